@@ -1,0 +1,110 @@
+/**
+ * Run the tests on one PostgreSQL of their own: `node scripts/test.mjs [file ...] [--test-... ...]`.
+ *
+ * Starts an embedded server in a temporary folder, or uses the one TEST_DATABASE_URL names; migrates the
+ * database `payments_template`, which each test clones; hands both to the tests as TEST_DATABASE_URL
+ * and TEST_TEMPLATE; and stops the server and deletes the folder whatever happens. The exit code is
+ * the runner's.
+ */
+import { spawn } from 'node:child_process'
+import * as fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { register } from 'tsx/esm/api'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const TEMPLATE = 'payments_template'
+
+/** Load TypeScript from src as it is; the tests do the same. */
+register()
+const { startEmbeddedPostgres } = await import('../src/adapters/embedded-postgres.ts')
+const { migrate } = await import('../src/adapters/migrate.ts')
+
+let child = null
+let interrupted = false
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  // The first one lets the tests end and cleans up; a second one ends the tests at once.
+  process.on(signal, () => {
+    child?.kill(interrupted ? 'SIGKILL' : signal)
+    interrupted = true
+  })
+}
+
+async function startServer() {
+  const folder = fs.mkdtempSync(join(tmpdir(), 'payments-test-'))
+  // Open to pass through: the tests may run as root, and the server then runs as somebody else.
+  fs.chmodSync(folder, 0o711)
+  const clean = async (server) => {
+    await server?.stop()
+    fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+  try {
+    const server = await startEmbeddedPostgres({
+      dataDir: folder,
+      // Away from the service's own ports, so that both can run side by side.
+      port: 55_320,
+      log: (line) => console.log(line),
+      settings: SETTINGS,
+    })
+    return { url: server.url, stop: () => clean(server) }
+  } catch (error) {
+    await clean(null)
+    throw error
+  }
+}
+
+/** As in production, but for what only the number of databases and connections asks for. */
+const SETTINGS = { max_connections: '200' }
+
+async function createTemplate(url) {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    await client.query(`drop database if exists ${TEMPLATE}`)
+    await client.query(`create database ${TEMPLATE}`)
+  } finally {
+    await client.end()
+  }
+  const template = new URL(url)
+  template.pathname = `/${TEMPLATE}`
+  await migrate(template.href)
+}
+
+function testFiles() {
+  const folder = join(root, 'test')
+  const files = fs.readdirSync(folder).filter((name) => name.endsWith('.test.ts'))
+  return files.toSorted().map((name) => join('test', name))
+}
+
+function runTests(url) {
+  const given = process.argv.slice(2)
+  const files = given.some((argument) => !argument.startsWith('-')) ? [] : testFiles()
+  const flags = ['--import', 'tsx', '--test', '--test-concurrency=2']
+  // Options must precede the files.
+  const args = [
+    ...flags,
+    ...given.toSorted((a, b) => Number(isFile(a)) - Number(isFile(b))),
+    ...files,
+  ]
+  const env = { ...process.env, TEST_DATABASE_URL: url, TEST_TEMPLATE: TEMPLATE }
+  return new Promise((done) => {
+    child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit', env })
+    child.once('exit', (code) => done(code ?? 1))
+  })
+}
+
+function isFile(argument) {
+  return !argument.startsWith('-')
+}
+
+const given = process.env.TEST_DATABASE_URL
+const server = given ? { url: given, stop: async () => undefined } : await startServer()
+try {
+  await createTemplate(server.url)
+  process.exitCode = interrupted ? 130 : await runTests(server.url)
+} finally {
+  await server.stop()
+}
+process.exit(process.exitCode)

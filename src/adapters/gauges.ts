@@ -1,0 +1,207 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { Counter, Gauge, type Registry } from 'prom-client'
+
+/** What only the database knows. Amounts are minor units; ages are seconds, 0 when there is none. */
+export interface DatabaseGauges {
+  /** Tasks by state: `due`, `waiting`, `leased`. */
+  readonly queueTasks: Readonly<Record<string, number>>
+  readonly queueOldestDueSeconds: number
+  readonly unknownPayments: number
+  readonly unknownAmount: bigint
+  readonly unknownOldestSeconds: number
+  readonly heldAmount: bigint
+  /** Open dead letters by class: `failed`, `unknown`. */
+  readonly deadLettersOpen: Readonly<Record<string, number>>
+}
+
+/** The states of a circuit breaker, in the order of their metric values 0, 1, 2. */
+const BREAKER_STATES = ['closed', 'half_open', 'open'] as const
+
+/** The state of the gateway's circuit breaker. */
+export type BreakerState = (typeof BREAKER_STATES)[number]
+
+/** Connections of the pool; `waiting` counts those who wait for one. */
+export interface PoolGauges {
+  readonly total: number
+  readonly idle: number
+  readonly waiting: number
+}
+
+/** A group of gauges that are read together. `read` sets them; a failing one leaves them cleared. */
+interface Source {
+  readonly gauges: readonly Gauge[]
+  readonly read: () => void | Promise<void>
+}
+
+/** The identity of a process and its monotonic time in milliseconds. */
+interface Process {
+  readonly role: string
+  readonly version: string
+  readonly elapsedMs: () => number
+}
+
+/** Scrapes that follow each other faster than this see the same values: one query a second at most. */
+const CACHE_MS = 1_000
+const LAG_RESOLUTION_MS = 20
+const NANOSECONDS = 1e9
+
+/**
+ * Gauges that are read when somebody looks. A reader that was not registered, or that fails, leaves
+ * its gauges without samples, because an old or invented number is worse than none.
+ */
+export function createGauges(registry: Registry, process: Process) {
+  const make = gaugeMaker(registry)
+  const sources = new Map<string, Source>()
+  const errors = new Counter({
+    name: 'payments_scrape_errors_total',
+    help: 'Readers of gauges that failed.',
+    registers: [registry],
+  })
+  const lag = lagSource(make)
+  sources.set('lag', lag)
+  describeBuild(make, process)
+
+  const refresh = async () => {
+    await Promise.all([...sources.values()].map((source) => refreshSource(source, errors)))
+  }
+  return {
+    refresh: cached(refresh, process.elapsedMs),
+    breaker: registrar(sources, 'breaker', breakerSource(make)),
+    pool: registrar(sources, 'pool', poolSource(make)),
+    database: registrar(sources, 'database', databaseSource(make)),
+    close: lag.close,
+  }
+}
+
+/** Turns a way to make a source into the function that registers one, replacing an earlier one. */
+function registrar<Read>(sources: Map<string, Source>, key: string, make: (read: Read) => Source) {
+  return (read: Read) => void sources.set(key, make(read))
+}
+
+async function refreshSource(source: Source, errors: Counter): Promise<void> {
+  try {
+    await source.read()
+  } catch {
+    // Whatever it was, the database's own log has it; metrics say that there was something.
+    clear(source.gauges)
+    errors.inc()
+  }
+}
+
+/** One run at a time, and its result for `CACHE_MS` after it began. */
+function cached(run: () => Promise<void>, elapsedMs: () => number): () => Promise<void> {
+  let last: Promise<void> | null = null
+  let running = false
+  let startedAt = 0
+  return () => {
+    if (last && (running || elapsedMs() - startedAt < CACHE_MS)) return last
+    startedAt = elapsedMs()
+    running = true
+    last = run().finally(() => {
+      running = false
+    })
+    return last
+  }
+}
+
+type MakeGauge = (name: string, help: string, label?: string) => Gauge
+
+function gaugeMaker(registry: Registry): MakeGauge {
+  return (name, help, label) => {
+    const labelNames = label ? [label] : []
+    const gauge = new Gauge({ name: `payments_${name}`, help, labelNames, registers: [registry] })
+    clear([gauge])
+    return gauge
+  }
+}
+
+/** Remove all samples. Resetting a gauge without labels leaves a 0, which must go as well. */
+function clear(gauges: readonly Gauge[]): void {
+  for (const gauge of gauges) {
+    gauge.reset()
+    gauge.remove({})
+  }
+}
+
+/** Replace the samples of a gauge with one label. */
+function setEach(gauge: Gauge, label: string, values: Readonly<Record<string, number>>): void {
+  gauge.reset()
+  for (const [key, value] of Object.entries(values)) gauge.set({ [label]: key }, value)
+}
+
+function describeBuild(make: MakeGauge, process: Process): void {
+  const gauge = make('build_info', 'Always 1; the labels say what runs.', 'version')
+  gauge.set({ version: process.version }, 1)
+}
+
+function breakerSource(make: MakeGauge) {
+  const gauge = make('breaker_state', 'Circuit breaker: 0 closed, 1 half open, 2 open.')
+  return (read: () => BreakerState): Source => ({
+    gauges: [gauge],
+    read: () => gauge.set(BREAKER_STATES.indexOf(read())),
+  })
+}
+
+function poolSource(make: MakeGauge) {
+  const gauge = make('db_pool_connections', 'Database connections, and requests for one.', 'state')
+  return (read: () => PoolGauges): Source => ({
+    gauges: [gauge],
+    read: () => {
+      const { total, idle, waiting } = read()
+      setEach(gauge, 'state', { busy: total - idle, idle, waiting })
+    },
+  })
+}
+
+function databaseSource(make: MakeGauge) {
+  const tasks = make('queue_tasks', 'Tasks in the queue.', 'state')
+  const oldestDue = make('queue_oldest_due_seconds', 'Age of the oldest due task.')
+  const unknown = make('unknown_payments', 'Payments whose outcome nobody knows.')
+  const unknownAmount = make('unknown_amount_minor', 'Money at risk in unknown payments.')
+  const unknownOldest = make('unknown_oldest_seconds', 'Age of the oldest unknown payment.')
+  const held = make('held_amount_minor', 'Money held for open withdrawals.')
+  const deadLetters = make('dead_letters_open', 'Open dead letters.', 'class')
+  const gauges = [tasks, oldestDue, unknown, unknownAmount, unknownOldest, held, deadLetters]
+
+  return (read: () => Promise<DatabaseGauges>): Source => ({
+    gauges,
+    read: async () => {
+      const values = await read()
+      setEach(tasks, 'state', values.queueTasks)
+      oldestDue.set(values.queueOldestDueSeconds)
+      unknown.set(values.unknownPayments)
+      // A double is exact up to 90 trillion; the books themselves never pass through here.
+      unknownAmount.set(Number(values.unknownAmount))
+      unknownOldest.set(values.unknownOldestSeconds)
+      held.set(Number(values.heldAmount))
+      setEach(deadLetters, 'class', values.deadLettersOpen)
+    },
+  })
+}
+
+/** How late the event loop ran its timers since the last look. */
+function lagSource(make: MakeGauge): Source & { readonly close: () => void } {
+  const gauge = make(
+    'event_loop_lag_seconds',
+    'Event loop delay since the last scrape.',
+    'quantile',
+  )
+  const delays = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS })
+  delays.enable()
+  // The histogram holds whole intervals: its own resolution is not a delay.
+  const lag = (nanoseconds: number) =>
+    Math.max(0, nanoseconds / NANOSECONDS - LAG_RESOLUTION_MS / 1_000)
+  return {
+    gauges: [gauge],
+    read: () => {
+      const quantile = (percent: number) => lag(delays.percentile(percent))
+      setEach(gauge, 'quantile', {
+        '0.5': quantile(50),
+        '0.99': quantile(99),
+        '1': lag(delays.max),
+      })
+      delays.reset()
+    },
+    close: () => void delays.disable(),
+  }
+}

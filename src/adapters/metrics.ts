@@ -1,0 +1,278 @@
+import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client'
+import { type BreakerState, createGauges, type DatabaseGauges, type PoolGauges } from './gauges.ts'
+import { createStatsd, type Statsd } from './statsd.ts'
+
+/** The counters of `GET /api/v1/metrics`: a contract, so the names never change. */
+const HELP = {
+  payments_deposit_requests_total: 'Deposits accepted.',
+  payments_withdraw_requests_total: 'Withdrawals accepted.',
+  idempotency_hits_total: 'Requests answered with the stored answer of an earlier one.',
+  payments_task_enqueued_total: 'Tasks written to the queue.',
+  payments_processing_started_total: 'Attempts claimed by workers.',
+  gateway_success_total: 'Gateway calls that succeeded.',
+  gateway_timeouts_total: 'Gateway calls that got no answer in time.',
+  gateway_errors_total: 'Gateway calls that failed and may be repeated.',
+  gateway_non_retryable_errors_total: 'Gateway calls that were declined.',
+  payments_success_total: 'Payments that ended in success.',
+  payments_failed_total: 'Payments that ended in failed.',
+  payments_retried_total: 'Attempts put off to be repeated.',
+  dlq_written_total: 'Dead letters written.',
+}
+
+/** The name of a counter of the compatibility endpoint. */
+export type CounterName = keyof typeof HELP
+
+/** The names of the counters of the compatibility endpoint. */
+// Object.keys forgets the keys' type.
+export const COUNTERS = Object.keys(HELP) as readonly CounterName[]
+
+/** A number for every compatibility counter. */
+export type Counts = Record<CounterName, number>
+
+/** The one way to count and measure. Every call is cheap, synchronous and never throws. */
+export interface Metrics {
+  /** Add to a compatibility counter. A plain addition: for the hottest paths. */
+  count(name: CounterName, by?: number): void
+  /** Take what was counted since the last drain, to be added to the totals of all processes. */
+  drain(): Counts
+  /** Give back what `drain` returned and could not be stored. */
+  undrain(counts: Counts): void
+  /** What the next drain will return. */
+  pending(): Counts
+  /** One answered request. `route` is a template such as `/users/:id`, never a path with ids. */
+  httpRequest(method: string, route: string, status: number, durationMs: number): void
+  /** One committed batch of accepted payments. */
+  acceptBatch(size: number, durationMs: number): void
+  /** One committed batch of settled attempts. */
+  settleBatch(size: number): void
+  /** One gateway call, with the kind of its outcome. */
+  gatewayCall(call: 'charge' | 'lookup', outcome: string, durationMs: number): void
+  /** One payment that became final, `durationMs` after it was created. */
+  paymentCompleted(durationMs: number): void
+  /** Register where the breaker's state is read at each scrape. */
+  breaker(read: () => BreakerState): void
+  /** Register where the pool is read at each scrape. */
+  pool(read: () => PoolGauges): void
+  /**
+   * Register the query behind the database gauges. It runs at a scrape, at most once a second. When
+   * it fails, the gauges have no samples and `payments_scrape_errors_total` grows.
+   */
+  database(read: () => Promise<DatabaseGauges>): void
+  /** All metrics in Prometheus' text format. Never rejects for a failing reader. */
+  text(): Promise<string>
+  /** The content type of `text`. */
+  readonly contentType: string
+  /** Send what StatsD has not got yet and stop measuring. Never rejects. */
+  close(): Promise<void>
+}
+
+/** What the metrics of a process start from. */
+export interface MetricsOptions {
+  /** `all`, `api`, `worker` or `mock-gateway`: a label of `payments_build_info`. */
+  readonly role: string
+  readonly version: string
+  /** A StatsD daemon that gets the same metrics; null or absent for none. */
+  readonly statsdUrl?: string | null
+  /** Milliseconds that never run backwards, from the clock port. */
+  readonly elapsedMs: () => number
+}
+
+/** Distinct values of one label; further ones become `other`, so that no input grows the memory. */
+const LABEL_VALUES_MAX = 200
+/** How often gauges, which Prometheus reads at a scrape, are sent to StatsD. */
+const STATSD_GAUGES_INTERVAL_MS = 10_000
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+
+const HTTP_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const BATCH_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]
+const GATEWAY_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+const COMPLETION_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 3_600, 86_400]
+const BATCH_SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000]
+
+/** The metrics of one process, in a registry of their own: two of them share nothing. */
+export function createMetrics(options: MetricsOptions): Metrics {
+  const registry = new Registry()
+  const statsd = options.statsdUrl ? createStatsd(options.statsdUrl) : null
+  const gauges = createGauges(registry, options)
+  collectDefaultMetrics({ register: registry, prefix: 'payments_' })
+  const stopSending = statsd ? sendGauges(registry, gauges.refresh, statsd) : () => undefined
+
+  return {
+    ...createCounters(registry, statsd),
+    ...createMeasures(registry, statsd),
+    breaker: gauges.breaker,
+    pool: gauges.pool,
+    database: gauges.database,
+    text: async () => {
+      await gauges.refresh()
+      return registry.metrics()
+    },
+    contentType: registry.contentType,
+    close: async () => {
+      stopSending()
+      gauges.close()
+      await statsd?.close()
+    },
+  }
+}
+
+/** Totals as plain numbers, copied into Prometheus' counters only when they are read. */
+function createCounters(registry: Registry, statsd: Statsd | null) {
+  const totals = zeros()
+  const drained = zeros()
+  for (const name of COUNTERS) {
+    new Counter({
+      name: prometheusName(name),
+      help: `${HELP[name]} Of this process.`,
+      registers: [registry],
+      collect() {
+        this.reset()
+        this.inc(totals[name])
+      },
+    })
+  }
+  const pending = () => mapCounts((name) => totals[name] - drained[name])
+  return {
+    count: (name: CounterName, by = 1) => {
+      totals[name] += by
+      statsd?.count(prometheusName(name), by)
+    },
+    pending,
+    drain: () => {
+      const counts = pending()
+      Object.assign(drained, totals)
+      return counts
+    },
+    undrain: (counts: Counts) => {
+      for (const name of COUNTERS) drained[name] -= counts[name]
+    },
+  }
+}
+
+/** The histograms, each behind a function that says what is measured. */
+function createMeasures(registry: Registry, statsd: Statsd | null) {
+  const measure = createMeasure(registry, statsd)
+  const http = measure({
+    name: 'http_request_duration_seconds',
+    help: 'Time to answer a request.',
+    labels: ['method', 'route', 'status'],
+    buckets: HTTP_SECONDS,
+  })
+  const acceptSize = measure({
+    name: 'accept_batch_size',
+    help: 'Requests accepted in one transaction.',
+    buckets: BATCH_SIZES,
+  })
+  const acceptTime = measure({
+    name: 'accept_batch_seconds',
+    help: 'Time to accept one batch.',
+    buckets: BATCH_SECONDS,
+  })
+  const settleSize = measure({
+    name: 'settle_batch_size',
+    help: 'Attempts settled in one transaction.',
+    buckets: BATCH_SIZES,
+  })
+  const gateway = measure({
+    name: 'gateway_request_duration_seconds',
+    help: 'Time of a gateway call.',
+    labels: ['call', 'outcome'],
+    buckets: GATEWAY_SECONDS,
+  })
+  const completion = measure({
+    name: 'payment_completion_seconds',
+    help: 'Time from the acceptance of a payment to its final state.',
+    buckets: COMPLETION_SECONDS,
+  })
+  return {
+    httpRequest: (method: string, route: string, status: number, durationMs: number) =>
+      http(durationMs / 1_000, [METHODS.includes(method) ? method : 'other', route, `${status}`]),
+    acceptBatch: (size: number, durationMs: number) => {
+      acceptSize(size)
+      acceptTime(durationMs / 1_000)
+    },
+    settleBatch: (size: number) => settleSize(size),
+    gatewayCall: (call: 'charge' | 'lookup', outcome: string, durationMs: number) =>
+      gateway(durationMs / 1_000, [call, outcome]),
+    paymentCompleted: (durationMs: number) => completion(durationMs / 1_000),
+  }
+}
+
+/** One histogram to be: its name without the prefix, and its buckets in the unit of the name. */
+interface Measure {
+  readonly name: string
+  readonly help: string
+  readonly labels?: readonly string[]
+  readonly buckets: readonly number[]
+}
+
+/** Makes histograms that go to Prometheus and, the durations among them, to StatsD. */
+function createMeasure(registry: Registry, statsd: Statsd | null) {
+  return (measure: Measure) => {
+    const labelNames = measure.labels ?? []
+    const bounds = labelNames.map(() => bounded())
+    const timing = measure.name.endsWith('_seconds')
+    const statsdName = `payments_${measure.name.replace(/_seconds$/, '')}`
+    const histogram = new Histogram({
+      name: `payments_${measure.name}`,
+      help: measure.help,
+      labelNames,
+      buckets: [...measure.buckets],
+      registers: [registry],
+    })
+    return (value: number, labelValues: readonly string[] = []) => {
+      // prom-client throws for what is not a finite number, and a measurement never throws.
+      if (!Number.isFinite(value)) return
+      const labels = labelValues.map((label, index) => bounds[index]?.(label) ?? 'other')
+      if (labels.length > 0) histogram.labels(...labels).observe(value)
+      else histogram.observe(value)
+      if (timing) statsd?.timing(dotted(statsdName, labels), value * 1_000)
+    }
+  }
+}
+
+/** Lets the first `LABEL_VALUES_MAX` distinct values through. */
+function bounded(): (value: string) => string {
+  const seen = new Set<string>()
+  return (value) => {
+    if (seen.has(value)) return value
+    if (seen.size >= LABEL_VALUES_MAX) return 'other'
+    seen.add(value)
+    return value
+  }
+}
+
+/** Send every gauge to StatsD now and then. Returns the function that stops it. */
+function sendGauges(registry: Registry, refresh: () => Promise<void>, statsd: Statsd) {
+  const send = async () => {
+    await refresh()
+    for (const family of await registry.getMetricsAsJSON()) {
+      // StatsD counts by itself; of the histograms it gets the single timings.
+      if (String(family.type) !== 'gauge') continue
+      for (const { labels, value } of family.values) {
+        statsd.gauge(dotted(family.name, Object.values(labels).map(String)), value)
+      }
+    }
+  }
+  const timer = setInterval(() => void send(), STATSD_GAUGES_INTERVAL_MS).unref()
+  return () => clearInterval(timer)
+}
+
+/** A StatsD name with its labels as further parts: `/users/:id` becomes `.users_id`. */
+function dotted(name: string, labels: readonly string[]): string {
+  const parts = labels.map((label) => label.replace(/[^A-Za-z0-9-]+/g, '_').replace(/^_|_$/g, ''))
+  return [name, ...parts.filter((part) => part !== '')].join('.')
+}
+
+function prometheusName(name: CounterName): string {
+  return name.startsWith('payments_') ? name : `payments_${name}`
+}
+
+function zeros(): Counts {
+  return mapCounts(() => 0)
+}
+
+function mapCounts(read: (name: CounterName) => number): Counts {
+  // fromEntries forgets the keys' type.
+  return Object.fromEntries(COUNTERS.map((name) => [name, read(name)])) as Counts
+}

@@ -1,0 +1,192 @@
+import pg from 'pg'
+import { CommitUnknown, Unavailable, type Db, type Statement, type Tx } from '../ports.ts'
+
+/** Limits of the connection pool; every timeout is always set, because the driver's default is none. */
+export interface PostgresOptions {
+  readonly url: string
+  readonly poolMax: number
+  readonly connectTimeoutMs: number
+  readonly statementTimeoutMs: number
+  readonly lockTimeoutMs: number
+  readonly idleTransactionTimeoutMs: number
+  /** Shown in pg_stat_activity. */
+  readonly name: string
+  readonly onError?: (error: Error) => void
+}
+
+export interface PostgresDb extends Db {
+  pool(): { total: number; idle: number; waiting: number }
+  close(): Promise<void>
+}
+
+/** Serialization failure and deadlock: running the transaction again is all there is to do. */
+const RETRIED = new Set(['40001', '40P01'])
+const RETRIES_MAX = 5
+
+/** The server is away, stopping, full or too slow: nothing was decided, the same request may return. */
+const UNAVAILABLE = /^(08...|53...|57P0.|57014|55P03|25P03|XX000|58030)$/
+
+/** Milliseconds the client waits beyond the server's own statement timeout before it hangs up. */
+const WATCHDOG_MS = 1_500
+
+/** bigint columns are bigint in JavaScript; everything else is as the driver reads it. */
+const types = {
+  getTypeParser(oid: number, format?: 'text' | 'binary') {
+    if (oid === pg.types.builtins.INT8 && format !== 'binary') return BigInt
+    return pg.types.getTypeParser(oid, format as 'text')
+  },
+}
+
+/**
+ * PostgreSQL through a pool of pipelined connections: statements that a transaction starts together,
+ * BEGIN and COMMIT among them, share one round trip. Statements are prepared once per connection.
+ */
+export function postgres(options: PostgresOptions): PostgresDb {
+  const pool = new pg.Pool(poolConfig(options))
+  const report = options.onError ?? (() => undefined)
+  // A backend that dies emits `error` on the pool when idle and on the client when checked out;
+  // without both listeners it ends the process.
+  pool.on('error', report)
+  pool.on('connect', (client) => {
+    client.on('error', report)
+  })
+
+  const connect = async (): Promise<pg.PoolClient> => {
+    try {
+      return await pool.connect()
+    } catch (error) {
+      throw new Unavailable('the database cannot be reached', { cause: error })
+    }
+  }
+
+  return {
+    async run(statement, values) {
+      const client = await connect()
+      try {
+        const rows = await query(client, statement, values)
+        client.release()
+        return rows
+      } catch (error) {
+        client.release(isConnectionLost(error))
+        throw classify(error)
+      }
+    },
+    async transaction(work) {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await transact(await connect(), work)
+        } catch (error) {
+          if (!RETRIED.has(codeOf(error)) || attempt === RETRIES_MAX) throw classify(error)
+        }
+      }
+    },
+    pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
+    close: () => pool.end(),
+  }
+}
+
+function poolConfig(options: PostgresOptions): pg.PoolConfig {
+  return {
+    connectionString: options.url,
+    max: options.poolMax,
+    connectionTimeoutMillis: options.connectTimeoutMs,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: options.statementTimeoutMs,
+    lock_timeout: options.lockTimeoutMs,
+    idle_in_transaction_session_timeout: options.idleTransactionTimeoutMs,
+    // On a pipelined connection this destroys the connection, so a half-open one is never reused.
+    query_timeout: options.statementTimeoutMs + WATCHDOG_MS,
+    keepAlive: true,
+    application_name: options.name,
+    types,
+    pipeline: true,
+  } as pg.PoolConfig
+}
+
+/**
+ * One transaction on one connection. COMMIT travels right behind the last writes: when one of them
+ * failed the server answers it with ROLLBACK, and the write's own error is the one that is thrown.
+ */
+async function transact<T>(client: pg.PoolClient, work: (tx: Tx) => Promise<T>): Promise<T> {
+  const writes: Promise<unknown>[] = []
+  let committing = false
+  try {
+    const begun = client.query('begin')
+    writes.push(begun)
+    const tx: Tx = {
+      run: (statement, values) => query(client, statement, values),
+      write: (statement, values) => {
+        const written = query(client, statement, values)
+        written.catch(() => undefined)
+        writes.push(written)
+      },
+    }
+    begun.catch(() => undefined)
+    const result = await work(tx)
+    committing = true
+    const commit = client.query('commit')
+    commit.catch(() => undefined)
+    await Promise.all(writes)
+    const { command } = await commit
+    if (command !== 'COMMIT') throw new Error(`the transaction ended in ${command}`)
+    client.release()
+    return result
+  } catch (error) {
+    await abandon(client, error, committing)
+    if (committing && isConnectionLost(error)) {
+      throw new CommitUnknown('the reply to COMMIT was lost', { cause: error })
+    }
+    throw error
+  }
+}
+
+/** Leave no open transaction behind: roll back, or close the connection where that is not possible. */
+async function abandon(client: pg.PoolClient, error: unknown, committing: boolean): Promise<void> {
+  if (isConnectionLost(error)) return client.release(true)
+  try {
+    if (!committing) await client.query('rollback')
+    client.release()
+  } catch {
+    client.release(true)
+  }
+}
+
+async function query<Row>(
+  client: pg.PoolClient,
+  statement: Statement<Row>,
+  values: readonly unknown[],
+): Promise<Row[]> {
+  const result = await client.query({
+    name: statement.name,
+    text: statement.text,
+    values: values as unknown[],
+  })
+  return result.rows as Row[]
+}
+
+/** An error without a SQLSTATE comes from the connection, not from the server. */
+function isConnectionLost(error: unknown): boolean {
+  const code = codeOf(error)
+  return !/^[0-9A-Z]{5}$/.test(code) || code.startsWith('08') || code.startsWith('57P')
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
+}
+
+function classify(error: unknown): unknown {
+  if (error instanceof CommitUnknown || error instanceof Unavailable) return error
+  if (isConnectionLost(error) && isFromDriver(error)) {
+    return new Unavailable('the connection to the database was lost', { cause: error })
+  }
+  if (UNAVAILABLE.test(codeOf(error))) {
+    return new Unavailable('the database is too busy or stopping', { cause: error })
+  }
+  return error
+}
+
+/** Whether the driver or the socket raised it, rather than a bug in the work of a transaction. */
+function isFromDriver(error: unknown): boolean {
+  if (codeOf(error) !== '') return true
+  return error instanceof Error && /connection|terminated|timeout|closed|ended/i.test(error.message)
+}

@@ -1,0 +1,42 @@
+import type { Runner, Statement } from '../ports.ts'
+
+/** Write a fact once; whoever comes second reads the first one's value. */
+const AGREE: Statement<{ value: string }> = {
+  name: 'settings_agree',
+  text: `
+  with written as (
+    insert into settings (name, value)
+    values ($1, $2)
+    on conflict (name) do nothing
+    returning value
+  )
+  select value from written
+  union all
+  select value from settings where name = $1
+  limit 1`,
+}
+
+/** The cheapest question there is. */
+const PING: Statement<{ one: number }> = { name: 'ping', text: 'select 1 as one' }
+
+/**
+ * Agree with every other process on a fact of this database, for good. Returns the value in force,
+ * which is not `value` when the fact was written before.
+ */
+export async function agree(db: Runner, name: string, value: string): Promise<string> {
+  // Two first writers at once: the one that waited sees nothing in its snapshot, so it asks again.
+  const [row] = await db.run(AGREE, [name, value])
+  if (row !== undefined) return row.value
+  const [again] = await db.run(AGREE, [name, value])
+  return again?.value ?? value
+}
+
+/** Whether the database answers. */
+export async function ping(db: Runner): Promise<boolean> {
+  try {
+    await db.run(PING, [])
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,119 @@
+import { commission, type Fee } from './fee.ts'
+import { holdEntry, total, type Entry } from './ledger.ts'
+import type { Payment, PaymentType } from './payment.ts'
+import type { Refusal } from './refusal.ts'
+
+/** A payment as it was asked for; the amount in minor units, already known to be in range. */
+export interface Draft {
+  readonly type: PaymentType
+  readonly userId: bigint
+  readonly amount: bigint
+  readonly idempotencyKey: string | null
+}
+
+/** What a caller is told, in the order of the drafts. `replayed`: decided by an earlier request. */
+export type Answer =
+  | { readonly kind: 'accepted'; readonly payment: AcceptedPayment; readonly replayed: boolean }
+  | { readonly kind: 'refused'; readonly refusal: Refusal; readonly replayed: boolean }
+
+/** The part of a payment that an answer is made of, the same for the first answer and every replay. */
+export type AcceptedPayment = Pick<
+  Payment,
+  'id' | 'userId' | 'type' | 'amount' | 'commission' | 'idempotencyKey'
+> & { readonly refusedFor: 'insufficient_funds' | null }
+
+/** What a batch of drafts is decided on; the users are locked where the decision depends on it. */
+export interface Books {
+  /** What each user can spend, in minor units; a user that is not in the map does not exist. */
+  readonly available: ReadonlyMap<bigint, bigint>
+  /** Earlier payments by `keyOf`. */
+  readonly earlier: ReadonlyMap<string, AcceptedPayment>
+  /** At least one unused payment id for each draft. */
+  readonly ids: readonly bigint[]
+}
+
+/** What a batch comes to: the answers, and everything to write. */
+export interface Verdict {
+  readonly answers: readonly Answer[]
+  readonly payments: readonly AcceptedPayment[]
+  readonly holds: readonly Entry[]
+  readonly idsUsed: number
+}
+
+/** The scope of an idempotency key: two users may use the same key. */
+export function keyOf(userId: bigint, idempotencyKey: string): string {
+  return `${userId} ${idempotencyKey}`
+}
+
+/**
+ * Decide every draft of a batch in order: earlier drafts spend before later ones, and a later draft
+ * with an earlier one's key is its replay. Refusals harm no neighbour.
+ *
+ * A refusal for lack of funds under a key is stored as a failed payment, so that a retry never turns
+ * a "no" that the caller acted on into a "yes". Without a key nothing could replay it: nothing stored.
+ */
+export function decideBatch(drafts: readonly Draft[], books: Books, fee: Fee): Verdict {
+  const available = new Map(books.available)
+  const decided = new Map(books.earlier)
+  const payments: AcceptedPayment[] = []
+  const holds: Entry[] = []
+  const store = (draft: Draft, refusedFor: AcceptedPayment['refusedFor']): AcceptedPayment => {
+    const id = books.ids[payments.length]
+    if (id === undefined) throw new Error('fewer ids than drafts')
+    const payment = { ...draft, id, commission: commission(draft.amount, fee), refusedFor }
+    payments.push(payment)
+    if (draft.idempotencyKey !== null) {
+      decided.set(keyOf(draft.userId, draft.idempotencyKey), payment)
+    }
+    return payment
+  }
+
+  const answers = drafts.map((draft): Answer => {
+    const balance = available.get(draft.userId)
+    if (balance === undefined) return refuse({ code: 'user_not_found' })
+    if (draft.idempotencyKey !== null) {
+      const earlier = decided.get(keyOf(draft.userId, draft.idempotencyKey))
+      if (earlier !== undefined) return replay(draft, earlier)
+    }
+    const charged = { amount: draft.amount, commission: commission(draft.amount, fee) }
+    if (draft.type === 'deposit') {
+      if (charged.commission >= charged.amount && charged.commission > 0n) {
+        return refuse({ code: 'amount_below_commission' })
+      }
+      return { kind: 'accepted', payment: store(draft, null), replayed: false }
+    }
+    const required = total(charged)
+    if (balance < required) {
+      if (draft.idempotencyKey === null) return refuse({ code: 'insufficient_funds', required })
+      return answerOf(store(draft, 'insufficient_funds'), false)
+    }
+    available.set(draft.userId, balance - required)
+    const payment = store(draft, null)
+    holds.push(holdEntry(payment))
+    return { kind: 'accepted', payment, replayed: false }
+  })
+  return { answers, payments, holds, idsUsed: payments.length }
+}
+
+/** The answer to a request whose key was used before: the first answer, or what differs. */
+function replay(draft: Draft, earlier: AcceptedPayment): Answer {
+  const errors = []
+  if (draft.type !== earlier.type) errors.push({ pointer: '/type', code: 'differs' })
+  if (draft.amount !== earlier.amount) {
+    errors.push({ pointer: draft.type === 'deposit' ? '/deposit' : '/amount', code: 'differs' })
+  }
+  if (errors.length > 0) {
+    return refuse({ code: 'idempotency_key_reuse', errors, paymentId: earlier.id })
+  }
+  return answerOf(earlier, true)
+}
+
+function answerOf(payment: AcceptedPayment, replayed: boolean): Answer {
+  if (payment.refusedFor === null) return { kind: 'accepted', payment, replayed }
+  const refusal = { code: payment.refusedFor, paymentId: payment.id, required: total(payment) }
+  return { kind: 'refused', refusal, replayed }
+}
+
+function refuse(refusal: Refusal): Answer {
+  return { kind: 'refused', refusal, replayed: false }
+}

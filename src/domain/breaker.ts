@@ -1,0 +1,105 @@
+/**
+ * A circuit breaker as a value: what it has seen, and what it allows. While it is open nothing is
+ * claimed, so a gateway that is down burns no attempts; then a few probes decide.
+ */
+export interface Breaker {
+  readonly state: 'closed' | 'open' | 'half_open'
+  /** Calls and failures of the current window. */
+  readonly calls: number
+  readonly failures: number
+  /** When the current window, pause or probe began, on the monotonic clock. */
+  readonly sinceMs: number
+  /** How many times in a row it opened: each time the pause doubles. */
+  readonly trips: number
+}
+
+/** The breaker's limits. */
+export interface BreakerPolicy {
+  /** Fewer calls than this in a window say nothing. */
+  readonly callsMin: number
+  /** The share of failed calls, in percent, from which it opens. */
+  readonly failuresPercent: number
+  readonly windowMs: number
+  readonly pauseMs: number
+  readonly pauseMsMax: number
+  /** How many tasks are claimed to try a gateway that was down. */
+  readonly probes: number
+}
+
+/**
+ * 90 % of 50 calls within ten seconds: a gateway that fails one call in three stays in use, one that
+ * is down is left alone after about fifty calls.
+ */
+export const BREAKER_POLICY: BreakerPolicy = {
+  callsMin: 50,
+  failuresPercent: 90,
+  windowMs: 10_000,
+  pauseMs: 1_000,
+  pauseMsMax: 15_000,
+  probes: 5,
+}
+
+export const CLOSED: Breaker = { state: 'closed', calls: 0, failures: 0, sinceMs: 0, trips: 0 }
+
+/** How many tasks may be claimed now, of `wanted`; 0 while it is open. */
+export function admitted(
+  breaker: Breaker,
+  wanted: number,
+  nowMs: number,
+  policy: BreakerPolicy,
+): number {
+  if (breaker.state === 'closed') return wanted
+  if (breaker.state === 'half_open')
+    return Math.max(0, Math.min(wanted, policy.probes - breaker.calls))
+  return nowMs - breaker.sinceMs >= pauseMs(breaker, policy) ? Math.min(wanted, policy.probes) : 0
+}
+
+/** How long it still stays open, in milliseconds; 0 when it would let a probe through. */
+export function waitMs(breaker: Breaker, nowMs: number, policy: BreakerPolicy): number {
+  if (breaker.state !== 'open') return 0
+  return Math.max(0, pauseMs(breaker, policy) - (nowMs - breaker.sinceMs))
+}
+
+/** The breaker after a call that began and ended; `ok` is false when the gateway did not work. */
+export function observed(
+  breaker: Breaker,
+  ok: boolean,
+  nowMs: number,
+  policy: BreakerPolicy,
+): Breaker {
+  const pauseOver = nowMs - breaker.sinceMs >= pauseMs(breaker, policy)
+  if (breaker.state === 'open') {
+    // Calls that were in flight when it opened say nothing new.
+    if (!pauseOver) return breaker
+    return probed(
+      { ...breaker, state: 'half_open', calls: 0, failures: 0, sinceMs: nowMs },
+      ok,
+      nowMs,
+      policy,
+    )
+  }
+  if (breaker.state === 'half_open') return probed(breaker, ok, nowMs, policy)
+
+  const fresh = nowMs - breaker.sinceMs > policy.windowMs
+  const calls = (fresh ? 0 : breaker.calls) + 1
+  const failures = (fresh ? 0 : breaker.failures) + (ok ? 0 : 1)
+  const down = calls >= policy.callsMin && failures * 100 >= calls * policy.failuresPercent
+  if (down)
+    return { state: 'open', calls: 0, failures: 0, sinceMs: nowMs, trips: breaker.trips + 1 }
+  return { ...breaker, calls, failures, sinceMs: fresh ? nowMs : breaker.sinceMs }
+}
+
+/** One probe that works closes it; when all have failed it opens again for longer. */
+function probed(breaker: Breaker, ok: boolean, nowMs: number, policy: BreakerPolicy): Breaker {
+  if (ok) return { ...CLOSED, sinceMs: nowMs }
+  const failures = breaker.failures + 1
+  if (failures < policy.probes) return { ...breaker, calls: breaker.calls + 1, failures }
+  return { state: 'open', calls: 0, failures: 0, sinceMs: nowMs, trips: breaker.trips + 1 }
+}
+
+function pauseMs(breaker: Breaker, policy: BreakerPolicy): number {
+  return Math.min(
+    policy.pauseMsMax,
+    policy.pauseMs * 2 ** Math.min(Math.max(breaker.trips - 1, 0), 10),
+  )
+}

@@ -1,0 +1,67 @@
+import assert from 'node:assert'
+
+/** The smallest amount that can be paid, in minor units: 0.01. */
+export const AMOUNT_MIN = 1n
+/** The largest amount that can be paid or opened with, in minor units: 9,999,999,999.99. */
+export const AMOUNT_MAX = 999_999_999_999n
+
+/** Longer texts are refused before they are read: parsing a huge integer blocks the event loop. */
+const TEXT_LENGTH_MAX = 40
+
+const DECIMAL = /^(-?)(\d+)(?:\.(\d+))?$/
+
+/** Why a text or number is not an amount of money. The names are codes of `refusal.ts`. */
+export type MoneyProblem = 'amount_malformed' | 'amount_precision' | 'amount_range'
+
+export type Money =
+  | { readonly ok: true; readonly minor: bigint }
+  | { readonly ok: false; readonly problem: MoneyProblem }
+
+/**
+ * Read an amount as it came over the wire: a decimal string, or a JSON number, which is read through
+ * its shortest decimal text, so both take one path and no arithmetic is done on floats. More than two
+ * decimals is refused and never rounded. `min` is 0 for opening balances.
+ */
+export function parseMoney(value: string | number, min: bigint = AMOUNT_MIN): Money {
+  // A number that prints with an exponent is below 0.000001 or at least 1e21: out of range both ways.
+  const text = typeof value === 'number' ? String(value) : value
+  if (typeof value === 'number' && /[^\d.-]/.test(text)) return no('amount_range')
+  if (text.length > TEXT_LENGTH_MAX) return no('amount_range')
+
+  const match = DECIMAL.exec(text)
+  if (match === null || text.endsWith('\n')) return no('amount_malformed')
+  const [, sign, whole = '', fraction = ''] = match
+  if (typeof value === 'string' && whole.length > 1 && whole.startsWith('0')) {
+    return no('amount_malformed')
+  }
+  if (sign === '-') return no('amount_range')
+  if (fraction.length > 2) return no('amount_precision')
+
+  const minor = BigInt(whole) * 100n + BigInt(fraction.padEnd(2, '0'))
+  if (minor < min || minor > AMOUNT_MAX) return no('amount_range')
+  return { ok: true, minor }
+}
+
+function no(problem: MoneyProblem): Money {
+  return { ok: false, problem }
+}
+
+/** The decimal text of an amount in minor units: 20050n is "200.50". */
+export function formatMoney(minor: bigint): string {
+  const digits = (minor < 0n ? -minor : minor).toString().padStart(3, '0')
+  return `${minor < 0n ? '-' : ''}${digits.slice(0, -2)}.${digits.slice(-2)}`
+}
+
+/**
+ * An amount as the JSON number of the HTTP API: 20050n is 200.5. Exact for every amount below
+ * 90,071,992,547,409.92, because a double holds that many minor units and one division by 100 rounds
+ * to the double that prints with the same two decimals.
+ */
+export function toWire(minor: bigint): number {
+  return Number(minor) / 100
+}
+
+/** Check an amount that our own code made. */
+export function assertAmount(minor: bigint): void {
+  assert(minor >= AMOUNT_MIN && minor <= AMOUNT_MAX, 'amount out of range')
+}

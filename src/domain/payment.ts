@@ -1,0 +1,52 @@
+export type PaymentType = 'deposit' | 'withdraw'
+
+/** What is stored. `success` and `failed` are final. */
+export type StoredStatus = 'new' | 'success' | 'failed' | 'unknown'
+
+/** What is shown: an open payment whose task is leased is being processed. */
+export type PaymentStatus = StoredStatus | 'processing'
+
+/** A payment as it is stored; amounts in minor units. */
+export interface Payment {
+  readonly id: bigint
+  readonly userId: bigint
+  readonly type: PaymentType
+  readonly status: StoredStatus
+  readonly amount: bigint
+  readonly commission: bigint
+  readonly feeBps: number
+  /** Counted attempts, once it is final; while it is open its task counts them. */
+  readonly attempts: number
+  readonly createdAt: Date
+  readonly finishedAt: Date | null
+  readonly gatewayKey: string
+  readonly idempotencyKey: string | null
+  readonly lastError: string | null
+  readonly gatewayRef: string | null
+}
+
+/**
+ * Every legal change of a stored status. What is not in the table cannot happen: settlement updates
+ * only rows whose status is in the column it leaves.
+ */
+export const TRANSITIONS: Readonly<Record<StoredStatus, readonly StoredStatus[]>> = {
+  new: ['success', 'failed', 'unknown'],
+  unknown: ['success', 'failed', 'new'],
+  success: [],
+  failed: [],
+}
+
+/** Whether a payment with this status still has work to do. */
+export function isOpen(status: StoredStatus): boolean {
+  return TRANSITIONS[status].length > 0
+}
+
+/** The status to show. */
+export function shownStatus(status: StoredStatus, leased: boolean): PaymentStatus {
+  return status === 'new' && leased ? 'processing' : status
+}
+
+/** The status of the payment's transaction on the ledger, in the words of the original API. */
+export function transactionStatus(status: StoredStatus): 'processing' | 'success' | 'failed' {
+  return isOpen(status) ? 'processing' : (status as 'success' | 'failed')
+}

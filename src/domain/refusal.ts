@@ -1,0 +1,54 @@
+/**
+ * Every reason to say no, with its HTTP status and what to tell the caller. `docs/errors.md` lists the
+ * same codes with advice, and a test compares the two. A refusal is a value, never an exception.
+ */
+export const REFUSALS = {
+  body_unreadable: [400, 'The body cannot be read as one JSON document.'],
+  body_invalid: [400, 'The body does not have the fields of this operation.'],
+  query_invalid: [400, 'A query parameter is unknown or malformed.'],
+  cursor_invalid: [400, 'The cursor was not made by this list with these filters.'],
+  amount_malformed: [400, 'An amount is a decimal number such as 10, 10.5 or "10.50".'],
+  idempotency_key_invalid: [
+    400,
+    'An Idempotency-Key is sent once and has 1 to 255 visible ASCII characters.',
+  ],
+  insufficient_funds: [402, 'The balance does not cover the amount and its commission.'],
+  route_not_found: [404, 'There is nothing at this path. See /docs for what there is.'],
+  user_not_found: [404, 'No user has this id.'],
+  payment_not_found: [404, 'No payment has this id.'],
+  method_not_allowed: [405, 'This path does not take this method. See the Allow header.'],
+  request_timeout: [408, 'The request did not arrive in time.'],
+  body_too_large: [413, 'The body is larger than this service reads.'],
+  uri_too_long: [414, 'A part of the path is longer than any id.'],
+  media_type_unsupported: [415, 'Send the body as application/json in UTF-8.'],
+  expectation_failed: [417, 'The only expectation that is met is 100-continue.'],
+  amount_range: [422, 'An amount is at least 0.01 and at most 9999999999.99.'],
+  amount_precision: [422, 'An amount has at most 2 decimals; it is never rounded.'],
+  amount_below_commission: [422, 'The commission would take the whole deposit.'],
+  idempotency_key_reuse: [422, 'This Idempotency-Key was first used with a different request.'],
+  headers_too_large: [431, 'The headers are larger than this service reads.'],
+  internal_error: [500, 'A bug of this service. It was logged under the request id.'],
+  overloaded: [
+    503,
+    'More work is waiting than can be started soon. Send the same request again later.',
+  ],
+  outcome_unknown: [
+    503,
+    'Whether the request was carried out is not known. Send it again with the same Idempotency-Key.',
+  ],
+  database_unavailable: [503, 'The database cannot be reached. Send the same request again later.'],
+  shutting_down: [503, 'This process is stopping. Send the same request again.'],
+} as const satisfies Record<string, readonly [status: number, detail: string]>
+
+export type RefusalCode = keyof typeof REFUSALS
+
+/** A no, with what the caller needs beside its code. */
+export interface Refusal {
+  readonly code: RefusalCode
+  /** JSON Pointers of the fields at fault (RFC 6901), each with a code of its own. */
+  readonly errors?: readonly { readonly pointer: string; readonly code: string }[]
+  /** The payment a stored refusal belongs to. */
+  readonly paymentId?: bigint
+  /** What the withdrawal would have cost, in minor units. */
+  readonly required?: bigint
+}

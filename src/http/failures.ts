@@ -1,0 +1,112 @@
+import type { Socket } from 'node:net'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
+import { CommitUnknown, Overloaded, Unavailable } from '../ports.ts'
+import { problem, refuse } from './problem.ts'
+
+/** What the framework itself refuses, by its code. */
+const FRAMEWORK: Readonly<Record<string, RefusalCode>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'media_type_unsupported',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'body_unreadable',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'body_unreadable',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'body_unreadable',
+  FST_ERR_BAD_URL: 'route_not_found',
+  FST_ERR_MAX_PARAM_LENGTH: 'uri_too_long',
+}
+
+/** What Node's parser refuses before there is a request, by its code. */
+const SOCKET: Readonly<Record<string, RefusalCode>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+}
+
+/** Answer whatever was thrown: a refusal if it is one, otherwise a 500 that says nothing but its id. */
+export function failed(
+  error: FastifyError & { refusal?: RefusalCode; why?: string },
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const refusal = refusalOf(error)
+  if (refusal.code === 'internal_error') request.log.error({ err: error }, 'unexpected failure')
+  else if (REFUSALS[refusal.code][0] === 503) request.log.warn({ err: error }, 'unavailable')
+  return refuse(reply, refusal)
+}
+
+function refusalOf(error: FastifyError & { refusal?: RefusalCode; why?: string }): Refusal {
+  if (error.refusal !== undefined) {
+    const errors = error.why === undefined ? {} : { errors: [{ pointer: '', code: error.why }] }
+    return { code: error.refusal, ...errors }
+  }
+  if (error.validation !== undefined) return invalid(error)
+  if (error instanceof Unavailable) return { code: 'database_unavailable' }
+  if (error instanceof CommitUnknown) return { code: 'outcome_unknown' }
+  if (error instanceof Overloaded) return { code: 'overloaded' }
+  return { code: FRAMEWORK[error.code] ?? 'internal_error' }
+}
+
+/** The first thing wrong with a body or query, by pointer; never the value itself. */
+function invalid(error: FastifyError): Refusal {
+  const [first] = error.validation ?? []
+  const missing = first?.params['missingProperty'] ?? first?.params['additionalProperty']
+  const pointer = (first?.instancePath ?? '') + (missing === undefined ? '' : `/${String(missing)}`)
+  const code = error.validationContext === 'body' ? 'body_invalid' : 'query_invalid'
+  return {
+    code,
+    errors: [{ pointer: pointer.slice(0, 200), code: wording(first?.keyword ?? 'invalid') }],
+  }
+}
+
+function wording(keyword: string): string {
+  const words: Readonly<Record<string, string>> = {
+    required: 'missing',
+    additionalProperties: 'unknown',
+    type: 'wrong_type',
+    enum: 'not_one_of',
+    minimum: 'too_small',
+    maximum: 'too_large',
+    pattern: 'malformed',
+    maxLength: 'too_long',
+    minItems: 'too_few',
+    maxItems: 'too_many',
+  }
+  return words[keyword] ?? keyword
+}
+
+/**
+ * Answer requests that no route takes: 404, or 405 with Allow where the path exists with another
+ * method (RFC 9110 section 15.5.6); OPTIONS gets the same list with a 204.
+ */
+export function unroutable(app: FastifyInstance): void {
+  const known: { readonly pattern: RegExp; readonly methods: Set<string> }[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    const pattern = new RegExp(`^${url.replace(/:[^/]+/g, '[^/]+').replace(/\*/g, '.*')}/?$`)
+    const methods = new Set([method].flat())
+    const route = known.find((other) => other.pattern.source === pattern.source)
+    if (route === undefined) known.push({ pattern, methods })
+    else for (const one of methods) route.methods.add(one)
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? ''
+    const methods = new Set(
+      known.filter(({ pattern }) => pattern.test(path)).flatMap((route) => [...route.methods]),
+    )
+    if (methods.size === 0) return refuse(reply, { code: 'route_not_found' })
+    const allowed = [...methods, 'OPTIONS'].sort().join(', ')
+    void reply.header('allow', allowed)
+    if (request.method === 'OPTIONS') return reply.code(204).send()
+    return refuse(reply, { code: 'method_not_allowed' })
+  })
+}
+
+/** Answer bytes that are no HTTP request, on the bare socket, and close it. */
+export function unreadableSocket(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const code = SOCKET[error.code ?? ''] ?? 'body_unreadable'
+  const [status] = REFUSALS[code]
+  const body = JSON.stringify(problem({ code }, 'none'))
+  socket.end(
+    `HTTP/1.1 ${status} Refused\r\ncontent-type: application/problem+json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  )
+}

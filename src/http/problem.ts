@@ -1,0 +1,91 @@
+import type { FastifyReply } from 'fastify'
+import { Type, type Static } from 'typebox'
+import { toWire } from '../domain/money.ts'
+import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
+
+/** Where the codes are explained; the fragment is the code. */
+const TYPE_BASE = '/docs/errors#'
+
+/** RFC 9457 problem details with the members this service adds. */
+export const Problem = Type.Object(
+  {
+    type: Type.String({ description: 'A link to what the code means and what to do about it.' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String({ description: 'For people. Programs go by `code`.' }),
+    instance: Type.String({ description: 'The request id, as it stands in the logs.' }),
+    code: Type.String({ description: 'Stable; see docs/errors.md.' }),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          pointer: Type.String({ description: 'JSON Pointer (RFC 6901) of the field at fault.' }),
+          code: Type.String(),
+        }),
+      ),
+    ),
+    payment_id: Type.Optional(
+      Type.Integer({ description: 'The payment first made with the key.' }),
+    ),
+    required: Type.Optional(
+      Type.Number({ description: 'What the withdrawal costs with its commission.' }),
+    ),
+  },
+  { $id: 'Problem' },
+)
+
+/** The problem document of a refusal; `instance` is the id of the request or of a stored refusal. */
+export function problem(refusal: Refusal, instance: string): Static<typeof Problem> {
+  const [status, detail] = REFUSALS[refusal.code]
+  return {
+    type: TYPE_BASE + refusal.code,
+    title: title(refusal.code),
+    status,
+    detail,
+    instance,
+    code: refusal.code,
+    ...(refusal.errors === undefined ? {} : { errors: [...refusal.errors] }),
+    ...(refusal.paymentId === undefined ? {} : { payment_id: Number(refusal.paymentId) }),
+    ...(refusal.required === undefined ? {} : { required: toWire(refusal.required) }),
+  }
+}
+
+/** Send a refusal as application/problem+json. A 503 says when to come back. */
+export function refuse(reply: FastifyReply, refusal: Refusal, instance?: string): FastifyReply {
+  const [status] = REFUSALS[refusal.code]
+  if (status === 503) void reply.header('retry-after', '1')
+  return reply
+    .code(status)
+    .header('content-type', 'application/problem+json')
+    .send(problem(refusal, instance ?? reply.request.id))
+}
+
+function title(code: RefusalCode): string {
+  const words = code.replaceAll('_', ' ')
+  return words.charAt(0).toUpperCase() + words.slice(1)
+}
+
+const DESCRIPTIONS: Readonly<Record<number, string>> = {
+  400: 'The request cannot be read.',
+  402: 'The balance does not cover the amount and its commission.',
+  404: 'There is nothing with this id.',
+  405: 'The path does not take this method.',
+  408: 'The request did not arrive in time.',
+  409: 'The state does not allow it.',
+  413: 'The body is too large.',
+  415: 'The body is not application/json in UTF-8.',
+  422: 'The request is well-formed and refused.',
+  503: 'Try the same request again after `Retry-After` seconds.',
+}
+
+/** The OpenAPI answers of a route that may refuse with these statuses. */
+export function refusals(...statuses: readonly number[]): Record<number, object> {
+  return Object.fromEntries(
+    statuses.map((status) => [
+      status,
+      {
+        description: DESCRIPTIONS[status] ?? 'Refused.',
+        content: { 'application/problem+json': { schema: Type.Ref('Problem') } },
+      },
+    ]),
+  )
+}

@@ -1,0 +1,86 @@
+import { Type } from 'typebox'
+import type { Refusal } from '../domain/refusal.ts'
+
+/** The largest id there can be: a bigint of PostgreSQL. */
+const ID_MAX = 9_223_372_036_854_775_807n
+
+/** An amount on the wire: a JSON number, or a decimal string for clients that have no exact numbers. */
+export function Amount(description: string, examples: readonly (number | string)[]) {
+  return Type.Unsafe<number | string>({ type: ['number', 'string'], description, examples })
+}
+
+/** An amount in an answer: a JSON number with at most two decimals. */
+export function Money(description: string) {
+  return Type.Number({ description })
+}
+
+export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+
+export const Time = Type.String({ format: 'date-time' })
+
+/** A string or null, as one JSON Schema type. */
+export function nullable(type: 'string' | 'number' | 'integer', options: object = {}) {
+  return Type.Unsafe<string | number | null>({ type: [type, 'null'], ...options })
+}
+
+/** A string out of a list; as an enum, so that the docs offer a choice. */
+export function oneOf<const Value extends string>(values: readonly Value[], options: object = {}) {
+  return Type.Unsafe<Value>({ type: 'string', enum: values, ...options })
+}
+
+/**
+ * An id as it stands in a path, or null: whatever cannot be an id is the id of nothing, and gets the
+ * same 404 as one that does not exist.
+ */
+export function parseId(text: string): bigint | null {
+  if (!/^[1-9]\d{0,18}$/.test(text) || text.endsWith('\n')) return null
+  const id = BigInt(text)
+  return id <= ID_MAX ? id : null
+}
+
+/** An integer in a query string: digits only, checked against its bounds here. */
+export function IntegerText(description: string, min: number, max: number, fallback: number) {
+  return Type.Optional(
+    Type.String({
+      pattern: '^(0|[1-9][0-9]{0,8})$',
+      description: `${description} ${min} to ${max}; ${fallback} if left out.`,
+      examples: [String(fallback)],
+    }),
+  )
+}
+
+export type Parsed<Value> =
+  { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly refusal: Refusal }
+
+/** Read an integer of a query string within bounds. */
+export function parseInteger(
+  name: string,
+  text: string | undefined,
+  bounds: { readonly min: number; readonly max: number; readonly fallback: number },
+): Parsed<number> {
+  if (text === undefined) return { ok: true, value: bounds.fallback }
+  const value = Number(text)
+  if (value >= bounds.min && value <= bounds.max) return { ok: true, value }
+  const errors = [{ pointer: `/${name}`, code: 'out_of_range' }]
+  return { ok: false, refusal: { code: 'query_invalid', errors } }
+}
+
+/**
+ * A cursor: where a page ended, and of which list with which filters. Opaque to callers; one that was
+ * made for another list or filter is refused, because continuing it would skip or repeat rows.
+ */
+export function writeCursor(list: string, position: readonly string[]): string {
+  return Buffer.from(JSON.stringify([list, ...position])).toString('base64url')
+}
+
+/** Read a cursor of `list`: its position, or null if it was not made for it. */
+export function readCursor(list: string, cursor: string, length: number): string[] | null {
+  try {
+    const parts: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'))
+    if (!Array.isArray(parts) || parts.length !== length + 1 || parts[0] !== list) return null
+    const position = parts.slice(1)
+    return position.every((part) => typeof part === 'string') ? (position as string[]) : null
+  } catch {
+    return null
+  }
+}

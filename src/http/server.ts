@@ -1,0 +1,171 @@
+import { randomBytes } from 'node:crypto'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import fastify, {
+  LogController,
+  type FastifyInstance,
+  type FastifyPluginAsync,
+  type FastifyRequest,
+} from 'fastify'
+import type { FastifyBaseLogger } from 'fastify'
+import { failed, unroutable, unreadableSocket } from './failures.ts'
+import { readJson } from './json.ts'
+import { Problem } from './problem.ts'
+
+/** A limit on every part of a request; times in milliseconds. */
+const HEADER_BYTES_MAX = 16_384
+const PARAM_LENGTH_MAX = 100
+const HEADERS_MS_MAX = 10_000
+const REQUEST_MS_MAX = 15_000
+
+export interface ServerOptions {
+  readonly logger: FastifyBaseLogger
+  readonly bodyBytesMax: number
+  readonly version: string
+  readonly title: string
+  readonly documented: boolean
+  /** Told of every answer, in milliseconds: the route's template, never the path. */
+  readonly onAnswer: (method: string, route: string, status: number, ms: number) => void
+}
+
+/**
+ * Build the HTTP server without features: strict reading of bodies, problem documents for whatever
+ * goes wrong, request ids, OpenAPI and Swagger UI. Routes are handed to it with `register`.
+ */
+export async function buildServer(options: ServerOptions): Promise<FastifyInstance> {
+  const app = fastify({
+    loggerInstance: options.logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: options.bodyBytesMax,
+    requestTimeout: REQUEST_MS_MAX,
+    genReqId: requestIds(),
+    clientErrorHandler: unreadableSocket,
+    http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADERS_MS_MAX },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAM_LENGTH_MAX },
+    forceCloseConnections: 'idle',
+    // Values are checked as they were sent: nothing is converted, filled in or dropped.
+    ajv: {
+      customOptions: {
+        coerceTypes: false,
+        removeAdditional: false,
+        useDefaults: false,
+        allErrors: false,
+        allowUnionTypes: true,
+      },
+    },
+  })
+  readStrictly(app)
+  app.addSchema(Problem)
+  app.setErrorHandler(failed)
+  unroutable(app)
+  observe(app, options)
+  if (options.documented) await document(app, options)
+  return app
+}
+
+/** Ids for requests: the caller's own if it is harmless in a log, otherwise short and unique. */
+function requestIds(): (request: {
+  headers: Record<string, string | string[] | undefined>
+}) => string {
+  const prefix = randomBytes(6).toString('hex')
+  let count = 0
+  return (request) => {
+    const given = request.headers['x-request-id']
+    if (typeof given === 'string' && /^[\w-]{1,64}$/.test(given)) return given
+    count += 1
+    return `${prefix}-${count.toString(36)}`
+  }
+}
+
+/** One media type, read by our own strict reader. */
+function readStrictly(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    (request: FastifyRequest, body: Buffer, done) => {
+      if (!isUtf8(request)) return done(refusal('media_type_unsupported'))
+      if (body.length === 0) return done(refusal('body_unreadable', 'empty'))
+      const json = readJson(body)
+      if (!json.ok) return done(refusal(json.code, json.why))
+      done(null, json.value)
+    },
+  )
+}
+
+function isUtf8(request: FastifyRequest): boolean {
+  const encoding = request.headers['content-encoding']
+  if (encoding !== undefined && encoding !== 'identity') return false
+  const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(request.headers['content-type'] ?? '')
+  return charset === null || /^utf-?8$/i.test(charset[1] ?? '')
+}
+
+function refusal(code: string, why?: string): Error {
+  return Object.assign(new Error(code), { refusal: code, why })
+}
+
+function observe(app: FastifyInstance, options: ServerOptions): void {
+  app.addHook('onSend', async (request, reply) => {
+    void reply.header('x-request-id', request.id)
+    if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store')
+    void reply.header('x-content-type-options', 'nosniff')
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none'
+    options.onAnswer(request.method, route, reply.statusCode, reply.elapsedTime)
+    request.log.debug(
+      {
+        method: request.method,
+        route,
+        status: reply.statusCode,
+        took_ms: Math.round(reply.elapsedTime),
+      },
+      'answered',
+    )
+  })
+}
+
+async function document(app: FastifyInstance, options: ServerOptions): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: options.title,
+        version: options.version,
+        description:
+          'Accept deposits and withdrawals with a commission, answer at once, charge the gateway in ' +
+          'the background. Amounts are decimal, with at most two places; send them as JSON numbers ' +
+          'or as strings. Send an `Idempotency-Key` with every payment: the same request under the ' +
+          'same key is carried out once and answered the same. Errors are problem documents (RFC 9457).',
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      tags: [
+        { name: 'Payments', description: 'Deposits, withdrawals and what became of them.' },
+        { name: 'Users', description: 'Balances and their history.' },
+        { name: 'Dead letters', description: 'What failed or could not be finished.' },
+        { name: 'Operations', description: 'Health and counters.' },
+        { name: 'Mock gateway', description: 'A gateway with faults you can turn.' },
+      ],
+    },
+    refResolver: {
+      buildLocalReference: (json, _base, _fragment, index) =>
+        typeof json['$id'] === 'string' ? json['$id'] : `schema-${index}`,
+    },
+  })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    uiConfig: { docExpansion: 'list', tryItOutEnabled: true, displayRequestDuration: true },
+    theme: { title: options.title },
+  })
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+}
+
+/** Register features under a prefix. */
+export function mount(
+  app: FastifyInstance,
+  prefix: string,
+  routes: readonly FastifyPluginAsync[],
+): void {
+  for (const plugin of routes) void app.register(plugin, { prefix })
+}

@@ -1,0 +1,133 @@
+import { type Static, type TSchema, Type } from 'typebox'
+
+/**
+ * How one kind of setting is read. `read` turns its text into a value, or into undefined when the
+ * text is not one; `schema` then bounds the value; `allowed` says both to people.
+ */
+export interface Kind<S extends TSchema = TSchema> {
+  readonly schema: S
+  readonly read: (text: string) => unknown
+  readonly allowed: string
+}
+
+/** The value a kind of setting is read into. */
+export type KindValue<K> = K extends Kind<infer S> ? Static<S> : never
+
+/** Printable text of 1 to `lengthMax` characters. */
+export function text(lengthMax: number) {
+  const schema = Type.String({
+    minLength: 1,
+    maxLength: lengthMax,
+    pattern: '^[^\\u0000-\\u001f]*$',
+  })
+  return { schema, read: (value: string) => value, allowed: `text, up to ${lengthMax} characters` }
+}
+
+/** A host name or IP address to listen on. */
+export function host() {
+  const schema = Type.String({ maxLength: 253, pattern: '^[A-Za-z0-9.:_-]+$' })
+  return { schema, read: (value: string) => value, allowed: 'a host name or an IP address' }
+}
+
+/** A whole number between `min` and `max`, both included. */
+export function integer(min: number, max: number) {
+  const schema = Type.Integer({ minimum: min, maximum: max })
+  const read = (value: string) => (/^\d{1,15}$/.test(value) ? Number(value) : undefined)
+  return { schema, read, allowed: `a whole number from ${min} to ${max}` }
+}
+
+/** A duration written in seconds with up to 3 decimals and read into whole milliseconds. */
+export function seconds(min: number, max: number) {
+  const schema = Type.Integer({ minimum: Math.round(min * 1_000), maximum: max * 1_000 })
+  const read = (value: string) => fixedPoint(value, 3)
+  return { schema, read, allowed: `seconds from ${min} to ${max}, up to 3 decimals` }
+}
+
+/** A percentage with up to 2 decimals, read into basis points: "2.5" is 250. */
+export function percent() {
+  const schema = Type.Integer({ minimum: 0, maximum: 10_000 })
+  const read = (value: string) => fixedPoint(value, 2)
+  return { schema, read, allowed: 'a percentage from 0 to 100, up to 2 decimals' }
+}
+
+/** An amount of money with up to 2 decimals, read into minor units: "0.30" is 30n. */
+export function money(max: bigint) {
+  const schema = Type.BigInt({ minimum: 0n, maximum: max })
+  const read = (value: string) => {
+    const minor = fixedPoint(value, 2)
+    return minor === undefined ? undefined : BigInt(minor)
+  }
+  return { schema, read, allowed: `an amount from 0 to ${max / 100n}, up to 2 decimals` }
+}
+
+const YES = ['true', '1', 'yes', 'on']
+const NO = ['false', '0', 'no', 'off']
+
+/** Yes or no, in the spellings the original service took, in any case. */
+export function flag() {
+  const read = (value: string) => {
+    const word = value.toLowerCase()
+    return YES.includes(word) ? true : NO.includes(word) ? false : undefined
+  }
+  return { schema: Type.Boolean(), read, allowed: '`true` or `false` (also 1/0, yes/no, on/off)' }
+}
+
+/** One of `words`, in any case. `aliases` are other spellings of the same, in lower case. */
+export function choice<const W extends string>(
+  words: readonly W[],
+  aliases: Readonly<Record<string, W>> = {},
+) {
+  const read = (value: string) => aliases[value.toLowerCase()] ?? value.toLowerCase()
+  const allowed = [...words, ...Object.keys(aliases)].map((word) => `\`${word}\``).join(', ')
+  return { schema: Type.Unsafe<W>(Type.Enum([...words])), read, allowed: `one of ${allowed}` }
+}
+
+/** An environment's name in lower case. `prod` is `production`: a nickname skips no check. */
+export function environment() {
+  const schema = Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]{0,31}$' })
+  const read = (value: string) => {
+    const name = value.toLowerCase()
+    return name === 'prod' ? 'production' : name
+  }
+  return { schema, read, allowed: '`local`, `test`, `production` or another short name' }
+}
+
+/**
+ * A PostgreSQL URL. `postgres://` and a Python driver's suffix, as in `postgresql+asyncpg://`, are
+ * read as `postgresql://`, so that the URL of the original service can be kept.
+ */
+export function databaseUrl() {
+  const read = (value: string) => {
+    const url = value.replace(/^postgres(?:ql)?(?:\+[a-z0-9]+)?:\/\//, 'postgresql://')
+    return url.startsWith('postgresql://') && URL.canParse(url) ? url : undefined
+  }
+  const allowed = '`postgresql://user:password@host:port/database`, special characters %-encoded'
+  return { schema: Type.String(), read, allowed }
+}
+
+/** An HTTP base URL without credentials, query or fragment; a slash at its end is dropped. */
+export function httpUrl() {
+  const read = (value: string) => {
+    if (!/^https?:\/\/[^/]/i.test(value) || !URL.canParse(value)) return undefined
+    const url = new URL(value)
+    if (url.username || url.password || url.search || url.hash) return undefined
+    return url.href.replace(/\/+$/, '')
+  }
+  const allowed = '`http(s)://host/path` without user name, password, query and fragment'
+  return { schema: Type.String(), read, allowed }
+}
+
+/** A StatsD daemon's address. */
+export function statsdUrl() {
+  const schema = Type.String({ pattern: '^(udp|statsd)://[^/@?#]+/?$' })
+  const read = (value: string) => (URL.canParse(value) ? value : undefined)
+  return { schema, read, allowed: '`udp://host:port` or `statsd://host:port`' }
+}
+
+/** A decimal text times 10^`decimals` as an exact integer; undefined if it has more decimals. */
+function fixedPoint(value: string, decimals: number): number | undefined {
+  const match = /^(\d{1,11})(?:\.(\d+))?$/.exec(value)
+  const fraction = match?.[2] ?? ''
+  if (!match || fraction.length > decimals) return undefined
+  return Number(`${match[1]}${fraction.padEnd(decimals, '0')}`)
+}

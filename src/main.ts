@@ -1,0 +1,196 @@
+import { join, resolve } from 'node:path'
+import { Command } from 'commander'
+import type { Logger } from 'pino'
+import { startEmbeddedPostgres } from './adapters/embedded-postgres.ts'
+import { logger } from './adapters/log.ts'
+import { migrate, migrationStatus } from './adapters/migrate.ts'
+import { ConfigError, loadConfig, readEnvironment, type Config } from './config.ts'
+import { API, startService, type Roles, type Service } from './service.ts'
+
+/** Exit codes: what was asked could not be done; the configuration or the call is wrong. */
+const FAILED = 1
+const MISUSED = 2
+
+const program = new Command('payments')
+  .description('Payment processing with commission, a durable queue and a double-entry ledger.')
+  .version('0.1.0')
+  .showHelpAfterError()
+
+program
+  .command('start', { isDefault: true })
+  .description(
+    'Run everything in one process: API, worker, and where they are not configured an embedded ' +
+      'PostgreSQL and the mock gateway.',
+  )
+  .action(() => serve({ api: true, worker: true, mockGateway: true }))
+program
+  .command('api')
+  .description('Run the HTTP API alone. Needs DATABASE_URL.')
+  .action(() => serve({ api: true, worker: false, mockGateway: false }))
+program
+  .command('worker')
+  .description('Run a worker alone. Needs DATABASE_URL and PAYMENT_GATEWAY_URL.')
+  .action(() => serve({ api: false, worker: true, mockGateway: false }))
+program
+  .command('mock-gateway')
+  .description('Run the mock gateway alone.')
+  .action(() => serve({ api: false, worker: false, mockGateway: true }))
+program
+  .command('migrate')
+  .description('Bring the database to the newest schema.')
+  .option('--dry-run', 'say what would be applied and change nothing')
+  .option('--status', 'list the migrations and when they were applied')
+  .option('--json', 'print JSON')
+  .action(runMigrate)
+
+program.parseAsync().catch((error: unknown) => {
+  const text = error instanceof Error ? error.message : String(error)
+  process.stderr.write(`${text}\n`)
+  process.exitCode = error instanceof ConfigError ? MISUSED : FAILED
+})
+
+/** Run roles until a signal ends them. */
+async function serve(roles: Roles): Promise<void> {
+  const config = loadConfig(readEnvironment(process.cwd()))
+  const one = roles.api && roles.worker
+  const log = logger(
+    config,
+    one ? 'all' : roles.api ? 'api' : roles.worker ? 'worker' : 'mock-gateway',
+  )
+  for (const warning of config.warnings) log.warn(warning)
+
+  const database = await openDatabase(config, roles, say)
+  const stopDatabase = () => database?.stop() ?? Promise.resolve()
+  try {
+    if (database !== null && config.autoCreateTables) {
+      await migrate(database.url, { log: (line) => log.debug(line) })
+    }
+    const mock = roles.mockGateway && (config.gatewayUrl === null || !one)
+    const dataDir = resolve(config.dataDir)
+    const service = await startService(config, { ...roles, mockGateway: mock }, log, {
+      url: database?.url ?? '',
+      port: roles.api ? config.port : roles.worker ? config.workerPort : config.mockGatewayPort,
+      ...(mock && one ? { journalPath: join(dataDir, 'mock-gateway.jsonl') } : {}),
+    })
+    stopOnSignal(service, stopDatabase, config, log)
+    if (one) greet(config, service, dataDir)
+    else log.info({ url: service.url }, 'listening')
+  } catch (error) {
+    await stopDatabase()
+    throw error
+  }
+}
+
+interface Database {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+async function openDatabase(
+  config: Config,
+  roles: Roles,
+  say: (line: string) => void,
+): Promise<Database | null> {
+  if (config.databaseUrl !== null) return { url: config.databaseUrl, stop: async () => undefined }
+  if (!roles.api && !roles.worker) return null
+  if (!(roles.api && roles.worker)) {
+    throw new ConfigError([
+      'DATABASE_URL must be set for a single role; `payments start` brings its own database',
+    ])
+  }
+  return startEmbeddedPostgres({ dataDir: resolve(config.dataDir), log: say })
+}
+
+/** Progress and links for the person at the terminal; events go to the log. */
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+function greet(config: Config, service: Service, dataDir: string): void {
+  const { url } = service
+  const gateway = config.gatewayUrl ?? `${url}${API}/mock-gateway (the built-in mock gateway)`
+  say(`
+  ${config.appName} is ready
+
+    API        ${url}${API}
+    Docs       ${url}/docs
+    Metrics    ${url}/metrics
+    Gateway    ${gateway}
+    Database   ${config.databaseUrl === null ? `embedded PostgreSQL in ${dataDir}` : 'DATABASE_URL'}
+
+  Try it:
+
+    curl -X POST ${url}${API}/users/ -H 'Content-Type: application/json' -d '{"balance": 1000}'
+
+  Ctrl-C stops it; the data stays.
+`)
+}
+
+/**
+ * Stop in order on the first SIGTERM or SIGINT, at once on the second. A stop that takes longer than
+ * its limit ends the process anyway: leases run out, and nothing that was answered is lost.
+ */
+function stopOnSignal(
+  service: Service,
+  stopDatabase: () => Promise<void>,
+  config: Config,
+  log: Logger,
+): void {
+  let stopping = false
+  const stop = async (signal: string) => {
+    if (stopping) process.exit(FAILED)
+    stopping = true
+    log.info({ signal }, 'stopping: work in flight ends first; a second signal stops at once')
+    const limit = setTimeout(() => {
+      log.error('stopping took too long')
+      process.exit(FAILED)
+    }, config.shutdownTimeoutMs)
+    limit.unref()
+    try {
+      await service.stop()
+      await stopDatabase()
+      log.info('stopped')
+      process.exit(0)
+    } catch (error) {
+      log.error({ err: error }, 'stopping failed')
+      process.exit(FAILED)
+    }
+  }
+  process.on('SIGTERM', () => void stop('SIGTERM'))
+  process.on('SIGINT', () => void stop('SIGINT'))
+}
+
+async function runMigrate(options: {
+  dryRun?: boolean
+  status?: boolean
+  json?: boolean
+}): Promise<void> {
+  const config = loadConfig(readEnvironment(process.cwd()))
+  const embedded = { api: true, worker: true, mockGateway: false }
+  const database = await openDatabase(config, embedded, options.json ? () => undefined : say)
+  if (database === null) return
+  try {
+    if (options.status) return printStatus(await migrationStatus(database.url), options.json)
+    const log = options.json ? () => undefined : say
+    const result = await migrate(database.url, { log, dryRun: options.dryRun ?? false })
+    if (options.json) say(JSON.stringify(result))
+    else
+      say(
+        result.applied.length === 0
+          ? `Up to date at ${result.current}.`
+          : `Now at ${result.current}.`,
+      )
+  } finally {
+    await database.stop()
+  }
+}
+
+function printStatus(
+  migrations: readonly { readonly name: string; readonly appliedAt: Date | null }[],
+  json: boolean | undefined,
+): void {
+  if (json) return say(JSON.stringify(migrations))
+  for (const { name, appliedAt } of migrations) {
+    say(`${appliedAt === null ? 'pending                 ' : appliedAt.toISOString()}  ${name}`)
+  }
+}

@@ -1,0 +1,81 @@
+import { numbers } from '../domain/arrays.ts'
+import type { Runner, Statement } from '../ports.ts'
+
+/** Add to totals. Rows are touched in name order, so that processes never wait in a circle. */
+const ADD: Statement<never> = {
+  name: 'counters_add',
+  text: `
+  insert into counters (name, value)
+  select name, value
+  from unnest($1::text[], $2::bigint[]) as delta (name, value)
+  order by name
+  on conflict (name) do update set value = counters.value + excluded.value`,
+}
+
+/** Every total. */
+const READ: Statement<{ name: string; value: bigint }> = {
+  name: 'counters_read',
+  text: `
+  select name, value
+  from counters`,
+}
+
+/** What is not finished, as money and age: the amounts in minor units, the ages in seconds. */
+export interface RiskView {
+  readonly unknownCount: number
+  readonly unknownAmount: bigint
+  readonly unknownOldestSeconds: number
+  readonly failedLetters: number
+}
+
+/** Money at risk: open letters by class. The open letters are few; an index holds exactly those. */
+const RISK: Statement<RiskView> = {
+  name: 'risk_read',
+  text: `
+  select
+    count(*) filter (where class = 'unknown')::float8 as "unknownCount",
+    coalesce(sum(amount) filter (where class = 'unknown'), 0)::bigint as "unknownAmount",
+    coalesce(extract(epoch from
+      clock_timestamp() - min(created_at) filter (where class = 'unknown')), 0)::float8
+      as "unknownOldestSeconds",
+    count(*) filter (where class = 'failed')::float8 as "failedLetters"
+  from dead_letters
+  where shard = $1 and state = 'open'`,
+}
+
+/** What is held for withdrawals in progress, in minor units. */
+const HELD: Statement<{ held: bigint }> = {
+  name: 'held_read',
+  text: `
+  select coalesce(sum(held), 0)::bigint as held
+  from users
+  where shard = $1 and held > 0`,
+}
+
+/** Add deltas to the totals over all processes. */
+export async function addCounters(
+  db: Runner,
+  deltas: Readonly<Record<string, number>>,
+): Promise<void> {
+  const names = Object.keys(deltas).sort()
+  if (names.length === 0) return
+  await db.run(ADD, [names, numbers(names.map((name) => deltas[name] ?? 0))])
+}
+
+/** The totals over all processes, since the database was made. */
+export async function readCounters(db: Runner): Promise<Record<string, number>> {
+  const rows = await db.run(READ, [])
+  return Object.fromEntries(rows.map((row) => [row.name, Number(row.value)]))
+}
+
+/** A shard's money at risk. */
+export async function readRisk(db: Runner, shard: number): Promise<RiskView> {
+  const [row] = await db.run(RISK, [shard])
+  return row ?? { unknownCount: 0, unknownAmount: 0n, unknownOldestSeconds: 0, failedLetters: 0 }
+}
+
+/** A shard's held money, in minor units. */
+export async function readHeld(db: Runner, shard: number): Promise<bigint> {
+  const [row] = await db.run(HELD, [shard])
+  return row?.held ?? 0n
+}

@@ -1,0 +1,121 @@
+/** A dial: where it starts, how far it turns, and what it does. */
+interface Dial {
+  readonly initial: number
+  readonly max: number
+  readonly description: string
+}
+
+/** What can go wrong with a charge, each with its chance. At most one of them hits a request. */
+const CHANCES = {
+  timeout_before: chance(0.05, 'Executes nothing and holds the reply for `timeout_ms`.'),
+  timeout_after: chance(0.05, 'Executes, and holds the reply for `timeout_ms`.'),
+  late_execute: chance(0, 'Holds the reply for `timeout_ms`, and executes after `late_ms`.'),
+  error_before: chance(0.2, 'Answers 502 without executing.'),
+  error_after: chance(0.05, 'Executes, and answers 502.'),
+  rate_limited: chance(0, 'Answers 429 with Retry-After, without executing.'),
+  decline: chance(0, 'Declines the charge with 402, for good.'),
+  reset_before: chance(0, 'Resets the connection without executing.'),
+  reset_after: chance(0, 'Executes, and resets the connection.'),
+  truncated: chance(0, 'Executes, and ends the connection in the middle of the body.'),
+  wrong_body: chance(0, 'Executes, and answers 200 with an HTML page.'),
+  wrong_amount: chance(0, 'Executes, and answers with another amount.'),
+  slow_drip: chance(0, 'Executes, and sends the body byte by byte over `timeout_ms`.'),
+} as const satisfies Record<string, Dial>
+
+/** How long and how much. Milliseconds where the name ends in `_ms`. */
+const VALUES = {
+  latency_ms: value(0, 60_000, 'How long every reply takes.'),
+  latency_jitter_ms: value(0, 60_000, 'Up to this much more, by chance.'),
+  timeout_ms: value(1_500, 60_000, 'How long a timeout holds the reply.'),
+  late_ms: value(3_000, 60_000, 'When a late charge is executed, counted from its request.'),
+  retry_after_seconds: value(1, 3_600, 'What a 429 asks for.'),
+  seed: value(1, 0xffff_ffff, 'Where chance starts: the same seed repeats a run.'),
+} as const satisfies Record<string, Dial>
+
+/** Every dial by its name on the wire. */
+export const DIALS = {
+  ...CHANCES,
+  ...VALUES,
+  lookup_errors: chance(0, 'Answers a lookup with 502.'),
+} as const satisfies Record<string, Dial>
+
+/** One fault of a charge. */
+export type Fault = keyof typeof CHANCES
+
+/** All dials and where they stand. Chances are 0 … 1. */
+export type Faults = { readonly [dial in keyof typeof DIALS]: number }
+
+/** The positions a gateway starts with: 10 % timeouts, 25 % errors, 65 % of charges go well. */
+export const FAULTS_DEFAULT: Faults = Object.fromEntries(
+  Object.entries(DIALS).map(([name, dial]) => [name, dial.initial]),
+) as Faults // Entries of DIALS: the keys are the same.
+
+/** A gateway without faults: chances at 0, the values as in the default. */
+export const FAULTS_NONE: Faults = {
+  ...FAULTS_DEFAULT,
+  ...Object.fromEntries(Object.keys(CHANCES).map((name) => [name, 0])),
+}
+
+/** A dial that cannot be turned as asked, and why. `dial` is empty when it is about all of them. */
+export interface DialProblem {
+  readonly dial: string
+  readonly code: 'unknown' | 'out_of_range' | 'not_whole' | 'chances_above_one'
+}
+
+/** What `turnDials` made of a change: the new positions, or everything wrong with it. */
+export type Turned =
+  | { readonly ok: true; readonly faults: Faults }
+  | { readonly ok: false; readonly problems: readonly DialProblem[] }
+
+/** Turn the dials that `change` names. All of them, or, if one cannot be turned so, none. */
+export function turnDials(faults: Faults, change: Readonly<Record<string, unknown>>): Turned {
+  const problems = Object.entries(change).flatMap(([name, to]) => problemOf(name, to))
+  if (problems.length > 0) return { ok: false, problems }
+  const turned = { ...faults, ...change } as Faults // Only known dials and numbers are left.
+  if (FAULTS.reduce((sum, fault) => sum + turned[fault], 0) > 1 + Number.EPSILON * FAULTS.length) {
+    return { ok: false, problems: [{ dial: '', code: 'chances_above_one' }] }
+  }
+  return { ok: true, faults: turned }
+}
+
+function problemOf(dial: string, to: unknown): readonly DialProblem[] {
+  if (!Object.hasOwn(DIALS, dial)) return [{ dial, code: 'unknown' }]
+  const { max } = DIALS[dial as keyof Faults] // Just checked.
+  if (typeof to !== 'number' || !(to >= 0 && to <= max)) return [{ dial, code: 'out_of_range' }]
+  return isWhole(dial) && !Number.isInteger(to) ? [{ dial, code: 'not_whole' }] : []
+}
+
+/** Whether a dial takes whole numbers only; the others are chances. */
+export function isWhole(dial: string): boolean {
+  return Object.hasOwn(VALUES, dial)
+}
+
+/** What is to happen to one charge request. */
+export interface Plan {
+  readonly fault: Fault | null
+  readonly latencyMs: number
+}
+
+const FAULTS = Object.keys(CHANCES) as readonly Fault[] // Keys of CHANCES, in its order.
+
+/**
+ * Draw the plan for one request. Takes exactly two chances whatever the dials say, so that turning
+ * one dial does not shift the chances of the requests that follow.
+ */
+export function draw(faults: Faults, random: () => number): Plan {
+  let left = random()
+  const latencyMs = faults.latency_ms + Math.floor(random() * faults.latency_jitter_ms)
+  for (const fault of FAULTS) {
+    if (left < faults[fault]) return { fault, latencyMs }
+    left -= faults[fault]
+  }
+  return { fault: null, latencyMs }
+}
+
+function chance(initial: number, description: string): Dial {
+  return { initial, max: 1, description }
+}
+
+function value(initial: number, max: number, description: string): Dial {
+  return { initial, max, description }
+}

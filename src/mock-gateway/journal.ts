@@ -1,0 +1,254 @@
+import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { formatMoney, parseMoney } from '../domain/money.ts'
+import type { Fault } from './faults.ts'
+
+/** What a caller asks for. Amounts are minor units; `key` is null if it sent no Idempotency-Key. */
+export interface Order {
+  readonly key: string | null
+  readonly paymentId: number
+  readonly userId: number
+  readonly amount: bigint
+  readonly commission: bigint
+  readonly type: 'deposit' | 'withdraw'
+}
+
+/** An order that was settled, for good. `number` counts from 1. */
+export interface Charge extends Order {
+  readonly number: number
+  readonly outcome: 'executed' | 'declined'
+  /** ISO 8601. */
+  readonly at: string
+}
+
+/** What was done about a request when it came in. */
+export type Act =
+  'executed' | 'declined' | 'replayed' | 'conflict' | 'in_progress' | 'will_execute' | 'nothing'
+
+/** One request as it was seen. */
+export interface Seen {
+  readonly at: Date
+  readonly key: string | null
+  readonly paymentId: number
+  readonly amount: bigint
+  readonly act: Act
+  readonly fault: Fault | null
+}
+
+/** The answer to "was anything charged twice?". */
+export interface Audit {
+  /** Orders settled: executed and declined. */
+  readonly charges: number
+  readonly executed: number
+  readonly declined: number
+  /** Minor units, of everything executed. */
+  readonly executedAmount: bigint
+  readonly distinctPayments: number
+  /** Requests that would have charged again, had their key not been known. Since the start. */
+  readonly duplicatesRefused: number
+  /** Requests under a known key with another body. Since the start. */
+  readonly conflicts: number
+  /** Executed charges of each payment that has more than one. */
+  readonly chargedTwice: readonly (readonly Charge[])[]
+}
+
+/**
+ * What the gateway knows. Charges are never forgotten; requests are kept up to a bound. With a file,
+ * a charge is written to it before `settle` returns, and so survives the end of the process.
+ */
+export interface Journal {
+  find(key: string): Charge | undefined
+  /** Settle an order for good. Throws when the file cannot be written: then nothing happened. */
+  settle(order: Order, outcome: Charge['outcome'], at: Date): Charge
+  note(seen: Seen): void
+  /** Requests, newest first. */
+  requests(limit: number, offset: number): readonly Seen[]
+  audit(): Audit
+  /** Forget everything, in the file too. */
+  clear(): void
+  close(): void
+}
+
+/** How many requests are kept; 1,000 are enough to see what happened to one that went wrong. */
+export const REQUESTS_MAX = 1_000
+
+/** A journal, read from the file at `path` if there is one. Throws if it cannot be opened. */
+export function openJournal(path?: string): Journal {
+  const file = path === undefined ? null : openFile(path)
+  const books = emptyBooks()
+  const seen = ring()
+  const counts = { duplicatesRefused: 0, conflicts: 0 }
+  for (const charge of path === undefined ? [] : readCharges(path)) enter(books, charge)
+
+  return {
+    find: (key) => books.byKey.get(key),
+    settle(order, outcome, at) {
+      const charge = { ...order, number: books.charges + 1, outcome, at: at.toISOString() }
+      file?.append(toLine(charge))
+      enter(books, charge)
+      return charge
+    },
+    note(request) {
+      seen.push(request)
+      if (request.act === 'conflict') counts.conflicts++
+      if (request.act === 'replayed' || request.act === 'in_progress') counts.duplicatesRefused++
+    },
+    requests: seen.newest,
+    audit: () => auditOf(books, counts),
+    clear() {
+      file?.truncate()
+      Object.assign(books, emptyBooks())
+      Object.assign(counts, { duplicatesRefused: 0, conflicts: 0 })
+      seen.clear()
+    },
+    close: () => file?.close(),
+  }
+}
+
+/** Everything settled, arranged so that no question and no entry takes longer as it grows. */
+interface Books {
+  charges: number
+  executed: number
+  executedAmount: bigint
+  byKey: Map<string, Charge>
+  /** The first executed charge of each payment. */
+  firsts: Map<number, Charge>
+  /** All executed charges of the payments that have several. */
+  twice: Map<number, Charge[]>
+}
+
+function emptyBooks(): Books {
+  return {
+    charges: 0,
+    executed: 0,
+    executedAmount: 0n,
+    byKey: new Map(),
+    firsts: new Map(),
+    twice: new Map(),
+  }
+}
+
+function enter(books: Books, charge: Charge): void {
+  books.charges++
+  if (charge.key !== null) books.byKey.set(charge.key, charge)
+  if (charge.outcome !== 'executed') return
+  books.executed++
+  books.executedAmount += charge.amount
+  const first = books.firsts.get(charge.paymentId)
+  if (first === undefined) {
+    books.firsts.set(charge.paymentId, charge)
+    return
+  }
+  const charges = books.twice.get(charge.paymentId)
+  if (charges === undefined) books.twice.set(charge.paymentId, [first, charge])
+  else charges.push(charge)
+}
+
+function auditOf(
+  books: Books,
+  counts: { readonly duplicatesRefused: number; readonly conflicts: number },
+): Audit {
+  return {
+    charges: books.charges,
+    executed: books.executed,
+    declined: books.charges - books.executed,
+    executedAmount: books.executedAmount,
+    distinctPayments: books.firsts.size,
+    ...counts,
+    chargedTwice: [...books.twice.values()],
+  }
+}
+
+/** The last `REQUESTS_MAX` requests, each overwriting the oldest. */
+function ring() {
+  const slots: Seen[] = []
+  let count = 0
+  return {
+    push(seen: Seen): void {
+      slots[count % REQUESTS_MAX] = seen
+      count++
+    },
+    newest(limit: number, offset: number): readonly Seen[] {
+      const end = Math.min(offset + limit, slots.length)
+      const found: Seen[] = []
+      for (let back = offset + 1; back <= end; back++) {
+        const seen = slots[(count - back) % REQUESTS_MAX]
+        if (seen !== undefined) found.push(seen)
+      }
+      return found
+    },
+    clear(): void {
+      slots.length = 0
+      count = 0
+    },
+  }
+}
+
+/**
+ * An append-only file. Appending is synchronous: it takes about 2 µs, and then no reply can overtake
+ * its line. Not fsynced: a line survives the process, not the loss of power.
+ */
+function openFile(path: string) {
+  const fd = openSync(path, 'a')
+  // A line that an earlier process or a full disk cut short must not run into the next one.
+  let torn = true
+  return {
+    append(line: string): void {
+      const bytes = Buffer.from(torn ? `\n${line}\n` : `${line}\n`)
+      torn = true
+      if (writeSync(fd, bytes) < bytes.length) throw new Error('journal: the disk is full')
+      torn = false
+    },
+    truncate: () => ftruncateSync(fd),
+    close: () => closeSync(fd),
+  }
+}
+
+/** Written by hand, because it is a good part of the work of a charge. */
+function toLine(charge: Charge): string {
+  const { number, outcome, at, key, paymentId, userId, amount, commission, type } = charge
+  return (
+    `{"number":${number},"outcome":"${outcome}","at":"${at}","key":${JSON.stringify(key)}` +
+    `,"payment_id":${paymentId},"user_id":${userId},"amount":"${formatMoney(amount)}"` +
+    `,"commission":"${formatMoney(commission)}","type":"${type}"}`
+  )
+}
+
+/** Reads line by line, because a file can be longer than the longest string. */
+function* readCharges(path: string): Generator<Charge> {
+  if (!existsSync(path)) return
+  const bytes = readFileSync(path)
+  let start = 0
+  while (start < bytes.length) {
+    const end = bytes.indexOf(10, start)
+    const line = bytes.toString('utf8', start, end === -1 ? bytes.length : end)
+    const charge = parseLine(line)
+    if (charge !== null) yield charge
+    start = end === -1 ? bytes.length : end + 1
+  }
+}
+
+/** A charge as its line in the file. Amounts are decimal texts. */
+type Line = Omit<Charge, 'paymentId' | 'userId' | 'amount' | 'commission'> & {
+  readonly payment_id: number
+  readonly user_id: number
+  readonly amount: string
+  readonly commission: string
+}
+
+/** Null for a line cut short: its request was never answered, because the line comes first. */
+function parseLine(text: string): Charge | null {
+  try {
+    // Our own file: a line that parses was written by `toLine`.
+    const { payment_id: paymentId, user_id: userId, ...line } = JSON.parse(text) as Line
+    const { amount, commission } = line
+    return { ...line, paymentId, userId, amount: minor(amount), commission: minor(commission) }
+  } catch {
+    return null
+  }
+}
+
+function minor(text: string): bigint {
+  const money = parseMoney(text, 0n)
+  if (!money.ok) throw new Error(money.problem)
+  return money.minor
+}

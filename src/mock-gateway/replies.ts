@@ -1,0 +1,138 @@
+import assert from 'node:assert'
+import { toWire } from '../domain/money.ts'
+import type { Fault, Faults, Plan } from './faults.ts'
+import type { Charge } from './journal.ts'
+
+/** How a reply goes out, `afterMs` milliseconds from now. */
+export type Reply =
+  | {
+      readonly kind: 'answer'
+      readonly afterMs: number
+      readonly status: number
+      readonly body: Body
+      readonly retryAfterSeconds: number | null
+    }
+  /** A page of HTML with status 200. */
+  | { readonly kind: 'html'; readonly afterMs: number }
+  /** A TCP reset instead of a reply. */
+  | { readonly kind: 'reset'; readonly afterMs: number }
+  /** Half of the body; then the connection ends. */
+  | {
+      readonly kind: 'truncated'
+      readonly afterMs: number
+      readonly status: number
+      readonly body: Body
+    }
+  /** The body byte by byte, over `overMs` milliseconds. */
+  | {
+      readonly kind: 'drip'
+      readonly afterMs: number
+      readonly status: number
+      readonly body: Body
+      readonly overMs: number
+    }
+
+/** A reply body: `payment_id`, `amount` and `idempotency_key` echo the order. */
+export interface Body {
+  readonly status: 'success' | 'failed' | 'pending' | 'error'
+  readonly code?: string
+  readonly gateway_ref?: string
+  readonly payment_id?: number
+  readonly amount?: number
+  readonly idempotency_key?: string
+}
+
+/** What a fault does, and what is seen of it. */
+export interface Effect {
+  readonly does: 'execute' | 'decline' | 'execute_late' | 'nothing'
+  readonly shows: 'outcome' | 'other_amount' | 'html' | 'reset' | 'truncated' | 'drip' | Refusal
+  /** Whether the reply is held for `timeout_ms`. */
+  readonly held?: true
+}
+
+type Refusal = keyof typeof REFUSALS
+
+/** Answers that say nothing about the charge. */
+const REFUSALS = {
+  rate_limited: 429,
+  bad_gateway: 502,
+  closing: 503,
+  journal_unavailable: 503,
+  gateway_timeout: 504,
+  in_progress: 409,
+  idempotency_key_reuse: 422,
+  not_found: 404,
+} as const
+
+/** Every fault as what it does and shows. */
+export const EFFECTS: Readonly<Record<Fault | 'none', Effect>> = {
+  none: { does: 'execute', shows: 'outcome' },
+  timeout_before: { does: 'nothing', shows: 'gateway_timeout', held: true },
+  timeout_after: { does: 'execute', shows: 'outcome', held: true },
+  late_execute: { does: 'execute_late', shows: 'gateway_timeout', held: true },
+  error_before: { does: 'nothing', shows: 'bad_gateway' },
+  error_after: { does: 'execute', shows: 'bad_gateway' },
+  rate_limited: { does: 'nothing', shows: 'rate_limited' },
+  decline: { does: 'decline', shows: 'outcome' },
+  reset_before: { does: 'nothing', shows: 'reset' },
+  reset_after: { does: 'execute', shows: 'reset' },
+  truncated: { does: 'execute', shows: 'truncated' },
+  wrong_body: { does: 'execute', shows: 'html' },
+  wrong_amount: { does: 'execute', shows: 'other_amount' },
+  slow_drip: { does: 'execute', shows: 'drip' },
+}
+
+/** How the reply goes out after `effect`. `charge` is what it settled or found settled, if any. */
+export function show(
+  faults: Faults,
+  plan: Plan,
+  effect: Effect,
+  charge: Charge | undefined,
+): Reply {
+  const afterMs = plan.latencyMs + (effect.held ? faults.timeout_ms : 0)
+  const { shows } = effect
+  if (shows === 'reset' || shows === 'html') return { kind: shows, afterMs }
+  if (shows === 'rate_limited') return refusal(shows, afterMs, faults.retry_after_seconds)
+  if (shows in REFUSALS) return refusal(shows as Refusal, afterMs) // The check is the reason.
+
+  assert(charge !== undefined, 'an effect shows an outcome only if it settles one')
+  const status = charge.outcome === 'executed' ? 200 : 402
+  const body = bodyOf(charge)
+  if (shows === 'truncated') return { kind: 'truncated', afterMs, status, body }
+  if (shows === 'drip') return { kind: 'drip', afterMs, status, body, overMs: faults.timeout_ms }
+  const shown = shows === 'other_amount' ? { ...body, amount: toWire(charge.amount + 1n) } : body
+  return { kind: 'answer', afterMs, status, body: shown, retryAfterSeconds: null }
+}
+
+/** The body that tells of a settled charge. */
+export function bodyOf(charge: Charge): Body {
+  const executed = charge.outcome === 'executed'
+  return {
+    status: executed ? 'success' : 'failed',
+    ...(executed ? {} : { code: 'payment_declined' }),
+    gateway_ref: gatewayRef(charge),
+    payment_id: charge.paymentId,
+    amount: toWire(charge.amount),
+    ...(charge.key === null ? {} : { idempotency_key: charge.key }),
+  }
+}
+
+/** The gateway's own name for a charge. */
+export function gatewayRef(charge: Charge): string {
+  return `gw_${charge.number.toString(36).padStart(8, '0')}`
+}
+
+/** An answer that is no outcome. */
+export function refusal(
+  code: Refusal,
+  afterMs: number,
+  retryAfterSeconds: number | null = null,
+): Reply {
+  const body = { status: 'error', code } as const
+  return { kind: 'answer', afterMs, status: REFUSALS[code], body, retryAfterSeconds }
+}
+
+/** An answer with a body. */
+export function answer(status: number, body: Body, afterMs: number): Reply {
+  return { kind: 'answer', afterMs, status, body, retryAfterSeconds: null }
+}

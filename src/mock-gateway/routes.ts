@@ -1,0 +1,288 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsync, FastifyReply } from 'fastify'
+import { Type, type Static } from 'typebox'
+import { formatMoney, parseMoney, toWire } from '../domain/money.ts'
+import { refusals, refuse } from '../http/problem.ts'
+import { Id, IntegerText, oneOf, parseInteger, Time } from '../http/schemas.ts'
+import { DIALS, isWhole, type Faults } from './faults.ts'
+import { REQUESTS_MAX, type Audit, type Charge, type Order, type Seen } from './journal.ts'
+import { gatewayRef, type Body, type Reply } from './replies.ts'
+import type { MockGateway } from './server.ts'
+
+/** The audit names at most this many payments; the count beside them is complete. */
+const TWICE_LISTED_MAX = 1_000
+
+const tags = ['Mock gateway']
+
+const Key = Type.String({
+  pattern: '^[\\x21-\\x7e]{1,255}$',
+  description: 'The same key charges once. Without it every request is a new charge.',
+})
+
+const Pay = Type.Object(
+  {
+    payment_id: Id,
+    user_id: Id,
+    amount: Type.Number(),
+    commission: Type.Number(),
+    type: oneOf(['deposit', 'withdraw']),
+  },
+  { additionalProperties: false },
+)
+
+const Answer = Type.Object({
+  status: oneOf(['success', 'failed', 'pending', 'error']),
+  code: Type.Optional(Type.String()),
+  gateway_ref: Type.Optional(Type.String()),
+  payment_id: Type.Optional(Type.Integer()),
+  amount: Type.Optional(Type.Number()),
+  idempotency_key: Type.Optional(Type.String()),
+})
+
+const Dials = Type.Unsafe<Faults>({
+  type: 'object',
+  properties: Object.fromEntries(
+    Object.entries(DIALS).map(([name, { initial, max, description }]) => {
+      const type = isWhole(name) ? 'integer' : 'number'
+      return [
+        name,
+        { type, minimum: 0, maximum: max, description: `${description} At ${initial}.` },
+      ]
+    }),
+  ),
+  additionalProperties: false,
+})
+
+const Journal = Type.Object({
+  data: Type.Array(
+    Type.Object({
+      at: Time,
+      idempotency_key: Type.Union([Type.String(), Type.Null()]),
+      payment_id: Type.Integer(),
+      amount: Type.Number(),
+      act: Type.String({ description: 'What was done about the request.' }),
+      fault: Type.Union([Type.String(), Type.Null()]),
+    }),
+  ),
+})
+
+const Verdict = Type.Object({
+  charges: Type.Integer({ description: 'Orders settled: executed and declined.' }),
+  executed: Type.Integer(),
+  declined: Type.Integer(),
+  executed_amount: Type.String({ description: 'The sum of everything executed.' }),
+  distinct_payments: Type.Integer(),
+  duplicates_refused: Type.Integer({ description: 'Requests that were not charged again.' }),
+  conflicts: Type.Integer({ description: 'Requests under a known key with another body.' }),
+  charged_twice_count: Type.Integer({ description: '0 is what everybody wants to see.' }),
+  charged_twice: Type.Array(
+    Type.Object({
+      payment_id: Type.Integer(),
+      charges: Type.Array(
+        Type.Object({
+          gateway_ref: Type.String(),
+          idempotency_key: Type.Union([Type.String(), Type.Null()]),
+          amount: Type.Number(),
+          at: Time,
+        }),
+      ),
+    }),
+  ),
+})
+
+/** The mock gateway over HTTP. Held replies are let go when the server begins to close. */
+export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
+  return async (instance) => {
+    const app = instance.withTypeProvider<TypeBoxTypeProvider>()
+    app.addHook('preClose', async () => gateway.close())
+    app.post('/pay', { schema: PAY }, (request, reply) => {
+      const order = toOrder(request.body, request.headers['idempotency-key'])
+      play(gateway, reply, 'kind' in order ? order : gateway.pay(order))
+    })
+    app.get('/payments/:key', { schema: LOOKUP }, (request, reply) => {
+      play(gateway, reply, gateway.lookup(request.params.key))
+    })
+    app.get('/journal', { schema: JOURNAL }, (request, reply) => {
+      const limit = parseInteger('limit', request.query.limit, LIMITS)
+      const offset = parseInteger('offset', request.query.offset, OFFSETS)
+      if (!limit.ok) return void refuse(reply, limit.refusal)
+      if (!offset.ok) return void refuse(reply, offset.refusal)
+      void reply.send({ data: gateway.requests(limit.value, offset.value).map(toRow) })
+    })
+    app.get('/audit', { schema: AUDIT }, () => toVerdict(gateway.audit()))
+    app.get('/faults', { schema: FAULTS }, () => gateway.faults())
+    app.put('/faults', { schema: TURN }, (request, reply) => {
+      const turned = gateway.turn(request.body)
+      if (turned.ok) return void reply.send(turned.faults)
+      const errors = turned.problems.map(({ dial, code }) => ({ pointer: `/${dial}`, code }))
+      return void refuse(reply, { code: 'body_invalid', errors })
+    })
+    app.post('/reset', { schema: RESET }, (_request, reply) => {
+      gateway.reset()
+      void reply.code(204).send(null)
+    })
+  }
+}
+
+const LIMITS = { min: 1, max: 500, fallback: 50 }
+const OFFSETS = { min: 0, max: REQUESTS_MAX, fallback: 0 }
+
+const PAY = {
+  tags,
+  summary: 'Charge a payment',
+  description: 'Settles the order once per `Idempotency-Key`, and fails as the dials say.',
+  headers: Type.Object({ 'idempotency-key': Type.Optional(Key) }),
+  body: Pay,
+  response: {
+    200: Answer,
+    402: Answer,
+    409: Answer,
+    422: Answer,
+    429: Answer,
+    502: Answer,
+    503: Answer,
+    504: Answer,
+    ...refusals(400, 415),
+  },
+}
+
+const LOOKUP = {
+  tags,
+  summary: 'Look a charge up by its key',
+  params: Type.Object({ key: Type.String({ minLength: 1 }) }),
+  response: { 200: Answer, 404: Answer, 502: Answer, 503: Answer },
+}
+
+const JOURNAL = {
+  tags,
+  summary: 'The last requests',
+  description: `Newest first. The last ${REQUESTS_MAX} are kept.`,
+  querystring: Type.Object(
+    {
+      limit: IntegerText('How many to list.', 1, 500, 50),
+      offset: IntegerText('How many to skip.', 0, REQUESTS_MAX, 0),
+    },
+    { additionalProperties: false },
+  ),
+  response: { 200: Journal, ...refusals(400) },
+}
+
+const AUDIT = { tags, summary: 'Was anything charged twice?', response: { 200: Verdict } }
+
+const FAULTS = { tags, summary: 'Where the dials stand', response: { 200: Dials } }
+
+const TURN = {
+  tags,
+  summary: 'Turn dials',
+  description:
+    'Takes effect with the next request. Dials left out stay. Chances add up to 1 at most.',
+  body: Dials,
+  response: { 200: Dials, ...refusals(400, 415) },
+}
+
+const RESET = {
+  tags,
+  summary: 'Forget every charge',
+  description: 'Chance starts anew from the seed. The dials stay.',
+  response: { 204: Type.Null() },
+}
+
+function toOrder(body: Static<typeof Pay>, key: string | undefined): Order | Reply {
+  const amount = parseMoney(body.amount)
+  const commission = parseMoney(body.commission, 0n)
+  if (!amount.ok) return malformed(amount.problem)
+  if (!commission.ok) return malformed(commission.problem)
+  return {
+    key: key ?? null,
+    paymentId: body.payment_id,
+    userId: body.user_id,
+    amount: amount.minor,
+    commission: commission.minor,
+    type: body.type,
+  }
+}
+
+function malformed(code: string): Reply {
+  const body = { status: 'error', code } as const
+  return { kind: 'answer', afterMs: 0, status: 422, body, retryAfterSeconds: null }
+}
+
+/** Answers now or later; the handler returns nothing, which tells Fastify that a reply will come. */
+function play(gateway: MockGateway, reply: FastifyReply, how: Reply): void {
+  if (how.afterMs === 0) return show(gateway, reply, how)
+  void gateway.hold(how.afterMs).then(() => show(gateway, reply, how))
+}
+
+function show(gateway: MockGateway, reply: FastifyReply, how: Reply): void {
+  if (how.kind === 'answer') {
+    if (how.retryAfterSeconds !== null) void reply.header('retry-after', how.retryAfterSeconds)
+    return void reply.code(how.status).send(how.body)
+  }
+  if (how.kind === 'html') {
+    return void reply.code(200).type('text/html').send('<!doctype html><h1>It works!</h1>')
+  }
+  // From here on Fastify is told to keep its hands off the connection.
+  reply.hijack()
+  if (how.kind === 'reset') return void reply.raw.socket?.resetAndDestroy()
+  void sendRaw(gateway, reply, how.status, how.body, how.kind === 'drip' ? how.overMs : null)
+}
+
+/** Half of the body and the end of the connection; or all of it, byte by byte over `dripMs`. */
+async function sendRaw(
+  gateway: MockGateway,
+  reply: FastifyReply,
+  status: number,
+  body: Body,
+  dripMs: number | null,
+): Promise<void> {
+  const bytes = Buffer.from(JSON.stringify(body))
+  const headers = { 'content-type': 'application/json', 'content-length': bytes.length }
+  reply.raw.writeHead(status, headers)
+  if (dripMs === null) {
+    reply.raw.write(bytes.subarray(0, bytes.length / 2), () => reply.raw.destroy())
+    return
+  }
+  for (const byte of bytes) {
+    if (reply.raw.destroyed) return
+    reply.raw.write(Buffer.of(byte))
+    await gateway.hold(dripMs / bytes.length)
+  }
+  reply.raw.end()
+}
+
+function toRow(seen: Seen): Static<typeof Journal>['data'][number] {
+  return {
+    at: seen.at.toISOString(),
+    idempotency_key: seen.key,
+    payment_id: seen.paymentId,
+    amount: toWire(seen.amount),
+    act: seen.act,
+    fault: seen.fault,
+  }
+}
+
+function toVerdict(audit: Audit): Static<typeof Verdict> {
+  return {
+    charges: audit.charges,
+    executed: audit.executed,
+    declined: audit.declined,
+    executed_amount: formatMoney(audit.executedAmount),
+    distinct_payments: audit.distinctPayments,
+    duplicates_refused: audit.duplicatesRefused,
+    conflicts: audit.conflicts,
+    charged_twice_count: audit.chargedTwice.length,
+    charged_twice: audit.chargedTwice.slice(0, TWICE_LISTED_MAX).map((charges) => ({
+      payment_id: charges[0]?.paymentId ?? 0,
+      charges: charges.map(toCharge),
+    })),
+  }
+}
+
+function toCharge(charge: Charge) {
+  return {
+    gateway_ref: gatewayRef(charge),
+    idempotency_key: charge.key,
+    amount: toWire(charge.amount),
+    at: charge.at,
+  }
+}

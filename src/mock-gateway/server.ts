@@ -1,0 +1,221 @@
+import { seededRandom } from '../domain/random.ts'
+import type { Clock } from '../ports.ts'
+import { draw, FAULTS_DEFAULT, turnDials, type Faults, type Turned } from './faults.ts'
+import { openJournal } from './journal.ts'
+import type { Act, Audit, Charge, Order, Seen } from './journal.ts'
+import { answer, bodyOf, EFFECTS, refusal, show, type Effect, type Reply } from './replies.ts'
+
+/** A gateway to test against: it charges nobody, fails as told, and remembers everything. */
+export interface MockGateway {
+  /** Settle an order, once per key, and say how the reply goes out. Never throws. */
+  pay(order: Order): Reply
+  /** What became of the order sent under `key`. Never disagrees with the journal. */
+  lookup(key: string): Reply
+  /** Resolves after `ms` milliseconds, or as soon as the gateway closes. */
+  hold(ms: number): Promise<void>
+  faults(): Faults
+  /** Turn dials while it runs. Naming `seed` starts chance anew. */
+  turn(change: Readonly<Record<string, unknown>>): Turned
+  requests(limit: number, offset: number): readonly Seen[]
+  audit(): Audit
+  /** Forget every charge and request, and start chance anew. The dials stay. */
+  reset(): void
+  /** Let go of held replies and drop late charges. Later orders are answered with 503. */
+  close(): void
+}
+
+/** What all operations share. */
+interface State {
+  readonly clock: Clock
+  readonly journal: ReturnType<typeof openJournal>
+  /** Orders taken that execute later; keys among them answer `pending`. */
+  readonly late: Map<NodeJS.Timeout, Order>
+  readonly lateKeys: Set<string>
+  faults: Faults
+  random: () => number
+  /** Lookups have their own chance: how often they come depends on timing. */
+  lookupRandom: () => number
+  closed: boolean
+}
+
+/**
+ * A mock gateway whose dials start at `faults` over the defaults. With `journalPath` its charges
+ * survive a restart. Throws if that file cannot be opened or a dial cannot be turned as asked.
+ */
+export function mockGateway(options: {
+  readonly clock: Clock
+  readonly seed?: number
+  readonly faults?: Partial<Faults>
+  readonly journalPath?: string
+}): MockGateway {
+  const seed = options.seed === undefined ? {} : { seed: options.seed }
+  const turned = turnDials(FAULTS_DEFAULT, { ...options.faults, ...seed })
+  if (!turned.ok) throw new Error(`mock gateway: ${JSON.stringify(turned.problems)}`)
+  const state: State = {
+    clock: options.clock,
+    journal: openJournal(options.journalPath),
+    late: new Map(),
+    lateKeys: new Set(),
+    faults: turned.faults,
+    ...chances(turned.faults.seed),
+    closed: false,
+  }
+  const holds = holding()
+  return {
+    pay: (order) => pay(state, order),
+    lookup: (key) => lookup(state, key),
+    hold: holds.hold,
+    faults: () => state.faults,
+    turn: (change) => turn(state, change),
+    requests: (limit, offset) => state.journal.requests(limit, offset),
+    audit: () => state.journal.audit(),
+    reset: () => reset(state),
+    close() {
+      if (state.closed) return
+      state.closed = true
+      dropLate(state)
+      holds.release()
+      state.journal.close()
+    },
+  }
+}
+
+function chances(seed: number): Pick<State, 'random' | 'lookupRandom'> {
+  return { random: seededRandom(seed), lookupRandom: seededRandom(seed ^ 0x5bd1e995) }
+}
+
+function pay(state: State, order: Order): Reply {
+  if (state.closed) return refusal('closing', 0)
+  const { clock, journal } = state
+  const plan = draw(state.faults, state.random)
+  const note = (act: Act): void => {
+    const { key, paymentId, amount } = order
+    journal.note({ at: clock.now(), key, paymentId, amount, act, fault: plan.fault })
+  }
+  const known = order.key === null ? undefined : journal.find(order.key)
+  if (known !== undefined && !isSame(known, order)) {
+    note('conflict')
+    return refusal('idempotency_key_reuse', plan.latencyMs)
+  }
+  if (order.key !== null && state.lateKeys.has(order.key)) {
+    note('in_progress')
+    return refusal('in_progress', plan.latencyMs)
+  }
+  const effect = EFFECTS[plan.fault ?? 'none']
+  const done = carryOut(state, order, effect, known)
+  note(done?.act ?? 'nothing')
+  if (done === null) return refusal('journal_unavailable', plan.latencyMs)
+  return show(state.faults, plan, effect, done.charge)
+}
+
+/**
+ * Do what the effect says, except that what was settled under this key stays as it is. Null if the
+ * journal could not be written: then nothing happened.
+ */
+function carryOut(
+  state: State,
+  order: Order,
+  effect: Effect,
+  known: Charge | undefined,
+): { readonly act: Act; readonly charge: Charge | undefined } | null {
+  if (effect.does === 'nothing') return { act: 'nothing', charge: known }
+  if (known !== undefined) return { act: 'replayed', charge: known }
+  if (effect.does === 'execute_late') {
+    executeLate(state, order)
+    return { act: 'will_execute', charge: undefined }
+  }
+  const outcome = effect.does === 'decline' ? 'declined' : 'executed'
+  const charge = settle(state, order, outcome)
+  return charge === null ? null : { act: outcome, charge }
+}
+
+function settle(state: State, order: Order, outcome: Charge['outcome']): Charge | null {
+  try {
+    return state.journal.settle(order, outcome, state.clock.now())
+  } catch {
+    // The disk is full or gone. A charge that is not in the journal did not happen.
+    return null
+  }
+}
+
+/** A key among the late orders is refused until its timer fires, so it cannot be settled before. */
+function executeLate(state: State, order: Order): void {
+  const timer = setTimeout(() => {
+    forgetLate(state, timer, order)
+    settle(state, order, 'executed')
+  }, state.faults.late_ms)
+  state.late.set(timer, order)
+  if (order.key !== null) state.lateKeys.add(order.key)
+}
+
+function forgetLate(state: State, timer: NodeJS.Timeout, order: Order): void {
+  clearTimeout(timer)
+  state.late.delete(timer)
+  if (order.key !== null) state.lateKeys.delete(order.key)
+}
+
+function dropLate(state: State): void {
+  for (const [timer, order] of state.late) forgetLate(state, timer, order)
+}
+
+function lookup(state: State, key: string): Reply {
+  const afterMs = state.faults.latency_ms
+  const fails = state.lookupRandom() < state.faults.lookup_errors
+  if (state.closed) return refusal('closing', 0)
+  if (fails) return refusal('bad_gateway', afterMs)
+  const charge = state.journal.find(key)
+  if (charge !== undefined) return answer(200, bodyOf(charge), afterMs)
+  if (!state.lateKeys.has(key)) return refusal('not_found', afterMs)
+  return answer(200, { status: 'pending', idempotency_key: key }, afterMs)
+}
+
+function isSame(charge: Charge, order: Order): boolean {
+  return (
+    charge.paymentId === order.paymentId &&
+    charge.userId === order.userId &&
+    charge.amount === order.amount &&
+    charge.commission === order.commission &&
+    charge.type === order.type
+  )
+}
+
+function turn(state: State, change: Readonly<Record<string, unknown>>): Turned {
+  const turned = turnDials(state.faults, change)
+  if (!turned.ok) return turned
+  state.faults = turned.faults
+  if (change.seed !== undefined) Object.assign(state, chances(turned.faults.seed))
+  return turned
+}
+
+function reset(state: State): void {
+  if (state.closed) return
+  dropLate(state)
+  state.journal.clear()
+  Object.assign(state, chances(state.faults.seed))
+}
+
+/** Waits that can all be ended at once. */
+function holding() {
+  const held = new Map<NodeJS.Timeout, () => void>()
+  let released = false
+  return {
+    hold(ms: number): Promise<void> {
+      if (released || ms <= 0) return Promise.resolve()
+      return new Promise((resolve) => {
+        const timer = setTimeout(() => {
+          held.delete(timer)
+          resolve()
+        }, ms)
+        held.set(timer, resolve)
+      })
+    },
+    release(): void {
+      released = true
+      for (const [timer, resolve] of held) {
+        clearTimeout(timer)
+        resolve()
+      }
+      held.clear()
+    },
+  }
+}

@@ -1,0 +1,120 @@
+import type { Payment } from '../domain/payment.ts'
+import { next, type Call, type Decision, type RetryPolicy } from '../domain/retry.ts'
+import type { ChargeRequest, Clock, Db, Evidence, Gateway } from '../ports.ts'
+import { claimTasks, type ClaimedTask } from '../queue/store.ts'
+import { readPayments } from './store.ts'
+
+export interface ChargeWorld {
+  readonly db: Db
+  readonly clock: Clock
+  readonly gateway: Gateway
+  readonly shards: number
+  readonly policy: RetryPolicy
+  /** How long a claim lasts, in milliseconds. */
+  readonly leaseMs: number
+  /** The longest a gateway call can take, in milliseconds. */
+  readonly callMsMax: number
+  /** Chance in [0, 1), for jitter. */
+  readonly random: () => number
+}
+
+/** A claimed task with its payment, and when this process must have stopped working on it. */
+export interface Claim {
+  readonly shard: number
+  readonly task: ClaimedTask
+  readonly payment: Payment
+  /** On the monotonic clock: no call begins after it, because the lease could end before the call. */
+  readonly callsUntilMs: number
+}
+
+/** A gateway call that was made, with its evidence. */
+export type CallMade = Call & {
+  readonly sent: boolean
+  readonly httpStatus: number | null
+  readonly startedAt: Date
+  readonly tookMs: number
+}
+
+/** What a claim came to: everything that settlement needs. */
+export interface Settlement {
+  readonly claim: Claim
+  readonly calls: readonly CallMade[]
+  readonly decision: Decision
+}
+
+/**
+ * Claim up to `limit` due tasks, oldest first in each shard. The claim is committed when this
+ * returns, so no byte leaves for the gateway before the attempt is counted.
+ */
+export async function claim(world: ChargeWorld, limit: number): Promise<Claim[]> {
+  const claims: Claim[] = []
+  for (let shard = 0; shard < world.shards && claims.length < limit; shard += 1) {
+    // Taken before the claim, so our own deadline is never later than the lease.
+    const startedMs = world.clock.elapsedMs()
+    const at = world.clock.database()
+    const tasks = await claimTasks(world.db, shard, limit - claims.length, world.leaseMs, at)
+    if (tasks.length === 0) continue
+    const payments = await readPayments(
+      world.db,
+      shard,
+      tasks.map((task) => task.paymentId),
+    )
+    const byId = new Map(payments.map((payment) => [payment.id, payment]))
+    const callsUntilMs = startedMs + world.leaseMs - world.callMsMax
+    for (const task of tasks) {
+      const payment = byId.get(task.paymentId)
+      // A task without a payment is damage that `verify` reports; its lease hides it from the others.
+      if (payment !== undefined) claims.push({ shard, task, payment, callsUntilMs })
+    }
+  }
+  return claims
+}
+
+/**
+ * Make the gateway calls that a claim asks for, at most three, and decide. Stops before the next call
+ * when `signal` aborts or the lease runs out: a claim that made no call is given back uncounted.
+ */
+export async function charge(
+  world: ChargeWorld,
+  claimed: Claim,
+  signal?: AbortSignal,
+): Promise<Settlement> {
+  const calls: CallMade[] = []
+  for (;;) {
+    const step = next(claimed.task, calls, world.policy, world.random())
+    if (step.kind === 'decide') return { claim: claimed, calls, decision: step.decision }
+    const late = world.clock.elapsedMs() > claimed.callsUntilMs
+    if (late || signal?.aborted) return { claim: claimed, calls, decision: interrupted(calls) }
+    calls.push(await make(world, step.call, claimed.payment))
+  }
+}
+
+/** What becomes of a claim that has to stop between two calls. */
+function interrupted(calls: readonly CallMade[]): Decision {
+  if (calls.length === 0) return { step: 'release' }
+  const doubt = calls.some((call) => call.outcome.kind === 'in_doubt')
+  return { step: 'retry', delayMs: 0, reason: 'interrupted', doubt }
+}
+
+async function make(
+  world: ChargeWorld,
+  kind: 'charge' | 'lookup',
+  payment: Payment,
+): Promise<CallMade> {
+  const { clock, gateway } = world
+  const request = requestOf(payment)
+  const startedAt = clock.now()
+  const startedMs = clock.elapsedMs()
+  const stamp = <Outcome>(evidence: Evidence<Outcome>) => ({
+    ...evidence,
+    startedAt,
+    tookMs: Math.round(clock.elapsedMs() - startedMs),
+  })
+  if (kind === 'charge') return { kind, ...stamp(await gateway.charge(request)) }
+  return { kind, ...stamp(await gateway.lookup(request)) }
+}
+
+function requestOf(payment: Payment): ChargeRequest {
+  const { id, userId, amount, commission, type, gatewayKey } = payment
+  return { key: gatewayKey, paymentId: id, userId, amount, commission, type }
+}

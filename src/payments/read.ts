@@ -1,0 +1,81 @@
+import {
+  shownStatus,
+  transactionStatus,
+  type Payment,
+  type PaymentStatus,
+} from '../domain/payment.ts'
+import { byShard } from '../domain/shard.ts'
+import type { Clock, Db } from '../ports.ts'
+import { readTasks, type TaskView } from '../queue/store.ts'
+import { pageOfPayments, readPayments, type PaymentFilter } from './store.ts'
+
+export interface ReadWorld {
+  readonly db: Db
+  readonly clock: Clock
+  readonly shards: number
+}
+
+/** A payment as it is shown: what is stored, joined with what its task knows while it is open. */
+export interface PaymentView {
+  readonly payment: Payment
+  readonly status: PaymentStatus
+  readonly transactionStatus: 'processing' | 'success' | 'failed'
+  readonly attempts: number
+  readonly lastError: string | null
+  /** When it is tried or looked up next; null when it is final or being processed. */
+  readonly nextAt: Date | null
+}
+
+/** Read payments by id, in order; null where there is none. Two statements per shard, whatever N. */
+export async function viewPayments(
+  world: ReadWorld,
+  ids: readonly bigint[],
+): Promise<(PaymentView | null)[]> {
+  const views = new Map<bigint, PaymentView>()
+  for (const [shard, own] of byShard(ids, (id) => id, world.shards)) {
+    const [payments, tasks] = await Promise.all([
+      readPayments(world.db, shard, own),
+      readTasks(world.db, shard, own, world.clock.database()),
+    ])
+    for (const payment of payments) views.set(payment.id, view(payment, tasks.get(payment.id)))
+  }
+  return ids.map((id) => views.get(id) ?? null)
+}
+
+/** A page of payments over all shards, newest first, with ids below `before`. */
+export async function pageOfViews(
+  world: ReadWorld,
+  filter: PaymentFilter,
+  before: bigint,
+  limit: number,
+): Promise<PaymentView[]> {
+  const { userId } = filter
+  const shards =
+    userId === null
+      ? Array.from({ length: world.shards }, (_, shard) => shard)
+      : [Number(userId % BigInt(world.shards))]
+  const pages = await Promise.all(
+    shards.map((shard) => pageOfPayments(world.db, shard, filter, before, limit)),
+  )
+  const newest = pages
+    .flat()
+    .sort((one, other) => (one.id < other.id ? 1 : -1))
+    .slice(0, limit)
+  const ids = newest.map((payment) => payment.id)
+  const views = await viewPayments(world, ids)
+  return views.filter((one) => one !== null)
+}
+
+function view(payment: Payment, task: TaskView | undefined): PaymentView {
+  const { status } = payment
+  const leased = task?.leased ?? false
+  const open = transactionStatus(status) === 'processing'
+  return {
+    payment,
+    status: shownStatus(status, leased),
+    transactionStatus: transactionStatus(status),
+    attempts: open ? (task?.attempts ?? payment.attempts) : payment.attempts,
+    lastError: payment.lastError ?? (open ? (task?.lastError ?? null) : null),
+    nextAt: open && !leased ? (task?.runAt ?? null) : null,
+  }
+}

@@ -1,0 +1,268 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import type { Answer, Draft } from '../domain/acceptance.ts'
+import { parseMoney, toWire } from '../domain/money.ts'
+import type { PaymentType, StoredStatus } from '../domain/payment.ts'
+import { idempotencyKey } from '../http/idempotency.ts'
+import { refusals, refuse } from '../http/problem.ts'
+import {
+  Amount,
+  Id,
+  IntegerText,
+  Money,
+  nullable,
+  oneOf,
+  parseId,
+  parseInteger,
+  readCursor,
+  Time,
+  writeCursor,
+} from '../http/schemas.ts'
+import type { PaymentView } from './read.ts'
+import type { PaymentFilter } from './store.ts'
+
+export interface PaymentRoutes {
+  /** Accept one payment; concurrent calls are joined into batches. */
+  readonly accept: (draft: Draft) => Promise<Answer>
+  /** Read one payment; concurrent calls are joined. Null: there is none. */
+  readonly read: (id: bigint) => Promise<PaymentView | null>
+  readonly page: (filter: PaymentFilter, before: bigint, limit: number) => Promise<PaymentView[]>
+  /** Told of requests and replays, for the counters. */
+  readonly onRequest: (type: PaymentType) => void
+  readonly onReplay: () => void
+}
+
+const STATUSES = ['new', 'processing', 'success', 'failed', 'unknown'] as const
+
+const PaymentBody = Type.Object({
+  payment_id: Id,
+  user_id: Id,
+  type: oneOf(['deposit', 'withdraw']),
+  amount: Money('What the gateway charges or pays out.'),
+  commission: Money('Taken from a deposit, added to a withdrawal; earned only on success.'),
+  status: oneOf(STATUSES, {
+    description:
+      '`success` and `failed` are final. `unknown`: the gateway may have executed it; its money ' +
+      'stays held and lookups go on.',
+  }),
+  attempts: Type.Integer({ description: 'Attempts that count against the limit.' }),
+  last_error: nullable('string', { description: 'Why it failed, or why the last attempt did.' }),
+  transaction_status: oneOf(['processing', 'success', 'failed']),
+  gateway_ref: nullable('string', { description: "The gateway's own reference." }),
+  created_at: Time,
+  finished_at: nullable('string', { format: 'date-time' }),
+  next_attempt_at: nullable('string', {
+    format: 'date-time',
+    description: 'When it is tried or looked up next; null when final or being processed.',
+  }),
+})
+
+const IdempotencyHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      description:
+        '1 to 255 visible ASCII characters, bare or quoted. The same request under the same key ' +
+        'is carried out once, and answered the same with `Idempotent-Replayed: true`.',
+      examples: ['123e4567-e89b-12d3-a456-426614174000'],
+    }),
+  ),
+})
+
+const PAGE = { min: 1, max: 500, fallback: 50 }
+const ID_MAX = 9_223_372_036_854_775_807n
+
+type App = Parameters<FastifyPluginAsyncTypebox>[0]
+
+/** `POST /payments/deposit`, `POST /payments/withdraw`, `GET /payments/{id}`, `GET /payments`. */
+export function paymentRoutes(options: PaymentRoutes): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    depositRoute(app, options)
+    withdrawRoute(app, options)
+    readRoute(app, options)
+    listRoute(app, options)
+  }
+}
+
+function acceptedBody(field: 'deposit' | 'withdraw') {
+  const body = Type.Object({
+    payment_id: Id,
+    user_id: Id,
+    status: Type.String({ description: 'Always `processing`; ask for the payment to see more.' }),
+    [field]: Money('The amount.'),
+  })
+  return Type.Unsafe<unknown>(body)
+}
+
+function depositRoute(app: App, options: PaymentRoutes): void {
+  const schema = {
+    tags: ['Payments'],
+    summary: 'Deposit money',
+    description: 'The gateway is charged the amount; the user gets it less the commission.',
+    headers: IdempotencyHeaders,
+    body: Type.Object(
+      { user_id: Id, deposit: Amount('What to charge.', [200, '200.00']) },
+      { additionalProperties: false, examples: [{ user_id: 1, deposit: 200 }] },
+    ),
+    response: { 202: acceptedBody('deposit'), ...refusals(400, 402, 404, 413, 415, 422, 503) },
+  }
+  app.post('/payments/deposit', { schema }, (request, reply) => {
+    const { user_id: userId, deposit } = request.body
+    return accept(request, reply, options, { type: 'deposit', userId, amount: deposit })
+  })
+}
+
+function withdrawRoute(app: App, options: PaymentRoutes): void {
+  const schema = {
+    tags: ['Payments'],
+    summary: 'Withdraw money',
+    description:
+      'The amount and its commission are held at once, or refused with 402; the gateway pays out ' +
+      'the amount.',
+    headers: IdempotencyHeaders,
+    body: Type.Object(
+      { user_id: Id, amount: Amount('What to pay out.', [50, '50.00']) },
+      { additionalProperties: false, examples: [{ user_id: 1, amount: 50 }] },
+    ),
+    response: { 202: acceptedBody('withdraw'), ...refusals(400, 402, 404, 413, 415, 422, 503) },
+  }
+  app.post('/payments/withdraw', { schema }, (request, reply) => {
+    const { user_id: userId, amount } = request.body
+    return accept(request, reply, options, { type: 'withdraw', userId, amount })
+  })
+}
+
+async function accept(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: PaymentRoutes,
+  body: { type: PaymentType; userId: number; amount: number | string },
+): Promise<FastifyReply> {
+  const { type } = body
+  const key = idempotencyKey(request)
+  if (!key.ok) return refuse(reply, { code: 'idempotency_key_invalid' })
+  const money = parseMoney(body.amount)
+  if (!money.ok) {
+    const pointer = type === 'deposit' ? '/deposit' : '/amount'
+    return refuse(reply, { code: money.problem, errors: [{ pointer, code: money.problem }] })
+  }
+  options.onRequest(type)
+  const answer = await options.accept({
+    type,
+    userId: BigInt(body.userId),
+    amount: money.minor,
+    idempotencyKey: key.key,
+  })
+  if (answer.replayed) {
+    options.onReplay()
+    void reply.header('idempotent-replayed', 'true')
+  }
+  return send(reply, answer)
+}
+
+/** The answer to a payment request: made of stored facts alone, so that a replay is identical. */
+function send(reply: FastifyReply, answer: Answer): FastifyReply {
+  if (answer.kind === 'refused') {
+    const { refusal } = answer
+    const stored = refusal.code === 'insufficient_funds' && refusal.paymentId !== undefined
+    return refuse(reply, refusal, stored ? `payment-${refusal.paymentId}` : undefined)
+  }
+  const { id, userId, type, amount } = answer.payment
+  return reply
+    .code(202)
+    .header('location', `/api/v1/payments/${id}`)
+    .send({
+      payment_id: Number(id),
+      user_id: Number(userId),
+      status: 'processing',
+      [type]: toWire(amount),
+    })
+}
+
+function readRoute(app: App, { read }: PaymentRoutes): void {
+  const schema = {
+    tags: ['Payments'],
+    summary: 'See what became of a payment',
+    params: Type.Object({ id: Type.String({ description: 'The payment id.', examples: ['1'] }) }),
+    response: { 200: PaymentBody, ...refusals(404, 503) },
+  }
+  app.get('/payments/:id', { schema }, async (request, reply) => {
+    const id = parseId(request.params.id)
+    const view = id === null ? null : await read(id)
+    if (view === null) return refuse(reply, { code: 'payment_not_found' })
+    return reply.send(paymentBody(view))
+  })
+}
+
+function listRoute(app: App, { page }: PaymentRoutes): void {
+  const schema = {
+    tags: ['Payments'],
+    summary: 'List payments, newest first',
+    querystring: Type.Object(
+      {
+        user_id: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,17}$', examples: ['1'] })),
+        status: Type.Optional(oneOf(STATUSES)),
+        type: Type.Optional(oneOf(['deposit', 'withdraw'])),
+        limit: IntegerText('Payments per page.', PAGE.min, PAGE.max, PAGE.fallback),
+        cursor: Type.Optional(Type.String({ maxLength: 500 })),
+      },
+      { additionalProperties: false },
+    ),
+    response: {
+      200: Type.Object({ data: Type.Array(PaymentBody), next_cursor: nullable('string') }),
+      ...refusals(400, 503),
+    },
+  }
+  app.get('/payments', { schema }, async (request, reply) => {
+    const { user_id: userId, status, type, cursor } = request.query
+    const limit = parseInteger('limit', request.query.limit, PAGE)
+    if (!limit.ok) return refuse(reply, limit.refusal)
+    const list = `payments ${userId ?? ''} ${status ?? ''} ${type ?? ''}`
+    const position = cursor === undefined ? [String(ID_MAX)] : readCursor(list, cursor, 1)
+    const before = position?.[0] ?? ''
+    if (!/^\d{1,19}$/.test(before)) return refuse(reply, { code: 'cursor_invalid' })
+
+    const filter = {
+      userId: userId === undefined ? null : BigInt(userId),
+      status: storedStatus(status),
+      type: type ?? null,
+    }
+    const views = await page(filter, BigInt(before), limit.value + 1)
+    const last = views.at(limit.value - 1)
+    const shown = views.slice(0, limit.value).filter((view) => matches(view, status))
+    const more = views.length > limit.value && last !== undefined
+    return reply.send({
+      data: shown.map(paymentBody),
+      next_cursor: more ? writeCursor(list, [String(last.payment.id)]) : null,
+    })
+  })
+}
+
+/** `processing` is not stored: it is a new payment whose task is leased. */
+function storedStatus(status: (typeof STATUSES)[number] | undefined): StoredStatus | null {
+  if (status === undefined) return null
+  return status === 'processing' ? 'new' : status
+}
+
+function matches(view: PaymentView, status: string | undefined): boolean {
+  return status === undefined || view.status === status
+}
+
+function paymentBody(view: PaymentView) {
+  const { payment } = view
+  return {
+    payment_id: Number(payment.id),
+    user_id: Number(payment.userId),
+    type: payment.type,
+    amount: toWire(payment.amount),
+    commission: toWire(payment.commission),
+    status: view.status,
+    attempts: view.attempts,
+    last_error: view.lastError,
+    transaction_status: view.transactionStatus,
+    gateway_ref: payment.gatewayRef,
+    created_at: payment.createdAt.toISOString(),
+    finished_at: payment.finishedAt?.toISOString() ?? null,
+    next_attempt_at: view.nextAt?.toISOString() ?? null,
+  }
+}

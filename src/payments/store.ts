@@ -1,0 +1,223 @@
+import type { AcceptedPayment } from '../domain/acceptance.ts'
+import { numbers } from '../domain/arrays.ts'
+import type { Payment, StoredStatus } from '../domain/payment.ts'
+import type { Runner, Statement, Tx } from '../ports.ts'
+
+/** How a refusal that is stored as a failed payment is told from a gateway's decline: by the colon. */
+const REFUSED = 'refused:'
+
+const COLUMNS = `
+    id, user_id as "userId", type, status, amount, commission, fee_bps as "feeBps", attempts,
+    created_at as "createdAt", finished_at as "finishedAt", gateway_key as "gatewayKey",
+    idempotency_key as "idempotencyKey", last_error as "lastError", gateway_ref as "gatewayRef"`
+
+/** Take `$1` unused payment ids of a shard: id = n × shards + shard. */
+const IDS: Statement<{ id: bigint }> = {
+  name: 'payments_ids',
+  text: `
+  select nextval('payment_ids') * $2::int + $3::int as id
+  from generate_series(1, $1::int)`,
+}
+
+/**
+ * The payments first made under these keys. The users of the keys are locked, so no other batch can
+ * make one between this reading and the end of the transaction.
+ */
+const BY_KEYS: Statement<Omit<AcceptedPayment, 'refusedFor'> & { lastError: string | null }> = {
+  name: 'payments_by_keys',
+  text: `
+  select
+    payment.id, payment.user_id as "userId", payment.type, payment.amount, payment.commission,
+    payment.idempotency_key as "idempotencyKey", payment.last_error as "lastError"
+  from unnest($2::bigint[], $3::text[]) as request (user_id, key)
+  cross join lateral (
+    select *
+    from payments
+    where shard = $1 and user_id = request.user_id and idempotency_key = request.key
+  ) payment`,
+}
+
+/** Insert accepted payments, and those refused for lack of funds, which are final from the start. */
+const INSERT: Statement<never> = {
+  name: 'payments_insert',
+  text: `
+  with clock as materialized (
+    select coalesce($9::timestamptz, clock_timestamp()) as time
+  )
+  insert into payments
+    (shard, id, user_id, type, status, amount, commission, fee_bps, idempotency_key, last_error,
+     created_at, finished_at)
+  select
+    $1::int, id, user_id, type, case when refused is null then 'new' else 'failed' end, amount,
+    commission, $10::int, key, refused, time, case when refused is null then null else time end
+  from clock, unnest(
+    $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[]
+  ) as draft (id, user_id, type, amount, commission, key, refused)`,
+}
+
+/** Read payments of a shard by id. */
+const READ: Statement<Payment> = {
+  name: 'payments_read',
+  text: `
+  select ${COLUMNS}
+  from payments
+  where shard = $1 and id = any ($2::bigint[])`,
+}
+
+/**
+ * Finish payments, or mark them unknown. Only open payments change: a final status is never left,
+ * whoever asks.
+ */
+const FINISH: Statement<never> = {
+  name: 'payments_finish',
+  text: `
+  with clock as materialized (
+    select coalesce($7::timestamptz, clock_timestamp()) as time
+  )
+  update payments payment
+  set
+    status = input.status,
+    attempts = input.attempts,
+    last_error = input.error,
+    gateway_ref = input.gateway_ref,
+    finished_at = case when input.status = 'unknown' then null else clock.time end
+  from clock, unnest($2::bigint[], $3::text[], $4::int[], $5::text[], $6::text[])
+    as input (id, status, attempts, error, gateway_ref)
+  where payment.shard = $1 and payment.id = input.id and payment.status in ('new', 'unknown')`,
+}
+
+/** A page of payments with every filter optional, newest first, below the id `$2`. */
+const PAGE: Statement<Payment> = {
+  name: 'payments_page',
+  text: `
+  select ${COLUMNS}
+  from payments
+  where shard = $1 and id < $2
+    and ($3::text is null or status = $3)
+    and ($4::text is null or type = $4)
+  order by id desc
+  limit $5`,
+}
+
+/** A page of one user's payments, newest first, below the id `$2`. */
+const PAGE_OF_USER: Statement<Payment> = {
+  name: 'payments_page_of_user',
+  text: `
+  select ${COLUMNS}
+  from payments
+  where shard = $1 and id < $2 and user_id = $6
+    and ($3::text is null or status = $3)
+    and ($4::text is null or type = $4)
+  order by id desc
+  limit $5`,
+}
+
+/** A change of a payment's status, conditional on its being open. */
+export interface Finish {
+  readonly id: bigint
+  readonly status: Exclude<StoredStatus, 'new'>
+  readonly attempts: number
+  readonly error: string | null
+  readonly gatewayRef: string | null
+}
+
+/** Take `count` unused payment ids of a shard. */
+export async function takePaymentIds(
+  tx: Runner,
+  count: number,
+  shards: number,
+  shard: number,
+): Promise<bigint[]> {
+  if (count <= 0) return []
+  const rows = await tx.run(IDS, [count, shards, shard])
+  return rows.map((row) => row.id)
+}
+
+/** The payments first made under these keys of these users. */
+export async function paymentsByKeys(
+  tx: Runner,
+  shard: number,
+  requests: readonly { readonly userId: bigint; readonly key: string }[],
+): Promise<AcceptedPayment[]> {
+  if (requests.length === 0) return []
+  const rows = await tx.run(BY_KEYS, [
+    shard,
+    numbers(requests.map((request) => request.userId)),
+    requests.map((request) => request.key),
+  ])
+  return rows.map(({ lastError, ...payment }) => ({
+    ...payment,
+    refusedFor: lastError === `${REFUSED}insufficient_funds` ? 'insufficient_funds' : null,
+  }))
+}
+
+/** Insert decided payments. */
+export function insertPayments(
+  tx: Tx,
+  shard: number,
+  payments: readonly AcceptedPayment[],
+  feeBps: number,
+  at: Date | null,
+): void {
+  if (payments.length === 0) return
+  tx.write(INSERT, [
+    shard,
+    numbers(payments.map((payment) => payment.id)),
+    numbers(payments.map((payment) => payment.userId)),
+    `{${payments.map((payment) => payment.type).join(',')}}`,
+    numbers(payments.map((payment) => payment.amount)),
+    numbers(payments.map((payment) => payment.commission)),
+    payments.map((payment) => payment.idempotencyKey),
+    payments.map((payment) => payment.refusedFor && REFUSED + payment.refusedFor),
+    at,
+    feeBps,
+  ])
+}
+
+/** Read payments of a shard by id, in no order; those that do not exist are left out. */
+export function readPayments(
+  db: Runner,
+  shard: number,
+  ids: readonly bigint[],
+): Promise<Payment[]> {
+  return db.run(READ, [shard, numbers(ids)])
+}
+
+/** Change the status of open payments. */
+export function finishPayments(
+  tx: Tx,
+  shard: number,
+  finishes: readonly Finish[],
+  at: Date | null,
+): void {
+  if (finishes.length === 0) return
+  tx.write(FINISH, [
+    shard,
+    numbers(finishes.map((finish) => finish.id)),
+    `{${finishes.map((finish) => finish.status).join(',')}}`,
+    numbers(finishes.map((finish) => finish.attempts)),
+    finishes.map((finish) => finish.error),
+    finishes.map((finish) => finish.gatewayRef),
+    at,
+  ])
+}
+
+/** What a list of payments is filtered by; null: not. */
+export interface PaymentFilter {
+  readonly userId: bigint | null
+  readonly status: StoredStatus | null
+  readonly type: 'deposit' | 'withdraw' | null
+}
+
+/** A page of payments of one shard, newest first, with ids below `before`. */
+export function pageOfPayments(
+  db: Runner,
+  shard: number,
+  filter: PaymentFilter,
+  before: bigint,
+  limit: number,
+): Promise<Payment[]> {
+  const { userId, status, type } = filter
+  if (userId === null) return db.run(PAGE, [shard, before, status, type, limit])
+  return db.run(PAGE_OF_USER, [shard, before, status, type, limit, userId])
+}

@@ -1,0 +1,114 @@
+import type { ChargeOutcome, LookupOutcome } from './domain/outcome.ts'
+
+/**
+ * A static SQL text with its name. The name is the key of the prepared statement on every
+ * connection and of its counterpart in the simulator, so it is unique and never reused.
+ * `Row` is what the statement returns; the tests compare it with what PostgreSQL sends.
+ */
+export interface Statement<Row> {
+  readonly name: string
+  readonly text: string
+  readonly row?: Row
+}
+
+/** Runs statements. */
+export interface Runner {
+  run<Row>(statement: Statement<Row>, values: readonly unknown[]): Promise<Row[]>
+}
+
+/**
+ * Runs statements within one transaction. Statements started together share one round trip, and
+ * `write`s travel with COMMIT: nobody waits for their rows, and the failure of one fails the whole
+ * transaction.
+ */
+export interface Tx extends Runner {
+  write<Row>(statement: Statement<Row>, values: readonly unknown[]): void
+}
+
+/**
+ * The database. `transaction` commits what `work` wrote, or nothing.
+ *
+ * Serialization failures and deadlocks are retried by running `work` again, so `work` has no effect
+ * outside its transaction. Throws `CommitUnknown` when the reply to COMMIT was lost (it may have
+ * committed) and `Unavailable` when nothing was committed because the database cannot be reached.
+ */
+export interface Db extends Runner {
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>
+}
+
+/** The database cannot be reached, or is too busy to answer in time. Nothing was committed. */
+export class Unavailable extends Error {
+  override readonly name = 'Unavailable'
+}
+
+/** COMMIT was sent and no reply came: the transaction may have committed. The retry finds out. */
+export class CommitUnknown extends Error {
+  override readonly name = 'CommitUnknown'
+}
+
+/** What the service asks of time. Only this port knows what time it is. */
+export interface Clock {
+  /** Wall-clock time, for stamps that people read. */
+  now(): Date
+  /** Milliseconds that never run backwards, for durations and deadlines inside one process. */
+  elapsedMs(): number
+  /**
+   * The time the database is to use instead of its own clock, or null for the database's own clock.
+   * Leases and due times always compare with this one clock. Only tests return a time.
+   */
+  database(): Date | null
+  /** Wait; resolves early, without an error, when `signal` aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+/** What a gateway can do. Declared by its driver or configuration, proven by the conformance suite. */
+export interface GatewayProfile {
+  /** Sending the same charge again under the same key never charges twice. */
+  readonly idempotentPost: boolean
+  /**
+   * Whether a charge can be looked up by our key. `consistent` also promises that "not found" is
+   * true of every charge whose request has ended; `eventual` promises nothing of the kind.
+   */
+  readonly lookup: 'none' | 'eventual' | 'consistent'
+}
+
+/** One charge. Amounts are minor units. */
+export interface ChargeRequest {
+  /** The same for the payment's whole life: the gateway's idempotency key. */
+  readonly key: string
+  readonly paymentId: bigint
+  readonly userId: bigint
+  readonly amount: bigint
+  readonly commission: bigint
+  readonly type: 'deposit' | 'withdraw'
+}
+
+/** What was seen of one gateway call. `sent` is false only if no byte of the request left. */
+export interface Evidence<Outcome> {
+  readonly outcome: Outcome
+  readonly sent: boolean
+  readonly httpStatus: number | null
+}
+
+/**
+ * An external payment gateway. Never throws for a remote failure: whatever happens is an outcome.
+ * `signal` cuts a call short (shutdown); the driver keeps its own absolute deadline as well.
+ */
+export interface Gateway {
+  readonly profile: GatewayProfile
+  /**
+   * Charge `request.amount` minor units once per `request.key`, however often it is called.
+   *
+   * A timeout, a reset, any 5xx or an unreadable reply is `in_doubt`: the charge may have happened.
+   * A refused connection or a 429 is `not_executed`: it did not.
+   */
+  charge(request: ChargeRequest, signal?: AbortSignal): Promise<Evidence<ChargeOutcome>>
+  /** Ask what became of the charge sent under `request.key`. */
+  lookup(request: ChargeRequest, signal?: AbortSignal): Promise<Evidence<LookupOutcome>>
+  close(): Promise<void>
+}
+
+/** Too much is waiting already: nothing was done, and the same request may be sent again later. */
+export class Overloaded extends Error {
+  override readonly name = 'Overloaded'
+}

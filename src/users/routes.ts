@@ -1,0 +1,160 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { parseMoney, toWire } from '../domain/money.ts'
+import { shardOf } from '../domain/shard.ts'
+import { refusals, refuse } from '../http/problem.ts'
+import {
+  Amount,
+  Id,
+  IntegerText,
+  Money,
+  nullable,
+  parseId,
+  parseInteger,
+  readCursor,
+  Time,
+  writeCursor,
+} from '../http/schemas.ts'
+import { postingsOfUser, type Posting } from '../ledger/store.ts'
+import type { Runner } from '../ports.ts'
+import type { User } from './store.ts'
+
+export interface UserRoutes {
+  /** Open one user with a balance in minor units; concurrent calls are joined. */
+  readonly open: (balance: bigint) => Promise<User>
+  /** Read one user; concurrent calls are joined. Null: there is none. */
+  readonly read: (id: bigint) => Promise<User | null>
+  readonly db: Runner
+  readonly shards: number
+}
+
+const UserBody = Type.Object({
+  id: Id,
+  balance: Money('What can be spent: withdrawals in progress are already taken off.'),
+  held: Money('Reserved for withdrawals whose outcome is not final.'),
+})
+
+const Transaction = Type.Object({
+  payment_id: nullable('integer', { description: 'Null for the opening balance.' }),
+  kind: Type.String({ description: 'opening, hold, release or settle.' }),
+  balance: Money('By how much this entry changed the balance.'),
+  held: Money('By how much this entry changed what is held.'),
+  commission: Money('The commission earned with this entry.'),
+  created_at: Time,
+})
+
+const PAGE = { min: 1, max: 500, fallback: 50 }
+
+/** Greater than every kind: the first page starts below this position. */
+const START = { paymentId: 9_223_372_036_854_775_807n, kind: '~' }
+
+/** `POST /users`, `GET /users/{id}`, `GET /users/{id}/transactions`. */
+export function userRoutes(options: UserRoutes): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    openRoute(app, options)
+    readRoute(app, options)
+    transactionsRoute(app, options)
+  }
+}
+
+type App = Parameters<FastifyPluginAsyncTypebox>[0]
+
+function openRoute(app: App, { open }: UserRoutes): void {
+  const schema = {
+    tags: ['Users'],
+    summary: 'Create a user with a balance',
+    body: Type.Object(
+      { balance: Amount('The opening balance, 0 or more.', [1000, '1000.00']) },
+      { additionalProperties: false, examples: [{ balance: 1000 }] },
+    ),
+    response: {
+      201: Type.Object({ id: Id, balance: Money('What can be spent.') }),
+      ...refusals(400, 413, 415, 422, 503),
+    },
+  }
+  app.post('/users', { schema }, async (request, reply) => {
+    const money = parseMoney(request.body.balance, 0n)
+    if (!money.ok) {
+      const errors = [{ pointer: '/balance', code: money.problem }]
+      return refuse(reply, { code: money.problem, errors })
+    }
+    const user = await open(money.minor)
+    void reply.code(201).header('location', `/api/v1/users/${user.id}`)
+    return reply.send({ id: Number(user.id), balance: toWire(user.available) })
+  })
+}
+
+function readRoute(app: App, { read }: UserRoutes): void {
+  const schema = {
+    tags: ['Users'],
+    summary: 'Read a balance',
+    params: Type.Object({ id: Type.String({ description: 'The user id.', examples: ['1'] }) }),
+    response: { 200: UserBody, ...refusals(404, 503) },
+  }
+  app.get('/users/:id', { schema }, async (request, reply) => {
+    const id = parseId(request.params.id)
+    const user = id === null ? null : await read(id)
+    if (user === null) return refuse(reply, { code: 'user_not_found' })
+    const { available, held } = user
+    return reply.send({ id: Number(user.id), balance: toWire(available), held: toWire(held) })
+  })
+}
+
+function transactionsRoute(app: App, { read, db, shards }: UserRoutes): void {
+  const schema = {
+    tags: ['Users'],
+    summary: "List a user's ledger entries, newest payment first",
+    params: Type.Object({ id: Type.String({ description: 'The user id.', examples: ['1'] }) }),
+    querystring: Type.Object(
+      {
+        limit: IntegerText('Entries per page.', PAGE.min, PAGE.max, PAGE.fallback),
+        cursor: Type.Optional(Type.String({ maxLength: 500 })),
+      },
+      { additionalProperties: false },
+    ),
+    response: {
+      200: Type.Object({ data: Type.Array(Transaction), next_cursor: nullable('string') }),
+      ...refusals(400, 404, 503),
+    },
+  }
+  app.get('/users/:id/transactions', { schema }, async (request, reply) => {
+    const limit = parseInteger('limit', request.query.limit, PAGE)
+    if (!limit.ok) return refuse(reply, limit.refusal)
+    const id = parseId(request.params.id)
+    if (id === null || (await read(id)) === null) return refuse(reply, { code: 'user_not_found' })
+
+    const list = `transactions ${id}`
+    const { cursor } = request.query
+    const position = cursor === undefined ? [] : readCursor(list, cursor, 2)
+    const before = position === null ? null : startOf(position)
+    if (before === null) return refuse(reply, { code: 'cursor_invalid' })
+
+    const rows = await postingsOfUser(db, shardOf(id, shards), id, before, limit.value + 1)
+    const page = rows.slice(0, limit.value)
+    const last = page.at(-1)
+    const more = rows.length > page.length && last !== undefined
+    return reply.send({
+      data: page.map(transactionBody),
+      next_cursor: more ? writeCursor(list, [String(last.paymentId), last.kind]) : null,
+    })
+  })
+}
+
+function startOf(position: readonly string[]): { paymentId: bigint; kind: string } | null {
+  const [paymentId, kind] = position
+  if (paymentId === undefined || kind === undefined) return START
+  return /^\d{1,18}$/.test(paymentId) && /^[a-z]{1,20}$/.test(kind)
+    ? { paymentId: BigInt(paymentId), kind }
+    : null
+}
+
+function transactionBody(posting: Posting) {
+  return {
+    payment_id: posting.paymentId === 0n ? null : Number(posting.paymentId),
+    kind: posting.kind,
+    balance: toWire(posting.user),
+    held: toWire(posting.held),
+    commission: toWire(posting.fees),
+    created_at: posting.createdAt.toISOString(),
+  }
+}

@@ -1,0 +1,107 @@
+import { numbers } from '../domain/arrays.ts'
+import type { Entry } from '../domain/ledger.ts'
+import type { Runner, Statement, Tx } from '../ports.ts'
+
+/** A user's money in minor units. */
+export interface User {
+  readonly id: bigint
+  readonly available: bigint
+  readonly held: bigint
+}
+
+/** Take `$1` unused user ids. Ids are never reused; a failed transaction leaves a gap. */
+const IDS: Statement<{ id: bigint }> = {
+  name: 'users_ids',
+  text: `
+  select nextval('user_ids') as id
+  from generate_series(1, $1::int)`,
+}
+
+/** Insert users without money; their opening balance is a posting like any other. */
+const INSERT: Statement<never> = {
+  name: 'users_insert',
+  text: `
+  insert into users (shard, id, available, held, created_at)
+  select $1::int, id, 0, 0, coalesce($3::timestamptz, clock_timestamp())
+  from unnest($2::bigint[]) as draft (id)`,
+}
+
+/**
+ * Lock users in id order, so that two batches never wait for each other in a circle, and read what
+ * they can spend. What is read stays true until the transaction ends.
+ */
+const LOCK: Statement<{ id: bigint; available: bigint }> = {
+  name: 'users_lock',
+  text: `
+  select id, available
+  from users
+  where shard = $1 and id = any ($2::bigint[])
+  order by id
+  for no key update`,
+}
+
+/** Read users without a lock: enough to know that they exist, and to show their balances. */
+const READ: Statement<User> = {
+  name: 'users_read',
+  text: `
+  select id, available, held
+  from users
+  where shard = $1 and id = any ($2::bigint[])`,
+}
+
+/**
+ * Move the balances of users by the sums of the journal entries posted with it. The users are locked
+ * or new, so nothing waits here; the checks on the table refuse to spend what is not there.
+ */
+const MOVE: Statement<never> = {
+  name: 'users_move',
+  text: `
+  update users
+  set available = users.available + moved.available, held = users.held + moved.held
+  from (
+    select user_id, sum(available_delta)::bigint as available, sum(held_delta)::bigint as held
+    from unnest($2::bigint[], $3::bigint[], $4::bigint[])
+      as entry (user_id, available_delta, held_delta)
+    group by user_id
+  ) moved
+  where users.shard = $1 and users.id = moved.user_id`,
+}
+
+/** Take `count` unused user ids. */
+export async function takeUserIds(tx: Runner, count: number): Promise<bigint[]> {
+  const rows = await tx.run(IDS, [count])
+  return rows.map((row) => row.id)
+}
+
+/** Insert users with nothing on their accounts. */
+export function insertUsers(tx: Tx, shard: number, ids: readonly bigint[], at: Date | null): void {
+  tx.write(INSERT, [shard, numbers(ids), at])
+}
+
+/** Lock users in id order and read what they can spend; users that do not exist are left out. */
+export async function lockUsers(
+  tx: Runner,
+  shard: number,
+  ids: readonly bigint[],
+): Promise<{ id: bigint; available: bigint }[]> {
+  return ids.length === 0 ? [] : tx.run(LOCK, [shard, numbers(ids)])
+}
+
+/** Read users of a shard; users that do not exist are left out. */
+export async function readUsers(
+  db: Runner,
+  shard: number,
+  ids: readonly bigint[],
+): Promise<User[]> {
+  return ids.length === 0 ? [] : db.run(READ, [shard, numbers(ids)])
+}
+
+/** Move balances by the sums of `entries`; only the ledger calls this. */
+export function moveBalances(tx: Tx, shard: number, entries: readonly Entry[]): void {
+  tx.write(MOVE, [
+    shard,
+    numbers(entries.map((entry) => entry.userId)),
+    numbers(entries.map((entry) => entry.user)),
+    numbers(entries.map((entry) => entry.held)),
+  ])
+}

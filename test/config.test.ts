@@ -1,0 +1,281 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { parseEnv } from 'node:util'
+import {
+  type Config,
+  ConfigError,
+  configurationTable,
+  envExample,
+  loadConfig,
+  readEnvironment,
+} from '../src/config.ts'
+import { SETTINGS } from '../src/settings.ts'
+
+const PRODUCTION = {
+  APP_ENV: 'production',
+  DATABASE_URL: 'postgresql://pay:pw@db:5432/payments',
+  PAYMENT_GATEWAY_URL: 'https://gateway.example.com/v2',
+}
+
+/** The mistakes of an environment; none when it loads. */
+function problemsOf(env: Record<string, string>): readonly string[] {
+  try {
+    loadConfig(env)
+    return []
+  } catch (error) {
+    assert(error instanceof ConfigError)
+    return error.problems
+  }
+}
+
+test('without any variable every default holds, in the units of its name', () => {
+  assert.deepEqual(loadConfig({}), {
+    appName: 'Payment Service',
+    appEnv: 'local',
+    debug: true,
+    dataDir: '.data',
+    shutdownTimeoutMs: 8_000,
+    host: '127.0.0.1',
+    port: 8_000,
+    workerPort: 8_001,
+    mockGatewayPort: 8_002,
+    bodyLimitKb: 64,
+    databaseUrl: null,
+    autoCreateTables: true,
+    shards: 1,
+    databasePool: 10,
+    databaseConnectTimeoutMs: 2_000,
+    databaseStatementTimeoutMs: 5_000,
+    databaseLockTimeoutMs: 3_000,
+    databaseIdleTransactionTimeoutMs: 10_000,
+    gatewayUrl: null,
+    gatewayTimeoutMs: 1_000,
+    gatewayAttemptsMax: 3,
+    gatewayBackoffBaseMs: 1_000,
+    gatewayBackoffMaxMs: 30_000,
+    gatewayBackoffJitterMs: 500,
+    gatewayLookup: 'consistent',
+    gatewayIdempotent: true,
+    gatewayNotFoundGraceMs: 60_000,
+    mockGatewaySeed: null,
+    workerPollIntervalMs: 500,
+    leaseMs: 30_000,
+    workerConcurrency: 256,
+    workerBatch: 500,
+    acceptBatch: 500,
+    acceptQueue: 10_000,
+    acceptLanes: 2,
+    queueAgeLimitMs: 60_000,
+    logLevel: 'info',
+    logFormat: 'auto',
+    statsdUrl: null,
+    feeBps: 200,
+    feeMin: 0n,
+    production: false,
+    mockGateway: true,
+    warnings: [],
+  } satisfies Config)
+})
+
+const READ: readonly [name: string, text: string, field: keyof Config, value: unknown][] = [
+  ['TRANSACTION_FEE', '2.5', 'feeBps', 250],
+  ['TRANSACTION_FEE', '0.07', 'feeBps', 7],
+  ['TRANSACTION_FEE', '100', 'feeBps', 10_000],
+  ['TRANSACTION_FEE_MIN', '0.30', 'feeMin', 30n],
+  ['TRANSACTION_FEE_MIN', '9999999999.99', 'feeMin', 999_999_999_999n],
+  ['GATEWAY_TIMEOUT_SECONDS', '0.075', 'gatewayTimeoutMs', 75],
+  ['GATEWAY_TIMEOUT_SECONDS', '1.005', 'gatewayTimeoutMs', 1_005],
+  ['QUEUE_AGE_LIMIT_SECONDS', '0', 'queueAgeLimitMs', 0],
+  ['PORT', '0', 'port', 0],
+  ['PORT', ' 9000 ', 'port', 9_000],
+  ['PORT', '', 'port', 8_000],
+  ['AUTO_CREATE_TABLES', 'No', 'autoCreateTables', false],
+  ['AUTO_CREATE_TABLES', '0', 'autoCreateTables', false],
+  ['DEBUG', 'FALSE', 'debug', false],
+  ['GATEWAY_IDEMPOTENT', 'yes', 'gatewayIdempotent', true],
+  ['APP_ENV', 'Staging', 'appEnv', 'staging'],
+  ['LOG_LEVEL', 'WARNING', 'logLevel', 'warn'],
+  ['LOG_LEVEL', 'critical', 'logLevel', 'fatal'],
+  ['LOG_LEVEL', 'Trace', 'logLevel', 'trace'],
+  ['LOG_FORMAT', 'JSON', 'logFormat', 'json'],
+  ['MOCK_GATEWAY_SEED', '42', 'mockGatewaySeed', 42],
+  ['DATABASE_URL', 'postgresql+asyncpg://u:p@h:5432/d', 'databaseUrl', 'postgresql://u:p@h:5432/d'],
+  ['DATABASE_URL', 'postgres://u:p@h/d', 'databaseUrl', 'postgresql://u:p@h/d'],
+  ['PAYMENT_GATEWAY_URL', 'http://localhost:9/api/', 'gatewayUrl', 'http://localhost:9/api'],
+  ['GATEWAY_LOOKUP', 'none', 'gatewayLookup', 'none'],
+  ['STATSD_URL', 'udp://127.0.0.1:8125', 'statsdUrl', 'udp://127.0.0.1:8125'],
+]
+
+test('texts are read exactly, and an empty one is an unset one', () => {
+  for (const [name, text, field, value] of READ) {
+    assert.equal(loadConfig({ [name]: text })[field], value, `${name}=${text}`)
+  }
+})
+
+const REFUSED: readonly [name: string, ...texts: string[]][] = [
+  ['APP_NAME', 'x'.repeat(65), 'a\nb'],
+  ['APP_ENV', 'pro duction', '-x'],
+  ['DEBUG', 'maybe', '2'],
+  ['HOST', 'a b', 'http://x'],
+  ['PORT', '65536', '-1', '80.0', '0x50', '8e3', 'abc'],
+  ['BODY_LIMIT_KB', '0'],
+  ['SHARDS', '0', '1025'],
+  ['DATABASE_POOL', '1', '1001'],
+  ['DATABASE_URL', 'mysql://u:p@h/d', 'localhost:5432', 'postgresql://u:p@h:port/d'],
+  ['DATABASE_LOCK_TIMEOUT_SECONDS', '0', '601'],
+  ['PAYMENT_GATEWAY_URL', 'ftp://x', 'gateway', 'https://u:p@x/', 'https://x/#a', 'https://x/?a=1'],
+  ['GATEWAY_TIMEOUT_SECONDS', '0', '1.0005', '1,5', '.5', 'Infinity', '1e1'],
+  ['GATEWAY_MAX_ATTEMPTS', '0', '1.0'],
+  ['GATEWAY_LOOKUP', 'sometimes'],
+  ['LOG_LEVEL', 'LOUD'],
+  ['STATSD_URL', 'http://x:1', 'udp://', 'udp://x:port'],
+  ['TRANSACTION_FEE', '100.01', '2.555', '-1', '2%'],
+  ['TRANSACTION_FEE_MIN', '0.001', '-1', '10000000000'],
+]
+
+test('texts that are not a value, or are out of bounds, are refused by name', () => {
+  for (const [name, ...texts] of REFUSED) {
+    for (const text of texts) {
+      const problems = problemsOf({ [name]: text })
+      assert.equal(problems.length, 1, `${name}=${text}`)
+      assert.match(problems[0] ?? '', new RegExp(`^${name} must be `), `${name}=${text}`)
+    }
+  }
+})
+
+test('all mistakes are reported at once, in one readable error', () => {
+  const env = { PORT: 'abc', SHARDS: '0', LOG_LEVEL: 'x', GATEWAY_BACKOFF_BASE_SECONDS: '40' }
+  assert.equal(problemsOf(env).length, 4)
+  assert.throws(() => loadConfig(env), {
+    name: 'ConfigError',
+    message: [
+      'The configuration has 4 problems:',
+      '  - PORT must be a whole number from 0 to 65535, not "abc"',
+      '  - SHARDS must be a whole number from 1 to 1024, not "0"',
+      '  - LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent, warning, critical, not "x"',
+      '  - GATEWAY_BACKOFF_MAX_SECONDS must not be less than GATEWAY_BACKOFF_BASE_SECONDS',
+    ].join('\n'),
+  })
+})
+
+test('settings that contradict each other are refused, once each can be read', () => {
+  const lease = { WORKER_PROCESSING_TIMEOUT_SECONDS: '4.999', GATEWAY_TIMEOUT_SECONDS: '1' }
+  assert.match(problemsOf(lease)[0] ?? '', /^WORKER_PROCESSING_TIMEOUT_SECONDS must be at least 3 x/)
+  assert.deepEqual(problemsOf({ ...lease, WORKER_PROCESSING_TIMEOUT_SECONDS: '5' }), [])
+  assert.equal(problemsOf({ ...lease, GATEWAY_TIMEOUT_SECONDS: 'x' }).length, 1)
+  assert.match(problemsOf({ DATABASE_POOL: '4', ACCEPT_LANES: '4' })[0] ?? '', /^DATABASE_POOL/)
+})
+
+test('no secret is printed, whatever is wrong with it', () => {
+  const secret = 'c4n4ry'
+  const env = {
+    DATABASE_URL: `mysql://pay:${secret}@db/payments`,
+    PAYMENT_GATEWAY_URL: `https://pay:${secret}@gateway`,
+    PORT: 'x',
+    DATABASE_URLS: secret,
+  }
+  try {
+    loadConfig(env)
+    assert.fail('must be refused')
+  } catch (error) {
+    assert(error instanceof ConfigError)
+    assert.equal(error.problems.length, 3)
+    assert(!`${error.stack} ${error.message} ${JSON.stringify(error)}`.includes(secret))
+  }
+  const { warnings } = loadConfig({ DATABASE_URLS: secret })
+  assert.deepEqual(warnings, ['DATABASE_URLS is not a setting: did you mean DATABASE_URL?'])
+})
+
+test('production lists every unsafe setting', () => {
+  assert.equal(problemsOf({ APP_ENV: 'production' }).length, 2)
+  assert.deepEqual(problemsOf({ APP_ENV: 'prod' }), problemsOf({ APP_ENV: 'production' }))
+  const unsafe = {
+    APP_ENV: 'Production',
+    DEBUG: 'true',
+    PAYMENT_GATEWAY_URL: 'http://pay.example.com/api/v1/mock-gateway',
+  }
+  const names = problemsOf(unsafe).map((problem) => problem.split(' ')[0])
+  const gateway = 'PAYMENT_GATEWAY_URL'
+  assert.deepEqual(names, ['DATABASE_URL', gateway, gateway, 'DEBUG'])
+})
+
+test('production accepts safe settings, and debugging is off unless somebody asked for it', () => {
+  const config = loadConfig(PRODUCTION)
+  assert.equal(config.production, true)
+  assert.equal(config.debug, false)
+  assert.equal(config.mockGateway, false)
+  assert.equal(loadConfig({ APP_ENV: 'test' }).debug, true)
+  for (const host of ['localhost', '127.0.0.1', '[::1]']) {
+    assert.deepEqual(problemsOf({ ...PRODUCTION, PAYMENT_GATEWAY_URL: `http://${host}:9/x` }), [])
+  }
+  for (const host of ['localhost.example.com', '10.0.0.1', '127.0.0.1.example.com']) {
+    assert.equal(problemsOf({ ...PRODUCTION, PAYMENT_GATEWAY_URL: `http://${host}/x` }).length, 1)
+  }
+})
+
+test('only the mock gateway is trusted with "not found" unless somebody says otherwise', () => {
+  const lookup = (url: string) => loadConfig({ PAYMENT_GATEWAY_URL: url }).gatewayLookup
+  assert.equal(lookup(''), 'consistent')
+  assert.equal(lookup('http://localhost:8000/api/v1/mock-gateway'), 'consistent')
+  assert.equal(lookup('https://gateway.example.com'), 'eventual')
+})
+
+test('misspelt variables are pointed out, and ordinary ones are not', () => {
+  const env = { GATEWAY_TIMOUT_SECONDS: '1', SHARD: '2', log_level: 'x', TRANSACTON_FE: '1' }
+  assert.deepEqual(
+    loadConfig(env).warnings.map((warning) => warning.split(' ').at(-1)),
+    ['GATEWAY_TIMEOUT_SECONDS?', 'SHARDS?', 'LOG_LEVEL?', 'TRANSACTION_FEE?'],
+  )
+  const ordinary = { HOME: '/', HOSTNAME: 'a', PATH: '/bin', PWD: '/', LOGNAME: 'a', SHELL: 'sh' }
+  assert.deepEqual(loadConfig(ordinary).warnings, [])
+})
+
+test('the variables of the process win over .env, an empty one included', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'payments-config-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  assert.equal(readEnvironment(folder)['PATH'], process.env['PATH'])
+
+  const file = '\uFEFFAPP_NAME="From file" # why\r\nPAYMENTS_TEST_A=file\nPAYMENTS_TEST_B=file\n'
+  writeFileSync(join(folder, '.env'), file)
+  process.env['PAYMENTS_TEST_A'] = ''
+  t.after(() => delete process.env['PAYMENTS_TEST_A'])
+  const env = readEnvironment(folder)
+  assert.equal(env['APP_NAME'], 'From file')
+  assert.equal(env['PAYMENTS_TEST_A'], '')
+  assert.equal(env['PAYMENTS_TEST_B'], 'file')
+})
+
+test('a .env that cannot be read is a mistake, not an absent one', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'payments-config-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  mkdirSync(join(folder, '.env'))
+  assert.throws(() => readEnvironment(folder), { name: 'ConfigError', message: /EISDIR/ })
+})
+
+test('.env.example and docs/configuration.md are what the settings table generates', () => {
+  const root = new URL('../', import.meta.url)
+  assert.equal(readFileSync(new URL('.env.example', root), 'utf8'), envExample())
+  assert.equal(readFileSync(new URL('docs/configuration.md', root), 'utf8'), configurationTable())
+})
+
+test('.env.example loads as it is and changes nothing', () => {
+  assert.deepEqual(loadConfig(parseEnv(envExample())), loadConfig({}))
+})
+
+test('.env.example with everything uncommented loads too', () => {
+  const all = parseEnv(envExample().replace(/^# ([A-Z_]+=)/gm, '$1'))
+  assert.equal(Object.keys(all).length, Object.keys(SETTINGS).length)
+  assert.equal(loadConfig(all).mockGateway, false)
+})
+
+test('every setting has its own variable and its documentation', () => {
+  const settings = Object.values(SETTINGS)
+  assert.equal(new Set(settings.map(({ name }) => name)).size, settings.length)
+  for (const { name, doc } of settings) {
+    assert(configurationTable().includes(`| \`${name}\``), name)
+    assert.match(doc, /\.$/, name)
+  }
+})

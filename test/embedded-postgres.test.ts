@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import * as fs from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { after, afterEach, before, test } from 'node:test'
+import { promisify } from 'node:util'
+import { Client } from 'pg'
+import { findPackage, prepareBinaries, serverUser } from '../src/adapters/embedded-binaries.ts'
+import {
+  startEmbeddedPostgres,
+  type EmbeddedOptions,
+  type EmbeddedPostgres,
+} from '../src/adapters/embedded-postgres.ts'
+
+/** A data folder with a stopped server, which most tests use in turn: creating one takes a second. */
+let dataDir: string
+
+before(async () => {
+  dataDir = join(await openFolder(), 'data')
+  const server = await startEmbeddedPostgres({ dataDir })
+  await run(server, 'create table notes (text text)')
+  await server.stop()
+})
+
+after(() => fs.rm(dirname(dataDir), { recursive: true, force: true, maxRetries: 5 }))
+
+/** What a test leaves to do, done last first: a server stops before its folder goes. */
+const cleanups: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  while (cleanups.length > 0) await cleanups.pop()?.()
+})
+
+test('the first start creates a database that only its password opens', async () => {
+  const dataDir = join(await folder(), 'new', 'data')
+  const lines: string[] = []
+  const server = await start({ dataDir, log: (line) => lines.push(line) })
+
+  assert.equal(server.attached, false)
+  assert.match(lines.join('\n'), /Creating a PostgreSQL 18\.\d+ database in .*pg18/)
+  assert.deepEqual(await run(server, 'select current_user as role, current_database() as db'), [
+    { role: 'payments', db: 'payments' },
+  ])
+  const rows = await run(server, `select rolsuper from pg_roles where rolname = 'payments'`)
+  assert.deepEqual(rows, [{ rolsuper: false }])
+  await assert.rejects(run({ url: server.url.replace(/:[^:@]+@/, ':wrong@') }, 'select 1'), {
+    code: '28P01',
+  })
+  if (process.platform === 'win32') return
+  assert.equal((await fs.stat(join(dataDir, 'pg18.password'))).mode & 0o777, 0o600)
+})
+
+test('an answered commit is on disk and only this machine is served', async () => {
+  const server = await start({ dataDir })
+  const rows = await run(
+    server,
+    `select string_agg(current_setting(name), ',' order by name) as settings
+     from unnest(array['fsync', 'full_page_writes', 'listen_addresses', 'synchronous_commit']) name`,
+  )
+  assert.deepEqual(rows, [{ settings: 'on,on,127.0.0.1,on' }])
+})
+
+test('data and port are the same after stop and start', async () => {
+  const first = await start({ dataDir })
+  await run(first, `insert into notes values ('stopped')`)
+  await first.stop()
+  await assert.rejects(run(first, 'select 1'), { code: 'ECONNREFUSED' })
+
+  const second = await start({ dataDir })
+  assert.equal(second.attached, false)
+  assert.equal(second.url, first.url)
+  assert.deepEqual(await run(second, `select text from notes where text = 'stopped'`), [
+    { text: 'stopped' },
+  ])
+})
+
+test('data survives SIGKILL of the server', async () => {
+  const first = await start({ dataDir })
+  await run(first, `insert into notes values ('killed')`)
+  first.kill()
+
+  const second = await start({ dataDir })
+  assert.equal(second.attached, false)
+  assert.notEqual(second.pid, first.pid)
+  assert.deepEqual(await run(second, `select text from notes where text = 'killed'`), [
+    { text: 'killed' },
+  ])
+})
+
+test('a second start on the same folder attaches, and the last to stop shuts down', async () => {
+  const first = await start({ dataDir })
+  const second = await start({ dataDir })
+  assert.equal(second.attached, true)
+  assert.equal(second.url, first.url)
+  assert.equal(second.pid, first.pid)
+
+  await first.stop()
+  await run(second, 'select 1')
+  await second.stop()
+  await assert.rejects(run(second, 'select 1'), { code: 'ECONNREFUSED' })
+})
+
+test('starts at once on an empty folder make one cluster and one server', async () => {
+  const dataDir = join(await folder(), 'data')
+  const servers = await Promise.all([1, 2, 3].map(() => start({ dataDir })))
+  assert.equal(new Set(servers.map(({ url }) => url)).size, 1)
+  assert.equal(new Set(servers.map(({ pid }) => pid)).size, 1)
+  assert.equal(servers.filter(({ attached }) => !attached).length, 1)
+})
+
+test('a start after SIGKILL of our process takes the server over', async () => {
+  const module = new URL('../src/adapters/embedded-postgres.ts', import.meta.url).href
+  const program = `
+    const { startEmbeddedPostgres } = await import(${JSON.stringify(module)})
+    const { pid } = await startEmbeddedPostgres({ dataDir: ${JSON.stringify(dataDir)} })
+    console.log(pid)
+    setInterval(() => undefined, 60_000)`
+  const flags = ['--import', 'tsx', '--input-type=module', '--eval', program]
+  const other = spawn(process.execPath, flags, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [line] = (await once(other.stdout, 'data')) as [Buffer]
+  const pid = Number(line.toString())
+  other.kill('SIGKILL')
+  await once(other, 'exit')
+
+  const server = await start({ dataDir })
+  assert.equal(server.attached, true)
+  assert.equal(server.pid, pid)
+  await server.stop()
+  await assert.rejects(run(server, 'select 1'), { code: 'ECONNREFUSED' })
+})
+
+test('a lock file that names a dead or a foreign process does not prevent a start', async () => {
+  const gone = spawn(process.execPath, ['--version'], { stdio: 'ignore' })
+  await once(gone, 'exit')
+  for (const pid of [gone.pid, process.pid]) {
+    const cluster = join(dataDir, 'pg18')
+    const lock = join(cluster, 'postmaster.pid')
+    await fs.writeFile(lock, `${pid}\n${cluster}\n`, { mode: 0o600 })
+    const owner = await fs.stat(cluster)
+    await fs.chown(lock, owner.uid, owner.gid)
+    const server = await start({ dataDir })
+    assert.equal(server.attached, false)
+    await server.stop()
+  }
+})
+
+test('a folder may have spaces and letters of any alphabet', async () => {
+  const dataDir = join(await folder(), `Zahlungen für "Jörg" & 支付's`)
+  const server = await start({ dataDir })
+  await run(server, 'select 1')
+  await server.stop()
+  await run(await start({ dataDir }), 'select 1')
+})
+
+test('a busy port leads to the next free one', async () => {
+  const blocker = createServer().listen(0, '127.0.0.1')
+  await once(blocker, 'listening')
+  cleanups.push(async () => blocker.close())
+  // An address of a TCP server is never a string.
+  const { port } = blocker.address() as AddressInfo
+  const server = await start({ dataDir, port })
+  assert.ok(server.port > port)
+  await run(server, 'select 1')
+})
+
+test('missing library links and executable bits are restored', async (t) => {
+  if (process.platform === 'win32') return t.skip('there are none on Windows')
+  const found = findPackage()
+  const root = join(await folder(), 'package')
+  await fs.cp(found.root, root, { recursive: true, verbatimSymlinks: true })
+  for (const entry of await fs.readdir(join(root, 'native', 'lib'), { withFileTypes: true })) {
+    if (entry.isSymbolicLink()) await fs.rm(join(entry.parentPath, entry.name))
+  }
+  await fs.chmod(join(root, 'native', 'bin', 'postgres'), 0o644)
+
+  const user = await serverUser(root)
+  const log = (line: string): void => assert.fail(line)
+  const { postgres } = await prepareBinaries({ ...found, root }, user, dirname(root), log)
+  const { stdout } = await promisify(execFile)(postgres, ['--version'])
+  assert.match(stdout, /PostgreSQL/)
+})
+
+test('root may keep the data in a folder that only root can enter', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('we are not root')
+  // As mkdtemp makes it: mode 0700.
+  const dataDir = join(await fs.mkdtemp(join(tmpdir(), 'payments-private-')), 'data')
+  cleanups.push(() => fs.rm(dirname(dataDir), { recursive: true, force: true }))
+  const lines: string[] = []
+  const first = await start({ dataDir, log: (line) => lines.push(line) })
+  const place = (await fs.readFile(join(dataDir, 'pg18.location'), 'utf8')).trim()
+  cleanups.push(() => fs.rm(place, { recursive: true, force: true }))
+  assert.ok(lines.some((line) => line.includes(`the database is in ${place}`)))
+  await run(first, 'create table notes (text text)')
+  await first.stop()
+
+  const second = await start({ dataDir })
+  assert.deepEqual(await run(second, 'select text from notes'), [])
+  await second.stop()
+  await fs.rename(place, `${place}.away`)
+  cleanups.push(() => fs.rm(`${place}.away`, { recursive: true, force: true }))
+  await assert.rejects(start({ dataDir }), /is missing or unreadable: .*payments-/)
+})
+
+test('a server that cannot start says where its log is and how it ends', async () => {
+  const settings = { shared_buffers: 'much' }
+  const starting = start({ dataDir, settings })
+  await assert.rejects(starting, /did not start: .*pg18\.log ends:[^]*shared_buffers.*much/)
+})
+
+test('the data of another PostgreSQL major is never passed over', async () => {
+  const dataDir = await folder()
+  await fs.mkdir(join(dataDir, 'pg17'))
+  await assert.rejects(start({ dataDir }), /holds the data of PostgreSQL 17/)
+})
+
+/** A temporary folder that the server's account can pass through. */
+async function openFolder(): Promise<string> {
+  const path = await fs.mkdtemp(join(tmpdir(), 'payments-embedded-'))
+  await fs.chmod(path, 0o711)
+  return path
+}
+
+async function folder(): Promise<string> {
+  const path = await openFolder()
+  cleanups.push(() => fs.rm(path, { recursive: true, force: true, maxRetries: 5 }))
+  return path
+}
+
+async function start(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
+  const server = await startEmbeddedPostgres(options)
+  cleanups.push(() => server.stop())
+  return server
+}
+
+async function run(server: { readonly url: string }, sql: string): Promise<unknown[]> {
+  const client = new Client({ connectionString: server.url })
+  await client.connect()
+  try {
+    return (await client.query<Record<string, unknown>>(sql)).rows
+  } finally {
+    await client.end()
+  }
+}

@@ -1,0 +1,44 @@
+import type { TestContext } from 'node:test'
+import { systemClock } from '../src/adapters/clock.ts'
+import { httpGateway } from '../src/adapters/http-gateway.ts'
+import { FAULTS_NONE } from '../src/mock-gateway/faults.ts'
+import type { GatewayProfile } from '../src/ports.ts'
+import { gatewayConformance, type Conformer } from './gateway-conformance.ts'
+import { serveMock } from './mock-server.ts'
+
+const BEHAVIOURS = {
+  accept: {},
+  decline: { decline: 1 },
+  lose_reply: { reset_after: 1 },
+  fail: { error_before: 1 },
+} as const
+
+async function conformer(t: TestContext, profile: GatewayProfile): Promise<Conformer> {
+  const { url, mock } = await serveMock(t)
+  const { url: deadUrl, close } = await serveMock(t)
+  await close()
+  const drive = (to: string) => {
+    const common = { timeoutMs: 20_000, connections: 8, clock: systemClock, profile }
+    const gateway = httpGateway({ url: to, ...common })
+    t.after(() => gateway.close())
+    return gateway
+  }
+  return {
+    gateway: drive(url),
+    dead: drive(deadUrl),
+    behave: (how) => void mock.turn({ ...FAULTS_NONE, ...BEHAVIOURS[how] }),
+    charged(paymentId) {
+      const id = Number(paymentId)
+      const twice = mock.audit().chargedTwice.find(([first]) => first?.paymentId === id)
+      if (twice !== undefined) return twice.length
+      const once = mock
+        .requests(500, 0)
+        .some((seen) => seen.paymentId === id && seen.act === 'executed')
+      return once ? 1 : 0
+    },
+  }
+}
+
+gatewayConformance('http against the mock gateway', (t) =>
+  conformer(t, { idempotentPost: true, lookup: 'consistent' }),
+)

@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import type { ChargeRequest, Gateway } from '../src/ports.ts'
+
+/** A gateway driver against a gateway that does as it is told. */
+export interface Conformer {
+  readonly gateway: Gateway
+  /** The same driver, against an address where nobody listens. */
+  readonly dead: Gateway
+  /** From now on the gateway accepts, declines, or executes and loses the reply. */
+  behave(how: 'accept' | 'decline' | 'lose_reply' | 'fail'): void
+  /** How many times the gateway charged this payment, by its own books. */
+  charged(paymentId: bigint): number
+}
+
+const REQUEST: ChargeRequest = {
+  key: 'conform_1',
+  paymentId: 1n,
+  userId: 2n,
+  amount: 20_050n,
+  commission: 401n,
+  type: 'deposit',
+}
+
+type Make = (t: TestContext) => Promise<Conformer>
+
+/**
+ * What any driver of the `Gateway` port must do. Tests that the declared profile does not promise
+ * are skipped, so a profile that promises too much fails here and not in production.
+ */
+export function gatewayConformance(name: string, makeGateway: Make): void {
+  const conform: Conform = (what, body) => {
+    void test(`${name}: ${what}`, async (t) => void (await body(await makeGateway(t), t)))
+  }
+
+  charges(conform)
+  repeats(conform)
+  lookups(conform)
+  ends(conform)
+}
+
+type Conform = (what: string, body: (made: Conformer, t: TestContext) => Promise<unknown>) => void
+
+function charges(conform: Conform): void {
+  conform('deposits and withdrawals of any amount succeed', async ({ gateway, charged }) => {
+    const amounts = [1n, 10n, 99n, 100n, 20_050n, 999_999_999_999n]
+    for (const [at, amount] of amounts.entries()) {
+      const type = at % 2 === 0 ? 'deposit' : 'withdraw'
+      const paymentId = BigInt(at + 1)
+      const request = { ...REQUEST, key: `amount_${at}`, paymentId, amount, type } as const
+      const seen = await gateway.charge(request)
+      assert.equal(seen.outcome.kind, 'success')
+      assert.equal(seen.sent, true)
+      assert.equal(charged(paymentId), 1)
+    }
+  })
+
+  conform('a decline is a decline, and charges nothing', async ({ gateway, behave, charged }) => {
+    behave('decline')
+    const { outcome } = await gateway.charge(REQUEST)
+    assert.equal(outcome.kind, 'declined')
+    if (outcome.kind === 'declined') assert.match(outcome.reason, /^[a-z0-9_]{1,40}$/)
+    assert.equal(charged(REQUEST.paymentId), 0)
+  })
+
+  conform('a failure of the gateway is in doubt', async ({ gateway, behave }) => {
+    behave('fail')
+    const seen = await gateway.charge(REQUEST)
+    assert.equal(seen.outcome.kind, 'in_doubt')
+    assert.equal(seen.sent, true)
+  })
+
+  conform('a lost reply is in doubt, never a failure', async ({ gateway, behave, charged }) => {
+    behave('lose_reply')
+    const seen = await gateway.charge(REQUEST)
+    assert.equal(seen.outcome.kind, 'in_doubt')
+    assert.equal(charged(REQUEST.paymentId), 1)
+  })
+}
+
+function repeats(conform: Conform): void {
+  conform('the same key charges once and answers the same', async (made, t) => {
+    if (!made.gateway.profile.idempotentPost) return t.skip('not promised')
+    const first = await made.gateway.charge(REQUEST)
+    assert.deepEqual(await made.gateway.charge(REQUEST), first)
+    assert.equal(made.charged(REQUEST.paymentId), 1)
+  })
+
+  conform('the same key charges once when sent at once', async (made, t) => {
+    if (!made.gateway.profile.idempotentPost) return t.skip('not promised')
+    const calls = Array.from({ length: 25 }, () => made.gateway.charge(REQUEST))
+    const kinds = new Set((await Promise.all(calls)).map(({ outcome }) => outcome.kind))
+    assert.ok(kinds.has('success'))
+    // A gateway may answer "in progress", which says nothing. It may not say no.
+    assert.ok(!kinds.has('declined') && !kinds.has('not_executed'))
+    assert.equal(made.charged(REQUEST.paymentId), 1)
+  })
+
+  conform('a charge whose reply was lost is not charged again', async (made, t) => {
+    if (!made.gateway.profile.idempotentPost) return t.skip('not promised')
+    made.behave('lose_reply')
+    await made.gateway.charge(REQUEST)
+    made.behave('accept')
+    assert.equal((await made.gateway.charge(REQUEST)).outcome.kind, 'success')
+    assert.equal(made.charged(REQUEST.paymentId), 1)
+  })
+
+  conform('a decline is replayed, even when it would be accepted now', async (made, t) => {
+    if (!made.gateway.profile.idempotentPost) return t.skip('not promised')
+    made.behave('decline')
+    const first = await made.gateway.charge(REQUEST)
+    made.behave('accept')
+    assert.deepEqual(await made.gateway.charge(REQUEST), first)
+    assert.equal(made.charged(REQUEST.paymentId), 0)
+  })
+
+  conform('the key of one charge does not charge another', async (made, t) => {
+    if (!made.gateway.profile.idempotentPost) return t.skip('not promised')
+    await made.gateway.charge(REQUEST)
+    const other = { ...REQUEST, paymentId: 9n, amount: 1n }
+    assert.notEqual((await made.gateway.charge(other)).outcome.kind, 'success')
+    assert.equal(made.charged(9n), 0)
+  })
+}
+
+function lookups(conform: Conform): void {
+  conform('a lookup tells of a success, with the same reference', async (made, t) => {
+    if (made.gateway.profile.lookup === 'none') return t.skip('not promised')
+    const charged = await made.gateway.charge(REQUEST)
+    const found = await made.gateway.lookup(REQUEST)
+    assert.deepEqual(found.outcome, charged.outcome)
+  })
+
+  conform('a lookup tells of a decline', async (made, t) => {
+    if (made.gateway.profile.lookup === 'none') return t.skip('not promised')
+    made.behave('decline')
+    await made.gateway.charge(REQUEST)
+    assert.equal((await made.gateway.lookup(REQUEST)).outcome.kind, 'declined')
+  })
+
+  conform('a lookup finds the charge whose reply was lost', async (made, t) => {
+    if (made.gateway.profile.lookup !== 'consistent') return t.skip('not promised')
+    made.behave('lose_reply')
+    await made.gateway.charge(REQUEST)
+    assert.equal((await made.gateway.lookup(REQUEST)).outcome.kind, 'success')
+  })
+
+  conform('a lookup does not find what was never charged', async (made, t) => {
+    if (made.gateway.profile.lookup === 'none') return t.skip('not promised')
+    assert.deepEqual((await made.gateway.lookup(REQUEST)).outcome, { kind: 'not_found' })
+    made.behave('fail')
+    await made.gateway.charge(REQUEST)
+    assert.equal((await made.gateway.lookup(REQUEST)).outcome.kind, 'not_found')
+  })
+}
+
+function ends(conform: Conform): void {
+  conform('nobody listening is not executed, not sent, and no exception', async ({ dead }) => {
+    const seen = await dead.charge(REQUEST)
+    assert.equal(seen.outcome.kind, 'not_executed')
+    assert.equal(seen.sent, false)
+    assert.equal((await dead.lookup(REQUEST)).outcome.kind, 'no_answer')
+  })
+
+  conform('a call aborted before it begins is not sent', async ({ gateway, charged }) => {
+    const seen = await gateway.charge(REQUEST, AbortSignal.abort())
+    assert.equal(seen.outcome.kind, 'not_executed')
+    assert.equal(seen.sent, false)
+    assert.equal((await gateway.lookup(REQUEST, AbortSignal.abort())).outcome.kind, 'no_answer')
+    assert.equal(charged(REQUEST.paymentId), 0)
+  })
+
+  conform('a closed gateway charges nothing and does not throw', async ({ gateway, charged }) => {
+    await gateway.close()
+    assert.equal((await gateway.charge(REQUEST)).outcome.kind, 'not_executed')
+    assert.equal((await gateway.lookup(REQUEST)).outcome.kind, 'no_answer')
+    assert.equal(charged(REQUEST.paymentId), 0)
+    await gateway.close()
+  })
+}

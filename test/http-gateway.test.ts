@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { systemClock } from '../src/adapters/clock.ts'
+import type { ChargeOutcome } from '../src/domain/outcome.ts'
+import type { Clock } from '../src/ports.ts'
+import { declined, doubt, gateway, http, peer, REQUEST, success } from './misbehaving-peer.ts'
+
+const ECHO = '"payment_id":7,"amount":200.5,"idempotency_key":"pay_7"'
+const LONG_REF = 'r'.repeat(201)
+
+const WORDS: readonly (readonly [name: string, status: number, body: string, is: ChargeOutcome])[] =
+  [
+    ['success', 200, '{"status":"success","gateway_ref":"gw_1"}', success('gw_1')],
+    ['ok, as the original says', 200, '{"status":"ok","id":"x"}', success('x')],
+    ['success with a matching echo', 201, `{"status":"success",${ECHO}}`, success(null)],
+    [
+      'an echo as strings',
+      200,
+      '{"status":"ok","payment_id":"7","amount":"200.50"}',
+      success(null),
+    ],
+    ['an echo of null', 200, '{"status":"ok","payment_id":null,"amount":null}', success(null)],
+    ['a reference that is a number', 200, '{"status":"ok","id":5}', success(null)],
+    ['a reference too long', 200, `{"status":"ok","id":"${LONG_REF}"}`, success(null)],
+    ['a reference with NUL', 200, '{"status":"ok","id":"a\\u0000"}', success(null)],
+    ['a nested name twice', 200, '{"status":"ok","a":{"status":"x","b":":"}}', success(null)],
+    ['failed', 200, '{"status":"failed"}', declined('declined')],
+    ['declined with a code', 200, '{"status":"declined","code":"no_funds"}', declined('no_funds')],
+    ['a code that is no code', 200, '{"status":"failed","code":"<b>"}', declined('declined')],
+    ['pending', 202, '{"status":"pending"}', doubt('pending')],
+    ['another word', 200, '{"status":"APPROVED "}', doubt('unknown_status')],
+    ['a status that is no string', 200, '{"status":true}', doubt('unknown_status')],
+    ['no status', 200, '{}', doubt('unknown_status')],
+    ['an array', 200, '[{"status":"success"}]', doubt('unreadable_reply')],
+    ['null', 200, 'null', doubt('unreadable_reply')],
+    ['an empty body', 200, '', doubt('unreadable_reply')],
+    ['HTML', 200, '<html>success</html>', doubt('unreadable_reply')],
+    ['truncated JSON', 200, '{"status":"succ', doubt('unreadable_reply')],
+    ['a raw NUL', 200, '{"status":"ok","id":"\0"}', doubt('unreadable_reply')],
+    ['two documents', 200, '{"status":"ok"}{"status":"ok"}', doubt('unreadable_reply')],
+    ['a name twice', 200, '{"status":"failed","status":"ok"}', doubt('unreadable_reply')],
+    [
+      'a name twice, escaped',
+      200,
+      '{"status":"ok","st\\u0061tus":"ok"}',
+      doubt('unreadable_reply'),
+    ],
+    ['another payment', 200, '{"status":"ok","payment_id":8}', doubt('reply_mismatch')],
+    ['another amount', 200, '{"status":"ok","amount":200.51}', doubt('reply_mismatch')],
+    ['minor units', 200, '{"status":"ok","amount":20050}', doubt('reply_mismatch')],
+    ['another key', 200, '{"status":"ok","idempotency_key":"p"}', doubt('reply_mismatch')],
+    ['a no to another payment', 402, '{"payment_id":8}', doubt('reply_mismatch')],
+    ['400', 400, '', declined('http_400')],
+    ['402 with a code', 402, '{"code":"card_expired"}', declined('card_expired')],
+    ['404', 404, 'nothing here', declined('http_404')],
+    ['418', 418, '<h1>', declined('http_418')],
+    ['422 with a bad code', 422, '{"code":"No!"}', declined('http_422')],
+    ['408', 408, '', doubt('http_408')],
+    ['409', 409, '{"status":"success"}', doubt('http_409')],
+    ['425', 425, '', doubt('http_425')],
+    ['500', 500, '{"status":"failed"}', doubt('http_500')],
+    ['502', 502, '', doubt('http_502')],
+    ['503', 503, '{"status":"success"}', doubt('http_503')],
+    ['304', 304, '', doubt('http_304')],
+  ]
+
+for (const [name, status, body, outcome] of WORDS) {
+  test(`a reply of ${status} (${name}) is ${outcome.kind}`, async (t) => {
+    const raw = status === 304 ? 'HTTP/1.1 304 X\r\n\r\n' : http(status, body)
+    const seen = await chargeAgainst(t, raw)
+    assert.deepEqual(seen, { outcome, sent: true, httpStatus: status })
+  })
+}
+
+const NOW = new Date('2026-03-01T12:00:00Z')
+const frozen: Clock = { ...systemClock, now: () => NOW }
+
+const RETRY_AFTER: readonly (readonly [header: string, ms: number | null])[] = [
+  ['7', 7_000],
+  ['0', 1_000],
+  ['1000000000', 300_000],
+  ['-1', null],
+  ['1.5', null],
+  ['soon', null],
+  ['', null],
+  ['Sun, 01 Mar 2026 12:00:20 GMT', 20_000],
+  ['Sun, 01 Mar 2026 11:00:00 GMT', 1_000],
+  ['Sun, 01 Mar 2099 12:00:00 GMT', 300_000],
+  ['Sun, 41 Mar 2026 12:00:20 GMT', null],
+  ['2026-03-01T12:00:20Z', null],
+]
+
+for (const [header, retryAfterMs] of RETRY_AFTER) {
+  test(`429 with Retry-After "${header}" is not executed`, async (t) => {
+    const raw = http(429, '', `retry-after: ${header}\r\n`)
+    assert.deepEqual(await chargeAgainst(t, raw, frozen), {
+      outcome: { kind: 'not_executed', reason: 'http_429', retryAfterMs },
+      sent: true,
+      httpStatus: 429,
+    })
+  })
+}
+
+test('429 without or with two Retry-After asks for nothing', async (t) => {
+  for (const headers of ['', 'retry-after: 5\r\nretry-after: 9\r\n']) {
+    const { outcome } = await chargeAgainst(t, http(429, '', headers))
+    assert.deepEqual(outcome, { kind: 'not_executed', reason: 'http_429', retryAfterMs: null })
+  }
+})
+
+test('amounts are written exactly, and requests are what the contract says', async (t) => {
+  const { url, requests } = await peer(t, (socket) => socket.write(http(200, '{"status":"ok"}')))
+  const client = gateway(t, `${url}/`)
+  const amounts = {
+    1: '0.01',
+    50: '0.5',
+    100: '1',
+    20_050: '200.5',
+    999_999_999_999: '9999999999.99',
+  }
+  for (const [minor, text] of Object.entries(amounts)) {
+    await client.charge({ ...REQUEST, amount: BigInt(minor), commission: 0n, type: 'withdraw' })
+    const [head = '', body] = (requests.pop() ?? '').split('\r\n\r\n')
+    assert.equal(
+      body,
+      `{"payment_id":7,"user_id":3,"amount":${text},"commission":0,"type":"withdraw"}`,
+    )
+    assert.match(head, /^POST \/base\/pay HTTP\/1\.1\r\n/)
+    assert.match(head, /\r\nidempotency-key: pay_7(\r\n|$)/)
+    assert.match(head, /\r\ncontent-type: application\/json\r\n/)
+  }
+})
+
+const LOOKUPS: readonly (readonly [status: number, body: string, outcome: object])[] = [
+  [200, '{"status":"success","gateway_ref":"g"}', { kind: 'success', gatewayRef: 'g' }],
+  [200, '{"status":"failed","code":"no"}', { kind: 'declined', reason: 'no' }],
+  [200, '{"status":"pending"}', { kind: 'pending' }],
+  [200, '{"status":"huh"}', { kind: 'no_answer', reason: 'unknown_status' }],
+  [200, '<html>', { kind: 'no_answer', reason: 'unreadable_reply' }],
+  [200, '{"status":"success","amount":1}', { kind: 'no_answer', reason: 'reply_mismatch' }],
+  [404, '', { kind: 'not_found' }],
+  [404, '{"payment_id":8}', { kind: 'no_answer', reason: 'reply_mismatch' }],
+  [401, '', { kind: 'no_answer', reason: 'http_401' }],
+  [410, '', { kind: 'no_answer', reason: 'http_410' }],
+  [429, '', { kind: 'no_answer', reason: 'http_429' }],
+  [502, '{"status":"success"}', { kind: 'no_answer', reason: 'http_502' }],
+]
+
+for (const [status, body, outcome] of LOOKUPS) {
+  test(`a lookup answered ${status} ${body} is ${JSON.stringify(outcome)}`, async (t) => {
+    const { url, requests } = await peer(t, (socket) => socket.write(http(status, body)))
+    const seen = await gateway(t, url).lookup({ ...REQUEST, key: 'a/b?c' })
+    assert.deepEqual(seen, { outcome, sent: true, httpStatus: status })
+    assert.match(requests[0] ?? '', /^GET \/base\/payments\/a%2Fb%3Fc HTTP\/1\.1\r\n/)
+  })
+}
+
+async function chargeAgainst(t: TestContext, raw: string, clock: Clock = systemClock) {
+  const { url } = await peer(t, (socket) => socket.write(raw))
+  return gateway(t, url, { clock }).charge(REQUEST)
+}

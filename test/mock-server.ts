@@ -1,0 +1,36 @@
+import type { TestContext } from 'node:test'
+import { pino } from 'pino'
+import { systemClock } from '../src/adapters/clock.ts'
+import { buildServer } from '../src/http/server.ts'
+import { FAULTS_NONE, type Faults } from '../src/mock-gateway/faults.ts'
+import { mockGatewayRoutes } from '../src/mock-gateway/routes.ts'
+import { mockGateway, type MockGateway } from '../src/mock-gateway/server.ts'
+
+/** A mock gateway on a real socket. */
+export interface MockServer {
+  readonly url: string
+  readonly mock: MockGateway
+  close(): Promise<void>
+}
+
+/** Serve a mock gateway without faults, except for `faults`, until the test ends. */
+export async function serveMock(
+  t: TestContext,
+  faults: Partial<Faults> = {},
+  journalPath?: string,
+): Promise<MockServer> {
+  const path = journalPath === undefined ? {} : { journalPath }
+  const mock = mockGateway({ clock: systemClock, faults: { ...FAULTS_NONE, ...faults }, ...path })
+  const app = await buildServer({
+    logger: pino({ level: 'silent' }),
+    bodyBytesMax: 65_536,
+    version: '0.0.0',
+    title: 'Mock gateway',
+    documented: false,
+    onAnswer: () => {},
+  })
+  await app.register(mockGatewayRoutes(mock), { prefix: '/api/v1/mock-gateway' })
+  const origin = await app.listen({ port: 0, host: '127.0.0.1' })
+  t.after(() => app.close())
+  return { url: `${origin}/api/v1/mock-gateway`, mock, close: () => app.close() }
+}
