@@ -19,6 +19,7 @@ import {
   type Probes,
 } from './http/health.ts'
 import { buildServer } from './http/server.ts'
+import { ledgerRoutes } from './ledger/routes.ts'
 import { startFlusher } from './metrics/flush.ts'
 import { databaseGauges } from './metrics/gauges.ts'
 import { counterRoutes } from './metrics/routes.ts'
@@ -80,7 +81,7 @@ export async function startService(
 ): Promise<Service> {
   const own = await startProcess(config, roles, log, at.url)
   const running: { worker?: Worker; gateway?: GuardedGateway } = {}
-  const probes = probesOf(own, running)
+  const probes = probesOf(own, running, roles.api || roles.worker)
   const app = await buildServer({
     logger: log,
     bodyBytesMax: config.bodyLimitKb * 1_024,
@@ -152,10 +153,15 @@ async function checkShards({ db, config }: Process): Promise<void> {
   }
 }
 
-function probesOf(own: Process, running: { worker?: Worker; gateway?: GuardedGateway }): Probes {
+function probesOf(
+  own: Process,
+  running: { worker?: Worker; gateway?: GuardedGateway },
+  usesDatabase: boolean,
+): Probes {
   const stalledMs = Math.max(30_000, own.config.workerPollIntervalMs * 10)
   return {
-    database: cachedProbe(() => ping(own.db), systemClock),
+    // The mock gateway alone has no database to wait for.
+    database: cachedProbe(() => (usesDatabase ? ping(own.db) : Promise.resolve(true)), systemClock),
     accepting: () => !own.stopping,
     worker: () => {
       const { worker } = running
@@ -203,6 +209,7 @@ async function apiRoutes(
       onReplay: () => metrics.count('idempotency_hits_total'),
     }),
     deadLetterRoutes({ db, shards }),
+    ledgerRoutes({ db, shards }),
     counterRoutes({ db, counters: metrics, names: COUNTERS }),
     healthRoutes(probes),
   ]

@@ -10,6 +10,7 @@ import {
   prepareBinaries,
   reachable,
   serverUser,
+  unsupported,
   type Binaries,
   type Package,
   type ServerUser,
@@ -84,7 +85,11 @@ async function findCluster(base: string): Promise<string | null> {
     // PG_VERSION of another account's cluster cannot be read, and must not be taken for absent.
     const entries = await fs.readdir(base).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return []
-      throw new Error(`The data folder ${base} cannot be read: ${error.message}`, { cause: error })
+      throw new Error(
+        `The data folder ${base} cannot be read (${error.message}). If it belongs to another ` +
+          'account, start as that account or set another data folder.',
+        { cause: error },
+      )
     })
     if (entries.length === 0) return null
     throw new Error(`The data folder ${base} is not empty and holds no PostgreSQL cluster.`)
@@ -218,6 +223,9 @@ async function runInitdb(dir: string, passwordFile: string, creation: Creation):
     // What a failed execFile rejects with: the exit code is a number, a failed spawn's a string.
     const failure = error as NodeJS.ErrnoException & { stdout?: string; stderr?: string }
     if (typeof failure.code === 'string') throw explainSpawn(failure)
+    if (failure.stderr?.includes('could not look up effective user ID') === true) {
+      throw unsupported('our user id has no account on this system (a container?)', error)
+    }
     const lines = `${failure.stdout ?? ''}${failure.stderr ?? ''}`.trim().split('\n').slice(-8)
     throw new Error(`initdb could not create ${dir}:\n  ${lines.join('\n  ')}`, { cause: error })
   }

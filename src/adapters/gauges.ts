@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, type Registry } from 'prom-client'
 
-/** What only the database knows. Amounts are minor units; ages are seconds, 0 when there is none. */
+/** What only the database knows. Amounts are minor units; ages are seconds, 0 if there is none. */
 export interface DatabaseGauges {
   /** Tasks by state: `due`, `waiting`, `leased`. */
   readonly queueTasks: Readonly<Record<string, number>>
@@ -27,7 +27,7 @@ export interface PoolGauges {
   readonly waiting: number
 }
 
-/** A group of gauges that are read together. `read` sets them; a failing one leaves them cleared. */
+/** Gauges that are read together. `read` sets them; a failing one leaves them cleared. */
 interface Source {
   readonly gauges: readonly Gauge[]
   readonly read: () => void | Promise<void>
@@ -40,7 +40,7 @@ interface Process {
   readonly elapsedMs: () => number
 }
 
-/** Scrapes that follow each other faster than this see the same values: one query a second at most. */
+/** Scrapes that follow each other faster see the same values: at most one query a second. */
 const CACHE_MS = 1_000
 const LAG_RESOLUTION_MS = 20
 const NANOSECONDS = 1e9
@@ -104,11 +104,10 @@ function cached(run: () => Promise<void>, elapsedMs: () => number): () => Promis
   }
 }
 
-type MakeGauge = (name: string, help: string, label?: string) => Gauge
+type MakeGauge = (name: string, help: string, ...labels: readonly string[]) => Gauge
 
 function gaugeMaker(registry: Registry): MakeGauge {
-  return (name, help, label) => {
-    const labelNames = label ? [label] : []
+  return (name, help, ...labelNames) => {
     const gauge = new Gauge({ name: `payments_${name}`, help, labelNames, registers: [registry] })
     clear([gauge])
     return gauge
@@ -130,8 +129,8 @@ function setEach(gauge: Gauge, label: string, values: Readonly<Record<string, nu
 }
 
 function describeBuild(make: MakeGauge, process: Process): void {
-  const gauge = make('build_info', 'Always 1; the labels say what runs.', 'version')
-  gauge.set({ version: process.version }, 1)
+  const gauge = make('build_info', 'Always 1; the labels say what runs.', 'version', 'role')
+  gauge.set({ version: process.version, role: process.role }, 1)
 }
 
 function breakerSource(make: MakeGauge) {

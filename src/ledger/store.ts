@@ -50,6 +50,31 @@ const OF_PAYMENT: Statement<Posting> = {
   order by kind`,
 }
 
+/** What each account comes to, in minor units, and how many entries that is. */
+export interface TrialBalance {
+  readonly user: bigint
+  readonly held: bigint
+  readonly gateway: bigint
+  readonly fees: bigint
+  readonly opening: bigint
+  readonly entries: number
+}
+
+/** Add up a shard's whole journal. Reads every entry: for people who close the books. */
+const TRIAL_BALANCE: Statement<TrialBalance> = {
+  name: 'postings_trial_balance',
+  text: `
+  select
+    coalesce(sum(user_available), 0)::bigint as "user",
+    coalesce(sum(user_held), 0)::bigint as "held",
+    coalesce(sum(gateway), 0)::bigint as gateway,
+    coalesce(sum(fees), 0)::bigint as fees,
+    coalesce(sum(opening), 0)::bigint as opening,
+    count(*)::float8 as entries
+  from postings
+  where shard = $1`,
+}
+
 /** Append entries; the caller moves the balances in the same transaction. */
 export function insertPostings(
   tx: Tx,
@@ -90,4 +115,19 @@ export function postingsOfPayment(
   paymentId: bigint,
 ): Promise<Posting[]> {
   return db.run(OF_PAYMENT, [shard, userId, paymentId])
+}
+
+/** Add up the journals of all shards. */
+export async function trialBalance(db: Runner, shards: number): Promise<TrialBalance> {
+  const all = Array.from({ length: shards }, (_, shard) => db.run(TRIAL_BALANCE, [shard]))
+  const rows = (await Promise.all(all)).flat()
+  const total = (of: (row: TrialBalance) => bigint) => rows.reduce((sum, row) => sum + of(row), 0n)
+  return {
+    user: total((row) => row.user),
+    held: total((row) => row.held),
+    gateway: total((row) => row.gateway),
+    fees: total((row) => row.fees),
+    opening: total((row) => row.opening),
+    entries: rows.reduce((sum, row) => sum + row.entries, 0),
+  }
 }
