@@ -1,7 +1,7 @@
 /**
  * What `npm start`, `npm run demo` and `npm test` need on a fresh clone: the right Node, the
- * dependencies and, with the argument `build`, a `dist` as new as `src`. Imports nothing but Node itself. Does nothing,
- * in some 50 ms, when nothing is to do; any number of runs may go on at once.
+ * dependencies and, with the argument `build`, a `dist` as new as `src`. Imports only Node itself.
+ * Takes some 100 ms when nothing is to do; any number of runs may go on at once.
  *
  *     node scripts/bootstrap.mjs [build] [--then <file> [argument ...]]
  *

@@ -1,6 +1,6 @@
 /**
- * Build `dist` from `src`: the local TypeScript compiler, then the files it leaves out. The new folder
- * replaces the old one only when it is complete, so a failed build keeps what works.
+ * Build `dist` from `src`: the local TypeScript compiler, then the files it leaves out. The new
+ * folder replaces the old one only when it is complete, so a failed build keeps what works.
  */
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -55,7 +55,9 @@ function copyAssets() {
   }
 }
 
-/** Make dist/main.js a program. The source map gets one empty line too, or it would be off by one. */
+/**
+ * Make dist/main.js a program. The source map gets one empty line too, or it would be off by one.
+ */
 function makeProgram() {
   const path = join(draft, 'main.js')
   if (!fs.existsSync(path)) return

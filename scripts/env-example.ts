@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { configurationTable, envExample } from '../src/config.ts'
 
-/** Write `.env.example` and `docs/configuration.md` from the settings table. A test compares them. */
+/** Write `.env.example` and `docs/configuration.md` from the settings table. A test compares. */
 const root = new URL('../', import.meta.url)
 writeFileSync(new URL('.env.example', root), envExample())
 writeFileSync(new URL('docs/configuration.md', root), configurationTable())

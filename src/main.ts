@@ -1,15 +1,22 @@
 import { join, resolve } from 'node:path'
 import { Command } from 'commander'
 import type { Logger } from 'pino'
+import { systemClock } from './adapters/clock.ts'
 import { startEmbeddedPostgres } from './adapters/embedded-postgres.ts'
 import { logger } from './adapters/log.ts'
 import { migrate, migrationStatus } from './adapters/migrate.ts'
 import { ConfigError, loadConfig, readEnvironment, type Config } from './config.ts'
-import { API, startService, type Roles, type Service } from './service.ts'
+import { isLoopback } from './http/auth.ts'
+import { keysCommand } from './keys/command.ts'
+import { API, connect, type Roles } from './roles/process.ts'
+import { startService, type Service } from './service.ts'
 
 /** Exit codes: what was asked could not be done; the configuration or the call is wrong. */
 const FAILED = 1
 const MISUSED = 2
+
+/** The roles that may bring their own database. */
+const EMBEDDED: Roles = { api: true, worker: true, mockGateway: false }
 
 const program = new Command('payments')
   .description('Payment processing with commission, a durable queue and a double-entry ledger.')
@@ -42,6 +49,8 @@ program
   .option('--status', 'list the migrations and when they were applied')
   .option('--json', 'print JSON')
   .action(runMigrate)
+
+keysCommand(program, (quiet) => openTool(quiet))
 
 program.parseAsync().catch((error: unknown) => {
   const text = error instanceof Error ? error.message : String(error)
@@ -108,6 +117,11 @@ function say(line: string): void {
 
 function greet(config: Config, service: Service, dataDir: string): void {
   const { url } = service
+  const guarded = config.production || !isLoopback(config.host)
+  const authorization = guarded ? " -H 'Authorization: Bearer pay_…'" : ''
+  const keys = guarded
+    ? '  API keys are asked for. Make one: payments keys create --name first\n\n'
+    : ''
   const gateway = config.gatewayUrl ?? `${url}${API}/mock-gateway (the built-in mock gateway)`
   say(`
   ${config.appName} is ready
@@ -118,9 +132,9 @@ function greet(config: Config, service: Service, dataDir: string): void {
     Gateway    ${gateway}
     Database   ${config.databaseUrl === null ? `embedded PostgreSQL in ${dataDir}` : 'DATABASE_URL'}
 
-  Try it:
+${keys}  Try it:
 
-    curl -X POST ${url}${API}/users/ -H 'Content-Type: application/json' -d '{"balance": 1000}'
+    curl -X POST ${url}${API}/users/${authorization} -H 'Content-Type: application/json' -d '{"balance": 1000}'
 
   Ctrl-C stops it; the data stays.
 `)
@@ -160,14 +174,27 @@ function stopOnSignal(
   process.on('SIGINT', () => void stop('SIGINT'))
 }
 
+/** A tool's connection: DATABASE_URL, or the embedded database of DATA_DIR, migrated. */
+async function openTool(quiet: boolean) {
+  const config = loadConfig(readEnvironment(process.cwd()))
+  const database = await openDatabase(config, EMBEDDED, quiet ? () => undefined : say)
+  if (database === null) throw new Error('there is no database')
+  await migrate(database.url)
+  const db = connect(config, database.url, 'payments tool')
+  const close = async () => {
+    await db.close()
+    await database.stop()
+  }
+  return { db, clock: systemClock, shards: config.shards, config, close }
+}
+
 async function runMigrate(options: {
   dryRun?: boolean
   status?: boolean
   json?: boolean
 }): Promise<void> {
   const config = loadConfig(readEnvironment(process.cwd()))
-  const embedded = { api: true, worker: true, mockGateway: false }
-  const database = await openDatabase(config, embedded, options.json ? () => undefined : say)
+  const database = await openDatabase(config, EMBEDDED, options.json ? () => undefined : say)
   if (database === null) return
   try {
     if (options.status) return printStatus(await migrationStatus(database.url), options.json)

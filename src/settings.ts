@@ -110,6 +110,13 @@ export const SETTINGS = {
     fallback: '64',
     doc: 'Largest request body in KiB; a larger one is answered with 413.',
   },
+  rateLimit: {
+    name: 'RATE_LIMIT_PER_SECOND',
+    group: 'HTTP server',
+    kind: integer(0, 1_000_000),
+    fallback: '0',
+    doc: 'Requests per second and API key, or address without a key, in one process; 0: no limit.',
+  },
   databaseUrl: {
     name: 'DATABASE_URL',
     group: 'Database',

@@ -163,7 +163,10 @@ test('all mistakes are reported at once, in one readable error', () => {
 
 test('settings that contradict each other are refused, once each can be read', () => {
   const lease = { WORKER_PROCESSING_TIMEOUT_SECONDS: '4.999', GATEWAY_TIMEOUT_SECONDS: '1' }
-  assert.match(problemsOf(lease)[0] ?? '', /^WORKER_PROCESSING_TIMEOUT_SECONDS must be at least 3 x/)
+  assert.match(
+    problemsOf(lease)[0] ?? '',
+    /^WORKER_PROCESSING_TIMEOUT_SECONDS must be at least 3 x/,
+  )
   assert.deepEqual(problemsOf({ ...lease, WORKER_PROCESSING_TIMEOUT_SECONDS: '5' }), [])
   assert.equal(problemsOf({ ...lease, GATEWAY_TIMEOUT_SECONDS: 'x' }).length, 1)
   assert.match(problemsOf({ DATABASE_POOL: '4', ACCEPT_LANES: '4' })[0] ?? '', /^DATABASE_POOL/)

@@ -15,7 +15,12 @@ import {
   type EmbeddedPostgres,
 } from '../src/adapters/embedded-postgres.ts'
 
-/** A data folder with a stopped server, which most tests use in turn: creating one takes a second. */
+/** Deleted by the test script, even if this process is killed. */
+const TEMPORARY = process.env['TEST_FOLDER'] ?? tmpdir()
+
+/**
+ * A data folder with a stopped server, which most tests use in turn: creating one takes a second.
+ */
 let dataDir: string
 
 before(async () => {
@@ -186,7 +191,7 @@ test('missing library links and executable bits are restored', async (t) => {
 test('root may keep the data in a folder that only root can enter', async (t) => {
   if (process.getuid?.() !== 0) return t.skip('we are not root')
   // As mkdtemp makes it: mode 0700.
-  const dataDir = join(await fs.mkdtemp(join(tmpdir(), 'payments-private-')), 'data')
+  const dataDir = join(await fs.mkdtemp(join(TEMPORARY, 'payments-private-')), 'data')
   cleanups.push(() => fs.rm(dirname(dataDir), { recursive: true, force: true }))
   const lines: string[] = []
   const first = await start({ dataDir, log: (line) => lines.push(line) })
@@ -218,7 +223,7 @@ test('the data of another PostgreSQL major is never passed over', async () => {
 
 /** A temporary folder that the server's account can pass through. */
 async function openFolder(): Promise<string> {
-  const path = await fs.mkdtemp(join(tmpdir(), 'payments-embedded-'))
+  const path = await fs.mkdtemp(join(TEMPORARY, 'payments-embedded-'))
   await fs.chmod(path, 0o711)
   return path
 }

@@ -213,7 +213,7 @@ export async function cloneDatabase(t: TestContext): Promise<string> {
   const { TEST_DATABASE_URL: admin, TEST_TEMPLATE: template = 'payments_template' } = process.env
   if (admin === undefined) throw new Error('run the tests with `npm test`: it brings a database')
   const name = `test_${randomUUID().replaceAll('-', '')}`
-  await asAdmin(admin, `create database ${name} template ${template}`)
+  await asAdmin(admin, `create database ${name} template ${template} strategy file_copy`)
   t.after(() => asAdmin(admin, `drop database if exists ${name} with (force)`))
   const url = new URL(admin)
   url.pathname = `/${name}`

@@ -7,6 +7,9 @@ import { test, type TestContext } from 'node:test'
 import { Client } from 'pg'
 import { migrate, migrationStatus } from '../src/adapters/migrate.ts'
 
+/** Deleted by the test script, even if this process is killed. */
+const TEMPORARY = process.env['TEST_FOLDER'] ?? tmpdir()
+
 const ONE = 'create table one (id int primary key);\ninsert into one values (1);\n'
 const TWO = 'alter table one add column name text;'
 const FILES = { '0001_one.sql': ONE, '0002_two.sql': TWO }
@@ -127,7 +130,7 @@ async function setup(t: TestContext, files: Readonly<Record<string, string>>) {
   t.after(() => query(admin, `drop database ${name} with (force)`))
   const url = Object.assign(new URL(admin), { pathname: `/${name}` }).href
 
-  const dir = await fs.mkdtemp(join(tmpdir(), 'payments-migrate-'))
+  const dir = await fs.mkdtemp(join(TEMPORARY, 'payments-migrate-'))
   t.after(() => fs.rm(dir, { recursive: true }))
   for (const [file, text] of Object.entries(files)) await fs.writeFile(join(dir, file), text)
   return { url, dir, sql: (text: string) => query(url, text) }

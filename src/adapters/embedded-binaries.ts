@@ -47,7 +47,9 @@ export function unsupported(reason: string, cause?: unknown): Error {
   )
 }
 
-/** Find the installed package of this machine. Throws the `unsupported` message if there is none. */
+/**
+ * Find the installed package of this machine. Throws the `unsupported` message if there is none.
+ */
 export function findPackage(): Package {
   const machine = `${process.platform}-${process.arch}`
   const name = PACKAGES[machine]
@@ -88,8 +90,9 @@ export async function serverUser(clusterDir: string): Promise<ServerUser | null>
 }
 
 /**
- * Whether `user` may pass through `folder` and all its parents. Reads permission bits only; an access
- * list that says otherwise shows up as an error of the server. True for our own account (null).
+ * Whether `user` may pass through `folder` and all its parents. Reads permission bits only; an
+ * access list that says otherwise shows up as an error of the server. True for our own account
+ * (null).
  */
 export async function reachable(folder: string, user: ServerUser | null): Promise<boolean> {
   if (user === null) return true
@@ -106,8 +109,9 @@ export async function reachable(folder: string, user: ServerUser | null): Promis
 
 /**
  * Make the package's programs runnable by `user` and say where they are. Idempotent and safe when
- * several processes do it at once. Copies them (60 MB, once per version) only if node_modules is read-only
- * and incomplete, or lies where `user` cannot go; for our own account the copy goes to `dataDir`.
+ * several processes do it at once. Copies them (60 MB, once per version) only if node_modules is
+ * read-only and incomplete, or lies where `user` cannot go; for our own account the copy goes to
+ * `dataDir`.
  */
 export async function prepareBinaries(
   found: Package,

@@ -29,8 +29,9 @@ export interface Cluster {
 }
 
 /**
- * What the server's processes see of our environment on POSIX: nothing. Stray PG* variables would change
- * the server, and our secrets are none of its business. Windows programs need theirs (undefined).
+ * What the server's processes see of our environment on POSIX: nothing. Stray PG* variables would
+ * change the server, and our secrets are none of its business. Windows programs need theirs
+ * (undefined).
  */
 export const SERVER_ENV: NodeJS.ProcessEnv | undefined =
   process.platform === 'win32'
@@ -49,8 +50,9 @@ const run = promisify(execFile)
 const INITDB_MS_MAX = 300_000
 
 /**
- * Find the cluster of `dataDir`, or create it. Durable when it returns; an interrupted creation leaves no half
- * cluster behind, and of several processes creating at once one wins and all use its cluster.
+ * Find the cluster of `dataDir`, or create it. Durable when it returns; an interrupted creation
+ * leaves no half cluster behind, and of several processes creating at once one wins and all use its
+ * cluster.
  *
  * Throws if this machine has no embedded server, if the folder holds the data of another PostgreSQL
  * major or of another account, and if the recorded cluster is gone: it never starts empty instead.

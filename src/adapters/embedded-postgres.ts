@@ -16,7 +16,9 @@ import {
 
 /** A PostgreSQL server on this machine that this process uses, alone or together with others. */
 export interface EmbeddedPostgres {
-  /** `postgresql://payments:<password>@127.0.0.1:<port>/payments`; that role may create databases. */
+  /**
+   * `postgresql://payments:<password>@127.0.0.1:<port>/payments`; that role may create databases.
+   */
   readonly url: string
   readonly dataDir: string
   readonly port: number
@@ -37,7 +39,9 @@ export interface EmbeddedOptions {
   /** Created if missing. Any path: spaces, other alphabets, below a private folder. */
   readonly dataDir: string
   readonly log?: (line: string) => void
-  /** The first port to try; by default the one used last time. A busy port leads to the next one. */
+  /**
+   * The first port to try; by default the one used last time. A busy port leads to the next one.
+   */
   readonly port?: number
   /** PostgreSQL settings that replace ours. */
   readonly settings?: Readonly<Record<string, string>>
@@ -49,12 +53,16 @@ const START_MS_MAX = 180_000
 const SILENCE_MS_MAX = 1_000
 /** A server is ready within tens of milliseconds, so look often. */
 const POLL_MS = 10
-/** A server that cannot start is tried this often: what is left of a killed one vanishes shortly. */
+/**
+ * A server that cannot start is tried this often: what is left of a killed one vanishes shortly.
+ */
 const LAUNCHES_MAX = 5
 const LAUNCH_RETRY_MS = 100
 /** How many last lines of the server's log an error shows. */
 const LOG_LINES_SHOWN = 10
-/** Key of the session lock that says "in use", in database `postgres`. Never change: releases mix. */
+/**
+ * Key of the session lock that says "in use", in database `postgres`. Never change: releases mix.
+ */
 const LOCK_IN_USE = 7_233_001
 /** Key of the session lock under which role and database are created. */
 const LOCK_SETUP = 7_233_002
@@ -66,8 +74,9 @@ interface Session {
 }
 
 /**
- * Start the embedded PostgreSQL of `dataDir`, or attach to the one already running on it. The server
- * is ready and holds role and database `payments` when this returns. First start about 1.5 s.
+ * Start the embedded PostgreSQL of `dataDir`, or attach to the one already running on it. The
+ * server is ready and holds role and database `payments` when this returns. First start about 1.5
+ * s.
  *
  * The server outlives a killed process of ours. "In use" is a session lock inside the server, which
  * vanishes with the process that holds it: whoever stops last shuts the server down, and nobody
@@ -127,7 +136,9 @@ async function attachOrLaunch(
   }
 }
 
-/** Join the server that runs on our cluster; null if there is none, or none that PostgreSQL knows. */
+/**
+ * Join the server that runs on our cluster; null if there is none, or none that PostgreSQL knows.
+ */
 async function attach(
   cluster: Cluster,
   deadlineMs: number,
@@ -210,7 +221,9 @@ async function samePath(left: string, right: string): Promise<boolean> {
   return a === b
 }
 
-/** The lock makes concurrent starters take turns; asked anew each time, since a first start may die. */
+/**
+ * The lock makes concurrent starters take turns; asked anew each time, since a first start may die.
+ */
 async function createDatabase(client: Client, password: string): Promise<void> {
   const known = `select 1 from pg_database where datname = 'payments'`
   if ((await client.query(known)).rowCount === 1) return

@@ -58,7 +58,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   jit: 'off',
   // SSD: a random page costs hardly more than the next one.
   random_page_cost: '1.1',
-  // Expected refusals (unique keys) reach their caller and need not fill the log with people's data.
+  // Expected refusals (unique keys) reach their caller and need not fill the log with people's
+  // data.
   log_min_messages: 'log',
   log_checkpoints: 'off',
   timezone: 'UTC',
@@ -124,7 +125,10 @@ async function rotateLog(path: string): Promise<void> {
   if (size > LOG_BYTES_MAX) await fs.rename(path, `${path}.old`)
 }
 
-/** What the server wrote into its lock file: process id on line 1, port on line 4. Never written by us. */
+/**
+ * What the server wrote into its lock file: process id on line 1, port on line 4. Never written by
+ * us.
+ */
 export async function readPostmaster(
   cluster: Cluster,
 ): Promise<{ pid: number; port: number | null } | null> {
@@ -226,7 +230,9 @@ export function killTree(pid: number | null): void {
   }
 }
 
-/** The server's children each lead their own process group, so a signal to its group misses them. */
+/**
+ * The server's children each lead their own process group, so a signal to its group misses them.
+ */
 function childrenOf(pid: number): number[] {
   if (process.platform === 'linux') {
     return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')

@@ -20,6 +20,8 @@ export interface GuardedGateway extends Gateway {
   /** How many of `wanted` tasks may be claimed now, beside `running` ones. */
   admitted(wanted: number, running: number): number
   breaker(): Breaker['state']
+  /** Try the gateway with a few calls, whatever this process has seen itself. */
+  probe(): void
 }
 
 /**
@@ -53,6 +55,9 @@ export function guardedGateway(
     lookup: (request, signal) => watch('lookup', gateway.lookup(request, signal)),
     close: () => gateway.close(),
     breaker: () => breaker.state,
+    probe() {
+      breaker = { ...CLOSED, state: 'half_open', sinceMs: clock.elapsedMs(), trips: breaker.trips }
+    },
     admitted(wanted, running) {
       const allowed = admitted(breaker, wanted, clock.elapsedMs(), policy)
       return breaker.state === 'closed' ? allowed : Math.max(0, allowed - running)

@@ -1,5 +1,5 @@
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino'
-import { build } from 'pino-pretty'
+import { prettyFactory } from 'pino-pretty'
 import type { Config } from '../config.ts'
 
 /** Names of fields whose values are never logged, at any depth and in any case. */
@@ -38,6 +38,7 @@ export function logger(
 ): Logger {
   const auto = !output && process.stdout.isTTY ? 'pretty' : 'json'
   const format = config.logFormat === 'auto' ? auto : config.logFormat
+  const target = output ?? pino.destination({ dest: 1, sync: true })
   return pino(
     {
       level: config.logLevel,
@@ -46,7 +47,7 @@ export function logger(
       formatters: { level: (label) => ({ level: label }) },
       hooks: { streamWrite: redact },
     },
-    format === 'pretty' ? pretty(output) : (output ?? pino.destination({ dest: 1, sync: true })),
+    format === 'pretty' ? pretty(target, auto === 'pretty') : target,
   )
 }
 
@@ -64,14 +65,16 @@ function censor(name: string, value: unknown): unknown {
   return SECRET_NAME.test(name) ? REDACTED : value
 }
 
-/** In this thread and synchronous: a worker thread would lose the last lines of a process. */
-function pretty(output: DestinationStream | undefined) {
-  return build({
+/**
+ * Text for people. Formatted by a plain call: pino-pretty's stream would write a line later than
+ * the call that logs it, and a process that ends would lose the last ones.
+ */
+function pretty(output: DestinationStream, colorize: boolean): DestinationStream {
+  const format = prettyFactory({
     ignore: 'pid,role',
     translateTime: 'SYS:HH:MM:ss.l',
     singleLine: true,
-    sync: true,
-    destination: output ?? 1,
-    colorize: !output && process.stdout.isTTY,
+    colorize,
   })
+  return { write: (line) => output.write(format(line)) }
 }

@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client'
+import { Counter, Histogram, Registry } from 'prom-client'
 import { type BreakerState, createGauges, type DatabaseGauges, type PoolGauges } from './gauges.ts'
 import { createStatsd, type Statsd } from './statsd.ts'
 
@@ -94,7 +94,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry()
   const statsd = options.statsdUrl ? createStatsd(options.statsdUrl) : null
   const gauges = createGauges(registry, options)
-  collectDefaultMetrics({ register: registry, prefix: 'payments_' })
   const stopSending = statsd ? sendGauges(registry, gauges.refresh, statsd) : () => undefined
 
   return {

@@ -52,14 +52,16 @@ const LOCK_KEY = 7_233_010
 const STATEMENT_TIMEOUT = '15min'
 
 /**
- * How long a migration may wait for a table that is in use. Everyone else queues behind such a wait,
- * so it is better to fail and be run again.
+ * How long a migration may wait for a table that is in use. Everyone else queues behind such a
+ * wait, so it is better to fail and be run again.
  */
 const LOCK_TIMEOUT = '10s'
 
 const CONNECT_MS_MAX = 10_000
 
-/** Enough for the table to be there when several processes start at once; each round is one of them. */
+/**
+ * Enough for the table to be there when several processes start at once; each round is one of them.
+ */
 const ROUNDS_MAX = 10_000
 
 const TABLE = `
@@ -81,9 +83,10 @@ const APPLIED = `
 const RECORD = 'insert into schema_migrations (version, name, checksum) values ($1, $2, $3)'
 
 /**
- * Apply every pending migration of `dir` to the database at `url`, in order, each in a transaction of its
- * own: a failing one leaves nothing behind and keeps those before it. Any number of processes may
- * call this at once; each migration is applied once and all return when the database is current.
+ * Apply every pending migration of `dir` to the database at `url`, in order, each in a transaction
+ * of its own: a failing one leaves nothing behind and keeps those before it. Any number of
+ * processes may call this at once; each migration is applied once and all return when the database
+ * is current.
  *
  * Throws, without having changed anything, if an applied migration has been edited, if the database
  * is newer than these files, or if a file's name or number is wrong.
@@ -107,7 +110,9 @@ export async function migrate(url: string, options: MigrateOptions = {}): Promis
   })
 }
 
-/** Every migration of this build and when it was applied. Changes nothing. Throws as `migrate` does. */
+/**
+ * Every migration of this build and when it was applied. Changes nothing. Throws as `migrate` does.
+ */
 export async function migrationStatus(url: string, dir?: string): Promise<MigrationStatus[]> {
   const migrations = await readMigrations(dir ?? MIGRATIONS_DIR)
   return await withClient(url, async (client) => {
@@ -126,7 +131,8 @@ async function withClient<T>(url: string, work: (client: Client) => Promise<T>):
     application_name: 'payments-migrate',
     connectionTimeoutMillis: CONNECT_MS_MAX,
   })
-  // A lost connection also rejects the query in flight; without a listener it would end the process.
+  // A lost connection also rejects the query in flight; without a listener it would end the
+  // process.
   client.on('error', () => undefined)
   await client.connect()
   try {
@@ -138,7 +144,8 @@ async function withClient<T>(url: string, work: (client: Client) => Promise<T>):
 
 /**
  * One transaction: the first pending migration, or nothing. The lock belongs to the transaction, so
- * it also holds behind a connection pooler and cannot be left over. What is pending is read under it.
+ * it also holds behind a connection pooler and cannot be left over. What is pending is read under
+ * it.
  */
 async function applyNext(
   client: Client,

@@ -9,7 +9,7 @@ export interface Statsd {
   timing(name: string, ms: number): void
   /** The current value of a gauge. */
   gauge(name: string, value: number): void
-  /** Send what is waiting, then stop. Never rejects. */
+  /** Send what is waiting, then stop; later calls do nothing. Never rejects. */
   close(): Promise<void>
 }
 
@@ -76,11 +76,12 @@ function openChannel(url: string) {
   let lines = ''
   let sent = 0
   let inFlight: Promise<void>[] = []
+  let closed = false
 
   const flush = () => {
     const datagram = lines
     lines = ''
-    if (datagram === '' || sent >= DATAGRAMS_PER_INTERVAL_MAX) return
+    if (closed || datagram === '' || sent >= DATAGRAMS_PER_INTERVAL_MAX) return
     sent += 1
     inFlight.push(new Promise((done) => socket.send(datagram, port, host, () => done())))
   }
@@ -97,6 +98,8 @@ function openChannel(url: string) {
       address.nextInterval()
     },
     close: async () => {
+      if (closed) return
+      closed = true
       await Promise.all(inFlight)
       socket.close()
     },

@@ -19,6 +19,26 @@ const AGREE: Statement<{ value: string }> = {
 /** The cheapest question there is. */
 const PING: Statement<{ one: number }> = { name: 'ping', text: 'select 1 as one' }
 
+/** Settings without which an acknowledged payment can be lost in a crash. */
+const DURABILITY: Statement<{ name: string; value: string }> = {
+  name: 'durability_read',
+  text: `
+  select name, setting as value
+  from pg_settings
+  where name in ('fsync', 'full_page_writes', 'synchronous_commit')`,
+}
+
+/**
+ * What is wrong with the durability of this database: a sentence for each setting that would lose
+ * acknowledged payments in a crash of its machine. Empty: nothing.
+ */
+export async function durabilityProblems(db: Runner): Promise<string[]> {
+  const settings = await db.run(DURABILITY, [])
+  return settings
+    .filter(({ value }) => value === 'off')
+    .map(({ name, value }) => `the database has ${name} = ${value}: a crash loses payments`)
+}
+
 /**
  * Agree with every other process on a fact of this database, for good. Returns the value in force,
  * which is not `value` when the fact was written before.

@@ -39,10 +39,15 @@ function refusalOf(error: FastifyError & { refusal?: RefusalCode; why?: string }
     return { code: error.refusal, ...errors }
   }
   if (error.validation !== undefined) return invalid(error)
+  return problemOf(error) ?? { code: FRAMEWORK[error.code] ?? 'internal_error' }
+}
+
+/** The refusal that a fault of the world amounts to, or null: then it is a bug. */
+export function problemOf(error: unknown): Refusal | null {
   if (error instanceof Unavailable) return { code: 'database_unavailable' }
   if (error instanceof CommitUnknown) return { code: 'outcome_unknown' }
   if (error instanceof Overloaded) return { code: 'overloaded' }
-  return { code: FRAMEWORK[error.code] ?? 'internal_error' }
+  return null
 }
 
 /** The first thing wrong with a body or query, by pointer; never the value itself. */

@@ -17,6 +17,11 @@ export function idempotencyKey(request: FastifyRequest): Key {
     (name, index) => index % 2 === 0 && name.toLowerCase() === 'idempotency-key',
   )
   if (names.length !== 1 || typeof value !== 'string') return { ok: false }
+  return readKey(value)
+}
+
+/** Read a key's text: bare, or quoted, and then the quotes are no part of it. */
+export function readKey(value: string): Key {
   const quoted = value.length >= 2 && value.startsWith('"') && value.endsWith('"')
   const key = quoted ? value.slice(1, -1) : value
   return VISIBLE_ASCII.test(key) && !key.includes('"') ? { ok: true, key } : { ok: false }

@@ -66,7 +66,9 @@ function title(code: RefusalCode): string {
 
 const DESCRIPTIONS: Readonly<Record<number, string>> = {
   400: 'The request cannot be read.',
+  401: 'No valid API key.',
   402: 'The balance does not cover the amount and its commission.',
+  403: 'The API key lacks the scope.',
   404: 'There is nothing with this id.',
   405: 'The path does not take this method.',
   408: 'The request did not arrive in time.',
@@ -74,13 +76,17 @@ const DESCRIPTIONS: Readonly<Record<number, string>> = {
   413: 'The body is too large.',
   415: 'The body is not application/json in UTF-8.',
   422: 'The request is well-formed and refused.',
+  429: 'Too many requests from this key or address; wait for `Retry-After` seconds.',
   503: 'Try the same request again after `Retry-After` seconds.',
 }
+
+/** What any route may answer before it is reached. */
+const GUARDED = [401, 403, 429]
 
 /** The OpenAPI answers of a route that may refuse with these statuses. */
 export function refusals(...statuses: readonly number[]): Record<number, object> {
   return Object.fromEntries(
-    statuses.map((status) => [
+    [...statuses, ...GUARDED].map((status) => [
       status,
       {
         description: DESCRIPTIONS[status] ?? 'Refused.',

@@ -8,6 +8,8 @@ import fastify, {
   type FastifyRequest,
 } from 'fastify'
 import type { FastifyBaseLogger } from 'fastify'
+import { guard, type Guards } from './auth.ts'
+import { errorsPage } from './errors-page.ts'
 import { failed, unroutable, unreadableSocket } from './failures.ts'
 import { readJson } from './json.ts'
 import { Problem } from './problem.ts'
@@ -24,6 +26,7 @@ export interface ServerOptions {
   readonly version: string
   readonly title: string
   readonly documented: boolean
+  readonly guards: Guards
   /** Told of every answer, in milliseconds: the route's template, never the path. */
   readonly onAnswer: (method: string, route: string, status: number, ms: number) => void
 }
@@ -59,6 +62,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   app.setErrorHandler(failed)
   unroutable(app)
   observe(app, options)
+  await guard(app, options.guards)
   if (options.documented) await document(app, options)
   return app
 }
@@ -109,6 +113,11 @@ function observe(app: FastifyInstance, options: ServerOptions): void {
     void reply.header('x-request-id', request.id)
     if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store')
     void reply.header('x-content-type-options', 'nosniff')
+    void reply.header('referrer-policy', 'no-referrer')
+    // The documentation brings its own policy; nothing else is a page.
+    if (!reply.hasHeader('content-security-policy')) {
+      void reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
+    }
   })
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none'
@@ -139,6 +148,17 @@ async function document(app: FastifyInstance, options: ServerOptions): Promise<v
           'same key is carried out once and answered the same. Errors are problem documents (RFC 9457).',
         license: { name: 'MIT', identifier: 'MIT' },
       },
+      components: {
+        securitySchemes: {
+          apiKey: {
+            type: 'http',
+            scheme: 'bearer',
+            description:
+              'An API key (`payments keys create`). Not asked for on a loopback address.',
+          },
+        },
+      },
+      security: [{}, { apiKey: [] }],
       tags: [
         { name: 'Payments', description: 'Deposits, withdrawals and what became of them.' },
         { name: 'Users', description: 'Balances and their history.' },
@@ -158,6 +178,7 @@ async function document(app: FastifyInstance, options: ServerOptions): Promise<v
     uiConfig: { docExpansion: 'list', tryItOutEnabled: true, displayRequestDuration: true },
     theme: { title: options.title },
   })
+  void app.register(errorsPage(options.title))
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
 }
 

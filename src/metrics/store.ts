@@ -57,7 +57,9 @@ export async function addCounters(
   db: Runner,
   deltas: Readonly<Record<string, number>>,
 ): Promise<void> {
-  const names = Object.keys(deltas).sort()
+  const names = Object.keys(deltas)
+    .filter((name) => deltas[name] !== 0)
+    .sort()
   if (names.length === 0) return
   await db.run(ADD, [names, numbers(names.map((name) => deltas[name] ?? 0))])
 }

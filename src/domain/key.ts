@@ -1,0 +1,42 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+
+/** What a key may do: look; accept users and payments; act on dead letters and dials. */
+export type Scope = 'read' | 'write' | 'operate'
+
+export const SCOPES: readonly Scope[] = ['read', 'write', 'operate']
+
+const FORM = /^pay_([a-z0-9]{12})_([A-Za-z0-9_-]{43})$/
+
+/** A new key: `token` is shown once, `hash` is stored. */
+export interface NewKey {
+  readonly id: string
+  readonly token: string
+  readonly hash: Buffer
+}
+
+/** Make a key out of random bytes: 8 for the public id, 32 for the secret. */
+export function newKey(random: (bytes: number) => Buffer): NewKey {
+  const id = BigInt(`0x${random(8).toString('hex')}`)
+    .toString(36)
+    .padStart(13, '0')
+    .slice(-12)
+  const secret = random(32).toString('base64url')
+  return { id, token: `pay_${id}_${secret}`, hash: hashOf(secret) }
+}
+
+/** The parts of a token, or null if it has not the form of one. */
+export function parseToken(token: string): { readonly id: string; readonly hash: Buffer } | null {
+  const match = FORM.exec(token)
+  const [, id, secret] = match ?? []
+  return id === undefined || secret === undefined ? null : { id, hash: hashOf(secret) }
+}
+
+/** Compare hashes in constant time. */
+export function sameHash(one: Buffer, other: Buffer): boolean {
+  return one.length === other.length && timingSafeEqual(one, other)
+}
+
+/** A fast hash is right for a secret of 256 random bits: it cannot be guessed at any speed. */
+function hashOf(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest()
+}

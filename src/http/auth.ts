@@ -1,0 +1,110 @@
+import rateLimit from '@fastify/rate-limit'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Scope } from '../domain/key.ts'
+import { refuse } from './problem.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The id of the API key the request came with; null where keys are not asked for. */
+    keyId: string | null
+  }
+}
+
+/** Checks a bearer token. Throws when it cannot: nobody is let in unchecked. */
+export type CheckKey = (
+  token: string,
+) => Promise<{ ok: true; id: string; scopes: readonly Scope[] } | { ok: false }>
+
+export interface Guards {
+  /** Null: no key is asked for, because only this machine can connect. */
+  readonly checkKey: CheckKey | null
+  /** Requests per second and key, or address without a key; 0: no limit. */
+  readonly perSecondMax: number
+}
+
+/** Wrong keys per address and minute before the address has to wait. */
+const WRONG_KEYS_MAX = 30
+
+/**
+ * What a key needs, by route; the first rule that fits. The mock gateway's own contract is called by
+ * the worker, which has no key; probes and documentation must answer before there is one.
+ */
+const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Scope | 'public'])[] = [
+  [/^\/(livez|readyz|openapi\.json|docs(\/.*)?)$/, /./, 'public'],
+  [/\/mock-gateway\/pay$/, /^POST$/, 'public'],
+  [/\/mock-gateway\/payments\/:key$/, /^(GET|HEAD)$/, 'public'],
+  [/./, /^(GET|HEAD|OPTIONS)$/, 'read'],
+  [/\/(dlq|mock-gateway)(\/|$)/, /./, 'operate'],
+  [/./, /./, 'write'],
+]
+
+/** The scope a request needs. What has no route needs one too: strangers learn no paths. */
+export function scopeOf(route: string, method: string): Scope | 'public' {
+  const rule = RULES.find(([routes, methods]) => routes.test(route) && methods.test(method))
+  return rule?.[2] ?? 'operate'
+}
+
+/**
+ * Guard every route: an API key with the right scope as `Authorization: Bearer pay_…` (RFC 6750),
+ * and a limit of requests per key or address. 401 without a valid key, 403 without the scope, 429
+ * with Retry-After past a limit.
+ */
+export async function guard(app: FastifyInstance, guards: Guards): Promise<void> {
+  app.decorateRequest('keyId', null)
+  const { checkKey, perSecondMax } = guards
+  if (checkKey === null && perSecondMax === 0) return
+  await app.register(rateLimit, { global: false })
+  if (checkKey !== null) askForKeys(app, checkKey)
+  if (perSecondMax > 0) limitRequests(app, perSecondMax)
+}
+
+function askForKeys(app: FastifyInstance, checkKey: CheckKey): void {
+  const wrongKeys = app.createRateLimit({
+    max: WRONG_KEYS_MAX,
+    timeWindow: 60_000,
+    keyGenerator: (request) => request.ip,
+  })
+  app.addHook('onRequest', async (request, reply) => {
+    const scope = scopeOf(request.routeOptions.url ?? request.url, request.method)
+    if (scope === 'public') return
+    const token = bearer(request)
+    const blocked = await wrongKeys(request, { increment: false })
+    if (!blocked.isAllowed && blocked.isExceeded) return limited(reply, blocked.ttlInSeconds)
+    const key = token === null ? null : await checkKey(token)
+    if (key === null || !key.ok) {
+      await wrongKeys(request)
+      void reply.header('www-authenticate', 'Bearer realm="payments"')
+      return refuse(reply, { code: 'unauthorized' })
+    }
+    if (!key.scopes.includes(scope)) return refuse(reply, { code: 'forbidden' })
+    request.keyId = key.id
+  })
+}
+
+function limitRequests(app: FastifyInstance, perSecondMax: number): void {
+  const requests = app.createRateLimit({
+    max: perSecondMax,
+    timeWindow: 1_000,
+    keyGenerator: (request) => request.keyId ?? request.ip,
+  })
+  app.addHook('onRequest', async (request, reply) => {
+    if (scopeOf(request.routeOptions.url ?? request.url, request.method) === 'public') return
+    const state = await requests(request)
+    if (!state.isAllowed && state.isExceeded) return limited(reply, state.ttlInSeconds)
+  })
+}
+
+function limited(reply: FastifyReply, seconds: number): FastifyReply {
+  void reply.header('retry-after', String(Math.max(1, seconds)))
+  return refuse(reply, { code: 'rate_limited' })
+}
+
+function bearer(request: FastifyRequest): string | null {
+  const match = /^Bearer ([\x21-\x7e]{1,200})$/i.exec(request.headers.authorization ?? '')
+  return match?.[1] ?? null
+}
+
+/** Whether an address can be reached from this machine alone. */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/.test(host)
+}

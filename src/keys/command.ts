@@ -1,0 +1,97 @@
+import { randomBytes } from 'node:crypto'
+import type { Command } from 'commander'
+import { newKey, SCOPES, type Scope } from '../domain/key.ts'
+import type { Runner } from '../ports.ts'
+import { insertKey, listKeys, revokeKey, type StoredKey } from './store.ts'
+
+interface Opened {
+  readonly db: Runner
+  close(): Promise<void>
+}
+
+const print = (line: string) => process.stdout.write(`${line}\n`)
+
+/** `payments keys create|list|revoke`. */
+export function keysCommand(program: Command, open: (quiet: boolean) => Promise<Opened>): void {
+  const keys = program.command('keys').description('Make, list and revoke API keys.')
+  keys
+    .command('create')
+    .description('Make a key. Its token is shown this once; only a hash is kept.')
+    .requiredOption('--name <name>', 'what the key is for, 1 to 100 characters')
+    .option('--scopes <list>', 'of read, write, operate, separated by commas', 'read,write')
+    .option('--json', 'print JSON')
+    .action(async (options: { name: string; scopes: string; json?: boolean }) => {
+      const scopes = parseScopes(options.scopes)
+      await withOpen(open, options.json === true, async ({ db }) => {
+        const key = newKey(randomBytes)
+        const stored = await insertKey(db, key, options.name, scopes)
+        if (stored === null) throw new Error('the key was not stored')
+        if (options.json) return print(JSON.stringify({ ...body(stored), token: key.token }))
+        print(`${key.token}\n`)
+        print(`Key ${key.id} (${scopes.join(', ')}). Keep the token: it is not shown again.`)
+        print(`Use it as: -H 'Authorization: Bearer ${key.token.slice(0, 20)}…'`)
+      })
+    })
+  keys
+    .command('list')
+    .description('List the keys, newest first.')
+    .option('--json', 'print JSON')
+    .action(async (options: { json?: boolean }) => {
+      await withOpen(open, options.json === true, async ({ db }) => {
+        const all = await listKeys(db)
+        if (options.json) return print(JSON.stringify(all.map(body)))
+        if (all.length === 0) print('No keys. Make one with `payments keys create --name …`.')
+        for (const key of all) print(line(key))
+      })
+    })
+  keys
+    .command('revoke')
+    .description('Revoke a key for good; every process refuses it within 5 seconds.')
+    .argument('<id>', 'the 12 characters between `pay_` and the next `_`')
+    .option('--json', 'print JSON')
+    .action(async (id: string, options: { json?: boolean }) => {
+      await withOpen(open, options.json === true, async ({ db }) => {
+        const key = await revokeKey(db, id)
+        if (key === null)
+          throw new Error(`There is no key ${id}. \`payments keys list\` shows them.`)
+        print(options.json ? JSON.stringify(body(key)) : line(key))
+      })
+    })
+}
+
+async function withOpen(
+  open: (quiet: boolean) => Promise<Opened>,
+  quiet: boolean,
+  work: (opened: Opened) => Promise<unknown>,
+): Promise<void> {
+  const opened = await open(quiet)
+  try {
+    await work(opened)
+  } finally {
+    await opened.close()
+  }
+}
+
+function parseScopes(text: string): Scope[] {
+  const given = text.split(',').map((scope) => scope.trim())
+  const unknown = given.filter((scope) => !SCOPES.some((known) => known === scope))
+  if (unknown.length > 0) {
+    throw new Error(`Unknown scope: ${unknown.join(', ')}. There are ${SCOPES.join(', ')}.`)
+  }
+  return SCOPES.filter((scope) => given.includes(scope))
+}
+
+function body(key: StoredKey) {
+  return {
+    id: key.id,
+    name: key.name,
+    scopes: key.scopes,
+    created_at: key.createdAt.toISOString(),
+    revoked_at: key.revokedAt?.toISOString() ?? null,
+  }
+}
+
+function line(key: StoredKey): string {
+  const state = key.revokedAt === null ? 'in force' : `revoked ${key.revokedAt.toISOString()}`
+  return `${key.id}  ${key.scopes.join(',').padEnd(18)}  ${state}  ${key.name}`
+}

@@ -1,0 +1,77 @@
+import type { Scope } from '../domain/key.ts'
+import type { Runner, Statement } from '../ports.ts'
+
+/** An API key as it is stored: never its secret. */
+export interface StoredKey {
+  readonly id: string
+  readonly name: string
+  readonly scopes: readonly Scope[]
+  readonly createdAt: Date
+  readonly revokedAt: Date | null
+}
+
+const INSERT: Statement<StoredKey> = {
+  name: 'keys_insert',
+  text: `
+  insert into api_keys (id, secret_hash, name, scopes)
+  values ($1, $2, $3, $4::text[])
+  returning id, name, scopes, created_at as "createdAt", revoked_at as "revokedAt"`,
+}
+
+const LIST: Statement<StoredKey> = {
+  name: 'keys_list',
+  text: `
+  select id, name, scopes, created_at as "createdAt", revoked_at as "revokedAt"
+  from api_keys
+  order by created_at desc`,
+}
+
+/** Revoke a key for good; a key that is revoked already keeps its first time. */
+const REVOKE: Statement<StoredKey> = {
+  name: 'keys_revoke',
+  text: `
+  update api_keys
+  set revoked_at = coalesce(revoked_at, now())
+  where id = $1
+  returning id, name, scopes, created_at as "createdAt", revoked_at as "revokedAt"`,
+}
+
+/** What a request is checked against; revoked keys are as good as none. */
+const FIND: Statement<{ secretHash: Buffer; scopes: Scope[] }> = {
+  name: 'keys_find',
+  text: `
+  select secret_hash as "secretHash", scopes
+  from api_keys
+  where id = $1 and revoked_at is null`,
+}
+
+/** Store a new key by the hash of its secret. */
+export async function insertKey(
+  db: Runner,
+  key: { readonly id: string; readonly hash: Buffer },
+  name: string,
+  scopes: readonly Scope[],
+): Promise<StoredKey | null> {
+  const [row] = await db.run(INSERT, [key.id, key.hash, name, `{${scopes.join(',')}}`])
+  return row ?? null
+}
+
+/** Every key ever made, newest first. */
+export function listKeys(db: Runner): Promise<StoredKey[]> {
+  return db.run(LIST, [])
+}
+
+/** Revoke a key; null: there is none with this id. */
+export async function revokeKey(db: Runner, id: string): Promise<StoredKey | null> {
+  const [row] = await db.run(REVOKE, [id])
+  return row ?? null
+}
+
+/** The hash and scopes of a key that is in force. */
+export async function findKey(
+  db: Runner,
+  id: string,
+): Promise<{ secretHash: Buffer; scopes: Scope[] } | null> {
+  const [row] = await db.run(FIND, [id])
+  return row ?? null
+}

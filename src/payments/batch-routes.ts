@@ -1,0 +1,150 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type, type Static } from 'typebox'
+import type { Answer, Draft } from '../domain/acceptance.ts'
+import { parseMoney, toWire } from '../domain/money.ts'
+import type { PaymentType } from '../domain/payment.ts'
+import { REFUSALS, type Refusal } from '../domain/refusal.ts'
+import { problemOf } from '../http/failures.ts'
+import { readKey } from '../http/idempotency.ts'
+import { problem, Problem, refusals, refuse } from '../http/problem.ts'
+import { Amount, Id, Money, oneOf } from '../http/schemas.ts'
+
+export interface BatchRoutes {
+  /** Accept one payment; concurrent calls are joined into batches. */
+  readonly accept: (draft: Draft) => Promise<Answer>
+  /** Told of requests and replays, for the counters. */
+  readonly onRequest: (type: PaymentType) => void
+  readonly onReplay: () => void
+}
+
+/** Payments per request: what one transaction takes in its stride. */
+const ITEMS_MAX = 1_000
+/** A thousand items of generous size, in bytes. */
+const BODY_BYTES_MAX = 512 * 1_024
+
+const Item = Type.Object(
+  {
+    type: oneOf(['deposit', 'withdraw']),
+    user_id: Id,
+    amount: Amount('What the gateway charges or pays out.', [200, '200.00']),
+    idempotency_key: Type.Optional(Type.String({ description: 'Like the header, for this item.' })),
+  },
+  { additionalProperties: false },
+)
+
+const Result = Type.Object({
+  status: Type.Integer({ description: 'The HTTP status this payment would have had by itself.' }),
+  replayed: Type.Boolean({ description: 'Decided by an earlier request with the same key.' }),
+  payment: Type.Optional(
+    Type.Object({
+      payment_id: Id,
+      user_id: Id,
+      type: oneOf(['deposit', 'withdraw']),
+      status: Type.String(),
+      amount: Money('The amount.'),
+    }),
+  ),
+  problem: Type.Optional(Type.Unsafe<Static<typeof Problem>>(Type.Ref('Problem'))),
+})
+
+type ItemBody = Static<typeof Item>
+type ResultBody = Static<typeof Result>
+
+/** `POST /payments/batch`: up to a thousand independent payments, an answer for each, in order. */
+export function batchRoutes(options: BatchRoutes): FastifyPluginAsyncTypebox {
+  const example = {
+    payments: [
+      { type: 'deposit', user_id: 1, amount: 200, idempotency_key: 'order-1' },
+      { type: 'withdraw', user_id: 1, amount: '50.00' },
+    ],
+  }
+  const schema = {
+    tags: ['Payments'],
+    summary: 'Accept up to 1,000 payments in one request',
+    description:
+      'The payments are independent: one that is refused harms no other. Each item may carry an ' +
+      '`idempotency_key`; a repeated batch replays the items that have one. The header of that ' +
+      'name is refused here.',
+    body: Type.Object(
+      { payments: Type.Array(Item, { minItems: 1, maxItems: ITEMS_MAX }) },
+      { additionalProperties: false, examples: [example] },
+    ),
+    response: {
+      202: Type.Object({ results: Type.Array(Result) }),
+      ...refusals(400, 413, 415, 503),
+    },
+  }
+  return async (app) => {
+    app.post('/payments/batch', { schema, bodyLimit: BODY_BYTES_MAX }, async (request, reply) => {
+      if (request.headers['idempotency-key'] !== undefined) {
+        const errors = [{ pointer: '/payments/0/idempotency_key', code: 'key_per_item' }]
+        return refuse(reply, { code: 'idempotency_key_invalid', errors })
+      }
+      const { payments } = request.body
+      const results = await Promise.all(
+        payments.map((item, index) => acceptItem(options, item, index, request.id)),
+      )
+      return reply.code(202).send({ results })
+    })
+  }
+}
+
+/** Whatever happens to one item is its own result, so that its neighbours keep theirs. */
+async function acceptItem(
+  options: BatchRoutes,
+  item: ItemBody,
+  index: number,
+  requestId: string,
+): Promise<ResultBody> {
+  const key = item.idempotency_key === undefined ? null : readKey(item.idempotency_key)
+  if (key !== null && !key.ok) {
+    const errors = [{ pointer: `/payments/${index}/idempotency_key`, code: 'malformed' }]
+    return refused({ code: 'idempotency_key_invalid', errors }, false, requestId)
+  }
+  const money = parseMoney(item.amount)
+  if (!money.ok) {
+    const errors = [{ pointer: `/payments/${index}/amount`, code: money.problem }]
+    return refused({ code: money.problem, errors }, false, requestId)
+  }
+  options.onRequest(item.type)
+  const { type } = item
+  const userId = BigInt(item.user_id)
+  try {
+    const draft = { type, userId, amount: money.minor, idempotencyKey: key?.key ?? null }
+    const answer = await options.accept(draft)
+    if (answer.replayed) options.onReplay()
+    return resultOf(answer, index, requestId)
+  } catch (error) {
+    const refusal = problemOf(error)
+    if (refusal === null) throw error
+    return refused(refusal, false, requestId)
+  }
+}
+
+function resultOf(answer: Answer, index: number, requestId: string): ResultBody {
+  if (answer.kind === 'refused') {
+    const errors = answer.refusal.errors?.map(({ pointer, code }) => {
+      const field = pointer === '/type' ? 'type' : 'amount'
+      return { pointer: `/payments/${index}/${field}`, code }
+    })
+    const refusal = { ...answer.refusal, ...(errors === undefined ? {} : { errors }) }
+    return refused(refusal, answer.replayed, requestId)
+  }
+  const { id, userId, type, amount } = answer.payment
+  return {
+    status: 202,
+    replayed: answer.replayed,
+    payment: {
+      payment_id: Number(id),
+      user_id: Number(userId),
+      type,
+      status: 'processing',
+      amount: toWire(amount),
+    },
+  }
+}
+
+function refused(refusal: Refusal, replayed: boolean, requestId: string): ResultBody {
+  const [status] = REFUSALS[refusal.code]
+  return { status, replayed, problem: problem(refusal, requestId) }
+}

@@ -1,0 +1,100 @@
+import type { Logger } from 'pino'
+import { systemClock } from '../adapters/clock.ts'
+import { createMetrics, type Metrics } from '../adapters/metrics.ts'
+import { postgres, type PostgresDb } from '../adapters/postgres.ts'
+import { ConfigError, type Config } from '../config.ts'
+import { agree, durabilityProblems } from '../database/store.ts'
+import { startFlusher } from '../metrics/flush.ts'
+import { databaseGauges } from '../metrics/gauges.ts'
+
+/** Where the HTTP API lives. */
+export const API = '/api/v1'
+export const MOCK_GATEWAY = `${API}/mock-gateway`
+
+export const VERSION = '0.1.0'
+
+/** What one process does. */
+export interface Roles {
+  readonly api: boolean
+  readonly worker: boolean
+  readonly mockGateway: boolean
+}
+
+/** What the parts of a process share. */
+export interface Process {
+  readonly config: Config
+  readonly log: Logger
+  readonly metrics: Metrics
+  readonly db: PostgresDb
+  /** Stops in reverse order of what was started. */
+  readonly stops: (() => Promise<void> | void)[]
+  stopping: boolean
+}
+
+export async function startProcess(
+  config: Config,
+  roles: Roles,
+  log: Logger,
+  url: string,
+): Promise<Process> {
+  const role = roles.api ? (roles.worker ? 'all' : 'api') : roles.worker ? 'worker' : 'mock-gateway'
+  const metrics = createMetrics({
+    role,
+    version: VERSION,
+    elapsedMs: systemClock.elapsedMs,
+    ...(config.statsdUrl === null ? {} : { statsdUrl: config.statsdUrl }),
+  })
+  const db = connect(config, url, `payments ${role}`, (error) =>
+    log.warn({ err: error }, 'a database connection was lost'),
+  )
+  const own: Process = { config, log, metrics, db, stops: [], stopping: false }
+  if (roles.api || roles.worker) {
+    await checkDurability(own)
+    await checkShards(own)
+    const flusher = startFlusher({ db, clock: systemClock }, metrics)
+    own.stops.push(() => flusher.stop())
+    metrics.database(() => databaseGauges({ db, shards: config.shards, clock: systemClock }))
+    metrics.pool(() => db.pool())
+  }
+  return own
+}
+
+/** Open the database with the configured limits. */
+export function connect(
+  config: Config,
+  url: string,
+  name: string,
+  onError: (error: Error) => void = () => undefined,
+): PostgresDb {
+  return postgres({
+    url,
+    poolMax: config.databasePool,
+    connectTimeoutMs: config.databaseConnectTimeoutMs,
+    statementTimeoutMs: config.databaseStatementTimeoutMs,
+    lockTimeoutMs: config.databaseLockTimeoutMs,
+    idleTransactionTimeoutMs: config.databaseIdleTransactionTimeoutMs,
+    name,
+    onError,
+  })
+}
+
+/** Production refuses a database that may forget what it acknowledged; elsewhere it is a warning. */
+async function checkDurability({ db, config, log }: Process): Promise<void> {
+  const problems = await durabilityProblems(db)
+  if (problems.length > 0 && config.production) {
+    await db.close()
+    throw new ConfigError(problems)
+  }
+  for (const problem of problems) log.warn(problem)
+}
+
+/** The number of shards is part of every id: a process with another number would break the books. */
+async function checkShards({ db, config }: Process): Promise<void> {
+  const agreed = await agree(db, 'shards', String(config.shards))
+  if (agreed !== String(config.shards)) {
+    await db.close()
+    throw new Error(
+      `This database was made with SHARDS=${agreed} and cannot be used with SHARDS=${config.shards}.`,
+    )
+  }
+}
