@@ -5,6 +5,10 @@ import { systemClock } from './adapters/clock.ts'
 import { startEmbeddedPostgres } from './adapters/embedded-postgres.ts'
 import { logger } from './adapters/log.ts'
 import { migrate, migrationStatus } from './adapters/migrate.ts'
+import { redriveCommand } from './dead-letters/command.ts'
+import { demoCommand } from './demo/command.ts'
+import { verifyCommand } from './verify/command.ts'
+import { benchCommand } from './bench/command.ts'
 import { ConfigError, loadConfig, readEnvironment, type Config } from './config.ts'
 import { isLoopback } from './http/auth.ts'
 import { keysCommand } from './keys/command.ts'
@@ -50,7 +54,11 @@ program
   .option('--json', 'print JSON')
   .action(runMigrate)
 
-keysCommand(program, (quiet) => openTool(quiet))
+keysCommand(program, openTool)
+verifyCommand(program, () => openTool(true))
+redriveCommand(program, openTool)
+demoCommand(program)
+benchCommand(program)
 
 program.parseAsync().catch((error: unknown) => {
   const text = error instanceof Error ? error.message : String(error)
@@ -68,13 +76,19 @@ async function serve(roles: Roles): Promise<void> {
   )
   for (const warning of config.warnings) log.warn(warning)
 
+  if (roles.worker && !one && config.gatewayUrl === null) {
+    throw new ConfigError([
+      'PAYMENT_GATEWAY_URL must be set: a worker alone has no gateway of its own',
+    ])
+  }
   const database = await openDatabase(config, roles, say)
   const stopDatabase = () => database?.stop() ?? Promise.resolve()
   try {
     if (database !== null && config.autoCreateTables) {
       await migrate(database.url, { log: (line) => log.debug(line) })
     }
-    const mock = roles.mockGateway && (config.gatewayUrl === null || !one)
+    // Also where PAYMENT_GATEWAY_URL names the mock gateway, as the original's example settings do.
+    const mock = roles.mockGateway && (config.mockGateway || !one)
     const dataDir = resolve(config.dataDir)
     const service = await startService(config, { ...roles, mockGateway: mock }, log, {
       url: database?.url ?? '',
@@ -179,13 +193,14 @@ async function openTool(quiet: boolean) {
   const config = loadConfig(readEnvironment(process.cwd()))
   const database = await openDatabase(config, EMBEDDED, quiet ? () => undefined : say)
   if (database === null) throw new Error('there is no database')
-  await migrate(database.url)
+  if (config.autoCreateTables) await migrate(database.url)
   const db = connect(config, database.url, 'payments tool')
   const close = async () => {
     await db.close()
     await database.stop()
   }
-  return { db, clock: systemClock, shards: config.shards, config, close }
+  const { shards, gatewayUrl } = config
+  return { db, clock: systemClock, shards, gatewayUrl, close }
 }
 
 async function runMigrate(options: {

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Logger } from 'pino'
 import { systemClock } from './adapters/clock.ts'
@@ -20,7 +21,7 @@ import {
   type Process,
   type Roles,
 } from './roles/process.ts'
-import { openGateway, openWorker } from './roles/worker.ts'
+import { openGateway, openWorker, refreshPayment } from './roles/worker.ts'
 
 /** A running process of the service. */
 export interface Service {
@@ -54,7 +55,8 @@ export async function startService(
   })
   refuseWhenStopping(app, own)
   const wake = () => running.worker?.wake()
-  const plugins: FastifyPluginAsync[] = roles.api ? await apiRoutes(own, probes, wake) : []
+  const refresh = (id: bigint) => refreshPayment(own, running.gateway, id)
+  const plugins: FastifyPluginAsync[] = roles.api ? await apiRoutes(own, probes, wake, refresh) : []
   for (const plugin of plugins) void app.register(plugin, { prefix: API })
   void app.register(probeRoutes(probes))
   void app.register(prometheusRoute(own.metrics))
@@ -66,6 +68,9 @@ export async function startService(
   if (roles.worker) {
     running.gateway = openGateway(own, config.gatewayUrl ?? local + MOCK_GATEWAY)
     running.worker = openWorker(own, running.gateway)
+  } else if (roles.api && config.gatewayUrl !== null) {
+    // The API alone charges nobody; it asks about payments in doubt when it is told to.
+    running.gateway = openGateway(own, config.gatewayUrl)
   }
   return { url: local, stop: () => stopProcess(own, app, running, mock) }
 }
@@ -113,7 +118,7 @@ function openMock({ config, log }: Process, journalPath: string | undefined): Mo
   log.debug({ seed, journal: journalPath ?? 'memory' }, 'the mock gateway is open')
   return mockGateway({
     clock: systemClock,
-    ...(seed === null ? {} : { seed }),
+    seed: seed ?? randomInt(1, 2 ** 32 - 1),
     ...(journalPath === undefined ? {} : { journalPath }),
   })
 }

@@ -214,10 +214,25 @@ export async function cloneDatabase(t: TestContext): Promise<string> {
   if (admin === undefined) throw new Error('run the tests with `npm test`: it brings a database')
   const name = `test_${randomUUID().replaceAll('-', '')}`
   await asAdmin(admin, `create database ${name} template ${template} strategy file_copy`)
-  t.after(() => asAdmin(admin, `drop database if exists ${name} with (force)`))
+  t.after(() => drop(admin, name))
   const url = new URL(admin)
   url.pathname = `/${name}`
   return url.href
+}
+
+/**
+ * Drop a database that connections may still use. A passing autovacuum belongs to a superuser, whom
+ * nobody else may disconnect; it is gone soon.
+ */
+async function drop(admin: string, name: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await asAdmin(admin, `drop database if exists ${name} with (force)`)
+    } catch (error) {
+      const denied = error instanceof Error && 'code' in error && error.code === '42501'
+      if (!denied || attempt === 100) throw error
+    }
+  }
 }
 
 async function asAdmin(url: string, text: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { Counter, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { type BreakerState, createGauges, type DatabaseGauges, type PoolGauges } from './gauges.ts'
 import { createStatsd, type Statsd } from './statsd.ts'
 
@@ -58,6 +58,10 @@ export interface Metrics {
    * it fails, the gauges have no samples and `payments_scrape_errors_total` grows.
    */
   database(read: () => Promise<DatabaseGauges>): void
+  /** What the newest pass over the books found: the violations of every rule, 0 included. */
+  violations(report: {
+    readonly rules: readonly { readonly rule: string; readonly violations: number }[]
+  }): void
   /** All metrics in Prometheus' text format. Never rejects for a failing reader. */
   text(): Promise<string>
   /** The content type of `text`. */
@@ -102,6 +106,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     breaker: gauges.breaker,
     pool: gauges.pool,
     database: gauges.database,
+    violations: createViolations(registry),
     text: async () => {
       await gauges.refresh()
       return registry.metrics()
@@ -112,6 +117,19 @@ export function createMetrics(options: MetricsOptions): Metrics {
       gauges.close()
       await statsd?.close()
     },
+  }
+}
+
+/** No samples until the first pass: nothing is known of the books before. */
+function createViolations(registry: Registry): Metrics['violations'] {
+  const gauge = new Gauge({
+    name: 'payments_invariant_violations',
+    help: 'Violations of each invariant of the books in the newest pass over them.',
+    labelNames: ['rule'],
+    registers: [registry],
+  })
+  return ({ rules }) => {
+    for (const { rule, violations } of rules) gauge.set({ rule }, violations)
   }
 }
 

@@ -1,90 +1,182 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { toWire } from '../domain/money.ts'
+import { ActorHeaders, actorOf } from '../http/actor.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Id, IntegerText, Money, nullable, oneOf, parseInteger, Time } from '../http/schemas.ts'
-import type { Runner } from '../ports.ts'
-import { pageOfLetters, type DeadLetter } from './store.ts'
-
-const DeadLetterBody = Type.Object({
-  id: Id,
-  payment_id: Id,
-  user_id: Id,
-  amount: Money('The amount of the payment.'),
-  commission: Money('Its commission.'),
-  payment_type: oneOf(['deposit', 'withdraw']),
-  class: oneOf(['failed', 'unknown'], {
-    description: '`failed`: no money moved. `unknown`: it may have; the hold is kept.',
-  }),
-  error: Type.String(),
-  attempts: Type.Integer(),
-  state: oneOf(['open', 'redriven', 'resolved']),
-  created_at: Time,
-  closed_at: nullable('string', { format: 'date-time' }),
-  closed_by: nullable('string'),
-  closed_reason: nullable('string'),
-})
+import { Id, IntegerText, nullable, oneOf, parseId, parseInteger } from '../http/schemas.ts'
+import { DeadLetterBody, letterBody, Reason } from './bodies.ts'
+import { listLetters, readLetter } from './list.ts'
+import { redrive, type ActWorld } from './redrive.ts'
+import { resolve } from './resolve.ts'
+import { runRoutes } from './runs/routes.ts'
 
 const LIMIT = { min: 1, max: 500, fallback: 50 }
 const OFFSET = { min: 0, max: 999_999_999, fallback: 0 }
 
-/** `GET /dlq`. */
-export function deadLetterRoutes(options: {
-  readonly db: Runner
-  readonly shards: number
-}): FastifyPluginAsyncTypebox {
+const LetterId = Type.Object({
+  id: Type.String({ description: 'The dead letter id.', examples: ['1'] }),
+})
+
+const PaymentWord = oneOf(['success', 'failed'], { description: 'What the payment is now.' })
+
+type App = Parameters<FastifyPluginAsyncTypebox>[0]
+
+/**
+ * `GET /dlq`, `GET /dlq/{id}`, `POST /dlq/{id}/redrive`, `POST /dlq/{id}/resolve`, and redrives of
+ * many letters.
+ */
+export function deadLetterRoutes(world: ActWorld): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    listRoute(app, world)
+    readRoute(app, world)
+    redriveRoute(app, world)
+    resolveRoute(app, world)
+    runRoutes(app, world)
+  }
+}
+
+function listRoute(app: App, world: ActWorld): void {
   const schema = {
     tags: ['Dead letters'],
     summary: 'List what failed or could not be finished, newest first',
+    description: 'A plain array. Closed letters stay in the list; `state=open` leaves them out.',
     querystring: Type.Object(
       {
         limit: IntegerText('Letters per page.', LIMIT.min, LIMIT.max, LIMIT.fallback),
         offset: IntegerText('Letters to skip.', OFFSET.min, OFFSET.max, OFFSET.fallback),
+        class: Type.Optional(oneOf(['failed', 'unknown'])),
+        state: Type.Optional(oneOf(['open', 'redriven', 'resolved'])),
       },
       { additionalProperties: false },
     ),
     response: { 200: Type.Array(DeadLetterBody), ...refusals(400, 503) },
   }
-  return async (app) => {
-    app.get('/dlq', { schema }, async (request, reply) => {
-      const limit = parseInteger('limit', request.query.limit, LIMIT)
-      if (!limit.ok) return refuse(reply, limit.refusal)
-      const offset = parseInteger('offset', request.query.offset, OFFSET)
-      if (!offset.ok) return refuse(reply, offset.refusal)
-      const letters = await listLetters(options, limit.value, offset.value)
-      return reply.send(letters.map(letterBody))
+  app.get('/dlq', { schema }, async (request, reply) => {
+    const limit = parseInteger('limit', request.query.limit, LIMIT)
+    if (!limit.ok) return refuse(reply, limit.refusal)
+    const offset = parseInteger('offset', request.query.offset, OFFSET)
+    if (!offset.ok) return refuse(reply, offset.refusal)
+    const filter = { class: request.query.class ?? null, state: request.query.state ?? null }
+    const letters = await listLetters(world, filter, limit.value, offset.value)
+    return reply.send(letters.map(letterBody))
+  })
+}
+
+function readRoute(app: App, world: ActWorld): void {
+  const schema = {
+    tags: ['Dead letters'],
+    summary: 'Read a dead letter',
+    params: LetterId,
+    response: { 200: DeadLetterBody, ...refusals(404, 503) },
+  }
+  app.get('/dlq/:id', { schema }, async (request, reply) => {
+    const id = parseId(request.params.id)
+    const letter = id === null ? null : await readLetter(world, id)
+    if (letter === null) return refuse(reply, { code: 'letter_not_found' })
+    return reply.send(letterBody(letter))
+  })
+}
+
+function redriveRoute(app: App, world: ActWorld): void {
+  const schema = {
+    tags: ['Dead letters'],
+    summary: 'Redrive a dead letter',
+    description:
+      'A payment of unknown outcome starts over: it is looked up first, and sent again only under ' +
+      'its own key. A failed payment is final, so a new payment repeats it, or is refused with 402 ' +
+      'and the letter stays open. A letter that is not open is refused with 409.',
+    headers: ActorHeaders,
+    params: LetterId,
+    body: Type.Object(
+      { reason: Reason },
+      { additionalProperties: false, examples: [{ reason: 'The gateway is back' }] },
+    ),
+    response: {
+      202: Type.Object({
+        id: Id,
+        state: oneOf(['redriven']),
+        payment_id: Id,
+        new_payment_id: nullable('integer', {
+          description: 'The payment that repeats a failed one; null: the same payment goes on.',
+        }),
+      }),
+      ...refusals(400, 402, 404, 409, 413, 415, 503),
+    },
+  }
+  app.post('/dlq/:id/redrive', { schema }, async (request, reply) => {
+    const actor = actorOf(request)
+    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const letterId = parseId(request.params.id)
+    if (letterId === null) return refuse(reply, { code: 'letter_not_found' })
+    const { reason } = request.body
+    const by = { actor, reason, requestId: request.id, redriveId: null }
+    const [answer] = await redrive(world, by, [{ letterId, delayMs: 0 }])
+    if (answer === undefined) return refuse(reply, { code: 'letter_not_found' })
+    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    const { paymentId, newPaymentId } = answer
+    return reply
+      .code(202)
+      .header('location', `/api/v1/payments/${newPaymentId ?? paymentId}`)
+      .send({
+        id: Number(letterId),
+        state: 'redriven',
+        payment_id: Number(paymentId),
+        new_payment_id: newPaymentId === null ? null : Number(newPaymentId),
+      })
+  })
+}
+
+function resolveRoute(app: App, world: ActWorld): void {
+  const schema = {
+    tags: ['Dead letters'],
+    summary: 'Resolve a dead letter by your word',
+    description:
+      'Ends a payment of unknown outcome as you say, with its postings; its hold is paid out or ' +
+      'given back. A letter about a failed payment is only closed, and its outcome is `failed`.',
+    headers: ActorHeaders,
+    params: LetterId,
+    body: Type.Object(
+      {
+        outcome: oneOf(['success', 'failed']),
+        reason: Reason,
+        gateway_ref: Type.Optional(
+          Type.String({
+            pattern: '^[\\x21-\\x7e]{1,200}$',
+            description: "The gateway's own reference, where you know it.",
+            examples: ['gw-4711'],
+          }),
+        ),
+      },
+      {
+        additionalProperties: false,
+        examples: [{ outcome: 'success', reason: 'Seen on the statement', gateway_ref: 'gw-4711' }],
+      },
+    ),
+    response: {
+      200: Type.Object({
+        id: Id,
+        state: oneOf(['resolved']),
+        payment_id: Id,
+        payment: PaymentWord,
+      }),
+      ...refusals(400, 404, 409, 413, 415, 503),
+    },
+  }
+  app.post('/dlq/:id/resolve', { schema }, async (request, reply) => {
+    const actor = actorOf(request)
+    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const letterId = parseId(request.params.id)
+    if (letterId === null) return refuse(reply, { code: 'letter_not_found' })
+    const { outcome, reason, gateway_ref: gatewayRef = null } = request.body
+    const by = { actor, reason, requestId: request.id, redriveId: null }
+    const [answer] = await resolve(world, by, [{ letterId, outcome, gatewayRef }])
+    if (answer === undefined) return refuse(reply, { code: 'letter_not_found' })
+    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    const payment = Number(answer.paymentId)
+    return reply.send({
+      id: Number(letterId),
+      state: 'resolved',
+      payment_id: payment,
+      payment: outcome,
     })
-  }
-}
-
-/** A page over all shards. A shard can hold the whole page, so each is asked for all of it. */
-async function listLetters(
-  { db, shards }: { readonly db: Runner; readonly shards: number },
-  limit: number,
-  offset: number,
-): Promise<DeadLetter[]> {
-  if (shards === 1) return pageOfLetters(db, 0, limit, offset)
-  const all = Array.from({ length: shards }, (_, shard) => shard)
-  const pages = await Promise.all(all.map((shard) => pageOfLetters(db, shard, limit + offset, 0)))
-  const newest = pages.flat().sort((one, other) => Number(other.createdAt) - Number(one.createdAt))
-  return newest.slice(offset, offset + limit)
-}
-
-function letterBody(letter: DeadLetter) {
-  return {
-    id: Number(letter.id),
-    payment_id: Number(letter.paymentId),
-    user_id: Number(letter.userId),
-    amount: toWire(letter.amount),
-    commission: toWire(letter.commission),
-    payment_type: letter.type,
-    class: letter.class,
-    error: letter.error,
-    attempts: letter.attempts,
-    state: letter.state,
-    created_at: letter.createdAt.toISOString(),
-    closed_at: letter.closedAt?.toISOString() ?? null,
-    closed_by: letter.closedBy,
-    closed_reason: letter.closedReason,
-  }
+  })
 }

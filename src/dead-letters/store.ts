@@ -1,4 +1,5 @@
 import { numbers } from '../domain/arrays.ts'
+import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
 import type { PaymentType } from '../domain/payment.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
 
@@ -18,9 +19,20 @@ export interface DeadLetter {
   readonly closedAt: Date | null
   readonly closedBy: string | null
   readonly closedReason: string | null
+  /** The run that redrove it, if one did. */
+  readonly redriveId: bigint | null
 }
 
-/** Open a letter for each payment. A payment has one open letter at most: a second says nothing new. */
+const COLUMNS = `
+    id, payment_id as "paymentId", user_id as "userId", payment_type as "type", amount, commission,
+    class, error, attempts, state, created_at as "createdAt", closed_at as "closedAt",
+    closed_by as "closedBy", closed_reason as "closedReason", redrive_id as "redriveId"`
+
+/**
+ * Open a letter for each payment. A payment has one open letter at most, and a second says nothing
+ * new, but for one thing: that a failed payment was charged after all. The open letter says so from
+ * then on, because redriving it as failed would charge the user twice.
+ */
 const INSERT: Statement<never> = {
   name: 'dead_letters_insert',
   text: `
@@ -35,7 +47,9 @@ const INSERT: Statement<never> = {
     $9::int[], $10::int[]
   ) as letter (payment_id, user_id, type, amount, commission, class, error, attempts, ordinal)
   order by ordinal
-  on conflict (shard, payment_id) where state = 'open' do nothing`,
+  on conflict (shard, payment_id) where state = 'open' do update
+  set class = excluded.class, error = excluded.error
+  where excluded.error = '${CHARGED_AFTER_FAILED}'`,
 }
 
 /** Close the open letters of payments that were finished after all. */
@@ -52,16 +66,15 @@ const CLOSE: Statement<never> = {
   where shard = $1 and dead_letters.payment_id = input.payment_id and state = 'open'`,
 }
 
-/** A page, newest first, for the limit and offset of the original API. */
+/** A page, newest first, for the limit and offset of the original API; filters are optional. */
 const PAGE: Statement<DeadLetter> = {
   name: 'dead_letters_page',
   text: `
-  select
-    id, payment_id as "paymentId", user_id as "userId", payment_type as "type", amount, commission,
-    class, error, attempts, state, created_at as "createdAt", closed_at as "closedAt",
-    closed_by as "closedBy", closed_reason as "closedReason"
+  select ${COLUMNS}
   from dead_letters
   where shard = $1
+    and ($4::text is null or class = $4)
+    and ($5::text is null or state = $5)
   order by id desc
   limit $2 offset $3`,
 }
@@ -70,11 +83,102 @@ const PAGE: Statement<DeadLetter> = {
 const OF_PAYMENT: Statement<DeadLetter> = {
   name: 'dead_letters_of_payment',
   text: `
-  select
-    id, payment_id as "paymentId", user_id as "userId", payment_type as "type", amount, commission,
-    class, error, attempts, state, created_at as "createdAt", closed_at as "closedAt",
-    closed_by as "closedBy", closed_reason as "closedReason"
+  select ${COLUMNS}
   from dead_letters
+  where shard = $1 and payment_id = $2
+  order by id`,
+}
+
+/** Read letters by id. */
+const READ: Statement<DeadLetter> = {
+  name: 'dead_letters_read',
+  text: `
+  select ${COLUMNS}
+  from dead_letters
+  where shard = $1 and id = any ($2::bigint[])`,
+}
+
+/** Lock letters in id order: of two acts on one letter, the second finds it closed. */
+const LOCK: Statement<DeadLetter> = {
+  name: 'dead_letters_lock',
+  text: `
+  select ${COLUMNS}
+  from dead_letters
+  where shard = $1 and id = any ($2::bigint[])
+  order by id
+  for update`,
+}
+
+/** Close letters by an operator's act. Their rows are locked, and were open. */
+const END: Statement<never> = {
+  name: 'dead_letters_end',
+  text: `
+  update dead_letters
+  set
+    state = $3,
+    closed_at = coalesce($7::timestamptz, clock_timestamp()),
+    closed_by = $4,
+    closed_reason = $5,
+    redrive_id = $6::bigint
+  where shard = $1 and id = any ($2::bigint[]) and state = 'open'`,
+}
+
+/**
+ * The open letters that match a filter, oldest first, and how many there are beyond the limit. Those
+ * that must not be sent again are never among them.
+ */
+const MATCHING: Statement<DeadLetter & { matching: number }> = {
+  name: 'dead_letters_matching',
+  text: `
+  select ${COLUMNS}, (count(*) over ())::float8 as matching
+  from dead_letters
+  where shard = $1 and state = 'open' and error <> '${CHARGED_AFTER_FAILED}'
+    and ($2::text is null or class = $2)
+    and ($3::text is null or error = $3)
+    and ($4::text is null or payment_type = $4)
+    and ($5::bigint is null or user_id = $5)
+    and ($6::timestamptz is null or created_at < $6)
+    and ($7::timestamptz is null or created_at >= $7)
+  order by id
+  limit $8`,
+}
+
+/** An act of an operator on a letter, as it is kept. */
+export interface OperatorAct {
+  readonly paymentId: bigint
+  readonly letterId: bigint
+  readonly redriveId: bigint | null
+  readonly act: 'redrive' | 'resolve'
+  readonly actor: string
+  readonly reason: string
+  readonly requestId: string
+  /** What the payment and the letter were, and what the act made of them. */
+  readonly before: Readonly<Record<string, string | null>>
+  readonly after: Readonly<Record<string, string | null>>
+}
+
+/** Keep acts, in order. */
+const INSERT_ACTS: Statement<never> = {
+  name: 'operator_acts_insert',
+  text: `
+  insert into operator_acts
+    (shard, id, payment_id, letter_id, redrive_id, act, actor, reason, request_id, before, after,
+     created_at)
+  select
+    $1::int, nextval('operator_act_ids') * $12::int + $1::int, payment_id, letter_id, $4::bigint,
+    $5, $6, $7, $8, before::jsonb, after::jsonb, coalesce($11::timestamptz, clock_timestamp())
+  from unnest($2::bigint[], $3::bigint[], $9::text[], $10::text[])
+    as done (payment_id, letter_id, before, after)`,
+}
+
+/** Every act on a payment, oldest first. */
+const ACTS: Statement<OperatorAct & { createdAt: Date }> = {
+  name: 'operator_acts_of_payment',
+  text: `
+  select
+    payment_id as "paymentId", letter_id as "letterId", redrive_id as "redriveId", act, actor,
+    reason, request_id as "requestId", before, after, created_at as "createdAt"
+  from operator_acts
   where shard = $1 and payment_id = $2
   order by id`,
 }
@@ -126,14 +230,113 @@ export function closeLetters(
   ])
 }
 
+/** What a list of letters is filtered by; null: not. */
+export interface LetterFilter {
+  readonly class: DeadLetter['class'] | null
+  readonly state: DeadLetter['state'] | null
+}
+
 /** A page of a shard's letters, newest first. */
 export function pageOfLetters(
   db: Runner,
   shard: number,
+  filter: LetterFilter,
   limit: number,
   offset: number,
 ): Promise<DeadLetter[]> {
-  return db.run(PAGE, [shard, limit, offset])
+  return db.run(PAGE, [shard, limit, offset, filter.class, filter.state])
+}
+
+/** Read letters of a shard by id; those that do not exist are left out. */
+export async function readLetters(
+  db: Runner,
+  shard: number,
+  ids: readonly bigint[],
+): Promise<DeadLetter[]> {
+  return ids.length === 0 ? [] : db.run(READ, [shard, numbers(ids)])
+}
+
+/** Lock letters in id order and read them. */
+export function lockLetters(
+  tx: Runner,
+  shard: number,
+  ids: readonly bigint[],
+): Promise<DeadLetter[]> {
+  return tx.run(LOCK, [shard, numbers(ids)])
+}
+
+/** Who closes letters, why, and as a part of which run. */
+export type Closer = Pick<OperatorAct, 'actor' | 'reason' | 'requestId' | 'redriveId'>
+
+/** Close open letters by an operator's act. */
+export function endLetters(
+  tx: Tx,
+  shard: number,
+  ids: readonly bigint[],
+  state: 'redriven' | 'resolved',
+  by: Closer,
+  at: Date | null,
+): void {
+  if (ids.length === 0) return
+  tx.write(END, [shard, numbers(ids), state, by.actor, by.reason, by.redriveId, at])
+}
+
+/** Which open letters to redrive; null: any. */
+export interface RedriveFilter {
+  readonly class: DeadLetter['class'] | null
+  readonly error: string | null
+  readonly type: PaymentType | null
+  readonly userId: bigint | null
+  readonly createdBefore: Date | null
+  readonly createdAfter: Date | null
+}
+
+/** Up to `limit` open letters of a shard that match, oldest first, and how many match in all. */
+export async function matchingLetters(
+  db: Runner,
+  shard: number,
+  filter: RedriveFilter,
+  limit: number,
+): Promise<{ letters: DeadLetter[]; matching: number }> {
+  const { error, type, userId, createdBefore, createdAfter } = filter
+  const values = [shard, filter.class, error, type, userId, createdBefore, createdAfter, limit]
+  const rows = await db.run(MATCHING, values)
+  return { letters: rows, matching: rows[0]?.matching ?? 0 }
+}
+
+/** Keep what one operator did to some letters, in order. */
+export function insertActs(
+  tx: Tx,
+  shard: number,
+  shards: number,
+  acts: readonly OperatorAct[],
+  at: Date | null,
+): void {
+  const [first] = acts
+  if (first === undefined) return
+  tx.write(INSERT_ACTS, [
+    shard,
+    numbers(acts.map((act) => act.paymentId)),
+    numbers(acts.map((act) => act.letterId)),
+    first.redriveId,
+    first.act,
+    first.actor,
+    first.reason,
+    first.requestId,
+    acts.map((act) => JSON.stringify(act.before)),
+    acts.map((act) => JSON.stringify(act.after)),
+    at,
+    shards,
+  ])
+}
+
+/** Every act of an operator on a payment, oldest first. */
+export function actsOfPayment(
+  db: Runner,
+  shard: number,
+  paymentId: bigint,
+): Promise<(OperatorAct & { createdAt: Date })[]> {
+  return db.run(ACTS, [shard, paymentId])
 }
 
 /** Every letter a payment ever had, oldest first. */

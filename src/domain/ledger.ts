@@ -11,7 +11,7 @@ export interface Entry {
   readonly user: bigint
   /** What is reserved for withdrawals that are not finished. */
   readonly held: bigint
-  /** What the gateway owes us; negative: what we took in through it. */
+  /** Paid out through the gateway less what was taken in; negative: it holds that much for us. */
   readonly gateway: bigint
   readonly fees: bigint
   readonly opening: bigint

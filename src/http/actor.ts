@@ -17,12 +17,13 @@ export const ActorHeaders = Type.Object({
 })
 
 /**
- * Who sends a request, for the record of what operators did; null when the header cannot be a name.
- * The API key comes first where keys are asked for: the header is only the caller's word.
+ * Who sends a request, for the record of what operators did: the API key it came with, or where none
+ * is asked for, the name it gives itself. Null when the header cannot be a name. The one place that
+ * decides it.
  */
 export function actorOf(request: FastifyRequest): string | null {
+  if (request.keyId !== null && request.keyId !== undefined) return `key:${request.keyId}`
   const value = request.headers['x-actor']
-  if (value === undefined) return request.keyId === null ? ANONYMOUS : `key:${request.keyId}`
-  if (typeof value !== 'string' || !VISIBLE_ASCII.test(value)) return null
-  return request.keyId === null ? value : `key:${request.keyId} ${value}`
+  if (value === undefined) return ANONYMOUS
+  return typeof value === 'string' && VISIBLE_ASCII.test(value) ? value : null
 }

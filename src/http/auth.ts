@@ -99,9 +99,11 @@ function limited(reply: FastifyReply, seconds: number): FastifyReply {
   return refuse(reply, { code: 'rate_limited' })
 }
 
+/** The token of the one Authorization header; of two another reader may believe the other. */
 function bearer(request: FastifyRequest): string | null {
-  const match = /^Bearer ([\x21-\x7e]{1,200})$/i.exec(request.headers.authorization ?? '')
-  return match?.[1] ?? null
+  const [given = '', ...more] = request.raw.headersDistinct['authorization'] ?? []
+  const match = /^Bearer ([\x21-\x7e]{1,200})$/i.exec(given)
+  return more.length === 0 ? (match?.[1] ?? null) : null
 }
 
 /** Whether an address can be reached from this machine alone. */

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
 import { CommitUnknown, Overloaded, Unavailable } from '../ports.ts'
@@ -27,7 +27,9 @@ export function failed(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const refusal = refusalOf(error)
+  // A client that hangs up in the middle of its body is no bug, and nobody reads the answer.
+  const gone = request.raw.readableAborted
+  const refusal = gone ? ({ code: 'body_unreadable' } as const) : refusalOf(error)
   if (refusal.code === 'internal_error') request.log.error({ err: error }, 'unexpected failure')
   else if (REFUSALS[refusal.code][0] === 503) request.log.warn({ err: error }, 'unavailable')
   return refuse(reply, refusal)
@@ -91,27 +93,39 @@ export function unroutable(app: FastifyInstance): void {
     if (route === undefined) known.push({ pattern, methods })
     else for (const one of methods) route.methods.add(one)
   })
-  app.setNotFoundHandler((request, reply) => {
+  const answer = (request: FastifyRequest, reply: FastifyReply) => {
     const path = request.url.split('?', 1)[0] ?? ''
     const methods = new Set(
       known.filter(({ pattern }) => pattern.test(path)).flatMap((route) => [...route.methods]),
     )
-    if (methods.size === 0) return refuse(reply, { code: 'route_not_found' })
+    // A route that takes the method and found nothing, such as a file of the documentation.
+    const nothing = methods.size === 0 || methods.has(request.method)
+    if (nothing) return refuse(reply, { code: 'route_not_found' })
     const allowed = [...methods, 'OPTIONS'].sort().join(', ')
     void reply.header('allow', allowed)
     if (request.method === 'OPTIONS') return reply.code(204).send()
     return refuse(reply, { code: 'method_not_allowed' })
-  })
+  }
+  app.setNotFoundHandler(answer)
+  // Before a body is asked for: where nothing is, nothing is wrong with it.
+  app.addHook('preParsing', async (request, reply) =>
+    request.is404 ? answer(request, reply) : undefined,
+  )
 }
 
 /** Answer bytes that are no HTTP request, on the bare socket, and close it. */
-export function unreadableSocket(error: Error & { code?: string }, socket: Socket): void {
+export function unreadableSocket(error: Error & { code?: string }, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const code = SOCKET[error.code ?? ''] ?? 'body_unreadable'
+  refuseSocket(socket, SOCKET[error.code ?? ''] ?? 'body_unreadable')
+}
+
+/** Answer on the bare socket and close it. A 405 allows nothing: there is no path to allow it for. */
+export function refuseSocket(socket: Duplex, code: RefusalCode): void {
   const [status] = REFUSALS[code]
   const body = JSON.stringify(problem({ code }, 'none'))
   socket.end(
     `HTTP/1.1 ${status} Refused\r\ncontent-type: application/problem+json\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+      `content-length: ${Buffer.byteLength(body)}\r\n${status === 405 ? 'allow: \r\n' : ''}` +
+      `connection: close\r\n\r\n${body}`,
   )
 }

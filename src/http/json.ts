@@ -8,6 +8,8 @@ const DIGITS_MAX = 15
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype'])
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+/** Half of a pair has no bytes in UTF-8: whoever stores it stores something else. */
+const LONE_SURROGATE = /\p{Surrogate}/u
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|-?\d[\d.eE+-]*/g
 
 export type Json =
@@ -16,7 +18,7 @@ export type Json =
 
 /**
  * Read one JSON document strictly. What `JSON.parse` lets through although readers disagree on it is
- * refused: bytes that are not UTF-8, a byte order mark, a name twice in one object (RFC 8259 section 4
+ * refused: bytes that are not UTF-8, half a character, a byte order mark, a name twice in one object (RFC 8259 section 4
  * calls the result unpredictable), numbers that a double cannot hold, and absurd depth.
  */
 export function readJson(body: Uint8Array): Json {
@@ -44,6 +46,9 @@ function suspicious(text: string): string | null {
   for (const [token] of text.matchAll(TOKEN)) {
     const kind = token.charAt(0)
     if (kind === '"') {
+      if (token.includes('\\u') && LONE_SURROGATE.test(JSON.parse(token) as string)) {
+        return 'lone_surrogate'
+      }
       pending = token
     } else if (kind === ':') {
       const why = nameProblem(open.at(-1) ?? null, pending ?? '""')

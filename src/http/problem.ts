@@ -1,4 +1,4 @@
-import type { FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { toWire } from '../domain/money.ts'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
@@ -74,6 +74,7 @@ const DESCRIPTIONS: Readonly<Record<number, string>> = {
   408: 'The request did not arrive in time.',
   409: 'The state does not allow it.',
   413: 'The body is too large.',
+  414: 'A part of the path is longer than any id.',
   415: 'The body is not application/json in UTF-8.',
   422: 'The request is well-formed and refused.',
   429: 'Too many requests from this key or address; wait for `Retry-After` seconds.',
@@ -82,6 +83,25 @@ const DESCRIPTIONS: Readonly<Record<number, string>> = {
 
 /** What any route may answer before it is reached. */
 const GUARDED = [401, 403, 429]
+
+/** What a route with a body, and one with a part of the path to fill in, may answer as well. */
+const READING = [400, 413, 415]
+const ADDRESSED = [404, 414]
+
+/**
+ * Add to the documentation of every route what it may answer before it is reached: its own answers
+ * are what it lists, and the rest comes from what kind of route it is.
+ */
+export function documentRefusals(app: FastifyInstance): void {
+  app.addHook('onRoute', ({ schema, url, method }) => {
+    if (schema === undefined || schema.hide === true) return
+    const reading = method !== 'GET' && method !== 'HEAD' ? READING : []
+    const addressed = url.includes(':') ? ADDRESSED : []
+    // The type of a schema's answers is unknown to Fastify; they are by status.
+    const own = (schema.response ?? {}) as Record<number, object>
+    schema.response = { ...refusals(...reading, ...addressed, 503), ...own }
+  })
+}
 
 /** The OpenAPI answers of a route that may refuse with these statuses. */
 export function refusals(...statuses: readonly number[]): Record<number, object> {

@@ -12,13 +12,15 @@ import { guard, type Guards } from './auth.ts'
 import { errorsPage } from './errors-page.ts'
 import { failed, unroutable, unreadableSocket } from './failures.ts'
 import { readJson } from './json.ts'
-import { Problem } from './problem.ts'
+import { demandHttp } from './preconditions.ts'
+import { documentRefusals, Problem } from './problem.ts'
 
 /** A limit on every part of a request; times in milliseconds. */
 const HEADER_BYTES_MAX = 16_384
 const PARAM_LENGTH_MAX = 100
-const HEADERS_MS_MAX = 10_000
-const REQUEST_MS_MAX = 15_000
+const ARRIVAL = { headersMsMax: 10_000, requestMsMax: 15_000 }
+/** How often the times are looked at: by default a slow client could stay half a minute longer. */
+const TIMES_CHECKED_MS = 1_000
 
 export interface ServerOptions {
   readonly logger: FastifyBaseLogger
@@ -27,6 +29,8 @@ export interface ServerOptions {
   readonly title: string
   readonly documented: boolean
   readonly guards: Guards
+  /** How long the headers, and the whole request, may take to arrive, in milliseconds. */
+  readonly arrival?: { readonly headersMsMax: number; readonly requestMsMax: number }
   /** Told of every answer, in milliseconds: the route's template, never the path. */
   readonly onAnswer: (method: string, route: string, status: number, ms: number) => void
 }
@@ -36,14 +40,22 @@ export interface ServerOptions {
  * goes wrong, request ids, OpenAPI and Swagger UI. Routes are handed to it with `register`.
  */
 export async function buildServer(options: ServerOptions): Promise<FastifyInstance> {
+  const { headersMsMax, requestMsMax } = options.arrival ?? ARRIVAL
   const app = fastify({
     loggerInstance: options.logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: options.bodyBytesMax,
-    requestTimeout: REQUEST_MS_MAX,
+    requestTimeout: requestMsMax,
     genReqId: requestIds(),
     clientErrorHandler: unreadableSocket,
-    http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADERS_MS_MAX },
+    frameworkErrors: failed,
+    http: {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: headersMsMax,
+      connectionsCheckingInterval: Math.min(TIMES_CHECKED_MS, headersMsMax),
+      // Ours is the refusal of a request without Host: Node's has no body.
+      requireHostHeader: false,
+    },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAM_LENGTH_MAX },
     forceCloseConnections: 'idle',
     // Values are checked as they were sent: nothing is converted, filled in or dropped.
@@ -59,9 +71,11 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   })
   readStrictly(app)
   app.addSchema(Problem)
+  documentRefusals(app)
   app.setErrorHandler(failed)
   unroutable(app)
   observe(app, options)
+  demandHttp(app)
   await guard(app, options.guards)
   if (options.documented) await document(app, options)
   return app
@@ -97,11 +111,14 @@ function readStrictly(app: FastifyInstance): void {
   )
 }
 
+const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/gi
+
 function isUtf8(request: FastifyRequest): boolean {
   const encoding = request.headers['content-encoding']
   if (encoding !== undefined && encoding !== 'identity') return false
-  const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(request.headers['content-type'] ?? '')
-  return charset === null || /^utf-?8$/i.test(charset[1] ?? '')
+  // Every one that is named: of two charsets another reader may believe the other.
+  const charsets = (request.headers['content-type'] ?? '').matchAll(CHARSET)
+  return [...charsets].every(([, charset = '']) => /^utf-?8$/i.test(charset))
 }
 
 function refusal(code: string, why?: string): Error {

@@ -63,6 +63,8 @@ export interface Journal {
   /** Requests, newest first. */
   requests(limit: number, offset: number): readonly Seen[]
   audit(): Audit
+  /** Executed charges in the order they were executed, behind the first `after` of them. */
+  executed(after: number, limit: number): readonly Charge[]
   /** Forget everything, in the file too. */
   clear(): void
   close(): void
@@ -94,6 +96,7 @@ export function openJournal(path?: string): Journal {
     },
     requests: seen.newest,
     audit: () => auditOf(books, counts),
+    executed: (after, limit) => books.inOrder.slice(after, after + limit),
     clear() {
       file?.truncate()
       Object.assign(books, emptyBooks())
@@ -110,6 +113,8 @@ interface Books {
   executed: number
   executedAmount: bigint
   byKey: Map<string, Charge>
+  /** All executed charges. */
+  inOrder: Charge[]
   /** The first executed charge of each payment. */
   firsts: Map<number, Charge>
   /** All executed charges of the payments that have several. */
@@ -122,6 +127,7 @@ function emptyBooks(): Books {
     executed: 0,
     executedAmount: 0n,
     byKey: new Map(),
+    inOrder: [],
     firsts: new Map(),
     twice: new Map(),
   }
@@ -132,6 +138,7 @@ function enter(books: Books, charge: Charge): void {
   if (charge.key !== null) books.byKey.set(charge.key, charge)
   if (charge.outcome !== 'executed') return
   books.executed++
+  books.inOrder.push(charge)
   books.executedAmount += charge.amount
   const first = books.firsts.get(charge.paymentId)
   if (first === undefined) {

@@ -90,6 +90,23 @@ const Verdict = Type.Object({
   ),
 })
 
+const Charges = Type.Object({
+  data: Type.Array(
+    Type.Object({
+      gateway_ref: Type.String(),
+      idempotency_key: Type.Union([Type.String(), Type.Null()]),
+      payment_id: Type.Integer(),
+      user_id: Type.Integer(),
+      amount: Type.Number(),
+      type: oneOf(['deposit', 'withdraw']),
+      at: Time,
+    }),
+  ),
+  next_after: Type.Union([Type.Integer(), Type.Null()], {
+    description: 'The `after` of the next page; null: there was no more when it was asked.',
+  }),
+})
+
 /** The mock gateway over HTTP. Held replies are let go when the server begins to close. */
 export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
   return async (instance) => {
@@ -110,6 +127,13 @@ export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
       void reply.send({ data: gateway.requests(limit.value, offset.value).map(toRow) })
     })
     app.get('/audit', { schema: AUDIT }, () => toVerdict(gateway.audit()))
+    app.get('/charges', { schema: CHARGES }, (request, reply) => {
+      const after = parseInteger('after', request.query.after, AFTERS)
+      const limit = parseInteger('limit', request.query.limit, CHARGE_LIMITS)
+      if (!after.ok) return void refuse(reply, after.refusal)
+      if (!limit.ok) return void refuse(reply, limit.refusal)
+      void reply.send(toPage(gateway, after.value, limit.value))
+    })
     app.get('/faults', { schema: FAULTS }, () => gateway.faults())
     app.put('/faults', { schema: TURN }, (request, reply) => {
       const turned = gateway.turn(request.body)
@@ -126,6 +150,9 @@ export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
 
 const LIMITS = { min: 1, max: 500, fallback: 50 }
 const OFFSETS = { min: 0, max: REQUESTS_MAX, fallback: 0 }
+const CHARGE_LIMITS = { min: 1, max: 1_000, fallback: 100 }
+/** As many as the schema of an integer in a query can say. */
+const AFTERS = { min: 0, max: 999_999_999, fallback: 0 }
 
 const PAY = {
   tags,
@@ -168,6 +195,22 @@ const JOURNAL = {
 }
 
 const AUDIT = { tags, summary: 'Was anything charged twice?', response: { 200: Verdict } }
+
+const CHARGES = {
+  tags,
+  summary: 'Everything that was charged',
+  description:
+    'Executed charges, oldest first, each page behind the one before: what a merchant reconciles its ' +
+    'books with. `payments verify --gateway` does.',
+  querystring: Type.Object(
+    {
+      after: IntegerText('How many charges lie before the page.', 0, AFTERS.max, 0),
+      limit: IntegerText('How many to list.', 1, 1_000, 100),
+    },
+    { additionalProperties: false },
+  ),
+  response: { 200: Charges, ...refusals(400) },
+}
 
 const FAULTS = { tags, summary: 'Where the dials stand', response: { 200: Dials } }
 
@@ -275,6 +318,20 @@ function toVerdict(audit: Audit): Static<typeof Verdict> {
       payment_id: charges[0]?.paymentId ?? 0,
       charges: charges.map(toCharge),
     })),
+  }
+}
+
+function toPage(gateway: MockGateway, after: number, limit: number): Static<typeof Charges> {
+  // One more than asked for tells whether there is another page.
+  const charges = gateway.executed(after, limit + 1)
+  return {
+    data: charges.slice(0, limit).map((charge) => ({
+      ...toCharge(charge),
+      payment_id: charge.paymentId,
+      user_id: charge.userId,
+      type: charge.type,
+    })),
+    next_after: charges.length > limit ? after + limit : null,
   }
 }
 

@@ -18,6 +18,8 @@ export interface MockGateway {
   turn(change: Readonly<Record<string, unknown>>): Turned
   requests(limit: number, offset: number): readonly Seen[]
   audit(): Audit
+  /** Executed charges in order, behind the first `after` of them. */
+  executed(after: number, limit: number): readonly Charge[]
   /** Forget every charge and request, and start chance anew. The dials stay. */
   reset(): void
   /** Let go of held replies and drop late charges. Later orders are answered with 503. */
@@ -69,6 +71,7 @@ export function mockGateway(options: {
     turn: (change) => turn(state, change),
     requests: (limit, offset) => state.journal.requests(limit, offset),
     audit: () => state.journal.audit(),
+    executed: (after, limit) => state.journal.executed(after, limit),
     reset: () => reset(state),
     close() {
       if (state.closed) return

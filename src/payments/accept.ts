@@ -58,7 +58,7 @@ export function acceptor(world: AcceptWorld): (drafts: readonly Draft[]) => Prom
       post(tx, shard, decided.holds, at)
       return { ...decided, queued: queued.length }
     })
-    spare.set(shard, [...(spare.get(shard) ?? []), ...ids.slice(verdict.idsUsed)])
+    spare.set(shard, [...ids.slice(verdict.idsUsed), ...(spare.get(shard) ?? [])])
     if (verdict.queued > 0) world.onEnqueued?.(verdict.queued)
     return verdict
   }

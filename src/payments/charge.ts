@@ -48,7 +48,10 @@ export interface Settlement {
  */
 export async function claim(world: ChargeWorld, limit: number): Promise<Claim[]> {
   const claims: Claim[] = []
-  for (let shard = 0; shard < world.shards && claims.length < limit; shard += 1) {
+  // Begins at any shard, so that a busy one cannot starve those behind it.
+  const first = world.shards === 1 ? 0 : Math.floor(world.random() * world.shards)
+  for (let step = 0; step < world.shards && claims.length < limit; step += 1) {
+    const shard = (first + step) % world.shards
     // Taken before the claim, so our own deadline is never later than the lease.
     const startedMs = world.clock.elapsedMs()
     const at = world.clock.database()

@@ -27,6 +27,8 @@ export interface PaymentRoutes {
   readonly accept: (draft: Draft) => Promise<Answer>
   /** Read one payment; concurrent calls are joined. Null: there is none. */
   readonly read: (id: bigint) => Promise<PaymentView | null>
+  /** Ask the gateway about a payment in doubt; does nothing where there is no gateway or no doubt. */
+  readonly refresh: (id: bigint) => Promise<void>
   readonly page: (filter: PaymentFilter, before: bigint, limit: number) => Promise<PaymentView[]>
   /** Told of requests and replays, for the counters. */
   readonly onRequest: (type: PaymentType) => void
@@ -104,7 +106,7 @@ function depositRoute(app: App, options: PaymentRoutes): void {
       { user_id: Id, deposit: Amount('What to charge.', [200, '200.00']) },
       { additionalProperties: false, examples: [{ user_id: 1, deposit: 200 }] },
     ),
-    response: { 202: acceptedBody('deposit'), ...refusals(400, 402, 404, 413, 415, 422, 503) },
+    response: { 202: acceptedBody('deposit'), ...refusals(400, 404, 413, 415, 422, 503) },
   }
   app.post('/payments/deposit', { schema }, (request, reply) => {
     const { user_id: userId, deposit } = request.body
@@ -179,15 +181,24 @@ function send(reply: FastifyReply, answer: Answer): FastifyReply {
     })
 }
 
-function readRoute(app: App, { read }: PaymentRoutes): void {
+function readRoute(app: App, { read, refresh }: PaymentRoutes): void {
   const schema = {
     tags: ['Payments'],
     summary: 'See what became of a payment',
+    description:
+      'With `refresh=true` the gateway is asked first, if the payment is in doubt, nobody is asking ' +
+      'already and it was not asked within the last two seconds.',
     params: Type.Object({ id: Type.String({ description: 'The payment id.', examples: ['1'] }) }),
-    response: { 200: PaymentBody, ...refusals(404, 503) },
+    querystring: Type.Object({
+      refresh: Type.Optional(
+        oneOf(['true', 'false'], { description: 'Ask the gateway first.', examples: ['true'] }),
+      ),
+    }),
+    response: { 200: PaymentBody, ...refusals(400, 404, 503) },
   }
   app.get('/payments/:id', { schema }, async (request, reply) => {
     const id = parseId(request.params.id)
+    if (id !== null && request.query.refresh === 'true') await refresh(id)
     const view = id === null ? null : await read(id)
     if (view === null) return refuse(reply, { code: 'payment_not_found' })
     return reply.send(paymentBody(view))

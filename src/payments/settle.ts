@@ -1,4 +1,5 @@
 import { closeLetters, openLetters, type NewLetter } from '../dead-letters/store.ts'
+import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
 import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
 import type { Decision } from '../domain/retry.ts'
 import { post } from '../ledger/post.ts'
@@ -57,14 +58,30 @@ function settleInShard(
       lockOwned(tx, shard, claims),
       lockUsers(tx, shard, [...userIds]),
     ])
-    const current = settlements.filter(({ claim }) => owned.has(claim.task.paymentId))
-    const stale = settlements.filter(({ claim }) => !owned.has(claim.task.paymentId))
+    const newest = newestFences(settlements)
+    const isCurrent = ({ claim: { task } }: Settlement): boolean =>
+      owned.has(task.paymentId) && newest.get(task.paymentId) === task.fence
+    const current = settlements.filter(isCurrent)
+    const stale = settlements.filter((settlement) => !isCurrent(settlement))
     const contradictions = await contradicted(tx, shard, stale)
     write(tx, world, shard, current, at)
     insertAttempts(tx, shard, [...attemptsOf(current, false), ...attemptsOf(stale, true)])
     openLetters(tx, shard, world.shards, contradictions, at)
     return current
   })
+}
+
+/**
+ * The newest claim of each payment in a batch. A worker that stalls can bring a lost claim and its
+ * successor together, and an owned task belongs to the newest claim alone.
+ */
+function newestFences(settlements: readonly Settlement[]): Map<bigint, number> {
+  const newest = new Map<bigint, number>()
+  for (const { claim } of settlements) {
+    const { paymentId, fence } = claim.task
+    newest.set(paymentId, Math.max(fence, newest.get(paymentId) ?? 0))
+  }
+  return newest
 }
 
 /** Whether a decision touches the user's balance; a failed deposit never held anything. */
@@ -174,9 +191,10 @@ async function contradicted(
     charged.map(({ claim }) => claim.payment.id),
   )
   const failed = new Set(now.filter(({ status }) => status === 'failed').map(({ id }) => id))
+  // Of several claims of one payment that saw it charged, one is enough: it has one letter.
   return charged
-    .filter(({ claim }) => failed.has(claim.payment.id))
-    .map((settlement) => letter(settlement, 'unknown', 'charged_after_failed'))
+    .filter(({ claim }) => failed.delete(claim.payment.id))
+    .map((settlement) => letter(settlement, 'unknown', CHARGED_AFTER_FAILED))
 }
 
 function attemptsOf(settlements: readonly Settlement[], late: boolean): Attempt[] {

@@ -86,6 +86,54 @@ const FINISH: Statement<never> = {
   where payment.shard = $1 and payment.id = input.id and payment.status in ('new', 'unknown')`,
 }
 
+/** Open payments of unknown outcome again: they are about to be looked up, and sent if that is safe. */
+const REOPEN: Statement<never> = {
+  name: 'payments_reopen',
+  text: `
+  update payments
+  set status = 'new', last_error = null
+  where shard = $1 and id = any ($2::bigint[]) and status = 'unknown'`,
+}
+
+/**
+ * Insert new payments that repeat failed ones: same user, type, amount and commission, because that
+ * is what the user agreed to, but a gateway key of their own, because they are other charges.
+ */
+const INSERT_REPEATS: Statement<never> = {
+  name: 'payments_insert_repeats',
+  text: `
+  insert into payments
+    (shard, id, user_id, type, status, amount, commission, fee_bps, redrive_of, created_at)
+  select
+    $1::int, input.id, first.user_id, first.type, 'new', first.amount, first.commission,
+    first.fee_bps, first.id, coalesce($4::timestamptz, clock_timestamp())
+  from unnest($2::bigint[], $3::bigint[]) as input (id, repeated)
+  join payments first on first.shard = $1 and first.id = input.repeated`,
+}
+
+/** A payment's ties to others. */
+export interface Repeats {
+  /** The failed payment that it repeats. */
+  readonly repeated: bigint | null
+  /** The newest payment that repeats it. */
+  readonly repeatedBy: bigint | null
+}
+
+/** Which payment one repeats, and which repeats it. */
+const REPEATS: Statement<Repeats> = {
+  name: 'payments_repeats',
+  text: `
+  select
+    payment.redrive_of as "repeated",
+    (
+      select max(id)
+      from payments
+      where shard = $1 and redrive_of = $2
+    ) as "repeatedBy"
+  from payments payment
+  where payment.shard = $1 and payment.id = $2`,
+}
+
 /** A page of payments with every filter optional, newest first, below the id `$2`. */
 const PAGE: Statement<Payment> = {
   name: 'payments_page',
@@ -200,6 +248,33 @@ export function finishPayments(
     finishes.map((finish) => finish.gatewayRef),
     at,
   ])
+}
+
+/** Open payments of unknown outcome again. */
+export function reopenPayments(tx: Tx, shard: number, ids: readonly bigint[]): void {
+  if (ids.length > 0) tx.write(REOPEN, [shard, numbers(ids)])
+}
+
+/** Insert new payments, each repeating a failed one. */
+export function insertRepeats(
+  tx: Tx,
+  shard: number,
+  repeats: readonly { readonly id: bigint; readonly repeated: bigint }[],
+  at: Date | null,
+): void {
+  if (repeats.length === 0) return
+  tx.write(INSERT_REPEATS, [
+    shard,
+    numbers(repeats.map((repeat) => repeat.id)),
+    numbers(repeats.map((repeat) => repeat.repeated)),
+    at,
+  ])
+}
+
+/** Which payment this one repeats, and which repeats it. */
+export async function repeatsOf(db: Runner, shard: number, id: bigint): Promise<Repeats> {
+  const [repeats] = await db.run(REPEATS, [shard, id])
+  return repeats ?? { repeated: null, repeatedBy: null }
 }
 
 /** What a list of payments is filtered by; null: not. */

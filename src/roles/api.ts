@@ -14,6 +14,8 @@ import { acceptor } from '../payments/accept.ts'
 import { batchRoutes } from '../payments/batch-routes.ts'
 import { pageOfViews, viewPayments, type PaymentView } from '../payments/read.ts'
 import { paymentRoutes } from '../payments/routes.ts'
+import { timeline } from '../payments/timeline.ts'
+import { timelineRoutes } from '../payments/timeline-routes.ts'
 import { Overloaded } from '../ports.ts'
 import { startAdmission } from '../queue/admission.ts'
 import { openUsers } from '../users/open.ts'
@@ -25,6 +27,7 @@ export async function apiRoutes(
   own: Process,
   probes: Probes,
   wake: () => void,
+  refresh: (id: bigint) => Promise<void>,
 ): Promise<FastifyPluginAsync[]> {
   const { db, config, metrics } = own
   const { shards } = config
@@ -52,14 +55,24 @@ export async function apiRoutes(
     paymentRoutes({
       accept,
       read: (id) => views.submit(id),
+      refresh,
       page: (filter, before, limit) => pageOfViews(world, filter, before, limit),
       ...counted,
     }),
-    deadLetterRoutes({ db, shards }),
+    timelineRoutes({ read: (id) => timeline(world, id) }),
+    deadLetterRoutes({ ...world, onEnqueued: enqueued(own, wake) }),
     ledgerRoutes({ db, shards }),
     counterRoutes({ db, counters: metrics, names: COUNTERS }),
     healthRoutes(probes),
   ]
+}
+
+/** Count tasks put in the queue, and let the worker of this process look at once. */
+function enqueued({ metrics }: Process, wake: () => void): (count: number) => void {
+  return (count) => {
+    metrics.count('payments_task_enqueued_total', count)
+    wake()
+  }
 }
 
 function limits(config: Config) {
@@ -77,10 +90,7 @@ function acceptLanes(own: Process, wake: () => void): (draft: Draft) => Promise<
     clock: systemClock,
     shards: config.shards,
     fee: { bps: config.feeBps, min: config.feeMin },
-    onEnqueued: (count) => {
-      metrics.count('payments_task_enqueued_total', count)
-      wake()
-    },
+    onEnqueued: enqueued(own, wake),
   })
   const timed = async (drafts: Draft[]): Promise<Answer[]> => {
     const startedMs = systemClock.elapsedMs()

@@ -4,6 +4,7 @@ import { createMetrics, type Metrics } from '../adapters/metrics.ts'
 import { postgres, type PostgresDb } from '../adapters/postgres.ts'
 import { ConfigError, type Config } from '../config.ts'
 import { agree, durabilityProblems } from '../database/store.ts'
+import { startRedriver } from '../dead-letters/runs/run.ts'
 import { startFlusher } from '../metrics/flush.ts'
 import { databaseGauges } from '../metrics/gauges.ts'
 
@@ -55,8 +56,23 @@ export async function startProcess(
     own.stops.push(() => flusher.stop())
     metrics.database(() => databaseGauges({ db, shards: config.shards, clock: systemClock }))
     metrics.pool(() => db.pool())
+    startRedrives(own)
   }
   return own
+}
+
+/** Carry out redrives of many letters: every process does, so that none has to be the one. */
+function startRedrives({ db, config, metrics, log, stops }: Process): void {
+  const redriver = startRedriver(
+    {
+      db,
+      clock: systemClock,
+      shards: config.shards,
+      onEnqueued: (count) => metrics.count('payments_task_enqueued_total', count),
+    },
+    (error) => log.error({ err: error }, 'a redrive could not go on'),
+  )
+  stops.push(() => redriver.stop())
 }
 
 /** Open the database with the configured limits. */

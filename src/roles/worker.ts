@@ -5,8 +5,10 @@ import type { Metrics } from '../adapters/metrics.ts'
 import { shareBreaker, type SharedBreakerLoop } from '../breaker/share.ts'
 import { BREAKER_POLICY } from '../domain/breaker.ts'
 import { charge, claim, type ChargeWorld, type Claim, type Settlement } from '../payments/charge.ts'
+import { refresh } from '../payments/refresh.ts'
 import { settle, type Settled } from '../payments/settle.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
+import { startVerifier } from '../verify/watch.ts'
 import type { Process } from './process.ts'
 
 export function openGateway(own: Process, url: string): GuardedGateway {
@@ -32,10 +34,9 @@ function openBreaker(own: Process, local: GuardedGateway): SharedBreakerLoop {
   return breaker
 }
 
-export function openWorker(own: Process, gateway: GuardedGateway): Worker {
-  const breaker = openBreaker(own, gateway)
-  const { config, metrics, log, db } = own
-  const world: ChargeWorld = {
+/** What charging and looking up takes, by the configuration and what the gateway can do. */
+function chargeWorld({ config, db }: Process, gateway: GuardedGateway): ChargeWorld {
+  return {
     db,
     clock: systemClock,
     gateway,
@@ -52,6 +53,47 @@ export function openWorker(own: Process, gateway: GuardedGateway): Worker {
     callMsMax: config.gatewayTimeoutMs,
     random: Math.random,
   }
+}
+
+/** Ask the gateway about one payment in doubt, unless the breaker keeps calls away from it. */
+export async function refreshPayment(
+  own: Process,
+  gateway: GuardedGateway | undefined,
+  id: bigint,
+): Promise<void> {
+  if (gateway === undefined || gateway.admitted(1, 0) === 0) return
+  const settled = await refresh(chargeWorld(own, gateway), id)
+  if (settled === null) return
+  // A lookup that learned nothing is no retry of the payment.
+  const settlements = settled.settlements.filter(({ decision }) => decision.step !== 'retry')
+  countSettled(own.metrics, { ...settled, settlements })
+}
+
+/** How often a worker checks what changed in the books, in milliseconds. */
+const VERIFY_MS = 60_000
+
+/** Check the books beside the work: a violation is an error in the log and a gauge above zero. */
+function verifyBeside({ db, config, metrics, log, stops }: Process): void {
+  const verifier = startVerifier({
+    db,
+    clock: systemClock,
+    shards: config.shards,
+    everyMs: VERIFY_MS,
+    onReport(report) {
+      metrics.violations(report)
+      const broken = report.rules.filter((rule) => rule.violations > 0)
+      if (broken.length > 0) log.error({ rules: broken }, 'the books are wrong')
+    },
+    onError: (error) => log.warn({ err: error }, 'the books could not be checked'),
+  })
+  stops.push(() => verifier.stop())
+}
+
+export function openWorker(own: Process, gateway: GuardedGateway): Worker {
+  const breaker = openBreaker(own, gateway)
+  verifyBeside(own)
+  const { config, metrics, log } = own
+  const world = chargeWorld(own, gateway)
   return startWorker<Claim, Settlement>({
     async claim(limit) {
       const claims = await claim(world, limit)

@@ -1,0 +1,96 @@
+import { Type } from 'typebox'
+import { toWire } from '../domain/money.ts'
+import { Id, Money, nullable, oneOf, Time } from '../http/schemas.ts'
+import type { Run } from './runs/store.ts'
+import type { DeadLetter } from './store.ts'
+
+export const DeadLetterBody = Type.Object({
+  id: Id,
+  payment_id: Id,
+  user_id: Id,
+  amount: Money('The amount of the payment.'),
+  commission: Money('Its commission.'),
+  payment_type: oneOf(['deposit', 'withdraw']),
+  class: oneOf(['failed', 'unknown'], {
+    description: '`failed`: no money moved. `unknown`: it may have; the hold is kept.',
+  }),
+  error: Type.String(),
+  attempts: Type.Integer(),
+  state: oneOf(['open', 'redriven', 'resolved']),
+  created_at: Time,
+  closed_at: nullable('string', { format: 'date-time' }),
+  closed_by: nullable('string'),
+  closed_reason: nullable('string'),
+})
+
+/** A letter as the API shows it. */
+export function letterBody(letter: DeadLetter) {
+  return {
+    id: Number(letter.id),
+    payment_id: Number(letter.paymentId),
+    user_id: Number(letter.userId),
+    amount: toWire(letter.amount),
+    commission: toWire(letter.commission),
+    payment_type: letter.type,
+    class: letter.class,
+    error: letter.error,
+    attempts: letter.attempts,
+    state: letter.state,
+    created_at: letter.createdAt.toISOString(),
+    closed_at: letter.closedAt?.toISOString() ?? null,
+    closed_by: letter.closedBy,
+    closed_reason: letter.closedReason,
+  }
+}
+
+export const RunBody = Type.Object({
+  id: Id,
+  state: oneOf(['planned', 'running', 'done', 'canceled']),
+  filter: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
+  total: Type.Integer({ description: 'Letters of the snapshot.' }),
+  amount: Money('The sum of their amounts.'),
+  rate_per_second: Type.Integer(),
+  done: Type.Integer({ description: 'Letters dealt with, whatever came of them.' }),
+  redriven: Type.Integer(),
+  skipped: Type.Integer({ description: 'No longer open when their turn came.' }),
+  refused: Type.Integer({ description: 'Left open, such as for lack of funds.' }),
+  reason: nullable('string'),
+  created_at: Time,
+  created_by: Type.String(),
+  started_at: nullable('string', { format: 'date-time' }),
+  started_by: nullable('string'),
+  ended_at: nullable('string', { format: 'date-time' }),
+  canceled_by: nullable('string'),
+})
+
+/** A run as the API shows it. */
+export function runBody(run: Run) {
+  return {
+    id: Number(run.id),
+    state: run.state,
+    filter: { ...run.filter },
+    total: run.total,
+    amount: toWire(run.amount),
+    rate_per_second: run.ratePerSecond,
+    done: run.position,
+    redriven: run.redriven,
+    skipped: run.skipped,
+    refused: run.refused,
+    reason: run.reason,
+    created_at: run.createdAt.toISOString(),
+    created_by: run.createdBy,
+    started_at: run.startedAt?.toISOString() ?? null,
+    started_by: run.startedBy,
+    ended_at: run.endedAt?.toISOString() ?? null,
+    canceled_by: run.canceledBy,
+  }
+}
+
+/** Text that people write and read: not blank, and no control characters. */
+export const Reason = Type.String({
+  minLength: 1,
+  maxLength: 500,
+  pattern: '^[^\\u0000-\\u001f\\u007f]*[^\\s\\u0000-\\u001f\\u007f][^\\u0000-\\u001f\\u007f]*$',
+  description: 'Why; kept in the record for good.',
+  examples: ['The gateway is back, ticket 4711'],
+})

@@ -1,0 +1,156 @@
+import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
+import type { Payment } from '../domain/payment.ts'
+import type { Refusal } from '../domain/refusal.ts'
+import { byShard } from '../domain/shard.ts'
+import { post } from '../ledger/post.ts'
+import { finishPayments, type Finish } from '../payments/store.ts'
+import type { Tx } from '../ports.ts'
+import { deleteTasks } from '../queue/store.ts'
+import { lockFor, type Locked } from './lock.ts'
+import type { ActWorld } from './redrive.ts'
+import {
+  endLetters,
+  insertActs,
+  readLetters,
+  type Closer,
+  type DeadLetter,
+  type OperatorAct,
+} from './store.ts'
+
+/** An operator's word on what became of a payment. */
+export interface ResolveRequest {
+  readonly letterId: bigint
+  readonly outcome: 'success' | 'failed'
+  /** The gateway's own reference, where the operator knows it. */
+  readonly gatewayRef: string | null
+}
+
+export type ResolveAnswer =
+  | { readonly kind: 'resolved'; readonly letterId: bigint; readonly paymentId: bigint }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+
+/** Why a payment failed when an operator said so. */
+const OPERATOR_ERROR = 'resolved_by_operator'
+
+interface Verdict {
+  readonly answers: Map<bigint, ResolveAnswer>
+  readonly finishes: Finish[]
+  readonly entries: Entry[]
+  readonly acts: Pick<OperatorAct, 'paymentId' | 'letterId' | 'before' | 'after'>[]
+}
+
+/**
+ * Resolve letters by an operator's word: N requests in, N answers out, in order; one transaction per
+ * shard. A payment of unknown outcome ends as the operator says, with its postings, exactly once: its
+ * task goes, so a worker that settles it at the same moment finds its claim gone and keeps its
+ * evidence only. A letter whose payment is final is closed; the word must agree with what is final.
+ */
+export async function resolve(
+  world: ActWorld,
+  by: Closer,
+  requests: readonly ResolveRequest[],
+): Promise<ResolveAnswer[]> {
+  const answers = new Map<bigint, ResolveAnswer>()
+  for (const [shard, own] of byShard(requests, ({ letterId }) => letterId, world.shards)) {
+    const verdict = await resolveInShard(world, shard, by, own)
+    for (const [letterId, answer] of verdict.answers) answers.set(letterId, answer)
+  }
+  return requests.map(({ letterId }) => answers.get(letterId) ?? refuse('letter_not_found'))
+}
+
+async function resolveInShard(
+  world: ActWorld,
+  shard: number,
+  by: Closer,
+  requests: readonly ResolveRequest[],
+): Promise<Verdict> {
+  const at = world.clock.database()
+  // Which payment and user a letter is about never changes, so this needs no lock.
+  const found = await readLetters(
+    world.db,
+    shard,
+    requests.map(({ letterId }) => letterId),
+  )
+  return world.db.transaction(async (tx) => {
+    const verdict = decide(requests, await lockFor(tx, shard, found))
+    write(tx, world, shard, verdict, by, at)
+    return verdict
+  })
+}
+
+function decide(requests: readonly ResolveRequest[], locked: Locked): Verdict {
+  const verdict: Verdict = { answers: new Map(), finishes: [], entries: [], acts: [] }
+  for (const request of requests) {
+    const letter = locked.letters.get(request.letterId)
+    if (letter === undefined || verdict.answers.has(request.letterId)) continue
+    verdict.answers.set(letter.id, decideOne(request, letter, locked, verdict))
+  }
+  return verdict
+}
+
+function decideOne(
+  request: ResolveRequest,
+  letter: DeadLetter,
+  locked: Locked,
+  verdict: Verdict,
+): ResolveAnswer {
+  const { outcome, gatewayRef } = request
+  const { id: letterId, paymentId } = letter
+  const payment = locked.payments.get(paymentId)
+  if (letter.state !== 'open' || payment === undefined) return refuse('letter_not_open')
+  // Only an outcome nobody knows can be decided by a person; what is final stays.
+  const open = payment.status === 'unknown'
+  if (!open && payment.status !== outcome) return refuse('payment_final')
+  if (open) {
+    const attempts = locked.tasks.get(paymentId)?.attempts ?? payment.attempts
+    const error = outcome === 'failed' ? OPERATOR_ERROR : null
+    verdict.finishes.push({ id: paymentId, status: outcome, attempts, error, gatewayRef })
+    verdict.entries.push(...entriesOf(payment, outcome))
+  }
+  const before = { payment: payment.status, letter: letter.state }
+  const after = { payment: outcome, letter: 'resolved', gateway_ref: gatewayRef }
+  verdict.acts.push({ paymentId, letterId, before, after })
+  return { kind: 'resolved', letterId, paymentId }
+}
+
+function entriesOf(payment: Payment, outcome: 'success' | 'failed'): Entry[] {
+  if (outcome === 'success') return [settleEntry(payment)]
+  return payment.type === 'withdraw' ? [releaseEntry(payment)] : []
+}
+
+function refuse(code: Refusal['code']): ResolveAnswer {
+  return { kind: 'refused', refusal: { code } }
+}
+
+function write(
+  tx: Tx,
+  world: ActWorld,
+  shard: number,
+  verdict: Verdict,
+  by: Closer,
+  at: Date | null,
+): void {
+  const { finishes, entries, acts } = verdict
+  finishPayments(tx, shard, finishes, at)
+  post(tx, shard, entries, at)
+  deleteTasks(
+    tx,
+    shard,
+    finishes.map(({ id }) => id),
+  )
+  endLetters(
+    tx,
+    shard,
+    acts.map(({ letterId }) => letterId),
+    'resolved',
+    by,
+    at,
+  )
+  insertActs(
+    tx,
+    shard,
+    world.shards,
+    acts.map((act) => ({ ...act, ...by, act: 'resolve' as const })),
+    at,
+  )
+}

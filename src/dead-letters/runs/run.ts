@@ -1,0 +1,180 @@
+import type { Refusal } from '../../domain/refusal.ts'
+import { redrive, type ActWorld } from '../redrive.ts'
+import { matchingLetters, type DeadLetter, type RedriveFilter } from '../store.ts'
+import {
+  advanceRun,
+  beginStep,
+  cancelRun,
+  planRun,
+  readRun,
+  startRun,
+  type Run,
+  type Step,
+} from './store.ts'
+
+/** The most letters of one run: enough for a bad night, few enough to be looked at. */
+export const LETTERS_MAX = 5_000
+
+/** A second's worth of letters is one transaction, so this bounds a transaction too. */
+export const RATE_MAX = 500
+export const RATE_DEFAULT = 10
+
+/** Letters shown of a snapshot. */
+const SAMPLE = 10
+
+/** What a dry run showed is what is started, as long as people still remember it. */
+const SNAPSHOT_MS_MAX = 15 * 60_000
+
+/** How long a process may work on one step before another takes it over. */
+const STEP_LEASE_MS = 30_000
+
+/** How often a process looks for runs that are due. */
+const LOOK_MS = 1_000
+
+/** What a dry run found. */
+export interface Plan {
+  readonly run: Run
+  /** Letters that match, those beyond the limit of one run included. */
+  readonly matching: number
+  readonly byClass: readonly { class: DeadLetter['class']; count: number; amount: bigint }[]
+  readonly sample: readonly DeadLetter[]
+}
+
+/** Find the open letters that match and store exactly which they are: nothing else changes. */
+export async function plan(world: ActWorld, filter: RedriveFilter, actor: string): Promise<Plan> {
+  const all = Array.from({ length: world.shards }, (_, shard) => shard)
+  const shards = filter.userId === null ? all : [Number(filter.userId % BigInt(world.shards))]
+  const found = await Promise.all(
+    shards.map((shard) => matchingLetters(world.db, shard, filter, LETTERS_MAX)),
+  )
+  const letters = found
+    .flatMap((part) => part.letters)
+    .sort((one, other) => Number(one.createdAt) - Number(other.createdAt))
+    .slice(0, LETTERS_MAX)
+  const letterIds = letters.map((letter) => letter.id)
+  const stored = { filter: shown(filter), letterIds, amount: sum(letters), actor }
+  const run = await planRun(world.db, stored, world.clock.database())
+  const byClass = (['failed', 'unknown'] as const)
+    .map((kind) => ({ class: kind, own: letters.filter((letter) => letter.class === kind) }))
+    .filter(({ own }) => own.length > 0)
+    .map(({ class: kind, own }) => ({ class: kind, count: own.length, amount: sum(own) }))
+  const matching = found.reduce((count, part) => count + part.matching, 0)
+  return { run, matching, byClass, sample: letters.slice(0, SAMPLE) }
+}
+
+function sum(letters: readonly DeadLetter[]): bigint {
+  return letters.reduce((amount, letter) => amount + letter.amount, 0n)
+}
+
+/** A filter in the words of the API, without what it does not filter by. */
+function shown(filter: RedriveFilter): Run['filter'] {
+  return {
+    ...(filter.class === null ? {} : { class: filter.class }),
+    ...(filter.error === null ? {} : { error: filter.error }),
+    ...(filter.type === null ? {} : { payment_type: filter.type }),
+    ...(filter.userId === null ? {} : { user_id: Number(filter.userId) }),
+    ...(filter.createdBefore === null
+      ? {}
+      : { created_before: filter.createdBefore.toISOString() }),
+    ...(filter.createdAfter === null ? {} : { created_after: filter.createdAfter.toISOString() }),
+  }
+}
+
+export type RunAnswer =
+  | { readonly kind: 'run'; readonly run: Run }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+
+/** Start a snapshot. From then on any process carries it out, a second's worth at a time. */
+export async function start(
+  world: ActWorld,
+  id: bigint,
+  by: {
+    readonly actor: string
+    readonly reason: string
+    readonly requestId: string
+    readonly ratePerSecond: number
+  },
+): Promise<RunAnswer> {
+  const asked = { ...by, ageMsMax: SNAPSHOT_MS_MAX }
+  const run = await startRun(world.db, id, asked, world.clock.database())
+  if (run !== null) return { kind: 'run', run }
+  const now = await readRun(world.db, id)
+  if (now === null) return refuse('redrive_not_found')
+  return refuse(now.state === 'planned' ? 'redrive_expired' : 'redrive_started')
+}
+
+/** Stop a run: letters whose turn has not come stay open. */
+export async function cancel(world: ActWorld, id: bigint, actor: string): Promise<RunAnswer> {
+  const run = await cancelRun(world.db, id, actor, world.clock.database())
+  if (run !== null) return { kind: 'run', run }
+  const now = await readRun(world.db, id)
+  return refuse(now === null ? 'redrive_not_found' : 'redrive_not_running')
+}
+
+function refuse(code: Refusal['code']): RunAnswer {
+  return { kind: 'refused', refusal: { code } }
+}
+
+/**
+ * Do the next due step of run `id`, or of any run: a second's worth of letters, their tasks spread
+ * over that second. Returns how many letters it did; null: no step is due. A step that is repeated
+ * after a crash redrives nothing twice and counts the same.
+ */
+export async function step(world: ActWorld, id: bigint | null): Promise<number | null> {
+  const begun = await beginStep(world.db, id, STEP_LEASE_MS, world.clock.database())
+  if (begun === null) return null
+  await advanceRun(world.db, begun, await redriveStep(world, begun), world.clock.database())
+  return begun.letterIds.length
+}
+
+async function redriveStep(world: ActWorld, begun: Step) {
+  const { id, letterIds, ratePerSecond, startedBy, reason, requestId } = begun
+  const by = { actor: startedBy, reason, requestId, redriveId: id }
+  const answers = await redrive(
+    world,
+    by,
+    letterIds.map((letterId, index) => ({
+      letterId: BigInt(letterId),
+      delayMs: Math.floor((index * 1_000) / ratePerSecond),
+    })),
+  )
+  const counts = { redriven: 0, skipped: 0, refused: 0 }
+  for (const answer of answers) {
+    if (answer.kind === 'redriven') counts.redriven += 1
+    else if (answer.refusal.code === 'letter_not_open') counts.skipped += 1
+    else counts.refused += 1
+  }
+  return counts
+}
+
+/** Carries out runs in the background. */
+export interface Redriver {
+  stop(): Promise<void>
+}
+
+/**
+ * Carry out whatever runs are due, in this process as in any other: steps are taken under a lease, so
+ * they are done by one of them, and a process that dies leaves its step to the others.
+ */
+export function startRedriver(
+  world: ActWorld,
+  onError: (error: unknown) => void = () => undefined,
+): Redriver {
+  const stopping = new AbortController()
+  const look = async (): Promise<void> => {
+    while (!stopping.signal.aborted && (await step(world, null)) !== null);
+  }
+  const loop = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      await look().catch(onError)
+      await world.clock.sleep(LOOK_MS, stopping.signal)
+    }
+  }
+  const looping = loop()
+  return {
+    async stop() {
+      stopping.abort()
+      await looping
+    },
+  }
+}

@@ -1,0 +1,246 @@
+import { numbers } from '../../domain/arrays.ts'
+import type { Runner, Statement } from '../../ports.ts'
+
+/** A redrive of many letters: what a dry run found, and how far carrying it out has come. */
+export interface Run {
+  readonly id: bigint
+  readonly state: 'planned' | 'running' | 'done' | 'canceled'
+  /** As it was asked for, for people. */
+  readonly filter: Readonly<Record<string, string | number>>
+  readonly total: number
+  /** The sum of the letters' amounts, in minor units. */
+  readonly amount: bigint
+  readonly ratePerSecond: number
+  /** How many letters are done, whatever came of them. */
+  readonly position: number
+  readonly redriven: number
+  /** No longer open when their turn came. */
+  readonly skipped: number
+  /** Left open, such as for lack of funds. */
+  readonly refused: number
+  readonly createdAt: Date
+  readonly createdBy: string
+  readonly startedAt: Date | null
+  readonly startedBy: string | null
+  readonly reason: string | null
+  readonly endedAt: Date | null
+  readonly canceledBy: string | null
+}
+
+/** The letters of a run that are due now. */
+export interface Step {
+  readonly id: bigint
+  readonly position: number
+  readonly ratePerSecond: number
+  readonly letterIds: readonly string[]
+  readonly startedBy: string
+  readonly reason: string
+  readonly requestId: string
+  /** When this step was begun: the next one follows a second later. */
+  readonly begunAt: Date
+}
+
+const COLUMNS = `
+    id, state, filter, cardinality(letter_ids) as total, amount,
+    rate_per_second as "ratePerSecond", position, redriven, skipped, refused,
+    created_at as "createdAt", created_by as "createdBy", started_at as "startedAt",
+    started_by as "startedBy", reason, ended_at as "endedAt", canceled_by as "canceledBy"`
+
+/**
+ * Store what a dry run found. Snapshots that nobody started within a day go: they are lists of ids
+ * and hold nothing that is not elsewhere.
+ */
+const PLAN: Statement<Run> = {
+  name: 'redrives_plan',
+  text: `
+  with clock as materialized (
+    select coalesce($5::timestamptz, clock_timestamp()) as time
+  ), forgotten as (
+    delete from redrives
+    where state = 'planned' and created_at < (select time from clock) - interval '1 day'
+  )
+  insert into redrives (id, state, filter, letter_ids, amount, created_by, created_at)
+  select nextval('redrive_ids'), 'planned', $1::jsonb, $2::bigint[], $3::bigint, $4, time
+  from clock
+  returning ${COLUMNS}`,
+}
+
+/** Start a snapshot, if nobody has and it is not older than `$6` milliseconds. */
+const START: Statement<Run> = {
+  name: 'redrives_start',
+  text: `
+  with clock as materialized (
+    select coalesce($7::timestamptz, clock_timestamp()) as time
+  )
+  update redrives
+  set
+    state = case when cardinality(letter_ids) = 0 then 'done' else 'running' end,
+    rate_per_second = $2,
+    started_by = $3,
+    reason = $4,
+    request_id = $5,
+    started_at = clock.time,
+    next_at = clock.time,
+    ended_at = case when cardinality(letter_ids) = 0 then clock.time end
+  from clock
+  where id = $1 and state = 'planned'
+    and created_at >= clock.time - $6::int * interval '1 millisecond'
+  returning ${COLUMNS}`,
+}
+
+/** Read a run. */
+const READ: Statement<Run> = {
+  name: 'redrives_read',
+  text: `
+  select ${COLUMNS}
+  from redrives
+  where id = $1`,
+}
+
+/** Stop a running run. The step in progress, at most a second's worth, still ends. */
+const CANCEL: Statement<Run> = {
+  name: 'redrives_cancel',
+  text: `
+  update redrives
+  set
+    state = 'canceled',
+    canceled_by = $2,
+    ended_at = coalesce($3::timestamptz, clock_timestamp())
+  where id = $1 and state = 'running'
+  returning ${COLUMNS}`,
+}
+
+/**
+ * Take the next step of a run that is due, of run `$1` or of any. `next_at` moves to the end of a
+ * lease of `$2` milliseconds, so the step of a process that dies is done by another.
+ */
+const BEGIN: Statement<Step> = {
+  name: 'redrives_begin',
+  text: `
+  with clock as materialized (
+    select coalesce($3::timestamptz, clock_timestamp()) as time
+  ), due as materialized (
+    select id
+    from redrives
+    where state = 'running' and next_at <= (select time from clock)
+      and ($1::bigint is null or id = $1)
+    order by next_at
+    limit 1
+    for update skip locked
+  )
+  update redrives run
+  set next_at = clock.time + $2::int * interval '1 millisecond'
+  from due, clock
+  where run.id = due.id
+  returning
+    run.id, run.position, run.rate_per_second as "ratePerSecond",
+    run.letter_ids[run.position + 1 : run.position + run.rate_per_second] as "letterIds",
+    run.started_by as "startedBy", run.reason, run.request_id as "requestId",
+    clock.time as "begunAt"`,
+}
+
+/**
+ * Record a step that began at `$7`; the next is due a second after that. Conditional on the position
+ * it began from: a step that two processes did is counted once.
+ */
+const ADVANCE: Statement<never> = {
+  name: 'redrives_advance',
+  text: `
+  with clock as materialized (
+    select coalesce($8::timestamptz, clock_timestamp()) as time
+  )
+  update redrives
+  set
+    position = position + $3::int,
+    redriven = redriven + $4::int,
+    skipped = skipped + $5::int,
+    refused = refused + $6::int,
+    next_at = $7::timestamptz + interval '1 second',
+    state = case
+      when state = 'running' and position + $3::int >= cardinality(letter_ids) then 'done'
+      else state
+    end,
+    ended_at = case
+      when position + $3::int >= cardinality(letter_ids) then coalesce(ended_at, clock.time)
+      else ended_at
+    end
+  from clock
+  where id = $1 and position = $2`,
+}
+
+/** Store a snapshot of letters. */
+export async function planRun(
+  db: Runner,
+  plan: {
+    readonly filter: Run['filter']
+    readonly letterIds: readonly bigint[]
+    readonly amount: bigint
+    readonly actor: string
+  },
+  at: Date | null,
+): Promise<Run> {
+  const { filter, letterIds, amount, actor } = plan
+  const [run] = await db.run(PLAN, [JSON.stringify(filter), numbers(letterIds), amount, actor, at])
+  if (run === undefined) throw new Error('the snapshot was not stored')
+  return run
+}
+
+/** Start a snapshot; null when it cannot be started. */
+export async function startRun(
+  db: Runner,
+  id: bigint,
+  start: {
+    readonly ratePerSecond: number
+    readonly actor: string
+    readonly reason: string
+    readonly requestId: string
+    readonly ageMsMax: number
+  },
+  at: Date | null,
+): Promise<Run | null> {
+  const { ratePerSecond, actor, reason, requestId, ageMsMax } = start
+  const values = [id, ratePerSecond, actor, reason, requestId, ageMsMax, at]
+  const [run] = await db.run(START, values)
+  return run ?? null
+}
+
+/** Read a run; null when there is none. */
+export async function readRun(db: Runner, id: bigint): Promise<Run | null> {
+  const [run] = await db.run(READ, [id])
+  return run ?? null
+}
+
+/** Stop a running run; null when it is not running. */
+export async function cancelRun(
+  db: Runner,
+  id: bigint,
+  actor: string,
+  at: Date | null,
+): Promise<Run | null> {
+  const [run] = await db.run(CANCEL, [id, actor, at])
+  return run ?? null
+}
+
+/** Take the next due step of run `id`, or of any run. */
+export async function beginStep(
+  db: Runner,
+  id: bigint | null,
+  leaseMs: number,
+  at: Date | null,
+): Promise<Step | null> {
+  const [step] = await db.run(BEGIN, [id, leaseMs, at])
+  return step ?? null
+}
+
+/** Record what a step did. */
+export async function advanceRun(
+  db: Runner,
+  step: Step,
+  counts: { readonly redriven: number; readonly skipped: number; readonly refused: number },
+  at: Date | null,
+): Promise<void> {
+  const { redriven, skipped, refused } = counts
+  const done = step.letterIds.length
+  const values = [step.id, step.position, done, redriven, skipped, refused, step.begunAt, at]
+  await db.run(ADVANCE, values)
+}

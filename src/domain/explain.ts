@@ -1,0 +1,160 @@
+import { total } from './ledger.ts'
+import { formatMoney } from './money.ts'
+import type { Payment } from './payment.ts'
+
+/**
+ * The error of a letter about a failed payment that the gateway turned out to have charged. Its money
+ * has moved, so nothing may send it again: a person has to look.
+ */
+export const CHARGED_AFTER_FAILED = 'charged_after_failed'
+
+/** All that a payment's state follows from. */
+export interface Situation {
+  readonly payment: Payment
+  /** Its task; null: it has left the queue. `due`: its moment, or the end of its lease, has come. */
+  readonly task: {
+    readonly runAt: Date
+    readonly attempts: number
+    readonly lookups: number
+    readonly leased: boolean
+    readonly due: boolean
+    readonly inDoubt: boolean
+    readonly lastError: string | null
+  } | null
+  /** What the newest gateway call came to that was settled in time; null: none was made. */
+  readonly lastOutcome: string | null
+  /** Who decided the outcome in the gateway's place, if a person did. */
+  readonly resolved: { readonly actor: string; readonly reason: string } | null
+  /** Its open dead letter. */
+  readonly letter: { readonly id: bigint; readonly error: string } | null
+  /** The payment that repeats it. */
+  readonly repeatedBy: bigint | null
+}
+
+type Task = NonNullable<Situation['task']>
+
+/** One sentence: why a payment is in its state, and what happens next, when. */
+export function explain(situation: Situation): string {
+  const { payment, task } = situation
+  if (payment.status === 'success') return succeeded(situation)
+  if (payment.status === 'failed') return failed(situation)
+  if (payment.status === 'unknown') return unknown(situation)
+  if (task === null) {
+    return 'It is open and has no task to finish it, which must not be: run `payments verify`.'
+  }
+  return task.leased ? claimed(task) : waiting(task)
+}
+
+function claimed(task: Task): string {
+  if (task.due) {
+    return (
+      'The worker that held it was lost, so a charge may have been sent and it is in doubt; the ' +
+      'next free worker takes it over now.'
+    )
+  }
+  const what = task.inDoubt
+    ? 'is finding out what became of an earlier charge'
+    : `is charging the gateway (attempt ${task.attempts})`
+  return `A worker ${what}; if that worker dies, another takes over at ${time(task.runAt)}.`
+}
+
+function waiting(task: Task): string {
+  const { attempts } = task
+  if (task.inDoubt) {
+    const doubt =
+      attempts === 0
+        ? 'An operator redrove it and what became of its earlier charge is not known'
+        : `It is in doubt whether the gateway executed it${because(task.lastError)}`
+    return `${doubt}; ${when(task)} the gateway is asked, and it is sent again only under its own key.`
+  }
+  if (attempts === 0) {
+    return task.due
+      ? `It was accepted and has waited for a free worker since ${time(task.runAt)}.`
+      : `It was accepted, and its first attempt is due ${when(task)}.`
+  }
+  return (
+    `Attempt ${attempts} was not executed${because(task.lastError)}, so no money moved; the next ` +
+    `attempt is due ${when(task)}.`
+  )
+}
+
+function unknown({ payment, task, letter }: Situation): string {
+  const why = 'Nobody knows whether the gateway executed it'
+  const money =
+    payment.type === 'withdraw'
+      ? `its ${formatMoney(total(payment))} stay held`
+      : 'nothing is credited'
+  if (task === null) {
+    const which = letter === null ? 'it' : `dead letter ${letter.id}`
+    return (
+      `${why}${because(payment.lastError)} and the gateway cannot be asked; ${money} until an ` +
+      `operator redrives or resolves ${which}.`
+    )
+  }
+  const reason = because(task.lastError ?? payment.lastError)
+  if (!task.leased)
+    return `${why}${reason}; ${money}, and the gateway is asked again ${when(task)}.`
+  const next = task.due
+    ? 'the worker that asked was lost, so another asks now'
+    : `the gateway is being asked, until ${time(task.runAt)} at the latest`
+  return `${why}${reason}; ${money}, and ${next}.`
+}
+
+function succeeded({ payment, resolved }: Situation): string {
+  const reference = payment.gatewayRef === null ? '' : ` (reference ${payment.gatewayRef})`
+  const who =
+    resolved === null
+      ? `The gateway executed it${reference} within ${count(payment.attempts, 'attempt')}`
+      : `${resolved.actor} resolved it as executed${reference}: "${resolved.reason}"`
+  return `${who}; it is final${since(payment.finishedAt)} and nothing happens next.`
+}
+
+function failed(situation: Situation): string {
+  const { payment, letter, repeatedBy } = situation
+  if (letter?.error === CHARGED_AFTER_FAILED) {
+    return (
+      'It failed, and later the gateway said that it had charged it; nothing happens by itself: ' +
+      `settle it with the gateway, then resolve dead letter ${letter.id}.`
+    )
+  }
+  let next = 'and nothing happens next'
+  if (repeatedBy !== null) next = `and payment ${repeatedBy} repeats it`
+  else if (letter !== null)
+    next = `and redriving dead letter ${letter.id} makes a new payment of it`
+  return `${failure(situation)}; it is final${since(payment.finishedAt)}, ${next}.`
+}
+
+function failure({ payment, resolved, lastOutcome }: Situation): string {
+  const reason = payment.lastError
+  if (reason?.startsWith('refused:')) {
+    return `It was refused when it arrived${because(reason.slice('refused:'.length))}`
+  }
+  const back = payment.type === 'withdraw' ? ' and its hold was given back' : ' and no money moved'
+  if (resolved !== null) {
+    return `${resolved.actor} resolved it as not executed${back}: "${resolved.reason}"`
+  }
+  if (lastOutcome === 'declined') return `The gateway declined it${because(reason)}${back}`
+  if (lastOutcome === 'not_found') return `The gateway proved that it never executed it${back}`
+  return `None of ${count(payment.attempts, 'attempt')} was executed${because(reason)}${back}`
+}
+
+function because(reason: string | null): string {
+  return reason === null ? '' : ` (${reason})`
+}
+
+function since(at: Date | null): string {
+  return at === null ? '' : ` since ${time(at)}`
+}
+
+function when(task: Task): string {
+  return task.due ? 'now' : `at ${time(task.runAt)}`
+}
+
+/** A moment in UTC, to the second. */
+function time(at: Date): string {
+  return `${at.toISOString().slice(0, 19)}Z`
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}

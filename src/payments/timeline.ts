@@ -1,0 +1,109 @@
+import {
+  actsOfPayment,
+  lettersOfPayment,
+  type DeadLetter,
+  type OperatorAct,
+} from '../dead-letters/store.ts'
+import { explain } from '../domain/explain.ts'
+import type { Payment } from '../domain/payment.ts'
+import { shardOf } from '../domain/shard.ts'
+import { postingsOfPayment, type Posting } from '../ledger/store.ts'
+import { attemptsOfPayment, lookAtTask } from '../queue/acts/store.ts'
+import type { Attempt } from '../queue/store.ts'
+import type { ReadWorld } from './read.ts'
+import { readPayments, repeatsOf } from './store.ts'
+
+/** One thing that is known of a payment, and when it happened. */
+export type TimelineEvent = { readonly at: Date } & (
+  | {
+      readonly kind: 'accepted' | 'refused'
+      readonly payment: Payment
+      readonly repeats: bigint | null
+    }
+  | { readonly kind: 'call' | 'worker_lost'; readonly attempt: Attempt }
+  | { readonly kind: 'posting'; readonly posting: Posting }
+  | { readonly kind: 'letter_opened' | 'letter_closed'; readonly letter: DeadLetter }
+  | { readonly kind: 'act'; readonly act: OperatorAct }
+)
+
+export interface Timeline {
+  readonly payment: Payment
+  readonly explanation: string
+  readonly events: readonly TimelineEvent[]
+}
+
+/** Of what happened in the same millisecond, causes come before effects. */
+const RANKS: Readonly<Record<TimelineEvent['kind'], number>> = {
+  accepted: 0,
+  refused: 0,
+  worker_lost: 2,
+  call: 2,
+  act: 3,
+  posting: 4,
+  letter_closed: 5,
+  letter_opened: 6,
+}
+
+/** Everything known about a payment, in order, and why it is in its state. Null: there is none. */
+export async function timeline(world: ReadWorld, id: bigint): Promise<Timeline | null> {
+  const { db } = world
+  const shard = shardOf(id, world.shards)
+  const [payment] = await readPayments(db, shard, [id])
+  if (payment === undefined) return null
+  const [task, attempts, postings, letters, acts, repeats] = await Promise.all([
+    lookAtTask(db, shard, id, world.clock.database()),
+    attemptsOfPayment(db, shard, id),
+    postingsOfPayment(db, shard, payment.userId, id),
+    lettersOfPayment(db, shard, id),
+    actsOfPayment(db, shard, id),
+    repeatsOf(db, shard, id),
+  ])
+  const resolving = acts.findLast(
+    ({ act, before }) => act === 'resolve' && before['payment'] === 'unknown',
+  )
+  const explanation = explain({
+    payment,
+    task,
+    lastOutcome: attempts.findLast(({ late, call }) => !late && call > 0)?.outcome ?? null,
+    resolved: resolving ?? null,
+    letter: letters.find(({ state }) => state === 'open') ?? null,
+    repeatedBy: repeats.repeatedBy,
+  })
+  const events: TimelineEvent[] = [
+    { at: payment.createdAt, kind: arrival(payment), payment, repeats: repeats.repeated },
+    ...postings.map((posting) => ({ at: posting.createdAt, kind: 'posting' as const, posting })),
+    ...attempts.map((attempt) => ({ at: attempt.startedAt, kind: callKind(attempt), attempt })),
+    ...letters.flatMap((letter) => letterEvents(letter, acts)),
+    ...acts.map((act) => ({ at: act.createdAt, kind: 'act' as const, act })),
+  ]
+  return { payment, explanation, events: events.sort(inOrder) }
+}
+
+/** Sorting is stable, so attempts and letters of the same moment keep their own order. */
+function inOrder(one: TimelineEvent, other: TimelineEvent): number {
+  return one.at.getTime() - other.at.getTime() || rank(one) - rank(other)
+}
+
+function rank(event: TimelineEvent): number {
+  if (event.kind === 'posting' && event.posting.kind === 'hold') return 1
+  // A redrive answers a letter; a resolution moves money and closes it.
+  if (event.kind === 'act' && event.act.act === 'redrive') return 7
+  return RANKS[event.kind]
+}
+
+function arrival(payment: Payment): 'accepted' | 'refused' {
+  return payment.lastError?.startsWith('refused:') ? 'refused' : 'accepted'
+}
+
+/** A claim whose worker never reported is kept as its call 0. */
+function callKind(attempt: Attempt): 'call' | 'worker_lost' {
+  return attempt.call === 0 ? 'worker_lost' : 'call'
+}
+
+/** A letter's opening, and its end unless an operator's act shows it already. */
+function letterEvents(letter: DeadLetter, acts: readonly OperatorAct[]): TimelineEvent[] {
+  const opened: TimelineEvent = { at: letter.createdAt, kind: 'letter_opened', letter }
+  const acted = acts.some(({ letterId }) => letterId === letter.id)
+  if (letter.closedAt === null || acted) return [opened]
+  return [opened, { at: letter.closedAt, kind: 'letter_closed', letter }]
+}

@@ -1,0 +1,189 @@
+import type { Command } from 'commander'
+import { parseMoney } from '../domain/money.ts'
+import { progress, type ProgressBar, type ProgressStream } from '../progress.ts'
+import { httpCharges } from './gateway.ts'
+import type { Progress, VerifyWorld } from './pass.ts'
+import { nameOf, reportJson, type Report } from './report.ts'
+import { EXAMPLES_MAX, verify } from './verify.ts'
+
+/** Exit codes of `payments verify`. */
+export const CLEAN = 0
+export const VIOLATED = 1
+/** It could not be checked: the call is wrong, or database or gateway cannot be read. */
+export const UNCHECKED = 2
+
+/** What the command needs of the world. */
+export interface OpenedWorld extends VerifyWorld {
+  /** The gateway of the configuration; null when there is none that could be asked. */
+  readonly gatewayUrl: string | null
+  close(): Promise<void>
+}
+
+export interface RunOptions {
+  readonly json?: boolean
+  /** Compare with the gateway: `true` for that of the configuration, or a URL. */
+  readonly gateway?: boolean | string
+  /** Decimal texts, as the configuration has them. */
+  readonly feeFloor?: readonly string[]
+  /** How many violations of each rule are named. */
+  readonly examples?: string
+}
+
+/** Where the command writes: the result, and what people are told meanwhile. */
+export interface Streams {
+  readonly out: ProgressStream
+  readonly err: ProgressStream
+}
+
+const HELP = `
+Exit codes: 0 the books are right; 1 violations were found; 2 they could not be checked.
+It reads only, in short snapshots, and runs beside live traffic.`
+
+const STREAMS: Streams = { out: process.stdout, err: process.stderr }
+
+/** Add `payments verify` to the program. `open` is called when it runs, and closed whatever happens. */
+export function verifyCommand(program: Command, open: () => Promise<OpenedWorld>): void {
+  program
+    .command('verify')
+    .description('Check every invariant of the books, online and read-only.')
+    .option('--gateway [url]', 'compare with the charges that the gateway executed as well')
+    .option(
+      '--fee-floor <amount>',
+      'a floor that TRANSACTION_FEE_MIN ever was; repeat it for each. A commission above its rate ' +
+        'must then be one of them',
+      (floor: string, floors: string[]) => [...floors, floor],
+      [],
+    )
+    .option('--examples <count>', 'how many violations of each rule to name', `${EXAMPLES_MAX}`)
+    .option('--json', 'print the report as JSON')
+    .addHelpText('after', HELP)
+    .action(async (options: RunOptions) => {
+      process.exitCode = await openAndRun(open, options, STREAMS)
+    })
+}
+
+/** Open the world, run, close it. Returns the exit code; never throws. */
+export async function openAndRun(
+  open: () => Promise<OpenedWorld>,
+  options: RunOptions,
+  streams: Streams,
+): Promise<number> {
+  try {
+    const world = await open()
+    try {
+      return await runVerify(world, options, streams)
+    } finally {
+      await world.close()
+    }
+  } catch (error) {
+    streams.err.write(`verify: ${error instanceof Error ? error.message : String(error)}\n`)
+    return UNCHECKED
+  }
+}
+
+/**
+ * Verify the books and print the report. Returns the exit code. Throws when database or gateway
+ * cannot be read; wrong options are told on `streams.err`.
+ */
+export async function runVerify(
+  world: OpenedWorld,
+  options: RunOptions,
+  streams: Streams,
+): Promise<number> {
+  const read = readOptions(world, options)
+  if (typeof read === 'string') {
+    streams.err.write(`verify: ${read}\n`)
+    return UNCHECKED
+  }
+  const { gatewayUrl, feeFloors, examplesMax } = read
+  const bars = barsOn(streams.err)
+  const report = await verify(world, {
+    ...(gatewayUrl === null ? {} : { charges: httpCharges(gatewayUrl) }),
+    ...(feeFloors.length === 0 ? {} : { feeFloors }),
+    examplesMax,
+    onProgress: bars.show,
+  })
+  bars.done()
+  const text = options.json === true ? JSON.stringify(reportJson(report)) : table(report)
+  streams.out.write(`${text}\n`)
+  return report.violations === 0 ? CLEAN : VIOLATED
+}
+
+interface ReadOptions {
+  readonly gatewayUrl: string | null
+  readonly feeFloors: readonly bigint[]
+  readonly examplesMax: number
+}
+
+/** The options as values, or what is wrong with them. */
+function readOptions(world: OpenedWorld, options: RunOptions): ReadOptions | string {
+  const { gateway = false, feeFloor = [], examples = `${EXAMPLES_MAX}` } = options
+  const url = gateway === true ? world.gatewayUrl : gateway === false ? null : gateway
+  if (gateway === true && url === null) {
+    return '--gateway needs PAYMENT_GATEWAY_URL or a URL of its own'
+  }
+  if (url !== null && (!/^https?:\/\//.test(url) || !URL.canParse(url))) {
+    return `--gateway must be an http or https URL`
+  }
+  const feeFloors: bigint[] = []
+  for (const text of feeFloor) {
+    const floor = parseMoney(text, 0n)
+    if (!floor.ok) return `--fee-floor must be an amount such as 0.30, not ${JSON.stringify(text)}`
+    feeFloors.push(floor.minor)
+  }
+  if (!/^[1-9]\d{0,5}$/.test(examples)) return '--examples must be a whole number from 1'
+  return { gatewayUrl: url, feeFloors, examplesMax: Number(examples) }
+}
+
+/** One progress bar for each part of the pass, one after the other. */
+function barsOn(stream: ProgressStream) {
+  let part: Progress['part'] | null = null
+  let bar: ProgressBar | null = null
+  let shown = 0
+  return {
+    show(at: Progress): void {
+      if (at.part !== part) {
+        bar?.done()
+        part = at.part
+        shown = 0
+        bar = progress(`Checking ${part}`, part === 'gateway charges' ? 0 : at.total, stream)
+      }
+      bar?.tick(at.done - shown)
+      shown = at.done
+    },
+    done: () => bar?.done(),
+  }
+}
+
+/** The report for people: every rule with what it looked at, then what is wrong. */
+function table(report: Report): string {
+  const checked = report.rules.filter((rule) => rule.checked > 0 || rule.violations > 0)
+  const width = Math.max(...checked.map(({ rule }) => rule.length))
+  const lines = checked.map(({ rule, checked: rows, violations, holds }) => {
+    const count = `${rows.toLocaleString('en-US').padStart(13)}  `
+    const verdict = violations === 0 ? 'ok' : `${violations.toLocaleString('en-US')} WRONG`
+    return `${rule.padEnd(width)}${count}${verdict.padEnd(12)}${holds}`
+  })
+  const head = `${'Rule'.padEnd(width)}${'Checked'.padStart(13)}  ${'Result'.padEnd(12)}What holds`
+  const wrong = report.rules
+    .filter(({ violations }) => violations > 0)
+    .flatMap(({ rule, severity, violations, examples }) => [
+      `${rule} (${severity}), ${violations} in all:`,
+      ...examples.map((example) => `  ${nameOf(example)}`),
+    ])
+  return ['', head, ...lines, '', ...wrong, ...(wrong.length > 0 ? [''] : []), last(report)].join(
+    '\n',
+  )
+}
+
+function last(report: Report): string {
+  const { payments, users } = {
+    payments: report.checked.payment ?? 0,
+    users: report.checked.user ?? 0,
+  }
+  const seen =
+    `${payments.toLocaleString('en-US')} payments and ${users.toLocaleString('en-US')} users ` +
+    `in ${(report.durationMs / 1_000).toFixed(1)} s, longest snapshot ${report.longestMs} ms`
+  if (report.violations === 0) return `The books are right: ${seen}.`
+  return `${report.violations.toLocaleString('en-US')} violations: ${seen}.`
+}

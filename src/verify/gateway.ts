@@ -1,0 +1,170 @@
+import { parseMoney } from '../domain/money.ts'
+import { byShard } from '../domain/shard.ts'
+import { halves, integerSet } from './integers.ts'
+import { eachRange, found, type Pass } from './pass.ts'
+import type { Finding } from './report.ts'
+import { databaseTime, readBooked, succeededBefore, type Booked } from './store.ts'
+
+/** A charge that the gateway executed. The amount in minor units; null: it cannot be read. */
+export interface GatewayCharge {
+  readonly paymentId: bigint
+  readonly key: string | null
+  readonly amount: bigint | null
+  readonly type: string
+}
+
+/** A page of executed charges in the gateway's order, and where the next one begins; null: nowhere. */
+export interface ChargePage {
+  readonly charges: readonly GatewayCharge[]
+  readonly next: number | null
+}
+
+/** Lists what the gateway executed, after a position that an earlier page gave; 0 at first. */
+export type ListCharges = (after: number) => Promise<ChargePage>
+
+/** The gateway's list cannot be read. Nothing is known about whether it agrees with the books. */
+export class GatewayUnreadable extends Error {
+  override readonly name = 'GatewayUnreadable'
+}
+
+/** How long one page may take, in milliseconds, and how many charges it has. */
+const PAGE_MS_MAX = 30_000
+const PAGE_SIZE = 1_000
+
+/**
+ * Compare the books with everything that the gateway executed: charged twice, unknown or failed here,
+ * successful here and not charged there, another amount.
+ *
+ * The time is read first, then the gateway's list to its end, then our successes of before that time.
+ * A charge is executed before it is booked, so each of those must have been in the list, and a charge
+ * in the list is at least an open payment here: traffic causes no false alarm. The comparison keeps 32
+ * bytes in memory for each charge.
+ */
+export async function compareWithGateway(pass: Pass, list: ListCharges): Promise<void> {
+  const { world, tally, options } = pass
+  const before = await databaseTime(world.db, world.clock.database())
+  const charged = integerSet()
+  let listed = 0
+  for (let after: number | null = 0; after !== null && options.signal?.aborted !== true;) {
+    const startedMs = world.clock.elapsedMs()
+    const page: ChargePage = await list(after)
+    const booked = await readAll(pass, page.charges)
+    const findings = page.charges.flatMap((charge) => {
+      const [high, low] = halves(charge.paymentId)
+      return judge(charge, booked.get(charge.paymentId), charged.add(high, low))
+    })
+    const checked = { charge: page.charges.length }
+    tally.add(
+      { findings, checked, accounts: null, next: null },
+      world.clock.elapsedMs() - startedMs,
+    )
+    listed += page.charges.length
+    options.onProgress?.({ part: 'gateway charges', done: listed, total: listed })
+    after = page.next
+  }
+  // Half a list proves nothing missing.
+  if (options.signal?.aborted === true) return
+  await checkSuccesses(pass, before, (id) => charged.has(...halves(id)))
+}
+
+/** What is wrong with a charge, given what is booked under its payment's id. Pure. */
+export function judge(
+  charge: GatewayCharge,
+  booked: Booked | undefined,
+  again: boolean,
+): Finding[] {
+  const finding = (rule: Finding['rule']) => found(rule, 'charge', charge.paymentId)
+  const findings: Finding[] = []
+  if (again) findings.push(finding('gateway_charged_twice'))
+  if (booked === undefined || booked.key !== charge.key || booked.status === 'failed') {
+    return [...findings, finding('gateway_missing_here')]
+  }
+  if (booked.amount !== charge.amount || booked.type !== charge.type) {
+    findings.push(finding('gateway_amount'))
+  }
+  return findings
+}
+
+async function readAll(
+  { world }: Pass,
+  charges: readonly GatewayCharge[],
+): Promise<Map<bigint, Booked>> {
+  const ids = [...new Set(charges.map((charge) => charge.paymentId))]
+  const booked = new Map<bigint, Booked>()
+  for (const [shard, own] of byShard(ids, (id) => id, world.shards)) {
+    for (const payment of await readBooked(world.db, shard, own)) booked.set(payment.id, payment)
+  }
+  return booked
+}
+
+async function checkSuccesses(
+  pass: Pass,
+  before: Date,
+  wasCharged: (id: bigint) => boolean,
+): Promise<void> {
+  const { world, tally, options } = pass
+  const total = tally.checked('payment')
+  let done = 0
+  await eachRange(pass, async (shard, range) => {
+    const { ids, checked, next } = await succeededBefore(world.db, shard, range, before)
+    const findings = ids
+      .filter((id) => !wasCharged(id))
+      .map((id) => found('gateway_missing_there', 'charge', id))
+    tally.add({ findings, checked: {}, accounts: null, next: null }, 0)
+    done += checked
+    options.onProgress?.({ part: 'gateway successes', done, total })
+    return next
+  })
+}
+
+/**
+ * Lists charges of a gateway that has `GET {url}/charges?after=&limit=`, as the mock gateway does. A
+ * call throws `GatewayUnreadable` for every answer that is not such a list.
+ */
+export function httpCharges(url: string): ListCharges {
+  return async (after) => {
+    const page = await readPage(
+      `${url.replace(/\/+$/, '')}/charges?after=${after}&limit=${PAGE_SIZE}`,
+    )
+    const { data, next_after: next } = page as { data?: unknown; next_after?: unknown }
+    if (
+      !Array.isArray(data) ||
+      !(next === null || (Number.isInteger(next) && Number(next) > after))
+    ) {
+      throw new GatewayUnreadable('the gateway answered GET /charges with something else')
+    }
+    return { charges: data.map(toCharge), next: next === null ? null : Number(next) }
+  }
+}
+
+async function readPage(url: string): Promise<object> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(PAGE_MS_MAX) })
+    if (!response.ok) throw new Error(`status ${response.status}`)
+    const body: unknown = await response.json()
+    if (typeof body !== 'object' || body === null) throw new Error('no JSON object')
+    return body
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new GatewayUnreadable(`the gateway's GET /charges cannot be read: ${reason}`, {
+      cause: error,
+    })
+  }
+}
+
+/** A charge without a payment's id cannot be compared with anything: that is no list of charges. */
+function toCharge(item: unknown): GatewayCharge {
+  // Whatever it is, its fields are checked one by one.
+  const row = Object(item) as Record<string, unknown>
+  const { payment_id: paymentId, idempotency_key: key, amount, type } = row
+  if (!Number.isSafeInteger(paymentId)) {
+    throw new GatewayUnreadable('the gateway listed a charge without a payment_id')
+  }
+  const money = typeof amount === 'number' || typeof amount === 'string' ? parseMoney(amount) : null
+  return {
+    paymentId: BigInt(Number(paymentId)),
+    key: typeof key === 'string' ? key : null,
+    amount: money?.ok === true ? money.minor : null,
+    type: String(type),
+  }
+}

@@ -1,0 +1,101 @@
+import { Unavailable, type Clock, type Db } from '../ports.ts'
+import type { Chunk, Finding, Tally } from './report.ts'
+import { ID_BEFORE_ALL } from './store.ts'
+
+export interface VerifyWorld {
+  readonly db: Db
+  readonly clock: Clock
+  readonly shards: number
+}
+
+/** What a pass is at, for whoever watches it. `total` is a guess made at the start. */
+export interface Progress {
+  readonly part: 'users' | 'payments' | 'gateway keys' | 'gateway charges' | 'gateway successes'
+  readonly done: number
+  readonly total: number
+}
+
+export interface PassOptions {
+  readonly onProgress?: (progress: Progress) => void
+  /** Ends the pass early; its report is then not complete. */
+  readonly signal?: AbortSignal
+}
+
+/** What the parts of one pass over the books share. */
+export interface Pass {
+  readonly world: VerifyWorld
+  readonly options: PassOptions
+  readonly tally: Tally
+}
+
+/** A range of ids to read: at most `limit` rows behind `after`. */
+export interface Range {
+  readonly after: bigint
+  readonly limit: number
+}
+
+/** How long a statement, and with it a snapshot, should take; chunks grow and shrink to meet it. */
+const STATEMENT_MS = 400
+const CHUNK_INITIAL = 500
+const CHUNK_MAX = 10_000
+/** How often one chunk is tried, smaller each time, when the database is too slow or away. */
+const TRIES_MAX = 4
+
+/** Go over the payments of all shards in ranges; `read` says where the next one begins. */
+export async function eachRange(
+  { world, options, tally: sum }: Pass,
+  read: (shard: number, range: Range) => Promise<bigint | null>,
+): Promise<void> {
+  const stride = strides(world.clock)
+  for (let shard = 0; shard < world.shards; shard += 1) {
+    let after: bigint | null = ID_BEFORE_ALL
+    while (after !== null && options.signal?.aborted !== true) {
+      const from: bigint = after
+      const { value, ms } = await stride((limit) => read(shard, { after: from, limit }))
+      sum.add({ findings: [], checked: {}, accounts: null, next: null }, ms)
+      after = value
+    }
+  }
+}
+
+/**
+ * Runs chunks whose size follows the time they take. A chunk that the database could not answer in
+ * time is tried again smaller, a few times.
+ */
+export function strides(clock: Clock) {
+  let limit = CHUNK_INITIAL
+  return async <Value>(
+    run: (limit: number) => Promise<Value>,
+  ): Promise<{ value: Value; ms: number }> => {
+    for (let attempt = 1; ; attempt += 1) {
+      const startedMs = clock.elapsedMs()
+      try {
+        const value = await run(limit)
+        const ms = clock.elapsedMs() - startedMs
+        limit = Math.round(limit * Math.min(2, Math.max(0.25, STATEMENT_MS / Math.max(ms, 1))))
+        limit = Math.min(CHUNK_MAX, Math.max(1, limit))
+        return { value, ms }
+      } catch (error) {
+        if (!(error instanceof Unavailable) || attempt === TRIES_MAX) throw error
+        limit = Math.max(1, Math.floor(limit / 8))
+      }
+    }
+  }
+}
+
+/** The entries of a chunk are whole, so the sums of its accounts sum to zero at every moment. */
+export function withLedgerRule(chunk: Chunk): Chunk {
+  const { accounts } = chunk
+  if (accounts === null) return chunk
+  const sum = Object.values(accounts).reduce((one: bigint, other: bigint) => one + other, 0n)
+  const checked = { ...chunk.checked, ledger: 1 }
+  if (sum === 0n) return { ...chunk, checked }
+  const findings = [...chunk.findings, found('ledger_unbalanced', 'ledger', 0n)]
+  return { ...chunk, checked, findings }
+}
+
+/** A violation by a row that has an id of its own. */
+export function found(rule: Finding['rule'], subject: Finding['subject'], id: bigint): Finding {
+  const isPayment = subject === 'payment' || subject === 'charge'
+  return { rule, subject, id, paymentId: isPayment ? id : null, userId: null }
+}

@@ -1,0 +1,175 @@
+import { compareWithGateway, type ListCharges } from './gateway.ts'
+import { integerSet, type IntegerSet } from './integers.ts'
+import {
+  eachRange,
+  found,
+  strides,
+  withLedgerRule,
+  type Pass,
+  type PassOptions,
+  type Range,
+  type VerifyWorld,
+} from './pass.ts'
+import { tally, type Chunk, type Finding, type Report } from './report.ts'
+import {
+  checkPayments,
+  checkUsers,
+  gatewayKeys,
+  ID_BEFORE_ALL,
+  readSequences,
+  rowsOutside,
+  withGatewayKeys,
+  type Scope,
+} from './store.ts'
+
+export interface VerifyOptions extends PassOptions {
+  /** Compares the books with the gateway's as well. */
+  readonly charges?: ListCharges
+  /**
+   * Every floor that the commission ever had, in minor units. With them a commission above its rate's
+   * must be one of them; without, any floor is believed, because the books do not store floors.
+   */
+  readonly feeFloors?: readonly bigint[]
+  /** How many violations of each rule are named. All are counted. */
+  readonly examplesMax?: number
+}
+
+export const EXAMPLES_MAX = 10
+
+/** Gateway keys compared at once: 512 MB at most. More are compared in several passes. */
+const KEYS_AT_ONCE = 16_000_000
+/** Double keys that are traced to their payments. One is an alarm; the rest would say no more. */
+const DOUBLE_KEYS_MAX = 1_000
+
+/**
+ * Check every invariant of the books beside live traffic, without writing. Each statement is one
+ * short snapshot of a bounded range of rows with everything that belongs to them, so traffic causes
+ * no false alarm and no vacuum waits long. Throws `Unavailable` when the database stays away.
+ */
+export async function verify(world: VerifyWorld, options: VerifyOptions = {}): Promise<Report> {
+  const startedAt = world.clock.now()
+  const startedMs = world.clock.elapsedMs()
+  const pass = { world, options, tally: tally(options.examplesMax ?? EXAMPLES_MAX) }
+  const sizes = await checkWhole(pass)
+
+  await scan(pass, 'users', sizes.users, (scope, rows) => checkUsers(world.db, scope, rows))
+  const floors = options.feeFloors ?? null
+  await scan(pass, 'payments', sizes.payments, (scope, rows) =>
+    checkPayments(world.db, scope, floors, rows),
+  )
+  await checkGatewayKeys(pass)
+  if (options.charges !== undefined) await compareWithGateway(pass, options.charges)
+
+  const complete = options.signal?.aborted !== true
+  const durationMs = world.clock.elapsedMs() - startedMs
+  return pass.tally.report({ scope: 'full', complete, startedAt, durationMs })
+}
+
+/**
+ * Check what is no row's own: sequences, and rows in shards that there are not. Returns how many
+ * users and payments there are at most.
+ */
+export async function checkWhole({ world, tally: sum }: Pass): Promise<{
+  readonly users: number
+  readonly payments: number
+}> {
+  const { db, clock, shards } = world
+  let users = 0
+  let payments = 0
+  for (let shard = 0; shard < shards; shard += 1) {
+    const startedMs = clock.elapsedMs()
+    const at = await readSequences(db, shard)
+    const findings: Finding[] = []
+    const behind = (place: bigint, taken: bigint, given: bigint) => {
+      if (taken > given) findings.push(found('sequence_behind', 'sequence', place))
+    }
+    // A user's id is the sequence's number; the others are number × shards + shard. In the order
+    // of SEQUENCES in report.ts.
+    behind(0n, at.users, at.userIds)
+    behind(1n, at.payments / BigInt(shards), at.paymentIds)
+    behind(2n, at.letters / BigInt(shards), at.letterIds)
+    const chunk = { findings, checked: { sequence: 3 }, accounts: null, next: null }
+    sum.add(chunk, clock.elapsedMs() - startedMs)
+    users += Number(at.users / BigInt(shards))
+    payments += Number(at.payments / BigInt(shards))
+  }
+  const startedMs = clock.elapsedMs()
+  const outside = await rowsOutside(db, shards)
+  const findings = outside
+    .filter(({ count }) => count > 0)
+    .map(({ table }) => found('row_outside_shards', 'table', BigInt(table)))
+  const chunk = { findings, checked: { table: outside.length }, accounts: null, next: null }
+  sum.add(chunk, clock.elapsedMs() - startedMs)
+  return { users, payments }
+}
+
+/** Check all rows of a kind in chunks, shard by shard. */
+async function scan(
+  pass: Pass,
+  part: 'users' | 'payments',
+  total: number,
+  check: (scope: Scope, rows: Range) => Promise<Chunk>,
+): Promise<void> {
+  const { world, options, tally: sum } = pass
+  const subject = part === 'users' ? 'user' : 'payment'
+  const stride = strides(world.clock)
+  for (let shard = 0; shard < world.shards; shard += 1) {
+    let after: bigint | null = ID_BEFORE_ALL
+    while (after !== null && options.signal?.aborted !== true) {
+      const from: bigint = after
+      const at = world.clock.database()
+      const { value: chunk, ms } = await stride((limit) =>
+        check({ shard, shards: world.shards, at }, { after: from, limit }),
+      )
+      sum.add(withLedgerRule(chunk), ms)
+      after = chunk.next
+      options.onProgress?.({ part, done: sum.checked(subject), total })
+    }
+  }
+}
+
+/**
+ * Check that no two payments share a gateway key, over all shards, because the gateway knows no
+ * shards. No index has the keys, so they are compared here: 64 random bits of each, and the few that
+ * agree in those are then read whole.
+ */
+async function checkGatewayKeys(pass: Pass): Promise<void> {
+  const { tally: sum, options } = pass
+  const total = sum.checked('payment')
+  const parts = Math.max(1, Math.ceil(total / KEYS_AT_ONCE))
+  const doubled = new Set<string>()
+  let done = 0
+  for (let index = 0; index < parts; index += 1) {
+    const known = integerSet()
+    await eachRange(pass, async (shard, range) => {
+      const { keys, next } = await gatewayKeys(pass.world.db, shard, range, { index, of: parts })
+      collectDoubles(keys, known, doubled)
+      done += keys.length / 16
+      options.onProgress?.({ part: 'gateway keys', done, total })
+      return next
+    })
+  }
+  if (doubled.size > 0) await traceDoubles(pass, [...doubled])
+}
+
+function collectDoubles(keys: Buffer, known: IntegerSet, doubled: Set<string>): void {
+  for (let at = 0; at < keys.length; at += 16) {
+    // The outer eight bytes: the inner ones hold the version, which is no chance.
+    const isKnown = known.add(keys.readUInt32BE(at), keys.readUInt32BE(at + 12))
+    if (isKnown && doubled.size < DOUBLE_KEYS_MAX) doubled.add(keys.toString('hex', at, at + 16))
+  }
+}
+
+async function traceDoubles(pass: Pass, keys: readonly string[]): Promise<void> {
+  const firsts = new Set<string>()
+  await eachRange(pass, async (shard, range) => {
+    const { found: rows, next } = await withGatewayKeys(pass.world.db, shard, range, keys)
+    const findings: Finding[] = []
+    for (const { id, key } of rows) {
+      if (firsts.has(key)) findings.push(found('gateway_key_repeated', 'payment', id))
+      else firsts.add(key)
+    }
+    pass.tally.add({ findings, checked: {}, accounts: null, next: null }, 0)
+    return next
+  })
+}

@@ -1,0 +1,187 @@
+import { shardOf } from '../domain/shard.ts'
+import { strides, withLedgerRule, type Pass, type VerifyWorld } from './pass.ts'
+import { tally, type Chunk, type Report } from './report.ts'
+import {
+  checkPayments,
+  checkUsers,
+  newestPayments,
+  newestUsers,
+  openPayments,
+  usersOf,
+} from './store.ts'
+import { checkWhole, EXAMPLES_MAX } from './verify.ts'
+
+/** Payments looked at in one pass and shard, of each of: newest, being worked on, open letters. */
+const PAYMENTS_MAX = 10_000
+/** Payments below the newest of the last pass that are looked at again: they may have finished. */
+const OVERLAP = 1_000
+/** Users whose postings are summed up in one pass and shard; a user's can be many. */
+const USERS_MAX = 1_000
+const NEWEST_USERS_MAX = 200
+/** Rows found violating that later passes look at again, so that an alarm stays until it is mended. */
+const SUSPECTS_MAX = 1_000
+/** A pass ends after this long, however much is left: it must never be a burden. */
+const PASS_MS_MAX = 10_000
+
+/** What one pass leaves to the next. */
+interface Memory {
+  /** By shard: up to which id payments have been looked at, and which were open then. */
+  readonly upto: Map<number, bigint>
+  readonly open: Map<number, readonly bigint[]>
+  payments: readonly bigint[]
+  users: readonly bigint[]
+}
+
+/**
+ * A check of what may have changed since its last call, bounded in rows and time, through existing
+ * indexes alone. It covers, in each shard: payments made since the last call and the thousand before
+ * them; payments with a task, those longest due first; payments that had a task at the last call, so
+ * each one that finished since; payments with an open letter; the users of all these, and the newest
+ * users; everything found wrong before; and the sequences. What it does not cover is damage to rows
+ * at rest, which `verify` finds.
+ */
+export function recentVerifier(world: VerifyWorld): (signal?: AbortSignal) => Promise<Report> {
+  const memory: Memory = { upto: new Map(), open: new Map(), payments: [], users: [] }
+  return async (signal) => {
+    const startedAt = world.clock.now()
+    const startedMs = world.clock.elapsedMs()
+    const pass: Pass = { world, options: {}, tally: tally(SUSPECTS_MAX) }
+    const within = () =>
+      signal?.aborted !== true && world.clock.elapsedMs() - startedMs < PASS_MS_MAX
+    await checkWhole(pass)
+    let complete = true
+    for (let shard = 0; shard < world.shards; shard += 1) {
+      complete = (await checkShard(pass, shard, memory, within)) && complete
+    }
+    const durationMs = world.clock.elapsedMs() - startedMs
+    const report = pass.tally.report({ scope: 'recent', complete, startedAt, durationMs })
+    remember(memory, report)
+    return withFewExamples(report)
+  }
+}
+
+/** Returns whether everything in scope was looked at. */
+async function checkShard(
+  pass: Pass,
+  shard: number,
+  memory: Memory,
+  within: () => boolean,
+): Promise<boolean> {
+  const { world } = pass
+  const { db, clock, shards } = world
+  const scope = { shard, shards, at: clock.database() }
+  const changed = await changedPayments(world, shard, memory)
+  const payments = await eachList(pass, changed.ids, within, (ids) =>
+    checkPayments(db, scope, null, { ids }),
+  )
+
+  const own = (ids: readonly bigint[]) => ids.filter((id) => shardOf(id, shards) === shard)
+  const touched = new Set(own(memory.users))
+  for (const { id } of await newestUsers(db, shard, NEWEST_USERS_MAX)) touched.add(id)
+  for (const { id } of await usersOf(db, shard, changed.ids)) touched.add(id)
+  const userIds = [...touched].slice(0, USERS_MAX)
+  const users = await eachList(pass, userIds, within, (ids) => checkUsers(db, scope, { ids }))
+  return payments && users && changed.complete && touched.size <= USERS_MAX
+}
+
+/** The payments that may have changed, and whether there were no more than are looked at. */
+async function changedPayments(
+  { db, shards }: VerifyWorld,
+  shard: number,
+  memory: Memory,
+): Promise<{ ids: bigint[]; complete: boolean }> {
+  const upto = memory.upto.get(shard)
+  const above = upto === undefined ? -1n : upto - BigInt(OVERLAP * shards)
+  const [newest, [tasks, letters]] = await Promise.all([
+    newestPayments(db, shard, above, upto === undefined ? OVERLAP : PAYMENTS_MAX),
+    openPayments(db, shard, PAYMENTS_MAX),
+  ])
+  const finished = memory.open.get(shard) ?? []
+  const suspects = memory.payments.filter((id) => shardOf(id, shards) === shard)
+  const ids = new Set([...suspects, ...finished])
+  for (const { id } of [...newest, ...tasks, ...letters]) ids.add(id)
+  memory.open.set(
+    shard,
+    tasks.map(({ id }) => id),
+  )
+  if (newest[0] !== undefined) memory.upto.set(shard, newest[0].id)
+  const complete = [newest, tasks, letters].every(({ length }) => length < PAYMENTS_MAX)
+  return { ids: [...ids], complete }
+}
+
+/** Check ids in lists of a size that follows the time they take. False when time ran out before. */
+async function eachList(
+  { world, tally: sum }: Pass,
+  ids: readonly bigint[],
+  within: () => boolean,
+  check: (ids: readonly bigint[]) => Promise<Chunk>,
+): Promise<boolean> {
+  const stride = strides(world.clock)
+  for (let done = 0; done < ids.length;) {
+    if (!within()) return false
+    const from = done
+    const { value, ms } = await stride(async (limit) => {
+      const list = ids.slice(from, from + limit)
+      done = from + list.length
+      return check(list)
+    })
+    sum.add(withLedgerRule(value), ms)
+  }
+  return true
+}
+
+/** Keep what was found, by the payment or user that has to be looked at to see it mended. */
+function remember(memory: Memory, report: Report): void {
+  const payments = new Set<bigint>()
+  const users = new Set<bigint>()
+  for (const { subject, id, userId, paymentId } of report.rules.flatMap((rule) => rule.examples)) {
+    if (subject === 'user') users.add(id)
+    else if (subject === 'posting' && userId !== null) users.add(userId)
+    else if (paymentId !== null) payments.add(paymentId)
+    if (subject === 'payment' && userId !== null) users.add(userId)
+  }
+  memory.payments = [...payments].slice(0, SUSPECTS_MAX)
+  memory.users = [...users].slice(0, SUSPECTS_MAX)
+}
+
+function withFewExamples(report: Report): Report {
+  const rules = report.rules.map((rule) => ({
+    ...rule,
+    examples: rule.examples.slice(0, EXAMPLES_MAX),
+  }))
+  return { ...report, rules }
+}
+
+/**
+ * Look at what changed every `everyMs`, beside the work, and report it; see `recentVerifier` for what
+ * is covered. A pass that cannot be made, because the database is away, is told to `onError` and made
+ * the next time. `stop` resolves when the pass in progress, a few statements, has ended.
+ */
+export function startVerifier(
+  world: VerifyWorld & {
+    readonly onReport: (report: Report) => void
+    readonly onError?: (error: unknown) => void
+    readonly everyMs: number
+  },
+): { stop(): Promise<void> } {
+  const stopping = new AbortController()
+  const verifyRecent = recentVerifier(world)
+  const loop = async () => {
+    for (;;) {
+      await world.clock.sleep(world.everyMs, stopping.signal)
+      if (stopping.signal.aborted) return
+      try {
+        world.onReport(await verifyRecent(stopping.signal))
+      } catch (error) {
+        world.onError?.(error)
+      }
+    }
+  }
+  const looping = loop()
+  return {
+    async stop() {
+      stopping.abort()
+      await looping
+    },
+  }
+}

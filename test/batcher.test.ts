@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict'
+import { setImmediate as turn } from 'node:timers/promises'
+import { test } from 'node:test'
+import { batcher } from '../src/batcher.ts'
+import { Overloaded } from '../src/ports.ts'
+
+/** A batch's work that ends when it is told to. */
+function controlled() {
+  const batches: number[][] = []
+  const ends: ((fail?: Error) => void)[] = []
+  const run = (items: number[]): Promise<string[]> => {
+    batches.push(items)
+    return new Promise((resolve, reject) => {
+      ends.push((fail) => (fail ? reject(fail) : resolve(items.map((item) => `answer ${item}`))))
+    })
+  }
+  return { batches, run, end: (fail?: Error) => ends.shift()?.(fail) }
+}
+
+const WIDE = { sizeMax: 100, waitingMax: 100 }
+
+test('what arrives together is one batch, and each item gets its own answer', async () => {
+  const { batches, run, end } = controlled()
+  const { submit } = batcher(run, WIDE)
+  const answers = Promise.all([submit(1), submit(2), submit(3)])
+  await turn()
+  end()
+  assert.deepEqual(await answers, ['answer 1', 'answer 2', 'answer 3'])
+  assert.deepEqual(batches, [[1, 2, 3]])
+})
+
+test('while a batch runs the next one gathers, and only one runs at a time', async () => {
+  const { batches, run, end } = controlled()
+  const { submit, waiting } = batcher(run, WIDE)
+  const first = submit(1)
+  await turn()
+  const rest = Promise.all([submit(2), submit(3)])
+  await turn()
+  assert.deepEqual(batches, [[1]])
+  assert.equal(waiting(), 2)
+  end()
+  await first
+  await turn()
+  assert.deepEqual(batches, [[1], [2, 3]])
+  assert.equal(waiting(), 0)
+  end()
+  assert.deepEqual(await rest, ['answer 2', 'answer 3'])
+})
+
+test('no batch is larger than its limit, and the order of arrival is kept', async () => {
+  const batches: number[][] = []
+  const { submit } = batcher((items: number[]) => Promise.resolve((batches.push(items), items)), {
+    sizeMax: 3,
+    waitingMax: 100,
+  })
+  const items = Array.from({ length: 8 }, (_, index) => index)
+  assert.deepEqual(await Promise.all(items.map(submit)), items)
+  assert.deepEqual(batches, [
+    [0, 1, 2],
+    [3, 4, 5],
+    [6, 7],
+  ])
+})
+
+test('when too many wait the next is refused at once, and the others are still answered', async () => {
+  const { run, end } = controlled()
+  const { submit } = batcher(run, { sizeMax: 10, waitingMax: 2 })
+  const accepted = [submit(1), submit(2)]
+  await assert.rejects(submit(3), Overloaded)
+  await turn()
+  const next = submit(4)
+  end()
+  assert.deepEqual(await Promise.all(accepted), ['answer 1', 'answer 2'])
+  await turn()
+  end()
+  assert.equal(await next, 'answer 4')
+})
+
+const WRONG: readonly (readonly [name: string, run: (items: number[]) => Promise<string[]>])[] = [
+  ['a batch that fails', () => Promise.reject(new Error('no'))],
+  [
+    'a batch that throws before it began',
+    () => {
+      throw new Error('no')
+    },
+  ],
+  ['a batch with too few answers', (items) => Promise.resolve(items.slice(1).map(String))],
+  ['a batch with too many answers', (items) => Promise.resolve([...items, 0].map(String))],
+]
+
+for (const [name, run] of WRONG) {
+  test(`${name} fails all its items and no later one`, async () => {
+    let broken = true
+    const { submit, idle } = batcher(
+      (items: number[]) => (broken ? run(items) : Promise.resolve(items.map(String))),
+      WIDE,
+    )
+    const results = await Promise.allSettled([submit(1), submit(2)])
+    assert.ok(
+      results.every(({ status }) => status === 'rejected'),
+      'results.every(({ status }) => status === rejected)',
+    )
+    broken = false
+    assert.equal(await submit(3), '3')
+    await idle()
+  })
+}
+
+test('it is idle at once when nothing runs, and otherwise when the last batch has ended', async () => {
+  const { run, end } = controlled()
+  const { submit, idle } = batcher(run, { sizeMax: 1, waitingMax: 10 })
+  await idle()
+  const answers = [submit(1), submit(2)]
+  let done = false
+  const ended = idle().then(() => (done = true))
+  await turn()
+  end()
+  await answers[0]
+  await turn()
+  assert.equal(done, false)
+  end()
+  await ended
+  await Promise.all(answers)
+})
+
+test('thousands of items from everywhere are each answered once, in order', async () => {
+  const seen: number[] = []
+  const { submit, idle } = batcher(
+    async (items: number[]) => {
+      await turn()
+      seen.push(...items)
+      return items.map((item) => item * 2)
+    },
+    { sizeMax: 64, waitingMax: 10_000 },
+  )
+  const items = Array.from({ length: 5_000 }, (_, index) => index)
+  const answers = items.map(async (item) => {
+    if (item % 7 === 0) await turn()
+    return submit(item)
+  })
+  assert.deepEqual(
+    await Promise.all(answers),
+    items.map((item) => item * 2),
+  )
+  await idle()
+  assert.deepEqual(
+    seen.toSorted((a, b) => a - b),
+    items,
+  )
+})

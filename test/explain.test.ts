@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { explain, type Situation } from '../src/domain/explain.ts'
+import type { Payment } from '../src/domain/payment.ts'
+
+const AT = new Date('2030-01-01T12:00:00.500Z')
+
+const PAYMENT: Payment = {
+  id: 7n,
+  userId: 1n,
+  type: 'withdraw',
+  status: 'new',
+  amount: 5_000n,
+  commission: 100n,
+  feeBps: 200,
+  attempts: 0,
+  createdAt: AT,
+  finishedAt: null,
+  gatewayKey: 'key',
+  idempotencyKey: null,
+  lastError: null,
+  gatewayRef: null,
+}
+
+const TASK = {
+  runAt: AT,
+  attempts: 0,
+  lookups: 0,
+  leased: false,
+  due: false,
+  inDoubt: false,
+  lastError: null,
+}
+
+const NOTHING = { lastOutcome: null, resolved: null, letter: null, repeatedBy: null }
+
+type Facts = Partial<Omit<Situation, 'payment' | 'task'>> & {
+  payment?: Partial<Payment>
+  task?: Partial<NonNullable<Situation['task']>> | null
+}
+
+function situation({ payment, task, ...rest }: Facts): Situation {
+  const final = payment?.status === 'success' || payment?.status === 'failed'
+  return {
+    ...NOTHING,
+    ...rest,
+    payment: { ...PAYMENT, ...(final ? { finishedAt: AT } : {}), ...payment },
+    task: task === null || final ? null : { ...TASK, ...task },
+  }
+}
+
+const SINCE = 'it is final since 2030-01-01T12:00:00Z'
+const UNKNOWN = { status: 'unknown', lastError: 'timeout' } as const
+const JANE = { actor: 'jane', reason: 'on the statement' }
+
+const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[] = [
+  [
+    'new and due',
+    { task: { due: true } },
+    'It was accepted and has waited for a free worker since 2030-01-01T12:00:00Z.',
+  ],
+  [
+    'new and not due yet',
+    {},
+    'It was accepted, and its first attempt is due at 2030-01-01T12:00:00Z.',
+  ],
+  [
+    'new without a task',
+    { task: null },
+    'It is open and has no task to finish it, which must not be: run `payments verify`.',
+  ],
+  [
+    'being charged',
+    { task: { leased: true, attempts: 2 } },
+    'A worker is charging the gateway (attempt 2); if that worker dies, another takes over at ' +
+      '2030-01-01T12:00:00Z.',
+  ],
+  [
+    'being looked up before a second charge',
+    { task: { leased: true, attempts: 2, inDoubt: true } },
+    'A worker is finding out what became of an earlier charge; if that worker dies, another takes ' +
+      'over at 2030-01-01T12:00:00Z.',
+  ],
+  [
+    'its worker was lost',
+    { task: { leased: true, attempts: 1, due: true } },
+    'The worker that held it was lost, so a charge may have been sent and it is in doubt; the next ' +
+      'free worker takes it over now.',
+  ],
+  [
+    'not executed, with attempts left',
+    { task: { attempts: 2, lastError: 'connection_refused' } },
+    'Attempt 2 was not executed (connection_refused), so no money moved; the next attempt is due ' +
+      'at 2030-01-01T12:00:00Z.',
+  ],
+  [
+    'in doubt, with attempts left',
+    { task: { attempts: 1, inDoubt: true, lastError: 'timeout', due: true } },
+    'It is in doubt whether the gateway executed it (timeout); now the gateway is asked, and it is ' +
+      'sent again only under its own key.',
+  ],
+  [
+    'redriven while its outcome was unknown',
+    { task: { inDoubt: true, lastError: 'timeout' } },
+    'An operator redrove it and what became of its earlier charge is not known; at ' +
+      '2030-01-01T12:00:00Z the gateway is asked, and it is sent again only under its own key.',
+  ],
+  [
+    'a withdrawal of unknown outcome',
+    { payment: UNKNOWN, task: { lookups: 2, lastError: 'not_found' } },
+    'Nobody knows whether the gateway executed it (not_found); its 51.00 stay held, and the gateway ' +
+      'is asked again at 2030-01-01T12:00:00Z.',
+  ],
+  [
+    'a deposit of unknown outcome',
+    { payment: { ...UNKNOWN, type: 'deposit' }, task: { lookups: 2, due: true } },
+    'Nobody knows whether the gateway executed it (timeout); nothing is credited, and the gateway is ' +
+      'asked again now.',
+  ],
+  [
+    'unknown, being looked up',
+    { payment: UNKNOWN, task: { lookups: 2, leased: true } },
+    'Nobody knows whether the gateway executed it (timeout); its 51.00 stay held, and the gateway is ' +
+      'being asked, until 2030-01-01T12:00:00Z at the latest.',
+  ],
+  [
+    'unknown, and the worker that asked was lost',
+    { payment: UNKNOWN, task: { lookups: 2, leased: true, due: true } },
+    'Nobody knows whether the gateway executed it (timeout); its 51.00 stay held, and the worker ' +
+      'that asked was lost, so another asks now.',
+  ],
+  [
+    'unknown, and the gateway has no lookups',
+    { payment: UNKNOWN, task: null, letter: { id: 3n, error: 'timeout' } },
+    'Nobody knows whether the gateway executed it (timeout) and the gateway cannot be asked; its ' +
+      '51.00 stay held until an operator redrives or resolves dead letter 3.',
+  ],
+  [
+    'executed',
+    { payment: { status: 'success', attempts: 2, gatewayRef: 'gw-1' } },
+    `The gateway executed it (reference gw-1) within 2 attempts; ${SINCE} and nothing happens next.`,
+  ],
+  [
+    'resolved as executed',
+    { payment: { status: 'success', gatewayRef: 'gw-1' }, resolved: JANE },
+    'jane resolved it as executed (reference gw-1): "on the statement"; ' +
+      `${SINCE} and nothing happens next.`,
+  ],
+  [
+    'declined',
+    {
+      payment: { status: 'failed', lastError: 'http_402', attempts: 1 },
+      lastOutcome: 'declined',
+      letter: { id: 3n, error: 'http_402' },
+    },
+    `The gateway declined it (http_402) and its hold was given back; ${SINCE}, and redriving dead ` +
+      'letter 3 makes a new payment of it.',
+  ],
+  [
+    'never executed',
+    {
+      payment: { status: 'failed', type: 'deposit', lastError: 'connection_refused', attempts: 3 },
+      lastOutcome: 'not_executed',
+      repeatedBy: 9n,
+    },
+    `None of 3 attempts was executed (connection_refused) and no money moved; ${SINCE}, and payment ` +
+      '9 repeats it.',
+  ],
+  [
+    'proven not executed',
+    {
+      payment: { status: 'failed', lastError: 'not_executed', attempts: 3 },
+      lastOutcome: 'not_found',
+    },
+    `The gateway proved that it never executed it and its hold was given back; ${SINCE}, and ` +
+      'nothing happens next.',
+  ],
+  [
+    'resolved as not executed',
+    { payment: { status: 'failed', lastError: 'resolved_by_operator' }, resolved: JANE },
+    'jane resolved it as not executed and its hold was given back: "on the statement"; ' +
+      `${SINCE}, and nothing happens next.`,
+  ],
+  [
+    'refused for lack of funds',
+    { payment: { status: 'failed', lastError: 'refused:insufficient_funds' } },
+    `It was refused when it arrived (insufficient_funds); ${SINCE}, and nothing happens next.`,
+  ],
+  [
+    'charged after it failed',
+    {
+      payment: { status: 'failed', lastError: 'not_executed' },
+      letter: { id: 4n, error: 'charged_after_failed' },
+    },
+    'It failed, and later the gateway said that it had charged it; nothing happens by itself: settle ' +
+      'it with the gateway, then resolve dead letter 4.',
+  ],
+]
+
+for (const [name, facts, sentence] of CASES) {
+  test(`a payment is explained in one sentence: ${name}`, () => {
+    assert.equal(explain(situation(facts)), sentence)
+  })
+}

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { commission } from '../src/domain/fee.ts'
+import { AMOUNT_MAX } from '../src/domain/money.ts'
+
+const TWO_PERCENT = { bps: 200, min: 0n }
+
+const CASES: readonly (readonly [amount: bigint, bps: number, min: bigint, commission: bigint])[] =
+  [
+    [10_000n, 200, 0n, 200n],
+    [20_000n, 200, 0n, 400n],
+    [1n, 200, 0n, 0n],
+    [24n, 200, 0n, 0n],
+    [25n, 200, 0n, 1n],
+    [74n, 200, 0n, 1n],
+    [75n, 200, 0n, 2n],
+    [AMOUNT_MAX, 200, 0n, 20_000_000_000n],
+    [10_000n, 0, 0n, 0n],
+    [10_000n, 1, 0n, 1n],
+    [4_999n, 1, 0n, 0n],
+    [5_000n, 1, 0n, 1n],
+    [10_000n, 10_000, 0n, 10_000n],
+    [10_000n, 200, 199n, 200n],
+    [10_000n, 200, 201n, 201n],
+    [1n, 200, 50n, 50n],
+    [10_000n, 0, 1n, 1n],
+  ]
+
+for (const [amount, bps, min, expected] of CASES) {
+  test(`the commission on ${amount} at ${bps} bps, at least ${min}, is ${expected}`, () => {
+    assert.equal(commission(amount, { bps, min }), expected)
+  })
+}
+
+test('2 % of every amount from 0.01 to 1000.00 is half-up to the minor unit', () => {
+  for (let amount = 1n; amount <= 100_000n; amount += 1n) {
+    const [whole, rest] = [amount / 50n, amount % 50n]
+    assert.equal(commission(amount, TWO_PERCENT), rest >= 25n ? whole + 1n : whole)
+  }
+})
+
+test('the commission is the nearest minor unit, and the upper one of two that are equally near', () => {
+  const amounts = fc.bigInt({ min: 1n, max: AMOUNT_MAX })
+  fc.assert(
+    fc.property(amounts, fc.integer({ min: 0, max: 10_000 }), (amount, bps) => {
+      const exact = amount * BigInt(bps)
+      const error = commission(amount, { bps, min: 0n }) * 10_000n - exact
+      assert.ok(error > -5_000n && error <= 5_000n, 'error > -5_000n && error <= 5_000n')
+    }),
+    { seed: 1, numRuns: 5_000 },
+  )
+})
+
+test('a larger amount never has a smaller commission, and a part never costs more than the whole', () => {
+  const amounts = fc.bigInt({ min: 1n, max: AMOUNT_MAX / 2n })
+  const rates = fc.integer({ min: 0, max: 10_000 })
+  fc.assert(
+    fc.property(amounts, amounts, rates, fc.bigInt({ min: 0n, max: 1_000n }), (a, b, bps, min) => {
+      assert.ok(
+        commission(a + b, { bps, min }) >= commission(a, { bps, min }),
+        'commission(a + b, { bps, min }) >= commission(a, { bps, min })',
+      )
+    }),
+    { seed: 1, numRuns: 5_000 },
+  )
+})
+
+test('nothing and less than nothing have no commission: they are a bug', () => {
+  assert.throws(() => commission(0n, TWO_PERCENT))
+  assert.throws(() => commission(-1n, TWO_PERCENT))
+})

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test, type TestContext } from 'node:test'
+import { scopeOf } from '../src/http/auth.ts'
+import { newKey, parseToken, type Scope } from '../src/domain/key.ts'
+import { insertKey, revokeKey } from '../src/keys/store.ts'
+import { openDb } from './harness.ts'
+import { serve, type Served } from './serve.ts'
+
+/** A service that anyone could reach, and a way to make keys for it. */
+async function guarded(t: TestContext, env: Record<string, string> = {}) {
+  const service = await serve(t, { HOST: '0.0.0.0', ...env })
+  const db = openDb(t, service.database)
+  const make = async (...scopes: Scope[]) => {
+    const key = newKey(randomBytes)
+    await insertKey(db, key, 'test', scopes)
+    return { id: key.id, headers: { authorization: `Bearer ${key.token}` } }
+  }
+  return { service, db, make }
+}
+
+test('a token has the form of one and hashes to what is stored', () => {
+  for (let count = 0; count < 100; count += 1) {
+    const key = newKey(randomBytes)
+    const parsed = parseToken(key.token)
+    assert.equal(parsed?.id, key.id)
+    assert.deepEqual(parsed?.hash, key.hash)
+  }
+  for (const token of ['', 'pay_', 'pay_abc_def', `pay_${'a'.repeat(12)}_${'b'.repeat(42)}`]) {
+    assert.equal(parseToken(token), null)
+  }
+})
+
+test('without a valid key nothing is told and nothing happens', async (t) => {
+  const { service, db, make } = await guarded(t)
+  const { headers } = await make('read', 'write')
+  const [, secret] = /_([^_].*)$/.exec(headers.authorization.slice(20)) ?? []
+  const wrong: Record<string, string>[] = [
+    {},
+    { authorization: 'Bearer nonsense' },
+    { authorization: 'Basic cGF5OnBheQ==' },
+    { authorization: `Bearer pay_${'z'.repeat(12)}_${'A'.repeat(43)}` },
+    { authorization: `${headers.authorization.slice(0, -1)}${secret?.endsWith('A') ? 'B' : 'A'}` },
+  ]
+  for (const each of wrong) {
+    const replies = [
+      await service.call('POST', '/users', { balance: 1 }, each),
+      await service.call('GET', '/users/1', undefined, each),
+      await service.call('GET', '/no/such/path', undefined, each),
+    ]
+    for (const reply of replies) {
+      assert.equal(reply.status, 401)
+      assert.equal(reply.body['code'], 'unauthorized')
+      assert.match(reply.headers.get('www-authenticate') ?? '', /^Bearer/)
+    }
+  }
+  const users = await db.run<{ count: bigint }>(
+    { name: '', text: 'select count(*) from users' },
+    [],
+  )
+  assert.equal(users[0]?.count, 0n)
+})
+
+test('probes and documentation need no key', async (t) => {
+  const { service } = await guarded(t)
+  for (const path of ['/livez', '/readyz', '/docs', '/docs/errors', '/openapi.json']) {
+    const answer = await fetch(service.url + path)
+    await answer.arrayBuffer()
+    assert.equal(answer.status, 200, path)
+  }
+  const metrics = await fetch(`${service.url}/metrics`)
+  await metrics.arrayBuffer()
+  assert.equal(metrics.status, 401)
+})
+
+test('a key does what its scopes say and no more', async (t) => {
+  const { service, make } = await guarded(t)
+  const keys = {
+    read: await make('read'),
+    write: await make('write'),
+    operate: await make('operate'),
+  }
+  const acts: [Scope, string, string, unknown][] = [
+    ['read', 'GET', '/payments', undefined],
+    ['write', 'POST', '/users', { balance: 1 }],
+    ['operate', 'PUT', '/mock-gateway/faults', {}],
+  ]
+  for (const [needed, method, path, body] of acts) {
+    for (const [scope, { headers }] of Object.entries(keys)) {
+      const { status } = await service.call(method, path, body, headers)
+      if (scope === needed) assert.ok(status < 300, `${scope} may ${method} ${path}: ${status}`)
+      else assert.equal(status, 403, `${scope} may not ${method} ${path}`)
+    }
+  }
+})
+
+test('payments are charged although the worker has no key', async (t) => {
+  const { service, make } = await guarded(t)
+  const { headers } = await make('read', 'write', 'operate')
+  await service.call('PUT', '/mock-gateway/faults', NO_FAULTS, headers)
+  const user = await service.call('POST', '/users', { balance: 10 }, headers)
+  const body = { user_id: user.body['id'], deposit: 5 }
+  const payment = await service.call('POST', '/payments/deposit', body, headers)
+  await until(async () => {
+    const path = `/payments/${String(payment.body['payment_id'])}`
+    return (await service.call('GET', path, undefined, headers)).body['status'] === 'success'
+  })
+})
+
+test('a revoked key is refused by every process within five seconds', async (t) => {
+  const { service, db, make } = await guarded(t)
+  const roles = { api: true, worker: false, mockGateway: false }
+  const { database } = service
+  const other = await serve(t, { HOST: '0.0.0.0' }, { roles, database })
+  const { id, headers } = await make('read')
+  const ask = (from: Served) => from.call('GET', '/payments', undefined, headers)
+  assert.deepEqual([(await ask(service)).status, (await ask(other)).status], [200, 200])
+  await revokeKey(db, id)
+  const revokedMs = performance.now()
+  for (const each of [service, other]) await until(async () => (await ask(each)).status === 401)
+  assert.ok(performance.now() - revokedMs < 5_000)
+})
+
+test('an address that tries many wrong keys has to wait', async (t) => {
+  const { service, make } = await guarded(t)
+  const { headers } = await make('read')
+  const statuses = new Set<number>()
+  for (let tried = 0; tried < 40; tried += 1) {
+    statuses.add((await service.call('GET', '/payments')).status)
+  }
+  assert.deepEqual([...statuses], [401, 429])
+  const blocked = await service.call('GET', '/payments', undefined, headers)
+  assert.equal(blocked.status, 429)
+  assert.ok(Number(blocked.headers.get('retry-after')) >= 1)
+})
+
+test('requests past the limit of a key get 429, those of another key do not', async (t) => {
+  const { service, make } = await guarded(t, { RATE_LIMIT_PER_SECOND: '5' })
+  const [one, other] = [await make('read'), await make('read')]
+  const burst = await Promise.all(
+    Array.from({ length: 40 }, () => service.call('GET', '/dlq', undefined, one.headers)),
+  )
+  const limited = burst.filter(({ status }) => status === 429)
+  assert.ok(limited.length > 0)
+  assert.equal(limited[0]?.body['code'], 'rate_limited')
+  assert.equal((await service.call('GET', '/dlq', undefined, other.headers)).status, 200)
+})
+
+test('scopes go by route and method', () => {
+  const table: [route: string, method: string, scope: string][] = [
+    ['/livez', 'GET', 'public'],
+    ['/docs/static/*', 'GET', 'public'],
+    ['/api/v1/mock-gateway/pay', 'POST', 'public'],
+    ['/api/v1/mock-gateway/payments/:key', 'GET', 'public'],
+    ['/api/v1/mock-gateway/reset', 'POST', 'operate'],
+    ['/api/v1/mock-gateway/journal', 'GET', 'read'],
+    ['/api/v1/payments/deposit', 'POST', 'write'],
+    ['/api/v1/payments/:id', 'GET', 'read'],
+    ['/api/v1/dlq', 'GET', 'read'],
+    ['/api/v1/dlq/:id/redrive', 'POST', 'operate'],
+    ['/metrics', 'GET', 'read'],
+  ]
+  for (const [route, method, scope] of table) assert.equal(scopeOf(route, method), scope, route)
+})
+
+const NO_FAULTS = { timeout_before: 0, timeout_after: 0, error_before: 0, error_after: 0 }
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 20_000
+  while (!(await holds())) assert.ok(performance.now() < deadline, 'in time')
+}

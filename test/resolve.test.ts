@@ -1,0 +1,225 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { redrive } from '../src/dead-letters/redrive.ts'
+import { resolve } from '../src/dead-letters/resolve.ts'
+import { testWorld, type TestWorld } from './harness.ts'
+import {
+  assertBooks,
+  declined,
+  exhaust,
+  accepted,
+  JANE,
+  letters,
+  lost,
+  openLetter,
+  server,
+} from './operators.ts'
+
+function act(world: TestWorld, letterId: bigint, outcome: 'success' | 'failed') {
+  return resolve(world.world, JANE, [{ letterId, outcome, gatewayRef: 'gw-9' }])
+}
+
+const CASES = [
+  {
+    type: 'withdraw',
+    outcome: 'success',
+    sums: { user: 0n, held: 0n, gateway: 5_000n, fees: 100n, opening: -5_100n },
+  },
+  {
+    type: 'withdraw',
+    outcome: 'failed',
+    sums: { user: 5_100n, held: 0n, gateway: 0n, fees: 0n, opening: -5_100n },
+  },
+  {
+    type: 'deposit',
+    outcome: 'success',
+    sums: { user: 10_000n, held: 0n, gateway: -5_000n, fees: 100n, opening: -5_100n },
+  },
+  {
+    type: 'deposit',
+    outcome: 'failed',
+    sums: { user: 5_100n, held: 0n, gateway: 0n, fees: 0n, opening: -5_100n },
+  },
+] as const
+
+for (const { type, outcome, sums } of CASES) {
+  test(`a ${type} of unknown outcome resolved as ${outcome} ends with its postings`, async (t) => {
+    const world = await testWorld(t)
+    const id = await lost(world, type)
+    const letterId = await openLetter(world, id)
+
+    const answers = await act(world, letterId, outcome)
+
+    assert.deepEqual(answers, [{ kind: 'resolved', letterId, paymentId: id }])
+    const view = await world.view(id)
+    assert.deepEqual([view.status, view.attempts, view.nextAt], [outcome, 3, null])
+    assert.equal(view.payment.gatewayRef, 'gw-9')
+    assert.deepEqual(await world.sql('select payment_id from payment_tasks'), [])
+    const { available_stored: _, held_stored: __, ...accounts } = await assertBooks(world)
+    assert.deepEqual(accounts, sums)
+    assert.deepEqual((await letters(world, id))[0], {
+      id: letterId,
+      state: 'resolved',
+      class: 'unknown',
+      error: 'timeout',
+      closedBy: 'jane',
+    })
+    const acts = await world.sql<Record<string, unknown>>('select * from operator_acts')
+    assert.equal(acts.length, 1)
+    const { actor, reason, request_id, act: what, before, after } = acts[0] ?? {}
+    assert.deepEqual([what, actor, reason, request_id], ['resolve', 'jane', 'seen', 'r1'])
+    assert.deepEqual(before, { payment: 'unknown', letter: 'open' })
+    assert.deepEqual(after, { payment: outcome, letter: 'resolved', gateway_ref: 'gw-9' })
+  })
+}
+
+test('a letter about a failed payment is only closed, and only as failed', async (t) => {
+  const world = await testWorld(t)
+  const [id = 0n] = await declined(world, 'withdraw')
+  const letterId = await openLetter(world, id)
+  const before = await assertBooks(world)
+
+  const wrong = await act(world, letterId, 'success')
+  assert.deepEqual(wrong, [{ kind: 'refused', refusal: { code: 'payment_final' } }])
+  assert.equal((await letters(world, id))[0]?.state, 'open')
+
+  assert.equal((await act(world, letterId, 'failed'))[0]?.kind, 'resolved')
+  assert.equal((await letters(world, id))[0]?.state, 'resolved')
+  assert.deepEqual(await assertBooks(world), before)
+  assert.equal((await world.view(id)).payment.lastError, 'http_402')
+})
+
+test('a letter is resolved once, whoever asks at the same time', async (t) => {
+  const world = await testWorld(t)
+  const id = await lost(world, 'withdraw')
+  const letterId = await openLetter(world, id)
+
+  const answers = await Promise.all([
+    ...Array.from({ length: 10 }, () => act(world, letterId, 'success')),
+    ...Array.from({ length: 10 }, () => act(world, letterId, 'failed')),
+  ])
+
+  const kinds = answers.flat().map(({ kind }) => kind)
+  assert.equal(kinds.filter((kind) => kind === 'resolved').length, 1)
+  assert.equal((await world.sql('select id from operator_acts')).length, 1)
+  await assertBooks(world)
+})
+
+test('an operator and a worker that settle one payment at once end with one of them', async (t) => {
+  const world = await testWorld(t)
+  const winners = { operator: 0, worker: 0 }
+  for (let round = 0; round < 20; round += 1) {
+    const id = await lost(world, 'withdraw')
+    const letterId = await openLetter(world, id)
+    world.gateway.lookups = null
+    world.clock.advance(10_000)
+    const settlements = await world.claimAndCharge()
+    assert.equal(settlements.length, 1)
+
+    const [answers, settled] = await Promise.all([
+      act(world, letterId, 'failed'),
+      world.settle(settlements),
+    ])
+
+    const won = answers[0]?.kind === 'resolved'
+    assert.equal(settled.settlements.length, won ? 0 : 1)
+    winners[won ? 'operator' : 'worker'] += 1
+    assert.equal((await world.view(id)).status, won ? 'failed' : 'success')
+    await assertBooks(world)
+  }
+  assert.equal(winners.operator + winners.worker, 20)
+})
+
+test('a worker that comes late keeps its evidence and says that the word was wrong', async (t) => {
+  const world = await testWorld(t)
+  const id = await lost(world, 'withdraw')
+  world.gateway.lookups = null
+  world.clock.advance(10_000)
+  const settlements = await world.claimAndCharge()
+  await act(world, await openLetter(world, id), 'failed')
+
+  assert.equal((await world.settle(settlements)).stale, 1)
+
+  assert.equal((await world.view(id)).status, 'failed')
+  const [, contradiction] = await letters(world, id)
+  assert.deepEqual([contradiction?.state, contradiction?.error], ['open', 'charged_after_failed'])
+  const late = await world.sql('select outcome from payment_attempts where late')
+  assert.deepEqual(late, [{ outcome: 'success' }])
+
+  // Its money has moved: it is neither redriven nor resolved as anything but what it is.
+  const letterId = contradiction?.id ?? 0n
+  const again = await redrive(world.world, JANE, [{ letterId, delayMs: 0 }])
+  assert.deepEqual(again, [{ kind: 'refused', refusal: { code: 'payment_final' } }])
+  assert.equal((await act(world, letterId, 'success'))[0]?.kind, 'refused')
+  assert.equal((await act(world, letterId, 'failed'))[0]?.kind, 'resolved')
+  await assertBooks(world)
+})
+
+test('a payment that cannot be looked up and has left the queue is resolved', async (t) => {
+  const world = await testWorld(t, {
+    script: ['lost_reply'],
+    profile: { idempotentPost: false, lookup: 'none' },
+  })
+  const [id = 0n] = await accepted(world, 'withdraw')
+  await exhaust(world, 6)
+  assert.deepEqual(await world.sql('select payment_id from payment_tasks'), [])
+
+  const letterId = await openLetter(world, id)
+  const answers = await Promise.all(
+    (['success', 'failed', 'success'] as const).map((outcome) => act(world, letterId, outcome)),
+  )
+
+  assert.equal(answers.flat().filter(({ kind }) => kind === 'resolved').length, 1)
+  assert.equal((await assertBooks(world))['held'], 0n)
+})
+
+test('letters of several shards are resolved in one call, answered in order', async (t) => {
+  const world = await testWorld(t, { shards: 3 })
+  const ids = [await lost(world, 'withdraw'), await lost(world, 'deposit')]
+  const letterIds = await Promise.all(ids.map((id) => openLetter(world, id)))
+  const requests = [letterIds[1] ?? 0n, 999n, letterIds[0] ?? 0n].map((letterId) => {
+    return { letterId, outcome: 'success' as const, gatewayRef: null }
+  })
+
+  const answers = await resolve(world.world, JANE, requests)
+
+  assert.deepEqual(answers, [
+    { kind: 'resolved', letterId: letterIds[1], paymentId: ids[1] },
+    { kind: 'refused', refusal: { code: 'letter_not_found' } },
+    { kind: 'resolved', letterId: letterIds[0], paymentId: ids[0] },
+  ])
+  await assertBooks(world)
+})
+
+test('POST /dlq/{id}/resolve', async (t) => {
+  const world = await testWorld(t)
+  const app = await server(t, world)
+  const id = await lost(world, 'withdraw')
+  const url = `/dlq/${await openLetter(world, id)}/resolve`
+  const payload = { outcome: 'success', reason: 'On the statement', gateway_ref: 'gw-7' }
+  const post = (path: string, body: object, headers = {}) =>
+    app.inject({ method: 'POST', url: path, payload: body, headers })
+
+  const wrong = [
+    [400, 'body_invalid', { ...payload, outcome: 'maybe' }],
+    [400, 'body_invalid', { ...payload, reason: '  ' }],
+    [400, 'body_invalid', { ...payload, reason: 'a\u0000b' }],
+    [400, 'body_invalid', { ...payload, reason: 'a'.repeat(501) }],
+    [400, 'body_invalid', { ...payload, gateway_ref: '\u0000' }],
+    [400, 'body_invalid', { outcome: 'success' }],
+  ] as const
+  for (const [status, code, body] of wrong) {
+    const reply = await post(url, body)
+    assert.deepEqual([reply.statusCode, reply.json().code], [status, code])
+  }
+  assert.equal((await post(url, payload, { 'x-actor': 'a b' })).json().code, 'actor_invalid')
+  assert.equal((await post('/dlq/999/resolve', payload)).json().code, 'letter_not_found')
+  assert.equal((await post('/dlq/0/resolve', payload)).statusCode, 404)
+
+  const done = await post(url, payload, { 'x-actor': 'jane' })
+  assert.equal(done.statusCode, 200)
+  assert.deepEqual(done.json(), { id: 1, state: 'resolved', payment_id: 1, payment: 'success' })
+  const again = await post(url, payload)
+  assert.deepEqual([again.statusCode, again.json().code], [409, 'letter_not_open'])
+  assert.equal((await app.inject('/dlq/1')).json().closed_by, 'jane')
+})

@@ -1,0 +1,69 @@
+import type { TestContext } from 'node:test'
+import { pino } from 'pino'
+import { loadConfig } from '../src/config.ts'
+import type { Roles } from '../src/roles/process.ts'
+import { startService, type Service } from '../src/service.ts'
+import { cloneDatabase } from './harness.ts'
+
+const ALL: Roles = { api: true, worker: true, mockGateway: true }
+
+/** A service in this process, with real sockets and a real database; stopped when the test ends. */
+export interface Served extends Service {
+  readonly database: string
+  /** Call the API: a path below `/api/v1`, a body sent as JSON. */
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<Reply>
+}
+
+export interface Reply {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  // Whatever the service answered: the assertions say what it must be.
+  readonly body: Record<string, unknown>
+}
+
+/** Start a service with these environment variables on a database of its own. */
+export async function serve(
+  t: TestContext,
+  env: Readonly<Record<string, string>> = {},
+  options: { readonly roles?: Roles; readonly database?: string } = {},
+): Promise<Served> {
+  const database = options.database ?? (await cloneDatabase(t))
+  const config = loadConfig({ LOG_LEVEL: 'silent', PORT: '0', ...env })
+  const log = pino({ level: 'silent' })
+  const service = await startService(config, options.roles ?? ALL, log, { url: database, port: 0 })
+  t.after(() => service.stop())
+  return {
+    ...service,
+    database,
+    call: (method, path, body, headers) => call(service.url, method, path, body, headers),
+  }
+}
+
+async function call(
+  url: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Reply> {
+  const json = body === undefined ? {} : { 'content-type': 'application/json' }
+  const answer = await fetch(`${url}/api/v1${path}`, {
+    method,
+    headers: { ...json, ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  const text = await answer.text()
+  const parsed: unknown = text === '' ? {} : JSON.parse(text)
+  return {
+    status: answer.status,
+    headers: answer.headers,
+    text,
+    body: parsed as Record<string, unknown>,
+  }
+}

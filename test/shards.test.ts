@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Draft } from '../src/domain/acceptance.ts'
+import { seededRandom } from '../src/domain/random.ts'
+import { byShard, shardOf } from '../src/domain/shard.ts'
+import { claim } from '../src/payments/charge.ts'
+import { pageOfViews } from '../src/payments/read.ts'
+import { books, testWorld, type TestWorld } from './harness.ts'
+
+const SHARDS = 4
+
+const draft = (
+  type: Draft['type'],
+  userId: bigint,
+  idempotencyKey: string | null = null,
+): Draft => ({
+  type,
+  userId,
+  amount: 1_000n,
+  idempotencyKey,
+})
+
+/** A world of four shards with two users in each. */
+async function sharded(...args: Parameters<typeof testWorld>) {
+  const [t, options] = args
+  const world = await testWorld(t, { ...options, shards: SHARDS })
+  const users: bigint[] = []
+  for (let index = 0; index < 2 * SHARDS; index += 1) users.push(await world.user(100_000n))
+  return { world, users }
+}
+
+async function accept(world: TestWorld, drafts: readonly Draft[]): Promise<bigint[]> {
+  const answers = await world.accept(drafts)
+  return answers.map((answer) => {
+    assert.ok(answer.kind === 'accepted', 'answer.kind === accepted')
+    return answer.payment.id
+  })
+}
+
+const IDS: readonly (readonly [id: bigint, shards: number, shard: number])[] = [
+  [1n, 1, 0],
+  [9_223_372_036_854_775_807n, 1, 0],
+  [4n, 4, 0],
+  [7n, 4, 3],
+  [9_007_199_254_740_993n, 4, 1],
+  [9_223_372_036_854_775_807n, 128, 127],
+]
+
+for (const [id, shards, shard] of IDS) {
+  test(`of ${shards} shards, id ${id} tells shard ${shard}`, () => {
+    assert.equal(shardOf(id, shards), shard)
+  })
+}
+
+test('items are grouped by shard in the order in which they came', () => {
+  const groups = byShard([5n, 2n, 1n, 6n, 9n], (id) => id, 4)
+  assert.deepEqual(
+    [...groups],
+    [
+      [1, [5n, 1n, 9n]],
+      [2, [2n, 6n]],
+    ],
+  )
+})
+
+test('users spread over the shards, and a payment id tells the shard of its user', async (t) => {
+  const { world, users } = await sharded(t)
+  assert.deepEqual(new Set(users.map((id) => shardOf(id, SHARDS))), new Set([0, 1, 2, 3]))
+  const ids = await accept(
+    world,
+    users.map((user) => draft('deposit', user)),
+  )
+  assert.equal(new Set(ids).size, users.length)
+  ids.forEach((id, index) => {
+    assert.equal(shardOf(id, SHARDS), shardOf(users[index] ?? -1n, SHARDS))
+  })
+})
+
+test('a batch over all shards is answered in order, each user and key by its own', async (t) => {
+  const { world, users } = await sharded(t)
+  const drafts = [...users, ...users].map((user) => draft('withdraw', user, 'key'))
+  const answers = await world.accept([...drafts, draft('deposit', 999n)])
+  answers.slice(0, -1).forEach((answer, index) => {
+    assert.ok(answer.kind === 'accepted', 'answer.kind === accepted')
+    assert.equal(answer.payment.userId, drafts[index]?.userId)
+    assert.equal(answer.replayed, index >= users.length)
+  })
+  assert.equal(answers.at(-1)?.kind, 'refused')
+})
+
+/** Every row with a shard: the shard it says, and the one its user or payment belongs to. */
+const CROSSING = `
+  select * from (
+    select 'users' as name, shard, id as owner, id as id from users
+    union all select 'payments', shard, user_id, id from payments
+    union all select 'payment_tasks', shard, payment_id, payment_id from payment_tasks
+    union all select 'payment_attempts', shard, payment_id, payment_id from payment_attempts
+    union all select 'postings', shard, user_id, user_id from postings
+    union all select 'dead_letters', shard, user_id, id from dead_letters
+    union all select 'dead_letters', shard, payment_id, id from dead_letters
+  ) row
+  where shard <> owner % ${SHARDS} or shard <> id % ${SHARDS}`
+
+test('payments of every kind go through their whole life, and no row is in another shard', async (t) => {
+  const random = seededRandom(3)
+  const kinds = ['success', 'declined', 'in_doubt', 'not_executed', 'lost_reply'] as const
+  const script = Array.from({ length: 2_000 }, () => kinds[Math.floor(random() * 5)] ?? 'success')
+  const { world, users } = await sharded(t, { script })
+  const types = ['deposit', 'withdraw'] as const
+  const ids = await accept(
+    world,
+    Array.from({ length: 80 }, (_, index) =>
+      draft(types[index % 2] ?? 'deposit', users[index % users.length] ?? 0n),
+    ),
+  )
+  await claim(world.world, 20)
+  world.clock.advance(15_000)
+  for (let round = 0; round < 3; round += 1) {
+    await world.work()
+    assert.deepEqual(await world.sql(CROSSING), [])
+    world.clock.advance(40_000)
+  }
+  world.clock.advance(3_600_000)
+  for (let round = 0; round < 3; round += 1) await world.work()
+
+  assert.deepEqual(await world.sql(CROSSING), [])
+  const statuses = new Set<string>()
+  for (const id of ids) statuses.add((await world.view(id)).status)
+  assert.deepEqual(statuses, new Set(['success', 'failed']))
+  const sums = await books(world)
+  assert.equal(sums['user'], sums['available_stored'])
+  assert.equal(sums['held'], 0n)
+  for (const shard of [0, 1, 2, 3]) {
+    const [letters] = await world.sql<{ count: bigint }>(
+      'select count(*) from dead_letters where shard = $1',
+      [shard],
+    )
+    assert.ok((letters?.count ?? 0n) > 0n, `no payment of shard ${shard} has failed`)
+  }
+})
+
+test('a list over all shards is newest first and pages without gaps', async (t) => {
+  const { world, users } = await sharded(t)
+  const ids = await accept(
+    world,
+    Array.from({ length: 30 }, (_, index) => draft('deposit', users[index % users.length] ?? 0n)),
+  )
+  const everything = { userId: null, status: null, type: null }
+  const seen: bigint[] = []
+  for (let before = 2n ** 62n; ; before = seen.at(-1) ?? 0n) {
+    const page = await pageOfViews(world.world, everything, before, 7)
+    seen.push(...page.map(({ payment }) => payment.id))
+    if (page.length < 7) break
+  }
+  assert.deepEqual(
+    seen,
+    ids.toSorted((one, other) => (one < other ? 1 : -1)),
+  )
+  const own = await pageOfViews(
+    world.world,
+    { ...everything, userId: users[3] ?? 0n },
+    2n ** 62n,
+    99,
+  )
+  assert.ok(
+    own.length > 0 && own.every(({ payment }) => payment.userId === users[3]),
+    'own.length > 0 && own.every(({ payment }) => payment.userId === users[3])',
+  )
+})
+
+test('a shard that always has work does not keep the others waiting', async (t) => {
+  const { world, users } = await sharded(t)
+  const busy = users.find((user) => shardOf(user, SHARDS) === 0) ?? 0n
+  await accept(
+    world,
+    users.map((user) => draft('deposit', user)),
+  )
+  const seen = new Set<number>()
+  for (let round = 0; round < 10; round += 1) {
+    await accept(
+      world,
+      Array.from({ length: 8 }, () => draft('deposit', busy)),
+    )
+    world.clock.advance(1)
+    for (const { shard } of await claim(world.world, 4)) seen.add(shard)
+  }
+  assert.deepEqual(seen, new Set([0, 1, 2, 3]))
+})

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FAULTS } from './simulation/faults.ts'
+import { simulate, type SimulationResult } from './simulation/run.ts'
+
+/** About 15 seconds on one core; `npx tsx scripts/simulate.ts` runs as many as you like. */
+const SEEDS = 1_000
+const FIRST_SEED = 1
+
+/** Seeds that once found a bug; they are run first, for good. */
+const FOUND: readonly number[] = [1_558, 1_690, 1_996, 2_279]
+
+/** What a run over many seeds has to see at least once, or it tests less than it says. */
+const REACHED = [
+  'payment_success payment_failed payment_unknown letter_failed letter_unknown',
+  'accepted insufficient_funds idempotency_key_reuse user_not_found replayed',
+  'decided_succeed decided_fail decided_retry decided_doubt decided_release',
+  'stale late_evidence worker_lost charged_after_failed asked_again',
+].flatMap((names) => names.split(' '))
+
+function replayOf({ seed, failure }: SimulationResult): string {
+  return (
+    `seed ${seed} broke a promise at step ${failure?.step}: ${failure?.message}\n` +
+    `Replay: SIM_SEED=${seed} node scripts/test.mjs test/simulation.test.ts`
+  )
+}
+
+const only = process.env.SIM_SEED
+
+test('one seed keeps every promise', { skip: only === undefined }, async () => {
+  const result = await simulate(Number(only), {}, (line) => console.log(line))
+  console.log(result)
+  assert.equal(result.failure, null, replayOf(result))
+})
+
+test('a thousand histories keep every promise', { skip: only !== undefined }, async (t) => {
+  const counts = new Map<string, number>()
+  const startedMs = performance.now()
+  const seeds = [...FOUND, ...Array.from({ length: SEEDS }, (_, index) => FIRST_SEED + index)]
+  for (const seed of seeds) {
+    const result = await simulate(seed)
+    assert.equal(result.failure, null, replayOf(result))
+    for (const [what, count] of Object.entries({ ...result.faults, ...result.reached })) {
+      counts.set(what, (counts.get(what) ?? 0) + count)
+    }
+  }
+  const perMinute = Math.round((seeds.length / (performance.now() - startedMs)) * 60_000)
+  t.diagnostic(`${seeds.length} seeds, ${perMinute} per minute`)
+  const missing = [...Object.keys(FAULTS), ...REACHED].filter((what) => !counts.has(what))
+  assert.deepEqual(missing, [], 'every fault and every state occurs')
+})
+
+test('a seed is one history, step by step', { skip: only !== undefined }, async () => {
+  for (const seed of [1, 77, 4_242]) {
+    const first: string[] = []
+    const second: string[] = []
+    const one = await simulate(seed, {}, (line) => first.push(line))
+    const other = await simulate(seed, {}, (line) => second.push(line))
+    assert.deepEqual(second, first)
+    assert.deepEqual(other, one)
+  }
+})

@@ -1,0 +1,295 @@
+import type { Journal } from './gateway.ts'
+import type { LetterRow, PaymentRow, PostingRow, Tables, TaskRow } from './tables.ts'
+
+/** A broken promise: what, and where. */
+export class Violation extends Error {
+  override readonly name = 'Violation'
+}
+
+/** What the auditor knows of the world; nothing of it comes from the code under test. */
+export interface AuditWorld {
+  readonly tables: Tables
+  readonly journal: Journal
+  readonly nowMs: () => number
+  readonly feeBps: number
+  readonly feeMin: bigint
+  readonly attemptsMax: number
+  /** Whether a charge that may have happened can be told from one that has not. */
+  readonly lookup: 'none' | 'eventual' | 'consistent'
+}
+
+export interface Auditor {
+  /** Check the whole books; cheap when nothing was committed since the last time. */
+  check(): void
+  /** Check what must hold when nothing is left to do. */
+  checkAtRest(): void
+}
+
+/** What is remembered of the books as they were, to judge how they changed. */
+interface Before {
+  readonly payments: Map<bigint, PaymentRow>
+  readonly tasks: Map<bigint, TaskRow>
+  postings: number
+  attempts: number
+}
+
+/**
+ * An auditor with a model of its own: it recomputes commissions, postings and balances, and follows
+ * every row from commit to commit. Throws `Violation` at the first broken promise.
+ */
+export function auditor(world: AuditWorld): Auditor {
+  const { tables, journal } = world
+  const before: Before = { payments: new Map(), tasks: new Map(), postings: 0, attempts: 0 }
+  let version = -1
+  let executed = -1
+
+  const check = (): void => {
+    checkGateway(world)
+    if (tables.version() === version && journal.executed.size === executed) return
+    version = tables.version()
+    executed = journal.executed.size
+    const letters = lettersByPayment(tables)
+    const evidence = evidenceByPayment(tables)
+    checkBalances(tables)
+    checkNewEvidence(tables, before)
+    checkAppendOnly(tables, before)
+    for (const payment of tables.payments.rows.values()) {
+      checkChange(payment, before.payments.get(payment.id))
+      checkCommission(payment, world)
+      checkPostings(payment, tables)
+      checkWork(payment, tables, letters.get(payment.id) ?? [])
+      checkVerdict(payment, world, letters.get(payment.id) ?? [], evidence.get(payment.id))
+      if (!before.payments.has(payment.id)) checkArrival(payment, tables)
+      before.payments.set(payment.id, payment)
+    }
+    checkTasks(world, before)
+  }
+
+  return {
+    check,
+    checkAtRest() {
+      version = -1
+      check()
+      for (const payment of tables.payments.rows.values()) checkFinished(payment, world)
+    },
+  }
+}
+
+/** Throw unless `fact` holds. */
+export function must(fact: boolean, promise: string, where: unknown = ''): void {
+  if (!fact) throw new Violation(`${promise} ${show(where)}`.trim())
+}
+
+function show(value: unknown): string {
+  if (typeof value !== 'object') return String(value)
+  return JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? Number(part) : part))
+}
+
+function checkGateway({ journal, tables, attemptsMax }: AuditWorld): void {
+  for (const [id, charges] of journal.executed) {
+    must(charges.length === 1, 'the gateway executes a payment once', id)
+    const amount = tables.payments.get(id)?.amount
+    must(charges[0]?.amount === amount, 'the gateway executes the amount asked for', id)
+  }
+  for (const [id, calls] of journal.calls) {
+    must(calls <= attemptsMax, 'a payment is not charged more often than allowed', id)
+  }
+}
+
+function lettersByPayment(tables: Tables): Map<bigint, LetterRow[]> {
+  const letters = new Map<bigint, LetterRow[]>()
+  for (const letter of tables.letters.rows.values()) {
+    letters.set(letter.paymentId, [...(letters.get(letter.paymentId) ?? []), letter])
+  }
+  return letters
+}
+
+/** Conservation, and stored balances equal postings. */
+function checkBalances(tables: Tables): void {
+  const sums = new Map<bigint, { available: bigint; held: bigint; owed: bigint }>()
+  for (const posting of tables.postings.rows.values()) {
+    const sum = posting.user + posting.held + posting.gateway + posting.fees + posting.opening
+    must(sum === 0n, 'a journal entry sums to zero', posting)
+    const own = sums.get(posting.userId) ?? { available: 0n, held: 0n, owed: 0n }
+    own.available += posting.user
+    own.held += posting.held
+    sums.set(posting.userId, own)
+  }
+  for (const payment of tables.payments.rows.values()) {
+    const open = payment.status === 'new' || payment.status === 'unknown'
+    const own = sums.get(payment.userId)
+    if (own === undefined) throw new Violation(`a payment has a user ${payment.id}`)
+    if (open && payment.type === 'withdraw') own.owed += payment.amount + payment.commission
+  }
+  for (const user of tables.users.rows.values()) {
+    const own = sums.get(user.id) ?? { available: 0n, held: 0n, owed: 0n }
+    must(user.available >= 0n && user.held >= 0n, 'nobody spends what is not there', user)
+    must(user.available === own.available, 'what can be spent equals its postings', user)
+    must(user.held === own.held, 'what is held equals its postings', user)
+    must(user.held === own.owed, 'what is held equals the open withdrawals', user)
+  }
+}
+
+/** Only the newest claim of an open task reports in time; the evidence of all others is late. */
+function checkNewEvidence(tables: Tables, before: Before): void {
+  if (tables.attempts.rows.size === before.attempts) return
+  for (const attempt of [...tables.attempts.rows.values()].slice(before.attempts)) {
+    const newest = before.tasks.get(attempt.paymentId)?.fence === attempt.fence
+    must(newest || attempt.late, 'late evidence is marked late', attempt)
+  }
+}
+
+function checkAppendOnly(tables: Tables, before: Before): void {
+  must(tables.postings.rows.size >= before.postings, 'no posting is ever removed')
+  must(tables.attempts.rows.size >= before.attempts, 'no evidence is ever removed')
+  before.postings = tables.postings.rows.size
+  before.attempts = tables.attempts.rows.size
+}
+
+const LEGAL: Readonly<Record<PaymentRow['status'], readonly string[]>> = {
+  new: ['new', 'unknown', 'success', 'failed'],
+  unknown: ['unknown', 'success', 'failed'],
+  success: ['success'],
+  failed: ['failed'],
+}
+
+const FIXED = ['userId', 'type', 'amount', 'commission', 'gatewayKey', 'idempotencyKey'] as const
+
+function checkChange(now: PaymentRow, before: PaymentRow | undefined): void {
+  if (before === undefined || before === now) return
+  must(LEGAL[before.status].includes(now.status), 'a final state is never left', now)
+  for (const field of FIXED) must(now[field] === before[field], `${field} never changes`, now)
+  if (before.status === 'success' || before.status === 'failed') {
+    must(now.finishedAt === before.finishedAt, 'a final payment never changes', now)
+  }
+}
+
+/** Half-up to the minor unit, computed another way than in the code under test. */
+function checkCommission(payment: PaymentRow, { feeBps, feeMin }: AuditWorld): void {
+  const exact = payment.amount * BigInt(feeBps)
+  const rest = exact % 10_000n
+  const share = exact / 10_000n + (rest * 2n >= 10_000n ? 1n : 0n)
+  must(payment.commission === (share < feeMin ? feeMin : share), 'the commission rule', payment)
+}
+
+function refusedAtOnce(payment: PaymentRow): boolean {
+  return payment.lastError?.startsWith('refused:') ?? false
+}
+
+function checkPostings(payment: PaymentRow, tables: Tables): void {
+  const { id, userId, type, amount, commission, status } = payment
+  const cost = amount + commission
+  const entry = (kind: string) => tables.postings.get(`${userId} ${id} ${kind}`)
+  const withdrawn = type === 'withdraw' && !refusedAtOnce(payment)
+  const expect = (kind: string, wanted: boolean, legs: readonly bigint[]): void => {
+    const posting = entry(kind)
+    must((posting !== undefined) === wanted, `${kind} is posted exactly when it should be`, payment)
+    if (posting !== undefined) must(legsOf(posting) === legs.join(), `the legs of ${kind}`, posting)
+  }
+  expect('hold', withdrawn, [-cost, cost, 0n, 0n])
+  expect('release', withdrawn && status === 'failed', [cost, -cost, 0n, 0n])
+  const deposited = [amount - commission, 0n, -amount, commission]
+  expect('settle', status === 'success', withdrawn ? [0n, -cost, amount, commission] : deposited)
+}
+
+function legsOf({ user, held, gateway, fees }: PostingRow): string {
+  return [user, held, gateway, fees].join()
+}
+
+/** No open payment without somebody who will finish it; no work without an open payment. */
+function checkWork(payment: PaymentRow, tables: Tables, letters: readonly LetterRow[]): void {
+  const task = tables.tasks.get(payment.id)
+  const open = letters.filter((letter) => letter.state === 'open')
+  const { status } = payment
+  must(open.length <= 1, 'a payment has one open letter at most', payment)
+  if (status === 'new') must(task !== undefined, 'a new payment has a task', payment)
+  if (status === 'unknown') {
+    must(open[0]?.class === 'unknown', 'a payment in doubt has an open letter', payment)
+    must((task?.lookups ?? 1) > 0, 'lookups of a payment in doubt are counted', task)
+  }
+  if (status === 'success')
+    must(open.length === 0, 'a success has no open letter', { payment, open })
+  if (status === 'failed' || status === 'success') {
+    must(task === undefined, 'a final payment has no task', payment)
+  }
+  if (status === 'failed' && !refusedAtOnce(payment)) {
+    const told = letters.some(
+      (letter) => letter.class === 'failed' || letter.error === 'charged_after_failed',
+    )
+    must(told, 'a failed payment has a letter', payment)
+  }
+}
+
+/** Final states are true: nothing succeeds or fails but by the gateway's word. */
+function checkVerdict(
+  payment: PaymentRow,
+  { journal }: AuditWorld,
+  letters: readonly LetterRow[],
+  evidence: ReadonlySet<string> | undefined,
+): void {
+  const { id, status } = payment
+  const executed = journal.executed.has(id)
+  if (status === 'success') {
+    must(executed, 'only what the gateway executed succeeds', payment)
+    must(evidence?.has('success') ?? false, 'a success has evidence', payment)
+  }
+  if (status !== 'failed') return
+  if (refusedAtOnce(payment)) return must(!executed, 'what was refused is never executed', payment)
+  must(evidence !== undefined, 'a failure has evidence', payment)
+  if (!executed) return
+  must(journal.broken.has(id), 'nothing fails that the gateway executed', payment)
+  const flagged = letters.some((letter) => letter.error === 'charged_after_failed')
+  const seen = evidence?.has('success') ?? false
+  must(!seen || flagged, 'evidence against a final state has a letter', payment)
+}
+
+/** What the evidence of each payment says. */
+function evidenceByPayment(tables: Tables): Map<bigint, Set<string>> {
+  const evidence = new Map<bigint, Set<string>>()
+  for (const { paymentId, outcome } of tables.attempts.rows.values()) {
+    const seen = evidence.get(paymentId)
+    if (seen === undefined) evidence.set(paymentId, new Set([outcome]))
+    else seen.add(outcome)
+  }
+  return evidence
+}
+
+/** A withdrawal is refused for lack of funds only if they were lacking. */
+function checkArrival(payment: PaymentRow, tables: Tables): void {
+  if (!refusedAtOnce(payment)) return
+  const available = tables.users.get(payment.userId)?.available ?? 0n
+  must(available < payment.amount + payment.commission, 'a no is true', payment)
+}
+
+/** The life of a task: claimed when due, ended once by its newest claim, and gone. */
+function checkTasks({ tables, nowMs }: AuditWorld, before: Before): void {
+  for (const task of tables.tasks.rows.values()) {
+    const payment = tables.payments.get(task.paymentId)
+    must(payment !== undefined, 'a task has a payment', task)
+    must(task.attempts >= 0 && task.attempts <= task.fence, 'claims are counted', task)
+    const was = before.tasks.get(task.paymentId)
+    before.tasks.set(task.paymentId, task)
+    if (was === undefined || was === task) continue
+    if (task.leased && task.fence !== was.fence) {
+      must(task.fence === was.fence + 1, 'each claim has a number of its own', task)
+      must(was.runAt <= nowMs(), 'no task is claimed before it is due', was)
+      const counted = was.lookups === 0 ? 1 : 0
+      must(task.attempts === was.attempts + counted, 'each claim counts', task)
+      if (was.leased && counted === 1)
+        must(task.doubtAt === was.runAt, 'a lost claim is in doubt', task)
+    } else {
+      must(was.leased && !task.leased, 'a claim is ended once', task)
+    }
+  }
+  for (const [id] of before.tasks) if (tables.tasks.get(id) === undefined) before.tasks.delete(id)
+}
+
+/** With the faults over everything ends as the gateway has it; what is left has a reason. */
+function checkFinished(payment: PaymentRow, { journal, lookup, tables }: AuditWorld): void {
+  const { id, status } = payment
+  must(status !== 'new', 'every payment is finished when nothing is left to do', payment)
+  if (status !== 'unknown') return
+  must(lookup !== 'consistent', 'a consistent lookup resolves every doubt', payment)
+  const looked = lookup === 'eventual' && tables.tasks.get(id) !== undefined
+  must(!looked || !journal.executed.has(id), 'a charge that can be looked up is found', payment)
+}

@@ -1,0 +1,121 @@
+import { must } from './checks.ts'
+import type { Answer, Draft } from '../../src/domain/acceptance.ts'
+import type { PaymentRow, Tables } from './tables.ts'
+
+/** The clients' witness: what was sent, and what each answer promised. */
+export interface ClientJournal {
+  sent(draft: Draft): void
+  answered(draft: Draft, answer: Answer): void
+  /** Every keyed request with the definite answer it was given, to be asked again. */
+  definite(): readonly { readonly draft: Draft; readonly answer: Answer }[]
+  checkAtRest(): void
+}
+
+/** Judge every answer at once by the books, and by what the same key was answered before. */
+export function clientJournal(tables: Tables): ClientJournal {
+  const first = new Map<string, { draft: Draft; answer: Answer }>()
+  const keyless = { sent: new Map<string, number>(), acknowledged: new Map<string, number>() }
+  const promised = new Set<bigint>()
+
+  return {
+    sent(draft) {
+      if (draft.idempotencyKey === null) count(keyless.sent, likeness(draft))
+    },
+    answered(draft, answer) {
+      if (answer.kind === 'refused') return checkRefusal(tables, first, draft, answer)
+      const payment = tables.payments.get(answer.payment.id)
+      must(payment !== undefined, 'what was accepted exists', answer)
+      checkAccepted(draft, payment as PaymentRow)
+      if (draft.idempotencyKey === null) {
+        must(!promised.has(answer.payment.id), 'without a key every request is new', answer)
+        count(keyless.acknowledged, likeness(draft))
+      } else {
+        remember(first, draft, answer)
+      }
+      promised.add(answer.payment.id)
+    },
+    definite: () => [...first.values()],
+    checkAtRest() {
+      for (const id of promised) {
+        must(tables.payments.get(id) !== undefined, 'what was accepted is never lost', id)
+      }
+      checkKeyless(tables, keyless)
+    },
+  }
+}
+
+function likeness({ userId, type, amount }: Draft): string {
+  return `${userId} ${type} ${amount}`
+}
+
+function count(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1)
+}
+
+function checkAccepted(draft: Draft, payment: PaymentRow): void {
+  const same =
+    payment.userId === draft.userId &&
+    payment.type === draft.type &&
+    payment.amount === draft.amount &&
+    payment.idempotencyKey === draft.idempotencyKey
+  must(same, 'what was accepted is what was asked for', payment)
+  must(!payment.lastError?.startsWith('refused:'), 'what was refused is never accepted', payment)
+}
+
+function remember(
+  first: Map<string, { draft: Draft; answer: Answer }>,
+  draft: Draft,
+  answer: Answer,
+): void {
+  const key = `${draft.userId} ${draft.idempotencyKey}`
+  const earlier = first.get(key)
+  if (earlier === undefined) {
+    first.set(key, { draft, answer })
+    return
+  }
+  must(essence(earlier.answer) === essence(answer), 'a key has one answer', { earlier, answer })
+}
+
+/** The answer without whether it is a replay. */
+function essence(answer: Answer): string {
+  if (answer.kind === 'accepted')
+    return `accepted ${answer.payment.id} ${answer.payment.commission}`
+  return `${answer.refusal.code} ${answer.refusal.paymentId} ${answer.refusal.required}`
+}
+
+function checkRefusal(
+  tables: Tables,
+  first: Map<string, { draft: Draft; answer: Answer }>,
+  draft: Draft,
+  answer: Extract<Answer, { kind: 'refused' }>,
+): void {
+  const { code, paymentId } = answer.refusal
+  const payment = tables.payments.get(paymentId ?? -1n)
+  if (code === 'user_not_found') {
+    must(tables.users.get(draft.userId) === undefined, 'a user that exists is found', draft)
+  } else if (code === 'idempotency_key_reuse') {
+    must(payment?.idempotencyKey === draft.idempotencyKey, 'a used key names its payment', answer)
+    const same = payment?.amount === draft.amount && payment.type === draft.type
+    must(!same, 'the same request is a replay', answer)
+  } else if (code === 'insufficient_funds' && draft.idempotencyKey !== null) {
+    must(payment?.lastError === 'refused:insufficient_funds', 'a refusal is stored', answer)
+    remember(first, draft, answer)
+  }
+}
+
+/** Requests without a key: at least those acknowledged, at most those sent. */
+function checkKeyless(
+  tables: Tables,
+  keyless: { sent: Map<string, number>; acknowledged: Map<string, number> },
+): void {
+  const stored = new Map<string, number>()
+  for (const payment of tables.payments.rows.values()) {
+    if (payment.idempotencyKey === null) count(stored, likeness(payment))
+  }
+  for (const [like, times] of stored) {
+    must(times <= (keyless.sent.get(like) ?? 0), 'no request is carried out twice', like)
+  }
+  for (const [like, times] of keyless.acknowledged) {
+    must(times <= (stored.get(like) ?? 0), 'what was accepted is never lost', like)
+  }
+}

@@ -1,0 +1,224 @@
+import type { ChargeOutcome, LookupOutcome } from '../../src/domain/outcome.ts'
+import type { ChargeRequest, Evidence, Gateway, GatewayProfile } from '../../src/ports.ts'
+import type { Faults } from './faults.ts'
+import type { Process, Scheduler } from './scheduler.ts'
+
+/** What the gateway knows of one key. */
+type Known = 'pending' | 'success' | 'declined'
+
+/** The gateway's own witness: what it executed, whatever anybody was told. */
+export interface Journal {
+  /** Every execution, by payment: more than one entry is a double charge. */
+  readonly executed: ReadonlyMap<
+    bigint,
+    readonly { readonly key: string; readonly amount: bigint }[]
+  >
+  /** Charge calls made, by payment; executed or not. */
+  readonly calls: ReadonlyMap<bigint, number>
+  /** Payments that it executed so late that its own profile no longer held. */
+  readonly broken: ReadonlySet<bigint>
+  /** What it knows of a key. */
+  known(key: string): Known | undefined
+  /** Charges that are still under way in the network. */
+  underway(): number
+}
+
+export interface HostileGateway {
+  readonly journal: Journal
+  /** The gateway as one process calls it. */
+  connect(process: Process): Gateway
+}
+
+export interface GatewayWorld {
+  readonly steps: Pick<Scheduler, 'nowMs' | 'step' | 'wakeable' | 'spawn' | 'pause'>
+  readonly faults: Faults
+  readonly profile: GatewayProfile
+  /** Our side hangs up after this. */
+  readonly callMsMax: number
+  readonly graceMs: number
+}
+
+type Charged = Evidence<ChargeOutcome>
+
+const TIMEOUT: Charged = {
+  outcome: { kind: 'in_doubt', reason: 'timeout' },
+  sent: true,
+  httpStatus: null,
+}
+
+/**
+ * A gateway that keeps its declared profile and nothing else: replies get lost, charges arrive
+ * twice or late, errors come before or after executing. It honours a key where it is declared to, and
+ * keeps a journal of its own.
+ */
+export function hostileGateway(world: GatewayWorld): HostileGateway {
+  const { steps, faults, profile } = world
+  const network = steps.spawn('network')
+  const known = new Map<string, Known>()
+  const executed = new Map<bigint, { key: string; amount: bigint }[]>()
+  const calls = new Map<bigint, number>()
+  const broken = new Set<bigint>()
+  let underway = 0
+
+  const execute = ({ key, paymentId, amount }: ChargeRequest): void => {
+    known.set(key, 'success')
+    executed.set(paymentId, [...(executed.get(paymentId) ?? []), { key, amount }])
+  }
+
+  /** Decide a charge for the first time; where keys are not honoured, each time. */
+  const decide = (request: ChargeRequest): void => {
+    if (!faults.fires('declined')) execute(request)
+    else if (known.get(request.key) !== 'success') known.set(request.key, 'declined')
+  }
+
+  const receive = (request: ChargeRequest): Charged => {
+    const before = known.get(request.key)
+    if (before !== undefined && profile.idempotentPost) return replyOf(request, before)
+    if (!faults.fires('pending')) {
+      decide(request)
+      return replyOf(request, known.get(request.key) ?? 'pending')
+    }
+    known.set(request.key, before === 'success' ? 'success' : 'pending')
+    underway += 1
+    const atMs = steps.nowMs() + faults.between(100, 30_000)
+    void steps.step(network, `finishes ${request.key}`, { atMs }).then(() => {
+      underway -= 1
+      decide(request)
+    })
+    return replyOf(request, 'pending')
+  }
+
+  /** Bring a charge to the gateway after `delayMs`. */
+  const deliver = async (request: ChargeRequest, delayMs: number): Promise<Charged> => {
+    underway += 1
+    await steps.step(network, `delivers ${request.key}`, { atMs: steps.nowMs() + delayMs })
+    underway -= 1
+    return receive(request)
+  }
+
+  const misfortunes = (process: Process): readonly Misfortune[] => [
+    ['not_sent', async () => notExecuted('connection_refused', null, false)],
+    ['too_many', async () => notExecuted('http_429', faults.between(1_000, 5_000), true)],
+    ['dropped', async () => null],
+    ['error_before', async () => inDoubt('http_500', 500)],
+    ['error_after', (request) => deliver(request, 10).then(() => inDoubt('http_502', 502))],
+    ['reply_lost', (request) => deliver(request, 10).then(() => null)],
+    ['late', (request) => deliver(request, world.callMsMax + lateness(world))],
+    ['beyond_grace', (request) => breakPromise(world, deliver, broken, request, process)],
+    ['duplicate', (request) => twice(world, deliver, request)],
+  ]
+
+  const answer = (request: ChargeRequest, process: Process): Promise<Charged | null> => {
+    for (const [fault, happen] of misfortunes(process)) {
+      if (fault === 'duplicate' && !profile.idempotentPost) continue
+      // Without keys honoured, a gateway that breaks this promise charges twice whatever we do.
+      const promise = profile.lookup === 'consistent' && profile.idempotentPost
+      if (fault === 'beyond_grace' && !promise) continue
+      if (faults.fires(fault)) return happen(request)
+    }
+    return deliver(request, faults.between(1, 500))
+  }
+
+  const look = async ({ key }: ChargeRequest): Promise<Evidence<LookupOutcome> | null> => {
+    await steps.step(network, `looks up ${key}`, { atMs: steps.nowMs() + faults.between(1, 300) })
+    if (faults.fires('lookup_failed'))
+      return faults.between(0, 2) === 0 ? null : noAnswer('http_500')
+    const stale = profile.lookup === 'eventual' && faults.fires('lookup_stale')
+    return { outcome: stale ? { kind: 'not_found' } : truth(key, known.get(key)), ...REACHED }
+  }
+
+  return {
+    journal: { executed, calls, broken, known: (key) => known.get(key), underway: () => underway },
+    connect: (process) => ({
+      profile,
+      close: () => Promise.resolve(),
+      async charge(request) {
+        calls.set(request.paymentId, (calls.get(request.paymentId) ?? 0) + 1)
+        return (await withDeadline(world, process, answer(request, process))) ?? TIMEOUT
+      },
+      async lookup(request) {
+        return (await withDeadline(world, process, look(request))) ?? noAnswer('timeout')
+      },
+    }),
+  }
+}
+
+type Misfortune = readonly [
+  fault: Parameters<Faults['fires']>[0],
+  happen: (request: ChargeRequest) => Promise<Charged | null>,
+]
+
+const REACHED = { sent: true, httpStatus: 200 } as const
+
+/** A gateway with consistent lookups is late by less than the grace; others by any time. */
+function lateness({ faults, profile, graceMs }: GatewayWorld): number {
+  return faults.between(1, profile.lookup === 'consistent' ? graceMs - 1_000 : graceMs * 5)
+}
+
+/**
+ * Execute so late that "not found" was taken as proof. Sometimes the caller stands still meanwhile
+ * and sees the yes after all: the evidence that contradicts a final state.
+ */
+async function breakPromise(
+  world: GatewayWorld,
+  deliver: (request: ChargeRequest, delayMs: number) => Promise<Charged>,
+  broken: Set<bigint>,
+  request: ChargeRequest,
+  process: Process,
+): Promise<Charged> {
+  const delayMs = world.callMsMax + world.graceMs + world.faults.between(1_000, 60_000)
+  if (world.faults.between(0, 2) === 0) world.steps.pause(process, delayMs + 2_000)
+  broken.add(request.paymentId)
+  return deliver(request, delayMs)
+}
+
+async function twice(
+  { faults }: GatewayWorld,
+  deliver: (request: ChargeRequest, delayMs: number) => Promise<Charged>,
+  request: ChargeRequest,
+): Promise<Charged> {
+  void deliver(request, faults.between(1, 20_000))
+  return deliver(request, faults.between(1, 500))
+}
+
+/** Wait for a reply until our own deadline; null: none came. A reply after a pause still counts. */
+async function withDeadline<Reply>(
+  { steps, callMsMax }: GatewayWorld,
+  process: Process,
+  reply: Promise<Reply | null>,
+): Promise<Reply | null> {
+  const deadline = steps.wakeable(process, 'gateway replies', { atMs: steps.nowMs() + callMsMax })
+  let seen: Reply | null = null
+  void reply.then((result) => {
+    seen = result
+    if (result !== null) deadline.wake(steps.nowMs())
+  })
+  await deadline.done
+  return seen
+}
+
+function replyOf({ key }: ChargeRequest, known: Known): Charged {
+  if (known === 'pending') return inDoubt('http_202', 202)
+  if (known === 'success')
+    return { outcome: { kind: 'success', gatewayRef: `gw-${key}` }, ...REACHED }
+  return { outcome: { kind: 'declined', reason: 'http_402' }, sent: true, httpStatus: 402 }
+}
+
+function truth(key: string, known: Known | undefined): LookupOutcome {
+  if (known === undefined) return { kind: 'not_found' }
+  if (known === 'pending') return { kind: 'pending' }
+  if (known === 'success') return { kind: 'success', gatewayRef: `gw-${key}` }
+  return { kind: 'declined', reason: 'http_402' }
+}
+
+function inDoubt(reason: string, httpStatus: number): Charged {
+  return { outcome: { kind: 'in_doubt', reason }, sent: true, httpStatus }
+}
+
+function notExecuted(reason: string, retryAfterMs: number | null, sent: boolean): Charged {
+  return { outcome: { kind: 'not_executed', reason, retryAfterMs }, sent, httpStatus: null }
+}
+
+function noAnswer(reason: string): Evidence<LookupOutcome> {
+  return { outcome: { kind: 'no_answer', reason }, sent: true, httpStatus: null }
+}

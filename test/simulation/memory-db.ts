@@ -1,0 +1,190 @@
+import { CommitUnknown, Unavailable, type Db, type Tx } from '../../src/ports.ts'
+import type { Faults } from './faults.ts'
+import type { Process, Scheduler, Wakeable } from './scheduler.ts'
+import type { Context, Handler, Handlers } from './statements.ts'
+import type { Tables } from './tables.ts'
+
+/** What the database asks of the world around it; the differential run's has no surprises. */
+export interface DbWorld {
+  readonly tables: Tables
+  readonly handlers: Handlers
+  readonly steps: Pick<Scheduler, 'nowMs' | 'step' | 'wakeable'>
+  readonly faults: Pick<Faults, 'fires'>
+}
+
+export interface MemoryDb {
+  /** The database as one process sees it. */
+  connect(process: Process): Db
+  /** A process died: what it had not sent to be committed is rolled back. */
+  abandon(process: Process, survive: boolean): void
+  /** End transactions that stand still, as idle_in_transaction_session_timeout does. */
+  expire(process: Process): void
+  /** Row locks that are held. */
+  locked(): number
+}
+
+interface Transaction {
+  readonly process: Process
+  readonly locks: Set<string>
+  readonly writes: { readonly name: string; readonly values: readonly unknown[] }[]
+  state: 'open' | 'committing' | 'over'
+  waitsFor: Transaction | null
+}
+
+/** As the service sets them. */
+const LOCK_TIMEOUT_MS = 5_000
+
+/**
+ * An in-memory PostgreSQL in READ COMMITTED, as far as our statements can tell: a statement is one
+ * step and sees what is committed when it runs; row locks last to the end of their transaction and
+ * others wait for them, or skip them in a claim. Writes travel with COMMIT, as in the real adapter,
+ * so they are carried out together with it, in order, all or nothing.
+ */
+export function memoryDb(world: DbWorld): MemoryDb {
+  const { tables, steps, faults } = world
+  const holders = new Map<string, Transaction>()
+  const open = new Set<Transaction>()
+  let waiting: Wakeable[] = []
+
+  const end = (tx: Transaction): void => {
+    tx.state = 'over'
+    open.delete(tx)
+    for (const lock of tx.locks) holders.delete(lock)
+    for (const waiter of waiting) waiter.wake(steps.nowMs())
+    waiting = []
+  }
+
+  const lock = async (tx: Transaction, key: string): Promise<void> => {
+    const untilMs = steps.nowMs() + LOCK_TIMEOUT_MS
+    for (;;) {
+      const holder = holders.get(key)
+      if (holder === undefined || holder === tx) break
+      if (steps.nowMs() >= untilMs) throw new Unavailable('the lock timed out')
+      refuseDeadlock(tx, holder)
+      tx.waitsFor = holder
+      const wakeable = steps.wakeable(tx.process, `waits for ${key}`, {
+        atMs: untilMs,
+        inFlight: true,
+      })
+      waiting.push(wakeable)
+      await wakeable.done
+      tx.waitsFor = null
+      if (tx.state === 'over') throw new Unavailable('the transaction was ended')
+    }
+    holders.set(key, tx)
+    tx.locks.add(key)
+  }
+
+  const execute = (tx: Transaction | null, name: string, values: readonly unknown[]): unknown[] => {
+    const context: Context = {
+      nowMs: steps.nowMs(),
+      mine: (key) => tx !== null && holders.get(key) === tx,
+      free: (key) => [undefined, tx].includes(holders.get(key)),
+    }
+    return handlerOf(world.handlers, name).run(tables, values, context)
+  }
+
+  const inTransaction = async (
+    tx: Transaction,
+    name: string,
+    values: readonly unknown[],
+  ): Promise<unknown[]> => {
+    await steps.step(tx.process, name, { inFlight: true })
+    if (tx.state === 'over') throw new Unavailable('the transaction was ended')
+    if (faults.fires('database_away')) throw new Unavailable('the connection was lost')
+    const keys = handlerOf(world.handlers, name).locks?.(tables, values) ?? []
+    for (const key of keys) await lock(tx, key)
+    return execute(tx, name, values)
+  }
+
+  const commit = async (tx: Transaction): Promise<void> => {
+    const { process } = tx
+    await steps.step(process, 'commits')
+    if (tx.state === 'over') throw new CommitUnknown('the transaction was ended')
+    tx.state = 'committing'
+    await steps.step(process, 'commit', { inFlight: true, survives: true })
+    const refused = faults.fires('commit_refused')
+    const lost = !refused && faults.fires('commit_lost')
+    try {
+      if (!refused && !lost) {
+        tables.atomically(() => tx.writes.map(({ name, values }) => execute(tx, name, values)))
+      }
+    } finally {
+      end(tx)
+      await steps.step(process, 'commit reply')
+    }
+    if (refused) throw new Unavailable('the server could not commit')
+    if (lost || faults.fires('commit_reply_lost')) throw new CommitUnknown('no reply to COMMIT')
+  }
+
+  const transaction = async <T>(process: Process, work: (tx: Tx) => Promise<T>): Promise<T> => {
+    await steps.step(process, 'begin')
+    if (faults.fires('database_away')) throw new Unavailable('no connection')
+    const locks = new Set<string>()
+    const tx: Transaction = { process, locks, writes: [], state: 'open', waitsFor: null }
+    open.add(tx)
+    try {
+      const result = await work(port(tx, inTransaction))
+      await commit(tx)
+      return result
+    } finally {
+      if (tx.state !== 'over') end(tx)
+    }
+  }
+
+  return {
+    connect: (process) => ({
+      transaction: (work) => transaction(process, work),
+      async run<Row>({ name }: { readonly name: string }, values: readonly unknown[]) {
+        await steps.step(process, name, { inFlight: true, survives: true })
+        if (faults.fires('database_away')) throw new Unavailable('no connection')
+        const rows = tables.atomically(() => execute(null, name, values))
+        await steps.step(process, `${name} reply`)
+        if (faults.fires('statement_reply_lost')) throw new Unavailable('the reply was lost')
+        return rows as Row[]
+      },
+    }),
+    abandon(process, survive) {
+      for (const tx of open) {
+        const sent = survive && tx.state === 'committing'
+        if (tx.process === process && !sent) end(tx)
+      }
+    },
+    expire(process) {
+      for (const tx of open) if (tx.process === process && tx.state === 'open') end(tx)
+    },
+    locked: () => holders.size,
+  }
+}
+
+/** A transaction as the operations see it: its statements run one after the other. */
+function port(
+  tx: Transaction,
+  run: (tx: Transaction, name: string, values: readonly unknown[]) => Promise<unknown[]>,
+): Tx {
+  let before: Promise<unknown> = Promise.resolve()
+  return {
+    run<Row>({ name }: { readonly name: string }, values: readonly unknown[]) {
+      const result = before.then(() => run(tx, name, values))
+      before = result
+      result.catch(() => undefined)
+      return result as Promise<Row[]>
+    },
+    write({ name }, values) {
+      tx.writes.push({ name, values })
+    },
+  }
+}
+
+function handlerOf(handlers: Handlers, name: string): Handler {
+  const handler = handlers[name]
+  if (handler === undefined) throw new Error(`the simulator has no statement ${name}`)
+  return handler
+}
+
+/** Locks are taken in one order everywhere, so nobody ever waits in a circle. */
+function refuseDeadlock(tx: Transaction, holder: Transaction): void {
+  for (let next: Transaction | null = holder; next !== null; next = next.waitsFor) {
+    if (next === tx) throw new Error('deadlock')
+  }
+}

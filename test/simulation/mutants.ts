@@ -1,0 +1,378 @@
+import { settle, type Settled, type SettleWorld } from '../../src/payments/settle.ts'
+import type { Settlement } from '../../src/payments/charge.ts'
+import { CommitUnknown, type ChargeRequest, type Evidence, type Gateway } from '../../src/ports.ts'
+import type { ChargeOutcome } from '../../src/domain/outcome.ts'
+import type { Decision } from '../../src/domain/retry.ts'
+import { ids, ints, taskLock, texts, type Handler, type Handlers } from './statements.ts'
+import { inShard } from './tables.ts'
+import type { Plants } from './world.ts'
+
+/** A bug that the simulator has to find. */
+export interface Mutant {
+  readonly name: string
+  /** What is wrong, in the words of the code. */
+  readonly about: string
+  readonly plants: Plants
+}
+
+/** Change one statement. */
+function statement(name: string, change: (real: Handler) => Handler): Plants {
+  return {
+    handlers: (handlers: Handlers) => {
+      const real = handlers[name]
+      if (real === undefined) throw new Error(`no statement ${name}`)
+      return { ...handlers, [name]: change(real) }
+    },
+  }
+}
+
+function both(one: Plants, other: Plants): Plants {
+  const merged = { ...one, ...other }
+  const { handlers: first } = one
+  const { handlers: second } = other
+  if (first === undefined || second === undefined) return merged
+  return { ...merged, handlers: (handlers) => second(first(handlers)) }
+}
+
+const NOTHING: Handler = { run: () => [] }
+
+/** Change one value of a statement. */
+function value(name: string, index: number, change: (given: unknown) => unknown): Plants {
+  return statement(name, (real) => ({
+    ...real,
+    run: (tables, values, context) =>
+      real.run(tables, values.with(index, change(values[index])), context),
+  }))
+}
+
+/** What a settlement may touch, judged less strictly than it should be. */
+function owned(judge: {
+  readonly fence: boolean
+  readonly leased: boolean
+  readonly there: boolean
+}): Plants {
+  const allowed: NonNullable<Handler['locks']> = (tables, [shard, paymentIds, fences]) =>
+    ids(paymentIds)
+      .filter((id, index) => {
+        const task = inShard(tables.tasks, id, shard)
+        if (task === undefined) return !judge.there
+        return (
+          (!judge.fence || task.fence === ints(fences)[index]) && (!judge.leased || task.leased)
+        )
+      })
+      .map(String)
+  return statement('tasks_owned', () => ({
+    locks: (tables, values) =>
+      allowed(tables, values)
+        .toSorted()
+        .map((id) => taskLock(BigInt(id))),
+    run(tables, values) {
+      const asked = ids(values[1])
+      return allowed(tables, values).map((id) => {
+        const fence = ints(values[2])[asked.indexOf(BigInt(id))]
+        return { paymentId: BigInt(id), fence }
+      })
+    },
+  }))
+}
+
+/** Misread what a charge came to. */
+function misread(change: (evidence: Evidence<ChargeOutcome>) => ChargeOutcome): Plants {
+  const gateway = (real: Gateway): Gateway => ({
+    ...real,
+    async charge(request: ChargeRequest) {
+      const evidence = await real.charge(request)
+      return { ...evidence, outcome: change(evidence) }
+    },
+  })
+  return { gateway }
+}
+
+/** Misread what is to be done. */
+function misdecide(change: (decision: Decision) => Decision): Plants {
+  const wrong = (world: SettleWorld, settlements: readonly Settlement[]): Promise<Settled> =>
+    settle(
+      world,
+      settlements.map((one) => ({ ...one, decision: change(one.decision) })),
+    )
+  return { settle: wrong }
+}
+
+let attempt = 0
+/** Any gateway will do, but keys must be honoured for this to matter. */
+const KEY_PER_ATTEMPT: Plants = {
+  gateway: (real) => ({
+    ...real,
+    charge: (request) => real.charge({ ...request, key: `${request.key}-${(attempt += 1)}` }),
+  }),
+}
+
+/** Release claims without asking whether they are still ours. */
+const RELEASE_UNCONDITIONAL: Plants = {
+  async settle(world, settlements) {
+    const given = settlements.filter(({ decision }) => decision.step === 'release')
+    for (const { claim } of given) {
+      const release = { name: 'tasks_release', text: '' }
+      await world.db.run(release, [claim.shard, `{${claim.task.paymentId}}`, null])
+    }
+    return settle(
+      world,
+      settlements.filter((one) => !given.includes(one)),
+    )
+  },
+}
+
+const COMMIT_UNKNOWN_IS_A_NO: Plants = {
+  accept: (accept) => async (drafts) => {
+    try {
+      return await accept(drafts)
+    } catch (error) {
+      if (!(error instanceof CommitUnknown)) throw error
+      const refusal = { code: 'insufficient_funds' } as const
+      return drafts.map(() => ({ kind: 'refused', refusal, replayed: false }) as const)
+    }
+  },
+}
+
+/** Leases by the worker's own clock, which may be wrong by an hour. */
+const LOCAL_CLOCK: Plants = { clock: (clock) => ({ ...clock, database: () => clock.now() }) }
+
+const HOLD_RELEASED_IN_DOUBT = statement('payments_finish', (real) => ({
+  run(tables, values, context) {
+    ids(values[1]).forEach((id, index) => {
+      const payment = tables.payments.get(id)
+      const doubt = texts(values[2])[index] === 'unknown' && payment?.type === 'withdraw'
+      const user = tables.users.get(payment?.userId ?? -1n)
+      if (!doubt || payment === undefined || user === undefined) return
+      const cost = payment.amount + payment.commission
+      const available = user.available + cost
+      tables.users.set(user.id, { ...user, available, held: user.held - cost })
+      const entry = { kind: 'release', user: cost, held: -cost, gateway: 0n, fees: 0n } as const
+      const { shard, userId } = payment
+      const posting = { ...entry, shard, userId, paymentId: id, opening: 0n, createdAt: 0 }
+      tables.postings.set(`${userId} ${id} release`, posting)
+    })
+    return real.run(tables, values, context)
+  },
+}))
+
+const FINAL_STATE_LEFT = statement('payments_finish', (real) => ({
+  run(tables, values, context) {
+    for (const id of ids(values[1])) {
+      const payment = tables.payments.get(id)
+      if (payment !== undefined) tables.payments.set(id, { ...payment, status: 'new' })
+    }
+    return real.run(tables, values, context)
+  },
+}))
+
+const CLAIM_UNCOUNTED = statement('tasks_claim', (real) => ({
+  run(tables, values, context) {
+    const rows = real.run(tables, values, context) as { paymentId: bigint; attempts: number }[]
+    return rows.map((row) => {
+      const task = tables.tasks.get(row.paymentId)
+      if (task !== undefined) tables.tasks.set(row.paymentId, { ...task, attempts: 0 })
+      return { ...row, attempts: 0 }
+    })
+  },
+}))
+
+const CLAIM_IGNORES_LEASE = statement('tasks_claim', (real) => ({
+  run(tables, values, context) {
+    for (const task of tables.tasks.rows.values()) {
+      if (task.leased) tables.tasks.set(task.paymentId, { ...task, runAt: context.nowMs })
+    }
+    return real.run(tables, values, context)
+  },
+}))
+
+const CLAIM_WITHOUT_FENCE = statement('tasks_claim', (real) => ({
+  run(tables, values, context) {
+    const rows = real.run(tables, values, context) as { paymentId: bigint; fence: number }[]
+    return rows.map((row) => {
+      const task = tables.tasks.get(row.paymentId)
+      if (task !== undefined) tables.tasks.set(row.paymentId, { ...task, fence: 1 })
+      return { ...row, fence: 1 }
+    })
+  },
+}))
+
+const LOST_CLAIM_NOT_IN_DOUBT = statement('tasks_claim', (real) => ({
+  run(tables, values, context) {
+    const before = new Map(tables.tasks.rows)
+    const rows = real.run(tables, values, context) as { paymentId: bigint; doubtAgeMs: unknown }[]
+    return rows.map((row) => {
+      const task = tables.tasks.get(row.paymentId)
+      const doubtAt = before.get(row.paymentId)?.doubtAt ?? null
+      if (task !== undefined) tables.tasks.set(row.paymentId, { ...task, doubtAt })
+      return { ...row, doubtAgeMs: doubtAt === null ? null : context.nowMs - doubtAt }
+    })
+  },
+}))
+
+const REFUSALS_NOT_STORED = statement('payments_insert', (real) => ({
+  run(tables, values, context) {
+    const kept = texts(values[7]).flatMap((refused, index) => (refused === null ? [index] : []))
+    const only = (given: unknown) => kept.map((index) => texts(given)[index])
+    const shorter = values.map((given, index) => (index > 0 && index < 8 ? only(given) : given))
+    return real.run(tables, shorter, context)
+  },
+}))
+
+const REFUSAL_REPLAYED_AS_YES = statement('payments_by_keys', (real) => ({
+  run: (tables, values, context) =>
+    real.run(tables, values, context).map((row) => ({ ...(row as object), lastError: null })),
+}))
+
+const MOVED_TWICE = statement('users_move', (real) => ({
+  run(tables, values, context) {
+    real.run(tables, values, context)
+    return real.run(tables, values, context)
+  },
+}))
+
+/** The bugs, one line each. */
+export const MUTANTS: readonly Mutant[] = [
+  mutant(
+    'owned_without_fence',
+    'any claim settles',
+    owned({ fence: false, leased: true, there: true }),
+  ),
+  mutant(
+    'owned_without_leased',
+    'a claim settles twice',
+    owned({ fence: true, leased: false, there: true }),
+  ),
+  mutant(
+    'owned_without_task',
+    'finished tasks settle',
+    owned({ fence: true, leased: true, there: false }),
+  ),
+  mutant(
+    'two_layers_gone',
+    'late evidence settles, and final states are left',
+    both(owned({ fence: false, leased: false, there: false }), FINAL_STATE_LEFT),
+  ),
+  mutant('claim_uncounted', 'claims are not counted', CLAIM_UNCOUNTED),
+  mutant('claim_ignores_lease', 'leased tasks are claimed at once', CLAIM_IGNORES_LEASE),
+  mutant('claim_without_fence', 'every claim has the same number', CLAIM_WITHOUT_FENCE),
+  mutant('lost_claim_not_in_doubt', 'a dead worker charged nothing', LOST_CLAIM_NOT_IN_DOUBT),
+  mutant('release_unconditional', 'a lost claim is given back', RELEASE_UNCONDITIONAL),
+  mutant('moved_twice', 'balances move twice', MOVED_TWICE),
+  mutant(
+    'posted_without_moving',
+    'balances do not move',
+    statement('users_move', () => NOTHING),
+  ),
+  mutant(
+    'moved_without_posting',
+    'nothing is posted',
+    statement('postings_insert', () => NOTHING),
+  ),
+  mutant(
+    'finish_dropped',
+    'the task goes, the payment stays',
+    statement('payments_finish', () => NOTHING),
+  ),
+  mutant(
+    'delete_dropped',
+    'the payment ends, the task stays',
+    statement('tasks_delete', () => NOTHING),
+  ),
+  mutant(
+    'enqueue_dropped',
+    'no task is put in the queue',
+    statement('tasks_insert', () => NOTHING),
+  ),
+  mutant(
+    'letters_dropped',
+    'no letter is opened',
+    statement('dead_letters_insert', () => NOTHING),
+  ),
+  mutant(
+    'letters_not_closed',
+    'no letter is closed',
+    statement('dead_letters_close', () => NOTHING),
+  ),
+  mutant(
+    'evidence_dropped',
+    'no evidence is kept',
+    statement('attempts_insert', () => NOTHING),
+  ),
+  mutant(
+    'key_lookup_misses',
+    'no key is ever found',
+    statement('payments_by_keys', () => NOTHING),
+  ),
+  mutant(
+    'lock_does_not_lock',
+    'users are read, not locked',
+    statement('users_lock', (real) => ({
+      run: (tables, values, context) => real.run(tables, values, { ...context, mine: () => true }),
+    })),
+  ),
+  mutant('refusals_not_stored', 'a no is not remembered', REFUSALS_NOT_STORED),
+  mutant('refusal_replayed_as_yes', 'a stored no is answered as a yes', REFUSAL_REPLAYED_AS_YES),
+  mutant('commit_unknown_is_a_no', 'a lost COMMIT is answered with 402', COMMIT_UNKNOWN_IS_A_NO),
+  mutant(
+    'lookups_uncounted',
+    'lookups are not counted',
+    value('tasks_reschedule', 3, (given) => texts(given).map(() => '0')),
+  ),
+  mutant(
+    'doubt_at_unset',
+    'a charge in doubt leaves no trace',
+    value('tasks_reschedule', 4, (given) => texts(given).map(() => 'false')),
+  ),
+  mutant('hold_released_in_doubt', 'unknown gives the money back', HOLD_RELEASED_IN_DOUBT),
+  mutant(
+    'doubt_is_failure',
+    'attempts run out: failed',
+    misdecide((decision) =>
+      decision.step === 'doubt' ? { step: 'fail', reason: decision.reason } : decision,
+    ),
+  ),
+  mutant('key_per_attempt', 'a new gateway key for each attempt', KEY_PER_ATTEMPT),
+  mutant(
+    'timeout_is_failure',
+    'a timeout is a decline',
+    misread(({ outcome }) =>
+      outcome.kind === 'in_doubt' ? { kind: 'declined', reason: outcome.reason } : outcome,
+    ),
+  ),
+  mutant(
+    'timeout_is_not_executed',
+    'a timeout charged nothing',
+    misread(({ outcome }) =>
+      outcome.kind === 'in_doubt'
+        ? { ...outcome, kind: 'not_executed', retryAfterMs: null }
+        : outcome,
+    ),
+  ),
+  mutant(
+    'any_2xx_is_success',
+    'the body of a 2xx is not read',
+    misread(({ outcome, httpStatus }) =>
+      httpStatus === 202 ? { kind: 'success', gatewayRef: null } : outcome,
+    ),
+  ),
+  mutant('not_found_is_proof', 'an eventual "not found" is proof at once', {
+    profile: { idempotentPost: true, lookup: 'eventual' },
+    policy: (policy) => ({ ...policy, lookup: 'consistent', notFoundGraceMs: 0 }),
+  }),
+  mutant('no_grace', 'a consistent "not found" is proof at once', {
+    policy: (policy) => ({ ...policy, notFoundGraceMs: 0 }),
+  }),
+  mutant('resent_without_keys', 'a charge in doubt is sent again to a gateway without keys', {
+    profile: { idempotentPost: false, lookup: 'none' },
+    policy: (policy) => ({ ...policy, idempotentPost: true }),
+  }),
+  mutant('local_clock', 'leases by the local clock', LOCAL_CLOCK),
+  mutant('commission_wrong', 'the rate is one basis point off', {
+    fee: (fee) => ({ ...fee, bps: fee.bps + 1 }),
+  }),
+]
+
+function mutant(name: string, about: string, plants: Plants): Mutant {
+  return { name, about, plants }
+}

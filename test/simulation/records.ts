@@ -1,0 +1,112 @@
+import { ids, ints, texts, time, type Handlers } from './statements.ts'
+import { inShard, refuseUnless, type LetterRow, type PostingRow } from './tables.ts'
+
+/** The append-only tables and the dead letters: what is written about a payment, not its state. */
+export const records: Handlers = {
+  attempts_insert: {
+    run(tables, values) {
+      const [shard, paymentIds, fences, calls, kinds, outcomes, reasons, sent, statuses] = values
+      const [started, took, late] = values.slice(9)
+      ids(paymentIds).forEach((paymentId, index) => {
+        const fence = ints(fences)[index] as number
+        const call = ints(calls)[index] as number
+        const key = `${paymentId} ${fence} ${call}`
+        if (tables.attempts.get(key) !== undefined) return
+        const status = texts(statuses)[index] ?? null
+        tables.attempts.set(key, {
+          shard: Number(shard),
+          paymentId,
+          fence,
+          call,
+          kind: texts(kinds)[index] as string,
+          outcome: texts(outcomes)[index] as string,
+          reason: texts(reasons)[index] ?? null,
+          sent: texts(sent)[index] === 'true',
+          httpStatus: status === null ? null : Number(status),
+          startedAt: Date.parse(texts(started)[index] as string),
+          tookMs: ints(took)[index] as number,
+          late: texts(late)[index] === 'true',
+        })
+      })
+      return []
+    },
+  },
+  postings_insert: {
+    run(tables, values, context) {
+      const [shard, userIds, paymentIds, kinds, available, held, gateway, fees, opening] = values
+      ids(userIds).forEach((userId, index) => {
+        const posting: PostingRow = {
+          shard: Number(shard),
+          userId,
+          paymentId: ids(paymentIds)[index] as bigint,
+          kind: texts(kinds)[index] as PostingRow['kind'],
+          user: ids(available)[index] as bigint,
+          held: ids(held)[index] as bigint,
+          gateway: ids(gateway)[index] as bigint,
+          fees: ids(fees)[index] as bigint,
+          opening: ids(opening)[index] as bigint,
+          createdAt: time(values[9], context),
+        }
+        const sum = posting.user + posting.held + posting.gateway + posting.fees + posting.opening
+        refuseUnless(sum === 0n, '23514', 'postings_balanced')
+        const key = `${userId} ${posting.paymentId} ${posting.kind}`
+        refuseUnless(tables.postings.get(key) === undefined, '23505', 'postings_pkey')
+        tables.postings.set(key, posting)
+      })
+      return []
+    },
+  },
+  dead_letters_insert: {
+    run(tables, values, context) {
+      const [shard, paymentIds, userIds, types, amounts, commissions, classes, errors] = values
+      const [attempts, , at, shards] = values.slice(8)
+      // Every row takes its number, also the one that turns out to be there already.
+      const fresh = ids(paymentIds).map((paymentId, index): LetterRow => ({
+        shard: Number(shard),
+        id: tables.nextval('dead_letter_ids') * BigInt(Number(shards)) + BigInt(Number(shard)),
+        paymentId,
+        userId: ids(userIds)[index] as bigint,
+        type: texts(types)[index] as string,
+        amount: ids(amounts)[index] as bigint,
+        commission: ids(commissions)[index] as bigint,
+        class: texts(classes)[index] as string,
+        error: texts(errors)[index] as string,
+        attempts: ints(attempts)[index] as number,
+        state: 'open',
+        createdAt: time(at, context),
+        closedAt: null,
+        closedBy: null,
+        closedReason: null,
+      }))
+      for (const letter of fresh) {
+        const open = tables.letters.get(tables.openLetters.get(letter.paymentId) ?? -1n)
+        if (open !== undefined) {
+          const { class: kind, error } = letter
+          const update = error === 'charged_after_failed'
+          if (update) tables.letters.set(open.id, { ...open, class: kind, error })
+          continue
+        }
+        tables.openLetters.set(letter.paymentId, letter.id)
+        tables.letters.set(letter.id, letter)
+      }
+      return []
+    },
+  },
+  dead_letters_close: {
+    run(tables, [shard, paymentIds, reasons, at], context) {
+      ids(paymentIds).forEach((paymentId, index) => {
+        const letter = inShard(tables.letters, tables.openLetters.get(paymentId) ?? -1n, shard)
+        if (letter === undefined) return
+        tables.openLetters.delete(paymentId)
+        tables.letters.set(letter.id, {
+          ...letter,
+          state: 'resolved',
+          closedAt: time(at, context),
+          closedBy: 'gateway',
+          closedReason: texts(reasons)[index] ?? null,
+        })
+      })
+      return []
+    },
+  },
+}

@@ -1,0 +1,266 @@
+import { createHash } from 'node:crypto'
+import type { Answer, Draft } from '../../src/domain/acceptance.ts'
+import { charge, claim, type ChargeWorld } from '../../src/payments/charge.ts'
+import { settle } from '../../src/payments/settle.ts'
+import { openUsers } from '../../src/users/open.ts'
+import { must, Violation } from './checks.ts'
+import type { Fault } from './faults.ts'
+import { START_MS, type Scheduler } from './scheduler.ts'
+import { createWorld, expected, type Api, type Plants, type World } from './world.ts'
+
+/** What became of one seed. */
+export interface SimulationResult {
+  readonly seed: number
+  /** The same for the same seed, on every machine: every step, and the final books. */
+  readonly digest: string
+  readonly steps: number
+  readonly virtualMs: number
+  readonly faults: Partial<Record<Fault, number>>
+  /** How many payments ended in each state, and how often each rare thing happened. */
+  readonly reached: Readonly<Record<string, number>>
+  /** The broken promise, and when it was found; null: none. */
+  readonly failure: { readonly message: string; readonly step: number } | null
+}
+
+/** Steps in which everybody has to come to rest once the faults are over. */
+const REST_STEPS_MAX = 20_000
+/** Claims of one task until it is finished, once the faults are over. */
+const CLAIMS_MAX = 14
+
+/**
+ * Run one seed: trouble first, and every promise checked after every step; then the trouble ends
+ * and everything has to be finished within a bound, with books that agree with the gateway's.
+ */
+export async function simulate(
+  seed: number,
+  plants: Plants = {},
+  log: ((line: string) => void) | null = null,
+): Promise<SimulationResult> {
+  const world = createWorld(seed, plants, log)
+  let failure: SimulationResult['failure'] = null
+  try {
+    await trouble(world)
+    await rest(world)
+    await replay(world)
+    world.books.checkAtRest()
+    world.clients.checkAtRest()
+    must(world.db.locked() === 0, 'no lock is left behind')
+  } catch (error) {
+    failure = { message: messageOf(error), step: world.steps.steps() }
+  }
+  tally(world)
+  return {
+    seed,
+    digest: digestOf(world),
+    steps: world.steps.steps(),
+    virtualMs: world.steps.nowMs() - START_MS,
+    faults: world.faults.counts,
+    reached: world.reached,
+    failure,
+  }
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof Violation) return error.message
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+/** The safety phase: clients, processes and faults, for as many steps as the seed says. */
+async function trouble(world: World): Promise<void> {
+  const { plan, steps } = world
+  for (let slot = 0; slot < plan.apis; slot += 1) world.startApi(slot)
+  const users: bigint[] = []
+  let clientsLeft = plan.clients
+  for (let client = 0; client < plan.clients; client += 1) {
+    void runClient(world, users, client)
+      .catch((error: unknown) => world.fail(error))
+      .finally(() => (clientsLeft -= 1))
+  }
+  for (let slot = 0; slot < plan.workers; slot += 1) world.startWorker(slot)
+  await steps.run(() => false, plan.steps)
+
+  world.faults.end()
+  world.closing = true
+  await reach(steps, () => clientsLeft === 0, 'every client gets an answer')
+}
+
+async function reach(steps: Scheduler, done: () => boolean, promise: string): Promise<void> {
+  must((await steps.run(done, REST_STEPS_MAX)) === 'done', promise)
+}
+
+/** The liveness phase: without faults everything is finished within a bound. */
+async function rest(world: World): Promise<void> {
+  const { steps, tables, gateway } = world
+  let stopped = false
+  const alive = world.workers.filter(({ process }) => !process.dead)
+  void Promise.all(alive.map(({ worker }) => worker.stop())).then(() => (stopped = true))
+  await reach(steps, () => stopped, 'every worker stops')
+
+  const fences = new Map(
+    [...tables.tasks.rows.values()].map((task) => [task.paymentId, task.fence]),
+  )
+  let finished = false
+  const work = async (): Promise<void> => {
+    const { process, world: own } = world.hand('finisher')
+    while (workLeft(world)) {
+      const due = [...tables.tasks.rows.values()].map((task) => task.runAt)
+      await steps.step(process, 'waits for work', { atMs: Math.min(...due) })
+      await workOnce(own)
+      for (const task of tables.tasks.rows.values()) {
+        const claims = task.fence - (fences.get(task.paymentId) ?? 0)
+        must(claims <= CLAIMS_MAX, 'every payment is finished within a bound', task)
+      }
+    }
+  }
+  void work()
+    .then(() => (finished = true))
+    .catch((error: unknown) => world.fail(error))
+  await reach(steps, () => finished && gateway.journal.underway() === 0, 'the queue runs empty')
+}
+
+async function workOnce(own: ChargeWorld): Promise<void> {
+  const claims = await claim(own, 100)
+  const settlements = await Promise.all(claims.map((claimed) => charge(own, claimed)))
+  if (settlements.length > 0) await settle(own, settlements)
+}
+
+/** Whether any task can still be finished: an eventual "not found" is never proof. */
+function workLeft({ tables, plan, gateway }: World): boolean {
+  if (gateway.journal.underway() > 0 && tables.tasks.rows.size > 0) return true
+  for (const task of tables.tasks.rows.values()) {
+    const payment = tables.payments.get(task.paymentId)
+    const known = gateway.journal.known(payment?.gatewayKey ?? '')
+    const hopeless = plan.profile.lookup === 'eventual' && known === undefined && task.lookups > 0
+    if (!hopeless) return true
+  }
+  return false
+}
+
+/** Every keyed request that was answered is answered the same again. */
+async function replay(world: World): Promise<void> {
+  const { steps, clients } = world
+  world.startApi(0)
+  const api = world.apis[0] as Api
+  let replayed = false
+  const ask = async (): Promise<void> => {
+    for (const { draft } of clients.definite()) {
+      const [answer] = await api.accept([draft])
+      must(answer?.replayed === true || answer?.kind === 'refused', 'an old key is replayed', draft)
+      clients.answered(draft, answer as Answer)
+    }
+  }
+  void ask()
+    .then(() => (replayed = true))
+    .catch((error: unknown) => world.fail(error))
+  await reach(steps, () => replayed, 'every replay is answered')
+}
+
+/** One client: its requests one after the other, each until it has an answer. */
+async function runClient(world: World, users: bigint[], index: number): Promise<void> {
+  const { plan, faults } = world
+  if (index < plan.users) users.push(await openUser(world))
+  while (users.length === 0) await nap(world)
+  for (let count = 0; count < plan.requests; count += 1) {
+    const size = faults.pick([1, 1, 1, 3])
+    const drafts = Array.from({ length: size }, (_, item) => {
+      return draftOf(world, users, `${index}.${count}.${item}`)
+    })
+    await ask(world, drafts)
+  }
+}
+
+async function openUser(world: World): Promise<bigint> {
+  const { faults, plan } = world
+  for (;;) {
+    const api = faults.pick(world.apis)
+    const balance = BigInt(faults.between(0, 30_000))
+    const own = { db: api.db, clock: api.clock, shards: plan.shards }
+    try {
+      const [user] = await untilDeath(api, openUsers(own, [balance]))
+      if (user !== undefined) return user.id
+    } catch (error) {
+      if (!expected(error) && !(error instanceof Lost)) throw error
+    }
+    await nap(world)
+  }
+}
+
+/** Keys of its own, keys that others use too, and none; users that exist, and a few that do not. */
+function draftOf({ faults }: World, users: readonly bigint[], own: string): Draft {
+  const userId = faults.between(0, 40) === 0 ? 9_999n : faults.pick(users)
+  const idempotencyKey = faults.pick([own, own, own, `shared-${faults.between(0, 4)}`, null])
+  const type = faults.pick(['deposit', 'withdraw'] as const)
+  return { type, userId, amount: BigInt(faults.pick([100, 2_525, 9_999, 15_001])), idempotencyKey }
+}
+
+/** The client cannot tell what became of its request. */
+class Lost extends Error {}
+
+/** Send until answered; without a key an unknown outcome is never sent again. */
+async function ask(world: World, asked: readonly Draft[]): Promise<void> {
+  const { faults, clients } = world
+  let drafts = asked
+  while (drafts.length > 0) {
+    const api = faults.pick(world.apis)
+    for (const draft of drafts) clients.sent(draft)
+    try {
+      const answers = await untilDeath(api, api.accept(drafts))
+      if (faults.fires('answer_lost')) throw new Lost('the answer was lost')
+      drafts.forEach((draft, index) => {
+        const answer = answers[index] as Answer
+        world.count(answer.kind === 'refused' ? answer.refusal.code : 'accepted')
+        if (answer.replayed) world.count('replayed')
+        clients.answered(draft, answer)
+      })
+      return
+    } catch (error) {
+      if (!expected(error) && !(error instanceof Lost)) throw error
+      world.count('asked_again')
+    }
+    await nap(world)
+    drafts = drafts
+      .filter((draft) => draft.idempotencyKey !== null)
+      .map((draft) =>
+        faults.between(0, 10) === 0 ? { ...draft, amount: draft.amount + 1n } : draft,
+      )
+  }
+}
+
+function nap({ steps, faults }: World): Promise<void> {
+  const atMs = steps.nowMs() + faults.between(50, 2_000)
+  return steps.step(steps.spawn('client'), 'tries again', { atMs })
+}
+
+/** What an API process answers, or `Lost` when it dies first or is dead already. */
+function untilDeath<T>({ process }: Api, answer: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (process.dead) reject(new Lost('the process is not there'))
+    process.onDeath.push(() => reject(new Lost('the process died')))
+    answer.then(resolve, reject)
+  })
+}
+
+function tally(world: World): void {
+  for (const { status } of world.tables.payments.rows.values()) world.count(`payment_${status}`)
+  for (const letter of world.tables.letters.rows.values()) {
+    world.count(`letter_${letter.class}`)
+    if (letter.error === 'charged_after_failed') world.count('charged_after_failed')
+  }
+  for (const attempt of world.tables.attempts.rows.values()) {
+    if (attempt.late) world.count('late_evidence')
+    if (attempt.reason === 'worker_lost') world.count('worker_lost')
+  }
+}
+
+function digestOf({ tables, steps, reached }: World): string {
+  const hash = createHash('sha256').update(`${steps.trace()} ${steps.nowMs()} `)
+  const { users, payments, tasks, attempts, postings, letters } = tables
+  const rows = [users, payments, tasks, attempts, postings, letters].map((table) => [
+    ...table.rows.values(),
+  ])
+  const plain = (_: string, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)
+  return hash
+    .update(JSON.stringify([rows, reached], plain))
+    .digest('hex')
+    .slice(0, 16)
+}

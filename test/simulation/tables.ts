@@ -1,0 +1,183 @@
+import type { Entry } from '../../src/domain/ledger.ts'
+
+/** The rows of migrations/0001_initial.sql; times in milliseconds, amounts in minor units. */
+export interface UserRow {
+  readonly shard: number
+  readonly id: bigint
+  readonly available: bigint
+  readonly held: bigint
+  readonly createdAt: number
+}
+
+export interface PaymentRow {
+  readonly shard: number
+  readonly id: bigint
+  readonly userId: bigint
+  readonly type: 'deposit' | 'withdraw'
+  readonly status: 'new' | 'success' | 'failed' | 'unknown'
+  readonly amount: bigint
+  readonly commission: bigint
+  readonly feeBps: number
+  readonly attempts: number
+  readonly createdAt: number
+  readonly finishedAt: number | null
+  readonly gatewayKey: string
+  readonly idempotencyKey: string | null
+  readonly lastError: string | null
+  readonly gatewayRef: string | null
+}
+
+export interface TaskRow {
+  readonly shard: number
+  readonly paymentId: bigint
+  readonly runAt: number
+  readonly fence: number
+  readonly attempts: number
+  readonly lookups: number
+  readonly leased: boolean
+  readonly doubtAt: number | null
+  readonly lastError: string | null
+}
+
+export interface AttemptRow {
+  readonly shard: number
+  readonly paymentId: bigint
+  readonly fence: number
+  readonly call: number
+  readonly kind: string
+  readonly outcome: string
+  readonly reason: string | null
+  readonly sent: boolean
+  readonly httpStatus: number | null
+  readonly startedAt: number
+  readonly tookMs: number
+  readonly late: boolean
+}
+
+export type PostingRow = Entry & { readonly shard: number; readonly createdAt: number }
+
+export interface LetterRow {
+  readonly shard: number
+  readonly id: bigint
+  readonly paymentId: bigint
+  readonly userId: bigint
+  readonly type: string
+  readonly amount: bigint
+  readonly commission: bigint
+  readonly class: string
+  readonly error: string
+  readonly attempts: number
+  readonly state: 'open' | 'redriven' | 'resolved'
+  readonly createdAt: number
+  readonly closedAt: number | null
+  readonly closedBy: string | null
+  readonly closedReason: string | null
+}
+
+/** A table whose rows are replaced and never changed, so that a transaction can be undone. */
+export interface Table<Key, Row> {
+  readonly rows: ReadonlyMap<Key, Row>
+  get(key: Key): Row | undefined
+  set(key: Key, row: Row): void
+  delete(key: Key): void
+}
+
+/** The whole database. */
+export interface Tables {
+  readonly users: Table<bigint, UserRow>
+  readonly payments: Table<bigint, PaymentRow>
+  /** Payment ids by `userId key`: the partial unique index. */
+  readonly keys: Table<string, bigint>
+  readonly tasks: Table<bigint, TaskRow>
+  /** By `paymentId fence call`. */
+  readonly attempts: Table<string, AttemptRow>
+  /** By `userId paymentId kind`. */
+  readonly postings: Table<string, PostingRow>
+  readonly letters: Table<bigint, LetterRow>
+  /** Ids of open letters by payment: the partial unique index. */
+  readonly openLetters: Table<bigint, bigint>
+  /** The next value of a sequence; never undone, as in PostgreSQL. */
+  nextval(sequence: 'user_ids' | 'payment_ids' | 'dead_letter_ids'): bigint
+  /** Run `work` as one transaction: all of its changes or none. */
+  atomically<T>(work: () => T): T
+  /** Grows with each transaction that changed something. */
+  version(): number
+}
+
+/** The row with this id, if it lives in this shard. */
+export function inShard<Key, Row extends { readonly shard: number }>(
+  table: Table<Key, Row>,
+  key: Key,
+  shard: unknown,
+): Row | undefined {
+  const row = table.get(key)
+  return row?.shard === shard ? row : undefined
+}
+
+/** An error as PostgreSQL reports it. */
+export class SqlError extends Error {
+  readonly code: string
+  constructor(code: string, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+/** Throw a violation of a unique key or a check. */
+export function refuseUnless(fact: boolean, code: '23505' | '23514', constraint: string): void {
+  if (!fact) throw new SqlError(code, `violates ${constraint}`)
+}
+
+export function memoryTables(): Tables {
+  let undo: (() => void)[] = []
+  let version = 0
+  const sequences = new Map<string, bigint>()
+
+  const table = <Key, Row>(): Table<Key, Row> => {
+    const rows = new Map<Key, Row>()
+    const remember = (key: Key): void => {
+      const before = rows.get(key)
+      undo.push(() => (before === undefined ? rows.delete(key) : rows.set(key, before)))
+    }
+    return {
+      rows,
+      get: (key) => rows.get(key),
+      set(key, row) {
+        remember(key)
+        rows.set(key, row)
+      },
+      delete(key) {
+        remember(key)
+        rows.delete(key)
+      },
+    }
+  }
+
+  return {
+    users: table(),
+    payments: table(),
+    keys: table(),
+    tasks: table(),
+    attempts: table(),
+    postings: table(),
+    letters: table(),
+    openLetters: table(),
+    nextval(sequence) {
+      const value = (sequences.get(sequence) ?? 0n) + 1n
+      sequences.set(sequence, value)
+      return value
+    },
+    atomically(work) {
+      undo = []
+      try {
+        const result = work()
+        if (undo.length > 0) version += 1
+        return result
+      } catch (error) {
+        for (const back of undo.reverse()) back()
+        throw error
+      }
+    },
+    version: () => version,
+  }
+}

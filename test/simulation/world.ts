@@ -1,0 +1,304 @@
+import type { Answer, Draft } from '../../src/domain/acceptance.ts'
+import type { Fee } from '../../src/domain/fee.ts'
+import type { RetryPolicy } from '../../src/domain/retry.ts'
+import { seededRandom } from '../../src/domain/random.ts'
+import { acceptor } from '../../src/payments/accept.ts'
+import {
+  charge,
+  claim,
+  type ChargeWorld,
+  type Claim,
+  type Settlement,
+} from '../../src/payments/charge.ts'
+import { settle } from '../../src/payments/settle.ts'
+import { CommitUnknown, Unavailable, type Clock, type Db, type Gateway } from '../../src/ports.ts'
+import type { GatewayProfile } from '../../src/ports.ts'
+import { startWorker, type Worker } from '../../src/queue/worker.ts'
+import { auditor, type Auditor } from './checks.ts'
+import { clientJournal, type ClientJournal } from './clients.ts'
+import { drawFaults, type Faults } from './faults.ts'
+import { hostileGateway, type HostileGateway } from './gateway.ts'
+import { memoryDb, type MemoryDb } from './memory-db.ts'
+import { records } from './records.ts'
+import { scheduler, START_MS, type Process, type Scheduler } from './scheduler.ts'
+import { states, type Handlers } from './statements.ts'
+import { memoryTables, type Tables } from './tables.ts'
+
+export type Accept = (drafts: readonly Draft[]) => Promise<Answer[]>
+
+/** Bugs to plant: each replaces one input of the operations. None in production code. */
+export interface Plants {
+  readonly profile?: GatewayProfile
+  readonly fee?: (fee: Fee) => Fee
+  readonly policy?: (policy: RetryPolicy) => RetryPolicy
+  readonly handlers?: (handlers: Handlers) => Handlers
+  readonly gateway?: (gateway: Gateway) => Gateway
+  readonly accept?: (accept: Accept) => Accept
+  readonly settle?: typeof settle
+  readonly clock?: (clock: Clock) => Clock
+}
+
+/** What a seed decides before anything happens. */
+export interface Plan {
+  readonly shards: number
+  readonly apis: number
+  readonly workers: number
+  readonly clients: number
+  readonly requests: number
+  readonly users: number
+  readonly steps: number
+  readonly profile: GatewayProfile
+  readonly fee: Fee
+  readonly attemptsMax: number
+}
+
+/** A process that accepts payments. */
+export interface Api {
+  readonly process: Process
+  readonly db: Db
+  readonly clock: Clock
+  readonly accept: Accept
+}
+
+export interface World {
+  readonly plan: Plan
+  readonly random: () => number
+  readonly tables: Tables
+  readonly steps: Scheduler
+  readonly faults: Faults
+  readonly db: MemoryDb
+  readonly gateway: HostileGateway
+  readonly books: Auditor
+  readonly clients: ClientJournal
+  readonly apis: Api[]
+  readonly workers: { process: Process; worker: Worker }[]
+  /** What happened, beside the faults. */
+  readonly reached: Record<string, number>
+  /** Workers that died stay dead from now on. */
+  closing: boolean
+  /** Report an error that must not happen; the run stops at the next step. */
+  fail(error: unknown): void
+  count(what: string): void
+  /** A process of its own that can work the queue. */
+  hand(name: string): { process: Process; world: ChargeWorld }
+  startApi(slot: number): void
+  startWorker(slot: number): void
+}
+
+export const LEASE_MS = 15_000
+export const CALL_MS_MAX = 5_000
+export const GRACE_MS = 30_000
+const IDLE_TRANSACTION_MS = 10_000
+
+const PROFILES: readonly GatewayProfile[] = [
+  { idempotentPost: true, lookup: 'consistent' },
+  { idempotentPost: true, lookup: 'consistent' },
+  { idempotentPost: true, lookup: 'eventual' },
+  { idempotentPost: true, lookup: 'none' },
+  { idempotentPost: false, lookup: 'consistent' },
+  { idempotentPost: false, lookup: 'eventual' },
+  { idempotentPost: false, lookup: 'none' },
+]
+
+const FEES: readonly Fee[] = [
+  { bps: 200, min: 0n },
+  { bps: 200, min: 0n },
+  { bps: 0, min: 0n },
+  { bps: 333, min: 4n },
+]
+
+function drawPlan({ between, pick }: Faults, plants: Plants): Plan {
+  return {
+    shards: pick([1, 1, 2]),
+    apis: between(1, 4),
+    workers: between(1, 4),
+    clients: between(2, 5),
+    requests: between(2, 7),
+    users: between(1, 4),
+    steps: between(100, 500),
+    profile: plants.profile ?? pick(PROFILES),
+    fee: pick(FEES),
+    attemptsMax: between(1, 5),
+  }
+}
+
+/** Everything a seed needs, with nothing started yet. */
+export function createWorld(
+  seed: number,
+  plants: Plants = {},
+  log: ((line: string) => void) | null = null,
+): World {
+  // Streams of chance that do not disturb each other.
+  const stream = (index: number) => seededRandom(seed + index * 0x1_0000_0000)
+  const faults = drawFaults(stream(1))
+  const plan = drawPlan(faults, plants)
+  let failure: unknown = null
+  const steps = scheduler(
+    stream(2),
+    () => {
+      if (failure !== null) throw failure
+      books.check()
+      if (!world.closing) misfortune(world)
+    },
+    log,
+  )
+  const tables = memoryTables()
+  const handlers = (plants.handlers ?? ((same) => same))({ ...states, ...records })
+  const db = memoryDb({ tables, handlers, steps, faults })
+  const { profile, fee, attemptsMax } = plan
+  const limits = { callMsMax: CALL_MS_MAX, graceMs: GRACE_MS }
+  const gateway = hostileGateway({ steps, faults, profile, ...limits })
+  const { journal } = gateway
+  const rule = { feeBps: fee.bps, feeMin: fee.min, attemptsMax, lookup: profile.lookup }
+  const books = auditor({ tables, journal, nowMs: steps.nowMs, ...rule })
+  const clients = clientJournal(tables)
+  const reached: Record<string, number> = {}
+  const world: World = {
+    plan,
+    tables,
+    steps,
+    faults,
+    db,
+    gateway,
+    books,
+    clients,
+    reached,
+    random: stream(3),
+    apis: [],
+    workers: [],
+    closing: false,
+    fail: (error) => (failure ??= error),
+    count: (what) => (reached[what] = (reached[what] ?? 0) + 1),
+    hand: (name) => hand(world, plants, name),
+    startApi: (slot) => (world.apis[slot] = startApi(world, plants, slot)),
+    startWorker(slot) {
+      if (!world.closing) world.workers[slot] = startWorkerIn(world, plants, slot)
+    },
+  }
+  return world
+}
+
+/** A process clock: its own start, perhaps wrong; the database keeps its own time. */
+function processClock(world: World, process: Process, plants: Plants): Clock {
+  const { steps, faults } = world
+  const skewMs = faults.fires('clock_skew') ? faults.between(-3_600_000, 3_600_000) : 0
+  const startedMs = faults.between(0, 1_000_000)
+  const clock: Clock = {
+    now: () => new Date(steps.nowMs() + skewMs),
+    elapsedMs: () => startedMs + steps.nowMs() - START_MS,
+    database: () => null,
+    sleep(ms, signal) {
+      const nap = steps.wakeable(process, 'wakes up', { atMs: steps.nowMs() + ms })
+      if (signal?.aborted) nap.wake(steps.nowMs())
+      signal?.addEventListener('abort', () => nap.wake(steps.nowMs()), { once: true })
+      return nap.done
+    },
+  }
+  return plants.clock?.(clock) ?? clock
+}
+
+function hand(
+  world: World,
+  plants: Plants,
+  name: string,
+): { process: Process; world: ChargeWorld } {
+  const { plan, steps, db, gateway } = world
+  const process = steps.spawn(name)
+  const policy: RetryPolicy = {
+    attemptsMax: plan.attemptsMax,
+    backoffBaseMs: 1_000,
+    backoffMaxMs: 10_000,
+    jitterMs: 500,
+    notFoundGraceMs: GRACE_MS,
+    ...plan.profile,
+  }
+  const reached = gateway.connect(process)
+  const own: ChargeWorld = {
+    db: db.connect(process),
+    clock: processClock(world, process, plants),
+    gateway: plants.gateway?.(reached) ?? reached,
+    shards: plan.shards,
+    policy: plants.policy?.(policy) ?? policy,
+    leaseMs: LEASE_MS,
+    callMsMax: CALL_MS_MAX,
+    random: world.random,
+  }
+  return { process, world: own }
+}
+
+function startApi(world: World, plants: Plants, slot: number): Api {
+  const { plan, steps, db } = world
+  const process = steps.spawn(`api-${slot}`)
+  const clock = processClock(world, process, plants)
+  const connected = db.connect(process)
+  const fee = plants.fee?.(plan.fee) ?? plan.fee
+  const accept = acceptor({ db: connected, clock, shards: plan.shards, fee })
+  return { process, db: connected, clock, accept: plants.accept?.(accept) ?? accept }
+}
+
+/** The real worker loop around the real operations. */
+function startWorkerIn(world: World, plants: Plants, slot: number) {
+  const { faults } = world
+  const { process, world: own } = hand(world, plants, `worker-${slot}`)
+  const worker = startWorker<Claim, Settlement>({
+    claim: (limit) => claim(own, limit),
+    handle: (claimed, signal) => charge(own, claimed, signal),
+    async settle(done) {
+      const settled = await (plants.settle ?? settle)(own, done)
+      if (settled.stale > 0) world.count('stale')
+      for (const { decision } of settled.settlements) world.count(`decided_${decision.step}`)
+    },
+    admitted: (wanted) => wanted,
+    clock: own.clock,
+    concurrency: faults.between(1, 6),
+    batchMax: faults.between(1, 6),
+    pollMs: faults.between(500, 3_000),
+    settleMsMax: LEASE_MS,
+    onError: (error) => expected(error) || world.fail(error),
+  })
+  return { process, worker }
+}
+
+/** Whether an operation may throw this; anything else is a bug. */
+export function expected(error: unknown): boolean {
+  return error instanceof Unavailable || error instanceof CommitUnknown
+}
+
+/** After any step a process may die or stand still. */
+function misfortune(world: World): void {
+  const { faults } = world
+  if (faults.fires('api_crash')) crash(world, world.apis, (slot) => world.startApi(slot))
+  if (faults.fires('worker_crash')) crash(world, world.workers, (slot) => world.startWorker(slot))
+  if (faults.fires('pause')) {
+    const processes = [...world.apis, ...world.workers].map(({ process }) => process)
+    if (processes.length > 0) pause(world, faults.pick(processes))
+  }
+}
+
+function crash(
+  world: World,
+  slots: readonly { readonly process: Process }[],
+  restart: (slot: number) => void,
+): void {
+  const { faults, steps, db } = world
+  if (slots.length === 0) return
+  const slot = faults.between(0, slots.length)
+  const { process } = slots[slot] as { process: Process }
+  if (process.dead) return
+  const survive = faults.between(0, 2) === 0
+  db.abandon(process, survive)
+  steps.kill(process, survive)
+  const atMs = steps.nowMs() + faults.between(100, LEASE_MS + 5_000)
+  void steps.step(steps.spawn('supervisor'), `restarts ${process.name}`, { atMs }).then(() => {
+    restart(slot)
+  })
+}
+
+function pause(world: World, process: Process): void {
+  const { steps, faults, db } = world
+  steps.pause(process, faults.between(1_000, LEASE_MS * 3))
+  const atMs = steps.nowMs() + IDLE_TRANSACTION_MS
+  void steps.step(steps.spawn('supervisor'), 'ends idle transactions', { atMs }).then(() => {
+    if (process.pausedUntilMs > steps.nowMs()) db.expire(process)
+  })
+}

@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict'
+import { dirname, join } from 'node:path/posix'
+import { test } from 'node:test'
+import { sources } from './sources.ts'
+
+const FILES = sources('src')
+const LINES_OF_FILE_MAX = 400
+const LINES_OF_FUNCTION_MAX = 70
+
+/** Import rules, the first that matches a file; a target is a path in src or the name of a package. */
+const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
+  [
+    /^src\/(main|service)\.ts$|^src\/roles\/|\/command\.ts$/,
+    /./,
+    'the composition root and commands may import everything',
+  ],
+  [
+    /^src\/(bench|demo)\//,
+    /^OWN\/|^src\/(domain|adapters)\/|^src\/\w+\.ts$|^(?!fastify)[\w:-]/,
+    'a tool drives the service from outside',
+  ],
+  [/^src\/domain\//, /^src\/domain\/|^node:(assert|crypto)$/, 'the domain is pure'],
+  [/^src\/(ports|batcher)\.ts$/, /^src\/(domain\/|ports)/, 'ports know the domain'],
+  [
+    /^src\/(config|settings|kinds|progress)\.ts$/,
+    /^src\/(config|settings|kinds|domain\/)|^typebox|^node:/,
+    'configuration',
+  ],
+  [
+    /^src\/adapters\//,
+    /^src\/(adapters|domain)\/|^src\/ports|^src\/config|^(?!fastify)[\w:-]/,
+    'adapters',
+  ],
+  [
+    /^src\/http\//,
+    /^src\/(domain|http)\/|^src\/ports|^@?fastify|^typebox|^node:/,
+    'http knows no feature',
+  ],
+  [/store\.ts$/, /^src\/domain\/|^src\/ports|^OWN\//, 'a store knows the domain and the ports'],
+  [
+    /routes\.ts$|\/bodies\.ts$/,
+    /^src\/(domain|http)\/|^src\/ports|^OWN\/|^@?fastify|^typebox/,
+    'routes are thin',
+  ],
+  [
+    /./,
+    /^src\/(?!adapters|http|config|main|service|roles)|^node:(assert|crypto|fs)$/,
+    'an operation knows no driver',
+  ],
+]
+
+/** What breaks a rule for a reason; the reason is why it is not a mistake. */
+const EXCEPTIONS: Readonly<Record<string, string>> = {
+  'src/users/routes.ts imports src/ledger/store.ts':
+    "a user's transactions are ledger entries, read and shown with nothing to decide in between",
+}
+
+interface Import {
+  /** A path in src, or the name of a package. */
+  readonly resolved: string
+  /** The same, with OWN for the file's own feature. */
+  readonly target: string
+  readonly typeOnly: boolean
+}
+
+function imports(path: string, text: string): Import[] {
+  const found = text.matchAll(/^(?:import|export)( type)?\s+(?:[{*\w][^'"`]*?from )?'([^']+)'/gm)
+  return [...found].map(([, type, from = '']) => {
+    const typeOnly = type !== undefined
+    if (!from.startsWith('.')) return { target: from, resolved: from, typeOnly }
+    const resolved = join(dirname(path), from)
+    const own = resolved.split('/')[1] === path.split('/')[1]
+    return { target: own ? resolved.replace(/^src\/[^/]+/, 'OWN') : resolved, resolved, typeOnly }
+  })
+}
+
+test('dependencies point inward: every import is allowed to its file', () => {
+  const broken = FILES.flatMap(({ path, text }) => {
+    const [, may, who] = RULES.find(([files]) => files.test(path)) ?? [/./, /./, '']
+    return imports(path, text)
+      .filter(({ target, resolved }) => !may.test(target) && !may.test(resolved))
+      .map(({ resolved }) => `${path} imports ${resolved}, but ${who}`)
+  })
+  const excused = Object.keys(EXCEPTIONS)
+  const surprising = broken.filter((line) => !excused.some((excuse) => line.startsWith(excuse)))
+  assert.deepEqual(surprising, [])
+  const stale = excused.filter((excuse) => !broken.some((line) => line.startsWith(excuse)))
+  assert.deepEqual(stale, [], 'exceptions that nothing needs any more')
+})
+
+test('no file imports itself, however far around', () => {
+  const graph = new Map(
+    FILES.map(({ path, text }) => {
+      // Types are gone when the code runs: two files may describe each other.
+      const run = imports(path, text).filter(({ typeOnly }) => !typeOnly)
+      return [path, run.map(({ resolved }) => resolved)]
+    }),
+  )
+  const done = new Set<string>()
+  const visit = (path: string, trail: readonly string[]): void => {
+    assert.ok(!trail.includes(path), [...trail, path].join(' -> '))
+    if (done.has(path)) return
+    for (const next of graph.get(path) ?? []) visit(next, [...trail, path])
+    done.add(path)
+  }
+  for (const path of graph.keys()) visit(path, [])
+})
+
+test('every file is reached from main.ts: nothing is dead', () => {
+  const reached = new Set<string>()
+  const open = ['src/main.ts']
+  for (let path = open.pop(); path !== undefined; path = open.pop()) {
+    const text = FILES.find((file) => file.path === path)?.text
+    if (text === undefined || reached.has(path)) continue
+    reached.add(path)
+    // Loaded late, or run as a process of its own: named all the same.
+    const named = [...text.matchAll(/'(\.{1,2}\/[\w/-]+)\.[jt]s'/g)].map(([, from = '']) => from)
+    open.push(...named.map((from) => `${join(dirname(path), from)}.ts`))
+    open.push(...imports(path, text).map(({ resolved }) => resolved))
+  }
+  assert.deepEqual(
+    FILES.map(({ path }) => path).filter((path) => !reached.has(path)),
+    [],
+  )
+})
+
+test(`no file has more than ${LINES_OF_FILE_MAX} lines`, () => {
+  const long = FILES.map(({ path, text }) => [path, text.split('\n').length - 1] as const)
+  assert.deepEqual(
+    long.filter(([, lines]) => lines > LINES_OF_FILE_MAX),
+    [],
+  )
+})
+
+/** Functions by their layout: from the line that opens one to the brace at the same indentation. */
+function functions(text: string): { line: number; length: number }[] {
+  const lines = text.split('\n')
+  const opens =
+    /^( *)(?:export )?(?:(?:async )?function\b.*|.*(?:=>|\)(?:: .+)?)) \{$|^( *)\)(?:: .+)? (?:=> )?\{$/
+  return lines.flatMap((line, index) => {
+    const match = opens.exec(line)
+    if (match === null || /^\s*(if|for|while|switch|\}|test\()/.test(line)) return []
+    const indent = match[1] ?? match[2] ?? ''
+    const end = lines.findIndex((other, at) => at > index && other.startsWith(`${indent}}`))
+    return end < 0 ? [] : [{ line: index + 1, length: end - index + 1 }]
+  })
+}
+
+test(`no function has more than ${LINES_OF_FUNCTION_MAX} lines`, () => {
+  const all = FILES.flatMap(({ path, text }) => functions(text).map((one) => ({ path, ...one })))
+  assert.ok(all.length > 300, `${all.length} functions`)
+  assert.deepEqual(
+    all.filter(({ length }) => length > LINES_OF_FUNCTION_MAX),
+    [],
+  )
+})
+
+/** Texts that stand only where they are allowed, with why. Comments do not count. */
+const BANNED: readonly (readonly [name: string, text: RegExp, allowed: RegExp, why: string])[] = [
+  ['Date.now', /\bDate\.now\b/, /adapters\/clock\.ts$/, 'time comes from the clock'],
+  ['new Date()', /\bnew Date\(\)/, /adapters\/clock\.ts$/, 'time comes from the clock'],
+  [
+    'performance.now',
+    /\bperformance\.now\b/,
+    /src\/(adapters|bench)\/|src\/progress\.ts$/,
+    'durations come from the clock',
+  ],
+  [
+    'Math.random',
+    /\bMath\.random\b/,
+    /src\/(main|service)\.ts$|src\/roles\//,
+    'chance is an argument',
+  ],
+  ['process.env', /\bprocess\.env\b/, /src\/config\.ts$/, 'configuration is read in one place'],
+  ['any', /(?::|\bas|<|,) ?any\b/, /^$/, 'a type that is checked says more'],
+  ['@ts-', /@ts-(ignore|expect-error|nocheck)/, /^$/, 'the compiler is listened to'],
+  ['default export', /^export default\b/m, /^$/, 'an export has one name'],
+  ['to do', /\b(TODO|FIXME|HACK|XXX)\b/, /^$/, 'what is to be done is an issue'],
+  [
+    'SQL',
+    /^\s*(?:select|insert into|update|delete from|with) /m,
+    /store\.ts$|adapters\/(migrate|embedded-\w+)\.ts$/,
+    'SQL lives in stores',
+  ],
+  [
+    'a path of one machine',
+    /['"`](\/home\/|\/Users\/|\/work\/|\/root\/|[A-Z]:\\)/,
+    /^$/,
+    'it runs anywhere',
+  ],
+  ['console.', /\bconsole\.(log|error|warn|info)\b/, /^$/, 'events go to the log'],
+]
+
+for (const [name, pattern, allowed, why] of BANNED) {
+  test(`${name} stands only where it is allowed: ${why}`, () => {
+    const found = FILES.filter(({ path, text }) => {
+      const code = text.replace(/\/\*[^]*?\*\/|(?<=^|\s)\/\/.*$/gm, '')
+      return pattern.test(name === 'to do' || name === '@ts-' ? text : code) && !allowed.test(path)
+    })
+    assert.deepEqual(
+      found.map(({ path }) => path),
+      [],
+    )
+  })
+}
