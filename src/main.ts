@@ -81,8 +81,11 @@ async function serve(roles: Roles): Promise<void> {
       'PAYMENT_GATEWAY_URL must be set: a worker alone has no gateway of its own',
     ])
   }
-  const database = await openDatabase(config, roles, say)
-  const stopDatabase = () => database?.stop() ?? Promise.resolve()
+  // From the first moment on, so that a signal during the start leaves no database server behind.
+  const stopper = stopOnSignal(config, log)
+  const opening = openDatabase(config, roles, say)
+  stopper.last = async () => (await opening)?.stop()
+  const database = await opening
   try {
     if (database !== null && config.autoCreateTables) {
       await migrate(database.url, { log: (line) => log.debug(line) })
@@ -95,11 +98,11 @@ async function serve(roles: Roles): Promise<void> {
       port: roles.api ? config.port : roles.worker ? config.workerPort : config.mockGatewayPort,
       ...(mock && one ? { journalPath: join(dataDir, 'mock-gateway.jsonl') } : {}),
     })
-    stopOnSignal(service, stopDatabase, config, log)
+    stopper.first = () => service.stop()
     if (one) greet(config, service, dataDir)
     else log.info({ url: service.url }, 'listening')
   } catch (error) {
-    await stopDatabase()
+    await stopper.last()
     throw error
   }
 }
@@ -154,16 +157,19 @@ ${keys}  Try it:
 `)
 }
 
+/** What a signal stops: the service first, its own database last. */
+interface Stopper {
+  first: () => Promise<void>
+  last: () => Promise<void>
+}
+
 /**
  * Stop in order on the first SIGTERM or SIGINT, at once on the second. A stop that takes longer than
  * its limit ends the process anyway: leases run out, and nothing that was answered is lost.
  */
-function stopOnSignal(
-  service: Service,
-  stopDatabase: () => Promise<void>,
-  config: Config,
-  log: Logger,
-): void {
+function stopOnSignal(config: Config, log: Logger): Stopper {
+  const nothing = () => Promise.resolve()
+  const stopper: Stopper = { first: nothing, last: nothing }
   let stopping = false
   const stop = async (signal: string) => {
     if (stopping) process.exit(FAILED)
@@ -175,8 +181,8 @@ function stopOnSignal(
     }, config.shutdownTimeoutMs)
     limit.unref()
     try {
-      await service.stop()
-      await stopDatabase()
+      await stopper.first()
+      await stopper.last()
       log.info('stopped')
       process.exit(0)
     } catch (error) {
@@ -186,6 +192,7 @@ function stopOnSignal(
   }
   process.on('SIGTERM', () => void stop('SIGTERM'))
   process.on('SIGINT', () => void stop('SIGINT'))
+  return stopper
 }
 
 /** A tool's connection: DATABASE_URL, or the embedded database of DATA_DIR, migrated. */

@@ -121,7 +121,7 @@ const REPORT: Report = {
           perSecond: 2,
           latency: { mean: 1, p50: 1, p90: 2, p99: 3, p999: 4, max: 5 },
           buckets: [{ upToMs: 1, count: 2 }],
-          cores: { server: 0.5 },
+          cores: { server: 0.5, others: 1 },
         },
       ],
       facts: ['One & only.'],
@@ -130,9 +130,25 @@ const REPORT: Report = {
     },
   ],
   bars: [
-    { scenario: 'accept', text: 'A', bound: 'at least', limit: 8, unit: '×', value: 9 },
-    { scenario: 'accept', text: 'B', bound: 'at most', limit: 3, unit: 's', value: 4 },
-    { scenario: 'accept', text: 'C', bound: 'at least', limit: 8, unit: '×', value: null },
+    { scenario: 'accept', text: 'A', bound: 'at least', limit: 8, unit: '×', value: 9, perCore: 7 },
+    {
+      scenario: 'accept',
+      text: 'B',
+      bound: 'at most',
+      limit: 3,
+      unit: 's',
+      value: 4,
+      perCore: null,
+    },
+    {
+      scenario: 'accept',
+      text: 'C',
+      bound: 'at least',
+      limit: 8,
+      unit: '×',
+      value: null,
+      perCore: null,
+    },
   ],
 }
 

@@ -8,7 +8,7 @@ const SEEDS = 1_000
 const FIRST_SEED = 1
 
 /** Seeds that once found a bug; they are run first, for good. */
-const FOUND: readonly number[] = [1_558, 1_690, 1_996, 2_279]
+const FOUND: readonly number[] = [1_558, 1_690, 1_996, 2_279, 10_034]
 
 /** What a run over many seeds has to see at least once, or it tests less than it says. */
 const REACHED = [

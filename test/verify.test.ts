@@ -5,8 +5,11 @@ import { readFileSync } from 'node:fs'
 import { RULE_CODES, RULES } from '../src/verify/rules.ts'
 import { verify } from '../src/verify/verify.ts'
 import { testWorld } from './harness.ts'
-import { DAMAGES } from './verify-damage.ts'
+import { MONEY_DAMAGES } from './verify-damage-money.ts'
+import { RECORD_DAMAGES } from './verify-damage-records.ts'
 import { busyHistory, tryOut, verifyWorld, violated } from './verify-history.ts'
+
+const DAMAGES = [...MONEY_DAMAGES, ...RECORD_DAMAGES]
 
 for (const seed of [1, 2, 3]) {
   test(`the books of a busy history are clean, seed ${seed}`, async (t) => {

@@ -15,7 +15,10 @@ export interface Measure {
   readonly buckets?: readonly Bucket[]
   /** What was done a second in the run that the latencies and cores are of. */
   readonly perSecond?: number
-  /** Cores in use by whom. */
+  /**
+   * Cores in use by whom. `load` and `gateway` are the measuring itself, and `others` whoever else
+   * used the machine.
+   */
   readonly cores?: Readonly<Record<string, number>>
   /** What was done in each second of the last run. */
   readonly seconds?: readonly number[]
@@ -44,6 +47,11 @@ export interface Bar {
   readonly unit: '×' | 'MB' | 's'
   /** Null: not measured in this run. */
   readonly value: number | null
+  /**
+   * The same ratio in payments per second of processor time, service and database together: what the
+   * machine's other users disturb least. Null where it means nothing.
+   */
+  readonly perCore: number | null
 }
 
 export interface Report {
@@ -104,7 +112,17 @@ export const MEASURE_HEAD = [
   'p99 ms',
   'max ms',
   'processor µs each',
+  'others',
 ]
+
+const NOT_THE_SYSTEM = ['load', 'gateway', 'generator', 'others']
+
+/** What a second of one core achieves, service and database together; NaN where it is not known. */
+export function perCoreSecond(measure: Measure): number {
+  const own = Object.entries(measure.cores ?? {}).filter(([who]) => !NOT_THE_SYSTEM.includes(who))
+  const cores = own.reduce((sum, [, used]) => sum + used, 0)
+  return cores > 0 ? (measure.perSecond ?? measure.median) / cores : Number.NaN
+}
 
 /**
  * A measure as cells. The processor time that each process spends per request or payment is what
@@ -112,7 +130,8 @@ export const MEASURE_HEAD = [
  */
 export function rowOf(measure: Measure): string[] {
   const { name, unit, runs, latency, cores, perSecond } = measure
-  const used = Object.entries(cores ?? {}).map(([who, share]) => {
+  const named = Object.entries(cores ?? {}).filter(([who]) => who !== 'others')
+  const used = named.map(([who, share]) => {
     return `${who} ${figure((share / (perSecond ?? measure.median)) * 1e6)}`
   })
   return [
@@ -123,6 +142,7 @@ export function rowOf(measure: Measure): string[] {
     latency === undefined ? '' : figure(latency.p99),
     latency === undefined ? '' : figure(latency.max),
     used.join(', '),
+    cores?.others === undefined ? '' : `${cores.others.toFixed(1)} cores`,
   ]
 }
 
@@ -132,9 +152,10 @@ export function barRows(bars: readonly Bar[]): string[][] {
     const passed = passes(bar)
     const value = bar.value === null ? '–' : `${figure(bar.value)} ${bar.unit}`
     const verdict = passed === null ? 'not measured' : passed ? 'pass' : 'MISS'
-    return [bar.text, `${bar.bound} ${bar.limit} ${bar.unit}`, value, verdict]
+    const perCore = bar.perCore === null ? '' : `${figure(bar.perCore)} ×`
+    return [bar.text, `${bar.bound} ${bar.limit} ${bar.unit}`, value, perCore, verdict]
   })
-  return [['Bar', 'Asked', 'Measured', ''], ...rows]
+  return [['Bar', 'Asked', 'Measured', 'per processor second', ''], ...rows]
 }
 
 /** Columns side by side; the first line is the head. */

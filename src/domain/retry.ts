@@ -92,7 +92,9 @@ function first(task: TaskState, policy: RetryPolicy): Next {
     return policy.lookup === 'none' ? doubt(task, 'lookup_unavailable', false) : call('lookup')
   // A claim past the limit is one whose earlier workers all died: it is not charged once more.
   if (task.attempts > policy.attemptsMax) {
-    return inDoubt && policy.lookup !== 'none' ? call('lookup') : doubt(task, 'worker_lost', false)
+    // Nothing was ever sent; the limit was lowered meanwhile.
+    if (!inDoubt) return decide({ step: 'fail', reason: 'attempts_exhausted' })
+    return policy.lookup !== 'none' ? call('lookup') : doubt(task, 'worker_lost', false)
   }
   if (!inDoubt) return call('charge')
   if (policy.lookup !== 'none') return call('lookup')
@@ -152,12 +154,14 @@ function chargeReason(charge: Call | undefined): string {
 }
 
 function doubt(task: TaskState, reason: string, doubted: boolean): Next {
-  const last = LOOKUP_DELAYS_MS.length - 1
-  const delayMs =
-    reason === 'lookup_unavailable'
-      ? null
-      : (LOOKUP_DELAYS_MS[Math.min(task.lookups, last)] ?? null)
+  const delayMs = reason === 'lookup_unavailable' ? null : lookupDelayMs(task.lookups)
   return decide({ step: 'doubt', delayMs, reason, doubt: doubted })
+}
+
+/** The wait before the next lookup of a payment in doubt, after `lookups` of them. */
+export function lookupDelayMs(lookups: number): number {
+  const last = LOOKUP_DELAYS_MS.length - 1
+  return LOOKUP_DELAYS_MS[Math.min(lookups, last)] as number
 }
 
 function call(kind: 'charge' | 'lookup'): Next {

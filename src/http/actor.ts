@@ -25,5 +25,7 @@ export function actorOf(request: FastifyRequest): string | null {
   if (request.keyId !== null && request.keyId !== undefined) return `key:${request.keyId}`
   const value = request.headers['x-actor']
   if (value === undefined) return ANONYMOUS
-  return typeof value === 'string' && VISIBLE_ASCII.test(value) ? value : null
+  // The gateway's own word stands in the same column.
+  if (typeof value !== 'string' || value === 'gateway') return null
+  return VISIBLE_ASCII.test(value) ? value : null
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
@@ -22,17 +23,29 @@ const SOCKET: Readonly<Record<string, RefusalCode>> = {
 }
 
 /** Answer whatever was thrown: a refusal if it is one, otherwise a 500 that says nothing but its id. */
-export function failed(
+export async function failed(
   error: FastifyError & { refusal?: RefusalCode; why?: string },
   request: FastifyRequest,
   reply: FastifyReply,
-): FastifyReply {
+): Promise<FastifyReply> {
   // A client that hangs up in the middle of its body is no bug, and nobody reads the answer.
   const gone = request.raw.readableAborted
   const refusal = gone ? ({ code: 'body_unreadable' } as const) : refusalOf(error)
   if (refusal.code === 'internal_error') request.log.error({ err: error }, 'unexpected failure')
   else if (REFUSALS[refusal.code][0] === 503) request.log.warn({ err: error }, 'unavailable')
+  if (refusal.code === 'body_too_large') await drained(request.raw)
   return refuse(reply, refusal)
+}
+
+/**
+ * Read a refused body to its end and forget it: a client that still writes when the connection closes
+ * never sees the answer. The request's time limit bounds it.
+ */
+function drained(raw: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    if (raw.readableEnded || raw.destroyed) return resolve()
+    raw.once('end', resolve).once('close', resolve).once('error', resolve).resume()
+  })
 }
 
 function refusalOf(error: FastifyError & { refusal?: RefusalCode; why?: string }): Refusal {

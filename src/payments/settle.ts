@@ -1,10 +1,12 @@
+import { crashPoint } from '../crash-points.ts'
 import { closeLetters, openLetters, type NewLetter } from '../dead-letters/store.ts'
 import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
 import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
-import type { Decision } from '../domain/retry.ts'
+import { lookupDelayMs, type Decision } from '../domain/retry.ts'
 import { post } from '../ledger/post.ts'
 import type { Tx } from '../ports.ts'
 import {
+  chargedPayments,
   deleteTasks,
   insertAttempts,
   lockOwned,
@@ -38,6 +40,7 @@ export async function settle(
     const own = settlements.filter((settlement) => settlement.claim.shard === shard)
     if (own.length > 0) settled.push(...(await settleInShard(world, shard, own)))
   }
+  crashPoint('settle.after_commit')
   return { settlements: settled, stale: settlements.length - settled.length }
 }
 
@@ -45,7 +48,7 @@ function settleInShard(
   world: SettleWorld,
   shard: number,
   settlements: readonly Settlement[],
-): Promise<Settlement[]> {
+): Promise<readonly Settlement[]> {
   const at = world.clock.database()
   const claims = settlements.map(({ claim }) => claim.task)
   const userIds = new Set<bigint>()
@@ -61,12 +64,14 @@ function settleInShard(
     const newest = newestFences(settlements)
     const isCurrent = ({ claim: { task } }: Settlement): boolean =>
       owned.has(task.paymentId) && newest.get(task.paymentId) === task.fence
-    const current = settlements.filter(isCurrent)
     const stale = settlements.filter((settlement) => !isCurrent(settlement))
+    const owning = settlements.filter(isCurrent)
+    const current = await withoutContradictions(tx, shard, owning, stale)
     const contradictions = await contradicted(tx, shard, stale)
     write(tx, world, shard, current, at)
     insertAttempts(tx, shard, [...attemptsOf(current, false), ...attemptsOf(stale, true)])
     openLetters(tx, shard, world.shards, contradictions, at)
+    crashPoint('settle.before_commit')
     return current
   })
 }
@@ -82,6 +87,35 @@ function newestFences(settlements: readonly Settlement[]): Map<bigint, number> {
     newest.set(paymentId, Math.max(fence, newest.get(paymentId) ?? 0))
   }
   return newest
+}
+
+/**
+ * A claim may decide that a payment failed although another claim saw the gateway say yes: a stalled
+ * worker's late report, kept as evidence or in this very batch. Then nobody knows, so the payment is
+ * in doubt: its hold is kept, and the gateway or an operator has the last word.
+ */
+async function withoutContradictions(
+  tx: Tx,
+  shard: number,
+  current: readonly Settlement[],
+  stale: readonly Settlement[],
+): Promise<readonly Settlement[]> {
+  const failing = current.filter(({ decision }) => decision.step === 'fail')
+  if (failing.length === 0) return current
+  const ids = failing.map(({ claim }) => claim.payment.id)
+  const charged = new Set(await chargedPayments(tx, shard, ids))
+  for (const { claim, decision } of stale) {
+    if (decision.step === 'succeed') charged.add(claim.payment.id)
+  }
+  return current.map((settlement) => {
+    const { claim, decision } = settlement
+    if (decision.step !== 'fail' || !charged.has(claim.payment.id)) return settlement
+    const delayMs = lookupDelayMs(claim.task.lookups)
+    return {
+      ...settlement,
+      decision: { step: 'doubt', delayMs, reason: 'contradiction', doubt: false },
+    }
+  })
 }
 
 /** Whether a decision touches the user's balance; a failed deposit never held anything. */

@@ -160,6 +160,15 @@ const INSERT_ATTEMPTS: Statement<never> = {
   on conflict (shard, payment_id, fence, call) do nothing`,
 }
 
+/** The payments of which some claim saw the gateway say yes. */
+const CHARGED: Statement<{ paymentId: bigint }> = {
+  name: 'attempts_charged',
+  text: `
+  select distinct payment_id as "paymentId"
+  from payment_attempts
+  where shard = $1 and payment_id = any ($2::bigint[]) and outcome = 'success'`,
+}
+
 /** What is known of the open tasks of some payments. */
 export interface TaskView {
   readonly paymentId: bigint
@@ -310,6 +319,17 @@ export function insertAttempts(tx: Tx, shard: number, attempts: readonly Attempt
     numbers(attempts.map((attempt) => attempt.tookMs)),
     `{${attempts.map((attempt) => attempt.late).join(',')}}`,
   ])
+}
+
+/** Which of these payments the gateway said yes to, by the evidence that is kept. */
+export async function chargedPayments(
+  tx: Runner,
+  shard: number,
+  paymentIds: readonly bigint[],
+): Promise<bigint[]> {
+  if (paymentIds.length === 0) return []
+  const rows = await tx.run(CHARGED, [shard, numbers(paymentIds)])
+  return rows.map((row) => row.paymentId)
 }
 
 /** Read the open tasks of payments, by payment id. */

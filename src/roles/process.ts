@@ -3,6 +3,7 @@ import { systemClock } from '../adapters/clock.ts'
 import { createMetrics, type Metrics } from '../adapters/metrics.ts'
 import { postgres, type PostgresDb } from '../adapters/postgres.ts'
 import { ConfigError, type Config } from '../config.ts'
+import { armCrashPoint } from '../crash-points.ts'
 import { agree, durabilityProblems } from '../database/store.ts'
 import { startRedriver } from '../dead-letters/runs/run.ts'
 import { startFlusher } from '../metrics/flush.ts'
@@ -49,6 +50,7 @@ export async function startProcess(
     log.warn({ err: error }, 'a database connection was lost'),
   )
   const own: Process = { config, log, metrics, db, stops: [], stopping: false }
+  if (config.crashPoint !== undefined) armCrashPoint(config.crashPoint.name, config.crashPoint.nth)
   if (roles.api || roles.worker) {
     await checkDurability(own)
     await checkShards(own)

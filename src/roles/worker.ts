@@ -8,6 +8,7 @@ import { charge, claim, type ChargeWorld, type Claim, type Settlement } from '..
 import { refresh } from '../payments/refresh.ts'
 import { settle, type Settled } from '../payments/settle.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
+import { reportJson, summary } from '../verify/report.ts'
 import { startVerifier } from '../verify/watch.ts'
 import type { Process } from './process.ts'
 
@@ -81,8 +82,7 @@ function verifyBeside({ db, config, metrics, log, stops }: Process): void {
     everyMs: VERIFY_MS,
     onReport(report) {
       metrics.violations(report)
-      const broken = report.rules.filter((rule) => rule.violations > 0)
-      if (broken.length > 0) log.error({ rules: broken }, 'the books are wrong')
+      if (report.violations > 0) log.error({ report: reportJson(report) }, summary(report))
     },
     onError: (error) => log.warn({ err: error }, 'the books could not be checked'),
   })

@@ -3,6 +3,20 @@ import { inShard, refuseUnless, type LetterRow, type PostingRow } from './tables
 
 /** The append-only tables and the dead letters: what is written about a payment, not its state. */
 export const records: Handlers = {
+  attempts_charged: {
+    run: (tables, [shard, paymentIds]) => {
+      const asked = new Set(ids(paymentIds))
+      const charged = [...tables.attempts.rows.values()].filter(
+        (attempt) =>
+          attempt.shard === Number(shard) &&
+          attempt.outcome === 'success' &&
+          asked.has(attempt.paymentId),
+      )
+      return [...new Set(charged.map(({ paymentId }) => paymentId))].map((paymentId) => ({
+        paymentId,
+      }))
+    },
+  },
   attempts_insert: {
     run(tables, values) {
       const [shard, paymentIds, fences, calls, kinds, outcomes, reasons, sent, statuses] = values
