@@ -26,6 +26,8 @@ export type Config = Omit<Values, 'gatewayLookup'> & {
   readonly mockGateway: boolean
   /** Sentences about variables that are probably misspelt. Names only, never values. */
   readonly warnings: readonly string[]
+  /** Where this process kills itself, at the `nth` time it gets there. For fault tests alone. */
+  readonly crashPoint?: { readonly name: string; readonly nth: number }
 }
 
 /** Environment variables by name. An empty text is the same as an absent variable. */
@@ -114,12 +116,29 @@ export function loadConfig(env: Environment): Config {
       problems.push(production && !RULES.includes(rule) ? `${rule.fix} (production)` : rule.fix)
     }
   }
+  const crashPoint = readCrashPoint(env, values.appEnv)
+  if (crashPoint === 'refused') problems.push(`${CRASH_POINT} works only with APP_ENV=test`)
   if (problems.length > 0) throw new ConfigError(problems)
   const mockGateway = isMockGateway(complete.gatewayUrl)
   const lookup = complete.gatewayLookup
   const auto = mockGateway ? 'consistent' : 'eventual'
   const gatewayLookup = lookup === 'auto' ? auto : lookup
-  return { ...complete, gatewayLookup, production, mockGateway, warnings: misspelt(env) }
+  const read = { ...complete, gatewayLookup, production, mockGateway, warnings: misspelt(env) }
+  return typeof crashPoint === 'object' ? { ...read, crashPoint } : read
+}
+
+/**
+ * `point:nth`, set by the fault tests: no setting of the service, so that no list of settings names
+ * it. Anywhere but in the environment `test` it is an error to set it.
+ */
+const CRASH_POINT = 'PAYMENTS_CRASH_POINT'
+
+function readCrashPoint(env: Environment, appEnv: unknown) {
+  const text = env[CRASH_POINT]?.trim() ?? ''
+  if (text === '') return 'unset'
+  const [, name, nth] = /^([a-z_.]+):([1-9]\d{0,5})$/.exec(text) ?? []
+  if (appEnv !== 'test' || name === undefined) return 'refused'
+  return { name, nth: Number(nth) }
 }
 
 /**

@@ -1,3 +1,4 @@
+import { crashPoint } from '../crash-points.ts'
 import {
   decideBatch,
   keyOf,
@@ -56,21 +57,27 @@ export function acceptor(world: AcceptWorld): (drafts: readonly Draft[]) => Prom
         at,
       )
       post(tx, shard, decided.holds, at)
+      crashPoint('accept.before_commit')
       return { ...decided, queued: queued.length }
     })
+    crashPoint('accept.after_commit')
     spare.set(shard, [...ids.slice(verdict.idsUsed), ...(spare.get(shard) ?? [])])
     if (verdict.queued > 0) world.onEnqueued?.(verdict.queued)
     return verdict
   }
 
   return async (drafts) => {
-    const groups = byShard(drafts, (draft) => draft.userId, world.shards)
-    const answers = new Map<Draft, Answer>()
+    const numbered = drafts.map((draft, index) => ({ draft, index }))
+    const groups = byShard(numbered, ({ draft }) => draft.userId, world.shards)
+    const answers: Answer[] = []
     for (const [shard, group] of groups) {
-      const verdict = await acceptInShard(shard, group)
-      group.forEach((draft, index) => answers.set(draft, verdict.answers[index] as Answer))
+      const verdict = await acceptInShard(
+        shard,
+        group.map(({ draft }) => draft),
+      )
+      verdict.answers.forEach((answer, place) => (answers[group[place]?.index ?? 0] = answer))
     }
-    return drafts.map((draft) => answers.get(draft) as Answer)
+    return answers
   }
 }
 

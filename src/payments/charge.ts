@@ -1,3 +1,4 @@
+import { crashPoint } from '../crash-points.ts'
 import type { Payment } from '../domain/payment.ts'
 import { next, type Call, type Decision, type RetryPolicy } from '../domain/retry.ts'
 import type { ChargeRequest, Clock, Db, Evidence, Gateway } from '../ports.ts'
@@ -57,6 +58,7 @@ export async function claim(world: ChargeWorld, limit: number): Promise<Claim[]>
     const at = world.clock.database()
     const tasks = await claimTasks(world.db, shard, limit - claims.length, world.leaseMs, at)
     if (tasks.length === 0) continue
+    crashPoint('claim.after_commit')
     const payments = await readPayments(
       world.db,
       shard,
@@ -113,8 +115,11 @@ async function make(
     startedAt,
     tookMs: Math.round(clock.elapsedMs() - startedMs),
   })
-  if (kind === 'charge') return { kind, ...stamp(await gateway.charge(request)) }
-  return { kind, ...stamp(await gateway.lookup(request)) }
+  if (kind === 'lookup') return { kind, ...stamp(await gateway.lookup(request)) }
+  crashPoint('call.before_send')
+  const made = stamp(await gateway.charge(request))
+  crashPoint('call.after_reply')
+  return { kind, ...made }
 }
 
 function requestOf(payment: Payment): ChargeRequest {
