@@ -37,15 +37,21 @@ export async function failed(
   return refuse(reply, refusal)
 }
 
+/** How long a refused body is read before it is answered, in milliseconds. */
+const DRAIN_MS_MAX = 500
+
 /**
- * Read a refused body to its end and forget it: a client that still writes when the connection closes
- * never sees the answer. The request's time limit bounds it.
+ * Read a refused body on for a while and forget it: a client that still writes when the connection
+ * closes never sees the answer. One that has stopped writing, or never stops, is answered all the same.
  */
-function drained(raw: IncomingMessage): Promise<void> {
-  return new Promise((resolve) => {
-    if (raw.readableEnded || raw.destroyed) return resolve()
+async function drained(raw: IncomingMessage): Promise<void> {
+  if (raw.readableEnded || raw.destroyed) return
+  let limit: NodeJS.Timeout | undefined
+  await new Promise<void>((resolve) => {
+    limit = setTimeout(resolve, DRAIN_MS_MAX)
     raw.once('end', resolve).once('close', resolve).once('error', resolve).resume()
   })
+  clearTimeout(limit)
 }
 
 function refusalOf(error: FastifyError & { refusal?: RefusalCode; why?: string }): Refusal {

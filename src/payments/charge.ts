@@ -17,6 +17,16 @@ export interface ChargeWorld {
   readonly callMsMax: number
   /** Chance in [0, 1), for jitter. */
   readonly random: () => number
+  /** What retries are paid from; without one they are free. */
+  readonly budget?: Budget
+}
+
+/** A retry budget that is shared by the claims of a process. */
+export interface Budget {
+  /** A first attempt was made. */
+  earn(): void
+  /** Pay for a retry; false: nothing is left. */
+  spend(): boolean
 }
 
 /** A claimed task with its payment, and when this process must have stopped working on it. */
@@ -87,11 +97,20 @@ export async function charge(
   const calls: CallMade[] = []
   for (;;) {
     const step = next(claimed.task, calls, world.policy, world.random())
-    if (step.kind === 'decide') return { claim: claimed, calls, decision: step.decision }
+    if (step.kind === 'decide') {
+      return { claim: claimed, calls, decision: budgeted(world, claimed, step.decision) }
+    }
     const late = world.clock.elapsedMs() > claimed.callsUntilMs
     if (late || signal?.aborted) return { claim: claimed, calls, decision: interrupted(calls) }
     calls.push(await make(world, step.call, claimed.payment))
   }
+}
+
+/** A retry that nothing pays for waits as long as any retry may, so that a bad day does not double. */
+function budgeted(world: ChargeWorld, { task }: Claim, decision: Decision): Decision {
+  if (task.attempts === 1 && task.lookups === 0) world.budget?.earn()
+  if (decision.step !== 'retry' || (world.budget?.spend() ?? true)) return decision
+  return { ...decision, delayMs: Math.max(decision.delayMs, world.policy.backoffMaxMs) }
 }
 
 /** What becomes of a claim that has to stop between two calls. */

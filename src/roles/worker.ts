@@ -4,7 +4,15 @@ import { httpGateway } from '../adapters/http-gateway.ts'
 import type { Metrics } from '../adapters/metrics.ts'
 import { shareBreaker, type SharedBreakerLoop } from '../breaker/share.ts'
 import { BREAKER_POLICY } from '../domain/breaker.ts'
-import { charge, claim, type ChargeWorld, type Claim, type Settlement } from '../payments/charge.ts'
+import { earned, FULL, spent } from '../domain/budget.ts'
+import {
+  charge,
+  claim,
+  type Budget,
+  type ChargeWorld,
+  type Claim,
+  type Settlement,
+} from '../payments/charge.ts'
 import { refresh } from '../payments/refresh.ts'
 import { settle, type Settled } from '../payments/settle.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
@@ -53,6 +61,22 @@ function chargeWorld({ config, db }: Process, gateway: GuardedGateway): ChargeWo
     leaseMs: config.leaseMs,
     callMsMax: config.gatewayTimeoutMs,
     random: Math.random,
+    budget: retryBudget(),
+  }
+}
+
+/** One budget for all retries of this process. */
+function retryBudget(): Budget {
+  let budget = FULL
+  return {
+    earn() {
+      budget = earned(budget)
+    },
+    spend() {
+      const { paid, left } = spent(budget)
+      budget = left
+      return paid
+    },
   }
 }
 
