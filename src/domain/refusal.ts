@@ -3,6 +3,7 @@
  * same codes with advice, and a test compares the two. A refusal is a value, never an exception.
  */
 export const REFUSALS = {
+  request_unreadable: [400, 'The bytes are not an HTTP request that this service reads.'],
   body_unreadable: [400, 'The body cannot be read as one JSON document.'],
   body_invalid: [400, 'The body does not have the fields of this operation.'],
   query_invalid: [400, 'A query parameter is unknown or malformed.'],

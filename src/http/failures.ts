@@ -135,7 +135,7 @@ export function unroutable(app: FastifyInstance): void {
 /** Answer bytes that are no HTTP request, on the bare socket, and close it. */
 export function unreadableSocket(error: Error & { code?: string }, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  refuseSocket(socket, SOCKET[error.code ?? ''] ?? 'body_unreadable')
+  refuseSocket(socket, SOCKET[error.code ?? ''] ?? 'request_unreadable')
 }
 
 /** Answer on the bare socket and close it. A 405 allows nothing: there is no path to allow it for. */

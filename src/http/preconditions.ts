@@ -33,11 +33,11 @@ export function demandHttp(app: FastifyInstance): void {
 }
 
 function violationOf({ httpVersion, rawHeaders, headers }: IncomingMessage): Violation | null {
-  if (!VERSIONS.has(httpVersion)) return { refusal: 'body_unreadable', why: 'http_version' }
+  if (!VERSIONS.has(httpVersion)) return { refusal: 'request_unreadable', why: 'http_version' }
   if (rawHeaders.length > 2 * HEADERS_MAX) return { refusal: 'headers_too_large', why: 'too_many' }
   const hosts = timesSent(rawHeaders, 'host')
-  if (hosts > 1) return { refusal: 'body_unreadable', why: 'host_twice' }
-  if (hosts === 0 && httpVersion !== '1.0') return { refusal: 'body_unreadable', why: 'no_host' }
+  if (hosts > 1) return { refusal: 'request_unreadable', why: 'host_twice' }
+  if (hosts === 0 && httpVersion !== '1.0') return { refusal: 'request_unreadable', why: 'no_host' }
   if (timesSent(rawHeaders, 'content-type') > 1) {
     return { refusal: 'media_type_unsupported', why: 'content_type_twice' }
   }

@@ -231,7 +231,7 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
     const list = `payments ${userId ?? ''} ${status ?? ''} ${type ?? ''}`
     const position = cursor === undefined ? [String(ID_MAX)] : readCursor(list, cursor, 1)
     const before = position?.[0] ?? ''
-    if (!/^\d{1,19}$/.test(before)) return refuse(reply, { code: 'cursor_invalid' })
+    if (parseId(before) === null) return refuse(reply, { code: 'cursor_invalid' })
 
     const filter = {
       userId: userId === undefined ? null : BigInt(userId),
