@@ -106,10 +106,9 @@ function guardsOf({ config, db }: Process, roles: Roles): Guards {
 
 /** Refuse new work while stopping; the mock gateway still answers calls that are in flight. */
 function refuseWhenStopping(app: FastifyInstance, own: Process): void {
-  app.addHook('onRequest', async (request) => {
-    const { url } = request
-    if (!own.stopping || url.startsWith(MOCK_GATEWAY) || !url.startsWith(API)) return
-    throw Object.assign(new Error('stopping'), { refusal: 'shutting_down' })
+  app.addHook('onRequest', ({ url }, _reply, done) => {
+    if (!own.stopping || url.startsWith(MOCK_GATEWAY) || !url.startsWith(API)) return done()
+    done(Object.assign(new Error('stopping'), { refusal: 'shutting_down' }))
   })
 }
 

@@ -305,7 +305,7 @@ export const SETTINGS = {
     name: 'ACCEPT_LANES',
     group: 'Accepting payments',
     kind: integer(1, 64),
-    fallback: '2',
+    fallback: '1',
     doc: 'Transactions of accepted payments that run side by side per process and shard.',
   },
   queueAgeLimitMs: {

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import pg from 'pg'
 import { CommitUnknown, Unavailable, type Db, type Statement, type Tx } from '../ports.ts'
 
@@ -25,6 +26,9 @@ const RETRIES_MAX = 5
 
 /** The server is away, stopping, full or too slow: nothing was decided, the same request may return. */
 const UNAVAILABLE = /^(08...|53...|57P0.|57014|55P03|25P03|XX000|58030)$/
+
+/** An earlier statement of the transaction failed: true, and never the reason. */
+const ABORTED = '25P02'
 
 /** Milliseconds the client waits beyond the server's own statement timeout before it hangs up. */
 const WATCHDOG_MS = 1_500
@@ -110,15 +114,19 @@ function poolConfig(options: PostgresOptions): pg.PoolConfig {
 async function transact<T>(client: pg.PoolClient, work: (tx: Tx) => Promise<T>): Promise<T> {
   const writes: Promise<unknown>[] = []
   let committing = false
+  let first: unknown = null
+  const noted = <Row>(rows: Promise<Row>): Promise<Row> => {
+    rows.catch((error: unknown) => (first ??= error))
+    return rows
+  }
   try {
+    leaveTogether(client)
     const begun = client.query('begin')
     writes.push(begun)
     const tx: Tx = {
-      run: (statement, values) => query(client, statement, values),
+      run: (statement, values) => noted(query(client, statement, values)),
       write: (statement, values) => {
-        const written = query(client, statement, values)
-        written.catch(() => undefined)
-        writes.push(written)
+        writes.push(noted(query(client, statement, values)))
       },
     }
     begun.catch(() => undefined)
@@ -131,7 +139,9 @@ async function transact<T>(client: pg.PoolClient, work: (tx: Tx) => Promise<T>):
     if (command !== 'COMMIT') throw new Error(`the transaction ended in ${command}`)
     client.release()
     return result
-  } catch (error) {
+  } catch (thrown) {
+    // Statements that were sent together fail together: what the first one says is the reason.
+    const error = codeOf(thrown) === ABORTED && first !== null ? first : thrown
     await abandon(client, error, committing)
     if (committing && isConnectionLost(error)) {
       throw new CommitUnknown('the reply to COMMIT was lost', { cause: error })
@@ -156,6 +166,7 @@ async function query<Row>(
   statement: Statement<Row>,
   values: readonly unknown[],
 ): Promise<Row[]> {
+  leaveTogether(client)
   const result = await client.query({
     name: statement.name,
     text: statement.text,
@@ -164,10 +175,24 @@ async function query<Row>(
   return result.rows as Row[]
 }
 
-/** An error without a SQLSTATE comes from the connection, not from the server. */
+/**
+ * Let the statements that are started in one turn of the event loop leave in one packet: the driver
+ * writes each by itself. Its socket is not part of its interface, so without one nothing is lost.
+ */
+function leaveTogether(client: pg.PoolClient): void {
+  const { stream } = (client as { connection?: { stream?: Writable } }).connection ?? {}
+  if (stream === undefined || stream.writableCorked > 0) return
+  stream.cork()
+  process.nextTick(() => stream.uncork())
+}
+
+/**
+ * An error without a SQLSTATE comes from the connection, not from the server. The system's own codes
+ * begin with E, as no SQLSTATE does: EPIPE is as long as one.
+ */
 function isConnectionLost(error: unknown): boolean {
   const code = codeOf(error)
-  return !/^[0-9A-Z]{5}$/.test(code) || code.startsWith('08') || code.startsWith('57P')
+  return !/^(?!E)[0-9A-Z]{5}$/.test(code) || code.startsWith('08') || code.startsWith('57P')
 }
 
 function codeOf(error: unknown): string {

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import type { Command } from 'commander'
+import { systemClock } from '../adapters/clock.ts'
 import { progress } from '../progress.ts'
 import { htmlReport } from './html.ts'
 import { startLoader } from './loader.ts'
@@ -59,7 +60,7 @@ async function bench(url: URL, given: string, options: Options): Promise<void> {
   if (!local && options.yes !== true) {
     throw new Error(`This makes payments in ${url.host}. Say --yes if that is meant.`)
   }
-  const startedAt = new Date().toISOString()
+  const startedAt = systemClock.now().toISOString()
   const service = { url, key: options.key }
   const users = await openUsers(service, whole('users', options.users, 1, 100_000))
   const loader = startLoader()
@@ -93,7 +94,7 @@ function planOf({ url, key }: Target, options: Options, traffic: Traffic): Plan 
     durationMs: whole('duration', options.duration, 1, 86_400) * 1_000,
     traffic,
     // Other requests, and other keys, each time.
-    seed: Date.parse(new Date().toISOString()) % 0xffff_ffff,
+    seed: systemClock.now().getTime() % 0xffff_ffff,
   }
 }
 

@@ -127,9 +127,10 @@ export function unroutable(app: FastifyInstance): void {
   }
   app.setNotFoundHandler(answer)
   // Before a body is asked for: where nothing is, nothing is wrong with it.
-  app.addHook('preParsing', async (request, reply) =>
-    request.is404 ? answer(request, reply) : undefined,
-  )
+  app.addHook('preParsing', (request, reply, payload, done) => {
+    if (request.is404) void answer(request, reply)
+    else done(null, payload)
+  })
 }
 
 /** Answer bytes that are no HTTP request, on the bare socket, and close it. */

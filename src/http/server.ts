@@ -126,7 +126,8 @@ function refusal(code: string, why?: string): Error {
 }
 
 function observe(app: FastifyInstance, options: ServerOptions): void {
-  app.addHook('onSend', async (request, reply) => {
+  // Hooks with a callback: a promise for each would cost a tenth of a small request.
+  app.addHook('onSend', (request, reply, _payload, done) => {
     void reply.header('x-request-id', request.id)
     if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store')
     void reply.header('x-content-type-options', 'nosniff')
@@ -135,8 +136,9 @@ function observe(app: FastifyInstance, options: ServerOptions): void {
     if (!reply.hasHeader('content-security-policy')) {
       void reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
     }
+    done()
   })
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'none'
     options.onAnswer(request.method, route, reply.statusCode, reply.elapsedTime)
     request.log.debug(
@@ -148,6 +150,7 @@ function observe(app: FastifyInstance, options: ServerOptions): void {
       },
       'answered',
     )
+    done()
   })
 }
 

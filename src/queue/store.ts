@@ -48,6 +48,7 @@ const INSERT: Statement<never> = {
  * A task that is still marked leased when it comes due lost its worker: its charge may have been sent
  * until the lease ended, so it is in doubt from then on, and the lost claim is kept as evidence.
  * MATERIALIZED, because the planner may otherwise re-run the LIMIT per row and claim more than asked.
+ * The ids come as an array, because a join makes it guess how many there are, and read the whole queue.
  * The clock is read once, so every row gets the same lease.
  */
 const CLAIM: Statement<ClaimedTask> = {
@@ -79,8 +80,8 @@ const CLAIM: Statement<ClaimedTask> = {
     attempts = task.attempts + (task.lookups = 0)::int,
     leased = true,
     doubt_at = case when task.leased and task.lookups = 0 then task.run_at else task.doubt_at end
-  from due, clock
-  where task.shard = $1 and task.payment_id = due.payment_id
+  from clock
+  where task.shard = $1 and task.payment_id = any (array(select payment_id from due))
   returning
     task.payment_id as "paymentId", task.fence, task.attempts, task.lookups,
     (extract(epoch from clock.time - task.doubt_at) * 1000)::float8 as "doubtAgeMs"`,

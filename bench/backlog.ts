@@ -1,0 +1,142 @@
+import { USERS, type Database } from './rig.ts'
+
+/** Rows per statement: enough to be fast, few enough to hold no lock for long. */
+const CHUNK = 250_000
+
+/**
+ * Payments that wait in the queue, as if they had just been accepted: half of them withdrawals with
+ * their holds. `$1` is the first id, `$2` how many.
+ */
+const FILL = `
+  with draft as materialized (
+    select id, 1 + id % ${USERS.count} as user_id, id % 2 = 0 as withdrawal, 100 + id % 10000 as amount
+    from generate_series($1::bigint, $1::bigint + $2::bigint - 1) id
+  ), priced as materialized (
+    select *, (amount * 200 + 5000) / 10000 as commission from draft
+  ), payment as (
+    insert into payments
+      (shard, id, user_id, type, status, amount, commission, fee_bps, created_at)
+    select 0, id, user_id, case when withdrawal then 'withdraw' else 'deposit' end, 'new', amount,
+      commission, 200, now()
+    from priced
+  ), task as (
+    insert into payment_tasks (shard, payment_id, run_at)
+    select 0, id, now() from priced
+  ), posting as (
+    insert into postings
+      (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening,
+       created_at)
+    select 0, user_id, id, 'hold', -amount - commission, amount + commission, 0, 0, 0, now()
+    from priced
+    where withdrawal
+  )
+  update users
+  set available = available - moved.total, held = held + moved.total
+  from (
+    select user_id, sum(amount + commission)::bigint as total
+    from priced where withdrawal group by user_id
+  ) moved
+  where shard = 0 and id = moved.user_id`
+
+/** Put `count` more payments in our queue. */
+export async function fillBacklog(database: Database, count: number): Promise<void> {
+  const [row] = await database.sql<{ id: string }>(
+    'select coalesce(max(id), 0) as id from payments',
+  )
+  const first = Number(row?.id) + 1
+  for (let done = 0; done < count; done += CHUNK) {
+    await database.sql(FILL, [first + done, Math.min(CHUNK, count - done)])
+  }
+  await database.sql(`select setval('payment_ids', $1)`, [first + count - 1])
+  await database.sql('analyze')
+}
+
+/** The same for the baseline. */
+export async function fillBaseline(database: Database, count: number): Promise<void> {
+  await database.sql(
+    `insert into payments (user_id, type, amount, commission, status)
+     select 1 + id % ${USERS.count}, case when id % 2 = 0 then 'withdraw' else 'deposit' end,
+       100 + id % 10000, 2, 'new'
+     from generate_series(1, $1::int) id`,
+    [count],
+  )
+  await database.sql(
+    `insert into transactions (payment_id, user_id, amount, status)
+     select id, user_id, amount, 'processing' from payments where status = 'new'
+       and not exists (select from transactions where payment_id = payments.id)`,
+  )
+  await database.sql(
+    `insert into payment_tasks (payment_id, status)
+     select id, 'pending' from payments where status = 'new'
+       and not exists (select from payment_tasks where payment_id = payments.id)`,
+  )
+  await database.sql('analyze')
+}
+
+/**
+ * Payments that were finished long ago, with their attempts and postings, a tenth of them failed.
+ * `$1` is the first id, `$2` how many.
+ */
+const FINISHED = `
+  with draft as materialized (
+    select id, 1 + id % ${USERS.count} as user_id, id % 2 = 0 as withdrawal, id % 10 = 3 as failed,
+      100 + id % 10000 as amount, now() - (1e9 - id) * interval '1 millisecond' as time
+    from generate_series($1::bigint, $1::bigint + $2::bigint - 1) id
+  ), priced as materialized (
+    select *, (amount * 200 + 5000) / 10000 as commission from draft
+  ), payment as (
+    insert into payments
+      (shard, id, user_id, type, status, amount, commission, fee_bps, attempts, created_at,
+       finished_at, last_error)
+    select 0, id, user_id, case when withdrawal then 'withdraw' else 'deposit' end,
+      case when failed then 'failed' else 'success' end, amount, commission, 200, 1, time, time,
+      case when failed then 'declined' end
+    from priced
+  ), attempt as (
+    insert into payment_attempts
+      (shard, payment_id, fence, call, kind, outcome, sent, http_status, started_at, took_ms)
+    select 0, id, 1, 1, 'charge', case when failed then 'declined' else 'success' end, true,
+      case when failed then 402 else 200 end, time, 50
+    from priced
+  ), hold as (
+    insert into postings
+      (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening,
+       created_at)
+    select 0, user_id, id, 'hold', -amount - commission, amount + commission, 0, 0, 0, time
+    from priced
+    where withdrawal
+  ), finish as (
+    insert into postings
+      (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening,
+       created_at)
+    select 0, user_id, id, 'settle',
+      case when withdrawal then 0 else amount - commission end,
+      case when withdrawal then -amount - commission else 0 end,
+      case when withdrawal then amount else -amount end, commission, 0, time
+    from priced
+    where not failed
+  )
+  update users
+  set available = available + moved.total
+  from (
+    select user_id,
+      sum(case when withdrawal then -amount - commission else amount - commission end)::bigint
+        as total
+    from priced where not failed group by user_id
+  ) moved
+  where shard = 0 and id = moved.user_id`
+
+/** Fill a database with `count` finished payments, and let the vacuum have been there. */
+export async function fillHistory(
+  database: Database,
+  count: number,
+  onDone: (count: number) => void,
+): Promise<void> {
+  for (let done = 0; done < count; done += CHUNK) {
+    const size = Math.min(CHUNK, count - done)
+    await database.sql(FINISHED, [1 + done, size])
+    onDone(size)
+  }
+  await database.sql(`select setval('payment_ids', $1)`, [count])
+  await database.sql('vacuum analyze')
+}

@@ -1,0 +1,98 @@
+import { perCoreSecond, type Bar, type Measure, type Scenario } from '../src/bench/report.ts'
+
+/** What the suite has to show, as ratios within one run. */
+export function barsOf(scenarios: readonly Scenario[]): Bar[] {
+  /** The best of the measures with such a name. */
+  const best = (scenario: string, name: RegExp): Measure | undefined => {
+    const found = scenarios.find((each) => each.name === scenario)?.measures ?? []
+    const named = found.filter((measure) => name.test(measure.name))
+    return named.toSorted((one, other) => other.median - one.median)[0]
+  }
+  const of = (scenario: string, name: RegExp): number => {
+    return best(scenario, name)?.median ?? Number.NaN
+  }
+  const perCore = (scenario: string, name: RegExp): number => {
+    const measure = best(scenario, name)
+    return measure === undefined ? Number.NaN : perCoreSecond(measure)
+  }
+  const known = (value: number): number | null => (Number.isNaN(value) ? null : value)
+  const bar = (
+    scenario: string,
+    text: string,
+    limit: number,
+    [value, cores]: readonly [number, number],
+  ): Bar => {
+    const figures = { value: known(value), perCore: known(cores) }
+    return { scenario, text, bound: 'at least', limit, unit: '×', ...figures }
+  }
+  const most = (one: Bar, unit: Bar['unit'] = '×'): Bar => ({ ...one, bound: 'at most', unit })
+  const ratio = (scenario: string, one: RegExp, other: RegExp): [number, number] => [
+    of(scenario, one) / of(scenario, other),
+    perCore(scenario, one) / perCore(scenario, other),
+  ]
+  /** Latencies, memory and times are no rates. */
+  const alone = (value: number): [number, number] => [value, Number.NaN]
+
+  return [
+    bar(
+      'accept',
+      'Accept, 128 connections, against the baseline',
+      8,
+      ratio('accept', /^ours, 128/, /^baseline/),
+    ),
+    bar(
+      'accept',
+      'Accept, 512 connections, against the batch-insert limit',
+      0.45,
+      ratio('accept', /^ours, 512/, /^limit/),
+    ),
+    bar(
+      'bulk',
+      'Bulk accept against the batch-insert limit',
+      0.75,
+      ratio('bulk', /^ours/, /^limit/),
+    ),
+    bar('drain', 'Drain against the baseline', 30, ratio('drain', /^ours/, /^baseline/)),
+    bar(
+      'arrival',
+      'End to end: highest arrival rate against the baseline',
+      400,
+      ratio('arrival', /^ours/, /^baseline/),
+    ),
+    bar('hot', 'One hot user against 10,000 users', 0.8, ratio('hot', /^one user/, /^10,000/)),
+    bar(
+      'backlog',
+      'Drain of a large backlog against one of 10,000',
+      0.8,
+      ratio('backlog', /^(?!backlog of 10,000$)/, /^backlog of 10,000$/),
+    ),
+    bar(
+      'history',
+      'Accept with a long history against an empty database',
+      0.85,
+      ratio('history', /^accept, full/, /^accept, empty/),
+    ),
+    bar(
+      'history',
+      'GET with a long history against an empty database',
+      0.85,
+      ratio('history', /^GET, full/, /^GET, empty/),
+    ),
+    most(
+      bar(
+        'latency',
+        'p99 of accept at half the highest rate, in p50s',
+        10,
+        alone(ratio('latency', /^p99/, /^p50 at/)[0]),
+      ),
+    ),
+    most(
+      bar('memory', 'Resident memory under full load', 250, alone(of('memory', /^at its/))),
+      'MB',
+    ),
+    most(
+      bar('cold', 'Cold start to the first accepted payment', 3, alone(of('cold', /^first/))),
+      's',
+    ),
+  ]
+}
