@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { Command } from 'commander'
 import type { Logger } from 'pino'
@@ -76,11 +77,7 @@ async function serve(roles: Roles): Promise<void> {
   )
   for (const warning of config.warnings) log.warn(warning)
 
-  if (roles.worker && !one && config.gatewayUrl === null) {
-    throw new ConfigError([
-      'PAYMENT_GATEWAY_URL must be set: a worker alone has no gateway of its own',
-    ])
-  }
+  demandSettings(config, roles)
   // From the first moment on, so that a signal during the start leaves no database server behind.
   const stopper = stopOnSignal(config, log)
   const opening = openDatabase(config, roles, say)
@@ -93,6 +90,7 @@ async function serve(roles: Roles): Promise<void> {
     // Also where PAYMENT_GATEWAY_URL names the mock gateway, as the original's example settings do.
     const mock = roles.mockGateway && (config.mockGateway || !one)
     const dataDir = resolve(config.dataDir)
+    if (mock && one) mkdirSync(dataDir, { recursive: true })
     const service = await startService(config, { ...roles, mockGateway: mock }, log, {
       url: database?.url ?? '',
       port: roles.api ? config.port : roles.worker ? config.workerPort : config.mockGatewayPort,
@@ -107,6 +105,19 @@ async function serve(roles: Roles): Promise<void> {
   }
 }
 
+/** What a single role cannot do without; `payments start` brings its own. Throws `ConfigError`. */
+function demandSettings(config: Config, roles: Roles): void {
+  const problems: string[] = []
+  const one = roles.api && roles.worker
+  if ((roles.api || roles.worker) && !one && config.databaseUrl === null) {
+    problems.push('DATABASE_URL must be set for a single role; `payments start` brings its own')
+  }
+  if (roles.worker && !one && config.gatewayUrl === null) {
+    problems.push('PAYMENT_GATEWAY_URL must be set: a worker alone has no gateway of its own')
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+}
+
 interface Database {
   readonly url: string
   stop(): Promise<void>
@@ -119,11 +130,6 @@ async function openDatabase(
 ): Promise<Database | null> {
   if (config.databaseUrl !== null) return { url: config.databaseUrl, stop: async () => undefined }
   if (!roles.api && !roles.worker) return null
-  if (!(roles.api && roles.worker)) {
-    throw new ConfigError([
-      'DATABASE_URL must be set for a single role; `payments start` brings its own database',
-    ])
-  }
   return startEmbeddedPostgres({ dataDir: resolve(config.dataDir), log: say })
 }
 

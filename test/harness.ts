@@ -96,8 +96,9 @@ function perform(
     return evidence({ kind: 'not_executed', reason: 'connection_refused', retryAfterMs: null })
   }
   if (gateway.declined.has(request.key)) return evidence({ kind: 'declined', reason: 'http_402' })
-  if (step === 'declined') {
-    if (!gateway.charged.has(request.key)) gateway.declined.add(request.key)
+  // A key that was charged is never declined afterwards: the first outcome is replayed.
+  if (step === 'declined' && !gateway.charged.has(request.key)) {
+    gateway.declined.add(request.key)
     return evidence({ kind: 'declined', reason: 'http_402' })
   }
   if (!gateway.charged.has(request.key)) gateway.charged.set(request.key, [request.amount])

@@ -1,13 +1,4 @@
-import {
-  closeSync,
-  existsSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  writeSync,
-} from 'node:fs'
-import { dirname } from 'node:path'
+import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { formatMoney, parseMoney } from '../domain/money.ts'
 import type { Fault } from './faults.ts'
 
@@ -204,7 +195,6 @@ function ring() {
  * its line. Not fsynced: a line survives the process, not the loss of power.
  */
 function openFile(path: string) {
-  mkdirSync(dirname(path), { recursive: true })
   const fd = openSync(path, 'a')
   // A line that an earlier process or a full disk cut short must not run into the next one.
   let torn = true

@@ -1,0 +1,176 @@
+import { Agent, request } from 'node:http'
+import { setTimeout as wait } from 'node:timers/promises'
+
+/** One answer as a client saw it; status 0: there was none. `atMs` is on the monotonic clock. */
+export interface Answer {
+  readonly atMs: number
+  readonly tookMs: number
+  readonly status: number
+  readonly text: string
+}
+
+/** One payment that a client asked for, and everything it was told about it. */
+export interface Entry {
+  readonly key: string
+  readonly type: 'deposit' | 'withdraw'
+  readonly userId: number
+  /** Minor units. */
+  readonly amount: number
+  readonly answers: Answer[]
+}
+
+/** Longer than the service takes to give up on anything. */
+const SILENCE_MS_MAX = 6_000
+const AGENT = new Agent({ keepAlive: true, maxSockets: 400 })
+
+/** Send JSON; never throws: a broken connection or silence is an answer of status 0. */
+export function send(
+  url: string,
+  body: object | null,
+  key: string | null,
+  agent: Agent = AGENT,
+): Promise<Answer> {
+  const startedMs = performance.now()
+  return new Promise((resolve) => {
+    const answer = (status: number, text: string): void => {
+      const atMs = performance.now()
+      resolve({ atMs, tookMs: atMs - startedMs, status, text })
+    }
+    const headers = {
+      'content-type': 'application/json',
+      ...(key === null ? {} : { 'idempotency-key': key }),
+    }
+    const out = request(url, { method: body === null ? 'GET' : 'POST', headers, agent })
+    out.setTimeout(SILENCE_MS_MAX, () => out.destroy(new Error('silence')))
+    out.on('error', (error) => answer(0, error.message))
+    out.on('response', (reply) => {
+      const chunks: Buffer[] = []
+      reply.on('data', (chunk: Buffer) => chunks.push(chunk))
+      reply.on('error', (error) => answer(0, error.message))
+      reply.on('close', () => {
+        // An answer that was cut short is none.
+        if (reply.complete) answer(reply.statusCode ?? 0, Buffer.concat(chunks).toString())
+        else answer(0, 'cut short')
+      })
+    })
+    out.end(body === null ? undefined : JSON.stringify(body))
+  })
+}
+
+/** Ask for the payment of an entry once, and write the answer down. */
+export async function ask(api: string, entry: Entry, agent?: Agent): Promise<Answer> {
+  const { type, userId, amount, key } = entry
+  const sum = amount / 100
+  const body =
+    type === 'deposit' ? { user_id: userId, deposit: sum } : { user_id: userId, amount: sum }
+  const answer = await send(`${api}/api/v1/payments/${type}`, body, key, agent)
+  entry.answers.push(answer)
+  return answer
+}
+
+/** Whether an answer says what became of the request; the others ask for the same key again. */
+export function isDefinite({ status }: Answer): boolean {
+  return status !== 0 && status !== 429 && status < 500
+}
+
+/** The first answer of an entry that says what became of it. */
+export function definite(entry: Entry): Answer | undefined {
+  return entry.answers.find(isDefinite)
+}
+
+export interface LoadOptions {
+  readonly apis: readonly string[]
+  readonly clients: number
+  /** Payments asked for per second by all clients together. */
+  readonly perSecond: number
+  readonly users: number
+  readonly random: () => number
+}
+
+export interface Load {
+  /** The client journal: every payment that was ever asked for. */
+  readonly journal: Entry[]
+  /** Ask for no new payments; requests on the way are answered or given up. */
+  stop(): Promise<void>
+}
+
+/** One payment in ten is asked for again although it was answered. */
+const REPEATED = 0.1
+/** How often a client asks again before it leaves a payment to the end of the scenario. */
+const TRIES_MAX = 40
+const AGAIN_MS = 100
+
+/** Open users, and begin to ask for payments. */
+export async function startLoad(options: LoadOptions): Promise<Load> {
+  const { clients, perSecond } = options
+  const users = await openUsers(options)
+  const journal: Entry[] = []
+  const state = { stopping: false, number: 0 }
+  const client = async (index: number): Promise<void> => {
+    await wait(options.random() * 100)
+    while (!state.stopping) {
+      const nextMs = performance.now() + (1_000 * clients) / perSecond
+      state.number += 1
+      const entry = draw(options, users, `${index}-${state.number}`)
+      journal.push(entry)
+      await insist(options, entry, index, () => state.stopping)
+      await wait(Math.max(0, nextMs - performance.now()))
+    }
+  }
+  const running = Array.from({ length: clients }, (_, index) => client(index))
+  return {
+    journal,
+    async stop() {
+      state.stopping = true
+      await Promise.all(running)
+    },
+  }
+}
+
+/** Ask until there is a definite answer, each time at another process, and now and then once more. */
+async function insist(
+  options: LoadOptions,
+  entry: Entry,
+  index: number,
+  stopping: () => boolean,
+): Promise<void> {
+  const { apis, random } = options
+  for (let tries = 0; tries < TRIES_MAX; tries += 1) {
+    const answer = await ask(apis[(index + tries) % apis.length] ?? '', entry)
+    if (isDefinite(answer)) {
+      if (random() < REPEATED) await ask(apis[(index + tries + 1) % apis.length] ?? '', entry)
+      return
+    }
+    if (stopping()) return
+    await wait(AGAIN_MS * (0.5 + random()))
+  }
+}
+
+/** Every fifth user is poor, so that refusals are among the answers. */
+async function openUsers({ apis, users }: LoadOptions): Promise<number[]> {
+  const ids: number[] = []
+  for (let index = 0; index < users; index += 1) {
+    ids.push(await openUser(apis[index % apis.length] ?? '', index % 5 === 4 ? 20 : 100_000))
+  }
+  return ids
+}
+
+/** Open a user. Without a key, so that only a try that certainly did nothing may be repeated. */
+export async function openUser(api: string, balance: number): Promise<number> {
+  for (let tries = 0; ; tries += 1) {
+    const answer = await send(`${api}/api/v1/users/`, { balance }, null)
+    if (answer.status === 201) return (JSON.parse(answer.text) as { id: number }).id
+    if (tries === 100) throw new Error(`no user: ${answer.status} ${answer.text}`)
+    await wait(100)
+  }
+}
+
+function draw({ random }: LoadOptions, users: readonly number[], key: string): Entry {
+  return {
+    key,
+    type: random() < 0.5 ? 'deposit' : 'withdraw',
+    userId: users[Math.floor(random() * users.length)] ?? 0,
+    amount: 1 + Math.floor(random() * 5_000),
+    answers: [],
+  }
+}

@@ -1,0 +1,183 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+
+export type Role = 'api' | 'worker' | 'mock-gateway'
+
+export type Variables = Readonly<Record<string, string>>
+
+/** How a process ended, and whether that was our doing. */
+export interface Death {
+  readonly name: string
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  /** The crash point it reached; null if it died elsewhere. */
+  readonly crashPoint: string | null
+  /** We killed it, armed it, or told it to stop and it did so in order. */
+  readonly expected: boolean
+  /** The last of what it said. */
+  readonly output: string
+}
+
+/** A process of the service that is started again whenever it dies, at the same address. */
+export interface Managed {
+  readonly name: string
+  readonly role: Role
+  readonly url: string
+  readonly alive: () => boolean
+  /** The first log lines about failures that nothing was prepared for. */
+  readonly surprises: readonly string[]
+  /** Wait until it listens. */
+  ready(): Promise<void>
+  /** Send SIGKILL. */
+  kill(): void
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void
+  /** SIGTERM; returns the exit code and how long it took. It is then started again. */
+  restart(): Promise<{ readonly code: number | null; readonly tookMs: number }>
+  /** SIGKILL, and never started again. */
+  end(): Promise<void>
+}
+
+export interface ManagedOptions {
+  readonly name: string
+  readonly role: Role
+  readonly program: string
+  readonly cwd: string
+  readonly env: Variables
+  /** The crash point of the next start, as `point:nth`; null: none any more. */
+  readonly arm: () => string | null
+  readonly onDeath: (death: Death) => void
+}
+
+/** A start takes a second; on a machine that does much else, many. */
+const START_MS_MAX = 40_000
+const OUTPUT_KEPT = 6_000
+const SURPRISES_KEPT = 3
+const PORTS: Readonly<Record<Role, string>> = {
+  api: 'PORT',
+  worker: 'WORKER_PORT',
+  'mock-gateway': 'MOCK_GATEWAY_PORT',
+}
+
+interface State {
+  child: ChildProcess | null
+  output: string
+  /** We have sent this process a signal that ends it. */
+  told: boolean
+  armed: boolean
+  listening: boolean
+  over: boolean
+  readonly surprises: string[]
+}
+
+/** What must not outlive us, however we end. */
+const alive = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of alive) child.kill('SIGKILL')
+})
+
+/** Start a process, and start it again whenever it ends, until `end`. */
+export async function manage(options: ManagedOptions): Promise<Managed> {
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  const state: State = {
+    child: null,
+    output: '',
+    told: false,
+    armed: false,
+    listening: false,
+    over: false,
+    surprises: [],
+  }
+  launch(options, state, port)
+  return {
+    name: options.name,
+    role: options.role,
+    url,
+    alive: () => state.listening,
+    surprises: state.surprises,
+    ready: () => untilListening(options.name, state),
+    kill() {
+      state.told = true
+      state.listening = false
+      state.child?.kill('SIGKILL')
+    },
+    signal: (signal) => void state.child?.kill(signal),
+    async restart() {
+      const { child } = state
+      const startedMs = performance.now()
+      if (child === null) return { code: null, tookMs: 0 }
+      state.told = true
+      state.listening = false
+      child.kill('SIGTERM')
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+      return { code: child.exitCode, tookMs: performance.now() - startedMs }
+    },
+    async end() {
+      state.over = true
+      state.told = true
+      const { child } = state
+      if (child === null || child.exitCode !== null || child.signalCode !== null) return
+      child.kill('SIGCONT')
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    },
+  }
+}
+
+function launch(options: ManagedOptions, state: State, port: number): void {
+  const point = options.arm()
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    ...options.env,
+    [PORTS[options.role]]: String(port),
+    ...(point === null ? {} : { PAYMENTS_CRASH_POINT: point }),
+  }
+  const child = spawn(process.execPath, [options.program, options.role], {
+    cwd: options.cwd,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  alive.add(child)
+  Object.assign(state, { child, output: '', told: false, armed: point !== null, listening: false })
+  const take = (chunk: Buffer): void => {
+    const text = chunk.toString()
+    state.output = (state.output + text).slice(-OUTPUT_KEPT)
+    if (text.includes('"msg":"listening"')) state.listening = true
+    if (text.includes('unexpected failure') && state.surprises.length < SURPRISES_KEPT) {
+      state.surprises.push(text.split('\n').find((line) => /unexpected failure/.test(line)) ?? '')
+    }
+  }
+  child.stdout.on('data', take)
+  child.stderr.on('data', take)
+  // `close` and not `exit`: the last words are read by then.
+  child.once('close', (code, signal) => {
+    alive.delete(child)
+    state.listening = false
+    const crashPoint = /^crash point (\S+)$/m.exec(state.output)?.[1] ?? null
+    const expected = (state.told && (signal === 'SIGKILL' || code === 0)) || crashPoint !== null
+    const { output } = state
+    options.onDeath({ name: options.name, code, signal, crashPoint, expected, output })
+    if (!state.over) launch(options, state, port)
+  })
+}
+
+async function untilListening(name: string, state: State): Promise<void> {
+  const untilMs = performance.now() + START_MS_MAX
+  while (!state.listening) {
+    if (performance.now() > untilMs) throw new Error(`${name} does not listen:\n${state.output}`)
+    await wait(20)
+  }
+}
+
+/** Free a moment ago, and not handed out again until the system has gone round all ports. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  // A TCP server that listens has an address with a port.
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

@@ -1,0 +1,229 @@
+import * as fs from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import pg from 'pg'
+import {
+  startEmbeddedPostgres,
+  type EmbeddedPostgres,
+} from '../../src/adapters/embedded-postgres.ts'
+import { migrate } from '../../src/adapters/migrate.ts'
+import { manage, type Death, type Managed, type Role, type Variables } from './processes.ts'
+import { startProxy, type Proxy } from './proxy.ts'
+
+const MOCK = '/api/v1/mock-gateway'
+
+/** The lease of every claim here, in milliseconds: the shortest that a gateway timeout of 1 s allows. */
+export const LEASE_MS = 5_000
+
+/** Short waits everywhere, so that what the scenarios wait for is the service and not its timers. */
+const FAST: Variables = {
+  APP_ENV: 'test',
+  LOG_LEVEL: 'info',
+  LOG_FORMAT: 'json',
+  WORKER_PROCESSING_TIMEOUT_SECONDS: String(LEASE_MS / 1_000),
+  WORKER_POLL_INTERVAL_SECONDS: '0.05',
+  WORKER_CONCURRENCY: '32',
+  WORKER_BATCH: '16',
+  GATEWAY_LOOKUP: 'consistent',
+  GATEWAY_TIMEOUT_SECONDS: '1',
+  GATEWAY_MAX_ATTEMPTS: '10',
+  GATEWAY_BACKOFF_BASE_SECONDS: '0.05',
+  GATEWAY_BACKOFF_MAX_SECONDS: '0.2',
+  GATEWAY_BACKOFF_JITTER_SECONDS: '0.05',
+  GATEWAY_NOT_FOUND_GRACE_SECONDS: '3',
+  DATABASE_POOL: '4',
+  DATABASE_CONNECT_TIMEOUT_SECONDS: '1',
+  DATABASE_STATEMENT_TIMEOUT_SECONDS: '2',
+  DATABASE_LOCK_TIMEOUT_SECONDS: '1',
+  DATABASE_IDLE_TRANSACTION_TIMEOUT_SECONDS: '2',
+}
+
+/** What the gateway does by itself: enough that retries and lookups are always on the way. */
+const GATEWAY_FAULTS = {
+  timeout_before: 0,
+  timeout_after: 0.005,
+  error_before: 0.05,
+  error_after: 0.02,
+  reset_after: 0.02,
+  latency_ms: 5,
+  latency_jitter_ms: 20,
+}
+
+/** A PostgreSQL server that can be killed and started again on its data. */
+export interface Server {
+  url(): string
+  port(): number
+  /** SIGKILL the whole process tree, as a power cut would. */
+  kill(): void
+  /** Start it again; resolves when it answers. */
+  revive(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Start a server in a new folder below `folder`. */
+export async function startServer(
+  folder: string,
+  port: number,
+  settings: Variables = {},
+): Promise<Server> {
+  const options = {
+    dataDir: join(folder, 'data'),
+    port,
+    settings: { max_connections: '150', shared_buffers: '64MB', ...settings },
+  }
+  let running: EmbeddedPostgres = await startEmbeddedPostgres(options)
+  let stopped = false
+  process.once('exit', () => (stopped ? undefined : running.kill()))
+  return {
+    url: () => running.url,
+    port: () => running.port,
+    kill: () => running.kill(),
+    async revive() {
+      running = await startEmbeddedPostgres({ ...options, port: running.port })
+    },
+    async stop() {
+      await running.stop()
+      stopped = true
+    },
+  }
+}
+
+export interface StackOptions {
+  readonly apis: number
+  readonly workers: number
+  readonly env?: Variables
+  /** The crash point with which a process is to start, or null. */
+  readonly arm?: (name: string) => string | null
+  /** Turns of the mock gateway's dials beside those that all scenarios have. */
+  readonly gatewayFaults?: Readonly<Record<string, number>>
+}
+
+/** All processes of a service with its database and gateway, and chaos proxies in between. */
+export interface Stack {
+  readonly server: Server
+  readonly apis: readonly Managed[]
+  readonly workers: readonly Managed[]
+  readonly database: Proxy
+  readonly gateway: Proxy
+  /** The mock gateway and the database, past the proxies. */
+  readonly gatewayUrl: string
+  readonly databaseUrl: string
+  readonly deaths: readonly Death[]
+  query<Row extends object>(text: string): Promise<Row[]>
+  /** Turn dials of the mock gateway. */
+  turnGateway(dials: Readonly<Record<string, number>>): Promise<void>
+  ready(): Promise<void>
+  stop(): Promise<void>
+}
+
+export async function startStack(
+  server: Server,
+  at: { readonly program: string; readonly folder: string; readonly name: string },
+  options: StackOptions,
+  random: () => number,
+  onDeath: (death: Death) => void,
+): Promise<Stack> {
+  const databaseUrl = await createDatabase(server, at.name)
+  const deaths: Death[] = []
+  // An empty folder, so that no .env is found.
+  const cwd = await fs.mkdtemp(join(at.folder, 'cwd-'))
+  const start = (name: string, role: Role, env: Variables) =>
+    manage({
+      name,
+      role,
+      program: at.program,
+      cwd,
+      env: { ...FAST, ...env },
+      arm: () => options.arm?.(name) ?? null,
+      onDeath(death) {
+        deaths.push(death)
+        onDeath(death)
+      },
+    })
+  const mock = await start('gateway', 'mock-gateway', {})
+  const database = await startProxy(server.port(), random)
+  const gateway = await startProxy(Number(new URL(mock.url).port), random)
+  const proxied = new URL(databaseUrl)
+  proxied.port = String(database.port)
+  const env: Variables = {
+    DATABASE_URL: proxied.href,
+    PAYMENT_GATEWAY_URL: `http://127.0.0.1:${gateway.port}${MOCK}`,
+    ...options.env,
+  }
+  const apis = await Promise.all(
+    upTo(options.apis).map((index) => start(`api ${index}`, 'api', env)),
+  )
+  const workers = await Promise.all(
+    upTo(options.workers).map((index) => start(`worker ${index}`, 'worker', env)),
+  )
+  const all = [mock, ...apis, ...workers]
+  const gatewayUrl = mock.url + MOCK
+  const stack: Stack = {
+    server,
+    apis,
+    workers,
+    database,
+    gateway,
+    gatewayUrl,
+    databaseUrl,
+    deaths,
+    query: (text) => query(databaseUrl, text),
+    turnGateway: (dials) => turn(gatewayUrl, dials),
+    async ready() {
+      await Promise.all(all.map((one) => one.ready()))
+    },
+    async stop() {
+      await Promise.all(all.map((one) => one.end()))
+      await Promise.all([database.close(), gateway.close()])
+    },
+  }
+  await mock.ready()
+  await stack.turnGateway({ ...GATEWAY_FAULTS, ...options.gatewayFaults })
+  // Armed processes may die while others start: one of each role is enough to begin.
+  await Promise.all([apis.at(0)?.ready(), workers.at(0)?.ready()])
+  return stack
+}
+
+/** A new database of a scenario, with the newest schema. */
+async function createDatabase(server: Server, name: string): Promise<string> {
+  await query(server.url(), `create database ${name}`)
+  const url = new URL(server.url())
+  url.pathname = `/${name}`
+  await migrate(url.href)
+  return url.href
+}
+
+function upTo(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => index + 1)
+}
+
+/** A look at the database that a scenario has just shaken may have to be repeated. */
+const TRIES_MAX = 50
+
+/** Run SQL on a connection of its own. Tried again while the server is away. */
+export async function query<Row extends object>(url: string, text: string): Promise<Row[]> {
+  for (let tries = 1; ; tries += 1) {
+    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 })
+    client.on('error', () => undefined)
+    try {
+      await client.connect()
+      return (await client.query<Row>(text)).rows
+    } catch (error) {
+      // An error of the server in the statement itself does not go away.
+      const code = String((error as { code?: unknown }).code)
+      if (tries === TRIES_MAX || /^(22|23|42)/.test(code)) throw error
+      await wait(100)
+    } finally {
+      await client.end().catch(() => undefined)
+    }
+  }
+}
+
+async function turn(url: string, dials: Readonly<Record<string, number>>): Promise<void> {
+  const reply = await fetch(`${url}/faults`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(dials),
+  })
+  if (!reply.ok) throw new Error(await reply.text())
+}
