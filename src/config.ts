@@ -94,6 +94,13 @@ const PRODUCTION_RULES: readonly Rule[] = [
     fix: 'PAYMENT_GATEWAY_URL must be https, unless the gateway is on this machine',
   },
   {
+    uses: ['gatewayUrl'],
+    broken: (values) => isNobody(values.gatewayUrl),
+    fix:
+      'PAYMENT_GATEWAY_URL must not lead to a link-local or unspecified address: such addresses ' +
+      'belong to the machine and its cloud, not to a gateway',
+  },
+  {
     uses: ['debug'],
     broken: (values) => values.debug,
     fix: 'DEBUG must be false or unset',
@@ -203,6 +210,12 @@ function isMockGateway(url: string | null): boolean {
 function isPlainRemote(url: string | null): boolean {
   if (url === null || url.startsWith('https:')) return false
   return !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname)
+}
+
+/** True for addresses such as a cloud's metadata service. A URL's host is in its normal form. */
+function isNobody(url: string | null): boolean {
+  if (url === null) return false
+  return /^(0\.|169\.254\.|\[::\]$|\[fe[89ab][0-9a-f]:|\[::ffff:a9fe:)/.test(new URL(url).hostname)
 }
 
 /** Sentences about names that are almost the name of a setting. */

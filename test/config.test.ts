@@ -283,3 +283,15 @@ test('every setting has its own variable and its documentation', () => {
     assert.match(doc, /\.$/, name)
   }
 })
+
+test('production refuses a gateway at an address that belongs to the machine or its cloud', () => {
+  const safe = { APP_ENV: 'production', DATABASE_URL: 'postgresql://u:p@h/d' }
+  const refused = ['169.254.169.254', '0xa9fea9fe', '2852039166', '0', '[::]', '[fe80::1]']
+  for (const host of [...refused, '[::ffff:169.254.169.254]']) {
+    const env = { ...safe, PAYMENT_GATEWAY_URL: `https://${host}/pay` }
+    assert.throws(() => loadConfig(env), /link-local or unspecified/, host)
+  }
+  for (const host of ['gateway.example.com', '10.0.0.7', '203.0.113.9', '[2001:db8::1]']) {
+    loadConfig({ ...safe, PAYMENT_GATEWAY_URL: `https://${host}/pay` })
+  }
+})
