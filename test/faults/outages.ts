@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
+import { GATEWAY_DOWN } from './gateway-down.ts'
 import { Skipped, type Scenario } from './scenario.ts'
 import { startServer, type Server } from './stack.ts'
 import { check } from './witnesses.ts'
@@ -225,4 +226,5 @@ export const OUTAGES: readonly Scenario[] = [
   RESETS,
   GATEWAY,
   DISK_FULL,
+  GATEWAY_DOWN,
 ]

@@ -74,7 +74,7 @@ export class Skipped extends Error {
 }
 
 /** After this long a scenario has failed, whatever it waits for. */
-const SCENARIO_MS_MAX = 150_000
+const SCENARIO_MS_MAX = 240_000
 const CLIENTS = 12
 const USERS = 40
 

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { postgres } from '../src/adapters/postgres.ts'
+import { Unavailable, type Statement } from '../src/ports.ts'
+import { cloneDatabase, openDb } from './harness.ts'
+
+const LOCK: Statement<{ id: bigint }> = {
+  name: 'test_lock',
+  text: 'select id from users where id = $1 for update',
+}
+const ONE: Statement<{ one: number }> = { name: 'test_one', text: 'select 1 as one' }
+const INSERT: Statement<never> = {
+  name: 'test_insert',
+  text: 'insert into users (shard, id, available, held, created_at) values (0, $1, 0, 0, now())',
+}
+
+function impatient(url: string) {
+  return postgres({
+    url,
+    poolMax: 2,
+    connectTimeoutMs: 2_000,
+    statementTimeoutMs: 5_000,
+    lockTimeoutMs: 100,
+    idleTransactionTimeoutMs: 5_000,
+    name: 'impatient',
+  })
+}
+
+test('the first statement that failed is the reason, not those that it took along', async (t) => {
+  const url = await cloneDatabase(t)
+  const patient = openDb(t, url)
+  await patient.run(INSERT, [1])
+  const db = impatient(url)
+  t.after(() => db.close())
+  await patient.transaction(async (tx) => {
+    await tx.run(LOCK, [1])
+    // The second statement is on its way when the first gives up waiting, and fails for it.
+    const blocked = db.transaction((other) =>
+      Promise.all([other.run(LOCK, [1]), other.run(ONE, []), other.run(ONE, [])]),
+    )
+    await assert.rejects(blocked, Unavailable)
+  })
+  // The connection is whole again.
+  await db.transaction(async (tx) => assert.equal((await tx.run(LOCK, [1])).length, 1))
+})
+
+test('a write that fails rolls the transaction back, and is the reason', async (t) => {
+  const db = openDb(t, await cloneDatabase(t))
+  await db.run(INSERT, [1])
+  const work = db.transaction(async (tx) => {
+    tx.write(INSERT, [2])
+    tx.write(INSERT, [1])
+    tx.write(INSERT, [3])
+    return Promise.resolve()
+  })
+  await assert.rejects(work, (error: { code?: string }) => error.code === '23505')
+  const users = await db.run<{ id: bigint }>({ name: '', text: 'select id from users' }, [])
+  assert.deepEqual(users, [{ id: 1n }])
+})
+
+test('a bug in the work rolls the transaction back and stays what it is', async (t) => {
+  const db = openDb(t, await cloneDatabase(t))
+  const bug = new TypeError('a bug')
+  const work = db.transaction(async (tx) => {
+    tx.write(INSERT, [1])
+    await tx.run(ONE, [])
+    throw bug
+  })
+  await assert.rejects(work, (error) => error === bug)
+  const users = await db.run({ name: '', text: 'select id from users' }, [])
+  assert.deepEqual(users, [])
+})
+
+test('a database that is not there is unavailable, in time', async (t) => {
+  const db = impatient('postgresql://payments:x@127.0.0.1:9/payments')
+  t.after(() => db.close())
+  await assert.rejects(db.run(ONE, []), Unavailable)
+  await assert.rejects(
+    db.transaction((tx) => tx.run(ONE, [])),
+    Unavailable,
+  )
+})
