@@ -44,7 +44,8 @@ export function guardedGateway(
     const endedMs = clock.elapsedMs()
     const { kind } = evidence.outcome
     const ok = kind !== 'in_doubt' && kind !== 'not_executed' && kind !== 'no_answer'
-    breaker = observed(breaker, ok, endedMs, policy)
+    // A gateway that can be asked and cannot charge is down: its lookups must not say otherwise.
+    if (call === 'charge' || !ok) breaker = observed(breaker, ok, endedMs, policy)
     const reason = 'reason' in evidence.outcome ? String(evidence.outcome.reason) : null
     onCall({ call, outcome: kind, reason, ms: endedMs - startedMs })
     return evidence

@@ -96,7 +96,10 @@ function targetOf(
     rows: rowCounter(sql),
     async quiet() {
       for (let poll = 0; poll < QUIET_POLLS_MAX; poll += 1) {
-        const [row] = await sql<{ open: number }>('select count(*)::int as open from payment_tasks')
+        // A redrive run goes on by itself after it was accepted.
+        const [row] = await sql<{ open: number }>(`
+          select (select count(*) from payment_tasks)::int
+            + (select count(*) from redrives where state = 'running')::int as open`)
         if (row?.open === 0) return
         await new Promise((resume) => setTimeout(resume, 10))
       }
