@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 
 export type Role = 'api' | 'worker' | 'mock-gateway'
@@ -171,13 +171,28 @@ async function untilListening(name: string, state: State): Promise<void> {
   }
 }
 
-/** Free a moment ago, and not handed out again until the system has gone round all ports. */
+/**
+ * Below the ports that systems give to outgoing connections: a process that restarts must find its
+ * port free, and one of those may have been taken by a client meanwhile.
+ */
+const PORT_MIN = 21_000
+const PORTS_TRIED = 9_000
+let nextPort = PORT_MIN + (process.pid % PORTS_TRIED)
+
+/** Free now, and not handed out again by this process until it has gone round all of them. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  // A TCP server that listens has an address with a port.
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (let tried = 0; tried < PORTS_TRIED; tried += 1) {
+    nextPort = PORT_MIN + ((nextPort + 1 - PORT_MIN) % PORTS_TRIED)
+    const port = nextPort
+    const server = createServer()
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!free) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
+  throw new Error('no port is free')
 }
