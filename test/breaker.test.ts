@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import {
   admitted,
   BREAKER_POLICY,
+  breakerPolicy,
   CLOSED,
   observed,
   waitMs,
@@ -49,6 +50,35 @@ test('failures of an earlier window are forgotten', () => {
   const nine = after(CLOSED, '-'.repeat(9), 0)
   assert.equal(after(nine, '-', POLICY.windowMs).state, 'open')
   assert.equal(after(nine, '-', POLICY.windowMs + 1).state, 'closed')
+})
+
+test('timeouts that end all at once do not hide the calls of their burst that worked', () => {
+  let breaker = CLOSED
+  for (let burst = 0; burst < 50; burst += 1) {
+    const beganMs = burst * 5_000
+    for (let call = 0; call < 180; call += 1) {
+      breaker = observed(breaker, true, beganMs + 50, breakerPolicy(1_000))
+    }
+    for (let call = 0; call < 40; call += 1) {
+      breaker = observed(breaker, false, beganMs + 1_050, breakerPolicy(1_000))
+      assert.equal(breaker.state, 'closed')
+    }
+  }
+})
+
+test('a gateway that goes down under load is left alone after about two seconds', () => {
+  let breaker = CLOSED
+  let nowMs = 0
+  for (; nowMs < 10_000; nowMs += 5)
+    breaker = observed(breaker, nowMs % 3 !== 0, nowMs, BREAKER_POLICY)
+  while (breaker.state === 'closed')
+    breaker = observed(breaker, false, (nowMs += 5), BREAKER_POLICY)
+  assert.ok(nowMs - 10_000 <= 2_500, `it took ${nowMs - 10_000} ms`)
+})
+
+test('the window covers calls twice as long as the longest', () => {
+  assert.equal(breakerPolicy(200).windowMs, BREAKER_POLICY.windowMs)
+  assert.equal(breakerPolicy(30_000).windowMs, 60_000)
 })
 
 test('while it is open nothing is claimed, and then as many as it has probes', () => {

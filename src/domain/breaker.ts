@@ -4,10 +4,12 @@
  */
 export interface Breaker {
   readonly state: 'closed' | 'open' | 'half_open'
-  /** Calls and failures of the current window. */
+  /** Calls and failures of the newer half of the window. */
   readonly calls: number
   readonly failures: number
-  /** When the current window, pause or probe began, on the monotonic clock. */
+  /** Those of the older half. */
+  readonly before: { readonly calls: number; readonly failures: number }
+  /** When the newer half, the pause or the probe began, on the monotonic clock. */
   readonly sinceMs: number
   /** How many times in a row it opened: each time the pause doubles. */
   readonly trips: number
@@ -19,6 +21,10 @@ export interface BreakerPolicy {
   readonly callsMin: number
   /** The share of failed calls, in percent, from which it opens. */
   readonly failuresPercent: number
+  /**
+   * At least twice the longest call. Calls that began together and work end long before those that
+   * time out, which then end all at once: only beside the others do they say what they mean.
+   */
   readonly windowMs: number
   readonly pauseMs: number
   readonly pauseMsMax: number
@@ -29,7 +35,7 @@ export interface BreakerPolicy {
 /**
  * 90 % of 20 calls within two seconds: a gateway that fails one call in three stays in use (one window
  * in a million looks worse by chance), and one that goes down is left alone after about two seconds,
- * because a window holds few of the calls that still worked.
+ * when the calls that still worked have left the window.
  */
 export const BREAKER_POLICY: BreakerPolicy = {
   callsMin: 20,
@@ -40,7 +46,20 @@ export const BREAKER_POLICY: BreakerPolicy = {
   probes: 5,
 }
 
-export const CLOSED: Breaker = { state: 'closed', calls: 0, failures: 0, sinceMs: 0, trips: 0 }
+const NOTHING = { calls: 0, failures: 0 }
+
+export const CLOSED: Breaker = {
+  state: 'closed',
+  ...NOTHING,
+  before: NOTHING,
+  sinceMs: 0,
+  trips: 0,
+}
+
+/** The policy for a gateway whose calls take up to `callMsMax` milliseconds. */
+export function breakerPolicy(callMsMax: number): BreakerPolicy {
+  return { ...BREAKER_POLICY, windowMs: Math.max(BREAKER_POLICY.windowMs, 2 * callMsMax) }
+}
 
 /** How many tasks may be claimed now, of `wanted`; 0 while it is open. */
 export function admitted(
@@ -72,22 +91,30 @@ export function observed(
   if (breaker.state === 'open') {
     // Calls that were in flight when it opened say nothing new.
     if (!pauseOver) return breaker
-    return probed(
-      { ...breaker, state: 'half_open', calls: 0, failures: 0, sinceMs: nowMs },
-      ok,
-      nowMs,
-      policy,
-    )
+    return probed({ ...breaker, state: 'half_open', ...NOTHING, sinceMs: nowMs }, ok, nowMs, policy)
   }
   if (breaker.state === 'half_open') return probed(breaker, ok, nowMs, policy)
 
-  const fresh = nowMs - breaker.sinceMs > policy.windowMs
-  const calls = (fresh ? 0 : breaker.calls) + 1
-  const failures = (fresh ? 0 : breaker.failures) + (ok ? 0 : 1)
-  const down = calls >= policy.callsMin && failures * 100 >= calls * policy.failuresPercent
-  if (down)
-    return { state: 'open', calls: 0, failures: 0, sinceMs: nowMs, trips: breaker.trips + 1 }
-  return { ...breaker, calls, failures, sinceMs: fresh ? nowMs : breaker.sinceMs }
+  const window = slid(breaker, nowMs, policy)
+  const calls = window.calls + 1
+  const failures = window.failures + (ok ? 0 : 1)
+  const all = { calls: calls + window.before.calls, failures: failures + window.before.failures }
+  const down =
+    all.calls >= policy.callsMin && all.failures * 100 >= all.calls * policy.failuresPercent
+  return down ? opened(breaker, nowMs) : { ...window, calls, failures }
+}
+
+/** The window at `nowMs`: its newer half becomes the older one, and what is too old is forgotten. */
+function slid(breaker: Breaker, nowMs: number, { windowMs }: BreakerPolicy): Breaker {
+  const ageMs = nowMs - breaker.sinceMs
+  if (ageMs > windowMs) return { ...breaker, ...NOTHING, before: NOTHING, sinceMs: nowMs }
+  if (ageMs <= windowMs / 2) return breaker
+  const { calls, failures } = breaker
+  return { ...breaker, ...NOTHING, before: { calls, failures }, sinceMs: nowMs }
+}
+
+function opened({ trips }: Breaker, nowMs: number): Breaker {
+  return { state: 'open', ...NOTHING, before: NOTHING, sinceMs: nowMs, trips: trips + 1 }
 }
 
 /** One probe that works closes it; when all have failed it opens again for longer. */
@@ -95,7 +122,7 @@ function probed(breaker: Breaker, ok: boolean, nowMs: number, policy: BreakerPol
   if (ok) return { ...CLOSED, sinceMs: nowMs }
   const failures = breaker.failures + 1
   if (failures < policy.probes) return { ...breaker, calls: breaker.calls + 1, failures }
-  return { state: 'open', calls: 0, failures: 0, sinceMs: nowMs, trips: breaker.trips + 1 }
+  return opened(breaker, nowMs)
 }
 
 function pauseMs(breaker: Breaker, policy: BreakerPolicy): number {

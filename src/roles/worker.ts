@@ -3,7 +3,7 @@ import { guardedGateway, type CallSeen, type GuardedGateway } from '../adapters/
 import { httpGateway } from '../adapters/http-gateway.ts'
 import type { Metrics } from '../adapters/metrics.ts'
 import { shareBreaker, type SharedBreakerLoop } from '../breaker/share.ts'
-import { BREAKER_POLICY } from '../domain/breaker.ts'
+import { breakerPolicy } from '../domain/breaker.ts'
 import { earned, FULL, spent } from '../domain/budget.ts'
 import {
   charge,
@@ -29,15 +29,16 @@ export function openGateway(own: Process, url: string): GuardedGateway {
     profile: { idempotentPost: config.gatewayIdempotent, lookup: config.gatewayLookup },
     clock: systemClock,
   })
-  const gateway = guardedGateway(driver, systemClock, (seen) => countCall(metrics, seen))
-  return gateway
+  const policy = breakerPolicy(config.gatewayTimeoutMs)
+  return guardedGateway(driver, systemClock, (seen) => countCall(metrics, seen), policy)
 }
 
 /** Share the breaker with all workers of the same gateway, which its address names. */
 function openBreaker(own: Process, local: GuardedGateway): SharedBreakerLoop {
   const { db, config, metrics } = own
   const gateway = config.gatewayUrl ?? 'mock'
-  const breaker = shareBreaker({ db, clock: systemClock, gateway, local, policy: BREAKER_POLICY })
+  const policy = breakerPolicy(config.gatewayTimeoutMs)
+  const breaker = shareBreaker({ db, clock: systemClock, gateway, local, policy })
   own.stops.push(() => breaker.stop())
   metrics.breaker(() => breaker.state())
   return breaker
