@@ -9,7 +9,8 @@ const CHUNK = 250_000
  */
 const FILL = `
   with draft as materialized (
-    select id, 1 + id % ${USERS.count} as user_id, id % 2 = 0 as withdrawal, 100 + id % 10000 as amount
+    select id, 1 + id % ${USERS.count} as user_id, id % 2 = 0 as withdrawal,
+      100 + id % 10000 as amount
     from generate_series($1::bigint, $1::bigint + $2::bigint - 1) id
   ), priced as materialized (
     select *, (amount * 200 + 5000) / 10000 as commission from draft
@@ -74,30 +75,47 @@ export async function fillBaseline(database: Database, count: number): Promise<v
 }
 
 /**
- * Payments that were finished long ago, with their attempts and postings, a tenth of them failed.
- * `$1` is the first id, `$2` how many.
+ * Payments that were finished long ago, half of them withdrawals and a tenth declined, with all
+ * that the service leaves of each, so that `payments verify` finds nothing. What a payment is
+ * depends on the lap over the users too: by its id alone, each user would have payments of one
+ * kind. Nobody has looked at the dead letters, so they are open. `$1` is the first id, `$2` how
+ * many.
  */
 const FINISHED = `
   with draft as materialized (
-    select id, 1 + id % ${USERS.count} as user_id, id % 2 = 0 as withdrawal, id % 10 = 3 as failed,
-      100 + id % 10000 as amount, now() - (1e9 - id) * interval '1 millisecond' as time
+    select id, 1 + id % ${USERS.count} as user_id, (id + lap) % 2 = 0 as withdrawal,
+      (id + lap) % 20 in (3, 8) as declined, 100 + (id + lap) % 10000 as amount,
+      now() - (1e9 - id) * interval '1 millisecond' as time
     from generate_series($1::bigint, $1::bigint + $2::bigint - 1) id
+    cross join lateral (select id / ${USERS.count} as lap) laps
   ), priced as materialized (
-    select *, (amount * 200 + 5000) / 10000 as commission from draft
+    select *, case when withdrawal then 'withdraw' else 'deposit' end as type,
+      (amount * 200 + 5000) / 10000 as commission, time + interval '50 milliseconds' as finished_at
+    from draft
   ), payment as (
     insert into payments
       (shard, id, user_id, type, status, amount, commission, fee_bps, attempts, created_at,
-       finished_at, last_error)
-    select 0, id, user_id, case when withdrawal then 'withdraw' else 'deposit' end,
-      case when failed then 'failed' else 'success' end, amount, commission, 200, 1, time, time,
-      case when failed then 'declined' end
+       finished_at, last_error, gateway_ref)
+    select 0, id, user_id, type, case when declined then 'failed' else 'success' end, amount,
+      commission, 200, 1, time, finished_at, case when declined then 'payment_declined' end,
+      case when not declined then 'gw_' || lpad(to_hex(id), 8, '0') end
     from priced
   ), attempt as (
     insert into payment_attempts
-      (shard, payment_id, fence, call, kind, outcome, sent, http_status, started_at, took_ms)
-    select 0, id, 1, 1, 'charge', case when failed then 'declined' else 'success' end, true,
-      case when failed then 402 else 200 end, time, 50
+      (shard, payment_id, fence, call, kind, outcome, reason, sent, http_status, started_at,
+       took_ms)
+    select 0, id, 1, 1, 'charge', case when declined then 'declined' else 'success' end,
+      case when declined then 'payment_declined' end, true,
+      case when declined then 402 else 200 end, time, 50
     from priced
+  ), letter as (
+    insert into dead_letters
+      (shard, id, payment_id, user_id, payment_type, amount, commission, class, error, attempts,
+       created_at)
+    select 0, nextval('dead_letter_ids'), id, user_id, type, amount, commission, 'failed',
+      'payment_declined', 1, finished_at
+    from priced
+    where declined
   ), hold as (
     insert into postings
       (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening,
@@ -105,16 +123,24 @@ const FINISHED = `
     select 0, user_id, id, 'hold', -amount - commission, amount + commission, 0, 0, 0, time
     from priced
     where withdrawal
-  ), finish as (
+  ), release as (
+    insert into postings
+      (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening,
+       created_at)
+    select 0, user_id, id, 'release', amount + commission, -amount - commission, 0, 0, 0,
+      finished_at
+    from priced
+    where withdrawal and declined
+  ), settle as (
     insert into postings
       (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening,
        created_at)
     select 0, user_id, id, 'settle',
       case when withdrawal then 0 else amount - commission end,
       case when withdrawal then -amount - commission else 0 end,
-      case when withdrawal then amount else -amount end, commission, 0, time
+      case when withdrawal then amount else -amount end, commission, 0, finished_at
     from priced
-    where not failed
+    where not declined
   )
   update users
   set available = available + moved.total
@@ -122,7 +148,7 @@ const FINISHED = `
     select user_id,
       sum(case when withdrawal then -amount - commission else amount - commission end)::bigint
         as total
-    from priced where not failed group by user_id
+    from priced where not declined group by user_id
   ) moved
   where shard = 0 and id = moved.user_id`
 

@@ -138,20 +138,25 @@ async function prepareTemplate(url: string, dir: string): Promise<void> {
   await once(url, 'create database bench_template')
   const template = openDatabase(url, 'bench_template')
   await migrate(template.url, { dir })
-  await template.sql(
+  await insertUsers(template)
+  await template.sql('vacuum analyze')
+}
+
+/** The users that scenarios pay with, as the service would have opened them. */
+export async function insertUsers(database: Database): Promise<void> {
+  await database.sql(
     `insert into users (shard, id, available, held, created_at)
      select 0, id, $1::bigint, 0, now() from generate_series(1, $2::int) id`,
     [BALANCE, USERS.count],
   )
-  await template.sql(
+  await database.sql(
     `insert into postings (shard, user_id, payment_id, kind, user_available, user_held, gateway,
        fees, opening, created_at)
      select 0, id, 0, 'opening', $1::bigint, 0, 0, 0, -$1::bigint, now()
      from generate_series(1, $2::int) id`,
     [BALANCE, USERS.count],
   )
-  await template.sql(`select setval('user_ids', $1)`, [USERS.count])
-  await template.sql('vacuum analyze')
+  await database.sql(`select setval('user_ids', $1)`, [USERS.count])
 }
 
 export function openDatabase(server: string, name: string): Database {

@@ -305,8 +305,8 @@ export const SETTINGS = {
     name: 'ACCEPT_LANES',
     group: 'Accepting payments',
     kind: integer(1, 64),
-    fallback: '1',
-    doc: 'Transactions of accepted payments that run side by side per process and shard.',
+    fallback: '2',
+    doc: 'Transactions of accepted payments that run side by side per process and shard when more is waiting than one of them takes.',
   },
   queueAgeLimitMs: {
     name: 'QUEUE_AGE_LIMIT_SECONDS',

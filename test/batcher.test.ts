@@ -62,6 +62,69 @@ test('no batch is larger than its limit, and the order of arrival is kept', asyn
   ])
 })
 
+test('a batch that lets the next one begin has it run beside itself, and no third', async () => {
+  const { batches, run, end } = controlled()
+  const nexts: (() => void)[] = []
+  const { submit } = batcher((items: number[], next) => (nexts.push(next), run(items)), WIDE)
+  const answers = [submit(1)]
+  await turn()
+  answers.push(submit(2))
+  await turn()
+  assert.deepEqual(batches, [[1]])
+  nexts[0]?.()
+  assert.deepEqual(batches, [[1], [2]])
+  answers.push(submit(3))
+  nexts[1]?.()
+  await turn()
+  assert.deepEqual(batches, [[1], [2]])
+  end()
+  await answers[0]
+  await turn()
+  assert.deepEqual(batches, [[1], [2], [3]])
+  end()
+  end()
+  assert.deepEqual(await Promise.all(answers), ['answer 1', 'answer 2', 'answer 3'])
+})
+
+test('lanes share a batch while everything fits, and have their own when it does not', async () => {
+  const { batches, run, end } = controlled()
+  const limits = { sizeMax: 3, waitingMax: 100, lanes: 2, laneOf: (item: number) => item % 2 }
+  const { submit, submitAll, waiting } = batcher(run, limits)
+  const few = [submit(1), submit(2)]
+  await turn()
+  assert.deepEqual(batches, [[2, 1]])
+  const many = [submitAll([3, 5, 7]), submitAll([4, 6]), submitAll([9, 11])]
+  await turn()
+  assert.deepEqual(batches, [[2, 1]])
+  end()
+  await Promise.all(few)
+  await turn()
+  assert.deepEqual(batches.slice(1), [
+    [4, 6],
+    [3, 5, 7],
+  ])
+  assert.equal(waiting(), 2)
+  end()
+  end()
+  await turn()
+  end()
+  const texts = (items: number[]) => items.map((item) => `answer ${item}`)
+  assert.deepEqual(await Promise.all(many), [texts([3, 5, 7]), texts([4, 6]), texts([9, 11])])
+})
+
+test('items that come together are refused together when they are too many', async () => {
+  const { run, end } = controlled()
+  const { submitAll, waiting } = batcher(run, { sizeMax: 3, waitingMax: 4 })
+  await assert.rejects(submitAll([1, 2, 3, 4]), Overloaded)
+  const first = submitAll([1, 2])
+  await assert.rejects(submitAll([3, 4, 5]), Overloaded)
+  assert.equal(waiting(), 2)
+  assert.deepEqual(await submitAll([]), [])
+  await turn()
+  end()
+  assert.deepEqual(await first, ['answer 1', 'answer 2'])
+})
+
 test('when too many wait the next is refused at once, and the others are still answered', async () => {
   const { run, end } = controlled()
   const { submit } = batcher(run, { sizeMax: 10, waitingMax: 2 })

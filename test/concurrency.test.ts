@@ -31,8 +31,8 @@ async function race(
   accepts: ReturnType<typeof acceptors>,
   drafts: readonly Draft[],
   size = 1,
-): Promise<Answer[]> {
-  const calls: Promise<Answer[]>[] = []
+): Promise<readonly Answer[]> {
+  const calls: Promise<readonly Answer[]>[] = []
   for (let start = 0; start < drafts.length; start += size) {
     const accept = accepts[(start / size) % accepts.length]
     assert.ok(accept, 'accept')

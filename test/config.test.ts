@@ -68,7 +68,7 @@ test('without any variable every default holds, in the units of its name', () =>
     workerBatch: 500,
     acceptBatch: 500,
     acceptQueue: 10_000,
-    acceptLanes: 1,
+    acceptLanes: 2,
     queueAgeLimitMs: 60_000,
     logLevel: 'info',
     logFormat: 'auto',

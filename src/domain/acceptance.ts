@@ -53,46 +53,67 @@ export function keyOf(userId: bigint, idempotencyKey: string): string {
  * a "no" that the caller acted on into a "yes". Without a key nothing could replay it: nothing stored.
  */
 export function decideBatch(drafts: readonly Draft[], books: Books, fee: Fee): Verdict {
-  const available = new Map(books.available)
-  const decided = new Map(books.earlier)
-  const payments: AcceptedPayment[] = []
-  const holds: Entry[] = []
-  const store = (draft: Draft, refusedFor: AcceptedPayment['refusedFor']): AcceptedPayment => {
-    const id = books.ids[payments.length]
-    if (id === undefined) throw new Error('fewer ids than drafts')
-    const payment = { ...draft, id, commission: commission(draft.amount, fee), refusedFor }
-    payments.push(payment)
-    if (draft.idempotencyKey !== null) {
-      decided.set(keyOf(draft.userId, draft.idempotencyKey), payment)
-    }
-    return payment
+  const batch: Batch = {
+    fee,
+    ids: books.ids,
+    available: new Map(books.available),
+    decided: new Map(books.earlier),
+    payments: [],
+    holds: [],
   }
-
-  const answers = drafts.map((draft): Answer => {
-    const balance = available.get(draft.userId)
-    if (balance === undefined) return refuse({ code: 'user_not_found' })
-    if (draft.idempotencyKey !== null) {
-      const earlier = decided.get(keyOf(draft.userId, draft.idempotencyKey))
-      if (earlier !== undefined) return replay(draft, earlier)
-    }
-    const charged = { amount: draft.amount, commission: commission(draft.amount, fee) }
-    if (draft.type === 'deposit') {
-      if (charged.commission >= charged.amount && charged.commission > 0n) {
-        return refuse({ code: 'amount_below_commission' })
-      }
-      return { kind: 'accepted', payment: store(draft, null), replayed: false }
-    }
-    const required = total(charged)
-    if (balance < required) {
-      if (draft.idempotencyKey === null) return refuse({ code: 'insufficient_funds', required })
-      return answerOf(store(draft, 'insufficient_funds'), false)
-    }
-    available.set(draft.userId, balance - required)
-    const payment = store(draft, null)
-    holds.push(holdEntry(payment))
-    return { kind: 'accepted', payment, replayed: false }
-  })
+  const answers = drafts.map((draft) => decide(batch, draft))
+  const { payments, holds } = batch
   return { answers, payments, holds, idsUsed: payments.length }
+}
+
+/** What the drafts of a batch have come to so far. */
+interface Batch {
+  readonly fee: Fee
+  readonly ids: readonly bigint[]
+  readonly available: Map<bigint, bigint>
+  readonly decided: Map<string, AcceptedPayment>
+  readonly payments: AcceptedPayment[]
+  readonly holds: Entry[]
+}
+
+function decide(batch: Batch, draft: Draft): Answer {
+  const { userId, amount, idempotencyKey } = draft
+  const balance = batch.available.get(userId)
+  if (balance === undefined) return refuse({ code: 'user_not_found' })
+  if (idempotencyKey !== null) {
+    const earlier = batch.decided.get(keyOf(userId, idempotencyKey))
+    if (earlier !== undefined) return replay(draft, earlier)
+  }
+  const share = commission(amount, batch.fee)
+  if (draft.type === 'deposit') {
+    if (share >= amount && share > 0n) return refuse({ code: 'amount_below_commission' })
+    return { kind: 'accepted', payment: store(batch, draft, share, null), replayed: false }
+  }
+  const required = total({ amount, commission: share })
+  if (balance < required) {
+    if (idempotencyKey === null) return refuse({ code: 'insufficient_funds', required })
+    return answerOf(store(batch, draft, share, 'insufficient_funds'), false)
+  }
+  batch.available.set(userId, balance - required)
+  const payment = store(batch, draft, share, null)
+  batch.holds.push(holdEntry(payment))
+  return { kind: 'accepted', payment, replayed: false }
+}
+
+function store(
+  batch: Batch,
+  draft: Draft,
+  share: bigint,
+  refusedFor: AcceptedPayment['refusedFor'],
+): AcceptedPayment {
+  const { type, userId, amount, idempotencyKey } = draft
+  const id = batch.ids[batch.payments.length]
+  if (id === undefined) throw new Error('fewer ids than drafts')
+  // Spelled out: spreading the draft would cost as much as everything else here.
+  const payment = { id, userId, type, amount, commission: share, idempotencyKey, refusedFor }
+  batch.payments.push(payment)
+  if (idempotencyKey !== null) batch.decided.set(keyOf(userId, idempotencyKey), payment)
+  return payment
 }
 
 /** The answer to a request whose key was used before: the first answer, or what differs. */

@@ -10,3 +10,12 @@ export function numbers(values: readonly (bigint | number | null)[]): string {
   }
   return text + '}'
 }
+
+/**
+ * An array of texts as a parameter. The driver quotes and escapes each one; where there are only nulls,
+ * as for payments without keys, there is nothing to quote.
+ */
+export function texts(values: readonly (string | null)[]): readonly (string | null)[] | string {
+  for (const value of values) if (value !== null) return values
+  return numbers(values as readonly null[])
+}

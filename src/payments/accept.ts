@@ -31,12 +31,21 @@ export interface AcceptWorld {
  * decisions depend on; decide in pure functions; write payments, tasks and holds together, so an
  * accepted payment is always in the queue and an answered key never hangs "in progress". Throws
  * `Unavailable` (nothing was written) or `CommitUnknown` (it may have been; the retry finds out).
+ *
+ * `onDecided` is called when everything has been read and the writes are on their way. The next drafts
+ * may be accepted from then on: where they depend on these, they wait for the locks of these.
  */
-export function acceptor(world: AcceptWorld): (drafts: readonly Draft[]) => Promise<Answer[]> {
+export function acceptor(
+  world: AcceptWorld,
+): (drafts: readonly Draft[], onDecided?: () => void) => Promise<readonly Answer[]> {
   // Ids that a batch took and did not use, kept for the next one so that replays leave no gaps.
   const spare = new Map<number, bigint[]>()
 
-  const acceptInShard = async (shard: number, drafts: readonly Draft[]): Promise<Verdict> => {
+  const acceptInShard = async (
+    shard: number,
+    drafts: readonly Draft[],
+    onDecided: () => void,
+  ): Promise<Verdict> => {
     const kept = spare.get(shard)?.splice(0, drafts.length) ?? []
     const at = world.clock.database()
     let ids: readonly bigint[] = kept
@@ -58,6 +67,7 @@ export function acceptor(world: AcceptWorld): (drafts: readonly Draft[]) => Prom
       )
       post(tx, shard, decided.holds, at)
       crashPoint('accept.before_commit')
+      onDecided()
       return { ...decided, queued: queued.length }
     })
     crashPoint('accept.after_commit')
@@ -66,15 +76,15 @@ export function acceptor(world: AcceptWorld): (drafts: readonly Draft[]) => Prom
     return verdict
   }
 
-  return async (drafts) => {
+  return async (drafts, onDecided = () => undefined) => {
+    if (world.shards === 1) return (await acceptInShard(0, drafts, onDecided)).answers
     const numbered = drafts.map((draft, index) => ({ draft, index }))
-    const groups = byShard(numbered, ({ draft }) => draft.userId, world.shards)
+    const groups = [...byShard(numbered, ({ draft }) => draft.userId, world.shards)]
     const answers: Answer[] = []
     for (const [shard, group] of groups) {
-      const verdict = await acceptInShard(
-        shard,
-        group.map(({ draft }) => draft),
-      )
+      const own = group.map(({ draft }) => draft)
+      const last = group === groups.at(-1)?.[1]
+      const verdict = await acceptInShard(shard, own, last ? onDecided : () => undefined)
       verdict.answers.forEach((answer, place) => (answers[group[place]?.index ?? 0] = answer))
     }
     return answers

@@ -10,8 +10,8 @@ import { problem, Problem, refusals, refuse } from '../http/problem.ts'
 import { Amount, Id, Money, oneOf } from '../http/schemas.ts'
 
 export interface BatchRoutes {
-  /** Accept one payment; concurrent calls are joined into batches. */
-  readonly accept: (draft: Draft) => Promise<Answer>
+  /** Accept payments: an answer for each in order, or what kept it from being decided. */
+  readonly accept: (drafts: readonly Draft[]) => Promise<readonly (Answer | Error)[]>
   /** Told of requests and replays, for the counters. */
   readonly onRequest: (type: PaymentType) => void
   readonly onReplay: () => void
@@ -80,48 +80,68 @@ export function batchRoutes(options: BatchRoutes): FastifyPluginAsyncTypebox {
         const errors = [{ pointer: '/payments/0/idempotency_key', code: 'key_per_item' }]
         return refuse(reply, { code: 'idempotency_key_invalid', errors })
       }
-      const { payments } = request.body
-      const results = await Promise.all(
-        payments.map((item, index) => acceptItem(options, item, index, request.id)),
-      )
+      const results = await acceptItems(options, request.body.payments, request.id)
       return reply.code(202).send({ results })
     })
   }
 }
 
 /** Whatever happens to one item is its own result, so that its neighbours keep theirs. */
-async function acceptItem(
+async function acceptItems(
   options: BatchRoutes,
-  item: ItemBody,
-  index: number,
+  items: readonly ItemBody[],
   requestId: string,
-): Promise<ResultBody> {
+): Promise<ResultBody[]> {
+  const results: ResultBody[] = []
+  const drafts: Draft[] = []
+  const places: number[] = []
+  items.forEach((item, index) => {
+    const read = readItem(item, index)
+    if ('code' in read) return (results[index] = refused(read, false, requestId))
+    options.onRequest(read.type)
+    places.push(index)
+    return drafts.push(read)
+  })
+  const answers = await options.accept(drafts)
+  answers.forEach((answer, place) => {
+    const index = places[place] ?? 0
+    results[index] =
+      answer instanceof Error
+        ? faulted(answer, requestId)
+        : resultOf(options, answer, index, requestId)
+  })
+  return results
+}
+
+function readItem(item: ItemBody, index: number): Draft | Refusal {
   const key = item.idempotency_key === undefined ? null : readKey(item.idempotency_key)
   if (key !== null && !key.ok) {
     const errors = [{ pointer: `/payments/${index}/idempotency_key`, code: 'malformed' }]
-    return refused({ code: 'idempotency_key_invalid', errors }, false, requestId)
+    return { code: 'idempotency_key_invalid', errors }
   }
   const money = parseMoney(item.amount)
   if (!money.ok) {
     const errors = [{ pointer: `/payments/${index}/amount`, code: money.problem }]
-    return refused({ code: money.problem, errors }, false, requestId)
+    return { code: money.problem, errors }
   }
-  options.onRequest(item.type)
-  const { type } = item
-  const userId = BigInt(item.user_id)
-  try {
-    const draft = { type, userId, amount: money.minor, idempotencyKey: key?.key ?? null }
-    const answer = await options.accept(draft)
-    if (answer.replayed) options.onReplay()
-    return resultOf(answer, index, requestId)
-  } catch (error) {
-    const refusal = problemOf(error)
-    if (refusal === null) throw error
-    return refused(refusal, false, requestId)
-  }
+  const { type, user_id: userId } = item
+  return { type, userId: BigInt(userId), amount: money.minor, idempotencyKey: key?.key ?? null }
 }
 
-function resultOf(answer: Answer, index: number, requestId: string): ResultBody {
+/** A fault of the world is the item's result; a bug is everybody's. */
+function faulted(error: Error, requestId: string): ResultBody {
+  const refusal = problemOf(error)
+  if (refusal === null) throw error
+  return refused(refusal, false, requestId)
+}
+
+function resultOf(
+  options: BatchRoutes,
+  answer: Answer,
+  index: number,
+  requestId: string,
+): ResultBody {
+  if (answer.replayed) options.onReplay()
   if (answer.kind === 'refused') {
     const errors = answer.refusal.errors?.map(({ pointer, code }) => {
       const field = pointer === '/type' ? 'type' : 'amount'

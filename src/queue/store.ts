@@ -1,4 +1,4 @@
-import { numbers } from '../domain/arrays.ts'
+import { numbers, texts } from '../domain/arrays.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
 
 /** A task as its claim returns it. */
@@ -313,7 +313,7 @@ export function insertAttempts(tx: Tx, shard: number, attempts: readonly Attempt
     numbers(attempts.map((attempt) => attempt.call)),
     `{${attempts.map((attempt) => attempt.kind).join(',')}}`,
     `{${attempts.map((attempt) => attempt.outcome).join(',')}}`,
-    attempts.map((attempt) => attempt.reason),
+    texts(attempts.map((attempt) => attempt.reason)),
     `{${attempts.map((attempt) => attempt.sent).join(',')}}`,
     numbers(attempts.map((attempt) => attempt.httpStatus)),
     `{${attempts.map((attempt) => attempt.startedAt.toISOString()).join(',')}}`,

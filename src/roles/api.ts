@@ -34,18 +34,20 @@ export async function apiRoutes(
   const world = { db, clock: systemClock, shards }
   const admission = startAdmission({ ...world, ageMsMax: config.queueAgeLimitMs })
   own.stops.push(() => admission.stop())
-  const accepting = acceptLanes(own, wake)
+  const { accept, acceptAll } = accepting(own, wake)
   const users = reader<bigint, User>(own, (ids) => readUsersInOrder(own, ids))
   const views = reader<bigint, PaymentView>(own, (ids) => viewPayments(world, ids))
   const opening = batcher<bigint, User>((balances) => openUsers(world, balances), limits(config))
-  const accept = (draft: Draft) =>
-    admission.open() ? accepting(draft) : Promise.reject(new Overloaded())
   const counted = {
     onRequest: (type: PaymentType) => metrics.count(`payments_${type}_requests_total`),
     onReplay: () => metrics.count('idempotency_hits_total'),
   }
   return [
-    batchRoutes({ accept, ...counted }),
+    batchRoutes({
+      accept: (drafts) =>
+        admission.open() ? acceptAll(drafts) : Promise.resolve(drafts.map(() => new Overloaded())),
+      ...counted,
+    }),
     userRoutes({
       open: (balance) => opening.submit(balance),
       read: (id) => users.submit(id),
@@ -53,7 +55,7 @@ export async function apiRoutes(
       shards,
     }),
     paymentRoutes({
-      accept,
+      accept: (draft) => (admission.open() ? accept(draft) : Promise.reject(new Overloaded())),
       read: (id) => views.submit(id),
       refresh,
       page: (filter, before, limit) => pageOfViews(world, filter, before, limit),
@@ -79,36 +81,78 @@ function limits(config: Config) {
   return { sizeMax: config.acceptBatch, waitingMax: config.acceptQueue }
 }
 
+/** Accepts payments that may come from anywhere. */
+interface Accepting {
+  accept(draft: Draft): Promise<Answer>
+  /** Many at once, each with an answer or with what went wrong, in order. */
+  acceptAll(drafts: readonly Draft[]): Promise<(Answer | Error)[]>
+}
+
 /**
- * Accept payments in lanes: one batch at a time in each, so that a user's payments keep their order
- * and meet no lock of their own, while other users' proceed beside them.
+ * Accept payments in a batcher for each shard. A user's payments share a lane, so that they keep their
+ * order and batches that run side by side wait for no lock of each other's.
  */
-function acceptLanes(own: Process, wake: () => void): (draft: Draft) => Promise<Answer> {
+function accepting(own: Process, wake: () => void): Accepting {
   const { db, config, metrics } = own
+  const { shards, acceptLanes: lanes } = config
   const accept = acceptor({
     db,
     clock: systemClock,
-    shards: config.shards,
+    shards,
     fee: { bps: config.feeBps, min: config.feeMin },
     onEnqueued: enqueued(own, wake),
   })
-  const timed = async (drafts: Draft[]): Promise<Answer[]> => {
+  const timed = async (drafts: Draft[], next: () => void): Promise<readonly Answer[]> => {
     const startedMs = systemClock.elapsedMs()
-    const answers = await accept(drafts)
+    const answers = await accept(drafts, next)
     metrics.acceptBatch(drafts.length, systemClock.elapsedMs() - startedMs)
     return answers
   }
-  // A multiple of the shards, so that each lane's batches are one transaction.
-  const lanes = Array.from({ length: config.shards * config.acceptLanes }, () =>
-    batcher(timed, limits(config)),
+  // A user's number within its shard.
+  const laneOf = ({ userId }: Draft) => shardOf(userId / BigInt(shards), lanes)
+  const batchers = Array.from({ length: shards }, () =>
+    batcher(timed, { ...limits(config), lanes, laneOf }),
   )
   own.stops.push(async () => {
-    await Promise.all(lanes.map((lane) => lane.idle()))
+    await Promise.all(batchers.map((each) => each.idle()))
   })
-  return (draft) => {
-    const lane = lanes[shardOf(draft.userId, lanes.length)] as Batcher<Draft, Answer>
-    return lane.submit(draft)
+  const batcherOf = ({ userId }: Draft) =>
+    batchers[shardOf(userId, shards)] as Batcher<Draft, Answer> // One for each shard.
+  return {
+    accept: (draft) => batcherOf(draft).submit(draft),
+    async acceptAll(drafts) {
+      const answers: (Answer | Error)[] = []
+      const key = (draft: Draft) => shardOf(draft.userId, shards * lanes)
+      const groups = group(drafts, key, config.acceptBatch).map(async (places) => {
+        const own = places.map((place) => drafts[place] as Draft)
+        const given = await batcherOf(own[0] as Draft)
+          .submitAll(own)
+          .catch((error: Error) => own.map(() => error))
+        places.forEach((place, index) => (answers[place] = given[index] as Answer | Error))
+      })
+      await Promise.all(groups)
+      return answers
+    },
   }
+}
+
+/** The places of items by key, in order, in groups of at most `sizeMax`. */
+function group<Item>(
+  items: readonly Item[],
+  keyOf: (item: Item) => number,
+  sizeMax: number,
+): number[][] {
+  const groups: number[][] = []
+  const open = new Map<number, number[]>()
+  items.forEach((item, place) => {
+    const key = keyOf(item)
+    const last = open.get(key)
+    if (last !== undefined && last.length < sizeMax) return void last.push(place)
+    const fresh = [place]
+    open.set(key, fresh)
+    groups.push(fresh)
+  })
+  return groups
 }
 
 /** Join concurrent reads of the same kind into one query, each id asked for once. */

@@ -28,7 +28,7 @@ interface History {
   /** What befalls the next transaction. */
   readonly fate: { next: 'kept' | 'away' | 'reply_lost' }
   readonly shards: number
-  readonly accepts: readonly ((drafts: readonly Draft[]) => Promise<Answer[]>)[]
+  readonly accepts: readonly ((drafts: readonly Draft[]) => Promise<readonly Answer[]>)[]
   readonly world: ChargeWorld
   readonly users: bigint[]
   /** Charged and not yet settled, by workers that may have lost their lease meanwhile. */

@@ -111,11 +111,14 @@ function usersOf(tables: Tables, shard: unknown, userIds: unknown): UserRow[] {
 }
 
 const payments: Handlers = {
-  payments_ids: {
-    run: (tables, [count, shards, shard]) =>
-      Array.from({ length: Number(count) }, () => ({
-        id: tables.nextval('payment_ids') * BigInt(Number(shards)) + BigInt(Number(shard)),
-      })),
+  payments_take_ids: {
+    run(tables, [count, shards, shard]) {
+      const taken = Array.from(
+        { length: Number(count) },
+        () => tables.nextval('payment_ids') * BigInt(Number(shards)) + BigInt(Number(shard)),
+      )
+      return [{ ids: taken.join(',') }]
+    },
   },
   payments_by_keys: {
     run: (tables, [shard, userIds, keys]) => {

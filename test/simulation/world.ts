@@ -24,7 +24,7 @@ import { scheduler, START_MS, type Process, type Scheduler } from './scheduler.t
 import { states, type Handlers } from './statements.ts'
 import { memoryTables, type Tables } from './tables.ts'
 
-export type Accept = (drafts: readonly Draft[]) => Promise<Answer[]>
+export type Accept = (drafts: readonly Draft[]) => Promise<readonly Answer[]>
 
 /** Bugs to plant: each replaces one input of the operations. None in production code. */
 export interface Plants {
