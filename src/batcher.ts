@@ -49,8 +49,8 @@ export function batcher<Item, Answer>(
 ): Batcher<Item, Answer> {
   const { sizeMax, waitingMax, laneOf = () => 0 } = limits
   const line = openLine<Item, Answer>(limits.lanes ?? 1, sizeMax)
-  // Even a single lane has one batch that reads and decides beside one that is being written.
-  const runningMax = Math.max(2, limits.lanes ?? 1)
+  // In each lane one batch reads and decides, and beside those one is being written.
+  const runningMax = (limits.lanes ?? 1) + 1
   let running = 0
   let scheduled = false
   let idlers: (() => void)[] = []

@@ -1,13 +1,15 @@
 import { randomInt } from 'node:crypto'
-import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { systemClock } from './adapters/clock.ts'
 import type { GuardedGateway } from './adapters/guarded-gateway.ts'
 import type { Config } from './config.ts'
+import type { Metrics } from './adapters/metrics.ts'
 import { ping } from './database/store.ts'
-import { isLoopback, type Guards } from './http/auth.ts'
+import { admitter, isLoopback, type Guards } from './http/auth.ts'
 import { cachedProbe, probeRoutes, prometheusRoute, type Probes } from './http/health.ts'
-import { buildServer } from './http/server.ts'
+import { answerPlainly } from './http/plain.ts'
+import { buildServer, requestIds } from './http/server.ts'
 import { keyChecker } from './keys/check.ts'
 import { mockGatewayRoutes } from './mock-gateway/routes.ts'
 import { mockGateway, type MockGateway } from './mock-gateway/server.ts'
@@ -44,20 +46,29 @@ export async function startService(
   const own = await startProcess(config, roles, log, at.url)
   const running: { worker?: Worker; gateway?: GuardedGateway } = {}
   const probes = probesOf(own, running, roles.api || roles.worker)
+  const guards = guardsOf(own, roles)
+  const requestId = requestIds()
+  const onAnswer: Metrics['httpRequest'] = (method, route, status, ms) =>
+    own.metrics.httpRequest(method, route, status, ms)
   const app = await buildServer({
     logger: log,
     bodyBytesMax: config.bodyLimitKb * 1_024,
     version: VERSION,
     title: config.appName,
     documented: roles.api,
-    guards: guardsOf(own, roles),
-    onAnswer: (method, route, status, ms) => own.metrics.httpRequest(method, route, status, ms),
+    guards,
+    requestId,
+    onAnswer,
   })
   refuseWhenStopping(app, own)
   const wake = () => running.worker?.wake()
   const refresh = (id: bigint) => refreshPayment(own, running.gateway, id)
-  const plugins: FastifyPluginAsync[] = roles.api ? await apiRoutes(own, probes, wake, refresh) : []
-  for (const plugin of plugins) void app.register(plugin, { prefix: API })
+  const api = roles.api ? await apiRoutes(own, probes, wake, refresh) : { routes: [], plain: [] }
+  const { elapsedMs } = systemClock
+  const open = () => !own.stopping
+  const admit = admitter(guards)
+  answerPlainly(app, { routes: api.plain, admit, requestId, open, elapsedMs, onAnswer })
+  for (const plugin of api.routes) void app.register(plugin, { prefix: API })
   void app.register(probeRoutes(probes))
   void app.register(prometheusRoute(own.metrics))
   const mock = roles.mockGateway ? openMock(own, at.journalPath) : null

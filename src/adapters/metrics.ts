@@ -237,13 +237,26 @@ function createMeasure(registry: Registry, statsd: Statsd | null) {
       buckets: [...measure.buckets],
       registers: [registry],
     })
+    // Looking a label up in the histogram costs as much as observing; there are only so many.
+    const children = new Map<
+      string,
+      { labels: string[]; child: { observe(value: number): void } }
+    >()
+    const childOf = (labelValues: readonly string[]) => {
+      const key = labelValues.join('\n')
+      const known = children.get(key)
+      if (known !== undefined) return known
+      const labels = labelValues.map((label, index) => bounds[index]?.(label) ?? 'other')
+      const child = { labels, child: labels.length > 0 ? histogram.labels(...labels) : histogram }
+      if (children.size < LABEL_VALUES_MAX) children.set(key, child)
+      return child
+    }
     return (value: number, labelValues: readonly string[] = []) => {
       // prom-client throws for what is not a finite number, and a measurement never throws.
       if (!Number.isFinite(value)) return
-      const labels = labelValues.map((label, index) => bounds[index]?.(label) ?? 'other')
-      if (labels.length > 0) histogram.labels(...labels).observe(value)
-      else histogram.observe(value)
-      if (timing) statsd?.timing(dotted(statsdName, labels), value * 1_000)
+      const { labels, child } = childOf(labelValues)
+      child.observe(value)
+      if (timing && statsd !== null) statsd.timing(dotted(statsdName, labels), value * 1_000)
     }
   }
 }

@@ -23,6 +23,9 @@ export type Money =
  * decimals is refused and never rounded. `min` is 0 for opening balances.
  */
 export function parseMoney(value: string | number, min: bigint = AMOUNT_MIN): Money {
+  // Whole numbers, the most common, without a detour through their text.
+  if (typeof value === 'number' && Number.isSafeInteger(value))
+    return checked(BigInt(value) * 100n, min)
   // A number that prints with an exponent is below 0.000001 or at least 1e21: out of range both ways.
   const text = typeof value === 'number' ? String(value) : value
   if (typeof value === 'number' && /[^\d.-]/.test(text)) return no('amount_range')
@@ -38,8 +41,11 @@ export function parseMoney(value: string | number, min: bigint = AMOUNT_MIN): Mo
   if (fraction.length > 2) return no('amount_precision')
 
   const minor = BigInt(whole) * 100n + BigInt(fraction.padEnd(2, '0'))
-  if (minor < min || minor > AMOUNT_MAX) return no('amount_range')
-  return { ok: true, minor }
+  return checked(minor, min)
+}
+
+function checked(minor: bigint, min: bigint): Money {
+  return minor < min || minor > AMOUNT_MAX ? no('amount_range') : { ok: true, minor }
 }
 
 function no(problem: MoneyProblem): Money {

@@ -1,5 +1,6 @@
+import type { IncomingMessage } from 'node:http'
 import rateLimit from '@fastify/rate-limit'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Scope } from '../domain/key.ts'
 import { refuse } from './problem.ts'
 
@@ -58,6 +59,23 @@ export async function guard(app: FastifyInstance, guards: Guards): Promise<void>
   if (perSecondMax > 0) limitRequests(app, perSecondMax)
 }
 
+/**
+ * Whether a request may write, asked before the framework has seen it. Only a yes counts: whoever is
+ * not let in at once is handed to the framework, which checks again, counts wrong keys and says why.
+ */
+export function admitter(guards: Guards): (request: IncomingMessage) => boolean | Promise<boolean> {
+  const { checkKey, perSecondMax } = guards
+  // Requests are counted in the framework.
+  if (perSecondMax > 0) return () => false
+  if (checkKey === null) return () => true
+  return async (request) => {
+    const token = bearer(request)
+    if (token === null) return false
+    const key = await checkKey(token)
+    return key.ok && key.scopes.includes('write')
+  }
+}
+
 function askForKeys(app: FastifyInstance, checkKey: CheckKey): void {
   const wrongKeys = app.createRateLimit({
     max: WRONG_KEYS_MAX,
@@ -67,7 +85,7 @@ function askForKeys(app: FastifyInstance, checkKey: CheckKey): void {
   app.addHook('onRequest', async (request, reply) => {
     const scope = scopeOf(request.routeOptions.url ?? request.url, request.method)
     if (scope === 'public') return
-    const token = bearer(request)
+    const token = bearer(request.raw)
     const blocked = await wrongKeys(request, { increment: false })
     if (!blocked.isAllowed && blocked.isExceeded) return limited(reply, blocked.ttlInSeconds)
     const key = token === null ? null : await checkKey(token)
@@ -100,8 +118,8 @@ function limited(reply: FastifyReply, seconds: number): FastifyReply {
 }
 
 /** The token of the one Authorization header; of two another reader may believe the other. */
-function bearer(request: FastifyRequest): string | null {
-  const [given = '', ...more] = request.raw.headersDistinct['authorization'] ?? []
+function bearer(request: IncomingMessage): string | null {
+  const [given = '', ...more] = request.headersDistinct['authorization'] ?? []
   const match = /^Bearer ([\x21-\x7e]{1,200})$/i.exec(given)
   return more.length === 0 ? (match?.[1] ?? null) : null
 }

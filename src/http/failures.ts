@@ -1,6 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type {
+  FastifyBaseLogger,
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+} from 'fastify'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
 import { CommitUnknown, Overloaded, Unavailable } from '../ports.ts'
 import { problem, refuse } from './problem.ts'
@@ -31,10 +37,21 @@ export async function failed(
   // A client that hangs up in the middle of its body is no bug, and nobody reads the answer.
   const gone = request.raw.readableAborted
   const refusal = gone ? ({ code: 'body_unreadable' } as const) : refusalOf(error)
-  if (refusal.code === 'internal_error') request.log.error({ err: error }, 'unexpected failure')
-  else if (REFUSALS[refusal.code][0] === 503) request.log.warn({ err: error }, 'unavailable')
+  report(refusal, error, request.log)
   if (refusal.code === 'body_too_large') await drained(request.raw)
   return refuse(reply, refusal)
+}
+
+/** What a failure of our own work is answered with; logged where somebody should look at it. */
+export function reportFailure(error: unknown, log: FastifyBaseLogger): Refusal {
+  const refusal = problemOf(error) ?? { code: 'internal_error' }
+  report(refusal, error, log)
+  return refusal
+}
+
+function report({ code }: Refusal, error: unknown, log: FastifyBaseLogger): void {
+  if (code === 'internal_error') log.error({ err: error }, 'unexpected failure')
+  else if (REFUSALS[code][0] === 503) log.warn({ err: error }, 'unavailable')
 }
 
 /** How long a refused body is read before it is answered, in milliseconds. */

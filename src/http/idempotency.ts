@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 
 export type Key = { readonly ok: true; readonly key: string | null } | { readonly ok: false }
@@ -10,10 +11,15 @@ const VISIBLE_ASCII = /^[\x21-\x7e]{1,255}$/
  * empty, longer than 255 or with anything but visible ASCII it is no key.
  */
 export function idempotencyKey(request: FastifyRequest): Key {
+  return keyOfHeaders(request.raw)
+}
+
+/** The same of a request that Node has read. */
+export function keyOfHeaders(request: Pick<IncomingMessage, 'headers' | 'rawHeaders'>): Key {
   const value = request.headers['idempotency-key']
   if (value === undefined) return { ok: true, key: null }
   // Node joins repeated headers with a comma, which a key may contain: only the raw list tells.
-  const names = request.raw.rawHeaders.filter(
+  const names = request.rawHeaders.filter(
     (name, index) => index % 2 === 0 && name.toLowerCase() === 'idempotency-key',
   )
   if (names.length !== 1 || typeof value !== 'string') return { ok: false }

@@ -32,7 +32,12 @@ export function demandHttp(app: FastifyInstance): void {
   })
 }
 
-function violationOf({ httpVersion, rawHeaders, headers }: IncomingMessage): Violation | null {
+/** What is wrong with a request as such, or null. */
+export function violationOf({
+  httpVersion,
+  rawHeaders,
+  headers,
+}: IncomingMessage): Violation | null {
   if (!VERSIONS.has(httpVersion)) return { refusal: 'request_unreadable', why: 'http_version' }
   if (rawHeaders.length > 2 * HEADERS_MAX) return { refusal: 'headers_too_large', why: 'too_many' }
   const hosts = timesSent(rawHeaders, 'host')

@@ -9,6 +9,7 @@ import fastify, {
 } from 'fastify'
 import type { FastifyBaseLogger } from 'fastify'
 import { guard, type Guards } from './auth.ts'
+import { SAFE_HEADERS } from './headers.ts'
 import { errorsPage } from './errors-page.ts'
 import { failed, unroutable, unreadableSocket } from './failures.ts'
 import { readJson } from './json.ts'
@@ -29,6 +30,8 @@ export interface ServerOptions {
   readonly title: string
   readonly documented: boolean
   readonly guards: Guards
+  /** Makes the ids of requests; `requestIds` by default. */
+  readonly requestId?: ReturnType<typeof requestIds>
   /** How long the headers, and the whole request, may take to arrive, in milliseconds. */
   readonly arrival?: { readonly headersMsMax: number; readonly requestMsMax: number }
   /** Told of every answer, in milliseconds: the route's template, never the path. */
@@ -46,7 +49,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: options.bodyBytesMax,
     requestTimeout: requestMsMax,
-    genReqId: requestIds(),
+    genReqId: options.requestId ?? requestIds(),
     clientErrorHandler: unreadableSocket,
     frameworkErrors: failed,
     http: {
@@ -82,7 +85,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
 }
 
 /** Ids for requests: the caller's own if it is harmless in a log, otherwise short and unique. */
-function requestIds(): (request: {
+export function requestIds(): (request: {
   headers: Record<string, string | string[] | undefined>
 }) => string {
   const prefix = randomBytes(6).toString('hex')
@@ -114,10 +117,11 @@ function readStrictly(app: FastifyInstance): void {
 const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/gi
 
 function isUtf8(request: FastifyRequest): boolean {
-  const encoding = request.headers['content-encoding']
+  const { 'content-encoding': encoding, 'content-type': type = '' } = request.headers
   if (encoding !== undefined && encoding !== 'identity') return false
+  if (type === 'application/json') return true
   // Every one that is named: of two charsets another reader may believe the other.
-  const charsets = (request.headers['content-type'] ?? '').matchAll(CHARSET)
+  const charsets = type.matchAll(CHARSET)
   return [...charsets].every(([, charset = '']) => /^utf-?8$/i.test(charset))
 }
 
@@ -129,12 +133,10 @@ function observe(app: FastifyInstance, options: ServerOptions): void {
   // Hooks with a callback: a promise for each would cost a tenth of a small request.
   app.addHook('onSend', (request, reply, _payload, done) => {
     void reply.header('x-request-id', request.id)
-    if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store')
-    void reply.header('x-content-type-options', 'nosniff')
-    void reply.header('referrer-policy', 'no-referrer')
-    // The documentation brings its own policy; nothing else is a page.
-    if (!reply.hasHeader('content-security-policy')) {
-      void reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
+    // The documentation brings its own policy, and files their own lifetime.
+    for (let index = 0; index < SAFE_HEADERS.length; index += 2) {
+      const name = SAFE_HEADERS[index] ?? ''
+      if (!reply.hasHeader(name)) void reply.header(name, SAFE_HEADERS[index + 1])
     }
     done()
   })

@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { Answer, Draft } from '../domain/acceptance.ts'
+import type { AcceptedPayment, Answer, Draft } from '../domain/acceptance.ts'
 import { parseMoney, toWire } from '../domain/money.ts'
 import type { PaymentType, StoredStatus } from '../domain/payment.ts'
+import type { Refusal } from '../domain/refusal.ts'
 import { idempotencyKey } from '../http/idempotency.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import {
@@ -164,21 +165,28 @@ async function accept(
 
 /** The answer to a payment request: made of stored facts alone, so that a replay is identical. */
 function send(reply: FastifyReply, answer: Answer): FastifyReply {
-  if (answer.kind === 'refused') {
-    const { refusal } = answer
-    const stored = refusal.code === 'insufficient_funds' && refusal.paymentId !== undefined
-    return refuse(reply, refusal, stored ? `payment-${refusal.paymentId}` : undefined)
-  }
-  const { id, userId, type, amount } = answer.payment
+  if (answer.kind === 'refused') return refuse(reply, answer.refusal, instanceOf(answer.refusal))
+  const { payment } = answer
   return reply
     .code(202)
-    .header('location', `/api/v1/payments/${id}`)
-    .send({
-      payment_id: Number(id),
-      user_id: Number(userId),
-      status: 'processing',
-      [type]: toWire(amount),
-    })
+    .header('location', `/api/v1/payments/${payment.id}`)
+    .send(acceptedPayment(payment))
+}
+
+/** What an accepted payment is answered with. */
+export function acceptedPayment({ id, userId, type, amount }: AcceptedPayment) {
+  return {
+    payment_id: Number(id),
+    user_id: Number(userId),
+    status: 'processing',
+    [type]: toWire(amount),
+  }
+}
+
+/** The instance of a stored refusal, which every replay names; otherwise it is the request's id. */
+export function instanceOf({ code, paymentId }: Refusal): string | undefined {
+  const stored = code === 'insufficient_funds' && paymentId !== undefined
+  return stored ? `payment-${paymentId}` : undefined
 }
 
 function readRoute(app: App, { read, refresh }: PaymentRoutes): void {

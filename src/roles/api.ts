@@ -8,11 +8,13 @@ import type { Answer, Draft } from '../domain/acceptance.ts'
 import type { PaymentType } from '../domain/payment.ts'
 import { shardOf } from '../domain/shard.ts'
 import { healthRoutes, type Probes } from '../http/health.ts'
+import type { PlainRoute } from '../http/plain.ts'
 import { ledgerRoutes } from '../ledger/routes.ts'
 import { counterRoutes } from '../metrics/routes.ts'
 import { acceptor } from '../payments/accept.ts'
 import { batchRoutes } from '../payments/batch-routes.ts'
 import { pageOfViews, viewPayments, type PaymentView } from '../payments/read.ts'
+import { plainPaymentRoutes } from '../payments/plain-routes.ts'
 import { paymentRoutes } from '../payments/routes.ts'
 import { timeline } from '../payments/timeline.ts'
 import { timelineRoutes } from '../payments/timeline-routes.ts'
@@ -21,14 +23,14 @@ import { startAdmission } from '../queue/admission.ts'
 import { openUsers } from '../users/open.ts'
 import { userRoutes } from '../users/routes.ts'
 import { readUsers, type User } from '../users/store.ts'
-import type { Process } from './process.ts'
+import { API, type Process } from './process.ts'
 
 export async function apiRoutes(
   own: Process,
   probes: Probes,
   wake: () => void,
   refresh: (id: bigint) => Promise<void>,
-): Promise<FastifyPluginAsync[]> {
+): Promise<{ readonly routes: FastifyPluginAsync[]; readonly plain: PlainRoute[] }> {
   const { db, config, metrics } = own
   const { shards } = config
   const world = { db, clock: systemClock, shards }
@@ -42,7 +44,11 @@ export async function apiRoutes(
     onRequest: (type: PaymentType) => metrics.count(`payments_${type}_requests_total`),
     onReplay: () => metrics.count('idempotency_hits_total'),
   }
-  return [
+  const accepted = {
+    accept: (draft: Draft) => (admission.open() ? accept(draft) : Promise.reject(new Overloaded())),
+    ...counted,
+  }
+  const routes = [
     batchRoutes({
       accept: (drafts) =>
         admission.open() ? acceptAll(drafts) : Promise.resolve(drafts.map(() => new Overloaded())),
@@ -55,11 +61,10 @@ export async function apiRoutes(
       shards,
     }),
     paymentRoutes({
-      accept: (draft) => (admission.open() ? accept(draft) : Promise.reject(new Overloaded())),
+      ...accepted,
       read: (id) => views.submit(id),
       refresh,
       page: (filter, before, limit) => pageOfViews(world, filter, before, limit),
-      ...counted,
     }),
     timelineRoutes({ read: (id) => timeline(world, id) }),
     deadLetterRoutes({ ...world, onEnqueued: enqueued(own, wake) }),
@@ -67,6 +72,7 @@ export async function apiRoutes(
     counterRoutes({ db, counters: metrics, names: COUNTERS }),
     healthRoutes(probes),
   ]
+  return { routes, plain: plainPaymentRoutes(API, accepted) }
 }
 
 /** Count tasks put in the queue, and let the worker of this process look at once. */

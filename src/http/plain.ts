@@ -1,0 +1,153 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import type { FastifyInstance } from 'fastify'
+import { REFUSALS, type Refusal } from '../domain/refusal.ts'
+import { reportFailure } from './failures.ts'
+import { SAFE_HEADERS } from './headers.ts'
+import { readJson } from './json.ts'
+import { violationOf } from './preconditions.ts'
+import { problem } from './problem.ts'
+
+/**
+ * The framework costs as much per request as everything that is done about a payment. So the requests
+ * that make up nearly all of the load, small JSON documents without anything unusual about them, are
+ * answered on Node's own server. Whatever is not plain in any respect, and every mistake, is handed to
+ * the framework as if nobody had looked at it: it alone knows how to say no.
+ */
+export interface PlainRoute {
+  /** The whole path; the method is POST. */
+  readonly path: string
+  /**
+   * Answer a request by its parsed body. Null: it is not plain, and nothing was done about it. What
+   * is thrown or rejected with is answered like the failure of any route.
+   */
+  readonly answer: (
+    body: unknown,
+    request: PlainRequest,
+    requestId: string,
+  ) => Promise<PlainAnswer> | null
+}
+
+/** What a route may know of a request beside its body. */
+export type PlainRequest = Pick<IncomingMessage, 'headers' | 'rawHeaders'>
+
+export interface PlainAnswer {
+  readonly status: number
+  /** JSON. */
+  readonly body: string
+  /** Names and values in turn, `content-type` among them. */
+  readonly headers: readonly string[]
+}
+
+export interface PlainOptions {
+  readonly routes: readonly PlainRoute[]
+  /** Whether the caller may; false: let the framework say why not. */
+  readonly admit: (request: IncomingMessage) => boolean | Promise<boolean>
+  readonly requestId: (request: IncomingMessage) => string
+  /** False while the process stops. */
+  readonly open: () => boolean
+  /** Milliseconds that never run backwards. */
+  readonly elapsedMs: () => number
+  /** Told of every answer, in milliseconds, as the server tells of its own. */
+  readonly onAnswer: (method: string, route: string, status: number, ms: number) => void
+}
+
+/** Bytes of a plain body: many times what a payment takes. */
+const BODY_BYTES_MAX = 1_024
+const TYPES = new Set(['application/json', 'application/json; charset=utf-8'])
+
+/** Answer plain requests in front of the framework. */
+export function answerPlainly(app: FastifyInstance, options: PlainOptions): void {
+  const routes = new Map(options.routes.map((route) => [route.path, route]))
+  // Bodies that were read here and turned out not to be plain.
+  const bodies = new WeakMap<IncomingMessage, Buffer>()
+  app.addHook('preParsing', (request, _reply, payload, done) => {
+    const body = bodies.get(request.raw)
+    done(null, body === undefined ? payload : Readable.from([body]))
+  })
+
+  const [full, ...others] = app.server.listeners('request') as RequestListener[]
+  if (full === undefined || others.length > 0) throw new Error('the server has one listener')
+  app.server.removeAllListeners('request')
+  app.server.on('request', (request, response) => {
+    const route = routes.get(request.url ?? '')
+    if (route === undefined || !isPlain(request) || !options.open()) return full(request, response)
+    const startedMs = options.elapsedMs()
+    const handOver = (body: Buffer) => {
+      bodies.set(request, body)
+      full(request, response)
+    }
+    const respond = (body: Buffer): void => {
+      const requestId = options.requestId(request)
+      const json = readJson(body)
+      const answer = json.ok ? route.answer(json.value, request, requestId) : null
+      if (answer === null) return handOver(body)
+      const done = (given: PlainAnswer) => {
+        send(response, given, requestId)
+        options.onAnswer('POST', route.path, given.status, options.elapsedMs() - startedMs)
+      }
+      const fail = (error: unknown) => {
+        const refusal = reportFailure(error, app.log.child({ reqId: requestId }))
+        done(refused(refusal, requestId))
+      }
+      answer.then(done, fail)
+    }
+    readBody(request, (body) => {
+      const admitted = options.admit(request)
+      if (admitted === true) return respond(body)
+      if (admitted === false) return handOver(body)
+      admitted.then(
+        (may) => (may ? respond(body) : handOver(body)),
+        () => handOver(body),
+      )
+    })
+  })
+}
+
+/** The answer to a refusal, word for word as the framework's routes give it. */
+export function refused(refusal: Refusal, instance: string): PlainAnswer {
+  const [status] = REFUSALS[refusal.code]
+  const headers = ['content-type', 'application/problem+json; charset=utf-8']
+  if (status === 503) headers.push('retry-after', '1')
+  return { status, headers, body: JSON.stringify(problem(refusal, instance)) }
+}
+
+/** Nothing that needs a second look: one small JSON body of known length over HTTP/1.1. */
+function isPlain(request: IncomingMessage): boolean {
+  const { method, httpVersion, headers } = request
+  const length = Number(headers['content-length'])
+  return (
+    method === 'POST' &&
+    httpVersion === '1.1' &&
+    length > 0 &&
+    length <= BODY_BYTES_MAX &&
+    TYPES.has(headers['content-type'] ?? '') &&
+    headers['transfer-encoding'] === undefined &&
+    headers['content-encoding'] === undefined &&
+    headers.expect === undefined &&
+    headers.upgrade === undefined &&
+    violationOf(request) === null
+  )
+}
+
+/** Node ends the message after as many bytes as its Content-Length says. */
+function readBody(request: IncomingMessage, onBody: (body: Buffer) => void): void {
+  let body: Buffer = Buffer.alloc(0)
+  request.on('data', (chunk: Buffer) => {
+    body = body.length === 0 ? chunk : Buffer.concat([body, chunk])
+  })
+  request.once('end', () => onBody(body))
+}
+
+function send(response: ServerResponse, answer: PlainAnswer, requestId: string): void {
+  const { status, headers, body } = answer
+  response.writeHead(status, [
+    ...headers,
+    'content-length',
+    String(Buffer.byteLength(body)),
+    'x-request-id',
+    requestId,
+    ...SAFE_HEADERS,
+  ])
+  response.end(body)
+}
