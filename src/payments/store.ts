@@ -24,7 +24,9 @@ const IDS: Statement<{ ids: string }> = {
 
 /**
  * The payments first made under these keys. The users of the keys are locked, so no other batch can
- * make one between this reading and the end of the transaction.
+ * make one between this reading and the end of the transaction. The limit keeps the planner from
+ * turning it into a join, for which it may read every payment there is: it plans once, perhaps when
+ * the table is empty.
  */
 const BY_KEYS: Statement<Omit<AcceptedPayment, 'refusedFor'> & { lastError: string | null }> = {
   name: 'payments_by_keys',
@@ -37,6 +39,7 @@ const BY_KEYS: Statement<Omit<AcceptedPayment, 'refusedFor'> & { lastError: stri
     select *
     from payments
     where shard = $1 and user_id = request.user_id and idempotency_key = request.key
+    limit 1
   ) payment`,
 }
 
@@ -69,7 +72,8 @@ const READ: Statement<Payment> = {
 
 /**
  * Finish payments, or mark them unknown. Only open payments change: a final status is never left,
- * whoever asks.
+ * whoever asks. The ids are named twice, so that they are looked up whatever the planner makes of the
+ * join: it may think that the table is empty.
  */
 const FINISH: Statement<never> = {
   name: 'payments_finish',
@@ -86,7 +90,8 @@ const FINISH: Statement<never> = {
     finished_at = case when input.status = 'unknown' then null else clock.time end
   from clock, unnest($2::bigint[], $3::text[], $4::int[], $5::text[], $6::text[])
     as input (id, status, attempts, error, gateway_ref)
-  where payment.shard = $1 and payment.id = input.id and payment.status in ('new', 'unknown')`,
+  where payment.shard = $1 and payment.id = any ($2::bigint[]) and payment.id = input.id
+    and payment.status in ('new', 'unknown')`,
 }
 
 /** Open payments of unknown outcome again: they are about to be looked up, and sent if that is safe. */
@@ -111,7 +116,8 @@ const INSERT_REPEATS: Statement<never> = {
     $1::int, input.id, first.user_id, first.type, 'new', first.amount, first.commission,
     first.fee_bps, first.id, coalesce($4::timestamptz, clock_timestamp())
   from unnest($2::bigint[], $3::bigint[]) as input (id, repeated)
-  join payments first on first.shard = $1 and first.id = input.repeated`,
+  join payments first
+    on first.shard = $1 and first.id = any ($3::bigint[]) and first.id = input.repeated`,
 }
 
 /** A payment's ties to others. */
