@@ -63,8 +63,7 @@ const CLOSE: Statement<never> = {
     closed_by = 'gateway',
     closed_reason = input.reason
   from unnest($2::bigint[], $3::text[]) as input (payment_id, reason)
-  where shard = $1 and dead_letters.payment_id = any ($2::bigint[])
-    and dead_letters.payment_id = input.payment_id and state = 'open'`,
+  where shard = $1 and dead_letters.payment_id = input.payment_id and state = 'open'`,
 }
 
 /** A page, newest first, for the limit and offset of the original API; filters are optional. */

@@ -72,8 +72,7 @@ const READ: Statement<Payment> = {
 
 /**
  * Finish payments, or mark them unknown. Only open payments change: a final status is never left,
- * whoever asks. The ids are named twice, so that they are looked up whatever the planner makes of the
- * join: it may think that the table is empty.
+ * whoever asks.
  */
 const FINISH: Statement<never> = {
   name: 'payments_finish',
@@ -90,8 +89,7 @@ const FINISH: Statement<never> = {
     finished_at = case when input.status = 'unknown' then null else clock.time end
   from clock, unnest($2::bigint[], $3::text[], $4::int[], $5::text[], $6::text[])
     as input (id, status, attempts, error, gateway_ref)
-  where payment.shard = $1 and payment.id = any ($2::bigint[]) and payment.id = input.id
-    and payment.status in ('new', 'unknown')`,
+  where payment.shard = $1 and payment.id = input.id and payment.status in ('new', 'unknown')`,
 }
 
 /** Open payments of unknown outcome again: they are about to be looked up, and sent if that is safe. */
@@ -116,8 +114,7 @@ const INSERT_REPEATS: Statement<never> = {
     $1::int, input.id, first.user_id, first.type, 'new', first.amount, first.commission,
     first.fee_bps, first.id, coalesce($4::timestamptz, clock_timestamp())
   from unnest($2::bigint[], $3::bigint[]) as input (id, repeated)
-  join payments first
-    on first.shard = $1 and first.id = any ($3::bigint[]) and first.id = input.repeated`,
+  join payments first on first.shard = $1 and first.id = input.repeated`,
 }
 
 /** A payment's ties to others. */

@@ -90,8 +90,7 @@ const CLAIM: Statement<ClaimedTask> = {
 /**
  * Lock, in id order, the tasks whose newest claim is still the one that asks. A claim that lost its
  * lease to another worker, that has been settled already, or whose task is finished is not among the
- * rows: so a settlement that is repeated after a lost COMMIT changes nothing. The ids are named twice,
- * so that they are looked up whatever the planner makes of the join.
+ * rows: so a settlement that is repeated after a lost COMMIT changes nothing.
  */
 const OWNED: Statement<{ paymentId: bigint }> = {
   name: 'tasks_owned',
@@ -100,7 +99,7 @@ const OWNED: Statement<{ paymentId: bigint }> = {
   from payment_tasks task
   join unnest($2::bigint[], $3::int[]) as claim (payment_id, fence)
     on task.payment_id = claim.payment_id and task.fence = claim.fence
-  where task.shard = $1 and task.payment_id = any ($2::bigint[]) and task.leased
+  where task.shard = $1 and task.leased
   order by task.payment_id
   for update of task`,
 }
@@ -132,8 +131,7 @@ const RESCHEDULE: Statement<never> = {
     last_error = input.reason
   from clock, unnest($2::bigint[], $3::bigint[], $4::int[], $5::boolean[], $6::text[])
     as input (payment_id, delay_ms, lookups, doubted, reason)
-  where task.shard = $1 and task.payment_id = any ($2::bigint[])
-    and task.payment_id = input.payment_id`,
+  where task.shard = $1 and task.payment_id = input.payment_id`,
 }
 
 /** Give back claims that were never started: due at once, and not counted. */

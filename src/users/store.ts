@@ -64,7 +64,7 @@ const MOVE: Statement<never> = {
       as entry (user_id, available_delta, held_delta)
     group by user_id
   ) moved
-  where users.shard = $1 and users.id = any ($2::bigint[]) and users.id = moved.user_id`,
+  where users.shard = $1 and users.id = moved.user_id`,
 }
 
 /** Take `count` unused user ids. */
