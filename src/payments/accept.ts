@@ -9,11 +9,9 @@ import {
 } from '../domain/acceptance.ts'
 import type { Fee } from '../domain/fee.ts'
 import { byShard } from '../domain/shard.ts'
-import { post } from '../ledger/post.ts'
 import type { Clock, Db, Runner } from '../ports.ts'
-import { insertTasks } from '../queue/store.ts'
 import { lockUsers, readUsers } from '../users/store.ts'
-import { insertPayments, paymentsByKeys, takePaymentIds } from './store.ts'
+import { paymentsByKeys, takePaymentIds, writeAccepted } from './store.ts'
 
 export interface AcceptWorld {
   readonly db: Db
@@ -57,22 +55,15 @@ export function acceptor(
       ])
       ids = [...ids, ...taken]
       const decided = decideBatch(drafts, { ...books, ids }, world.fee)
-      const queued = decided.payments.filter((payment) => payment.refusedFor === null)
-      insertPayments(tx, shard, decided.payments, world.fee.bps, at)
-      insertTasks(
-        tx,
-        shard,
-        queued.map((payment) => payment.id),
-        at,
-      )
-      post(tx, shard, decided.holds, at)
+      writeAccepted(tx, shard, decided, world.fee.bps, at)
       crashPoint('accept.before_commit')
       onDecided()
-      return { ...decided, queued: queued.length }
+      return decided
     })
     crashPoint('accept.after_commit')
     spare.set(shard, [...ids.slice(verdict.idsUsed), ...(spare.get(shard) ?? [])])
-    if (verdict.queued > 0) world.onEnqueued?.(verdict.queued)
+    const queued = verdict.payments.filter((payment) => payment.refusedFor === null).length
+    if (queued > 0) world.onEnqueued?.(queued)
     return verdict
   }
 

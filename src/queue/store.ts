@@ -31,15 +31,6 @@ export interface Attempt {
   readonly late: boolean
 }
 
-/** Put a new payment's task in the queue, due at once. */
-const INSERT: Statement<never> = {
-  name: 'tasks_insert',
-  text: `
-  insert into payment_tasks (shard, payment_id, run_at)
-  select $1::int, payment_id, coalesce($3::timestamptz, clock_timestamp())
-  from unnest($2::bigint[]) as draft (payment_id)`,
-}
-
 /**
  * Claim up to `$2` due tasks of a shard, oldest first. A claim moves `run_at` to the end of its lease
  * of `$3` milliseconds, so a dead worker's tasks come due again by themselves: no lock column, no
@@ -226,16 +217,6 @@ const OLDEST_DUE: Statement<{ seconds: number }> = {
     coalesce($2::timestamptz, clock_timestamp()) - min(run_at)), 0)::float8 as seconds
   from payment_tasks
   where shard = $1`,
-}
-
-/** Put tasks of new payments in the queue, due at once. */
-export function insertTasks(
-  tx: Tx,
-  shard: number,
-  paymentIds: readonly bigint[],
-  at: Date | null,
-): void {
-  if (paymentIds.length > 0) tx.write(INSERT, [shard, numbers(paymentIds), at])
 }
 
 /** Claim up to `limit` due tasks of a shard for `leaseMs`. Committed when it returns. */

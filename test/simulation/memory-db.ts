@@ -81,7 +81,9 @@ export function memoryDb(world: DbWorld): MemoryDb {
       mine: (key) => tx !== null && holders.get(key) === tx,
       free: (key) => [undefined, tx].includes(holders.get(key)),
     }
-    return handlerOf(world.handlers, name).run(tables, values, context)
+    const { parts, run } = handlerOf(world.handlers, name)
+    if (parts === undefined) return run(tables, values, context)
+    return parts(values).flatMap(([part, given]) => execute(tx, part, given))
   }
 
   const inTransaction = async (

@@ -19,6 +19,8 @@ export interface Context {
 
 /** A statement's counterpart: the rows it locks, in order, and what it does once it has them. */
 export interface Handler {
+  /** The statements that this one is made of, in order: then they run and not `run`. */
+  readonly parts?: (values: readonly unknown[]) => readonly (readonly [string, unknown[]])[]
   readonly locks?: (tables: Tables, values: readonly unknown[]) => string[]
   readonly run: (tables: Tables, values: readonly unknown[], context: Context) => unknown[]
 }
@@ -132,6 +134,24 @@ const payments: Handlers = {
       })
     },
   },
+  payments_accept: {
+    parts(values) {
+      const [shard, , , , , , , , at, , queued, userIds, paymentIds, available, held] = values
+      const each = (what: string) => ids(userIds).map(() => what)
+      const zeros = each('0')
+      return [
+        ['payments_insert', values.slice(0, 10)],
+        ['tasks_insert', [shard, queued, at]],
+        [
+          'postings_insert',
+          [shard, userIds, paymentIds, each('hold'), available, held, zeros, zeros, zeros, at],
+        ],
+        ['users_move', [shard, userIds, available, held]],
+      ]
+    },
+    run: () => [],
+  },
+  // Parts of `payments_accept`, as `tasks_insert` is.
   payments_insert: {
     run(tables, values, context) {
       const [shard, paymentIds, userIds, types, amounts, commissions, keys, refused, at] = values
