@@ -10,6 +10,7 @@ import { DURABLE, gitShort, openDatabase, openRig, ROOT, type Rig } from './rig.
 import type { Known, Question } from './scenario.ts'
 import { accept, bulk, hot, keys, latency, read } from './scenarios/accept.ts'
 import { arrival } from './scenarios/arrival.ts'
+import { bloat } from './scenarios/bloat.ts'
 import { backlog, drain, snapshot } from './scenarios/drain.ts'
 import { cold, memory } from './scenarios/service.ts'
 import { history } from './scenarios/size.ts'
@@ -25,6 +26,7 @@ const QUESTIONS: readonly Question[] = [
   drain,
   backlog,
   snapshot,
+  bloat,
   arrival,
   memory,
   cold,

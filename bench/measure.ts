@@ -113,6 +113,7 @@ export async function loadOn(
   }
   const bar = progress(label, 0)
   const pids = { server: server.pid, postgres: rig.server.pid, load: rig.loader.pid, ...others }
+  await rig.quiet()
   const before = cpuTimes(pids)
   const startMs = performance.now()
   const result = await rig.loader.run(plan, (count) => bar.tick(count))
@@ -187,6 +188,7 @@ export async function watched(
   work: () => Promise<number>,
 ): Promise<{ perSecond: number; cores: Readonly<Record<string, number>> }> {
   const pids = { postgres: rig.server.pid }
+  await rig.quiet()
   const before = cpuTimes(pids)
   // Not by its id: the database server may be a child of this process.
   const own = process.cpuUsage()

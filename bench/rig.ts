@@ -30,6 +30,8 @@ export interface Rig {
   start(role: Role, env: Env): Promise<Running>
   /** Run one of the programs in this folder. */
   run(file: string, env: Env): Promise<Running>
+  /** Wait until the server cleans up after nobody: that would be charged to whoever runs next. */
+  quiet(): Promise<void>
   /** End the processes and databases of a scenario. */
   clear(): Promise<void>
   stop(): Promise<void>
@@ -56,6 +58,7 @@ export const DURABLE = ['fsync', 'synchronous_commit', 'full_page_writes'] as co
 
 const READY_MS_MAX = 60_000
 const DROPS_MAX = 60
+const QUIET_MS_MAX = 20_000
 
 export async function openRig(options: {
   readonly dist: string
@@ -113,6 +116,7 @@ export async function openRig(options: {
     // TypeScript needs the loader that this process has.
     run: async (file, env) =>
       keep(await launch([...process.execArgv, join(ROOT, 'bench', file)], env, file)),
+    quiet: () => quiet(server.url),
     clear,
     async stop() {
       await clear()
@@ -120,6 +124,19 @@ export async function openRig(options: {
       await server.stop()
       fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
     },
+  }
+}
+
+/** Autovacuums at work; each comes to an end or is given up at its own limit. */
+const VACUUMING = `
+  select count(*)::int as count from pg_stat_activity where backend_type = 'autovacuum worker'`
+
+async function quiet(url: string): Promise<void> {
+  const until = performance.now() + QUIET_MS_MAX
+  while (performance.now() < until) {
+    const [row] = await once<{ count: number }>(url, VACUUMING)
+    if (row?.count === 0) return
+    await sleep(250)
   }
 }
 

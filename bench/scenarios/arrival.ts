@@ -69,7 +69,7 @@ async function openOurs(rig: Rig): Promise<{ side: Side; database: Database }> {
     // Retries in flight may go on; what is due must be gone.
     for (let look = 0; look < 150 && (await age()) > 0; look += 1) await sleep(200)
   }
-  const [begin, factor] = [rig.quick ? 1_000 : 1_200, 1.35]
+  const [begin, factor] = [2_000, 1.35]
   const ms = rig.quick ? 6_000 : 10_000
   return { side: { system: 'ours', api, age, clear, begin, factor, ms }, database }
 }

@@ -11,7 +11,7 @@ import { openBaseline } from './accept.ts'
  * The gateway counts, for every worker alike: a worker's own metrics read its whole queue. In a steady
  * state as many are settled as are charged, and the books are checked afterwards.
  */
-const DONE = 'gateway_charges_total'
+export const DONE = 'gateway_charges_total'
 /** More than a window of a fast drain finishes. */
 const ENOUGH = 150_000
 
@@ -33,7 +33,8 @@ async function drainWith(
   return { perSecond, seen: { cores, seconds } }
 }
 
-function ourWorker(rig: Rig, database: Database, gateway: Running): Promise<Running> {
+/** Our worker with what is due in a database, calling this gateway. */
+export function ourWorker(rig: Rig, database: Database, gateway: Running): Promise<Running> {
   const env = { DATABASE_URL: database.url, PAYMENT_GATEWAY_URL: gateway.url }
   return rig.start('worker', env)
 }
