@@ -69,9 +69,9 @@ const RULES: readonly Rule[] = [
   },
   {
     uses: ['databasePool', 'acceptLanes'],
-    broken: (values) => values.databasePool <= values.acceptLanes,
+    broken: (values) => values.databasePool <= values.acceptLanes + 1,
     fix:
-      'DATABASE_POOL must be greater than ACCEPT_LANES, or accepting payments takes every ' +
+      'DATABASE_POOL must be at least ACCEPT_LANES + 2, or accepting payments takes every ' +
       'connection',
   },
 ]

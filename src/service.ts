@@ -110,7 +110,7 @@ function guardsOf({ config, db }: Process, roles: Roles): Guards {
   // The mock gateway alone has no database and charges nobody.
   const unguarded = open || !(roles.api || roles.worker)
   return {
-    checkKey: unguarded ? null : keyChecker({ db, clock: systemClock }),
+    keys: unguarded ? null : keyChecker({ db, clock: systemClock }),
     perSecondMax: config.rateLimit,
   }
 }

@@ -147,7 +147,7 @@ export const SETTINGS = {
     group: 'Database',
     kind: integer(2, 1_000),
     fallback: '10',
-    doc: 'Connections per process. Must be greater than `ACCEPT_LANES`.',
+    doc: 'Connections per process. At least `ACCEPT_LANES` + 2.',
   },
   databaseConnectTimeoutMs: {
     name: 'DATABASE_CONNECT_TIMEOUT_SECONDS',

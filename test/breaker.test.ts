@@ -10,20 +10,27 @@ import {
   waitMs,
   type Breaker,
   type BreakerPolicy,
+  type CallEnded,
 } from '../src/domain/breaker.ts'
 
 const POLICY: BreakerPolicy = {
   callsMin: 10,
   failuresPercent: 90,
   windowMs: 10_000,
+  quickWindowMs: 10_000,
   pauseMs: 1_000,
   pauseMsMax: 4_000,
   probes: 3,
 }
 
+const ended = (ok: boolean, tookMs = 0): CallEnded => ({ ok, tookMs })
+
 /** The breaker after calls in order: `+` works, `-` fails; all at one time. */
 function after(breaker: Breaker, calls: string, nowMs = 0): Breaker {
-  return [...calls].reduce((seen, call) => observed(seen, call === '+', nowMs, POLICY), breaker)
+  return [...calls].reduce(
+    (seen, call) => observed(seen, ended(call === '+'), nowMs, POLICY),
+    breaker,
+  )
 }
 
 const OPEN = after(CLOSED, '-'.repeat(10))
@@ -57,10 +64,10 @@ test('timeouts that end all at once do not hide the calls of their burst that wo
   for (let burst = 0; burst < 50; burst += 1) {
     const beganMs = burst * 5_000
     for (let call = 0; call < 180; call += 1) {
-      breaker = observed(breaker, true, beganMs + 50, breakerPolicy(1_000))
+      breaker = observed(breaker, ended(true, 50), beganMs + 50, breakerPolicy(1_000))
     }
     for (let call = 0; call < 40; call += 1) {
-      breaker = observed(breaker, false, beganMs + 1_050, breakerPolicy(1_000))
+      breaker = observed(breaker, ended(false, 1_000), beganMs + 1_000, breakerPolicy(1_000))
       assert.equal(breaker.state, 'closed')
     }
   }
@@ -70,10 +77,35 @@ test('a gateway that goes down under load is left alone after about two seconds'
   let breaker = CLOSED
   let nowMs = 0
   for (; nowMs < 10_000; nowMs += 5)
-    breaker = observed(breaker, nowMs % 3 !== 0, nowMs, BREAKER_POLICY)
+    breaker = observed(breaker, ended(nowMs % 3 !== 0), nowMs, BREAKER_POLICY)
   while (breaker.state === 'closed')
-    breaker = observed(breaker, false, (nowMs += 5), BREAKER_POLICY)
+    breaker = observed(breaker, ended(false), (nowMs += 5), BREAKER_POLICY)
   assert.ok(nowMs - 10_000 <= 2_500, `it took ${nowMs - 10_000} ms`)
+})
+
+test('with a long timeout a gateway that fails at once is left alone as soon as with a short one', () => {
+  const policy = breakerPolicy(30_000)
+  let breaker = CLOSED
+  let nowMs = 0
+  for (; nowMs < 100_000; nowMs += 50) breaker = observed(breaker, ended(true, 80), nowMs, policy)
+  while (breaker.state === 'closed') {
+    breaker = observed(breaker, ended(false, 1), (nowMs += 50), policy)
+  }
+  assert.ok(nowMs - 100_000 <= 2_500, `it took ${nowMs - 100_000} ms`)
+})
+
+test('timeouts alone open nothing while quick calls work', () => {
+  const policy = breakerPolicy(30_000)
+  let breaker = CLOSED
+  for (let nowMs = 0; nowMs < 300_000; nowMs += 100) {
+    breaker = observed(
+      breaker,
+      ended(nowMs % 500 !== 0, nowMs % 500 === 0 ? 30_000 : 80),
+      nowMs,
+      policy,
+    )
+    assert.equal(breaker.state, 'closed')
+  }
 })
 
 test('the window covers calls twice as long as the longest', () => {
@@ -126,7 +158,7 @@ test('after it has closed the next pause is short again', () => {
 test('a gateway that fails one call in three stays in use', () => {
   let breaker = CLOSED
   for (let call = 0; call < 10_000; call += 1) {
-    breaker = observed(breaker, call % 3 !== 0, call, BREAKER_POLICY)
+    breaker = observed(breaker, ended(call % 3 !== 0), call, BREAKER_POLICY)
     assert.equal(breaker.state, 'closed')
   }
 })
@@ -141,7 +173,7 @@ test('whatever happens, a gateway that works again is in use again within the lo
         now += ms
         const allowed = admitted(breaker, 5, now, POLICY)
         assert.ok(allowed >= 0 && allowed <= 5, 'allowed >= 0 && allowed <= 5')
-        breaker = observed(breaker, ok, now, POLICY)
+        breaker = observed(breaker, ended(ok), now, POLICY)
         assert.ok(
           waitMs(breaker, now, POLICY) <= POLICY.pauseMsMax,
           'waitMs(breaker, now, POLICY) <= POLICY.pauseMsMax',
@@ -149,7 +181,7 @@ test('whatever happens, a gateway that works again is in use again within the lo
       }
       now += POLICY.pauseMsMax
       assert.ok(admitted(breaker, 5, now, POLICY) > 0, 'admitted(breaker, 5, now, POLICY) > 0')
-      assert.equal(observed(breaker, true, now, POLICY).state, 'closed')
+      assert.equal(observed(breaker, ended(true), now, POLICY).state, 'closed')
     }),
     { seed: 1, numRuns: 1_000 },
   )

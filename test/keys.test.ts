@@ -134,6 +134,29 @@ test('an address that tries many wrong keys has to wait', async (t) => {
   assert.ok(Number(blocked.headers.get('retry-after')) >= 1)
 })
 
+test('a payment is let in by a key that is known, and no wrong key slips past the lockout with one', async (t) => {
+  const { service, db, make } = await guarded(t)
+  const [write, read] = [await make('read', 'write'), await make('read')]
+  await service.call('POST', '/users', { balance: 100 }, write.headers)
+  const deposit = async (headers: Record<string, string>) => {
+    const body = { user_id: 1, deposit: 1 }
+    return (await service.call('POST', '/payments/deposit', body, headers)).status
+  }
+  // The first use of each key is looked up, the second one is known.
+  for (const _ of [1, 2]) assert.equal(await deposit(write.headers), 202)
+  for (const _ of [1, 2]) assert.equal(await deposit(read.headers), 403)
+  const forged = { authorization: `${write.headers.authorization.slice(0, -3)}AAA` }
+  const statuses = new Set<number>()
+  for (let tried = 0; tried < 40; tried += 1) statuses.add(await deposit(forged))
+  assert.deepEqual([...statuses], [401, 429])
+  assert.equal(await deposit(write.headers), 429)
+  const [row] = await db.run<{ count: bigint }>(
+    { name: '', text: 'select count(*) from payments' },
+    [],
+  )
+  assert.equal(row?.count, 2n)
+})
+
 test('requests past the limit of a key get 429, those of another key do not', async (t) => {
   const { service, make } = await guarded(t, { RATE_LIMIT_PER_SECOND: '5' })
   const [one, other] = [await make('read'), await make('read')]

@@ -27,7 +27,7 @@ export async function serveMock(
     version: '0.0.0',
     title: 'Mock gateway',
     documented: false,
-    guards: { checkKey: null, perSecondMax: 0 },
+    guards: { keys: null, perSecondMax: 0 },
     onAnswer: () => {},
   })
   await app.register(mockGatewayRoutes(mock), { prefix: '/api/v1/mock-gateway' })

@@ -101,7 +101,7 @@ export async function server(t: TestContext, world: TestWorld): Promise<FastifyI
     version: '0',
     title: 'Payments',
     documented: true,
-    guards: { checkKey: null, perSecondMax: 0 },
+    guards: { keys: null, perSecondMax: 0 },
     onAnswer: () => undefined,
   })
   const { world: charging } = world

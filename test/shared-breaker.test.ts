@@ -10,6 +10,7 @@ const POLICY: BreakerPolicy = {
   callsMin: 10,
   failuresPercent: 90,
   windowMs: 60_000,
+  quickWindowMs: 60_000,
   pauseMs: 300,
   pauseMsMax: 600,
   probes: 3,

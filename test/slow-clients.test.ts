@@ -20,7 +20,7 @@ async function server(t: TestContext, guards: Partial<Guards> = {}): Promise<num
     version: '0',
     title: 'test',
     documented: false,
-    guards: { checkKey: null, perSecondMax: 0, ...guards },
+    guards: { keys: null, perSecondMax: 0, ...guards },
     arrival: ARRIVAL,
     onAnswer: () => undefined,
   })
@@ -84,8 +84,11 @@ const NO_KEYS: readonly (readonly (readonly [string, string])[])[] = [
 
 test('without exactly one valid key the answer is 401, the same for all', async (t) => {
   const port = await server(t, {
-    checkKey: async (token) =>
-      token === KEY ? { ok: true, id: 'right', scopes: ['read'] } : { ok: false },
+    keys: {
+      check: async (token) =>
+        token === KEY ? { ok: true, id: 'right', scopes: ['read'] } : { ok: false },
+      peek: () => null,
+    },
   })
   const connection = open(port)
   t.after(() => connection.close())

@@ -45,7 +45,8 @@ export function guardedGateway(
     const { kind } = evidence.outcome
     const ok = kind !== 'in_doubt' && kind !== 'not_executed' && kind !== 'no_answer'
     // A gateway that can be asked and cannot charge is down: its lookups must not say otherwise.
-    if (call === 'charge' || !ok) breaker = observed(breaker, ok, endedMs, policy)
+    const ended = { ok, tookMs: endedMs - startedMs }
+    if (call === 'charge' || !ok) breaker = observed(breaker, ended, endedMs, policy)
     const reason = 'reason' in evidence.outcome ? String(evidence.outcome.reason) : null
     onCall({ call, outcome: kind, reason, ms: endedMs - startedMs })
     return evidence

@@ -4,15 +4,33 @@
  */
 export interface Breaker {
   readonly state: 'closed' | 'open' | 'half_open'
-  /** Calls and failures of the newer half of the window. */
-  readonly calls: number
+  /** All calls of late; a window that covers the longest twice. */
+  readonly all: Window
+  /** Of those the ones that ended soon: a gateway that fails at once is found out at once. */
+  readonly quick: Window
+  /** Failed probes. */
   readonly failures: number
-  /** Those of the older half. */
-  readonly before: { readonly calls: number; readonly failures: number }
-  /** When the newer half, the pause or the probe began, on the monotonic clock. */
+  /** When the pause or the probe began, on the monotonic clock. */
   readonly sinceMs: number
   /** How many times in a row it opened: each time the pause doubles. */
   readonly trips: number
+}
+
+/** Calls and failures of late, in two halves, so that a new one never begins with nothing. */
+export interface Window {
+  readonly calls: number
+  readonly failures: number
+  /** When this half began, on the monotonic clock. */
+  readonly sinceMs: number
+  /** The half before it. */
+  readonly before: { readonly calls: number; readonly failures: number }
+}
+
+/** A call that ended. */
+export interface CallEnded {
+  /** False when the gateway did not work. */
+  readonly ok: boolean
+  readonly tookMs: number
 }
 
 /** The breaker's limits. */
@@ -26,6 +44,8 @@ export interface BreakerPolicy {
    * time out, which then end all at once: only beside the others do they say what they mean.
    */
   readonly windowMs: number
+  /** The window of quick calls, at least twice as long as those may take. */
+  readonly quickWindowMs: number
   readonly pauseMs: number
   readonly pauseMsMax: number
   /** How many tasks are claimed to try a gateway that was down. */
@@ -41,17 +61,20 @@ export const BREAKER_POLICY: BreakerPolicy = {
   callsMin: 20,
   failuresPercent: 90,
   windowMs: 2_000,
+  quickWindowMs: 2_000,
   pauseMs: 1_000,
   pauseMsMax: 15_000,
   probes: 5,
 }
 
-const NOTHING = { calls: 0, failures: 0 }
+const NONE = { calls: 0, failures: 0 }
+const EMPTY: Window = { ...NONE, sinceMs: 0, before: NONE }
 
 export const CLOSED: Breaker = {
   state: 'closed',
-  ...NOTHING,
-  before: NOTHING,
+  all: EMPTY,
+  quick: EMPTY,
+  failures: 0,
   sinceMs: 0,
   trips: 0,
 }
@@ -70,7 +93,7 @@ export function admitted(
 ): number {
   if (breaker.state === 'closed') return wanted
   if (breaker.state === 'half_open')
-    return Math.max(0, Math.min(wanted, policy.probes - breaker.calls))
+    return Math.max(0, Math.min(wanted, policy.probes - breaker.failures))
   return nowMs - breaker.sinceMs >= pauseMs(breaker, policy) ? Math.min(wanted, policy.probes) : 0
 }
 
@@ -80,10 +103,10 @@ export function waitMs(breaker: Breaker, nowMs: number, policy: BreakerPolicy): 
   return Math.max(0, pauseMs(breaker, policy) - (nowMs - breaker.sinceMs))
 }
 
-/** The breaker after a call that began and ended; `ok` is false when the gateway did not work. */
+/** The breaker after a call that began and ended. */
 export function observed(
   breaker: Breaker,
-  ok: boolean,
+  call: CallEnded,
   nowMs: number,
   policy: BreakerPolicy,
 ): Breaker {
@@ -91,38 +114,52 @@ export function observed(
   if (breaker.state === 'open') {
     // Calls that were in flight when it opened say nothing new.
     if (!pauseOver) return breaker
-    return probed({ ...breaker, state: 'half_open', ...NOTHING, sinceMs: nowMs }, ok, nowMs, policy)
+    const probing: Breaker = { ...breaker, state: 'half_open', failures: 0, sinceMs: nowMs }
+    return probed(probing, call, nowMs, policy)
   }
-  if (breaker.state === 'half_open') return probed(breaker, ok, nowMs, policy)
+  if (breaker.state === 'half_open') return probed(breaker, call, nowMs, policy)
 
-  const window = slid(breaker, nowMs, policy)
-  const calls = window.calls + 1
-  const failures = window.failures + (ok ? 0 : 1)
-  const all = { calls: calls + window.before.calls, failures: failures + window.before.failures }
-  const down =
-    all.calls >= policy.callsMin && all.failures * 100 >= all.calls * policy.failuresPercent
-  return down ? opened(breaker, nowMs) : { ...window, calls, failures }
+  const isQuick = call.tookMs <= policy.quickWindowMs / 2
+  const all = counted(breaker.all, call, nowMs, policy.windowMs)
+  const quick = isQuick ? counted(breaker.quick, call, nowMs, policy.quickWindowMs) : breaker.quick
+  const down = isDown(all, policy) || (isQuick && isDown(quick, policy))
+  return down ? opened(breaker, nowMs) : { ...breaker, all, quick }
 }
 
-/** The window at `nowMs`: its newer half becomes the older one, and what is too old is forgotten. */
-function slid(breaker: Breaker, nowMs: number, { windowMs }: BreakerPolicy): Breaker {
-  const ageMs = nowMs - breaker.sinceMs
-  if (ageMs > windowMs) return { ...breaker, ...NOTHING, before: NOTHING, sinceMs: nowMs }
-  if (ageMs <= windowMs / 2) return breaker
-  const { calls, failures } = breaker
-  return { ...breaker, ...NOTHING, before: { calls, failures }, sinceMs: nowMs }
+/** A window with one more call: its half becomes the older one in time, and what is too old is gone. */
+function counted(window: Window, { ok }: CallEnded, nowMs: number, windowMs: number): Window {
+  const ageMs = nowMs - window.sinceMs
+  const slides = ageMs > windowMs / 2
+  const { calls, failures } = slides ? NONE : window
+  const before = !slides ? window.before : ageMs > windowMs ? NONE : window
+  return {
+    calls: calls + 1,
+    failures: failures + (ok ? 0 : 1),
+    sinceMs: slides ? nowMs : window.sinceMs,
+    before: { calls: before.calls, failures: before.failures },
+  }
+}
+
+function isDown(window: Window, { callsMin, failuresPercent }: BreakerPolicy): boolean {
+  const calls = window.calls + window.before.calls
+  const failures = window.failures + window.before.failures
+  return calls >= callsMin && failures * 100 >= calls * failuresPercent
 }
 
 function opened({ trips }: Breaker, nowMs: number): Breaker {
-  return { state: 'open', ...NOTHING, before: NOTHING, sinceMs: nowMs, trips: trips + 1 }
+  return { ...CLOSED, state: 'open', sinceMs: nowMs, trips: trips + 1 }
 }
 
 /** One probe that works closes it; when all have failed it opens again for longer. */
-function probed(breaker: Breaker, ok: boolean, nowMs: number, policy: BreakerPolicy): Breaker {
+function probed(
+  breaker: Breaker,
+  { ok }: CallEnded,
+  nowMs: number,
+  policy: BreakerPolicy,
+): Breaker {
   if (ok) return { ...CLOSED, sinceMs: nowMs }
   const failures = breaker.failures + 1
-  if (failures < policy.probes) return { ...breaker, calls: breaker.calls + 1, failures }
-  return opened(breaker, nowMs)
+  return failures < policy.probes ? { ...breaker, failures } : opened(breaker, nowMs)
 }
 
 function pauseMs(breaker: Breaker, policy: BreakerPolicy): number {

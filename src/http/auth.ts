@@ -11,14 +11,20 @@ declare module 'fastify' {
   }
 }
 
-/** Checks a bearer token. Throws when it cannot: nobody is let in unchecked. */
-export type CheckKey = (
-  token: string,
-) => Promise<{ ok: true; id: string; scopes: readonly Scope[] } | { ok: false }>
+type Checked =
+  | { readonly ok: true; readonly id: string; readonly scopes: readonly Scope[] }
+  | { readonly ok: false }
+
+export interface Keys {
+  /** Checks a bearer token. Throws when it cannot: nobody is let in unchecked. */
+  check(token: string): Promise<Checked>
+  /** The same without asking the database; null: not known without. */
+  peek(token: string): Checked | null
+}
 
 export interface Guards {
   /** Null: no key is asked for, because only this machine can connect. */
-  readonly checkKey: CheckKey | null
+  readonly keys: Keys | null
   /** Requests per second and key, or address without a key; 0: no limit. */
   readonly perSecondMax: number
 }
@@ -52,34 +58,64 @@ export function scopeOf(route: string, method: string): Scope | 'public' {
  */
 export async function guard(app: FastifyInstance, guards: Guards): Promise<void> {
   app.decorateRequest('keyId', null)
-  const { checkKey, perSecondMax } = guards
-  if (checkKey === null && perSecondMax === 0) return
+  const { keys, perSecondMax } = guards
+  if (keys === null && perSecondMax === 0) return
   await app.register(rateLimit, { global: false })
-  if (checkKey !== null) askForKeys(app, checkKey)
+  if (keys !== null) askForKeys(app, keys, suspects(guards))
   if (perSecondMax > 0) limitRequests(app, perSecondMax)
 }
 
+/** Addresses that sent a wrong key within the last minute, so many at most; then it is everybody. */
+const SUSPECTS_MAX = 10_000
+const WRONG_KEYS_MS = 60_000
+
+interface Suspects {
+  add(address: string): void
+  has(address: string): boolean
+}
+
+const suspectsOf = new WeakMap<Guards, Suspects>()
+
+/** What is known of addresses belongs to the guards, which both ways in share. */
+function suspects(guards: Guards): Suspects {
+  const known = suspectsOf.get(guards)
+  if (known !== undefined) return known
+  const addresses = new Set<string>()
+  const made: Suspects = {
+    add(address) {
+      if (addresses.size >= SUSPECTS_MAX || addresses.has(address)) return
+      addresses.add(address)
+      setTimeout(() => addresses.delete(address), WRONG_KEYS_MS).unref()
+    },
+    has: (address) => addresses.size >= SUSPECTS_MAX || addresses.has(address),
+  }
+  suspectsOf.set(guards, made)
+  return made
+}
+
 /**
- * Whether a request may write, asked before the framework has seen it. Only a yes counts: whoever is
- * not let in at once is handed to the framework, which checks again, counts wrong keys and says why.
+ * Whether a request may write, asked before the framework has seen it. Only a yes that needs no
+ * question counts: whoever is not let in at once is handed to the framework, which checks again,
+ * counts wrong keys and says why.
  */
-export function admitter(guards: Guards): (request: IncomingMessage) => boolean | Promise<boolean> {
-  const { checkKey, perSecondMax } = guards
+export function admitter(guards: Guards): (request: IncomingMessage) => boolean {
+  const { keys, perSecondMax } = guards
   // Requests are counted in the framework.
   if (perSecondMax > 0) return () => false
-  if (checkKey === null) return () => true
-  return async (request) => {
+  if (keys === null) return () => true
+  const suspected = suspects(guards)
+  return (request) => {
     const token = bearer(request)
-    if (token === null) return false
-    const key = await checkKey(token)
-    return key.ok && key.scopes.includes('write')
+    if (token === null || suspected.has(request.socket.remoteAddress ?? '')) return false
+    const key = keys.peek(token)
+    return key !== null && key.ok && key.scopes.includes('write')
   }
 }
 
-function askForKeys(app: FastifyInstance, checkKey: CheckKey): void {
+function askForKeys(app: FastifyInstance, keys: Keys, suspected: Suspects): void {
   const wrongKeys = app.createRateLimit({
     max: WRONG_KEYS_MAX,
-    timeWindow: 60_000,
+    timeWindow: WRONG_KEYS_MS,
     keyGenerator: (request) => request.ip,
   })
   app.addHook('onRequest', async (request, reply) => {
@@ -88,9 +124,10 @@ function askForKeys(app: FastifyInstance, checkKey: CheckKey): void {
     const token = bearer(request.raw)
     const blocked = await wrongKeys(request, { increment: false })
     if (!blocked.isAllowed && blocked.isExceeded) return limited(reply, blocked.ttlInSeconds)
-    const key = token === null ? null : await checkKey(token)
+    const key = token === null ? null : await keys.check(token)
     if (key === null || !key.ok) {
       await wrongKeys(request)
+      suspected.add(request.raw.socket.remoteAddress ?? '')
       void reply.header('www-authenticate', 'Bearer realm="payments"')
       return refuse(reply, { code: 'unauthorized' })
     }

@@ -42,7 +42,7 @@ export interface PlainAnswer {
 export interface PlainOptions {
   readonly routes: readonly PlainRoute[]
   /** Whether the caller may; false: let the framework say why not. */
-  readonly admit: (request: IncomingMessage) => boolean | Promise<boolean>
+  readonly admit: (request: IncomingMessage) => boolean
   readonly requestId: (request: IncomingMessage) => string
   /** False while the process stops. */
   readonly open: () => boolean
@@ -79,29 +79,36 @@ export function answerPlainly(app: FastifyInstance, options: PlainOptions): void
     }
     const respond = (body: Buffer): void => {
       const requestId = options.requestId(request)
-      const json = readJson(body)
-      const answer = json.ok ? route.answer(json.value, request, requestId) : null
-      if (answer === null) return handOver(body)
       const done = (given: PlainAnswer) => {
         send(response, given, requestId)
-        options.onAnswer('POST', route.path, given.status, options.elapsedMs() - startedMs)
+        const tookMs = options.elapsedMs() - startedMs
+        options.onAnswer('POST', route.path, given.status, tookMs)
+        logAnswer(app, requestId, { route: route.path, status: given.status, tookMs })
       }
       const fail = (error: unknown) => {
         const refusal = reportFailure(error, app.log.child({ reqId: requestId }))
         done(refused(refusal, requestId))
       }
-      answer.then(done, fail)
+      try {
+        const json = readJson(body)
+        const answer = json.ok ? route.answer(json.value, request, requestId) : null
+        if (answer === null) handOver(body)
+        else answer.then(done, fail)
+      } catch (error) {
+        fail(error)
+      }
     }
-    readBody(request, (body) => {
-      const admitted = options.admit(request)
-      if (admitted === true) return respond(body)
-      if (admitted === false) return handOver(body)
-      admitted.then(
-        (may) => (may ? respond(body) : handOver(body)),
-        () => handOver(body),
-      )
-    })
+    readBody(request, (body) => (options.admit(request) ? respond(body) : handOver(body)))
   })
+}
+
+/** What the framework's own requests leave in the log. */
+function logAnswer(
+  app: FastifyInstance,
+  reqId: string,
+  { route, status, tookMs }: { route: string; status: number; tookMs: number },
+): void {
+  app.log.debug({ reqId, method: 'POST', route, status, took_ms: Math.round(tookMs) }, 'answered')
 }
 
 /** The answer to a refusal, word for word as the framework's routes give it. */

@@ -31,19 +31,23 @@ export interface AcceptWorld {
  * `Unavailable` (nothing was written) or `CommitUnknown` (it may have been; the retry finds out).
  *
  * `onDecided` is called when everything has been read and the writes are on their way. The next drafts
- * may be accepted from then on: where they depend on these, they wait for the locks of these.
+ * may be accepted from then on: where they depend on these, they wait for the locks of these. It is
+ * called again when the transaction has to be repeated.
  */
 export function acceptor(
   world: AcceptWorld,
 ): (drafts: readonly Draft[], onDecided?: () => void) => Promise<readonly Answer[]> {
-  // Ids that a batch took and did not use, kept for the next one so that replays leave no gaps.
+  // Ids that a batch took and did not use, kept for the next one so that replays leave no gaps; and how
+  // many batches have begun, because ids that are older than those of another batch would come too late.
   const spare = new Map<number, bigint[]>()
+  let begun = 0
 
   const acceptInShard = async (
     shard: number,
     drafts: readonly Draft[],
     onDecided: () => void,
   ): Promise<Verdict> => {
+    const turn = (begun += 1)
     const kept = spare.get(shard)?.splice(0, drafts.length) ?? []
     const at = world.clock.database()
     let ids: readonly bigint[] = kept
@@ -61,7 +65,8 @@ export function acceptor(
       return decided
     })
     crashPoint('accept.after_commit')
-    spare.set(shard, [...ids.slice(verdict.idsUsed), ...(spare.get(shard) ?? [])])
+    const unused = ids.slice(verdict.idsUsed)
+    spare.set(shard, turn === begun ? [...unused, ...(spare.get(shard) ?? [])] : [])
     const queued = verdict.payments.filter((payment) => payment.refusedFor === null).length
     if (queued > 0) world.onEnqueued?.(queued)
     return verdict

@@ -129,7 +129,8 @@ function accepting(own: Process, wake: () => void): Accepting {
     async acceptAll(drafts) {
       const answers: (Answer | Error)[] = []
       const key = (draft: Draft) => shardOf(draft.userId, shards * lanes)
-      const groups = group(drafts, key, config.acceptBatch).map(async (places) => {
+      const sizeMax = Math.min(config.acceptBatch, config.acceptQueue)
+      const groups = group(drafts, key, sizeMax).map(async (places) => {
         const own = places.map((place) => drafts[place] as Draft)
         const given = await batcherOf(own[0] as Draft)
           .submitAll(own)

@@ -72,7 +72,7 @@ function ownServer(): Promise<FastifyInstance> {
     version: '0',
     title: 'wrong',
     documented: true,
-    guards: { checkKey: null, perSecondMax: 0 },
+    guards: { keys: null, perSecondMax: 0 },
     onAnswer: () => undefined,
   })
 }
