@@ -47,6 +47,8 @@ export interface Curve {
 const HEIGHT = 240
 const LEFT = 44
 const BOTTOM = 36
+/** Half of the widest number on the scale. */
+const RIGHT = 22
 
 /** Curves over a logarithmic scale from left to right, and shares from 0 to 1 upwards. */
 export function curves(lines: readonly Curve[], xName: string, yName: string): string {
@@ -54,7 +56,7 @@ export function curves(lines: readonly Curve[], xName: string, yName: string): s
   const low = Math.floor(Math.log10(Math.min(...all)))
   const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...all))))
   const x = (of: number) =>
-    LEFT + ((Math.log10(Math.max(of, 0.01)) - low) / (high - low)) * (WIDTH - LEFT - 10)
+    LEFT + ((Math.log10(Math.max(of, 0.01)) - low) / (high - low)) * (WIDTH - LEFT - RIGHT)
   const y = (of: number) => 10 + (1 - of) * (HEIGHT - BOTTOM - 10)
   const grid = Array.from({ length: high - low + 1 }, (_, index) => 10 ** (low + index)).map(
     (ms) =>
@@ -63,7 +65,7 @@ export function curves(lines: readonly Curve[], xName: string, yName: string): s
   )
   const levels = [0, 0.5, 0.9, 1].map(
     (share) =>
-      `<line class="grid" x1="${LEFT}" x2="${WIDTH - 10}" y1="${y(share)}" y2="${y(share)}"/>` +
+      `<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(share)}" y2="${y(share)}"/>` +
       `<text x="${LEFT - 6}" y="${y(share) + 4}" text-anchor="end">${share * 100}%</text>`,
   )
   const paths = lines.map(({ name, group, points }, index) => {
@@ -74,15 +76,15 @@ export function curves(lines: readonly Curve[], xName: string, yName: string): s
   })
   const legend = lines.map(({ name, group }, index) => {
     const dash = index % 3 === 0 ? '' : ` stroke-dasharray="${index % 3 === 1 ? '6 3' : '2 3'}"`
-    const top = HEIGHT + 4 + index * 16
+    const top = HEIGHT + 12 + index * 16
     return (
       `<path class="${group}" style="fill:none" d="M${LEFT},${top}h28"${dash}/>` +
       `<text x="${LEFT + 36}" y="${top + 4}">${escape(name)}</text>`
     )
   })
-  const height = HEIGHT + lines.length * 16 + 4
+  const height = HEIGHT + lines.length * 16 + 12
   const axes =
-    `<text x="${WIDTH - 10}" y="${HEIGHT - 6}" text-anchor="end" class="faint">${escape(xName)}</text>` +
+    `<text x="${WIDTH - RIGHT}" y="${HEIGHT - 6}" text-anchor="end" class="faint">${escape(xName)}</text>` +
     `<text x="${LEFT}" y="${HEIGHT - 6}" class="faint">${escape(yName)} ↑</text>`
   const parts = [...grid, ...levels, axes, ...paths, ...legend]
   return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img">${parts.join('\n')}</svg>`
