@@ -14,7 +14,7 @@ const INSERT: Statement<never> = {
   text: 'insert into users (shard, id, available, held, created_at) values (0, $1, 0, 0, now())',
 }
 
-function impatient(url: string) {
+function impatient(url: string, more: { poolMax?: number; plansMsMax?: number } = {}) {
   return postgres({
     url,
     poolMax: 2,
@@ -23,6 +23,7 @@ function impatient(url: string) {
     lockTimeoutMs: 100,
     idleTransactionTimeoutMs: 5_000,
     name: 'impatient',
+    ...more,
   })
 }
 
@@ -69,6 +70,33 @@ test('a bug in the work rolls the transaction back and stays what it is', async 
   await assert.rejects(work, (error) => error === bug)
   const users = await db.run({ name: '', text: 'select id from users' }, [])
   assert.deepEqual(users, [])
+})
+
+const BY_ID: Statement<{ id: bigint }> = {
+  name: 'test_by_id',
+  text: 'select id from plans where id = any ($1::bigint[])',
+}
+
+/** How a connection that has known a table empty reads it when it has grown. */
+async function planOf(url: string, plansMsMax: number): Promise<string> {
+  const db = impatient(url, { poolMax: 1, plansMsMax })
+  const sql = (text: string) => db.run<Record<string, string>>({ name: '', text }, [])
+  await sql('drop table if exists plans')
+  await sql('create table plans (id bigint primary key) with (autovacuum_enabled = false)')
+  await sql('vacuum analyze plans')
+  await sql('set plan_cache_mode = force_generic_plan')
+  await db.run(BY_ID, ['{1}'])
+  await sql('insert into plans select generate_series(1, 50000)')
+  await db.run(BY_ID, ['{1}'])
+  const [row] = await sql(`explain execute test_by_id ('{1}')`)
+  await db.close()
+  return row?.['QUERY PLAN'] ?? ''
+}
+
+test('a plan that was made for an empty table does not outlive its time', async (t) => {
+  const url = await cloneDatabase(t)
+  assert.match(await planOf(url, 60_000), /^Seq Scan/)
+  assert.doesNotMatch(await planOf(url, -1), /^Seq Scan/)
 })
 
 test('a database that is not there is unavailable, in time', async (t) => {

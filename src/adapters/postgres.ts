@@ -12,6 +12,8 @@ export interface PostgresOptions {
   readonly idleTransactionTimeoutMs: number
   /** Shown in pg_stat_activity. */
   readonly name: string
+  /** How long a connection keeps its plans; 5 s by default. */
+  readonly plansMsMax?: number
   readonly onError?: (error: Error) => void
 }
 
@@ -64,13 +66,14 @@ export function postgres(options: PostgresOptions): PostgresDb {
   })
 
   const plannedMs = new WeakMap<pg.PoolClient, number>()
+  const { plansMsMax = PLANS_MS_MAX } = options
 
   const connect = async (): Promise<pg.PoolClient> => {
     try {
       const client = await pool.connect()
       const nowMs = performance.now()
       const sinceMs = plannedMs.get(client)
-      if (sinceMs !== undefined && nowMs - sinceMs <= PLANS_MS_MAX) return client
+      if (sinceMs !== undefined && nowMs - sinceMs <= plansMsMax) return client
       plannedMs.set(client, nowMs)
       if (sinceMs !== undefined) forgetPlans(client)
       return client
