@@ -6,7 +6,7 @@ import type { GuardedGateway } from './adapters/guarded-gateway.ts'
 import type { Config } from './config.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import { ping } from './database/store.ts'
-import { admitter, isLoopback, type Guards } from './http/auth.ts'
+import { admitter, isLoopback, openGuards, type Guards } from './http/auth.ts'
 import { cachedProbe, probeRoutes, prometheusRoute, type Probes } from './http/health.ts'
 import { answerPlainly } from './http/plain.ts'
 import { buildServer, requestIds } from './http/server.ts'
@@ -109,10 +109,7 @@ function guardsOf({ config, db }: Process, roles: Roles): Guards {
   const open = isLoopback(config.host) && !config.production
   // The mock gateway alone has no database and charges nobody.
   const unguarded = open || !(roles.api || roles.worker)
-  return {
-    keys: unguarded ? null : keyChecker({ db, clock: systemClock }),
-    perSecondMax: config.rateLimit,
-  }
+  return openGuards(unguarded ? null : keyChecker({ db, clock: systemClock }), config.rateLimit)
 }
 
 /** Refuse new work while stopping; the mock gateway still answers calls that are in flight. */

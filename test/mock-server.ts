@@ -1,6 +1,7 @@
 import type { TestContext } from 'node:test'
 import { pino } from 'pino'
 import { systemClock } from '../src/adapters/clock.ts'
+import { openGuards } from '../src/http/auth.ts'
 import { buildServer } from '../src/http/server.ts'
 import { FAULTS_NONE, type Faults } from '../src/mock-gateway/faults.ts'
 import { mockGatewayRoutes } from '../src/mock-gateway/routes.ts'
@@ -27,7 +28,7 @@ export async function serveMock(
     version: '0.0.0',
     title: 'Mock gateway',
     documented: false,
-    guards: { keys: null, perSecondMax: 0 },
+    guards: openGuards(null, 0),
     onAnswer: () => {},
   })
   await app.register(mockGatewayRoutes(mock), { prefix: '/api/v1/mock-gateway' })

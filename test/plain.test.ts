@@ -3,6 +3,7 @@ import { test, type TestContext } from 'node:test'
 import { pino } from 'pino'
 import { systemClock } from '../src/adapters/clock.ts'
 import { answerPlainly, type PlainOptions } from '../src/http/plain.ts'
+import { openGuards } from '../src/http/auth.ts'
 import { buildServer, requestIds } from '../src/http/server.ts'
 import { Overloaded } from '../src/ports.ts'
 import { open, type Received, type Wire } from './hostile/wire.ts'
@@ -20,7 +21,7 @@ async function server(t: TestContext, options: Partial<PlainOptions> = {}) {
     version: '0.0.0',
     title: 'Test',
     documented: false,
-    guards: { keys: null, perSecondMax: 0 },
+    guards: openGuards(null, 0),
     requestId,
     onAnswer,
   })

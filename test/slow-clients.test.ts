@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { pino } from 'pino'
-import type { Guards } from '../src/http/auth.ts'
+import { openGuards, type Guards } from '../src/http/auth.ts'
 import { buildServer } from '../src/http/server.ts'
 import { problemsOf } from './hostile/case.ts'
 import { bytesOf, open, raw } from './hostile/wire.ts'
@@ -20,7 +20,7 @@ async function server(t: TestContext, guards: Partial<Guards> = {}): Promise<num
     version: '0',
     title: 'test',
     documented: false,
-    guards: { keys: null, perSecondMax: 0, ...guards },
+    guards: { ...openGuards(null, 0), ...guards },
     arrival: ARRIVAL,
     onAnswer: () => undefined,
   })

@@ -27,6 +27,7 @@ export interface Guards {
   readonly keys: Keys | null
   /** Requests per second and key, or address without a key; 0: no limit. */
   readonly perSecondMax: number
+  readonly suspects: Suspects
 }
 
 /** Wrong keys per address and minute before the address has to wait. */
@@ -61,7 +62,7 @@ export async function guard(app: FastifyInstance, guards: Guards): Promise<void>
   const { keys, perSecondMax } = guards
   if (keys === null && perSecondMax === 0) return
   await app.register(rateLimit, { global: false })
-  if (keys !== null) askForKeys(app, keys, suspects(guards))
+  if (keys !== null) askForKeys(app, keys, guards.suspects)
   if (perSecondMax > 0) limitRequests(app, perSecondMax)
 }
 
@@ -74,14 +75,9 @@ interface Suspects {
   has(address: string): boolean
 }
 
-const suspectsOf = new WeakMap<Guards, Suspects>()
-
-/** What is known of addresses belongs to the guards, which both ways in share. */
-function suspects(guards: Guards): Suspects {
-  const known = suspectsOf.get(guards)
-  if (known !== undefined) return known
+function openSuspects(): Suspects {
   const addresses = new Set<string>()
-  const made: Suspects = {
+  return {
     add(address) {
       if (addresses.size >= SUSPECTS_MAX || addresses.has(address)) return
       addresses.add(address)
@@ -89,8 +85,11 @@ function suspects(guards: Guards): Suspects {
     },
     has: (address) => addresses.size >= SUSPECTS_MAX || addresses.has(address),
   }
-  suspectsOf.set(guards, made)
-  return made
+}
+
+/** The guards of a server; its two ways in share what they learn of addresses. */
+export function openGuards(keys: Keys | null, perSecondMax: number): Guards {
+  return { keys, perSecondMax, suspects: openSuspects() }
 }
 
 /**
@@ -99,20 +98,19 @@ function suspects(guards: Guards): Suspects {
  * counts wrong keys and says why.
  */
 export function admitter(guards: Guards): (request: IncomingMessage) => boolean {
-  const { keys, perSecondMax } = guards
+  const { keys, perSecondMax, suspects } = guards
   // Requests are counted in the framework.
   if (perSecondMax > 0) return () => false
   if (keys === null) return () => true
-  const suspected = suspects(guards)
   return (request) => {
     const token = bearer(request)
-    if (token === null || suspected.has(request.socket.remoteAddress ?? '')) return false
+    if (token === null || suspects.has(request.socket.remoteAddress ?? '')) return false
     const key = keys.peek(token)
     return key !== null && key.ok && key.scopes.includes('write')
   }
 }
 
-function askForKeys(app: FastifyInstance, keys: Keys, suspected: Suspects): void {
+function askForKeys(app: FastifyInstance, keys: Keys, suspects: Suspects): void {
   const wrongKeys = app.createRateLimit({
     max: WRONG_KEYS_MAX,
     timeWindow: WRONG_KEYS_MS,
@@ -127,7 +125,7 @@ function askForKeys(app: FastifyInstance, keys: Keys, suspected: Suspects): void
     const key = token === null ? null : await keys.check(token)
     if (key === null || !key.ok) {
       await wrongKeys(request)
-      suspected.add(request.raw.socket.remoteAddress ?? '')
+      suspects.add(request.raw.socket.remoteAddress ?? '')
       void reply.header('www-authenticate', 'Bearer realm="payments"')
       return refuse(reply, { code: 'unauthorized' })
     }

@@ -6,7 +6,7 @@ import { reportFailure } from './failures.ts'
 import { SAFE_HEADERS } from './headers.ts'
 import { readJson } from './json.ts'
 import { violationOf } from './preconditions.ts'
-import { problem } from './problem.ts'
+import { problem, refusalHeaders } from './problem.ts'
 
 /**
  * The framework costs as much per request as everything that is done about a payment. So the requests
@@ -114,8 +114,7 @@ function logAnswer(
 /** The answer to a refusal, word for word as the framework's routes give it. */
 export function refused(refusal: Refusal, instance: string): PlainAnswer {
   const [status] = REFUSALS[refusal.code]
-  const headers = ['content-type', 'application/problem+json; charset=utf-8']
-  if (status === 503) headers.push('retry-after', '1')
+  const headers = Object.entries(refusalHeaders(status)).flat()
   return { status, headers, body: JSON.stringify(problem(refusal, instance)) }
 }
 

@@ -49,13 +49,18 @@ export function problem(refusal: Refusal, instance: string): Static<typeof Probl
   }
 }
 
-/** Send a refusal as application/problem+json. A 503 says when to come back. */
+/** The headers of a refusal. A 503 says when to come back. */
+export function refusalHeaders(status: number): Record<string, string> {
+  const type = { 'content-type': 'application/problem+json; charset=utf-8' }
+  return status === 503 ? { ...type, 'retry-after': '1' } : type
+}
+
+/** Send a refusal as application/problem+json. */
 export function refuse(reply: FastifyReply, refusal: Refusal, instance?: string): FastifyReply {
   const [status] = REFUSALS[refusal.code]
-  if (status === 503) void reply.header('retry-after', '1')
   return reply
     .code(status)
-    .header('content-type', 'application/problem+json')
+    .headers(refusalHeaders(status))
     .send(problem(refusal, instance ?? reply.request.id))
 }
 

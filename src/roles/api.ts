@@ -128,7 +128,7 @@ function accepting(own: Process, wake: () => void): Accepting {
     accept: (draft) => batcherOf(draft).submit(draft),
     async acceptAll(drafts) {
       const answers: (Answer | Error)[] = []
-      const key = (draft: Draft) => shardOf(draft.userId, shards * lanes)
+      const key = (draft: Draft) => shardOf(draft.userId, shards) * lanes + laneOf(draft)
       const sizeMax = Math.min(config.acceptBatch, config.acceptQueue)
       const groups = group(drafts, key, sizeMax).map(async (places) => {
         const own = places.map((place) => drafts[place] as Draft)
