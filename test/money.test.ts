@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { writeJson } from '../src/domain/json.ts'
 import {
   AMOUNT_MAX,
   formatMoney,
@@ -134,7 +135,7 @@ test('every amount survives the way out and back in, as text and as a JSON numbe
   fc.assert(
     fc.property(amounts, (minor) => {
       assert.deepEqual(parseMoney(formatMoney(minor)), { ok: true, minor })
-      const number = JSON.parse(JSON.stringify(toWire(minor))) as number
+      const number = JSON.parse(writeJson(toWire(minor))) as number
       assert.deepEqual(parseMoney(number), { ok: true, minor })
     }),
     SEED,
@@ -161,7 +162,7 @@ test('whatever the number, reading it never throws and is exact or refused', () 
   fc.assert(
     fc.property(fc.oneof(fc.double(), fc.float(), fc.integer()), (number) => {
       const money = parseMoney(number)
-      if (money.ok) assert.equal(toWire(money.minor), number)
+      if (money.ok) assert.equal(toWire(money.minor).text, String(number))
     }),
     { ...SEED, numRuns: 20_000 },
   )

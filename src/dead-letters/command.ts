@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises'
 import { userInfo } from 'node:os'
 import { InvalidArgumentError, Option, type Command } from 'commander'
+import { writeJson } from '../domain/json.ts'
 import { formatMoney } from '../domain/money.ts'
 import { progress } from '../progress.ts'
 import { letterBody, runBody } from './bodies.ts'
@@ -88,7 +89,7 @@ async function run(world: Opened, options: Options): Promise<void> {
   const actor = `cli:${userName()}`
   const found = await plan(world, filterOf(options), actor)
   if (options.dryRun || found.run.total === 0) {
-    print(options.json ? JSON.stringify(planBody(found)) : summary(found))
+    print(options.json ? writeJson(planBody(found)) : summary(found))
     return
   }
   if (!options.json) print(summary(found))
@@ -102,7 +103,7 @@ async function run(world: Opened, options: Options): Promise<void> {
   const answer = await start(world, found.run.id, by)
   if (answer.kind === 'refused') throw new Error(answer.refusal.code)
   const ended = await carryOut(world, answer.run, actor, options.json === true)
-  print(options.json ? JSON.stringify(runBody(ended)) : ending(ended))
+  print(options.json ? writeJson(runBody(ended)) : ending(ended))
   if (ended.state !== 'done' || ended.refused > 0) process.exitCode = INCOMPLETE
 }
 

@@ -1,7 +1,8 @@
 import { Pool } from 'undici'
+import { readExactJson, writeJson } from '../domain/json.ts'
 import type { Clock } from '../ports.ts'
 
-/** An answer of the service. `body` is its JSON, or its text if it is none. */
+/** An answer. `body` is its JSON, long numbers as their text, or its text if it is none. */
 export interface Reply {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
@@ -64,7 +65,7 @@ export function client(
     post(path, body, key = null) {
       const type = { 'content-type': 'application/json' }
       const headers = key === null ? type : { ...type, 'idempotency-key': key }
-      const sent: Sent = { method: 'POST', path, headers, body: JSON.stringify(body) }
+      const sent: Sent = { method: 'POST', path, headers, body: writeJson(body) }
       return patiently(options.clock, send, sent)
     },
     close: () => pool.destroy(),
@@ -73,7 +74,7 @@ export function client(
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return readExactJson(text)
   } catch {
     return text
   }

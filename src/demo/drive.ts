@@ -10,13 +10,16 @@ export interface Drive {
   readonly clients: number
 }
 
-/** A payment as `GET /payments/{id}` shows it; amounts are decimal numbers. */
+/** A number of the API as `readExactJson` reads it: a text where a double might lose digits. */
+export type Wire = number | string
+
+/** A payment as `GET /payments/{id}` shows it. */
 export interface Seen {
   readonly payment_id: number
   readonly user_id: number
   readonly type: 'deposit' | 'withdraw'
-  readonly amount: number
-  readonly commission: number
+  readonly amount: Wire
+  readonly commission: Wire
   readonly status: 'new' | 'processing' | 'success' | 'failed' | 'unknown'
   readonly attempts: number
   readonly gateway_ref: string | null

@@ -1,5 +1,6 @@
+import { fromWire } from '../domain/money.ts'
 import { each, read } from './client.ts'
-import { isSettled, type Accepted, type Drive, type Seen } from './drive.ts'
+import { isSettled, type Accepted, type Drive, type Seen, type Wire } from './drive.ts'
 import { OPENING } from './plan.ts'
 
 /** A promise of the service, and whether this run kept it. */
@@ -29,13 +30,13 @@ export interface Run {
 }
 
 interface Ledger {
-  readonly accounts: { readonly user: number; readonly user_held: number }
-  readonly sum: number
+  readonly accounts: { readonly user: Wire; readonly user_held: Wire }
+  readonly sum: Wire
   readonly entries: number
 }
 
 interface Transactions {
-  readonly data: readonly { readonly balance: number; readonly held: number }[]
+  readonly data: readonly { readonly balance: Wire; readonly held: Wire }[]
   readonly next_cursor: string | null
 }
 
@@ -85,7 +86,7 @@ export function readAudit(drive: Drive, gateway: string): Promise<Audit> {
 }
 
 async function account(drive: Drive, id: number): Promise<Account> {
-  const user = await read<{ balance: number; held: number }>(drive.api, `/api/v1/users/${id}`)
+  const user = await read<{ balance: Wire; held: Wire }>(drive.api, `/api/v1/users/${id}`)
   let availableByEntries = 0n
   let heldByEntries = 0n
   let cursor: string | null = ''
@@ -103,9 +104,11 @@ async function account(drive: Drive, id: number): Promise<Account> {
   return { available: minor(balance), held: minor(held), availableByEntries, heldByEntries }
 }
 
-/** Minor units of an amount of the API, which may be negative. Exact below 9e13. */
-export function minor(wire: number): bigint {
-  return BigInt(Math.round(wire * 100))
+/** Minor units of an amount or total of the API, which may be negative. Throws for what is none. */
+export function minor(wire: Wire): bigint {
+  const read = fromWire(wire)
+  if (read === null) throw new Error(`The service answered with an amount of ${wire}.`)
+  return read
 }
 
 function answers({ accepted }: Run): Check {
@@ -152,8 +155,7 @@ function executed(run: Run, audit: Audit): Check {
   const successes = all.filter(({ status }) => status === 'success')
   const doubts = all.filter(({ status }) => status === 'unknown')
   const count = audit.executed - run.auditBefore.executed
-  const amount =
-    minor(Number(audit.executed_amount)) - minor(Number(run.auditBefore.executed_amount))
+  const amount = minor(audit.executed_amount) - minor(run.auditBefore.executed_amount)
   const refs = new Set(successes.map((payment) => payment.gateway_ref))
   const enough = count >= successes.length && amount >= total(successes)
   const tooMany =
@@ -172,7 +174,7 @@ function total(payments: readonly Seen[]): bigint {
 function booksBalance(ledger: Ledger): Check {
   return {
     name: 'The ledger sums to zero',
-    ok: ledger.sum === 0,
+    ok: minor(ledger.sum) === 0n,
     detail: `${ledger.entries} entries, sum ${ledger.sum}`,
   }
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert'
+import { exactNumber, type ExactNumber } from './json.ts'
 
 /** The smallest amount that can be paid, in minor units: 0.01. */
 export const AMOUNT_MIN = 1n
@@ -58,13 +59,33 @@ export function formatMoney(minor: bigint): string {
   return `${minor < 0n ? '-' : ''}${digits.slice(0, -2)}.${digits.slice(-2)}`
 }
 
+/** The shortest decimal text of minor units: 20050n is "200.5", 20000n is "200", 5n is "0.05". */
+export function shortestMoney(minor: bigint): string {
+  const text = formatMoney(minor)
+  if (text.endsWith('.00')) return text.slice(0, -3)
+  return text.endsWith('0') ? text.slice(0, -1) : text
+}
+
 /**
- * An amount as the JSON number of the HTTP API: 20050n is 200.5. Exact for every amount below
- * 90,071,992,547,409.92, because a double holds that many minor units and one division by 100 rounds
- * to the double that prints with the same two decimals.
+ * An amount or a total as the JSON number of the HTTP API, with all its digits, however large it is:
+ * 20050n is 200.5 and 9701999999990103n is 97019999999901.03. No float is in between.
  */
-export function toWire(minor: bigint): number {
-  return Number(minor) / 100
+export function toWire(minor: bigint): ExactNumber {
+  return exactNumber(shortestMoney(minor))
+}
+
+/**
+ * The minor units of a number that `readExactJson` read from an answer of the HTTP API: an amount or
+ * a total of any size and sign. Null for what is not one, or has more than two decimals.
+ */
+export function fromWire(value: unknown): bigint | null {
+  if (typeof value !== 'number' && typeof value !== 'string') return null
+  const match = DECIMAL.exec(`${value}`)
+  if (match === null) return null
+  const [, sign, whole = '', fraction = ''] = match
+  if (fraction.length > 2) return null
+  const minor = BigInt(`${whole}${fraction.padEnd(2, '0')}`)
+  return sign === '-' ? -minor : minor
 }
 
 /** Check an amount that our own code made. */

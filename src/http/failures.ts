@@ -7,6 +7,7 @@ import type {
   FastifyReply,
   FastifyRequest,
 } from 'fastify'
+import { writeJson } from '../domain/json.ts'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
 import { CommitUnknown, Overloaded, Unavailable } from '../ports.ts'
 import { problem, refuse } from './problem.ts'
@@ -159,7 +160,7 @@ export function unreadableSocket(error: Error & { code?: string }, socket: Duple
 /** Answer on the bare socket and close it. A 405 allows nothing: there is no path to allow it for. */
 export function refuseSocket(socket: Duplex, code: RefusalCode): void {
   const [status] = REFUSALS[code]
-  const body = JSON.stringify(problem({ code }, 'none'))
+  const body = writeJson(problem({ code }, 'none'))
   socket.end(
     `HTTP/1.1 ${status} Refused\r\ncontent-type: application/problem+json\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\n${status === 405 ? 'allow: \r\n' : ''}` +

@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
+import { writeJson } from '../domain/json.ts'
 import { REFUSALS, type Refusal } from '../domain/refusal.ts'
 import { reportFailure } from './failures.ts'
 import { SAFE_HEADERS } from './headers.ts'
@@ -115,7 +116,7 @@ function logAnswer(
 export function refused(refusal: Refusal, instance: string): PlainAnswer {
   const [status] = REFUSALS[refusal.code]
   const headers = Object.entries(refusalHeaders(status)).flat()
-  return { status, headers, body: JSON.stringify(problem(refusal, instance)) }
+  return { status, headers, body: writeJson(problem(refusal, instance)) }
 }
 
 /** Nothing that needs a second look: one small JSON body of known length over HTTP/1.1. */

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { toWire } from '../domain/money.ts'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
+import { Money } from './schemas.ts'
 
 /** Where the codes are explained; the fragment is the code. */
 const TYPE_BASE = '/docs/errors#'
@@ -26,9 +27,7 @@ export const Problem = Type.Object(
     payment_id: Type.Optional(
       Type.Integer({ description: 'The payment first made with the key.' }),
     ),
-    required: Type.Optional(
-      Type.Number({ description: 'What the withdrawal costs with its commission.' }),
-    ),
+    required: Type.Optional(Money('What the withdrawal costs with its commission.')),
   },
   { $id: 'Problem' },
 )

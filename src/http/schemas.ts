@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import type { ExactNumber } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 
 /** The largest id there can be: a bigint of PostgreSQL. */
@@ -9,9 +10,9 @@ export function Amount(description: string, examples: readonly (number | string)
   return Type.Unsafe<number | string>({ type: ['number', 'string'], description, examples })
 }
 
-/** An amount in an answer: a JSON number with at most two decimals. */
+/** An amount in an answer: a JSON number with at most two decimals, and with all its digits. */
 export function Money(description: string) {
-  return Type.Number({ description })
+  return Type.Unsafe<ExactNumber>({ type: 'number', description })
 }
 
 export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })

@@ -8,6 +8,7 @@ import fastify, {
   type FastifyRequest,
 } from 'fastify'
 import type { FastifyBaseLogger } from 'fastify'
+import { writeJson } from '../domain/json.ts'
 import { guard, type Guards } from './auth.ts'
 import { SAFE_HEADERS } from './headers.ts'
 import { errorsPage } from './errors-page.ts'
@@ -72,6 +73,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
       },
     },
   })
+  writeExactly(app)
   readStrictly(app)
   app.addSchema(Problem)
   documentRefusals(app)
@@ -96,6 +98,15 @@ export function requestIds(): (request: {
     count += 1
     return `${prefix}-${count.toString(36)}`
   }
+}
+
+/**
+ * One writer for every answer. The serializers that the framework makes of the schemas turn numbers
+ * into floats, which lose the cents of large totals; the schemas describe the answers and no more.
+ */
+function writeExactly(app: FastifyInstance): void {
+  app.setSerializerCompiler(() => writeJson)
+  app.setReplySerializer(writeJson)
 }
 
 /** One media type, read by our own strict reader. */

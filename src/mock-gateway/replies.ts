@@ -1,4 +1,5 @@
 import assert from 'node:assert'
+import type { ExactNumber } from '../domain/json.ts'
 import { toWire } from '../domain/money.ts'
 import type { Fault, Faults, Plan } from './faults.ts'
 import type { Charge } from './journal.ts'
@@ -38,7 +39,7 @@ export interface Body {
   readonly code?: string
   readonly gateway_ref?: string
   readonly payment_id?: number
-  readonly amount?: number
+  readonly amount?: ExactNumber
   readonly idempotency_key?: string
 }
 

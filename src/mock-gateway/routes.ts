@@ -1,9 +1,10 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
 import { Type, type Static } from 'typebox'
+import { writeJson } from '../domain/json.ts'
 import { formatMoney, parseMoney, toWire } from '../domain/money.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Id, IntegerText, oneOf, parseInteger, Time } from '../http/schemas.ts'
+import { Id, IntegerText, Money, oneOf, parseInteger, Time } from '../http/schemas.ts'
 import { DIALS, isWhole, type Faults } from './faults.ts'
 import { REQUESTS_MAX, type Audit, type Charge, type Order, type Seen } from './journal.ts'
 import { gatewayRef, type Body, type Reply } from './replies.ts'
@@ -35,7 +36,7 @@ const Answer = Type.Object({
   code: Type.Optional(Type.String()),
   gateway_ref: Type.Optional(Type.String()),
   payment_id: Type.Optional(Type.Integer()),
-  amount: Type.Optional(Type.Number()),
+  amount: Type.Optional(Money('What was asked for, or charged.')),
   idempotency_key: Type.Optional(Type.String()),
 })
 
@@ -59,7 +60,7 @@ const Journal = Type.Object({
       at: Time,
       idempotency_key: Type.Union([Type.String(), Type.Null()]),
       payment_id: Type.Integer(),
-      amount: Type.Number(),
+      amount: Money('What was asked for.'),
       act: Type.String({ description: 'What was done about the request.' }),
       fault: Type.Union([Type.String(), Type.Null()]),
     }),
@@ -82,7 +83,7 @@ const Verdict = Type.Object({
         Type.Object({
           gateway_ref: Type.String(),
           idempotency_key: Type.Union([Type.String(), Type.Null()]),
-          amount: Type.Number(),
+          amount: Money('What was charged.'),
           at: Time,
         }),
       ),
@@ -97,7 +98,7 @@ const Charges = Type.Object({
       idempotency_key: Type.Union([Type.String(), Type.Null()]),
       payment_id: Type.Integer(),
       user_id: Type.Integer(),
-      amount: Type.Number(),
+      amount: Money('What was charged.'),
       type: oneOf(['deposit', 'withdraw']),
       at: Time,
     }),
@@ -278,7 +279,7 @@ async function sendRaw(
   body: Body,
   dripMs: number | null,
 ): Promise<void> {
-  const bytes = Buffer.from(JSON.stringify(body))
+  const bytes = Buffer.from(writeJson(body))
   const headers = { 'content-type': 'application/json', 'content-length': bytes.length }
   reply.raw.writeHead(status, headers)
   if (dripMs === null) {

@@ -1,4 +1,5 @@
 import type { Answer, Draft } from '../domain/acceptance.ts'
+import { writeJson } from '../domain/json.ts'
 import { parseMoney } from '../domain/money.ts'
 import type { PaymentType } from '../domain/payment.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
@@ -47,6 +48,6 @@ function answerOf(options: Accepting, answer: Answer, requestId: string): PlainA
   }
   const { payment } = answer
   const location = ['location', `/api/v1/payments/${payment.id}`]
-  const body = JSON.stringify(acceptedPayment(payment))
+  const body = writeJson(acceptedPayment(payment))
   return { status: 202, headers: [...JSON_TYPE, ...location, ...replayed], body }
 }

@@ -1,0 +1,75 @@
+/** A JSON number by its decimal text, which `writeJson` writes as it stands. */
+export interface ExactNumber {
+  readonly text: string
+  /** Throws: `JSON.stringify` cannot write it, and must not do so by mistake. */
+  toJSON(): never
+}
+
+const PROTOTYPE = {
+  toJSON(): never {
+    throw new TypeError('an exact number is written by writeJson')
+  },
+}
+
+/** A JSON number whose digits are exactly `text`, such as 97019999999901.03, which no double holds. */
+export function exactNumber(text: string): ExactNumber {
+  return Object.assign(Object.create(PROTOTYPE) as Pick<ExactNumber, 'toJSON'>, { text })
+}
+
+function isExact(value: object): value is ExactNumber {
+  return Object.getPrototypeOf(value) === PROTOTYPE
+}
+
+/**
+ * Write a value as JSON: what `JSON.stringify` writes, and exact numbers with all their digits. The one
+ * writer of everything that leaves the process with an amount in it. Throws for a bare bigint, because
+ * it does not say whether it is an id or minor units.
+ */
+export function writeJson(value: unknown): string {
+  if (typeof value === 'string') return quoted(value)
+  if (typeof value === 'number') return Number.isFinite(value) ? `${value}` : 'null'
+  if (typeof value !== 'object' || value === null) {
+    if (typeof value === 'bigint') throw new TypeError('a bigint is no JSON: make it an amount')
+    return typeof value === 'boolean' ? `${value}` : 'null'
+  }
+  if (isExact(value)) return value.text
+  if (Array.isArray(value)) return `[${value.map(writeJson).join(',')}]`
+  // Dates and the like say themselves what they are in JSON.
+  if ('toJSON' in value) return JSON.stringify(value)
+  return objectText(value as Readonly<Record<string, unknown>>)
+}
+
+function objectText(value: Readonly<Record<string, unknown>>): string {
+  let text = ''
+  for (const name of Object.keys(value)) {
+    const field = value[name]
+    if (field === undefined) continue
+    text += `${text === '' ? '' : ','}${quoted(name)}:${writeJson(field)}`
+  }
+  return `{${text}}`
+}
+
+/** Everything but these stands in JSON as it is; a lone surrogate has to be escaped. */
+const UNUSUAL = /["\\\p{Cc}\p{Surrogate}]/u
+
+function quoted(text: string): string {
+  return UNUSUAL.test(text) ? JSON.stringify(text) : `"${text}"`
+}
+
+/** Digits, with or without a point, that a double need not hold exactly; a sign is not counted. */
+const LONG = /\d[\d.]{15,}/
+const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
+
+/**
+ * Read JSON without losing digits: a number that a double need not hold comes as its decimal text, any
+ * other as a number. Throws for what is not JSON.
+ */
+export function readExactJson(text: string): unknown {
+  const value: unknown = JSON.parse(text)
+  if (!LONG.test(text)) return value
+  // The text is JSON, so its strings and numbers are found by their shape.
+  const exact = text.replace(TOKENS, (token) =>
+    token.startsWith('"') || !LONG.test(token) || /[eE]/.test(token) ? token : `"${token}"`,
+  )
+  return JSON.parse(exact)
+}
