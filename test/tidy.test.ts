@@ -193,6 +193,18 @@ const BANNED: readonly (readonly [name: string, text: RegExp, allowed: RegExp, w
     /^$/,
     'it runs anywhere',
   ],
+  [
+    'a float made of money',
+    /\bNumber\([^()]*(?:amount|minor|balance|available|held|fees|commission)|\/ 100\b(?!n)/i,
+    /adapters\/gauges\.ts$|src\/bench\/traffic\.ts$/,
+    'amounts leave as the text of their minor units; only a gauge is a float by nature',
+  ],
+  [
+    'JSON.stringify',
+    /\bJSON\.stringify\b/,
+    /domain\/json\.ts$|store\.ts$|src\/(bench|keys)\/|src\/(config|main)\.ts$|adapters\/log\.ts$|mock-gateway\/(journal|server)\.ts$|http\/schemas\.ts$|demo\/drive\.ts$|verify\/command\.ts$/,
+    'writeJson writes what may hold an amount',
+  ],
   ['console.', /\bconsole\.(log|error|warn|info)\b/, /^$/, 'events go to the log'],
 ]
 

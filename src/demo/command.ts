@@ -1,6 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { systemClock } from '../adapters/clock.ts'
 import { loadConfig, readEnvironment } from '../config.ts'
+import { writeJson } from '../domain/json.ts'
 import { progress } from '../progress.ts'
 import { client, read, type Client } from './client.ts'
 import { accept, openUsers, settle, type Drive } from './drive.ts'
@@ -66,7 +67,7 @@ async function demo(options: Options): Promise<void> {
     await own?.ready()
     if (own !== null) say(`It listens at ${url}`)
     const figures = await drive(options, api, own !== null, say)
-    process.stdout.write(options.json ? `${JSON.stringify(figures)}\n` : `${format(figures)}\n`)
+    process.stdout.write(options.json ? `${writeJson(figures)}\n` : `${format(figures)}\n`)
     if (!figures.ok) process.exitCode = 1
   } finally {
     await api.close()
