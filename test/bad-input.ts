@@ -16,6 +16,7 @@ const JSON_TYPE = { 'content-type': 'application/json' }
 const INVALID = [400, 'body_invalid'] as const
 const UNREADABLE = [400, 'body_unreadable'] as const
 const RANGE = [422, 'amount_range'] as const
+const BALANCE = [422, 'balance_range'] as const
 const PRECISION = [422, 'amount_precision'] as const
 const MALFORMED = [400, 'amount_malformed'] as const
 const KEY = [400, 'idempotency_key_invalid'] as const
@@ -41,7 +42,7 @@ const bodies = (id: number): (readonly [what: string, text: string, answer: Bad[
   ['a hexadecimal amount', `{"user_id": ${id}, "deposit": "0x10"}`, MALFORMED],
   ['an amount with a space', `{"user_id": ${id}, "deposit": " 1"}`, MALFORMED],
   ['three decimals', `{"user_id": ${id}, "deposit": 0.001}`, PRECISION],
-  ['three decimals in a text', `{"user_id": ${id}, "deposit": "1.000"}`, PRECISION],
+  ['three decimals in a text', `{"user_id": ${id}, "deposit": "1.005"}`, PRECISION],
   ['an amount of 1e300', `{"user_id": ${id}, "deposit": 1e300}`, RANGE],
   ['an amount of 1e-300', `{"user_id": ${id}, "deposit": 1e-300}`, RANGE],
   ['an amount that overflows', `{"user_id": ${id}, "deposit": 1e999}`, INVALID],
@@ -124,7 +125,7 @@ const table = (id: number): Bad[] => {
         method: 'POST',
         path: '/users',
         body: `{"balance": ${balance}}`,
-        answer: answers[balance as keyof typeof answers] ?? RANGE,
+        answer: answers[balance as keyof typeof answers] ?? BALANCE,
       }
     }),
   ]

@@ -170,9 +170,14 @@ test('dials turn while it runs, one by one, and a wrong change turns none', asyn
   for (const change of wrong) {
     const refused = await send('PUT', `${server.url}/faults`, change)
     assert.deepEqual([refused.status, refused.json.code], [400, 'body_invalid'])
+    const [{ pointer = 'none' } = {}] = refused.json.errors as { pointer?: string }[]
+    assert.match(pointer, /^(\/[a-z_]+)?$/, JSON.stringify(change))
   }
   const { json } = await send('GET', `${server.url}/faults`)
   assert.deepEqual(json, { ...FAULTS_NONE, error_before: 1 })
+  const back = await send('DELETE', `${server.url}/faults`)
+  assert.deepEqual([back.status, back.json], [200, FAULTS_NONE])
+  assert.equal((await pay(server, BODY, 'k3')).status, 200)
 })
 
 test('requests that are not of the contract are refused', async (t) => {
@@ -268,6 +273,19 @@ test('chances that add up to exactly 1 are taken', () => {
   assert.equal(turnDials(FAULTS_NONE, { ...tenths, reset_after: 0.001 }).ok, false)
   assert.equal(turnDials(FAULTS_NONE, { constructor: 1 }).ok, false)
   assert.equal(turnDials(FAULTS_NONE, { decline: Number.NaN }).ok, false)
+})
+
+test('chances that are not named give way to those that are, in proportion', () => {
+  const turned = turnDials(FAULTS_DEFAULT, { decline: 1 })
+  assert.deepEqual(turned, { ok: true, faults: { ...FAULTS_NONE, decline: 1 } })
+  const half = turnDials({ ...FAULTS_NONE, error_before: 0.6, reset_after: 0.2 }, { decline: 0.6 })
+  const expected = { error_before: 0.3, reset_after: 0.1, decline: 0.6 }
+  for (const [name, share] of Object.entries(expected)) {
+    const dial = half.ok ? half.faults[name as Fault] : 0
+    assert.ok(Math.abs(dial - share) < 1e-9, `${name} is ${dial}`)
+  }
+  const untouched = turnDials(FAULTS_DEFAULT, { decline: 0.5 })
+  assert.deepEqual(untouched, { ok: true, faults: { ...FAULTS_DEFAULT, decline: 0.5 } })
 })
 
 function journalPath(t: TestContext): string {

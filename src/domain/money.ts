@@ -21,7 +21,8 @@ export type Money =
 /**
  * Read an amount as it came over the wire: a decimal string, or a JSON number, which is read through
  * its shortest decimal text, so both take one path and no arithmetic is done on floats. More than two
- * decimals is refused and never rounded. `min` is 0 for opening balances.
+ * decimals is refused and never rounded; zeros at the end are no decimals, because a JSON number cannot
+ * show them: "1.000" and 1.000 are 1. `min` is 0 for opening balances.
  */
 export function parseMoney(value: string | number, min: bigint = AMOUNT_MIN): Money {
   // Whole numbers, the most common, without a detour through their text.
@@ -39,9 +40,10 @@ export function parseMoney(value: string | number, min: bigint = AMOUNT_MIN): Mo
     return no('amount_malformed')
   }
   if (sign === '-') return no('amount_range')
-  if (fraction.length > 2) return no('amount_precision')
+  const decimals = fraction.replace(/0+$/, '')
+  if (decimals.length > 2) return no('amount_precision')
 
-  const minor = BigInt(whole) * 100n + BigInt(fraction.padEnd(2, '0'))
+  const minor = BigInt(whole) * 100n + BigInt(decimals.padEnd(2, '0'))
   return checked(minor, min)
 }
 

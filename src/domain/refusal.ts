@@ -34,6 +34,7 @@ export const REFUSALS = {
   media_type_unsupported: [415, 'Send the body as application/json in UTF-8.'],
   expectation_failed: [417, 'The only expectation that is met is 100-continue.'],
   amount_range: [422, 'An amount is at least 0.01 and at most 9999999999.99.'],
+  balance_range: [422, 'An opening balance is at least 0 and at most 9999999999.99.'],
   amount_precision: [422, 'An amount has at most 2 decimals; it is never rounded.'],
   amount_below_commission: [422, 'The commission would take the whole deposit.'],
   idempotency_key_reuse: [422, 'This Idempotency-Key was first used with a different request.'],

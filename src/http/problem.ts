@@ -32,7 +32,7 @@ export const Problem = Type.Object(
   { $id: 'Problem' },
 )
 
-/** The problem document of a refusal; `instance` is the id of the request or of a stored refusal. */
+/** The problem document of a refusal; `instance` is the id of the request. */
 export function problem(refusal: Refusal, instance: string): Static<typeof Problem> {
   const [status, detail] = REFUSALS[refusal.code]
   return {
@@ -55,12 +55,9 @@ export function refusalHeaders(status: number): Record<string, string> {
 }
 
 /** Send a refusal as application/problem+json. */
-export function refuse(reply: FastifyReply, refusal: Refusal, instance?: string): FastifyReply {
+export function refuse(reply: FastifyReply, refusal: Refusal): FastifyReply {
   const [status] = REFUSALS[refusal.code]
-  return reply
-    .code(status)
-    .headers(refusalHeaders(status))
-    .send(problem(refusal, instance ?? reply.request.id))
+  return reply.code(status).headers(refusalHeaders(status)).send(problem(refusal, reply.request.id))
 }
 
 function title(code: RefusalCode): string {

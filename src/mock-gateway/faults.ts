@@ -67,15 +67,24 @@ export type Turned =
   | { readonly ok: true; readonly faults: Faults }
   | { readonly ok: false; readonly problems: readonly DialProblem[] }
 
-/** Turn the dials that `change` names. All of them, or, if one cannot be turned so, none. */
+/**
+ * Turn the dials that `change` names: all of them, or, if one cannot be turned so, none. At most one
+ * fault hits a request, so chances add up to 1 at most; those that are not named give way, in proportion.
+ */
 export function turnDials(faults: Faults, change: Readonly<Record<string, unknown>>): Turned {
   const problems = Object.entries(change).flatMap(([name, to]) => problemOf(name, to))
   if (problems.length > 0) return { ok: false, problems }
   const turned = { ...faults, ...change } as Faults // Only known dials and numbers are left.
-  if (FAULTS.reduce((sum, fault) => sum + turned[fault], 0) > 1 + Number.EPSILON * FAULTS.length) {
+  const sum = (some: readonly Fault[]) => some.reduce((total, fault) => total + turned[fault], 0)
+  const named = sum(FAULTS.filter((fault) => fault in change))
+  if (named > 1 + ROUNDING)
     return { ok: false, problems: [{ dial: '', code: 'chances_above_one' }] }
-  }
-  return { ok: true, faults: turned }
+  const others = FAULTS.filter((fault) => !(fault in change))
+  const left = Math.max(0, 1 - named)
+  if (sum(others) <= left + ROUNDING) return { ok: true, faults: turned }
+  const share = left / sum(others)
+  const given = Object.fromEntries(others.map((fault) => [fault, turned[fault] * share]))
+  return { ok: true, faults: { ...turned, ...given } }
 }
 
 function problemOf(dial: string, to: unknown): readonly DialProblem[] {
@@ -97,6 +106,9 @@ export interface Plan {
 }
 
 const FAULTS = Object.keys(CHANCES) as readonly Fault[] // Keys of CHANCES, in its order.
+
+/** By how much a sum of so many fractions may be off. */
+const ROUNDING = Number.EPSILON * FAULTS.length
 
 /**
  * Draw the plan for one request. Takes exactly two chances whatever the dials say, so that turning

@@ -139,9 +139,14 @@ export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
     app.put('/faults', { schema: TURN }, (request, reply) => {
       const turned = gateway.turn(request.body)
       if (turned.ok) return void reply.send(turned.faults)
-      const errors = turned.problems.map(({ dial, code }) => ({ pointer: `/${dial}`, code }))
+      const errors = turned.problems.map(({ dial, code }) => ({
+        // The whole body is at fault when it is about the sum: its JSON Pointer is empty.
+        pointer: dial === '' ? '' : `/${dial}`,
+        code,
+      }))
       return void refuse(reply, { code: 'body_invalid', errors })
     })
+    app.delete('/faults', { schema: DEFAULTS }, () => gateway.turnBack())
     app.post('/reset', { schema: RESET }, (_request, reply) => {
       gateway.reset()
       void reply.code(204).send(null)
@@ -219,9 +224,17 @@ const TURN = {
   tags,
   summary: 'Turn dials',
   description:
-    'Takes effect with the next request. Dials left out stay. Chances add up to 1 at most.',
+    'Takes effect with the next request. Dials left out stay, except that chances add up to 1 at ' +
+    'most: those left out give way, in proportion.',
   body: Dials,
   response: { 200: Dials, ...refusals(400, 415) },
+}
+
+const DEFAULTS = {
+  tags,
+  summary: 'Turn every dial back to where it started',
+  description: 'The seed stays as it is, and chance goes on where it was.',
+  response: { 200: Dials },
 }
 
 const RESET = {

@@ -16,6 +16,8 @@ export interface MockGateway {
   faults(): Faults
   /** Turn dials while it runs. Naming `seed` starts chance anew. */
   turn(change: Readonly<Record<string, unknown>>): Turned
+  /** Turn every dial back to where it started; the seed stays as it is. */
+  turnBack(): Faults
   requests(limit: number, offset: number): readonly Seen[]
   audit(): Audit
   /** Executed charges in order, behind the first `after` of them. */
@@ -69,6 +71,7 @@ export function mockGateway(options: {
     hold: holds.hold,
     faults: () => state.faults,
     turn: (change) => turn(state, change),
+    turnBack: () => (state.faults = { ...turned.faults, seed: state.faults.seed }),
     requests: (limit, offset) => state.journal.requests(limit, offset),
     audit: () => state.journal.audit(),
     executed: (after, limit) => state.journal.executed(after, limit),

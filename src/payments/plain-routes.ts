@@ -4,7 +4,7 @@ import { parseMoney } from '../domain/money.ts'
 import type { PaymentType } from '../domain/payment.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { refused, type PlainAnswer, type PlainRequest, type PlainRoute } from '../http/plain.ts'
-import { acceptedPayment, instanceOf, type PaymentRoutes } from './routes.ts'
+import { acceptedPayment, type PaymentRoutes } from './routes.ts'
 
 type Accepting = Pick<PaymentRoutes, 'accept' | 'onRequest' | 'onReplay'>
 
@@ -43,7 +43,7 @@ function answerOf(options: Accepting, answer: Answer, requestId: string): PlainA
   if (answer.replayed) options.onReplay()
   const replayed = answer.replayed ? ['idempotent-replayed', 'true'] : []
   if (answer.kind === 'refused') {
-    const plain = refused(answer.refusal, instanceOf(answer.refusal) ?? requestId)
+    const plain = refused(answer.refusal, requestId)
     return { ...plain, headers: [...plain.headers, ...replayed] }
   }
   const { payment } = answer

@@ -4,7 +4,6 @@ import { Type } from 'typebox'
 import type { AcceptedPayment, Answer, Draft } from '../domain/acceptance.ts'
 import { parseMoney, toWire } from '../domain/money.ts'
 import type { PaymentType, StoredStatus } from '../domain/payment.ts'
-import type { Refusal } from '../domain/refusal.ts'
 import { idempotencyKey } from '../http/idempotency.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import {
@@ -163,9 +162,9 @@ async function accept(
   return send(reply, answer)
 }
 
-/** The answer to a payment request: made of stored facts alone, so that a replay is identical. */
+/** The answer to a payment request: made of stored facts, so that a replay differs in `instance` alone. */
 function send(reply: FastifyReply, answer: Answer): FastifyReply {
-  if (answer.kind === 'refused') return refuse(reply, answer.refusal, instanceOf(answer.refusal))
+  if (answer.kind === 'refused') return refuse(reply, answer.refusal)
   const { payment } = answer
   return reply
     .code(202)
@@ -181,12 +180,6 @@ export function acceptedPayment({ id, userId, type, amount }: AcceptedPayment) {
     status: 'processing',
     [type]: toWire(amount),
   }
-}
-
-/** The instance of a stored refusal, which every replay names; otherwise it is the request's id. */
-export function instanceOf({ code, paymentId }: Refusal): string | undefined {
-  const stored = code === 'insufficient_funds' && paymentId !== undefined
-  return stored ? `payment-${paymentId}` : undefined
 }
 
 function readRoute(app: App, { read, refresh }: PaymentRoutes): void {

@@ -75,8 +75,9 @@ function openRoute(app: App, { open }: UserRoutes): void {
   app.post('/users', { schema }, async (request, reply) => {
     const money = parseMoney(request.body.balance, 0n)
     if (!money.ok) {
-      const errors = [{ pointer: '/balance', code: money.problem }]
-      return refuse(reply, { code: money.problem, errors })
+      // Its bounds are others than those of a payment.
+      const code = money.problem === 'amount_range' ? 'balance_range' : money.problem
+      return refuse(reply, { code, errors: [{ pointer: '/balance', code }] })
     }
     const user = await open(money.minor)
     void reply.code(201).header('location', `/api/v1/users/${user.id}`)

@@ -9,7 +9,7 @@ const AMOUNTS: Readonly<Partial<Record<RefusalCode, readonly string[]>>> = {
     ['1e300', '"9223372036854775807"', '"9223372036854775808"', `"${'9'.repeat(40)}"`],
     [`"${'9'.repeat(60_000)}"`, `"0.${'0'.repeat(60)}1"`, '1e-7', '-1e21', '"99999999999.99"'],
   ].flat(),
-  amount_precision: ['0.001', '"0.001"', '1.005', '"1.005"', '"10.000"', '9999999999.995', '1e-3'],
+  amount_precision: ['0.001', '"0.001"', '1.005', '"1.005"', '"10.0010"', '9999999999.995', '1e-3'],
   amount_malformed: [
     ['"NaN"', '"Infinity"', '"1e3"', '"0x10"', '"0b1"', '"1_000"', '"1,000.00"', '"1 000"'],
     ['" 5 "', '" 5"', '"5 "', '""', '" "', '"٣"', '"１０"', '"10\\u200b"', '"10\\n"', '"\\n10"'],
@@ -29,6 +29,10 @@ const AMOUNTS: Readonly<Partial<Record<RefusalCode, readonly string[]>>> = {
   ].flat(),
 }
 
+/** The same as opening balances, whose bounds are others and have a code of their own. */
+const { amount_range: OUT_OF_RANGE = [], ...OTHERS } = AMOUNTS
+const BALANCES = { ...OTHERS, balance_range: OUT_OF_RANGE }
+
 /** Nothing: fine as an opening balance, no payment. */
 const NOTHING = ['0', '-0', '0.0', '0e5', '1e-400', '"0"', '"0.00"']
 
@@ -43,15 +47,15 @@ const IDS: Readonly<Partial<Record<RefusalCode, readonly string[]>>> = {
 
 const STATUS: Readonly<Partial<Record<RefusalCode, number>>> = {
   amount_range: 422,
+  balance_range: 422,
   amount_precision: 422,
   user_not_found: 404,
 }
 
 /** Every hostile amount and user id, on every operation that has one. */
 export const FIELD_CASES: readonly Case[] = [
-  ...[DEPOSIT, WITHDRAW, OPEN].flatMap((operation) =>
-    fieldCases(operation, operation.amount, AMOUNTS),
-  ),
+  ...[DEPOSIT, WITHDRAW].flatMap((operation) => fieldCases(operation, operation.amount, AMOUNTS)),
+  ...fieldCases(OPEN, OPEN.amount, BALANCES),
   ...[DEPOSIT, WITHDRAW].flatMap((operation) =>
     fieldCases(operation, operation.amount, { amount_range: NOTHING }),
   ),

@@ -48,8 +48,10 @@ export function foreignMethods(operations: readonly Operation[]): Foreign[] {
   const paths = [...new Set(operations.map(({ path }) => path))]
   return paths.flatMap((path) => {
     const filled = fill(path, '1')
-    // A template may have the same shape as a fixed path; both answer there.
-    const own = operations.filter((other) => fits(other.path, filled)).map(({ method }) => method)
+    // A fixed path may have the shape of a template; then it alone answers.
+    const exact = operations.filter((other) => other.path === filled)
+    const fitting = operations.filter((other) => fits(other.path, filled))
+    const own = (exact.length > 0 ? exact : fitting).map(({ method }) => method)
     const allowed = new Set([...own, ...(own.includes('GET') ? ['HEAD'] : []), 'OPTIONS'])
     const allow = [...allowed].toSorted().join(', ')
     return METHODS.filter((method) => !allowed.has(method)).map((method) => ({
