@@ -1,5 +1,16 @@
 export type PaymentType = 'deposit' | 'withdraw'
 
+/**
+ * What the gateway is asked to do. Each has its own credentials, limits and troubles at many gateways,
+ * so whatever is learned of a gateway is learned of one operation.
+ */
+export type Operation = 'charge' | 'payout'
+
+/** What the gateway is asked to do for a payment of this type. */
+export function operationOf(type: PaymentType): Operation {
+  return type === 'deposit' ? 'charge' : 'payout'
+}
+
 /** What is stored. `success` and `failed` are final. */
 export type StoredStatus = 'new' | 'success' | 'failed' | 'unknown'
 

@@ -103,14 +103,14 @@ function first(task: TaskState, policy: RetryPolicy): Next {
 
 function afterCharge(
   task: TaskState,
-  outcome: Extract<ChargeOutcome, { kind: 'not_executed' | 'in_doubt' }>,
+  outcome: Exclude<ChargeOutcome, { kind: 'success' | 'declined' }>,
   policy: RetryPolicy,
   chance: number,
 ): Next {
-  const doubted = outcome.kind === 'in_doubt'
+  const doubted = outcome.kind === 'in_doubt' || outcome.kind === 'pending'
   const reason = outcome.reason
   if (task.attempts < policy.attemptsMax) {
-    const asked = outcome.kind === 'not_executed' ? (outcome.retryAfterMs ?? 0) : 0
+    const asked = outcome.retryAfterMs ?? 0
     const delayMs = Math.max(asked, backoffMs(task.attempts, policy, chance))
     return decide({ step: 'retry', delayMs, reason, doubt: doubted })
   }
@@ -122,11 +122,11 @@ function afterCharge(
 function afterLookup(
   task: TaskState,
   calls: readonly Call[],
-  outcome: Extract<LookupOutcome, { kind: 'pending' | 'not_found' | 'no_answer' }>,
+  outcome: Exclude<LookupOutcome, { kind: 'success' | 'declined' }>,
   policy: RetryPolicy,
   chance: number,
 ): Next {
-  const reason = outcome.kind === 'no_answer' ? outcome.reason : outcome.kind
+  const reason = 'reason' in outcome ? outcome.reason : outcome.kind
   const charge = calls.find((made) => made.kind === 'charge')
   const doubted = charge?.outcome.kind === 'in_doubt'
   // Proof counts from the last charge that may have been sent, so never right after one of our own.

@@ -1,5 +1,5 @@
 import { crashPoint } from '../crash-points.ts'
-import type { Payment } from '../domain/payment.ts'
+import type { Operation, Payment } from '../domain/payment.ts'
 import { next, type Call, type Decision, type RetryPolicy } from '../domain/retry.ts'
 import type { ChargeRequest, Clock, Db, Evidence, Gateway } from '../ports.ts'
 import { claimTasks, type ClaimedTask } from '../queue/store.ts'
@@ -19,6 +19,12 @@ export interface ChargeWorld {
   readonly random: () => number
   /** What retries are paid from; without one they are free. */
   readonly budget?: Budget
+  /**
+   * Whether the gateway answered another payment of this operation well within the last `ageMs`
+   * milliseconds. Then a payment that it would not talk about is the odd one, and not our settings.
+   * Without it nothing is known of others: no.
+   */
+  readonly answeredSince?: (operation: Operation, ageMs: number) => boolean
 }
 
 /** A retry budget that is shared by the claims of a process. */
