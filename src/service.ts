@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { systemClock } from './adapters/clock.ts'
 import type { GuardedGateway } from './adapters/guarded-gateway.ts'
+import { closing } from './closing.ts'
 import type { Config } from './config.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import { ping } from './database/store.ts'
@@ -15,10 +16,13 @@ import { mockGatewayRoutes } from './mock-gateway/routes.ts'
 import { mockGateway, type MockGateway } from './mock-gateway/server.ts'
 import type { Worker } from './queue/worker.ts'
 import { apiRoutes } from './roles/api.ts'
+import { listen } from './roles/listen.ts'
 import {
   API,
   MOCK_GATEWAY,
   startProcess,
+  startRedrives,
+  usesDatabase,
   VERSION,
   type Process,
   type Roles,
@@ -35,7 +39,8 @@ export interface Service {
 
 /**
  * Start the roles of one process against a migrated database. Resolves when it listens; from then on
- * nothing but `stop` ends it. `port` 0 takes any free one.
+ * nothing but `stop` ends it. `port` 0 takes any free one. When it throws, everything that was opened
+ * is closed again.
  */
 export async function startService(
   config: Config,
@@ -43,9 +48,29 @@ export async function startService(
   log: Logger,
   at: { readonly url: string; readonly port: number; readonly journalPath?: string },
 ): Promise<Service> {
-  const own = await startProcess(config, roles, log, at.url)
+  const stops = closing()
+  try {
+    const url = await open(
+      await startProcess(config, roles, log, { url: at.url, stops }),
+      roles,
+      at,
+    )
+    return { url, stop: () => stops.close() }
+  } catch (error) {
+    await stops.close().catch((also: unknown) => log.warn({ err: also }, 'closing failed'))
+    throw error
+  }
+}
+
+/** Open the parts of a process in order, each owed to `stops`. Returns where it listens. */
+async function open(
+  own: Process,
+  roles: Roles,
+  at: { readonly port: number; readonly journalPath?: string },
+): Promise<string> {
+  const { config, log, stops } = own
   const running: { worker?: Worker; gateway?: GuardedGateway } = {}
-  const probes = probesOf(own, running, roles.api || roles.worker)
+  const probes = probesOf(own, running, usesDatabase(roles))
   const guards = guardsOf(own, roles)
   const requestId = requestIds()
   const onAnswer: Metrics['httpRequest'] = (method, route, status, ms) =>
@@ -65,36 +90,47 @@ export async function startService(
   const refresh = (id: bigint) => refreshPayment(own, running.gateway, id)
   const api = roles.api ? await apiRoutes(own, probes, wake, refresh) : { routes: [], plain: [] }
   const { elapsedMs } = systemClock
-  const open = () => !own.stopping
   const admit = admitter(guards)
-  answerPlainly(app, { routes: api.plain, admit, requestId, open, elapsedMs, onAnswer })
+  const accepting = () => !own.stopping
+  answerPlainly(app, { routes: api.plain, admit, requestId, open: accepting, elapsedMs, onAnswer })
   for (const plugin of api.routes) void app.register(plugin, { prefix: API })
   void app.register(probeRoutes(probes))
   void app.register(prometheusRoute(own.metrics))
-  const mock = roles.mockGateway ? openMock(own, at.journalPath) : null
-  if (mock !== null) void app.register(mockGatewayRoutes(mock), { prefix: MOCK_GATEWAY })
-
-  const url = await app.listen({ host: config.host, port: at.port })
-  const local = url.replace('0.0.0.0', '127.0.0.1').replace('[::]', '127.0.0.1')
-  if (roles.worker) {
-    running.gateway = openGateway(own, config.gatewayUrl ?? local + MOCK_GATEWAY)
-    running.worker = openWorker(own, running.gateway)
-  } else if (roles.api && config.gatewayUrl !== null) {
-    // The API alone charges nobody; it asks about payments in doubt when it is told to.
-    running.gateway = openGateway(own, config.gatewayUrl)
+  stops.push(() => closeServer(app))
+  if (roles.mockGateway) {
+    const mock = openMock(own, at.journalPath)
+    stops.push(() => mock.close())
+    void app.register(mockGatewayRoutes(mock), { prefix: MOCK_GATEWAY })
   }
-  return { url: local, stop: () => stopProcess(own, app, running, mock) }
+  const url = await listen(app, { host: config.host, port: at.port }, roles)
+  const local = url.replace('0.0.0.0', '127.0.0.1').replace('[::]', '127.0.0.1')
+  // What works by itself begins when it is certain that this process can serve.
+  if (usesDatabase(roles)) startRedrives(own)
+  // The API alone charges nobody; it asks about payments in doubt when it is told to.
+  const gatewayUrl = config.gatewayUrl ?? (roles.worker ? local + MOCK_GATEWAY : null)
+  if (usesDatabase(roles) && gatewayUrl !== null) {
+    const gateway = openGateway(own, gatewayUrl)
+    stops.push(() => gateway.close())
+    running.gateway = gateway
+    if (roles.worker) {
+      const worker = openWorker(own, gateway)
+      stops.push(() => worker.stop())
+      running.worker = worker
+    }
+  }
+  stops.push(() => void (own.stopping = true))
+  return local
 }
 
 function probesOf(
   own: Process,
   running: { worker?: Worker; gateway?: GuardedGateway },
-  usesDatabase: boolean,
+  hasDatabase: boolean,
 ): Probes {
   const stalledMs = Math.max(30_000, own.config.workerPollIntervalMs * 10)
   return {
     // The mock gateway alone has no database to wait for.
-    database: cachedProbe(() => (usesDatabase ? ping(own.db) : Promise.resolve(true)), systemClock),
+    database: cachedProbe(() => (hasDatabase ? ping(own.db) : Promise.resolve(true)), systemClock),
     accepting: () => !own.stopping,
     worker: () => {
       const { worker } = running
@@ -133,21 +169,8 @@ function openMock({ config, log }: Process, journalPath: string | undefined): Mo
 /** How long answers may still take to leave before their connections are cut, in milliseconds. */
 const CLOSE_MS_MAX = 2_000
 
-async function stopProcess(
-  own: Process,
-  app: FastifyInstance,
-  running: { worker?: Worker; gateway?: GuardedGateway },
-  mock: MockGateway | null,
-): Promise<void> {
-  own.stopping = true
-  await running.worker?.stop()
-  // Our own connections first: a mock gateway in this process waits for them to close.
-  await running.gateway?.close()
-  mock?.close()
+async function closeServer(app: FastifyInstance): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), CLOSE_MS_MAX)
   await app.close()
   clearTimeout(cut)
-  for (const stop of own.stops.reverse()) await stop()
-  await own.metrics.close()
-  await own.db.close()
 }

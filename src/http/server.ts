@@ -62,6 +62,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAM_LENGTH_MAX },
     forceCloseConnections: 'idle',
+    // What comes while we close is refused by our own hook, with a problem document.
+    return503OnClosing: false,
     // Values are checked as they were sent: nothing is converted, filled in or dropped.
     ajv: {
       customOptions: {

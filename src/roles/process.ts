@@ -3,6 +3,7 @@ import { systemClock } from '../adapters/clock.ts'
 import { createMetrics, type Metrics } from '../adapters/metrics.ts'
 import { postgres, type PostgresDb } from '../adapters/postgres.ts'
 import { ConfigError, type Config } from '../config.ts'
+import type { Closing } from '../closing.ts'
 import { armCrashPoint } from '../crash-points.ts'
 import { agree, durabilityProblems } from '../database/store.ts'
 import { startRedriver } from '../dead-letters/runs/run.ts'
@@ -28,16 +29,20 @@ export interface Process {
   readonly log: Logger
   readonly metrics: Metrics
   readonly db: PostgresDb
-  /** Stops in reverse order of what was started. */
-  readonly stops: (() => Promise<void> | void)[]
+  /** Closes what was started, in reverse order. */
+  readonly stops: Closing
   stopping: boolean
 }
 
+/**
+ * Open what all parts of a process share. Whatever it opens is owed to `stops`, also when it throws:
+ * a database that this process must not use is refused with a sentence.
+ */
 export async function startProcess(
   config: Config,
   roles: Roles,
   log: Logger,
-  url: string,
+  { url, stops }: { readonly url: string; readonly stops: Closing },
 ): Promise<Process> {
   const role = roles.api ? (roles.worker ? 'all' : 'api') : roles.worker ? 'worker' : 'mock-gateway'
   const metrics = createMetrics({
@@ -49,22 +54,28 @@ export async function startProcess(
   const db = connect(config, url, `payments ${role}`, (error) =>
     log.warn({ err: error }, 'a database connection was lost'),
   )
-  const own: Process = { config, log, metrics, db, stops: [], stopping: false }
+  stops.push(() => db.close())
+  stops.push(() => metrics.close())
+  const own: Process = { config, log, metrics, db, stops, stopping: false }
   if (config.crashPoint !== undefined) armCrashPoint(config.crashPoint.name, config.crashPoint.nth)
-  if (roles.api || roles.worker) {
+  if (usesDatabase(roles)) {
     await checkDurability(own)
     await checkShards(own)
     const flusher = startFlusher({ db, clock: systemClock }, metrics)
-    own.stops.push(() => flusher.stop())
+    stops.push(() => flusher.stop())
     metrics.database(() => databaseGauges({ db, shards: config.shards, clock: systemClock }))
     metrics.pool(() => db.pool())
-    startRedrives(own)
   }
   return own
 }
 
+/** Whether a process with these roles has a database: the mock gateway alone has none. */
+export function usesDatabase(roles: Roles): boolean {
+  return roles.api || roles.worker
+}
+
 /** Carry out redrives of many letters: every process does, so that none has to be the one. */
-function startRedrives({ db, config, metrics, log, stops }: Process): void {
+export function startRedrives({ db, config, metrics, log, stops }: Process): void {
   const redriver = startRedriver(
     {
       db,
@@ -100,7 +111,6 @@ export function connect(
 async function checkDurability({ db, config, log }: Process): Promise<void> {
   const problems = await durabilityProblems(db)
   if (problems.length > 0 && config.production) {
-    await db.close()
     throw new ConfigError(problems)
   }
   for (const problem of problems) log.warn(problem)
@@ -110,7 +120,6 @@ async function checkDurability({ db, config, log }: Process): Promise<void> {
 async function checkShards({ db, config }: Process): Promise<void> {
   const agreed = await agree(db, 'shards', String(config.shards))
   if (agreed !== String(config.shards)) {
-    await db.close()
     throw new Error(
       `This database was made with SHARDS=${agreed} and cannot be used with SHARDS=${config.shards}.`,
     )
