@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { Check } from 'typebox/value'
 import type { Kind, KindValue } from './kinds.ts'
+import { isMockGateway, PRODUCTION_RULES } from './production.ts'
 import { type Setting, SETTINGS } from './settings.ts'
 
 type Field = keyof typeof SETTINGS
@@ -76,37 +77,6 @@ const RULES: readonly Rule[] = [
   },
 ]
 
-/** What is fine on a laptop and refused in production. Each is a sentence of the documentation. */
-const PRODUCTION_RULES: readonly Rule[] = [
-  {
-    uses: ['databaseUrl'],
-    broken: (values) => values.databaseUrl === null,
-    fix: 'DATABASE_URL must be set: the embedded database is for development',
-  },
-  {
-    uses: ['gatewayUrl'],
-    broken: (values) => isMockGateway(values.gatewayUrl),
-    fix: 'PAYMENT_GATEWAY_URL must lead to a real gateway: the mock gateway moves no money',
-  },
-  {
-    uses: ['gatewayUrl'],
-    broken: (values) => isPlainRemote(values.gatewayUrl),
-    fix: 'PAYMENT_GATEWAY_URL must be https, unless the gateway is on this machine',
-  },
-  {
-    uses: ['gatewayUrl'],
-    broken: (values) => isNobody(values.gatewayUrl),
-    fix:
-      'PAYMENT_GATEWAY_URL must not lead to a link-local or unspecified address: such addresses ' +
-      'belong to the machine and its cloud, not to a gateway',
-  },
-  {
-    uses: ['debug'],
-    broken: (values) => values.debug,
-    fix: 'DEBUG must be false or unset',
-  },
-]
-
 /**
  * Read and check the whole configuration. Pure: the same `env` gives the same value.
  *
@@ -115,6 +85,7 @@ const PRODUCTION_RULES: readonly Rule[] = [
 export function loadConfig(env: Environment): Config {
   const { values, problems } = readSettings(env)
   const production = values.appEnv === 'production'
+  if (isUnsaid(env)) problems.push(UNSAID)
   const rules = production ? [...RULES, ...PRODUCTION_RULES] : RULES
   // A field that could not be read is missing from `values`; the rules that use it are skipped.
   const complete = values as Values
@@ -132,6 +103,16 @@ export function loadConfig(env: Environment): Config {
   const gatewayLookup = lookup === 'auto' ? auto : lookup
   const read = { ...complete, gatewayLookup, production, mockGateway, warnings: misspelt(env) }
   return typeof crashPoint === 'object' ? { ...read, crashPoint } : read
+}
+
+/** Other tools of Node read NODE_ENV; here it says only that somebody meant to say something. */
+const UNSAID =
+  'APP_ENV must be set where NODE_ENV is production: to production, or to what this is instead'
+
+/** A production that nobody named here would start as a laptop does: without keys, with the mock. */
+function isUnsaid(env: Environment): boolean {
+  const [node = '', own = ''] = [env['NODE_ENV'], env[SETTINGS.appEnv.name]]
+  return node.trim().toLowerCase() === 'production' && own.trim() === ''
 }
 
 /**
@@ -201,23 +182,6 @@ function problemOf(setting: Setting, text: string): string {
   return `${setting.name} must be ${allowed}, ${shown}`
 }
 
-/** A mock gateway is known by its path or host, so that the separate role is recognised too. */
-function isMockGateway(url: string | null): boolean {
-  return url === null || url.includes('mock-gateway')
-}
-
-/** True when charges and credentials would cross a network unencrypted. */
-function isPlainRemote(url: string | null): boolean {
-  if (url === null || url.startsWith('https:')) return false
-  return !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname)
-}
-
-/** True for addresses such as a cloud's metadata service. A URL's host is in its normal form. */
-function isNobody(url: string | null): boolean {
-  if (url === null) return false
-  return /^(0\.|169\.254\.|\[::\]$|\[fe[89ab][0-9a-f]:|\[::ffff:a9fe:)/.test(new URL(url).hostname)
-}
-
 /** Sentences about names that are almost the name of a setting. */
 function misspelt(env: Environment): string[] {
   const known = entries().map(([, setting]) => setting.name)
@@ -266,7 +230,7 @@ export function envExample(): string {
 }
 
 function exampleOf(setting: Setting): string {
-  const unset = setting.fallback === null
+  const unset = setting.fallback === null || setting.varies === true
   const line = `${setting.name}=${setting.fallback ?? setting.example ?? ''}`
   return `${comment(setting.doc)}\n${unset ? `# ${line}` : line}`
 }
@@ -289,7 +253,8 @@ export function configurationTable(): string {
     ])
     return `## ${group}\n\n${table([head, ...rows])}`
   })
-  const bullets = (rules: readonly Rule[]) => rules.map((rule) => `- ${rule.fix}.`).join('\n')
+  const bullets = (rules: readonly Pick<Rule, 'fix'>[]) =>
+    rules.map((rule) => `- ${rule.fix}.`).join('\n')
   return `${[
     '# Configuration',
     'Written by `npm run env-example` from `src/settings.ts`; do not edit.',
@@ -299,11 +264,24 @@ export function configurationTable(): string {
     ...groups,
     '## Together',
     bullets(RULES),
+    '## Encrypted database connections',
+    SSLMODE,
     '## Production',
     'With `APP_ENV=production` the service starts only if all of this holds:',
     bullets(PRODUCTION_RULES),
+    `In every environment: ${UNSAID}.`,
   ].join('\n\n')}\n`
 }
+
+const SSLMODE = [
+  '`DATABASE_URL` takes `sslmode` as a parameter: `postgresql://…/payments?sslmode=verify-full`.',
+  '',
+  '- `verify-full`: encrypted; certificate and host name are checked. `sslrootcert=/path/ca.pem` names',
+  '  the authority where it is not a public one.',
+  '- `require`, `verify-ca`: the same in this driver, with a warning; with `uselibpqcompat=true` they',
+  '  mean what libpq means by them.',
+  '- `no-verify`: encrypted, and anybody may be at the other end. `disable`, or none: not encrypted.',
+].join('\n')
 
 /** A Markdown table padded the way prettier pads it, so that the formatter agrees with the file. */
 function table(rows: readonly (readonly string[])[]): string {

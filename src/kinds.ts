@@ -82,16 +82,6 @@ export function choice<const W extends string>(
   return { schema: Type.Unsafe<W>(Type.Enum([...words])), read, allowed: `one of ${allowed}` }
 }
 
-/** An environment's name in lower case. `prod` is `production`: a nickname skips no check. */
-export function environment() {
-  const schema = Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]{0,31}$' })
-  const read = (value: string) => {
-    const name = value.toLowerCase()
-    return name === 'prod' ? 'production' : name
-  }
-  return { schema, read, allowed: '`local`, `test`, `production` or another short name' }
-}
-
 /**
  * A PostgreSQL URL. `postgres://` and a Python driver's suffix, as in `postgresql+asyncpg://`, are
  * read as `postgresql://`, so that the URL of the original service can be kept.

@@ -115,6 +115,11 @@ function demandSettings(config: Config, roles: Roles): void {
   if (roles.worker && !one && config.gatewayUrl === null) {
     problems.push('PAYMENT_GATEWAY_URL must be set: a worker alone has no gateway of its own')
   }
+  if (roles.mockGateway && !one && !config.mockGateway) {
+    problems.push(
+      'PAYMENT_GATEWAY_URL must be unset for a mock gateway alone: none runs beside a real one',
+    )
+  }
   if (problems.length > 0) throw new ConfigError(problems)
 }
 

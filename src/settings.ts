@@ -2,7 +2,6 @@ import { AMOUNT_MAX } from './domain/money.ts'
 import {
   choice,
   databaseUrl,
-  environment,
   flag,
   host,
   httpUrl,
@@ -23,11 +22,17 @@ export interface Setting {
   /** Its text when the variable is unset; null when the setting is then absent. */
   readonly fallback: string | null
   readonly doc: string
+  /** True when the fallback depends on other settings: `.env.example` shows it commented out. */
+  readonly varies?: boolean
   /** What `.env.example` shows, commented out, for a setting without a fallback. */
   readonly example?: string
   /** True when the value must never be printed, in errors included. */
   readonly secret?: boolean
 }
+
+/** Anything else is refused: a word that is nearly `production` must not be development. */
+const ENVIRONMENTS = ['local', 'development', 'test', 'staging', 'production'] as const
+const ENVIRONMENT_ALIASES = { dev: 'development', prod: 'production' } as const
 
 /** Python's names for levels, which the original service took, and their counterparts here. */
 const LOG_LEVEL_ALIASES = { warning: 'warn', critical: 'fatal' } as const
@@ -48,15 +53,18 @@ export const SETTINGS = {
   appEnv: {
     name: 'APP_ENV',
     group: 'Application',
-    kind: environment(),
+    kind: choice(ENVIRONMENTS, ENVIRONMENT_ALIASES),
     fallback: 'local',
-    doc: 'Where the service runs. `production` (or `prod`) refuses to start with unsafe settings.',
+    doc:
+      'Where the service runs. `production` refuses to start with unsafe settings; the others differ ' +
+      'in name only.',
   },
   debug: {
     name: 'DEBUG',
     group: 'Application',
     kind: flag(),
     fallback: 'true',
+    varies: true,
     doc: 'Extra help for developers. When unset: true, but false in production.',
   },
   dataDir: {
@@ -122,11 +130,20 @@ export const SETTINGS = {
     group: 'Database',
     kind: databaseUrl(),
     fallback: null,
-    example: 'postgresql://postgres:root@localhost:5432/payments',
+    example: 'postgresql://payments:payments@localhost:5432/payments',
     secret: true,
     doc:
       'PostgreSQL 14 or newer. When unset, a real PostgreSQL is started in `DATA_DIR`. ' +
       '`postgres://` and `postgresql+asyncpg://` are read as `postgresql://`.',
+  },
+  databaseTls: {
+    name: 'DATABASE_TLS',
+    group: 'Database',
+    kind: choice(['auto', 'off']),
+    fallback: 'auto',
+    doc:
+      'With `auto`, production demands `sslmode` of a database that is neither on this machine nor in ' +
+      'a private network. `off` leaves it to the network.',
   },
   autoCreateTables: {
     name: 'AUTO_CREATE_TABLES',

@@ -69,3 +69,10 @@ test('processes that migrate an empty database together apply each migration onc
   assert.deepEqual(results.flatMap(({ applied }) => applied).toSorted(), names)
   assert.ok((await status()).every(({ appliedAt }) => appliedAt !== null))
 })
+
+test('a mock gateway alone does not run beside a real gateway', async (t) => {
+  const env = { PAYMENT_GATEWAY_URL: 'https://gateway.example.com/v2', MOCK_GATEWAY_PORT: '0' }
+  const { code, stdout, stderr } = await run(t, ['mock-gateway'], env)
+  assert.deepEqual([code, stdout], [2, ''])
+  assert.match(stderr, /PAYMENT_GATEWAY_URL must be unset for a mock gateway alone/)
+})

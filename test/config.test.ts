@@ -45,6 +45,7 @@ test('without any variable every default holds, in the units of its name', () =>
     bodyLimitKb: 64,
     rateLimit: 0,
     databaseUrl: null,
+    databaseTls: 'auto',
     autoCreateTables: true,
     shards: 1,
     databasePool: 10,
@@ -98,6 +99,7 @@ const READ: readonly [name: string, text: string, field: keyof Config, value: un
   ['DEBUG', 'FALSE', 'debug', false],
   ['GATEWAY_IDEMPOTENT', 'yes', 'gatewayIdempotent', true],
   ['APP_ENV', 'Staging', 'appEnv', 'staging'],
+  ['APP_ENV', 'dev', 'appEnv', 'development'],
   ['LOG_LEVEL', 'WARNING', 'logLevel', 'warn'],
   ['LOG_LEVEL', 'critical', 'logLevel', 'fatal'],
   ['LOG_LEVEL', 'Trace', 'logLevel', 'trace'],
@@ -118,7 +120,7 @@ test('texts are read exactly, and an empty one is an unset one', () => {
 
 const REFUSED: readonly [name: string, ...texts: string[]][] = [
   ['APP_NAME', 'x'.repeat(65), 'a\nb'],
-  ['APP_ENV', 'pro duction', '-x'],
+  ['APP_ENV', 'prd', 'live', 'Production-EU', 'productoin', 'pro duction', '-x'],
   ['DEBUG', 'maybe', '2'],
   ['HOST', 'a b', 'http://x'],
   ['PORT', '65536', '-1', '80.0', '0x50', '8e3', 'abc'],
@@ -218,6 +220,84 @@ test('production accepts safe settings, and debugging is off unless somebody ask
   for (const host of ['localhost.example.com', '10.0.0.1', '127.0.0.1.example.com']) {
     assert.equal(problemsOf({ ...PRODUCTION, PAYMENT_GATEWAY_URL: `http://${host}/x` }).length, 1)
   }
+})
+
+test('no spelling of its address brings the mock gateway into production', () => {
+  const paths = [
+    'mock-gateway',
+    'mock%2Dgateway',
+    'MOCK-Gateway',
+    'mock%252dgateway',
+    '%6dock-gateway',
+  ]
+  for (const path of [...paths, 'm%6Fck%2Dgatew%61y', 'x/../mock-gateway', 'mock_gateway']) {
+    const env = { ...PRODUCTION, PAYMENT_GATEWAY_URL: `https://pay.example.com/api/v1/${path}` }
+    assert.match(problemsOf(env).join('\n'), /^PAYMENT_GATEWAY_URL must lead to a real/, path)
+  }
+})
+
+test('a production that only NODE_ENV names is not started as development', () => {
+  const unsaid = problemsOf({ NODE_ENV: 'production' })
+  assert.match(unsaid.join('\n'), /^APP_ENV must be set where NODE_ENV is production/)
+  assert.equal(problemsOf({ NODE_ENV: 'Production ', APP_ENV: ' ' }).length, 1)
+  for (const env of [{ APP_ENV: 'staging' }, PRODUCTION]) {
+    assert.deepEqual(problemsOf({ NODE_ENV: 'production', ...env }), [])
+  }
+  assert.deepEqual(problemsOf({ NODE_ENV: 'development' }), [])
+})
+
+test('production demands an encrypted connection to a database on a public network', () => {
+  const problems = (rest: string, env = {}) =>
+    problemsOf({ ...PRODUCTION, DATABASE_URL: `postgresql://pay:pw@${rest}`, ...env })
+  const near = [
+    'localhost/d',
+    '127.0.0.1:5432/d',
+    '[::1]:5432/d',
+    'db/d',
+    '10.1.2.3/d',
+    '172.31.0.9/d',
+  ]
+  for (const rest of [...near, '192.168.7.1/d', '[fd00::7]/d', 'pg.pay.svc/d', 'pg.internal/d']) {
+    assert.deepEqual(problems(rest), [], rest)
+  }
+  assert.deepEqual(problems('localhost/d?host=/var/run/postgresql'), [])
+  const far = ['db.example.com/d', '203.0.113.9:5432/d', '172.32.0.1/d', '[2001:db8::1]:5432/d']
+  for (const rest of [
+    ...far,
+    '10.example.com/d',
+    'localhost.example.com/d',
+    'db/d?host=db.example.com',
+  ]) {
+    assert.match(problems(rest).join('\n'), /^DATABASE_URL must end in \?sslmode=/, rest)
+    assert.deepEqual(problems(rest, { DATABASE_TLS: 'off' }), [])
+    const and = rest.includes('?') ? '&' : '?'
+    for (const mode of ['verify-full', 'verify-ca', 'require']) {
+      assert.deepEqual(problems(`${rest}${and}sslmode=${mode}`), [], mode)
+    }
+    for (const mode of ['disable', 'allow', 'prefer', 'no-verify', '']) {
+      assert.equal(problems(`${rest}${and}sslmode=${mode}`).length, 1, mode)
+    }
+  }
+})
+
+test('a copied .env.example becomes a production with the few lines that production needs', () => {
+  const copied = parseEnv(envExample())
+  assert.deepEqual(problemsOf({ ...(copied as Record<string, string>), ...PRODUCTION }), [])
+})
+
+test('.env.example names the database of compose.yaml with its password', () => {
+  const compose = readFileSync(new URL('../compose.yaml', import.meta.url), 'utf8')
+  const of = (name: string) => {
+    const value = new RegExp(`${name}: (.*)`).exec(compose)?.[1] ?? ''
+    return value.replace(/^\$\{\w+:-(.*)\}$/, '$1')
+  }
+  const [user, password, database] = [
+    of('POSTGRES_USER'),
+    of('POSTGRES_PASSWORD'),
+    of('POSTGRES_DB'),
+  ]
+  const url = `postgresql://${user}:${password}@localhost:5432/${database}`
+  assert.match(envExample(), new RegExp(`^# DATABASE_URL=${url}$`, 'm'))
 })
 
 test('only the mock gateway is trusted with "not found" unless somebody says otherwise', () => {
