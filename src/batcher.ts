@@ -5,21 +5,25 @@ export interface Batcher<Item, Answer> {
   /** Throws `Overloaded` at once when the queue is full; otherwise the item's own answer. */
   submit(item: Item): Promise<Answer>
   /**
-   * The same for several items of one lane, which share a batch and its fate: the answers in order.
-   * More than a batch takes are refused as `Overloaded`; the caller cuts them up.
+   * The same for several items of one lane, which share a batch and its fate: the answers in order,
+   * or promises of those that take longer than the batch. More than a batch takes are refused as
+   * `Overloaded`; the caller cuts them up.
    */
-  submitAll(items: readonly Item[]): Promise<readonly Answer[]>
+  submitAll(items: readonly Item[]): Promise<readonly Later<Answer>[]>
   /** Items that wait for a batch, those in running batches not counted. */
   waiting(): number
   /** Resolves when nothing waits or runs. */
   idle(): Promise<void>
 }
 
+/** An answer, or the promise of one that takes longer than its batch. */
+export type Later<Answer> = Answer | Promise<Answer>
+
 /** Items that came together: one, or several of one caller. */
 interface Waiting<Item, Answer> {
   readonly items: readonly Item[]
   readonly lane: number
-  readonly resolve: (answers: readonly Answer[], first: number) => void
+  readonly resolve: (answers: readonly Later<Answer>[], first: number) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -41,10 +45,11 @@ export interface BatcherLimits<Item> {
  * Items of one lane are taken in order. A lane's next batch begins when its last one has ended, or
  * earlier, when that calls `next`. As long as everything fits into a batch, all lanes share it; when
  * more is waiting, lanes have batches of their own side by side. A batch that throws fails all its
- * items, so `run` reports what concerns one item as a value.
+ * items, so `run` reports what concerns one item as a value; what takes longer for one item than for
+ * its neighbours is answered by a promise, for which nobody else waits.
  */
 export function batcher<Item, Answer>(
-  run: (items: Item[], next: () => void) => Promise<readonly Answer[]>,
+  run: (items: Item[], next: () => void) => Promise<readonly Later<Answer>[]>,
   limits: BatcherLimits<Item>,
 ): Batcher<Item, Answer> {
   const { sizeMax, waitingMax, laneOf = () => 0 } = limits
@@ -90,7 +95,8 @@ export function batcher<Item, Answer>(
     submit(item) {
       if (line.waiting() >= waitingMax) return Promise.reject(new Overloaded())
       return new Promise((resolve, reject) => {
-        const own = (answers: readonly Answer[], first: number) => resolve(answers[first] as Answer)
+        const own = (answers: readonly Later<Answer>[], first: number) =>
+          resolve(answers[first] as Later<Answer>)
         enter({ items: [item], lane: laneOf(item), resolve: own, reject })
       })
     },
@@ -100,7 +106,7 @@ export function batcher<Item, Answer>(
       const full = line.waiting() + items.length > waitingMax || items.length > sizeMax
       if (full) return Promise.reject(new Overloaded())
       return new Promise((resolve, reject) => {
-        const own = (answers: readonly Answer[], from: number) =>
+        const own = (answers: readonly Later<Answer>[], from: number) =>
           resolve(answers.slice(from, from + items.length))
         enter({ items, lane: laneOf(first), resolve: own, reject })
       })
@@ -180,7 +186,7 @@ function takeUpTo<Entry extends { readonly items: readonly unknown[] }>(
 
 /** Run a batch and give everyone their answers. Never rejects. */
 async function settle<Item, Answer>(
-  run: (items: Item[], next: () => void) => Promise<readonly Answer[]>,
+  run: (items: Item[], next: () => void) => Promise<readonly Later<Answer>[]>,
   batch: readonly Waiting<Item, Answer>[],
   next: () => void,
 ): Promise<void> {

@@ -30,15 +30,36 @@ export interface Tx extends Runner {
  *
  * Serialization failures and deadlocks are retried by running `work` again, so `work` has no effect
  * outside its transaction. Throws `CommitUnknown` when the reply to COMMIT was lost (it may have
- * committed) and `Unavailable` when nothing was committed because the database cannot be reached.
+ * committed), `Unavailable` when nothing was committed because the database cannot be reached, and
+ * `Busy` when nothing was committed because a lock could not be had or a statement took too long.
  */
 export interface Db extends Runner {
-  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>
+  /** `lockMs`: the longest wait of a statement for a lock; the database's own limit if left out. */
+  transaction<T>(work: (tx: Tx) => Promise<T>, lockMs?: number): Promise<T>
 }
 
-/** The database cannot be reached, or is too busy to answer in time. Nothing was committed. */
+/** The database cannot be reached, or takes no work at all. Nothing was committed. */
 export class Unavailable extends Error {
   override readonly name = 'Unavailable'
+}
+
+/**
+ * The database is well, and this one transaction could not be done. Nothing was committed.
+ * `locked`: somebody else holds the lock of something that it needs, so without that it can be done.
+ * `slow`: a statement took longer than it may.
+ */
+export class Busy extends Error {
+  override readonly name = 'Busy'
+  readonly why: 'locked' | 'slow'
+  constructor(why: 'locked' | 'slow', options?: ErrorOptions) {
+    super(why === 'locked' ? 'somebody else holds a lock' : 'a statement took too long', options)
+    this.why = why
+  }
+}
+
+/** Whether a transaction failed only because somebody else holds a lock that it needs. */
+export function isLocked(error: unknown): boolean {
+  return error instanceof Busy && error.why === 'locked'
 }
 
 /** COMMIT was sent and no reply came: the transaction may have committed. The retry finds out. */

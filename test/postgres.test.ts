@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { postgres } from '../src/adapters/postgres.ts'
-import { Unavailable, type Statement } from '../src/ports.ts'
+import { isLocked, Unavailable, type Statement } from '../src/ports.ts'
 import { cloneDatabase, openDb } from './harness.ts'
 
 const LOCK: Statement<{ id: bigint }> = {
@@ -39,7 +39,7 @@ test('the first statement that failed is the reason, not those that it took alon
     const blocked = db.transaction((other) =>
       Promise.all([other.run(LOCK, [1]), other.run(ONE, []), other.run(ONE, [])]),
     )
-    await assert.rejects(blocked, Unavailable)
+    await assert.rejects(blocked, isLocked)
   })
   // The connection is whole again.
   await db.transaction(async (tx) => assert.equal((await tx.run(LOCK, [1])).length, 1))

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream'
 import pg from 'pg'
-import { CommitUnknown, Unavailable, type Db, type Statement, type Tx } from '../ports.ts'
+import { Busy, CommitUnknown, Unavailable, type Db, type Statement, type Tx } from '../ports.ts'
 
 /** Limits of the connection pool; every timeout is always set, because the driver's default is none. */
 export interface PostgresOptions {
@@ -26,8 +26,14 @@ export interface PostgresDb extends Db {
 const RETRIED = new Set(['40001', '40P01'])
 const RETRIES_MAX = 5
 
-/** The server is away, stopping, full or too slow: nothing was decided, the same request may return. */
-const UNAVAILABLE = /^(08...|53...|57P0.|57014|55P03|25P03|XX000|58030)$/
+/** The server is away, stopping or full: nothing was decided, the same request may return. */
+const UNAVAILABLE = /^(08...|53...|57P0.|25P03|XX000|58030)$/
+
+/** A lock that was not had in time, or in a circle to the last: the rest of the database is well. */
+const LOCKED = new Set(['55P03', ...RETRIED])
+
+/** A statement that ran into its timeout, or that somebody cancelled. */
+const CANCELED = '57014'
 
 /** An earlier statement of the transaction failed: true, and never the reason. */
 const ABORTED = '25P02'
@@ -94,10 +100,10 @@ export function postgres(options: PostgresOptions): PostgresDb {
         throw classify(error)
       }
     },
-    async transaction(work) {
+    async transaction(work, lockMs) {
       for (let attempt = 1; ; attempt += 1) {
         try {
-          return await transact(await connect(), work)
+          return await transact(await connect(), work, lockMs)
         } catch (error) {
           if (!RETRIED.has(codeOf(error)) || attempt === RETRIES_MAX) throw classify(error)
         }
@@ -136,7 +142,11 @@ function poolConfig(options: PostgresOptions): pg.PoolConfig {
  * One transaction on one connection. COMMIT travels right behind the last writes: when one of them
  * failed the server answers it with ROLLBACK, and the write's own error is the one that is thrown.
  */
-async function transact<T>(client: pg.PoolClient, work: (tx: Tx) => Promise<T>): Promise<T> {
+async function transact<T>(
+  client: pg.PoolClient,
+  work: (tx: Tx) => Promise<T>,
+  lockMs?: number,
+): Promise<T> {
   const writes: Promise<unknown>[] = []
   let committing = false
   let first: unknown = null
@@ -146,7 +156,7 @@ async function transact<T>(client: pg.PoolClient, work: (tx: Tx) => Promise<T>):
   }
   try {
     leaveTogether(client)
-    const begun = client.query('begin')
+    const begun = client.query(lockMs === undefined ? 'begin' : beginWith(lockMs))
     writes.push(begun)
     const tx: Tx = {
       run: (statement, values) => noted(query(client, statement, values)),
@@ -173,6 +183,12 @@ async function transact<T>(client: pg.PoolClient, work: (tx: Tx) => Promise<T>):
     }
     throw error
   }
+}
+
+/** BEGIN with a limit of its own for waiting, in one message and for this transaction alone. */
+function beginWith(lockMs: number): string {
+  // 0 would be no limit at all.
+  return `begin; set local lock_timeout = ${Math.max(1, Math.round(lockMs))}`
 }
 
 /** Leave no open transaction behind: roll back, or close the connection where that is not possible. */
@@ -226,11 +242,14 @@ function codeOf(error: unknown): string {
 
 function classify(error: unknown): unknown {
   if (error instanceof CommitUnknown || error instanceof Unavailable) return error
+  const code = codeOf(error)
+  if (LOCKED.has(code)) return new Busy('locked', { cause: error })
+  if (code === CANCELED) return new Busy('slow', { cause: error })
   if (isConnectionLost(error) && isFromDriver(error)) {
     return new Unavailable('the connection to the database was lost', { cause: error })
   }
-  if (UNAVAILABLE.test(codeOf(error))) {
-    return new Unavailable('the database is too busy or stopping', { cause: error })
+  if (UNAVAILABLE.test(code)) {
+    return new Unavailable('the database is full or stopping', { cause: error })
   }
   return error
 }

@@ -16,6 +16,9 @@ export type Answer =
   | { readonly kind: 'accepted'; readonly payment: AcceptedPayment; readonly replayed: boolean }
   | { readonly kind: 'refused'; readonly refusal: Refusal; readonly replayed: boolean }
 
+/** The answer about a user whom somebody else has locked: nothing was decided, and nothing is stored. */
+export const BUSY: Answer = { kind: 'refused', refusal: { code: 'busy' }, replayed: false }
+
 /** The part of a payment that an answer is made of, the same for the first answer and every replay. */
 export type AcceptedPayment = Pick<
   Payment,

@@ -49,6 +49,10 @@ export const REFUSALS = {
     503,
     'Whether the request was carried out is not known. Send it again with the same Idempotency-Key.',
   ],
+  busy: [
+    503,
+    'Somebody else is changing what this needs, or it took too long. Send the same request again later.',
+  ],
   database_unavailable: [503, 'The database cannot be reached. Send the same request again later.'],
   shutting_down: [503, 'This process is stopping. Send the same request again.'],
 } as const satisfies Record<string, readonly [status: number, detail: string]>

@@ -9,7 +9,7 @@ import type {
 } from 'fastify'
 import { writeJson } from '../domain/json.ts'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
-import { CommitUnknown, Overloaded, Unavailable } from '../ports.ts'
+import { Busy, CommitUnknown, Overloaded, Unavailable } from '../ports.ts'
 import { problem, refuse } from './problem.ts'
 
 /** What the framework itself refuses, by its code. */
@@ -84,6 +84,7 @@ function refusalOf(error: FastifyError & { refusal?: RefusalCode; why?: string }
 /** The refusal that a fault of the world amounts to, or null: then it is a bug. */
 export function problemOf(error: unknown): Refusal | null {
   if (error instanceof Unavailable) return { code: 'database_unavailable' }
+  if (error instanceof Busy) return { code: 'busy' }
   if (error instanceof CommitUnknown) return { code: 'outcome_unknown' }
   if (error instanceof Overloaded) return { code: 'overloaded' }
   return null

@@ -1,5 +1,6 @@
 import { crashPoint } from '../crash-points.ts'
 import {
+  BUSY,
   decideBatch,
   keyOf,
   type Answer,
@@ -9,8 +10,8 @@ import {
 } from '../domain/acceptance.ts'
 import type { Fee } from '../domain/fee.ts'
 import { byShard } from '../domain/shard.ts'
-import type { Clock, Db, Runner } from '../ports.ts'
-import { lockUsers, readUsers } from '../users/store.ts'
+import { isLocked, type Clock, type Db, type Runner, type Tx } from '../ports.ts'
+import { lockFreeUsers, lockUsers, readUsers, type User } from '../users/store.ts'
 import { paymentsByKeys, takePaymentIds, writeAccepted } from './store.ts'
 
 export interface AcceptWorld {
@@ -22,21 +23,39 @@ export interface AcceptWorld {
   readonly onEnqueued?: (count: number) => void
 }
 
+/** How a batch treats users whose rows somebody else has locked. */
+export interface Patience {
+  /** How long it waits for them, in milliseconds; then it leaves them out. */
+  readonly lockMs: number
+  /** Told who is left out, before `onDecided`. Their drafts are answered `busy`: nothing was done. */
+  readonly onBusy?: (userIds: ReadonlySet<bigint>) => void
+}
+
+/** Accepts drafts: N in, N answers out, in order. */
+export type Accept = (
+  drafts: readonly Draft[],
+  onDecided?: () => void,
+  patience?: Patience,
+) => Promise<readonly Answer[]>
+
 /**
  * Make the operation that accepts payments: N drafts in, N answers out, in order.
  *
  * The drafts of a shard are one transaction of two round trips, whatever N: lock and read what the
  * decisions depend on; decide in pure functions; write payments, tasks and holds together, so an
  * accepted payment is always in the queue and an answered key never hangs "in progress". Throws
- * `Unavailable` (nothing was written) or `CommitUnknown` (it may have been; the retry finds out).
+ * `Unavailable` or `Busy` (nothing was written) or `CommitUnknown` (it may have been; the retry finds
+ * out).
  *
  * `onDecided` is called when everything has been read and the writes are on their way. The next drafts
  * may be accepted from then on: where they depend on these, they wait for the locks of these. It is
  * called again when the transaction has to be repeated.
+ *
+ * With `patience` no draft waits long for a user that is not its own: when locks cannot be had in
+ * that time, the drafts of the users that are locked are left out and answered `busy`, and those of
+ * all others are accepted. Without it the database's own limit holds, and ends the whole batch.
  */
-export function acceptor(
-  world: AcceptWorld,
-): (drafts: readonly Draft[], onDecided?: () => void) => Promise<readonly Answer[]> {
+export function acceptor(world: AcceptWorld): Accept {
   // Ids that a batch took and did not use, kept for the next one so that replays leave no gaps; and how
   // many batches have begun, because ids that are older than those of another batch would come too late.
   const spare = new Map<number, bigint[]>()
@@ -46,57 +65,126 @@ export function acceptor(
     shard: number,
     drafts: readonly Draft[],
     onDecided: () => void,
-  ): Promise<Verdict> => {
+    patience: Patience | undefined,
+  ): Promise<readonly Answer[]> => {
     const turn = (begun += 1)
-    const kept = spare.get(shard)?.splice(0, drafts.length) ?? []
     const at = world.clock.database()
-    let ids: readonly bigint[] = kept
-    const verdict = await world.db.transaction(async (tx) => {
-      const missing = drafts.length - ids.length
-      const [books, taken] = await Promise.all([
-        readBooks(tx, shard, drafts),
-        takePaymentIds(tx, missing, world.shards, shard),
-      ])
-      ids = [...ids, ...taken]
-      const decided = decideBatch(drafts, { ...books, ids }, world.fee)
-      writeAccepted(tx, shard, decided, world.fee.bps, at)
-      crashPoint('accept.before_commit')
-      onDecided()
-      return decided
-    })
+    let ids: readonly bigint[] = spare.get(shard)?.splice(0, drafts.length) ?? []
+    const left = leftOut(patience)
+    const attempt = (read: typeof readBooks, lockMs?: number) =>
+      world.db.transaction(async (tx) => {
+        const missing = drafts.length - ids.length
+        const [books, taken] = await Promise.all([
+          read(tx, shard, drafts),
+          takePaymentIds(tx, missing, world.shards, shard),
+        ])
+        ids = [...ids, ...taken]
+        left.note(books.busy)
+        const decided = decideBatch(left.without(drafts), { ...books, ids }, world.fee)
+        writeAccepted(tx, shard, decided, world.fee.bps, at)
+        crashPoint('accept.before_commit')
+        onDecided()
+        return decided
+      }, lockMs)
+    const verdict = await waitingLittle(attempt, patience)
     crashPoint('accept.after_commit')
     const unused = ids.slice(verdict.idsUsed)
     spare.set(shard, turn === begun ? [...unused, ...(spare.get(shard) ?? [])] : [])
     const queued = verdict.payments.filter((payment) => payment.refusedFor === null).length
     if (queued > 0) world.onEnqueued?.(queued)
-    return verdict
+    return left.answers(drafts, verdict)
   }
 
-  return async (drafts, onDecided = () => undefined) => {
-    if (world.shards === 1) return (await acceptInShard(0, drafts, onDecided)).answers
+  return async (drafts, onDecided = () => undefined, patience) => {
+    if (world.shards === 1) return acceptInShard(0, drafts, onDecided, patience)
     const numbered = drafts.map((draft, index) => ({ draft, index }))
     const groups = [...byShard(numbered, ({ draft }) => draft.userId, world.shards)]
     const answers: Answer[] = []
     for (const [shard, group] of groups) {
       const own = group.map(({ draft }) => draft)
       const last = group === groups.at(-1)?.[1]
-      const verdict = await acceptInShard(shard, own, last ? onDecided : () => undefined)
-      verdict.answers.forEach((answer, place) => (answers[group[place]?.index ?? 0] = answer))
+      const given = await acceptInShard(shard, own, last ? onDecided : () => undefined, patience)
+      given.forEach((answer, place) => (answers[group[place]?.index ?? 0] = answer))
     }
     return answers
   }
 }
 
 /**
+ * Wait for locks only a moment: a lock that an own batch holds is free again by then. One that is not
+ * belongs to somebody who takes longer, and is left out by the second attempt.
+ */
+async function waitingLittle(
+  attempt: (read: typeof readBooks, lockMs?: number) => Promise<Verdict>,
+  patience: Patience | undefined,
+): Promise<Verdict> {
+  if (patience === undefined) return attempt(readBooks)
+  try {
+    if (patience.lockMs > 0) return await attempt(readBooks, patience.lockMs)
+  } catch (error) {
+    if (!isLocked(error)) throw error
+  }
+  return attempt(readFreeBooks)
+}
+
+/** Who is left out of a batch. Whoever is, stays so when the transaction has to be repeated. */
+function leftOut(patience: Patience | undefined) {
+  const out = new Set<bigint>()
+  return {
+    note(busy: ReadonlySet<bigint>): void {
+      const before = out.size
+      for (const userId of busy) out.add(userId)
+      if (out.size > before) patience?.onBusy?.(out)
+    },
+    without: (drafts: readonly Draft[]): readonly Draft[] =>
+      out.size === 0 ? drafts : drafts.filter(({ userId }) => !out.has(userId)),
+    answers(drafts: readonly Draft[], { answers }: Verdict): readonly Answer[] {
+      if (out.size === 0) return answers
+      const given = answers.values()
+      return drafts.map(({ userId }) => (out.has(userId) ? BUSY : (given.next().value ?? BUSY)))
+    },
+  }
+}
+
+/** What a batch is decided on, and whose drafts cannot be decided. */
+interface BooksRead extends Omit<Books, 'ids'> {
+  readonly busy: ReadonlySet<bigint>
+}
+
+const NOBODY: ReadonlySet<bigint> = new Set()
+
+/**
  * Lock and read what a batch depends on. Users are locked where money is held or a key must be
  * unique: then no other batch can decide on the same balance or key. Key lookups come after the
  * locks, as a statement of their own, so they see what the lock's last holder committed.
  */
-async function readBooks(
-  tx: Runner,
-  shard: number,
-  drafts: readonly Draft[],
-): Promise<Omit<Books, 'ids'>> {
+async function readBooks(tx: Tx, shard: number, drafts: readonly Draft[]): Promise<BooksRead> {
+  const { locked, free, keys } = dependencies(drafts)
+  const [lockedUsers, freeUsers, earlier] = await Promise.all([
+    lockUsers(tx, shard, [...locked]),
+    readUsers(tx, shard, [...free]),
+    earlierPayments(tx, shard, keys),
+  ])
+  return { available: availableOf([...lockedUsers, ...freeUsers]), earlier, busy: NOBODY }
+}
+
+/** The same without waiting for anybody: users that somebody else has locked are `busy`. */
+async function readFreeBooks(tx: Tx, shard: number, drafts: readonly Draft[]): Promise<BooksRead> {
+  const { locked, free, keys } = dependencies(drafts)
+  const [lockedUsers, users, earlier] = await Promise.all([
+    lockFreeUsers(tx, shard, [...locked]),
+    readUsers(tx, shard, [...locked, ...free]),
+    earlierPayments(tx, shard, keys),
+  ])
+  const busy = new Set<bigint>()
+  for (const { id } of users) if (locked.has(id)) busy.add(id)
+  for (const { id } of lockedUsers) busy.delete(id)
+  const known = users.filter(({ id }) => !locked.has(id))
+  return { available: availableOf([...lockedUsers, ...known]), earlier, busy }
+}
+
+/** Which users a batch has to lock, which it has only to know, and which keys it has to look up. */
+function dependencies(drafts: readonly Draft[]) {
   const locked = new Set<bigint>()
   const keys = new Map<string, { userId: bigint; key: string }>()
   for (const { userId, type, idempotencyKey: key } of drafts) {
@@ -105,16 +193,20 @@ async function readBooks(
   }
   const free = new Set<bigint>()
   for (const { userId } of drafts) if (!locked.has(userId)) free.add(userId)
+  return { locked, free, keys }
+}
 
-  const [lockedUsers, freeUsers, earlier] = await Promise.all([
-    lockUsers(tx, shard, [...locked]),
-    readUsers(tx, shard, [...free]),
-    paymentsByKeys(tx, shard, [...keys.values()]),
-  ])
-  return {
-    available: new Map([...lockedUsers, ...freeUsers].map((user) => [user.id, user.available])),
-    earlier: new Map(
-      earlier.map((payment) => [keyOf(payment.userId, payment.idempotencyKey ?? ''), payment]),
-    ),
-  }
+function availableOf(users: readonly Pick<User, 'id' | 'available'>[]): Map<bigint, bigint> {
+  return new Map(users.map((user) => [user.id, user.available]))
+}
+
+async function earlierPayments(
+  tx: Runner,
+  shard: number,
+  keys: ReadonlyMap<string, { userId: bigint; key: string }>,
+): Promise<Books['earlier']> {
+  const earlier = await paymentsByKeys(tx, shard, [...keys.values()])
+  return new Map(
+    earlier.map((payment) => [keyOf(payment.userId, payment.idempotencyKey ?? ''), payment]),
+  )
 }

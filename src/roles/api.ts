@@ -11,7 +11,8 @@ import { healthRoutes, type Probes } from '../http/health.ts'
 import type { PlainRoute } from '../http/plain.ts'
 import { ledgerRoutes } from '../ledger/routes.ts'
 import { counterRoutes } from '../metrics/routes.ts'
-import { acceptor } from '../payments/accept.ts'
+import { acceptor, type Accept } from '../payments/accept.ts'
+import { accepting, type Accepting } from '../payments/accepting.ts'
 import { batchRoutes } from '../payments/batch-routes.ts'
 import { pageOfViews, viewPayments, type PaymentView } from '../payments/read.ts'
 import { plainPaymentRoutes } from '../payments/plain-routes.ts'
@@ -36,7 +37,7 @@ export async function apiRoutes(
   const world = { db, clock: systemClock, shards }
   const admission = startAdmission({ ...world, ageMsMax: config.queueAgeLimitMs })
   own.stops.push(() => admission.stop())
-  const { accept, acceptAll } = accepting(own, wake)
+  const { accept, acceptAll } = acceptPayments(own, wake)
   const users = reader<bigint, User>(own, (ids) => readUsersInOrder(own, ids))
   const views = reader<bigint, PaymentView>(own, (ids) => viewPayments(world, ids))
   const opening = batcher<bigint, User>((balances) => openUsers(world, balances), limits(config))
@@ -88,7 +89,7 @@ function limits(config: Config) {
 }
 
 /** Accepts payments that may come from anywhere. */
-interface Accepting {
+interface Accepts {
   accept(draft: Draft): Promise<Answer>
   /** Many at once, each with an answer or with what went wrong, in order. */
   acceptAll(drafts: readonly Draft[]): Promise<(Answer | Error)[]>
@@ -98,7 +99,7 @@ interface Accepting {
  * Accept payments in a batcher for each shard. A user's payments share a lane, so that they keep their
  * order and batches that run side by side wait for no lock of each other's.
  */
-function accepting(own: Process, wake: () => void): Accepting {
+function acceptPayments(own: Process, wake: () => void): Accepts {
   const { db, config, metrics } = own
   const { shards, acceptLanes: lanes } = config
   const accept = acceptor({
@@ -108,34 +109,39 @@ function accepting(own: Process, wake: () => void): Accepting {
     fee: { bps: config.feeBps, min: config.feeMin },
     onEnqueued: enqueued(own, wake),
   })
-  const timed = async (drafts: Draft[], next: () => void): Promise<readonly Answer[]> => {
+  const timed: Accept = async (drafts, onDecided, patience) => {
     const startedMs = systemClock.elapsedMs()
-    const answers = await accept(drafts, next)
+    const answers = await accept(drafts, onDecided, patience)
     metrics.acceptBatch(drafts.length, systemClock.elapsedMs() - startedMs)
     return answers
   }
   // A user's number within its shard.
   const laneOf = ({ userId }: Draft) => shardOf(userId / BigInt(shards), lanes)
-  const batchers = Array.from({ length: shards }, () =>
-    batcher(timed, { ...limits(config), lanes, laneOf }),
+  const lockMsMax = config.databaseLockTimeoutMs
+  const accepts = Array.from({ length: shards }, () =>
+    accepting(timed, systemClock, { ...limits(config), lanes, laneOf, lockMsMax }),
   )
   own.stops.push(async () => {
-    await Promise.all(batchers.map((each) => each.idle()))
+    await Promise.all(accepts.map((each) => each.idle()))
   })
-  const batcherOf = ({ userId }: Draft) =>
-    batchers[shardOf(userId, shards)] as Batcher<Draft, Answer> // One for each shard.
+  const acceptsOf = ({ userId }: Draft) => accepts[shardOf(userId, shards)] as Accepting // One each.
   return {
-    accept: (draft) => batcherOf(draft).submit(draft),
+    accept: (draft) => acceptsOf(draft).submit(draft),
     async acceptAll(drafts) {
       const answers: (Answer | Error)[] = []
       const key = (draft: Draft) => shardOf(draft.userId, shards) * lanes + laneOf(draft)
       const sizeMax = Math.min(config.acceptBatch, config.acceptQueue)
       const groups = group(drafts, key, sizeMax).map(async (places) => {
         const own = places.map((place) => drafts[place] as Draft)
-        const given = await batcherOf(own[0] as Draft)
+        const given = await acceptsOf(own[0] as Draft)
           .submitAll(own)
           .catch((error: Error) => own.map(() => error))
-        places.forEach((place, index) => (answers[place] = given[index] as Answer | Error))
+        const each = given.map((answer) =>
+          answer instanceof Promise ? answer.catch((error: Error) => error) : answer,
+        )
+        for (const [index, place] of places.entries()) {
+          answers[place] = (await each[index]) as Answer | Error
+        }
       })
       await Promise.all(groups)
       return answers

@@ -40,6 +40,20 @@ const LOCK: Statement<{ id: bigint; available: bigint }> = {
   for no key update`,
 }
 
+/**
+ * Lock those users that nobody else has locked, in id order, and wait for none. Who is not among the
+ * rows is locked by somebody else, or does not exist.
+ */
+const LOCK_FREE: Statement<{ id: bigint; available: bigint }> = {
+  name: 'users_lock_free',
+  text: `
+  select id, available
+  from users
+  where shard = $1 and id = any ($2::bigint[])
+  order by id
+  for no key update skip locked`,
+}
+
 /** Read users without a lock: enough to know that they exist, and to show their balances. */
 const READ: Statement<User> = {
   name: 'users_read',
@@ -85,6 +99,15 @@ export async function lockUsers(
   ids: readonly bigint[],
 ): Promise<{ id: bigint; available: bigint }[]> {
   return ids.length === 0 ? [] : tx.run(LOCK, [shard, numbers(ids)])
+}
+
+/** Lock those users that nobody else has locked, without waiting. */
+export async function lockFreeUsers(
+  tx: Runner,
+  shard: number,
+  ids: readonly bigint[],
+): Promise<{ id: bigint; available: bigint }[]> {
+  return ids.length === 0 ? [] : tx.run(LOCK_FREE, [shard, numbers(ids)])
 }
 
 /** Read users of a shard; users that do not exist are left out. */

@@ -1,4 +1,4 @@
-import { Unavailable, type Clock, type Db } from '../ports.ts'
+import { Busy, Unavailable, type Clock, type Db } from '../ports.ts'
 import type { Chunk, Finding, Tally } from './report.ts'
 import { ID_BEFORE_ALL } from './store.ts'
 
@@ -76,7 +76,8 @@ export function strides(clock: Clock) {
         limit = Math.min(CHUNK_MAX, Math.max(1, limit))
         return { value, ms }
       } catch (error) {
-        if (!(error instanceof Unavailable) || attempt === TRIES_MAX) throw error
+        const passing = error instanceof Unavailable || error instanceof Busy
+        if (!passing || attempt === TRIES_MAX) throw error
         limit = Math.max(1, Math.floor(limit / 8))
       }
     }

@@ -1,0 +1,84 @@
+import { batcher, type Later } from '../batcher.ts'
+import type { Answer, Draft } from '../domain/acceptance.ts'
+import type { Clock } from '../ports.ts'
+import type { Accept } from './accept.ts'
+import { sideLane } from './side-lane.ts'
+
+/** Limits of accepting payments of one shard. */
+export interface AcceptingLimits {
+  /** Drafts of a batch. */
+  readonly sizeMax: number
+  /** Drafts that may wait; further ones are refused. */
+  readonly waitingMax: number
+  readonly lanes: number
+  readonly laneOf: (draft: Draft) => number
+  /** How long a draft waits for its user when somebody else has locked it, in milliseconds. */
+  readonly lockMsMax: number
+}
+
+/**
+ * How long a batch waits for locks, in milliseconds. A batch of ours that is being written holds its
+ * locks for a few; whoever holds one for longer may hold it for an hour, and nobody but the user
+ * whose row it is should wait for that.
+ */
+const BATCH_LOCK_MS = 100
+
+/** Accepts the payments of one shard. */
+export interface Accepting {
+  submit(draft: Draft): Promise<Answer>
+  /** Several drafts of one lane; see `batcher`. */
+  submitAll(drafts: readonly Draft[]): Promise<readonly Later<Answer>[]>
+  /** Resolves when nothing waits or runs. */
+  idle(): Promise<void>
+}
+
+/**
+ * Accept the payments of one shard in batches. Drafts of a user whose row somebody else has locked
+ * leave their batch and wait by themselves, in their order; everybody else is answered in time.
+ */
+export function accepting(accept: Accept, clock: Clock, limits: AcceptingLimits): Accepting {
+  const { sizeMax, waitingMax, lockMsMax } = limits
+  const aside = sideLane({
+    accept: (drafts, lockMs) => accept(drafts, undefined, { lockMs }),
+    clock,
+    waitMsMax: lockMsMax,
+    waitingMax,
+    sizeMax,
+  })
+
+  const run = async (drafts: Draft[], next: () => void): Promise<readonly Later<Answer>[]> => {
+    const answers: Later<Answer>[] = []
+    const places: number[] = []
+    drafts.forEach((draft, place) => {
+      if (aside.has(draft.userId)) answers[place] = aside.add(draft)
+      else places.push(place)
+    })
+    const own = places.length === drafts.length ? drafts : places.map((at) => drafts[at] as Draft)
+    // Before the next batch begins, so that its drafts of these users come behind.
+    const onBusy = (userIds: ReadonlySet<bigint>) => {
+      places.forEach((place) => {
+        const draft = drafts[place] as Draft
+        const out = userIds.has(draft.userId) && answers[place] === undefined
+        if (out) answers[place] = aside.add(draft)
+      })
+    }
+    if (own.length === 0) return answers
+    const given = accept(own, next, { lockMs: BATCH_LOCK_MS, onBusy })
+    await given.then(
+      (own) => places.forEach((place, index) => (answers[place] ??= own[index] as Answer)),
+      // Who waits aside is answered from there, whatever became of the others.
+      (error: Error) => places.forEach((place) => (answers[place] ??= Promise.reject(error))),
+    )
+    return answers
+  }
+
+  const batches = batcher(run, limits)
+  return {
+    submit: batches.submit,
+    submitAll: batches.submitAll,
+    async idle() {
+      await batches.idle()
+      await aside.idle()
+    },
+  }
+}
