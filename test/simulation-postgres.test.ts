@@ -22,8 +22,8 @@ const DUMPS = {
     from payments order by id`,
   tasks: `
     select
-      shard, payment_id as "paymentId", ${ms('run_at')} as "runAt", fence, attempts, lookups,
-      leased, ${ms('doubt_at')} as "doubtAt", last_error as "lastError"
+      shard, payment_id as "paymentId", gateway, operation, ${ms('run_at')} as "runAt", fence,
+      attempts, lookups, leased, ${ms('doubt_at')} as "doubtAt", last_error as "lastError"
     from payment_tasks order by payment_id`,
   attempts: `
     select

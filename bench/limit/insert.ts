@@ -25,8 +25,8 @@ const INSERT = `
       commission, 200, now()
     from priced
   ), task as (
-    insert into payment_tasks (shard, payment_id, run_at)
-    select 0, id, now() from priced
+    insert into payment_tasks (shard, payment_id, operation, run_at)
+    select 0, id, case when withdrawal then 'payout' else 'charge' end, now() from priced
   ), posting as (
     insert into postings
       (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening,

@@ -1,4 +1,5 @@
 import { holdEntry, total, type Entry } from '../domain/ledger.ts'
+import { operationOf, type Operation } from '../domain/payment.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { byShard } from '../domain/shard.ts'
 import { post } from '../ledger/post.ts'
@@ -45,7 +46,7 @@ interface Verdict {
   readonly answers: Map<bigint, RedriveAnswer>
   /** Payments of unknown outcome that start over, beginning with a lookup. */
   readonly reopened: Delayed[]
-  readonly repeats: { id: bigint; repeated: bigint; delayMs: number }[]
+  readonly repeats: { id: bigint; repeated: bigint; operation: Operation; delayMs: number }[]
   readonly holds: Entry[]
   readonly acts: Pick<OperatorAct, 'paymentId' | 'letterId' | 'before' | 'after'>[]
 }
@@ -144,7 +145,7 @@ function decideOne(
   const payment = books.locked.payments.get(paymentId)
   const before = { payment: payment?.status ?? null, letter: letter.state }
   if (payment?.status === 'unknown') {
-    verdict.reopened.push({ paymentId, delayMs })
+    verdict.reopened.push({ paymentId, operation: operationOf(payment.type), delayMs })
     const after = { payment: 'new', letter: 'redriven' }
     verdict.acts.push({ paymentId, letterId: letter.id, before, after })
     return redriven(null)
@@ -163,7 +164,7 @@ function decideOne(
     books.available.set(userId, left)
     verdict.holds.push(holdEntry({ ...payment, id }))
   }
-  verdict.repeats.push({ id, repeated: paymentId, delayMs })
+  verdict.repeats.push({ id, repeated: paymentId, operation: operationOf(payment.type), delayMs })
   const after = { payment: 'failed', letter: 'redriven', repeated_by: String(id) }
   verdict.acts.push({ paymentId, letterId: letter.id, before, after })
   return redriven(id)
@@ -192,7 +193,7 @@ function write(
   insertTasksLater(
     tx,
     shard,
-    repeats.map(({ id, delayMs }) => ({ paymentId: id, delayMs })),
+    repeats.map(({ id, operation, delayMs }) => ({ paymentId: id, operation, delayMs })),
     at,
   )
   post(tx, shard, holds, at)

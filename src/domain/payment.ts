@@ -6,6 +6,12 @@ export type PaymentType = 'deposit' | 'withdraw'
  */
 export type Operation = 'charge' | 'payout'
 
+/** Every operation, in the order in which they are looked at. */
+export const OPERATIONS: readonly Operation[] = ['charge', 'payout']
+
+/** The name of the one gateway there is, by its driver. */
+export const GATEWAY = 'http'
+
 /** What the gateway is asked to do for a payment of this type. */
 export function operationOf(type: PaymentType): Operation {
   return type === 'deposit' ? 'charge' : 'payout'

@@ -1,5 +1,5 @@
 import { crashPoint } from '../crash-points.ts'
-import type { Operation, Payment } from '../domain/payment.ts'
+import { OPERATIONS, type Operation, type Payment } from '../domain/payment.ts'
 import { next, type Call, type Decision, type RetryPolicy } from '../domain/retry.ts'
 import type { ChargeRequest, Clock, Db, Evidence, Gateway } from '../ports.ts'
 import { claimTasks, type ClaimedTask } from '../queue/store.ts'
@@ -60,35 +60,50 @@ export interface Settlement {
 }
 
 /**
- * Claim up to `limit` due tasks, oldest first in each shard. The claim is committed when this
- * returns, so no byte leaves for the gateway before the attempt is counted.
+ * Claim up to `limit` due tasks of some operations, oldest first in each shard and operation. The
+ * claim is committed when this returns, so no byte leaves for the gateway before it is counted.
  */
-export async function claim(world: ChargeWorld, limit: number): Promise<Claim[]> {
+export async function claim(
+  world: ChargeWorld,
+  limit: number,
+  operations: readonly Operation[] = OPERATIONS,
+): Promise<Claim[]> {
   const claims: Claim[] = []
   // Begins at any shard, so that a busy one cannot starve those behind it.
   const first = world.shards === 1 ? 0 : Math.floor(world.random() * world.shards)
-  for (let step = 0; step < world.shards && claims.length < limit; step += 1) {
+  for (let step = 0; step < world.shards; step += 1) {
     const shard = (first + step) % world.shards
-    // Taken before the claim, so our own deadline is never later than the lease.
-    const startedMs = world.clock.elapsedMs()
-    const at = world.clock.database()
-    const tasks = await claimTasks(world.db, shard, limit - claims.length, world.leaseMs, at)
-    if (tasks.length === 0) continue
-    crashPoint('claim.after_commit')
-    const payments = await readPayments(
-      world.db,
-      shard,
-      tasks.map((task) => task.paymentId),
-    )
-    const byId = new Map(payments.map((payment) => [payment.id, payment]))
-    const callsUntilMs = startedMs + world.leaseMs - world.callMsMax
-    for (const task of tasks) {
-      const payment = byId.get(task.paymentId)
-      // A task without a payment is damage that `verify` reports; its lease hides it from the others.
-      if (payment !== undefined) claims.push({ shard, task, payment, callsUntilMs })
+    for (const operation of operations) {
+      if (claims.length >= limit) return claims
+      claims.push(...(await claimInShard(world, shard, operation, limit - claims.length)))
     }
   }
   return claims
+}
+
+async function claimInShard(
+  world: ChargeWorld,
+  shard: number,
+  operation: Operation,
+  limit: number,
+): Promise<Claim[]> {
+  const { db, clock, leaseMs } = world
+  // Taken before the claim, so our own deadline is never later than the lease.
+  const callsUntilMs = clock.elapsedMs() + leaseMs - world.callMsMax
+  const tasks = await claimTasks(db, shard, operation, { limit, leaseMs, at: clock.database() })
+  if (tasks.length === 0) return []
+  crashPoint('claim.after_commit')
+  const payments = await readPayments(
+    db,
+    shard,
+    tasks.map((task) => task.paymentId),
+  )
+  const byId = new Map(payments.map((payment) => [payment.id, payment]))
+  return tasks.flatMap((task) => {
+    const payment = byId.get(task.paymentId)
+    // A task without a payment is damage that `verify` reports; its lease hides it from the others.
+    return payment === undefined ? [] : [{ shard, task, payment, callsUntilMs }]
+  })
 }
 
 /**

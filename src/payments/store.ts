@@ -1,6 +1,6 @@
 import type { AcceptedPayment, Verdict } from '../domain/acceptance.ts'
 import { numbers, texts } from '../domain/arrays.ts'
-import type { Payment, StoredStatus } from '../domain/payment.ts'
+import { operationOf, type Payment, type StoredStatus } from '../domain/payment.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
 
 /** How a refusal that is stored as a failed payment is told from a gateway's decline: by the colon. */
@@ -68,9 +68,9 @@ const ACCEPT: Statement<never> = {
       $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[]
     ) as draft (id, user_id, type, amount, commission, key, refused)
   ), task as (
-    insert into payment_tasks (shard, payment_id, run_at)
-    select $1::int, id, time
-    from clock, unnest($11::bigint[]) as accepted (id)
+    insert into payment_tasks (shard, payment_id, operation, run_at)
+    select $1::int, id, operation, time
+    from clock, unnest($11::bigint[], $16::text[]) as accepted (id, operation)
   ), hold as materialized (
     select *
     from unnest($12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])
@@ -262,6 +262,7 @@ export function writeAccepted(
     numbers(holds.map((hold) => hold.paymentId)),
     numbers(holds.map((hold) => hold.user)),
     numbers(holds.map((hold) => hold.held)),
+    `{${queued.map((payment) => operationOf(payment.type)).join(',')}}`,
   ])
 }
 

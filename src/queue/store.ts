@@ -1,4 +1,5 @@
 import { numbers, texts } from '../domain/arrays.ts'
+import { GATEWAY, type Operation } from '../domain/payment.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
 
 /** A task as its claim returns it. */
@@ -32,7 +33,8 @@ export interface Attempt {
 }
 
 /**
- * Claim up to `$2` due tasks of a shard, oldest first. A claim moves `run_at` to the end of its lease
+ * Claim up to `$2` due tasks of one route in a shard, oldest first: the gateway `$5` and the
+ * operation `$6`, so that what waits for another route is not even read. A claim moves `run_at` to the end of its lease
  * of `$3` milliseconds, so a dead worker's tasks come due again by themselves: no lock column, no
  * reaper. `fence` rises with each claim and only its newest value may settle.
  *
@@ -50,7 +52,8 @@ const CLAIM: Statement<ClaimedTask> = {
   ), due as materialized (
     select payment_id, fence, lookups, run_at, leased as lost
     from payment_tasks
-    where shard = $1 and run_at <= (select time from clock)
+    where shard = $1 and gateway = $5 and operation = $6
+      and run_at <= (select time from clock)
     order by run_at
     limit $2
     for update skip locked
@@ -219,15 +222,14 @@ const OLDEST_DUE: Statement<{ seconds: number }> = {
   where shard = $1`,
 }
 
-/** Claim up to `limit` due tasks of a shard for `leaseMs`. Committed when it returns. */
+/** Claim up to `limit` due tasks of a route in a shard for `leaseMs`. Committed when it returns. */
 export function claimTasks(
   db: Runner,
   shard: number,
-  limit: number,
-  leaseMs: number,
-  at: Date | null,
+  operation: Operation,
+  claim: { readonly limit: number; readonly leaseMs: number; readonly at: Date | null },
 ): Promise<ClaimedTask[]> {
-  return db.run(CLAIM, [shard, limit, leaseMs, at])
+  return db.run(CLAIM, [shard, claim.limit, claim.leaseMs, claim.at, GATEWAY, operation])
 }
 
 /** Lock the tasks that these claims still own, and say which they are. */

@@ -151,14 +151,14 @@ const NEWEST_USERS: Statement<{ id: bigint }> = {
   limit $2::int`,
 }
 
-/** The payments of the tasks that have been due longest, at most `$2`. */
+/** The oldest payments that are in the queue, at most `$2`. */
 const OPEN_TASKS: Statement<{ id: bigint }> = {
   name: 'verify_open_tasks',
   text: `
   select payment_id as id
   from payment_tasks
   where shard = $1
-  order by run_at
+  order by payment_id
   limit $2::int`,
 }
 

@@ -136,12 +136,13 @@ const payments: Handlers = {
   },
   payments_accept: {
     parts(values) {
-      const [shard, , , , , , , , at, , queued, userIds, paymentIds, available, held] = values
+      const [shard, , , , , , , , at, , queued, userIds, paymentIds, available, held, operations] =
+        values
       const each = (what: string) => ids(userIds).map(() => what)
       const zeros = each('0')
       return [
         ['payments_insert', values.slice(0, 10)],
-        ['tasks_insert', [shard, queued, at]],
+        ['tasks_insert', [shard, queued, operations, at]],
         [
           'postings_insert',
           [shard, userIds, paymentIds, each('hold'), available, held, zeros, zeros, zeros, at],
@@ -225,22 +226,25 @@ function insertPayment(tables: Tables, payment: PaymentRow): void {
 
 const tasks: Handlers = {
   tasks_insert: {
-    run(tables, [shard, paymentIds, at], context) {
-      for (const paymentId of ids(paymentIds)) {
+    run(tables, [shard, paymentIds, operations, at], context) {
+      ids(paymentIds).forEach((paymentId, index) => {
         refuseUnless(tables.tasks.get(paymentId) === undefined, '23505', 'payment_tasks_pkey')
         const fresh = { fence: 0, attempts: 0, lookups: 0, leased: false, doubtAt: null }
         const runAt = time(at, context)
-        const task = { shard: Number(shard), paymentId, runAt, ...fresh, lastError: null }
+        const operation = texts(operations)[index] as TaskRow['operation']
+        const route = { gateway: 'http', operation }
+        const task = { shard: Number(shard), paymentId, ...route, runAt, ...fresh, lastError: null }
         tables.tasks.set(paymentId, task)
-      }
+      })
       return []
     },
   },
   tasks_claim: {
-    run(tables, [shard, limit, leaseMs, at], context) {
+    run(tables, [shard, limit, leaseMs, at, gateway, operation], context) {
       const nowMs = time(at, context)
       return [...tables.tasks.rows.values()]
         .filter((task) => task.shard === shard && task.runAt <= nowMs)
+        .filter((task) => task.gateway === gateway && task.operation === operation)
         .sort((one, other) => one.runAt - other.runAt)
         .filter((task) => context.free(taskLock(task.paymentId)))
         .slice(0, Number(limit))

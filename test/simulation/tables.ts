@@ -30,6 +30,8 @@ export interface PaymentRow {
 export interface TaskRow {
   readonly shard: number
   readonly paymentId: bigint
+  readonly gateway: string
+  readonly operation: 'charge' | 'payout'
   readonly runAt: number
   readonly fence: number
   readonly attempts: number

@@ -1,4 +1,5 @@
 import { numbers } from '../../domain/arrays.ts'
+import type { Operation } from '../../domain/payment.ts'
 import type { Runner, Statement, Tx } from '../../ports.ts'
 import type { Attempt, ClaimedTask } from '../store.ts'
 
@@ -86,16 +87,17 @@ const REDRIVE: Statement<never> = {
   with clock as materialized (
     select coalesce($4::timestamptz, clock_timestamp()) as time
   )
-  insert into payment_tasks as task (shard, payment_id, run_at, fence, doubt_at)
+  insert into payment_tasks as task (shard, payment_id, operation, run_at, fence, doubt_at)
   select
-    $1::int, input.payment_id, clock.time + input.delay_ms * interval '1 millisecond',
+    $1::int, input.payment_id, input.operation, clock.time + input.delay_ms * interval '1 millisecond',
     1000 + coalesce((
       select max(fence)
       from payment_attempts
       where shard = $1 and payment_id = input.payment_id
     ), 0),
     clock.time
-  from clock, unnest($2::bigint[], $3::int[]) as input (payment_id, delay_ms)
+  from clock, unnest($2::bigint[], $3::int[], $5::text[])
+    as input (payment_id, delay_ms, operation)
   on conflict (shard, payment_id) do update
   set
     run_at = excluded.run_at,
@@ -113,9 +115,10 @@ const INSERT_LATER: Statement<never> = {
   with clock as materialized (
     select coalesce($4::timestamptz, clock_timestamp()) as time
   )
-  insert into payment_tasks (shard, payment_id, run_at)
-  select $1::int, payment_id, clock.time + delay_ms * interval '1 millisecond'
-  from clock, unnest($2::bigint[], $3::int[]) as input (payment_id, delay_ms)`,
+  insert into payment_tasks (shard, payment_id, operation, run_at)
+  select $1::int, payment_id, operation, clock.time + delay_ms * interval '1 millisecond'
+  from clock, unnest($2::bigint[], $3::int[], $5::text[])
+    as input (payment_id, delay_ms, operation)`,
 }
 
 /** A task as it is explained to people. */
@@ -159,6 +162,7 @@ const ATTEMPTS: Statement<Attempt> = {
 /** A payment's task and how long it is to wait, in milliseconds. */
 export interface Delayed {
   readonly paymentId: bigint
+  readonly operation: Operation
   readonly delayMs: number
 }
 
@@ -192,7 +196,7 @@ export function redriveTasks(
   tasks: readonly Delayed[],
   at: Date | null,
 ): void {
-  if (tasks.length > 0) tx.write(REDRIVE, [shard, ...columns(tasks), at])
+  if (tasks.length > 0) tx.write(REDRIVE, [shard, ...columns(tasks), at, operations(tasks)])
 }
 
 /** Put tasks of new payments in the queue, each due after its delay. */
@@ -202,7 +206,7 @@ export function insertTasksLater(
   tasks: readonly Delayed[],
   at: Date | null,
 ): void {
-  if (tasks.length > 0) tx.write(INSERT_LATER, [shard, ...columns(tasks), at])
+  if (tasks.length > 0) tx.write(INSERT_LATER, [shard, ...columns(tasks), at, operations(tasks)])
 }
 
 function columns(tasks: readonly Delayed[]): string[] {
@@ -210,6 +214,10 @@ function columns(tasks: readonly Delayed[]): string[] {
     numbers(tasks.map(({ paymentId }) => paymentId)),
     numbers(tasks.map(({ delayMs }) => delayMs)),
   ]
+}
+
+function operations(tasks: readonly Delayed[]): string {
+  return `{${tasks.map(({ operation }) => operation).join(',')}}`
 }
 
 /** The task of one payment, or null when it has left the queue. */
