@@ -13,9 +13,9 @@ export interface SharedBreaker {
 const TRIP: Statement<SharedBreaker> = {
   name: 'breaker_trip',
   text: `
-  insert into gateway_breakers as breaker (gateway, trips, open_until)
-  values ($1, 1, clock_timestamp() + least($2::float8, $3::float8) * interval '1 millisecond')
-  on conflict (gateway) do update
+  insert into gateway_breakers as breaker (gateway, operation, trips, open_until)
+  values ($1, 'charge', 1, clock_timestamp() + least($2::float8, $3::float8) * interval '1 millisecond')
+  on conflict (gateway, operation) do update
   set
     trips = breaker.trips + 1,
     open_until = clock_timestamp()

@@ -5,6 +5,7 @@ import type { Metrics } from '../adapters/metrics.ts'
 import { shareBreaker, type SharedBreakerLoop } from '../breaker/share.ts'
 import { breakerPolicy } from '../domain/breaker.ts'
 import { earned, FULL, spent } from '../domain/budget.ts'
+import { OPERATIONS, type Operation } from '../domain/payment.ts'
 import {
   charge,
   claim,
@@ -15,6 +16,7 @@ import {
 } from '../payments/charge.ts'
 import { refresh } from '../payments/refresh.ts'
 import { settle, type Settled } from '../payments/settle.ts'
+import { together } from '../queue/together.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary } from '../verify/report.ts'
 import { startVerifier } from '../verify/watch.ts'
@@ -25,7 +27,7 @@ export function openGateway(own: Process, url: string): GuardedGateway {
   const driver = httpGateway({
     url,
     timeoutMs: config.gatewayTimeoutMs,
-    connections: config.workerConcurrency,
+    connections: config.workerConcurrency * OPERATIONS.length,
     profile: { idempotentPost: config.gatewayIdempotent, lookup: config.gatewayLookup },
     clock: systemClock,
   })
@@ -114,14 +116,24 @@ function verifyBeside({ db, config, metrics, log, stops }: Process): void {
   stops.push(() => verifier.stop())
 }
 
+/** A loop for each operation: payouts that hang take no room from charges, nor the other way. */
 export function openWorker(own: Process, gateway: GuardedGateway): Worker {
   const breaker = openBreaker(own, gateway)
   verifyBeside(own)
+  return together(OPERATIONS.map((operation) => openLoop(own, gateway, operation, breaker)))
+}
+
+function openLoop(
+  own: Process,
+  gateway: GuardedGateway,
+  operation: Operation,
+  breaker: SharedBreakerLoop,
+): Worker {
   const { config, metrics, log } = own
   const world = chargeWorld(own, gateway)
   return startWorker<Claim, Settlement>({
     async claim(limit) {
-      const claims = await claim(world, limit)
+      const claims = await claim(world, limit, [operation])
       metrics.count('payments_processing_started_total', claims.length)
       return claims
     },

@@ -1,5 +1,6 @@
 import type { Answer, Draft } from '../../src/domain/acceptance.ts'
 import type { Fee } from '../../src/domain/fee.ts'
+import { OPERATIONS } from '../../src/domain/payment.ts'
 import type { RetryPolicy } from '../../src/domain/retry.ts'
 import { seededRandom } from '../../src/domain/random.ts'
 import { acceptor } from '../../src/payments/accept.ts'
@@ -13,6 +14,7 @@ import {
 import { settle } from '../../src/payments/settle.ts'
 import { CommitUnknown, Unavailable, type Clock, type Db, type Gateway } from '../../src/ports.ts'
 import type { GatewayProfile } from '../../src/ports.ts'
+import { together } from '../../src/queue/together.ts'
 import { startWorker, type Worker } from '../../src/queue/worker.ts'
 import { auditor, type Auditor } from './checks.ts'
 import { clientJournal, type ClientJournal } from './clients.ts'
@@ -236,27 +238,30 @@ function startApi(world: World, plants: Plants, slot: number): Api {
   return { process, db: connected, clock, accept: plants.accept?.(accept) ?? accept }
 }
 
-/** The real worker loop around the real operations. */
+/** The real worker loops around the real operations: one for each thing a gateway does. */
 function startWorkerIn(world: World, plants: Plants, slot: number) {
   const { faults } = world
   const { process, world: own } = hand(world, plants, `worker-${slot}`)
-  const worker = startWorker<Claim, Settlement>({
-    claim: (limit) => claim(own, limit),
-    handle: (claimed, signal) => charge(own, claimed, signal),
-    async settle(done) {
-      const settled = await (plants.settle ?? settle)(own, done)
-      if (settled.stale > 0) world.count('stale')
-      for (const { decision } of settled.settlements) world.count(`decided_${decision.step}`)
-    },
-    admitted: (wanted) => wanted,
-    clock: own.clock,
-    concurrency: faults.between(1, 6),
-    batchMax: faults.between(1, 6),
-    pollMs: faults.between(500, 3_000),
-    settleMsMax: LEASE_MS,
-    onError: (error) => expected(error) || world.fail(error),
-  })
-  return { process, worker }
+  const limits = { concurrency: faults.between(1, 6), batchMax: faults.between(1, 6) }
+  const pollMs = faults.between(500, 3_000)
+  const loops = OPERATIONS.map((operation) =>
+    startWorker<Claim, Settlement>({
+      claim: (limit) => claim(own, limit, [operation]),
+      handle: (claimed, signal) => charge(own, claimed, signal),
+      async settle(done) {
+        const settled = await (plants.settle ?? settle)(own, done)
+        if (settled.stale > 0) world.count('stale')
+        for (const { decision } of settled.settlements) world.count(`decided_${decision.step}`)
+      },
+      admitted: (wanted) => wanted,
+      clock: own.clock,
+      ...limits,
+      pollMs,
+      settleMsMax: LEASE_MS,
+      onError: (error) => expected(error) || world.fail(error),
+    }),
+  )
+  return { process, worker: together(loops) }
 }
 
 /** Whether an operation may throw this; anything else is a bug. */
