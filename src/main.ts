@@ -11,6 +11,7 @@ import { demoCommand } from './demo/command.ts'
 import { verifyCommand } from './verify/command.ts'
 import { benchCommand } from './bench/command.ts'
 import { ConfigError, loadConfig, readEnvironment, type Config } from './config.ts'
+import { printableLines } from './domain/printable.ts'
 import { isLoopback } from './http/auth.ts'
 import { keysCommand } from './keys/command.ts'
 import { API, connect, type Roles } from './roles/process.ts'
@@ -63,7 +64,7 @@ benchCommand(program)
 
 program.parseAsync().catch((error: unknown) => {
   const text = error instanceof Error ? error.message : String(error)
-  process.stderr.write(`${text}\n`)
+  process.stderr.write(`${printableLines(text)}\n`)
   process.exitCode = error instanceof ConfigError ? MISUSED : FAILED
 })
 

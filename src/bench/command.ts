@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import type { Command } from 'commander'
 import { systemClock } from '../adapters/clock.ts'
+import { printable } from '../domain/printable.ts'
 import { progress } from '../progress.ts'
 import { htmlReport } from './html.ts'
 import { startLoader } from './loader.ts'
@@ -140,7 +141,7 @@ async function post(
   const at = new URL(`/api/v1/${path}`, url)
   const answer = await fetch(at, { method: 'POST', headers, body: JSON.stringify(body) })
   const text = await answer.text()
-  if (!answer.ok) throw new Error(`${at.pathname} answered ${answer.status}: ${text.slice(0, 200)}`)
+  if (!answer.ok) throw new Error(`${at.pathname} answered ${answer.status}: ${printable(text)}`)
   return JSON.parse(text) as Record<string, unknown> // Every 2xx answer of the API is an object.
 }
 

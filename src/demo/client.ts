@@ -1,5 +1,6 @@
 import { Pool } from 'undici'
 import { readExactJson, writeJson } from '../domain/json.ts'
+import { printable } from '../domain/printable.ts'
 import type { Clock } from '../ports.ts'
 
 /** An answer. `body` is its JSON, long numbers as their text, or its text if it is none. */
@@ -102,7 +103,7 @@ function isSafeAgain({ method, headers }: Sent, { status, body }: Reply): boolea
 /** The code of a problem document. */
 export function codeOf(body: unknown): string | null {
   const code = (body as { code?: unknown } | null)?.code
-  return typeof code === 'string' ? code : null
+  return typeof code === 'string' ? printable(code) : null
 }
 
 /** GET what must be there. Throws with the status if it is not. */

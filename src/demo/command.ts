@@ -2,6 +2,7 @@ import { InvalidArgumentError, type Command } from 'commander'
 import { systemClock } from '../adapters/clock.ts'
 import { loadConfig, readEnvironment } from '../config.ts'
 import { writeJson } from '../domain/json.ts'
+import { printable } from '../domain/printable.ts'
 import { progress } from '../progress.ts'
 import { client, read, type Client } from './client.ts'
 import { accept, openUsers, settle, type Drive } from './drive.ts'
@@ -151,5 +152,7 @@ async function faults(api: Client, gateway: string): Promise<string> {
     ([name, at]) => at > 0 && !/(_ms|_seconds|seed)$/.test(name),
   )
   if (chances.length === 0) return 'never, now'
-  return chances.map(([name, at]) => `${name} ${Math.round(at * 100)} %`).join(', ')
+  return chances
+    .map(([name, at]) => `${printable(name)} ${Math.round(Number(at) * 100)} %`)
+    .join(', ')
 }

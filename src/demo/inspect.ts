@@ -1,4 +1,5 @@
 import { fromWire } from '../domain/money.ts'
+import { printable } from '../domain/printable.ts'
 import { each, read } from './client.ts'
 import { isSettled, type Accepted, type Drive, type Seen, type Wire } from './drive.ts'
 import { OPENING } from './plan.ts'
@@ -107,7 +108,8 @@ async function account(drive: Drive, id: number): Promise<Account> {
 /** Minor units of an amount or total of the API, which may be negative. Throws for what is none. */
 export function minor(wire: Wire): bigint {
   const read = fromWire(wire)
-  if (read === null) throw new Error(`The service answered with an amount of ${wire}.`)
+  if (read === null)
+    throw new Error(`The service answered with an amount of ${printable(String(wire))}.`)
   return read
 }
 

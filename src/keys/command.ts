@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Command } from 'commander'
 import { newKey, SCOPES, type Scope } from '../domain/key.ts'
+import { printable } from '../domain/printable.ts'
 import type { Runner } from '../ports.ts'
 import { insertKey, listKeys, revokeKey, type StoredKey } from './store.ts'
 
@@ -93,5 +94,5 @@ function body(key: StoredKey) {
 
 function line(key: StoredKey): string {
   const state = key.revokedAt === null ? 'in force' : `revoked ${key.revokedAt.toISOString()}`
-  return `${key.id}  ${key.scopes.join(',').padEnd(18)}  ${state}  ${key.name}`
+  return `${key.id}  ${key.scopes.join(',').padEnd(18)}  ${state}  ${printable(key.name)}`
 }

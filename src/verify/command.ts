@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { parseMoney } from '../domain/money.ts'
+import { printableLines } from '../domain/printable.ts'
 import { progress, type ProgressBar, type ProgressStream } from '../progress.ts'
-import { httpCharges } from './gateway.ts'
+import { httpCharges } from './gateway-list.ts'
 import type { Progress, VerifyWorld } from './pass.ts'
 import { nameOf, reportJson, type Report } from './report.ts'
 import { EXAMPLES_MAX, verify } from './verify.ts'
@@ -76,7 +77,8 @@ export async function openAndRun(
       await world.close()
     }
   } catch (error) {
-    streams.err.write(`verify: ${error instanceof Error ? error.message : String(error)}\n`)
+    const text = error instanceof Error ? error.message : String(error)
+    streams.err.write(`verify: ${printableLines(text)}\n`)
     return UNCHECKED
   }
 }

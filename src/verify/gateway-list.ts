@@ -1,0 +1,78 @@
+import { readExactJson } from '../domain/json.ts'
+import { fromWire } from '../domain/money.ts'
+import { printable } from '../domain/printable.ts'
+import { GatewayUnreadable, type GatewayCharge, type ListCharges } from './gateway.ts'
+
+/** How long one page may take, in milliseconds, and how many charges are asked for. */
+const PAGE_MS_MAX = 30_000
+const PAGE_SIZE = 1_000
+/** Four KiB for each charge of a page: twenty times what one takes. */
+const PAGE_BYTES_MAX = PAGE_SIZE * 4_096
+
+/**
+ * Lists charges of a gateway that has `GET {url}/charges?after=&limit=`, as the mock gateway does.
+ * Nothing about the list is trusted: a page is read up to a size and within a time, no redirect is
+ * followed, and every page has charges and lies behind the one before. A call throws
+ * `GatewayUnreadable` for every answer that is not such a list.
+ */
+export function httpCharges(url: string): ListCharges {
+  return async (after) => {
+    const page = await readPage(
+      `${url.replace(/\/+$/, '')}/charges?after=${after}&limit=${PAGE_SIZE}`,
+    )
+    const { data, next_after: next } = page as { data?: unknown; next_after?: unknown }
+    if (!Array.isArray(data) || !(next === null || typeof next === 'number')) {
+      throw new GatewayUnreadable('the gateway answered GET /charges with something else')
+    }
+    if (next !== null && (!Number.isSafeInteger(next) || next <= after || data.length === 0)) {
+      throw new GatewayUnreadable(`the gateway's list of charges does not go on behind ${after}`)
+    }
+    return { charges: data.map(toCharge), next }
+  }
+}
+
+async function readPage(url: string): Promise<object> {
+  try {
+    const signal = AbortSignal.timeout(PAGE_MS_MAX)
+    const response = await fetch(url, { signal, redirect: 'manual' })
+    if (!response.ok) throw new Error(`status ${response.status}`)
+    const body = readExactJson(await readBody(response))
+    if (typeof body !== 'object' || body === null) throw new Error('no JSON object')
+    return body
+  } catch (error) {
+    const reason = printable(error instanceof Error ? error.message : String(error))
+    throw new GatewayUnreadable(`the gateway's GET /charges cannot be read: ${reason}`, {
+      cause: error,
+    })
+  }
+}
+
+/** A body of at most `PAGE_BYTES_MAX`, counted as it arrives and after it was unpacked. */
+async function readBody(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  // Leaving the loop early cancels the rest of the body.
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.length
+    if (bytes > PAGE_BYTES_MAX) throw new Error(`a page of more than ${PAGE_BYTES_MAX} bytes`)
+    chunks.push(chunk)
+  }
+  return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+}
+
+/** A charge without a payment's id cannot be compared with anything: that is no list of charges. */
+function toCharge(item: unknown): GatewayCharge {
+  // Whatever it is, its fields are checked one by one.
+  const row = Object(item) as Record<string, unknown>
+  const { payment_id: paymentId, idempotency_key: key, amount, type } = row
+  // A text where a double might lose digits.
+  if (!/^(0|[1-9]\d{0,17})$/.test(String(paymentId))) {
+    throw new GatewayUnreadable('the gateway listed a charge without a payment_id')
+  }
+  return {
+    paymentId: BigInt(String(paymentId)),
+    key: typeof key === 'string' ? key : null,
+    amount: fromWire(amount),
+    type: String(type),
+  }
+}
