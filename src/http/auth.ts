@@ -1,8 +1,11 @@
 import type { IncomingMessage } from 'node:http'
-import rateLimit from '@fastify/rate-limit'
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Scope } from '../domain/key.ts'
+import type { Clock } from '../ports.ts'
+import { allowance, type Allowance } from './allowance.ts'
+import { callers } from './caller.ts'
 import { refuse } from './problem.ts'
+import { siteGuard } from './site.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -11,13 +14,15 @@ declare module 'fastify' {
   }
 }
 
-type Checked =
-  | { readonly ok: true; readonly id: string; readonly scopes: readonly Scope[] }
-  | { readonly ok: false }
+type Known = { readonly ok: true; readonly id: string; readonly scopes: readonly Scope[] }
+type Checked = Known | { readonly ok: false }
 
 export interface Keys {
-  /** Checks a bearer token. Throws when it cannot: nobody is let in unchecked. */
-  check(token: string): Promise<Checked>
+  /**
+   * Checks a bearer token. Throws when it cannot: nobody is let in unchecked. `patient`: it may take a
+   * moment longer, and is to cost the database less.
+   */
+  check(token: string, patient?: boolean): Promise<Checked>
   /** The same without asking the database; null: not known without. */
   peek(token: string): Checked | null
 }
@@ -25,71 +30,86 @@ export interface Keys {
 export interface Guards {
   /** Null: no key is asked for, because only this machine can connect. */
   readonly keys: Keys | null
-  /** Requests per second and key, or address without a key; 0: no limit. */
-  readonly perSecondMax: number
-  readonly suspects: Suspects
+  /** Whether requests are limited; then the fast way in is closed, because the limit counts them. */
+  readonly limited: boolean
+  /** Requests by key, or by address without one. */
+  readonly requests: Allowance
+  /** Wrong keys by address. */
+  readonly wrongKeys: Allowance
+  /** Where a request comes from, behind trusted proxies. */
+  readonly callerOf: (request: IncomingMessage) => string
+  /** What keeps the pages of a browser on this machine out, where no key does. */
+  readonly siteOf: ReturnType<typeof siteGuard>
 }
 
-/** Wrong keys per address and minute before the address has to wait. */
+export interface GuardOptions {
+  readonly keys?: Keys | null
+  /** Requests per second and key, or address without a key; 0: no limit. */
+  readonly perSecondMax?: number
+  /** The loopback address that the service listens on; null: another one. */
+  readonly loopback?: string | null
+  /** Addresses and networks of proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies?: readonly string[]
+}
+
+/** Wrong keys per address and minute; after them a wrong key is answered with 429. */
 const WRONG_KEYS_MAX = 30
+const WRONG_KEYS_MS = 60_000
+
+/** The guards of a server; its two ways in share what they count. */
+export function openGuards(clock: Pick<Clock, 'elapsedMs'>, options: GuardOptions = {}): Guards {
+  const { keys = null, perSecondMax = 0, loopback = null, trustedProxies = [] } = options
+  const { elapsedMs } = clock
+  return {
+    keys,
+    limited: perSecondMax > 0,
+    requests: allowance({ max: perSecondMax, windowMs: 1_000, elapsedMs }),
+    wrongKeys: allowance({ max: WRONG_KEYS_MAX, windowMs: WRONG_KEYS_MS, elapsedMs }),
+    callerOf: callers(trustedProxies),
+    siteOf: siteGuard(loopback),
+  }
+}
 
 /**
  * What a key needs, by route; the first rule that fits. The mock gateway's own contract is called by
  * the worker, which has no key; probes and documentation must answer before there is one.
  */
-const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Scope | 'public'])[] = [
+const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[] = [
   [/^\/(livez|readyz|openapi\.json|docs(\/.*)?)$/, /./, 'public'],
-  [/\/mock-gateway\/pay$/, /^POST$/, 'public'],
-  [/\/mock-gateway\/payments\/:key$/, /^(GET|HEAD)$/, 'public'],
+  [/\/mock-gateway\/pay$/, /^POST$/, 'gateway'],
+  [/\/mock-gateway\/payments\/:key$/, /^(GET|HEAD)$/, 'gateway'],
   [/./, /^(GET|HEAD|OPTIONS)$/, 'read'],
   [/\/(dlq|mock-gateway)(\/|$)/, /./, 'operate'],
   [/./, /./, 'write'],
 ]
 
-/** The scope a request needs. What has no route needs one too: strangers learn no paths. */
-export function scopeOf(route: string, method: string): Scope | 'public' {
+/** A scope; or nothing, for everybody or for the worker, which no limit may stop. */
+type Needs = Scope | 'public' | 'gateway'
+
+/**
+ * What a request needs, by the route it takes: the text of its URL decides nothing. What has no route
+ * needs a key too: strangers learn no paths.
+ */
+export function scopeOf(route: string | undefined, method: string): Needs {
+  if (route === undefined) return /^(GET|HEAD|OPTIONS)$/.test(method) ? 'read' : 'operate'
   const rule = RULES.find(([routes, methods]) => routes.test(route) && methods.test(method))
   return rule?.[2] ?? 'operate'
 }
 
+function needsOf(request: FastifyRequest): Needs {
+  return scopeOf(request.routeOptions.url, request.method)
+}
+
 /**
  * Guard every route: an API key with the right scope as `Authorization: Bearer pay_…` (RFC 6750),
- * and a limit of requests per key or address. 401 without a valid key, 403 without the scope, 429
- * with Retry-After past a limit.
+ * and a limit of requests per key or address. 401 without a valid key, 403 without the scope or from
+ * a page of another site, 429 with Retry-After past a limit.
  */
-export async function guard(app: FastifyInstance, guards: Guards): Promise<void> {
+export function guard(app: FastifyInstance, guards: Guards): void {
   app.decorateRequest('keyId', null)
-  const { keys, perSecondMax } = guards
-  if (keys === null && perSecondMax === 0) return
-  await app.register(rateLimit, { global: false })
-  if (keys !== null) askForKeys(app, keys, guards.suspects)
-  if (perSecondMax > 0) limitRequests(app, perSecondMax)
-}
-
-/** Addresses that sent a wrong key within the last minute, so many at most; then it is everybody. */
-const SUSPECTS_MAX = 10_000
-const WRONG_KEYS_MS = 60_000
-
-interface Suspects {
-  add(address: string): void
-  has(address: string): boolean
-}
-
-function openSuspects(): Suspects {
-  const addresses = new Set<string>()
-  return {
-    add(address) {
-      if (addresses.size >= SUSPECTS_MAX || addresses.has(address)) return
-      addresses.add(address)
-      setTimeout(() => addresses.delete(address), WRONG_KEYS_MS).unref()
-    },
-    has: (address) => addresses.size >= SUSPECTS_MAX || addresses.has(address),
-  }
-}
-
-/** The guards of a server; its two ways in share what they learn of addresses. */
-export function openGuards(keys: Keys | null, perSecondMax: number): Guards {
-  return { keys, perSecondMax, suspects: openSuspects() }
+  if (guards.keys === null) keepSitesOut(app, guards)
+  else askForKeys(app, guards.keys, guards)
+  if (guards.limited) limitRequests(app, guards)
 }
 
 /**
@@ -98,57 +118,81 @@ export function openGuards(keys: Keys | null, perSecondMax: number): Guards {
  * counts wrong keys and says why.
  */
 export function admitter(guards: Guards): (request: IncomingMessage) => boolean {
-  const { keys, perSecondMax, suspects } = guards
+  const { keys, limited, siteOf } = guards
   // Requests are counted in the framework.
-  if (perSecondMax > 0) return () => false
-  if (keys === null) return () => true
+  if (limited) return () => false
+  if (keys === null) return (request) => siteOf(request) === null
   return (request) => {
     const token = bearer(request)
-    if (token === null || suspects.has(request.socket.remoteAddress ?? '')) return false
-    const key = keys.peek(token)
+    const key = token === null ? null : keys.peek(token)
     return key !== null && key.ok && key.scopes.includes('write')
   }
 }
 
-function askForKeys(app: FastifyInstance, keys: Keys, suspects: Suspects): void {
-  const wrongKeys = app.createRateLimit({
-    max: WRONG_KEYS_MAX,
-    timeWindow: WRONG_KEYS_MS,
-    keyGenerator: (request) => request.ip,
+function keepSitesOut(app: FastifyInstance, { siteOf }: Guards): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    const code = siteOf(request.raw)
+    if (code === null) return done()
+    void refuse(reply, { code })
   })
+}
+
+function askForKeys(app: FastifyInstance, keys: Keys, guards: Guards): void {
   app.addHook('onRequest', async (request, reply) => {
-    const scope = scopeOf(request.routeOptions.url ?? request.url, request.method)
-    if (scope === 'public') return
-    const token = bearer(request.raw)
-    const blocked = await wrongKeys(request, { increment: false })
-    if (!blocked.isAllowed && blocked.isExceeded) return limited(reply, blocked.ttlInSeconds)
-    const key = token === null ? null : await keys.check(token)
-    if (key === null || !key.ok) {
-      await wrongKeys(request)
-      suspects.add(request.raw.socket.remoteAddress ?? '')
+    const needs = needsOf(request)
+    if (needs === 'public' || needs === 'gateway') return
+    const known = await identify(request.raw, keys, guards)
+    if (!known.ok) {
+      if (known.waitMs > 0) return tooMany(reply, known.waitMs)
       void reply.header('www-authenticate', 'Bearer realm="payments"')
       return refuse(reply, { code: 'unauthorized' })
     }
-    if (!key.scopes.includes(scope)) return refuse(reply, { code: 'forbidden' })
-    request.keyId = key.id
+    if (!known.scopes.includes(needs)) return refuse(reply, { code: 'forbidden' })
+    request.keyId = known.id
   })
 }
 
-function limitRequests(app: FastifyInstance, perSecondMax: number): void {
-  const requests = app.createRateLimit({
-    max: perSecondMax,
-    timeWindow: 1_000,
-    keyGenerator: (request) => request.keyId ?? request.ip,
-  })
-  app.addHook('onRequest', async (request, reply) => {
-    if (scopeOf(request.routeOptions.url ?? request.url, request.method) === 'public') return
-    const state = await requests(request)
-    if (!state.isAllowed && state.isExceeded) return limited(reply, state.ttlInSeconds)
+/**
+ * Who sends a request. A valid key always passes, whatever its address sent before. One wrong key is
+ * reserved for the address before anything is looked up, and given back if the key was right: so
+ * however many come at once, no more than the limit are looked up in a hurry. A request without
+ * credentials is no guess and is not counted.
+ */
+async function identify(
+  request: IncomingMessage,
+  keys: Keys,
+  { wrongKeys, callerOf }: Guards,
+): Promise<Known | { readonly ok: false; readonly waitMs: number }> {
+  if (request.headers.authorization === undefined) return { ok: false, waitMs: 0 }
+  const token = bearer(request)
+  const known = token === null ? { ok: false as const } : keys.peek(token)
+  if (known?.ok) return known
+  const caller = callerOf(request)
+  const waitMs = wrongKeys.take(caller)
+  if (known !== null || token === null) return { ok: false, waitMs }
+  try {
+    const found = await keys.check(token, waitMs > 0)
+    if (!found.ok) return { ok: false, waitMs }
+    if (waitMs === 0) wrongKeys.giveBack(caller)
+    return found
+  } catch (error) {
+    if (waitMs === 0) wrongKeys.giveBack(caller)
+    throw error
+  }
+}
+
+function limitRequests(app: FastifyInstance, { requests, callerOf }: Guards): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    if (needsOf(request) === 'gateway') return done()
+    // The id of a key and an address are never the same text.
+    const waitMs = requests.take(request.keyId ?? callerOf(request.raw))
+    if (waitMs === 0) return done()
+    void tooMany(reply, waitMs)
   })
 }
 
-function limited(reply: FastifyReply, seconds: number): FastifyReply {
-  void reply.header('retry-after', String(Math.max(1, seconds)))
+function tooMany(reply: FastifyReply, waitMs: number): FastifyReply {
+  void reply.header('retry-after', String(Math.ceil(waitMs / 1_000)))
   return refuse(reply, { code: 'rate_limited' })
 }
 
@@ -157,9 +201,4 @@ function bearer(request: IncomingMessage): string | null {
   const [given = '', ...more] = request.headersDistinct['authorization'] ?? []
   const match = /^Bearer ([\x21-\x7e]{1,200})$/i.exec(given)
   return more.length === 0 ? (match?.[1] ?? null) : null
-}
-
-/** Whether an address can be reached from this machine alone. */
-export function isLoopback(host: string): boolean {
-  return /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/.test(host)
 }

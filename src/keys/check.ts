@@ -1,6 +1,6 @@
 import { parseToken, sameHash, type Scope } from '../domain/key.ts'
-import type { Clock, Runner } from '../ports.ts'
-import { findKey } from './store.ts'
+import { Overloaded, type Clock, type Runner } from '../ports.ts'
+import { findKeys } from './store.ts'
 
 /** Who a request comes from, or that nobody knows. */
 export type Checked =
@@ -10,54 +10,149 @@ export type Checked =
 interface Known {
   readonly secretHash: Buffer
   readonly scopes: readonly Scope[]
-  readonly untilMs: number
+  /** When the question was asked that this is the answer to. */
+  readonly askedMs: number
 }
 
 /** How long a key that was found is believed: a revoked one is refused everywhere after it. */
 const FOUND_MS = 3_000
-/** How long an id that does not exist is believed not to, so that guessing does not load the database. */
-const MISSING_MS = 1_000
-const CACHED_MAX = 10_000
-const NOBODY = Buffer.alloc(32)
+/** From this age on a key that is used is looked up again beside, so that nobody waits for it. */
+const RENEW_MS = 1_500
+/** Keys that are remembered. Only keys that exist are, so nobody can fill it by guessing. */
+const KNOWN_MAX = 10_000
+/** How long look-ups for callers who guessed too often are collected, to be made as one. */
+const PATIENCE_MS = 50
+/** Ids of one look-up. */
+const LOOKUP_MAX = 500
+/** Ids that may wait for a look-up: more than connections can bring. */
+const WAITING_MAX = 50_000
+const NOBODY: Known = { secretHash: Buffer.alloc(32), scopes: [], askedMs: 0 }
 
 export interface KeyChecker {
-  /** Asks the database where it has to. Throws `Unavailable` when it cannot: nobody is let in unchecked. */
-  check(token: string): Promise<Checked>
+  /**
+   * Asks the database where it has to. Throws `Unavailable` when it cannot: nobody is let in unchecked.
+   * `patient`: a moment later, together with others, because the caller has guessed too often.
+   */
+  check(token: string, patient?: boolean): Promise<Checked>
   /** The same from what is known already, without asking anybody; null: nothing is. */
   peek(token: string): Checked | null
 }
 
 /**
- * Make the check of API keys. A key is looked up at most every three seconds per process. The secret
- * is compared by its hash in constant time, for an unknown id as well.
+ * Make the check of API keys. A key in use is looked up every one and a half seconds per process, and
+ * one that is not known once, however many requests wait for it. One look-up runs at a time and takes
+ * along all ids that wait, so guessing keeps no more than one connection busy. The secret is compared
+ * by its hash in constant time, for an unknown id as well.
  */
 export function keyChecker(world: { readonly db: Runner; readonly clock: Clock }): KeyChecker {
   const cache = new Map<string, Known>()
+  const lookups = lookupQueue(world)
 
-  const find = async (id: string): Promise<Known> => {
-    const nowMs = world.clock.elapsedMs()
-    const cached = cache.get(id)
-    if (cached !== undefined && cached.untilMs > nowMs) return cached
-    const found = await findKey(world.db, id)
-    const known =
-      found === null
-        ? { secretHash: NOBODY, scopes: [], untilMs: nowMs + MISSING_MS }
-        : { ...found, untilMs: nowMs + FOUND_MS }
-    if (cache.size >= CACHED_MAX) cache.clear()
-    cache.set(id, known)
+  const learn = async (id: string, patient: boolean): Promise<Known> => {
+    const found = await lookups.find(id, patient)
+    // Deleted first, so that the first of the map is the key that was looked up least recently.
+    cache.delete(id)
+    if (found === null) return NOBODY
+    const [oldest] = cache.keys()
+    if (cache.size >= KNOWN_MAX && oldest !== undefined) cache.delete(oldest)
+    cache.set(id, found)
+    return found
+  }
+  const remembered = (id: string): Known | null => {
+    const known = cache.get(id)
+    if (known === undefined) return null
+    const ageMs = world.clock.elapsedMs() - known.askedMs
+    if (ageMs >= FOUND_MS) return null
+    // What comes of it is seen by whoever asks after the old answer has expired.
+    if (ageMs >= RENEW_MS && !lookups.asks(id)) learn(id, false).catch(() => undefined)
     return known
   }
 
   return {
-    async check(token) {
+    async check(token, patient = false) {
       const parsed = parseToken(token)
-      return parsed === null ? { ok: false } : compare(parsed, await find(parsed.id))
+      if (parsed === null) return { ok: false }
+      return compare(parsed, remembered(parsed.id) ?? (await learn(parsed.id, patient)))
     },
     peek(token) {
       const parsed = parseToken(token)
-      const known = parsed === null ? undefined : cache.get(parsed.id)
-      if (parsed === null || known === undefined) return null
-      return known.untilMs > world.clock.elapsedMs() ? compare(parsed, known) : null
+      const known = parsed === null ? null : remembered(parsed.id)
+      return parsed === null || known === null ? null : compare(parsed, known)
+    },
+  }
+}
+
+interface Asker {
+  readonly resolve: (found: Known | null) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Look-ups of ids, one at a time; an id that is being asked about already is not asked again. */
+function lookupQueue({ db, clock }: { readonly db: Runner; readonly clock: Clock }) {
+  const pending = new Map<string, Promise<Known | null>>()
+  const askers = new Map<string, Asker>()
+  let ready: string[] = []
+  let patient: string[] = []
+  let running = false
+
+  const lookUp = async (ids: readonly string[]): Promise<void> => {
+    const askedMs = clock.elapsedMs()
+    let end: (id: string, asker: Asker) => void
+    try {
+      const rows = await findKeys(db, ids)
+      const byId = new Map(rows.map((row) => [row.id, { ...row, askedMs }]))
+      end = (id, asker) => asker.resolve(byId.get(id) ?? null)
+    } catch (error) {
+      end = (_id, asker) => asker.reject(error)
+    }
+    for (const id of ids) {
+      const asker = askers.get(id)
+      askers.delete(id)
+      pending.delete(id)
+      if (asker !== undefined) end(id, asker)
+    }
+  }
+  const run = async (): Promise<void> => {
+    if (running) return
+    running = true
+    while (ready.length > 0) await lookUp(ready.splice(0, LOOKUP_MAX))
+    running = false
+  }
+  const collect = async (): Promise<void> => {
+    await clock.sleep(PATIENCE_MS)
+    ready = [...ready, ...patient]
+    patient = []
+    await run()
+  }
+  const hurry = (id: string): void => {
+    const at = patient.indexOf(id)
+    if (at === -1) return
+    patient.splice(at, 1)
+    ready.push(id)
+    void run()
+  }
+
+  return {
+    asks: (id: string) => pending.has(id),
+    find(id: string, isPatient: boolean): Promise<Known | null> {
+      const known = pending.get(id)
+      if (known !== undefined) {
+        if (!isPatient) hurry(id)
+        return known
+      }
+      if (pending.size >= WAITING_MAX) return Promise.reject(new Overloaded())
+      const asked = new Promise<Known | null>((resolve, reject) => {
+        askers.set(id, { resolve, reject })
+      })
+      pending.set(id, asked)
+      if (isPatient) {
+        patient.push(id)
+        if (patient.length === 1) void collect()
+      } else {
+        ready.push(id)
+        void run()
+      }
+      return asked
     },
   }
 }

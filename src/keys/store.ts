@@ -36,13 +36,20 @@ const REVOKE: Statement<StoredKey> = {
   returning id, name, scopes, created_at as "createdAt", revoked_at as "revokedAt"`,
 }
 
-/** What a request is checked against; revoked keys are as good as none. */
-const FIND: Statement<{ secretHash: Buffer; scopes: Scope[] }> = {
+/** What a request is checked against. */
+export interface KeyInForce {
+  readonly id: string
+  readonly secretHash: Buffer
+  readonly scopes: Scope[]
+}
+
+/** Many at once, by the primary key; revoked keys are as good as none. */
+const FIND: Statement<KeyInForce> = {
   name: 'keys_find',
   text: `
-  select secret_hash as "secretHash", scopes
+  select id, secret_hash as "secretHash", scopes
   from api_keys
-  where id = $1 and revoked_at is null`,
+  where id = any ($1::text[]) and revoked_at is null`,
 }
 
 /** Store a new key by the hash of its secret. */
@@ -67,11 +74,7 @@ export async function revokeKey(db: Runner, id: string): Promise<StoredKey | nul
   return row ?? null
 }
 
-/** The hash and scopes of a key that is in force. */
-export async function findKey(
-  db: Runner,
-  id: string,
-): Promise<{ secretHash: Buffer; scopes: Scope[] } | null> {
-  const [row] = await db.run(FIND, [id])
-  return row ?? null
+/** The hashes and scopes of those of the keys that are in force, in no order. */
+export function findKeys(db: Runner, ids: readonly string[]): Promise<KeyInForce[]> {
+  return db.run(FIND, [ids])
 }

@@ -1,0 +1,44 @@
+import type { IncomingMessage } from 'node:http'
+import type { RefusalCode } from '../domain/refusal.ts'
+
+const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
+/** What a browser calls a request of the page itself, or of a person who typed an address. */
+const OWN_SITES = new Set(['same-origin', 'none'])
+
+/** Whether an address can be reached from this machine alone. */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/.test(host)
+}
+
+/**
+ * Make the check of requests where nobody is asked for a key, because only this machine can connect.
+ * The operator's browser can connect too, on behalf of any page it shows. `host` is where the service
+ * listens, or null when that is no loopback address: then its names are not known.
+ *
+ * A page can point a name of its own at 127.0.0.1, so the Host must be a name of this machine. And it
+ * can send forms and fetches without reading the answers, so whatever changes something must not say
+ * that it comes from elsewhere. Programs say neither.
+ */
+export function siteGuard(host: string | null): (request: IncomingMessage) => RefusalCode | null {
+  return ({ headers, method = 'GET' }) => {
+    if (host !== null && headers.host !== undefined && !isOwnName(headers.host, host)) {
+      return 'host_refused'
+    }
+    if (SAFE_METHODS.has(method)) return null
+    const { origin } = headers
+    if (origin !== undefined && !isOwnOrigin(origin, headers.host)) return 'origin_refused'
+    const site = headers['sec-fetch-site']
+    const own = site === undefined || (typeof site === 'string' && OWN_SITES.has(site))
+    return own ? null : 'origin_refused'
+  }
+}
+
+/** Names that lead to this machine wherever they are asked for (RFC 6761), and the configured one. */
+function isOwnName(given: string, host: string): boolean {
+  const name = given.toLowerCase().replace(/:\d{1,5}$/, '')
+  return isLoopback(name) || name === host.toLowerCase() || name.endsWith('.localhost')
+}
+
+function isOwnOrigin(origin: string, host: string | undefined): boolean {
+  return host !== undefined && (origin === `http://${host}` || origin === `https://${host}`)
+}
