@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { type Static, type TSchema, Type } from 'typebox'
 
 /**
@@ -27,6 +28,24 @@ export function text(lengthMax: number) {
 export function host() {
   const schema = Type.String({ maxLength: 253, pattern: '^[A-Za-z0-9.:_-]+$' })
   return { schema, read: (value: string) => value, allowed: 'a host name or an IP address' }
+}
+
+/** IP addresses and networks (CIDR), separated by commas; empty: none. */
+export function networks() {
+  const read = (value: string) => {
+    const parts = value.split(',').map((part) => part.trim())
+    const given = parts.filter((part) => part !== '')
+    return given.every(isNetwork) ? given : undefined
+  }
+  const allowed = 'IP addresses and networks such as `10.0.0.0/8`, separated by commas'
+  return { schema: Type.Array(Type.String()), read, allowed }
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...more] = text.split('/')
+  const bitsMax = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
+  if (more.length > 0 || bitsMax === -1 || address.includes('%')) return false
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= bitsMax)
 }
 
 /** A whole number between `min` and `max`, both included. */

@@ -7,10 +7,11 @@ import { closing } from './closing.ts'
 import type { Config } from './config.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import { ping } from './database/store.ts'
-import { admitter, isLoopback, openGuards, type Guards } from './http/auth.ts'
+import { admitter, openGuards, type Guards } from './http/auth.ts'
 import { cachedProbe, probeRoutes, prometheusRoute, type Probes } from './http/health.ts'
 import { answerPlainly } from './http/plain.ts'
 import { buildServer, requestIds } from './http/server.ts'
+import { isLoopback } from './http/site.ts'
 import { keyChecker } from './keys/check.ts'
 import { mockGatewayRoutes } from './mock-gateway/routes.ts'
 import { mockGateway, type MockGateway } from './mock-gateway/server.ts'
@@ -142,16 +143,23 @@ function probesOf(
 
 /** Keys are asked for as soon as anyone but this machine can connect, and always in production. */
 function guardsOf({ config, db }: Process, roles: Roles): Guards {
-  const open = isLoopback(config.host) && !config.production
+  const loopback = isLoopback(config.host) ? config.host : null
+  const open = loopback !== null && !config.production
   // The mock gateway alone has no database and charges nobody.
   const unguarded = open || !(roles.api || roles.worker)
-  return openGuards(unguarded ? null : keyChecker({ db, clock: systemClock }), config.rateLimit)
+  return openGuards(systemClock, {
+    keys: unguarded ? null : keyChecker({ db, clock: systemClock }),
+    perSecondMax: config.rateLimit,
+    loopback,
+    trustedProxies: config.trustedProxies ?? [],
+  })
 }
 
 /** Refuse new work while stopping; the mock gateway still answers calls that are in flight. */
 function refuseWhenStopping(app: FastifyInstance, own: Process): void {
-  app.addHook('onRequest', ({ url }, _reply, done) => {
-    if (!own.stopping || url.startsWith(MOCK_GATEWAY) || !url.startsWith(API)) return done()
+  app.addHook('onRequest', ({ routeOptions: { url: route = '' } }, _reply, done) => {
+    const ours = route.startsWith(`${API}/`) && !route.startsWith(`${MOCK_GATEWAY}/`)
+    if (!own.stopping || !ours) return done()
     done(Object.assign(new Error('stopping'), { refusal: 'shutting_down' }))
   })
 }

@@ -8,6 +8,7 @@ import {
   integer,
   type Kind,
   money,
+  networks,
   percent,
   seconds,
   statsdUrl,
@@ -117,6 +118,16 @@ export const SETTINGS = {
     kind: integer(1, 16_384),
     fallback: '64',
     doc: 'Largest request body in KiB; a larger one is answered with 413.',
+  },
+  trustedProxies: {
+    name: 'TRUSTED_PROXIES',
+    group: 'HTTP server',
+    kind: networks(),
+    fallback: null,
+    example: '10.0.0.0/8,fd00::/8',
+    doc:
+      'Proxies whose `X-Forwarded-For` is believed, for limits that go by address. Without it all ' +
+      'that comes through a proxy counts as one address.',
   },
   rateLimit: {
     name: 'RATE_LIMIT_PER_SECOND',

@@ -96,6 +96,7 @@ describe('a refused request changes no row, and its answer is a problem document
   test('cursors that the list did not make', async () => refuseAll(cursorCases(await cursors())))
   test('bytes that are no request, which also close the connection', () => refuseSockets())
   test('what an operator may not write into the record', () => refuseAll(operatorCases()))
+  test('requests that a page of another site sends', () => refuseAll(siteCases()))
 })
 
 /** A cursor of each list and filter. */
@@ -128,6 +129,27 @@ async function refuseSockets(): Promise<void> {
   assert.deepEqual([...wrong, ...changed(before, await target.rows())], [])
 }
 
+/** On a loopback address no key is asked for: what a browser here may be made to send, both ways in. */
+function siteCases(): Case[] {
+  const pages = [
+    [['Host', 'evil.test'], 'host_refused'],
+    [['Origin', 'https://evil.test'], 'origin_refused'],
+    [['Sec-Fetch-Site', 'cross-site'], 'origin_refused'],
+  ] as const
+  const operator = { method: 'POST', path: `${API}/dlq/1/resolve`, body: '{}' }
+  // Neither has a body that a browser would have to ask for beforehand.
+  const reset = { method: 'POST', path: `${API}/mock-gateway/reset` }
+  const written = [requestOf(DEPOSIT), requestOf(WITHDRAW), operator, reset]
+  return pages.flatMap(([header, code]) =>
+    written.map((request) => ({
+      name: `${request.path} with ${header.join(': ')}`,
+      request: { ...request, headers: [header] },
+      status: 403,
+      code,
+    })),
+  )
+}
+
 /** Reasons and names that cannot be kept as a record; letter 1 is open. */
 function operatorCases(): Case[] {
   const post = (path: string, body: unknown, actor?: string): Wire => ({
@@ -137,16 +159,18 @@ function operatorCases(): Case[] {
     headers: actor === undefined ? [] : [['X-Actor', actor]],
   })
   const reasons = ['', 'a\u0000b', '\ud800', 'x'.repeat(501), 'a\u0007b', null, 1, ['x'], undefined]
+  const misleading = ['a\u0085b', 'a\u202eb', '\u2066a', 'a\u2028b', 'a\u200fb', '\u200e']
   const actors = ['', ' ', 'a b', 'x'.repeat(101), 'caf\xe9', 'a\tb']
+  const reserved = ['gateway', 'Gateway', 'key:abcdefghijkl', 'KEY:abc', 'cli:root']
   return ['redrive', 'resolve'].flatMap((path) => {
     const outcome = path === 'resolve' ? { outcome: 'failed' } : {}
     return [
-      ...reasons.map((reason) => ({
+      ...[...reasons, ...misleading].map((reason) => ({
         name: `${path} because of ${JSON.stringify(reason)?.slice(0, 30)}`,
         request: post(path, { ...outcome, reason }),
         status: 400,
       })),
-      ...actors.map((actor) => ({
+      ...[...actors, ...reserved].map((actor) => ({
         name: `${path} by ${actor.slice(0, 30)}`,
         request: post(path, { ...outcome, reason: 'a reason' }, actor),
         status: 400,

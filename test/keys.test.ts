@@ -121,20 +121,53 @@ test('a revoked key is refused by every process within five seconds', async (t) 
   assert.ok(performance.now() - revokedMs < 5_000)
 })
 
-test('an address that tries many wrong keys has to wait', async (t) => {
+/** A token of the right form that no key has. */
+function guess(): { authorization: string } {
+  return { authorization: `Bearer ${newKey(randomBytes).token}` }
+}
+
+test('an address that tries many wrong keys is told to wait, and a valid key passes all the same', async (t) => {
   const { service, make } = await guarded(t)
   const { headers } = await make('read')
-  const statuses = new Set<number>()
-  for (let tried = 0; tried < 40; tried += 1) {
-    statuses.add((await service.call('GET', '/payments')).status)
-  }
-  assert.deepEqual([...statuses], [401, 429])
-  const blocked = await service.call('GET', '/payments', undefined, headers)
-  assert.equal(blocked.status, 429)
-  assert.ok(Number(blocked.headers.get('retry-after')) >= 1)
+  const ask = (given: Record<string, string>) => service.call('GET', '/payments', undefined, given)
+  const statuses: number[] = []
+  for (let tried = 0; tried < 40; tried += 1) statuses.push((await ask(guess())).status)
+  assert.deepEqual(statuses.slice(0, 30), Array(30).fill(401))
+  assert.deepEqual(statuses.slice(30), Array(10).fill(429))
+  const told = await ask(guess())
+  assert.ok(Number(told.headers.get('retry-after')) >= 1)
+  // Never seen before, and from then on known.
+  for (const _ of [1, 2]) assert.equal((await ask(headers)).status, 200)
 })
 
-test('a payment is let in by a key that is known, and no wrong key slips past the lockout with one', async (t) => {
+test('requests without credentials are no guesses: a probe without a key locks nobody out', async (t) => {
+  const { service } = await guarded(t)
+  const statuses = new Set<number>()
+  for (let tried = 0; tried < 100; tried += 1) {
+    statuses.add((await service.call('GET', '/payments')).status)
+  }
+  assert.deepEqual([...statuses], [401])
+  assert.equal((await service.call('GET', '/payments', undefined, guess())).status, 401)
+})
+
+test('text in the URL that looks like a public path opens nothing', async (t) => {
+  const { service } = await guarded(t)
+  const paths = [
+    '/x?/mock-gateway/pay',
+    '/users?/mock-gateway/pay',
+    '/dlq/1/redrive?/livez',
+    '/docs',
+  ]
+  for (const path of paths) {
+    assert.equal((await service.call('POST', path, {})).status, 401, path)
+  }
+  for (const path of ['/mock-gateway/pay/', '//mock-gateway/pay', '/mock-gateway/pay/x']) {
+    const { status } = await service.call('POST', path, {}, guess())
+    assert.ok(status === 401 || status === 400, `${path}: ${status}`)
+  }
+})
+
+test('a payment is let in by a key that is known, and no wrong key slips past the check with one', async (t) => {
   const { service, db, make } = await guarded(t)
   const [write, read] = [await make('read', 'write'), await make('read')]
   await service.call('POST', '/users', { balance: 100 }, write.headers)
@@ -149,12 +182,12 @@ test('a payment is let in by a key that is known, and no wrong key slips past th
   const statuses = new Set<number>()
   for (let tried = 0; tried < 40; tried += 1) statuses.add(await deposit(forged))
   assert.deepEqual([...statuses], [401, 429])
-  assert.equal(await deposit(write.headers), 429)
+  assert.equal(await deposit(write.headers), 202)
   const [row] = await db.run<{ count: bigint }>(
     { name: '', text: 'select count(*) from payments' },
     [],
   )
-  assert.equal(row?.count, 2n)
+  assert.equal(row?.count, 3n)
 })
 
 test('requests past the limit of a key get 429, those of another key do not', async (t) => {
@@ -169,12 +202,28 @@ test('requests past the limit of a key get 429, those of another key do not', as
   assert.equal((await service.call('GET', '/dlq', undefined, other.headers)).status, 200)
 })
 
+test('documentation and probes count for the limit of requests, the worker’s calls do not', async (t) => {
+  const { service } = await guarded(t, { RATE_LIMIT_PER_SECOND: '5' })
+  const statusesOf = async (method: string, url: string) => {
+    const body =
+      method === 'POST' ? { body: '{}', headers: { 'content-type': 'application/json' } } : {}
+    const asked = Array.from({ length: 40 }, async () => {
+      const answer = await fetch(service.url + url, { method, ...body })
+      await answer.arrayBuffer()
+      return answer.status
+    })
+    return new Set(await Promise.all(asked))
+  }
+  assert.ok((await statusesOf('GET', '/openapi.json')).has(429))
+  assert.ok(!(await statusesOf('POST', '/api/v1/mock-gateway/pay')).has(429))
+})
+
 test('scopes go by route and method', () => {
   const table: [route: string, method: string, scope: string][] = [
     ['/livez', 'GET', 'public'],
     ['/docs/static/*', 'GET', 'public'],
-    ['/api/v1/mock-gateway/pay', 'POST', 'public'],
-    ['/api/v1/mock-gateway/payments/:key', 'GET', 'public'],
+    ['/api/v1/mock-gateway/pay', 'POST', 'gateway'],
+    ['/api/v1/mock-gateway/payments/:key', 'GET', 'gateway'],
     ['/api/v1/mock-gateway/reset', 'POST', 'operate'],
     ['/api/v1/mock-gateway/journal', 'GET', 'read'],
     ['/api/v1/payments/deposit', 'POST', 'write'],

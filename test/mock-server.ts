@@ -28,7 +28,7 @@ export async function serveMock(
     version: '0.0.0',
     title: 'Mock gateway',
     documented: false,
-    guards: openGuards(null, 0),
+    guards: openGuards(systemClock),
     onAnswer: () => {},
   })
   await app.register(mockGatewayRoutes(mock), { prefix: '/api/v1/mock-gateway' })

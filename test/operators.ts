@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import pino from 'pino'
 import { deadLetterRoutes } from '../src/dead-letters/routes.ts'
 import type { Closer, DeadLetter } from '../src/dead-letters/store.ts'
+import { systemClock } from '../src/adapters/clock.ts'
 import { openGuards } from '../src/http/auth.ts'
 import { buildServer } from '../src/http/server.ts'
 import { viewPayments } from '../src/payments/read.ts'
@@ -102,7 +103,7 @@ export async function server(t: TestContext, world: TestWorld): Promise<FastifyI
     version: '0',
     title: 'Payments',
     documented: true,
-    guards: openGuards(null, 0),
+    guards: openGuards(systemClock),
     onAnswer: () => undefined,
   })
   const { world: charging } = world

@@ -21,7 +21,7 @@ async function server(t: TestContext, options: Partial<PlainOptions> = {}) {
     version: '0.0.0',
     title: 'Test',
     documented: false,
-    guards: openGuards(null, 0),
+    guards: openGuards(systemClock),
     requestId,
     onAnswer,
   })

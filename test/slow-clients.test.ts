@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { pino } from 'pino'
-import { openGuards, type Guards } from '../src/http/auth.ts'
+import { systemClock } from '../src/adapters/clock.ts'
+import { openGuards, type GuardOptions } from '../src/http/auth.ts'
 import { buildServer } from '../src/http/server.ts'
 import { problemsOf } from './hostile/case.ts'
 import { bytesOf, open, raw } from './hostile/wire.ts'
@@ -13,14 +14,14 @@ const CUT_MS_MAX = 5_000
 const KEY = 'pay_right'
 
 /** The HTTP server as it is, with one route. Resolves to its port. */
-async function server(t: TestContext, guards: Partial<Guards> = {}): Promise<number> {
+async function server(t: TestContext, guards: GuardOptions = {}): Promise<number> {
   const app = await buildServer({
     logger: pino({ level: 'silent' }),
     bodyBytesMax: 65_536,
     version: '0',
     title: 'test',
     documented: false,
-    guards: { ...openGuards(null, 0), ...guards },
+    guards: openGuards(systemClock, guards),
     arrival: ARRIVAL,
     onAnswer: () => undefined,
   })

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { toWire } from '../domain/money.ts'
+import { REASON_LENGTH_MAX, REASON_PATTERN } from '../domain/words.ts'
 import { Id, Money, nullable, oneOf, Time } from '../http/schemas.ts'
 import type { Run } from './runs/store.ts'
 import type { DeadLetter } from './store.ts'
@@ -86,11 +87,11 @@ export function runBody(run: Run) {
   }
 }
 
-/** Text that people write and read: not blank, and no control characters. */
+/** Text that people write and read. */
 export const Reason = Type.String({
   minLength: 1,
-  maxLength: 500,
-  pattern: '^[^\\u0000-\\u001f\\u007f]*[^\\s\\u0000-\\u001f\\u007f][^\\u0000-\\u001f\\u007f]*$',
+  maxLength: REASON_LENGTH_MAX,
+  pattern: REASON_PATTERN,
   description: 'Why; kept in the record for good.',
   examples: ['The gateway is back, ticket 4711'],
 })

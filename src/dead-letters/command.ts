@@ -3,6 +3,7 @@ import { userInfo } from 'node:os'
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { writeJson } from '../domain/json.ts'
 import { formatMoney } from '../domain/money.ts'
+import { isReason } from '../domain/words.ts'
 import { progress } from '../progress.ts'
 import { letterBody, runBody } from './bodies.ts'
 import type { ActWorld } from './redrive.ts'
@@ -76,9 +77,8 @@ export function redriveCommand(program: Command, open: (quiet: boolean) => Promi
 /** What is wrong with a call before anything is opened. */
 function misuse(options: Options): string | null {
   if (options.dryRun) return null
-  const reason = options.reason?.trim() ?? ''
   // The same text that the API takes.
-  if (reason === '' || reason.length > 500 || /\p{Cc}/u.test(reason)) {
+  if (!isReason(options.reason?.trim() ?? '')) {
     return 'Say why with --reason, 1 to 500 characters, or look first with --dry-run.'
   }
   const asks = process.stdin.isTTY === true && options.json !== true

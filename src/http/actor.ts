@@ -3,6 +3,12 @@ import { Type } from 'typebox'
 
 const VISIBLE_ASCII = /^[\x21-\x7e]{1,100}$/
 
+/**
+ * Names that nobody can give themselves: what a key, the command line and the gateway did stands in
+ * the same column.
+ */
+const RESERVED = /^(gateway$|(key|cli):)/i
+
 /** Who acts when nobody says so. */
 const ANONYMOUS = 'anonymous'
 
@@ -10,7 +16,9 @@ const ANONYMOUS = 'anonymous'
 export const ActorHeaders = Type.Object({
   'x-actor': Type.Optional(
     Type.String({
-      description: 'Who acts, as it is kept in the record: 1 to 100 visible ASCII characters.',
+      description:
+        'Who acts, as it is kept in the record: 1 to 100 visible ASCII characters. Not `gateway`, ' +
+        'and not beginning with `key:` or `cli:`.',
       examples: ['jane'],
     }),
   ),
@@ -25,7 +33,6 @@ export function actorOf(request: FastifyRequest): string | null {
   if (request.keyId !== null && request.keyId !== undefined) return `key:${request.keyId}`
   const value = request.headers['x-actor']
   if (value === undefined) return ANONYMOUS
-  // The gateway's own word stands in the same column.
-  if (typeof value !== 'string' || value === 'gateway') return null
+  if (typeof value !== 'string' || RESERVED.test(value)) return null
   return VISIBLE_ASCII.test(value) ? value : null
 }

@@ -12,8 +12,7 @@ const HOPS_MAX = 20
  */
 export function callers(trusted: readonly string[]): (request: IncomingMessage) => string {
   const proxies = blockList(trusted)
-  const isProxy = (address: string) =>
-    proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
+  const isProxy = (address: string) => proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
   return (request) => {
     let address = plain(request.socket.remoteAddress ?? '')
     if (trusted.length === 0 || address === '' || !isProxy(address)) return network(address)

@@ -83,7 +83,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   unroutable(app)
   observe(app, options)
   demandHttp(app)
-  await guard(app, options.guards)
+  guard(app, options.guards)
   if (options.documented) await document(app, options)
   return app
 }

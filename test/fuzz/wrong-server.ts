@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import { parseMoney } from '../../src/domain/money.ts'
 import { Problem, refusals, refuse } from '../../src/http/problem.ts'
 import { Amount, Id } from '../../src/http/schemas.ts'
+import { systemClock } from '../../src/adapters/clock.ts'
 import { openGuards } from '../../src/http/auth.ts'
 import { buildServer } from '../../src/http/server.ts'
 import { open } from '../hostile/wire.ts'
@@ -73,7 +74,7 @@ function ownServer(): Promise<FastifyInstance> {
     version: '0',
     title: 'wrong',
     documented: true,
-    guards: openGuards(null, 0),
+    guards: openGuards(systemClock),
     onAnswer: () => undefined,
   })
 }

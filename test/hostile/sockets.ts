@@ -12,17 +12,17 @@ const BODY = '{"balance":1}'
 
 /** A POST that would open a user, with other headers, another end or another body. */
 function post(headers: string, body: string, end = '\r\n'): Buffer {
-  const lines = [`POST ${PATH} HTTP/1.1`, 'Host: a', 'Content-Type: application/json', headers]
+  const lines = [`POST ${PATH} HTTP/1.1`, 'Host: localhost', 'Content-Type: application/json', headers]
   return Buffer.from(`${lines.join(end)}${end}${end}${body}`, 'latin1')
 }
 
 /** A GET with a header line of its own. */
 function get(line: string): Buffer {
-  return Buffer.from(`GET ${API}/health HTTP/1.1\r\nHost: a\r\n${line}\r\n\r\n`, 'latin1')
+  return Buffer.from(`GET ${API}/health HTTP/1.1\r\nHost: localhost\r\n${line}\r\n\r\n`, 'latin1')
 }
 
 function line(text: string): Buffer {
-  return Buffer.from(`${text}\r\nHost: a\r\n\r\n`, 'latin1')
+  return Buffer.from(`${text}\r\nHost: localhost\r\n\r\n`, 'latin1')
 }
 
 const LENGTH = `Content-Length: ${BODY.length}`
@@ -108,7 +108,7 @@ function table(status: number, cases: Readonly<Record<string, Buffer>>): SocketC
 /** Two requests in one packet, the first of them refused with its body unread. */
 export const PIPELINED = Buffer.concat([
   post(`${LENGTH}\r\nContent-Encoding: gzip`, BODY),
-  Buffer.from(`GET /livez HTTP/1.1\r\nHost: a\r\n\r\n`),
+  Buffer.from(`GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n`),
 ])
 
 /** What a careful client may send, however odd. */

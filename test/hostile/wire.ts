@@ -36,7 +36,7 @@ export function bytesOf(request: Wire): Buffer {
   const { method = 'GET', path, headers = [], body } = request
   const given = new Set(headers.map(([name]) => name.toLowerCase()))
   const bytes = Buffer.from(body ?? '')
-  const own: [string, string][] = given.has('host') ? [] : [['Host', 'payments.test']]
+  const own: [string, string][] = given.has('host') ? [] : [['Host', 'localhost']]
   if (body !== undefined && !given.has('content-type')) {
     own.push(['Content-Type', 'application/json'])
   }

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { newKey, type NewKey } from '../src/domain/key.ts'
+import { keyChecker } from '../src/keys/check.ts'
+import type { Clock, Runner } from '../src/ports.ts'
+import { manualClock } from './harness.ts'
+
+/** A checker over a table of keys that answers when it is told to. */
+function world(keys: readonly NewKey[], clock: Clock = manualClock()) {
+  const table = new Map(keys.map((key) => [key.id, key]))
+  const lookups: string[][] = []
+  const waiting: (() => void)[] = []
+  let failing = false
+  const db = {
+    async run(_statement: unknown, [ids]: readonly unknown[]) {
+      const wanted = ids as readonly string[]
+      lookups.push([...wanted])
+      await new Promise<void>((resolve) => waiting.push(resolve))
+      if (failing) throw new Error('away')
+      const found = wanted.map((id) => table.get(id)).filter((key) => key !== undefined)
+      return found.map(({ id, hash }) => ({ id, secretHash: hash, scopes: ['read'] }))
+    },
+  } as unknown as Runner
+  const checker = keyChecker({ db, clock })
+  return {
+    checker,
+    table,
+    lookups,
+    fail: (now: boolean) => void (failing = now),
+    /** Answer look-ups until `asked` is through. */
+    async through<Answer>(asked: Promise<Answer>): Promise<Answer> {
+      let over = false
+      const end = () => void (over = true)
+      asked.then(end, end)
+      while (!over) {
+        waiting.shift()?.()
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      return asked
+    },
+  }
+}
+
+const fresh = () => newKey(randomBytes)
+const times = (count: number) => Array.from({ length: count }, fresh)
+
+test('a valid key that is not known is looked up once, however many requests wait for it', async () => {
+  const key = fresh()
+  const { checker, lookups, through } = world([key])
+  const asked = Array.from({ length: 300 }, (_, index) => checker.check(key.token, index % 2 === 0))
+  const answers = await through(Promise.all(asked))
+  assert.ok(answers.every(({ ok }) => ok))
+  assert.deepEqual(lookups, [[key.id]])
+  assert.equal(checker.peek(key.token)?.ok, true)
+})
+
+test('one look-up runs at a time, and takes along whoever waits', async () => {
+  const key = fresh()
+  const { checker, lookups, through } = world([key])
+  const guesses = times(1_200).map(({ token }) => checker.check(token))
+  const answers = await through(Promise.all([...guesses, checker.check(key.token)]))
+  assert.deepEqual(
+    answers.map(({ ok }) => ok),
+    [...guesses.map(() => false), true],
+  )
+  assert.deepEqual(
+    lookups.map((ids) => ids.length),
+    [1, 500, 500, 200],
+  )
+})
+
+test('guesses of a suspect wait for each other and make one look-up', async () => {
+  let wake = () => {}
+  const clock = { ...manualClock(), sleep: () => new Promise<void>((resolve) => (wake = resolve)) }
+  const { checker, lookups, through } = world([], clock)
+  const guesses = times(400).map(({ token }) => checker.check(token, true))
+  assert.deepEqual(lookups, [])
+  const all = Promise.all(guesses)
+  wake()
+  await through(all)
+  assert.equal(lookups.length, 1)
+})
+
+test('a key in use is renewed before it expires, and never unknown in between', async () => {
+  const key = fresh()
+  const clock = manualClock()
+  const { checker, lookups, through } = world([key], clock)
+  await through(checker.check(key.token))
+  for (let tick = 0; tick < 20; tick += 1) {
+    clock.advance(1_600)
+    assert.equal(checker.peek(key.token)?.ok, true)
+    assert.equal(checker.peek(key.token)?.ok, true)
+    await through(checker.check(key.token))
+    await through(new Promise((resolve) => setImmediate(resolve)))
+  }
+  assert.equal(lookups.length, 21)
+})
+
+test('a revoked key is refused within three seconds, also one that is in use', async () => {
+  const key = fresh()
+  const clock = manualClock()
+  const { checker, table, through } = world([key], clock)
+  await through(checker.check(key.token))
+  table.clear()
+  clock.advance(3_000)
+  assert.equal((await through(checker.check(key.token))).ok, false)
+})
+
+test('while the database cannot be asked nobody new is let in, and a known key is until it expires', async () => {
+  const [key, other] = [fresh(), fresh()]
+  const clock = manualClock()
+  const { checker, through, fail } = world([key, other], clock)
+  await through(checker.check(key.token))
+  fail(true)
+  clock.advance(2_000)
+  assert.equal((await checker.check(key.token)).ok, true)
+  await assert.rejects(through(checker.check(other.token)))
+  clock.advance(1_000)
+  await assert.rejects(through(checker.check(key.token)))
+  fail(false)
+  assert.equal((await through(checker.check(key.token))).ok, true)
+})
