@@ -12,7 +12,12 @@ const BODY = '{"balance":1}'
 
 /** A POST that would open a user, with other headers, another end or another body. */
 function post(headers: string, body: string, end = '\r\n'): Buffer {
-  const lines = [`POST ${PATH} HTTP/1.1`, 'Host: localhost', 'Content-Type: application/json', headers]
+  const lines = [
+    `POST ${PATH} HTTP/1.1`,
+    'Host: localhost',
+    'Content-Type: application/json',
+    headers,
+  ]
   return Buffer.from(`${lines.join(end)}${end}${end}${body}`, 'latin1')
 }
 
