@@ -119,7 +119,7 @@ test('every metric is scraped under its name, in base units', async (t) => {
     payments_scrape_errors_total: 0,
   }
   for (const [name, value] of Object.entries(expected)) assert.equal(samples.get(name), value, name)
-  assert((samples.get('payments_event_loop_lag_seconds{quantile="0.99"}') ?? -1) >= 0)
+  assert((samples.get('payments_event_loop_lag_seconds{percentile="99"}') ?? -1) >= 0)
   for (const name of ['process_resident_memory_bytes', 'process_cpu_seconds_total']) {
     assert((samples.get(`payments_${name}`) ?? 0) > 0, name)
   }
@@ -274,6 +274,7 @@ test('StatsD gets counters added up, timings in milliseconds, gauges as they are
   statsd.timing('call', 12.3456)
   statsd.count('done', 2)
   statsd.count('done', 3)
+  statsd.count('never', 0)
   statsd.gauge('depth', 9)
   statsd.gauge('depth', 4)
   statsd.gauge('drift', -2)

@@ -66,7 +66,10 @@ export function createGauges(registry: Registry, identity: Identity) {
   describeBuild(make, identity)
 
   const refresh = async () => {
-    await Promise.all([...sources.values()].map((source) => refreshSource(source, errors)))
+    // The database last: its queries wait for connections, and a scrape must not count itself.
+    const { database, ...local } = Object.fromEntries(sources)
+    await Promise.all(Object.values(local).map((source) => refreshSource(source, errors)))
+    if (database !== undefined) await refreshSource(database, errors)
   }
   return {
     refresh: cached(refresh, identity.elapsedMs),
@@ -193,12 +196,12 @@ function poolSource(make: MakeGauge) {
 }
 
 function databaseSource(make: MakeGauge) {
-  const tasks = make('queue_tasks', 'Tasks in the queue.', 'state')
+  const tasks = make('queue_tasks', 'Tasks in the queue, of all processes.', 'state')
   const oldestDue = make('queue_oldest_due_seconds', 'Age of the oldest due task.')
   const unknown = make('unknown_payments', 'Payments whose outcome nobody knows.')
-  const unknownAmount = make('unknown_amount_minor', 'Money at risk in unknown payments.')
+  const unknownAmount = make('unknown_amount_minor', 'Money at risk in unknown payments, in minor units; a float, exact below 2^53.')
   const unknownOldest = make('unknown_oldest_seconds', 'Age of the oldest unknown payment.')
-  const held = make('held_amount_minor', 'Money held for open withdrawals.')
+  const held = make('held_amount_minor', 'Money held for open withdrawals, in minor units; a float, exact below 2^53.')
   const deadLetters = make('dead_letters_open', 'Open dead letters.', 'class')
   const gauges = [tasks, oldestDue, unknown, unknownAmount, unknownOldest, held, deadLetters]
 
@@ -209,7 +212,7 @@ function databaseSource(make: MakeGauge) {
       setEach(tasks, 'state', values.queueTasks)
       oldestDue.set(values.queueOldestDueSeconds)
       unknown.set(values.unknownPayments)
-      // A double is exact up to 90 trillion; the books themselves never pass through here.
+      // Prometheus knows only doubles: the books themselves never pass through here.
       unknownAmount.set(Number(values.unknownAmount))
       unknownOldest.set(values.unknownOldestSeconds)
       held.set(Number(values.heldAmount))
@@ -222,8 +225,8 @@ function databaseSource(make: MakeGauge) {
 function lagSource(make: MakeGauge): Source & { readonly close: () => void } {
   const gauge = make(
     'event_loop_lag_seconds',
-    'Event loop delay since the last scrape.',
-    'quantile',
+    'Event loop delay since the last scrape; percentile 100 is the longest.',
+    'percentile',
   )
   const delays = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS })
   delays.enable()
@@ -233,11 +236,12 @@ function lagSource(make: MakeGauge): Source & { readonly close: () => void } {
   return {
     gauges: [gauge],
     read: () => {
-      const quantile = (percent: number) => lag(delays.percentile(percent))
-      setEach(gauge, 'quantile', {
-        '0.5': quantile(50),
-        '0.99': quantile(99),
-        '1': lag(delays.max),
+      const percentile = (percent: number) => lag(delays.percentile(percent))
+      // `quantile` is the label of summaries alone.
+      setEach(gauge, 'percentile', {
+        '50': percentile(50),
+        '99': percentile(99),
+        '100': lag(delays.max),
       })
       delays.reset()
     },

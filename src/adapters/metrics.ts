@@ -4,20 +4,24 @@ import { createStatsd, type Statsd } from './statsd.ts'
 
 /** The counters of `GET /api/v1/metrics`: a contract, so the names never change. */
 const HELP = {
-  payments_deposit_requests_total: 'Deposits accepted.',
-  payments_withdraw_requests_total: 'Withdrawals accepted.',
+  payments_deposit_requests_total:
+    'Deposit requests with a valid amount and key, replays and refusals included.',
+  payments_withdraw_requests_total:
+    'Withdrawal requests with a valid amount and key, replays and refusals included.',
   idempotency_hits_total: 'Requests answered with the stored answer of an earlier one.',
-  payments_task_enqueued_total: 'Tasks written to the queue.',
-  payments_processing_started_total: 'Attempts claimed by workers.',
-  gateway_success_total: 'Gateway calls that succeeded.',
-  gateway_timeouts_total: 'Gateway calls that got no answer in time.',
-  gateway_errors_total: 'Gateway calls that failed and may be repeated.',
-  gateway_non_retryable_errors_total: 'Gateway calls that were declined.',
+  payments_task_enqueued_total:
+    'Tasks put in the queue: payments accepted, and payments that were redriven.',
+  payments_processing_started_total:
+    'Claims of tasks by workers, those that only look up included.',
+  gateway_success_total: 'Charges that a call saw executed; lookups are not counted.',
+  gateway_timeouts_total: 'Charges without an answer in time; lookups are not counted.',
+  gateway_errors_total: 'Charges that ended in another error; lookups are not counted.',
+  gateway_non_retryable_errors_total: 'Charges that were declined; lookups are not counted.',
   payments_success_total: 'Payments that ended in success.',
-  payments_failed_total: 'Payments that ended in failed.',
-  payments_retried_total: 'Attempts put off to be repeated.',
+  payments_failed_total: 'Payments that ended in failed after they were accepted.',
+  payments_retried_total: 'Claims that ended in another attempt to come.',
   dlq_written_total: 'Dead letters written.',
-}
+} as const
 
 /** The name of a counter of the compatibility endpoint. */
 export type CounterName = keyof typeof HELP

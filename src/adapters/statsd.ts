@@ -45,7 +45,10 @@ export function createStatsd(url: string): Statsd {
   }, FLUSH_INTERVAL_MS).unref()
 
   return {
-    count: (name, by) => void counters.set(name, (counters.get(name) ?? 0) + by),
+    count: (name, by) => {
+      // Nothing happened: a line about it would only cost the daemon's time.
+      if (by !== 0) counters.set(name, (counters.get(name) ?? 0) + by)
+    },
     timing: (name, ms) => channel.line(`${name}:${Math.round(ms * 1_000) / 1_000}|ms`),
     gauge: (name, value) => void gauges.set(name, value),
     close: () => {

@@ -27,7 +27,7 @@ export async function databaseGauges(world: {
   const shards = Array.from({ length: world.shards }, (_, shard) => shard)
   const [queues, risks, held] = await Promise.all([
     Promise.all(shards.map((shard) => viewQueue(world.db, shard, at))),
-    Promise.all(shards.map((shard) => readRisk(world.db, shard))),
+    Promise.all(shards.map((shard) => readRisk(world.db, shard, at))),
     Promise.all(shards.map((shard) => readHeld(world.db, shard))),
   ])
   const unknown = sum(risks.map((risk) => risk.unknownCount))

@@ -28,7 +28,10 @@ export interface RiskView {
   readonly failedLetters: number
 }
 
-/** Money at risk: open letters by class. The open letters are few; an index holds exactly those. */
+/**
+ * Money at risk: open letters by class. The open letters are few; an index holds exactly those. Ages
+ * are measured with the clock that the letters were written with.
+ */
 const RISK: Statement<RiskView> = {
   name: 'risk_read',
   text: `
@@ -36,7 +39,8 @@ const RISK: Statement<RiskView> = {
     count(*) filter (where class = 'unknown')::float8 as "unknownCount",
     coalesce(sum(amount) filter (where class = 'unknown'), 0)::bigint as "unknownAmount",
     coalesce(extract(epoch from
-      clock_timestamp() - min(created_at) filter (where class = 'unknown')), 0)::float8
+      coalesce($2::timestamptz, clock_timestamp())
+        - min(created_at) filter (where class = 'unknown')), 0)::float8
       as "unknownOldestSeconds",
     count(*) filter (where class = 'failed')::float8 as "failedLetters"
   from dead_letters
@@ -70,9 +74,9 @@ export async function readCounters(db: Runner): Promise<Record<string, number>> 
   return Object.fromEntries(rows.map((row) => [row.name, Number(row.value)]))
 }
 
-/** A shard's money at risk. */
-export async function readRisk(db: Runner, shard: number): Promise<RiskView> {
-  const [row] = await db.run(RISK, [shard])
+/** A shard's money at risk at a time; null: now, by the database's clock. */
+export async function readRisk(db: Runner, shard: number, at: Date | null): Promise<RiskView> {
+  const [row] = await db.run(RISK, [shard, at])
   return row ?? { unknownCount: 0, unknownAmount: 0n, unknownOldestSeconds: 0, failedLetters: 0 }
 }
 
