@@ -199,9 +199,15 @@ function databaseSource(make: MakeGauge) {
   const tasks = make('queue_tasks', 'Tasks in the queue, of all processes.', 'state')
   const oldestDue = make('queue_oldest_due_seconds', 'Age of the oldest due task.')
   const unknown = make('unknown_payments', 'Payments whose outcome nobody knows.')
-  const unknownAmount = make('unknown_amount_minor', 'Money at risk in unknown payments, in minor units; a float, exact below 2^53.')
+  const unknownAmount = make(
+    'unknown_amount_minor',
+    'Money at risk in unknown payments, in minor units; a float, exact below 2^53.',
+  )
   const unknownOldest = make('unknown_oldest_seconds', 'Age of the oldest unknown payment.')
-  const held = make('held_amount_minor', 'Money held for open withdrawals, in minor units; a float, exact below 2^53.')
+  const held = make(
+    'held_amount_minor',
+    'Money held for open withdrawals, in minor units; a float, exact below 2^53.',
+  )
   const deadLetters = make('dead_letters_open', 'Open dead letters.', 'class')
   const gauges = [tasks, oldestDue, unknown, unknownAmount, unknownOldest, held, deadLetters]
 
