@@ -6,6 +6,7 @@ export interface OpenApi {
   readonly info: { readonly title: string; readonly version: string }
   readonly tags: readonly { readonly name: string }[]
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components: { readonly responses: Readonly<Record<string, Answer>> }
 }
 
 interface Operation {
@@ -22,6 +23,7 @@ interface Operation {
 }
 
 interface Answer {
+  readonly $ref?: string
   readonly description?: string
   readonly content?: Readonly<Record<string, { readonly schema?: object }>>
 }
@@ -35,9 +37,11 @@ export function complete(document: OpenApi): void {
   const paths = Object.entries(document.paths)
   assert.ok(paths.length >= 10)
   const known = new Set(document.tags.map(({ name }) => name))
+  const shared = document.components.responses
   const problems: string[] = []
   for (const [path, operations] of paths) {
-    for (const [method, operation] of Object.entries(operations)) {
+    for (const [method, stated] of Object.entries(operations)) {
+      const operation = { ...stated, responses: resolved(stated.responses, shared) }
       const told = [
         ...operationProblems(operation, known),
         ...parameterProblems(path, operation),
@@ -49,6 +53,18 @@ export function complete(document: OpenApi): void {
   }
   problems.push(...references(document, document))
   assert.deepEqual(problems, [])
+}
+
+/** The answers of an operation with the shared ones in place of the references to them. */
+function resolved(
+  answers: Operation['responses'],
+  shared: OpenApi['components']['responses'],
+): Operation['responses'] {
+  const entries = Object.entries(answers).map(([status, answer]): [string, Answer] => {
+    const name = answer.$ref?.replace('#/components/responses/', '')
+    return [status, name === undefined ? answer : (shared[name] ?? {})]
+  })
+  return Object.fromEntries(entries)
 }
 
 function operationProblems(operation: Operation, known: ReadonlySet<string>): string[] {

@@ -1,28 +1,53 @@
 import { Type } from 'typebox'
 import { toWire } from '../domain/money.ts'
 import { REASON_LENGTH_MAX, REASON_PATTERN } from '../domain/words.ts'
-import { Id, Money, nullable, oneOf, Time } from '../http/schemas.ts'
+import { Id, LOCATION, Money, nullable, oneOf, PaymentTypes, Time } from '../http/schemas.ts'
 import type { Run } from './runs/store.ts'
 import type { DeadLetter } from './store.ts'
 
-export const DeadLetterBody = Type.Object({
-  id: Id,
-  payment_id: Id,
-  user_id: Id,
-  amount: Money('The amount of the payment.'),
-  commission: Money('Its commission.'),
-  payment_type: oneOf(['deposit', 'withdraw']),
-  class: oneOf(['failed', 'unknown'], {
-    description: '`failed`: no money moved. `unknown`: it may have; the hold is kept.',
-  }),
-  error: Type.String(),
-  attempts: Type.Integer(),
-  state: oneOf(['open', 'redriven', 'resolved']),
-  created_at: Time,
-  closed_at: nullable('string', { format: 'date-time' }),
-  closed_by: nullable('string'),
-  closed_reason: nullable('string'),
+export const LetterClass = oneOf(['failed', 'unknown'], {
+  title: 'DeadLetterClass',
+  description: '`failed`: no money moved. `unknown`: it may have; the hold is kept.',
 })
+
+export const LetterState = oneOf(['open', 'redriven', 'resolved'], { title: 'DeadLetterState' })
+
+const EXAMPLE = {
+  id: 1,
+  payment_id: 4,
+  user_id: 1,
+  amount: 20,
+  commission: 0.4,
+  payment_type: 'withdraw',
+  class: 'unknown',
+  error: 'reset',
+  attempts: 3,
+  state: 'open',
+  created_at: '2030-01-01T00:00:00.000Z',
+  closed_at: null,
+  closed_by: null,
+  closed_reason: null,
+}
+
+export const DeadLetterBody = Type.Object(
+  {
+    id: Id,
+    payment_id: Id,
+    user_id: Id,
+    amount: Money('The amount of the payment.'),
+    commission: Money('Its commission.'),
+    payment_type: PaymentTypes,
+    class: LetterClass,
+    error: Type.String(),
+    attempts: Type.Integer(),
+    state: LetterState,
+    created_at: Time,
+    closed_at: nullable('string', { format: 'date-time' }),
+    closed_by: nullable('string'),
+    closed_reason: nullable('string'),
+  },
+  { title: 'DeadLetter', examples: [EXAMPLE] },
+)
 
 /** A letter as the API shows it. */
 export function letterBody(letter: DeadLetter) {
@@ -44,25 +69,28 @@ export function letterBody(letter: DeadLetter) {
   }
 }
 
-export const RunBody = Type.Object({
-  id: Id,
-  state: oneOf(['planned', 'running', 'done', 'canceled']),
-  filter: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
-  total: Type.Integer({ description: 'Letters of the snapshot.' }),
-  amount: Money('The sum of their amounts.'),
-  rate_per_second: Type.Integer(),
-  done: Type.Integer({ description: 'Letters dealt with, whatever came of them.' }),
-  redriven: Type.Integer(),
-  skipped: Type.Integer({ description: 'No longer open when their turn came.' }),
-  refused: Type.Integer({ description: 'Left open, such as for lack of funds.' }),
-  reason: nullable('string'),
-  created_at: Time,
-  created_by: Type.String(),
-  started_at: nullable('string', { format: 'date-time' }),
-  started_by: nullable('string'),
-  ended_at: nullable('string', { format: 'date-time' }),
-  canceled_by: nullable('string'),
-})
+export const RunBody = Type.Object(
+  {
+    id: Id,
+    state: oneOf(['planned', 'running', 'done', 'canceled']),
+    filter: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
+    total: Type.Integer({ description: 'Letters of the snapshot.' }),
+    amount: Money('The sum of their amounts.'),
+    rate_per_second: Type.Integer(),
+    done: Type.Integer({ description: 'Letters dealt with, whatever came of them.' }),
+    redriven: Type.Integer(),
+    skipped: Type.Integer({ description: 'No longer open when their turn came.' }),
+    refused: Type.Integer({ description: 'Left open, such as for lack of funds.' }),
+    reason: nullable('string'),
+    created_at: Time,
+    created_by: Type.String(),
+    started_at: nullable('string', { format: 'date-time' }),
+    started_by: nullable('string'),
+    ended_at: nullable('string', { format: 'date-time' }),
+    canceled_by: nullable('string'),
+  },
+  { title: 'Redrive', headers: LOCATION },
+)
 
 /** A run as the API shows it. */
 export function runBody(run: Run) {

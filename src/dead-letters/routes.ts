@@ -2,8 +2,17 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { ActorHeaders, actorOf } from '../http/actor.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Id, IntegerText, nullable, oneOf, parseId, parseInteger } from '../http/schemas.ts'
-import { DeadLetterBody, letterBody, Reason } from './bodies.ts'
+import {
+  Id,
+  IdParams,
+  IntegerText,
+  LOCATION,
+  nullable,
+  oneOf,
+  parseId,
+  parseInteger,
+} from '../http/schemas.ts'
+import { DeadLetterBody, letterBody, LetterClass, LetterState, Reason } from './bodies.ts'
 import { listLetters, readLetter } from './list.ts'
 import { redrive, type ActWorld } from './redrive.ts'
 import { resolve } from './resolve.ts'
@@ -12,11 +21,33 @@ import { runRoutes } from './runs/routes.ts'
 const LIMIT = { min: 1, max: 500, fallback: 50 }
 const OFFSET = { min: 0, max: 999_999_999, fallback: 0 }
 
-const LetterId = Type.Object({
-  id: Type.String({ description: 'The dead letter id.', examples: ['1'] }),
-})
+const LetterId = IdParams('The dead letter id.')
 
 const PaymentWord = oneOf(['success', 'failed'], { description: 'What the payment is now.' })
+
+const Redriven = Type.Object(
+  {
+    id: Id,
+    state: oneOf(['redriven']),
+    payment_id: Id,
+    new_payment_id: nullable('integer', {
+      description: 'The payment that repeats a failed one; null: the same payment goes on.',
+    }),
+  },
+  {
+    title: 'RedrivenDeadLetter',
+    headers: LOCATION,
+    examples: [{ id: 1, state: 'redriven', payment_id: 4, new_payment_id: null }],
+  },
+)
+
+const Resolved = Type.Object(
+  { id: Id, state: oneOf(['resolved']), payment_id: Id, payment: PaymentWord },
+  {
+    title: 'ResolvedDeadLetter',
+    examples: [{ id: 1, state: 'resolved', payment_id: 4, payment: 'success' }],
+  },
+)
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
@@ -37,14 +68,15 @@ export function deadLetterRoutes(world: ActWorld): FastifyPluginAsyncTypebox {
 function listRoute(app: App, world: ActWorld): void {
   const schema = {
     tags: ['Dead letters'],
+    operationId: 'listDeadLetters',
     summary: 'List what failed or could not be finished, newest first',
     description: 'A plain array. Closed letters stay in the list; `state=open` leaves them out.',
     querystring: Type.Object(
       {
         limit: IntegerText('Letters per page.', LIMIT.min, LIMIT.max, LIMIT.fallback),
         offset: IntegerText('Letters to skip.', OFFSET.min, OFFSET.max, OFFSET.fallback),
-        class: Type.Optional(oneOf(['failed', 'unknown'])),
-        state: Type.Optional(oneOf(['open', 'redriven', 'resolved'])),
+        class: Type.Optional(LetterClass),
+        state: Type.Optional(LetterState),
       },
       { additionalProperties: false },
     ),
@@ -64,6 +96,7 @@ function listRoute(app: App, world: ActWorld): void {
 function readRoute(app: App, world: ActWorld): void {
   const schema = {
     tags: ['Dead letters'],
+    operationId: 'getDeadLetter',
     summary: 'Read a dead letter',
     params: LetterId,
     response: { 200: DeadLetterBody, ...refusals(404, 503) },
@@ -79,6 +112,7 @@ function readRoute(app: App, world: ActWorld): void {
 function redriveRoute(app: App, world: ActWorld): void {
   const schema = {
     tags: ['Dead letters'],
+    operationId: 'redriveDeadLetter',
     summary: 'Redrive a dead letter',
     description:
       'A payment of unknown outcome starts over: it is looked up first, and sent again only under ' +
@@ -88,17 +122,14 @@ function redriveRoute(app: App, world: ActWorld): void {
     params: LetterId,
     body: Type.Object(
       { reason: Reason },
-      { additionalProperties: false, examples: [{ reason: 'The gateway is back' }] },
+      {
+        title: 'RedriveRequest',
+        additionalProperties: false,
+        examples: [{ reason: 'The gateway is back' }],
+      },
     ),
     response: {
-      202: Type.Object({
-        id: Id,
-        state: oneOf(['redriven']),
-        payment_id: Id,
-        new_payment_id: nullable('integer', {
-          description: 'The payment that repeats a failed one; null: the same payment goes on.',
-        }),
-      }),
+      202: Redriven,
       ...refusals(400, 402, 404, 409, 413, 415, 503),
     },
   }
@@ -128,6 +159,7 @@ function redriveRoute(app: App, world: ActWorld): void {
 function resolveRoute(app: App, world: ActWorld): void {
   const schema = {
     tags: ['Dead letters'],
+    operationId: 'resolveDeadLetter',
     summary: 'Resolve a dead letter by your word',
     description:
       'Ends a payment of unknown outcome as you say, with its postings; its hold is paid out or ' +
@@ -147,17 +179,13 @@ function resolveRoute(app: App, world: ActWorld): void {
         ),
       },
       {
+        title: 'ResolveRequest',
         additionalProperties: false,
         examples: [{ outcome: 'success', reason: 'Seen on the statement', gateway_ref: 'gw-4711' }],
       },
     ),
     response: {
-      200: Type.Object({
-        id: Id,
-        state: oneOf(['resolved']),
-        payment_id: Id,
-        payment: PaymentWord,
-      }),
+      200: Resolved,
       ...refusals(400, 404, 409, 413, 415, 503),
     },
   }

@@ -35,14 +35,18 @@ export function cachedProbe(probe: () => Promise<boolean>, clock: Clock): () => 
 export function healthRoutes(probes: Probes): FastifyPluginAsyncTypebox {
   const schema = {
     tags: ['Operations'],
+    operationId: 'getHealth',
     summary: 'Health of this process and its database',
     response: {
-      200: Type.Object({
-        status: oneOf(['ok', 'degraded']),
-        database: oneOf(['ok', 'unavailable']),
-        worker: oneOf(['ok', 'stalled', 'none']),
-        gateway_breaker: Type.String({ description: 'closed, half_open, open, or none.' }),
-      }),
+      200: Type.Object(
+        {
+          status: oneOf(['ok', 'degraded']),
+          database: oneOf(['ok', 'unavailable']),
+          worker: oneOf(['ok', 'stalled', 'none']),
+          gateway_breaker: Type.String({ description: 'closed, half_open, open, or none.' }),
+        },
+        { title: 'Health' },
+      ),
     },
   }
   return async (app) => {

@@ -1,11 +1,18 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Type, type Static } from 'typebox'
+import { writeJson } from '../domain/json.ts'
 import { toWire } from '../domain/money.ts'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
-import { Money } from './schemas.ts'
+import { Money, oneOf } from './schemas.ts'
 
 /** Where the codes are explained; the fragment is the code. */
 const TYPE_BASE = '/docs/errors#'
+
+// Keys of REFUSALS, in its order.
+const Code = oneOf(Object.keys(REFUSALS) as RefusalCode[], {
+  title: 'ErrorCode',
+  description: 'Stable. More may come: treat one that you do not know by its status.',
+})
 
 /** RFC 9457 problem details with the members this service adds. */
 export const Problem = Type.Object(
@@ -15,7 +22,7 @@ export const Problem = Type.Object(
     status: Type.Integer(),
     detail: Type.String({ description: 'For people. Programs go by `code`.' }),
     instance: Type.String({ description: 'The request id, as it stands in the logs.' }),
-    code: Type.String({ description: 'Stable; see docs/errors.md.' }),
+    code: Code,
     errors: Type.Optional(
       Type.Array(
         Type.Object({
@@ -65,21 +72,145 @@ function title(code: RefusalCode): string {
   return words.charAt(0).toUpperCase() + words.slice(1)
 }
 
-const DESCRIPTIONS: Readonly<Record<number, string>> = {
-  400: 'The request cannot be read.',
-  401: 'No valid API key.',
-  402: 'The balance does not cover the amount and its commission.',
-  403: 'The API key lacks the scope.',
-  404: 'There is nothing with this id.',
-  405: 'The path does not take this method.',
-  408: 'The request did not arrive in time.',
-  409: 'The state does not allow it.',
-  413: 'The body is too large.',
-  414: 'A part of the path is longer than any id.',
-  415: 'The body is not application/json in UTF-8.',
-  422: 'The request is well-formed and refused.',
-  429: 'Too many requests from this key or address; wait for `Retry-After` seconds.',
-  503: 'Try the same request again after `Retry-After` seconds.',
+/** The answer to a status: its name as a component, what it says, a code to show, its headers. */
+interface Shared {
+  readonly name: string
+  readonly description: string
+  readonly example: Refusal
+  readonly headers?: Readonly<Record<string, object>>
+}
+
+const RETRY_AFTER = {
+  'Retry-After': {
+    description: 'Seconds to wait.',
+    required: true,
+    schema: { type: 'integer', minimum: 1, examples: [1] },
+  },
+}
+
+const SHARED: Readonly<Record<number, Shared>> = {
+  400: {
+    name: 'BadRequest',
+    description: 'The request cannot be read.',
+    example: { code: 'body_invalid', errors: [{ pointer: '/user_id', code: 'missing' }] },
+  },
+  401: {
+    name: 'Unauthorized',
+    description: 'No valid API key.',
+    example: { code: 'unauthorized' },
+    headers: {
+      'WWW-Authenticate': {
+        description: 'How to send a key.',
+        required: true,
+        schema: { type: 'string', examples: ['Bearer realm="payments"'] },
+      },
+    },
+  },
+  402: {
+    name: 'InsufficientFunds',
+    description: 'The balance does not cover the amount and its commission.',
+    example: { code: 'insufficient_funds', paymentId: 3n, required: 10_199_898n },
+    headers: {
+      'Idempotent-Replayed': {
+        description: 'The refusal is the one of an earlier request with this key.',
+        schema: { type: 'string', enum: ['true'] },
+      },
+    },
+  },
+  403: {
+    name: 'Forbidden',
+    description: 'The API key lacks the scope, or a page of another site asks.',
+    example: { code: 'forbidden' },
+  },
+  404: {
+    name: 'NotFound',
+    description: 'There is nothing with this id.',
+    example: { code: 'payment_not_found' },
+  },
+  405: {
+    name: 'MethodNotAllowed',
+    description: 'The path does not take this method.',
+    example: { code: 'method_not_allowed' },
+    headers: {
+      Allow: {
+        description: 'The methods that the path takes.',
+        required: true,
+        schema: { type: 'string', examples: ['OPTIONS, POST'] },
+      },
+    },
+  },
+  409: {
+    name: 'Conflict',
+    description: 'The state does not allow it.',
+    example: { code: 'letter_not_open' },
+  },
+  413: {
+    name: 'ContentTooLarge',
+    description: 'The body is too large.',
+    example: { code: 'body_too_large' },
+  },
+  414: {
+    name: 'UriTooLong',
+    description: 'A part of the path is longer than any id.',
+    example: { code: 'uri_too_long' },
+  },
+  415: {
+    name: 'UnsupportedMediaType',
+    description: 'The body is not application/json in UTF-8.',
+    example: { code: 'media_type_unsupported' },
+  },
+  422: {
+    name: 'Refused',
+    description: 'The request is well-formed and refused.',
+    example: {
+      code: 'idempotency_key_reuse',
+      errors: [{ pointer: '/amount', code: 'differs' }],
+      paymentId: 1n,
+    },
+  },
+  429: {
+    name: 'TooManyRequests',
+    description: 'Too many requests from this key or address; wait for `Retry-After` seconds.',
+    example: { code: 'rate_limited' },
+    headers: RETRY_AFTER,
+  },
+  503: {
+    name: 'Unavailable',
+    description: 'Try the same request again after `Retry-After` seconds.',
+    example: { code: 'overloaded' },
+    headers: RETRY_AFTER,
+  },
+}
+
+/** The media type of every refusal. */
+const PROBLEM_TYPE = 'application/problem+json'
+
+/** Refusals that operations share, as components of the document, by name. */
+export const SHARED_RESPONSES: Readonly<Record<string, object>> = Object.fromEntries(
+  Object.values(SHARED).map(({ name, description, example, headers }) => [
+    name,
+    {
+      description,
+      ...(headers === undefined ? {} : { headers }),
+      content: {
+        [PROBLEM_TYPE]: {
+          schema: { $ref: '#/components/schemas/Problem' },
+          example: JSON.parse(writeJson(problem(example, 'd75932803d6f-8'))) as object,
+        },
+      },
+    },
+  ]),
+)
+
+/** The answers of an operation with references in place of the refusals it shares with others. */
+export function sharedRefusals(answers: Readonly<Record<string, object>>): Record<string, object> {
+  const entries = Object.entries(answers).map(([status, answer]) => {
+    const shared = SHARED[Number(status)]
+    const { content = {} } = answer as { content?: object }
+    if (shared === undefined || !(PROBLEM_TYPE in content)) return [status, answer]
+    return [status, { $ref: `#/components/responses/${shared.name}` }]
+  })
+  return Object.fromEntries(entries) as Record<string, object>
 }
 
 /** What any route may answer before it is reached. */
@@ -110,8 +241,8 @@ export function refusals(...statuses: readonly number[]): Record<number, object>
     [...statuses, ...GUARDED].map((status) => [
       status,
       {
-        description: DESCRIPTIONS[status] ?? 'Refused.',
-        content: { 'application/problem+json': { schema: Type.Ref('Problem') } },
+        description: SHARED[status]?.description ?? 'Refused.',
+        content: { [PROBLEM_TYPE]: { schema: Type.Ref('Problem') } },
       },
     ]),
   )

@@ -1,13 +1,40 @@
-import { Type } from 'typebox'
+import { Type, type TSchema } from 'typebox'
 import type { ExactNumber } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 
 /** The largest id there can be: a bigint of PostgreSQL. */
 const ID_MAX = 9_223_372_036_854_775_807n
 
-/** An amount on the wire: a JSON number, or a decimal string for clients that have no exact numbers. */
+/**
+ * The member of a schema that the documentation shows in its place, where what is checked as a text is
+ * meant as something else, or what is checked later has bounds that a reader should know.
+ */
+export const SHOWN = 'x-shown'
+
+/** Digits that an amount may have in a text, as `parseMoney` reads it: zeros at the end do not count. */
+const AMOUNT_TEXT = '^([1-9][0-9]{0,9}(\\.[0-9]{1,2}0*)?|0\\.(0[1-9]|[1-9][0-9]?)0*)$'
+const BALANCE_TEXT = '^(0|[1-9][0-9]{0,9})(\\.[0-9]{1,2}0*)?$'
+
+/**
+ * An amount on the wire: a JSON number, or a decimal string for clients that have no exact numbers. Its
+ * bounds are only shown: what breaks them is a refusal of its own, made by `parseMoney`.
+ */
 export function Amount(description: string, examples: readonly (number | string)[]) {
-  return Type.Unsafe<number | string>({ type: ['number', 'string'], description, examples })
+  return wireMoney(description, { minimum: 0.01, pattern: AMOUNT_TEXT, examples })
+}
+
+/** The same for an opening balance, which may be 0. */
+export function Balance(description: string, examples: readonly (number | string)[]) {
+  return wireMoney(description, { minimum: 0, pattern: BALANCE_TEXT, examples })
+}
+
+function wireMoney(
+  description: string,
+  bounds: { minimum: number; pattern: string; examples: readonly (number | string)[] },
+) {
+  const type = ['number', 'string']
+  const shown = { type, maximum: 9_999_999_999.99, maxLength: 40, ...bounds }
+  return Type.Unsafe<number | string>({ type, description, [SHOWN]: shown })
 }
 
 /** An amount in an answer: a JSON number with at most two decimals, and with all its digits. */
@@ -15,9 +42,27 @@ export function Money(description: string) {
   return Type.Unsafe<ExactNumber>({ type: 'number', description })
 }
 
-export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+export const Id = Type.Integer({
+  minimum: 1,
+  maximum: Number.MAX_SAFE_INTEGER,
+  format: 'int64',
+})
+
+/** The id in a path, as its only parameter; `parseId` reads it. */
+export function IdParams(description: string) {
+  return Type.Object({ id: Type.String({ description, examples: [1], [SHOWN]: { ...Id } }) })
+}
+
+/** An id as a filter in a query. */
+export function IdFilter(description: string) {
+  const pattern = '^[1-9][0-9]{0,17}$'
+  return Type.Optional(Type.String({ pattern, description, [SHOWN]: { ...Id } }))
+}
 
 export const Time = Type.String({ format: 'date-time' })
+
+/** A header of an answer, as the documentation shows it. */
+export const LOCATION = { Location: { type: 'string', description: 'Where to read it.' } }
 
 /** A string or null, as one JSON Schema type. */
 export function nullable(type: 'string' | 'number' | 'integer', options: object = {}) {
@@ -27,6 +72,20 @@ export function nullable(type: 'string' | 'number' | 'integer', options: object 
 /** A string out of a list; as an enum, so that the docs offer a choice. */
 export function oneOf<const Value extends string>(values: readonly Value[], options: object = {}) {
   return Type.Unsafe<Value>({ type: 'string', enum: values, ...options })
+}
+
+/** Which way a payment goes. */
+export const PaymentTypes = oneOf(['deposit', 'withdraw'], { title: 'PaymentType' })
+
+/** Where a page continues. */
+export const Cursor = Type.Optional(
+  Type.String({ maxLength: 500, description: 'The `next_cursor` of the page before.' }),
+)
+
+/** A page of a list. */
+export function pageOf<Item extends TSchema>(title: string, item: Item) {
+  const next = nullable('string', { description: 'Where the list goes on; null: it has ended.' })
+  return Type.Object({ data: Type.Array(item), next_cursor: next }, { title })
 }
 
 /**
@@ -45,7 +104,8 @@ export function IntegerText(description: string, min: number, max: number, fallb
     Type.String({
       pattern: '^(0|[1-9][0-9]{0,8})$',
       description: `${description} ${min} to ${max}; ${fallback} if left out.`,
-      examples: [String(fallback)],
+      examples: [fallback],
+      [SHOWN]: { type: 'integer', minimum: min, maximum: max, default: fallback },
     }),
   )
 }

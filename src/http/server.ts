@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
 import fastify, {
   LogController,
   type FastifyInstance,
@@ -11,11 +9,12 @@ import type { FastifyBaseLogger } from 'fastify'
 import { writeJson } from '../domain/json.ts'
 import { guard, type Guards } from './auth.ts'
 import { SAFE_HEADERS } from './headers.ts'
-import { errorsPage } from './errors-page.ts'
 import { failed, unroutable, unreadableSocket } from './failures.ts'
 import { readJson } from './json.ts'
+import { document } from './openapi.ts'
 import { demandHttp } from './preconditions.ts'
 import { documentRefusals, Problem } from './problem.ts'
+import { SHOWN } from './schemas.ts'
 
 /** A limit on every part of a request; times in milliseconds. */
 const HEADER_BYTES_MAX = 16_384
@@ -72,6 +71,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
         useDefaults: false,
         allErrors: false,
         allowUnionTypes: true,
+        // For the documentation alone.
+        keywords: [SHOWN],
       },
     },
   })
@@ -84,7 +85,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   observe(app, options)
   demandHttp(app)
   guard(app, options.guards)
-  if (options.documented) await document(app, options)
+  if (options.documented) await document(app, { ...options, keys: options.guards.keys !== null })
   return app
 }
 
@@ -167,54 +168,6 @@ function observe(app: FastifyInstance, options: ServerOptions): void {
     )
     done()
   })
-}
-
-async function document(app: FastifyInstance, options: ServerOptions): Promise<void> {
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: options.title,
-        version: options.version,
-        description:
-          'Accept deposits and withdrawals with a commission, answer at once, charge the gateway in ' +
-          'the background. Amounts are decimal, with at most two places; send them as JSON numbers ' +
-          'or as strings. Send an `Idempotency-Key` with every payment: the same request under the ' +
-          'same key is carried out once and answered the same. Errors are problem documents (RFC 9457).',
-        license: { name: 'MIT', identifier: 'MIT' },
-      },
-      components: {
-        securitySchemes: {
-          apiKey: {
-            type: 'http',
-            scheme: 'bearer',
-            description:
-              'An API key (`payments keys create`). Not asked for on a loopback address.',
-          },
-        },
-      },
-      security: [{}, { apiKey: [] }],
-      tags: [
-        { name: 'Payments', description: 'Deposits, withdrawals and what became of them.' },
-        { name: 'Users', description: 'Balances and their history.' },
-        { name: 'Dead letters', description: 'What failed or could not be finished.' },
-        { name: 'Operations', description: 'Health and counters.' },
-        { name: 'Mock gateway', description: 'A gateway with faults you can turn.' },
-      ],
-    },
-    refResolver: {
-      buildLocalReference: (json, _base, _fragment, index) =>
-        typeof json['$id'] === 'string' ? json['$id'] : `schema-${index}`,
-    },
-  })
-  await app.register(swaggerUi, {
-    routePrefix: '/docs',
-    staticCSP: true,
-    uiConfig: { docExpansion: 'list', tryItOutEnabled: true, displayRequestDuration: true },
-    theme: { title: options.title },
-  })
-  void app.register(errorsPage(options.title))
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
 }
 
 /** Register features under a prefix. */

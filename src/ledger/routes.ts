@@ -6,6 +6,21 @@ import { Money } from '../http/schemas.ts'
 import type { Runner } from '../ports.ts'
 import { trialBalance } from './store.ts'
 
+const TrialBalance = Type.Object(
+  {
+    accounts: Type.Object({
+      user: Money('What users can spend.'),
+      user_held: Money('What is held for withdrawals in progress.'),
+      gateway: Money('Paid out through the gateway less what was taken in.'),
+      fees: Money('Commission earned.'),
+      opening: Money('Opening balances, as a debt to the users.'),
+    }),
+    sum: Money('Always 0.'),
+    entries: Type.Integer({ description: 'Journal entries added up.' }),
+  },
+  { title: 'TrialBalance' },
+)
+
 /** `GET /ledger`: the trial balance. */
 export function ledgerRoutes(options: {
   readonly db: Runner
@@ -13,20 +28,11 @@ export function ledgerRoutes(options: {
 }): FastifyPluginAsyncTypebox {
   const schema = {
     tags: ['Operations'],
+    operationId: 'getTrialBalance',
     summary: 'The trial balance: what each account of the ledger comes to',
     description: 'Adds up every entry of the journal, so it takes a while on a large one.',
     response: {
-      200: Type.Object({
-        accounts: Type.Object({
-          user: Money('What users can spend.'),
-          user_held: Money('What is held for withdrawals in progress.'),
-          gateway: Money('Paid out through the gateway less what was taken in.'),
-          fees: Money('Commission earned.'),
-          opening: Money('Opening balances, as a debt to the users.'),
-        }),
-        sum: Money('Always 0.'),
-        entries: Type.Integer({ description: 'Journal entries added up.' }),
-      }),
+      200: TrialBalance,
       ...refusals(503),
     },
   }

@@ -11,9 +11,10 @@ export function counterRoutes(options: {
 }): FastifyPluginAsyncTypebox {
   const schema = {
     tags: ['Operations'],
+    operationId: 'getCounters',
     summary: 'Counters over all processes, since the database was made',
     description: 'Prometheus metrics of this process are at `/metrics`, without the prefix.',
-    response: { 200: Type.Record(Type.String(), Type.Integer()) },
+    response: { 200: Type.Record(Type.String(), Type.Integer(), { title: 'Counters' }) },
   }
   return async (app) => {
     app.get('/metrics', { schema }, () => totals(options.db, options.counters, options.names))

@@ -4,8 +4,8 @@ import { Type, type Static } from 'typebox'
 import { writeJson } from '../domain/json.ts'
 import { formatMoney, parseMoney, toWire } from '../domain/money.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Id, IntegerText, Money, oneOf, parseInteger, Time } from '../http/schemas.ts'
-import { DIALS, isWhole, type Faults } from './faults.ts'
+import { IntegerText, parseInteger } from '../http/schemas.ts'
+import { Answer, Charges, Dials, Journal, Key, Pay, Verdict } from './bodies.ts'
 import { REQUESTS_MAX, type Audit, type Charge, type Order, type Seen } from './journal.ts'
 import { gatewayRef, type Body, type Reply } from './replies.ts'
 import type { MockGateway } from './server.ts'
@@ -14,99 +14,6 @@ import type { MockGateway } from './server.ts'
 const TWICE_LISTED_MAX = 1_000
 
 const tags = ['Mock gateway']
-
-const Key = Type.String({
-  pattern: '^[\\x21-\\x7e]{1,255}$',
-  description: 'The same key charges once. Without it every request is a new charge.',
-})
-
-const Pay = Type.Object(
-  {
-    payment_id: Id,
-    user_id: Id,
-    amount: Type.Number(),
-    commission: Type.Number(),
-    type: oneOf(['deposit', 'withdraw']),
-  },
-  { additionalProperties: false },
-)
-
-const Answer = Type.Object({
-  status: oneOf(['success', 'failed', 'pending', 'error']),
-  code: Type.Optional(Type.String()),
-  gateway_ref: Type.Optional(Type.String()),
-  payment_id: Type.Optional(Type.Integer()),
-  amount: Type.Optional(Money('What was asked for, or charged.')),
-  idempotency_key: Type.Optional(Type.String()),
-})
-
-const Dials = Type.Unsafe<Faults>({
-  type: 'object',
-  properties: Object.fromEntries(
-    Object.entries(DIALS).map(([name, { initial, max, description }]) => {
-      const type = isWhole(name) ? 'integer' : 'number'
-      return [
-        name,
-        { type, minimum: 0, maximum: max, description: `${description} At ${initial}.` },
-      ]
-    }),
-  ),
-  additionalProperties: false,
-})
-
-const Journal = Type.Object({
-  data: Type.Array(
-    Type.Object({
-      at: Time,
-      idempotency_key: Type.Union([Type.String(), Type.Null()]),
-      payment_id: Type.Integer(),
-      amount: Money('What was asked for.'),
-      act: Type.String({ description: 'What was done about the request.' }),
-      fault: Type.Union([Type.String(), Type.Null()]),
-    }),
-  ),
-})
-
-const Verdict = Type.Object({
-  charges: Type.Integer({ description: 'Orders settled: executed and declined.' }),
-  executed: Type.Integer(),
-  declined: Type.Integer(),
-  executed_amount: Type.String({ description: 'The sum of everything executed.' }),
-  distinct_payments: Type.Integer(),
-  duplicates_refused: Type.Integer({ description: 'Requests that were not charged again.' }),
-  conflicts: Type.Integer({ description: 'Requests under a known key with another body.' }),
-  charged_twice_count: Type.Integer({ description: '0 is what everybody wants to see.' }),
-  charged_twice: Type.Array(
-    Type.Object({
-      payment_id: Type.Integer(),
-      charges: Type.Array(
-        Type.Object({
-          gateway_ref: Type.String(),
-          idempotency_key: Type.Union([Type.String(), Type.Null()]),
-          amount: Money('What was charged.'),
-          at: Time,
-        }),
-      ),
-    }),
-  ),
-})
-
-const Charges = Type.Object({
-  data: Type.Array(
-    Type.Object({
-      gateway_ref: Type.String(),
-      idempotency_key: Type.Union([Type.String(), Type.Null()]),
-      payment_id: Type.Integer(),
-      user_id: Type.Integer(),
-      amount: Money('What was charged.'),
-      type: oneOf(['deposit', 'withdraw']),
-      at: Time,
-    }),
-  ),
-  next_after: Type.Union([Type.Integer(), Type.Null()], {
-    description: 'The `after` of the next page; null: there was no more when it was asked.',
-  }),
-})
 
 /** The mock gateway over HTTP. Held replies are let go when the server begins to close. */
 export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
@@ -162,6 +69,7 @@ const AFTERS = { min: 0, max: 999_999_999, fallback: 0 }
 
 const PAY = {
   tags,
+  operationId: 'mockCharge',
   summary: 'Charge a payment',
   description: 'Settles the order once per `Idempotency-Key`, and fails as the dials say.',
   headers: Type.Object({ 'idempotency-key': Type.Optional(Key) }),
@@ -181,6 +89,7 @@ const PAY = {
 
 const LOOKUP = {
   tags,
+  operationId: 'mockLookup',
   summary: 'Look a charge up by its key',
   params: Type.Object({ key: Type.String({ minLength: 1 }) }),
   response: { 200: Answer, 404: Answer, 502: Answer, 503: Answer },
@@ -188,6 +97,7 @@ const LOOKUP = {
 
 const JOURNAL = {
   tags,
+  operationId: 'mockJournal',
   summary: 'The last requests',
   description: `Newest first. The last ${REQUESTS_MAX} are kept.`,
   querystring: Type.Object(
@@ -200,10 +110,16 @@ const JOURNAL = {
   response: { 200: Journal, ...refusals(400) },
 }
 
-const AUDIT = { tags, summary: 'Was anything charged twice?', response: { 200: Verdict } }
+const AUDIT = {
+  tags,
+  operationId: 'mockAudit',
+  summary: 'Was anything charged twice?',
+  response: { 200: Verdict },
+}
 
 const CHARGES = {
   tags,
+  operationId: 'mockCharges',
   summary: 'Everything that was charged',
   description:
     'Executed charges, oldest first, each page behind the one before: what a merchant reconciles its ' +
@@ -218,20 +134,27 @@ const CHARGES = {
   response: { 200: Charges, ...refusals(400) },
 }
 
-const FAULTS = { tags, summary: 'Where the dials stand', response: { 200: Dials } }
+const FAULTS = {
+  tags,
+  operationId: 'mockFaults',
+  summary: 'Where the dials stand',
+  response: { 200: Dials },
+}
 
 const TURN = {
   tags,
+  operationId: 'mockTurnFaults',
   summary: 'Turn dials',
   description:
     'Takes effect with the next request. Dials left out stay, except that chances add up to 1 at ' +
     'most: those left out give way, in proportion.',
-  body: Dials,
+  body: { ...Dials, examples: [{ decline: 1 }] },
   response: { 200: Dials, ...refusals(400, 415) },
 }
 
 const DEFAULTS = {
   tags,
+  operationId: 'mockResetFaults',
   summary: 'Turn every dial back to where it started',
   description: 'The seed stays as it is, and chance goes on where it was.',
   response: { 200: Dials },
@@ -239,6 +162,7 @@ const DEFAULTS = {
 
 const RESET = {
   tags,
+  operationId: 'mockReset',
   summary: 'Forget every charge',
   description: 'Chance starts anew from the seed. The dials stay.',
   response: { 204: Type.Null() },

@@ -7,7 +7,7 @@ import { REFUSALS, type Refusal } from '../domain/refusal.ts'
 import { problemOf } from '../http/failures.ts'
 import { readKey } from '../http/idempotency.ts'
 import { problem, Problem, refusals, refuse } from '../http/problem.ts'
-import { Amount, Id, Money, oneOf } from '../http/schemas.ts'
+import { Amount, Id, Money, oneOf, PaymentTypes } from '../http/schemas.ts'
 
 export interface BatchRoutes {
   /** Accept payments: an answer for each in order, or what kept it from being decided. */
@@ -24,53 +24,64 @@ const BODY_BYTES_MAX = 512 * 1_024
 
 const Item = Type.Object(
   {
-    type: oneOf(['deposit', 'withdraw']),
+    type: PaymentTypes,
     user_id: Id,
     amount: Amount('What the gateway charges or pays out.', [200, '200.00']),
     idempotency_key: Type.Optional(Type.String({ description: 'Like the header, for this item.' })),
   },
-  { additionalProperties: false },
+  { title: 'BatchItem', additionalProperties: false },
 )
 
-const Result = Type.Object({
-  status: Type.Integer({ description: 'The HTTP status this payment would have had by itself.' }),
-  replayed: Type.Boolean({ description: 'Decided by an earlier request with the same key.' }),
-  payment: Type.Optional(
-    Type.Object({
-      payment_id: Id,
-      user_id: Id,
-      type: oneOf(['deposit', 'withdraw']),
-      status: Type.String(),
-      amount: Money('The amount.'),
-    }),
-  ),
-  problem: Type.Optional(Type.Unsafe<Static<typeof Problem>>(Type.Ref('Problem'))),
-})
+const Accepted = Type.Object(
+  {
+    payment_id: Id,
+    user_id: Id,
+    type: PaymentTypes,
+    status: oneOf(['processing'], { description: 'Ask for the payment to see more.' }),
+    amount: Money('The amount.'),
+  },
+  { title: 'AcceptedPayment' },
+)
+
+const Result = Type.Object(
+  {
+    status: Type.Integer({ description: 'The HTTP status this payment would have had by itself.' }),
+    replayed: Type.Boolean({ description: 'Decided by an earlier request with the same key.' }),
+    payment: Type.Optional(Accepted),
+    problem: Type.Optional(Type.Unsafe<Static<typeof Problem>>(Type.Ref('Problem'))),
+  },
+  { title: 'BatchResult' },
+)
+
+/** What the documentation shows of a batch. */
+const EXAMPLE = {
+  payments: [
+    { type: 'deposit', user_id: 1, amount: 200, idempotency_key: 'order-1' },
+    { type: 'withdraw', user_id: 1, amount: '50.00' },
+  ],
+}
+
+const BatchBody = Type.Object(
+  { payments: Type.Array(Item, { minItems: 1, maxItems: ITEMS_MAX }) },
+  { title: 'BatchRequest', additionalProperties: false, examples: [EXAMPLE] },
+)
 
 type ItemBody = Static<typeof Item>
 type ResultBody = Static<typeof Result>
 
 /** `POST /payments/batch`: up to a thousand independent payments, an answer for each, in order. */
 export function batchRoutes(options: BatchRoutes): FastifyPluginAsyncTypebox {
-  const example = {
-    payments: [
-      { type: 'deposit', user_id: 1, amount: 200, idempotency_key: 'order-1' },
-      { type: 'withdraw', user_id: 1, amount: '50.00' },
-    ],
-  }
   const schema = {
     tags: ['Payments'],
+    operationId: 'createPayments',
     summary: 'Accept up to 1,000 payments in one request',
     description:
       'The payments are independent: one that is refused harms no other. Each item may carry an ' +
       '`idempotency_key`; a repeated batch replays the items that have one. The header of that ' +
       'name is refused here.',
-    body: Type.Object(
-      { payments: Type.Array(Item, { minItems: 1, maxItems: ITEMS_MAX }) },
-      { additionalProperties: false, examples: [example] },
-    ),
+    body: BatchBody,
     response: {
-      202: Type.Object({ results: Type.Array(Result) }),
+      202: Type.Object({ results: Type.Array(Result) }, { title: 'BatchResults' }),
       ...refusals(400, 413, 415, 503),
     },
   }
@@ -158,7 +169,7 @@ function resultOf(
       payment_id: Number(id),
       user_id: Number(userId),
       type,
-      status: 'processing',
+      status: 'processing' as const,
       amount: toWire(amount),
     },
   }

@@ -8,14 +8,21 @@ import { idempotencyKey } from '../http/idempotency.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import {
   Amount,
+  Cursor,
   Id,
+  IdFilter,
+  IdParams,
   IntegerText,
+  LOCATION,
   Money,
   nullable,
   oneOf,
   parseId,
+  pageOf,
   parseInteger,
+  PaymentTypes,
   readCursor,
+  SHOWN,
   Time,
   writeCursor,
 } from '../http/schemas.ts'
@@ -37,17 +44,20 @@ export interface PaymentRoutes {
 
 const STATUSES = ['new', 'processing', 'success', 'failed', 'unknown'] as const
 
-const PaymentBody = Type.Object({
+const PaymentStatus = oneOf(STATUSES, {
+  title: 'PaymentStatus',
+  description:
+    '`success` and `failed` are final. `unknown`: the gateway may have executed it; its money ' +
+    'stays held and lookups go on.',
+})
+
+const PaymentFields = {
   payment_id: Id,
   user_id: Id,
-  type: oneOf(['deposit', 'withdraw']),
+  type: PaymentTypes,
   amount: Money('What the gateway charges or pays out.'),
   commission: Money('Taken from a deposit, added to a withdrawal; earned only on success.'),
-  status: oneOf(STATUSES, {
-    description:
-      '`success` and `failed` are final. `unknown`: the gateway may have executed it; its money ' +
-      'stays held and lookups go on.',
-  }),
+  status: PaymentStatus,
   attempts: Type.Integer({ description: 'Attempts that count against the limit.' }),
   last_error: nullable('string', { description: 'Why it failed, or why the last attempt did.' }),
   transaction_status: oneOf(['processing', 'success', 'failed']),
@@ -58,18 +68,49 @@ const PaymentBody = Type.Object({
     format: 'date-time',
     description: 'When it is tried or looked up next; null when final or being processed.',
   }),
+}
+
+const PaymentBody = Type.Object(PaymentFields, {
+  title: 'Payment',
+  examples: [
+    {
+      payment_id: 1,
+      user_id: 1,
+      type: 'deposit',
+      amount: 200,
+      commission: 4,
+      status: 'success',
+      attempts: 1,
+      last_error: null,
+      transaction_status: 'success',
+      gateway_ref: 'gw_00000001',
+      created_at: '2030-01-01T00:00:00.000Z',
+      finished_at: '2030-01-01T00:00:00.100Z',
+      next_attempt_at: null,
+    },
+  ],
 })
 
 const IdempotencyHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
       description:
-        '1 to 255 visible ASCII characters, bare or quoted. The same request under the same key ' +
-        'is carried out once, and answered the same with `Idempotent-Replayed: true`.',
-      examples: ['123e4567-e89b-12d3-a456-426614174000'],
+        '1 to 255 visible ASCII characters, bare or quoted. The same request of the same user under ' +
+        'the same key is carried out once, and answered the same with `Idempotent-Replayed: true`. ' +
+        'Use a new one, such as a UUID, for every payment.',
+      // Read by hand, so that a refusal has a code of its own.
+      [SHOWN]: { type: 'string', minLength: 1, maxLength: 257, pattern: '^[\\x21-\\x7e]+$' },
     }),
   ),
 })
+
+const REPLAYED = {
+  'Idempotent-Replayed': {
+    type: 'string',
+    enum: ['true'],
+    description: 'The answer is the one of an earlier request with this key.',
+  },
+}
 
 const PAGE = { min: 1, max: 500, fallback: 50 }
 const ID_MAX = 9_223_372_036_854_775_807n
@@ -86,27 +127,37 @@ export function paymentRoutes(options: PaymentRoutes): FastifyPluginAsyncTypebox
   }
 }
 
-function acceptedBody(field: 'deposit' | 'withdraw') {
-  const body = Type.Object({
+function acceptedBody(field: 'deposit' | 'withdraw', title: string, amount: number) {
+  const example = { payment_id: 1, user_id: 1, status: 'processing', [field]: amount }
+  const fields = {
     payment_id: Id,
     user_id: Id,
-    status: Type.String({ description: 'Always `processing`; ask for the payment to see more.' }),
+    status: oneOf(['processing'], { description: 'Ask for the payment to see more.' }),
     [field]: Money('The amount.'),
-  })
-  return Type.Unsafe<unknown>(body)
+  }
+  const options = { title, headers: { ...LOCATION, ...REPLAYED }, examples: [example] }
+  return Type.Unsafe<unknown>(Type.Object(fields, options))
 }
 
 function depositRoute(app: App, options: PaymentRoutes): void {
   const schema = {
     tags: ['Payments'],
+    operationId: 'createDeposit',
     summary: 'Deposit money',
     description: 'The gateway is charged the amount; the user gets it less the commission.',
     headers: IdempotencyHeaders,
     body: Type.Object(
       { user_id: Id, deposit: Amount('What to charge.', [200, '200.00']) },
-      { additionalProperties: false, examples: [{ user_id: 1, deposit: 200 }] },
+      {
+        title: 'DepositRequest',
+        additionalProperties: false,
+        examples: [{ user_id: 1, deposit: 200 }],
+      },
     ),
-    response: { 202: acceptedBody('deposit'), ...refusals(400, 404, 413, 415, 422, 503) },
+    response: {
+      202: acceptedBody('deposit', 'AcceptedDeposit', 200),
+      ...refusals(400, 404, 413, 415, 422, 503),
+    },
   }
   app.post('/payments/deposit', { schema }, (request, reply) => {
     const { user_id: userId, deposit } = request.body
@@ -117,6 +168,7 @@ function depositRoute(app: App, options: PaymentRoutes): void {
 function withdrawRoute(app: App, options: PaymentRoutes): void {
   const schema = {
     tags: ['Payments'],
+    operationId: 'createWithdrawal',
     summary: 'Withdraw money',
     description:
       'The amount and its commission are held at once, or refused with 402; the gateway pays out ' +
@@ -124,9 +176,16 @@ function withdrawRoute(app: App, options: PaymentRoutes): void {
     headers: IdempotencyHeaders,
     body: Type.Object(
       { user_id: Id, amount: Amount('What to pay out.', [50, '50.00']) },
-      { additionalProperties: false, examples: [{ user_id: 1, amount: 50 }] },
+      {
+        title: 'WithdrawalRequest',
+        additionalProperties: false,
+        examples: [{ user_id: 1, amount: 50 }],
+      },
     ),
-    response: { 202: acceptedBody('withdraw'), ...refusals(400, 402, 404, 413, 415, 422, 503) },
+    response: {
+      202: acceptedBody('withdraw', 'AcceptedWithdrawal', 50),
+      ...refusals(400, 402, 404, 413, 415, 422, 503),
+    },
   }
   app.post('/payments/withdraw', { schema }, (request, reply) => {
     const { user_id: userId, amount } = request.body
@@ -185,15 +244,14 @@ export function acceptedPayment({ id, userId, type, amount }: AcceptedPayment) {
 function readRoute(app: App, { read, refresh }: PaymentRoutes): void {
   const schema = {
     tags: ['Payments'],
+    operationId: 'getPayment',
     summary: 'See what became of a payment',
     description:
       'With `refresh=true` the gateway is asked first, if the payment is in doubt, nobody is asking ' +
       'already and it was not asked within the last two seconds.',
-    params: Type.Object({ id: Type.String({ description: 'The payment id.', examples: ['1'] }) }),
+    params: IdParams('The payment id.'),
     querystring: Type.Object({
-      refresh: Type.Optional(
-        oneOf(['true', 'false'], { description: 'Ask the gateway first.', examples: ['true'] }),
-      ),
+      refresh: Type.Optional(oneOf(['true', 'false'], { description: 'Ask the gateway first.' })),
     }),
     response: { 200: PaymentBody, ...refusals(400, 404, 503) },
   }
@@ -209,19 +267,20 @@ function readRoute(app: App, { read, refresh }: PaymentRoutes): void {
 function listRoute(app: App, { page }: PaymentRoutes): void {
   const schema = {
     tags: ['Payments'],
+    operationId: 'listPayments',
     summary: 'List payments, newest first',
     querystring: Type.Object(
       {
-        user_id: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,17}$', examples: ['1'] })),
-        status: Type.Optional(oneOf(STATUSES)),
-        type: Type.Optional(oneOf(['deposit', 'withdraw'])),
+        user_id: IdFilter('Payments of one user.'),
+        status: Type.Optional(PaymentStatus),
+        type: Type.Optional(PaymentTypes),
         limit: IntegerText('Payments per page.', PAGE.min, PAGE.max, PAGE.fallback),
-        cursor: Type.Optional(Type.String({ maxLength: 500 })),
+        cursor: Cursor,
       },
       { additionalProperties: false },
     ),
     response: {
-      200: Type.Object({ data: Type.Array(PaymentBody), next_cursor: nullable('string') }),
+      200: pageOf('PaymentPage', PaymentBody),
       ...refusals(400, 503),
     },
   }

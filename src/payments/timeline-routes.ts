@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { toWire } from '../domain/money.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Id, Money, nullable, oneOf, parseId, Time } from '../http/schemas.ts'
+import { Id, IdParams, Money, nullable, oneOf, parseId, Time } from '../http/schemas.ts'
 import type { Timeline, TimelineEvent } from './timeline.ts'
 
 const optional = Type.Optional
@@ -38,7 +38,23 @@ const Event = Type.Object(
     before: optional(Type.Record(Type.String(), nullable('string'))),
     after: optional(Type.Record(Type.String(), nullable('string'))),
   },
-  { examples: [{ at: '2030-01-01T00:00:00.000Z', event: 'hold', balance: -51, held: 51 }] },
+  {
+    title: 'TimelineEvent',
+    examples: [{ at: '2030-01-01T00:00:00.000Z', event: 'hold', balance: -51, held: 51 }],
+  },
+)
+
+const TimelineBody = Type.Object(
+  {
+    payment_id: Id,
+    status: oneOf(['new', 'success', 'failed', 'unknown'], { description: 'As it is stored.' }),
+    explanation: Type.String({
+      description: 'Why it is in its state, and what happens next, when.',
+      examples: ['The gateway executed it within 1 attempt; it is final and nothing happens.'],
+    }),
+    events: Type.Array(Event),
+  },
+  { title: 'Timeline' },
 )
 
 /** `GET /payments/{id}/timeline`. `read` is null for an id that no payment has. */
@@ -47,21 +63,14 @@ export function timelineRoutes(options: {
 }): FastifyPluginAsyncTypebox {
   const schema = {
     tags: ['Payments'],
+    operationId: 'getTimeline',
     summary: 'See everything known about a payment, and why it is in its state',
     description:
       'Every piece of evidence in order: acceptance, hold, each call of the gateway, lost workers, ' +
       'postings, dead letters, acts of operators. `explanation` is one sentence for people.',
-    params: Type.Object({ id: Type.String({ description: 'The payment id.', examples: ['1'] }) }),
+    params: IdParams('The payment id.'),
     response: {
-      200: Type.Object({
-        payment_id: Id,
-        status: oneOf(['new', 'success', 'failed', 'unknown'], { description: 'As it is stored.' }),
-        explanation: Type.String({
-          description: 'Why it is in its state, and what happens next, when.',
-          examples: ['The gateway executed it within 1 attempt; it is final and nothing happens.'],
-        }),
-        events: Type.Array(Event),
-      }),
+      200: TimelineBody,
       ...refusals(404, 503),
     },
   }

@@ -4,12 +4,16 @@ import { parseMoney, toWire } from '../domain/money.ts'
 import { shardOf } from '../domain/shard.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import {
-  Amount,
+  Balance,
+  Cursor,
   Id,
+  IdParams,
   IntegerText,
+  LOCATION,
   Money,
   nullable,
   parseId,
+  pageOf,
   parseInteger,
   readCursor,
   Time,
@@ -28,20 +32,43 @@ export interface UserRoutes {
   readonly shards: number
 }
 
-const UserBody = Type.Object({
-  id: Id,
-  balance: Money('What can be spent: withdrawals in progress are already taken off.'),
-  held: Money('Reserved for withdrawals whose outcome is not final.'),
-})
+const UserBody = Type.Object(
+  {
+    id: Id,
+    balance: Money('What can be spent: withdrawals in progress are already taken off.'),
+    held: Money('Reserved for withdrawals whose outcome is not final.'),
+  },
+  { title: 'User', examples: [{ id: 1, balance: 949, held: 51 }] },
+)
 
-const Transaction = Type.Object({
-  payment_id: nullable('integer', { description: 'Null for the opening balance.' }),
-  kind: Type.String({ description: 'opening, hold, release or settle.' }),
-  balance: Money('By how much this entry changed the balance.'),
-  held: Money('By how much this entry changed what is held.'),
-  commission: Money('The commission earned with this entry.'),
-  created_at: Time,
-})
+const OpenedUser = Type.Object(
+  { id: Id, balance: Money('What can be spent.') },
+  { title: 'OpenedUser', headers: LOCATION, examples: [{ id: 1, balance: 1000 }] },
+)
+
+const Transaction = Type.Object(
+  {
+    payment_id: nullable('integer', { description: 'Null for the opening balance.' }),
+    kind: Type.String({ description: 'opening, hold, release or settle.' }),
+    balance: Money('By how much this entry changed the balance.'),
+    held: Money('By how much this entry changed what is held.'),
+    commission: Money('The commission earned with this entry.'),
+    created_at: Time,
+  },
+  {
+    title: 'Transaction',
+    examples: [
+      {
+        payment_id: 2,
+        kind: 'hold',
+        balance: -51,
+        held: 51,
+        commission: 0,
+        created_at: '2030-01-01T00:00:00.000Z',
+      },
+    ],
+  },
+)
 
 const PAGE = { min: 1, max: 500, fallback: 50 }
 
@@ -62,13 +89,14 @@ type App = Parameters<FastifyPluginAsyncTypebox>[0]
 function openRoute(app: App, { open }: UserRoutes): void {
   const schema = {
     tags: ['Users'],
+    operationId: 'createUser',
     summary: 'Create a user with a balance',
     body: Type.Object(
-      { balance: Amount('The opening balance, 0 or more.', [1000, '1000.00']) },
-      { additionalProperties: false, examples: [{ balance: 1000 }] },
+      { balance: Balance('The opening balance, 0 or more.', [1000, '1000.00']) },
+      { title: 'OpenUserRequest', additionalProperties: false, examples: [{ balance: 1000 }] },
     ),
     response: {
-      201: Type.Object({ id: Id, balance: Money('What can be spent.') }),
+      201: OpenedUser,
       ...refusals(400, 413, 415, 422, 503),
     },
   }
@@ -88,8 +116,9 @@ function openRoute(app: App, { open }: UserRoutes): void {
 function readRoute(app: App, { read }: UserRoutes): void {
   const schema = {
     tags: ['Users'],
+    operationId: 'getUser',
     summary: 'Read a balance',
-    params: Type.Object({ id: Type.String({ description: 'The user id.', examples: ['1'] }) }),
+    params: IdParams('The user id.'),
     response: { 200: UserBody, ...refusals(404, 503) },
   }
   app.get('/users/:id', { schema }, async (request, reply) => {
@@ -104,17 +133,18 @@ function readRoute(app: App, { read }: UserRoutes): void {
 function transactionsRoute(app: App, { read, db, shards }: UserRoutes): void {
   const schema = {
     tags: ['Users'],
+    operationId: 'listTransactions',
     summary: "List a user's ledger entries, newest payment first",
-    params: Type.Object({ id: Type.String({ description: 'The user id.', examples: ['1'] }) }),
+    params: IdParams('The user id.'),
     querystring: Type.Object(
       {
         limit: IntegerText('Entries per page.', PAGE.min, PAGE.max, PAGE.fallback),
-        cursor: Type.Optional(Type.String({ maxLength: 500 })),
+        cursor: Cursor,
       },
       { additionalProperties: false },
     ),
     response: {
-      200: Type.Object({ data: Type.Array(Transaction), next_cursor: nullable('string') }),
+      200: pageOf('TransactionPage', Transaction),
       ...refusals(400, 404, 503),
     },
   }

@@ -132,7 +132,14 @@ function queryForbidden(operation: Operation, request: Plan['request'], check: C
   const query = new URLSearchParams(request.path.split('?')[1] ?? '')
   return operation.parameters
     .filter(({ in: place, name }) => place === 'query' && query.has(name))
-    .some(({ name, schema }) => query.getAll(name).some((value) => !check(schema, value)))
+    .some(({ name, schema }) =>
+      query.getAll(name).some((text) => !check(schema, meant(text, schema))),
+    )
+}
+
+/** What the text of a query means by its schema: there an integer is written in digits. */
+function meant(text: string, { type }: Schema): unknown {
+  return type === 'integer' && /^(0|-?[1-9]\d*)$/.test(text) ? Number(text) : text
 }
 
 /** A request on one line, cut short. */

@@ -3,7 +3,7 @@ import fastify, { type FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { parseMoney } from '../../src/domain/money.ts'
 import { Problem, refusals, refuse } from '../../src/http/problem.ts'
-import { Amount, Id } from '../../src/http/schemas.ts'
+import { Amount, Id, SHOWN } from '../../src/http/schemas.ts'
 import { systemClock } from '../../src/adapters/clock.ts'
 import { openGuards } from '../../src/http/auth.ts'
 import { buildServer } from '../../src/http/server.ts'
@@ -57,7 +57,7 @@ export async function wrongServer(
 }
 
 async function defaultServer(): Promise<FastifyInstance> {
-  const app = fastify()
+  const app = fastify({ ajv: { customOptions: { keywords: [SHOWN] } } })
   app.addSchema(Problem)
   await app.register(swagger, {
     openapi: { openapi: '3.1.0', info: { title: 'wrong', version: '0' } },

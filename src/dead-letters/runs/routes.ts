@@ -4,8 +4,8 @@ import { Type, type Static } from 'typebox'
 import { toWire } from '../../domain/money.ts'
 import { ActorHeaders, actorOf } from '../../http/actor.ts'
 import { refusals, refuse } from '../../http/problem.ts'
-import { Id, Money, oneOf, parseId } from '../../http/schemas.ts'
-import { DeadLetterBody, letterBody, Reason, RunBody, runBody } from '../bodies.ts'
+import { Id, IdParams, Money, parseId, PaymentTypes } from '../../http/schemas.ts'
+import { DeadLetterBody, letterBody, LetterClass, Reason, RunBody, runBody } from '../bodies.ts'
 import type { ActWorld } from '../redrive.ts'
 import type { RedriveFilter } from '../store.ts'
 import { cancel, LETTERS_MAX, plan, RATE_DEFAULT, RATE_MAX, start } from './run.ts'
@@ -15,21 +15,29 @@ type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
 const FilterBody = Type.Object(
   {
-    class: Type.Optional(oneOf(['failed', 'unknown'])),
+    class: Type.Optional(LetterClass),
     error: Type.Optional(
       Type.String({ pattern: '^[\\x21-\\x7e]{1,100}$', examples: ['http_502', 'timeout'] }),
     ),
-    payment_type: Type.Optional(oneOf(['deposit', 'withdraw'])),
+    payment_type: Type.Optional(PaymentTypes),
     user_id: Type.Optional(Id),
     created_before: Type.Optional(Type.String({ format: 'date-time' })),
     created_after: Type.Optional(Type.String({ format: 'date-time' })),
   },
-  { additionalProperties: false, description: 'Open letters that match all of it; {}: all.' },
+  {
+    title: 'RedriveFilter',
+    additionalProperties: false,
+    description: 'Open letters that match all of it; {}: all.',
+  },
 )
 
 const PlanBody = Type.Object(
   { filter: FilterBody, dry_run: Type.Literal(true) },
-  { additionalProperties: false, description: 'First: see which letters match, change nothing.' },
+  {
+    title: 'RedrivePlanRequest',
+    additionalProperties: false,
+    description: 'First: see which letters match, change nothing.',
+  },
 )
 
 const StartBody = Type.Object(
@@ -44,29 +52,34 @@ const StartBody = Type.Object(
       }),
     ),
   },
-  { additionalProperties: false, description: 'Then: redrive exactly the letters of a snapshot.' },
+  {
+    title: 'RedriveStartRequest',
+    additionalProperties: false,
+    description: 'Then: redrive exactly the letters of a snapshot.',
+  },
 )
 
-const PlanAnswer = Type.Object({
-  snapshot: Type.Integer({
-    description: 'Start it within 15 minutes; then it is the redrive’s id.',
-  }),
-  count: Type.Integer({ description: `Letters of the snapshot, at most ${LETTERS_MAX}.` }),
-  amount: Money('The sum of their amounts.'),
-  matching: Type.Integer({ description: 'Letters that match, beyond the limit too.' }),
-  by_class: Type.Array(
-    Type.Object({
-      class: oneOf(['failed', 'unknown']),
-      count: Type.Integer(),
-      amount: Money('The sum of their amounts.'),
+const PlanAnswer = Type.Object(
+  {
+    snapshot: Type.Integer({
+      description: 'Start it within 15 minutes; then it is the redrive’s id.',
     }),
-  ),
-  sample: Type.Array(DeadLetterBody, { description: 'The oldest of them.' }),
-})
+    count: Type.Integer({ description: `Letters of the snapshot, at most ${LETTERS_MAX}.` }),
+    amount: Money('The sum of their amounts.'),
+    matching: Type.Integer({ description: 'Letters that match, beyond the limit too.' }),
+    by_class: Type.Array(
+      Type.Object({
+        class: LetterClass,
+        count: Type.Integer(),
+        amount: Money('The sum of their amounts.'),
+      }),
+    ),
+    sample: Type.Array(DeadLetterBody, { description: 'The oldest of them.' }),
+  },
+  { title: 'RedrivePlan' },
+)
 
-const RunId = Type.Object({
-  id: Type.String({ description: 'The redrive id.', examples: ['1'] }),
-})
+const RunId = IdParams('The redrive id.')
 
 /** `POST /dlq/redrive`, `GET /dlq/redrives/{id}`, `POST /dlq/redrives/{id}/cancel`. */
 export function runRoutes(app: App, world: ActWorld): void {
@@ -78,6 +91,7 @@ export function runRoutes(app: App, world: ActWorld): void {
 function startRoute(app: App, world: ActWorld): void {
   const schema = {
     tags: ['Dead letters'],
+    operationId: 'redriveDeadLetters',
     summary: 'Redrive many dead letters',
     description:
       'In two steps. `{"filter": …, "dry_run": true}` answers 200 with how many letters match, their ' +
@@ -157,6 +171,7 @@ function moment(text: string | undefined): Date | null | undefined {
 function readRoute(app: App, world: ActWorld): void {
   const schema = {
     tags: ['Dead letters'],
+    operationId: 'getRedrive',
     summary: 'See how far a redrive has come',
     params: RunId,
     response: { 200: RunBody, ...refusals(404, 503) },
@@ -172,6 +187,7 @@ function readRoute(app: App, world: ActWorld): void {
 function cancelRoute(app: App, world: ActWorld): void {
   const schema = {
     tags: ['Dead letters'],
+    operationId: 'cancelRedrive',
     summary: 'Cancel a redrive',
     description: 'Letters whose turn has not come stay open; what was redriven goes on.',
     headers: ActorHeaders,

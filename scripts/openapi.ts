@@ -1,0 +1,48 @@
+import { writeFileSync } from 'node:fs'
+import type { FastifyPluginAsync } from 'fastify'
+import { pino } from 'pino'
+import { systemClock } from '../src/adapters/clock.ts'
+import { loadConfig } from '../src/config.ts'
+import { deadLetterRoutes } from '../src/dead-letters/routes.ts'
+import { openGuards } from '../src/http/auth.ts'
+import { healthRoutes } from '../src/http/health.ts'
+import { buildServer } from '../src/http/server.ts'
+import { ledgerRoutes } from '../src/ledger/routes.ts'
+import { counterRoutes } from '../src/metrics/routes.ts'
+import { mockGatewayRoutes } from '../src/mock-gateway/routes.ts'
+import { batchRoutes } from '../src/payments/batch-routes.ts'
+import { paymentRoutes } from '../src/payments/routes.ts'
+import { timelineRoutes } from '../src/payments/timeline-routes.ts'
+import { API, MOCK_GATEWAY, VERSION } from '../src/roles/process.ts'
+import { userRoutes } from '../src/users/routes.ts'
+
+/**
+ * Write docs/openapi.json: the document of a service that asks for keys, mock gateway included. Routes
+ * are registered and never called, so no database is needed. A test compares it with a running service.
+ */
+const nobody = new Proxy(() => nobody, { get: () => nobody }) as never
+
+const app = await buildServer({
+  logger: pino({ level: 'silent' }),
+  bodyBytesMax: 1,
+  version: VERSION,
+  title: loadConfig({}).appName,
+  documented: true,
+  guards: openGuards(systemClock, { keys: nobody }),
+  onAnswer: () => undefined,
+})
+const routes: FastifyPluginAsync[] = [
+  batchRoutes(nobody),
+  userRoutes(nobody),
+  paymentRoutes(nobody),
+  timelineRoutes(nobody),
+  deadLetterRoutes(nobody),
+  ledgerRoutes(nobody),
+  counterRoutes(nobody),
+  healthRoutes(nobody),
+]
+for (const plugin of routes) void app.register(plugin, { prefix: API })
+void app.register(mockGatewayRoutes(nobody), { prefix: MOCK_GATEWAY })
+await app.ready()
+const text = JSON.stringify(app.swagger(), null, 2)
+writeFileSync(new URL('../docs/openapi.json', import.meta.url), `${text}\n`)

@@ -1,0 +1,173 @@
+import assert from 'node:assert'
+import { isDeepStrictEqual } from 'node:util'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import { scopeOf } from './auth.ts'
+import { errorsPage } from './errors-page.ts'
+import { sharedRefusals, SHARED_RESPONSES } from './problem.ts'
+import { SHOWN } from './schemas.ts'
+
+export interface DocumentOptions {
+  readonly title: string
+  readonly version: string
+  /** Whether API keys are asked for: only then does the document speak of them. */
+  readonly keys: boolean
+}
+
+const DESCRIPTION =
+  'Accept deposits and withdrawals with a commission, answer at once, charge the gateway in the ' +
+  'background.\n\n' +
+  '**Amounts** are decimal, with at most two places; send them as JSON numbers or as strings. Zeros ' +
+  'at the end do not count: `1.000` and `"1.000"` are 1. More decimals are refused, never rounded.\n\n' +
+  '**Idempotency.** Send an `Idempotency-Key` with every payment: the same request under the same ' +
+  'key is carried out once and answered the same. A key belongs to its user: two users may use the ' +
+  'same one, and it serves deposits and withdrawals alike. Keys are kept for good.\n\n' +
+  '**Errors** are problem documents (RFC 9457). Programs go by `code`. A path that does not take a ' +
+  'method answers 405 with `Allow`, and `OPTIONS` tells the same.'
+
+const TAGS = [
+  { name: 'Payments', description: 'Deposits, withdrawals and what became of them.' },
+  { name: 'Users', description: 'Balances and their history.' },
+  { name: 'Dead letters', description: 'What failed or could not be finished.' },
+  { name: 'Operations', description: 'Health and counters.' },
+  { name: 'Mock gateway', description: 'A gateway with faults you can turn.' },
+]
+
+const API_KEY = {
+  type: 'http',
+  scheme: 'bearer',
+  description: 'An API key, made with `payments keys create`.',
+} as const
+
+/**
+ * Serve the OpenAPI document at /openapi.json and Swagger UI at /docs. The document is made from the
+ * schemas that validate; `finish` gives its parts names.
+ */
+export async function document(app: FastifyInstance, options: DocumentOptions): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: options.title,
+        version: options.version,
+        description: DESCRIPTION,
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/', description: 'The server that this document came from.' }],
+      tags: TAGS,
+      ...(options.keys && { components: { securitySchemes: { apiKey: API_KEY } } }),
+      ...(options.keys && { security: [{ apiKey: [] }] }),
+    },
+    refResolver: {
+      buildLocalReference: (json, _base, _fragment, index) =>
+        typeof json['$id'] === 'string' ? json['$id'] : `schema-${index}`,
+    },
+    transform: ({ schema, url, route }) => ({
+      schema: options.keys ? withScope(schema, url, [route.method].flat()[0] ?? 'GET') : schema,
+      url,
+    }),
+    transformObject: (made) => finish('openapiObject' in made ? made.openapiObject : {}),
+  })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    uiConfig: { docExpansion: 'list', tryItOutEnabled: true, displayRequestDuration: true },
+    theme: { title: options.title },
+  })
+  void app.register(errorsPage(options.title))
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+}
+
+/** The scope that a key needs for a route, in its description; none for what is public. */
+function withScope<Schema extends object>(schema: Schema, url: string, method: string): Schema {
+  const scope = scopeOf(url, method)
+  if (scope === 'public' || scope === 'gateway') return { ...schema, security: [] }
+  const { description = '' } = schema as { description?: string }
+  return {
+    ...schema,
+    description: `${description} Needs a key with the scope \`${scope}\`.`.trim(),
+  }
+}
+
+type Node = Record<string, unknown>
+
+/** Members whose values are data: nothing in them is a schema. */
+const DATA = new Set(['example', 'examples', 'default', 'enum', 'const'])
+
+/**
+ * Finish the document: what differs on the wire is shown as it is meant (`SHOWN`), each schema with a
+ * title becomes a component of that name, and the refusals that operations share become components.
+ */
+function finish(made: object): object {
+  const openapi = made as Node & { paths: Node; components: { schemas: Node } }
+  const schemas: Node = {}
+  const paths = name(openapi.paths, schemas) as Record<string, Record<string, Node>>
+  for (const [known, schema] of Object.entries(openapi.components.schemas)) {
+    schemas[known] = name(schema, schemas)
+  }
+  for (const operation of Object.values(paths).flatMap(Object.values)) {
+    operation['parameters'] = (operation['parameters'] as Node[] | undefined)?.map(capitalized)
+    operation['responses'] = described(operation['responses'] as Record<string, Node>)
+  }
+  const sorted = Object.fromEntries(
+    Object.entries(schemas).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+  )
+  const components = { ...openapi.components, schemas: sorted, responses: SHARED_RESPONSES }
+  return { ...openapi, paths, components }
+}
+
+/** Headers are read whatever their case, and are known by their capitals. */
+function capitalized(parameter: Node): Node {
+  if (parameter['in'] !== 'header') return parameter
+  const name = String(parameter['name']).replace(/(^|-)[a-z]/g, (first) => first.toUpperCase())
+  return { ...parameter, name }
+}
+
+/** What a good answer says, where its schema does not. */
+const GOOD: Readonly<Record<string, string>> = {
+  200: 'Done.',
+  201: 'Created.',
+  202: 'Accepted; it goes on in the background.',
+  204: 'Done, and there is nothing to say.',
+}
+
+function described(answers: Readonly<Record<string, Node>>): Record<string, object> {
+  const good = Object.entries(answers).map(([status, answer]) => {
+    const said = answer['description'] === 'Default Response' ? GOOD[status] : undefined
+    return [status, said === undefined ? answer : { ...answer, description: said }]
+  })
+  return sharedRefusals(Object.fromEntries(good) as Record<string, Node>)
+}
+
+/** A copy of a part of the document in which every schema with a title is a reference to it. */
+function name(node: unknown, schemas: Node): unknown {
+  if (Array.isArray(node)) return node.map((item) => name(item, schemas))
+  if (typeof node !== 'object' || node === null) return node
+  const shown = (node as Node)[SHOWN]
+  if (shown !== undefined) {
+    const { description } = node as Node
+    return { ...(shown as Node), ...(description === undefined ? {} : { description }) }
+  }
+  const members = Object.entries(node)
+    .filter(([member, value]) => value !== undefined && member !== 'title')
+    .map(([member, value]) => [member, DATA.has(member) ? value : name(value, schemas)])
+  const copy = Object.fromEntries(members) as Node
+  const { title } = node as Node
+  if (typeof title !== 'string')
+    return title === undefined ? copy : { ...copy, title: name(title, schemas) }
+  keep(schemas, title, copy)
+  return { $ref: `#/components/schemas/${title}` }
+}
+
+/** Keep a named schema. The same name is always the same schema, described and shown once. */
+function keep(schemas: Node, title: string, schema: Node): void {
+  const known = schemas[title] as Node | undefined
+  assert(known === undefined || isDeepStrictEqual(bare(known), bare(schema)), `two are ${title}`)
+  schemas[title] = { ...schema, ...known }
+}
+
+/** A schema without what is only said about it. */
+function bare(schema: Node): Node {
+  return { ...schema, description: undefined, examples: undefined }
+}

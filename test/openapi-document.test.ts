@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { Compile } from 'typebox/schema'
+import { parseMoney } from '../src/domain/money.ts'
+import { REFUSALS } from '../src/domain/refusal.ts'
+import { serve, type Served } from './serve.ts'
+import { ROOT } from './sources.ts'
+
+type Node = Readonly<Record<string, unknown>>
+
+interface Operation extends Node {
+  readonly operationId?: string
+  readonly security?: readonly object[]
+  readonly parameters?: readonly (Node & { readonly schema: Node })[]
+  readonly requestBody?: { readonly content: Node }
+  readonly responses: Readonly<Record<string, Node>>
+}
+
+interface Document extends Node {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components: Readonly<Record<string, Readonly<Record<string, Node>>>>
+}
+
+async function documentOf({ url }: Served): Promise<Document> {
+  const answer = await fetch(`${url}/openapi.json`)
+  return (await answer.json()) as Document
+}
+
+function operationsOf({ paths }: Document): [string, Operation][] {
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]): [string, Operation] => [
+      `${method} ${path}`,
+      operation,
+    ]),
+  )
+}
+
+function componentOf({ components }: Document, kind: string, name: string): Node {
+  const component = components[kind]?.[name]
+  assert.ok(component !== undefined, `${kind}/${name}`)
+  return component
+}
+
+/** Every node of the document with its path. */
+function* nodesOf(node: unknown, at = '#'): Generator<readonly [at: string, node: Node]> {
+  if (typeof node !== 'object' || node === null) return
+  yield [at, node as Node]
+  for (const [name, child] of Object.entries(node)) yield* nodesOf(child, `${at}/${name}`)
+}
+
+/** The node with everything that it refers to in place. */
+function resolve(node: unknown, document: Document): unknown {
+  if (Array.isArray(node)) return node.map((item) => resolve(item, document))
+  if (typeof node !== 'object' || node === null) return node
+  const { $ref, ...rest } = node as Node
+  if (typeof $ref === 'string') {
+    const [, , kind = '', name = ''] = $ref.split('/')
+    return resolve({ ...document.components[kind]?.[name], ...rest }, document)
+  }
+  const members = Object.entries(node).map(([name, value]) => [name, resolve(value, document)])
+  return Object.fromEntries(members) as Node
+}
+
+test('docs/openapi.json is the document of a service that asks for keys: npm run openapi', async (t) => {
+  const service = await serve(t, { HOST: '0.0.0.0' })
+  const kept: unknown = JSON.parse(readFileSync(join(ROOT, 'docs/openapi.json'), 'utf8'))
+  assert.deepEqual(await documentOf(service), kept)
+})
+
+test('the document speaks of keys where they are asked for, and nowhere else', async (t) => {
+  const open = await documentOf(await serve(t))
+  assert.equal(open['security'], undefined)
+  assert.equal(open.components['securitySchemes'], undefined)
+  assert.ok(operationsOf(open).every(([, { security }]) => security === undefined))
+
+  const guarded = await documentOf(await serve(t, { HOST: '0.0.0.0' }))
+  assert.deepEqual(guarded['security'], [{ apiKey: [] }])
+  const free = operationsOf(guarded).filter(([, { security }]) => security?.length === 0)
+  assert.deepEqual(free.map(([name]) => name).toSorted(), [
+    'get /api/v1/mock-gateway/payments/{key}',
+    'post /api/v1/mock-gateway/pay',
+  ])
+})
+
+test('every operation has a name of its own, and every body a named schema', async (t) => {
+  const document = await documentOf(await serve(t))
+  const operations = operationsOf(document)
+  const names = operations.map(([, { operationId = '' }]) => operationId)
+  assert.equal(new Set(names).size, operations.length)
+  for (const name of names) assert.match(name, /^[a-z][A-Za-z]+$/)
+  const bodies = [...nodesOf(document.paths)].filter(([at]) =>
+    at.endsWith('application/json/schema'),
+  )
+  assert.ok(bodies.length > 40, String(bodies.length))
+  const unnamed = bodies
+    .filter(([, { $ref, items }]) => ($ref ?? (items as Node | undefined)?.['$ref']) === undefined)
+    .filter(([, { anyOf }]) => !(anyOf as Node[] | undefined)?.every(({ $ref }) => $ref))
+  assert.deepEqual(
+    unnamed.map(([at]) => at),
+    [],
+  )
+})
+
+test('every example is one that its schema takes', async (t) => {
+  const document = await documentOf(await serve(t, { HOST: '0.0.0.0' }))
+  const wrong: string[] = []
+  let shown = 0
+  for (const [at, node] of nodesOf(document)) {
+    const holder = node['schema'] === undefined ? node : (node['schema'] as Node)
+    const several = node['examples']
+    const examples = [
+      ...('example' in node ? [node['example']] : []),
+      ...(Array.isArray(several)
+        ? (several as unknown[])
+        : Object.values((several ?? {}) as Record<string, Node>).map(({ value }) => value)),
+    ]
+    if (examples.length === 0) continue
+    const validator = Compile(resolve(holder, document) as object)
+    shown += examples.length
+    wrong.push(...examples.filter((one) => !validator.Check(one)).map((one) => `${at} ${one}`))
+  }
+  assert.deepEqual(wrong, [])
+  assert.ok(shown > 40, String(shown))
+})
+
+test('ids are integers wherever they stand, and codes of errors are listed', async (t) => {
+  const document = await documentOf(await serve(t))
+  const ids = operationsOf(document)
+    .flatMap(([, { parameters = [] }]) => parameters)
+    .filter(({ name }) => name === 'id' || name === 'user_id')
+  assert.ok(ids.length >= 9, String(ids.length))
+  for (const { schema } of ids) {
+    assert.deepEqual([schema['type'], schema['minimum']], ['integer', 1])
+  }
+  const codes = componentOf(document, 'schemas', 'ErrorCode')['enum']
+  assert.deepEqual(codes, Object.keys(REFUSALS))
+})
+
+test('the bounds that the document shows of an amount are those that are kept', async (t) => {
+  const document = await documentOf(await serve(t))
+  const amounts = [
+    ['DepositRequest', 'deposit', 1n],
+    ['WithdrawalRequest', 'amount', 1n],
+    ['BatchItem', 'amount', 1n],
+    ['OpenUserRequest', 'balance', 0n],
+  ] as const
+  const digits = fc.string({ unit: fc.constantFrom('0', '1', '9', '.'), maxLength: 15 })
+  const texts = fc.oneof(digits, fc.string(), fc.constantFrom('0', '0.00', '1.000', '1.005', '-1'))
+  for (const [name, field, min] of amounts) {
+    const properties = componentOf(document, 'schemas', name)['properties'] as Node
+    const validator = Compile(properties[field] as object)
+    const agree = (value: string | number) => {
+      assert.equal(parseMoney(value, min).ok, validator.Check(value), `${name} ${value}`)
+    }
+    fc.assert(fc.property(texts, agree), { seed: 1, numRuns: 2_000 })
+    const cents = fc.integer({ min: -1_000, max: 1_000_000_001_000 }).map((minor) => minor / 100)
+    fc.assert(fc.property(cents, agree), { seed: 1, numRuns: 2_000 })
+  }
+})
+
+test('the headers of an answer are the ones that the document names', async (t) => {
+  const service = await serve(t)
+  const document = await documentOf(service)
+  const namesOf = (path: string, method: string, status: number) => {
+    const answer = document.paths[path]?.[method]?.responses[status]
+    return Object.keys(((resolve(answer, document) as Node)['headers'] ?? {}) as Node)
+  }
+  const key = { 'idempotency-key': 'one' }
+  const withdraw = { user_id: 1, amount: 99_999 }
+  const cases = [
+    ['/users', { balance: 1_000 }, {}, 201, ['Location']],
+    ['/payments/deposit', { user_id: 1, deposit: 200 }, key, 202, ['Location']],
+    ['/payments/deposit', { user_id: 1, deposit: 200 }, key, 202, ['Idempotent-Replayed']],
+    ['/payments/withdraw', withdraw, { 'idempotency-key': 'two' }, 402, []],
+    ['/payments/withdraw', withdraw, { 'idempotency-key': 'two' }, 402, ['Idempotent-Replayed']],
+  ] as const
+  for (const [path, body, headers, status, sent] of cases) {
+    const answer = await service.call('POST', path, body, headers)
+    assert.equal(answer.status, status, answer.text)
+    const named = namesOf(`/api/v1${path}`, 'post', status)
+    for (const name of sent) {
+      assert.ok(answer.headers.has(name), `${path} sends no ${name}`)
+      assert.ok(named.includes(name), `${path} ${status} does not document ${name}`)
+    }
+  }
+  for (const [name, header] of [
+    ['TooManyRequests', 'Retry-After'],
+    ['Unavailable', 'Retry-After'],
+    ['Unauthorized', 'WWW-Authenticate'],
+    ['MethodNotAllowed', 'Allow'],
+  ] as const) {
+    assert.ok(header in (componentOf(document, 'responses', name)['headers'] as Node), name)
+  }
+})
+
+test('OPTIONS and 405 name the methods of the path itself, not of its neighbours', async (t) => {
+  const service = await serve(t)
+  for (const [method, path, status, allow] of [
+    ['OPTIONS', '/payments/deposit', 204, 'OPTIONS, POST'],
+    ['GET', '/payments/deposit', 405, 'OPTIONS, POST'],
+    ['GET', '/payments/withdraw/', 405, 'OPTIONS, POST'],
+    ['OPTIONS', '/payments/7', 204, 'GET, HEAD, OPTIONS'],
+    ['OPTIONS', '/dlq/redrive', 204, 'OPTIONS, POST'],
+  ] as const) {
+    const answer = await service.call(method, path)
+    assert.deepEqual([answer.status, answer.headers.get('allow')], [status, allow], path)
+  }
+})
