@@ -1,4 +1,5 @@
 import type { ChargeOutcome, LookupOutcome } from './domain/outcome.ts'
+import type { Promises } from './domain/retry.ts'
 
 /**
  * A static SQL text with its name. The name is the key of the prepared statement on every
@@ -82,16 +83,11 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-/** What a gateway can do. Declared by its driver or configuration, proven by the conformance suite. */
-export interface GatewayProfile {
-  /** Sending the same charge again under the same key never charges twice. */
-  readonly idempotentPost: boolean
-  /**
-   * Whether a charge can be looked up by our key. `consistent` also promises that "not found" is
-   * true of every charge whose request has ended; `eventual` promises nothing of the kind.
-   */
-  readonly lookup: 'none' | 'eventual' | 'consistent'
-}
+/**
+ * What a gateway promises of repeated keys and of lookups. Declared by its driver or configuration,
+ * proven by the conformance suite.
+ */
+export type GatewayProfile = Promises
 
 /** One charge. Amounts are minor units. */
 export interface ChargeRequest {

@@ -226,7 +226,18 @@ export const SETTINGS = {
     group: 'External services',
     kind: integer(1, 100),
     fallback: '3',
-    doc: 'Charges sent for one payment before it fails or becomes unknown.',
+    doc:
+      'Tries for one payment before it fails or becomes unknown: charges that were not executed, or ' +
+      'whose outcome nobody knows.',
+  },
+  gatewayGiveUpMs: {
+    name: 'GATEWAY_GIVE_UP_SECONDS',
+    group: 'External services',
+    kind: seconds(0, 86_400),
+    fallback: '900',
+    doc:
+      'A payment that was never executed fails when its tries are used up and the first of them is ' +
+      'older than this, so that a short outage fails nobody; 0: as soon as they are used up.',
   },
   gatewayBackoffBaseMs: {
     name: 'GATEWAY_BACKOFF_BASE_SECONDS',
@@ -267,6 +278,15 @@ export const SETTINGS = {
     doc:
       'Whether the gateway honours Idempotency-Key. When false, a charge in doubt is never sent ' +
       'again.',
+  },
+  gatewayKeyLifeMs: {
+    name: 'GATEWAY_KEY_LIFE_SECONDS',
+    group: 'External services',
+    kind: seconds(1, 31_536_000),
+    fallback: '3600',
+    doc:
+      'How long the gateway remembers a key, from its first use. A charge in doubt is not sent again ' +
+      'later than that: it is looked up, and kept unknown.',
   },
   gatewayNotFoundGraceMs: {
     name: 'GATEWAY_NOT_FOUND_GRACE_SECONDS',

@@ -4,9 +4,17 @@ import { charge, claim, type Settlement } from '../src/payments/charge.ts'
 import type { GatewayProfile } from '../src/ports.ts'
 import { books, LEASE_MS, openDb, POLICY, testWorld, type TestWorld } from './harness.ts'
 
-const BLIND: GatewayProfile = { idempotentPost: true, lookup: 'none' }
-const EVENTUAL: GatewayProfile = { idempotentPost: true, lookup: 'eventual' }
-const ODD: GatewayProfile = { idempotentPost: false, lookup: 'consistent' }
+const BLIND: GatewayProfile = { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'none' }
+const EVENTUAL: GatewayProfile = {
+  repeats: 'first_answer',
+  keyLifeMs: 3_600_000,
+  lookup: 'eventual',
+}
+const ODD: GatewayProfile = {
+  repeats: 'may_execute_again',
+  keyLifeMs: 3_600_000,
+  lookup: 'consistent',
+}
 
 /** Longer than any backoff of the policy. */
 const BACKOFF_MS = POLICY.backoffMaxMs + POLICY.jitterMs

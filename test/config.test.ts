@@ -62,6 +62,8 @@ test('without any variable every default holds, in the units of its name', () =>
     gatewayBackoffJitterMs: 500,
     gatewayLookup: 'consistent',
     gatewayIdempotent: true,
+    gatewayGiveUpMs: 900_000,
+    gatewayKeyLifeMs: 3_600_000,
     gatewayNotFoundGraceMs: 60_000,
     mockGatewaySeed: null,
     workerPollIntervalMs: 500,

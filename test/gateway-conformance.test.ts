@@ -40,5 +40,5 @@ async function conformer(t: TestContext, profile: GatewayProfile): Promise<Confo
 }
 
 gatewayConformance('http against the mock gateway', (t) =>
-  conformer(t, { idempotentPost: true, lookup: 'consistent' }),
+  conformer(t, { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' }),
 )

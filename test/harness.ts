@@ -44,6 +44,8 @@ export interface ScriptedGateway extends Gateway {
   /** Amounts charged, by key: one entry per key, or it charged twice. */
   readonly charged: Map<string, bigint[]>
   readonly declined: Set<string>
+  /** Keys that it has taken and not finished; a test ends them. */
+  readonly pending: Set<string>
   readonly calls: { kind: 'charge' | 'lookup'; key: string; paymentId: bigint }[]
   /** What the next charges do; the last step repeats. */
   script: Script[]
@@ -53,12 +55,13 @@ export interface ScriptedGateway extends Gateway {
 
 export function scriptedGateway(
   script: Script[] = ['success'],
-  profile: GatewayProfile = { idempotentPost: true, lookup: 'consistent' },
+  profile: GatewayProfile = { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' },
 ): ScriptedGateway {
   const gateway: ScriptedGateway = {
     profile,
     charged: new Map(),
     declined: new Set(),
+    pending: new Set(),
     calls: [],
     script,
     lookups: null,
@@ -95,6 +98,14 @@ function perform(
   if (step === 'not_executed') {
     return evidence({ kind: 'not_executed', reason: 'connection_refused', retryAfterMs: null })
   }
+  if (step === 'rejected' || step === 'misconfigured') {
+    const reason = step === 'rejected' ? 'unknown_method' : 'http_401'
+    return { ...evidence({ kind: step, reason }), httpStatus: step === 'rejected' ? 422 : 401 }
+  }
+  if (step === 'pending') {
+    gateway.pending.add(request.key)
+    return evidence({ kind: 'pending', reason: 'pending' })
+  }
   if (gateway.declined.has(request.key)) return evidence({ kind: 'declined', reason: 'http_402' })
   // A key that was charged is never declined afterwards: the first outcome is replayed.
   if (step === 'declined' && !gateway.charged.has(request.key)) {
@@ -111,11 +122,14 @@ function truth(gateway: ScriptedGateway, request: ChargeRequest): LookupOutcome 
   if (gateway.charged.has(request.key))
     return { kind: 'success', gatewayRef: `gw-${request.paymentId}` }
   if (gateway.declined.has(request.key)) return { kind: 'declined', reason: 'http_402' }
-  return { kind: 'not_found' }
+  return gateway.pending.has(request.key) ? { kind: 'pending' } : { kind: 'not_found' }
 }
 
-export const POLICY: Omit<RetryPolicy, 'idempotentPost' | 'lookup'> = {
+export const POLICY: Omit<RetryPolicy, keyof GatewayProfile> = {
   attemptsMax: 3,
+  // Tests of the limit alone do not wait for a quarter of an hour.
+  giveUpMs: 0,
+  timeoutMs: 1_000,
   backoffBaseMs: 1_000,
   backoffMaxMs: 30_000,
   jitterMs: 500,

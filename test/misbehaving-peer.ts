@@ -80,7 +80,7 @@ export function gateway(
     url,
     timeoutMs: PATIENT_MS,
     connections: 4,
-    profile: { idempotentPost: true, lookup: 'consistent' },
+    profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' },
     clock: systemClock,
     ...options,
   })

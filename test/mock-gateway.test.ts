@@ -58,7 +58,7 @@ const EXECUTED: Readonly<Record<Fault, 0 | 1>> = {
 for (const fault of Object.keys(EXECUTED) as Fault[]) {
   test(`under ${fault} a key is charged at most once, however often it is sent`, async (t) => {
     const { url, mock } = await serveMock(t, { [fault]: 1, timeout_ms: 5, late_ms: 1 })
-    const profile = { idempotentPost: true, lookup: 'consistent' } as const
+    const profile = { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' } as const
     const common = { timeoutMs: 20_000, connections: 4, clock: systemClock, profile }
     const gateway = httpGateway({ url, ...common })
     t.after(() => gateway.close())

@@ -103,7 +103,7 @@ test('a redriven payment that stays unknown gets a new letter, and all its attem
 test('a payment that left the queue returns in doubt, with a fence above all its claims', async (t) => {
   const world = await testWorld(t, {
     script: ['lost_reply'],
-    profile: { idempotentPost: true, lookup: 'none' },
+    profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'none' },
   })
   const [id = 0n] = await accepted(world, 'withdraw')
   await exhaust(world, 6)
@@ -125,7 +125,7 @@ test('a payment that left the queue returns in doubt, with a fence above all its
 test('a payment that may not be sent again is not, however often it is redriven', async (t) => {
   const world = await testWorld(t, {
     script: ['lost_reply'],
-    profile: { idempotentPost: false, lookup: 'none' },
+    profile: { repeats: 'may_execute_again', keyLifeMs: 3_600_000, lookup: 'none' },
   })
   const [id = 0n] = await accepted(world, 'withdraw')
   await exhaust(world, 6)

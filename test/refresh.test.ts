@@ -179,7 +179,9 @@ test('nothing is asked about payments without doubt, or of a gateway without loo
   assert.equal(await refresh(world.world, 999n), null)
   assert.deepEqual(kinds(world), ['charge'])
 
-  const mute = await testWorld(t, { profile: { idempotentPost: true, lookup: 'none' } })
+  const mute = await testWorld(t, {
+    profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'none' },
+  })
   const id = await doubted(mute)
   mute.clock.advance(5_000)
   assert.equal(await refresh(mute.world, id), null)

@@ -158,7 +158,7 @@ test('a worker that comes late keeps its evidence and says that the word was wro
 test('a payment that cannot be looked up and has left the queue is resolved', async (t) => {
   const world = await testWorld(t, {
     script: ['lost_reply'],
-    profile: { idempotentPost: false, lookup: 'none' },
+    profile: { repeats: 'may_execute_again', keyLifeMs: 3_600_000, lookup: 'none' },
   })
   const [id = 0n] = await accepted(world, 'withdraw')
   await exhaust(world, 6)

@@ -13,6 +13,7 @@ import {
 } from '../src/domain/retry.ts'
 
 const GRACE_MS = 60_000
+const LIFE_MS = 3_600_000
 
 const POLICY: RetryPolicy = {
   attemptsMax: 3,
@@ -20,12 +21,16 @@ const POLICY: RetryPolicy = {
   backoffMaxMs: 30_000,
   jitterMs: 500,
   notFoundGraceMs: GRACE_MS,
-  idempotentPost: true,
+  giveUpMs: 0,
+  timeoutMs: 1_000,
+  repeats: 'first_answer',
+  keyLifeMs: 3_600_000,
   lookup: 'consistent',
 }
 
 const LOOKUPS = ['none', 'eventual', 'consistent'] as const
-const ODD: RetryPolicy = { ...POLICY, idempotentPost: false }
+const ODD: RetryPolicy = { ...POLICY, repeats: 'may_execute_again' }
+const ONCE: RetryPolicy = { ...POLICY, repeats: 'executes_once' }
 const BLIND: RetryPolicy = { ...POLICY, lookup: 'none' }
 const EVENTUAL: RetryPolicy = { ...POLICY, lookup: 'eventual' }
 
@@ -41,11 +46,22 @@ const silent: LookupOutcome = { kind: 'no_answer', reason: 'http_500' }
 const charged = (outcome: ChargeOutcome): Call => ({ kind: 'charge', outcome })
 const asked = (outcome: LookupOutcome): Call => ({ kind: 'lookup', outcome })
 
-/** A task in its words: attempts, age of its doubt, lookups. */
-const task = (attempts: number, doubtAgeMs: number | null = null, lookups = 0): TaskState => ({
-  attempts,
+const rejected: ChargeOutcome = { kind: 'rejected', reason: 'unknown_method' }
+const foreign: ChargeOutcome = { kind: 'misconfigured', reason: 'http_401' }
+const taken: ChargeOutcome = { kind: 'pending', reason: 'pending' }
+const shifted: ChargeOutcome = { ...busy, unproven: true }
+
+/**
+ * A task in its words: which try this is, the age of its doubt, lookups. Its first charge is as old as
+ * its doubt.
+ */
+const task = (attempt: number, doubtAgeMs: number | null = null, lookups = 0): TaskState => ({
+  tries: attempt - 1,
+  triedAgeMs: attempt > 1 ? 1_000 : null,
   lookups,
+  pendings: 0,
   doubtAgeMs,
+  firstSentAgeMs: doubtAgeMs ?? 0,
 })
 
 type Short = 'charge' | 'lookup' | Decision
@@ -61,8 +77,39 @@ const doubt = (delayMs: number | null, reason: string, doubted = false): Decisio
   reason,
   doubt: doubted,
 })
+const wait = (delayMs: number, reason: string, doubted = false): Decision => ({
+  ...{ step: 'wait', delayMs, reason, doubt: doubted },
+})
+const working = (delayMs: number, reason = 'pending'): Decision => ({
+  ...{ step: 'pending', delayMs, reason, doubt: true },
+})
 const fail = (reason: string): Decision => ({ step: 'fail', reason })
-const SUCCEED: Decision = { step: 'succeed', gatewayRef: 'gw-1' }
+const SUCCEED: Decision = { step: 'succeed', gatewayRef: 'gw-1', twice: false }
+
+const LEAVE: Decision = { step: 'leave', delayMs: 0 }
+const later: ChargeOutcome = { kind: 'in_doubt', reason: 'http_503', retryAfterMs: 20_000 }
+const slowly: LookupOutcome = { kind: 'no_answer', reason: 'http_503', retryAfterMs: 20_000 }
+
+/** Others were answered well meanwhile. */
+const odd = (attempt: number): TaskState => ({ ...task(attempt), odd: true })
+/** In doubt under a key that the gateway may have forgotten. */
+const old = (attempt: number): TaskState => ({ ...task(attempt, LIFE_MS * 0.9 - 1_000) })
+/** The gateway has it in hand. */
+const hand = (pendings: number, age = 0): TaskState => ({ ...task(1, age), pendings })
+/** In doubt, and asked about out of turn. */
+const question = (lookups: number): TaskState => ({
+  ...task(2, GRACE_MS, lookups),
+  lookupOnly: true,
+})
+
+function young(giveUpMs: number): RetryPolicy {
+  return { ...POLICY, giveUpMs }
+}
+
+function again({ kind, ...outcome }: ChargeOutcome, attempt = 1): Decision {
+  const reason = 'reason' in outcome ? outcome.reason : kind
+  return retry(1_000 * 2 ** (attempt - 1), reason)
+}
 
 type Row = readonly [name: string, TaskState, readonly Call[], RetryPolicy, Short]
 
@@ -100,15 +147,9 @@ const ROWS: readonly Row[] = [
     task(2, 0),
     [asked(pending)],
     POLICY,
-    retry(2_000, 'pending'),
+    working(10_000),
   ],
-  [
-    'pending at the limit is in doubt',
-    task(3, 0),
-    [asked(pending)],
-    POLICY,
-    doubt(5_000, 'pending'),
-  ],
+  ['…not at the limit either', task(3, 0), [asked(pending)], POLICY, working(10_000)],
 
   ['the last timeout is looked up', task(3), [charged(timeout)], POLICY, 'lookup'],
   [
@@ -137,14 +178,14 @@ const ROWS: readonly Row[] = [
     task(3),
     [charged(timeout)],
     BLIND,
-    doubt(5_000, 'timeout', true),
+    doubt(null, 'timeout', true),
   ],
   [
     'an earlier doubt without lookup is unknown',
     task(3, 0),
     [charged(refused)],
     BLIND,
-    doubt(5_000, 'refused'),
+    doubt(null, 'refused'),
   ],
   ['the last lookup may still say yes', task(3), [charged(timeout), asked(paid)], POLICY, SUCCEED],
   [
@@ -176,7 +217,7 @@ const ROWS: readonly Row[] = [
     task(2, GRACE_MS),
     [],
     { ...ODD, lookup: 'none' },
-    doubt(5_000, 'outcome_unknown'),
+    doubt(null, 'keys_not_honoured'),
   ],
   [
     '…nor where not found proves nothing',
@@ -233,7 +274,7 @@ const ROWS: readonly Row[] = [
   ],
 
   ['a crash loop past the limit is looked up', task(4, 0), [], POLICY, 'lookup'],
-  ['…and unknown where it cannot be', task(4, 0), [], BLIND, doubt(5_000, 'worker_lost')],
+  ['…and unknown where it cannot be', task(4, 0), [], BLIND, doubt(null, 'worker_lost')],
   [
     '…and unknown while nobody knows',
     task(4, 0),
@@ -248,6 +289,126 @@ const ROWS: readonly Row[] = [
     POLICY,
     fail('not_executed'),
   ],
+
+  [
+    'refused before the first try is old enough is retried, whatever the limit',
+    task(9),
+    [charged(refused)],
+    { ...POLICY, giveUpMs: 1_001 },
+    retry(30_000, 'refused'),
+  ],
+  ['…and fails when it is', task(9), [charged(refused)], young(1_000), fail('refused')],
+  ['a rejected request is retried', task(1), [charged(rejected)], POLICY, again(rejected)],
+  ['…and fails as rejected', task(3), [charged(rejected)], POLICY, fail('rejected')],
+  ['…which says nothing of a doubt', task(2, 0), [charged(rejected)], BLIND, again(rejected, 2)],
+  ['…nor at the limit', task(3, 0), [charged(rejected)], BLIND, doubt(null, 'unknown_method')],
+  ['…but asks, where it can', task(3, 0), [charged(rejected)], POLICY, 'lookup'],
+  [
+    'a wrong credential uses up nothing',
+    task(3),
+    [charged(foreign)],
+    POLICY,
+    wait(30_000, 'http_401'),
+  ],
+  ['…nor of a doubt', task(3, 0), [charged(foreign)], BLIND, wait(30_000, 'http_401')],
+  ['…unless others are answered well', odd(1), [charged(foreign)], POLICY, again(foreign)],
+  ['…then it is rejected in the end', odd(3), [charged(foreign)], POLICY, fail('rejected')],
+  [
+    'a refusal of a key that executes once may hide an execution',
+    task(3, 0),
+    [charged(rejected)],
+    { ...ONCE, lookup: 'none' },
+    doubt(null, 'unknown_method', true),
+  ],
+  [
+    '…and so may a wrong credential',
+    task(2, 0),
+    [charged(foreign)],
+    ONCE,
+    wait(30_000, 'http_401', true),
+  ],
+  ['a no to it is none', task(2, 0), [charged(no)], ONCE, 'lookup'],
+  ['a no to a key that may execute again is none', task(2, GRACE_MS), [charged(no)], ODD, 'lookup'],
+  [
+    '…unless the first is proven absent',
+    task(2, GRACE_MS),
+    [asked(absent), charged(no)],
+    ODD,
+    fail('http_402'),
+  ],
+  [
+    'a no past the life of the key is none',
+    { ...task(2, 0), firstSentAgeMs: LIFE_MS * 0.9 },
+    [charged(no)],
+    BLIND,
+    doubt(null, 'http_402'),
+  ],
+  ['a first no is final wherever', task(1), [charged(no)], ODD, fail('http_402')],
+  [
+    'an answer that may be meant for another is no proof',
+    task(3),
+    [charged(shifted)],
+    BLIND,
+    doubt(null, 'http_429', true),
+  ],
+
+  ['taken and not finished is asked about', task(1), [charged(taken)], POLICY, working(10_000)],
+  [
+    '…and sent again where it cannot be',
+    task(1),
+    [charged(taken)],
+    BLIND,
+    retry(1_000, 'pending', true),
+  ],
+  ['…and only asked from then on', hand(1), [], POLICY, 'lookup'],
+  ['…ever more rarely', hand(1), [asked(pending)], POLICY, working(30_000)],
+  ['…also while nobody answers', hand(4), [asked(silent)], POLICY, working(900_000, 'http_500')],
+  ['…daily in the end', hand(99), [asked(absent)], EVENTUAL, working(86_400_000, 'not_found')],
+  ['…until it is proven absent', hand(1, GRACE_MS), [asked(absent)], POLICY, fail('not_executed')],
+
+  [
+    '503 with a time to wait is honoured',
+    task(1),
+    [charged(later)],
+    POLICY,
+    retry(20_000, 'http_503', true),
+  ],
+  [
+    'a lookup’s time to wait is honoured',
+    task(3, 0, 1),
+    [asked(slowly)],
+    POLICY,
+    doubt(20_000, 'http_503'),
+  ],
+
+  ['a key that is too old is only looked up', old(2), [], POLICY, 'lookup'],
+  ['…and not sent again', old(2), [asked(absent)], EVENTUAL, retry(2_000, 'not_found')],
+  ['…but unknown in the end', old(3), [asked(absent)], EVENTUAL, doubt(5_000, 'not_found')],
+  ['…unless it is proven absent', old(2), [asked(absent)], POLICY, 'charge'],
+  ['…and unknown at once where nobody can be asked', old(2), [], BLIND, doubt(null, 'key_expired')],
+  [
+    'no retry is planned that the key would not live to see',
+    { ...task(2, 0), firstSentAgeMs: LIFE_MS * 0.9 - 2_500 },
+    [charged(timeout)],
+    BLIND,
+    doubt(null, 'timeout', true),
+  ],
+  [
+    'a yes past the life of the key may be the second',
+    { ...task(2, 0), firstSentAgeMs: LIFE_MS },
+    [charged(paid)],
+    BLIND,
+    { step: 'succeed', gatewayRef: 'gw-1', twice: true },
+  ],
+  ['a yes of a lookup is the first, however late', old(2), [asked(paid)], POLICY, SUCCEED],
+
+  ['a question out of turn asks', question(0), [], POLICY, 'lookup'],
+  ['…and leaves everything as it is', question(0), [asked(absent)], POLICY, LEAVE],
+  ['…while nobody answers', question(2), [asked(silent)], POLICY, LEAVE],
+  ['…succeeds by a yes', question(0), [asked(paid)], POLICY, SUCCEED],
+  ['…fails by a no', question(0), [asked(no)], POLICY, fail('http_402')],
+  ['…learns that it is worked on', question(0), [asked(pending)], POLICY, working(10_000)],
+  ['…fails what was unknown by proof', question(2), [asked(absent)], POLICY, fail('not_executed')],
 ]
 
 function slow(): RetryPolicy {
@@ -296,26 +457,36 @@ test('a payment that never was in doubt is not held for ever when the limit of a
   assert.ok(first.kind === 'call' || first.decision.step === 'fail', 'unknown without any doubt')
 })
 
-const CHARGES = [paid, no, refused, busy, timeout]
+const CHARGES = [paid, no, refused, busy, timeout, rejected, foreign, taken, shifted]
 const ANSWERS = [paid, no, pending, absent, silent]
+const REPEATS = ['first_answer', 'executes_once', 'may_execute_again'] as const
 const POLICIES = [1, 2, 3].flatMap((attemptsMax) =>
   LOOKUPS.flatMap((lookup) =>
-    [true, false].map((idempotentPost) => ({ ...POLICY, attemptsMax, lookup, idempotentPost })),
+    REPEATS.map((repeats) => ({ ...POLICY, attemptsMax, lookup, repeats })),
   ),
 )
 
+/** A claim from its first call to its end. */
+interface Claimed {
+  readonly state: TaskState
+  readonly policy: RetryPolicy
+  readonly calls: readonly Call[]
+  readonly end: Decision
+}
+
 /** Every claim there can be: every state, every policy, every outcome of every call. */
-function* claims(): Generator<{
-  state: TaskState
-  policy: RetryPolicy
-  calls: Call[]
-  end: Decision
-}> {
+function* claims(): Generator<Claimed> {
   for (const policy of POLICIES) {
     for (const attempts of [1, 2, 3, 4, 5]) {
       for (const lookups of [0, 1, 2, 8, 9]) {
         for (const age of [null, 0, GRACE_MS - 1, GRACE_MS, 1e12]) {
           yield* paths(task(attempts, age, lookups), policy, [])
+          if (age !== null && lookups === 0) {
+            const state = task(attempts, age)
+            yield* paths({ ...state, pendings: 1 }, policy, [])
+            yield* paths({ ...state, odd: true }, policy, [])
+            if (policy.lookup !== 'none') yield* paths({ ...state, lookupOnly: true }, policy, [])
+          }
         }
       }
     }
@@ -343,23 +514,17 @@ test('every claim ends in a decision, after three calls and one charge at most',
   assert.ok(count > 5_000, `${count} claims`)
 })
 
-test('a payment whose lookups have begun is never charged again', () => {
+test('a payment that is only asked about is never charged', () => {
   for (const { state, calls } of claims()) {
-    if (state.lookups > 0)
-      assert.ok(
-        calls.every(({ kind }) => kind === 'lookup'),
-        'calls.every(({ kind }) => kind === lookup)',
-      )
+    if (state.lookups === 0 && state.pendings === 0 && !state.lookupOnly) continue
+    assert.ok(calls.every(({ kind }) => kind === 'lookup'))
   }
 })
 
-test('no claim past the limit of attempts charges', () => {
+test('no claim past the limit charges what may have been executed', () => {
   for (const { state, policy, calls } of claims()) {
-    if (state.attempts > policy.attemptsMax)
-      assert.ok(
-        calls.every(({ kind }) => kind === 'lookup'),
-        'calls.every(({ kind }) => kind === lookup)',
-      )
+    if (state.tries < policy.attemptsMax || state.doubtAgeMs === null) continue
+    assert.ok(calls.every(({ kind }) => kind === 'lookup'))
   }
 })
 
@@ -379,36 +544,61 @@ test('a claim succeeds exactly when its last answer is a yes', () => {
   }
 })
 
-test('after a doubt a payment fails only by a no or by a consistent not found past the grace', () => {
-  for (const { state, policy, calls, end } of claims()) {
-    const doubtful = state.doubtAgeMs !== null || calls.some((c) => c.outcome.kind === 'in_doubt')
-    if (end.step !== 'fail' || !doubtful) continue
+/** Whether a lookup of this claim proves that what was in doubt before never happened. */
+function absence({ state, policy, calls }: Claimed): boolean {
+  const old = state.doubtAgeMs !== null && state.doubtAgeMs >= GRACE_MS
+  const now = calls.some(({ kind, outcome }) => {
+    if (kind === 'lookup') return false
+    return outcome.kind === 'in_doubt' || outcome.kind === 'pending' || 'unproven' in outcome
+  })
+  const said = calls.some(({ outcome }) => outcome.kind === 'not_found')
+  return said && old && !now && policy.lookup === 'consistent'
+}
+
+test('after a doubt a payment fails only by a word about that charge', () => {
+  for (const claim of claims()) {
+    const { state, policy, calls, end } = claim
+    const now = calls.some(({ outcome }) => ['in_doubt', 'pending'].includes(outcome.kind))
+    if (end.step !== 'fail' || (state.doubtAgeMs === null && !now)) continue
     const last = calls.at(-1)
-    const proven =
-      last?.outcome.kind === 'not_found' &&
-      policy.lookup === 'consistent' &&
-      (state.doubtAgeMs ?? 0) >= GRACE_MS &&
-      calls.every((call) => call.outcome.kind !== 'in_doubt')
-    assert.ok(last?.outcome.kind === 'declined' || proven, JSON.stringify({ state, policy, calls }))
+    const key = policy.repeats === 'first_answer' && (state.firstSentAgeMs ?? 1e12) < LIFE_MS
+    const word = last?.outcome.kind === 'declined' && (last.kind === 'lookup' || key)
+    assert.ok(word || absence(claim), JSON.stringify({ state, policy, calls }))
   }
 })
 
-test('a gateway that is not idempotent is never charged twice in doubt', () => {
-  for (const { state, policy, calls } of claims()) {
-    const at = calls.findIndex(({ kind }) => kind === 'charge')
-    if (policy.idempotentPost || state.doubtAgeMs === null || at < 0) continue
-    assert.equal(calls[at - 1]?.outcome.kind, 'not_found')
-    assert.equal(policy.lookup, 'consistent')
-    assert.ok(state.doubtAgeMs >= GRACE_MS, 'state.doubtAgeMs >= GRACE_MS')
+test('a charge in doubt is sent again only under a key that lives, or when it never happened', () => {
+  for (const claim of claims()) {
+    const { state, policy, calls } = claim
+    if (state.doubtAgeMs === null || calls.every(({ kind }) => kind === 'lookup')) continue
+    const ended = (state.firstSentAgeMs ?? 1e12) + policy.timeoutMs
+    const lives = policy.repeats !== 'may_execute_again' && ended < 0.9 * policy.keyLifeMs
+    const first = { ...claim, calls: calls.slice(0, 1) }
+    assert.ok(lives || absence(first), JSON.stringify({ state, policy, calls }))
+  }
+})
+
+test('a gateway that would not talk to us uses up nothing and ends nothing', () => {
+  for (const { state, calls, end } of claims()) {
+    if (calls.at(-1)?.outcome.kind !== 'misconfigured' || state.odd) continue
+    assert.equal(end.step, 'wait')
+  }
+})
+
+test('nothing is planned that the gateway cannot do', () => {
+  for (const { state, policy, end } of claims()) {
+    if (policy.lookup !== 'none') continue
+    if (end.step === 'doubt') assert.equal(end.delayMs, null)
+    assert.notEqual(end.step, 'pending')
+    if (end.step !== 'retry' || !(end.doubt || state.doubtAgeMs !== null)) continue
+    assert.notEqual(policy.repeats, 'may_execute_again')
   }
 })
 
 test('a decision remembers a doubt of its own claim', () => {
   for (const { calls, end } of claims()) {
-    if (end.step !== 'retry' && end.step !== 'doubt') continue
-    assert.equal(
-      end.doubt,
-      calls.some((call) => call.outcome.kind === 'in_doubt'),
-    )
+    if (end.step !== 'retry' && end.step !== 'doubt' && end.step !== 'wait') continue
+    const plain = calls.some(({ outcome }) => outcome.kind === 'in_doubt' || 'unproven' in outcome)
+    if (plain) assert.equal(end.doubt, true)
   }
 })

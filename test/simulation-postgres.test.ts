@@ -23,7 +23,9 @@ const DUMPS = {
   tasks: `
     select
       shard, payment_id as "paymentId", gateway, operation, ${ms('run_at')} as "runAt", fence,
-      attempts, lookups, leased, ${ms('doubt_at')} as "doubtAt", last_error as "lastError"
+      attempts, tries, ${ms('tried_at')} as "triedAt", lookups, pendings, leased,
+      ${ms('doubt_at')} as "doubtAt", ${ms('first_sent_at')} as "firstSentAt",
+      ${ms('misconfigured_at')} as "misconfiguredAt", last_error as "lastError"
     from payment_tasks order by payment_id`,
   attempts: `
     select

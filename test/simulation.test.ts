@@ -15,6 +15,7 @@ const REACHED = [
   'payment_success payment_failed payment_unknown letter_failed letter_unknown',
   'accepted insufficient_funds idempotency_key_reuse user_not_found replayed',
   'decided_succeed decided_fail decided_retry decided_doubt decided_release',
+  'decided_wait decided_pending',
   'stale late_evidence worker_lost charged_after_failed asked_again',
 ].flatMap((names) => names.split(' '))
 

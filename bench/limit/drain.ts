@@ -45,6 +45,6 @@ export async function drainLimit(
 function succeeded(claimed: Claim): Settlement {
   const outcome = { kind: 'success', gatewayRef: null } as const
   const call = { kind: 'charge', outcome, sent: true, httpStatus: 200, tookMs: 1 } as const
-  const calls = [{ ...call, startedAt: new Date() }]
-  return { claim: claimed, calls, decision: { step: 'succeed', gatewayRef: null } }
+  const calls = [{ ...call, startedMs: performance.now() }]
+  return { claim: claimed, calls, decision: { step: 'succeed', gatewayRef: null, twice: false } }
 }

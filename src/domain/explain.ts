@@ -8,6 +8,12 @@ import type { Payment } from './payment.ts'
  */
 export const CHARGED_AFTER_FAILED = 'charged_after_failed'
 
+/**
+ * The error of a letter about a payment that succeeded under a key that its gateway had forgotten: an
+ * earlier charge whose reply was lost may have been executed as well. A person has to look.
+ */
+export const MAYBE_CHARGED_TWICE = 'maybe_charged_twice'
+
 /** All that a payment's state follows from. */
 export interface Situation {
   readonly payment: Payment

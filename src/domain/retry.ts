@@ -1,26 +1,55 @@
 import assert from 'node:assert'
 import type { ChargeOutcome, LookupOutcome } from './outcome.ts'
 
+/** What a gateway does when a key is used again, and what it can be asked. Part of its profile. */
+export interface Promises {
+  /**
+   * What a charge under a key that was used before does. `first_answer`: nothing, and the first answer
+   * is given again. `executes_once`: nothing, and the answer says nothing of the first charge.
+   * `may_execute_again`: it may charge again, so a charge in doubt is never repeated.
+   */
+  readonly repeats: 'first_answer' | 'executes_once' | 'may_execute_again'
+  /** How long the gateway remembers a key, from its first use, in milliseconds. */
+  readonly keyLifeMs: number
+  /**
+   * Whether a charge can be looked up by our key. `consistent` also promises that "not found" is true
+   * of every charge whose request has ended; `eventual` promises nothing of the kind.
+   */
+  readonly lookup: 'none' | 'eventual' | 'consistent'
+}
+
 /** How often and how long to try, and what the gateway in use can do. Times in milliseconds. */
-export interface RetryPolicy {
+export interface RetryPolicy extends Promises {
   readonly attemptsMax: number
+  /** How old the first try must be before a payment that was never executed fails. */
+  readonly giveUpMs: number
   readonly backoffBaseMs: number
   readonly backoffMaxMs: number
   readonly jitterMs: number
   /** How long after the last charge may have been sent a consistent "not found" is proof. */
   readonly notFoundGraceMs: number
-  readonly idempotentPost: boolean
-  readonly lookup: 'none' | 'eventual' | 'consistent'
+  /** The longest a gateway call can take. */
+  readonly timeoutMs: number
 }
 
-/** What is known of a claimed task before this claim makes its first call. */
+/** What is known of a claimed task. Ages are as of now, however long the claim has lasted. */
 export interface TaskState {
-  /** Counted claims, this one included. */
-  readonly attempts: number
-  /** Lookups made since attempts ran out; above 0 the payment is `unknown` and is never charged. */
+  /** How much of the limit earlier claims used up, since the payment was accepted or redriven. */
+  readonly tries: number
+  /** Time since the first of them; null: there was none. */
+  readonly triedAgeMs: number | null
+  /** Lookups made since the tries ran out; above 0 the payment is `unknown` and is never charged. */
   readonly lookups: number
+  /** How often the gateway said that it is working on it; above 0 it is never charged. */
+  readonly pendings: number
   /** Time since the last moment a charge of unknown outcome may have been sent; null: none was. */
   readonly doubtAgeMs: number | null
+  /** Time since the first charge may have been sent, and the gateway's memory of our key began. */
+  readonly firstSentAgeMs: number | null
+  /** The gateway would not talk to us about it before, and has answered others well since. */
+  readonly odd?: boolean
+  /** Only asked out of turn: nothing may be sent, and without a word everything stays as it is. */
+  readonly lookupOnly?: boolean
 }
 
 /** One gateway call of this claim, and what came of it. */
@@ -30,16 +59,16 @@ export type Call =
 
 /** What becomes of a payment after a claim. */
 export type Decision =
-  | { readonly step: 'succeed'; readonly gatewayRef: string | null }
-  /** Final: the gateway said no, or provably nothing happened and attempts ran out. */
+  /** Final. `twice`: the key had outlived the gateway's memory, so an earlier charge may be another. */
+  | { readonly step: 'succeed'; readonly gatewayRef: string | null; readonly twice: boolean }
+  /** Final: the gateway said no, or provably nothing happened and the tries ran out. */
   | { readonly step: 'fail'; readonly reason: string }
-  /** Due again after `delayMs`. `doubt`: a charge of this claim may have happened. */
-  | {
-      readonly step: 'retry'
-      readonly delayMs: number
-      readonly reason: string
-      readonly doubt: boolean
-    }
+  /** Due again after `delayMs`, one try less. `doubt`: a charge of this claim may have happened. */
+  | Later<'retry'>
+  /** The gateway would not talk to us: behind all that is due now, and nothing is used up. */
+  | Later<'wait'>
+  /** The gateway works on it: asked again after `delayMs`, and nothing is used up. */
+  | Later<'pending'>
   /** `unknown`, with the hold kept. Looked up again after `delayMs`; null: it cannot be looked up. */
   | {
       readonly step: 'doubt'
@@ -47,27 +76,56 @@ export type Decision =
       readonly reason: string
       readonly doubt: boolean
     }
-  /** Not started: given back as it was, at once, and not counted. */
+  /** Asked out of turn, and nothing was learned: due when it would have been, and as it was. */
+  | { readonly step: 'leave'; readonly delayMs: number }
+  /** Not started: given back as it was, at once. */
   | { readonly step: 'release' }
+
+interface Later<Step> {
+  readonly step: Step
+  readonly delayMs: number
+  readonly reason: string
+  readonly doubt: boolean
+}
 
 export type Next =
   | { readonly kind: 'call'; readonly call: 'charge' | 'lookup' }
   | { readonly kind: 'decide'; readonly decision: Decision }
 
 /**
- * When payments in doubt are looked up, counted from the moment attempts ran out. The last interval
+ * When payments in doubt are looked up, counted from the moment the tries ran out. The last interval
  * repeats: a payment in doubt is never given up, and never failed without the gateway's word.
  */
 export const LOOKUP_DELAYS_MS: readonly number[] = [
   5_000, 15_000, 60_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000,
 ]
 
+/** When payments that the gateway works on are asked about. The last interval repeats. */
+export const PENDING_DELAYS_MS: readonly number[] = [
+  10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000, 86_400_000,
+]
+
+/** Of a key's life this much is used: clocks differ, and the gateway's began before ours ended. */
+const KEY_LIFE_SHARE = 0.9
+
+/** Why a payment failed that the gateway refused, each time, as a request. */
+export const REJECTED = 'rejected'
+
+/** What a step looks at. */
+interface Scene {
+  readonly task: TaskState
+  readonly calls: readonly Call[]
+  readonly policy: RetryPolicy
+  readonly chance: number
+}
+
 /**
  * The next thing to do for a claimed task: a gateway call, or a decision that ends the claim. Chance
  * is an argument in [0, 1). At most three calls are made per claim: lookup, charge, lookup.
  *
- * The one rule that everything here serves: after a charge whose outcome nobody knows, the payment
- * succeeds or fails only by the gateway's word, and is sent again only under the same key.
+ * The one rule that everything here serves: after a charge whose outcome nobody knows, only a word
+ * about that charge ends the payment. A refused request is no such word: it says that this request was
+ * not executed, and nothing about earlier ones.
  */
 export function next(
   task: TaskState,
@@ -76,92 +134,181 @@ export function next(
   chance: number,
 ): Next {
   assert(calls.length <= 3, 'a claim makes at most three calls')
+  const scene = { task, calls, policy, chance }
   const last = calls.at(-1)
-  if (last === undefined) return first(task, policy)
-  if (last.outcome.kind === 'success') {
-    return decide({ step: 'succeed', gatewayRef: last.outcome.gatewayRef })
+  if (last === undefined) return first(scene)
+  const { outcome } = last
+  if (outcome.kind === 'success') {
+    return decide({ step: 'succeed', gatewayRef: outcome.gatewayRef, twice: perhapsTwice(scene) })
   }
-  if (last.outcome.kind === 'declined') return decide({ step: 'fail', reason: last.outcome.reason })
-  if (last.kind === 'charge') return afterCharge(task, last.outcome, policy, chance)
-  return afterLookup(task, calls, last.outcome, policy, chance)
+  if (last.kind === 'charge') return afterCharge(scene, last.outcome as Unsuccessful)
+  if (outcome.kind === 'declined') return decide({ step: 'fail', reason: outcome.reason })
+  if (task.lookupOnly) return afterQuestion(scene, last.outcome as NoWord)
+  return afterLookup(scene, last.outcome as NoWord)
 }
 
-function first(task: TaskState, policy: RetryPolicy): Next {
-  const inDoubt = task.doubtAgeMs !== null
-  if (task.lookups > 0)
-    return policy.lookup === 'none' ? doubt(task, 'lookup_unavailable', false) : call('lookup')
-  // A claim past the limit is one whose earlier workers all died: it is not charged once more.
-  if (task.attempts > policy.attemptsMax) {
-    // Nothing was ever sent; the limit was lowered meanwhile.
-    if (!inDoubt) return decide({ step: 'fail', reason: 'attempts_exhausted' })
-    return policy.lookup !== 'none' ? call('lookup') : doubt(task, 'worker_lost', false)
-  }
-  if (!inDoubt) return call('charge')
+type Unsuccessful = Exclude<ChargeOutcome, { kind: 'success' }>
+type NoWord = Exclude<LookupOutcome, { kind: 'success' | 'declined' }>
+
+function first(scene: Scene): Next {
+  const { task, policy } = scene
+  const asking = task.lookups > 0 || task.pendings > 0 || task.lookupOnly
+  if (task.doubtAgeMs === null && !asking) return call('charge')
   if (policy.lookup !== 'none') return call('lookup')
-  return policy.idempotentPost ? call('charge') : doubt(task, 'outcome_unknown', false)
+  if (asking) return unknown(scene, 'lookup_unavailable')
+  if (task.tries >= policy.attemptsMax) return unknown(scene, 'worker_lost')
+  if (mayRepeat(task, policy)) return call('charge')
+  return unknown(
+    scene,
+    policy.repeats === 'may_execute_again' ? 'keys_not_honoured' : 'key_expired',
+  )
 }
 
-function afterCharge(
-  task: TaskState,
-  outcome: Exclude<ChargeOutcome, { kind: 'success' | 'declined' }>,
-  policy: RetryPolicy,
-  chance: number,
-): Next {
-  const doubted = outcome.kind === 'in_doubt' || outcome.kind === 'pending'
-  const reason = outcome.reason
-  if (task.attempts < policy.attemptsMax) {
-    const asked = outcome.retryAfterMs ?? 0
-    const delayMs = Math.max(asked, backoffMs(task.attempts, policy, chance))
-    return decide({ step: 'retry', delayMs, reason, doubt: doubted })
-  }
-  if (!doubted && task.doubtAgeMs === null) return decide({ step: 'fail', reason })
-  if (policy.lookup !== 'none') return call('lookup')
-  return doubt(task, reason, doubted)
+/**
+ * Whether a charge in doubt may be sent again under its key, if it were sent in `inMs` milliseconds:
+ * the gateway must still know the key when the call ends.
+ */
+export function mayRepeat(task: TaskState, policy: RetryPolicy, inMs = 0): boolean {
+  return policy.repeats !== 'may_execute_again' && alive(task, policy, inMs + policy.timeoutMs)
 }
 
-function afterLookup(
-  task: TaskState,
-  calls: readonly Call[],
-  outcome: Exclude<LookupOutcome, { kind: 'success' | 'declined' }>,
-  policy: RetryPolicy,
-  chance: number,
-): Next {
-  const reason = 'reason' in outcome ? outcome.reason : outcome.kind
-  const charge = calls.find((made) => made.kind === 'charge')
-  const doubted = charge?.outcome.kind === 'in_doubt'
-  // Proof counts from the last charge that may have been sent, so never right after one of our own.
-  const proven =
-    outcome.kind === 'not_found' &&
-    policy.lookup === 'consistent' &&
-    !doubted &&
-    task.doubtAgeMs !== null &&
-    task.doubtAgeMs >= policy.notFoundGraceMs
+function alive(task: TaskState, policy: RetryPolicy, inMs: number): boolean {
+  const { firstSentAgeMs } = task
+  return firstSentAgeMs !== null && firstSentAgeMs + inMs < KEY_LIFE_SHARE * policy.keyLifeMs
+}
 
-  const exhausted = task.lookups > 0 || charge !== undefined || task.attempts > policy.attemptsMax
-  if (exhausted) {
-    if (proven) return decide({ step: 'fail', reason: 'not_executed' })
-    return doubt(task, doubted ? chargeReason(charge) : reason, doubted)
+/** A charge in doubt, and another under a key that the gateway had forgotten: both may be executed. */
+function perhapsTwice(scene: Scene): boolean {
+  const { task, calls, policy } = scene
+  if (calls.at(-1)?.kind !== 'charge' || !doubtedBefore(scene)) return false
+  return task.firstSentAgeMs === null || task.firstSentAgeMs >= policy.keyLifeMs
+}
+
+/** Whether an earlier claim's charge is in doubt, and this claim has not proven it away. */
+function doubtedBefore(scene: Scene): boolean {
+  return scene.task.doubtAgeMs !== null && !proven(scene)
+}
+
+/**
+ * Whether a lookup of this claim proves that nothing was executed. Proof counts from the last charge
+ * that may have been sent, so never after one of our own that is in doubt.
+ */
+function proven({ task, calls, policy }: Scene): boolean {
+  if (policy.lookup !== 'consistent') return false
+  if (task.doubtAgeMs === null || task.doubtAgeMs < policy.notFoundGraceMs) return false
+  const absent = calls.some(({ outcome }) => outcome.kind === 'not_found')
+  return absent && !doubtedNow(task, calls, policy)
+}
+
+/** Whether a charge of this claim may have been executed. */
+export function doubtedNow(task: TaskState, calls: readonly Call[], policy: RetryPolicy): boolean {
+  const outcome = chargeOf(calls)?.outcome
+  if (outcome === undefined) return false
+  if (outcome.kind === 'in_doubt' || outcome.kind === 'pending') return true
+  if ('unproven' in outcome && outcome.unproven === true) return true
+  // Where a repeated key is only refused, the refusal may be all that is left of an execution.
+  const refused = outcome.kind === 'rejected' || outcome.kind === 'misconfigured'
+  return refused && task.doubtAgeMs !== null && policy.repeats === 'executes_once'
+}
+
+function chargeOf(calls: readonly Call[]) {
+  return calls.find((made) => made.kind === 'charge')
+}
+
+function afterCharge(scene: Scene, outcome: Unsuccessful): Next {
+  const { task, calls, policy, chance } = scene
+  const before = doubtedBefore(scene)
+  const { kind, reason } = outcome
+  if (kind === 'declined') {
+    const word = !before || (policy.repeats === 'first_answer' && alive(task, policy, 0))
+    return word ? decide({ step: 'fail', reason }) : ask(scene, reason)
   }
-  if (outcome.kind !== 'pending' && (policy.idempotentPost || proven)) return call('charge')
-  if (task.attempts >= policy.attemptsMax) return doubt(task, reason, false)
-  const delayMs = backoffMs(task.attempts, policy, chance)
+  const doubt = doubtedNow(task, calls, policy)
+  const asked = askedOf(outcome)
+  if (kind === 'pending' && policy.lookup !== 'none') return pending(task, reason, asked)
+  if (kind === 'misconfigured' && !task.odd) {
+    const delayMs = Math.max(asked, Math.round(policy.backoffMaxMs + chance * policy.jitterMs))
+    return decide({ step: 'wait', delayMs, reason, doubt })
+  }
+  const tries = task.tries + 1
+  const delayMs = Math.max(asked, backoffMs(tries, policy, chance))
+  const retry = decide({ step: 'retry', delayMs, reason, doubt })
+  if (!before && !doubt) {
+    const young = (task.triedAgeMs ?? 0) < policy.giveUpMs
+    if (tries < policy.attemptsMax || young) return retry
+    const refused = kind === 'rejected' || kind === 'misconfigured'
+    return decide({ step: 'fail', reason: refused ? REJECTED : reason })
+  }
+  const useful = policy.lookup !== 'none' || mayRepeat(task, policy, delayMs)
+  return tries < policy.attemptsMax && useful ? retry : ask(scene, reason)
+}
+
+/** Ask what became of it, where that is possible. */
+function ask(scene: Scene, reason: string): Next {
+  return scene.policy.lookup === 'none' ? unknown(scene, reason) : call('lookup')
+}
+
+function afterLookup(scene: Scene, outcome: NoWord): Next {
+  const { task, calls, policy, chance } = scene
+  const charge = chargeOf(calls)
+  const doubt = doubtedNow(task, calls, policy)
+  const reason = reasonOf(doubt && charge !== undefined ? charge.outcome : outcome)
+  const asked = askedOf(outcome)
+  const proof = proven(scene)
+  if (task.lookups === 0) {
+    if (outcome.kind === 'pending') return pending(task, 'pending', asked)
+    if (task.pendings > 0 && !proof) return pending(task, reason, asked)
+  }
+  const ended = task.lookups > 0 || task.pendings > 0 || task.tries >= policy.attemptsMax
+  if (ended || charge !== undefined) {
+    return proof ? decide({ step: 'fail', reason: 'not_executed' }) : unknown(scene, reason, asked)
+  }
+  if (proof || mayRepeat(task, policy)) return call('charge')
+  const tries = task.tries + 1
+  if (tries >= policy.attemptsMax) return unknown(scene, reason, asked)
+  const delayMs = Math.max(asked, backoffMs(tries, policy, chance))
   return decide({ step: 'retry', delayMs, reason, doubt: false })
 }
 
-function chargeReason(charge: Call | undefined): string {
-  assert(charge?.kind === 'charge' && charge.outcome.kind === 'in_doubt')
-  return charge.outcome.reason
+/** A question out of turn ends a payment by the gateway's word; without one it is as it was. */
+function afterQuestion(scene: Scene, outcome: NoWord): Next {
+  const { task } = scene
+  const fresh = task.lookups === 0 && task.pendings === 0
+  if (fresh && outcome.kind === 'pending') return pending(task, 'pending', 0)
+  // "Not found" finishes a payment only where nothing more is sent: before, it is sent again.
+  if (!fresh && proven(scene)) return decide({ step: 'fail', reason: 'not_executed' })
+  return decide({ step: 'leave', delayMs: 0 })
 }
 
-function doubt(task: TaskState, reason: string, doubted: boolean): Next {
-  const delayMs = reason === 'lookup_unavailable' ? null : lookupDelayMs(task.lookups)
-  return decide({ step: 'doubt', delayMs, reason, doubt: doubted })
+/** Why an outcome is no word, as a code. */
+export function reasonOf(outcome: ChargeOutcome | LookupOutcome): string {
+  return 'reason' in outcome ? outcome.reason : outcome.kind
+}
+
+/** How long the gateway asked us to wait; 0: it did not. */
+function askedOf(outcome: ChargeOutcome | LookupOutcome): number {
+  return 'retryAfterMs' in outcome ? (outcome.retryAfterMs ?? 0) : 0
+}
+
+function unknown({ task, calls, policy }: Scene, reason: string, asked = 0): Next {
+  const waitMs = Math.max(asked, lookupDelayMs(task.lookups))
+  const delayMs = policy.lookup === 'none' ? null : waitMs
+  return decide({ step: 'doubt', delayMs, reason, doubt: doubtedNow(task, calls, policy) })
+}
+
+/** The gateway has it in hand, so the grace of a later "not found" counts from now. */
+function pending(task: TaskState, reason: string, asked: number): Next {
+  const delayMs = Math.max(asked, nth(PENDING_DELAYS_MS, task.pendings))
+  return decide({ step: 'pending', delayMs, reason, doubt: true })
 }
 
 /** The wait before the next lookup of a payment in doubt, after `lookups` of them. */
 export function lookupDelayMs(lookups: number): number {
-  const last = LOOKUP_DELAYS_MS.length - 1
-  return LOOKUP_DELAYS_MS[Math.min(lookups, last)] as number
+  return nth(LOOKUP_DELAYS_MS, lookups)
+}
+
+function nth(delays: readonly number[], index: number): number {
+  return delays[Math.min(index, delays.length - 1)] as number
 }
 
 function call(kind: 'charge' | 'lookup'): Next {
@@ -173,10 +320,10 @@ function decide(decision: Decision): Next {
 }
 
 /**
- * The wait after the `attempts`-th attempt: base × 2^(attempts−1), at most the maximum, plus up to
- * `jitterMs` of chance so that payments that failed together do not return together.
+ * The wait after the `tries`-th try: base × 2^(tries−1), at most the maximum, plus up to `jitterMs` of
+ * chance so that payments that failed together do not return together.
  */
-export function backoffMs(attempts: number, policy: RetryPolicy, chance: number): number {
-  const doubled = policy.backoffBaseMs * 2 ** Math.min(attempts - 1, 30)
+export function backoffMs(tries: number, policy: RetryPolicy, chance: number): number {
+  const doubled = policy.backoffBaseMs * 2 ** Math.min(tries - 1, 30)
   return Math.round(Math.min(policy.backoffMaxMs, doubled) + chance * policy.jitterMs)
 }

@@ -1,6 +1,13 @@
 import { crashPoint } from '../crash-points.ts'
-import { OPERATIONS, type Operation, type Payment } from '../domain/payment.ts'
-import { next, type Call, type Decision, type RetryPolicy } from '../domain/retry.ts'
+import { operationOf, OPERATIONS, type Operation, type Payment } from '../domain/payment.ts'
+import {
+  doubtedNow,
+  next,
+  type Call,
+  type Decision,
+  type RetryPolicy,
+  type TaskState,
+} from '../domain/retry.ts'
 import type { ChargeRequest, Clock, Db, Evidence, Gateway } from '../ports.ts'
 import { claimTasks, type ClaimedTask } from '../queue/store.ts'
 import { readPayments } from './store.ts'
@@ -40,15 +47,20 @@ export interface Claim {
   readonly shard: number
   readonly task: ClaimedTask
   readonly payment: Payment
+  /** On the monotonic clock, not after the claim: the task's ages count from here. */
+  readonly claimedMs: number
   /** On the monotonic clock: no call begins after it, because the lease could end before the call. */
   readonly callsUntilMs: number
+  /** The gateway is asked out of turn: nothing is charged, and without a word nothing changes. */
+  readonly lookupOnly?: true
 }
 
 /** A gateway call that was made, with its evidence. */
 export type CallMade = Call & {
   readonly sent: boolean
   readonly httpStatus: number | null
-  readonly startedAt: Date
+  /** On the monotonic clock of this process. */
+  readonly startedMs: number
   readonly tookMs: number
 }
 
@@ -89,7 +101,8 @@ async function claimInShard(
 ): Promise<Claim[]> {
   const { db, clock, leaseMs } = world
   // Taken before the claim, so our own deadline is never later than the lease.
-  const callsUntilMs = clock.elapsedMs() + leaseMs - world.callMsMax
+  const claimedMs = clock.elapsedMs()
+  const callsUntilMs = claimedMs + leaseMs - world.callMsMax
   const tasks = await claimTasks(db, shard, operation, { limit, leaseMs, at: clock.database() })
   if (tasks.length === 0) return []
   crashPoint('claim.after_commit')
@@ -102,7 +115,7 @@ async function claimInShard(
   return tasks.flatMap((task) => {
     const payment = byId.get(task.paymentId)
     // A task without a payment is damage that `verify` reports; its lease hides it from the others.
-    return payment === undefined ? [] : [{ shard, task, payment, callsUntilMs }]
+    return payment === undefined ? [] : [{ shard, task, payment, claimedMs, callsUntilMs }]
   })
 }
 
@@ -117,27 +130,48 @@ export async function charge(
 ): Promise<Settlement> {
   const calls: CallMade[] = []
   for (;;) {
-    const step = next(claimed.task, calls, world.policy, world.random())
+    const state = stateOf(world, claimed)
+    const step = next(state, calls, world.policy, world.random())
     if (step.kind === 'decide') {
       return { claim: claimed, calls, decision: budgeted(world, claimed, step.decision) }
     }
     const late = world.clock.elapsedMs() > claimed.callsUntilMs
-    if (late || signal?.aborted) return { claim: claimed, calls, decision: interrupted(calls) }
+    if (late || signal?.aborted) {
+      return { claim: claimed, calls, decision: interrupted(world, state, calls) }
+    }
     calls.push(await make(world, step.call, claimed.payment))
+  }
+}
+
+/** The task as of now: what waited in this process has grown older since its claim. */
+function stateOf(world: ChargeWorld, { task, payment, claimedMs, lookupOnly }: Claim): TaskState {
+  const sinceMs = world.clock.elapsedMs() - claimedMs
+  const aged = (ageMs: number | null) => (ageMs === null ? null : ageMs + sinceMs)
+  const { misconfiguredAgeMs } = task
+  const odd =
+    misconfiguredAgeMs !== null &&
+    world.answeredSince?.(operationOf(payment.type), misconfiguredAgeMs + sinceMs)
+  return {
+    ...task,
+    triedAgeMs: aged(task.triedAgeMs),
+    doubtAgeMs: aged(task.doubtAgeMs),
+    firstSentAgeMs: aged(task.firstSentAgeMs),
+    odd: odd === true,
+    lookupOnly: lookupOnly === true,
   }
 }
 
 /** A retry that nothing pays for waits as long as any retry may, so that a bad day does not double. */
 function budgeted(world: ChargeWorld, { task }: Claim, decision: Decision): Decision {
-  if (task.attempts === 1 && task.lookups === 0) world.budget?.earn()
+  if (task.tries === 0 && task.lookups === 0 && task.pendings === 0) world.budget?.earn()
   if (decision.step !== 'retry' || (world.budget?.spend() ?? true)) return decision
   return { ...decision, delayMs: Math.max(decision.delayMs, world.policy.backoffMaxMs) }
 }
 
 /** What becomes of a claim that has to stop between two calls. */
-function interrupted(calls: readonly CallMade[]): Decision {
-  if (calls.length === 0) return { step: 'release' }
-  const doubt = calls.some((call) => call.outcome.kind === 'in_doubt')
+function interrupted(world: ChargeWorld, state: TaskState, calls: readonly CallMade[]): Decision {
+  if (calls.every(({ kind }) => kind === 'lookup')) return { step: 'release' }
+  const doubt = doubtedNow(state, calls, world.policy)
   return { step: 'retry', delayMs: 0, reason: 'interrupted', doubt }
 }
 
@@ -148,11 +182,10 @@ async function make(
 ): Promise<CallMade> {
   const { clock, gateway } = world
   const request = requestOf(payment)
-  const startedAt = clock.now()
   const startedMs = clock.elapsedMs()
   const stamp = <Outcome>(evidence: Evidence<Outcome>) => ({
     ...evidence,
-    startedAt,
+    startedMs,
     tookMs: Math.round(clock.elapsedMs() - startedMs),
   })
   if (kind === 'lookup') return { kind, ...stamp(await gateway.lookup(request)) }

@@ -1,18 +1,20 @@
 import { crashPoint } from '../crash-points.ts'
 import { closeLetters, openLetters, type NewLetter } from '../dead-letters/store.ts'
-import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
+import { CHARGED_AFTER_FAILED, MAYBE_CHARGED_TWICE } from '../domain/explain.ts'
 import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
-import { lookupDelayMs, type Decision } from '../domain/retry.ts'
+import { isOpen } from '../domain/payment.ts'
+import type { Decision } from '../domain/retry.ts'
 import { post } from '../ledger/post.ts'
 import type { Tx } from '../ports.ts'
+import { insertAttempts, type AttemptMade } from '../queue/evidence/store.ts'
 import {
   chargedPayments,
   deleteTasks,
-  insertAttempts,
   lockOwned,
   releaseTasks,
   rescheduleTasks,
-  type Attempt,
+  type LockedClaims,
+  type Rescheduled,
 } from '../queue/store.ts'
 import { lockUsers } from '../users/store.ts'
 import type { ChargeWorld, Settlement } from './charge.ts'
@@ -29,7 +31,8 @@ export interface Settled {
 /**
  * Write what claims came to: payment, task, evidence, hold, postings and balance of N claims in one
  * transaction per shard, of two round trips. Only claims that still own their task change anything;
- * the evidence of the others is kept as late. Repeating it after a lost COMMIT changes nothing.
+ * the evidence of the others is kept as late, and changes one thing: a yes settles a payment that is
+ * still open, whoever works on it now. Repeating it after a lost COMMIT changes nothing.
  */
 export async function settle(
   world: SettleWorld,
@@ -50,27 +53,33 @@ function settleInShard(
   settlements: readonly Settlement[],
 ): Promise<readonly Settlement[]> {
   const at = world.clock.database()
-  const claims = settlements.map(({ claim }) => claim.task)
+  const claims = settlements.map(({ claim: { task }, decision }) => ({
+    paymentId: task.paymentId,
+    fence: task.fence,
+    yes: decision.step === 'succeed',
+  }))
   const userIds = new Set<bigint>()
   for (const { claim, decision } of settlements) {
-    if (movesMoney(decision)) userIds.add(claim.payment.userId)
+    if (mayMoveMoney(decision)) userIds.add(claim.payment.userId)
   }
   return world.db.transaction(async (tx) => {
     // Tasks before users, both in id order: every settlement locks in the same order.
-    const [owned] = await Promise.all([
+    const [locked] = await Promise.all([
       lockOwned(tx, shard, claims),
       lockUsers(tx, shard, [...userIds]),
     ])
     const newest = newestFences(settlements)
     const isCurrent = ({ claim: { task } }: Settlement): boolean =>
-      owned.has(task.paymentId) && newest.get(task.paymentId) === task.fence
+      locked.owned.has(task.paymentId) && newest.get(task.paymentId) === task.fence
     const stale = settlements.filter((settlement) => !isCurrent(settlement))
     const owning = settlements.filter(isCurrent)
-    const current = await withoutContradictions(tx, shard, owning, stale)
-    const contradictions = await contradicted(tx, shard, stale)
+    const late = await lateWords(tx, shard, stale, locked)
+    const current = [...(await byEvidence(tx, shard, owning, late.yes)), ...late.yes.values()]
     write(tx, world, shard, current, at)
-    insertAttempts(tx, shard, [...attemptsOf(current, false), ...attemptsOf(stale, true)])
-    openLetters(tx, shard, world.shards, contradictions, at)
+    const nowMs = world.clock.elapsedMs()
+    const evidence = [...attemptsOf(owning, false, nowMs), ...attemptsOf(stale, true, nowMs)]
+    insertAttempts(tx, shard, evidence, at)
+    openLetters(tx, shard, world.shards, late.contradictions, at)
     crashPoint('settle.before_commit')
     return current
   })
@@ -89,33 +98,77 @@ function newestFences(settlements: readonly Settlement[]): Map<bigint, number> {
   return newest
 }
 
+/** What lost claims that saw the gateway say yes come to. */
+interface LateWords {
+  /** Open payments: each is settled by it, like by any other yes. */
+  readonly yes: Map<bigint, Settlement>
+  /** Failed ones: a final state is never left, so a person has to look at it. */
+  readonly contradictions: readonly NewLetter[]
+}
+
 /**
- * A claim may decide that a payment failed although another claim saw the gateway say yes: a stalled
- * worker's late report, kept as evidence or in this very batch. Then nobody knows, so the payment is
- * in doubt: its hold is kept, and the gateway or an operator has the last word.
+ * Read what lost claims that saw a yes are up against. Their tasks and users are locked, so what is
+ * read stays so: whoever holds a task now finds it gone when it settles, and its report is late.
  */
-async function withoutContradictions(
+async function lateWords(
   tx: Tx,
   shard: number,
-  current: readonly Settlement[],
   stale: readonly Settlement[],
-): Promise<readonly Settlement[]> {
-  const failing = current.filter(({ decision }) => decision.step === 'fail')
-  if (failing.length === 0) return current
-  const ids = failing.map(({ claim }) => claim.payment.id)
-  const charged = new Set(await chargedPayments(tx, shard, ids))
-  for (const { claim, decision } of stale) {
-    if (decision.step === 'succeed') charged.add(claim.payment.id)
+  locked: LockedClaims,
+): Promise<LateWords> {
+  // Of several claims of one payment that saw it charged, one is enough.
+  const said = new Map<bigint, Settlement>()
+  for (const settlement of stale) {
+    if (settlement.decision.step === 'succeed') said.set(settlement.claim.payment.id, settlement)
   }
-  return current.map((settlement) => {
-    const { claim, decision } = settlement
-    if (decision.step !== 'fail' || !charged.has(claim.payment.id)) return settlement
-    const delayMs = lookupDelayMs(claim.task.lookups)
-    return {
-      ...settlement,
-      decision: { step: 'doubt', delayMs, reason: 'contradiction', doubt: false },
+  const yes = new Map<bigint, Settlement>()
+  const contradictions: NewLetter[] = []
+  if (said.size === 0) return { yes, contradictions }
+  for (const payment of await readPayments(tx, shard, [...said.keys()])) {
+    const settlement = said.get(payment.id) as Settlement // It was asked for.
+    // The claim that took over counted it: it may have been sent.
+    const attempts = locked.attempts.get(payment.id) ?? payment.attempts
+    const task = { ...settlement.claim.task, attempts }
+    const now = { ...settlement, claim: { ...settlement.claim, payment, task }, calls: [] }
+    if (isOpen(payment.status)) yes.set(payment.id, now)
+    else if (payment.status === 'failed') {
+      contradictions.push(letter(now, 'unknown', CHARGED_AFTER_FAILED))
     }
-  })
+  }
+  return { yes, contradictions }
+}
+
+/**
+ * Evidence decides. A claim that would end in a no, or in nobody's knowing, although another claim saw
+ * the gateway say yes, succeeds by that: whether it is in this batch (`yes`, then that one settles it)
+ * or was stored before.
+ */
+async function byEvidence(
+  tx: Tx,
+  shard: number,
+  owning: readonly Settlement[],
+  yes: Map<bigint, Settlement>,
+): Promise<readonly Settlement[]> {
+  const rest: Settlement[] = []
+  for (const settlement of owning) {
+    const { id } = settlement.claim.payment
+    if (settlement.decision.step === 'succeed') yes.delete(id)
+    if (!yes.has(id)) rest.push(settlement)
+  }
+  const doubted = rest.filter(({ decision }) => ['fail', 'doubt'].includes(decision.step))
+  const ids = doubted.map(({ claim }) => claim.payment.id)
+  const charged = new Set(await chargedPayments(tx, shard, ids))
+  if (charged.size === 0) return rest
+  return rest.map((settlement) =>
+    charged.has(settlement.claim.payment.id)
+      ? { ...settlement, decision: { step: 'succeed', gatewayRef: null, twice: false } }
+      : settlement,
+  )
+}
+
+/** Whether a decision may touch the user's balance, by itself or by evidence against it. */
+function mayMoveMoney(decision: Decision): boolean {
+  return movesMoney(decision) || decision.step === 'doubt'
 }
 
 /** Whether a decision touches the user's balance; a failed deposit never held anything. */
@@ -155,9 +208,10 @@ function leavesQueue(decision: Decision): boolean {
   return movesMoney(decision) || (decision.step === 'doubt' && decision.delayMs === null)
 }
 
-function finishOf({ claim, decision }: Settlement): Finish[] {
+function finishOf(settlement: Settlement): Finish[] {
+  const { claim, decision } = settlement
   const { id, status } = claim.payment
-  const { attempts } = claim.task
+  const attempts = attemptsAfter(settlement)
   if (decision.step === 'succeed') {
     return [{ id, status: 'success', attempts, error: null, gatewayRef: decision.gatewayRef }]
   }
@@ -170,23 +224,43 @@ function finishOf({ claim, decision }: Settlement): Finish[] {
   return []
 }
 
+/** Charges of this claim of which a byte may have left: one at most. */
+function sentBy({ calls }: Settlement): number {
+  return calls.filter(({ kind, sent }) => kind === 'charge' && sent).length
+}
+
+function attemptsAfter(settlement: Settlement): number {
+  return settlement.claim.task.attempts + sentBy(settlement)
+}
+
 function entryOf({ claim, decision }: Settlement): Entry[] {
   if (decision.step === 'succeed') return [settleEntry(claim.payment)]
   const held = claim.payment.type === 'withdraw'
   return decision.step === 'fail' && held ? [releaseEntry(claim.payment)] : []
 }
 
-function rescheduleOf({ claim, decision }: Settlement) {
-  const { paymentId, lookups } = claim.task
-  if (decision.step === 'retry') {
-    const { delayMs, reason, doubt } = decision
-    return [{ paymentId, delayMs, lookups, doubted: doubt, reason }]
-  }
-  if (decision.step === 'doubt' && decision.delayMs !== null) {
-    const { delayMs, reason, doubt } = decision
-    return [{ paymentId, delayMs, lookups: lookups + 1, doubted: doubt, reason }]
-  }
-  return []
+function rescheduleOf(settlement: Settlement): Rescheduled[] {
+  const { claim, decision } = settlement
+  const { paymentId, lookups, pendings } = claim.task
+  const { step } = decision
+  const goesOn = step === 'retry' || step === 'wait' || step === 'pending' || step === 'leave'
+  if (!goesOn && step !== 'doubt') return []
+  if (decision.delayMs === null) return []
+  const { doubt, reason } = decision.step === 'leave' ? { doubt: false, reason: null } : decision
+  return [
+    {
+      paymentId,
+      delayMs: decision.delayMs,
+      lookups: step === 'doubt' ? lookups + 1 : lookups,
+      pendings: step === 'pending' ? pendings + 1 : pendings,
+      tries: step === 'retry' ? 1 : 0,
+      sent: sentBy(settlement),
+      doubted: doubt,
+      unsent: !doubt,
+      refused: step === 'wait',
+      reason,
+    },
+  ]
 }
 
 function closingOf({ claim, decision }: Settlement) {
@@ -197,42 +271,28 @@ function closingOf({ claim, decision }: Settlement) {
 
 function letterOf(settlement: Settlement): NewLetter[] {
   const { claim, decision } = settlement
+  if (decision.step === 'succeed') {
+    return decision.twice ? [letter(settlement, 'unknown', MAYBE_CHARGED_TWICE)] : []
+  }
   if (decision.step === 'fail') return [letter(settlement, 'failed', decision.reason)]
   const fresh = claim.payment.status === 'new'
   return decision.step === 'doubt' && fresh ? [letter(settlement, 'unknown', decision.reason)] : []
 }
 
-function letter({ claim }: Settlement, kind: 'failed' | 'unknown', error: string): NewLetter {
-  const { id, userId, type, amount, commission } = claim.payment
-  const { attempts } = claim.task
+function letter(settlement: Settlement, kind: 'failed' | 'unknown', error: string): NewLetter {
+  const { id, userId, type, amount, commission } = settlement.claim.payment
+  const attempts = attemptsAfter(settlement)
   return { paymentId: id, userId, type, amount, commission, class: kind, error, attempts }
 }
 
-/**
- * Late evidence that contradicts a final state: a stale claim saw the gateway say yes to a payment
- * that has failed since. A final state is never left, so a person has to look at it.
- */
-async function contradicted(
-  tx: Tx,
-  shard: number,
-  stale: readonly Settlement[],
-): Promise<NewLetter[]> {
-  const charged = stale.filter(({ decision }) => decision.step === 'succeed')
-  if (charged.length === 0) return []
-  const now = await readPayments(
-    tx,
-    shard,
-    charged.map(({ claim }) => claim.payment.id),
-  )
-  const failed = new Set(now.filter(({ status }) => status === 'failed').map(({ id }) => id))
-  // Of several claims of one payment that saw it charged, one is enough: it has one letter.
-  return charged
-    .filter(({ claim }) => failed.delete(claim.payment.id))
-    .map((settlement) => letter(settlement, 'unknown', CHARGED_AFTER_FAILED))
-}
-
-function attemptsOf(settlements: readonly Settlement[], late: boolean): Attempt[] {
-  return settlements.flatMap(({ claim, calls }) =>
+/** The evidence of claims. A question out of turn that learned nothing leaves none. */
+function attemptsOf(
+  settlements: readonly Settlement[],
+  late: boolean,
+  nowMs: number,
+): AttemptMade[] {
+  const telling = settlements.filter(({ decision }) => decision.step !== 'leave')
+  return telling.flatMap(({ claim, calls }) =>
     calls.map((call, index) => ({
       paymentId: claim.payment.id,
       fence: claim.task.fence,
@@ -242,7 +302,7 @@ function attemptsOf(settlements: readonly Settlement[], late: boolean): Attempt[
       reason: 'reason' in call.outcome ? call.outcome.reason : null,
       sent: call.sent,
       httpStatus: call.httpStatus,
-      startedAt: call.startedAt,
+      ageMs: nowMs - call.startedMs,
       tookMs: call.tookMs,
       late,
     })),

@@ -9,7 +9,7 @@ import type { Payment } from '../domain/payment.ts'
 import { shardOf } from '../domain/shard.ts'
 import { postingsOfPayment, type Posting } from '../ledger/store.ts'
 import { attemptsOfPayment, lookAtTask } from '../queue/acts/store.ts'
-import type { Attempt } from '../queue/store.ts'
+import type { Attempt } from '../queue/evidence/store.ts'
 import type { ReadWorld } from './read.ts'
 import { readPayments, repeatsOf } from './store.ts'
 

@@ -2,35 +2,41 @@ import { numbers, texts } from '../domain/arrays.ts'
 import { GATEWAY, type Operation } from '../domain/payment.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
 
-/** A task as its claim returns it. */
+/** A task as its claim returns it. Ages in milliseconds, as of the claim; null: it never happened. */
 export interface ClaimedTask {
   readonly paymentId: bigint
   /** The number of this claim; only the newest claim of a task may settle it. */
   readonly fence: number
-  /** Counted claims, this one included. */
+  /** Charges that may have been sent, before this claim. */
   readonly attempts: number
-  /** Lookups made since attempts ran out; above 0 the payment is only looked up. */
+  /** How much of the limit is used up. */
+  readonly tries: number
+  /** Since the first of them. */
+  readonly triedAgeMs: number | null
+  /** Lookups made since the tries ran out; above 0 the payment is only looked up. */
   readonly lookups: number
-  /** Time since the last charge of unknown outcome may have been sent; null: none was. */
+  /** How often the gateway said that it is working on it; above 0 it is only looked up. */
+  readonly pendings: number
+  /** Since the last charge of unknown outcome may have been sent. */
   readonly doubtAgeMs: number | null
+  /** Since a charge may first have been sent; 0: by this claim at the earliest. */
+  readonly firstSentAgeMs: number | null
+  /** Since the gateway would not talk to us about it. */
+  readonly misconfiguredAgeMs: number | null
 }
 
-/** One gateway call as it is kept. */
-export interface Attempt {
-  readonly paymentId: bigint
-  readonly fence: number
-  /** 1, 2, 3 within a claim. */
-  readonly call: number
-  readonly kind: 'charge' | 'lookup'
-  readonly outcome: string
-  readonly reason: string | null
-  readonly sent: boolean
-  readonly httpStatus: number | null
-  readonly startedAt: Date
-  readonly tookMs: number
-  /** It arrived after its lease was lost. */
-  readonly late: boolean
-}
+/** A task whose claim was not settled and may have charged. */
+export const LOST = 'task.leased and task.lookups = 0 and task.pendings = 0'
+
+/** What a claim returns; `clock.time` is the time of the claim. */
+export const CLAIMED = `
+    task.payment_id as "paymentId", task.fence, task.attempts, task.tries, task.lookups,
+    task.pendings,
+    (extract(epoch from clock.time - task.tried_at) * 1000)::float8 as "triedAgeMs",
+    (extract(epoch from clock.time - task.doubt_at) * 1000)::float8 as "doubtAgeMs",
+    (extract(epoch from clock.time - task.first_sent_at) * 1000)::float8 as "firstSentAgeMs",
+    (extract(epoch from clock.time - task.misconfigured_at) * 1000)::float8
+      as "misconfiguredAgeMs"`
 
 /**
  * Claim up to `$2` due tasks of one route in a shard, oldest first: the gateway `$5` and the
@@ -38,8 +44,11 @@ export interface Attempt {
  * of `$3` milliseconds, so a dead worker's tasks come due again by themselves: no lock column, no
  * reaper. `fence` rises with each claim and only its newest value may settle.
  *
- * A task that is still marked leased when it comes due lost its worker: its charge may have been sent
- * until the lease ended, so it is in doubt from then on, and the lost claim is kept as evidence.
+ * The claim counts nothing else. It dates the first charge that may be sent before any byte leaves.
+ *
+ * A task that is still marked leased when it comes due lost its worker: if that one might charge, a
+ * charge may have been sent until the lease ended. So it counts as sent and as tried, is in doubt from
+ * then on, and the lost claim is kept as evidence.
  * MATERIALIZED, because the planner may otherwise re-run the LIMIT per row and claim more than asked.
  * The ids come as an array, because a join makes it guess how many there are, and read the whole queue.
  * The clock is read once, so every row gets the same lease.
@@ -50,7 +59,7 @@ const CLAIM: Statement<ClaimedTask> = {
   with clock as materialized (
     select coalesce($4::timestamptz, clock_timestamp()) as time
   ), due as materialized (
-    select payment_id, fence, lookups, run_at, leased as lost
+    select payment_id, fence, lookups + pendings as lookups, run_at, leased as lost
     from payment_tasks
     where shard = $1 and gateway = $5 and operation = $6
       and run_at <= (select time from clock)
@@ -71,29 +80,33 @@ const CLAIM: Statement<ClaimedTask> = {
   set
     run_at = clock.time + $3::int * interval '1 millisecond',
     fence = task.fence + 1,
-    attempts = task.attempts + (task.lookups = 0)::int,
+    attempts = task.attempts + (${LOST})::int,
+    tries = task.tries + (${LOST})::int,
+    tried_at = coalesce(task.tried_at, case when ${LOST} then task.run_at end),
     leased = true,
-    doubt_at = case when task.leased and task.lookups = 0 then task.run_at else task.doubt_at end
+    doubt_at = case when ${LOST} then task.run_at else task.doubt_at end,
+    first_sent_at = coalesce(task.first_sent_at, clock.time)
   from clock
   where task.shard = $1 and task.payment_id = any (array(select payment_id from due))
-  returning
-    task.payment_id as "paymentId", task.fence, task.attempts, task.lookups,
-    (extract(epoch from clock.time - task.doubt_at) * 1000)::float8 as "doubtAgeMs"`,
+  returning ${CLAIMED}`,
 }
 
 /**
- * Lock, in id order, the tasks whose newest claim is still the one that asks. A claim that lost its
- * lease to another worker, that has been settled already, or whose task is finished is not among the
- * rows: so a settlement that is repeated after a lost COMMIT changes nothing.
+ * Lock, in id order, the tasks whose newest claim is still the one that asks (`owned`), and those of
+ * claims that saw the gateway say yes (`$4`), whoever holds them now. A claim that lost its lease to
+ * another worker, that has been settled already, or whose task is finished owns nothing: so a
+ * settlement that is repeated after a lost COMMIT changes nothing.
  */
-const OWNED: Statement<{ paymentId: bigint }> = {
+const OWNED: Statement<{ paymentId: bigint; fence: number; owned: boolean; attempts: number }> = {
   name: 'tasks_owned',
   text: `
-  select task.payment_id as "paymentId"
+  select
+    task.payment_id as "paymentId", claim.fence, task.attempts,
+    task.leased and task.fence = claim.fence as "owned"
   from payment_tasks task
-  join unnest($2::bigint[], $3::int[]) as claim (payment_id, fence)
-    on task.payment_id = claim.payment_id and task.fence = claim.fence
-  where task.shard = $1 and task.leased
+  join unnest($2::bigint[], $3::int[], $4::boolean[]) as claim (payment_id, fence, yes)
+    on task.payment_id = claim.payment_id
+  where task.shard = $1 and (claim.yes or (task.leased and task.fence = claim.fence))
   order by task.payment_id
   for update of task`,
 }
@@ -107,28 +120,42 @@ const DELETE: Statement<never> = {
 }
 
 /**
- * End claims whose payments stay open: due again after their delay. `doubted` moves the moment of the
- * last charge of unknown outcome to now; `lookups` above 0 keeps a payment from being charged again.
+ * End claims whose payments stay open: due again after their delay. `tries` and `sent` are added to
+ * what is counted. `doubted` moves the moment of the last charge of unknown outcome to now; `unsent`
+ * says that whatever the claim sent was provably not executed, so if nothing else is in doubt, no
+ * charge of this payment ever was. `lookups` and `pendings` above 0 keep a payment from being charged.
  */
 const RESCHEDULE: Statement<never> = {
   name: 'tasks_reschedule',
   text: `
   with clock as materialized (
-    select coalesce($7::timestamptz, clock_timestamp()) as time
+    select coalesce($12::timestamptz, clock_timestamp()) as time
   )
   update payment_tasks task
   set
     run_at = clock.time + input.delay_ms * interval '1 millisecond',
     leased = false,
+    attempts = task.attempts + input.sent,
+    tries = task.tries + input.tries,
+    tried_at = case
+      when input.tries > 0 then coalesce(task.tried_at, clock.time) else task.tried_at
+    end,
     lookups = input.lookups,
+    pendings = input.pendings,
     doubt_at = case when input.doubted then clock.time else task.doubt_at end,
-    last_error = input.reason
-  from clock, unnest($2::bigint[], $3::bigint[], $4::int[], $5::boolean[], $6::text[])
-    as input (payment_id, delay_ms, lookups, doubted, reason)
+    first_sent_at = case
+      when input.unsent and task.doubt_at is null then null else task.first_sent_at
+    end,
+    misconfigured_at = case when input.refused then clock.time else task.misconfigured_at end,
+    last_error = coalesce(input.reason, task.last_error)
+  from clock, unnest(
+    $2::bigint[], $3::bigint[], $4::int[], $5::int[], $6::int[], $7::int[], $8::boolean[],
+    $9::boolean[], $10::boolean[], $11::text[]
+  ) as input (payment_id, delay_ms, lookups, pendings, tries, sent, doubted, unsent, refused, reason)
   where task.shard = $1 and task.payment_id = input.payment_id`,
 }
 
-/** Give back claims that were never started: due at once, and not counted. */
+/** Give back claims that were never started: due at once, and as if they had not been claimed. */
 const RELEASE: Statement<never> = {
   name: 'tasks_release',
   text: `
@@ -136,23 +163,8 @@ const RELEASE: Statement<never> = {
   set
     run_at = coalesce($3::timestamptz, clock_timestamp()),
     leased = false,
-    attempts = attempts - (lookups = 0)::int
+    first_sent_at = case when doubt_at is null then null else first_sent_at end
   where shard = $1 and payment_id = any ($2::bigint[])`,
-}
-
-/** Keep evidence of gateway calls. A report that is repeated after a lost COMMIT changes nothing. */
-const INSERT_ATTEMPTS: Statement<never> = {
-  name: 'attempts_insert',
-  text: `
-  insert into payment_attempts
-    (shard, payment_id, fence, call, kind, outcome, reason, sent, http_status, started_at, took_ms,
-     late)
-  select $1::int, *
-  from unnest(
-    $2::bigint[], $3::int[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::boolean[],
-    $9::smallint[], $10::timestamptz[], $11::int[], $12::boolean[]
-  )
-  on conflict (shard, payment_id, fence, call) do nothing`,
 }
 
 /** The payments of which some claim saw the gateway say yes. */
@@ -170,6 +182,8 @@ export interface TaskView {
   readonly runAt: Date
   readonly attempts: number
   readonly lookups: number
+  /** The gateway has it and has not finished it. */
+  readonly pending: boolean
   readonly leased: boolean
   readonly inDoubt: boolean
   readonly lastError: string | null
@@ -180,7 +194,7 @@ const READ: Statement<TaskView> = {
   name: 'tasks_read',
   text: `
   select
-    payment_id as "paymentId", run_at as "runAt", attempts, lookups,
+    payment_id as "paymentId", run_at as "runAt", attempts, lookups, pendings > 0 as "pending",
     leased and run_at > coalesce($3::timestamptz, clock_timestamp()) as "leased",
     doubt_at is not null as "inDoubt", last_error as "lastError"
   from payment_tasks
@@ -232,18 +246,28 @@ export function claimTasks(
   return db.run(CLAIM, [shard, claim.limit, claim.leaseMs, claim.at, GATEWAY, operation])
 }
 
-/** Lock the tasks that these claims still own, and say which they are. */
+/** Which tasks claims still own, and how many charges of each task may have been sent. */
+export interface LockedClaims {
+  readonly owned: ReadonlySet<bigint>
+  readonly attempts: ReadonlyMap<bigint, number>
+}
+
+/** Lock the tasks that these claims still own, and those whose claim saw a yes. */
 export async function lockOwned(
   tx: Runner,
   shard: number,
-  claims: readonly { readonly paymentId: bigint; readonly fence: number }[],
-): Promise<Set<bigint>> {
+  claims: readonly { readonly paymentId: bigint; readonly fence: number; readonly yes: boolean }[],
+): Promise<LockedClaims> {
   const rows = await tx.run(OWNED, [
     shard,
     numbers(claims.map((claim) => claim.paymentId)),
     numbers(claims.map((claim) => claim.fence)),
+    `{${claims.map((claim) => claim.yes).join(',')}}`,
   ])
-  return new Set(rows.map((row) => row.paymentId))
+  return {
+    owned: new Set(rows.filter((row) => row.owned).map((row) => row.paymentId)),
+    attempts: new Map(rows.map((row) => [row.paymentId, row.attempts])),
+  }
 }
 
 /** Remove finished tasks. */
@@ -251,17 +275,31 @@ export function deleteTasks(tx: Tx, shard: number, paymentIds: readonly bigint[]
   if (paymentIds.length > 0) tx.write(DELETE, [shard, numbers(paymentIds)])
 }
 
-/** End claims whose payments stay open. Delays in milliseconds. */
+/** How a claim ends whose payment stays open. */
+export interface Rescheduled {
+  readonly paymentId: bigint
+  readonly delayMs: number
+  /** What these are from now on. */
+  readonly lookups: number
+  readonly pendings: number
+  /** What is added: tries used up, and charges of which a byte may have left. */
+  readonly tries: number
+  readonly sent: number
+  /** A charge of this claim may have been executed. */
+  readonly doubted: boolean
+  /** Provably none was. */
+  readonly unsent: boolean
+  /** The gateway would not talk to us. */
+  readonly refused: boolean
+  /** Null: as it was. */
+  readonly reason: string | null
+}
+
+/** End claims whose payments stay open. */
 export function rescheduleTasks(
   tx: Tx,
   shard: number,
-  tasks: readonly {
-    readonly paymentId: bigint
-    readonly delayMs: number
-    readonly lookups: number
-    readonly doubted: boolean
-    readonly reason: string
-  }[],
+  tasks: readonly Rescheduled[],
   at: Date | null,
 ): void {
   if (tasks.length === 0) return
@@ -270,8 +308,13 @@ export function rescheduleTasks(
     numbers(tasks.map((task) => task.paymentId)),
     numbers(tasks.map((task) => task.delayMs)),
     numbers(tasks.map((task) => task.lookups)),
+    numbers(tasks.map((task) => task.pendings)),
+    numbers(tasks.map((task) => task.tries)),
+    numbers(tasks.map((task) => task.sent)),
     `{${tasks.map((task) => task.doubted).join(',')}}`,
-    tasks.map((task) => task.reason),
+    `{${tasks.map((task) => task.unsent).join(',')}}`,
+    `{${tasks.map((task) => task.refused).join(',')}}`,
+    texts(tasks.map((task) => task.reason)),
     at,
   ])
 }
@@ -284,25 +327,6 @@ export function releaseTasks(
   at: Date | null,
 ): void {
   if (paymentIds.length > 0) tx.write(RELEASE, [shard, numbers(paymentIds), at])
-}
-
-/** Keep evidence of gateway calls. */
-export function insertAttempts(tx: Tx, shard: number, attempts: readonly Attempt[]): void {
-  if (attempts.length === 0) return
-  tx.write(INSERT_ATTEMPTS, [
-    shard,
-    numbers(attempts.map((attempt) => attempt.paymentId)),
-    numbers(attempts.map((attempt) => attempt.fence)),
-    numbers(attempts.map((attempt) => attempt.call)),
-    `{${attempts.map((attempt) => attempt.kind).join(',')}}`,
-    `{${attempts.map((attempt) => attempt.outcome).join(',')}}`,
-    texts(attempts.map((attempt) => attempt.reason)),
-    `{${attempts.map((attempt) => attempt.sent).join(',')}}`,
-    numbers(attempts.map((attempt) => attempt.httpStatus)),
-    `{${attempts.map((attempt) => attempt.startedAt.toISOString()).join(',')}}`,
-    numbers(attempts.map((attempt) => attempt.tookMs)),
-    `{${attempts.map((attempt) => attempt.late).join(',')}}`,
-  ])
 }
 
 /** Which of these payments the gateway said yes to, by the evidence that is kept. */

@@ -28,7 +28,11 @@ export function openGateway(own: Process, url: string): GuardedGateway {
     url,
     timeoutMs: config.gatewayTimeoutMs,
     connections: config.workerConcurrency * OPERATIONS.length,
-    profile: { idempotentPost: config.gatewayIdempotent, lookup: config.gatewayLookup },
+    profile: {
+      repeats: config.gatewayIdempotent ? 'first_answer' : 'may_execute_again',
+      keyLifeMs: config.gatewayKeyLifeMs,
+      lookup: config.gatewayLookup,
+    },
     clock: systemClock,
   })
   const policy = breakerPolicy(config.gatewayTimeoutMs)
@@ -55,10 +59,12 @@ function chargeWorld({ config, db }: Process, gateway: GuardedGateway): ChargeWo
     shards: config.shards,
     policy: {
       attemptsMax: config.gatewayAttemptsMax,
+      giveUpMs: config.gatewayGiveUpMs,
       backoffBaseMs: config.gatewayBackoffBaseMs,
       backoffMaxMs: config.gatewayBackoffMaxMs,
       jitterMs: config.gatewayBackoffJitterMs,
       notFoundGraceMs: config.gatewayNotFoundGraceMs,
+      timeoutMs: config.gatewayTimeoutMs,
       ...gateway.profile,
     },
     leaseMs: config.leaseMs,
@@ -93,7 +99,7 @@ export async function refreshPayment(
   const settled = await refresh(chargeWorld(own, gateway), id)
   if (settled === null) return
   // A lookup that learned nothing is no retry of the payment.
-  const settlements = settled.settlements.filter(({ decision }) => decision.step !== 'retry')
+  const settlements = settled.settlements.filter(({ decision }) => decision.step !== 'leave')
   countSettled(own.metrics, { ...settled, settlements })
 }
 

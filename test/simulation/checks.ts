@@ -92,7 +92,7 @@ function checkGateway({ journal, tables, attemptsMax }: AuditWorld): void {
     must(charges[0]?.amount === amount, 'the gateway executes the amount asked for', id)
   }
   for (const [id, calls] of journal.calls) {
-    must(calls <= attemptsMax, 'a payment is not charged more often than allowed', id)
+    must(calls <= attemptsMax, 'a payment is not sent more often than allowed', id)
   }
 }
 
@@ -229,6 +229,9 @@ function checkVerdict(
 ): void {
   const { id, status } = payment
   const executed = journal.executed.has(id)
+  if (status === 'new' || status === 'unknown') {
+    must(!evidence?.has('success'), 'evidence decides: no payment with a yes stays open', payment)
+  }
   if (status === 'success') {
     must(executed, 'only what the gateway executed succeeds', payment)
     must(evidence?.has('success') ?? false, 'a success has evidence', payment)
@@ -270,13 +273,18 @@ function checkTasks({ tables, nowMs }: AuditWorld, before: Before): void {
     const was = before.tasks.get(task.paymentId)
     before.tasks.set(task.paymentId, task)
     if (was === undefined || was === task) continue
+    if (was.doubtAt !== null) {
+      must(task.firstSentAt === was.firstSentAt, 'the age of a key in doubt is kept', task)
+    }
     if (task.leased && task.fence !== was.fence) {
       must(task.fence === was.fence + 1, 'each claim has a number of its own', task)
       must(was.runAt <= nowMs(), 'no task is claimed before it is due', was)
-      const counted = was.lookups === 0 ? 1 : 0
-      must(task.attempts === was.attempts + counted, 'each claim counts', task)
-      if (was.leased && counted === 1)
-        must(task.doubtAt === was.runAt, 'a lost claim is in doubt', task)
+      must(task.firstSentAt !== null, 'a key is dated before anything is sent', task)
+      const lost = was.leased && was.lookups === 0 && was.pendings === 0
+      const counted = lost ? 1 : 0
+      must(task.attempts === was.attempts + counted, 'each lost claim counts as sent', task)
+      must(task.tries === was.tries + counted, 'each lost claim is a try', task)
+      if (lost) must(task.doubtAt === was.runAt, 'a lost claim is in doubt', task)
     } else {
       must(was.leased && !task.leased, 'a claim is ended once', task)
     }

@@ -66,7 +66,8 @@ function beginHistory(seed: number, real: Db, clock: ManualClock): History {
   const shards = pick([1, 2, 3])
   const fee = { bps: 250, min: pick([0n, 30n]) }
   const gateway = scriptedGateway(['success'], {
-    idempotentPost: pick([true, true, false]),
+    repeats: pick(['first_answer', 'first_answer', 'may_execute_again'] as const),
+    keyLifeMs: pick([40_000, 3_600_000]),
     lookup: pick(['consistent', 'eventual', 'none'] as const),
   })
   const policy = { ...POLICY, attemptsMax: between(1, 4), ...gateway.profile }
@@ -120,7 +121,7 @@ async function accept(history: History): Promise<string> {
 
 const SCRIPTS: readonly Script[] = [
   ...(['success', 'success', 'lost_reply', 'declined'] as const),
-  ...(['in_doubt', 'not_executed'] as const),
+  ...(['in_doubt', 'not_executed', 'rejected', 'misconfigured', 'pending'] as const),
 ]
 
 /** Claim what is due and charge it; some workers die before they can tell. */

@@ -32,6 +32,10 @@ export const FAULTS = {
   pending: 0.3,
   /** A definite no. */
   declined: 0.3,
+  /** Refused as a request, in the gateway's own words. */
+  rejected: 0.3,
+  /** Somebody in between answers with a page, or our credential is wrong: 401, 404. */
+  misconfigured: 0.3,
   /** A lookup without an answer. */
   lookup_failed: 0.4,
   /** A lookup that does not know what has been executed; only where lookups are eventual. */

@@ -13,7 +13,7 @@ export interface Journal {
     bigint,
     readonly { readonly key: string; readonly amount: bigint }[]
   >
-  /** Charge calls made, by payment; executed or not. */
+  /** Charge calls made, by payment, without those that were provably not executed. */
   readonly calls: ReadonlyMap<bigint, number>
   /** Payments that it executed so late that its own profile no longer held. */
   readonly broken: ReadonlySet<bigint>
@@ -48,13 +48,15 @@ const TIMEOUT: Charged = {
 
 /**
  * A gateway that keeps its declared profile and nothing else: replies get lost, charges arrive
- * twice or late, errors come before or after executing. It honours a key where it is declared to, and
- * keeps a journal of its own.
+ * twice or late, errors and refusals come before or after executing. It honours a key where it is
+ * declared to, for as long as it is declared to, and keeps a journal of its own.
  */
 export function hostileGateway(world: GatewayWorld): HostileGateway {
   const { steps, faults, profile } = world
+  const keyed = profile.repeats !== 'may_execute_again'
   const network = steps.spawn('network')
   const known = new Map<string, Known>()
+  const firstUsedMs = new Map<string, number>()
   const executed = new Map<bigint, { key: string; amount: bigint }[]>()
   const calls = new Map<bigint, number>()
   const broken = new Set<bigint>()
@@ -72,8 +74,15 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
   }
 
   const receive = (request: ChargeRequest): Charged => {
-    const before = known.get(request.key)
-    if (before !== undefined && profile.idempotentPost) return replyOf(request, before)
+    const { key } = request
+    if (steps.nowMs() - (firstUsedMs.get(key) ?? 0) > profile.keyLifeMs) {
+      firstUsedMs.set(key, steps.nowMs())
+    } else if (keyed) {
+      const before = known.get(key) ?? 'pending'
+      const again = profile.repeats === 'executes_once' && before !== 'pending'
+      return again ? repeated(faults) : replyOf(request, before)
+    }
+    const before = known.get(key)
     if (!faults.fires('pending')) {
       decide(request)
       return replyOf(request, known.get(request.key) ?? 'pending')
@@ -99,6 +108,8 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
   const misfortunes = (process: Process): readonly Misfortune[] => [
     ['not_sent', async () => notExecuted('connection_refused', null, false)],
     ['too_many', async () => notExecuted('http_429', faults.between(1_000, 5_000), true)],
+    ['rejected', async () => refused('rejected', 'unknown_method', 422)],
+    ['misconfigured', async () => refused('misconfigured', 'http_404', 404)],
     ['dropped', async () => null],
     ['error_before', async () => inDoubt('http_500', 500)],
     ['error_after', (request) => deliver(request, 10).then(() => inDoubt('http_502', 502))],
@@ -110,9 +121,9 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
 
   const answer = (request: ChargeRequest, process: Process): Promise<Charged | null> => {
     for (const [fault, happen] of misfortunes(process)) {
-      if (fault === 'duplicate' && !profile.idempotentPost) continue
+      if (fault === 'duplicate' && !keyed) continue
       // Without keys honoured, a gateway that breaks this promise charges twice whatever we do.
-      const promise = profile.lookup === 'consistent' && profile.idempotentPost
+      const promise = profile.lookup === 'consistent' && keyed
       if (fault === 'beyond_grace' && !promise) continue
       if (faults.fires(fault)) return happen(request)
     }
@@ -133,8 +144,11 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
       profile,
       close: () => Promise.resolve(),
       async charge(request) {
-        calls.set(request.paymentId, (calls.get(request.paymentId) ?? 0) + 1)
-        return (await withDeadline(world, process, answer(request, process))) ?? TIMEOUT
+        const { paymentId } = request
+        calls.set(paymentId, (calls.get(paymentId) ?? 0) + 1)
+        const made = (await withDeadline(world, process, answer(request, process))) ?? TIMEOUT
+        if (REFUSED.has(made.outcome.kind)) calls.set(paymentId, (calls.get(paymentId) ?? 1) - 1)
+        return made
       },
       async lookup(request) {
         return (await withDeadline(world, process, look(request))) ?? noAnswer('timeout')
@@ -148,11 +162,19 @@ type Misfortune = readonly [
   happen: (request: ChargeRequest) => Promise<Charged | null>,
 ]
 
+const REFUSED: ReadonlySet<string> = new Set(['not_executed', 'rejected', 'misconfigured'])
+
 const REACHED = { sent: true, httpStatus: 200 } as const
 
 /** A gateway with consistent lookups is late by less than the grace; others by any time. */
 function lateness({ faults, profile, graceMs }: GatewayWorld): number {
-  return faults.between(1, profile.lookup === 'consistent' ? graceMs - 1_000 : graceMs * 5)
+  const lateMsMax = profile.lookup === 'consistent' ? graceMs - 1_000 : graceMs * 5
+  return faults.between(1, Math.min(lateMsMax, overdueMsMax(profile)))
+}
+
+/** What the network brings later than this comes when its key may be forgotten, whoever sent it. */
+function overdueMsMax({ keyLifeMs }: GatewayProfile): number {
+  return keyLifeMs / 10 - 500
 }
 
 /**
@@ -173,11 +195,11 @@ async function breakPromise(
 }
 
 async function twice(
-  { faults }: GatewayWorld,
+  { faults, profile }: GatewayWorld,
   deliver: (request: ChargeRequest, delayMs: number) => Promise<Charged>,
   request: ChargeRequest,
 ): Promise<Charged> {
-  void deliver(request, faults.between(1, 20_000))
+  void deliver(request, faults.between(1, Math.min(20_000, overdueMsMax(profile))))
   return deliver(request, faults.between(1, 500))
 }
 
@@ -197,8 +219,22 @@ async function withDeadline<Reply>(
   return seen
 }
 
+/** An answer to a repeated key that says nothing of what the first one did. */
+function repeated(faults: Faults): Charged {
+  const no = { kind: 'declined', reason: 'http_422' } as const
+  return faults.between(0, 2) === 0
+    ? { outcome: no, sent: true, httpStatus: 422 }
+    : refused('rejected', 'duplicate', 422)
+}
+
+function refused(kind: 'rejected' | 'misconfigured', reason: string, httpStatus: number): Charged {
+  return { outcome: { kind, reason }, sent: true, httpStatus }
+}
+
 function replyOf({ key }: ChargeRequest, known: Known): Charged {
-  if (known === 'pending') return inDoubt('http_202', 202)
+  if (known === 'pending') {
+    return { outcome: { kind: 'pending', reason: 'pending' }, sent: true, httpStatus: 202 }
+  }
   if (known === 'success')
     return { outcome: { kind: 'success', gatewayRef: `gw-${key}` }, ...REACHED }
   return { outcome: { kind: 'declined', reason: 'http_402' }, sent: true, httpStatus: 402 }

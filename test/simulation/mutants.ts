@@ -1,10 +1,25 @@
 import { settle, type Settled, type SettleWorld } from '../../src/payments/settle.ts'
 import type { Settlement } from '../../src/payments/charge.ts'
-import { CommitUnknown, type ChargeRequest, type Evidence, type Gateway } from '../../src/ports.ts'
+import {
+  CommitUnknown,
+  type ChargeRequest,
+  type Db,
+  type Evidence,
+  type Gateway,
+  type Tx,
+} from '../../src/ports.ts'
 import type { ChargeOutcome } from '../../src/domain/outcome.ts'
 import type { Decision } from '../../src/domain/retry.ts'
-import { ids, ints, taskLock, texts, type Handler, type Handlers } from './statements.ts'
-import { inShard } from './tables.ts'
+import {
+  ids,
+  ints,
+  taskLock,
+  texts,
+  type Handler,
+  type Handlers,
+  type Owned,
+} from './statements.ts'
+import { inShard, type Tables } from './tables.ts'
 import type { Plants } from './world.ts'
 
 /** A bug that the simulator has to find. */
@@ -51,28 +66,23 @@ function owned(judge: {
   readonly leased: boolean
   readonly there: boolean
 }): Plants {
-  const allowed: NonNullable<Handler['locks']> = (tables, [shard, paymentIds, fences]) =>
+  const allowed = (tables: Tables, [shard, paymentIds, fences, yes]: readonly unknown[]): Owned[] =>
     ids(paymentIds)
-      .filter((id, index) => {
-        const task = inShard(tables.tasks, id, shard)
-        if (task === undefined) return !judge.there
-        return (
-          (!judge.fence || task.fence === ints(fences)[index]) && (!judge.leased || task.leased)
-        )
+      .flatMap((paymentId, index) => {
+        const task = inShard(tables.tasks, paymentId, shard)
+        const fence = ints(fences)[index] as number
+        const attempts = task?.attempts ?? 0
+        if (task === undefined) {
+          return judge.there ? [] : [{ paymentId, fence, owned: true, attempts }]
+        }
+        const owned = (!judge.fence || task.fence === fence) && (!judge.leased || task.leased)
+        if (!owned && texts(yes)[index] !== 'true') return []
+        return [{ paymentId, fence, owned, attempts }]
       })
-      .map(String)
+      .toSorted((one, other) => (one.paymentId < other.paymentId ? -1 : 1))
   return statement('tasks_owned', () => ({
-    locks: (tables, values) =>
-      allowed(tables, values)
-        .toSorted()
-        .map((id) => taskLock(BigInt(id))),
-    run(tables, values) {
-      const asked = ids(values[1])
-      return allowed(tables, values).map((id) => {
-        const fence = ints(values[2])[asked.indexOf(BigInt(id))]
-        return { paymentId: BigInt(id), fence }
-      })
-    },
+    locks: (tables, values) => allowed(tables, values).map(({ paymentId }) => taskLock(paymentId)),
+    run: allowed,
   }))
 }
 
@@ -166,16 +176,45 @@ const FINAL_STATE_LEFT = statement('payments_finish', (real) => ({
   },
 }))
 
-const CLAIM_UNCOUNTED = statement('tasks_claim', (real) => ({
+const LOST_CLAIM_UNCOUNTED = statement('tasks_claim', (real) => ({
   run(tables, values, context) {
-    const rows = real.run(tables, values, context) as { paymentId: bigint; attempts: number }[]
+    const before = new Map(tables.tasks.rows)
+    const rows = real.run(tables, values, context) as { paymentId: bigint }[]
     return rows.map((row) => {
       const task = tables.tasks.get(row.paymentId)
-      if (task !== undefined) tables.tasks.set(row.paymentId, { ...task, attempts: 0 })
-      return { ...row, attempts: 0 }
+      const was = before.get(row.paymentId)
+      if (task === undefined || was === undefined) return row
+      const { attempts, tries } = was
+      tables.tasks.set(row.paymentId, { ...task, attempts, tries })
+      return { ...row, attempts, tries }
     })
   },
 }))
+
+/** Each claim thinks that it is the first to use its key. */
+const KEY_AGE_RESTARTS = statement('tasks_claim', (real) => ({
+  run: (tables, values, context) =>
+    real.run(tables, values, context).map((row) => ({ ...(row as object), firstSentAgeMs: 0 })),
+}))
+
+/** The yes of a lost claim is kept, and nobody acts on it. */
+const LATE_YES_IGNORED: Plants = {
+  settle(world, settlements) {
+    const blind = (tx: Tx): Tx => ({
+      ...tx,
+      write: (statement, values) => tx.write(statement, values),
+      run: (statement, values) =>
+        statement.name === 'payments_read' ? Promise.resolve([]) : tx.run(statement, values),
+    })
+    const db: Db = {
+      run: (statement, values) => world.db.run(statement, values),
+      transaction: (work) => world.db.transaction((tx) => work(blind(tx))),
+    }
+    return settle({ ...world, db }, settlements)
+  },
+}
+
+const FORGETFUL = { repeats: 'first_answer', keyLifeMs: 60_000, lookup: 'eventual' } as const
 
 const CLAIM_IGNORES_LEASE = statement('tasks_claim', (real) => ({
   run(tables, values, context) {
@@ -253,7 +292,29 @@ export const MUTANTS: readonly Mutant[] = [
     'late evidence settles, and final states are left',
     both(owned({ fence: false, leased: false, there: false }), FINAL_STATE_LEFT),
   ),
-  mutant('claim_uncounted', 'claims are not counted', CLAIM_UNCOUNTED),
+  mutant('lost_claim_uncounted', 'lost claims are not counted', LOST_CLAIM_UNCOUNTED),
+  mutant('late_yes_ignored', 'a yes that comes late is only kept', LATE_YES_IGNORED),
+  mutant('key_age_restarts', 'each claim begins a new life of its key', {
+    ...KEY_AGE_RESTARTS,
+    profile: FORGETFUL,
+  }),
+  mutant('key_lives_for_ever', 'a key is used longer than the gateway knows it', {
+    profile: FORGETFUL,
+    policy: (policy) => ({ ...policy, keyLifeMs: 1e12 }),
+  }),
+  mutant(
+    'refusal_is_a_no',
+    'a refused request ends the payment, whatever was sent before',
+    misread(({ outcome }) =>
+      outcome.kind === 'rejected' || outcome.kind === 'misconfigured'
+        ? { kind: 'declined', reason: outcome.reason }
+        : outcome,
+    ),
+  ),
+  mutant('no_to_a_repeated_key', 'any no to a repeated key is believed', {
+    profile: { repeats: 'executes_once', keyLifeMs: 3_600_000, lookup: 'none' },
+    policy: (policy) => ({ ...policy, repeats: 'first_answer' }),
+  }),
   mutant('claim_ignores_lease', 'leased tasks are claimed at once', CLAIM_IGNORES_LEASE),
   mutant('claim_without_fence', 'every claim has the same number', CLAIM_WITHOUT_FENCE),
   mutant('lost_claim_not_in_doubt', 'a dead worker charged nothing', LOST_CLAIM_NOT_IN_DOUBT),
@@ -322,7 +383,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     'doubt_at_unset',
     'a charge in doubt leaves no trace',
-    value('tasks_reschedule', 4, (given) => texts(given).map(() => 'false')),
+    value('tasks_reschedule', 7, (given) => texts(given).map(() => 'false')),
   ),
   mutant('hold_released_in_doubt', 'unknown gives the money back', HOLD_RELEASED_IN_DOUBT),
   mutant(
@@ -357,15 +418,15 @@ export const MUTANTS: readonly Mutant[] = [
     ),
   ),
   mutant('not_found_is_proof', 'an eventual "not found" is proof at once', {
-    profile: { idempotentPost: true, lookup: 'eventual' },
+    profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'eventual' },
     policy: (policy) => ({ ...policy, lookup: 'consistent', notFoundGraceMs: 0 }),
   }),
   mutant('no_grace', 'a consistent "not found" is proof at once', {
     policy: (policy) => ({ ...policy, notFoundGraceMs: 0 }),
   }),
   mutant('resent_without_keys', 'a charge in doubt is sent again to a gateway without keys', {
-    profile: { idempotentPost: false, lookup: 'none' },
-    policy: (policy) => ({ ...policy, idempotentPost: true }),
+    profile: { repeats: 'may_execute_again', keyLifeMs: 3_600_000, lookup: 'none' },
+    policy: (policy) => ({ ...policy, repeats: 'first_answer' }),
   }),
   mutant('local_clock', 'leases by the local clock', LOCAL_CLOCK),
   mutant('commission_wrong', 'the rate is one basis point off', {

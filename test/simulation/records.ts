@@ -18,9 +18,9 @@ export const records: Handlers = {
     },
   },
   attempts_insert: {
-    run(tables, values) {
+    run(tables, values, context) {
       const [shard, paymentIds, fences, calls, kinds, outcomes, reasons, sent, statuses] = values
-      const [started, took, late] = values.slice(9)
+      const [ages, took, late, at] = values.slice(9)
       ids(paymentIds).forEach((paymentId, index) => {
         const fence = ints(fences)[index] as number
         const call = ints(calls)[index] as number
@@ -37,7 +37,7 @@ export const records: Handlers = {
           reason: texts(reasons)[index] ?? null,
           sent: texts(sent)[index] === 'true',
           httpStatus: status === null ? null : Number(status),
-          startedAt: Date.parse(texts(started)[index] as string),
+          startedAt: time(at, context) - (ints(ages)[index] as number),
           tookMs: ints(took)[index] as number,
           late: texts(late)[index] === 'true',
         })

@@ -229,12 +229,10 @@ const tasks: Handlers = {
     run(tables, [shard, paymentIds, operations, at], context) {
       ids(paymentIds).forEach((paymentId, index) => {
         refuseUnless(tables.tasks.get(paymentId) === undefined, '23505', 'payment_tasks_pkey')
-        const fresh = { fence: 0, attempts: 0, lookups: 0, leased: false, doubtAt: null }
         const runAt = time(at, context)
         const operation = texts(operations)[index] as TaskRow['operation']
         const route = { gateway: 'http', operation }
-        const task = { shard: Number(shard), paymentId, ...route, runAt, ...fresh, lastError: null }
-        tables.tasks.set(paymentId, task)
+        tables.tasks.set(paymentId, { shard: Number(shard), paymentId, ...route, runAt, ...FRESH })
       })
       return []
     },
@@ -252,11 +250,10 @@ const tasks: Handlers = {
     },
   },
   tasks_owned: {
-    locks: (tables, values) => ownedTasks(tables, values).map(taskLock),
+    locks: (tables, values) =>
+      ownedTasks(tables, values).map(({ paymentId }) => taskLock(paymentId)),
     run: (tables, values, { mine }) =>
-      ownedTasks(tables, values)
-        .filter((paymentId) => mine(taskLock(paymentId)))
-        .map((paymentId) => ({ paymentId, fence: tables.tasks.get(paymentId)?.fence })),
+      ownedTasks(tables, values).filter(({ paymentId }) => mine(taskLock(paymentId))),
   },
   tasks_delete: {
     run(tables, [shard, paymentIds]) {
@@ -267,18 +264,28 @@ const tasks: Handlers = {
     },
   },
   tasks_reschedule: {
-    run(tables, [shard, paymentIds, delays, lookups, doubted, reasons, at], context) {
+    run(tables, values, context) {
+      const [shard, paymentIds, delays, lookups, pendings, tries, sent] = values
+      const [doubted, unsent, refused, reasons, at] = values.slice(7)
       const nowMs = time(at, context)
       ids(paymentIds).forEach((id, index) => {
         const task = inShard(tables.tasks, id, shard)
         if (task === undefined) return
+        const added = ints(tries)[index] as number
+        const never = texts(unsent)[index] === 'true' && task.doubtAt === null
         tables.tasks.set(id, {
           ...task,
           runAt: nowMs + (ints(delays)[index] as number),
           leased: false,
+          attempts: task.attempts + (ints(sent)[index] as number),
+          tries: task.tries + added,
+          triedAt: added > 0 ? (task.triedAt ?? nowMs) : task.triedAt,
           lookups: ints(lookups)[index] as number,
+          pendings: ints(pendings)[index] as number,
           doubtAt: texts(doubted)[index] === 'true' ? nowMs : task.doubtAt,
-          lastError: texts(reasons)[index] ?? null,
+          firstSentAt: never ? null : task.firstSentAt,
+          misconfiguredAt: texts(refused)[index] === 'true' ? nowMs : task.misconfiguredAt,
+          lastError: texts(reasons)[index] ?? task.lastError,
         })
       })
       return []
@@ -289,45 +296,83 @@ const tasks: Handlers = {
       for (const id of ids(paymentIds)) {
         const task = inShard(tables.tasks, id, shard)
         if (task === undefined) continue
-        const attempts = task.attempts - (task.lookups === 0 ? 1 : 0)
-        tables.tasks.set(id, { ...task, runAt: time(at, context), leased: false, attempts })
+        const firstSentAt = task.doubtAt === null ? null : task.firstSentAt
+        tables.tasks.set(id, { ...task, runAt: time(at, context), leased: false, firstSentAt })
       }
       return []
     },
   },
 }
 
+const FRESH = {
+  fence: 0,
+  attempts: 0,
+  tries: 0,
+  triedAt: null,
+  lookups: 0,
+  pendings: 0,
+  leased: false,
+  doubtAt: null,
+  firstSentAt: null,
+  misconfiguredAt: null,
+  lastError: null,
+} as const
+
 function claimTask(tables: Tables, task: TaskRow, nowMs: number, leaseMs: number): unknown {
-  const { shard, paymentId, fence, lookups, leased, runAt } = task
+  const { shard, paymentId, fence, lookups, pendings, leased, runAt } = task
+  const asking = lookups + pendings > 0
   const key = `${paymentId} ${fence} 0`
   if (leased && tables.attempts.get(key) === undefined) {
-    const kind = lookups > 0 ? 'lookup' : 'charge'
+    const kind = asking ? 'lookup' : 'charge'
     const lost = { outcome: 'in_doubt', reason: 'worker_lost', sent: true, httpStatus: null }
     const evidence = { ...lost, startedAt: runAt, tookMs: 0, late: false }
     tables.attempts.set(key, { shard, paymentId, fence, call: 0, kind, ...evidence })
   }
+  const lost = leased && !asking
   const claimed = {
     ...task,
     runAt: nowMs + leaseMs,
     fence: fence + 1,
-    attempts: task.attempts + (lookups === 0 ? 1 : 0),
+    attempts: task.attempts + (lost ? 1 : 0),
+    tries: task.tries + (lost ? 1 : 0),
+    triedAt: task.triedAt ?? (lost ? runAt : null),
     leased: true,
-    doubtAt: leased && lookups === 0 ? runAt : task.doubtAt,
+    doubtAt: lost ? runAt : task.doubtAt,
+    firstSentAt: task.firstSentAt ?? nowMs,
   }
   tables.tasks.set(paymentId, claimed)
-  const doubtAgeMs = claimed.doubtAt === null ? null : nowMs - claimed.doubtAt
-  return { paymentId, fence: claimed.fence, attempts: claimed.attempts, lookups, doubtAgeMs }
+  const age = (at: number | null) => (at === null ? null : nowMs - at)
+  const { attempts, tries } = claimed
+  return {
+    ...{ paymentId, fence: claimed.fence, attempts, tries, lookups, pendings },
+    triedAgeMs: age(claimed.triedAt),
+    doubtAgeMs: age(claimed.doubtAt),
+    firstSentAgeMs: age(claimed.firstSentAt),
+    misconfiguredAgeMs: age(claimed.misconfiguredAt),
+  }
 }
 
-/** The asked tasks whose newest claim is the asking one, in id order. */
-function ownedTasks(tables: Tables, [shard, paymentIds, fences]: readonly unknown[]): bigint[] {
-  const wanted = ints(fences)
+/** A task that a claim may settle, or whose yes it brings. */
+export interface Owned {
+  readonly paymentId: bigint
+  readonly fence: number
+  readonly owned: boolean
+  readonly attempts: number
+}
+
+/** The asked tasks whose newest claim is the asking one, and those that were charged, in id order. */
+function ownedTasks(tables: Tables, values: readonly unknown[]): Owned[] {
+  const [shard, paymentIds, fences, yes] = values
   return ids(paymentIds)
-    .filter((id, index) => {
-      const task = inShard(tables.tasks, id, shard)
-      return task !== undefined && task.leased && task.fence === wanted[index]
+    .flatMap((paymentId, index) => {
+      const task = inShard(tables.tasks, paymentId, shard)
+      if (task === undefined) return []
+      const fence = ints(fences)[index] as number
+      const owned = task.leased && task.fence === fence
+      if (!owned && texts(yes)[index] !== 'true') return []
+      return [{ paymentId, fence, owned, attempts: task.attempts }]
     })
-    .sort((one, other) => (one < other ? -1 : 1))
+    .sort((one, other) => (one.paymentId < other.paymentId ? -1 : 1))
 }
 
 /** What is known of users, payments and tasks; `records.ts` has the rest. */

@@ -35,9 +35,14 @@ export interface TaskRow {
   readonly runAt: number
   readonly fence: number
   readonly attempts: number
+  readonly tries: number
+  readonly triedAt: number | null
   readonly lookups: number
+  readonly pendings: number
   readonly leased: boolean
   readonly doubtAt: number | null
+  readonly firstSentAt: number | null
+  readonly misconfiguredAt: number | null
   readonly lastError: string | null
 }
 

@@ -52,6 +52,7 @@ export interface Plan {
   readonly profile: GatewayProfile
   readonly fee: Fee
   readonly attemptsMax: number
+  readonly giveUpMs: number
 }
 
 /** A process that accepts payments. */
@@ -92,14 +93,22 @@ export const CALL_MS_MAX = 5_000
 export const GRACE_MS = 30_000
 const IDLE_TRANSACTION_MS = 10_000
 
+/** A life that no retry comes near, and one that some outlive. */
+const LONG_MS = 3_600_000
+const SHORT_MS = 60_000
+
 const PROFILES: readonly GatewayProfile[] = [
-  { idempotentPost: true, lookup: 'consistent' },
-  { idempotentPost: true, lookup: 'consistent' },
-  { idempotentPost: true, lookup: 'eventual' },
-  { idempotentPost: true, lookup: 'none' },
-  { idempotentPost: false, lookup: 'consistent' },
-  { idempotentPost: false, lookup: 'eventual' },
-  { idempotentPost: false, lookup: 'none' },
+  { repeats: 'first_answer', keyLifeMs: LONG_MS, lookup: 'consistent' },
+  { repeats: 'first_answer', keyLifeMs: LONG_MS, lookup: 'consistent' },
+  { repeats: 'first_answer', keyLifeMs: SHORT_MS, lookup: 'consistent' },
+  { repeats: 'first_answer', keyLifeMs: LONG_MS, lookup: 'eventual' },
+  { repeats: 'first_answer', keyLifeMs: SHORT_MS, lookup: 'eventual' },
+  { repeats: 'first_answer', keyLifeMs: SHORT_MS, lookup: 'none' },
+  { repeats: 'executes_once', keyLifeMs: LONG_MS, lookup: 'consistent' },
+  { repeats: 'executes_once', keyLifeMs: SHORT_MS, lookup: 'none' },
+  { repeats: 'may_execute_again', keyLifeMs: LONG_MS, lookup: 'consistent' },
+  { repeats: 'may_execute_again', keyLifeMs: LONG_MS, lookup: 'eventual' },
+  { repeats: 'may_execute_again', keyLifeMs: LONG_MS, lookup: 'none' },
 ]
 
 const FEES: readonly Fee[] = [
@@ -121,6 +130,7 @@ function drawPlan({ between, pick }: Faults, plants: Plants): Plan {
     profile: plants.profile ?? pick(PROFILES),
     fee: pick(FEES),
     attemptsMax: between(1, 5),
+    giveUpMs: pick([0, 0, 30_000]),
   }
 }
 
@@ -212,6 +222,8 @@ function hand(
     backoffMaxMs: 10_000,
     jitterMs: 500,
     notFoundGraceMs: GRACE_MS,
+    giveUpMs: plan.giveUpMs,
+    timeoutMs: CALL_MS_MAX,
     ...plan.profile,
   }
   const reached = gateway.connect(process)
@@ -224,6 +236,7 @@ function hand(
     leaseMs: LEASE_MS,
     callMsMax: CALL_MS_MAX,
     random: world.random,
+    answeredSince: (_operation, ageMs) => ageMs > 20_000,
   }
   return { process, world: own }
 }

@@ -1,7 +1,8 @@
 import { numbers } from '../../domain/arrays.ts'
 import type { Operation } from '../../domain/payment.ts'
 import type { Runner, Statement, Tx } from '../../ports.ts'
-import type { Attempt, ClaimedTask } from '../store.ts'
+import type { Attempt } from '../evidence/store.ts'
+import { CLAIMED, LOST, type ClaimedTask } from '../store.ts'
 
 /** A task claimed out of turn, and when it would have been due. */
 export interface ClaimedAhead extends ClaimedTask {
@@ -11,8 +12,9 @@ export interface ClaimedAhead extends ClaimedTask {
 
 /**
  * Claim one task in doubt for a lookup out of turn, due or not, but never while another claim holds
- * it. Not if the gateway was asked about it within the last `$4` milliseconds, by whatever process.
- * It is a claim like any other (fence, lease, evidence of a lost worker), but counts no attempt.
+ * it. Not if the gateway was asked about it within the last `$4` milliseconds, by whatever process:
+ * `asked_at` remembers the questions that left no evidence, because nothing was learned by them.
+ * It is a claim like any other (fence, lease, evidence of a lost worker).
  */
 const CLAIM_ONE: Statement<ClaimedAhead> = {
   name: 'tasks_claim_one',
@@ -20,9 +22,13 @@ const CLAIM_ONE: Statement<ClaimedAhead> = {
   with clock as materialized (
     select coalesce($5::timestamptz, clock_timestamp()) as time
   ), wanted as materialized (
-    select payment_id, fence, lookups, run_at, leased as lost
+    select payment_id, fence, lookups + pendings as lookups, run_at, leased as lost
     from payment_tasks
     where shard = $1 and payment_id = $2
+      and (
+        asked_at is null
+        or asked_at <= (select time from clock) - $4::int * interval '1 millisecond'
+      )
       and (not leased or run_at <= (select time from clock))
       and (leased or lookups > 0 or doubt_at is not null)
       and not exists (
@@ -45,13 +51,16 @@ const CLAIM_ONE: Statement<ClaimedAhead> = {
   set
     run_at = clock.time + $3::int * interval '1 millisecond',
     fence = task.fence + 1,
+    attempts = task.attempts + (${LOST})::int,
+    tries = task.tries + (${LOST})::int,
+    tried_at = coalesce(task.tried_at, case when ${LOST} then task.run_at end),
     leased = true,
-    doubt_at = case when task.leased and task.lookups = 0 then task.run_at else task.doubt_at end
+    doubt_at = case when ${LOST} then task.run_at else task.doubt_at end,
+    first_sent_at = coalesce(task.first_sent_at, clock.time),
+    asked_at = clock.time
   from wanted, clock
   where task.shard = $1 and task.payment_id = wanted.payment_id
-  returning
-    task.payment_id as "paymentId", task.fence, task.attempts, task.lookups,
-    (extract(epoch from clock.time - task.doubt_at) * 1000)::float8 as "doubtAgeMs",
+  returning ${CLAIMED},
     greatest(extract(epoch from wanted.run_at - clock.time) * 1000, 0)::float8 as "dueInMs"`,
 }
 
@@ -76,10 +85,13 @@ const LOCK: Statement<LockedTask> = {
 }
 
 /**
- * Give payments in doubt a fresh start: no attempts, no lookups, due after their delay, and in doubt
- * still, so that the next claim begins with a lookup. The fence rises, so a claim that is running now
- * is stale. A task that had left the queue returns with a fence above every claim it ever had: claims
- * that made no call left no evidence, but never a thousand of them.
+ * Give payments in doubt a fresh start: no tries, no lookups, due after their delay, and in doubt
+ * still, so that the next claim begins with a lookup. Attempts go on counting, and the gateway's memory
+ * of the key goes on ageing. The fence rises, so a claim that is running now is stale.
+ *
+ * A task that had left the queue returns with what its payment and its evidence tell: a fence above
+ * every claim it ever had (claims that made no call left no evidence, but never a thousand of them),
+ * its attempts, and the acceptance as the moment from which its key may have been in use.
  */
 const REDRIVE: Statement<never> = {
   name: 'tasks_redrive',
@@ -87,25 +99,31 @@ const REDRIVE: Statement<never> = {
   with clock as materialized (
     select coalesce($4::timestamptz, clock_timestamp()) as time
   )
-  insert into payment_tasks as task (shard, payment_id, operation, run_at, fence, doubt_at)
+  insert into payment_tasks as task
+    (shard, payment_id, operation, run_at, fence, attempts, doubt_at, first_sent_at)
   select
-    $1::int, input.payment_id, input.operation, clock.time + input.delay_ms * interval '1 millisecond',
+    $1::int, input.payment_id, input.operation,
+    clock.time + input.delay_ms * interval '1 millisecond',
     1000 + coalesce((
       select max(fence)
       from payment_attempts
       where shard = $1 and payment_id = input.payment_id
     ), 0),
-    clock.time
+    payment.attempts, clock.time, payment.created_at
   from clock, unnest($2::bigint[], $3::int[], $5::text[])
     as input (payment_id, delay_ms, operation)
+  join payments payment on payment.shard = $1 and payment.id = input.payment_id
   on conflict (shard, payment_id) do update
   set
     run_at = excluded.run_at,
     fence = task.fence + 1,
-    attempts = 0,
+    tries = 0,
+    tried_at = null,
     lookups = 0,
+    pendings = 0,
     leased = false,
-    doubt_at = coalesce(task.doubt_at, excluded.doubt_at)`,
+    doubt_at = coalesce(task.doubt_at, excluded.doubt_at),
+    first_sent_at = coalesce(task.first_sent_at, excluded.first_sent_at)`,
 }
 
 /** Put new payments' tasks in the queue, each due after its delay. */
@@ -126,7 +144,11 @@ export interface TaskLook {
   /** When it is due; while `leased`, when its lease ends. */
   readonly runAt: Date
   readonly attempts: number
+  /** How much of the limit is used up. */
+  readonly tries: number
   readonly lookups: number
+  /** The gateway has it and has not finished it. */
+  readonly pending: boolean
   /** Claimed and not settled, even if the lease is over: then its worker is lost. */
   readonly leased: boolean
   /** Whether `runAt` has come. */
@@ -140,7 +162,7 @@ const LOOK: Statement<TaskLook> = {
   name: 'tasks_look',
   text: `
   select
-    run_at as "runAt", attempts, lookups, leased,
+    run_at as "runAt", attempts, tries, lookups, pendings > 0 as "pending", leased,
     run_at <= coalesce($3::timestamptz, clock_timestamp()) as "due",
     doubt_at is not null as "inDoubt", last_error as "lastError"
   from payment_tasks
