@@ -122,8 +122,10 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
   const answer = (request: ChargeRequest, process: Process): Promise<Charged | null> => {
     for (const [fault, happen] of misfortunes(process)) {
       if (fault === 'duplicate' && !keyed) continue
-      // Without keys honoured, a gateway that breaks this promise charges twice whatever we do.
-      const promise = profile.lookup === 'consistent' && keyed
+      // A gateway that breaks this promise without honouring the key by then charges twice whatever
+      // we do.
+      const promise =
+        profile.lookup === 'consistent' && keyed && beyondGraceMsMax(world) < overdueMsMax(profile)
       if (fault === 'beyond_grace' && !promise) continue
       if (faults.fires(fault)) return happen(request)
     }
@@ -175,6 +177,11 @@ function lateness({ faults, profile, graceMs }: GatewayWorld): number {
 /** What the network brings later than this comes when its key may be forgotten, whoever sent it. */
 function overdueMsMax({ keyLifeMs }: GatewayProfile): number {
   return keyLifeMs / 10 - 500
+}
+
+/** How late that is at most. */
+function beyondGraceMsMax({ callMsMax, graceMs }: GatewayWorld): number {
+  return callMsMax + graceMs + 60_000
 }
 
 /**
