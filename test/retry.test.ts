@@ -78,10 +78,16 @@ const doubt = (delayMs: number | null, reason: string, doubted = false): Decisio
   doubt: doubted,
 })
 const wait = (delayMs: number, reason: string, doubted = false): Decision => ({
-  ...{ step: 'wait', delayMs, reason, doubt: doubted },
+  step: 'wait',
+  delayMs,
+  reason,
+  doubt: doubted,
 })
 const working = (delayMs: number, reason = 'pending'): Decision => ({
-  ...{ step: 'pending', delayMs, reason, doubt: true },
+  step: 'pending',
+  delayMs,
+  reason,
+  doubt: true,
 })
 const fail = (reason: string): Decision => ({ step: 'fail', reason })
 const SUCCEED: Decision = { step: 'succeed', gatewayRef: 'gw-1', twice: false }

@@ -57,7 +57,7 @@ test('a payment that took the long way tells all of it in order', async (t) => {
     'settle',
   ])
   const found = await timeline(world.world, id)
-  assert.match(found?.explanation ?? '', /^The gateway executed it \(reference gw-1\) within 1 att/)
+  assert.match(found?.explanation ?? '', /^The gateway executed it \(reference gw-1\) within 2 att/)
   await assertBooks(world)
 })
 

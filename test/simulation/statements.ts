@@ -344,7 +344,12 @@ function claimTask(tables: Tables, task: TaskRow, nowMs: number, leaseMs: number
   const age = (at: number | null) => (at === null ? null : nowMs - at)
   const { attempts, tries } = claimed
   return {
-    ...{ paymentId, fence: claimed.fence, attempts, tries, lookups, pendings },
+    paymentId,
+    fence: claimed.fence,
+    attempts,
+    tries,
+    lookups,
+    pendings,
     triedAgeMs: age(claimed.triedAt),
     doubtAgeMs: age(claimed.doubtAt),
     firstSentAgeMs: age(claimed.firstSentAt),

@@ -1,0 +1,106 @@
+import { choice, flag, httpUrl, integer, seconds } from './kinds.ts'
+import type { Setting } from './settings.ts'
+
+/** The settings of the gateway, by their field in `Config`: a part of the one table of settings. */
+export const GATEWAY_SETTINGS = {
+  gatewayUrl: {
+    name: 'PAYMENT_GATEWAY_URL',
+    group: 'External services',
+    kind: httpUrl(),
+    fallback: null,
+    example: 'https://gateway.example.com/api',
+    secret: true,
+    doc: 'Base URL of the payment gateway. When unset, the built-in mock gateway is used.',
+  },
+  gatewayTimeoutMs: {
+    name: 'GATEWAY_TIMEOUT_SECONDS',
+    group: 'External services',
+    kind: seconds(0.05, 300),
+    fallback: '1.0',
+    doc: 'Deadline of one gateway call, connecting and reading included.',
+  },
+  gatewayAttemptsMax: {
+    name: 'GATEWAY_MAX_ATTEMPTS',
+    group: 'External services',
+    kind: integer(1, 100),
+    fallback: '3',
+    doc:
+      'Tries for one payment before it fails or becomes unknown: charges that were not executed, or ' +
+      'whose outcome nobody knows.',
+  },
+  gatewayGiveUpMs: {
+    name: 'GATEWAY_GIVE_UP_SECONDS',
+    group: 'External services',
+    kind: seconds(0, 86_400),
+    fallback: '900',
+    doc:
+      'A payment that was never executed fails when its tries are used up and the first of them is ' +
+      'older than this, so that a short outage fails nobody; 0: as soon as they are used up.',
+  },
+  gatewayBackoffBaseMs: {
+    name: 'GATEWAY_BACKOFF_BASE_SECONDS',
+    group: 'External services',
+    kind: seconds(0, 3_600),
+    fallback: '1.0',
+    doc: 'Wait before the second attempt; doubled for each further one.',
+  },
+  gatewayBackoffMaxMs: {
+    name: 'GATEWAY_BACKOFF_MAX_SECONDS',
+    group: 'External services',
+    kind: seconds(0, 86_400),
+    fallback: '30.0',
+    doc: 'Longest wait between attempts, before jitter.',
+  },
+  gatewayBackoffJitterMs: {
+    name: 'GATEWAY_BACKOFF_JITTER_SECONDS',
+    group: 'External services',
+    kind: seconds(0, 3_600),
+    fallback: '0.5',
+    doc: 'A random wait from 0 to this is added, so that retries do not come in waves.',
+  },
+  gatewayLookup: {
+    name: 'GATEWAY_LOOKUP',
+    group: 'External services',
+    kind: choice(['auto', 'none', 'eventual', 'consistent']),
+    fallback: 'auto',
+    doc:
+      'Whether a charge can be looked up by our key. `consistent` also promises that "not found" ' +
+      'is true of every charge whose request has ended: claim it only if the gateway does. ' +
+      '`auto` is `consistent` for the mock gateway and `eventual` for any other.',
+  },
+  gatewayIdempotent: {
+    name: 'GATEWAY_IDEMPOTENT',
+    group: 'External services',
+    kind: flag(),
+    fallback: 'true',
+    doc:
+      'Whether the gateway honours Idempotency-Key. When false, a charge in doubt is never sent ' +
+      'again.',
+  },
+  gatewayKeyLifeMs: {
+    name: 'GATEWAY_KEY_LIFE_SECONDS',
+    group: 'External services',
+    kind: seconds(1, 31_536_000),
+    fallback: '3600',
+    doc:
+      'How long the gateway remembers a key, from its first use. A charge in doubt is not sent again ' +
+      'later than that: it is looked up, and kept unknown.',
+  },
+  gatewayNotFoundGraceMs: {
+    name: 'GATEWAY_NOT_FOUND_GRACE_SECONDS',
+    group: 'External services',
+    kind: seconds(0, 86_400),
+    fallback: '60',
+    doc:
+      'Age of a charge in doubt from which the "not found" of a `consistent` gateway proves that ' +
+      'it was not executed.',
+  },
+  mockGatewaySeed: {
+    name: 'MOCK_GATEWAY_SEED',
+    group: 'External services',
+    kind: integer(0, 4_294_967_295),
+    fallback: null,
+    example: '42',
+    doc: 'Makes the faults of the mock gateway repeatable. When unset, they are random.',
+  },
+} as const satisfies Record<string, Setting>
