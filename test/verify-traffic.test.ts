@@ -6,7 +6,7 @@ import { resolve } from '../src/dead-letters/resolve.ts'
 import { seededRandom } from '../src/domain/random.ts'
 import { PAYMENTS_IN_LIST, PAYMENTS_IN_RANGE } from '../src/verify/payments-store.ts'
 import type { Report } from '../src/verify/report.ts'
-import { ID_BEFORE_ALL, inSnapshot } from '../src/verify/store.ts'
+import { ID_BEFORE_ALL, ID_LAST, inSnapshot, spanValues } from '../src/verify/snapshot-store.ts'
 import { USERS_IN_LIST, USERS_IN_RANGE } from '../src/verify/users-store.ts'
 import { verify } from '../src/verify/verify.ts'
 import { recentVerifier, startVerifier } from '../src/verify/watch.ts'
@@ -213,12 +213,12 @@ async function bulk(world: TestWorld, count: number, users: number): Promise<voi
 
 /** Every node of a plan, from the text of EXPLAIN. */
 async function scans(t: TestContext, world: TestWorld): Promise<string[]> {
-  const range = [ID_BEFORE_ALL, 500]
+  const range = spanValues({ after: ID_BEFORE_ALL, to: ID_LAST, limit: 500 }, null)
   const plans = [
     [USERS_IN_RANGE, [0, null, 1, ...range]],
-    [USERS_IN_LIST, [0, null, 1, '{1,2,3}']],
+    [USERS_IN_LIST, [0, null, 1, '{1,2,3}', 100]],
     [PAYMENTS_IN_RANGE, [0, null, 1, null, ...range]],
-    [PAYMENTS_IN_LIST, [0, null, 1, null, '{1,2,3}']],
+    [PAYMENTS_IN_LIST, [0, null, 1, null, '{1,2,3}', 100]],
   ] as const
   const lines: string[] = []
   for (const [{ text }, values] of plans) {

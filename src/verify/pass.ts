@@ -1,6 +1,6 @@
 import { Busy, Unavailable, type Clock, type Db } from '../ports.ts'
 import type { Chunk, Finding, Tally } from './report.ts'
-import { ID_BEFORE_ALL } from './store.ts'
+import { ID_BEFORE_ALL } from './snapshot-store.ts'
 
 export interface VerifyWorld {
   readonly db: Db
@@ -39,7 +39,7 @@ const STATEMENT_MS = 400
 const CHUNK_INITIAL = 500
 const CHUNK_MAX = 10_000
 /** How often one chunk is tried, smaller each time, when the database is too slow or away. */
-const TRIES_MAX = 4
+const TRIES_MAX = 6
 
 /** Go over the payments of all shards in ranges; `read` says where the next one begins. */
 export async function eachRange(
@@ -59,26 +59,32 @@ export async function eachRange(
 }
 
 /**
- * Runs chunks whose size follows the time they take. A chunk that the database could not answer in
- * time is tried again smaller, a few times.
+ * Runs chunks whose size follows the time that their statements take. A chunk that the database could
+ * not answer in time is tried again smaller, a few times, and the size that was too large is not
+ * returned to at once: so a pass gets on under any statement timeout that lets a few rows be read.
  */
 export function strides(clock: Clock) {
   let limit = CHUNK_INITIAL
+  let limitMax = CHUNK_MAX
   return async <Value>(
     run: (limit: number) => Promise<Value>,
+    stepsOf: (value: Value) => number = () => 1,
   ): Promise<{ value: Value; ms: number }> => {
     for (let attempt = 1; ; attempt += 1) {
       const startedMs = clock.elapsedMs()
       try {
         const value = await run(limit)
         const ms = clock.elapsedMs() - startedMs
-        limit = Math.round(limit * Math.min(2, Math.max(0.25, STATEMENT_MS / Math.max(ms, 1))))
-        limit = Math.min(CHUNK_MAX, Math.max(1, limit))
+        const stepMs = Math.max(1, ms / stepsOf(value))
+        limit = Math.round(limit * Math.min(2, Math.max(0.25, STATEMENT_MS / stepMs)))
+        limit = Math.min(limitMax, Math.max(1, limit))
+        limitMax = Math.min(CHUNK_MAX, limitMax + Math.ceil(limitMax / 8))
         return { value, ms }
       } catch (error) {
         const passing = error instanceof Unavailable || error instanceof Busy
         if (!passing || attempt === TRIES_MAX) throw error
         limit = Math.max(1, Math.floor(limit / 8))
+        limitMax = Math.max(1, limit * 2)
       }
     }
   }

@@ -1,31 +1,104 @@
 import type { Statement } from '../ports.ts'
-import type { Seen } from './store.ts'
+import type { Seen } from './snapshot-store.ts'
 
-/** Payments `$5` < id ≤ the `$6`-th after it; behind the last payment up to the end of all ids. */
+/**
+ * Payments `$5` < id ≤ `$6`, at most `$7` of them, and at most eight times as many pieces of evidence
+ * behind the claim `$9` of the payment `$8`. What is judged ends before the payment whose evidence may
+ * not all be here. If that is the first one it is judged not at all: what its evidence says is carried,
+ * up to the last whole claim, and comes back as `$10` with the next step.
+ */
 const CHUNK_OF_RANGE = `
-  chunk as materialized (
+  listed as materialized (
     select *
     from payments
-    where shard = $1 and id > $5
+    where shard = $1 and id > $5 and id <= $6
     order by id
-    limit $6::int
-  ), bound as materialized (
-    select case when count(*) < $6 then 9223372036854775807 else max(id) end as upto
-    from chunk
+    limit $7::int
+  ), listed_upto as materialized (
+    select case when count(*) < $7::int then $6::bigint else max(id) end as id
+    from listed
+  ), taken as materialized (
+    select payment_id, fence, outcome
+    from payment_attempts
+    where shard = $1 and (payment_id, fence) > ($8::bigint, $9::bigint)
+      and payment_id <= (select id from listed_upto)
+    order by payment_id, fence, call
+    limit $7::int * 8
+  ), last as materialized (
+    select payment_id, fence
+    from taken
+    order by payment_id desc, fence desc
+    limit (case when (select count(*) from taken) < $7::int * 8 then 0 else 1 end)
+  ), part as materialized (
+    select
+      least(id, coalesce(last.payment_id - 1, id)) as upto,
+      coalesce(last.payment_id - 1 <= $5::bigint, false) as partial,
+      coalesce((select max(fence) from taken where fence < last.fence), last.fence) as upto_fence
+    from listed_upto
+    left join last on true
+  ), chunk as materialized (
+    select listed.*
+    from listed
+    cross join part
+    where not partial and id <= upto
+  ), whole as materialized (
+    select taken.*
+    from taken
+    cross join part
+    where case when partial then fence <= upto_fence else payment_id <= upto end
+  ), carried as materialized (
+    select
+      $8::bigint as payment_id, sums[1] as calls, sums[2] as claims, sums[3] as fence_max,
+      sums[4] as fence_min, sums[5] as yes, sums[6] as no, sums[7] as not_executed,
+      sums[8] as in_doubt
+    from (select $10::bigint[] as sums) given
+    where sums is not null
+  ), large as materialized (
+    select null::bigint as payment_id
+    where false
   )`
 
-/** The payments with the ids `$5`. There is nothing behind a list. */
+/**
+ * The payments with the ids `$5`, each with at most `$6` pieces of evidence. Those with more are not
+ * judged but named, to be walked through. There is nothing behind a list.
+ */
 const CHUNK_OF_LIST = `
-  chunk as materialized (
+  taken as materialized (
+    select attempt.*
+    from unnest($5::bigint[]) as listed (id)
+    cross join lateral (
+      select payment_id, fence, outcome
+      from payment_attempts
+      where shard = $1 and payment_id = listed.id
+      order by fence, call
+      limit $6::int
+    ) attempt
+  ), large as materialized (
+    select payment_id
+    from taken
+    group by payment_id
+    having count(*) >= $6::int
+  ), chunk as materialized (
     select *
     from payments
-    where shard = $1 and id = any ($5::bigint[])
-  ), bound as materialized (
-    select 9223372036854775807 as upto
+    where shard = $1 and id = any ($5::bigint[]) and id not in (select payment_id from large)
+  ), whole as materialized (
+    select *
+    from taken
+    where payment_id not in (select payment_id from large)
+  ), part as materialized (
+    select 9223372036854775807 as upto, false as partial, null::int as upto_fence
+  ), carried as materialized (
+    select
+      null::bigint as payment_id, 0::bigint as calls, 0::bigint as claims, 0::bigint as fence_max,
+      0::bigint as fence_min, 0::bigint as yes, 0::bigint as no, 0::bigint as not_executed,
+      0::bigint as in_doubt
+    where false
   )`
 
-const WITHIN_RANGE = 'payment_id > $5 and payment_id <= (select upto from bound)'
-const WITHIN_LIST = 'payment_id = any ($5::bigint[])'
+const WITHIN_RANGE = 'payment_id > $5 and payment_id <= (select upto from part)'
+const WITHIN_LIST =
+  'payment_id = any ($5::bigint[]) and payment_id not in (select payment_id from large)'
 
 /**
  * What belongs to the payments of a chunk, and what would if they existed. Each table is read once,
@@ -53,15 +126,30 @@ const belongings = (within: string) => `
     select distinct payment_id
     from operator_acts
     where shard = $1 and ${within} and act = 'resolve' and before ->> 'payment' = 'unknown'
-  ), evidence as materialized (
+  ), said as materialized (
     select
       payment_id, count(*) as calls, count(distinct fence) as claims, max(fence) as fence_max,
       min(fence) as fence_min,
-      bool_or(outcome = 'success') as said_yes,
-      bool_or(outcome in ('declined', 'not_found'))
-        or (bool_or(outcome = 'not_executed') and not bool_or(outcome = 'in_doubt')) as said_no
-    from payment_attempts
-    where shard = $1 and ${within}
+      count(*) filter (where outcome = 'success') as yes,
+      count(*) filter (where outcome in ('declined', 'not_found')) as no,
+      count(*) filter (where outcome = 'not_executed') as not_executed,
+      count(*) filter (where outcome = 'in_doubt') as in_doubt
+    from whole
+    group by payment_id
+  ), known_so_far as (
+    select *
+    from said
+    union all
+    select *
+    from carried
+  ), evidence as materialized (
+    select
+      payment_id, sum(calls) as calls, sum(claims) as claims, max(fence_max) as fence_max,
+      min(fence_min) as fence_min, sum(yes) as yes, sum(no) as no,
+      sum(not_executed) as not_executed, sum(in_doubt) as in_doubt,
+      sum(yes) > 0 as said_yes,
+      sum(no) > 0 or (sum(not_executed) > 0 and sum(in_doubt) = 0) as said_no
+    from known_so_far
     group by payment_id
   )`
 
@@ -89,6 +177,13 @@ const KNOWN = `
       evidence.fence_min, evidence.fence_max, coalesce(evidence.said_yes, false) as said_yes,
       coalesce(evidence.said_no, false) as said_no,
       (select 1 from users where shard = $1 and id = payment.user_id limit 1) as user_found,
+      payment.idempotency_key is not null and (
+        select true
+        from payments
+        where shard = $1 and user_id = payment.user_id
+          and idempotency_key = payment.idempotency_key and id < payment.id
+        limit 1
+      ) is true as key_taken,
       payment.redrive_of is null or (
         select true
         from payments first
@@ -163,6 +258,7 @@ const ROW = `
           and commission <> all ($4::bigint[]) then 'commission_floor' end,
         case when type not in ('deposit', 'withdraw') or commission < 0 or fee_bps < 0
           or status not in ('new', 'success', 'failed', 'unknown') then 'payment_fields' end,
+        case when key_taken then 'key_repeated' end,
         case when user_found is null then 'payment_user_missing' end,
         case when not repeats_rightly then 'repeat_wrong' end,
         case when repeats_again then 'repeat_twice' end,
@@ -230,7 +326,8 @@ const VERDICT = `
   ), orphan_evidence as (
     select payment_id
     from evidence
-    where not exists (select from chunk where chunk.id = payment_id)
+    cross join part
+    where not partial and not exists (select from chunk where chunk.id = payment_id)
   )
   select
     'finding' as kind, 'payment' as subject, id, id as "paymentId", user_id as "userId", rules,
@@ -259,10 +356,20 @@ const VERDICT = `
   from letter
   union all
   select 'checked', 'attempt', null, null, null, null, coalesce(sum(calls), 0)::text
+  from said
+  union all
+  select 'large', 'payment', payment_id, null, null, null, null
+  from large
+  union all
+  select 'carry', 'payment', payment_id, upto_fence, null, null, concat_ws(',',
+    calls, claims, fence_max, fence_min, yes, no, not_executed, in_doubt)
   from evidence
+  cross join part
+  where partial
   union all
   select 'upto', '', upto, null, null, null, null
-  from bound`
+  from part
+  order by kind, id`
 
 const CLOCK = `
   clock as materialized (
@@ -270,9 +377,9 @@ const CLOCK = `
   )`
 
 /**
- * Check the payments of a range of ids of shard `$1` of `$3`, with their postings, tasks, letters and
- * evidence, and what lies in the range without a payment. One statement, so one snapshot: whatever
- * commits beside it is seen whole or not at all.
+ * Check the first payments of a range of ids of shard `$1` of `$3`, with their postings, tasks, letters
+ * and evidence, and what lies in the range without a payment. One statement, so one snapshot: whatever
+ * commits beside it is seen whole or not at all. See `walk` for the payment that has too much evidence.
  */
 export const PAYMENTS_IN_RANGE: Statement<Seen> = {
   name: 'verify_payments_range',

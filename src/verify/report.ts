@@ -19,12 +19,14 @@ export interface Accounts {
   readonly opening: bigint
 }
 
-/** What one statement saw, in one snapshot. */
+/** What one statement saw, or several in one snapshot. */
 export interface Chunk {
   readonly findings: readonly Finding[]
   /** Rows looked at. */
   readonly checked: Partial<Record<Subject, number>>
   readonly accounts: Accounts | null
+  /** How many statements that took; one, if it is left out. */
+  readonly steps?: number
   /** Where the next chunk begins; null after the last one. */
   readonly next: bigint | null
 }
@@ -51,7 +53,7 @@ export interface Report {
   readonly complete: boolean
   readonly startedAt: Date
   readonly durationMs: number
-  /** The longest statement in milliseconds, which is how long a snapshot was held. */
+  /** How long a snapshot was held at most, in milliseconds: one statement, but for very large rows. */
   readonly longestMs: number
   readonly statements: number
   readonly violations: number
@@ -103,7 +105,7 @@ export function tally(examplesMax: number): Tally {
   }
   return {
     add(chunk, durationMs) {
-      statements += 1
+      statements += chunk.steps ?? 1
       longestMs = Math.max(longestMs, durationMs)
       chunk.findings.forEach(note)
       if (chunk.accounts !== null) accounts = plus(accounts, chunk.accounts)

@@ -1,52 +1,6 @@
 import { numbers } from '../domain/arrays.ts'
-import type { Db, Runner, Statement, Tx } from '../ports.ts'
-import { PAYMENTS_IN_LIST, PAYMENTS_IN_RANGE } from './payments-store.ts'
-import type { Accounts, Chunk, Finding } from './report.ts'
-import type { RuleCode, Subject } from './rules.ts'
-import { USERS_IN_LIST, USERS_IN_RANGE } from './users-store.ts'
-
-/** A row of a checking statement. Which of the other columns are set depends on `kind`. */
-export interface Seen {
-  /** A violation; rows looked at; the sum of an account; where the next chunk begins. */
-  readonly kind: 'finding' | 'checked' | 'account' | 'upto'
-  readonly subject: string
-  readonly id: bigint | null
-  readonly paymentId: bigint | null
-  readonly userId: bigint | null
-  /** Codes, separated by commas. */
-  readonly rules: string | null
-  /** A number of any size. */
-  readonly total: string | null
-}
-
-/** Below every id, so that a scan that begins after it also meets ids that cannot be. */
-export const ID_BEFORE_ALL = -9_223_372_036_854_775_808n
-/** What a chunk ends at when nothing is behind it. */
-const ID_LAST = 9_223_372_036_854_775_807n
-
-/** A shard, how many there are, and the time to compare with; null: the database's own clock. */
-export interface Scope {
-  readonly shard: number
-  readonly shards: number
-  readonly at: Date | null
-}
-
-/** What a checking statement is asked about: a range of at most `limit` rows after an id, or ids. */
-export type Rows =
-  { readonly after: bigint; readonly limit: number } | { readonly ids: readonly bigint[] }
-
-/**
- * Nothing in this transaction can write; and each table is read through an index, once for each chunk,
- * whatever the statistics say: bounds are values that change with each chunk, so no plan is kept.
- */
-const READ_ONLY: Statement<unknown> = {
-  name: 'verify_read_only',
-  text: `
-  select
-    set_config('transaction_read_only', 'on', true), set_config('jit', 'off', true),
-    set_config('enable_seqscan', 'off', true), set_config('enable_nestloop', 'off', true),
-    set_config('plan_cache_mode', 'force_custom_plan', true)`,
-}
+import type { Db, Runner, Statement } from '../ports.ts'
+import { ID_LAST, inSnapshot } from './snapshot-store.ts'
 
 /** The largest ids of a shard, and the last numbers that the sequences gave. */
 export interface Sequences {
@@ -74,24 +28,72 @@ const SEQUENCES: Statement<Sequences> = {
     (select case when is_called then last_value else 0 end from dead_letter_ids) as "letterIds"`,
 }
 
-/** Rows in shards that there are not: the one statement here that names no shard. */
+/**
+ * Rows in shards that there are not, at most `$2` of each table: the one statement here that names no
+ * shard.
+ */
 const OUTSIDE: Statement<{ table: number; count: number }> = {
   name: 'verify_outside_shards',
   text: `
-  select 0 as table, count(*)::int as count from users where shard < 0 or shard >= $1
+  select 0 as table, count(*)::int as count
+  from (
+    select
+    from users
+    where shard < 0 or shard >= $1
+    limit $2
+  ) row
   union all
-  select 1, count(*)::int from payments where shard < 0 or shard >= $1
+  select 1, count(*)::int
+  from (
+    select
+    from payments
+    where shard < 0 or shard >= $1
+    limit $2
+  ) row
   union all
-  select 2, count(*)::int from payment_tasks where shard < 0 or shard >= $1
+  select 2, count(*)::int
+  from (
+    select
+    from payment_tasks
+    where shard < 0 or shard >= $1
+    limit $2
+  ) row
   union all
-  select 3, count(*)::int from payment_attempts where shard < 0 or shard >= $1
+  select 3, count(*)::int
+  from (
+    select
+    from payment_attempts
+    where shard < 0 or shard >= $1
+    limit $2
+  ) row
   union all
-  select 4, count(*)::int from postings where shard < 0 or shard >= $1
+  select 4, count(*)::int
+  from (
+    select
+    from postings
+    where shard < 0 or shard >= $1
+    limit $2
+  ) row
   union all
-  select 5, count(*)::int from dead_letters where shard < 0 or shard >= $1
+  select 5, count(*)::int
+  from (
+    select
+    from dead_letters
+    where shard < 0 or shard >= $1
+    limit $2
+  ) row
   union all
-  select 6, count(*)::int from operator_acts where shard < 0 or shard >= $1`,
+  select 6, count(*)::int
+  from (
+    select
+    from operator_acts
+    where shard < 0 or shard >= $1
+    limit $2
+  ) row`,
 }
+
+/** How many rows of a table outside all shards are counted: one is an alarm. */
+const OUTSIDE_MAX = 1_000
 
 /** The gateway keys of a range of payments, in hex, whose first byte leaves `$4` modulo `$5`. */
 const GATEWAY_KEYS: Statement<{ keys: string | null; upto: bigint }> = {
@@ -224,66 +226,6 @@ const TIME: Statement<{ time: Date }> = {
   text: 'select clock_timestamp() as time',
 }
 
-/** Run one statement in a read-only transaction of its own, which is one snapshot. */
-export function inSnapshot<Row>(
-  db: Db,
-  statement: Statement<Row>,
-  values: readonly unknown[],
-): Promise<Row[]> {
-  return db.transaction(async (tx: Tx) => {
-    const [, rows] = await Promise.all([tx.run(READ_ONLY, []), tx.run(statement, values)])
-    return rows
-  })
-}
-
-/** Check users with their postings and keys. */
-export async function checkUsers(db: Db, scope: Scope, rows: Rows): Promise<Chunk> {
-  const { shard, shards, at } = scope
-  const seen =
-    'ids' in rows
-      ? await inSnapshot(db, USERS_IN_LIST, [shard, at, shards, numbers(rows.ids)])
-      : await inSnapshot(db, USERS_IN_RANGE, [shard, at, shards, rows.after, rows.limit])
-  return toChunk(seen)
-}
-
-/** Check payments with their postings, tasks, letters and evidence. */
-export async function checkPayments(
-  db: Db,
-  scope: Scope,
-  feeFloors: readonly bigint[] | null,
-  rows: Rows,
-): Promise<Chunk> {
-  const { shard, shards, at } = scope
-  const values = [shard, at, shards, feeFloors === null ? null : numbers(feeFloors)]
-  const seen =
-    'ids' in rows
-      ? await inSnapshot(db, PAYMENTS_IN_LIST, [...values, numbers(rows.ids)])
-      : await inSnapshot(db, PAYMENTS_IN_RANGE, [...values, rows.after, rows.limit])
-  return toChunk(seen)
-}
-
-function toChunk(seen: readonly Seen[]): Chunk {
-  const findings: Finding[] = []
-  const checked: Partial<Record<Subject, number>> = {}
-  const accounts: Record<string, bigint> = {}
-  let next: bigint | null = null
-  for (const { kind, subject, id, paymentId, userId, rules, total } of seen) {
-    // The statements spell subjects and rules as `rules.ts` does; a test compares them.
-    const named = subject as Subject
-    if (kind === 'checked') checked[named] = Number(total)
-    if (kind === 'account') accounts[subject] = BigInt(total ?? 0)
-    if (kind === 'upto' && id !== null && id < ID_LAST) next = id
-    if (kind !== 'finding') continue
-    for (const rule of (rules ?? '').split(',') as RuleCode[]) {
-      findings.push({ rule, subject: named, id: id ?? 0n, paymentId, userId })
-    }
-  }
-  const { user, user_held = 0n, gateway = 0n, fees = 0n, opening = 0n } = accounts
-  const sums: Accounts | null =
-    user === undefined ? null : { user, user_held, gateway, fees, opening }
-  return { findings, checked, accounts: sums, next }
-}
-
 /** A shard's largest ids, and the last numbers its sequences gave. */
 export async function readSequences(
   db: Runner,
@@ -296,9 +238,9 @@ export async function readSequences(
   return { ...none, userIds: 0n, paymentIds: 0n, letterIds: 0n, ...row }
 }
 
-/** How many rows each table has in shards that there are not, in the order of `report.ts`. */
+/** How many rows each table has in shards that there are not, up to a bound, in the order of `report.ts`. */
 export function rowsOutside(db: Db, shards: number): Promise<{ table: number; count: number }[]> {
-  return inSnapshot(db, OUTSIDE, [shards])
+  return inSnapshot(db, OUTSIDE, [shards, OUTSIDE_MAX])
 }
 
 /** The gateway keys of a range, 16 bytes each, and where the next range begins; null: nowhere. */

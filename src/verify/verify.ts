@@ -7,20 +7,12 @@ import {
   withLedgerRule,
   type Pass,
   type PassOptions,
-  type Range,
   type VerifyWorld,
 } from './pass.ts'
 import { tally, type Chunk, type Finding, type Report } from './report.ts'
-import {
-  checkPayments,
-  checkUsers,
-  gatewayKeys,
-  ID_BEFORE_ALL,
-  readSequences,
-  rowsOutside,
-  withGatewayKeys,
-  type Scope,
-} from './store.ts'
+import { checkPayments, checkUsers } from './check.ts'
+import { ID_BEFORE_ALL, ID_LAST, type Scope, type Span } from './snapshot-store.ts'
+import { gatewayKeys, readSequences, rowsOutside, withGatewayKeys } from './store.ts'
 
 export interface VerifyOptions extends PassOptions {
   /** Compares the books with the gateway's as well. */
@@ -51,16 +43,17 @@ export async function verify(world: VerifyWorld, options: VerifyOptions = {}): P
   const startedMs = world.clock.elapsedMs()
   const pass = { world, options, tally: tally(options.examplesMax ?? EXAMPLES_MAX) }
   const sizes = await checkWhole(pass)
+  const goesOn = () => options.signal?.aborted !== true
 
-  await scan(pass, 'users', sizes.users, (scope, rows) => checkUsers(world.db, scope, rows))
+  await scan(pass, 'users', sizes.users, (scope, span) => checkUsers(world.db, scope, span, goesOn))
   const floors = options.feeFloors ?? null
-  await scan(pass, 'payments', sizes.payments, (scope, rows) =>
-    checkPayments(world.db, scope, floors, rows),
+  await scan(pass, 'payments', sizes.payments, (scope, span) =>
+    checkPayments(world.db, scope, floors, span, goesOn),
   )
   await checkGatewayKeys(pass)
   if (options.charges !== undefined) await compareWithGateway(pass, options.charges)
 
-  const complete = options.signal?.aborted !== true
+  const complete = goesOn()
   const durationMs = world.clock.elapsedMs() - startedMs
   return pass.tally.report({ scope: 'full', complete, startedAt, durationMs })
 }
@@ -108,7 +101,7 @@ async function scan(
   pass: Pass,
   part: 'users' | 'payments',
   total: number,
-  check: (scope: Scope, rows: Range) => Promise<Chunk>,
+  check: (scope: Scope, span: Span) => Promise<Chunk | null>,
 ): Promise<void> {
   const { world, options, tally: sum } = pass
   const subject = part === 'users' ? 'user' : 'payment'
@@ -118,9 +111,12 @@ async function scan(
     while (after !== null && options.signal?.aborted !== true) {
       const from: bigint = after
       const at = world.clock.database()
-      const { value: chunk, ms } = await stride((limit) =>
-        check({ shard, shards: world.shards, at }, { after: from, limit }),
+      const { value: chunk, ms } = await stride(
+        (limit) => check({ shard, shards: world.shards, at }, { after: from, to: ID_LAST, limit }),
+        (one) => one?.steps ?? 1,
       )
+      // Told to stop in the middle of a row.
+      if (chunk === null) return
       sum.add(withLedgerRule(chunk), ms)
       after = chunk.next
       options.onProgress?.({ part, done: sum.checked(subject), total })

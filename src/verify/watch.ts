@@ -1,14 +1,17 @@
 import { shardOf } from '../domain/shard.ts'
 import { strides, withLedgerRule, type Pass, type VerifyWorld } from './pass.ts'
 import { tally, type Chunk, type Report } from './report.ts'
+import type { Span } from './snapshot-store.ts'
 import {
   checkPayments,
+  checkPaymentsListed,
   checkUsers,
-  newestPayments,
-  newestUsers,
-  openPayments,
-  usersOf,
-} from './store.ts'
+  checkUsersListed,
+  PAYMENTS_LISTED_MAX,
+  USERS_LISTED_MAX,
+  type Listed,
+} from './check.ts'
+import { newestPayments, newestUsers, openPayments, usersOf } from './store.ts'
 import { checkWhole, EXAMPLES_MAX } from './verify.ts'
 
 /** Payments looked at in one pass and shard, of each of: newest, being worked on, open letters. */
@@ -71,16 +74,22 @@ async function checkShard(
   const { db, clock, shards } = world
   const scope = { shard, shards, at: clock.database() }
   const changed = await changedPayments(world, shard, memory)
-  const payments = await eachList(pass, changed.ids, within, (ids) =>
-    checkPayments(db, scope, null, { ids }),
-  )
+  const payments = await eachRow(pass, changed.ids, within, {
+    all: (ids) => checkPaymentsListed(db, scope, ids),
+    listMax: PAYMENTS_LISTED_MAX,
+    one: (span) => checkPayments(db, scope, null, span, within),
+  })
 
   const own = (ids: readonly bigint[]) => ids.filter((id) => shardOf(id, shards) === shard)
   const touched = new Set(own(memory.users))
   for (const { id } of await newestUsers(db, shard, NEWEST_USERS_MAX)) touched.add(id)
   for (const { id } of await usersOf(db, shard, changed.ids)) touched.add(id)
   const userIds = [...touched].slice(0, USERS_MAX)
-  const users = await eachList(pass, userIds, within, (ids) => checkUsers(db, scope, { ids }))
+  const users = await eachRow(pass, userIds, within, {
+    all: (ids) => checkUsersListed(db, scope, ids),
+    listMax: USERS_LISTED_MAX,
+    one: (span) => checkUsers(db, scope, span, within),
+  })
   return payments && users && changed.complete && touched.size <= USERS_MAX
 }
 
@@ -109,22 +118,44 @@ async function changedPayments(
   return { ids: [...ids], complete }
 }
 
-/** Check ids in lists of a size that follows the time they take. False when time ran out before. */
-async function eachList(
+/** How rows are checked: many at once, and one that has too many belongings for that. */
+interface Checks {
+  readonly all: (ids: readonly bigint[]) => Promise<Listed>
+  readonly listMax: number
+  readonly one: (span: Span) => Promise<Chunk | null>
+}
+
+/**
+ * Check rows in lists of a size that follows the time they take, and then those with very many
+ * belongings, step by step. False when time ran out before.
+ */
+async function eachRow(
   { world, tally: sum }: Pass,
   ids: readonly bigint[],
   within: () => boolean,
-  check: (ids: readonly bigint[]) => Promise<Chunk>,
+  checks: Checks,
 ): Promise<boolean> {
   const stride = strides(world.clock)
+  const large: bigint[] = []
   for (let done = 0; done < ids.length;) {
     if (!within()) return false
     const from = done
     const { value, ms } = await stride(async (limit) => {
-      const list = ids.slice(from, from + limit)
+      const list = ids.slice(from, from + Math.min(limit, checks.listMax))
       done = from + list.length
-      return check(list)
+      return checks.all(list)
     })
+    large.push(...value.large)
+    sum.add(withLedgerRule(value), ms)
+  }
+  const walking = strides(world.clock)
+  for (const id of large) {
+    if (!within()) return false
+    const { value, ms } = await walking(
+      (limit) => checks.one({ after: id - 1n, to: id, limit }),
+      (chunk) => chunk?.steps ?? 1,
+    )
+    if (value === null) return false
     sum.add(withLedgerRule(value), ms)
   }
   return true
