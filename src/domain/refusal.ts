@@ -46,6 +46,7 @@ export const REFUSALS = {
   rate_limited: [429, 'Too many requests from this key or address. Wait for Retry-After.'],
   headers_too_large: [431, 'The headers are larger than this service reads.'],
   internal_error: [500, 'A bug of this service. It was logged under the request id.'],
+  balance_pending: [503, 'The journal is still being added up. Ask again later.'],
   overloaded: [
     503,
     'More work is waiting than can be started soon. Send the same request again later.',

@@ -1,10 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { toWire } from '../domain/money.ts'
-import { refusals } from '../http/problem.ts'
-import { Money } from '../http/schemas.ts'
-import type { Runner } from '../ports.ts'
-import { trialBalance } from './store.ts'
+import { refusals, refuse } from '../http/problem.ts'
+import { Money, Time } from '../http/schemas.ts'
+import type { Balances } from './balance.ts'
 
 const TrialBalance = Type.Object(
   {
@@ -17,32 +16,32 @@ const TrialBalance = Type.Object(
     }),
     sum: Money('Always 0.'),
     entries: Type.Integer({ description: 'Journal entries added up.' }),
+    as_of: Time,
   },
   { title: 'TrialBalance' },
 )
 
 /** `GET /ledger`: the trial balance. */
-export function ledgerRoutes(options: {
-  readonly db: Runner
-  readonly shards: number
-}): FastifyPluginAsyncTypebox {
+export function ledgerRoutes(balances: Balances): FastifyPluginAsyncTypebox {
   const schema = {
     tags: ['Operations'],
     operationId: 'getTrialBalance',
     summary: 'The trial balance: what each account of the ledger comes to',
-    description: 'Adds up every entry of the journal, so it takes a while on a large one.',
+    description:
+      'Adds up every entry of the journal as it is at one moment, in steps, once for all who ask at ' +
+      'the same time. Where that takes long the answer is kept for a while (`as_of` says of when it ' +
+      'is), and 503 `balance_pending` says that it is not ready yet.',
     response: {
       200: TrialBalance,
       ...refusals(503),
     },
   }
   return async (app) => {
-    app.get('/ledger', { schema }, async () => {
-      const { user, held, gateway, fees, opening, entries } = await trialBalance(
-        options.db,
-        options.shards,
-      )
-      return {
+    app.get('/ledger', { schema }, async (_, reply) => {
+      const balance = await balances.read()
+      if (balance === null) return refuse(reply, { code: 'balance_pending' })
+      const { user, held, gateway, fees, opening, entries, asOf } = balance
+      return reply.send({
         accounts: {
           user: toWire(user),
           user_held: toWire(held),
@@ -52,7 +51,8 @@ export function ledgerRoutes(options: {
         },
         sum: toWire(user + held + gateway + fees + opening),
         entries,
-      }
+        as_of: asOf.toISOString(),
+      })
     })
   }
 }

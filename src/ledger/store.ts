@@ -60,19 +60,65 @@ export interface TrialBalance {
   readonly entries: number
 }
 
-/** Add up a shard's whole journal. Reads every entry: for people who close the books. */
-const TRIAL_BALANCE: Statement<TrialBalance> = {
-  name: 'postings_trial_balance',
+/** Where a step through a journal ended. */
+export interface Place {
+  readonly userId: bigint
+  readonly paymentId: bigint
+  readonly kind: string
+}
+
+/** A part of a journal, added up; the place is null behind the last entry. */
+interface Part extends TrialBalance {
+  readonly userId: bigint | null
+  readonly paymentId: bigint | null
+  readonly lastKind: string | null
+  /** When the transaction began that reads it. */
+  readonly time: Date
+}
+
+/** All statements of this transaction see the journal as it is at the first of them. */
+const ONE_SNAPSHOT: Statement<unknown> = {
+  name: 'postings_one_snapshot',
+  text: 'set transaction isolation level repeatable read, read only',
+}
+
+/** A journal is read along its key, whatever the statistics say: nothing else ends after a step. */
+const ALONG_KEY: Statement<unknown> = {
+  name: 'postings_along_key',
   text: `
+  select
+    set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true),
+    set_config('enable_bitmapscan', 'off', true)`,
+}
+
+/** Add up at most `$5` entries of a shard's journal behind a place, and say where they end. */
+const ADD_UP: Statement<Part> = {
+  name: 'postings_add_up',
+  text: `
+  with part as materialized (
+    select user_id, payment_id, kind, user_available, user_held, gateway, fees, opening
+    from postings
+    where shard = $1 and (user_id, payment_id, kind) > ($2, $3, $4)
+    order by user_id, payment_id, kind
+    limit $5::int
+  ), last as materialized (
+    select user_id, payment_id, kind
+    from part
+    order by user_id desc, payment_id desc, kind desc
+    limit 1
+  )
   select
     coalesce(sum(user_available), 0)::bigint as "user",
     coalesce(sum(user_held), 0)::bigint as "held",
     coalesce(sum(gateway), 0)::bigint as gateway,
     coalesce(sum(fees), 0)::bigint as fees,
     coalesce(sum(opening), 0)::bigint as opening,
-    count(*)::float8 as entries
-  from postings
-  where shard = $1`,
+    count(*)::float8 as entries,
+    (select user_id from last) as "userId",
+    (select payment_id from last) as "paymentId",
+    (select kind from last) as "lastKind",
+    now() as time
+  from part`,
 }
 
 /** Append entries; the caller moves the balances in the same transaction. */
@@ -117,17 +163,25 @@ export function postingsOfPayment(
   return db.run(OF_PAYMENT, [shard, userId, paymentId])
 }
 
-/** Add up the journals of all shards. */
-export async function trialBalance(db: Runner, shards: number): Promise<TrialBalance> {
-  const all = Array.from({ length: shards }, (_, shard) => db.run(TRIAL_BALANCE, [shard]))
-  const rows = (await Promise.all(all)).flat()
-  const total = (of: (row: TrialBalance) => bigint) => rows.reduce((sum, row) => sum + of(row), 0n)
-  return {
-    user: total((row) => row.user),
-    held: total((row) => row.held),
-    gateway: total((row) => row.gateway),
-    fees: total((row) => row.fees),
-    opening: total((row) => row.opening),
-    entries: rows.reduce((sum, row) => sum + row.entries, 0),
-  }
+/** Begin to read journals as they are now; in this transaction they stay so. */
+export async function readOneSnapshot(tx: Tx): Promise<void> {
+  await Promise.all([tx.run(ONE_SNAPSHOT, []), tx.run(ALONG_KEY, [])])
+}
+
+/** Before the first entry of every journal. */
+const BEGINNING: Place = { userId: -9_223_372_036_854_775_808n, paymentId: 0n, kind: '' }
+
+/** Add up the next entries of a shard's journal; null: from the beginning. */
+export async function addUp(
+  tx: Tx,
+  shard: number,
+  behind: Place | null,
+  limit: number,
+): Promise<{ readonly sums: TrialBalance; readonly place: Place | null; readonly time: Date }> {
+  const { userId, paymentId, kind } = behind ?? BEGINNING
+  const [part] = await tx.run(ADD_UP, [shard, userId, paymentId, kind, limit])
+  if (part === undefined) throw new Error('the journal was not added up')
+  const { userId: user, paymentId: payment, lastKind, time, ...sums } = part
+  const ended = user === null || payment === null || lastKind === null || sums.entries < limit
+  return { sums, place: ended ? null : { userId: user, paymentId: payment, kind: lastKind }, time }
 }

@@ -9,6 +9,7 @@ import type { PaymentType } from '../domain/payment.ts'
 import { shardOf } from '../domain/shard.ts'
 import { healthRoutes, type Probes } from '../http/health.ts'
 import type { PlainRoute } from '../http/plain.ts'
+import { sharedBalance } from '../ledger/balance.ts'
 import { ledgerRoutes } from '../ledger/routes.ts'
 import { counterRoutes } from '../metrics/routes.ts'
 import { acceptor, type Accept } from '../payments/accept.ts'
@@ -37,6 +38,8 @@ export async function apiRoutes(
   const world = { db, clock: systemClock, shards }
   const admission = startAdmission({ ...world, ageMsMax: config.queueAgeLimitMs })
   own.stops.push(() => admission.stop())
+  const balances = sharedBalance(world)
+  own.stops.push(() => balances.stop())
   const { accept, acceptAll } = acceptPayments(own, wake)
   const users = reader<bigint, User>(own, (ids) => readUsersInOrder(own, ids))
   const views = reader<bigint, PaymentView>(own, (ids) => viewPayments(world, ids))
@@ -69,7 +72,7 @@ export async function apiRoutes(
     }),
     timelineRoutes({ read: (id) => timeline(world, id) }),
     deadLetterRoutes({ ...world, onEnqueued: enqueued(own, wake) }),
-    ledgerRoutes({ db, shards }),
+    ledgerRoutes(balances),
     counterRoutes({ db, counters: metrics, names: COUNTERS }),
     healthRoutes(probes),
   ]

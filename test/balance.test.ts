@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { sharedBalance, trialBalance, type BalanceWorld } from '../src/ledger/balance.ts'
+import { Unavailable, type Db } from '../src/ports.ts'
+import { books, testWorld, type TestWorld } from './harness.ts'
+import { busyHistory } from './verify-history.ts'
+
+const AT = "'2030-01-01'::timestamptz"
+
+/** A journal that takes several steps: so many entries of each of 100 users. */
+async function journal(world: TestWorld, each: number): Promise<void> {
+  await world.sql(`
+    insert into postings select 0, u, n, 'settle', 98, 0, -100, 2, 0, ${AT}
+    from generate_series(1, 100) u, generate_series(1, ${each}) n`)
+}
+
+for (const shards of [1, 3]) {
+  test(`the trial balance is the sum of all entries, ${shards} shards`, async (t) => {
+    const world = await testWorld(t, { shards })
+    await busyHistory(world, 1)
+    const { asOf, entries, ...sums } = await trialBalance({ ...world, shards })
+    const { available_stored: _, held_stored: __, ...expected } = await books(world)
+    assert.deepEqual(sums, expected)
+    const [counted] = await world.sql<{ count: number }>('select count(*)::int from postings')
+    assert.equal(entries, counted?.count)
+    assert.deepEqual(asOf, world.clock.now())
+  })
+}
+
+test('the trial balance is of one moment, whatever is posted while it is added up', async (t) => {
+  const world = await testWorld(t)
+  await journal(world, 200)
+  const before = await trialBalance({ ...world, shards: 1 })
+  let writing = true
+  let written = 0
+  // Each transaction posts at both ends of the journal what comes to nothing together.
+  const write = async () => {
+    while (writing) {
+      written += 1
+      await world.sql(
+        `insert into postings values
+           (0, 0, $1, 'settle', -7, 0, 7, 0, 0, ${AT}), (0, 1000, $1, 'settle', 7, 0, -7, 0, 0, ${AT})`,
+        [1_000_000 + written],
+      )
+    }
+  }
+  const writers = write()
+  const seen = new Set<number>()
+  for (let read = 0; read < 20; read += 1) {
+    const { asOf: _, entries, ...sums } = await trialBalance({ ...world, shards: 1 })
+    const { asOf: __, entries: ___, ...expected } = before
+    assert.deepEqual(sums, expected)
+    seen.add(entries)
+  }
+  writing = false
+  await writers
+  assert.ok(seen.size > 5, `${written} transactions beside it`)
+})
+
+/** Count the statements that add up, and how many entries each was asked for. */
+function watched(db: Db, limits: number[], slow: (limit: number) => boolean): Db {
+  return {
+    run: (statement, values) => db.run(statement, values),
+    transaction: (work) =>
+      db.transaction((tx) =>
+        work({
+          ...tx,
+          run(statement, values) {
+            if (statement.name !== 'postings_add_up') return tx.run(statement, values)
+            const limit = Number(values[4])
+            limits.push(limit)
+            if (slow(limit)) throw new Unavailable('canceling statement due to statement timeout')
+            return tx.run(statement, values)
+          },
+        }),
+      ),
+  }
+}
+
+test('no statement of the trial balance reads more than a bounded number of entries, and steps shrink when they are too slow', async (t) => {
+  const world = await testWorld(t)
+  await journal(world, 600)
+  const limits: number[] = []
+  const db = watched(world.db, limits, (limit) => limit > 1_000)
+  const balance = await trialBalance({ db, clock: world.clock, shards: 1 })
+  assert.equal(balance.user, 98n * 60_000n)
+  assert.equal(balance.entries, 60_000)
+  assert.ok(Math.max(...limits) <= 50_000)
+  assert.ok(limits.filter((limit) => limit <= 1_000).length >= 60, `${limits.length} steps`)
+})
+
+/** A clock on which adding up takes so long, and callers wait as long as `patience` says. */
+function timed(world: TestWorld, tookMs: number, patience: Promise<void>) {
+  let elapsedMs = 0
+  const clock: BalanceWorld['clock'] = {
+    ...world.clock,
+    elapsedMs: () => elapsedMs,
+    sleep: () => patience,
+  }
+  const counts = { begun: 0 }
+  const db: Db = {
+    run: (statement, values) => world.db.run(statement, values),
+    async transaction(work) {
+      counts.begun += 1
+      const result = await world.db.transaction(work)
+      elapsedMs += tookMs
+      return result
+    },
+  }
+  const later = (ms: number) => (elapsedMs += ms)
+  return { world: { db, clock, shards: 1 }, counts, later }
+}
+
+const NEVER = new Promise<void>(() => undefined)
+
+test('callers at the same time share one addition, and each sees what was posted before it asked', async (t) => {
+  const world = await testWorld(t)
+  await journal(world, 1)
+  const { world: slow, counts } = timed(world, 1, NEVER)
+  const balances = sharedBalance(slow)
+  const first = balances.read()
+  const others = Array.from({ length: 50 }, () => balances.read())
+  assert.equal((await first)?.entries, 100)
+  for (const balance of await Promise.all(others)) assert.equal(balance?.entries, 100)
+  assert.equal(counts.begun, 2)
+  await world.sql(`insert into postings values (0, 500, 1, 'settle', 98, 0, -100, 2, 0, ${AT})`)
+  assert.equal((await balances.read())?.entries, 101)
+  await balances.stop()
+})
+
+test('a balance that took long is kept nine times as long, so adding up costs a tenth of the time', async (t) => {
+  const world = await testWorld(t)
+  await journal(world, 1)
+  const { world: slow, counts, later } = timed(world, 2_000, NEVER)
+  const balances = sharedBalance(slow)
+  await balances.read()
+  for (let ms = 0; ms < 17_000; ms += 1_000) {
+    later(1_000)
+    await balances.read()
+  }
+  assert.equal(counts.begun, 1)
+  later(1_000)
+  await balances.read()
+  assert.equal(counts.begun, 2)
+})
+
+test('a caller does not wait for ever, and the addition goes on without it', async (t) => {
+  const world = await testWorld(t)
+  await journal(world, 1)
+  const { world: slow, counts } = timed(world, 20_000, Promise.resolve())
+  const balances = sharedBalance(slow)
+  assert.equal(await balances.read(), null)
+  await balances.stop()
+  assert.equal((await balances.read())?.entries, 100)
+  assert.equal(counts.begun, 1)
+})
