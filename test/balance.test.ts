@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sharedBalance, trialBalance, type BalanceWorld } from '../src/ledger/balance.ts'
-import { Unavailable, type Db } from '../src/ports.ts'
+import { Busy, type Db } from '../src/ports.ts'
 import { books, testWorld, type TestWorld } from './harness.ts'
 import { busyHistory } from './verify-history.ts'
 
@@ -69,7 +69,7 @@ function watched(db: Db, limits: number[], slow: (limit: number) => boolean): Db
             if (statement.name !== 'postings_add_up') return tx.run(statement, values)
             const limit = Number(values[4])
             limits.push(limit)
-            if (slow(limit)) throw new Unavailable('canceling statement due to statement timeout')
+            if (slow(limit)) throw new Busy('slow')
             return tx.run(statement, values)
           },
         }),

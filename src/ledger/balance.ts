@@ -1,4 +1,4 @@
-import { Unavailable, type Clock, type Db } from '../ports.ts'
+import { Busy, Unavailable, type Clock, type Db } from '../ports.ts'
 import { addUp, readOneSnapshot, type Place, type TrialBalance } from './store.ts'
 
 export interface BalanceWorld {
@@ -67,11 +67,16 @@ async function ofShard(
     try {
       return await once()
     } catch (error) {
-      if (!(error instanceof Unavailable) || attempt === TRIES_MAX || stopping()) throw error
+      if (!retriable(error) || attempt === TRIES_MAX || stopping()) throw error
       limitMax = Math.max(1, Math.floor(limit / 8))
       limit = limitMax
     }
   }
+}
+
+/** The database was away, or too slow for what it was asked: smaller steps may do. */
+function retriable(error: unknown): boolean {
+  return error instanceof Unavailable || error instanceof Busy
 }
 
 function plus(one: TrialBalance, other: TrialBalance): TrialBalance {
