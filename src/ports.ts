@@ -41,7 +41,12 @@ export interface Db extends Runner {
 
 /** The database cannot be reached, or takes no work at all. Nothing was committed. */
 export class Unavailable extends Error {
-  override readonly name = 'Unavailable'
+  override readonly name: string = 'Unavailable'
+}
+
+/** The server answers and takes no writes: it was demoted, or is a standby. Nothing was committed. */
+export class ReadOnly extends Unavailable {
+  override readonly name = 'ReadOnly'
 }
 
 /**

@@ -2,19 +2,27 @@ import { randomInt } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { systemClock } from './adapters/clock.ts'
+import { takeOwnership } from './adapters/file-owner.ts'
 import type { GuardedGateway } from './adapters/guarded-gateway.ts'
 import { closing } from './closing.ts'
 import type { Config } from './config.ts'
 import type { Metrics } from './adapters/metrics.ts'
-import { ping } from './database/store.ts'
+import type { PostgresDb } from './adapters/postgres.ts'
 import { admitter, openGuards, type Guards } from './http/auth.ts'
-import { cachedProbe, probeRoutes, prometheusRoute, type Probes } from './http/health.ts'
+import {
+  cachedProbe,
+  probeRoutes,
+  prometheusRoute,
+  type DatabaseState,
+  type Probes,
+} from './http/health.ts'
 import { answerPlainly } from './http/plain.ts'
 import { buildServer, requestIds } from './http/server.ts'
 import { isLoopback } from './http/site.ts'
 import { keyChecker } from './keys/check.ts'
 import { mockGatewayRoutes } from './mock-gateway/routes.ts'
 import { mockGateway, type MockGateway } from './mock-gateway/server.ts'
+import { ReadOnly } from './ports.ts'
 import type { Worker } from './queue/worker.ts'
 import { apiRoutes } from './roles/api.ts'
 import { listen } from './roles/listen.ts'
@@ -100,7 +108,6 @@ async function open(
   stops.push(() => closeServer(app))
   if (roles.mockGateway) {
     const mock = openMock(own, at.journalPath)
-    stops.push(() => mock.close())
     void app.register(mockGatewayRoutes(mock), { prefix: MOCK_GATEWAY })
   }
   const url = await listen(app, { host: config.host, port: at.port }, roles)
@@ -131,13 +138,22 @@ function probesOf(
   const stalledMs = Math.max(30_000, own.config.workerPollIntervalMs * 10)
   return {
     // The mock gateway alone has no database to wait for.
-    database: cachedProbe(() => (hasDatabase ? ping(own.db) : Promise.resolve(true)), systemClock),
+    database: cachedProbe(async () => (hasDatabase ? stateOf(own.db) : 'ok'), systemClock),
     accepting: () => !own.stopping,
     worker: () => {
       const { worker } = running
       return worker === undefined ? null : systemClock.elapsedMs() - worker.turnedMs() < stalledMs
     },
     breaker: () => running.gateway?.breaker() ?? null,
+  }
+}
+
+async function stateOf(db: PostgresDb): Promise<DatabaseState> {
+  try {
+    await db.probe()
+    return 'ok'
+  } catch (error) {
+    return error instanceof ReadOnly ? 'read_only' : 'unavailable'
   }
 }
 
@@ -164,14 +180,22 @@ function refuseWhenStopping(app: FastifyInstance, own: Process): void {
   })
 }
 
-function openMock({ config, log }: Process, journalPath: string | undefined): MockGateway {
+/** Open the mock gateway, on a journal that nobody else has. */
+function openMock(own: Process, journalPath: string | undefined): MockGateway {
+  const { config, log, stops } = own
   const seed = config.mockGatewaySeed
+  if (journalPath !== undefined) {
+    const owner = takeOwnership(journalPath)
+    stops.push(() => owner.release())
+  }
   log.debug({ seed, journal: journalPath ?? 'memory' }, 'the mock gateway is open')
-  return mockGateway({
+  const mock = mockGateway({
     clock: systemClock,
     seed: seed ?? randomInt(1, 2 ** 32 - 1),
     ...(journalPath === undefined ? {} : { journalPath }),
   })
+  stops.push(() => mock.close())
+  return mock
 }
 
 /** How long answers may still take to leave before their connections are cut, in milliseconds. */

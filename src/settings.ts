@@ -184,6 +184,15 @@ export const SETTINGS = {
     fallback: '2',
     doc: 'Longest wait for a connection.',
   },
+  databaseWaitMs: {
+    name: 'DATABASE_WAIT_SECONDS',
+    group: 'Database',
+    kind: seconds(0, 3_600),
+    fallback: '30',
+    doc:
+      'How long a process that starts waits for a database that is away, starting or read-only ' +
+      'before it gives up.',
+  },
   databaseStatementTimeoutMs: {
     name: 'DATABASE_STATEMENT_TIMEOUT_SECONDS',
     group: 'Database',

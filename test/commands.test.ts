@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { emptyDatabase, range, run } from './process-kit.ts'
+import { cloneDatabase } from './harness.ts'
+import {
+  dataFolder,
+  emptyDatabase,
+  query,
+  range,
+  run,
+  start,
+  temporaryFolder,
+} from './process-kit.ts'
 
 test('the commands explain themselves', async (t) => {
   const { code, stdout } = await run(t, ['--help'])
@@ -39,12 +50,121 @@ test('all mistakes of a configuration are reported at once, without secrets', as
   assert.doesNotMatch(stderr, /hunter2|\bat .*\.js:/)
 })
 
-test('a command that does not exist, or a role without a database, is misuse', async (t) => {
-  const [unknown, single] = await Promise.all([run(t, ['strat']), run(t, ['worker'])])
-  assert.notEqual(unknown.code, 0)
-  assert.match(unknown.stderr, /^error: /)
-  assert.equal(single.code, 2)
-  assert.match(single.stderr, /DATABASE_URL must be set/)
+test('a role without a database is misuse', async (t) => {
+  const { code, stderr } = await run(t, ['worker'])
+  assert.equal(code, 2)
+  assert.match(stderr, /DATABASE_URL must be set/)
+})
+
+const MISUSE: readonly (readonly [args: string[], says: RegExp])[] = [
+  [['strat'], /^error: unknown command 'strat'\n\(Did you mean start\?\)/],
+  [['xyzzy'], /^error: unknown command 'xyzzy'\n/],
+  [['start', 'now'], /^error: too many arguments for 'start'/],
+  [['--nonsense'], /^error: unknown option '--nonsense'/],
+  [['verify', '--nonsense'], /^error: unknown option '--nonsense'/],
+  [['keys', 'create'], /^error: required option '--name <name>' not specified/],
+  [['keys', 'creat'], /^error: unknown command 'creat'/],
+  [['keys', 'create', '--name', 'x', '--scopes', 'all'], /Unknown scope: all/],
+  [['redrive', '--rate', 'fast'], /^error: .*It is a whole number/],
+  [['bench', 'nonsense'], /^error: .*It is not a URL/],
+  [['demo', '--payments', '0'], /^error: .*It is a whole number/],
+]
+
+test('a wrong call ends with 2, which no command uses for anything else', async (t) => {
+  for (const [args, says] of MISUSE) {
+    const { code, stdout, stderr } = await run(t, args)
+    assert.equal(code, 2, `${args.join(' ')}: ${stderr}`)
+    assert.equal(stdout, '')
+    assert.match(stderr, says)
+  }
+})
+
+/** The tools that work on the service's own database. */
+const TOOLS: readonly string[][] = [
+  ['migrate'],
+  ['migrate', '--dry-run'],
+  ['verify'],
+  ['keys', 'list'],
+  ['keys', 'create', '--name', 'x'],
+  ['redrive', '--dry-run'],
+]
+
+test('a tool without DATABASE_URL and without data refuses, and makes nothing', async (t) => {
+  const folder = join(await temporaryFolder(t), 'data')
+  for (const args of TOOLS) {
+    const { code, stderr } = await run(t, args, { DATA_DIR: folder })
+    assert.equal(code, 2, args.join(' '))
+    assert.match(stderr, /DATABASE_URL must be set: .* holds no embedded database/)
+  }
+  assert.equal(existsSync(folder), false)
+})
+
+test('migrate --embedded makes the embedded database, and the tools then use it', async (t) => {
+  const env = { DATA_DIR: await dataFolder(t) }
+  const made = await run(t, ['migrate', '--embedded'], env)
+  assert.equal(made.code, 0, made.stderr)
+  assert.match(made.stdout, /^Now at \d{4}_/m)
+  const key = await run(t, ['keys', 'create', '--name', 'first', '--json'], env)
+  assert.equal(key.code, 0, key.stderr)
+  assert.match(key.stdout, /^\{.*"token":"pay_/)
+})
+
+const TABLES = `select count(*)::int as count from information_schema.tables where table_schema = 'public'`
+
+test('tools change nothing in a database with an older schema: they say what to do', async (t) => {
+  const url = await emptyDatabase(t)
+  const env = { DATABASE_URL: url }
+  for (const args of TOOLS.filter(([name]) => name !== 'migrate')) {
+    const { code, stderr } = await run(t, args, env)
+    assert.ok(code === 1 || (code === 2 && args[0] === 'verify'), `${args.join(' ')}: ${code}`)
+    assert.match(stderr, /no tables of this service yet\. Run `payments migrate` first/)
+  }
+  assert.deepEqual(await query(url, TABLES), [{ count: 0 }])
+})
+
+test('migrate --dry-run names what would be applied and changes nothing', async (t) => {
+  const url = await emptyDatabase(t)
+  const dry = await run(t, ['migrate', '--dry-run'], { DATABASE_URL: url })
+  assert.equal(dry.code, 0, dry.stderr)
+  assert.match(dry.stdout, /^Would apply 0001_initial\n/)
+  assert.match(dry.stdout, /^The database is without tables; nothing was changed\.$/m)
+  assert.deepEqual(await query(url, TABLES), [{ count: 0 }])
+})
+
+test('a tool with another number of shards than the database refuses', async (t) => {
+  const url = await cloneDatabase(t)
+  await query(url, `insert into settings (name, value) values ('shards', '4')`)
+  const verified = await run(t, ['verify'], { DATABASE_URL: url })
+  assert.equal(verified.code, 2)
+  assert.match(verified.stderr, /made with SHARDS=4 and cannot be used with SHARDS=1: set SHARDS=4/)
+  const listed = await run(t, ['keys', 'list'], { DATABASE_URL: url })
+  assert.equal(listed.code, 1)
+  assert.match(listed.stderr, /set SHARDS=4/)
+})
+
+test('a reader that goes away is no error', async (t) => {
+  const env = { DATABASE_URL: await cloneDatabase(t) }
+  const { child, ended } = await start(t, ['keys', 'list'], env)
+  child.stdout.destroy()
+  const { code, stderr } = await ended
+  assert.equal(stderr, '')
+  assert.equal(code, 0)
+})
+
+test('a service that cannot be reached is a sentence that names the option', async (t) => {
+  const gone = 'http://nowhere.invalid:9'
+  const env = { DATABASE_URL: await cloneDatabase(t) }
+  const cases = await Promise.all([
+    run(t, ['bench', gone, '--yes']),
+    run(t, ['demo', '--url', gone]),
+    run(t, ['verify', '--gateway', gone], env),
+  ])
+  for (const { code, stderr } of cases) {
+    assert.ok(code === 1 || code === 2, stderr)
+    assert.match(stderr, /nowhere\.invalid/)
+    assert.doesNotMatch(stderr, /fetch failed$|\bat .*\.js:/m)
+  }
+  assert.match(cases[2]?.stderr ?? '', /--gateway/)
 })
 
 interface Migration {

@@ -51,6 +51,7 @@ test('without any variable every default holds, in the units of its name', () =>
     shards: 1,
     databasePool: 10,
     databaseConnectTimeoutMs: 2_000,
+    databaseWaitMs: 30_000,
     databaseStatementTimeoutMs: 5_000,
     databaseLockTimeoutMs: 3_000,
     databaseIdleTransactionTimeoutMs: 10_000,

@@ -70,7 +70,8 @@ export async function launch(t: TestContext, role: string, env: Variables = {}):
   }
 }
 
-async function start(t: TestContext, args: string[], env: Variables) {
+/** Start a command and return at once. Killed when the test ends. */
+export async function start(t: TestContext, args: string[], env: Variables) {
   // An empty folder, so that no .env is found.
   const cwd = await temporaryFolder(t)
   const { PATH = '' } = process.env
@@ -97,7 +98,7 @@ function hasEnded(child: ChildProcess): boolean {
 }
 
 /** The address a process says it listens at: in the greeting of `start`, in the log of a role. */
-function listening(stdout: string): string | null {
+export function listening(stdout: string): string | null {
   const greeting = /^ *API +(http\S+)\/api\/v1$/m.exec(stdout)
   const event = /^\{.*"url":"([^"]+)","msg":"listening"\}$/m.exec(stdout)
   return (greeting ?? event)?.[1] ?? null

@@ -22,8 +22,8 @@ const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
   [/^src\/domain\//, /^src\/domain\/|^node:(assert|crypto)$/, 'the domain is pure'],
   [/^src\/(ports|batcher)\.ts$/, /^src\/(domain\/|ports)/, 'ports know the domain'],
   [
-    /^src\/(config|settings|gateway-settings|kinds|production|progress)\.ts$/,
-    /^src\/(config|settings|gateway-settings|kinds|production|domain\/)|^typebox|^node:/,
+    /^src\/(config|settings|gateway-settings|near|kinds|production|progress)\.ts$/,
+    /^src\/(config|settings|gateway-settings|near|kinds|production|domain\/)|^typebox|^node:/,
     'configuration',
   ],
   [

@@ -78,6 +78,15 @@ export async function prepareCluster(
   return { dir, dataDir, portFile, logFile: `${base}.log`, password, binaries, user }
 }
 
+/** Whether a folder holds a cluster, of whichever PostgreSQL. Changes nothing. */
+export async function hasCluster(folder: string): Promise<boolean> {
+  const entries = await fs.readdir(resolve(folder)).catch((): string[] => [])
+  return entries.some((entry) => CLUSTER.test(entry))
+}
+
+/** The names of a cluster in a data folder: the folder itself, or the file that says where it is. */
+const CLUSTER = /^pg(\d+)(\.location)?$/
+
 /** The cluster that belongs to `base`, or null if none was ever created. */
 async function findCluster(base: string): Promise<string | null> {
   const recorded = (await readText(`${base}.location`))?.trim()
@@ -105,7 +114,7 @@ async function findCluster(base: string): Promise<string | null> {
 /** The package has no pg_upgrade, and an empty database in place of the data would be worse. */
 async function refuseOtherMajor(dataDir: string, found: Package): Promise<void> {
   for (const entry of await fs.readdir(dataDir)) {
-    const major = /^pg(\d+)(\.location)?$/.exec(entry)?.[1]
+    const major = CLUSTER.exec(entry)?.[1]
     if (major === undefined || Number(major) === found.major) continue
     throw new Error(
       `${dataDir} holds the data of PostgreSQL ${major}, and this release brings PostgreSQL ` +

@@ -22,7 +22,7 @@ export interface EmbeddedPostgres {
   readonly url: string
   readonly dataDir: string
   readonly port: number
-  /** The server's process id; null if it is not known. */
+  /** The process id of the server that runs, or ran last; null if it is not known. */
   readonly pid: number | null
   /** True if the server was already running: another process uses it, or left it when it died. */
   readonly attached: boolean
@@ -31,7 +31,10 @@ export interface EmbeddedPostgres {
    * down, which takes up to 40 s on a disk that is slow to take the last checkpoint.
    */
   stop(): Promise<void>
-  /** SIGKILL the server and its children at once, as a power cut would. For fault tests. */
+  /**
+   * SIGKILL the server and its children at once, as a power cut would, and leave it dead. For fault
+   * tests.
+   */
   kill(): void
 }
 
@@ -43,6 +46,8 @@ export interface EmbeddedOptions {
    * The first port to try; by default the one used last time. A busy port leads to the next one.
    */
   readonly port?: number
+  /** Told, with a sentence, when a server that died cannot be kept alive. Then nobody tries again. */
+  readonly onLost?: (error: Error) => void
   /** PostgreSQL settings that replace ours. */
   readonly settings?: Readonly<Record<string, string>>
 }
@@ -67,6 +72,12 @@ const LOCK_IN_USE = 7_233_001
 /** Key of the session lock under which role and database are created. */
 const LOCK_SETUP = 7_233_002
 
+/** A server that dies more often than this within a minute is given up. */
+const REVIVALS_MAX = 5
+const REVIVALS_MS = 60_000
+/** How long to wait before a server that died is started again, doubled each time. */
+const REVIVE_MS = 100
+
 /** A server that answered, proved to serve our cluster, and counts us among its users. */
 interface Session {
   readonly client: Client
@@ -77,6 +88,8 @@ interface Session {
  * Start the embedded PostgreSQL of `dataDir`, or attach to the one already running on it. The
  * server is ready and holds role and database `payments` when this returns. First start about 1.5
  * s.
+ *
+ * A server that dies while it is used is started again, on the same port, by whoever uses it.
  *
  * The server outlives a killed process of ours. "In use" is a session lock inside the server, which
  * vanishes with the process that holds it: whoever stops last shuts the server down, and nobody
@@ -90,18 +103,88 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   const { session, attached } = await attachOrLaunch(cluster, options, log)
   await createDatabase(session.client, cluster.password)
 
-  keepsProcessAlive(session.client, false)
   const { port } = session
-  const pid = (await readPostmaster(cluster))?.pid ?? null
+  const use = await supervise(cluster, session, { ...options, port })
   let stopping: Promise<void> | null = null
   return {
     url: `postgresql://payments:${cluster.password}@127.0.0.1:${port}/payments`,
     dataDir: cluster.dataDir,
     port,
-    pid,
+    get pid() {
+      return use.pid()
+    },
     attached,
-    stop: () => (stopping ??= leave(cluster, session, pid)),
-    kill: () => killTree(pid),
+    stop: () => (stopping ??= use.end().then((last) => leave(cluster, last, use.pid()))),
+    kill() {
+      void use.end()
+      killTree(use.pid())
+    },
+  }
+}
+
+/** Our use of a server that is watched. */
+interface Use {
+  pid(): number | null
+  /** Watch it no longer. Resolves to the session that counts us among its users. */
+  end(): Promise<Session>
+}
+
+/**
+ * Watch the server through the session that says "in use": when it ends, the server crashed, and
+ * recovers by itself or is gone. Both are the same here: attach to what runs, or launch it again. The
+ * port stays, because everybody who uses the server knows it.
+ */
+async function supervise(
+  cluster: Cluster,
+  first: Session,
+  options: EmbeddedOptions & { readonly port: number },
+): Promise<Use> {
+  const log = options.log ?? (() => undefined)
+  const pidOf = async (fallback: number | null) => (await readPostmaster(cluster))?.pid ?? fallback
+  let session = first
+  let pid = await pidOf(null)
+  let ended = false
+  let reviving = Promise.resolve()
+  const revivedMs: number[] = []
+  const givenUp = async (why: string) =>
+    new Error(await describeFailure(cluster, 'was given up', why))
+
+  const revive = async (): Promise<void> => {
+    const nowMs = performance.now()
+    revivedMs.push(nowMs)
+    const recent = revivedMs.filter((ms) => nowMs - ms < REVIVALS_MS).length
+    if (recent > REVIVALS_MAX) throw await givenUp(`it died ${recent} times within a minute`)
+    log('The PostgreSQL server is gone: looking after it')
+    await delay(REVIVE_MS * 2 ** (recent - 1))
+    if (ended) return
+    const again = await attachOrLaunch(cluster, options, log)
+    if (again.session.port !== options.port) {
+      await leave(cluster, again.session, null)
+      throw await givenUp(`another program took its port ${options.port}`)
+    }
+    watch(again.session)
+    pid = await pidOf(pid)
+    log('The PostgreSQL server is back')
+  }
+  const watch = (watched: Session): void => {
+    session = watched
+    keepsProcessAlive(watched.client, false)
+    watched.client.once('end', () => {
+      if (ended) return
+      reviving = revive().catch((error: Error) => {
+        ended = true
+        options.onLost?.(error)
+      })
+    })
+  }
+  watch(first)
+  return {
+    pid: () => pid,
+    async end() {
+      ended = true
+      await reviving
+      return session
+    },
   }
 }
 
@@ -130,7 +213,7 @@ async function attachOrLaunch(
     // Someone took the port between our look and the server's; or another process started first.
     if (!(await portFree(port))) firstPort = port + 1
     if (launches === LAUNCHES_MAX || performance.now() > deadlineMs) {
-      throw new Error(await describeFailure(cluster, launch.failure))
+      throw new Error(await describeFailure(cluster, 'did not start', launch.failure))
     }
     await delay(LAUNCH_RETRY_MS * launches)
   }
@@ -240,11 +323,15 @@ async function createDatabase(client: Client, password: string): Promise<void> {
   await client.query('select pg_advisory_unlock($1)', [LOCK_SETUP])
 }
 
-async function describeFailure(cluster: Cluster, failure: string | null): Promise<string> {
+async function describeFailure(
+  cluster: Cluster,
+  what: string,
+  failure: string | null,
+): Promise<string> {
   const text = (await readText(cluster.logFile)) ?? ''
   const lines = text.trimEnd().split('\n').slice(-LOG_LINES_SHOWN)
   const reason = failure ?? `it was not ready within ${START_MS_MAX / 1_000} s`
-  return `PostgreSQL did not start: ${reason}. Its log ${cluster.logFile} ends:\n  ${lines.join('\n  ')}`
+  return `PostgreSQL ${what}: ${reason}. Its log ${cluster.logFile} ends:\n  ${lines.join('\n  ')}`
 }
 
 /** Give up our use of the server, and shut it down if that was the last use. */

@@ -125,6 +125,23 @@ export async function migrationStatus(url: string, dir?: string): Promise<Migrat
   })
 }
 
+/**
+ * Demand the schema that this build needs, and change nothing. Throws a sentence that says what to do
+ * when the database's is older or newer, and as `migrate` does.
+ */
+export async function demandSchema(url: string, dir?: string): Promise<void> {
+  const status = await migrationStatus(url, dir)
+  const pending = status.filter(({ appliedAt }) => appliedAt === null)
+  if (pending.length === 0) return
+  const has = status.findLast(({ appliedAt }) => appliedAt !== null)
+  const found =
+    has === undefined
+      ? 'The database has no tables of this service yet'
+      : `The database's schema is older than this build: it is at ${has.name} and lacks ` +
+        pending.map(({ name }) => name).join(', ')
+  throw new Error(`${found}. Run \`payments migrate\` first.`)
+}
+
 async function withClient<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
   const client = new Client({
     connectionString: url,

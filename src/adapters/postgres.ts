@@ -1,6 +1,15 @@
 import type { Writable } from 'node:stream'
 import pg from 'pg'
-import { Busy, CommitUnknown, Unavailable, type Db, type Statement, type Tx } from '../ports.ts'
+import {
+  Busy,
+  CommitUnknown,
+  ReadOnly,
+  Unavailable,
+  type Db,
+  type Statement,
+  type Tx,
+} from '../ports.ts'
+import { reasonOf } from '../reason.ts'
 
 /** Limits of the connection pool; every timeout is always set, because the driver's default is none. */
 export interface PostgresOptions {
@@ -18,6 +27,8 @@ export interface PostgresOptions {
 }
 
 export interface PostgresDb extends Db {
+  /** Ask whether the database takes writes. Throws `ReadOnly`, or `Unavailable` with the reason. */
+  probe(): Promise<void>
   pool(): { total: number; idle: number; waiting: number }
   close(): Promise<void>
 }
@@ -37,6 +48,21 @@ const CANCELED = '57014'
 
 /** An earlier statement of the transaction failed: true, and never the reason. */
 const ABORTED = '25P02'
+
+/** A write was sent to a server, or in a transaction, that is read-only. */
+const READ_ONLY = '25006'
+
+/** Whether the server takes writes: neither a standby nor told to refuse them. */
+const PROBE: Statement<{ writable: boolean }> = {
+  name: 'postgres_probe',
+  text: `select not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as writable`,
+}
+
+/**
+ * How long nobody connects after a server turned out to be read-only, in milliseconds: every request
+ * would open a connection of its own to hear the same.
+ */
+const READ_ONLY_MS = 500
 
 /**
  * How long a connection keeps its plans, in milliseconds. A plan that was made for a small or empty
@@ -71,47 +97,111 @@ export function postgres(options: PostgresOptions): PostgresDb {
     client.on('error', report)
   })
 
+  const writers = writersOf(pool)
   const plannedMs = new WeakMap<pg.PoolClient, number>()
   const { plansMsMax = PLANS_MS_MAX } = options
 
   const connect = async (): Promise<pg.PoolClient> => {
+    const client = await writers.connect()
+    const nowMs = performance.now()
+    const sinceMs = plannedMs.get(client)
+    if (sinceMs !== undefined && nowMs - sinceMs <= plansMsMax) return client
+    plannedMs.set(client, nowMs)
+    if (sinceMs !== undefined) forgetPlans(client)
+    return client
+  }
+
+  const run = async <Row>(statement: Statement<Row>, values: readonly unknown[]) => {
+    const client = await connect()
     try {
-      const client = await pool.connect()
-      const nowMs = performance.now()
-      const sinceMs = plannedMs.get(client)
-      if (sinceMs !== undefined && nowMs - sinceMs <= plansMsMax) return client
-      plannedMs.set(client, nowMs)
-      if (sinceMs !== undefined) forgetPlans(client)
-      return client
+      const rows = await query(client, statement, values)
+      client.release()
+      return rows
     } catch (error) {
-      throw new Unavailable('the database cannot be reached', { cause: error })
+      client.release(isConnectionLost(error) || writers.demoted(client, error))
+      throw classify(error)
     }
   }
 
   return {
-    async run(statement, values) {
-      const client = await connect()
-      try {
-        const rows = await query(client, statement, values)
-        client.release()
-        return rows
-      } catch (error) {
-        client.release(isConnectionLost(error))
-        throw classify(error)
-      }
-    },
+    run,
     async transaction(work, lockMs) {
       for (let attempt = 1; ; attempt += 1) {
+        const client = await connect()
         try {
-          return await transact(await connect(), work, lockMs)
+          return await transact(client, work, lockMs)
         } catch (error) {
+          writers.demoted(client, error)
           if (!RETRIED.has(codeOf(error)) || attempt === RETRIES_MAX) throw classify(error)
         }
       }
     },
+    async probe() {
+      const [row] = await run(PROBE, [])
+      if (row?.writable !== true) throw writers.turnedReadOnly()
+    },
     pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => pool.end(),
   }
+}
+
+/** Connections of a pool to a server that takes writes. */
+interface Writers {
+  /** Throws `ReadOnly` while the server is known to take none, `Unavailable` with the reason. */
+  connect(): Promise<pg.PoolClient>
+  /** Whether a failure says that the server takes no writes any more; then all connections are old. */
+  demoted(client: pg.PoolClient, error: unknown): boolean
+  /** The same, as somebody who asked has seen it. */
+  turnedReadOnly(): ReadOnly
+}
+
+/**
+ * Hand out only connections that were opened since the server was last seen to take no writes. Behind
+ * one address the primary server changes: a connection to the old one would answer reads from the past
+ * for good. New connections are asked (`verify` of the pool) before anybody has them.
+ */
+function writersOf(pool: pg.Pool): Writers {
+  const openedAt = new WeakMap<pg.PoolClient, number>()
+  let generation = 0
+  let readOnlyUntilMs = Number.NEGATIVE_INFINITY
+  pool.on('connect', (client) => void openedAt.set(client, generation))
+
+  const turnedReadOnly = (cause?: unknown): ReadOnly => {
+    generation += 1
+    readOnlyUntilMs = performance.now() + READ_ONLY_MS
+    return new ReadOnly('the database is read-only', { cause })
+  }
+
+  return {
+    turnedReadOnly,
+    demoted(client, error) {
+      if (codeOf(error) !== READ_ONLY) return false
+      if (openedAt.get(client) === generation) turnedReadOnly(error)
+      return true
+    },
+    async connect() {
+      // Ends: every turn takes an old connection out of the pool.
+      for (;;) {
+        if (performance.now() < readOnlyUntilMs) throw new ReadOnly('the database is read-only')
+        const client = await pool.connect().catch((error: unknown) => {
+          if (error instanceof ReadOnly) throw turnedReadOnly(error)
+          throw new Unavailable(`the database cannot be reached: ${reasonOf(error)}`, {
+            cause: error,
+          })
+        })
+        if (openedAt.get(client) === generation) return client
+        client.release(true)
+      }
+    },
+  }
+}
+
+/** Ask a new connection whether its server takes writes, before anybody has it. */
+function verify(client: pg.PoolClient, done: (error?: Error) => void): void {
+  query(client, PROBE, []).then(
+    ([row]) => done(row?.writable === true ? undefined : new ReadOnly('the server is read-only')),
+    done,
+  )
 }
 
 /** Leaves in one packet with what comes next; if it fails, that fails as well. */
@@ -134,6 +224,7 @@ function poolConfig(options: PostgresOptions): pg.PoolConfig {
     keepAlive: true,
     application_name: options.name,
     types,
+    verify,
     pipeline: true,
   } as pg.PoolConfig
 }
@@ -193,7 +284,7 @@ function beginWith(lockMs: number): string {
 
 /** Leave no open transaction behind: roll back, or close the connection where that is not possible. */
 async function abandon(client: pg.PoolClient, error: unknown, committing: boolean): Promise<void> {
-  if (isConnectionLost(error)) return client.release(true)
+  if (isConnectionLost(error) || codeOf(error) === READ_ONLY) return client.release(true)
   try {
     if (!committing) await client.query('rollback')
     client.release()
@@ -245,6 +336,7 @@ function classify(error: unknown): unknown {
   const code = codeOf(error)
   if (LOCKED.has(code)) return new Busy('locked', { cause: error })
   if (code === CANCELED) return new Busy('slow', { cause: error })
+  if (code === READ_ONLY) return new ReadOnly('the database is read-only', { cause: error })
   if (isConnectionLost(error) && isFromDriver(error)) {
     return new Unavailable('the connection to the database was lost', { cause: error })
   }

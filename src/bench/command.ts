@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import type { Command } from 'commander'
+import { InvalidArgumentError, type Command } from 'commander'
 import { systemClock } from '../adapters/clock.ts'
 import { printable } from '../domain/printable.ts'
 import { progress } from '../progress.ts'
+import { reasonOf } from '../reason.ts'
 import { htmlReport } from './html.ts'
 import { startLoader } from './loader.ts'
 import type { LoadResult, Plan, Traffic } from './plan.ts'
@@ -38,7 +39,7 @@ export function benchCommand(program: Command): void {
       'Measure a running service. Opens users and makes payments there, so it asks for --yes ' +
         'unless the service is on this machine.',
     )
-    .argument('<url>', 'where the service is, such as http://127.0.0.1:8000')
+    .argument('<url>', 'where the service is, such as http://127.0.0.1:8000', parseUrl)
     .argument('[kind]', `what to measure: ${KINDS.join(', ')}`, 'accept')
     .option('--connections <number>', 'connections', '128')
     .option('--duration <seconds>', 'how long', '10')
@@ -50,7 +51,12 @@ export function benchCommand(program: Command): void {
     .option('--yes', 'make payments in a service that is not on this machine')
     .option('--json', 'print JSON')
     .option('--html <file>', 'write a page with charts')
-    .action((url: string, kind: string, options: Options) => bench(new URL(url), kind, options))
+    .action(bench)
+}
+
+function parseUrl(text: string): URL {
+  if (URL.canParse(text)) return new URL(text)
+  throw new InvalidArgumentError('It is not a URL.')
 }
 
 async function bench(url: URL, given: string, options: Options): Promise<void> {
@@ -139,7 +145,10 @@ async function post(
     ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
   }
   const at = new URL(`/api/v1/${path}`, url)
-  const answer = await fetch(at, { method: 'POST', headers, body: JSON.stringify(body) })
+  const request = { method: 'POST', headers, body: JSON.stringify(body) }
+  const answer = await fetch(at, request).catch((error: unknown) => {
+    throw new Error(`No service can be reached at ${url.origin}: ${reasonOf(error)}.`)
+  })
   const text = await answer.text()
   if (!answer.ok) throw new Error(`${at.pathname} answered ${answer.status}: ${printable(text)}`)
   return JSON.parse(text) as Record<string, unknown> // Every 2xx answer of the API is an object.

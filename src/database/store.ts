@@ -16,8 +16,14 @@ const AGREE: Statement<{ value: string }> = {
   limit 1`,
 }
 
-/** The cheapest question there is. */
-const PING: Statement<{ one: number }> = { name: 'ping', text: 'select 1 as one' }
+/** A fact that was agreed on, if it ever was. */
+const READ: Statement<{ value: string }> = {
+  name: 'settings_read',
+  text: `
+  select value
+  from settings
+  where name = $1`,
+}
 
 /** Settings without which an acknowledged payment can be lost in a crash. */
 const DURABILITY: Statement<{ name: string; value: string }> = {
@@ -51,12 +57,8 @@ export async function agree(db: Runner, name: string, value: string): Promise<st
   return again?.value ?? value
 }
 
-/** Whether the database answers. */
-export async function ping(db: Runner): Promise<boolean> {
-  try {
-    await db.run(PING, [])
-    return true
-  } catch {
-    return false
-  }
+/** A fact that all processes agree on, or null when none has written it yet. Changes nothing. */
+export async function agreed(db: Runner, name: string): Promise<string | null> {
+  const [row] = await db.run(READ, [name])
+  return row?.value ?? null
 }

@@ -43,7 +43,7 @@ const print = (line: string) => process.stdout.write(`${line}\n`)
  * runs. Exit code 0: every letter was redriven or closed by somebody else; 1: some were refused, or
  * the run was canceled; 2: the call is wrong.
  */
-export function redriveCommand(program: Command, open: (quiet: boolean) => Promise<Opened>): void {
+export function redriveCommand(program: Command, open: () => Promise<Opened>): void {
   program
     .command('redrive')
     .description('Redrive the open dead letters that match; without filters, all of them.')
@@ -65,7 +65,7 @@ export function redriveCommand(program: Command, open: (quiet: boolean) => Promi
         process.exitCode = MISUSED
         return
       }
-      const world = await open(options.json === true)
+      const world = await open()
       try {
         await run(world, options)
       } finally {

@@ -90,7 +90,9 @@ async function findService(
     say(`Using the service at ${url}`)
     return { url, own: null }
   }
-  if (options.url !== undefined) throw new Error(`No payment service answers at ${url}.`)
+  if (options.url !== undefined) {
+    throw new Error(`No payment service answers at ${url}: correct --url, or start one there.`)
+  }
   const found = name === null ? 'Nothing answers' : 'Something else answers'
   say(`${found} at ${url}: starting a service with a database of its own ...`)
   const own = await startOwn(systemClock, environment, options.seed)

@@ -4,10 +4,13 @@ import { Type } from 'typebox'
 import type { Clock } from '../ports.ts'
 import { oneOf } from './schemas.ts'
 
+/** Whether the database answers, and takes writes. */
+export type DatabaseState = 'ok' | 'read_only' | 'unavailable'
+
 /** What is known of the process's health, cheaply. */
 export interface Probes {
-  /** Whether the database answers; bounded in time by the caller. Never throws. */
-  readonly database: () => Promise<boolean>
+  /** How the database is; bounded in time by the caller. Never throws. */
+  readonly database: () => Promise<DatabaseState>
   /** False from the moment the process was asked to stop. */
   readonly accepting: () => boolean
   /** False when the worker's loop stands still although the database answers; null without a worker. */
@@ -20,9 +23,9 @@ export interface Probes {
 const CACHE_MS = 1_000
 
 /** Ask the database about its health at most once a second, however often we are asked. */
-export function cachedProbe(probe: () => Promise<boolean>, clock: Clock): () => Promise<boolean> {
+export function cachedProbe(probe: Probes['database'], clock: Clock): Probes['database'] {
   let asked = Number.NEGATIVE_INFINITY
-  let answer = Promise.resolve(false)
+  let answer: Promise<DatabaseState> = Promise.resolve('unavailable')
   return () => {
     if (clock.elapsedMs() - asked < CACHE_MS) return answer
     asked = clock.elapsedMs()
@@ -41,7 +44,7 @@ export function healthRoutes(probes: Probes): FastifyPluginAsyncTypebox {
       200: Type.Object(
         {
           status: oneOf(['ok', 'degraded']),
-          database: oneOf(['ok', 'unavailable']),
+          database: oneOf(['ok', 'read_only', 'unavailable']),
           worker: oneOf(['ok', 'stalled', 'none']),
           gateway_breaker: Type.String({ description: 'closed, half_open, open, or none.' }),
         },
@@ -53,10 +56,10 @@ export function healthRoutes(probes: Probes): FastifyPluginAsyncTypebox {
     app.get('/health', { schema }, async () => {
       const database = await probes.database()
       const worker = probes.worker()
-      const ok = database && worker !== false && probes.accepting()
+      const ok = database === 'ok' && worker !== false && probes.accepting()
       return {
         status: ok ? ('ok' as const) : ('degraded' as const),
-        database: database ? ('ok' as const) : ('unavailable' as const),
+        database,
         worker:
           worker === null ? ('none' as const) : worker ? ('ok' as const) : ('stalled' as const),
         gateway_breaker: probes.breaker() ?? 'none',
@@ -65,9 +68,16 @@ export function healthRoutes(probes: Probes): FastifyPluginAsyncTypebox {
   }
 }
 
+/** What `/readyz` says about each state of the database. */
+const READY: Readonly<Record<DatabaseState, string>> = {
+  ok: 'ok',
+  read_only: 'database_read_only',
+  unavailable: 'no_database',
+}
+
 /**
  * `GET /livez` and `GET /readyz`, at the root. Alive asks nobody else: a database outage must not
- * restart every process. Ready wants the database, and not to be stopping.
+ * restart every process. Ready wants a database that takes writes, and not to be stopping.
  */
 export function probeRoutes(probes: Probes): FastifyPluginAsync {
   return async (app) => {
@@ -78,7 +88,7 @@ export function probeRoutes(probes: Probes): FastifyPluginAsync {
     app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
       if (!probes.accepting()) return reply.code(503).send({ status: 'stopping' })
       const database = await probes.database()
-      return reply.code(database ? 200 : 503).send({ status: database ? 'ok' : 'no_database' })
+      return reply.code(database === 'ok' ? 200 : 503).send({ status: READY[database] })
     })
   }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Command } from 'commander'
+import { InvalidArgumentError, type Command } from 'commander'
 import { newKey, SCOPES, type Scope } from '../domain/key.ts'
 import { printable } from '../domain/printable.ts'
 import type { Runner } from '../ports.ts'
@@ -13,17 +13,20 @@ interface Opened {
 const print = (line: string) => process.stdout.write(`${line}\n`)
 
 /** `payments keys create|list|revoke`. */
-export function keysCommand(program: Command, open: (quiet: boolean) => Promise<Opened>): void {
+export function keysCommand(program: Command, open: () => Promise<Opened>): void {
   const keys = program.command('keys').description('Make, list and revoke API keys.')
   keys
     .command('create')
     .description('Make a key. Its token is shown this once; only a hash is kept.')
     .requiredOption('--name <name>', 'what the key is for, 1 to 100 characters')
-    .option('--scopes <list>', 'of read, write, operate, separated by commas', 'read,write')
+    .option('--scopes <list>', 'of read, write, operate, separated by commas', parseScopes, [
+      'read',
+      'write',
+    ] satisfies Scope[])
     .option('--json', 'print JSON')
-    .action(async (options: { name: string; scopes: string; json?: boolean }) => {
-      const scopes = parseScopes(options.scopes)
-      await withOpen(open, options.json === true, async ({ db }) => {
+    .action(async (options: { name: string; scopes: Scope[]; json?: boolean }) => {
+      const { scopes } = options
+      await withOpen(open, async ({ db }) => {
         const key = newKey(randomBytes)
         const stored = await insertKey(db, key, options.name, scopes)
         if (stored === null) throw new Error('the key was not stored')
@@ -38,7 +41,7 @@ export function keysCommand(program: Command, open: (quiet: boolean) => Promise<
     .description('List the keys, newest first.')
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
-      await withOpen(open, options.json === true, async ({ db }) => {
+      await withOpen(open, async ({ db }) => {
         const all = await listKeys(db)
         if (options.json) return print(JSON.stringify(all.map(body)))
         if (all.length === 0) print('No keys. Make one with `payments keys create --name …`.')
@@ -51,7 +54,7 @@ export function keysCommand(program: Command, open: (quiet: boolean) => Promise<
     .argument('<id>', 'the 12 characters between `pay_` and the next `_`')
     .option('--json', 'print JSON')
     .action(async (id: string, options: { json?: boolean }) => {
-      await withOpen(open, options.json === true, async ({ db }) => {
+      await withOpen(open, async ({ db }) => {
         const key = await revokeKey(db, id)
         if (key === null)
           throw new Error(`There is no key ${id}. \`payments keys list\` shows them.`)
@@ -61,11 +64,10 @@ export function keysCommand(program: Command, open: (quiet: boolean) => Promise<
 }
 
 async function withOpen(
-  open: (quiet: boolean) => Promise<Opened>,
-  quiet: boolean,
+  open: () => Promise<Opened>,
   work: (opened: Opened) => Promise<unknown>,
 ): Promise<void> {
-  const opened = await open(quiet)
+  const opened = await open()
   try {
     await work(opened)
   } finally {
@@ -77,7 +79,9 @@ function parseScopes(text: string): Scope[] {
   const given = text.split(',').map((scope) => scope.trim())
   const unknown = given.filter((scope) => !SCOPES.some((known) => known === scope))
   if (unknown.length > 0) {
-    throw new Error(`Unknown scope: ${unknown.join(', ')}. There are ${SCOPES.join(', ')}.`)
+    throw new InvalidArgumentError(
+      `Unknown scope: ${unknown.join(', ')}. There are ${SCOPES.join(', ')}.`,
+    )
   }
   return SCOPES.filter((scope) => given.includes(scope))
 }

@@ -1,4 +1,12 @@
-import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fchmodSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  writeSync,
+} from 'node:fs'
 import { formatMoney, parseMoney } from '../domain/money.ts'
 import type { Fault } from './faults.ts'
 
@@ -73,7 +81,10 @@ export interface Journal {
 /** How many requests are kept; 1,000 are enough to see what happened to one that went wrong. */
 export const REQUESTS_MAX = 1_000
 
-/** A journal, read from the file at `path` if there is one. Throws if it cannot be opened. */
+/**
+ * A journal, read from the file at `path` if there is one. Throws if it cannot be opened. The caller
+ * owns the file: of two that append, neither would know what the other has charged.
+ */
 export function openJournal(path?: string): Journal {
   const file = path === undefined ? null : openFile(path)
   const books = emptyBooks()
@@ -195,7 +206,9 @@ function ring() {
  * its line. Not fsynced: a line survives the process, not the loss of power.
  */
 function openFile(path: string) {
-  const fd = openSync(path, 'a')
+  const fd = openSync(path, 'a', 0o600)
+  // Also one that was made by a release that let everybody read it.
+  fchmodSync(fd, 0o600)
   // A line that an earlier process or a full disk cut short must not run into the next one.
   let torn = true
   return {

@@ -44,7 +44,7 @@ export async function startProcess(
   log: Logger,
   { url, stops }: { readonly url: string; readonly stops: Closing },
 ): Promise<Process> {
-  const role = roles.api ? (roles.worker ? 'all' : 'api') : roles.worker ? 'worker' : 'mock-gateway'
+  const role = roleOf(roles)
   const metrics = createMetrics({
     role,
     version: VERSION,
@@ -67,6 +67,12 @@ export async function startProcess(
     metrics.pool(() => db.pool())
   }
   return own
+}
+
+/** The name of a process with these roles, in its log, its metrics and its connections. */
+export function roleOf(roles: Roles): 'all' | 'api' | 'worker' | 'mock-gateway' {
+  if (roles.api) return roles.worker ? 'all' : 'api'
+  return roles.worker ? 'worker' : 'mock-gateway'
 }
 
 /** Whether a process with these roles has a database: the mock gateway alone has none. */
@@ -119,9 +125,13 @@ async function checkDurability({ db, config, log }: Process): Promise<void> {
 /** The number of shards is part of every id: a process with another number would break the books. */
 async function checkShards({ db, config }: Process): Promise<void> {
   const agreed = await agree(db, 'shards', String(config.shards))
-  if (agreed !== String(config.shards)) {
-    throw new Error(
-      `This database was made with SHARDS=${agreed} and cannot be used with SHARDS=${config.shards}.`,
-    )
-  }
+  if (agreed !== String(config.shards)) throw new Error(wrongShards(agreed, config.shards))
+}
+
+/** What to do where the number of shards is not the database's. */
+export function wrongShards(agreed: string, given: number): string {
+  return (
+    `This database was made with SHARDS=${agreed} and cannot be used with SHARDS=${given}: ` +
+    `set SHARDS=${agreed}.`
+  )
 }

@@ -1,6 +1,7 @@
 import { readExactJson } from '../domain/json.ts'
 import { fromWire } from '../domain/money.ts'
 import { printable } from '../domain/printable.ts'
+import { reasonOf } from '../reason.ts'
 import { GatewayUnreadable, type GatewayCharge, type ListCharges } from './gateway.ts'
 
 /** How long one page may take, in milliseconds, and how many charges are asked for. */
@@ -40,10 +41,11 @@ async function readPage(url: string): Promise<object> {
     if (typeof body !== 'object' || body === null) throw new Error('no JSON object')
     return body
   } catch (error) {
-    const reason = printable(error instanceof Error ? error.message : String(error))
-    throw new GatewayUnreadable(`the gateway's GET /charges cannot be read: ${reason}`, {
-      cause: error,
-    })
+    throw new GatewayUnreadable(
+      `the gateway's GET /charges cannot be read (--gateway, ${new URL(url).origin}): ` +
+        printable(reasonOf(error)),
+      { cause: error },
+    )
   }
 }
 
