@@ -5,7 +5,8 @@
  * Starts an embedded server in a temporary folder, or uses the one TEST_DATABASE_URL names;
  * migrates the database `payments_template`, which each test clones; hands both to the tests as
  * TEST_DATABASE_URL and TEST_TEMPLATE, and a folder for their files as TEST_FOLDER; stops the
- * server and deletes the folder whatever happens. The exit code is the runner's.
+ * server and deletes the folder whatever happens, also when this process is killed. The exit code is
+ * the runner's.
  *
  * On a slow disk, `TMPDIR=/dev/shm npm test` clones the template several times faster.
  */
@@ -30,9 +31,29 @@ let interrupted = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   // The first one lets the tests end and cleans up; a second one ends the tests at once.
   process.on(signal, () => {
-    child?.kill(interrupted ? 'SIGKILL' : signal)
+    if (interrupted) endGroup()
+    else child?.kill(signal)
     interrupted = true
   })
+}
+
+/** End the tests and every process that they have started. */
+function endGroup() {
+  try {
+    if (child !== null) process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // Nobody is left; or there are no groups, as on Windows.
+    child?.kill('SIGKILL')
+  }
+}
+
+/** Somebody who outlives us, to clean up where we cannot: when we are killed. */
+function startWitness(folder) {
+  const script = join(root, 'scripts', 'after-death.mjs')
+  const options = { stdio: ['pipe', 'ignore', 'inherit'], detached: true, windowsHide: true }
+  const witness = spawn(process.execPath, [script, folder], options)
+  witness.unref()
+  return witness
 }
 
 /** A folder for the server and whatever the tests write, so that nothing outlives the run. */
@@ -89,9 +110,14 @@ function runTests(url, folder) {
     TEST_DATABASE_URL: url,
     TEST_TEMPLATE: TEMPLATE,
     TEST_FOLDER: folder,
+    // What tests make in a temporary folder is gone with this one.
+    TMPDIR: folder,
   }
   return new Promise((done) => {
-    child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit', env })
+    // A group of their own, with all that they start: it can be ended as a whole.
+    const stdio = ['ignore', 'inherit', 'inherit']
+    child = spawn(process.execPath, args, { cwd: root, stdio, env, detached: true })
+    witness.stdin.write(`${child.pid}\n`)
     child.once('exit', (code) => done(code ?? 1))
   })
 }
@@ -101,6 +127,7 @@ function isFile(argument) {
 }
 
 const folder = createFolder()
+const witness = startWitness(folder)
 let server = null
 try {
   const given = process.env.TEST_DATABASE_URL
@@ -109,6 +136,7 @@ try {
   await createTemplate(url)
   process.exitCode = interrupted ? 130 : await runTests(url, folder)
 } finally {
+  endGroup()
   await server?.stop()
   fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
 }

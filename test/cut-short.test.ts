@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import * as fs from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { temporaryFolder, until } from './process-kit.ts'
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url))
+
+function runs(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+  test(`a test run that ${signal} cuts short leaves no process and no file behind`, async (t) => {
+    if (process.platform === 'win32') return t.skip('there are no process groups')
+    const folder = await temporaryFolder(t)
+    const { PATH = '' } = process.env
+    const args = ['scripts/test.mjs', 'test/fixtures/endless.ts']
+    const runner = spawn(process.execPath, args, { cwd: ROOT, env: { PATH, TMPDIR: folder } })
+    let output = ''
+    runner.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    runner.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    const ended = once(runner, 'exit')
+    t.after(() => runner.kill('SIGKILL'))
+    const endless = await until('the test runs', () => {
+      assert.equal(runner.exitCode, null, output)
+      return /endless process (\d+)/.exec(output)?.[1]
+    }).then(Number)
+    const [run = ''] = await fs.readdir(folder)
+    const lock = join(folder, run, 'data', 'pg18', 'postmaster.pid')
+    const postmaster = Number((await fs.readFile(lock, 'utf8')).split('\n', 1)[0])
+    assert.ok(runs(endless) && runs(postmaster))
+
+    runner.kill(signal)
+    await ended
+    await until('all processes are gone', () => !runs(endless) && !runs(postmaster))
+    await until('all files are gone', async () => (await fs.readdir(folder)).length === 0)
+  })
+}
