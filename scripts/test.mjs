@@ -110,8 +110,6 @@ function runTests(url, folder) {
     TEST_DATABASE_URL: url,
     TEST_TEMPLATE: TEMPLATE,
     TEST_FOLDER: folder,
-    // What tests make in a temporary folder is gone with this one.
-    TMPDIR: folder,
   }
   return new Promise((done) => {
     // A group of their own, with all that they start: it can be ended as a whole.

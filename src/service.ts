@@ -172,7 +172,10 @@ function guardsOf({ config, db }: Process, roles: Roles): Guards {
 }
 
 /** Refuse new work while stopping; the mock gateway still answers calls that are in flight. */
-function refuseWhenStopping(app: FastifyInstance, own: Process): void {
+export function refuseWhenStopping(
+  app: FastifyInstance,
+  own: { readonly stopping: boolean },
+): void {
   app.addHook('onRequest', ({ routeOptions: { url: route = '' } }, _reply, done) => {
     const ours = route.startsWith(`${API}/`) && !route.startsWith(`${MOCK_GATEWAY}/`)
     if (!own.stopping || !ours) return done()

@@ -14,6 +14,9 @@ import { killTree } from '../src/adapters/embedded-server.ts'
 /** The program as it is shipped; `npm test` builds it first. */
 const PROGRAM = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 
+/** Deleted by the test script, even if this process is killed. */
+const TEMPORARY = process.env['TEST_FOLDER'] ?? tmpdir()
+
 /** How long anything here may take before the test fails: not a promise, but an end. */
 const DEADLINE_MS = 60_000
 const POLL_MS = 15
@@ -120,7 +123,7 @@ export async function until<Value>(
 
 /** A folder that is gone when the test ends. Root's database is another account's: it may pass. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
-  const folder = await fs.mkdtemp(join(tmpdir(), 'payments-process-'))
+  const folder = await fs.mkdtemp(join(TEMPORARY, 'payments-process-'))
   await fs.chmod(folder, 0o711)
   t.after(() => fs.rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   return folder

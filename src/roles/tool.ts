@@ -4,6 +4,7 @@ import type { PostgresDb } from '../adapters/postgres.ts'
 import { closing } from '../closing.ts'
 import { loadConfig, readEnvironment } from '../config.ts'
 import { agreed } from '../database/store.ts'
+import { writeJson } from '../domain/json.ts'
 import type { Clock } from '../ports.ts'
 import { openDatabase } from './database.ts'
 import { connect, wrongShards } from './process.ts'
@@ -65,7 +66,7 @@ export async function runMigrate(options: MigrateOptions): Promise<void> {
     const dryRun = options.dryRun ?? false
     const log = options.json ? () => undefined : print
     const result = await migrate(url, { log, dryRun })
-    if (options.json) return print(JSON.stringify(result))
+    if (options.json) return print(writeJson(result))
     if (dryRun) for (const name of result.applied) print(`Would apply ${name}`)
     print(migrated(result, dryRun))
   } finally {
@@ -86,7 +87,7 @@ function printStatus(
   migrations: readonly { readonly name: string; readonly appliedAt: Date | null }[],
   json: boolean | undefined,
 ): void {
-  if (json) return print(JSON.stringify(migrations))
+  if (json) return print(writeJson(migrations))
   for (const { name, appliedAt } of migrations) {
     print(`${appliedAt === null ? 'pending                 ' : appliedAt.toISOString()}  ${name}`)
   }

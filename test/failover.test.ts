@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import pg from 'pg'
+import { startEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts'
+import { migrate } from '../src/adapters/migrate.ts'
+import { postgres } from '../src/adapters/postgres.ts'
+import { ReadOnly, type Statement } from '../src/ports.ts'
+import { cloneDatabase } from './harness.ts'
+import { CALM, FAST, MOCK, query, range, turn, until } from './process-kit.ts'
+import { serve } from './serve.ts'
+
+/** Deleted by the test script, even if this process is killed. */
+const TEMPORARY = process.env['TEST_FOLDER'] ?? tmpdir()
+
+/** A server of the test's own, with its superuser: to turn it read-only takes one. */
+async function ownServer(t: TestContext) {
+  // No hook deletes it, as that would come before the server is stopped: the test script does.
+  const dataDir = await fs.mkdtemp(join(await fs.realpath(TEMPORARY), 'payments-failover-'))
+  await fs.chmod(dataDir, 0o711)
+  const server = await startEmbeddedPostgres({ dataDir })
+  await migrate(server.url)
+  const password = await fs.readFile(join(dataDir, 'pg18.password'), 'utf8')
+  const admin = new pg.Client({
+    connectionString: `postgresql://postgres:${password}@127.0.0.1:${server.port}/payments`,
+  })
+  await admin.connect()
+  t.after(async () => {
+    await admin.end()
+    await server.stop()
+  })
+  // As a switch to another server does it: everybody is told, nobody is asked.
+  const readOnly = async (on: boolean) => {
+    await admin.query(`alter system set default_transaction_read_only = ${on ? 'on' : 'off'}`)
+    await admin.query('select pg_reload_conf()')
+  }
+  return { url: server.url, readOnly }
+}
+
+test('a server that turns read-only and back under load costs time, and nothing else', async (t) => {
+  const { url, readOnly } = await ownServer(t)
+  const timing = { GATEWAY_TIMEOUT_SECONDS: '1', WORKER_PROCESSING_TIMEOUT_SECONDS: '5' }
+  const service = await serve(t, { ...FAST, ...timing }, { database: url })
+  await turn(service.url + MOCK, CALM)
+  const user = (await service.call('POST', '/users', { balance: 0 })).body['id']
+  const ready = async () => (await fetch(`${service.url}/readyz`)).json() as Promise<object>
+
+  const accepted = new Set<unknown>()
+  const refusals = new Map<string, number>()
+  let stopped = false
+  const client = async (number: number) => {
+    for (let count = 0; !stopped; count += 1) {
+      const headers = { 'idempotency-key': `${number}-${count}` }
+      const body = { user_id: user, deposit: 1 }
+      for (;;) {
+        const reply = await service.call('POST', '/payments/deposit', body, headers)
+        if (reply.status === 202) {
+          accepted.add(reply.body['payment_id'])
+          break
+        }
+        const code = `${reply.status} ${String(reply.body['code'])}`
+        assert.match(code, /^503 (database_unavailable|outcome_unknown)$/)
+        assert.ok(reply.headers.get('retry-after'))
+        refusals.set(code, (refusals.get(code) ?? 0) + 1)
+      }
+    }
+  }
+  const clients = Promise.all(range(8).map(client))
+  await until('payments are accepted', () => accepted.size > 100)
+  await readOnly(true)
+  await until('it is not ready, and says why', async () => {
+    const { status } = (await ready()) as { status?: string }
+    return status === 'database_read_only'
+  })
+  await until('payments are refused', () => refusals.has('503 database_unavailable'))
+  const { body: health } = await service.call('GET', '/health')
+  assert.deepEqual([health['status'], health['database']], ['degraded', 'read_only'])
+  assert.equal((await fetch(`${service.url}/livez`)).status, 200)
+
+  await readOnly(false)
+  await until('it is ready again', async () => (await fetch(`${service.url}/readyz`)).ok)
+  const before = accepted.size
+  await until('payments are accepted again', () => accepted.size > before + 100)
+  stopped = true
+  await clients
+
+  const states = 'select status, count(*)::int as count from payments group by 1'
+  await until('all have succeeded', async () => {
+    const rows = await query<{ status: string; count: number }>(url, states)
+    return rows.length === 1 && rows[0]?.status === 'success'
+  })
+  assert.deepEqual(await query(url, states), [{ status: 'success', count: accepted.size }])
+  const audit = (await service.call('GET', '/mock-gateway/audit')).body
+  assert.deepEqual([audit['executed'], audit['charged_twice_count']], [accepted.size, 0])
+  await service.stop()
+})
+
+const INSERT: Statement<never> = {
+  name: 'failover_insert',
+  text: 'insert into users (shard, id, available, held, created_at) values (0, $1, 0, 0, now())',
+}
+
+test('connections to a demoted server are dropped, and those to its successor are used', async (t) => {
+  const url = await cloneDatabase(t)
+  const db = postgres({
+    url,
+    poolMax: 2,
+    connectTimeoutMs: 5_000,
+    statementTimeoutMs: 20_000,
+    lockTimeoutMs: 10_000,
+    idleTransactionTimeoutMs: 20_000,
+    name: 'failover',
+  })
+  t.after(() => db.close())
+  // Behind one address: these two lead to the server that is not the primary any more.
+  const sql = (text: string) => db.run<{ pid: number }>({ name: '', text }, [])
+  const demote = `select pg_backend_pid() as pid, set_config('default_transaction_read_only', 'on', false)`
+  const old = (await Promise.all([sql(demote), sql(demote)])).flat().map(({ pid }) => pid)
+  assert.equal(new Set(old).size, 2)
+
+  await assert.rejects(db.run(INSERT, [1]), ReadOnly)
+  await until('the successor takes the write', () =>
+    db.run(INSERT, [1]).then(
+      () => true,
+      (error: unknown) => {
+        assert.ok(error instanceof ReadOnly)
+        return false
+      },
+    ),
+  )
+  await Promise.all(range(8).map((id) => db.run(INSERT, [id + 1])))
+  const pids = (await Promise.all(range(4).map(() => sql('select pg_backend_pid() as pid')))).flat()
+  for (const { pid } of pids) assert.ok(!old.includes(pid))
+})
+
+test('who asks about a demoted server finds its successor, although nobody writes', async (t) => {
+  const url = await cloneDatabase(t)
+  const service = await serve(
+    t,
+    {},
+    { database: url, roles: { api: true, worker: false, mockGateway: false } },
+  )
+  await until('it is ready', async () => (await fetch(`${service.url}/readyz`)).ok)
+  const { pathname } = new URL(url)
+  const name = pathname.slice(1)
+  await query(url, `alter database ${name} set default_transaction_read_only = on`)
+  await query(
+    url,
+    `select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = '${name}' and pid <> pg_backend_pid()`,
+  )
+  await until('it is not ready', async () => (await fetch(`${service.url}/readyz`)).status === 503)
+  const admin = process.env.TEST_DATABASE_URL ?? ''
+  await query(admin, `alter database ${name} reset default_transaction_read_only`)
+  await until('it is ready again', async () => (await fetch(`${service.url}/readyz`)).ok)
+})

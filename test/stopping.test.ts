@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, type ServerResponse } from 'node:http'
+import { connect, type AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import { pino } from 'pino'
+import { buildServer } from '../src/http/server.ts'
+import { refuseWhenStopping } from '../src/service.ts'
+import { systemClock } from '../src/adapters/clock.ts'
+import { openGuards } from '../src/http/auth.ts'
+import { until } from './process-kit.ts'
+import { serve } from './serve.ts'
+
+test('whoever comes while the process stops is told so, on both ways in', async (t) => {
+  // A gateway that answers when it is told to: so long, the stop waits for the call in flight.
+  const calls: ServerResponse[] = []
+  const gateway = createServer((_request, response) => void calls.push(response))
+  gateway.listen(0, '127.0.0.1')
+  await once(gateway, 'listening')
+  t.after(() => gateway.close())
+  const { port } = gateway.address() as AddressInfo
+  const service = await serve(
+    t,
+    {
+      PAYMENT_GATEWAY_URL: `http://127.0.0.1:${port}`,
+      GATEWAY_TIMEOUT_SECONDS: '60',
+      WORKER_PROCESSING_TIMEOUT_SECONDS: '200',
+    },
+    { roles: { api: true, worker: true, mockGateway: false } },
+  )
+  const user = (await service.call('POST', '/users', { balance: 0 })).body['id']
+  const body = { user_id: user, deposit: 1 }
+  await service.call('POST', '/payments/deposit', body)
+  await until('the gateway is called', () => calls.length > 0)
+
+  const stopping = service.stop()
+  const plain = await service.call('POST', '/payments/deposit', body)
+  const framework = await service.call('GET', `/users/${String(user)}`)
+  for (const { status, headers, body: answer } of [plain, framework]) {
+    assert.equal(status, 503)
+    assert.equal(answer['code'], 'shutting_down')
+    assert.ok(headers.get('content-type')?.startsWith('application/problem+json'))
+    assert.ok(headers.get('retry-after'))
+  }
+  for (const response of calls) response.destroy()
+  await stopping
+})
+
+test('a request on a connection that is still open while the server closes is told so', async () => {
+  const app = await buildServer({
+    logger: pino({ level: 'silent' }),
+    bodyBytesMax: 1_024,
+    version: '0',
+    title: 'closing',
+    documented: false,
+    guards: openGuards(systemClock, {
+      keys: null,
+      perSecondMax: 0,
+      loopback: '127.0.0.1',
+      trustedProxies: [],
+    }),
+    onAnswer: () => undefined,
+  })
+  const process = { stopping: false }
+  refuseWhenStopping(app, process)
+  let answer = (): void => undefined
+  const begun = new Promise<void>((resolve) => {
+    app.get('/api/v1/slow', async () => {
+      resolve()
+      await new Promise<void>((done) => (answer = done))
+      return { slow: true }
+    })
+  })
+  const url = new URL(await app.listen({ host: '127.0.0.1', port: 0 }))
+  const socket = connect(Number(url.port), url.hostname)
+  let text = ''
+  socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  const request = `GET /api/v1/slow HTTP/1.1\r\nhost: ${url.host}\r\n\r\n`
+  socket.write(request)
+  await begun
+
+  process.stopping = true
+  const closed = app.close()
+  await until('nobody new is let in', () =>
+    fetch(url).then(
+      () => false,
+      () => true,
+    ),
+  )
+  socket.write(request)
+  // It is read before the first answer leaves, and so answered on the same connection.
+  await until('the second request is read', () => socket.bytesWritten === 2 * request.length)
+  await new Promise((resolve) => setImmediate(resolve))
+  answer()
+  await Promise.all([closed, once(socket, 'close')])
+  const [, first = '', second = ''] = text.split('HTTP/1.1 ')
+  assert.match(first, /^200 /)
+  assert.match(second, /^503 [^]*retry-after: 1\r\n[^]*"code":"shutting_down"/i)
+})
