@@ -36,7 +36,7 @@ import {
   type Process,
   type Roles,
 } from './roles/process.ts'
-import { openGateway, openWorker, refreshPayment } from './roles/worker.ts'
+import { openGateway, openWorker, openRefresh } from './roles/worker.ts'
 
 /** A running process of the service. */
 export interface Service {
@@ -96,7 +96,7 @@ async function open(
   })
   refuseWhenStopping(app, own)
   const wake = () => running.worker?.wake()
-  const refresh = (id: bigint) => refreshPayment(own, running.gateway, id)
+  const refresh = openRefresh(own, () => running.gateway)
   const api = roles.api ? await apiRoutes(own, probes, wake, refresh) : { routes: [], plain: [] }
   const { elapsedMs } = systemClock
   const admit = admitter(guards)

@@ -340,7 +340,7 @@ test('a worker that comes back too late changes nothing, and what it saw is kept
   await world.work()
   const before = await tasks(world)
 
-  assert.deepEqual(await world.settle(late), { settlements: [], stale: 1 })
+  assert.deepEqual(await world.settle(late), { settlements: [], stale: 1, busy: [] })
   assert.equal((await world.view(id)).status, 'new')
   assert.deepEqual(await tasks(world), before)
   assert.deepEqual(await money(world), HELD)

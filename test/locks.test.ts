@@ -1,9 +1,17 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import pg from 'pg'
+import { redrive } from '../src/dead-letters/redrive.ts'
+import { resolve } from '../src/dead-letters/resolve.ts'
+import { plan, start, step } from '../src/dead-letters/runs/run.ts'
+import { readRun } from '../src/dead-letters/runs/store.ts'
+import type { RedriveFilter } from '../src/dead-letters/store.ts'
 import type { Answer, Draft } from '../src/domain/acceptance.ts'
+import type { Settlement } from '../src/payments/charge.ts'
+import { openSettler } from '../src/queue/settler.ts'
 import { accepting } from '../src/payments/accepting.ts'
-import { books, testWorld, type TestWorld } from './harness.ts'
+import { books, LEASE_MS, testWorld, type TestWorld } from './harness.ts'
+import { assertBooks, JANE, lost, openLetter } from './operators.ts'
 
 /** Somebody else, such as an operator at a prompt, who locks rows for as long as they like. */
 async function somebodyElse(t: TestContext, world: TestWorld) {
@@ -134,4 +142,179 @@ test('however many users are locked, two connections are enough for everybody el
   }
   for (const other of others) await other.release()
   for (const answer of await Promise.all(waiting)) idOf(answer)
+})
+
+/** A settler as a worker has it, and what it gave up. */
+function settlerOf(world: TestWorld, batchMax = 500) {
+  const givenUp: Settlement[] = []
+  const settler = openSettler<Settlement>({
+    settle: async (done) => (await world.settle(done)).busy,
+    clock: world.clock,
+    batchMax,
+    keyOf: ({ claim }) => claim.payment.userId,
+    faultyMsMax: LEASE_MS,
+    onError: () => undefined,
+    onGivenUp: (done) => givenUp.push(...done),
+  })
+  return { ...settler, givenUp }
+}
+
+/** A payment of each user, charged and not yet settled, by payment id. */
+async function charged(world: TestWorld, owners: readonly bigint[]) {
+  await world.accept(owners.map((id) => withdraw(id)))
+  const settlements = await world.claimAndCharge()
+  return settlements.toSorted((one, other) => Number(one.claim.payment.id - other.claim.payment.id))
+}
+
+const statusOf = async (world: TestWorld, { claim }: Settlement): Promise<string> =>
+  (await world.view(claim.payment.id)).status
+
+const LOCKED = [
+  ['user', 'users', ({ claim }: Settlement) => claim.payment.userId],
+  ['task', 'payment_tasks', ({ claim }: Settlement) => claim.payment.id],
+  ['payment', 'payments', ({ claim }: Settlement) => claim.payment.id],
+] as const
+
+for (const [name, table, idIn] of LOCKED) {
+  test(`while one ${name} is locked, the payments of all others are settled`, async (t) => {
+    const world = await testWorld(t)
+    const settlements = await charged(world, await users(world, 20))
+    const at = 7
+    const locked = settlements[at] as Settlement
+    const other = await somebodyElse(t, world)
+    await other.lock(table, idIn(locked))
+
+    const { submit, aside, waitsFor } = settlerOf(world)
+    const done = settlements.map((settlement) => submit(settlement))
+    await Promise.all(done.toSpliced(at, 1))
+    for (const settlement of settlements.toSpliced(at, 1)) {
+      assert.equal(await statusOf(world, settlement), 'success')
+    }
+    assert.equal(await statusOf(world, locked), 'processing')
+    assert.equal(aside(), 1)
+    assert.ok(waitsFor(locked.claim.payment.userId), 'it is known who is waited for')
+
+    await other.release()
+    await done[at]
+    assert.equal(await statusOf(world, locked), 'success')
+    assert.equal(aside(), 0)
+    assert.equal((await books(world))['held'], 0n)
+  })
+}
+
+test('what is locked holds up nothing that is settled after it', async (t) => {
+  const world = await testWorld(t)
+  const [locked, ...others] = await charged(world, await users(world, 12))
+  assert.ok(locked, 'locked')
+  const other = await somebodyElse(t, world)
+  await other.lock('users', locked.claim.payment.userId)
+  const { submit } = settlerOf(world, 1)
+
+  const last = submit(locked)
+  for (const settlement of others) await submit(settlement)
+  assert.equal(await statusOf(world, locked), 'processing')
+  await other.release()
+  await last
+  assert.equal(await statusOf(world, locked), 'success')
+})
+
+test('a settlement that cannot be written takes no neighbour along, and has a last word', async (t) => {
+  const world = await testWorld(t)
+  const settlements = await charged(world, await users(world, 9))
+  const [bad] = settlements
+  assert.ok(bad, 'bad')
+  const { id, userId } = bad.claim.payment
+  // Its posting is there already, so the primary key refuses another.
+  const columns = 'user_available, user_held, gateway, fees, opening, created_at'
+  await world.sql(
+    `insert into postings (shard, user_id, payment_id, kind, ${columns})
+     values (0, $1, $2, 'settle', 0, 0, 0, 0, 0, now())`,
+    [userId, id],
+  )
+  const { submit, givenUp } = settlerOf(world)
+  const done = settlements.map((settlement) => submit(settlement))
+  await Promise.all(done.slice(1))
+  for (const settlement of settlements.slice(1)) {
+    assert.equal(await statusOf(world, settlement), 'success')
+  }
+  assert.deepEqual(givenUp, [])
+  world.clock.advance(LEASE_MS)
+  await done[0]
+  assert.deepEqual(givenUp, [bad])
+})
+
+test('a lost claim’s yes stops its successor’s no, also when both are settled together', async (t) => {
+  const world = await testWorld(t)
+  const [owner = 0n] = await users(world, 1)
+  const lost = await charged(world, [owner])
+  world.clock.advance(LEASE_MS)
+  world.gateway.lookups = { kind: 'declined', reason: 'http_402' }
+  const successor = await world.claimAndCharge()
+  const decisions = [...lost, ...successor].map(({ decision }) => decision.step)
+  assert.deepEqual(decisions, ['succeed', 'fail'])
+
+  await world.settle([...lost, ...successor])
+  assert.notEqual(await statusOf(world, lost[0] as Settlement), 'failed')
+  assert.equal((await books(world))['user'], 100_000n - 102n)
+})
+
+const EVERYTHING: RedriveFilter = {
+  class: null,
+  error: null,
+  type: null,
+  userId: null,
+  createdBefore: null,
+  createdAfter: null,
+}
+
+/** What an act on a dead letter depends on, and the id there. */
+const ACT_ON = [
+  ['users', 'user_id'],
+  ['payment_tasks', 'payment_id'],
+  ['dead_letters', 'id'],
+  ['payments', 'payment_id'],
+] as const
+
+for (const [table, column] of ACT_ON) {
+  test(`a redrive passes by a locked row of ${table}, and comes back to it`, async (t) => {
+    const world = await testWorld(t)
+    for (let count = 0; count < 3; count += 1) await lost(world, 'withdraw')
+    const found = await world.sql<Record<string, bigint>>('select * from dead_letters order by id')
+    const other = await somebodyElse(t, world)
+    await other.lock(table, found[1]?.[column] ?? 0n)
+
+    const { run } = await plan(world.world, EVERYTHING, 'jane')
+    const by = { actor: 'jane', reason: 'the gateway is back', requestId: 'r', ratePerSecond: 10 }
+    await start(world.world, run.id, by)
+    assert.equal(await step(world.world, run.id), 2)
+    const passing = await readRun(world.db, run.id)
+    assert.deepEqual([passing?.state, passing?.position, passing?.redriven], ['running', 2, 2])
+    world.clock.advance(1_000)
+    assert.equal(await step(world.world, run.id), 0)
+
+    await other.release()
+    world.clock.advance(1_000)
+    assert.equal(await step(world.world, run.id), 1)
+    const ended = await readRun(world.db, run.id)
+    assert.deepEqual([ended?.state, ended?.position, ended?.redriven], ['done', 3, 3])
+    await assertBooks(world)
+  })
+}
+
+test('an operator’s word on what somebody else has locked is answered busy, and changes nothing', async (t) => {
+  const world = await testWorld(t)
+  const id = await lost(world, 'withdraw')
+  const letterId = await openLetter(world, id)
+  const other = await somebodyElse(t, world)
+  await other.lock('payment_tasks', id)
+
+  const word = [{ letterId, outcome: 'success', gatewayRef: null }] as const
+  const busy = { kind: 'refused', refusal: { code: 'busy' } }
+  assert.deepEqual(await resolve(world.world, JANE, word), [busy])
+  assert.deepEqual(await redrive(world.world, JANE, [{ letterId, delayMs: 0 }]), [busy])
+  assert.equal((await world.view(id)).status, 'unknown')
+
+  await other.release()
+  const resolved = { kind: 'resolved', letterId, paymentId: id }
+  assert.deepEqual(await resolve(world.world, JANE, word), [resolved])
 })

@@ -17,6 +17,7 @@ const REACHED = [
   'decided_succeed decided_fail decided_retry decided_doubt decided_release',
   'decided_wait decided_pending',
   'stale late_evidence worker_lost charged_after_failed asked_again',
+  'busy left_out',
 ].flatMap((names) => names.split(' '))
 
 function replayOf({ seed, failure }: SimulationResult): string {

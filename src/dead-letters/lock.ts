@@ -1,9 +1,10 @@
 import type { Payment } from '../domain/payment.ts'
 import { readPayments } from '../payments/store.ts'
-import type { Tx } from '../ports.ts'
-import { lockTasks, type LockedTask } from '../queue/acts/store.ts'
-import { lockUsers } from '../users/store.ts'
-import { lockLetters, type DeadLetter } from './store.ts'
+import { isLocked, type Db, type Tx } from '../ports.ts'
+import { lockFreeTasks, lockTasks, type LockedTask } from '../queue/acts/store.ts'
+import { readTasks } from '../queue/store.ts'
+import { lockFreeUsers, lockUsers } from '../users/store.ts'
+import { lockFreeLetters, lockLetters, type DeadLetter } from './store.ts'
 
 /** Letters and all that an act on them depends on, as they stay until the transaction ends. */
 export interface Locked {
@@ -13,7 +14,30 @@ export interface Locked {
   readonly tasks: ReadonlyMap<bigint, LockedTask>
   /** What the users can spend, in minor units. */
   readonly available: ReadonlyMap<bigint, bigint>
+  /** Letters that nobody can act on now, because somebody else has locked what they depend on. */
+  readonly busy: ReadonlySet<bigint>
 }
+
+/** How an act locks what it depends on. */
+export type LockFor = (tx: Tx, shard: number, found: readonly DeadLetter[]) => Promise<Locked>
+
+/** How long an operator's act waits for locks, in milliseconds, before it leaves out who is locked. */
+const LOCK_MS = 500
+
+/**
+ * Carry out an act on letters in a transaction. Where somebody else holds locks for longer, it is
+ * carried out on the others: an act says of each letter that is `busy` that it was.
+ */
+export async function whereFree<T>(db: Db, act: (tx: Tx, lock: LockFor) => Promise<T>): Promise<T> {
+  try {
+    return await db.transaction((tx) => act(tx, lockFor), LOCK_MS)
+  } catch (error) {
+    if (!isLocked(error)) throw error
+    return await db.transaction((tx) => act(tx, lockFreeFor), LOCK_MS)
+  }
+}
+
+const NONE: ReadonlySet<bigint> = new Set()
 
 /**
  * Lock what an act on letters depends on, in the order of every settlement: tasks, users, letters.
@@ -22,14 +46,8 @@ export interface Locked {
  * operators meet at the user's lock. The letters and payments are read behind those locks, each by a
  * statement of its own, so they are what the locks' last holders left.
  */
-export async function lockFor(
-  tx: Tx,
-  shard: number,
-  found: readonly DeadLetter[],
-): Promise<Locked> {
-  const paymentIds = [...new Set(found.map((letter) => letter.paymentId))]
-  const userIds = [...new Set(found.map((letter) => letter.userId))]
-  const ids = found.map((letter) => letter.id)
+async function lockFor(tx: Tx, shard: number, found: readonly DeadLetter[]): Promise<Locked> {
+  const { paymentIds, userIds, ids } = idsOf(found)
   const [tasks, users, letters, payments] = await Promise.all([
     lockTasks(tx, shard, paymentIds),
     lockUsers(tx, shard, userIds),
@@ -41,5 +59,39 @@ export async function lockFor(
     available: new Map(users.map((user) => [user.id, user.available])),
     letters: new Map(letters.map((letter) => [letter.id, letter])),
     payments: new Map(payments.map((payment) => [payment.id, payment])),
+    busy: NONE,
+  }
+}
+
+/** The same without waiting for anybody: what depends on somebody else's lock is `busy`. */
+async function lockFreeFor(tx: Tx, shard: number, found: readonly DeadLetter[]): Promise<Locked> {
+  const { paymentIds, userIds, ids } = idsOf(found)
+  const [tasks, users, letters, all, payments] = await Promise.all([
+    lockFreeTasks(tx, shard, paymentIds),
+    lockFreeUsers(tx, shard, userIds),
+    lockFreeLetters(tx, shard, ids),
+    readTasks(tx, shard, paymentIds, null),
+    readPayments(tx, shard, paymentIds),
+  ])
+  const available = new Map(users.map((user) => [user.id, user.available]))
+  const own = new Map(letters.map((letter) => [letter.id, letter]))
+  const busy = found.filter(({ id, paymentId, userId }) => {
+    const task = tasks.has(paymentId) || !all.has(paymentId)
+    return !task || !available.has(userId) || !own.has(id)
+  })
+  return {
+    tasks,
+    available,
+    letters: own,
+    payments: new Map(payments.map((payment) => [payment.id, payment])),
+    busy: new Set(busy.map(({ id }) => id)),
+  }
+}
+
+function idsOf(found: readonly DeadLetter[]) {
+  return {
+    paymentIds: [...new Set(found.map((letter) => letter.paymentId))],
+    userIds: [...new Set(found.map((letter) => letter.userId))],
+    ids: found.map((letter) => letter.id),
   }
 }

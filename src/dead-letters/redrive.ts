@@ -6,7 +6,7 @@ import { post } from '../ledger/post.ts'
 import { insertRepeats, reopenPayments, takePaymentIds } from '../payments/store.ts'
 import type { Clock, Db, Tx } from '../ports.ts'
 import { insertTasksLater, redriveTasks, type Delayed } from '../queue/acts/store.ts'
-import { lockFor, type Locked } from './lock.ts'
+import { whereFree, type Locked } from './lock.ts'
 import {
   endLetters,
   insertActs,
@@ -88,9 +88,9 @@ async function redriveInShard(
     requests.map(({ letterId }) => letterId),
   )
   const failed = found.filter((letter) => letter.class === 'failed' && letter.state === 'open')
-  return world.db.transaction(async (tx) => {
+  return whereFree(world.db, async (tx, lock) => {
     const [locked, ids] = await Promise.all([
-      lockFor(tx, shard, found),
+      lock(tx, shard, found),
       takePaymentIds(tx, failed.length, world.shards, shard),
     ])
     const verdict = decide(requests, locked, ids, by.redriveId)
@@ -114,6 +114,7 @@ function decide(
     acts: [],
   }
   const available = new Map(locked.available)
+  for (const letterId of locked.busy) verdict.answers.set(letterId, refuse('busy'))
   for (const request of requests) {
     const letter = locked.letters.get(request.letterId)
     if (letter === undefined || verdict.answers.has(request.letterId)) continue

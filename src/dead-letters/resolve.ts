@@ -6,7 +6,7 @@ import { post } from '../ledger/post.ts'
 import { finishPayments, type Finish } from '../payments/store.ts'
 import type { Tx } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
-import { lockFor, type Locked } from './lock.ts'
+import { whereFree, type Locked } from './lock.ts'
 import type { ActWorld } from './redrive.ts'
 import {
   endLetters,
@@ -71,8 +71,8 @@ async function resolveInShard(
     shard,
     requests.map(({ letterId }) => letterId),
   )
-  return world.db.transaction(async (tx) => {
-    const verdict = decide(requests, await lockFor(tx, shard, found))
+  return whereFree(world.db, async (tx, lock) => {
+    const verdict = decide(requests, await lock(tx, shard, found))
     write(tx, world, shard, verdict, by, at)
     return verdict
   })
@@ -80,6 +80,7 @@ async function resolveInShard(
 
 function decide(requests: readonly ResolveRequest[], locked: Locked): Verdict {
   const verdict: Verdict = { answers: new Map(), finishes: [], entries: [], acts: [] }
+  for (const letterId of locked.busy) verdict.answers.set(letterId, refuse('busy'))
   for (const request of requests) {
     const letter = locked.letters.get(request.letterId)
     if (letter === undefined || verdict.answers.has(request.letterId)) continue

@@ -109,6 +109,17 @@ const LOCK: Statement<DeadLetter> = {
   for update`,
 }
 
+/** The same without waiting: letters that somebody else has locked are not among the rows. */
+const LOCK_FREE: Statement<DeadLetter> = {
+  name: 'dead_letters_lock_free',
+  text: `
+  select ${COLUMNS}
+  from dead_letters
+  where shard = $1 and id = any ($2::bigint[])
+  order by id
+  for update skip locked`,
+}
+
 /** Close letters by an operator's act. Their rows are locked, and were open. */
 const END: Statement<never> = {
   name: 'dead_letters_end',
@@ -263,6 +274,15 @@ export function lockLetters(
   ids: readonly bigint[],
 ): Promise<DeadLetter[]> {
   return tx.run(LOCK, [shard, numbers(ids)])
+}
+
+/** Lock those letters that nobody else has locked, without waiting, and read them. */
+export function lockFreeLetters(
+  tx: Runner,
+  shard: number,
+  ids: readonly bigint[],
+): Promise<DeadLetter[]> {
+  return tx.run(LOCK_FREE, [shard, numbers(ids)])
 }
 
 /** Who closes letters, why, and as a part of which run. */

@@ -1,7 +1,7 @@
 import type { Decision } from '../domain/retry.ts'
 import { shardOf } from '../domain/shard.ts'
 import { claimAhead, type ClaimedAhead } from '../queue/acts/store.ts'
-import { charge, type ChargeWorld } from './charge.ts'
+import { charge, type ChargeWorld, type Settlement } from './charge.ts'
 import { settle, type Settled } from './settle.ts'
 import { readPayments } from './store.ts'
 
@@ -14,8 +14,14 @@ export const REFRESH_MS_MIN = 2_000
  * Without one it is due when it would have been, nothing is counted and no evidence is kept, so that
  * curious clients neither use up its schedule nor fill its timeline. Null: there was nothing to ask,
  * or no need.
+ *
+ * What the gateway said is not lost when it cannot be written now: it goes to `keep`.
  */
-export async function refresh(world: ChargeWorld, id: bigint): Promise<Settled | null> {
+export async function refresh(
+  world: ChargeWorld,
+  id: bigint,
+  keep: (settlement: Settlement) => void = () => undefined,
+): Promise<Settled | null> {
   if (world.gateway.profile.lookup === 'none') return null
   const shard = shardOf(id, world.shards)
   // Taken before the claim, so our own deadline is never later than the lease.
@@ -28,8 +34,16 @@ export async function refresh(world: ChargeWorld, id: bigint): Promise<Settled |
   if (payment === undefined) return null
 
   const claimed = { shard, task, payment, claimedMs, callsUntilMs, lookupOnly: true } as const
-  const settlement = await charge(world, claimed)
-  return settle(world, [{ ...settlement, decision: inTurn(settlement.decision, task) }])
+  const made = await charge(world, claimed)
+  const settlement = { ...made, decision: inTurn(made.decision, task) }
+  try {
+    const settled = await settle(world, [settlement])
+    settled.busy.forEach(keep)
+    return settled
+  } catch (error) {
+    keep(settlement)
+    throw error
+  }
 }
 
 /** What is to stay as it was is due when it would have been; so is what was never asked. */

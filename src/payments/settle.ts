@@ -5,74 +5,94 @@ import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
 import { isOpen } from '../domain/payment.ts'
 import type { Decision } from '../domain/retry.ts'
 import { post } from '../ledger/post.ts'
-import type { Tx } from '../ports.ts'
+import { isLocked, type Tx } from '../ports.ts'
 import { insertAttempts, type AttemptMade } from '../queue/evidence/store.ts'
 import {
   chargedPayments,
   deleteTasks,
-  lockOwned,
   releaseTasks,
   rescheduleTasks,
   type LockedClaims,
   type Rescheduled,
 } from '../queue/store.ts'
-import { lockUsers } from '../users/store.ts'
 import type { ChargeWorld, Settlement } from './charge.ts'
+import { lockAll, lockFree, movesMoney } from './settle-locks.ts'
 import { finishPayments, readPayments, type Finish } from './store.ts'
 
 export type SettleWorld = Pick<ChargeWorld, 'db' | 'clock' | 'shards'>
 
-/** What settling a batch did. `stale` claims had lost their lease: only their evidence was kept. */
+/**
+ * What settling a batch did. `stale` claims had lost their lease: only their evidence was kept. Of
+ * `busy` ones nothing was written, because somebody else has locked what they need.
+ */
 export interface Settled {
   readonly settlements: readonly Settlement[]
   readonly stale: number
+  readonly busy: readonly Settlement[]
 }
 
 /**
  * Write what claims came to: payment, task, evidence, hold, postings and balance of N claims in one
  * transaction per shard, of two round trips. Only claims that still own their task change anything;
  * the evidence of the others is kept as late, and changes one thing: a yes settles a payment that is
- * still open, whoever works on it now. Repeating it after a lost COMMIT changes nothing.
+ * still open, whoever works on it now. Repeating it after a lost COMMIT changes nothing. Nobody waits
+ * for somebody else's lock: what cannot be had in a moment is left out.
  */
 export async function settle(
   world: SettleWorld,
   settlements: readonly Settlement[],
 ): Promise<Settled> {
   const settled: Settlement[] = []
+  const busy: Settlement[] = []
   for (let shard = 0; shard < world.shards; shard += 1) {
     const own = settlements.filter((settlement) => settlement.claim.shard === shard)
-    if (own.length > 0) settled.push(...(await settleInShard(world, shard, own)))
+    if (own.length === 0) continue
+    const done = await settleInShard(world, shard, own)
+    settled.push(...done.current)
+    busy.push(...done.busy)
   }
   crashPoint('settle.after_commit')
-  return { settlements: settled, stale: settlements.length - settled.length }
+  const stale = settlements.length - settled.length - busy.length
+  return { settlements: settled, stale, busy }
 }
 
-function settleInShard(
+/** How long a settlement waits for locks, in milliseconds, before it leaves out who is locked. */
+const LOCK_MS = 100
+
+/** What became of the settlements of a shard; those in neither were stale. */
+interface Part {
+  readonly current: readonly Settlement[]
+  readonly busy: readonly Settlement[]
+}
+
+async function settleInShard(
   world: SettleWorld,
   shard: number,
   settlements: readonly Settlement[],
-): Promise<readonly Settlement[]> {
-  const at = world.clock.database()
-  const claims = settlements.map(({ claim: { task }, decision }) => ({
-    paymentId: task.paymentId,
-    fence: task.fence,
-    yes: decision.step === 'succeed',
-  }))
-  const userIds = new Set<bigint>()
-  for (const { claim, decision } of settlements) {
-    if (mayMoveMoney(decision)) userIds.add(claim.payment.userId)
+): Promise<Part> {
+  try {
+    return await settleWith(lockAll, world, shard, settlements)
+  } catch (error) {
+    if (!isLocked(error)) throw error
+    return await settleWith(lockFree, world, shard, settlements)
   }
+}
+
+function settleWith(
+  lock: typeof lockAll,
+  world: SettleWorld,
+  shard: number,
+  settlements: readonly Settlement[],
+): Promise<Part> {
+  const at = world.clock.database()
   return world.db.transaction(async (tx) => {
-    // Tasks before users, both in id order: every settlement locks in the same order.
-    const [locked] = await Promise.all([
-      lockOwned(tx, shard, claims),
-      lockUsers(tx, shard, [...userIds]),
-    ])
+    const { busy, ...locked } = await lock(tx, shard, settlements)
     const newest = newestFences(settlements)
     const isCurrent = ({ claim: { task } }: Settlement): boolean =>
       locked.owned.has(task.paymentId) && newest.get(task.paymentId) === task.fence
-    const stale = settlements.filter((settlement) => !isCurrent(settlement))
-    const owning = settlements.filter(isCurrent)
+    const free = busy.size === 0 ? settlements : settlements.filter((one) => !busy.has(one))
+    const stale = free.filter((settlement) => !isCurrent(settlement))
+    const owning = free.filter(isCurrent)
     const late = await lateWords(tx, shard, stale, locked)
     const current = [...(await byEvidence(tx, shard, owning, late.yes)), ...late.yes.values()]
     write(tx, world, shard, current, at)
@@ -81,8 +101,8 @@ function settleInShard(
     insertAttempts(tx, shard, evidence, at)
     openLetters(tx, shard, world.shards, late.contradictions, at)
     crashPoint('settle.before_commit')
-    return current
-  })
+    return { current, busy: [...busy] }
+  }, LOCK_MS)
 }
 
 /**
@@ -164,16 +184,6 @@ async function byEvidence(
       ? { ...settlement, decision: { step: 'succeed', gatewayRef: null, twice: false } }
       : settlement,
   )
-}
-
-/** Whether a decision may touch the user's balance, by itself or by evidence against it. */
-function mayMoveMoney(decision: Decision): boolean {
-  return movesMoney(decision) || decision.step === 'doubt'
-}
-
-/** Whether a decision touches the user's balance; a failed deposit never held anything. */
-function movesMoney(decision: Decision): boolean {
-  return decision.step === 'succeed' || decision.step === 'fail'
 }
 
 function write(

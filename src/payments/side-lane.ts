@@ -43,6 +43,8 @@ const REMEMBERED_MAX = 10_000
 interface Waiting {
   readonly draft: Draft
   readonly untilMs: number
+  /** Found locked here at least once: nobody is refused untried, even after a long standstill. */
+  tried: boolean
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: unknown) => void
 }
@@ -126,7 +128,7 @@ export function sideLane(options: SideLaneOptions): SideLane {
     const nowMs = clock.elapsedMs()
     for (const userId of queues.users()) {
       const own = queues.first(userId, Number.MAX_SAFE_INTEGER)
-      const inTime = own.findIndex(({ untilMs }) => untilMs > nowMs)
+      const inTime = own.findIndex(({ untilMs, tried }) => untilMs > nowMs || !tried)
       const late = queues.leave(userId, inTime < 0 ? own.length : inTime)
       for (const { resolve } of late) resolve(BUSY)
       if (late.length > 0) remembered.add(userId)
@@ -140,7 +142,9 @@ export function sideLane(options: SideLaneOptions): SideLane {
     if (own.length === 0) return
     const drafts = own.map(({ draft }) => draft)
     const answers = await options.accept(drafts, lockMs).catch((error: Error) => error)
-    own.forEach(({ draft, resolve, reject }, at) => {
+    own.forEach((entry, at) => {
+      const { draft, resolve, reject } = entry
+      entry.tried = true
       const answer = answers instanceof Error ? answers : answers[at]
       // A user is busy for all of its drafts or for none.
       if (answer === BUSY) return
@@ -166,11 +170,15 @@ export function sideLane(options: SideLaneOptions): SideLane {
   return {
     has: (userId) => queues.has(userId) || remembered.has(userId),
     idle: () => running ?? Promise.resolve(),
-    add: (draft) =>
-      new Promise((resolve, reject) => {
+    add(draft) {
+      const answer = new Promise<Answer>((resolve, reject) => {
         const untilMs = clock.elapsedMs() + waitMsMax
-        if (!queues.push({ draft, untilMs, resolve, reject })) return resolve(BUSY)
+        if (!queues.push({ draft, untilMs, tried: false, resolve, reject })) return resolve(BUSY)
         running ??= run()
-      }),
+      })
+      // It may fail before its batch has ended, when nobody listens yet.
+      answer.catch(() => undefined)
+      return answer
+    },
   }
 }

@@ -1,5 +1,5 @@
-import { batcher } from '../batcher.ts'
-import { CommitUnknown, Unavailable, type Clock } from '../ports.ts'
+import type { Clock } from '../ports.ts'
+import type { Settler } from './settler.ts'
 
 /** What a worker does, in functions: it knows nothing of payments. */
 export interface WorkerOptions<Job, Done> {
@@ -7,27 +7,27 @@ export interface WorkerOptions<Job, Done> {
   readonly claim: (limit: number) => Promise<Job[]>
   /** Do one job. Stops early when `signal` aborts, and says so in its result. Never throws. */
   readonly handle: (job: Job, signal: AbortSignal) => Promise<Done>
-  /** Write the results of finished jobs. Safe to repeat. */
-  readonly settle: (done: Done[]) => Promise<void>
+  /** Writes the results of finished jobs. */
+  readonly settler: Settler<Done>
   /** How many of `wanted` jobs may be claimed now, beside `running` ones. */
   readonly admitted: (wanted: number, running: number) => number
   readonly clock: Clock
   /** Jobs handled at the same time. */
   readonly concurrency: number
-  /** Jobs per claim and per settlement. */
+  /** Jobs per claim. */
   readonly batchMax: number
   readonly pollMs: number
-  /** How long a settlement is tried again while the database is away; the lease ends the rest. */
-  readonly settleMsMax: number
-  readonly onError: (error: unknown, what: 'claim' | 'settle') => void
+  /** How long a stopping worker waits for the database to take its last results, in milliseconds. */
+  readonly stopMsMax: number
+  readonly onError: (error: unknown, what: 'claim' | 'handle') => void
 }
 
 export interface Worker {
   /** Look for due jobs now rather than at the next poll. */
   wake(): void
   /**
-   * Stop claiming, let running jobs end, settle them. Resolves when all is written; jobs that were
-   * claimed and not begun are given back by `handle`.
+   * Stop claiming, let running jobs end, settle them. Resolves when all is written or given up; jobs
+   * that were claimed and not begun are given back by `handle`.
    */
   stop(): Promise<void>
   /** Jobs being handled. */
@@ -36,29 +36,28 @@ export interface Worker {
   turnedMs(): number
 }
 
-const SETTLE_RETRY_MS = 200
+/**
+ * Results that may wait for somebody else's lock, beside those that are being written: some kilobytes
+ * each. When as many wait, no more jobs are claimed.
+ */
+const ASIDE_MAX = 10_000
 
 /**
  * Start a worker: claim, handle with bounded concurrency, settle in batches. Polling alone is
- * sufficient; `wake` only makes it faster. The loop outlives every error: what a claim took and could
- * not settle comes due again when its lease ends.
+ * sufficient; `wake` only makes it faster. The loop outlives every error.
+ *
+ * What a job came to is kept until it is written. So that this has a bound, no job is claimed while the
+ * database does not take results, while `2 × concurrency` results are waiting or being written, or
+ * while `ASIDE_MAX` wait for locks.
  */
 export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worker {
-  const { clock, concurrency } = options
+  const { clock, concurrency, settler } = options
   const stopping = new AbortController()
   let handling = 0
   let unsettled = 0
   let turned = clock.elapsedMs()
   let bell = new AbortController()
   const ring = () => bell.abort()
-
-  const settler = batcher<Done, void>(
-    async (done) => {
-      await settleBatch(options, done)
-      return done.map(() => undefined)
-    },
-    { sizeMax: options.batchMax, waitingMax: Number.MAX_SAFE_INTEGER },
-  )
 
   const run = async (job: Job): Promise<void> => {
     handling += 1
@@ -70,16 +69,19 @@ export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worke
       if (handling % Math.ceil(concurrency / 4) === 0) ring()
       await settler.submit(done)
     } catch (error) {
-      options.onError(error, 'settle')
+      options.onError(error, 'handle')
     } finally {
       unsettled -= 1
-      if (unsettled === 0) ring()
+      if (unsettled === settler.aside()) ring()
     }
   }
 
   const room = (): number => {
-    const free = Math.min(concurrency - handling, 2 * concurrency - unsettled, options.batchMax)
-    const worthwhile = free >= Math.min(concurrency / 4, options.batchMax) || unsettled === 0
+    if (settler.away() || settler.aside() >= ASIDE_MAX) return 0
+    // What waits for somebody else's lock takes nobody's place.
+    const moving = unsettled - settler.aside()
+    const free = Math.min(concurrency - handling, 2 * concurrency - moving, options.batchMax)
+    const worthwhile = free >= Math.min(concurrency / 4, options.batchMax) || moving === 0
     return worthwhile ? options.admitted(free, handling) : 0
   }
 
@@ -104,6 +106,7 @@ export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worke
       stopping.abort()
       ring()
       await looping
+      settler.hurry(options.stopMsMax)
       while (unsettled > 0) await clock.sleep(5)
     },
   }
@@ -118,42 +121,5 @@ async function claimSome<Job, Done>(
   } catch (error) {
     options.onError(error, 'claim')
     return []
-  }
-}
-
-/**
- * Settle a batch. While the database is away it is tried again, up to a bound; a batch that fails for
- * another reason is settled one by one, so that one bad item does not take its neighbours along.
- */
-async function settleBatch<Job, Done>(
-  options: WorkerOptions<Job, Done>,
-  done: Done[],
-): Promise<void> {
-  const { clock } = options
-  const until = clock.elapsedMs() + options.settleMsMax
-  for (;;) {
-    try {
-      return await options.settle(done)
-    } catch (error) {
-      options.onError(error, 'settle')
-      const away = error instanceof Unavailable || error instanceof CommitUnknown
-      if (!away) return settleEach(options, done)
-      if (clock.elapsedMs() > until) return
-      await clock.sleep(SETTLE_RETRY_MS)
-    }
-  }
-}
-
-async function settleEach<Job, Done>(
-  options: WorkerOptions<Job, Done>,
-  done: Done[],
-): Promise<void> {
-  if (done.length === 1) return
-  for (const item of done) {
-    try {
-      await options.settle([item])
-    } catch (error) {
-      options.onError(error, 'settle')
-    }
   }
 }

@@ -5,6 +5,7 @@ import type { Metrics } from '../adapters/metrics.ts'
 import { shareBreaker, type SharedBreakerLoop } from '../breaker/share.ts'
 import { breakerPolicy } from '../domain/breaker.ts'
 import { earned, FULL, spent } from '../domain/budget.ts'
+import type { Config } from '../config.ts'
 import { OPERATIONS, type Operation } from '../domain/payment.ts'
 import {
   charge,
@@ -16,6 +17,8 @@ import {
 } from '../payments/charge.ts'
 import { refresh } from '../payments/refresh.ts'
 import { settle, type Settled } from '../payments/settle.ts'
+import { openSettler, type Settler } from '../queue/settler.ts'
+import { Busy } from '../ports.ts'
 import { together } from '../queue/together.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary } from '../verify/report.ts'
@@ -90,17 +93,27 @@ function retryBudget(): Budget {
 }
 
 /** Ask the gateway about one payment in doubt, unless the breaker keeps calls away from it. */
-export async function refreshPayment(
+export function openRefresh(
   own: Process,
-  gateway: GuardedGateway | undefined,
-  id: bigint,
-): Promise<void> {
-  if (gateway === undefined || gateway.admitted(1, 0) === 0) return
-  const settled = await refresh(chargeWorld(own, gateway), id)
-  if (settled === null) return
-  // A lookup that learned nothing is no retry of the payment.
-  const settlements = settled.settlements.filter(({ decision }) => decision.step !== 'leave')
-  countSettled(own.metrics, { ...settled, settlements })
+  gatewayOf: () => GuardedGateway | undefined,
+): (id: bigint) => Promise<void> {
+  let kept: Settler<Settlement> | undefined
+  own.stops.push(async () => {
+    kept?.hurry(lastWordsMs(own.config))
+    await kept?.idle()
+  })
+  return async (id) => {
+    const gateway = gatewayOf()
+    if (gateway === undefined || gateway.admitted(1, 0) === 0) return
+    const world = chargeWorld(own, gateway)
+    kept ??= openSettlements(own, world)
+    const { submit } = kept
+    const settled = await refresh(world, id, (settlement) => void submit(settlement))
+    if (settled === null) return
+    // A lookup that learned nothing is no retry of the payment.
+    const settlements = settled.settlements.filter(({ decision }) => decision.step !== 'leave')
+    countSettled(own.metrics, { ...settled, settlements })
+  }
 }
 
 /** How often a worker checks what changed in the books, in milliseconds. */
@@ -144,17 +157,53 @@ function openLoop(
       return claims
     },
     handle: (claimed, signal) => charge(world, claimed, signal),
-    async settle(done) {
-      countSettled(metrics, await settle(world, done))
-    },
+    settler: openSettlements(own, world),
     admitted: (wanted, running) => breaker.admitted(wanted, running),
     clock: systemClock,
     concurrency: config.workerConcurrency,
     batchMax: config.workerBatch,
     pollMs: config.workerPollIntervalMs,
-    settleMsMax: config.leaseMs,
+    stopMsMax: lastWordsMs(config),
     onError: (error, what) => log.error({ err: error }, `the worker could not ${what}`),
   })
+}
+
+/** Keep what claims came to until it is written; what cannot be is at least in the log. */
+function openSettlements(
+  { config, metrics, log }: Process,
+  world: ChargeWorld,
+): Settler<Settlement> {
+  return openSettler<Settlement>({
+    async settle(done) {
+      const settled = await settle(world, done)
+      countSettled(metrics, settled)
+      return settled.busy
+    },
+    clock: systemClock,
+    batchMax: config.workerBatch,
+    keyOf: ({ claim: { payment } }) => payment.userId,
+    faultyMsMax: config.leaseMs,
+    onError(error) {
+      if (error instanceof Busy) log.warn({ err: error }, 'a settlement waits for a lock')
+      else log.error({ err: error }, 'the worker could not settle')
+    },
+    onGivenUp(done, error) {
+      for (const one of done)
+        log.error({ err: error, ...lastWord(one) }, 'a settlement is given up')
+    },
+  })
+}
+
+/** What the log says of a settlement that nobody will write: enough to find and to finish it by hand. */
+function lastWord({ claim: { payment, task }, calls, decision }: Settlement) {
+  const last = calls.at(-1)
+  const outcome = last === undefined ? null : `${last.kind} ${last.outcome.kind}`
+  return { payment: Number(payment.id), fence: task.fence, outcome, decision: decision.step }
+}
+
+/** Most of the time that a stopping process has; the rest is for closing what it owns. */
+function lastWordsMs({ shutdownTimeoutMs }: Config): number {
+  return shutdownTimeoutMs * 0.75
 }
 
 function countCall(metrics: Metrics, seen: CallSeen): void {

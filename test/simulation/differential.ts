@@ -88,11 +88,11 @@ function fated(db: Db, fate: History['fate']): Db {
       claimed.sort((one, other) => (one.paymentId < other.paymentId ? -1 : 1))
       return rows
     },
-    async transaction(work) {
+    async transaction(work, lockMs) {
       const { next } = fate
       fate.next = 'kept'
       if (next === 'away') throw new Unavailable('away')
-      const result = await db.transaction(work)
+      const result = await db.transaction(work, lockMs)
       if (next === 'reply_lost') throw new CommitUnknown('the reply was lost')
       return result
     },

@@ -2,6 +2,10 @@
 export const FAULTS = {
   /** A connection cannot be had, or is lost before the statement arrives. */
   database_away: 0.1,
+  /** A statement runs into its timeout. */
+  statement_slow: 0.03,
+  /** Somebody else locks a row, for longer than a lease where it can. */
+  row_locked: 0.02,
   /** A statement outside a transaction is carried out, and its reply is lost. */
   statement_reply_lost: 0.1,
   /** COMMIT is carried out, and its reply is lost. */

@@ -1,4 +1,4 @@
-import { CommitUnknown, Unavailable, type Db, type Tx } from '../../src/ports.ts'
+import { Busy, CommitUnknown, Unavailable, type Db, type Tx } from '../../src/ports.ts'
 import type { Faults } from './faults.ts'
 import type { Process, Scheduler, Wakeable } from './scheduler.ts'
 import type { Context, Handler, Handlers } from './statements.ts'
@@ -21,11 +21,19 @@ export interface MemoryDb {
   expire(process: Process): void
   /** Row locks that are held. */
   locked(): number
+  /** Somebody else locks a row for a while; nothing happens when it is locked already. */
+  seize(key: string, ms: number): void
+  /** Somebody else lets go of every row. */
+  releaseSeized(): void
+  /** When somebody who wanted this row last found that another had locked it. */
+  foundLockedMs(key: string): number
 }
 
 interface Transaction {
   readonly process: Process
   readonly locks: Set<string>
+  /** The longest wait for a lock. */
+  readonly lockMs: number
   readonly writes: { readonly name: string; readonly values: readonly unknown[] }[]
   state: 'open' | 'committing' | 'over'
   waitsFor: Transaction | null
@@ -44,6 +52,8 @@ export function memoryDb(world: DbWorld): MemoryDb {
   const { tables, steps, faults } = world
   const holders = new Map<string, Transaction>()
   const open = new Set<Transaction>()
+  const seized = new Set<Transaction>()
+  const found = new Map<string, number>()
   let waiting: Wakeable[] = []
 
   const end = (tx: Transaction): void => {
@@ -54,12 +64,23 @@ export function memoryDb(world: DbWorld): MemoryDb {
     waiting = []
   }
 
+  /** Take a row's lock if it is free. */
+  const take = (tx: Transaction, key: string): boolean => {
+    const holder = holders.get(key)
+    if (holder !== undefined && holder !== tx) {
+      found.set(key, steps.nowMs())
+      return false
+    }
+    holders.set(key, tx)
+    tx.locks.add(key)
+    return true
+  }
+
   const lock = async (tx: Transaction, key: string): Promise<void> => {
-    const untilMs = steps.nowMs() + LOCK_TIMEOUT_MS
-    for (;;) {
-      const holder = holders.get(key)
-      if (holder === undefined || holder === tx) break
-      if (steps.nowMs() >= untilMs) throw new Unavailable('the lock timed out')
+    const untilMs = steps.nowMs() + tx.lockMs
+    while (!take(tx, key)) {
+      const holder = holders.get(key) as Transaction
+      if (steps.nowMs() >= untilMs) throw new Busy('locked')
       refuseDeadlock(tx, holder)
       tx.waitsFor = holder
       const wakeable = steps.wakeable(tx.process, `waits for ${key}`, {
@@ -71,8 +92,6 @@ export function memoryDb(world: DbWorld): MemoryDb {
       tx.waitsFor = null
       if (tx.state === 'over') throw new Unavailable('the transaction was ended')
     }
-    holders.set(key, tx)
-    tx.locks.add(key)
   }
 
   const execute = (tx: Transaction | null, name: string, values: readonly unknown[]): unknown[] => {
@@ -94,8 +113,12 @@ export function memoryDb(world: DbWorld): MemoryDb {
     await steps.step(tx.process, name, { inFlight: true })
     if (tx.state === 'over') throw new Unavailable('the transaction was ended')
     if (faults.fires('database_away')) throw new Unavailable('the connection was lost')
-    const keys = handlerOf(world.handlers, name).locks?.(tables, values) ?? []
-    for (const key of keys) await lock(tx, key)
+    if (faults.fires('statement_slow')) throw new Busy('slow')
+    const { locks, skipsLocked = false } = handlerOf(world.handlers, name)
+    for (const key of locks?.(tables, values) ?? []) {
+      if (skipsLocked) take(tx, key)
+      else await lock(tx, key)
+    }
     return execute(tx, name, values)
   }
 
@@ -119,12 +142,21 @@ export function memoryDb(world: DbWorld): MemoryDb {
     if (lost || faults.fires('commit_reply_lost')) throw new CommitUnknown('no reply to COMMIT')
   }
 
-  const transaction = async <T>(process: Process, work: (tx: Tx) => Promise<T>): Promise<T> => {
+  const begin = (process: Process, lockMs: number): Transaction => {
+    const locks = new Set<string>()
+    const tx: Transaction = { process, locks, lockMs, writes: [], state: 'open', waitsFor: null }
+    open.add(tx)
+    return tx
+  }
+
+  const transaction = async <T>(
+    process: Process,
+    work: (tx: Tx) => Promise<T>,
+    lockMs = LOCK_TIMEOUT_MS,
+  ): Promise<T> => {
     await steps.step(process, 'begin')
     if (faults.fires('database_away')) throw new Unavailable('no connection')
-    const locks = new Set<string>()
-    const tx: Transaction = { process, locks, writes: [], state: 'open', waitsFor: null }
-    open.add(tx)
+    const tx = begin(process, lockMs)
     try {
       const result = await work(port(tx, inTransaction))
       await commit(tx)
@@ -136,10 +168,11 @@ export function memoryDb(world: DbWorld): MemoryDb {
 
   return {
     connect: (process) => ({
-      transaction: (work) => transaction(process, work),
+      transaction: (work, lockMs) => transaction(process, work, lockMs),
       async run<Row>({ name }: { readonly name: string }, values: readonly unknown[]) {
         await steps.step(process, name, { inFlight: true, survives: true })
         if (faults.fires('database_away')) throw new Unavailable('no connection')
+        if (faults.fires('statement_slow')) throw new Busy('slow')
         const rows = tables.atomically(() => execute(null, name, values))
         await steps.step(process, `${name} reply`)
         if (faults.fires('statement_reply_lost')) throw new Unavailable('the reply was lost')
@@ -156,6 +189,22 @@ export function memoryDb(world: DbWorld): MemoryDb {
       for (const tx of open) if (tx.process === process && tx.state === 'open') end(tx)
     },
     locked: () => holders.size,
+    seize(key, ms) {
+      if (holders.has(key)) return
+      const somebody: Process = { name: 'somebody', dead: false, pausedUntilMs: 0, onDeath: [] }
+      const tx = begin(somebody, 0)
+      take(tx, key)
+      seized.add(tx)
+      const atMs = steps.nowMs() + ms
+      void steps.step(somebody, `lets go of ${key}`, { atMs }).then(() => {
+        if (seized.delete(tx)) end(tx)
+      })
+    },
+    releaseSeized() {
+      for (const tx of seized) end(tx)
+      seized.clear()
+    },
+    foundLockedMs: (key) => found.get(key) ?? Number.NEGATIVE_INFINITY,
   }
 }
 

@@ -10,6 +10,7 @@ import {
 } from '../../src/ports.ts'
 import type { ChargeOutcome } from '../../src/domain/outcome.ts'
 import type { Decision } from '../../src/domain/retry.ts'
+import { LOCK_MUTANTS } from './lock-mutants.ts'
 import {
   ids,
   ints,
@@ -100,11 +101,17 @@ function misread(change: (evidence: Evidence<ChargeOutcome>) => ChargeOutcome): 
 
 /** Misread what is to be done. */
 function misdecide(change: (decision: Decision) => Decision): Plants {
-  const wrong = (world: SettleWorld, settlements: readonly Settlement[]): Promise<Settled> =>
-    settle(
-      world,
-      settlements.map((one) => ({ ...one, decision: change(one.decision) })),
+  const wrong = async (
+    world: SettleWorld,
+    settlements: readonly Settlement[],
+  ): Promise<Settled> => {
+    const wrongs = settlements.map((one) => ({ ...one, decision: change(one.decision) }))
+    const settled = await settle(world, wrongs)
+    const busy = settlements.filter((_, index) =>
+      settled.busy.includes(wrongs[index] as Settlement),
     )
+    return { ...settled, busy }
+  }
   return { settle: wrong }
 }
 
@@ -133,15 +140,17 @@ const RELEASE_UNCONDITIONAL: Plants = {
 }
 
 const COMMIT_UNKNOWN_IS_A_NO: Plants = {
-  accept: (accept) => async (drafts) => {
-    try {
-      return await accept(drafts)
-    } catch (error) {
-      if (!(error instanceof CommitUnknown)) throw error
-      const refusal = { code: 'insufficient_funds' } as const
-      return drafts.map(() => ({ kind: 'refused', refusal, replayed: false }) as const)
-    }
-  },
+  accept:
+    (accept) =>
+    async (...asked) => {
+      try {
+        return await accept(...asked)
+      } catch (error) {
+        if (!(error instanceof CommitUnknown)) throw error
+        const refusal = { code: 'insufficient_funds' } as const
+        return asked[0].map(() => ({ kind: 'refused', refusal, replayed: false }) as const)
+      }
+    },
 }
 
 /** Leases by the worker's own clock, which may be wrong by an hour. */
@@ -432,6 +441,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant('commission_wrong', 'the rate is one basis point off', {
     fee: (fee) => ({ ...fee, bps: fee.bps + 1 }),
   }),
+  ...LOCK_MUTANTS,
 ]
 
 function mutant(name: string, about: string, plants: Plants): Mutant {

@@ -6,6 +6,7 @@ import { openUsers } from '../../src/users/open.ts'
 import { must, Violation } from './checks.ts'
 import type { Fault } from './faults.ts'
 import { START_MS, type Scheduler } from './scheduler.ts'
+import { userLock } from './statements.ts'
 import { createWorld, expected, type Api, type Plants, type World } from './world.ts'
 
 /** What became of one seed. */
@@ -80,6 +81,7 @@ async function trouble(world: World): Promise<void> {
   await steps.run(() => false, plan.steps)
 
   world.faults.end()
+  world.db.releaseSeized()
   world.closing = true
   await reach(steps, () => clientsLeft === 0, 'every client gets an answer')
 }
@@ -95,6 +97,7 @@ async function rest(world: World): Promise<void> {
   const alive = world.workers.filter(({ process }) => !process.dead)
   void Promise.all(alive.map(({ worker }) => worker.stop())).then(() => (stopped = true))
   await reach(steps, () => stopped, 'every worker stops')
+  checkWords(world)
 
   const fences = new Map(
     [...tables.tasks.rows.values()].map((task) => [task.paymentId, task.fence]),
@@ -116,6 +119,17 @@ async function rest(world: World): Promise<void> {
     .then(() => (finished = true))
     .catch((error: unknown) => world.fail(error))
   await reach(steps, () => finished && gateway.journal.underway() === 0, 'the queue runs empty')
+}
+
+/** What a gateway told a worker that lived on is kept, however long the database was away. */
+function checkWords({ words, tables }: World): void {
+  for (const { process, done } of words) {
+    const { payment, task } = done.claim
+    done.calls.forEach((_, index) => {
+      const kept = tables.attempts.get(`${payment.id} ${task.fence} ${index + 1}`)
+      must(process.dead || kept !== undefined, 'a living worker keeps every word', done.calls)
+    })
+  }
 }
 
 async function workOnce(own: ChargeWorld): Promise<void> {
@@ -203,6 +217,7 @@ async function ask(world: World, asked: readonly Draft[]): Promise<void> {
   while (drafts.length > 0) {
     const api = faults.pick(world.apis)
     for (const draft of drafts) clients.sent(draft)
+    const askedMs = world.steps.nowMs()
     try {
       const answers = await untilDeath(api, api.accept(drafts))
       if (faults.fires('answer_lost')) throw new Lost('the answer was lost')
@@ -210,7 +225,10 @@ async function ask(world: World, asked: readonly Draft[]): Promise<void> {
         const answer = answers[index] as Answer
         world.count(answer.kind === 'refused' ? answer.refusal.code : 'accepted')
         if (answer.replayed) world.count('replayed')
-        clients.answered(draft, answer)
+        const busy = answer.kind === 'refused' && answer.refusal.code === 'busy'
+        const lockedMs = world.db.foundLockedMs(userLock(draft.userId))
+        must(!busy || lockedMs >= askedMs, 'nobody is refused for another’s lock', draft)
+        if (!busy) clients.answered(draft, answer)
       })
       return
     } catch (error) {

@@ -22,6 +22,8 @@ export interface Handler {
   /** The statements that this one is made of, in order: then they run and not `run`. */
   readonly parts?: (values: readonly unknown[]) => readonly (readonly [string, unknown[]])[]
   readonly locks?: (tables: Tables, values: readonly unknown[]) => string[]
+  /** It takes the locks that are free, and waits for none. */
+  readonly skipsLocked?: boolean
   readonly run: (tables: Tables, values: readonly unknown[], context: Context) => unknown[]
 }
 
@@ -52,6 +54,18 @@ export function time(value: unknown, context: Context): number {
   return value instanceof Date ? value.getTime() : context.nowMs
 }
 
+const lockingUsers: Handler = {
+  locks: (tables, [shard, userIds]) =>
+    [...new Set(ids(userIds))]
+      .filter((id) => inShard(tables.users, id, shard))
+      .sort((one, other) => (one < other ? -1 : 1))
+      .map(userLock),
+  run: (tables, [shard, userIds], { mine }) =>
+    usersOf(tables, shard, userIds)
+      .filter(({ id }) => mine(userLock(id)))
+      .map(({ id, available }) => ({ id, available })),
+}
+
 const users: Handlers = {
   users_ids: {
     run: (tables, [count]) =>
@@ -67,17 +81,8 @@ const users: Handlers = {
       return []
     },
   },
-  users_lock: {
-    locks: (tables, [shard, userIds]) =>
-      [...new Set(ids(userIds))]
-        .filter((id) => inShard(tables.users, id, shard))
-        .sort((one, other) => (one < other ? -1 : 1))
-        .map(userLock),
-    run: (tables, [shard, userIds], { mine }) =>
-      usersOf(tables, shard, userIds)
-        .filter(({ id }) => mine(userLock(id)))
-        .map(({ id, available }) => ({ id, available })),
-  },
+  users_lock: lockingUsers,
+  users_lock_free: { ...lockingUsers, skipsLocked: true },
   users_read: {
     run: (tables, [shard, userIds]) => usersOf(tables, shard, userIds),
   },
@@ -224,6 +229,12 @@ function insertPayment(tables: Tables, payment: PaymentRow): void {
   tables.payments.set(id, payment)
 }
 
+const lockingOwned: Handler = {
+  locks: (tables, values) => ownedTasks(tables, values).map(({ paymentId }) => taskLock(paymentId)),
+  run: (tables, values, { mine }) =>
+    ownedTasks(tables, values).filter(({ paymentId }) => mine(taskLock(paymentId))),
+}
+
 const tasks: Handlers = {
   tasks_insert: {
     run(tables, [shard, paymentIds, operations, at], context) {
@@ -249,11 +260,10 @@ const tasks: Handlers = {
         .map((task) => claimTask(tables, task, nowMs, Number(leaseMs)))
     },
   },
-  tasks_owned: {
-    locks: (tables, values) =>
-      ownedTasks(tables, values).map(({ paymentId }) => taskLock(paymentId)),
-    run: (tables, values, { mine }) =>
-      ownedTasks(tables, values).filter(({ paymentId }) => mine(taskLock(paymentId))),
+  tasks_owned: lockingOwned,
+  tasks_owned_free: { ...lockingOwned, skipsLocked: true },
+  tasks_owned_read: {
+    run: (tables, values) => ownedTasks(tables, values).map(({ paymentId }) => ({ paymentId })),
   },
   tasks_delete: {
     run(tables, [shard, paymentIds]) {

@@ -3,7 +3,9 @@ import type { Fee } from '../../src/domain/fee.ts'
 import { OPERATIONS } from '../../src/domain/payment.ts'
 import type { RetryPolicy } from '../../src/domain/retry.ts'
 import { seededRandom } from '../../src/domain/random.ts'
-import { acceptor } from '../../src/payments/accept.ts'
+import { acceptor, type Accept } from '../../src/payments/accept.ts'
+import { accepting } from '../../src/payments/accepting.ts'
+import { shardOf } from '../../src/domain/shard.ts'
 import {
   charge,
   claim,
@@ -12,21 +14,27 @@ import {
   type Settlement,
 } from '../../src/payments/charge.ts'
 import { settle } from '../../src/payments/settle.ts'
-import { CommitUnknown, Unavailable, type Clock, type Db, type Gateway } from '../../src/ports.ts'
+import {
+  Busy,
+  CommitUnknown,
+  Unavailable,
+  type Clock,
+  type Db,
+  type Gateway,
+} from '../../src/ports.ts'
 import type { GatewayProfile } from '../../src/ports.ts'
 import { together } from '../../src/queue/together.ts'
+import { openSettler } from '../../src/queue/settler.ts'
 import { startWorker, type Worker } from '../../src/queue/worker.ts'
-import { auditor, type Auditor } from './checks.ts'
+import { auditor, Violation, type Auditor } from './checks.ts'
 import { clientJournal, type ClientJournal } from './clients.ts'
 import { drawFaults, type Faults } from './faults.ts'
 import { hostileGateway, type HostileGateway } from './gateway.ts'
 import { memoryDb, type MemoryDb } from './memory-db.ts'
 import { records } from './records.ts'
 import { scheduler, START_MS, type Process, type Scheduler } from './scheduler.ts'
-import { states, type Handlers } from './statements.ts'
+import { states, taskLock, userLock, type Handlers } from './statements.ts'
 import { memoryTables, type Tables } from './tables.ts'
-
-export type Accept = (drafts: readonly Draft[]) => Promise<readonly Answer[]>
 
 /** Bugs to plant: each replaces one input of the operations. None in production code. */
 export interface Plants {
@@ -60,7 +68,8 @@ export interface Api {
   readonly process: Process
   readonly db: Db
   readonly clock: Clock
-  readonly accept: Accept
+  /** Accept drafts, each in whatever batch it comes into. */
+  readonly accept: (drafts: readonly Draft[]) => Promise<readonly Answer[]>
 }
 
 export interface World {
@@ -75,6 +84,8 @@ export interface World {
   readonly clients: ClientJournal
   readonly apis: Api[]
   readonly workers: { process: Process; worker: Worker }[]
+  /** What gateways told workers. */
+  readonly words: { readonly process: Process; readonly done: Settlement }[]
   /** What happened, beside the faults. */
   readonly reached: Record<string, number>
   /** Workers that died stay dead from now on. */
@@ -92,6 +103,7 @@ export const LEASE_MS = 15_000
 export const CALL_MS_MAX = 5_000
 export const GRACE_MS = 30_000
 const IDLE_TRANSACTION_MS = 10_000
+const LOCK_MS_MAX = 5_000
 
 /** A life that no retry comes near, and one that some outlive. */
 const LONG_MS = 3_600_000
@@ -159,7 +171,11 @@ export function createWorld(
   const db = memoryDb({ tables, handlers, steps, faults })
   const { profile, fee, attemptsMax } = plan
   const limits = { callMsMax: CALL_MS_MAX, graceMs: GRACE_MS }
-  const gateway = hostileGateway({ steps, faults, profile, ...limits })
+  const pausing = {
+    ...steps,
+    pause: (process: Process, ms: number) => standStill(world, process, ms),
+  }
+  const gateway = hostileGateway({ steps: pausing, faults, profile, ...limits })
   const { journal } = gateway
   const rule = { feeBps: fee.bps, feeMin: fee.min, attemptsMax, lookup: profile.lookup }
   const books = auditor({ tables, journal, nowMs: steps.nowMs, ...rule })
@@ -178,6 +194,7 @@ export function createWorld(
     random: stream(3),
     apis: [],
     workers: [],
+    words: [],
     closing: false,
     fail: (error) => (failure ??= error),
     count: (what) => (reached[what] = (reached[what] ?? 0) + 1),
@@ -247,8 +264,23 @@ function startApi(world: World, plants: Plants, slot: number): Api {
   const clock = processClock(world, process, plants)
   const connected = db.connect(process)
   const fee = plants.fee?.(plan.fee) ?? plan.fee
-  const accept = acceptor({ db: connected, clock, shards: plan.shards, fee })
-  return { process, db: connected, clock, accept: plants.accept?.(accept) ?? accept }
+  const real = acceptor({ db: connected, clock, shards: plan.shards, fee })
+  const accept = plants.accept?.(real) ?? real
+  const limits = { sizeMax: 20, waitingMax: 1_000, lanes: 2, lockMsMax: LOCK_MS_MAX }
+  const laneOf = ({ userId }: Draft) => Number(userId / BigInt(plan.shards)) % 2
+  const shards = Array.from({ length: plan.shards }, () =>
+    accepting(accept, clock, { ...limits, laneOf }),
+  )
+  const submit = (draft: Draft) => {
+    const shard = shards[shardOf(draft.userId, plan.shards)] as (typeof shards)[number]
+    return shard.submit(draft)
+  }
+  return {
+    process,
+    db: connected,
+    clock,
+    accept: (drafts) => Promise.all(drafts.map(submit)),
+  }
 }
 
 /** The real worker loops around the real operations: one for each thing a gateway does. */
@@ -260,26 +292,54 @@ function startWorkerIn(world: World, plants: Plants, slot: number) {
   const loops = OPERATIONS.map((operation) =>
     startWorker<Claim, Settlement>({
       claim: (limit) => claim(own, limit, [operation]),
-      handle: (claimed, signal) => charge(own, claimed, signal),
-      async settle(done) {
-        const settled = await (plants.settle ?? settle)(own, done)
-        if (settled.stale > 0) world.count('stale')
-        for (const { decision } of settled.settlements) world.count(`decided_${decision.step}`)
+      async handle(claimed, signal) {
+        const done = await charge(own, claimed, signal)
+        world.words.push({ process, done })
+        return done
       },
+      settler: settlerOf(world, plants, own, limits.batchMax),
       admitted: (wanted) => wanted,
       clock: own.clock,
       ...limits,
       pollMs,
-      settleMsMax: LEASE_MS,
+      stopMsMax: 60_000,
       onError: (error) => expected(error) || world.fail(error),
     }),
   )
   return { process, worker: together(loops) }
 }
 
+/** The real settler; what it leaves out is locked, and it gives nothing up. */
+function settlerOf(world: World, plants: Plants, own: ChargeWorld, batchMax: number) {
+  return openSettler<Settlement>({
+    async settle(done) {
+      const beganMs = world.steps.nowMs()
+      const settled = await (plants.settle ?? settle)(own, done)
+      if (settled.stale > 0) world.count('stale')
+      for (const { decision } of settled.settlements) world.count(`decided_${decision.step}`)
+      for (const { claim: claimed } of settled.busy) {
+        world.count('left_out')
+        const { id, userId } = claimed.payment
+        const found = [taskLock(id), userLock(userId)].map((key) => world.db.foundLockedMs(key))
+        // Not thrown: the settler would take it for a fault of the batch.
+        const fair = Math.max(...found) >= beganMs
+        if (!fair) world.fail(new Violation(`nobody is left out for another’s lock ${id}`))
+      }
+      return settled.busy
+    },
+    clock: own.clock,
+    batchMax,
+    keyOf: ({ claim: claimed }) => claimed.payment.userId,
+    faultyMsMax: LEASE_MS,
+    onError: (error) => expected(error) || world.fail(error),
+    onGivenUp: (_, error) => world.fail(error),
+  })
+}
+
 /** Whether an operation may throw this; anything else is a bug. */
 export function expected(error: unknown): boolean {
-  return error instanceof Unavailable || error instanceof CommitUnknown
+  const passing = [Unavailable, CommitUnknown, Busy]
+  return passing.some((kind) => error instanceof kind)
 }
 
 /** After any step a process may die or stand still. */
@@ -287,10 +347,21 @@ function misfortune(world: World): void {
   const { faults } = world
   if (faults.fires('api_crash')) crash(world, world.apis, (slot) => world.startApi(slot))
   if (faults.fires('worker_crash')) crash(world, world.workers, (slot) => world.startWorker(slot))
+  if (faults.fires('row_locked')) seize(world)
   if (faults.fires('pause')) {
     const processes = [...world.apis, ...world.workers].map(({ process }) => process)
-    if (processes.length > 0) pause(world, faults.pick(processes))
+    const ms = faults.between(1_000, LEASE_MS * 3)
+    if (processes.length > 0) standStill(world, faults.pick(processes), ms)
   }
+}
+
+/** Somebody at a prompt locks a row that matters, and takes their time. */
+function seize({ faults, tables, db }: World): void {
+  const keys = [
+    ...[...tables.users.rows.keys()].map(userLock),
+    ...[...tables.tasks.rows.keys()].map(taskLock),
+  ]
+  if (keys.length > 0) db.seize(faults.pick(keys), faults.between(100, LEASE_MS * 3))
 }
 
 function crash(
@@ -312,9 +383,9 @@ function crash(
   })
 }
 
-function pause(world: World, process: Process): void {
-  const { steps, faults, db } = world
-  steps.pause(process, faults.between(1_000, LEASE_MS * 3))
+/** Its open transactions end when they have been idle for too long. */
+function standStill({ steps, db }: World, process: Process, ms: number): void {
+  steps.pause(process, ms)
   const atMs = steps.nowMs() + IDLE_TRANSACTION_MS
   void steps.step(steps.spawn('supervisor'), 'ends idle transactions', { atMs }).then(() => {
     if (process.pausedUntilMs > steps.nowMs()) db.expire(process)

@@ -1,11 +1,13 @@
 import type { Refusal } from '../../domain/refusal.ts'
-import { redrive, type ActWorld } from '../redrive.ts'
-import { matchingLetters, type DeadLetter, type RedriveFilter } from '../store.ts'
+import { isLocked } from '../../ports.ts'
+import { redrive, type ActWorld, type RedriveAnswer, type RedriveRequest } from '../redrive.ts'
+import { matchingLetters, type Closer, type DeadLetter, type RedriveFilter } from '../store.ts'
 import {
   advanceRun,
   beginStep,
   cancelRun,
   planRun,
+  putOff,
   readRun,
   startRun,
   type Run,
@@ -118,33 +120,51 @@ function refuse(code: Refusal['code']): RunAnswer {
 /**
  * Do the next due step of run `id`, or of any run: a second's worth of letters, their tasks spread
  * over that second. Returns how many letters it did; null: no step is due. A step that is repeated
- * after a crash redrives nothing twice and counts the same.
+ * after a crash redrives nothing twice and counts the same. Letters that somebody else's lock keeps
+ * back have their turn again after all others.
  */
 export async function step(world: ActWorld, id: bigint | null): Promise<number | null> {
   const begun = await beginStep(world.db, id, STEP_LEASE_MS, world.clock.database())
   if (begun === null) return null
-  await advanceRun(world.db, begun, await redriveStep(world, begun), world.clock.database())
-  return begun.letterIds.length
+  const { busy, ...counts } = await redriveStep(world, begun)
+  if (busy.size > 0) await putOff(world.db, begun, counts, busy)
+  else await advanceRun(world.db, begun, counts, world.clock.database())
+  return begun.letterIds.length - busy.size
 }
 
 async function redriveStep(world: ActWorld, begun: Step) {
   const { id, letterIds, ratePerSecond, startedBy, reason, requestId } = begun
   const by = { actor: startedBy, reason, requestId, redriveId: id }
-  const answers = await redrive(
-    world,
-    by,
-    letterIds.map((letterId, index) => ({
-      letterId: BigInt(letterId),
-      delayMs: Math.floor((index * 1_000) / ratePerSecond),
-    })),
-  )
-  const counts = { redriven: 0, skipped: 0, refused: 0 }
-  for (const answer of answers) {
+  const requests = letterIds.map((letterId, index) => ({
+    letterId: BigInt(letterId),
+    delayMs: Math.floor((index * 1_000) / ratePerSecond),
+  }))
+  const answers = await redriveApart(world, by, requests)
+  const counts = { redriven: 0, skipped: 0, refused: 0, busy: new Set<string>() }
+  answers.forEach((answer, index) => {
     if (answer.kind === 'redriven') counts.redriven += 1
     else if (answer.refusal.code === 'letter_not_open') counts.skipped += 1
+    else if (answer.refusal.code === 'busy') counts.busy.add(letterIds[index] ?? '')
     else counts.refused += 1
-  }
+  })
   return counts
+}
+
+/** Redrive letters; where that fails for a lock that cannot be left out, halve until one stands alone. */
+async function redriveApart(
+  world: ActWorld,
+  by: Closer,
+  requests: readonly RedriveRequest[],
+): Promise<RedriveAnswer[]> {
+  try {
+    return await redrive(world, by, requests)
+  } catch (error) {
+    if (!isLocked(error)) throw error
+    if (requests.length === 1) return [{ kind: 'refused', refusal: { code: 'busy' } }]
+    const middle = Math.ceil(requests.length / 2)
+    const first = await redriveApart(world, by, requests.slice(0, middle))
+    return [...first, ...(await redriveApart(world, by, requests.slice(middle)))]
+  }
 }
 
 /** Carries out runs in the background. */

@@ -168,6 +168,28 @@ const ADVANCE: Statement<never> = {
   where id = $1 and position = $2`,
 }
 
+/**
+ * Record a step in which the letters `$5` were done and `$4` were not, because somebody else has
+ * locked what they depend on: those go to the end and have their turn again. Conditional on the
+ * letters of the step, `$3`, standing where they stood, so that none is lost or done twice.
+ */
+const PUT_OFF: Statement<never> = {
+  name: 'redrives_put_off',
+  text: `
+  update redrives
+  set
+    letter_ids =
+      letter_ids[1 : position] || $5::bigint[]
+      || letter_ids[position + cardinality($3::bigint[]) + 1 :] || $4::bigint[],
+    position = position + cardinality($5::bigint[]),
+    redriven = redriven + $6::int,
+    skipped = skipped + $7::int,
+    refused = refused + $8::int,
+    next_at = $9::timestamptz + interval '1 second'
+  where id = $1 and position = $2
+    and letter_ids[position + 1 : position + cardinality($3::bigint[])] = $3::bigint[]`,
+}
+
 /** Store a snapshot of letters. */
 export async function planRun(
   db: Runner,
@@ -232,15 +254,36 @@ export async function beginStep(
   return step ?? null
 }
 
+/** What became of the letters of a step. */
+export interface StepCounts {
+  readonly redriven: number
+  readonly skipped: number
+  readonly refused: number
+}
+
 /** Record what a step did. */
 export async function advanceRun(
   db: Runner,
   step: Step,
-  counts: { readonly redriven: number; readonly skipped: number; readonly refused: number },
+  counts: StepCounts,
   at: Date | null,
 ): Promise<void> {
   const { redriven, skipped, refused } = counts
   const done = step.letterIds.length
   const values = [step.id, step.position, done, redriven, skipped, refused, step.begunAt, at]
   await db.run(ADVANCE, values)
+}
+
+/** Record what a step did, some of whose letters have to have their turn again. */
+export async function putOff(
+  db: Runner,
+  step: Step,
+  counts: StepCounts,
+  busy: ReadonlySet<string>,
+): Promise<void> {
+  const { id, position, letterIds, begunAt } = step
+  const { redriven, skipped, refused } = counts
+  const done = letterIds.filter((letterId) => !busy.has(letterId))
+  const counted = [redriven, skipped, refused]
+  await db.run(PUT_OFF, [id, position, letterIds, [...busy], done, ...counted, begunAt])
 }

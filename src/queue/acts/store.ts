@@ -84,6 +84,17 @@ const LOCK: Statement<LockedTask> = {
   for update`,
 }
 
+/** The same without waiting: tasks that somebody else has locked are not among the rows. */
+const LOCK_FREE: Statement<LockedTask> = {
+  name: 'tasks_lock_free',
+  text: `
+  select payment_id as "paymentId", attempts
+  from payment_tasks
+  where shard = $1 and payment_id = any ($2::bigint[])
+  order by payment_id
+  for update skip locked`,
+}
+
 /**
  * Give payments in doubt a fresh start: no tries, no lookups, due after their delay, and in doubt
  * still, so that the next claim begins with a lookup. Attempts go on counting, and the gateway's memory
@@ -208,6 +219,16 @@ export async function lockTasks(
   paymentIds: readonly bigint[],
 ): Promise<Map<bigint, LockedTask>> {
   const rows = await tx.run(LOCK, [shard, numbers(paymentIds)])
+  return new Map(rows.map((row) => [row.paymentId, row]))
+}
+
+/** Lock those tasks of payments that nobody else has locked, without waiting. */
+export async function lockFreeTasks(
+  tx: Runner,
+  shard: number,
+  paymentIds: readonly bigint[],
+): Promise<Map<bigint, LockedTask>> {
+  const rows = await tx.run(LOCK_FREE, [shard, numbers(paymentIds)])
   return new Map(rows.map((row) => [row.paymentId, row]))
 }
 

@@ -1,0 +1,52 @@
+import { BUSY } from '../../src/domain/acceptance.ts'
+import { settle } from '../../src/payments/settle.ts'
+import { CommitUnknown, Unavailable } from '../../src/ports.ts'
+import type { Mutant } from './mutants.ts'
+
+/** Bugs in what is done about somebody else's locks, and while the database is away. */
+export const LOCK_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'locked_batch_refused',
+    about: 'one locked user, and its whole batch is busy',
+    plants: {
+      accept:
+        (accept) =>
+        async (...asked) => {
+          const answers = await accept(...asked)
+          return answers.includes(BUSY) ? answers.map(() => BUSY) : answers
+        },
+    },
+  },
+  {
+    name: 'locked_batch_left_out',
+    about: 'one locked row, and its whole batch is settled later',
+    plants: {
+      async settle(world, settlements) {
+        const settled = await settle(world, settlements)
+        return settled.busy.length > 0 ? { ...settled, busy: settlements } : settled
+      },
+    },
+  },
+  {
+    name: 'left_out_dropped',
+    about: 'what is left out of a settlement is forgotten',
+    plants: {
+      settle: async (world, settlements) => ({ ...(await settle(world, settlements)), busy: [] }),
+    },
+  },
+  {
+    name: 'word_given_up',
+    about: 'a settlement is forgotten when the database is away',
+    plants: {
+      async settle(world, settlements) {
+        try {
+          return await settle(world, settlements)
+        } catch (error) {
+          const away = error instanceof Unavailable || error instanceof CommitUnknown
+          if (!away) throw error
+          return { settlements: [], stale: 0, busy: [] }
+        }
+      },
+    },
+  },
+]
