@@ -245,6 +245,16 @@ export const SETTINGS = {
     fallback: '500',
     doc: 'Tasks claimed at once.',
   },
+  unsettledDir: {
+    name: 'UNSETTLED_DIR',
+    group: 'Worker',
+    kind: text(1_024),
+    fallback: null,
+    example: '/var/lib/payments/unsettled',
+    doc:
+      'Folder in which a stopping process leaves what gateways said and the database did not take ' +
+      'any more; the next worker that starts with it writes it. When unset, it is only logged.',
+  },
   acceptBatch: {
     name: 'ACCEPT_BATCH',
     group: 'Accepting payments',

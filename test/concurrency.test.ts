@@ -277,7 +277,7 @@ test('a settlement whose COMMIT was lost is repeated without effect', async (t) 
   const own = { ...world.world, db: openDb(t, url, 1) }
   state.cut = 'commit_reply'
   await assert.rejects(settle(own, settlements), CommitUnknown)
-  assert.deepEqual(await settle(own, settlements), { settlements: [], stale: 2 })
+  assert.deepEqual(await settle(own, settlements), { settlements: [], stale: 2, busy: [] })
   const { held, gateway, fees } = await balanced(world)
   assert.deepEqual([held, gateway, fees], [0n, 200n, 4n])
 })

@@ -71,6 +71,7 @@ test('without any variable every default holds, in the units of its name', () =>
     leaseMs: 30_000,
     workerConcurrency: 256,
     workerBatch: 500,
+    unsettledDir: null,
     acceptBatch: 500,
     acceptQueue: 10_000,
     acceptLanes: 2,

@@ -99,6 +99,11 @@ function isAway(error: unknown): boolean {
   return error instanceof Unavailable || error instanceof CommitUnknown
 }
 
+/** Whether it is nothing about the result itself. */
+function isPassing(error: unknown): boolean {
+  return isAway(error) || error instanceof Busy
+}
+
 /** Make one attempt to write results: what is left is told with the reason. */
 function attempts<Done>(
   options: SettlerOptions<Done>,
@@ -157,7 +162,7 @@ function openAside<Done>(
   /** Whether it is kept for another attempt. */
   const stays = (entry: Waiting<Done>, why: unknown): boolean => {
     if (over()) return false
-    if (isAway(why) || why instanceof Busy) return true
+    if (isPassing(why)) return true
     entry.faultyUntilMs ??= clock.elapsedMs() + options.faultyMsMax
     return clock.elapsedMs() < entry.faultyUntilMs
   }
@@ -165,6 +170,7 @@ function openAside<Done>(
   const turn = async (): Promise<void> => {
     const own = [...entries].slice(0, batchMax)
     const left = await attempt(own.map(({ item }) => item))
+    const late: Done[] = []
     for (const entry of own) {
       const why = left.get(entry.item)
       if (why !== undefined && stays(entry, why)) {
@@ -173,9 +179,11 @@ function openAside<Done>(
         entries.add(entry)
         continue
       }
-      if (why !== undefined) options.onGivenUp([entry.item], why)
+      if (isPassing(why)) late.push(entry.item)
+      else if (why !== undefined) options.onGivenUp([entry.item], why)
       finish(entry)
     }
+    if (late.length > 0) options.onGivenUp(late, left.get(late[0] as Done))
   }
 
   const run = async (): Promise<void> => {

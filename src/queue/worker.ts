@@ -79,7 +79,7 @@ export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worke
   const room = (): number => {
     if (settler.away() || settler.aside() >= ASIDE_MAX) return 0
     // What waits for somebody else's lock takes nobody's place.
-    const moving = unsettled - settler.aside()
+    const moving = Math.max(0, unsettled - settler.aside())
     const free = Math.min(concurrency - handling, 2 * concurrency - moving, options.batchMax)
     const worthwhile = free >= Math.min(concurrency / 4, options.batchMax) || moving === 0
     return worthwhile ? options.admitted(free, handling) : 0
@@ -108,6 +108,7 @@ export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worke
       await looping
       settler.hurry(options.stopMsMax)
       while (unsettled > 0) await clock.sleep(5)
+      await settler.idle()
     },
   }
 }

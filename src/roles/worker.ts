@@ -5,7 +5,6 @@ import type { Metrics } from '../adapters/metrics.ts'
 import { shareBreaker, type SharedBreakerLoop } from '../breaker/share.ts'
 import { breakerPolicy } from '../domain/breaker.ts'
 import { earned, FULL, spent } from '../domain/budget.ts'
-import type { Config } from '../config.ts'
 import { OPERATIONS, type Operation } from '../domain/payment.ts'
 import {
   charge,
@@ -16,14 +15,14 @@ import {
   type Settlement,
 } from '../payments/charge.ts'
 import { refresh } from '../payments/refresh.ts'
-import { settle, type Settled } from '../payments/settle.ts'
-import { openSettler, type Settler } from '../queue/settler.ts'
-import { Busy } from '../ports.ts'
+import type { Settled } from '../payments/settle.ts'
+import type { Settler } from '../queue/settler.ts'
 import { together } from '../queue/together.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary } from '../verify/report.ts'
 import { startVerifier } from '../verify/watch.ts'
 import type { Process } from './process.ts'
+import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
 
 export function openGateway(own: Process, url: string): GuardedGateway {
   const { config, metrics } = own
@@ -106,7 +105,7 @@ export function openRefresh(
     const gateway = gatewayOf()
     if (gateway === undefined || gateway.admitted(1, 0) === 0) return
     const world = chargeWorld(own, gateway)
-    kept ??= openSettlements(own, world)
+    kept ??= openSettlements(own, world, (settled) => countSettled(own.metrics, settled))
     const { submit } = kept
     const settled = await refresh(world, id, (settlement) => void submit(settlement))
     if (settled === null) return
@@ -139,17 +138,26 @@ function verifyBeside({ db, config, metrics, log, stops }: Process): void {
 export function openWorker(own: Process, gateway: GuardedGateway): Worker {
   const breaker = openBreaker(own, gateway)
   verifyBeside(own)
-  return together(OPERATIONS.map((operation) => openLoop(own, gateway, operation, breaker)))
+  const world = chargeWorld(own, gateway)
+  const loops = OPERATIONS.map((operation) => {
+    const settler = openSettlements(own, world, (settled) => countSettled(own.metrics, settled))
+    return { settler, worker: openLoop(own, { world, operation, breaker, settler }) }
+  })
+  const [first] = loops
+  if (first !== undefined) settleLeftovers(own, first.settler)
+  return together(loops.map(({ worker }) => worker))
 }
 
 function openLoop(
-  own: Process,
-  gateway: GuardedGateway,
-  operation: Operation,
-  breaker: SharedBreakerLoop,
+  { config, metrics, log }: Process,
+  loop: {
+    readonly world: ChargeWorld
+    readonly operation: Operation
+    readonly breaker: SharedBreakerLoop
+    readonly settler: Settler<Settlement>
+  },
 ): Worker {
-  const { config, metrics, log } = own
-  const world = chargeWorld(own, gateway)
+  const { world, operation, breaker, settler } = loop
   return startWorker<Claim, Settlement>({
     async claim(limit) {
       const claims = await claim(world, limit, [operation])
@@ -157,7 +165,7 @@ function openLoop(
       return claims
     },
     handle: (claimed, signal) => charge(world, claimed, signal),
-    settler: openSettlements(own, world),
+    settler,
     admitted: (wanted, running) => breaker.admitted(wanted, running),
     clock: systemClock,
     concurrency: config.workerConcurrency,
@@ -166,44 +174,6 @@ function openLoop(
     stopMsMax: lastWordsMs(config),
     onError: (error, what) => log.error({ err: error }, `the worker could not ${what}`),
   })
-}
-
-/** Keep what claims came to until it is written; what cannot be is at least in the log. */
-function openSettlements(
-  { config, metrics, log }: Process,
-  world: ChargeWorld,
-): Settler<Settlement> {
-  return openSettler<Settlement>({
-    async settle(done) {
-      const settled = await settle(world, done)
-      countSettled(metrics, settled)
-      return settled.busy
-    },
-    clock: systemClock,
-    batchMax: config.workerBatch,
-    keyOf: ({ claim: { payment } }) => payment.userId,
-    faultyMsMax: config.leaseMs,
-    onError(error) {
-      if (error instanceof Busy) log.warn({ err: error }, 'a settlement waits for a lock')
-      else log.error({ err: error }, 'the worker could not settle')
-    },
-    onGivenUp(done, error) {
-      for (const one of done)
-        log.error({ err: error, ...lastWord(one) }, 'a settlement is given up')
-    },
-  })
-}
-
-/** What the log says of a settlement that nobody will write: enough to find and to finish it by hand. */
-function lastWord({ claim: { payment, task }, calls, decision }: Settlement) {
-  const last = calls.at(-1)
-  const outcome = last === undefined ? null : `${last.kind} ${last.outcome.kind}`
-  return { payment: Number(payment.id), fence: task.fence, outcome, decision: decision.step }
-}
-
-/** Most of the time that a stopping process has; the rest is for closing what it owns. */
-function lastWordsMs({ shutdownTimeoutMs }: Config): number {
-  return shutdownTimeoutMs * 0.75
 }
 
 function countCall(metrics: Metrics, seen: CallSeen): void {
