@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { GATEWAY_DOWN } from './gateway-down.ts'
+import { LOCKED_USER } from './locked-user.ts'
 import { Skipped, type Scenario } from './scenario.ts'
 import { startServer, type Server } from './stack.ts'
 import { check } from './witnesses.ts'
@@ -227,4 +228,5 @@ export const OUTAGES: readonly Scenario[] = [
   GATEWAY,
   DISK_FULL,
   GATEWAY_DOWN,
+  LOCKED_USER,
 ]

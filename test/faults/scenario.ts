@@ -27,6 +27,8 @@ export interface Stage {
   healed(label: string): void
   /** How many answers of a status the clients have had so far; 0: none came. */
   answered(status: number): number
+  /** What the load has asked for so far. */
+  journal(): readonly Entry[]
   /** A check of the scenario's own, beside those of the witnesses. */
   expect(check: Check): void
   /** Payments that were asked for outside of the load. */
@@ -194,6 +196,7 @@ async function shake(
       ),
     count: (fault) => counts.get(fault) ?? stack.database.fired.get(fault) ?? 0,
     healed: (label) => void mark('healed', label),
+    journal: () => record.journal,
     expect: (check) => void record.checks.push(check),
     wait,
     until,

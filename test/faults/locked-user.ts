@@ -1,0 +1,117 @@
+import pg from 'pg'
+import { ask, openUser, type Entry } from './load.ts'
+import type { Scenario, Stage } from './scenario.ts'
+import type { Stack } from './stack.ts'
+import { check } from './witnesses.ts'
+
+const BEFORE_MS = 30_000
+const LOCKED_MS = 60_000
+/** What a minute's lock may cost everybody else: twice as long, or so many milliseconds more. */
+const FACTOR_MAX = 2
+const MORE_MS_MAX = 50
+/** Payments of the locked user that are being charged when the lock begins. */
+const ON_THE_WAY = 20
+const ASKED_EVERY_MS = 500
+
+/** Somebody locks one user's row for a minute; everybody else must hardly notice. */
+export const LOCKED_USER: Scenario = {
+  name: 'locked-user',
+  title: "One user's row is locked by somebody else for a minute, under load",
+  lane: 0,
+  perSecond: 100,
+  needs: { 'a row locked for a minute': 1, 'payments of the locked user': 50 },
+  stack: () => ({ apis: 2, workers: 2, gatewayFaults: FAULTLESS }),
+  async run(stage) {
+    const { stack, wait, fired, healed, expect } = stage
+    const userId = await openUser(stack.apis[0]?.url ?? '', 100_000)
+    const beganMs = performance.now()
+    const beganAt = new Date()
+    await wait(BEFORE_MS)
+    const slowly = { ...FAULTLESS, latency_ms: 700 }
+    await stack.turnGateway(slowly)
+    await askFor(stage, userId, ON_THE_WAY)
+    const somebody = new pg.Client({ connectionString: stack.databaseUrl })
+    somebody.on('error', () => undefined)
+    await somebody.connect()
+    await somebody.query('begin')
+    await somebody.query('select from users where id = $1 for update', [userId])
+    await stack.turnGateway(FAULTLESS)
+    await wait(1_000)
+    fired('a row locked for a minute')
+    const lockedMs = performance.now()
+    const lockedAt = new Date()
+    const asking: Promise<void>[] = []
+    while (performance.now() < lockedMs + LOCKED_MS) {
+      asking.push(askFor(stage, userId, 1))
+      await wait(ASKED_EVERY_MS)
+    }
+    const freeMs = performance.now()
+    const freeAt = new Date()
+    await somebody.end()
+    healed('the lock is gone')
+    await Promise.all(asking)
+
+    const others = stage.journal()
+    const refused = others.filter(({ answers }) =>
+      answers.some(({ status, atMs }) => status === 503 && atMs > lockedMs && atMs < freeMs),
+    )
+    const keys = refused.map(({ key }) => key)
+    expect(check('Nobody else is refused while a user is locked', keys, `${others.length} asked`))
+    const asked = [accepts(others, beganMs, lockedMs), accepts(others, lockedMs, freeMs)] as const
+    expect(noSlower('Accepting takes everybody else no longer', ...asked))
+    const settled = [
+      await settles(stack, userId, beganAt, lockedAt),
+      await settles(stack, userId, lockedAt, freeAt),
+    ] as const
+    expect(noSlower('Settling takes everybody else no longer', ...settled))
+  },
+}
+
+const FAULTLESS = {
+  timeout_after: 0,
+  error_before: 0,
+  error_after: 0,
+  reset_after: 0,
+  latency_ms: 5,
+  latency_jitter_ms: 20,
+}
+
+/** Ask for payments of the locked user; what is not answered is asked for again at the end. */
+async function askFor({ stack, asked, add }: Stage, userId: number, count: number): Promise<void> {
+  const api = stack.apis[asked.length % stack.apis.length]?.url ?? ''
+  const entries = Array.from({ length: count }, (_, index): Entry => {
+    const key = `locked-${asked.length + index}`
+    return { key, type: 'withdraw', userId, amount: 100, answers: [] }
+  })
+  asked.push(...entries)
+  add('payments of the locked user', count)
+  await Promise.all(entries.map((entry) => ask(api, entry)))
+}
+
+/** How long answers took that came between two moments, in milliseconds. */
+function accepts(entries: readonly Entry[], fromMs: number, toMs: number): number[] {
+  return entries.flatMap(({ answers }) =>
+    answers.flatMap(({ atMs, tookMs }) => (atMs > fromMs && atMs < toMs ? tookMs : [])),
+  )
+}
+
+/** How long others' payments took that were made between two moments and are finished. */
+async function settles(stack: Stack, userId: number, from: Date, to: Date): Promise<number[]> {
+  const rows = await stack.query<{ ms: number }>(`
+    select extract(epoch from coalesce(finished_at, now()) - created_at)::float8 * 1000 as ms
+    from payments
+    where user_id <> ${userId} and last_error is null
+      and created_at between '${from.toISOString()}' and '${to.toISOString()}'`)
+  return rows.map(({ ms }) => ms)
+}
+
+function noSlower(name: string, before: readonly number[], during: readonly number[]) {
+  const [was, is] = [p99(before), p99(during)]
+  const slow = is <= Math.max(was * FACTOR_MAX, was + MORE_MS_MAX) ? [] : [`${is} ms`]
+  return check(name, slow, `p99 ${was} ms before, ${is} ms during, ${during.length} of them`)
+}
+
+function p99(values: readonly number[]): number {
+  const sorted = values.toSorted((one, other) => one - other)
+  return Math.round(sorted[Math.floor(sorted.length * 0.99)] ?? 0)
+}
