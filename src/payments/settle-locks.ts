@@ -1,6 +1,11 @@
 import type { Decision } from '../domain/retry.ts'
 import type { Tx } from '../ports.ts'
-import { lockFreeOwned, lockOwned, type ClaimSeen, type LockedClaims } from '../queue/store.ts'
+import {
+  lockFreeOwned,
+  lockOwned,
+  type ClaimSeen,
+  type LockedClaims,
+} from '../queue/owned/store.ts'
 import { lockFreeUsers, lockUsers } from '../users/store.ts'
 import type { Settlement } from './charge.ts'
 

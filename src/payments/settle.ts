@@ -7,12 +7,12 @@ import type { Decision } from '../domain/retry.ts'
 import { post } from '../ledger/post.ts'
 import { isLocked, type Tx } from '../ports.ts'
 import { insertAttempts, type AttemptMade } from '../queue/evidence/store.ts'
+import type { LockedClaims } from '../queue/owned/store.ts'
 import {
   chargedPayments,
   deleteTasks,
   releaseTasks,
   rescheduleTasks,
-  type LockedClaims,
   type Rescheduled,
 } from '../queue/store.ts'
 import type { ChargeWorld, Settlement } from './charge.ts'
