@@ -146,7 +146,9 @@ function isKept(entry: Entry, rows: readonly Row[]): boolean {
 
 /** What a definite answer says. The problem of a refusal names its request: all else must agree. */
 function meaning(answer: Answer): string[] {
-  return isDefinite(answer) ? [`${answer.status} ${answer.text}`] : []
+  // Each answer names its own request; all the rest is the same.
+  const text = answer.text.replace(/"instance":"[^"]*",/, '')
+  return isDefinite(answer) ? [`${answer.status} ${text}`] : []
 }
 
 function answersByStatus(journal: readonly Entry[]): string {
