@@ -20,8 +20,9 @@ type Values = {
  * The configuration: checked, typed, never changed after the start. Durations end in `Ms`, money is
  * minor units, `feeBps` is basis points.
  */
-export type Config = Omit<Values, 'gatewayLookup'> & {
+export type Config = Omit<Values, 'gatewayLookup' | 'gatewayEcho'> & {
   readonly gatewayLookup: Exclude<Values['gatewayLookup'], 'auto'>
+  readonly gatewayEcho: 'required' | 'optional'
   /** `APP_ENV` is production: unsafe settings were refused. */
   readonly production: boolean
   /** No real gateway is called: `gatewayUrl` is unset or leads to a mock gateway. */
@@ -102,7 +103,9 @@ export function loadConfig(env: Environment): Config {
   const lookup = complete.gatewayLookup
   const auto = mockGateway ? 'consistent' : 'eventual'
   const gatewayLookup = lookup === 'auto' ? auto : lookup
-  const read = { ...complete, gatewayLookup, production, mockGateway, warnings: misspelt(env) }
+  const gatewayEcho = complete.gatewayEcho ?? (mockGateway ? 'required' : 'optional')
+  const gateway = { gatewayLookup, gatewayEcho, mockGateway }
+  const read = { ...complete, ...gateway, production, warnings: misspelt(env) }
   return typeof crashPoint === 'object' ? { ...read, crashPoint } : read
 }
 

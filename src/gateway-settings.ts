@@ -1,4 +1,4 @@
-import { choice, flag, httpUrl, integer, seconds } from './kinds.ts'
+import { headers, headerValue, choice, flag, httpUrl, integer, seconds } from './kinds.ts'
 import type { Setting } from './settings.ts'
 
 /** The settings of the gateway, by their field in `Config`: a part of the one table of settings. */
@@ -11,6 +11,36 @@ export const GATEWAY_SETTINGS = {
     example: 'https://gateway.example.com/api',
     secret: true,
     doc: 'Base URL of the payment gateway. When unset, the built-in mock gateway is used.',
+  },
+  gatewayAuthorization: {
+    name: 'GATEWAY_AUTHORIZATION',
+    group: 'External services',
+    kind: headerValue(),
+    fallback: null,
+    example: 'Bearer secret',
+    secret: true,
+    doc: 'Sent to the gateway as the `Authorization` header, with charges and lookups. Never logged.',
+  },
+  gatewayHeaders: {
+    name: 'GATEWAY_HEADERS',
+    group: 'External services',
+    kind: headers(),
+    fallback: null,
+    example: '{"X-Merchant": "42"}',
+    secret: true,
+    doc: 'More headers for charges and lookups, as one JSON object. Never logged.',
+  },
+  gatewayEcho: {
+    name: 'GATEWAY_ECHO',
+    group: 'External services',
+    kind: choice(['required', 'optional']),
+    fallback: null,
+    example: 'required',
+    doc:
+      'Whether each reply of the gateway names `payment_id` or `idempotency_key`. `required`: a yes ' +
+      'or no that names nobody is not believed, and connections are kept. `optional`: it is ' +
+      'believed, and each call has a connection of its own. When unset: `required` for the mock ' +
+      'gateway, `optional` for any other.',
   },
   gatewayTimeoutMs: {
     name: 'GATEWAY_TIMEOUT_SECONDS',

@@ -82,6 +82,41 @@ export function money(max: bigint) {
 const YES = ['true', '1', 'yes', 'on']
 const NO = ['false', '0', 'no', 'off']
 
+/** The value of an HTTP header: visible ASCII and single spaces. */
+export function headerValue() {
+  const schema = Type.String({ maxLength: 4_096, pattern: '^[\\x21-\\x7e]+( [\\x21-\\x7e]+)*$' })
+  return { schema, read: (value: string) => value, allowed: 'the value of a header, visible ASCII' }
+}
+
+/** Headers that our requests have already, or that frame them. */
+const OWN_HEADERS = new RegExp(
+  '^(accept|authorization|connection|content-.*|expect|host|idempotency-key|keep-alive|te|trailer|' +
+    'transfer-encoding|upgrade)$',
+  'i',
+)
+
+/**
+ * Headers as one JSON object, because names and values may hold whatever another notation would
+ * separate them by.
+ */
+export function headers() {
+  const value = headerValue().schema
+  const schema = Type.Record(Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' }), value, {
+    additionalProperties: false,
+    maxProperties: 20,
+  })
+  const read = (text: string): unknown => {
+    try {
+      const fields: unknown = JSON.parse(text)
+      const taken = Object.keys(fields ?? {}).some((name) => OWN_HEADERS.test(name))
+      return taken ? undefined : fields
+    } catch {
+      return undefined
+    }
+  }
+  return { schema, read, allowed: 'a JSON object of up to 20 header names and values' }
+}
+
 /** Yes or no, in the spellings the original service took, in any case. */
 export function flag() {
   const read = (value: string) => {

@@ -3,6 +3,7 @@ export interface Deployment {
   readonly databaseUrl: string | null
   readonly databaseTls: 'auto' | 'off'
   readonly gatewayUrl: string | null
+  readonly gatewayEcho: 'required' | 'optional' | null
   readonly debug: boolean
 }
 
@@ -41,6 +42,13 @@ export const PRODUCTION_RULES: readonly {
     fix:
       'PAYMENT_GATEWAY_URL must not lead to a link-local or unspecified address: such addresses ' +
       'belong to the machine and its cloud, not to a gateway',
+  },
+  {
+    uses: ['gatewayEcho', 'gatewayUrl'],
+    broken: ({ gatewayEcho, gatewayUrl }) => gatewayEcho === null && !isMockGateway(gatewayUrl),
+    fix:
+      'GATEWAY_ECHO must be set: `required` if every reply of the gateway names the payment or its ' +
+      'key (the safer contract), `optional` if not',
   },
   {
     uses: ['debug'],

@@ -18,6 +18,7 @@ const PRODUCTION = {
   APP_ENV: 'production',
   DATABASE_URL: 'postgresql://pay:pw@db:5432/payments',
   PAYMENT_GATEWAY_URL: 'https://gateway.example.com/v2',
+  GATEWAY_ECHO: 'required',
 }
 
 /** The mistakes of an environment; none when it loads. */
@@ -63,6 +64,9 @@ test('without any variable every default holds, in the units of its name', () =>
     gatewayBackoffJitterMs: 500,
     gatewayLookup: 'consistent',
     gatewayIdempotent: true,
+    gatewayAuthorization: null,
+    gatewayHeaders: null,
+    gatewayEcho: 'required',
     gatewayGiveUpMs: 900_000,
     gatewayKeyLifeMs: 3_600_000,
     gatewayNotFoundGraceMs: 60_000,
@@ -227,6 +231,33 @@ test('production accepts safe settings, and debugging is off unless somebody ask
   }
 })
 
+test('production says whether its gateway names what it answers about', () => {
+  const { GATEWAY_ECHO: _said, ...unsaid } = PRODUCTION
+  assert.match(problemsOf(unsaid).join('\n'), /^GATEWAY_ECHO must be set/)
+  for (const echo of ['required', 'optional'] as const) {
+    assert.equal(loadConfig({ ...unsaid, GATEWAY_ECHO: echo }).gatewayEcho, echo)
+  }
+  assert.equal(loadConfig({}).gatewayEcho, 'required')
+  const other = { PAYMENT_GATEWAY_URL: 'https://gateway.example.com' }
+  assert.equal(loadConfig(other).gatewayEcho, 'optional')
+})
+
+test('headers for the gateway are read exactly, and never shown', () => {
+  const config = loadConfig({
+    GATEWAY_AUTHORIZATION: 'Bearer a;b, c',
+    GATEWAY_HEADERS: '{"X-Version": "2; q=1", "X-Merchant": "42"}',
+  })
+  assert.equal(config.gatewayAuthorization, 'Bearer a;b, c')
+  assert.deepEqual(config.gatewayHeaders, { 'X-Version': '2; q=1', 'X-Merchant': '42' })
+  const wrong = ['X-A: b', '[]', '{"X-A": 1}', '{"X A": "b"}', '{"X-A": "canary\\nb"}']
+  const taken = ['Host', 'content-length', 'Idempotency-Key', 'authorization', 'Connection']
+  for (const text of [...wrong, ...taken.map((name) => `{"${name}": "canary"}`)]) {
+    const [problem = ''] = problemsOf({ GATEWAY_HEADERS: text })
+    assert.match(problem, /^GATEWAY_HEADERS must be a JSON object .*\(value not shown\)$/, text)
+  }
+  assert.equal(problemsOf({ GATEWAY_AUTHORIZATION: 'Bearer canary\u0000' }).length, 1)
+})
+
 test('no spelling of its address brings the mock gateway into production', () => {
   const paths = [
     'mock-gateway',
@@ -370,7 +401,11 @@ test('every setting has its own variable and its documentation', () => {
 })
 
 test('production refuses a gateway at an address that belongs to the machine or its cloud', () => {
-  const safe = { APP_ENV: 'production', DATABASE_URL: 'postgresql://u:p@h/d' }
+  const safe = {
+    APP_ENV: 'production',
+    DATABASE_URL: 'postgresql://u:p@h/d',
+    GATEWAY_ECHO: 'optional',
+  }
   const refused = ['169.254.169.254', '0xa9fea9fe', '2852039166', '0', '[::]', '[fe80::1]']
   for (const host of [...refused, '[::ffff:169.254.169.254]']) {
     const env = { ...safe, PAYMENT_GATEWAY_URL: `https://${host}/pay` }

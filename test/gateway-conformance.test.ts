@@ -18,7 +18,13 @@ async function conformer(t: TestContext, profile: GatewayProfile): Promise<Confo
   const { url: deadUrl, close } = await serveMock(t)
   await close()
   const drive = (to: string) => {
-    const common = { timeoutMs: 20_000, connections: 8, clock: systemClock, profile }
+    const common = {
+      timeoutMs: 20_000,
+      connections: 8,
+      clock: systemClock,
+      profile,
+      echo: 'required' as const,
+    }
     const gateway = httpGateway({ url: to, ...common })
     t.after(() => gateway.close())
     return gateway

@@ -3,7 +3,19 @@ import { test, type TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
 import type { ChargeOutcome } from '../src/domain/outcome.ts'
 import type { Clock } from '../src/ports.ts'
-import { declined, doubt, gateway, http, peer, REQUEST, success } from './misbehaving-peer.ts'
+import {
+  declined,
+  doubt,
+  foreign,
+  gateway,
+  http,
+  peer,
+  rejected,
+  REQUEST,
+  success,
+} from './misbehaving-peer.ts'
+
+const pending: ChargeOutcome = { kind: 'pending', reason: 'pending' }
 
 const ECHO = '"payment_id":7,"amount":200.5,"idempotency_key":"pay_7"'
 const LONG_REF = 'r'.repeat(201)
@@ -27,7 +39,7 @@ const WORDS: readonly (readonly [name: string, status: number, body: string, is:
     ['failed', 200, '{"status":"failed"}', declined('declined')],
     ['declined with a code', 200, '{"status":"declined","code":"no_funds"}', declined('no_funds')],
     ['a code that is no code', 200, '{"status":"failed","code":"<b>"}', declined('declined')],
-    ['pending', 202, '{"status":"pending"}', doubt('pending')],
+    ['pending', 202, '{"status":"pending"}', pending],
     ['another word', 200, '{"status":"APPROVED "}', doubt('unknown_status')],
     ['a status that is no string', 200, '{"status":true}', doubt('unknown_status')],
     ['no status', 200, '{}', doubt('unknown_status')],
@@ -49,18 +61,31 @@ const WORDS: readonly (readonly [name: string, status: number, body: string, is:
     ['another amount', 200, '{"status":"ok","amount":200.51}', doubt('reply_mismatch')],
     ['minor units', 200, '{"status":"ok","amount":20050}', doubt('reply_mismatch')],
     ['another key', 200, '{"status":"ok","idempotency_key":"p"}', doubt('reply_mismatch')],
+    ['an amount with more zeros', 200, '{"status":"ok","amount":"200.500"}', success(null)],
     ['a no to another payment', 402, '{"payment_id":8}', doubt('reply_mismatch')],
-    ['400', 400, '', declined('http_400')],
-    ['402 with a code', 402, '{"code":"card_expired"}', declined('card_expired')],
-    ['404', 404, 'nothing here', declined('http_404')],
-    ['418', 418, '<h1>', declined('http_418')],
-    ['422 with a bad code', 422, '{"code":"No!"}', declined('http_422')],
+    ['a bare 400', 400, '', foreign('http_400')],
+    [
+      '402 with a decline',
+      402,
+      '{"status":"failed","code":"card_expired"}',
+      declined('card_expired'),
+    ],
+    ['402 with a code alone', 402, '{"code":"card_expired"}', foreign('http_402')],
+    ['404 with a text', 404, 'nothing here', foreign('http_404')],
+    ['404 in our words', 404, '{"status":"rejected","code":"no_account"}', rejected('no_account')],
+    ['a decline where none belongs', 403, '{"status":"failed"}', foreign('http_403')],
+    ['418', 418, '<h1>', foreign('http_418')],
+    ['422 with a bad code', 422, '{"status":"rejected","code":"No!"}', foreign('http_422')],
+    ['422 that says success', 422, '{"status":"success"}', doubt('http_422')],
+    ['401 in our words', 401, '{"status":"rejected","code":"no_key"}', foreign('no_key')],
     ['408', 408, '', doubt('http_408')],
     ['409', 409, '{"status":"success"}', doubt('http_409')],
+    ['409 with a decline', 409, '{"status":"declined"}', declined('declined')],
     ['425', 425, '', doubt('http_425')],
     ['500', 500, '{"status":"failed"}', doubt('http_500')],
     ['502', 502, '', doubt('http_502')],
     ['503', 503, '{"status":"success"}', doubt('http_503')],
+    ['301', 301, '', foreign('http_301')],
     ['304', 304, '', doubt('http_304')],
   ]
 
@@ -101,6 +126,17 @@ for (const [header, retryAfterMs] of RETRY_AFTER) {
   })
 }
 
+test('a time to wait is read wherever it comes', async (t) => {
+  const wait = 'retry-after: 7\r\n'
+  for (const status of [401, 422, 500, 503]) {
+    const { outcome } = await chargeAgainst(t, http(status, '', wait))
+    assert.equal('retryAfterMs' in outcome && outcome.retryAfterMs, 7_000, `${status}`)
+  }
+  const { url } = await peer(t, (socket) => socket.write(http(503, '', wait)))
+  const { outcome } = await gateway(t, url).lookup(REQUEST)
+  assert.deepEqual(outcome, { kind: 'no_answer', reason: 'http_503', retryAfterMs: 7_000 })
+})
+
 test('429 without or with two Retry-After asks for nothing', async (t) => {
   for (const headers of ['', 'retry-after: 5\r\nretry-after: 9\r\n']) {
     const { outcome } = await chargeAgainst(t, http(429, '', headers))
@@ -138,9 +174,13 @@ const LOOKUPS: readonly (readonly [status: number, body: string, outcome: object
   [200, '{"status":"huh"}', { kind: 'no_answer', reason: 'unknown_status' }],
   [200, '<html>', { kind: 'no_answer', reason: 'unreadable_reply' }],
   [200, '{"status":"success","amount":1}', { kind: 'no_answer', reason: 'reply_mismatch' }],
-  [404, '', { kind: 'not_found' }],
+  [404, '{"status":"rejected","code":"not_found"}', { kind: 'not_found' }],
+  [404, '{"status":"rejected","code":"no_account"}', { kind: 'no_answer', reason: 'no_account' }],
+  [404, '', { kind: 'no_answer', reason: 'http_404' }],
+  [404, '<h1>404 Not Found</h1>', { kind: 'no_answer', reason: 'http_404' }],
+  [404, '{"detail":"Not Found"}', { kind: 'no_answer', reason: 'http_404' }],
   [404, '{"payment_id":8}', { kind: 'no_answer', reason: 'reply_mismatch' }],
-  [401, '', { kind: 'no_answer', reason: 'http_401' }],
+  [401, '', { kind: 'misconfigured', reason: 'http_401' }],
   [410, '', { kind: 'no_answer', reason: 'http_410' }],
   [429, '', { kind: 'no_answer', reason: 'http_429' }],
   [502, '{"status":"success"}', { kind: 'no_answer', reason: 'http_502' }],

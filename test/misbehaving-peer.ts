@@ -1,9 +1,9 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
-import { httpGateway } from '../src/adapters/http-gateway.ts'
+import { httpGateway, type HttpGatewayOptions } from '../src/adapters/http-gateway.ts'
 import type { ChargeOutcome } from '../src/domain/outcome.ts'
-import type { ChargeRequest, Clock, Gateway } from '../src/ports.ts'
+import type { ChargeRequest, Gateway } from '../src/ports.ts'
 
 /** The charge that the tests send. */
 export const REQUEST: ChargeRequest = {
@@ -74,13 +74,14 @@ function complete(text: string): string | null {
 export function gateway(
   t: TestContext,
   url: string,
-  options: { timeoutMs?: number; connections?: number; clock?: Clock } = {},
+  options: Partial<Omit<HttpGatewayOptions, 'url'>> = {},
 ): Gateway {
   const made = httpGateway({
     url,
     timeoutMs: PATIENT_MS,
     connections: 4,
     profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' },
+    echo: 'optional',
     clock: systemClock,
     ...options,
   })
@@ -100,3 +101,5 @@ export const success = (gatewayRef: string | null): ChargeOutcome => ({
 })
 export const declined = (reason: string): ChargeOutcome => ({ kind: 'declined', reason })
 export const doubt = (reason: string): ChargeOutcome => ({ kind: 'in_doubt', reason })
+export const rejected = (reason: string): ChargeOutcome => ({ kind: 'rejected', reason })
+export const foreign = (reason: string): ChargeOutcome => ({ kind: 'misconfigured', reason })

@@ -1,4 +1,5 @@
-import { errors, Pool, type Dispatcher } from 'undici'
+import type { Socket } from 'node:net'
+import { Client, errors, Pool, type buildConnector, type Dispatcher } from 'undici'
 
 /** The largest reply body that is read, in bytes. A longer one ends the exchange. */
 export const REPLY_BYTES_MAX = 64 * 1024
@@ -28,6 +29,8 @@ export type Exchange =
       readonly status: number
       readonly retryAfter: string | null
       readonly body: Buffer
+      /** Its connection had carried other requests before. */
+      readonly reused: boolean
     }
   | {
       readonly kind: 'fault'
@@ -38,20 +41,28 @@ export type Exchange =
 
 /** Exchanges requests for replies with one origin, over its own connections. */
 export interface HttpClient {
-  /** Never throws: whatever happens is an `Exchange`. Redirects are replies; none is followed. */
-  exchange(call: HttpCall, signal?: AbortSignal): Promise<Exchange>
+  /**
+   * Never throws: whatever happens is an `Exchange`. Redirects are replies; none is followed. A reply
+   * whose body is not `trusted` ends its connection: what else arrives on it belongs to nobody.
+   */
+  exchange(call: HttpCall, signal?: AbortSignal, trusted?: Trusted): Promise<Exchange>
   /** Refuses new calls at once; resolves when those in flight have ended. May be called again. */
   close(): Promise<void>
 }
 
+/** Whether a reply body is what was expected on this connection. */
+export type Trusted = (body: Buffer) => boolean
+
 /**
- * A client for `origin` with up to `connections` keep-alive connections. `timeoutMs` is one absolute
- * deadline over the whole exchange: waiting for a connection, sending, and reading to the last byte.
+ * A client for `origin` with up to `connections` connections, kept alive or each for one request.
+ * `timeoutMs` is one absolute deadline over the whole exchange: waiting for a connection, sending, and
+ * reading to the last byte. What arrives on an idle connection ends it.
  */
 export function httpClient(options: {
   readonly origin: string
   readonly timeoutMs: number
   readonly connections: number
+  readonly keepAlive: boolean
 }): HttpClient {
   const pool = new Pool(options.origin, {
     connections: options.connections,
@@ -64,17 +75,61 @@ export function httpClient(options: {
     bodyTimeout: 0,
     keepAliveTimeout: IDLE_MS_MAX,
     maxHeaderSize: HEAD_BYTES_MAX,
+    factory: (origin, client) => line(origin, client as Client.Options),
   })
   const watch = abortWatch()
   let closing: Promise<void> | undefined
   return {
-    exchange: (call, signal) => exchange(pool, call, options.timeoutMs, watch, signal),
+    exchange: (call, signal, trusted = () => true) =>
+      exchange({ ...options, pool, watch, trusted }, call, signal),
     close: () => (closing ??= pool.close()),
   }
 }
 
+/** A connection as it is used: how many requests it has carried, and how to end it. */
+interface Line {
+  served: number
+  socket: Socket | null
+}
+
+/** What is handed to the connection that takes an exchange, beside the request. */
+type Tied = Dispatcher.DispatchOptions & { readonly take?: (line: Line) => void }
+
+/** A client of the pool, one connection at a time, that tells each exchange which one takes it. */
+function line(origin: URL, options: Client.Options): Dispatcher {
+  const own: Line = { served: 0, socket: null }
+  // The pool hands its own connector down.
+  const connect = options.connect as buildConnector.connector
+  const client = new Client(origin, {
+    ...options,
+    connect: (to, done) =>
+      connect(to, (...made) => {
+        Object.assign(own, { served: 0, socket: made[1] })
+        done(...made)
+      }),
+  })
+  const dispatch = client.dispatch.bind(client)
+  client.dispatch = (request: Tied, handler) => {
+    request.take?.(own)
+    return dispatch(request, handler)
+  }
+  return client
+}
+
+/** What every exchange of a client has in common. */
+interface Common {
+  readonly pool: Pool
+  readonly timeoutMs: number
+  readonly keepAlive: boolean
+  readonly watch: AbortWatch
+  readonly trusted: Trusted
+}
+
 /** What has been seen of an exchange so far. */
 interface Progress {
+  /** The connection that took it, and whether it had carried others before. */
+  line: Line | null
+  reused: boolean
   /** Set right before the request is written: from then on it counts as sent. */
   controller: Dispatcher.DispatchController | null
   ended: boolean
@@ -84,16 +139,13 @@ interface Progress {
   bytes: number
 }
 
-function exchange(
-  pool: Pool,
-  call: HttpCall,
-  timeoutMs: number,
-  watch: AbortWatch,
-  signal?: AbortSignal,
-): Promise<Exchange> {
+function exchange(common: Common, call: HttpCall, signal?: AbortSignal): Promise<Exchange> {
+  const { pool, timeoutMs, watch, keepAlive, trusted } = common
   if (signal?.aborted) return Promise.resolve(fault('aborted', false, null))
   return new Promise((resolve) => {
     const seen: Progress = {
+      line: null,
+      reused: false,
       controller: null,
       ended: false,
       status: null,
@@ -116,7 +168,12 @@ function exchange(
     const timer = setTimeout(() => cut(seen.controller ? 'timeout' : 'connect_timeout'), timeoutMs)
     const unwatch = signal && watch(signal, () => cut('aborted'))
     const { method, path, body } = call
-    pool.dispatch({ method, path, body, headers: [...call.headers] }, handler(seen, end, cut))
+    const take = (line: Line) => (seen.line = line)
+    const request: Tied = { method, path, body, headers: [...call.headers], take }
+    pool.dispatch(
+      keepAlive ? request : { ...request, reset: true },
+      handler(seen, end, cut, trusted),
+    )
   })
 }
 
@@ -128,6 +185,7 @@ function handler(
   seen: Progress,
   end: (result: Exchange) => void,
   cut: (reason: string) => void,
+  trusted: Trusted,
 ): Dispatcher.DispatchHandler {
   return {
     onRequestStart(controller) {
@@ -135,6 +193,7 @@ function handler(
       // keeps it from being written, and unlike an abort leaves the connection to the others.
       if (seen.ended || seen.controller !== null) throw new Error('must not be sent')
       seen.controller = controller
+      if (seen.line !== null) seen.reused = (seen.line.served += 1) > 1
     },
     onResponseStart(_controller, status, headers) {
       if (status < 200) return
@@ -148,10 +207,12 @@ function handler(
       seen.chunks.push(chunk)
     },
     onResponseEnd() {
-      const { status, retryAfter, chunks } = seen
+      const { status, retryAfter, chunks, reused } = seen
       if (status === null) return cut('unreadable_reply')
       const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)
-      end({ kind: 'reply', sent: true, status, retryAfter, body })
+      // Behind the parser, which is still at work, and before the connection takes another request.
+      if (!trusted(body)) queueMicrotask(() => seen.line?.socket?.destroy())
+      end({ kind: 'reply', sent: true, status, retryAfter, body, reused })
     },
     onResponseError(_controller, error) {
       const sent = seen.controller !== null

@@ -1,61 +1,95 @@
-import { isUtf8 } from 'node:buffer'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
-import type { ChargeRequest, Clock, Gateway, GatewayProfile } from '../ports.ts'
+import { chargeKind, lookupKind, type Shape } from '../domain/reply.ts'
+import type { ChargeRequest, Clock, Evidence, Gateway, GatewayProfile } from '../ports.ts'
 import { httpClient, type Exchange, type HttpCall } from './http-exchange.ts'
+import { readBody, type ReplyBody } from './http-reply.ts'
 
 /** Retry-After is believed between these bounds, in milliseconds. */
 const RETRY_AFTER_MS_MIN = 1_000
 const RETRY_AFTER_MS_MAX = 300_000
 
-/** 4xx answers that are not a word about the charge: timeout, conflict, too early. */
-const UNDECIDED_4XX: ReadonlySet<number> = new Set([408, 409, 425])
+/** Settings of the HTTP gateway. */
+export interface HttpGatewayOptions {
+  readonly url: string
+  /** One absolute deadline per call. */
+  readonly timeoutMs: number
+  /** Calls at a time; those beyond wait within their deadline. */
+  readonly connections: number
+  readonly profile: GatewayProfile
+  /**
+   * Whether replies name the payment or its key. `required`: connections are kept, and a word that
+   * names nobody is none. `optional`: such words are believed, so each call has a connection of its
+   * own, on which no late reply to an earlier one can arrive.
+   */
+  readonly echo: 'required' | 'optional'
+  /** Sent with every call, alternating names and values: credentials, a version. Never logged. */
+  readonly headers?: readonly string[]
+  readonly clock: Clock
+}
 
 /**
  * The gateway behind `url`: `POST {url}/pay` with `Idempotency-Key`, `GET {url}/payments/{key}`.
- * `timeoutMs` is one absolute deadline per call; `connections` bounds how many run at a time, and
- * calls beyond that wait within their deadline. Throws only here, for a `url` that is not a URL.
+ * docs/gateways.md is its contract. Throws only here, for a `url` that is not a URL.
  */
-export function httpGateway(options: {
-  readonly url: string
-  readonly timeoutMs: number
-  readonly connections: number
-  readonly profile: GatewayProfile
-  readonly clock: Clock
-}): Gateway {
+export function httpGateway(options: HttpGatewayOptions): Gateway {
   const { origin, pathname } = new URL(options.url)
   const root = pathname.replace(/\/+$/, '')
-  const client = httpClient({ ...options, origin })
+  const { headers = [], echo, clock } = options
+  const client = httpClient({ ...options, origin, keepAlive: echo === 'required' })
+  const demanding = echo === 'required'
   return {
     profile: options.profile,
     async charge(request, signal) {
-      const exchange = await client.exchange(chargeCall(root, request), signal)
-      return evidence(exchange, chargeOutcome(exchange, request, options.clock))
+      const call = chargeCall(root, request, headers)
+      const seen = await ask(client, call, request, signal)
+      return { ...seen.evidence, outcome: chargeOutcome(seen, demanding, clock) }
     },
     async lookup(request, signal) {
-      const exchange = await client.exchange(lookupCall(root, request), signal)
-      return evidence(exchange, lookupOutcome(exchange, request))
+      const call = lookupCall(root, request, headers)
+      const seen = await ask(client, call, request, signal)
+      return { ...seen.evidence, outcome: lookupOutcome(seen, demanding, clock) }
     },
     close: () => client.close(),
   }
 }
 
-function evidence<Outcome>(exchange: Exchange, outcome: Outcome) {
-  return { outcome, sent: exchange.sent, httpStatus: exchange.status }
+/** An exchange with its body read. */
+interface Seen {
+  readonly exchange: Exchange
+  readonly body: ReplyBody
+  readonly evidence: Pick<Evidence<never>, 'sent' | 'httpStatus'>
+}
+
+const UNREAD: ReplyBody = { shape: 'empty', echoed: false, code: null, gatewayRef: null }
+
+/** Make one call. A connection over which a reply came that does not name us carries no other. */
+async function ask(
+  client: ReturnType<typeof httpClient>,
+  call: HttpCall,
+  request: ChargeRequest,
+  signal?: AbortSignal,
+): Promise<Seen> {
+  let body = UNREAD
+  const exchange = await client.exchange(call, signal, (reply) => {
+    body = readBody(reply, request)
+    return body.echoed
+  })
+  return { exchange, body, evidence: { sent: exchange.sent, httpStatus: exchange.status } }
 }
 
 /** The JSON is written by hand, because only that keeps money and ids exact from bigint to text. */
-function chargeCall(root: string, request: ChargeRequest): HttpCall {
+function chargeCall(root: string, request: ChargeRequest, headers: readonly string[]): HttpCall {
   const body =
     `{"payment_id":${request.paymentId},"user_id":${request.userId}` +
     `,"amount":${decimal(request.amount)},"commission":${decimal(request.commission)}` +
     `,"type":"${request.type}"}`
-  const headers = ['content-type', 'application/json', 'idempotency-key', request.key]
-  return { method: 'POST', path: `${root}/pay`, headers, body }
+  const own = ['content-type', 'application/json', 'idempotency-key', request.key]
+  return { method: 'POST', path: `${root}/pay`, headers: [...own, ...headers], body }
 }
 
-function lookupCall(root: string, request: ChargeRequest): HttpCall {
+function lookupCall(root: string, request: ChargeRequest, headers: readonly string[]): HttpCall {
   const path = `${root}/payments/${encodeURIComponent(request.key)}`
-  return { method: 'GET', path, headers: ['accept', 'application/json'], body: null }
+  return { method: 'GET', path, headers: ['accept', 'application/json', ...headers], body: null }
 }
 
 /** The shortest decimal text of minor units: 20050n is 200.5, 20000n is 200, 5n is 0.05. */
@@ -66,149 +100,66 @@ function decimal(minor: bigint): string {
   return text.endsWith('0') ? text.slice(0, -1) : text
 }
 
-function chargeOutcome(exchange: Exchange, request: ChargeRequest, clock: Clock): ChargeOutcome {
+function chargeOutcome(seen: Seen, demanding: boolean, clock: Clock): ChargeOutcome {
+  const { exchange, body } = seen
   if (exchange.kind === 'fault') {
-    if (exchange.sent) return { kind: 'in_doubt', reason: exchange.reason }
-    return { kind: 'not_executed', reason: exchange.reason, retryAfterMs: null }
+    const { reason, sent } = exchange
+    return sent
+      ? { kind: 'in_doubt', reason }
+      : { kind: 'not_executed', reason, retryAfterMs: null }
   }
-  const { status } = exchange
-  const reason = `http_${status}`
-  if (status === 429) {
-    const retryAfterMs = parseRetryAfter(exchange.retryAfter, clock)
-    return { kind: 'not_executed', reason, retryAfterMs }
+  const kind = chargeKind(exchange.status, body.shape)
+  const reason = reasonOf(exchange.status, body)
+  const word = kind === 'success' || kind === 'declined' || kind === 'pending'
+  if (demanding && word && !body.echoed) {
+    // Whoever answered did not say whom: our gateway does not echo, or this is not our gateway.
+    return { kind: 'misconfigured', reason: 'no_echo', unproven: true }
   }
-  if (!isWord(status)) return { kind: 'in_doubt', reason }
-
-  const reply = readReply(exchange.body, request)
-  if (reply.kind === 'mismatch') return { kind: 'in_doubt', reason: 'reply_mismatch' }
-  if (status >= 400) {
-    const code = reply.kind === 'word' ? codeOf(reply.fields) : null
-    return { kind: 'declined', reason: code ?? reason }
-  }
-  if (reply.kind === 'unreadable') return { kind: 'in_doubt', reason: 'unreadable_reply' }
-  return settled(reply.fields) ?? { kind: 'in_doubt', reason: unsettledReason(reply.fields) }
+  if (kind === 'success') return { kind, gatewayRef: body.gatewayRef }
+  if (kind === 'declined') return { kind, reason: body.code ?? 'declined' }
+  const retryAfterMs = retryAfterOf(exchange, clock)
+  const wait =
+    kind === 'not_executed' || retryAfterMs !== null ? { reason, retryAfterMs } : { reason }
+  if (kind === 'in_doubt' || kind === 'pending') return { kind, ...wait }
+  // A refusal that names nobody may be the late reply to whatever this connection carried before.
+  const late = exchange.reused && !body.echoed
+  return late ? { kind, ...wait, unproven: true } : { kind, ...wait }
 }
 
-function lookupOutcome(exchange: Exchange, request: ChargeRequest): LookupOutcome {
+function lookupOutcome(seen: Seen, demanding: boolean, clock: Clock): LookupOutcome {
+  const { exchange, body } = seen
   if (exchange.kind === 'fault') return { kind: 'no_answer', reason: exchange.reason }
-  const { status } = exchange
-  if (status !== 404 && (status < 200 || status >= 300)) {
-    return { kind: 'no_answer', reason: `http_${status}` }
+  const kind = lookupKind(exchange.status, body.shape)
+  const named = body.echoed || (kind === 'not_found' ? !exchange.reused : !demanding)
+  if (kind === 'misconfigured' || kind === 'no_answer') {
+    const retryAfterMs = retryAfterOf(exchange, clock)
+    const reason = reasonOf(exchange.status, body)
+    return retryAfterMs === null ? { kind, reason } : { kind, reason, retryAfterMs }
   }
-  const reply = readReply(exchange.body, request)
-  if (reply.kind === 'mismatch') return { kind: 'no_answer', reason: 'reply_mismatch' }
-  if (status === 404) return { kind: 'not_found' }
-  if (reply.kind === 'unreadable') return { kind: 'no_answer', reason: 'unreadable_reply' }
-  if (reply.fields.status === 'pending') return { kind: 'pending' }
-  return settled(reply.fields) ?? { kind: 'no_answer', reason: unsettledReason(reply.fields) }
-}
-
-/** Whether a reply with this status is the gateway's word about the charge. */
-function isWord(status: number): boolean {
-  if (status >= 200 && status < 300) return true
-  return status >= 400 && status < 500 && !UNDECIDED_4XX.has(status)
-}
-
-/** What a reply body says: `mismatch` when it is about another payment, amount or key than ours. */
-type Reply =
-  | { readonly kind: 'unreadable' }
-  | { readonly kind: 'mismatch' }
-  | { readonly kind: 'word'; readonly fields: Fields }
-
-type Fields = Readonly<Record<string, unknown>>
-
-/** Final words only; null for anything else, which includes words that are nearly right. */
-function settled(fields: Fields): Extract<ChargeOutcome, { kind: 'success' | 'declined' }> | null {
-  // The original gateway says `ok`.
-  if (fields.status === 'success' || fields.status === 'ok') {
-    return { kind: 'success', gatewayRef: gatewayRefOf(fields) }
+  if (kind === 'not_found' && body.code !== 'not_found') {
+    return { kind: 'no_answer', reason: body.code ?? 'http_404' }
   }
-  if (fields.status === 'failed' || fields.status === 'declined') {
-    return { kind: 'declined', reason: codeOf(fields) ?? 'declined' }
-  }
-  return null
+  if (!named) return { kind: 'no_answer', reason: 'no_echo' }
+  if (kind === 'success') return { kind, gatewayRef: body.gatewayRef }
+  return kind === 'declined' ? { kind, reason: body.code ?? 'declined' } : { kind }
 }
 
-function unsettledReason(fields: Fields): string {
-  return fields.status === 'pending' ? 'pending' : 'unknown_status'
+/** Why a 2xx says nothing, by the shape of its body. */
+const SAYS_NOTHING: Readonly<Partial<Record<Shape, string>>> = {
+  json: 'unknown_status',
+  page: 'unreadable_reply',
+  empty: 'unreadable_reply',
 }
 
-/** A definite answer must be one JSON object, with no key twice, and about the payment we sent. */
-function readReply(body: Buffer, request: ChargeRequest): Reply {
-  if (!isUtf8(body)) return { kind: 'unreadable' }
-  const text = body.toString()
-  const fields = parseObject(text)
-  if (fields === null || hasKeyTwice(text, fields)) return { kind: 'unreadable' }
-  return echoes(fields, request) ? { kind: 'word', fields } : { kind: 'mismatch' }
-}
-
-function parseObject(text: string): Fields | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
-    return value as Fields // An object that is no array has string keys.
-  } catch {
-    return null
-  }
-}
-
-/**
- * JSON.parse keeps the last of equal keys, other readers the first: such a reply has two meanings.
- * `text` is valid JSON, so every colon at depth 1 outside a string stands for one key.
- */
-function hasKeyTwice(text: string, fields: Fields): boolean {
-  let colons = 0
-  let depth = 0
-  for (let at = 0; at < text.length; at++) {
-    const char = text[at]
-    if (char === '"') at = stringEnd(text, at)
-    else if (char === '{' || char === '[') depth++
-    else if (char === '}' || char === ']') depth--
-    else if (char === ':' && depth === 1) colons++
-  }
-  return colons !== Object.keys(fields).length
-}
-
-/** The index of the quote that closes the string opened at `start`. */
-function stringEnd(text: string, start: number): number {
-  let at = start + 1
-  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
-  return at
-}
-
-/** A field that is left out, or null, echoes nothing. */
-function echoes(fields: Fields, request: ChargeRequest): boolean {
-  const { payment_id: id, amount, idempotency_key: key } = fields
-  if (id !== undefined && id !== null && idText(id) !== `${request.paymentId}`) return false
-  if (key !== undefined && key !== null && key !== request.key) return false
-  return amount === undefined || amount === null || minorUnits(amount) === request.amount
-}
-
-function idText(value: unknown): string | null {
-  return typeof value === 'number' || typeof value === 'string' ? String(value) : null
-}
-
-/** Read through the shortest decimal text, so that no arithmetic is done on floats. */
-function minorUnits(value: unknown): bigint | null {
-  const match = /^(\d{1,30})(?:\.(\d{1,2}))?$/.exec(idText(value) ?? '')
-  if (match === null) return null
-  const [, whole = '', fraction = ''] = match
-  return BigInt(whole) * 100n + BigInt(fraction.padEnd(2, '0'))
-}
-
-/** Printable ASCII only: PostgreSQL refuses NUL in a text, and logs are read on terminals. */
-function gatewayRefOf(fields: Fields): string | null {
-  const ref = fields.gateway_ref ?? fields.id
-  return typeof ref === 'string' && /^[\x20-\x7e]{1,200}$/.test(ref) ? ref : null
-}
-
-/** The gateway's own code, if it is one that can be stored, shown and counted. */
-function codeOf({ code }: Fields): string | null {
-  return typeof code === 'string' && /^[a-z0-9_]{1,40}$/.test(code) ? code : null
+function reasonOf(status: number, { shape, code }: ReplyBody): string {
+  if (shape === 'another') return 'reply_mismatch'
+  if (status >= 200 && status < 300) return SAYS_NOTHING[shape] ?? shape
+  return shape === 'rejected' && code !== null ? code : `http_${status}`
 }
 
 /** Milliseconds to wait, clamped; null for a header that is neither seconds nor an HTTP-date. */
-function parseRetryAfter(header: string | null, clock: Clock): number | null {
+function retryAfterOf(exchange: Exchange, clock: Clock): number | null {
+  const header = exchange.kind === 'reply' ? exchange.retryAfter : null
   if (header === null) return null
   if (/^\d{1,15}$/.test(header)) return clamp(Number(header) * 1_000)
   if (!/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(header)) return null

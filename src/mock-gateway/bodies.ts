@@ -27,7 +27,7 @@ export const Pay = Type.Object(
 /** What the gateway says of a charge. */
 export const Answer = Type.Object(
   {
-    status: oneOf(['success', 'failed', 'pending', 'error']),
+    status: oneOf(['success', 'failed', 'pending', 'rejected', 'error']),
     code: Type.Optional(Type.String()),
     gateway_ref: Type.Optional(Type.String()),
     payment_id: Type.Optional(Type.Integer()),

@@ -20,6 +20,9 @@ const CHANCES = {
   wrong_body: chance(0, 'Executes, and answers 200 with an HTML page.'),
   wrong_amount: chance(0, 'Executes, and answers with another amount.'),
   slow_drip: chance(0, 'Executes, and sends the body byte by byte over `timeout_ms`.'),
+  pending: chance(0, 'Answers 202 `pending`, and executes after `late_ms`.'),
+  rejected: chance(0, 'Refuses the request with 422 `rejected`, without executing.'),
+  wrong_credential: chance(0, 'Answers 401 with a page, without executing.'),
 } as const satisfies Record<string, Dial>
 
 /** How long and how much. Milliseconds where the name ends in `_ms`. */

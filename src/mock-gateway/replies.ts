@@ -13,8 +13,8 @@ export type Reply =
       readonly body: Body
       readonly retryAfterSeconds: number | null
     }
-  /** A page of HTML with status 200. */
-  | { readonly kind: 'html'; readonly afterMs: number }
+  /** A page of HTML. */
+  | { readonly kind: 'html'; readonly afterMs: number; readonly status: number }
   /** A TCP reset instead of a reply. */
   | { readonly kind: 'reset'; readonly afterMs: number }
   /** Half of the body; then the connection ends. */
@@ -35,7 +35,7 @@ export type Reply =
 
 /** A reply body: `payment_id`, `amount` and `idempotency_key` echo the order. */
 export interface Body {
-  readonly status: 'success' | 'failed' | 'pending' | 'error'
+  readonly status: 'success' | 'failed' | 'pending' | 'rejected' | 'error'
   readonly code?: string
   readonly gateway_ref?: string
   readonly payment_id?: number
@@ -46,14 +46,23 @@ export interface Body {
 /** What a fault does, and what is seen of it. */
 export interface Effect {
   readonly does: 'execute' | 'decline' | 'execute_late' | 'nothing'
-  readonly shows: 'outcome' | 'other_amount' | 'html' | 'reset' | 'truncated' | 'drip' | Refusal
+  readonly shows:
+    | 'outcome'
+    | 'other_amount'
+    | 'html'
+    | 'unauthorized'
+    | 'pending'
+    | 'reset'
+    | 'truncated'
+    | 'drip'
+    | Refusal
   /** Whether the reply is held for `timeout_ms`. */
   readonly held?: true
 }
 
 type Refusal = keyof typeof REFUSALS
 
-/** Answers that say nothing about the charge. */
+/** Answers that are no outcome. */
 const REFUSALS = {
   rate_limited: 429,
   bad_gateway: 502,
@@ -63,7 +72,15 @@ const REFUSALS = {
   in_progress: 409,
   idempotency_key_reuse: 422,
   not_found: 404,
+  unknown_method: 422,
 } as const
+
+/** Of these the ones that refuse the request itself: the contract's own errors. */
+const REJECTIONS: ReadonlySet<string> = new Set([
+  'idempotency_key_reuse',
+  'not_found',
+  'unknown_method',
+])
 
 /** Every fault as what it does and shows. */
 export const EFFECTS: Readonly<Record<Fault | 'none', Effect>> = {
@@ -81,20 +98,29 @@ export const EFFECTS: Readonly<Record<Fault | 'none', Effect>> = {
   wrong_body: { does: 'execute', shows: 'html' },
   wrong_amount: { does: 'execute', shows: 'other_amount' },
   slow_drip: { does: 'execute', shows: 'drip' },
+  pending: { does: 'execute_late', shows: 'pending' },
+  rejected: { does: 'nothing', shows: 'unknown_method' },
+  wrong_credential: { does: 'nothing', shows: 'unauthorized' },
 }
 
-/** How the reply goes out after `effect`. `charge` is what it settled or found settled, if any. */
+/**
+ * How the reply to the order under `key` goes out after `effect`. `charge` is what it settled or found
+ * settled, if any.
+ */
 export function show(
-  faults: Faults,
-  plan: Plan,
+  { faults, plan, key }: { readonly faults: Faults; readonly plan: Plan; readonly key: Key },
   effect: Effect,
   charge: Charge | undefined,
 ): Reply {
   const afterMs = plan.latencyMs + (effect.held ? faults.timeout_ms : 0)
   const { shows } = effect
-  if (shows === 'reset' || shows === 'html') return { kind: shows, afterMs }
-  if (shows === 'rate_limited') return refusal(shows, afterMs, faults.retry_after_seconds)
-  if (shows in REFUSALS) return refusal(shows as Refusal, afterMs) // The check is the reason.
+  if (shows === 'reset') return { kind: shows, afterMs }
+  if (shows === 'html') return { kind: shows, afterMs, status: 200 }
+  if (shows === 'unauthorized') return { kind: 'html', afterMs, status: 401 }
+  if (shows === 'rate_limited') return refusal(shows, afterMs, key, faults.retry_after_seconds)
+  if (shows in REFUSALS) return refusal(shows as Refusal, afterMs, key) // The check is the reason.
+  // What was settled under this key before is told, whatever the dials say now.
+  if (shows === 'pending' && charge === undefined) return pending(key, afterMs)
 
   assert(charge !== undefined, 'an effect shows an outcome only if it settles one')
   const status = charge.outcome === 'executed' ? 200 : 402
@@ -114,7 +140,7 @@ export function bodyOf(charge: Charge): Body {
     gateway_ref: gatewayRef(charge),
     payment_id: charge.paymentId,
     amount: toWire(charge.amount),
-    ...(charge.key === null ? {} : { idempotency_key: charge.key }),
+    ...echo(charge.key),
   }
 }
 
@@ -123,13 +149,27 @@ export function gatewayRef(charge: Charge): string {
   return `gw_${charge.number.toString(36).padStart(8, '0')}`
 }
 
+/** The key of a request, if it sent one. */
+type Key = string | null
+
+/** An order that is taken and not finished. */
+export function pending(key: Key, afterMs: number): Reply {
+  return answer(202, { status: 'pending', ...echo(key) }, afterMs)
+}
+
+function echo(key: Key): Pick<Body, 'idempotency_key'> {
+  return key === null ? {} : { idempotency_key: key }
+}
+
 /** An answer that is no outcome. */
 export function refusal(
   code: Refusal,
   afterMs: number,
+  key: Key = null,
   retryAfterSeconds: number | null = null,
 ): Reply {
-  const body = { status: 'error', code } as const
+  const status = REJECTIONS.has(code) ? 'rejected' : 'error'
+  const body = { status, code, ...echo(key) } as const
   return { kind: 'answer', afterMs, status: REFUSALS[code], body, retryAfterSeconds }
 }
 

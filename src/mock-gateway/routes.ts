@@ -76,6 +76,7 @@ const PAY = {
   body: Pay,
   response: {
     200: Answer,
+    202: Answer,
     402: Answer,
     409: Answer,
     422: Answer,
@@ -184,7 +185,7 @@ function toOrder(body: Static<typeof Pay>, key: string | undefined): Order | Rep
 }
 
 function malformed(code: string): Reply {
-  const body = { status: 'error', code } as const
+  const body = { status: 'rejected', code } as const
   return { kind: 'answer', afterMs: 0, status: 422, body, retryAfterSeconds: null }
 }
 
@@ -200,7 +201,7 @@ function show(gateway: MockGateway, reply: FastifyReply, how: Reply): void {
     return void reply.code(how.status).send(how.body)
   }
   if (how.kind === 'html') {
-    return void reply.code(200).type('text/html').send('<!doctype html><h1>It works!</h1>')
+    return void reply.code(how.status).type('text/html').send('<!doctype html><h1>It works!</h1>')
   }
   // From here on Fastify is told to keep its hands off the connection.
   reply.hijack()

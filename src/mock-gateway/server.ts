@@ -91,7 +91,7 @@ function chances(seed: number): Pick<State, 'random' | 'lookupRandom'> {
 }
 
 function pay(state: State, order: Order): Reply {
-  if (state.closed) return refusal('closing', 0)
+  if (state.closed) return refusal('closing', 0, order.key)
   const { clock, journal } = state
   const plan = draw(state.faults, state.random)
   const note = (act: Act): void => {
@@ -101,17 +101,17 @@ function pay(state: State, order: Order): Reply {
   const known = order.key === null ? undefined : journal.find(order.key)
   if (known !== undefined && !isSame(known, order)) {
     note('conflict')
-    return refusal('idempotency_key_reuse', plan.latencyMs)
+    return refusal('idempotency_key_reuse', plan.latencyMs, order.key)
   }
   if (order.key !== null && state.lateKeys.has(order.key)) {
     note('in_progress')
-    return refusal('in_progress', plan.latencyMs)
+    return refusal('in_progress', plan.latencyMs, order.key)
   }
   const effect = EFFECTS[plan.fault ?? 'none']
   const done = carryOut(state, order, effect, known)
   note(done?.act ?? 'nothing')
-  if (done === null) return refusal('journal_unavailable', plan.latencyMs)
-  return show(state.faults, plan, effect, done.charge)
+  if (done === null) return refusal('journal_unavailable', plan.latencyMs, order.key)
+  return show({ faults: state.faults, plan, key: order.key }, effect, done.charge)
 }
 
 /**
@@ -171,7 +171,7 @@ function lookup(state: State, key: string): Reply {
   if (fails) return refusal('bad_gateway', afterMs)
   const charge = state.journal.find(key)
   if (charge !== undefined) return answer(200, bodyOf(charge), afterMs)
-  if (!state.lateKeys.has(key)) return refusal('not_found', afterMs)
+  if (!state.lateKeys.has(key)) return refusal('not_found', afterMs, key)
   return answer(200, { status: 'pending', idempotency_key: key }, afterMs)
 }
 

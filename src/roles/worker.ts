@@ -35,10 +35,18 @@ export function openGateway(own: Process, url: string): GuardedGateway {
       keyLifeMs: config.gatewayKeyLifeMs,
       lookup: config.gatewayLookup,
     },
+    echo: config.gatewayEcho,
+    headers: gatewayHeaders(config),
     clock: systemClock,
   })
   const policy = breakerPolicy(config.gatewayTimeoutMs)
   return guardedGateway(driver, systemClock, (seen) => countCall(metrics, seen), policy)
+}
+
+/** What every call of the gateway carries: secrets, which only the driver sees. */
+function gatewayHeaders({ gatewayAuthorization, gatewayHeaders }: Process['config']): string[] {
+  const more = Object.entries(gatewayHeaders ?? {}).flat()
+  return gatewayAuthorization === null ? more : ['authorization', gatewayAuthorization, ...more]
 }
 
 /** Share the breaker with all workers of the same gateway, which its address names. */

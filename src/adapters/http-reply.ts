@@ -1,0 +1,116 @@
+import { isUtf8 } from 'node:buffer'
+import type { Shape } from '../domain/reply.ts'
+import type { ChargeRequest } from '../ports.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** The body of a reply, as far as it is understood. */
+export interface ReplyBody {
+  readonly shape: Shape
+  /** It names our payment or our key, so it cannot be meant for another. */
+  readonly echoed: boolean
+  /** The gateway's own code, if it is one that can be stored, shown and counted. */
+  readonly code: string | null
+  /** The gateway's own name for the charge. */
+  readonly gatewayRef: string | null
+}
+
+const NOTHING = { echoed: false, code: null, gatewayRef: null } as const
+
+/** Read a reply body: a word is one JSON object, with no key twice, and about the payment we sent. */
+export function readBody(body: Buffer, request: ChargeRequest): ReplyBody {
+  if (body.length === 0) return { shape: 'empty', ...NOTHING }
+  if (!isUtf8(body)) return { shape: 'page', ...NOTHING }
+  const text = body.toString()
+  const fields = parseObject(text)
+  if (fields === null || hasKeyTwice(text, fields)) return { shape: 'page', ...NOTHING }
+  const code = codeOf(fields)
+  const echo = echoOf(fields, request)
+  return {
+    shape: echo === 'another' ? 'another' : wordOf(fields, code),
+    echoed: echo === 'ours',
+    code,
+    gatewayRef: gatewayRefOf(fields),
+  }
+}
+
+function parseObject(text: string): Fields | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
+    return value as Fields // An object that is no array has string keys.
+  } catch {
+    return null
+  }
+}
+
+/** Exact words only: one that is nearly right is other JSON. */
+function wordOf({ status }: Fields, code: string | null): Shape {
+  // The original gateway says `ok`.
+  if (status === 'success' || status === 'ok') return 'success'
+  if (status === 'failed' || status === 'declined') return 'declined'
+  if (status === 'pending') return 'pending'
+  return status === 'rejected' && code !== null ? 'rejected' : 'json'
+}
+
+/**
+ * JSON.parse keeps the last of equal keys, other readers the first: such a reply has two meanings.
+ * `text` is valid JSON, so every colon at depth 1 outside a string stands for one key.
+ */
+function hasKeyTwice(text: string, fields: Fields): boolean {
+  let colons = 0
+  let depth = 0
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at]
+    if (char === '"') at = stringEnd(text, at)
+    else if (char === '{' || char === '[') depth++
+    else if (char === '}' || char === ']') depth--
+    else if (char === ':' && depth === 1) colons++
+  }
+  return colons !== Object.keys(fields).length
+}
+
+/** The index of the quote that closes the string opened at `start`. */
+function stringEnd(text: string, start: number): number {
+  let at = start + 1
+  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+  return at
+}
+
+/**
+ * Whose reply it is. Ids and amounts are compared by value: `"7"` is 7 and `"10.000"` is 10. A field
+ * that is left out, or null, echoes nothing, and an amount alone names nobody.
+ */
+function echoOf(fields: Fields, request: ChargeRequest): 'ours' | 'another' | 'none' {
+  const { payment_id: id, amount, idempotency_key: key } = fields
+  const hasId = id !== undefined && id !== null
+  const hasKey = key !== undefined && key !== null
+  if (hasId && numberText(id) !== `${request.paymentId}`) return 'another'
+  if (hasKey && key !== request.key) return 'another'
+  if (amount !== undefined && amount !== null && minorUnits(amount) !== request.amount) {
+    return 'another'
+  }
+  return hasId || hasKey ? 'ours' : 'none'
+}
+
+function numberText(value: unknown): string | null {
+  return typeof value === 'number' || typeof value === 'string' ? String(value) : null
+}
+
+/** Read through the decimal text, so that no arithmetic is done on floats. Zeros at the end are none. */
+function minorUnits(value: unknown): bigint | null {
+  const match = /^(\d{1,30})(?:\.(\d{1,2})0{0,30})?$/.exec(numberText(value) ?? '')
+  if (match === null) return null
+  const [, whole = '', fraction = ''] = match
+  return BigInt(whole) * 100n + BigInt(fraction.padEnd(2, '0'))
+}
+
+/** Printable ASCII only: PostgreSQL refuses NUL in a text, and logs are read on terminals. */
+function gatewayRefOf(fields: Fields): string | null {
+  const ref = fields.gateway_ref ?? fields.id
+  return typeof ref === 'string' && /^[\x20-\x7e]{1,200}$/.test(ref) ? ref : null
+}
+
+function codeOf({ code }: Fields): string | null {
+  return typeof code === 'string' && /^[a-z0-9_]{1,40}$/.test(code) ? code : null
+}

@@ -1,0 +1,66 @@
+import { chargeKind, lookupKind, type Shape } from '../src/domain/reply.ts'
+
+/** Every shape of a body, and its head in the table. */
+export const SHAPES: Readonly<Record<Shape, string>> = {
+  success: '`success`',
+  declined: '`failed`',
+  pending: '`pending`',
+  rejected: '`rejected`',
+  json: 'other JSON',
+  page: 'a page',
+  empty: 'empty',
+  another: 'about another payment',
+}
+
+const STATUSES = Array.from({ length: 500 }, (_, index) => index + 100)
+const NAMES = Object.keys(SHAPES) as Shape[] // Its keys are the shapes.
+
+type Judge = (status: number, shape: Shape) => string
+
+/** The function as a table, in Markdown: statuses with equal rows share one. */
+function table(judge: Judge): string {
+  const groups = new Map<string, number[]>()
+  for (const status of STATUSES) {
+    const row = NAMES.map((shape) => `\`${judge(status, shape)}\``).join('|')
+    groups.set(row, [...(groups.get(row) ?? []), status])
+  }
+  const rows = [...groups].map(([row, statuses]) => [ranges(statuses), ...row.split('|')])
+  return markdown([['status', ...NAMES.map((shape) => SHAPES[shape])], ...rows])
+}
+
+/** `200–299, 304` of the statuses in order. */
+function ranges(statuses: readonly number[]): string {
+  const runs: [number, number][] = []
+  for (const status of statuses) {
+    const last = runs.at(-1)
+    if (last?.[1] === status - 1) last[1] = status
+    else runs.push([status, status])
+  }
+  return runs.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(', ')
+}
+
+/** Padded the way prettier pads it. */
+function markdown(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, at) =>
+    Math.max(...rows.map((row) => (row[at] ?? '').length)),
+  )
+  const line = (row: readonly string[]) =>
+    `| ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(' | ')} |`
+  const [head = [], ...rest] = rows
+  const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`
+  return [line(head), rule, ...rest.map(line)].join('\n')
+}
+
+/** Both tables of docs/gateways.md, by the marks around them. */
+export const TABLES: Readonly<Record<string, string>> = {
+  charges: table((status, shape) => chargeKind(status, shape)),
+  lookups: table((status, shape) => lookupKind(status, shape)),
+}
+
+/** The page with its tables as the code has them. */
+export function withTables(page: string): string {
+  return Object.entries(TABLES).reduce((text, [name, rows]) => {
+    const marks = new RegExp(`(<!-- ${name} -->\\n)[^]*?(<!-- end of ${name} -->)`)
+    return text.replace(marks, `$1\n${rows}\n\n$2`)
+  }, page)
+}
