@@ -8,7 +8,7 @@ import { closing } from './closing.ts'
 import type { Config } from './config.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { PostgresDb } from './adapters/postgres.ts'
-import { admitter, openGuards, type Guards } from './http/auth.ts'
+import { admitter } from './http/auth.ts'
 import {
   cachedProbe,
   probeRoutes,
@@ -18,13 +18,12 @@ import {
 } from './http/health.ts'
 import { answerPlainly } from './http/plain.ts'
 import { buildServer, requestIds } from './http/server.ts'
-import { isLoopback } from './http/site.ts'
-import { keyChecker } from './keys/check.ts'
 import { mockGatewayRoutes } from './mock-gateway/routes.ts'
 import { mockGateway, type MockGateway } from './mock-gateway/server.ts'
 import { ReadOnly } from './ports.ts'
 import type { Worker } from './queue/worker.ts'
 import { apiRoutes } from './roles/api.ts'
+import { connectionOptions, guardsOf } from './roles/guards.ts'
 import { listen } from './roles/listen.ts'
 import {
   API,
@@ -91,9 +90,11 @@ async function open(
     title: config.appName,
     documented: roles.api,
     guards,
+    connections: connectionOptions(own),
     requestId,
     onAnswer,
   })
+  own.metrics.connections(() => app.front.connections.counts())
   refuseWhenStopping(app, own)
   const wake = () => running.worker?.wake()
   const refresh = openRefresh(own, () => running.gateway)
@@ -155,20 +156,6 @@ async function stateOf(db: PostgresDb): Promise<DatabaseState> {
   } catch (error) {
     return error instanceof ReadOnly ? 'read_only' : 'unavailable'
   }
-}
-
-/** Keys are asked for as soon as anyone but this machine can connect, and always in production. */
-function guardsOf({ config, db }: Process, roles: Roles): Guards {
-  const loopback = isLoopback(config.host) ? config.host : null
-  const open = loopback !== null && !config.production
-  // The mock gateway alone has no database and charges nobody.
-  const unguarded = open || !(roles.api || roles.worker)
-  return openGuards(systemClock, {
-    keys: unguarded ? null : keyChecker({ db, clock: systemClock }),
-    perSecondMax: config.rateLimit,
-    loopback,
-    trustedProxies: config.trustedProxies ?? [],
-  })
 }
 
 /** Refuse new work while stopping; the mock gateway still answers calls that are in flight. */

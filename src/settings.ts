@@ -119,6 +119,16 @@ export const SETTINGS = {
     fallback: '64',
     doc: 'Largest request body in KiB; a larger one is answered with 413.',
   },
+  httpConnectionsMax: {
+    name: 'HTTP_CONNECTIONS_MAX',
+    group: 'HTTP server',
+    kind: integer(1, 1_000_000),
+    fallback: null,
+    example: '2000',
+    doc:
+      'Connections of clients that are open at a time in one process; then the one that was quiet ' +
+      'longest makes room. When unset, 2000, or what the limit of open files (`ulimit -n`) leaves.',
+  },
   trustedProxies: {
     name: 'TRUSTED_PROXIES',
     group: 'HTTP server',

@@ -29,6 +29,7 @@ export async function serveMock(
     title: 'Mock gateway',
     documented: false,
     guards: openGuards(systemClock),
+    connections: { max: 1_000, elapsedMs: systemClock.elapsedMs },
     onAnswer: () => {},
   })
   await app.register(mockGatewayRoutes(mock), { prefix: '/api/v1/mock-gateway' })

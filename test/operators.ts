@@ -104,6 +104,7 @@ export async function server(t: TestContext, world: TestWorld): Promise<FastifyI
     title: 'Payments',
     documented: true,
     guards: openGuards(systemClock),
+    connections: { max: 1_000, elapsedMs: systemClock.elapsedMs },
     onAnswer: () => undefined,
   })
   const { world: charging } = world

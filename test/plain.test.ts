@@ -22,6 +22,7 @@ async function server(t: TestContext, options: Partial<PlainOptions> = {}) {
     title: 'Test',
     documented: false,
     guards: openGuards(systemClock),
+    connections: { max: 1_000, elapsedMs: systemClock.elapsedMs },
     requestId,
     onAnswer,
   })

@@ -22,6 +22,7 @@ async function server(t: TestContext, guards: GuardOptions = {}): Promise<number
     title: 'test',
     documented: false,
     guards: openGuards(systemClock, guards),
+    connections: { max: 1_000, elapsedMs: systemClock.elapsedMs },
     arrival: ARRIVAL,
     onAnswer: () => undefined,
   })

@@ -28,6 +28,13 @@ export interface PoolGauges {
   readonly waiting: number
 }
 
+/** Connections of clients, and how many of them were cut, by why. */
+export interface ConnectionGauges {
+  readonly open: number
+  readonly max: number
+  readonly cut: Readonly<Record<string, number>>
+}
+
 /** Gauges that are read together. `read` sets them; a failing one leaves them cleared. */
 interface Source {
   readonly gauges: readonly Gauge[]
@@ -74,6 +81,7 @@ export function createGauges(registry: Registry, identity: Identity) {
   return {
     refresh: cached(refresh, identity.elapsedMs),
     breaker: registrar(sources, 'breaker', breakerSource(make)),
+    connections: registrar(sources, 'connections', connectionSource(make, registry)),
     pool: registrar(sources, 'pool', poolSource(make)),
     database: registrar(sources, 'database', databaseSource(make)),
     close: lag.close,
@@ -191,6 +199,27 @@ function poolSource(make: MakeGauge) {
     read: () => {
       const { total, idle, waiting } = read()
       setEach(gauge, 'state', { busy: total - idle, idle, waiting })
+    },
+  })
+}
+
+function connectionSource(make: MakeGauge, registry: Registry) {
+  const open = make('http_connections', 'Connections of clients.')
+  const max = make('http_connections_max', 'Connections of clients that may be open at a time.')
+  const cut = new Counter({
+    name: 'payments_http_connections_cut_total',
+    help: 'Connections of clients that were cut, by why.',
+    labelNames: ['reason'],
+    registers: [registry],
+  })
+  return (read: () => ConnectionGauges): Source => ({
+    gauges: [open, max],
+    read: () => {
+      const counts = read()
+      open.set(counts.open)
+      max.set(counts.max)
+      cut.reset()
+      for (const [reason, times] of Object.entries(counts.cut)) cut.inc({ reason }, times)
     },
   })
 }

@@ -1,5 +1,11 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { type BreakerState, createGauges, type DatabaseGauges, type PoolGauges } from './gauges.ts'
+import {
+  type BreakerState,
+  createGauges,
+  type ConnectionGauges,
+  type DatabaseGauges,
+  type PoolGauges,
+} from './gauges.ts'
 import { createStatsd, type Statsd } from './statsd.ts'
 
 /** The counters of `GET /api/v1/metrics`: a contract, so the names never change. */
@@ -55,6 +61,8 @@ export interface Metrics {
   paymentCompleted(durationMs: number): void
   /** Register where the breaker's state is read at each scrape. */
   breaker(read: () => BreakerState): void
+  /** Register where the connections of clients are read at each scrape. */
+  connections(read: () => ConnectionGauges): void
   /** Register where the pool is read at each scrape. */
   pool(read: () => PoolGauges): void
   /**
@@ -108,6 +116,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     ...createCounters(registry, statsd),
     ...createMeasures(registry, statsd),
     breaker: gauges.breaker,
+    connections: gauges.connections,
     pool: gauges.pool,
     database: gauges.database,
     violations: createViolations(registry),

@@ -4,8 +4,9 @@ import type { Scope } from '../domain/key.ts'
 import type { Clock } from '../ports.ts'
 import { allowance, type Allowance } from './allowance.ts'
 import { callers } from './caller.ts'
+import { trusted } from './connections.ts'
 import { refuse } from './problem.ts'
-import { siteGuard } from './site.ts'
+import { isLoopback, siteGuard } from './site.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -132,14 +133,16 @@ export function admitter(guards: Guards): (request: IncomingMessage) => boolean 
 function keepSitesOut(app: FastifyInstance, { siteOf }: Guards): void {
   app.addHook('onRequest', (request, reply, done) => {
     const code = siteOf(request.raw)
-    if (code === null) return done()
-    void refuse(reply, { code })
+    if (code !== null) return void refuse(reply, { code })
+    if (needsOf(request) !== 'public') trusted(request.raw.socket)
+    done()
   })
 }
 
 function askForKeys(app: FastifyInstance, keys: Keys, guards: Guards): void {
   app.addHook('onRequest', async (request, reply) => {
     const needs = needsOf(request)
+    if (needs === 'gateway' && isLoopback(guards.callerOf(request.raw))) trusted(request.raw.socket)
     if (needs === 'public' || needs === 'gateway') return
     const known = await identify(request.raw, keys, guards)
     if (!known.ok) {
@@ -149,6 +152,7 @@ function askForKeys(app: FastifyInstance, keys: Keys, guards: Guards): void {
     }
     if (!known.scopes.includes(needs)) return refuse(reply, { code: 'forbidden' })
     request.keyId = known.id
+    trusted(request.raw.socket)
   })
 }
 

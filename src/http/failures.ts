@@ -10,6 +10,7 @@ import type {
 import { writeJson } from '../domain/json.ts'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
 import { Busy, CommitUnknown, Overloaded, Unavailable } from '../ports.ts'
+import { afterAnswers } from './connections.ts'
 import { problem, refuse } from './problem.ts'
 
 /** What the framework itself refuses, by its code. */
@@ -180,14 +181,29 @@ function bare(path: string): string {
   return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
 }
 
-/** Answer bytes that are no HTTP request, on the bare socket, and close it. */
+/**
+ * Answer bytes that are no HTTP request, on the bare socket, and close it: after the answers to the
+ * requests in front of them.
+ */
 export function unreadableSocket(error: Error & { code?: string }, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  refuseSocket(socket, SOCKET[error.code ?? ''] ?? 'request_unreadable')
+  if (error.code === 'ECONNRESET') return void socket.destroy()
+  const code = SOCKET[error.code ?? ''] ?? 'request_unreadable'
+  afterAnswers(socket, () => refuseSocket(socket, code))
 }
 
-/** Answer on the bare socket and close it. A 405 allows nothing: there is no path to allow it for. */
+/** How long a refused client may take to read why, in milliseconds. */
+const PARTING_MS = 1_000
+
+/**
+ * Answer on the bare socket and close it. What the client still sends is read for a moment, because a
+ * connection that is closed with unread bytes in it takes the answer with it; then the socket is given
+ * up, whether the client has closed its side or not. A 405 allows nothing: there is no path to allow
+ * it for.
+ */
 export function refuseSocket(socket: Duplex, code: RefusalCode): void {
+  if (!socket.writable) return void socket.destroy()
+  const over = setTimeout(() => socket.destroy(), PARTING_MS)
+  socket.once('close', () => clearTimeout(over))
   const [status] = REFUSALS[code]
   const body = writeJson(problem({ code }, 'none'))
   socket.end(

@@ -1,8 +1,9 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { writeJson } from '../domain/json.ts'
 import { REFUSALS, type Refusal } from '../domain/refusal.ts'
+import { trusted } from './connections.ts'
 import { reportFailure } from './failures.ts'
 import { SAFE_HEADERS } from './headers.ts'
 import { readJson } from './json.ts'
@@ -67,10 +68,8 @@ export function answerPlainly(app: FastifyInstance, options: PlainOptions): void
     done(null, body === undefined ? payload : Readable.from([body]))
   })
 
-  const [full, ...others] = app.server.listeners('request') as RequestListener[]
-  if (full === undefined || others.length > 0) throw new Error('the server has one listener')
-  app.server.removeAllListeners('request')
-  app.server.on('request', (request, response) => {
+  const { handle: full } = app.front
+  app.front.handle = (request, response) => {
     const route = routes.get(request.url ?? '')
     if (route === undefined || !isPlain(request) || !options.open()) return full(request, response)
     const startedMs = options.elapsedMs()
@@ -99,8 +98,12 @@ export function answerPlainly(app: FastifyInstance, options: PlainOptions): void
         fail(error)
       }
     }
-    readBody(request, (body) => (options.admit(request) ? respond(body) : handOver(body)))
-  })
+    readBody(request, (body) => {
+      if (!options.admit(request)) return handOver(body)
+      trusted(request.socket)
+      respond(body)
+    })
+  }
 }
 
 /** What the framework's own requests leave in the log. */

@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import type { RefusalCode } from '../domain/refusal.ts'
-import { refuseSocket } from './failures.ts'
 
 /** More header lines than any client sends; Node would drop those above 2,000 without a word. */
 const HEADERS_MAX = 100
@@ -19,10 +18,6 @@ interface Violation {
  * expectations (RFC 9110 section 10.1.1), hundreds of headers, and CONNECT.
  */
 export function demandHttp(app: FastifyInstance): void {
-  app.server.on('checkExpectation', (request, response) => {
-    app.server.emit('request', request, response)
-  })
-  app.server.on('connect', (_request, socket) => refuseSocket(socket, 'method_not_allowed'))
   app.addHook('onRequest', (request, reply, done) => {
     const violation = violationOf(request.raw)
     if (violation === null) return done()

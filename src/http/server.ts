@@ -8,10 +8,18 @@ import fastify, {
 import type { FastifyBaseLogger } from 'fastify'
 import { writeJson } from '../domain/json.ts'
 import { guard, type Guards } from './auth.ts'
+import type { ConnectionOptions } from './connections.ts'
 import { SAFE_HEADERS } from './headers.ts'
+<<<<<<< HEAD
 import { failed, unroutable, unreadableSocket } from './failures.ts'
 import { readJson } from './json.ts'
 import { document } from './openapi.ts'
+=======
+import { errorsPage } from './errors-page.ts'
+import { failed, unroutable } from './failures.ts'
+import { readJson } from './json.ts'
+import { openFront } from './listener.ts'
+>>>>>>> e78e744 (Connections are bounded: what they may hold, how long, and how many)
 import { demandHttp } from './preconditions.ts'
 import { documentRefusals, Problem } from './problem.ts'
 import { SHOWN } from './schemas.ts'
@@ -34,6 +42,8 @@ export interface ServerOptions {
   readonly requestId?: ReturnType<typeof requestIds>
   /** How long the headers, and the whole request, may take to arrive, in milliseconds. */
   readonly arrival?: { readonly headersMsMax: number; readonly requestMsMax: number }
+  /** Bounds of what connections may hold; the clock that their deadlines go by. */
+  readonly connections: ConnectionOptions
   /** Told of every answer, in milliseconds: the route's template, never the path. */
   readonly onAnswer: (method: string, route: string, status: number, ms: number) => void
 }
@@ -44,13 +54,16 @@ export interface ServerOptions {
  */
 export async function buildServer(options: ServerOptions): Promise<FastifyInstance> {
   const { headersMsMax, requestMsMax } = options.arrival ?? ARRIVAL
+  const { front, serverFactory } = openFront(options.connections)
   const app = fastify({
     loggerInstance: options.logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: options.bodyBytesMax,
     requestTimeout: requestMsMax,
+    serverFactory,
     genReqId: options.requestId ?? requestIds(),
-    clientErrorHandler: unreadableSocket,
+    // Each server has its own.
+    clientErrorHandler: () => undefined,
     frameworkErrors: failed,
     http: {
       maxHeaderSize: HEADER_BYTES_MAX,
@@ -77,6 +90,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     },
   })
   writeExactly(app)
+  app.decorate('front', front)
+  app.addHook('onClose', () => front.connections.close())
   readStrictly(app)
   app.addSchema(Problem)
   documentRefusals(app)

@@ -75,6 +75,7 @@ function ownServer(): Promise<FastifyInstance> {
     title: 'wrong',
     documented: true,
     guards: openGuards(systemClock),
+    connections: { max: 1_000, elapsedMs: systemClock.elapsedMs },
     onAnswer: () => undefined,
   })
 }

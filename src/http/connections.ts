@@ -1,0 +1,213 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Server, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+
+/** Why a connection was cut by us; the labels of a metric. */
+export type Cut = 'made_room' | 'no_room' | 'sent_ahead' | 'unread' | 'idle'
+
+/** What is known of the connections of a process. */
+export interface ConnectionCounts {
+  readonly open: number
+  readonly max: number
+  readonly cut: Readonly<Record<Cut, number>>
+}
+
+export interface ConnectionOptions {
+  /** Connections that are open at a time. */
+  readonly max: number
+  readonly elapsedMs: () => number
+  /** How long a client may take to read one answer, in milliseconds. */
+  readonly answerMsMax?: number
+  /** How long a stranger's connection may be idle after an answer, in milliseconds. */
+  readonly idleMsMax?: number
+  /** Told at most once a second that the maximum was reached, and how many were cut for it since. */
+  readonly onFull?: (counts: ConnectionCounts, cut: number) => void
+}
+
+/**
+ * Requests of one connection that may be unanswered. A client that sends more ahead is cut: Node hands
+ * over all requests of one packet at once, and 64 KiB hold some 1,600 of them.
+ */
+const UNANSWERED_MAX = 16
+const ANSWER_MS_MAX = 20_000
+const IDLE_MS_MAX = 15_000
+/** How often deadlines are looked at, in milliseconds. */
+const SWEEP_MS = 1_000
+/** Strangers looked at for one that waits for nothing of ours, before any of them is cut. */
+const CANDIDATES_MAX = 64
+
+interface Link {
+  readonly socket: Socket
+  /** Answers that are not through yet, oldest first. */
+  readonly owed: ServerResponse[]
+  activeMs: number
+  answered: boolean
+  /** The answer that was complete and not read at the last sweep, and since when. */
+  unread: { readonly response: ServerResponse; readonly sinceMs: number } | null
+  /** What is to be done when all answers but so many are through. */
+  parting: { readonly owedMax: number; readonly act: () => void } | null
+}
+
+/** By socket, for those who have nothing else: the guards, and Node's parser. */
+const links = new WeakMap<Duplex, Link>()
+const trust = new WeakMap<Duplex, () => void>()
+
+/** Say that a connection brought a request that was let in: it is cut after all strangers. */
+export function trusted(socket: Duplex): void {
+  const said = trust.get(socket)
+  if (said === undefined) return
+  trust.delete(socket)
+  said()
+}
+
+/**
+ * Do something about a connection whose next bytes are no request: after the answers to the requests
+ * before them, which are in order and must not be lost. False: that is to come already.
+ */
+export function afterAnswers(socket: Duplex, act: () => void): boolean {
+  const link = links.get(socket)
+  if (link === undefined) return act() === undefined
+  if (link.parting !== null) return false
+  const last = link.owed.at(-1)
+  // A request that is not complete is the one that cannot be read, and it gets no other answer.
+  const unreadable = last !== undefined && !last.req.complete
+  const begun = unreadable && last.headersSent
+  const owedMax = unreadable && !begun ? 1 : 0
+  link.parting = { owedMax, act: begun ? () => link.socket.destroy() : act }
+  part(link)
+  return true
+}
+
+function part(link: Link): void {
+  if (link.parting === null || link.owed.length > link.parting.owedMax) return
+  const { act } = link.parting
+  link.parting = { owedMax: -1, act }
+  act()
+}
+
+/** The connections of all servers of a process, and the bounds of what they may hold. */
+export interface Connections {
+  /** Watch the connections of a server. To be called once for each. */
+  attach(server: Server): void
+  /** Note a request. False: the connection was cut, and nothing is to be done about it. */
+  take(request: IncomingMessage, response: ServerResponse): boolean
+  counts(): ConnectionCounts
+  close(): void
+}
+
+/**
+ * Keep the connections of a process within bounds. Strangers are those that have not brought a request
+ * that was let in. At the maximum the stranger that has been quiet longest makes room for a new
+ * connection, then an idle connection of the others; so nobody keeps others out by holding connections.
+ */
+export function keepConnections(options: ConnectionOptions): Connections {
+  const { max, elapsedMs, answerMsMax = ANSWER_MS_MAX, idleMsMax = IDLE_MS_MAX } = options
+  // In the order in which they were last active; of the others only the time is kept.
+  const strangers = new Set<Link>()
+  const others = new Set<Link>()
+  const cuts: Record<Cut, number> = { made_room: 0, no_room: 0, sent_ahead: 0, unread: 0, idle: 0 }
+  let told = 0
+  const counts = () => ({ open: strangers.size + others.size, max, cut: { ...cuts } })
+
+  const cut = (link: Link, why: Cut): void => {
+    cuts[why] += 1
+    strangers.delete(link)
+    others.delete(link)
+    link.socket.destroy()
+  }
+  const opened = (socket: Socket): void => {
+    if (strangers.size + others.size >= max) {
+      const victim = quietest(strangers, others)
+      if (victim !== null) cut(victim, 'made_room')
+      else cuts.no_room += 1
+      if (victim === null) return void socket.destroy()
+    }
+    const link = newLink(socket, elapsedMs())
+    strangers.add(link)
+    links.set(socket, link)
+    trust.set(socket, () => {
+      if (strangers.delete(link)) others.add(link)
+    })
+    socket.once('close', () => {
+      strangers.delete(link)
+      others.delete(link)
+    })
+  }
+  const answered = (link: Link, response: ServerResponse): void => {
+    link.owed.splice(link.owed.indexOf(response), 1)
+    link.activeMs = elapsedMs()
+    link.answered = true
+    if (strangers.delete(link)) strangers.add(link)
+    part(link)
+  }
+  const sweep = (): void => {
+    const nowMs = elapsedMs()
+    for (const link of [...strangers, ...others]) {
+      if (isUnread(link, nowMs, answerMsMax)) cut(link, 'unread')
+      else if (strangers.has(link) && isIdle(link, nowMs, idleMsMax)) cut(link, 'idle')
+    }
+    const since = cuts.made_room + cuts.no_room - told
+    if (since > 0) options.onFull?.(counts(), since)
+    told += since
+  }
+  const timer = setInterval(sweep, Math.min(SWEEP_MS, answerMsMax, idleMsMax)).unref()
+
+  return {
+    attach: (server) => void server.prependListener('connection', opened),
+    take({ socket }, response) {
+      const link = links.get(socket)
+      if (link === undefined || socket.destroyed) return false
+      if (link.owed.length >= UNANSWERED_MAX) {
+        cut(link, 'sent_ahead')
+        return false
+      }
+      link.owed.push(response)
+      response.once('close', () => answered(link, response))
+      return true
+    },
+    counts,
+    close: () => clearInterval(timer),
+  }
+}
+
+function newLink(socket: Socket, activeMs: number): Link {
+  return { socket, owed: [], activeMs, answered: false, unread: null, parting: null }
+}
+
+/** Whom a new connection may replace; null: everybody waits for an answer of ours. */
+function quietest(strangers: ReadonlySet<Link>, others: ReadonlySet<Link>): Link | null {
+  let looked = 0
+  for (const link of strangers) {
+    if (!awaitsUs(link)) return link
+    looked += 1
+    if (looked >= CANDIDATES_MAX) break
+  }
+  const [first] = strangers
+  if (first !== undefined) return first
+  let found: Link | null = null
+  for (const link of others) {
+    if (!awaitsUs(link) && (found === null || link.activeMs < found.activeMs)) found = link
+  }
+  return found
+}
+
+/** Whether an answer is not complete yet; one that only is not read is the client's matter. */
+function awaitsUs({ owed }: Link): boolean {
+  return owed.some((response) => !response.writableEnded)
+}
+
+/** Whether nothing came since the last answer for too long. Before the first, Node has a deadline. */
+function isIdle({ answered, owed, activeMs }: Link, nowMs: number, idleMsMax: number): boolean {
+  return answered && owed.length === 0 && nowMs - activeMs >= idleMsMax
+}
+
+/** Whether one and the same complete answer has been waiting to be read for too long. */
+function isUnread(link: Link, nowMs: number, answerMsMax: number): boolean {
+  const [oldest] = link.owed
+  if (oldest === undefined || !oldest.writableEnded) {
+    link.unread = null
+    return false
+  }
+  if (link.unread?.response !== oldest) link.unread = { response: oldest, sinceMs: nowMs }
+  return nowMs - link.unread.sinceMs >= answerMsMax
+}
