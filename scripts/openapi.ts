@@ -29,6 +29,7 @@ const app = await buildServer({
   title: loadConfig({}).appName,
   documented: true,
   guards: openGuards(systemClock, { keys: nobody }),
+  connections: { max: 1, elapsedMs: systemClock.elapsedMs },
   onAnswer: () => undefined,
 })
 const routes: FastifyPluginAsync[] = [

@@ -96,6 +96,7 @@ describe('a refused request changes no row, and its answer is a problem document
   test('cursors that the list did not make', async () => refuseAll(cursorCases(await cursors())))
   test('bytes that are no request, which also close the connection', () => refuseSockets())
   test('what an operator may not write into the record', () => refuseAll(operatorCases()))
+  test('names of files of the documentation', () => refuseAll(fileCases()))
   test('requests that a page of another site sends', () => refuseAll(siteCases()))
 })
 
@@ -127,6 +128,17 @@ async function refuseSockets(): Promise<void> {
     wrong.push(...found.map((what) => `${name}: ${what}`))
   }
   assert.deepEqual([...wrong, ...changed(before, await target.rows())], [])
+}
+
+/** No name is looked for on the disk, so none of these is anything but unknown. */
+function fileCases(): Case[] {
+  const names = ['%00', '%2e%2e/x', '..%2f..%2fpackage.json', 'x'.repeat(5_000), 'index.html', '%ff']
+  return names.map((name) => ({
+    name: `a file ${name.slice(0, 30)}`,
+    request: { path: `/docs/static/${name}` },
+    status: 404,
+    code: 'route_not_found' as const,
+  }))
 }
 
 /** On a loopback address no key is asked for: what a browser here may be made to send, both ways in. */

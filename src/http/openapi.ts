@@ -1,9 +1,10 @@
 import assert from 'node:assert'
 import { isDeepStrictEqual } from 'node:util'
 import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
+import { writeJson } from '../domain/json.ts'
 import { scopeOf } from './auth.ts'
+import { docsPage } from './docs-page.ts'
 import { errorsPage } from './errors-page.ts'
 import { sharedRefusals, SHARED_RESPONSES } from './problem.ts'
 import { SHOWN } from './schemas.ts'
@@ -69,14 +70,14 @@ export async function document(app: FastifyInstance, options: DocumentOptions): 
     }),
     transformObject: (made) => finish('openapiObject' in made ? made.openapiObject : {}),
   })
-  await app.register(swaggerUi, {
-    routePrefix: '/docs',
-    staticCSP: true,
-    uiConfig: { docExpansion: 'list', tryItOutEnabled: true, displayRequestDuration: true },
-    theme: { title: options.title },
-  })
+  void app.register(docsPage(options.title))
   void app.register(errorsPage(options.title))
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+  // Made once: anybody may ask for it, as often as they like, without reading the answers.
+  let text: Buffer | null = null
+  app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => {
+    text ??= Buffer.from(writeJson(app.swagger()))
+    return reply.type('application/json; charset=utf-8').send(text)
+  })
 }
 
 /** The scope that a key needs for a route, in its description; none for what is public. */

@@ -10,16 +10,10 @@ import { writeJson } from '../domain/json.ts'
 import { guard, type Guards } from './auth.ts'
 import type { ConnectionOptions } from './connections.ts'
 import { SAFE_HEADERS } from './headers.ts'
-<<<<<<< HEAD
-import { failed, unroutable, unreadableSocket } from './failures.ts'
-import { readJson } from './json.ts'
-import { document } from './openapi.ts'
-=======
-import { errorsPage } from './errors-page.ts'
 import { failed, unroutable } from './failures.ts'
 import { readJson } from './json.ts'
 import { openFront } from './listener.ts'
->>>>>>> e78e744 (Connections are bounded: what they may hold, how long, and how many)
+import { document } from './openapi.ts'
 import { demandHttp } from './preconditions.ts'
 import { documentRefusals, Problem } from './problem.ts'
 import { SHOWN } from './schemas.ts'
