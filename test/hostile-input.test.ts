@@ -132,7 +132,14 @@ async function refuseSockets(): Promise<void> {
 
 /** No name is looked for on the disk, so none of these is anything but unknown. */
 function fileCases(): Case[] {
-  const names = ['%00', '%2e%2e/x', '..%2f..%2fpackage.json', 'x'.repeat(5_000), 'index.html', '%ff']
+  const names = [
+    '%00',
+    '%2e%2e/x',
+    '..%2f..%2fpackage.json',
+    'x'.repeat(5_000),
+    'index.html',
+    '%ff',
+  ]
   return names.map((name) => ({
     name: `a file ${name.slice(0, 30)}`,
     request: { path: `/docs/static/${name}` },

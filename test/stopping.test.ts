@@ -53,12 +53,8 @@ test('a request on a connection that is still open while the server closes is to
     version: '0',
     title: 'closing',
     documented: false,
-    guards: openGuards(systemClock, {
-      keys: null,
-      perSecondMax: 0,
-      loopback: '127.0.0.1',
-      trustedProxies: [],
-    }),
+    guards: openGuards(systemClock, { loopback: '127.0.0.1' }),
+    connections: { max: 1_000, elapsedMs: systemClock.elapsedMs },
     onAnswer: () => undefined,
   })
   const process = { stopping: false }
