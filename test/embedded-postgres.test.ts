@@ -14,6 +14,8 @@ import {
   type EmbeddedOptions,
   type EmbeddedPostgres,
 } from '../src/adapters/embedded-postgres.ts'
+import { killTree } from '../src/adapters/embedded-server.ts'
+import { until } from './process-kit.ts'
 
 /** Deleted by the test script, even if this process is killed. */
 const TEMPORARY = process.env['TEST_FOLDER'] ?? tmpdir()
@@ -55,7 +57,61 @@ test('the first start creates a database that only its password opens', async ()
     code: '28P01',
   })
   if (process.platform === 'win32') return
-  assert.equal((await fs.stat(join(dataDir, 'pg18.password'))).mode & 0o777, 0o600)
+  for (const name of ['pg18.password', 'pg18.service.password']) {
+    assert.equal((await fs.stat(join(dataDir, name))).mode & 0o777, 0o600)
+  }
+})
+
+test("the service's password does not open the superuser's account, nor the other way", async () => {
+  const server = await start({ dataDir })
+  const root = await fs.readFile(join(dataDir, 'pg18.password'), 'utf8')
+  const service = new URL(server.url).password
+  const as = (user: string, password: string) => ({
+    url: `postgresql://${user}:${password}@127.0.0.1:${server.port}/payments`,
+  })
+  await run(as('postgres', root), 'select 1')
+  await run(as('payments', service), 'select 1')
+  await assert.rejects(run(as('postgres', service), 'select 1'), { code: '28P01' })
+  await assert.rejects(run(as('payments', root), 'select 1'), { code: '28P01' })
+
+  // As an earlier release has left it.
+  await run(as('postgres', root), `alter role payments password '${root}'`)
+  await server.stop()
+  const again = await start({ dataDir })
+  await run(again, 'select 1')
+  await assert.rejects(run(as('payments', root), 'select 1'), { code: '28P01' })
+})
+
+test('a server that dies while it is used is started again on its port', async () => {
+  const first = await start({ dataDir })
+  const { pid } = first
+  killTree(pid)
+  await until('it answers again', () =>
+    run(first, 'select 1').then(
+      () => true,
+      () => false,
+    ),
+  )
+  await until('it is known', () => first.pid !== pid)
+  // It is still counted among the users: the last one to leave shuts it down.
+  const second = await start({ dataDir })
+  assert.equal(second.attached, true)
+  await first.stop()
+  await run(second, 'select 1')
+  await second.stop()
+  await assert.rejects(run(second, 'select 1'), { code: 'ECONNREFUSED' })
+})
+
+test('a server that cannot be started again is given up, with its log', async () => {
+  const lost: Error[] = []
+  const server = await start({ dataDir, onLost: (error) => lost.push(error) })
+  const control = join(dataDir, 'pg18', 'global', 'pg_control')
+  await fs.rename(control, `${control}.gone`)
+  killTree(server.pid)
+  await until('it is given up', () => lost.length > 0)
+  await fs.rename(`${control}.gone`, control)
+  assert.match(lost[0]?.message ?? '', /^PostgreSQL did not start: .*pg18\.log ends:/)
+  await server.stop()
 })
 
 test('an answered commit is on disk and only this machine is served', async () => {

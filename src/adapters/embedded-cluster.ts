@@ -23,7 +23,10 @@ export interface Cluster {
   readonly dataDir: string
   readonly portFile: string
   readonly logFile: string
+  /** The superuser's, who makes the cluster and counts its users. */
   readonly password: string
+  /** That of the role `payments`, which the service has: knowing it does not make a superuser. */
+  readonly servicePassword: string
   readonly binaries: Binaries
   readonly user: ServerUser | null
 }
@@ -73,9 +76,14 @@ export async function prepareCluster(
 
   const binaries = await prepareBinaries(found, user, dataDir, log)
   const password = await writeOnce(`${base}.password`, randomBytes(24).toString('base64url'))
+  const servicePassword = await writeOnce(
+    `${base}.service.password`,
+    randomBytes(24).toString('base64url'),
+  )
   const dir = existing ?? (await createCluster(base, { found, binaries, user, password, log }))
   const portFile = `${base}.port`
-  return { dir, dataDir, portFile, logFile: `${base}.log`, password, binaries, user }
+  const logFile = `${base}.log`
+  return { dir, dataDir, portFile, logFile, password, servicePassword, binaries, user }
 }
 
 /** Whether a folder holds a cluster, of whichever PostgreSQL. Changes nothing. */

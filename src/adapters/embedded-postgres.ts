@@ -56,6 +56,8 @@ export interface EmbeddedOptions {
 const START_MS_MAX = 180_000
 /** How long a live process of the recorded id may stay silent before PostgreSQL itself decides. */
 const SILENCE_MS_MAX = 1_000
+/** A server on this machine that takes connections takes them at once, unless it is very busy. */
+const CONNECT_MS_MAX = 2_000
 /** A server is ready within tens of milliseconds, so look often. */
 const POLL_MS = 10
 /**
@@ -101,13 +103,14 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   const log = options.log ?? (() => undefined)
   const cluster = await prepareCluster(options.dataDir, log)
   const { session, attached } = await attachOrLaunch(cluster, options, log)
-  await createDatabase(session.client, cluster.password)
+  await createDatabase(session.client, cluster.servicePassword)
+  await agreeOnPassword(session, cluster.servicePassword)
 
   const { port } = session
   const use = await supervise(cluster, session, { ...options, port })
   let stopping: Promise<void> | null = null
   return {
-    url: `postgresql://payments:${cluster.password}@127.0.0.1:${port}/payments`,
+    url: `postgresql://payments:${cluster.servicePassword}@127.0.0.1:${port}/payments`,
     dataDir: cluster.dataDir,
     port,
     get pid() {
@@ -272,7 +275,7 @@ async function join(cluster: Cluster, port: number): Promise<Session | 'busy' | 
     database: 'postgres',
     password: cluster.password,
     application_name: 'payments-in-use',
-    connectionTimeoutMillis: 2_000,
+    connectionTimeoutMillis: CONNECT_MS_MAX,
     keepAlive: true,
     ssl: false,
   })
@@ -321,6 +324,22 @@ async function createDatabase(client: Client, password: string): Promise<void> {
     await client.query('create database payments owner payments')
   }
   await client.query('select pg_advisory_unlock($1)', [LOCK_SETUP])
+}
+
+/** Folders of earlier releases have one password for both roles: the service's becomes its own. */
+async function agreeOnPassword({ client, port }: Session, password: string): Promise<void> {
+  const at = { host: '127.0.0.1', port, ssl: false, connectionTimeoutMillis: CONNECT_MS_MAX }
+  const service = new Client({ ...at, user: 'payments', database: 'payments', password })
+  service.on('error', () => undefined)
+  try {
+    await service.connect()
+  } catch (error) {
+    // Only that the password is wrong is ours to mend.
+    if ((error as { code?: unknown }).code !== '28P01') throw error
+    await client.query(`alter role payments password '${password}'`)
+  } finally {
+    await service.end().catch(() => undefined)
+  }
 }
 
 async function describeFailure(
