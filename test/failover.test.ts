@@ -36,7 +36,16 @@ async function ownServer(t: TestContext) {
     await admin.query(`alter system set default_transaction_read_only = ${on ? 'on' : 'off'}`)
     await admin.query('select pg_reload_conf()')
   }
-  return { url: server.url, readOnly }
+  /** Let COMMITs wait for a synchronous standby that is not there, or for none. */
+  const waitForNobody = async (on: boolean) => {
+    await admin.query(`alter system set synchronous_standby_names = '${on ? 'nobody' : ''}'`)
+    await admin.query('select pg_reload_conf()')
+  }
+  const backends = async (name: string) => {
+    const text = 'select pid from pg_stat_activity where application_name = $1'
+    return (await admin.query(text, [name])).rowCount ?? 0
+  }
+  return { url: server.url, readOnly, waitForNobody, backends }
 }
 
 test('a server that turns read-only and back under load costs time, and nothing else', async (t) => {
@@ -133,6 +142,40 @@ test('connections to a demoted server are dropped, and those to its successor ar
   await Promise.all(range(8).map((id) => db.run(INSERT, [id + 1])))
   const pids = (await Promise.all(range(4).map(() => sql('select pg_backend_pid() as pid')))).flat()
   for (const { pid } of pids) assert.ok(!old.includes(pid))
+})
+
+test('commits that wait for a standby that is lost take no more connections than the pool has', async (t) => {
+  const { url, waitForNobody, backends } = await ownServer(t)
+  const db = postgres({
+    url,
+    poolMax: 3,
+    connectTimeoutMs: 200,
+    statementTimeoutMs: 100,
+    lockTimeoutMs: 100,
+    idleTransactionTimeoutMs: 20_000,
+    name: 'patient',
+  })
+  const insert = (id: number) => db.transaction((tx) => tx.run(INSERT, [id])).then(() => 'done')
+  const name = (error: unknown) => (error instanceof Error ? error.name : String(error))
+  assert.equal(await insert(1), 'done')
+  await waitForNobody(true)
+  const ends: string[] = []
+  // As requests that go on coming; one after the other gives up.
+  for (const id of range(12)) {
+    const [end = ''] = await Promise.all([
+      insert(100 + id).catch(name),
+      db.run(INSERT, [200 + id]).catch(name),
+    ])
+    ends.push(end)
+    assert.ok((await backends('patient')) <= 4, 'three, and one that looks after them')
+  }
+  assert.ok(ends.includes('CommitUnknown') && ends.includes('Unavailable'), ends.join())
+
+  await waitForNobody(false)
+  await until('the server has let go', () => insert(2).catch(() => null))
+  const rows = await query(url, 'select from users where id in (1, 2)')
+  assert.equal(rows.length, 2)
+  await db.close()
 })
 
 test('who asks about a demoted server finds its successor, although nobody writes', async (t) => {

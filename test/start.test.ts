@@ -133,7 +133,7 @@ describe('a process that cannot start', { concurrency: 2, timeout: 300_000 }, ()
     const cases: readonly (readonly [url: string, says: RegExp])[] = [
       [change({ password: 'wrong' }), /password authentication failed.*user and password in DATAB/],
       [change({ pathname: '/nowhere' }), /database "nowhere" does not exist.*create the database/],
-      [await pooler(t), /unsupported startup parameter: statement_timeout\): a pooler in between/],
+      [await pooler(t), /unsupported startup parameter: statement_timeout\): let the pooler/],
     ]
     for (const [index, [DATABASE_URL, says]] of cases.entries()) {
       await refused(t, WITH_DATABASE[index] ?? 'api', { ...wrong, DATABASE_URL }, says)

@@ -10,6 +10,7 @@ import {
   type Tx,
 } from '../ports.ts'
 import { reasonOf } from '../reason.ts'
+import { countHung } from './hung-backends.ts'
 
 /** Limits of the connection pool; every timeout is always set, because the driver's default is none. */
 export interface PostgresOptions {
@@ -88,7 +89,9 @@ const types = {
  * BEGIN and COMMIT among them, share one round trip. Statements are prepared once per connection.
  */
 export function postgres(options: PostgresOptions): PostgresDb {
-  const pool = new pg.Pool(poolConfig(options))
+  const config = poolConfig(options)
+  const pool = new pg.Pool(config)
+  const hung = countHung(pool, options.poolMax, config)
   const report = options.onError ?? (() => undefined)
   // A backend that dies emits `error` on the pool when idle and on the client when checked out;
   // without both listeners it ends the process.
@@ -118,6 +121,7 @@ export function postgres(options: PostgresOptions): PostgresDb {
       client.release()
       return rows
     } catch (error) {
+      if (isGivenUp(error)) hung.add(client)
       client.release(isConnectionLost(error) || writers.demoted(client, error))
       throw classify(error)
     }
@@ -132,6 +136,7 @@ export function postgres(options: PostgresOptions): PostgresDb {
           return await transact(client, work, lockMs)
         } catch (error) {
           writers.demoted(client, error)
+          if (isGivenUp(error)) hung.add(client)
           if (!RETRIED.has(codeOf(error)) || attempt === RETRIES_MAX) throw classify(error)
         }
       }
@@ -141,7 +146,10 @@ export function postgres(options: PostgresOptions): PostgresDb {
       if (row?.writable !== true) throw writers.turnedReadOnly()
     },
     pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
-    close: () => pool.end(),
+    close() {
+      hung.stop()
+      return pool.end()
+    },
   }
 }
 
@@ -325,6 +333,12 @@ function leaveTogether(client: pg.PoolClient): void {
 function isConnectionLost(error: unknown): boolean {
   const code = codeOf(error)
   return !/^(?!E)[0-9A-Z]{5}$/.test(code) || code.startsWith('08') || code.startsWith('57P')
+}
+
+/** The driver's watchdog hung up: what the server was told to do, it may still be doing. */
+function isGivenUp(error: unknown): boolean {
+  const cause = error instanceof CommitUnknown ? error.cause : error
+  return cause instanceof Error && cause.message === 'Query read timeout'
 }
 
 function codeOf(error: unknown): string {

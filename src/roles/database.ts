@@ -129,7 +129,7 @@ function explain(error: unknown, place: string): string {
     return `${refused}: correct user and password in DATABASE_URL.`
   if (codeOf(cause) === '3D000') return `${refused}: create the database, or correct DATABASE_URL.`
   if (/startup parameter/.test(reason)) {
-    return `${refused}: a pooler in between must pass this parameter on; or point DATABASE_URL at the server.`
+    return `${refused}: let the pooler in between ignore it, or go around it with DATABASE_URL.`
   }
   return `${refused}: correct DATABASE_URL.`
 }
