@@ -131,9 +131,11 @@ test('a payment that may not be sent again is not, however often it is redriven'
   const [id = 0n] = await accepted(world, 'withdraw')
   await exhaust(world, 6)
   for (let round = 0; round < 3; round += 1) {
-    await redriveOf(world, id)
+    const refusal = { code: 'redrive_impossible', paymentId: id }
+    assert.deepEqual(await redriveOf(world, id), { kind: 'refused', refusal })
     await exhaust(world, 6)
     assert.equal((await world.view(id)).status, 'unknown')
+    assert.equal((await letters(world, id)).length, 1)
   }
   assert.equal(world.gateway.calls.filter(({ kind }) => kind === 'charge').length, 1)
   await assertBooks(world)

@@ -14,6 +14,7 @@ import {
   openLetter,
   server,
 } from './operators.ts'
+import { verifyWorld, violated } from './verify-history.ts'
 
 function act(world: TestWorld, letterId: bigint, outcome: 'success' | 'failed') {
   return resolve(world.world, JANE, [{ letterId, outcome, gatewayRef: 'gw-9' }])
@@ -222,4 +223,103 @@ test('POST /dlq/{id}/resolve', async (t) => {
   const again = await post(url, payload)
   assert.deepEqual([again.statusCode, again.json().code], [409, 'letter_not_open'])
   assert.equal((await app.inject('/dlq/1')).json().closed_by, 'jane')
+})
+
+/** Evidence that came by whatever claim: `late` reports are kept, and this one changed nothing. */
+async function evidence(
+  world: TestWorld,
+  id: bigint,
+  kind: 'charge' | 'lookup',
+  outcome: string,
+): Promise<void> {
+  await world.sql(
+    `insert into payment_attempts
+     select shard, id, 1, 3, $2, $3, null, true, 200, created_at, 1, true
+     from payments where id = $1`,
+    [id, kind, outcome],
+  )
+}
+
+const AGAINST = [
+  ['failed', 'charge', 'success', 'success'],
+  ['failed', 'lookup', 'success', 'success'],
+  ['success', 'lookup', 'declined', 'declined'],
+  // A charge's no says nothing of the one before it whose reply was lost.
+  ['success', 'charge', 'declined', null],
+  ['success', 'charge', 'success', null],
+  ['failed', 'lookup', 'declined', null],
+  ['failed', 'lookup', 'not_found', null],
+  ['success', 'lookup', 'not_found', null],
+] as const
+
+for (const [outcome, kind, said, stored] of AGAINST) {
+  const what = stored === null ? 'is taken' : 'is refused until it says that it is meant so'
+  test(`the word "${outcome}" where a ${kind} said ${said} ${what}`, async (t) => {
+    const world = await testWorld(t)
+    const id = await lost(world, 'withdraw')
+    await evidence(world, id, kind, said)
+    const letterId = await openLetter(world, id)
+    const before = await assertBooks(world)
+
+    const answers = await act(world, letterId, outcome)
+    if (stored === null) {
+      assert.deepEqual(answers, [{ kind: 'resolved', letterId, paymentId: id }])
+    } else {
+      const refusal = { code: 'evidence_contradicts', paymentId: id, evidence: stored }
+      assert.deepEqual(answers, [{ kind: 'refused', refusal }])
+      assert.deepEqual(await assertBooks(world), before)
+      const insisting = { letterId, outcome, gatewayRef: null, againstEvidence: true }
+      const [answer] = await resolve(world.world, JANE, [insisting])
+      assert.equal(answer?.kind, 'resolved')
+    }
+    assert.equal((await world.view(id)).status, outcome)
+    const [kept] = await world.sql<{ insisted: string | null }>(
+      `select after ->> 'against_evidence' as insisted from operator_acts`,
+    )
+    assert.equal(kept?.insisted, stored)
+    assert.deepEqual(violated(await verifyWorld(world)), [])
+  })
+}
+
+test('a late yes and an operator’s no leave the yes, or a letter that says so', async (t) => {
+  const world = await testWorld(t)
+  const ends = new Map<string, number>()
+  for (let round = 0; round < 20; round += 1) {
+    world.gateway.script = ['success']
+    world.gateway.lookups = { kind: 'no_answer', reason: 'timeout' }
+    const [id = 0n] = await accepted(world, 'withdraw')
+    const late = await world.claimAndCharge()
+    world.clock.advance(20_000)
+    world.gateway.script = ['in_doubt']
+    await exhaust(world, 4)
+    const letterId = await openLetter(world, id)
+
+    const [answers] = await Promise.all([act(world, letterId, 'failed'), world.settle(late)])
+
+    const { status } = await world.view(id)
+    const refused = answers[0]?.kind === 'refused'
+    assert.equal(status, refused ? 'success' : 'failed')
+    const told = (await letters(world, id)).some(({ error }) => error === 'charged_after_failed')
+    assert.equal(told, !refused)
+    ends.set(status, (ends.get(status) ?? 0) + 1)
+    await assertBooks(world)
+  }
+  t.diagnostic(JSON.stringify([...ends]))
+  assert.deepEqual(violated(await verifyWorld(world)), [])
+})
+
+test('POST /dlq/{id}/resolve says what the evidence is, and takes a word against it that is meant so', async (t) => {
+  const world = await testWorld(t)
+  const app = await server(t, world)
+  const id = await lost(world, 'withdraw')
+  await evidence(world, id, 'charge', 'success')
+  const url = `/dlq/${await openLetter(world, id)}/resolve`
+  const payload = { outcome: 'failed', reason: 'The bank says no' }
+
+  const refused = await app.inject({ method: 'POST', url, payload })
+  const { code, evidence: stored, payment_id } = refused.json()
+  assert.deepEqual([refused.statusCode, code], [409, 'evidence_contradicts'])
+  assert.deepEqual([stored, payment_id], ['success', Number(id)])
+  const insisting = { ...payload, against_evidence: true }
+  assert.equal((await app.inject({ method: 'POST', url, payload: insisting })).statusCode, 200)
 })

@@ -43,6 +43,14 @@ export const RECORD_DAMAGES: readonly Damage[] = [
     rules: ['failed_but_charged', 'refused_traces'],
   },
   {
+    name: 'a yes of the gateway to an open payment that nobody believed',
+    sql: [
+      `insert into payment_attempts select shard, id, 1, 2, 'charge', 'success', null, true, 200,
+             created_at, 1, true from payments where id = ${UNKNOWN}`,
+    ],
+    rules: ['evidence_ignored'],
+  },
+  {
     name: 'a yes of the gateway to a failed payment that nobody was told of',
     sql: [
       `insert into payment_attempts select shard, id, 1, 2, 'charge', 'success', null, true, 200,

@@ -144,16 +144,19 @@ async function carryOut(world: ActWorld, begun: Run, actor: string, quiet: boole
   return current
 }
 
-function summary({ run: found, matching, byClass }: Plan): string {
+function summary({ run: found, matching, byClass, refused }: Plan): string {
   if (found.total === 0) return 'No open dead letter matches.'
   const what = { failed: 'failed, new payments repeat them', unknown: 'unknown, looked up first' }
   const parts = byClass.map((part) => {
     return `  ${part.count} for ${formatMoney(part.amount)}: ${what[part.class]}`
   })
+  const refusals = refused.map((part) => {
+    return `  ${part.count} for ${formatMoney(part.amount)} of them would be refused: ${part.code}`
+  })
   const more =
     matching > found.total ? `\n  ${matching - found.total} more match: run it again` : ''
   const head = `${letters(found.total)} for ${formatMoney(found.amount)} would be redriven:`
-  return `${head}\n${parts.join('\n')}${more}`
+  return `${head}\n${[...parts, ...refusals].join('\n')}${more}`
 }
 
 function ending(run: Run): string {
@@ -162,13 +165,14 @@ function ending(run: Run): string {
   return `${how}: ${counts}, ${run.total - run.position} not reached. Redrive ${run.id}.`
 }
 
-function planBody({ run: found, matching, byClass, sample }: Plan) {
+function planBody({ run: found, matching, byClass, refused, sample }: Plan) {
   return {
     snapshot: Number(found.id),
     count: found.total,
     amount: formatMoney(found.amount),
     matching,
     by_class: byClass.map((part) => ({ ...part, amount: formatMoney(part.amount) })),
+    would_refuse: refused.map((part) => ({ ...part, amount: formatMoney(part.amount) })),
     sample: sample.map(letterBody),
   }
 }

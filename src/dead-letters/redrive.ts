@@ -1,10 +1,24 @@
-import { holdEntry, total, type Entry } from '../domain/ledger.ts'
-import { operationOf, type Operation } from '../domain/payment.ts'
+import {
+  againstRedrive,
+  NO_EVIDENCE,
+  type GatewayTerms,
+  type KnownEvidence,
+} from '../domain/evidence.ts'
+import { holdEntry, settleEntry, total, type Entry } from '../domain/ledger.ts'
+import { operationOf, type Operation, type Payment } from '../domain/payment.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { byShard } from '../domain/shard.ts'
 import { post } from '../ledger/post.ts'
-import { insertRepeats, reopenPayments, takePaymentIds } from '../payments/store.ts'
+import {
+  finishPayments,
+  insertRepeats,
+  reopenPayments,
+  takePaymentIds,
+  type Finish,
+} from '../payments/store.ts'
 import type { Clock, Db, Tx } from '../ports.ts'
+import { knownOf } from '../queue/evidence/store.ts'
+import { deleteTasks } from '../queue/store.ts'
 import { insertTasksLater, redriveTasks, type Delayed } from '../queue/acts/store.ts'
 import { whereFree, type Locked } from './lock.ts'
 import {
@@ -20,6 +34,8 @@ export interface ActWorld {
   readonly db: Db
   readonly clock: Clock
   readonly shards: number
+  /** What the gateway in use can do. */
+  readonly policy: GatewayTerms
   /** Told after each commit that tasks are due. */
   readonly onEnqueued?: (count: number) => void
 }
@@ -28,6 +44,8 @@ export interface ActWorld {
 export interface RedriveRequest {
   readonly letterId: bigint
   readonly delayMs: number
+  /** The operator knows that the failed payment may have been executed, and insists. */
+  readonly againstEvidence?: boolean
 }
 
 /** What became of one letter. */
@@ -46,8 +64,10 @@ interface Verdict {
   readonly answers: Map<bigint, RedriveAnswer>
   /** Payments of unknown outcome that start over, beginning with a lookup. */
   readonly reopened: Delayed[]
+  /** Payments of unknown outcome that the gateway has said yes to. */
+  readonly finishes: Finish[]
   readonly repeats: { id: bigint; repeated: bigint; operation: Operation; delayMs: number }[]
-  readonly holds: Entry[]
+  readonly entries: Entry[]
   readonly acts: Pick<OperatorAct, 'paymentId' | 'letterId' | 'before' | 'after'>[]
 }
 
@@ -55,8 +75,10 @@ interface Verdict {
  * Redrive letters: N requests in, N answers out, in order; one transaction per shard.
  *
  * A payment of unknown outcome starts over under its own key and begins with a lookup; it is sent
- * again only if that is safe. A failed payment is final, so a new payment repeats it, with its own
- * hold and key, or is refused for lack of funds. A letter that is not open is refused; repeating a
+ * again only if that is safe, and refused where it can be neither asked about nor sent. If some call
+ * saw a yes it needs no asking, and succeeds. A failed payment is final, so a new payment repeats it,
+ * with its own hold and key, or is refused for lack of funds; one that may have been executed, by the
+ * evidence, is repeated only if the request says that it is meant so. A letter that is not open is refused; repeating a
  * step of a run finds the letters that the run closed and answers the same.
  */
 export async function redrive(
@@ -93,24 +115,40 @@ async function redriveInShard(
       lock(tx, shard, found),
       takePaymentIds(tx, failed.length, world.shards, shard),
     ])
-    const verdict = decide(requests, locked, ids, by.redriveId)
+    const paymentIds = [...locked.payments.keys()]
+    // Behind the locks: a late report waits for them, or is here.
+    const known = await knownOf(tx, shard, paymentIds, at)
+    const { redriveId } = by
+    const verdict = decide(requests, { locked, ids, redriveId, known, terms: world.policy })
     write(tx, world, shard, verdict, by, at)
     return verdict
   })
 }
 
+/** What the decisions depend on. */
+interface Books {
+  readonly locked: Locked
+  readonly ids: readonly bigint[]
+  /** What users have left, in minor units, as earlier letters are decided. */
+  readonly available: Map<bigint, bigint>
+  readonly redriveId: bigint | null
+  readonly known: ReadonlyMap<bigint, KnownEvidence>
+  readonly terms: GatewayTerms
+  readonly verdict: Verdict
+}
+
 /** Decide every letter in order: earlier ones spend before later ones. */
 function decide(
   requests: readonly RedriveRequest[],
-  locked: Locked,
-  ids: readonly bigint[],
-  redriveId: bigint | null,
+  books: Omit<Books, 'available' | 'verdict'>,
 ): Verdict {
+  const { locked } = books
   const verdict: Verdict = {
     answers: new Map(),
     reopened: [],
+    finishes: [],
     repeats: [],
-    holds: [],
+    entries: [],
     acts: [],
   }
   const available = new Map(locked.available)
@@ -118,24 +156,14 @@ function decide(
   for (const request of requests) {
     const letter = locked.letters.get(request.letterId)
     if (letter === undefined || verdict.answers.has(request.letterId)) continue
-    const answer = decideOne(request, letter, { locked, ids, available, redriveId }, verdict)
+    const answer = decideOne(request, letter, { ...books, available, verdict })
     verdict.answers.set(letter.id, answer)
   }
   return verdict
 }
 
-function decideOne(
-  { delayMs }: RedriveRequest,
-  letter: DeadLetter,
-  books: {
-    readonly locked: Locked
-    readonly ids: readonly bigint[]
-    readonly available: Map<bigint, bigint>
-    readonly redriveId: bigint | null
-  },
-  verdict: Verdict,
-): RedriveAnswer {
-  const { paymentId, userId } = letter
+function decideOne(request: RedriveRequest, letter: DeadLetter, books: Books): RedriveAnswer {
+  const { paymentId } = letter
   const redriven = (newPaymentId: bigint | null): RedriveAnswer => {
     return { kind: 'redriven', letterId: letter.id, paymentId, newPaymentId }
   }
@@ -144,35 +172,73 @@ function decideOne(
     return ours && letter.redriveId === books.redriveId ? redriven(null) : refuse('letter_not_open')
   }
   const payment = books.locked.payments.get(paymentId)
-  const before = { payment: payment?.status ?? null, letter: letter.state }
-  if (payment?.status === 'unknown') {
-    verdict.reopened.push({ paymentId, operation: operationOf(payment.type), delayMs })
-    const after = { payment: 'new', letter: 'redriven' }
-    verdict.acts.push({ paymentId, letterId: letter.id, before, after })
-    return redriven(null)
-  }
+  if (payment?.status === 'unknown') return startOver(request, letter, payment, books)
   // A failed payment that the gateway charged after all has moved money: it is never sent again.
   if (payment?.status !== 'failed' || letter.class !== 'failed') return refuse('payment_final')
+  return repeat(request, letter, payment, books)
+}
 
+/** Redrive a payment of unknown outcome: by what is known of it, or else by asking the gateway. */
+function startOver(
+  { delayMs }: RedriveRequest,
+  letter: DeadLetter,
+  payment: Payment,
+  books: Books,
+): RedriveAnswer {
+  const { paymentId, id: letterId } = letter
+  const { verdict } = books
+  const before = { payment: 'unknown', letter: letter.state }
+  const known = books.known.get(paymentId) ?? NO_EVIDENCE
+  const refusal = againstRedrive('unknown', known, books.terms)
+  if (refusal !== null) return { kind: 'refused', refusal: { ...refusal, paymentId } }
+  if (known.yes) {
+    const attempts = books.locked.tasks.get(paymentId)?.attempts ?? payment.attempts
+    const end = { status: 'success', attempts, error: null, gatewayRef: null } as const
+    verdict.finishes.push({ id: paymentId, ...end })
+    verdict.entries.push(settleEntry(payment))
+    const after = { payment: 'success', letter: 'redriven', evidence: 'success' }
+    verdict.acts.push({ paymentId, letterId, before, after })
+  } else {
+    verdict.reopened.push({ paymentId, operation: operationOf(letter.type), delayMs })
+    const after = { payment: 'new', letter: 'redriven' }
+    verdict.acts.push({ paymentId, letterId, before, after })
+  }
+  return { kind: 'redriven', letterId, paymentId, newPaymentId: null }
+}
+
+/** Redrive a failed payment: a new one repeats it. */
+function repeat(
+  { delayMs, againstEvidence = false }: RedriveRequest,
+  letter: DeadLetter,
+  payment: Payment,
+  books: Books,
+): RedriveAnswer {
+  const { paymentId, id: letterId, userId } = letter
+  const { verdict } = books
+  const known = books.known.get(paymentId) ?? NO_EVIDENCE
+  const refusal = againstRedrive('failed', known, books.terms)
+  // A yes is never charged again; what is only in doubt is, by somebody who knows it.
+  if (refusal !== null && (known.yes || !againstEvidence)) {
+    return { kind: 'refused', refusal: { ...refusal, paymentId } }
+  }
   const id = books.ids[verdict.repeats.length]
   if (id === undefined) throw new Error('fewer ids than failed letters')
   if (payment.type === 'withdraw') {
     const left = (books.available.get(userId) ?? 0n) - total(payment)
-    if (left < 0n) {
-      const refusal = { code: 'insufficient_funds', required: total(payment) } as const
-      return { kind: 'refused', refusal }
-    }
+    if (left < 0n) return refuse('insufficient_funds', { required: total(payment) })
     books.available.set(userId, left)
-    verdict.holds.push(holdEntry({ ...payment, id }))
+    verdict.entries.push(holdEntry({ ...payment, id }))
   }
-  verdict.repeats.push({ id, repeated: paymentId, operation: operationOf(payment.type), delayMs })
-  const after = { payment: 'failed', letter: 'redriven', repeated_by: String(id) }
-  verdict.acts.push({ paymentId, letterId: letter.id, before, after })
-  return redriven(id)
+  verdict.repeats.push({ id, operation: operationOf(payment.type), repeated: paymentId, delayMs })
+  const before = { payment: 'failed', letter: letter.state }
+  const insisted = refusal === null ? {} : { against_evidence: refusal.evidence ?? null }
+  const after = { payment: 'failed', letter: 'redriven', repeated_by: String(id), ...insisted }
+  verdict.acts.push({ paymentId, letterId, before, after })
+  return { kind: 'redriven', letterId, paymentId, newPaymentId: id }
 }
 
-function refuse(code: Refusal['code']): RedriveAnswer {
-  return { kind: 'refused', refusal: { code } }
+function refuse(code: Refusal['code'], more: Omit<Refusal, 'code'> = {}): RedriveAnswer {
+  return { kind: 'refused', refusal: { code, ...more } }
 }
 
 function write(
@@ -183,13 +249,19 @@ function write(
   by: Closer,
   at: Date | null,
 ): void {
-  const { reopened, repeats, holds, acts } = verdict
+  const { reopened, finishes, repeats, entries, acts } = verdict
   reopenPayments(
     tx,
     shard,
     reopened.map(({ paymentId }) => paymentId),
   )
   redriveTasks(tx, shard, reopened, at)
+  finishPayments(tx, shard, finishes, at)
+  deleteTasks(
+    tx,
+    shard,
+    finishes.map(({ id }) => id),
+  )
   insertRepeats(tx, shard, repeats, at)
   insertTasksLater(
     tx,
@@ -197,7 +269,7 @@ function write(
     repeats.map(({ id, operation, delayMs }) => ({ paymentId: id, operation, delayMs })),
     at,
   )
-  post(tx, shard, holds, at)
+  post(tx, shard, entries, at)
   endLetters(
     tx,
     shard,

@@ -1,3 +1,4 @@
+import { against, NO_EVIDENCE, type KnownEvidence } from '../domain/evidence.ts'
 import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
 import type { Payment } from '../domain/payment.ts'
 import type { Refusal } from '../domain/refusal.ts'
@@ -5,6 +6,7 @@ import { byShard } from '../domain/shard.ts'
 import { post } from '../ledger/post.ts'
 import { finishPayments, type Finish } from '../payments/store.ts'
 import type { Tx } from '../ports.ts'
+import { knownOf } from '../queue/evidence/store.ts'
 import { deleteTasks } from '../queue/store.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { ActWorld } from './redrive.ts'
@@ -23,6 +25,8 @@ export interface ResolveRequest {
   readonly outcome: 'success' | 'failed'
   /** The gateway's own reference, where the operator knows it. */
   readonly gatewayRef: string | null
+  /** The operator knows that the evidence says otherwise, and insists. */
+  readonly againstEvidence?: boolean
 }
 
 export type ResolveAnswer =
@@ -43,7 +47,9 @@ interface Verdict {
  * Resolve letters by an operator's word: N requests in, N answers out, in order; one transaction per
  * shard. A payment of unknown outcome ends as the operator says, with its postings, exactly once: its
  * task goes, so a worker that settles it at the same moment finds its claim gone and keeps its
- * evidence only. A letter whose payment is final is closed; the word must agree with what is final.
+ * evidence only. A word against what the gateway said, by the evidence, is refused unless the request
+ * says that it is meant so, which is recorded. A letter whose payment is final is closed; the word must
+ * agree with what is final.
  */
 export async function resolve(
   world: ActWorld,
@@ -72,19 +78,31 @@ async function resolveInShard(
     requests.map(({ letterId }) => letterId),
   )
   return whereFree(world.db, async (tx, lock) => {
-    const verdict = decide(requests, await lock(tx, shard, found))
+    const locked = await lock(tx, shard, found)
+    // Behind the locks: a late report waits for them, or is here.
+    const known = await knownOf(tx, shard, openOf(locked), at)
+    const verdict = decide(requests, locked, known)
     write(tx, world, shard, verdict, by, at)
     return verdict
   })
 }
 
-function decide(requests: readonly ResolveRequest[], locked: Locked): Verdict {
+/** The payments whose outcome nobody has settled. */
+function openOf({ payments }: Locked): bigint[] {
+  return [...payments.values()].filter(({ status }) => status === 'unknown').map(({ id }) => id)
+}
+
+function decide(
+  requests: readonly ResolveRequest[],
+  locked: Locked,
+  known: ReadonlyMap<bigint, KnownEvidence>,
+): Verdict {
   const verdict: Verdict = { answers: new Map(), finishes: [], entries: [], acts: [] }
   for (const letterId of locked.busy) verdict.answers.set(letterId, refuse('busy'))
   for (const request of requests) {
     const letter = locked.letters.get(request.letterId)
     if (letter === undefined || verdict.answers.has(request.letterId)) continue
-    verdict.answers.set(letter.id, decideOne(request, letter, locked, verdict))
+    verdict.answers.set(letter.id, decideOne(request, letter, { ...locked, known }, verdict))
   }
   return verdict
 }
@@ -92,16 +110,20 @@ function decide(requests: readonly ResolveRequest[], locked: Locked): Verdict {
 function decideOne(
   request: ResolveRequest,
   letter: DeadLetter,
-  locked: Locked,
+  locked: Locked & { readonly known: ReadonlyMap<bigint, KnownEvidence> },
   verdict: Verdict,
 ): ResolveAnswer {
-  const { outcome, gatewayRef } = request
+  const { outcome, gatewayRef, againstEvidence = false } = request
   const { id: letterId, paymentId } = letter
   const payment = locked.payments.get(paymentId)
   if (letter.state !== 'open' || payment === undefined) return refuse('letter_not_open')
   // Only an outcome nobody knows can be decided by a person; what is final stays.
   const open = payment.status === 'unknown'
   if (!open && payment.status !== outcome) return refuse('payment_final')
+  const evidence = open ? against(outcome, locked.known.get(paymentId) ?? NO_EVIDENCE) : null
+  if (evidence !== null && !againstEvidence) {
+    return { kind: 'refused', refusal: { code: 'evidence_contradicts', paymentId, evidence } }
+  }
   if (open) {
     const attempts = locked.tasks.get(paymentId)?.attempts ?? payment.attempts
     const error = outcome === 'failed' ? OPERATOR_ERROR : null
@@ -109,7 +131,8 @@ function decideOne(
     verdict.entries.push(...entriesOf(payment, outcome))
   }
   const before = { payment: payment.status, letter: letter.state }
-  const after = { payment: outcome, letter: 'resolved', gateway_ref: gatewayRef }
+  const insisted = evidence === null ? {} : { against_evidence: evidence }
+  const after = { payment: outcome, letter: 'resolved', gateway_ref: gatewayRef, ...insisted }
   verdict.acts.push({ paymentId, letterId, before, after })
   return { kind: 'resolved', letterId, paymentId }
 }

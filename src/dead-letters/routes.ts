@@ -49,6 +49,10 @@ const Resolved = Type.Object(
   },
 )
 
+const AgainstEvidence = Type.Optional(
+  Type.Boolean({ description: 'You know what the evidence says, and insist. It is recorded.' }),
+)
+
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
 /**
@@ -116,12 +120,14 @@ function redriveRoute(app: App, world: ActWorld): void {
     summary: 'Redrive a dead letter',
     description:
       'A payment of unknown outcome starts over: it is looked up first, and sent again only under ' +
-      'its own key. A failed payment is final, so a new payment repeats it, or is refused with 402 ' +
-      'and the letter stays open. A letter that is not open is refused with 409.',
+      'its own key; where neither is possible, 409 `redrive_impossible`. If some call saw a yes, it ' +
+      'succeeds by that. A failed payment is final, so a new payment repeats it, or is refused with ' +
+      '402 and the letter stays open; 409 `maybe_executed` where the evidence does not rule out that ' +
+      'it was executed. A letter that is not open is refused with 409.',
     headers: ActorHeaders,
     params: LetterId,
     body: Type.Object(
-      { reason: Reason },
+      { reason: Reason, against_evidence: AgainstEvidence },
       {
         title: 'RedriveRequest',
         additionalProperties: false,
@@ -138,9 +144,9 @@ function redriveRoute(app: App, world: ActWorld): void {
     if (actor === null) return refuse(reply, { code: 'actor_invalid' })
     const letterId = parseId(request.params.id)
     if (letterId === null) return refuse(reply, { code: 'letter_not_found' })
-    const { reason } = request.body
+    const { reason, against_evidence: againstEvidence = false } = request.body
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const [answer] = await redrive(world, by, [{ letterId, delayMs: 0 }])
+    const [answer] = await redrive(world, by, [{ letterId, delayMs: 0, againstEvidence }])
     if (answer === undefined) return refuse(reply, { code: 'letter_not_found' })
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     const { paymentId, newPaymentId } = answer
@@ -163,7 +169,9 @@ function resolveRoute(app: App, world: ActWorld): void {
     summary: 'Resolve a dead letter by your word',
     description:
       'Ends a payment of unknown outcome as you say, with its postings; its hold is paid out or ' +
-      'given back. A letter about a failed payment is only closed, and its outcome is `failed`.',
+      'given back. A letter about a failed payment is only closed, and its outcome is `failed`. A ' +
+      'word against what the gateway said is refused with 409 `evidence_contradicts`, unless ' +
+      '`against_evidence` says that it is meant so; the record keeps that.',
     headers: ActorHeaders,
     params: LetterId,
     body: Type.Object(
@@ -177,6 +185,7 @@ function resolveRoute(app: App, world: ActWorld): void {
             examples: ['gw-4711'],
           }),
         ),
+        against_evidence: AgainstEvidence,
       },
       {
         title: 'ResolveRequest',
@@ -195,8 +204,9 @@ function resolveRoute(app: App, world: ActWorld): void {
     const letterId = parseId(request.params.id)
     if (letterId === null) return refuse(reply, { code: 'letter_not_found' })
     const { outcome, reason, gateway_ref: gatewayRef = null } = request.body
+    const { against_evidence: againstEvidence = false } = request.body
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const [answer] = await resolve(world, by, [{ letterId, outcome, gatewayRef }])
+    const [answer] = await resolve(world, by, [{ letterId, outcome, gatewayRef, againstEvidence }])
     if (answer === undefined) return refuse(reply, { code: 'letter_not_found' })
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     const payment = Number(answer.paymentId)

@@ -31,6 +31,18 @@ export const REFUSALS = {
   request_timeout: [408, 'The request did not arrive in time.'],
   letter_not_open: [409, 'The dead letter was redriven or resolved already.'],
   payment_final: [409, 'The payment is final, and this would change what it came to.'],
+  evidence_contradicts: [
+    409,
+    'What the gateway said speaks against this. Look at the timeline; say against_evidence to insist.',
+  ],
+  maybe_executed: [
+    409,
+    'The failed payment may have been executed. Look at its timeline; say against_evidence to insist.',
+  ],
+  redrive_impossible: [
+    409,
+    'The gateway can neither be asked about the payment nor safely charged again. Resolve the letter.',
+  ],
   redrive_started: [409, 'This snapshot was started already. See the redrive with its id.'],
   redrive_expired: [409, 'This snapshot is older than 15 minutes. Make a new one.'],
   redrive_not_running: [409, 'Only a running redrive can be canceled.'],
@@ -74,4 +86,6 @@ export interface Refusal {
   readonly paymentId?: bigint
   /** What the withdrawal would have cost, in minor units. */
   readonly required?: bigint
+  /** What the gateway said, by the evidence that is kept. */
+  readonly evidence?: 'success' | 'declined' | 'in_doubt'
 }

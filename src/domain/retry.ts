@@ -168,11 +168,15 @@ function first(scene: Scene): Next {
  * Whether a charge in doubt may be sent again under its key, if it were sent in `inMs` milliseconds:
  * the gateway must still know the key when the call ends.
  */
-export function mayRepeat(task: TaskState, policy: RetryPolicy, inMs = 0): boolean {
+export function mayRepeat(
+  task: Pick<TaskState, 'firstSentAgeMs'>,
+  policy: Promises & Pick<RetryPolicy, 'timeoutMs'>,
+  inMs = 0,
+): boolean {
   return policy.repeats !== 'may_execute_again' && alive(task, policy, inMs + policy.timeoutMs)
 }
 
-function alive(task: TaskState, policy: RetryPolicy, inMs: number): boolean {
+function alive(task: Pick<TaskState, 'firstSentAgeMs'>, policy: Promises, inMs: number): boolean {
   const { firstSentAgeMs } = task
   return firstSentAgeMs !== null && firstSentAgeMs + inMs < KEY_LIFE_SHARE * policy.keyLifeMs
 }

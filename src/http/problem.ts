@@ -35,6 +35,11 @@ export const Problem = Type.Object(
       Type.Integer({ description: 'The payment first made with the key.' }),
     ),
     required: Type.Optional(Money('What the withdrawal costs with its commission.')),
+    evidence: Type.Optional(
+      oneOf(['success', 'declined', 'in_doubt'], {
+        description: 'What the gateway said, by the evidence that is kept.',
+      }),
+    ),
   },
   { $id: 'Problem' },
 )
@@ -52,6 +57,7 @@ export function problem(refusal: Refusal, instance: string): Static<typeof Probl
     ...(refusal.errors === undefined ? {} : { errors: [...refusal.errors] }),
     ...(refusal.paymentId === undefined ? {} : { payment_id: Number(refusal.paymentId) }),
     ...(refusal.required === undefined ? {} : { required: toWire(refusal.required) }),
+    ...(refusal.evidence === undefined ? {} : { evidence: refusal.evidence }),
   }
 }
 

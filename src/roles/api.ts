@@ -25,7 +25,7 @@ import { startAdmission } from '../queue/admission.ts'
 import { openUsers } from '../users/open.ts'
 import { userRoutes } from '../users/routes.ts'
 import { readUsers, type User } from '../users/store.ts'
-import { API, type Process } from './process.ts'
+import { API, gatewayTerms, type Process } from './process.ts'
 
 export async function apiRoutes(
   own: Process,
@@ -71,7 +71,7 @@ export async function apiRoutes(
       page: (filter, before, limit) => pageOfViews(world, filter, before, limit),
     }),
     timelineRoutes({ read: (id) => timeline(world, id) }),
-    deadLetterRoutes({ ...world, onEnqueued: enqueued(own, wake) }),
+    deadLetterRoutes({ ...world, policy: gatewayTerms(config), onEnqueued: enqueued(own, wake) }),
     ledgerRoutes(balances),
     counterRoutes({ db, counters: metrics, names: COUNTERS }),
     healthRoutes(probes),

@@ -5,6 +5,7 @@ import { postgres, type PostgresDb } from '../adapters/postgres.ts'
 import { ConfigError, type Config } from '../config.ts'
 import type { Closing } from '../closing.ts'
 import { armCrashPoint } from '../crash-points.ts'
+import type { GatewayTerms } from '../domain/evidence.ts'
 import { agree, durabilityProblems } from '../database/store.ts'
 import { startRedriver } from '../dead-letters/runs/run.ts'
 import { startFlusher } from '../metrics/flush.ts'
@@ -80,6 +81,16 @@ export function usesDatabase(roles: Roles): boolean {
   return roles.api || roles.worker
 }
 
+/** What the configured gateway can do, and how long a call of it can take. */
+export function gatewayTerms(config: Config): GatewayTerms {
+  return {
+    repeats: config.gatewayIdempotent ? 'first_answer' : 'may_execute_again',
+    keyLifeMs: config.gatewayKeyLifeMs,
+    lookup: config.gatewayLookup,
+    timeoutMs: config.gatewayTimeoutMs,
+  }
+}
+
 /** Carry out redrives of many letters: every process does, so that none has to be the one. */
 export function startRedrives({ db, config, metrics, log, stops }: Process): void {
   const redriver = startRedriver(
@@ -87,6 +98,7 @@ export function startRedrives({ db, config, metrics, log, stops }: Process): voi
       db,
       clock: systemClock,
       shards: config.shards,
+      policy: gatewayTerms(config),
       onEnqueued: (count) => metrics.count('payments_task_enqueued_total', count),
     },
     (error) => log.error({ err: error }, 'a redrive could not go on'),

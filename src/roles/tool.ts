@@ -4,10 +4,11 @@ import type { PostgresDb } from '../adapters/postgres.ts'
 import { closing } from '../closing.ts'
 import { loadConfig, readEnvironment } from '../config.ts'
 import { agreed } from '../database/store.ts'
+import type { GatewayTerms } from '../domain/evidence.ts'
 import { writeJson } from '../domain/json.ts'
 import type { Clock } from '../ports.ts'
 import { openDatabase } from './database.ts'
-import { connect, wrongShards } from './process.ts'
+import { connect, gatewayTerms, wrongShards } from './process.ts'
 
 /** What a tool works with: the service's own database. */
 export interface Tool {
@@ -15,6 +16,8 @@ export interface Tool {
   readonly clock: Clock
   readonly shards: number
   readonly gatewayUrl: string | null
+  /** What the configured gateway can do. */
+  readonly policy: GatewayTerms
   close(): Promise<void>
 }
 
@@ -39,8 +42,9 @@ export async function openTool(): Promise<Tool> {
     if (shards !== null && shards !== String(config.shards)) {
       throw new Error(wrongShards(shards, config.shards))
     }
-    const { gatewayUrl } = config
-    return { db, clock: systemClock, shards: config.shards, gatewayUrl, close: () => stops.close() }
+    const { gatewayUrl, shards: count } = config
+    const own = { db, clock: systemClock, shards: count, gatewayUrl, policy: gatewayTerms(config) }
+    return { ...own, close: () => stops.close() }
   } catch (error) {
     await stops.close().catch(() => undefined)
     throw error

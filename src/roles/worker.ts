@@ -21,7 +21,7 @@ import { together } from '../queue/together.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary } from '../verify/report.ts'
 import { startVerifier } from '../verify/watch.ts'
-import type { Process } from './process.ts'
+import { gatewayTerms, type Process } from './process.ts'
 import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
 
 export function openGateway(own: Process, url: string): GuardedGateway {
@@ -30,11 +30,7 @@ export function openGateway(own: Process, url: string): GuardedGateway {
     url,
     timeoutMs: config.gatewayTimeoutMs,
     connections: config.workerConcurrency * OPERATIONS.length,
-    profile: {
-      repeats: config.gatewayIdempotent ? 'first_answer' : 'may_execute_again',
-      keyLifeMs: config.gatewayKeyLifeMs,
-      lookup: config.gatewayLookup,
-    },
+    profile: gatewayTerms(config),
     echo: config.gatewayEcho,
     headers: gatewayHeaders(config),
     clock: systemClock,

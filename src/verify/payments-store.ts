@@ -18,7 +18,7 @@ const CHUNK_OF_RANGE = `
     select case when count(*) < $7::int then $6::bigint else max(id) end as id
     from listed
   ), taken as materialized (
-    select payment_id, fence, outcome
+    select payment_id, fence, outcome, started_at
     from payment_attempts
     where shard = $1 and (payment_id, fence) > ($8::bigint, $9::bigint)
       and payment_id <= (select id from listed_upto)
@@ -50,7 +50,7 @@ const CHUNK_OF_RANGE = `
     select
       $8::bigint as payment_id, sums[1] as calls, sums[2] as claims, sums[3] as fence_max,
       sums[4] as fence_min, sums[5] as yes, sums[6] as no, sums[7] as not_executed,
-      sums[8] as in_doubt
+      sums[8] as in_doubt, sums[9] as yes_at
     from (select $10::bigint[] as sums) given
     where sums is not null
   ), large as materialized (
@@ -67,7 +67,7 @@ const CHUNK_OF_LIST = `
     select attempt.*
     from unnest($5::bigint[]) as listed (id)
     cross join lateral (
-      select payment_id, fence, outcome
+      select payment_id, fence, outcome, started_at
       from payment_attempts
       where shard = $1 and payment_id = listed.id
       order by fence, call
@@ -92,7 +92,7 @@ const CHUNK_OF_LIST = `
     select
       null::bigint as payment_id, 0::bigint as calls, 0::bigint as claims, 0::bigint as fence_max,
       0::bigint as fence_min, 0::bigint as yes, 0::bigint as no, 0::bigint as not_executed,
-      0::bigint as in_doubt
+      0::bigint as in_doubt, 0::bigint as yes_at
     where false
   )`
 
@@ -106,7 +106,7 @@ const WITHIN_LIST =
  */
 const belongings = (within: string) => `
   task as materialized (
-    select payment_id, fence, attempts, lookups, leased
+    select payment_id, fence, attempts, lookups, leased, run_at
     from payment_tasks
     where shard = $1 and ${within}
   ), letter as materialized (
@@ -123,17 +123,21 @@ const belongings = (within: string) => `
     from letter
     group by payment_id
   ), word as materialized (
-    select distinct payment_id
+    select payment_id, bool_or(after ->> 'against_evidence' = 'success') as insisted
     from operator_acts
     where shard = $1 and ${within} and act = 'resolve' and before ->> 'payment' = 'unknown'
+    group by payment_id
   ), said as materialized (
     select
       payment_id, count(*) as calls, count(distinct fence) as claims, max(fence) as fence_max,
       min(fence) as fence_min,
       count(*) filter (where outcome = 'success') as yes,
       count(*) filter (where outcome in ('declined', 'not_found')) as no,
-      count(*) filter (where outcome = 'not_executed') as not_executed,
-      count(*) filter (where outcome = 'in_doubt') as in_doubt
+      count(*) filter (where outcome in ('not_executed', 'rejected', 'misconfigured'))
+        as not_executed,
+      count(*) filter (where outcome in ('in_doubt', 'pending')) as in_doubt,
+      coalesce(max(extract(epoch from started_at)) filter (where outcome = 'success'), 0)::bigint
+        as yes_at
     from whole
     group by payment_id
   ), known_so_far as (
@@ -146,7 +150,7 @@ const belongings = (within: string) => `
     select
       payment_id, sum(calls) as calls, sum(claims) as claims, max(fence_max) as fence_max,
       min(fence_min) as fence_min, sum(yes) as yes, sum(no) as no,
-      sum(not_executed) as not_executed, sum(in_doubt) as in_doubt,
+      sum(not_executed) as not_executed, sum(in_doubt) as in_doubt, max(yes_at) as yes_at,
       sum(yes) > 0 as said_yes,
       sum(no) > 0 or (sum(not_executed) > 0 and sum(in_doubt) = 0) as said_no
     from known_so_far
@@ -167,15 +171,15 @@ const KNOWN = `
       payment.status in ('new', 'unknown') as open,
       div(payment.amount::numeric * payment.fee_bps + 5000, 10000) as share,
       posted.*, task.payment_id is not null as queued, task.fence, task.attempts as task_attempts,
-      task.lookups, coalesce(task.leased, false) as leased,
+      task.lookups, coalesce(task.leased, false) as leased, task.run_at,
       coalesce(letters.letters, 0) as letters, coalesce(letters.open, 0) as letters_open,
       coalesce(letters.open_unknown, 0) as letters_unknown,
       coalesce(letters.failed, 0) as letters_failed,
       coalesce(letters.contradicted, false) as contradicted,
-      word.payment_id is not null as by_operator,
+      word.payment_id is not null as by_operator, coalesce(word.insisted, false) as insisted,
       coalesce(evidence.calls, 0) as calls, coalesce(evidence.claims, 0) as claims,
       evidence.fence_min, evidence.fence_max, coalesce(evidence.said_yes, false) as said_yes,
-      coalesce(evidence.said_no, false) as said_no,
+      coalesce(evidence.said_no, false) as said_no, to_timestamp(evidence.yes_at) as yes_at,
       (select 1 from users where shard = $1 and id = payment.user_id limit 1) as user_found,
       payment.idempotency_key is not null and (
         select true
@@ -271,7 +275,8 @@ const ROW = `
  * The rules of work and evidence. A claim in flight has no evidence yet, and each letter may stand
  * for one claim that decided without a call, so that much slack is given. That nothing was executed
  * is a no only if no other charge is in doubt. A new payment needs a task;
- * an unknown one may instead wait for an operator.
+ * an unknown one may instead wait for an operator. A yes that has been stored for a minute ends a
+ * payment, unless a worker is on it; an operator who fails one against it has said so.
  */
 const WORKED = `
         case when open and not queued and (status = 'new' or letters_open = 0)
@@ -288,8 +293,10 @@ const WORKED = `
           then 'success_without_evidence' end,
         case when status = 'failed' and not refused and not said_no and not by_operator
           then 'failed_without_evidence' end,
-        case when status = 'failed' and said_yes and not contradicted
+        case when status = 'failed' and said_yes and not contradicted and not insisted
           then 'failed_but_charged' end,
+        case when open and said_yes and yes_at < latest - interval '2 minutes'
+          and not (leased and run_at > latest - interval '1 minute') then 'evidence_ignored' end,
         case when greatest(attempts, task_attempts) > claims + letters + leased::int
           then 'attempts_without_evidence' end,
         case when fence_min < 1 or fence_max > fence then 'evidence_unclaimed' end`
@@ -362,7 +369,7 @@ const VERDICT = `
   from large
   union all
   select 'carry', 'payment', payment_id, upto_fence, null, null, concat_ws(',',
-    calls, claims, fence_max, fence_min, yes, no, not_executed, in_doubt)
+    calls, claims, fence_max, fence_min, yes, no, not_executed, in_doubt, yes_at)
   from evidence
   cross join part
   where partial

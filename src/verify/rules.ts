@@ -49,6 +49,7 @@ export const RULES = {
   release_legs: ['payment', 'critical', 'A release gives back exactly what was held.'],
   refused_traces: ['payment', 'critical', 'A refused payment is failed and left nothing else.'],
   failed_but_charged: ['payment', 'critical', 'No failed payment was charged, unless known.'],
+  evidence_ignored: ['payment', 'critical', 'No payment stays open after the gateway said yes.'],
   key_repeated: ['payment', 'critical', 'A user’s Idempotency-Key belongs to one payment.'],
   gateway_key_repeated: ['payment', 'critical', 'No two payments share a gateway key.'],
   amount_range: ['payment', 'critical', 'An amount is within the limits of the API.'],

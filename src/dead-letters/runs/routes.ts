@@ -74,6 +74,14 @@ const PlanAnswer = Type.Object(
         amount: Money('The sum of their amounts.'),
       }),
     ),
+    would_refuse: Type.Array(
+      Type.Object({
+        code: Type.String({ description: 'Why, as an error code.' }),
+        count: Type.Integer(),
+        amount: Money('The sum of their amounts.'),
+      }),
+      { description: 'Letters of the snapshot that would be refused as things are.' },
+    ),
     sample: Type.Array(DeadLetterBody, { description: 'The oldest of them.' }),
   },
   { title: 'RedrivePlan' },
@@ -134,13 +142,14 @@ async function answerPlan(
     const errors = [{ pointer: `/filter/${parsed.wrong}`, code: 'out_of_range' }]
     return refuse(reply, { code: 'body_invalid', errors })
   }
-  const { run, matching, byClass, sample } = await plan(world, parsed, actor)
+  const { run, matching, byClass, refused, sample } = await plan(world, parsed, actor)
   return reply.code(200).send({
     snapshot: Number(run.id),
     count: run.total,
     amount: toWire(run.amount),
     matching,
     by_class: byClass.map((part) => ({ ...part, amount: toWire(part.amount) })),
+    would_refuse: refused.map((part) => ({ ...part, amount: toWire(part.amount) })),
     sample: sample.map(letterBody),
   })
 }

@@ -1,5 +1,8 @@
+import { againstRedrive, NO_EVIDENCE } from '../../domain/evidence.ts'
 import type { Refusal } from '../../domain/refusal.ts'
+import { byShard } from '../../domain/shard.ts'
 import { isLocked } from '../../ports.ts'
+import { knownOf } from '../../queue/evidence/store.ts'
 import { redrive, type ActWorld, type RedriveAnswer, type RedriveRequest } from '../redrive.ts'
 import { matchingLetters, type Closer, type DeadLetter, type RedriveFilter } from '../store.ts'
 import {
@@ -39,6 +42,8 @@ export interface Plan {
   /** Letters that match, those beyond the limit of one run included. */
   readonly matching: number
   readonly byClass: readonly { class: DeadLetter['class']; count: number; amount: bigint }[]
+  /** Letters that would be refused as things are, by why. */
+  readonly refused: readonly { code: Refusal['code']; count: number; amount: bigint }[]
   readonly sample: readonly DeadLetter[]
 }
 
@@ -61,7 +66,27 @@ export async function plan(world: ActWorld, filter: RedriveFilter, actor: string
     .filter(({ own }) => own.length > 0)
     .map(({ class: kind, own }) => ({ class: kind, count: own.length, amount: sum(own) }))
   const matching = found.reduce((count, part) => count + part.matching, 0)
-  return { run, matching, byClass, sample: letters.slice(0, SAMPLE) }
+  const refused = await refusedOf(world, letters)
+  return { run, matching, byClass, refused, sample: letters.slice(0, SAMPLE) }
+}
+
+/** Which of the letters would be refused by what is known of their payments, and why. */
+async function refusedOf(
+  world: ActWorld,
+  letters: readonly DeadLetter[],
+): Promise<Plan['refused']> {
+  const byCode = new Map<Refusal['code'], { count: number; amount: bigint }>()
+  for (const [shard, own] of byShard(letters, ({ id }) => id, world.shards)) {
+    const ids = own.map(({ paymentId }) => paymentId)
+    const known = await knownOf(world.db, shard, ids, world.clock.database())
+    for (const { paymentId, class: status, amount } of own) {
+      const refusal = againstRedrive(status, known.get(paymentId) ?? NO_EVIDENCE, world.policy)
+      if (refusal === null) continue
+      const part = byCode.get(refusal.code) ?? { count: 0, amount: 0n }
+      byCode.set(refusal.code, { count: part.count + 1, amount: part.amount + amount })
+    }
+  }
+  return [...byCode].map(([code, part]) => ({ code, ...part }))
 }
 
 function sum(letters: readonly DeadLetter[]): bigint {
