@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { againstRedrive, NO_EVIDENCE, type GatewayTerms } from '../src/domain/evidence.ts'
 import { explain, type Situation } from '../src/domain/explain.ts'
 import type { Payment } from '../src/domain/payment.ts'
 
@@ -24,7 +25,10 @@ const PAYMENT: Payment = {
 
 const TASK = {
   runAt: AT,
+  dueInMs: 0,
   attempts: 0,
+  tries: 0,
+  pending: false,
   lookups: 0,
   leased: false,
   due: false,
@@ -32,7 +36,27 @@ const TASK = {
   lastError: null,
 }
 
-const NOTHING = { lastOutcome: null, resolved: null, letter: null, repeatedBy: null }
+/** A gateway that honours keys for an hour and can be asked. */
+const TERMS: GatewayTerms = {
+  repeats: 'first_answer',
+  keyLifeMs: 3_600_000,
+  lookup: 'eventual',
+  timeoutMs: 5_000,
+}
+const KEYS_ONLY: GatewayTerms = { ...TERMS, lookup: 'none' }
+const LOOKUPS_ONLY: GatewayTerms = { ...TERMS, repeats: 'may_execute_again' }
+const NEITHER: GatewayTerms = { ...LOOKUPS_ONLY, lookup: 'none' }
+
+const NOTHING = {
+  known: { yes: false, firstSentAgeMs: 60_000 },
+  terms: TERMS,
+  lastOutcome: null,
+  lateYes: false,
+  redriven: false,
+  resolved: null,
+  letter: null,
+  repeatedBy: null,
+}
 
 type Facts = Partial<Omit<Situation, 'payment' | 'task'>> & {
   payment?: Partial<Payment>
@@ -71,7 +95,7 @@ const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[
   ],
   [
     'being charged',
-    { task: { leased: true, attempts: 2 } },
+    { task: { leased: true, attempts: 1, tries: 1 } },
     'A worker is charging the gateway (attempt 2); if that worker dies, another takes over at ' +
       '2030-01-01T12:00:00Z.',
   ],
@@ -89,19 +113,19 @@ const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[
   ],
   [
     'not executed, with attempts left',
-    { task: { attempts: 2, lastError: 'connection_refused' } },
-    'Attempt 2 was not executed (connection_refused), so no money moved; the next attempt is due ' +
+    { task: { tries: 2, lastError: 'connection_refused' } },
+    'Try 2 was not executed (connection_refused), so no money moved; the next one is due ' +
       'at 2030-01-01T12:00:00Z.',
   ],
   [
     'in doubt, with attempts left',
-    { task: { attempts: 1, inDoubt: true, lastError: 'timeout', due: true } },
+    { task: { attempts: 1, tries: 1, inDoubt: true, lastError: 'timeout', due: true } },
     'It is in doubt whether the gateway executed it (timeout); now the gateway is asked, and it is ' +
       'sent again only under its own key.',
   ],
   [
     'redriven while its outcome was unknown',
-    { task: { inDoubt: true, lastError: 'timeout' } },
+    { task: { attempts: 3, inDoubt: true, lastError: 'timeout' }, redriven: true },
     'An operator redrove it and what became of its earlier charge is not known; at ' +
       '2030-01-01T12:00:00Z the gateway is asked, and it is sent again only under its own key.',
   ],
@@ -131,9 +155,89 @@ const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[
   ],
   [
     'unknown, and the gateway has no lookups',
-    { payment: UNKNOWN, task: null, letter: { id: 3n, error: 'timeout' } },
+    { payment: UNKNOWN, task: null, letter: { id: 3n, error: 'timeout' }, terms: KEYS_ONLY },
     'Nobody knows whether the gateway executed it (timeout) and the gateway cannot be asked; its ' +
       '51.00 stay held until an operator redrives or resolves dead letter 3.',
+  ],
+  [
+    'unknown, and nothing but an operator can tell',
+    { payment: UNKNOWN, task: null, letter: { id: 3n, error: 'timeout' }, terms: NEITHER },
+    'Nobody knows whether the gateway executed it (timeout) and the gateway cannot be asked; its ' +
+      '51.00 stay held until an operator resolves dead letter 3.',
+  ],
+  [
+    'unknown, its key forgotten by the gateway',
+    {
+      payment: UNKNOWN,
+      task: null,
+      letter: { id: 3n, error: 'timeout' },
+      terms: KEYS_ONLY,
+      known: { yes: false, firstSentAgeMs: 3_500_000 },
+    },
+    'Nobody knows whether the gateway executed it (timeout) and the gateway cannot be asked; its ' +
+      '51.00 stay held until an operator resolves dead letter 3.',
+  ],
+  [
+    'unknown, out of the queue, and the gateway can be asked by now',
+    { payment: UNKNOWN, task: null, letter: { id: 3n, error: 'timeout' }, terms: LOOKUPS_ONLY },
+    'Nobody knows whether the gateway executed it (timeout) and it is not looked up any more; its ' +
+      '51.00 stay held until an operator redrives or resolves dead letter 3.',
+  ],
+  [
+    'unknown, with a yes that nobody acted on',
+    {
+      payment: UNKNOWN,
+      task: { lookups: 1 },
+      letter: { id: 3n, error: 'timeout' },
+      known: { yes: true, firstSentAgeMs: 60_000 },
+    },
+    'The gateway said that it executed it, in a report that came late; redriving dead letter 3 ' +
+      'settles it.',
+  ],
+  [
+    'in doubt, and the gateway honours no keys',
+    { task: { attempts: 1, tries: 1, inDoubt: true, lastError: 'timeout' }, terms: LOOKUPS_ONLY },
+    'It is in doubt whether the gateway executed it (timeout); at 2030-01-01T12:00:00Z the gateway ' +
+      'is asked, and it is sent again only if that proves that it never arrived.',
+  ],
+  [
+    'in doubt, and the gateway has no lookups',
+    { task: { attempts: 1, tries: 1, inDoubt: true, lastError: 'timeout' }, terms: KEYS_ONLY },
+    'It is in doubt whether the gateway executed it (timeout); at 2030-01-01T12:00:00Z it is sent ' +
+      'again under its own key.',
+  ],
+  [
+    'in doubt, its key forgotten before its turn comes',
+    {
+      task: { attempts: 1, tries: 1, inDoubt: true, lastError: 'timeout', dueInMs: 3_600_000 },
+      terms: KEYS_ONLY,
+    },
+    'It is in doubt whether the gateway executed it (timeout), and the gateway can neither be asked ' +
+      'nor charged again safely; at 2030-01-01T12:00:00Z it becomes unknown, for an operator to ' +
+      'resolve.',
+  ],
+  [
+    'taken by the gateway and not finished',
+    { task: { attempts: 1, pending: true, inDoubt: true, lastError: 'pending' } },
+    'The gateway has it and has not finished it; at 2030-01-01T12:00:00Z it is asked again.',
+  ],
+  [
+    'waiting for credentials that work',
+    { task: { lastError: 'http_401' } },
+    'The gateway refuses to talk to us (http_401), so no money moved and nothing is used up; it is ' +
+      'tried again at 2030-01-01T12:00:00Z.',
+  ],
+  [
+    'executed, as a late report said',
+    { payment: { status: 'success', attempts: 2 }, lateYes: true },
+    'The gateway executed it within 2 attempts, as a report said that came late; ' +
+      `${SINCE} and nothing happens next.`,
+  ],
+  [
+    'never sent',
+    { payment: { status: 'failed', lastError: 'connection_refused' }, lastOutcome: 'not_executed' },
+    `It was never sent (connection_refused) and its hold was given back; ${SINCE}, and nothing ` +
+      'happens next.',
   ],
   [
     'executed',
@@ -201,4 +305,37 @@ for (const [name, facts, sentence] of CASES) {
   test(`a payment is explained in one sentence: ${name}`, () => {
     assert.equal(explain(situation(facts)), sentence)
   })
+}
+
+/** Every gateway there can be, and payments in doubt at every age of their keys. */
+const REPEATS = ['first_answer', 'executes_once', 'may_execute_again'] as const
+const LOOKUPS = ['none', 'eventual', 'consistent'] as const
+const AGES_MS = [0, 3_000_000, 10_000_000] as const
+
+for (const repeats of REPEATS) {
+  for (const lookup of LOOKUPS) {
+    test(`no sentence promises what a gateway cannot do: ${repeats}, ${lookup}`, () => {
+      const terms: GatewayTerms = { ...TERMS, repeats, lookup }
+      for (const firstSentAgeMs of AGES_MS) {
+        const known = { yes: false, firstSentAgeMs }
+        const letter = { id: 3n, error: 'timeout' }
+        const facts: readonly Facts[] = [
+          { task: { tries: 1, inDoubt: true } },
+          { task: { inDoubt: true }, redriven: true },
+          { payment: UNKNOWN, task: null, letter },
+          { payment: UNKNOWN, task: { lookups: 1 }, letter },
+        ]
+        for (const each of facts) {
+          const sentence = explain(situation({ ...each, known, terms }))
+          const asks = /is asked(?! by)/.test(sentence)
+          assert.ok(!asks || lookup !== 'none', sentence)
+          const alive = repeats !== 'may_execute_again' && firstSentAgeMs < 3_200_000
+          assert.ok(!/sent again (only )?under its own key/.test(sentence) || alive, sentence)
+          // A redrive is offered where it is not refused.
+          const refusal = againstRedrive('unknown', { ...NO_EVIDENCE, ...known }, terms)
+          assert.ok(!/redrives? or/.test(sentence) || refusal === null, sentence)
+        }
+      }
+    })
+  }
 }

@@ -4,7 +4,16 @@ import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import { timeline, type TimelineEvent } from '../src/payments/timeline.ts'
 import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
-import { accepted, assertBooks, declined, JANE, lost, openLetter, server } from './operators.ts'
+import {
+  accepted,
+  assertBooks,
+  declined,
+  exhaust,
+  JANE,
+  lost,
+  openLetter,
+  server,
+} from './operators.ts'
 
 /** What happened, in short. */
 async function story(world: TestWorld, id: bigint): Promise<string[]> {
@@ -143,6 +152,26 @@ test('a refusal that is kept under its key has a story too', async (t) => {
   assert.deepEqual(await story(world, 1n), ['refused'])
 })
 
+test('a yes that came late is shown as such, with what came of it, in the order of the database', async (t) => {
+  const world = await testWorld(t)
+  world.gateway.lookups = { kind: 'no_answer', reason: 'timeout' }
+  const [id = 0n] = await accepted(world, 'withdraw')
+  const late = await world.claimAndCharge()
+  world.clock.advance(20_000)
+  world.gateway.script = ['in_doubt']
+  await exhaust(world, 4)
+  await world.settle(late)
+
+  const found = await timeline(world.world, id)
+  const calls = found?.events.flatMap((event) => (event.kind === 'call' ? [event] : [])) ?? []
+  const [first, ...others] = calls
+  // It began before all others, whatever the clock of its worker says and whenever it came.
+  assert.deepEqual([first?.attempt.late, first?.attempt.outcome], [true, 'success'])
+  assert.equal(first?.effect, 'A yes settles the payment, whichever claim brings it.')
+  assert.ok(others.length > 0 && others.every(({ effect }) => effect === null))
+  assert.match(found?.explanation ?? '', /within \d attempts, as a report said that came late;/)
+})
+
 test('GET /payments/{id}/timeline shows the evidence of each call', async (t) => {
   const world = await testWorld(t, { shards: 2 })
   const app = await server(t, world)
@@ -172,6 +201,7 @@ test('GET /payments/{id}/timeline shows the evidence of each call', async (t) =>
     http_status: null,
     took_ms: 0,
     late: false,
+    effect: null,
   })
   const act = body.events.find(({ event }: { event: string }) => event === 'resolve')
   assert.deepEqual(act, {

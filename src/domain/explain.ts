@@ -1,6 +1,8 @@
+import type { GatewayTerms, KnownEvidence } from './evidence.ts'
 import { total } from './ledger.ts'
 import { formatMoney } from './money.ts'
 import type { Payment } from './payment.ts'
+import { mayRepeat } from './retry.ts'
 
 /**
  * The error of a letter about a failed payment that the gateway turned out to have charged. Its money
@@ -20,15 +22,29 @@ export interface Situation {
   /** Its task; null: it has left the queue. `due`: its moment, or the end of its lease, has come. */
   readonly task: {
     readonly runAt: Date
+    /** How long it still waits, in milliseconds. */
+    readonly dueInMs: number
+    /** Charges that may have been sent. */
     readonly attempts: number
+    /** How much of the limit is used up; a redrive starts it over. */
+    readonly tries: number
     readonly lookups: number
+    readonly pending: boolean
     readonly leased: boolean
     readonly due: boolean
     readonly inDoubt: boolean
     readonly lastError: string | null
   } | null
+  /** What all calls together say, and since when its key is in use. */
+  readonly known: Pick<KnownEvidence, 'yes' | 'firstSentAgeMs'>
+  /** What the gateway in use can do: what happens next, and what an operator can do, follow from it. */
+  readonly terms: GatewayTerms
   /** What the newest gateway call came to that was settled in time; null: none was made. */
   readonly lastOutcome: string | null
+  /** The yes came by a claim that had been lost. */
+  readonly lateYes: boolean
+  /** An operator redrove it while its outcome was unknown. */
+  readonly redriven: boolean
   /** Who decided the outcome in the gateway's place, if a person did. */
   readonly resolved: { readonly actor: string; readonly reason: string } | null
   /** Its open dead letter. */
@@ -48,7 +64,7 @@ export function explain(situation: Situation): string {
   if (task === null) {
     return 'It is open and has no task to finish it, which must not be: run `payments verify`.'
   }
-  return task.leased ? claimed(task) : waiting(task)
+  return task.leased ? claimed(task) : waiting(situation, task)
 }
 
 function claimed(task: Task): string {
@@ -58,46 +74,74 @@ function claimed(task: Task): string {
       'next free worker takes it over now.'
     )
   }
-  const what = task.inDoubt
-    ? 'is finding out what became of an earlier charge'
-    : `is charging the gateway (attempt ${task.attempts})`
+  const what =
+    task.inDoubt || task.pending
+      ? 'is finding out what became of an earlier charge'
+      : `is charging the gateway (attempt ${task.attempts + 1})`
   return `A worker ${what}; if that worker dies, another takes over at ${time(task.runAt)}.`
 }
 
-function waiting(task: Task): string {
-  const { attempts } = task
-  if (task.inDoubt) {
-    const doubt =
-      attempts === 0
-        ? 'An operator redrove it and what became of its earlier charge is not known'
-        : `It is in doubt whether the gateway executed it${because(task.lastError)}`
-    return `${doubt}; ${when(task)} the gateway is asked, and it is sent again only under its own key.`
+function waiting(situation: Situation, task: Task): string {
+  const { tries, attempts, lastError } = task
+  if (task.pending) {
+    return `The gateway has it and has not finished it; ${when(task)} it is asked again.`
   }
-  if (attempts === 0) {
+  if (task.inDoubt) return inDoubt(situation, task)
+  if (tries === 0 && attempts === 0 && lastError === null) {
     return task.due
       ? `It was accepted and has waited for a free worker since ${time(task.runAt)}.`
       : `It was accepted, and its first attempt is due ${when(task)}.`
   }
+  if (tries === 0) {
+    return (
+      `The gateway refuses to talk to us${because(lastError)}, so no money moved and nothing is ` +
+      `used up; it is tried again ${when(task)}.`
+    )
+  }
   return (
-    `Attempt ${attempts} was not executed${because(task.lastError)}, so no money moved; the next ` +
-    `attempt is due ${when(task)}.`
+    `Try ${tries} was not executed${because(lastError)}, so no money moved; the next one is due ` +
+    `${when(task)}.`
   )
 }
 
-function unknown({ payment, task, letter }: Situation): string {
+/** Why it is in doubt, and what finds out: asking, sending again under its key, or neither. */
+function inDoubt({ redriven, known, terms }: Situation, task: Task): string {
+  const doubt =
+    redriven && task.tries === 0
+      ? 'An operator redrove it and what became of its earlier charge is not known'
+      : `It is in doubt whether the gateway executed it${because(task.lastError)}`
+  const again = mayRepeat(known, terms, task.dueInMs)
+  if (terms.lookup !== 'none') {
+    const then = again
+      ? 'and it is sent again only under its own key'
+      : 'and it is sent again only if that proves that it never arrived'
+    return `${doubt}; ${when(task)} the gateway is asked, ${then}.`
+  }
+  if (again) return `${doubt}; ${when(task)} it is sent again under its own key.`
+  return (
+    `${doubt}, and the gateway can neither be asked nor charged again safely; ${when(task)} it ` +
+    'becomes unknown, for an operator to resolve.'
+  )
+}
+
+function unknown(situation: Situation): string {
+  const { payment, task, letter, terms, known } = situation
   const why = 'Nobody knows whether the gateway executed it'
   const money =
     payment.type === 'withdraw'
       ? `its ${formatMoney(total(payment))} stay held`
       : 'nothing is credited'
-  if (task === null) {
-    const which = letter === null ? 'it' : `dead letter ${letter.id}`
-    return (
-      `${why}${because(payment.lastError)} and the gateway cannot be asked; ${money} until an ` +
-      `operator redrives or resolves ${which}.`
-    )
+  const which = letter === null ? 'it' : `dead letter ${letter.id}`
+  if (known.yes) {
+    return `The gateway said that it executed it, in a report that came late; redriving ${which} settles it.`
   }
-  const reason = because(task.lastError ?? payment.lastError)
+  const canAsk = terms.lookup !== 'none'
+  const reason = because(task?.lastError ?? payment.lastError)
+  if (task === null || (!canAsk && !task.leased)) {
+    const acts = canAsk || mayRepeat(known, terms) ? 'redrives or resolves' : 'resolves'
+    const how = canAsk ? 'it is not looked up any more' : 'the gateway cannot be asked'
+    return `${why}${reason} and ${how}; ${money} until an operator ${acts} ${which}.`
+  }
   if (!task.leased)
     return `${why}${reason}; ${money}, and the gateway is asked again ${when(task)}.`
   const next = task.due
@@ -106,11 +150,12 @@ function unknown({ payment, task, letter }: Situation): string {
   return `${why}${reason}; ${money}, and ${next}.`
 }
 
-function succeeded({ payment, resolved }: Situation): string {
+function succeeded({ payment, resolved, lateYes }: Situation): string {
   const reference = payment.gatewayRef === null ? '' : ` (reference ${payment.gatewayRef})`
   const who =
     resolved === null
-      ? `The gateway executed it${reference} within ${count(payment.attempts, 'attempt')}`
+      ? `The gateway executed it${reference} within ${count(payment.attempts, 'attempt')}` +
+        (lateYes ? ', as a report said that came late' : '')
       : `${resolved.actor} resolved it as executed${reference}: "${resolved.reason}"`
   return `${who}; it is final${since(payment.finishedAt)} and nothing happens next.`
 }
@@ -141,6 +186,7 @@ function failure({ payment, resolved, lastOutcome }: Situation): string {
   }
   if (lastOutcome === 'declined') return `The gateway declined it${because(reason)}${back}`
   if (lastOutcome === 'not_found') return `The gateway proved that it never executed it${back}`
+  if (payment.attempts === 0) return `It was never sent${because(reason)}${back}`
   return `None of ${count(payment.attempts, 'attempt')} was executed${because(reason)}${back}`
 }
 

@@ -27,6 +27,11 @@ const Event = Type.Object(
     http_status: optional(nullable('integer')),
     took_ms: optional(Type.Integer()),
     late: optional(Type.Boolean({ description: 'It came after its claim was lost.' })),
+    effect: optional(
+      nullable('string', {
+        description: 'What evidence did that came late; null: it was in time.',
+      }),
+    ),
     balance: optional(Money('By how much the posting changed what can be spent.')),
     held: optional(Money('By how much the posting changed what is held.')),
     letter_id: optional(Id),
@@ -103,7 +108,7 @@ function eventBody(event: TimelineEvent) {
       const { fence, call, kind, outcome, reason, sent, httpStatus, tookMs, late } = event.attempt
       const what = event.kind === 'call' ? kind : event.kind
       const evidence = { sent, http_status: httpStatus, took_ms: tookMs, late }
-      return { event: what, fence, call, outcome, reason, ...evidence }
+      return { event: what, fence, call, outcome, reason, ...evidence, effect: event.effect }
     }
     case 'posting': {
       const { kind, user, held, fees } = event.posting

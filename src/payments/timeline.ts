@@ -4,12 +4,13 @@ import {
   type DeadLetter,
   type OperatorAct,
 } from '../dead-letters/store.ts'
+import { NO_EVIDENCE, type GatewayTerms } from '../domain/evidence.ts'
 import { explain } from '../domain/explain.ts'
 import type { Payment } from '../domain/payment.ts'
 import { shardOf } from '../domain/shard.ts'
 import { postingsOfPayment, type Posting } from '../ledger/store.ts'
 import { attemptsOfPayment, lookAtTask } from '../queue/acts/store.ts'
-import type { Attempt } from '../queue/evidence/store.ts'
+import { knownOf, type Attempt } from '../queue/evidence/store.ts'
 import type { ReadWorld } from './read.ts'
 import { readPayments, repeatsOf } from './store.ts'
 
@@ -20,7 +21,12 @@ export type TimelineEvent = { readonly at: Date } & (
       readonly payment: Payment
       readonly repeats: bigint | null
     }
-  | { readonly kind: 'call' | 'worker_lost'; readonly attempt: Attempt }
+  | {
+      readonly kind: 'call' | 'worker_lost'
+      readonly attempt: Attempt
+      /** What evidence did that came late; null: it was in time. */
+      readonly effect: string | null
+    }
   | { readonly kind: 'posting'; readonly posting: Posting }
   | { readonly kind: 'letter_opened' | 'letter_closed'; readonly letter: DeadLetter }
   | { readonly kind: 'act'; readonly act: OperatorAct }
@@ -30,6 +36,11 @@ export interface Timeline {
   readonly payment: Payment
   readonly explanation: string
   readonly events: readonly TimelineEvent[]
+}
+
+export interface TimelineWorld extends ReadWorld {
+  /** What the gateway in use can do. */
+  readonly policy: GatewayTerms
 }
 
 /** Of what happened in the same millisecond, causes come before effects. */
@@ -45,13 +56,15 @@ const RANKS: Readonly<Record<TimelineEvent['kind'], number>> = {
 }
 
 /** Everything known about a payment, in order, and why it is in its state. Null: there is none. */
-export async function timeline(world: ReadWorld, id: bigint): Promise<Timeline | null> {
+export async function timeline(world: TimelineWorld, id: bigint): Promise<Timeline | null> {
   const { db } = world
   const shard = shardOf(id, world.shards)
   const [payment] = await readPayments(db, shard, [id])
   if (payment === undefined) return null
-  const [task, attempts, postings, letters, acts, repeats] = await Promise.all([
-    lookAtTask(db, shard, id, world.clock.database()),
+  const at = world.clock.database()
+  const [task, known, attempts, postings, letters, acts, repeats] = await Promise.all([
+    lookAtTask(db, shard, id, at),
+    knownOf(db, shard, [id], at),
     attemptsOfPayment(db, shard, id),
     postingsOfPayment(db, shard, payment.userId, id),
     lettersOfPayment(db, shard, id),
@@ -64,6 +77,10 @@ export async function timeline(world: ReadWorld, id: bigint): Promise<Timeline |
   const explanation = explain({
     payment,
     task,
+    known: known.get(id) ?? NO_EVIDENCE,
+    terms: world.policy,
+    lateYes: attempts.find(({ outcome }) => outcome === 'success')?.late ?? false,
+    redriven: acts.findLast(({ act }) => act === 'redrive')?.after['payment'] === 'new',
     lastOutcome: attempts.findLast(({ late, call }) => !late && call > 0)?.outcome ?? null,
     resolved: resolving ?? null,
     letter: letters.find(({ state }) => state === 'open') ?? null,
@@ -72,7 +89,7 @@ export async function timeline(world: ReadWorld, id: bigint): Promise<Timeline |
   const events: TimelineEvent[] = [
     { at: payment.createdAt, kind: arrival(payment), payment, repeats: repeats.repeated },
     ...postings.map((posting) => ({ at: posting.createdAt, kind: 'posting' as const, posting })),
-    ...attempts.map((attempt) => ({ at: attempt.startedAt, kind: callKind(attempt), attempt })),
+    ...attempts.map((attempt) => callEvent(attempt, payment)),
     ...letters.flatMap((letter) => letterEvents(letter, acts)),
     ...acts.map((act) => ({ at: act.createdAt, kind: 'act' as const, act })),
   ]
@@ -95,9 +112,19 @@ function arrival(payment: Payment): 'accepted' | 'refused' {
   return payment.lastError?.startsWith('refused:') ? 'refused' : 'accepted'
 }
 
-/** A claim whose worker never reported is kept as its call 0. */
-function callKind(attempt: Attempt): 'call' | 'worker_lost' {
-  return attempt.call === 0 ? 'worker_lost' : 'call'
+/** A call, where it was late with what came of it. A claim that never reported is kept as call 0. */
+function callEvent(attempt: Attempt, payment: Payment): TimelineEvent {
+  const kind = attempt.call === 0 ? 'worker_lost' : 'call'
+  return { at: attempt.startedAt, kind, attempt, effect: effectOf(attempt, payment) }
+}
+
+/** What evidence did that came after its claim was lost; null: it was in time. */
+function effectOf({ late, outcome }: Attempt, { status }: Payment): string | null {
+  if (!late) return null
+  if (outcome !== 'success') return 'Kept; a claim that was lost decides nothing.'
+  if (status === 'success') return 'A yes settles the payment, whichever claim brings it.'
+  if (status === 'failed') return 'It contradicts the final state: a dead letter tells a person.'
+  return 'It speaks against any other end: redriving the open dead letter settles the payment.'
 }
 
 /** A letter's opening, and its end unless an operator's act shows it already. */

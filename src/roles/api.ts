@@ -70,7 +70,7 @@ export async function apiRoutes(
       refresh,
       page: (filter, before, limit) => pageOfViews(world, filter, before, limit),
     }),
-    timelineRoutes({ read: (id) => timeline(world, id) }),
+    timelineRoutes({ read: (id) => timeline({ ...world, policy: gatewayTerms(config) }, id) }),
     deadLetterRoutes({ ...world, policy: gatewayTerms(config), onEnqueued: enqueued(own, wake) }),
     ledgerRoutes(balances),
     counterRoutes({ db, counters: metrics, names: COUNTERS }),

@@ -154,6 +154,8 @@ const INSERT_LATER: Statement<never> = {
 export interface TaskLook {
   /** When it is due; while `leased`, when its lease ends. */
   readonly runAt: Date
+  /** How long until then, in milliseconds; 0: it has come. */
+  readonly dueInMs: number
   readonly attempts: number
   /** How much of the limit is used up. */
   readonly tries: number
@@ -173,7 +175,9 @@ const LOOK: Statement<TaskLook> = {
   name: 'tasks_look',
   text: `
   select
-    run_at as "runAt", attempts, tries, lookups, pendings > 0 as "pending", leased,
+    run_at as "runAt", greatest(extract(epoch from
+      run_at - coalesce($3::timestamptz, clock_timestamp())) * 1000, 0)::float8 as "dueInMs",
+    attempts, tries, lookups, pendings > 0 as "pending", leased,
     run_at <= coalesce($3::timestamptz, clock_timestamp()) as "due",
     doubt_at is not null as "inDoubt", last_error as "lastError"
   from payment_tasks
