@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import pg from 'pg'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
@@ -7,7 +8,7 @@ import { plan, start, step } from '../src/dead-letters/runs/run.ts'
 import { readRun } from '../src/dead-letters/runs/store.ts'
 import type { RedriveFilter } from '../src/dead-letters/store.ts'
 import type { Answer, Draft } from '../src/domain/acceptance.ts'
-import type { Settlement } from '../src/payments/charge.ts'
+import { chargeUnlessLocked, claim, type Settlement } from '../src/payments/charge.ts'
 import { openSettler } from '../src/queue/settler.ts'
 import { accepting } from '../src/payments/accepting.ts'
 import { books, LEASE_MS, testWorld, type TestWorld } from './harness.ts'
@@ -201,6 +202,37 @@ for (const [name, table, idIn] of LOCKED) {
     assert.equal((await books(world))['held'], 0n)
   })
 }
+
+test('no further payment of a user who is waited for is charged, and none of its tries is counted', async (t) => {
+  const world = await testWorld(t)
+  const [owner = 0n] = await users(world, 1)
+  const [first] = await charged(world, [owner])
+  assert.ok(first, 'first')
+  const other = await somebodyElse(t, world)
+  await other.lock('users', owner)
+  const { submit, waitsFor } = settlerOf(world)
+  const waiting = submit(first)
+  while (!waitsFor(owner)) await turn()
+
+  // A deposit without a key depends on nothing that is locked, so it is accepted.
+  await world.accept([deposit(owner)])
+  const handle = chargeUnlessLocked(world.world, waitsFor)
+  const [claimed] = await claim(world.world, 10)
+  assert.ok(claimed, 'claimed')
+  await submit(await handle(claimed))
+  assert.equal(world.gateway.charged.size, 1)
+  const [task] = await world.sql<{ attempts: number; tries: number; leased: boolean }>(
+    'select attempts, tries, leased from payment_tasks where payment_id = $1',
+    [claimed.payment.id],
+  )
+  assert.deepEqual(task, { attempts: 0, tries: 0, leased: false })
+
+  await other.release()
+  await waiting
+  world.clock.advance(5_000)
+  assert.equal((await world.work()).length, 1)
+  assert.equal(world.gateway.charged.size, 2)
+})
 
 test('what is locked holds up nothing that is settled after it', async (t) => {
   const world = await testWorld(t)

@@ -120,6 +120,27 @@ async function claimInShard(
 }
 
 /**
+ * When a payment is tried again whose user somebody else has locked, in milliseconds. What would be
+ * charged now could not be settled, and would wait in memory.
+ */
+const PUT_OFF_MS = 5_000
+
+/**
+ * Charge claims, but for those of users that settlements wait for already: they are put off as they
+ * are, and nothing is counted. So a user who stays locked takes no room from everybody else.
+ */
+export function chargeUnlessLocked(
+  world: ChargeWorld,
+  waitsFor: (userId: bigint) => boolean,
+): (claimed: Claim, signal?: AbortSignal) => Promise<Settlement> {
+  const putOff = (claimed: Claim): Settlement => {
+    return { claim: claimed, calls: [], decision: { step: 'leave', delayMs: PUT_OFF_MS } }
+  }
+  return async (claimed, signal) =>
+    waitsFor(claimed.payment.userId) ? putOff(claimed) : charge(world, claimed, signal)
+}
+
+/**
  * Make the gateway calls that a claim asks for, at most three, and decide. Stops before the next call
  * when `signal` aborts or the lease runs out: a claim that made no call is given back uncounted.
  */

@@ -7,7 +7,7 @@ import { breakerPolicy } from '../domain/breaker.ts'
 import { earned, FULL, spent } from '../domain/budget.ts'
 import { OPERATIONS, type Operation } from '../domain/payment.ts'
 import {
-  charge,
+  chargeUnlessLocked,
   claim,
   type Budget,
   type ChargeWorld,
@@ -168,7 +168,7 @@ function openLoop(
       metrics.count('payments_processing_started_total', claims.length)
       return claims
     },
-    handle: (claimed, signal) => charge(world, claimed, signal),
+    handle: chargeUnlessLocked(world, settler.waitsFor),
     settler,
     admitted: (wanted, running) => breaker.admitted(wanted, running),
     clock: systemClock,

@@ -7,7 +7,7 @@ import { acceptor, type Accept } from '../../src/payments/accept.ts'
 import { accepting } from '../../src/payments/accepting.ts'
 import { shardOf } from '../../src/domain/shard.ts'
 import {
-  charge,
+  chargeUnlessLocked,
   claim,
   type ChargeWorld,
   type Claim,
@@ -289,23 +289,25 @@ function startWorkerIn(world: World, plants: Plants, slot: number) {
   const { process, world: own } = hand(world, plants, `worker-${slot}`)
   const limits = { concurrency: faults.between(1, 6), batchMax: faults.between(1, 6) }
   const pollMs = faults.between(500, 3_000)
-  const loops = OPERATIONS.map((operation) =>
-    startWorker<Claim, Settlement>({
+  const loops = OPERATIONS.map((operation) => {
+    const settler = settlerOf(world, plants, own, limits.batchMax)
+    const handle = chargeUnlessLocked(own, settler.waitsFor)
+    return startWorker<Claim, Settlement>({
       claim: (limit) => claim(own, limit, [operation]),
       async handle(claimed, signal) {
-        const done = await charge(own, claimed, signal)
+        const done = await handle(claimed, signal)
         world.words.push({ process, done })
         return done
       },
-      settler: settlerOf(world, plants, own, limits.batchMax),
+      settler,
       admitted: (wanted) => wanted,
       clock: own.clock,
       ...limits,
       pollMs,
       stopMsMax: 60_000,
       onError: (error) => expected(error) || world.fail(error),
-    }),
-  )
+    })
+  })
   return { process, worker: together(loops) }
 }
 
