@@ -167,7 +167,7 @@ describe('processes', { concurrency: 2 }, () => {
     const ids = await deposits(api, 200)
     await allSucceed(api, ids)
     const handled = await Promise.all(
-      workers.map((one) => counter(one, 'payments_processing_started_total')),
+      workers.map((one) => counter(one, 'payments_gateway_success_total')),
     )
     assert.ok(Math.min(...handled) > 0, `handled ${handled.join(' and ')}`)
     assert.equal(

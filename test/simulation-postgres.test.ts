@@ -43,6 +43,13 @@ const DUMPS = {
       commission, class, error, attempts, state, ${ms('created_at')} as "createdAt",
       ${ms('closed_at')} as "closedAt", closed_by as "closedBy", closed_reason as "closedReason"
     from dead_letters order by id`,
+  counts: `
+    select
+      shard, sum(enqueued)::bigint as enqueued, sum(started)::bigint as started,
+      sum(succeeded)::bigint as succeeded, sum(failed)::bigint as failed,
+      sum(in_doubt)::bigint as in_doubt, sum(retried)::bigint as retried,
+      sum(letters)::bigint as letters
+    from payment_counts group by shard`,
 } as const
 
 function ms(column: string): string {

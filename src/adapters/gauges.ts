@@ -1,6 +1,7 @@
 import { cpuUsage, memoryUsage } from 'node:process'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { Counter, Gauge, type Registry } from 'prom-client'
+import { COUNTERS, EXACT_NAMES, type CounterName, type ExactName } from '../domain/counters.ts'
 
 /** What only the database knows. Amounts are minor units; ages are seconds, 0 if there is none. */
 export interface DatabaseGauges {
@@ -13,6 +14,8 @@ export interface DatabaseGauges {
   readonly heldAmount: bigint
   /** Open dead letters by class: `failed`, `unknown`. */
   readonly deadLettersOpen: Readonly<Record<string, number>>
+  /** The counters that the database keeps, over all processes. */
+  readonly counts: Readonly<Record<ExactName, number>>
 }
 
 /** The states of a circuit breaker, in the order of their metric values 0, 1, 2. */
@@ -35,9 +38,12 @@ export interface ConnectionGauges {
   readonly cut: Readonly<Record<string, number>>
 }
 
+/** A gauge or a counter, as far as forgetting its samples goes. */
+type Samples = Pick<Gauge | Counter, 'reset' | 'remove'>
+
 /** Gauges that are read together. `read` sets them; a failing one leaves them cleared. */
 interface Source {
-  readonly gauges: readonly Gauge[]
+  readonly gauges: readonly Samples[]
   readonly read: () => void | Promise<void>
 }
 
@@ -83,7 +89,7 @@ export function createGauges(registry: Registry, identity: Identity) {
     breaker: registrar(sources, 'breaker', breakerSource(make)),
     connections: registrar(sources, 'connections', connectionSource(make, registry)),
     pool: registrar(sources, 'pool', poolSource(make)),
-    database: registrar(sources, 'database', databaseSource(make)),
+    database: registrar(sources, 'database', databaseSource(make, exactCounters(registry))),
     close: lag.close,
   }
 }
@@ -130,7 +136,7 @@ function gaugeMaker(registry: Registry): MakeGauge {
 }
 
 /** Remove all samples. Resetting a gauge without labels leaves a 0, which must go as well. */
-function clear(gauges: readonly Gauge[]): void {
+function clear(gauges: readonly Samples[]): void {
   for (const gauge of gauges) {
     gauge.reset()
     gauge.remove({})
@@ -224,7 +230,24 @@ function connectionSource(make: MakeGauge, registry: Registry) {
   })
 }
 
-function databaseSource(make: MakeGauge) {
+/** The name of a counter in Prometheus. */
+export function prometheusName(name: CounterName): string {
+  return name.startsWith('payments_') ? name : `payments_${name}`
+}
+
+/** The counters that the database keeps. Without samples until they were read: 0 would be a reset. */
+function exactCounters(registry: Registry): ReadonlyMap<ExactName, Counter> {
+  return new Map(
+    EXACT_NAMES.map((name) => {
+      const help = `${COUNTERS[name].help} Of all processes, exact.`
+      const counter = new Counter({ name: prometheusName(name), help, registers: [registry] })
+      clear([counter])
+      return [name, counter]
+    }),
+  )
+}
+
+function databaseSource(make: MakeGauge, counters: ReadonlyMap<ExactName, Counter>) {
   const tasks = make('queue_tasks', 'Tasks in the queue, of all processes.', 'state')
   const oldestDue = make('queue_oldest_due_seconds', 'Age of the oldest due task.')
   const unknown = make('unknown_payments', 'Payments whose outcome nobody knows.')
@@ -238,7 +261,8 @@ function databaseSource(make: MakeGauge) {
     'Money held for open withdrawals, in minor units; a float, exact below 2^53.',
   )
   const deadLetters = make('dead_letters_open', 'Open dead letters.', 'class')
-  const gauges = [tasks, oldestDue, unknown, unknownAmount, unknownOldest, held, deadLetters]
+  const own = [tasks, oldestDue, unknown, unknownAmount, unknownOldest, held, deadLetters]
+  const gauges = [...own, ...counters.values()]
 
   return (read: () => Promise<DatabaseGauges>): Source => ({
     gauges,
@@ -252,6 +276,10 @@ function databaseSource(make: MakeGauge) {
       unknownOldest.set(values.unknownOldestSeconds)
       held.set(Number(values.heldAmount))
       setEach(deadLetters, 'class', values.deadLettersOpen)
+      for (const [name, counter] of counters) {
+        counter.reset()
+        counter.inc(values.counts[name])
+      }
     },
   })
 }

@@ -1,54 +1,35 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import {
+  COUNTERS,
+  isExact,
+  ROUGH_NAMES,
+  type CounterName,
+  type RoughName,
+} from '../domain/counters.ts'
+import {
   type BreakerState,
   createGauges,
   type ConnectionGauges,
   type DatabaseGauges,
   type PoolGauges,
+  prometheusName,
 } from './gauges.ts'
 import { createStatsd, type Statsd } from './statsd.ts'
 
-/** The counters of `GET /api/v1/metrics`: a contract, so the names never change. */
-const HELP = {
-  payments_deposit_requests_total:
-    'Deposit requests with a valid amount and key, replays and refusals included.',
-  payments_withdraw_requests_total:
-    'Withdrawal requests with a valid amount and key, replays and refusals included.',
-  idempotency_hits_total: 'Requests answered with the stored answer of an earlier one.',
-  payments_task_enqueued_total:
-    'Tasks put in the queue: payments accepted, and payments that were redriven.',
-  payments_processing_started_total:
-    'Claims of tasks by workers, those that only look up included.',
-  gateway_success_total: 'Charges that a call saw executed; lookups are not counted.',
-  gateway_timeouts_total: 'Charges without an answer in time; lookups are not counted.',
-  gateway_errors_total: 'Charges that ended in another error; lookups are not counted.',
-  gateway_non_retryable_errors_total: 'Charges that were declined; lookups are not counted.',
-  payments_success_total: 'Payments that ended in success.',
-  payments_failed_total: 'Payments that ended in failed after they were accepted.',
-  payments_retried_total: 'Claims that ended in another attempt to come.',
-  dlq_written_total: 'Dead letters written.',
-} as const
-
-/** The name of a counter of the compatibility endpoint. */
-export type CounterName = keyof typeof HELP
-
-/** The names of the counters of the compatibility endpoint. */
-// Object.keys forgets the keys' type.
-export const COUNTERS = Object.keys(HELP) as readonly CounterName[]
-
-/** A number for every compatibility counter. */
-export type Counts = Record<CounterName, number>
+/** A number for every counter that processes count. */
+export type Counts = Record<RoughName, number>
 
 /** The one way to count and measure. Every call is cheap, synchronous and never throws. */
 export interface Metrics {
-  /** Add to a compatibility counter. A plain addition: for the hottest paths. */
+  /**
+   * Add to a counter. A plain addition: for the hottest paths. The exact counters are kept by the
+   * database, and only StatsD is told of them here.
+   */
   count(name: CounterName, by?: number): void
   /** Take what was counted since the last drain, to be added to the totals of all processes. */
   drain(): Counts
   /** Give back what `drain` returned and could not be stored. */
   undrain(counts: Counts): void
-  /** What the next drain will return. */
-  pending(): Counts
   /** One answered request. `route` is a template such as `/users/:id`, never a path with ids. */
   httpRequest(method: string, route: string, status: number, durationMs: number): void
   /** One committed batch of accepted payments. */
@@ -150,10 +131,10 @@ function createViolations(registry: Registry): Metrics['violations'] {
 function createCounters(registry: Registry, statsd: Statsd | null) {
   const totals = zeros()
   const drained = zeros()
-  for (const name of COUNTERS) {
+  for (const name of ROUGH_NAMES) {
     new Counter({
       name: prometheusName(name),
-      help: `${HELP[name]} Of this process.`,
+      help: `${COUNTERS[name].help} Of this process; lost counts are possible.`,
       registers: [registry],
       collect() {
         this.reset()
@@ -164,17 +145,16 @@ function createCounters(registry: Registry, statsd: Statsd | null) {
   const pending = () => mapCounts((name) => totals[name] - drained[name])
   return {
     count: (name: CounterName, by = 1) => {
-      totals[name] += by
+      if (!isExact(name)) totals[name] += by
       statsd?.count(prometheusName(name), by)
     },
-    pending,
     drain: () => {
       const counts = pending()
       Object.assign(drained, totals)
       return counts
     },
     undrain: (counts: Counts) => {
-      for (const name of COUNTERS) drained[name] -= counts[name]
+      for (const name of ROUGH_NAMES) drained[name] -= counts[name]
     },
   }
 }
@@ -307,15 +287,11 @@ function dotted(name: string, labels: readonly string[]): string {
   return [name, ...parts.filter((part) => part !== '')].join('.')
 }
 
-function prometheusName(name: CounterName): string {
-  return name.startsWith('payments_') ? name : `payments_${name}`
-}
-
 function zeros(): Counts {
   return mapCounts(() => 0)
 }
 
-function mapCounts(read: (name: CounterName) => number): Counts {
+function mapCounts(read: (name: RoughName) => number): Counts {
   // fromEntries forgets the keys' type.
-  return Object.fromEntries(COUNTERS.map((name) => [name, read(name)])) as Counts
+  return Object.fromEntries(ROUGH_NAMES.map((name) => [name, read(name)])) as Counts
 }

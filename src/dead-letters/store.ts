@@ -36,20 +36,31 @@ const COLUMNS = `
 const INSERT: Statement<never> = {
   name: 'dead_letters_insert',
   text: `
-  insert into dead_letters
-    (shard, id, payment_id, user_id, payment_type, amount, commission, class, error, attempts,
-     created_at)
-  select
-    $1::int, nextval('dead_letter_ids') * $12::int + $1::int, payment_id, user_id, type, amount,
-    commission, class, error, attempts, coalesce($11::timestamptz, clock_timestamp())
-  from unnest(
-    $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
-    $9::int[], $10::int[]
-  ) as letter (payment_id, user_id, type, amount, commission, class, error, attempts, ordinal)
-  order by ordinal
-  on conflict (shard, payment_id) where state = 'open' do update
-  set class = excluded.class, error = excluded.error
-  where excluded.error = '${CHARGED_AFTER_FAILED}'`,
+  with opened as (
+    insert into dead_letters
+      (shard, id, payment_id, user_id, payment_type, amount, commission, class, error, attempts,
+       created_at)
+    select
+      $1::int, nextval('dead_letter_ids') * $12::int + $1::int, payment_id, user_id, type, amount,
+      commission, class, error, attempts, coalesce($11::timestamptz, clock_timestamp())
+    from unnest(
+      $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
+      $9::int[], $10::int[]
+    ) as letter (payment_id, user_id, type, amount, commission, class, error, attempts, ordinal)
+    order by ordinal
+    on conflict (shard, payment_id) where state = 'open' do update
+    set class = excluded.class, error = excluded.error
+    where excluded.error = '${CHARGED_AFTER_FAILED}'
+    -- Only a row that was there before has a deleter, or a locker.
+    returning (xmax = 0) as fresh
+  )
+  insert into payment_counts as kept (shard, slot, letters)
+  select $1::int, pg_backend_pid() & 255, count(*)
+  from opened
+  where fresh
+  having count(*) > 0
+  on conflict (shard, slot) do update
+  set letters = kept.letters + excluded.letters`,
 }
 
 /** Close the open letters of payments that were finished after all. */
@@ -168,18 +179,32 @@ export interface OperatorAct {
   readonly after: Readonly<Record<string, string | null>>
 }
 
-/** Keep acts, in order. */
+/** Keep acts, in order, and count the payments that they ended. */
 const INSERT_ACTS: Statement<never> = {
   name: 'operator_acts_insert',
   text: `
-  insert into operator_acts
-    (shard, id, payment_id, letter_id, redrive_id, act, actor, reason, request_id, before, after,
-     created_at)
+  with kept as (
+    insert into operator_acts
+      (shard, id, payment_id, letter_id, redrive_id, act, actor, reason, request_id, before, after,
+       created_at)
+    select
+      $1::int, nextval('operator_act_ids') * $12::int + $1::int, payment_id, letter_id, $4::bigint,
+      $5, $6, $7, $8, before::jsonb, after::jsonb, coalesce($11::timestamptz, clock_timestamp())
+    from unnest($2::bigint[], $3::bigint[], $9::text[], $10::text[])
+      as done (payment_id, letter_id, before, after)
+    returning before ->> 'payment' as was, after ->> 'payment' as is_now
+  )
+  insert into payment_counts as counts (shard, slot, resolved_success, resolved_failed)
   select
-    $1::int, nextval('operator_act_ids') * $12::int + $1::int, payment_id, letter_id, $4::bigint,
-    $5, $6, $7, $8, before::jsonb, after::jsonb, coalesce($11::timestamptz, clock_timestamp())
-  from unnest($2::bigint[], $3::bigint[], $9::text[], $10::text[])
-    as done (payment_id, letter_id, before, after)`,
+    $1::int, pg_backend_pid() & 255, count(*) filter (where is_now = 'success'),
+    count(*) filter (where is_now = 'failed')
+  from kept
+  where was = 'unknown' and is_now in ('success', 'failed')
+  having count(*) > 0
+  on conflict (shard, slot) do update
+  set
+    resolved_success = counts.resolved_success + excluded.resolved_success,
+    resolved_failed = counts.resolved_failed + excluded.resolved_failed`,
 }
 
 /** Every act on a payment, oldest first. */

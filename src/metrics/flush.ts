@@ -1,5 +1,6 @@
+import { COUNTER_NAMES, isExact, type CounterName } from '../domain/counters.ts'
 import type { Clock, Db } from '../ports.ts'
-import { addCounters, readCounters } from './store.ts'
+import { addCounters, readCounters, readExact } from './store.ts'
 
 /** The counters of this process, as its metrics keep them. */
 export interface ProcessCounters {
@@ -7,38 +8,51 @@ export interface ProcessCounters {
   drain(): Record<string, number>
   /** Take back what could not be stored. */
   undrain(deltas: Record<string, number>): void
-  /** What was counted since the last drain. */
-  pending(): Record<string, number>
 }
 
 const FLUSH_MS = 1_000
 
+/** Adds what a process counted to the totals, which are where its database is. */
+export interface Flusher {
+  /** Add now what was counted until now. Rejects when it could not be added: it is kept for later. */
+  flush(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** The flusher of a process without a database. */
+export const IDLE: Flusher = { flush: () => Promise.resolve(), stop: () => Promise.resolve() }
+
 /**
  * Add this process's counters to the totals in the database once a second, so that every process
- * shows the same totals, and they outlive restarts. Counting is best effort: a lost COMMIT loses at
- * most a second of it.
+ * shows the same totals, and they outlive restarts. This counting is best effort: a lost COMMIT, or a
+ * process that is killed, loses at most a second of it. What became of payments is not counted so.
  */
 export function startFlusher(
   world: { readonly db: Db; readonly clock: Clock },
   counters: ProcessCounters,
-): { stop(): Promise<void> } {
+): Flusher {
   const stopping = new AbortController()
-  const flush = async () => {
+  const add = async () => {
     const deltas = counters.drain()
     try {
       await addCounters(world.db, deltas)
-    } catch {
+    } catch (error) {
       counters.undrain(deltas)
+      throw error
     }
   }
+  // One at a time: what is on its way is in no total yet, and must not be missed there.
+  let last: Promise<void> = Promise.resolve()
+  const flush = (): Promise<void> => (last = last.catch(() => undefined).then(add))
   const loop = async () => {
     while (!stopping.signal.aborted) {
       await world.clock.sleep(FLUSH_MS, stopping.signal)
-      await flush()
+      await flush().catch(() => undefined)
     }
   }
   const looping = loop()
   return {
+    flush,
     async stop() {
       stopping.abort()
       await looping
@@ -46,13 +60,24 @@ export function startFlusher(
   }
 }
 
-/** The totals over all processes, with what this one has not added yet; its own alone without a database. */
-export async function totals(
-  db: Db,
-  counters: ProcessCounters,
-  names: readonly string[],
-): Promise<Record<string, number>> {
-  const stored = await readCounters(db).catch((): Record<string, number> => ({}))
-  const pending = counters.pending()
-  return Object.fromEntries(names.map((name) => [name, (stored[name] ?? 0) + (pending[name] ?? 0)]))
+/**
+ * The totals over all processes: what the database keeps, and what processes counted, this one until
+ * now. Throws when the database cannot be read: half of the truth is none.
+ */
+export async function totals(world: {
+  readonly db: Db
+  readonly shards: number
+  readonly flusher: Flusher
+}): Promise<Record<CounterName, number>> {
+  await world.flusher.flush()
+  const [exact, stored] = await Promise.all([
+    readExact(world.db, world.shards),
+    readCounters(world.db),
+  ])
+  const total = (name: CounterName) => (isExact(name) ? exact[name] : (stored[name] ?? 0))
+  // fromEntries forgets the keys' type.
+  return Object.fromEntries(COUNTER_NAMES.map((name) => [name, total(name)])) as Record<
+    CounterName,
+    number
+  >
 }

@@ -1,6 +1,7 @@
+import type { ExactName } from '../domain/counters.ts'
 import type { Clock, Runner } from '../ports.ts'
 import { viewQueue } from '../queue/store.ts'
-import { readHeld, readRisk } from './store.ts'
+import { readExact, readHeld, readRisk } from './store.ts'
 
 /** What is true across all processes, read from the database when metrics are scraped. */
 export interface DatabaseGauges {
@@ -15,6 +16,8 @@ export interface DatabaseGauges {
   readonly heldAmount: bigint
   /** Open letters by class. */
   readonly deadLettersOpen: Readonly<Record<string, number>>
+  /** The counters that the database keeps. */
+  readonly counts: Readonly<Record<ExactName, number>>
 }
 
 /** Read the gauges of all shards: amounts and counts are added, ages are the oldest. */
@@ -25,7 +28,8 @@ export async function databaseGauges(world: {
 }): Promise<DatabaseGauges> {
   const at = world.clock.database()
   const shards = Array.from({ length: world.shards }, (_, shard) => shard)
-  const [queues, risks, held] = await Promise.all([
+  const [counts, queues, risks, held] = await Promise.all([
+    readExact(world.db, world.shards),
     Promise.all(shards.map((shard) => viewQueue(world.db, shard, at))),
     Promise.all(shards.map((shard) => readRisk(world.db, shard, at))),
     Promise.all(shards.map((shard) => readHeld(world.db, shard))),
@@ -42,6 +46,7 @@ export async function databaseGauges(world: {
     unknownAmount: risks.reduce((total, risk) => total + risk.unknownAmount, 0n),
     unknownOldestSeconds: Math.max(...risks.map((risk) => risk.unknownOldestSeconds)),
     heldAmount: held.reduce((total, amount) => total + amount, 0n),
+    counts,
     deadLettersOpen: { unknown, failed: sum(risks.map((risk) => risk.failedLetters)) },
   }
 }

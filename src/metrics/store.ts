@@ -1,4 +1,5 @@
 import { numbers } from '../domain/arrays.ts'
+import { EXACT_NAMES, type ExactName } from '../domain/counters.ts'
 import type { Runner, Statement } from '../ports.ts'
 
 /** Add to totals. Rows are touched in name order, so that processes never wait in a circle. */
@@ -18,6 +19,27 @@ const READ: Statement<{ name: string; value: bigint }> = {
   text: `
   select name, value
   from counters`,
+}
+
+/** What the statements that move payments counted in a shard, over the slots of all connections. */
+const COUNTS: Statement<{ name: string; value: bigint }> = {
+  name: 'payment_counts_read',
+  text: `
+  select name, coalesce(sum(value), 0)::bigint as value
+  from payment_counts
+  cross join lateral (values
+    ('payments_task_enqueued_total', enqueued),
+    ('payments_processing_started_total', started),
+    ('payments_success_total', succeeded),
+    ('payments_failed_total', failed),
+    ('payments_retried_total', retried),
+    ('dlq_written_total', letters),
+    ('payments_unknown_total', in_doubt),
+    ('payments_resolved_success_total', resolved_success),
+    ('payments_resolved_failed_total', resolved_failed)
+  ) as counted (name, value)
+  where shard = $1
+  group by name`,
 }
 
 /** What is not finished, as money and age: the amounts in minor units, the ages in seconds. */
@@ -72,6 +94,21 @@ export async function addCounters(
 export async function readCounters(db: Runner): Promise<Record<string, number>> {
   const rows = await db.run(READ, [])
   return Object.fromEntries(rows.map((row) => [row.name, Number(row.value)]))
+}
+
+/**
+ * The exact counters of all shards. What earlier versions counted roughly, until this one or the last of
+ * them stopped, is part of the totals, so that they never fall.
+ */
+export async function readExact(db: Runner, shards: number): Promise<Record<ExactName, number>> {
+  const all = Array.from({ length: shards }, (_, shard) => db.run(COUNTS, [shard]))
+  const [totals, ...counted] = await Promise.all([readCounters(db), ...all])
+  for (const { name, value } of counted.flat()) totals[name] = (totals[name] ?? 0) + Number(value)
+  // fromEntries forgets the keys' type.
+  return Object.fromEntries(EXACT_NAMES.map((name) => [name, totals[name] ?? 0])) as Record<
+    ExactName,
+    number
+  >
 }
 
 /** A shard's money at risk at a time; null: now, by the database's clock. */

@@ -71,6 +71,13 @@ const ACCEPT: Statement<never> = {
     insert into payment_tasks (shard, payment_id, operation, run_at)
     select $1::int, id, operation, time
     from clock, unnest($11::bigint[], $16::text[]) as accepted (id, operation)
+  ), counted as (
+    insert into payment_counts as kept (shard, slot, enqueued)
+    select $1::int, pg_backend_pid() & 255, count(*)
+    from unnest($11::bigint[])
+    having count(*) > 0
+    on conflict (shard, slot) do update
+    set enqueued = kept.enqueued + excluded.enqueued
   ), hold as materialized (
     select *
     from unnest($12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])
@@ -103,13 +110,25 @@ const READ: Statement<Payment> = {
 
 /**
  * Finish payments, or mark them unknown. Only open payments change: a final status is never left,
- * whoever asks.
+ * whoever asks. What is asked for is counted: the callers hold the locks that keep a payment open. The
+ * slot is that of this connection, and no other's at the time.
  */
 const FINISH: Statement<never> = {
   name: 'payments_finish',
   text: `
   with clock as materialized (
     select coalesce($7::timestamptz, clock_timestamp()) as time
+  ), counted as (
+    insert into payment_counts as kept (shard, slot, succeeded, failed, in_doubt)
+    select
+      $1::int, pg_backend_pid() & 255, count(*) filter (where status = 'success'),
+      count(*) filter (where status = 'failed'), count(*) filter (where status = 'unknown')
+    from unnest($3::text[]) as input (status)
+    on conflict (shard, slot) do update
+    set
+      succeeded = kept.succeeded + excluded.succeeded,
+      failed = kept.failed + excluded.failed,
+      in_doubt = kept.in_doubt + excluded.in_doubt
   )
   update payments payment
   set

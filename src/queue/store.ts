@@ -75,6 +75,13 @@ const CLAIM: Statement<ClaimedTask> = {
     from due
     where lost
     on conflict (shard, payment_id, fence, call) do nothing
+  ), counted as (
+    insert into payment_counts as kept (shard, slot, started)
+    select $1::int, pg_backend_pid() & 255, count(*)
+    from due
+    having count(*) > 0
+    on conflict (shard, slot) do update
+    set started = kept.started + excluded.started
   )
   update payment_tasks task
   set
@@ -110,6 +117,14 @@ const RESCHEDULE: Statement<never> = {
   text: `
   with clock as materialized (
     select coalesce($12::timestamptz, clock_timestamp()) as time
+  ), counted as (
+    insert into payment_counts as kept (shard, slot, retried)
+    select $1::int, pg_backend_pid() & 255, count(*)
+    from unnest($6::int[]) as input (tries)
+    where tries > 0
+    having count(*) > 0
+    on conflict (shard, slot) do update
+    set retried = kept.retried + excluded.retried
   )
   update payment_tasks task
   set

@@ -1,6 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { systemClock } from '../adapters/clock.ts'
-import { COUNTERS } from '../adapters/metrics.ts'
 import { batcher, type Batcher } from '../batcher.ts'
 import type { Config } from '../config.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
@@ -33,7 +32,7 @@ export async function apiRoutes(
   wake: () => void,
   refresh: (id: bigint) => Promise<void>,
 ): Promise<{ readonly routes: FastifyPluginAsync[]; readonly plain: PlainRoute[] }> {
-  const { db, config, metrics } = own
+  const { db, config, metrics, flusher } = own
   const { shards } = config
   const world = { db, clock: systemClock, shards }
   const admission = startAdmission({ ...world, ageMsMax: config.queueAgeLimitMs })
@@ -73,7 +72,7 @@ export async function apiRoutes(
     timelineRoutes({ read: (id) => timeline({ ...world, policy: gatewayTerms(config) }, id) }),
     deadLetterRoutes({ ...world, policy: gatewayTerms(config), onEnqueued: enqueued(own, wake) }),
     ledgerRoutes(balances),
-    counterRoutes({ db, counters: metrics, names: COUNTERS }),
+    counterRoutes({ db, shards, flusher }),
     healthRoutes(probes),
   ]
   return { routes, plain: plainPaymentRoutes(API, accepted) }

@@ -8,7 +8,7 @@ import { armCrashPoint } from '../crash-points.ts'
 import type { GatewayTerms } from '../domain/evidence.ts'
 import { agree, durabilityProblems } from '../database/store.ts'
 import { startRedriver } from '../dead-letters/runs/run.ts'
-import { startFlusher } from '../metrics/flush.ts'
+import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
 import { databaseGauges } from '../metrics/gauges.ts'
 
 /** Where the HTTP API lives. */
@@ -30,6 +30,8 @@ export interface Process {
   readonly log: Logger
   readonly metrics: Metrics
   readonly db: PostgresDb
+  /** Adds what this process counted to the totals of all. */
+  flusher: Flusher
   /** Closes what was started, in reverse order. */
   readonly stops: Closing
   stopping: boolean
@@ -57,12 +59,12 @@ export async function startProcess(
   )
   stops.push(() => db.close())
   stops.push(() => metrics.close())
-  const own: Process = { config, log, metrics, db, stops, stopping: false }
+  const own: Process = { config, log, metrics, db, flusher: IDLE, stops, stopping: false }
   if (config.crashPoint !== undefined) armCrashPoint(config.crashPoint.name, config.crashPoint.nth)
   if (usesDatabase(roles)) {
     await checkDurability(own)
     await checkShards(own)
-    const flusher = startFlusher({ db, clock: systemClock }, metrics)
+    const flusher = (own.flusher = startFlusher({ db, clock: systemClock }, metrics))
     stops.push(() => flusher.stop())
     metrics.database(() => databaseGauges({ db, shards: config.shards, clock: systemClock }))
     metrics.pool(() => db.pool())

@@ -198,6 +198,7 @@ function countSettled(metrics: Metrics, settled: Settled): void {
     if (decision.step === 'succeed') metrics.count('payments_success_total')
     if (decision.step === 'fail') metrics.count('payments_failed_total')
     const fresh = decision.step === 'doubt' && payment.status === 'new'
+    if (fresh) metrics.count('payments_unknown_total')
     if (decision.step === 'fail' || fresh) metrics.count('dlq_written_total')
     if (decision.step === 'succeed' || decision.step === 'fail') {
       metrics.paymentCompleted(nowMs - payment.createdAt.getTime())

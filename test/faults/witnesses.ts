@@ -4,6 +4,7 @@ import { postgres } from '../../src/adapters/postgres.ts'
 import type { GatewayCharge } from '../../src/verify/gateway.ts'
 import { httpCharges } from '../../src/verify/gateway-list.ts'
 import { verify } from '../../src/verify/verify.ts'
+import { COUNTED, miscounted } from '../counts.ts'
 import { ask, definite, isDefinite, type Answer, type Entry } from './load.ts'
 import { LEASE_MS, type Stack } from './stack.ts'
 
@@ -51,6 +52,7 @@ export async function testify(
     surprises(stack),
     ...(await gatewayWitness(stack, rows, charges)),
     await books(stack),
+    await counters(stack),
     deaths(stack),
     ...(options.orphans ? [await orphans(stack)] : []),
   ]
@@ -217,6 +219,17 @@ async function books(stack: Stack): Promise<Check> {
   } finally {
     await db.close()
   }
+}
+
+/** Witness 4: the counters, as every process shows them, against what the tables hold. */
+async function counters({ apis, query }: Stack): Promise<Check> {
+  const [counted] = await query<Record<string, string>>(COUNTED)
+  const answer = await fetch(`${apis[0]?.url}/api/v1/metrics`)
+  // Our own API: what is no number there equals nothing here.
+  const shown = (await answer.json()) as Record<string, number>
+  const wrong = counted === undefined ? ['no counts'] : miscounted(counted, shown)
+  const ended = `${shown['payments_success_total']} successes`
+  return check('The counters equal the finals exactly', wrong, ended)
 }
 
 function deaths({ deaths: all }: Stack): Check {

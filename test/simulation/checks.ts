@@ -63,6 +63,7 @@ export function auditor(world: AuditWorld): Auditor {
       before.payments.set(payment.id, payment)
     }
     checkTasks(world, before)
+    checkCounts(tables)
   }
 
   return {
@@ -94,6 +95,19 @@ function checkGateway({ journal, tables, attemptsMax }: AuditWorld): void {
   for (const [id, calls] of journal.calls) {
     must(calls <= attemptsMax, 'a payment is not sent more often than allowed', id)
   }
+}
+
+/** The counters say what the tables say, after every commit. */
+function checkCounts(tables: Tables): void {
+  const payments = [...tables.payments.rows.values()]
+  const accepted = payments.filter(({ lastError }) => !(lastError ?? '').startsWith('refused:'))
+  const letters = [...tables.letters.rows.values()]
+  const total = (what: 'succeeded' | 'failed' | 'letters') =>
+    [...tables.counts.rows.values()].reduce((sum, row) => sum + Number(row[what]), 0)
+  const ended = (status: string) => accepted.filter((payment) => payment.status === status).length
+  must(total('succeeded') === ended('success'), 'successes are counted', total('succeeded'))
+  must(total('failed') === ended('failed'), 'failures are counted', total('failed'))
+  must(total('letters') === letters.length, 'letters are counted', total('letters'))
 }
 
 function lettersByPayment(tables: Tables): Map<bigint, LetterRow[]> {

@@ -279,8 +279,20 @@ const MOVED_TWICE = statement('users_move', (real) => ({
   },
 }))
 
+/** Payments end, and the counts stay what they were. */
+const FINISH_UNCOUNTED = statement('payments_finish', (real) => ({
+  ...real,
+  run(tables, values, context) {
+    const before = new Map(tables.counts.rows)
+    const rows = real.run(tables, values, context)
+    for (const [shard, row] of before) tables.counts.set(shard, row)
+    return rows
+  },
+}))
+
 /** The bugs, one line each. */
 export const MUTANTS: readonly Mutant[] = [
+  mutant('finish_uncounted', 'what ends is not counted', FINISH_UNCOUNTED),
   mutant(
     'owned_without_fence',
     'any claim settles',

@@ -1,5 +1,5 @@
 import { ids, ints, texts, time, type Handlers } from './statements.ts'
-import { inShard, refuseUnless, type LetterRow, type PostingRow } from './tables.ts'
+import { count, inShard, refuseUnless, type LetterRow, type PostingRow } from './tables.ts'
 
 /** The append-only tables and the dead letters: what is written about a payment, not its state. */
 export const records: Handlers = {
@@ -102,6 +102,7 @@ export const records: Handlers = {
         }
         tables.openLetters.set(letter.paymentId, letter.id)
         tables.letters.set(letter.id, letter)
+        count(tables, shard, 'letters', 1)
       }
       return []
     },

@@ -1,4 +1,5 @@
 import {
+  count,
   inShard,
   refuseUnless,
   type PaymentRow,
@@ -117,6 +118,14 @@ function usersOf(tables: Tables, shard: unknown, userIds: unknown): UserRow[] {
   return distinct.flatMap((id) => inShard(tables.users, id, shard) ?? [])
 }
 
+/** Under which count a payment that was finished goes; `new` is never what one is finished as. */
+const COUNTED_AS = {
+  new: 'in_doubt',
+  unknown: 'in_doubt',
+  success: 'succeeded',
+  failed: 'failed',
+} as const
+
 const payments: Handlers = {
   payments_take_ids: {
     run(tables, [count, shards, shard]) {
@@ -202,6 +211,7 @@ const payments: Handlers = {
         if (payment === undefined) return
         if (payment.status !== 'new' && payment.status !== 'unknown') return
         const status = texts(statuses)[index] as PaymentRow['status']
+        count(tables, shard, COUNTED_AS[status], 1)
         tables.payments.set(id, {
           ...payment,
           status,
@@ -245,19 +255,21 @@ const tasks: Handlers = {
         const route = { gateway: 'http', operation }
         tables.tasks.set(paymentId, { shard: Number(shard), paymentId, ...route, runAt, ...FRESH })
       })
+      count(tables, shard, 'enqueued', ids(paymentIds).length)
       return []
     },
   },
   tasks_claim: {
     run(tables, [shard, limit, leaseMs, at, gateway, operation], context) {
       const nowMs = time(at, context)
-      return [...tables.tasks.rows.values()]
+      const due = [...tables.tasks.rows.values()]
         .filter((task) => task.shard === shard && task.runAt <= nowMs)
         .filter((task) => task.gateway === gateway && task.operation === operation)
         .sort((one, other) => one.runAt - other.runAt)
         .filter((task) => context.free(taskLock(task.paymentId)))
         .slice(0, Number(limit))
-        .map((task) => claimTask(tables, task, nowMs, Number(leaseMs)))
+      count(tables, shard, 'started', due.length)
+      return due.map((task) => claimTask(tables, task, nowMs, Number(leaseMs)))
     },
   },
   tasks_owned: lockingOwned,
@@ -278,6 +290,7 @@ const tasks: Handlers = {
       const [shard, paymentIds, delays, lookups, pendings, tries, sent] = values
       const [doubted, unsent, refused, reasons, at] = values.slice(7)
       const nowMs = time(at, context)
+      count(tables, shard, 'retried', ints(tries).filter((added) => added > 0).length)
       ids(paymentIds).forEach((id, index) => {
         const task = inShard(tables.tasks, id, shard)
         if (task === undefined) return

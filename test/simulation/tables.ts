@@ -81,6 +81,18 @@ export interface LetterRow {
   readonly closedReason: string | null
 }
 
+/** What the statements counted in a shard; in PostgreSQL, the sums over the slots. */
+export interface CountRow {
+  readonly shard: number
+  readonly enqueued: bigint
+  readonly started: bigint
+  readonly succeeded: bigint
+  readonly failed: bigint
+  readonly in_doubt: bigint
+  readonly retried: bigint
+  readonly letters: bigint
+}
+
 /** A table whose rows are replaced and never changed, so that a transaction can be undone. */
 export interface Table<Key, Row> {
   readonly rows: ReadonlyMap<Key, Row>
@@ -103,6 +115,7 @@ export interface Tables {
   readonly letters: Table<bigint, LetterRow>
   /** Ids of open letters by payment: the partial unique index. */
   readonly openLetters: Table<bigint, bigint>
+  readonly counts: Table<number, CountRow>
   /** The next value of a sequence; never undone, as in PostgreSQL. */
   nextval(sequence: 'user_ids' | 'payment_ids' | 'dead_letter_ids'): bigint
   /** Run `work` as one transaction: all of its changes or none. */
@@ -119,6 +132,28 @@ export function inShard<Key, Row extends { readonly shard: number }>(
 ): Row | undefined {
   const row = table.get(key)
   return row?.shard === shard ? row : undefined
+}
+
+const UNCOUNTED = {
+  enqueued: 0n,
+  started: 0n,
+  succeeded: 0n,
+  failed: 0n,
+  in_doubt: 0n,
+  retried: 0n,
+  letters: 0n,
+}
+
+/** Add to the counts of a shard, as a part of the statement that did what is counted. */
+export function count(
+  tables: Tables,
+  shard: unknown,
+  what: keyof typeof UNCOUNTED,
+  by: number,
+): void {
+  if (by === 0) return
+  const row = tables.counts.get(Number(shard)) ?? { shard: Number(shard), ...UNCOUNTED }
+  tables.counts.set(row.shard, { ...row, [what]: row[what] + BigInt(by) })
 }
 
 /** An error as PostgreSQL reports it. */
@@ -169,6 +204,7 @@ export function memoryTables(): Tables {
     postings: table(),
     letters: table(),
     openLetters: table(),
+    counts: table(),
     nextval(sequence) {
       const value = (sequences.get(sequence) ?? 0n) + 1n
       sequences.set(sequence, value)

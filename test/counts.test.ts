@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { redrive } from '../src/dead-letters/redrive.ts'
+import { resolve } from '../src/dead-letters/resolve.ts'
+import type { ExactName } from '../src/domain/counters.ts'
+import { readExact } from '../src/metrics/store.ts'
+import { COUNTED, miscounted } from './counts.ts'
+import { cloneDatabase, testWorld, type TestWorld } from './harness.ts'
+import { declined, JANE, lost, openLetter } from './operators.ts'
+import {
+  API,
+  CALM,
+  FAST,
+  get,
+  launch,
+  MOCK,
+  post,
+  query,
+  range,
+  turn,
+  until,
+} from './process-kit.ts'
+import { samplesOf } from './prometheus.ts'
+import { serve } from './serve.ts'
+import { busyHistory } from './verify-history.ts'
+
+type Counted = Record<ExactName, bigint>
+
+async function assertCounts(world: TestWorld): Promise<Record<ExactName, number>> {
+  const shown = await readExact(world.db, world.world.shards)
+  const [counted] = await world.sql<Counted>(COUNTED)
+  assert(counted !== undefined)
+  assert.deepEqual(miscounted(counted, shown), [])
+  return shown
+}
+
+for (const shards of [1, 3]) {
+  test(`counters equal the finals after a busy history, on ${shards} shards`, async (t) => {
+    const world = await testWorld(t, { shards })
+    await busyHistory(world, 5)
+    const shown = await assertCounts(world)
+    for (const name of ['payments_success_total', 'payments_failed_total'] as const) {
+      assert(shown[name] > 10, `${name} ${shown[name]}`)
+    }
+    assert(shown.payments_unknown_total > 0 && shown.payments_retried_total > 0)
+    const [claims] = await world.sql<{ seen: bigint }>(
+      'select count(distinct (payment_id, fence)) as seen from payment_attempts where call > 0',
+    )
+    // Those whose worker was lost made no call, and left evidence only when they came due.
+    assert(shown.payments_processing_started_total >= Number(claims?.seen))
+  })
+}
+
+test('claims and retries are counted as they are made', async (t) => {
+  const world = await testWorld(t, { script: ['not_executed', 'not_executed', 'success'] })
+  await world.accept([
+    { type: 'deposit', userId: await world.user(0n), amount: 100n, idempotencyKey: null },
+  ])
+  for (const [started, retried] of [
+    [1, 1],
+    [2, 2],
+    [3, 2],
+  ] as const) {
+    await world.work()
+    world.clock.advance(60_000)
+    const shown = await assertCounts(world)
+    assert.equal(shown.payments_processing_started_total, started)
+    assert.equal(shown.payments_retried_total, retried)
+  }
+  // An idle worker claims nothing, and writes nothing about it.
+  await world.work()
+  assert.equal((await assertCounts(world)).payments_processing_started_total, 3)
+})
+
+test('what operators end is counted once, as final and as theirs', async (t) => {
+  const world = await testWorld(t)
+  const [yes, no, again] = [
+    await lost(world, 'withdraw'),
+    await lost(world, 'withdraw'),
+    await lost(world, 'deposit'),
+  ]
+  const [failed] = await declined(world, 'deposit')
+  const before = await assertCounts(world)
+  const end = async (paymentId: bigint, outcome: 'success' | 'failed') =>
+    resolve(world.world, JANE, [
+      { letterId: await openLetter(world, paymentId), outcome, gatewayRef: null },
+    ])
+  await end(yes, 'success')
+  await end(no, 'failed')
+  await redrive(world.world, JANE, [{ letterId: await openLetter(world, again), delayMs: 0 }])
+  await redrive(world.world, JANE, [
+    { letterId: await openLetter(world, failed ?? 0n), delayMs: 0 },
+  ])
+  const after = await assertCounts(world)
+  const grown = Object.entries(after).map(([name, count]) => [
+    name,
+    count - before[name as ExactName],
+  ])
+  assert.deepEqual(Object.fromEntries(grown.filter(([, count]) => count !== 0)), {
+    payments_success_total: 1,
+    payments_resolved_success_total: 1,
+    payments_failed_total: 1,
+    payments_resolved_failed_total: 1,
+    payments_task_enqueued_total: 2,
+  })
+})
+
+test('a transaction that is rolled back has counted nothing', async (t) => {
+  const world = await testWorld(t)
+  const userId = await world.user(1_000n)
+  await world.accept([{ type: 'withdraw', userId, amount: 500n, idempotencyKey: null }])
+  const before = await assertCounts(world)
+  // The journal refuses a second hold of a payment, so the settlement fails as a whole.
+  const settlements = await world.claimAndCharge()
+  const claimed = await assertCounts(world)
+  assert.equal(
+    claimed.payments_processing_started_total - before.payments_processing_started_total,
+    1,
+  )
+  await world.sql('alter table postings rename to postings_away')
+  await assert.rejects(world.settle(settlements))
+  await world.sql('alter table postings_away rename to postings')
+  assert.deepEqual(await assertCounts(world), claimed)
+})
+
+test('the JSON map and Prometheus show the same numbers, and refusals and replays are requests', async (t) => {
+  const service = await serve(t, { MOCK_GATEWAY_SEED: '1' })
+  await service.call('PUT', '/mock-gateway/faults', CALM)
+  const user = await service.call('POST', '/users', { balance: 10 })
+  const ask = (path: string, body: object, key?: string) =>
+    service.call(
+      'POST',
+      `/payments/${path}`,
+      { user_id: user.body.id, ...body },
+      key === undefined ? {} : { 'idempotency-key': key },
+    )
+  const first = await ask('deposit', { deposit: 5 }, 'one')
+  await ask('deposit', { deposit: 5 }, 'one')
+  await ask('withdraw', { amount: 9_999 })
+  await ask('withdraw', { amount: 0.001 })
+  await until('the deposit is settled', async () => {
+    const seen = await service.call('GET', `/payments/${String(first.body.payment_id)}`)
+    return seen.body.status === 'success'
+  })
+  const map = (await service.call('GET', '/metrics')).body as Record<string, number>
+  const expected = {
+    payments_deposit_requests_total: 2,
+    payments_withdraw_requests_total: 1,
+    idempotency_hits_total: 1,
+    payments_task_enqueued_total: 1,
+    payments_processing_started_total: 1,
+    gateway_success_total: 1,
+    payments_success_total: 1,
+    payments_failed_total: 0,
+  }
+  for (const [name, count] of Object.entries(expected)) assert.equal(map[name], count, name)
+  const samples = samplesOf(await (await fetch(`${service.url}/metrics`)).text())
+  for (const [name, count] of Object.entries(map)) {
+    const full = name.startsWith('payments_') ? name : `payments_${name}`
+    assert.equal(samples.find((sample) => sample.name === full)?.value, count, name)
+  }
+})
+
+test('counters equal the finals exactly, though api and workers are killed at every point', async (t) => {
+  const database = await cloneDatabase(t)
+  const env = {
+    ...FAST,
+    DATABASE_URL: database,
+    APP_ENV: 'test',
+    WORKER_PROCESSING_TIMEOUT_SECONDS: '2.9',
+    GATEWAY_TIMEOUT_SECONDS: '0.3',
+  }
+  const mock = await launch(t, 'mock-gateway')
+  await turn(mock.url + MOCK, { ...CALM, decline: 0.2 })
+  const own = { ...env, PAYMENT_GATEWAY_URL: mock.url + MOCK }
+  const api = await launch(t, 'api', own)
+  const userId = (await post(`${api.url}${API}/users`, { balance: 1_000 })).json['id']
+  const ask = (url: string, key: string) =>
+    post(`${url}${API}/payments/deposit`, { user_id: userId, deposit: 1 }, key)
+
+  // Each of these dies on its way, and the client asks another process under the same key.
+  for (const point of ['accept.before_commit:1', 'accept.after_commit:1']) {
+    const mortal = await launch(t, 'api', { ...own, PAYMENTS_CRASH_POINT: point })
+    await assert.rejects(ask(mortal.url, point))
+    assert.equal((await ask(api.url, point)).status, 202)
+  }
+  await Promise.all(range(40).map((index) => ask(api.url, `key-${index}`)))
+  for (const point of ['claim.after_commit:1', 'settle.before_commit:1', 'settle.after_commit:1']) {
+    const mortal = await launch(t, 'worker', {
+      ...own,
+      WORKER_BATCH: '5',
+      WORKER_CONCURRENCY: '5',
+      PAYMENTS_CRASH_POINT: point,
+    })
+    await until(`a worker dies at ${point}`, async () => {
+      return fetch(`${mortal.url}/livez`).then(
+        () => false,
+        () => true,
+      )
+    })
+  }
+  await launch(t, 'worker', own)
+  await until('nothing is left to do', async () => {
+    const [row] = await query<{ open: number }>(
+      database,
+      'select count(*)::int as open from payment_tasks',
+    )
+    return row?.open === 0
+  })
+  const [counted] = await query<Counted>(database, COUNTED)
+  assert(counted !== undefined)
+  const shown = await get<Record<string, number>>(`${api.url}${API}/metrics`)
+  assert.deepEqual(miscounted(counted, shown), [])
+  const { payments_success_total: succeeded = 0, payments_failed_total: failed = 0 } = shown
+  assert.equal(succeeded + failed, 42)
+})
