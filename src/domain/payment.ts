@@ -20,7 +20,7 @@ export function operationOf(type: PaymentType): Operation {
 /** What is stored. `success` and `failed` are final. */
 export type StoredStatus = 'new' | 'success' | 'failed' | 'unknown'
 
-/** What is shown: an open payment whose task is leased is being processed. */
+/** What is shown: an open payment that a worker or the gateway has in hand is being processed. */
 export type PaymentStatus = StoredStatus | 'processing'
 
 /** A payment as it is stored; amounts in minor units. */
@@ -58,9 +58,9 @@ export function isOpen(status: StoredStatus): boolean {
   return TRANSITIONS[status].length > 0
 }
 
-/** The status to show. */
-export function shownStatus(status: StoredStatus, leased: boolean): PaymentStatus {
-  return status === 'new' && leased ? 'processing' : status
+/** The status to show. `inHand`: a worker holds its task, or the gateway works on it. */
+export function shownStatus(status: StoredStatus, inHand: boolean): PaymentStatus {
+  return status === 'new' && inHand ? 'processing' : status
 }
 
 /** The status of the payment's transaction on the ledger, in the words of the original API. */

@@ -72,7 +72,7 @@ function view(payment: Payment, task: TaskView | undefined): PaymentView {
   const open = transactionStatus(status) === 'processing'
   return {
     payment,
-    status: shownStatus(status, leased),
+    status: shownStatus(status, leased || (task?.pending ?? false)),
     transactionStatus: transactionStatus(status),
     attempts: open ? (task?.attempts ?? payment.attempts) : payment.attempts,
     lastError: payment.lastError ?? (open ? (task?.lastError ?? null) : null),

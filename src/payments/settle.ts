@@ -312,7 +312,7 @@ function attemptsOf(
       reason: 'reason' in call.outcome ? call.outcome.reason : null,
       sent: call.sent,
       httpStatus: call.httpStatus,
-      ageMs: nowMs - call.startedMs,
+      ageMs: Math.max(0, nowMs - call.startedMs),
       tookMs: call.tookMs,
       late,
     })),

@@ -50,7 +50,7 @@ function keptIn({ config, log }: Process, done: readonly Settlement[], error: un
   const passing = [Unavailable, CommitUnknown, Busy].some((kind) => error instanceof kind)
   if (config.unsettledDir === null || !passing) return null
   try {
-    return unsettledIn(config.unsettledDir).keep(done)
+    return unsettledIn(config.unsettledDir).keep(shifted(done, epochMs()))
   } catch (err) {
     log.error({ err }, 'UNSETTLED_DIR cannot be written')
     return null
@@ -66,7 +66,7 @@ export function settleLeftovers({ config, log }: Process, settler: Settler<Settl
   const folder = unsettledIn(config.unsettledDir)
   for (const path of folder.files()) {
     try {
-      const left = folder.read(path) as Settlement[]
+      const left = shifted(folder.read(path) as Settlement[], -epochMs())
       const written = left.map((settlement) => settler.submit(settlement))
       void Promise.all(written).then(() => folder.remove(path))
       log.info({ file: path, count: left.length }, 'settling what an earlier process left')
@@ -74,6 +74,22 @@ export function settleLeftovers({ config, log }: Process, settler: Settler<Settl
       log.error({ err, file: path }, 'a file of UNSETTLED_DIR cannot be read')
     }
   }
+}
+
+/** What this process's monotonic clock would have to be moved by to show the time of day. */
+function epochMs(): number {
+  return systemClock.now().getTime() - systemClock.elapsedMs()
+}
+
+/**
+ * Settlements with the beginnings of their calls on another clock: a monotonic clock is of its process
+ * alone, so what another process is to read is dated by the time of day.
+ */
+function shifted(settlements: readonly Settlement[], byMs: number): Settlement[] {
+  return settlements.map((settlement) => ({
+    ...settlement,
+    calls: settlement.calls.map((call) => ({ ...call, startedMs: call.startedMs + byMs })),
+  }))
 }
 
 /** Most of the time that a stopping process has; the rest is for closing what it owns. */
