@@ -20,7 +20,16 @@ test('no secret is in any log line, answer or metric, whatever goes wrong', asyn
       done()
     },
   })
-  const config = loadConfig({ HOST: '0.0.0.0', PORT: '0', LOG_LEVEL: 'trace', LOG_FORMAT: 'json' })
+  const credential = `canary-${randomBytes(12).toString('hex')}`
+  const merchant = `canary-${randomBytes(12).toString('hex')}`
+  const config = loadConfig({
+    HOST: '0.0.0.0',
+    PORT: '0',
+    LOG_LEVEL: 'trace',
+    LOG_FORMAT: 'json',
+    GATEWAY_AUTHORIZATION: `Bearer ${credential}`,
+    GATEWAY_HEADERS: JSON.stringify({ 'X-Merchant': merchant }),
+  })
   const service = await startService(config, ROLES, logger(config, 'all', sink), { url, port: 0 })
   t.after(() => service.stop())
   const db = openDb(t, url)
@@ -30,6 +39,8 @@ test('no secret is in any log line, answer or metric, whatever goes wrong', asyn
   const cookie = `canary-${randomBytes(12).toString('hex')}`
   const secrets = [
     key.token,
+    credential,
+    merchant,
     key.token.slice(-43),
     idempotencyKey,
     cookie,
