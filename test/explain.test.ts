@@ -245,6 +245,22 @@ const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[
     `The gateway executed it (reference gw-1) within 2 attempts; ${SINCE} and nothing happens next.`,
   ],
   [
+    'executed, and perhaps twice',
+    {
+      payment: { status: 'success', attempts: 2 },
+      letter: { id: 5n, error: 'maybe_charged_twice' },
+    },
+    'The gateway executed it within 2 attempts; it is final since 2030-01-01T12:00:00Z, but the ' +
+      'gateway may have executed an earlier charge of it as well: compare with the gateway, then ' +
+      'resolve dead letter 5.',
+  ],
+  [
+    'refused as a request to the end',
+    { payment: { status: 'failed', lastError: 'rejected', attempts: 3 }, lastOutcome: 'rejected' },
+    `The gateway refused the request (rejected) and its hold was given back; ${SINCE}, and nothing ` +
+      'happens next.',
+  ],
+  [
     'resolved as executed',
     { payment: { status: 'success', gatewayRef: 'gw-1' }, resolved: JANE },
     'jane resolved it as executed (reference gw-1): "on the statement"; ' +

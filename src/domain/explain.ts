@@ -150,13 +150,19 @@ function unknown(situation: Situation): string {
   return `${why}${reason}; ${money}, and ${next}.`
 }
 
-function succeeded({ payment, resolved, lateYes }: Situation): string {
+function succeeded({ payment, resolved, lateYes, letter }: Situation): string {
   const reference = payment.gatewayRef === null ? '' : ` (reference ${payment.gatewayRef})`
   const who =
     resolved === null
       ? `The gateway executed it${reference} within ${count(payment.attempts, 'attempt')}` +
         (lateYes ? ', as a report said that came late' : '')
       : `${resolved.actor} resolved it as executed${reference}: "${resolved.reason}"`
+  if (letter?.error === MAYBE_CHARGED_TWICE) {
+    return (
+      `${who}; it is final${since(payment.finishedAt)}, but the gateway may have executed an earlier ` +
+      `charge of it as well: compare with the gateway, then resolve dead letter ${letter.id}.`
+    )
+  }
   return `${who}; it is final${since(payment.finishedAt)} and nothing happens next.`
 }
 
@@ -186,6 +192,10 @@ function failure({ payment, resolved, lastOutcome }: Situation): string {
   }
   if (lastOutcome === 'declined') return `The gateway declined it${because(reason)}${back}`
   if (lastOutcome === 'not_found') return `The gateway proved that it never executed it${back}`
+  if (lastOutcome === 'rejected') return `The gateway refused the request${because(reason)}${back}`
+  if (lastOutcome === 'misconfigured') {
+    return `The gateway would not take it, although it took others${because(reason)}${back}`
+  }
   if (payment.attempts === 0) return `It was never sent${because(reason)}${back}`
   return `None of ${count(payment.attempts, 'attempt')} was executed${because(reason)}${back}`
 }
