@@ -112,14 +112,14 @@ export async function server(t: TestContext, world: TestWorld): Promise<FastifyI
     paymentRoutes({
       accept: () => Promise.reject(new Error('not here')),
       read: async (id) => (await viewPayments(charging, [id]))[0] ?? null,
-      page: () => Promise.resolve([]),
+      page: () => Promise.resolve({ views: [], next: null }),
       refresh: async (id) => void (await refresh(charging, id)),
       onRequest: () => undefined,
       onReplay: () => undefined,
     }),
   )
   await app.register(timelineRoutes({ read: (id) => timeline(charging, id) }))
-  await app.register(deadLetterRoutes(charging))
+  await app.register(deadLetterRoutes({ ...charging, reads: charging.db }))
   t.after(() => app.close())
   return app
 }

@@ -2,7 +2,7 @@ import { shardOf } from '../domain/shard.ts'
 import type { Runner } from '../ports.ts'
 import { pageOfLetters, readLetters, type DeadLetter, type LetterFilter } from './store.ts'
 
-interface ListWorld {
+export interface ListWorld {
   readonly db: Runner
   readonly shards: number
 }

@@ -13,13 +13,15 @@ import {
   parseInteger,
 } from '../http/schemas.ts'
 import { DeadLetterBody, letterBody, LetterClass, LetterState, Reason } from './bodies.ts'
-import { listLetters, readLetter } from './list.ts'
+import type { Runner } from '../ports.ts'
+import { listLetters, readLetter, type ListWorld } from './list.ts'
 import { redrive, type ActWorld } from './redrive.ts'
 import { resolve } from './resolve.ts'
 import { runRoutes } from './runs/routes.ts'
 
 const LIMIT = { min: 1, max: 500, fallback: 50 }
-const OFFSET = { min: 0, max: 999_999_999, fallback: 0 }
+/** A page reads what it skips; who needs more narrows the list down. */
+const OFFSET = { min: 0, max: 10_000, fallback: 0 }
 
 const LetterId = IdParams('The dead letter id.')
 
@@ -59,9 +61,11 @@ type App = Parameters<FastifyPluginAsyncTypebox>[0]
  * `GET /dlq`, `GET /dlq/{id}`, `POST /dlq/{id}/redrive`, `POST /dlq/{id}/resolve`, and redrives of
  * many letters.
  */
-export function deadLetterRoutes(world: ActWorld): FastifyPluginAsyncTypebox {
+export function deadLetterRoutes(
+  world: ActWorld & { readonly reads: Runner },
+): FastifyPluginAsyncTypebox {
   return async (app) => {
-    listRoute(app, world)
+    listRoute(app, { db: world.reads, shards: world.shards })
     readRoute(app, world)
     redriveRoute(app, world)
     resolveRoute(app, world)
@@ -69,7 +73,7 @@ export function deadLetterRoutes(world: ActWorld): FastifyPluginAsyncTypebox {
   }
 }
 
-function listRoute(app: App, world: ActWorld): void {
+function listRoute(app: App, world: ListWorld): void {
   const schema = {
     tags: ['Dead letters'],
     operationId: 'listDeadLetters',

@@ -5,12 +5,13 @@ import {
   type PaymentStatus,
 } from '../domain/payment.ts'
 import { byShard } from '../domain/shard.ts'
-import type { Clock, Db } from '../ports.ts'
+import type { Clock, Runner } from '../ports.ts'
 import { readTasks, type TaskView } from '../queue/store.ts'
-import { pageOfPayments, readPayments, type PaymentFilter } from './store.ts'
+import { lookAtPayments, type PaymentFilter } from './list-store.ts'
+import { readPayments } from './store.ts'
 
 export interface ReadWorld {
-  readonly db: Db
+  readonly db: Runner
   readonly clock: Clock
   readonly shards: number
 }
@@ -42,28 +43,42 @@ export async function viewPayments(
   return ids.map((id) => views.get(id) ?? null)
 }
 
-/** A page of payments over all shards, newest first, with ids below `before`. */
+/** A page of a list, and below which id the next one begins; null: there is no more. */
+export interface PageOfViews {
+  readonly views: readonly PaymentView[]
+  readonly next: bigint | null
+}
+
+/**
+ * A page of payments over all shards, newest first, with ids below `before`. With a filter it may hold
+ * fewer than `limit`, or none, although there is a next one: a page looks at so many payments only.
+ */
 export async function pageOfViews(
   world: ReadWorld,
   filter: PaymentFilter,
   before: bigint,
   limit: number,
-): Promise<PaymentView[]> {
+): Promise<PageOfViews> {
   const { userId } = filter
   const shards =
     userId === null
       ? Array.from({ length: world.shards }, (_, shard) => shard)
       : [Number(userId % BigInt(world.shards))]
-  const pages = await Promise.all(
-    shards.map((shard) => pageOfPayments(world.db, shard, filter, before, limit)),
+  const looks = await Promise.all(
+    shards.map((shard) => lookAtPayments(world.db, shard, filter, before, limit + 1)),
   )
-  const newest = pages
-    .flat()
+  // Below that, a shard that was not looked through might have one that belongs in between.
+  const downTo = looks.reduce((highest, look) => {
+    return look.downTo !== null && look.downTo > highest ? look.downTo : highest
+  }, 0n)
+  const newest = looks
+    .flatMap(({ payments }) => payments)
+    .filter(({ id }) => id >= downTo)
     .sort((one, other) => (one.id < other.id ? 1 : -1))
-    .slice(0, limit)
-  const ids = newest.map((payment) => payment.id)
+  const ids = newest.slice(0, limit).map(({ id }) => id)
   const views = await viewPayments(world, ids)
-  return views.filter((one) => one !== null)
+  const beyond = newest.length > limit ? (ids.at(-1) ?? null) : downTo
+  return { views: views.filter((one) => one !== null), next: beyond === 0n ? null : beyond }
 }
 
 function view(payment: Payment, task: TaskView | undefined): PaymentView {

@@ -26,8 +26,8 @@ import {
   Time,
   writeCursor,
 } from '../http/schemas.ts'
-import type { PaymentView } from './read.ts'
-import type { PaymentFilter } from './store.ts'
+import type { PageOfViews, PaymentView } from './read.ts'
+import type { PaymentFilter } from './list-store.ts'
 
 export interface PaymentRoutes {
   /** Accept one payment; concurrent calls are joined into batches. */
@@ -36,7 +36,7 @@ export interface PaymentRoutes {
   readonly read: (id: bigint) => Promise<PaymentView | null>
   /** Ask the gateway about a payment in doubt; does nothing where there is no gateway or no doubt. */
   readonly refresh: (id: bigint) => Promise<void>
-  readonly page: (filter: PaymentFilter, before: bigint, limit: number) => Promise<PaymentView[]>
+  readonly page: (filter: PaymentFilter, before: bigint, limit: number) => Promise<PageOfViews>
   /** Told of requests and replays, for the counters. */
   readonly onRequest: (type: PaymentType) => void
   readonly onReplay: () => void
@@ -269,6 +269,9 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
     tags: ['Payments'],
     operationId: 'listPayments',
     summary: 'List payments, newest first',
+    description:
+      'A page of a filtered list looks at 10,000 payments at most, so it may be short, or empty, ' +
+      'although there are more: go on until `next_cursor` is null.',
     querystring: Type.Object(
       {
         user_id: IdFilter('Payments of one user.'),
@@ -298,13 +301,11 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
       status: storedStatus(status),
       type: type ?? null,
     }
-    const views = await page(filter, BigInt(before), limit.value + 1)
-    const last = views.at(limit.value - 1)
-    const shown = views.slice(0, limit.value).filter((view) => matches(view, status))
-    const more = views.length > limit.value && last !== undefined
+    const { views, next } = await page(filter, BigInt(before), limit.value)
+    const shown = views.filter((view) => matches(view, status))
     return reply.send({
       data: shown.map(paymentBody),
-      next_cursor: more ? writeCursor(list, [String(last.payment.id)]) : null,
+      next_cursor: next === null ? null : writeCursor(list, [String(next)]),
     })
   })
 }

@@ -6,7 +6,8 @@ import type { Runner, Statement, Tx } from '../ports.ts'
 /** How a refusal that is stored as a failed payment is told from a gateway's decline: by the colon. */
 const REFUSED = 'refused:'
 
-const COLUMNS = `
+/** A payment's columns, as a `Payment`. */
+export const COLUMNS = `
     id, user_id as "userId", type, status, amount, commission, fee_bps as "feeBps", attempts,
     created_at as "createdAt", finished_at as "finishedAt", gateway_key as "gatewayKey",
     idempotency_key as "idempotencyKey", last_error as "lastError", gateway_ref as "gatewayRef"`
@@ -190,32 +191,6 @@ const REPEATS: Statement<Repeats> = {
   where payment.shard = $1 and payment.id = $2`,
 }
 
-/** A page of payments with every filter optional, newest first, below the id `$2`. */
-const PAGE: Statement<Payment> = {
-  name: 'payments_page',
-  text: `
-  select ${COLUMNS}
-  from payments
-  where shard = $1 and id < $2
-    and ($3::text is null or status = $3)
-    and ($4::text is null or type = $4)
-  order by id desc
-  limit $5`,
-}
-
-/** A page of one user's payments, newest first, below the id `$2`. */
-const PAGE_OF_USER: Statement<Payment> = {
-  name: 'payments_page_of_user',
-  text: `
-  select ${COLUMNS}
-  from payments
-  where shard = $1 and id < $2 and user_id = $6
-    and ($3::text is null or status = $3)
-    and ($4::text is null or type = $4)
-  order by id desc
-  limit $5`,
-}
-
 /** A change of a payment's status, conditional on its being open. */
 export interface Finish {
   readonly id: bigint
@@ -338,24 +313,4 @@ export function insertRepeats(
 export async function repeatsOf(db: Runner, shard: number, id: bigint): Promise<Repeats> {
   const [repeats] = await db.run(REPEATS, [shard, id])
   return repeats ?? { repeated: null, repeatedBy: null }
-}
-
-/** What a list of payments is filtered by; null: not. */
-export interface PaymentFilter {
-  readonly userId: bigint | null
-  readonly status: StoredStatus | null
-  readonly type: 'deposit' | 'withdraw' | null
-}
-
-/** A page of payments of one shard, newest first, with ids below `before`. */
-export function pageOfPayments(
-  db: Runner,
-  shard: number,
-  filter: PaymentFilter,
-  before: bigint,
-  limit: number,
-): Promise<Payment[]> {
-  const { userId, status, type } = filter
-  if (userId === null) return db.run(PAGE, [shard, before, status, type, limit])
-  return db.run(PAGE_OF_USER, [shard, before, status, type, limit, userId])
 }

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { systemClock } from '../adapters/clock.ts'
+import { readShare } from '../adapters/read-share.ts'
 import { batcher, type Batcher } from '../batcher.ts'
 import type { Config } from '../config.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
@@ -19,7 +20,7 @@ import { plainPaymentRoutes } from '../payments/plain-routes.ts'
 import { paymentRoutes } from '../payments/routes.ts'
 import { timeline } from '../payments/timeline.ts'
 import { timelineRoutes } from '../payments/timeline-routes.ts'
-import { Overloaded } from '../ports.ts'
+import { Overloaded, type Runner } from '../ports.ts'
 import { startAdmission } from '../queue/admission.ts'
 import { openUsers } from '../users/open.ts'
 import { userRoutes } from '../users/routes.ts'
@@ -35,6 +36,8 @@ export async function apiRoutes(
   const { db, config, metrics, flusher } = own
   const { shards } = config
   const world = { db, clock: systemClock, shards }
+  const reads = { ...world, db: listReads(own) }
+  const policy = gatewayTerms(config)
   const admission = startAdmission({ ...world, ageMsMax: config.queueAgeLimitMs })
   own.stops.push(() => admission.stop())
   const balances = sharedBalance(world)
@@ -60,22 +63,31 @@ export async function apiRoutes(
     userRoutes({
       open: (balance) => opening.submit(balance),
       read: (id) => users.submit(id),
-      db,
+      db: reads.db,
       shards,
     }),
     paymentRoutes({
       ...accepted,
       read: (id) => views.submit(id),
       refresh,
-      page: (filter, before, limit) => pageOfViews(world, filter, before, limit),
+      page: (filter, before, limit) => pageOfViews(reads, filter, before, limit),
     }),
-    timelineRoutes({ read: (id) => timeline({ ...world, policy: gatewayTerms(config) }, id) }),
-    deadLetterRoutes({ ...world, policy: gatewayTerms(config), onEnqueued: enqueued(own, wake) }),
+    timelineRoutes({ read: (id) => timeline({ ...reads, policy }, id) }),
+    deadLetterRoutes({ ...world, policy, reads: reads.db, onEnqueued: enqueued(own, wake) }),
     ledgerRoutes(balances),
     counterRoutes({ db, shards, flusher }),
     healthRoutes(probes),
   ]
   return { routes, plain: plainPaymentRoutes(API, accepted) }
+}
+
+/** Reads of lists that may wait for a connection of their share. */
+const READS_WAITING_MAX = 200
+
+/** A third of the connections for lists and timelines: the others are left to what moves money. */
+function listReads({ db, config }: Process): Runner {
+  const runningMax = Math.max(1, Math.floor(config.databasePool / 3))
+  return readShare(db, { runningMax, waitingMax: READS_WAITING_MAX })
 }
 
 /** Count tasks put in the queue, and let the worker of this process look at once. */
