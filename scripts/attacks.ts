@@ -5,6 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { ATTACKS } from '../test/attacks/attacks.ts'
 import { startVictim, startWitness } from '../test/attacks/victim.ts'
+import { freePort } from '../test/faults/processes.ts'
 import { startServer } from '../test/faults/stack.ts'
 
 /**
@@ -19,7 +20,7 @@ const FREED_SECONDS_MAX = 30
 const FILES_MORE = 10
 
 const folder = await fs.mkdtemp(join(tmpdir(), 'payments-attacks-'))
-const server = await startServer(folder, 0)
+const server = await startServer(folder, await freePort())
 const program = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 const victim = await startVictim(program, server.url(), folder)
 const witness = await startWitness(victim)
