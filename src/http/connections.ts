@@ -36,28 +36,48 @@ const SWEEP_MS = 1_000
 /** Strangers looked at for one that waits for nothing of ours, before any of them is cut. */
 const CANDIDATES_MAX = 64
 
+/** What a link tells those who keep it. */
+interface Keeper {
+  answered(link: Link, response: ServerResponse): void
+  befriended(link: Link): void
+}
+
 interface Link {
   readonly socket: Socket
   /** Answers that are not through yet, oldest first. */
   readonly owed: ServerResponse[]
+  /** When it was last active; of those who are no strangers, the last sweep before. */
   activeMs: number
   answered: boolean
+  stranger: boolean
+  gone: boolean
+  readonly keeper: Keeper
   /** The answer that was complete and not read at the last sweep, and since when. */
   unread: { readonly response: ServerResponse; readonly sinceMs: number } | null
   /** What is to be done when all answers but so many are through. */
   parting: { readonly owedMax: number; readonly act: () => void } | null
 }
 
-/** By socket, for those who have nothing else: the guards, and Node's parser. */
-const links = new WeakMap<Duplex, Link>()
-const trust = new WeakMap<Duplex, () => void>()
+/**
+ * A socket's link stands in the socket: a map of all of them costs more than everything else that is
+ * done here about a request.
+ */
+const LINK = Symbol('link')
+
+function linkOf(socket: Duplex): Link | undefined {
+  return (socket as Duplex & { [LINK]?: Link })[LINK]
+}
 
 /** Say that a connection brought a request that was let in: it is cut after all strangers. */
 export function trusted(socket: Duplex): void {
-  const said = trust.get(socket)
-  if (said === undefined) return
-  trust.delete(socket)
-  said()
+  const link = linkOf(socket)
+  if (link?.stranger === true) link.keeper.befriended(link)
+}
+
+/** One function for all answers, which finds everything by its answer: none is made for a request. */
+function onClose(this: ServerResponse): void {
+  const link = linkOf(this.req.socket)
+  link?.keeper.answered(link, this)
 }
 
 /**
@@ -65,7 +85,7 @@ export function trusted(socket: Duplex): void {
  * before them, which are in order and must not be lost. False: that is to come already.
  */
 export function afterAnswers(socket: Duplex, act: () => void): boolean {
-  const link = links.get(socket)
+  const link = linkOf(socket)
   if (link === undefined) return act() === undefined
   if (link.parting !== null) return false
   const last = link.owed.at(-1)
@@ -101,7 +121,9 @@ export interface Connections {
  * connection, then an idle connection of the others; so nobody keeps others out by holding connections.
  */
 export function keepConnections(options: ConnectionOptions): Connections {
-  const { max, elapsedMs, answerMsMax = ANSWER_MS_MAX, idleMsMax = IDLE_MS_MAX } = options
+  const { max, elapsedMs } = options
+  const { answerMsMax = ANSWER_MS_MAX, idleMsMax = IDLE_MS_MAX } = options
+  const deadlines = { answerMsMax, idleMsMax }
   // In the order in which they were last active; of the others only the time is kept.
   const strangers = new Set<Link>()
   const others = new Set<Link>()
@@ -113,6 +135,7 @@ export function keepConnections(options: ConnectionOptions): Connections {
     cuts[why] += 1
     strangers.delete(link)
     others.delete(link)
+    link.gone = true
     link.socket.destroy()
   }
   const opened = (socket: Socket): void => {
@@ -122,30 +145,31 @@ export function keepConnections(options: ConnectionOptions): Connections {
       else cuts.no_room += 1
       if (victim === null) return void socket.destroy()
     }
-    const link = newLink(socket, elapsedMs())
+    const link = newLink(socket, elapsedMs(), keeper)
     strangers.add(link)
-    links.set(socket, link)
-    trust.set(socket, () => {
-      if (strangers.delete(link)) others.add(link)
-    })
     socket.once('close', () => {
       strangers.delete(link)
       others.delete(link)
     })
   }
-  const answered = (link: Link, response: ServerResponse): void => {
-    link.owed.splice(link.owed.indexOf(response), 1)
-    link.activeMs = elapsedMs()
-    link.answered = true
-    if (strangers.delete(link)) strangers.add(link)
-    part(link)
+  let sweptMs = elapsedMs()
+  const keeper: Keeper = {
+    answered(link, response) {
+      forget(link.owed, response)
+      link.answered = true
+      link.activeMs = link.stranger ? elapsedMs() : sweptMs
+      if (link.stranger && strangers.delete(link)) strangers.add(link)
+      if (link.parting !== null) part(link)
+    },
+    befriended(link) {
+      link.stranger = false
+      if (strangers.delete(link)) others.add(link)
+    },
   }
   const sweep = (): void => {
     const nowMs = elapsedMs()
-    for (const link of [...strangers, ...others]) {
-      if (isUnread(link, nowMs, answerMsMax)) cut(link, 'unread')
-      else if (strangers.has(link) && isIdle(link, nowMs, idleMsMax)) cut(link, 'idle')
-    }
+    sweptMs = nowMs
+    for (const [link, why] of overdue([...strangers, ...others], nowMs, deadlines)) cut(link, why)
     const since = cuts.made_room + cuts.no_room - told
     if (since > 0) options.onFull?.(counts(), since)
     told += since
@@ -155,15 +179,15 @@ export function keepConnections(options: ConnectionOptions): Connections {
   return {
     attach: (server) => void server.prependListener('connection', opened),
     take({ socket }, response) {
-      const link = links.get(socket)
-      if (link === undefined || socket.destroyed) return false
+      const link = linkOf(socket)
+      if (link === undefined || link.gone) return false
       if (link.owed.length >= UNANSWERED_MAX) {
         stopReading(socket)
         cut(link, 'sent_ahead')
         return false
       }
       link.owed.push(response)
-      response.once('close', () => answered(link, response))
+      response.on('close', onClose)
       return true
     },
     counts,
@@ -181,8 +205,10 @@ function stopReading(socket: Socket): void {
   if (typeof parser?.onIncoming === 'function') parser.onIncoming = () => 2
 }
 
-function newLink(socket: Socket, activeMs: number): Link {
-  return { socket, owed: [], activeMs, answered: false, unread: null, parting: null }
+function newLink(socket: Socket, activeMs: number, keeper: Keeper): Link {
+  const state = { answered: false, stranger: true, gone: false, unread: null, parting: null }
+  const link: Link = { socket, owed: [], activeMs, ...state, keeper }
+  return Object.assign(socket, { [LINK]: link })[LINK]
 }
 
 /** Whom a new connection may replace; null: everybody waits for an answer of ours. */
@@ -205,6 +231,24 @@ function quietest(strangers: ReadonlySet<Link>, others: ReadonlySet<Link>): Link
 /** Whether an answer is not complete yet; one that only is not read is the client's matter. */
 function awaitsUs({ owed }: Link): boolean {
   return owed.some((response) => !response.writableEnded)
+}
+
+/** Answers come in order, but for those of a connection that is gone. */
+function forget(owed: ServerResponse[], response: ServerResponse): void {
+  if (owed[0] === response) owed.shift()
+  else owed.splice(owed.indexOf(response), 1)
+}
+
+/** Whose time is over, and why. */
+function overdue(
+  links: readonly Link[],
+  nowMs: number,
+  { answerMsMax, idleMsMax }: { readonly answerMsMax: number; readonly idleMsMax: number },
+): (readonly [Link, Cut])[] {
+  return links.flatMap((link) => {
+    if (isUnread(link, nowMs, answerMsMax)) return [[link, 'unread'] as const]
+    return link.stranger && isIdle(link, nowMs, idleMsMax) ? [[link, 'idle'] as const] : []
+  })
 }
 
 /** Whether nothing came since the last answer for too long. Before the first, Node has a deadline. */
