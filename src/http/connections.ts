@@ -178,21 +178,27 @@ export function keepConnections(options: ConnectionOptions): Connections {
 
   return {
     attach: (server) => void server.prependListener('connection', opened),
-    take({ socket }, response) {
-      const link = linkOf(socket)
-      if (link === undefined || link.gone) return false
-      if (link.owed.length >= UNANSWERED_MAX) {
-        stopReading(socket)
-        cut(link, 'sent_ahead')
-        return false
-      }
-      link.owed.push(response)
-      response.on('close', onClose)
-      return true
-    },
+    take: ({ socket }, response) => take(linkOf(socket), response, cut),
     counts,
     close: () => clearInterval(timer),
   }
+}
+
+/** Owe an answer to a connection, unless it is gone, or is cut because it sends too much ahead. */
+function take(
+  link: Link | undefined,
+  response: ServerResponse,
+  cut: (link: Link, why: Cut) => void,
+): boolean {
+  if (link === undefined || link.gone) return false
+  if (link.owed.length >= UNANSWERED_MAX) {
+    stopReading(link.socket)
+    cut(link, 'sent_ahead')
+    return false
+  }
+  link.owed.push(response)
+  response.on('close', onClose)
+  return true
 }
 
 /**
@@ -245,10 +251,12 @@ function overdue(
   nowMs: number,
   { answerMsMax, idleMsMax }: { readonly answerMsMax: number; readonly idleMsMax: number },
 ): (readonly [Link, Cut])[] {
-  return links.flatMap((link) => {
-    if (isUnread(link, nowMs, answerMsMax)) return [[link, 'unread'] as const]
-    return link.stranger && isIdle(link, nowMs, idleMsMax) ? [[link, 'idle'] as const] : []
-  })
+  const found: [Link, Cut][] = []
+  for (const link of links) {
+    if (isUnread(link, nowMs, answerMsMax)) found.push([link, 'unread'])
+    else if (link.stranger && isIdle(link, nowMs, idleMsMax)) found.push([link, 'idle'])
+  }
+  return found
 }
 
 /** Whether nothing came since the last answer for too long. Before the first, Node has a deadline. */
