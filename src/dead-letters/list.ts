@@ -1,6 +1,7 @@
 import { shardOf } from '../domain/shard.ts'
 import type { Runner } from '../ports.ts'
-import { pageOfLetters, readLetters, type DeadLetter, type LetterFilter } from './store.ts'
+import { pageOfLetters, type LetterFilter } from './list-store.ts'
+import { readLetters, type DeadLetter } from './store.ts'
 
 export interface ListWorld {
   readonly db: Runner

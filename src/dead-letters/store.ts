@@ -23,7 +23,8 @@ export interface DeadLetter {
   readonly redriveId: bigint | null
 }
 
-const COLUMNS = `
+/** A letter's columns, as a `DeadLetter`. */
+export const COLUMNS = `
     id, payment_id as "paymentId", user_id as "userId", payment_type as "type", amount, commission,
     class, error, attempts, state, created_at as "createdAt", closed_at as "closedAt",
     closed_by as "closedBy", closed_reason as "closedReason", redrive_id as "redriveId"`
@@ -75,42 +76,6 @@ const CLOSE: Statement<never> = {
     closed_reason = input.reason
   from unnest($2::bigint[], $3::text[]) as input (payment_id, reason)
   where shard = $1 and dead_letters.payment_id = input.payment_id and state = 'open'`,
-}
-
-/**
- * A page, newest first, for the limit and offset of the original API; filters are optional. Each class
- * and state has its part of the index, newest first, of which no more is read than the page may need.
- */
-const PAGE: Statement<DeadLetter> = {
-  name: 'dead_letters_page',
-  text: `
-  with part as (
-    select class, state
-    from unnest(array['failed', 'unknown']) as class
-    cross join unnest(array['open', 'redriven', 'resolved']) as state
-    where ($4::text is null or class = $4) and ($5::text is null or state = $5)
-  ), listed as materialized (
-    select letter.id as letter_id
-    from part
-    cross join lateral (
-      select id
-      from dead_letters
-      where shard = $1 and class = part.class and state = part.state
-      order by id desc
-      limit $2::int + $3::int
-    ) letter
-    order by letter.id desc
-    limit $2::int offset $3::int
-  )
-  select ${COLUMNS}
-  from listed
-  cross join lateral (
-    select *
-    from dead_letters
-    where shard = $1 and id = listed.letter_id
-    limit 1
-  ) letter
-  order by id desc`,
 }
 
 /** The letters of one payment, oldest first. */
@@ -287,23 +252,6 @@ export function closeLetters(
     closings.map((closing) => closing.reason),
     at,
   ])
-}
-
-/** What a list of letters is filtered by; null: not. */
-export interface LetterFilter {
-  readonly class: DeadLetter['class'] | null
-  readonly state: DeadLetter['state'] | null
-}
-
-/** A page of a shard's letters, newest first. */
-export function pageOfLetters(
-  db: Runner,
-  shard: number,
-  filter: LetterFilter,
-  limit: number,
-  offset: number,
-): Promise<DeadLetter[]> {
-  return db.run(PAGE, [shard, limit, offset, filter.class, filter.state])
 }
 
 /** Read letters of a shard by id; those that do not exist are left out. */
