@@ -17,11 +17,11 @@ export interface AcceptingLimits {
 }
 
 /**
- * How long a batch waits for locks, in milliseconds. A batch of ours that is being written holds its
- * locks for a few; whoever holds one for longer may hold it for an hour, and nobody but the user
- * whose row it is should wait for that.
+ * How long a batch waits for locks: some times as long as a batch takes, within these limits, in
+ * milliseconds. A batch of ours that is being written holds its locks for no longer; whoever does may
+ * do so for an hour, and nobody but the user whose row it is should wait for that.
  */
-const BATCH_LOCK_MS = 100
+const BATCH_LOCK = { factor: 4, msMin: 100, msMax: 1_000 }
 
 /** Accepts the payments of one shard. */
 export interface Accepting {
@@ -46,6 +46,11 @@ export function accepting(accept: Accept, clock: Clock, limits: AcceptingLimits)
     sizeMax,
   })
 
+  // How long a batch takes, over the last few.
+  let usualMs = 0
+  const patienceMs = () =>
+    Math.min(BATCH_LOCK.msMax, Math.max(BATCH_LOCK.msMin, usualMs * BATCH_LOCK.factor))
+
   const run = async (drafts: Draft[], next: () => void): Promise<readonly Later<Answer>[]> => {
     const answers: Later<Answer>[] = []
     const places: number[] = []
@@ -63,12 +68,25 @@ export function accepting(accept: Accept, clock: Clock, limits: AcceptingLimits)
       })
     }
     if (own.length === 0) return answers
-    const given = accept(own, next, { lockMs: BATCH_LOCK_MS, onBusy })
+    const beganMs = clock.elapsedMs()
+    let odd = false
+    const given = accept(own, next, {
+      lockMs: patienceMs(),
+      onBusy(userIds) {
+        odd = true
+        onBusy(userIds)
+      },
+    })
     await given.then(
       (own) => places.forEach((place, index) => (answers[place] ??= own[index] as Answer)),
       // Who waits aside is answered from there, whatever became of the others.
-      (error: Error) => places.forEach((place) => (answers[place] ??= Promise.reject(error))),
+      (error: Error) => {
+        odd = true
+        places.forEach((place) => (answers[place] ??= Promise.reject(error)))
+      },
     )
+    // What waited for somebody else, or failed, says nothing of ourselves.
+    if (!odd) usualMs += (clock.elapsedMs() - beganMs - usualMs) / 8
     return answers
   }
 

@@ -36,18 +36,20 @@ export interface Settled {
  * transaction per shard, of two round trips. Only claims that still own their task change anything;
  * the evidence of the others is kept as late, and changes one thing: a yes settles a payment that is
  * still open, whoever works on it now. Repeating it after a lost COMMIT changes nothing. Nobody waits
- * for somebody else's lock: what cannot be had in a moment is left out.
+ * for somebody else's lock: what cannot be had in a moment, or at once if it is not `patient`, is left
+ * out.
  */
 export async function settle(
   world: SettleWorld,
   settlements: readonly Settlement[],
+  patient = true,
 ): Promise<Settled> {
   const settled: Settlement[] = []
   const busy: Settlement[] = []
   for (let shard = 0; shard < world.shards; shard += 1) {
     const own = settlements.filter((settlement) => settlement.claim.shard === shard)
     if (own.length === 0) continue
-    const done = await settleInShard(world, shard, own)
+    const done = await settleInShard(world, shard, own, patient)
     settled.push(...done.current)
     busy.push(...done.busy)
   }
@@ -56,8 +58,11 @@ export async function settle(
   return { settlements: settled, stale, busy }
 }
 
-/** How long a settlement waits for locks, in milliseconds, before it leaves out who is locked. */
-const LOCK_MS = 100
+/**
+ * How long a settlement waits for locks, in milliseconds, before it leaves out who is locked: longer
+ * than a batch of accepted payments holds its users.
+ */
+const LOCK_MS = 250
 
 /** What became of the settlements of a shard; those in neither were stale. */
 interface Part {
@@ -69,7 +74,9 @@ async function settleInShard(
   world: SettleWorld,
   shard: number,
   settlements: readonly Settlement[],
+  patient: boolean,
 ): Promise<Part> {
+  if (!patient) return await settleWith(lockFree, world, shard, settlements)
   try {
     return await settleWith(lockAll, world, shard, settlements)
   } catch (error) {

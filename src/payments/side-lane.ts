@@ -30,7 +30,7 @@ export interface SideLaneOptions {
  * How long the lane stands in line for one user's lock, in milliseconds. Standing in line is also its
  * pause: while somebody is locked there is one statement that waits, and nothing that spins.
  */
-const IN_LINE_MS = 250
+const IN_LINE_MS = 100
 
 /**
  * How long a user who stayed locked to the end is remembered, in milliseconds, and how many are. Its
@@ -51,7 +51,10 @@ interface Waiting {
 
 /** The drafts that wait, by user. */
 interface Queues {
-  /** The users, in order of whose turn it is to be waited for. */
+  /**
+   * The users, in order of whose turn it is to be waited for: first those who have just come, because
+   * most locks are gone soon.
+   */
   users(): bigint[]
   has(userId: bigint): boolean
   /** False: too many wait. */
@@ -68,7 +71,11 @@ function openQueues(waitingMax: number): Queues {
   const queues = new Map<bigint, Waiting[]>()
   let waiting = 0
   return {
-    users: () => [...queues.keys()],
+    users() {
+      const [fresh, tried]: [bigint[], bigint[]] = [[], []]
+      for (const [userId, [first]] of queues) (first?.tried ? tried : fresh).push(userId)
+      return [...fresh, ...tried]
+    },
     has: (userId) => queues.has(userId),
     push(entry) {
       if (waiting >= waitingMax) return false

@@ -4,9 +4,9 @@ import { Busy, CommitUnknown, Unavailable, type Clock } from '../ports.ts'
 export interface SettlerOptions<Done> {
   /**
    * Write results, and return those that were left out because somebody else has locked what they
-   * need. Safe to repeat.
+   * need: at once, or after a moment if it is `patient`. Safe to repeat.
    */
-  readonly settle: (done: readonly Done[]) => Promise<readonly Done[]>
+  readonly settle: (done: readonly Done[], patient: boolean) => Promise<readonly Done[]>
   readonly clock: Clock
   /** Results per settlement. */
   readonly batchMax: number
@@ -53,8 +53,8 @@ export function openSettler<Done>(options: SettlerOptions<Done>): Settler<Done> 
   const { clock } = options
   const state = { away: false, untilMs: Number.POSITIVE_INFINITY }
   const over = () => clock.elapsedMs() >= state.untilMs
-  const attempt = attempts(options, state)
-  const aside = openAside(options, attempt, over)
+  const attempt = attempts(options, state, true)
+  const aside = openAside(options, attempts(options, state, false), over)
 
   const write = async (done: readonly Done[]): Promise<Later<undefined>[]> => {
     const waiting = new Map<Done, Promise<undefined>>()
@@ -108,10 +108,11 @@ function isPassing(error: unknown): boolean {
 function attempts<Done>(
   options: SettlerOptions<Done>,
   state: { away: boolean },
+  patient: boolean,
 ): (done: readonly Done[]) => Promise<Left<Done>> {
   const attempt = async (done: readonly Done[]): Promise<Left<Done>> => {
     try {
-      const busy = await options.settle(done)
+      const busy = await options.settle(done, patient)
       state.away = false
       return new Map(busy.map((item) => [item, new Busy('locked')]))
     } catch (error) {

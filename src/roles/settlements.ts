@@ -18,8 +18,8 @@ export function openSettlements(
 ): Settler<Settlement> {
   const { config, log } = own
   return openSettler<Settlement>({
-    async settle(done) {
-      const settled = await settle(world, done)
+    async settle(done, patient) {
+      const settled = await settle(world, done, patient)
       onSettled(settled)
       return settled.busy
     },

@@ -314,9 +314,9 @@ function startWorkerIn(world: World, plants: Plants, slot: number) {
 /** The real settler; what it leaves out is locked, and it gives nothing up. */
 function settlerOf(world: World, plants: Plants, own: ChargeWorld, batchMax: number) {
   return openSettler<Settlement>({
-    async settle(done) {
+    async settle(done, patient) {
       const beganMs = world.steps.nowMs()
-      const settled = await (plants.settle ?? settle)(own, done)
+      const settled = await (plants.settle ?? settle)(own, done, patient)
       if (settled.stale > 0) world.count('stale')
       for (const { decision } of settled.settlements) world.count(`decided_${decision.step}`)
       for (const { claim: claimed } of settled.busy) {
