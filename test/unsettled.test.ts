@@ -5,6 +5,9 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { unsettledIn } from '../src/adapters/unsettled.ts'
 import type { Settlement } from '../src/payments/charge.ts'
+import { Unavailable } from '../src/ports.ts'
+import type { Process } from '../src/roles/process.ts'
+import { openSettlements, settleLeftovers } from '../src/roles/settlements.ts'
 import { LEASE_MS, testWorld } from './harness.ts'
 
 function folderOf(t: TestContext): string {
@@ -65,3 +68,44 @@ test('what is left about money is for its owner only', (t) => {
   const path = unsettledIn(folder).keep([{ amount: 1n }])
   assert.equal(statSync(path).mode & 0o777, 0o600)
 })
+
+/** As much of a process as settlements need, and what it logs. */
+function processWith(unsettledDir: string | null) {
+  const lines: Record<string, unknown>[] = []
+  const write = (line: Record<string, unknown>) => void lines.push(line)
+  const log = { info: write, warn: write, error: write }
+  const config = { unsettledDir, workerBatch: 500, leaseMs: LEASE_MS, shutdownTimeoutMs: 8_000 }
+  // Nothing else of a process is asked for.
+  return { lines, own: { config, log } as unknown as Process }
+}
+
+for (const [name, chosen] of [
+  ['is left in a file, and the next one to start writes it', true],
+  ['has its last word in the log, where no folder is set', false],
+] as const) {
+  test(`what a stopping process cannot write ${name}`, async (t) => {
+    const world = await testWorld(t)
+    const userId = await world.user(10_000n)
+    await world.accept([{ type: 'withdraw', userId, amount: 100n, idempotencyKey: null }])
+    const [done] = await world.claimAndCharge()
+    assert.ok(done, 'done')
+    const folder = folderOf(t)
+    const stopping = processWith(chosen ? folder : null)
+    const away = () => Promise.reject(new Unavailable('away'))
+    const cut = { ...world.world, db: { run: away, transaction: away } }
+    const settler = openSettlements(stopping.own, cut, () => undefined)
+    settler.hurry(0)
+    await settler.submit(done)
+
+    const word = stopping.lines.find(({ payment }) => payment === Number(done.claim.payment.id))
+    assert.equal(word?.['outcome'], 'charge success')
+    assert.equal(readdirSync(folder).length, chosen ? 1 : 0)
+
+    const next = processWith(folder)
+    const later = openSettlements(next.own, world.world, () => undefined)
+    settleLeftovers(next.own, later)
+    await later.idle()
+    const status = (await world.view(done.claim.payment.id)).status
+    assert.equal(status, chosen ? 'success' : 'processing')
+  })
+}
