@@ -9,6 +9,7 @@ import { readRun } from '../src/dead-letters/runs/store.ts'
 import type { RedriveFilter } from '../src/dead-letters/store.ts'
 import type { Answer, Draft } from '../src/domain/acceptance.ts'
 import { chargeUnlessLocked, claim, type Settlement } from '../src/payments/charge.ts'
+import { settle } from '../src/payments/settle.ts'
 import { openSettler } from '../src/queue/settler.ts'
 import { accepting } from '../src/payments/accepting.ts'
 import { books, LEASE_MS, testWorld, type TestWorld } from './harness.ts'
@@ -145,12 +146,20 @@ test('however many users are locked, two connections are enough for everybody el
   for (const answer of await Promise.all(waiting)) idOf(answer)
 })
 
+const NAPS_MAX = 2_000
+
 /** A settler as a worker has it, and what it gave up. */
 function settlerOf(world: TestWorld, batchMax = 500) {
   const givenUp: Settlement[] = []
+  let naps = 0
+  // A test whose promise is broken would wait for ever.
+  const sleep = () =>
+    (naps += 1) < NAPS_MAX
+      ? Promise.resolve()
+      : Promise.reject(new Error('it never comes to an end'))
   const settler = openSettler<Settlement>({
-    settle: async (done) => (await world.settle(done)).busy,
-    clock: world.clock,
+    settle: async (done, patient) => (await settle(world.world, done, patient)).busy,
+    clock: { ...world.clock, sleep },
     batchMax,
     keyOf: ({ claim }) => claim.payment.userId,
     faultyMsMax: LEASE_MS,
