@@ -11,6 +11,7 @@
  * On a slow disk, `TMPDIR=/dev/shm npm test` clones the template several times faster.
  */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -51,9 +52,7 @@ function endGroup() {
 function startWitness(folder) {
   const script = join(root, 'scripts', 'after-death.mjs')
   const options = { stdio: ['pipe', 'ignore', 'inherit'], detached: true, windowsHide: true }
-  const witness = spawn(process.execPath, [script, folder], options)
-  witness.unref()
-  return witness
+  return spawn(process.execPath, [script, folder], options)
 }
 
 /** A folder for the server and whatever the tests write, so that nothing outlives the run. */
@@ -136,6 +135,8 @@ try {
 } finally {
   endGroup()
   await server?.stop()
-  fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  // The same hands clean up after every run, whether or not it came to its end.
+  witness.stdin.end()
+  if (witness.exitCode === null) await once(witness, 'exit')
 }
 process.exit(process.exitCode)

@@ -123,16 +123,29 @@ export async function until<Value>(
 
 /** A folder that is gone when the test ends. Root's database is another account's: it may pass. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
-  const folder = await fs.mkdtemp(join(TEMPORARY, 'payments-process-'))
-  await fs.chmod(folder, 0o711)
-  t.after(() => fs.rm(folder, { recursive: true, force: true, maxRetries: 5 }))
+  const folder = await openFolder()
+  t.after(() => remove(folder))
   return folder
+}
+
+async function openFolder(): Promise<string> {
+  const folder = await fs.mkdtemp(join(await fs.realpath(TEMPORARY), 'payments-process-'))
+  await fs.chmod(folder, 0o711)
+  return folder
+}
+
+function remove(folder: string): Promise<void> {
+  return fs.rm(folder, { recursive: true, force: true, maxRetries: 5 })
 }
 
 /** A folder for an embedded database, whose server is ended with the test. */
 export async function dataFolder(t: TestContext): Promise<string> {
-  const folder = await fs.realpath(await temporaryFolder(t))
-  t.after(() => powerCut(folder))
+  const folder = await openFolder()
+  // In this order: a server without its folder is found by nobody.
+  t.after(async () => {
+    await powerCut(folder)
+    await remove(folder)
+  })
   return folder
 }
 

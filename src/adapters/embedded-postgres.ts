@@ -84,6 +84,8 @@ const REVIVE_MS = 100
 interface Session {
   readonly client: Client
   readonly port: number
+  /** Resolves when the connection has ended, also for whoever asks afterwards. */
+  readonly ended: Promise<void>
 }
 
 /**
@@ -172,7 +174,7 @@ async function supervise(
   const watch = (watched: Session): void => {
     session = watched
     keepsProcessAlive(watched.client, false)
-    watched.client.once('end', () => {
+    void watched.ended.then(() => {
       if (ended) return
       reviving = revive().catch((error: Error) => {
         ended = true
@@ -281,6 +283,7 @@ async function join(cluster: Cluster, port: number): Promise<Session | 'busy' | 
   })
   // Losing this connection is noticed in stop(); without a listener it would end the process.
   client.on('error', () => undefined)
+  const ended = new Promise<void>((done) => client.once('end', done))
   try {
     await client.connect()
     const { rows } = await client.query<{ dir: string; joined: boolean }>(
@@ -289,7 +292,7 @@ async function join(cluster: Cluster, port: number): Promise<Session | 'busy' | 
     )
     const [row] = rows
     const ours = row !== undefined && (await samePath(row.dir, cluster.dir))
-    if (ours && row.joined) return { client, port }
+    if (ours && row.joined) return { client, port, ended }
     await client.end()
     // Not joined: the last user holds the lock alone and is shutting the server down.
     return ours ? 'busy' : 'silent'

@@ -30,15 +30,24 @@ export interface DatabaseOptions {
  */
 export async function openDatabase(config: Config, options: DatabaseOptions): Promise<string> {
   const url = config.databaseUrl ?? (await openEmbedded(config, options))
-  const db = connect(config, url, 'payments start')
-  try {
-    await awaitDatabase(db, placeOf(url), config.databaseWaitMs, options.say)
-  } finally {
-    await db.close()
+  const untilMs = systemClock.elapsedMs() + config.databaseWaitMs
+  const waiting = { untilMs, waitMs: config.databaseWaitMs, say: options.say, clock: systemClock }
+  for (;;) {
+    const db = connect(config, url, 'payments start')
+    await awaitDatabase(db, placeOf(url), waiting).finally(() => db.close())
+    try {
+      await bringSchema(url, options.schema)
+      return url
+    } catch (error) {
+      // It went away again in between: what was not finished was rolled back.
+      if (!mayPass(error) || systemClock.elapsedMs() >= untilMs) throw error
+    }
   }
-  if (options.schema === 'bring') await migrate(url)
-  if (options.schema === 'demand') await demandSchema(url)
-  return url
+}
+
+async function bringSchema(url: string, schema: DatabaseOptions['schema']): Promise<void> {
+  if (schema === 'bring') await migrate(url)
+  if (schema === 'demand') await demandSchema(url)
 }
 
 async function openEmbedded(config: Config, options: DatabaseOptions): Promise<string> {
@@ -67,18 +76,23 @@ async function openEmbedded(config: Config, options: DatabaseOptions): Promise<s
 /** How often a database that is away is looked at, in milliseconds. */
 const LOOK_MS = 500
 
+interface Waiting {
+  /** Until when, in the clock's elapsed milliseconds, and how long that is from the start. */
+  readonly untilMs: number
+  readonly waitMs: number
+  readonly say: (line: string) => void
+  readonly clock: Clock
+}
+
 /**
- * Wait until the database takes writes, at most `waitMs`. What no waiting mends, such as a wrong
- * password, is thrown at once.
+ * Wait until the database takes writes. Throws a sentence when it has taken too long, and at once for
+ * what no waiting mends, such as a wrong password.
  */
-export async function awaitDatabase(
+async function awaitDatabase(
   db: Pick<PostgresDb, 'probe'>,
   place: string,
-  waitMs: number,
-  say: (line: string) => void,
-  clock: Clock = systemClock,
+  { untilMs, waitMs, say, clock }: Waiting,
 ): Promise<void> {
-  const untilMs = clock.elapsedMs() + waitMs
   for (let told = false; ; told = true) {
     const error = await db.probe().then(
       () => null,
