@@ -137,15 +137,18 @@ export function choice<const W extends string>(
 }
 
 /**
- * A PostgreSQL URL. `postgres://` and a Python driver's suffix, as in `postgresql+asyncpg://`, are
+ * A PostgreSQL URL of one server. `postgres://` and a Python driver's suffix, as in `postgresql+asyncpg://`, are
  * read as `postgresql://`, so that the URL of the original service can be kept.
  */
 export function databaseUrl() {
   const read = (value: string) => {
     const url = value.replace(/^postgres(?:ql)?(?:\+[a-z0-9]+)?:\/\//, 'postgresql://')
-    return url.startsWith('postgresql://') && URL.canParse(url) ? url : undefined
+    if (!url.startsWith('postgresql://') || !URL.canParse(url)) return undefined
+    // A list of hosts would be taken for the name of one.
+    return new URL(url).hostname.includes(',') ? undefined : url
   }
-  const allowed = '`postgresql://user:password@host:port/database`, special characters %-encoded'
+  const allowed =
+    '`postgresql://user:password@host:port/database`, one host, special characters %-encoded'
   return { schema: Type.String(), read, allowed }
 }
 

@@ -23,7 +23,13 @@ export async function serve(roles: Roles): Promise<void> {
   // From the first moment on, so that a signal during the start leaves no database server behind.
   const end = endInOrder(config, log, stops)
   try {
-    await start(config, roles, { log, stops, lost: (error) => end.failed(error) })
+    await start(config, roles, {
+      log,
+      stops,
+      lost: (error) => end.failed(error),
+      // What a start does while it is being stopped is of no interest.
+      tell: (line) => (end.begun() ? undefined : say(line)),
+    })
   } catch (error) {
     // Whoever stops the process closes it, and what breaks in a start by that is told to nobody.
     if (end.begun()) return await new Promise(() => undefined)
@@ -37,10 +43,12 @@ interface Surroundings {
   readonly stops: Closing
   /** Told when the embedded database cannot be kept alive. */
   readonly lost: (error: Error) => void
+  /** Tells the person at the terminal what is being done or waited for. */
+  readonly tell: (line: string) => void
 }
 
 async function start(config: Config, roles: Roles, around: Surroundings): Promise<void> {
-  const { log, stops, lost } = around
+  const { log, stops, lost, tell } = around
   const one = roles.api && roles.worker
   const dataDir = resolve(config.dataDir)
   // Also where PAYMENT_GATEWAY_URL names the mock gateway, as the original's example settings do.
@@ -48,7 +56,7 @@ async function start(config: Config, roles: Roles, around: Surroundings): Promis
   const url = usesDatabase(roles)
     ? await openDatabase(config, {
         stops,
-        say,
+        say: tell,
         schema: config.autoCreateTables ? 'bring' : 'demand',
         embedded: 'made',
         onLost: lost,
