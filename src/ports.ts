@@ -134,3 +134,8 @@ export interface Gateway {
 export class Overloaded extends Error {
   override readonly name = 'Overloaded'
 }
+
+/** The gateway has been out of reach for too long, or for too many payments: nothing was done. */
+export class GatewayUnavailable extends Error {
+  override readonly name = 'GatewayUnavailable'
+}

@@ -8,6 +8,7 @@ import { closing } from './closing.ts'
 import type { Config } from './config.ts'
 import type { Metrics } from './adapters/metrics.ts'
 import type { PostgresDb } from './adapters/postgres.ts'
+import type { Operation } from './domain/payment.ts'
 import { admitter } from './http/auth.ts'
 import {
   cachedProbe,
@@ -21,8 +22,9 @@ import { buildServer, requestIds } from './http/server.ts'
 import { mockGatewayRoutes } from './mock-gateway/routes.ts'
 import { mockGateway, type MockGateway } from './mock-gateway/server.ts'
 import { ReadOnly } from './ports.ts'
+import type { Workers } from './queue/together.ts'
 import type { Worker } from './queue/worker.ts'
-import { apiRoutes } from './roles/api.ts'
+import { apiRoutes, type Wake } from './roles/api.ts'
 import { connectionOptions, guardsOf } from './roles/guards.ts'
 import { listen } from './roles/listen.ts'
 import {
@@ -77,7 +79,7 @@ async function open(
   at: { readonly port: number; readonly journalPath?: string },
 ): Promise<string> {
   const { config, log, stops } = own
-  const running: { worker?: Worker; gateway?: GuardedGateway } = {}
+  const running: { worker?: Workers<Operation>; gateway?: GuardedGateway } = {}
   const probes = probesOf(own, running, usesDatabase(roles))
   const guards = guardsOf(own, roles)
   const requestId = requestIds()
@@ -96,7 +98,7 @@ async function open(
   })
   own.metrics.connections(() => app.front.connections.counts())
   refuseWhenStopping(app, own)
-  const wake = () => running.worker?.wake()
+  const wake: Wake = (operation) => running.worker?.wake(operation)
   const refresh = openRefresh(own, () => running.gateway)
   const api = roles.api ? await apiRoutes(own, probes, wake, refresh) : { routes: [], plain: [] }
   const { elapsedMs } = systemClock
@@ -131,11 +133,7 @@ async function open(
   return local
 }
 
-function probesOf(
-  own: Process,
-  running: { worker?: Worker; gateway?: GuardedGateway },
-  hasDatabase: boolean,
-): Probes {
+function probesOf(own: Process, running: { worker?: Worker }, hasDatabase: boolean): Probes {
   const stalledMs = Math.max(30_000, own.config.workerPollIntervalMs * 10)
   return {
     // The mock gateway alone has no database to wait for.
@@ -145,7 +143,6 @@ function probesOf(
       const { worker } = running
       return worker === undefined ? null : systemClock.elapsedMs() - worker.turnedMs() < stalledMs
     },
-    breaker: () => running.gateway?.breaker() ?? null,
   }
 }
 

@@ -293,6 +293,24 @@ export const SETTINGS = {
     fallback: '60',
     doc: 'New payments get 503 while the oldest due task is older than this; 0 switches it off.',
   },
+  gatewayOutageMsMax: {
+    name: 'GATEWAY_OUTAGE_SECONDS',
+    group: 'Accepting payments',
+    kind: seconds(0, 604_800),
+    fallback: '3600',
+    doc:
+      'How long payments are accepted for a gateway that cannot be reached, or does not talk to us; ' +
+      'then they get 503 `gateway_unavailable`. Deposits and withdrawals apart. 0: no limit.',
+  },
+  gatewayOutageTasksMax: {
+    name: 'GATEWAY_OUTAGE_MAX',
+    group: 'Accepting payments',
+    kind: integer(0, 10_000_000),
+    fallback: '100000',
+    doc:
+      'How many of them may wait; further ones get the same 503. The default is what one worker ' +
+      'with calls of 100 ms works off within QUEUE_AGE_LIMIT_SECONDS. 0: no limit.',
+  },
   logLevel: {
     name: 'LOG_LEVEL',
     group: 'Logging and metrics',

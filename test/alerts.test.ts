@@ -111,7 +111,8 @@ test('every documented alert fires when what it is for happens', async (t) => {
 
   metrics.database(async () => SICK)
   metrics.pool(() => ({ total: 10, idle: 0, waiting: 5 }))
-  metrics.breaker(() => 'open')
+  const route = { gateway: 'http', operation: 'payout', misconfigured: true }
+  metrics.breaker(() => [{ ...route, state: 'half_open' }])
   metrics.violations({ rules: [{ rule: 'posting_sum', violations: 1 }] })
   metrics.gatewayCall('charge', 'in_doubt', 1_000)
   metrics.httpRequest('POST', '/x', 500, 1)

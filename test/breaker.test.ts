@@ -11,6 +11,8 @@ import {
   type Breaker,
   type BreakerPolicy,
   type CallEnded,
+  type Verdict,
+  verdictOf,
 } from '../src/domain/breaker.ts'
 
 const POLICY: BreakerPolicy = {
@@ -23,7 +25,29 @@ const POLICY: BreakerPolicy = {
   probes: 3,
 }
 
-const ended = (ok: boolean, tookMs = 0): CallEnded => ({ ok, tookMs })
+const ended = (ok: boolean, tookMs = 0): CallEnded => ({
+  call: 'charge',
+  paymentId: 1n,
+  verdict: ok ? 'good' : 'failed',
+  reason: ok ? '' : 'timeout',
+  tookMs,
+})
+
+const lookup = (verdict: Verdict): CallEnded => ({ ...ended(true), call: 'lookup', verdict })
+const refused: CallEnded = { ...ended(false), verdict: 'refused', reason: 'connection_refused' }
+const misconfigured = (reason: string, paymentId: bigint): CallEnded => ({
+  ...ended(false),
+  paymentId,
+  verdict: 'misconfigured',
+  reason,
+})
+
+/** The breaker after these calls in order, all at one time. */
+function seen(breaker: Breaker, calls: readonly CallEnded[], nowMs = 0): Breaker {
+  return calls.reduce((before, call) => observed(before, call, nowMs, POLICY), breaker)
+}
+
+const times = <Item>(count: number, item: Item): Item[] => Array.from({ length: count }, () => item)
 
 /** The breaker after calls in order: `+` works, `-` fails; all at one time. */
 function after(breaker: Breaker, calls: string, nowMs = 0): Breaker {
@@ -163,17 +187,137 @@ test('a gateway that fails one call in three stays in use', () => {
   }
 })
 
+test('every answer about a payment is that of a gateway that works, a refusal of it included', () => {
+  for (const kind of ['success', 'declined', 'pending', 'rejected', 'not_found']) {
+    assert.equal(verdictOf(kind, true), 'good', kind)
+  }
+  for (const kind of ['in_doubt', 'no_answer', 'not_executed']) {
+    assert.equal(verdictOf(kind, true), 'failed', kind)
+  }
+  assert.equal(verdictOf('not_executed', false), 'refused')
+  assert.equal(verdictOf('misconfigured', true), 'misconfigured')
+})
+
+test('lookups that fail now and then open nothing', () => {
+  let breaker = CLOSED
+  for (let call = 0; call < 10_000; call += 1) {
+    breaker = observed(breaker, lookup(call % 20 === 0 ? 'failed' : 'good'), call, POLICY)
+    assert.equal(breaker.state, 'closed')
+  }
+})
+
+test('lookups that fail open it where no charge works, and lookups that work close it', () => {
+  const open = seen(CLOSED, times(10, lookup('failed')))
+  assert.equal(open.state, 'open')
+  assert.equal(open.why?.cause, 'lookups')
+  assert.equal(seen(open, [lookup('good')], 1_000).state, 'closed')
+})
+
+test('charges that work are not stopped by lookups that fail', () => {
+  const working = seen(CLOSED, [ended(true)])
+  assert.equal(seen(working, times(100, lookup('failed'))).state, 'closed')
+  assert.equal(seen(working, times(100, lookup('failed')), 25_000).state, 'open', 'of late')
+})
+
+test('lookups that work keep it closed no longer than charges do, and do not close what they opened', () => {
+  const mixed = [...times(1_000, lookup('good')), ...times(10, ended(false))]
+  const open = seen(CLOSED, mixed)
+  assert.equal(open.state, 'open')
+  const asked = seen(open, times(100, lookup('good')), 1_000)
+  assert.equal(asked.state, 'half_open')
+  assert.equal(seen(asked, [ended(true)], 1_000).state, 'closed')
+  const again = seen(asked, times(3, lookup('failed')), 1_000)
+  assert.equal(again.state, 'open')
+  assert.equal(
+    again.why?.cause,
+    'charges',
+    'a lookup that fails as a probe makes it no affair of lookups',
+  )
+})
+
+test('with little traffic three refused connections in a row open it', () => {
+  const good = seen(CLOSED, [ended(true)], 0)
+  assert.equal(seen(good, [refused, refused], 5_000).state, 'closed')
+  const open = seen(good, [refused, refused, refused], 5_000)
+  assert.equal(open.state, 'open')
+  assert.deepEqual(open.why, { cause: 'charges', reason: 'connection_refused' })
+  assert.equal(seen(open, [refused], 6_000).trips, 2, 'one refused probe is enough')
+  assert.equal(seen(good, [refused, refused, ended(true), refused], 5_000).state, 'closed')
+  assert.equal(seen(good, [refused, refused, lookup('good'), refused], 5_000).state, 'closed')
+  assert.equal(seen(good, times(3, ended(false)), 5_000).state, 'closed', 'a timeout says less')
+})
+
+test('under load a few refused connections in a row open nothing', () => {
+  let breaker = seen(CLOSED, [ended(true)])
+  for (let call = 0; call < 10_000; call += 1) {
+    const call_ = call % 20 < 5 ? refused : ended(true)
+    breaker = observed(breaker, call_, call, BREAKER_POLICY)
+    assert.equal(breaker.state, 'closed')
+  }
+})
+
+test('a wrong credential opens it at once', () => {
+  for (const reason of ['http_401', 'http_407']) {
+    const open = seen(seen(CLOSED, [ended(true)]), [misconfigured(reason, 1n)])
+    assert.equal(open.state, 'open')
+    assert.deepEqual(open.why, { cause: 'misconfigured', reason })
+  }
+})
+
+test('a wrong address opens it when it is wrong for three different payments in a row', () => {
+  const not = (ids: readonly bigint[]) => ids.map((id) => misconfigured('http_404', id))
+  const good = seen(CLOSED, [ended(true)], 0)
+  assert.equal(seen(good, not([1n, 2n]), 5_000).state, 'closed')
+  assert.equal(seen(good, not([1n, 2n, 3n]), 5_000).why?.cause, 'misconfigured')
+  assert.equal(seen(CLOSED, not([1n, 2n, 3n])).why?.cause, 'misconfigured', 'right after a start')
+  assert.equal(seen(good, not([1n, 1n, 2n, 1n, 2n]), 5_000).state, 'closed', 'two are odd')
+  const between = [...not([1n, 2n]), ended(true), ...not([3n, 4n])]
+  assert.equal(seen(good, between, 5_000).state, 'closed')
+})
+
+test('odd payments among many that work open nothing', () => {
+  let breaker = seen(CLOSED, [ended(true)])
+  for (let call = 0; call < 10_000; call += 1) {
+    const odd = call % 20 < 5
+    const ended_ = odd ? misconfigured('http_404', BigInt(call)) : ended(true)
+    breaker = observed(breaker, ended_, call, BREAKER_POLICY)
+    assert.equal(breaker.state, 'closed')
+  }
+})
+
+test('wrong settings are tried by one probe at a time, and stay wrong until a charge works', () => {
+  const open = seen(CLOSED, [misconfigured('http_401', 1n)])
+  assert.equal(admitted(open, 100, 1_000, POLICY), 1)
+  const away = seen(open, [refused], 1_000)
+  assert.deepEqual(away.why, { cause: 'misconfigured', reason: 'http_401' })
+  const odd = seen(away, [misconfigured('http_404', 2n)], 3_000)
+  assert.deepEqual(odd.why, { cause: 'misconfigured', reason: 'http_404' })
+  assert.equal(seen(odd, [lookup('good')], 10_000).state, 'half_open')
+  assert.equal(seen(odd, [ended(true)], 10_000).state, 'closed')
+})
+
+test('a payment that is odd for good does not make an outage one of our settings', () => {
+  const again = seen(OPEN, [misconfigured('http_404', 1n), ended(false), ended(false)], 1_000)
+  assert.equal(again.state, 'open')
+  assert.equal(again.why?.cause, 'charges')
+})
+
 test('whatever happens, a gateway that works again is in use again within the longest pause', () => {
-  const event = fc.tuple(fc.boolean(), fc.integer({ min: 0, max: 5_000 }))
+  const verdicts = ['good', 'failed', 'refused', 'misconfigured'] as const
+  const event = fc.tuple(
+    fc.constantFrom(...verdicts),
+    fc.constantFrom('charge' as const, 'lookup' as const),
+    fc.integer({ min: 0, max: 5_000 }),
+  )
   fc.assert(
     fc.property(fc.array(event, { maxLength: 200 }), (events) => {
       let breaker = CLOSED
       let now = 0
-      for (const [ok, ms] of events) {
+      for (const [verdict, call, ms] of events) {
         now += ms
         const allowed = admitted(breaker, 5, now, POLICY)
         assert.ok(allowed >= 0 && allowed <= 5, 'allowed >= 0 && allowed <= 5')
-        breaker = observed(breaker, ended(ok), now, POLICY)
+        breaker = observed(breaker, { ...ended(false), call, verdict }, now, POLICY)
         assert.ok(
           waitMs(breaker, now, POLICY) <= POLICY.pauseMsMax,
           'waitMs(breaker, now, POLICY) <= POLICY.pauseMsMax',

@@ -81,6 +81,8 @@ test('without any variable every default holds, in the units of its name', () =>
     acceptQueue: 10_000,
     acceptLanes: 2,
     queueAgeLimitMs: 60_000,
+    gatewayOutageMsMax: 3_600_000,
+    gatewayOutageTasksMax: 100_000,
     logLevel: 'info',
     logFormat: 'auto',
     statsdUrl: null,

@@ -103,6 +103,11 @@ test('exact counters come from the database alone, and are absent where it canno
   assert(!without.has('payments_success_total') && !without.has('payments_dlq_written_total'))
 })
 
+const breakers = (state: 'half_open' | 'open') => [
+  { gateway: 'http', operation: 'charge', state, misconfigured: state === 'open' },
+  { gateway: 'http', operation: 'payout', state: 'closed' as const, misconfigured: false },
+]
+
 /** Use every kind of metric once. */
 function exercise(metrics: Metrics): void {
   metrics.httpRequest('POST', '/api/v1/payments/deposit', 202, 12)
@@ -111,7 +116,7 @@ function exercise(metrics: Metrics): void {
   metrics.gatewayCall('charge', 'success', 30)
   metrics.gatewayCall('lookup', 'not_found', 31)
   metrics.paymentCompleted(1_500)
-  metrics.breaker(() => 'half_open')
+  metrics.breaker(() => breakers('half_open'))
   metrics.pool(() => ({ total: 10, idle: 4, waiting: 2 }))
   metrics.database(async () => DATABASE)
 }
@@ -129,7 +134,9 @@ test('every metric is scraped under its name, in base units', async (t) => {
     'payments_gateway_request_duration_seconds_sum{call="lookup",outcome="not_found"}': 0.031,
     'payments_payment_completion_seconds_bucket{le="1"}': 0,
     'payments_payment_completion_seconds_bucket{le="2.5"}': 1,
-    payments_breaker_state: 1,
+    'payments_breaker_state{gateway="http",operation="charge"}': 1,
+    'payments_breaker_state{gateway="http",operation="payout"}': 0,
+    'payments_gateway_misconfigured{gateway="http",operation="charge"}': 0,
     'payments_db_pool_connections{state="busy"}': 6,
     'payments_db_pool_connections{state="idle"}': 4,
     'payments_db_pool_connections{state="waiting"}': 2,
@@ -342,7 +349,7 @@ test('gauges go to StatsD by themselves, though nobody scrapes', async (t) => {
   const read = new Promise<void>((done) => {
     metrics.breaker(() => {
       done()
-      return 'open'
+      return breakers('open')
     })
   })
   t.mock.timers.tick(10_000)
@@ -350,7 +357,7 @@ test('gauges go to StatsD by themselves, though nobody scrapes', async (t) => {
   await new Promise((done) => setImmediate(done))
   await metrics.close()
   await received(1)
-  assert((await received(1)).includes('payments_breaker_state:2|g'))
+  assert((await received(1)).includes('payments_breaker_state.http.charge:2|g'))
 })
 
 test('a StatsD daemon that is away, or has no address, harms nobody', async () => {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { systemClock } from '../src/adapters/clock.ts'
 import { guardedGateway, type GuardedGateway } from '../src/adapters/guarded-gateway.ts'
-import { shareBreaker, type SharedBreakerLoop } from '../src/breaker/share.ts'
+import { sharedBreakers, type Alert, type SharedBreakers } from '../src/breaker/share.ts'
+import { readBreakers } from '../src/breaker/store.ts'
 import type { BreakerPolicy } from '../src/domain/breaker.ts'
+import type { ChargeOutcome } from '../src/domain/outcome.ts'
+import { GATEWAY, type PaymentType } from '../src/domain/payment.ts'
 import { scriptedGateway, testWorld, type ScriptedGateway, type TestWorld } from './harness.ts'
 
 const POLICY: BreakerPolicy = {
@@ -11,100 +13,219 @@ const POLICY: BreakerPolicy = {
   failuresPercent: 90,
   windowMs: 60_000,
   quickWindowMs: 60_000,
-  pauseMs: 300,
-  pauseMsMax: 600,
+  pauseMs: 1_000,
+  pauseMsMax: 15_000,
   probes: 3,
 }
 
-const REQUEST = {
-  key: 'k',
-  paymentId: 1n,
-  userId: 1n,
-  amount: 1n,
-  commission: 0n,
-  type: 'deposit' as const,
-}
+const OK: ChargeOutcome = { kind: 'success', gatewayRef: null }
+const TIMEOUT: ChargeOutcome = { kind: 'in_doubt', reason: 'timeout' }
+const WRONG_KEY: ChargeOutcome = { kind: 'misconfigured', reason: 'http_401' }
 
+/** A worker's process as far as its breakers go; it looks only when told. */
 interface Process {
   readonly remote: ScriptedGateway
   readonly gateway: GuardedGateway
-  readonly loop: SharedBreakerLoop
+  readonly breakers: SharedBreakers
+  readonly alerts: Alert[]
+  /** What the gateway answers to charges. */
+  answers: ChargeOutcome
   /** Make calls as a worker would: only as many as are admitted. */
-  call(times: number): Promise<number>
+  call(times: number, type?: PaymentType): Promise<number>
 }
 
-function startProcess(t: TestContext, world: TestWorld): Process {
-  const remote = scriptedGateway(['in_doubt'])
-  const gateway = guardedGateway(remote, systemClock, () => undefined, POLICY)
-  const { db } = world
-  const loop = shareBreaker({
-    db,
-    clock: systemClock,
-    gateway: 'g',
-    local: gateway,
-    policy: POLICY,
-  })
-  t.after(() => loop.stop())
-  return {
+let payments = 0n
+
+function startProcess({ db, clock }: TestWorld, answers: ChargeOutcome): Process {
+  const remote = scriptedGateway()
+  const charge: ScriptedGateway['charge'] = (request) => {
+    remote.calls.push({ kind: 'charge', key: request.key, paymentId: request.paymentId })
+    return Promise.resolve({ outcome: process.answers, sent: true, httpStatus: null })
+  }
+  const gateway = guardedGateway({ ...remote, charge }, clock, () => undefined, POLICY)
+  const alerts: Alert[] = []
+  const onAlert = (alert: Alert) => void alerts.push(alert)
+  const breakers = sharedBreakers({ db, clock, policy: POLICY, local: gateway.route, onAlert })
+  const process: Process = {
     remote,
     gateway,
-    loop,
-    async call(times) {
-      const admitted = loop.admitted(times, 0)
-      for (let made = 0; made < admitted; made += 1) await gateway.charge(REQUEST)
+    breakers,
+    alerts,
+    answers,
+    async call(times, type = 'deposit') {
+      const admitted = breakers.admitted(type === 'deposit' ? 'charge' : 'payout', times, 0)
+      for (let made = 0; made < admitted; made += 1) await gateway.charge(request(type))
       return admitted
     },
   }
+  return process
 }
 
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 20_000
-  while (!holds()) {
-    assert.ok(performance.now() < deadline, `in time: ${what}`)
-    await systemClock.sleep(20)
-  }
+function request(type: PaymentType) {
+  payments += 1n
+  return { key: 'k', paymentId: payments, userId: 1n, amount: 1n, commission: 0n, type }
+}
+
+async function look(...processes: readonly Process[]): Promise<void> {
+  for (const { breakers } of processes) await breakers.look()
+}
+
+async function started(t: TestContext, count: number, answers: ChargeOutcome) {
+  const world = await testWorld(t)
+  const processes = Array.from({ length: count }, () => startProcess(world, answers))
+  await look(...processes)
+  return { world, processes }
 }
 
 test("one worker's outage stops them all, one probes, and its success lets all back in", async (t) => {
-  const world = await testWorld(t)
-  const [one, other] = [startProcess(t, world), startProcess(t, world)]
-  await until('the ramp admits ten calls', () => one.loop.admitted(10, 0) === 10)
-
+  const { world, processes } = await started(t, 2, TIMEOUT)
+  const [one, other] = processes as [Process, Process]
   assert.equal(await one.call(10), 10)
-  await until(
-    'both are stopped',
-    () => one.loop.state() === 'open' && other.loop.state() === 'open',
-  )
-  assert.equal(other.loop.admitted(100, 0), 0)
+  await look(one, other)
+  assert.equal(one.breakers.state('charge'), 'open')
+  assert.equal(other.breakers.state('charge'), 'open')
+  assert.equal(other.breakers.admitted('charge', 100, 0), 0)
   assert.equal(other.remote.calls.length, 0, 'the other never called')
 
-  const probing = () => [one, other].filter(({ loop }) => loop.state() === 'half_open')
-  await until('one of them probes', () => probing().length > 0)
-  assert.equal(probing().length, 1)
-  const [prober] = probing()
-  assert.ok(prober)
-  const idle = prober === one ? other : one
-  assert.equal(idle.loop.admitted(100, 0), 0)
-  assert.ok(prober.loop.admitted(100, 0) <= POLICY.probes)
+  world.clock.advance(POLICY.pauseMs)
+  await look(other, one)
+  assert.equal(other.breakers.state('charge'), 'half_open')
+  assert.equal(one.breakers.admitted('charge', 100, 0), 0, 'one of them probes')
+  assert.equal(other.breakers.admitted('charge', 100, 0), POLICY.probes)
 
-  prober.remote.script = ['success']
-  await prober.call(1)
-  await until(
-    'both are back',
-    () => one.loop.state() === 'closed' && other.loop.state() === 'closed',
-  )
-  assert.ok(idle.loop.admitted(1_000, 0) < 1_000, 'slowly at first')
+  other.answers = OK
+  await other.call(1)
+  await look(other, one)
+  assert.equal(one.breakers.state('charge'), 'closed')
+  assert.equal(other.breakers.state('charge'), 'closed')
+  assert.equal(other.breakers.admitted('charge', 1_000, 0), POLICY.probes, 'slowly at first')
+  world.clock.advance(30_000)
+  assert.equal(other.breakers.admitted('charge', 1_000, 0), 1_000)
 })
 
 test('probes that fail double the pause and stop everybody again', async (t) => {
-  const world = await testWorld(t)
-  const own = startProcess(t, world)
-  await until('the ramp admits ten calls', () => own.loop.admitted(10, 0) === 10)
+  const { world, processes } = await started(t, 1, TIMEOUT)
+  const [own] = processes as [Process]
   await own.call(10)
-  await until('it is open', () => own.loop.state() === 'open')
-  await until('it probes', () => own.loop.state() === 'half_open')
-  await own.call(POLICY.probes)
-  await until('it is open again', () => own.loop.state() === 'open')
-  const [row] = await world.sql<{ trips: number }>('select trips from gateway_breakers')
-  assert.equal(row?.trips, 2)
+  await look(own)
+  for (const [trips, pauseMs] of [
+    [1, 1_000],
+    [2, 2_000],
+    [3, 4_000],
+    [4, 8_000],
+    [5, 15_000],
+    [6, 15_000],
+  ]) {
+    const shared = (await readBreakers(world.db, GATEWAY, world.clock.database())).get('charge')
+    assert.deepEqual([shared?.trips, Math.round(shared?.openMs ?? 0)], [trips, pauseMs])
+    world.clock.advance(pauseMs ?? 0)
+    await look(own)
+    await own.call(POLICY.probes)
+    await look(own)
+    assert.equal(own.breakers.state('charge'), 'open')
+  }
+})
+
+test('a worker that starts during an outage calls nobody, however often it starts', async (t) => {
+  const { world, processes } = await started(t, 1, TIMEOUT)
+  await processes[0]?.call(10)
+  await look(...processes)
+  for (let start = 0; start < 3; start += 1) {
+    const fresh = startProcess(world, TIMEOUT)
+    assert.equal(await fresh.call(256), 0, 'before it has looked')
+    await look(fresh)
+    assert.equal(await fresh.call(256), 0, 'after')
+  }
+})
+
+test('a worker that starts while all is well is not held back', async (t) => {
+  const { processes } = await started(t, 1, OK)
+  assert.equal(await processes[0]?.call(256), 256)
+})
+
+test('a wrong credential stops one operation, is told once, and once more when it is right', async (t) => {
+  const { world, processes } = await started(t, 3, WRONG_KEY)
+  const all = () => processes.flatMap(({ alerts }) => alerts)
+  for (const each of processes) await each.call(50, 'withdraw')
+  await look(...processes)
+  await look(...processes)
+  const told = { operation: 'payout', kind: 'misconfigured', reason: 'http_401' }
+  assert.deepEqual(all(), [told])
+  for (const { breakers } of processes) {
+    assert.deepEqual(
+      breakers.routes().map(({ misconfigured }) => misconfigured),
+      [false, true],
+    )
+    assert.equal(breakers.admitted('payout', 100, 0), 0)
+    assert.equal(breakers.admitted('charge', 100, 0), 100, 'deposits go on')
+  }
+  for (let minute = 0; minute < 10; minute += 1) {
+    world.clock.advance(60_000)
+    await look(...processes)
+    let probes = 0
+    for (const each of processes) probes += await each.call(50, 'withdraw')
+    assert.equal(probes, 1, 'one call in a pause, of all workers')
+    await look(...processes)
+  }
+  assert.deepEqual(all(), [told], 'probes that fail are no news')
+
+  for (const each of processes) each.answers = OK
+  world.clock.advance(60_000)
+  await look(...processes)
+  for (const each of processes) await each.call(50, 'withdraw')
+  await look(...processes)
+  assert.deepEqual(all().slice().sort(), [told, { ...told, kind: 'right_again' }])
+  for (const { breakers } of processes) {
+    assert.ok(breakers.routes().every(({ misconfigured }) => !misconfigured))
+  }
+})
+
+test('whether the gateway answers others well is known of every worker, by the age of the answer', async (t) => {
+  const { world, processes } = await started(t, 2, OK)
+  const [one, other] = processes as [Process, Process]
+  assert.equal(one.breakers.answeredSince('charge', 1e12), false, 'never')
+  await one.call(1)
+  world.clock.advance(5_000)
+  await look(one, other)
+  for (const { breakers } of processes) {
+    assert.equal(breakers.answeredSince('charge', 5_001), true)
+    assert.equal(breakers.answeredSince('charge', 4_999), false)
+    assert.equal(breakers.answeredSince('payout', 1e12), false, 'of another operation')
+  }
+  world.clock.advance(5_000)
+  assert.equal(other.breakers.answeredSince('charge', 9_999), false)
+  assert.equal(other.breakers.answeredSince('charge', 10_001), true)
+})
+
+test('an outage that stops for a moment goes on with its age', async (t) => {
+  const { world, processes } = await started(t, 1, WRONG_KEY)
+  const [own] = processes as [Process]
+  const outage = async () => {
+    const shared = await readBreakers(world.db, GATEWAY, world.clock.database())
+    return Math.round(shared.get('charge')?.outageMs ?? 0)
+  }
+  await own.call(1)
+  await look(own)
+  world.clock.advance(600_000)
+  await look(own)
+  own.answers = OK
+  await own.call(1)
+  await look(own)
+  assert.equal(own.breakers.state('charge'), 'closed')
+  own.answers = WRONG_KEY
+  world.clock.advance(50_000)
+  await own.call(1)
+  await look(own)
+  assert.equal(await outage(), 650_000, 'one call worked in between')
+
+  own.answers = OK
+  world.clock.advance(15_000)
+  await look(own)
+  await own.call(1)
+  await look(own)
+  own.answers = WRONG_KEY
+  world.clock.advance(61_000)
+  await own.call(1)
+  await look(own)
+  assert.equal(await outage(), 0, 'a minute without one is the end of it')
 })

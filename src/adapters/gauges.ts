@@ -21,8 +21,14 @@ export interface DatabaseGauges {
 /** The states of a circuit breaker, in the order of their metric values 0, 1, 2. */
 const BREAKER_STATES = ['closed', 'half_open', 'open'] as const
 
-/** The state of the gateway's circuit breaker. */
-export type BreakerState = (typeof BREAKER_STATES)[number]
+/** The circuit breaker of one operation of a gateway. */
+export interface BreakerGauge {
+  readonly gateway: string
+  readonly operation: string
+  readonly state: (typeof BREAKER_STATES)[number]
+  /** It is open because the gateway does not talk to us. */
+  readonly misconfigured: boolean
+}
 
 /** Connections of the pool; `waiting` counts those who wait for one. */
 export interface PoolGauges {
@@ -191,10 +197,21 @@ function countCpu(registry: Registry): void {
 }
 
 function breakerSource(make: MakeGauge) {
-  const gauge = make('breaker_state', 'Circuit breaker: 0 closed, 1 half open, 2 open.')
-  return (read: () => BreakerState): Source => ({
-    gauges: [gauge],
-    read: () => gauge.set(BREAKER_STATES.indexOf(read())),
+  const labels = ['gateway', 'operation'] as const
+  const state = make('breaker_state', 'Circuit breaker: 0 closed, 1 half open, 2 open.', ...labels)
+  const wrong = make(
+    'gateway_misconfigured',
+    '1 while the gateway does not talk to us: its address or our credentials are wrong.',
+    ...labels,
+  )
+  return (read: () => readonly BreakerGauge[]): Source => ({
+    gauges: [state, wrong],
+    read: () => {
+      for (const { gateway, operation, state: now, misconfigured } of read()) {
+        state.set({ gateway, operation }, BREAKER_STATES.indexOf(now))
+        wrong.set({ gateway, operation }, misconfigured ? 1 : 0)
+      }
+    },
   })
 }
 

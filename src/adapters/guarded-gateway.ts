@@ -3,10 +3,14 @@ import {
   BREAKER_POLICY,
   CLOSED,
   observed,
+  probing,
+  verdictOf,
   type Breaker,
   type BreakerPolicy,
+  type Why,
 } from '../domain/breaker.ts'
-import type { Clock, Evidence, Gateway } from '../ports.ts'
+import { operationOf, type Operation } from '../domain/payment.ts'
+import type { ChargeRequest, Clock, Evidence, Gateway } from '../ports.ts'
 
 /** What a guarded gateway saw of one call. */
 export interface CallSeen {
@@ -16,17 +20,26 @@ export interface CallSeen {
   readonly ms: number
 }
 
-export interface GuardedGateway extends Gateway {
+/** What this process has seen of one operation of its gateway, and what it allows. */
+export interface GuardedRoute {
   /** How many of `wanted` tasks may be claimed now, beside `running` ones. */
   admitted(wanted: number, running: number): number
   breaker(): Breaker['state']
+  /** Why it is open; null while it is closed. */
+  why(): Why | null
   /** Try the gateway with a few calls, whatever this process has seen itself. */
-  probe(): void
+  probe(why: Why | null): void
+  /** How long ago it answered a charge with a yes or a documented no, in milliseconds; or never. */
+  answeredMs(): number
+}
+
+export interface GuardedGateway extends Gateway {
+  route(operation: Operation): GuardedRoute
 }
 
 /**
- * Put a circuit breaker and a witness around a gateway. The breaker does not refuse calls, it keeps
- * tasks from being claimed: a gateway that is down burns no attempt of any payment.
+ * Put a circuit breaker for each operation and a witness around a gateway. The breaker does not refuse
+ * calls, it keeps tasks from being claimed: a gateway that is down burns no attempt of any payment.
  */
 export function guardedGateway(
   gateway: Gateway,
@@ -34,32 +47,63 @@ export function guardedGateway(
   onCall: (seen: CallSeen) => void,
   policy: BreakerPolicy = BREAKER_POLICY,
 ): GuardedGateway {
-  let breaker: Breaker = CLOSED
+  const routes = {
+    charge: guardedRoute(clock, policy),
+    payout: guardedRoute(clock, policy),
+  }
   const watch = async <Outcome extends { readonly kind: string }>(
     call: CallSeen['call'],
+    { type, paymentId }: ChargeRequest,
     made: Promise<Evidence<Outcome>>,
   ): Promise<Evidence<Outcome>> => {
     const startedMs = clock.elapsedMs()
     const evidence = await made
-    const endedMs = clock.elapsedMs()
+    const ms = clock.elapsedMs() - startedMs
     const { kind } = evidence.outcome
-    const ok = kind !== 'in_doubt' && kind !== 'not_executed' && kind !== 'no_answer'
-    // A gateway that can be asked and cannot charge is down: its lookups must not say otherwise.
-    const ended = { ok, tookMs: endedMs - startedMs }
-    if (call === 'charge' || !ok) breaker = observed(breaker, ended, endedMs, policy)
     const reason = 'reason' in evidence.outcome ? String(evidence.outcome.reason) : null
-    onCall({ call, outcome: kind, reason, ms: endedMs - startedMs })
+    routes[operationOf(type)].saw({ call, paymentId, evidence, reason, tookMs: ms })
+    onCall({ call, outcome: kind, reason, ms })
     return evidence
   }
   return {
     profile: gateway.profile,
-    charge: (request, signal) => watch('charge', gateway.charge(request, signal)),
-    lookup: (request, signal) => watch('lookup', gateway.lookup(request, signal)),
+    charge: (request, signal) => watch('charge', request, gateway.charge(request, signal)),
+    lookup: (request, signal) => watch('lookup', request, gateway.lookup(request, signal)),
     close: () => gateway.close(),
-    breaker: () => breaker.state,
-    probe() {
-      breaker = { ...CLOSED, state: 'half_open', sinceMs: clock.elapsedMs(), trips: breaker.trips }
+    route: (operation) => routes[operation],
+  }
+}
+
+interface Seen {
+  readonly call: CallSeen['call']
+  readonly paymentId: bigint
+  readonly evidence: Evidence<{ readonly kind: string }>
+  readonly reason: string | null
+  readonly tookMs: number
+}
+
+function guardedRoute(
+  clock: Clock,
+  policy: BreakerPolicy,
+): GuardedRoute & { saw(seen: Seen): void } {
+  let breaker: Breaker = CLOSED
+  let answeredAtMs = Number.NEGATIVE_INFINITY
+  return {
+    saw({ call, paymentId, evidence, reason, tookMs }) {
+      const { kind } = evidence.outcome
+      const nowMs = clock.elapsedMs()
+      // Both end the payment, so whoever asks later is another one.
+      if (call === 'charge' && (kind === 'success' || kind === 'declined')) answeredAtMs = nowMs
+      const verdict = verdictOf(kind, evidence.sent)
+      const ended = { call, paymentId, verdict, reason: reason ?? '', tookMs }
+      breaker = observed(breaker, ended, nowMs, policy)
     },
+    breaker: () => breaker.state,
+    why: () => breaker.why,
+    probe(why) {
+      breaker = probing(breaker, why, clock.elapsedMs())
+    },
+    answeredMs: () => clock.elapsedMs() - answeredAtMs,
     admitted(wanted, running) {
       const allowed = admitted(breaker, wanted, clock.elapsedMs(), policy)
       return breaker.state === 'closed' ? allowed : Math.max(0, allowed - running)

@@ -7,7 +7,7 @@ import {
   type RoughName,
 } from '../domain/counters.ts'
 import {
-  type BreakerState,
+  type BreakerGauge,
   createGauges,
   type ConnectionGauges,
   type DatabaseGauges,
@@ -40,8 +40,8 @@ export interface Metrics {
   gatewayCall(call: 'charge' | 'lookup', outcome: string, durationMs: number): void
   /** One payment that became final, `durationMs` after it was created. */
   paymentCompleted(durationMs: number): void
-  /** Register where the breaker's state is read at each scrape. */
-  breaker(read: () => BreakerState): void
+  /** Register where the breakers are read at each scrape. */
+  breaker(read: () => readonly BreakerGauge[]): void
   /** Register where the connections of clients are read at each scrape. */
   connections(read: () => ConnectionGauges): void
   /** Register where the pool is read at each scrape. */

@@ -1,82 +1,178 @@
+import type { Cause, Why } from '../domain/breaker.ts'
+import type { Operation } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
 
-/** The shared breaker of one gateway. Times in milliseconds from the database's now; 0: over. */
+/** The shared breaker of one route, as it is stored. Ages in milliseconds; null: never. */
 export interface SharedBreaker {
+  readonly operation: Operation
+  /** How many times in a row it opened; 0: closed. */
   readonly trips: number
+  readonly cause: Cause | null
+  readonly reason: string | null
+  /** How long it still stays open; 0: whoever takes the probe may try. */
   readonly openMs: number
+  /** How long ago the outage began. */
+  readonly outageMs: number | null
+  readonly closedMs: number | null
+  readonly answeredMs: number | null
+  readonly workedMs: number | null
 }
 
 /**
- * Open the breaker for `$2 × 2^trips` milliseconds, at most `$3`. A trip while it is open already
- * changes nothing, so that many workers that see one outage double the pause once.
+ * Open the breaker for `$3 × 2^trips` milliseconds, at most `$4`. A trip while it is open already
+ * changes nothing, so that many workers that see one outage double the pause once. An outage that
+ * ended less than a minute ago goes on: one lucky call does not begin its age anew.
  */
-const TRIP: Statement<SharedBreaker> = {
+const TRIP: Statement<{ trips: number }> = {
   name: 'breaker_trip',
   text: `
-  insert into gateway_breakers as breaker (gateway, operation, trips, open_until)
-  values ($1, 'charge', 1, clock_timestamp() + least($2::float8, $3::float8) * interval '1 millisecond')
+  with clock as materialized (
+    select coalesce($7::timestamptz, clock_timestamp()) as time
+  )
+  insert into gateway_breakers as breaker
+    (gateway, operation, trips, cause, reason, opened_at, open_until)
+  select
+    $1, $2, 1, $5, $6, time, time + least($3::float8, $4::float8) * interval '1 millisecond'
+  from clock
   on conflict (gateway, operation) do update
   set
     trips = breaker.trips + 1,
-    open_until = clock_timestamp()
-      + least($2::float8 * 2 ^ least(breaker.trips, 20), $3::float8) * interval '1 millisecond',
+    cause = excluded.cause,
+    reason = excluded.reason,
+    opened_at = case
+      when breaker.trips > 0 or breaker.closed_at > excluded.opened_at - interval '1 minute'
+      then breaker.opened_at
+      else excluded.opened_at
+    end,
+    open_until = excluded.opened_at
+      + least($3::float8 * 2 ^ least(breaker.trips, 20), $4::float8) * interval '1 millisecond',
     probe_until = null
-  where breaker.trips = 0 or breaker.open_until <= clock_timestamp()
-  returning trips, extract(epoch from open_until - clock_timestamp())::float8 * 1000 as "openMs"`,
-}
-
-const READ: Statement<SharedBreaker> = {
-  name: 'breaker_read',
-  text: `
-  select
-    trips,
-    greatest(extract(epoch from open_until - clock_timestamp()), 0)::float8 * 1000 as "openMs"
-  from gateway_breakers
-  where gateway = $1`,
-}
-
-/** Take the one probe of a breaker whose pause is over, for `$2` milliseconds. No row: not now. */
-const PROBE: Statement<{ trips: number }> = {
-  name: 'breaker_probe',
-  text: `
-  update gateway_breakers
-  set probe_until = clock_timestamp() + $2::float8 * interval '1 millisecond'
-  where gateway = $1 and trips > 0 and open_until <= clock_timestamp()
-    and (probe_until is null or probe_until <= clock_timestamp())
+  where breaker.trips = 0 or breaker.open_until <= excluded.opened_at
   returning trips`,
 }
 
-const CLOSE: Statement<never> = {
+/** The breakers of a gateway: a row for each operation that was ever worked on. */
+const READ: Statement<SharedBreaker> = {
+  name: 'breaker_read',
+  text: `
+  with clock as materialized (
+    select coalesce($2::timestamptz, clock_timestamp()) as time
+  )
+  select
+    operation, trips, cause, reason,
+    greatest(coalesce(extract(epoch from open_until - time), 0), 0)::float8 * 1000 as "openMs",
+    (extract(epoch from time - opened_at) * 1000)::float8 as "outageMs",
+    (extract(epoch from time - closed_at) * 1000)::float8 as "closedMs",
+    (extract(epoch from time - answered_at) * 1000)::float8 as "answeredMs",
+    (extract(epoch from time - worked_at) * 1000)::float8 as "workedMs"
+  from clock
+  join gateway_breakers on gateway = $1`,
+}
+
+/** Take the one probe of a breaker whose pause is over, for `$3` milliseconds. No row: not now. */
+const PROBE: Statement<{ trips: number }> = {
+  name: 'breaker_probe',
+  text: `
+  with clock as materialized (
+    select coalesce($4::timestamptz, clock_timestamp()) as time
+  )
+  update gateway_breakers
+  set probe_until = time + $3::float8 * interval '1 millisecond'
+  from clock
+  where gateway = $1 and operation = $2 and trips > 0 and open_until <= time
+    and (probe_until is null or probe_until <= time)
+  returning trips`,
+}
+
+/** Close it. No row: it was closed already. */
+const CLOSE: Statement<{ operation: string }> = {
   name: 'breaker_close',
   text: `
   update gateway_breakers
-  set trips = 0, probe_until = null
-  where gateway = $1`,
+  set
+    trips = 0, cause = null, reason = null, probe_until = null,
+    closed_at = coalesce($3::timestamptz, clock_timestamp())
+  where gateway = $1 and operation = $2 and trips > 0
+  returning operation`,
 }
 
-/** Open the breaker, unless it is open already. */
+/**
+ * Say that a worker lives, and how long ago the gateway last answered it well. In order, so that
+ * workers that say so at once never wait in a circle.
+ */
+const BEAT: Statement<never> = {
+  name: 'breaker_beat',
+  text: `
+  with clock as materialized (
+    select coalesce($4::timestamptz, clock_timestamp()) as time
+  )
+  insert into gateway_breakers as breaker (gateway, operation, answered_at, worked_at)
+  select $1, operation, time - answered_ms * interval '1 millisecond', time
+  from clock, unnest($2::text[], $3::float8[]) as input (operation, answered_ms)
+  order by operation
+  on conflict (gateway, operation) do update
+  set
+    answered_at = greatest(breaker.answered_at, excluded.answered_at),
+    worked_at = greatest(breaker.worked_at, excluded.worked_at)`,
+}
+
+/** One route: an operation of a gateway. */
+export interface Route {
+  readonly gateway: string
+  readonly operation: Operation
+}
+
+/** Open the breaker; false if it was open already. */
 export async function tripBreaker(
   db: Runner,
-  gateway: string,
-  pauseMs: number,
-  pauseMsMax: number,
-): Promise<void> {
-  await db.run(TRIP, [gateway, pauseMs, pauseMsMax])
-}
-
-/** The shared breaker; a gateway that never tripped has none, which is a closed one. */
-export async function readBreaker(db: Runner, gateway: string): Promise<SharedBreaker> {
-  const [row] = await db.run(READ, [gateway])
-  return row ?? { trips: 0, openMs: 0 }
-}
-
-/** Take the probe; true if this process has it now. */
-export async function takeProbe(db: Runner, gateway: string, leaseMs: number): Promise<boolean> {
-  const rows = await db.run(PROBE, [gateway, leaseMs])
+  { gateway, operation }: Route,
+  trip: Why & { readonly pauseMs: number; readonly pauseMsMax: number },
+  at: Date | null,
+): Promise<boolean> {
+  const { pauseMs, pauseMsMax, cause, reason } = trip
+  const rows = await db.run(TRIP, [gateway, operation, pauseMs, pauseMsMax, cause, reason, at])
   return rows.length > 0
 }
 
-/** The gateway works again. */
-export async function closeBreaker(db: Runner, gateway: string): Promise<void> {
-  await db.run(CLOSE, [gateway])
+/** The shared breakers of a gateway. An operation without one was never worked on: it is closed. */
+export async function readBreakers(
+  db: Runner,
+  gateway: string,
+  at: Date | null,
+): Promise<Map<Operation, SharedBreaker>> {
+  const rows = await db.run(READ, [gateway, at])
+  return new Map(rows.map((row) => [row.operation, row]))
+}
+
+/** Take the probe; true if this process has it now. */
+export async function takeProbe(
+  db: Runner,
+  { gateway, operation }: Route,
+  leaseMs: number,
+  at: Date | null,
+): Promise<boolean> {
+  const rows = await db.run(PROBE, [gateway, operation, leaseMs, at])
+  return rows.length > 0
+}
+
+/** The gateway works again; false if others knew. */
+export async function closeBreaker(
+  db: Runner,
+  { gateway, operation }: Route,
+  at: Date | null,
+): Promise<boolean> {
+  const rows = await db.run(CLOSE, [gateway, operation, at])
+  return rows.length > 0
+}
+
+/** Say that a worker of these routes lives, and how long ago each was answered well; null: never. */
+export async function beat(
+  db: Runner,
+  gateway: string,
+  answered: readonly { readonly operation: Operation; readonly answeredMs: number | null }[],
+  at: Date | null,
+): Promise<void> {
+  const operations = `{${answered.map(({ operation }) => operation).join(',')}}`
+  const ages = `{${answered.map(({ answeredMs }) => String(answeredMs)).join(',')}}`
+  await db.run(BEAT, [gateway, operations, ages, at])
 }

@@ -1,19 +1,44 @@
 /**
- * A circuit breaker as a value: what it has seen, and what it allows. While it is open nothing is
- * claimed, so a gateway that is down burns no attempts; then a few probes decide.
+ * The circuit breaker of one route, an operation of a gateway, as a value: what it has seen, and what
+ * it allows. While it is open nothing is claimed, so a gateway that is down burns no attempts; then a
+ * few probes decide.
  */
 export interface Breaker {
   readonly state: 'closed' | 'open' | 'half_open'
-  /** All calls of late; a window that covers the longest twice. */
-  readonly all: Window
-  /** Of those the ones that ended soon: a gateway that fails at once is found out at once. */
-  readonly quick: Window
+  /** Charges and lookups apart: a gateway that can be asked and cannot charge is down. */
+  readonly charges: Seen
+  readonly lookups: Seen
+  /** When it last answered well, on the monotonic clock. */
+  readonly goodMs: number
+  /** Connections refused since then. */
+  readonly refused: number
+  /** Payments that it would not talk to us about since then: the last few. */
+  readonly odd: readonly bigint[]
+  /** Why it opened; null while it is closed. */
+  readonly why: Why | null
   /** Failed probes. */
   readonly failures: number
   /** When the pause or the probe began, on the monotonic clock. */
   readonly sinceMs: number
   /** How many times in a row it opened: each time the pause doubles. */
   readonly trips: number
+}
+
+/** What opened a breaker. */
+export type Cause = 'charges' | 'lookups' | 'misconfigured'
+
+/** Why a breaker is open: what failed, and the code of the last failure. */
+export interface Why {
+  readonly cause: Cause
+  readonly reason: string
+}
+
+/** The calls of one kind of late. */
+export interface Seen {
+  /** All of them; a window that covers the longest call twice. */
+  readonly all: Window
+  /** Of those the ones that ended soon: a gateway that fails at once is found out at once. */
+  readonly quick: Window
 }
 
 /** Calls and failures of late, in two halves, so that a new one never begins with nothing. */
@@ -28,10 +53,19 @@ export interface Window {
 
 /** A call that ended. */
 export interface CallEnded {
-  /** False when the gateway did not work. */
-  readonly ok: boolean
+  readonly call: 'charge' | 'lookup'
+  readonly paymentId: bigint
+  readonly verdict: Verdict
+  /** The code of what was wrong; empty when nothing was. */
+  readonly reason: string
   readonly tookMs: number
 }
+
+/**
+ * What a call says of its gateway, whatever it says of its payment. `refused`: no connection, so it
+ * says nothing of any payment. `misconfigured`: an answer by somebody who does not know us.
+ */
+export type Verdict = 'good' | 'failed' | 'refused' | 'misconfigured'
 
 /** The breaker's limits. */
 export interface BreakerPolicy {
@@ -67,13 +101,33 @@ export const BREAKER_POLICY: BreakerPolicy = {
   probes: 5,
 }
 
+/**
+ * With little traffic there are never enough calls for a share. So many connections refused in a row
+ * are an outage as well: a refused connection says nothing of a payment.
+ */
+const REFUSED_MIN = 3
+/** One payment may be odd by itself; so many different ones in a row mean our settings. */
+const ODD_MIN = 3
+/**
+ * A row is one without a good answer for so long: under load some calls in a row fail by chance, and
+ * others that work end a moment later. In milliseconds.
+ */
+const ROW_MS_MIN = 1_000
+/** What says by itself that credentials are wrong, whatever the payment. */
+const CREDENTIALS: ReadonlySet<string> = new Set(['http_401', 'http_407'])
+
 const NONE = { calls: 0, failures: 0 }
 const EMPTY: Window = { ...NONE, sinceMs: 0, before: NONE }
+const UNSEEN: Seen = { all: EMPTY, quick: EMPTY }
 
 export const CLOSED: Breaker = {
   state: 'closed',
-  all: EMPTY,
-  quick: EMPTY,
+  charges: UNSEEN,
+  lookups: UNSEEN,
+  goodMs: Number.NEGATIVE_INFINITY,
+  refused: 0,
+  odd: [],
+  why: null,
   failures: 0,
   sinceMs: 0,
   trips: 0,
@@ -84,6 +138,24 @@ export function breakerPolicy(callMsMax: number): BreakerPolicy {
   return { ...BREAKER_POLICY, windowMs: Math.max(BREAKER_POLICY.windowMs, 2 * callMsMax) }
 }
 
+/** Whether an outcome of this kind is a gateway's own answer about a payment, whatever it is. */
+const VERDICTS: Readonly<Record<string, Verdict>> = {
+  success: 'good',
+  declined: 'good',
+  pending: 'good',
+  rejected: 'good',
+  not_found: 'good',
+  misconfigured: 'misconfigured',
+  in_doubt: 'failed',
+  no_answer: 'failed',
+}
+
+/** What an outcome of this kind says of its gateway. `sent`: a byte of the request left. */
+export function verdictOf(kind: string, sent: boolean): Verdict {
+  if (kind === 'not_executed') return sent ? 'failed' : 'refused'
+  return VERDICTS[kind] ?? 'failed'
+}
+
 /** How many tasks may be claimed now, of `wanted`; 0 while it is open. */
 export function admitted(
   breaker: Breaker,
@@ -92,15 +164,25 @@ export function admitted(
   policy: BreakerPolicy,
 ): number {
   if (breaker.state === 'closed') return wanted
-  if (breaker.state === 'half_open')
-    return Math.max(0, Math.min(wanted, policy.probes - breaker.failures))
-  return nowMs - breaker.sinceMs >= pauseMs(breaker, policy) ? Math.min(wanted, policy.probes) : 0
+  const probes = probesOf(breaker, policy)
+  if (breaker.state === 'half_open') return Math.max(0, Math.min(wanted, probes - breaker.failures))
+  return nowMs - breaker.sinceMs >= pauseMs(breaker, policy) ? Math.min(wanted, probes) : 0
+}
+
+/** One is enough to learn whether a setting is right again: it says the same to everybody. */
+function probesOf({ why }: Breaker, policy: BreakerPolicy): number {
+  return why?.cause === 'misconfigured' ? 1 : policy.probes
 }
 
 /** How long it still stays open, in milliseconds; 0 when it would let a probe through. */
 export function waitMs(breaker: Breaker, nowMs: number, policy: BreakerPolicy): number {
   if (breaker.state !== 'open') return 0
   return Math.max(0, pauseMs(breaker, policy) - (nowMs - breaker.sinceMs))
+}
+
+/** A breaker that tries the gateway now, whatever it has seen itself. `why`: as others know it. */
+export function probing({ trips }: Breaker, why: Why | null, nowMs: number): Breaker {
+  return { ...CLOSED, state: 'half_open', why, sinceMs: nowMs, trips }
 }
 
 /** The breaker after a call that began and ended. */
@@ -110,24 +192,80 @@ export function observed(
   nowMs: number,
   policy: BreakerPolicy,
 ): Breaker {
-  const pauseOver = nowMs - breaker.sinceMs >= pauseMs(breaker, policy)
   if (breaker.state === 'open') {
     // Calls that were in flight when it opened say nothing new.
-    if (!pauseOver) return breaker
-    const probing: Breaker = { ...breaker, state: 'half_open', failures: 0, sinceMs: nowMs }
-    return probed(probing, call, nowMs, policy)
+    if (nowMs - breaker.sinceMs < pauseMs(breaker, policy)) return breaker
+    return probed(probing(breaker, breaker.why, nowMs), call, nowMs, policy)
   }
   if (breaker.state === 'half_open') return probed(breaker, call, nowMs, policy)
 
-  const isQuick = call.tookMs <= policy.quickWindowMs / 2
-  const all = counted(breaker.all, call, nowMs, policy.windowMs)
-  const quick = isQuick ? counted(breaker.quick, call, nowMs, policy.quickWindowMs) : breaker.quick
-  const down = isDown(all, policy) || (isQuick && isDown(quick, policy))
-  return down ? opened(breaker, nowMs) : { ...breaker, all, quick }
+  const next = inRow(breaker, call, nowMs)
+  const kind = call.call === 'charge' ? 'charges' : 'lookups'
+  const seen = { ...next, [kind]: counted(next[kind], call, nowMs, policy) }
+  const cause = causeOf(seen, call, nowMs, policy)
+  return cause === null ? seen : opened(seen, { cause, reason: call.reason }, nowMs)
+}
+
+/** The rows that a call goes on with, or ends. A lookup that works proves a connection, not a charge. */
+function inRow(breaker: Breaker, { call, verdict, paymentId }: CallEnded, nowMs: number): Breaker {
+  if (verdict === 'good') {
+    return call === 'charge'
+      ? { ...breaker, goodMs: nowMs, refused: 0, odd: [] }
+      : { ...breaker, refused: 0 }
+  }
+  if (verdict === 'refused') return { ...breaker, refused: breaker.refused + 1 }
+  if (verdict !== 'misconfigured' || call === 'lookup') return breaker
+  const others = breaker.odd.filter((id) => id !== paymentId)
+  return { ...breaker, odd: [...others, paymentId].slice(-ODD_MIN) }
+}
+
+/** Why it has to open after this call; null: it has not. */
+function causeOf(
+  breaker: Breaker,
+  call: CallEnded,
+  nowMs: number,
+  policy: BreakerPolicy,
+): Cause | null {
+  const { charges, lookups, refused } = breaker
+  const inRow = nowMs - breaker.goodMs >= ROW_MS_MIN
+  if (isMisconfigured(breaker, call) && (inRow || CREDENTIALS.has(call.reason))) {
+    return 'misconfigured'
+  }
+  const kind = call.call === 'charge' ? 'charges' : 'lookups'
+  if (call.verdict === 'refused' && refused >= REFUSED_MIN && inRow) return kind
+  if (kind === 'charges') return isDown(charges, call, policy) ? kind : null
+  // Charges that work are not stopped because nobody can be asked about them.
+  const works = workedOf(charges.all, nowMs, policy.windowMs) > 0
+  return !works && isDown(lookups, call, policy) ? kind : null
+}
+
+/** Whether it is our settings rather than an odd payment. */
+function isMisconfigured({ odd }: Breaker, { call, verdict, reason }: CallEnded): boolean {
+  if (verdict !== 'misconfigured' || call === 'lookup') return false
+  return odd.length >= ODD_MIN || CREDENTIALS.has(reason)
+}
+
+function isDown({ all, quick }: Seen, call: CallEnded, policy: BreakerPolicy): boolean {
+  return failing(all, policy) || (isQuick(call, policy) && failing(quick, policy))
+}
+
+function isQuick({ tookMs }: CallEnded, { quickWindowMs }: BreakerPolicy): boolean {
+  return tookMs <= quickWindowMs / 2
+}
+
+function counted(seen: Seen, call: CallEnded, nowMs: number, policy: BreakerPolicy): Seen {
+  // An odd payment is no failure of the gateway: a row of different ones is judged by itself.
+  if (call.verdict === 'misconfigured' && call.call === 'charge') return seen
+  const ok = call.verdict === 'good'
+  const { windowMs, quickWindowMs } = policy
+  return {
+    all: slid(seen.all, ok, nowMs, windowMs),
+    quick: isQuick(call, policy) ? slid(seen.quick, ok, nowMs, quickWindowMs) : seen.quick,
+  }
 }
 
 /** A window with one more call: its half becomes the older one in time, and what is too old is gone. */
-function counted(window: Window, { ok }: CallEnded, nowMs: number, windowMs: number): Window {
+function slid(window: Window, ok: boolean, nowMs: number, windowMs: number): Window {
   const ageMs = nowMs - window.sinceMs
   const slides = ageMs > windowMs / 2
   const { calls, failures } = slides ? NONE : window
@@ -140,26 +278,49 @@ function counted(window: Window, { ok }: CallEnded, nowMs: number, windowMs: num
   }
 }
 
-function isDown(window: Window, { callsMin, failuresPercent }: BreakerPolicy): boolean {
+/** How many calls of a window worked; none of one that is long over. */
+function workedOf({ calls, failures, before, sinceMs }: Window, nowMs: number, windowMs: number) {
+  if (nowMs - sinceMs > windowMs) return 0
+  return calls - failures + before.calls - before.failures
+}
+
+function failing(window: Window, { callsMin, failuresPercent }: BreakerPolicy): boolean {
   const calls = window.calls + window.before.calls
   const failures = window.failures + window.before.failures
   return calls >= callsMin && failures * 100 >= calls * failuresPercent
 }
 
-function opened({ trips }: Breaker, nowMs: number): Breaker {
-  return { ...CLOSED, state: 'open', sinceMs: nowMs, trips: trips + 1 }
+function opened({ trips }: Breaker, why: Why, nowMs: number): Breaker {
+  return { ...CLOSED, state: 'open', why, sinceMs: nowMs, trips: trips + 1 }
 }
 
-/** One probe that works closes it; when all have failed it opens again for longer. */
-function probed(
-  breaker: Breaker,
-  { ok }: CallEnded,
-  nowMs: number,
-  policy: BreakerPolicy,
-): Breaker {
-  if (ok) return { ...CLOSED, sinceMs: nowMs }
+/**
+ * One probe that works closes it; when all have failed it opens again for longer. A lookup that works
+ * closes only what lookups opened: where charges failed it says nothing of them.
+ */
+function probed(breaker: Breaker, call: CallEnded, nowMs: number, policy: BreakerPolicy): Breaker {
+  if (call.verdict === 'good') {
+    const proves = call.call === 'charge' || breaker.why?.cause === 'lookups'
+    return proves ? { ...CLOSED, sinceMs: nowMs, goodMs: nowMs } : breaker
+  }
+  const next = inRow(breaker, call, nowMs)
+  const misconfigured =
+    isMisconfigured(next, call) ||
+    (call.verdict === 'misconfigured' && breaker.why?.cause === 'misconfigured')
   const failures = breaker.failures + 1
-  return failures < policy.probes ? { ...breaker, failures } : opened(breaker, nowMs)
+  const opens = misconfigured || call.verdict === 'refused' || failures >= policy.probes
+  if (!opens) return { ...next, failures }
+  return opened(breaker, whyAgain(breaker.why, call, misconfigured), nowMs)
+}
+
+/**
+ * Why it opens again. Settings that were wrong stay so until a charge works, whatever else happens
+ * meanwhile; and what charges opened stays theirs, or a lookup that works later would close it.
+ */
+function whyAgain(before: Why | null, { call, reason }: CallEnded, misconfigured: boolean): Why {
+  if (misconfigured) return { cause: 'misconfigured', reason }
+  if (before !== null && (call === 'lookup' || before.cause === 'misconfigured')) return before
+  return { cause: call === 'charge' ? 'charges' : 'lookups', reason }
 }
 
 function pauseMs(breaker: Breaker, policy: BreakerPolicy): number {

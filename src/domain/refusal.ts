@@ -63,6 +63,10 @@ export const REFUSALS = {
     503,
     'More work is waiting than can be started soon. Send the same request again later.',
   ],
+  gateway_unavailable: [
+    503,
+    'The payment gateway has been out of reach for too long. Send the same request again later.',
+  ],
   outcome_unknown: [
     503,
     'Whether the request was carried out is not known. Send it again with the same Idempotency-Key.',

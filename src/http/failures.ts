@@ -9,9 +9,10 @@ import type {
 } from 'fastify'
 import { writeJson } from '../domain/json.ts'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
-import { Busy, CommitUnknown, Overloaded, Unavailable } from '../ports.ts'
+import { Busy, CommitUnknown, GatewayUnavailable, Overloaded, Unavailable } from '../ports.ts'
 import { afterAnswers } from './connections.ts'
 import { problem, refuse } from './problem.ts'
+import { putOffLog } from './put-off.ts'
 
 /** What the framework itself refuses, by its code. */
 const FRAMEWORK: Readonly<Record<string, RefusalCode>> = {
@@ -51,9 +52,12 @@ export function reportFailure(error: unknown, log: FastifyBaseLogger): Refusal {
   return refusal
 }
 
+/** One log for the whole process: it is the process that is overloaded. */
+const putOff = putOffLog()
+
 function report({ code }: Refusal, error: unknown, log: FastifyBaseLogger): void {
   if (code === 'internal_error') log.error({ err: error }, 'unexpected failure')
-  else if (REFUSALS[code][0] === 503) log.warn({ err: error }, 'unavailable')
+  else if (REFUSALS[code][0] === 503) putOff(code, error, log)
 }
 
 /** How long a refused body is read before it is answered, in milliseconds. */
@@ -88,6 +92,7 @@ export function problemOf(error: unknown): Refusal | null {
   if (error instanceof Busy) return { code: 'busy' }
   if (error instanceof CommitUnknown) return { code: 'outcome_unknown' }
   if (error instanceof Overloaded) return { code: 'overloaded' }
+  if (error instanceof GatewayUnavailable) return { code: 'gateway_unavailable' }
   return null
 }
 

@@ -1,8 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyPluginAsync } from 'fastify'
 import { Type } from 'typebox'
+import type { Operation } from '../domain/payment.ts'
 import type { Clock } from '../ports.ts'
-import { oneOf } from './schemas.ts'
+import { nullable, oneOf } from './schemas.ts'
 
 /** Whether the database answers, and takes writes. */
 export type DatabaseState = 'ok' | 'read_only' | 'unavailable'
@@ -15,9 +16,28 @@ export interface Probes {
   readonly accepting: () => boolean
   /** False when the worker's loop stands still although the database answers; null without a worker. */
   readonly worker: () => boolean | null
-  /** The circuit breaker's state; null without a worker. */
-  readonly breaker: () => string | null
 }
+
+/** The circuit breaker of one operation of a gateway, shared by all workers. */
+export interface RouteHealth {
+  readonly gateway: string
+  readonly operation: Operation
+  readonly breaker: 'closed' | 'half_open' | 'open'
+  /** It is open because the gateway does not talk to us: our settings are wrong. */
+  readonly misconfigured: boolean
+  /** The code of the last failure; null while it is closed. */
+  readonly reason: string | null
+}
+
+/** What the database knows of gateways and workers, as it was last seen. */
+export interface RouteProbes {
+  readonly routes: () => readonly RouteHealth[]
+  /** How long ago any worker was alive, in milliseconds; infinite: never. */
+  readonly workedMs: () => number
+}
+
+/** A worker says that it lives every few seconds; this is several times as long. */
+const WORKED_MS_MAX = 30_000
 
 /** How long an answer of the database about its health is good for, in milliseconds. */
 const CACHE_MS = 1_000
@@ -34,19 +54,34 @@ export function cachedProbe(probe: Probes['database'], clock: Clock): Probes['da
   }
 }
 
+const RouteBody = Type.Object({
+  gateway: Type.String(),
+  operation: oneOf(['charge', 'payout']),
+  breaker: oneOf(['closed', 'half_open', 'open']),
+  misconfigured: Type.Boolean({
+    description: 'The gateway does not talk to us: its address or our credentials are wrong.',
+  }),
+  reason: nullable('string', { description: 'The code of the last failure.' }),
+})
+
 /** `GET /health`, under the API's prefix: for people and for clients of the original service. */
-export function healthRoutes(probes: Probes): FastifyPluginAsyncTypebox {
+export function healthRoutes(probes: Probes & RouteProbes): FastifyPluginAsyncTypebox {
   const schema = {
     tags: ['Operations'],
     operationId: 'getHealth',
-    summary: 'Health of this process and its database',
+    summary: 'Health of this process, its database and the gateways',
     response: {
       200: Type.Object(
         {
           status: oneOf(['ok', 'degraded']),
           database: oneOf(['ok', 'read_only', 'unavailable']),
-          worker: oneOf(['ok', 'stalled', 'none']),
-          gateway_breaker: Type.String({ description: 'closed, half_open, open, or none.' }),
+          worker: oneOf(['ok', 'stalled', 'none'], {
+            description: 'Of this process; without one, whether any worker is alive.',
+          }),
+          gateway_breaker: Type.String({
+            description: 'The worst of all gateways and operations: closed, half_open or open.',
+          }),
+          gateways: Type.Array(RouteBody),
         },
         { title: 'Health' },
       ),
@@ -55,17 +90,29 @@ export function healthRoutes(probes: Probes): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.get('/health', { schema }, async () => {
       const database = await probes.database()
-      const worker = probes.worker()
-      const ok = database === 'ok' && worker !== false && probes.accepting()
+      const routes = probes.routes()
+      const broken = routes.some(({ breaker }) => breaker !== 'closed')
+      const ok = database === 'ok' && probes.worker() !== false && probes.accepting() && !broken
       return {
         status: ok ? ('ok' as const) : ('degraded' as const),
         database,
-        worker:
-          worker === null ? ('none' as const) : worker ? ('ok' as const) : ('stalled' as const),
-        gateway_breaker: probes.breaker() ?? 'none',
+        worker: workerOf(probes),
+        gateway_breaker: worst(routes),
+        gateways: routes.map((route) => ({ ...route })),
       }
     })
   }
+}
+
+function workerOf({ worker, workedMs }: Probes & RouteProbes): 'ok' | 'stalled' | 'none' {
+  const own = worker()
+  if (own !== null) return own ? 'ok' : 'stalled'
+  return workedMs() < WORKED_MS_MAX ? 'ok' : 'none'
+}
+
+function worst(routes: readonly RouteHealth[]): RouteHealth['breaker'] {
+  const states = new Set(routes.map(({ breaker }) => breaker))
+  return states.has('open') ? 'open' : states.has('half_open') ? 'half_open' : 'closed'
 }
 
 /** What `/readyz` says about each state of the database. */

@@ -196,41 +196,6 @@ const READ: Statement<TaskView> = {
   where shard = $1 and payment_id = any ($2::bigint[])`,
 }
 
-/** What the queue of a shard looks like. Ages in seconds. */
-export interface QueueView {
-  readonly due: number
-  readonly leased: number
-  readonly waiting: number
-  readonly oldestDueSeconds: number
-}
-
-/** Count the queue by what its tasks wait for. Reads every open task: for gauges, not for requests. */
-const VIEW: Statement<QueueView> = {
-  name: 'tasks_view',
-  text: `
-  with clock as materialized (
-    select coalesce($2::timestamptz, clock_timestamp()) as time
-  )
-  select
-    count(*) filter (where run_at <= time)::float8 as due,
-    count(*) filter (where run_at > time and leased)::float8 as leased,
-    count(*) filter (where run_at > time and not leased)::float8 as waiting,
-    coalesce(extract(epoch from max(time) - min(run_at) filter (where run_at <= time)), 0)::float8
-      as "oldestDueSeconds"
-  from clock
-  left join payment_tasks on shard = $1`,
-}
-
-/** The age of the oldest due task, in seconds: one look at the end of the claim's index. */
-const OLDEST_DUE: Statement<{ seconds: number }> = {
-  name: 'tasks_oldest_due',
-  text: `
-  select greatest(extract(epoch from
-    coalesce($2::timestamptz, clock_timestamp()) - min(run_at)), 0)::float8 as seconds
-  from payment_tasks
-  where shard = $1`,
-}
-
 /** Claim up to `limit` due tasks of a route in a shard for `leaseMs`. Committed when it returns. */
 export function claimTasks(
   db: Runner,
@@ -320,20 +285,4 @@ export async function readTasks(
 ): Promise<Map<bigint, TaskView>> {
   const rows = await db.run(READ, [shard, numbers(paymentIds), at])
   return new Map(rows.map((row) => [row.paymentId, row]))
-}
-
-/** Count a shard's queue. */
-export async function viewQueue(db: Runner, shard: number, at: Date | null): Promise<QueueView> {
-  const [row] = await db.run(VIEW, [shard, at])
-  return row ?? { due: 0, leased: 0, waiting: 0, oldestDueSeconds: 0 }
-}
-
-/** The age in seconds of a shard's oldest due task; 0 when none is due. */
-export async function oldestDueSeconds(
-  db: Runner,
-  shard: number,
-  at: Date | null,
-): Promise<number> {
-  const [row] = await db.run(OLDEST_DUE, [shard, at])
-  return row?.seconds ?? 0
 }

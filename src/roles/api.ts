@@ -5,7 +5,7 @@ import { batcher, type Batcher } from '../batcher.ts'
 import type { Config } from '../config.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
 import type { Answer, Draft } from '../domain/acceptance.ts'
-import type { PaymentType } from '../domain/payment.ts'
+import { operationOf, type Operation, type PaymentType } from '../domain/payment.ts'
 import { shardOf } from '../domain/shard.ts'
 import { healthRoutes, type Probes } from '../http/health.ts'
 import type { PlainRoute } from '../http/plain.ts'
@@ -20,29 +20,34 @@ import { plainPaymentRoutes } from '../payments/plain-routes.ts'
 import { paymentRoutes } from '../payments/routes.ts'
 import { timeline } from '../payments/timeline.ts'
 import { timelineRoutes } from '../payments/timeline-routes.ts'
-import { Overloaded, type Runner } from '../ports.ts'
-import { startAdmission } from '../queue/admission.ts'
+import type { Runner } from '../ports.ts'
 import { openUsers } from '../users/open.ts'
 import { userRoutes } from '../users/routes.ts'
 import { readUsers, type User } from '../users/store.ts'
+import { admitting, openGate, routeProbes, type Accepts } from './gate.ts'
 import { API, gatewayTerms, type Process } from './process.ts'
+
+/** Let the worker of this process look at once, for one operation or for all. */
+export type Wake = (operation?: Operation) => void
+
+/** Ask the gateway about a payment in doubt, if its operation may be asked now. */
+export type Refresh = (id: bigint, mayAsk: (operation: Operation) => boolean) => Promise<void>
 
 export async function apiRoutes(
   own: Process,
   probes: Probes,
-  wake: () => void,
-  refresh: (id: bigint) => Promise<void>,
+  wake: Wake,
+  refresh: Refresh,
 ): Promise<{ readonly routes: FastifyPluginAsync[]; readonly plain: PlainRoute[] }> {
   const { db, config, metrics, flusher } = own
   const { shards } = config
   const world = { db, clock: systemClock, shards }
   const reads = { ...world, db: listReads(own) }
   const policy = gatewayTerms(config)
-  const admission = startAdmission({ ...world, ageMsMax: config.queueAgeLimitMs })
-  own.stops.push(() => admission.stop())
+  const gate = openGate(own)
   const balances = sharedBalance(world)
   own.stops.push(() => balances.stop())
-  const { accept, acceptAll } = acceptPayments(own, wake)
+  const { accept, acceptAll } = admitting(acceptPayments(own, wake), gate)
   const users = reader<bigint, User>(own, (ids) => readUsersInOrder(own, ids))
   const views = reader<bigint, PaymentView>(own, (ids) => viewPayments(world, ids))
   const opening = batcher<bigint, User>((balances) => openUsers(world, balances), limits(config))
@@ -50,16 +55,10 @@ export async function apiRoutes(
     onRequest: (type: PaymentType) => metrics.count(`payments_${type}_requests_total`),
     onReplay: () => metrics.count('idempotency_hits_total'),
   }
-  const accepted = {
-    accept: (draft: Draft) => (admission.open() ? accept(draft) : Promise.reject(new Overloaded())),
-    ...counted,
-  }
+  const accepted = { accept, ...counted }
+  const mayAsk = (operation: Operation) => (gate.breaker(operation)?.openMs ?? 0) === 0
   const routes = [
-    batchRoutes({
-      accept: (drafts) =>
-        admission.open() ? acceptAll(drafts) : Promise.resolve(drafts.map(() => new Overloaded())),
-      ...counted,
-    }),
+    batchRoutes({ accept: acceptAll, ...counted }),
     userRoutes({
       open: (balance) => opening.submit(balance),
       read: (id) => users.submit(id),
@@ -69,14 +68,22 @@ export async function apiRoutes(
     paymentRoutes({
       ...accepted,
       read: (id) => views.submit(id),
-      refresh,
+      refresh: (id) => refresh(id, mayAsk),
       page: (filter, before, limit) => pageOfViews(reads, filter, before, limit),
     }),
     timelineRoutes({ read: (id) => timeline({ ...reads, policy }, id) }),
-    deadLetterRoutes({ ...world, policy, reads: reads.db, onEnqueued: enqueued(own, wake) }),
+    deadLetterRoutes({
+      ...world,
+      policy,
+      reads: reads.db,
+      onEnqueued(count) {
+        countEnqueued(own, count)
+        wake()
+      },
+    }),
     ledgerRoutes(balances),
     counterRoutes({ db, shards, flusher }),
-    healthRoutes(probes),
+    healthRoutes({ ...probes, ...routeProbes(gate) }),
   ]
   return { routes, plain: plainPaymentRoutes(API, accepted) }
 }
@@ -90,30 +97,20 @@ function listReads({ db, config }: Process): Runner {
   return readShare(db, { runningMax, waitingMax: READS_WAITING_MAX })
 }
 
-/** Count tasks put in the queue, and let the worker of this process look at once. */
-function enqueued({ metrics }: Process, wake: () => void): (count: number) => void {
-  return (count) => {
-    metrics.count('payments_task_enqueued_total', count)
-    wake()
-  }
+/** Count tasks put in the queue. */
+function countEnqueued({ metrics }: Process, count: number): void {
+  metrics.count('payments_task_enqueued_total', count)
 }
 
 function limits(config: Config) {
   return { sizeMax: config.acceptBatch, waitingMax: config.acceptQueue }
 }
 
-/** Accepts payments that may come from anywhere. */
-interface Accepts {
-  accept(draft: Draft): Promise<Answer>
-  /** Many at once, each with an answer or with what went wrong, in order. */
-  acceptAll(drafts: readonly Draft[]): Promise<(Answer | Error)[]>
-}
-
 /**
  * Accept payments in a batcher for each shard. A user's payments share a lane, so that they keep their
  * order and batches that run side by side wait for no lock of each other's.
  */
-function acceptPayments(own: Process, wake: () => void): Accepts {
+function acceptPayments(own: Process, wake: Wake): Accepts {
   const { db, config, metrics } = own
   const { shards, acceptLanes: lanes } = config
   const accept = acceptor({
@@ -121,11 +118,12 @@ function acceptPayments(own: Process, wake: () => void): Accepts {
     clock: systemClock,
     shards,
     fee: { bps: config.feeBps, min: config.feeMin },
-    onEnqueued: enqueued(own, wake),
+    onEnqueued: (count) => countEnqueued(own, count),
   })
   const timed: Accept = async (drafts, onDecided, patience) => {
     const startedMs = systemClock.elapsedMs()
     const answers = await accept(drafts, onDecided, patience)
+    for (const operation of new Set(drafts.map(({ type }) => operationOf(type)))) wake(operation)
     metrics.acceptBatch(drafts.length, systemClock.elapsedMs() - startedMs)
     return answers
   }

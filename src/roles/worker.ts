@@ -2,10 +2,11 @@ import { systemClock } from '../adapters/clock.ts'
 import { guardedGateway, type CallSeen, type GuardedGateway } from '../adapters/guarded-gateway.ts'
 import { httpGateway } from '../adapters/http-gateway.ts'
 import type { Metrics } from '../adapters/metrics.ts'
-import { shareBreaker, type SharedBreakerLoop } from '../breaker/share.ts'
+import { keepLooking, sharedBreakers, type Alert, type SharedBreakers } from '../breaker/share.ts'
 import { breakerPolicy } from '../domain/breaker.ts'
 import { earned, FULL, spent } from '../domain/budget.ts'
-import { OPERATIONS, type Operation } from '../domain/payment.ts'
+import { GATEWAY, operationOf, OPERATIONS, type Operation } from '../domain/payment.ts'
+import { shardOf } from '../domain/shard.ts'
 import {
   chargeUnlessLocked,
   claim,
@@ -16,8 +17,9 @@ import {
 } from '../payments/charge.ts'
 import { refresh } from '../payments/refresh.ts'
 import type { Settled } from '../payments/settle.ts'
+import { readPayments } from '../payments/store.ts'
 import type { Settler } from '../queue/settler.ts'
-import { together } from '../queue/together.ts'
+import { together, type Workers } from '../queue/together.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary } from '../verify/report.ts'
 import { startVerifier } from '../verify/watch.ts'
@@ -45,15 +47,33 @@ function gatewayHeaders({ gatewayAuthorization, gatewayHeaders }: Process['confi
   return gatewayAuthorization === null ? more : ['authorization', gatewayAuthorization, ...more]
 }
 
-/** Share the breaker with all workers of the same gateway, which its address names. */
-function openBreaker(own: Process, local: GuardedGateway): SharedBreakerLoop {
-  const { db, config, metrics } = own
-  const gateway = config.gatewayUrl ?? 'mock'
-  const policy = breakerPolicy(config.gatewayTimeoutMs)
-  const breaker = shareBreaker({ db, clock: systemClock, gateway, local, policy })
-  own.stops.push(() => breaker.stop())
-  metrics.breaker(() => breaker.state())
-  return breaker
+/** Share the breakers with all workers. */
+function openBreakers(own: Process, local: GuardedGateway): SharedBreakers {
+  const { db, config, metrics, log } = own
+  const breakers = sharedBreakers({
+    db,
+    clock: systemClock,
+    policy: breakerPolicy(config.gatewayTimeoutMs),
+    local: local.route,
+    onAlert: (alert) => report(alert, log),
+  })
+  const looking = keepLooking(breakers, systemClock)
+  own.stops.push(() => looking.stop())
+  metrics.breaker(() => breakers.routes().map((route) => ({ gateway: GATEWAY, ...route })))
+  return breakers
+}
+
+/** One line when settings are found wrong and one when they are right again, of all workers together. */
+function report({ kind, operation, reason }: Alert, log: Process['log']): void {
+  const what = { gateway: GATEWAY, operation, reason }
+  if (kind === 'right_again') {
+    return log.warn(what, `the gateway talks to us again: every ${operation} that waited goes on`)
+  }
+  log.error(
+    what,
+    `the gateway does not talk to us (${reason}): check its address and credentials; ` +
+      `every ${operation} waits until they are right`,
+  )
 }
 
 /** What charging and looking up takes, by the configuration and what the gateway can do. */
@@ -80,7 +100,7 @@ function chargeWorld({ config, db }: Process, gateway: GuardedGateway): ChargeWo
   }
 }
 
-/** One budget for all retries of this process. */
+/** One budget for all retries of an operation in this process. */
 function retryBudget(): Budget {
   let budget = FULL
   return {
@@ -95,19 +115,21 @@ function retryBudget(): Budget {
   }
 }
 
-/** Ask the gateway about one payment in doubt, unless the breaker keeps calls away from it. */
+/** Ask the gateway about one payment in doubt, unless `mayAsk` keeps calls away from it. */
 export function openRefresh(
   own: Process,
   gatewayOf: () => GuardedGateway | undefined,
-): (id: bigint) => Promise<void> {
+): (id: bigint, mayAsk: (operation: Operation) => boolean) => Promise<void> {
   let kept: Settler<Settlement> | undefined
   own.stops.push(async () => {
     kept?.hurry(lastWordsMs(own.config))
     await kept?.idle()
   })
-  return async (id) => {
+  return async (id, mayAsk) => {
     const gateway = gatewayOf()
-    if (gateway === undefined || gateway.admitted(1, 0) === 0) return
+    if (gateway === undefined) return
+    const [payment] = await readPayments(own.db, shardOf(id, own.config.shards), [id])
+    if (payment === undefined || !mayAsk(operationOf(payment.type))) return
     const world = chargeWorld(own, gateway)
     kept ??= openSettlements(own, world, (settled) => countSettled(own.metrics, settled))
     const { submit } = kept
@@ -139,17 +161,19 @@ function verifyBeside({ db, config, metrics, log, stops }: Process): void {
 }
 
 /** A loop for each operation: payouts that hang take no room from charges, nor the other way. */
-export function openWorker(own: Process, gateway: GuardedGateway): Worker {
-  const breaker = openBreaker(own, gateway)
+export function openWorker(own: Process, gateway: GuardedGateway): Workers<Operation> {
+  const breakers = openBreakers(own, gateway)
+  const { answeredSince } = breakers
   verifyBeside(own)
-  const world = chargeWorld(own, gateway)
   const loops = OPERATIONS.map((operation) => {
+    const world = { ...chargeWorld(own, gateway), answeredSince }
     const settler = openSettlements(own, world, (settled) => countSettled(own.metrics, settled))
-    return { settler, worker: openLoop(own, { world, operation, breaker, settler }) }
+    const worker = openLoop(own, { world, operation, breakers, settler })
+    return { operation, settler, worker }
   })
   const [first] = loops
   if (first !== undefined) settleLeftovers(own, first.settler)
-  return together(loops.map(({ worker }) => worker))
+  return together(new Map(loops.map(({ operation, worker }) => [operation, worker])))
 }
 
 function openLoop(
@@ -157,11 +181,11 @@ function openLoop(
   loop: {
     readonly world: ChargeWorld
     readonly operation: Operation
-    readonly breaker: SharedBreakerLoop
+    readonly breakers: SharedBreakers
     readonly settler: Settler<Settlement>
   },
 ): Worker {
-  const { world, operation, breaker, settler } = loop
+  const { world, operation, breakers, settler } = loop
   return startWorker<Claim, Settlement>({
     async claim(limit) {
       const claims = await claim(world, limit, [operation])
@@ -170,7 +194,7 @@ function openLoop(
     },
     handle: chargeUnlessLocked(world, settler.waitsFor),
     settler,
-    admitted: (wanted, running) => breaker.admitted(wanted, running),
+    admitted: (wanted, running) => breakers.admitted(operation, wanted, running),
     clock: systemClock,
     concurrency: config.workerConcurrency,
     batchMax: config.workerBatch,

@@ -292,7 +292,7 @@ function startWorkerIn(world: World, plants: Plants, slot: number) {
   const loops = OPERATIONS.map((operation) => {
     const settler = settlerOf(world, plants, own, limits.batchMax)
     const handle = chargeUnlessLocked(own, settler.waitsFor)
-    return startWorker<Claim, Settlement>({
+    const loop = startWorker<Claim, Settlement>({
       claim: (limit) => claim(own, limit, [operation]),
       async handle(claimed, signal) {
         const done = await handle(claimed, signal)
@@ -307,8 +307,9 @@ function startWorkerIn(world: World, plants: Plants, slot: number) {
       stopMsMax: 60_000,
       onError: (error) => expected(error) || world.fail(error),
     })
+    return [operation, loop] as const
   })
-  return { process, worker: together(loops) }
+  return { process, worker: together(new Map(loops)) }
 }
 
 /** The real settler; what it leaves out is locked, and it gives nothing up. */

@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { beat, closeBreaker, tripBreaker } from '../src/breaker/store.ts'
+import { admissionRefusal, type RouteLoad } from '../src/domain/admission.ts'
+import { GATEWAY, type PaymentType } from '../src/domain/payment.ts'
+import { GatewayUnavailable, Overloaded } from '../src/ports.ts'
+import { admission, type Admission } from '../src/queue/admission.ts'
+import { openDb, testWorld, type TestWorld } from './harness.ts'
+import { until } from './process-kit.ts'
+import { serve } from './serve.ts'
+
+const MINUTE = 60_000
+const HOUR = 3_600_000
+const POLICY = { ageMsMax: MINUTE, outageMsMax: HOUR, outageTasksMax: 3 }
+const CALM: RouteLoad = {
+  outageMs: null,
+  oldestDueMs: 0,
+  closedMs: null,
+  watchedMs: HOUR,
+  waiting: 0,
+}
+
+const CASES: readonly (readonly [load: Partial<RouteLoad>, refusal: string | null])[] = [
+  [{}, null],
+  [{ oldestDueMs: MINUTE }, null],
+  [{ oldestDueMs: MINUTE + 1 }, 'overloaded'],
+  [{ oldestDueMs: HOUR, watchedMs: MINUTE }, null],
+  [{ oldestDueMs: HOUR, watchedMs: MINUTE + 1 }, 'overloaded'],
+  [{ oldestDueMs: HOUR, closedMs: MINUTE }, null],
+  [{ oldestDueMs: HOUR, closedMs: MINUTE + 1 }, 'overloaded'],
+  [{ outageMs: 0, oldestDueMs: 2 * HOUR, waiting: 2 }, null],
+  [{ outageMs: HOUR, waiting: 2 }, null],
+  [{ outageMs: HOUR + 1, waiting: 1 }, 'gateway_unavailable'],
+  [{ outageMs: HOUR + 1, waiting: 0 }, null],
+  [{ outageMs: 1, waiting: 3 }, 'gateway_unavailable'],
+]
+
+for (const [load, refusal] of CASES) {
+  test(`with ${JSON.stringify(load)} it is ${refusal ?? 'accepted'}`, () => {
+    assert.equal(admissionRefusal({ ...CALM, ...load }, POLICY), refusal)
+  })
+}
+
+test('a limit of 0 refuses nothing', () => {
+  const off = { ageMsMax: 0, outageMsMax: 0, outageTasksMax: 0 }
+  const worst = { oldestDueMs: 1e12, waiting: 1e9 }
+  assert.equal(admissionRefusal({ ...CALM, ...worst }, off), null)
+  assert.equal(admissionRefusal({ ...CALM, ...worst, outageMs: 1e12 }, off), null)
+})
+
+async function gated(t: TestContext): Promise<{ world: TestWorld; gate: Admission; user: bigint }> {
+  const world = await testWorld(t)
+  const { db, clock } = world
+  const gate = admission({ db, clock, shards: 1, policy: POLICY })
+  await gate.look()
+  return { world, gate, user: await world.user(1_000_000n) }
+}
+
+function accept({ world, user }: { world: TestWorld; user: bigint }, type: PaymentType) {
+  return world.accept([{ type, userId: user, amount: 100n, idempotencyKey: null }])
+}
+
+const WHY = { cause: 'charges', reason: 'timeout', pauseMs: 1_000, pauseMsMax: 1_000 } as const
+const AGED = `update gateway_breakers set opened_at = now() - interval '2 hours'`
+const PAYOUTS = { gateway: GATEWAY, operation: 'payout' } as const
+
+test('payments are refused while the oldest one could have been begun long ago, and then no more', async (t) => {
+  const own = await gated(t)
+  const { world, gate } = own
+  await accept(own, 'deposit')
+  world.clock.advance(MINUTE)
+  await gate.look()
+  assert.equal(gate.refusal('charge'), null)
+  world.clock.advance(1)
+  await gate.look()
+  assert.ok(gate.refusal('charge') instanceof Overloaded)
+  assert.equal(gate.refusal('payout'), null, 'nothing of the other operation waits')
+  await world.work()
+  await gate.look()
+  assert.equal(gate.refusal('charge'), null)
+})
+
+test('after a downtime an overdue task is no sign of too much work', async (t) => {
+  const own = await gated(t)
+  const { world } = own
+  await accept(own, 'deposit')
+  world.clock.advance(HOUR)
+  const { db, clock } = world
+  const fresh = admission({ db, clock, shards: 1, policy: POLICY })
+  await fresh.look()
+  assert.equal(fresh.refusal('charge'), null)
+  world.clock.advance(MINUTE + 1)
+  await fresh.look()
+  assert.ok(fresh.refusal('charge') instanceof Overloaded, 'a minute later it is')
+})
+
+test('payments wait for a gateway that is out of reach, up to a time, and the others go on', async (t) => {
+  const own = await gated(t)
+  const { world, gate } = own
+  const { db, clock } = world
+  await accept(own, 'withdraw')
+  await tripBreaker(db, PAYOUTS, WHY, clock.database())
+  clock.advance(HOUR)
+  await gate.look()
+  assert.equal(gate.refusal('payout'), null)
+  clock.advance(1)
+  await gate.look()
+  assert.ok(gate.refusal('payout') instanceof GatewayUnavailable)
+  assert.equal(gate.refusal('charge'), null)
+
+  await closeBreaker(db, PAYOUTS, clock.database())
+  clock.advance(MINUTE)
+  await gate.look()
+  assert.equal(gate.refusal('payout'), null, 'what waited meanwhile has a minute to be begun')
+  clock.advance(1)
+  await gate.look()
+  assert.ok(gate.refusal('payout') instanceof Overloaded)
+})
+
+test('only so many payments wait for a gateway that is out of reach', async (t) => {
+  const own = await gated(t)
+  const { world, gate } = own
+  await tripBreaker(world.db, PAYOUTS, WHY, world.clock.database())
+  for (let payment = 1; payment <= 3; payment += 1) {
+    await gate.look()
+    assert.equal(gate.refusal('payout'), null)
+    await accept(own, 'withdraw')
+  }
+  await gate.look()
+  assert.ok(gate.refusal('payout') instanceof GatewayUnavailable)
+})
+
+test('the next payment is accepted where none waits, so that somebody finds out that the gateway is back', async (t) => {
+  const own = await gated(t)
+  const { world, gate } = own
+  await tripBreaker(world.db, PAYOUTS, WHY, world.clock.database())
+  world.clock.advance(10 * HOUR)
+  await gate.look()
+  assert.equal(gate.refusal('payout'), null)
+})
+
+test('every way in refuses only the operation whose gateway is out of reach, and health says why', async (t) => {
+  const roles = { api: true, worker: false, mockGateway: false }
+  const own = await serve(t, { PAYMENT_GATEWAY_URL: 'http://127.0.0.1:9' }, { roles })
+  const db = openDb(t, own.database)
+  const user = await own.call('POST', '/users', { balance: 100 })
+  const user_id = Number(user.body['id'])
+  const withdraw = (more: object = {}) =>
+    own.call('POST', '/payments/withdraw', { user_id, amount: 1, ...more })
+  assert.equal((await withdraw()).status, 202)
+  const health = async () => (await own.call('GET', '/health')).body
+  assert.equal((await health())['worker'], 'none')
+
+  const wrong = { cause: 'misconfigured', reason: 'http_401' } as const
+  await tripBreaker(db, PAYOUTS, { ...wrong, pauseMs: HOUR, pauseMsMax: HOUR }, null)
+  await db.run({ name: '', text: AGED }, [])
+  await beat(db, GATEWAY, [{ operation: 'payout', answeredMs: null }], null)
+  await until('withdrawals are refused', async () => (await withdraw()).status === 503)
+  const plain = await withdraw()
+  assert.equal(plain.body['code'], 'gateway_unavailable')
+  assert.ok(Number(plain.headers.get('retry-after')) > 0)
+  const odd = await own.call('POST', '/payments/withdraw?', { user_id, amount: '1.00' })
+  assert.equal(odd.body['code'], 'gateway_unavailable', 'through the framework as well')
+  const deposit = await own.call('POST', '/payments/deposit', { user_id, deposit: 1 })
+  assert.equal(deposit.status, 202)
+  const items = ['deposit', 'withdraw', 'deposit'].map((type) => ({ type, user_id, amount: 1 }))
+  const batch = await own.call('POST', '/payments/batch', { payments: items })
+  const text = batch.text
+  assert.equal(text.match(/"gateway_unavailable"/g)?.length, 1, text)
+  assert.equal(text.match(/"processing"/g)?.length, 2, text)
+  const sick = await health()
+  assert.equal(sick['status'], 'degraded')
+  assert.equal(sick['worker'], 'ok', 'some worker lives')
+  assert.deepEqual((sick['gateways'] as object[])[1], {
+    gateway: 'http',
+    operation: 'payout',
+    breaker: 'open',
+    misconfigured: true,
+    reason: 'http_401',
+  })
+
+  await closeBreaker(db, PAYOUTS, null)
+  await until('withdrawals are accepted again', async () => (await withdraw()).status === 202)
+  assert.equal((await health())['status'], 'ok')
+})

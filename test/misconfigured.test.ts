@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { guardedGateway } from '../src/adapters/guarded-gateway.ts'
+import { sharedBreakers, type Alert } from '../src/breaker/share.ts'
+import { BREAKER_POLICY } from '../src/domain/breaker.ts'
+import { OPERATIONS, type PaymentType } from '../src/domain/payment.ts'
+import { charge, claim } from '../src/payments/charge.ts'
+import { settle } from '../src/payments/settle.ts'
+import type { ChargeRequest } from '../src/ports.ts'
+import { books, scriptedGateway, testWorld, type TestWorld } from './harness.ts'
+
+interface Shop extends TestWorld {
+  readonly alerts: Alert[]
+  /** The payments that were charged, in order, whatever came of it. */
+  readonly asked: bigint[]
+  /** What is wrong with the gateway, for one payment or for all; null: it does its work. */
+  wrong: (request: ChargeRequest) => number | 'away' | null
+  pay(type: PaymentType): Promise<bigint>
+  /** A second of a worker: look at the breakers, claim what they admit, charge, settle. */
+  second(): Promise<void>
+  statuses(): Promise<Record<string, number>>
+}
+
+/** A worker with breakers, and a gateway that may be wrong about us. */
+async function shop(t: TestContext): Promise<Shop> {
+  const world = await testWorld(t)
+  const { db, clock } = world
+  const user = await world.user(1_000_000n)
+  const remote = scriptedGateway()
+  const asked: bigint[] = []
+  const honest = {
+    ...remote,
+    charge(request: ChargeRequest) {
+      asked.push(request.paymentId)
+      const status = own.wrong(request)
+      if (status === null) return remote.charge(request)
+      if (status === 'away') {
+        const outcome = { kind: 'not_executed', reason: 'connection_refused' } as const
+        return Promise.resolve({ outcome, sent: false, httpStatus: null })
+      }
+      const outcome = { kind: 'misconfigured', reason: `http_${status}` } as const
+      return Promise.resolve({ outcome, sent: true, httpStatus: status })
+    },
+  }
+  const gateway = guardedGateway(honest, clock, () => undefined)
+  const alerts: Alert[] = []
+  const { look, admitted, answeredSince } = sharedBreakers({
+    db,
+    clock,
+    policy: BREAKER_POLICY,
+    local: gateway.route,
+    onAlert: (alert) => void alerts.push(alert),
+  })
+  const policy = { ...world.world.policy, giveUpMs: 900_000 }
+  const working = { ...world.world, gateway, answeredSince, policy }
+  const own: Shop = {
+    ...world,
+    alerts,
+    asked,
+    wrong: () => null,
+    async pay(type) {
+      const draft = { type, userId: user, amount: 100n, idempotencyKey: null }
+      const [answer] = await world.accept([draft])
+      assert.equal(answer?.kind, 'accepted')
+      return answer.payment.id
+    },
+    async second() {
+      await look()
+      for (const operation of OPERATIONS) {
+        const limit = admitted(operation, 50, 0)
+        const claims = limit > 0 ? await claim(working, limit, [operation]) : []
+        await settle(working, await Promise.all(claims.map((each) => charge(working, each))))
+      }
+      clock.advance(1_000)
+    },
+    async statuses() {
+      const rows = await world.sql<{ key: string; count: number }>(
+        `select type || ' ' || status as key, count(*)::int as count from payments group by 1`,
+      )
+      return Object.fromEntries(rows.map(({ key, count }) => [key, count]))
+    },
+  }
+  return own
+}
+
+test('payments accepted while the credential is wrong all succeed when it is right: none fails, one alert', async (t) => {
+  const own = await shop(t)
+  own.wrong = () => 401
+  for (let second = 0; second < 180; second += 1) {
+    await own.pay('deposit')
+    if (second % 9 === 0) await own.pay('withdraw')
+    await own.second()
+  }
+  assert.deepEqual(await own.statuses(), { 'deposit new': 180, 'withdraw new': 20 })
+  assert.ok(own.asked.length <= 2 * 20, `${own.asked.length} calls in three minutes`)
+  const told = (kind: string) => own.alerts.filter((alert) => alert.kind === kind).length
+  assert.equal(told('misconfigured'), 2, 'one for each operation')
+  const letters = await own.sql('select id from dead_letters')
+  assert.deepEqual(letters, [])
+
+  own.wrong = () => null
+  for (let second = 0; second < 60; second += 1) await own.second()
+  assert.deepEqual(await own.statuses(), { 'deposit success': 180, 'withdraw success': 20 })
+  assert.equal(told('misconfigured'), 2)
+  assert.equal(told('right_again'), 2)
+  const { gateway } = await books(own)
+  assert.equal(gateway, -180n * 100n + 20n * 100n)
+})
+
+test('while the address is wrong no payment is asked about twice in a row where others wait', async (t) => {
+  const own = await shop(t)
+  own.wrong = () => 404
+  for (let payment = 0; payment < 10; payment += 1) await own.pay('deposit')
+  for (let second = 0; second < 300; second += 1) await own.second()
+  const repeated = own.asked.filter((id, index) => id === own.asked[index - 1])
+  assert.deepEqual(repeated, [])
+  assert.ok(own.asked.length > 15, 'it is tried again and again')
+  assert.deepEqual(await own.statuses(), { 'deposit new': 10 })
+})
+
+test('one payment that the gateway will not talk about ends by itself, and no other is later for it', async (t) => {
+  const [own, other] = [await shop(t), await shop(t)]
+  const ids: bigint[] = []
+  for (let payment = 0; payment < 200; payment += 1) {
+    ids.push(await own.pay('deposit'))
+    await other.pay('deposit')
+  }
+  const odd = ids[3]
+  own.wrong = ({ paymentId }) => (paymentId === odd ? 404 : null)
+  for (let second = 0; second < 10; second += 1) {
+    await own.second()
+    await other.second()
+    const [{ 'deposit success': done = 0 }, { 'deposit success': without = 0 }] = [
+      await own.statuses(),
+      await other.statuses(),
+    ]
+    assert.ok(done >= Math.min(without, 199) - 1, `${done} and ${without} after ${second} s`)
+  }
+  assert.deepEqual(await other.statuses(), { 'deposit success': 200 })
+  assert.equal((await own.statuses())['deposit success'], 199)
+  assert.deepEqual(own.alerts, [])
+
+  // Others go on, so it is known to be the odd one.
+  for (let second = 0; second < 1_200; second += 1) {
+    if (second % 10 === 0) await own.pay('deposit')
+    await own.second()
+  }
+  const view = await own.view(odd ?? 0n)
+  assert.deepEqual([view.status, view.lastError], ['failed', 'rejected'])
+  assert.deepEqual(await own.statuses(), { 'deposit success': 199 + 120, 'deposit failed': 1 })
+  assert.deepEqual(own.alerts, [])
+})
+
+test('deposits go on at once while the credential for payouts is wrong', async (t) => {
+  const own = await shop(t)
+  own.wrong = ({ type }) => (type === 'withdraw' ? 401 : null)
+  for (let payment = 0; payment < 100; payment += 1) await own.pay('withdraw')
+  for (let second = 1; second <= 60; second += 1) {
+    await own.pay('deposit')
+    await own.second()
+    assert.deepEqual(await own.statuses(), { 'deposit success': second, 'withdraw new': 100 })
+  }
+  own.wrong = () => null
+  for (let second = 0; second < 60; second += 1) await own.second()
+  assert.deepEqual(await own.statuses(), { 'deposit success': 60, 'withdraw success': 100 })
+})
+
+test('a gateway that restarts while there is little to do fails nobody', async (t) => {
+  const own = await shop(t)
+  for (let restart = 0; restart < 5; restart += 1) {
+    own.wrong = () => 'away'
+    for (let second = 0; second < 5; second += 1) {
+      if (second % 2 === 0) await own.pay('deposit')
+      await own.second()
+    }
+    own.wrong = () => null
+    for (let second = 0; second < 60; second += 1) await own.second()
+    assert.deepEqual(await own.statuses(), { 'deposit success': 3 * (restart + 1) })
+  }
+  assert.deepEqual(own.alerts, [], 'a restart is no matter of settings')
+})
