@@ -189,6 +189,7 @@ const payments: Handlers = {
           idempotencyKey: texts(keys)[index] ?? null,
           lastError: refusal,
           gatewayRef: null,
+          redriveOf: null,
         })
       })
       return []
@@ -226,7 +227,7 @@ const payments: Handlers = {
   },
 }
 
-function insertPayment(tables: Tables, payment: PaymentRow): void {
+export function insertPayment(tables: Tables, payment: PaymentRow): void {
   const { id, userId, type, amount, commission, idempotencyKey: key } = payment
   refuseUnless(tables.payments.get(id) === undefined, '23505', 'payments_pkey')
   refuseUnless(amount > 0n && commission >= 0n, '23514', 'payments_check')
@@ -327,7 +328,7 @@ const tasks: Handlers = {
   },
 }
 
-const FRESH = {
+export const FRESH = {
   fence: 0,
   attempts: 0,
   tries: 0,
