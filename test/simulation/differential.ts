@@ -52,8 +52,16 @@ export async function runHistory(seed: number, real: Db, clock: ManualClock): Pr
   for (let step = 0; step < STEPS; step += 1) {
     const act = history.pick([
       openSome,
-      ...[accept, accept, accept, work, work, write, write, pass],
-      ...[redriveSome, resolveSome],
+      accept,
+      accept,
+      accept,
+      work,
+      work,
+      write,
+      write,
+      pass,
+      redriveSome,
+      resolveSome,
     ])
     const line = await act(history).catch((error: unknown) => {
       if (error instanceof Unavailable || error instanceof CommitUnknown) return error.name
