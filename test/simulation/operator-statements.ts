@@ -1,4 +1,5 @@
 import {
+  claimTask,
   FRESH,
   ids,
   insertPayment,
@@ -42,7 +43,28 @@ function lettersOf(tables: Tables, shard: unknown, letterIds: unknown): LetterRo
   return sorted(ids(letterIds)).flatMap((id) => inShard(tables.letters, id, shard) ?? [])
 }
 
+/** Whether a task may be asked about now, out of turn. */
+function mayBeAsked(tables: Tables, task: TaskRow, nowMs: number, intervalMs: number): boolean {
+  const sinceMs = nowMs - intervalMs
+  if ((task.askedAt ?? 0) > sinceMs || (task.leased && task.runAt > nowMs)) return false
+  if (!task.leased && task.lookups === 0 && task.doubtAt === null) return false
+  const own = [...tables.attempts.rows.values()].filter((one) => one.paymentId === task.paymentId)
+  return own.every(({ startedAt }) => startedAt <= sinceMs)
+}
+
 const tasks: Handlers = {
+  tasks_claim_one: {
+    run(tables, [shard, paymentId, leaseMs, intervalMs, at], context) {
+      const nowMs = time(at, context)
+      const id = BigInt(paymentId as bigint)
+      const task = inShard(tables.tasks, id, shard)
+      if (task === undefined || !context.free(taskLock(id))) return []
+      if (!mayBeAsked(tables, task, nowMs, Number(intervalMs))) return []
+      const claimed = claimTask(tables, task, nowMs, Number(leaseMs)) as object
+      tables.tasks.set(id, { ...(tables.tasks.get(id) as TaskRow), askedAt: nowMs })
+      return [{ ...claimed, dueInMs: Math.max(0, task.runAt - nowMs) }]
+    },
+  },
   tasks_lock: lockingTasks,
   tasks_lock_free: { ...lockingTasks, skipsLocked: true },
   tasks_read: {

@@ -1,4 +1,5 @@
 import type { ActWorld } from '../../src/dead-letters/redrive.ts'
+import { refresh } from '../../src/payments/refresh.ts'
 import { Lost, nap, untilDeath } from './asking.ts'
 import type { LetterRow } from './tables.ts'
 import { actWorld, expected, type Api, type World } from './world.ts'
@@ -17,7 +18,14 @@ export async function runOperator(world: World, index: number): Promise<void> {
     const open = await awaitLetters(world)
     if (open.length === 0) return
     const number = BigInt(index * 1_000 + act + 1)
-    const doing = faults.pick([redriveOne, redriveRun, resolveOne, resolveOne, reportLate])
+    const doing = faults.pick([
+      redriveOne,
+      redriveRun,
+      resolveOne,
+      resolveOne,
+      reportLate,
+      refreshOne,
+    ])
     await doing(world, open, number)
   }
 }
@@ -73,6 +81,15 @@ async function redriveRun(
     for (const answer of await world.acts.redrive(own, by, requests)) {
       world.count(answer.kind === 'refused' ? `redrive_${answer.refusal.code}` : 'redriven')
     }
+  })
+}
+
+/** Somebody wants to know now: the gateway is asked out of turn. */
+async function refreshOne(world: World, open: readonly LetterRow[]): Promise<void> {
+  const { paymentId } = world.faults.pick(open)
+  await insist(world, async (api) => {
+    const settled = await refresh(world.charging(api), paymentId)
+    world.count(settled === null ? 'refresh_needless' : 'refreshed')
   })
 }
 

@@ -342,7 +342,8 @@ export const FRESH = {
   lastError: null,
 } as const
 
-function claimTask(tables: Tables, task: TaskRow, nowMs: number, leaseMs: number): unknown {
+/** Claim a task: what is kept of a lost claim, and what its newest claim is told. */
+export function claimTask(tables: Tables, task: TaskRow, nowMs: number, leaseMs: number): unknown {
   const { shard, paymentId, fence, lookups, pendings, leased, runAt } = task
   const asking = lookups + pendings > 0
   const key = `${paymentId} ${fence} 0`

@@ -111,6 +111,8 @@ export interface World {
   count(what: string): void
   /** A process of its own that can work the queue. */
   hand(name: string): { process: Process; world: ChargeWorld }
+  /** An API process as it asks the gateway out of turn. */
+  charging(api: Api): ChargeWorld
   startApi(slot: number): void
   startWorker(slot: number): void
 }
@@ -221,6 +223,7 @@ export function createWorld(
     fail: (error) => (failure ??= error),
     count: (what) => (reached[what] = (reached[what] ?? 0) + 1),
     hand: (name) => hand(world, plants, name),
+    charging: (api) => chargeWorld(world, plants, api),
     startApi: (slot) => (world.apis[slot] = startApi(world, plants, slot)),
     startWorker(slot) {
       if (!world.closing) world.workers[slot] = startWorkerIn(world, plants, slot)
@@ -253,8 +256,19 @@ function hand(
   plants: Plants,
   name: string,
 ): { process: Process; world: ChargeWorld } {
-  const { plan, steps, db, gateway } = world
-  const process = steps.spawn(name)
+  const process = world.steps.spawn(name)
+  const connected = world.db.connect(process)
+  const clock = processClock(world, process, plants)
+  return { process, world: chargeWorld(world, plants, { process, db: connected, clock }) }
+}
+
+/** What charging and looking up takes in a process. */
+function chargeWorld(
+  world: World,
+  plants: Plants,
+  { process, db, clock }: Pick<Api, 'process' | 'db' | 'clock'>,
+): ChargeWorld {
+  const { plan, gateway } = world
   const policy: RetryPolicy = {
     attemptsMax: plan.attemptsMax,
     backoffBaseMs: 1_000,
@@ -266,9 +280,9 @@ function hand(
     ...plan.profile,
   }
   const reached = gateway.connect(process)
-  const own: ChargeWorld = {
-    db: db.connect(process),
-    clock: processClock(world, process, plants),
+  return {
+    db,
+    clock,
     gateway: plants.gateway?.(reached) ?? reached,
     shards: plan.shards,
     policy: plants.policy?.(policy) ?? policy,
@@ -277,7 +291,6 @@ function hand(
     random: world.random,
     answeredSince: (_operation, ageMs) => ageMs > 20_000,
   }
-  return { process, world: own }
 }
 
 function startApi(world: World, plants: Plants, slot: number): Api {
