@@ -100,10 +100,25 @@ async function resolveOne(world: World, open: readonly LetterRow[]): Promise<voi
   const executed = gateway.journal.executed.has(letter.paymentId)
   const truth = executed ? 'success' : 'failed'
   const outcome = faults.pick([truth, truth, 'success', 'failed'] as const)
-  const againstEvidence = faults.pick([false, false, true])
+  await say(world, letter.id, outcome, faults.pick([false, false, true]))
+}
+
+/** Somebody who has not looked, and then somebody who insists. */
+async function deny(world: World, [letter]: readonly LetterRow[]): Promise<void> {
+  if (letter === undefined) return
+  await say(world, letter.id, 'failed', false)
+  await say(world, letter.id, 'failed', true)
+}
+
+async function say(
+  world: World,
+  letterId: bigint,
+  outcome: 'success' | 'failed',
+  againstEvidence: boolean,
+): Promise<void> {
   const by = { actor: 'jane', reason: 'seen', requestId: 'r', redriveId: null }
   await insist(world, async (_, own) => {
-    const request = { letterId: letter.id, outcome, gatewayRef: null, againstEvidence }
+    const request = { letterId, outcome, gatewayRef: null, againstEvidence }
     const [answer] = await world.acts.resolve(own, by, [request])
     world.count(answer?.kind === 'refused' ? `resolve_${answer.refusal.code}` : 'resolved')
   })
@@ -129,5 +144,5 @@ async function reportLate(world: World, open: readonly LetterRow[]): Promise<voi
     const when = { startedAt: steps.nowMs(), tookMs: 0 }
     tables.attempts.set(key, { ...call, ...said, ...when })
   })
-  await faults.pick([redriveOne, resolveOne, resolveOne])(world, [letter])
+  await faults.pick([redriveOne, resolveOne, deny])(world, [letter])
 }
