@@ -148,3 +148,24 @@ test('whatever the text, what is printed of it is one line without controls', ()
   assert.equal(printableLines('a\nb\u001b'), 'a\nb\\u{1b}')
   assert.equal(printable('x'.repeat(1_000)).length, 201)
 })
+
+test('credentials go to the configured gateway alone', async (t) => {
+  const { world } = await testWorld(t)
+  const seen: (string | undefined)[] = []
+  const listener: RequestListener = ({ headers }, response) => {
+    seen.push(headers.authorization)
+    response.end('{"data":[],"next_after":null}')
+  }
+  const [own, other] = [await lying(t, listener), await lying(t, listener)]
+  const open = async () => ({
+    ...world,
+    gatewayUrl: own,
+    gatewayHeaders: ['authorization', 'Bearer s3cret'],
+    close: async () => undefined,
+  })
+  const stream = { isTTY: false, write: () => true }
+  for (const gateway of [true, other]) {
+    assert.equal(await openAndRun(open, { gateway }, { out: stream, err: stream }), 0)
+  }
+  assert.deepEqual(seen, ['Bearer s3cret', undefined])
+})

@@ -1,3 +1,4 @@
+import { shortestMoney } from '../domain/money.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import { chargeKind, lookupKind, type Shape } from '../domain/reply.ts'
 import type { ChargeRequest, Clock, Evidence, Gateway, GatewayProfile } from '../ports.ts'
@@ -81,7 +82,7 @@ async function ask(
 function chargeCall(root: string, request: ChargeRequest, headers: readonly string[]): HttpCall {
   const body =
     `{"payment_id":${request.paymentId},"user_id":${request.userId}` +
-    `,"amount":${decimal(request.amount)},"commission":${decimal(request.commission)}` +
+    `,"amount":${shortestMoney(request.amount)},"commission":${shortestMoney(request.commission)}` +
     `,"type":"${request.type}"}`
   const own = ['content-type', 'application/json', 'idempotency-key', request.key]
   return { method: 'POST', path: `${root}/pay`, headers: [...own, ...headers], body }
@@ -90,14 +91,6 @@ function chargeCall(root: string, request: ChargeRequest, headers: readonly stri
 function lookupCall(root: string, request: ChargeRequest, headers: readonly string[]): HttpCall {
   const path = `${root}/payments/${encodeURIComponent(request.key)}`
   return { method: 'GET', path, headers: ['accept', 'application/json', ...headers], body: null }
-}
-
-/** The shortest decimal text of minor units: 20050n is 200.5, 20000n is 200, 5n is 0.05. */
-function decimal(minor: bigint): string {
-  const cents = minor % 100n
-  if (cents === 0n) return (minor / 100n).toString()
-  const text = `${minor / 100n}.${cents.toString().padStart(2, '0')}`
-  return text.endsWith('0') ? text.slice(0, -1) : text
 }
 
 function chargeOutcome(seen: Seen, demanding: boolean, clock: Clock): ChargeOutcome {

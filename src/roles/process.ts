@@ -108,6 +108,12 @@ export function startRedrives({ db, config, metrics, log, stops }: Process): voi
   stops.push(() => redriver.stop())
 }
 
+/** What every call of the gateway carries, names and values in turn: secrets, never logged. */
+export function headersOf({ gatewayAuthorization, gatewayHeaders }: Config): string[] {
+  const more = Object.entries(gatewayHeaders ?? {}).flat()
+  return gatewayAuthorization === null ? more : ['authorization', gatewayAuthorization, ...more]
+}
+
 /** Open the database with the configured limits. */
 export function connect(
   config: Config,

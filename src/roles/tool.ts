@@ -8,7 +8,7 @@ import type { GatewayTerms } from '../domain/evidence.ts'
 import { writeJson } from '../domain/json.ts'
 import type { Clock } from '../ports.ts'
 import { openDatabase } from './database.ts'
-import { connect, gatewayTerms, wrongShards } from './process.ts'
+import { connect, gatewayTerms, headersOf, wrongShards } from './process.ts'
 
 /** What a tool works with: the service's own database. */
 export interface Tool {
@@ -16,6 +16,8 @@ export interface Tool {
   readonly clock: Clock
   readonly shards: number
   readonly gatewayUrl: string | null
+  /** What calls of that gateway carry, names and values in turn. */
+  readonly gatewayHeaders: readonly string[]
   /** What the configured gateway can do. */
   readonly policy: GatewayTerms
   close(): Promise<void>
@@ -43,8 +45,8 @@ export async function openTool(): Promise<Tool> {
       throw new Error(wrongShards(shards, config.shards))
     }
     const { gatewayUrl, shards: count } = config
-    const own = { db, clock: systemClock, shards: count, gatewayUrl, policy: gatewayTerms(config) }
-    return { ...own, close: () => stops.close() }
+    const gateway = { gatewayUrl, gatewayHeaders: headersOf(config), policy: gatewayTerms(config) }
+    return { db, clock: systemClock, shards: count, ...gateway, close: () => stops.close() }
   } catch (error) {
     await stops.close().catch(() => undefined)
     throw error

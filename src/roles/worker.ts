@@ -23,7 +23,7 @@ import { together, type Workers } from '../queue/together.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary } from '../verify/report.ts'
 import { startVerifier } from '../verify/watch.ts'
-import { gatewayTerms, type Process } from './process.ts'
+import { gatewayTerms, headersOf, type Process } from './process.ts'
 import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
 
 export function openGateway(own: Process, url: string): GuardedGateway {
@@ -34,17 +34,11 @@ export function openGateway(own: Process, url: string): GuardedGateway {
     connections: config.workerConcurrency * OPERATIONS.length,
     profile: gatewayTerms(config),
     echo: config.gatewayEcho,
-    headers: gatewayHeaders(config),
+    headers: headersOf(config),
     clock: systemClock,
   })
   const policy = breakerPolicy(config.gatewayTimeoutMs)
   return guardedGateway(driver, systemClock, (seen) => countCall(metrics, seen), policy)
-}
-
-/** What every call of the gateway carries: secrets, which only the driver sees. */
-function gatewayHeaders({ gatewayAuthorization, gatewayHeaders }: Process['config']): string[] {
-  const more = Object.entries(gatewayHeaders ?? {}).flat()
-  return gatewayAuthorization === null ? more : ['authorization', gatewayAuthorization, ...more]
 }
 
 /** Share the breakers with all workers. */

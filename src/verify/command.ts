@@ -17,6 +17,8 @@ export const UNCHECKED = 2
 export interface OpenedWorld extends VerifyWorld {
   /** The gateway of the configuration; null when there is none that could be asked. */
   readonly gatewayUrl: string | null
+  /** What calls of that gateway carry, names and values in turn: for no other address. */
+  readonly gatewayHeaders?: readonly string[]
   close(): Promise<void>
 }
 
@@ -98,9 +100,10 @@ export async function runVerify(
     return UNCHECKED
   }
   const { gatewayUrl, feeFloors, examplesMax } = read
+  const headers = options.gateway === true ? (world.gatewayHeaders ?? []) : []
   const bars = barsOn(streams.err)
   const report = await verify(world, {
-    ...(gatewayUrl === null ? {} : { charges: httpCharges(gatewayUrl) }),
+    ...(gatewayUrl === null ? {} : { charges: httpCharges(gatewayUrl, headers) }),
     ...(feeFloors.length === 0 ? {} : { feeFloors }),
     examplesMax,
     onProgress: bars.show,

@@ -14,12 +14,13 @@ const PAGE_BYTES_MAX = PAGE_SIZE * 4_096
  * Lists charges of a gateway that has `GET {url}/charges?after=&limit=`, as the mock gateway does.
  * Nothing about the list is trusted: a page is read up to a size and within a time, no redirect is
  * followed, and every page has charges and lies behind the one before. A call throws
- * `GatewayUnreadable` for every answer that is not such a list.
+ * `GatewayUnreadable` for every answer that is not such a list. `headers` are names and values in turn.
  */
-export function httpCharges(url: string): ListCharges {
+export function httpCharges(url: string, headers: readonly string[] = []): ListCharges {
   return async (after) => {
     const page = await readPage(
       `${url.replace(/\/+$/, '')}/charges?after=${after}&limit=${PAGE_SIZE}`,
+      headers,
     )
     const { data, next_after: next } = page as { data?: unknown; next_after?: unknown }
     if (!Array.isArray(data) || !(next === null || typeof next === 'number')) {
@@ -32,10 +33,13 @@ export function httpCharges(url: string): ListCharges {
   }
 }
 
-async function readPage(url: string): Promise<object> {
+async function readPage(url: string, given: readonly string[]): Promise<object> {
   try {
     const signal = AbortSignal.timeout(PAGE_MS_MAX)
-    const response = await fetch(url, { signal, redirect: 'manual' })
+    const headers = new Headers()
+    for (let at = 0; at < given.length; at += 2)
+      headers.append(given[at] ?? '', given[at + 1] ?? '')
+    const response = await fetch(url, { signal, headers, redirect: 'manual' })
     if (!response.ok) throw new Error(`status ${response.status}`)
     const body = readExactJson(await readBody(response))
     if (typeof body !== 'object' || body === null) throw new Error('no JSON object')
