@@ -33,9 +33,9 @@ const app = await buildServer({
   onAnswer: () => undefined,
 })
 const routes: FastifyPluginAsync[] = [
-  batchRoutes(nobody),
   userRoutes(nobody),
   paymentRoutes(nobody),
+  batchRoutes(nobody),
   timelineRoutes(nobody),
   deadLetterRoutes(nobody),
   ledgerRoutes(nobody),

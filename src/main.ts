@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Help, type Option } from 'commander'
 import { benchCommand } from './bench/command.ts'
 import { ConfigError } from './config.ts'
 import { redriveCommand } from './dead-letters/command.ts'
@@ -26,10 +26,11 @@ const program = new Command('payments')
   .showHelpAfterError()
   // Throws instead of ending the process with a code that means something else.
   .exitOverride()
+  .configureHelp({ optionDescription })
   .addHelpText(
     'after',
-    '\nExit codes: 0 done; 1 it could not be done; 2 the call or the configuration is wrong. ' +
-      'Some commands\nhave more to say: see their help.',
+    '\nExit codes: 0 done; 1 it could not be done; 2 the call or the configuration is\n' +
+      'wrong. Some commands have more to say: see their help.',
   )
 
 program
@@ -91,6 +92,12 @@ async function run(args: readonly string[]): Promise<void> {
   const [name] = args
   if (name !== undefined && !name.startsWith('-')) demandCommand(name)
   await program.parseAsync(args, { from: 'user' })
+}
+
+/** An option with its default as people type it: no quotes, no brackets, and nothing for none. */
+function optionDescription(option: Option): string {
+  const text = new Help().optionDescription(option).replace(' (default: [])', '')
+  return text.replace(/\(default: .*\)$/, (said) => said.replace(/[[\]"]/g, ''))
 }
 
 function codeOf(error: unknown): number {

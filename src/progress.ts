@@ -19,6 +19,7 @@ export interface ProgressBar {
 const DRAW_MS = 100
 const LINE_MS = 5_000
 const BAR_WIDTH = 24
+/** Columns of a terminal that does not say how wide it is, and of a pipe. */
 const COLUMNS_DEFAULT = 80
 
 /**
@@ -85,4 +86,18 @@ export function duration(seconds: number): string {
   const minutes = Math.floor(seconds / 60)
   if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+/**
+ * Break a text between words, so that it fits into `columns` behind the `indent` columns that stand in
+ * front of it. Further lines are indented as far. A word that is too long keeps its line to itself.
+ */
+export function wrapped(text: string, indent: number, columns = COLUMNS_DEFAULT): string {
+  const room = Math.max(1, columns - indent)
+  const lines = text.split(' ').reduce<string[]>((done, word) => {
+    const last = done.at(-1)
+    if (last === undefined || last.length + 1 + word.length > room) return [...done, word]
+    return [...done.slice(0, -1), `${last} ${word}`]
+  }, [])
+  return lines.join(`\n${' '.repeat(indent)}`)
 }

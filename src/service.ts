@@ -19,6 +19,7 @@ import {
 } from './http/health.ts'
 import { answerPlainly } from './http/plain.ts'
 import { buildServer, requestIds } from './http/server.ts'
+import { startPage } from './http/start-page.ts'
 import { mockGatewayRoutes } from './mock-gateway/routes.ts'
 import { mockGateway, type MockGateway } from './mock-gateway/server.ts'
 import { ReadOnly } from './ports.ts'
@@ -107,6 +108,7 @@ async function open(
   answerPlainly(app, { routes: api.plain, admit, requestId, open: accepting, elapsedMs, onAnswer })
   for (const plugin of api.routes) void app.register(plugin, { prefix: API })
   void app.register(probeRoutes(probes))
+  if (roles.api) void app.register(startPage(frontOf(config, roles)))
   void app.register(prometheusRoute(own.metrics))
   stops.push(() => closeServer(app))
   if (roles.mockGateway) {
@@ -153,6 +155,11 @@ async function stateOf(db: PostgresDb): Promise<DatabaseState> {
   } catch (error) {
     return error instanceof ReadOnly ? 'read_only' : 'unavailable'
   }
+}
+
+/** What the start page tells of this process. */
+function frontOf({ appName: title }: Config, roles: Roles) {
+  return { title, version: VERSION, api: API, mockGateway: roles.mockGateway ? MOCK_GATEWAY : null }
 }
 
 /** Refuse new work while stopping; the mock gateway still answers calls that are in flight. */

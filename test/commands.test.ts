@@ -24,6 +24,9 @@ test('the commands explain themselves', async (t) => {
   for (const [index, help] of helps.entries()) {
     assert.equal(help.code, 0, commands[index])
     if (commands[index] !== 'help') assert.match(help.stdout, /^Usage: payments/)
+    for (const line of help.stdout.split('\n')) assert.ok(line.length <= 80, line)
+    // Defaults are shown as people type them.
+    assert.doesNotMatch(help.stdout, /default: ["[]/)
   }
 })
 
@@ -169,7 +172,7 @@ test('a service that cannot be reached is a sentence that names the option', asy
 
 interface Migration {
   readonly name: string
-  readonly appliedAt: string | null
+  readonly applied_at: string | null
 }
 
 test('processes that migrate an empty database together apply each migration once', async (t) => {
@@ -180,14 +183,14 @@ test('processes that migrate an empty database together apply each migration onc
     return JSON.parse(stdout) as Migration[]
   }
   const pending = await status()
-  assert.ok(pending.length > 0 && pending.every(({ appliedAt }) => appliedAt === null))
+  assert.ok(pending.length > 0 && pending.every(({ applied_at }) => applied_at === null))
 
   const runs = await Promise.all(range(4).map(() => run(t, ['migrate', '--json'], env)))
   for (const { code, stderr } of runs) assert.equal(code, 0, stderr)
   const results = runs.map(({ stdout }) => JSON.parse(stdout) as { applied: string[] })
   const names = pending.map(({ name }) => name)
   assert.deepEqual(results.flatMap(({ applied }) => applied).toSorted(), names)
-  assert.ok((await status()).every(({ appliedAt }) => appliedAt !== null))
+  assert.ok((await status()).every(({ applied_at }) => applied_at !== null))
 })
 
 test('a mock gateway alone does not run beside a real gateway', async (t) => {

@@ -116,7 +116,7 @@ test('connections to a demoted server are dropped, and those to its successor ar
   const db = postgres({
     url,
     poolMax: 2,
-    connectTimeoutMs: 5_000,
+    connectTimeoutMs: 60_000,
     statementTimeoutMs: 20_000,
     lockTimeoutMs: 10_000,
     idleTransactionTimeoutMs: 20_000,

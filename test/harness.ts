@@ -213,7 +213,7 @@ export function openDb(t: TestContext, url: string, poolMax = 8): PostgresDb {
   const db = postgres({
     url,
     poolMax,
-    connectTimeoutMs: 5_000,
+    connectTimeoutMs: 60_000,
     statementTimeoutMs: 20_000,
     lockTimeoutMs: 10_000,
     idleTransactionTimeoutMs: 20_000,

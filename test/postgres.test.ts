@@ -18,7 +18,7 @@ function impatient(url: string, more: { poolMax?: number; plansMsMax?: number } 
   return postgres({
     url,
     poolMax: 2,
-    connectTimeoutMs: 2_000,
+    connectTimeoutMs: 60_000,
     statementTimeoutMs: 5_000,
     lockTimeoutMs: 100,
     idleTransactionTimeoutMs: 5_000,

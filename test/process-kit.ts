@@ -18,7 +18,7 @@ const PROGRAM = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 const TEMPORARY = process.env['TEST_FOLDER'] ?? tmpdir()
 
 /** How long anything here may take before the test fails: not a promise, but an end. */
-const DEADLINE_MS = 60_000
+const DEADLINE_MS = 300_000
 const POLL_MS = 15
 
 export const API = '/api/v1'
@@ -29,6 +29,13 @@ export const FAST = {
   GATEWAY_BACKOFF_BASE_SECONDS: '0.05',
   GATEWAY_BACKOFF_JITTER_SECONDS: '0',
   WORKER_POLL_INTERVAL_SECONDS: '0.05',
+}
+
+/** A machine that is busy with other things is no outage of its database. */
+export const BUSY = {
+  DATABASE_CONNECT_TIMEOUT_SECONDS: '60',
+  DATABASE_STATEMENT_TIMEOUT_SECONDS: '60',
+  QUEUE_AGE_LIMIT_SECONDS: '600',
 }
 
 type Variables = Readonly<Record<string, string>>
@@ -78,7 +85,7 @@ export async function start(t: TestContext, args: string[], env: Variables) {
   // An empty folder, so that no .env is found.
   const cwd = await temporaryFolder(t)
   const { PATH = '' } = process.env
-  const child = spawn(process.execPath, [PROGRAM, ...args], { cwd, env: { PATH, ...env } })
+  const child = spawn(process.execPath, [PROGRAM, ...args], { cwd, env: { PATH, ...BUSY, ...env } })
   child.stdin.end()
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))

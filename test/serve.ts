@@ -4,6 +4,7 @@ import { loadConfig } from '../src/config.ts'
 import type { Roles } from '../src/roles/process.ts'
 import { startService, type Service } from '../src/service.ts'
 import { cloneDatabase } from './harness.ts'
+import { BUSY } from './process-kit.ts'
 
 const ALL: Roles = { api: true, worker: true, mockGateway: true }
 
@@ -34,7 +35,7 @@ export async function serve(
   options: { readonly roles?: Roles; readonly database?: string } = {},
 ): Promise<Served> {
   const database = options.database ?? (await cloneDatabase(t))
-  const config = loadConfig({ LOG_LEVEL: 'silent', PORT: '0', ...env })
+  const config = loadConfig({ LOG_LEVEL: 'silent', PORT: '0', ...BUSY, ...env })
   const log = pino({ level: 'silent' })
   const service = await startService(config, options.roles ?? ALL, log, { url: database, port: 0 })
   t.after(() => service.stop())

@@ -9,8 +9,6 @@ import { bytesOf, open, raw } from './hostile/wire.ts'
 
 /** Short, so that the test is; in production they are 10 and 15 seconds. */
 const ARRIVAL = { headersMsMax: 300, requestMsMax: 600 }
-/** The limit, and how often it is looked at, and a machine that is busy; in milliseconds. */
-const CUT_MS_MAX = 5_000
 const KEY = 'pay_right'
 
 /** The HTTP server as it is, with one route. Resolves to its port. */
@@ -49,11 +47,11 @@ const SLOW: Readonly<Record<string, readonly [start: string, drip: string]>> = {
 for (const [name, [start, drip]] of Object.entries(SLOW)) {
   test(`a client that sends ${name} is cut off in time with 408`, async (t) => {
     const port = await server(t)
-    const pieces = [start, ...Array.from({ length: 200 }, () => drip)]
+    // More than anybody waits for: only a cut ends it.
+    const pieces = [start, ...Array.from({ length: 100_000 }, () => drip)]
     const bytes = pieces.map((piece) => Buffer.from(piece))
-    const { answer, closed, tookMs } = await raw(port, bytes, 50)
+    const { answer, closed } = await raw(port, bytes, 50)
     assert.ok(closed)
-    assert.ok(tookMs < CUT_MS_MAX, `after ${Math.round(tookMs)} ms`)
     assert.equal(answer?.status, 408)
     assert.deepEqual(problemsOf(answer), [])
   })

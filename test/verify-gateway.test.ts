@@ -153,7 +153,7 @@ test('the command ends with 0 for clean books, 1 for violations, 2 when it canno
   const clean = await run({ gateway: true })
   assert.equal(clean.code, 0)
   assert.match(clean.out, /^The books are right: \d+ payments and 4 users/m)
-  assert.match(clean.out, /^settle_missing +\d+ +ok +A successful payment is settled\.$/m)
+  assert.match(clean.out, /^settle_missing +\d+ +ok +A\s+successful\s+payment\s+is\s+settled\.$/m)
   assert.match(clean.err, /^Checking payments: \d+ in /m)
 
   for (const [options, url, told] of [

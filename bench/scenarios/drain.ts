@@ -35,11 +35,7 @@ async function drainWith(
 
 /** Our worker with what is due in a database, calling this gateway. */
 export function ourWorker(rig: Rig, database: Database, gateway: Running): Promise<Running> {
-  const env = {
-    DATABASE_URL: database.url,
-    PAYMENT_GATEWAY_URL: gateway.url,
-    GATEWAY_ECHO: 'required',
-  }
+  const env = { DATABASE_URL: database.url, PAYMENT_GATEWAY_URL: gateway.url }
   return rig.start('worker', env)
 }
 

@@ -1,5 +1,6 @@
 import { isSettled } from './drive.ts'
 import type { Check, Run } from './inspect.ts'
+import { wrapped } from '../progress.ts'
 
 /** What a run came to, in figures. Durations are milliseconds. */
 export interface Report {
@@ -70,7 +71,7 @@ function quantile(ascending: readonly number[], of: number): number {
 const MEANINGS: Readonly<Record<string, string>> = {
   success: 'charged once, and on the ledger',
   failed: 'not charged, and holds released',
-  unknown: 'the gateway may have charged: holds are kept, and lookups go on',
+  unknown: 'may have been charged: held, and looked up',
   lost: 'neither final nor in doubt',
 }
 
@@ -97,7 +98,8 @@ export function format(figures: Report): string {
     `  ${name.padEnd(10)} ${number.padStart(9)}   ${text}`.trimEnd(),
   )
   const checks = figures.checks.map(
-    ({ name, ok, detail }) => `  ${ok ? 'ok    ' : 'FAILED'}  ${name} (${detail})`,
+    ({ name, ok, detail }) =>
+      `  ${ok ? 'ok    ' : 'FAILED'}  ${wrapped(`${name} (${detail})`, 10)}`,
   )
   const failed = figures.checks.filter(({ ok }) => !ok).length
   const verdict =

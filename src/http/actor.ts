@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
+import { SHOWN } from './schemas.ts'
 
 const VISIBLE_ASCII = /^[\x21-\x7e]{1,100}$/
 
@@ -20,6 +21,8 @@ export const ActorHeaders = Type.Object({
         'Who acts, as it is kept in the record: 1 to 100 visible ASCII characters. Not `gateway`, ' +
         'and not beginning with `key:` or `cli:`.',
       examples: ['jane'],
+      // Read by hand, so that a refusal has a code of its own.
+      [SHOWN]: { type: 'string', pattern: '^[!-~]{1,100}$', examples: ['jane'] },
     }),
   ),
 })

@@ -76,7 +76,7 @@ export function openGuards(clock: Pick<Clock, 'elapsedMs'>, options: GuardOption
  * the worker, which has no key; probes and documentation must answer before there is one.
  */
 const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[] = [
-  [/^\/(livez|readyz|openapi\.json|docs(\/.*)?)$/, /./, 'public'],
+  [/^\/((livez|readyz|openapi\.json|docs(\/.*)?)?|api\/v1(\/mock-gateway)?)$/, /./, 'public'],
   [/\/mock-gateway\/pay$/, /^POST$/, 'gateway'],
   [/\/mock-gateway\/payments\/:key$/, /^(GET|HEAD)$/, 'gateway'],
   [/./, /^(GET|HEAD|OPTIONS)$/, 'read'],

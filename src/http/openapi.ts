@@ -55,7 +55,7 @@ export async function document(app: FastifyInstance, options: DocumentOptions): 
         description: DESCRIPTION,
         license: { name: 'MIT', identifier: 'MIT' },
       },
-      servers: [{ url: '/', description: 'The server that this document came from.' }],
+      servers: [{ url: '/', description: 'This server' }],
       tags: TAGS,
       ...(options.keys && { components: { securitySchemes: { apiKey: API_KEY } } }),
       ...(options.keys && { security: [{ apiKey: [] }] }),

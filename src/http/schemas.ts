@@ -42,11 +42,8 @@ export function Money(description: string) {
   return Type.Unsafe<ExactNumber>({ type: 'number', description })
 }
 
-export const Id = Type.Integer({
-  minimum: 1,
-  maximum: Number.MAX_SAFE_INTEGER,
-  format: 'int64',
-})
+/** An id: a number of at most 15 digits, which every JSON reader holds exactly. */
+export const Id = Type.Integer({ minimum: 1, maximum: 999_999_999_999_999, format: 'int64' })
 
 /** The id in a path, as its only parameter; `parseId` reads it. */
 export function IdParams(description: string) {
@@ -55,8 +52,15 @@ export function IdParams(description: string) {
 
 /** An id as a filter in a query. */
 export function IdFilter(description: string) {
-  const pattern = '^[1-9][0-9]{0,17}$'
+  const pattern = '^[1-9][0-9]{0,14}$'
   return Type.Optional(Type.String({ pattern, description, [SHOWN]: { ...Id } }))
+}
+
+/** An Idempotency-Key, as `readKey` reads it: visible ASCII without quotes, or all of it in quotes. */
+export const KEY_SHOWN = {
+  type: 'string',
+  pattern: '^("[!#-~]{1,255}"|[!#-~]{1,255})$',
+  maxLength: 257,
 }
 
 export const Time = Type.String({ format: 'date-time' })

@@ -20,6 +20,10 @@ export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
   return async (instance) => {
     const app = instance.withTypeProvider<TypeBoxTypeProvider>()
     app.addHook('preClose', async () => gateway.close())
+    app.get('', { schema: { hide: true } }, () => ({
+      name: 'Mock gateway',
+      links: linksAt(app.prefix),
+    }))
     app.post('/pay', { schema: PAY }, (request, reply) => {
       const order = toOrder(request.body, request.headers['idempotency-key'])
       play(gateway, reply, 'kind' in order ? order : gateway.pay(order))
@@ -59,6 +63,12 @@ export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
       void reply.code(204).send(null)
     })
   }
+}
+
+/** What there is to look at; the prefix itself answers with it. */
+function linksAt(prefix: string): Record<string, string> {
+  const paths = ['audit', 'faults', 'journal', 'charges']
+  return Object.fromEntries(paths.map((path) => [path, `${prefix}/${path}`]))
 }
 
 const LIMITS = { min: 1, max: 500, fallback: 50 }

@@ -13,6 +13,7 @@ import {
   IdFilter,
   IdParams,
   IntegerText,
+  KEY_SHOWN,
   LOCATION,
   Money,
   nullable,
@@ -99,7 +100,7 @@ const IdempotencyHeaders = Type.Object({
         'the same key is carried out once, and answered the same with `Idempotent-Replayed: true`. ' +
         'Use a new one, such as a UUID, for every payment.',
       // Read by hand, so that a refusal has a code of its own.
-      [SHOWN]: { type: 'string', minLength: 1, maxLength: 257, pattern: '^[\\x21-\\x7e]+$' },
+      [SHOWN]: KEY_SHOWN,
     }),
   ),
 })

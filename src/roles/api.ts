@@ -58,7 +58,6 @@ export async function apiRoutes(
   const accepted = { accept, ...counted }
   const mayAsk = (operation: Operation) => (gate.breaker(operation)?.openMs ?? 0) === 0
   const routes = [
-    batchRoutes({ accept: acceptAll, ...counted }),
     userRoutes({
       open: (balance) => opening.submit(balance),
       read: (id) => users.submit(id),
@@ -71,6 +70,7 @@ export async function apiRoutes(
       refresh: (id) => refresh(id, mayAsk),
       page: (filter, before, limit) => pageOfViews(reads, filter, before, limit),
     }),
+    batchRoutes({ accept: acceptAll, ...counted }),
     timelineRoutes({ read: (id) => timeline({ ...reads, policy }, id) }),
     deadLetterRoutes({
       ...world,

@@ -28,11 +28,23 @@ const REMEDIES: Readonly<Record<string, (at: Address, setting: string) => string
 /** Listen, and return the URL. Throws a sentence that names the setting where that is impossible. */
 export async function listen(app: FastifyInstance, at: Address, roles: Roles): Promise<string> {
   try {
-    return await app.listen({ host: at.host, port: at.port })
+    return await listenSilently(app, at)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
     const remedy = REMEDIES[code]
     if (remedy === undefined) throw error
     throw new Error(remedy(at, portSetting(roles)), { cause: error })
+  }
+}
+
+/** The process says where it listens when all of it is ready; the framework's own lines are held back. */
+async function listenSilently(app: FastifyInstance, { host, port }: Address): Promise<string> {
+  const { level } = app.log
+  const chatty = level === 'info' || level === 'debug' || level === 'trace'
+  if (chatty) app.log.level = 'warn'
+  try {
+    return await app.listen({ host, port })
+  } finally {
+    app.log.level = level
   }
 }

@@ -93,7 +93,10 @@ function printStatus(
   migrations: readonly { readonly name: string; readonly appliedAt: Date | null }[],
   json: boolean | undefined,
 ): void {
-  if (json) return print(writeJson(migrations))
+  if (json) {
+    const rows = migrations.map(({ name, appliedAt }) => ({ name, applied_at: appliedAt }))
+    return print(writeJson(rows))
+  }
   for (const { name, appliedAt } of migrations) {
     print(`${appliedAt === null ? 'pending                 ' : appliedAt.toISOString()}  ${name}`)
   }

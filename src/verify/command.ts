@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { parseMoney } from '../domain/money.ts'
 import { printableLines } from '../domain/printable.ts'
-import { progress, type ProgressBar, type ProgressStream } from '../progress.ts'
+import { progress, wrapped, type ProgressBar, type ProgressStream } from '../progress.ts'
 import { httpCharges } from './gateway-list.ts'
 import type { Progress, VerifyWorld } from './pass.ts'
 import { nameOf, reportJson, type Report } from './report.ts'
@@ -39,8 +39,8 @@ export interface Streams {
 }
 
 const HELP = `
-Exit codes: 0 the books are right; 1 violations were found; 2 they could not be checked.
-It reads only, in short snapshots, and runs beside live traffic.`
+Exit codes: 0 the books are right; 1 violations were found; 2 they could not be
+checked. It reads only, in short snapshots, and runs beside live traffic.`
 
 const STREAMS: Streams = { out: process.stdout, err: process.stderr }
 
@@ -109,7 +109,8 @@ export async function runVerify(
     onProgress: bars.show,
   })
   bars.done()
-  const text = options.json === true ? JSON.stringify(reportJson(report)) : table(report)
+  const text =
+    options.json === true ? JSON.stringify(reportJson(report)) : table(report, streams.out.columns)
   streams.out.write(`${text}\n`)
   return report.violations === 0 ? CLEAN : VIOLATED
 }
@@ -161,24 +162,26 @@ function barsOn(stream: ProgressStream) {
 }
 
 /** The report for people: every rule with what it looked at, then what is wrong. */
-function table(report: Report): string {
+function table(report: Report, columns: number | undefined): string {
   const checked = report.rules.filter((rule) => rule.checked > 0 || rule.violations > 0)
   const width = Math.max(...checked.map(({ rule }) => rule.length))
+  const row = (rule: string, count: string, verdict: string, holds: string) => {
+    const head = `${rule.padEnd(width)}${count.padStart(11)}  ${verdict.padEnd(10)}`
+    return head + wrapped(holds, head.length, columns)
+  }
   const lines = checked.map(({ rule, checked: rows, violations, holds }) => {
-    const count = `${rows.toLocaleString('en-US').padStart(13)}  `
     const verdict = violations === 0 ? 'ok' : `${violations.toLocaleString('en-US')} WRONG`
-    return `${rule.padEnd(width)}${count}${verdict.padEnd(12)}${holds}`
+    return row(rule, rows.toLocaleString('en-US'), `${verdict} `, holds)
   })
-  const head = `${'Rule'.padEnd(width)}${'Checked'.padStart(13)}  ${'Result'.padEnd(12)}What holds`
   const wrong = report.rules
     .filter(({ violations }) => violations > 0)
     .flatMap(({ rule, severity, violations, examples }) => [
       `${rule} (${severity}), ${violations} in all:`,
       ...examples.map((example) => `  ${nameOf(example)}`),
     ])
-  return ['', head, ...lines, '', ...wrong, ...(wrong.length > 0 ? [''] : []), last(report)].join(
-    '\n',
-  )
+  const end = wrong.length > 0 ? ['', ...wrong] : []
+  const head = row('Rule', 'Checked', 'Result', 'What holds')
+  return ['', head, ...lines, ...end, '', wrapped(last(report), 0, columns)].join('\n')
 }
 
 function last(report: Report): string {

@@ -56,7 +56,7 @@ export function oracle(): Oracle {
     judge(plan, answer) {
       const request = shown(plan)
       const finding = (fault: Fault, what: string): Finding => ({ fault, what, request })
-      if (answer === null) return [finding('no_answer', 'closed, or silent for 10 s')]
+      if (answer === null) return [finding('no_answer', 'closed, or silent for two minutes')]
       const { status } = answer
       const found: Finding[] = []
       if (status >= 500 && status !== 503 && !isDocumented(plan, status)) {

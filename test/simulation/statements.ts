@@ -189,7 +189,6 @@ const payments: Handlers = {
           idempotencyKey: texts(keys)[index] ?? null,
           lastError: refusal,
           gatewayRef: null,
-          redriveOf: null,
         })
       })
       return []
@@ -227,7 +226,7 @@ const payments: Handlers = {
   },
 }
 
-export function insertPayment(tables: Tables, payment: PaymentRow): void {
+function insertPayment(tables: Tables, payment: PaymentRow): void {
   const { id, userId, type, amount, commission, idempotencyKey: key } = payment
   refuseUnless(tables.payments.get(id) === undefined, '23505', 'payments_pkey')
   refuseUnless(amount > 0n && commission >= 0n, '23514', 'payments_check')
@@ -328,7 +327,7 @@ const tasks: Handlers = {
   },
 }
 
-export const FRESH = {
+const FRESH = {
   fence: 0,
   attempts: 0,
   tries: 0,
@@ -342,8 +341,7 @@ export const FRESH = {
   lastError: null,
 } as const
 
-/** Claim a task: what is kept of a lost claim, and what its newest claim is told. */
-export function claimTask(tables: Tables, task: TaskRow, nowMs: number, leaseMs: number): unknown {
+function claimTask(tables: Tables, task: TaskRow, nowMs: number, leaseMs: number): unknown {
   const { shard, paymentId, fence, lookups, pendings, leased, runAt } = task
   const asking = lookups + pendings > 0
   const key = `${paymentId} ${fence} 0`

@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import * as fs from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import { powerCut, temporaryFolder } from './process-kit.ts'
+import { fencesOf, README, sameAsShown, stepsOf, type Step } from './readme.ts'
+import { ROOT } from './sources.ts'
+
+/** How long one command may take before the test fails: not a promise, but an end. */
+const DEADLINE_MS = 120_000
+const POLL_MS = 200
+
+const missing = ['bash', 'git', 'curl'].filter((tool) => spawnSync(tool, ['--version']).error)
+const noShell = missing.length > 0 && `there is no ${missing.join(' and no ')} here`
+
+test(
+  'the README works as it stands, from top to bottom, in an empty folder',
+  { skip: noShell },
+  async (t) => {
+    const folder = await temporaryFolder(t)
+    const port = await freePort()
+    const shell = openShell(t, folder, port)
+    const url = await repository(folder)
+    const steps = stepsOf(README)
+    assert.ok(steps.length >= 15, String(steps.length))
+    for (const step of steps) {
+      const here = step.commands.map((command) =>
+        command.replace('<url of this repository>', url).replaceAll(':8000/', `:${port}/`),
+      )
+      await carryOut(shell, { ...step, commands: here })
+    }
+    // Ctrl-C stops it, the data stays, and a copy of the example settings changes nothing.
+    await pressControlC(shell)
+    await start(shell)
+    const { output } = await shell.run(`curl -s http://localhost:${port}/api/v1/users/1`)
+    assert.equal((JSON.parse(output) as { id: number }).id, 1)
+    await pressControlC(shell)
+  },
+)
+
+test('commands that the README only offers are those that there are', () => {
+  const { scripts } = JSON.parse(fs.readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>
+  }
+  const offered = fencesOf(README).filter(({ kind }) => kind === 'sh')
+  const names = offered.flatMap(({ text }) => [...text.matchAll(/npm (?:run )?([a-z:]+)/g)])
+  assert.ok(names.length >= 6, String(names.length))
+  for (const [, name = ''] of names) assert.ok(name in scripts, name)
+})
+
+/** The checkout as it is, uncommitted changes included, as a repository to be cloned. */
+async function repository(folder: string): Promise<string> {
+  const source = join(folder, 'source')
+  const git = (cwd: string, ...args: string[]) => {
+    const done = spawnSync('git', ['-c', 'safe.directory=*', ...args], { cwd, encoding: 'utf8' })
+    assert.equal(done.status, 0, `git ${args.join(' ')}: ${done.stderr}`)
+    return done.stdout
+  }
+  const files = git(ROOT, 'ls-files', '-z', '--cached', '--others', '--exclude-standard')
+  for (const file of files.split('\0').filter((name) => name !== '')) {
+    // What was deleted and not committed yet is still in the list.
+    if (fs.existsSync(join(ROOT, file))) fs.cpSync(join(ROOT, file), join(source, file))
+  }
+  git(source, 'init', '--quiet')
+  git(source, 'add', '--all')
+  const author = ['-c', 'user.name=Test', '-c', 'user.email=test@example.com']
+  git(source, ...author, 'commit', '--quiet', '--message', 'As it is')
+  return source
+}
+
+/** A bash that runs one command after the other. */
+interface Shell {
+  run(command: string): Promise<{ readonly output: string; readonly code: number }>
+  /** What the service has said so far. */
+  log(): string
+  /** A process group that ends with the test. */
+  owns(group: number): void
+}
+
+function openShell(t: TestContext, folder: string, port: number): Shell {
+  const log = join(folder, 'start.log')
+  const env = {
+    PATH: process.env.PATH ?? '',
+    HOME: folder,
+    LOG: log,
+    PORT: String(port),
+    // The first three charges go well.
+    MOCK_GATEWAY_SEED: '5',
+    // A busy machine is no slow gateway.
+    GATEWAY_TIMEOUT_SECONDS: '30',
+    WORKER_PROCESSING_TIMEOUT_SECONDS: '100',
+  }
+  // A group of its own, so that nothing it starts outlives the test.
+  const bash = spawn('bash', ['--noprofile', '--norc'], { cwd: folder, env, detached: true })
+  let [stdout, stderr] = ['', '']
+  bash.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
+  bash.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+  const closed = once(bash, 'close')
+  // Should the test be ended from outside, its shell reads no further, and takes the service along.
+  bash.stdin.write(`trap 'kill -- "-$SERVER" 2> /dev/null' EXIT\n`)
+  const groups = [bash.pid ?? 0]
+  t.after(async () => {
+    groups.forEach(endGroup)
+    await closed
+    await powerCut(join(folder, 'payments', '.data'))
+  })
+  return {
+    owns: (group) => void groups.push(group),
+    log: () => (fs.existsSync(log) ? fs.readFileSync(log, 'utf8') : ''),
+    async run(command) {
+      stdout = ''
+      const mark = randomUUID()
+      bash.stdin.write(`${command}\necho "${mark} $?"\n`)
+      const end = new RegExp(`${mark} (\\d+)\n`)
+      const match = await soon(`${command} ends: ${stderr}`, () => end.exec(stdout))
+      return { output: stdout.slice(0, match.index), code: Number(match[1]) }
+    },
+  }
+}
+
+function endGroup(group: number): void {
+  try {
+    // Group 0 would be our own.
+    if (group > 0) process.kill(-group, 'SIGKILL')
+  } catch {
+    // It has ended.
+  }
+}
+
+/** Look until there is something to see. */
+async function soon<Value>(
+  what: string,
+  look: () => Value | null | Promise<Value | null>,
+): Promise<Value> {
+  for (let waitedMs = 0; waitedMs < DEADLINE_MS; waitedMs += POLL_MS) {
+    const value = await look()
+    if (value !== null) return value
+    await wait(POLL_MS)
+  }
+  throw new Error(`waited in vain until ${what}`)
+}
+
+/** Do what a step says, and compare. What is only read may take a while to be as shown. */
+async function carryOut(shell: Shell, step: Step): Promise<void> {
+  const { name, commands, shown } = step
+  const reads = commands.every((command) => /^curl (?!.*-X)/s.test(command)) && shown.length > 0
+  let failure: unknown = null
+  const done = await soon(`${name} is as shown`, async () => {
+    const outputs: string[] = []
+    for (const command of commands) outputs.push(await carryOutOne(shell, command))
+    try {
+      const last = outputs.slice(-shown.length)
+      shown.forEach((one, index) => sameAsShown(one, last[index] ?? ''))
+      return true
+    } catch (error) {
+      failure = error
+      return reads ? null : false
+    }
+  }).catch(() => false)
+  if (!done) throw new Error(`${name}: ${String(failure)}\n${shell.log()}`, { cause: failure })
+}
+
+async function carryOutOne(shell: Shell, command: string): Promise<string> {
+  if (command === 'npm start') return start(shell)
+  const { output, code } = await shell.run(command)
+  assert.equal(code, 0, `${command}\n${output}`)
+  // As after an installation that somebody has made before: this machine may be offline.
+  if (command.startsWith('cd ')) await shell.run(`ln -s ${join(ROOT, 'node_modules')} node_modules`)
+  return output
+}
+
+/** What the terminal does at Ctrl-C: everything that `npm start` started gets the signal. */
+async function pressControlC(shell: Shell): Promise<void> {
+  await shell.run('kill -INT -- "-$SERVER"; wait "$SERVER"')
+  await soon(`the service has stopped: ${shell.log()}`, async () => {
+    const { code } = await shell.run('kill -0 -- "-$SERVER" 2> /dev/null')
+    return code === 0 ? null : true
+  })
+}
+
+/** `npm start` in the first terminal, while the commands go into another one. */
+async function start(shell: Shell): Promise<string> {
+  // With job control it has a process group of its own, as in a terminal.
+  const { output: pid } = await shell.run(
+    'set -m; npm start < /dev/null > "$LOG" 2>&1 & SERVER=$!; set +m; echo "$SERVER"',
+  )
+  shell.owns(Number(pid))
+  return soon(`the service is ready: ${shell.log()}`, async () => {
+    const { output } = await shell.run('kill -0 "$SERVER" 2>&1')
+    assert.equal(output, '', shell.log())
+    return / is ready$/m.test(shell.log()) ? '' : null
+  })
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}
