@@ -17,7 +17,7 @@ const PICTURES = [
 ] as const
 
 /** The operation that is shown open, as Swagger UI names its element. */
-const OPERATION = '#operations-Payments-post_api_v1_payments_deposit'
+const OPERATION = '#operations-Payments-createDeposit'
 
 const BYTES_MAX = 200 * 1_024
 

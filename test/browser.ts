@@ -5,18 +5,18 @@ import type { TestContext } from 'node:test'
 import { chromium, type Page } from 'playwright-core'
 
 const PROGRAMS = [
-  process.env.CHROMIUM ?? '',
+  process.env.CHROMIUM_PATH ?? '',
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',
   '/usr/bin/google-chrome',
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
 ]
 
-/** The browser of this machine; null: there is none. `CHROMIUM` names another one. */
+/** The browser of this machine; null: there is none. `CHROMIUM_PATH` names another one. */
 const PROGRAM = PROGRAMS.find((path) => path !== '' && existsSync(path)) ?? null
 
 /** Why the tests with a browser are left out; false where there is one. */
-export const noBrowser = PROGRAM === null && 'there is no Chromium here; CHROMIUM may name one'
+export const noBrowser = PROGRAM === null && 'there is no Chromium here; CHROMIUM_PATH may name one'
 
 const FLAGS = [
   ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],

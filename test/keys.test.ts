@@ -5,7 +5,7 @@ import { scopeOf } from '../src/http/auth.ts'
 import { newKey, parseToken, type Scope } from '../src/domain/key.ts'
 import { insertKey, revokeKey } from '../src/keys/store.ts'
 import { keyChecker } from '../src/keys/check.ts'
-import { cloneDatabase, manualClock, openDb } from './harness.ts'
+import { manualClock, openDb } from './harness.ts'
 import { serve, type Served } from './serve.ts'
 
 /** A service that anyone could reach, and a way to make keys for it. */
@@ -108,28 +108,23 @@ test('payments are charged although the worker has no key', async (t) => {
   })
 })
 
-test('a revoked key is refused by every process', async (t) => {
+test('a revoked key is refused by every process within five seconds', async (t) => {
   const { service, db, make } = await guarded(t)
   const roles = { api: true, worker: false, mockGateway: false }
   const { database } = service
   const other = await serve(t, { HOST: '0.0.0.0' }, { roles, database })
   const { id, headers } = await make('read')
-  const ask = (from: Served) => from.call('GET', '/payments', undefined, headers)
-  assert.deepEqual([(await ask(service)).status, (await ask(other)).status], [200, 200])
-  await revokeKey(db, id)
-  for (const each of [service, other]) await until(async () => (await ask(each)).status === 401)
-})
-
-test('a revoked key is believed for less than five seconds', async (t) => {
-  const db = openDb(t, await cloneDatabase(t))
+  const token = headers.authorization.replace('Bearer ', '')
   const clock = manualClock()
   const checker = keyChecker({ db, clock })
-  const key = newKey(randomBytes)
-  await insertKey(db, key, 'test', ['read'])
-  assert.equal((await checker.check(key.token)).ok, true)
-  await revokeKey(db, key.id)
+  const ask = (from: Served) => from.call('GET', '/payments', undefined, headers)
+  assert.deepEqual([(await ask(service)).status, (await ask(other)).status], [200, 200])
+  assert.equal((await checker.check(token)).ok, true)
+  await revokeKey(db, id)
+  for (const each of [service, other]) await until(async () => (await ask(each)).status === 401)
+  // The five seconds are those of a clock that nothing slows down.
   clock.advance(5_000)
-  assert.equal((await checker.check(key.token)).ok, false)
+  assert.equal((await checker.check(token)).ok, false)
 })
 
 /** A token of the right form that no key has. */
