@@ -7,7 +7,7 @@ import { OPERATIONS, type PaymentType } from '../src/domain/payment.ts'
 import { charge, claim } from '../src/payments/charge.ts'
 import { settle } from '../src/payments/settle.ts'
 import type { ChargeRequest } from '../src/ports.ts'
-import { books, scriptedGateway, testWorld, type TestWorld } from './harness.ts'
+import { books, testWorld, type TestWorld } from './harness.ts'
 
 interface Shop extends TestWorld {
   readonly alerts: Alert[]
@@ -26,7 +26,7 @@ async function shop(t: TestContext): Promise<Shop> {
   const world = await testWorld(t)
   const { db, clock } = world
   const user = await world.user(1_000_000n)
-  const remote = scriptedGateway()
+  const remote = world.gateway
   const asked: bigint[] = []
   const honest = {
     ...remote,
@@ -148,6 +148,20 @@ test('one payment that the gateway will not talk about ends by itself, and no ot
   const view = await own.view(odd ?? 0n)
   assert.deepEqual([view.status, view.lastError], ['failed', 'rejected'])
   assert.deepEqual(await own.statuses(), { 'deposit success': 199 + 120, 'deposit failed': 1 })
+  assert.deepEqual(own.alerts, [])
+})
+
+test('one payment that the gateway will not talk about ends by itself where all others are pending first', async (t) => {
+  const own = await shop(t)
+  own.gateway.script = ['pending']
+  const odd = await own.pay('deposit')
+  own.wrong = ({ paymentId }) => (paymentId === odd ? 404 : null)
+  for (let second = 0; second < 1_200; second += 1) {
+    if (second % 10 === 0) await own.pay('deposit')
+    await own.second()
+  }
+  const view = await own.view(odd)
+  assert.deepEqual([view.status, view.lastError], ['failed', 'rejected'])
   assert.deepEqual(own.alerts, [])
 })
 

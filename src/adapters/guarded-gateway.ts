@@ -29,7 +29,7 @@ export interface GuardedRoute {
   why(): Why | null
   /** Try the gateway with a few calls, whatever this process has seen itself. */
   probe(why: Why | null): void
-  /** How long ago it answered a charge with a yes or a documented no, in milliseconds; or never. */
+  /** How long ago it answered a charge with a word about the payment, in milliseconds; or never. */
   answeredMs(): number
 }
 
@@ -82,6 +82,9 @@ interface Seen {
   readonly tookMs: number
 }
 
+/** Outcomes of a charge that the gateway did talk to us about. `pending` is all that some say first. */
+const WORDS: ReadonlySet<string> = new Set(['success', 'declined', 'pending'])
+
 function guardedRoute(
   clock: Clock,
   policy: BreakerPolicy,
@@ -92,8 +95,8 @@ function guardedRoute(
     saw({ call, paymentId, evidence, reason, tookMs }) {
       const { kind } = evidence.outcome
       const nowMs = clock.elapsedMs()
-      // Both end the payment, so whoever asks later is another one.
-      if (call === 'charge' && (kind === 'success' || kind === 'declined')) answeredAtMs = nowMs
+      // What got such a word is not charged again, so whoever asks later is another payment.
+      if (call === 'charge' && WORDS.has(kind)) answeredAtMs = nowMs
       const verdict = verdictOf(kind, evidence.sent)
       const ended = { call, paymentId, verdict, reason: reason ?? '', tookMs }
       breaker = observed(breaker, ended, nowMs, policy)
