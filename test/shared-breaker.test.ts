@@ -206,7 +206,12 @@ test('an outage that stops for a moment goes on with its age', async (t) => {
   }
   await own.call(1)
   await look(own)
-  world.clock.advance(600_000)
+  world.clock.advance(300_000)
+  await look(own)
+  await own.call(1)
+  await look(own)
+  assert.equal(await outage(), 300_000, 'a probe that fails does not begin it anew')
+  world.clock.advance(300_000)
   await look(own)
   own.answers = OK
   await own.call(1)
