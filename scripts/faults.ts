@@ -9,7 +9,9 @@ import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
+import { GATEWAY_MOODS } from '../test/faults/gateway-moods.ts'
 import { KILLS } from '../test/faults/kills.ts'
+import { LATE_WORDS } from '../test/faults/late-words.ts'
 import { OUTAGES } from '../test/faults/outages.ts'
 import { RACES } from '../test/faults/races.ts'
 import { page, shortfalls, table, type Run } from '../test/faults/report.ts'
@@ -17,7 +19,7 @@ import { runScenario, type Result, type Scenario } from '../test/faults/scenario
 import { startServer, type Server } from '../test/faults/stack.ts'
 import { ROOT } from '../test/sources.ts'
 
-const ALL: readonly Scenario[] = [...KILLS, ...OUTAGES, ...RACES]
+const ALL: readonly Scenario[] = [...KILLS, ...OUTAGES, ...GATEWAY_MOODS, ...LATE_WORDS, ...RACES]
 const FAILED = 1
 const MISUSED = 2
 /** Away from the ports of the service, of the tests and of the fuzzer. */

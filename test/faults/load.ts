@@ -155,6 +155,33 @@ async function openUsers({ apis, users }: LoadOptions): Promise<number[]> {
   return ids
 }
 
+/** Ask for payments of one user outside of the load, until each has its answer; `everyMs` apart. */
+export async function askEach(
+  apis: readonly string[],
+  order: Pick<Entry, 'type' | 'userId'> & { readonly count: number; readonly everyMs: number },
+  asked: Entry[],
+): Promise<readonly Entry[]> {
+  const { type, userId, count, everyMs } = order
+  const entries: Entry[] = []
+  const answers: Promise<void>[] = []
+  for (let index = 0; index < count; index += 1) {
+    const entry: Entry = { key: `own-${asked.length}`, type, userId, amount: 100, answers: [] }
+    asked.push(entry)
+    entries.push(entry)
+    answers.push(untilAnswered(apis, entry))
+    if (everyMs > 0) await wait(everyMs)
+  }
+  await Promise.all(answers)
+  return entries
+}
+
+async function untilAnswered(apis: readonly string[], entry: Entry): Promise<void> {
+  for (let tries = 0; tries < TRIES_MAX; tries += 1) {
+    if (isDefinite(await ask(apis[tries % apis.length] ?? '', entry))) return
+    await wait(AGAIN_MS)
+  }
+}
+
 /** Open a user. Without a key, so that only a try that certainly did nothing may be repeated. */
 export async function openUser(api: string, balance: number): Promise<number> {
   for (let tries = 0; ; tries += 1) {

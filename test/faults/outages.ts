@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { GATEWAY_DOWN } from './gateway-down.ts'
+import { send } from './load.ts'
 import { LOCKED_USER } from './locked-user.ts'
 import { Skipped, type Scenario } from './scenario.ts'
 import { startServer, type Server } from './stack.ts'
@@ -137,6 +138,52 @@ const GATEWAY: Scenario = {
   },
 }
 
+const READ_ONLY_MS = 3_000
+
+const READ_ONLY: Scenario = {
+  name: 'read-only-database',
+  title: 'The database is switched to a read-only server and back, under load, twice',
+  lane: 1,
+  perSecond: 120,
+  needs: { 'switched to read-only': 2, 'requests refused meanwhile': 10 },
+  stack: () => ({ apis: 2, workers: 2 }),
+  async run({ stack, wait, fired, add, answered, healed, until, expect }) {
+    await stack.ready()
+    const bad: string[] = []
+    for (let round = 0; round < 2; round += 1) {
+      await wait(2_000)
+      const refused = answered(503)
+      await stack.readOnly(true)
+      fired('switched to read-only')
+      for (const word of ['database_read_only', 'ok']) {
+        for (const { name, url } of stack.apis) {
+          const says = async () => (await readiness(url)) === word
+          if (!(await until(TOLD_MS_MAX, says))) bad.push(`${name} never said ${word}`)
+        }
+        if (word === 'ok') break
+        await wait(READ_ONLY_MS)
+        add('requests refused meanwhile', answered(503) - refused)
+        await stack.readOnly(false)
+        healed('switched back')
+      }
+      const [before = 0] = await accepted(stack.query)
+      const more = async () => ((await accepted(stack.query))[0] ?? 0) > before + 50
+      if (!(await until(TOLD_MS_MAX, more))) bad.push('nothing is accepted')
+    }
+    expect(check('/readyz tells of a read-only server, and of its end', bad, 'each time'))
+    const died = stack.deaths.map(({ name }) => name)
+    expect(check('No process is restarted for it', died, 'none'))
+  },
+}
+
+/** How long may pass before it is said: whoever looks after the pool looks every few seconds. */
+const TOLD_MS_MAX = 60_000
+
+async function readiness(url: string): Promise<unknown> {
+  const { status, text } = await send(`${url}/readyz`, null, null)
+  return status === 0 ? null : (JSON.parse(text) as { status?: unknown }).status
+}
+
 /** A database of about 60 MB with its WAL fits, and is soon full. */
 const DISK_MB = 300
 const SMALL = { max_wal_size: '64MB', min_wal_size: '32MB', shared_buffers: '32MB' }
@@ -226,6 +273,7 @@ export const OUTAGES: readonly Scenario[] = [
   SLOW_DATABASE,
   RESETS,
   GATEWAY,
+  READ_ONLY,
   DISK_FULL,
   GATEWAY_DOWN,
   LOCKED_USER,

@@ -28,6 +28,8 @@ export interface Managed {
   readonly alive: () => boolean
   /** The first log lines about failures that nothing was prepared for. */
   readonly surprises: readonly string[]
+  /** What its log says of gateways that do not talk to us, and of those that do again. */
+  readonly alerts: readonly string[]
   /** Wait until it listens. */
   ready(): Promise<void>
   /** Send SIGKILL. */
@@ -51,8 +53,9 @@ export interface ManagedOptions {
 }
 
 /** A start takes a second; on a machine that does much else, many. */
-const START_MS_MAX = 40_000
+const START_MS_MAX = 120_000
 const OUTPUT_KEPT = 6_000
+const LAST_WORDS_KEPT = 500
 const SURPRISES_KEPT = 3
 const PORTS: Readonly<Record<Role, string>> = {
   api: 'PORT',
@@ -63,12 +66,17 @@ const PORTS: Readonly<Record<Role, string>> = {
 interface State {
   child: ChildProcess | null
   output: string
+  /** The end of what the process before it said. */
+  lastWords: string
   /** We have sent this process a signal that ends it. */
   told: boolean
   armed: boolean
   listening: boolean
   over: boolean
   readonly surprises: string[]
+  readonly alerts: string[]
+  /** The beginning of a line whose end has not come. */
+  tail: string
 }
 
 /** What must not outlive us, however we end. */
@@ -84,11 +92,14 @@ export async function manage(options: ManagedOptions): Promise<Managed> {
   const state: State = {
     child: null,
     output: '',
+    lastWords: '',
     told: false,
     armed: false,
     listening: false,
     over: false,
     surprises: [],
+    alerts: [],
+    tail: '',
   }
   launch(options, state, port)
   return {
@@ -97,6 +108,7 @@ export async function manage(options: ManagedOptions): Promise<Managed> {
     url,
     alive: () => state.listening,
     surprises: state.surprises,
+    alerts: state.alerts,
     ready: () => untilListening(options.name, state),
     kill() {
       state.told = true
@@ -140,14 +152,20 @@ function launch(options: ManagedOptions, state: State, port: number): void {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   alive.add(child)
-  Object.assign(state, { child, output: '', told: false, armed: point !== null, listening: false })
+  Object.assign(state, {
+    child,
+    output: '',
+    tail: '',
+    told: false,
+    armed: point !== null,
+    listening: false,
+  })
   const take = (chunk: Buffer): void => {
     const text = chunk.toString()
     state.output = (state.output + text).slice(-OUTPUT_KEPT)
-    if (text.includes('"msg":"listening"')) state.listening = true
-    if (text.includes('unexpected failure') && state.surprises.length < SURPRISES_KEPT) {
-      state.surprises.push(text.split('\n').find((line) => /unexpected failure/.test(line)) ?? '')
-    }
+    const lines = (state.tail + text).split('\n')
+    state.tail = lines.pop() ?? ''
+    for (const line of lines) hear(state, line)
   }
   child.stdout.on('data', take)
   child.stderr.on('data', take)
@@ -158,15 +176,26 @@ function launch(options: ManagedOptions, state: State, port: number): void {
     const crashPoint = /^crash point (\S+)$/m.exec(state.output)?.[1] ?? null
     const expected = (state.told && (signal === 'SIGKILL' || code === 0)) || crashPoint !== null
     const { output } = state
+    state.lastWords = output.slice(-LAST_WORDS_KEPT)
     options.onDeath({ name: options.name, code, signal, crashPoint, expected, output })
     if (!state.over) launch(options, state, port)
   })
 }
 
+/** What a whole line of a log tells. */
+function hear(state: State, line: string): void {
+  if (line.includes('"msg":"listening"')) state.listening = true
+  if (/does not talk to us|talks to us again/.test(line)) state.alerts.push(line)
+  const surprise = line.includes('unexpected failure')
+  if (surprise && state.surprises.length < SURPRISES_KEPT) state.surprises.push(line)
+}
+
 async function untilListening(name: string, state: State): Promise<void> {
   const untilMs = performance.now() + START_MS_MAX
   while (!state.listening) {
-    if (performance.now() > untilMs) throw new Error(`${name} does not listen:\n${state.output}`)
+    if (performance.now() > untilMs) {
+      throw new Error(`${name} does not listen:\n${state.lastWords}${state.output}`)
+    }
     await wait(20)
   }
 }

@@ -36,6 +36,8 @@ export interface Proxy {
   turn(toxics: Partial<Toxics>): void
   /** Reset every connection with a TCP RST; returns how many. */
   reset(): number
+  /** Reset every connection and refuse new ones, as a machine without the service does; and back. */
+  away(on: boolean): Promise<void>
   close(): Promise<void>
 }
 
@@ -71,9 +73,15 @@ export async function startProxy(targetPort: number, random: () => number): Prom
   const listener = createServer((client) => join(state, client, targetPort))
   listener.listen(0, '127.0.0.1')
   await once(listener, 'listening')
+  // A TCP server that listens has an address with a port.
+  const { port } = listener.address() as AddressInfo
+  const end = async (): Promise<void> => {
+    for (const link of state.links) cut(link)
+    listener.close()
+    await once(listener, 'close')
+  }
   return {
-    // A TCP server that listens has an address with a port.
-    port: (listener.address() as AddressInfo).port,
+    port,
     fired: state.fired,
     turn(toxics) {
       state.toxics = { ...CALM, ...toxics }
@@ -86,10 +94,13 @@ export async function startProxy(targetPort: number, random: () => number): Prom
       count(state, 'connections reset', links.length)
       return links.length
     },
+    async away(on) {
+      if (on === !listener.listening) return
+      if (on) await end()
+      else await once(listener.listen(port, '127.0.0.1'), 'listening')
+    },
     async close() {
-      for (const link of state.links) cut(link)
-      listener.close()
-      await once(listener, 'close')
+      if (listener.listening) await end()
     },
   }
 }

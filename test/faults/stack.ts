@@ -8,6 +8,7 @@ import {
 } from '../../src/adapters/embedded-postgres.ts'
 import { migrate } from '../../src/adapters/migrate.ts'
 import { manage, type Death, type Managed, type Role, type Variables } from './processes.ts'
+import { startFront, type Front } from './front.ts'
 import { startProxy, type Proxy } from './proxy.ts'
 
 const MOCK = '/api/v1/mock-gateway'
@@ -32,7 +33,7 @@ const FAST: Variables = {
   GATEWAY_BACKOFF_JITTER_SECONDS: '0.05',
   GATEWAY_NOT_FOUND_GRACE_SECONDS: '3',
   DATABASE_POOL: '5',
-  DATABASE_CONNECT_TIMEOUT_SECONDS: '1',
+  DATABASE_CONNECT_TIMEOUT_SECONDS: '3',
   DATABASE_STATEMENT_TIMEOUT_SECONDS: '2',
   DATABASE_LOCK_TIMEOUT_SECONDS: '1',
   DATABASE_IDLE_TRANSACTION_TIMEOUT_SECONDS: '2',
@@ -96,6 +97,10 @@ export interface StackOptions {
   readonly arm?: (name: string) => string | null
   /** Turns of the mock gateway's dials beside those that all scenarios have. */
   readonly gatewayFaults?: Readonly<Record<string, number>>
+  /** The process that reaches the database by a line of its own, which can be cut alone. */
+  readonly line?: string
+  /** Whether somebody stands before the gateway who may refuse to talk about single payments. */
+  readonly front?: boolean
 }
 
 /** All processes of a service with its database and gateway, and chaos proxies in between. */
@@ -104,14 +109,22 @@ export interface Stack {
   readonly apis: readonly Managed[]
   readonly workers: readonly Managed[]
   readonly database: Proxy
+  /** The way to the database of the process that has one of its own; the way of all if none has. */
+  readonly line: Proxy
   readonly gateway: Proxy
+  /** Stands before the mock gateway where a scenario asks for it. */
+  readonly front: Front | null
   /** The mock gateway and the database, past the proxies. */
   readonly gatewayUrl: string
   readonly databaseUrl: string
   readonly deaths: readonly Death[]
   query<Row extends object>(text: string): Promise<Row[]>
+  /** Let the database take no more writes, as one that is not the primary any more; and back. */
+  readOnly(on: boolean): Promise<void>
   /** Turn dials of the mock gateway. */
   turnGateway(dials: Readonly<Record<string, number>>): Promise<void>
+  /** Turn the gateway's dials, and wait until it and one process of each role listen. */
+  begin(): Promise<void>
   ready(): Promise<void>
   stop(): Promise<void>
 }
@@ -141,47 +154,67 @@ export async function startStack(
       },
     })
   const mock = await start('gateway', 'mock-gateway', {})
-  const database = await startProxy(server.port(), random)
-  const gateway = await startProxy(Number(new URL(mock.url).port), random)
-  const proxied = new URL(databaseUrl)
-  proxied.port = String(database.port)
+  const ways = await openWays(server.port(), Number(new URL(mock.url).port), options, random)
+  const { database, line, gateway } = ways
   const env: Variables = {
-    DATABASE_URL: proxied.href,
     PAYMENT_GATEWAY_URL: `http://127.0.0.1:${gateway.port}${MOCK}`,
     ...options.env,
   }
-  const apis = await Promise.all(
-    upTo(options.apis).map((index) => start(`api ${index}`, 'api', env)),
-  )
-  const workers = await Promise.all(
-    upTo(options.workers).map((index) => start(`worker ${index}`, 'worker', env)),
-  )
+  const startAll = (role: 'api' | 'worker', count: number) =>
+    Promise.all(
+      upTo(count).map((index) => {
+        const name = `${role} ${index}`
+        const proxied = new URL(databaseUrl)
+        proxied.port = String((name === options.line ? line : database).port)
+        return start(name, role, { DATABASE_URL: proxied.href, ...env })
+      }),
+    )
+  const apis = await startAll('api', options.apis)
+  const workers = await startAll('worker', options.workers)
   const all = [mock, ...apis, ...workers]
   const gatewayUrl = mock.url + MOCK
   const stack: Stack = {
     server,
     apis,
     workers,
-    database,
-    gateway,
+    ...ways,
     gatewayUrl,
     databaseUrl,
     deaths,
     query: (text) => query(databaseUrl, text),
+    readOnly: (on) => turnReadOnly(server, at.name, on),
     turnGateway: (dials) => turn(gatewayUrl, dials),
+    async begin() {
+      await mock.ready()
+      await stack.turnGateway({ ...GATEWAY_FAULTS, ...options.gatewayFaults })
+      // Armed processes may die while others start: one of each role is enough to begin.
+      await Promise.all([apis.at(0)?.ready(), workers.at(0)?.ready()])
+    },
     async ready() {
       await Promise.all(all.map((one) => one.ready()))
     },
     async stop() {
       await Promise.all(all.map((one) => one.end()))
-      await Promise.all([database.close(), gateway.close()])
+      await Promise.all([...new Set(Object.values(ways))].map((way) => way?.close()))
     },
   }
-  await mock.ready()
-  await stack.turnGateway({ ...GATEWAY_FAULTS, ...options.gatewayFaults })
-  // Armed processes may die while others start: one of each role is enough to begin.
-  await Promise.all([apis.at(0)?.ready(), workers.at(0)?.ready()])
   return stack
+}
+
+type Ways = Pick<Stack, 'database' | 'line' | 'gateway' | 'front'>
+
+/** The ways to the database and to the gateway at these ports, with the proxies on them. */
+async function openWays(
+  databasePort: number,
+  mockPort: number,
+  options: StackOptions,
+  random: () => number,
+): Promise<Ways> {
+  const database = await startProxy(databasePort, random)
+  const line = options.line === undefined ? database : await startProxy(databasePort, random)
+  const front = options.front === true ? await startFront(mockPort) : null
+  const gateway = await startProxy(front?.port ?? mockPort, random)
+  return { database, line, gateway, front }
 }
 
 /** A new database of a scenario, with the newest schema. */
@@ -191,6 +224,15 @@ async function createDatabase(server: Server, name: string): Promise<string> {
   url.pathname = `/${name}`
   await migrate(url.href)
   return url.href
+}
+
+async function turnReadOnly(server: Server, name: string, on: boolean): Promise<void> {
+  const setting = 'default_transaction_read_only'
+  const how = on ? `set ${setting} = on` : `reset ${setting}`
+  await query(server.url(), `alter database ${name} ${how}`)
+  // A server that is demoted ends its sessions. Whoever is back must find out by himself.
+  const end = `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`
+  if (on) await query(server.url(), end)
 }
 
 function upTo(count: number): number[] {
