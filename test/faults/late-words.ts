@@ -16,8 +16,8 @@ const well = (latencyMs: number) => ({
 const DUMB = { ...well(0), rejected: 1, lookup_errors: 1 }
 
 /** Long enough that all are claimed, called and cut off before the first answer comes. */
-const CALL_MS = 4_000
-const SLOW_CALLS = { GATEWAY_TIMEOUT_SECONDS: '6', WORKER_PROCESSING_TIMEOUT_SECONDS: '8' }
+const CALL_MS = 2_500
+const SLOW_CALLS = { GATEWAY_TIMEOUT_SECONDS: '4', WORKER_PROCESSING_TIMEOUT_SECONDS: '14' }
 const WORDS_MS_MAX = 120_000
 
 const LOOKUPS = ['none', 'eventual', 'consistent'] as const

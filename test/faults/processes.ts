@@ -193,7 +193,8 @@ function hear(state: State, line: string): void {
 async function untilListening(name: string, state: State): Promise<void> {
   const untilMs = performance.now() + START_MS_MAX
   while (!state.listening) {
-    if (performance.now() > untilMs) {
+    const refused = state.lastWords.startsWith('The configuration has')
+    if (refused || performance.now() > untilMs) {
       throw new Error(`${name} does not listen:\n${state.lastWords}${state.output}`)
     }
     await wait(20)

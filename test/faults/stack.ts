@@ -138,35 +138,25 @@ export async function startStack(
 ): Promise<Stack> {
   const databaseUrl = await createDatabase(server, at.name)
   const deaths: Death[] = []
-  // An empty folder, so that no .env is found.
-  const cwd = await fs.mkdtemp(join(at.folder, 'cwd-'))
-  const start = (name: string, role: Role, env: Variables) =>
-    manage({
-      name,
-      role,
-      program: at.program,
-      cwd,
-      env: { ...FAST, ...env },
-      arm: () => options.arm?.(name) ?? null,
-      onDeath(death) {
-        deaths.push(death)
-        onDeath(death)
-      },
-    })
+  const start = await starter(at, options, (death) => {
+    deaths.push(death)
+    onDeath(death)
+  })
   const mock = await start('gateway', 'mock-gateway', {})
   const ways = await openWays(server.port(), Number(new URL(mock.url).port), options, random)
   const { database, line, gateway } = ways
-  const env: Variables = {
-    PAYMENT_GATEWAY_URL: `http://127.0.0.1:${gateway.port}${MOCK}`,
-    ...options.env,
-  }
+  const PAYMENT_GATEWAY_URL = `http://127.0.0.1:${gateway.port}${MOCK}`
   const startAll = (role: 'api' | 'worker', count: number) =>
     Promise.all(
       upTo(count).map((index) => {
         const name = `${role} ${index}`
         const proxied = new URL(databaseUrl)
         proxied.port = String((name === options.line ? line : database).port)
-        return start(name, role, { DATABASE_URL: proxied.href, ...env })
+        return start(name, role, {
+          DATABASE_URL: proxied.href,
+          PAYMENT_GATEWAY_URL,
+          ...options.env,
+        })
       }),
     )
   const apis = await startAll('api', options.apis)
@@ -199,6 +189,20 @@ export async function startStack(
     },
   }
   return stack
+}
+
+/** What starts a process of a stack, with the settings of all scenarios and those given. */
+async function starter(
+  { program, folder }: { readonly program: string; readonly folder: string },
+  options: StackOptions,
+  onDeath: (death: Death) => void,
+) {
+  // An empty folder, so that no .env is found.
+  const cwd = await fs.mkdtemp(join(folder, 'cwd-'))
+  return (name: string, role: Role, env: Variables) => {
+    const arm = () => options.arm?.(name) ?? null
+    return manage({ name, role, program, cwd, env: { ...FAST, ...env }, arm, onDeath })
+  }
 }
 
 type Ways = Pick<Stack, 'database' | 'line' | 'gateway' | 'front'>
