@@ -76,7 +76,8 @@ const ODD_PAYMENT: Scenario = {
     workers: 2,
     front: true,
     gatewayFaults: WELL,
-    env: { ...TRIES, GATEWAY_GIVE_UP_SECONDS: '2' },
+    // A page names nobody: only on a connection of its own is it about the request it answers.
+    env: { ...TRIES, GATEWAY_GIVE_UP_SECONDS: '2', GATEWAY_ECHO: 'optional' },
   }),
   async run(stage) {
     const { stack, add, fired, until, expect } = stage
