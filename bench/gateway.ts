@@ -5,10 +5,14 @@ import { createServer } from 'node:net'
  * so that on one machine it is the services that are measured and not their gateway.
  */
 const HEAD_END = Buffer.from('\r\n\r\n')
-const BODY = '{"status":"success"}'
-const REPLY = Buffer.from(
-  `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`,
-)
+
+/** A yes that names the key it was asked under, as gateways of `GATEWAY_ECHO=required` do. */
+function success(key: string): Buffer {
+  const body = `{"status":"success","idempotency_key":"${key}"}`
+  return Buffer.from(
+    `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  )
+}
 
 /** How many were charged: the same referee for every worker that is measured. */
 let charged = 0
@@ -16,7 +20,7 @@ let charged = 0
 function reply(head: string): Buffer {
   if (head.startsWith('POST')) {
     charged += 1
-    return REPLY
+    return success(/\r\nidempotency-key: *(\S+)/i.exec(head)?.[1] ?? '')
   }
   const text = `gateway_charges_total ${charged}\n`
   return Buffer.from(`HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n\r\n${text}`)

@@ -48,7 +48,7 @@ const LOOKUPS_ONLY: GatewayTerms = { ...TERMS, repeats: 'may_execute_again' }
 const NEITHER: GatewayTerms = { ...LOOKUPS_ONLY, lookup: 'none' }
 
 const NOTHING = {
-  known: { yes: false, firstSentAgeMs: 60_000 },
+  known: { ...NO_EVIDENCE, firstSentAgeMs: 60_000 },
   terms: TERMS,
   lastOutcome: null,
   lateYes: false,
@@ -172,7 +172,7 @@ const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[
       task: null,
       letter: { id: 3n, error: 'timeout' },
       terms: KEYS_ONLY,
-      known: { yes: false, firstSentAgeMs: 3_500_000 },
+      known: { ...NO_EVIDENCE, firstSentAgeMs: 3_500_000 },
     },
     'Nobody knows whether the gateway executed it (timeout) and the gateway cannot be asked; its ' +
       '51.00 stay held until an operator resolves dead letter 3.',
@@ -189,7 +189,7 @@ const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[
       payment: UNKNOWN,
       task: { lookups: 1 },
       letter: { id: 3n, error: 'timeout' },
-      known: { yes: true, firstSentAgeMs: 60_000 },
+      known: { ...NO_EVIDENCE, yes: true },
     },
     'The gateway said that it executed it, in a report that came late; redriving dead letter 3 ' +
       'settles it.',
@@ -277,6 +277,28 @@ const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[
       'letter 3 makes a new payment of it.',
   ],
   [
+    'failed by a refusal after a charge in doubt',
+    {
+      payment: { status: 'failed', lastError: 'http_401', attempts: 2 },
+      lastOutcome: 'declined',
+      letter: { id: 3n, error: 'http_401' },
+      known: { ...NO_EVIDENCE, doubted: true },
+    },
+    `The gateway declined it (http_401) and its hold was given back; ${SINCE}, but a charge of it may ` +
+      'have been executed: ask the gateway before you insist on redriving dead letter 3.',
+  ],
+  [
+    'failed, with a yes that no letter tells of',
+    {
+      payment: { status: 'failed', lastError: 'http_402', attempts: 1 },
+      lastOutcome: 'declined',
+      letter: { id: 3n, error: 'http_402' },
+      known: { ...NO_EVIDENCE, yes: true },
+    },
+    `The gateway declined it (http_402) and its hold was given back; ${SINCE}, but some call saw the ` +
+      'gateway say yes: settle it there, then resolve dead letter 3.',
+  ],
+  [
     'never executed',
     {
       payment: { status: 'failed', type: 'deposit', lastError: 'connection_refused', attempts: 3 },
@@ -333,7 +355,7 @@ for (const repeats of REPEATS) {
     test(`no sentence promises what a gateway cannot do: ${repeats}, ${lookup}`, () => {
       const terms: GatewayTerms = { ...TERMS, repeats, lookup }
       for (const firstSentAgeMs of AGES_MS) {
-        const known = { yes: false, firstSentAgeMs }
+        const known = { ...NO_EVIDENCE, firstSentAgeMs }
         const letter = { id: 3n, error: 'timeout' }
         const facts: readonly Facts[] = [
           { task: { tries: 1, inDoubt: true } },
@@ -348,7 +370,7 @@ for (const repeats of REPEATS) {
           const alive = repeats !== 'may_execute_again' && firstSentAgeMs < 3_200_000
           assert.ok(!/sent again (only )?under its own key/.test(sentence) || alive, sentence)
           // A redrive is offered where it is not refused.
-          const refusal = againstRedrive('unknown', { ...NO_EVIDENCE, ...known }, terms)
+          const refusal = againstRedrive('unknown', known, terms)
           assert.ok(!/redrives? or/.test(sentence) || refusal === null, sentence)
         }
       }

@@ -11,6 +11,9 @@ const BEHAVIOURS = {
   decline: { decline: 1 },
   lose_reply: { reset_after: 1 },
   fail: { error_before: 1 },
+  refuse: { rejected: 1 },
+  disown: { wrong_credential: 1 },
+  take: { pending: 1, late_ms: 60_000 },
 } as const
 
 async function conformer(t: TestContext, profile: GatewayProfile): Promise<Conformer> {

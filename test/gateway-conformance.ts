@@ -2,13 +2,19 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { ChargeRequest, Gateway } from '../src/ports.ts'
 
+/** What a gateway can be told to do. */
+export type Behaviour = 'accept' | 'decline' | 'lose_reply' | 'fail' | 'refuse' | 'disown' | 'take'
+
 /** A gateway driver against a gateway that does as it is told. */
 export interface Conformer {
   readonly gateway: Gateway
   /** The same driver, against an address where nobody listens. */
   readonly dead: Gateway
-  /** From now on the gateway accepts, declines, or executes and loses the reply. */
-  behave(how: 'accept' | 'decline' | 'lose_reply' | 'fail'): void
+  /**
+   * From now on the gateway accepts, declines, executes and loses the reply, fails, refuses requests,
+   * does not know us, or takes charges and does not finish them.
+   */
+  behave(how: Behaviour): void
   /** How many times the gateway charged this payment, by its own books. */
   charged(paymentId: bigint): number
 }
@@ -68,6 +74,33 @@ function charges(conform: Conform): void {
     const seen = await gateway.charge(REQUEST)
     assert.equal(seen.outcome.kind, 'in_doubt')
     assert.equal(seen.sent, true)
+  })
+
+  conform('a refused request is no decline, and charges nothing', async (made) => {
+    made.behave('refuse')
+    const { outcome } = await made.gateway.charge(REQUEST)
+    assert.equal(outcome.kind, 'rejected')
+    assert.equal(made.charged(REQUEST.paymentId), 0)
+    made.behave('accept')
+    assert.equal((await made.gateway.charge(REQUEST)).outcome.kind, 'success')
+  })
+
+  conform('a wrong credential says nothing of the payment', async (made) => {
+    made.behave('disown')
+    const seen = await made.gateway.charge(REQUEST)
+    assert.equal(seen.outcome.kind, 'misconfigured')
+    assert.equal(seen.httpStatus, 401)
+    assert.equal(made.charged(REQUEST.paymentId), 0)
+    made.behave('accept')
+    assert.equal((await made.gateway.charge(REQUEST)).outcome.kind, 'success')
+  })
+
+  conform('what is taken and not finished is pending', async (made) => {
+    made.behave('take')
+    assert.equal((await made.gateway.charge(REQUEST)).outcome.kind, 'pending')
+    assert.equal(made.charged(REQUEST.paymentId), 0)
+    if (made.gateway.profile.lookup === 'none') return
+    assert.deepEqual((await made.gateway.lookup(REQUEST)).outcome, { kind: 'pending' })
   })
 
   conform('a lost reply is in doubt, never a failure', async ({ gateway, behave, charged }) => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { redrive } from '../src/dead-letters/redrive.ts'
-import { plan } from '../src/dead-letters/runs/run.ts'
+import { plan, start, step } from '../src/dead-letters/runs/run.ts'
+import { readRun } from '../src/dead-letters/runs/store.ts'
+import type { RedriveFilter } from '../src/dead-letters/store.ts'
 import { againstRedrive, NO_EVIDENCE, type GatewayTerms } from '../src/domain/evidence.ts'
 import type { Promises } from '../src/domain/retry.ts'
 import { testWorld, type TestWorld } from './harness.ts'
@@ -18,6 +20,18 @@ import {
 import { verifyWorld, violated } from './verify-history.ts'
 
 const HOUR = 3_600_000
+
+/** A gateway that can neither be asked nor charged again. */
+const NEITHER: Promises = { repeats: 'may_execute_again', keyLifeMs: HOUR, lookup: 'none' }
+
+const ALL: RedriveFilter = {
+  class: null,
+  error: null,
+  type: null,
+  userId: null,
+  createdBefore: null,
+  createdAfter: null,
+}
 
 async function redriveOf(world: TestWorld, paymentId: bigint, againstEvidence = false) {
   const letterId = await openLetter(world, paymentId)
@@ -129,18 +143,7 @@ test('a payment that failed by a refusal that was no decline is repeated only by
       0, 0, 0, created_at from postings where kind = 'hold'`)
   await world.sql('update users set available = available + held, held = 0')
 
-  const dry = await plan(
-    world.world,
-    {
-      class: null,
-      error: null,
-      type: null,
-      userId: null,
-      createdBefore: null,
-      createdAfter: null,
-    },
-    'jane',
-  )
+  const dry = await plan(world.world, ALL, 'jane')
   assert.deepEqual(dry.refused, [{ code: 'maybe_executed', count: 1, amount: 5_000n }])
   const refusal = { code: 'maybe_executed', paymentId: id, evidence: 'in_doubt' }
   assert.deepEqual(await redriveOf(world, id), { kind: 'refused', refusal })
@@ -156,8 +159,7 @@ test('a payment that failed by a refusal that was no decline is repeated only by
 })
 
 test('POST /dlq/{id}/redrive and a dry run say that a redrive would come to nothing', async (t) => {
-  const profile: Promises = { repeats: 'may_execute_again', keyLifeMs: HOUR, lookup: 'none' }
-  const world = await testWorld(t, { script: ['lost_reply'], profile })
+  const world = await testWorld(t, { script: ['lost_reply'], profile: NEITHER })
   const app = await server(t, world)
   const [id = 0n] = await accepted(world, 'withdraw')
   await exhaust(world, 6)
@@ -173,5 +175,24 @@ test('POST /dlq/{id}/redrive and a dry run say that a redrive would come to noth
   const dry = (await post('/dlq/redrive', { filter: {}, dry_run: true })).json()
   assert.equal(dry.count, 1)
   assert.deepEqual(dry.would_refuse, [{ code: 'redrive_impossible', count: 1, amount: 50 }])
-  assert.equal((await letters(world, id)).length, 1)
+
+  const started = await post('/dlq/redrive', { snapshot: dry.snapshot, reason: 'all the same' })
+  assert.equal(started.statusCode, 202)
+  assert.equal(await step(world.world, null), 1)
+  const run = (await app.inject(`/dlq/redrives/${dry.snapshot}`)).json()
+  assert.deepEqual([run.state, run.redriven, run.refused], ['done', 0, 1])
+  assert.deepEqual(run.refusals, { redrive_impossible: 1 })
+  const [letter, ...others] = await letters(world, id)
+  assert.deepEqual([letter?.state, others], ['open', []])
+})
+
+test('a run adds up over its steps why letters were refused', async (t) => {
+  const world = await testWorld(t, { script: ['lost_reply'], profile: NEITHER })
+  await accepted(world, 'withdraw', 5)
+  await exhaust(world, 6)
+  const { run } = await plan(world.world, ALL, 'jane')
+  await start(world.world, run.id, { actor: 'jane', reason: 'x', requestId: 'r', ratePerSecond: 2 })
+  while ((await step(world.world, run.id)) !== null) world.clock.advance(1_000)
+  const { state, refused, refusals } = (await readRun(world.db, run.id)) ?? run
+  assert.deepEqual([state, refused, refusals], ['done', 5, { redrive_impossible: 5 }])
 })

@@ -18,7 +18,7 @@ const DUMPS = {
     select
       shard, id, user_id as "userId", type, status, amount, commission, fee_bps as "feeBps",
       attempts, ${ms('created_at')} as "createdAt", ${ms('finished_at')} as "finishedAt",
-      idempotency_key as "idempotencyKey", last_error as "lastError", gateway_ref as "gatewayRef"
+      idempotency_key as "idempotencyKey", last_error as "lastError", gateway_ref as "gatewayRef", redrive_of as "redriveOf"
     from payments order by id`,
   tasks: `
     select
@@ -41,7 +41,8 @@ const DUMPS = {
     select
       shard, id, payment_id as "paymentId", user_id as "userId", payment_type as "type", amount,
       commission, class, error, attempts, state, ${ms('created_at')} as "createdAt",
-      ${ms('closed_at')} as "closedAt", closed_by as "closedBy", closed_reason as "closedReason"
+      ${ms('closed_at')} as "closedAt", closed_by as "closedBy", closed_reason as "closedReason",
+      redrive_id as "redriveId"
     from dead_letters order by id`,
   counts: `
     select
@@ -50,6 +51,11 @@ const DUMPS = {
       sum(in_doubt)::bigint as in_doubt, sum(retried)::bigint as retried,
       sum(letters)::bigint as letters
     from payment_counts group by shard`,
+  acts: `
+    select
+      shard, id, payment_id as "paymentId", letter_id as "letterId", redrive_id as "redriveId", act,
+      actor, before, after, ${ms('created_at')} as "createdAt"
+    from operator_acts order by id`,
 } as const
 
 function ms(column: string): string {
@@ -65,9 +71,19 @@ function show(row: object): string {
   // The gateway's key is random in the database, on purpose.
   const fields = Object.entries(row).filter(([name]) => name !== 'gatewayKey')
   const plain = fields.map(
-    ([name, value]) => `${name}=${typeof value === 'bigint' ? `${value}n` : value}`,
+    ([name, value]) =>
+      `${name}=${typeof value === 'bigint' ? `${value}n` : isDocument(value) ? sorted(value) : value}`,
   )
   return plain.toSorted().join(' ')
+}
+
+function isDocument(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !(value instanceof Date)
+}
+
+/** A document with its fields in one order: jsonb has its own. */
+function sorted(value: object): string {
+  return JSON.stringify(Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1)))
 }
 
 function memoryState(tables: Tables): Record<string, string[]> {
@@ -120,6 +136,11 @@ test('a statement that behaves differently is noticed by the same histories', as
     if (!noticed) unnoticed.push(name)
   }
   t.diagnostic(`unnoticed: ${unnoticed.join(', ') || 'none'}`)
-  // Without other transactions a lock that does not lock makes no difference.
-  assert.deepEqual(unnoticed, ['lock_does_not_lock'])
+  // Without other transactions a lock that does not lock makes no difference, and nobody's late
+  // report is there to be insisted against.
+  const alone = ['lock_does_not_lock', 'insisting_unrecorded', 'acts_without_locks']
+  assert.deepEqual(
+    unnoticed.filter((name) => !alone.includes(name)),
+    [],
+  )
 })

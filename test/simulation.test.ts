@@ -21,6 +21,8 @@ const REACHED = [
   'decided_wait decided_pending',
   'stale late_evidence worker_lost charged_after_failed asked_again',
   'busy left_out',
+  'act_redrive_new act_redrive_failed act_redrive_success act_repeat act_by_evidence',
+  'act_resolve_success act_resolve_failed act_insisted redrive_letter_not_open refreshed',
 ].flatMap((names) => names.split(' '))
 
 function replayOf({ seed, failure }: SimulationResult): string {

@@ -5,7 +5,13 @@ import { Busy, type Db } from '../src/ports.ts'
 import { checkPayments, checkUsers } from '../src/verify/check.ts'
 import { withLedgerRule } from '../src/verify/pass.ts'
 import { tally, type Chunk, type Report } from '../src/verify/report.ts'
-import { ID_BEFORE_ALL, ID_LAST, inSnapshot, type Span } from '../src/verify/snapshot-store.ts'
+import {
+  ID_BEFORE_ALL,
+  ID_LAST,
+  inOneSnapshot,
+  inSnapshot,
+  type Span,
+} from '../src/verify/snapshot-store.ts'
 import { USERS_IN_LIST } from '../src/verify/users-store.ts'
 import { verify } from '../src/verify/verify.ts'
 import { recentVerifier } from '../src/verify/watch.ts'
@@ -133,4 +139,33 @@ test('steps of a few rows see what one large step sees, in healthy and in damage
       assert.deepEqual(own(violated(report)), own(rules).toSorted())
     })
   }
+})
+
+test('verifying waits for nobody, and nobody waits for it', async (t) => {
+  const world = await testWorld(t)
+  await busyHistory(world, 2)
+  // Every row is locked by somebody who takes their time, and it does not matter.
+  await world.db.transaction(async (tx) => {
+    const tables = ['users', 'payments', 'payment_tasks', 'dead_letters']
+    for (const table of tables) {
+      await tx.run({ name: '', text: `select from ${table} for update` }, [])
+    }
+    assert.deepEqual(violated(await inSmallSteps(world, hurried(t, world.url, 5_000))), [])
+    assert.deepEqual(violated(await verifyWorld(world)), [])
+  })
+  // In the middle of a walk, everything can be written.
+  await inOneSnapshot(world.db, async (tx) => {
+    const count = { name: '', text: 'select count(*)::int from postings' }
+    const [before] = await tx.run<{ count: number }>(count, [])
+    for (const table of ['users', 'payments', 'payment_tasks', 'dead_letters']) {
+      await world.sql(`update ${table} set shard = shard`)
+    }
+    await world.user(100n)
+    assert.deepEqual(await tx.run(count, []), [before])
+    const locks = await world.sql(`
+      select mode from pg_locks
+      where relation::regclass::text in ('users', 'payments', 'postings', 'payment_tasks')
+        and mode not in ('AccessShareLock', 'RowExclusiveLock')`)
+    assert.deepEqual(locks, [])
+  })
 })

@@ -35,7 +35,11 @@ async function drainWith(
 
 /** Our worker with what is due in a database, calling this gateway. */
 export function ourWorker(rig: Rig, database: Database, gateway: Running): Promise<Running> {
-  const env = { DATABASE_URL: database.url, PAYMENT_GATEWAY_URL: gateway.url }
+  const env = {
+    DATABASE_URL: database.url,
+    PAYMENT_GATEWAY_URL: gateway.url,
+    GATEWAY_ECHO: 'required',
+  }
   return rig.start('worker', env)
 }
 

@@ -81,6 +81,9 @@ export const RunBody = Type.Object(
     redriven: Type.Integer(),
     skipped: Type.Integer({ description: 'No longer open when their turn came.' }),
     refused: Type.Integer({ description: 'Left open, such as for lack of funds.' }),
+    refusals: Type.Record(Type.String(), Type.Integer(), {
+      description: 'How many were refused why, by error code.',
+    }),
     reason: nullable('string'),
     created_at: Time,
     created_by: Type.String(),
@@ -105,6 +108,7 @@ export function runBody(run: Run) {
     redriven: run.redriven,
     skipped: run.skipped,
     refused: run.refused,
+    refusals: { ...run.refusals },
     reason: run.reason,
     created_at: run.createdAt.toISOString(),
     created_by: run.createdBy,

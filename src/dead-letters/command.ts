@@ -161,7 +161,10 @@ function summary({ run: found, matching, byClass, refused }: Plan): string {
 
 function ending(run: Run): string {
   const how = run.state === 'canceled' ? 'Canceled' : 'Done'
-  const counts = `${run.redriven} redriven, ${run.skipped} closed by others, ${run.refused} refused`
+  const why = Object.entries(run.refusals).map(([code, count]) => `${count} ${code}`)
+  const reasons = why.length === 0 ? '' : ` (${why.join(', ')})`
+  const refused = `${run.refused} refused${reasons}`
+  const counts = `${run.redriven} redriven, ${run.skipped} closed by others, ${refused}`
   return `${how}: ${counts}, ${run.total - run.position} not reached. Redrive ${run.id}.`
 }
 

@@ -1,7 +1,8 @@
-import type { GatewayTerms, KnownEvidence } from './evidence.ts'
+import { againstRedrive, type GatewayTerms, type KnownEvidence } from './evidence.ts'
 import { total } from './ledger.ts'
 import { formatMoney } from './money.ts'
 import type { Payment } from './payment.ts'
+import type { Refusal } from './refusal.ts'
 import { mayRepeat } from './retry.ts'
 
 /**
@@ -36,7 +37,7 @@ export interface Situation {
     readonly lastError: string | null
   } | null
   /** What all calls together say, and since when its key is in use. */
-  readonly known: Pick<KnownEvidence, 'yes' | 'firstSentAgeMs'>
+  readonly known: KnownEvidence
   /** What the gateway in use can do: what happens next, and what an operator can do, follow from it. */
   readonly terms: GatewayTerms
   /** What the newest gateway call came to that was settled in time; null: none was made. */
@@ -167,7 +168,7 @@ function succeeded({ payment, resolved, lateYes, letter }: Situation): string {
 }
 
 function failed(situation: Situation): string {
-  const { payment, letter, repeatedBy } = situation
+  const { payment, letter, repeatedBy, known, terms } = situation
   if (letter?.error === CHARGED_AFTER_FAILED) {
     return (
       'It failed, and later the gateway said that it had charged it; nothing happens by itself: ' +
@@ -176,9 +177,21 @@ function failed(situation: Situation): string {
   }
   let next = 'and nothing happens next'
   if (repeatedBy !== null) next = `and payment ${repeatedBy} repeats it`
-  else if (letter !== null)
-    next = `and redriving dead letter ${letter.id} makes a new payment of it`
+  else if (letter !== null) next = offer(letter.id, againstRedrive('failed', known, terms)?.code)
   return `${failure(situation)}; it is final${since(payment.finishedAt)}, ${next}.`
+}
+
+/** What an operator can do about a failed payment, by what speaks against repeating it. */
+function offer(letterId: bigint, against: Refusal['code'] | undefined): string {
+  if (against === undefined)
+    return `and redriving dead letter ${letterId} makes a new payment of it`
+  if (against === 'evidence_contradicts') {
+    return `but some call saw the gateway say yes: settle it there, then resolve dead letter ${letterId}`
+  }
+  return (
+    'but a charge of it may have been executed: ask the gateway before you insist on redriving ' +
+    `dead letter ${letterId}`
+  )
 }
 
 function failure({ payment, resolved, lastOutcome }: Situation): string {

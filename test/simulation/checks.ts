@@ -1,5 +1,5 @@
 import type { Journal } from './gateway.ts'
-import type { LetterRow, PaymentRow, PostingRow, Tables, TaskRow } from './tables.ts'
+import type { ActRow, LetterRow, PaymentRow, PostingRow, Tables, TaskRow } from './tables.ts'
 
 /** A broken promise: what, and where. */
 export class Violation extends Error {
@@ -16,6 +16,8 @@ export interface AuditWorld {
   readonly attemptsMax: number
   /** Whether a charge that may have happened can be told from one that has not. */
   readonly lookup: 'none' | 'eventual' | 'consistent'
+  /** Payments with a yes that nobody acted on when it was kept. */
+  readonly ignored: ReadonlySet<bigint>
 }
 
 export interface Auditor {
@@ -31,6 +33,9 @@ interface Before {
   readonly tasks: Map<bigint, TaskRow>
   postings: number
   attempts: number
+  acts: number
+  /** Payments with a yes in their evidence. */
+  yes: ReadonlySet<bigint>
 }
 
 /**
@@ -39,7 +44,14 @@ interface Before {
  */
 export function auditor(world: AuditWorld): Auditor {
   const { tables, journal } = world
-  const before: Before = { payments: new Map(), tasks: new Map(), postings: 0, attempts: 0 }
+  const before: Before = {
+    payments: new Map(),
+    tasks: new Map(),
+    postings: 0,
+    attempts: 0,
+    acts: 0,
+    yes: new Set(),
+  }
   let version = -1
   let executed = -1
 
@@ -53,17 +65,24 @@ export function auditor(world: AuditWorld): Auditor {
     checkBalances(tables)
     checkNewEvidence(tables, before)
     checkAppendOnly(tables, before)
+    checkNewActs(tables, before)
+    const acts = actsByPayment(tables)
     for (const payment of tables.payments.rows.values()) {
-      checkChange(payment, before.payments.get(payment.id))
+      const own = acts.get(payment.id) ?? NO_ACTS
+      checkChange(payment, before.payments.get(payment.id), own)
       checkCommission(payment, world)
       checkPostings(payment, tables)
-      checkWork(payment, tables, letters.get(payment.id) ?? [])
-      checkVerdict(payment, world, letters.get(payment.id) ?? [], evidence.get(payment.id))
+      const known = { letters: letters.get(payment.id) ?? [], acts: own }
+      checkWork(payment, tables, known)
+      checkVerdict(payment, world, known, evidence.get(payment.id))
+      checkRepeat(payment, tables)
       if (!before.payments.has(payment.id)) checkArrival(payment, tables)
       before.payments.set(payment.id, payment)
     }
-    checkTasks(world, before)
     checkCounts(tables)
+    checkTasks(world, before, acts)
+    before.acts = tables.acts.rows.size
+    before.yes = new Set([...evidence].filter(([, said]) => said.has('success')).map(([id]) => id))
   }
 
   return {
@@ -86,14 +105,70 @@ function show(value: unknown): string {
   return JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? Number(part) : part))
 }
 
+/** What operators did to a payment. */
+interface Acts {
+  /** The word that ended it, if one did. */
+  readonly word: ActRow | null
+  /** How often it was started over. */
+  readonly redriven: number
+}
+
+const NO_ACTS: Acts = { word: null, redriven: 0 }
+
+function actsByPayment(tables: Tables): Map<bigint, Acts> {
+  const acts = new Map<bigint, Acts>()
+  for (const act of tables.acts.rows.values()) {
+    const own = acts.get(act.paymentId) ?? NO_ACTS
+    const word = act.act === 'resolve' && act.before['payment'] === 'unknown'
+    const again = act.act === 'redrive' && act.after['payment'] === 'new'
+    acts.set(act.paymentId, {
+      word: word ? act : own.word,
+      redriven: own.redriven + (again ? 1 : 0),
+    })
+  }
+  return acts
+}
+
+/** No act goes against what was known when it was committed, unless it says so. */
+function checkNewActs(tables: Tables, before: Before): void {
+  if (tables.acts.rows.size === before.acts) return
+  for (const act of [...tables.acts.rows.values()].slice(before.acts)) {
+    if (!before.yes.has(act.paymentId)) continue
+    const { after } = act
+    if (act.before['payment'] !== 'unknown') {
+      must(after['repeated_by'] === undefined, 'what was executed is never charged again', act)
+      continue
+    }
+    const insisted = after['against_evidence'] === 'success'
+    must(after['payment'] === 'success' || insisted, 'no word goes against a yes unawares', act)
+    must(after['payment'] !== 'new', 'nobody is asked about what is known', act)
+  }
+}
+
+/** A repeat is of a failed payment, as it was, and the only one. */
+function checkRepeat(payment: PaymentRow, tables: Tables): void {
+  if (payment.redriveOf === null) return
+  const first = tables.payments.get(payment.redriveOf)
+  must(first?.status === 'failed', 'only a failed payment is repeated', payment)
+  for (const field of ['userId', 'type', 'amount', 'commission'] as const) {
+    must(first?.[field] === payment[field], `a repeat has the same ${field}`, payment)
+  }
+  const others = [...tables.payments.rows.values()].filter(
+    ({ redriveOf }) => redriveOf === payment.redriveOf,
+  )
+  must(others.length === 1, 'a failed payment is repeated once', payment)
+}
+
 function checkGateway({ journal, tables, attemptsMax }: AuditWorld): void {
   for (const [id, charges] of journal.executed) {
     must(charges.length === 1, 'the gateway executes a payment once', id)
     const amount = tables.payments.get(id)?.amount
     must(charges[0]?.amount === amount, 'the gateway executes the amount asked for', id)
   }
+  const acts = tables.acts.rows.size === 0 ? null : actsByPayment(tables)
   for (const [id, calls] of journal.calls) {
-    must(calls <= attemptsMax, 'a payment is not sent more often than allowed', id)
+    const rounds = 1 + (acts?.get(id)?.redriven ?? 0)
+    must(calls <= attemptsMax * rounds, 'a payment is not sent more often than allowed', id)
   }
 }
 
@@ -169,9 +244,10 @@ const LEGAL: Readonly<Record<PaymentRow['status'], readonly string[]>> = {
 
 const FIXED = ['userId', 'type', 'amount', 'commission', 'gatewayKey', 'idempotencyKey'] as const
 
-function checkChange(now: PaymentRow, before: PaymentRow | undefined): void {
+function checkChange(now: PaymentRow, before: PaymentRow | undefined, acts: Acts): void {
   if (before === undefined || before === now) return
-  must(LEGAL[before.status].includes(now.status), 'a final state is never left', now)
+  const again = before.status === 'unknown' && now.status === 'new' && acts.redriven > 0
+  must(again || LEGAL[before.status].includes(now.status), 'a final state is never left', now)
   for (const field of FIXED) must(now[field] === before[field], `${field} never changes`, now)
   if (before.status === 'success' || before.status === 'failed') {
     must(now.finishedAt === before.finishedAt, 'a final payment never changes', now)
@@ -211,7 +287,13 @@ function legsOf({ user, held, gateway, fees }: PostingRow): string {
 }
 
 /** No open payment without somebody who will finish it; no work without an open payment. */
-function checkWork(payment: PaymentRow, tables: Tables, letters: readonly LetterRow[]): void {
+/** What others know of a payment. */
+interface Known {
+  readonly letters: readonly LetterRow[]
+  readonly acts: Acts
+}
+
+function checkWork(payment: PaymentRow, tables: Tables, { letters, acts }: Known): void {
   const task = tables.tasks.get(payment.id)
   const open = letters.filter((letter) => letter.state === 'open')
   const { status } = payment
@@ -232,34 +314,37 @@ function checkWork(payment: PaymentRow, tables: Tables, letters: readonly Letter
     const told = letters.some(
       (letter) => letter.class === 'failed' || letter.error === 'charged_after_failed',
     )
-    must(told, 'a failed payment has a letter', payment)
+    must(told || acts.word !== null, 'a failed payment has a letter', payment)
   }
 }
 
 /** Final states are true: nothing succeeds or fails but by the gateway's word. */
 function checkVerdict(
   payment: PaymentRow,
-  { journal }: AuditWorld,
-  letters: readonly LetterRow[],
+  { journal, ignored }: AuditWorld,
+  { letters, acts: { word } }: Known,
   evidence: ReadonlySet<string> | undefined,
 ): void {
   const { id, status } = payment
   const executed = journal.executed.has(id)
   if (status === 'new' || status === 'unknown') {
-    must(!evidence?.has('success'), 'evidence decides: no payment with a yes stays open', payment)
+    const decided = !evidence?.has('success') || ignored.has(id)
+    must(decided, 'evidence decides: no payment with a yes stays open', payment)
   }
-  if (status === 'success') {
+  if (status === 'success' && word === null) {
     must(executed, 'only what the gateway executed succeeds', payment)
     must(evidence?.has('success') ?? false, 'a success has evidence', payment)
   }
   if (status !== 'failed') return
   if (refusedAtOnce(payment)) return must(!executed, 'what was refused is never executed', payment)
-  must(evidence !== undefined, 'a failure has evidence', payment)
+  must(evidence !== undefined || word !== null, 'a failure has evidence', payment)
   if (!executed) return
-  must(journal.broken.has(id), 'nothing fails that the gateway executed', payment)
+  const excused = journal.broken.has(id) || word !== null
+  must(excused, 'nothing fails that the gateway executed', payment)
   const flagged = letters.some((letter) => letter.error === 'charged_after_failed')
   const seen = evidence?.has('success') ?? false
-  must(!seen || flagged, 'evidence against a final state has a letter', payment)
+  const insisted = word?.after['against_evidence'] === 'success'
+  must(!seen || flagged || insisted, 'evidence against a final state has a letter', payment)
 }
 
 /** What the evidence of each payment says. */
@@ -281,7 +366,11 @@ function checkArrival(payment: PaymentRow, tables: Tables): void {
 }
 
 /** The life of a task: claimed when due, ended once by its newest claim, and gone. */
-function checkTasks({ tables, nowMs }: AuditWorld, before: Before): void {
+function checkTasks(
+  { tables, nowMs }: AuditWorld,
+  before: Before,
+  acts: ReadonlyMap<bigint, Acts>,
+): void {
   for (const task of tables.tasks.rows.values()) {
     const payment = tables.payments.get(task.paymentId)
     must(payment !== undefined, 'a task has a payment', task)
@@ -292,9 +381,15 @@ function checkTasks({ tables, nowMs }: AuditWorld, before: Before): void {
     if (was.doubtAt !== null) {
       must(task.firstSentAt === was.firstSentAt, 'the age of a key in doubt is kept', task)
     }
-    if (task.leased && task.fence !== was.fence) {
+    must(task.attempts >= was.attempts, 'attempts are never forgotten', task)
+    if (!task.leased && task.fence === was.fence + 1) {
+      must((acts.get(task.paymentId)?.redriven ?? 0) > 0, 'only an operator starts over', task)
+      must(task.doubtAt !== null, 'what is started over is in doubt still', task)
+      must(task.tries === 0 && task.lookups === 0, 'what is started over has its tries', task)
+    } else if (task.leased && task.fence !== was.fence) {
       must(task.fence === was.fence + 1, 'each claim has a number of its own', task)
-      must(was.runAt <= nowMs(), 'no task is claimed before it is due', was)
+      const asked = task.askedAt !== was.askedAt
+      must(asked || was.runAt <= nowMs(), 'no task is claimed before it is due', was)
       must(task.firstSentAt !== null, 'a key is dated before anything is sent', task)
       const lost = was.leased && was.lookups === 0 && was.pendings === 0
       const counted = lost ? 1 : 0

@@ -1,4 +1,6 @@
 import type { Answer, Draft } from '../../src/domain/acceptance.ts'
+import { redrive } from '../../src/dead-letters/redrive.ts'
+import { resolve } from '../../src/dead-letters/resolve.ts'
 import { seededRandom } from '../../src/domain/random.ts'
 import { acceptor } from '../../src/payments/accept.ts'
 import { charge, claim, type ChargeWorld, type Settlement } from '../../src/payments/charge.ts'
@@ -14,6 +16,7 @@ import {
   type ScriptedGateway,
 } from '../harness.ts'
 import { memoryDb } from './memory-db.ts'
+import { acting } from './operator-statements.ts'
 import { records } from './records.ts'
 import { states, type Handlers } from './statements.ts'
 import { memoryTables, type Tables } from './tables.ts'
@@ -37,7 +40,7 @@ interface History {
   readonly told: string[]
 }
 
-const STEPS = 80
+const STEPS = 110
 
 /**
  * Run the history of a seed, one operation at a time: the same choices whatever the database, so
@@ -47,7 +50,19 @@ export async function runHistory(seed: number, real: Db, clock: ManualClock): Pr
   const history = beginHistory(seed, real, clock)
   await openSome(history)
   for (let step = 0; step < STEPS; step += 1) {
-    const act = history.pick([openSome, accept, accept, accept, work, work, write, write, pass])
+    const act = history.pick([
+      openSome,
+      accept,
+      accept,
+      accept,
+      work,
+      work,
+      write,
+      write,
+      pass,
+      redriveSome,
+      resolveSome,
+    ])
     const line = await act(history).catch((error: unknown) => {
       if (error instanceof Unavailable || error instanceof CommitUnknown) return error.name
       throw error
@@ -153,6 +168,39 @@ async function write(history: History): Promise<string> {
   return `${chosen.length} ${settled.stale}`
 }
 
+/** Letters that there may be: an operator goes by a list that is a little old. */
+function someLetters({ between, shards }: History): bigint[] {
+  const count = between(1, 4)
+  return Array.from({ length: count }, () => BigInt(between(0, 20 * shards)))
+}
+
+const WHO = { actor: 'jane', reason: 'seen', requestId: 'r' }
+
+async function redriveSome(history: History): Promise<string> {
+  const { world, pick, between, fate } = history
+  const requests = someLetters(history).map((letterId) => {
+    return { letterId, delayMs: between(0, 3) * 100, againstEvidence: pick([true, false]) }
+  })
+  const by = { ...WHO, redriveId: pick([null, null, 7n, 8n]) }
+  fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
+  return show(await redrive(world, by, requests))
+}
+
+async function resolveSome(history: History): Promise<string> {
+  const { world, pick, fate } = history
+  const requests = someLetters(history).map((letterId) => {
+    const outcome = pick(['success', 'failed'] as const)
+    return {
+      letterId,
+      outcome,
+      gatewayRef: pick([null, 'gw-9']),
+      againstEvidence: pick([true, false]),
+    }
+  })
+  fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
+  return show(await resolve(world, { ...WHO, redriveId: null }, requests))
+}
+
 async function pass({ clock, pick }: History): Promise<string> {
   clock.advance(pick([1, 500, 3_000, 16_000, 61_000, 400_000]))
   return ''
@@ -174,7 +222,7 @@ export function instantDb(
     step: () => done,
     wakeable: () => ({ done, wake: () => undefined }),
   }
-  const handlers = change({ ...states, ...records })
+  const handlers = change({ ...states, ...records, ...acting })
   const memory = memoryDb({ tables, handlers, steps, faults: { fires: () => false } })
   const process = { name: 'only', dead: false, pausedUntilMs: 0, onDeath: [] }
   return { tables, db: memory.connect(process) }

@@ -11,6 +11,7 @@ import {
 import type { ChargeOutcome } from '../../src/domain/outcome.ts'
 import type { Decision } from '../../src/domain/retry.ts'
 import { LOCK_MUTANTS } from './lock-mutants.ts'
+import { OPERATOR_MUTANTS } from './operator-mutants.ts'
 import {
   ids,
   ints,
@@ -454,6 +455,7 @@ export const MUTANTS: readonly Mutant[] = [
     fee: (fee) => ({ ...fee, bps: fee.bps + 1 }),
   }),
   ...LOCK_MUTANTS,
+  ...OPERATOR_MUTANTS,
 ]
 
 function mutant(name: string, about: string, plants: Plants): Mutant {

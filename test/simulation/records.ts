@@ -91,6 +91,7 @@ export const records: Handlers = {
         closedAt: null,
         closedBy: null,
         closedReason: null,
+        redriveId: null,
       }))
       for (const letter of fresh) {
         const open = tables.letters.get(tables.openLetters.get(letter.paymentId) ?? -1n)

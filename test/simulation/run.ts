@@ -7,6 +7,8 @@ import { must, Violation } from './checks.ts'
 import type { Fault } from './faults.ts'
 import { START_MS, type Scheduler } from './scheduler.ts'
 import { userLock } from './statements.ts'
+import { Lost, nap, untilDeath } from './asking.ts'
+import { runOperator } from './operators.ts'
 import { createWorld, expected, type Api, type Plants, type World } from './world.ts'
 
 /** What became of one seed. */
@@ -71,9 +73,14 @@ async function trouble(world: World): Promise<void> {
   const { plan, steps } = world
   for (let slot = 0; slot < plan.apis; slot += 1) world.startApi(slot)
   const users: bigint[] = []
-  let clientsLeft = plan.clients
+  let clientsLeft = plan.clients + plan.operators
   for (let client = 0; client < plan.clients; client += 1) {
     void runClient(world, users, client)
+      .catch((error: unknown) => world.fail(error))
+      .finally(() => (clientsLeft -= 1))
+  }
+  for (let operator = 0; operator < plan.operators; operator += 1) {
+    void runOperator(world, operator)
       .catch((error: unknown) => world.fail(error))
       .finally(() => (clientsLeft -= 1))
   }
@@ -207,9 +214,6 @@ function draftOf({ faults }: World, users: readonly bigint[], own: string): Draf
   return { type, userId, amount: BigInt(faults.pick([100, 2_525, 9_999, 15_001])), idempotencyKey }
 }
 
-/** The client cannot tell what became of its request. */
-class Lost extends Error {}
-
 /** Send until answered; without a key an unknown outcome is never sent again. */
 async function ask(world: World, asked: readonly Draft[]): Promise<void> {
   const { faults, clients } = world
@@ -244,25 +248,17 @@ async function ask(world: World, asked: readonly Draft[]): Promise<void> {
   }
 }
 
-function nap({ steps, faults }: World): Promise<void> {
-  const atMs = steps.nowMs() + faults.between(50, 2_000)
-  return steps.step(steps.spawn('client'), 'tries again', { atMs })
-}
-
-/** What an API process answers, or `Lost` when it dies first or is dead already. */
-function untilDeath<T>({ process }: Api, answer: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    if (process.dead) reject(new Lost('the process is not there'))
-    process.onDeath.push(() => reject(new Lost('the process died')))
-    answer.then(resolve, reject)
-  })
-}
-
 function tally(world: World): void {
   for (const { status } of world.tables.payments.rows.values()) world.count(`payment_${status}`)
   for (const letter of world.tables.letters.rows.values()) {
     world.count(`letter_${letter.class}`)
     if (letter.error === 'charged_after_failed') world.count('charged_after_failed')
+  }
+  for (const { act, after } of world.tables.acts.rows.values()) {
+    world.count(`act_${act}_${after['payment']}`)
+    if (after['against_evidence']) world.count('act_insisted')
+    if (after['evidence']) world.count('act_by_evidence')
+    if (after['repeated_by']) world.count('act_repeat')
   }
   for (const attempt of world.tables.attempts.rows.values()) {
     if (attempt.late) world.count('late_evidence')
@@ -272,8 +268,8 @@ function tally(world: World): void {
 
 function digestOf({ tables, steps, reached }: World): string {
   const hash = createHash('sha256').update(`${steps.trace()} ${steps.nowMs()} `)
-  const { users, payments, tasks, attempts, postings, letters } = tables
-  const rows = [users, payments, tasks, attempts, postings, letters].map((table) => [
+  const { users, payments, tasks, attempts, postings, letters, acts } = tables
+  const rows = [users, payments, tasks, attempts, postings, letters, acts].map((table) => [
     ...table.rows.values(),
   ])
   const plain = (_: string, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)

@@ -189,6 +189,7 @@ const payments: Handlers = {
           idempotencyKey: texts(keys)[index] ?? null,
           lastError: refusal,
           gatewayRef: null,
+          redriveOf: null,
         })
       })
       return []
@@ -226,7 +227,7 @@ const payments: Handlers = {
   },
 }
 
-function insertPayment(tables: Tables, payment: PaymentRow): void {
+export function insertPayment(tables: Tables, payment: PaymentRow): void {
   const { id, userId, type, amount, commission, idempotencyKey: key } = payment
   refuseUnless(tables.payments.get(id) === undefined, '23505', 'payments_pkey')
   refuseUnless(amount > 0n && commission >= 0n, '23514', 'payments_check')
@@ -327,7 +328,7 @@ const tasks: Handlers = {
   },
 }
 
-const FRESH = {
+export const FRESH = {
   fence: 0,
   attempts: 0,
   tries: 0,
@@ -341,7 +342,8 @@ const FRESH = {
   lastError: null,
 } as const
 
-function claimTask(tables: Tables, task: TaskRow, nowMs: number, leaseMs: number): unknown {
+/** Claim a task: what is kept of a lost claim, and what its newest claim is told. */
+export function claimTask(tables: Tables, task: TaskRow, nowMs: number, leaseMs: number): unknown {
   const { shard, paymentId, fence, lookups, pendings, leased, runAt } = task
   const asking = lookups + pendings > 0
   const key = `${paymentId} ${fence} 0`

@@ -25,6 +25,7 @@ export interface PaymentRow {
   readonly idempotencyKey: string | null
   readonly lastError: string | null
   readonly gatewayRef: string | null
+  readonly redriveOf: bigint | null
 }
 
 export interface TaskRow {
@@ -44,6 +45,8 @@ export interface TaskRow {
   readonly firstSentAt: number | null
   readonly misconfiguredAt: number | null
   readonly lastError: string | null
+  /** Only once somebody asked out of turn. */
+  readonly askedAt?: number
 }
 
 export interface AttemptRow {
@@ -79,6 +82,21 @@ export interface LetterRow {
   readonly closedAt: number | null
   readonly closedBy: string | null
   readonly closedReason: string | null
+  readonly redriveId: bigint | null
+}
+
+/** An operator's act; what it found and left, as text. */
+export interface ActRow {
+  readonly shard: number
+  readonly id: bigint
+  readonly paymentId: bigint
+  readonly letterId: bigint
+  readonly redriveId: bigint | null
+  readonly act: 'redrive' | 'resolve'
+  readonly actor: string
+  readonly before: Readonly<Record<string, string | null>>
+  readonly after: Readonly<Record<string, string | null>>
+  readonly createdAt: number
 }
 
 /** What the statements counted in a shard; in PostgreSQL, the sums over the slots. */
@@ -116,8 +134,9 @@ export interface Tables {
   /** Ids of open letters by payment: the partial unique index. */
   readonly openLetters: Table<bigint, bigint>
   readonly counts: Table<number, CountRow>
+  readonly acts: Table<bigint, ActRow>
   /** The next value of a sequence; never undone, as in PostgreSQL. */
-  nextval(sequence: 'user_ids' | 'payment_ids' | 'dead_letter_ids'): bigint
+  nextval(sequence: 'user_ids' | 'payment_ids' | 'dead_letter_ids' | 'operator_act_ids'): bigint
   /** Run `work` as one transaction: all of its changes or none. */
   atomically<T>(work: () => T): T
   /** Grows with each transaction that changed something. */
@@ -205,6 +224,7 @@ export function memoryTables(): Tables {
     letters: table(),
     openLetters: table(),
     counts: table(),
+    acts: table(),
     nextval(sequence) {
       const value = (sequences.get(sequence) ?? 0n) + 1n
       sequences.set(sequence, value)

@@ -1,4 +1,6 @@
 import type { Answer, Draft } from '../../src/domain/acceptance.ts'
+import { redrive, type ActWorld } from '../../src/dead-letters/redrive.ts'
+import { resolve } from '../../src/dead-letters/resolve.ts'
 import type { Fee } from '../../src/domain/fee.ts'
 import { OPERATIONS } from '../../src/domain/payment.ts'
 import type { RetryPolicy } from '../../src/domain/retry.ts'
@@ -31,6 +33,7 @@ import { clientJournal, type ClientJournal } from './clients.ts'
 import { drawFaults, type Faults } from './faults.ts'
 import { hostileGateway, type HostileGateway } from './gateway.ts'
 import { memoryDb, type MemoryDb } from './memory-db.ts'
+import { acting } from './operator-statements.ts'
 import { records } from './records.ts'
 import { scheduler, START_MS, type Process, type Scheduler } from './scheduler.ts'
 import { states, taskLock, userLock, type Handlers } from './statements.ts'
@@ -46,6 +49,13 @@ export interface Plants {
   readonly accept?: (accept: Accept) => Accept
   readonly settle?: typeof settle
   readonly clock?: (clock: Clock) => Clock
+  readonly acts?: (acts: Acts) => Acts
+}
+
+/** What operators do. */
+export interface Acts {
+  readonly redrive: typeof redrive
+  readonly resolve: typeof resolve
 }
 
 /** What a seed decides before anything happens. */
@@ -57,6 +67,9 @@ export interface Plan {
   readonly requests: number
   readonly users: number
   readonly steps: number
+  readonly operators: number
+  /** Acts of each. */
+  readonly acts: number
   readonly profile: GatewayProfile
   readonly fee: Fee
   readonly attemptsMax: number
@@ -86,6 +99,9 @@ export interface World {
   readonly workers: { process: Process; worker: Worker }[]
   /** What gateways told workers. */
   readonly words: { readonly process: Process; readonly done: Settlement }[]
+  /** Payments with a yes that a process of the version before kept and did not act on. */
+  readonly ignored: Set<bigint>
+  readonly acts: Acts
   /** What happened, beside the faults. */
   readonly reached: Record<string, number>
   /** Workers that died stay dead from now on. */
@@ -95,6 +111,8 @@ export interface World {
   count(what: string): void
   /** A process of its own that can work the queue. */
   hand(name: string): { process: Process; world: ChargeWorld }
+  /** An API process as it asks the gateway out of turn. */
+  charging(api: Api): ChargeWorld
   startApi(slot: number): void
   startWorker(slot: number): void
 }
@@ -130,8 +148,11 @@ const FEES: readonly Fee[] = [
   { bps: 333, min: 4n },
 ]
 
-function drawPlan({ between, pick }: Faults, plants: Plants): Plan {
+function drawPlan({ between, pick }: Faults, plants: Plants, chance: () => number): Plan {
+  const operators = [0, 0, 1, 2][Math.floor(chance() * 4)] ?? 0
   return {
+    operators,
+    acts: 1 + Math.floor(chance() * 8),
     shards: pick([1, 1, 2]),
     apis: between(1, 4),
     workers: between(1, 4),
@@ -155,7 +176,7 @@ export function createWorld(
   // Streams of chance that do not disturb each other.
   const stream = (index: number) => seededRandom(seed + index * 0x1_0000_0000)
   const faults = drawFaults(stream(1))
-  const plan = drawPlan(faults, plants)
+  const plan = drawPlan(faults, plants, stream(4))
   let failure: unknown = null
   const steps = scheduler(
     stream(2),
@@ -167,7 +188,7 @@ export function createWorld(
     log,
   )
   const tables = memoryTables()
-  const handlers = (plants.handlers ?? ((same) => same))({ ...states, ...records })
+  const handlers = (plants.handlers ?? ((same) => same))({ ...states, ...records, ...acting })
   const db = memoryDb({ tables, handlers, steps, faults })
   const { profile, fee, attemptsMax } = plan
   const limits = { callMsMax: CALL_MS_MAX, graceMs: GRACE_MS }
@@ -177,7 +198,8 @@ export function createWorld(
   }
   const gateway = hostileGateway({ steps: pausing, faults, profile, ...limits })
   const { journal } = gateway
-  const rule = { feeBps: fee.bps, feeMin: fee.min, attemptsMax, lookup: profile.lookup }
+  const ignored = new Set<bigint>()
+  const rule = { feeBps: fee.bps, feeMin: fee.min, attemptsMax, lookup: profile.lookup, ignored }
   const books = auditor({ tables, journal, nowMs: steps.nowMs, ...rule })
   const clients = clientJournal(tables)
   const reached: Record<string, number> = {}
@@ -195,10 +217,13 @@ export function createWorld(
     apis: [],
     workers: [],
     words: [],
+    ignored,
+    acts: (plants.acts ?? ((same: Acts) => same))({ redrive, resolve }),
     closing: false,
     fail: (error) => (failure ??= error),
     count: (what) => (reached[what] = (reached[what] ?? 0) + 1),
     hand: (name) => hand(world, plants, name),
+    charging: (api) => chargeWorld(world, plants, api),
     startApi: (slot) => (world.apis[slot] = startApi(world, plants, slot)),
     startWorker(slot) {
       if (!world.closing) world.workers[slot] = startWorkerIn(world, plants, slot)
@@ -231,8 +256,19 @@ function hand(
   plants: Plants,
   name: string,
 ): { process: Process; world: ChargeWorld } {
-  const { plan, steps, db, gateway } = world
-  const process = steps.spawn(name)
+  const process = world.steps.spawn(name)
+  const connected = world.db.connect(process)
+  const clock = processClock(world, process, plants)
+  return { process, world: chargeWorld(world, plants, { process, db: connected, clock }) }
+}
+
+/** What charging and looking up takes in a process. */
+function chargeWorld(
+  world: World,
+  plants: Plants,
+  { process, db, clock }: Pick<Api, 'process' | 'db' | 'clock'>,
+): ChargeWorld {
+  const { plan, gateway } = world
   const policy: RetryPolicy = {
     attemptsMax: plan.attemptsMax,
     backoffBaseMs: 1_000,
@@ -244,9 +280,9 @@ function hand(
     ...plan.profile,
   }
   const reached = gateway.connect(process)
-  const own: ChargeWorld = {
-    db: db.connect(process),
-    clock: processClock(world, process, plants),
+  return {
+    db,
+    clock,
     gateway: plants.gateway?.(reached) ?? reached,
     shards: plan.shards,
     policy: plants.policy?.(policy) ?? policy,
@@ -255,7 +291,6 @@ function hand(
     random: world.random,
     answeredSince: (_operation, ageMs) => ageMs > 20_000,
   }
-  return { process, world: own }
 }
 
 function startApi(world: World, plants: Plants, slot: number): Api {
@@ -281,6 +316,11 @@ function startApi(world: World, plants: Plants, slot: number): Api {
     clock,
     accept: (drafts) => Promise.all(drafts.map(submit)),
   }
+}
+
+/** What operators act on in an API process. */
+export function actWorld({ plan }: World, { db, clock }: Api): ActWorld {
+  return { db, clock, shards: plan.shards, policy: { ...plan.profile, timeoutMs: CALL_MS_MAX } }
 }
 
 /** The real worker loops around the real operations: one for each thing a gateway does. */

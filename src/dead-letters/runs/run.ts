@@ -165,12 +165,17 @@ async function redriveStep(world: ActWorld, begun: Step) {
     delayMs: Math.floor((index * 1_000) / ratePerSecond),
   }))
   const answers = await redriveApart(world, by, requests)
-  const counts = { redriven: 0, skipped: 0, refused: 0, busy: new Set<string>() }
+  const refusals: Record<string, number> = {}
+  const counts = { redriven: 0, skipped: 0, refused: 0, refusals, busy: new Set<string>() }
   answers.forEach((answer, index) => {
     if (answer.kind === 'redriven') counts.redriven += 1
     else if (answer.refusal.code === 'letter_not_open') counts.skipped += 1
     else if (answer.refusal.code === 'busy') counts.busy.add(letterIds[index] ?? '')
-    else counts.refused += 1
+    else {
+      const { code } = answer.refusal
+      counts.refused += 1
+      refusals[code] = (refusals[code] ?? 0) + 1
+    }
   })
   return counts
 }

@@ -18,6 +18,8 @@ export interface Run {
   readonly skipped: number
   /** Left open, such as for lack of funds. */
   readonly refused: number
+  /** How many were refused why, by error code. */
+  readonly refusals: Readonly<Record<string, number>>
   readonly createdAt: Date
   readonly createdBy: string
   readonly startedAt: Date | null
@@ -42,7 +44,7 @@ export interface Step {
 
 const COLUMNS = `
     id, state, filter, cardinality(letter_ids) as total, amount,
-    rate_per_second as "ratePerSecond", position, redriven, skipped, refused,
+    rate_per_second as "ratePerSecond", position, redriven, skipped, refused, refusals,
     created_at as "createdAt", created_by as "createdBy", started_at as "startedAt",
     started_by as "startedBy", reason, ended_at as "endedAt", canceled_by as "canceledBy"`
 
@@ -139,6 +141,22 @@ const BEGIN: Statement<Step> = {
     clock.time as "begunAt"`,
 }
 
+/** The refusals of a run with those of a step added, by code. */
+const withRefusals = (added: string) => `(
+      select coalesce(jsonb_object_agg(code, total), '{}'::jsonb)
+      from (
+        select code, sum(count::int) as total
+        from (
+          select *
+          from jsonb_each_text(refusals)
+          union all
+          select *
+          from jsonb_each_text(${added}::jsonb)
+        ) each (code, count)
+        group by code
+      ) summed
+    )`
+
 /**
  * Record a step that began at `$7`; the next is due a second after that. Conditional on the position
  * it began from: a step that two processes did is counted once.
@@ -155,6 +173,7 @@ const ADVANCE: Statement<never> = {
     redriven = redriven + $4::int,
     skipped = skipped + $5::int,
     refused = refused + $6::int,
+    refusals = ${withRefusals('$9')},
     next_at = $7::timestamptz + interval '1 second',
     state = case
       when state = 'running' and position + $3::int >= cardinality(letter_ids) then 'done'
@@ -185,6 +204,7 @@ const PUT_OFF: Statement<never> = {
     redriven = redriven + $6::int,
     skipped = skipped + $7::int,
     refused = refused + $8::int,
+    refusals = ${withRefusals('$10')},
     next_at = $9::timestamptz + interval '1 second'
   where id = $1 and position = $2
     and letter_ids[position + 1 : position + cardinality($3::bigint[])] = $3::bigint[]`,
@@ -259,6 +279,8 @@ export interface StepCounts {
   readonly redriven: number
   readonly skipped: number
   readonly refused: number
+  /** Why, by error code. */
+  readonly refusals: Readonly<Record<string, number>>
 }
 
 /** Record what a step did. */
@@ -268,10 +290,10 @@ export async function advanceRun(
   counts: StepCounts,
   at: Date | null,
 ): Promise<void> {
-  const { redriven, skipped, refused } = counts
+  const { redriven, skipped, refused, refusals } = counts
   const done = step.letterIds.length
   const values = [step.id, step.position, done, redriven, skipped, refused, step.begunAt, at]
-  await db.run(ADVANCE, values)
+  await db.run(ADVANCE, [...values, JSON.stringify(refusals)])
 }
 
 /** Record what a step did, some of whose letters have to have their turn again. */
@@ -282,8 +304,9 @@ export async function putOff(
   busy: ReadonlySet<string>,
 ): Promise<void> {
   const { id, position, letterIds, begunAt } = step
-  const { redriven, skipped, refused } = counts
+  const { redriven, skipped, refused, refusals } = counts
   const done = letterIds.filter((letterId) => !busy.has(letterId))
   const counted = [redriven, skipped, refused]
-  await db.run(PUT_OFF, [id, position, letterIds, [...busy], done, ...counted, begunAt])
+  const values = [id, position, letterIds, [...busy], done, ...counted, begunAt]
+  await db.run(PUT_OFF, [...values, JSON.stringify(refusals)])
 }

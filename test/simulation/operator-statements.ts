@@ -1,0 +1,223 @@
+import {
+  claimTask,
+  FRESH,
+  ids,
+  insertPayment,
+  ints,
+  taskLock,
+  texts,
+  time,
+  type Handler,
+  type Handlers,
+} from './statements.ts'
+import { count, inShard, type ActRow, type LetterRow, type Tables, type TaskRow } from './tables.ts'
+
+const letterLock = (id: bigint): string => `letter ${id}`
+
+function sorted(all: readonly bigint[]): bigint[] {
+  return [...new Set(all)].sort((one, other) => (one < other ? -1 : 1))
+}
+
+const lockingTasks: Handler = {
+  locks: (tables, [shard, paymentIds]) =>
+    sorted(ids(paymentIds))
+      .filter((id) => inShard(tables.tasks, id, shard))
+      .map(taskLock),
+  run: (tables, [shard, paymentIds], { mine }) =>
+    sorted(ids(paymentIds))
+      .flatMap((id) => inShard(tables.tasks, id, shard) ?? [])
+      .filter(({ paymentId }) => mine(taskLock(paymentId)))
+      .map(({ paymentId, attempts }) => ({ paymentId, attempts })),
+}
+
+const lockingLetters: Handler = {
+  locks: (tables, [shard, letterIds]) =>
+    sorted(ids(letterIds))
+      .filter((id) => inShard(tables.letters, id, shard))
+      .map(letterLock),
+  run: (tables, [shard, letterIds], { mine }) =>
+    lettersOf(tables, shard, letterIds).filter(({ id }) => mine(letterLock(id))),
+}
+
+function lettersOf(tables: Tables, shard: unknown, letterIds: unknown): LetterRow[] {
+  return sorted(ids(letterIds)).flatMap((id) => inShard(tables.letters, id, shard) ?? [])
+}
+
+/** Whether a task may be asked about now, out of turn. */
+function mayBeAsked(tables: Tables, task: TaskRow, nowMs: number, intervalMs: number): boolean {
+  const sinceMs = nowMs - intervalMs
+  if ((task.askedAt ?? 0) > sinceMs || (task.leased && task.runAt > nowMs)) return false
+  if (!task.leased && task.lookups === 0 && task.doubtAt === null) return false
+  const own = [...tables.attempts.rows.values()].filter((one) => one.paymentId === task.paymentId)
+  return own.every(({ startedAt }) => startedAt <= sinceMs)
+}
+
+const tasks: Handlers = {
+  tasks_claim_one: {
+    run(tables, [shard, paymentId, leaseMs, intervalMs, at], context) {
+      const nowMs = time(at, context)
+      const id = BigInt(paymentId as bigint)
+      const task = inShard(tables.tasks, id, shard)
+      if (task === undefined || !context.free(taskLock(id))) return []
+      if (!mayBeAsked(tables, task, nowMs, Number(intervalMs))) return []
+      const claimed = claimTask(tables, task, nowMs, Number(leaseMs)) as object
+      tables.tasks.set(id, { ...(tables.tasks.get(id) as TaskRow), askedAt: nowMs })
+      return [{ ...claimed, dueInMs: Math.max(0, task.runAt - nowMs) }]
+    },
+  },
+  tasks_lock: lockingTasks,
+  tasks_lock_free: { ...lockingTasks, skipsLocked: true },
+  tasks_read: {
+    run: (tables, [shard, paymentIds]) =>
+      sorted(ids(paymentIds)).flatMap((id) => inShard(tables.tasks, id, shard) ?? []),
+  },
+  tasks_redrive: {
+    run(tables, [shard, paymentIds, delays, at, operations], context) {
+      const nowMs = time(at, context)
+      count(tables, shard, 'enqueued', ids(paymentIds).length)
+      ids(paymentIds).forEach((paymentId, index) => {
+        const payment = inShard(tables.payments, paymentId, shard)
+        if (payment === undefined) return
+        const runAt = nowMs + (ints(delays)[index] as number)
+        const task = inShard(tables.tasks, paymentId, shard)
+        const started = { runAt, tries: 0, triedAt: null, lookups: 0, pendings: 0, leased: false }
+        if (task !== undefined) {
+          const doubtAt = task.doubtAt ?? nowMs
+          const firstSentAt = task.firstSentAt ?? payment.createdAt
+          const again = { fence: task.fence + 1, doubtAt, firstSentAt }
+          return tables.tasks.set(paymentId, { ...task, ...started, ...again })
+        }
+        const operation = texts(operations)[index] as TaskRow['operation']
+        const own = { shard: payment.shard, paymentId, gateway: 'http', operation }
+        const { attempts, createdAt } = payment
+        const kept = { attempts, doubtAt: nowMs, firstSentAt: createdAt }
+        const fence = 1_000 + lastFence(tables, paymentId)
+        tables.tasks.set(paymentId, { ...FRESH, ...own, ...started, ...kept, fence })
+      })
+      return []
+    },
+  },
+  tasks_insert_later: {
+    run(tables, [shard, paymentIds, delays, at, operations], context) {
+      count(tables, shard, 'enqueued', ids(paymentIds).length)
+      ids(paymentIds).forEach((paymentId, index) => {
+        const operation = texts(operations)[index] as TaskRow['operation']
+        const runAt = time(at, context) + (ints(delays)[index] as number)
+        const own = { shard: Number(shard), paymentId, gateway: 'http', operation, runAt }
+        tables.tasks.set(paymentId, { ...FRESH, ...own })
+      })
+      return []
+    },
+  },
+}
+
+function lastFence(tables: Tables, paymentId: bigint): number {
+  const own = [...tables.attempts.rows.values()].filter((one) => one.paymentId === paymentId)
+  return Math.max(0, ...own.map(({ fence }) => fence))
+}
+
+const DECLINES = [400, 402, 409, 422]
+
+const evidence: Handlers = {
+  attempts_known: {
+    run: (tables, [shard, paymentIds, at], context) =>
+      sorted(ids(paymentIds)).flatMap((paymentId) => {
+        const payment = inShard(tables.payments, paymentId, shard)
+        if (payment === undefined) return []
+        const own = [...tables.attempts.rows.values()].filter((one) => one.paymentId === paymentId)
+        const some = (kind: string, ...outcomes: readonly string[]) =>
+          own.filter((one) => one.kind === kind && outcomes.includes(one.outcome))
+        const since = tables.tasks.get(paymentId)?.firstSentAt ?? payment.createdAt
+        return [
+          {
+            paymentId,
+            yes: own.some(({ outcome }) => outcome === 'success'),
+            no: some('lookup', 'declined').length > 0,
+            declined: some('charge', 'declined').some(
+              ({ httpStatus }) => httpStatus === null || DECLINES.includes(httpStatus),
+            ),
+            absent: some('lookup', 'not_found').length > 0,
+            doubted: some('charge', 'in_doubt', 'pending').length > 0,
+            firstSentAgeMs: time(at, context) - since,
+          },
+        ]
+      }),
+  },
+}
+
+const payments: Handlers = {
+  payments_reopen: {
+    run(tables, [shard, paymentIds]) {
+      for (const id of ids(paymentIds)) {
+        const payment = inShard(tables.payments, id, shard)
+        if (payment?.status !== 'unknown') continue
+        tables.payments.set(id, { ...payment, status: 'new', lastError: null })
+      }
+      return []
+    },
+  },
+  payments_insert_repeats: {
+    run(tables, [shard, paymentIds, repeated, at], context) {
+      ids(paymentIds).forEach((id, index) => {
+        const first = inShard(tables.payments, ids(repeated)[index] as bigint, shard)
+        if (first === undefined) return
+        const own = { id, gatewayKey: `key-${id}`, createdAt: time(at, context) }
+        const fresh = { status: 'new', attempts: 0, finishedAt: null, lastError: null } as const
+        const unlike = { idempotencyKey: null, gatewayRef: null, redriveOf: first.id }
+        insertPayment(tables, { ...first, ...own, ...fresh, ...unlike })
+      })
+      return []
+    },
+  },
+}
+
+const letters: Handlers = {
+  dead_letters_read: {
+    run: (tables, [shard, letterIds]) => lettersOf(tables, shard, letterIds),
+  },
+  dead_letters_lock: lockingLetters,
+  dead_letters_lock_free: { ...lockingLetters, skipsLocked: true },
+  dead_letters_end: {
+    run(tables, [shard, letterIds, state, actor, reason, redriveId, at], context) {
+      for (const letter of lettersOf(tables, shard, letterIds)) {
+        if (letter.state !== 'open') continue
+        tables.openLetters.delete(letter.paymentId)
+        tables.letters.set(letter.id, {
+          ...letter,
+          state: state as LetterRow['state'],
+          closedAt: time(at, context),
+          closedBy: String(actor),
+          closedReason: String(reason),
+          redriveId: redriveId === null ? null : BigInt(redriveId as bigint),
+        })
+      }
+      return []
+    },
+  },
+  operator_acts_insert: {
+    run(tables, values, context) {
+      const [shard, paymentIds, letterIds, redriveId, act, actor] = values
+      const [befores, afters, at, shards] = values.slice(8)
+      ids(paymentIds).forEach((paymentId, index) => {
+        const number = tables.nextval('operator_act_ids')
+        const id = number * BigInt(Number(shards)) + BigInt(Number(shard))
+        tables.acts.set(id, {
+          shard: Number(shard),
+          id,
+          paymentId,
+          letterId: ids(letterIds)[index] as bigint,
+          redriveId: redriveId === null ? null : BigInt(redriveId as bigint),
+          act: act as ActRow['act'],
+          actor: String(actor),
+          before: JSON.parse(texts(befores)[index] as string) as ActRow['before'],
+          after: JSON.parse(texts(afters)[index] as string) as ActRow['after'],
+          createdAt: time(at, context),
+        })
+      })
+      return []
+    },
+  },
+}
+
+/** What operators do: redrive and resolve, with the evidence that they are judged by. */
+export const acting: Handlers = { ...tasks, ...evidence, ...payments, ...letters }
