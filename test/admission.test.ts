@@ -3,7 +3,7 @@ import { test, type TestContext } from 'node:test'
 import { beat, closeBreaker, tripBreaker } from '../src/breaker/store.ts'
 import { admissionRefusal, type RouteLoad } from '../src/domain/admission.ts'
 import { GATEWAY, type PaymentType } from '../src/domain/payment.ts'
-import { GatewayUnavailable, Overloaded } from '../src/ports.ts'
+import { GatewayUnavailable, Overloaded, Unavailable, type Runner } from '../src/ports.ts'
 import { admission, type Admission } from '../src/queue/admission.ts'
 import { openDb, testWorld, type TestWorld } from './harness.ts'
 import { until } from './process-kit.ts'
@@ -92,6 +92,29 @@ test('after a downtime an overdue task is no sign of too much work', async (t) =
   world.clock.advance(MINUTE + 1)
   await fresh.look()
   assert.ok(fresh.refusal('charge') instanceof Overloaded, 'a minute later it is')
+})
+
+test('after an outage of the database an overdue task is no sign of too much work', async (t) => {
+  const own = await gated(t)
+  const { world } = own
+  const { clock } = world
+  const away = { now: false }
+  const db: Runner = {
+    run: (statement, values) =>
+      away.now ? Promise.reject(new Unavailable('away')) : world.db.run(statement, values),
+  }
+  const gate = admission({ db, clock, shards: 1, policy: POLICY })
+  await gate.look()
+  await accept(own, 'deposit')
+  clock.advance(HOUR)
+  away.now = true
+  await gate.look()
+  away.now = false
+  await gate.look()
+  assert.equal(gate.refusal('charge'), null)
+  clock.advance(MINUTE + 1)
+  await gate.look()
+  assert.ok(gate.refusal('charge') instanceof Overloaded, 'a minute later it is')
 })
 
 test('payments wait for a gateway that is out of reach, up to a time, and the others go on', async (t) => {

@@ -89,6 +89,28 @@ test('no statement of the trial balance reads more than a bounded number of entr
   assert.ok(limits.filter((limit) => limit <= 1_000).length >= 60, `${limits.length} steps`)
 })
 
+test('a trial balance that is begun anew is of the new moment from its first entry on', async (t) => {
+  const world = await testWorld(t)
+  await journal(world, 200)
+  const limits: number[] = []
+  // The second step fails: what is behind the first one is of another snapshot by then.
+  const db = watched(world.db, limits, () => limits.length === 2)
+  const behind: Db = {
+    run: (statement, values) => db.run(statement, values),
+    async transaction(work) {
+      if (limits.length > 0) {
+        await world.sql(`insert into postings values
+          (0, 0, 1, 'settle', -7, 0, 7, 0, 0, ${AT}), (0, 1000, 1, 'settle', 7, 0, -7, 0, 0, ${AT})`)
+      }
+      return await db.transaction(work)
+    },
+  }
+  const { asOf: _, ...sums } = await trialBalance({ db: behind, clock: world.clock, shards: 1 })
+  const [user, entries] = [98n * 20_000n, 20_002]
+  const expected = { user, held: 0n, gateway: -100n * 20_000n, fees: 2n * 20_000n, opening: 0n }
+  assert.deepEqual(sums, { ...expected, entries })
+})
+
 /** A clock on which adding up takes so long, and callers wait as long as `patience` says. */
 function timed(world: TestWorld, tookMs: number, patience: Promise<void>) {
   let elapsedMs = 0

@@ -24,6 +24,9 @@ test('a caller is the first stranger behind the trusted proxies, read from the r
     ['10.1.2.3', '198.51.100.1, unknown', '10.1.2.3'],
     ['10.1.2.3', '198.51.100.1, unknown, 10.4.4.4', '10.4.4.4'],
     ['10.1.2.3', '', '10.1.2.3'],
+    // However much a stranger writes in front of it, what our own proxy wrote stands last.
+    ['10.1.2.3', `${'1.1.1.1, '.repeat(100)}198.51.100.1`, '198.51.100.1'],
+    ['10.1.2.3', `${'10.8.8.8, '.repeat(100)}198.51.100.1, 10.9.9.9`, '198.51.100.1'],
     ['2001:db8::5', undefined, '2001:db8:0:0::/64'],
     ['2001:db8:0:0:ffff::1', undefined, '2001:db8:0:0::/64'],
     ['fe80::1%eth0', undefined, 'fe80:0:0:0::/64'],

@@ -322,6 +322,11 @@ test('production demands an encrypted connection to a database on a public netwo
     for (const mode of ['disable', 'allow', 'prefer', 'no-verify', '']) {
       assert.equal(problems(`${rest}${and}sslmode=${mode}`).length, 1, mode)
     }
+    // The driver's own word for it, which also says no.
+    assert.deepEqual(problems(`${rest}${and}ssl=true`), [])
+    for (const no of ['ssl=false', 'ssl=0', 'ssl=', 'ssl=false&sslmode=prefer']) {
+      assert.equal(problems(`${rest}${and}${no}`).length, 1, no)
+    }
   }
 })
 

@@ -18,6 +18,7 @@ interface Limits {
   readonly max?: number
   readonly answerMsMax?: number
   readonly idleMsMax?: number
+  readonly elapsedMs?: () => number
   readonly arrival?: { readonly headersMsMax: number; readonly requestMsMax: number }
   readonly guards?: GuardOptions
 }
@@ -39,7 +40,7 @@ async function server(t: TestContext, limits: Limits = {}) {
     guards: openGuards(systemClock, guards),
     connections: {
       max,
-      elapsedMs: systemClock.elapsedMs,
+      elapsedMs: limits.elapsedMs ?? systemClock.elapsedMs,
       onFull: (counts) => full.push(counts),
       ...deadlines,
     },
@@ -195,6 +196,41 @@ test('a client that reads slowly and gets on is answered', async (t) => {
     await wait(40)
   }
   assert.equal(counts().open, 1)
+})
+
+test('a client that always has an answer to read, and reads one after the other, is not cut', async (t) => {
+  const answerMsMax = 100
+  let nowMs = 0
+  let looks = 0
+  const elapsedMs = () => {
+    looks += 1
+    return nowMs
+  }
+  const { dial, counts } = await server(t, { answerMsMax, elapsedMs })
+  const { socket } = await dial()
+  let wanted = 0
+  socket.removeAllListeners('data').on('data', (chunk: Buffer) => {
+    wanted -= chunk.length
+    if (wanted <= 0) socket.pause()
+  })
+  socket.pause()
+  socket.write(get('/large').repeat(12))
+  const swept = async () => {
+    const before = looks
+    await until('deadlines are looked at', () => looks > before + 5)
+  }
+  for (let read = 0; read < 3; read += 1) {
+    await swept()
+    // Three quarters of an answer's time; then more is read than that answer and what sockets hold.
+    nowMs += 0.75 * answerMsMax
+    wanted = 2.5 * LARGE.length
+    socket.resume()
+    await until('an answer is read', () => wanted <= 0)
+  }
+  await swept()
+  assert.equal(counts().cut.unread, 0)
+  nowMs += 2 * answerMsMax
+  await until('who stops reading is cut', () => counts().cut.unread === 1)
 })
 
 const SILENT: Readonly<Record<string, string>> = {

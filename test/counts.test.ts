@@ -72,6 +72,20 @@ test('claims and retries are counted as they are made', async (t) => {
   assert.equal((await assertCounts(world)).payments_processing_started_total, 3)
 })
 
+test('a claim that used up no attempt is no retry, however often the payment is claimed again', async (t) => {
+  const world = await testWorld(t, { script: ['pending'] })
+  await world.accept([
+    { type: 'deposit', userId: await world.user(0n), amount: 100n, idempotencyKey: null },
+  ])
+  for (let round = 1; round <= 3; round += 1) {
+    await world.work()
+    world.clock.advance(24 * 3_600_000)
+    const shown = await assertCounts(world)
+    assert.equal(shown.payments_processing_started_total, round)
+    assert.equal(shown.payments_retried_total, 0)
+  }
+})
+
 test('what operators end is counted once, as final and as theirs', async (t) => {
   const world = await testWorld(t)
   const [yes, no, again] = [

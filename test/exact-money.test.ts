@@ -71,6 +71,18 @@ test('reading JSON exactly changes nothing but the numbers that a double need no
   assert.throws(() => readExactJson('{"a":00000000000000000001}'), SyntaxError)
 })
 
+test('an integer that a double does not hold is read with all its digits', () => {
+  fc.assert(
+    fc.property(minors, (integer) => {
+      const { id } = readExactJson(`{"id":${integer}}`) as { id: unknown }
+      assert.equal(`${String(id)}`, `${integer}`)
+    }),
+    SEED,
+  )
+  // The first of sixteen digits: as a double it is another payment's id.
+  assert.deepEqual(readExactJson('{"id":9007199254740993}'), { id: '9007199254740993' })
+})
+
 test('an exact number cannot be written by mistake, nor a bigint that may be anything', () => {
   assert.throws(() => JSON.stringify({ amount: toWire(1n) }), /writeJson/)
   assert.throws(() => writeJson({ amount: 1n }), /bigint/)

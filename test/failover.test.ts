@@ -149,6 +149,27 @@ test('connections to a demoted server are dropped, and those to its successor ar
   for (const { pid } of pids) assert.ok(!old.includes(pid))
 })
 
+test('who only reads leaves a demoted server as soon as somebody asks about it', async (t) => {
+  const url = await cloneDatabase(t)
+  const db = postgres({
+    url,
+    poolMax: 2,
+    connectTimeoutMs: 5_000,
+    statementTimeoutMs: 20_000,
+    lockTimeoutMs: 10_000,
+    idleTransactionTimeoutMs: 20_000,
+    name: 'reading',
+  })
+  t.after(() => db.close())
+  const sql = (text: string) => db.run<{ pid: number }>({ name: '', text }, [])
+  const demote = `select pg_backend_pid() as pid, set_config('default_transaction_read_only', 'on', false)`
+  const old = (await Promise.all([sql(demote), sql(demote)])).flat().map(({ pid }) => pid)
+  await assert.rejects(db.probe(), ReadOnly)
+  const own = 'select pg_backend_pid() as pid'
+  const [read] = await until('something can be read', () => sql(own).catch(() => null))
+  assert.ok(!old.includes(read?.pid ?? 0), 'not from the past')
+})
+
 test('commits that wait for a standby that is lost take no more connections than the pool has', async (t) => {
   const { url, waitForNobody, backends } = await ownServer(t)
   const db = postgres({

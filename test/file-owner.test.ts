@@ -62,3 +62,13 @@ test('an owner that lets go is followed at once, and a process id alone proves n
   if (process.platform === 'linux') takeOwnership(path).release()
   second.release()
 })
+
+test('no number of an owner is given twice, also after one that let go', async (t) => {
+  const folder = await temporaryFolder(t)
+  const path = join(folder, 'journal')
+  // Whoever has seen that a number is over makes the next one: nobody else may have it by then.
+  for (const number of [1, 2, 3]) {
+    takeOwnership(path).release()
+    assert.deepEqual(await fs.readdir(folder), [`journal.owner-${number}`])
+  }
+})

@@ -107,6 +107,20 @@ test('a revoked key is refused within three seconds, also one that is in use', a
   assert.equal((await through(checker.check(key.token))).ok, false)
 })
 
+test('what is known of a key is as old as its question, however long the answer took', async () => {
+  const key = fresh()
+  const clock = manualClock()
+  const { checker, through } = world([key], clock)
+  const asked = checker.check(key.token)
+  // Revoked a moment after it was asked for, it comes back as valid all the same.
+  clock.advance(2_000)
+  assert.equal((await through(asked)).ok, true)
+  clock.advance(999)
+  assert.equal(checker.peek(key.token)?.ok, true)
+  clock.advance(1)
+  assert.equal(checker.peek(key.token), null)
+})
+
 test('while the database cannot be asked nobody new is let in, and a known key is until it expires', async () => {
   const [key, other] = [fresh(), fresh()]
   const clock = manualClock()

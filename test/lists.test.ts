@@ -74,6 +74,23 @@ for (const shards of [1, 3]) {
   })
 }
 
+test('pages hold everything that matches, once, newest first, however unlike the shards are', async (t) => {
+  const world = await testWorld(t, { shards: 2 })
+  // Of the even ids only the lowest match, behind more than a page looks at; of the odd ones all do.
+  await world.sql(`
+    insert into payments
+      (shard, id, user_id, type, status, amount, commission, fee_bps, created_at, finished_at)
+    select
+      n % 2, n, n % 2 + 2, 'deposit', case when n <= 20 then 'failed' else 'success' end, 100, 2,
+      200, now(), now()
+    from generate_series(1, 30000) as n
+    where n <= 20 or n % 2 = 0`)
+  for (const limit of [4, 50]) {
+    const { ids } = await allPages(world, { ...ANY, status: 'failed' }, limit)
+    assert.deepEqual(ids, upTo(20n), `${limit} a page`)
+  }
+})
+
 interface Plan {
   readonly 'Node Type': string
   readonly 'Relation Name'?: string

@@ -11,7 +11,9 @@ import type { Answer, Draft } from '../src/domain/acceptance.ts'
 import { chargeUnlessLocked, claim, type Settlement } from '../src/payments/charge.ts'
 import { settle } from '../src/payments/settle.ts'
 import { openSettler } from '../src/queue/settler.ts'
+import { acceptor, type Accept } from '../src/payments/accept.ts'
 import { accepting } from '../src/payments/accepting.ts'
+import type { Db } from '../src/ports.ts'
 import { books, LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 import { assertBooks, JANE, lost, openLetter } from './operators.ts'
 
@@ -33,10 +35,10 @@ async function somebodyElse(t: TestContext, world: TestWorld) {
 }
 
 /** Accepting as an API process does it. Its clock stands still, so nobody is ever late. */
-function acceptingOf(world: TestWorld) {
+function acceptingOf(world: TestWorld, accept: Accept = world.accept) {
   const limits = { sizeMax: 500, waitingMax: 1_000, lanes: 2, lockMsMax: 3_000 }
   const laneOf = ({ userId }: Draft) => Number(userId % 2n)
-  return accepting(world.accept, world.clock, { ...limits, laneOf })
+  return accepting(accept, world.clock, { ...limits, laneOf })
 }
 
 const withdraw = (userId: bigint, idempotencyKey: string | null = null): Draft => {
@@ -126,6 +128,59 @@ test('who stays locked is answered busy in the end, and nothing was done', async
   // The same request goes through as soon as the lock is gone.
   await other.release()
   idOf(await submit(withdraw(locked, 'key')))
+})
+
+test('who is left out of a batch stays so when the batch is repeated: nothing is accepted twice', async (t) => {
+  const world = await testWorld(t)
+  const [locked = 0n, free = 0n] = await users(world, 2)
+  const other = await somebodyElse(t, world)
+  await other.lock('users', locked)
+  let repeated = false
+  const db: Db = {
+    run: (statement, values) => world.db.run(statement, values),
+    transaction: (work, lockMs) =>
+      world.db.transaction(async (tx) => {
+        const result = await work(tx)
+        if (lockMs !== undefined || repeated) return result
+        // Free by the time that the transaction is run again, as after a deadlock.
+        repeated = true
+        await other.release()
+        throw Object.assign(new Error('deadlock detected'), { code: '40P01' })
+      }, lockMs),
+  }
+  const { submit, idle } = acceptingOf(
+    world,
+    acceptor({ ...world.world, db, fee: { bps: 200, min: 0n } }),
+  )
+  const answers = await Promise.all([submit(deposit(free)), submit(withdraw(locked))])
+  for (const answer of answers) idOf(answer)
+  await idle()
+  assert.ok(repeated)
+  const rows = await world.sql<{ id: bigint }>('select id from payments order by id')
+  assert.deepEqual(
+    rows.map(({ id }) => id),
+    answers.map(idOf),
+  )
+  assert.equal((await books(world))['held'], 102n)
+})
+
+test('accepting is idle only when those who wait for a lock are answered as well', async (t) => {
+  const world = await testWorld(t)
+  const [locked = 0n, free = 0n] = await users(world, 2)
+  const { submit, idle } = acceptingOf(world)
+  const other = await somebodyElse(t, world)
+  await other.lock('users', locked)
+
+  const ends: string[] = []
+  const waiting = submit(withdraw(locked)).then((answer) => ends.push(answer.kind))
+  const batch = submit(withdraw(free))
+  const ending = idle().then(() => ends.push('idle'))
+  idOf(await batch)
+  for (let round = 0; round < 10; round += 1) await turn()
+  assert.deepEqual(ends, [])
+  await other.release()
+  await Promise.all([waiting, ending])
+  assert.deepEqual(ends, ['accepted', 'idle'])
 })
 
 test('however many users are locked, two connections are enough for everybody else', async (t) => {

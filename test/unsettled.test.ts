@@ -109,3 +109,26 @@ for (const [name, chosen] of [
     assert.equal(status, chosen ? 'success' : 'processing')
   })
 }
+
+test('what waits for somebody else’s lock to the end is left in a file as well', async (t) => {
+  const world = await testWorld(t)
+  const userId = await world.user(10_000n)
+  await world.accept([{ type: 'withdraw', userId, amount: 100n, idempotencyKey: null }])
+  const [done] = await world.claimAndCharge()
+  assert.ok(done, 'done')
+  const folder = folderOf(t)
+  await world.db.transaction(async (tx) => {
+    await tx.run({ name: '', text: `select from users where id = ${userId} for update` }, [])
+    const stopping = openSettlements(processWith(folder).own, world.world, () => undefined)
+    stopping.hurry(0)
+    await stopping.submit(done)
+    await stopping.idle()
+  })
+  assert.equal(readdirSync(folder).length, 1)
+
+  const next = processWith(folder)
+  const later = openSettlements(next.own, world.world, () => undefined)
+  settleLeftovers(next.own, later)
+  await later.idle()
+  assert.equal((await world.view(done.claim.payment.id)).status, 'success')
+})
