@@ -225,7 +225,7 @@ test('a client that always has an answer to read, and reads one after the other,
     nowMs += 0.75 * answerMsMax
     wanted = 2.5 * LARGE.length
     socket.resume()
-    await until('an answer is read', () => wanted <= 0)
+    await until('an answer is read', () => wanted <= 0 || counts().cut.unread > 0)
   }
   await swept()
   assert.equal(counts().cut.unread, 0)
