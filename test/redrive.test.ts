@@ -5,7 +5,14 @@ import { redriveCommand } from '../src/dead-letters/command.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import { cancel, plan, start, startRedriver, step } from '../src/dead-letters/runs/run.ts'
-import { readRun } from '../src/dead-letters/runs/store.ts'
+import {
+  advanceRun,
+  beginStep,
+  putOff,
+  readRun,
+  type Step,
+  type StepCounts,
+} from '../src/dead-letters/runs/store.ts'
 import type { RedriveFilter } from '../src/dead-letters/store.ts'
 import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 import {
@@ -398,6 +405,48 @@ test('a step that a dead process began is done by another and counts the same', 
   assert.deepEqual([state, redriven, skipped], ['done', 3, 0])
   assert.equal((await world.sql('select id from payments')).length, 6)
 })
+
+const NO_COUNTS: StepCounts = { redriven: 0, skipped: 0, refused: 0, refusals: {} }
+
+/** How the second of two processes records a step, all of which the first has put off. */
+const SECOND_RECORDS = {
+  'has done it': (world: TestWorld, step: Step) => {
+    const counts = { ...NO_COUNTS, redriven: 2 }
+    return advanceRun(world.db, step, counts, world.clock.database())
+  },
+  'puts off a part of it': (world: TestWorld, step: Step) =>
+    putOff(world.db, step, { ...NO_COUNTS, redriven: 1 }, new Set(step.letterIds.slice(1))),
+}
+
+for (const [name, record] of Object.entries(SECOND_RECORDS)) {
+  test(`no letter of a run is lost when one process puts a step off and another ${name}`, async (t) => {
+    const world = await testWorld(t)
+    await declined(world, 'deposit', 5)
+    const { run } = await plan(world.world, ALL, 'jane')
+    await start(world.world, run.id, { ...BY, ratePerSecond: 2 })
+    const begin = async (): Promise<Step> => {
+      const begun = await beginStep(world.db, run.id, 30_000, world.clock.database())
+      assert(begun !== null)
+      return begun
+    }
+    // The first takes longer than its lease, so a second one does the same step.
+    const first = await begin()
+    world.clock.advance(30_000)
+    const second = await begin()
+    assert.deepEqual(second.letterIds, first.letterIds)
+    await putOff(world.db, first, NO_COUNTS, new Set(first.letterIds))
+    await record(world, second)
+
+    for (let round = 0; round < 5; round += 1) {
+      world.clock.advance(30_000)
+      await step(world.world, run.id)
+    }
+    const { state, redriven, position } = (await readRun(world.db, run.id)) ?? run
+    assert.deepEqual([state, redriven, position], ['done', 5, 5])
+    const open = await world.sql(`select id from dead_letters where state = 'open'`)
+    assert.deepEqual(open, [])
+  })
+}
 
 test('a canceled run leaves the rest open', async (t) => {
   const world = await testWorld(t)

@@ -158,33 +158,37 @@ const withRefusals = (added: string) => `(
     )`
 
 /**
- * Record a step that began at `$7`; the next is due a second after that. Conditional on the position
- * it began from: a step that two processes did is counted once.
+ * Record a step that began at `$7`; the next is due a second after that. Conditional on its letters,
+ * `$3`, standing where they stood: a step that two processes did is counted once, and where one of them
+ * put letters off, those that stand there now are not passed over.
  */
 const ADVANCE: Statement<never> = {
   name: 'redrives_advance',
   text: `
   with clock as materialized (
     select coalesce($8::timestamptz, clock_timestamp()) as time
+  ), step as (
+    select cardinality($3::bigint[]) as done
   )
   update redrives
   set
-    position = position + $3::int,
+    position = position + done,
     redriven = redriven + $4::int,
     skipped = skipped + $5::int,
     refused = refused + $6::int,
     refusals = ${withRefusals('$9')},
     next_at = $7::timestamptz + interval '1 second',
     state = case
-      when state = 'running' and position + $3::int >= cardinality(letter_ids) then 'done'
+      when state = 'running' and position + done >= cardinality(letter_ids) then 'done'
       else state
     end,
     ended_at = case
-      when position + $3::int >= cardinality(letter_ids) then coalesce(ended_at, clock.time)
+      when position + done >= cardinality(letter_ids) then coalesce(ended_at, clock.time)
       else ended_at
     end
-  from clock
-  where id = $1 and position = $2`,
+  from clock, step
+  where id = $1 and position = $2
+    and letter_ids[position + 1 : position + done] = $3::bigint[]`,
 }
 
 /**
@@ -291,8 +295,8 @@ export async function advanceRun(
   at: Date | null,
 ): Promise<void> {
   const { redriven, skipped, refused, refusals } = counts
-  const done = step.letterIds.length
-  const values = [step.id, step.position, done, redriven, skipped, refused, step.begunAt, at]
+  const { id, position, letterIds, begunAt } = step
+  const values = [id, position, letterIds, redriven, skipped, refused, begunAt, at]
   await db.run(ADVANCE, [...values, JSON.stringify(refusals)])
 }
 
