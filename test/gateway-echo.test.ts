@@ -102,6 +102,20 @@ test('a refusal that names nobody proves nothing on a connection that carried ot
   assert.deepEqual((await client.charge(REQUEST)).outcome, limited)
 })
 
+test('a "not found" that names nobody proves nothing on a connection that carried others', async (t) => {
+  const yes = http(200, '{"status":"success","idempotency_key":"pay_7"}')
+  const absent = http(404, '{"status":"rejected","code":"not_found"}')
+  const { url } = await peer(t, (socket, _request, count) =>
+    socket.write(count === 1 ? yes : absent),
+  )
+  const client = gateway(t, url, { echo: 'required', connections: 1 })
+  assert.deepEqual((await client.charge(REQUEST)).outcome, success(null))
+  const unproven = { kind: 'no_answer', reason: 'no_echo' }
+  assert.deepEqual((await client.lookup(REQUEST)).outcome, unproven)
+  // That one was closed, so this one has carried nobody else's.
+  assert.deepEqual((await client.lookup(REQUEST)).outcome, { kind: 'not_found' })
+})
+
 test('what arrives on an idle connection ends it before it is used again', async (t) => {
   const yes = http(200, '{"status":"success","idempotency_key":"pay_7"}')
   const { url, sockets } = await peer(t, (socket) => socket.write(yes))

@@ -36,6 +36,13 @@ const WORDS: readonly (readonly [name: string, status: number, body: string, is:
     ['a reference too long', 200, `{"status":"ok","id":"${LONG_REF}"}`, success(null)],
     ['a reference with NUL', 200, '{"status":"ok","id":"a\\u0000"}', success(null)],
     ['a nested name twice', 200, '{"status":"ok","a":{"status":"x","b":":"}}', success(null)],
+    ['a quote in a text', 200, '{"message":"12\\" \\\\: no","status":"ok","id":"x"}', success('x')],
+    [
+      'a name twice behind a quote in a text',
+      200,
+      '{"status":"failed","message":"\\"","status":"ok"}',
+      doubt('unreadable_reply'),
+    ],
     ['failed', 200, '{"status":"failed"}', declined('declined')],
     ['declined with a code', 200, '{"status":"declined","code":"no_funds"}', declined('no_funds')],
     ['a code that is no code', 200, '{"status":"failed","code":"<b>"}', declined('declined')],

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
-import { test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import pg from 'pg'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import { plan, start, step } from '../src/dead-letters/runs/run.ts'
@@ -15,24 +14,7 @@ import { acceptor, type Accept } from '../src/payments/accept.ts'
 import { accepting } from '../src/payments/accepting.ts'
 import type { Db } from '../src/ports.ts'
 import { books, LEASE_MS, testWorld, type TestWorld } from './harness.ts'
-import { assertBooks, JANE, lost, openLetter } from './operators.ts'
-
-/** Somebody else, such as an operator at a prompt, who locks rows for as long as they like. */
-async function somebodyElse(t: TestContext, world: TestWorld) {
-  const client = new pg.Client({ connectionString: world.url })
-  // The database may be dropped before this ends.
-  client.on('error', () => undefined)
-  await client.connect()
-  t.after(() => client.end())
-  return {
-    async lock(table: 'users' | 'payments' | 'payment_tasks' | 'dead_letters', id: bigint) {
-      const column = table === 'payment_tasks' ? 'payment_id' : 'id'
-      await client.query('begin')
-      await client.query(`select from ${table} where ${column} = $1 for update`, [id])
-    },
-    release: () => client.query('commit'),
-  }
-}
+import { assertBooks, JANE, lost, openLetter, somebodyElse } from './operators.ts'
 
 /** Accepting as an API process does it. Its clock stands still, so nobody is ever late. */
 function acceptingOf(world: TestWorld, accept: Accept = world.accept) {

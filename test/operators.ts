@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { FastifyInstance } from 'fastify'
+import pg from 'pg'
 import pino from 'pino'
 import { deadLetterRoutes } from '../src/dead-letters/routes.ts'
 import type { Closer, DeadLetter } from '../src/dead-letters/store.ts'
@@ -93,6 +94,23 @@ export async function assertBooks(world: TestWorld): Promise<Record<string, bigi
   )
   assert.equal(held, open?.cost)
   return sums
+}
+
+/** Somebody else, such as an operator at a prompt, who locks rows for as long as they like. */
+export async function somebodyElse(t: TestContext, world: TestWorld) {
+  const client = new pg.Client({ connectionString: world.url })
+  // The database may be dropped before this ends.
+  client.on('error', () => undefined)
+  await client.connect()
+  t.after(() => client.end())
+  return {
+    async lock(table: 'users' | 'payments' | 'payment_tasks' | 'dead_letters', id: bigint) {
+      const column = table === 'payment_tasks' ? 'payment_id' : 'id'
+      await client.query('begin')
+      await client.query(`select from ${table} where ${column} = $1 for update`, [id])
+    },
+    release: () => client.query('commit'),
+  }
 }
 
 /** The routes of payments and dead letters over a test world. */

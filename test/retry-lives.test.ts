@@ -137,7 +137,8 @@ function look(life: Life, policy: RetryPolicy): (readonly [Life, Call])[] {
   const ends: (readonly [Life, Call])[] = [...stale, [life, asked(silent)]]
   if (life.executed > 0) return [...ends, [life, asked(paid)]]
   if (life.declined) return [...ends, [life, asked(no)]]
-  if (life.inFlight) return [...ends, [life, asked(pending)]]
+  // What is still on its way is not found, or already worked on.
+  if (life.inFlight) return [...ends, [life, asked(pending)], [life, asked(absent)]]
   return [...ends, [life, asked(absent)]]
 }
 

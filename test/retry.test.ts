@@ -258,6 +258,13 @@ const ROWS: readonly Row[] = [
     doubt(15_000, 'not_found'),
   ],
   [
+    'the grace counts from the last charge in doubt, however old the first is',
+    { ...task(3, GRACE_MS - 1, 1), firstSentAgeMs: 10 * GRACE_MS },
+    [asked(absent)],
+    POLICY,
+    doubt(15_000, 'not_found'),
+  ],
+  [
     'not found after the grace is proof',
     task(3, GRACE_MS, 1),
     [asked(absent)],

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Draft } from '../src/domain/acceptance.ts'
+import type { Accept } from '../src/payments/accept.ts'
+import { accepting } from '../src/payments/accepting.ts'
+import type { Settlement } from '../src/payments/charge.ts'
+import { refresh } from '../src/payments/refresh.ts'
+import { settle } from '../src/payments/settle.ts'
+import { CommitUnknown } from '../src/ports.ts'
+import { testWorld } from './harness.ts'
+import { accepted, assertBooks, exhaust, letters, lost, somebodyElse } from './operators.ts'
+
+// What becomes of a word about a payment whose user somebody else has locked.
+
+const BLIND = { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'none' } as const
+
+test('a late yes waits for its user, of whom it has no task, and takes no neighbour along', async (t) => {
+  const world = await testWorld(t, { profile: BLIND })
+  const [id = 0n] = await accepted(world, 'withdraw')
+  const late = await world.claimAndCharge()
+  assert.equal(late[0]?.decision.step, 'succeed')
+  // Its successors never hear of it, and the payment leaves the queue.
+  world.gateway.script = ['in_doubt']
+  world.clock.advance(15_000)
+  await exhaust(world)
+  assert.equal((await world.view(id)).status, 'unknown')
+  assert.deepEqual(await world.sql('select * from payment_tasks'), [])
+
+  world.gateway.script = ['success']
+  const [neighbour = 0n] = await accepted(world, 'deposit')
+  const other = await somebodyElse(t, world)
+  await other.lock('users', (await world.view(id)).payment.userId)
+  const { busy } = await settle(world.world, [...late, ...(await world.claimAndCharge())])
+  assert.deepEqual(busy, late)
+  assert.equal((await world.view(neighbour)).status, 'success')
+  assert.equal((await world.view(id)).status, 'unknown')
+
+  await other.release()
+  assert.deepEqual((await settle(world.world, busy)).busy, [])
+  assert.equal((await world.view(id)).status, 'success')
+  assert.equal((await letters(world, id))[0]?.state, 'resolved')
+  await assertBooks(world)
+})
+
+test('what the gateway says out of turn is kept for as long as its user is locked', async (t) => {
+  const world = await testWorld(t)
+  const id = await lost(world, 'withdraw')
+  world.gateway.lookups = null
+  const other = await somebodyElse(t, world)
+  await other.lock('users', (await world.view(id)).payment.userId)
+
+  const kept: Settlement[] = []
+  const settled = await refresh(world.world, id, (settlement) => kept.push(settlement))
+  assert.deepEqual(settled?.settlements, [])
+  assert.deepEqual(
+    kept.map(({ decision }) => decision.step),
+    ['succeed'],
+  )
+  assert.equal((await world.view(id)).payment.status, 'unknown')
+
+  await other.release()
+  await settle(world.world, kept)
+  assert.equal((await world.view(id)).status, 'success')
+  await assertBooks(world)
+})
+
+test('a draft that waits aside for its user is answered by what becomes of it, not of its batch', async (t) => {
+  const world = await testWorld(t)
+  const [locked, free] = [await world.user(100_000n), await world.user(100_000n)]
+  const other = await somebodyElse(t, world)
+  await other.lock('users', locked)
+  // The batch is committed, and the reply to its COMMIT is lost.
+  const accept: Accept = async (drafts, onDecided, patience) => {
+    const answers = await world.accept(drafts, onDecided, patience)
+    if (patience?.onBusy !== undefined) throw new CommitUnknown('lost')
+    return answers
+  }
+  const { submit } = accepting(accept, world.clock, {
+    sizeMax: 500,
+    waitingMax: 1_000,
+    lanes: 1,
+    laneOf: () => 0,
+    lockMsMax: 3_000,
+  })
+  const withdraw = (userId: bigint): Draft => {
+    return { type: 'withdraw', userId, amount: 100n, idempotencyKey: null }
+  }
+  const [aside, own] = [submit(withdraw(locked)), submit(withdraw(free))]
+  await assert.rejects(own, CommitUnknown)
+
+  await other.release()
+  assert.equal((await aside).kind, 'accepted')
+  const made = await world.sql('select user_id from payments order by user_id')
+  assert.deepEqual(made, [{ user_id: locked }, { user_id: free }])
+})
