@@ -396,24 +396,31 @@ for (const step of ['success', 'declined', 'not_executed', 'in_doubt'] as const)
   })
 }
 
-test('a claim and its successor that are settled in one batch move money once', async (t) => {
-  const world = await testWorld(t, { script: ['declined', 'success'] })
-  const user = await world.user(10_000n)
-  await pay(world, 'withdraw', user)
-  const first = await world.claimAndCharge()
-  world.gateway.declined.clear()
-  world.clock.advance(LEASE_MS)
-  world.gateway.lookups = { kind: 'no_answer', reason: 'http_500' }
-  const second = await world.claimAndCharge()
-  // Another hold of the user's, so that the check on what is held notices nothing.
-  await pay(world, 'withdraw', user)
+const ORDERS: readonly (readonly [string, (both: Settlement[]) => Settlement[]])[] = [
+  ['', (both) => both],
+  [', the successor first,', (both) => both.toReversed()],
+]
 
-  const { stale } = await world.settle([...first, ...second])
-  assert.deepEqual(await money(world), { user: 7_960n, held: 1_020n, gateway: 1_000n, fees: 20n })
-  assert.equal(stale, 1)
-  const kinds = await world.sql('select kind from postings where payment_id = 1 order by kind')
-  assert.deepEqual(kinds, [{ kind: 'hold' }, { kind: 'settle' }])
-})
+for (const [how, order] of ORDERS) {
+  test(`a claim and its successor that are settled in one batch${how} move money once`, async (t) => {
+    const world = await testWorld(t, { script: ['declined', 'success'] })
+    const user = await world.user(10_000n)
+    await pay(world, 'withdraw', user)
+    const first = await world.claimAndCharge()
+    world.gateway.declined.clear()
+    world.clock.advance(LEASE_MS)
+    world.gateway.lookups = { kind: 'no_answer', reason: 'http_500' }
+    const second = await world.claimAndCharge()
+    // Another hold of the user's, so that the check on what is held notices nothing.
+    await pay(world, 'withdraw', user)
+
+    const { stale } = await world.settle(order([...first, ...second]))
+    assert.deepEqual(await money(world), { user: 7_960n, held: 1_020n, gateway: 1_000n, fees: 20n })
+    assert.equal(stale, 1)
+    const kinds = await world.sql('select kind from postings where payment_id = 1 order by kind')
+    assert.deepEqual(kinds, [{ kind: 'hold' }, { kind: 'settle' }])
+  })
+}
 
 test('a claim that is given back before its first call is not counted and is due at once', async (t) => {
   const world = await testWorld(t)

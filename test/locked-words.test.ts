@@ -6,7 +6,7 @@ import { accepting } from '../src/payments/accepting.ts'
 import type { Settlement } from '../src/payments/charge.ts'
 import { refresh } from '../src/payments/refresh.ts'
 import { settle } from '../src/payments/settle.ts'
-import { CommitUnknown } from '../src/ports.ts'
+import { CommitUnknown, Unavailable } from '../src/ports.ts'
 import { testWorld } from './harness.ts'
 import { accepted, assertBooks, exhaust, letters, lost, somebodyElse } from './operators.ts'
 
@@ -59,6 +59,24 @@ test('what the gateway says out of turn is kept for as long as its user is locke
   assert.equal((await world.view(id)).payment.status, 'unknown')
 
   await other.release()
+  await settle(world.world, kept)
+  assert.equal((await world.view(id)).status, 'success')
+  await assertBooks(world)
+})
+
+test('what the gateway says out of turn is kept when the database goes away', async (t) => {
+  const world = await testWorld(t)
+  const id = await lost(world, 'withdraw')
+  world.gateway.lookups = null
+  const gone = () => Promise.reject(new Unavailable('gone'))
+  const away = { ...world.world, db: { run: world.db.run, transaction: gone } }
+
+  const kept: Settlement[] = []
+  await assert.rejects(
+    refresh(away, id, (settlement) => kept.push(settlement)),
+    Unavailable,
+  )
+  assert.equal((await world.view(id)).payment.status, 'unknown')
   await settle(world.world, kept)
   assert.equal((await world.view(id)).status, 'success')
   await assertBooks(world)

@@ -99,6 +99,10 @@ test("one worker's outage stops them all, one probes, and its success lets all b
   assert.equal(one.breakers.state('charge'), 'closed')
   assert.equal(other.breakers.state('charge'), 'closed')
   assert.equal(other.breakers.admitted('charge', 1_000, 0), POLICY.probes, 'slowly at first')
+  // Who saw the outage itself does not begin it again.
+  await look(one, other)
+  assert.equal(one.breakers.state('charge'), 'closed')
+  assert.equal(other.breakers.state('charge'), 'closed')
   world.clock.advance(30_000)
   assert.equal(other.breakers.admitted('charge', 1_000, 0), 1_000)
 })
