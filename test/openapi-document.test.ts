@@ -145,7 +145,6 @@ test('the bounds that the document shows of an amount are those that are kept', 
   const amounts = [
     ['DepositRequest', 'deposit', 1n],
     ['WithdrawalRequest', 'amount', 1n],
-    ['BatchItem', 'amount', 1n],
     ['OpenUserRequest', 'balance', 0n],
   ] as const
   const digits = fc.string({ unit: fc.constantFrom('0', '1', '9', '.'), maxLength: 15 })

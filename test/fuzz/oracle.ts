@@ -105,11 +105,14 @@ function read(text: string): unknown {
   }
 }
 
-/** Whether a refusal repeats a value; a pointer names fields, which may be the caller's. */
+/**
+ * Whether a refusal repeats a value; a pointer names fields, which may be the caller's, and a gateway
+ * names the key that it was asked about.
+ */
 function echoes({ status, body }: Received, value: string): boolean {
   if (status < 400 || value.length < ECHO_LENGTH_MIN || /^[a-z_ ]*$/i.test(value)) return false
   if (SENTENCES.includes(value)) return false
-  const bare = body.replace(/"(pointer|instance)":"(?:[^"\\]|\\.)*"/g, '')
+  const bare = body.replace(/"(pointer|instance|idempotency_key)":"(?:[^"\\]|\\.)*"/g, '')
   return bare.includes(value) || bare.includes(JSON.stringify(value).slice(1, -1))
 }
 

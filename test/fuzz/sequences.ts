@@ -63,6 +63,11 @@ async function live(client: Client): Promise<void> {
   await readBack(client, id, accepted)
 }
 
+/** A body without the id of its request, in which alone a replay differs. */
+function sameBody(body: string): string {
+  return body.replace(/"instance":"[^"]*"/, '')
+}
+
 /** One payment under a key, three ways again. Resolves to its id, or null if it was refused. */
 async function pay(client: Client, userId: number, key: string): Promise<number | null> {
   const { post, get, expect, random } = client
@@ -72,7 +77,8 @@ async function pay(client: Client, userId: number, key: string): Promise<number 
   const body = { user_id: userId, [field]: amount }
   const first = await post(`/payments/${type}`, body, key)
   const again = await post(`/payments/${type}`, { ...body, [field]: `${amount}.00` }, `"${key}"`)
-  expect(again.status === first.status && again.body === first.body, `${key} was not replayed`)
+  const same = again.status === first.status && sameBody(again.body) === sameBody(first.body)
+  expect(same, `${key} was not replayed`)
   expect(again.headers['idempotent-replayed'] === 'true', `the replay of ${key} does not say so`)
   const changed = await post(`/payments/${type}`, { ...body, [field]: amount + 1 }, key)
   expect(changed.status === 422, `${key} took another amount: ${changed.status}`)
