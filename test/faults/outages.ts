@@ -57,7 +57,7 @@ const LOST_COMMITS: Scenario = {
   stack: () => ({ apis: 2, workers: 2, env: { ACCEPT_LANES: '3', WORKER_BATCH: '8' } }),
   async run({ stack, count, until }) {
     stack.database.turn({ loseCommit: 0.35 })
-    await until(60_000, () => count('COMMIT replies lost') >= 520)
+    await until(180_000, () => count('COMMIT replies lost') >= 520)
   },
 }
 
@@ -88,13 +88,14 @@ const SLOW_DATABASE: Scenario = {
   perSecond: 60,
   needs: { 'database: chunks delayed': 500, 'database: chunks sliced': 500 },
   stack: () => ({ apis: 2, workers: 2 }),
-  async run({ stack, wait, fired }) {
+  async run({ stack, wait, fired, enough }) {
     stack.database.turn({ latencyMs: 20, jitterMs: 60, sliceBytes: 10 })
     fired('latency of 20 to 80 ms, slices of 10 bytes')
     await wait(6_000)
     stack.database.turn({ latencyMs: 250, jitterMs: 500, sliceBytes: 10 })
     fired('latency of 250 to 750 ms, slices of 10 bytes')
     await wait(8_000)
+    await enough()
   },
 }
 
@@ -105,13 +106,14 @@ const RESETS: Scenario = {
   perSecond: 120,
   needs: { 'database: connections reset': 100, 'database: replies replaced by a reset': 50 },
   stack: () => ({ apis: 2, workers: 2 }),
-  async run({ stack, wait, random, fired }) {
+  async run({ stack, wait, random, fired, enough }) {
     for (let round = 0; round < 25; round += 1) {
       stack.database.turn({ loseReply: 0.03 })
       await wait(200 + random() * 400)
       stack.database.reset()
       fired('reset of every connection')
     }
+    await enough()
   },
 }
 
@@ -122,7 +124,7 @@ const GATEWAY: Scenario = {
   perSecond: 120,
   needs: { 'gateway: replies replaced by a reset': 50, 'gateway: chunks delayed': 200 },
   stack: () => ({ apis: 2, workers: 2 }),
-  async run({ stack, wait, fired }) {
+  async run({ stack, wait, fired, enough }) {
     stack.gateway.turn({ loseReply: 0.2 })
     fired('one reply in five lost')
     await wait(5_000)
@@ -130,6 +132,7 @@ const GATEWAY: Scenario = {
     stack.gateway.turn({ latencyMs: 200, jitterMs: 500, sliceBytes: 10, loseReply: 0.1 })
     fired('latency of 0.4 to 1.4 s a call')
     await wait(6_000)
+    await enough()
     for (let round = 0; round < 8; round += 1) {
       stack.gateway.reset()
       fired('reset of every connection to the gateway')

@@ -24,6 +24,8 @@ export interface Stage {
   /** Count faults without drawing them. */
   add(fault: string, times: number): void
   count(fault: string): number
+  /** Wait until all faults that the scenario needs were done: less comes by on a busy machine. */
+  enough(): Promise<boolean>
   healed(label: string): void
   /** How many answers of a status the clients have had so far; 0: none came. */
   answered(status: number): number
@@ -195,7 +197,8 @@ async function shake(
         (sum, { answers }) => sum + answers.filter(({ status }) => status === wanted).length,
         0,
       ),
-    count: (fault) => counts.get(fault) ?? stack.database.fired.get(fault) ?? 0,
+    count: (fault) => counts.get(fault) ?? firedAt(stack, fault),
+    enough: () => until(ENOUGH_MS_MAX, () => isEnough(scenario, stage)),
     healed: (label) => void mark('healed', label),
     journal: () => record.journal,
     expect: (check) => void record.checks.push(check),
@@ -225,6 +228,19 @@ function countProxies({ database, gateway }: Stack, counts: Map<string, number>)
   for (const [link, proxy] of Object.entries({ database, gateway })) {
     for (const [fault, times] of proxy.fired) counts.set(`${link}: ${fault}`, times)
   }
+}
+
+const ENOUGH_MS_MAX = 120_000
+
+function isEnough({ needs }: Scenario, { count }: Stage): boolean {
+  return Object.entries(needs).every(([fault, least]) => count(fault) >= least)
+}
+
+/** How often a proxy did a fault, which may name the link that it is on. */
+function firedAt({ database, gateway }: Stack, fault: string): number {
+  const [link, name] = fault.split(': ')
+  const own = (link === 'gateway' ? gateway : database).fired
+  return own.get(name ?? fault) ?? 0
 }
 
 const PROBE_MS = 200
