@@ -73,7 +73,7 @@ export function auditor(world: AuditWorld): Auditor {
       checkCommission(payment, world)
       checkPostings(payment, tables)
       const known = { letters: letters.get(payment.id) ?? [], acts: own }
-      checkWork(payment, tables, known)
+      checkWork(payment, world, known)
       checkVerdict(payment, world, known, evidence.get(payment.id))
       checkRepeat(payment, tables)
       if (!before.payments.has(payment.id)) checkArrival(payment, tables)
@@ -286,18 +286,24 @@ function legsOf({ user, held, gateway, fees }: PostingRow): string {
   return [user, held, gateway, fees].join()
 }
 
-/** No open payment without somebody who will finish it; no work without an open payment. */
 /** What others know of a payment. */
 interface Known {
   readonly letters: readonly LetterRow[]
   readonly acts: Acts
 }
 
-function checkWork(payment: PaymentRow, tables: Tables, { letters, acts }: Known): void {
+/** No open payment without somebody who will finish it; no work without an open payment. */
+function checkWork(
+  payment: PaymentRow,
+  { tables, lookup }: AuditWorld,
+  { letters, acts }: Known,
+): void {
   const task = tables.tasks.get(payment.id)
   const open = letters.filter((letter) => letter.state === 'open')
   const { status } = payment
   must(open.length <= 1, 'a payment has one open letter at most', payment)
+  const inHand = letters.some(({ error }) => error === 'pending')
+  must(lookup === 'none' || !inHand, 'what the gateway has in hand opens no letter', payment)
   if (status === 'new') must(task !== undefined, 'a new payment has a task', payment)
   if (status === 'unknown') {
     must(open[0]?.class === 'unknown', 'a payment in doubt has an open letter', payment)

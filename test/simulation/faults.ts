@@ -40,7 +40,7 @@ export const FAULTS = {
   rejected: 0.3,
   /** Somebody in between answers with a page, or our credential is wrong: 401, 404. */
   misconfigured: 0.3,
-  /** A lookup without an answer. */
+  /** A lookup without an answer of the gateway's: lost, 5xx, or a page of whoever stands in between. */
   lookup_failed: 0.4,
   /** A lookup that does not know what has been executed; only where lookups are eventual. */
   lookup_stale: 0.4,
@@ -52,7 +52,14 @@ export const FAULTS = {
   pause: 0.02,
   /** Process clocks are wrong, by up to an hour. */
   clock_skew: 1,
+  /** The server takes no writes for a while, for longer than a lease where it can. */
+  database_read_only: 0.01,
+  /** Somebody in between answers everything with a page or a 401, for as long as it takes. */
+  pages: 0.05,
 } as const
+
+/** Faults with a chance of their own: seeds that leave them out are the histories that they were. */
+const APART: ReadonlySet<string> = new Set<Fault>(['database_read_only', 'pages'])
 
 export type Fault = keyof typeof FAULTS
 
@@ -63,18 +70,23 @@ export interface Faults {
   between(from: number, to: number): number
   pick<T>(from: readonly T[]): T
   readonly counts: Partial<Record<Fault, number>>
+  /** Whether they are over. */
+  over(): boolean
   end(): void
 }
 
 /**
  * Draw a mix of faults for one seed. Each is left out of half of the seeds: a history in which
  * everything fails at once reaches fewer states than one with few kinds of trouble (swarm testing).
+ * `apart` is the chance of those that may not disturb the others.
  */
-export function drawFaults(random: () => number): Faults {
+export function drawFaults(random: () => number, apart: () => number): Faults {
   const rates = new Map<string, number>()
+  const chanceOf = (fault: string) => (APART.has(fault) ? apart : random)
   for (const [fault, rateMax] of Object.entries(FAULTS)) {
-    const on = random() < 0.5
-    const rate = random() * rateMax
+    const chance = chanceOf(fault)
+    const on = chance() < 0.5
+    const rate = chance() * rateMax
     if (on) rates.set(fault, rate)
   }
   const counts: Partial<Record<Fault, number>> = {}
@@ -83,13 +95,14 @@ export function drawFaults(random: () => number): Faults {
   return {
     fires(fault) {
       const rate = rates.get(fault)
-      if (over || rate === undefined || random() >= rate) return false
+      if (over || rate === undefined || chanceOf(fault)() >= rate) return false
       counts[fault] = (counts[fault] ?? 0) + 1
       return true
     },
     between,
     pick: (from) => from[between(0, from.length)] as (typeof from)[number],
     counts,
+    over: () => over,
     end: () => (over = true),
   }
 }

@@ -48,8 +48,9 @@ const TIMEOUT: Charged = {
 
 /**
  * A gateway that keeps its declared profile and nothing else: replies get lost, charges arrive
- * twice or late, errors and refusals come before or after executing. It honours a key where it is
- * declared to, for as long as it is declared to, and keeps a journal of its own.
+ * twice or late, errors and refusals come before or after executing, and for a while somebody in
+ * between answers instead. It honours a key where it is declared to, for as long as it is declared
+ * to, and keeps a journal of its own.
  */
 export function hostileGateway(world: GatewayWorld): HostileGateway {
   const { steps, faults, profile } = world
@@ -61,6 +62,14 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
   const calls = new Map<bigint, number>()
   const broken = new Set<bigint>()
   let underway = 0
+  let pagesUntilMs = Number.NEGATIVE_INFINITY
+
+  /** Whether whoever stands in between answers, and the gateway hears nothing. */
+  const intercepted = (): boolean => {
+    if (faults.fires('pages'))
+      pagesUntilMs = steps.nowMs() + faults.between(1_000, 2 * world.graceMs)
+    return steps.nowMs() < pagesUntilMs && !faults.over()
+  }
 
   const execute = ({ key, paymentId, amount }: ChargeRequest): void => {
     known.set(key, 'success')
@@ -120,6 +129,7 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
   ]
 
   const answer = (request: ChargeRequest, process: Process): Promise<Charged | null> => {
+    if (intercepted()) return Promise.resolve(refused('misconfigured', ...pageOf(faults)))
     for (const [fault, happen] of misfortunes(process)) {
       // Where the answer to a repeated key says nothing, a network that repeats by itself lies to us.
       if (fault === 'duplicate' && (!keyed || profile.repeats === 'executes_once')) continue
@@ -135,8 +145,10 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
 
   const look = async ({ key }: ChargeRequest): Promise<Evidence<LookupOutcome> | null> => {
     await steps.step(network, `looks up ${key}`, { atMs: steps.nowMs() + faults.between(1, 300) })
-    if (faults.fires('lookup_failed'))
-      return faults.between(0, 2) === 0 ? null : noAnswer('http_500')
+    if (intercepted()) return noAnswer(...pageOf(faults))
+    if (faults.fires('lookup_failed')) {
+      return faults.pick([null, null, noAnswer('http_500', 500), noAnswer('http_404', 404)])
+    }
     const stale = profile.lookup === 'eventual' && faults.fires('lookup_stale')
     return { outcome: stale ? { kind: 'not_found' } : truth(key, known.get(key)), ...REACHED }
   }
@@ -235,6 +247,14 @@ function repeated(faults: Faults): Charged {
     : refused('rejected', 'duplicate', 422)
 }
 
+/** What stands in between answers, and why it is no word of the gateway. */
+function pageOf(faults: Faults): [reason: string, httpStatus: number] {
+  return faults.pick([
+    ['http_404', 404],
+    ['http_401', 401],
+  ])
+}
+
 function refused(kind: 'rejected' | 'misconfigured', reason: string, httpStatus: number): Charged {
   return { outcome: { kind, reason }, sent: true, httpStatus }
 }
@@ -263,6 +283,6 @@ function notExecuted(reason: string, retryAfterMs: number | null, sent: boolean)
   return { outcome: { kind: 'not_executed', reason, retryAfterMs }, sent, httpStatus: null }
 }
 
-function noAnswer(reason: string): Evidence<LookupOutcome> {
-  return { outcome: { kind: 'no_answer', reason }, sent: true, httpStatus: null }
+function noAnswer(reason: string, httpStatus: number | null = null): Evidence<LookupOutcome> {
+  return { outcome: { kind: 'no_answer', reason }, sent: true, httpStatus }
 }

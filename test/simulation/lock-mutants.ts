@@ -1,6 +1,6 @@
 import { BUSY } from '../../src/domain/acceptance.ts'
 import { settle } from '../../src/payments/settle.ts'
-import { CommitUnknown, Unavailable } from '../../src/ports.ts'
+import { CommitUnknown, ReadOnly, Unavailable } from '../../src/ports.ts'
 import type { Mutant } from './mutants.ts'
 
 /** Bugs in what is done about somebody else's locks, and while the database is away. */
@@ -44,6 +44,50 @@ export const LOCK_MUTANTS: readonly Mutant[] = [
         } catch (error) {
           const away = error instanceof Unavailable || error instanceof CommitUnknown
           if (!away) throw error
+          return { settlements: [], stale: 0, busy: [] }
+        }
+      },
+    },
+  },
+  {
+    name: 'read_only_is_a_no',
+    about: 'a server that takes no writes is answered with 402',
+    plants: {
+      accept:
+        (accept) =>
+        async (...asked) => {
+          try {
+            return await accept(...asked)
+          } catch (error) {
+            if (!(error instanceof ReadOnly)) throw error
+            const refusal = { code: 'insufficient_funds' } as const
+            return asked[0].map(() => ({ kind: 'refused', refusal, replayed: false }) as const)
+          }
+        },
+    },
+  },
+  {
+    name: 'read_only_is_a_bug',
+    about: 'a server that takes no writes is an error of ours',
+    plants: {
+      async settle(world, settlements, patient) {
+        try {
+          return await settle(world, settlements, patient)
+        } catch (error) {
+          throw error instanceof ReadOnly ? new Error('read-only transaction') : error
+        }
+      },
+    },
+  },
+  {
+    name: 'read_only_forgotten',
+    about: 'what a server that takes no writes refused is not written later',
+    plants: {
+      async settle(world, settlements, patient) {
+        try {
+          return await settle(world, settlements, patient)
+        } catch (error) {
+          if (!(error instanceof ReadOnly)) throw error
           return { settlements: [], stale: 0, busy: [] }
         }
       },

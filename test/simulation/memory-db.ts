@@ -1,4 +1,4 @@
-import { Busy, CommitUnknown, Unavailable, type Db, type Tx } from '../../src/ports.ts'
+import { Busy, CommitUnknown, ReadOnly, Unavailable, type Db, type Tx } from '../../src/ports.ts'
 import type { Faults } from './faults.ts'
 import type { Process, Scheduler, Wakeable } from './scheduler.ts'
 import type { Context, Handler, Handlers } from './statements.ts'
@@ -25,6 +25,10 @@ export interface MemoryDb {
   seize(key: string, ms: number): void
   /** Somebody else lets go of every row. */
   releaseSeized(): void
+  /** Take no writes for a while. */
+  turnReadOnly(ms: number): void
+  /** Take writes again. */
+  turnWritable(): void
   /** When somebody who wanted this row last found that another had locked it. */
   foundLockedMs(key: string): number
 }
@@ -55,6 +59,8 @@ export function memoryDb(world: DbWorld): MemoryDb {
   const seized = new Set<Transaction>()
   const found = new Map<string, number>()
   let waiting: Wakeable[] = []
+  let readOnlyUntilMs = Number.NEGATIVE_INFINITY
+  const readOnly = () => steps.nowMs() < readOnlyUntilMs
 
   const end = (tx: Transaction): void => {
     tx.state = 'over'
@@ -115,11 +121,18 @@ export function memoryDb(world: DbWorld): MemoryDb {
     if (faults.fires('database_away')) throw new Unavailable('the connection was lost')
     if (faults.fires('statement_slow')) throw new Busy('slow')
     const { locks, skipsLocked = false } = handlerOf(world.handlers, name)
+    refuseToWrite(locks !== undefined)
     for (const key of locks?.(tables, values) ?? []) {
       if (skipsLocked) take(tx, key)
       else await lock(tx, key)
     }
-    return execute(tx, name, values)
+    refuseToWrite(locks !== undefined)
+    return readOnly() ? tables.reading(() => execute(tx, name, values)) : execute(tx, name, values)
+  }
+
+  /** A row is locked by writing to it. */
+  const refuseToWrite = (writes: boolean): void => {
+    if (writes && readOnly()) throw new ReadOnly('the database is read-only')
   }
 
   const commit = async (tx: Transaction): Promise<void> => {
@@ -128,7 +141,8 @@ export function memoryDb(world: DbWorld): MemoryDb {
     if (tx.state === 'over') throw new CommitUnknown('the transaction was ended')
     tx.state = 'committing'
     await steps.step(process, 'commit', { inFlight: true, survives: true })
-    const refused = faults.fires('commit_refused')
+    const demoted = readOnly() && tx.writes.length > 0
+    const refused = demoted || faults.fires('commit_refused')
     const lost = !refused && faults.fires('commit_lost')
     try {
       if (!refused && !lost) {
@@ -138,6 +152,7 @@ export function memoryDb(world: DbWorld): MemoryDb {
       end(tx)
       await steps.step(process, 'commit reply')
     }
+    if (demoted) throw new ReadOnly('the database is read-only')
     if (refused) throw new Unavailable('the server could not commit')
     if (lost || faults.fires('commit_reply_lost')) throw new CommitUnknown('no reply to COMMIT')
   }
@@ -173,7 +188,8 @@ export function memoryDb(world: DbWorld): MemoryDb {
         await steps.step(process, name, { inFlight: true, survives: true })
         if (faults.fires('database_away')) throw new Unavailable('no connection')
         if (faults.fires('statement_slow')) throw new Busy('slow')
-        const rows = tables.atomically(() => execute(null, name, values))
+        const work = () => execute(null, name, values)
+        const rows = readOnly() ? tables.reading(work) : tables.atomically(work)
         await steps.step(process, `${name} reply`)
         if (faults.fires('statement_reply_lost')) throw new Unavailable('the reply was lost')
         return rows as Row[]
@@ -204,6 +220,8 @@ export function memoryDb(world: DbWorld): MemoryDb {
       for (const tx of seized) end(tx)
       seized.clear()
     },
+    turnReadOnly: (ms) => (readOnlyUntilMs = Math.max(readOnlyUntilMs, steps.nowMs() + ms)),
+    turnWritable: () => (readOnlyUntilMs = Number.NEGATIVE_INFINITY),
     foundLockedMs: (key) => found.get(key) ?? Number.NEGATIVE_INFINITY,
   }
 }

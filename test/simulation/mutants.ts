@@ -22,6 +22,7 @@ import {
   type Owned,
 } from './statements.ts'
 import { inShard, type Tables } from './tables.ts'
+import { WORD_MUTANTS } from './word-mutants.ts'
 import type { Plants } from './world.ts'
 
 /** A bug that the simulator has to find. */
@@ -455,6 +456,7 @@ export const MUTANTS: readonly Mutant[] = [
     fee: (fee) => ({ ...fee, bps: fee.bps + 1 }),
   }),
   ...LOCK_MUTANTS,
+  ...WORD_MUTANTS,
   ...OPERATOR_MUTANTS,
 ]
 

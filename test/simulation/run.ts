@@ -89,6 +89,7 @@ async function trouble(world: World): Promise<void> {
 
   world.faults.end()
   world.db.releaseSeized()
+  world.db.turnWritable()
   world.closing = true
   await reach(steps, () => clientsLeft === 0, 'every client gets an answer')
 }

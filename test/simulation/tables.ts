@@ -1,4 +1,5 @@
 import type { Entry } from '../../src/domain/ledger.ts'
+import { ReadOnly } from '../../src/ports.ts'
 
 /** The rows of migrations/0001_initial.sql; times in milliseconds, amounts in minor units. */
 export interface UserRow {
@@ -139,6 +140,8 @@ export interface Tables {
   nextval(sequence: 'user_ids' | 'payment_ids' | 'dead_letter_ids' | 'operator_act_ids'): bigint
   /** Run `work` as one transaction: all of its changes or none. */
   atomically<T>(work: () => T): T
+  /** Run `work`, and undo and refuse it if it writes: what a read-only server does. */
+  reading<T>(work: () => T): T
   /** Grows with each transaction that changed something. */
   version(): number
 }
@@ -192,6 +195,7 @@ export function refuseUnless(fact: boolean, code: '23505' | '23514', constraint:
 export function memoryTables(): Tables {
   let undo: (() => void)[] = []
   let version = 0
+  let taken = 0
   const sequences = new Map<string, bigint>()
 
   const table = <Key, Row>(): Table<Key, Row> => {
@@ -228,6 +232,7 @@ export function memoryTables(): Tables {
     nextval(sequence) {
       const value = (sequences.get(sequence) ?? 0n) + 1n
       sequences.set(sequence, value)
+      taken += 1
       return value
     },
     atomically(work) {
@@ -235,6 +240,18 @@ export function memoryTables(): Tables {
       try {
         const result = work()
         if (undo.length > 0) version += 1
+        return result
+      } catch (error) {
+        for (const back of undo.reverse()) back()
+        throw error
+      }
+    },
+    reading(work) {
+      undo = []
+      const before = taken
+      try {
+        const result = work()
+        if (undo.length > 0 || taken > before) throw new ReadOnly('the database is read-only')
         return result
       } catch (error) {
         for (const back of undo.reverse()) back()

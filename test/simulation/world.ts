@@ -175,7 +175,7 @@ export function createWorld(
 ): World {
   // Streams of chance that do not disturb each other.
   const stream = (index: number) => seededRandom(seed + index * 0x1_0000_0000)
-  const faults = drawFaults(stream(1))
+  const faults = drawFaults(stream(1), stream(5))
   const plan = drawPlan(faults, plants, stream(4))
   let failure: unknown = null
   const steps = scheduler(
@@ -391,6 +391,9 @@ function misfortune(world: World): void {
   if (faults.fires('api_crash')) crash(world, world.apis, (slot) => world.startApi(slot))
   if (faults.fires('worker_crash')) crash(world, world.workers, (slot) => world.startWorker(slot))
   if (faults.fires('row_locked')) seize(world)
+  if (faults.fires('database_read_only')) {
+    world.db.turnReadOnly(faults.between(100, LEASE_MS * 3))
+  }
   if (faults.fires('pause')) {
     const processes = [...world.apis, ...world.workers].map(({ process }) => process)
     const ms = faults.between(1_000, LEASE_MS * 3)
