@@ -25,7 +25,8 @@ const DUMPS = {
       shard, payment_id as "paymentId", gateway, operation, ${ms('run_at')} as "runAt", fence,
       attempts, tries, ${ms('tried_at')} as "triedAt", lookups, pendings, leased,
       ${ms('doubt_at')} as "doubtAt", ${ms('first_sent_at')} as "firstSentAt",
-      ${ms('misconfigured_at')} as "misconfiguredAt", last_error as "lastError"
+      ${ms('misconfigured_at')} as "misconfiguredAt", last_error as "lastError",
+      ${ms('asked_at')} as "askedAt"
     from payment_tasks order by payment_id`,
   attempts: `
     select

@@ -4,6 +4,7 @@ import { resolve } from '../../src/dead-letters/resolve.ts'
 import { seededRandom } from '../../src/domain/random.ts'
 import { acceptor } from '../../src/payments/accept.ts'
 import { charge, claim, type ChargeWorld, type Settlement } from '../../src/payments/charge.ts'
+import { refresh } from '../../src/payments/refresh.ts'
 import { settle } from '../../src/payments/settle.ts'
 import { CommitUnknown, Unavailable, type Db } from '../../src/ports.ts'
 import { openUsers } from '../../src/users/open.ts'
@@ -41,6 +42,8 @@ interface History {
 }
 
 const STEPS = 110
+/** Ids of payments that are asked about: the first of a history, in which most come to an end. */
+const PAYMENTS = 60
 
 /**
  * Run the history of a seed, one operation at a time: the same choices whatever the database, so
@@ -62,6 +65,7 @@ export async function runHistory(seed: number, real: Db, clock: ManualClock): Pr
       pass,
       redriveSome,
       resolveSome,
+      askOne,
     ])
     const line = await act(history).catch((error: unknown) => {
       if (error instanceof Unavailable || error instanceof CommitUnknown) return error.name
@@ -199,6 +203,15 @@ async function resolveSome(history: History): Promise<string> {
   })
   fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
   return show(await resolve(world, { ...WHO, redriveId: null }, requests))
+}
+
+/** Somebody wants to know about a payment now, whoever works on it. */
+async function askOne(history: History): Promise<string> {
+  const { world, pick, between, gateway, fate } = history
+  gateway.lookups = pick([null, null, { kind: 'no_answer', reason: 'timeout' }])
+  fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
+  const settled = await refresh(world, BigInt(between(1, PAYMENTS)))
+  return settled === null ? 'needless' : show(settled.settlements.map(({ decision }) => decision))
 }
 
 async function pass({ clock, pick }: History): Promise<string> {

@@ -340,6 +340,7 @@ export const FRESH = {
   firstSentAt: null,
   misconfiguredAt: null,
   lastError: null,
+  askedAt: null,
 } as const
 
 /** Claim a task: what is kept of a lost claim, and what its newest claim is told. */

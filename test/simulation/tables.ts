@@ -46,8 +46,8 @@ export interface TaskRow {
   readonly firstSentAt: number | null
   readonly misconfiguredAt: number | null
   readonly lastError: string | null
-  /** Only once somebody asked out of turn. */
-  readonly askedAt?: number
+  /** When somebody last asked out of turn. */
+  readonly askedAt: number | null
 }
 
 export interface AttemptRow {
