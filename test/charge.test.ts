@@ -417,6 +417,8 @@ for (const [how, order] of ORDERS) {
     const { stale } = await world.settle(order([...first, ...second]))
     assert.deepEqual(await money(world), { user: 7_960n, held: 1_020n, gateway: 1_000n, fees: 20n })
     assert.equal(stale, 1)
+    const late = await world.sql('select distinct fence from payment_attempts where late')
+    assert.deepEqual(late, [{ fence: 1 }])
     const kinds = await world.sql('select kind from postings where payment_id = 1 order by kind')
     assert.deepEqual(kinds, [{ kind: 'hold' }, { kind: 'settle' }])
   })

@@ -69,3 +69,16 @@ test('…and neither does a question out of turn', async (t) => {
   assert.equal(settled?.settlements[0]?.decision.step, 'leave')
   assert.equal(world.gateway.calls.length, length)
 })
+
+test('a payment that a late yes settles shows every charge that may have been sent', async (t) => {
+  const world = await testWorld(t)
+  const [id = 0n] = await accepted(world, 'withdraw')
+  const late = await world.claimAndCharge()
+  world.clock.advance(LEASE_MS)
+  // The successor has counted the charge of the claim that was lost.
+  assert.equal((await claim(world.world, 10)).length, 1)
+  await world.settle(late)
+  const { status, attempts } = await world.view(id)
+  assert.deepEqual([status, attempts], ['success', 1])
+  await assertBooks(world)
+})

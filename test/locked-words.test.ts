@@ -6,6 +6,7 @@ import { accepting } from '../src/payments/accepting.ts'
 import type { Settlement } from '../src/payments/charge.ts'
 import { refresh } from '../src/payments/refresh.ts'
 import { settle } from '../src/payments/settle.ts'
+import { sideLane } from '../src/payments/side-lane.ts'
 import { CommitUnknown, Unavailable } from '../src/ports.ts'
 import { testWorld } from './harness.ts'
 import { accepted, assertBooks, exhaust, letters, lost, somebodyElse } from './operators.ts'
@@ -110,4 +111,20 @@ test('a draft that waits aside for its user is answered by what becomes of it, n
   assert.equal((await aside).kind, 'accepted')
   const made = await world.sql('select user_id from payments order by user_id')
   assert.deepEqual(made, [{ user_id: locked }, { user_id: free }])
+})
+
+test('nobody who waits aside is refused untried, however long the process stood still', async (t) => {
+  const world = await testWorld(t)
+  const userId = await world.user(100_000n)
+  const { add } = sideLane({
+    accept: (drafts, lockMs) => world.accept(drafts, undefined, { lockMs }),
+    clock: world.clock,
+    waitMsMax: 3_000,
+    waitingMax: 1_000,
+    sizeMax: 500,
+  })
+  const draft: Draft = { type: 'withdraw', userId, amount: 100n, idempotencyKey: null }
+  const answers = [add(draft), add(draft)]
+  world.clock.advance(60_000)
+  for (const answer of answers) assert.equal((await answer).kind, 'accepted')
 })
