@@ -73,14 +73,21 @@ export async function startServer(
     settings: { max_connections: '150', shared_buffers: '64MB', ...settings },
   }
   let running: EmbeddedPostgres = await startEmbeddedPostgres(options)
-  let stopped = false
+  let [stopped, killed] = [false, false]
   process.once('exit', () => (stopped ? undefined : running.kill()))
   return {
     url: () => running.url,
     port: () => running.port,
-    kill: () => running.kill(),
+    kill() {
+      killed = true
+      running.kill()
+    },
     async revive() {
-      running = await startEmbeddedPostgres({ ...options, port: running.port })
+      const before = running
+      running = await startEmbeddedPostgres({ ...options, port: before.port })
+      // Whoever was not told to leave counts as a user, and the last one would not be the last.
+      if (!killed) await before.stop()
+      killed = false
     },
     async stop() {
       await running.stop()
