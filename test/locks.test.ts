@@ -249,6 +249,19 @@ for (const [name, table, idIn] of LOCKED) {
   })
 }
 
+test('a batch of settlements waits once for a locked user, however many there are, and names those alone', async (t) => {
+  const world = await testWorld(t)
+  const settlements = await charged(world, await users(world, 20))
+  const locked = settlements[7] as Settlement
+  const other = await somebodyElse(t, world)
+  await other.lock('users', locked.claim.payment.userId)
+
+  const { busy, settlements: settled, stale } = await settle(world.world, settlements)
+  assert.deepEqual(busy, [locked])
+  assert.equal(settled.length, 19)
+  assert.equal(stale, 0)
+})
+
 test('no further payment of a user who is waited for is charged, and none of its tries is counted', async (t) => {
   const world = await testWorld(t)
   const [owner = 0n] = await users(world, 1)
