@@ -225,7 +225,8 @@ const LATE_YES_IGNORED: Plants = {
   },
 }
 
-const FORGETFUL = { repeats: 'first_answer', keyLifeMs: 60_000, lookup: 'eventual' } as const
+/** A life that many retries outlive. */
+const FORGETFUL = { repeats: 'first_answer', keyLifeMs: 30_000, lookup: 'eventual' } as const
 
 const CLAIM_IGNORES_LEASE = statement('tasks_claim', (real) => ({
   run(tables, values, context) {
