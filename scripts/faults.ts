@@ -24,6 +24,8 @@ const FAILED = 1
 const MISUSED = 2
 /** Away from the ports of the service, of the tests and of the fuzzer. */
 const PORT = 55_620
+/** The number of the lane that runs after the others. */
+const ALONE = 2
 const KILLS_DEFAULT = 24
 
 interface Options {
@@ -73,16 +75,22 @@ async function main(options: Options): Promise<number> {
   tell(`${scenarios.length} scenarios, seed ${options.seed}, ${options.kills} kills each`)
   const results: Result[] = []
   const lanes = options.lanes === 2 ? [0, 1] : [null]
-  const run = async (lane: number | null): Promise<void> => {
-    const own = scenarios.filter((scenario) => lane === null || scenario.lane === lane)
-    const at = { program: join(copy, 'main.js'), folder, lane: lane ?? 0 }
+  const run = async (own: readonly Scenario[], lane: number): Promise<void> => {
+    const at = { program: join(copy, 'main.js'), folder, lane }
     results.push(...(await runLane(own, at, options, tell)))
   }
-  await Promise.all(lanes.map(run))
+  const inLane = (lane: number | null) =>
+    scenarios.filter((scenario) => scenario.lane === (lane ?? scenario.lane) && !isAlone(scenario))
+  await Promise.all(lanes.map((lane) => run(inLane(lane), lane ?? 0)))
+  await run(scenarios.filter(isAlone), ALONE)
   const order = new Map(scenarios.map(({ name }, index) => [name, index]))
   results.sort((one, other) => (order.get(one.name) ?? 0) - (order.get(other.name) ?? 0))
   const { seed, kills } = options
   return conclude({ results, seed, kills, tookMs: performance.now() - startedMs }, options, tell)
+}
+
+function isAlone({ lane }: Scenario): boolean {
+  return lane === 'alone'
 }
 
 function conclude(run: Run, options: Options, tell: (line: string) => void): number {

@@ -44,8 +44,11 @@ export interface Scenario {
   readonly name: string
   /** What is done. */
   readonly title: string
-  /** Scenarios of a lane run one after the other, on one database server. */
-  readonly lane: 0 | 1
+  /**
+   * Scenarios of a lane run one after the other, on one database server. `alone`: after both lanes,
+   * because what it times would be the neighbour's doing.
+   */
+  readonly lane: 0 | 1 | 'alone'
   readonly stack: (kills: number, random: () => number) => StackOptions
   /** Payments asked for per second beside the faults; 0: none. */
   readonly perSecond: number
