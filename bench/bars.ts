@@ -1,4 +1,4 @@
-import { perCoreSecond, type Bar, type Measure, type Scenario } from '../src/bench/report.ts'
+import { perCoreSecond, type Bar, type Measure, type Scenario } from '../tools/load/report.ts'
 
 /** What the suite has to show, as ratios within one run. */
 export function barsOf(scenarios: readonly Scenario[]): Bar[] {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import type { Scenario } from '../src/bench/report.ts'
+import type { Scenario } from '../tools/load/report.ts'
 import type { Database, Rig } from './rig.ts'
 
 type Books = NonNullable<Scenario['books']>

@@ -1,6 +1,6 @@
-import type { LoadResult, Plan, Traffic } from '../src/bench/plan.ts'
-import { median, type Measure, type System } from '../src/bench/report.ts'
-import { progress } from '../src/progress.ts'
+import type { LoadResult, Plan, Traffic } from '../tools/load/plan.ts'
+import { median, type Measure, type System } from '../tools/load/report.ts'
+import { progress } from '../src/adapters/terminal.ts'
 import { coresUsed, cpuTimes } from './processes.ts'
 import { sleep, USERS, type Rig, type Running } from './rig.ts'
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../src/adapters/embedded-postgres.ts'
 import { migrate } from '../src/adapters/migrate.ts'
-import { startLoader, type Loader } from '../src/bench/loader.ts'
+import { startLoader, type Loader } from '../tools/load/loader.ts'
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 

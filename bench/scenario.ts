@@ -1,4 +1,4 @@
-import type { Measure } from '../src/bench/report.ts'
+import type { Measure } from '../tools/load/report.ts'
 import type { Database, Rig } from './rig.ts'
 
 /** One question of the suite. */

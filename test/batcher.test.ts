@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'node:test'
-import { batcher } from '../src/batcher.ts'
+import { batcher } from '../src/queue/batcher.ts'
 import { Overloaded } from '../src/ports.ts'
 
 /** A batch's work that ends when it is told to. */

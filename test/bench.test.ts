@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { histogram } from '../src/bench/histogram.ts'
-import { htmlReport } from '../src/bench/html.ts'
-import { median, passes, textReport, type Report } from '../src/bench/report.ts'
-import { responseReader } from '../src/bench/response.ts'
+import { histogram } from '../tools/load/histogram.ts'
+import { htmlReport } from '../tools/load/html.ts'
+import { median, passes, textReport, type Report } from '../tools/load/report.ts'
+import { responseReader } from '../tools/load/response.ts'
 
 /** Milliseconds down to the microsecond, as they are kept. */
 const durations = fc.array(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { earned, FULL, spent, type RetryBudget } from '../src/domain/budget.ts'
-import { charge, claim } from '../src/payments/charge.ts'
+import { charge, claim } from '../src/charging/charge.ts'
 import { testWorld } from './harness.ts'
 
 test('each first attempt pays for one retry, and no more than the most is saved up', () => {

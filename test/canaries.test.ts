@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { Writable } from 'node:stream'
 import { test } from 'node:test'
 import { logger } from '../src/adapters/log.ts'
-import { loadConfig } from '../src/config.ts'
+import { loadConfig } from '../src/config/config.ts'
 import { newKey } from '../src/domain/key.ts'
 import { insertKey } from '../src/keys/store.ts'
-import { startService } from '../src/service.ts'
+import { startService } from '../src/process/start.ts'
 import { cloneDatabase, openDb } from './harness.ts'
 
 const ROLES = { api: true, worker: true, mockGateway: true }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { charge, claim, type Settlement } from '../src/payments/charge.ts'
+import { charge, claim, type Settlement } from '../src/charging/charge.ts'
 import type { GatewayProfile } from '../src/ports.ts'
 import { books, LEASE_MS, openDb, POLICY, testWorld, type TestWorld } from './harness.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { closing } from '../src/closing.ts'
+import { closing } from '../src/process/closing.ts'
 
 test('what was opened is closed once, in reverse order, whatever fails on the way', async () => {
   const stack = closing()

@@ -11,8 +11,8 @@ import {
   envExample,
   loadConfig,
   readEnvironment,
-} from '../src/config.ts'
-import { SETTINGS } from '../src/settings.ts'
+} from '../src/config/config.ts'
+import { SETTINGS } from '../src/config/settings.ts'
 
 const PRODUCTION = {
   APP_ENV: 'production',

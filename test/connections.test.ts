@@ -5,12 +5,12 @@ import { test, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { pino } from 'pino'
 import { systemClock } from '../src/adapters/clock.ts'
-import { loadConfig } from '../src/config.ts'
+import { loadConfig } from '../src/config/config.ts'
 import { openGuards, type GuardOptions } from '../src/http/auth.ts'
 import type { ConnectionCounts } from '../src/http/connections.ts'
-import { answerPlainly } from '../src/http/plain.ts'
+import { answerPlainly } from '../src/http/fast-path.ts'
 import { buildServer, requestIds } from '../src/http/server.ts'
-import { connectionsMax } from '../src/roles/guards.ts'
+import { connectionsMax } from '../src/process/guards.ts'
 
 const LARGE = Buffer.alloc(8 * 1_024 * 1_024, 'x')
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { plan } from '../src/demo/plan.ts'
-import type { Report } from '../src/demo/report.ts'
+import { plan } from '../tools/demo/plan.ts'
+import type { Report } from '../tools/demo/report.ts'
 import { cloneDatabase } from './harness.ts'
 import { CALM, dataFolder, FAST, launch, MOCK, post, range, run, turn } from './process-kit.ts'
 

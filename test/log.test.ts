@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { logger } from '../src/adapters/log.ts'
-import { type Config, loadConfig } from '../src/config.ts'
+import { type Config, loadConfig } from '../src/config/config.ts'
 
 const CANARY = 'c4n4ry'
 

@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
-import { httpGateway, type HttpGatewayOptions } from '../src/adapters/http-gateway.ts'
+import { httpGateway, type HttpGatewayOptions } from '../src/gateways/http-gateway.ts'
 import type { ChargeOutcome } from '../src/domain/outcome.ts'
 import type { ChargeRequest, Gateway } from '../src/ports.ts'
 

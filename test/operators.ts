@@ -9,10 +9,10 @@ import { systemClock } from '../src/adapters/clock.ts'
 import { openGuards } from '../src/http/auth.ts'
 import { buildServer } from '../src/http/server.ts'
 import { viewPayments } from '../src/payments/read.ts'
-import { refresh } from '../src/payments/refresh.ts'
+import { refresh } from '../src/charging/refresh.ts'
 import { paymentRoutes } from '../src/payments/routes.ts'
-import { timeline } from '../src/payments/timeline.ts'
-import { timelineRoutes } from '../src/payments/timeline-routes.ts'
+import { timeline } from '../src/timeline/timeline.ts'
+import { timelineRoutes } from '../src/timeline/routes.ts'
 import { books, type TestWorld } from './harness.ts'
 
 /** Who acts in the tests. */

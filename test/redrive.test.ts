@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { Command } from 'commander'
-import { redriveCommand } from '../src/dead-letters/command.ts'
+import { redriveCommand } from '../src/runs/command.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
-import { cancel, plan, start, startRedriver, step } from '../src/dead-letters/runs/run.ts'
+import { cancel, plan, start, startRedriver, step } from '../src/runs/run.ts'
 import {
   advanceRun,
   beginStep,
@@ -12,7 +12,7 @@ import {
   readRun,
   type Step,
   type StepCounts,
-} from '../src/dead-letters/runs/store.ts'
+} from '../src/runs/store.ts'
 import type { RedriveFilter } from '../src/dead-letters/store.ts'
 import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 import {

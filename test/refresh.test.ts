@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { refresh } from '../src/payments/refresh.ts'
+import { refresh } from '../src/charging/refresh.ts'
 import { testWorld, LEASE_MS, type TestWorld } from './harness.ts'
 import { accepted, assertBooks, exhaust, letters, lost, server } from './operators.ts'
 

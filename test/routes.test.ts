@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { claim } from '../src/payments/charge.ts'
+import { claim } from '../src/charging/charge.ts'
 import { statements } from './statements.ts'
 import { testWorld } from './harness.ts'
 

@@ -1,8 +1,8 @@
 import type { TestContext } from 'node:test'
 import { pino } from 'pino'
-import { loadConfig } from '../src/config.ts'
-import type { Roles } from '../src/roles/process.ts'
-import { startService, type Service } from '../src/service.ts'
+import { loadConfig } from '../src/config/config.ts'
+import type { Roles } from '../src/process/shared.ts'
+import { startService, type Service } from '../src/process/start.ts'
 import { cloneDatabase } from './harness.ts'
 import { BUSY } from './process-kit.ts'
 

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { Draft } from '../src/domain/acceptance.ts'
 import { seededRandom } from '../src/domain/random.ts'
 import { byShard, shardOf } from '../src/domain/shard.ts'
-import { claim } from '../src/payments/charge.ts'
+import { claim } from '../src/charging/charge.ts'
 import { pageOfViews } from '../src/payments/read.ts'
 import { books, testWorld, type TestWorld } from './harness.ts'
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
-import { timeline, type TimelineEvent } from '../src/payments/timeline.ts'
+import { timeline, type TimelineEvent } from '../src/timeline/timeline.ts'
 import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 import {
   accepted,

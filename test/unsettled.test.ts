@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { unsettledIn } from '../src/adapters/unsettled.ts'
-import type { Settlement } from '../src/payments/charge.ts'
+import type { Settlement } from '../src/charging/charge.ts'
 import { Unavailable } from '../src/ports.ts'
-import type { Process } from '../src/roles/process.ts'
-import { openSettlements, settleLeftovers } from '../src/roles/settlements.ts'
+import type { Process } from '../src/process/shared.ts'
+import { openSettlements, settleLeftovers } from '../src/process/settlements.ts'
 import { LEASE_MS, testWorld } from './harness.ts'
 
 function folderOf(t: TestContext): string {

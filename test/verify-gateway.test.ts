@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { Command } from 'commander'
-import { progress } from '../src/progress.ts'
+import { progress } from '../src/adapters/terminal.ts'
 import { openAndRun, verifyCommand, type OpenedWorld } from '../src/verify/command.ts'
 import { GatewayUnreadable } from '../src/verify/gateway.ts'
 import { httpCharges } from '../src/verify/gateway-list.ts'

@@ -4,7 +4,7 @@ import type { Db, Tx } from '../src/ports.ts'
 import { verify, type VerifyOptions } from '../src/verify/verify.ts'
 import type { Report } from '../src/verify/report.ts'
 import { ONE_SNAPSHOT } from '../src/verify/snapshot-store.ts'
-import { claim } from '../src/payments/charge.ts'
+import { claim } from '../src/charging/charge.ts'
 import type { Script, TestWorld } from './harness.ts'
 
 const SCRIPTS: readonly Script[] = [

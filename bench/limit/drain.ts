@@ -1,7 +1,7 @@
 import { systemClock } from '../../src/adapters/clock.ts'
 import { postgres } from '../../src/adapters/postgres.ts'
-import { claim, type ChargeWorld, type Claim, type Settlement } from '../../src/payments/charge.ts'
-import { settle } from '../../src/payments/settle.ts'
+import { claim, type ChargeWorld, type Claim, type Settlement } from '../../src/charging/charge.ts'
+import { settle } from '../../src/charging/settle.ts'
 import type { Database } from '../rig.ts'
 
 const BATCH = 500

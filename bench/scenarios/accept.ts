@@ -1,6 +1,6 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import type { Traffic } from '../../src/bench/plan.ts'
+import type { Traffic } from '../../tools/load/plan.ts'
 import { insertLimit } from '../limit/insert.ts'
 import { ACCEPT, loadOn, recorder, watched } from '../measure.ts'
 import { ROOT, USERS, type Database, type Rig, type Running } from '../rig.ts'

@@ -1,4 +1,4 @@
-import type { System } from '../../src/bench/report.ts'
+import type { System } from '../../tools/load/report.ts'
 import { loadOn, recorder } from '../measure.ts'
 import { sleep, type Database, type Rig, type Running } from '../rig.ts'
 import type { Question } from '../scenario.ts'

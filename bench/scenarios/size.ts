@@ -1,5 +1,5 @@
-import type { Traffic } from '../../src/bench/plan.ts'
-import { progress } from '../../src/progress.ts'
+import type { Traffic } from '../../tools/load/plan.ts'
+import { progress } from '../../src/adapters/terminal.ts'
 import { fillHistory } from '../backlog.ts'
 import { ACCEPT, loadOn, recorder } from '../measure.ts'
 import { rounds, runMs, type Question } from '../scenario.ts'

@@ -1,6 +1,6 @@
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino'
 import { prettyFactory } from 'pino-pretty'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 
 /** Names of fields whose values are never logged, at any depth and in any case. */
 const SECRET_FIELDS = [

@@ -9,7 +9,7 @@ import {
   type Statement,
   type Tx,
 } from '../ports.ts'
-import { reasonOf } from '../reason.ts'
+import { reasonOf } from '../domain/reason.ts'
 import { countHung } from './hung-backends.ts'
 
 /** Limits of the connection pool; every timeout is always set, because the driver's default is none. */

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { toWire } from '../domain/money.ts'
 import { REASON_LENGTH_MAX, REASON_PATTERN } from '../domain/words.ts'
 import { Id, LOCATION, Money, nullable, oneOf, PaymentTypes, Time } from '../http/schemas.ts'
-import type { Run } from './runs/store.ts'
+import type { Run } from '../runs/store.ts'
 import type { DeadLetter } from './store.ts'
 
 export const LetterClass = oneOf(['failed', 'unknown'], {

@@ -1,7 +1,7 @@
 import type { Payment } from '../domain/payment.ts'
 import { readPayments } from '../payments/store.ts'
 import { isLocked, type Db, type Tx } from '../ports.ts'
-import { lockFreeTasks, lockTasks, type LockedTask } from '../queue/acts/store.ts'
+import { lockFreeTasks, lockTasks, type LockedTask } from './tasks-store.ts'
 import { readTasks } from '../queue/store.ts'
 import { lockFreeUsers, lockUsers } from '../users/store.ts'
 import { lockFreeLetters, lockLetters, type DeadLetter } from './store.ts'

@@ -17,9 +17,9 @@ import {
   type Finish,
 } from '../payments/store.ts'
 import type { Clock, Db, Tx } from '../ports.ts'
-import { knownOf } from '../queue/evidence/store.ts'
+import { knownOf } from '../charging/evidence-store.ts'
 import { deleteTasks } from '../queue/store.ts'
-import { insertTasksLater, redriveTasks, type Delayed } from '../queue/acts/store.ts'
+import { insertTasksLater, redriveTasks, type Delayed } from './tasks-store.ts'
 import { whereFree, type Locked } from './lock.ts'
 import {
   endLetters,

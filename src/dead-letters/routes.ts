@@ -17,7 +17,7 @@ import type { Runner } from '../ports.ts'
 import { listLetters, readLetter, type ListWorld } from './list.ts'
 import { redrive, type ActWorld } from './redrive.ts'
 import { resolve } from './resolve.ts'
-import { runRoutes } from './runs/routes.ts'
+import { runRoutes } from '../runs/routes.ts'
 
 const LIMIT = { min: 1, max: 500, fallback: 50 }
 /** A page reads what it skips; who needs more narrows the list down. */

@@ -1,6 +1,6 @@
 import type { ExactName } from '../domain/counters.ts'
 import type { Clock, Runner } from '../ports.ts'
-import { viewQueue } from '../queue/load/store.ts'
+import { viewQueue } from '../queue/load-store.ts'
 import { readExact, readHeld, readRisk } from './store.ts'
 
 /** What is true across all processes, read from the database when metrics are scraped. */

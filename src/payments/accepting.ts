@@ -1,4 +1,4 @@
-import { batcher, type Later } from '../batcher.ts'
+import { batcher, type Later } from '../queue/batcher.ts'
 import type { Answer, Draft } from '../domain/acceptance.ts'
 import type { Clock } from '../ports.ts'
 import type { Accept } from './accept.ts'

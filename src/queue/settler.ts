@@ -1,4 +1,4 @@
-import { batcher, type Later } from '../batcher.ts'
+import { batcher, type Later } from './batcher.ts'
 import { Busy, CommitUnknown, Unavailable, type Clock } from '../ports.ts'
 
 export interface SettlerOptions<Done> {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { parseMoney } from '../domain/money.ts'
 import { printableLines } from '../domain/printable.ts'
-import { progress, wrapped, type ProgressBar, type ProgressStream } from '../progress.ts'
+import { progress, wrapped, type ProgressBar, type ProgressStream } from '../adapters/terminal.ts'
 import { httpCharges } from './gateway-list.ts'
 import type { Progress, VerifyWorld } from './pass.ts'
 import { nameOf, reportJson, type Report } from './report.ts'

@@ -1,7 +1,7 @@
 import { readExactJson } from '../domain/json.ts'
 import { fromWire } from '../domain/money.ts'
 import { printable } from '../domain/printable.ts'
-import { reasonOf } from '../reason.ts'
+import { reasonOf } from '../domain/reason.ts'
 import { GatewayUnreadable, type GatewayCharge, type ListCharges } from './gateway.ts'
 
 /** How long one page may take, in milliseconds, and how many charges are asked for. */

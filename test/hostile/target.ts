@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { pino } from 'pino'
-import { loadConfig } from '../../src/config.ts'
-import { startService } from '../../src/service.ts'
+import { loadConfig } from '../../src/config/config.ts'
+import { startService } from '../../src/process/start.ts'
 import { open, type Connection, type Received, type Wire } from './wire.ts'
 
 /** The API's prefix. */

@@ -1,5 +1,5 @@
 import { BUSY } from '../../src/domain/acceptance.ts'
-import { settle } from '../../src/payments/settle.ts'
+import { settle } from '../../src/charging/settle.ts'
 import { CommitUnknown, ReadOnly, Unavailable } from '../../src/ports.ts'
 import type { Mutant } from './mutants.ts'
 

@@ -1,5 +1,5 @@
-import { settle, type Settled, type SettleWorld } from '../../src/payments/settle.ts'
-import type { Settlement } from '../../src/payments/charge.ts'
+import { settle, type Settled, type SettleWorld } from '../../src/charging/settle.ts'
+import type { Settlement } from '../../src/charging/charge.ts'
 import {
   CommitUnknown,
   type ChargeRequest,

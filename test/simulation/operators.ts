@@ -1,5 +1,5 @@
 import type { ActWorld } from '../../src/dead-letters/redrive.ts'
-import { refresh } from '../../src/payments/refresh.ts'
+import { refresh } from '../../src/charging/refresh.ts'
 import { Lost, nap, untilDeath } from './asking.ts'
 import type { LetterRow } from './tables.ts'
 import { actWorld, expected, type Api, type World } from './world.ts'

@@ -1,5 +1,5 @@
-import { settle } from '../../src/payments/settle.ts'
-import type { Settlement } from '../../src/payments/charge.ts'
+import { settle } from '../../src/charging/settle.ts'
+import type { Settlement } from '../../src/charging/charge.ts'
 import type { LookupOutcome } from '../../src/domain/outcome.ts'
 import type { Decision } from '../../src/domain/retry.ts'
 import type { ChargeRequest, Evidence, GatewayProfile } from '../../src/ports.ts'

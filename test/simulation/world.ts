@@ -14,8 +14,8 @@ import {
   type ChargeWorld,
   type Claim,
   type Settlement,
-} from '../../src/payments/charge.ts'
-import { settle } from '../../src/payments/settle.ts'
+} from '../../src/charging/charge.ts'
+import { settle } from '../../src/charging/settle.ts'
 import {
   Busy,
   CommitUnknown,

@@ -1,0 +1,222 @@
+import { crashPoint } from '../crash-points.ts'
+import { operationOf, OPERATIONS, type Operation, type Payment } from '../domain/payment.ts'
+import {
+  doubtedNow,
+  next,
+  type Call,
+  type Decision,
+  type RetryPolicy,
+  type TaskState,
+} from '../domain/retry.ts'
+import type { ChargeRequest, Clock, Db, Evidence, Gateway } from '../ports.ts'
+import { claimTasks, type ClaimedTask } from '../queue/store.ts'
+import { readPayments } from '../payments/store.ts'
+
+export interface ChargeWorld {
+  readonly db: Db
+  readonly clock: Clock
+  readonly gateway: Gateway
+  readonly shards: number
+  readonly policy: RetryPolicy
+  /** How long a claim lasts, in milliseconds. */
+  readonly leaseMs: number
+  /** The longest a gateway call can take, in milliseconds. */
+  readonly callMsMax: number
+  /** Chance in [0, 1), for jitter. */
+  readonly random: () => number
+  /** What retries are paid from; without one they are free. */
+  readonly budget?: Budget
+  /**
+   * Whether the gateway answered another payment of this operation well within the last `ageMs`
+   * milliseconds. Then a payment that it would not talk about is the odd one, and not our settings.
+   * Without it nothing is known of others: no.
+   */
+  readonly answeredSince?: (operation: Operation, ageMs: number) => boolean
+}
+
+/** A retry budget that is shared by the claims of a process. */
+export interface Budget {
+  /** A first attempt was made. */
+  earn(): void
+  /** Pay for a retry; false: nothing is left. */
+  spend(): boolean
+}
+
+/** A claimed task with its payment, and when this process must have stopped working on it. */
+export interface Claim {
+  readonly shard: number
+  readonly task: ClaimedTask
+  readonly payment: Payment
+  /** On the monotonic clock, not after the claim: the task's ages count from here. */
+  readonly claimedMs: number
+  /** On the monotonic clock: no call begins after it, because the lease could end before the call. */
+  readonly callsUntilMs: number
+  /** The gateway is asked out of turn: nothing is charged, and without a word nothing changes. */
+  readonly lookupOnly?: true
+}
+
+/** A gateway call that was made, with its evidence. */
+export type CallMade = Call & {
+  readonly sent: boolean
+  readonly httpStatus: number | null
+  /** On the monotonic clock of this process. */
+  readonly startedMs: number
+  readonly tookMs: number
+}
+
+/** What a claim came to: everything that settlement needs. */
+export interface Settlement {
+  readonly claim: Claim
+  readonly calls: readonly CallMade[]
+  readonly decision: Decision
+}
+
+/**
+ * Claim up to `limit` due tasks of some operations, oldest first in each shard and operation. The
+ * claim is committed when this returns, so no byte leaves for the gateway before it is counted.
+ */
+export async function claim(
+  world: ChargeWorld,
+  limit: number,
+  operations: readonly Operation[] = OPERATIONS,
+): Promise<Claim[]> {
+  const claims: Claim[] = []
+  // Begins at any shard, so that a busy one cannot starve those behind it.
+  const first = world.shards === 1 ? 0 : Math.floor(world.random() * world.shards)
+  for (let step = 0; step < world.shards; step += 1) {
+    const shard = (first + step) % world.shards
+    for (const operation of operations) {
+      if (claims.length >= limit) return claims
+      claims.push(...(await claimInShard(world, shard, operation, limit - claims.length)))
+    }
+  }
+  return claims
+}
+
+async function claimInShard(
+  world: ChargeWorld,
+  shard: number,
+  operation: Operation,
+  limit: number,
+): Promise<Claim[]> {
+  const { db, clock, leaseMs } = world
+  // Taken before the claim, so our own deadline is never later than the lease.
+  const claimedMs = clock.elapsedMs()
+  const callsUntilMs = claimedMs + leaseMs - world.callMsMax
+  const tasks = await claimTasks(db, shard, operation, { limit, leaseMs, at: clock.database() })
+  if (tasks.length === 0) return []
+  crashPoint('claim.after_commit')
+  const payments = await readPayments(
+    db,
+    shard,
+    tasks.map((task) => task.paymentId),
+  )
+  const byId = new Map(payments.map((payment) => [payment.id, payment]))
+  return tasks.flatMap((task) => {
+    const payment = byId.get(task.paymentId)
+    // A task without a payment is damage that `verify` reports; its lease hides it from the others.
+    return payment === undefined ? [] : [{ shard, task, payment, claimedMs, callsUntilMs }]
+  })
+}
+
+/**
+ * When a payment is tried again whose user somebody else has locked, in milliseconds. What would be
+ * charged now could not be settled, and would wait in memory.
+ */
+const PUT_OFF_MS = 5_000
+
+/**
+ * Charge claims, but for those of users that settlements wait for already: they are put off as they
+ * are, and nothing is counted. So a user who stays locked takes no room from everybody else.
+ */
+export function chargeUnlessLocked(
+  world: ChargeWorld,
+  waitsFor: (userId: bigint) => boolean,
+): (claimed: Claim, signal?: AbortSignal) => Promise<Settlement> {
+  const putOff = (claimed: Claim): Settlement => {
+    return { claim: claimed, calls: [], decision: { step: 'leave', delayMs: PUT_OFF_MS } }
+  }
+  return async (claimed, signal) =>
+    waitsFor(claimed.payment.userId) ? putOff(claimed) : charge(world, claimed, signal)
+}
+
+/**
+ * Make the gateway calls that a claim asks for, at most three, and decide. Stops before the next call
+ * when `signal` aborts or the lease runs out: a claim that made no call is given back uncounted.
+ */
+export async function charge(
+  world: ChargeWorld,
+  claimed: Claim,
+  signal?: AbortSignal,
+): Promise<Settlement> {
+  const calls: CallMade[] = []
+  for (;;) {
+    const state = stateOf(world, claimed)
+    const step = next(state, calls, world.policy, world.random())
+    if (step.kind === 'decide') {
+      return { claim: claimed, calls, decision: budgeted(world, claimed, step.decision) }
+    }
+    const late = world.clock.elapsedMs() > claimed.callsUntilMs
+    if (late || signal?.aborted) {
+      return { claim: claimed, calls, decision: interrupted(world, state, calls) }
+    }
+    calls.push(await make(world, step.call, claimed.payment))
+  }
+}
+
+/** The task as of now: what waited in this process has grown older since its claim. */
+function stateOf(world: ChargeWorld, { task, payment, claimedMs, lookupOnly }: Claim): TaskState {
+  const sinceMs = world.clock.elapsedMs() - claimedMs
+  const aged = (ageMs: number | null) => (ageMs === null ? null : ageMs + sinceMs)
+  const { misconfiguredAgeMs } = task
+  const odd =
+    misconfiguredAgeMs !== null &&
+    world.answeredSince?.(operationOf(payment.type), misconfiguredAgeMs + sinceMs)
+  return {
+    ...task,
+    triedAgeMs: aged(task.triedAgeMs),
+    doubtAgeMs: aged(task.doubtAgeMs),
+    firstSentAgeMs: aged(task.firstSentAgeMs),
+    odd: odd === true,
+    lookupOnly: lookupOnly === true,
+  }
+}
+
+/** A retry that nothing pays for waits as long as any retry may, so that a bad day does not double. */
+function budgeted(world: ChargeWorld, { task }: Claim, decision: Decision): Decision {
+  if (task.tries === 0 && task.lookups === 0 && task.pendings === 0) world.budget?.earn()
+  if (decision.step !== 'retry' || (world.budget?.spend() ?? true)) return decision
+  return { ...decision, delayMs: Math.max(decision.delayMs, world.policy.backoffMaxMs) }
+}
+
+/** What becomes of a claim that has to stop between two calls. */
+function interrupted(world: ChargeWorld, state: TaskState, calls: readonly CallMade[]): Decision {
+  if (calls.every(({ kind }) => kind === 'lookup')) return { step: 'release' }
+  const doubt = doubtedNow(state, calls, world.policy)
+  return { step: 'retry', delayMs: 0, reason: 'interrupted', doubt }
+}
+
+async function make(
+  world: ChargeWorld,
+  kind: 'charge' | 'lookup',
+  payment: Payment,
+): Promise<CallMade> {
+  const { clock, gateway } = world
+  const request = requestOf(payment)
+  const startedMs = clock.elapsedMs()
+  const stamp = <Outcome>(evidence: Evidence<Outcome>) => ({
+    ...evidence,
+    startedMs,
+    tookMs: Math.round(clock.elapsedMs() - startedMs),
+  })
+  if (kind === 'lookup') return { kind, ...stamp(await gateway.lookup(request)) }
+  crashPoint('call.before_send')
+  const made = stamp(await gateway.charge(request))
+  crashPoint('call.after_reply')
+  return { kind, ...made }
+}
+
+function requestOf(payment: Payment): ChargeRequest {
+  const { id, userId, amount, commission, type, gatewayKey } = payment
+  return { key: gatewayKey, paymentId: id, userId, amount, commission, type }
+}

@@ -1,0 +1,53 @@
+import type { Decision } from '../domain/retry.ts'
+import { shardOf } from '../domain/shard.ts'
+import { claimAhead, type ClaimedAhead } from '../dead-letters/tasks-store.ts'
+import { charge, type ChargeWorld, type Settlement } from './charge.ts'
+import { settle, type Settled } from './settle.ts'
+import { readPayments } from '../payments/store.ts'
+
+/** A gateway is not asked about one payment more often than this, whoever asks and in any process. */
+export const REFRESH_MS_MIN = 2_000
+
+/**
+ * Ask the gateway now about a payment in doubt, rather than when its next lookup is due: one lookup
+ * under a claim of its own, settled like any other. Only the gateway's word changes the payment.
+ * Without one it is due when it would have been, nothing is counted and no evidence is kept, so that
+ * curious clients neither use up its schedule nor fill its timeline. Null: there was nothing to ask,
+ * or no need.
+ *
+ * What the gateway said is not lost when it cannot be written now: it goes to `keep`.
+ */
+export async function refresh(
+  world: ChargeWorld,
+  id: bigint,
+  keep: (settlement: Settlement) => void = () => undefined,
+): Promise<Settled | null> {
+  if (world.gateway.profile.lookup === 'none') return null
+  const shard = shardOf(id, world.shards)
+  // Taken before the claim, so our own deadline is never later than the lease.
+  const claimedMs = world.clock.elapsedMs()
+  const callsUntilMs = claimedMs + world.leaseMs - world.callMsMax
+  const limits = { leaseMs: world.leaseMs, intervalMs: REFRESH_MS_MIN }
+  const task = await claimAhead(world.db, shard, id, limits, world.clock.database())
+  if (task === null) return null
+  const [payment] = await readPayments(world.db, shard, [id])
+  if (payment === undefined) return null
+
+  const claimed = { shard, task, payment, claimedMs, callsUntilMs, lookupOnly: true } as const
+  const made = await charge(world, claimed)
+  const settlement = { ...made, decision: inTurn(made.decision, task) }
+  try {
+    const settled = await settle(world, [settlement])
+    settled.busy.forEach(keep)
+    return settled
+  } catch (error) {
+    keep(settlement)
+    throw error
+  }
+}
+
+/** What is to stay as it was is due when it would have been; so is what was never asked. */
+function inTurn(decision: Decision, task: ClaimedAhead): Decision {
+  const kept = decision.step === 'leave' || decision.step === 'release'
+  return kept ? { step: 'leave', delayMs: Math.ceil(task.dueInMs) } : decision
+}

@@ -1,0 +1,110 @@
+import { numbers } from '../domain/arrays.ts'
+import type { Runner, Statement } from '../ports.ts'
+
+/** A task as the settlement of a claim finds it. */
+interface OwnedTask {
+  readonly paymentId: bigint
+  /** Of the claim that asks. */
+  readonly fence: number
+  /** Whether that claim still owns it. */
+  readonly owned: boolean
+  readonly attempts: number
+}
+
+/**
+ * Lock, in id order, the tasks whose newest claim is still the one that asks (`owned`), and those of
+ * claims that saw the gateway say yes (`$4`), whoever holds them now. A claim that lost its lease to
+ * another worker, that has been settled already, or whose task is finished owns nothing: so a
+ * settlement that is repeated after a lost COMMIT changes nothing.
+ */
+const OWNED: Statement<OwnedTask> = {
+  name: 'tasks_owned',
+  text: `
+  select
+    task.payment_id as "paymentId", claim.fence, task.attempts,
+    task.leased and task.fence = claim.fence as "owned"
+  from payment_tasks task
+  join unnest($2::bigint[], $3::int[], $4::boolean[]) as claim (payment_id, fence, yes)
+    on task.payment_id = claim.payment_id
+  where task.shard = $1 and (claim.yes or (task.leased and task.fence = claim.fence))
+  order by task.payment_id
+  for update of task`,
+}
+
+/** The same without waiting: tasks that somebody else has locked are not among the rows. */
+const OWNED_FREE: Statement<OwnedTask> = {
+  name: 'tasks_owned_free',
+  text: `
+  select
+    task.payment_id as "paymentId", claim.fence, task.attempts,
+    task.leased and task.fence = claim.fence as "owned"
+  from payment_tasks task
+  join unnest($2::bigint[], $3::int[], $4::boolean[]) as claim (payment_id, fence, yes)
+    on task.payment_id = claim.payment_id
+  where task.shard = $1 and (claim.yes or (task.leased and task.fence = claim.fence))
+  order by task.payment_id
+  for update of task skip locked`,
+}
+
+/** Which tasks those are that would be locked, locked by somebody else or not. */
+const OWNED_READ: Statement<{ paymentId: bigint }> = {
+  name: 'tasks_owned_read',
+  text: `
+  select task.payment_id as "paymentId"
+  from payment_tasks task
+  join unnest($2::bigint[], $3::int[], $4::boolean[]) as claim (payment_id, fence, yes)
+    on task.payment_id = claim.payment_id
+  where task.shard = $1 and (claim.yes or (task.leased and task.fence = claim.fence))`,
+}
+
+/** Which tasks claims still own, and how many charges of each task may have been sent. */
+export interface LockedClaims {
+  readonly owned: ReadonlySet<bigint>
+  readonly attempts: ReadonlyMap<bigint, number>
+}
+
+/** A claim as its task knows it, and whether it saw the gateway say yes. */
+export interface ClaimSeen {
+  readonly paymentId: bigint
+  readonly fence: number
+  readonly yes: boolean
+}
+
+/** Lock the tasks that these claims still own, and those whose claim saw a yes. */
+export async function lockOwned(
+  tx: Runner,
+  shard: number,
+  claims: readonly ClaimSeen[],
+): Promise<LockedClaims> {
+  return lockedClaims(await tx.run(OWNED, claimColumns(shard, claims)))
+}
+
+/** The same without waiting for anybody, and which of those tasks somebody else has locked. */
+export async function lockFreeOwned(
+  tx: Runner,
+  shard: number,
+  claims: readonly ClaimSeen[],
+): Promise<LockedClaims & { readonly busy: ReadonlySet<bigint> }> {
+  const values = claimColumns(shard, claims)
+  // Read after locking, so that a claim that is lost meanwhile does not count as locked.
+  const [rows, all] = await Promise.all([tx.run(OWNED_FREE, values), tx.run(OWNED_READ, values)])
+  const locked = lockedClaims(rows)
+  const busy = all.map((row) => row.paymentId).filter((id) => !locked.attempts.has(id))
+  return { ...locked, busy: new Set(busy) }
+}
+
+function claimColumns(shard: number, claims: readonly ClaimSeen[]): unknown[] {
+  return [
+    shard,
+    numbers(claims.map((claim) => claim.paymentId)),
+    numbers(claims.map((claim) => claim.fence)),
+    `{${claims.map((claim) => claim.yes).join(',')}}`,
+  ]
+}
+
+function lockedClaims(rows: readonly OwnedTask[]): LockedClaims {
+  return {
+    owned: new Set(rows.filter((row) => row.owned).map((row) => row.paymentId)),
+    attempts: new Map(rows.map((row) => [row.paymentId, row.attempts])),
+  }
+}

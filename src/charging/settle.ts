@@ -1,0 +1,327 @@
+import { crashPoint } from '../crash-points.ts'
+import { closeLetters, openLetters, type NewLetter } from '../dead-letters/store.ts'
+import { CHARGED_AFTER_FAILED, MAYBE_CHARGED_TWICE } from '../domain/explain.ts'
+import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
+import { isOpen } from '../domain/payment.ts'
+import type { Decision } from '../domain/retry.ts'
+import { post } from '../ledger/post.ts'
+import { isLocked, type Tx } from '../ports.ts'
+import { insertAttempts, type AttemptMade } from './evidence-store.ts'
+import type { LockedClaims } from './settle-store.ts'
+import {
+  chargedPayments,
+  deleteTasks,
+  releaseTasks,
+  rescheduleTasks,
+  type Rescheduled,
+} from '../queue/store.ts'
+import type { ChargeWorld, Settlement } from './charge.ts'
+import { lockAll, lockFree, movesMoney } from './settle-locks.ts'
+import { finishPayments, readPayments, type Finish } from '../payments/store.ts'
+
+export type SettleWorld = Pick<ChargeWorld, 'db' | 'clock' | 'shards'>
+
+/**
+ * What settling a batch did. `stale` claims had lost their lease: only their evidence was kept. Of
+ * `busy` ones nothing was written, because somebody else has locked what they need.
+ */
+export interface Settled {
+  readonly settlements: readonly Settlement[]
+  readonly stale: number
+  readonly busy: readonly Settlement[]
+}
+
+/**
+ * Write what claims came to: payment, task, evidence, hold, postings and balance of N claims in one
+ * transaction per shard, of two round trips. Only claims that still own their task change anything;
+ * the evidence of the others is kept as late, and changes one thing: a yes settles a payment that is
+ * still open, whoever works on it now. Repeating it after a lost COMMIT changes nothing. Nobody waits
+ * for somebody else's lock: what cannot be had in a moment, or at once if it is not `patient`, is left
+ * out.
+ */
+export async function settle(
+  world: SettleWorld,
+  settlements: readonly Settlement[],
+  patient = true,
+): Promise<Settled> {
+  const settled: Settlement[] = []
+  const busy: Settlement[] = []
+  for (let shard = 0; shard < world.shards; shard += 1) {
+    const own = settlements.filter((settlement) => settlement.claim.shard === shard)
+    if (own.length === 0) continue
+    const done = await settleInShard(world, shard, own, patient)
+    settled.push(...done.current)
+    busy.push(...done.busy)
+  }
+  crashPoint('settle.after_commit')
+  const stale = settlements.length - settled.length - busy.length
+  return { settlements: settled, stale, busy }
+}
+
+/**
+ * How long a settlement waits for locks, in milliseconds, before it leaves out who is locked: longer
+ * than a batch of accepted payments holds its users.
+ */
+const LOCK_MS = 250
+
+/** What became of the settlements of a shard; those in neither were stale. */
+interface Part {
+  readonly current: readonly Settlement[]
+  readonly busy: readonly Settlement[]
+}
+
+async function settleInShard(
+  world: SettleWorld,
+  shard: number,
+  settlements: readonly Settlement[],
+  patient: boolean,
+): Promise<Part> {
+  if (!patient) return await settleWith(lockFree, world, shard, settlements)
+  try {
+    return await settleWith(lockAll, world, shard, settlements)
+  } catch (error) {
+    if (!isLocked(error)) throw error
+    return await settleWith(lockFree, world, shard, settlements)
+  }
+}
+
+function settleWith(
+  lock: typeof lockAll,
+  world: SettleWorld,
+  shard: number,
+  settlements: readonly Settlement[],
+): Promise<Part> {
+  const at = world.clock.database()
+  return world.db.transaction(async (tx) => {
+    const { busy, ...locked } = await lock(tx, shard, settlements)
+    const newest = newestFences(settlements)
+    const isCurrent = ({ claim: { task } }: Settlement): boolean =>
+      locked.owned.has(task.paymentId) && newest.get(task.paymentId) === task.fence
+    const free = busy.size === 0 ? settlements : settlements.filter((one) => !busy.has(one))
+    const stale = free.filter((settlement) => !isCurrent(settlement))
+    const owning = free.filter(isCurrent)
+    const late = await lateWords(tx, shard, stale, locked)
+    const current = [...(await byEvidence(tx, shard, owning, late.yes)), ...late.yes.values()]
+    write(tx, world, shard, current, at)
+    const nowMs = world.clock.elapsedMs()
+    const evidence = [...attemptsOf(owning, false, nowMs), ...attemptsOf(stale, true, nowMs)]
+    insertAttempts(tx, shard, evidence, at)
+    openLetters(tx, shard, world.shards, late.contradictions, at)
+    crashPoint('settle.before_commit')
+    return { current, busy: [...busy] }
+  }, LOCK_MS)
+}
+
+/**
+ * The newest claim of each payment in a batch. A worker that stalls can bring a lost claim and its
+ * successor together, and an owned task belongs to the newest claim alone.
+ */
+function newestFences(settlements: readonly Settlement[]): Map<bigint, number> {
+  const newest = new Map<bigint, number>()
+  for (const { claim } of settlements) {
+    const { paymentId, fence } = claim.task
+    newest.set(paymentId, Math.max(fence, newest.get(paymentId) ?? 0))
+  }
+  return newest
+}
+
+/** What lost claims that saw the gateway say yes come to. */
+interface LateWords {
+  /** Open payments: each is settled by it, like by any other yes. */
+  readonly yes: Map<bigint, Settlement>
+  /** Failed ones: a final state is never left, so a person has to look at it. */
+  readonly contradictions: readonly NewLetter[]
+}
+
+/**
+ * Read what lost claims that saw a yes are up against. Their tasks and users are locked, so what is
+ * read stays so: whoever holds a task now finds it gone when it settles, and its report is late.
+ */
+async function lateWords(
+  tx: Tx,
+  shard: number,
+  stale: readonly Settlement[],
+  locked: LockedClaims,
+): Promise<LateWords> {
+  // Of several claims of one payment that saw it charged, one is enough.
+  const said = new Map<bigint, Settlement>()
+  for (const settlement of stale) {
+    if (settlement.decision.step === 'succeed') said.set(settlement.claim.payment.id, settlement)
+  }
+  const yes = new Map<bigint, Settlement>()
+  const contradictions: NewLetter[] = []
+  if (said.size === 0) return { yes, contradictions }
+  for (const payment of await readPayments(tx, shard, [...said.keys()])) {
+    const settlement = said.get(payment.id) as Settlement // It was asked for.
+    // The claim that took over counted it: it may have been sent.
+    const attempts = locked.attempts.get(payment.id) ?? payment.attempts
+    const task = { ...settlement.claim.task, attempts }
+    const now = { ...settlement, claim: { ...settlement.claim, payment, task }, calls: [] }
+    if (isOpen(payment.status)) yes.set(payment.id, now)
+    else if (payment.status === 'failed') {
+      contradictions.push(letter(now, 'unknown', CHARGED_AFTER_FAILED))
+    }
+  }
+  return { yes, contradictions }
+}
+
+/**
+ * Evidence decides. A claim that would end in a no, or in nobody's knowing, although another claim saw
+ * the gateway say yes, succeeds by that: whether it is in this batch (`yes`, then that one settles it)
+ * or was stored before.
+ */
+async function byEvidence(
+  tx: Tx,
+  shard: number,
+  owning: readonly Settlement[],
+  yes: Map<bigint, Settlement>,
+): Promise<readonly Settlement[]> {
+  const rest: Settlement[] = []
+  for (const settlement of owning) {
+    const { id } = settlement.claim.payment
+    if (settlement.decision.step === 'succeed') yes.delete(id)
+    if (!yes.has(id)) rest.push(settlement)
+  }
+  const doubted = rest.filter(({ decision }) => ['fail', 'doubt'].includes(decision.step))
+  const ids = doubted.map(({ claim }) => claim.payment.id)
+  const charged = new Set(await chargedPayments(tx, shard, ids))
+  if (charged.size === 0) return rest
+  return rest.map((settlement) =>
+    charged.has(settlement.claim.payment.id)
+      ? { ...settlement, decision: { step: 'succeed', gatewayRef: null, twice: false } }
+      : settlement,
+  )
+}
+
+function write(
+  tx: Tx,
+  world: SettleWorld,
+  shard: number,
+  settlements: readonly Settlement[],
+  at: Date | null,
+): void {
+  const finished = settlements.filter(({ decision }) => leavesQueue(decision))
+  finishPayments(tx, shard, settlements.flatMap(finishOf), at)
+  post(tx, shard, settlements.flatMap(entryOf), at)
+  deleteTasks(
+    tx,
+    shard,
+    finished.map(({ claim }) => claim.task.paymentId),
+  )
+  rescheduleTasks(tx, shard, settlements.flatMap(rescheduleOf), at)
+  const released = settlements.filter(({ decision }) => decision.step === 'release')
+  releaseTasks(
+    tx,
+    shard,
+    released.map(({ claim }) => claim.task.paymentId),
+    at,
+  )
+  // A payment that was unknown ends its first letter before it may open another.
+  closeLetters(tx, shard, settlements.flatMap(closingOf), at)
+  openLetters(tx, shard, world.shards, settlements.flatMap(letterOf), at)
+}
+
+function leavesQueue(decision: Decision): boolean {
+  return movesMoney(decision) || (decision.step === 'doubt' && decision.delayMs === null)
+}
+
+function finishOf(settlement: Settlement): Finish[] {
+  const { claim, decision } = settlement
+  const { id, status } = claim.payment
+  const attempts = attemptsAfter(settlement)
+  if (decision.step === 'succeed') {
+    return [{ id, status: 'success', attempts, error: null, gatewayRef: decision.gatewayRef }]
+  }
+  if (decision.step === 'fail') {
+    return [{ id, status: 'failed', attempts, error: decision.reason, gatewayRef: null }]
+  }
+  if (decision.step === 'doubt' && status === 'new') {
+    return [{ id, status: 'unknown', attempts, error: decision.reason, gatewayRef: null }]
+  }
+  return []
+}
+
+/** Charges of this claim of which a byte may have left: one at most. */
+function sentBy({ calls }: Settlement): number {
+  return calls.filter(({ kind, sent }) => kind === 'charge' && sent).length
+}
+
+function attemptsAfter(settlement: Settlement): number {
+  return settlement.claim.task.attempts + sentBy(settlement)
+}
+
+function entryOf({ claim, decision }: Settlement): Entry[] {
+  if (decision.step === 'succeed') return [settleEntry(claim.payment)]
+  const held = claim.payment.type === 'withdraw'
+  return decision.step === 'fail' && held ? [releaseEntry(claim.payment)] : []
+}
+
+function rescheduleOf(settlement: Settlement): Rescheduled[] {
+  const { claim, decision } = settlement
+  const { paymentId, lookups, pendings } = claim.task
+  const { step } = decision
+  const goesOn = step === 'retry' || step === 'wait' || step === 'pending' || step === 'leave'
+  if (!goesOn && step !== 'doubt') return []
+  if (decision.delayMs === null) return []
+  const { doubt, reason } = decision.step === 'leave' ? { doubt: false, reason: null } : decision
+  return [
+    {
+      paymentId,
+      delayMs: decision.delayMs,
+      lookups: step === 'doubt' ? lookups + 1 : lookups,
+      pendings: step === 'pending' ? pendings + 1 : pendings,
+      tries: step === 'retry' ? 1 : 0,
+      sent: sentBy(settlement),
+      doubted: doubt,
+      unsent: !doubt,
+      refused: step === 'wait',
+      reason,
+    },
+  ]
+}
+
+function closingOf({ claim, decision }: Settlement) {
+  if (claim.payment.status !== 'unknown' || !movesMoney(decision)) return []
+  const reason = decision.step === 'succeed' ? 'success' : 'failed'
+  return [{ paymentId: claim.payment.id, reason }]
+}
+
+function letterOf(settlement: Settlement): NewLetter[] {
+  const { claim, decision } = settlement
+  if (decision.step === 'succeed') {
+    return decision.twice ? [letter(settlement, 'unknown', MAYBE_CHARGED_TWICE)] : []
+  }
+  if (decision.step === 'fail') return [letter(settlement, 'failed', decision.reason)]
+  const fresh = claim.payment.status === 'new'
+  return decision.step === 'doubt' && fresh ? [letter(settlement, 'unknown', decision.reason)] : []
+}
+
+function letter(settlement: Settlement, kind: 'failed' | 'unknown', error: string): NewLetter {
+  const { id, userId, type, amount, commission } = settlement.claim.payment
+  const attempts = attemptsAfter(settlement)
+  return { paymentId: id, userId, type, amount, commission, class: kind, error, attempts }
+}
+
+/** The evidence of claims. A question out of turn that learned nothing leaves none. */
+function attemptsOf(
+  settlements: readonly Settlement[],
+  late: boolean,
+  nowMs: number,
+): AttemptMade[] {
+  const telling = settlements.filter(({ decision }) => decision.step !== 'leave')
+  return telling.flatMap(({ claim, calls }) =>
+    calls.map((call, index) => ({
+      paymentId: claim.payment.id,
+      fence: claim.task.fence,
+      call: index + 1,
+      kind: call.kind,
+      outcome: call.outcome.kind,
+      reason: 'reason' in call.outcome ? call.outcome.reason : null,
+      sent: call.sent,
+      httpStatus: call.httpStatus,
+      ageMs: Math.max(0, nowMs - call.startedMs),
+      tookMs: call.tookMs,
+      late,
+    })),
+  )
+}

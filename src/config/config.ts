@@ -1,0 +1,288 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseEnv } from 'node:util'
+import { Check } from 'typebox/value'
+import type { Kind, KindValue } from './kinds.ts'
+import { isNear } from './spelling.ts'
+import { isMockGateway, PRODUCTION_RULES } from './production.ts'
+import { type Setting, SETTINGS } from './settings.ts'
+
+type Field = keyof typeof SETTINGS
+
+/** Every setting as it was read; null is an absent one. */
+type Values = {
+  readonly [F in Field]:
+    | KindValue<(typeof SETTINGS)[F]['kind']>
+    | ((typeof SETTINGS)[F]['fallback'] extends null ? null : never)
+}
+
+/**
+ * The configuration: checked, typed, never changed after the start. Durations end in `Ms`, money is
+ * minor units, `feeBps` is basis points.
+ */
+export type Config = Omit<Values, 'gatewayLookup' | 'gatewayEcho'> & {
+  readonly gatewayLookup: Exclude<Values['gatewayLookup'], 'auto'>
+  readonly gatewayEcho: 'required' | 'optional'
+  /** `APP_ENV` is production: unsafe settings were refused. */
+  readonly production: boolean
+  /** No real gateway is called: `gatewayUrl` is unset or leads to a mock gateway. */
+  readonly mockGateway: boolean
+  /** Sentences about variables that are probably misspelt. Names only, never values. */
+  readonly warnings: readonly string[]
+  /** Where this process kills itself, at the `nth` time it gets there. For fault tests alone. */
+  readonly crashPoint?: { readonly name: string; readonly nth: number }
+}
+
+/** Environment variables by name. An empty text is the same as an absent variable. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** The configuration is unusable. `problems` holds every mistake; no secret is printed. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`
+    super(`The configuration has ${count}:\n${problems.map((line) => `  - ${line}`).join('\n')}`)
+    this.problems = problems
+  }
+}
+
+/** Something that settings, each right by itself, must not be together. */
+interface Rule {
+  /** The settings the rule looks at. It is skipped when one of them could not be read. */
+  readonly uses: readonly Field[]
+  readonly broken: (values: Values) => boolean
+  /** What to do about it, beginning with the variable's name. */
+  readonly fix: string
+}
+
+const RULES: readonly Rule[] = [
+  {
+    uses: ['leaseMs', 'gatewayTimeoutMs'],
+    broken: (values) => values.leaseMs < 3 * values.gatewayTimeoutMs + 2_000,
+    fix:
+      'WORKER_PROCESSING_TIMEOUT_SECONDS must be at least 3 x GATEWAY_TIMEOUT_SECONDS + 2, or ' +
+      'tasks are claimed again while their gateway call still runs',
+  },
+  {
+    uses: ['gatewayBackoffBaseMs', 'gatewayBackoffMaxMs'],
+    broken: (values) => values.gatewayBackoffMaxMs < values.gatewayBackoffBaseMs,
+    fix: 'GATEWAY_BACKOFF_MAX_SECONDS must not be less than GATEWAY_BACKOFF_BASE_SECONDS',
+  },
+  {
+    uses: ['databasePool', 'acceptLanes'],
+    broken: (values) => values.databasePool <= values.acceptLanes + 1,
+    fix:
+      'DATABASE_POOL must be at least ACCEPT_LANES + 2, or accepting payments takes every ' +
+      'connection',
+  },
+]
+
+/**
+ * Read and check the whole configuration. Pure: the same `env` gives the same value.
+ *
+ * Throws `ConfigError` with every mistake at once.
+ */
+export function loadConfig(env: Environment): Config {
+  const { values, problems } = readSettings(env)
+  const production = values.appEnv === 'production'
+  if (isUnsaid(env)) problems.push(UNSAID)
+  const rules = production ? [...RULES, ...PRODUCTION_RULES] : RULES
+  // A field that could not be read is missing from `values`; the rules that use it are skipped.
+  const complete = values as Values
+  for (const rule of rules) {
+    if (rule.uses.every((field) => field in values) && rule.broken(complete)) {
+      problems.push(production && !RULES.includes(rule) ? `${rule.fix} (production)` : rule.fix)
+    }
+  }
+  const crashPoint = readCrashPoint(env, values.appEnv)
+  if (crashPoint === 'refused') problems.push(`${CRASH_POINT} works only with APP_ENV=test`)
+  if (problems.length > 0) throw new ConfigError(problems)
+  const mockGateway = isMockGateway(complete.gatewayUrl)
+  const lookup = complete.gatewayLookup
+  const auto = mockGateway ? 'consistent' : 'eventual'
+  const gatewayLookup = lookup === 'auto' ? auto : lookup
+  const gatewayEcho = complete.gatewayEcho ?? (mockGateway ? 'required' : 'optional')
+  const gateway = { gatewayLookup, gatewayEcho, mockGateway }
+  const read = { ...complete, ...gateway, production, warnings: misspelt(env) }
+  return typeof crashPoint === 'object' ? { ...read, crashPoint } : read
+}
+
+/** Other tools of Node read NODE_ENV; here it says only that somebody meant to say something. */
+const UNSAID =
+  'APP_ENV must be set where NODE_ENV is production: to production, or to what this is instead'
+
+/** A production that nobody named here would start as a laptop does: without keys, with the mock. */
+function isUnsaid(env: Environment): boolean {
+  const [node = '', own = ''] = [env['NODE_ENV'], env[SETTINGS.appEnv.name]]
+  return node.trim().toLowerCase() === 'production' && own.trim() === ''
+}
+
+/**
+ * `point:nth`, set by the fault tests: no setting of the service, so that no list of settings names
+ * it. Anywhere but in the environment `test` it is an error to set it.
+ */
+const CRASH_POINT = 'PAYMENTS_CRASH_POINT'
+
+function readCrashPoint(env: Environment, appEnv: unknown) {
+  const text = env[CRASH_POINT]?.trim() ?? ''
+  if (text === '') return 'unset'
+  const [, name, nth] = /^([a-z_.]+):([1-9]\d{0,5})$/.exec(text) ?? []
+  if (appEnv !== 'test' || name === undefined) return 'refused'
+  return { name, nth: Number(nth) }
+}
+
+/**
+ * The variables of `.env` in the folder `cwd`, if there is one, under those of the process: a
+ * variable that the process has wins, an empty one included. The only reader of the environment.
+ *
+ * Throws `ConfigError` when `.env` exists and cannot be read.
+ */
+export function readEnvironment(cwd: string): Environment {
+  return { ...readEnvFile(join(cwd, '.env')), ...process.env }
+}
+
+function readEnvFile(path: string): Environment {
+  try {
+    return parseEnv(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''))
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
+    if (code === 'ENOENT') return {}
+    throw new ConfigError([`${path} cannot be read: ${code}`])
+  }
+}
+
+/** Read every setting by itself. One that is wrong is left out of `values` and has a problem. */
+function readSettings(env: Environment) {
+  const values: Partial<Record<Field, unknown>> = {}
+  const problems: string[] = []
+  for (const [field, setting] of entries()) {
+    const text = env[setting.name]?.trim() || fallbackOf(setting, env)
+    const value = text === null ? null : readValue(setting.kind, text)
+    if (value === undefined) problems.push(problemOf(setting, text ?? ''))
+    else values[field] = value
+  }
+  // Each value was checked against the schema its type is derived from.
+  return { values: values as Partial<Values>, problems }
+}
+
+/** Undefined when the text is not a value of this kind, or one out of bounds. */
+function readValue(kind: Kind, text: string): unknown {
+  const value = kind.read(text)
+  return value !== undefined && Check(kind.schema, value) ? value : undefined
+}
+
+/** Debugging is on by default, and off by default in production. */
+function fallbackOf(setting: Setting, env: Environment): string | null {
+  if (setting.name !== SETTINGS.debug.name) return setting.fallback
+  const { name, kind } = SETTINGS.appEnv
+  return kind.read(env[name]?.trim() ?? '') === 'production' ? 'false' : setting.fallback
+}
+
+function problemOf(setting: Setting, text: string): string {
+  const allowed = setting.kind.allowed.replaceAll('`', '')
+  const shown = setting.secret ? '(value not shown)' : `not ${JSON.stringify(text.slice(0, 40))}`
+  return `${setting.name} must be ${allowed}, ${shown}`
+}
+
+/** Sentences about names that are almost the name of a setting. */
+function misspelt(env: Environment): string[] {
+  const known = entries().map(([, setting]) => setting.name)
+  return Object.keys(env)
+    .filter((name) => !known.includes(name))
+    .flatMap((name) => {
+      const meant = known.find((candidate) => isNear(name.toUpperCase(), candidate))
+      return meant ? [`${name} is not a setting: did you mean ${meant}?`] : []
+    })
+}
+
+/** The text of `.env.example`: every setting with its default; absent ones commented out. */
+export function envExample(): string {
+  const rule = `# ${'='.repeat(31)}`
+  const intro =
+    'Settings of the service. Copy this file to .env and change what you need: every\n' +
+    'default works. docs/configuration.md says what is allowed. Written by `npm run env-example`.'
+  const groups = byGroup().map(([group, settings]) =>
+    [rule, `# ${group}`, rule, ...settings.map(exampleOf)].join('\n'),
+  )
+  return `${comment(intro)}\n\n${groups.join('\n\n')}\n`
+}
+
+function exampleOf(setting: Setting): string {
+  const unset = setting.fallback === null || setting.varies === true
+  const line = `${setting.name}=${setting.fallback ?? setting.example ?? ''}`
+  return `${comment(setting.doc)}\n${unset ? `# ${line}` : line}`
+}
+
+/** Comment lines of at most 100 columns. */
+function comment(text: string): string {
+  const folded = text.replace(/(.{1,98})(?:\s+|$)/g, '$1\n').trimEnd()
+  return folded.replace(/^/gm, '# ')
+}
+
+/** The text of `docs/configuration.md`. */
+export function configurationTable(): string {
+  const head = ['Variable', 'Default', 'Allowed', 'Meaning']
+  const groups = byGroup().map(([group, settings]) => {
+    const rows = settings.map((setting) => [
+      `\`${setting.name}\``,
+      setting.fallback === null ? 'unset' : `\`${setting.fallback}\``,
+      setting.kind.allowed,
+      setting.doc,
+    ])
+    return `## ${group}\n\n${table([head, ...rows])}`
+  })
+  const bullets = (rules: readonly Pick<Rule, 'fix'>[]) =>
+    rules.map((rule) => `- ${rule.fix}.`).join('\n')
+  return `${[
+    '# Configuration',
+    'Written by `npm run env-example` from `src/config/settings.ts`; do not edit.',
+    'Settings are environment variables, and lines of a `.env` file in the working directory;\n' +
+      'the environment wins. An empty variable counts as unset. Everything is checked at start,\n' +
+      'and all mistakes are reported at once.',
+    ...groups,
+    '## Together',
+    bullets(RULES),
+    '## Encrypted database connections',
+    SSLMODE,
+    '## Production',
+    'With `APP_ENV=production` the service starts only if all of this holds:',
+    bullets(PRODUCTION_RULES),
+    `In every environment: ${UNSAID}.`,
+  ].join('\n\n')}\n`
+}
+
+const SSLMODE = [
+  '`DATABASE_URL` takes `sslmode` as a parameter: `postgresql://…/payments?sslmode=verify-full`.',
+  '',
+  '- `verify-full`: encrypted; certificate and host name are checked. `sslrootcert=/path/ca.pem` names',
+  '  the authority where it is not a public one.',
+  '- `require`, `verify-ca`: the same in this driver, with a warning; with `uselibpqcompat=true` they',
+  '  mean what libpq means by them.',
+  '- `no-verify`: encrypted, and anybody may be at the other end. `disable`, or none: not encrypted.',
+].join('\n')
+
+/** A Markdown table padded the way prettier pads it, so that the formatter agrees with the file. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  )
+  const lines = rows.map(
+    (row) => `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`,
+  )
+  const separator = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`
+  return [lines[0], separator, ...lines.slice(1)].join('\n')
+}
+
+function byGroup(): [group: string, settings: Setting[]][] {
+  const settings = entries().map(([, setting]) => setting)
+  const groups = [...new Set(settings.map((setting) => setting.group))]
+  return groups.map((group) => [group, settings.filter((setting) => setting.group === group)])
+}
+
+/** The settings table as a list, in its order. */
+function entries(): [Field, Setting][] {
+  // Object.entries forgets the keys' type.
+  return Object.entries(SETTINGS) as [Field, Setting][]
+}

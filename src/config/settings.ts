@@ -1,0 +1,350 @@
+import { AMOUNT_MAX } from '../domain/money.ts'
+import { GATEWAY_SETTINGS } from './gateway-settings.ts'
+import {
+  choice,
+  databaseUrl,
+  flag,
+  host,
+  integer,
+  type Kind,
+  money,
+  networks,
+  percent,
+  seconds,
+  statsdUrl,
+  text,
+} from './kinds.ts'
+
+/** One environment variable: how it is read, what it is when absent, and what people are told. */
+export interface Setting {
+  readonly name: string
+  readonly group: string
+  readonly kind: Kind
+  /** Its text when the variable is unset; null when the setting is then absent. */
+  readonly fallback: string | null
+  readonly doc: string
+  /** True when the fallback depends on other settings: `.env.example` shows it commented out. */
+  readonly varies?: boolean
+  /** What `.env.example` shows, commented out, for a setting without a fallback. */
+  readonly example?: string
+  /** True when the value must never be printed, in errors included. */
+  readonly secret?: boolean
+}
+
+/** Anything else is refused: a word that is nearly `production` must not be development. */
+const ENVIRONMENTS = ['local', 'development', 'test', 'staging', 'production'] as const
+const ENVIRONMENT_ALIASES = { dev: 'development', prod: 'production' } as const
+
+/** Python's names for levels, which the original service took, and their counterparts here. */
+const LOG_LEVEL_ALIASES = { warning: 'warn', critical: 'fatal' } as const
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+
+/**
+ * Every setting, by its field in `Config`. The one place that names environment variables: reading,
+ * error messages, `.env.example` and `docs/configuration.md` all come from here.
+ */
+export const SETTINGS = {
+  appName: {
+    name: 'APP_NAME',
+    group: 'Application',
+    kind: text(64),
+    fallback: 'Payment Service',
+    doc: 'Title of the API documentation and of the web pages.',
+  },
+  appEnv: {
+    name: 'APP_ENV',
+    group: 'Application',
+    kind: choice(ENVIRONMENTS, ENVIRONMENT_ALIASES),
+    fallback: 'local',
+    doc:
+      'Where the service runs. `production` refuses to start with unsafe settings; the others differ ' +
+      'in name only.',
+  },
+  debug: {
+    name: 'DEBUG',
+    group: 'Application',
+    kind: flag(),
+    fallback: 'true',
+    varies: true,
+    doc: 'Extra help for developers. When unset: true, but false in production.',
+  },
+  dataDir: {
+    name: 'DATA_DIR',
+    group: 'Application',
+    kind: text(1_024),
+    fallback: '.data',
+    doc: 'Folder of the embedded database, relative to the working directory.',
+  },
+  shutdownTimeoutMs: {
+    name: 'SHUTDOWN_TIMEOUT_SECONDS',
+    group: 'Application',
+    kind: seconds(0, 300),
+    fallback: '8',
+    doc:
+      'How long a stopping process lets requests and gateway calls finish. Keep it below the ' +
+      'time your platform waits before it kills (Docker: 10).',
+  },
+  host: {
+    name: 'HOST',
+    group: 'HTTP server',
+    kind: host(),
+    fallback: '127.0.0.1',
+    doc: 'Address to listen on. `0.0.0.0` listens on all interfaces.',
+  },
+  port: {
+    name: 'PORT',
+    group: 'HTTP server',
+    kind: integer(0, 65_535),
+    fallback: '8000',
+    doc: 'Port of the API; 0 takes any free one.',
+  },
+  workerPort: {
+    name: 'WORKER_PORT',
+    group: 'HTTP server',
+    kind: integer(0, 65_535),
+    fallback: '8001',
+    doc: 'Port of a separate worker: metrics and health only; 0 takes any free one.',
+  },
+  mockGatewayPort: {
+    name: 'MOCK_GATEWAY_PORT',
+    group: 'HTTP server',
+    kind: integer(0, 65_535),
+    fallback: '8002',
+    doc: 'Port of a separate mock gateway; 0 takes any free one.',
+  },
+  bodyLimitKb: {
+    name: 'BODY_LIMIT_KB',
+    group: 'HTTP server',
+    kind: integer(1, 16_384),
+    fallback: '64',
+    doc: 'Largest request body in KiB; a larger one is answered with 413.',
+  },
+  httpConnectionsMax: {
+    name: 'HTTP_CONNECTIONS_MAX',
+    group: 'HTTP server',
+    kind: integer(1, 1_000_000),
+    fallback: null,
+    example: '2000',
+    doc:
+      'Connections of clients that are open at a time in one process; then the one that was quiet ' +
+      'longest makes room. When unset, 2000, or what the limit of open files (`ulimit -n`) leaves.',
+  },
+  trustedProxies: {
+    name: 'TRUSTED_PROXIES',
+    group: 'HTTP server',
+    kind: networks(),
+    fallback: null,
+    example: '10.0.0.0/8,fd00::/8',
+    doc:
+      'Proxies whose `X-Forwarded-For` is believed, for limits that go by address. Without it all ' +
+      'that comes through a proxy counts as one address.',
+  },
+  rateLimit: {
+    name: 'RATE_LIMIT_PER_SECOND',
+    group: 'HTTP server',
+    kind: integer(0, 1_000_000),
+    fallback: '0',
+    doc: 'Requests per second and API key, or address without a key, in one process; 0: no limit.',
+  },
+  databaseUrl: {
+    name: 'DATABASE_URL',
+    group: 'Database',
+    kind: databaseUrl(),
+    fallback: null,
+    example: 'postgresql://payments:payments@localhost:5432/payments',
+    secret: true,
+    doc:
+      'PostgreSQL 14 or newer. When unset, a real PostgreSQL is started in `DATA_DIR`. ' +
+      '`postgres://` and `postgresql+asyncpg://` are read as `postgresql://`.',
+  },
+  databaseTls: {
+    name: 'DATABASE_TLS',
+    group: 'Database',
+    kind: choice(['auto', 'off']),
+    fallback: 'auto',
+    doc:
+      'With `auto`, production demands `sslmode` of a database that is neither on this machine nor in ' +
+      'a private network. `off` leaves it to the network.',
+  },
+  autoCreateTables: {
+    name: 'AUTO_CREATE_TABLES',
+    group: 'Database',
+    kind: flag(),
+    fallback: 'true',
+    doc: 'Run the pending migrations at start. When false, run `payments migrate` before.',
+  },
+  shards: {
+    name: 'SHARDS',
+    group: 'Database',
+    kind: integer(1, 1_024),
+    fallback: '1',
+    doc: 'Shards the data is numbered for. Fixed for the life of a database: ids depend on it.',
+  },
+  databasePool: {
+    name: 'DATABASE_POOL',
+    group: 'Database',
+    kind: integer(2, 1_000),
+    fallback: '10',
+    doc: 'Connections per process. At least `ACCEPT_LANES` + 2.',
+  },
+  databaseConnectTimeoutMs: {
+    name: 'DATABASE_CONNECT_TIMEOUT_SECONDS',
+    group: 'Database',
+    kind: seconds(0.1, 60),
+    fallback: '2',
+    doc: 'Longest wait for a connection.',
+  },
+  databaseWaitMs: {
+    name: 'DATABASE_WAIT_SECONDS',
+    group: 'Database',
+    kind: seconds(0, 3_600),
+    fallback: '30',
+    doc:
+      'How long a process that starts waits for a database that is away, starting or read-only ' +
+      'before it gives up.',
+  },
+  databaseStatementTimeoutMs: {
+    name: 'DATABASE_STATEMENT_TIMEOUT_SECONDS',
+    group: 'Database',
+    kind: seconds(0.1, 600),
+    fallback: '5',
+    doc: 'Longest run of one statement.',
+  },
+  databaseLockTimeoutMs: {
+    name: 'DATABASE_LOCK_TIMEOUT_SECONDS',
+    group: 'Database',
+    kind: seconds(0.1, 600),
+    fallback: '3',
+    doc: 'Longest wait of a statement for a lock.',
+  },
+  databaseIdleTransactionTimeoutMs: {
+    name: 'DATABASE_IDLE_TRANSACTION_TIMEOUT_SECONDS',
+    group: 'Database',
+    kind: seconds(0.1, 600),
+    fallback: '10',
+    doc: 'Longest silence of this process inside a transaction before the database rolls it back.',
+  },
+  ...GATEWAY_SETTINGS,
+  workerPollIntervalMs: {
+    name: 'WORKER_POLL_INTERVAL_SECONDS',
+    group: 'Worker',
+    kind: seconds(0.01, 60),
+    fallback: '0.5',
+    doc: 'Wait of an idle worker before it looks for due tasks again.',
+  },
+  leaseMs: {
+    name: 'WORKER_PROCESSING_TIMEOUT_SECONDS',
+    group: 'Worker',
+    kind: seconds(1, 86_400),
+    fallback: '30.0',
+    doc:
+      "The lease: a dead worker's tasks come due again after it. At least 3 x " +
+      'GATEWAY_TIMEOUT_SECONDS + 2.',
+  },
+  workerConcurrency: {
+    name: 'WORKER_CONCURRENCY',
+    group: 'Worker',
+    kind: integer(1, 10_000),
+    fallback: '256',
+    doc: 'Gateway calls in flight per worker.',
+  },
+  workerBatch: {
+    name: 'WORKER_BATCH',
+    group: 'Worker',
+    kind: integer(1, 5_000),
+    fallback: '500',
+    doc: 'Tasks claimed at once.',
+  },
+  unsettledDir: {
+    name: 'UNSETTLED_DIR',
+    group: 'Worker',
+    kind: text(1_024),
+    fallback: null,
+    example: '/var/lib/payments/unsettled',
+    doc:
+      'Folder in which a stopping process leaves what gateways said and the database did not take ' +
+      'any more; the next worker that starts with it writes it. When unset, it is only logged.',
+  },
+  acceptBatch: {
+    name: 'ACCEPT_BATCH',
+    group: 'Accepting payments',
+    kind: integer(1, 5_000),
+    fallback: '500',
+    doc: 'Requests that share one transaction.',
+  },
+  acceptQueue: {
+    name: 'ACCEPT_QUEUE',
+    group: 'Accepting payments',
+    kind: integer(1, 1_000_000),
+    fallback: '10000',
+    doc: 'Requests that may wait for a transaction; further ones are answered with 503.',
+  },
+  acceptLanes: {
+    name: 'ACCEPT_LANES',
+    group: 'Accepting payments',
+    kind: integer(1, 64),
+    fallback: '2',
+    doc: 'Transactions of accepted payments that run side by side per process and shard when more is waiting than one of them takes.',
+  },
+  queueAgeLimitMs: {
+    name: 'QUEUE_AGE_LIMIT_SECONDS',
+    group: 'Accepting payments',
+    kind: seconds(0, 86_400),
+    fallback: '60',
+    doc: 'New payments get 503 while the oldest due task is older than this; 0 switches it off.',
+  },
+  gatewayOutageMsMax: {
+    name: 'GATEWAY_OUTAGE_SECONDS',
+    group: 'Accepting payments',
+    kind: seconds(0, 604_800),
+    fallback: '3600',
+    doc:
+      'How long payments are accepted for a gateway that cannot be reached, or does not talk to us; ' +
+      'then they get 503 `gateway_unavailable`. Deposits and withdrawals apart. 0: no limit.',
+  },
+  gatewayOutageTasksMax: {
+    name: 'GATEWAY_OUTAGE_MAX',
+    group: 'Accepting payments',
+    kind: integer(0, 10_000_000),
+    fallback: '100000',
+    doc:
+      'How many of them may wait; further ones get the same 503. The default is what one worker ' +
+      'with calls of 100 ms works off within QUEUE_AGE_LIMIT_SECONDS. 0: no limit.',
+  },
+  logLevel: {
+    name: 'LOG_LEVEL',
+    group: 'Logging and metrics',
+    kind: choice(LOG_LEVELS, LOG_LEVEL_ALIASES),
+    fallback: 'INFO',
+    doc: 'Least important level that is logged, in any case.',
+  },
+  logFormat: {
+    name: 'LOG_FORMAT',
+    group: 'Logging and metrics',
+    kind: choice(['auto', 'json', 'pretty']),
+    fallback: 'auto',
+    doc: 'One JSON object per line, or text for people. `auto` is `pretty` on a terminal.',
+  },
+  statsdUrl: {
+    name: 'STATSD_URL',
+    group: 'Logging and metrics',
+    kind: statsdUrl(),
+    fallback: null,
+    example: 'udp://127.0.0.1:8125',
+    doc: 'StatsD daemon that gets the metrics too. Prometheus is always served.',
+  },
+  feeBps: {
+    name: 'TRANSACTION_FEE',
+    group: 'Business',
+    kind: percent(),
+    fallback: '2',
+    doc: 'Commission in percent of the amount, rounded half-up to the minor unit.',
+  },
+  feeMin: {
+    name: 'TRANSACTION_FEE_MIN',
+    group: 'Business',
+    kind: money(AMOUNT_MAX),
+    fallback: '0',
+    doc: 'Least commission of a payment, as a decimal amount.',
+  },
+} as const satisfies Record<string, Setting>

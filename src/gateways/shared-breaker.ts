@@ -1,0 +1,187 @@
+import type { Breaker, BreakerPolicy, Why } from '../domain/breaker.ts'
+import { GATEWAY, OPERATIONS, type Operation } from '../domain/payment.ts'
+import type { Clock, Runner } from '../ports.ts'
+import {
+  beat,
+  closeBreaker,
+  readBreakers,
+  takeProbe,
+  tripBreaker,
+  type SharedBreaker,
+} from './breaker-store.ts'
+
+/** The breaker of this process for one operation, as the guarded gateway keeps it. */
+export interface LocalBreaker {
+  breaker(): Breaker['state']
+  why(): Why | null
+  /** How many of `wanted` tasks this process's own breaker lets through. */
+  admitted(wanted: number, running: number): number
+  /** Try the gateway with a few calls, whatever this process has seen itself. */
+  probe(why: Why | null): void
+  /** How long ago the gateway answered a charge well, in milliseconds; infinite: never. */
+  answeredMs(): number
+}
+
+/** What somebody has to look at: settings were found wrong, or are right again. */
+export interface Alert {
+  readonly operation: Operation
+  readonly kind: 'misconfigured' | 'right_again'
+  readonly reason: string
+}
+
+/** The state of one breaker, as this process knows it. */
+export interface RouteState {
+  readonly operation: Operation
+  readonly state: Breaker['state']
+  /** It is open because the gateway does not talk to us. */
+  readonly misconfigured: boolean
+}
+
+export interface SharedBreakers {
+  /** Tell the others what this process has seen, and learn what they have. */
+  look(): Promise<void>
+  /** How many of `wanted` tasks may be claimed now, beside `running` ones. */
+  admitted(operation: Operation, wanted: number, running: number): number
+  state(operation: Operation): Breaker['state']
+  /** What is known of every operation; nothing until it has looked. */
+  routes(): readonly RouteState[]
+  /** Whether any worker was answered well by the gateway within the last `ageMs` milliseconds. */
+  answeredSince(operation: Operation, ageMs: number): boolean
+}
+
+/** How often the shared state is read, and how long a probe may take, in milliseconds. */
+const LOOK_MS = 250
+const PROBE_MS = 10_000
+/** How often a worker says that it lives, in milliseconds: often enough for people, and no load. */
+const BEAT_MS = 5_000
+/** After an outage the calls in flight may double this often: the backlog returns as a ramp. */
+const DOUBLING_MS = 500
+
+interface World {
+  readonly db: Runner
+  readonly clock: Clock
+  readonly policy: BreakerPolicy
+  readonly local: (operation: Operation) => LocalBreaker
+  readonly onAlert: (alert: Alert) => void
+}
+
+/**
+ * Share the breakers of a gateway between all workers through the database: one worker's trip stops
+ * them all, one worker at a time probes, and its success lets them all back in, slowly at first.
+ *
+ * Until it has looked a process knows nothing, so nothing is claimed: a worker that starts during an
+ * outage burns no attempts. While the database cannot be asked nothing changes.
+ */
+export function sharedBreakers(world: World): SharedBreakers {
+  const { db, clock } = world
+  const routes = new Map(OPERATIONS.map((operation) => [operation, sharedRoute(world, operation)]))
+  const routeOf = (operation: Operation) => routes.get(operation) as SharedRoute // One for each.
+  let beatMs = Number.NEGATIVE_INFINITY
+
+  return {
+    async look() {
+      const at = clock.database()
+      for (const route of routes.values()) await route.tell(at)
+      if (clock.elapsedMs() - beatMs >= BEAT_MS) {
+        await beat(
+          db,
+          GATEWAY,
+          [...routes.values()].map(({ answered }) => answered()),
+          at,
+        )
+        beatMs = clock.elapsedMs()
+      }
+      const shared = await readBreakers(db, GATEWAY, at)
+      for (const [operation, route] of routes) await route.learn(shared.get(operation), at)
+    },
+    admitted: (operation, wanted, running) => routeOf(operation).admitted(wanted, running),
+    state: (operation) => routeOf(operation).state(),
+    routes: () => [...routes.values()].flatMap((route) => route.view()),
+    answeredSince: (operation, ageMs) => routeOf(operation).answeredSince(ageMs),
+  }
+}
+
+/** Look again and again. */
+export function keepLooking(breakers: SharedBreakers, clock: Clock): { stop(): Promise<void> } {
+  const stopping = new AbortController()
+  const loop = async () => {
+    while (!stopping.signal.aborted) {
+      await breakers.look().catch(() => undefined)
+      await clock.sleep(LOOK_MS, stopping.signal)
+    }
+  }
+  const looping = loop()
+  return {
+    async stop() {
+      stopping.abort()
+      await looping
+    },
+  }
+}
+
+type SharedRoute = ReturnType<typeof sharedRoute>
+
+/** What this process knows of one route, of its own and from the others. */
+function sharedRoute({ db, clock, policy, local: localOf, onAlert }: World, operation: Operation) {
+  const route = { gateway: GATEWAY, operation }
+  const local = localOf(operation)
+  let state: Breaker['state'] = 'open'
+  let known: SharedBreaker | undefined
+  let knownMs = Number.NEGATIVE_INFINITY
+  let closedMs = Number.NEGATIVE_INFINITY
+  const misconfigured = () => known?.cause === 'misconfigured'
+
+  return {
+    state: () => state,
+    view(): RouteState[] {
+      const looked = knownMs > Number.NEGATIVE_INFINITY
+      return looked ? [{ operation, state, misconfigured: misconfigured() }] : []
+    },
+    answered() {
+      const answeredMs = local.answeredMs()
+      return { operation, answeredMs: Number.isFinite(answeredMs) ? answeredMs : null }
+    },
+    answeredSince(ageMs: number) {
+      const others = (known?.answeredMs ?? Infinity) + clock.elapsedMs() - knownMs
+      return Math.min(local.answeredMs(), others) < ageMs
+    },
+    /** Write what this process has found out. */
+    async tell(at: Date | null) {
+      const why = local.why()
+      if (local.breaker() === 'open' && state !== 'open' && why !== null) {
+        const isNews = await tripBreaker(db, route, { ...policy, ...why }, at)
+        const alert = isNews && why.cause === 'misconfigured' && !misconfigured()
+        if (alert) onAlert({ operation, kind: 'misconfigured', reason: why.reason })
+      } else if (local.breaker() === 'closed' && state === 'half_open') {
+        const isNews = await closeBreaker(db, route, at)
+        const alert = isNews && misconfigured()
+        if (alert) onAlert({ operation, kind: 'right_again', reason: known?.reason ?? '' })
+      }
+    },
+    /** Follow what is known together. */
+    async learn(shared: SharedBreaker | undefined, at: Date | null) {
+      const first = knownMs === Number.NEGATIVE_INFINITY
+      known = shared
+      knownMs = clock.elapsedMs()
+      if (shared === undefined || shared.trips === 0) {
+        // After a start there is no backlog of ours to hold back: only after an outage.
+        if (state !== 'closed' && !first) closedMs = clock.elapsedMs()
+        // A process that learns of the recovery from others forgets what it saw itself.
+        if (local.breaker() === 'open') local.probe(null)
+        state = 'closed'
+      } else if (shared.openMs > 0) {
+        state = 'open'
+      } else if (await takeProbe(db, route, PROBE_MS, at)) {
+        const { cause, reason } = shared
+        local.probe(cause === null ? null : { cause, reason: reason ?? '' })
+        state = 'half_open'
+      }
+    },
+    admitted(wanted: number, running: number) {
+      if (state === 'open') return 0
+      const doublings = Math.min((clock.elapsedMs() - closedMs) / DOUBLING_MS, 30)
+      const ramp = state === 'closed' ? Math.floor(policy.probes * 2 ** doublings) : policy.probes
+      return Math.min(local.admitted(wanted, running), Math.max(0, ramp - running))
+    },
+  }
+}

@@ -1,0 +1,53 @@
+import type { Answer, Draft } from '../domain/acceptance.ts'
+import { writeJson } from '../domain/json.ts'
+import { parseMoney } from '../domain/money.ts'
+import type { PaymentType } from '../domain/payment.ts'
+import { keyOfHeaders } from '../http/idempotency.ts'
+import { refused, type PlainAnswer, type PlainRequest, type PlainRoute } from '../http/fast-path.ts'
+import { acceptedPayment, type PaymentRoutes } from './routes.ts'
+
+type Accepting = Pick<PaymentRoutes, 'accept' | 'onRequest' | 'onReplay'>
+
+const JSON_TYPE = ['content-type', 'application/json; charset=utf-8']
+
+/** `POST /payments/deposit` and `POST /payments/withdraw`, as long as there is nothing to refuse. */
+export function plainPaymentRoutes(prefix: string, options: Accepting): PlainRoute[] {
+  const route = (type: PaymentType): PlainRoute => ({
+    path: `${prefix}/payments/${type}`,
+    answer(body, request, requestId) {
+      const draft = readDraft(type, body, request)
+      if (draft === null) return null
+      options.onRequest(type)
+      return options.accept(draft).then((answer) => answerOf(options, answer, requestId))
+    },
+  })
+  return [route('deposit'), route('withdraw')]
+}
+
+/** Null for everything that the schema of the route would refuse, or that it might read otherwise. */
+function readDraft(type: PaymentType, body: unknown, request: PlainRequest): Draft | null {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return null
+  const fields = body as Readonly<Record<string, unknown>> // An object of JSON has string keys.
+  const { user_id: userId } = fields
+  const amount = type === 'deposit' ? fields['deposit'] : fields['amount']
+  if (typeof userId !== 'number' || !Number.isSafeInteger(userId) || userId < 1) return null
+  if (typeof amount !== 'number' && typeof amount !== 'string') return null
+  if (Object.keys(fields).length !== 2) return null
+  const money = parseMoney(amount)
+  const key = keyOfHeaders(request)
+  if (!money.ok || !key.ok) return null
+  return { type, userId: BigInt(userId), amount: money.minor, idempotencyKey: key.key }
+}
+
+function answerOf(options: Accepting, answer: Answer, requestId: string): PlainAnswer {
+  if (answer.replayed) options.onReplay()
+  const replayed = answer.replayed ? ['idempotent-replayed', 'true'] : []
+  if (answer.kind === 'refused') {
+    const plain = refused(answer.refusal, requestId)
+    return { ...plain, headers: [...plain.headers, ...replayed] }
+  }
+  const { payment } = answer
+  const location = ['location', `/api/v1/payments/${payment.id}`]
+  const body = writeJson(acceptedPayment(payment))
+  return { status: 202, headers: [...JSON_TYPE, ...location, ...replayed], body }
+}

@@ -1,0 +1,204 @@
+import type { FastifyPluginAsync } from 'fastify'
+import { systemClock } from '../adapters/clock.ts'
+import { readShare } from '../adapters/read-share.ts'
+import { batcher, type Batcher } from '../queue/batcher.ts'
+import type { Config } from '../config/config.ts'
+import { deadLetterRoutes } from '../dead-letters/routes.ts'
+import type { Answer, Draft } from '../domain/acceptance.ts'
+import { operationOf, type Operation, type PaymentType } from '../domain/payment.ts'
+import { shardOf } from '../domain/shard.ts'
+import { healthRoutes, type Probes } from '../http/health.ts'
+import type { PlainRoute } from '../http/fast-path.ts'
+import { sharedBalance } from '../ledger/balance.ts'
+import { ledgerRoutes } from '../ledger/routes.ts'
+import { counterRoutes } from '../metrics/routes.ts'
+import { acceptor, type Accept } from '../payments/accept.ts'
+import { accepting, type Accepting } from '../payments/accepting.ts'
+import { batchRoutes } from '../payments/batch-routes.ts'
+import { pageOfViews, viewPayments, type PaymentView } from '../payments/read.ts'
+import { plainPaymentRoutes } from '../payments/fast-routes.ts'
+import { paymentRoutes } from '../payments/routes.ts'
+import { timeline } from '../timeline/timeline.ts'
+import { timelineRoutes } from '../timeline/routes.ts'
+import type { Runner } from '../ports.ts'
+import { openUsers } from '../users/open.ts'
+import { userRoutes } from '../users/routes.ts'
+import { readUsers, type User } from '../users/store.ts'
+import { admitting, openGate, routeProbes, type Accepts } from './admission.ts'
+import { API, gatewayTerms, type Process } from './shared.ts'
+
+/** Let the worker of this process look at once, for one operation or for all. */
+export type Wake = (operation?: Operation) => void
+
+/** Ask the gateway about a payment in doubt, if its operation may be asked now. */
+export type Refresh = (id: bigint, mayAsk: (operation: Operation) => boolean) => Promise<void>
+
+export async function apiRoutes(
+  own: Process,
+  probes: Probes,
+  wake: Wake,
+  refresh: Refresh,
+): Promise<{ readonly routes: FastifyPluginAsync[]; readonly plain: PlainRoute[] }> {
+  const { db, config, metrics, flusher } = own
+  const { shards } = config
+  const world = { db, clock: systemClock, shards }
+  const reads = { ...world, db: listReads(own) }
+  const policy = gatewayTerms(config)
+  const gate = openGate(own)
+  const balances = sharedBalance(world)
+  own.stops.push(() => balances.stop())
+  const { accept, acceptAll } = admitting(acceptPayments(own, wake), gate)
+  const users = reader<bigint, User>(own, (ids) => readUsersInOrder(own, ids))
+  const views = reader<bigint, PaymentView>(own, (ids) => viewPayments(world, ids))
+  const opening = batcher<bigint, User>((balances) => openUsers(world, balances), limits(config))
+  const counted = {
+    onRequest: (type: PaymentType) => metrics.count(`payments_${type}_requests_total`),
+    onReplay: () => metrics.count('idempotency_hits_total'),
+  }
+  const accepted = { accept, ...counted }
+  const mayAsk = (operation: Operation) => (gate.breaker(operation)?.openMs ?? 0) === 0
+  const routes = [
+    userRoutes({
+      open: (balance) => opening.submit(balance),
+      read: (id) => users.submit(id),
+      db: reads.db,
+      shards,
+    }),
+    paymentRoutes({
+      ...accepted,
+      read: (id) => views.submit(id),
+      refresh: (id) => refresh(id, mayAsk),
+      page: (filter, before, limit) => pageOfViews(reads, filter, before, limit),
+    }),
+    batchRoutes({ accept: acceptAll, ...counted }),
+    timelineRoutes({ read: (id) => timeline({ ...reads, policy }, id) }),
+    deadLetterRoutes({
+      ...world,
+      policy,
+      reads: reads.db,
+      onEnqueued(count) {
+        countEnqueued(own, count)
+        wake()
+      },
+    }),
+    ledgerRoutes(balances),
+    counterRoutes({ db, shards, flusher }),
+    healthRoutes({ ...probes, ...routeProbes(gate) }),
+  ]
+  return { routes, plain: plainPaymentRoutes(API, accepted) }
+}
+
+/** Reads of lists that may wait for a connection of their share. */
+const READS_WAITING_MAX = 200
+
+/** A third of the connections for lists and timelines: the others are left to what moves money. */
+function listReads({ db, config }: Process): Runner {
+  const runningMax = Math.max(1, Math.floor(config.databasePool / 3))
+  return readShare(db, { runningMax, waitingMax: READS_WAITING_MAX })
+}
+
+/** Count tasks put in the queue. */
+function countEnqueued({ metrics }: Process, count: number): void {
+  metrics.count('payments_task_enqueued_total', count)
+}
+
+function limits(config: Config) {
+  return { sizeMax: config.acceptBatch, waitingMax: config.acceptQueue }
+}
+
+/**
+ * Accept payments in a batcher for each shard. A user's payments share a lane, so that they keep their
+ * order and batches that run side by side wait for no lock of each other's.
+ */
+function acceptPayments(own: Process, wake: Wake): Accepts {
+  const { db, config, metrics } = own
+  const { shards, acceptLanes: lanes } = config
+  const accept = acceptor({
+    db,
+    clock: systemClock,
+    shards,
+    fee: { bps: config.feeBps, min: config.feeMin },
+    onEnqueued: (count) => countEnqueued(own, count),
+  })
+  const timed: Accept = async (drafts, onDecided, patience) => {
+    const startedMs = systemClock.elapsedMs()
+    const answers = await accept(drafts, onDecided, patience)
+    for (const operation of new Set(drafts.map(({ type }) => operationOf(type)))) wake(operation)
+    metrics.acceptBatch(drafts.length, systemClock.elapsedMs() - startedMs)
+    return answers
+  }
+  // A user's number within its shard.
+  const laneOf = ({ userId }: Draft) => shardOf(userId / BigInt(shards), lanes)
+  const lockMsMax = config.databaseLockTimeoutMs
+  const accepts = Array.from({ length: shards }, () =>
+    accepting(timed, systemClock, { ...limits(config), lanes, laneOf, lockMsMax }),
+  )
+  own.stops.push(async () => {
+    await Promise.all(accepts.map((each) => each.idle()))
+  })
+  const acceptsOf = ({ userId }: Draft) => accepts[shardOf(userId, shards)] as Accepting // One each.
+  return {
+    accept: (draft) => acceptsOf(draft).submit(draft),
+    async acceptAll(drafts) {
+      const answers: (Answer | Error)[] = []
+      const key = (draft: Draft) => shardOf(draft.userId, shards) * lanes + laneOf(draft)
+      const sizeMax = Math.min(config.acceptBatch, config.acceptQueue)
+      const groups = group(drafts, key, sizeMax).map(async (places) => {
+        const own = places.map((place) => drafts[place] as Draft)
+        const given = await acceptsOf(own[0] as Draft)
+          .submitAll(own)
+          .catch((error: Error) => own.map(() => error))
+        const each = given.map((answer) =>
+          answer instanceof Promise ? answer.catch((error: Error) => error) : answer,
+        )
+        for (const [index, place] of places.entries()) {
+          answers[place] = (await each[index]) as Answer | Error
+        }
+      })
+      await Promise.all(groups)
+      return answers
+    },
+  }
+}
+
+/** The places of items by key, in order, in groups of at most `sizeMax`. */
+function group<Item>(
+  items: readonly Item[],
+  keyOf: (item: Item) => number,
+  sizeMax: number,
+): number[][] {
+  const groups: number[][] = []
+  const open = new Map<number, number[]>()
+  items.forEach((item, place) => {
+    const key = keyOf(item)
+    const last = open.get(key)
+    if (last !== undefined && last.length < sizeMax) return void last.push(place)
+    const fresh = [place]
+    open.set(key, fresh)
+    groups.push(fresh)
+  })
+  return groups
+}
+
+/** Join concurrent reads of the same kind into one query, each id asked for once. */
+function reader<Id, Row>(
+  { config }: Process,
+  read: (ids: readonly Id[]) => Promise<(Row | null)[]>,
+): Batcher<Id, Row | null> {
+  return batcher(async (ids: Id[]) => {
+    const distinct = [...new Set(ids)]
+    const rows = await read(distinct)
+    const byId = new Map(distinct.map((id, index) => [id, rows[index] ?? null]))
+    return ids.map((id) => byId.get(id) ?? null)
+  }, limits(config))
+}
+
+async function readUsersInOrder(own: Process, ids: readonly bigint[]): Promise<(User | null)[]> {
+  const { db, config } = own
+  const byId = new Map<bigint, User>()
+  for (let shard = 0; shard < config.shards; shard += 1) {
+    const inShard = ids.filter((id) => shardOf(id, config.shards) === shard)
+    for (const user of await readUsers(db, shard, inShard)) byId.set(user.id, user)
+  }
+  return ids.map((id) => byId.get(id) ?? null)
+}

@@ -1,0 +1,164 @@
+import { resolve } from 'node:path'
+import { systemClock } from '../adapters/clock.ts'
+import { hasCluster } from '../adapters/embedded-cluster.ts'
+import { startEmbeddedPostgres } from '../adapters/embedded-postgres.ts'
+import { demandSchema, migrate } from '../adapters/migrate.ts'
+import type { PostgresDb } from '../adapters/postgres.ts'
+import type { Closing } from './closing.ts'
+import { ConfigError, type Config } from '../config/config.ts'
+import { ReadOnly, type Clock } from '../ports.ts'
+import { reasonOf } from '../domain/reason.ts'
+import { connect } from './shared.ts'
+
+/** What somebody who opens a database asks for. */
+export interface DatabaseOptions {
+  /** Closes what is opened here. */
+  readonly stops: Closing
+  /** Tells the person at the terminal what is being done or waited for. */
+  readonly say: (line: string) => void
+  /** Bring the newest schema, demand it, or take what is there. */
+  readonly schema: 'bring' | 'demand' | 'any'
+  /** Without DATABASE_URL: make an embedded database, or use only one that is there. */
+  readonly embedded: 'made' | 'found'
+  /** Told when the embedded server cannot be kept alive. */
+  readonly onLost?: (error: Error) => void
+}
+
+/**
+ * Open the database of a process and return its URL: the one of DATABASE_URL, waited for, or the
+ * embedded one of DATA_DIR. Throws a sentence that names the setting and the remedy.
+ */
+export async function openDatabase(config: Config, options: DatabaseOptions): Promise<string> {
+  const url = config.databaseUrl ?? (await openEmbedded(config, options))
+  const untilMs = systemClock.elapsedMs() + config.databaseWaitMs
+  const waiting = { untilMs, waitMs: config.databaseWaitMs, say: options.say, clock: systemClock }
+  for (;;) {
+    const db = connect(config, url, 'payments start')
+    await awaitDatabase(db, placeOf(url), waiting).finally(() => db.close())
+    try {
+      await bringSchema(url, options.schema)
+      return url
+    } catch (error) {
+      // It went away again in between: what was not finished was rolled back.
+      if (!mayPass(error) || systemClock.elapsedMs() >= untilMs) throw error
+    }
+  }
+}
+
+async function bringSchema(url: string, schema: DatabaseOptions['schema']): Promise<void> {
+  if (schema === 'bring') await migrate(url)
+  if (schema === 'demand') await demandSchema(url)
+}
+
+async function openEmbedded(config: Config, options: DatabaseOptions): Promise<string> {
+  const { stops, say, embedded, onLost } = options
+  const dataDir = resolve(config.dataDir)
+  if (embedded === 'found' && !(await hasCluster(dataDir))) {
+    throw new ConfigError([
+      `DATABASE_URL must be set: it is not, and DATA_DIR ${dataDir} holds no embedded database`,
+    ])
+  }
+  const opening = startEmbeddedPostgres({
+    dataDir,
+    log: say,
+    ...(onLost === undefined ? {} : { onLost }),
+  })
+  // Owed before it is open: a signal in the middle of the start leaves no server behind.
+  stops.push(() =>
+    opening.then(
+      (server) => server.stop(),
+      () => undefined,
+    ),
+  )
+  return (await opening).url
+}
+
+/** How often a database that is away is looked at, in milliseconds. */
+const LOOK_MS = 500
+
+interface Waiting {
+  /** Until when, in the clock's elapsed milliseconds, and how long that is from the start. */
+  readonly untilMs: number
+  readonly waitMs: number
+  readonly say: (line: string) => void
+  readonly clock: Clock
+}
+
+/**
+ * Wait until the database takes writes. Throws a sentence when it has taken too long, and at once for
+ * what no waiting mends, such as a wrong password.
+ */
+async function awaitDatabase(
+  db: Pick<PostgresDb, 'probe'>,
+  place: string,
+  { untilMs, waitMs, say, clock }: Waiting,
+): Promise<void> {
+  for (let told = false; ; told = true) {
+    const error = await db.probe().then(
+      () => null,
+      (failure: unknown) => failure,
+    )
+    if (error === null) return
+    const passes = mayPass(error)
+    if (!passes) throw new Error(explain(error, place), { cause: error })
+    if (clock.elapsedMs() >= untilMs) {
+      const waited = `It was waited for ${waitMs / 1_000} s (DATABASE_WAIT_SECONDS).`
+      throw new Error(`${explain(error, place)} ${waited}`, { cause: error })
+    }
+    if (!told) say(`Waiting up to ${waitMs / 1_000} s for the database: ${explain(error, place)}`)
+    await clock.sleep(LOOK_MS)
+  }
+}
+
+/** The system's codes for a server that is not there now. */
+const AWAY =
+  /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|E(HOST|NET)(UNREACH|DOWN)|ENOTFOUND|EAI_AGAIN)$/
+
+/** SQLSTATEs of a server that starts, stops, recovers or is full. */
+const BUSY = /^(57P0[1-5]|53\d{3}|08(000|001|003|004|006))$/
+
+function mayPass(error: unknown): boolean {
+  if (error instanceof ReadOnly) return true
+  const cause = causeOf(error)
+  const code = codeOf(cause)
+  if (AWAY.test(code) || BUSY.test(code)) return true
+  return code === '' && cause instanceof Error && /timeout|terminated/i.test(cause.message)
+}
+
+/** What is the matter with the database, and what to do about it. */
+function explain(error: unknown, place: string): string {
+  const cause = causeOf(error)
+  const reason = reasonOf(cause)
+  if (error instanceof ReadOnly) {
+    return (
+      `${place} takes no writes, because it is a standby or read-only: ` +
+      'point DATABASE_URL at the primary server.'
+    )
+  }
+  if (mayPass(error)) {
+    return `${place} cannot be reached (${reason}): start it, or correct DATABASE_URL.`
+  }
+  const refused = `${place} refuses the connection (${reason})`
+  if (codeOf(cause).startsWith('28'))
+    return `${refused}: correct user and password in DATABASE_URL.`
+  if (codeOf(cause) === '3D000') return `${refused}: create the database, or correct DATABASE_URL.`
+  if (/startup parameter/.test(reason)) {
+    return `${refused}: let the pooler in between ignore it, or go around it with DATABASE_URL.`
+  }
+  return `${refused}: correct DATABASE_URL.`
+}
+
+/** What the driver said; the adapter wraps it in its own error. */
+function causeOf(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? error.cause : error
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
+}
+
+/** Where a database is, without user and password. */
+function placeOf(url: string): string {
+  const { host, pathname } = new URL(url)
+  return `PostgreSQL at ${host === '' ? 'localhost' : host}${pathname}`
+}

@@ -1,0 +1,191 @@
+import { mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { Logger } from 'pino'
+import { holderOf } from '../adapters/file-owner.ts'
+import { logger } from '../adapters/log.ts'
+import { closing, type Closing } from './closing.ts'
+import { ConfigError, loadConfig, readEnvironment, type Config } from '../config/config.ts'
+import { isLoopback } from '../http/site.ts'
+import { startService } from './start.ts'
+import { openDatabase } from './database.ts'
+import { API, roleOf, usesDatabase, type Roles } from './shared.ts'
+
+/** Exit codes of a process that ends by itself or cannot stop in order. */
+const FAILED = 1
+
+/** Run roles until a signal ends them. Throws, with everything closed, what prevents the start. */
+export async function serve(roles: Roles): Promise<void> {
+  const config = loadConfig(readEnvironment(process.cwd()))
+  const log = logger(config, roleOf(roles))
+  for (const warning of config.warnings) log.warn(warning)
+  demandSettings(config, roles)
+  const stops = closing()
+  // From the first moment on, so that a signal during the start leaves no database server behind.
+  const end = endInOrder(config, log, stops)
+  try {
+    await start(config, roles, {
+      log,
+      stops,
+      lost: (error) => end.failed(error),
+      // What a start does while it is being stopped is of no interest.
+      tell: (line) => (end.begun() ? undefined : say(line)),
+    })
+  } catch (error) {
+    // Whoever stops the process closes it, and what breaks in a start by that is told to nobody.
+    if (end.begun()) return await new Promise(() => undefined)
+    await stops.close().catch((also: unknown) => log.warn({ err: also }, 'closing failed'))
+    throw error
+  }
+}
+
+interface Surroundings {
+  readonly log: Logger
+  readonly stops: Closing
+  /** Told when the embedded database cannot be kept alive. */
+  readonly lost: (error: Error) => void
+  /** Tells the person at the terminal what is being done or waited for. */
+  readonly tell: (line: string) => void
+}
+
+async function start(config: Config, roles: Roles, around: Surroundings): Promise<void> {
+  const { log, stops, lost, tell } = around
+  const one = roles.api && roles.worker
+  const dataDir = resolve(config.dataDir)
+  // Also where PAYMENT_GATEWAY_URL names the mock gateway, as the original's example settings do.
+  const mock = roles.mockGateway && (!one || opensMock(config, dataDir))
+  const url = usesDatabase(roles)
+    ? await openDatabase(config, {
+        stops,
+        say: tell,
+        schema: config.autoCreateTables ? 'bring' : 'demand',
+        embedded: 'made',
+        onLost: lost,
+      })
+    : ''
+  if (mock && one) mkdirSync(dataDir, { recursive: true })
+  const service = await startService(config, { ...roles, mockGateway: mock }, log, {
+    url,
+    port: roles.api ? config.port : roles.worker ? config.workerPort : config.mockGatewayPort,
+    ...(mock && one ? { journalPath: journalPath(dataDir) } : {}),
+  })
+  stops.push(() => service.stop())
+  if (one) greet(config, service.url, dataDir)
+  else log.info({ url: service.url }, 'listening')
+}
+
+/** What a single role cannot do without; `payments start` brings its own. Throws `ConfigError`. */
+function demandSettings(config: Config, roles: Roles): void {
+  const problems: string[] = []
+  const one = roles.api && roles.worker
+  if (usesDatabase(roles) && !one && config.databaseUrl === null) {
+    problems.push('DATABASE_URL must be set for a single role; `payments start` brings its own')
+  }
+  if (roles.worker && !one && config.gatewayUrl === null) {
+    problems.push('PAYMENT_GATEWAY_URL must be set: a worker alone has no gateway of its own')
+  }
+  if (roles.mockGateway && !one && !config.mockGateway) {
+    problems.push(
+      'PAYMENT_GATEWAY_URL must be unset for a mock gateway alone: none runs beside a real one',
+    )
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+}
+
+function journalPath(dataDir: string): string {
+  return join(dataDir, 'mock-gateway.jsonl')
+}
+
+/**
+ * Whether `payments start` opens a mock gateway: not beside a real gateway, and not on a journal that
+ * another process owns. Then the other's is used where PAYMENT_GATEWAY_URL names it; without that,
+ * throws what to set.
+ */
+function opensMock(config: Config, dataDir: string): boolean {
+  if (!config.mockGateway) return false
+  const holder = holderOf(journalPath(dataDir))
+  if (holder === null) return true
+  if (config.gatewayUrl === null) {
+    throw new Error(
+      `The mock gateway of DATA_DIR ${dataDir} belongs to process ${holder}, which runs: set ` +
+        'PAYMENT_GATEWAY_URL to that process (http://…/api/v1/mock-gateway), or another DATA_DIR.',
+    )
+  }
+  say(`Using the mock gateway of process ${holder} at ${config.gatewayUrl}`)
+  return false
+}
+
+/** Progress and links for the person at the terminal; events go to the log. */
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+function greet(config: Config, url: string, dataDir: string): void {
+  const guarded = config.production || !isLoopback(config.host)
+  const authorization = guarded ? " -H 'Authorization: Bearer pay_…'" : ''
+  const keys = guarded
+    ? '  API keys are asked for. Make one: payments keys create --name first\n\n'
+    : ''
+  const gateway = config.gatewayUrl ?? `${url}${API}/mock-gateway (the built-in mock gateway)`
+  say(`
+  ${config.appName} is ready
+
+    API        ${url}${API}
+    Docs       ${url}/docs
+    Metrics    ${url}/metrics
+    Gateway    ${gateway}
+    Database   ${config.databaseUrl === null ? `embedded PostgreSQL in ${dataDir}` : 'DATABASE_URL'}
+
+${keys}  Try it:
+
+    curl -X POST ${url}${API}/users/${authorization} -H 'Content-Type: application/json' -d '{"balance": 1000}'
+
+  Ctrl-C stops it; the data stays.
+`)
+}
+
+/** How a process that runs comes to its end. */
+interface Ending {
+  /** Whether somebody has asked it to end. */
+  begun(): boolean
+  /** End it, in order, with a sentence and a code that says so. */
+  failed(error: Error): void
+}
+
+/**
+ * End in order on the first SIGTERM or SIGINT, at once on the second. A stop that takes longer than
+ * its limit ends the process anyway: leases run out, and nothing that was answered is lost.
+ */
+function endInOrder(config: Config, log: Logger, stops: Closing): Ending {
+  let begun = false
+  const end = async (code: number) => {
+    begun = true
+    const limit = setTimeout(() => {
+      log.error('stopping took too long')
+      process.exit(FAILED)
+    }, config.shutdownTimeoutMs)
+    limit.unref()
+    try {
+      await stops.close()
+      log.info('stopped')
+      process.exit(code)
+    } catch (error) {
+      log.error({ err: error }, 'stopping failed')
+      process.exit(FAILED)
+    }
+  }
+  const signaled = (signal: NodeJS.Signals) => {
+    if (begun) process.exit(FAILED)
+    log.info({ signal }, 'stopping: work in flight ends first; a second signal stops at once')
+    void end(0)
+  }
+  process.on('SIGTERM', signaled)
+  process.on('SIGINT', signaled)
+  return {
+    begun: () => begun,
+    failed(error) {
+      if (begun) return
+      process.stderr.write(`${error.message}\n`)
+      void end(FAILED)
+    },
+  }
+}

@@ -1,0 +1,98 @@
+import { systemClock } from '../adapters/clock.ts'
+import { unsettledIn } from '../adapters/unsettled.ts'
+import type { Config } from '../config/config.ts'
+import type { ChargeWorld, Settlement } from '../charging/charge.ts'
+import { settle, type Settled } from '../charging/settle.ts'
+import { Busy, CommitUnknown, Unavailable } from '../ports.ts'
+import { openSettler, type Settler } from '../queue/settler.ts'
+import type { Process } from './shared.ts'
+
+/**
+ * Keep what claims came to until it is written. What is given up at the end of the process goes to
+ * the folder of `UNSETTLED_DIR`, and in any case has its last word in the log.
+ */
+export function openSettlements(
+  own: Process,
+  world: ChargeWorld,
+  onSettled: (settled: Settled) => void,
+): Settler<Settlement> {
+  const { config, log } = own
+  return openSettler<Settlement>({
+    async settle(done, patient) {
+      const settled = await settle(world, done, patient)
+      onSettled(settled)
+      return settled.busy
+    },
+    clock: systemClock,
+    batchMax: config.workerBatch,
+    keyOf: ({ claim: { payment } }) => payment.userId,
+    faultyMsMax: config.leaseMs,
+    onError(error) {
+      if (error instanceof Busy) log.warn({ err: error }, 'a settlement waits for a lock')
+      else log.error({ err: error }, 'the worker could not settle')
+    },
+    onGivenUp(done, error) {
+      const file = keptIn(own, done, error)
+      for (const one of done) log.error({ err: error, file, ...wordOf(one) }, 'not settled')
+    },
+  })
+}
+
+/** What the log says of a settlement that this process will not write: enough to find the payment. */
+function wordOf({ claim: { payment, task }, calls, decision }: Settlement) {
+  const last = calls.at(-1)
+  const outcome = last === undefined ? null : `${last.kind} ${last.outcome.kind}`
+  return { payment: Number(payment.id), fence: task.fence, outcome, decision: decision.step }
+}
+
+/** The file that keeps results for the next start; null: none. A result at fault would fail again. */
+function keptIn({ config, log }: Process, done: readonly Settlement[], error: unknown) {
+  const passing = [Unavailable, CommitUnknown, Busy].some((kind) => error instanceof kind)
+  if (config.unsettledDir === null || !passing) return null
+  try {
+    return unsettledIn(config.unsettledDir).keep(shifted(done, epochMs()))
+  } catch (err) {
+    log.error({ err }, 'UNSETTLED_DIR cannot be written')
+    return null
+  }
+}
+
+/**
+ * Write what earlier processes had to leave in `UNSETTLED_DIR`. A claim that is still theirs is
+ * settled, any other becomes late evidence; so it does no harm when several processes do it at once.
+ */
+export function settleLeftovers({ config, log }: Process, settler: Settler<Settlement>): void {
+  if (config.unsettledDir === null) return
+  const folder = unsettledIn(config.unsettledDir)
+  for (const path of folder.files()) {
+    try {
+      const left = shifted(folder.read(path) as Settlement[], -epochMs())
+      const written = left.map((settlement) => settler.submit(settlement))
+      void Promise.all(written).then(() => folder.remove(path))
+      log.info({ file: path, count: left.length }, 'settling what an earlier process left')
+    } catch (err) {
+      log.error({ err, file: path }, 'a file of UNSETTLED_DIR cannot be read')
+    }
+  }
+}
+
+/** What this process's monotonic clock would have to be moved by to show the time of day. */
+function epochMs(): number {
+  return systemClock.now().getTime() - systemClock.elapsedMs()
+}
+
+/**
+ * Settlements with the beginnings of their calls on another clock: a monotonic clock is of its process
+ * alone, so what another process is to read is dated by the time of day.
+ */
+function shifted(settlements: readonly Settlement[], byMs: number): Settlement[] {
+  return settlements.map((settlement) => ({
+    ...settlement,
+    calls: settlement.calls.map((call) => ({ ...call, startedMs: call.startedMs + byMs })),
+  }))
+}
+
+/** Most of the time that a stopping process has; the rest is for closing what it owns. */
+export function lastWordsMs({ shutdownTimeoutMs }: Config): number {
+  return shutdownTimeoutMs * 0.75
+}

@@ -1,0 +1,157 @@
+import type { Logger } from 'pino'
+import { systemClock } from '../adapters/clock.ts'
+import { createMetrics, type Metrics } from '../adapters/metrics.ts'
+import { postgres, type PostgresDb } from '../adapters/postgres.ts'
+import { ConfigError, type Config } from '../config/config.ts'
+import type { Closing } from './closing.ts'
+import { armCrashPoint } from '../crash-points.ts'
+import type { GatewayTerms } from '../domain/evidence.ts'
+import { agree, durabilityProblems } from './database-store.ts'
+import { startRedriver } from '../runs/run.ts'
+import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
+import { databaseGauges } from '../metrics/gauges.ts'
+
+/** Where the HTTP API lives. */
+export const API = '/api/v1'
+export const MOCK_GATEWAY = `${API}/mock-gateway`
+
+export const VERSION = '0.1.0'
+
+/** What one process does. */
+export interface Roles {
+  readonly api: boolean
+  readonly worker: boolean
+  readonly mockGateway: boolean
+}
+
+/** What the parts of a process share. */
+export interface Process {
+  readonly config: Config
+  readonly log: Logger
+  readonly metrics: Metrics
+  readonly db: PostgresDb
+  /** Adds what this process counted to the totals of all. */
+  flusher: Flusher
+  /** Closes what was started, in reverse order. */
+  readonly stops: Closing
+  stopping: boolean
+}
+
+/**
+ * Open what all parts of a process share. Whatever it opens is owed to `stops`, also when it throws:
+ * a database that this process must not use is refused with a sentence.
+ */
+export async function startProcess(
+  config: Config,
+  roles: Roles,
+  log: Logger,
+  { url, stops }: { readonly url: string; readonly stops: Closing },
+): Promise<Process> {
+  const role = roleOf(roles)
+  const metrics = createMetrics({
+    role,
+    version: VERSION,
+    elapsedMs: systemClock.elapsedMs,
+    ...(config.statsdUrl === null ? {} : { statsdUrl: config.statsdUrl }),
+  })
+  const db = connect(config, url, `payments ${role}`, (error) =>
+    log.warn({ err: error }, 'a database connection was lost'),
+  )
+  stops.push(() => db.close())
+  stops.push(() => metrics.close())
+  const own: Process = { config, log, metrics, db, flusher: IDLE, stops, stopping: false }
+  if (config.crashPoint !== undefined) armCrashPoint(config.crashPoint.name, config.crashPoint.nth)
+  if (usesDatabase(roles)) {
+    await checkDurability(own)
+    await checkShards(own)
+    const flusher = (own.flusher = startFlusher({ db, clock: systemClock }, metrics))
+    stops.push(() => flusher.stop())
+    metrics.database(() => databaseGauges({ db, shards: config.shards, clock: systemClock }))
+    metrics.pool(() => db.pool())
+  }
+  return own
+}
+
+/** The name of a process with these roles, in its log, its metrics and its connections. */
+export function roleOf(roles: Roles): 'all' | 'api' | 'worker' | 'mock-gateway' {
+  if (roles.api) return roles.worker ? 'all' : 'api'
+  return roles.worker ? 'worker' : 'mock-gateway'
+}
+
+/** Whether a process with these roles has a database: the mock gateway alone has none. */
+export function usesDatabase(roles: Roles): boolean {
+  return roles.api || roles.worker
+}
+
+/** What the configured gateway can do, and how long a call of it can take. */
+export function gatewayTerms(config: Config): GatewayTerms {
+  return {
+    repeats: config.gatewayIdempotent ? 'first_answer' : 'may_execute_again',
+    keyLifeMs: config.gatewayKeyLifeMs,
+    lookup: config.gatewayLookup,
+    timeoutMs: config.gatewayTimeoutMs,
+  }
+}
+
+/** Carry out redrives of many letters: every process does, so that none has to be the one. */
+export function startRedrives({ db, config, metrics, log, stops }: Process): void {
+  const redriver = startRedriver(
+    {
+      db,
+      clock: systemClock,
+      shards: config.shards,
+      policy: gatewayTerms(config),
+      onEnqueued: (count) => metrics.count('payments_task_enqueued_total', count),
+    },
+    (error) => log.error({ err: error }, 'a redrive could not go on'),
+  )
+  stops.push(() => redriver.stop())
+}
+
+/** What every call of the gateway carries, names and values in turn: secrets, never logged. */
+export function headersOf({ gatewayAuthorization, gatewayHeaders }: Config): string[] {
+  const more = Object.entries(gatewayHeaders ?? {}).flat()
+  return gatewayAuthorization === null ? more : ['authorization', gatewayAuthorization, ...more]
+}
+
+/** Open the database with the configured limits. */
+export function connect(
+  config: Config,
+  url: string,
+  name: string,
+  onError: (error: Error) => void = () => undefined,
+): PostgresDb {
+  return postgres({
+    url,
+    poolMax: config.databasePool,
+    connectTimeoutMs: config.databaseConnectTimeoutMs,
+    statementTimeoutMs: config.databaseStatementTimeoutMs,
+    lockTimeoutMs: config.databaseLockTimeoutMs,
+    idleTransactionTimeoutMs: config.databaseIdleTransactionTimeoutMs,
+    name,
+    onError,
+  })
+}
+
+/** Production refuses a database that may forget what it acknowledged; elsewhere it is a warning. */
+async function checkDurability({ db, config, log }: Process): Promise<void> {
+  const problems = await durabilityProblems(db)
+  if (problems.length > 0 && config.production) {
+    throw new ConfigError(problems)
+  }
+  for (const problem of problems) log.warn(problem)
+}
+
+/** The number of shards is part of every id: a process with another number would break the books. */
+async function checkShards({ db, config }: Process): Promise<void> {
+  const agreed = await agree(db, 'shards', String(config.shards))
+  if (agreed !== String(config.shards)) throw new Error(wrongShards(agreed, config.shards))
+}
+
+/** What to do where the number of shards is not the database's. */
+export function wrongShards(agreed: string, given: number): string {
+  return (
+    `This database was made with SHARDS=${agreed} and cannot be used with SHARDS=${given}: ` +
+    `set SHARDS=${agreed}.`
+  )
+}

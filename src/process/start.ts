@@ -1,0 +1,202 @@
+import { randomInt } from 'node:crypto'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { systemClock } from '../adapters/clock.ts'
+import { takeOwnership } from '../adapters/file-owner.ts'
+import type { GuardedGateway } from '../gateways/guarded.ts'
+import { closing } from './closing.ts'
+import type { Config } from '../config/config.ts'
+import type { Metrics } from '../adapters/metrics.ts'
+import type { PostgresDb } from '../adapters/postgres.ts'
+import type { Operation } from '../domain/payment.ts'
+import { admitter } from '../http/auth.ts'
+import {
+  cachedProbe,
+  probeRoutes,
+  prometheusRoute,
+  type DatabaseState,
+  type Probes,
+} from '../http/health.ts'
+import { answerPlainly } from '../http/fast-path.ts'
+import { buildServer, requestIds } from '../http/server.ts'
+import { startPage } from '../http/start-page.ts'
+import { mockGatewayRoutes } from '../mock-gateway/routes.ts'
+import { mockGateway, type MockGateway } from '../mock-gateway/server.ts'
+import { ReadOnly } from '../ports.ts'
+import type { Workers } from '../queue/together.ts'
+import type { Worker } from '../queue/worker.ts'
+import { apiRoutes, type Wake } from './api.ts'
+import { connectionOptions, guardsOf } from './guards.ts'
+import { listen } from './listen.ts'
+import {
+  API,
+  MOCK_GATEWAY,
+  startProcess,
+  startRedrives,
+  usesDatabase,
+  VERSION,
+  type Process,
+  type Roles,
+} from './shared.ts'
+import { openGateway, openWorker, openRefresh } from './worker.ts'
+
+/** A running process of the service. */
+export interface Service {
+  /** Where it listens, without a trailing slash. */
+  readonly url: string
+  /** Stop in order: no new work, work in flight ends, everything is written, connections close. */
+  stop(): Promise<void>
+}
+
+/**
+ * Start the roles of one process against a migrated database. Resolves when it listens; from then on
+ * nothing but `stop` ends it. `port` 0 takes any free one. When it throws, everything that was opened
+ * is closed again.
+ */
+export async function startService(
+  config: Config,
+  roles: Roles,
+  log: Logger,
+  at: { readonly url: string; readonly port: number; readonly journalPath?: string },
+): Promise<Service> {
+  const stops = closing()
+  try {
+    const url = await open(
+      await startProcess(config, roles, log, { url: at.url, stops }),
+      roles,
+      at,
+    )
+    return { url, stop: () => stops.close() }
+  } catch (error) {
+    await stops.close().catch((also: unknown) => log.warn({ err: also }, 'closing failed'))
+    throw error
+  }
+}
+
+/** Open the parts of a process in order, each owed to `stops`. Returns where it listens. */
+async function open(
+  own: Process,
+  roles: Roles,
+  at: { readonly port: number; readonly journalPath?: string },
+): Promise<string> {
+  const { config, log, stops } = own
+  const running: { worker?: Workers<Operation>; gateway?: GuardedGateway } = {}
+  const probes = probesOf(own, running, usesDatabase(roles))
+  const guards = guardsOf(own, roles)
+  const requestId = requestIds()
+  const onAnswer: Metrics['httpRequest'] = (method, route, status, ms) =>
+    own.metrics.httpRequest(method, route, status, ms)
+  const app = await buildServer({
+    logger: log,
+    bodyBytesMax: config.bodyLimitKb * 1_024,
+    version: VERSION,
+    title: config.appName,
+    documented: roles.api,
+    guards,
+    connections: connectionOptions(own),
+    requestId,
+    onAnswer,
+  })
+  own.metrics.connections(() => app.front.connections.counts())
+  refuseWhenStopping(app, own)
+  const wake: Wake = (operation) => running.worker?.wake(operation)
+  const refresh = openRefresh(own, () => running.gateway)
+  const api = roles.api ? await apiRoutes(own, probes, wake, refresh) : { routes: [], plain: [] }
+  const { elapsedMs } = systemClock
+  const admit = admitter(guards)
+  const accepting = () => !own.stopping
+  answerPlainly(app, { routes: api.plain, admit, requestId, open: accepting, elapsedMs, onAnswer })
+  for (const plugin of api.routes) void app.register(plugin, { prefix: API })
+  void app.register(probeRoutes(probes))
+  if (roles.api) void app.register(startPage(frontOf(config, roles)))
+  void app.register(prometheusRoute(own.metrics))
+  stops.push(() => closeServer(app))
+  if (roles.mockGateway) {
+    const mock = openMock(own, at.journalPath)
+    void app.register(mockGatewayRoutes(mock), { prefix: MOCK_GATEWAY })
+  }
+  const url = await listen(app, { host: config.host, port: at.port }, roles)
+  const local = url.replace('0.0.0.0', '127.0.0.1').replace('[::]', '127.0.0.1')
+  // What works by itself begins when it is certain that this process can serve.
+  if (usesDatabase(roles)) startRedrives(own)
+  // The API alone charges nobody; it asks about payments in doubt when it is told to.
+  const gatewayUrl = config.gatewayUrl ?? (roles.worker ? local + MOCK_GATEWAY : null)
+  if (usesDatabase(roles) && gatewayUrl !== null) {
+    const gateway = openGateway(own, gatewayUrl)
+    stops.push(() => gateway.close())
+    running.gateway = gateway
+    if (roles.worker) {
+      const worker = openWorker(own, gateway)
+      stops.push(() => worker.stop())
+      running.worker = worker
+    }
+  }
+  stops.push(() => void (own.stopping = true))
+  return local
+}
+
+function probesOf(own: Process, running: { worker?: Worker }, hasDatabase: boolean): Probes {
+  const stalledMs = Math.max(30_000, own.config.workerPollIntervalMs * 10)
+  return {
+    // The mock gateway alone has no database to wait for.
+    database: cachedProbe(async () => (hasDatabase ? stateOf(own.db) : 'ok'), systemClock),
+    accepting: () => !own.stopping,
+    worker: () => {
+      const { worker } = running
+      return worker === undefined ? null : systemClock.elapsedMs() - worker.turnedMs() < stalledMs
+    },
+  }
+}
+
+async function stateOf(db: PostgresDb): Promise<DatabaseState> {
+  try {
+    await db.probe()
+    return 'ok'
+  } catch (error) {
+    return error instanceof ReadOnly ? 'read_only' : 'unavailable'
+  }
+}
+
+/** What the start page tells of this process. */
+function frontOf({ appName: title }: Config, roles: Roles) {
+  return { title, version: VERSION, api: API, mockGateway: roles.mockGateway ? MOCK_GATEWAY : null }
+}
+
+/** Refuse new work while stopping; the mock gateway still answers calls that are in flight. */
+export function refuseWhenStopping(
+  app: FastifyInstance,
+  own: { readonly stopping: boolean },
+): void {
+  app.addHook('onRequest', ({ routeOptions: { url: route = '' } }, _reply, done) => {
+    const ours = route.startsWith(`${API}/`) && !route.startsWith(`${MOCK_GATEWAY}/`)
+    if (!own.stopping || !ours) return done()
+    done(Object.assign(new Error('stopping'), { refusal: 'shutting_down' }))
+  })
+}
+
+/** Open the mock gateway, on a journal that nobody else has. */
+function openMock(own: Process, journalPath: string | undefined): MockGateway {
+  const { config, log, stops } = own
+  const seed = config.mockGatewaySeed
+  if (journalPath !== undefined) {
+    const owner = takeOwnership(journalPath)
+    stops.push(() => owner.release())
+  }
+  log.debug({ seed, journal: journalPath ?? 'memory' }, 'the mock gateway is open')
+  const mock = mockGateway({
+    clock: systemClock,
+    seed: seed ?? randomInt(1, 2 ** 32 - 1),
+    ...(journalPath === undefined ? {} : { journalPath }),
+  })
+  stops.push(() => mock.close())
+  return mock
+}
+
+/** How long answers may still take to leave before their connections are cut, in milliseconds. */
+const CLOSE_MS_MAX = 2_000
+
+async function closeServer(app: FastifyInstance): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), CLOSE_MS_MAX)
+  await app.close()
+  clearTimeout(cut)
+}

@@ -1,0 +1,112 @@
+import { systemClock } from '../adapters/clock.ts'
+import { migrate, migrationStatus } from '../adapters/migrate.ts'
+import type { PostgresDb } from '../adapters/postgres.ts'
+import { closing } from './closing.ts'
+import { loadConfig, readEnvironment } from '../config/config.ts'
+import { agreed } from './database-store.ts'
+import type { GatewayTerms } from '../domain/evidence.ts'
+import { writeJson } from '../domain/json.ts'
+import type { Clock } from '../ports.ts'
+import { openDatabase } from './database.ts'
+import { connect, gatewayTerms, headersOf, wrongShards } from './shared.ts'
+
+/** What a tool works with: the service's own database. */
+export interface Tool {
+  readonly db: PostgresDb
+  readonly clock: Clock
+  readonly shards: number
+  readonly gatewayUrl: string | null
+  /** What calls of that gateway carry, names and values in turn. */
+  readonly gatewayHeaders: readonly string[]
+  /** What the configured gateway can do. */
+  readonly policy: GatewayTerms
+  close(): Promise<void>
+}
+
+/**
+ * Open the database for a tool: DATABASE_URL, or the embedded one where DATA_DIR holds it. Changes
+ * nothing: a database whose schema or number of shards is not that of this build and its settings is
+ * refused with a sentence.
+ */
+export async function openTool(): Promise<Tool> {
+  const config = loadConfig(readEnvironment(process.cwd()))
+  const stops = closing()
+  try {
+    const url = await openDatabase(config, {
+      stops,
+      say: tell,
+      schema: 'demand',
+      embedded: 'found',
+    })
+    const db = connect(config, url, 'payments tool')
+    stops.push(() => db.close())
+    const shards = await agreed(db, 'shards')
+    if (shards !== null && shards !== String(config.shards)) {
+      throw new Error(wrongShards(shards, config.shards))
+    }
+    const { gatewayUrl, shards: count } = config
+    const gateway = { gatewayUrl, gatewayHeaders: headersOf(config), policy: gatewayTerms(config) }
+    return { db, clock: systemClock, shards: count, ...gateway, close: () => stops.close() }
+  } catch (error) {
+    await stops.close().catch(() => undefined)
+    throw error
+  }
+}
+
+/** The options of `payments migrate`. */
+export interface MigrateOptions {
+  readonly dryRun?: boolean
+  readonly status?: boolean
+  readonly json?: boolean
+  readonly embedded?: boolean
+}
+
+/** `payments migrate`: bring the newest schema, or say what that would do. */
+export async function runMigrate(options: MigrateOptions): Promise<void> {
+  const config = loadConfig(readEnvironment(process.cwd()))
+  const stops = closing()
+  try {
+    const embedded = options.embedded === true ? 'made' : 'found'
+    const url = await openDatabase(config, { stops, say: tell, schema: 'any', embedded })
+    if (options.status) return printStatus(await migrationStatus(url), options.json)
+    const dryRun = options.dryRun ?? false
+    const log = options.json ? () => undefined : print
+    const result = await migrate(url, { log, dryRun })
+    if (options.json) return print(writeJson(result))
+    if (dryRun) for (const name of result.applied) print(`Would apply ${name}`)
+    print(migrated(result, dryRun))
+  } finally {
+    await stops.close()
+  }
+}
+
+function migrated(
+  { applied, current }: { readonly applied: readonly string[]; readonly current: string },
+  dryRun: boolean,
+): string {
+  const at = current === '' ? 'without tables' : `at ${current}`
+  if (applied.length === 0) return `Up to date ${at}.`
+  return dryRun ? `The database is ${at}; nothing was changed.` : `Now ${at}.`
+}
+
+function printStatus(
+  migrations: readonly { readonly name: string; readonly appliedAt: Date | null }[],
+  json: boolean | undefined,
+): void {
+  if (json) {
+    const rows = migrations.map(({ name, appliedAt }) => ({ name, applied_at: appliedAt }))
+    return print(writeJson(rows))
+  }
+  for (const { name, appliedAt } of migrations) {
+    print(`${appliedAt === null ? 'pending                 ' : appliedAt.toISOString()}  ${name}`)
+  }
+}
+
+/** Results go to stdout, which can be piped; what is done meanwhile goes to stderr. */
+function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+function tell(line: string): void {
+  process.stderr.write(`${line}\n`)
+}

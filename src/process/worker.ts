@@ -1,0 +1,225 @@
+import { systemClock } from '../adapters/clock.ts'
+import { guardedGateway, type CallSeen, type GuardedGateway } from '../gateways/guarded.ts'
+import { httpGateway } from '../gateways/http-gateway.ts'
+import type { Metrics } from '../adapters/metrics.ts'
+import { keepLooking, sharedBreakers, type Alert, type SharedBreakers } from '../gateways/shared-breaker.ts'
+import { breakerPolicy } from '../domain/breaker.ts'
+import { earned, FULL, spent } from '../domain/budget.ts'
+import { GATEWAY, operationOf, OPERATIONS, type Operation } from '../domain/payment.ts'
+import { shardOf } from '../domain/shard.ts'
+import {
+  chargeUnlessLocked,
+  claim,
+  type Budget,
+  type ChargeWorld,
+  type Claim,
+  type Settlement,
+} from '../charging/charge.ts'
+import { refresh } from '../charging/refresh.ts'
+import type { Settled } from '../charging/settle.ts'
+import { readPayments } from '../payments/store.ts'
+import type { Settler } from '../queue/settler.ts'
+import { together, type Workers } from '../queue/together.ts'
+import { startWorker, type Worker } from '../queue/worker.ts'
+import { reportJson, summary } from '../verify/report.ts'
+import { startVerifier } from '../verify/watch.ts'
+import { gatewayTerms, headersOf, type Process } from './shared.ts'
+import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
+
+export function openGateway(own: Process, url: string): GuardedGateway {
+  const { config, metrics } = own
+  const driver = httpGateway({
+    url,
+    timeoutMs: config.gatewayTimeoutMs,
+    connections: config.workerConcurrency * OPERATIONS.length,
+    profile: gatewayTerms(config),
+    echo: config.gatewayEcho,
+    headers: headersOf(config),
+    clock: systemClock,
+  })
+  const policy = breakerPolicy(config.gatewayTimeoutMs)
+  return guardedGateway(driver, systemClock, (seen) => countCall(metrics, seen), policy)
+}
+
+/** Share the breakers with all workers. */
+function openBreakers(own: Process, local: GuardedGateway): SharedBreakers {
+  const { db, config, metrics, log } = own
+  const breakers = sharedBreakers({
+    db,
+    clock: systemClock,
+    policy: breakerPolicy(config.gatewayTimeoutMs),
+    local: local.route,
+    onAlert: (alert) => report(alert, log),
+  })
+  const looking = keepLooking(breakers, systemClock)
+  own.stops.push(() => looking.stop())
+  metrics.breaker(() => breakers.routes().map((route) => ({ gateway: GATEWAY, ...route })))
+  return breakers
+}
+
+/** One line when settings are found wrong and one when they are right again, of all workers together. */
+function report({ kind, operation, reason }: Alert, log: Process['log']): void {
+  const what = { gateway: GATEWAY, operation, reason }
+  if (kind === 'right_again') {
+    return log.warn(what, `the gateway talks to us again: every ${operation} that waited goes on`)
+  }
+  log.error(
+    what,
+    `the gateway does not talk to us (${reason}): check its address and credentials; ` +
+      `every ${operation} waits until they are right`,
+  )
+}
+
+/** What charging and looking up takes, by the configuration and what the gateway can do. */
+function chargeWorld({ config, db }: Process, gateway: GuardedGateway): ChargeWorld {
+  return {
+    db,
+    clock: systemClock,
+    gateway,
+    shards: config.shards,
+    policy: {
+      attemptsMax: config.gatewayAttemptsMax,
+      giveUpMs: config.gatewayGiveUpMs,
+      backoffBaseMs: config.gatewayBackoffBaseMs,
+      backoffMaxMs: config.gatewayBackoffMaxMs,
+      jitterMs: config.gatewayBackoffJitterMs,
+      notFoundGraceMs: config.gatewayNotFoundGraceMs,
+      timeoutMs: config.gatewayTimeoutMs,
+      ...gateway.profile,
+    },
+    leaseMs: config.leaseMs,
+    callMsMax: config.gatewayTimeoutMs,
+    random: Math.random,
+    budget: retryBudget(),
+  }
+}
+
+/** One budget for all retries of an operation in this process. */
+function retryBudget(): Budget {
+  let budget = FULL
+  return {
+    earn() {
+      budget = earned(budget)
+    },
+    spend() {
+      const { paid, left } = spent(budget)
+      budget = left
+      return paid
+    },
+  }
+}
+
+/** Ask the gateway about one payment in doubt, unless `mayAsk` keeps calls away from it. */
+export function openRefresh(
+  own: Process,
+  gatewayOf: () => GuardedGateway | undefined,
+): (id: bigint, mayAsk: (operation: Operation) => boolean) => Promise<void> {
+  let kept: Settler<Settlement> | undefined
+  own.stops.push(async () => {
+    kept?.hurry(lastWordsMs(own.config))
+    await kept?.idle()
+  })
+  return async (id, mayAsk) => {
+    const gateway = gatewayOf()
+    if (gateway === undefined) return
+    const [payment] = await readPayments(own.db, shardOf(id, own.config.shards), [id])
+    if (payment === undefined || !mayAsk(operationOf(payment.type))) return
+    const world = chargeWorld(own, gateway)
+    kept ??= openSettlements(own, world, (settled) => countSettled(own.metrics, settled))
+    const { submit } = kept
+    const settled = await refresh(world, id, (settlement) => void submit(settlement))
+    if (settled === null) return
+    // A lookup that learned nothing is no retry of the payment.
+    const settlements = settled.settlements.filter(({ decision }) => decision.step !== 'leave')
+    countSettled(own.metrics, { ...settled, settlements })
+  }
+}
+
+/** How often a worker checks what changed in the books, in milliseconds. */
+const VERIFY_MS = 60_000
+
+/** Check the books beside the work: a violation is an error in the log and a gauge above zero. */
+function verifyBeside({ db, config, metrics, log, stops }: Process): void {
+  const verifier = startVerifier({
+    db,
+    clock: systemClock,
+    shards: config.shards,
+    everyMs: VERIFY_MS,
+    onReport(report) {
+      metrics.violations(report)
+      if (report.violations > 0) log.error({ report: reportJson(report) }, summary(report))
+    },
+    onError: (error) => log.warn({ err: error }, 'the books could not be checked'),
+  })
+  stops.push(() => verifier.stop())
+}
+
+/** A loop for each operation: payouts that hang take no room from charges, nor the other way. */
+export function openWorker(own: Process, gateway: GuardedGateway): Workers<Operation> {
+  const breakers = openBreakers(own, gateway)
+  const { answeredSince } = breakers
+  verifyBeside(own)
+  const loops = OPERATIONS.map((operation) => {
+    const world = { ...chargeWorld(own, gateway), answeredSince }
+    const settler = openSettlements(own, world, (settled) => countSettled(own.metrics, settled))
+    const worker = openLoop(own, { world, operation, breakers, settler })
+    return { operation, settler, worker }
+  })
+  const [first] = loops
+  if (first !== undefined) settleLeftovers(own, first.settler)
+  return together(new Map(loops.map(({ operation, worker }) => [operation, worker])))
+}
+
+function openLoop(
+  { config, metrics, log }: Process,
+  loop: {
+    readonly world: ChargeWorld
+    readonly operation: Operation
+    readonly breakers: SharedBreakers
+    readonly settler: Settler<Settlement>
+  },
+): Worker {
+  const { world, operation, breakers, settler } = loop
+  return startWorker<Claim, Settlement>({
+    async claim(limit) {
+      const claims = await claim(world, limit, [operation])
+      metrics.count('payments_processing_started_total', claims.length)
+      return claims
+    },
+    handle: chargeUnlessLocked(world, settler.waitsFor),
+    settler,
+    admitted: (wanted, running) => breakers.admitted(operation, wanted, running),
+    clock: systemClock,
+    concurrency: config.workerConcurrency,
+    batchMax: config.workerBatch,
+    pollMs: config.workerPollIntervalMs,
+    stopMsMax: lastWordsMs(config),
+    onError: (error, what) => log.error({ err: error }, `the worker could not ${what}`),
+  })
+}
+
+function countCall(metrics: Metrics, seen: CallSeen): void {
+  metrics.gatewayCall(seen.call, seen.outcome, seen.ms)
+  if (seen.call === 'lookup') return
+  if (seen.outcome === 'success') metrics.count('gateway_success_total')
+  else if (seen.outcome === 'declined') metrics.count('gateway_non_retryable_errors_total')
+  else if (seen.reason === 'timeout') metrics.count('gateway_timeouts_total')
+  else metrics.count('gateway_errors_total')
+}
+
+function countSettled(metrics: Metrics, settled: Settled): void {
+  metrics.settleBatch(settled.settlements.length)
+  const nowMs = systemClock.now().getTime()
+  for (const { claim: claimed, decision } of settled.settlements) {
+    const { payment } = claimed
+    if (decision.step === 'retry') metrics.count('payments_retried_total')
+    if (decision.step === 'succeed') metrics.count('payments_success_total')
+    if (decision.step === 'fail') metrics.count('payments_failed_total')
+    const fresh = decision.step === 'doubt' && payment.status === 'new'
+    if (fresh) metrics.count('payments_unknown_total')
+    if (decision.step === 'fail' || fresh) metrics.count('dlq_written_total')
+    if (decision.step === 'succeed' || decision.step === 'fail') {
+      metrics.paymentCompleted(nowMs - payment.createdAt.getTime())
+    }
+  }
+}

@@ -1,0 +1,224 @@
+import { createInterface } from 'node:readline/promises'
+import { userInfo } from 'node:os'
+import { InvalidArgumentError, Option, type Command } from 'commander'
+import { writeJson } from '../domain/json.ts'
+import { formatMoney } from '../domain/money.ts'
+import { isReason } from '../domain/words.ts'
+import { progress } from '../adapters/terminal.ts'
+import { letterBody, runBody } from '../dead-letters/bodies.ts'
+import type { ActWorld } from '../dead-letters/redrive.ts'
+import { cancel, plan, RATE_DEFAULT, RATE_MAX, start, step, type Plan } from './run.ts'
+import { readRun, type Run } from './store.ts'
+import type { RedriveFilter } from '../dead-letters/store.ts'
+
+interface Opened extends ActWorld {
+  close(): Promise<void>
+}
+
+interface Options {
+  readonly class?: 'failed' | 'unknown'
+  readonly error?: string
+  readonly type?: 'deposit' | 'withdraw'
+  readonly user?: bigint
+  readonly before?: Date
+  readonly after?: Date
+  readonly rate: number
+  readonly reason?: string
+  readonly dryRun?: boolean
+  readonly yes?: boolean
+  readonly json?: boolean
+}
+
+/** Exit codes: some letters were left open or the run was canceled; the call is wrong. */
+const INCOMPLETE = 1
+const MISUSED = 2
+
+/** How often the run is looked at while another process, or the next second, is awaited. */
+const LOOK_MS = 100
+
+const print = (line: string) => process.stdout.write(`${line}\n`)
+
+/**
+ * `payments redrive`: the redrive of many letters, on the database itself, so it works while no API
+ * runs. Exit code 0: every letter was redriven or closed by somebody else; 1: some were refused, or
+ * the run was canceled; 2: the call is wrong.
+ */
+export function redriveCommand(program: Command, open: () => Promise<Opened>): void {
+  program
+    .command('redrive')
+    .description('Redrive the open dead letters that match; without filters, all of them.')
+    .addOption(new Option('--class <class>', 'of this class').choices(['failed', 'unknown']))
+    .option('--error <code>', 'with this error, such as http_502')
+    .addOption(new Option('--type <type>', 'of this type').choices(['deposit', 'withdraw']))
+    .option('--user <id>', 'of this user', parseUser)
+    .option('--before <time>', 'opened before this moment, such as 2030-01-31T12:00Z', parseTime)
+    .option('--after <time>', 'opened at this moment or later', parseTime)
+    .option('--dry-run', 'say how many match and change nothing')
+    .option('--rate <n>', `letters per second, 1 to ${RATE_MAX}`, parseRate, RATE_DEFAULT)
+    .option('--reason <text>', 'why; kept in the record for good')
+    .option('--yes', 'do not ask')
+    .option('--json', 'print JSON')
+    .action(async (options: Options) => {
+      const problem = misuse(options)
+      if (problem !== null) {
+        process.stderr.write(`${problem}\n`)
+        process.exitCode = MISUSED
+        return
+      }
+      const world = await open()
+      try {
+        await run(world, options)
+      } finally {
+        await world.close()
+      }
+    })
+}
+
+/** What is wrong with a call before anything is opened. */
+function misuse(options: Options): string | null {
+  if (options.dryRun) return null
+  // The same text that the API takes.
+  if (!isReason(options.reason?.trim() ?? '')) {
+    return 'Say why with --reason, 1 to 500 characters, or look first with --dry-run.'
+  }
+  const asks = process.stdin.isTTY === true && options.json !== true
+  return options.yes || asks ? null : 'Nobody can be asked here: confirm with --yes.'
+}
+
+async function run(world: Opened, options: Options): Promise<void> {
+  const actor = `cli:${userName()}`
+  const found = await plan(world, filterOf(options), actor)
+  if (options.dryRun || found.run.total === 0) {
+    print(options.json ? writeJson(planBody(found)) : summary(found))
+    return
+  }
+  if (!options.json) print(summary(found))
+  if (!options.yes && !(await confirmed(found.run.total))) {
+    print('Nothing was changed.')
+    return
+  }
+
+  const { rate: ratePerSecond, reason = '' } = options
+  const by = { actor, reason: reason.trim(), requestId: 'cli', ratePerSecond }
+  const answer = await start(world, found.run.id, by)
+  if (answer.kind === 'refused') throw new Error(answer.refusal.code)
+  const ended = await carryOut(world, answer.run, actor, options.json === true)
+  print(options.json ? writeJson(runBody(ended)) : ending(ended))
+  if (ended.state !== 'done' || ended.refused > 0) process.exitCode = INCOMPLETE
+}
+
+function filterOf(options: Options): RedriveFilter {
+  return {
+    class: options.class ?? null,
+    error: options.error ?? null,
+    type: options.type ?? null,
+    userId: options.user ?? null,
+    createdBefore: options.before ?? null,
+    createdAfter: options.after ?? null,
+  }
+}
+
+/**
+ * Do the steps of a run until it ends, and show how far it is. Running services take steps as well,
+ * so what is shown is the run's own progress. The first signal cancels the run.
+ */
+async function carryOut(world: ActWorld, begun: Run, actor: string, quiet: boolean): Promise<Run> {
+  const bar = quiet ? null : progress('Redriving', begun.total)
+  const interrupted = () => void cancel(world, begun.id, actor).catch(() => undefined)
+  process.once('SIGINT', interrupted)
+  process.once('SIGTERM', interrupted)
+  let current = begun
+  try {
+    while (current.state === 'running') {
+      const done = await step(world, begun.id)
+      const now = (await readRun(world.db, begun.id)) ?? current
+      bar?.tick(now.position - current.position)
+      current = now
+      if (done === null) await world.clock.sleep(LOOK_MS)
+    }
+  } finally {
+    process.off('SIGINT', interrupted)
+    process.off('SIGTERM', interrupted)
+  }
+  bar?.done()
+  return current
+}
+
+function summary({ run: found, matching, byClass, refused }: Plan): string {
+  if (found.total === 0) return 'No open dead letter matches.'
+  const what = { failed: 'failed, new payments repeat them', unknown: 'unknown, looked up first' }
+  const parts = byClass.map((part) => {
+    return `  ${part.count} for ${formatMoney(part.amount)}: ${what[part.class]}`
+  })
+  const refusals = refused.map((part) => {
+    return `  ${part.count} for ${formatMoney(part.amount)} of them would be refused: ${part.code}`
+  })
+  const more =
+    matching > found.total ? `\n  ${matching - found.total} more match: run it again` : ''
+  const head = `${letters(found.total)} for ${formatMoney(found.amount)} would be redriven:`
+  return `${head}\n${[...parts, ...refusals].join('\n')}${more}`
+}
+
+function ending(run: Run): string {
+  const how = run.state === 'canceled' ? 'Canceled' : 'Done'
+  const why = Object.entries(run.refusals).map(([code, count]) => `${count} ${code}`)
+  const reasons = why.length === 0 ? '' : ` (${why.join(', ')})`
+  const refused = `${run.refused} refused${reasons}`
+  const counts = `${run.redriven} redriven, ${run.skipped} closed by others, ${refused}`
+  return `${how}: ${counts}, ${run.total - run.position} not reached. Redrive ${run.id}.`
+}
+
+function planBody({ run: found, matching, byClass, refused, sample }: Plan) {
+  return {
+    snapshot: Number(found.id),
+    count: found.total,
+    amount: formatMoney(found.amount),
+    matching,
+    by_class: byClass.map((part) => ({ ...part, amount: formatMoney(part.amount) })),
+    would_refuse: refused.map((part) => ({ ...part, amount: formatMoney(part.amount) })),
+    sample: sample.map(letterBody),
+  }
+}
+
+async function confirmed(count: number): Promise<boolean> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    const answer = await terminal.question(`Redrive ${letters(count)}? [y/N] `)
+    return /^y(es)?$/i.test(answer.trim())
+  } finally {
+    terminal.close()
+  }
+}
+
+function letters(count: number): string {
+  return count === 1 ? '1 dead letter' : `${count} dead letters`
+}
+
+/** Who runs the command, as the system knows them; a container's user may have no name. */
+function userName(): string {
+  try {
+    return userInfo()
+      .username.replace(/[^\x21-\x7e]/g, '_')
+      .slice(0, 90)
+  } catch {
+    return 'unknown'
+  }
+}
+
+function parseUser(text: string): bigint {
+  if (!/^[1-9]\d{0,17}$/.test(text)) throw new InvalidArgumentError('It is not a user id.')
+  return BigInt(text)
+}
+
+function parseTime(text: string): Date {
+  const at = new Date(text)
+  const year = at.getUTCFullYear()
+  if (!(year >= 1970 && year <= 9999)) throw new InvalidArgumentError('It is not a time.')
+  return at
+}
+
+function parseRate(text: string): number {
+  const rate = Number(text)
+  if (/^\d{1,4}$/.test(text) && rate >= 1 && rate <= RATE_MAX) return rate
+  throw new InvalidArgumentError(`It is a whole number from 1 to ${RATE_MAX}.`)
+}

@@ -1,0 +1,215 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply } from 'fastify'
+import { Type, type Static } from 'typebox'
+import { toWire } from '../domain/money.ts'
+import { ActorHeaders, actorOf } from '../http/actor.ts'
+import { refusals, refuse } from '../http/problem.ts'
+import { Id, IdParams, Money, parseId, PaymentTypes } from '../http/schemas.ts'
+import { DeadLetterBody, letterBody, LetterClass, Reason, RunBody, runBody } from '../dead-letters/bodies.ts'
+import type { ActWorld } from '../dead-letters/redrive.ts'
+import type { RedriveFilter } from '../dead-letters/store.ts'
+import { cancel, LETTERS_MAX, plan, RATE_DEFAULT, RATE_MAX, start } from './run.ts'
+import { readRun } from './store.ts'
+
+type App = Parameters<FastifyPluginAsyncTypebox>[0]
+
+const FilterBody = Type.Object(
+  {
+    class: Type.Optional(LetterClass),
+    error: Type.Optional(
+      Type.String({ pattern: '^[\\x21-\\x7e]{1,100}$', examples: ['http_502', 'timeout'] }),
+    ),
+    payment_type: Type.Optional(PaymentTypes),
+    user_id: Type.Optional(Id),
+    created_before: Type.Optional(Type.String({ format: 'date-time' })),
+    created_after: Type.Optional(Type.String({ format: 'date-time' })),
+  },
+  {
+    title: 'RedriveFilter',
+    additionalProperties: false,
+    description: 'Open letters that match all of it; {}: all.',
+  },
+)
+
+const PlanBody = Type.Object(
+  { filter: FilterBody, dry_run: Type.Literal(true) },
+  {
+    title: 'RedrivePlanRequest',
+    additionalProperties: false,
+    description: 'First: see which letters match, change nothing.',
+  },
+)
+
+const StartBody = Type.Object(
+  {
+    snapshot: Id,
+    reason: Reason,
+    rate_per_second: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: RATE_MAX,
+        description: `Letters per second; ${RATE_DEFAULT} if left out.`,
+      }),
+    ),
+  },
+  {
+    title: 'RedriveStartRequest',
+    additionalProperties: false,
+    description: 'Then: redrive exactly the letters of a snapshot.',
+  },
+)
+
+const PlanAnswer = Type.Object(
+  {
+    snapshot: Type.Integer({
+      description: 'Start it within 15 minutes; then it is the redrive’s id.',
+    }),
+    count: Type.Integer({ description: `Letters of the snapshot, at most ${LETTERS_MAX}.` }),
+    amount: Money('The sum of their amounts.'),
+    matching: Type.Integer({ description: 'Letters that match, beyond the limit too.' }),
+    by_class: Type.Array(
+      Type.Object({
+        class: LetterClass,
+        count: Type.Integer(),
+        amount: Money('The sum of their amounts.'),
+      }),
+    ),
+    would_refuse: Type.Array(
+      Type.Object({
+        code: Type.String({ description: 'Why, as an error code.' }),
+        count: Type.Integer(),
+        amount: Money('The sum of their amounts.'),
+      }),
+      { description: 'Letters of the snapshot that would be refused as things are.' },
+    ),
+    sample: Type.Array(DeadLetterBody, { description: 'The oldest of them.' }),
+  },
+  { title: 'RedrivePlan' },
+)
+
+const RunId = IdParams('The redrive id.')
+
+/** `POST /dlq/redrive`, `GET /dlq/redrives/{id}`, `POST /dlq/redrives/{id}/cancel`. */
+export function runRoutes(app: App, world: ActWorld): void {
+  startRoute(app, world)
+  readRoute(app, world)
+  cancelRoute(app, world)
+}
+
+function startRoute(app: App, world: ActWorld): void {
+  const schema = {
+    tags: ['Dead letters'],
+    operationId: 'redriveDeadLetters',
+    summary: 'Redrive many dead letters',
+    description:
+      'In two steps. `{"filter": …, "dry_run": true}` answers 200 with how many letters match, their ' +
+      'amount and a snapshot. `{"snapshot": …, "reason": …}` answers 202 and redrives exactly those ' +
+      'letters, so many per second; see `GET /dlq/redrives/{id}` for its progress.',
+    headers: ActorHeaders,
+    body: Type.Union([PlanBody, StartBody], {
+      examples: [
+        { filter: { class: 'unknown', error: 'timeout' }, dry_run: true },
+        { snapshot: 1, reason: 'The gateway is back', rate_per_second: 10 },
+      ],
+    }),
+    response: { 200: PlanAnswer, 202: RunBody, ...refusals(400, 404, 409, 413, 415, 503) },
+  }
+  app.post('/dlq/redrive', { schema }, async (request, reply) => {
+    const actor = actorOf(request)
+    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const { body } = request
+    if ('filter' in body) return answerPlan(reply, world, body.filter, actor)
+    const answer = await start(world, BigInt(body.snapshot), {
+      actor,
+      reason: body.reason,
+      requestId: request.id,
+      ratePerSecond: body.rate_per_second ?? RATE_DEFAULT,
+    })
+    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    void reply.code(202).header('location', `/api/v1/dlq/redrives/${answer.run.id}`)
+    return reply.send(runBody(answer.run))
+  })
+}
+
+async function answerPlan(
+  reply: FastifyReply,
+  world: ActWorld,
+  filter: Static<typeof FilterBody>,
+  actor: string,
+): Promise<FastifyReply> {
+  const parsed = parseFilter(filter)
+  if ('wrong' in parsed) {
+    const errors = [{ pointer: `/filter/${parsed.wrong}`, code: 'out_of_range' }]
+    return refuse(reply, { code: 'body_invalid', errors })
+  }
+  const { run, matching, byClass, refused, sample } = await plan(world, parsed, actor)
+  return reply.code(200).send({
+    snapshot: Number(run.id),
+    count: run.total,
+    amount: toWire(run.amount),
+    matching,
+    by_class: byClass.map((part) => ({ ...part, amount: toWire(part.amount) })),
+    would_refuse: refused.map((part) => ({ ...part, amount: toWire(part.amount) })),
+    sample: sample.map(letterBody),
+  })
+}
+
+function parseFilter(filter: Static<typeof FilterBody>): RedriveFilter | { wrong: string } {
+  const createdBefore = moment(filter.created_before)
+  if (createdBefore === undefined) return { wrong: 'created_before' }
+  const createdAfter = moment(filter.created_after)
+  if (createdAfter === undefined) return { wrong: 'created_after' }
+  return {
+    class: filter.class ?? null,
+    error: filter.error ?? null,
+    type: filter.payment_type ?? null,
+    userId: filter.user_id === undefined ? null : BigInt(filter.user_id),
+    createdBefore,
+    createdAfter,
+  }
+}
+
+/** A moment that people can mean: what is shaped like a time need not be one. Undefined: it is none. */
+function moment(text: string | undefined): Date | null | undefined {
+  if (text === undefined) return null
+  const at = new Date(text)
+  const year = at.getUTCFullYear()
+  return year >= 1970 && year <= 9999 ? at : undefined
+}
+
+function readRoute(app: App, world: ActWorld): void {
+  const schema = {
+    tags: ['Dead letters'],
+    operationId: 'getRedrive',
+    summary: 'See how far a redrive has come',
+    params: RunId,
+    response: { 200: RunBody, ...refusals(404, 503) },
+  }
+  app.get('/dlq/redrives/:id', { schema }, async (request, reply) => {
+    const id = parseId(request.params.id)
+    const run = id === null ? null : await readRun(world.db, id)
+    if (run === null) return refuse(reply, { code: 'redrive_not_found' })
+    return reply.send(runBody(run))
+  })
+}
+
+function cancelRoute(app: App, world: ActWorld): void {
+  const schema = {
+    tags: ['Dead letters'],
+    operationId: 'cancelRedrive',
+    summary: 'Cancel a redrive',
+    description: 'Letters whose turn has not come stay open; what was redriven goes on.',
+    headers: ActorHeaders,
+    params: RunId,
+    response: { 200: RunBody, ...refusals(400, 404, 409, 503) },
+  }
+  app.post('/dlq/redrives/:id/cancel', { schema }, async (request, reply) => {
+    const actor = actorOf(request)
+    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const id = parseId(request.params.id)
+    if (id === null) return refuse(reply, { code: 'redrive_not_found' })
+    const answer = await cancel(world, id, actor)
+    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    return reply.send(runBody(answer.run))
+  })
+}

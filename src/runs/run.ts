@@ -1,0 +1,230 @@
+import { againstRedrive, NO_EVIDENCE } from '../domain/evidence.ts'
+import type { Refusal } from '../domain/refusal.ts'
+import { byShard } from '../domain/shard.ts'
+import { isLocked } from '../ports.ts'
+import { knownOf } from '../charging/evidence-store.ts'
+import { redrive, type ActWorld, type RedriveAnswer, type RedriveRequest } from '../dead-letters/redrive.ts'
+import { matchingLetters, type Closer, type DeadLetter, type RedriveFilter } from '../dead-letters/store.ts'
+import {
+  advanceRun,
+  beginStep,
+  cancelRun,
+  planRun,
+  putOff,
+  readRun,
+  startRun,
+  type Run,
+  type Step,
+} from './store.ts'
+
+/** The most letters of one run: enough for a bad night, few enough to be looked at. */
+export const LETTERS_MAX = 5_000
+
+/** A second's worth of letters is one transaction, so this bounds a transaction too. */
+export const RATE_MAX = 500
+export const RATE_DEFAULT = 10
+
+/** Letters shown of a snapshot. */
+const SAMPLE = 10
+
+/** What a dry run showed is what is started, as long as people still remember it. */
+const SNAPSHOT_MS_MAX = 15 * 60_000
+
+/** How long a process may work on one step before another takes it over. */
+const STEP_LEASE_MS = 30_000
+
+/** How often a process looks for runs that are due. */
+const LOOK_MS = 1_000
+
+/** What a dry run found. */
+export interface Plan {
+  readonly run: Run
+  /** Letters that match, those beyond the limit of one run included. */
+  readonly matching: number
+  readonly byClass: readonly { class: DeadLetter['class']; count: number; amount: bigint }[]
+  /** Letters that would be refused as things are, by why. */
+  readonly refused: readonly { code: Refusal['code']; count: number; amount: bigint }[]
+  readonly sample: readonly DeadLetter[]
+}
+
+/** Find the open letters that match and store exactly which they are: nothing else changes. */
+export async function plan(world: ActWorld, filter: RedriveFilter, actor: string): Promise<Plan> {
+  const all = Array.from({ length: world.shards }, (_, shard) => shard)
+  const shards = filter.userId === null ? all : [Number(filter.userId % BigInt(world.shards))]
+  const found = await Promise.all(
+    shards.map((shard) => matchingLetters(world.db, shard, filter, LETTERS_MAX)),
+  )
+  const letters = found
+    .flatMap((part) => part.letters)
+    .sort((one, other) => Number(one.createdAt) - Number(other.createdAt))
+    .slice(0, LETTERS_MAX)
+  const letterIds = letters.map((letter) => letter.id)
+  const stored = { filter: shown(filter), letterIds, amount: sum(letters), actor }
+  const run = await planRun(world.db, stored, world.clock.database())
+  const byClass = (['failed', 'unknown'] as const)
+    .map((kind) => ({ class: kind, own: letters.filter((letter) => letter.class === kind) }))
+    .filter(({ own }) => own.length > 0)
+    .map(({ class: kind, own }) => ({ class: kind, count: own.length, amount: sum(own) }))
+  const matching = found.reduce((count, part) => count + part.matching, 0)
+  const refused = await refusedOf(world, letters)
+  return { run, matching, byClass, refused, sample: letters.slice(0, SAMPLE) }
+}
+
+/** Which of the letters would be refused by what is known of their payments, and why. */
+async function refusedOf(
+  world: ActWorld,
+  letters: readonly DeadLetter[],
+): Promise<Plan['refused']> {
+  const byCode = new Map<Refusal['code'], { count: number; amount: bigint }>()
+  for (const [shard, own] of byShard(letters, ({ id }) => id, world.shards)) {
+    const ids = own.map(({ paymentId }) => paymentId)
+    const known = await knownOf(world.db, shard, ids, world.clock.database())
+    for (const { paymentId, class: status, amount } of own) {
+      const refusal = againstRedrive(status, known.get(paymentId) ?? NO_EVIDENCE, world.policy)
+      if (refusal === null) continue
+      const part = byCode.get(refusal.code) ?? { count: 0, amount: 0n }
+      byCode.set(refusal.code, { count: part.count + 1, amount: part.amount + amount })
+    }
+  }
+  return [...byCode].map(([code, part]) => ({ code, ...part }))
+}
+
+function sum(letters: readonly DeadLetter[]): bigint {
+  return letters.reduce((amount, letter) => amount + letter.amount, 0n)
+}
+
+/** A filter in the words of the API, without what it does not filter by. */
+function shown(filter: RedriveFilter): Run['filter'] {
+  return {
+    ...(filter.class === null ? {} : { class: filter.class }),
+    ...(filter.error === null ? {} : { error: filter.error }),
+    ...(filter.type === null ? {} : { payment_type: filter.type }),
+    ...(filter.userId === null ? {} : { user_id: Number(filter.userId) }),
+    ...(filter.createdBefore === null
+      ? {}
+      : { created_before: filter.createdBefore.toISOString() }),
+    ...(filter.createdAfter === null ? {} : { created_after: filter.createdAfter.toISOString() }),
+  }
+}
+
+export type RunAnswer =
+  | { readonly kind: 'run'; readonly run: Run }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+
+/** Start a snapshot. From then on any process carries it out, a second's worth at a time. */
+export async function start(
+  world: ActWorld,
+  id: bigint,
+  by: {
+    readonly actor: string
+    readonly reason: string
+    readonly requestId: string
+    readonly ratePerSecond: number
+  },
+): Promise<RunAnswer> {
+  const asked = { ...by, ageMsMax: SNAPSHOT_MS_MAX }
+  const run = await startRun(world.db, id, asked, world.clock.database())
+  if (run !== null) return { kind: 'run', run }
+  const now = await readRun(world.db, id)
+  if (now === null) return refuse('redrive_not_found')
+  return refuse(now.state === 'planned' ? 'redrive_expired' : 'redrive_started')
+}
+
+/** Stop a run: letters whose turn has not come stay open. */
+export async function cancel(world: ActWorld, id: bigint, actor: string): Promise<RunAnswer> {
+  const run = await cancelRun(world.db, id, actor, world.clock.database())
+  if (run !== null) return { kind: 'run', run }
+  const now = await readRun(world.db, id)
+  return refuse(now === null ? 'redrive_not_found' : 'redrive_not_running')
+}
+
+function refuse(code: Refusal['code']): RunAnswer {
+  return { kind: 'refused', refusal: { code } }
+}
+
+/**
+ * Do the next due step of run `id`, or of any run: a second's worth of letters, their tasks spread
+ * over that second. Returns how many letters it did; null: no step is due. A step that is repeated
+ * after a crash redrives nothing twice and counts the same. Letters that somebody else's lock keeps
+ * back have their turn again after all others.
+ */
+export async function step(world: ActWorld, id: bigint | null): Promise<number | null> {
+  const begun = await beginStep(world.db, id, STEP_LEASE_MS, world.clock.database())
+  if (begun === null) return null
+  const { busy, ...counts } = await redriveStep(world, begun)
+  if (busy.size > 0) await putOff(world.db, begun, counts, busy)
+  else await advanceRun(world.db, begun, counts, world.clock.database())
+  return begun.letterIds.length - busy.size
+}
+
+async function redriveStep(world: ActWorld, begun: Step) {
+  const { id, letterIds, ratePerSecond, startedBy, reason, requestId } = begun
+  const by = { actor: startedBy, reason, requestId, redriveId: id }
+  const requests = letterIds.map((letterId, index) => ({
+    letterId: BigInt(letterId),
+    delayMs: Math.floor((index * 1_000) / ratePerSecond),
+  }))
+  const answers = await redriveApart(world, by, requests)
+  const refusals: Record<string, number> = {}
+  const counts = { redriven: 0, skipped: 0, refused: 0, refusals, busy: new Set<string>() }
+  answers.forEach((answer, index) => {
+    if (answer.kind === 'redriven') counts.redriven += 1
+    else if (answer.refusal.code === 'letter_not_open') counts.skipped += 1
+    else if (answer.refusal.code === 'busy') counts.busy.add(letterIds[index] ?? '')
+    else {
+      const { code } = answer.refusal
+      counts.refused += 1
+      refusals[code] = (refusals[code] ?? 0) + 1
+    }
+  })
+  return counts
+}
+
+/** Redrive letters; where that fails for a lock that cannot be left out, halve until one stands alone. */
+async function redriveApart(
+  world: ActWorld,
+  by: Closer,
+  requests: readonly RedriveRequest[],
+): Promise<RedriveAnswer[]> {
+  try {
+    return await redrive(world, by, requests)
+  } catch (error) {
+    if (!isLocked(error)) throw error
+    if (requests.length === 1) return [{ kind: 'refused', refusal: { code: 'busy' } }]
+    const middle = Math.ceil(requests.length / 2)
+    const first = await redriveApart(world, by, requests.slice(0, middle))
+    return [...first, ...(await redriveApart(world, by, requests.slice(middle)))]
+  }
+}
+
+/** Carries out runs in the background. */
+export interface Redriver {
+  stop(): Promise<void>
+}
+
+/**
+ * Carry out whatever runs are due, in this process as in any other: steps are taken under a lease, so
+ * they are done by one of them, and a process that dies leaves its step to the others.
+ */
+export function startRedriver(
+  world: ActWorld,
+  onError: (error: unknown) => void = () => undefined,
+): Redriver {
+  const stopping = new AbortController()
+  const look = async (): Promise<void> => {
+    while (!stopping.signal.aborted && (await step(world, null)) !== null);
+  }
+  const loop = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      await look().catch(onError)
+      await world.clock.sleep(LOOK_MS, stopping.signal)
+    }
+  }
+  const looping = loop()
+  return {
+    async stop() {
+      stopping.abort()
+      await looping
+    },
+  }
+}

@@ -1,0 +1,316 @@
+import { numbers } from '../domain/arrays.ts'
+import type { Runner, Statement } from '../ports.ts'
+
+/** A redrive of many letters: what a dry run found, and how far carrying it out has come. */
+export interface Run {
+  readonly id: bigint
+  readonly state: 'planned' | 'running' | 'done' | 'canceled'
+  /** As it was asked for, for people. */
+  readonly filter: Readonly<Record<string, string | number>>
+  readonly total: number
+  /** The sum of the letters' amounts, in minor units. */
+  readonly amount: bigint
+  readonly ratePerSecond: number
+  /** How many letters are done, whatever came of them. */
+  readonly position: number
+  readonly redriven: number
+  /** No longer open when their turn came. */
+  readonly skipped: number
+  /** Left open, such as for lack of funds. */
+  readonly refused: number
+  /** How many were refused why, by error code. */
+  readonly refusals: Readonly<Record<string, number>>
+  readonly createdAt: Date
+  readonly createdBy: string
+  readonly startedAt: Date | null
+  readonly startedBy: string | null
+  readonly reason: string | null
+  readonly endedAt: Date | null
+  readonly canceledBy: string | null
+}
+
+/** The letters of a run that are due now. */
+export interface Step {
+  readonly id: bigint
+  readonly position: number
+  readonly ratePerSecond: number
+  readonly letterIds: readonly string[]
+  readonly startedBy: string
+  readonly reason: string
+  readonly requestId: string
+  /** When this step was begun: the next one follows a second later. */
+  readonly begunAt: Date
+}
+
+const COLUMNS = `
+    id, state, filter, cardinality(letter_ids) as total, amount,
+    rate_per_second as "ratePerSecond", position, redriven, skipped, refused, refusals,
+    created_at as "createdAt", created_by as "createdBy", started_at as "startedAt",
+    started_by as "startedBy", reason, ended_at as "endedAt", canceled_by as "canceledBy"`
+
+/**
+ * Store what a dry run found. Snapshots that nobody started within a day go: they are lists of ids
+ * and hold nothing that is not elsewhere.
+ */
+const PLAN: Statement<Run> = {
+  name: 'redrives_plan',
+  text: `
+  with clock as materialized (
+    select coalesce($5::timestamptz, clock_timestamp()) as time
+  ), forgotten as (
+    delete from redrives
+    where state = 'planned' and created_at < (select time from clock) - interval '1 day'
+  )
+  insert into redrives (id, state, filter, letter_ids, amount, created_by, created_at)
+  select nextval('redrive_ids'), 'planned', $1::jsonb, $2::bigint[], $3::bigint, $4, time
+  from clock
+  returning ${COLUMNS}`,
+}
+
+/** Start a snapshot, if nobody has and it is not older than `$6` milliseconds. */
+const START: Statement<Run> = {
+  name: 'redrives_start',
+  text: `
+  with clock as materialized (
+    select coalesce($7::timestamptz, clock_timestamp()) as time
+  )
+  update redrives
+  set
+    state = case when cardinality(letter_ids) = 0 then 'done' else 'running' end,
+    rate_per_second = $2,
+    started_by = $3,
+    reason = $4,
+    request_id = $5,
+    started_at = clock.time,
+    next_at = clock.time,
+    ended_at = case when cardinality(letter_ids) = 0 then clock.time end
+  from clock
+  where id = $1 and state = 'planned'
+    and created_at >= clock.time - $6::int * interval '1 millisecond'
+  returning ${COLUMNS}`,
+}
+
+/** Read a run. */
+const READ: Statement<Run> = {
+  name: 'redrives_read',
+  text: `
+  select ${COLUMNS}
+  from redrives
+  where id = $1`,
+}
+
+/** Stop a running run. The step in progress, at most a second's worth, still ends. */
+const CANCEL: Statement<Run> = {
+  name: 'redrives_cancel',
+  text: `
+  update redrives
+  set
+    state = 'canceled',
+    canceled_by = $2,
+    ended_at = coalesce($3::timestamptz, clock_timestamp())
+  where id = $1 and state = 'running'
+  returning ${COLUMNS}`,
+}
+
+/**
+ * Take the next step of a run that is due, of run `$1` or of any. `next_at` moves to the end of a
+ * lease of `$2` milliseconds, so the step of a process that dies is done by another.
+ */
+const BEGIN: Statement<Step> = {
+  name: 'redrives_begin',
+  text: `
+  with clock as materialized (
+    select coalesce($3::timestamptz, clock_timestamp()) as time
+  ), due as materialized (
+    select id
+    from redrives
+    where state = 'running' and next_at <= (select time from clock)
+      and ($1::bigint is null or id = $1)
+    order by next_at
+    limit 1
+    for update skip locked
+  )
+  update redrives run
+  set next_at = clock.time + $2::int * interval '1 millisecond'
+  from due, clock
+  where run.id = due.id
+  returning
+    run.id, run.position, run.rate_per_second as "ratePerSecond",
+    run.letter_ids[run.position + 1 : run.position + run.rate_per_second] as "letterIds",
+    run.started_by as "startedBy", run.reason, run.request_id as "requestId",
+    clock.time as "begunAt"`,
+}
+
+/** The refusals of a run with those of a step added, by code. */
+const withRefusals = (added: string) => `(
+      select coalesce(jsonb_object_agg(code, total), '{}'::jsonb)
+      from (
+        select code, sum(count::int) as total
+        from (
+          select *
+          from jsonb_each_text(refusals)
+          union all
+          select *
+          from jsonb_each_text(${added}::jsonb)
+        ) each (code, count)
+        group by code
+      ) summed
+    )`
+
+/**
+ * Record a step that began at `$7`; the next is due a second after that. Conditional on its letters,
+ * `$3`, standing where they stood: a step that two processes did is counted once, and where one of them
+ * put letters off, those that stand there now are not passed over.
+ */
+const ADVANCE: Statement<never> = {
+  name: 'redrives_advance',
+  text: `
+  with clock as materialized (
+    select coalesce($8::timestamptz, clock_timestamp()) as time
+  ), step as (
+    select cardinality($3::bigint[]) as done
+  )
+  update redrives
+  set
+    position = position + done,
+    redriven = redriven + $4::int,
+    skipped = skipped + $5::int,
+    refused = refused + $6::int,
+    refusals = ${withRefusals('$9')},
+    next_at = $7::timestamptz + interval '1 second',
+    state = case
+      when state = 'running' and position + done >= cardinality(letter_ids) then 'done'
+      else state
+    end,
+    ended_at = case
+      when position + done >= cardinality(letter_ids) then coalesce(ended_at, clock.time)
+      else ended_at
+    end
+  from clock, step
+  where id = $1 and position = $2
+    and letter_ids[position + 1 : position + done] = $3::bigint[]`,
+}
+
+/**
+ * Record a step in which the letters `$5` were done and `$4` were not, because somebody else has
+ * locked what they depend on: those go to the end and have their turn again. Conditional on the
+ * letters of the step, `$3`, standing where they stood, so that none is lost or done twice.
+ */
+const PUT_OFF: Statement<never> = {
+  name: 'redrives_put_off',
+  text: `
+  update redrives
+  set
+    letter_ids =
+      letter_ids[1 : position] || $5::bigint[]
+      || letter_ids[position + cardinality($3::bigint[]) + 1 :] || $4::bigint[],
+    position = position + cardinality($5::bigint[]),
+    redriven = redriven + $6::int,
+    skipped = skipped + $7::int,
+    refused = refused + $8::int,
+    refusals = ${withRefusals('$10')},
+    next_at = $9::timestamptz + interval '1 second'
+  where id = $1 and position = $2
+    and letter_ids[position + 1 : position + cardinality($3::bigint[])] = $3::bigint[]`,
+}
+
+/** Store a snapshot of letters. */
+export async function planRun(
+  db: Runner,
+  plan: {
+    readonly filter: Run['filter']
+    readonly letterIds: readonly bigint[]
+    readonly amount: bigint
+    readonly actor: string
+  },
+  at: Date | null,
+): Promise<Run> {
+  const { filter, letterIds, amount, actor } = plan
+  const [run] = await db.run(PLAN, [JSON.stringify(filter), numbers(letterIds), amount, actor, at])
+  if (run === undefined) throw new Error('the snapshot was not stored')
+  return run
+}
+
+/** Start a snapshot; null when it cannot be started. */
+export async function startRun(
+  db: Runner,
+  id: bigint,
+  start: {
+    readonly ratePerSecond: number
+    readonly actor: string
+    readonly reason: string
+    readonly requestId: string
+    readonly ageMsMax: number
+  },
+  at: Date | null,
+): Promise<Run | null> {
+  const { ratePerSecond, actor, reason, requestId, ageMsMax } = start
+  const values = [id, ratePerSecond, actor, reason, requestId, ageMsMax, at]
+  const [run] = await db.run(START, values)
+  return run ?? null
+}
+
+/** Read a run; null when there is none. */
+export async function readRun(db: Runner, id: bigint): Promise<Run | null> {
+  const [run] = await db.run(READ, [id])
+  return run ?? null
+}
+
+/** Stop a running run; null when it is not running. */
+export async function cancelRun(
+  db: Runner,
+  id: bigint,
+  actor: string,
+  at: Date | null,
+): Promise<Run | null> {
+  const [run] = await db.run(CANCEL, [id, actor, at])
+  return run ?? null
+}
+
+/** Take the next due step of run `id`, or of any run. */
+export async function beginStep(
+  db: Runner,
+  id: bigint | null,
+  leaseMs: number,
+  at: Date | null,
+): Promise<Step | null> {
+  const [step] = await db.run(BEGIN, [id, leaseMs, at])
+  return step ?? null
+}
+
+/** What became of the letters of a step. */
+export interface StepCounts {
+  readonly redriven: number
+  readonly skipped: number
+  readonly refused: number
+  /** Why, by error code. */
+  readonly refusals: Readonly<Record<string, number>>
+}
+
+/** Record what a step did. */
+export async function advanceRun(
+  db: Runner,
+  step: Step,
+  counts: StepCounts,
+  at: Date | null,
+): Promise<void> {
+  const { redriven, skipped, refused, refusals } = counts
+  const { id, position, letterIds, begunAt } = step
+  const values = [id, position, letterIds, redriven, skipped, refused, begunAt, at]
+  await db.run(ADVANCE, [...values, JSON.stringify(refusals)])
+}
+
+/** Record what a step did, some of whose letters have to have their turn again. */
+export async function putOff(
+  db: Runner,
+  step: Step,
+  counts: StepCounts,
+  busy: ReadonlySet<string>,
+): Promise<void> {
+  const { id, position, letterIds, begunAt } = step
+  const { redriven, skipped, refused, refusals } = counts
+  const done = letterIds.filter((letterId) => !busy.has(letterId))
+  const counted = [redriven, skipped, refused]
+  const values = [id, position, letterIds, [...busy], done, ...counted, begunAt]
+  await db.run(PUT_OFF, [...values, JSON.stringify(refusals)])
+}

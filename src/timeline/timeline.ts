@@ -1,0 +1,136 @@
+import {
+  actsOfPayment,
+  lettersOfPayment,
+  type DeadLetter,
+  type OperatorAct,
+} from '../dead-letters/store.ts'
+import { NO_EVIDENCE, type GatewayTerms } from '../domain/evidence.ts'
+import { explain } from '../domain/explain.ts'
+import type { Payment } from '../domain/payment.ts'
+import { shardOf } from '../domain/shard.ts'
+import { postingsOfPayment, type Posting } from '../ledger/store.ts'
+import { attemptsOfPayment, lookAtTask } from '../dead-letters/tasks-store.ts'
+import { knownOf, type Attempt } from '../charging/evidence-store.ts'
+import type { ReadWorld } from '../payments/read.ts'
+import { readPayments, repeatsOf } from '../payments/store.ts'
+
+/** One thing that is known of a payment, and when it happened. */
+export type TimelineEvent = { readonly at: Date } & (
+  | {
+      readonly kind: 'accepted' | 'refused'
+      readonly payment: Payment
+      readonly repeats: bigint | null
+    }
+  | {
+      readonly kind: 'call' | 'worker_lost'
+      readonly attempt: Attempt
+      /** What evidence did that came late; null: it was in time. */
+      readonly effect: string | null
+    }
+  | { readonly kind: 'posting'; readonly posting: Posting }
+  | { readonly kind: 'letter_opened' | 'letter_closed'; readonly letter: DeadLetter }
+  | { readonly kind: 'act'; readonly act: OperatorAct }
+)
+
+export interface Timeline {
+  readonly payment: Payment
+  readonly explanation: string
+  readonly events: readonly TimelineEvent[]
+}
+
+export interface TimelineWorld extends ReadWorld {
+  /** What the gateway in use can do. */
+  readonly policy: GatewayTerms
+}
+
+/** Of what happened in the same millisecond, causes come before effects. */
+const RANKS: Readonly<Record<TimelineEvent['kind'], number>> = {
+  accepted: 0,
+  refused: 0,
+  worker_lost: 2,
+  call: 2,
+  act: 3,
+  posting: 4,
+  letter_closed: 5,
+  letter_opened: 6,
+}
+
+/** Everything known about a payment, in order, and why it is in its state. Null: there is none. */
+export async function timeline(world: TimelineWorld, id: bigint): Promise<Timeline | null> {
+  const { db } = world
+  const shard = shardOf(id, world.shards)
+  const [payment] = await readPayments(db, shard, [id])
+  if (payment === undefined) return null
+  const at = world.clock.database()
+  const [task, known, attempts, postings, letters, acts, repeats] = await Promise.all([
+    lookAtTask(db, shard, id, at),
+    knownOf(db, shard, [id], at),
+    attemptsOfPayment(db, shard, id),
+    postingsOfPayment(db, shard, payment.userId, id),
+    lettersOfPayment(db, shard, id),
+    actsOfPayment(db, shard, id),
+    repeatsOf(db, shard, id),
+  ])
+  const resolving = acts.findLast(
+    ({ act, before }) => act === 'resolve' && before['payment'] === 'unknown',
+  )
+  const explanation = explain({
+    payment,
+    task,
+    known: known.get(id) ?? NO_EVIDENCE,
+    terms: world.policy,
+    lateYes: attempts.find(({ outcome }) => outcome === 'success')?.late ?? false,
+    redriven: acts.findLast(({ act }) => act === 'redrive')?.after['payment'] === 'new',
+    lastOutcome: attempts.findLast(({ late, call }) => !late && call > 0)?.outcome ?? null,
+    resolved: resolving ?? null,
+    letter: letters.find(({ state }) => state === 'open') ?? null,
+    repeatedBy: repeats.repeatedBy,
+  })
+  const events: TimelineEvent[] = [
+    { at: payment.createdAt, kind: arrival(payment), payment, repeats: repeats.repeated },
+    ...postings.map((posting) => ({ at: posting.createdAt, kind: 'posting' as const, posting })),
+    ...attempts.map((attempt) => callEvent(attempt, payment)),
+    ...letters.flatMap((letter) => letterEvents(letter, acts)),
+    ...acts.map((act) => ({ at: act.createdAt, kind: 'act' as const, act })),
+  ]
+  return { payment, explanation, events: events.sort(inOrder) }
+}
+
+/** Sorting is stable, so attempts and letters of the same moment keep their own order. */
+function inOrder(one: TimelineEvent, other: TimelineEvent): number {
+  return one.at.getTime() - other.at.getTime() || rank(one) - rank(other)
+}
+
+function rank(event: TimelineEvent): number {
+  if (event.kind === 'posting' && event.posting.kind === 'hold') return 1
+  // A redrive answers a letter; a resolution moves money and closes it.
+  if (event.kind === 'act' && event.act.act === 'redrive') return 7
+  return RANKS[event.kind]
+}
+
+function arrival(payment: Payment): 'accepted' | 'refused' {
+  return payment.lastError?.startsWith('refused:') ? 'refused' : 'accepted'
+}
+
+/** A call, where it was late with what came of it. A claim that never reported is kept as call 0. */
+function callEvent(attempt: Attempt, payment: Payment): TimelineEvent {
+  const kind = attempt.call === 0 ? 'worker_lost' : 'call'
+  return { at: attempt.startedAt, kind, attempt, effect: effectOf(attempt, payment) }
+}
+
+/** What evidence did that came after its claim was lost; null: it was in time. */
+function effectOf({ late, outcome }: Attempt, { status }: Payment): string | null {
+  if (!late) return null
+  if (outcome !== 'success') return 'Kept; a claim that was lost decides nothing.'
+  if (status === 'success') return 'A yes settles the payment, whichever claim brings it.'
+  if (status === 'failed') return 'It contradicts the final state: a dead letter tells a person.'
+  return 'It speaks against any other end: redriving the open dead letter settles the payment.'
+}
+
+/** A letter's opening, and its end unless an operator's act shows it already. */
+function letterEvents(letter: DeadLetter, acts: readonly OperatorAct[]): TimelineEvent[] {
+  const opened: TimelineEvent = { at: letter.createdAt, kind: 'letter_opened', letter }
+  const acted = acts.some(({ letterId }) => letterId === letter.id)
+  if (letter.closedAt === null || acted) return [opened]
+  return [opened, { at: letter.closedAt, kind: 'letter_closed', letter }]
+}

@@ -1,0 +1,131 @@
+import { Pool } from 'undici'
+import { readExactJson, writeJson } from '../../src/domain/json.ts'
+import { printable } from '../../src/domain/printable.ts'
+import type { Clock } from '../../src/ports.ts'
+
+/** An answer. `body` is its JSON, long numbers as their text, or its text if it is none. */
+export interface Reply {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly body: unknown
+}
+
+/**
+ * The service over HTTP. An answer that says "not now" (429, 503) is not passed on: the request is
+ * sent again as Retry-After asks, unless that could do it twice.
+ */
+export interface Client {
+  get(path: string): Promise<Reply>
+  /** With an Idempotency-Key, or without. */
+  post(path: string, body: object, idempotencyKey?: string | null): Promise<Reply>
+  close(): Promise<void>
+}
+
+/** Longer than any answer takes, in milliseconds; a service that is silent is a failed demo. */
+const SILENCE_MS_MAX = 30_000
+/** Times a request is sent again; with a second between them that is half a minute. */
+const AGAIN_MAX = 30
+
+interface Sent {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | null
+}
+
+/** A client of the API below `base`, over connections that stay open. */
+export function client(
+  base: string,
+  options: {
+    readonly connections: number
+    /** An API key, where the service asks for one. */
+    readonly key: string | null
+    readonly clock: Clock
+  },
+): Client {
+  const { origin, pathname } = new URL(base)
+  const root = pathname.replace(/\/+$/, '')
+  const pool = new Pool(origin, {
+    connections: options.connections,
+    headersTimeout: SILENCE_MS_MAX,
+    bodyTimeout: SILENCE_MS_MAX,
+  })
+  const authorization: Record<string, string> =
+    options.key === null ? {} : { authorization: `Bearer ${options.key}` }
+  const send = async ({ path, headers, ...rest }: Sent): Promise<Reply> => {
+    const all = { ...authorization, ...headers }
+    const reply = await pool.request({ ...rest, path: root + path, headers: all })
+    return {
+      status: reply.statusCode,
+      headers: reply.headers,
+      body: parse(await reply.body.text()),
+    }
+  }
+  return {
+    get: (path) => patiently(options.clock, send, { method: 'GET', path, headers: {}, body: null }),
+    post(path, body, key = null) {
+      const type = { 'content-type': 'application/json' }
+      const headers = key === null ? type : { ...type, 'idempotency-key': key }
+      const sent: Sent = { method: 'POST', path, headers, body: writeJson(body) }
+      return patiently(options.clock, send, sent)
+    },
+    close: () => pool.destroy(),
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return readExactJson(text)
+  } catch {
+    return text
+  }
+}
+
+async function patiently(
+  clock: Clock,
+  send: (sent: Sent) => Promise<Reply>,
+  sent: Sent,
+): Promise<Reply> {
+  for (let count = 0; ; count += 1) {
+    const reply = await send(sent)
+    if (count === AGAIN_MAX || !isSafeAgain(sent, reply)) return reply
+    await clock.sleep(1_000 * Number(reply.headers['retry-after'] ?? 1))
+  }
+}
+
+/** `outcome_unknown` says that the request may have been carried out: only a key makes it safe. */
+function isSafeAgain({ method, headers }: Sent, { status, body }: Reply): boolean {
+  if (status !== 429 && status !== 503) return false
+  const keyed = method === 'GET' || 'idempotency-key' in headers
+  return keyed || codeOf(body) !== 'outcome_unknown'
+}
+
+/** The code of a problem document. */
+export function codeOf(body: unknown): string | null {
+  const code = (body as { code?: unknown } | null)?.code
+  return typeof code === 'string' ? printable(code) : null
+}
+
+/** GET what must be there. Throws with the status if it is not. */
+export async function read<Body>(from: Client, path: string): Promise<Body> {
+  const reply = await from.get(path)
+  if (reply.status === 401 || reply.status === 403) {
+    throw new Error('The service asks for an API key that may read and write: use --key.')
+  }
+  if (reply.status !== 200) throw new Error(`GET ${path} was answered with ${reply.status}.`)
+  // The service's own API, whose bodies its own tests check.
+  return reply.body as Body
+}
+
+/** Do `work` on every item, `width` at a time, in order of the items. Stops at the first error. */
+export async function each<Item>(
+  items: readonly Item[],
+  width: number,
+  work: (item: Item, index: number) => Promise<void>,
+): Promise<void> {
+  const queue = items.entries()
+  const lane = async () => {
+    for (const [index, item] of queue) await work(item, index)
+  }
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, lane))
+}

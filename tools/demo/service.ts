@@ -1,0 +1,136 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import * as fs from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Environment } from '../../src/config/config.ts'
+import type { Clock } from '../../src/ports.ts'
+
+/** A service process that belongs to the demo. */
+export interface OwnService {
+  readonly url: string
+  /** Wait until it serves. Throws with what it has said when it ends instead. */
+  ready(): Promise<void>
+  /** Stop it, wait until it has ended, and delete its data. */
+  stop(): Promise<void>
+}
+
+/** A first start takes seconds; on a slow, busy disk it takes a minute. */
+const START_MS_MAX = 180_000
+/** More than SHUTDOWN_TIMEOUT_SECONDS, 8 by default, and the database's own stop. */
+const STOP_MS_MAX = 60_000
+const POLL_MS = 50
+/** How much of what a service that died has said is shown. */
+const OUTPUT_SHOWN = 2_000
+
+/**
+ * Start this program's `start` command in a process of its own, on a free port, with a database in
+ * a temporary folder and the mock gateway, whatever the environment and `.env` say about either.
+ * Returns as soon as there is a process to stop.
+ */
+export async function startOwn(
+  clock: Clock,
+  environment: Environment,
+  seed: number,
+): Promise<OwnService> {
+  const folder = await fs.mkdtemp(join(tmpdir(), 'payments-demo-'))
+  // Open to pass through: root's database server runs as another account.
+  await fs.chmod(folder, 0o711)
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  const program = process.argv[1] ?? ''
+  const child = spawn(process.execPath, [...process.execArgv, program, 'start'], {
+    env: { ...environment, ...SETTINGS, ...own(folder, port, seed) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // A group of its own: Ctrl-C reaches the demo alone, which stops the service in order.
+    detached: true,
+  })
+  const output = collect(child)
+  let starting: Promise<void> | null = null
+  const ready = () => (starting ??= untilReady(clock, child, url, output))
+  return {
+    url,
+    ready,
+    async stop() {
+      // A service that is told to stop in the middle of its start would leave its database behind.
+      await ready().catch(() => undefined)
+      await end(child, clock)
+      await fs.rm(folder, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}
+
+/** Empty is unset, and wins over `.env`. */
+const SETTINGS = {
+  APP_ENV: 'local',
+  DATABASE_URL: '',
+  PAYMENT_GATEWAY_URL: '',
+  AUTO_CREATE_TABLES: 'true',
+  LOG_LEVEL: 'warn',
+  LOG_FORMAT: 'json',
+  RATE_LIMIT_PER_SECOND: '0',
+}
+
+function own(folder: string, port: number, seed: number): Readonly<Record<string, string>> {
+  return {
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    DATA_DIR: folder,
+    MOCK_GATEWAY_SEED: String(seed),
+  }
+}
+
+/** Free a moment ago: the system hands a port out again only after it has gone round. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  // A TCP server that listens has an address with a port.
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** The last of what the process has written. */
+function collect(child: ChildProcess): () => string {
+  let text = ''
+  const take = (chunk: Buffer) => {
+    text = (text + chunk.toString()).slice(-OUTPUT_SHOWN)
+  }
+  child.stdout?.on('data', take)
+  child.stderr?.on('data', take)
+  return () => text
+}
+
+/** The greeting comes last: from then on the service takes signals. */
+async function untilReady(
+  clock: Clock,
+  child: ChildProcess,
+  url: string,
+  output: () => string,
+): Promise<void> {
+  const untilMs = clock.elapsedMs() + START_MS_MAX
+  while (!output().includes(`${url}/docs`)) {
+    if (ended(child)) throw new Error(`The service of the demo ended at its start:\n${output()}`)
+    if (clock.elapsedMs() > untilMs) {
+      throw new Error(`The service of the demo was not ready in time:\n${output()}`)
+    }
+    await clock.sleep(POLL_MS)
+  }
+}
+
+function ended(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
+}
+
+async function end(child: ChildProcess, clock: Clock): Promise<void> {
+  if (ended(child)) return
+  child.kill('SIGTERM')
+  const untilMs = clock.elapsedMs() + STOP_MS_MAX
+  while (!ended(child) && clock.elapsedMs() < untilMs) await clock.sleep(POLL_MS)
+  if (ended(child)) return
+  const exit = once(child, 'exit')
+  child.kill('SIGKILL')
+  await exit
+}
