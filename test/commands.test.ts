@@ -9,6 +9,7 @@ import {
   query,
   range,
   run,
+  runTool,
   start,
   temporaryFolder,
 } from './process-kit.ts'
@@ -21,9 +22,12 @@ test('the commands explain themselves', async (t) => {
     assert.ok(commands.includes(name), name)
   }
   const helps = await Promise.all(commands.map((name) => run(t, [name, '--help'])))
-  for (const [index, help] of helps.entries()) {
+  const tools = await Promise.all(
+    (['load', 'demo'] as const).map((name) => runTool(t, name, ['--help'])),
+  )
+  for (const [index, help] of [...helps, ...tools].entries()) {
     assert.equal(help.code, 0, commands[index])
-    if (commands[index] !== 'help') assert.match(help.stdout, /^Usage: payments/)
+    if (commands[index] !== 'help') assert.match(help.stdout, /^Usage: (payments|npm run \w+ --)/)
     for (const line of help.stdout.split('\n')) assert.ok(line.length <= 80, line)
     // Defaults are shown as people type them.
     assert.doesNotMatch(help.stdout, /default: ["[]/)
@@ -69,14 +73,25 @@ const MISUSE: readonly (readonly [args: string[], says: RegExp])[] = [
   [['keys', 'creat'], /^error: unknown command 'creat'/],
   [['keys', 'create', '--name', 'x', '--scopes', 'all'], /Unknown scope: all/],
   [['redrive', '--rate', 'fast'], /^error: .*It is a whole number/],
-  [['bench', 'nonsense'], /^error: .*It is not a URL/],
-  [['demo', '--payments', '0'], /^error: .*It is a whole number/],
+]
+
+/** The same of the tools of this repository. */
+const TOOLS_MISUSED: readonly (readonly [tool: 'load' | 'demo', args: string[], says: RegExp])[] = [
+  ['load', ['nonsense'], /^error: .*It is not a URL/],
+  ['load', ['--nonsense'], /^error: unknown option '--nonsense'/],
+  ['demo', ['--payments', '0'], /^error: .*It is a whole number/],
 ]
 
 test('a wrong call ends with 2, which no command uses for anything else', async (t) => {
   for (const [args, says] of MISUSE) {
     const { code, stdout, stderr } = await run(t, args)
     assert.equal(code, 2, `${args.join(' ')}: ${stderr}`)
+    assert.equal(stdout, '')
+    assert.match(stderr, says)
+  }
+  for (const [tool, args, says] of TOOLS_MISUSED) {
+    const { code, stdout, stderr } = await runTool(t, tool, args)
+    assert.equal(code, 2, `${tool} ${args.join(' ')}: ${stderr}`)
     assert.equal(stdout, '')
     assert.match(stderr, says)
   }
@@ -158,14 +173,14 @@ test('a service that cannot be reached is a sentence that names the option', asy
   const gone = 'http://nowhere.invalid:9'
   const env = { DATABASE_URL: await cloneDatabase(t) }
   const cases = await Promise.all([
-    run(t, ['bench', gone, '--yes']),
-    run(t, ['demo', '--url', gone]),
+    runTool(t, 'load', [gone, '--yes']),
+    runTool(t, 'demo', ['--url', gone]),
     run(t, ['verify', '--gateway', gone], env),
   ])
   for (const { code, stderr } of cases) {
     assert.ok(code === 1 || code === 2, stderr)
     assert.match(stderr, /nowhere\.invalid/)
-    assert.doesNotMatch(stderr, /fetch failed$|\bat .*\.js:/m)
+    assert.doesNotMatch(stderr, /fetch failed$|\bat .*\.[jt]s:/m)
   }
   assert.match(cases[2]?.stderr ?? '', /--gateway/)
 })

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { plan } from '../tools/demo/plan.ts'
 import type { Report } from '../tools/demo/report.ts'
 import { cloneDatabase } from './harness.ts'
-import { CALM, dataFolder, FAST, launch, MOCK, post, range, run, turn } from './process-kit.ts'
+import { CALM, dataFolder, FAST, launch, MOCK, post, range, runTool, turn } from './process-kit.ts'
 
 test('the same seed plans the same payments, with everything in the mix', () => {
   const mix = plan(2_000, 100, 7)
@@ -34,7 +34,7 @@ test('the demo passes on a service in order, and fails on a double charge', asyn
   })
   const demo = async () => {
     const sizes = ['--payments', '200', '--users', '10', '--clients', '20']
-    const ended = await run(t, ['demo', '--url', service.url, ...sizes, '--json'])
+    const ended = await runTool(t, 'demo', ['--url', service.url, ...sizes, '--json'])
     assert.equal(ended.stderr, '')
     return { code: ended.code, report: JSON.parse(ended.stdout) as Report }
   }

@@ -56,6 +56,17 @@ export interface Running {
   end(signal: NodeJS.Signals): Promise<Ended>
 }
 
+/** Run a tool of this repository, such as the demo, to its end. */
+export async function runTool(
+  t: TestContext,
+  name: 'demo' | 'load',
+  args: string[],
+): Promise<Ended> {
+  const main = fileURLToPath(new URL(`../tools/${name}/main.ts`, import.meta.url))
+  const { ended } = await spawned(t, ['--import', import.meta.resolve('tsx'), main, ...args], {})
+  return ended
+}
+
 /** Run a command to its end. It sees nothing of our environment but `env`. */
 export async function run(t: TestContext, args: string[], env: Variables = {}): Promise<Ended> {
   const { ended } = await start(t, args, env)
@@ -81,11 +92,15 @@ export async function launch(t: TestContext, role: string, env: Variables = {}):
 }
 
 /** Start a command and return at once. Killed when the test ends. */
-export async function start(t: TestContext, args: string[], env: Variables) {
+export function start(t: TestContext, args: string[], env: Variables) {
+  return spawned(t, [PROGRAM, ...args], env)
+}
+
+async function spawned(t: TestContext, args: string[], env: Variables) {
   // An empty folder, so that no .env is found.
   const cwd = await temporaryFolder(t)
   const { PATH = '' } = process.env
-  const child = spawn(process.execPath, [PROGRAM, ...args], { cwd, env: { PATH, ...BUSY, ...env } })
+  const child = spawn(process.execPath, args, { cwd, env: { PATH, ...BUSY, ...env } })
   child.stdin.end()
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))

@@ -4,6 +4,7 @@ import * as fs from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Environment } from '../../src/config/config.ts'
 import type { Clock } from '../../src/ports.ts'
 
@@ -16,6 +17,9 @@ export interface OwnService {
   stop(): Promise<void>
 }
 
+/** The program as it is shipped; `npm run demo` builds it first. */
+const PROGRAM = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
+
 /** A first start takes seconds; on a slow, busy disk it takes a minute. */
 const START_MS_MAX = 180_000
 /** More than SHUTDOWN_TIMEOUT_SECONDS, 8 by default, and the database's own stop. */
@@ -25,7 +29,7 @@ const POLL_MS = 50
 const OUTPUT_SHOWN = 2_000
 
 /**
- * Start this program's `start` command in a process of its own, on a free port, with a database in
+ * Start the built program's `start` command in a process of its own, on a free port, with a database in
  * a temporary folder and the mock gateway, whatever the environment and `.env` say about either.
  * Returns as soon as there is a process to stop.
  */
@@ -39,8 +43,7 @@ export async function startOwn(
   await fs.chmod(folder, 0o711)
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
-  const program = process.argv[1] ?? ''
-  const child = spawn(process.execPath, [...process.execArgv, program, 'start'], {
+  const child = spawn(process.execPath, ['--enable-source-maps', PROGRAM, 'start'], {
     env: { ...environment, ...SETTINGS, ...own(folder, port, seed) },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own: Ctrl-C reaches the demo alone, which stops the service in order.

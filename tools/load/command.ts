@@ -31,10 +31,9 @@ type Kind = (typeof KINDS)[number]
 const BALANCE = 1_000_000_000
 const WARMUP_MS = 1_000
 
-/** `payments bench <url>`: put load on a running service and report what it does. */
-export function benchCommand(program: Command): void {
-  program
-    .command('bench')
+/** `npm run load -- <url>`: put load on a running service and report what it does. */
+export function loadCommand(program: Command): Command {
+  return program
     .description(
       'Measure a running service. Opens users and makes payments there, so it asks for --yes ' +
         'unless the service is on this machine.',
@@ -51,7 +50,7 @@ export function benchCommand(program: Command): void {
     .option('--yes', 'make payments in a service that is not on this machine')
     .option('--json', 'print JSON')
     .option('--html <file>', 'write a page with charts')
-    .action(bench)
+    .action(load)
 }
 
 function parseUrl(text: string): URL {
@@ -59,7 +58,7 @@ function parseUrl(text: string): URL {
   throw new InvalidArgumentError('It is not a URL.')
 }
 
-async function bench(url: URL, given: string, options: Options): Promise<void> {
+async function load(url: URL, given: string, options: Options): Promise<void> {
   const kind = KINDS.find((one) => one === given)
   if (kind === undefined) throw new Error(`there is nothing called ${given} to measure`)
   if (url.protocol !== 'http:') throw new Error('only http is measured: go around the proxy')

@@ -11,8 +11,7 @@ export interface Loader {
   stop(): void
 }
 
-/** Beside this file, in whichever language this file is. */
-const PROGRAM = import.meta.url.replace(/loader\.(ts|js)$/, 'load-process.$1')
+const PROGRAM = new URL('./load-process.ts', import.meta.url)
 
 export function startLoader(): Loader {
   const child = fork(fileURLToPath(PROGRAM), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })

@@ -1,0 +1,5 @@
+import { newProgram, runProgram } from '../../src/process/program.ts'
+import { demoCommand } from './command.ts'
+
+const program = demoCommand(newProgram('npm run demo --'))
+runProgram((args) => program.parseAsync(args, { from: 'user' }))

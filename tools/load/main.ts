@@ -1,0 +1,5 @@
+import { newProgram, runProgram } from '../../src/process/program.ts'
+import { loadCommand } from './command.ts'
+
+const program = loadCommand(newProgram('npm run load --'))
+runProgram((args) => program.parseAsync(args, { from: 'user' }))
