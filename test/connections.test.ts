@@ -8,7 +8,7 @@ import { systemClock } from '../src/adapters/clock.ts'
 import { loadConfig } from '../src/config/config.ts'
 import { openGuards, type GuardOptions } from '../src/http/auth.ts'
 import type { ConnectionCounts } from '../src/http/connections.ts'
-import { answerPlainly } from '../src/http/fast-path.ts'
+import { addFastPath } from '../src/http/fast-path.ts'
 import { buildServer, requestIds } from '../src/http/server.ts'
 import { connectionsMax } from '../src/process/guards.ts'
 
@@ -62,7 +62,7 @@ async function server(t: TestContext, limits: Limits = {}) {
     body: '{"by":"plain"}',
     headers: ['content-type', 'application/json'],
   }
-  answerPlainly(app, {
+  addFastPath(app, {
     routes: [
       { path: '/plain', answer: () => Promise.resolve(plain) },
       { path: '/plain-later', answer: () => release().then(() => plain) },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { pino } from 'pino'
 import { systemClock } from '../src/adapters/clock.ts'
-import { answerPlainly, type PlainOptions } from '../src/http/fast-path.ts'
+import { addFastPath, type FastPathOptions } from '../src/http/fast-path.ts'
 import { openGuards } from '../src/http/auth.ts'
 import { buildServer, requestIds } from '../src/http/server.ts'
 import { Overloaded } from '../src/ports.ts'
@@ -10,7 +10,7 @@ import { open, type Received, type Wire } from './hostile/wire.ts'
 import { serve } from './serve.ts'
 
 /** A server whose path `/thing` says who answered it, and with which body. */
-async function server(t: TestContext, options: Partial<PlainOptions> = {}) {
+async function server(t: TestContext, options: Partial<FastPathOptions> = {}) {
   const answered: string[] = []
   const onAnswer = (method: string, route: string, status: number) =>
     void answered.push(`${method} ${route} ${status}`)
@@ -26,7 +26,7 @@ async function server(t: TestContext, options: Partial<PlainOptions> = {}) {
     requestId,
     onAnswer,
   })
-  answerPlainly(app, {
+  addFastPath(app, {
     routes: [
       {
         path: '/thing',
@@ -134,7 +134,7 @@ for (const [what, wire, code] of MISTAKES) {
 }
 
 test('who is not admitted, or comes while the process stops, is the framework’s', async (t) => {
-  const by = async (options: Partial<PlainOptions>) => {
+  const by = async (options: Partial<FastPathOptions>) => {
     const answer = await (await server(t, options)).ask(thing())
     return JSON.parse(answer?.body ?? '').by
   }

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import pg from 'pg'
 import pino from 'pino'
 import { deadLetterRoutes } from '../src/dead-letters/routes.ts'
+import { runRoutes } from '../src/runs/routes.ts'
 import type { Closer, DeadLetter } from '../src/dead-letters/store.ts'
 import { systemClock } from '../src/adapters/clock.ts'
 import { openGuards } from '../src/http/auth.ts'
@@ -138,6 +139,7 @@ export async function server(t: TestContext, world: TestWorld): Promise<FastifyI
   )
   await app.register(timelineRoutes({ read: (id) => timeline(charging, id) }))
   await app.register(deadLetterRoutes({ ...charging, reads: charging.db }))
+  await app.register(runRoutes(charging))
   t.after(() => app.close())
   return app
 }

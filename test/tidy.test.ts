@@ -3,34 +3,55 @@ import { dirname, join } from 'node:path/posix'
 import { test } from 'node:test'
 import { sources } from './sources.ts'
 
-const FILES = sources('src')
+const FILES = [...sources('src'), ...sources('tools')]
 const LINES_OF_FILE_MAX = 400
 const LINES_OF_FUNCTION_MAX = 70
+
+/** The features in order: each knows only those in front of it, and none knows itself through them. */
+const CHAIN = [
+  'ledger',
+  'users',
+  'payments',
+  'dead-letters',
+  'charging',
+  'runs',
+  'timeline',
+] as const
+
+const FEATURE = new RegExp(`^src/(${CHAIN.join('|')})/`)
+
+/** Where a feature stands in the chain; -1: it is none. */
+function placeOf(path: string): number {
+  const [, name] = FEATURE.exec(path) ?? []
+  return CHAIN.findIndex((feature) => feature === name)
+}
 
 /** Import rules, the first that matches a file; a target is a path in src or the name of a package. */
 const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
   [
-    /^src\/(main|service)\.ts$|^src\/roles\/|\/command\.ts$/,
-    /./,
-    'the composition root and commands may import everything',
+    /^src\/main\.ts$|^src\/process\/|\/command\.ts$/,
+    /^(?!tools\/)/,
+    'the composition root and commands may import everything but tools',
   ],
   [
-    /^src\/(bench|demo)\//,
-    /^OWN\/|^src\/(domain|adapters)\/|^src\/\w+\.ts$|^(?!fastify)[\w:-]/,
+    /^tools\//,
+    /^OWN\/|^src\/(domain|adapters|config)\/|^src\/ports|^src\/process\/program|^(?!fastify|src\/)[\w:-]/,
     'a tool drives the service from outside',
   ],
   [/^src\/domain\//, /^src\/domain\/|^node:(assert|crypto)$/, 'the domain is pure'],
-  [/^src\/(ports|batcher)\.ts$/, /^src\/(domain\/|ports)/, 'ports know the domain'],
-  [
-    /^src\/(config|settings|gateway-settings|near|kinds|production|progress)\.ts$/,
-    /^src\/(config|settings|gateway-settings|near|kinds|production|domain\/)|^typebox|^node:/,
-    'configuration',
-  ],
+  [/^src\/ports\.ts$/, /^src\/domain\//, 'ports know the domain'],
+  [/^src\/config\//, /^src\/(config|domain)\/|^typebox|^node:/, 'configuration'],
   [
     /^src\/adapters\//,
-    /^src\/(adapters|domain)\/|^src\/ports|^src\/config|^(?!fastify)[\w:-]/,
+    /^src\/(adapters|domain)\/|^src\/ports|^src\/config\/config|^(?!fastify)[\w:-]/,
     'adapters',
   ],
+  [
+    /^src\/gateways\//,
+    /^src\/(gateways|domain)\/|^src\/ports|^node:|^undici$/,
+    'gateways know no feature',
+  ],
+  [/^src\/queue\//, /^src\/(queue|domain)\/|^src\/ports/, 'the queue knows no feature'],
   [
     /^src\/http\//,
     /^src\/(domain|http)\/|^src\/ports|^@?fastify|^typebox|^node:/,
@@ -44,7 +65,7 @@ const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
   ],
   [
     /./,
-    /^src\/(?!adapters|http|config|main|service|roles)|^node:(assert|crypto|fs)$/,
+    /^src\/(?!adapters|http|config|main|process|gateways\/http)|^node:(assert|crypto|fs)$/,
     'an operation knows no driver',
   ],
 ]
@@ -53,6 +74,8 @@ const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   'src/users/routes.ts imports src/ledger/store.ts':
     "a user's transactions are ledger entries, read and shown with nothing to decide in between",
+  'src/runs/routes.ts imports src/dead-letters/':
+    'a redrive of many shows its letters as the routes of dead letters do',
 }
 
 interface Import {
@@ -60,17 +83,20 @@ interface Import {
   readonly resolved: string
   /** The same, with OWN for the file's own feature. */
   readonly target: string
-  readonly typeOnly: boolean
+}
+
+/** The two folders at the root of a path: `src/payments`, `tools/load`. */
+function roomOf(path: string): string {
+  return path.split('/').slice(0, 2).join('/')
 }
 
 function imports(path: string, text: string): Import[] {
-  const found = text.matchAll(/^(?:import|export)( type)?\s+(?:[{*\w][^'"`]*?from )?'([^']+)'/gm)
-  return [...found].map(([, type, from = '']) => {
-    const typeOnly = type !== undefined
-    if (!from.startsWith('.')) return { target: from, resolved: from, typeOnly }
+  const found = text.matchAll(/^(?:import|export)(?: type)?\s+(?:[{*\w][^'"`]*?from )?'([^']+)'/gm)
+  return [...found].map(([, from = '']) => {
+    if (!from.startsWith('.')) return { target: from, resolved: from }
     const resolved = join(dirname(path), from)
-    const own = resolved.split('/')[1] === path.split('/')[1]
-    return { target: own ? resolved.replace(/^src\/[^/]+/, 'OWN') : resolved, resolved, typeOnly }
+    const own = roomOf(resolved) === roomOf(path)
+    return { target: own ? resolved.replace(/^\w+\/[^/]+/, 'OWN') : resolved, resolved }
   })
 }
 
@@ -88,13 +114,24 @@ test('dependencies point inward: every import is allowed to its file', () => {
   assert.deepEqual(stale, [], 'exceptions that nothing needs any more')
 })
 
-test('no file imports itself, however far around', () => {
+test('features form a chain: each imports only those in front of it', () => {
+  const broken = FILES.flatMap(({ path, text }) =>
+    imports(path, text)
+      .filter(({ resolved }) => FEATURE.test(path) && placeOf(resolved) > placeOf(path))
+      .map(({ resolved }) => `${path} imports ${resolved}`),
+  )
+  assert.deepEqual(broken, [])
+  for (const feature of CHAIN) {
+    assert.ok(
+      FILES.some(({ path }) => path.startsWith(`src/${feature}/`)),
+      feature,
+    )
+  }
+})
+
+test('no file imports itself, however far around, not even for a type', () => {
   const graph = new Map(
-    FILES.map(({ path, text }) => {
-      // Types are gone when the code runs: two files may describe each other.
-      const run = imports(path, text).filter(({ typeOnly }) => !typeOnly)
-      return [path, run.map(({ resolved }) => resolved)]
-    }),
+    FILES.map(({ path, text }) => [path, imports(path, text).map(({ resolved }) => resolved)]),
   )
   const done = new Set<string>()
   const visit = (path: string, trail: readonly string[]): void => {
@@ -106,9 +143,9 @@ test('no file imports itself, however far around', () => {
   for (const path of graph.keys()) visit(path, [])
 })
 
-test('every file is reached from main.ts: nothing is dead', () => {
+test('every file is reached from a main.ts: nothing is dead', () => {
   const reached = new Set<string>()
-  const open = ['src/main.ts']
+  const open = FILES.map(({ path }) => path).filter((path) => path.endsWith('/main.ts'))
   for (let path = open.pop(); path !== undefined; path = open.pop()) {
     const text = FILES.find((file) => file.path === path)?.text
     if (text === undefined || reached.has(path)) continue
@@ -161,22 +198,22 @@ const BANNED: readonly (readonly [name: string, text: RegExp, allowed: RegExp, w
   [
     'new Date()',
     /\bnew Date\(\)/,
-    /adapters\/clock\.ts$|src\/bench\//,
+    /adapters\/clock\.ts$|tools\/load\//,
     'time comes from the clock',
   ],
   [
     'performance.now',
     /\bperformance\.now\b/,
-    /src\/(adapters|bench)\/|src\/progress\.ts$/,
+    /src\/adapters\/|tools\/load\//,
     'durations come from the clock',
   ],
+  ['Math.random', /\bMath\.random\b/, /src\/main\.ts$|src\/process\//, 'chance is an argument'],
   [
-    'Math.random',
-    /\bMath\.random\b/,
-    /src\/(main|service)\.ts$|src\/roles\//,
-    'chance is an argument',
+    'process.env',
+    /\bprocess\.env\b/,
+    /src\/config\/config\.ts$/,
+    'configuration is read in one place',
   ],
-  ['process.env', /\bprocess\.env\b/, /src\/config\.ts$/, 'configuration is read in one place'],
   ['any', /(?::|\bas|<|,) ?any\b/, /^$/, 'a type that is checked says more'],
   ['@ts-', /@ts-(ignore|expect-error|nocheck)/, /^$/, 'the compiler is listened to'],
   ['default export', /^export default\b/m, /^$/, 'an export has one name'],
@@ -196,13 +233,13 @@ const BANNED: readonly (readonly [name: string, text: RegExp, allowed: RegExp, w
   [
     'a float made of money',
     /\bNumber\([^()]*(?:amount|minor|balance|available|held|fees|commission)|\/ 100\b(?!n)/i,
-    /adapters\/gauges\.ts$|src\/bench\/traffic\.ts$/,
+    /adapters\/gauges\.ts$|tools\/load\/traffic\.ts$/,
     'amounts leave as the text of their minor units; only a gauge is a float by nature',
   ],
   [
     'JSON.stringify',
     /\bJSON\.stringify\b/,
-    /domain\/json\.ts$|store\.ts$|src\/(bench|keys)\/|src\/(config|main)\.ts$|adapters\/(log|unsettled)\.ts$|mock-gateway\/(journal|server)\.ts$|http\/schemas\.ts$|demo\/drive\.ts$|verify\/command\.ts$/,
+    /domain\/json\.ts$|store\.ts$|tools\/|src\/(keys|config)\/|adapters\/(log|unsettled)\.ts$|mock-gateway\/(journal|server)\.ts$|http\/schemas\.ts$|verify\/command\.ts$/,
     'writeJson writes what may hold an amount',
   ],
   ['console.', /\bconsole\.(log|error|warn|info)\b/, /^$/, 'events go to the log'],

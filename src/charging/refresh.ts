@@ -1,6 +1,6 @@
 import type { Decision } from '../domain/retry.ts'
 import { shardOf } from '../domain/shard.ts'
-import { claimAhead, type ClaimedAhead } from '../dead-letters/tasks-store.ts'
+import { claimAhead, type ClaimedAhead } from '../queue/ahead-store.ts'
 import { charge, type ChargeWorld, type Settlement } from './charge.ts'
 import { settle, type Settled } from './settle.ts'
 import { readPayments } from '../payments/store.ts'

@@ -1,11 +1,6 @@
 import type { Decision } from '../domain/retry.ts'
 import type { Tx } from '../ports.ts'
-import {
-  lockFreeOwned,
-  lockOwned,
-  type ClaimSeen,
-  type LockedClaims,
-} from './settle-store.ts'
+import { lockFreeOwned, lockOwned, type ClaimSeen, type LockedClaims } from './settle-store.ts'
 import { lockFreeUsers, lockUsers } from '../users/store.ts'
 import type { Settlement } from './charge.ts'
 

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { Check } from 'typebox/value'
-import type { Kind, KindValue } from './kinds.ts'
+import type { Kind, KindValue, Setting } from './kinds.ts'
 import { isNear } from './spelling.ts'
 import { isMockGateway, PRODUCTION_RULES } from './production.ts'
-import { type Setting, SETTINGS } from './settings.ts'
+import { SETTINGS } from './settings.ts'
 
 type Field = keyof typeof SETTINGS
 

@@ -1,5 +1,13 @@
-import { headers, headerValue, choice, flag, httpUrl, integer, seconds } from './kinds.ts'
-import type { Setting } from './settings.ts'
+import {
+  headers,
+  headerValue,
+  choice,
+  flag,
+  httpUrl,
+  integer,
+  seconds,
+  type Setting,
+} from './kinds.ts'
 
 /** The settings of the gateway, by their field in `Config`: a part of the one table of settings. */
 export const GATEWAY_SETTINGS = {

@@ -14,6 +14,22 @@ export interface Kind<S extends TSchema = TSchema> {
 /** The value a kind of setting is read into. */
 export type KindValue<K> = K extends Kind<infer S> ? Static<S> : never
 
+/** One environment variable: how it is read, what it is when absent, and what people are told. */
+export interface Setting {
+  readonly name: string
+  readonly group: string
+  readonly kind: Kind
+  /** Its text when the variable is unset; null when the setting is then absent. */
+  readonly fallback: string | null
+  readonly doc: string
+  /** True when the fallback depends on other settings: `.env.example` shows it commented out. */
+  readonly varies?: boolean
+  /** What `.env.example` shows, commented out, for a setting without a fallback. */
+  readonly example?: string
+  /** True when the value must never be printed, in errors included. */
+  readonly secret?: boolean
+}
+
 /** Printable text of 1 to `lengthMax` characters. */
 export function text(lengthMax: number) {
   const schema = Type.String({

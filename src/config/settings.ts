@@ -6,30 +6,14 @@ import {
   flag,
   host,
   integer,
-  type Kind,
   money,
   networks,
   percent,
   seconds,
+  type Setting,
   statsdUrl,
   text,
 } from './kinds.ts'
-
-/** One environment variable: how it is read, what it is when absent, and what people are told. */
-export interface Setting {
-  readonly name: string
-  readonly group: string
-  readonly kind: Kind
-  /** Its text when the variable is unset; null when the setting is then absent. */
-  readonly fallback: string | null
-  readonly doc: string
-  /** True when the fallback depends on other settings: `.env.example` shows it commented out. */
-  readonly varies?: boolean
-  /** What `.env.example` shows, commented out, for a setting without a fallback. */
-  readonly example?: string
-  /** True when the value must never be printed, in errors included. */
-  readonly secret?: boolean
-}
 
 /** Anything else is refused: a word that is nearly `production` must not be development. */
 const ENVIRONMENTS = ['local', 'development', 'test', 'staging', 'production'] as const

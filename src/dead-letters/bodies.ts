@@ -1,8 +1,7 @@
 import { Type } from 'typebox'
 import { toWire } from '../domain/money.ts'
 import { REASON_LENGTH_MAX, REASON_PATTERN } from '../domain/words.ts'
-import { Id, LOCATION, Money, nullable, oneOf, PaymentTypes, Time } from '../http/schemas.ts'
-import type { Run } from '../runs/store.ts'
+import { Id, Money, nullable, oneOf, PaymentTypes, Time } from '../http/schemas.ts'
 import type { DeadLetter } from './store.ts'
 
 export const LetterClass = oneOf(['failed', 'unknown'], {
@@ -66,56 +65,6 @@ export function letterBody(letter: DeadLetter) {
     closed_at: letter.closedAt?.toISOString() ?? null,
     closed_by: letter.closedBy,
     closed_reason: letter.closedReason,
-  }
-}
-
-export const RunBody = Type.Object(
-  {
-    id: Id,
-    state: oneOf(['planned', 'running', 'done', 'canceled']),
-    filter: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
-    total: Type.Integer({ description: 'Letters of the snapshot.' }),
-    amount: Money('The sum of their amounts.'),
-    rate_per_second: Type.Integer(),
-    done: Type.Integer({ description: 'Letters dealt with, whatever came of them.' }),
-    redriven: Type.Integer(),
-    skipped: Type.Integer({ description: 'No longer open when their turn came.' }),
-    refused: Type.Integer({ description: 'Left open, such as for lack of funds.' }),
-    refusals: Type.Record(Type.String(), Type.Integer(), {
-      description: 'How many were refused why, by error code.',
-    }),
-    reason: nullable('string'),
-    created_at: Time,
-    created_by: Type.String(),
-    started_at: nullable('string', { format: 'date-time' }),
-    started_by: nullable('string'),
-    ended_at: nullable('string', { format: 'date-time' }),
-    canceled_by: nullable('string'),
-  },
-  { title: 'Redrive', headers: LOCATION },
-)
-
-/** A run as the API shows it. */
-export function runBody(run: Run) {
-  return {
-    id: Number(run.id),
-    state: run.state,
-    filter: { ...run.filter },
-    total: run.total,
-    amount: toWire(run.amount),
-    rate_per_second: run.ratePerSecond,
-    done: run.position,
-    redriven: run.redriven,
-    skipped: run.skipped,
-    refused: run.refused,
-    refusals: { ...run.refusals },
-    reason: run.reason,
-    created_at: run.createdAt.toISOString(),
-    created_by: run.createdBy,
-    started_at: run.startedAt?.toISOString() ?? null,
-    started_by: run.startedBy,
-    ended_at: run.endedAt?.toISOString() ?? null,
-    canceled_by: run.canceledBy,
   }
 }
 

@@ -17,7 +17,7 @@ import {
   type Finish,
 } from '../payments/store.ts'
 import type { Clock, Db, Tx } from '../ports.ts'
-import { knownOf } from '../charging/evidence-store.ts'
+import { knownOf } from './evidence-store.ts'
 import { deleteTasks } from '../queue/store.ts'
 import { insertTasksLater, redriveTasks, type Delayed } from './tasks-store.ts'
 import { whereFree, type Locked } from './lock.ts'

@@ -17,7 +17,6 @@ import type { Runner } from '../ports.ts'
 import { listLetters, readLetter, type ListWorld } from './list.ts'
 import { redrive, type ActWorld } from './redrive.ts'
 import { resolve } from './resolve.ts'
-import { runRoutes } from '../runs/routes.ts'
 
 const LIMIT = { min: 1, max: 500, fallback: 50 }
 /** A page reads what it skips; who needs more narrows the list down. */
@@ -57,10 +56,7 @@ const AgainstEvidence = Type.Optional(
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
-/**
- * `GET /dlq`, `GET /dlq/{id}`, `POST /dlq/{id}/redrive`, `POST /dlq/{id}/resolve`, and redrives of
- * many letters.
- */
+/** `GET /dlq`, `GET /dlq/{id}`, `POST /dlq/{id}/redrive`, `POST /dlq/{id}/resolve`. */
 export function deadLetterRoutes(
   world: ActWorld & { readonly reads: Runner },
 ): FastifyPluginAsyncTypebox {
@@ -69,7 +65,6 @@ export function deadLetterRoutes(
     readRoute(app, world)
     redriveRoute(app, world)
     resolveRoute(app, world)
-    runRoutes(app, world)
   }
 }
 

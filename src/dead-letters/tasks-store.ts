@@ -1,68 +1,6 @@
 import { numbers } from '../domain/arrays.ts'
 import type { Operation } from '../domain/payment.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
-import type { Attempt } from '../charging/evidence-store.ts'
-import { CLAIMED, LOST, type ClaimedTask } from '../queue/store.ts'
-
-/** A task claimed out of turn, and when it would have been due. */
-export interface ClaimedAhead extends ClaimedTask {
-  /** How long it still had to wait, in milliseconds; 0: it was due. */
-  readonly dueInMs: number
-}
-
-/**
- * Claim one task in doubt for a lookup out of turn, due or not, but never while another claim holds
- * it. Not if the gateway was asked about it within the last `$4` milliseconds, by whatever process:
- * `asked_at` remembers the questions that left no evidence, because nothing was learned by them.
- * It is a claim like any other (fence, lease, evidence of a lost worker).
- */
-const CLAIM_ONE: Statement<ClaimedAhead> = {
-  name: 'tasks_claim_one',
-  text: `
-  with clock as materialized (
-    select coalesce($5::timestamptz, clock_timestamp()) as time
-  ), wanted as materialized (
-    select payment_id, fence, lookups + pendings as lookups, run_at, leased as lost
-    from payment_tasks
-    where shard = $1 and payment_id = $2
-      and (
-        asked_at is null
-        or asked_at <= (select time from clock) - $4::int * interval '1 millisecond'
-      )
-      and (not leased or run_at <= (select time from clock))
-      and (leased or lookups > 0 or doubt_at is not null)
-      and not exists (
-        select from payment_attempts
-        where shard = $1 and payment_id = $2
-          and started_at > (select time from clock) - $4::int * interval '1 millisecond'
-      )
-    for update skip locked
-  ), evidence as (
-    insert into payment_attempts
-      (shard, payment_id, fence, call, kind, outcome, reason, sent, started_at, took_ms)
-    select
-      $1::int, payment_id, fence, 0, case when lookups > 0 then 'lookup' else 'charge' end,
-      'in_doubt', 'worker_lost', true, run_at, 0
-    from wanted
-    where lost
-    on conflict (shard, payment_id, fence, call) do nothing
-  )
-  update payment_tasks task
-  set
-    run_at = clock.time + $3::int * interval '1 millisecond',
-    fence = task.fence + 1,
-    attempts = task.attempts + (${LOST})::int,
-    tries = task.tries + (${LOST})::int,
-    tried_at = coalesce(task.tried_at, case when ${LOST} then task.run_at end),
-    leased = true,
-    doubt_at = case when ${LOST} then task.run_at else task.doubt_at end,
-    first_sent_at = coalesce(task.first_sent_at, clock.time),
-    asked_at = clock.time
-  from wanted, clock
-  where task.shard = $1 and task.payment_id = wanted.payment_id
-  returning ${CLAIMED},
-    greatest(extract(epoch from wanted.run_at - clock.time) * 1000, 0)::float8 as "dueInMs"`,
-}
 
 /** A task as an operator's act finds it. */
 export interface LockedTask {
@@ -164,70 +102,11 @@ const INSERT_LATER: Statement<never> = {
     as input (payment_id, delay_ms, operation)`,
 }
 
-/** A task as it is explained to people. */
-export interface TaskLook {
-  /** When it is due; while `leased`, when its lease ends. */
-  readonly runAt: Date
-  /** How long until then, in milliseconds; 0: it has come. */
-  readonly dueInMs: number
-  readonly attempts: number
-  /** How much of the limit is used up. */
-  readonly tries: number
-  readonly lookups: number
-  /** The gateway has it and has not finished it. */
-  readonly pending: boolean
-  /** Claimed and not settled, even if the lease is over: then its worker is lost. */
-  readonly leased: boolean
-  /** Whether `runAt` has come. */
-  readonly due: boolean
-  readonly inDoubt: boolean
-  readonly lastError: string | null
-}
-
-/** Look at the task of one payment; a finished payment has none. */
-const LOOK: Statement<TaskLook> = {
-  name: 'tasks_look',
-  text: `
-  select
-    run_at as "runAt", greatest(extract(epoch from
-      run_at - coalesce($3::timestamptz, clock_timestamp())) * 1000, 0)::float8 as "dueInMs",
-    attempts, tries, lookups, pendings > 0 as "pending", leased,
-    run_at <= coalesce($3::timestamptz, clock_timestamp()) as "due",
-    doubt_at is not null as "inDoubt", last_error as "lastError"
-  from payment_tasks
-  where shard = $1 and payment_id = $2`,
-}
-
-/** Every gateway call ever made for a payment, in order. */
-const ATTEMPTS: Statement<Attempt> = {
-  name: 'attempts_of_payment',
-  text: `
-  select
-    payment_id as "paymentId", fence, call, kind, outcome, reason, sent,
-    http_status as "httpStatus", started_at as "startedAt", took_ms as "tookMs", late
-  from payment_attempts
-  where shard = $1 and payment_id = $2
-  order by fence, call`,
-}
-
 /** A payment's task and how long it is to wait, in milliseconds. */
 export interface Delayed {
   readonly paymentId: bigint
   readonly operation: Operation
   readonly delayMs: number
-}
-
-/** Claim one task in doubt out of turn. Null: it is not in doubt, held by a claim, or just asked. */
-export async function claimAhead(
-  db: Runner,
-  shard: number,
-  paymentId: bigint,
-  limits: { readonly leaseMs: number; readonly intervalMs: number },
-  at: Date | null,
-): Promise<ClaimedAhead | null> {
-  const { leaseMs, intervalMs } = limits
-  const [task] = await db.run(CLAIM_ONE, [shard, paymentId, leaseMs, intervalMs, at])
-  return task ?? null
 }
 
 /** Lock the tasks of payments; those that have left the queue are left out. */
@@ -279,24 +158,4 @@ function columns(tasks: readonly Delayed[]): string[] {
 
 function operations(tasks: readonly Delayed[]): string {
   return `{${tasks.map(({ operation }) => operation).join(',')}}`
-}
-
-/** The task of one payment, or null when it has left the queue. */
-export async function lookAtTask(
-  db: Runner,
-  shard: number,
-  paymentId: bigint,
-  at: Date | null,
-): Promise<TaskLook | null> {
-  const [task] = await db.run(LOOK, [shard, paymentId, at])
-  return task ?? null
-}
-
-/** The evidence of every gateway call of a payment, in order. */
-export function attemptsOfPayment(
-  db: Runner,
-  shard: number,
-  paymentId: bigint,
-): Promise<Attempt[]> {
-  return db.run(ATTEMPTS, [shard, paymentId])
 }

@@ -1,6 +1,24 @@
 import type { Refusal } from './refusal.ts'
 import { mayRepeat, type Promises } from './retry.ts'
 
+/** One gateway call as it is kept. */
+export interface Attempt {
+  readonly paymentId: bigint
+  readonly fence: number
+  /** 1, 2, 3 within a claim. */
+  readonly call: number
+  readonly kind: 'charge' | 'lookup'
+  readonly outcome: string
+  readonly reason: string | null
+  readonly sent: boolean
+  readonly httpStatus: number | null
+  /** On the database's clock, like every time that is compared or sorted. */
+  readonly startedAt: Date
+  readonly tookMs: number
+  /** It arrived after its lease was lost. */
+  readonly late: boolean
+}
+
 /** What the evidence of a payment's gateway calls comes to, whichever claims brought it. */
 export interface KnownEvidence {
   /** Some call saw the gateway say yes. */

@@ -16,7 +16,7 @@ import { problem, refusalHeaders } from './problem.ts'
  * answered on Node's own server. Whatever is not plain in any respect, and every mistake, is handed to
  * the framework as if nobody had looked at it: it alone knows how to say no.
  */
-export interface PlainRoute {
+export interface FastRoute {
   /** The whole path; the method is POST. */
   readonly path: string
   /**
@@ -25,15 +25,15 @@ export interface PlainRoute {
    */
   readonly answer: (
     body: unknown,
-    request: PlainRequest,
+    request: FastRequest,
     requestId: string,
-  ) => Promise<PlainAnswer> | null
+  ) => Promise<FastAnswer> | null
 }
 
 /** What a route may know of a request beside its body. */
-export type PlainRequest = Pick<IncomingMessage, 'headers' | 'rawHeaders'>
+export type FastRequest = Pick<IncomingMessage, 'headers' | 'rawHeaders'>
 
-export interface PlainAnswer {
+export interface FastAnswer {
   readonly status: number
   /** JSON. */
   readonly body: string
@@ -41,8 +41,8 @@ export interface PlainAnswer {
   readonly headers: readonly string[]
 }
 
-export interface PlainOptions {
-  readonly routes: readonly PlainRoute[]
+export interface FastPathOptions {
+  readonly routes: readonly FastRoute[]
   /** Whether the caller may; false: let the framework say why not. */
   readonly admit: (request: IncomingMessage) => boolean
   readonly requestId: (request: IncomingMessage) => string
@@ -59,7 +59,7 @@ const BODY_BYTES_MAX = 1_024
 const TYPES = new Set(['application/json', 'application/json; charset=utf-8'])
 
 /** Answer plain requests in front of the framework. */
-export function answerPlainly(app: FastifyInstance, options: PlainOptions): void {
+export function addFastPath(app: FastifyInstance, options: FastPathOptions): void {
   const routes = new Map(options.routes.map((route) => [route.path, route]))
   // Bodies that were read here and turned out not to be plain.
   const bodies = new WeakMap<IncomingMessage, Buffer>()
@@ -79,7 +79,7 @@ export function answerPlainly(app: FastifyInstance, options: PlainOptions): void
     }
     const respond = (body: Buffer): void => {
       const requestId = options.requestId(request)
-      const done = (given: PlainAnswer) => {
+      const done = (given: FastAnswer) => {
         send(response, given, requestId)
         const tookMs = options.elapsedMs() - startedMs
         options.onAnswer('POST', route.path, given.status, tookMs)
@@ -116,7 +116,7 @@ function logAnswer(
 }
 
 /** The answer to a refusal, word for word as the framework's routes give it. */
-export function refused(refusal: Refusal, instance: string): PlainAnswer {
+export function refused(refusal: Refusal, instance: string): FastAnswer {
   const [status] = REFUSALS[refusal.code]
   const headers = Object.entries(refusalHeaders(status)).flat()
   return { status, headers, body: writeJson(problem(refusal, instance)) }
@@ -149,7 +149,7 @@ function readBody(request: IncomingMessage, onBody: (body: Buffer) => void): voi
   request.once('end', () => onBody(body))
 }
 
-function send(response: ServerResponse, answer: PlainAnswer, requestId: string): void {
+function send(response: ServerResponse, answer: FastAnswer, requestId: string): void {
   const { status, headers, body } = answer
   response.writeHead(status, [
     ...headers,

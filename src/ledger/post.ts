@@ -1,7 +1,6 @@
 import type { Entry } from '../domain/ledger.ts'
 import type { Tx } from '../ports.ts'
-import { moveBalances } from '../users/store.ts'
-import { insertPostings } from './store.ts'
+import { insertPostings, moveBalances } from './store.ts'
 
 /**
  * Post journal entries: append them and move the users' balances by their sums, in the caller's

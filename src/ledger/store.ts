@@ -17,6 +17,24 @@ const INSERT: Statement<never> = {
   ) as entry (user_id, payment_id, kind, user_available, user_held, gateway, fees, opening)`,
 }
 
+/**
+ * Move the balances of users by the sums of the journal entries posted with it. The users are locked
+ * or new, so nothing waits here; the checks on the table refuse to spend what is not there.
+ */
+const MOVE: Statement<never> = {
+  name: 'users_move',
+  text: `
+  update users
+  set available = users.available + moved.available, held = users.held + moved.held
+  from (
+    select user_id, sum(available_delta)::bigint as available, sum(held_delta)::bigint as held
+    from unnest($2::bigint[], $3::bigint[], $4::bigint[])
+      as entry (user_id, available_delta, held_delta)
+    group by user_id
+  ) moved
+  where users.shard = $1 and users.id = moved.user_id`,
+}
+
 /** A journal entry as it is stored. */
 export interface Posting extends Entry {
   readonly createdAt: Date
@@ -139,6 +157,16 @@ export function insertPostings(
     numbers(entries.map((entry) => entry.fees)),
     numbers(entries.map((entry) => entry.opening)),
     at,
+  ])
+}
+
+/** Move balances by the sums of `entries`; only `post` calls this. */
+export function moveBalances(tx: Tx, shard: number, entries: readonly Entry[]): void {
+  tx.write(MOVE, [
+    shard,
+    numbers(entries.map((entry) => entry.userId)),
+    numbers(entries.map((entry) => entry.user)),
+    numbers(entries.map((entry) => entry.held)),
   ])
 }
 

@@ -3,7 +3,7 @@ import { writeJson } from '../domain/json.ts'
 import { parseMoney } from '../domain/money.ts'
 import type { PaymentType } from '../domain/payment.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
-import { refused, type PlainAnswer, type PlainRequest, type PlainRoute } from '../http/fast-path.ts'
+import { refused, type FastAnswer, type FastRequest, type FastRoute } from '../http/fast-path.ts'
 import { acceptedPayment, type PaymentRoutes } from './routes.ts'
 
 type Accepting = Pick<PaymentRoutes, 'accept' | 'onRequest' | 'onReplay'>
@@ -11,8 +11,8 @@ type Accepting = Pick<PaymentRoutes, 'accept' | 'onRequest' | 'onReplay'>
 const JSON_TYPE = ['content-type', 'application/json; charset=utf-8']
 
 /** `POST /payments/deposit` and `POST /payments/withdraw`, as long as there is nothing to refuse. */
-export function plainPaymentRoutes(prefix: string, options: Accepting): PlainRoute[] {
-  const route = (type: PaymentType): PlainRoute => ({
+export function fastPaymentRoutes(prefix: string, options: Accepting): FastRoute[] {
+  const route = (type: PaymentType): FastRoute => ({
     path: `${prefix}/payments/${type}`,
     answer(body, request, requestId) {
       const draft = readDraft(type, body, request)
@@ -25,7 +25,7 @@ export function plainPaymentRoutes(prefix: string, options: Accepting): PlainRou
 }
 
 /** Null for everything that the schema of the route would refuse, or that it might read otherwise. */
-function readDraft(type: PaymentType, body: unknown, request: PlainRequest): Draft | null {
+function readDraft(type: PaymentType, body: unknown, request: FastRequest): Draft | null {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return null
   const fields = body as Readonly<Record<string, unknown>> // An object of JSON has string keys.
   const { user_id: userId } = fields
@@ -39,7 +39,7 @@ function readDraft(type: PaymentType, body: unknown, request: PlainRequest): Dra
   return { type, userId: BigInt(userId), amount: money.minor, idempotencyKey: key.key }
 }
 
-function answerOf(options: Accepting, answer: Answer, requestId: string): PlainAnswer {
+function answerOf(options: Accepting, answer: Answer, requestId: string): FastAnswer {
   if (answer.replayed) options.onReplay()
   const replayed = answer.replayed ? ['idempotent-replayed', 'true'] : []
   if (answer.kind === 'refused') {

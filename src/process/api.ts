@@ -8,7 +8,7 @@ import type { Answer, Draft } from '../domain/acceptance.ts'
 import { operationOf, type Operation, type PaymentType } from '../domain/payment.ts'
 import { shardOf } from '../domain/shard.ts'
 import { healthRoutes, type Probes } from '../http/health.ts'
-import type { PlainRoute } from '../http/fast-path.ts'
+import type { FastRoute } from '../http/fast-path.ts'
 import { sharedBalance } from '../ledger/balance.ts'
 import { ledgerRoutes } from '../ledger/routes.ts'
 import { counterRoutes } from '../metrics/routes.ts'
@@ -16,11 +16,12 @@ import { acceptor, type Accept } from '../payments/accept.ts'
 import { accepting, type Accepting } from '../payments/accepting.ts'
 import { batchRoutes } from '../payments/batch-routes.ts'
 import { pageOfViews, viewPayments, type PaymentView } from '../payments/read.ts'
-import { plainPaymentRoutes } from '../payments/fast-routes.ts'
+import { fastPaymentRoutes } from '../payments/fast-routes.ts'
 import { paymentRoutes } from '../payments/routes.ts'
 import { timeline } from '../timeline/timeline.ts'
 import { timelineRoutes } from '../timeline/routes.ts'
 import type { Runner } from '../ports.ts'
+import { runRoutes } from '../runs/routes.ts'
 import { openUsers } from '../users/open.ts'
 import { userRoutes } from '../users/routes.ts'
 import { readUsers, type User } from '../users/store.ts'
@@ -38,7 +39,7 @@ export async function apiRoutes(
   probes: Probes,
   wake: Wake,
   refresh: Refresh,
-): Promise<{ readonly routes: FastifyPluginAsync[]; readonly plain: PlainRoute[] }> {
+): Promise<{ readonly routes: FastifyPluginAsync[]; readonly fast: FastRoute[] }> {
   const { db, config, metrics, flusher } = own
   const { shards } = config
   const world = { db, clock: systemClock, shards }
@@ -57,6 +58,14 @@ export async function apiRoutes(
   }
   const accepted = { accept, ...counted }
   const mayAsk = (operation: Operation) => (gate.breaker(operation)?.openMs ?? 0) === 0
+  const acting = {
+    ...world,
+    policy,
+    onEnqueued(count: number) {
+      countEnqueued(own, count)
+      wake()
+    },
+  }
   const routes = [
     userRoutes({
       open: (balance) => opening.submit(balance),
@@ -72,20 +81,13 @@ export async function apiRoutes(
     }),
     batchRoutes({ accept: acceptAll, ...counted }),
     timelineRoutes({ read: (id) => timeline({ ...reads, policy }, id) }),
-    deadLetterRoutes({
-      ...world,
-      policy,
-      reads: reads.db,
-      onEnqueued(count) {
-        countEnqueued(own, count)
-        wake()
-      },
-    }),
+    deadLetterRoutes({ ...acting, reads: reads.db }),
+    runRoutes(acting),
     ledgerRoutes(balances),
     counterRoutes({ db, shards, flusher }),
     healthRoutes({ ...probes, ...routeProbes(gate) }),
   ]
-  return { routes, plain: plainPaymentRoutes(API, accepted) }
+  return { routes, fast: fastPaymentRoutes(API, accepted) }
 }
 
 /** Reads of lists that may wait for a connection of their share. */

@@ -17,7 +17,7 @@ import {
   type DatabaseState,
   type Probes,
 } from '../http/health.ts'
-import { answerPlainly } from '../http/fast-path.ts'
+import { addFastPath } from '../http/fast-path.ts'
 import { buildServer, requestIds } from '../http/server.ts'
 import { startPage } from '../http/start-page.ts'
 import { mockGatewayRoutes } from '../mock-gateway/routes.ts'
@@ -101,11 +101,11 @@ async function open(
   refuseWhenStopping(app, own)
   const wake: Wake = (operation) => running.worker?.wake(operation)
   const refresh = openRefresh(own, () => running.gateway)
-  const api = roles.api ? await apiRoutes(own, probes, wake, refresh) : { routes: [], plain: [] }
+  const api = roles.api ? await apiRoutes(own, probes, wake, refresh) : { routes: [], fast: [] }
   const { elapsedMs } = systemClock
   const admit = admitter(guards)
   const accepting = () => !own.stopping
-  answerPlainly(app, { routes: api.plain, admit, requestId, open: accepting, elapsedMs, onAnswer })
+  addFastPath(app, { routes: api.fast, admit, requestId, open: accepting, elapsedMs, onAnswer })
   for (const plugin of api.routes) void app.register(plugin, { prefix: API })
   void app.register(probeRoutes(probes))
   if (roles.api) void app.register(startPage(frontOf(config, roles)))

@@ -2,7 +2,12 @@ import { systemClock } from '../adapters/clock.ts'
 import { guardedGateway, type CallSeen, type GuardedGateway } from '../gateways/guarded.ts'
 import { httpGateway } from '../gateways/http-gateway.ts'
 import type { Metrics } from '../adapters/metrics.ts'
-import { keepLooking, sharedBreakers, type Alert, type SharedBreakers } from '../gateways/shared-breaker.ts'
+import {
+  keepLooking,
+  sharedBreakers,
+  type Alert,
+  type SharedBreakers,
+} from '../gateways/shared-breaker.ts'
 import { breakerPolicy } from '../domain/breaker.ts'
 import { earned, FULL, spent } from '../domain/budget.ts'
 import { GATEWAY, operationOf, OPERATIONS, type Operation } from '../domain/payment.ts'

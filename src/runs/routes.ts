@@ -5,9 +5,10 @@ import { toWire } from '../domain/money.ts'
 import { ActorHeaders, actorOf } from '../http/actor.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { Id, IdParams, Money, parseId, PaymentTypes } from '../http/schemas.ts'
-import { DeadLetterBody, letterBody, LetterClass, Reason, RunBody, runBody } from '../dead-letters/bodies.ts'
+import { DeadLetterBody, letterBody, LetterClass, Reason } from '../dead-letters/bodies.ts'
 import type { ActWorld } from '../dead-letters/redrive.ts'
 import type { RedriveFilter } from '../dead-letters/store.ts'
+import { RunBody, runBody } from './bodies.ts'
 import { cancel, LETTERS_MAX, plan, RATE_DEFAULT, RATE_MAX, start } from './run.ts'
 import { readRun } from './store.ts'
 
@@ -90,10 +91,12 @@ const PlanAnswer = Type.Object(
 const RunId = IdParams('The redrive id.')
 
 /** `POST /dlq/redrive`, `GET /dlq/redrives/{id}`, `POST /dlq/redrives/{id}/cancel`. */
-export function runRoutes(app: App, world: ActWorld): void {
-  startRoute(app, world)
-  readRoute(app, world)
-  cancelRoute(app, world)
+export function runRoutes(world: ActWorld): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    startRoute(app, world)
+    readRoute(app, world)
+    cancelRoute(app, world)
+  }
 }
 
 function startRoute(app: App, world: ActWorld): void {

@@ -2,9 +2,19 @@ import { againstRedrive, NO_EVIDENCE } from '../domain/evidence.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { byShard } from '../domain/shard.ts'
 import { isLocked } from '../ports.ts'
-import { knownOf } from '../charging/evidence-store.ts'
-import { redrive, type ActWorld, type RedriveAnswer, type RedriveRequest } from '../dead-letters/redrive.ts'
-import { matchingLetters, type Closer, type DeadLetter, type RedriveFilter } from '../dead-letters/store.ts'
+import { knownOf } from '../dead-letters/evidence-store.ts'
+import {
+  redrive,
+  type ActWorld,
+  type RedriveAnswer,
+  type RedriveRequest,
+} from '../dead-letters/redrive.ts'
+import {
+  matchingLetters,
+  type Closer,
+  type DeadLetter,
+  type RedriveFilter,
+} from '../dead-letters/store.ts'
 import {
   advanceRun,
   beginStep,

@@ -4,15 +4,15 @@ import {
   type DeadLetter,
   type OperatorAct,
 } from '../dead-letters/store.ts'
-import { NO_EVIDENCE, type GatewayTerms } from '../domain/evidence.ts'
+import { NO_EVIDENCE, type Attempt, type GatewayTerms } from '../domain/evidence.ts'
 import { explain } from '../domain/explain.ts'
 import type { Payment } from '../domain/payment.ts'
 import { shardOf } from '../domain/shard.ts'
 import { postingsOfPayment, type Posting } from '../ledger/store.ts'
-import { attemptsOfPayment, lookAtTask } from '../dead-letters/tasks-store.ts'
-import { knownOf, type Attempt } from '../charging/evidence-store.ts'
+import { knownOf } from '../dead-letters/evidence-store.ts'
 import type { ReadWorld } from '../payments/read.ts'
 import { readPayments, repeatsOf } from '../payments/store.ts'
+import { attemptsOfPayment, lookAtTask } from './store.ts'
 
 /** One thing that is known of a payment, and when it happened. */
 export type TimelineEvent = { readonly at: Date } & (

@@ -1,5 +1,4 @@
 import { numbers } from '../domain/arrays.ts'
-import type { Entry } from '../domain/ledger.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
 
 /** A user's money in minor units. */
@@ -63,24 +62,6 @@ const READ: Statement<User> = {
   where shard = $1 and id = any ($2::bigint[])`,
 }
 
-/**
- * Move the balances of users by the sums of the journal entries posted with it. The users are locked
- * or new, so nothing waits here; the checks on the table refuse to spend what is not there.
- */
-const MOVE: Statement<never> = {
-  name: 'users_move',
-  text: `
-  update users
-  set available = users.available + moved.available, held = users.held + moved.held
-  from (
-    select user_id, sum(available_delta)::bigint as available, sum(held_delta)::bigint as held
-    from unnest($2::bigint[], $3::bigint[], $4::bigint[])
-      as entry (user_id, available_delta, held_delta)
-    group by user_id
-  ) moved
-  where users.shard = $1 and users.id = moved.user_id`,
-}
-
 /** Take `count` unused user ids. */
 export async function takeUserIds(tx: Runner, count: number): Promise<bigint[]> {
   const rows = await tx.run(IDS, [count])
@@ -117,14 +98,4 @@ export async function readUsers(
   ids: readonly bigint[],
 ): Promise<User[]> {
   return ids.length === 0 ? [] : db.run(READ, [shard, numbers(ids)])
-}
-
-/** Move balances by the sums of `entries`; only the ledger calls this. */
-export function moveBalances(tx: Tx, shard: number, entries: readonly Entry[]): void {
-  tx.write(MOVE, [
-    shard,
-    numbers(entries.map((entry) => entry.userId)),
-    numbers(entries.map((entry) => entry.user)),
-    numbers(entries.map((entry) => entry.held)),
-  ])
 }

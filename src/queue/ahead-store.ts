@@ -1,0 +1,75 @@
+import type { Runner, Statement } from '../ports.ts'
+import { CLAIMED, LOST, type ClaimedTask } from './store.ts'
+
+/** A task claimed out of turn, and when it would have been due. */
+export interface ClaimedAhead extends ClaimedTask {
+  /** How long it still had to wait, in milliseconds; 0: it was due. */
+  readonly dueInMs: number
+}
+
+/**
+ * Claim one task in doubt for a lookup out of turn, due or not, but never while another claim holds
+ * it. Not if the gateway was asked about it within the last `$4` milliseconds, by whatever process:
+ * `asked_at` remembers the questions that left no evidence, because nothing was learned by them.
+ * It is a claim like any other (fence, lease, evidence of a lost worker).
+ */
+const CLAIM_ONE: Statement<ClaimedAhead> = {
+  name: 'tasks_claim_one',
+  text: `
+  with clock as materialized (
+    select coalesce($5::timestamptz, clock_timestamp()) as time
+  ), wanted as materialized (
+    select payment_id, fence, lookups + pendings as lookups, run_at, leased as lost
+    from payment_tasks
+    where shard = $1 and payment_id = $2
+      and (
+        asked_at is null
+        or asked_at <= (select time from clock) - $4::int * interval '1 millisecond'
+      )
+      and (not leased or run_at <= (select time from clock))
+      and (leased or lookups > 0 or doubt_at is not null)
+      and not exists (
+        select from payment_attempts
+        where shard = $1 and payment_id = $2
+          and started_at > (select time from clock) - $4::int * interval '1 millisecond'
+      )
+    for update skip locked
+  ), evidence as (
+    insert into payment_attempts
+      (shard, payment_id, fence, call, kind, outcome, reason, sent, started_at, took_ms)
+    select
+      $1::int, payment_id, fence, 0, case when lookups > 0 then 'lookup' else 'charge' end,
+      'in_doubt', 'worker_lost', true, run_at, 0
+    from wanted
+    where lost
+    on conflict (shard, payment_id, fence, call) do nothing
+  )
+  update payment_tasks task
+  set
+    run_at = clock.time + $3::int * interval '1 millisecond',
+    fence = task.fence + 1,
+    attempts = task.attempts + (${LOST})::int,
+    tries = task.tries + (${LOST})::int,
+    tried_at = coalesce(task.tried_at, case when ${LOST} then task.run_at end),
+    leased = true,
+    doubt_at = case when ${LOST} then task.run_at else task.doubt_at end,
+    first_sent_at = coalesce(task.first_sent_at, clock.time),
+    asked_at = clock.time
+  from wanted, clock
+  where task.shard = $1 and task.payment_id = wanted.payment_id
+  returning ${CLAIMED},
+    greatest(extract(epoch from wanted.run_at - clock.time) * 1000, 0)::float8 as "dueInMs"`,
+}
+
+/** Claim one task in doubt out of turn. Null: it is not in doubt, held by a claim, or just asked. */
+export async function claimAhead(
+  db: Runner,
+  shard: number,
+  paymentId: bigint,
+  limits: { readonly leaseMs: number; readonly intervalMs: number },
+  at: Date | null,
+): Promise<ClaimedAhead | null> {
+  const { leaseMs, intervalMs } = limits
+  const [task] = await db.run(CLAIM_ONE, [shard, paymentId, leaseMs, intervalMs, at])
+  return task ?? null
+}

@@ -1,0 +1,68 @@
+import type { Attempt } from '../domain/evidence.ts'
+import type { Runner, Statement } from '../ports.ts'
+
+/** A task as it is explained to people. */
+export interface TaskLook {
+  /** When it is due; while `leased`, when its lease ends. */
+  readonly runAt: Date
+  /** How long until then, in milliseconds; 0: it has come. */
+  readonly dueInMs: number
+  readonly attempts: number
+  /** How much of the limit is used up. */
+  readonly tries: number
+  readonly lookups: number
+  /** The gateway has it and has not finished it. */
+  readonly pending: boolean
+  /** Claimed and not settled, even if the lease is over: then its worker is lost. */
+  readonly leased: boolean
+  /** Whether `runAt` has come. */
+  readonly due: boolean
+  readonly inDoubt: boolean
+  readonly lastError: string | null
+}
+
+/** Look at the task of one payment; a finished payment has none. */
+const LOOK: Statement<TaskLook> = {
+  name: 'tasks_look',
+  text: `
+  select
+    run_at as "runAt", greatest(extract(epoch from
+      run_at - coalesce($3::timestamptz, clock_timestamp())) * 1000, 0)::float8 as "dueInMs",
+    attempts, tries, lookups, pendings > 0 as "pending", leased,
+    run_at <= coalesce($3::timestamptz, clock_timestamp()) as "due",
+    doubt_at is not null as "inDoubt", last_error as "lastError"
+  from payment_tasks
+  where shard = $1 and payment_id = $2`,
+}
+
+/** Every gateway call ever made for a payment, in order. */
+const ATTEMPTS: Statement<Attempt> = {
+  name: 'attempts_of_payment',
+  text: `
+  select
+    payment_id as "paymentId", fence, call, kind, outcome, reason, sent,
+    http_status as "httpStatus", started_at as "startedAt", took_ms as "tookMs", late
+  from payment_attempts
+  where shard = $1 and payment_id = $2
+  order by fence, call`,
+}
+
+/** The task of one payment, or null when it has left the queue. */
+export async function lookAtTask(
+  db: Runner,
+  shard: number,
+  paymentId: bigint,
+  at: Date | null,
+): Promise<TaskLook | null> {
+  const [task] = await db.run(LOOK, [shard, paymentId, at])
+  return task ?? null
+}
+
+/** The evidence of every gateway call of a payment, in order. */
+export function attemptsOfPayment(
+  db: Runner,
+  shard: number,
+  paymentId: bigint,
+): Promise<Attempt[]> {
+  return db.run(ATTEMPTS, [shard, paymentId])
+}
