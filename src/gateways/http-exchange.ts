@@ -14,7 +14,7 @@ const IDLE_MS_MAX = 4_000
 export interface HttpCall {
   readonly method: 'GET' | 'POST'
   readonly path: string
-  readonly headers: readonly string[]
+  readonly headers: string[]
   readonly body: string | null
 }
 
@@ -75,150 +75,156 @@ export function httpClient(options: {
     bodyTimeout: 0,
     keepAliveTimeout: IDLE_MS_MAX,
     maxHeaderSize: HEAD_BYTES_MAX,
-    factory: (origin, client) => line(origin, client as Client.Options),
+    factory: (origin, client) => new Line(origin, client as Client.Options),
   })
   const watch = abortWatch()
   let closing: Promise<void> | undefined
   return {
-    exchange: (call, signal, trusted = () => true) =>
-      exchange({ ...options, pool, watch, trusted }, call, signal),
+    exchange({ method, path, headers, body }, signal, trusted = anything) {
+      if (signal?.aborted) return Promise.resolve(fault('aborted', false, null))
+      return new Promise((resolve) => {
+        const exchange = new OneExchange(options.timeoutMs, trusted, resolve)
+        if (signal !== undefined) exchange.unwatch = watch(signal, () => exchange.cut('aborted'))
+        const request: Tied = { method, path, body, headers, exchange }
+        pool.dispatch(options.keepAlive ? request : { ...request, reset: true }, exchange)
+      })
+    },
     close: () => (closing ??= pool.close()),
   }
 }
 
-/** A connection as it is used: how many requests it has carried, and how to end it. */
-interface Line {
-  served: number
-  socket: Socket | null
-}
+const anything: Trusted = () => true
 
 /** What is handed to the connection that takes an exchange, beside the request. */
-type Tied = Dispatcher.DispatchOptions & { readonly take?: (line: Line) => void }
+type Tied = Dispatcher.DispatchOptions & { readonly exchange?: OneExchange }
 
-/** A client of the pool, one connection at a time, that tells each exchange which one takes it. */
-function line(origin: URL, options: Client.Options): Dispatcher {
-  const own: Line = { served: 0, socket: null }
-  // The pool hands its own connector down.
-  const connect = options.connect as buildConnector.connector
-  const client = new Client(origin, {
-    ...options,
-    connect: (to, done) =>
-      connect(to, (...made) => {
-        Object.assign(own, { served: 0, socket: made[1] })
-        done(...made)
-      }),
-  })
-  const dispatch = client.dispatch.bind(client)
-  client.dispatch = (request: Tied, handler) => {
-    request.take?.(own)
-    return dispatch(request, handler)
+/**
+ * A connection of the pool: it knows how many requests it has carried, and tells each exchange which
+ * connection takes it. Derived, because a method put on every object makes all its accesses slow.
+ */
+class Line extends Client {
+  /** Requests on the present socket. */
+  served: number
+  socket: Socket | null
+
+  constructor(origin: URL, options: Client.Options) {
+    // The pool hands its own connector down.
+    const connect = options.connect as buildConnector.connector
+    const made: { line: Line | null } = { line: null }
+    super(origin, {
+      ...options,
+      connect: (to, done) =>
+        connect(to, (...connected) => {
+          made.line?.connected(connected[1])
+          done(...connected)
+        }),
+    })
+    this.served = 0
+    this.socket = null
+    made.line = this
   }
-  return client
-}
 
-/** What every exchange of a client has in common. */
-interface Common {
-  readonly pool: Pool
-  readonly timeoutMs: number
-  readonly keepAlive: boolean
-  readonly watch: AbortWatch
-  readonly trusted: Trusted
-}
+  connected(socket: Socket | null): void {
+    this.served = 0
+    this.socket = socket
+  }
 
-/** What has been seen of an exchange so far. */
-interface Progress {
-  /** The connection that took it, and whether it had carried others before. */
-  line: Line | null
-  reused: boolean
-  /** Set right before the request is written: from then on it counts as sent. */
-  controller: Dispatcher.DispatchController | null
-  ended: boolean
-  status: number | null
-  retryAfter: string | null
-  readonly chunks: Buffer[]
-  bytes: number
-}
-
-function exchange(common: Common, call: HttpCall, signal?: AbortSignal): Promise<Exchange> {
-  const { pool, timeoutMs, watch, keepAlive, trusted } = common
-  if (signal?.aborted) return Promise.resolve(fault('aborted', false, null))
-  return new Promise((resolve) => {
-    const seen: Progress = {
-      line: null,
-      reused: false,
-      controller: null,
-      ended: false,
-      status: null,
-      retryAfter: null,
-      chunks: [],
-      bytes: 0,
-    }
-    const end = (result: Exchange): void => {
-      if (seen.ended) return
-      seen.ended = true
-      clearTimeout(timer)
-      unwatch?.()
-      resolve(result)
-    }
-    const cut = (reason: string): void => {
-      end(fault(reason, seen.controller !== null, seen.status))
-      // Closes the connection: its remaining bytes must never be read as the reply to another request.
-      seen.controller?.abort(new Error(reason))
-    }
-    const timer = setTimeout(() => cut(seen.controller ? 'timeout' : 'connect_timeout'), timeoutMs)
-    const unwatch = signal && watch(signal, () => cut('aborted'))
-    const { method, path, body } = call
-    const take = (line: Line) => (seen.line = line)
-    const request: Tied = { method, path, body, headers: [...call.headers], take }
-    pool.dispatch(
-      keepAlive ? request : { ...request, reset: true },
-      handler(seen, end, cut, trusted),
-    )
-  })
+  override dispatch(request: Tied, handler: Dispatcher.DispatchHandler): boolean {
+    if (request.exchange !== undefined) request.exchange.line = this
+    return super.dispatch(request, handler)
+  }
 }
 
 /**
+ * One exchange while it lasts, as undici's handler. An object with methods rather than closures: many
+ * are under way at a time, and what each keeps is what the garbage collector copies.
+ *
  * undici calls `onRequestStart` in the same turn as, and right before, the first byte is handed to
  * the connected socket. An error without it means that nothing of the request left this process.
  */
-function handler(
-  seen: Progress,
-  end: (result: Exchange) => void,
-  cut: (reason: string) => void,
-  trusted: Trusted,
-): Dispatcher.DispatchHandler {
-  return {
-    onRequestStart(controller) {
-      // Ended while it waited for a connection, or undici starts it again on another one: throwing
-      // keeps it from being written, and unlike an abort leaves the connection to the others.
-      if (seen.ended || seen.controller !== null) throw new Error('must not be sent')
-      seen.controller = controller
-      if (seen.line !== null) seen.reused = (seen.line.served += 1) > 1
-    },
-    onResponseStart(_controller, status, headers) {
-      if (status < 200) return
-      seen.status = status
-      const retryAfter = headers['retry-after']
-      seen.retryAfter = typeof retryAfter === 'string' ? retryAfter : null
-    },
-    onResponseData(_controller, chunk) {
-      seen.bytes += chunk.length
-      if (seen.bytes > REPLY_BYTES_MAX) return cut('reply_too_large')
-      seen.chunks.push(chunk)
-    },
-    onResponseEnd() {
-      const { status, retryAfter, chunks, reused } = seen
-      if (status === null) return cut('unreadable_reply')
-      const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)
-      // Behind the parser, which is still at work, and before the connection takes another request.
-      if (!trusted(body)) queueMicrotask(() => seen.line?.socket?.destroy())
-      end({ kind: 'reply', sent: true, status, retryAfter, body, reused })
-    },
-    onResponseError(_controller, error) {
-      const sent = seen.controller !== null
-      end(fault(reasonOf(error, sent), sent, seen.status))
-    },
+class OneExchange implements Dispatcher.DispatchHandler {
+  /** The connection that took it, and whether it had carried others before. */
+  line: Line | null = null
+  reused = false
+  /** Set right before the request is written: from then on it counts as sent. */
+  controller: Dispatcher.DispatchController | null = null
+  ended = false
+  status: number | null = null
+  retryAfter: string | null = null
+  body: Buffer | null = null
+  more: Buffer[] | null = null
+  bytes = 0
+  readonly timer: NodeJS.Timeout
+  readonly trusted: Trusted
+  readonly resolve: (result: Exchange) => void
+  unwatch: (() => void) | null = null
+
+  constructor(timeoutMs: number, trusted: Trusted, resolve: (result: Exchange) => void) {
+    this.trusted = trusted
+    this.resolve = resolve
+    this.timer = setTimeout(tooLate, timeoutMs, this)
   }
+
+  end(result: Exchange): void {
+    if (this.ended) return
+    this.ended = true
+    clearTimeout(this.timer)
+    this.unwatch?.()
+    this.resolve(result)
+  }
+
+  cut(reason: string): void {
+    this.end(fault(reason, this.controller !== null, this.status))
+    // Closes the connection: its remaining bytes must never be read as the reply to another request.
+    this.controller?.abort(new Error(reason))
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // Ended while it waited for a connection, or undici starts it again on another one: throwing
+    // keeps it from being written, and unlike an abort leaves the connection to the others.
+    if (this.ended || this.controller !== null) throw new Error('must not be sent')
+    this.controller = controller
+    if (this.line !== null) this.reused = (this.line.served += 1) > 1
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    if (status < 200) return
+    this.status = status
+    const retryAfter = headers['retry-after']
+    this.retryAfter = typeof retryAfter === 'string' ? retryAfter : null
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.bytes += chunk.length
+    if (this.bytes > REPLY_BYTES_MAX) return this.cut('reply_too_large')
+    if (this.body === null) this.body = chunk
+    else (this.more ??= []).push(chunk)
+  }
+
+  onResponseEnd(): void {
+    const { status, retryAfter, reused } = this
+    if (status === null) return this.cut('unreadable_reply')
+    const first = this.body ?? NO_BYTES
+    const body = this.more === null ? first : Buffer.concat([first, ...this.more])
+    // Behind the parser, which is still at work, and before the connection takes another request.
+    if (!this.trusted(body)) queueMicrotask(() => this.line?.socket?.destroy())
+    this.end({ kind: 'reply', sent: true, status, retryAfter, body, reused })
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    const sent = this.controller !== null
+    this.end(fault(reasonOf(error, sent), sent, this.status))
+  }
+}
+
+const NO_BYTES = Buffer.alloc(0)
+
+function tooLate(exchange: OneExchange): void {
+  exchange.cut(exchange.controller === null ? 'connect_timeout' : 'timeout')
 }
 
 function fault(reason: string, sent: boolean, status: number | null): Exchange {
