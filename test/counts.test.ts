@@ -3,10 +3,11 @@ import { test } from 'node:test'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import type { ExactName } from '../src/domain/counters.ts'
-import { readExact } from '../src/metrics/store.ts'
+import { foldCounts, readExact } from '../src/metrics/store.ts'
+import { claimTasks } from '../src/queue/store.ts'
 import { COUNTED, miscounted } from './counts.ts'
-import { cloneDatabase, testWorld, type TestWorld } from './harness.ts'
-import { declined, JANE, lost, openLetter } from './operators.ts'
+import { cloneDatabase, LEASE_MS, testWorld, type TestWorld } from './harness.ts'
+import { declined, JANE, lost, openLetter, somebodyElse } from './operators.ts'
 import {
   API,
   CALM,
@@ -135,6 +136,95 @@ test('a transaction that is rolled back has counted nothing', async (t) => {
   await assert.rejects(world.settle(settlements))
   await world.sql('alter table postings_away rename to postings')
   assert.deepEqual(await assertCounts(world), claimed)
+})
+
+/** Accept deposits, each in a transaction of its own. */
+async function acceptEach(world: TestWorld, count: number): Promise<void> {
+  const userId = await world.user(0n)
+  for (let index = 0; index < count; index += 1) {
+    await world.accept([{ type: 'deposit', userId, amount: 100n, idempotencyKey: null }])
+  }
+}
+
+async function rowsOfCounts(world: TestWorld): Promise<number> {
+  const [row] = await world.sql<{ rows: number }>(
+    'select count(*)::int as rows from payment_counts',
+  )
+  return row?.rows ?? 0
+}
+
+/** What a test world's payments go through, so that each statement counts something. */
+async function eachCounts(world: TestWorld): Promise<void> {
+  for (const outcome of ['success', 'failed'] as const) {
+    const letterId = await openLetter(world, await lost(world, 'withdraw'))
+    await resolve(world.world, JANE, [{ letterId, outcome, gatewayRef: null }])
+  }
+  const [failed] = await declined(world, 'deposit')
+  const repeated = await openLetter(world, failed ?? 0n)
+  await redrive(world.world, JANE, [{ letterId: repeated, delayMs: 0 }])
+  await world.work()
+}
+
+test('whoever holds every row of the counts keeps nobody waiting, and nothing is miscounted', async (t) => {
+  const world = await testWorld(t)
+  await acceptEach(world, 120)
+  await eachCounts(world)
+  const before = await assertCounts(world)
+  const other = await somebodyElse(t, world)
+  await other.lockAll('payment_counts')
+  // Each of these would end in the limit for locks.
+  await eachCounts(world)
+  await foldCounts(world.db, 0)
+  const after = await assertCounts(world)
+  assert(
+    Object.entries(after).every(([name, count]) => count > before[name as ExactName]),
+    'all',
+  )
+  await other.release()
+  assert.deepEqual(await assertCounts(world), after)
+})
+
+test('transactions that count at the same time do not wait for each other, nor does a folder', async (t) => {
+  const world = await testWorld(t)
+  await acceptEach(world, 120)
+  const claiming = { limit: 1, leaseMs: LEASE_MS, at: world.clock.database() }
+  // Each begins within the one before, and ends before it.
+  const open = async (left: number): Promise<void> => {
+    if (left === 0) return foldCounts(world.db, 0)
+    await world.db.transaction(async (tx) => {
+      assert.equal((await claimTasks(tx, 0, 'charge', claiming)).length, 1)
+      await open(left - 1)
+    })
+  }
+  await open(6)
+  const shown = await assertCounts(world)
+  assert.equal(shown.payments_processing_started_total, 6)
+  assert.equal(await rowsOfCounts(world), 7)
+})
+
+test('rows of counts become one, and the totals are right at every moment of it', async (t) => {
+  const world = await testWorld(t)
+  const folding = async () => {
+    for (let round = 0; round < 10; round += 1) await foldCounts(world.db, 0)
+  }
+  const reading = async () => {
+    let least = 130
+    for (let round = 0; round < 20; round += 1) {
+      const { payments_task_enqueued_total: seen } = await readExact(world.db, 1)
+      assert(seen >= least && seen <= 260, `${seen} after ${least}`)
+      least = seen
+    }
+  }
+  await acceptEach(world, 130)
+  await Promise.all([folding(), folding(), reading(), acceptEach(world, 130), folding()])
+  await acceptEach(world, 130)
+  await foldCounts(world.db, 0)
+  assert.equal((await assertCounts(world)).payments_task_enqueued_total, 390)
+  assert.equal(await rowsOfCounts(world), 1)
+  // A few rows are not worth it: an idle service writes nothing.
+  await acceptEach(world, 5)
+  await foldCounts(world.db, 0)
+  assert.equal(await rowsOfCounts(world), 6)
 })
 
 test('the JSON map and Prometheus show the same numbers, and refusals and replays are requests', async (t) => {

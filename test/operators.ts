@@ -110,6 +110,10 @@ export async function somebodyElse(t: TestContext, world: TestWorld) {
       await client.query('begin')
       await client.query(`select from ${table} where ${column} = $1 for update`, [id])
     },
+    async lockAll(table: 'payment_counts') {
+      await client.query('begin')
+      await client.query(`select from ${table} for update`)
+    },
     release: () => client.query('commit'),
   }
 }

@@ -55,13 +55,11 @@ const INSERT: Statement<never> = {
     -- Only a row that was there before has a deleter, or a locker.
     returning (xmax = 0) as fresh
   )
-  insert into payment_counts as kept (shard, slot, letters)
-  select $1::int, pg_backend_pid() & 255, count(*)
+  insert into payment_counts (shard, letters)
+  select $1::int, count(*)
   from opened
   where fresh
-  having count(*) > 0
-  on conflict (shard, slot) do update
-  set letters = kept.letters + excluded.letters`,
+  having count(*) > 0`,
 }
 
 /** Close the open letters of payments that were finished after all. */
@@ -182,17 +180,12 @@ const INSERT_ACTS: Statement<never> = {
       as done (payment_id, letter_id, before, after)
     returning before ->> 'payment' as was, after ->> 'payment' as is_now
   )
-  insert into payment_counts as counts (shard, slot, resolved_success, resolved_failed)
+  insert into payment_counts (shard, resolved_success, resolved_failed)
   select
-    $1::int, pg_backend_pid() & 255, count(*) filter (where is_now = 'success'),
-    count(*) filter (where is_now = 'failed')
+    $1::int, count(*) filter (where is_now = 'success'), count(*) filter (where is_now = 'failed')
   from kept
   where was = 'unknown' and is_now in ('success', 'failed')
-  having count(*) > 0
-  on conflict (shard, slot) do update
-  set
-    resolved_success = counts.resolved_success + excluded.resolved_success,
-    resolved_failed = counts.resolved_failed + excluded.resolved_failed`,
+  having count(*) > 0`,
 }
 
 /** Every act on a payment, oldest first. */

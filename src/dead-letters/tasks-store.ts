@@ -48,12 +48,10 @@ const REDRIVE: Statement<never> = {
   with clock as materialized (
     select coalesce($4::timestamptz, clock_timestamp()) as time
   ), counted as (
-    insert into payment_counts as kept (shard, slot, enqueued)
-    select $1::int, pg_backend_pid() & 255, count(*)
+    insert into payment_counts (shard, enqueued)
+    select $1::int, count(*)
     from unnest($2::bigint[])
     having count(*) > 0
-    on conflict (shard, slot) do update
-    set enqueued = kept.enqueued + excluded.enqueued
   )
   insert into payment_tasks as task
     (shard, payment_id, operation, run_at, fence, attempts, doubt_at, first_sent_at)
@@ -89,12 +87,10 @@ const INSERT_LATER: Statement<never> = {
   with clock as materialized (
     select coalesce($4::timestamptz, clock_timestamp()) as time
   ), counted as (
-    insert into payment_counts as kept (shard, slot, enqueued)
-    select $1::int, pg_backend_pid() & 255, count(*)
+    insert into payment_counts (shard, enqueued)
+    select $1::int, count(*)
     from unnest($2::bigint[])
     having count(*) > 0
-    on conflict (shard, slot) do update
-    set enqueued = kept.enqueued + excluded.enqueued
   )
   insert into payment_tasks (shard, payment_id, operation, run_at)
   select $1::int, payment_id, operation, clock.time + delay_ms * interval '1 millisecond'

@@ -1,6 +1,6 @@
 import { COUNTER_NAMES, isExact, type CounterName } from '../domain/counters.ts'
 import type { Clock, Db } from '../ports.ts'
-import { addCounters, readCounters, readExact } from './store.ts'
+import { addCounters, foldCounts, readCounters, readExact } from './store.ts'
 
 /** The counters of this process, as its metrics keep them. */
 export interface ProcessCounters {
@@ -11,6 +11,8 @@ export interface ProcessCounters {
 }
 
 const FLUSH_MS = 1_000
+/** The rows of counts are folded at every so many flushes. */
+const FOLD_EVERY = 5
 
 /** Adds what a process counted to the totals, which are where its database is. */
 export interface Flusher {
@@ -25,10 +27,11 @@ export const IDLE: Flusher = { flush: () => Promise.resolve(), stop: () => Promi
 /**
  * Add this process's counters to the totals in the database once a second, so that every process
  * shows the same totals, and they outlive restarts. This counting is best effort: a lost COMMIT, or a
- * process that is killed, loses at most a second of it. What became of payments is not counted so.
+ * process that is killed, loses at most a second of it. What became of payments is not counted so: of
+ * that, only the rows are folded that the statements have left.
  */
 export function startFlusher(
-  world: { readonly db: Db; readonly clock: Clock },
+  world: { readonly db: Db; readonly clock: Clock; readonly shards: number },
   counters: ProcessCounters,
 ): Flusher {
   const stopping = new AbortController()
@@ -45,9 +48,10 @@ export function startFlusher(
   let last: Promise<void> = Promise.resolve()
   const flush = (): Promise<void> => (last = last.catch(() => undefined).then(add))
   const loop = async () => {
-    while (!stopping.signal.aborted) {
+    for (let turn = 1; !stopping.signal.aborted; turn += 1) {
       await world.clock.sleep(FLUSH_MS, stopping.signal)
       await flush().catch(() => undefined)
+      if (turn % FOLD_EVERY === 0) await fold(world).catch(() => undefined)
     }
   }
   const looping = loop()
@@ -58,6 +62,10 @@ export function startFlusher(
       await looping
     },
   }
+}
+
+async function fold({ db, shards }: { readonly db: Db; readonly shards: number }): Promise<void> {
+  for (let shard = 0; shard < shards; shard += 1) await foldCounts(db, shard)
 }
 
 /**

@@ -21,7 +21,7 @@ const READ: Statement<{ name: string; value: bigint }> = {
   from counters`,
 }
 
-/** What the statements that move payments counted in a shard, over the slots of all connections. */
+/** What the statements that move payments counted in a shard, folded or not yet. */
 const COUNTS: Statement<{ name: string; value: bigint }> = {
   name: 'payment_counts_read',
   text: `
@@ -40,6 +40,41 @@ const COUNTS: Statement<{ name: string; value: bigint }> = {
   ) as counted (name, value)
   where shard = $1
   group by name`,
+}
+
+/** So many rows of counts a shard may have before they are folded, and so many are folded at a time. */
+const FOLD_ABOVE = 100
+const FOLD_MAX = 10_000
+
+/**
+ * Make one row of a shard's rows of counts, once there are more than a few. Rows that somebody else
+ * holds, another folder first of all, are left to the next time; the oldest come first, the sum of the
+ * time before among them. One statement, so whoever reads sees the rows or their sum.
+ */
+const FOLD: Statement<never> = {
+  name: 'payment_counts_fold',
+  text: `
+  with taken as materialized (
+    select slot
+    from payment_counts
+    where shard = $1
+      and exists (select from payment_counts where shard = $1 offset ${FOLD_ABOVE})
+    order by slot
+    limit ${FOLD_MAX}
+    for update skip locked
+  ), gone as (
+    delete from payment_counts
+    where shard = $1 and slot = any (array(select slot from taken))
+    returning *
+  )
+  insert into payment_counts
+    (shard, enqueued, started, succeeded, failed, in_doubt, retried, letters, resolved_success,
+     resolved_failed)
+  select
+    $1::int, sum(enqueued), sum(started), sum(succeeded), sum(failed), sum(in_doubt), sum(retried),
+    sum(letters), sum(resolved_success), sum(resolved_failed)
+  from gone
+  having count(*) > 0`,
 }
 
 /** What is not finished, as money and age: the amounts in minor units, the ages in seconds. */
@@ -109,6 +144,11 @@ export async function readExact(db: Runner, shards: number): Promise<Record<Exac
     ExactName,
     number
   >
+}
+
+/** Keep the rows of counts few. Waits for nobody. */
+export async function foldCounts(db: Runner, shard: number): Promise<void> {
+  await db.run(FOLD, [shard])
 }
 
 /** A shard's money at risk at a time; null: now, by the database's clock. */

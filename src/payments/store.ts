@@ -73,12 +73,10 @@ const ACCEPT: Statement<never> = {
     select $1::int, id, operation, time
     from clock, unnest($11::bigint[], $16::text[]) as accepted (id, operation)
   ), counted as (
-    insert into payment_counts as kept (shard, slot, enqueued)
-    select $1::int, pg_backend_pid() & 255, count(*)
+    insert into payment_counts (shard, enqueued)
+    select $1::int, count(*)
     from unnest($11::bigint[])
     having count(*) > 0
-    on conflict (shard, slot) do update
-    set enqueued = kept.enqueued + excluded.enqueued
   ), hold as materialized (
     select *
     from unnest($12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])
@@ -111,8 +109,7 @@ const READ: Statement<Payment> = {
 
 /**
  * Finish payments, or mark them unknown. Only open payments change: a final status is never left,
- * whoever asks. What is asked for is counted: the callers hold the locks that keep a payment open. The
- * slot is that of this connection, and no other's at the time.
+ * whoever asks. What is asked for is counted: the callers hold the locks that keep a payment open.
  */
 const FINISH: Statement<never> = {
   name: 'payments_finish',
@@ -120,16 +117,11 @@ const FINISH: Statement<never> = {
   with clock as materialized (
     select coalesce($7::timestamptz, clock_timestamp()) as time
   ), counted as (
-    insert into payment_counts as kept (shard, slot, succeeded, failed, in_doubt)
+    insert into payment_counts (shard, succeeded, failed, in_doubt)
     select
-      $1::int, pg_backend_pid() & 255, count(*) filter (where status = 'success'),
+      $1::int, count(*) filter (where status = 'success'),
       count(*) filter (where status = 'failed'), count(*) filter (where status = 'unknown')
     from unnest($3::text[]) as input (status)
-    on conflict (shard, slot) do update
-    set
-      succeeded = kept.succeeded + excluded.succeeded,
-      failed = kept.failed + excluded.failed,
-      in_doubt = kept.in_doubt + excluded.in_doubt
   )
   update payments payment
   set

@@ -64,7 +64,10 @@ export async function startProcess(
   if (usesDatabase(roles)) {
     await checkDurability(own)
     await checkShards(own)
-    const flusher = (own.flusher = startFlusher({ db, clock: systemClock }, metrics))
+    const flusher = (own.flusher = startFlusher(
+      { db, clock: systemClock, shards: config.shards },
+      metrics,
+    ))
     stops.push(() => flusher.stop())
     metrics.database(() => databaseGauges({ db, shards: config.shards, clock: systemClock }))
     metrics.pool(() => db.pool())

@@ -76,12 +76,10 @@ const CLAIM: Statement<ClaimedTask> = {
     where lost
     on conflict (shard, payment_id, fence, call) do nothing
   ), counted as (
-    insert into payment_counts as kept (shard, slot, started)
-    select $1::int, pg_backend_pid() & 255, count(*)
+    insert into payment_counts (shard, started)
+    select $1::int, count(*)
     from due
     having count(*) > 0
-    on conflict (shard, slot) do update
-    set started = kept.started + excluded.started
   )
   update payment_tasks task
   set
@@ -118,13 +116,11 @@ const RESCHEDULE: Statement<never> = {
   with clock as materialized (
     select coalesce($12::timestamptz, clock_timestamp()) as time
   ), counted as (
-    insert into payment_counts as kept (shard, slot, retried)
-    select $1::int, pg_backend_pid() & 255, count(*)
+    insert into payment_counts (shard, retried)
+    select $1::int, count(*)
     from unnest($6::int[]) as input (tries)
     where tries > 0
     having count(*) > 0
-    on conflict (shard, slot) do update
-    set retried = kept.retried + excluded.retried
   )
   update payment_tasks task
   set

@@ -100,7 +100,7 @@ export interface ActRow {
   readonly createdAt: number
 }
 
-/** What the statements counted in a shard; in PostgreSQL, the sums over the slots. */
+/** What the statements counted in a shard; in PostgreSQL, the sums over its rows. */
 export interface CountRow {
   readonly shard: number
   readonly enqueued: bigint
