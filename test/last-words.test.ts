@@ -56,7 +56,7 @@ function workerOf(world: TestWorld, concurrency: number) {
     settler,
     admitted: (wanted) => wanted,
     clock,
-    concurrency,
+    concurrency: () => concurrency,
     batchMax: concurrency,
     pollMs: 500,
     stopMsMax: 1_000,

@@ -24,7 +24,7 @@ import { refresh } from '../charging/refresh.ts'
 import type { Settled } from '../charging/settle.ts'
 import { readPayments } from '../payments/store.ts'
 import type { Settler } from '../queue/settler.ts'
-import { together, type Workers } from '../queue/together.ts'
+import { roomBeside, together, type Workers } from '../queue/together.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary } from '../verify/report.ts'
 import { startVerifier } from '../verify/watch.ts'
@@ -164,15 +164,21 @@ export function openWorker(own: Process, gateway: GuardedGateway): Workers<Opera
   const breakers = openBreakers(own, gateway)
   const { answeredSince } = breakers
   verifyBeside(own)
-  const loops = OPERATIONS.map((operation) => {
+  const workers = new Map<Operation, Worker>()
+  const room = (operation: Operation): number => {
+    const others = [...workers].filter(([name]) => name !== operation)
+    const running = others.reduce((sum, [, worker]) => sum + worker.running(), 0)
+    return roomBeside(own.config.workerConcurrency, OPERATIONS.length, running)
+  }
+  const settlers = OPERATIONS.map((operation) => {
     const world = { ...chargeWorld(own, gateway), answeredSince }
     const settler = openSettlements(own, world, (settled) => countSettled(own.metrics, settled))
-    const worker = openLoop(own, { world, operation, breakers, settler })
-    return { operation, settler, worker }
+    const concurrency = () => room(operation)
+    workers.set(operation, openLoop(own, { world, operation, breakers, settler, concurrency }))
+    return settler
   })
-  const [first] = loops
-  if (first !== undefined) settleLeftovers(own, first.settler)
-  return together(new Map(loops.map(({ operation, worker }) => [operation, worker])))
+  if (settlers[0] !== undefined) settleLeftovers(own, settlers[0])
+  return together(workers)
 }
 
 function openLoop(
@@ -182,9 +188,10 @@ function openLoop(
     readonly operation: Operation
     readonly breakers: SharedBreakers
     readonly settler: Settler<Settlement>
+    readonly concurrency: () => number
   },
 ): Worker {
-  const { world, operation, breakers, settler } = loop
+  const { world, operation, breakers, settler, concurrency } = loop
   return startWorker<Claim, Settlement>({
     async claim(limit) {
       const claims = await claim(world, limit, [operation])
@@ -195,7 +202,7 @@ function openLoop(
     settler,
     admitted: (wanted, running) => breakers.admitted(operation, wanted, running),
     clock: systemClock,
-    concurrency: config.workerConcurrency,
+    concurrency,
     batchMax: config.workerBatch,
     pollMs: config.workerPollIntervalMs,
     stopMsMax: lastWordsMs(config),

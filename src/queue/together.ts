@@ -6,7 +6,17 @@ export interface Workers<Name> extends Worker {
   wake(name?: Name): void
 }
 
-/** Run loops side by side: each has its own room, so that none waits behind another's jobs. */
+/**
+ * How many jobs one of `loops` loops may handle beside the `others` that the other loops handle. It
+ * may use all room that they leave, and is always sure of its part: jobs of another loop that hang
+ * never take that. So together there are at most `total` jobs and, while a loop gets its part back,
+ * those of the other parts once more.
+ */
+export function roomBeside(total: number, loops: number, others: number): number {
+  return Math.max(Math.ceil(total / loops), total - others)
+}
+
+/** Run loops side by side, so that none waits behind another's jobs. */
 export function together<Name>(loops: ReadonlyMap<Name, Worker>): Workers<Name> {
   const all = [...loops.values()]
   return {

@@ -12,8 +12,8 @@ export interface WorkerOptions<Job, Done> {
   /** How many of `wanted` jobs may be claimed now, beside `running` ones. */
   readonly admitted: (wanted: number, running: number) => number
   readonly clock: Clock
-  /** Jobs handled at the same time. */
-  readonly concurrency: number
+  /** Jobs handled at the same time; asked again at each turn. */
+  readonly concurrency: () => number
   /** Jobs per claim. */
   readonly batchMax: number
   readonly pollMs: number
@@ -51,7 +51,7 @@ const ASIDE_MAX = 10_000
  * while `ASIDE_MAX` wait for locks.
  */
 export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worker {
-  const { clock, concurrency, settler } = options
+  const { clock, settler } = options
   const stopping = new AbortController()
   let handling = 0
   let unsettled = 0
@@ -66,7 +66,7 @@ export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worke
       const done = await options.handle(job, stopping.signal)
       handling -= 1
       // A quarter of the slots free at once makes claims as large as they are useful.
-      if (handling % Math.ceil(concurrency / 4) === 0) ring()
+      if (handling % Math.ceil(options.concurrency() / 4) === 0) ring()
       await settler.submit(done)
     } catch (error) {
       options.onError(error, 'handle')
@@ -80,6 +80,7 @@ export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worke
     if (settler.away() || settler.aside() >= ASIDE_MAX) return 0
     // What waits for somebody else's lock takes nobody's place.
     const moving = Math.max(0, unsettled - settler.aside())
+    const concurrency = options.concurrency()
     const free = Math.min(concurrency - handling, 2 * concurrency - moving, options.batchMax)
     const worthwhile = free >= Math.min(concurrency / 4, options.batchMax) || moving === 0
     return worthwhile ? options.admitted(free, handling) : 0

@@ -327,7 +327,8 @@ export function actWorld({ plan }: World, { db, clock }: Api): ActWorld {
 function startWorkerIn(world: World, plants: Plants, slot: number) {
   const { faults } = world
   const { process, world: own } = hand(world, plants, `worker-${slot}`)
-  const limits = { concurrency: faults.between(1, 6), batchMax: faults.between(1, 6) }
+  const concurrency = faults.between(1, 6)
+  const limits = { concurrency: () => concurrency, batchMax: faults.between(1, 6) }
   const pollMs = faults.between(500, 3_000)
   const loops = OPERATIONS.map((operation) => {
     const settler = settlerOf(world, plants, own, limits.batchMax)
