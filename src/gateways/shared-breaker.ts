@@ -49,8 +49,9 @@ export interface SharedBreakers {
   answeredSince(operation: Operation, ageMs: number): boolean
 }
 
-/** How often the shared state is read, and how long a probe may take, in milliseconds. */
-const LOOK_MS = 250
+/** How often the shared state is to be read, in milliseconds. */
+export const BREAKERS_MS = 250
+/** How long a probe may take, in milliseconds. */
 const PROBE_MS = 10_000
 /** How often a worker says that it lives, in milliseconds: often enough for people, and no load. */
 const BEAT_MS = 5_000
@@ -98,24 +99,6 @@ export function sharedBreakers(world: World): SharedBreakers {
     state: (operation) => routeOf(operation).state(),
     routes: () => [...routes.values()].flatMap((route) => route.view()),
     answeredSince: (operation, ageMs) => routeOf(operation).answeredSince(ageMs),
-  }
-}
-
-/** Look again and again. */
-export function keepLooking(breakers: SharedBreakers, clock: Clock): { stop(): Promise<void> } {
-  const stopping = new AbortController()
-  const loop = async () => {
-    while (!stopping.signal.aborted) {
-      await breakers.look().catch(() => undefined)
-      await clock.sleep(LOOK_MS, stopping.signal)
-    }
-  }
-  const looping = loop()
-  return {
-    async stop() {
-      stopping.abort()
-      await looping
-    },
   }
 }
 

@@ -1,5 +1,6 @@
 import { COUNTER_NAMES, isExact, type CounterName } from '../domain/counters.ts'
 import type { Clock, Db } from '../ports.ts'
+import { every } from '../queue/every.ts'
 import { addCounters, foldCounts, readCounters, readExact } from './store.ts'
 
 /** The counters of this process, as its metrics keep them. */
@@ -34,7 +35,6 @@ export function startFlusher(
   world: { readonly db: Db; readonly clock: Clock; readonly shards: number },
   counters: ProcessCounters,
 ): Flusher {
-  const stopping = new AbortController()
   const add = async () => {
     const deltas = counters.drain()
     try {
@@ -47,19 +47,17 @@ export function startFlusher(
   // One at a time: what is on its way is in no total yet, and must not be missed there.
   let last: Promise<void> = Promise.resolve()
   const flush = (): Promise<void> => (last = last.catch(() => undefined).then(add))
-  const loop = async () => {
-    for (let turn = 1; !stopping.signal.aborted; turn += 1) {
-      await world.clock.sleep(FLUSH_MS, stopping.signal)
-      await flush().catch(() => undefined)
-      if (turn % FOLD_EVERY === 0) await fold(world).catch(() => undefined)
-    }
-  }
-  const looping = loop()
+  let turns = 0
+  const flushing = every(world.clock, FLUSH_MS, async () => {
+    await flush().catch(() => undefined)
+    turns += 1
+    if (turns % FOLD_EVERY === 0) await fold(world)
+  })
   return {
     flush,
     async stop() {
-      stopping.abort()
-      await looping
+      await flushing.stop()
+      await flush().catch(() => undefined)
     },
   }
 }

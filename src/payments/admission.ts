@@ -23,7 +23,8 @@ interface World {
   readonly policy: AdmissionPolicy
 }
 
-const LOOK_MS = 1_000
+/** How often it is to look, in milliseconds. */
+export const ADMISSION_MS = 1_000
 
 /**
  * Watch what waits for each operation, and refuse what could not be begun soon. Stays as it was while
@@ -70,24 +71,6 @@ export function admission(world: World): Admission {
       look().catch(() => {
         watchingMs = null
       }),
-  }
-}
-
-/** Look again and again. */
-export function keepAdmitting(own: Admission, clock: Clock): { stop(): Promise<void> } {
-  const stopping = new AbortController()
-  const loop = async () => {
-    while (!stopping.signal.aborted) {
-      await own.look()
-      await clock.sleep(LOOK_MS, stopping.signal)
-    }
-  }
-  const looping = loop()
-  return {
-    async stop() {
-      stopping.abort()
-      await looping
-    },
   }
 }
 

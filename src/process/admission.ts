@@ -2,7 +2,8 @@ import { systemClock } from '../adapters/clock.ts'
 import type { Answer, Draft } from '../domain/acceptance.ts'
 import { GATEWAY, operationOf, OPERATIONS } from '../domain/payment.ts'
 import type { RouteHealth, RouteProbes } from '../http/health.ts'
-import { admission, keepAdmitting, type Admission } from '../payments/admission.ts'
+import { admission, ADMISSION_MS, type Admission } from '../payments/admission.ts'
+import { every } from '../queue/every.ts'
 import type { Process } from './shared.ts'
 
 /** Accepts payments that may come from anywhere. */
@@ -18,7 +19,7 @@ export function openGate({ db, config, metrics, stops }: Process): Admission {
   const { gatewayOutageMsMax: outageMsMax, gatewayOutageTasksMax: outageTasksMax } = config
   const policy = { ageMsMax, outageMsMax, outageTasksMax }
   const gate = admission({ db, clock: systemClock, shards, policy })
-  const looking = keepAdmitting(gate, systemClock)
+  const looking = every(systemClock, ADMISSION_MS, gate.look)
   stops.push(() => looking.stop())
   // A worker in this process knows better, and replaces this.
   metrics.breaker(() => routesOf(gate).map((route) => ({ ...route, state: route.breaker })))

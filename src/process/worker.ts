@@ -3,7 +3,7 @@ import { guardedGateway, type CallSeen, type GuardedGateway } from '../gateways/
 import { httpGateway } from '../gateways/http-gateway.ts'
 import type { Metrics } from '../adapters/metrics.ts'
 import {
-  keepLooking,
+  BREAKERS_MS,
   sharedBreakers,
   type Alert,
   type SharedBreakers,
@@ -24,6 +24,7 @@ import { refresh } from '../charging/refresh.ts'
 import type { Settled } from '../charging/settle.ts'
 import { readPayments } from '../payments/store.ts'
 import type { Settler } from '../queue/settler.ts'
+import { every } from '../queue/every.ts'
 import { roomBeside, together, type Workers } from '../queue/together.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary } from '../verify/report.ts'
@@ -56,7 +57,7 @@ function openBreakers(own: Process, local: GuardedGateway): SharedBreakers {
     local: local.route,
     onAlert: (alert) => report(alert, log),
   })
-  const looking = keepLooking(breakers, systemClock)
+  const looking = every(systemClock, BREAKERS_MS, breakers.look)
   own.stops.push(() => looking.stop())
   metrics.breaker(() => breakers.routes().map((route) => ({ gateway: GATEWAY, ...route })))
   return breakers

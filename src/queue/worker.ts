@@ -1,4 +1,5 @@
 import type { Clock } from '../ports.ts'
+import { every } from './every.ts'
 import type { Settler } from './settler.ts'
 
 /** What a worker does, in functions: it knows nothing of payments. */
@@ -52,27 +53,26 @@ const ASIDE_MAX = 10_000
  */
 export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worker {
   const { clock, settler } = options
-  const stopping = new AbortController()
   let handling = 0
   let unsettled = 0
   let turned = clock.elapsedMs()
-  let bell = new AbortController()
-  const ring = () => bell.abort()
+  let drained = () => undefined as void
 
-  const run = async (job: Job): Promise<void> => {
+  const run = async (job: Job, stopping: AbortSignal): Promise<void> => {
     handling += 1
     unsettled += 1
     try {
-      const done = await options.handle(job, stopping.signal)
+      const done = await options.handle(job, stopping)
       handling -= 1
       // A quarter of the slots free at once makes claims as large as they are useful.
-      if (handling % Math.ceil(options.concurrency() / 4) === 0) ring()
+      if (handling % Math.ceil(options.concurrency() / 4) === 0) loop.wake()
       await settler.submit(done)
     } catch (error) {
       options.onError(error, 'handle')
     } finally {
       unsettled -= 1
-      if (unsettled === settler.aside()) ring()
+      if (unsettled === settler.aside()) loop.wake()
+      if (unsettled === 0) drained()
     }
   }
 
@@ -86,42 +86,25 @@ export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worke
     return worthwhile ? options.admitted(free, handling) : 0
   }
 
-  const loop = async (): Promise<void> => {
-    while (!stopping.signal.aborted) {
-      turned = clock.elapsedMs()
-      bell = new AbortController()
-      const limit = room()
-      const jobs = limit > 0 ? await claimSome(options, limit) : []
-      for (const job of jobs) void run(job)
-      // A full claim means more may be due, and room is made again as soon as calls end.
-      if (jobs.length < limit || limit <= 0) await clock.sleep(options.pollMs, bell.signal)
-    }
+  const turn = async (stopping: AbortSignal): Promise<boolean> => {
+    turned = clock.elapsedMs()
+    const limit = room()
+    const jobs = limit > 0 ? await options.claim(limit) : []
+    for (const job of jobs) void run(job, stopping)
+    // A full claim means more may be due, and room is made again as soon as calls end.
+    return limit > 0 && jobs.length === limit
   }
-  const looping = loop()
+  const loop = every(clock, options.pollMs, turn, (error) => options.onError(error, 'claim'))
 
   return {
-    wake: ring,
+    wake: loop.wake,
     running: () => handling,
     turnedMs: () => turned,
     async stop() {
-      stopping.abort()
-      ring()
-      await looping
+      await loop.stop()
       settler.hurry(options.stopMsMax)
-      while (unsettled > 0) await clock.sleep(5)
+      if (unsettled > 0) await new Promise<void>((resolve) => (drained = resolve))
       await settler.idle()
     },
-  }
-}
-
-async function claimSome<Job, Done>(
-  options: WorkerOptions<Job, Done>,
-  limit: number,
-): Promise<Job[]> {
-  try {
-    return await options.claim(limit)
-  } catch (error) {
-    options.onError(error, 'claim')
-    return []
   }
 }

@@ -2,6 +2,7 @@ import { againstRedrive, NO_EVIDENCE } from '../domain/evidence.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { byShard } from '../domain/shard.ts'
 import { isLocked } from '../ports.ts'
+import { every, type Background } from '../queue/every.ts'
 import { knownOf } from '../dead-letters/evidence-store.ts'
 import {
   redrive,
@@ -207,34 +208,10 @@ async function redriveApart(
   }
 }
 
-/** Carries out runs in the background. */
-export interface Redriver {
-  stop(): Promise<void>
-}
-
 /**
  * Carry out whatever runs are due, in this process as in any other: steps are taken under a lease, so
  * they are done by one of them, and a process that dies leaves its step to the others.
  */
-export function startRedriver(
-  world: ActWorld,
-  onError: (error: unknown) => void = () => undefined,
-): Redriver {
-  const stopping = new AbortController()
-  const look = async (): Promise<void> => {
-    while (!stopping.signal.aborted && (await step(world, null)) !== null);
-  }
-  const loop = async (): Promise<void> => {
-    while (!stopping.signal.aborted) {
-      await look().catch(onError)
-      await world.clock.sleep(LOOK_MS, stopping.signal)
-    }
-  }
-  const looping = loop()
-  return {
-    async stop() {
-      stopping.abort()
-      await looping
-    },
-  }
+export function startRedriver(world: ActWorld, onError?: (error: unknown) => void): Background {
+  return every(world.clock, LOOK_MS, async () => (await step(world, null)) !== null, onError)
 }

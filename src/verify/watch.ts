@@ -1,4 +1,5 @@
 import { shardOf } from '../domain/shard.ts'
+import { every, type Background } from '../queue/every.ts'
 import { strides, withLedgerRule, type Pass, type VerifyWorld } from './pass.ts'
 import { tally, type Chunk, type Report } from './report.ts'
 import type { Span } from './snapshot-store.ts'
@@ -194,25 +195,13 @@ export function startVerifier(
     readonly onError?: (error: unknown) => void
     readonly everyMs: number
   },
-): { stop(): Promise<void> } {
-  const stopping = new AbortController()
+): Background {
   const verifyRecent = recentVerifier(world)
-  const loop = async () => {
-    for (;;) {
-      await world.clock.sleep(world.everyMs, stopping.signal)
-      if (stopping.signal.aborted) return
-      try {
-        world.onReport(await verifyRecent(stopping.signal))
-      } catch (error) {
-        world.onError?.(error)
-      }
-    }
+  let isStart = true
+  const turn = async (stopping: AbortSignal) => {
+    // A process that starts has other things to do.
+    if (isStart) return void (isStart = false)
+    world.onReport(await verifyRecent(stopping))
   }
-  const looping = loop()
-  return {
-    async stop() {
-      stopping.abort()
-      await looping
-    },
-  }
+  return every(world.clock, world.everyMs, turn, world.onError)
 }
