@@ -2,12 +2,22 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import type { Setting } from '../src/config/kinds.ts'
+import { SETTINGS } from '../src/config/settings.ts'
+import { isOpen, TRANSITIONS, type StoredStatus } from '../src/domain/payment.ts'
 import { REFUSALS } from '../src/domain/refusal.ts'
-import { ROOT } from './sources.ts'
+import { codeOf, deadLinks, PAGES, prose } from './pages.ts'
+import { run } from './process-kit.ts'
+import { ROOT, sources } from './sources.ts'
 
 // That docs/configuration.md and .env.example are what the settings generate is config.test.ts' to say.
 
-const ERRORS = readFileSync(join(ROOT, 'docs/errors.md'), 'utf8')
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
+
+const ERRORS = read('docs/errors.md')
+
+/** Variables that pages name and that are not settings of the service. */
+const NOT_OURS = ['NODE_ENV', 'NODE_OPTIONS', 'TEST_DATABASE_URL', 'POSTGRES_PASSWORD']
 
 /** The rows of the table: its cells, without the head. */
 const ROWS = ERRORS.split('\n')
@@ -44,21 +54,196 @@ test('refusals are ordered by status, and each has a sentence for the caller', (
     assert.match(detail, /^[A-Z].*[.…]$/, code)
 })
 
-/** Files that a newcomer reads, with what they link to inside the repository. */
-const PAGES = ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md']
-for (const name of readdirSync(join(ROOT, 'docs'))) {
-  if (name.endsWith('.md')) PAGES.push(`docs/${name}`)
+test('every link of a page into the repository leads to a file and a heading', () => {
+  assert.ok(PAGES.length >= 40, String(PAGES.length))
+  assert.deepEqual(PAGES.flatMap(deadLinks), [])
+})
+
+/** A path as pages and comments write it: from the root, or a file of `test/` by its name alone. */
+const PATH =
+  /^(?:\.github|docs|src|test|bench|scripts|tools|migrations|console|sdk|deploy)\/[\w./-]*[\w/]$|^[\w.-]+\.(?:md|test\.ts|mjs|yaml)$/
+
+function isThere(path: string): boolean {
+  return [path, `test/${path}`, `docs/${path}`, `${path}.md`].some((one) =>
+    existsSync(join(ROOT, one)),
+  )
 }
 
-test('every link of a page into the repository leads to a file', () => {
-  const dead = PAGES.flatMap((page) => {
-    const links = readFileSync(join(ROOT, page), 'utf8').matchAll(/\]\(([^)#\s]+)(#[^)\s]*)?\)/g)
-    return [...links]
-      .map(([, link = '']) => link)
-      .filter((link) => !/^[a-z]+:/.test(link) && !existsSync(join(ROOT, dirname(page), link)))
-      .map((link) => `${page}: ${link}`)
+test('every file that a page names is there', () => {
+  const missing = PAGES.filter(({ path }) => path !== 'CHANGELOG.md').flatMap(({ path, text }) =>
+    codeOf(text)
+      .filter((code) => PATH.test(code) && !isThere(code))
+      .map((code) => `${path}: ${code}`),
+  )
+  assert.deepEqual(missing, [])
+})
+
+test('what a page says is in a file is in it', () => {
+  const said = PAGES.flatMap(({ path, text }) =>
+    [...prose(text).matchAll(/`(\w+)`\s+in\s+`([\w./-]+\.ts)`|`(\w+)`\s+\(`([\w./-]+\.ts)`/g)].map(
+      ([, name, file, verb, own]) => ({ path, name: name ?? verb ?? '', file: file ?? own ?? '' }),
+    ),
+  )
+  assert.ok(said.length >= 8, String(said.length))
+  for (const { path, name, file } of said) {
+    assert.match(readFileSync(join(ROOT, file), 'utf8'), new RegExp(`\\b${name}\\b`), path)
+  }
+})
+
+test('every file that a comment names is there', () => {
+  const folders = ['src', 'tools', 'test', 'bench', 'scripts']
+  const missing = folders.flatMap(sources).flatMap(({ path, text }) => {
+    const comments = [...text.matchAll(/\/\*[^]*?\*\/|(?<=^|\s)\/\/.*$/gm)].join('\n')
+    const named = comments.match(
+      /\b(?:docs|src|test|bench|scripts|migrations)\/[\w./-]+\w|\b[\w-]+\.md\b/g,
+    )
+    const near = (name: string) => existsSync(join(ROOT, dirname(path), name))
+    return (named ?? [])
+      .filter((name) => !isThere(name) && !near(name))
+      .map((name) => `${path}: ${name}`)
   })
-  assert.deepEqual(dead, [])
+  assert.deepEqual(missing, [])
+})
+
+test('the map of the code has every folder of src, and no other', () => {
+  const rows = [...read('ARCHITECTURE.md').matchAll(/^\| `src\/([\w-]+)\/` +\|/gm)]
+  const folders = readdirSync(join(ROOT, 'src'), { withFileTypes: true }).filter((entry) =>
+    entry.isDirectory(),
+  )
+  assert.deepEqual(
+    rows.map(([, name]) => name).toSorted(),
+    folders.map(({ name }) => name).toSorted(),
+  )
+})
+
+test('every script of package.json that is named anywhere is there', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  const files = ['.ci/run', '.github/workflows/ci.yml'].map((path) => ({ path, text: read(path) }))
+  const named = [...PAGES, ...files].flatMap(({ path, text }) =>
+    [...text.matchAll(/\bnpm run (?:--silent )?([a-z][a-z:-]*)/g)].map(([, name = '']) => ({
+      path,
+      name,
+    })),
+  )
+  assert.ok(named.length >= 20, String(named.length))
+  assert.deepEqual(
+    named.filter(({ name }) => !(name in scripts)),
+    [],
+  )
+})
+
+test('every setting that a page names is there, and the README shows its default', () => {
+  const settings = Object.values<Setting>(SETTINGS)
+  // A page may name constants of the code as well, which look the same.
+  const constants = sources('src').flatMap(({ text }) => [...text.matchAll(/\bconst ([A-Z_]+)\b/g)])
+  const names = new Set([
+    ...settings.map(({ name }) => name),
+    ...constants.map(([, name]) => name),
+    ...NOT_OURS,
+  ])
+  const unknown = PAGES.filter(({ path }) => path !== 'CHANGELOG.md').flatMap(({ path, text }) =>
+    codeOf(text)
+      .map((code) => /^([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=|$)/.exec(code)?.[1])
+      .filter((name) => name !== undefined && !names.has(name))
+      .map((name) => `${path}: ${name}`),
+  )
+  assert.deepEqual(unknown, [])
+  const rows = [...read('README.md').matchAll(/^\| `([A-Z_]+)` +\| `?([\w.]+)`? +\|/gm)]
+  assert.ok(rows.length >= 4, String(rows.length))
+  for (const [, name = '', shown] of rows) {
+    assert.equal(settings.find((setting) => setting.name === name)?.fallback, shown, name)
+  }
+})
+
+test('the diagram of states shows each transition, and no other', () => {
+  const [, diagram = ''] =
+    /```mermaid\nstateDiagram-v2\n([^]*?)```/.exec(read('ARCHITECTURE.md')) ?? []
+  const edges = [...diagram.matchAll(/(\w+) --> (\w+): /g)].map(([, from, to]) => `${from} ${to}`)
+  const legal = Object.entries(TRANSITIONS).flatMap(([from, all]) =>
+    all.map((to) => `${from} ${to}`),
+  )
+  assert.deepEqual(edges.toSorted(), legal.toSorted())
+  const final = [...diagram.matchAll(/(\w+) --> \[\*\]/g)].map(([, from]) => from)
+  assert.deepEqual(
+    final,
+    Object.keys(TRANSITIONS).filter((status) => !isOpen(status as StoredStatus)),
+  )
+})
+
+test('docs/operations.md lists every command with the options that it has', async (t) => {
+  const rows = [
+    ...read('docs/operations.md').matchAll(/^\| `payments ([a-z-]+)[^`]*` +\| (.+?) +\|/gm),
+  ]
+  const { stdout } = await run(t, ['--help'])
+  const [, list = ''] = stdout.split('Commands:\n')
+  const commands = [...list.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name = '']) => name)
+  assert.deepEqual(
+    rows.map(([, name = '']) => name).toSorted(),
+    commands.filter((name) => name !== 'help').toSorted(),
+  )
+  for (const [, name = '', says = ''] of rows) {
+    const own = await run(t, [name, '--help'])
+    const subcommands = [...own.stdout.matchAll(/^ {2}([a-z]+) \[options\]/gm)]
+    const helps = await Promise.all(
+      subcommands.map(([, sub = '']) => run(t, [name, sub, '--help'])),
+    )
+    const text = [own, ...helps].map((help) => help.stdout).join('\n')
+    const options = new Set(
+      [...text.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, one]) => one),
+    )
+    options.delete('--help')
+    const named = new Set(says.match(/--[a-z-]+/g))
+    assert.deepEqual([...named].toSorted(), [...options].toSorted(), name)
+  }
+})
+
+test('each decision is in both lists under its title, with what decided it', () => {
+  const files = readdirSync(join(ROOT, 'docs/decisions')).filter((name) => /^\d{4}-/.test(name))
+  const numbers = files.map((name) => Number(name.slice(0, 4)))
+  assert.deepEqual(
+    numbers,
+    numbers.map((_, at) => at + 1),
+    'numbers without a gap',
+  )
+  for (const [at, name] of files.entries()) {
+    const text = read(`docs/decisions/${name}`)
+    const [title = ''] = text.split('\n', 1)
+    assert.ok(title.startsWith(`# ${at + 1}. `), name)
+    const headings = [...text.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading)
+    assert.deepEqual(headings, ['Context', 'Decision', 'What decided', 'Consequences'], name)
+    const lists = { 'ARCHITECTURE.md': `docs/decisions/${name}`, 'docs/decisions/README.md': name }
+    for (const [list, link] of Object.entries(lists)) {
+      const entry = `[${title.slice(2)}](${link})`
+      assert.ok(read(list).replace(/\s+/g, ' ').includes(entry), `${list}: ${entry}`)
+    }
+  }
+})
+
+test('the version is written once: what is built shows the one of package.json', async (t) => {
+  const { version } = JSON.parse(read('package.json')) as { version: string }
+  const { stdout } = await run(t, ['--version'])
+  assert.equal(stdout, `${version}\n`)
+  const again = ['src', 'tools']
+    .flatMap(sources)
+    .filter(({ text }) => text.includes(`'${version}'`))
+  assert.deepEqual(
+    again.map(({ path }) => path),
+    [],
+  )
+})
+
+test('one version of Node is the newest that is tested, and another the oldest that may be', () => {
+  const newest = read('.nvmrc').trim()
+  const { engines } = JSON.parse(read('package.json')) as { engines: { node: string } }
+  const [, matrix = ''] = /node: \[(.+)\]/.exec(read('.github/workflows/ci.yml')) ?? []
+  const oldest = engines.node.replace('>=', '')
+  assert.deepEqual(matrix.replaceAll("'", '').split(', '), [oldest, newest])
+  for (const [, major] of read('Dockerfile').matchAll(/^FROM node:(\d+)/gm))
+    assert.equal(major, newest)
+  assert.match(
+    read('README.md'),
+    new RegExp(`nodejs\\.org\\)\\s${oldest.replace('.', '\\.')} or newer`),
+  )
 })
 
 test('each guarantee of docs/reliability.md names a test that there is', () => {

@@ -119,7 +119,7 @@ function again({ kind, ...outcome }: ChargeOutcome, attempt = 1): Decision {
 
 type Row = readonly [name: string, TaskState, readonly Call[], RetryPolicy, Short]
 
-/** The tables of design.md section 7, row by row. Chance is 0, so there is no jitter. */
+/** What becomes of a claim, row by row. Chance is 0, so there is no jitter. */
 const ROWS: readonly Row[] = [
   ['a new payment is charged', task(1), [], POLICY, 'charge'],
   ['a yes succeeds', task(1), [charged(paid)], POLICY, SUCCEED],

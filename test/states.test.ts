@@ -11,7 +11,7 @@ import {
 
 const STATUSES: readonly StoredStatus[] = ['new', 'unknown', 'success', 'failed']
 
-/** The diagram of design.md section 6; `new` to `new` is a retry, which changes no status. */
+/** The diagram of ARCHITECTURE.md; `new` to `new` is a retry, which changes no status. */
 const LEGAL = new Set([
   'new>success',
   'new>failed',

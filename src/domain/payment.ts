@@ -43,8 +43,8 @@ export interface Payment {
 }
 
 /**
- * Every legal change of a stored status. What is not in the table cannot happen: settlement updates
- * only rows whose status is in the column it leaves.
+ * Every legal change of a stored status. What is not in the table cannot happen: a statement that
+ * changes a status names those that it may leave.
  */
 export const TRANSITIONS: Readonly<Record<StoredStatus, readonly StoredStatus[]>> = {
   new: ['success', 'failed', 'unknown'],

@@ -4,7 +4,8 @@ import { insertPostings, moveBalances } from './store.ts'
 
 /**
  * Post journal entries: append them and move the users' balances by their sums, in the caller's
- * transaction. The only way by which money moves, so balances equal postings by construction.
+ * transaction, so that balances equal postings by construction. Only the statement that accepts
+ * (`ACCEPT` in src/payments/store.ts) moves money without it: it writes the holds of a batch itself.
  */
 export function post(tx: Tx, shard: number, entries: readonly Entry[], at: Date | null): void {
   if (entries.length === 0) return

@@ -26,8 +26,8 @@ const IDS: Statement<{ ids: string }> = {
 /**
  * The payments first made under these keys. The users of the keys are locked, so no other batch can
  * make one between this reading and the end of the transaction. The limit keeps the planner from
- * turning it into a join, for which it may read every payment there is: it plans once, perhaps when
- * the table is empty.
+ * turning it into a join, for which it may read every payment there is while it takes the table for
+ * empty: a plan lives for seconds, and that is long enough.
  */
 const BY_KEYS: Statement<Omit<AcceptedPayment, 'refusedFor'> & { lastError: string | null }> = {
   name: 'payments_by_keys',
@@ -49,9 +49,8 @@ const BY_KEYS: Statement<Omit<AcceptedPayment, 'refusedFor'> & { lastError: stri
  * are final from the start; the tasks of the others, due at once; and the holds, each with its posting
  * and the user's balances moved by their sums. The users are locked, so nothing waits here.
  *
- * One statement, although it reaches into the tables of other features: four of them cost as much
- * again for a small batch, in the server and in the driver, as what they write. Each part is the
- * same as the statement that its own feature has for it.
+ * One statement, although it writes to the tables of other features, which have no inserts of their
+ * own for it: docs/decisions/0007-one-accept-statement.md has the figure.
  */
 const ACCEPT: Statement<never> = {
   name: 'payments_accept',

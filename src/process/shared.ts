@@ -10,12 +10,11 @@ import { agree, durabilityProblems } from './database-store.ts'
 import { startRedriver } from '../runs/run.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
 import { databaseGauges } from '../metrics/gauges.ts'
+import { VERSION } from './version.ts'
 
 /** Where the HTTP API lives. */
 export const API = '/api/v1'
 export const MOCK_GATEWAY = `${API}/mock-gateway`
-
-export const VERSION = '0.1.0'
 
 /** What one process does. */
 export interface Roles {

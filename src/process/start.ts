@@ -34,10 +34,10 @@ import {
   startProcess,
   startRedrives,
   usesDatabase,
-  VERSION,
   type Process,
   type Roles,
 } from './shared.ts'
+import { VERSION } from './version.ts'
 import { openGateway, openWorker, openRefresh } from './worker.ts'
 
 /** A running process of the service. */

@@ -29,8 +29,8 @@ const SEQUENCES: Statement<Sequences> = {
 }
 
 /**
- * Rows in shards that there are not, at most `$2` of each table: the one statement here that names no
- * shard.
+ * Rows in shards that there are not, at most `$2` of each table. It looks at all shards at once, and so
+ * names none.
  */
 const OUTSIDE: Statement<{ table: number; count: number }> = {
   name: 'verify_outside_shards',
