@@ -5,6 +5,7 @@ import { serve } from './process/serve.ts'
 import { VERSION } from './process/version.ts'
 import { openTool, runMigrate } from './process/tool.ts'
 import { redriveCommand } from './runs/command.ts'
+import { paymentCommand } from './timeline/command.ts'
 import { verifyCommand } from './verify/command.ts'
 
 /** How many letters may be wrong in the name of a command that is suggested. */
@@ -50,6 +51,7 @@ program
 keysCommand(program, openTool)
 verifyCommand(program, openTool)
 redriveCommand(program, openTool)
+paymentCommand(program, openTool)
 
 runProgram(async (args) => {
   const [name] = args

@@ -73,6 +73,8 @@ const MISUSE: readonly (readonly [args: string[], says: RegExp])[] = [
   [['keys', 'creat'], /^error: unknown command 'creat'/],
   [['keys', 'create', '--name', 'x', '--scopes', 'all'], /Unknown scope: all/],
   [['redrive', '--rate', 'fast'], /^error: .*It is a whole number/],
+  [['payment'], /^error: missing required argument 'id'/],
+  [['payment', 'seven'], /^error: .*It is a whole number of at most 15 digits/],
 ]
 
 /** The same of the tools of this repository. */
@@ -105,6 +107,7 @@ const TOOLS: readonly string[][] = [
   ['keys', 'list'],
   ['keys', 'create', '--name', 'x'],
   ['redrive', '--dry-run'],
+  ['payment', '1'],
 ]
 
 test('a tool without DATABASE_URL and without data refuses, and makes nothing', async (t) => {

@@ -1,0 +1,123 @@
+import { InvalidArgumentError, type Command } from 'commander'
+import { wrapped } from '../adapters/terminal.ts'
+import { writeJson } from '../domain/json.ts'
+import { formatMoney } from '../domain/money.ts'
+import { printable, printableLines } from '../domain/printable.ts'
+import { timelineBody } from './bodies.ts'
+import { timeline, type Timeline, type TimelineEvent, type TimelineWorld } from './timeline.ts'
+
+interface Opened extends TimelineWorld {
+  close(): Promise<void>
+}
+
+/** Ids have at most 15 digits, as in the API. */
+const ID = /^[1-9]\d{0,14}$/
+
+/** The column in which an event's details begin, behind its time and its name. */
+const DETAILS = 42
+
+/**
+ * `payments payment <id>`: the timeline of a payment, on the database itself, so it works while no
+ * API runs. It ends with 1 when there is no such payment.
+ */
+export function paymentCommand(program: Command, open: () => Promise<Opened>): void {
+  program
+    .command('payment')
+    .description('Show everything known about a payment, and why it is in its state.')
+    .argument('<id>', 'the payment id', parseId)
+    .option('--json', 'print JSON, as GET /payments/{id}/timeline answers')
+    .action(async (id: bigint, { json }: { json?: boolean }) => {
+      const world = await open()
+      try {
+        const found = await timeline(world, id)
+        if (found === null) throw new Error(`There is no payment ${id}.`)
+        const columns = process.stdout.columns
+        const text = json ? writeJson(timelineBody(found)) : timelineText(found, columns)
+        process.stdout.write(`${text}\n`)
+      } finally {
+        await world.close()
+      }
+    })
+}
+
+function parseId(text: string): bigint {
+  if (!ID.test(text)) throw new InvalidArgumentError('It is a whole number of at most 15 digits.')
+  return BigInt(text)
+}
+
+/** A timeline for people, within `columns`; times are UTC. Texts from outside cannot steer it. */
+export function timelineText({ payment, explanation, events }: Timeline, columns = 80): string {
+  const type = payment.type === 'deposit' ? 'deposit' : 'withdrawal'
+  return [
+    `Payment ${payment.id}: ${payment.status}, a ${type} of ${formatMoney(payment.amount)} ` +
+      `for user ${payment.userId}`,
+    '',
+    wrapped(printableLines(explanation), 0, columns),
+    '',
+    ...events.map((event) => line(event, columns)),
+  ].join('\n')
+}
+
+function line(event: TimelineEvent, columns: number): string {
+  const time = event.at.toISOString().replace('T', ' ').replace('Z', '')
+  const [name, details] = told(event)
+  const head = `${time}  ${name}`.padEnd(DETAILS - 1)
+  return `${head} ${wrapped(details.join(', '), DETAILS, columns)}`.trimEnd()
+}
+
+/** What happened, and what there is to say of it. */
+function told(event: TimelineEvent): readonly [name: string, details: readonly string[]] {
+  switch (event.kind) {
+    case 'accepted':
+    case 'refused': {
+      const { amount, commission } = event.payment
+      const money = [formatMoney(amount), `commission ${formatMoney(commission)}`]
+      const first = event.repeats === null ? [] : [`repeats payment ${event.repeats}`]
+      return [event.kind, [...money, ...first]]
+    }
+    case 'call':
+    case 'worker_lost':
+      return toldCall(event)
+    case 'posting': {
+      const { kind, user, held, fees } = event.posting
+      const moved = [`available ${signed(user)}`, `held ${signed(held)}`]
+      return [kind, fees === 0n ? moved : [...moved, `earned ${formatMoney(fees)}`]]
+    }
+    case 'letter_opened': {
+      const { id, class: kind, error } = event.letter
+      return [`dead letter ${id}`, [kind, printable(error)]]
+    }
+    case 'letter_closed': {
+      const { id, closedBy, closedReason } = event.letter
+      return [`letter ${id} closed`, by(closedBy, closedReason)]
+    }
+    case 'act': {
+      const { act, letterId, actor, reason } = event.act
+      return [act, [`letter ${letterId}`, ...by(actor, reason)]]
+    }
+  }
+}
+
+function toldCall({
+  kind,
+  attempt,
+  effect,
+}: TimelineEvent & { kind: 'call' | 'worker_lost' }): readonly [string, readonly string[]] {
+  const { fence, call, outcome, reason, sent, httpStatus, tookMs } = attempt
+  if (kind === 'worker_lost') return ['worker lost', [`claim ${fence} never reported`]]
+  const details = [outcome.replaceAll('_', ' ')]
+  if (reason !== null) details.push(printable(reason))
+  if (httpStatus !== null) details.push(`HTTP ${httpStatus}`)
+  details.push(sent ? `${tookMs} ms` : 'not sent')
+  if (effect !== null) details.push(`late: ${effect}`)
+  return [`${attempt.kind} ${fence}.${call}`, details]
+}
+
+function by(actor: string | null, reason: string | null): string[] {
+  const who = actor === null ? [] : [`by ${printable(actor)}`]
+  return reason === null ? who : [...who, `“${printable(reason)}”`]
+}
+
+function signed(minor: bigint): string {
+  return minor > 0n ? `+${formatMoney(minor)}` : formatMoney(minor)
+}
