@@ -1,11 +1,11 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import * as fs from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../src/adapters/embedded-postgres.ts'
 import { migrate } from '../src/adapters/migrate.ts'
+import { end, freePort } from '../tools/child.ts'
 import { startLoader, type Loader } from '../tools/load/loader.ts'
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -57,6 +57,7 @@ export interface Database {
 export const DURABLE = ['fsync', 'synchronous_commit', 'full_page_writes'] as const
 
 const READY_MS_MAX = 60_000
+const STOP_MS_MAX = 15_000
 const DROPS_MAX = 60
 const QUIET_MS_MAX = 20_000
 
@@ -222,7 +223,7 @@ async function launch(args: readonly string[], env: Env, name: string): Promise<
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   const url = `http://127.0.0.1:${port}`
-  const stop = () => end(child)
+  const stop = () => end(child, STOP_MS_MAX)
   try {
     await untilReady(child, url, name)
   } catch (error) {
@@ -242,23 +243,6 @@ async function untilReady(child: ChildProcess, url: string, name: string): Promi
     await sleep(20)
   }
   throw new Error(`${name} did not answer within ${READY_MS_MAX / 1_000} s`)
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const gone = new Promise((resolve) => child.once('exit', resolve))
-  child.kill('SIGTERM')
-  const hard = setTimeout(() => child.kill('SIGKILL'), 15_000)
-  await gone
-  clearTimeout(hard)
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo // Listening on TCP, so it is one.
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 export function sleep(ms: number): Promise<void> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import fc from 'fast-check'
-import { client } from '../tools/demo/client.ts'
+import { client } from '../tools/client.ts'
 import type { Wire } from '../tools/demo/drive.ts'
 import { minor } from '../tools/demo/inspect.ts'
 import { exactNumber, readExactJson, writeJson } from '../src/domain/json.ts'

@@ -29,14 +29,14 @@ function placeOf(path: string): number {
 /** Import rules, the first that matches a file; a target is a path in src or the name of a package. */
 const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
   [
+    /^tools\//,
+    /^OWN\/|^tools\/\w+\.ts$|^src\/(domain|adapters|config)\/|^src\/ports|^src\/process\/program|^(?!fastify|src\/)[\w:-]/,
+    'a tool drives the service from outside',
+  ],
+  [
     /^src\/main\.ts$|^src\/process\/|\/command\.ts$/,
     /^(?!tools\/)/,
     'the composition root and commands may import everything but tools',
-  ],
-  [
-    /^tools\//,
-    /^OWN\/|^src\/(domain|adapters|config)\/|^src\/ports|^src\/process\/program|^(?!fastify|src\/)[\w:-]/,
-    'a tool drives the service from outside',
   ],
   [/^src\/domain\//, /^src\/domain\/|^node:(assert|crypto)$/, 'the domain is pure'],
   [/^src\/ports\.ts$/, /^src\/domain\//, 'ports know the domain'],

@@ -1,5 +1,7 @@
-import { Agent, request } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
+import { Agent } from 'undici'
+import { reasonOf } from '../../src/domain/reason.ts'
+import { exchange, paymentBody } from '../../tools/client.ts'
 
 /** One answer as a client saw it; status 0: there was none. `atMs` is on the monotonic clock. */
 export interface Answer {
@@ -21,48 +23,37 @@ export interface Entry {
 
 /** Longer than the service takes to give up on anything. */
 const SILENCE_MS_MAX = 6_000
-const AGENT = new Agent({ keepAlive: true, maxSockets: 400 })
+
+/** Connections of their own, up to so many to each process. */
+export function connections(max: number): Agent {
+  const silence = { headersTimeout: SILENCE_MS_MAX, bodyTimeout: SILENCE_MS_MAX }
+  return new Agent({ connections: max, connect: { timeout: SILENCE_MS_MAX }, ...silence })
+}
+
+const AGENT = connections(400)
 
 /** Send JSON; never throws: a broken connection or silence is an answer of status 0. */
-export function send(
+export async function send(
   url: string,
   body: object | null,
   key: string | null,
   agent: Agent = AGENT,
 ): Promise<Answer> {
   const startedMs = performance.now()
-  return new Promise((resolve) => {
-    const answer = (status: number, text: string): void => {
-      const atMs = performance.now()
-      resolve({ atMs, tookMs: atMs - startedMs, status, text })
-    }
-    const headers = {
-      'content-type': 'application/json',
-      ...(key === null ? {} : { 'idempotency-key': key }),
-    }
-    const out = request(url, { method: body === null ? 'GET' : 'POST', headers, agent })
-    out.setTimeout(SILENCE_MS_MAX, () => out.destroy(new Error('silence')))
-    out.on('error', (error) => answer(0, error.message))
-    out.on('response', (reply) => {
-      const chunks: Buffer[] = []
-      reply.on('data', (chunk: Buffer) => chunks.push(chunk))
-      reply.on('error', (error) => answer(0, error.message))
-      reply.on('close', () => {
-        // An answer that was cut short is none.
-        if (reply.complete) answer(reply.statusCode ?? 0, Buffer.concat(chunks).toString())
-        else answer(0, 'cut short')
-      })
-    })
-    out.end(body === null ? undefined : JSON.stringify(body))
-  })
+  const sent = { method: body === null ? 'GET' : 'POST', body, idempotencyKey: key } as const
+  // An answer that was cut short is none.
+  const { status, text } = await exchange(url, sent, agent).catch((error: unknown) => ({
+    status: 0,
+    text: reasonOf(error),
+  }))
+  const atMs = performance.now()
+  return { atMs, tookMs: atMs - startedMs, status, text }
 }
 
 /** Ask for the payment of an entry once, and write the answer down. */
 export async function ask(api: string, entry: Entry, agent?: Agent): Promise<Answer> {
   const { type, userId, amount, key } = entry
-  const sum = amount / 100
-  const body =
-    type === 'deposit' ? { user_id: userId, deposit: sum } : { user_id: userId, amount: sum }
+  const body = paymentBody(type, userId, amount / 100)
   const answer = await send(`${api}/api/v1/payments/${type}`, body, key, agent)
   entry.answers.push(answer)
   return answer

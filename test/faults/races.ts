@@ -1,5 +1,4 @@
-import { Agent } from 'node:http'
-import { ask, openUser, type Entry } from './load.ts'
+import { ask, connections, openUser, type Entry } from './load.ts'
 import type { Scenario, Stage } from './scenario.ts'
 import { check } from './witnesses.ts'
 
@@ -64,12 +63,12 @@ const LAST_CENT: Scenario = {
 
 /** Ask for all entries at once, at both processes in turn. */
 async function all({ stack, add, healed }: Stage, entries: readonly Entry[], what: string) {
-  const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS })
+  const agent = connections(SOCKETS)
   const startedMs = performance.now()
   await Promise.all(
     entries.map((entry, index) => ask(stack.apis[index % 2]?.url ?? '', entry, agent)),
   )
-  agent.destroy()
+  await agent.destroy()
   add(what, entries.length)
   healed(`all answered after ${Math.round(performance.now() - startedMs)} ms`)
 }

@@ -1,6 +1,6 @@
 import { toWire } from '../../src/domain/money.ts'
 import type { Clock } from '../../src/ports.ts'
-import { codeOf, each, type Client, type Reply } from './client.ts'
+import { describe, each, paymentBody, type Client, type Reply } from '../client.ts'
 import { OPENING, type Planned } from './plan.ts'
 
 /** The payment service as the demo uses it. */
@@ -89,19 +89,12 @@ export async function accept(
 }
 
 function post({ api }: Drive, userId: number, payment: Planned): Promise<Reply> {
-  const { type, key } = payment
-  const amount = toWire(payment.amount)
-  const body =
-    type === 'deposit' ? { user_id: userId, deposit: amount } : { user_id: userId, amount }
-  return api.post(`/api/v1/payments/${type}`, body, key)
+  const { type, key, amount } = payment
+  return api.post(`/api/v1/payments/${type}`, paymentBody(type, userId, toWire(amount)), key)
 }
 
 function idOf(reply: Reply): number {
   return (reply.body as { payment_id: number }).payment_id
-}
-
-function describe({ status, body }: Reply): string {
-  return [status, codeOf(body)].join(' ').trimEnd()
 }
 
 function isReplay(first: Reply, second: Reply): boolean {

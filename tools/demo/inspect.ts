@@ -1,6 +1,6 @@
 import { fromWire } from '../../src/domain/money.ts'
 import { printable } from '../../src/domain/printable.ts'
-import { each, read } from './client.ts'
+import { each, read } from '../client.ts'
 import { isSettled, type Accepted, type Drive, type Seen, type Wire } from './drive.ts'
 import { OPENING } from './plan.ts'
 

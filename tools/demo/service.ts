@@ -1,12 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import * as fs from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Environment } from '../../src/config/config.ts'
 import type { Clock } from '../../src/ports.ts'
+import { end, freePort, hasEnded } from '../child.ts'
 
 /** A service process that belongs to the demo. */
 export interface OwnService {
@@ -58,7 +57,7 @@ export async function startOwn(
     async stop() {
       // A service that is told to stop in the middle of its start would leave its database behind.
       await ready().catch(() => undefined)
-      await end(child, clock)
+      await end(child, STOP_MS_MAX)
       await fs.rm(folder, { recursive: true, force: true, maxRetries: 5 })
     },
   }
@@ -84,17 +83,6 @@ function own(folder: string, port: number, seed: number): Readonly<Record<string
   }
 }
 
-/** Free a moment ago: the system hands a port out again only after it has gone round. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  // A TCP server that listens has an address with a port.
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 /** The last of what the process has written. */
 function collect(child: ChildProcess): () => string {
   let text = ''
@@ -115,25 +103,10 @@ async function untilReady(
 ): Promise<void> {
   const untilMs = clock.elapsedMs() + START_MS_MAX
   while (!output().includes(`${url}/docs`)) {
-    if (ended(child)) throw new Error(`The service of the demo ended at its start:\n${output()}`)
+    if (hasEnded(child)) throw new Error(`The service of the demo ended at its start:\n${output()}`)
     if (clock.elapsedMs() > untilMs) {
       throw new Error(`The service of the demo was not ready in time:\n${output()}`)
     }
     await clock.sleep(POLL_MS)
   }
-}
-
-function ended(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null
-}
-
-async function end(child: ChildProcess, clock: Clock): Promise<void> {
-  if (ended(child)) return
-  child.kill('SIGTERM')
-  const untilMs = clock.elapsedMs() + STOP_MS_MAX
-  while (!ended(child) && clock.elapsedMs() < untilMs) await clock.sleep(POLL_MS)
-  if (ended(child)) return
-  const exit = once(child, 'exit')
-  child.kill('SIGKILL')
-  await exit
 }

@@ -2,9 +2,8 @@ import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { InvalidArgumentError, type Command } from 'commander'
 import { systemClock } from '../../src/adapters/clock.ts'
-import { printable } from '../../src/domain/printable.ts'
 import { progress } from '../../src/adapters/terminal.ts'
-import { reasonOf } from '../../src/domain/reason.ts'
+import { client, describe, paymentBody, type Client } from '../client.ts'
 import { htmlReport } from './html.ts'
 import { startLoader } from './loader.ts'
 import type { LoadResult, Plan, Traffic } from './plan.ts'
@@ -67,11 +66,12 @@ async function load(url: URL, given: string, options: Options): Promise<void> {
     throw new Error(`This makes payments in ${url.host}. Say --yes if that is meant.`)
   }
   const startedAt = systemClock.now().toISOString()
-  const service = { url, key: options.key }
-  const users = await openUsers(service, whole('users', options.users, 1, 100_000))
+  const key = options.key ?? null
+  const api = client(url.origin, { connections: 1, key, clock: systemClock })
+  const traffic = await trafficOf(kind, api, options).finally(() => api.close())
   const loader = startLoader()
   try {
-    const plan = planOf(service, options, await trafficOf(kind, service, users, options))
+    const plan = planOf(url, options, traffic)
     const bar = progress(`${kind}, ${plan.connections} connections`, 0)
     const result = await loader.run(plan, (count) => bar.tick(count))
     bar.done(`${Math.round(result.perSecond).toLocaleString('en-US')}/s`)
@@ -83,12 +83,8 @@ async function load(url: URL, given: string, options: Options): Promise<void> {
   }
 }
 
-interface Target {
-  readonly url: URL
-  readonly key: string | undefined
-}
-
-function planOf({ url, key }: Target, options: Options, traffic: Traffic): Plan {
+function planOf(url: URL, options: Options, traffic: Traffic): Plan {
+  const { key } = options
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: Number(url.port || 80),
@@ -106,25 +102,20 @@ function planOf({ url, key }: Target, options: Options, traffic: Traffic): Plan 
 
 type Users = Extract<Traffic, { kind: 'accept' }>['users']
 
-async function trafficOf(
-  kind: Kind,
-  service: Target,
-  users: Users,
-  options: Options,
-): Promise<Traffic> {
+async function trafficOf(kind: Kind, api: Client, options: Options): Promise<Traffic> {
+  const users = await openUsers(api, whole('users', options.users, 1, 100_000))
   if (kind === 'accept') return { kind, users, keys: options.idempotent ?? false }
   if (kind === 'bulk') return { kind, users, items: whole('items', options.items, 1, 1_000) }
-  const body = { user_id: users.first, deposit: 1 }
-  const made = await post(service, 'payments/deposit', body)
+  const made = await post(api, 'payments/deposit', paymentBody('deposit', users.first, 1))
   return { kind, payments: { first: Number(made.payment_id), count: 1 } }
 }
 
 /** Users are opened one after the other, so that their ids are a run unless others open some too. */
-async function openUsers(service: Target, count: number): Promise<Users> {
+async function openUsers(api: Client, count: number): Promise<Users> {
   const bar = progress('users', count)
   const ids: number[] = []
   for (let opened = 0; opened < count; opened += 1) {
-    ids.push(Number((await post(service, 'users/', { balance: BALANCE })).id))
+    ids.push(Number((await post(api, 'users/', { balance: BALANCE })).id))
     bar.tick(1)
   }
   bar.done()
@@ -134,23 +125,10 @@ async function openUsers(service: Target, count: number): Promise<Users> {
   return { first, count: broken < 0 ? count : broken }
 }
 
-async function post(
-  { url, key }: Target,
-  path: string,
-  body: object,
-): Promise<Record<string, unknown>> {
-  const headers = {
-    'content-type': 'application/json',
-    ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-  }
-  const at = new URL(`/api/v1/${path}`, url)
-  const request = { method: 'POST', headers, body: JSON.stringify(body) }
-  const answer = await fetch(at, request).catch((error: unknown) => {
-    throw new Error(`No service can be reached at ${url.origin}: ${reasonOf(error)}.`)
-  })
-  const text = await answer.text()
-  if (!answer.ok) throw new Error(`${at.pathname} answered ${answer.status}: ${printable(text)}`)
-  return JSON.parse(text) as Record<string, unknown> // Every 2xx answer of the API is an object.
+async function post(api: Client, path: string, body: object): Promise<Record<string, unknown>> {
+  const reply = await api.post(`/api/v1/${path}`, body)
+  if (reply.status < 300) return reply.body as Record<string, unknown> // An object of the API.
+  throw new Error(`${path} answered ${describe(reply)}`)
 }
 
 function reportOf(startedAt: string, url: URL, kind: Kind, plan: Plan, result: LoadResult): Report {

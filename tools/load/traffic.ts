@@ -1,4 +1,5 @@
 import { seededRandom } from '../../src/domain/random.ts'
+import { paymentBody } from '../client.ts'
 import type { Plan, Traffic } from './plan.ts'
 
 /** Makes requests, ready to be written to a socket. */
@@ -64,11 +65,9 @@ function payment(
   common: string,
   random: () => number,
 ): { line: string; rest: string } {
-  const deposit = random() < 0.5
-  const userId = user(traffic.users, random)
-  const money = { [deposit ? 'deposit' : 'amount']: amount(random) }
-  const body = JSON.stringify({ user_id: userId, ...money })
-  const [line, rest] = post(deposit ? 'deposit' : 'withdraw', common, body)
+  const type = random() < 0.5 ? 'deposit' : 'withdraw'
+  const body = JSON.stringify(paymentBody(type, user(traffic.users, random), amount(random)))
+  const [line, rest] = post(type, common, body)
   return { line, rest }
 }
 

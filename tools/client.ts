@@ -1,7 +1,8 @@
-import { Pool } from 'undici'
-import { readExactJson, writeJson } from '../../src/domain/json.ts'
-import { printable } from '../../src/domain/printable.ts'
-import type { Clock } from '../../src/ports.ts'
+import { Pool, request, type Dispatcher } from 'undici'
+import { readExactJson, writeJson } from '../src/domain/json.ts'
+import { printable } from '../src/domain/printable.ts'
+import { reasonOf } from '../src/domain/reason.ts'
+import type { Clock } from '../src/ports.ts'
 
 /** An answer. `body` is its JSON, long numbers as their text, or its text if it is none. */
 export interface Reply {
@@ -28,9 +29,35 @@ const AGAIN_MAX = 30
 
 interface Sent {
   readonly method: 'GET' | 'POST'
-  readonly path: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string | null
+  /** Null: none. */
+  readonly body: object | null
+  readonly idempotencyKey?: string | null
+  /** An API key. */
+  readonly key?: string | null
+}
+
+/** Send one request and read the whole answer. Rejects when there is none, or a part of one. */
+export async function exchange(
+  url: string,
+  { method, body, idempotencyKey = null, key = null }: Sent,
+  dispatcher: Dispatcher,
+): Promise<{ readonly status: number; readonly headers: Reply['headers']; readonly text: string }> {
+  const reply = await request(url, {
+    method,
+    dispatcher,
+    headers: {
+      ...(body === null ? {} : { 'content-type': 'application/json' }),
+      ...(idempotencyKey === null ? {} : { 'idempotency-key': idempotencyKey }),
+      ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+    },
+    body: body === null ? null : writeJson(body),
+  })
+  return { status: reply.statusCode, headers: reply.headers, text: await reply.body.text() }
+}
+
+/** The body that asks for a payment of an amount as the API writes it. */
+export function paymentBody<Amount>(type: 'deposit' | 'withdraw', userId: number, amount: Amount) {
+  return type === 'deposit' ? { user_id: userId, deposit: amount } : { user_id: userId, amount }
 }
 
 /** A client of the API below `base`, over connections that stay open. */
@@ -43,32 +70,34 @@ export function client(
     readonly clock: Clock
   },
 ): Client {
-  const { origin, pathname } = new URL(base)
-  const root = pathname.replace(/\/+$/, '')
+  const { origin } = new URL(base)
+  const root = base.replace(/\/+$/, '')
   const pool = new Pool(origin, {
     connections: options.connections,
     headersTimeout: SILENCE_MS_MAX,
     bodyTimeout: SILENCE_MS_MAX,
   })
-  const authorization: Record<string, string> =
-    options.key === null ? {} : { authorization: `Bearer ${options.key}` }
-  const send = async ({ path, headers, ...rest }: Sent): Promise<Reply> => {
-    const all = { ...authorization, ...headers }
-    const reply = await pool.request({ ...rest, path: root + path, headers: all })
-    return {
-      status: reply.statusCode,
-      headers: reply.headers,
-      body: parse(await reply.body.text()),
+  const send = async (path: string, sent: Sent): Promise<Reply> => {
+    try {
+      const { text, ...reply } = await exchange(root + path, { ...sent, key: options.key }, pool)
+      return { ...reply, body: parse(text) }
+    } catch (error) {
+      throw new Error(`No service can be reached at ${origin}: ${reasonOf(error)}.`, {
+        cause: error,
+      })
+    }
+  }
+  const patiently = async (path: string, sent: Sent): Promise<Reply> => {
+    for (let count = 0; ; count += 1) {
+      const reply = await send(path, sent)
+      if (count === AGAIN_MAX || !isSafeAgain(sent, reply)) return reply
+      await options.clock.sleep(1_000 * Number(reply.headers['retry-after'] ?? 1))
     }
   }
   return {
-    get: (path) => patiently(options.clock, send, { method: 'GET', path, headers: {}, body: null }),
-    post(path, body, key = null) {
-      const type = { 'content-type': 'application/json' }
-      const headers = key === null ? type : { ...type, 'idempotency-key': key }
-      const sent: Sent = { method: 'POST', path, headers, body: writeJson(body) }
-      return patiently(options.clock, send, sent)
-    },
+    get: (path) => patiently(path, { method: 'GET', body: null }),
+    post: (path, body, idempotencyKey = null) =>
+      patiently(path, { method: 'POST', body, idempotencyKey }),
     close: () => pool.destroy(),
   }
 }
@@ -81,29 +110,21 @@ function parse(text: string): unknown {
   }
 }
 
-async function patiently(
-  clock: Clock,
-  send: (sent: Sent) => Promise<Reply>,
-  sent: Sent,
-): Promise<Reply> {
-  for (let count = 0; ; count += 1) {
-    const reply = await send(sent)
-    if (count === AGAIN_MAX || !isSafeAgain(sent, reply)) return reply
-    await clock.sleep(1_000 * Number(reply.headers['retry-after'] ?? 1))
-  }
-}
-
 /** `outcome_unknown` says that the request may have been carried out: only a key makes it safe. */
-function isSafeAgain({ method, headers }: Sent, { status, body }: Reply): boolean {
+function isSafeAgain({ method, idempotencyKey = null }: Sent, { status, body }: Reply): boolean {
   if (status !== 429 && status !== 503) return false
-  const keyed = method === 'GET' || 'idempotency-key' in headers
-  return keyed || codeOf(body) !== 'outcome_unknown'
+  return method === 'GET' || idempotencyKey !== null || codeOf(body) !== 'outcome_unknown'
 }
 
 /** The code of a problem document. */
 export function codeOf(body: unknown): string | null {
   const code = (body as { code?: unknown } | null)?.code
   return typeof code === 'string' ? printable(code) : null
+}
+
+/** An answer in a few words: its status and, of a refusal, its code. */
+export function describe({ status, body }: Reply): string {
+  return [status, codeOf(body)].join(' ').trimEnd()
 }
 
 /** GET what must be there. Throws with the status if it is not. */
