@@ -4,6 +4,7 @@ import { GATEWAY, operationOf, OPERATIONS } from '../domain/payment.ts'
 import type { RouteHealth, RouteProbes } from '../http/health.ts'
 import { admission, ADMISSION_MS, type Admission } from '../payments/admission.ts'
 import { every } from '../queue/every.ts'
+import type { Closing } from './closing.ts'
 import type { Process } from './shared.ts'
 
 /** Accepts payments that may come from anywhere. */
@@ -13,17 +14,20 @@ export interface Accepts {
   acceptAll(drafts: readonly Draft[]): Promise<(Answer | Error)[]>
 }
 
-/** Watch what waits for each operation, and show the breakers to whoever scrapes this process. */
-export function openGate({ db, config, metrics, stops }: Process): Admission {
+/** Watch what waits for each operation. */
+export function openGate({ db, config }: Process, stops: Closing): Admission {
   const { shards, queueAgeLimitMs: ageMsMax } = config
   const { gatewayOutageMsMax: outageMsMax, gatewayOutageTasksMax: outageTasksMax } = config
   const policy = { ageMsMax, outageMsMax, outageTasksMax }
   const gate = admission({ db, clock: systemClock, shards, policy })
   const looking = every(systemClock, ADMISSION_MS, gate.look)
   stops.push(() => looking.stop())
-  // A worker in this process knows better, and replaces this.
-  metrics.breaker(() => routesOf(gate).map((route) => ({ ...route, state: route.breaker })))
   return gate
+}
+
+/** Show the breakers to whoever scrapes this process. */
+export function showBreakers({ metrics }: Process, gate: Admission): void {
+  metrics.breaker(() => routesOf(gate).map((route) => ({ ...route, state: route.breaker })))
 }
 
 /** What health says of routes and of workers elsewhere, by what the database knows. */

@@ -25,7 +25,8 @@ import { runRoutes } from '../runs/routes.ts'
 import { openUsers } from '../users/open.ts'
 import { userRoutes } from '../users/routes.ts'
 import { readUsers, type User } from '../users/store.ts'
-import { admitting, openGate, routeProbes, type Accepts } from './admission.ts'
+import type { Closing } from './closing.ts'
+import { admitting, openGate, routeProbes, showBreakers, type Accepts } from './admission.ts'
 import { API, gatewayTerms, type Process } from './shared.ts'
 
 /** Let the worker of this process look at once, for one operation or for all. */
@@ -34,21 +35,30 @@ export type Wake = (operation?: Operation) => void
 /** Ask the gateway about a payment in doubt, if its operation may be asked now. */
 export type Refresh = (id: bigint, mayAsk: (operation: Operation) => boolean) => Promise<void>
 
+/** What the API needs of the other parts of its process. */
+export interface ApiNeeds {
+  readonly probes: Probes
+  readonly wake: Wake
+  readonly refresh: Refresh
+  /** Closes what its requests need, when none is left. */
+  readonly stops: Closing
+}
+
 export async function apiRoutes(
   own: Process,
-  probes: Probes,
-  wake: Wake,
-  refresh: Refresh,
+  { probes, wake, refresh, stops }: ApiNeeds,
 ): Promise<{ readonly routes: FastifyPluginAsync[]; readonly fast: FastRoute[] }> {
   const { db, config, metrics, flusher } = own
   const { shards } = config
   const world = { db, clock: systemClock, shards }
   const reads = { ...world, db: listReads(own) }
   const policy = gatewayTerms(config)
-  const gate = openGate(own)
+  const gate = openGate(own, stops)
+  // A worker in this process knows better.
+  if (probes.worker() === null) showBreakers(own, gate)
   const balances = sharedBalance(world)
-  own.stops.push(() => balances.stop())
-  const { accept, acceptAll } = admitting(acceptPayments(own, wake), gate)
+  stops.push(() => balances.stop())
+  const { accept, acceptAll } = admitting(acceptPayments(own, wake, stops), gate)
   const users = reader<bigint, User>(own, (ids) => readUsersInOrder(own, ids))
   const views = reader<bigint, PaymentView>(own, (ids) => viewPayments(world, ids))
   const opening = batcher<bigint, User>((balances) => openUsers(world, balances), limits(config))
@@ -112,7 +122,7 @@ function limits(config: Config) {
  * Accept payments in a batcher for each shard. A user's payments share a lane, so that they keep their
  * order and batches that run side by side wait for no lock of each other's.
  */
-function acceptPayments(own: Process, wake: Wake): Accepts {
+function acceptPayments(own: Process, wake: Wake, stops: Closing): Accepts {
   const { db, config, metrics } = own
   const { shards, acceptLanes: lanes } = config
   const accept = acceptor({
@@ -135,7 +145,7 @@ function acceptPayments(own: Process, wake: Wake): Accepts {
   const accepts = Array.from({ length: shards }, () =>
     accepting(timed, systemClock, { ...limits(config), lanes, laneOf, lockMsMax }),
   )
-  own.stops.push(async () => {
+  stops.push(async () => {
     await Promise.all(accepts.map((each) => each.idle()))
   })
   const acceptsOf = ({ userId }: Draft) => accepts[shardOf(userId, shards)] as Accepting // One each.

@@ -1,15 +1,10 @@
 import type { FastifyInstance } from 'fastify'
-import type { Roles } from './shared.ts'
+import { PORTS, roleOf, type Roles } from './shared.ts'
 
 /** Where a process is to listen. Port 0 takes any free one. */
 export interface Address {
   readonly host: string
   readonly port: number
-}
-
-/** The name of the setting of a role's port. */
-function portSetting(roles: Roles): string {
-  return roles.api ? 'PORT' : roles.worker ? 'WORKER_PORT' : 'MOCK_GATEWAY_PORT'
 }
 
 /** What to do about an address that cannot be listened on, by the system's error code. */
@@ -33,7 +28,7 @@ export async function listen(app: FastifyInstance, at: Address, roles: Roles): P
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
     const remedy = REMEDIES[code]
     if (remedy === undefined) throw error
-    throw new Error(remedy(at, portSetting(roles)), { cause: error })
+    throw new Error(remedy(at, PORTS[roleOf(roles)].setting), { cause: error })
   }
 }
 

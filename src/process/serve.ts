@@ -7,8 +7,8 @@ import { closing, type Closing } from './closing.ts'
 import { ConfigError, loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { isLoopback } from '../http/site.ts'
 import { startService } from './start.ts'
-import { openDatabase } from './database.ts'
-import { API, roleOf, usesDatabase, type Roles } from './shared.ts'
+import { openDatabase, type DatabaseOptions } from './database.ts'
+import { API, PORTS, roleOf, usesDatabase, type Roles } from './shared.ts'
 
 /** Exit codes of a process that ends by itself or cannot stop in order. */
 const FAILED = 1
@@ -48,42 +48,40 @@ interface Surroundings {
 }
 
 async function start(config: Config, roles: Roles, around: Surroundings): Promise<void> {
-  const { log, stops, lost, tell } = around
-  const one = roles.api && roles.worker
+  const { log, stops } = around
+  const role = roleOf(roles)
   const dataDir = resolve(config.dataDir)
   // Also where PAYMENT_GATEWAY_URL names the mock gateway, as the original's example settings do.
-  const mock = roles.mockGateway && (!one || opensMock(config, dataDir))
-  const url = usesDatabase(roles)
-    ? await openDatabase(config, {
-        stops,
-        say: tell,
-        schema: config.autoCreateTables ? 'bring' : 'demand',
-        embedded: 'made',
-        onLost: lost,
-      })
-    : ''
-  if (mock && one) mkdirSync(dataDir, { recursive: true })
-  const service = await startService(config, { ...roles, mockGateway: mock }, log, {
+  const mockGateway = roles.mockGateway && (role !== 'all' || opensMock(config, dataDir))
+  const url = usesDatabase(roles) ? await openDatabase(config, databaseOptions(config, around)) : ''
+  const journal = mockGateway && role === 'all' ? { journalPath: openJournal(dataDir) } : {}
+  const port = config[PORTS[role].field]
+  const service = await startService(config, { ...roles, mockGateway }, log, {
     url,
-    port: roles.api ? config.port : roles.worker ? config.workerPort : config.mockGatewayPort,
-    ...(mock && one ? { journalPath: journalPath(dataDir) } : {}),
+    port,
+    ...journal,
   })
   stops.push(() => service.stop())
-  if (one) greet(config, service.url, dataDir)
+  if (role === 'all') greet(config, service.url, dataDir)
   else log.info({ url: service.url }, 'listening')
+}
+
+function databaseOptions(config: Config, { stops, lost, tell }: Surroundings): DatabaseOptions {
+  const schema = config.autoCreateTables ? 'bring' : 'demand'
+  return { stops, say: tell, schema, embedded: 'made', onLost: lost }
 }
 
 /** What a single role cannot do without; `payments start` brings its own. Throws `ConfigError`. */
 function demandSettings(config: Config, roles: Roles): void {
+  if (roleOf(roles) === 'all') return
   const problems: string[] = []
-  const one = roles.api && roles.worker
-  if (usesDatabase(roles) && !one && config.databaseUrl === null) {
+  if (usesDatabase(roles) && config.databaseUrl === null) {
     problems.push('DATABASE_URL must be set for a single role; `payments start` brings its own')
   }
-  if (roles.worker && !one && config.gatewayUrl === null) {
+  if (roles.worker && config.gatewayUrl === null) {
     problems.push('PAYMENT_GATEWAY_URL must be set: a worker alone has no gateway of its own')
   }
-  if (roles.mockGateway && !one && !config.mockGateway) {
+  if (roles.mockGateway && !config.mockGateway) {
     problems.push(
       'PAYMENT_GATEWAY_URL must be unset for a mock gateway alone: none runs beside a real one',
     )
@@ -93,6 +91,12 @@ function demandSettings(config: Config, roles: Roles): void {
 
 function journalPath(dataDir: string): string {
   return join(dataDir, 'mock-gateway.jsonl')
+}
+
+/** Make room for the journal of the mock gateway. */
+function openJournal(dataDir: string): string {
+  mkdirSync(dataDir, { recursive: true })
+  return journalPath(dataDir)
 }
 
 /**

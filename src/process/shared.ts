@@ -33,6 +33,8 @@ export interface Process {
   flusher: Flusher
   /** Closes what was started, in reverse order. */
   readonly stops: Closing
+  /** Whether it listens: before that it claims nothing. */
+  serving: boolean
   stopping: boolean
 }
 
@@ -58,7 +60,16 @@ export async function startProcess(
   )
   stops.push(() => db.close())
   stops.push(() => metrics.close())
-  const own: Process = { config, log, metrics, db, flusher: IDLE, stops, stopping: false }
+  const own: Process = {
+    config,
+    log,
+    metrics,
+    db,
+    flusher: IDLE,
+    stops,
+    serving: false,
+    stopping: false,
+  }
   if (config.crashPoint !== undefined) armCrashPoint(config.crashPoint.name, config.crashPoint.nth)
   if (usesDatabase(roles)) {
     await checkDurability(own)
@@ -74,8 +85,19 @@ export async function startProcess(
   return own
 }
 
-/** The name of a process with these roles, in its log, its metrics and its connections. */
-export function roleOf(roles: Roles): 'all' | 'api' | 'worker' | 'mock-gateway' {
+/** The name of a process, in its log, its metrics and its connections. */
+export type Role = 'all' | 'api' | 'worker' | 'mock-gateway'
+
+/** The port of each kind of process: its setting, and the setting's field. */
+export const PORTS = {
+  all: { setting: 'PORT', field: 'port' },
+  api: { setting: 'PORT', field: 'port' },
+  worker: { setting: 'WORKER_PORT', field: 'workerPort' },
+  'mock-gateway': { setting: 'MOCK_GATEWAY_PORT', field: 'mockGatewayPort' },
+} as const satisfies Record<Role, { readonly setting: string; readonly field: keyof Config }>
+
+/** The name of a process with these roles. */
+export function roleOf(roles: Roles): Role {
   if (roles.api) return roles.worker ? 'all' : 'api'
   return roles.worker ? 'worker' : 'mock-gateway'
 }

@@ -8,7 +8,6 @@ import { closing } from './closing.ts'
 import type { Config } from '../config/config.ts'
 import type { Metrics } from '../adapters/metrics.ts'
 import type { PostgresDb } from '../adapters/postgres.ts'
-import type { Operation } from '../domain/payment.ts'
 import { admitter } from '../http/auth.ts'
 import {
   cachedProbe,
@@ -23,9 +22,8 @@ import { startPage } from '../http/start-page.ts'
 import { mockGatewayRoutes } from '../mock-gateway/routes.ts'
 import { mockGateway, type MockGateway } from '../mock-gateway/server.ts'
 import { ReadOnly } from '../ports.ts'
-import type { Workers } from '../queue/together.ts'
 import type { Worker } from '../queue/worker.ts'
-import { apiRoutes, type Wake } from './api.ts'
+import { apiRoutes } from './api.ts'
 import { connectionOptions, guardsOf } from './guards.ts'
 import { listen } from './listen.ts'
 import {
@@ -79,13 +77,60 @@ async function open(
   roles: Roles,
   at: { readonly port: number; readonly journalPath?: string },
 ): Promise<string> {
-  const { config, log, stops } = own
-  const running: { worker?: Workers<Operation>; gateway?: GuardedGateway } = {}
-  const probes = probesOf(own, running, usesDatabase(roles))
+  const { config, stops } = own
+  // What requests need is closed when none is left; it is owed before it is made.
+  const needed = closing()
+  stops.push(() => needed.close())
+  const { app, admit, requestId, onAnswer } = await openServer(own, roles)
+  stops.push(() => closeServer(app))
+  const mock = roles.mockGateway ? openMock(own, at.journalPath) : null
+  const gateway = openGatewayOf(own, roles, () => hereOf(app.listeningOrigin) + MOCK_GATEWAY)
+  const worker = roles.worker && gateway !== null ? openWorker(own, gateway) : null
+  if (worker !== null) stops.push(() => worker.stop())
+  const probes = probesOf(own, worker, usesDatabase(roles))
+  const { routes, fast } = roles.api
+    ? await apiRoutes(own, {
+        probes,
+        wake: (operation) => worker?.wake(operation),
+        refresh: openRefresh(own, gateway, needed),
+        stops: needed,
+      })
+    : { routes: [], fast: [] }
+  const { elapsedMs } = systemClock
+  addFastPath(app, {
+    routes: fast,
+    admit,
+    requestId,
+    open: () => !own.stopping,
+    elapsedMs,
+    onAnswer,
+  })
+  for (const plugin of routes) void app.register(plugin, { prefix: API })
+  void app.register(probeRoutes(probes))
+  if (roles.api) void app.register(startPage(frontOf(config, roles)))
+  void app.register(prometheusRoute(own.metrics))
+  if (mock !== null) void app.register(mockGatewayRoutes(mock), { prefix: MOCK_GATEWAY })
+  const url = await listen(app, { host: config.host, port: at.port }, roles)
+  // What works by itself begins when it is certain that this process can serve.
+  own.serving = true
+  worker?.wake()
+  if (usesDatabase(roles)) startRedrives(own)
+  stops.push(() => void (own.stopping = true))
+  return hereOf(url)
+}
+
+/** A URL of this process, for itself: one that listens everywhere also listens here. */
+function hereOf(url: string): string {
+  return url.replace('0.0.0.0', '127.0.0.1').replace('[::]', '127.0.0.1')
+}
+
+/** The server without routes, and what its fast path needs of it. */
+async function openServer(own: Process, roles: Roles) {
+  const { config, log, metrics } = own
   const guards = guardsOf(own, roles)
   const requestId = requestIds()
   const onAnswer: Metrics['httpRequest'] = (method, route, status, ms) =>
-    own.metrics.httpRequest(method, route, status, ms)
+    metrics.httpRequest(method, route, status, ms)
   const app = await buildServer({
     logger: log,
     bodyBytesMax: config.bodyLimitKb * 1_024,
@@ -97,54 +142,32 @@ async function open(
     requestId,
     onAnswer,
   })
-  own.metrics.connections(() => app.front.connections.counts())
+  metrics.connections(() => app.front.connections.counts())
   refuseWhenStopping(app, own)
-  const wake: Wake = (operation) => running.worker?.wake(operation)
-  const refresh = openRefresh(own, () => running.gateway)
-  const api = roles.api ? await apiRoutes(own, probes, wake, refresh) : { routes: [], fast: [] }
-  const { elapsedMs } = systemClock
-  const admit = admitter(guards)
-  const accepting = () => !own.stopping
-  addFastPath(app, { routes: api.fast, admit, requestId, open: accepting, elapsedMs, onAnswer })
-  for (const plugin of api.routes) void app.register(plugin, { prefix: API })
-  void app.register(probeRoutes(probes))
-  if (roles.api) void app.register(startPage(frontOf(config, roles)))
-  void app.register(prometheusRoute(own.metrics))
-  stops.push(() => closeServer(app))
-  if (roles.mockGateway) {
-    const mock = openMock(own, at.journalPath)
-    void app.register(mockGatewayRoutes(mock), { prefix: MOCK_GATEWAY })
-  }
-  const url = await listen(app, { host: config.host, port: at.port }, roles)
-  const local = url.replace('0.0.0.0', '127.0.0.1').replace('[::]', '127.0.0.1')
-  // What works by itself begins when it is certain that this process can serve.
-  if (usesDatabase(roles)) startRedrives(own)
-  // The API alone charges nobody; it asks about payments in doubt when it is told to.
-  const gatewayUrl = config.gatewayUrl ?? (roles.worker ? local + MOCK_GATEWAY : null)
-  if (usesDatabase(roles) && gatewayUrl !== null) {
-    const gateway = openGateway(own, gatewayUrl)
-    stops.push(() => gateway.close())
-    running.gateway = gateway
-    if (roles.worker) {
-      const worker = openWorker(own, gateway)
-      stops.push(() => worker.stop())
-      running.worker = worker
-    }
-  }
-  stops.push(() => void (own.stopping = true))
-  return local
+  return { app, admit: admitter(guards), requestId, onAnswer }
 }
 
-function probesOf(own: Process, running: { worker?: Worker }, hasDatabase: boolean): Probes {
+/**
+ * The gateway of a process: the configured one, or where a worker has none the built-in mock gateway at
+ * `ownUrl`, which is known when the process listens. Null: nobody is charged or asked.
+ */
+function openGatewayOf(own: Process, roles: Roles, ownUrl: () => string): GuardedGateway | null {
+  const { gatewayUrl } = own.config
+  // The API alone charges nobody; it asks about payments in doubt when it is told to.
+  if (!usesDatabase(roles) || (gatewayUrl === null && !roles.worker)) return null
+  const gateway = openGateway(own, () => gatewayUrl ?? ownUrl())
+  own.stops.push(() => gateway.close())
+  return gateway
+}
+
+function probesOf(own: Process, worker: Worker | null, hasDatabase: boolean): Probes {
   const stalledMs = Math.max(30_000, own.config.workerPollIntervalMs * 10)
   return {
     // The mock gateway alone has no database to wait for.
     database: cachedProbe(async () => (hasDatabase ? stateOf(own.db) : 'ok'), systemClock),
     accepting: () => !own.stopping,
-    worker: () => {
-      const { worker } = running
-      return worker === undefined ? null : systemClock.elapsedMs() - worker.turnedMs() < stalledMs
-    },
+    worker: () =>
+      worker === null ? null : systemClock.elapsedMs() - worker.turnedMs() < stalledMs,
   }
 }
 

@@ -29,22 +29,39 @@ import { roomBeside, together, type Workers } from '../queue/together.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary } from '../verify/report.ts'
 import { startVerifier } from '../verify/watch.ts'
+import type { Gateway, GatewayProfile } from '../ports.ts'
+import type { Closing } from './closing.ts'
 import { gatewayTerms, headersOf, type Process } from './shared.ts'
 import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
 
-export function openGateway(own: Process, url: string): GuardedGateway {
+/** Open the gateway that has the address `urlOf` at the first call. */
+export function openGateway(own: Process, urlOf: () => string): GuardedGateway {
   const { config, metrics } = own
-  const driver = httpGateway({
-    url,
-    timeoutMs: config.gatewayTimeoutMs,
-    connections: config.workerConcurrency * OPERATIONS.length,
-    profile: gatewayTerms(config),
-    echo: config.gatewayEcho,
-    headers: headersOf(config),
-    clock: systemClock,
-  })
+  const driver = openedLate(gatewayTerms(config), () =>
+    httpGateway({
+      url: urlOf(),
+      timeoutMs: config.gatewayTimeoutMs,
+      connections: config.workerConcurrency * OPERATIONS.length,
+      profile: gatewayTerms(config),
+      echo: config.gatewayEcho,
+      headers: headersOf(config),
+      clock: systemClock,
+    }),
+  )
   const policy = breakerPolicy(config.gatewayTimeoutMs)
   return guardedGateway(driver, systemClock, (seen) => countCall(metrics, seen), policy)
+}
+
+/** A gateway that its first call opens. */
+function openedLate(profile: GatewayProfile, open: () => Gateway): Gateway {
+  let opened: Gateway | undefined
+  const gateway = () => (opened ??= open())
+  return {
+    profile,
+    charge: (request, signal) => gateway().charge(request, signal),
+    lookup: (request, signal) => gateway().lookup(request, signal),
+    close: async () => opened?.close(),
+  }
 }
 
 /** Share the breakers with all workers. */
@@ -118,16 +135,16 @@ function retryBudget(): Budget {
 /** Ask the gateway about one payment in doubt, unless `mayAsk` keeps calls away from it. */
 export function openRefresh(
   own: Process,
-  gatewayOf: () => GuardedGateway | undefined,
+  gateway: GuardedGateway | null,
+  stops: Closing,
 ): (id: bigint, mayAsk: (operation: Operation) => boolean) => Promise<void> {
   let kept: Settler<Settlement> | undefined
-  own.stops.push(async () => {
+  stops.push(async () => {
     kept?.hurry(lastWordsMs(own.config))
     await kept?.idle()
   })
   return async (id, mayAsk) => {
-    const gateway = gatewayOf()
-    if (gateway === undefined) return
+    if (gateway === null) return
     const [payment] = await readPayments(own.db, shardOf(id, own.config.shards), [id])
     if (payment === undefined || !mayAsk(operationOf(payment.type))) return
     const world = chargeWorld(own, gateway)
@@ -183,7 +200,7 @@ export function openWorker(own: Process, gateway: GuardedGateway): Workers<Opera
 }
 
 function openLoop(
-  { config, metrics, log }: Process,
+  own: Process,
   loop: {
     readonly world: ChargeWorld
     readonly operation: Operation
@@ -192,6 +209,7 @@ function openLoop(
     readonly concurrency: () => number
   },
 ): Worker {
+  const { config, metrics, log } = own
   const { world, operation, breakers, settler, concurrency } = loop
   return startWorker<Claim, Settlement>({
     async claim(limit) {
@@ -201,7 +219,8 @@ function openLoop(
     },
     handle: chargeUnlessLocked(world, settler.waitsFor),
     settler,
-    admitted: (wanted, running) => breakers.admitted(operation, wanted, running),
+    admitted: (wanted, running) =>
+      own.serving ? breakers.admitted(operation, wanted, running) : 0,
     clock: systemClock,
     concurrency,
     batchMax: config.workerBatch,
