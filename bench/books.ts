@@ -6,9 +6,10 @@ import type { Database, Rig } from './rig.ts'
 type Books = NonNullable<Scenario['books']>
 
 /**
- * What must be zero whatever happened: users whose balance is not the sum of their postings, entries
- * that do not add up, payments whose end has not exactly one settlement or that settled without an
- * end, withdrawals whose hold is not accounted for, and open payments without a task or the reverse.
+ * What must be zero whatever happened: users whose balance is not the sum of their postings,
+ * entries that do not add up, payments whose end has not exactly one settlement or that settled
+ * without an end, withdrawals whose hold is not accounted for, and open payments without a task or
+ * the reverse.
  */
 const CHECKS = `
   select

@@ -1,8 +1,8 @@
 import { createServer } from 'node:net'
 
 /**
- * A gateway that charges at once and never fails, over HTTP, at a tenth of the cost of a real server:
- * so that on one machine it is the services that are measured and not their gateway.
+ * A gateway that charges at once and never fails, over HTTP, at a tenth of the cost of a real
+ * server: so that on one machine it is the services that are measured and not their gateway.
  */
 const HEAD_END = Buffer.from('\r\n\r\n')
 

@@ -1,8 +1,9 @@
 /**
- * Clean up after a test run that was killed: `node scripts/after-death.mjs <folder>`, with the ids of
- * process groups to end as lines on stdin. Waits for the end of stdin, which comes with the end of
- * whoever started this, in whichever way; then ends the groups, stops the database servers whose data
- * is in the folder, and deletes it. After a run that has cleaned up by itself there is nothing to do.
+ * Clean up after a test run that was killed: `node scripts/after-death.mjs <folder>`, with the ids
+ * of process groups to end as lines on stdin. Waits for the end of stdin, which comes with the end
+ * of whoever started this, in whichever way; then ends the groups, stops the database servers whose
+ * data is in the folder, and deletes it. After a run that has cleaned up by itself there is nothing
+ * to do.
  */
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'

@@ -9,10 +9,10 @@ import { freePort } from '../test/faults/processes.ts'
 import { startServer } from '../test/faults/stack.ts'
 
 /**
- * `npm run test:attacks [-- seconds]`: each attack without a key for a minute, at an API process with
- * 1,024 open files, beside a client with a key. Prints a table; exit code 1 where a bound was broken:
- * 100 MB more memory, a refusal, a p99 above three times that of quiet and 100 ms above it, or
- * connections that are still there 30 s after the attackers have fallen silent.
+ * `npm run test:attacks [-- seconds]`: each attack without a key for a minute, at an API process
+ * with 1,024 open files, beside a client with a key. Prints a table; exit code 1 where a bound was
+ * broken: 100 MB more memory, a refusal, a p99 above three times that of quiet and 100 ms above it,
+ * or connections that are still there 30 s after the attackers have fallen silent.
  */
 const seconds = Number(process.argv[2] ?? 60)
 const MB = 1_024 * 1_024

@@ -1,9 +1,9 @@
 /**
- * Fuzz the real service by its own OpenAPI document: `npm run test:fuzz -- [--seed N] [--requests N]
- * [--json]`.
+ * Fuzz the real service by its own OpenAPI document: `npm run test:fuzz -- [--seed N] [--requests
+ * N] [--json]`.
  *
- * Runs on the server that TEST_DATABASE_URL names, or on an embedded one in a temporary folder. Exit
- * code 0: nothing was found; 1: something was. The same seed makes the same requests.
+ * Runs on the server that TEST_DATABASE_URL names, or on an embedded one in a temporary folder.
+ * Exit code 0: nothing was found; 1: something was. The same seed makes the same requests.
  */
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'

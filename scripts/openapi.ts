@@ -18,8 +18,9 @@ import { VERSION } from '../src/process/version.ts'
 import { userRoutes } from '../src/users/routes.ts'
 
 /**
- * Write docs/openapi.json: the document of a service that asks for keys, mock gateway included. Routes
- * are registered and never called, so no database is needed. A test compares it with a running service.
+ * Write docs/openapi.json: the document of a service that asks for keys, mock gateway included.
+ * Routes are registered and never called, so no database is needed. A test compares it with a
+ * running service.
  */
 const nobody = new Proxy(() => nobody, { get: () => nobody }) as never
 

@@ -1,9 +1,10 @@
 /**
- * Take the screenshots of the documentation: `npx tsx scripts/screenshots.ts http://localhost:8000`.
+ * Take the screenshots of the documentation: `npx tsx scripts/screenshots.ts
+ * http://localhost:8000`.
  *
  * Opens /docs of a running service in Chromium, expands one operation and writes
- * docs/images/docs-desktop.png and docs/images/docs-phone.png. CHROMIUM_PATH names the browser; without it the
- * usual ones are looked for. Fails when a picture is too large for a README.
+ * docs/images/docs-desktop.png and docs/images/docs-phone.png. CHROMIUM_PATH names the browser;
+ * without it the usual ones are looked for. Fails when a picture is too large for a README.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, statSync } from 'node:fs'
@@ -72,7 +73,10 @@ async function take(
   if (size > BYTES_MAX) throw new Error(`${name} is larger than ${BYTES_MAX / 1_024} KiB`)
 }
 
-/** The browser's program: the one asked for, or the first of the usual ones. Throws if none is there. */
+/**
+ * The browser's program: the one asked for, or the first of the usual ones. Throws if none is
+ * there.
+ */
 function findChromium(): string {
   const asked = process.env['CHROMIUM_PATH']
   if (asked) return asked

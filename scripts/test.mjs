@@ -5,8 +5,8 @@
  * Starts an embedded server in a temporary folder, or uses the one TEST_DATABASE_URL names;
  * migrates the database `payments_template`, which each test clones; hands both to the tests as
  * TEST_DATABASE_URL and TEST_TEMPLATE, and a folder for their files as TEST_FOLDER; stops the
- * server and deletes the folder whatever happens, also when this process is killed. The exit code is
- * the runner's.
+ * server and deletes the folder whatever happens, also when this process is killed. The exit code
+ * is the runner's.
  *
  * On a slow disk, `TMPDIR=/dev/shm npm test` clones the template several times faster.
  */

@@ -17,8 +17,8 @@ export type CrashPoint = (typeof CRASH_POINTS)[number]
 let armed: { readonly name: CrashPoint; left: number } | null = null
 
 /**
- * Die by SIGKILL the `nth` time that `name` is reached. For fault tests: only a configuration of the
- * environment `test` leads here. Throws when there is no such point.
+ * Die by SIGKILL the `nth` time that `name` is reached. For fault tests: only a configuration of
+ * the environment `test` leads here. Throws when there is no such point.
  */
 export function armCrashPoint(name: string, nth: number): void {
   const point = CRASH_POINTS.find((known) => known === name)

@@ -39,7 +39,9 @@ function books(balance: bigint, earlier: readonly AcceptedPayment[] = []): Books
   }
 }
 
-/** An answer in a word: `3` accepted as payment 3, `=3` its replay, a code, `=code` a replayed one. */
+/**
+ * An answer in a word: `3` accepted as payment 3, `=3` its replay, a code, `=code` a replayed one.
+ */
 function word(answer: Answer): string {
   const text = answer.kind === 'accepted' ? String(answer.payment.id) : answer.refusal.code
   return (answer.replayed ? '=' : '') + text

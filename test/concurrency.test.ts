@@ -122,7 +122,9 @@ test('one key in many batches of many processes in any order is one payment', as
   assert.equal(row?.count, BigInt(ids.size))
 })
 
-/** Count how often a transaction had to be run again: after a deadlock or a failed serialization. */
+/**
+ * Count how often a transaction had to be run again: after a deadlock or a failed serialization.
+ */
 function countReruns(db: Db): Db & { reruns(): number } {
   let reruns = 0
   return {
@@ -199,8 +201,8 @@ test('accepting and settling for the same users at once never deadlocks, and the
 type Cut = 'begin' | 'commit_reply'
 
 /**
- * A TCP proxy before the database that loses the connection once, after `cut` was set. Of `commit_reply`
- * it waits until the database has said that it committed, and keeps that to itself.
+ * A TCP proxy before the database that loses the connection once, after `cut` was set. Of
+ * `commit_reply` it waits until the database has said that it committed, and keeps that to itself.
  */
 async function losingProxy(t: TestContext, target: string) {
   const state: { cut: Cut | null; cuts: number } = { cut: null, cuts: 0 }

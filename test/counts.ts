@@ -1,4 +1,6 @@
-/** What the exact counters have to be, by the tables alone; what no table tells is not among them. */
+/**
+ * What the exact counters have to be, by the tables alone; what no table tells is not among them.
+ */
 export const COUNTED = `
   select
     (select count(*) from payments

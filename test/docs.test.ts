@@ -10,7 +10,8 @@ import { codeOf, deadLinks, PAGES, prose } from './pages.ts'
 import { run } from './process-kit.ts'
 import { ROOT, sources } from './sources.ts'
 
-// That docs/configuration.md and .env.example are what the settings generate is config.test.ts' to say.
+// That docs/configuration.md and .env.example are what the settings generate is config.test.ts' to
+// say.
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 

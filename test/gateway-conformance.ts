@@ -11,8 +11,8 @@ export interface Conformer {
   /** The same driver, against an address where nobody listens. */
   readonly dead: Gateway
   /**
-   * From now on the gateway accepts, declines, executes and loses the reply, fails, refuses requests,
-   * does not know us, or takes charges and does not finish them.
+   * From now on the gateway accepts, declines, executes and loses the reply, fails, refuses
+   * requests, does not know us, or takes charges and does not finish them.
    */
   behave(how: Behaviour): void
   /** How many times the gateway charged this payment, by its own books. */

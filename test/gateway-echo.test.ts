@@ -18,7 +18,8 @@ const owed = new WeakMap<Socket, string>()
 
 const DISORDERS: Readonly<Record<string, Disorder>> = {
   'one late': (socket, answer) => {
-    // The answer to the request before comes once more, when this one is already waiting for its own.
+    // The answer to the request before comes once more, when this one is already waiting for its
+    // own.
     socket.write((owed.get(socket) ?? '') + answer)
     owed.set(socket, answer)
   },

@@ -47,14 +47,18 @@ function storms(): readonly Storm[] {
   return [...found.values()]
 }
 
-/** Whether a gateway with this profile cannot say this after it has charged: then it is its word. */
+/**
+ * Whether a gateway with this profile cannot say this after it has charged: then it is its word.
+ */
 function isLie({ charge: kind, lookup }: Storm, profile: GatewayProfile): boolean {
   if (lookup === 'declined' && profile.lookup !== 'none') return true
   if (lookup === 'not_found' && profile.lookup === 'consistent') return true
   return kind === 'declined' && profile.repeats === 'first_answer'
 }
 
-/** A gateway that executes the first charge, loses its reply, and remembers the key for its life. */
+/**
+ * A gateway that executes the first charge, loses its reply, and remembers the key for its life.
+ */
 interface Witness extends Gateway {
   storm: Storm | null
   executed: number

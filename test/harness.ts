@@ -157,7 +157,9 @@ export interface TestWorld {
   sql<Row>(text: string, values?: readonly unknown[]): Promise<Row[]>
 }
 
-/** Make a test world on a fresh clone of the migrated template database; gone when the test ends. */
+/**
+ * Make a test world on a fresh clone of the migrated template database; gone when the test ends.
+ */
 export async function testWorld(
   t: TestContext,
   options: { script?: Script[]; profile?: GatewayProfile; shards?: number } = {},

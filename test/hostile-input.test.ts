@@ -13,8 +13,8 @@ import { API, startTarget, type Target } from './hostile/target.ts'
 import { bytesOf, raw, type Wire } from './hostile/wire.ts'
 
 /**
- * No refusal takes more of the processor, in milliseconds, the service in this process included; what
- * takes more was read or computed in vain. Other programs do not use it up.
+ * No refusal takes more of the processor, in milliseconds, the service in this process included;
+ * what takes more was read or computed in vain. Other programs do not use it up.
  */
 const REFUSAL_CPU_MS_MAX = 1_000
 
@@ -152,7 +152,9 @@ function fileCases(): Case[] {
   }))
 }
 
-/** On a loopback address no key is asked for: what a browser here may be made to send, both ways in. */
+/**
+ * On a loopback address no key is asked for: what a browser here may be made to send, both ways in.
+ */
 function siteCases(): Case[] {
   const pages = [
     [['Host', 'evil.test'], 'host_refused'],

@@ -229,7 +229,9 @@ test('a host that swallows connections is not executed and not sent', async (t) 
   assert.deepEqual(await client.charge(REQUEST), unsent('connect_timeout'))
 })
 
-/** A listening port whose owner never accepts and whose backlog is full; null if it cannot be had. */
+/**
+ * A listening port whose owner never accepts and whose backlog is full; null if it cannot be had.
+ */
 async function deafPort(t: TestContext): Promise<number | null> {
   const worker = new Worker(
     `const { parentPort } = require('node:worker_threads')

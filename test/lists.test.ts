@@ -12,8 +12,9 @@ const PAYMENTS = 60_000
 const TOP = 2n ** 62n
 
 /**
- * A long history without any index of its own: all succeeded but the oldest ten, which are in doubt,
- * and the next ten, which failed. Every payment has a letter that was closed, the twenty an open one.
+ * A long history without any index of its own: all succeeded but the oldest ten, which are in
+ * doubt, and the next ten, which failed. Every payment has a letter that was closed, the twenty an
+ * open one.
  */
 async function history(t: TestContext, shards = 1): Promise<TestWorld> {
   const world = await testWorld(t, { shards })
@@ -76,7 +77,8 @@ for (const shards of [1, 3]) {
 
 test('pages hold everything that matches, once, newest first, however unlike the shards are', async (t) => {
   const world = await testWorld(t, { shards: 2 })
-  // Of the even ids only the lowest match, behind more than a page looks at; of the odd ones all do.
+  // Of the even ids only the lowest match, behind more than a page looks at; of the odd ones all
+  // do.
   await world.sql(`
     insert into payments
       (shard, id, user_id, type, status, amount, commission, fee_bps, created_at, finished_at)

@@ -81,7 +81,9 @@ export async function openLetter(world: TestWorld, paymentId: bigint): Promise<b
   return open.id
 }
 
-/** Check that the postings balance, that stored balances equal them, and that nothing is negative. */
+/**
+ * Check that the postings balance, that stored balances equal them, and that nothing is negative.
+ */
 export async function assertBooks(world: TestWorld): Promise<Record<string, bigint>> {
   const sums = await books(world)
   const { user = 0n, held = 0n, gateway = 0n, fees = 0n, opening = 0n } = sums

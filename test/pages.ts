@@ -52,7 +52,9 @@ function anchorsOf(text: string): Set<string> {
   )
 }
 
-/** The links of a page that lead nowhere in the repository; those to other sites are not followed. */
+/**
+ * The links of a page that lead nowhere in the repository; those to other sites are not followed.
+ */
 export function deadLinks({ path, text }: Page): string[] {
   const links = [...prose(text).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link)
   return links

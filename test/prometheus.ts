@@ -51,8 +51,8 @@ export function lint(text: string): string[] {
 }
 
 /**
- * The value of an alert's expression between two scrapes, up to its comparison; NaN where a sample is
- * missing. It knows the forms that docs/alerts.yaml uses and throws for any other.
+ * The value of an alert's expression between two scrapes, up to its comparison; NaN where a sample
+ * is missing. It knows the forms that docs/alerts.yaml uses and throws for any other.
  */
 export function valueOf(
   expression: string,

@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from './sources.ts'
 
-/** A step of the page: commands in the order they stand, and what the page shows of their outputs. */
+/**
+ * A step of the page: commands in the order they stand, and what the page shows of their outputs.
+ */
 export interface Step {
   /** The heading and the first command, for messages. */
   readonly name: string
@@ -97,7 +99,9 @@ function parse(text: string): unknown {
 /** Members whose values differ from run to run; their type is compared. */
 const VOLATILE = new Set(['instance', 'next_cursor', 'took_ms', 'attempts'])
 
-/** The same members in the same order. A shown list may end earlier: the page says where it is cut. */
+/**
+ * The same members in the same order. A shown list may end earlier: the page says where it is cut.
+ */
 function sameJson(shown: unknown, own: unknown, at: string): void {
   if (typeof shown !== 'object' || shown === null) {
     const name = at.slice(at.lastIndexOf('/') + 1)

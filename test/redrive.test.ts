@@ -273,7 +273,8 @@ test('what a worker learns while an operator redrives is kept as late', async (t
 test('a failed payment that turns out to be charged is never repeated', async (t) => {
   const world = await testWorld(t)
   const [id = 0n] = await accepted(world, 'withdraw')
-  // Two workers charge it and stall; a third is told by a gateway that contradicts itself: declined.
+  // Two workers charge it and stall; a third is told by a gateway that contradicts itself:
+  // declined.
   const first = await world.claimAndCharge()
   world.clock.advance(LEASE_MS + 1)
   const second = await world.claimAndCharge()

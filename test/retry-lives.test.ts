@@ -39,8 +39,8 @@ const asked = (outcome: LookupOutcome): Call => ({ kind: 'lookup', outcome })
 
 /**
  * A model of a payment's whole life with an honest gateway: every order of timeouts, lost replies,
- * charges that are executed late, refusals of whoever stands in between, forgotten keys, crashes and
- * waits, over any number of claims.
+ * charges that are executed late, refusals of whoever stands in between, forgotten keys, crashes
+ * and waits, over any number of claims.
  */
 
 interface Life {
@@ -87,7 +87,9 @@ for (const policy of POLICIES) {
   })
 }
 
-/** Every life after the next claim, its calls, its crash or settlement, and the wait that follows. */
+/**
+ * Every life after the next claim, its calls, its crash or settlement, and the wait that follows.
+ */
 function later(life: Life, policy: RetryPolicy): Life[] {
   // The claim dates the first charge before any byte leaves.
   return during({ ...life, first: life.first ?? 0 }, [], policy)
@@ -167,8 +169,8 @@ function decided(life: Life, decision: Decision): Life[] {
 }
 
 /**
- * A short wait, one past the grace, by which everything in flight has come to an end, and one past the
- * life of the key.
+ * A short wait, one past the grace, by which everything in flight has come to an end, and one past
+ * the life of the key.
  */
 function waited(life: Life, fresh: boolean): Life[] {
   const age = life.age === null ? null : fresh ? 0 : life.age

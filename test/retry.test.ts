@@ -52,8 +52,8 @@ const taken: ChargeOutcome = { kind: 'pending', reason: 'pending' }
 const shifted: ChargeOutcome = { ...busy, unproven: true }
 
 /**
- * A task in its words: which try this is, the age of its doubt, lookups. Its first charge is as old as
- * its doubt.
+ * A task in its words: which try this is, the age of its doubt, lookups. Its first charge is as old
+ * as its doubt.
  */
 const task = (attempt: number, doubtAgeMs: number | null = null, lookups = 0): TaskState => ({
   tries: attempt - 1,

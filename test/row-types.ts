@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { sources } from './sources.ts'
 
-/** The fields of a type and what each is in JavaScript: bigint, number, boolean, Date, string, object. */
+/**
+ * The fields of a type and what each is in JavaScript: bigint, number, boolean, Date, string,
+ * object.
+ */
 export type Fields = Readonly<Record<string, string>>
 
 interface Declared {

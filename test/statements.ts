@@ -5,7 +5,9 @@ import { pathToFileURL } from 'node:url'
 import type { Statement } from '../src/ports.ts'
 import { ROOT, sources } from './sources.ts'
 
-/** A statement of the source: where it is, its text as it is sent, and the type of row it declares. */
+/**
+ * A statement of the source: where it is, its text as it is sent, and the type of row it declares.
+ */
 export interface Found {
   readonly file: string
   readonly name: string

@@ -7,7 +7,9 @@ const FILES = [...sources('src'), ...sources('tools')]
 const LINES_OF_FILE_MAX = 400
 const LINES_OF_FUNCTION_MAX = 70
 
-/** The features in order: each knows only those in front of it, and none knows itself through them. */
+/**
+ * The features in order: each knows only those in front of it, and none knows itself through them.
+ */
 const CHAIN = [
   'ledger',
   'users',
@@ -26,7 +28,9 @@ function placeOf(path: string): number {
   return CHAIN.findIndex((feature) => feature === name)
 }
 
-/** Import rules, the first that matches a file; a target is a path in src or the name of a package. */
+/**
+ * Import rules, the first that matches a file; a target is a path in src or the name of a package.
+ */
 const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
   [
     /^tools\//,

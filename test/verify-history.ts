@@ -32,8 +32,8 @@ export function randomDrafts(
 }
 
 /**
- * A busy history from a seed: deposits and withdrawals that succeed, fail, are refused, get lost and
- * become unknown, and some that are left new, waiting, leased and lost when it ends.
+ * A busy history from a seed: deposits and withdrawals that succeed, fail, are refused, get lost
+ * and become unknown, and some that are left new, waiting, leased and lost when it ends.
  */
 export async function busyHistory(world: TestWorld, seed: number, steps = 12): Promise<bigint[]> {
   const random = seededRandom(seed)
@@ -78,10 +78,14 @@ export function violated(report: Report): string[] {
 
 const GRANT = 'grant update, delete on postings, payment_attempts to current_user'
 
-/** What rolls a transaction back; it looks like an error of PostgreSQL, which keeps the connection. */
+/**
+ * What rolls a transaction back; it looks like an error of PostgreSQL, which keeps the connection.
+ */
 const UNDO = Object.assign(new Error('undo'), { code: 'P0001' })
 
-/** Do something to the books, look at them, and undo it. Sequences too, if they are only altered. */
+/**
+ * Do something to the books, look at them, and undo it. Sequences too, if they are only altered.
+ */
 export async function tryOut<Value>(
   world: TestWorld,
   statements: readonly string[],

@@ -114,8 +114,8 @@ test('steps of a few rows see what one large step sees, in healthy and in damage
     'select count(*)::int from postings group by user_id order by 1 desc limit 1',
   )
   assert.ok((most?.count ?? 0) > 2 * 4 * LIMIT, 'postings of a user for several steps')
-  // Evidence of lookups that came to nothing, more than one step reads: claims of three calls each, so
-  // that steps end in the middle of one.
+  // Evidence of lookups that came to nothing, more than one step reads: claims of three calls each,
+  // so that steps end in the middle of one.
   await world.sql(`
     insert into payment_attempts
     select shard, id, 1000 + n, call, 'lookup', 'pending', null, true, 200, created_at, 1

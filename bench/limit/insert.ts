@@ -9,8 +9,8 @@ const MADE_AHEAD = 16
 
 /**
  * The rows of accepted payments, as ours: half of them withdrawals with a hold and its posting. The
- * rows come from the client, as any service's must; ids count up from `$1`. One statement, one round
- * trip, prepared once.
+ * rows come from the client, as any service's must; ids count up from `$1`. One statement, one
+ * round trip, prepared once.
  */
 const INSERT = `
   with priced as materialized (

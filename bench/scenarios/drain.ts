@@ -8,8 +8,8 @@ import { rounds, runMs, type Question } from '../scenario.ts'
 import { openBaseline } from './accept.ts'
 
 /**
- * The gateway counts, for every worker alike: a worker's own metrics read its whole queue. In a steady
- * state as many are settled as are charged, and the books are checked afterwards.
+ * The gateway counts, for every worker alike: a worker's own metrics read its whole queue. In a
+ * steady state as many are settled as are charged, and the books are checked afterwards.
  */
 export const DONE = 'gateway_charges_total'
 /** More than a window of a fast drain finishes. */

@@ -92,7 +92,9 @@ export async function hasCluster(folder: string): Promise<boolean> {
   return entries.some((entry) => CLUSTER.test(entry))
 }
 
-/** The names of a cluster in a data folder: the folder itself, or the file that says where it is. */
+/**
+ * The names of a cluster in a data folder: the folder itself, or the file that says where it is.
+ */
 const CLUSTER = /^pg(\d+)(\.location)?$/
 
 /** The cluster that belongs to `base`, or null if none was ever created. */

@@ -46,7 +46,9 @@ export interface EmbeddedOptions {
    * The first port to try; by default the one used last time. A busy port leads to the next one.
    */
   readonly port?: number
-  /** Told, with a sentence, when a server that died cannot be kept alive. Then nobody tries again. */
+  /**
+   * Told, with a sentence, when a server that died cannot be kept alive. Then nobody tries again.
+   */
   readonly onLost?: (error: Error) => void
   /** PostgreSQL settings that replace ours. */
   readonly settings?: Readonly<Record<string, string>>
@@ -136,8 +138,8 @@ interface Use {
 
 /**
  * Watch the server through the session that says "in use": when it ends, the server crashed, and
- * recovers by itself or is gone. Both are the same here: attach to what runs, or launch it again. The
- * port stays, because everybody who uses the server knows it.
+ * recovers by itself or is gone. Both are the same here: attach to what runs, or launch it again.
+ * The port stays, because everybody who uses the server knows it.
  */
 async function supervise(
   cluster: Cluster,

@@ -8,8 +8,9 @@ const TURNS_MAX = 100
 
 /**
  * Become the one owner of a file, until `release` or the end of the process. Owners are numbered:
- * whoever makes `<path>.owner-<n + 1>` takes over from a dead owner `n`, and of several that try one
- * makes it. The file with the highest number is never removed, so a number is never given twice.
+ * whoever makes `<path>.owner-<n + 1>` takes over from a dead owner `n`, and of several that try
+ * one makes it. The file with the highest number is never removed, so a number is never given
+ * twice.
  *
  * Throws, with the process id, while another process that lives is the owner.
  */
@@ -84,9 +85,9 @@ function release(file: string): void {
 }
 
 /**
- * When a process was started: a text that is the same for its whole life and another for every other
- * process that ever has its id. Null when there is no such process, or only what is left of one that
- * ended.
+ * When a process was started: a text that is the same for its whole life and another for every
+ * other process that ever has its id. Null when there is no such process, or only what is left of
+ * one that ended.
  */
 function processStart(pid: number): string | null {
   return process.platform === 'linux' ? linuxStart(pid) : otherStart(pid)

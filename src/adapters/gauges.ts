@@ -252,7 +252,9 @@ export function prometheusName(name: CounterName): string {
   return name.startsWith('payments_') ? name : `payments_${name}`
 }
 
-/** The counters that the database keeps. Without samples until they were read: 0 would be a reset. */
+/**
+ * The counters that the database keeps. Without samples until they were read: 0 would be a reset.
+ */
 function exactCounters(registry: Registry): ReadonlyMap<ExactName, Counter> {
   return new Map(
     EXACT_NAMES.map((name) => {

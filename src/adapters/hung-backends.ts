@@ -16,10 +16,10 @@ export interface HungBackends {
 }
 
 /**
- * Count backends that outlive their connection as connections of the pool. A COMMIT that waits for a
- * synchronous standby that is lost heeds no timeout, and its backend does not notice that we hung up:
- * if each were replaced, they would soon be all that the server has. So the pool shrinks by each, to
- * nothing at worst, until the server has let go of it, or cannot be reached.
+ * Count backends that outlive their connection as connections of the pool. A COMMIT that waits for
+ * a synchronous standby that is lost heeds no timeout, and its backend does not notice that we hung
+ * up: if each were replaced, they would soon be all that the server has. So the pool shrinks by
+ * each, to nothing at worst, until the server has let go of it, or cannot be reached.
  */
 export function countHung(pool: pg.Pool, poolMax: number, config: pg.ClientConfig): HungBackends {
   const hung = new Set<number>()

@@ -126,8 +126,8 @@ export async function migrationStatus(url: string, dir?: string): Promise<Migrat
 }
 
 /**
- * Demand the schema that this build needs, and change nothing. Throws a sentence that says what to do
- * when the database's is older or newer, and as `migrate` does.
+ * Demand the schema that this build needs, and change nothing. Throws a sentence that says what to
+ * do when the database's is older or newer, and as `migrate` does.
  */
 export async function demandSchema(url: string, dir?: string): Promise<void> {
   const status = await migrationStatus(url, dir)

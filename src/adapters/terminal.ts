@@ -24,8 +24,8 @@ const COLUMNS_DEFAULT = 80
 
 /**
  * Show how far `label` has come: on a terminal one line that changes, with a bar, the rate and the
- * time that is left; elsewhere a plain line now and then. `total` 0 is not known. NO_COLOR takes the
- * colour away. Times are of the monotonic clock, so that a bar never jumps.
+ * time that is left; elsewhere a plain line now and then. `total` 0 is not known. NO_COLOR takes
+ * the colour away. Times are of the monotonic clock, so that a bar never jumps.
  */
 export function progress(
   label: string,
@@ -54,7 +54,8 @@ export function progress(
     const full = Math.round(share * BAR_WIDTH)
     const bar = total > 0 ? `${'█'.repeat(full)}${'░'.repeat(BAR_WIDTH - full)} ` : ''
     const room = (stream.columns ?? COLUMNS_DEFAULT) - 1
-    // What does not fit is cut, because a line that wraps cannot be drawn over; colour has no width.
+    // What does not fit is cut, because a line that wraps cannot be drawn over; colour has no
+    // width.
     const text = `${label} ${bar}${line()}`.slice(0, room)
     stream.write(`\r\x1b[2K${text.replace(/[█░]+/, paint)}`)
   }
@@ -89,8 +90,9 @@ export function duration(seconds: number): string {
 }
 
 /**
- * Break a text between words, so that it fits into `columns` behind the `indent` columns that stand in
- * front of it. Further lines are indented as far. A word that is too long keeps its line to itself.
+ * Break a text between words, so that it fits into `columns` behind the `indent` columns that stand
+ * in front of it. Further lines are indented as far. A word that is too long keeps its line to
+ * itself.
  */
 export function wrapped(text: string, indent: number, columns = COLUMNS_DEFAULT): string {
   const room = Math.max(1, columns - indent)

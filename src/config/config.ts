@@ -113,7 +113,9 @@ export function loadConfig(env: Environment): Config {
 const UNSAID =
   'APP_ENV must be set where NODE_ENV is production: to production, or to what this is instead'
 
-/** A production that nobody named here would start as a laptop does: without keys, with the mock. */
+/**
+ * A production that nobody named here would start as a laptop does: without keys, with the mock.
+ */
 function isUnsaid(env: Environment): boolean {
   const [node = '', own = ''] = [env['NODE_ENV'], env[SETTINGS.appEnv.name]]
   return node.trim().toLowerCase() === 'production' && own.trim() === ''

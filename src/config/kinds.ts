@@ -153,8 +153,9 @@ export function choice<const W extends string>(
 }
 
 /**
- * A PostgreSQL URL of one server. `postgres://` and a Python driver's suffix, as in `postgresql+asyncpg://`, are
- * read as `postgresql://`, so that the URL of the original service can be kept.
+ * A PostgreSQL URL of one server. `postgres://` and a Python driver's suffix, as in
+ * `postgresql+asyncpg://`, are read as `postgresql://`, so that the URL of the original service can
+ * be kept.
  */
 export function databaseUrl() {
   const read = (value: string) => {

@@ -7,7 +7,10 @@ export interface Deployment {
   readonly debug: boolean
 }
 
-/** What is fine on a laptop and refused in production. Each `fix` is a sentence of the documentation. */
+/**
+ * What is fine on a laptop and refused in production. Each `fix` is a sentence of the
+ * documentation.
+ */
 export const PRODUCTION_RULES: readonly {
   /** The settings the rule looks at. It is skipped when one of them could not be read. */
   readonly uses: readonly (keyof Deployment)[]

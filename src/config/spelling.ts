@@ -1,6 +1,6 @@
 /**
- * Whether a name is probably a misspelt `candidate`: at most two letters apart; one for names under 8
- * letters, none under 5, because short names such as HOME are near to others by chance.
+ * Whether a name is probably a misspelt `candidate`: at most two letters apart; one for names under
+ * 8 letters, none under 5, because short names such as HOME are near to others by chance.
  */
 export function isNear(name: string, candidate: string): boolean {
   const apartMax = candidate.length < 5 ? 0 : candidate.length < 8 ? 1 : 2

@@ -16,10 +16,15 @@ export type Answer =
   | { readonly kind: 'accepted'; readonly payment: AcceptedPayment; readonly replayed: boolean }
   | { readonly kind: 'refused'; readonly refusal: Refusal; readonly replayed: boolean }
 
-/** The answer about a user whom somebody else has locked: nothing was decided, and nothing is stored. */
+/**
+ * The answer about a user whom somebody else has locked: nothing was decided, and nothing is
+ * stored.
+ */
 export const BUSY: Answer = { kind: 'refused', refusal: { code: 'busy' }, replayed: false }
 
-/** The part of a payment that an answer is made of, the same for the first answer and every replay. */
+/**
+ * The part of a payment that an answer is made of, the same for the first answer and every replay.
+ */
 export type AcceptedPayment = Pick<
   Payment,
   'id' | 'userId' | 'type' | 'amount' | 'commission' | 'idempotencyKey'
@@ -52,8 +57,9 @@ export function keyOf(userId: bigint, idempotencyKey: string): string {
  * Decide every draft of a batch in order: earlier drafts spend before later ones, and a later draft
  * with an earlier one's key is its replay. Refusals harm no neighbour.
  *
- * A refusal for lack of funds under a key is stored as a failed payment, so that a retry never turns
- * a "no" that the caller acted on into a "yes". Without a key nothing could replay it: nothing stored.
+ * A refusal for lack of funds under a key is stored as a failed payment, so that a retry never
+ * turns a "no" that the caller acted on into a "yes". Without a key nothing could replay it:
+ * nothing stored.
  */
 export function decideBatch(drafts: readonly Draft[], books: Books, fee: Fee): Verdict {
   const batch: Batch = {

@@ -24,13 +24,13 @@ export type AdmissionRefusal = 'overloaded' | 'gateway_unavailable'
 /**
  * Whether new payments of a route have to be refused; null: they are accepted.
  *
- * While the gateway works, by the age of the oldest task that could have been claimed: by age and not
- * by depth, because a deep queue that moves is fine. A task could not be claimed during an outage, nor,
- * as far as anybody can tell, before somebody was there to see it: after a minute's downtime the first
- * overdue task is no sign of too much work.
+ * While the gateway works, by the age of the oldest task that could have been claimed: by age and
+ * not by depth, because a deep queue that moves is fine. A task could not be claimed during an
+ * outage, nor, as far as anybody can tell, before somebody was there to see it: after a minute's
+ * downtime the first overdue task is no sign of too much work.
  *
- * While the gateway is out of reach nothing moves, so age says nothing: payments wait for it, up to a
- * time and a number. Not for ever, because they all come back at once. If none waits the next one
+ * While the gateway is out of reach nothing moves, so age says nothing: payments wait for it, up to
+ * a time and a number. Not for ever, because they all come back at once. If none waits the next one
  * is accepted whatever the time, because nothing else would find out that the gateway is back.
  */
 export function admissionRefusal(

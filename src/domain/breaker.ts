@@ -1,7 +1,7 @@
 /**
- * The circuit breaker of one route, an operation of a gateway, as a value: what it has seen, and what
- * it allows. While it is open nothing is claimed, so a gateway that is down burns no attempts; then a
- * few probes decide.
+ * The circuit breaker of one route, an operation of a gateway, as a value: what it has seen, and
+ * what it allows. While it is open nothing is claimed, so a gateway that is down burns no attempts;
+ * then a few probes decide.
  */
 export interface Breaker {
   readonly state: 'closed' | 'open' | 'half_open'
@@ -87,9 +87,9 @@ export interface BreakerPolicy {
 }
 
 /**
- * 90 % of 20 calls within two seconds: a gateway that fails one call in three stays in use (one window
- * in a million looks worse by chance), and one that goes down is left alone after about two seconds,
- * when the calls that still worked have left the window.
+ * 90 % of 20 calls within two seconds: a gateway that fails one call in three stays in use (one
+ * window in a million looks worse by chance), and one that goes down is left alone after about two
+ * seconds, when the calls that still worked have left the window.
  */
 export const BREAKER_POLICY: BreakerPolicy = {
   callsMin: 20,
@@ -102,15 +102,15 @@ export const BREAKER_POLICY: BreakerPolicy = {
 }
 
 /**
- * With little traffic there are never enough calls for a share. So many connections refused in a row
- * are an outage as well: a refused connection says nothing of a payment.
+ * With little traffic there are never enough calls for a share. So many connections refused in a
+ * row are an outage as well: a refused connection says nothing of a payment.
  */
 const REFUSED_MIN = 3
 /** One payment may be odd by itself; so many different ones in a row mean our settings. */
 const ODD_MIN = 3
 /**
- * A row is one without a good answer for so long: under load some calls in a row fail by chance, and
- * others that work end a moment later. In milliseconds.
+ * A row is one without a good answer for so long: under load some calls in a row fail by chance,
+ * and others that work end a moment later. In milliseconds.
  */
 const ROW_MS_MIN = 1_000
 /** What says by itself that credentials are wrong, whatever the payment. */
@@ -206,7 +206,10 @@ export function observed(
   return cause === null ? seen : opened(seen, { cause, reason: call.reason }, nowMs)
 }
 
-/** The rows that a call goes on with, or ends. A lookup that works proves a connection, not a charge. */
+/**
+ * The rows that a call goes on with, or ends. A lookup that works proves a connection, not a
+ * charge.
+ */
 function inRow(breaker: Breaker, { call, verdict, paymentId }: CallEnded, nowMs: number): Breaker {
   if (verdict === 'good') {
     return call === 'charge'
@@ -264,7 +267,9 @@ function counted(seen: Seen, call: CallEnded, nowMs: number, policy: BreakerPoli
   }
 }
 
-/** A window with one more call: its half becomes the older one in time, and what is too old is gone. */
+/**
+ * A window with one more call: its half becomes the older one in time, and what is too old is gone.
+ */
 function slid(window: Window, ok: boolean, nowMs: number, windowMs: number): Window {
   const ageMs = nowMs - window.sinceMs
   const slides = ageMs > windowMs / 2
@@ -295,8 +300,8 @@ function opened({ trips }: Breaker, why: Why, nowMs: number): Breaker {
 }
 
 /**
- * One probe that works closes it; when all have failed it opens again for longer. A lookup that works
- * closes only what lookups opened: where charges failed it says nothing of them.
+ * One probe that works closes it; when all have failed it opens again for longer. A lookup that
+ * works closes only what lookups opened: where charges failed it says nothing of them.
  */
 function probed(breaker: Breaker, call: CallEnded, nowMs: number, policy: BreakerPolicy): Breaker {
   if (call.verdict === 'good') {

@@ -1,6 +1,6 @@
 /**
- * A retry budget as a value: first attempts earn, retries spend. A gateway that fails now and then is
- * retried as planned; one that fails most of the time is not called twice as often for it.
+ * A retry budget as a value: first attempts earn, retries spend. A gateway that fails now and then
+ * is retried as planned; one that fails most of the time is not called twice as often for it.
  */
 export interface RetryBudget {
   readonly tokens: number

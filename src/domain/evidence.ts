@@ -48,7 +48,9 @@ export const NO_EVIDENCE: KnownEvidence = {
 /** What a gateway promises, and how long a call of it can take. */
 export type GatewayTerms = Promises & { readonly timeoutMs: number }
 
-/** What is stored that an operator's word goes against; null: nothing. A yes is never outweighed. */
+/**
+ * What is stored that an operator's word goes against; null: nothing. A yes is never outweighed.
+ */
 export function against(
   outcome: 'success' | 'failed',
   { yes, no, declined, doubted }: KnownEvidence,
@@ -62,10 +64,10 @@ export function against(
 /**
  * Why a redrive of a payment is refused by what is known of it; null: it is not.
  *
- * One of unknown outcome must be asked about or sent again under its key, or nothing would come of it;
- * where a yes is stored nothing has to. A failed one is charged again as a new payment, so it must not
- * have been executed: a charge in doubt is settled by a lookup's word, or by a decline where a repeated
- * key is answered with the first answer.
+ * One of unknown outcome must be asked about or sent again under its key, or nothing would come of
+ * it; where a yes is stored nothing has to. A failed one is charged again as a new payment, so it
+ * must not have been executed: a charge in doubt is settled by a lookup's word, or by a decline
+ * where a repeated key is answered with the first answer.
  */
 export function againstRedrive(
   status: 'unknown' | 'failed',

@@ -6,21 +6,23 @@ import type { Refusal } from './refusal.ts'
 import { mayRepeat } from './retry.ts'
 
 /**
- * The error of a letter about a failed payment that the gateway turned out to have charged. Its money
- * has moved, so nothing may send it again: a person has to look.
+ * The error of a letter about a failed payment that the gateway turned out to have charged. Its
+ * money has moved, so nothing may send it again: a person has to look.
  */
 export const CHARGED_AFTER_FAILED = 'charged_after_failed'
 
 /**
- * The error of a letter about a payment that succeeded under a key that its gateway had forgotten: an
- * earlier charge whose reply was lost may have been executed as well. A person has to look.
+ * The error of a letter about a payment that succeeded under a key that its gateway had forgotten:
+ * an earlier charge whose reply was lost may have been executed as well. A person has to look.
  */
 export const MAYBE_CHARGED_TWICE = 'maybe_charged_twice'
 
 /** All that a payment's state follows from. */
 export interface Situation {
   readonly payment: Payment
-  /** Its task; null: it has left the queue. `due`: its moment, or the end of its lease, has come. */
+  /**
+   * Its task; null: it has left the queue. `due`: its moment, or the end of its lease, has come.
+   */
   readonly task: {
     readonly runAt: Date
     /** How long it still waits, in milliseconds. */
@@ -38,7 +40,9 @@ export interface Situation {
   } | null
   /** What all calls together say, and since when its key is in use. */
   readonly known: KnownEvidence
-  /** What the gateway in use can do: what happens next, and what an operator can do, follow from it. */
+  /**
+   * What the gateway in use can do: what happens next, and what an operator can do, follow from it.
+   */
   readonly terms: GatewayTerms
   /** What the newest gateway call came to that was settled in time; null: none was made. */
   readonly lastOutcome: string | null

@@ -11,7 +11,9 @@ const PROTOTYPE = {
   },
 }
 
-/** A JSON number whose digits are exactly `text`, such as 97019999999901.03, which no double holds. */
+/**
+ * A JSON number whose digits are exactly `text`, such as 97019999999901.03, which no double holds.
+ */
 export function exactNumber(text: string): ExactNumber {
   return Object.assign(Object.create(PROTOTYPE) as Pick<ExactNumber, 'toJSON'>, { text })
 }
@@ -21,9 +23,9 @@ function isExact(value: object): value is ExactNumber {
 }
 
 /**
- * Write a value as JSON: what `JSON.stringify` writes, and exact numbers with all their digits. The one
- * writer of everything that leaves the process with an amount in it. Throws for a bare bigint, because
- * it does not say whether it is an id or minor units.
+ * Write a value as JSON: what `JSON.stringify` writes, and exact numbers with all their digits. The
+ * one writer of everything that leaves the process with an amount in it. Throws for a bare bigint,
+ * because it does not say whether it is an id or minor units.
  */
 export function writeJson(value: unknown): string {
   if (typeof value === 'string') return quoted(value)
@@ -61,8 +63,8 @@ const LONG = /\d[\d.]{15,}/
 const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
 
 /**
- * Read JSON without losing digits: a number that a double need not hold comes as its decimal text, any
- * other as a number. Throws for what is not JSON.
+ * Read JSON without losing digits: a number that a double need not hold comes as its decimal text,
+ * any other as a number. Throws for what is not JSON.
  */
 export function readExactJson(text: string): unknown {
   const value: unknown = JSON.parse(text)

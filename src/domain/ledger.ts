@@ -37,8 +37,9 @@ export function holdEntry(payment: Priced): Entry {
 }
 
 /**
- * Book a payment that the gateway executed. A deposit of A: the gateway took A, the user gets A − C.
- * A withdrawal of A: the hold A + C is spent, A through the gateway. C is earned here and only here.
+ * Book a payment that the gateway executed. A deposit of A: the gateway took A, the user gets A −
+ * C. A withdrawal of A: the hold A + C is spent, A through the gateway. C is earned here and only
+ * here.
  */
 export function settleEntry(payment: Priced): Entry {
   const { amount, commission } = payment

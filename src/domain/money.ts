@@ -19,16 +19,17 @@ export type Money =
   | { readonly ok: false; readonly problem: MoneyProblem }
 
 /**
- * Read an amount as it came over the wire: a decimal string, or a JSON number, which is read through
- * its shortest decimal text, so both take one path and no arithmetic is done on floats. More than two
- * decimals is refused and never rounded; zeros at the end are no decimals, because a JSON number cannot
- * show them: "1.000" and 1.000 are 1. `min` is 0 for opening balances.
+ * Read an amount as it came over the wire: a decimal string, or a JSON number, which is read
+ * through its shortest decimal text, so both take one path and no arithmetic is done on floats.
+ * More than two decimals is refused and never rounded; zeros at the end are no decimals, because a
+ * JSON number cannot show them: "1.000" and 1.000 are 1. `min` is 0 for opening balances.
  */
 export function parseMoney(value: string | number, min: bigint = AMOUNT_MIN): Money {
   // Whole numbers, the most common, without a detour through their text.
   if (typeof value === 'number' && Number.isSafeInteger(value))
     return checked(BigInt(value) * 100n, min)
-  // A number that prints with an exponent is below 0.000001 or at least 1e21: out of range both ways.
+  // A number that prints with an exponent is below 0.000001 or at least 1e21: out of range both
+  // ways.
   const text = typeof value === 'number' ? String(value) : value
   if (typeof value === 'number' && /[^\d.-]/.test(text)) return no('amount_range')
   if (text.length > TEXT_LENGTH_MAX) return no('amount_range')
@@ -69,16 +70,16 @@ export function shortestMoney(minor: bigint): string {
 }
 
 /**
- * An amount or a total as the JSON number of the HTTP API, with all its digits, however large it is:
- * 20050n is 200.5 and 9701999999990103n is 97019999999901.03. No float is in between.
+ * An amount or a total as the JSON number of the HTTP API, with all its digits, however large it
+ * is: 20050n is 200.5 and 9701999999990103n is 97019999999901.03. No float is in between.
  */
 export function toWire(minor: bigint): ExactNumber {
   return exactNumber(shortestMoney(minor))
 }
 
 /**
- * The minor units of a number that `readExactJson` read from an answer of the HTTP API: an amount or
- * a total of any size and sign. Null for what is not one, or has more than two decimals.
+ * The minor units of a number that `readExactJson` read from an answer of the HTTP API: an amount
+ * or a total of any size and sign. Null for what is not one, or has more than two decimals.
  */
 export function fromWire(value: unknown): bigint | null {
   if (typeof value !== 'number' && typeof value !== 'string') return null

@@ -1,4 +1,6 @@
-/** How long the gateway asked us to wait with Retry-After, clamped to 1 s … 5 min; null: it did not. */
+/**
+ * How long the gateway asked us to wait with Retry-After, clamped to 1 s … 5 min; null: it did not.
+ */
 interface Asked {
   readonly retryAfterMs?: number | null
 }
@@ -16,7 +18,9 @@ export type ChargeOutcome =
   | ({ readonly kind: 'pending'; readonly reason: string } & Asked)
   /** The gateway refused this request in its own words: it was not executed. */
   | ({ readonly kind: 'rejected'; readonly reason: string } & Asked & Unproven)
-  /** Credentials, address or contract are wrong: it was not executed, and no other would have been. */
+  /**
+   * Credentials, address or contract are wrong: it was not executed, and no other would have been.
+   */
   | ({ readonly kind: 'misconfigured'; readonly reason: string } & Asked & Unproven)
   /** Provably nothing happened: the request never left, or the gateway refused to start. */
   | ({ readonly kind: 'not_executed'; readonly reason: string } & Asked & Unproven)
@@ -24,8 +28,9 @@ export type ChargeOutcome =
   | ({ readonly kind: 'in_doubt'; readonly reason: string } & Asked)
 
 /**
- * The answer names no payment and came over a connection that had carried others, so it may have been
- * meant for one of them: what it says of the gateway counts, what it says of this charge does not.
+ * The answer names no payment and came over a connection that had carried others, so it may have
+ * been meant for one of them: what it says of the gateway counts, what it says of this charge does
+ * not.
  */
 interface Unproven {
   readonly unproven?: true
@@ -37,7 +42,9 @@ export type LookupOutcome =
   | { readonly kind: 'declined'; readonly reason: string }
   /** The gateway knows the charge and has not finished it. */
   | { readonly kind: 'pending' }
-  /** The gateway says in its own words that it does not know the key. Proof only as `retry.ts` says. */
+  /**
+   * The gateway says in its own words that it does not know the key. Proof only as `retry.ts` says.
+   */
   | { readonly kind: 'not_found' }
   /** We may not ask: credentials are wrong. No information. */
   | ({ readonly kind: 'misconfigured'; readonly reason: string } & Asked)

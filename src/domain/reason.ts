@@ -1,6 +1,6 @@
 /**
- * What is the matter, in the words of whoever knows: of several addresses that were tried, each, and
- * of a request that failed, what the system said.
+ * What is the matter, in the words of whoever knows: of several addresses that were tried, each,
+ * and of a request that failed, what the system said.
  */
 export function reasonOf(error: unknown): string {
   if (error instanceof AggregateError) return [...new Set(error.errors.map(reasonOf))].join(', ')

@@ -1,6 +1,7 @@
 /**
- * Every reason to say no, with its HTTP status and what to tell the caller. `docs/errors.md` lists the
- * same codes with advice, and a test compares the two. A refusal is a value, never an exception.
+ * Every reason to say no, with its HTTP status and what to tell the caller. `docs/errors.md` lists
+ * the same codes with advice, and a test compares the two. A refusal is a value, never an
+ * exception.
  */
 export const REFUSALS = {
   request_unreadable: [400, 'The bytes are not an HTTP request that this service reads.'],

@@ -2,7 +2,9 @@ import type { ChargeOutcome, LookupOutcome } from './outcome.ts'
 
 /** What the body of a reply is, whatever its status. */
 export type Shape =
-  /** A JSON object in the words of our contract: it was charged, it was declined, it is worked on. */
+  /**
+   * A JSON object in the words of our contract: it was charged, it was declined, it is worked on.
+   */
   | 'success'
   | 'declined'
   | 'pending'
@@ -27,8 +29,8 @@ const DECLINES: ReadonlySet<number> = new Set([400, 402, 409, 422])
 
 /**
  * What the reply to a charge says: one total function of its status and the shape of its body. The
- * status decides first, because whatever stands in between writes bodies as it likes. Null: no whole
- * reply was read; then only whether a byte was `sent` counts.
+ * status decides first, because whatever stands in between writes bodies as it likes. Null: no
+ * whole reply was read; then only whether a byte was `sent` counts.
  *
  * A refusal claims that the request was not executed. So nothing is one whose body is about another
  * payment, for then our own reply is somewhere else, or says that ours was charged.
@@ -52,8 +54,8 @@ export function chargeKind(
 }
 
 /**
- * What the reply to a lookup says. "Not found" has to be said in the contract's own words: a page or a
- * bare 404 comes from whoever stands in between, and proves nothing.
+ * What the reply to a lookup says. "Not found" has to be said in the contract's own words: a page
+ * or a bare 404 comes from whoever stands in between, and proves nothing.
  */
 export function lookupKind(status: number | null, shape: Shape): LookupOutcome['kind'] {
   if (status === null || shape === 'another') return 'no_answer'

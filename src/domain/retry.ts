@@ -4,16 +4,16 @@ import type { ChargeOutcome, LookupOutcome } from './outcome.ts'
 /** What a gateway does when a key is used again, and what it can be asked. Part of its profile. */
 export interface Promises {
   /**
-   * What a charge under a key that was used before does. `first_answer`: nothing, and the first answer
-   * is given again. `executes_once`: nothing, and the answer says nothing of the first charge.
-   * `may_execute_again`: it may charge again, so a charge in doubt is never repeated.
+   * What a charge under a key that was used before does. `first_answer`: nothing, and the first
+   * answer is given again. `executes_once`: nothing, and the answer says nothing of the first
+   * charge. `may_execute_again`: it may charge again, so a charge in doubt is never repeated.
    */
   readonly repeats: 'first_answer' | 'executes_once' | 'may_execute_again'
   /** How long the gateway remembers a key, from its first use, in milliseconds. */
   readonly keyLifeMs: number
   /**
-   * Whether a charge can be looked up by our key. `consistent` also promises that "not found" is true
-   * of every charge whose request has ended; `eventual` promises nothing of the kind.
+   * Whether a charge can be looked up by our key. `consistent` also promises that "not found" is
+   * true of every charge whose request has ended; `eventual` promises nothing of the kind.
    */
   readonly lookup: 'none' | 'eventual' | 'consistent'
 }
@@ -38,7 +38,9 @@ export interface TaskState {
   readonly tries: number
   /** Time since the first of them; null: there was none. */
   readonly triedAgeMs: number | null
-  /** Lookups made since the tries ran out; above 0 the payment is `unknown` and is never charged. */
+  /**
+   * Lookups made since the tries ran out; above 0 the payment is `unknown` and is never charged.
+   */
   readonly lookups: number
   /** How often the gateway said that it is working on it; above 0 it is never charged. */
   readonly pendings: number
@@ -59,7 +61,9 @@ export type Call =
 
 /** What becomes of a payment after a claim. */
 export type Decision =
-  /** Final. `twice`: the key had outlived the gateway's memory, so an earlier charge may be another. */
+  /**
+   * Final. `twice`: the key had outlived the gateway's memory, so an earlier charge may be another.
+   */
   | { readonly step: 'succeed'; readonly gatewayRef: string | null; readonly twice: boolean }
   /** Final: the gateway said no, or provably nothing happened and the tries ran out. */
   | { readonly step: 'fail'; readonly reason: string }
@@ -69,7 +73,9 @@ export type Decision =
   | Later<'wait'>
   /** The gateway works on it: asked again after `delayMs`, and nothing is used up. */
   | Later<'pending'>
-  /** `unknown`, with the hold kept. Looked up again after `delayMs`; null: it cannot be looked up. */
+  /**
+   * `unknown`, with the hold kept. Looked up again after `delayMs`; null: it cannot be looked up.
+   */
   | {
       readonly step: 'doubt'
       readonly delayMs: number | null
@@ -93,8 +99,9 @@ export type Next =
   | { readonly kind: 'decide'; readonly decision: Decision }
 
 /**
- * When payments in doubt are looked up, counted from the moment the tries ran out. The last interval
- * repeats: a payment in doubt is never given up, and never failed without the gateway's word.
+ * When payments in doubt are looked up, counted from the moment the tries ran out. The last
+ * interval repeats: a payment in doubt is never given up, and never failed without the gateway's
+ * word.
  */
 export const LOOKUP_DELAYS_MS: readonly number[] = [
   5_000, 15_000, 60_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000,
@@ -120,12 +127,12 @@ interface Scene {
 }
 
 /**
- * The next thing to do for a claimed task: a gateway call, or a decision that ends the claim. Chance
- * is an argument in [0, 1). At most three calls are made per claim: lookup, charge, lookup.
+ * The next thing to do for a claimed task: a gateway call, or a decision that ends the claim.
+ * Chance is an argument in [0, 1). At most three calls are made per claim: lookup, charge, lookup.
  *
  * The one rule that everything here serves: after a charge whose outcome nobody knows, only a word
- * about that charge ends the payment. A refused request is no such word: it says that this request was
- * not executed, and nothing about earlier ones.
+ * about that charge ends the payment. A refused request is no such word: it says that this request
+ * was not executed, and nothing about earlier ones.
  */
 export function next(
   task: TaskState,
@@ -165,8 +172,8 @@ function first(scene: Scene): Next {
 }
 
 /**
- * Whether a charge in doubt may be sent again under its key, if it were sent in `inMs` milliseconds:
- * the gateway must still know the key when the call ends.
+ * Whether a charge in doubt may be sent again under its key, if it were sent in `inMs`
+ * milliseconds: the gateway must still know the key when the call ends.
  */
 export function mayRepeat(
   task: Pick<TaskState, 'firstSentAgeMs'>,
@@ -181,7 +188,9 @@ function alive(task: Pick<TaskState, 'firstSentAgeMs'>, policy: Promises, inMs: 
   return firstSentAgeMs !== null && firstSentAgeMs + inMs < KEY_LIFE_SHARE * policy.keyLifeMs
 }
 
-/** A charge in doubt, and another under a key that the gateway had forgotten: both may be executed. */
+/**
+ * A charge in doubt, and another under a key that the gateway had forgotten: both may be executed.
+ */
 function perhapsTwice(scene: Scene): boolean {
   const { task, calls, policy } = scene
   if (calls.at(-1)?.kind !== 'charge' || !doubtedBefore(scene)) return false
@@ -194,8 +203,8 @@ function doubtedBefore(scene: Scene): boolean {
 }
 
 /**
- * Whether a lookup of this claim proves that nothing was executed. Proof counts from the last charge
- * that may have been sent, so never after one of our own that is in doubt.
+ * Whether a lookup of this claim proves that nothing was executed. Proof counts from the last
+ * charge that may have been sent, so never after one of our own that is in doubt.
  */
 function proven({ task, calls, policy }: Scene): boolean {
   if (policy.lookup !== 'consistent') return false
@@ -324,8 +333,8 @@ function decide(decision: Decision): Next {
 }
 
 /**
- * The wait after the `tries`-th try: base × 2^(tries−1), at most the maximum, plus up to `jitterMs` of
- * chance so that payments that failed together do not return together.
+ * The wait after the `tries`-th try: base × 2^(tries−1), at most the maximum, plus up to `jitterMs`
+ * of chance so that payments that failed together do not return together.
  */
 export function backoffMs(tries: number, policy: RetryPolicy, chance: number): number {
   const doubled = policy.backoffBaseMs * 2 ** Math.min(tries - 1, 30)

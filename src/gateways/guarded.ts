@@ -38,8 +38,9 @@ export interface GuardedGateway extends Gateway {
 }
 
 /**
- * Put a circuit breaker for each operation and a witness around a gateway. The breaker does not refuse
- * calls, it keeps tasks from being claimed: a gateway that is down burns no attempt of any payment.
+ * Put a circuit breaker for each operation and a witness around a gateway. The breaker does not
+ * refuse calls, it keeps tasks from being claimed: a gateway that is down burns no attempt of any
+ * payment.
  */
 export function guardedGateway(
   gateway: Gateway,
@@ -82,7 +83,9 @@ interface Seen {
   readonly tookMs: number
 }
 
-/** Outcomes of a charge that the gateway did talk to us about. `pending` is all that some say first. */
+/**
+ * Outcomes of a charge that the gateway did talk to us about. `pending` is all that some say first.
+ */
 const WORDS: ReadonlySet<string> = new Set(['success', 'declined', 'pending'])
 
 function guardedRoute(

@@ -20,7 +20,8 @@ export interface HttpCall {
 
 /**
  * How an exchange ended. A `reply` is one that was read to its end. For a `fault`, `sent` says
- * whether a byte of the request may have left, and `status` what was read of the reply, if anything.
+ * whether a byte of the request may have left, and `status` what was read of the reply, if
+ * anything.
  */
 export type Exchange =
   | {
@@ -42,8 +43,9 @@ export type Exchange =
 /** Exchanges requests for replies with one origin, over its own connections. */
 export interface HttpClient {
   /**
-   * Never throws: whatever happens is an `Exchange`. Redirects are replies; none is followed. A reply
-   * whose body is not `trusted` ends its connection: what else arrives on it belongs to nobody.
+   * Never throws: whatever happens is an `Exchange`. Redirects are replies; none is followed. A
+   * reply whose body is not `trusted` ends its connection: what else arrives on it belongs to
+   * nobody.
    */
   exchange(call: HttpCall, signal?: AbortSignal, trusted?: Trusted): Promise<Exchange>
   /** Refuses new calls at once; resolves when those in flight have ended. May be called again. */
@@ -55,8 +57,8 @@ export type Trusted = (body: Buffer) => boolean
 
 /**
  * A client for `origin` with up to `connections` connections, kept alive or each for one request.
- * `timeoutMs` is one absolute deadline over the whole exchange: waiting for a connection, sending, and
- * reading to the last byte. What arrives on an idle connection ends it.
+ * `timeoutMs` is one absolute deadline over the whole exchange: waiting for a connection, sending,
+ * and reading to the last byte. What arrives on an idle connection ends it.
  */
 export function httpClient(options: {
   readonly origin: string
@@ -99,8 +101,9 @@ const anything: Trusted = () => true
 type Tied = Dispatcher.DispatchOptions & { readonly exchange?: OneExchange }
 
 /**
- * A connection of the pool: it knows how many requests it has carried, and tells each exchange which
- * connection takes it. Derived, because a method put on every object makes all its accesses slow.
+ * A connection of the pool: it knows how many requests it has carried, and tells each exchange
+ * which connection takes it. Derived, because a method put on every object makes all its accesses
+ * slow.
  */
 class Line extends Client {
   /** Requests on the present socket. */
@@ -136,8 +139,8 @@ class Line extends Client {
 }
 
 /**
- * One exchange while it lasts, as undici's handler. An object with methods rather than closures: many
- * are under way at a time, and what each keeps is what the garbage collector copies.
+ * One exchange while it lasts, as undici's handler. An object with methods rather than closures:
+ * many are under way at a time, and what each keeps is what the garbage collector copies.
  *
  * undici calls `onRequestStart` in the same turn as, and right before, the first byte is handed to
  * the connected socket. An error without it means that nothing of the request left this process.
@@ -175,7 +178,8 @@ class OneExchange implements Dispatcher.DispatchHandler {
 
   cut(reason: string): void {
     this.end(fault(reason, this.controller !== null, this.status))
-    // Closes the connection: its remaining bytes must never be read as the reply to another request.
+    // Closes the connection: its remaining bytes must never be read as the reply to another
+    // request.
     this.controller?.abort(new Error(reason))
   }
 
@@ -268,8 +272,8 @@ function reasonOf(error: Error, sent: boolean): string {
 type AbortWatch = (signal: AbortSignal, cut: () => void) => () => void
 
 /**
- * One listener per signal, however many calls share it: adding and removing a listener takes time in
- * proportion to the listeners there are, and Node warns of a leak from the eleventh on.
+ * One listener per signal, however many calls share it: adding and removing a listener takes time
+ * in proportion to the listeners there are, and Node warns of a leak from the eleventh on.
  */
 function abortWatch(): AbortWatch {
   const watchers = new WeakMap<AbortSignal, Set<() => void>>()

@@ -17,7 +17,9 @@ export interface ReplyBody {
 
 const NOTHING = { echoed: false, code: null, gatewayRef: null } as const
 
-/** Read a reply body: a word is one JSON object, with no key twice, and about the payment we sent. */
+/**
+ * Read a reply body: a word is one JSON object, with no key twice, and about the payment we sent.
+ */
 export function readBody(body: Buffer, request: ChargeRequest): ReplyBody {
   if (body.length === 0) return { shape: 'empty', ...NOTHING }
   if (!isUtf8(body)) return { shape: 'page', ...NOTHING }
@@ -78,8 +80,8 @@ function stringEnd(text: string, start: number): number {
 }
 
 /**
- * Whose reply it is. Ids and amounts are compared by value: `"7"` is 7 and `"10.000"` is 10. A field
- * that is left out, or null, echoes nothing, and an amount alone names nobody.
+ * Whose reply it is. Ids and amounts are compared by value: `"7"` is 7 and `"10.000"` is 10. A
+ * field that is left out, or null, echoes nothing, and an amount alone names nobody.
  */
 function echoOf(fields: Fields, request: ChargeRequest): 'ours' | 'another' | 'none' {
   const { payment_id: id, amount, idempotency_key: key } = fields
@@ -97,7 +99,10 @@ function numberText(value: unknown): string | null {
   return typeof value === 'number' || typeof value === 'string' ? String(value) : null
 }
 
-/** Read through the decimal text, so that no arithmetic is done on floats. Zeros at the end are none. */
+/**
+ * Read through the decimal text, so that no arithmetic is done on floats. Zeros at the end are
+ * none.
+ */
 function minorUnits(value: unknown): bigint | null {
   const match = /^(\d{1,30})(?:\.(\d{1,2})0{0,30})?$/.exec(numberText(value) ?? '')
   if (match === null) return null

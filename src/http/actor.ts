@@ -28,9 +28,9 @@ export const ActorHeaders = Type.Object({
 })
 
 /**
- * Who sends a request, for the record of what operators did: the API key it came with, or where none
- * is asked for, the name it gives itself. Null when the header cannot be a name. The one place that
- * decides it.
+ * Who sends a request, for the record of what operators did: the API key it came with, or where
+ * none is asked for, the name it gives itself. Null when the header cannot be a name. The one place
+ * that decides it.
  */
 export function actorOf(request: FastifyRequest): string | null {
   if (request.keyId !== null && request.keyId !== undefined) return `key:${request.keyId}`

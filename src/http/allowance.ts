@@ -1,6 +1,9 @@
 /** So many acts per key and window of time. */
 export interface Allowance {
-  /** Take one; 0: it was there. Otherwise nothing is taken, and it takes so many ms until there is one. */
+  /**
+   * Take one; 0: it was there. Otherwise nothing is taken, and it takes so many ms until there is
+   * one.
+   */
   take(key: string): number
   /** Give one back that was taken and is not to count after all. */
   giveBack(key: string): void
@@ -17,9 +20,9 @@ const KEYS_MAX = 10_000
 const OTHERS = ''
 
 /**
- * Count acts by key in windows that begin with the first act. Memory is bounded: when more keys than
- * `KEYS_MAX` act within one window, those that come late share a window, so that inventing keys gains
- * nothing.
+ * Count acts by key in windows that begin with the first act. Memory is bounded: when more keys
+ * than `KEYS_MAX` act within one window, those that come late share a window, so that inventing
+ * keys gains nothing.
  */
 export function allowance(options: {
   readonly max: number

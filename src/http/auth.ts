@@ -20,8 +20,8 @@ type Checked = Known | { readonly ok: false }
 
 export interface Keys {
   /**
-   * Checks a bearer token. Throws when it cannot: nobody is let in unchecked. `patient`: it may take a
-   * moment longer, and is to cost the database less.
+   * Checks a bearer token. Throws when it cannot: nobody is let in unchecked. `patient`: it may
+   * take a moment longer, and is to cost the database less.
    */
   check(token: string, patient?: boolean): Promise<Checked>
   /** The same without asking the database; null: not known without. */
@@ -31,7 +31,9 @@ export interface Keys {
 export interface Guards {
   /** Null: no key is asked for, because only this machine can connect. */
   readonly keys: Keys | null
-  /** Whether requests are limited; then the fast way in is closed, because the limit counts them. */
+  /**
+   * Whether requests are limited; then the fast way in is closed, because the limit counts them.
+   */
   readonly limited: boolean
   /** Requests by key, or by address without one. */
   readonly requests: Allowance
@@ -72,8 +74,8 @@ export function openGuards(clock: Pick<Clock, 'elapsedMs'>, options: GuardOption
 }
 
 /**
- * What a key needs, by route; the first rule that fits. The mock gateway's own contract is called by
- * the worker, which has no key; probes and documentation must answer before there is one.
+ * What a key needs, by route; the first rule that fits. The mock gateway's own contract is called
+ * by the worker, which has no key; probes and documentation must answer before there is one.
  */
 const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[] = [
   [/^\/((livez|readyz|openapi\.json|docs(\/.*)?)?|api\/v1(\/mock-gateway)?)$/, /./, 'public'],
@@ -88,8 +90,8 @@ const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[
 type Needs = Scope | 'public' | 'gateway'
 
 /**
- * What a request needs, by the route it takes: the text of its URL decides nothing. What has no route
- * needs a key too: strangers learn no paths.
+ * What a request needs, by the route it takes: the text of its URL decides nothing. What has no
+ * route needs a key too: strangers learn no paths.
  */
 export function scopeOf(route: string | undefined, method: string): Needs {
   if (route === undefined) return /^(GET|HEAD|OPTIONS)$/.test(method) ? 'read' : 'operate'
@@ -103,8 +105,8 @@ function needsOf(request: FastifyRequest): Needs {
 
 /**
  * Guard every route: an API key with the right scope as `Authorization: Bearer pay_…` (RFC 6750),
- * and a limit of requests per key or address. 401 without a valid key, 403 without the scope or from
- * a page of another site, 429 with Retry-After past a limit.
+ * and a limit of requests per key or address. 401 without a valid key, 403 without the scope or
+ * from a page of another site, 429 with Retry-After past a limit.
  */
 export function guard(app: FastifyInstance, guards: Guards): void {
   app.decorateRequest('keyId', null)
@@ -157,8 +159,8 @@ function askForKeys(app: FastifyInstance, keys: Keys, guards: Guards): void {
 }
 
 /**
- * Who sends a request. A valid key always passes, whatever its address sent before. One wrong key is
- * reserved for the address before anything is looked up, and given back if the key was right: so
+ * Who sends a request. A valid key always passes, whatever its address sent before. One wrong key
+ * is reserved for the address before anything is looked up, and given back if the key was right: so
  * however many come at once, no more than the limit are looked up in a hurry. A request without
  * credentials is no guess and is not counted.
  */

@@ -5,10 +5,10 @@ import { BlockList, isIP } from 'node:net'
 const HOPS_MAX = 20
 
 /**
- * Make the function that says where a request comes from, for limits: the address of the connection,
- * or where that is a trusted proxy, the last address in `X-Forwarded-For` that is none. The header is
- * read from the right, because everything left of the first stranger is what the stranger wrote. An
- * IPv6 address counts as its /64: one machine has all of it.
+ * Make the function that says where a request comes from, for limits: the address of the
+ * connection, or where that is a trusted proxy, the last address in `X-Forwarded-For` that is none.
+ * The header is read from the right, because everything left of the first stranger is what the
+ * stranger wrote. An IPv6 address counts as its /64: one machine has all of it.
  */
 export function callers(trusted: readonly string[]): (request: IncomingMessage) => string {
   const proxies = blockList(trusted)
@@ -39,7 +39,10 @@ function blockList(networks: readonly string[]): BlockList {
   return list
 }
 
-/** An IPv4 address that came over an IPv6 socket is an IPv4 address; a zone says nothing of the peer. */
+/**
+ * An IPv4 address that came over an IPv6 socket is an IPv4 address; a zone says nothing of the
+ * peer.
+ */
 function plain(address: string): string {
   const [bare = ''] = address.split('%', 1)
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1] ?? bare

@@ -20,13 +20,15 @@ export interface ConnectionOptions {
   readonly answerMsMax?: number
   /** How long a stranger's connection may be idle after an answer, in milliseconds. */
   readonly idleMsMax?: number
-  /** Told at most once a second that the maximum was reached, and how many were cut for it since. */
+  /**
+   * Told at most once a second that the maximum was reached, and how many were cut for it since.
+   */
   readonly onFull?: (counts: ConnectionCounts, cut: number) => void
 }
 
 /**
- * Requests of one connection that may be unanswered. A client that sends more ahead is cut: Node hands
- * over all requests of one packet at once, and 64 KiB hold some 1,600 of them.
+ * Requests of one connection that may be unanswered. A client that sends more ahead is cut: Node
+ * hands over all requests of one packet at once, and 64 KiB hold some 1,600 of them.
  */
 const UNANSWERED_MAX = 16
 const ANSWER_MS_MAX = 20_000
@@ -59,8 +61,8 @@ interface Link {
 }
 
 /**
- * A socket's link stands in the socket: a map of all of them costs more than everything else that is
- * done here about a request.
+ * A socket's link stands in the socket: a map of all of them costs more than everything else that
+ * is done here about a request.
  */
 const LINK = Symbol('link')
 
@@ -74,15 +76,17 @@ export function trusted(socket: Duplex): void {
   if (link?.stranger === true) link.keeper.befriended(link)
 }
 
-/** One function for all answers, which finds everything by its answer: none is made for a request. */
+/**
+ * One function for all answers, which finds everything by its answer: none is made for a request.
+ */
 function onClose(this: ServerResponse): void {
   const link = linkOf(this.req.socket)
   link?.keeper.answered(link, this)
 }
 
 /**
- * Do something about a connection whose next bytes are no request: after the answers to the requests
- * before them, which are in order and must not be lost. False: that is to come already.
+ * Do something about a connection whose next bytes are no request: after the answers to the
+ * requests before them, which are in order and must not be lost. False: that is to come already.
  */
 export function afterAnswers(socket: Duplex, act: () => void): boolean {
   const link = linkOf(socket)
@@ -116,9 +120,10 @@ export interface Connections {
 }
 
 /**
- * Keep the connections of a process within bounds. Strangers are those that have not brought a request
- * that was let in. At the maximum the stranger that has been quiet longest makes room for a new
- * connection, then an idle connection of the others; so nobody keeps others out by holding connections.
+ * Keep the connections of a process within bounds. Strangers are those that have not brought a
+ * request that was let in. At the maximum the stranger that has been quiet longest makes room for a
+ * new connection, then an idle connection of the others; so nobody keeps others out by holding
+ * connections.
  */
 export function keepConnections(options: ConnectionOptions): Connections {
   const { max, elapsedMs } = options
@@ -202,9 +207,9 @@ function take(
 }
 
 /**
- * Let Node's parser leave the rest of a packet alone: it would make some 1,600 requests of it, for a
- * connection that is gone. It stops behind a request that asks for another protocol, which is 2 in its
- * own words. They are not part of Node's interface: without them it only takes longer.
+ * Let Node's parser leave the rest of a packet alone: it would make some 1,600 requests of it, for
+ * a connection that is gone. It stops behind a request that asks for another protocol, which is 2
+ * in its own words. They are not part of Node's interface: without them it only takes longer.
  */
 function stopReading(socket: Socket): void {
   const { parser } = socket as { parser?: { onIncoming?: unknown } | null }
@@ -259,7 +264,9 @@ function overdue(
   return found
 }
 
-/** Whether nothing came since the last answer for too long. Before the first, Node has a deadline. */
+/**
+ * Whether nothing came since the last answer for too long. Before the first, Node has a deadline.
+ */
 function isIdle({ answered, owed, activeMs }: Link, nowMs: number, idleMsMax: number): boolean {
   return answered && owed.length === 0 && nowMs - activeMs >= idleMsMax
 }

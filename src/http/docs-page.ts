@@ -28,16 +28,17 @@ const INITIALIZER = `window.onload = () => {
 `
 
 /**
- * The page's own files and requests to this service, nothing else: no frame, no form, no other site,
- * and nothing that stands in the page itself. The style sheet of Swagger UI brings images as data.
+ * The page's own files and requests to this service, nothing else: no frame, no form, no other
+ * site, and nothing that stands in the page itself. The style sheet of Swagger UI brings images as
+ * data.
  */
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /**
- * `GET /docs`: Swagger UI. Each file is a route and one buffer that all answers share, so that no name
- * is looked for on the disk and unread answers hold nothing but a reference.
+ * `GET /docs`: Swagger UI. Each file is a route and one buffer that all answers share, so that no
+ * name is looked for on the disk and unread answers hold nothing but a reference.
  */
 export function docsPage(title: string): FastifyPluginAsync {
   const assets: readonly (readonly [path: string, type: string, content: Buffer])[] = [

@@ -31,7 +31,9 @@ const SOCKET: Readonly<Record<string, RefusalCode>> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
 }
 
-/** Answer whatever was thrown: a refusal if it is one, otherwise a 500 that says nothing but its id. */
+/**
+ * Answer whatever was thrown: a refusal if it is one, otherwise a 500 that says nothing but its id.
+ */
 export async function failed(
   error: FastifyError & { refusal?: RefusalCode; why?: string },
   request: FastifyRequest,
@@ -65,7 +67,8 @@ const DRAIN_MS_MAX = 500
 
 /**
  * Read a refused body on for a while and forget it: a client that still writes when the connection
- * closes never sees the answer. One that has stopped writing, or never stops, is answered all the same.
+ * closes never sees the answer. One that has stopped writing, or never stops, is answered all the
+ * same.
  */
 async function drained(raw: IncomingMessage): Promise<void> {
   if (raw.readableEnded || raw.destroyed) return
@@ -126,8 +129,9 @@ function wording(keyword: string): string {
 
 /**
  * Answer requests that no route takes: 404, or 405 with Allow where the path exists with another
- * method (RFC 9110 section 15.5.6); OPTIONS gets the same list with a 204. A path that is written out,
- * such as /payments/deposit, is not one of those with a part to fill in, such as /payments/:id.
+ * method (RFC 9110 section 15.5.6); OPTIONS gets the same list with a 204. A path that is written
+ * out, such as /payments/deposit, is not one of those with a part to fill in, such as
+ * /payments/:id.
  */
 export function unroutable(app: FastifyInstance): void {
   const paths = knownPaths(app)
@@ -200,10 +204,10 @@ export function unreadableSocket(error: Error & { code?: string }, socket: Duple
 const PARTING_MS = 1_000
 
 /**
- * Answer on the bare socket and close it. What the client still sends is read for a moment, because a
- * connection that is closed with unread bytes in it takes the answer with it; then the socket is given
- * up, whether the client has closed its side or not. A 405 allows nothing: there is no path to allow
- * it for.
+ * Answer on the bare socket and close it. What the client still sends is read for a moment, because
+ * a connection that is closed with unread bytes in it takes the answer with it; then the socket is
+ * given up, whether the client has closed its side or not. A 405 allows nothing: there is no path
+ * to allow it for.
  */
 export function refuseSocket(socket: Duplex, code: RefusalCode): void {
   if (!socket.writable) return void socket.destroy()

@@ -11,10 +11,10 @@ import { violationOf } from './preconditions.ts'
 import { problem, refusalHeaders } from './problem.ts'
 
 /**
- * The framework costs as much per request as everything that is done about a payment. So the requests
- * that make up nearly all of the load, small JSON documents without anything unusual about them, are
- * answered on Node's own server. Whatever is not plain in any respect, and every mistake, is handed to
- * the framework as if nobody had looked at it: it alone knows how to say no.
+ * The framework costs as much per request as everything that is done about a payment. So the
+ * requests that make up nearly all of the load, small JSON documents without anything unusual about
+ * them, are answered on Node's own server. Whatever is not plain in any respect, and every mistake,
+ * is handed to the framework as if nobody had looked at it: it alone knows how to say no.
  */
 export interface FastRoute {
   /** The whole path; the method is POST. */

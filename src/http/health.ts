@@ -14,7 +14,9 @@ export interface Probes {
   readonly database: () => Promise<DatabaseState>
   /** False from the moment the process was asked to stop. */
   readonly accepting: () => boolean
-  /** False when the worker's loop stands still although the database answers; null without a worker. */
+  /**
+   * False when the worker's loop stands still although the database answers; null without a worker.
+   */
   readonly worker: () => boolean | null
 }
 

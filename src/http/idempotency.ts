@@ -6,9 +6,9 @@ export type Key = { readonly ok: true; readonly key: string | null } | { readonl
 const VISIBLE_ASCII = /^[\x21-\x7e]{1,255}$/
 
 /**
- * The Idempotency-Key of a request (draft-ietf-httpapi-idempotency-key-header), or null without one.
- * Read bare or as a quoted Structured Field string (RFC 8941): both are the same key. Sent twice,
- * empty, longer than 255 or with anything but visible ASCII it is no key.
+ * The Idempotency-Key of a request (draft-ietf-httpapi-idempotency-key-header), or null without
+ * one. Read bare or as a quoted Structured Field string (RFC 8941): both are the same key. Sent
+ * twice, empty, longer than 255 or with anything but visible ASCII it is no key.
  */
 export function idempotencyKey(request: FastifyRequest): Key {
   return keyOfHeaders(request.raw)

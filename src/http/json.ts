@@ -19,9 +19,10 @@ export type Json =
   | { readonly ok: false; readonly code: RefusalCode; readonly why: string }
 
 /**
- * Read one JSON document strictly. What `JSON.parse` lets through although readers disagree on it is
- * refused: bytes that are not UTF-8, half a character, a byte order mark, a name twice in one object (RFC 8259 section 4
- * calls the result unpredictable), numbers that a double cannot hold, and absurd depth.
+ * Read one JSON document strictly. What `JSON.parse` lets through although readers disagree on it
+ * is refused: bytes that are not UTF-8, half a character, a byte order mark, a name twice in one
+ * object (RFC 8259 section 4 calls the result unpredictable), numbers that a double cannot hold,
+ * and absurd depth.
  */
 export function readJson(body: Uint8Array): Json {
   let value: unknown
@@ -52,8 +53,8 @@ const [OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY] = [...'{}[]'].map((ch
 )
 
 /**
- * Go through the tokens of a text that JSON.parse has accepted, character by character: a pattern that
- * matches them one by one costs several times as much as the parsing.
+ * Go through the tokens of a text that JSON.parse has accepted, character by character: a pattern
+ * that matches them one by one costs several times as much as the parsing.
  */
 function suspicious(text: string): string | null {
   // The names of each open object so far, null for an open array.
@@ -104,7 +105,9 @@ function numberEnd(text: string, start: number): number {
   return end
 }
 
-/** The names of an object: most have a few, and a set for each would cost more than all the rest. */
+/**
+ * The names of an object: most have a few, and a set for each would cost more than all the rest.
+ */
 interface Names {
   readonly few: string[]
   many: Set<string> | null

@@ -16,8 +16,8 @@ declare module 'fastify' {
 }
 
 /**
- * Make the servers of a process. The framework asks for one for each address that it listens on, such
- * as both of `localhost`, so whatever a server needs is given to it here.
+ * Make the servers of a process. The framework asks for one for each address that it listens on,
+ * such as both of `localhost`, so whatever a server needs is given to it here.
  */
 export function openFront(limits: ConnectionOptions) {
   const connections = keepConnections(limits)

@@ -42,8 +42,8 @@ const API_KEY = {
 } as const
 
 /**
- * Serve the OpenAPI document at /openapi.json and Swagger UI at /docs. The document is made from the
- * schemas that validate; `finish` gives its parts names.
+ * Serve the OpenAPI document at /openapi.json and Swagger UI at /docs. The document is made from
+ * the schemas that validate; `finish` gives its parts names.
  */
 export async function document(app: FastifyInstance, options: DocumentOptions): Promise<void> {
   await app.register(swagger, {
@@ -97,8 +97,9 @@ type Node = Record<string, unknown>
 const DATA = new Set(['example', 'examples', 'default', 'enum', 'const'])
 
 /**
- * Finish the document: what differs on the wire is shown as it is meant (`SHOWN`), each schema with a
- * title becomes a component of that name, and the refusals that operations share become components.
+ * Finish the document: what differs on the wire is shown as it is meant (`SHOWN`), each schema with
+ * a title becomes a component of that name, and the refusals that operations share become
+ * components.
  */
 function finish(made: object): object {
   const openapi = made as Node & { paths: Node; components: { schemas: Node } }

@@ -13,8 +13,8 @@ interface Violation {
 }
 
 /**
- * Refuse what HTTP forbids and Node lets through, or answers without a body: no Host or two (RFC 9112
- * section 3.2), two Content-Types, of which a proxy may believe the other, HTTP/0.9, unknown
+ * Refuse what HTTP forbids and Node lets through, or answers without a body: no Host or two (RFC
+ * 9112 section 3.2), two Content-Types, of which a proxy may believe the other, HTTP/0.9, unknown
  * expectations (RFC 9110 section 10.1.1), hundreds of headers, and CONNECT.
  */
 export function demandHttp(app: FastifyInstance): void {

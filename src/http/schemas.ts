@@ -6,18 +6,21 @@ import type { Refusal } from '../domain/refusal.ts'
 const ID_MAX = 9_223_372_036_854_775_807n
 
 /**
- * The member of a schema that the documentation shows in its place, where what is checked as a text is
- * meant as something else, or what is checked later has bounds that a reader should know.
+ * The member of a schema that the documentation shows in its place, where what is checked as a text
+ * is meant as something else, or what is checked later has bounds that a reader should know.
  */
 export const SHOWN = 'x-shown'
 
-/** Digits that an amount may have in a text, as `parseMoney` reads it: zeros at the end do not count. */
+/**
+ * Digits that an amount may have in a text, as `parseMoney` reads it: zeros at the end do not
+ * count.
+ */
 const AMOUNT_TEXT = '^([1-9][0-9]{0,9}(\\.[0-9]{1,2}0*)?|0\\.(0[1-9]|[1-9][0-9]?)0*)$'
 const BALANCE_TEXT = '^(0|[1-9][0-9]{0,9})(\\.[0-9]{1,2}0*)?$'
 
 /**
- * An amount on the wire: a JSON number, or a decimal string for clients that have no exact numbers. Its
- * bounds are only shown: what breaks them is a refusal of its own, made by `parseMoney`.
+ * An amount on the wire: a JSON number, or a decimal string for clients that have no exact numbers.
+ * Its bounds are only shown: what breaks them is a refusal of its own, made by `parseMoney`.
  */
 export function Amount(description: string, examples: readonly (number | string)[]) {
   return wireMoney(description, { minimum: 0.01, pattern: AMOUNT_TEXT, examples })
@@ -56,7 +59,9 @@ export function IdFilter(description: string) {
   return Type.Optional(Type.String({ pattern, description, [SHOWN]: { ...Id } }))
 }
 
-/** An Idempotency-Key, as `readKey` reads it: visible ASCII without quotes, or all of it in quotes. */
+/**
+ * An Idempotency-Key, as `readKey` reads it: visible ASCII without quotes, or all of it in quotes.
+ */
 export const KEY_SHOWN = {
   type: 'string',
   pattern: '^("[!#-~]{1,255}"|[!#-~]{1,255})$',
@@ -93,8 +98,8 @@ export function pageOf<Item extends TSchema>(title: string, item: Item) {
 }
 
 /**
- * An id as it stands in a path, or null: whatever cannot be an id is the id of nothing, and gets the
- * same 404 as one that does not exist.
+ * An id as it stands in a path, or null: whatever cannot be an id is the id of nothing, and gets
+ * the same 404 as one that does not exist.
  */
 export function parseId(text: string): bigint | null {
   if (!/^[1-9]\d{0,18}$/.test(text) || text.endsWith('\n')) return null
@@ -131,8 +136,8 @@ export function parseInteger(
 }
 
 /**
- * A cursor: where a page ended, and of which list with which filters. Opaque to callers; one that was
- * made for another list or filter is refused, because continuing it would skip or repeat rows.
+ * A cursor: where a page ended, and of which list with which filters. Opaque to callers; one that
+ * was made for another list or filter is refused, because continuing it would skip or repeat rows.
  */
 export function writeCursor(list: string, position: readonly string[]): string {
   return Buffer.from(JSON.stringify([list, ...position])).toString('base64url')

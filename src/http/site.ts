@@ -11,13 +11,13 @@ export function isLoopback(host: string): boolean {
 }
 
 /**
- * Make the check of requests where nobody is asked for a key, because only this machine can connect.
- * The operator's browser can connect too, on behalf of any page it shows. `host` is where the service
- * listens, or null when that is no loopback address: then its names are not known.
+ * Make the check of requests where nobody is asked for a key, because only this machine can
+ * connect. The operator's browser can connect too, on behalf of any page it shows. `host` is where
+ * the service listens, or null when that is no loopback address: then its names are not known.
  *
- * A page can point a name of its own at 127.0.0.1, so the Host must be a name of this machine. And it
- * can send forms and fetches without reading the answers, so whatever changes something must not say
- * that it comes from elsewhere. Programs say neither.
+ * A page can point a name of its own at 127.0.0.1, so the Host must be a name of this machine. And
+ * it can send forms and fetches without reading the answers, so whatever changes something must not
+ * say that it comes from elsewhere. Programs say neither.
  */
 export function siteGuard(host: string | null): (request: IncomingMessage) => RefusalCode | null {
   // Nearly all requests say the same.
@@ -36,7 +36,9 @@ export function siteGuard(host: string | null): (request: IncomingMessage) => Re
   }
 }
 
-/** Names that lead to this machine wherever they are asked for (RFC 6761), and the configured one. */
+/**
+ * Names that lead to this machine wherever they are asked for (RFC 6761), and the configured one.
+ */
 function isOwnName(given: string, host: string): boolean {
   const name = given.toLowerCase().replace(/:\d{1,5}$/, '')
   return isLoopback(name) || name === host.toLowerCase() || name.endsWith('.localhost')

@@ -71,8 +71,9 @@ export type Turned =
   | { readonly ok: false; readonly problems: readonly DialProblem[] }
 
 /**
- * Turn the dials that `change` names: all of them, or, if one cannot be turned so, none. At most one
- * fault hits a request, so chances add up to 1 at most; those that are not named give way, in proportion.
+ * Turn the dials that `change` names: all of them, or, if one cannot be turned so, none. At most
+ * one fault hits a request, so chances add up to 1 at most; those that are not named give way, in
+ * proportion.
  */
 export function turnDials(faults: Faults, change: Readonly<Record<string, unknown>>): Turned {
   const problems = Object.entries(change).flatMap(([name, to]) => problemOf(name, to))

@@ -60,8 +60,8 @@ export interface Audit {
 }
 
 /**
- * What the gateway knows. Charges are never forgotten; requests are kept up to a bound. With a file,
- * a charge is written to it before `settle` returns, and so survives the end of the process.
+ * What the gateway knows. Charges are never forgotten; requests are kept up to a bound. With a
+ * file, a charge is written to it before `settle` returns, and so survives the end of the process.
  */
 export interface Journal {
   find(key: string): Charge | undefined
@@ -82,8 +82,8 @@ export interface Journal {
 export const REQUESTS_MAX = 1_000
 
 /**
- * A journal, read from the file at `path` if there is one. Throws if it cannot be opened. The caller
- * owns the file: of two that append, neither would know what the other has charged.
+ * A journal, read from the file at `path` if there is one. Throws if it cannot be opened. The
+ * caller owns the file: of two that append, neither would know what the other has charged.
  */
 export function openJournal(path?: string): Journal {
   const file = path === undefined ? null : openFile(path)
@@ -202,8 +202,8 @@ function ring() {
 }
 
 /**
- * An append-only file. Appending is synchronous: it takes about 2 µs, and then no reply can overtake
- * its line. Not fsynced: a line survives the process, not the loss of power.
+ * An append-only file. Appending is synchronous: it takes about 2 µs, and then no reply can
+ * overtake its line. Not fsynced: a line survives the process, not the loss of power.
  */
 function openFile(path: string) {
   const fd = openSync(path, 'a', 0o600)

@@ -104,8 +104,8 @@ export const EFFECTS: Readonly<Record<Fault | 'none', Effect>> = {
 }
 
 /**
- * How the reply to the order under `key` goes out after `effect`. `charge` is what it settled or found
- * settled, if any.
+ * How the reply to the order under `key` goes out after `effect`. `charge` is what it settled or
+ * found settled, if any.
  */
 export function show(
   { faults, plan, key }: { readonly faults: Faults; readonly plan: Plan; readonly key: Key },

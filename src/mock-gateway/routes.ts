@@ -199,7 +199,9 @@ function malformed(code: string): Reply {
   return { kind: 'answer', afterMs: 0, status: 422, body, retryAfterSeconds: null }
 }
 
-/** Answers now or later; the handler returns nothing, which tells Fastify that a reply will come. */
+/**
+ * Answers now or later; the handler returns nothing, which tells Fastify that a reply will come.
+ */
 function play(gateway: MockGateway, reply: FastifyReply, how: Reply): void {
   if (how.afterMs === 0) return show(gateway, reply, how)
   void gateway.hold(how.afterMs).then(() => show(gateway, reply, how))

@@ -18,8 +18,8 @@ export interface AcceptingLimits {
 
 /**
  * How long a batch waits for locks: some times as long as a batch takes, within these limits, in
- * milliseconds. A batch of ours that is being written holds its locks for no longer; whoever does may
- * do so for an hour, and nobody but the user whose row it is should wait for that.
+ * milliseconds. A batch of ours that is being written holds its locks for no longer; whoever does
+ * may do so for an hour, and nobody but the user whose row it is should wait for that.
  */
 const BATCH_LOCK = { factor: 4, msMin: 100, msMax: 1_000 }
 

@@ -10,7 +10,9 @@ type Accepting = Pick<PaymentRoutes, 'accept' | 'onRequest' | 'onReplay'>
 
 const JSON_TYPE = ['content-type', 'application/json; charset=utf-8']
 
-/** `POST /payments/deposit` and `POST /payments/withdraw`, as long as there is nothing to refuse. */
+/**
+ * `POST /payments/deposit` and `POST /payments/withdraw`, as long as there is nothing to refuse.
+ */
 export function fastPaymentRoutes(prefix: string, options: Accepting): FastRoute[] {
   const route = (type: PaymentType): FastRoute => ({
     path: `${prefix}/payments/${type}`,
@@ -24,7 +26,9 @@ export function fastPaymentRoutes(prefix: string, options: Accepting): FastRoute
   return [route('deposit'), route('withdraw')]
 }
 
-/** Null for everything that the schema of the route would refuse, or that it might read otherwise. */
+/**
+ * Null for everything that the schema of the route would refuse, or that it might read otherwise.
+ */
 function readDraft(type: PaymentType, body: unknown, request: FastRequest): Draft | null {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return null
   const fields = body as Readonly<Record<string, unknown>> // An object of JSON has string keys.

@@ -35,7 +35,9 @@ export interface PaymentRoutes {
   readonly accept: (draft: Draft) => Promise<Answer>
   /** Read one payment; concurrent calls are joined. Null: there is none. */
   readonly read: (id: bigint) => Promise<PaymentView | null>
-  /** Ask the gateway about a payment in doubt; does nothing where there is no gateway or no doubt. */
+  /**
+   * Ask the gateway about a payment in doubt; does nothing where there is no gateway or no doubt.
+   */
   readonly refresh: (id: bigint) => Promise<void>
   readonly page: (filter: PaymentFilter, before: bigint, limit: number) => Promise<PageOfViews>
   /** Told of requests and replays, for the counters. */
@@ -222,7 +224,10 @@ async function accept(
   return send(reply, answer)
 }
 
-/** The answer to a payment request: made of stored facts, so that a replay differs in `instance` alone. */
+/**
+ * The answer to a payment request: made of stored facts, so that a replay differs in `instance`
+ * alone.
+ */
 function send(reply: FastifyReply, answer: Answer): FastifyReply {
   if (answer.kind === 'refused') return refuse(reply, answer.refusal)
   const { payment } = answer

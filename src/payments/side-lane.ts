@@ -15,7 +15,9 @@ export interface SideLane {
 }
 
 export interface SideLaneOptions {
-  /** Accept drafts; those of users that are still locked after `lockMs` are answered with `BUSY`. */
+  /**
+   * Accept drafts; those of users that are still locked after `lockMs` are answered with `BUSY`.
+   */
   readonly accept: (drafts: readonly Draft[], lockMs: number) => Promise<readonly Answer[]>
   readonly clock: Clock
   /** How long a draft waits here, in milliseconds. */
@@ -27,15 +29,15 @@ export interface SideLaneOptions {
 }
 
 /**
- * How long the lane stands in line for one user's lock, in milliseconds. Standing in line is also its
- * pause: while somebody is locked there is one statement that waits, and nothing that spins.
+ * How long the lane stands in line for one user's lock, in milliseconds. Standing in line is also
+ * its pause: while somebody is locked there is one statement that waits, and nothing that spins.
  */
 const IN_LINE_MS = 100
 
 /**
- * How long a user who stayed locked to the end is remembered, in milliseconds, and how many are. Its
- * next draft is tried here at once, so it loses nothing if the lock is gone; without the memory it
- * would hold up a batch again.
+ * How long a user who stayed locked to the end is remembered, in milliseconds, and how many are.
+ * Its next draft is tried here at once, so it loses nothing if the lock is gone; without the memory
+ * it would hold up a batch again.
  */
 const REMEMBERED_MS = 60_000
 const REMEMBERED_MAX = 10_000
@@ -52,8 +54,8 @@ interface Waiting {
 /** The drafts that wait, by user. */
 interface Queues {
   /**
-   * The users, in order of whose turn it is to be waited for: first those who have just come, because
-   * most locks are gone soon.
+   * The users, in order of whose turn it is to be waited for: first those who have just come,
+   * because most locks are gone soon.
    */
   users(): bigint[]
   has(userId: bigint): boolean
@@ -122,8 +124,9 @@ function openMemory(clock: Clock) {
 }
 
 /**
- * Make a side lane. It uses one connection at most, however many users are locked: in turn it stands
- * in line for the lock of one, alone, and then takes all others that can be had without waiting.
+ * Make a side lane. It uses one connection at most, however many users are locked: in turn it
+ * stands in line for the lock of one, alone, and then takes all others that can be had without
+ * waiting.
  */
 export function sideLane(options: SideLaneOptions): SideLane {
   const { clock, waitMsMax, sizeMax } = options

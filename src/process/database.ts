@@ -85,8 +85,8 @@ interface Waiting {
 }
 
 /**
- * Wait until the database takes writes. Throws a sentence when it has taken too long, and at once for
- * what no waiting mends, such as a wrong password.
+ * Wait until the database takes writes. Throws a sentence when it has taken too long, and at once
+ * for what no waiting mends, such as a wrong password.
  */
 async function awaitDatabase(
   db: Pick<PostgresDb, 'probe'>,

@@ -20,7 +20,9 @@ const REMEDIES: Readonly<Record<string, (at: Address, setting: string) => string
     `HOST=${host} cannot be resolved: set HOST to an address of this machine.`,
 }
 
-/** Listen, and return the URL. Throws a sentence that names the setting where that is impossible. */
+/**
+ * Listen, and return the URL. Throws a sentence that names the setting where that is impossible.
+ */
 export async function listen(app: FastifyInstance, at: Address, roles: Roles): Promise<string> {
   try {
     return await listenSilently(app, at)
@@ -32,7 +34,10 @@ export async function listen(app: FastifyInstance, at: Address, roles: Roles): P
   }
 }
 
-/** The process says where it listens when all of it is ready; the framework's own lines are held back. */
+/**
+ * The process says where it listens when all of it is ready; the framework's own lines are held
+ * back.
+ */
 async function listenSilently(app: FastifyInstance, { host, port }: Address): Promise<string> {
   const { level } = app.log
   const chatty = level === 'info' || level === 'debug' || level === 'trace'

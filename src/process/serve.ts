@@ -100,9 +100,9 @@ function openJournal(dataDir: string): string {
 }
 
 /**
- * Whether `payments start` opens a mock gateway: not beside a real gateway, and not on a journal that
- * another process owns. Then the other's is used where PAYMENT_GATEWAY_URL names it; without that,
- * throws what to set.
+ * Whether `payments start` opens a mock gateway: not beside a real gateway, and not on a journal
+ * that another process owns. Then the other's is used where PAYMENT_GATEWAY_URL names it; without
+ * that, throws what to set.
  */
 function opensMock(config: Config, dataDir: string): boolean {
   if (!config.mockGateway) return false

@@ -47,9 +47,9 @@ export interface Service {
 }
 
 /**
- * Start the roles of one process against a migrated database. Resolves when it listens; from then on
- * nothing but `stop` ends it. `port` 0 takes any free one. When it throws, everything that was opened
- * is closed again.
+ * Start the roles of one process against a migrated database. Resolves when it listens; from then
+ * on nothing but `stop` ends it. `port` 0 takes any free one. When it throws, everything that was
+ * opened is closed again.
  */
 export async function startService(
   config: Config,

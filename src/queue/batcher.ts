@@ -38,15 +38,15 @@ export interface BatcherLimits<Item> {
 }
 
 /**
- * Make a batcher around `run`, which answers N items with N answers in order. While a batch runs, the
- * next one gathers, so batches grow with the load by themselves; an item that finds nobody running
- * waits only until the event loop has taken in what arrived with it.
+ * Make a batcher around `run`, which answers N items with N answers in order. While a batch runs,
+ * the next one gathers, so batches grow with the load by themselves; an item that finds nobody
+ * running waits only until the event loop has taken in what arrived with it.
  *
  * Items of one lane are taken in order. A lane's next batch begins when its last one has ended, or
- * earlier, when that calls `next`. As long as everything fits into a batch, all lanes share it; when
- * more is waiting, lanes have batches of their own side by side. A batch that throws fails all its
- * items, so `run` reports what concerns one item as a value; what takes longer for one item than for
- * its neighbours is answered by a promise, for which nobody else waits.
+ * earlier, when that calls `next`. As long as everything fits into a batch, all lanes share it;
+ * when more is waiting, lanes have batches of their own side by side. A batch that throws fails all
+ * its items, so `run` reports what concerns one item as a value; what takes longer for one item
+ * than for its neighbours is answered by a promise, for which nobody else waits.
  */
 export function batcher<Item, Answer>(
   run: (items: Item[], next: () => void) => Promise<readonly Later<Answer>[]>,
@@ -122,7 +122,9 @@ export function batcher<Item, Answer>(
 /** What waits, by lane. */
 interface Line<Entry> {
   push(entry: Entry): void
-  /** The entries of the next batch; their lanes are busy from then on. Empty: no free lane has any. */
+  /**
+   * The entries of the next batch; their lanes are busy from then on. Empty: no free lane has any.
+   */
   take(): Entry[]
   /** The lanes of a batch are free again. */
   release(batch: readonly Entry[]): void
@@ -169,7 +171,10 @@ function openLine<Item, Answer>(count: number, sizeMax: number): Line<Waiting<It
   }
 }
 
-/** Remove and return entries from the front, at most `room` items; what came together stays together. */
+/**
+ * Remove and return entries from the front, at most `room` items; what came together stays
+ * together.
+ */
 function takeUpTo<Entry extends { readonly items: readonly unknown[] }>(
   queue: Entry[],
   room: number,

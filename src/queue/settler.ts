@@ -14,7 +14,9 @@ export interface SettlerOptions<Done> {
   readonly keyOf: (done: Done) => unknown
   /** How long a result that fails by itself is tried again, in milliseconds. */
   readonly faultyMsMax: number
-  /** Told when the database goes away, when the first result has to wait for a lock, and of faults. */
+  /**
+   * Told when the database goes away, when the first result has to wait for a lock, and of faults.
+   */
   readonly onError: (error: unknown) => void
   /** The last word about results that nobody will write any more, and why. */
   readonly onGivenUp: (done: readonly Done[], error: unknown) => void
@@ -30,7 +32,9 @@ export interface Settler<Done> {
   aside(): number
   /** Whether a result with this key waits for somebody else's lock. */
   waitsFor(key: unknown): boolean
-  /** From now on no result is kept for longer than `ms`; after that it is tried once and given up. */
+  /**
+   * From now on no result is kept for longer than `ms`; after that it is tried once and given up.
+   */
   hurry(ms: number): void
   /** Resolves when nothing waits and nothing is being written. */
   idle(): Promise<void>
@@ -43,11 +47,11 @@ const RETRY_MS = 200
 type Left<Done> = ReadonlyMap<Done, unknown>
 
 /**
- * Make a settler. Results are written in batches, in order. While the database is away a batch stays
- * and is tried again, for as long as that takes: a gateway's word that nobody writes down is lost. A
- * batch that fails for another reason is halved until what is wrong stands alone, so one bad result
- * never takes its neighbours along; that one, and those that somebody else's lock keeps back, are
- * tried again by themselves.
+ * Make a settler. Results are written in batches, in order. While the database is away a batch
+ * stays and is tried again, for as long as that takes: a gateway's word that nobody writes down is
+ * lost. A batch that fails for another reason is halved until what is wrong stands alone, so one
+ * bad result never takes its neighbours along; that one, and those that somebody else's lock keeps
+ * back, are tried again by themselves.
  */
 export function openSettler<Done>(options: SettlerOptions<Done>): Settler<Done> {
   const { clock } = options

@@ -18,7 +18,9 @@ export interface WorkerOptions<Job, Done> {
   /** Jobs per claim. */
   readonly batchMax: number
   readonly pollMs: number
-  /** How long a stopping worker waits for the database to take its last results, in milliseconds. */
+  /**
+   * How long a stopping worker waits for the database to take its last results, in milliseconds.
+   */
   readonly stopMsMax: number
   readonly onError: (error: unknown, what: 'claim' | 'handle') => void
 }
@@ -27,8 +29,8 @@ export interface Worker {
   /** Look for due jobs now rather than at the next poll. */
   wake(): void
   /**
-   * Stop claiming, let running jobs end, settle them. Resolves when all is written or given up; jobs
-   * that were claimed and not begun are given back by `handle`.
+   * Stop claiming, let running jobs end, settle them. Resolves when all is written or given up;
+   * jobs that were claimed and not begun are given back by `handle`.
    */
   stop(): Promise<void>
   /** Jobs being handled. */
@@ -38,8 +40,8 @@ export interface Worker {
 }
 
 /**
- * Results that may wait for somebody else's lock, beside those that are being written: some kilobytes
- * each. When as many wait, no more jobs are claimed.
+ * Results that may wait for somebody else's lock, beside those that are being written: some
+ * kilobytes each. When as many wait, no more jobs are claimed.
  */
 const ASIDE_MAX = 10_000
 
@@ -47,9 +49,9 @@ const ASIDE_MAX = 10_000
  * Start a worker: claim, handle with bounded concurrency, settle in batches. Polling alone is
  * sufficient; `wake` only makes it faster. The loop outlives every error.
  *
- * What a job came to is kept until it is written. So that this has a bound, no job is claimed while the
- * database does not take results, while `2 × concurrency` results are waiting or being written, or
- * while `ASIDE_MAX` wait for locks.
+ * What a job came to is kept until it is written. So that this has a bound, no job is claimed while
+ * the database does not take results, while `2 × concurrency` results are waiting or being written,
+ * or while `ASIDE_MAX` wait for locks.
  */
 export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worker {
   const { clock, settler } = options

@@ -44,7 +44,9 @@ checked. It reads only, in short snapshots, and runs beside live traffic.`
 
 const STREAMS: Streams = { out: process.stdout, err: process.stderr }
 
-/** Add `payments verify` to the program. `open` is called when it runs, and closed whatever happens. */
+/**
+ * Add `payments verify` to the program. `open` is called when it runs, and closed whatever happens.
+ */
 export function verifyCommand(program: Command, open: () => Promise<OpenedWorld>): void {
   program
     .command('verify')

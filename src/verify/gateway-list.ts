@@ -14,7 +14,8 @@ const PAGE_BYTES_MAX = PAGE_SIZE * 4_096
  * Lists charges of a gateway that has `GET {url}/charges?after=&limit=`, as the mock gateway does.
  * Nothing about the list is trusted: a page is read up to a size and within a time, no redirect is
  * followed, and every page has charges and lies behind the one before. A call throws
- * `GatewayUnreadable` for every answer that is not such a list. `headers` are names and values in turn.
+ * `GatewayUnreadable` for every answer that is not such a list. `headers` are names and values in
+ * turn.
  */
 export function httpCharges(url: string, headers: readonly string[] = []): ListCharges {
   return async (after) => {

@@ -1,8 +1,8 @@
 /**
- * Payments `$5` < id ≤ `$6`, at most `$7` of them, and at most eight times as many pieces of evidence
- * behind the claim `$9` of the payment `$8`. What is judged ends before the payment whose evidence may
- * not all be here. If that is the first one it is judged not at all: what its evidence says is carried,
- * up to the last whole claim, and comes back as `$10` with the next step.
+ * Payments `$5` < id ≤ `$6`, at most `$7` of them, and at most eight times as many pieces of
+ * evidence behind the claim `$9` of the payment `$8`. What is judged ends before the payment whose
+ * evidence may not all be here. If that is the first one it is judged not at all: what its evidence
+ * says is carried, up to the last whole claim, and comes back as `$10` with the next step.
  */
 export const CHUNK_OF_RANGE = `
   listed as materialized (
@@ -56,8 +56,8 @@ export const CHUNK_OF_RANGE = `
   )`
 
 /**
- * The payments with the ids `$5`, each with at most `$6` pieces of evidence. Those with more are not
- * judged but named, to be walked through. There is nothing behind a list.
+ * The payments with the ids `$5`, each with at most `$6` pieces of evidence. Those with more are
+ * not judged but named, to be walked through. There is nothing behind a list.
  */
 export const CHUNK_OF_LIST = `
   taken as materialized (

@@ -41,7 +41,9 @@ export interface RuleReport {
   readonly violations: number
   /** The first violations; `violations` is the complete count. */
   readonly examples: readonly Finding[]
-  /** Milliseconds of the statements that check it. Rules checked together share their statements. */
+  /**
+   * Milliseconds of the statements that check it. Rules checked together share their statements.
+   */
   readonly durationMs: number
 }
 
@@ -53,14 +55,16 @@ export interface Report {
   readonly complete: boolean
   readonly startedAt: Date
   readonly durationMs: number
-  /** How long a snapshot was held at most, in milliseconds: one statement, but for very large rows. */
+  /**
+   * How long a snapshot was held at most, in milliseconds: one statement, but for very large rows.
+   */
   readonly longestMs: number
   readonly statements: number
   readonly violations: number
   readonly checked: Readonly<Record<string, number>>
   /**
-   * The sums of the accounts. Chunks are seen at different moments, so beside traffic the single sums
-   * are of no one moment; that they sum to zero holds always.
+   * The sums of the accounts. Chunks are seen at different moments, so beside traffic the single
+   * sums are of no one moment; that they sum to zero holds always.
    */
   readonly accounts: Accounts
   readonly rules: readonly RuleReport[]
@@ -76,7 +80,9 @@ export interface Tally {
 
 const NOTHING: Accounts = { user: 0n, user_held: 0n, gateway: 0n, fees: 0n, opening: 0n }
 
-/** An empty tally that keeps the first `examplesMax` violations of each rule. Pure but for itself. */
+/**
+ * An empty tally that keeps the first `examplesMax` violations of each rule. Pure but for itself.
+ */
 export function tally(examplesMax: number): Tally {
   const counts = new Map<RuleCode, number>()
   const examples = new Map<RuleCode, Finding[]>()
@@ -176,7 +182,9 @@ export function nameOf({ subject, id, paymentId, userId }: Finding): string {
   return subject === 'user' ? `user ${id}` : `payment ${id}`
 }
 
-/** A report as JSON. Ids and amounts are texts: damage may be larger than a JSON number can hold. */
+/**
+ * A report as JSON. Ids and amounts are texts: damage may be larger than a JSON number can hold.
+ */
 export function reportJson(report: Report): object {
   return {
     ok: report.violations === 0,

@@ -12,14 +12,15 @@ export type Subject =
   | 'charge'
 
 /**
- * `critical`: money is wrong, or can become wrong by what happens next. `warning`: work is stuck, or
- * a record that people rely on is missing or contradicts another.
+ * `critical`: money is wrong, or can become wrong by what happens next. `warning`: work is stuck,
+ * or a record that people rely on is missing or contradicts another.
  */
 export type Severity = 'critical' | 'warning'
 
 /**
- * Every invariant of the books as what it is checked on, how bad its violation is, and what holds. The
- * names are codes: of the report, of the metric's label, of alerts. The order is that of the report.
+ * Every invariant of the books as what it is checked on, how bad its violation is, and what holds.
+ * The names are codes: of the report, of the metric's label, of alerts. The order is that of the
+ * report.
  */
 export const RULES = {
   entry_unbalanced: ['posting', 'critical', 'The five accounts of a journal entry sum to zero.'],

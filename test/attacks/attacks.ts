@@ -14,7 +14,9 @@ export interface Running {
   close(): void
 }
 
-/** A client of an attack: what it sends, whether it reads, and when it comes back once it was cut. */
+/**
+ * A client of an attack: what it sends, whether it reads, and when it comes back once it was cut.
+ */
 interface Plan {
   readonly clients: number
   readonly bytes: (client: number, round: number) => string

@@ -5,7 +5,9 @@ import { check } from './witnesses.ts'
 const DOWN_MS = 60_000
 /** Until the breaker has seen enough, and the others have heard of it. */
 const NOTICED_MS = 5_000
-/** Probes of a minute: five of each operation at each end of a pause that doubles from 1 s to 15 s. */
+/**
+ * Probes of a minute: five of each operation at each end of a pause that doubles from 1 s to 15 s.
+ */
 const CALLS_MAX = 100
 /** Payments that may have used up their three attempts in the first moments and as probes. */
 const BURNED_MAX = 100
@@ -13,7 +15,9 @@ const BURNED_MAX = 100
 const AT_ONCE_MAX = 80
 const DRAINED_MS_MAX = 60_000
 
-/** The gateway fails every call for a minute; then it works again, with a minute's backlog waiting. */
+/**
+ * The gateway fails every call for a minute; then it works again, with a minute's backlog waiting.
+ */
 export const GATEWAY_DOWN: Scenario = {
   name: 'gateway-down',
   title: 'The gateway fails every call for a minute, and then works again',

@@ -33,7 +33,8 @@ const CRASHES: readonly Scenario[] = CRASH_POINTS.map((point, index) => {
     orphans: !inApi,
     needs: {},
     stack(kills, random) {
-      // Starts with a point, and so deaths: those on the way count, and the last ones start healthy.
+      // Starts with a point, and so deaths: those on the way count, and the last ones start
+      // healthy.
       let starts = 0
       return {
         apis: inApi ? 1 + ARMED : 2,

@@ -25,8 +25,9 @@ const LOOKUPS = ['none', 'eventual', 'consistent'] as const
 const PAYMENTS = 6
 
 /**
- * A worker's line to the database is cut while its calls are on the way. Another takes over when the
- * leases end, learns nothing from the gateway, and an operator acts; then the line is whole again.
+ * A worker's line to the database is cut while its calls are on the way. Another takes over when
+ * the leases end, learns nothing from the gateway, and an operator acts; then the line is whole
+ * again.
  */
 const LATE: readonly Scenario[] = LOOKUPS.flatMap((lookup) =>
   [true, false].map((idempotent): Scenario => {

@@ -118,7 +118,9 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
   }
 }
 
-/** Ask until there is a definite answer, each time at another process, and now and then once more. */
+/**
+ * Ask until there is a definite answer, each time at another process, and now and then once more.
+ */
 async function insist(
   options: LoadOptions,
   entry: Entry,

@@ -36,7 +36,9 @@ export interface Proxy {
   turn(toxics: Partial<Toxics>): void
   /** Reset every connection with a TCP RST; returns how many. */
   reset(): number
-  /** Reset every connection and refuse new ones, as a machine without the service does; and back. */
+  /**
+   * Reset every connection and refuse new ones, as a machine without the service does; and back.
+   */
   away(on: boolean): Promise<void>
   close(): Promise<void>
 }

@@ -54,7 +54,9 @@ export interface Scenario {
   readonly perSecond: number
   /** Faults that must have been done, at least so often. */
   readonly needs: Readonly<Record<string, number>>
-  /** Whether tasks of dead workers must be taken up soon: a healthy worker was there all the time. */
+  /**
+   * Whether tasks of dead workers must be taken up soon: a healthy worker was there all the time.
+   */
   readonly orphans?: boolean
   /** Brings its own database server. */
   readonly server?: (folder: string) => Promise<Server & { close(): Promise<void> }>
@@ -249,8 +251,8 @@ function firedAt({ database, gateway }: Stack, fault: string): number {
 const PROBE_MS = 200
 
 /**
- * Look at the database again and again, until told to stop; returns how long the slowest look took, in
- * milliseconds. What a machine that does much else needs for that, a worker needs as well.
+ * Look at the database again and again, until told to stop; returns how long the slowest look took,
+ * in milliseconds. What a machine that does much else needs for that, a worker needs as well.
  */
 function probeMachine({ query }: Stack): () => Promise<number> {
   const state = { over: false, slowestMs: 0 }

@@ -13,10 +13,15 @@ import { startProxy, type Proxy } from './proxy.ts'
 
 const MOCK = '/api/v1/mock-gateway'
 
-/** The lease of every claim here, in milliseconds: the shortest that a gateway timeout of 1 s allows. */
+/**
+ * The lease of every claim here, in milliseconds: the shortest that a gateway timeout of 1 s
+ * allows.
+ */
 export const LEASE_MS = 5_000
 
-/** Short waits everywhere, so that what the scenarios wait for is the service and not its timers. */
+/**
+ * Short waits everywhere, so that what the scenarios wait for is the service and not its timers.
+ */
 const FAST: Variables = {
   APP_ENV: 'test',
   LOG_LEVEL: 'info',

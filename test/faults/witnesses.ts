@@ -36,8 +36,8 @@ const REPLAYS_MAX = 60
 
 /**
  * Ask all witnesses about a scenario that is over. The faults are off and the load has stopped.
- * `slowestMs`: what the slowest look at the database took meanwhile; null: nobody looked, because no
- * worker was there all the time to take up the tasks of others.
+ * `slowestMs`: what the slowest look at the database took meanwhile; null: nobody looked, because
+ * no worker was there all the time to take up the tasks of others.
  */
 export async function testify(
   stack: Stack,
@@ -260,8 +260,9 @@ const ORPHAN_MS_MAX = 1_000
 const ORPHAN_LOOKS = 3
 
 /**
- * Recovery of the tasks of dead workers, by the evidence: from the end of the lost lease to the next
- * claim, which is its first call, or, if that claim was lost as well, its lease end less the lease.
+ * Recovery of the tasks of dead workers, by the evidence: from the end of the lost lease to the
+ * next claim, which is its first call, or, if that claim was lost as well, its lease end less the
+ * lease.
  */
 async function orphans(stack: Stack, slowestMs: number): Promise<Check> {
   const rows = await stack.query<{ ms: number }>(`

@@ -106,8 +106,8 @@ function read(text: string): unknown {
 }
 
 /**
- * Whether a refusal repeats a value; a pointer names fields, which may be the caller's, and a gateway
- * names the key that it was asked about.
+ * Whether a refusal repeats a value; a pointer names fields, which may be the caller's, and a
+ * gateway names the key that it was asked about.
  */
 function echoes({ status, body }: Received, value: string): boolean {
   if (status < 400 || value.length < ECHO_LENGTH_MIN || /^[a-z_ ]*$/i.test(value)) return false

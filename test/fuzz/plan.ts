@@ -38,7 +38,9 @@ export function pick<Item>(random: Random, items: readonly Item[]): Item {
   return item
 }
 
-/** Plan a request to the operation with `changes` hostile changes. The same chances, the same plan. */
+/**
+ * Plan a request to the operation with `changes` hostile changes. The same chances, the same plan.
+ */
 export function plan(
   operation: Operation,
   changes: number,

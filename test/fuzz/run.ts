@@ -59,8 +59,8 @@ interface Run {
 }
 
 /**
- * Send `requests` requests made from the service's own document, most of them changed in one place or
- * two, and judge every answer. The same seed makes the same requests.
+ * Send `requests` requests made from the service's own document, most of them changed in one place
+ * or two, and judge every answer. The same seed makes the same requests.
  */
 export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<FuzzReport> {
   const startedMs = performance.now()

@@ -13,8 +13,8 @@ interface Client {
 }
 
 /**
- * Open a user, pay in and out under keys, replay every request, change its body, read everything back
- * page by page, and compare it with what was answered. Resolves to what does not fit.
+ * Open a user, pay in and out under keys, replay every request, change its body, read everything
+ * back page by page, and compare it with what was answered. Resolves to what does not fit.
  */
 export async function tell(
   connection: Connection,

@@ -77,8 +77,8 @@ function find(reference: string, document: Schema): unknown {
 }
 
 /**
- * A value that the schema takes: its first example, or the simplest one it allows; with `all`, every
- * optional field too.
+ * A value that the schema takes: its first example, or the simplest one it allows; with `all`,
+ * every optional field too.
  */
 export function exampleOf(schema: Schema, all = false): unknown {
   const { examples, enum: values, minimum, type, anyOf, items } = schema

@@ -1,7 +1,9 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
-/** A request as it is to stand on the wire; nothing is checked, escaped or completed but lengths. */
+/**
+ * A request as it is to stand on the wire; nothing is checked, escaped or completed but lengths.
+ */
 export interface Wire {
   readonly method?: string
   readonly path: string
@@ -19,7 +21,10 @@ export interface Received {
 
 /** A connection that takes requests one after the other and reconnects when it was closed. */
 export interface Connection {
-  /** Send a request and await its answer; null when the server closed, or was silent for two minutes. */
+  /**
+   * Send a request and await its answer; null when the server closed, or was silent for two
+   * minutes.
+   */
   ask(request: Wire): Promise<Received | null>
   close(): void
 }

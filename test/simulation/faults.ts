@@ -40,7 +40,9 @@ export const FAULTS = {
   rejected: 0.3,
   /** Somebody in between answers with a page, or our credential is wrong: 401, 404. */
   misconfigured: 0.3,
-  /** A lookup without an answer of the gateway's: lost, 5xx, or a page of whoever stands in between. */
+  /**
+   * A lookup without an answer of the gateway's: lost, 5xx, or a page of whoever stands in between.
+   */
   lookup_failed: 0.4,
   /** A lookup that does not know what has been executed; only where lookups are eventual. */
   lookup_stale: 0.4,
@@ -58,7 +60,9 @@ export const FAULTS = {
   pages: 0.05,
 } as const
 
-/** Faults with a chance of their own: seeds that leave them out are the histories that they were. */
+/**
+ * Faults with a chance of their own: seeds that leave them out are the histories that they were.
+ */
 const APART: ReadonlySet<string> = new Set<Fault>(['database_read_only', 'pages'])
 
 export type Fault = keyof typeof FAULTS

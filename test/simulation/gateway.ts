@@ -131,7 +131,8 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
   const answer = (request: ChargeRequest, process: Process): Promise<Charged | null> => {
     if (intercepted()) return Promise.resolve(refused('misconfigured', ...pageOf(faults)))
     for (const [fault, happen] of misfortunes(process)) {
-      // Where the answer to a repeated key says nothing, a network that repeats by itself lies to us.
+      // Where the answer to a repeated key says nothing, a network that repeats by itself lies to
+      // us.
       if (fault === 'duplicate' && (!keyed || profile.repeats === 'executes_once')) continue
       // A gateway that breaks this promise without honouring the key by then charges twice whatever
       // we do.

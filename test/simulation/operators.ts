@@ -8,9 +8,9 @@ import { actWorld, expected, type Api, type World } from './world.ts'
 const RUN_MAX = 5
 
 /**
- * One operator: acts on letters that are open when looked at, one after the other, beside workers and
- * other operators. An act without an answer is asked for again, as people do; a step of a run is
- * repeated as the run's own, so that it is counted once.
+ * One operator: acts on letters that are open when looked at, one after the other, beside workers
+ * and other operators. An act without an answer is asked for again, as people do; a step of a run
+ * is repeated as the run's own, so that it is counted once.
  */
 export async function runOperator(world: World, index: number): Promise<void> {
   const { faults, plan } = world
@@ -125,8 +125,8 @@ async function say(
 }
 
 /**
- * A process of the version before kept a late yes and did not act on it: such evidence is there, and
- * whoever comes next has to go by it.
+ * A process of the version before kept a late yes and did not act on it: such evidence is there,
+ * and whoever comes next has to go by it.
  */
 async function reportLate(world: World, open: readonly LetterRow[]): Promise<void> {
   const { tables, gateway, steps, faults } = world

@@ -391,7 +391,9 @@ export interface Owned {
   readonly attempts: number
 }
 
-/** The asked tasks whose newest claim is the asking one, and those that were charged, in id order. */
+/**
+ * The asked tasks whose newest claim is the asking one, and those that were charged, in id order.
+ */
 function ownedTasks(tables: Tables, values: readonly unknown[]): Owned[] {
   const [shard, paymentIds, fences, yes] = values
   return ids(paymentIds)

@@ -28,9 +28,9 @@ const POLL_MS = 50
 const OUTPUT_SHOWN = 2_000
 
 /**
- * Start the built program's `start` command in a process of its own, on a free port, with a database in
- * a temporary folder and the mock gateway, whatever the environment and `.env` say about either.
- * Returns as soon as there is a process to stop.
+ * Start the built program's `start` command in a process of its own, on a free port, with a
+ * database in a temporary folder and the mock gateway, whatever the environment and `.env` say
+ * about either. Returns as soon as there is a process to stop.
  */
 export async function startOwn(
   clock: Clock,

@@ -110,7 +110,9 @@ async function trafficOf(kind: Kind, api: Client, options: Options): Promise<Tra
   return { kind, payments: { first: Number(made.payment_id), count: 1 } }
 }
 
-/** Users are opened one after the other, so that their ids are a run unless others open some too. */
+/**
+ * Users are opened one after the other, so that their ids are a run unless others open some too.
+ */
 async function openUsers(api: Client, count: number): Promise<Users> {
   const bar = progress('users', count)
   const ids: number[] = []

@@ -17,7 +17,9 @@ export interface ConnectionEvents {
 /** One read of the socket; every connection reads into a buffer of its own, again and again. */
 const READ_BYTES = 16_384
 
-/** Open a connection. Raw, because a general HTTP client costs as much as the service it measures. */
+/**
+ * Open a connection. Raw, because a general HTTP client costs as much as the service it measures.
+ */
 export function openConnection(
   to: { readonly host: string; readonly port: number; readonly bodies: boolean },
   events: ConnectionEvents,

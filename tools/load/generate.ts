@@ -183,8 +183,9 @@ function closedLoop(run: Run): Promise<void> {
 }
 
 /**
- * Requests fall due on a grid of milliseconds, the finest a timer has, and are sent on the first free
- * connection. What finds none waits in order of its due time, and its latency includes the wait.
+ * Requests fall due on a grid of milliseconds, the finest a timer has, and are sent on the first
+ * free connection. What finds none waits in order of its due time, and its latency includes the
+ * wait.
  */
 async function openLoop(run: Run, ratePerSecond: number): Promise<void> {
   const beginMs = Math.ceil(performance.now())

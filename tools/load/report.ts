@@ -48,8 +48,8 @@ export interface Bar {
   /** Null: not measured in this run. */
   readonly value: number | null
   /**
-   * The same ratio in payments per second of processor time, service and database together: what the
-   * machine's other users disturb least. Null where it means nothing.
+   * The same ratio in payments per second of processor time, service and database together: what
+   * the machine's other users disturb least. Null where it means nothing.
    */
   readonly perCore: number | null
 }

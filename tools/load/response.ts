@@ -10,8 +10,8 @@ const HEAD_END = '\r\n\r\n'
 
 /**
  * Read HTTP/1.1 responses as a load generator needs them: the status and where the next one begins.
- * Bodies have a Content-Length; a chunked one is refused. `onResponse` gets the body only if `bodies`,
- * because copying it would cost more than all the rest.
+ * Bodies have a Content-Length; a chunked one is refused. `onResponse` gets the body only if
+ * `bodies`, because copying it would cost more than all the rest.
  */
 export function responseReader(
   onResponse: (status: number, body: Buffer | null) => void,
