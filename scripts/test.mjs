@@ -13,14 +13,25 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import * as fs from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import pg from 'pg'
 import { register } from 'tsx/esm/api'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const TEMPLATE = 'payments_template'
+
+/**
+ * Files that run side by side: one more than there are cores, because some wait for leases and timers
+ * most of the time. More would wait for the one database that they share.
+ */
+const LANES = Math.min(availableParallelism() + 1, 5)
+/**
+ * A file that takes longer is ended, and its tests that have not ended are named. The longest takes
+ * half a minute; a machine may be busy with other things.
+ */
+const FILE_MS_MAX = 600_000
 
 /** Load TypeScript from src as it is; the tests do the same. */
 register()
@@ -97,10 +108,14 @@ function testFiles() {
 function runTests(url, folder) {
   const given = process.argv.slice(2)
   const files = given.some((argument) => !argument.startsWith('-')) ? [] : testFiles()
-  const flags = ['--import', 'tsx', '--test', '--test-concurrency=2']
-  // Options must precede the files.
+  const limits = [`--test-concurrency=${LANES}`, `--test-timeout=${FILE_MS_MAX}`]
+  // Options must precede the files; of two that say the same, the later one holds.
   const args = [
-    ...flags,
+    '--import',
+    'tsx',
+    '--test',
+    ...limits,
+    ...reporters(given),
     ...given.toSorted((a, b) => Number(isFile(a)) - Number(isFile(b))),
     ...files,
   ]
@@ -117,6 +132,17 @@ function runTests(url, folder) {
     witness.stdin.write(`${child.pid}\n`)
     child.once('exit', (code) => done(code ?? 1))
   })
+}
+
+/** What tells how it went: as asked for, or as the runner does by itself, and who hangs. */
+function reporters(given) {
+  if (given.some((argument) => argument.startsWith('--test-reporter-destination'))) return []
+  const asked = given.some((argument) => argument.startsWith('--test-reporter'))
+  const usual = `--test-reporter=${process.stdout.isTTY ? 'spec' : 'tap'}`
+  const hanging = `--test-reporter=${pathToFileURL(join(root, 'scripts', 'unfinished.mjs')).href}`
+  // A destination goes to the reporter at the same place in the list: ours first.
+  const destinations = ['stderr', 'stdout'].map((name) => `--test-reporter-destination=${name}`)
+  return [hanging, ...(asked ? [] : [usual]), ...destinations]
 }
 
 function isFile(argument) {

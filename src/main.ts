@@ -1,15 +1,21 @@
 import { editDistance } from './config/spelling.ts'
 import { keysCommand } from './keys/command.ts'
 import { newProgram, runProgram } from './process/program.ts'
-import { serve } from './process/serve.ts'
+import type { MigrateOptions, Tool } from './process/tool.ts'
+import type { Roles } from './process/shared.ts'
 import { VERSION } from './process/version.ts'
-import { openTool, runMigrate } from './process/tool.ts'
 import { redriveCommand } from './runs/command.ts'
 import { paymentCommand } from './timeline/command.ts'
 import { verifyCommand } from './verify/command.ts'
 
 /** How many letters may be wrong in the name of a command that is suggested. */
 const APART_MAX = 2
+
+// Loaded when they are needed: help, and a wrong call, take a third of the time without them.
+const serve = async (roles: Roles) => (await import('./process/serve.ts')).serve(roles)
+const openTool = async (): Promise<Tool> => (await import('./process/tool.ts')).openTool()
+const runMigrate = async (options: MigrateOptions) =>
+  (await import('./process/tool.ts')).runMigrate(options)
 
 const program = newProgram('payments')
   .description('Payment processing with commission, a durable queue and a double-entry ledger.')

@@ -193,6 +193,14 @@ test('a start after SIGKILL of our process takes the server over', async () => {
   const server = await start({ dataDir })
   assert.equal(server.attached, true)
   assert.equal(server.pid, pid)
+  // The one that died counts as a user until the server has read the end of its connection.
+  await until('we are its only user', async () => {
+    const users = await run(
+      server,
+      `select from pg_stat_activity where application_name = 'payments-in-use'`,
+    )
+    return users.length === 1
+  })
   await server.stop()
   await assert.rejects(run(server, 'select 1'), { code: 'ECONNREFUSED' })
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
@@ -169,9 +169,26 @@ async function carryOutOne(shell: Shell, command: string): Promise<string> {
   if (command === 'npm start') return start(shell)
   const { output, code } = await shell.run(command)
   assert.equal(code, 0, `${command}\n${output}`)
-  // As after an installation that somebody has made before: this machine may be offline.
-  if (command.startsWith('cd ')) await shell.run(`ln -s ${join(ROOT, 'node_modules')} node_modules`)
+  if (command.startsWith('cd ')) install((await shell.run('pwd')).output.trim())
   return output
+}
+
+/**
+ * As after an installation that somebody has made before: this machine may be offline. Each package
+ * is a link of its own, so that whoever deletes the folder does not delete ours.
+ */
+function install(checkout: string): void {
+  const [ours, theirs] = [ROOT, checkout].map((root) => join(root, 'node_modules')) as [
+    string,
+    string,
+  ]
+  fs.mkdirSync(theirs)
+  for (const name of fs.readdirSync(ours)) {
+    if (name.startsWith('.payments')) continue
+    fs.symlinkSync(join(ours, name), join(theirs, name))
+  }
+  const lock = createHash('sha256').update(fs.readFileSync(join(checkout, 'package-lock.json')))
+  fs.writeFileSync(join(theirs, '.payments-lock-hash'), lock.digest('hex'))
 }
 
 /** What the terminal does at Ctrl-C: everything that `npm start` started gets the signal. */

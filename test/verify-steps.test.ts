@@ -116,11 +116,16 @@ test('steps of a few rows see what one large step sees, in healthy and in damage
   assert.ok((most?.count ?? 0) > 2 * 4 * LIMIT, 'postings of a user for several steps')
   // Evidence of lookups that came to nothing, more than one step reads: claims of three calls each,
   // so that steps end in the middle of one.
-  await world.sql(`
+  const added = await world.sql<{ paymentId: bigint }>(`
     insert into payment_attempts
     select shard, id, 1000 + n, call, 'lookup', 'pending', null, true, 200, created_at, 1
     from payments, generate_series(1, 70) n, generate_series(1, 3) call
-    where status = 'success' and id > 40 and id % 7 = 0`)
+    where status = 'success' and id > 40 and id % 40 = 0
+    returning payment_id as "paymentId"`)
+  assert.ok(
+    new Set(added.map(({ paymentId }) => paymentId)).size >= 3,
+    'payments with much evidence',
+  )
   const clean = await inSmallSteps(world, world.db)
   const whole = await verifyWorld(world)
   assert.deepEqual(violated(clean), [])

@@ -6,7 +6,6 @@ import { logger } from '../adapters/log.ts'
 import { closing, type Closing } from './closing.ts'
 import { ConfigError, loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { isLoopback } from '../http/site.ts'
-import { startService } from './start.ts'
 import { openDatabase, type DatabaseOptions } from './database.ts'
 import { API, PORTS, roleOf, usesDatabase, type Roles } from './shared.ts'
 
@@ -56,6 +55,8 @@ async function start(config: Config, roles: Roles, around: Surroundings): Promis
   const url = usesDatabase(roles) ? await openDatabase(config, databaseOptions(config, around)) : ''
   const journal = mockGateway && role === 'all' ? { journalPath: openJournal(dataDir) } : {}
   const port = config[PORTS[role].field]
+  // Loaded only now, with the HTTP server and all features: what prevents a start is said sooner.
+  const { startService } = await import('./start.ts')
   const service = await startService(config, { ...roles, mockGateway }, log, {
     url,
     port,
