@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { configurationTable, envExample } from '../src/config/config.ts'
+import { configurationTable, envExample } from './settings-pages.ts'
 
 /** Write `.env.example` and `docs/configuration.md` from the settings table. A test compares. */
 const root = new URL('../', import.meta.url)

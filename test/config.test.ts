@@ -4,14 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseEnv } from 'node:util'
-import {
-  type Config,
-  ConfigError,
-  configurationTable,
-  envExample,
-  loadConfig,
-  readEnvironment,
-} from '../src/config/config.ts'
+import { type Config, ConfigError, loadConfig, readEnvironment } from '../src/config/config.ts'
+import { configurationTable, envExample } from '../scripts/settings-pages.ts'
 import { SETTINGS } from '../src/config/settings.ts'
 
 const PRODUCTION = {

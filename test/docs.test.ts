@@ -247,6 +247,25 @@ test('one version of Node is the newest that is tested, and another the oldest t
   )
 })
 
+/** Tests that wait by the clock of the machine, and for what. */
+const WAITING: Readonly<Record<string, string>> = {
+  'test/attacks.test.ts': 'an attack goes on for a while',
+  'test/connections.test.ts': 'a slow client pauses between bytes; looks again until a deadline',
+  'test/readme.test.ts': 'looks again until a process is as shown, or a deadline',
+  'test/redrive.test.ts': 'looks again until a run is done',
+}
+
+test('no test waits for time to pass, but those that say for what', () => {
+  const waiting = sources('test').filter(
+    ({ path, text }) =>
+      path.endsWith('.test.ts') && /\bsetTimeout as wait\b|(?<![.'\w])setTimeout\(/.test(text),
+  )
+  assert.deepEqual(
+    waiting.map(({ path }) => path),
+    Object.keys(WAITING),
+  )
+})
+
 test('each guarantee of docs/reliability.md names a test that there is', () => {
   const page = readFileSync(join(ROOT, 'docs/reliability.md'), 'utf8')
   const rows = [...page.matchAll(/\| `([\w-]+)`: (.+?) +\|$/gm)]

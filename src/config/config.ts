@@ -57,7 +57,8 @@ interface Rule {
   readonly fix: string
 }
 
-const RULES: readonly Rule[] = [
+/** What settings must not be together, in every environment. */
+export const RULES: readonly Rule[] = [
   {
     uses: ['leaseMs', 'gatewayTimeoutMs'],
     broken: (values) => values.leaseMs < 3 * values.gatewayTimeoutMs + 2_000,
@@ -110,7 +111,7 @@ export function loadConfig(env: Environment): Config {
 }
 
 /** Other tools of Node read NODE_ENV; here it says only that somebody meant to say something. */
-const UNSAID =
+export const UNSAID =
   'APP_ENV must be set where NODE_ENV is production: to production, or to what this is instead'
 
 /**
@@ -197,90 +198,6 @@ function misspelt(env: Environment): string[] {
       const meant = known.find((candidate) => isNear(name.toUpperCase(), candidate))
       return meant ? [`${name} is not a setting: did you mean ${meant}?`] : []
     })
-}
-
-/** The text of `.env.example`: every setting with its default; absent ones commented out. */
-export function envExample(): string {
-  const rule = `# ${'='.repeat(31)}`
-  const intro =
-    'Settings of the service. Copy this file to .env and change what you need: every\n' +
-    'default works. docs/configuration.md says what is allowed. Written by `npm run env-example`.'
-  const groups = byGroup().map(([group, settings]) =>
-    [rule, `# ${group}`, rule, ...settings.map(exampleOf)].join('\n'),
-  )
-  return `${comment(intro)}\n\n${groups.join('\n\n')}\n`
-}
-
-function exampleOf(setting: Setting): string {
-  const unset = setting.fallback === null || setting.varies === true
-  const line = `${setting.name}=${setting.fallback ?? setting.example ?? ''}`
-  return `${comment(setting.doc)}\n${unset ? `# ${line}` : line}`
-}
-
-/** Comment lines of at most 100 columns. */
-function comment(text: string): string {
-  const folded = text.replace(/(.{1,98})(?:\s+|$)/g, '$1\n').trimEnd()
-  return folded.replace(/^/gm, '# ')
-}
-
-/** The text of `docs/configuration.md`. */
-export function configurationTable(): string {
-  const head = ['Variable', 'Default', 'Allowed', 'Meaning']
-  const groups = byGroup().map(([group, settings]) => {
-    const rows = settings.map((setting) => [
-      `\`${setting.name}\``,
-      setting.fallback === null ? 'unset' : `\`${setting.fallback}\``,
-      setting.kind.allowed,
-      setting.doc,
-    ])
-    return `## ${group}\n\n${table([head, ...rows])}`
-  })
-  const bullets = (rules: readonly Pick<Rule, 'fix'>[]) =>
-    rules.map((rule) => `- ${rule.fix}.`).join('\n')
-  return `${[
-    '# Configuration',
-    'Written by `npm run env-example` from `src/config/settings.ts`; do not edit.',
-    'Settings are environment variables, and lines of a `.env` file in the working directory;\n' +
-      'the environment wins. An empty variable counts as unset. Everything is checked at start,\n' +
-      'and all mistakes are reported at once.',
-    ...groups,
-    '## Together',
-    bullets(RULES),
-    '## Encrypted database connections',
-    SSLMODE,
-    '## Production',
-    'With `APP_ENV=production` the service starts only if all of this holds:',
-    bullets(PRODUCTION_RULES),
-    `In every environment: ${UNSAID}.`,
-  ].join('\n\n')}\n`
-}
-
-const SSLMODE = [
-  '`DATABASE_URL` takes `sslmode` as a parameter: `postgresql://…/payments?sslmode=verify-full`.',
-  '',
-  '- `verify-full`: encrypted; certificate and host name are checked. `sslrootcert=/path/ca.pem` names',
-  '  the authority where it is not a public one.',
-  '- `require`, `verify-ca`: the same in this driver, with a warning; with `uselibpqcompat=true` they',
-  '  mean what libpq means by them.',
-  '- `no-verify`: encrypted, and anybody may be at the other end. `disable`, or none: not encrypted.',
-].join('\n')
-
-/** A Markdown table padded the way prettier pads it, so that the formatter agrees with the file. */
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? '').length)),
-  )
-  const lines = rows.map(
-    (row) => `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`,
-  )
-  const separator = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`
-  return [lines[0], separator, ...lines.slice(1)].join('\n')
-}
-
-function byGroup(): [group: string, settings: Setting[]][] {
-  const settings = entries().map(([, setting]) => setting)
-  const groups = [...new Set(settings.map((setting) => setting.group))]
-  return groups.map((group) => [group, settings.filter((setting) => setting.group === group)])
 }
 
 /** The settings table as a list, in its order. */
