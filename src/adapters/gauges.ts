@@ -1,22 +1,13 @@
 import { cpuUsage, memoryUsage } from 'node:process'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { Counter, Gauge, type Registry } from 'prom-client'
-import { COUNTERS, EXACT_NAMES, type CounterName, type ExactName } from '../domain/counters.ts'
-
-/** What only the database knows. Amounts are minor units; ages are seconds, 0 if there is none. */
-export interface DatabaseGauges {
-  /** Tasks by state: `due`, `waiting`, `leased`. */
-  readonly queueTasks: Readonly<Record<string, number>>
-  readonly queueOldestDueSeconds: number
-  readonly unknownPayments: number
-  readonly unknownAmount: bigint
-  readonly unknownOldestSeconds: number
-  readonly heldAmount: bigint
-  /** Open dead letters by class: `failed`, `unknown`. */
-  readonly deadLettersOpen: Readonly<Record<string, number>>
-  /** The counters that the database keeps, over all processes. */
-  readonly counts: Readonly<Record<ExactName, number>>
-}
+import {
+  COUNTERS,
+  EXACT_NAMES,
+  type CounterName,
+  type DatabaseGauges,
+  type ExactName,
+} from '../domain/counters.ts'
 
 /** The states of a circuit breaker, in the order of their metric values 0, 1, 2. */
 const BREAKER_STATES = ['closed', 'half_open', 'open'] as const

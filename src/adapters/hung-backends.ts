@@ -9,7 +9,7 @@ const ANSWER_MS_MAX = 2_000
 const ALIVE = 'select pid from pg_stat_activity where pid = any ($1::int[])'
 
 /** Backends of a pool's server that went on when their connection was given up. */
-export interface HungBackends {
+interface HungBackends {
   /** A connection was given up while its backend was at work. */
   add(client: pg.PoolClient): void
   stop(): void

@@ -4,13 +4,13 @@ import {
   isExact,
   ROUGH_NAMES,
   type CounterName,
+  type DatabaseGauges,
   type RoughName,
 } from '../domain/counters.ts'
 import {
   type BreakerGauge,
   createGauges,
   type ConnectionGauges,
-  type DatabaseGauges,
   type PoolGauges,
   prometheusName,
 } from './gauges.ts'
@@ -64,7 +64,7 @@ export interface Metrics {
 }
 
 /** What the metrics of a process start from. */
-export interface MetricsOptions {
+interface MetricsOptions {
   /** `all`, `api`, `worker` or `mock-gateway`: a label of `payments_build_info`. */
   readonly role: string
   readonly version: string

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
 
 /** What a run did. Names are file names without `.sql`, such as `0001_initial`. */
-export interface MigrateResult {
+interface MigrateResult {
   /** Applied by this call, in order; with `dryRun`, what a call would apply. */
   readonly applied: string[]
   /** The newest migration in the database; an empty string if there is none. */
@@ -20,7 +20,7 @@ export interface MigrateOptions {
   readonly dryRun?: boolean
 }
 
-export interface MigrationStatus {
+interface MigrationStatus {
   readonly name: string
   /** Null if it is still to be applied. */
   readonly appliedAt: Date | null

@@ -13,7 +13,7 @@ import { reasonOf } from '../domain/reason.ts'
 import { countHung } from './hung-backends.ts'
 
 /** Limits of the connection pool; every timeout is always set, because the driver's default is none. */
-export interface PostgresOptions {
+interface PostgresOptions {
   readonly url: string
   readonly poolMax: number
   readonly connectTimeoutMs: number

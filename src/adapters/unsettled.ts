@@ -17,7 +17,7 @@ const FORM = 'payments-unsettled-1'
 const ENDING = '.unsettled.jsonl'
 
 /** Results that a stopping process could not write to the database, in files of a folder. */
-export interface Unsettled {
+interface Unsettled {
   /** Keep results in a file of their own. They are on the disk when it returns; its path. */
   keep(items: readonly unknown[]): string
   /** The files there are. */

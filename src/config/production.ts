@@ -1,5 +1,5 @@
 /** What a rule of production looks at; null is an absent setting. */
-export interface Deployment {
+interface Deployment {
   readonly databaseUrl: string | null
   readonly databaseTls: 'auto' | 'off'
   readonly gatewayUrl: string | null

@@ -19,7 +19,7 @@ export interface AdmissionPolicy {
   readonly outageTasksMax: number
 }
 
-export type AdmissionRefusal = 'overloaded' | 'gateway_unavailable'
+type AdmissionRefusal = 'overloaded' | 'gateway_unavailable'
 
 /**
  * Whether new payments of a route have to be refused; null: they are accepted.

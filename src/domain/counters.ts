@@ -94,3 +94,18 @@ export const ROUGH_NAMES = COUNTER_NAMES.filter((name): name is RoughName => !is
 export function isExact(name: CounterName): name is ExactName {
   return COUNTERS[name].exact
 }
+
+/** What only the database knows. Amounts are minor units; ages are seconds, 0 if there is none. */
+export interface DatabaseGauges {
+  /** Tasks by state: `due`, `waiting`, `leased`. */
+  readonly queueTasks: Readonly<Record<string, number>>
+  readonly queueOldestDueSeconds: number
+  readonly unknownPayments: number
+  readonly unknownAmount: bigint
+  readonly unknownOldestSeconds: number
+  readonly heldAmount: bigint
+  /** Open dead letters by class: `failed`, `unknown`. */
+  readonly deadLettersOpen: Readonly<Record<string, number>>
+  /** The counters that the database keeps, over all processes. */
+  readonly counts: Readonly<Record<ExactName, number>>
+}

@@ -14,6 +14,16 @@ export interface NewKey {
   readonly hash: Buffer
 }
 
+/** The key that a request came with, as far as others may know it. */
+export interface KnownKey {
+  readonly ok: true
+  readonly id: string
+  readonly scopes: readonly Scope[]
+}
+
+/** Who a request comes from, or that nobody knows. */
+export type Checked = KnownKey | { readonly ok: false }
+
 /** Make a key out of random bytes: 8 for the public id, 32 for the secret. */
 export function newKey(random: (bytes: number) => Buffer): NewKey {
   const id = BigInt(`0x${random(8).toString('hex')}`)

@@ -1,8 +1,7 @@
-import assert from 'node:assert'
 import { exactNumber, type ExactNumber } from './json.ts'
 
 /** The smallest amount that can be paid, in minor units: 0.01. */
-export const AMOUNT_MIN = 1n
+const AMOUNT_MIN = 1n
 /** The largest amount that can be paid or opened with, in minor units: 9,999,999,999.99. */
 export const AMOUNT_MAX = 999_999_999_999n
 
@@ -89,9 +88,4 @@ export function fromWire(value: unknown): bigint | null {
   if (fraction.length > 2) return null
   const minor = BigInt(`${whole}${fraction.padEnd(2, '0')}`)
   return sign === '-' ? -minor : minor
-}
-
-/** Check an amount that our own code made. */
-export function assertAmount(minor: bigint): void {
-  assert(minor >= AMOUNT_MIN && minor <= AMOUNT_MAX, 'amount out of range')
 }

@@ -94,7 +94,7 @@ interface Later<Step> {
   readonly doubt: boolean
 }
 
-export type Next =
+type Next =
   | { readonly kind: 'call'; readonly call: 'charge' | 'lookup' }
   | { readonly kind: 'decide'; readonly decision: Decision }
 
@@ -108,7 +108,7 @@ export const LOOKUP_DELAYS_MS: readonly number[] = [
 ]
 
 /** When payments that the gateway works on are asked about. The last interval repeats. */
-export const PENDING_DELAYS_MS: readonly number[] = [
+const PENDING_DELAYS_MS: readonly number[] = [
   10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000, 86_400_000,
 ]
 
@@ -116,7 +116,7 @@ export const PENDING_DELAYS_MS: readonly number[] = [
 const KEY_LIFE_SHARE = 0.9
 
 /** Why a payment failed that the gateway refused, each time, as a request. */
-export const REJECTED = 'rejected'
+const REJECTED = 'rejected'
 
 /** What a step looks at. */
 interface Scene {
@@ -316,7 +316,7 @@ function pending(task: TaskState, reason: string, asked: number): Next {
 }
 
 /** The wait before the next lookup of a payment in doubt, after `lookups` of them. */
-export function lookupDelayMs(lookups: number): number {
+function lookupDelayMs(lookups: number): number {
   return nth(LOOKUP_DELAYS_MS, lookups)
 }
 

@@ -117,7 +117,7 @@ const BEAT: Statement<never> = {
 }
 
 /** One route: an operation of a gateway. */
-export interface Route {
+interface Route {
   readonly gateway: string
   readonly operation: Operation
 }

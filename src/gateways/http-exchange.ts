@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { Client, errors, Pool, type buildConnector, type Dispatcher } from 'undici'
 
 /** The largest reply body that is read, in bytes. A longer one ends the exchange. */
-export const REPLY_BYTES_MAX = 64 * 1024
+const REPLY_BYTES_MAX = 64 * 1024
 
 /** Larger response heads end the exchange too; ours are a few hundred bytes. */
 const HEAD_BYTES_MAX = 16 * 1024
@@ -41,7 +41,7 @@ export type Exchange =
     }
 
 /** Exchanges requests for replies with one origin, over its own connections. */
-export interface HttpClient {
+interface HttpClient {
   /**
    * Never throws: whatever happens is an `Exchange`. Redirects are replies; none is followed. A
    * reply whose body is not `trusted` ends its connection: what else arrives on it belongs to
@@ -53,7 +53,7 @@ export interface HttpClient {
 }
 
 /** Whether a reply body is what was expected on this connection. */
-export type Trusted = (body: Buffer) => boolean
+type Trusted = (body: Buffer) => boolean
 
 /**
  * A client for `origin` with up to `connections` connections, kept alive or each for one request.

@@ -1,4 +1,4 @@
-import type { Breaker, BreakerPolicy, Why } from '../domain/breaker.ts'
+import type { Breaker, BreakerPolicy } from '../domain/breaker.ts'
 import { GATEWAY, OPERATIONS, type Operation } from '../domain/payment.ts'
 import type { Clock, Runner } from '../ports.ts'
 import {
@@ -9,18 +9,7 @@ import {
   tripBreaker,
   type SharedBreaker,
 } from './breaker-store.ts'
-
-/** The breaker of this process for one operation, as the guarded gateway keeps it. */
-export interface LocalBreaker {
-  breaker(): Breaker['state']
-  why(): Why | null
-  /** How many of `wanted` tasks this process's own breaker lets through. */
-  admitted(wanted: number, running: number): number
-  /** Try the gateway with a few calls, whatever this process has seen itself. */
-  probe(why: Why | null): void
-  /** How long ago the gateway answered a charge well, in milliseconds; infinite: never. */
-  answeredMs(): number
-}
+import type { GuardedRoute } from './guarded.ts'
 
 /** What somebody has to look at: settings were found wrong, or are right again. */
 export interface Alert {
@@ -30,7 +19,7 @@ export interface Alert {
 }
 
 /** The state of one breaker, as this process knows it. */
-export interface RouteState {
+interface RouteState {
   readonly operation: Operation
   readonly state: Breaker['state']
   /** It is open because the gateway does not talk to us. */
@@ -62,7 +51,7 @@ interface World {
   readonly db: Runner
   readonly clock: Clock
   readonly policy: BreakerPolicy
-  readonly local: (operation: Operation) => LocalBreaker
+  readonly local: (operation: Operation) => GuardedRoute
   readonly onAlert: (alert: Alert) => void
 }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Scope } from '../domain/key.ts'
+import type { Checked, KnownKey, Scope } from '../domain/key.ts'
 import type { Clock } from '../ports.ts'
 import { allowance, type Allowance } from './allowance.ts'
 import { callers } from './caller.ts'
@@ -14,9 +14,6 @@ declare module 'fastify' {
     keyId: string | null
   }
 }
-
-type Known = { readonly ok: true; readonly id: string; readonly scopes: readonly Scope[] }
-type Checked = Known | { readonly ok: false }
 
 export interface Keys {
   /**
@@ -168,7 +165,7 @@ async function identify(
   request: IncomingMessage,
   keys: Keys,
   { wrongKeys, callerOf }: Guards,
-): Promise<Known | { readonly ok: false; readonly waitMs: number }> {
+): Promise<KnownKey | { readonly ok: false; readonly waitMs: number }> {
   if (request.headers.authorization === undefined) return { ok: false, waitMs: 0 }
   const token = bearer(request)
   const known = token === null ? { ok: false as const } : keys.peek(token)

@@ -14,7 +14,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u
 /** Names of an object are compared one by one up to here; beyond it they are looked up in a set. */
 const NAMES_COMPARED_MAX = 16
 
-export type Json =
+type Json =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly code: RefusalCode; readonly why: string }
 

@@ -9,7 +9,7 @@ import { errorsPage } from './errors-page.ts'
 import { sharedRefusals, SHARED_RESPONSES } from './problem.ts'
 import { SHOWN } from './schemas.ts'
 
-export interface DocumentOptions {
+interface DocumentOptions {
   readonly title: string
   readonly version: string
   /** Whether API keys are asked for: only then does the document speak of them. */

@@ -11,7 +11,7 @@ const STYLE = `
   @media (max-width: 30rem) { body { padding: 0 .5rem } th, td { padding-right: .4rem } }`
 
 /** A page allows its own style and nothing else. */
-export const PAGE_POLICY =
+const PAGE_POLICY =
   `default-src 'none'; style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; ` +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 

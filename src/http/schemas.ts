@@ -119,7 +119,7 @@ export function IntegerText(description: string, min: number, max: number, fallb
   )
 }
 
-export type Parsed<Value> =
+type Parsed<Value> =
   { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly refusal: Refusal }
 
 /** Read an integer of a query string within bounds. */

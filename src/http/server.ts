@@ -1,10 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import fastify, {
-  LogController,
-  type FastifyInstance,
-  type FastifyPluginAsync,
-  type FastifyRequest,
-} from 'fastify'
+import fastify, { LogController, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { FastifyBaseLogger } from 'fastify'
 import { writeJson } from '../domain/json.ts'
 import { guard, type Guards } from './auth.ts'
@@ -177,13 +172,4 @@ function observe(app: FastifyInstance, options: ServerOptions): void {
     )
     done()
   })
-}
-
-/** Register features under a prefix. */
-export function mount(
-  app: FastifyInstance,
-  prefix: string,
-  routes: readonly FastifyPluginAsync[],
-): void {
-  for (const plugin of routes) void app.register(plugin, { prefix })
 }

@@ -2,7 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { escape, page, PAGE_HEADERS } from './page.ts'
 
 /** What the start page and the index of the API need to know. */
-export interface StartPage {
+interface StartPage {
   readonly title: string
   readonly version: string
   /** Where the API lives. */

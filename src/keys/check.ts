@@ -1,11 +1,6 @@
-import { parseToken, sameHash, type Scope } from '../domain/key.ts'
+import { parseToken, sameHash, type Checked, type Scope } from '../domain/key.ts'
 import { Overloaded, type Clock, type Runner } from '../ports.ts'
 import { findKeys } from './store.ts'
-
-/** Who a request comes from, or that nobody knows. */
-export type Checked =
-  | { readonly ok: true; readonly id: string; readonly scopes: readonly Scope[] }
-  | { readonly ok: false }
 
 interface Known {
   readonly secretHash: Buffer
@@ -28,7 +23,7 @@ const LOOKUP_MAX = 500
 const WAITING_MAX = 50_000
 const NOBODY: Known = { secretHash: Buffer.alloc(32), scopes: [], askedMs: 0 }
 
-export interface KeyChecker {
+interface KeyChecker {
   /**
    * Asks the database where it has to. Throws `Unavailable` when it cannot: nobody is let in unchecked.
    * `patient`: a moment later, together with others, because the caller has guessed too often.

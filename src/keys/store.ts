@@ -37,7 +37,7 @@ const REVOKE: Statement<StoredKey> = {
 }
 
 /** What a request is checked against. */
-export interface KeyInForce {
+interface KeyInForce {
   readonly id: string
   readonly secretHash: Buffer
   readonly scopes: Scope[]

@@ -4,7 +4,7 @@ import { every } from '../queue/every.ts'
 import { addCounters, foldCounts, readCounters, readExact } from './store.ts'
 
 /** The counters of this process, as its metrics keep them. */
-export interface ProcessCounters {
+interface ProcessCounters {
   /** What was counted since the last drain, and forget it. */
   drain(): Record<string, number>
   /** Take back what could not be stored. */

@@ -1,24 +1,7 @@
-import type { ExactName } from '../domain/counters.ts'
+import type { DatabaseGauges } from '../domain/counters.ts'
 import type { Clock, Runner } from '../ports.ts'
 import { viewQueue } from '../queue/load-store.ts'
 import { readExact, readHeld, readRisk } from './store.ts'
-
-/** What is true across all processes, read from the database when metrics are scraped. */
-export interface DatabaseGauges {
-  /** Open tasks by what they wait for: `due`, `leased`, `waiting`. */
-  readonly queueTasks: Readonly<Record<string, number>>
-  readonly queueOldestDueSeconds: number
-  readonly unknownPayments: number
-  /** Minor units. */
-  readonly unknownAmount: bigint
-  readonly unknownOldestSeconds: number
-  /** Minor units. */
-  readonly heldAmount: bigint
-  /** Open letters by class. */
-  readonly deadLettersOpen: Readonly<Record<string, number>>
-  /** The counters that the database keeps. */
-  readonly counts: Readonly<Record<ExactName, number>>
-}
 
 /** Read the gauges of all shards: amounts and counts are added, ages are the oldest. */
 export async function databaseGauges(world: {

@@ -60,7 +60,7 @@ export const FAULTS_NONE: Faults = {
 }
 
 /** A dial that cannot be turned as asked, and why. `dial` is empty when it is about all of them. */
-export interface DialProblem {
+interface DialProblem {
   readonly dial: string
   readonly code: 'unknown' | 'out_of_range' | 'not_whole' | 'chances_above_one'
 }

@@ -27,7 +27,7 @@ interface Waiting<Item, Answer> {
   readonly reject: (error: unknown) => void
 }
 
-export interface BatcherLimits<Item> {
+interface BatcherLimits<Item> {
   /** Items of a batch. */
   readonly sizeMax: number
   /** Items that may wait; further ones are refused. */

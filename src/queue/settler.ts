@@ -1,7 +1,7 @@
 import { batcher, type Later } from './batcher.ts'
 import { Busy, CommitUnknown, Unavailable, type Clock } from '../ports.ts'
 
-export interface SettlerOptions<Done> {
+interface SettlerOptions<Done> {
   /**
    * Write results, and return those that were left out because somebody else has locked what they
    * need: at once, or after a moment if it is `patient`. Safe to repeat.

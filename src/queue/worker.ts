@@ -3,7 +3,7 @@ import { every } from './every.ts'
 import type { Settler } from './settler.ts'
 
 /** What a worker does, in functions: it knows nothing of payments. */
-export interface WorkerOptions<Job, Done> {
+interface WorkerOptions<Job, Done> {
   /** Take up to `limit` due jobs; committed when it returns. */
   readonly claim: (limit: number) => Promise<Job[]>
   /** Do one job. Stops early when `signal` aborts, and says so in its result. Never throws. */

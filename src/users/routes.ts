@@ -23,7 +23,7 @@ import { postingsOfUser, type Posting } from '../ledger/store.ts'
 import type { Runner } from '../ports.ts'
 import type { User } from './store.ts'
 
-export interface UserRoutes {
+interface UserRoutes {
   /** Open one user with a balance in minor units; concurrent calls are joined. */
   readonly open: (balance: bigint) => Promise<User>
   /** Read one user; concurrent calls are joined. Null: there is none. */

@@ -38,7 +38,7 @@ export function bars(values: readonly Value[]): string {
   return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img">${rows.join('\n')}</svg>`
 }
 
-export interface Curve {
+interface Curve {
   readonly name: string
   readonly group: string
   readonly points: readonly (readonly [x: number, y: number])[]

@@ -7,7 +7,7 @@ export interface Connection {
   close(): void
 }
 
-export interface ConnectionEvents {
+interface ConnectionEvents {
   readonly onOpen: () => void
   readonly onResponse: (status: number, body: Buffer | null) => void
   /** It broke, or answered what is no response. Not told of `close`. */

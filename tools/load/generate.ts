@@ -249,7 +249,7 @@ function resultOf(run: Run, cpu: number): LoadResult {
   }
 }
 
-export function latencyOf(of: Histogram): Latency {
+function latencyOf(of: Histogram): Latency {
   return {
     mean: of.mean(),
     p50: of.quantile(0.5),

@@ -1,5 +1,5 @@
 /** Reads the responses of one keep-alive connection out of its bytes. */
-export interface ResponseReader {
+interface ResponseReader {
   /** Takes the next bytes and keeps none of them. Throws when they are no response it can read. */
   read(chunk: Buffer): void
 }
