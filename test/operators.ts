@@ -139,8 +139,6 @@ export async function server(t: TestContext, world: TestWorld): Promise<FastifyI
       read: async (id) => (await viewPayments(charging, [id]))[0] ?? null,
       page: () => Promise.resolve({ views: [], next: null }),
       refresh: async (id) => void (await refresh(charging, id)),
-      onRequest: () => undefined,
-      onReplay: () => undefined,
     }),
   )
   await app.register(timelineRoutes({ read: (id) => timeline(charging, id) }))

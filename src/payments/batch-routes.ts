@@ -2,19 +2,15 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
 import type { Answer, Draft } from '../domain/acceptance.ts'
 import { parseMoney, toWire } from '../domain/money.ts'
-import type { PaymentType } from '../domain/payment.ts'
 import { REFUSALS, type Refusal } from '../domain/refusal.ts'
 import { problemOf } from '../http/failures.ts'
 import { readKey } from '../http/idempotency.ts'
 import { problem, Problem, refusals, refuse } from '../http/problem.ts'
 import { Id, Money, oneOf, PaymentTypes } from '../http/schemas.ts'
 
-export interface BatchRoutes {
+interface BatchRoutes {
   /** Accept payments: an answer for each in order, or what kept it from being decided. */
   readonly accept: (drafts: readonly Draft[]) => Promise<readonly (Answer | Error)[]>
-  /** Told of requests and replays, for the counters. */
-  readonly onRequest: (type: PaymentType) => void
-  readonly onReplay: () => void
 }
 
 /** Payments per request: what one transaction takes in its stride. */
@@ -114,7 +110,6 @@ async function acceptItems(
   items.forEach((item, index) => {
     const read = readItem(item, index)
     if ('code' in read) return (results[index] = refused(read, false, requestId))
-    options.onRequest(read.type)
     places.push(index)
     return drafts.push(read)
   })
@@ -122,9 +117,7 @@ async function acceptItems(
   answers.forEach((answer, place) => {
     const index = places[place] ?? 0
     results[index] =
-      answer instanceof Error
-        ? faulted(answer, requestId)
-        : resultOf(options, answer, index, requestId)
+      answer instanceof Error ? faulted(answer, requestId) : resultOf(answer, index, requestId)
   })
   return results
 }
@@ -151,13 +144,7 @@ function faulted(error: Error, requestId: string): ResultBody {
   return refused(refusal, false, requestId)
 }
 
-function resultOf(
-  options: BatchRoutes,
-  answer: Answer,
-  index: number,
-  requestId: string,
-): ResultBody {
-  if (answer.replayed) options.onReplay()
+function resultOf(answer: Answer, index: number, requestId: string): ResultBody {
   if (answer.kind === 'refused') {
     const errors = answer.refusal.errors?.map(({ pointer, code }) => {
       const field = pointer === '/type' ? 'type' : 'amount'

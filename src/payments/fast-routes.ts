@@ -6,21 +6,18 @@ import { keyOfHeaders } from '../http/idempotency.ts'
 import { refused, type FastAnswer, type FastRequest, type FastRoute } from '../http/fast-path.ts'
 import { acceptedPayment, type PaymentRoutes } from './routes.ts'
 
-type Accepting = Pick<PaymentRoutes, 'accept' | 'onRequest' | 'onReplay'>
-
 const JSON_TYPE = ['content-type', 'application/json; charset=utf-8']
 
 /**
  * `POST /payments/deposit` and `POST /payments/withdraw`, as long as there is nothing to refuse.
  */
-export function fastPaymentRoutes(prefix: string, options: Accepting): FastRoute[] {
+export function fastPaymentRoutes(prefix: string, accept: PaymentRoutes['accept']): FastRoute[] {
   const route = (type: PaymentType): FastRoute => ({
     path: `${prefix}/payments/${type}`,
     answer(body, request, requestId) {
       const draft = readDraft(type, body, request)
       if (draft === null) return null
-      options.onRequest(type)
-      return options.accept(draft).then((answer) => answerOf(options, answer, requestId))
+      return accept(draft).then((answer) => answerOf(answer, requestId))
     },
   })
   return [route('deposit'), route('withdraw')]
@@ -43,8 +40,7 @@ function readDraft(type: PaymentType, body: unknown, request: FastRequest): Draf
   return { type, userId: BigInt(userId), amount: money.minor, idempotencyKey: key.key }
 }
 
-function answerOf(options: Accepting, answer: Answer, requestId: string): FastAnswer {
-  if (answer.replayed) options.onReplay()
+function answerOf(answer: Answer, requestId: string): FastAnswer {
   const replayed = answer.replayed ? ['idempotent-replayed', 'true'] : []
   if (answer.kind === 'refused') {
     const plain = refused(answer.refusal, requestId)

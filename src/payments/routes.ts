@@ -40,9 +40,6 @@ export interface PaymentRoutes {
    */
   readonly refresh: (id: bigint) => Promise<void>
   readonly page: (filter: PaymentFilter, before: bigint, limit: number) => Promise<PageOfViews>
-  /** Told of requests and replays, for the counters. */
-  readonly onRequest: (type: PaymentType) => void
-  readonly onReplay: () => void
 }
 
 const STATUSES = ['new', 'processing', 'success', 'failed', 'unknown'] as const
@@ -210,17 +207,13 @@ async function accept(
     const pointer = type === 'deposit' ? '/deposit' : '/amount'
     return refuse(reply, { code: money.problem, errors: [{ pointer, code: money.problem }] })
   }
-  options.onRequest(type)
   const answer = await options.accept({
     type,
     userId: BigInt(body.userId),
     amount: money.minor,
     idempotencyKey: key.key,
   })
-  if (answer.replayed) {
-    options.onReplay()
-    void reply.header('idempotent-replayed', 'true')
-  }
+  if (answer.replayed) void reply.header('idempotent-replayed', 'true')
   return send(reply, answer)
 }
 

@@ -2,7 +2,7 @@ import { BUSY, type Answer, type Draft } from '../domain/acceptance.ts'
 import type { Clock } from '../ports.ts'
 
 /** Where the drafts of users wait whose rows somebody else has locked, beside all others. */
-export interface SideLane {
+interface SideLane {
   /**
    * Whether this user's drafts belong here: earlier ones wait here, behind which later ones have to
    * wait to keep their order, or the user was still locked a moment ago.
@@ -14,7 +14,7 @@ export interface SideLane {
   idle(): Promise<void>
 }
 
-export interface SideLaneOptions {
+interface SideLaneOptions {
   /**
    * Accept drafts; those of users that are still locked after `lockMs` are answered with `BUSY`.
    */

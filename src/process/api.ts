@@ -1,11 +1,12 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { systemClock } from '../adapters/clock.ts'
+import type { Metrics } from '../adapters/metrics.ts'
 import { readShare } from '../adapters/read-share.ts'
 import { batcher, type Batcher } from '../queue/batcher.ts'
 import type { Config } from '../config/config.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
 import type { Answer, Draft } from '../domain/acceptance.ts'
-import { operationOf, type Operation, type PaymentType } from '../domain/payment.ts'
+import { operationOf, type Operation } from '../domain/payment.ts'
 import { shardOf } from '../domain/shard.ts'
 import { healthRoutes, type Probes } from '../http/health.ts'
 import type { FastRoute } from '../http/fast-path.ts'
@@ -30,13 +31,13 @@ import { admitting, openGate, routeProbes, showBreakers, type Accepts } from './
 import { API, gatewayTerms, type Process } from './shared.ts'
 
 /** Let the worker of this process look at once, for one operation or for all. */
-export type Wake = (operation?: Operation) => void
+type Wake = (operation?: Operation) => void
 
 /** Ask the gateway about a payment in doubt, if its operation may be asked now. */
-export type Refresh = (id: bigint, mayAsk: (operation: Operation) => boolean) => Promise<void>
+type Refresh = (id: bigint, mayAsk: (operation: Operation) => boolean) => Promise<void>
 
 /** What the API needs of the other parts of its process. */
-export interface ApiNeeds {
+interface ApiNeeds {
   readonly probes: Probes
   readonly wake: Wake
   readonly refresh: Refresh
@@ -58,15 +59,10 @@ export async function apiRoutes(
   if (probes.worker() === null) showBreakers(own, gate)
   const balances = sharedBalance(world)
   stops.push(() => balances.stop())
-  const { accept, acceptAll } = admitting(acceptPayments(own, wake, stops), gate)
+  const accepts = counting(admitting(acceptPayments(own, wake, stops), gate), metrics)
   const users = reader<bigint, User>(own, (ids) => readUsersInOrder(own, ids))
   const views = reader<bigint, PaymentView>(own, (ids) => viewPayments(world, ids))
   const opening = batcher<bigint, User>((balances) => openUsers(world, balances), limits(config))
-  const counted = {
-    onRequest: (type: PaymentType) => metrics.count(`payments_${type}_requests_total`),
-    onReplay: () => metrics.count('idempotency_hits_total'),
-  }
-  const accepted = { accept, ...counted }
   const mayAsk = (operation: Operation) => (gate.breaker(operation)?.openMs ?? 0) === 0
   const acting = {
     ...world,
@@ -84,12 +80,12 @@ export async function apiRoutes(
       shards,
     }),
     paymentRoutes({
-      ...accepted,
+      accept: accepts.accept,
       read: (id) => views.submit(id),
       refresh: (id) => refresh(id, mayAsk),
       page: (filter, before, limit) => pageOfViews(reads, filter, before, limit),
     }),
-    batchRoutes({ accept: acceptAll, ...counted }),
+    batchRoutes({ accept: accepts.acceptAll }),
     timelineRoutes({ read: (id) => timeline({ ...reads, policy }, id) }),
     deadLetterRoutes({ ...acting, reads: reads.db }),
     runRoutes(acting),
@@ -97,7 +93,7 @@ export async function apiRoutes(
     counterRoutes({ db, shards, flusher }),
     healthRoutes({ ...probes, ...routeProbes(gate) }),
   ]
-  return { routes, fast: fastPaymentRoutes(API, accepted) }
+  return { routes, fast: fastPaymentRoutes(API, accepts.accept) }
 }
 
 /** Reads of lists that may wait for a connection of their share. */
@@ -107,6 +103,28 @@ const READS_WAITING_MAX = 200
 function listReads({ db, config }: Process): Runner {
   const runningMax = Math.max(1, Math.floor(config.databasePool / 3))
   return readShare(db, { runningMax, waitingMax: READS_WAITING_MAX })
+}
+
+/** Count what is asked for, and what is answered a second time. */
+function counting({ accept, acceptAll }: Accepts, metrics: Metrics): Accepts {
+  const asked = ({ type }: Draft) => metrics.count(`payments_${type}_requests_total`)
+  const answered = (answer: Answer) => {
+    if (answer.replayed) metrics.count('idempotency_hits_total')
+    return answer
+  }
+  return {
+    accept(draft) {
+      asked(draft)
+      return accept(draft).then(answered)
+    },
+    acceptAll(drafts) {
+      drafts.forEach(asked)
+      return acceptAll(drafts).then((answers) => {
+        for (const answer of answers) if (!(answer instanceof Error)) answered(answer)
+        return answers
+      })
+    },
+  }
 }
 
 /** Count tasks put in the queue. */
