@@ -2,10 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { writeJson } from '../src/domain/json.ts'
+import { EXPONENTS } from '../src/domain/currency.ts'
 import {
   AMOUNT_MAX,
+  AMOUNTS_MAX,
   formatMoney,
+  fromWire,
+  inCurrency,
+  parseDecimal,
   parseMoney,
+  shortestMoney,
   toWire,
   type MoneyProblem,
 } from '../src/domain/money.ts'
@@ -181,6 +187,113 @@ test('whatever the number, reading it never throws and is exact or refused', () 
 })
 
 test('money is written with two decimals, whatever its sign and size', () => {
-  const written = [0n, 5n, -5n, 20_050n, -100n, 10n ** 20n].map(formatMoney)
+  const written = [0n, 5n, -5n, 20_050n, -100n, 10n ** 20n].map((minor) => formatMoney(minor))
   assert.deepEqual(written, ['0.00', '0.05', '-0.05', '200.50', '-1.00', '1000000000000000000.00'])
+})
+
+test('the largest amount is one minor unit below ten billion major ones, in every currency', () => {
+  assert.deepEqual(
+    EXPONENTS.map((exponent) => formatMoney(AMOUNTS_MAX[exponent], exponent)),
+    ['9999999999', '9999999999.99', '9999999999.999', '9999999999.9999'],
+  )
+})
+
+const IN_CURRENCIES: readonly (readonly [wire: string | number, in0234: readonly string[]])[] = [
+  ['1', ['1', '100', '1000', '10000']],
+  [1, ['1', '100', '1000', '10000']],
+  ['1.0000', ['1', '100', '1000', '10000']],
+  ['1.5', ['amount_precision', '150', '1500', '15000']],
+  [0.25, ['amount_precision', '25', '250', '2500']],
+  ['0.125', ['amount_precision', 'amount_precision', '125', '1250']],
+  ['0.0001', ['amount_precision', 'amount_precision', 'amount_precision', '1']],
+  ['0', ['amount_range', 'amount_range', 'amount_range', 'amount_range']],
+  [1e10, ['amount_range', 'amount_range', 'amount_range', 'amount_range']],
+  ['9999999999.9', ['amount_precision', '999999999990', '9999999999900', '99999999999000']],
+  ['10000000000.001', ['amount_precision', 'amount_precision', 'amount_range', 'amount_range']],
+]
+
+for (const [wire, expected] of IN_CURRENCIES) {
+  test(`${typeof wire} ${wire} is ${expected.join(', ')} with 0, 2, 3 and 4 decimals`, () => {
+    const read = parseDecimal(wire)
+    assert.ok(read.ok, 'read.ok')
+    const shown = EXPONENTS.map((exponent) => {
+      const money = inCurrency(read.decimal, exponent)
+      return money.ok ? String(money.minor) : money.problem
+    })
+    assert.deepEqual(shown, expected)
+  })
+}
+
+/** Every refusal that no currency changes, by what it is told before one is known. */
+const NEVER: readonly (readonly [wire: string | number, problem: MoneyProblem])[] = [
+  ['1.00001', 'amount_precision'],
+  [0.00001, 'amount_precision'],
+  ['-0.00001', 'amount_range'],
+  ['-1', 'amount_range'],
+  [-1, 'amount_range'],
+  [1e-7, 'amount_range'],
+  [1e21, 'amount_range'],
+  ['1'.repeat(41), 'amount_range'],
+  ['1e2', 'amount_malformed'],
+  ['01', 'amount_malformed'],
+  ['', 'amount_malformed'],
+]
+
+for (const [wire, problem] of NEVER) {
+  test(`${typeof wire} ${String(wire).slice(0, 10)} is ${problem} in no currency and in every one`, () => {
+    assert.deepEqual(parseDecimal(wire), { ok: false, problem })
+    for (const exponent of EXPONENTS) {
+      assert.deepEqual(parseMoney(wire, 1n, exponent), { ok: false, problem })
+    }
+  })
+}
+
+const exponents = fc.constantFrom(...EXPONENTS)
+/** An amount of any currency, and one of few digits as often. */
+const sums = exponents.chain((exponent) => {
+  const max = AMOUNTS_MAX[exponent]
+  const minor = fc.oneof(fc.bigInt({ min: 1n, max }), fc.bigInt({ min: 1n, max: 100_000n }))
+  return fc.record({ exponent: fc.constant(exponent), minor })
+})
+
+test('every amount of every currency survives the way out and back in, and is written shortest', () => {
+  fc.assert(
+    fc.property(sums, ({ exponent, minor }) => {
+      const number = writeJson(toWire(minor, exponent))
+      assert.equal(fromWire(number, exponent), minor)
+      assert.equal(fromWire(formatMoney(-minor, exponent), exponent), -minor)
+      const texts = [formatMoney(minor, exponent), shortestMoney(minor, exponent), number]
+      for (const wire of [...texts, JSON.parse(number) as number]) {
+        assert.deepEqual(parseMoney(wire, 1n, exponent), { ok: true, minor })
+      }
+      assert.match(number, /^(0|[1-9]\d*)(\.\d{0,3}[1-9])?$/)
+    }),
+    SEED,
+  )
+})
+
+test('an amount is exact in a currency that has its decimals, and refused in one that has not', () => {
+  const scales = fc.integer({ min: 0, max: 6 })
+  const zeros = fc.integer({ min: 0, max: 5 })
+  fc.assert(
+    fc.property(fc.bigInt({ min: 0n, max: 10n ** 15n }), scales, zeros, exponents, (...drawn) => {
+      const [unscaled, scale, more, exponent] = drawn
+      const digits = String(unscaled).padStart(scale + 1, '0')
+      const whole = digits.slice(0, digits.length - scale)
+      const fraction = digits.slice(digits.length - scale) + '0'.repeat(more)
+      const text = fraction === '' ? whole : `${whole}.${fraction}`
+      // What it comes to in units of 10^-10, and what one minor unit is in them.
+      const exact = unscaled * 10n ** BigInt(10 - scale)
+      const unit = 10n ** BigInt(10 - exponent)
+      const fits = exact >= unit && exact <= AMOUNTS_MAX[exponent] * unit
+      const expected =
+        exact % unit > 0n
+          ? { ok: false, problem: 'amount_precision' }
+          : fits
+            ? { ok: true, minor: exact / unit }
+            : { ok: false, problem: 'amount_range' }
+      assert.deepEqual(parseMoney(text, 1n, exponent), expected)
+    }),
+    { ...SEED, numRuns: 10_000 },
+  )
 })

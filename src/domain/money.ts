@@ -1,9 +1,28 @@
+import type { Exponent } from './currency.ts'
 import { exactNumber, type ExactNumber } from './json.ts'
 
-/** The smallest amount that can be paid, in minor units: 0.01. */
+/** Ten to the power of 0 to 4: by exponent, what one major unit is in minor units. */
+const POWERS = [1n, 10n, 100n, 1_000n, 10_000n] as const
+
+/** So many major units are too many, in every currency. */
+const MAJOR_LIMIT = 10_000_000_000n
+
+/** The smallest amount that can be paid in any currency, in its minor units. */
 const AMOUNT_MIN = 1n
-/** The largest amount that can be paid or opened with, in minor units: 9,999,999,999.99. */
-export const AMOUNT_MAX = 999_999_999_999n
+/**
+ * The largest amount that can be paid or opened with, in minor units, by the currency's exponent.
+ */
+export const AMOUNTS_MAX: Readonly<Record<Exponent, bigint>> = {
+  0: MAJOR_LIMIT * POWERS[0] - 1n,
+  2: MAJOR_LIMIT * POWERS[2] - 1n,
+  3: MAJOR_LIMIT * POWERS[3] - 1n,
+  4: MAJOR_LIMIT * POWERS[4] - 1n,
+}
+/** The same in a currency of two decimals: 9,999,999,999.99. */
+export const AMOUNT_MAX = AMOUNTS_MAX[2]
+
+/** No currency has more decimals, so more are refused before the currency is known. */
+const SCALE_MAX = 4
 
 /** Longer texts are refused before they are read: parsing a huge integer blocks the event loop. */
 const TEXT_LENGTH_MAX = 40
@@ -13,20 +32,34 @@ const DECIMAL = /^(-?)(\d+)(?:\.(\d+))?$/
 /** Why a text or number is not an amount of money. The names are codes of `refusal.ts`. */
 export type MoneyProblem = 'amount_malformed' | 'amount_precision' | 'amount_range'
 
-export type Money =
-  | { readonly ok: true; readonly minor: bigint }
-  | { readonly ok: false; readonly problem: MoneyProblem }
+/** A decimal number of 0 or more, exactly: `unscaled` × 10^−`scale`, without zeros at its end. */
+export interface Decimal {
+  readonly unscaled: bigint
+  /** Decimals, from 0 to 4. */
+  readonly scale: number
+}
+
+export type Money = { readonly ok: true; readonly minor: bigint } | NoMoney
+interface NoMoney {
+  readonly ok: false
+  readonly problem: MoneyProblem
+}
 
 /**
- * Read an amount as it came over the wire: a decimal string, or a JSON number, which is read
- * through its shortest decimal text, so both take one path and no arithmetic is done on floats.
- * More than two decimals is refused and never rounded; zeros at the end are no decimals, because a
- * JSON number cannot show them: "1.000" and 1.000 are 1. `min` is 0 for opening balances.
+ * Read an amount as it came over the wire, before its currency is known: a decimal string, or a
+ * JSON number, which is read through its shortest decimal text, so both take one path and no
+ * arithmetic is done on floats. Zeros at the end are no decimals, because a JSON number cannot show
+ * them: "1.000" and 1.000 are 1. What no currency has is refused: something else, a sign, more than
+ * four decimals.
  */
-export function parseMoney(value: string | number, min: bigint = AMOUNT_MIN): Money {
+export function parseDecimal(
+  value: string | number,
+): { readonly ok: true; readonly decimal: Decimal } | NoMoney {
   // Whole numbers, the most common, without a detour through their text.
-  if (typeof value === 'number' && Number.isSafeInteger(value))
-    return checked(BigInt(value) * 100n, min)
+  if (typeof value === 'number' && Number.isSafeInteger(value)) {
+    if (value < 0) return no('amount_range')
+    return { ok: true, decimal: { unscaled: BigInt(value), scale: 0 } }
+  }
   // A number that prints with an exponent is below 0.000001 or at least 1e21: out of range both
   // ways.
   const text = typeof value === 'number' ? String(value) : value
@@ -41,51 +74,83 @@ export function parseMoney(value: string | number, min: bigint = AMOUNT_MIN): Mo
   }
   if (sign === '-') return no('amount_range')
   const decimals = fraction.replace(/0+$/, '')
-  if (decimals.length > 2) return no('amount_precision')
-
-  const minor = BigInt(whole) * 100n + BigInt(decimals.padEnd(2, '0'))
-  return checked(minor, min)
+  if (decimals.length > SCALE_MAX) return no('amount_precision')
+  return { ok: true, decimal: { unscaled: BigInt(whole + decimals), scale: decimals.length } }
 }
 
-function checked(minor: bigint, min: bigint): Money {
-  return minor < min || minor > AMOUNT_MAX ? no('amount_range') : { ok: true, minor }
+/**
+ * A decimal as minor units of a currency with this exponent. More decimals than it has are refused
+ * and never rounded. `min` is 0 for opening balances.
+ */
+export function inCurrency(
+  { unscaled, scale }: Decimal,
+  exponent: Exponent,
+  min: bigint = AMOUNT_MIN,
+): Money {
+  const power = POWERS[exponent - scale]
+  return power === undefined ? no('amount_precision') : checked(unscaled * power, exponent, min)
 }
 
-function no(problem: MoneyProblem): Money {
+/** Read an amount in a currency that is known: `parseDecimal` and `inCurrency` in one. */
+export function parseMoney(
+  value: string | number,
+  min: bigint = AMOUNT_MIN,
+  exponent: Exponent = 2,
+): Money {
+  if (typeof value === 'number' && Number.isSafeInteger(value)) {
+    return checked(BigInt(value) * POWERS[exponent], exponent, min)
+  }
+  const read = parseDecimal(value)
+  return read.ok ? inCurrency(read.decimal, exponent, min) : read
+}
+
+function checked(minor: bigint, exponent: Exponent, min: bigint): Money {
+  return minor < min || minor > AMOUNTS_MAX[exponent] ? no('amount_range') : { ok: true, minor }
+}
+
+function no(problem: MoneyProblem): NoMoney {
   return { ok: false, problem }
 }
 
-/** The decimal text of an amount in minor units: 20050n is "200.50". */
-export function formatMoney(minor: bigint): string {
-  const digits = (minor < 0n ? -minor : minor).toString().padStart(3, '0')
-  return `${minor < 0n ? '-' : ''}${digits.slice(0, -2)}.${digits.slice(-2)}`
+/**
+ * The decimal text of minor units with all decimals: 20050n is "200.50", with exponent 0 "20050".
+ */
+export function formatMoney(minor: bigint, exponent: Exponent = 2): string {
+  const digits = (minor < 0n ? -minor : minor).toString().padStart(exponent + 1, '0')
+  const sign = minor < 0n ? '-' : ''
+  if (exponent === 0) return sign + digits
+  return `${sign}${digits.slice(0, -exponent)}.${digits.slice(-exponent)}`
 }
 
 /** The shortest decimal text of minor units: 20050n is "200.5", 20000n is "200", 5n is "0.05". */
-export function shortestMoney(minor: bigint): string {
-  const text = formatMoney(minor)
-  if (text.endsWith('.00')) return text.slice(0, -3)
-  return text.endsWith('0') ? text.slice(0, -1) : text
+export function shortestMoney(minor: bigint, exponent: Exponent = 2): string {
+  const text = formatMoney(minor, exponent)
+  if (exponent === 2) {
+    if (text.endsWith('.00')) return text.slice(0, -3)
+    return text.endsWith('0') ? text.slice(0, -1) : text
+  }
+  return exponent === 0 ? text : text.replace(/\.?0+$/, '')
 }
 
 /**
  * An amount or a total as the JSON number of the HTTP API, with all its digits, however large it
  * is: 20050n is 200.5 and 9701999999990103n is 97019999999901.03. No float is in between.
  */
-export function toWire(minor: bigint): ExactNumber {
-  return exactNumber(shortestMoney(minor))
+export function toWire(minor: bigint, exponent: Exponent = 2): ExactNumber {
+  return exactNumber(shortestMoney(minor, exponent))
 }
 
 /**
  * The minor units of a number that `readExactJson` read from an answer of the HTTP API: an amount
- * or a total of any size and sign. Null for what is not one, or has more than two decimals.
+ * or a total of any size and sign. Null for what is not one, or has more decimals than the
+ * currency.
  */
-export function fromWire(value: unknown): bigint | null {
+export function fromWire(value: unknown, exponent: Exponent = 2): bigint | null {
   if (typeof value !== 'number' && typeof value !== 'string') return null
   const match = DECIMAL.exec(`${value}`)
   if (match === null) return null
   const [, sign, whole = '', fraction = ''] = match
-  if (fraction.length > 2) return null
-  const minor = BigInt(`${whole}${fraction.padEnd(2, '0')}`)
+  if (fraction.length > exponent) return null
+  const minor = BigInt(`${whole}${fraction.padEnd(exponent, '0')}`)
   return sign === '-' ? -minor : minor
 }
