@@ -7,6 +7,7 @@ import { parseEnv } from 'node:util'
 import { type Config, ConfigError, loadConfig, readEnvironment } from '../src/config/config.ts'
 import { configurationTable, envExample } from '../scripts/settings-pages.ts'
 import { SETTINGS } from '../src/config/settings.ts'
+import { feeIn } from '../src/domain/fee.ts'
 
 const PRODUCTION = {
   APP_ENV: 'production',
@@ -80,8 +81,10 @@ test('without any variable every default holds, in the units of its name', () =>
     logLevel: 'info',
     logFormat: 'auto',
     statsdUrl: null,
+    currency: 'USD',
     feeBps: 200,
     feeMin: 0n,
+    fees: { bps: 200, mins: new Map([['USD', 0n]]) },
     production: false,
     mockGateway: true,
     warnings: [],
@@ -94,6 +97,7 @@ const READ: readonly [name: string, text: string, field: keyof Config, value: un
   ['TRANSACTION_FEE', '100', 'feeBps', 10_000],
   ['TRANSACTION_FEE_MIN', '0.30', 'feeMin', 30n],
   ['TRANSACTION_FEE_MIN', '9999999999.99', 'feeMin', 999_999_999_999n],
+  ['CURRENCY', 'eur', 'currency', 'EUR'],
   ['GATEWAY_TIMEOUT_SECONDS', '0.075', 'gatewayTimeoutMs', 75],
   ['GATEWAY_TIMEOUT_SECONDS', '1.005', 'gatewayTimeoutMs', 1_005],
   ['QUEUE_AGE_LIMIT_SECONDS', '0', 'queueAgeLimitMs', 0],
@@ -149,7 +153,33 @@ const REFUSED: readonly [name: string, ...texts: string[]][] = [
   ['STATSD_URL', 'http://x:1', 'udp://', 'udp://x:port'],
   ['TRANSACTION_FEE', '100.01', '2.555', '-1', '2%'],
   ['TRANSACTION_FEE_MIN', '0.001', '-1', '10000000000'],
+  ['TRANSACTION_FEE_MIN', 'USD', 'USD:', ':1', 'USD:1,', 'USD:1;EUR:1', 'USD 1', 'XXX:1', 'AAA:1'],
+  [
+    'TRANSACTION_FEE_MIN',
+    'JPY:0.5',
+    'BHD:0.0001',
+    'JPY:10000000000',
+    'USD:1,USD:2',
+    '1,USD:2',
+    '1,2',
+  ],
+  ['CURRENCY', 'US', 'USDX', '840', 'XXX', 'XAU', 'JPY', 'BHD'],
 ]
+
+test('a least commission is of CURRENCY, or of the currency that it names, in its minor units', () => {
+  const floors = (CURRENCY: string, TRANSACTION_FEE_MIN: string) =>
+    loadConfig({ CURRENCY, TRANSACTION_FEE_MIN })
+  const some = floors('EUR', '0.30, jpy:40,BHD:0.125')
+  assert.equal(some.feeMin, 30n)
+  const mins = new Map(Object.entries({ EUR: 30n, JPY: 40n, BHD: 125n }))
+  assert.deepEqual(some.fees, { bps: 200, mins })
+  const others = floors('USD', 'EUR:0.30,CLF:0.0001,JPY:9999999999')
+  assert.equal(others.feeMin, 0n)
+  assert.deepEqual(
+    ['USD', 'EUR', 'CLF', 'JPY', 'KRW'].map((code) => feeIn(others.fees, code).min),
+    [0n, 30n, 1n, 9_999_999_999n, 0n],
+  )
+})
 
 test('texts that are not a value, or are out of bounds, are refused by name', () => {
   for (const [name, ...texts] of REFUSED) {

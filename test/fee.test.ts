@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { commission } from '../src/domain/fee.ts'
+import { commission, feeIn, feeMinsIn, parseFeeMins } from '../src/domain/fee.ts'
 import { AMOUNT_MAX } from '../src/domain/money.ts'
 
 const TWO_PERCENT = { bps: 200, min: 0n }
@@ -69,4 +69,14 @@ test('a larger amount never has a smaller commission, and a part never costs mor
 test('nothing and less than nothing have no commission: they are a bug', () => {
   assert.throws(() => commission(0n, TWO_PERCENT))
   assert.throws(() => commission(-1n, TWO_PERCENT))
+})
+
+test('floors are read by currency, and one without a currency is of the default', () => {
+  const mins = parseFeeMins('0.30,jpy:40, BHD:0.125')
+  assert.ok(mins, 'mins')
+  const read = feeMinsIn(mins, 'EUR')
+  assert.deepEqual(read && Object.fromEntries(read), { EUR: 30n, JPY: 40n, BHD: 125n })
+  assert.equal(feeMinsIn(mins, 'JPY'), null, 'two floors, and one with decimals that yen have not')
+  assert.deepEqual(feeIn({ bps: 200, mins: read ?? new Map() }, 'JPY'), { bps: 200, min: 40n })
+  assert.deepEqual(feeIn({ bps: 200, mins: read ?? new Map() }, 'USD'), { bps: 200, min: 0n })
 })

@@ -126,6 +126,14 @@ describe('a process that cannot start', { concurrency: 2, timeout: 300_000 }, ()
     for (const role of WITH_DATABASE) await refused(t, role, { DATABASE_URL: url }, says)
   })
 
+  test('says in which currency the books of the database are kept', async (t) => {
+    const url = await cloneDatabase(t)
+    await query(url, `insert into settings (name, value) values ('currency', 'EUR')`)
+    const says =
+      /kept in CURRENCY=EUR and cannot be continued in CURRENCY=USD: set CURRENCY=EUR\.$/m
+    for (const role of WITH_DATABASE) await refused(t, role, { DATABASE_URL: url }, says)
+  })
+
   test("passes on PostgreSQL's own reason for a refused connection", async (t) => {
     const url = await cloneDatabase(t)
     const change = (part: Partial<URL>) => Object.assign(new URL(url), part).href

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { Check } from 'typebox/value'
+import { exponentOf } from '../domain/currency.ts'
+import { feeIn, feeMinsIn, type Fees } from '../domain/fee.ts'
 import type { Kind, KindValue, Setting } from './kinds.ts'
 import { isNear } from './spelling.ts'
 import { isMockGateway, PRODUCTION_RULES } from './production.ts'
@@ -20,7 +22,11 @@ type Values = {
  * The configuration: checked, typed, never changed after the start. Durations end in `Ms`, money is
  * minor units, `feeBps` is basis points.
  */
-export type Config = Omit<Values, 'gatewayLookup' | 'gatewayEcho'> & {
+export type Config = Omit<Values, 'gatewayLookup' | 'gatewayEcho' | 'feeMin'> & {
+  /** The least commission in `currency`. */
+  readonly feeMin: bigint
+  /** The commission's rule in every currency. */
+  readonly fees: Fees
   readonly gatewayLookup: Exclude<Values['gatewayLookup'], 'auto'>
   readonly gatewayEcho: 'required' | 'optional'
   /** `APP_ENV` is production: unsafe settings were refused. */
@@ -78,6 +84,18 @@ export const RULES: readonly Rule[] = [
       'DATABASE_POOL must be at least ACCEPT_LANES + 2, or accepting payments takes every ' +
       'connection',
   },
+  {
+    uses: ['currency'],
+    broken: (values) => exponentOf(values.currency) !== 2,
+    fix: 'CURRENCY must be a currency with two decimals, because all amounts are shown with two',
+  },
+  {
+    uses: ['currency', 'feeMin'],
+    broken: ({ currency, feeMin }) => feeMinsIn(feeMin, currency) === null,
+    fix:
+      'TRANSACTION_FEE_MIN must be an amount that can be paid in its currency, and one for each ' +
+      'currency; an amount without a currency is in CURRENCY',
+  },
 ]
 
 /**
@@ -106,7 +124,11 @@ export function loadConfig(env: Environment): Config {
   const gatewayLookup = lookup === 'auto' ? auto : lookup
   const gatewayEcho = complete.gatewayEcho ?? (mockGateway ? 'required' : 'optional')
   const gateway = { gatewayLookup, gatewayEcho, mockGateway }
-  const read = { ...complete, ...gateway, production, warnings: misspelt(env) }
+  const { currency, feeBps } = complete
+  const mins = feeMinsIn(complete.feeMin, currency) ?? new Map<string, bigint>()
+  const fees = { bps: feeBps, mins }
+  const business = { fees, feeMin: feeIn(fees, currency).min }
+  const read = { ...complete, ...gateway, ...business, production, warnings: misspelt(env) }
   return typeof crashPoint === 'object' ? { ...read, crashPoint } : read
 }
 

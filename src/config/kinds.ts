@@ -1,5 +1,7 @@
 import { isIP } from 'node:net'
 import { type Static, type TSchema, Type } from 'typebox'
+import { exponentOf } from '../domain/currency.ts'
+import { type FeeMin, parseFeeMins } from '../domain/fee.ts'
 
 /**
  * How one kind of setting is read. `read` turns its text into a value, or into undefined when the
@@ -85,14 +87,20 @@ export function percent() {
   return { schema, read, allowed: 'a percentage from 0 to 100, up to 2 decimals' }
 }
 
-/** An amount of money with up to 2 decimals, read into minor units: "0.30" is 30n. */
-export function money(max: bigint) {
-  const schema = Type.BigInt({ minimum: 0n, maximum: max })
+/** A currency by its code of ISO 4217, in any case. */
+export function currency() {
   const read = (value: string) => {
-    const minor = fixedPoint(value, 2)
-    return minor === undefined ? undefined : BigInt(minor)
+    const code = value.toUpperCase()
+    return exponentOf(code) === undefined ? undefined : code
   }
-  return { schema, read, allowed: `an amount from 0 to ${max / 100n}, up to 2 decimals` }
+  return { schema: Type.String(), read, allowed: 'an ISO 4217 code such as `USD`' }
+}
+
+/** Amounts by currency; one without a currency is for a default that is known elsewhere. */
+export function feeMins() {
+  const schema = Type.Unsafe<readonly FeeMin[]>(Type.Array(Type.Unknown()))
+  const allowed = 'an amount such as `0.30`, or amounts by currency such as `USD:0.30,JPY:40`'
+  return { schema, read: parseFeeMins, allowed }
 }
 
 const YES = ['true', '1', 'yes', 'on']

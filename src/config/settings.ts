@@ -1,12 +1,12 @@
-import { AMOUNT_MAX } from '../domain/money.ts'
 import { GATEWAY_SETTINGS } from './gateway-settings.ts'
 import {
   choice,
+  currency,
   databaseUrl,
+  feeMins,
   flag,
   host,
   integer,
-  money,
   networks,
   percent,
   seconds,
@@ -317,6 +317,13 @@ export const SETTINGS = {
     example: 'udp://127.0.0.1:8125',
     doc: 'StatsD daemon that gets the metrics too. Prometheus is always served.',
   },
+  currency: {
+    name: 'CURRENCY',
+    group: 'Business',
+    kind: currency(),
+    fallback: 'USD',
+    doc: 'Currency of the accounts. Fixed for the life of a database: its books are kept in it.',
+  },
   feeBps: {
     name: 'TRANSACTION_FEE',
     group: 'Business',
@@ -327,8 +334,10 @@ export const SETTINGS = {
   feeMin: {
     name: 'TRANSACTION_FEE_MIN',
     group: 'Business',
-    kind: money(AMOUNT_MAX),
+    kind: feeMins(),
     fallback: '0',
-    doc: 'Least commission of a payment, as a decimal amount.',
+    doc:
+      'Least commission of a payment, as a decimal amount of `CURRENCY`, or one for each of several ' +
+      'currencies.',
   },
 } as const satisfies Record<string, Setting>

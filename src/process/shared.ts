@@ -39,8 +39,8 @@ export interface Process {
 }
 
 /**
- * Open what all parts of a process share. Whatever it opens is owed to `stops`, also when it throws:
- * a database that this process must not use is refused with a sentence.
+ * Open what all parts of a process share. Whatever it opens is owed to `stops`, also when it
+ * throws: a database that this process must not use is refused with a sentence.
  */
 export async function startProcess(
   config: Config,
@@ -73,7 +73,7 @@ export async function startProcess(
   if (config.crashPoint !== undefined) armCrashPoint(config.crashPoint.name, config.crashPoint.nth)
   if (usesDatabase(roles)) {
     await checkDurability(own)
-    await checkShards(own)
+    await checkFacts(own)
     const flusher = (own.flusher = startFlusher(
       { db, clock: systemClock, shards: config.shards },
       metrics,
@@ -157,7 +157,9 @@ export function connect(
   })
 }
 
-/** Production refuses a database that may forget what it acknowledged; elsewhere it is a warning. */
+/**
+ * Production refuses a database that may forget what it acknowledged; elsewhere it is a warning.
+ */
 async function checkDurability({ db, config, log }: Process): Promise<void> {
   const problems = await durabilityProblems(db)
   if (problems.length > 0 && config.production) {
@@ -166,10 +168,19 @@ async function checkDurability({ db, config, log }: Process): Promise<void> {
   for (const problem of problems) log.warn(problem)
 }
 
-/** The number of shards is part of every id: a process with another number would break the books. */
-async function checkShards({ db, config }: Process): Promise<void> {
-  const agreed = await agree(db, 'shards', String(config.shards))
-  if (agreed !== String(config.shards)) throw new Error(wrongShards(agreed, config.shards))
+/**
+ * The number of shards is part of every id, and the currency is that of every amount: a process
+ * with others would break the books.
+ */
+async function checkFacts({ db, config }: Process): Promise<void> {
+  const shards = await agree(db, 'shards', String(config.shards))
+  if (shards !== String(config.shards)) throw new Error(wrongShards(shards, config.shards))
+  const currency = await agree(db, 'currency', config.currency)
+  if (currency === config.currency) return
+  throw new Error(
+    `The books of this database are kept in CURRENCY=${currency} and cannot be continued in ` +
+      `CURRENCY=${config.currency}: set CURRENCY=${currency}.`,
+  )
 }
 
 /** What to do where the number of shards is not the database's. */
