@@ -71,6 +71,13 @@ const retry = (delayMs: number, reason: string, doubt = false): Decision => ({
   reason,
   doubt,
 })
+const free = (delayMs: number, reason: string, doubt = false): Decision => ({
+  step: 'retry',
+  delayMs,
+  reason,
+  doubt,
+  free: true,
+})
 const doubt = (delayMs: number | null, reason: string, doubted = false): Decision => ({
   step: 'doubt',
   delayMs,
@@ -111,6 +118,14 @@ const question = (lookups: number): TaskState => ({
 function young(giveUpMs: number): RetryPolicy {
   return { ...POLICY, giveUpMs }
 }
+
+/** One try, and a while to give up. */
+function eager(): RetryPolicy {
+  return { ...POLICY, attemptsMax: 1, giveUpMs: LIFE_MS }
+}
+
+/** As many tries as these, and none that anybody remembers. */
+const untried = (attempt: number): TaskState => ({ ...task(attempt), triedAgeMs: null })
 
 function again({ kind, ...outcome }: ChargeOutcome, attempt = 1): Decision {
   const reason = 'reason' in outcome ? outcome.reason : kind
@@ -307,8 +322,56 @@ const ROWS: readonly Row[] = [
     'refused before the first try is old enough is retried, whatever the limit',
     task(9),
     [charged(refused)],
-    { ...POLICY, giveUpMs: 1_001 },
-    retry(30_000, 'refused'),
+    young(1_001),
+    free(30_000, 'refused'),
+  ],
+  ['…once it has an age', untried(9), [charged(refused)], young(1_001), retry(30_000, 'refused')],
+  ['…which a first try gives it', task(1), [charged(refused)], eager(), retry(1_000, 'refused')],
+  [
+    '…and then the last is not used up',
+    task(2),
+    [charged(refused)],
+    eager(),
+    free(2_000, 'refused'),
+  ],
+  [
+    '…however little it may wait',
+    task(3),
+    [charged(refused)],
+    young(LIFE_MS),
+    free(4_000, 'refused'),
+  ],
+  ['…nor in doubt', task(3, 1_000), [charged(busy)], young(LIFE_MS), free(20_000, 'http_429')],
+  ['…and fit for another', task(3, 1_000), [charged(refused)], young(1_000), 'lookup'],
+  ['…for as long as the key lives', old(3), [charged(refused)], young(LIFE_MS), 'lookup'],
+  ['…but a charge in doubt uses it up', task(3), [charged(timeout)], young(LIFE_MS), 'lookup'],
+  [
+    'a refusal that may be another’s uses up nothing while it can be sent again',
+    task(1),
+    [charged(shifted)],
+    young(1_001),
+    free(20_000, 'http_429', true),
+  ],
+  [
+    '…whatever was before',
+    task(2, 5_000),
+    [charged(shifted)],
+    young(5_001),
+    free(20_000, 'http_429', true),
+  ],
+  [
+    '…and does once it is too old for that',
+    task(1, 5_000),
+    [charged(shifted)],
+    young(5_000),
+    retry(20_000, 'http_429', true),
+  ],
+  [
+    '…nor where a repeated key may charge again',
+    task(1),
+    [charged(shifted)],
+    { ...ODD, lookup: 'none', giveUpMs: LIFE_MS },
+    doubt(null, 'http_429', true),
   ],
   ['…and fails when it is', task(9), [charged(refused)], young(1_000), fail('refused')],
   ['a rejected request is retried', task(1), [charged(rejected)], POLICY, again(rejected)],
@@ -475,7 +538,9 @@ const ANSWERS = [paid, no, pending, absent, silent]
 const REPEATS = ['first_answer', 'executes_once', 'may_execute_again'] as const
 const POLICIES = [1, 2, 3].flatMap((attemptsMax) =>
   LOOKUPS.flatMap((lookup) =>
-    REPEATS.map((repeats) => ({ ...POLICY, attemptsMax, lookup, repeats })),
+    REPEATS.flatMap((repeats) =>
+      [0, GRACE_MS].map((giveUpMs) => ({ ...POLICY, attemptsMax, lookup, repeats, giveUpMs })),
+    ),
   ),
 )
 
@@ -595,6 +660,32 @@ test('a gateway that would not talk to us uses up nothing and ends nothing', () 
   for (const { state, calls, end } of claims()) {
     if (calls.at(-1)?.outcome.kind !== 'misconfigured' || state.odd) continue
     assert.equal(end.step, 'wait')
+  }
+})
+
+test('nothing is refused for longer than its life: what is free ends with it, or with its key', () => {
+  for (const { state, policy, calls, end } of claims()) {
+    if (end.step !== 'retry' || end.free !== true) continue
+    const doubted =
+      end.doubt || (state.doubtAgeMs !== null && !absence({ state, policy, calls, end }))
+    const ageMs = doubted ? state.firstSentAgeMs : state.triedAgeMs
+    assert.ok((ageMs ?? 1e12) < policy.giveUpMs, JSON.stringify({ state, policy, calls }))
+    assert.notEqual(calls.at(-1)?.outcome.kind, 'in_doubt')
+    if (doubted) assert.notEqual(policy.repeats, 'may_execute_again')
+  }
+})
+
+test('a refusal that may be another’s ends nothing while the payment is young and its key lives', () => {
+  for (const { state, policy, calls, end } of claims()) {
+    const last = calls.at(-1)
+    if (last?.kind !== 'charge' || !('unproven' in last.outcome)) continue
+    const ageMs = (state.firstSentAgeMs ?? 0) + policy.timeoutMs + policy.backoffMaxMs
+    const lives = policy.repeats !== 'may_execute_again' && ageMs < 0.9 * policy.keyLifeMs
+    if ((state.firstSentAgeMs ?? 0) >= policy.giveUpMs || !lives) continue
+    assert.deepEqual(
+      [end.step, 'free' in end && end.free, 'doubt' in end && end.doubt],
+      ['retry', true, true],
+    )
   }
 })
 

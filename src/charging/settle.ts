@@ -270,7 +270,7 @@ function rescheduleOf(settlement: Settlement): Rescheduled[] {
       delayMs: decision.delayMs,
       lookups: step === 'doubt' ? lookups + 1 : lookups,
       pendings: step === 'pending' ? pendings + 1 : pendings,
-      tries: step === 'retry' ? 1 : 0,
+      tries: decision.step === 'retry' && !decision.free ? 1 : 0,
       sent: sentBy(settlement),
       doubted: doubt,
       unsent: !doubt,

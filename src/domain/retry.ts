@@ -67,8 +67,11 @@ export type Decision =
   | { readonly step: 'succeed'; readonly gatewayRef: string | null; readonly twice: boolean }
   /** Final: the gateway said no, or provably nothing happened and the tries ran out. */
   | { readonly step: 'fail'; readonly reason: string }
-  /** Due again after `delayMs`, one try less. `doubt`: a charge of this claim may have happened. */
-  | Later<'retry'>
+  /**
+   * Due again after `delayMs`, one try less, or none where it is `free`. `doubt`: a charge of this claim
+   * may have happened.
+   */
+  | (Later<'retry'> & { readonly free?: true })
   /** The gateway would not talk to us: behind all that is due now, and nothing is used up. */
   | Later<'wait'>
   /** The gateway works on it: asked again after `delayMs`, and nothing is used up. */
@@ -218,7 +221,7 @@ export function doubtedNow(task: TaskState, calls: readonly Call[], policy: Retr
   const outcome = chargeOf(calls)?.outcome
   if (outcome === undefined) return false
   if (outcome.kind === 'in_doubt' || outcome.kind === 'pending') return true
-  if ('unproven' in outcome && outcome.unproven === true) return true
+  if (isUnproven(outcome)) return true
   // Where a repeated key is only refused, the refusal may be all that is left of an execution.
   const refused = outcome.kind === 'rejected' || outcome.kind === 'misconfigured'
   return refused && task.doubtAgeMs !== null && policy.repeats === 'executes_once'
@@ -245,15 +248,45 @@ function afterCharge(scene: Scene, outcome: Unsuccessful): Next {
   }
   const tries = task.tries + 1
   const delayMs = Math.max(asked, backoffMs(tries, policy, chance))
-  const retry = decide({ step: 'retry', delayMs, reason, doubt })
-  if (!before && !doubt) {
-    const young = (task.triedAgeMs ?? 0) < policy.giveUpMs
-    if (tries < policy.attemptsMax || young) return retry
-    const refused = kind === 'rejected' || kind === 'misconfigured'
-    return decide({ step: 'fail', reason: refused ? REJECTED : reason })
-  }
   const useful = policy.lookup !== 'none' || mayRepeat(task, policy, delayMs)
-  return tries < policy.attemptsMax && useful ? retry : ask(scene, reason)
+  const inDoubt = before || doubt
+  // The first try is always one: from then on the payment has an age.
+  const first = task.triedAgeMs === null && policy.giveUpMs > 0
+  const left = inDoubt ? tries < policy.attemptsMax && useful : tries < policy.attemptsMax || first
+  const free = left && !isUnproven(outcome) ? null : spared(scene, outcome, inDoubt)
+  if (free !== null) return free
+  return left ? decide({ step: 'retry', delayMs, reason, doubt }) : runOut(scene, outcome, inDoubt)
+}
+
+/**
+ * What the last try is not used up by: a refusal, while the payment is young. One that may not be about
+ * it uses up none at all. So neither a gateway that restarts nor a proxy that refuses many ends anybody.
+ * In doubt only while it may be sent again. Null: the try is used up.
+ */
+function spared({ task, calls, policy, chance }: Scene, outcome: Unsuccessful, inDoubt: boolean) {
+  const { kind, reason } = outcome
+  if (kind === 'in_doubt' || kind === 'pending') return null
+  const ageMs = (inDoubt ? task.firstSentAgeMs : task.triedAgeMs) ?? 0
+  // It waits about as long as it is old, which doubles like the waits between tries.
+  const waitMs = Math.min(
+    policy.backoffMaxMs,
+    Math.max(ageMs, backoffMs(task.tries + 1, policy, 0)),
+  )
+  const delayMs = Math.max(askedOf(outcome), Math.round(waitMs + chance * policy.jitterMs))
+  if (ageMs >= policy.giveUpMs || (inDoubt && !mayRepeat(task, policy, delayMs))) return null
+  const doubt = doubtedNow(task, calls, policy)
+  return decide({ step: 'retry', delayMs, reason, doubt, free: true })
+}
+
+/** The last try is used up, or no other would be of use. */
+function runOut(scene: Scene, { kind, reason }: Unsuccessful, inDoubt: boolean): Next {
+  if (inDoubt) return ask(scene, reason)
+  const refused = kind === 'rejected' || kind === 'misconfigured'
+  return decide({ step: 'fail', reason: refused ? REJECTED : reason })
+}
+
+function isUnproven(outcome: ChargeOutcome): boolean {
+  return 'unproven' in outcome && outcome.unproven === true
 }
 
 /** Ask what became of it, where that is possible. */

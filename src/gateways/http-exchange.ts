@@ -18,21 +18,27 @@ export interface HttpCall {
   readonly body: string | null
 }
 
+/** A reply that was read to its end. */
+export interface Reply {
+  readonly kind: 'reply'
+  readonly sent: true
+  readonly status: number
+  readonly retryAfter: string | null
+  readonly body: Buffer
+  /** Its connection had carried other requests before. */
+  readonly reused: boolean
+  /** The other side says that it is the last on its connection. */
+  readonly last: boolean
+  /** What came of the call that was sent behind it on the same connection; null: none was. */
+  readonly behind: Exchange | null
+}
+
 /**
- * How an exchange ended. A `reply` is one that was read to its end. For a `fault`, `sent` says
- * whether a byte of the request may have left, and `status` what was read of the reply, if
- * anything.
+ * How an exchange ended. For a `fault`, `sent` says whether a byte of the request may have left, and
+ * `status` what was read of the reply, if anything.
  */
 export type Exchange =
-  | {
-      readonly kind: 'reply'
-      readonly sent: true
-      readonly status: number
-      readonly retryAfter: string | null
-      readonly body: Buffer
-      /** Its connection had carried other requests before. */
-      readonly reused: boolean
-    }
+  | Reply
   | {
       readonly kind: 'fault'
       readonly sent: boolean
@@ -43,17 +49,19 @@ export type Exchange =
 /** Exchanges requests for replies with one origin, over its own connections. */
 interface HttpClient {
   /**
-   * Never throws: whatever happens is an `Exchange`. Redirects are replies; none is followed. A
-   * reply whose body is not `trusted` ends its connection: what else arrives on it belongs to
-   * nobody.
+   * Never throws: whatever happens is an `Exchange`. Redirects are replies; none is followed. `judge`
+   * says what becomes of the connection over which a reply came; by default it is kept.
    */
-  exchange(call: HttpCall, signal?: AbortSignal, trusted?: Trusted): Promise<Exchange>
+  exchange(call: HttpCall, signal?: AbortSignal, judge?: Judge): Promise<Exchange>
   /** Refuses new calls at once; resolves when those in flight have ended. May be called again. */
   close(): Promise<void>
 }
 
-/** Whether a reply body is what was expected on this connection. */
-type Trusted = (body: Buffer) => boolean
+/**
+ * What becomes of a connection after a reply. `keep`: it carries others. `end`: what else arrives on it
+ * belongs to nobody. A call: that one is sent behind it, within the deadline, and is the last.
+ */
+type Judge = (reply: Reply) => 'keep' | 'end' | HttpCall
 
 /**
  * A client for `origin` with up to `connections` connections, kept alive or each for one request.
@@ -82,10 +90,10 @@ export function httpClient(options: {
   const watch = abortWatch()
   let closing: Promise<void> | undefined
   return {
-    exchange({ method, path, headers, body }, signal, trusted = anything) {
+    exchange({ method, path, headers, body }, signal, judge = keep) {
       if (signal?.aborted) return Promise.resolve(fault('aborted', false, null))
       return new Promise((resolve) => {
-        const exchange = new OneExchange(options.timeoutMs, trusted, resolve)
+        const exchange = new OneExchange(options.timeoutMs, judge, resolve)
         if (signal !== undefined) exchange.unwatch = watch(signal, () => exchange.cut('aborted'))
         const request: Tied = { method, path, body, headers, exchange }
         pool.dispatch(options.keepAlive ? request : { ...request, reset: true }, exchange)
@@ -95,7 +103,7 @@ export function httpClient(options: {
   }
 }
 
-const anything: Trusted = () => true
+const keep: Judge = () => 'keep'
 
 /** What is handed to the connection that takes an exchange, beside the request. */
 type Tied = Dispatcher.DispatchOptions & { readonly exchange?: OneExchange }
@@ -154,17 +162,24 @@ class OneExchange implements Dispatcher.DispatchHandler {
   ended = false
   status: number | null = null
   retryAfter: string | null = null
+  last = false
   body: Buffer | null = null
   more: Buffer[] | null = null
   bytes = 0
+  readonly timeoutMs: number
   readonly timer: NodeJS.Timeout
-  readonly trusted: Trusted
+  readonly judge: Judge
   readonly resolve: (result: Exchange) => void
   unwatch: (() => void) | null = null
+  /** It goes over this socket or not at all; null: over any. */
+  only: Socket | null = null
+  /** The exchange that follows this one on its connection. */
+  behind: OneExchange | null = null
 
-  constructor(timeoutMs: number, trusted: Trusted, resolve: (result: Exchange) => void) {
-    this.trusted = trusted
+  constructor(timeoutMs: number, judge: Judge, resolve: (result: Exchange) => void) {
+    this.judge = judge
     this.resolve = resolve
+    this.timeoutMs = timeoutMs
     this.timer = setTimeout(tooLate, timeoutMs, this)
   }
 
@@ -177,6 +192,7 @@ class OneExchange implements Dispatcher.DispatchHandler {
   }
 
   cut(reason: string): void {
+    if (this.behind !== null) return this.behind.cut(reason)
     this.end(fault(reason, this.controller !== null, this.status))
     // Closes the connection: its remaining bytes must never be read as the reply to another
     // request.
@@ -186,7 +202,10 @@ class OneExchange implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     // Ended while it waited for a connection, or undici starts it again on another one: throwing
     // keeps it from being written, and unlike an abort leaves the connection to the others.
-    if (this.ended || this.controller !== null) throw new Error('must not be sent')
+    const again = this.ended || this.controller !== null
+    if (again || (this.only !== null && this.only !== this.line?.socket)) {
+      throw new Error('must not be sent')
+    }
     this.controller = controller
     if (this.line !== null) this.reused = (this.line.served += 1) > 1
   }
@@ -200,6 +219,8 @@ class OneExchange implements Dispatcher.DispatchHandler {
     this.status = status
     const retryAfter = headers['retry-after']
     this.retryAfter = typeof retryAfter === 'string' ? retryAfter : null
+    const { connection } = headers
+    this.last = typeof connection === 'string' && /(^|,) *close *(,|$)/i.test(connection)
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -210,13 +231,40 @@ class OneExchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    const { status, retryAfter, reused } = this
+    const { status, retryAfter, reused, last } = this
     if (status === null) return this.cut('unreadable_reply')
     const first = this.body ?? NO_BYTES
     const body = this.more === null ? first : Buffer.concat([first, ...this.more])
+    const reply: Reply = {
+      kind: 'reply',
+      sent: true,
+      status,
+      retryAfter,
+      body,
+      reused,
+      last,
+      behind: null,
+    }
+    const after = this.judge(reply)
     // Behind the parser, which is still at work, and before the connection takes another request.
-    if (!this.trusted(body)) queueMicrotask(() => this.line?.socket?.destroy())
-    this.end({ kind: 'reply', sent: true, status, retryAfter, body, reused })
+    if (typeof after !== 'string') return queueMicrotask(() => this.follow(reply, after))
+    if (after === 'end') queueMicrotask(() => this.line?.socket?.destroy())
+    this.end(reply)
+  }
+
+  /** Send a call behind this one, on its connection and on no other, within the same deadline. */
+  follow(reply: Reply, { method, path, headers, body }: HttpCall): void {
+    const { line } = this
+    const socket = line?.socket ?? null
+    if (this.ended || line === null || socket === null || socket.destroyed) return this.end(reply)
+    const next = new OneExchange(this.timeoutMs, keep, (behind) => {
+      // Whatever came of it: the reply before it was not one to go on with.
+      queueMicrotask(() => socket.destroy())
+      this.end({ ...reply, behind })
+    })
+    next.only = socket
+    this.behind = next
+    line.dispatch({ method, path, headers, body, reset: true, exchange: next } as Tied, next)
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {

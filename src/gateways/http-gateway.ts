@@ -1,8 +1,8 @@
 import { shortestMoney } from '../domain/money.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
-import { chargeKind, lookupKind, type Shape } from '../domain/reply.ts'
+import { chargeKind, confirms, lookupKind, refuses, type Shape } from '../domain/reply.ts'
 import type { ChargeRequest, Clock, Evidence, Gateway, GatewayProfile } from '../ports.ts'
-import { httpClient, type Exchange, type HttpCall } from './http-exchange.ts'
+import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
 import { readBody, type ReplyBody } from './http-reply.ts'
 
 /** Retry-After is believed between these bounds, in milliseconds. */
@@ -42,12 +42,13 @@ export function httpGateway(options: HttpGatewayOptions): Gateway {
     profile: options.profile,
     async charge(request, signal) {
       const call = chargeCall(root, request, headers)
-      const seen = await ask(client, call, request, signal)
-      return { ...seen.evidence, outcome: chargeOutcome(seen, demanding, clock) }
+      const behind = () => lookupCall(root, request, headers)
+      const seen = await ask(client, { call, behind }, request, signal)
+      return { ...seen.evidence, outcome: chargeOutcome(seen, request, demanding, clock) }
     },
     async lookup(request, signal) {
       const call = lookupCall(root, request, headers)
-      const seen = await ask(client, call, request, signal)
+      const seen = await ask(client, { call, behind: null }, request, signal)
       return { ...seen.evidence, outcome: lookupOutcome(seen, demanding, clock) }
     },
     close: () => client.close(),
@@ -63,17 +64,28 @@ interface Seen {
 
 const UNREAD: ReplyBody = { shape: 'empty', echoed: false, code: null, gatewayRef: null }
 
-/** Make one call. A connection over which a reply came that does not name us carries no other. */
+/** A call, and what is asked behind it where only that tells whose refusal came. */
+interface Asked {
+  readonly call: HttpCall
+  readonly behind: (() => HttpCall) | null
+}
+
+/**
+ * Make one call. A connection over which a reply came that does not name us carries no other request,
+ * but for the one that is asked behind it.
+ */
 async function ask(
   client: ReturnType<typeof httpClient>,
-  call: HttpCall,
+  { call, behind }: Asked,
   request: ChargeRequest,
   signal?: AbortSignal,
 ): Promise<Seen> {
   let body = UNREAD
   const exchange = await client.exchange(call, signal, (reply) => {
-    body = readBody(reply, request)
-    return body.echoed
+    body = readBody(reply.body, request)
+    if (body.echoed) return 'keep'
+    const doubtful = behind !== null && reply.reused && !reply.last
+    return doubtful && refuses(reply.status, body.shape) ? behind() : 'end'
   })
   return { exchange, body, evidence: { sent: exchange.sent, httpStatus: exchange.status } }
 }
@@ -93,7 +105,12 @@ function lookupCall(root: string, request: ChargeRequest, headers: readonly stri
   return { method: 'GET', path, headers: ['accept', 'application/json', ...headers], body: null }
 }
 
-function chargeOutcome(seen: Seen, demanding: boolean, clock: Clock): ChargeOutcome {
+function chargeOutcome(
+  seen: Seen,
+  request: ChargeRequest,
+  demanding: boolean,
+  clock: Clock,
+): ChargeOutcome {
   const { exchange, body } = seen
   if (exchange.kind === 'fault') {
     const { reason, sent } = exchange
@@ -114,9 +131,14 @@ function chargeOutcome(seen: Seen, demanding: boolean, clock: Clock): ChargeOutc
   const wait =
     kind === 'not_executed' || retryAfterMs !== null ? { reason, retryAfterMs } : { reason }
   if (kind === 'in_doubt' || kind === 'pending') return { kind, ...wait }
-  // A refusal that names nobody may be the late reply to whatever this connection carried before.
-  const late = exchange.reused && !body.echoed
-  return late ? { kind, ...wait, unproven: true } : { kind, ...wait }
+  return isOurs(exchange, body, request) ? { kind, ...wait } : { kind, ...wait, unproven: true }
+}
+
+/** A refusal that names nobody may be a late reply to whatever its connection carried before. */
+function isOurs({ reused, behind }: Reply, body: ReplyBody, request: ChargeRequest): boolean {
+  if (body.echoed || !reused) return true
+  if (behind?.kind !== 'reply') return false
+  return confirms(behind.status, readBody(behind.body, request).shape, behind.last)
 }
 
 function lookupOutcome(seen: Seen, demanding: boolean, clock: Clock): LookupOutcome {

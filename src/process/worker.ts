@@ -244,7 +244,7 @@ function countSettled(metrics: Metrics, settled: Settled): void {
   const nowMs = systemClock.now().getTime()
   for (const { claim: claimed, decision } of settled.settlements) {
     const { payment } = claimed
-    if (decision.step === 'retry') metrics.count('payments_retried_total')
+    if (decision.step === 'retry' && !decision.free) metrics.count('payments_retried_total')
     if (decision.step === 'succeed') metrics.count('payments_success_total')
     if (decision.step === 'fail') metrics.count('payments_failed_total')
     const fresh = decision.step === 'doubt' && payment.status === 'new'
