@@ -58,12 +58,14 @@ export const FAULTS = {
   database_read_only: 0.01,
   /** Somebody in between answers everything with a page or a 401, for as long as it takes. */
   pages: 0.05,
+  /** On a connection that carried others a page comes first, ours or another's. */
+  page_first: 0.2,
 } as const
 
 /**
  * Faults with a chance of their own: seeds that leave them out are the histories that they were.
  */
-const APART: ReadonlySet<string> = new Set<Fault>(['database_read_only', 'pages'])
+const APART: ReadonlySet<string> = new Set<Fault>(['database_read_only', 'pages', 'page_first'])
 
 export type Fault = keyof typeof FAULTS
 

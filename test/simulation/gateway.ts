@@ -1,6 +1,8 @@
 import type { ChargeOutcome, LookupOutcome } from '../../src/domain/outcome.ts'
+import type { confirms } from '../../src/domain/reply.ts'
 import type { ChargeRequest, Evidence, Gateway, GatewayProfile } from '../../src/ports.ts'
 import type { Faults } from './faults.ts'
+import { pageFirst } from './kept-connection.ts'
 import type { Process, Scheduler } from './scheduler.ts'
 
 /** What the gateway knows of one key. */
@@ -13,7 +15,10 @@ export interface Journal {
     bigint,
     readonly { readonly key: string; readonly amount: bigint }[]
   >
-  /** Charge calls made, by payment, without those that were provably not executed. */
+  /**
+   * Charge calls made, by payment, without those that were provably not executed, and those whose
+   * refusal may be another's where such a one uses up nothing.
+   */
   readonly calls: ReadonlyMap<bigint, number>
   /** Payments that it executed so late that its own profile no longer held. */
   readonly broken: ReadonlySet<bigint>
@@ -36,6 +41,10 @@ export interface GatewayWorld {
   /** Our side hangs up after this. */
   readonly callMsMax: number
   readonly graceMs: number
+  /** What proves whose a page is that names nobody. */
+  readonly proves: typeof confirms
+  /** While a payment is young, such a page that proves nothing uses up nothing. */
+  readonly spares: boolean
 }
 
 type Charged = Evidence<ChargeOutcome>
@@ -126,6 +135,7 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
     ['late', (request) => deliver(request, world.callMsMax + lateness(world))],
     ['beyond_grace', (request) => breakPromise(world, deliver, broken, request, process)],
     ['duplicate', (request) => twice(world, deliver, request)],
+    ['page_first', (request) => pageFirst(faults, () => deliver(request, 10), world.proves)],
   ]
 
   const answer = (request: ChargeRequest, process: Process): Promise<Charged | null> => {
@@ -163,7 +173,11 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
         const { paymentId } = request
         calls.set(paymentId, (calls.get(paymentId) ?? 0) + 1)
         const made = (await withDeadline(world, process, answer(request, process))) ?? TIMEOUT
-        if (REFUSED.has(made.outcome.kind)) calls.set(paymentId, (calls.get(paymentId) ?? 1) - 1)
+        const { kind } = made.outcome
+        const counts = 'unproven' in made.outcome && kind !== 'misconfigured' && !world.spares
+        if (REFUSED.has(kind) && !counts) {
+          calls.set(paymentId, (calls.get(paymentId) ?? 1) - 1)
+        }
         return made
       },
       async lookup(request) {

@@ -1,6 +1,7 @@
 import { settle } from '../../src/charging/settle.ts'
 import type { Settlement } from '../../src/charging/charge.ts'
 import type { LookupOutcome } from '../../src/domain/outcome.ts'
+import { confirms } from '../../src/domain/reply.ts'
 import type { Decision } from '../../src/domain/retry.ts'
 import type { ChargeRequest, Evidence, GatewayProfile } from '../../src/ports.ts'
 import type { Mutant } from './mutants.ts'
@@ -83,6 +84,30 @@ export const WORD_MUTANTS: readonly Mutant[] = [
         outcome.kind === 'no_answer' && httpStatus === 404 ? { kind: 'not_found' } : outcome,
       ),
     },
+  },
+  {
+    name: 'unnamed_refusal_is_ours',
+    about: 'a page that may be another’s says that our charge was not executed',
+    plants: {
+      gateway: (real) => ({
+        ...real,
+        async charge(request: ChargeRequest) {
+          const made = await real.charge(request)
+          const { unproven: _, ...outcome } = { unproven: true, ...made.outcome }
+          return { ...made, outcome }
+        },
+      }),
+    },
+  },
+  {
+    name: 'any_reply_behind_proves',
+    about: 'whatever is answered next says whose the page before it was',
+    plants: { proves: (status) => status !== null },
+  },
+  {
+    name: 'more_may_follow',
+    about: 'a page that came twice is ours, although more may come',
+    plants: { proves: (status, shape) => confirms(status, shape, true) },
   },
   {
     name: 'pending_is_declined',

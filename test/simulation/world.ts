@@ -3,6 +3,7 @@ import { redrive, type ActWorld } from '../../src/dead-letters/redrive.ts'
 import { resolve } from '../../src/dead-letters/resolve.ts'
 import type { Fee } from '../../src/domain/fee.ts'
 import { OPERATIONS } from '../../src/domain/payment.ts'
+import { confirms } from '../../src/domain/reply.ts'
 import type { RetryPolicy } from '../../src/domain/retry.ts'
 import { seededRandom } from '../../src/domain/random.ts'
 import { acceptor, type Accept } from '../../src/payments/accept.ts'
@@ -50,6 +51,7 @@ export interface Plants {
   readonly settle?: typeof settle
   readonly clock?: (clock: Clock) => Clock
   readonly acts?: (acts: Acts) => Acts
+  readonly proves?: typeof confirms
 }
 
 /** What operators do. */
@@ -196,7 +198,9 @@ export function createWorld(
     ...steps,
     pause: (process: Process, ms: number) => standStill(world, process, ms),
   }
-  const gateway = hostileGateway({ steps: pausing, faults, profile, ...limits })
+  const proves = plants.proves ?? confirms
+  const spares = plan.giveUpMs > 0
+  const gateway = hostileGateway({ steps: pausing, faults, profile, proves, spares, ...limits })
   const { journal } = gateway
   const ignored = new Set<bigint>()
   const rule = { feeBps: fee.bps, feeMin: fee.min, attemptsMax, lookup: profile.lookup, ignored }
