@@ -296,6 +296,19 @@ test('wrong settings are tried by one probe at a time, and stay wrong until a ch
   assert.equal(seen(odd, [ended(true)], 10_000).state, 'closed')
 })
 
+test('a probe of settings that ends in doubt opens again for longer, and no second one is made', () => {
+  const open = seen(CLOSED, [misconfigured('http_401', 1n)])
+  const again = seen(open, [ended(false)], 1_000)
+  assert.deepEqual([again.state, again.why], ['open', open.why])
+  assert.equal(admitted(again, 100, 2_999, POLICY), 0)
+  assert.equal(admitted(again, 100, 3_000, POLICY), 1)
+  // The charge behind a lookup that failed is the probe.
+  const looked = seen(open, [lookup('failed')], 1_000)
+  assert.equal(looked.state, 'half_open')
+  assert.equal(seen(looked, [ended(true)], 1_001).state, 'closed')
+  assert.equal(seen(looked, [ended(false)], 1_001).state, 'open')
+})
+
 test('a payment that is odd for good does not make an outage one of our settings', () => {
   const again = seen(OPEN, [misconfigured('http_404', 1n), ended(false), ended(false)], 1_000)
   assert.equal(again.state, 'open')

@@ -38,6 +38,29 @@ test('while the address is wrong no payment is asked about twice in a row where 
   assert.deepEqual(await own.statuses(), { 'deposit new': 10 })
 })
 
+test('while it is not known whether the credential is right, hardly any payment comes into doubt', async (t) => {
+  const own = await shop(t)
+  own.wrong = () => 401
+  for (let payment = 0; payment < 100; payment += 1) await own.pay('deposit')
+  for (let second = 0; second < 30; second += 1) await own.second()
+  own.wrong = () => 'silent'
+  const asked: number[] = []
+  for (let second = 0; second < 300; second += 1) {
+    const before = own.asked.length
+    await own.second()
+    if (own.asked.length > before) asked.push(second)
+  }
+  // The pause has grown to its longest before, and one payment ends each.
+  assert.ok(asked.length <= 300 / 15 + 1, asked.join())
+  const between = asked.slice(1).map((second, index) => second - (asked[index] ?? 0))
+  assert.ok(Math.min(...between) >= 15, between.join())
+  own.wrong = () => null
+  for (let second = 0; second < 90; second += 1) await own.second()
+  assert.deepEqual(await own.statuses(), { 'deposit success': 100 })
+  const told = own.alerts.map(({ kind }) => kind)
+  assert.deepEqual(told, ['misconfigured', 'right_again'])
+})
+
 test('one payment that the gateway will not talk about ends by itself, and no other is later for it', async (t) => {
   const [own, other] = [await shop(t), await shop(t)]
   const ids: bigint[] = []

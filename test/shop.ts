@@ -14,7 +14,7 @@ export interface Shop extends TestWorld {
   /** The payments that were charged, in order, whatever came of it. */
   readonly asked: bigint[]
   /** What is wrong with the gateway, for one payment or for all; null: it does its work. */
-  wrong: (request: ChargeRequest) => number | 'away' | null
+  wrong: (request: ChargeRequest) => number | 'away' | 'silent' | null
   pay(type: PaymentType): Promise<bigint>
   /** A second of a worker: look at the breakers, claim what they admit, charge, settle. */
   second(): Promise<void>
@@ -37,6 +37,10 @@ export async function shop(t: TestContext, remote?: Gateway): Promise<Shop> {
       if (status === 'away') {
         const outcome = { kind: 'not_executed', reason: 'connection_refused' } as const
         return Promise.resolve({ outcome, sent: false, httpStatus: null })
+      }
+      if (status === 'silent') {
+        const outcome = { kind: 'in_doubt', reason: 'timeout' } as const
+        return Promise.resolve({ outcome, sent: true, httpStatus: null })
       }
       const outcome = { kind: 'misconfigured', reason: `http_${status}` } as const
       return Promise.resolve({ outcome, sent: true, httpStatus: status })

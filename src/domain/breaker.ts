@@ -300,8 +300,10 @@ function opened({ trips }: Breaker, why: Why, nowMs: number): Breaker {
 }
 
 /**
- * One probe that works closes it; when all have failed it opens again for longer. A lookup that
- * works closes only what lookups opened: where charges failed it says nothing of them.
+ * One probe that works closes it; when all have failed it opens again for longer. A probe in doubt
+ * has failed like any other: of settings there is only one, so it opens at once, and does not wait
+ * for another payment to come into doubt. A lookup that works closes only what lookups opened: where
+ * charges failed it says nothing of them.
  */
 function probed(breaker: Breaker, call: CallEnded, nowMs: number, policy: BreakerPolicy): Breaker {
   if (call.verdict === 'good') {
@@ -313,7 +315,9 @@ function probed(breaker: Breaker, call: CallEnded, nowMs: number, policy: Breake
     isMisconfigured(next, call) ||
     (call.verdict === 'misconfigured' && breaker.why?.cause === 'misconfigured')
   const failures = breaker.failures + 1
-  const opens = misconfigured || call.verdict === 'refused' || failures >= policy.probes
+  // A lookup that fails is no probe of settings: the charge behind it may work.
+  const probes = call.call === 'charge' ? probesOf(breaker, policy) : policy.probes
+  const opens = misconfigured || call.verdict === 'refused' || failures >= probes
   if (!opens) return { ...next, failures }
   return opened(breaker, whyAgain(breaker.why, call, misconfigured), nowMs)
 }
