@@ -5,38 +5,81 @@ import type { Promises } from './domain/retry.ts'
  * A static SQL text with its name. The name is the key of the prepared statement on every
  * connection and of its counterpart in the simulator, so it is unique and never reused.
  * `Row` is what the statement returns; the tests compare it with what PostgreSQL sends.
+ *
+ * A statement is about one shard, so that it can run wherever that shard is: the session puts the
+ * shard's number in front of the values, as `$1`.
  */
 export interface Statement<Row> {
   readonly name: string
   readonly text: string
   readonly row?: Row
+  /**
+   * It reads the clock: as `$2` it gets the time that is to count as now, or null for the
+   * database's own clock. PostgreSQL refuses a parameter that a text does not mention, so it has to
+   * be said.
+   */
+  readonly clock?: true
+  /** It is about no shard. */
+  readonly sharded?: false
 }
 
-/** Runs statements. */
+/**
+ * A statement about no shard: nothing is put in front of its values, or its clock alone as `$1`.
+ */
+export interface Unsharded<Row> extends Statement<Row> {
+  readonly sharded: false
+}
+
+/** Runs statements about one shard. */
 export interface Runner {
   run<Row>(statement: Statement<Row>, values: readonly unknown[]): Promise<Row[]>
 }
 
+/** What numbers are taken from. An id is number × shards + shard, so it tells its shard. */
+export type Sequence = 'payment_ids' | 'dead_letter_ids' | 'operator_act_ids'
+
 /**
- * Runs statements within one transaction. Statements started together share one round trip, and
- * `write`s travel with COMMIT: nobody waits for their rows, and the failure of one fails the whole
- * transaction.
+ * Runs statements about one shard within one transaction. Statements started together share one
+ * round trip, and `write`s travel with COMMIT: nobody waits for their rows, and the failure of one
+ * fails the whole transaction.
  */
 export interface Tx extends Runner {
   write<Row>(statement: Statement<Row>, values: readonly unknown[]): void
+  /**
+   * Take `count` unused ids of this shard, in ascending order. Never reused: a rollback leaves a
+   * gap.
+   */
+  ids(sequence: Sequence, count: number): Promise<bigint[]>
 }
 
 /**
- * The database. `transaction` commits what `work` wrote, or nothing.
+ * One shard of the database. `transaction` commits what `work` wrote, or nothing.
  *
  * Serialization failures and deadlocks are retried by running `work` again, so `work` has no effect
  * outside its transaction. Throws `CommitUnknown` when the reply to COMMIT was lost (it may have
  * committed), `Unavailable` when nothing was committed because the database cannot be reached, and
  * `Busy` when nothing was committed because a lock could not be had or a statement took too long.
  */
-export interface Db extends Runner {
+export interface Shard extends Runner {
+  readonly number: number
   /** `lockMs`: the longest wait of a statement for a lock; the database's own limit if left out. */
   transaction<T>(work: (tx: Tx) => Promise<T>, lockMs?: number): Promise<T>
+}
+
+/** Runs statements about no shard. */
+export interface Global {
+  run<Row>(statement: Unsharded<Row>, values: readonly unknown[]): Promise<Row[]>
+}
+
+/**
+ * The database: its shards, and what belongs to none of them. Shards are gone through in
+ * `shards.ts`.
+ */
+export interface Db {
+  readonly shards: readonly Shard[]
+  /** The shard that a user, payment or letter lives in. */
+  of(id: bigint): Shard
+  readonly global: Global
 }
 
 /** The database cannot be reached, or takes no work at all. Nothing was committed. */
@@ -44,15 +87,17 @@ export class Unavailable extends Error {
   override readonly name: string = 'Unavailable'
 }
 
-/** The server answers and takes no writes: it was demoted, or is a standby. Nothing was committed. */
+/**
+ * The server answers and takes no writes: it was demoted, or is a standby. Nothing was committed.
+ */
 export class ReadOnly extends Unavailable {
   override readonly name = 'ReadOnly'
 }
 
 /**
  * The database is well, and this one transaction could not be done. Nothing was committed.
- * `locked`: somebody else holds the lock of something that it needs, so without that it can be done.
- * `slow`: a statement took longer than it may.
+ * `locked`: somebody else holds the lock of something that it needs, so without that it can be
+ * done. `slow`: a statement took longer than it may.
  */
 export class Busy extends Error {
   override readonly name = 'Busy'
@@ -79,11 +124,6 @@ export interface Clock {
   now(): Date
   /** Milliseconds that never run backwards, for durations and deadlines inside one process. */
   elapsedMs(): number
-  /**
-   * The time the database is to use instead of its own clock, or null for the database's own clock.
-   * Leases and due times always compare with this one clock. Only tests return a time.
-   */
-  database(): Date | null
   /** Wait; resolves early, without an error, when `signal` aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }

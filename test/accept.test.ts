@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Answer, Draft } from '../src/domain/acceptance.ts'
-import { acceptor } from '../src/payments/accept.ts'
-import { books, testWorld, type TestWorld } from './harness.ts'
+import { withShards } from '../src/shards.ts'
+import { books, testWorld, type TestWorld, acceptAll } from './harness.ts'
 
 const draft = (
   type: Draft['type'],
@@ -113,7 +113,7 @@ test('a replay after a change of the rate shows the commission of the first requ
   const user = await world.user(0n)
   const asked = draft('deposit', user, 10_000n, 'key')
   await world.accept([asked])
-  const dearer = acceptor({ ...world.world, fee: { bps: 500, min: 0n } })
+  const dearer = acceptAll(world.db, { bps: 500, min: 0n })
   assert.equal(accepted((await dearer([asked]))[0]).commission, 200n)
   assert.equal(accepted((await dearer([draft('deposit', user, 10_000n)]))[0]).commission, 500n)
 })
@@ -193,17 +193,18 @@ test('a thousand drafts are one transaction of a fixed number of statements', as
   const users = [await world.user(10_000_000n), await world.user(10_000_000n)]
   const statements = async (drafts: readonly Draft[]) => {
     let calls = 0
-    const db: typeof world.db = {
-      ...world.db,
+    const db = withShards(world.db, (shard) => ({
+      ...shard,
       transaction: (work) =>
-        world.db.transaction((tx) =>
+        shard.transaction((tx) =>
           work({
             run: (...args) => ((calls += 1), tx.run(...args)),
             write: (...args) => ((calls += 1), tx.write(...args)),
+            ids: (...args) => ((calls += 1), tx.ids(...args)),
           }),
         ),
-    }
-    const accept = acceptor({ ...world.world, db, fee: { bps: 200, min: 0n } })
+    }))
+    const accept = acceptAll(db, { bps: 200, min: 0n })
     for (const answer of await accept(drafts)) accepted(answer)
     return calls
   }

@@ -3,9 +3,10 @@ import { test, type TestContext } from 'node:test'
 import { beat, closeBreaker, tripBreaker } from '../src/gateways/breaker-store.ts'
 import { admissionRefusal, type RouteLoad } from '../src/domain/admission.ts'
 import { GATEWAY, type PaymentType } from '../src/domain/payment.ts'
-import { GatewayUnavailable, Overloaded, Unavailable, type Runner } from '../src/ports.ts'
+import { GatewayUnavailable, Overloaded, Unavailable, type Db } from '../src/ports.ts'
 import { admission, type Admission } from '../src/payments/admission.ts'
-import { openDb, testWorld, type TestWorld } from './harness.ts'
+import { withShards } from '../src/shards.ts'
+import { openDb, testWorld, type TestWorld, raw } from './harness.ts'
 import { until } from './process-kit.ts'
 import { serve } from './serve.ts'
 
@@ -51,7 +52,7 @@ test('a limit of 0 refuses nothing', () => {
 async function gated(t: TestContext): Promise<{ world: TestWorld; gate: Admission; user: bigint }> {
   const world = await testWorld(t)
   const { db, clock } = world
-  const gate = admission({ db, clock, shards: 1, policy: POLICY })
+  const gate = admission({ db, clock, policy: POLICY })
   await gate.look()
   return { world, gate, user: await world.user(1_000_000n) }
 }
@@ -86,7 +87,7 @@ test('after a downtime an overdue task is no sign of too much work', async (t) =
   await accept(own, 'deposit')
   world.clock.advance(HOUR)
   const { db, clock } = world
-  const fresh = admission({ db, clock, shards: 1, policy: POLICY })
+  const fresh = admission({ db, clock, policy: POLICY })
   await fresh.look()
   assert.equal(fresh.refusal('charge'), null)
   world.clock.advance(MINUTE + 1)
@@ -99,11 +100,16 @@ test('after an outage of the database an overdue task is no sign of too much wor
   const { world } = own
   const { clock } = world
   const away = { now: false }
-  const db: Runner = {
-    run: (statement, values) =>
-      away.now ? Promise.reject(new Unavailable('away')) : world.db.run(statement, values),
+  const answer = <T>(read: () => Promise<T>) =>
+    away.now ? Promise.reject(new Unavailable('away')) : read()
+  const db: Db = {
+    ...withShards(world.db, (shard) => ({
+      ...shard,
+      run: (statement, values) => answer(() => shard.run(statement, values)),
+    })),
+    global: { run: (statement, values) => answer(() => world.db.global.run(statement, values)) },
   }
-  const gate = admission({ db, clock, shards: 1, policy: POLICY })
+  const gate = admission({ db, clock, policy: POLICY })
   await gate.look()
   await accept(own, 'deposit')
   clock.advance(HOUR)
@@ -122,7 +128,7 @@ test('payments wait for a gateway that is out of reach, up to a time, and the ot
   const { world, gate } = own
   const { db, clock } = world
   await accept(own, 'withdraw')
-  await tripBreaker(db, PAYOUTS, WHY, clock.database())
+  await tripBreaker(db.global, PAYOUTS, WHY)
   clock.advance(HOUR)
   await gate.look()
   assert.equal(gate.refusal('payout'), null)
@@ -131,7 +137,7 @@ test('payments wait for a gateway that is out of reach, up to a time, and the ot
   assert.ok(gate.refusal('payout') instanceof GatewayUnavailable)
   assert.equal(gate.refusal('charge'), null)
 
-  await closeBreaker(db, PAYOUTS, clock.database())
+  await closeBreaker(db.global, PAYOUTS)
   clock.advance(MINUTE)
   await gate.look()
   assert.equal(gate.refusal('payout'), null, 'what waited meanwhile has a minute to be begun')
@@ -143,7 +149,7 @@ test('payments wait for a gateway that is out of reach, up to a time, and the ot
 test('only so many payments wait for a gateway that is out of reach', async (t) => {
   const own = await gated(t)
   const { world, gate } = own
-  await tripBreaker(world.db, PAYOUTS, WHY, world.clock.database())
+  await tripBreaker(world.db.global, PAYOUTS, WHY)
   for (let payment = 1; payment <= 3; payment += 1) {
     await gate.look()
     assert.equal(gate.refusal('payout'), null)
@@ -156,7 +162,7 @@ test('only so many payments wait for a gateway that is out of reach', async (t) 
 test('the next payment is accepted where none waits, so that somebody finds out that the gateway is back', async (t) => {
   const own = await gated(t)
   const { world, gate } = own
-  await tripBreaker(world.db, PAYOUTS, WHY, world.clock.database())
+  await tripBreaker(world.db.global, PAYOUTS, WHY)
   world.clock.advance(10 * HOUR)
   await gate.look()
   assert.equal(gate.refusal('payout'), null)
@@ -165,7 +171,7 @@ test('the next payment is accepted where none waits, so that somebody finds out 
 test('every way in refuses only the operation whose gateway is out of reach, and health says why', async (t) => {
   const roles = { api: true, worker: false, mockGateway: false }
   const own = await serve(t, { PAYMENT_GATEWAY_URL: 'http://127.0.0.1:9' }, { roles })
-  const db = openDb(t, own.database)
+  const { global: db } = openDb(t, own.database)
   const user = await own.call('POST', '/users', { balance: 100 })
   const user_id = Number(user.body['id'])
   const withdraw = (more: object = {}) =>
@@ -175,9 +181,9 @@ test('every way in refuses only the operation whose gateway is out of reach, and
   assert.equal((await health())['worker'], 'none')
 
   const wrong = { cause: 'misconfigured', reason: 'http_401' } as const
-  await tripBreaker(db, PAYOUTS, { ...wrong, pauseMs: HOUR, pauseMsMax: HOUR }, null)
-  await db.run({ name: '', text: AGED }, [])
-  await beat(db, GATEWAY, [{ operation: 'payout', answeredMs: null }], null)
+  await tripBreaker(db, PAYOUTS, { ...wrong, pauseMs: HOUR, pauseMsMax: HOUR })
+  await db.run(raw(AGED), [])
+  await beat(db, GATEWAY, [{ operation: 'payout', answeredMs: null }])
   await until('withdrawals are refused', async () => (await withdraw()).status === 503)
   const plain = await withdraw()
   assert.equal(plain.body['code'], 'gateway_unavailable')
@@ -202,7 +208,7 @@ test('every way in refuses only the operation whose gateway is out of reach, and
     reason: 'http_401',
   })
 
-  await closeBreaker(db, PAYOUTS, null)
+  await closeBreaker(db, PAYOUTS)
   await until('withdrawals are accepted again', async () => (await withdraw()).status === 202)
   assert.equal((await health())['status'], 'ok')
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sharedBalance, trialBalance, type BalanceWorld } from '../src/ledger/balance.ts'
 import { Busy, type Db } from '../src/ports.ts'
+import { withShards } from '../src/shards.ts'
 import { books, testWorld, type TestWorld } from './harness.ts'
 import { busyHistory } from './verify-history.ts'
 
@@ -18,7 +19,7 @@ for (const shards of [1, 3]) {
   test(`the trial balance is the sum of all entries, ${shards} shards`, async (t) => {
     const world = await testWorld(t, { shards })
     await busyHistory(world, 1)
-    const { asOf, entries, ...sums } = await trialBalance({ ...world, shards })
+    const { asOf, entries, ...sums } = await trialBalance(world)
     const { available_stored: _, held_stored: __, ...expected } = await books(world)
     assert.deepEqual(sums, expected)
     const [counted] = await world.sql<{ count: number }>('select count(*)::int from postings')
@@ -30,7 +31,7 @@ for (const shards of [1, 3]) {
 test('the trial balance is of one moment, whatever is posted while it is added up', async (t) => {
   const world = await testWorld(t)
   await journal(world, 200)
-  const before = await trialBalance({ ...world, shards: 1 })
+  const before = await trialBalance(world)
   let writing = true
   let written = 0
   // Each transaction posts at both ends of the journal what comes to nothing together.
@@ -47,7 +48,7 @@ test('the trial balance is of one moment, whatever is posted while it is added u
   const writers = write()
   const seen = new Set<number>()
   for (let read = 0; read < 20; read += 1) {
-    const { asOf: _, entries, ...sums } = await trialBalance({ ...world, shards: 1 })
+    const { asOf: _, entries, ...sums } = await trialBalance(world)
     const { asOf: __, entries: ___, ...expected } = before
     assert.deepEqual(sums, expected)
     seen.add(entries)
@@ -59,22 +60,22 @@ test('the trial balance is of one moment, whatever is posted while it is added u
 
 /** Count the statements that add up, and how many entries each was asked for. */
 function watched(db: Db, limits: number[], slow: (limit: number) => boolean): Db {
-  return {
-    run: (statement, values) => db.run(statement, values),
+  return withShards(db, (shard) => ({
+    ...shard,
     transaction: (work) =>
-      db.transaction((tx) =>
+      shard.transaction((tx) =>
         work({
           ...tx,
           run(statement, values) {
             if (statement.name !== 'postings_add_up') return tx.run(statement, values)
-            const limit = Number(values[4])
+            const limit = Number(values[3])
             limits.push(limit)
             if (slow(limit)) throw new Busy('slow')
             return tx.run(statement, values)
           },
         }),
       ),
-  }
+  }))
 }
 
 test('no statement of the trial balance reads more than a bounded number of entries, and steps shrink when they are too slow', async (t) => {
@@ -82,7 +83,7 @@ test('no statement of the trial balance reads more than a bounded number of entr
   await journal(world, 600)
   const limits: number[] = []
   const db = watched(world.db, limits, (limit) => limit > 1_000)
-  const balance = await trialBalance({ db, clock: world.clock, shards: 1 })
+  const balance = await trialBalance({ db, clock: world.clock })
   assert.equal(balance.user, 98n * 60_000n)
   assert.equal(balance.entries, 60_000)
   assert.ok(Math.max(...limits) <= 50_000)
@@ -95,17 +96,17 @@ test('a trial balance that is begun anew is of the new moment from its first ent
   const limits: number[] = []
   // The second step fails: what is behind the first one is of another snapshot by then.
   const db = watched(world.db, limits, () => limits.length === 2)
-  const behind: Db = {
-    run: (statement, values) => db.run(statement, values),
+  const behind = withShards(db, (shard) => ({
+    ...shard,
     async transaction(work) {
       if (limits.length > 0) {
         await world.sql(`insert into postings values
           (0, 0, 1, 'settle', -7, 0, 7, 0, 0, ${AT}), (0, 1000, 1, 'settle', 7, 0, -7, 0, 0, ${AT})`)
       }
-      return await db.transaction(work)
+      return await shard.transaction(work)
     },
-  }
-  const { asOf: _, ...sums } = await trialBalance({ db: behind, clock: world.clock, shards: 1 })
+  }))
+  const { asOf: _, ...sums } = await trialBalance({ db: behind, clock: world.clock })
   const [user, entries] = [98n * 20_000n, 20_002]
   const expected = { user, held: 0n, gateway: -100n * 20_000n, fees: 2n * 20_000n, opening: 0n }
   assert.deepEqual(sums, { ...expected, entries })
@@ -120,17 +121,17 @@ function timed(world: TestWorld, tookMs: number, patience: Promise<void>) {
     sleep: () => patience,
   }
   const counts = { begun: 0 }
-  const db: Db = {
-    run: (statement, values) => world.db.run(statement, values),
+  const db = withShards(world.db, (shard) => ({
+    ...shard,
     async transaction(work) {
       counts.begun += 1
-      const result = await world.db.transaction(work)
+      const result = await shard.transaction(work)
       elapsedMs += tookMs
       return result
     },
-  }
+  }))
   const later = (ms: number) => (elapsedMs += ms)
-  return { world: { db, clock, shards: 1 }, counts, later }
+  return { world: { db, clock }, counts, later }
 }
 
 const NEVER = new Promise<void>(() => undefined)

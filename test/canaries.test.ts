@@ -7,7 +7,7 @@ import { loadConfig } from '../src/config/config.ts'
 import { newKey } from '../src/domain/key.ts'
 import { insertKey } from '../src/keys/store.ts'
 import { startService } from '../src/process/start.ts'
-import { cloneDatabase, openDb } from './harness.ts'
+import { cloneDatabase, openDb, raw } from './harness.ts'
 
 const ROLES = { api: true, worker: true, mockGateway: true }
 
@@ -32,7 +32,7 @@ test('no secret is in any log line, answer or metric, whatever goes wrong', asyn
   })
   const service = await startService(config, ROLES, logger(config, 'all', sink), { url, port: 0 })
   t.after(() => service.stop())
-  const db = openDb(t, url)
+  const { global: db } = openDb(t, url)
   const key = newKey(randomBytes)
   await insertKey(db, key, 'canary', ['read', 'write', 'operate'])
   const idempotencyKey = `canary-${randomBytes(12).toString('hex')}`
@@ -72,10 +72,10 @@ test('no secret is in any log line, answer or metric, whatever goes wrong', asyn
   await send('GET', `${api}/no/such/${cookie}`)
   await send('GET', `${api}/payments`, undefined, `${key.token}x`)
   // The database goes away under the service: errors of the driver are logged.
-  await db.run({ name: '', text: `alter table payments rename to payments_away` }, [])
+  await db.run(raw('alter table payments rename to payments_away'), [])
   await send('GET', `${api}/payments/1`)
   await send('POST', `${api}/payments/deposit`, '{"user_id": 1, "deposit": 7}')
-  await db.run({ name: '', text: `alter table payments_away rename to payments` }, [])
+  await db.run(raw('alter table payments_away rename to payments'), [])
   for (const path of ['/metrics', `${api}/metrics`, `${api}/dlq`, `${api}/health`]) {
     await send('GET', path)
   }

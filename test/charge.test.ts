@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { charge, claim, type Settlement } from '../src/charging/charge.ts'
 import type { GatewayProfile } from '../src/ports.ts'
-import { books, LEASE_MS, openDb, POLICY, testWorld, type TestWorld } from './harness.ts'
+import { books, LEASE_MS, POLICY, testWorld, type TestWorld } from './harness.ts'
 
 const BLIND: GatewayProfile = { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'none' }
 const EVENTUAL: GatewayProfile = {
@@ -340,7 +340,7 @@ test('a worker that comes back too late changes nothing, and what it saw is kept
   await world.work()
   const before = await tasks(world)
 
-  assert.deepEqual(await world.settle(late), { settlements: [], stale: 1, busy: [] })
+  assert.deepEqual(await world.settle(late), { settlements: [], stale: 1, busy: [], failed: [] })
   assert.equal((await world.view(id)).status, 'new')
   assert.deepEqual(await tasks(world), before)
   assert.deepEqual(await money(world), HELD)
@@ -557,7 +557,7 @@ test('workers that claim at the same time never get the same task', async (t) =>
     idempotencyKey: null,
   }))
   await world.accept(drafts)
-  const workers = Array.from({ length: 4 }, () => ({ ...world.world, db: openDb(t, world.url, 2) }))
+  const workers = Array.from({ length: 4 }, () => ({ ...world.world, db: world.connect(2) }))
   const claims = await Promise.all(
     Array.from({ length: 40 }, (_, index) => claim(workers[index % 4] ?? world.world, 10)),
   )

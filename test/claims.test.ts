@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { charge, chargeUnlessLocked, claim, type ChargeWorld } from '../src/charging/charge.ts'
 import { refresh } from '../src/charging/refresh.ts'
+import { withShards } from '../src/shards.ts'
 import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 import { accepted, assertBooks, lost } from './operators.ts'
 
@@ -39,16 +40,15 @@ for (const [name, handle] of Object.entries(UNCALLED)) {
 
 /** A database that takes so long to answer a claim that no call can end within its lease. */
 function slowToClaim({ world, clock }: TestWorld): ChargeWorld {
-  const { db } = world
-  const slow: ChargeWorld['db'] = {
-    transaction: (work, lockMs) => db.transaction(work, lockMs),
+  const db = withShards(world.db, (shard) => ({
+    ...shard,
     async run(statement, values) {
-      const rows = await db.run(statement, values)
+      const rows = await shard.run(statement, values)
       if (statement.name.startsWith('tasks_claim')) clock.advance(LEASE_MS - world.callMsMax + 1)
       return rows
     },
-  }
-  return { ...world, db: slow }
+  }))
+  return { ...world, db }
 }
 
 test('the time that a claim takes is part of its lease: no call begins that could outlive it', async (t) => {

@@ -4,11 +4,11 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { Answer, Draft } from '../src/domain/acceptance.ts'
 import { seededRandom } from '../src/domain/random.ts'
-import { acceptor } from '../src/payments/accept.ts'
 import { charge, claim } from '../src/charging/charge.ts'
 import { settle } from '../src/charging/settle.ts'
 import { CommitUnknown, Unavailable, type Db } from '../src/ports.ts'
-import { books, openDb, testWorld, type TestWorld } from './harness.ts'
+import { withShards } from '../src/shards.ts'
+import { books, openDb, testWorld, type TestWorld, acceptAll, raw } from './harness.ts'
 
 const FEE = { bps: 200, min: 0n }
 
@@ -20,10 +20,8 @@ const withdraw = (userId: bigint, amount: bigint, idempotencyKey: string | null 
 })
 
 /** Acceptors with a pool each, as several processes would have. */
-function acceptors(t: TestContext, world: TestWorld, count: number) {
-  return Array.from({ length: count }, () =>
-    acceptor({ ...world.world, db: openDb(t, world.url), fee: FEE }),
-  )
+function acceptors(world: TestWorld, count: number) {
+  return Array.from({ length: count }, () => acceptAll(world.connect(), FEE))
 }
 
 /** Send every draft in a call of its own, all at once, over all acceptors in turn. */
@@ -56,7 +54,7 @@ test('two hundred requests with one key at once are one payment with one answer'
   const world = await testWorld(t)
   const user = await world.user(1_000_000n)
   const drafts = Array.from({ length: 200 }, () => withdraw(user, 10_000n, 'key'))
-  const answers = await race(acceptors(t, world, 2), drafts)
+  const answers = await race(acceptors(world, 2), drafts)
 
   const payments = answers.map((answer) => answer.kind === 'accepted' && answer.payment)
   for (const payment of payments) assert.deepEqual(payment, payments[0])
@@ -73,7 +71,7 @@ test('of thirty withdrawals at once that the balance covers once, one is accepte
   const world = await testWorld(t)
   const user = await world.user(100_000n)
   const drafts = Array.from({ length: 30 }, () => withdraw(user, 90_000n))
-  const answers = await race(acceptors(t, world, 3), drafts)
+  const answers = await race(acceptors(world, 3), drafts)
   assert.equal(acceptedOf(answers).length, 1)
   const { user: left, held } = await balanced(world)
   assert.deepEqual([left, held], [8_200n, 91_800n])
@@ -83,12 +81,12 @@ test('of a thousand withdrawals at once with funds for half, exactly half are ac
   const world = await testWorld(t)
   const user = await world.user(500n * 102n)
   const drafts = Array.from({ length: 1_000 }, (_, index) => withdraw(user, 100n, `${index}`))
-  const answers = await race(acceptors(t, world, 3), drafts, 5)
+  const answers = await race(acceptors(world, 3), drafts, 5)
   assert.equal(acceptedOf(answers).length, 500)
   const { user: left, held } = await balanced(world)
   assert.deepEqual([left, held], [0n, 500n * 102n])
 
-  const again = await race(acceptors(t, world, 2), drafts, 50)
+  const again = await race(acceptors(world, 2), drafts, 50)
   const shown = (all: readonly Answer[]) => all.map((answer) => ({ ...answer, replayed: true }))
   assert.deepEqual(shown(again), shown(answers))
   assert.ok(
@@ -106,7 +104,7 @@ test('one key in many batches of many processes in any order is one payment', as
     const key = `key ${Math.floor(random() * 20)}`
     return { type: 'deposit', userId, amount: 100n, idempotencyKey: key }
   })
-  const answers = await race(acceptors(t, world, 3), drafts, 7)
+  const answers = await race(acceptors(world, 3), drafts, 7)
   const ids = new Map<string, Set<bigint>>()
   answers.forEach((answer, index) => {
     assert.ok(answer.kind === 'accepted', 'answer.kind === accepted')
@@ -127,18 +125,18 @@ test('one key in many batches of many processes in any order is one payment', as
  */
 function countReruns(db: Db): Db & { reruns(): number } {
   let reruns = 0
-  return {
-    ...db,
-    reruns: () => reruns,
+  const counting = withShards(db, (shard) => ({
+    ...shard,
     transaction(work) {
       let runs = 0
-      return db.transaction((tx) => {
+      return shard.transaction((tx) => {
         reruns += runs
         runs = 1
         return work(tx)
       })
     },
-  }
+  }))
+  return { ...counting, reruns: () => reruns }
 }
 
 test('accepting and settling for the same users at once never deadlocks, and the books balance', async (t) => {
@@ -149,9 +147,9 @@ test('accepting and settling for the same users at once never deadlocks, and the
   world.gateway.script = Array.from({ length: 10_000 }, () =>
     random() < 0.7 ? 'success' : 'declined',
   )
-  const dbs = Array.from({ length: 6 }, () => countReruns(openDb(t, world.url, 4)))
+  const dbs = Array.from({ length: 6 }, () => countReruns(world.connect(4)))
   const accepting = dbs.slice(0, 3).map(async (db) => {
-    const accept = acceptor({ ...world.world, db, fee: FEE })
+    const accept = acceptAll(db, FEE)
     for (let batch = 0; batch < 30; batch += 1) {
       const drafts = Array.from({ length: 20 }, (): Draft => {
         const userId = users[Math.floor(random() * users.length)] ?? 0n
@@ -243,7 +241,7 @@ test('a lost reply to COMMIT is reported as unknown, and the retry finds the pay
   const world = await testWorld(t)
   const user = await world.user(100_000n)
   const { url, state } = await losingProxy(t, world.url)
-  const accept = acceptor({ ...world.world, db: openDb(t, url, 1), fee: FEE })
+  const accept = acceptAll(world.connect(1, url), FEE)
   for (let round = 0; round < 10; round += 1) {
     const draft = withdraw(user, 100n, `key ${round}`)
     state.cut = 'commit_reply'
@@ -261,7 +259,7 @@ test('a connection lost before COMMIT is reported as unavailable, and nothing wa
   const world = await testWorld(t)
   const user = await world.user(100_000n)
   const { url, state } = await losingProxy(t, world.url)
-  const accept = acceptor({ ...world.world, db: openDb(t, url, 1), fee: FEE })
+  const accept = acceptAll(world.connect(1, url), FEE)
   state.cut = 'begin'
   await assert.rejects(accept([withdraw(user, 100n, 'key')]), Unavailable)
   const rows = await world.sql('select id from payments')
@@ -276,10 +274,15 @@ test('a settlement whose COMMIT was lost is repeated without effect', async (t) 
   await world.accept([withdraw(user, 100n), withdraw(user, 100n)])
   const settlements = await world.claimAndCharge()
   const { url, state } = await losingProxy(t, world.url)
-  const own = { ...world.world, db: openDb(t, url, 1) }
+  const own = { ...world.world, db: world.connect(1, url) }
   state.cut = 'commit_reply'
   await assert.rejects(settle(own, settlements), CommitUnknown)
-  assert.deepEqual(await settle(own, settlements), { settlements: [], stale: 2, busy: [] })
+  assert.deepEqual(await settle(own, settlements), {
+    settlements: [],
+    stale: 2,
+    busy: [],
+    failed: [],
+  })
   const { held, gateway, fees } = await balanced(world)
   assert.deepEqual([held, gateway, fees], [0n, 200n, 4n])
 })
@@ -290,8 +293,8 @@ test('a database that refuses connections is reported as unavailable', async (t)
   const { port } = server.address() as AddressInfo
   server.close()
   await once(server, 'close')
-  const db = openDb(t, `postgres://nobody@127.0.0.1:${port}/none`)
-  await assert.rejects(db.run({ name: '', text: 'select 1' }, []), Unavailable)
+  const db = openDb(t, `postgres://nobody@127.0.0.1:${port}/none`).of(0n)
+  await assert.rejects(db.run(raw('select 1'), []), Unavailable)
   await assert.rejects(
     db.transaction(() => Promise.resolve()),
     Unavailable,
@@ -301,9 +304,9 @@ test('a database that refuses connections is reported as unavailable', async (t)
 test('an error in the middle of a transaction leaves nothing written and its connection usable', async (t) => {
   const world = await testWorld(t)
   const user = await world.user(100_000n)
-  const db = openDb(t, world.url, 1)
-  const move = { name: 'test_move', text: 'update users set available = 1 where id = $1' }
-  const broken = { name: 'test_broken', text: 'select 1 / $1::int as one' }
+  const db = world.connect(1).of(0n)
+  const move = raw('update users set available = 1 where id = $1', 'test_move')
+  const broken = raw('select 1 / $1::int as one', 'test_broken')
   await assert.rejects(
     db.transaction((tx) => (tx.write(move, [user]), tx.run(broken, [0]))),
     /division by zero/,

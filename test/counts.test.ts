@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import type { ExactName } from '../src/domain/counters.ts'
-import { foldCounts, readExact } from '../src/metrics/store.ts'
+import { readExact } from '../src/metrics/exact.ts'
+import { foldCounts } from '../src/metrics/store.ts'
 import { claimTasks } from '../src/queue/store.ts'
 import { COUNTED, miscounted } from './counts.ts'
 import { cloneDatabase, LEASE_MS, testWorld, type TestWorld } from './harness.ts'
@@ -28,7 +29,7 @@ import { busyHistory } from './verify-history.ts'
 type Counted = Record<ExactName, bigint>
 
 async function assertCounts(world: TestWorld): Promise<Record<ExactName, number>> {
-  const shown = await readExact(world.db, world.world.shards)
+  const shown = await readExact(world.db)
   const [counted] = await world.sql<Counted>(COUNTED)
   assert(counted !== undefined)
   assert.deepEqual(miscounted(counted, shown), [])
@@ -174,7 +175,7 @@ test('whoever holds every row of the counts keeps nobody waiting, and nothing is
   await other.lockAll('payment_counts')
   // Each of these would end in the limit for locks.
   await eachCounts(world)
-  await foldCounts(world.db, 0)
+  await foldCounts(world.db.of(0n))
   const after = await assertCounts(world)
   assert(
     Object.entries(after).every(([name, count]) => count > before[name as ExactName]),
@@ -187,12 +188,11 @@ test('whoever holds every row of the counts keeps nobody waiting, and nothing is
 test('transactions that count at the same time do not wait for each other, nor does a folder', async (t) => {
   const world = await testWorld(t)
   await acceptEach(world, 120)
-  const claiming = { limit: 1, leaseMs: LEASE_MS, at: world.clock.database() }
   // Each begins within the one before, and ends before it.
   const open = async (left: number): Promise<void> => {
-    if (left === 0) return foldCounts(world.db, 0)
-    await world.db.transaction(async (tx) => {
-      assert.equal((await claimTasks(tx, 0, 'charge', claiming)).length, 1)
+    if (left === 0) return foldCounts(world.db.of(0n))
+    await world.db.of(0n).transaction(async (tx) => {
+      assert.equal((await claimTasks(tx, 'charge', 1, LEASE_MS)).length, 1)
       await open(left - 1)
     })
   }
@@ -205,12 +205,12 @@ test('transactions that count at the same time do not wait for each other, nor d
 test('rows of counts become one, and the totals are right at every moment of it', async (t) => {
   const world = await testWorld(t)
   const folding = async () => {
-    for (let round = 0; round < 10; round += 1) await foldCounts(world.db, 0)
+    for (let round = 0; round < 10; round += 1) await foldCounts(world.db.of(0n))
   }
   const reading = async () => {
     let least = 130
     for (let round = 0; round < 20; round += 1) {
-      const { payments_task_enqueued_total: seen } = await readExact(world.db, 1)
+      const { payments_task_enqueued_total: seen } = await readExact(world.db)
       assert(seen >= least && seen <= 260, `${seen} after ${least}`)
       least = seen
     }
@@ -218,12 +218,12 @@ test('rows of counts become one, and the totals are right at every moment of it'
   await acceptEach(world, 130)
   await Promise.all([folding(), folding(), reading(), acceptEach(world, 130), folding()])
   await acceptEach(world, 130)
-  await foldCounts(world.db, 0)
+  await foldCounts(world.db.of(0n))
   assert.equal((await assertCounts(world)).payments_task_enqueued_total, 390)
   assert.equal(await rowsOfCounts(world), 1)
   // A few rows are not worth it: an idle service writes nothing.
   await acceptEach(world, 5)
-  await foldCounts(world.db, 0)
+  await foldCounts(world.db.of(0n))
   assert.equal(await rowsOfCounts(world), 6)
 })
 

@@ -7,8 +7,8 @@ import pg from 'pg'
 import { startEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts'
 import { migrate } from '../src/adapters/migrate.ts'
 import { postgres } from '../src/adapters/postgres.ts'
-import { ReadOnly, type Statement } from '../src/ports.ts'
-import { cloneDatabase } from './harness.ts'
+import { ReadOnly, type Unsharded } from '../src/ports.ts'
+import { cloneDatabase, raw } from './harness.ts'
 import { CALM, FAST, MOCK, query, range, turn, until } from './process-kit.ts'
 import { serve } from './serve.ts'
 
@@ -106,8 +106,9 @@ test('a server that turns read-only and back under load costs time, and nothing 
   await service.stop()
 })
 
-const INSERT: Statement<never> = {
+const INSERT: Unsharded<never> = {
   name: 'failover_insert',
+  sharded: false,
   text: 'insert into users (shard, id, available, held, created_at) values (0, $1, 0, 0, now())',
 }
 
@@ -115,6 +116,7 @@ test('connections to a demoted server are dropped, and those to its successor ar
   const url = await cloneDatabase(t)
   const db = postgres({
     url,
+    shards: 1,
     poolMax: 2,
     connectTimeoutMs: 60_000,
     statementTimeoutMs: 20_000,
@@ -124,19 +126,19 @@ test('connections to a demoted server are dropped, and those to its successor ar
   })
   t.after(() => db.close())
   // Behind one address: these two lead to the server that is not the primary any more.
-  const sql = (text: string) => db.run<{ pid: number }>({ name: '', text }, [])
+  const sql = (text: string) => db.global.run(raw<{ pid: number }>(text), [])
   const demote = `select pg_backend_pid() as pid, set_config('default_transaction_read_only', 'on', false)`
   const old = (await Promise.all([sql(demote), sql(demote)])).flat().map(({ pid }) => pid)
   assert.equal(new Set(old).size, 2)
 
-  await assert.rejects(db.run(INSERT, [1]), ReadOnly)
+  await assert.rejects(db.global.run(INSERT, [1]), ReadOnly)
   // Nobody reads from the past, although one of the two was not in use.
   const read = await until('something can be read', () =>
     sql('select pg_backend_pid() as pid').catch(() => null),
   )
   assert.ok(!old.includes(read[0]?.pid ?? 0))
   await until('the successor takes the write', () =>
-    db.run(INSERT, [1]).then(
+    db.global.run(INSERT, [1]).then(
       () => true,
       (error: unknown) => {
         assert.ok(error instanceof ReadOnly)
@@ -144,7 +146,7 @@ test('connections to a demoted server are dropped, and those to its successor ar
       },
     ),
   )
-  await Promise.all(range(8).map((id) => db.run(INSERT, [id + 1])))
+  await Promise.all(range(8).map((id) => db.global.run(INSERT, [id + 1])))
   const pids = (await Promise.all(range(4).map(() => sql('select pg_backend_pid() as pid')))).flat()
   for (const { pid } of pids) assert.ok(!old.includes(pid))
 })
@@ -153,6 +155,7 @@ test('who only reads leaves a demoted server as soon as somebody asks about it',
   const url = await cloneDatabase(t)
   const db = postgres({
     url,
+    shards: 1,
     poolMax: 2,
     connectTimeoutMs: 5_000,
     statementTimeoutMs: 20_000,
@@ -161,7 +164,7 @@ test('who only reads leaves a demoted server as soon as somebody asks about it',
     name: 'reading',
   })
   t.after(() => db.close())
-  const sql = (text: string) => db.run<{ pid: number }>({ name: '', text }, [])
+  const sql = (text: string) => db.global.run(raw<{ pid: number }>(text), [])
   const demote = `select pg_backend_pid() as pid, set_config('default_transaction_read_only', 'on', false)`
   const old = (await Promise.all([sql(demote), sql(demote)])).flat().map(({ pid }) => pid)
   await assert.rejects(db.probe(), ReadOnly)
@@ -174,6 +177,7 @@ test('commits that wait for a standby that is lost take no more connections than
   const { url, waitForNobody, backends } = await ownServer(t)
   const db = postgres({
     url,
+    shards: 1,
     poolMax: 3,
     connectTimeoutMs: 2_000,
     statementTimeoutMs: 100,
@@ -181,7 +185,11 @@ test('commits that wait for a standby that is lost take no more connections than
     idleTransactionTimeoutMs: 20_000,
     name: 'patient',
   })
-  const insert = (id: number) => db.transaction((tx) => tx.run(INSERT, [id])).then(() => 'done')
+  const insert = (id: number) =>
+    db
+      .of(0n)
+      .transaction((tx) => tx.run(INSERT, [id]))
+      .then(() => 'done')
   const name = (error: unknown) => (error instanceof Error ? error.name : String(error))
   await until('the server is there', () => insert(1).catch(() => null))
   await waitForNobody(true)
@@ -190,7 +198,7 @@ test('commits that wait for a standby that is lost take no more connections than
   for (const id of range(6)) {
     const [end = ''] = await Promise.all([
       insert(100 + id).catch(name),
-      db.run(INSERT, [200 + id]).catch(name),
+      db.global.run(INSERT, [200 + id]).catch(name),
     ])
     ends.push(end)
     assert.ok((await backends('patient')) <= 4, 'three, and one that looks after them')

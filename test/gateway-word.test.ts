@@ -3,12 +3,11 @@ import { test } from 'node:test'
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
 import { chargeKind, lookupKind, type Shape } from '../src/domain/reply.ts'
 import type { RetryPolicy } from '../src/domain/retry.ts'
-import { acceptor } from '../src/payments/accept.ts'
 import { charge, claim, type ChargeWorld } from '../src/charging/charge.ts'
 import { settle } from '../src/charging/settle.ts'
 import type { Gateway, GatewayProfile } from '../src/ports.ts'
 import { openUsers } from '../src/users/open.ts'
-import { manualClock, POLICY, type ManualClock } from './harness.ts'
+import { acceptAll, manualClock, POLICY, type ManualClock } from './harness.ts'
 import { SHAPES } from './reply-table.ts'
 import { instantDb } from './simulation/differential.ts'
 import type { Tables } from './simulation/tables.ts'
@@ -118,13 +117,14 @@ function answerOf(kind: LookupOutcome['kind']): LookupOutcome {
 /** A withdrawal of 10.00 and its commission of 0.20, from 100.00. */
 async function withdrawal(profile: GatewayProfile) {
   const clock = manualClock()
-  const { tables, db } = instantDb(clock)
+  const { tables, open } = instantDb(clock)
+  const db = open(1)
   const gateway = witness(clock, profile)
   const policy: RetryPolicy = { ...POLICY, ...profile, giveUpMs: 0 }
   const limits = { leaseMs: 15_000, callMsMax: 1_000 }
-  const world: ChargeWorld = { db, clock, gateway, shards: 1, policy, ...limits, random: () => 0 }
-  const [user] = await openUsers(world, [10_000n])
-  const accept = acceptor({ db, clock, shards: 1, fee: { bps: 200, min: 0n } })
+  const world: ChargeWorld = { db, clock, gateway, policy, ...limits, random: () => 0 }
+  const [user] = await openUsers(db, [10_000n])
+  const accept = acceptAll(db, { bps: 200, min: 0n })
   const draft = { type: 'withdraw', userId: user?.id ?? 0n, amount: 1_000n } as const
   await accept([{ ...draft, idempotencyKey: null }])
   return { clock, tables, gateway, world, policy }

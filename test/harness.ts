@@ -2,20 +2,34 @@ import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
 import pg from 'pg'
 import { postgres, type PostgresDb } from '../src/adapters/postgres.ts'
+import type { Answer, Draft } from '../src/domain/acceptance.ts'
+import type { Fee } from '../src/domain/fee.ts'
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
 import { seededRandom } from '../src/domain/random.ts'
 import type { RetryPolicy } from '../src/domain/retry.ts'
-import { acceptor } from '../src/payments/accept.ts'
+import { acceptor, type Accept } from '../src/payments/accept.ts'
 import { charge, claim, type ChargeWorld, type Settlement } from '../src/charging/charge.ts'
 import { viewPayments, type PaymentView } from '../src/payments/read.ts'
 import { settle, type Settled } from '../src/charging/settle.ts'
-import type { ChargeRequest, Clock, Evidence, Gateway, GatewayProfile } from '../src/ports.ts'
+import type {
+  ChargeRequest,
+  Clock,
+  Db,
+  Evidence,
+  Gateway,
+  GatewayProfile,
+  Unsharded,
+} from '../src/ports.ts'
+import { eachPart, ofEachShard, whole } from '../src/shards.ts'
 import { openUsers } from '../src/users/open.ts'
 
 /** Any fixed moment. */
 const START_MS = Date.UTC(2030, 0, 1)
 
-/** A clock that moves only when told, for this process and the database alike. */
+/**
+ * A clock that moves only when told: for this process, and for each database that is opened with
+ * it.
+ */
 export interface ManualClock extends Clock {
   advance(ms: number): void
 }
@@ -25,7 +39,6 @@ export function manualClock(): ManualClock {
   return {
     now: () => new Date(START_MS + ms),
     elapsedMs: () => ms,
-    database: () => new Date(START_MS + ms),
     sleep: () => Promise.resolve(),
     advance(by) {
       ms += by
@@ -145,7 +158,9 @@ export interface TestWorld {
   readonly clock: ManualClock
   readonly gateway: ScriptedGateway
   readonly world: ChargeWorld
-  readonly accept: ReturnType<typeof acceptor>
+  readonly accept: Accept
+  /** Connections of its own to the same database, with the same shards and clock. */
+  connect(poolMax?: number, url?: string): PostgresDb
   /** Open a user with a balance in minor units. */
   user(balance: bigint): Promise<bigint>
   /** Claim everything due, call the gateway, settle. Returns what was settled. */
@@ -165,15 +180,15 @@ export async function testWorld(
   options: { script?: Script[]; profile?: GatewayProfile; shards?: number } = {},
 ): Promise<TestWorld> {
   const url = await cloneDatabase(t)
-  const db = openDb(t, url)
   const clock = manualClock()
+  const { shards } = options
+  const connect = (poolMax?: number, at = url) => openDb(t, at, { poolMax, shards, clock })
+  const db = connect()
   const gateway = scriptedGateway(options.script, options.profile)
-  const shards = options.shards ?? 1
   const world: ChargeWorld = {
     db,
     clock,
     gateway,
-    shards,
     policy: { ...POLICY, ...gateway.profile },
     leaseMs: LEASE_MS,
     callMsMax: 1_000,
@@ -189,9 +204,10 @@ export async function testWorld(
     clock,
     gateway,
     world,
-    accept: acceptor({ db, clock, shards, fee: { bps: 200, min: 0n } }),
+    connect,
+    accept: acceptAll(db, { bps: 200, min: 0n }),
     async user(balance) {
-      const [user] = await openUsers({ db, clock, shards }, [balance])
+      const [user] = await openUsers(db, [balance])
       if (user === undefined) throw new Error('no user')
       return user.id
     },
@@ -202,18 +218,53 @@ export async function testWorld(
       return settlements
     },
     async view(id) {
-      const [view] = await viewPayments(world, [id])
+      const [view] = await viewPayments(db, [id])
       if (view === null || view === undefined) throw new Error(`no payment ${id}`)
       return view
     },
-    sql: (text, values = []) => db.run({ name: '', text }, values),
+    sql: (text, values = []) => db.global.run(raw(text), values),
   }
 }
 
-/** Open a database with the limits of production. */
-export function openDb(t: TestContext, url: string, poolMax = 8): PostgresDb {
+/** Accept drafts of any users: those of a shard are one batch. */
+export function acceptAll(db: Db, fee: Fee): Accept {
+  const accepts = ofEachShard(db, (shard) => acceptor({ shard, fee }))
+  return async (drafts, ...how) => {
+    const numbered = drafts.map((draft, index) => ({ draft, index }))
+    const answers: Answer[] = []
+    const idOf = ({ draft }: { readonly draft: Draft }) => draft.userId
+    const given = await eachPart(db, numbered, idOf, async (shard, own) => {
+      const all = await accepts.all[shard.number]?.(
+        own.map(({ draft }) => draft),
+        ...how,
+      )
+      all?.forEach((answer, place) => (answers[own[place]?.index ?? 0] = answer))
+    })
+    whole(given)
+    return answers
+  }
+}
+
+/** Any SQL as a statement that nothing is put in front of. */
+export function raw<Row>(text: string, name = ''): Unsharded<Row> {
+  return { name, sharded: false, text }
+}
+
+/** Open a database with the limits of production; with a clock, one that goes by it. */
+export function openDb(
+  t: TestContext,
+  url: string,
+  options: {
+    readonly poolMax?: number | undefined
+    readonly shards?: number | undefined
+    readonly clock?: Clock | undefined
+  } = {},
+): PostgresDb {
+  const { poolMax = 8, shards = 1, clock } = options
   const db = postgres({
     url,
+    shards,
+    ...(clock === undefined ? {} : { now: () => clock.now() }),
     poolMax,
     connectTimeoutMs: 60_000,
     statementTimeoutMs: 20_000,

@@ -5,13 +5,13 @@ import { scopeOf } from '../src/http/auth.ts'
 import { newKey, parseToken, type Scope } from '../src/domain/key.ts'
 import { insertKey, revokeKey } from '../src/keys/store.ts'
 import { keyChecker } from '../src/keys/check.ts'
-import { manualClock, openDb } from './harness.ts'
+import { manualClock, openDb, raw } from './harness.ts'
 import { serve, type Served } from './serve.ts'
 
 /** A service that anyone could reach, and a way to make keys for it. */
 async function guarded(t: TestContext, env: Record<string, string> = {}) {
   const service = await serve(t, { HOST: '0.0.0.0', ...env })
-  const db = openDb(t, service.database)
+  const { global: db } = openDb(t, service.database)
   const make = async (...scopes: Scope[]) => {
     const key = newKey(randomBytes)
     await insertKey(db, key, 'test', scopes)
@@ -55,10 +55,7 @@ test('without a valid key nothing is told and nothing happens', async (t) => {
       assert.match(reply.headers.get('www-authenticate') ?? '', /^Bearer/)
     }
   }
-  const users = await db.run<{ count: bigint }>(
-    { name: '', text: 'select count(*) from users' },
-    [],
-  )
+  const users = await db.run(raw<{ count: bigint }>('select count(*) from users'), [])
   assert.equal(users[0]?.count, 0n)
 })
 
@@ -189,10 +186,7 @@ test('a payment is let in by a key that is known, and no wrong key slips past th
   for (let tried = 0; tried < 40; tried += 1) statuses.add(await deposit(forged))
   assert.deepEqual([...statuses], [401, 429])
   assert.equal(await deposit(write.headers), 202)
-  const [row] = await db.run<{ count: bigint }>(
-    { name: '', text: 'select count(*) from payments' },
-    [],
-  )
+  const [row] = await db.run(raw<{ count: bigint }>('select count(*) from payments'), [])
   assert.equal(row?.count, 3n)
 })
 

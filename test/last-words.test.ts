@@ -6,23 +6,25 @@ import { settle } from '../src/charging/settle.ts'
 import { CommitUnknown, Unavailable, type Clock, type Db } from '../src/ports.ts'
 import { openSettler } from '../src/queue/settler.ts'
 import { startWorker } from '../src/queue/worker.ts'
+import { withShards } from '../src/shards.ts'
 import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 
 /** A database whose line is cut when told; `lost` loses the replies to COMMIT instead. */
 function cuttable(db: Db) {
   const line = { state: 'up' as 'up' | 'cut' | 'lost' }
   const cut = () => new Unavailable('the line is cut')
-  return {
-    line,
+  const cuttables = withShards(db, (shard) => ({
+    ...shard,
     run: (statement, values) =>
-      line.state === 'cut' ? Promise.reject(cut()) : db.run(statement, values),
+      line.state === 'cut' ? Promise.reject(cut()) : shard.run(statement, values),
     async transaction(work, lockMs) {
       if (line.state === 'cut') throw cut()
-      const result = await db.transaction(work, lockMs)
+      const result = await shard.transaction(work, lockMs)
       if (line.state === 'lost') throw new CommitUnknown('the reply was lost')
       return result
     },
-  } satisfies Db & { readonly line: object }
+  }))
+  return { ...cuttables, line }
 }
 
 /** A worker on a line that can be cut, whose gateway answers when the gate opens. */

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { readShare } from '../src/adapters/read-share.ts'
+import { sessions } from '../src/adapters/sessions.ts'
 import { listLetters } from '../src/dead-letters/list.ts'
 import { pageOfViews } from '../src/payments/read.ts'
 import type { PaymentFilter } from '../src/payments/list-store.ts'
-import { Overloaded, type Runner, type Statement } from '../src/ports.ts'
-import { testWorld, type TestWorld } from './harness.ts'
+import { Overloaded, type Statement, type Db } from '../src/ports.ts'
+import { withShards } from '../src/shards.ts'
+import { testWorld, type TestWorld, raw } from './harness.ts'
 
 const ANY: PaymentFilter = { userId: null, status: null, type: null }
 const PAYMENTS = 60_000
@@ -46,7 +48,7 @@ async function allPages(world: TestWorld, filter: PaymentFilter, limit: number) 
   const ids: bigint[] = []
   let pages = 0
   for (let before: bigint | null = TOP; before !== null; pages += 1) {
-    const { views, next } = await pageOfViews(world.world, filter, before, limit)
+    const { views, next } = await pageOfViews(world.db, filter, before, limit)
     assert.ok(views.length <= limit)
     assert.ok(next === null || next < before, 'it goes on')
     ids.push(...views.map(({ payment }) => payment.id))
@@ -109,24 +111,26 @@ function rowsRead(plan: Plan): number {
   return leaf + (plan.Plans ?? []).reduce((sum, child) => sum + rowsRead(child), 0)
 }
 
-/** A runner that explains what it runs, by the plan that is kept for all values. */
-function explaining(world: TestWorld, seen: Map<string, number>): Runner {
-  return {
+/** A database that explains what it runs, by the plan that is kept for all values. */
+function explaining(world: TestWorld, seen: Map<string, number>): Db {
+  return withShards(world.db, (shard) => ({
+    ...shard,
     async run<Row>(statement: Statement<Row>, values: readonly unknown[]) {
-      await world.db.transaction(async (tx) => {
-        await tx.run({ name: '', text: 'set local plan_cache_mode = force_generic_plan' }, [])
+      await shard.transaction(async (tx) => {
+        await tx.run(raw('set local plan_cache_mode = force_generic_plan'), [])
         const name = `explained_${statement.name}`
-        await tx.run({ name: '', text: `prepare ${name} as ${statement.text}` }, [])
-        const given = values.map(literal).join(', ')
+        await tx.run(raw(`prepare ${name} as ${statement.text}`), [])
+        const filled = statement.clock === true ? [shard.number, null] : [shard.number]
+        const given = [...filled, ...values].map(literal).join(', ')
         const text = `explain (analyze, format json) execute ${name}(${given})`
-        const [row] = await tx.run<{ 'QUERY PLAN': [{ Plan: Plan }] }>({ name: '', text }, [])
-        await tx.run({ name: '', text: `deallocate ${name}` }, [])
+        const [row] = await tx.run(raw<{ 'QUERY PLAN': [{ Plan: Plan }] }>(text), [])
+        await tx.run(raw(`deallocate ${name}`), [])
         const plan = row?.['QUERY PLAN'][0].Plan
         seen.set(statement.name, Math.max(seen.get(statement.name) ?? 0, plan ? rowsRead(plan) : 0))
       })
-      return world.db.run(statement, values)
+      return shard.run(statement, values)
     },
-  }
+  }))
 }
 
 function literal(value: unknown): string {
@@ -138,20 +142,19 @@ test('no list reads more than its bound, whatever it is filtered by', async (t) 
   const world = await history(t)
   const seen = new Map<string, number>()
   const db = explaining(world, seen)
-  const reads = { ...world.world, db }
   const statuses = [null, 'new', 'success', 'failed', 'unknown'] as const
   for (const status of statuses) {
     for (const type of [null, 'deposit', 'withdraw'] as const) {
       for (const userId of [null, 1n, 99n]) {
-        const { next } = await pageOfViews(reads, { userId, status, type }, TOP, 50)
-        if (next !== null) await pageOfViews(reads, { userId, status, type }, next, 50)
+        const { next } = await pageOfViews(db, { userId, status, type }, TOP, 50)
+        if (next !== null) await pageOfViews(db, { userId, status, type }, next, 50)
       }
     }
   }
   for (const letters of [null, 'failed', 'unknown'] as const) {
     for (const state of [null, 'open', 'redriven', 'resolved'] as const) {
-      await listLetters({ db, shards: 1 }, { class: letters, state }, 50, 0)
-      await listLetters({ db, shards: 1 }, { class: letters, state }, 500, 1_000)
+      await listLetters(db, { class: letters, state }, 50, 0)
+      await listLetters(db, { class: letters, state }, 500, 1_000)
     }
   }
   assert.ok(seen.size >= 8, [...seen.keys()].join())
@@ -170,7 +173,7 @@ test('finishing a payment stays a cheap update: status is in no index, nor in a 
 test('letters are listed newest first whatever they are filtered by', async (t) => {
   const world = await history(t)
   const list = async (filter: { class: 'failed' | 'unknown' | null; state: 'open' | null }) =>
-    (await listLetters({ db: world.db, shards: 1 }, filter, 3, 2)).map(({ id }) => id)
+    (await listLetters(world.db, filter, 3, 2)).map(({ id }) => id)
   const top = BigInt(PAYMENTS)
   assert.deepEqual(await list({ class: null, state: null }), [top - 2n, top - 3n, top - 4n])
   assert.deepEqual(await list({ class: 'unknown', state: null }), [8n, 7n, 6n])
@@ -181,15 +184,19 @@ test('letters are listed newest first whatever they are filtered by', async (t) 
 test('reads of lists have a share of the connections, in order, and are refused beyond a bound', async () => {
   const running: (() => void)[] = []
   const begun: unknown[] = []
-  const db: Runner = {
-    async run(_statement, values) {
-      begun.push(values[0])
-      await new Promise<void>((resolve) => running.push(resolve))
-      if (values[0] === 1) throw new Error('a bug')
-      return []
+  const db = sessions(
+    {
+      async run(_statement, [, number]) {
+        begun.push(number)
+        await new Promise<void>((resolve) => running.push(resolve))
+        if (number === 1) throw new Error('a bug')
+        return []
+      },
+      transaction: () => Promise.reject(new Error('not here')),
     },
-  }
-  const share = readShare(db, { runningMax: 2, waitingMax: 3 })
+    { shards: 1 },
+  )
+  const share = readShare(db, { runningMax: 2, waitingMax: 3 }).of(0n)
   const asked = [0, 1, 2, 3, 4, 5].map((number) =>
     share.run({ name: 'any', text: '' }, [number]).then(
       () => 'done',

@@ -8,6 +8,7 @@ import { refresh } from '../src/charging/refresh.ts'
 import { settle } from '../src/charging/settle.ts'
 import { sideLane } from '../src/payments/side-lane.ts'
 import { CommitUnknown, Unavailable } from '../src/ports.ts'
+import { withShards } from '../src/shards.ts'
 import { testWorld } from './harness.ts'
 import { accepted, assertBooks, exhaust, letters, lost, somebodyElse } from './operators.ts'
 
@@ -70,7 +71,8 @@ test('what the gateway says out of turn is kept when the database goes away', as
   const id = await lost(world, 'withdraw')
   world.gateway.lookups = null
   const gone = () => Promise.reject(new Unavailable('gone'))
-  const away = { ...world.world, db: { run: world.db.run, transaction: gone } }
+  const db = withShards(world.db, (shard) => ({ ...shard, transaction: gone }))
+  const away = { ...world.world, db }
 
   const kept: Settlement[] = []
   await assert.rejects(

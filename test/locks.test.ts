@@ -10,10 +10,10 @@ import type { Answer, Draft } from '../src/domain/acceptance.ts'
 import { chargeUnlessLocked, claim, type Settlement } from '../src/charging/charge.ts'
 import { settle } from '../src/charging/settle.ts'
 import { openSettler } from '../src/queue/settler.ts'
-import { acceptor, type Accept } from '../src/payments/accept.ts'
+import { type Accept } from '../src/payments/accept.ts'
 import { accepting } from '../src/payments/accepting.ts'
-import type { Db } from '../src/ports.ts'
-import { books, LEASE_MS, testWorld, type TestWorld } from './harness.ts'
+import { withShards } from '../src/shards.ts'
+import { books, LEASE_MS, testWorld, type TestWorld, acceptAll } from './harness.ts'
 import { assertBooks, JANE, lost, openLetter, somebodyElse } from './operators.ts'
 
 /** Accepting as an API process does it. Its clock stands still, so nobody is ever late. */
@@ -118,10 +118,10 @@ test('who is left out of a batch stays so when the batch is repeated: nothing is
   const other = await somebodyElse(t, world)
   await other.lock('users', locked)
   let repeated = false
-  const db: Db = {
-    run: (statement, values) => world.db.run(statement, values),
+  const db = withShards(world.db, (shard) => ({
+    ...shard,
     transaction: (work, lockMs) =>
-      world.db.transaction(async (tx) => {
+      shard.transaction(async (tx) => {
         const result = await work(tx)
         if (lockMs !== undefined || repeated) return result
         // Free by the time that the transaction is run again, as after a deadlock.
@@ -129,11 +129,8 @@ test('who is left out of a batch stays so when the batch is repeated: nothing is
         await other.release()
         throw Object.assign(new Error('deadlock detected'), { code: '40P01' })
       }, lockMs),
-  }
-  const { submit, idle } = acceptingOf(
-    world,
-    acceptor({ ...world.world, db, fee: { bps: 200, min: 0n } }),
-  )
+  }))
+  const { submit, idle } = acceptingOf(world, acceptAll(db, { bps: 200, min: 0n }))
   const answers = await Promise.all([submit(deposit(free)), submit(withdraw(locked))])
   for (const answer of answers) idOf(answer)
   await idle()
@@ -378,7 +375,7 @@ for (const [table, column] of ACT_ON) {
     const by = { actor: 'jane', reason: 'the gateway is back', requestId: 'r', ratePerSecond: 10 }
     await start(world.world, run.id, by)
     assert.equal(await step(world.world, run.id), 2)
-    const passing = await readRun(world.db, run.id)
+    const passing = await readRun(world.db.global, run.id)
     assert.deepEqual([passing?.state, passing?.position, passing?.redriven], ['running', 2, 2])
     world.clock.advance(1_000)
     assert.equal(await step(world.world, run.id), 0)
@@ -386,7 +383,7 @@ for (const [table, column] of ACT_ON) {
     await other.release()
     world.clock.advance(1_000)
     assert.equal(await step(world.world, run.id), 1)
-    const ended = await readRun(world.db, run.id)
+    const ended = await readRun(world.db.global, run.id)
     assert.deepEqual([ended?.state, ended?.position, ended?.redriven], ['done', 3, 3])
     await assertBooks(world)
   })

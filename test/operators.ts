@@ -136,7 +136,7 @@ export async function server(t: TestContext, world: TestWorld): Promise<FastifyI
   await app.register(
     paymentRoutes({
       accept: () => Promise.reject(new Error('not here')),
-      read: async (id) => (await viewPayments(charging, [id]))[0] ?? null,
+      read: async (id) => (await viewPayments(charging.db, [id]))[0] ?? null,
       page: () => Promise.resolve({ views: [], next: null }),
       refresh: async (id) => void (await refresh(charging, id)),
     }),

@@ -193,6 +193,6 @@ test('a run adds up over its steps why letters were refused', async (t) => {
   const { run } = await plan(world.world, ALL, 'jane')
   await start(world.world, run.id, { actor: 'jane', reason: 'x', requestId: 'r', ratePerSecond: 2 })
   while ((await step(world.world, run.id)) !== null) world.clock.advance(1_000)
-  const { state, refused, refusals } = (await readRun(world.db, run.id)) ?? run
+  const { state, refused, refusals } = (await readRun(world.db.global, run.id)) ?? run
   assert.deepEqual([state, refused, refusals], ['done', 5, { redrive_impossible: 5 }])
 })

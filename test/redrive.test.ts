@@ -360,7 +360,7 @@ test('a run redrives exactly its snapshot, at its rate, and counts what became o
   const delays = await world.sql<{ ms: number }>(
     `select extract(epoch from run_at - $1::timestamptz)::float8 * 1000 as ms
      from payment_tasks where attempts = 0 order by run_at`,
-    [world.clock.database()],
+    [world.clock.now()],
   )
   // The first of the four was skipped.
   assert.deepEqual(
@@ -374,7 +374,8 @@ test('a run redrives exactly its snapshot, at its rate, and counts what became o
   world.clock.advance(1_000)
   assert.equal(await step(world.world, run.id), null)
 
-  const { state, position, redriven, skipped, refused } = (await readRun(world.db, run.id)) ?? run
+  const { state, position, redriven, skipped, refused } =
+    (await readRun(world.db.global, run.id)) ?? run
   assert.deepEqual([state, position, redriven, skipped, refused], ['done', 10, 9, 1, 0])
   assert.equal((await letters(world, later))[0]?.state, 'open')
   const acts = await world.sql('select id from operator_acts where redrive_id = $1', [run.id])
@@ -402,7 +403,7 @@ test('a step that a dead process began is done by another and counts the same', 
   world.clock.advance(30_000)
   assert.equal(await step(world.world, null), 3)
 
-  const { state, redriven, skipped } = (await readRun(world.db, run.id)) ?? run
+  const { state, redriven, skipped } = (await readRun(world.db.global, run.id)) ?? run
   assert.deepEqual([state, redriven, skipped], ['done', 3, 0])
   assert.equal((await world.sql('select id from payments')).length, 6)
 })
@@ -413,10 +414,10 @@ const NO_COUNTS: StepCounts = { redriven: 0, skipped: 0, refused: 0, refusals: {
 const SECOND_RECORDS = {
   'has done it': (world: TestWorld, step: Step) => {
     const counts = { ...NO_COUNTS, redriven: 2 }
-    return advanceRun(world.db, step, counts, world.clock.database())
+    return advanceRun(world.db.global, step, counts)
   },
   'puts off a part of it': (world: TestWorld, step: Step) =>
-    putOff(world.db, step, { ...NO_COUNTS, redriven: 1 }, new Set(step.letterIds.slice(1))),
+    putOff(world.db.global, step, { ...NO_COUNTS, redriven: 1 }, new Set(step.letterIds.slice(1))),
 }
 
 for (const [name, record] of Object.entries(SECOND_RECORDS)) {
@@ -426,7 +427,7 @@ for (const [name, record] of Object.entries(SECOND_RECORDS)) {
     const { run } = await plan(world.world, ALL, 'jane')
     await start(world.world, run.id, { ...BY, ratePerSecond: 2 })
     const begin = async (): Promise<Step> => {
-      const begun = await beginStep(world.db, run.id, 30_000, world.clock.database())
+      const begun = await beginStep(world.db.global, run.id, 30_000)
       assert(begun !== null)
       return begun
     }
@@ -435,14 +436,14 @@ for (const [name, record] of Object.entries(SECOND_RECORDS)) {
     world.clock.advance(30_000)
     const second = await begin()
     assert.deepEqual(second.letterIds, first.letterIds)
-    await putOff(world.db, first, NO_COUNTS, new Set(first.letterIds))
+    await putOff(world.db.global, first, NO_COUNTS, new Set(first.letterIds))
     await record(world, second)
 
     for (let round = 0; round < 5; round += 1) {
       world.clock.advance(30_000)
       await step(world.world, run.id)
     }
-    const { state, redriven, position } = (await readRun(world.db, run.id)) ?? run
+    const { state, redriven, position } = (await readRun(world.db.global, run.id)) ?? run
     assert.deepEqual([state, redriven, position], ['done', 5, 5])
     const open = await world.sql(`select id from dead_letters where state = 'open'`)
     assert.deepEqual(open, [])
@@ -497,7 +498,7 @@ test('several processes carry out a run together, over several shards, each lett
     world.clock.advance(1_000)
   }
 
-  const { state, position, redriven } = (await readRun(world.db, run.id)) ?? run
+  const { state, position, redriven } = (await readRun(world.db.global, run.id)) ?? run
   assert.deepEqual([state, position, redriven], ['done', 120, 120])
   assert.equal((await world.sql('select id from payments')).length, 240)
   await assertBooks(world)
@@ -523,7 +524,7 @@ test('the background loop carries out what is started', async (t) => {
   // The manual clock does not wait, so the loop yields to the test here.
   const sleep = () => new Promise<void>((done) => setTimeout(done, 5))
   const redriver = startRedriver({ ...world.world, clock: { ...world.clock, sleep } })
-  while ((await readRun(world.db, run.id))?.state !== 'done') await sleep()
+  while ((await readRun(world.db.global, run.id))?.state !== 'done') await sleep()
   await redriver.stop()
   await assertBooks(world)
 })

@@ -2,9 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Draft } from '../src/domain/acceptance.ts'
 import { seededRandom } from '../src/domain/random.ts'
-import { byShard, shardOf } from '../src/domain/shard.ts'
+import { shardOf } from '../src/domain/shard.ts'
 import { claim } from '../src/charging/charge.ts'
 import { pageOfViews } from '../src/payments/read.ts'
+import { sessions } from '../src/adapters/sessions.ts'
+import type { Db, Shard } from '../src/ports.ts'
+import { eachInTurn, eachPart, eachShard, whole } from '../src/shards.ts'
 import { books, testWorld, type TestWorld } from './harness.ts'
 
 const SHARDS = 4
@@ -44,6 +47,8 @@ const IDS: readonly (readonly [id: bigint, shards: number, shard: number])[] = [
   [7n, 4, 3],
   [9_007_199_254_740_993n, 4, 1],
   [9_223_372_036_854_775_807n, 128, 127],
+  // None has such an id, and somebody may ask for it.
+  [-1n, 4, 3],
 ]
 
 for (const [id, shards, shard] of IDS) {
@@ -52,16 +57,45 @@ for (const [id, shards, shard] of IDS) {
   })
 }
 
-test('items are grouped by shard in the order in which they came', () => {
-  const groups = byShard([5n, 2n, 1n, 6n, 9n], (id) => id, 4)
-  assert.deepEqual(
-    [...groups],
-    [
-      [1, [5n, 1n, 9n]],
-      [2, [2n, 6n]],
-    ],
-  )
+/** A database of four shards that nobody is to ask anything. */
+function untouched(): Db {
+  const no = () => Promise.reject(new Error('nobody asks'))
+  return sessions({ run: no, transaction: no }, { shards: SHARDS })
+}
+
+test('items are grouped by shard in the order in which they came', async () => {
+  const work = (shard: Shard, own: bigint[]) => Promise.resolve([shard.number, own] as const)
+  const groups = await eachPart(untouched(), [5n, 2n, 1n, 6n, 9n], (id) => id, work)
+  assert.deepEqual(whole(groups), [
+    [1, [5n, 1n, 9n]],
+    [2, [2n, 6n]],
+  ])
 })
+
+for (const [name, each] of [
+  ['side by side', eachShard],
+  ['in turn', eachInTurn],
+] as const) {
+  test(`a shard that fails takes no other's result along, ${name}`, async () => {
+    const error = new Error('this shard is ill')
+    const { shards } = untouched()
+    const { done, failed } = await each(shards, async ({ number }) => {
+      if (number === 1) throw error
+      return Promise.resolve(number * 10)
+    })
+    assert.deepEqual(
+      done.map(({ shard, value }) => [shard.number, value]),
+      [
+        [0, 0],
+        [2, 20],
+        [3, 30],
+      ],
+    )
+    assert.deepEqual(failed, [{ shard: shards[1], error }])
+    // What is no answer unless it is whole is none.
+    assert.throws(() => whole({ done, failed }), error)
+  })
+}
 
 test('users spread over the shards, and a payment id tells the shard of its user', async (t) => {
   const { world, users } = await sharded(t)
@@ -148,7 +182,7 @@ test('a list over all shards is newest first and pages without gaps', async (t) 
   const everything = { userId: null, status: null, type: null }
   const seen: bigint[] = []
   for (let before: bigint | null = 2n ** 62n; before !== null;) {
-    const { views, next } = await pageOfViews(world.world, everything, before, 7)
+    const { views, next } = await pageOfViews(world.db, everything, before, 7)
     seen.push(...views.map(({ payment }) => payment.id))
     before = next
   }
@@ -157,7 +191,7 @@ test('a list over all shards is newest first and pages without gaps', async (t) 
     ids.toSorted((one, other) => (one < other ? 1 : -1)),
   )
   const { views: own } = await pageOfViews(
-    world.world,
+    world.db,
     { ...everything, userId: users[3] ?? 0n },
     2n ** 62n,
     99,
@@ -182,7 +216,7 @@ test('a shard that always has work does not keep the others waiting', async (t) 
       Array.from({ length: 8 }, () => draft('deposit', busy)),
     )
     world.clock.advance(1)
-    for (const { shard } of await claim(world.world, 4)) seen.add(shard)
+    for (const { payment } of await claim(world.world, 4)) seen.add(shardOf(payment.id, SHARDS))
   }
   assert.deepEqual(seen, new Set([0, 1, 2, 3]))
 })

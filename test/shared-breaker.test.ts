@@ -45,7 +45,13 @@ function startProcess({ db, clock }: TestWorld, answers: ChargeOutcome): Process
   const gateway = guardedGateway({ ...remote, charge }, clock, () => undefined, POLICY)
   const alerts: Alert[] = []
   const onAlert = (alert: Alert) => void alerts.push(alert)
-  const breakers = sharedBreakers({ db, clock, policy: POLICY, local: gateway.route, onAlert })
+  const breakers = sharedBreakers({
+    db: db.global,
+    clock,
+    policy: POLICY,
+    local: gateway.route,
+    onAlert,
+  })
   const process: Process = {
     remote,
     gateway,
@@ -120,7 +126,7 @@ test('probes that fail double the pause and stop everybody again', async (t) => 
     [5, 15_000],
     [6, 15_000],
   ]) {
-    const shared = (await readBreakers(world.db, GATEWAY, world.clock.database())).get('charge')
+    const shared = (await readBreakers(world.db.global, GATEWAY)).get('charge')
     assert.deepEqual([shared?.trips, Math.round(shared?.openMs ?? 0)], [trips, pauseMs])
     world.clock.advance(pauseMs ?? 0)
     await look(own)
@@ -205,7 +211,7 @@ test('an outage that stops for a moment goes on with its age', async (t) => {
   const { world, processes } = await started(t, 1, WRONG_KEY)
   const [own] = processes as [Process]
   const outage = async () => {
-    const shared = await readBreakers(world.db, GATEWAY, world.clock.database())
+    const shared = await readBreakers(world.db.global, GATEWAY)
     return Math.round(shared.get('charge')?.outageMs ?? 0)
   }
   await own.call(1)

@@ -11,7 +11,7 @@ const FIRST_SEED = 1
 const FOUND: readonly number[] = [1_558, 1_690, 1_996, 2_279, 10_034]
 
 /** Seeds that reach what few others do. */
-const RARE: readonly number[] = [1_239]
+const RARE: readonly number[] = [3_781, 4_593]
 
 /** What a run over many seeds has to see at least once, or it tests less than it says. */
 const REACHED = [

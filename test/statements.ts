@@ -13,6 +13,8 @@ export interface Found {
   readonly name: string
   readonly text: string
   readonly row: string
+  readonly sharded: boolean
+  readonly clock: boolean
 }
 
 /**
@@ -28,7 +30,9 @@ const HOOK = `
     return { ...loaded, source: loaded.source + '\\n;export {' + exports + '}' }
   }`
 
-const DECLARED = /^(?:export )?const (\w+): Statement<(.+)> = \{/gm
+const DECLARED = /^(?:export )?const (\w+): (?:Statement|Unsharded)<(.+)> = \{/gm
+
+const WRITTEN = /^ *name: '\w+',\n(?: *(?:sharded|clock): \w+,\n)* *text:|\{ name: '\w+', text:/gm
 
 /** Every statement of the source, in order of file and place. */
 export async function statements(): Promise<Found[]> {
@@ -36,7 +40,7 @@ export async function statements(): Promise<Found[]> {
   const found: Found[] = []
   for (const { path, text } of sources('src')) {
     const rows = new Map([...text.matchAll(DECLARED)].map(([, name = '', row = '']) => [name, row]))
-    const written = [...text.matchAll(/^ *name: '\w+',\n *text:|\{ name: '\w+', text:/gm)]
+    const written = [...text.matchAll(WRITTEN)]
     assert.equal(rows.size, written.length, `${path}: not every statement is a constant of its own`)
     if (rows.size === 0) continue
     const url = `${pathToFileURL(join(ROOT, path)).href}?statements=${[...rows.keys()].join()}`
@@ -44,7 +48,8 @@ export async function statements(): Promise<Found[]> {
     for (const [constant, row] of rows) {
       const statement = module[`$${constant}`]
       assert.ok(statement, constant)
-      found.push({ file: path, name: statement.name, text: statement.text, row })
+      const { name, text: sent, sharded = true, clock = false } = statement
+      found.push({ file: path, name, text: sent, row, sharded, clock })
     }
   }
   return found

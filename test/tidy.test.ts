@@ -44,6 +44,7 @@ const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
   ],
   [/^src\/domain\//, /^src\/domain\/|^node:(assert|crypto)$/, 'the domain is pure'],
   [/^src\/ports\.ts$/, /^src\/domain\//, 'ports know the domain'],
+  [/^src\/shards\.ts$/, /^src\/ports/, 'shards are gone through for everybody'],
   [/^src\/config\//, /^src\/(config|domain)\/|^typebox|^node:/, 'configuration'],
   [
     /^src\/adapters\//,
@@ -225,7 +226,7 @@ const BANNED: readonly (readonly [name: string, text: RegExp, allowed: RegExp, w
   [
     'SQL',
     /^\s*(?:select|insert into|update|delete from|with) /m,
-    /store\.ts$|adapters\/(migrate|embedded-\w+)\.ts$/,
+    /store\.ts$|adapters\/(migrate|sessions|embedded-\w+)\.ts$/,
     'SQL lives in stores',
   ],
   [

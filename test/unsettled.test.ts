@@ -8,7 +8,8 @@ import type { Settlement } from '../src/charging/charge.ts'
 import { Unavailable } from '../src/ports.ts'
 import type { Process } from '../src/process/shared.ts'
 import { openSettlements, settleLeftovers } from '../src/process/settlements.ts'
-import { LEASE_MS, testWorld } from './harness.ts'
+import { withShards } from '../src/shards.ts'
+import { LEASE_MS, testWorld, raw } from './harness.ts'
 
 function folderOf(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'unsettled-'))
@@ -92,7 +93,8 @@ for (const [name, chosen] of [
     const folder = folderOf(t)
     const stopping = processWith(chosen ? folder : null)
     const away = () => Promise.reject(new Unavailable('away'))
-    const cut = { ...world.world, db: { run: away, transaction: away } }
+    const db = withShards(world.db, (shard) => ({ ...shard, run: away, transaction: away }))
+    const cut = { ...world.world, db }
     const settler = openSettlements(stopping.own, cut, () => undefined)
     settler.hurry(0)
     await settler.submit(done)
@@ -117,8 +119,8 @@ test('what waits for somebody else’s lock to the end is left in a file as well
   const [done] = await world.claimAndCharge()
   assert.ok(done, 'done')
   const folder = folderOf(t)
-  await world.db.transaction(async (tx) => {
-    await tx.run({ name: '', text: `select from users where id = ${userId} for update` }, [])
+  await world.db.of(0n).transaction(async (tx) => {
+    await tx.run(raw(`select from users where id = ${userId} for update`), [])
     const stopping = openSettlements(processWith(folder).own, world.world, () => undefined)
     stopping.hurry(0)
     await stopping.submit(done)

@@ -6,6 +6,8 @@ import type { Report } from '../src/verify/report.ts'
 import { ONE_SNAPSHOT } from '../src/verify/snapshot-store.ts'
 import { claim } from '../src/charging/charge.ts'
 import type { Script, TestWorld } from './harness.ts'
+import { withShards } from '../src/shards.ts'
+import { raw } from './harness.ts'
 
 const SCRIPTS: readonly Script[] = [
   'success',
@@ -65,7 +67,7 @@ export async function busyHistory(world: TestWorld, seed: number, steps = 12): P
 /** Verify a test world's books. */
 export function verifyWorld(world: TestWorld, options: VerifyOptions = {}): Promise<Report> {
   const { db, clock } = world
-  return verify({ db, clock, shards: world.world.shards }, options)
+  return verify({ db, clock }, options)
 }
 
 /** The violated rules, in the order of their names. */
@@ -92,16 +94,20 @@ export async function tryOut<Value>(
   look: (db: Db) => Promise<Value>,
 ): Promise<Value> {
   const values: Value[] = []
-  const trying = world.db.transaction(async (tx) => {
+  const trying = world.db.of(0n).transaction(async (tx) => {
     // The owner may not change these either, but may give itself the right.
-    await tx.run({ name: '', text: GRANT }, [])
-    for (const text of statements) await tx.run({ name: '', text }, [])
+    await tx.run(raw(GRANT), [])
+    for (const text of statements) await tx.run(raw(text), [])
     // Nobody else is here, so every statement sees the same books; it is too late to ask for it.
     const withinIt: Tx['run'] = (statement, parameters) =>
       statement.name === ONE_SNAPSHOT.name ? Promise.resolve([]) : tx.run(statement, parameters)
     const inside: Db = {
-      run: (statement, parameters) => tx.run(statement, parameters),
-      transaction: (work) => work({ ...tx, run: withinIt }),
+      ...withShards(world.db, (shard) => ({
+        ...shard,
+        run: (statement, parameters) => tx.run(statement, parameters),
+        transaction: (work) => work({ ...tx, run: withinIt }),
+      })),
+      global: { run: (statement, parameters) => tx.run(statement, parameters) },
     }
     values.push(await look(inside))
     throw UNDO

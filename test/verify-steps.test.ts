@@ -15,7 +15,7 @@ import {
 import { USERS_IN_LIST } from '../src/verify/users-store.ts'
 import { verify } from '../src/verify/verify.ts'
 import { recentVerifier } from '../src/verify/watch.ts'
-import { testWorld, type TestWorld } from './harness.ts'
+import { testWorld, type TestWorld, raw } from './harness.ts'
 import { MONEY_DAMAGES } from './verify-damage-money.ts'
 import { RECORD_DAMAGES } from './verify-damage-records.ts'
 import { busyHistory, tryOut, verifyWorld, violated } from './verify-history.ts'
@@ -44,9 +44,11 @@ async function large(world: TestWorld, payments: number): Promise<void> {
 }
 
 /** The database as it is when its statements may take so long only. */
-function hurried(t: TestContext, url: string, statementTimeoutMs: number): Db {
+function hurried(t: TestContext, { url, clock }: TestWorld, statementTimeoutMs: number): Db {
   const db = postgres({
     url,
+    shards: 1,
+    now: () => clock.now(),
     poolMax: 2,
     connectTimeoutMs: 20_000,
     statementTimeoutMs,
@@ -63,12 +65,12 @@ test('the postings of one user are verified in steps, however many: what is wron
   const payments = Number(process.env.VERIFY_PAYMENTS ?? 150_000)
   await large(world, payments)
   const clock = { ...world.clock, elapsedMs: () => performance.now() }
-  const db = hurried(t, world.url, 500)
+  const db = hurried(t, world, 500)
   // All of them in one statement are given up.
-  const whole = inSnapshot(db, USERS_IN_LIST, [0, null, 1, '{2}', 2 * payments])
+  const whole = inSnapshot(db.of(0n), USERS_IN_LIST, [1, '{2}', 2 * payments])
   await assert.rejects(whole, Busy)
 
-  const clean = await verify({ db, clock, shards: 1 })
+  const clean = await verify({ db, clock })
   assert.deepEqual(violated(clean), [])
   assert.equal(clean.checked.posting, payments + 3)
   t.diagnostic(
@@ -80,7 +82,7 @@ test('the postings of one user are verified in steps, however many: what is wron
   await world.sql(`
     update postings set user_available = user_available + 1, fees = fees - 1
     where user_id = 2 and payment_id = ${middle}`)
-  const world2 = { db, clock, shards: 1 }
+  const world2 = { db, clock }
   assert.deepEqual(violated(await verify(world2)), ['balance_available', 'settle_legs'])
   const recent = await recentVerifier({ ...world2, clock: { ...clock, elapsedMs: () => 0 } })()
   assert.deepEqual(violated(recent), ['balance_available'])
@@ -92,7 +94,7 @@ const LIMIT = 9
 /** Check everything in steps of a few rows: no user with all postings fits into one. */
 async function inSmallSteps(world: TestWorld, db: Db): Promise<Report> {
   const sum = tally(10)
-  const scope = { shard: 0, shards: 1, at: world.clock.database() }
+  const scope = { shard: db.of(0n), count: 1 }
   const all = async (check: (span: Span) => Promise<Chunk | null>) => {
     for (let after: bigint | null = ID_BEFORE_ALL; after !== null;) {
       const chunk: Chunk | null = await check({ after, to: ID_LAST, limit: LIMIT })
@@ -101,8 +103,8 @@ async function inSmallSteps(world: TestWorld, db: Db): Promise<Report> {
       after = chunk.next
     }
   }
-  await all((span) => checkUsers(db, scope, span))
-  await all((span) => checkPayments(db, scope, [0n], span))
+  await all((span) => checkUsers(scope, span))
+  await all((span) => checkPayments(scope, [0n], span))
   const startedAt = world.clock.now()
   return sum.report({ scope: 'full', complete: true, startedAt, durationMs: 0 })
 }
@@ -151,18 +153,18 @@ test('verifying waits for nobody, and nobody waits for it', async (t) => {
   const world = await testWorld(t)
   await busyHistory(world, 2)
   // Every row is locked by somebody who takes their time, and it does not matter.
-  await world.db.transaction(async (tx) => {
+  await world.db.of(0n).transaction(async (tx) => {
     const tables = ['users', 'payments', 'payment_tasks', 'dead_letters']
     for (const table of tables) {
-      await tx.run({ name: '', text: `select from ${table} for update` }, [])
+      await tx.run(raw(`select from ${table} for update`), [])
     }
-    assert.deepEqual(violated(await inSmallSteps(world, hurried(t, world.url, 5_000))), [])
+    assert.deepEqual(violated(await inSmallSteps(world, hurried(t, world, 5_000))), [])
     assert.deepEqual(violated(await verifyWorld(world)), [])
   })
   // In the middle of a walk, everything can be written.
-  await inOneSnapshot(world.db, async (tx) => {
-    const count = { name: '', text: 'select count(*)::int from postings' }
-    const [before] = await tx.run<{ count: number }>(count, [])
+  await inOneSnapshot(world.db.of(0n), async (tx) => {
+    const count = raw<{ count: number }>('select count(*)::int from postings')
+    const [before] = await tx.run(count, [])
     for (const table of ['users', 'payments', 'payment_tasks', 'dead_letters']) {
       await world.sql(`update ${table} set shard = shard`)
     }

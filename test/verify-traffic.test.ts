@@ -10,7 +10,7 @@ import { ID_BEFORE_ALL, ID_LAST, inSnapshot, spanValues } from '../src/verify/sn
 import { USERS_IN_LIST, USERS_IN_RANGE } from '../src/verify/users-store.ts'
 import { verify } from '../src/verify/verify.ts'
 import { recentVerifier, startVerifier } from '../src/verify/watch.ts'
-import { testWorld, type TestWorld } from './harness.ts'
+import { testWorld, type TestWorld, openDb, raw } from './harness.ts'
 import { busyHistory, randomDrafts, verifyWorld, violated } from './verify-history.ts'
 
 const BY = { actor: 'jane', reason: 'test', requestId: 'r', redriveId: null }
@@ -42,7 +42,7 @@ async function traffic(world: TestWorld, users: readonly bigint[], batches: numb
 test('traffic causes no false alarm, in a full pass and in a recent one', async (t) => {
   const world = await testWorld(t)
   const users = await busyHistory(world, 1)
-  const recent = recentVerifier({ db: world.db, clock: world.clock, shards: 1 })
+  const recent = recentVerifier({ db: world.db, clock: world.clock })
   const reports: Report[] = []
   let ended = false
   const passes = async () => {
@@ -122,8 +122,9 @@ test('ids in another shard than theirs are found', async (t) => {
   assert.deepEqual([...subjects].toSorted(), ['letter', 'task'])
 
   // The same books read as if there were twice as many shards.
-  const { db, clock } = world
-  const report = await verify({ db, clock, shards: 4 }, { examplesMax: 1_000 })
+  const { clock } = world
+  const db = openDb(t, world.url, { shards: 4, clock })
+  const report = await verify({ db, clock }, { examplesMax: 1_000 })
   const wrong = report.rules.find(({ rule: code }) => code === 'id_in_wrong_shard')
   const found = new Set(wrong?.examples.map(({ subject }) => subject))
   assert.deepEqual([...found].toSorted(), ['letter', 'payment', 'posting', 'task', 'user'])
@@ -132,7 +133,7 @@ test('ids in another shard than theirs are found', async (t) => {
 test('a recent pass finds what changed, keeps alarming until it is mended, and is bounded', async (t) => {
   const world = await testWorld(t)
   const users = await busyHistory(world, 3)
-  const recent = recentVerifier({ db: world.db, clock: world.clock, shards: 1 })
+  const recent = recentVerifier({ db: world.db, clock: world.clock })
   assert.deepEqual(violated(await recent()), [])
   await world.accept(randomDrafts(seededRandom(1), users, 20))
   assert.deepEqual(violated(await recent()), [])
@@ -169,7 +170,6 @@ test('the watch reports every interval, outlives an error, and sets the metric',
     const watch = startVerifier({
       db: world.db,
       clock,
-      shards: 1,
       everyMs: 60_000,
       onError: (error) => errors.push(error),
       onReport: (report) => {
@@ -222,8 +222,8 @@ async function scans(t: TestContext, world: TestWorld): Promise<string[]> {
   ] as const
   const lines: string[] = []
   for (const [{ text }, values] of plans) {
-    const explain = { name: '', text: `explain ${text}` }
-    const rows = await inSnapshot<{ 'QUERY PLAN': string }>(world.db, explain, values)
+    const explain = raw<{ 'QUERY PLAN': string }>(`explain ${text}`)
+    const rows = await inSnapshot(world.db.of(0n), explain, values)
     lines.push(...rows.map((row) => row['QUERY PLAN']))
   }
   t.diagnostic(`${lines.length} lines of plans`)
@@ -241,7 +241,7 @@ test('a large history is verified in short snapshots, through indexes alone', as
   )
   const startedMs = performance.now()
   const clock = { ...world.clock, elapsedMs: () => performance.now() }
-  const report = await verify({ db: world.db, clock, shards: 1 })
+  const report = await verify({ db: world.db, clock })
   const seconds = (performance.now() - startedMs) / 1_000
   assert.deepEqual(violated(report), [])
   assert.equal(report.checked.payment, count)

@@ -46,7 +46,7 @@ test('every kind of damage is reported by its rule and by no other', async (t) =
     await t.test(name, async () => {
       const { clock } = world
       const options = { feeFloors: [0n] }
-      const report = await tryOut(world, sql, (db) => verify({ db, clock, shards: 1 }, options))
+      const report = await tryOut(world, sql, (db) => verify({ db, clock }, options))
       assert.deepEqual(violated(report), rules.toSorted())
       for (const { violations, examples } of report.rules) {
         assert.equal(examples.length, Math.min(violations, 10))

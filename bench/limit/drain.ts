@@ -17,6 +17,7 @@ export async function drainLimit(
 ): Promise<number> {
   const db = postgres({
     url: database.url,
+    shards: 1,
     poolMax: 8,
     connectTimeoutMs: 5_000,
     statementTimeoutMs: 10_000,
@@ -25,7 +26,7 @@ export async function drainLimit(
     name: 'bench limit',
   })
   // The parts of a worker's world that claiming and settling look at.
-  const world = { db, clock: systemClock, shards: 1, leaseMs: 30_000, callMsMax: 1_000 }
+  const world = { db, clock: systemClock, leaseMs: 30_000, callMsMax: 1_000 }
   const startMs = performance.now()
   let done = 0
   const lane = async (): Promise<void> => {

@@ -5,7 +5,6 @@ import type { Clock } from '../ports.ts'
 export const systemClock: Clock = {
   now: () => new Date(),
   elapsedMs: () => performance.now(),
-  database: () => null,
   async sleep(ms, signal) {
     try {
       await wait(ms, undefined, signal === undefined ? {} : { signal })

@@ -7,13 +7,16 @@ import {
   Unavailable,
   type Db,
   type Statement,
-  type Tx,
+  type Unsharded,
 } from '../ports.ts'
 import { reasonOf } from '../domain/reason.ts'
 import { countHung } from './hung-backends.ts'
+import { sessions, type DriverTx, type SessionOptions } from './sessions.ts'
 
-/** Limits of the connection pool; every timeout is always set, because the driver's default is none. */
-interface PostgresOptions {
+/**
+ * Limits of the connection pool; every timeout is always set, because the driver's default is none.
+ */
+interface PostgresOptions extends SessionOptions {
   readonly url: string
   readonly poolMax: number
   readonly connectTimeoutMs: number
@@ -41,7 +44,9 @@ const RETRIES_MAX = 5
 /** The server is away, stopping or full: nothing was decided, the same request may return. */
 const UNAVAILABLE = /^(08...|53...|57P0.|25P03|XX000|58030)$/
 
-/** A lock that was not had in time, or in a circle to the last: the rest of the database is well. */
+/**
+ * A lock that was not had in time, or in a circle to the last: the rest of the database is well.
+ */
 const LOCKED = new Set(['55P03', ...RETRIED])
 
 /** A statement that ran into its timeout, or that somebody cancelled. */
@@ -54,22 +59,23 @@ const ABORTED = '25P02'
 const READ_ONLY = '25006'
 
 /** Whether the server takes writes: neither a standby nor told to refuse them. */
-const PROBE: Statement<{ writable: boolean }> = {
+const PROBE: Unsharded<{ writable: boolean }> = {
   name: 'postgres_probe',
+  sharded: false,
   text: `select not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as writable`,
 }
 
 /**
- * How long nobody connects after a server turned out to be read-only, in milliseconds: every request
- * would open a connection of its own to hear the same.
+ * How long nobody connects after a server turned out to be read-only, in milliseconds: every
+ * request would open a connection of its own to hear the same.
  */
 const READ_ONLY_MS = 500
 
 /**
  * How long a connection keeps its plans, in milliseconds. A plan that was made for a small or empty
- * table reads all of a large one: PostgreSQL makes a new one only after its next ANALYZE, which may be
- * a minute away, and in a minute a million payments can be accepted. Planning everything anew costs a
- * few milliseconds.
+ * table reads all of a large one: PostgreSQL makes a new one only after its next ANALYZE, which may
+ * be a minute away, and in a minute a million payments can be accepted. Planning everything anew
+ * costs a few milliseconds.
  */
 const PLANS_MS_MAX = 5_000
 
@@ -85,8 +91,9 @@ const types = {
 }
 
 /**
- * PostgreSQL through a pool of pipelined connections: statements that a transaction starts together,
- * BEGIN and COMMIT among them, share one round trip. Statements are prepared once per connection.
+ * PostgreSQL through a pool of pipelined connections: statements that a transaction starts
+ * together, BEGIN and COMMIT among them, share one round trip. Statements are prepared once per
+ * connection.
  */
 export function postgres(options: PostgresOptions): PostgresDb {
   const config = poolConfig(options)
@@ -127,20 +134,24 @@ export function postgres(options: PostgresOptions): PostgresDb {
     }
   }
 
-  return {
-    run,
-    async transaction(work, lockMs) {
-      for (let attempt = 1; ; attempt += 1) {
-        const client = await connect()
-        try {
-          return await transact(client, work, lockMs)
-        } catch (error) {
-          writers.demoted(client, error)
-          if (isGivenUp(error)) hung.add(client)
-          if (!RETRIED.has(codeOf(error)) || attempt === RETRIES_MAX) throw classify(error)
-        }
+  const transaction = async <T>(
+    work: (tx: DriverTx) => Promise<T>,
+    lockMs?: number,
+  ): Promise<T> => {
+    for (let attempt = 1; ; attempt += 1) {
+      const client = await connect()
+      try {
+        return await transact(client, work, lockMs)
+      } catch (error) {
+        writers.demoted(client, error)
+        if (isGivenUp(error)) hung.add(client)
+        if (!RETRIED.has(codeOf(error)) || attempt === RETRIES_MAX) throw classify(error)
       }
-    },
+    }
+  }
+
+  return {
+    ...sessions({ run, transaction }, options),
     async probe() {
       const [row] = await run(PROBE, [])
       if (row?.writable !== true) throw writers.turnedReadOnly()
@@ -157,16 +168,18 @@ export function postgres(options: PostgresOptions): PostgresDb {
 interface Writers {
   /** Throws `ReadOnly` while the server is known to take none, `Unavailable` with the reason. */
   connect(): Promise<pg.PoolClient>
-  /** Whether a failure says that the server takes no writes any more; then all connections are old. */
+  /**
+   * Whether a failure says that the server takes no writes any more; then all connections are old.
+   */
   demoted(client: pg.PoolClient, error: unknown): boolean
   /** The same, as somebody who asked has seen it. */
   turnedReadOnly(): ReadOnly
 }
 
 /**
- * Hand out only connections that were opened since the server was last seen to take no writes. Behind
- * one address the primary server changes: a connection to the old one would answer reads from the past
- * for good. New connections are asked (`verify` of the pool) before anybody has them.
+ * Hand out only connections that were opened since the server was last seen to take no writes.
+ * Behind one address the primary server changes: a connection to the old one would answer reads
+ * from the past for good. New connections are asked (`verify` of the pool) before anybody has them.
  */
 function writersOf(pool: pg.Pool): Writers {
   const openedAt = new WeakMap<pg.PoolClient, number>()
@@ -243,7 +256,7 @@ function poolConfig(options: PostgresOptions): pg.PoolConfig {
  */
 async function transact<T>(
   client: pg.PoolClient,
-  work: (tx: Tx) => Promise<T>,
+  work: (tx: DriverTx) => Promise<T>,
   lockMs?: number,
 ): Promise<T> {
   const writes: Promise<unknown>[] = []
@@ -257,7 +270,7 @@ async function transact<T>(
     leaveTogether(client)
     const begun = client.query(lockMs === undefined ? 'begin' : beginWith(lockMs))
     writes.push(begun)
-    const tx: Tx = {
+    const tx: DriverTx = {
       run: (statement, values) => noted(query(client, statement, values)),
       write: (statement, values) => {
         writes.push(noted(query(client, statement, values)))
@@ -290,7 +303,9 @@ function beginWith(lockMs: number): string {
   return `begin; set local lock_timeout = ${Math.max(1, Math.round(lockMs))}`
 }
 
-/** Leave no open transaction behind: roll back, or close the connection where that is not possible. */
+/**
+ * Leave no open transaction behind: roll back, or close the connection where that is not possible.
+ */
 async function abandon(client: pg.PoolClient, error: unknown, committing: boolean): Promise<void> {
   if (isConnectionLost(error) || codeOf(error) === READ_ONLY) return client.release(true)
   try {
@@ -327,8 +342,8 @@ function leaveTogether(client: pg.PoolClient): void {
 }
 
 /**
- * An error without a SQLSTATE comes from the connection, not from the server. The system's own codes
- * begin with E, as no SQLSTATE does: EPIPE is as long as one.
+ * An error without a SQLSTATE comes from the connection, not from the server. The system's own
+ * codes begin with E, as no SQLSTATE does: EPIPE is as long as one.
  */
 function isConnectionLost(error: unknown): boolean {
   const code = codeOf(error)

@@ -1,14 +1,15 @@
-import { Overloaded, type Runner, type Statement } from '../ports.ts'
+import { Overloaded, type Db } from '../ports.ts'
+import { withShards } from '../shards.ts'
 
 /**
- * A share of the database's connections for reading lists: at most `runningMax` statements at a time,
- * further ones wait in order, and beyond `waitingMax` they are refused with `Overloaded`. So however
- * many people page through lists, the other connections are left to what moves money.
+ * A share of the database's connections for reading lists: at most `runningMax` statements at a
+ * time, further ones wait in order, and beyond `waitingMax` they are refused with `Overloaded`. So
+ * however many people page through lists, the other connections are left to what moves money.
  */
 export function readShare(
-  db: Runner,
+  db: Db,
   { runningMax, waitingMax }: { readonly runningMax: number; readonly waitingMax: number },
-): Runner {
+): Db {
   let running = 0
   const waiting: (() => void)[] = []
   const enter = async (): Promise<void> => {
@@ -22,14 +23,17 @@ export function readShare(
     if (next === undefined) running -= 1
     else next()
   }
-  return {
-    async run<Row>(statement: Statement<Row>, values: readonly unknown[]) {
-      await enter()
-      try {
-        return await db.run(statement, values)
-      } finally {
-        leave()
-      }
-    },
+  const inTurn = async <T>(read: () => Promise<T>): Promise<T> => {
+    await enter()
+    try {
+      return await read()
+    } finally {
+      leave()
+    }
   }
+  return withShards(db, (shard) => ({
+    ...shard,
+    run: (statement, values) => inTurn(() => shard.run(statement, values)),
+    transaction: (work, lockMs) => inTurn(() => shard.transaction(work, lockMs)),
+  }))
 }

@@ -8,15 +8,15 @@ import {
   type RetryPolicy,
   type TaskState,
 } from '../domain/retry.ts'
-import type { ChargeRequest, Clock, Db, Evidence, Gateway } from '../ports.ts'
+import type { ChargeRequest, Clock, Db, Evidence, Gateway, Shard } from '../ports.ts'
 import { claimTasks, type ClaimedTask } from '../queue/store.ts'
 import { readPayments } from '../payments/store.ts'
+import { beginningAt, eachInTurn, whole } from '../shards.ts'
 
 export interface ChargeWorld {
   readonly db: Db
   readonly clock: Clock
   readonly gateway: Gateway
-  readonly shards: number
   readonly policy: RetryPolicy
   /** How long a claim lasts, in milliseconds. */
   readonly leaseMs: number
@@ -44,12 +44,13 @@ export interface Budget {
 
 /** A claimed task with its payment, and when this process must have stopped working on it. */
 export interface Claim {
-  readonly shard: number
   readonly task: ClaimedTask
   readonly payment: Payment
   /** On the monotonic clock, not after the claim: the task's ages count from here. */
   readonly claimedMs: number
-  /** On the monotonic clock: no call begins after it, because the lease could end before the call. */
+  /**
+   * On the monotonic clock: no call begins after it, because the lease could end before the call.
+   */
   readonly callsUntilMs: number
   /** The gateway is asked out of turn: nothing is charged, and without a word nothing changes. */
   readonly lookupOnly?: true
@@ -74,40 +75,42 @@ export interface Settlement {
 /**
  * Claim up to `limit` due tasks of some operations, oldest first in each shard and operation. The
  * claim is committed when this returns, so no byte leaves for the gateway before it is counted.
+ * What was claimed in one shard is worked on, although another cannot be asked: the first such
+ * error is thrown only where nothing else was claimed.
  */
 export async function claim(
   world: ChargeWorld,
   limit: number,
   operations: readonly Operation[] = OPERATIONS,
 ): Promise<Claim[]> {
-  const claims: Claim[] = []
+  const { shards } = world.db
   // Begins at any shard, so that a busy one cannot starve those behind it.
-  const first = world.shards === 1 ? 0 : Math.floor(world.random() * world.shards)
-  for (let step = 0; step < world.shards; step += 1) {
-    const shard = (first + step) % world.shards
+  const first = shards.length === 1 ? 0 : Math.floor(world.random() * shards.length)
+  const claims: Claim[] = []
+  const asked = await eachInTurn(beginningAt(shards, first), async (shard) => {
     for (const operation of operations) {
-      if (claims.length >= limit) return claims
-      claims.push(...(await claimInShard(world, shard, operation, limit - claims.length)))
+      const room = limit - claims.length
+      if (room > 0) claims.push(...(await claimInShard(world, shard, operation, room)))
     }
-  }
+  })
+  if (claims.length === 0) whole(asked)
   return claims
 }
 
 async function claimInShard(
   world: ChargeWorld,
-  shard: number,
+  shard: Shard,
   operation: Operation,
   limit: number,
 ): Promise<Claim[]> {
-  const { db, clock, leaseMs } = world
+  const { clock, leaseMs } = world
   // Taken before the claim, so our own deadline is never later than the lease.
   const claimedMs = clock.elapsedMs()
   const callsUntilMs = claimedMs + leaseMs - world.callMsMax
-  const tasks = await claimTasks(db, shard, operation, { limit, leaseMs, at: clock.database() })
+  const tasks = await claimTasks(shard, operation, limit, leaseMs)
   if (tasks.length === 0) return []
   crashPoint('claim.after_commit')
   const payments = await readPayments(
-    db,
     shard,
     tasks.map((task) => task.paymentId),
   )
@@ -115,7 +118,7 @@ async function claimInShard(
   return tasks.flatMap((task) => {
     const payment = byId.get(task.paymentId)
     // A task without a payment is damage that `verify` reports; its lease hides it from the others.
-    return payment === undefined ? [] : [{ shard, task, payment, claimedMs, callsUntilMs }]
+    return payment === undefined ? [] : [{ task, payment, claimedMs, callsUntilMs }]
   })
 }
 
@@ -141,8 +144,9 @@ export function chargeUnlessLocked(
 }
 
 /**
- * Make the gateway calls that a claim asks for, at most three, and decide. Stops before the next call
- * when `signal` aborts or the lease runs out: a claim that made no call is given back uncounted.
+ * Make the gateway calls that a claim asks for, at most three, and decide. Stops before the next
+ * call when `signal` aborts or the lease runs out: a claim that made no call is given back
+ * uncounted.
  */
 export async function charge(
   world: ChargeWorld,
@@ -188,7 +192,9 @@ function aged(ageMs: number | null, byMs: number): number | null {
   return ageMs === null ? null : ageMs + byMs
 }
 
-/** A retry that nothing pays for waits as long as any retry may, so that a bad day does not double. */
+/**
+ * A retry that nothing pays for waits as long as any retry may, so that a bad day does not double.
+ */
 function budgeted(world: ChargeWorld, { task }: Claim, decision: Decision): Decision {
   if (task.tries === 0 && task.lookups === 0 && task.pendings === 0) world.budget?.earn()
   if (decision.step !== 'retry' || (world.budget?.spend() ?? true)) return decision

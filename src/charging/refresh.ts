@@ -1,19 +1,20 @@
 import type { Decision } from '../domain/retry.ts'
-import { shardOf } from '../domain/shard.ts'
 import { claimAhead, type ClaimedAhead } from '../queue/ahead-store.ts'
 import { charge, type ChargeWorld, type Settlement } from './charge.ts'
 import { settle, type Settled } from './settle.ts'
 import { readPayments } from '../payments/store.ts'
 
-/** A gateway is not asked about one payment more often than this, whoever asks and in any process. */
+/**
+ * A gateway is not asked about one payment more often than this, whoever asks and in any process.
+ */
 export const REFRESH_MS_MIN = 2_000
 
 /**
  * Ask the gateway now about a payment in doubt, rather than when its next lookup is due: one lookup
  * under a claim of its own, settled like any other. Only the gateway's word changes the payment.
- * Without one it is due when it would have been, nothing is counted and no evidence is kept, so that
- * curious clients neither use up its schedule nor fill its timeline. Null: there was nothing to ask,
- * or no need.
+ * Without one it is due when it would have been, nothing is counted and no evidence is kept, so
+ * that curious clients neither use up its schedule nor fill its timeline. Null: there was nothing
+ * to ask, or no need.
  *
  * What the gateway said is not lost when it cannot be written now: it goes to `keep`.
  */
@@ -23,17 +24,17 @@ export async function refresh(
   keep: (settlement: Settlement) => void = () => undefined,
 ): Promise<Settled | null> {
   if (world.gateway.profile.lookup === 'none') return null
-  const shard = shardOf(id, world.shards)
+  const shard = world.db.of(id)
   // Taken before the claim, so our own deadline is never later than the lease.
   const claimedMs = world.clock.elapsedMs()
   const callsUntilMs = claimedMs + world.leaseMs - world.callMsMax
   const limits = { leaseMs: world.leaseMs, intervalMs: REFRESH_MS_MIN }
-  const task = await claimAhead(world.db, shard, id, limits, world.clock.database())
+  const task = await claimAhead(shard, id, limits)
   if (task === null) return null
-  const [payment] = await readPayments(world.db, shard, [id])
+  const [payment] = await readPayments(shard, [id])
   if (payment === undefined) return null
 
-  const claimed = { shard, task, payment, claimedMs, callsUntilMs, lookupOnly: true } as const
+  const claimed = { task, payment, claimedMs, callsUntilMs, lookupOnly: true } as const
   const made = await charge(world, claimed)
   const settlement = { ...made, decision: inTurn(made.decision, task) }
   try {

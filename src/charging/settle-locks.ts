@@ -12,30 +12,23 @@ export interface SettleLocks extends LockedClaims {
 const NONE: ReadonlySet<Settlement> = new Set()
 
 /** Lock what settlements depend on: tasks before users, both in id order, like everybody. */
-export async function lockAll(
-  tx: Tx,
-  shard: number,
-  settlements: readonly Settlement[],
-): Promise<SettleLocks> {
+export async function lockAll(tx: Tx, settlements: readonly Settlement[]): Promise<SettleLocks> {
   const [locked] = await Promise.all([
-    lockOwned(tx, shard, settlements.map(seen)),
-    lockUsers(tx, shard, usersOf(settlements)),
+    lockOwned(tx, settlements.map(seen)),
+    lockUsers(tx, usersOf(settlements)),
   ])
   return { ...locked, busy: NONE }
 }
 
 /**
- * The same without waiting for anybody. A settlement that may change something, and whose task or user
- * somebody else has locked, is busy. A lost claim that saw no yes needs no lock: it leaves evidence.
+ * The same without waiting for anybody. A settlement that may change something, and whose task or
+ * user somebody else has locked, is busy. A lost claim that saw no yes needs no lock: it leaves
+ * evidence.
  */
-export async function lockFree(
-  tx: Tx,
-  shard: number,
-  settlements: readonly Settlement[],
-): Promise<SettleLocks> {
+export async function lockFree(tx: Tx, settlements: readonly Settlement[]): Promise<SettleLocks> {
   const [{ busy: busyTasks, ...locked }, users] = await Promise.all([
-    lockFreeOwned(tx, shard, settlements.map(seen)),
-    lockFreeUsers(tx, shard, usersOf(settlements)),
+    lockFreeOwned(tx, settlements.map(seen)),
+    lockFreeUsers(tx, usersOf(settlements)),
   ])
   const free = new Set(users.map(({ id }) => id))
   const busy = settlements.filter((settlement) => {

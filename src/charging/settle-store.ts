@@ -1,5 +1,14 @@
-import { numbers } from '../domain/arrays.ts'
+import { columns } from '../domain/arrays.ts'
 import type { Runner, Statement } from '../ports.ts'
+
+/** A claim as its task knows it, and whether it saw the gateway say yes. */
+export interface ClaimSeen {
+  readonly paymentId: bigint
+  readonly fence: number
+  readonly yes: boolean
+}
+
+const CLAIMS = columns<ClaimSeen>({ paymentId: 'bigint', fence: 'int', yes: 'boolean' })
 
 /** A task as the settlement of a claim finds it. */
 interface OwnedTask {
@@ -12,8 +21,8 @@ interface OwnedTask {
 }
 
 /**
- * Lock, in id order, the tasks whose newest claim is still the one that asks (`owned`), and those of
- * claims that saw the gateway say yes (`$4`), whoever holds them now. A claim that lost its lease to
+ * Lock, in id order, the tasks whose newest claim is still the one that asks (`owned`), and those
+ * of claims that saw the gateway say yes, whoever holds them now. A claim that lost its lease to
  * another worker, that has been settled already, or whose task is finished owns nothing: so a
  * settlement that is repeated after a lost COMMIT changes nothing.
  */
@@ -24,7 +33,7 @@ const OWNED: Statement<OwnedTask> = {
     task.payment_id as "paymentId", claim.fence, task.attempts,
     task.leased and task.fence = claim.fence as "owned"
   from payment_tasks task
-  join unnest($2::bigint[], $3::int[], $4::boolean[]) as claim (payment_id, fence, yes)
+  join ${CLAIMS.unnest('claim', 2)}
     on task.payment_id = claim.payment_id
   where task.shard = $1 and (claim.yes or (task.leased and task.fence = claim.fence))
   order by task.payment_id
@@ -39,7 +48,7 @@ const OWNED_FREE: Statement<OwnedTask> = {
     task.payment_id as "paymentId", claim.fence, task.attempts,
     task.leased and task.fence = claim.fence as "owned"
   from payment_tasks task
-  join unnest($2::bigint[], $3::int[], $4::boolean[]) as claim (payment_id, fence, yes)
+  join ${CLAIMS.unnest('claim', 2)}
     on task.payment_id = claim.payment_id
   where task.shard = $1 and (claim.yes or (task.leased and task.fence = claim.fence))
   order by task.payment_id
@@ -52,7 +61,7 @@ const OWNED_READ: Statement<{ paymentId: bigint }> = {
   text: `
   select task.payment_id as "paymentId"
   from payment_tasks task
-  join unnest($2::bigint[], $3::int[], $4::boolean[]) as claim (payment_id, fence, yes)
+  join ${CLAIMS.unnest('claim', 2)}
     on task.payment_id = claim.payment_id
   where task.shard = $1 and (claim.yes or (task.leased and task.fence = claim.fence))`,
 }
@@ -63,43 +72,22 @@ export interface LockedClaims {
   readonly attempts: ReadonlyMap<bigint, number>
 }
 
-/** A claim as its task knows it, and whether it saw the gateway say yes. */
-export interface ClaimSeen {
-  readonly paymentId: bigint
-  readonly fence: number
-  readonly yes: boolean
-}
-
 /** Lock the tasks that these claims still own, and those whose claim saw a yes. */
-export async function lockOwned(
-  tx: Runner,
-  shard: number,
-  claims: readonly ClaimSeen[],
-): Promise<LockedClaims> {
-  return lockedClaims(await tx.run(OWNED, claimColumns(shard, claims)))
+export async function lockOwned(tx: Runner, claims: readonly ClaimSeen[]): Promise<LockedClaims> {
+  return lockedClaims(await tx.run(OWNED, CLAIMS.of(claims)))
 }
 
 /** The same without waiting for anybody, and which of those tasks somebody else has locked. */
 export async function lockFreeOwned(
   tx: Runner,
-  shard: number,
   claims: readonly ClaimSeen[],
 ): Promise<LockedClaims & { readonly busy: ReadonlySet<bigint> }> {
-  const values = claimColumns(shard, claims)
+  const values = CLAIMS.of(claims)
   // Read after locking, so that a claim that is lost meanwhile does not count as locked.
   const [rows, all] = await Promise.all([tx.run(OWNED_FREE, values), tx.run(OWNED_READ, values)])
   const locked = lockedClaims(rows)
   const busy = all.map((row) => row.paymentId).filter((id) => !locked.attempts.has(id))
   return { ...locked, busy: new Set(busy) }
-}
-
-function claimColumns(shard: number, claims: readonly ClaimSeen[]): unknown[] {
-  return [
-    shard,
-    numbers(claims.map((claim) => claim.paymentId)),
-    numbers(claims.map((claim) => claim.fence)),
-    `{${claims.map((claim) => claim.yes).join(',')}}`,
-  ]
 }
 
 function lockedClaims(rows: readonly OwnedTask[]): LockedClaims {

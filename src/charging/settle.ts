@@ -1,11 +1,12 @@
 import { crashPoint } from '../crash-points.ts'
-import { closeLetters, openLetters, type NewLetter } from '../dead-letters/store.ts'
+import { closeLetters, openLetters, type Closing, type NewLetter } from '../dead-letters/store.ts'
 import { CHARGED_AFTER_FAILED, MAYBE_CHARGED_TWICE } from '../domain/explain.ts'
 import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
 import { isOpen } from '../domain/payment.ts'
 import type { Decision } from '../domain/retry.ts'
 import { post } from '../ledger/post.ts'
-import { isLocked, type Tx } from '../ports.ts'
+import { isLocked, type Shard, type Tx } from '../ports.ts'
+import { eachPart, whole } from '../shards.ts'
 import { insertAttempts, type AttemptMade } from './evidence-store.ts'
 import type { LockedClaims } from './settle-store.ts'
 import {
@@ -19,7 +20,7 @@ import type { ChargeWorld, Settlement } from './charge.ts'
 import { lockAll, lockFree, movesMoney } from './settle-locks.ts'
 import { finishPayments, readPayments, type Finish } from '../payments/store.ts'
 
-export type SettleWorld = Pick<ChargeWorld, 'db' | 'clock' | 'shards'>
+export type SettleWorld = Pick<ChargeWorld, 'db' | 'clock'>
 
 /**
  * What settling a batch did. `stale` claims had lost their lease: only their evidence was kept. Of
@@ -29,50 +30,63 @@ export interface Settled {
   readonly settlements: readonly Settlement[]
   readonly stale: number
   readonly busy: readonly Settlement[]
+  /** What could not be written, although the settlements of other shards could, and why. */
+  readonly failed: readonly {
+    readonly settlements: readonly Settlement[]
+    readonly error: unknown
+  }[]
 }
 
 /**
  * Write what claims came to: payment, task, evidence, hold, postings and balance of N claims in one
  * transaction per shard, of two round trips. Only claims that still own their task change anything;
- * the evidence of the others is kept as late, and changes one thing: a yes settles a payment that is
- * still open, whoever works on it now. Repeating it after a lost COMMIT changes nothing. Nobody waits
- * for somebody else's lock: what cannot be had in a moment, or at once if it is not `patient`, is left
- * out.
+ * the evidence of the others is kept as late, and changes one thing: a yes settles a payment that
+ * is still open, whoever works on it now. Repeating it after a lost COMMIT changes nothing. Nobody
+ * waits for somebody else's lock: what cannot be had in a moment, or at once if it is not
+ * `patient`, is left out. Throws only where nothing was written in any shard.
  */
 export async function settle(
   world: SettleWorld,
   settlements: readonly Settlement[],
   patient = true,
 ): Promise<Settled> {
-  const settled: Settlement[] = []
-  const busy: Settlement[] = []
-  for (let shard = 0; shard < world.shards; shard += 1) {
-    const own = settlements.filter((settlement) => settlement.claim.shard === shard)
-    if (own.length === 0) continue
-    const done = await settleInShard(world, shard, own, patient)
-    settled.push(...done.current)
-    busy.push(...done.busy)
-  }
+  const parts = await eachPart(world.db, settlements, paymentIdOf, (shard, own) =>
+    settleInShard(world, shard, own, patient),
+  )
+  if (parts.done.length === 0) whole(parts)
   crashPoint('settle.after_commit')
-  const stale = settlements.length - settled.length - busy.length
-  return { settlements: settled, stale, busy }
+  const done = parts.done.map(({ value }) => value)
+  return {
+    settlements: done.flatMap(({ current }) => current),
+    stale: done.reduce((sum, part) => sum + part.stale, 0),
+    busy: done.flatMap(({ busy }) => busy),
+    failed: parts.failed.map(({ shard, error }) => ({
+      settlements: settlements.filter((one) => world.db.of(paymentIdOf(one)) === shard),
+      error,
+    })),
+  }
+}
+
+function paymentIdOf({ claim }: Settlement): bigint {
+  return claim.payment.id
 }
 
 /**
- * How long a settlement waits for locks, in milliseconds, before it leaves out who is locked: longer
- * than a batch of accepted payments holds its users.
+ * How long a settlement waits for locks, in milliseconds, before it leaves out who is locked:
+ * longer than a batch of accepted payments holds its users.
  */
 const LOCK_MS = 250
 
-/** What became of the settlements of a shard; those in neither were stale. */
+/** What became of the settlements of a shard. */
 interface Part {
   readonly current: readonly Settlement[]
+  readonly stale: number
   readonly busy: readonly Settlement[]
 }
 
 async function settleInShard(
   world: SettleWorld,
-  shard: number,
+  shard: Shard,
   settlements: readonly Settlement[],
   patient: boolean,
 ): Promise<Part> {
@@ -88,27 +102,26 @@ async function settleInShard(
 function settleWith(
   lock: typeof lockAll,
   world: SettleWorld,
-  shard: number,
+  shard: Shard,
   settlements: readonly Settlement[],
 ): Promise<Part> {
-  const at = world.clock.database()
-  return world.db.transaction(async (tx) => {
-    const { busy, ...locked } = await lock(tx, shard, settlements)
+  return shard.transaction(async (tx) => {
+    const { busy, ...locked } = await lock(tx, settlements)
     const newest = newestFences(settlements)
     const isCurrent = ({ claim: { task } }: Settlement): boolean =>
       locked.owned.has(task.paymentId) && newest.get(task.paymentId) === task.fence
     const free = busy.size === 0 ? settlements : settlements.filter((one) => !busy.has(one))
     const stale = free.filter((settlement) => !isCurrent(settlement))
     const owning = free.filter(isCurrent)
-    const late = await lateWords(tx, shard, stale, locked)
-    const current = [...(await byEvidence(tx, shard, owning, late.yes)), ...late.yes.values()]
-    write(tx, world, shard, current, at)
+    const late = await lateWords(tx, stale, locked)
+    const current = [...(await byEvidence(tx, owning, late.yes)), ...late.yes.values()]
+    await write(tx, current, late.contradictions)
     const nowMs = world.clock.elapsedMs()
     const evidence = [...attemptsOf(owning, false, nowMs), ...attemptsOf(stale, true, nowMs)]
-    insertAttempts(tx, shard, evidence, at)
-    openLetters(tx, shard, world.shards, late.contradictions, at)
+    insertAttempts(tx, evidence)
     crashPoint('settle.before_commit')
-    return { current, busy: [...busy] }
+    const left = settlements.length - current.length - busy.size
+    return { current, stale: left, busy: [...busy] }
   }, LOCK_MS)
 }
 
@@ -139,7 +152,6 @@ interface LateWords {
  */
 async function lateWords(
   tx: Tx,
-  shard: number,
   stale: readonly Settlement[],
   locked: LockedClaims,
 ): Promise<LateWords> {
@@ -151,7 +163,7 @@ async function lateWords(
   const yes = new Map<bigint, Settlement>()
   const contradictions: NewLetter[] = []
   if (said.size === 0) return { yes, contradictions }
-  for (const payment of await readPayments(tx, shard, [...said.keys()])) {
+  for (const payment of await readPayments(tx, [...said.keys()])) {
     const settlement = said.get(payment.id) as Settlement // It was asked for.
     // The claim that took over counted it: it may have been sent.
     const attempts = locked.attempts.get(payment.id) ?? payment.attempts
@@ -166,13 +178,12 @@ async function lateWords(
 }
 
 /**
- * Evidence decides. A claim that would end in a no, or in nobody's knowing, although another claim saw
- * the gateway say yes, succeeds by that: whether it is in this batch (`yes`, then that one settles it)
- * or was stored before.
+ * Evidence decides. A claim that would end in a no, or in nobody's knowing, although another claim
+ * saw the gateway say yes, succeeds by that: whether it is in this batch (`yes`, then that one
+ * settles it) or was stored before.
  */
 async function byEvidence(
   tx: Tx,
-  shard: number,
   owning: readonly Settlement[],
   yes: Map<bigint, Settlement>,
 ): Promise<readonly Settlement[]> {
@@ -184,7 +195,7 @@ async function byEvidence(
   }
   const doubted = rest.filter(({ decision }) => ['fail', 'doubt'].includes(decision.step))
   const ids = doubted.map(({ claim }) => claim.payment.id)
-  const charged = new Set(await chargedPayments(tx, shard, ids))
+  const charged = new Set(await chargedPayments(tx, ids))
   if (charged.size === 0) return rest
   return rest.map((settlement) =>
     charged.has(settlement.claim.payment.id)
@@ -193,32 +204,22 @@ async function byEvidence(
   )
 }
 
-function write(
+/** Write what owned claims come to, and the letters that a person has to look at beside them. */
+async function write(
   tx: Tx,
-  world: SettleWorld,
-  shard: number,
   settlements: readonly Settlement[],
-  at: Date | null,
-): void {
+  contradictions: readonly NewLetter[],
+): Promise<void> {
   const finished = settlements.filter(({ decision }) => leavesQueue(decision))
-  finishPayments(tx, shard, settlements.flatMap(finishOf), at)
-  post(tx, shard, settlements.flatMap(entryOf), at)
-  deleteTasks(
-    tx,
-    shard,
-    finished.map(({ claim }) => claim.task.paymentId),
-  )
-  rescheduleTasks(tx, shard, settlements.flatMap(rescheduleOf), at)
+  finishPayments(tx, settlements.flatMap(finishOf))
+  post(tx, settlements.flatMap(entryOf))
+  deleteTasks(tx, finished.map(paymentIdOf))
+  rescheduleTasks(tx, settlements.flatMap(rescheduleOf))
   const released = settlements.filter(({ decision }) => decision.step === 'release')
-  releaseTasks(
-    tx,
-    shard,
-    released.map(({ claim }) => claim.task.paymentId),
-    at,
-  )
+  releaseTasks(tx, released.map(paymentIdOf))
   // A payment that was unknown ends its first letter before it may open another.
-  closeLetters(tx, shard, settlements.flatMap(closingOf), at)
-  openLetters(tx, shard, world.shards, settlements.flatMap(letterOf), at)
+  closeLetters(tx, settlements.flatMap(closingOf))
+  await openLetters(tx, [...settlements.flatMap(letterOf), ...contradictions])
 }
 
 function leavesQueue(decision: Decision): boolean {
@@ -280,7 +281,7 @@ function rescheduleOf(settlement: Settlement): Rescheduled[] {
   ]
 }
 
-function closingOf({ claim, decision }: Settlement) {
+function closingOf({ claim, decision }: Settlement): Closing[] {
   if (claim.payment.status !== 'unknown' || !movesMoney(decision)) return []
   const reason = decision.step === 'succeed' ? 'success' : 'failed'
   return [{ paymentId: claim.payment.id, reason }]
@@ -319,7 +320,7 @@ function attemptsOf(
       reason: 'reason' in call.outcome ? call.outcome.reason : null,
       sent: call.sent,
       httpStatus: call.httpStatus,
-      ageMs: Math.max(0, nowMs - call.startedMs),
+      ageMs: Math.max(0, Math.round(nowMs - call.startedMs)),
       tookMs: call.tookMs,
       late,
     })),

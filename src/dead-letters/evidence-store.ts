@@ -8,15 +8,16 @@ interface Known extends KnownEvidence {
 }
 
 /**
- * Put together what is known of payments from the evidence of all their calls, late ones included. The
- * statuses of a decline are those that are one by now: others were once taken for it. While a payment
- * has no task, its key may have been in use since its acceptance.
+ * Put together what is known of payments from the evidence of all their calls, late ones included.
+ * The statuses of a decline are those that are one by now: others were once taken for it. While a
+ * payment has no task, its key may have been in use since its acceptance.
  */
 const KNOWN: Statement<Known> = {
   name: 'attempts_known',
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($3::timestamptz, clock_timestamp()) as time
+    select coalesce($2::timestamptz, clock_timestamp()) as time
   )
   select
     payment.id as "paymentId",
@@ -40,17 +41,15 @@ const KNOWN: Statement<Known> = {
     from payment_attempts
     where shard = $1 and payment_id = payment.id
   ) said
-  where payment.shard = $1 and payment.id = any ($2::bigint[])`,
+  where payment.shard = $1 and payment.id = any ($3::bigint[])`,
 }
 
 /** What is known of payments by their evidence, by payment id. */
 export async function knownOf(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   paymentIds: readonly bigint[],
-  at: Date | null,
 ): Promise<Map<bigint, KnownEvidence>> {
   if (paymentIds.length === 0) return new Map()
-  const rows = await db.run(KNOWN, [shard, numbers(paymentIds), at])
+  const rows = await shard.run(KNOWN, [numbers(paymentIds)])
   return new Map(rows.map((row) => [row.paymentId, row]))
 }

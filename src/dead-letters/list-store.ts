@@ -2,8 +2,9 @@ import type { Runner, Statement } from '../ports.ts'
 import { COLUMNS, type DeadLetter } from './store.ts'
 
 /**
- * A page, newest first, for the limit and offset of the original API; filters are optional. Each class
- * and state has its part of the index, newest first, of which no more is read than the page may need.
+ * A page, newest first, for the limit and offset of the original API; filters are optional. Each
+ * class and state has its part of the index, newest first, of which no more is read than the page
+ * may need.
  */
 const PAGE: Statement<DeadLetter> = {
   name: 'dead_letters_page',
@@ -45,11 +46,10 @@ export interface LetterFilter {
 
 /** A page of a shard's letters, newest first. */
 export function pageOfLetters(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   filter: LetterFilter,
   limit: number,
   offset: number,
 ): Promise<DeadLetter[]> {
-  return db.run(PAGE, [shard, limit, offset, filter.class, filter.state])
+  return shard.run(PAGE, [limit, offset, filter.class, filter.state])
 }

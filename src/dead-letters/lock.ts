@@ -1,6 +1,6 @@
 import type { Payment } from '../domain/payment.ts'
 import { readPayments } from '../payments/store.ts'
-import { isLocked, type Db, type Tx } from '../ports.ts'
+import { isLocked, type Shard, type Tx } from '../ports.ts'
 import { lockFreeTasks, lockTasks, type LockedTask } from './tasks-store.ts'
 import { readTasks } from '../queue/store.ts'
 import { lockFreeUsers, lockUsers } from '../users/store.ts'
@@ -19,21 +19,26 @@ export interface Locked {
 }
 
 /** How an act locks what it depends on. */
-export type LockFor = (tx: Tx, shard: number, found: readonly DeadLetter[]) => Promise<Locked>
+export type LockFor = (tx: Tx, found: readonly DeadLetter[]) => Promise<Locked>
 
-/** How long an operator's act waits for locks, in milliseconds, before it leaves out who is locked. */
+/**
+ * How long an operator's act waits for locks, in milliseconds, before it leaves out who is locked.
+ */
 const LOCK_MS = 500
 
 /**
  * Carry out an act on letters in a transaction. Where somebody else holds locks for longer, it is
  * carried out on the others: an act says of each letter that is `busy` that it was.
  */
-export async function whereFree<T>(db: Db, act: (tx: Tx, lock: LockFor) => Promise<T>): Promise<T> {
+export async function whereFree<T>(
+  shard: Shard,
+  act: (tx: Tx, lock: LockFor) => Promise<T>,
+): Promise<T> {
   try {
-    return await db.transaction((tx) => act(tx, lockFor), LOCK_MS)
+    return await shard.transaction((tx) => act(tx, lockFor), LOCK_MS)
   } catch (error) {
     if (!isLocked(error)) throw error
-    return await db.transaction((tx) => act(tx, lockFreeFor), LOCK_MS)
+    return await shard.transaction((tx) => act(tx, lockFreeFor), LOCK_MS)
   }
 }
 
@@ -43,16 +48,16 @@ const NONE: ReadonlySet<bigint> = new Set()
  * Lock what an act on letters depends on, in the order of every settlement: tasks, users, letters.
  *
  * The task's lock keeps workers out. A payment that has no task is worked on by nobody, and two
- * operators meet at the user's lock. The letters and payments are read behind those locks, each by a
- * statement of its own, so they are what the locks' last holders left.
+ * operators meet at the user's lock. The letters and payments are read behind those locks, each by
+ * a statement of its own, so they are what the locks' last holders left.
  */
-async function lockFor(tx: Tx, shard: number, found: readonly DeadLetter[]): Promise<Locked> {
+async function lockFor(tx: Tx, found: readonly DeadLetter[]): Promise<Locked> {
   const { paymentIds, userIds, ids } = idsOf(found)
   const [tasks, users, letters, payments] = await Promise.all([
-    lockTasks(tx, shard, paymentIds),
-    lockUsers(tx, shard, userIds),
-    lockLetters(tx, shard, ids),
-    readPayments(tx, shard, paymentIds),
+    lockTasks(tx, paymentIds),
+    lockUsers(tx, userIds),
+    lockLetters(tx, ids),
+    readPayments(tx, paymentIds),
   ])
   return {
     tasks,
@@ -64,14 +69,14 @@ async function lockFor(tx: Tx, shard: number, found: readonly DeadLetter[]): Pro
 }
 
 /** The same without waiting for anybody: what depends on somebody else's lock is `busy`. */
-async function lockFreeFor(tx: Tx, shard: number, found: readonly DeadLetter[]): Promise<Locked> {
+async function lockFreeFor(tx: Tx, found: readonly DeadLetter[]): Promise<Locked> {
   const { paymentIds, userIds, ids } = idsOf(found)
   const [tasks, users, letters, all, payments] = await Promise.all([
-    lockFreeTasks(tx, shard, paymentIds),
-    lockFreeUsers(tx, shard, userIds),
-    lockFreeLetters(tx, shard, ids),
-    readTasks(tx, shard, paymentIds, null),
-    readPayments(tx, shard, paymentIds),
+    lockFreeTasks(tx, paymentIds),
+    lockFreeUsers(tx, userIds),
+    lockFreeLetters(tx, ids),
+    readTasks(tx, paymentIds),
+    readPayments(tx, paymentIds),
   ])
   const available = new Map(users.map((user) => [user.id, user.available]))
   const own = new Map(letters.map((letter) => [letter.id, letter]))

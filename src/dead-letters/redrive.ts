@@ -7,16 +7,10 @@ import {
 import { holdEntry, settleEntry, total, type Entry } from '../domain/ledger.ts'
 import { operationOf, type Operation, type Payment } from '../domain/payment.ts'
 import type { Refusal } from '../domain/refusal.ts'
-import { byShard } from '../domain/shard.ts'
 import { post } from '../ledger/post.ts'
-import {
-  finishPayments,
-  insertRepeats,
-  reopenPayments,
-  takePaymentIds,
-  type Finish,
-} from '../payments/store.ts'
-import type { Clock, Db, Tx } from '../ports.ts'
+import { finishPayments, insertRepeats, reopenPayments, type Finish } from '../payments/store.ts'
+import type { Db, Shard, Tx } from '../ports.ts'
+import { eachPart, whole } from '../shards.ts'
 import { knownOf } from './evidence-store.ts'
 import { deleteTasks } from '../queue/store.ts'
 import { insertTasksLater, redriveTasks, type Delayed } from './tasks-store.ts'
@@ -32,8 +26,6 @@ import {
 
 export interface ActWorld {
   readonly db: Db
-  readonly clock: Clock
-  readonly shards: number
   /** What the gateway in use can do. */
   readonly policy: GatewayTerms
   /** Told after each commit that tasks are due. */
@@ -75,11 +67,12 @@ interface Verdict {
  * Redrive letters: N requests in, N answers out, in order; one transaction per shard.
  *
  * A payment of unknown outcome starts over under its own key and begins with a lookup; it is sent
- * again only if that is safe, and refused where it can be neither asked about nor sent. If some call
- * saw a yes it needs no asking, and succeeds. A failed payment is final, so a new payment repeats it,
- * with its own hold and key, or is refused for lack of funds; one that may have been executed, by the
- * evidence, is repeated only if the request says that it is meant so. A letter that is not open is refused; repeating a
- * step of a run finds the letters that the run closed and answers the same.
+ * again only if that is safe, and refused where it can be neither asked about nor sent. If some
+ * call saw a yes it needs no asking, and succeeds. A failed payment is final, so a new payment
+ * repeats it, with its own hold and key, or is refused for lack of funds; one that may have been
+ * executed, by the evidence, is repeated only if the request says that it is meant so. A letter
+ * that is not open is refused; repeating a step of a run finds the letters that the run closed and
+ * answers the same.
  */
 export async function redrive(
   world: ActWorld,
@@ -87,40 +80,37 @@ export async function redrive(
   requests: readonly RedriveRequest[],
 ): Promise<RedriveAnswer[]> {
   const answers = new Map<bigint, RedriveAnswer>()
-  for (const [shard, own] of byShard(requests, ({ letterId }) => letterId, world.shards)) {
+  const idOf = ({ letterId }: RedriveRequest) => letterId
+  const redriven = await eachPart(world.db, requests, idOf, async (shard, own) => {
     const verdict = await redriveInShard(world, shard, by, own)
     for (const [letterId, answer] of verdict.answers) answers.set(letterId, answer)
     const queued = verdict.reopened.length + verdict.repeats.length
     if (queued > 0) world.onEnqueued?.(queued)
-  }
+  })
+  whole(redriven)
   return requests.map(({ letterId }) => answers.get(letterId) ?? refuse('letter_not_found'))
 }
 
 async function redriveInShard(
   world: ActWorld,
-  shard: number,
+  shard: Shard,
   by: Closer,
   requests: readonly RedriveRequest[],
 ): Promise<Verdict> {
-  const at = world.clock.database()
   // Which payment and user a letter is about never changes, so this needs no lock.
   const found = await readLetters(
-    world.db,
     shard,
     requests.map(({ letterId }) => letterId),
   )
   const failed = found.filter((letter) => letter.class === 'failed' && letter.state === 'open')
-  return whereFree(world.db, async (tx, lock) => {
-    const [locked, ids] = await Promise.all([
-      lock(tx, shard, found),
-      takePaymentIds(tx, failed.length, world.shards, shard),
-    ])
+  return whereFree(shard, async (tx, lock) => {
+    const [locked, ids] = await Promise.all([lock(tx, found), tx.ids('payment_ids', failed.length)])
     const paymentIds = [...locked.payments.keys()]
     // Behind the locks: a late report waits for them, or is here.
-    const known = await knownOf(tx, shard, paymentIds, at)
+    const known = await knownOf(tx, paymentIds)
     const { redriveId } = by
     const verdict = decide(requests, { locked, ids, redriveId, known, terms: world.policy })
-    write(tx, world, shard, verdict, by, at)
+    await write(tx, verdict, by)
     return verdict
   })
 }
@@ -241,48 +231,28 @@ function refuse(code: Refusal['code'], more: Omit<Refusal, 'code'> = {}): Redriv
   return { kind: 'refused', refusal: { code, ...more } }
 }
 
-function write(
-  tx: Tx,
-  world: ActWorld,
-  shard: number,
-  verdict: Verdict,
-  by: Closer,
-  at: Date | null,
-): void {
+async function write(tx: Tx, verdict: Verdict, by: Closer): Promise<void> {
   const { reopened, finishes, repeats, entries, acts } = verdict
   reopenPayments(
     tx,
-    shard,
     reopened.map(({ paymentId }) => paymentId),
   )
-  redriveTasks(tx, shard, reopened, at)
-  finishPayments(tx, shard, finishes, at)
+  redriveTasks(tx, reopened)
+  finishPayments(tx, finishes)
   deleteTasks(
     tx,
-    shard,
     finishes.map(({ id }) => id),
   )
-  insertRepeats(tx, shard, repeats, at)
+  insertRepeats(tx, repeats)
   insertTasksLater(
     tx,
-    shard,
     repeats.map(({ id, operation, delayMs }) => ({ paymentId: id, operation, delayMs })),
-    at,
   )
-  post(tx, shard, entries, at)
-  endLetters(
+  post(tx, entries)
+  const letterIds = acts.map(({ letterId }) => letterId)
+  endLetters(tx, letterIds, 'redriven', by)
+  await insertActs(
     tx,
-    shard,
-    acts.map(({ letterId }) => letterId),
-    'redriven',
-    by,
-    at,
-  )
-  insertActs(
-    tx,
-    shard,
-    world.shards,
     acts.map((act) => ({ ...act, ...by, act: 'redrive' as const })),
-    at,
   )
 }

@@ -2,10 +2,10 @@ import { against, NO_EVIDENCE, type KnownEvidence } from '../domain/evidence.ts'
 import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
 import type { Payment } from '../domain/payment.ts'
 import type { Refusal } from '../domain/refusal.ts'
-import { byShard } from '../domain/shard.ts'
 import { post } from '../ledger/post.ts'
 import { finishPayments, type Finish } from '../payments/store.ts'
-import type { Tx } from '../ports.ts'
+import type { Shard, Tx } from '../ports.ts'
+import { eachPart, whole } from '../shards.ts'
 import { knownOf } from './evidence-store.ts'
 import { deleteTasks } from '../queue/store.ts'
 import { whereFree, type Locked } from './lock.ts'
@@ -44,12 +44,12 @@ interface Verdict {
 }
 
 /**
- * Resolve letters by an operator's word: N requests in, N answers out, in order; one transaction per
- * shard. A payment of unknown outcome ends as the operator says, with its postings, exactly once: its
- * task goes, so a worker that settles it at the same moment finds its claim gone and keeps its
- * evidence only. A word against what the gateway said, by the evidence, is refused unless the request
- * says that it is meant so, which is recorded. A letter whose payment is final is closed; the word must
- * agree with what is final.
+ * Resolve letters by an operator's word: N requests in, N answers out, in order; one transaction
+ * per shard. A payment of unknown outcome ends as the operator says, with its postings, exactly
+ * once: its task goes, so a worker that settles it at the same moment finds its claim gone and
+ * keeps its evidence only. A word against what the gateway said, by the evidence, is refused unless
+ * the request says that it is meant so, which is recorded. A letter whose payment is final is
+ * closed; the word must agree with what is final.
  */
 export async function resolve(
   world: ActWorld,
@@ -57,32 +57,31 @@ export async function resolve(
   requests: readonly ResolveRequest[],
 ): Promise<ResolveAnswer[]> {
   const answers = new Map<bigint, ResolveAnswer>()
-  for (const [shard, own] of byShard(requests, ({ letterId }) => letterId, world.shards)) {
-    const verdict = await resolveInShard(world, shard, by, own)
+  const idOf = ({ letterId }: ResolveRequest) => letterId
+  const resolved = await eachPart(world.db, requests, idOf, async (shard, own) => {
+    const verdict = await resolveInShard(shard, by, own)
     for (const [letterId, answer] of verdict.answers) answers.set(letterId, answer)
-  }
+  })
+  whole(resolved)
   return requests.map(({ letterId }) => answers.get(letterId) ?? refuse('letter_not_found'))
 }
 
 async function resolveInShard(
-  world: ActWorld,
-  shard: number,
+  shard: Shard,
   by: Closer,
   requests: readonly ResolveRequest[],
 ): Promise<Verdict> {
-  const at = world.clock.database()
   // Which payment and user a letter is about never changes, so this needs no lock.
   const found = await readLetters(
-    world.db,
     shard,
     requests.map(({ letterId }) => letterId),
   )
-  return whereFree(world.db, async (tx, lock) => {
-    const locked = await lock(tx, shard, found)
+  return whereFree(shard, async (tx, lock) => {
+    const locked = await lock(tx, found)
     // Behind the locks: a late report waits for them, or is here.
-    const known = await knownOf(tx, shard, openOf(locked), at)
+    const known = await knownOf(tx, openOf(locked))
     const verdict = decide(requests, locked, known)
-    write(tx, world, shard, verdict, by, at)
+    await write(tx, verdict, by)
     return verdict
   })
 }
@@ -146,35 +145,17 @@ function refuse(code: Refusal['code']): ResolveAnswer {
   return { kind: 'refused', refusal: { code } }
 }
 
-function write(
-  tx: Tx,
-  world: ActWorld,
-  shard: number,
-  verdict: Verdict,
-  by: Closer,
-  at: Date | null,
-): void {
-  const { finishes, entries, acts } = verdict
-  finishPayments(tx, shard, finishes, at)
-  post(tx, shard, entries, at)
+async function write(tx: Tx, { finishes, entries, acts }: Verdict, by: Closer): Promise<void> {
+  finishPayments(tx, finishes)
+  post(tx, entries)
   deleteTasks(
     tx,
-    shard,
     finishes.map(({ id }) => id),
   )
-  endLetters(
+  const letterIds = acts.map(({ letterId }) => letterId)
+  endLetters(tx, letterIds, 'resolved', by)
+  await insertActs(
     tx,
-    shard,
-    acts.map(({ letterId }) => letterId),
-    'resolved',
-    by,
-    at,
-  )
-  insertActs(
-    tx,
-    shard,
-    world.shards,
     acts.map((act) => ({ ...act, ...by, act: 'resolve' as const })),
-    at,
   )
 }

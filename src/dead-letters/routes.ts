@@ -13,8 +13,8 @@ import {
   parseInteger,
 } from '../http/schemas.ts'
 import { DeadLetterBody, letterBody, LetterClass, LetterState, Reason } from './bodies.ts'
-import type { Runner } from '../ports.ts'
-import { listLetters, readLetter, type ListWorld } from './list.ts'
+import type { Db } from '../ports.ts'
+import { listLetters, readLetter } from './list.ts'
 import { redrive, type ActWorld } from './redrive.ts'
 import { resolve } from './resolve.ts'
 
@@ -58,17 +58,17 @@ type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
 /** `GET /dlq`, `GET /dlq/{id}`, `POST /dlq/{id}/redrive`, `POST /dlq/{id}/resolve`. */
 export function deadLetterRoutes(
-  world: ActWorld & { readonly reads: Runner },
+  world: ActWorld & { readonly reads: Db },
 ): FastifyPluginAsyncTypebox {
   return async (app) => {
-    listRoute(app, { db: world.reads, shards: world.shards })
-    readRoute(app, world)
+    listRoute(app, world.reads)
+    readRoute(app, world.db)
     redriveRoute(app, world)
     resolveRoute(app, world)
   }
 }
 
-function listRoute(app: App, world: ListWorld): void {
+function listRoute(app: App, db: Db): void {
   const schema = {
     tags: ['Dead letters'],
     operationId: 'listDeadLetters',
@@ -91,12 +91,12 @@ function listRoute(app: App, world: ListWorld): void {
     const offset = parseInteger('offset', request.query.offset, OFFSET)
     if (!offset.ok) return refuse(reply, offset.refusal)
     const filter = { class: request.query.class ?? null, state: request.query.state ?? null }
-    const letters = await listLetters(world, filter, limit.value, offset.value)
+    const letters = await listLetters(db, filter, limit.value, offset.value)
     return reply.send(letters.map(letterBody))
   })
 }
 
-function readRoute(app: App, world: ActWorld): void {
+function readRoute(app: App, db: Db): void {
   const schema = {
     tags: ['Dead letters'],
     operationId: 'getDeadLetter',
@@ -106,7 +106,7 @@ function readRoute(app: App, world: ActWorld): void {
   }
   app.get('/dlq/:id', { schema }, async (request, reply) => {
     const id = parseId(request.params.id)
-    const letter = id === null ? null : await readLetter(world, id)
+    const letter = id === null ? null : await readLetter(db, id)
     if (letter === null) return refuse(reply, { code: 'letter_not_found' })
     return reply.send(letterBody(letter))
   })

@@ -1,4 +1,4 @@
-import { numbers } from '../domain/arrays.ts'
+import { columns, numbers } from '../domain/arrays.ts'
 import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
 import type { PaymentType } from '../domain/payment.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
@@ -29,6 +29,24 @@ export const COLUMNS = `
     class, error, attempts, state, created_at as "createdAt", closed_at as "closedAt",
     closed_by as "closedBy", closed_reason as "closedReason", redrive_id as "redriveId"`
 
+/** What a letter is opened with. */
+export type NewLetter = Pick<
+  DeadLetter,
+  'paymentId' | 'userId' | 'type' | 'amount' | 'commission' | 'class' | 'error' | 'attempts'
+>
+
+const LETTERS = columns<NewLetter & Pick<DeadLetter, 'id'>>({
+  id: 'bigint',
+  paymentId: 'bigint',
+  userId: 'bigint',
+  type: 'word',
+  amount: 'bigint',
+  commission: 'bigint',
+  class: 'word',
+  error: 'text',
+  attempts: 'int',
+})
+
 /**
  * Open a letter for each payment. A payment has one open letter at most, and a second says nothing
  * new, but for one thing: that a failed payment was charged after all. The open letter says so from
@@ -36,19 +54,17 @@ export const COLUMNS = `
  */
 const INSERT: Statement<never> = {
   name: 'dead_letters_insert',
+  clock: true,
   text: `
   with opened as (
     insert into dead_letters
       (shard, id, payment_id, user_id, payment_type, amount, commission, class, error, attempts,
        created_at)
     select
-      $1::int, nextval('dead_letter_ids') * $12::int + $1::int, payment_id, user_id, type, amount,
-      commission, class, error, attempts, coalesce($11::timestamptz, clock_timestamp())
-    from unnest(
-      $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
-      $9::int[], $10::int[]
-    ) as letter (payment_id, user_id, type, amount, commission, class, error, attempts, ordinal)
-    order by ordinal
+      $1::int, id, payment_id, user_id, type, amount, commission, class, error, attempts,
+      coalesce($2::timestamptz, clock_timestamp())
+    from ${LETTERS.unnest('letter', 3)}
+    order by id
     on conflict (shard, payment_id) where state = 'open' do update
     set class = excluded.class, error = excluded.error
     where excluded.error = '${CHARGED_AFTER_FAILED}'
@@ -62,17 +78,26 @@ const INSERT: Statement<never> = {
   having count(*) > 0`,
 }
 
+/** A payment that was finished after all, and as what. */
+export interface Closing {
+  readonly paymentId: bigint
+  readonly reason: 'success' | 'failed'
+}
+
+const CLOSINGS = columns<Closing>({ paymentId: 'bigint', reason: 'word' })
+
 /** Close the open letters of payments that were finished after all. */
 const CLOSE: Statement<never> = {
   name: 'dead_letters_close',
+  clock: true,
   text: `
   update dead_letters
   set
     state = 'resolved',
-    closed_at = coalesce($4::timestamptz, clock_timestamp()),
+    closed_at = coalesce($2::timestamptz, clock_timestamp()),
     closed_by = 'gateway',
     closed_reason = input.reason
-  from unnest($2::bigint[], $3::text[]) as input (payment_id, reason)
+  from ${CLOSINGS.unnest('input', 3)}
   where shard = $1 and dead_letters.payment_id = input.payment_id and state = 'open'`,
 }
 
@@ -120,20 +145,21 @@ const LOCK_FREE: Statement<DeadLetter> = {
 /** Close letters by an operator's act. Their rows are locked, and were open. */
 const END: Statement<never> = {
   name: 'dead_letters_end',
+  clock: true,
   text: `
   update dead_letters
   set
-    state = $3,
-    closed_at = coalesce($7::timestamptz, clock_timestamp()),
-    closed_by = $4,
-    closed_reason = $5,
-    redrive_id = $6::bigint
-  where shard = $1 and id = any ($2::bigint[]) and state = 'open'`,
+    state = $4,
+    closed_at = coalesce($2::timestamptz, clock_timestamp()),
+    closed_by = $5,
+    closed_reason = $6,
+    redrive_id = $7::bigint
+  where shard = $1 and id = any ($3::bigint[]) and state = 'open'`,
 }
 
 /**
- * The open letters that match a filter, oldest first, and how many there are beyond the limit. Those
- * that must not be sent again are never among them.
+ * The open letters that match a filter, oldest first, and how many there are beyond the limit.
+ * Those that must not be sent again are never among them.
  */
 const MATCHING: Statement<DeadLetter & { matching: number }> = {
   name: 'dead_letters_matching',
@@ -165,19 +191,37 @@ export interface OperatorAct {
   readonly after: Readonly<Record<string, string | null>>
 }
 
+/** What of an act is its own; the rest is that of all acts which one operator did together. */
+interface ActRow {
+  readonly id: bigint
+  readonly paymentId: bigint
+  readonly letterId: bigint
+  /** Documents. */
+  readonly before: string
+  readonly after: string
+}
+
+const ACT_ROWS = columns<ActRow>({
+  id: 'bigint',
+  paymentId: 'bigint',
+  letterId: 'bigint',
+  before: 'text',
+  after: 'text',
+})
+
 /** Keep acts, in order, and count the payments that they ended. */
 const INSERT_ACTS: Statement<never> = {
   name: 'operator_acts_insert',
+  clock: true,
   text: `
   with kept as (
     insert into operator_acts
       (shard, id, payment_id, letter_id, redrive_id, act, actor, reason, request_id, before, after,
        created_at)
     select
-      $1::int, nextval('operator_act_ids') * $12::int + $1::int, payment_id, letter_id, $4::bigint,
-      $5, $6, $7, $8, before::jsonb, after::jsonb, coalesce($11::timestamptz, clock_timestamp())
-    from unnest($2::bigint[], $3::bigint[], $9::text[], $10::text[])
-      as done (payment_id, letter_id, before, after)
+      $1::int, id, payment_id, letter_id, $3::bigint, $4, $5, $6, $7, before::jsonb, after::jsonb,
+      coalesce($2::timestamptz, clock_timestamp())
+    from ${ACT_ROWS.unnest('done', 8)}
     returning before ->> 'payment' as was, after ->> 'payment' as is_now
   )
   insert into payment_counts (shard, resolved_success, resolved_failed)
@@ -200,78 +244,32 @@ const ACTS: Statement<OperatorAct & { createdAt: Date }> = {
   order by id`,
 }
 
-/** What a letter is opened with. */
-export type NewLetter = Pick<
-  DeadLetter,
-  'paymentId' | 'userId' | 'type' | 'amount' | 'commission' | 'class' | 'error' | 'attempts'
->
-
 /** Open letters in the order given. */
-export function openLetters(
-  tx: Tx,
-  shard: number,
-  shards: number,
-  letters: readonly NewLetter[],
-  at: Date | null,
-): void {
+export async function openLetters(tx: Tx, letters: readonly NewLetter[]): Promise<void> {
   if (letters.length === 0) return
-  tx.write(INSERT, [
-    shard,
-    numbers(letters.map((letter) => letter.paymentId)),
-    numbers(letters.map((letter) => letter.userId)),
-    `{${letters.map((letter) => letter.type).join(',')}}`,
-    numbers(letters.map((letter) => letter.amount)),
-    numbers(letters.map((letter) => letter.commission)),
-    `{${letters.map((letter) => letter.class).join(',')}}`,
-    letters.map((letter) => letter.error),
-    numbers(letters.map((letter) => letter.attempts)),
-    numbers(letters.map((_, index) => index)),
-    at,
-    shards,
-  ])
+  const ids = await tx.ids('dead_letter_ids', letters.length)
+  const numbered = letters.map((letter, index) => ({ ...letter, id: ids[index] as bigint }))
+  tx.write(INSERT, LETTERS.of(numbered))
 }
 
 /** Close the open letters of payments, each with what the gateway said. */
-export function closeLetters(
-  tx: Tx,
-  shard: number,
-  closings: readonly { readonly paymentId: bigint; readonly reason: string }[],
-  at: Date | null,
-): void {
-  if (closings.length === 0) return
-  tx.write(CLOSE, [
-    shard,
-    numbers(closings.map((closing) => closing.paymentId)),
-    closings.map((closing) => closing.reason),
-    at,
-  ])
+export function closeLetters(tx: Tx, closings: readonly Closing[]): void {
+  if (closings.length > 0) tx.write(CLOSE, CLOSINGS.of(closings))
 }
 
 /** Read letters of a shard by id; those that do not exist are left out. */
-export async function readLetters(
-  db: Runner,
-  shard: number,
-  ids: readonly bigint[],
-): Promise<DeadLetter[]> {
-  return ids.length === 0 ? [] : db.run(READ, [shard, numbers(ids)])
+export async function readLetters(shard: Runner, ids: readonly bigint[]): Promise<DeadLetter[]> {
+  return ids.length === 0 ? [] : shard.run(READ, [numbers(ids)])
 }
 
 /** Lock letters in id order and read them. */
-export function lockLetters(
-  tx: Runner,
-  shard: number,
-  ids: readonly bigint[],
-): Promise<DeadLetter[]> {
-  return tx.run(LOCK, [shard, numbers(ids)])
+export function lockLetters(tx: Runner, ids: readonly bigint[]): Promise<DeadLetter[]> {
+  return tx.run(LOCK, [numbers(ids)])
 }
 
 /** Lock those letters that nobody else has locked, without waiting, and read them. */
-export function lockFreeLetters(
-  tx: Runner,
-  shard: number,
-  ids: readonly bigint[],
-): Promise<DeadLetter[]> {
-  return tx.run(LOCK_FREE, [shard, numbers(ids)])
+export function lockFreeLetters(tx: Runner, ids: readonly bigint[]): Promise<DeadLetter[]> {
+  return tx.run(LOCK_FREE, [numbers(ids)])
 }
 
 /** Who closes letters, why, and as a part of which run. */
@@ -280,14 +278,12 @@ export type Closer = Pick<OperatorAct, 'actor' | 'reason' | 'requestId' | 'redri
 /** Close open letters by an operator's act. */
 export function endLetters(
   tx: Tx,
-  shard: number,
   ids: readonly bigint[],
   state: 'redriven' | 'resolved',
   by: Closer,
-  at: Date | null,
 ): void {
   if (ids.length === 0) return
-  tx.write(END, [shard, numbers(ids), state, by.actor, by.reason, by.redriveId, at])
+  tx.write(END, [numbers(ids), state, by.actor, by.reason, by.redriveId])
 }
 
 /** Which open letters to redrive; null: any. */
@@ -302,57 +298,41 @@ export interface RedriveFilter {
 
 /** Up to `limit` open letters of a shard that match, oldest first, and how many match in all. */
 export async function matchingLetters(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   filter: RedriveFilter,
   limit: number,
 ): Promise<{ letters: DeadLetter[]; matching: number }> {
   const { error, type, userId, createdBefore, createdAfter } = filter
-  const values = [shard, filter.class, error, type, userId, createdBefore, createdAfter, limit]
-  const rows = await db.run(MATCHING, values)
+  const values = [filter.class, error, type, userId, createdBefore, createdAfter, limit]
+  const rows = await shard.run(MATCHING, values)
   return { letters: rows, matching: rows[0]?.matching ?? 0 }
 }
 
 /** Keep what one operator did to some letters, in order. */
-export function insertActs(
-  tx: Tx,
-  shard: number,
-  shards: number,
-  acts: readonly OperatorAct[],
-  at: Date | null,
-): void {
+export async function insertActs(tx: Tx, acts: readonly OperatorAct[]): Promise<void> {
   const [first] = acts
   if (first === undefined) return
-  tx.write(INSERT_ACTS, [
-    shard,
-    numbers(acts.map((act) => act.paymentId)),
-    numbers(acts.map((act) => act.letterId)),
-    first.redriveId,
-    first.act,
-    first.actor,
-    first.reason,
-    first.requestId,
-    acts.map((act) => JSON.stringify(act.before)),
-    acts.map((act) => JSON.stringify(act.after)),
-    at,
-    shards,
-  ])
+  const { redriveId, act, actor, reason, requestId } = first
+  const ids = await tx.ids('operator_act_ids', acts.length)
+  const rows = acts.map(({ paymentId, letterId, before, after }, index) => ({
+    id: ids[index] as bigint,
+    paymentId,
+    letterId,
+    before: JSON.stringify(before),
+    after: JSON.stringify(after),
+  }))
+  tx.write(INSERT_ACTS, [redriveId, act, actor, reason, requestId, ...ACT_ROWS.of(rows)])
 }
 
 /** Every act of an operator on a payment, oldest first. */
 export function actsOfPayment(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   paymentId: bigint,
 ): Promise<(OperatorAct & { createdAt: Date })[]> {
-  return db.run(ACTS, [shard, paymentId])
+  return shard.run(ACTS, [paymentId])
 }
 
 /** Every letter a payment ever had, oldest first. */
-export function lettersOfPayment(
-  db: Runner,
-  shard: number,
-  paymentId: bigint,
-): Promise<DeadLetter[]> {
-  return db.run(OF_PAYMENT, [shard, paymentId])
+export function lettersOfPayment(shard: Runner, paymentId: bigint): Promise<DeadLetter[]> {
+  return shard.run(OF_PAYMENT, [paymentId])
 }

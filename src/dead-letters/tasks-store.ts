@@ -1,4 +1,4 @@
-import { numbers } from '../domain/arrays.ts'
+import { columns, numbers } from '../domain/arrays.ts'
 import type { Operation } from '../domain/payment.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
 
@@ -9,8 +9,8 @@ export interface LockedTask {
 }
 
 /**
- * Lock the tasks of payments in id order. Whoever holds this lock decides: a worker that settles the
- * same payment waits here, and then finds its claim gone.
+ * Lock the tasks of payments in id order. Whoever holds this lock decides: a worker that settles
+ * the same payment waits here, and then finds its claim gone.
  */
 const LOCK: Statement<LockedTask> = {
   name: 'tasks_lock',
@@ -33,24 +33,34 @@ const LOCK_FREE: Statement<LockedTask> = {
   for update skip locked`,
 }
 
+/** A payment's task and how long it is to wait, in milliseconds. */
+export interface Delayed {
+  readonly paymentId: bigint
+  readonly delayMs: number
+  readonly operation: Operation
+}
+
+const DELAYED = columns<Delayed>({ paymentId: 'bigint', delayMs: 'int', operation: 'word' })
+
 /**
  * Give payments in doubt a fresh start: no tries, no lookups, due after their delay, and in doubt
- * still, so that the next claim begins with a lookup. Attempts go on counting, and the gateway's memory
- * of the key goes on ageing. The fence rises, so a claim that is running now is stale.
+ * still, so that the next claim begins with a lookup. Attempts go on counting, and the gateway's
+ * memory of the key goes on ageing. The fence rises, so a claim that is running now is stale.
  *
  * A task that had left the queue returns with what its payment and its evidence tell: a fence above
- * every claim it ever had (claims that made no call left no evidence, but never a thousand of them),
- * its attempts, and the acceptance as the moment from which its key may have been in use.
+ * every claim it ever had (claims that made no call left no evidence, but never a thousand of
+ * them), its attempts, and the acceptance as the moment from which its key may have been in use.
  */
 const REDRIVE: Statement<never> = {
   name: 'tasks_redrive',
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($4::timestamptz, clock_timestamp()) as time
+    select coalesce($2::timestamptz, clock_timestamp()) as time
   ), counted as (
     insert into payment_counts (shard, enqueued)
     select $1::int, count(*)
-    from unnest($2::bigint[])
+    from unnest($3::bigint[])
     having count(*) > 0
   )
   insert into payment_tasks as task
@@ -64,8 +74,7 @@ const REDRIVE: Statement<never> = {
       where shard = $1 and payment_id = input.payment_id
     ), 0),
     payment.attempts, clock.time, payment.created_at
-  from clock, unnest($2::bigint[], $3::int[], $5::text[])
-    as input (payment_id, delay_ms, operation)
+  from clock, ${DELAYED.unnest('input', 3)}
   join payments payment on payment.shard = $1 and payment.id = input.payment_id
   on conflict (shard, payment_id) do update
   set
@@ -83,75 +92,45 @@ const REDRIVE: Statement<never> = {
 /** Put new payments' tasks in the queue, each due after its delay. */
 const INSERT_LATER: Statement<never> = {
   name: 'tasks_insert_later',
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($4::timestamptz, clock_timestamp()) as time
+    select coalesce($2::timestamptz, clock_timestamp()) as time
   ), counted as (
     insert into payment_counts (shard, enqueued)
     select $1::int, count(*)
-    from unnest($2::bigint[])
+    from unnest($3::bigint[])
     having count(*) > 0
   )
   insert into payment_tasks (shard, payment_id, operation, run_at)
   select $1::int, payment_id, operation, clock.time + delay_ms * interval '1 millisecond'
-  from clock, unnest($2::bigint[], $3::int[], $5::text[])
-    as input (payment_id, delay_ms, operation)`,
-}
-
-/** A payment's task and how long it is to wait, in milliseconds. */
-export interface Delayed {
-  readonly paymentId: bigint
-  readonly operation: Operation
-  readonly delayMs: number
+  from clock, ${DELAYED.unnest('input', 3)}`,
 }
 
 /** Lock the tasks of payments; those that have left the queue are left out. */
 export async function lockTasks(
   tx: Runner,
-  shard: number,
   paymentIds: readonly bigint[],
 ): Promise<Map<bigint, LockedTask>> {
-  const rows = await tx.run(LOCK, [shard, numbers(paymentIds)])
+  const rows = await tx.run(LOCK, [numbers(paymentIds)])
   return new Map(rows.map((row) => [row.paymentId, row]))
 }
 
 /** Lock those tasks of payments that nobody else has locked, without waiting. */
 export async function lockFreeTasks(
   tx: Runner,
-  shard: number,
   paymentIds: readonly bigint[],
 ): Promise<Map<bigint, LockedTask>> {
-  const rows = await tx.run(LOCK_FREE, [shard, numbers(paymentIds)])
+  const rows = await tx.run(LOCK_FREE, [numbers(paymentIds)])
   return new Map(rows.map((row) => [row.paymentId, row]))
 }
 
 /** Start payments in doubt over, beginning with a lookup. */
-export function redriveTasks(
-  tx: Tx,
-  shard: number,
-  tasks: readonly Delayed[],
-  at: Date | null,
-): void {
-  if (tasks.length > 0) tx.write(REDRIVE, [shard, ...columns(tasks), at, operations(tasks)])
+export function redriveTasks(tx: Tx, tasks: readonly Delayed[]): void {
+  if (tasks.length > 0) tx.write(REDRIVE, DELAYED.of(tasks))
 }
 
 /** Put tasks of new payments in the queue, each due after its delay. */
-export function insertTasksLater(
-  tx: Tx,
-  shard: number,
-  tasks: readonly Delayed[],
-  at: Date | null,
-): void {
-  if (tasks.length > 0) tx.write(INSERT_LATER, [shard, ...columns(tasks), at, operations(tasks)])
-}
-
-function columns(tasks: readonly Delayed[]): string[] {
-  return [
-    numbers(tasks.map(({ paymentId }) => paymentId)),
-    numbers(tasks.map(({ delayMs }) => delayMs)),
-  ]
-}
-
-function operations(tasks: readonly Delayed[]): string {
-  return `{${tasks.map(({ operation }) => operation).join(',')}}`
+export function insertTasksLater(tx: Tx, tasks: readonly Delayed[]): void {
+  if (tasks.length > 0) tx.write(INSERT_LATER, DELAYED.of(tasks))
 }

@@ -1,8 +1,8 @@
 export type PaymentType = 'deposit' | 'withdraw'
 
 /**
- * What the gateway is asked to do. Each has its own credentials, limits and troubles at many gateways,
- * so whatever is learned of a gateway is learned of one operation.
+ * What the gateway is asked to do. Each has its own credentials, limits and troubles at many
+ * gateways, so whatever is learned of a gateway is learned of one operation.
  */
 export type Operation = 'charge' | 'payout'
 
@@ -43,8 +43,8 @@ export interface Payment {
 }
 
 /**
- * Every legal change of a stored status. What is not in the table cannot happen: a statement that
- * changes a status names those that it may leave.
+ * Every legal change of a stored status. What is not in the table cannot happen: the statements
+ * that change a status take from here which ones they may leave.
  */
 export const TRANSITIONS: Readonly<Record<StoredStatus, readonly StoredStatus[]>> = {
   new: ['success', 'failed', 'unknown'],

@@ -1,6 +1,7 @@
 import type { Cause, Why } from '../domain/breaker.ts'
 import type { Operation } from '../domain/payment.ts'
-import type { Runner, Statement } from '../ports.ts'
+import { columns } from '../domain/arrays.ts'
+import type { Global, Unsharded } from '../ports.ts'
 
 /** The shared breaker of one route, as it is stored. Ages in milliseconds; null: never. */
 export interface SharedBreaker {
@@ -19,20 +20,22 @@ export interface SharedBreaker {
 }
 
 /**
- * Open the breaker for `$3 × 2^trips` milliseconds, at most `$4`. A trip while it is open already
+ * Open the breaker for `$4 × 2^trips` milliseconds, at most `$5`. A trip while it is open already
  * changes nothing, so that many workers that see one outage double the pause once. An outage that
  * ended less than a minute ago goes on: one lucky call does not begin its age anew.
  */
-const TRIP: Statement<{ trips: number }> = {
+const TRIP: Unsharded<{ trips: number }> = {
   name: 'breaker_trip',
+  sharded: false,
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($7::timestamptz, clock_timestamp()) as time
+    select coalesce($1::timestamptz, clock_timestamp()) as time
   )
   insert into gateway_breakers as breaker
     (gateway, operation, trips, cause, reason, opened_at, open_until)
   select
-    $1, $2, 1, $5, $6, time, time + least($3::float8, $4::float8) * interval '1 millisecond'
+    $2, $3, 1, $6, $7, time, time + least($4::float8, $5::float8) * interval '1 millisecond'
   from clock
   on conflict (gateway, operation) do update
   set
@@ -45,18 +48,20 @@ const TRIP: Statement<{ trips: number }> = {
       else excluded.opened_at
     end,
     open_until = excluded.opened_at
-      + least($3::float8 * 2 ^ least(breaker.trips, 20), $4::float8) * interval '1 millisecond',
+      + least($4::float8 * 2 ^ least(breaker.trips, 20), $5::float8) * interval '1 millisecond',
     probe_until = null
   where breaker.trips = 0 or breaker.open_until <= excluded.opened_at
   returning trips`,
 }
 
 /** The breakers of a gateway: a row for each operation that was ever worked on. */
-const READ: Statement<SharedBreaker> = {
+const READ: Unsharded<SharedBreaker> = {
   name: 'breaker_read',
+  sharded: false,
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($2::timestamptz, clock_timestamp()) as time
+    select coalesce($1::timestamptz, clock_timestamp()) as time
   )
   select
     operation, trips, cause, reason,
@@ -66,49 +71,63 @@ const READ: Statement<SharedBreaker> = {
     (extract(epoch from time - answered_at) * 1000)::float8 as "answeredMs",
     (extract(epoch from time - worked_at) * 1000)::float8 as "workedMs"
   from clock
-  join gateway_breakers on gateway = $1`,
+  join gateway_breakers on gateway = $2`,
 }
 
-/** Take the one probe of a breaker whose pause is over, for `$3` milliseconds. No row: not now. */
-const PROBE: Statement<{ trips: number }> = {
+/** Take the one probe of a breaker whose pause is over, for `$4` milliseconds. No row: not now. */
+const PROBE: Unsharded<{ trips: number }> = {
   name: 'breaker_probe',
+  sharded: false,
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($4::timestamptz, clock_timestamp()) as time
+    select coalesce($1::timestamptz, clock_timestamp()) as time
   )
   update gateway_breakers
-  set probe_until = time + $3::float8 * interval '1 millisecond'
+  set probe_until = time + $4::float8 * interval '1 millisecond'
   from clock
-  where gateway = $1 and operation = $2 and trips > 0 and open_until <= time
+  where gateway = $2 and operation = $3 and trips > 0 and open_until <= time
     and (probe_until is null or probe_until <= time)
   returning trips`,
 }
 
 /** Close it. No row: it was closed already. */
-const CLOSE: Statement<{ operation: string }> = {
+const CLOSE: Unsharded<{ operation: string }> = {
   name: 'breaker_close',
+  sharded: false,
+  clock: true,
   text: `
   update gateway_breakers
   set
     trips = 0, cause = null, reason = null, probe_until = null,
-    closed_at = coalesce($3::timestamptz, clock_timestamp())
-  where gateway = $1 and operation = $2 and trips > 0
+    closed_at = coalesce($1::timestamptz, clock_timestamp())
+  where gateway = $2 and operation = $3 and trips > 0
   returning operation`,
 }
+
+/** When an operation was last answered well, in milliseconds; null: never. */
+interface Answered {
+  readonly operation: Operation
+  readonly answeredMs: number | null
+}
+
+const ANSWERED = columns<Answered>({ operation: 'word', answeredMs: 'float8' })
 
 /**
  * Say that a worker lives, and how long ago the gateway last answered it well. In order, so that
  * workers that say so at once never wait in a circle.
  */
-const BEAT: Statement<never> = {
+const BEAT: Unsharded<never> = {
   name: 'breaker_beat',
+  sharded: false,
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($4::timestamptz, clock_timestamp()) as time
+    select coalesce($1::timestamptz, clock_timestamp()) as time
   )
   insert into gateway_breakers as breaker (gateway, operation, answered_at, worked_at)
-  select $1, operation, time - answered_ms * interval '1 millisecond', time
-  from clock, unnest($2::text[], $3::float8[]) as input (operation, answered_ms)
+  select $2, operation, time - answered_ms * interval '1 millisecond', time
+  from clock, ${ANSWERED.unnest('input', 3)}
   order by operation
   on conflict (gateway, operation) do update
   set
@@ -124,55 +143,47 @@ interface Route {
 
 /** Open the breaker; false if it was open already. */
 export async function tripBreaker(
-  db: Runner,
+  db: Global,
   { gateway, operation }: Route,
   trip: Why & { readonly pauseMs: number; readonly pauseMsMax: number },
-  at: Date | null,
 ): Promise<boolean> {
   const { pauseMs, pauseMsMax, cause, reason } = trip
-  const rows = await db.run(TRIP, [gateway, operation, pauseMs, pauseMsMax, cause, reason, at])
+  const rows = await db.run(TRIP, [gateway, operation, pauseMs, pauseMsMax, cause, reason])
   return rows.length > 0
 }
 
 /** The shared breakers of a gateway. An operation without one was never worked on: it is closed. */
 export async function readBreakers(
-  db: Runner,
+  db: Global,
   gateway: string,
-  at: Date | null,
 ): Promise<Map<Operation, SharedBreaker>> {
-  const rows = await db.run(READ, [gateway, at])
+  const rows = await db.run(READ, [gateway])
   return new Map(rows.map((row) => [row.operation, row]))
 }
 
 /** Take the probe; true if this process has it now. */
 export async function takeProbe(
-  db: Runner,
+  db: Global,
   { gateway, operation }: Route,
   leaseMs: number,
-  at: Date | null,
 ): Promise<boolean> {
-  const rows = await db.run(PROBE, [gateway, operation, leaseMs, at])
+  const rows = await db.run(PROBE, [gateway, operation, leaseMs])
   return rows.length > 0
 }
 
 /** The gateway works again; false if others knew. */
-export async function closeBreaker(
-  db: Runner,
-  { gateway, operation }: Route,
-  at: Date | null,
-): Promise<boolean> {
-  const rows = await db.run(CLOSE, [gateway, operation, at])
+export async function closeBreaker(db: Global, { gateway, operation }: Route): Promise<boolean> {
+  const rows = await db.run(CLOSE, [gateway, operation])
   return rows.length > 0
 }
 
-/** Say that a worker of these routes lives, and how long ago each was answered well; null: never. */
+/**
+ * Say that a worker of these routes lives, and how long ago each was answered well; null: never.
+ */
 export async function beat(
-  db: Runner,
+  db: Global,
   gateway: string,
-  answered: readonly { readonly operation: Operation; readonly answeredMs: number | null }[],
-  at: Date | null,
+  answered: readonly Answered[],
 ): Promise<void> {
-  const operations = `{${answered.map(({ operation }) => operation).join(',')}}`
-  const ages = `{${answered.map(({ answeredMs }) => String(answeredMs)).join(',')}}`
-  await db.run(BEAT, [gateway, operations, ages, at])
+  await db.run(BEAT, [gateway, ...ANSWERED.of(answered)])
 }

@@ -1,6 +1,6 @@
 import type { Breaker, BreakerPolicy } from '../domain/breaker.ts'
 import { GATEWAY, OPERATIONS, type Operation } from '../domain/payment.ts'
-import type { Clock, Runner } from '../ports.ts'
+import type { Clock, Global } from '../ports.ts'
 import {
   beat,
   closeBreaker,
@@ -48,7 +48,7 @@ const BEAT_MS = 5_000
 const DOUBLING_MS = 500
 
 interface World {
-  readonly db: Runner
+  readonly db: Global
   readonly clock: Clock
   readonly policy: BreakerPolicy
   readonly local: (operation: Operation) => GuardedRoute
@@ -59,8 +59,8 @@ interface World {
  * Share the breakers of a gateway between all workers through the database: one worker's trip stops
  * them all, one worker at a time probes, and its success lets them all back in, slowly at first.
  *
- * Until it has looked a process knows nothing, so nothing is claimed: a worker that starts during an
- * outage burns no attempts. While the database cannot be asked nothing changes.
+ * Until it has looked a process knows nothing, so nothing is claimed: a worker that starts during
+ * an outage burns no attempts. While the database cannot be asked nothing changes.
  */
 export function sharedBreakers(world: World): SharedBreakers {
   const { db, clock } = world
@@ -70,19 +70,17 @@ export function sharedBreakers(world: World): SharedBreakers {
 
   return {
     async look() {
-      const at = clock.database()
-      for (const route of routes.values()) await route.tell(at)
+      for (const route of routes.values()) await route.tell()
       if (clock.elapsedMs() - beatMs >= BEAT_MS) {
         await beat(
           db,
           GATEWAY,
           [...routes.values()].map(({ answered }) => answered()),
-          at,
         )
         beatMs = clock.elapsedMs()
       }
-      const shared = await readBreakers(db, GATEWAY, at)
-      for (const [operation, route] of routes) await route.learn(shared.get(operation), at)
+      const shared = await readBreakers(db, GATEWAY)
+      for (const [operation, route] of routes) await route.learn(shared.get(operation))
     },
     admitted: (operation, wanted, running) => routeOf(operation).admitted(wanted, running),
     state: (operation) => routeOf(operation).state(),
@@ -118,20 +116,20 @@ function sharedRoute({ db, clock, policy, local: localOf, onAlert }: World, oper
       return Math.min(local.answeredMs(), others) < ageMs
     },
     /** Write what this process has found out. */
-    async tell(at: Date | null) {
+    async tell() {
       const why = local.why()
       if (local.breaker() === 'open' && state !== 'open' && why !== null) {
-        const isNews = await tripBreaker(db, route, { ...policy, ...why }, at)
+        const isNews = await tripBreaker(db, route, { ...policy, ...why })
         const alert = isNews && why.cause === 'misconfigured' && !misconfigured()
         if (alert) onAlert({ operation, kind: 'misconfigured', reason: why.reason })
       } else if (local.breaker() === 'closed' && state === 'half_open') {
-        const isNews = await closeBreaker(db, route, at)
+        const isNews = await closeBreaker(db, route)
         const alert = isNews && misconfigured()
         if (alert) onAlert({ operation, kind: 'right_again', reason: known?.reason ?? '' })
       }
     },
     /** Follow what is known together. */
-    async learn(shared: SharedBreaker | undefined, at: Date | null) {
+    async learn(shared: SharedBreaker | undefined) {
       const first = knownMs === Number.NEGATIVE_INFINITY
       known = shared
       knownMs = clock.elapsedMs()
@@ -143,7 +141,7 @@ function sharedRoute({ db, clock, policy, local: localOf, onAlert }: World, oper
         state = 'closed'
       } else if (shared.openMs > 0) {
         state = 'open'
-      } else if (await takeProbe(db, route, PROBE_MS, at)) {
+      } else if (await takeProbe(db, route, PROBE_MS)) {
         const { cause, reason } = shared
         local.probe(cause === null ? null : { cause, reason: reason ?? '' })
         state = 'half_open'

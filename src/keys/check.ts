@@ -1,5 +1,5 @@
 import { parseToken, sameHash, type Checked, type Scope } from '../domain/key.ts'
-import { Overloaded, type Clock, type Runner } from '../ports.ts'
+import { Overloaded, type Clock, type Global } from '../ports.ts'
 import { findKeys } from './store.ts'
 
 interface Known {
@@ -25,8 +25,9 @@ const NOBODY: Known = { secretHash: Buffer.alloc(32), scopes: [], askedMs: 0 }
 
 interface KeyChecker {
   /**
-   * Asks the database where it has to. Throws `Unavailable` when it cannot: nobody is let in unchecked.
-   * `patient`: a moment later, together with others, because the caller has guessed too often.
+   * Asks the database where it has to. Throws `Unavailable` when it cannot: nobody is let in
+   * unchecked. `patient`: a moment later, together with others, because the caller has guessed too
+   * often.
    */
   check(token: string, patient?: boolean): Promise<Checked>
   /** The same from what is known already, without asking anybody; null: nothing is. */
@@ -34,12 +35,12 @@ interface KeyChecker {
 }
 
 /**
- * Make the check of API keys. A key in use is looked up every one and a half seconds per process, and
- * one that is not known once, however many requests wait for it. One look-up runs at a time and takes
- * along all ids that wait, so guessing keeps no more than one connection busy. The secret is compared
- * by its hash in constant time, for an unknown id as well.
+ * Make the check of API keys. A key in use is looked up every one and a half seconds per process,
+ * and one that is not known once, however many requests wait for it. One look-up runs at a time and
+ * takes along all ids that wait, so guessing keeps no more than one connection busy. The secret is
+ * compared by its hash in constant time, for an unknown id as well.
  */
-export function keyChecker(world: { readonly db: Runner; readonly clock: Clock }): KeyChecker {
+export function keyChecker(world: { readonly db: Global; readonly clock: Clock }): KeyChecker {
   const cache = new Map<string, Known>()
   const lookups = lookupQueue(world)
 
@@ -83,7 +84,7 @@ interface Asker {
 }
 
 /** Look-ups of ids, one at a time; an id that is being asked about already is not asked again. */
-function lookupQueue({ db, clock }: { readonly db: Runner; readonly clock: Clock }) {
+function lookupQueue({ db, clock }: { readonly db: Global; readonly clock: Clock }) {
   const pending = new Map<string, Promise<Known | null>>()
   const askers = new Map<string, Asker>()
   let ready: string[] = []

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { InvalidArgumentError, type Command } from 'commander'
 import { newKey, SCOPES, type Scope } from '../domain/key.ts'
 import { printable } from '../domain/printable.ts'
-import type { Runner } from '../ports.ts'
+import type { Db } from '../ports.ts'
 import { insertKey, listKeys, revokeKey, type StoredKey } from './store.ts'
 
 interface Opened {
-  readonly db: Runner
+  readonly db: Db
   close(): Promise<void>
 }
 
@@ -28,7 +28,7 @@ export function keysCommand(program: Command, open: () => Promise<Opened>): void
       const { scopes } = options
       await withOpen(open, async ({ db }) => {
         const key = newKey(randomBytes)
-        const stored = await insertKey(db, key, options.name, scopes)
+        const stored = await insertKey(db.global, key, options.name, scopes)
         if (stored === null) throw new Error('the key was not stored')
         if (options.json) return print(JSON.stringify({ ...body(stored), token: key.token }))
         print(`${key.token}\n`)
@@ -42,7 +42,7 @@ export function keysCommand(program: Command, open: () => Promise<Opened>): void
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       await withOpen(open, async ({ db }) => {
-        const all = await listKeys(db)
+        const all = await listKeys(db.global)
         if (options.json) return print(JSON.stringify(all.map(body)))
         if (all.length === 0) print('No keys. Make one with `payments keys create --name …`.')
         for (const key of all) print(line(key))
@@ -55,7 +55,7 @@ export function keysCommand(program: Command, open: () => Promise<Opened>): void
     .option('--json', 'print JSON')
     .action(async (id: string, options: { json?: boolean }) => {
       await withOpen(open, async ({ db }) => {
-        const key = await revokeKey(db, id)
+        const key = await revokeKey(db.global, id)
         if (key === null)
           throw new Error(`There is no key ${id}. \`payments keys list\` shows them.`)
         print(options.json ? JSON.stringify(body(key)) : line(key))

@@ -1,5 +1,5 @@
 import type { Scope } from '../domain/key.ts'
-import type { Runner, Statement } from '../ports.ts'
+import type { Global, Unsharded } from '../ports.ts'
 
 /** An API key as it is stored: never its secret. */
 export interface StoredKey {
@@ -10,16 +10,18 @@ export interface StoredKey {
   readonly revokedAt: Date | null
 }
 
-const INSERT: Statement<StoredKey> = {
+const INSERT: Unsharded<StoredKey> = {
   name: 'keys_insert',
+  sharded: false,
   text: `
   insert into api_keys (id, secret_hash, name, scopes)
   values ($1, $2, $3, $4::text[])
   returning id, name, scopes, created_at as "createdAt", revoked_at as "revokedAt"`,
 }
 
-const LIST: Statement<StoredKey> = {
+const LIST: Unsharded<StoredKey> = {
   name: 'keys_list',
+  sharded: false,
   text: `
   select id, name, scopes, created_at as "createdAt", revoked_at as "revokedAt"
   from api_keys
@@ -27,8 +29,9 @@ const LIST: Statement<StoredKey> = {
 }
 
 /** Revoke a key for good; a key that is revoked already keeps its first time. */
-const REVOKE: Statement<StoredKey> = {
+const REVOKE: Unsharded<StoredKey> = {
   name: 'keys_revoke',
+  sharded: false,
   text: `
   update api_keys
   set revoked_at = coalesce(revoked_at, now())
@@ -44,8 +47,9 @@ interface KeyInForce {
 }
 
 /** Many at once, by the primary key; revoked keys are as good as none. */
-const FIND: Statement<KeyInForce> = {
+const FIND: Unsharded<KeyInForce> = {
   name: 'keys_find',
+  sharded: false,
   text: `
   select id, secret_hash as "secretHash", scopes
   from api_keys
@@ -54,7 +58,7 @@ const FIND: Statement<KeyInForce> = {
 
 /** Store a new key by the hash of its secret. */
 export async function insertKey(
-  db: Runner,
+  db: Global,
   key: { readonly id: string; readonly hash: Buffer },
   name: string,
   scopes: readonly Scope[],
@@ -64,17 +68,17 @@ export async function insertKey(
 }
 
 /** Every key ever made, newest first. */
-export function listKeys(db: Runner): Promise<StoredKey[]> {
+export function listKeys(db: Global): Promise<StoredKey[]> {
   return db.run(LIST, [])
 }
 
 /** Revoke a key; null: there is none with this id. */
-export async function revokeKey(db: Runner, id: string): Promise<StoredKey | null> {
+export async function revokeKey(db: Global, id: string): Promise<StoredKey | null> {
   const [row] = await db.run(REVOKE, [id])
   return row ?? null
 }
 
 /** The hashes and scopes of those of the keys that are in force, in no order. */
-export function findKeys(db: Runner, ids: readonly string[]): Promise<KeyInForce[]> {
+export function findKeys(db: Global, ids: readonly string[]): Promise<KeyInForce[]> {
   return db.run(FIND, [ids])
 }

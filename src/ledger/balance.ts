@@ -1,10 +1,10 @@
-import { Busy, Unavailable, type Clock, type Db } from '../ports.ts'
+import { Busy, Unavailable, type Clock, type Db, type Shard } from '../ports.ts'
+import { eachInTurn, whole } from '../shards.ts'
 import { addUp, readOneSnapshot, type Place, type TrialBalance } from './store.ts'
 
 export interface BalanceWorld {
   readonly db: Db
   readonly clock: Clock
-  readonly shards: number
 }
 
 /** A trial balance and the moment of which it is; with several shards, the earliest of theirs. */
@@ -22,44 +22,41 @@ const TRIES_MAX = 6
 const NOTHING = { user: 0n, held: 0n, gateway: 0n, fees: 0n, opening: 0n, entries: 0 }
 
 /**
- * Add up the journals of all shards, one after the other, in steps of a bounded number of entries. All
- * steps of a shard see one snapshot, so the balance is of one moment of it, whatever is posted
+ * Add up the journals of all shards, one after the other, in steps of a bounded number of entries.
+ * All steps of a shard see one snapshot, so the balance is of one moment of it, whatever is posted
  * meanwhile. Takes no row locks. Throws `Unavailable` when `stopping` says so between two steps.
  */
 export async function trialBalance(
   world: BalanceWorld,
   stopping: () => boolean = () => false,
 ): Promise<Balance> {
-  let total: Balance | null = null
-  for (let shard = 0; shard < world.shards; shard += 1) {
-    const own = await ofShard(world, shard, stopping)
-    total = total === null ? own : { ...plus(total, own), asOf: earlier(total.asOf, own.asOf) }
-  }
-  if (total === null) throw new Error('there is no shard')
-  return total
+  const parts = await eachInTurn(world.db.shards, (shard) => ofShard(world, shard, stopping))
+  return whole(parts).reduce((total, own) => {
+    return { ...plus(total, own), asOf: earlier(total.asOf, own.asOf) }
+  })
 }
 
 async function ofShard(
-  { db, clock }: BalanceWorld,
-  shard: number,
+  { clock }: BalanceWorld,
+  shard: Shard,
   stopping: () => boolean,
 ): Promise<Balance> {
   let limit = STEP_INITIAL
   let limitMax = STEP_MAX
   const once = () =>
-    db.transaction(async (tx) => {
+    shard.transaction(async (tx) => {
       await readOneSnapshot(tx)
       let sums: TrialBalance = NOTHING
       let place: Place | null = null
       for (;;) {
         const startedMs = clock.elapsedMs()
-        const part = await addUp(tx, shard, place, limit)
+        const part = await addUp(tx, place, limit)
         const ms = Math.max(1, clock.elapsedMs() - startedMs)
         limit = Math.round(limit * Math.min(2, Math.max(0.25, STATEMENT_MS / ms)))
         limit = Math.min(limitMax, Math.max(1, limit))
         sums = plus(sums, part.sums)
         place = part.place
-        if (place === null) return { ...sums, asOf: clock.database() ?? part.time }
+        if (place === null) return { ...sums, asOf: part.time }
         if (stopping()) throw new Unavailable('this process is stopping')
       }
     })
@@ -96,7 +93,9 @@ function earlier(one: Date, other: Date): Date {
 
 /** A balance that took longer, in milliseconds, is kept for a while; a quick one is always new. */
 const QUICK_MS = 200
-/** It is kept so many times as long as it took: adding up never takes more than a tenth of the time. */
+/**
+ * It is kept so many times as long as it took: adding up never takes more than a tenth of the time.
+ */
 const KEPT_TIMES = 9
 /** How long a caller waits for one, in milliseconds. */
 const WAIT_MS = 10_000
@@ -134,7 +133,10 @@ export function sharedBalance(world: BalanceWorld): Balances {
     running = mine
     return mine
   }
-  /** The one that begins after this call, or the one that runs, where waiting for another is too long. */
+  /**
+   * The one that begins after this call, or the one that runs, where waiting for another is too
+   * long.
+   */
   const join = (): Promise<Balance> => {
     if (running === null) return start()
     if (tookMs >= QUICK_MS) return running

@@ -5,10 +5,11 @@ import { insertPostings, moveBalances } from './store.ts'
 /**
  * Post journal entries: append them and move the users' balances by their sums, in the caller's
  * transaction, so that balances equal postings by construction. Only the statement that accepts
- * (`ACCEPT` in src/payments/store.ts) moves money without it: it writes the holds of a batch itself.
+ * (`ACCEPT` in src/payments/store.ts) moves money without it: it writes the holds of a batch
+ * itself.
  */
-export function post(tx: Tx, shard: number, entries: readonly Entry[], at: Date | null): void {
+export function post(tx: Tx, entries: readonly Entry[]): void {
   if (entries.length === 0) return
-  insertPostings(tx, shard, entries, at)
-  moveBalances(tx, shard, entries)
+  insertPostings(tx, entries)
+  moveBalances(tx, entries)
 }

@@ -1,25 +1,37 @@
-import { numbers } from '../domain/arrays.ts'
+import { columns } from '../domain/arrays.ts'
 import type { Entry } from '../domain/ledger.ts'
-import type { Runner, Statement, Tx } from '../ports.ts'
+import type { Runner, Statement, Tx, Unsharded } from '../ports.ts'
+
+const ENTRIES = columns<Entry>({
+  userId: 'bigint',
+  paymentId: 'bigint',
+  kind: 'word',
+  user: 'bigint',
+  held: 'bigint',
+  gateway: 'bigint',
+  fees: 'bigint',
+  opening: 'bigint',
+})
 
 /** Append journal entries. The primary key refuses a second hold, settlement or release. */
 const INSERT: Statement<never> = {
   name: 'postings_insert',
+  clock: true,
   text: `
   insert into postings
     (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening, created_at)
   select
-    $1::int, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening,
-    coalesce($10::timestamptz, clock_timestamp())
-  from unnest(
-    $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-    $9::bigint[]
-  ) as entry (user_id, payment_id, kind, user_available, user_held, gateway, fees, opening)`,
+    $1::int, user_id, payment_id, kind, entry."user", held, gateway, fees, opening,
+    coalesce($2::timestamptz, clock_timestamp())
+  from ${ENTRIES.unnest('entry', 3)}`,
 }
 
+/** What an entry moves. */
+const MOVES = columns<Entry>({ userId: 'bigint', user: 'bigint', held: 'bigint' })
+
 /**
- * Move the balances of users by the sums of the journal entries posted with it. The users are locked
- * or new, so nothing waits here; the checks on the table refuse to spend what is not there.
+ * Move the balances of users by the sums of the journal entries posted with it. The users are
+ * locked or new, so nothing waits here; the checks on the table refuse to spend what is not there.
  */
 const MOVE: Statement<never> = {
   name: 'users_move',
@@ -27,9 +39,8 @@ const MOVE: Statement<never> = {
   update users
   set available = users.available + moved.available, held = users.held + moved.held
   from (
-    select user_id, sum(available_delta)::bigint as available, sum(held_delta)::bigint as held
-    from unnest($2::bigint[], $3::bigint[], $4::bigint[])
-      as entry (user_id, available_delta, held_delta)
+    select user_id, sum(entry."user")::bigint as available, sum(entry.held)::bigint as held
+    from ${MOVES.unnest('entry', 2)}
     group by user_id
   ) moved
   where users.shard = $1 and users.id = moved.user_id`,
@@ -90,35 +101,38 @@ interface Part extends TrialBalance {
   readonly userId: bigint | null
   readonly paymentId: bigint | null
   readonly lastKind: string | null
-  /** When the transaction began that reads it. */
+  /** When it was read: when the transaction began that does so. */
   readonly time: Date
 }
 
 /** All statements of this transaction see the journal as it is at the first of them. */
-const ONE_SNAPSHOT: Statement<unknown> = {
+const ONE_SNAPSHOT: Unsharded<unknown> = {
   name: 'postings_one_snapshot',
+  sharded: false,
   text: 'set transaction isolation level repeatable read, read only',
 }
 
 /** A journal is read along its key, whatever the statistics say: nothing else ends after a step. */
-const ALONG_KEY: Statement<unknown> = {
+const ALONG_KEY: Unsharded<unknown> = {
   name: 'postings_along_key',
+  sharded: false,
   text: `
   select
     set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true),
     set_config('enable_bitmapscan', 'off', true)`,
 }
 
-/** Add up at most `$5` entries of a shard's journal behind a place, and say where they end. */
+/** Add up at most `$6` entries of a shard's journal behind a place, and say where they end. */
 const ADD_UP: Statement<Part> = {
   name: 'postings_add_up',
+  clock: true,
   text: `
   with part as materialized (
     select user_id, payment_id, kind, user_available, user_held, gateway, fees, opening
     from postings
-    where shard = $1 and (user_id, payment_id, kind) > ($2, $3, $4)
+    where shard = $1 and (user_id, payment_id, kind) > ($3, $4, $5)
     order by user_id, payment_id, kind
-    limit $5::int
+    limit $6::int
   ), last as materialized (
     select user_id, payment_id, kind
     from part
@@ -135,60 +149,37 @@ const ADD_UP: Statement<Part> = {
     (select user_id from last) as "userId",
     (select payment_id from last) as "paymentId",
     (select kind from last) as "lastKind",
-    now() as time
+    coalesce($2::timestamptz, now()) as time
   from part`,
 }
 
 /** Append entries; the caller moves the balances in the same transaction. */
-export function insertPostings(
-  tx: Tx,
-  shard: number,
-  entries: readonly Entry[],
-  at: Date | null,
-): void {
-  tx.write(INSERT, [
-    shard,
-    numbers(entries.map((entry) => entry.userId)),
-    numbers(entries.map((entry) => entry.paymentId)),
-    `{${entries.map((entry) => entry.kind).join(',')}}`,
-    numbers(entries.map((entry) => entry.user)),
-    numbers(entries.map((entry) => entry.held)),
-    numbers(entries.map((entry) => entry.gateway)),
-    numbers(entries.map((entry) => entry.fees)),
-    numbers(entries.map((entry) => entry.opening)),
-    at,
-  ])
+export function insertPostings(tx: Tx, entries: readonly Entry[]): void {
+  tx.write(INSERT, ENTRIES.of(entries))
 }
 
 /** Move balances by the sums of `entries`; only `post` calls this. */
-export function moveBalances(tx: Tx, shard: number, entries: readonly Entry[]): void {
-  tx.write(MOVE, [
-    shard,
-    numbers(entries.map((entry) => entry.userId)),
-    numbers(entries.map((entry) => entry.user)),
-    numbers(entries.map((entry) => entry.held)),
-  ])
+export function moveBalances(tx: Tx, entries: readonly Entry[]): void {
+  tx.write(MOVE, MOVES.of(entries))
 }
 
 /** A page of a user's journal, newest first, after the entry `before`. */
 export function postingsOfUser(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   userId: bigint,
   before: { readonly paymentId: bigint; readonly kind: string },
   limit: number,
 ): Promise<Posting[]> {
-  return db.run(PAGE, [shard, userId, before.paymentId, before.kind, limit])
+  return shard.run(PAGE, [userId, before.paymentId, before.kind, limit])
 }
 
 /** Every entry of one payment, oldest first. */
 export function postingsOfPayment(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   userId: bigint,
   paymentId: bigint,
 ): Promise<Posting[]> {
-  return db.run(OF_PAYMENT, [shard, userId, paymentId])
+  return shard.run(OF_PAYMENT, [userId, paymentId])
 }
 
 /** Begin to read journals as they are now; in this transaction they stay so. */
@@ -202,12 +193,11 @@ const BEGINNING: Place = { userId: -9_223_372_036_854_775_808n, paymentId: 0n, k
 /** Add up the next entries of a shard's journal; null: from the beginning. */
 export async function addUp(
   tx: Tx,
-  shard: number,
   behind: Place | null,
   limit: number,
 ): Promise<{ readonly sums: TrialBalance; readonly place: Place | null; readonly time: Date }> {
   const { userId, paymentId, kind } = behind ?? BEGINNING
-  const [part] = await tx.run(ADD_UP, [shard, userId, paymentId, kind, limit])
+  const [part] = await tx.run(ADD_UP, [userId, paymentId, kind, limit])
   if (part === undefined) throw new Error('the journal was not added up')
   const { userId: user, paymentId: payment, lastKind, time, ...sums } = part
   const ended = user === null || payment === null || lastKind === null || sums.entries < limit

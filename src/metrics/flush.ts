@@ -1,7 +1,9 @@
 import { COUNTER_NAMES, isExact, type CounterName } from '../domain/counters.ts'
 import type { Clock, Db } from '../ports.ts'
 import { every } from '../queue/every.ts'
-import { addCounters, foldCounts, readCounters, readExact } from './store.ts'
+import { eachInTurn } from '../shards.ts'
+import { readExact } from './exact.ts'
+import { addCounters, foldCounts, readCounters } from './store.ts'
 
 /** The counters of this process, as its metrics keep them. */
 interface ProcessCounters {
@@ -17,7 +19,9 @@ const FOLD_EVERY = 5
 
 /** Adds what a process counted to the totals, which are where its database is. */
 export interface Flusher {
-  /** Add now what was counted until now. Rejects when it could not be added: it is kept for later. */
+  /**
+   * Add now what was counted until now. Rejects when it could not be added: it is kept for later.
+   */
   flush(): Promise<void>
   stop(): Promise<void>
 }
@@ -27,18 +31,18 @@ export const IDLE: Flusher = { flush: () => Promise.resolve(), stop: () => Promi
 
 /**
  * Add this process's counters to the totals in the database once a second, so that every process
- * shows the same totals, and they outlive restarts. This counting is best effort: a lost COMMIT, or a
- * process that is killed, loses at most a second of it. What became of payments is not counted so: of
- * that, only the rows are folded that the statements have left.
+ * shows the same totals, and they outlive restarts. This counting is best effort: a lost COMMIT, or
+ * a process that is killed, loses at most a second of it. What became of payments is not counted
+ * so: of that, only the rows are folded that the statements have left.
  */
 export function startFlusher(
-  world: { readonly db: Db; readonly clock: Clock; readonly shards: number },
+  world: { readonly db: Db; readonly clock: Clock },
   counters: ProcessCounters,
 ): Flusher {
   const add = async () => {
     const deltas = counters.drain()
     try {
-      await addCounters(world.db, deltas)
+      await addCounters(world.db.global, deltas)
     } catch (error) {
       counters.undrain(deltas)
       throw error
@@ -51,7 +55,7 @@ export function startFlusher(
   const flushing = every(world.clock, FLUSH_MS, async () => {
     await flush().catch(() => undefined)
     turns += 1
-    if (turns % FOLD_EVERY === 0) await fold(world)
+    if (turns % FOLD_EVERY === 0) await eachInTurn(world.db.shards, foldCounts)
   })
   return {
     flush,
@@ -62,24 +66,16 @@ export function startFlusher(
   }
 }
 
-async function fold({ db, shards }: { readonly db: Db; readonly shards: number }): Promise<void> {
-  for (let shard = 0; shard < shards; shard += 1) await foldCounts(db, shard)
-}
-
 /**
- * The totals over all processes: what the database keeps, and what processes counted, this one until
- * now. Throws when the database cannot be read: half of the truth is none.
+ * The totals over all processes: what the database keeps, and what processes counted, this one
+ * until now. Throws when the database cannot be read: half of the truth is none.
  */
 export async function totals(world: {
   readonly db: Db
-  readonly shards: number
   readonly flusher: Flusher
 }): Promise<Record<CounterName, number>> {
   await world.flusher.flush()
-  const [exact, stored] = await Promise.all([
-    readExact(world.db, world.shards),
-    readCounters(world.db),
-  ])
+  const [exact, stored] = await Promise.all([readExact(world.db), readCounters(world.db.global)])
   const total = (name: CounterName) => (isExact(name) ? exact[name] : (stored[name] ?? 0))
   // fromEntries forgets the keys' type.
   return Object.fromEntries(COUNTER_NAMES.map((name) => [name, total(name)])) as Record<

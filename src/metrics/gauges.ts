@@ -1,21 +1,18 @@
 import type { DatabaseGauges } from '../domain/counters.ts'
-import type { Clock, Runner } from '../ports.ts'
+import type { Db } from '../ports.ts'
+import { eachShard, whole } from '../shards.ts'
 import { viewQueue } from '../queue/load-store.ts'
-import { readExact, readHeld, readRisk } from './store.ts'
+import { readExact } from './exact.ts'
+import { readHeld, readRisk } from './store.ts'
 
 /** Read the gauges of all shards: amounts and counts are added, ages are the oldest. */
-export async function databaseGauges(world: {
-  readonly db: Runner
-  readonly clock: Clock
-  readonly shards: number
-}): Promise<DatabaseGauges> {
-  const at = world.clock.database()
-  const shards = Array.from({ length: world.shards }, (_, shard) => shard)
+export async function databaseGauges(db: Db): Promise<DatabaseGauges> {
+  const { shards } = db
   const [counts, queues, risks, held] = await Promise.all([
-    readExact(world.db, world.shards),
-    Promise.all(shards.map((shard) => viewQueue(world.db, shard, at))),
-    Promise.all(shards.map((shard) => readRisk(world.db, shard, at))),
-    Promise.all(shards.map((shard) => readHeld(world.db, shard))),
+    readExact(db),
+    eachShard(shards, viewQueue).then(whole),
+    eachShard(shards, readRisk).then(whole),
+    eachShard(shards, readHeld).then(whole),
   ])
   const unknown = sum(risks.map((risk) => risk.unknownCount))
   return {

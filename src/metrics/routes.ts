@@ -6,7 +6,6 @@ import { totals, type Flusher } from './flush.ts'
 /** `GET /metrics`: the flat JSON map of counters, summed over all processes. */
 export function counterRoutes(options: {
   readonly db: Db
-  readonly shards: number
   readonly flusher: Flusher
 }): FastifyPluginAsyncTypebox {
   const schema = {

@@ -1,21 +1,29 @@
-import { numbers } from '../domain/arrays.ts'
-import { EXACT_NAMES, type ExactName } from '../domain/counters.ts'
-import type { Runner, Statement } from '../ports.ts'
+import { columns } from '../domain/arrays.ts'
+import type { Global, Runner, Statement, Unsharded } from '../ports.ts'
+
+interface Delta {
+  readonly name: string
+  readonly value: number
+}
+
+const DELTAS = columns<Delta>({ name: 'text', value: 'bigint' })
 
 /** Add to totals. Rows are touched in name order, so that processes never wait in a circle. */
-const ADD: Statement<never> = {
+const ADD: Unsharded<never> = {
   name: 'counters_add',
+  sharded: false,
   text: `
   insert into counters (name, value)
   select name, value
-  from unnest($1::text[], $2::bigint[]) as delta (name, value)
+  from ${DELTAS.unnest('delta', 1)}
   order by name
   on conflict (name) do update set value = counters.value + excluded.value`,
 }
 
 /** Every total. */
-const READ: Statement<{ name: string; value: bigint }> = {
+const READ: Unsharded<{ name: string; value: bigint }> = {
   name: 'counters_read',
+  sharded: false,
   text: `
   select name, value
   from counters`,
@@ -42,14 +50,16 @@ const COUNTS: Statement<{ name: string; value: bigint }> = {
   group by name`,
 }
 
-/** So many rows of counts a shard may have before they are folded, and so many are folded at a time. */
+/**
+ * So many rows of counts a shard may have before they are folded, and so many are folded at a time.
+ */
 const FOLD_ABOVE = 100
 const FOLD_MAX = 10_000
 
 /**
  * Make one row of a shard's rows of counts, once there are more than a few. Rows that somebody else
- * holds, another folder first of all, are left to the next time; the oldest come first, the sum of the
- * time before among them. One statement, so whoever reads sees the rows or their sum.
+ * holds, another folder first of all, are left to the next time; the oldest come first, the sum of
+ * the time before among them. One statement, so whoever reads sees the rows or their sum.
  */
 const FOLD: Statement<never> = {
   name: 'payment_counts_fold',
@@ -86,11 +96,12 @@ export interface RiskView {
 }
 
 /**
- * Money at risk: open letters by class. The open letters are few; an index holds exactly those. Ages
- * are measured with the clock that the letters were written with.
+ * Money at risk: open letters by class. The open letters are few; an index holds exactly those.
+ * Ages are measured with the clock that the letters were written with.
  */
 const RISK: Statement<RiskView> = {
   name: 'risk_read',
+  clock: true,
   text: `
   select
     count(*) filter (where class = 'unknown')::float8 as "unknownCount",
@@ -115,50 +126,39 @@ const HELD: Statement<{ held: bigint }> = {
 
 /** Add deltas to the totals over all processes. */
 export async function addCounters(
-  db: Runner,
+  db: Global,
   deltas: Readonly<Record<string, number>>,
 ): Promise<void> {
-  const names = Object.keys(deltas)
-    .filter((name) => deltas[name] !== 0)
-    .sort()
-  if (names.length === 0) return
-  await db.run(ADD, [names, numbers(names.map((name) => deltas[name] ?? 0))])
+  const added = Object.entries(deltas)
+    .map(([name, value]) => ({ name, value }))
+    .filter(({ value }) => value !== 0)
+  if (added.length > 0) await db.run(ADD, DELTAS.of(added))
 }
 
 /** The totals over all processes, since the database was made. */
-export async function readCounters(db: Runner): Promise<Record<string, number>> {
+export async function readCounters(db: Global): Promise<Record<string, number>> {
   const rows = await db.run(READ, [])
   return Object.fromEntries(rows.map((row) => [row.name, Number(row.value)]))
 }
 
-/**
- * The exact counters of all shards. What earlier versions counted roughly, until this one or the last of
- * them stopped, is part of the totals, so that they never fall.
- */
-export async function readExact(db: Runner, shards: number): Promise<Record<ExactName, number>> {
-  const all = Array.from({ length: shards }, (_, shard) => db.run(COUNTS, [shard]))
-  const [totals, ...counted] = await Promise.all([readCounters(db), ...all])
-  for (const { name, value } of counted.flat()) totals[name] = (totals[name] ?? 0) + Number(value)
-  // fromEntries forgets the keys' type.
-  return Object.fromEntries(EXACT_NAMES.map((name) => [name, totals[name] ?? 0])) as Record<
-    ExactName,
-    number
-  >
+/** What the statements that move payments counted in a shard. */
+export function readCounts(shard: Runner): Promise<{ name: string; value: bigint }[]> {
+  return shard.run(COUNTS, [])
 }
 
 /** Keep the rows of counts few. Waits for nobody. */
-export async function foldCounts(db: Runner, shard: number): Promise<void> {
-  await db.run(FOLD, [shard])
+export async function foldCounts(shard: Runner): Promise<void> {
+  await shard.run(FOLD, [])
 }
 
-/** A shard's money at risk at a time; null: now, by the database's clock. */
-export async function readRisk(db: Runner, shard: number, at: Date | null): Promise<RiskView> {
-  const [row] = await db.run(RISK, [shard, at])
+/** A shard's money at risk now. */
+export async function readRisk(shard: Runner): Promise<RiskView> {
+  const [row] = await shard.run(RISK, [])
   return row ?? { unknownCount: 0, unknownAmount: 0n, unknownOldestSeconds: 0, failedLetters: 0 }
 }
 
 /** A shard's held money, in minor units. */
-export async function readHeld(db: Runner, shard: number): Promise<bigint> {
-  const [row] = await db.run(HELD, [shard])
+export async function readHeld(shard: Runner): Promise<bigint> {
+  const [row] = await shard.run(HELD, [])
   return row?.held ?? 0n
 }

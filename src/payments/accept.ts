@@ -9,15 +9,12 @@ import {
   type Verdict,
 } from '../domain/acceptance.ts'
 import type { Fee } from '../domain/fee.ts'
-import { byShard } from '../domain/shard.ts'
-import { isLocked, type Clock, type Db, type Runner, type Tx } from '../ports.ts'
+import { isLocked, type Runner, type Shard, type Tx } from '../ports.ts'
 import { lockFreeUsers, lockUsers, readUsers, type User } from '../users/store.ts'
-import { paymentsByKeys, takePaymentIds, writeAccepted } from './store.ts'
+import { paymentsByKeys, writeAccepted } from './store.ts'
 
 export interface AcceptWorld {
-  readonly db: Db
-  readonly clock: Clock
-  readonly shards: number
+  readonly shard: Shard
   readonly fee: Fee
   /** Told after each commit how many tasks were put in the queue. */
   readonly onEnqueued?: (count: number) => void
@@ -27,7 +24,9 @@ export interface AcceptWorld {
 export interface Patience {
   /** How long it waits for them, in milliseconds; then it leaves them out. */
   readonly lockMs: number
-  /** Told who is left out, before `onDecided`. Their drafts are answered `busy`: nothing was done. */
+  /**
+   * Told who is left out, before `onDecided`. Their drafts are answered `busy`: nothing was done.
+   */
   readonly onBusy?: (userIds: ReadonlySet<bigint>) => void
 }
 
@@ -39,49 +38,43 @@ export type Accept = (
 ) => Promise<readonly Answer[]>
 
 /**
- * Make the operation that accepts payments: N drafts in, N answers out, in order.
+ * Make the operation that accepts payments of one shard: N drafts in, N answers out, in order.
  *
- * The drafts of a shard are one transaction of two round trips, whatever N: lock and read what the
- * decisions depend on; decide in pure functions; write payments, tasks and holds together, so an
- * accepted payment is always in the queue and an answered key never hangs "in progress". Throws
- * `Unavailable` or `Busy` (nothing was written) or `CommitUnknown` (it may have been; the retry finds
- * out).
+ * The drafts are one transaction of two round trips, whatever N: lock and read what the decisions
+ * depend on; decide in pure functions; write payments, tasks and holds together, so an accepted
+ * payment is always in the queue and an answered key never hangs "in progress". Throws
+ * `Unavailable` or `Busy` (nothing was written) or `CommitUnknown` (it may have been; the retry
+ * finds out).
  *
- * `onDecided` is called when everything has been read and the writes are on their way. The next drafts
- * may be accepted from then on: where they depend on these, they wait for the locks of these. It is
- * called again when the transaction has to be repeated.
+ * `onDecided` is called when everything has been read and the writes are on their way. The next
+ * drafts may be accepted from then on: where they depend on these, they wait for the locks of
+ * these. It is called again when the transaction has to be repeated.
  *
  * With `patience` no draft waits long for a user that is not its own: when locks cannot be had in
  * that time, the drafts of the users that are locked are left out and answered `busy`, and those of
  * all others are accepted. Without it the database's own limit holds, and ends the whole batch.
  */
-export function acceptor(world: AcceptWorld): Accept {
+export function acceptor({ shard, fee, onEnqueued }: AcceptWorld): Accept {
   // Ids that a batch took and did not use, kept for the next one so that replays leave no gaps; and how
   // many batches have begun, because ids that are older than those of another batch would come too late.
-  const spare = new Map<number, bigint[]>()
+  let spare: readonly bigint[] = []
   let begun = 0
 
-  const acceptInShard = async (
-    shard: number,
-    drafts: readonly Draft[],
-    onDecided: () => void,
-    patience: Patience | undefined,
-  ): Promise<readonly Answer[]> => {
+  return async (drafts, onDecided = () => undefined, patience) => {
     const turn = (begun += 1)
-    const at = world.clock.database()
-    let ids: readonly bigint[] = spare.get(shard)?.splice(0, drafts.length) ?? []
+    let ids = spare.slice(0, drafts.length)
+    spare = spare.slice(drafts.length)
     const left = leftOut(patience)
     const attempt = (read: typeof readBooks, lockMs?: number) =>
-      world.db.transaction(async (tx) => {
-        const missing = drafts.length - ids.length
+      shard.transaction(async (tx) => {
         const [books, taken] = await Promise.all([
-          read(tx, shard, drafts),
-          takePaymentIds(tx, missing, world.shards, shard),
+          read(tx, drafts),
+          tx.ids('payment_ids', drafts.length - ids.length),
         ])
         ids = [...ids, ...taken]
         left.note(books.busy)
-        const decided = decideBatch(left.without(drafts), { ...books, ids }, world.fee)
-        writeAccepted(tx, shard, decided, world.fee.bps, at)
+        const decided = decideBatch(left.without(drafts), { ...books, ids }, fee)
+        writeAccepted(tx, decided, fee.bps)
         crashPoint('accept.before_commit')
         onDecided()
         return decided
@@ -89,30 +82,16 @@ export function acceptor(world: AcceptWorld): Accept {
     const verdict = await waitingLittle(attempt, patience)
     crashPoint('accept.after_commit')
     const unused = ids.slice(verdict.idsUsed)
-    spare.set(shard, turn === begun ? [...unused, ...(spare.get(shard) ?? [])] : [])
+    spare = turn === begun ? [...unused, ...spare] : []
     const queued = verdict.payments.filter((payment) => payment.refusedFor === null).length
-    if (queued > 0) world.onEnqueued?.(queued)
+    if (queued > 0) onEnqueued?.(queued)
     return left.answers(drafts, verdict)
-  }
-
-  return async (drafts, onDecided = () => undefined, patience) => {
-    if (world.shards === 1) return acceptInShard(0, drafts, onDecided, patience)
-    const numbered = drafts.map((draft, index) => ({ draft, index }))
-    const groups = [...byShard(numbered, ({ draft }) => draft.userId, world.shards)]
-    const answers: Answer[] = []
-    for (const [shard, group] of groups) {
-      const own = group.map(({ draft }) => draft)
-      const last = group === groups.at(-1)?.[1]
-      const given = await acceptInShard(shard, own, last ? onDecided : () => undefined, patience)
-      given.forEach((answer, place) => (answers[group[place]?.index ?? 0] = answer))
-    }
-    return answers
   }
 }
 
 /**
- * Wait for locks only a moment: a lock that an own batch holds is free again by then. One that is not
- * belongs to somebody who takes longer, and is left out by the second attempt.
+ * Wait for locks only a moment: a lock that an own batch holds is free again by then. One that is
+ * not belongs to somebody who takes longer, and is left out by the second attempt.
  */
 async function waitingLittle(
   attempt: (read: typeof readBooks, lockMs?: number) => Promise<Verdict>,
@@ -158,23 +137,23 @@ const NOBODY: ReadonlySet<bigint> = new Set()
  * unique: then no other batch can decide on the same balance or key. Key lookups come after the
  * locks, as a statement of their own, so they see what the lock's last holder committed.
  */
-async function readBooks(tx: Tx, shard: number, drafts: readonly Draft[]): Promise<BooksRead> {
+async function readBooks(tx: Tx, drafts: readonly Draft[]): Promise<BooksRead> {
   const { locked, free, keys } = dependencies(drafts)
   const [lockedUsers, freeUsers, earlier] = await Promise.all([
-    lockUsers(tx, shard, [...locked]),
-    readUsers(tx, shard, [...free]),
-    earlierPayments(tx, shard, keys),
+    lockUsers(tx, [...locked]),
+    readUsers(tx, [...free]),
+    earlierPayments(tx, keys),
   ])
   return { available: availableOf([...lockedUsers, ...freeUsers]), earlier, busy: NOBODY }
 }
 
 /** The same without waiting for anybody: users that somebody else has locked are `busy`. */
-async function readFreeBooks(tx: Tx, shard: number, drafts: readonly Draft[]): Promise<BooksRead> {
+async function readFreeBooks(tx: Tx, drafts: readonly Draft[]): Promise<BooksRead> {
   const { locked, free, keys } = dependencies(drafts)
   const [lockedUsers, users, earlier] = await Promise.all([
-    lockFreeUsers(tx, shard, [...locked]),
-    readUsers(tx, shard, [...locked, ...free]),
-    earlierPayments(tx, shard, keys),
+    lockFreeUsers(tx, [...locked]),
+    readUsers(tx, [...locked, ...free]),
+    earlierPayments(tx, keys),
   ])
   const busy = new Set<bigint>()
   for (const { id } of users) if (locked.has(id)) busy.add(id)
@@ -202,10 +181,9 @@ function availableOf(users: readonly Pick<User, 'id' | 'available'>[]): Map<bigi
 
 async function earlierPayments(
   tx: Runner,
-  shard: number,
   keys: ReadonlyMap<string, { userId: bigint; key: string }>,
 ): Promise<Books['earlier']> {
-  const earlier = await paymentsByKeys(tx, shard, [...keys.values()])
+  const earlier = await paymentsByKeys(tx, [...keys.values()])
   return new Map(
     earlier.map((payment) => [keyOf(payment.userId, payment.idempotencyKey ?? ''), payment]),
   )

@@ -1,14 +1,17 @@
 import { readBreakers, type SharedBreaker } from '../gateways/breaker-store.ts'
 import { admissionRefusal, type AdmissionPolicy, type RouteLoad } from '../domain/admission.ts'
 import { GATEWAY, OPERATIONS, type Operation } from '../domain/payment.ts'
-import { GatewayUnavailable, Overloaded, type Clock, type Runner } from '../ports.ts'
+import { GatewayUnavailable, Overloaded, type Clock, type Db } from '../ports.ts'
 import { oldestDueMs, waitingTasks } from '../queue/load-store.ts'
+import { eachInTurn, whole } from '../shards.ts'
 
 /** Whether new work may be accepted, by what its route could begin now. */
 export interface Admission {
   /** Why payments of this operation are refused now; null: they are accepted. */
   refusal(operation: Operation): Overloaded | GatewayUnavailable | null
-  /** The shared breaker of an operation as it was last seen; undefined: nobody ever worked on it. */
+  /**
+   * The shared breaker of an operation as it was last seen; undefined: nobody ever worked on it.
+   */
   breaker(operation: Operation): SharedBreaker | undefined
   /** How long ago any worker was alive, in milliseconds; infinite: never. */
   workedMs(): number
@@ -17,9 +20,8 @@ export interface Admission {
 }
 
 interface World {
-  readonly db: Runner
+  readonly db: Db
   readonly clock: Clock
-  readonly shards: number
   readonly policy: AdmissionPolicy
 }
 
@@ -27,8 +29,8 @@ interface World {
 export const ADMISSION_MS = 1_000
 
 /**
- * Watch what waits for each operation, and refuse what could not be begun soon. Stays as it was while
- * the database cannot be asked.
+ * Watch what waits for each operation, and refuse what could not be begun soon. Stays as it was
+ * while the database cannot be asked.
  */
 export function admission(world: World): Admission {
   const { db, clock, policy } = world
@@ -39,10 +41,9 @@ export function admission(world: World): Admission {
   let watchingMs: number | null = null
 
   const look = async (): Promise<void> => {
-    const at = clock.database()
-    breakers = await readBreakers(db, GATEWAY, at)
+    breakers = await readBreakers(db.global, GATEWAY)
     lookedMs = clock.elapsedMs()
-    const due = await oldestDue(world, at)
+    const due = await oldestDue(db)
     for (const operation of OPERATIONS) {
       const breaker = breakers.get(operation)
       const isOpen = breaker !== undefined && breaker.trips > 0
@@ -51,7 +52,7 @@ export function admission(world: World): Admission {
         closedMs: breaker?.closedMs ?? null,
         oldestDueMs: due.get(operation) ?? 0,
         watchedMs: watchingMs === null ? 0 : clock.elapsedMs() - watchingMs,
-        waiting: isOpen ? await waiting(world, operation, at) : 0,
+        waiting: isOpen ? await waiting(db, operation, policy.outageTasksMax) : 0,
       }
       const refusal = admissionRefusal(load, policy)
       if (refusal === null) refusals.delete(operation)
@@ -79,22 +80,21 @@ function errorOf(refusal: 'overloaded' | 'gateway_unavailable'): Overloaded | Ga
 }
 
 /** The age of the oldest due task of each operation that has one, over all shards. */
-async function oldestDue({ db, shards }: World, at: Date | null): Promise<Map<Operation, number>> {
+async function oldestDue(db: Db): Promise<Map<Operation, number>> {
   const oldest = new Map<Operation, number>()
-  for (let shard = 0; shard < shards; shard += 1) {
-    for (const { operation, ageMs } of await oldestDueMs(db, shard, at)) {
-      oldest.set(operation, Math.max(ageMs, oldest.get(operation) ?? 0))
-    }
+  for (const { operation, ageMs } of whole(await eachInTurn(db.shards, oldestDueMs)).flat()) {
+    oldest.set(operation, Math.max(ageMs, oldest.get(operation) ?? 0))
   }
   return oldest
 }
 
 /** Tasks of an operation that are due soon: counted only as far as it matters. */
-async function waiting(world: World, operation: Operation, at: Date | null): Promise<number> {
-  const limit = Math.max(world.policy.outageTasksMax, 1)
+async function waiting(db: Db, operation: Operation, tasksMax: number): Promise<number> {
+  const limit = Math.max(tasksMax, 1)
   let count = 0
-  for (let shard = 0; shard < world.shards && count < limit; shard += 1) {
-    count += await waitingTasks(world.db, shard, operation, { limit: limit - count, at })
-  }
+  const counts = await eachInTurn(db.shards, async (shard) => {
+    if (count < limit) count += await waitingTasks(shard, operation, limit - count)
+  })
+  whole(counts)
   return count
 }

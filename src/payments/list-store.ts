@@ -22,8 +22,9 @@ const FLOOR: Statement<{ floor: bigint }> = {
 }
 
 /**
- * The same of one user's payments. Users and ids are compared as rows, so that only the index of users
- * has this order: by ids alone, somebody without payments would be looked for among everybody's.
+ * The same of one user's payments. Users and ids are compared as rows, so that only the index of
+ * users has this order: by ids alone, somebody without payments would be looked for among
+ * everybody's.
  */
 const FLOOR_OF_USER: Statement<{ floor: bigint }> = {
   name: 'payments_page_floor_of_user',
@@ -36,7 +37,9 @@ const FLOOR_OF_USER: Statement<{ floor: bigint }> = {
   offset ${LOOKED_AT_MAX - 1} limit 1`,
 }
 
-/** A page of payments with every filter optional, newest first, from below the id `$2` down to `$3`. */
+/**
+ * A page of payments with every filter optional, newest first, from below the id `$2` down to `$3`.
+ */
 const PAGE: Statement<Payment> = {
   name: 'payments_page',
   text: `
@@ -64,8 +67,8 @@ const PAGE_OF_USER: Statement<Payment> = {
 }
 
 /**
- * The same of open payments. There are few beside all that ever were, and every one has a task or an
- * open letter, which lead to it: a payment in doubt is on the first page, however old it is.
+ * The same of open payments. There are few beside all that ever were, and every one has a task or
+ * an open letter, which lead to it: a payment in doubt is on the first page, however old it is.
  */
 const OPEN_FLOOR: Statement<{ floor: bigint | null }> = {
   name: 'payments_open_floor',
@@ -87,7 +90,9 @@ const OPEN_FLOOR: Statement<{ floor: bigint | null }> = {
   ) as floor`,
 }
 
-/** A page of open payments. The limit of one keeps the planner from reading all payments for a join. */
+/**
+ * A page of open payments. The limit of one keeps the planner from reading all payments for a join.
+ */
 const OPEN_PAGE: Statement<Payment> = {
   name: 'payments_open_page',
   text: `
@@ -130,25 +135,23 @@ export interface Look {
 
 /** Up to `limit` payments of one shard that match, newest first, with ids below `before`. */
 export async function lookAtPayments(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   filter: PaymentFilter,
   before: bigint,
   limit: number,
 ): Promise<Look> {
   const { userId, status, type } = filter
-  const floor = await floorOf(db, shard, filter, before)
-  const values = [shard, before, floor ?? 0n, status, type, limit]
+  const floor = await floorOf(shard, filter, before)
+  const values = [before, floor ?? 0n, status, type, limit]
   const payments = await (userId !== null
-    ? db.run(PAGE_OF_USER, [...values, userId])
-    : db.run(isOpenList(filter) ? OPEN_PAGE : PAGE, values))
+    ? shard.run(PAGE_OF_USER, [...values, userId])
+    : shard.run(isOpenList(filter) ? OPEN_PAGE : PAGE, values))
   const full = payments.length === limit
   return { payments, downTo: full ? (payments.at(-1)?.id ?? null) : floor }
 }
 
 async function floorOf(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   filter: PaymentFilter,
   before: bigint,
 ): Promise<bigint | null> {
@@ -157,11 +160,8 @@ async function floorOf(
   if (status === null && type === null) return null
   const [row] =
     userId !== null
-      ? await db.run(FLOOR_OF_USER, [shard, before, userId])
-      : await db.run<{ floor: bigint | null }>(isOpenList(filter) ? OPEN_FLOOR : FLOOR, [
-          shard,
-          before,
-        ])
+      ? await shard.run(FLOOR_OF_USER, [before, userId])
+      : await shard.run<{ floor: bigint | null }>(isOpenList(filter) ? OPEN_FLOOR : FLOOR, [before])
   return row?.floor ?? null
 }
 

@@ -4,17 +4,11 @@ import {
   type Payment,
   type PaymentStatus,
 } from '../domain/payment.ts'
-import { byShard } from '../domain/shard.ts'
-import type { Clock, Runner } from '../ports.ts'
+import type { Db } from '../ports.ts'
 import { readTasks, type TaskView } from '../queue/store.ts'
 import { lookAtPayments, type PaymentFilter } from './list-store.ts'
 import { readPayments } from './store.ts'
-
-export interface ReadWorld {
-  readonly db: Runner
-  readonly clock: Clock
-  readonly shards: number
-}
+import { eachPart, eachShard, whole } from '../shards.ts'
 
 /** A payment as it is shown: what is stored, joined with what its task knows while it is open. */
 export interface PaymentView {
@@ -27,19 +21,24 @@ export interface PaymentView {
   readonly nextAt: Date | null
 }
 
-/** Read payments by id, in order; null where there is none. Two statements per shard, whatever N. */
+/**
+ * Read payments by id, in order; null where there is none. Two statements per shard, whatever N.
+ */
 export async function viewPayments(
-  world: ReadWorld,
+  db: Db,
   ids: readonly bigint[],
 ): Promise<(PaymentView | null)[]> {
   const views = new Map<bigint, PaymentView>()
-  for (const [shard, own] of byShard(ids, (id) => id, world.shards)) {
-    const [payments, tasks] = await Promise.all([
-      readPayments(world.db, shard, own),
-      readTasks(world.db, shard, own, world.clock.database()),
-    ])
-    for (const payment of payments) views.set(payment.id, view(payment, tasks.get(payment.id)))
-  }
+  const read = await eachPart(
+    db,
+    ids,
+    (id) => id,
+    async (shard, own) => {
+      const [payments, tasks] = await Promise.all([readPayments(shard, own), readTasks(shard, own)])
+      for (const payment of payments) views.set(payment.id, view(payment, tasks.get(payment.id)))
+    },
+  )
+  whole(read)
   return ids.map((id) => views.get(id) ?? null)
 }
 
@@ -50,22 +49,20 @@ export interface PageOfViews {
 }
 
 /**
- * A page of payments over all shards, newest first, with ids below `before`. With a filter it may hold
- * fewer than `limit`, or none, although there is a next one: a page looks at so many payments only.
+ * A page of payments over all shards, newest first, with ids below `before`. With a filter it may
+ * hold fewer than `limit`, or none, although there is a next one: a page looks at so many payments
+ * only.
  */
 export async function pageOfViews(
-  world: ReadWorld,
+  db: Db,
   filter: PaymentFilter,
   before: bigint,
   limit: number,
 ): Promise<PageOfViews> {
   const { userId } = filter
-  const shards =
-    userId === null
-      ? Array.from({ length: world.shards }, (_, shard) => shard)
-      : [Number(userId % BigInt(world.shards))]
-  const looks = await Promise.all(
-    shards.map((shard) => lookAtPayments(world.db, shard, filter, before, limit + 1)),
+  const shards = userId === null ? db.shards : [db.of(userId)]
+  const looks = whole(
+    await eachShard(shards, (shard) => lookAtPayments(shard, filter, before, limit + 1)),
   )
   // Below that, a shard that was not looked through might have one that belongs in between.
   const downTo = looks.reduce((highest, look) => {
@@ -76,7 +73,7 @@ export async function pageOfViews(
     .filter(({ id }) => id >= downTo)
     .sort((one, other) => (one.id < other.id ? 1 : -1))
   const ids = newest.slice(0, limit).map(({ id }) => id)
-  const views = await viewPayments(world, ids)
+  const views = await viewPayments(db, ids)
   const beyond = newest.length > limit ? (ids.at(-1) ?? null) : downTo
   return { views: views.filter((one) => one !== null), next: beyond === 0n ? null : beyond }
 }

@@ -1,9 +1,18 @@
 import type { AcceptedPayment, Verdict } from '../domain/acceptance.ts'
-import { numbers, texts } from '../domain/arrays.ts'
-import { operationOf, type Payment, type StoredStatus } from '../domain/payment.ts'
+import { columns, numbers } from '../domain/arrays.ts'
+import {
+  operationOf,
+  TRANSITIONS,
+  type Operation,
+  type Payment,
+  type StoredStatus,
+} from '../domain/payment.ts'
+import type { Entry } from '../domain/ledger.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
 
-/** How a refusal that is stored as a failed payment is told from a gateway's decline: by the colon. */
+/**
+ * How a refusal that is stored as a failed payment is told from a gateway's decline: by the colon.
+ */
 const REFUSED = 'refused:'
 
 /** A payment's columns, as a `Payment`. */
@@ -12,16 +21,12 @@ export const COLUMNS = `
     created_at as "createdAt", finished_at as "finishedAt", gateway_key as "gatewayKey",
     idempotency_key as "idempotencyKey", last_error as "lastError", gateway_ref as "gatewayRef"`
 
-/**
- * Take `$1` unused payment ids of a shard: id = n × shards + shard. One text rather than a row each,
- * which would cost the driver more than the database.
- */
-const IDS: Statement<{ ids: string }> = {
-  name: 'payments_take_ids',
-  text: `
-  select string_agg((nextval('payment_ids') * $2::int + $3::int)::text, ',') as ids
-  from generate_series(1, $1::int)`,
+interface Keyed {
+  readonly userId: bigint
+  readonly key: string
 }
+
+const REQUESTS = columns<Keyed>({ userId: 'bigint', key: 'text' })
 
 /**
  * The payments first made under these keys. The users of the keys are locked, so no other batch can
@@ -35,7 +40,7 @@ const BY_KEYS: Statement<Omit<AcceptedPayment, 'refusedFor'> & { lastError: stri
   select
     payment.id, payment.user_id as "userId", payment.type, payment.amount, payment.commission,
     payment.idempotency_key as "idempotencyKey", payment.last_error as "lastError"
-  from unnest($2::bigint[], $3::text[]) as request (user_id, key)
+  from ${REQUESTS.unnest('request', 2)}
   cross join lateral (
     select *
     from payments
@@ -44,42 +49,66 @@ const BY_KEYS: Statement<Omit<AcceptedPayment, 'refusedFor'> & { lastError: stri
   ) payment`,
 }
 
+const DRAFTS = columns<AcceptedPayment>({
+  id: 'bigint',
+  userId: 'bigint',
+  type: 'word',
+  amount: 'bigint',
+  commission: 'bigint',
+  idempotencyKey: 'text',
+  refusedFor: 'text',
+})
+
+interface Queued {
+  readonly id: bigint
+  readonly operation: Operation
+}
+
+const QUEUED = columns<Queued>({ id: 'bigint', operation: 'word' })
+
+const HOLDS = columns<Entry>({
+  userId: 'bigint',
+  paymentId: 'bigint',
+  user: 'bigint',
+  held: 'bigint',
+})
+
 /**
- * Write what a batch of drafts came to: the payments, those refused for lack of funds included, which
- * are final from the start; the tasks of the others, due at once; and the holds, each with its posting
- * and the user's balances moved by their sums. The users are locked, so nothing waits here.
+ * Write what a batch of drafts came to: the payments, those refused for lack of funds included,
+ * which are final from the start; the tasks of the others, due at once; and the holds, each with
+ * its posting and the user's balances moved by their sums. The users are locked, so nothing waits
+ * here.
  *
  * One statement, although it writes to the tables of other features, which have no inserts of their
  * own for it: docs/decisions/0007-one-accept-statement.md has the figure.
  */
 const ACCEPT: Statement<never> = {
   name: 'payments_accept',
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($9::timestamptz, clock_timestamp()) as time
+    select coalesce($2::timestamptz, clock_timestamp()) as time
   ), payment as (
     insert into payments
       (shard, id, user_id, type, status, amount, commission, fee_bps, idempotency_key, last_error,
        created_at, finished_at)
     select
-      $1::int, id, user_id, type, case when refused is null then 'new' else 'failed' end, amount,
-      commission, $10::int, key, refused, time, case when refused is null then null else time end
-    from clock, unnest(
-      $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[]
-    ) as draft (id, user_id, type, amount, commission, key, refused)
+      $1::int, id, user_id, type, case when refused_for is null then 'new' else 'failed' end,
+      amount, commission, $3::int, idempotency_key, '${REFUSED}' || refused_for, time,
+      case when refused_for is null then null else time end
+    from clock, ${DRAFTS.unnest('draft', 4)}
   ), task as (
     insert into payment_tasks (shard, payment_id, operation, run_at)
     select $1::int, id, operation, time
-    from clock, unnest($11::bigint[], $16::text[]) as accepted (id, operation)
+    from clock, ${QUEUED.unnest('queued', 11)}
   ), counted as (
     insert into payment_counts (shard, enqueued)
     select $1::int, count(*)
     from unnest($11::bigint[])
     having count(*) > 0
   ), hold as materialized (
-    select *
-    from unnest($12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])
-      as hold (user_id, payment_id, available, held)
+    select user_id, payment_id, hold."user" as available, held
+    from ${HOLDS.unnest('hold', 13)}
   ), posting as (
     insert into postings
       (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening,
@@ -106,21 +135,44 @@ const READ: Statement<Payment> = {
   where shard = $1 and id = any ($2::bigint[])`,
 }
 
+/** A change of a payment's status, conditional on its being open. */
+export interface Finish {
+  readonly id: bigint
+  readonly status: Exclude<StoredStatus, 'new'>
+  readonly attempts: number
+  readonly error: string | null
+  readonly gatewayRef: string | null
+}
+
+const FINISHES = columns<Finish>({
+  id: 'bigint',
+  status: 'word',
+  attempts: 'int',
+  error: 'text',
+  gatewayRef: 'text',
+})
+
+/** Every legal change of a status, from and to, as a list of SQL. */
+const CHANGES = Object.entries(TRANSITIONS)
+  .flatMap(([from, next]) => next.map((to) => `('${from}', '${to}')`))
+  .join(', ')
+
 /**
- * Finish payments, or mark them unknown. Only open payments change: a final status is never left,
+ * Finish payments, or mark them unknown. Only legal changes are made: a final status is never left,
  * whoever asks. What is asked for is counted: the callers hold the locks that keep a payment open.
  */
 const FINISH: Statement<never> = {
   name: 'payments_finish',
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($7::timestamptz, clock_timestamp()) as time
+    select coalesce($2::timestamptz, clock_timestamp()) as time
   ), counted as (
     insert into payment_counts (shard, succeeded, failed, in_doubt)
     select
       $1::int, count(*) filter (where status = 'success'),
       count(*) filter (where status = 'failed'), count(*) filter (where status = 'unknown')
-    from unnest($3::text[]) as input (status)
+    from unnest($4::text[]) as input (status)
   )
   update payments payment
   set
@@ -129,19 +181,28 @@ const FINISH: Statement<never> = {
     last_error = input.error,
     gateway_ref = input.gateway_ref,
     finished_at = case when input.status = 'unknown' then null else clock.time end
-  from clock, unnest($2::bigint[], $3::text[], $4::int[], $5::text[], $6::text[])
-    as input (id, status, attempts, error, gateway_ref)
-  where payment.shard = $1 and payment.id = input.id and payment.status in ('new', 'unknown')`,
+  from clock, ${FINISHES.unnest('input', 3)}
+  where payment.shard = $1 and payment.id = input.id
+    and (payment.status, input.status) in (${CHANGES})`,
 }
 
-/** Open payments of unknown outcome again: they are about to be looked up, and sent if that is safe. */
+/**
+ * Open payments of unknown outcome again: they are about to be looked up, and sent if that is safe.
+ */
 const REOPEN: Statement<never> = {
   name: 'payments_reopen',
   text: `
   update payments
   set status = 'new', last_error = null
-  where shard = $1 and id = any ($2::bigint[]) and status = 'unknown'`,
+  where shard = $1 and id = any ($2::bigint[]) and (status, 'new') in (${CHANGES})`,
 }
+
+interface Repeat {
+  readonly id: bigint
+  readonly repeated: bigint
+}
+
+const REPEATED = columns<Repeat>({ id: 'bigint', repeated: 'bigint' })
 
 /**
  * Insert new payments that repeat failed ones: same user, type, amount and commission, because that
@@ -149,13 +210,14 @@ const REOPEN: Statement<never> = {
  */
 const INSERT_REPEATS: Statement<never> = {
   name: 'payments_insert_repeats',
+  clock: true,
   text: `
   insert into payments
     (shard, id, user_id, type, status, amount, commission, fee_bps, redrive_of, created_at)
   select
     $1::int, input.id, first.user_id, first.type, 'new', first.amount, first.commission,
-    first.fee_bps, first.id, coalesce($4::timestamptz, clock_timestamp())
-  from unnest($2::bigint[], $3::bigint[]) as input (id, repeated)
+    first.fee_bps, first.id, coalesce($2::timestamptz, clock_timestamp())
+  from ${REPEATED.unnest('input', 3)}
   join payments first on first.shard = $1 and first.id = input.repeated`,
 }
 
@@ -182,39 +244,13 @@ const REPEATS: Statement<Repeats> = {
   where payment.shard = $1 and payment.id = $2`,
 }
 
-/** A change of a payment's status, conditional on its being open. */
-export interface Finish {
-  readonly id: bigint
-  readonly status: Exclude<StoredStatus, 'new'>
-  readonly attempts: number
-  readonly error: string | null
-  readonly gatewayRef: string | null
-}
-
-/** Take `count` unused payment ids of a shard. */
-export async function takePaymentIds(
-  tx: Runner,
-  count: number,
-  shards: number,
-  shard: number,
-): Promise<bigint[]> {
-  if (count <= 0) return []
-  const [row] = await tx.run(IDS, [count, shards, shard])
-  return row === undefined ? [] : row.ids.split(',').map(BigInt)
-}
-
 /** The payments first made under these keys of these users. */
 export async function paymentsByKeys(
   tx: Runner,
-  shard: number,
-  requests: readonly { readonly userId: bigint; readonly key: string }[],
+  requests: readonly Keyed[],
 ): Promise<AcceptedPayment[]> {
   if (requests.length === 0) return []
-  const rows = await tx.run(BY_KEYS, [
-    shard,
-    numbers(requests.map((request) => request.userId)),
-    requests.map((request) => request.key),
-  ])
+  const rows = await tx.run(BY_KEYS, REQUESTS.of(requests))
   return rows.map(({ lastError, ...payment }) => ({
     ...payment,
     refusedFor: lastError === `${REFUSED}insufficient_funds` ? 'insufficient_funds' : null,
@@ -224,84 +260,39 @@ export async function paymentsByKeys(
 /** Write decided payments with their tasks and holds. */
 export function writeAccepted(
   tx: Tx,
-  shard: number,
   { payments, holds }: Pick<Verdict, 'payments' | 'holds'>,
   feeBps: number,
-  at: Date | null,
 ): void {
   if (payments.length === 0) return
-  const queued = payments.filter((payment) => payment.refusedFor === null)
-  tx.write(ACCEPT, [
-    shard,
-    numbers(payments.map((payment) => payment.id)),
-    numbers(payments.map((payment) => payment.userId)),
-    `{${payments.map((payment) => payment.type).join(',')}}`,
-    numbers(payments.map((payment) => payment.amount)),
-    numbers(payments.map((payment) => payment.commission)),
-    texts(payments.map((payment) => payment.idempotencyKey)),
-    texts(payments.map((payment) => payment.refusedFor && REFUSED + payment.refusedFor)),
-    at,
-    feeBps,
-    numbers(queued.map((payment) => payment.id)),
-    numbers(holds.map((hold) => hold.userId)),
-    numbers(holds.map((hold) => hold.paymentId)),
-    numbers(holds.map((hold) => hold.user)),
-    numbers(holds.map((hold) => hold.held)),
-    `{${queued.map((payment) => operationOf(payment.type)).join(',')}}`,
-  ])
+  const queued: Queued[] = []
+  for (const { id, type, refusedFor } of payments) {
+    if (refusedFor === null) queued.push({ id, operation: operationOf(type) })
+  }
+  tx.write(ACCEPT, [feeBps, ...DRAFTS.of(payments), ...QUEUED.of(queued), ...HOLDS.of(holds)])
 }
 
 /** Read payments of a shard by id, in no order; those that do not exist are left out. */
-export function readPayments(
-  db: Runner,
-  shard: number,
-  ids: readonly bigint[],
-): Promise<Payment[]> {
-  return db.run(READ, [shard, numbers(ids)])
+export function readPayments(shard: Runner, ids: readonly bigint[]): Promise<Payment[]> {
+  return shard.run(READ, [numbers(ids)])
 }
 
 /** Change the status of open payments. */
-export function finishPayments(
-  tx: Tx,
-  shard: number,
-  finishes: readonly Finish[],
-  at: Date | null,
-): void {
-  if (finishes.length === 0) return
-  tx.write(FINISH, [
-    shard,
-    numbers(finishes.map((finish) => finish.id)),
-    `{${finishes.map((finish) => finish.status).join(',')}}`,
-    numbers(finishes.map((finish) => finish.attempts)),
-    texts(finishes.map((finish) => finish.error)),
-    texts(finishes.map((finish) => finish.gatewayRef)),
-    at,
-  ])
+export function finishPayments(tx: Tx, finishes: readonly Finish[]): void {
+  if (finishes.length > 0) tx.write(FINISH, FINISHES.of(finishes))
 }
 
 /** Open payments of unknown outcome again. */
-export function reopenPayments(tx: Tx, shard: number, ids: readonly bigint[]): void {
-  if (ids.length > 0) tx.write(REOPEN, [shard, numbers(ids)])
+export function reopenPayments(tx: Tx, ids: readonly bigint[]): void {
+  if (ids.length > 0) tx.write(REOPEN, [numbers(ids)])
 }
 
 /** Insert new payments, each repeating a failed one. */
-export function insertRepeats(
-  tx: Tx,
-  shard: number,
-  repeats: readonly { readonly id: bigint; readonly repeated: bigint }[],
-  at: Date | null,
-): void {
-  if (repeats.length === 0) return
-  tx.write(INSERT_REPEATS, [
-    shard,
-    numbers(repeats.map((repeat) => repeat.id)),
-    numbers(repeats.map((repeat) => repeat.repeated)),
-    at,
-  ])
+export function insertRepeats(tx: Tx, repeats: readonly Repeat[]): void {
+  if (repeats.length > 0) tx.write(INSERT_REPEATS, REPEATED.of(repeats))
 }
 
 /** Which payment this one repeats, and which repeats it. */
-export async function repeatsOf(db: Runner, shard: number, id: bigint): Promise<Repeats> {
-  const [repeats] = await db.run(REPEATS, [shard, id])
+export async function repeatsOf(shard: Runner, id: bigint): Promise<Repeats> {
+  const [repeats] = await shard.run(REPEATS, [id])
   return repeats ?? { repeated: null, repeatedBy: null }
 }

@@ -16,10 +16,10 @@ export interface Accepts {
 
 /** Watch what waits for each operation. */
 export function openGate({ db, config }: Process, stops: Closing): Admission {
-  const { shards, queueAgeLimitMs: ageMsMax } = config
+  const { queueAgeLimitMs: ageMsMax } = config
   const { gatewayOutageMsMax: outageMsMax, gatewayOutageTasksMax: outageTasksMax } = config
   const policy = { ageMsMax, outageMsMax, outageTasksMax }
-  const gate = admission({ db, clock: systemClock, shards, policy })
+  const gate = admission({ db, clock: systemClock, policy })
   const looking = every(systemClock, ADMISSION_MS, gate.look)
   stops.push(() => looking.stop())
   return gate
@@ -45,7 +45,9 @@ function routesOf(gate: Admission): RouteHealth[] {
   })
 }
 
-/** Accept only what could be begun soon; the rest is refused by its operation, also within a batch. */
+/**
+ * Accept only what could be begun soon; the rest is refused by its operation, also within a batch.
+ */
 export function admitting({ accept, acceptAll }: Accepts, gate: Admission): Accepts {
   const refusal = ({ type }: Draft) => gate.refusal(operationOf(type))
   return {

@@ -7,22 +7,22 @@ import type { Config } from '../config/config.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
 import type { Answer, Draft } from '../domain/acceptance.ts'
 import { operationOf, type Operation } from '../domain/payment.ts'
-import { shardOf } from '../domain/shard.ts'
 import { healthRoutes, type Probes } from '../http/health.ts'
 import type { FastRoute } from '../http/fast-path.ts'
 import { sharedBalance } from '../ledger/balance.ts'
 import { ledgerRoutes } from '../ledger/routes.ts'
 import { counterRoutes } from '../metrics/routes.ts'
 import { acceptor, type Accept } from '../payments/accept.ts'
-import { accepting, type Accepting } from '../payments/accepting.ts'
+import { accepting } from '../payments/accepting.ts'
 import { batchRoutes } from '../payments/batch-routes.ts'
 import { pageOfViews, viewPayments, type PaymentView } from '../payments/read.ts'
 import { fastPaymentRoutes } from '../payments/fast-routes.ts'
 import { paymentRoutes } from '../payments/routes.ts'
 import { timeline } from '../timeline/timeline.ts'
 import { timelineRoutes } from '../timeline/routes.ts'
-import type { Runner } from '../ports.ts'
+import type { Db, Shard } from '../ports.ts'
 import { runRoutes } from '../runs/routes.ts'
+import { eachPart, ofEachShard, whole } from '../shards.ts'
 import { openUsers } from '../users/open.ts'
 import { userRoutes } from '../users/routes.ts'
 import { readUsers, type User } from '../users/store.ts'
@@ -50,22 +50,20 @@ export async function apiRoutes(
   { probes, wake, refresh, stops }: ApiNeeds,
 ): Promise<{ readonly routes: FastifyPluginAsync[]; readonly fast: FastRoute[] }> {
   const { db, config, metrics, flusher } = own
-  const { shards } = config
-  const world = { db, clock: systemClock, shards }
-  const reads = { ...world, db: listReads(own) }
+  const reads = listReads(own)
   const policy = gatewayTerms(config)
   const gate = openGate(own, stops)
   // A worker in this process knows better.
   if (probes.worker() === null) showBreakers(own, gate)
-  const balances = sharedBalance(world)
+  const balances = sharedBalance({ db, clock: systemClock })
   stops.push(() => balances.stop())
   const accepts = counting(admitting(acceptPayments(own, wake, stops), gate), metrics)
-  const users = reader<bigint, User>(own, (ids) => readUsersInOrder(own, ids))
-  const views = reader<bigint, PaymentView>(own, (ids) => viewPayments(world, ids))
-  const opening = batcher<bigint, User>((balances) => openUsers(world, balances), limits(config))
+  const users = reader<bigint, User>(own, (ids) => readUsersInOrder(db, ids))
+  const views = reader<bigint, PaymentView>(own, (ids) => viewPayments(db, ids))
+  const opening = batcher<bigint, User>((balances) => openUsers(db, balances), limits(config))
   const mayAsk = (operation: Operation) => (gate.breaker(operation)?.openMs ?? 0) === 0
   const acting = {
-    ...world,
+    db,
     policy,
     onEnqueued(count: number) {
       countEnqueued(own, count)
@@ -76,8 +74,7 @@ export async function apiRoutes(
     userRoutes({
       open: (balance) => opening.submit(balance),
       read: (id) => users.submit(id),
-      db: reads.db,
-      shards,
+      db: reads,
     }),
     paymentRoutes({
       accept: accepts.accept,
@@ -86,11 +83,11 @@ export async function apiRoutes(
       page: (filter, before, limit) => pageOfViews(reads, filter, before, limit),
     }),
     batchRoutes({ accept: accepts.acceptAll }),
-    timelineRoutes({ read: (id) => timeline({ ...reads, policy }, id) }),
-    deadLetterRoutes({ ...acting, reads: reads.db }),
+    timelineRoutes({ read: (id) => timeline({ db: reads, policy }, id) }),
+    deadLetterRoutes({ ...acting, reads }),
     runRoutes(acting),
     ledgerRoutes(balances),
-    counterRoutes({ db, shards, flusher }),
+    counterRoutes({ db, flusher }),
     healthRoutes({ ...probes, ...routeProbes(gate) }),
   ]
   return { routes, fast: fastPaymentRoutes(API, accepts.accept) }
@@ -100,7 +97,7 @@ export async function apiRoutes(
 const READS_WAITING_MAX = 200
 
 /** A third of the connections for lists and timelines: the others are left to what moves money. */
-function listReads({ db, config }: Process): Runner {
+function listReads({ db, config }: Process): Db {
   const runningMax = Math.max(1, Math.floor(config.databasePool / 3))
   return readShare(db, { runningMax, waitingMax: READS_WAITING_MAX })
 }
@@ -137,45 +134,41 @@ function limits(config: Config) {
 }
 
 /**
- * Accept payments in a batcher for each shard. A user's payments share a lane, so that they keep their
- * order and batches that run side by side wait for no lock of each other's.
+ * Accept payments in a batcher for each shard. A user's payments share a lane, so that they keep
+ * their order and batches that run side by side wait for no lock of each other's.
  */
 function acceptPayments(own: Process, wake: Wake, stops: Closing): Accepts {
   const { db, config, metrics } = own
-  const { shards, acceptLanes: lanes } = config
-  const accept = acceptor({
-    db,
-    clock: systemClock,
-    shards,
-    fee: { bps: config.feeBps, min: config.feeMin },
-    onEnqueued: (count) => countEnqueued(own, count),
-  })
-  const timed: Accept = async (drafts, onDecided, patience) => {
-    const startedMs = systemClock.elapsedMs()
-    const answers = await accept(drafts, onDecided, patience)
-    for (const operation of new Set(drafts.map(({ type }) => operationOf(type)))) wake(operation)
-    metrics.acceptBatch(drafts.length, systemClock.elapsedMs() - startedMs)
-    return answers
+  const { acceptLanes: lanes, databaseLockTimeoutMs: lockMsMax } = config
+  const fee = { bps: config.feeBps, min: config.feeMin }
+  const timed = (shard: Shard): Accept => {
+    const accept = acceptor({ shard, fee, onEnqueued: (count) => countEnqueued(own, count) })
+    return async (drafts, onDecided, patience) => {
+      const startedMs = systemClock.elapsedMs()
+      const answers = await accept(drafts, onDecided, patience)
+      for (const operation of new Set(drafts.map(({ type }) => operationOf(type)))) wake(operation)
+      metrics.acceptBatch(drafts.length, systemClock.elapsedMs() - startedMs)
+      return answers
+    }
   }
   // A user's number within its shard.
-  const laneOf = ({ userId }: Draft) => shardOf(userId / BigInt(shards), lanes)
-  const lockMsMax = config.databaseLockTimeoutMs
-  const accepts = Array.from({ length: shards }, () =>
-    accepting(timed, systemClock, { ...limits(config), lanes, laneOf, lockMsMax }),
+  const laneOf = ({ userId }: Draft) => Number((userId / BigInt(db.shards.length)) % BigInt(lanes))
+  const accepts = ofEachShard(db, (shard) =>
+    accepting(timed(shard), systemClock, { ...limits(config), lanes, laneOf, lockMsMax }),
   )
   stops.push(async () => {
-    await Promise.all(accepts.map((each) => each.idle()))
+    await Promise.all(accepts.all.map((each) => each.idle()))
   })
-  const acceptsOf = ({ userId }: Draft) => accepts[shardOf(userId, shards)] as Accepting // One each.
   return {
-    accept: (draft) => acceptsOf(draft).submit(draft),
+    accept: (draft) => accepts.of(draft.userId).submit(draft),
     async acceptAll(drafts) {
       const answers: (Answer | Error)[] = []
-      const key = (draft: Draft) => shardOf(draft.userId, shards) * lanes + laneOf(draft)
+      const key = (draft: Draft) => db.of(draft.userId).number * lanes + laneOf(draft)
       const sizeMax = Math.min(config.acceptBatch, config.acceptQueue)
       const groups = group(drafts, key, sizeMax).map(async (places) => {
         const own = places.map((place) => drafts[place] as Draft)
-        const given = await acceptsOf(own[0] as Draft)
+        const given = await accepts
+          .of((own[0] as Draft).userId)
           .submitAll(own)
           .catch((error: Error) => own.map(() => error))
         const each = given.map((answer) =>
@@ -223,12 +216,8 @@ function reader<Id, Row>(
   }, limits(config))
 }
 
-async function readUsersInOrder(own: Process, ids: readonly bigint[]): Promise<(User | null)[]> {
-  const { db, config } = own
-  const byId = new Map<bigint, User>()
-  for (let shard = 0; shard < config.shards; shard += 1) {
-    const inShard = ids.filter((id) => shardOf(id, config.shards) === shard)
-    for (const user of await readUsers(db, shard, inShard)) byId.set(user.id, user)
-  }
+async function readUsersInOrder(db: Db, ids: readonly bigint[]): Promise<(User | null)[]> {
+  const users = whole(await eachPart(db, ids, (id) => id, readUsers)).flat()
+  const byId = new Map(users.map((user) => [user.id, user]))
   return ids.map((id) => byId.get(id) ?? null)
 }

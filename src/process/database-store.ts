@@ -1,8 +1,9 @@
-import type { Runner, Statement } from '../ports.ts'
+import type { Global, Unsharded } from '../ports.ts'
 
 /** Write a fact once; whoever comes second reads the first one's value. */
-const AGREE: Statement<{ value: string }> = {
+const AGREE: Unsharded<{ value: string }> = {
   name: 'settings_agree',
+  sharded: false,
   text: `
   with written as (
     insert into settings (name, value)
@@ -17,8 +18,9 @@ const AGREE: Statement<{ value: string }> = {
 }
 
 /** A fact that was agreed on, if it ever was. */
-const READ: Statement<{ value: string }> = {
+const READ: Unsharded<{ value: string }> = {
   name: 'settings_read',
+  sharded: false,
   text: `
   select value
   from settings
@@ -26,8 +28,9 @@ const READ: Statement<{ value: string }> = {
 }
 
 /** Settings without which an acknowledged payment can be lost in a crash. */
-const DURABILITY: Statement<{ name: string; value: string }> = {
+const DURABILITY: Unsharded<{ name: string; value: string }> = {
   name: 'durability_read',
+  sharded: false,
   text: `
   select name, setting as value
   from pg_settings
@@ -38,7 +41,7 @@ const DURABILITY: Statement<{ name: string; value: string }> = {
  * What is wrong with the durability of this database: a sentence for each setting that would lose
  * acknowledged payments in a crash of its machine. Empty: nothing.
  */
-export async function durabilityProblems(db: Runner): Promise<string[]> {
+export async function durabilityProblems(db: Global): Promise<string[]> {
   const settings = await db.run(DURABILITY, [])
   return settings
     .filter(({ value }) => value === 'off')
@@ -49,7 +52,7 @@ export async function durabilityProblems(db: Runner): Promise<string[]> {
  * Agree with every other process on a fact of this database, for good. Returns the value in force,
  * which is not `value` when the fact was written before.
  */
-export async function agree(db: Runner, name: string, value: string): Promise<string> {
+export async function agree(db: Global, name: string, value: string): Promise<string> {
   // Two first writers at once: the one that waited sees nothing in its snapshot, so it asks again.
   const [row] = await db.run(AGREE, [name, value])
   if (row !== undefined) return row.value
@@ -58,7 +61,7 @@ export async function agree(db: Runner, name: string, value: string): Promise<st
 }
 
 /** A fact that all processes agree on, or null when none has written it yet. Changes nothing. */
-export async function agreed(db: Runner, name: string): Promise<string | null> {
+export async function agreed(db: Global, name: string): Promise<string | null> {
   const [row] = await db.run(READ, [name])
   return row?.value ?? null
 }

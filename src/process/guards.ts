@@ -14,7 +14,7 @@ export function guardsOf({ config, db }: Process, roles: Roles): Guards {
   // The mock gateway alone has no database and charges nobody.
   const unguarded = open || !usesDatabase(roles)
   return openGuards(systemClock, {
-    keys: unguarded ? null : keyChecker({ db, clock: systemClock }),
+    keys: unguarded ? null : keyChecker({ db: db.global, clock: systemClock }),
     perSecondMax: config.rateLimit,
     loopback,
     trustedProxies: config.trustedProxies ?? [],

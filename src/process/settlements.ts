@@ -21,7 +21,11 @@ export function openSettlements(
     async settle(done, patient) {
       const settled = await settle(world, done, patient)
       onSettled(settled)
-      return settled.busy
+      // What other shards would not take waits by itself: it is nothing that these have to wait for.
+      const left = settled.failed.flatMap(({ settlements }) => settlements)
+      for (const { error } of settled.failed)
+        log.error({ err: error }, 'a shard took no settlements')
+      return [...settled.busy, ...left]
     },
     clock: systemClock,
     batchMax: config.workerBatch,
@@ -38,14 +42,18 @@ export function openSettlements(
   })
 }
 
-/** What the log says of a settlement that this process will not write: enough to find the payment. */
+/**
+ * What the log says of a settlement that this process will not write: enough to find the payment.
+ */
 function wordOf({ claim: { payment, task }, calls, decision }: Settlement) {
   const last = calls.at(-1)
   const outcome = last === undefined ? null : `${last.kind} ${last.outcome.kind}`
   return { payment: Number(payment.id), fence: task.fence, outcome, decision: decision.step }
 }
 
-/** The file that keeps results for the next start; null: none. A result at fault would fail again. */
+/**
+ * The file that keeps results for the next start; null: none. A result at fault would fail again.
+ */
 function keptIn({ config, log }: Process, done: readonly Settlement[], error: unknown) {
   const passing = [Unavailable, CommitUnknown, Busy].some((kind) => error instanceof kind)
   if (config.unsettledDir === null || !passing) return null
@@ -59,7 +67,8 @@ function keptIn({ config, log }: Process, done: readonly Settlement[], error: un
 
 /**
  * Write what earlier processes had to leave in `UNSETTLED_DIR`. A claim that is still theirs is
- * settled, any other becomes late evidence; so it does no harm when several processes do it at once.
+ * settled, any other becomes late evidence; so it does no harm when several processes do it at
+ * once.
  */
 export function settleLeftovers({ config, log }: Process, settler: Settler<Settlement>): void {
   if (config.unsettledDir === null) return
@@ -82,8 +91,8 @@ function epochMs(): number {
 }
 
 /**
- * Settlements with the beginnings of their calls on another clock: a monotonic clock is of its process
- * alone, so what another process is to read is dated by the time of day.
+ * Settlements with the beginnings of their calls on another clock: a monotonic clock is of its
+ * process alone, so what another process is to read is dated by the time of day.
  */
 function shifted(settlements: readonly Settlement[], byMs: number): Settlement[] {
   return settlements.map((settlement) => ({

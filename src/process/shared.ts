@@ -74,12 +74,9 @@ export async function startProcess(
   if (usesDatabase(roles)) {
     await checkDurability(own)
     await checkFacts(own)
-    const flusher = (own.flusher = startFlusher(
-      { db, clock: systemClock, shards: config.shards },
-      metrics,
-    ))
+    const flusher = (own.flusher = startFlusher({ db, clock: systemClock }, metrics))
     stops.push(() => flusher.stop())
-    metrics.database(() => databaseGauges({ db, shards: config.shards, clock: systemClock }))
+    metrics.database(() => databaseGauges(db))
     metrics.pool(() => db.pool())
   }
   return own
@@ -123,7 +120,6 @@ export function startRedrives({ db, config, metrics, log, stops }: Process): voi
     {
       db,
       clock: systemClock,
-      shards: config.shards,
       policy: gatewayTerms(config),
       onEnqueued: (count) => metrics.count('payments_task_enqueued_total', count),
     },
@@ -147,6 +143,7 @@ export function connect(
 ): PostgresDb {
   return postgres({
     url,
+    shards: config.shards,
     poolMax: config.databasePool,
     connectTimeoutMs: config.databaseConnectTimeoutMs,
     statementTimeoutMs: config.databaseStatementTimeoutMs,
@@ -161,7 +158,7 @@ export function connect(
  * Production refuses a database that may forget what it acknowledged; elsewhere it is a warning.
  */
 async function checkDurability({ db, config, log }: Process): Promise<void> {
-  const problems = await durabilityProblems(db)
+  const problems = await durabilityProblems(db.global)
   if (problems.length > 0 && config.production) {
     throw new ConfigError(problems)
   }
@@ -173,9 +170,9 @@ async function checkDurability({ db, config, log }: Process): Promise<void> {
  * with others would break the books.
  */
 async function checkFacts({ db, config }: Process): Promise<void> {
-  const shards = await agree(db, 'shards', String(config.shards))
+  const shards = await agree(db.global, 'shards', String(config.shards))
   if (shards !== String(config.shards)) throw new Error(wrongShards(shards, config.shards))
-  const currency = await agree(db, 'currency', config.currency)
+  const currency = await agree(db.global, 'currency', config.currency)
   if (currency === config.currency) return
   throw new Error(
     `The books of this database are kept in CURRENCY=${currency} and cannot be continued in ` +

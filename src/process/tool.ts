@@ -14,7 +14,6 @@ import { connect, gatewayTerms, headersOf, wrongShards } from './shared.ts'
 export interface Tool {
   readonly db: PostgresDb
   readonly clock: Clock
-  readonly shards: number
   readonly gatewayUrl: string | null
   /** What calls of that gateway carry, names and values in turn. */
   readonly gatewayHeaders: readonly string[]
@@ -25,8 +24,8 @@ export interface Tool {
 
 /**
  * Open the database for a tool: DATABASE_URL, or the embedded one where DATA_DIR holds it. Changes
- * nothing: a database whose schema or number of shards is not that of this build and its settings is
- * refused with a sentence.
+ * nothing: a database whose schema or number of shards is not that of this build and its settings
+ * is refused with a sentence.
  */
 export async function openTool(): Promise<Tool> {
   const config = loadConfig(readEnvironment(process.cwd()))
@@ -40,13 +39,13 @@ export async function openTool(): Promise<Tool> {
     })
     const db = connect(config, url, 'payments tool')
     stops.push(() => db.close())
-    const shards = await agreed(db, 'shards')
+    const shards = await agreed(db.global, 'shards')
     if (shards !== null && shards !== String(config.shards)) {
       throw new Error(wrongShards(shards, config.shards))
     }
-    const { gatewayUrl, shards: count } = config
+    const { gatewayUrl } = config
     const gateway = { gatewayUrl, gatewayHeaders: headersOf(config), policy: gatewayTerms(config) }
-    return { db, clock: systemClock, shards: count, ...gateway, close: () => stops.close() }
+    return { db, clock: systemClock, ...gateway, close: () => stops.close() }
   } catch (error) {
     await stops.close().catch(() => undefined)
     throw error

@@ -11,7 +11,6 @@ import {
 import { breakerPolicy } from '../domain/breaker.ts'
 import { earned, FULL, spent } from '../domain/budget.ts'
 import { GATEWAY, operationOf, OPERATIONS, type Operation } from '../domain/payment.ts'
-import { shardOf } from '../domain/shard.ts'
 import {
   chargeUnlessLocked,
   claim,
@@ -68,7 +67,7 @@ function openedLate(profile: GatewayProfile, open: () => Gateway): Gateway {
 function openBreakers(own: Process, local: GuardedGateway): SharedBreakers {
   const { db, config, metrics, log } = own
   const breakers = sharedBreakers({
-    db,
+    db: db.global,
     clock: systemClock,
     policy: breakerPolicy(config.gatewayTimeoutMs),
     local: local.route,
@@ -80,7 +79,10 @@ function openBreakers(own: Process, local: GuardedGateway): SharedBreakers {
   return breakers
 }
 
-/** One line when settings are found wrong and one when they are right again, of all workers together. */
+/**
+ * One line when settings are found wrong and one when they are right again, of all workers
+ * together.
+ */
 function report({ kind, operation, reason }: Alert, log: Process['log']): void {
   const what = { gateway: GATEWAY, operation, reason }
   if (kind === 'right_again') {
@@ -99,7 +101,6 @@ function chargeWorld({ config, db }: Process, gateway: GuardedGateway): ChargeWo
     db,
     clock: systemClock,
     gateway,
-    shards: config.shards,
     policy: {
       attemptsMax: config.gatewayAttemptsMax,
       giveUpMs: config.gatewayGiveUpMs,
@@ -145,7 +146,7 @@ export function openRefresh(
   })
   return async (id, mayAsk) => {
     if (gateway === null) return
-    const [payment] = await readPayments(own.db, shardOf(id, own.config.shards), [id])
+    const [payment] = await readPayments(own.db.of(id), [id])
     if (payment === undefined || !mayAsk(operationOf(payment.type))) return
     const world = chargeWorld(own, gateway)
     kept ??= openSettlements(own, world, (settled) => countSettled(own.metrics, settled))
@@ -162,11 +163,10 @@ export function openRefresh(
 const VERIFY_MS = 60_000
 
 /** Check the books beside the work: a violation is an error in the log and a gauge above zero. */
-function verifyBeside({ db, config, metrics, log, stops }: Process): void {
+function verifyBeside({ db, metrics, log, stops }: Process): void {
   const verifier = startVerifier({
     db,
     clock: systemClock,
-    shards: config.shards,
     everyMs: VERIFY_MS,
     onReport(report) {
       metrics.violations(report)

@@ -9,29 +9,30 @@ export interface ClaimedAhead extends ClaimedTask {
 
 /**
  * Claim one task in doubt for a lookup out of turn, due or not, but never while another claim holds
- * it. Not if the gateway was asked about it within the last `$4` milliseconds, by whatever process:
+ * it. Not if the gateway was asked about it within the last `$5` milliseconds, by whatever process:
  * `asked_at` remembers the questions that left no evidence, because nothing was learned by them.
  * It is a claim like any other (fence, lease, evidence of a lost worker).
  */
 const CLAIM_ONE: Statement<ClaimedAhead> = {
   name: 'tasks_claim_one',
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($5::timestamptz, clock_timestamp()) as time
+    select coalesce($2::timestamptz, clock_timestamp()) as time
   ), wanted as materialized (
     select payment_id, fence, lookups + pendings as lookups, run_at, leased as lost
     from payment_tasks
-    where shard = $1 and payment_id = $2
+    where shard = $1 and payment_id = $3
       and (
         asked_at is null
-        or asked_at <= (select time from clock) - $4::int * interval '1 millisecond'
+        or asked_at <= (select time from clock) - $5::int * interval '1 millisecond'
       )
       and (not leased or run_at <= (select time from clock))
       and (leased or lookups > 0 or doubt_at is not null)
       and not exists (
         select from payment_attempts
-        where shard = $1 and payment_id = $2
-          and started_at > (select time from clock) - $4::int * interval '1 millisecond'
+        where shard = $1 and payment_id = $3
+          and started_at > (select time from clock) - $5::int * interval '1 millisecond'
       )
     for update skip locked
   ), evidence as (
@@ -46,7 +47,7 @@ const CLAIM_ONE: Statement<ClaimedAhead> = {
   )
   update payment_tasks task
   set
-    run_at = clock.time + $3::int * interval '1 millisecond',
+    run_at = clock.time + $4::int * interval '1 millisecond',
     fence = task.fence + 1,
     attempts = task.attempts + (${LOST})::int,
     tries = task.tries + (${LOST})::int,
@@ -61,15 +62,14 @@ const CLAIM_ONE: Statement<ClaimedAhead> = {
     greatest(extract(epoch from wanted.run_at - clock.time) * 1000, 0)::float8 as "dueInMs"`,
 }
 
-/** Claim one task in doubt out of turn. Null: it is not in doubt, held by a claim, or just asked. */
+/**
+ * Claim one task in doubt out of turn. Null: it is not in doubt, held by a claim, or just asked.
+ */
 export async function claimAhead(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   paymentId: bigint,
-  limits: { readonly leaseMs: number; readonly intervalMs: number },
-  at: Date | null,
+  { leaseMs, intervalMs }: { readonly leaseMs: number; readonly intervalMs: number },
 ): Promise<ClaimedAhead | null> {
-  const { leaseMs, intervalMs } = limits
-  const [task] = await db.run(CLAIM_ONE, [shard, paymentId, leaseMs, intervalMs, at])
+  const [task] = await shard.run(CLAIM_ONE, [paymentId, leaseMs, intervalMs])
   return task ?? null
 }

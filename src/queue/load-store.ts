@@ -9,9 +9,12 @@ export interface QueueView {
   readonly oldestDueSeconds: number
 }
 
-/** Count the queue by what its tasks wait for. Reads every open task: for gauges, not for requests. */
+/**
+ * Count the queue by what its tasks wait for. Reads every open task: for gauges, not for requests.
+ */
 const VIEW: Statement<QueueView> = {
   name: 'tasks_view',
+  clock: true,
   text: `
   with clock as materialized (
     select coalesce($2::timestamptz, clock_timestamp()) as time
@@ -27,21 +30,22 @@ const VIEW: Statement<QueueView> = {
 }
 
 /**
- * The age in milliseconds of the oldest due task of each operation that has one: one look at an end of
- * the claim's index for each.
+ * The age in milliseconds of the oldest due task of each operation that has one: one look at an end
+ * of the claim's index for each.
  */
 const OLDEST_DUE: Statement<{ operation: Operation; ageMs: number }> = {
   name: 'tasks_oldest_due',
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($4::timestamptz, clock_timestamp()) as time
+    select coalesce($2::timestamptz, clock_timestamp()) as time
   )
   select asked.operation, (extract(epoch from time - oldest.run_at) * 1000)::float8 as "ageMs"
-  from clock, unnest($3::text[]) as asked (operation)
+  from clock, unnest($4::text[]) as asked (operation)
   cross join lateral (
     select run_at
     from payment_tasks
-    where shard = $1 and gateway = $2 and operation = asked.operation
+    where shard = $1 and gateway = $3 and operation = asked.operation
     order by run_at
     limit 1
   ) oldest
@@ -49,47 +53,44 @@ const OLDEST_DUE: Statement<{ operation: Operation; ageMs: number }> = {
 }
 
 /**
- * Tasks of a route that wait to be claimed, those claimed now or about to be included, but no lookups
- * that are due far in the future. At most `$4`: nobody wants to know how many more there are.
+ * Tasks of a route that wait to be claimed, those claimed now or about to be included, but no
+ * lookups that are due far in the future. At most `$5`: nobody wants to know how many more there
+ * are.
  */
 const WAITING: Statement<{ count: number }> = {
   name: 'tasks_waiting',
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($5::timestamptz, clock_timestamp()) as time
+    select coalesce($2::timestamptz, clock_timestamp()) as time
   )
   select count(*)::int as count
   from (
     select
     from payment_tasks
-    where shard = $1 and gateway = $2 and operation = $3
+    where shard = $1 and gateway = $3 and operation = $4
       and run_at <= (select time from clock) + interval '1 minute'
-    limit $4
+    limit $5
   ) waiting`,
 }
 
 /** Count a shard's queue. */
-export async function viewQueue(db: Runner, shard: number, at: Date | null): Promise<QueueView> {
-  const [row] = await db.run(VIEW, [shard, at])
+export async function viewQueue(shard: Runner): Promise<QueueView> {
+  const [row] = await shard.run(VIEW, [])
   return row ?? { due: 0, leased: 0, waiting: 0, oldestDueSeconds: 0 }
 }
 
 /** The age of the oldest due task of each operation that has one, in milliseconds. */
-export function oldestDueMs(
-  db: Runner,
-  shard: number,
-  at: Date | null,
-): Promise<{ operation: Operation; ageMs: number }[]> {
-  return db.run(OLDEST_DUE, [shard, GATEWAY, `{${OPERATIONS.join(',')}}`, at])
+export function oldestDueMs(shard: Runner): Promise<{ operation: Operation; ageMs: number }[]> {
+  return shard.run(OLDEST_DUE, [GATEWAY, OPERATIONS])
 }
 
 /** Tasks of a route that are due within a minute, counted up to `limit`. */
 export async function waitingTasks(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   operation: Operation,
-  count: { readonly limit: number; readonly at: Date | null },
+  limit: number,
 ): Promise<number> {
-  const [row] = await db.run(WAITING, [shard, GATEWAY, operation, count.limit, count.at])
+  const [row] = await shard.run(WAITING, [GATEWAY, operation, limit])
   return row?.count ?? 0
 }

@@ -1,8 +1,10 @@
-import { numbers, texts } from '../domain/arrays.ts'
+import { columns, numbers } from '../domain/arrays.ts'
 import { GATEWAY, type Operation } from '../domain/payment.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
 
-/** A task as its claim returns it. Ages in milliseconds, as of the claim; null: it never happened. */
+/**
+ * A task as its claim returns it. Ages in milliseconds, as of the claim; null: it never happened.
+ */
 export interface ClaimedTask {
   readonly paymentId: bigint
   /** The number of this claim; only the newest claim of a task may settle it. */
@@ -39,32 +41,33 @@ export const CLAIMED = `
       as "misconfiguredAgeMs"`
 
 /**
- * Claim up to `$2` due tasks of one route in a shard, oldest first: the gateway `$5` and the
- * operation `$6`, so that what waits for another route is not even read. A claim moves `run_at` to the end of its lease
- * of `$3` milliseconds, so a dead worker's tasks come due again by themselves: no lock column, no
- * reaper. `fence` rises with each claim and only its newest value may settle.
+ * Claim up to `$3` due tasks of one route in a shard, oldest first: the gateway `$5` and the
+ * operation `$6`, so that what waits for another route is not even read. A claim moves `run_at` to
+ * the end of its lease of `$4` milliseconds, so a dead worker's tasks come due again by themselves:
+ * no lock column, no reaper. `fence` rises with each claim and only its newest value may settle.
  *
  * The claim counts nothing else. It dates the first charge that may be sent before any byte leaves.
  *
  * A task that is still marked leased when it comes due lost its worker: if that one might charge, a
- * charge may have been sent until the lease ended. So it counts as sent and as tried, is in doubt from
- * then on, and the lost claim is kept as evidence.
- * MATERIALIZED, because the planner may otherwise re-run the LIMIT per row and claim more than asked.
- * The ids come as an array, because a join makes it guess how many there are, and read the whole queue.
- * The clock is read once, so every row gets the same lease.
+ * charge may have been sent until the lease ended. So it counts as sent and as tried, is in doubt
+ * from then on, and the lost claim is kept as evidence. MATERIALIZED, because the planner may
+ * otherwise re-run the LIMIT per row and claim more than asked. The ids come as an array, because a
+ * join makes it guess how many there are, and read the whole queue. The clock is read once, so
+ * every row gets the same lease.
  */
 const CLAIM: Statement<ClaimedTask> = {
   name: 'tasks_claim',
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($4::timestamptz, clock_timestamp()) as time
+    select coalesce($2::timestamptz, clock_timestamp()) as time
   ), due as materialized (
     select payment_id, fence, lookups + pendings as lookups, run_at, leased as lost
     from payment_tasks
     where shard = $1 and gateway = $5 and operation = $6
       and run_at <= (select time from clock)
     order by run_at
-    limit $2
+    limit $3
     for update skip locked
   ), evidence as (
     insert into payment_attempts
@@ -83,7 +86,7 @@ const CLAIM: Statement<ClaimedTask> = {
   )
   update payment_tasks task
   set
-    run_at = clock.time + $3::int * interval '1 millisecond',
+    run_at = clock.time + $4::int * interval '1 millisecond',
     fence = task.fence + 1,
     attempts = task.attempts + (${LOST})::int,
     tries = task.tries + (${LOST})::int,
@@ -104,21 +107,56 @@ const DELETE: Statement<never> = {
   where shard = $1 and payment_id = any ($2::bigint[])`,
 }
 
+/** How a claim ends whose payment stays open. */
+export interface Rescheduled {
+  readonly paymentId: bigint
+  readonly delayMs: number
+  /** What these are from now on. */
+  readonly lookups: number
+  readonly pendings: number
+  /** What is added: tries used up, and charges of which a byte may have left. */
+  readonly tries: number
+  readonly sent: number
+  /** A charge of this claim may have been executed. */
+  readonly doubted: boolean
+  /** Provably none was. */
+  readonly unsent: boolean
+  /** The gateway would not talk to us. */
+  readonly refused: boolean
+  /** Null: as it was. */
+  readonly reason: string | null
+}
+
+const RESCHEDULED = columns<Rescheduled>({
+  paymentId: 'bigint',
+  delayMs: 'bigint',
+  lookups: 'int',
+  pendings: 'int',
+  tries: 'int',
+  sent: 'int',
+  doubted: 'boolean',
+  unsent: 'boolean',
+  refused: 'boolean',
+  reason: 'text',
+})
+
 /**
  * End claims whose payments stay open: due again after their delay. `tries` and `sent` are added to
- * what is counted. `doubted` moves the moment of the last charge of unknown outcome to now; `unsent`
- * says that whatever the claim sent was provably not executed, so if nothing else is in doubt, no
- * charge of this payment ever was. `lookups` and `pendings` above 0 keep a payment from being charged.
+ * what is counted. `doubted` moves the moment of the last charge of unknown outcome to now;
+ * `unsent` says that whatever the claim sent was provably not executed, so if nothing else is in
+ * doubt, no charge of this payment ever was. `lookups` and `pendings` above 0 keep a payment from
+ * being charged.
  */
 const RESCHEDULE: Statement<never> = {
   name: 'tasks_reschedule',
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($12::timestamptz, clock_timestamp()) as time
+    select coalesce($2::timestamptz, clock_timestamp()) as time
   ), counted as (
     insert into payment_counts (shard, retried)
     select $1::int, count(*)
-    from unnest($6::int[]) as input (tries)
+    from unnest($7::int[]) as input (tries)
     where tries > 0
     having count(*) > 0
   )
@@ -139,23 +177,21 @@ const RESCHEDULE: Statement<never> = {
     end,
     misconfigured_at = case when input.refused then clock.time else task.misconfigured_at end,
     last_error = coalesce(input.reason, task.last_error)
-  from clock, unnest(
-    $2::bigint[], $3::bigint[], $4::int[], $5::int[], $6::int[], $7::int[], $8::boolean[],
-    $9::boolean[], $10::boolean[], $11::text[]
-  ) as input (payment_id, delay_ms, lookups, pendings, tries, sent, doubted, unsent, refused, reason)
+  from clock, ${RESCHEDULED.unnest('input', 3)}
   where task.shard = $1 and task.payment_id = input.payment_id`,
 }
 
 /** Give back claims that were never started: due at once, and as if they had not been claimed. */
 const RELEASE: Statement<never> = {
   name: 'tasks_release',
+  clock: true,
   text: `
   update payment_tasks
   set
-    run_at = coalesce($3::timestamptz, clock_timestamp()),
+    run_at = coalesce($2::timestamptz, clock_timestamp()),
     leased = false,
     first_sent_at = case when doubt_at is null then null else first_sent_at end
-  where shard = $1 and payment_id = any ($2::bigint[])`,
+  where shard = $1 and payment_id = any ($3::bigint[])`,
 }
 
 /** The payments of which some claim saw the gateway say yes. */
@@ -183,102 +219,56 @@ export interface TaskView {
 /** Read the tasks of payments; finished payments have none. */
 const READ: Statement<TaskView> = {
   name: 'tasks_read',
+  clock: true,
   text: `
   select
     payment_id as "paymentId", run_at as "runAt", attempts, lookups, pendings > 0 as "pending",
-    leased and run_at > coalesce($3::timestamptz, clock_timestamp()) as "leased",
+    leased and run_at > coalesce($2::timestamptz, clock_timestamp()) as "leased",
     doubt_at is not null as "inDoubt", last_error as "lastError"
   from payment_tasks
-  where shard = $1 and payment_id = any ($2::bigint[])`,
+  where shard = $1 and payment_id = any ($3::bigint[])`,
 }
 
-/** Claim up to `limit` due tasks of a route in a shard for `leaseMs`. Committed when it returns. */
+/** Claim up to `limit` due tasks of a route for `leaseMs`. Committed when it returns. */
 export function claimTasks(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   operation: Operation,
-  claim: { readonly limit: number; readonly leaseMs: number; readonly at: Date | null },
+  limit: number,
+  leaseMs: number,
 ): Promise<ClaimedTask[]> {
-  return db.run(CLAIM, [shard, claim.limit, claim.leaseMs, claim.at, GATEWAY, operation])
+  return shard.run(CLAIM, [limit, leaseMs, GATEWAY, operation])
 }
 
 /** Remove finished tasks. */
-export function deleteTasks(tx: Tx, shard: number, paymentIds: readonly bigint[]): void {
-  if (paymentIds.length > 0) tx.write(DELETE, [shard, numbers(paymentIds)])
-}
-
-/** How a claim ends whose payment stays open. */
-export interface Rescheduled {
-  readonly paymentId: bigint
-  readonly delayMs: number
-  /** What these are from now on. */
-  readonly lookups: number
-  readonly pendings: number
-  /** What is added: tries used up, and charges of which a byte may have left. */
-  readonly tries: number
-  readonly sent: number
-  /** A charge of this claim may have been executed. */
-  readonly doubted: boolean
-  /** Provably none was. */
-  readonly unsent: boolean
-  /** The gateway would not talk to us. */
-  readonly refused: boolean
-  /** Null: as it was. */
-  readonly reason: string | null
+export function deleteTasks(tx: Tx, paymentIds: readonly bigint[]): void {
+  if (paymentIds.length > 0) tx.write(DELETE, [numbers(paymentIds)])
 }
 
 /** End claims whose payments stay open. */
-export function rescheduleTasks(
-  tx: Tx,
-  shard: number,
-  tasks: readonly Rescheduled[],
-  at: Date | null,
-): void {
-  if (tasks.length === 0) return
-  tx.write(RESCHEDULE, [
-    shard,
-    numbers(tasks.map((task) => task.paymentId)),
-    numbers(tasks.map((task) => task.delayMs)),
-    numbers(tasks.map((task) => task.lookups)),
-    numbers(tasks.map((task) => task.pendings)),
-    numbers(tasks.map((task) => task.tries)),
-    numbers(tasks.map((task) => task.sent)),
-    `{${tasks.map((task) => task.doubted).join(',')}}`,
-    `{${tasks.map((task) => task.unsent).join(',')}}`,
-    `{${tasks.map((task) => task.refused).join(',')}}`,
-    texts(tasks.map((task) => task.reason)),
-    at,
-  ])
+export function rescheduleTasks(tx: Tx, tasks: readonly Rescheduled[]): void {
+  if (tasks.length > 0) tx.write(RESCHEDULE, RESCHEDULED.of(tasks))
 }
 
 /** Give back claims that were never started. */
-export function releaseTasks(
-  tx: Tx,
-  shard: number,
-  paymentIds: readonly bigint[],
-  at: Date | null,
-): void {
-  if (paymentIds.length > 0) tx.write(RELEASE, [shard, numbers(paymentIds), at])
+export function releaseTasks(tx: Tx, paymentIds: readonly bigint[]): void {
+  if (paymentIds.length > 0) tx.write(RELEASE, [numbers(paymentIds)])
 }
 
 /** Which of these payments the gateway said yes to, by the evidence that is kept. */
 export async function chargedPayments(
   tx: Runner,
-  shard: number,
   paymentIds: readonly bigint[],
 ): Promise<bigint[]> {
   if (paymentIds.length === 0) return []
-  const rows = await tx.run(CHARGED, [shard, numbers(paymentIds)])
+  const rows = await tx.run(CHARGED, [numbers(paymentIds)])
   return rows.map((row) => row.paymentId)
 }
 
 /** Read the open tasks of payments, by payment id. */
 export async function readTasks(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   paymentIds: readonly bigint[],
-  at: Date | null,
 ): Promise<Map<bigint, TaskView>> {
-  const rows = await db.run(READ, [shard, numbers(paymentIds), at])
+  const rows = await shard.run(READ, [numbers(paymentIds)])
   return new Map(rows.map((row) => [row.paymentId, row]))
 }

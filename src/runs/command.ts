@@ -7,12 +7,14 @@ import { isReason } from '../domain/words.ts'
 import { progress } from '../adapters/terminal.ts'
 import { letterBody } from '../dead-letters/bodies.ts'
 import type { ActWorld } from '../dead-letters/redrive.ts'
+import type { Clock } from '../ports.ts'
 import { runBody } from './bodies.ts'
 import { cancel, plan, RATE_DEFAULT, RATE_MAX, start, step, type Plan } from './run.ts'
 import { readRun, type Run } from './store.ts'
 import type { RedriveFilter } from '../dead-letters/store.ts'
 
 interface Opened extends ActWorld {
+  readonly clock: Clock
   close(): Promise<void>
 }
 
@@ -123,7 +125,7 @@ function filterOf(options: Options): RedriveFilter {
  * Do the steps of a run until it ends, and show how far it is. Running services take steps as well,
  * so what is shown is the run's own progress. The first signal cancels the run.
  */
-async function carryOut(world: ActWorld, begun: Run, actor: string, quiet: boolean): Promise<Run> {
+async function carryOut(world: Opened, begun: Run, actor: string, quiet: boolean): Promise<Run> {
   const bar = quiet ? null : progress('Redriving', begun.total)
   const interrupted = () => void cancel(world, begun.id, actor).catch(() => undefined)
   process.once('SIGINT', interrupted)
@@ -132,7 +134,7 @@ async function carryOut(world: ActWorld, begun: Run, actor: string, quiet: boole
   try {
     while (current.state === 'running') {
       const done = await step(world, begun.id)
-      const now = (await readRun(world.db, begun.id)) ?? current
+      const now = (await readRun(world.db.global, begun.id)) ?? current
       bar?.tick(now.position - current.position)
       current = now
       if (done === null) await world.clock.sleep(LOOK_MS)

@@ -172,7 +172,9 @@ function parseFilter(filter: Static<typeof FilterBody>): RedriveFilter | { wrong
   }
 }
 
-/** A moment that people can mean: what is shaped like a time need not be one. Undefined: it is none. */
+/**
+ * A moment that people can mean: what is shaped like a time need not be one. Undefined: it is none.
+ */
 function moment(text: string | undefined): Date | null | undefined {
   if (text === undefined) return null
   const at = new Date(text)
@@ -190,7 +192,7 @@ function readRoute(app: App, world: ActWorld): void {
   }
   app.get('/dlq/redrives/:id', { schema }, async (request, reply) => {
     const id = parseId(request.params.id)
-    const run = id === null ? null : await readRun(world.db, id)
+    const run = id === null ? null : await readRun(world.db.global, id)
     if (run === null) return refuse(reply, { code: 'redrive_not_found' })
     return reply.send(runBody(run))
   })

@@ -1,8 +1,8 @@
 import { againstRedrive, NO_EVIDENCE } from '../domain/evidence.ts'
 import type { Refusal } from '../domain/refusal.ts'
-import { byShard } from '../domain/shard.ts'
-import { isLocked } from '../ports.ts'
+import { isLocked, type Clock } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
+import { eachPart, eachShard, whole } from '../shards.ts'
 import { knownOf } from '../dead-letters/evidence-store.ts'
 import {
   redrive,
@@ -60,10 +60,10 @@ export interface Plan {
 
 /** Find the open letters that match and store exactly which they are: nothing else changes. */
 export async function plan(world: ActWorld, filter: RedriveFilter, actor: string): Promise<Plan> {
-  const all = Array.from({ length: world.shards }, (_, shard) => shard)
-  const shards = filter.userId === null ? all : [Number(filter.userId % BigInt(world.shards))]
-  const found = await Promise.all(
-    shards.map((shard) => matchingLetters(world.db, shard, filter, LETTERS_MAX)),
+  const { db } = world
+  const shards = filter.userId === null ? db.shards : [db.of(filter.userId)]
+  const found = whole(
+    await eachShard(shards, (shard) => matchingLetters(shard, filter, LETTERS_MAX)),
   )
   const letters = found
     .flatMap((part) => part.letters)
@@ -71,7 +71,7 @@ export async function plan(world: ActWorld, filter: RedriveFilter, actor: string
     .slice(0, LETTERS_MAX)
   const letterIds = letters.map((letter) => letter.id)
   const stored = { filter: shown(filter), letterIds, amount: sum(letters), actor }
-  const run = await planRun(world.db, stored, world.clock.database())
+  const run = await planRun(db.global, stored)
   const byClass = (['failed', 'unknown'] as const)
     .map((kind) => ({ class: kind, own: letters.filter((letter) => letter.class === kind) }))
     .filter(({ own }) => own.length > 0)
@@ -87,16 +87,22 @@ async function refusedOf(
   letters: readonly DeadLetter[],
 ): Promise<Plan['refused']> {
   const byCode = new Map<Refusal['code'], { count: number; amount: bigint }>()
-  for (const [shard, own] of byShard(letters, ({ id }) => id, world.shards)) {
-    const ids = own.map(({ paymentId }) => paymentId)
-    const known = await knownOf(world.db, shard, ids, world.clock.database())
-    for (const { paymentId, class: status, amount } of own) {
-      const refusal = againstRedrive(status, known.get(paymentId) ?? NO_EVIDENCE, world.policy)
-      if (refusal === null) continue
-      const part = byCode.get(refusal.code) ?? { count: 0, amount: 0n }
-      byCode.set(refusal.code, { count: part.count + 1, amount: part.amount + amount })
-    }
-  }
+  const read = await eachPart(
+    world.db,
+    letters,
+    ({ id }) => id,
+    async (shard, own) => {
+      const ids = own.map(({ paymentId }) => paymentId)
+      const known = await knownOf(shard, ids)
+      for (const { paymentId, class: status, amount } of own) {
+        const refusal = againstRedrive(status, known.get(paymentId) ?? NO_EVIDENCE, world.policy)
+        if (refusal === null) continue
+        const part = byCode.get(refusal.code) ?? { count: 0, amount: 0n }
+        byCode.set(refusal.code, { count: part.count + 1, amount: part.amount + amount })
+      }
+    },
+  )
+  whole(read)
   return [...byCode].map(([code, part]) => ({ code, ...part }))
 }
 
@@ -134,18 +140,18 @@ export async function start(
   },
 ): Promise<RunAnswer> {
   const asked = { ...by, ageMsMax: SNAPSHOT_MS_MAX }
-  const run = await startRun(world.db, id, asked, world.clock.database())
+  const run = await startRun(world.db.global, id, asked)
   if (run !== null) return { kind: 'run', run }
-  const now = await readRun(world.db, id)
+  const now = await readRun(world.db.global, id)
   if (now === null) return refuse('redrive_not_found')
   return refuse(now.state === 'planned' ? 'redrive_expired' : 'redrive_started')
 }
 
 /** Stop a run: letters whose turn has not come stay open. */
 export async function cancel(world: ActWorld, id: bigint, actor: string): Promise<RunAnswer> {
-  const run = await cancelRun(world.db, id, actor, world.clock.database())
+  const run = await cancelRun(world.db.global, id, actor)
   if (run !== null) return { kind: 'run', run }
-  const now = await readRun(world.db, id)
+  const now = await readRun(world.db.global, id)
   return refuse(now === null ? 'redrive_not_found' : 'redrive_not_running')
 }
 
@@ -160,11 +166,11 @@ function refuse(code: Refusal['code']): RunAnswer {
  * back have their turn again after all others.
  */
 export async function step(world: ActWorld, id: bigint | null): Promise<number | null> {
-  const begun = await beginStep(world.db, id, STEP_LEASE_MS, world.clock.database())
+  const begun = await beginStep(world.db.global, id, STEP_LEASE_MS)
   if (begun === null) return null
   const { busy, ...counts } = await redriveStep(world, begun)
-  if (busy.size > 0) await putOff(world.db, begun, counts, busy)
-  else await advanceRun(world.db, begun, counts, world.clock.database())
+  if (busy.size > 0) await putOff(world.db.global, begun, counts, busy)
+  else await advanceRun(world.db.global, begun, counts)
   return begun.letterIds.length - busy.size
 }
 
@@ -191,7 +197,10 @@ async function redriveStep(world: ActWorld, begun: Step) {
   return counts
 }
 
-/** Redrive letters; where that fails for a lock that cannot be left out, halve until one stands alone. */
+/**
+ * Redrive letters; where that fails for a lock that cannot be left out, halve until one stands
+ * alone.
+ */
 async function redriveApart(
   world: ActWorld,
   by: Closer,
@@ -209,9 +218,12 @@ async function redriveApart(
 }
 
 /**
- * Carry out whatever runs are due, in this process as in any other: steps are taken under a lease, so
- * they are done by one of them, and a process that dies leaves its step to the others.
+ * Carry out whatever runs are due, in this process as in any other: steps are taken under a lease,
+ * so they are done by one of them, and a process that dies leaves its step to the others.
  */
-export function startRedriver(world: ActWorld, onError?: (error: unknown) => void): Background {
+export function startRedriver(
+  world: ActWorld & { readonly clock: Clock },
+  onError?: (error: unknown) => void,
+): Background {
   return every(world.clock, LOOK_MS, async () => (await step(world, null)) !== null, onError)
 }

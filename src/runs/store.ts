@@ -1,5 +1,5 @@
 import { numbers } from '../domain/arrays.ts'
-import type { Runner, Statement } from '../ports.ts'
+import type { Global, Unsharded } from '../ports.ts'
 
 /** A redrive of many letters: what a dry run found, and how far carrying it out has come. */
 export interface Run {
@@ -52,47 +52,52 @@ const COLUMNS = `
  * Store what a dry run found. Snapshots that nobody started within a day go: they are lists of ids
  * and hold nothing that is not elsewhere.
  */
-const PLAN: Statement<Run> = {
+const PLAN: Unsharded<Run> = {
   name: 'redrives_plan',
+  sharded: false,
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($5::timestamptz, clock_timestamp()) as time
+    select coalesce($1::timestamptz, clock_timestamp()) as time
   ), forgotten as (
     delete from redrives
     where state = 'planned' and created_at < (select time from clock) - interval '1 day'
   )
   insert into redrives (id, state, filter, letter_ids, amount, created_by, created_at)
-  select nextval('redrive_ids'), 'planned', $1::jsonb, $2::bigint[], $3::bigint, $4, time
+  select nextval('redrive_ids'), 'planned', $2::jsonb, $3::bigint[], $4::bigint, $5, time
   from clock
   returning ${COLUMNS}`,
 }
 
-/** Start a snapshot, if nobody has and it is not older than `$6` milliseconds. */
-const START: Statement<Run> = {
+/** Start a snapshot, if nobody has and it is not older than `$7` milliseconds. */
+const START: Unsharded<Run> = {
   name: 'redrives_start',
+  sharded: false,
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($7::timestamptz, clock_timestamp()) as time
+    select coalesce($1::timestamptz, clock_timestamp()) as time
   )
   update redrives
   set
     state = case when cardinality(letter_ids) = 0 then 'done' else 'running' end,
-    rate_per_second = $2,
-    started_by = $3,
-    reason = $4,
-    request_id = $5,
+    rate_per_second = $3,
+    started_by = $4,
+    reason = $5,
+    request_id = $6,
     started_at = clock.time,
     next_at = clock.time,
     ended_at = case when cardinality(letter_ids) = 0 then clock.time end
   from clock
-  where id = $1 and state = 'planned'
-    and created_at >= clock.time - $6::int * interval '1 millisecond'
+  where id = $2 and state = 'planned'
+    and created_at >= clock.time - $7::int * interval '1 millisecond'
   returning ${COLUMNS}`,
 }
 
 /** Read a run. */
-const READ: Statement<Run> = {
+const READ: Unsharded<Run> = {
   name: 'redrives_read',
+  sharded: false,
   text: `
   select ${COLUMNS}
   from redrives
@@ -100,38 +105,42 @@ const READ: Statement<Run> = {
 }
 
 /** Stop a running run. The step in progress, at most a second's worth, still ends. */
-const CANCEL: Statement<Run> = {
+const CANCEL: Unsharded<Run> = {
   name: 'redrives_cancel',
+  sharded: false,
+  clock: true,
   text: `
   update redrives
   set
     state = 'canceled',
-    canceled_by = $2,
-    ended_at = coalesce($3::timestamptz, clock_timestamp())
-  where id = $1 and state = 'running'
+    canceled_by = $3,
+    ended_at = coalesce($1::timestamptz, clock_timestamp())
+  where id = $2 and state = 'running'
   returning ${COLUMNS}`,
 }
 
 /**
- * Take the next step of a run that is due, of run `$1` or of any. `next_at` moves to the end of a
- * lease of `$2` milliseconds, so the step of a process that dies is done by another.
+ * Take the next step of a run that is due, of run `$2` or of any. `next_at` moves to the end of a
+ * lease of `$3` milliseconds, so the step of a process that dies is done by another.
  */
-const BEGIN: Statement<Step> = {
+const BEGIN: Unsharded<Step> = {
   name: 'redrives_begin',
+  sharded: false,
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($3::timestamptz, clock_timestamp()) as time
+    select coalesce($1::timestamptz, clock_timestamp()) as time
   ), due as materialized (
     select id
     from redrives
     where state = 'running' and next_at <= (select time from clock)
-      and ($1::bigint is null or id = $1)
+      and ($2::bigint is null or id = $2)
     order by next_at
     limit 1
     for update skip locked
   )
   update redrives run
-  set next_at = clock.time + $2::int * interval '1 millisecond'
+  set next_at = clock.time + $3::int * interval '1 millisecond'
   from due, clock
   where run.id = due.id
   returning
@@ -158,26 +167,28 @@ const withRefusals = (added: string) => `(
     )`
 
 /**
- * Record a step that began at `$7`; the next is due a second after that. Conditional on its letters,
- * `$3`, standing where they stood: a step that two processes did is counted once, and where one of them
- * put letters off, those that stand there now are not passed over.
+ * Record a step that began at `$8`; the next is due a second after that. Conditional on its
+ * letters, `$4`, standing where they stood: a step that two processes did is counted once, and
+ * where one of them put letters off, those that stand there now are not passed over.
  */
-const ADVANCE: Statement<never> = {
+const ADVANCE: Unsharded<never> = {
   name: 'redrives_advance',
+  sharded: false,
+  clock: true,
   text: `
   with clock as materialized (
-    select coalesce($8::timestamptz, clock_timestamp()) as time
+    select coalesce($1::timestamptz, clock_timestamp()) as time
   ), step as (
-    select cardinality($3::bigint[]) as done
+    select cardinality($4::bigint[]) as done
   )
   update redrives
   set
     position = position + done,
-    redriven = redriven + $4::int,
-    skipped = skipped + $5::int,
-    refused = refused + $6::int,
+    redriven = redriven + $5::int,
+    skipped = skipped + $6::int,
+    refused = refused + $7::int,
     refusals = ${withRefusals('$9')},
-    next_at = $7::timestamptz + interval '1 second',
+    next_at = $8::timestamptz + interval '1 second',
     state = case
       when state = 'running' and position + done >= cardinality(letter_ids) then 'done'
       else state
@@ -187,8 +198,8 @@ const ADVANCE: Statement<never> = {
       else ended_at
     end
   from clock, step
-  where id = $1 and position = $2
-    and letter_ids[position + 1 : position + done] = $3::bigint[]`,
+  where id = $2 and position = $3
+    and letter_ids[position + 1 : position + done] = $4::bigint[]`,
 }
 
 /**
@@ -196,8 +207,9 @@ const ADVANCE: Statement<never> = {
  * locked what they depend on: those go to the end and have their turn again. Conditional on the
  * letters of the step, `$3`, standing where they stood, so that none is lost or done twice.
  */
-const PUT_OFF: Statement<never> = {
+const PUT_OFF: Unsharded<never> = {
   name: 'redrives_put_off',
+  sharded: false,
   text: `
   update redrives
   set
@@ -216,24 +228,23 @@ const PUT_OFF: Statement<never> = {
 
 /** Store a snapshot of letters. */
 export async function planRun(
-  db: Runner,
+  db: Global,
   plan: {
     readonly filter: Run['filter']
     readonly letterIds: readonly bigint[]
     readonly amount: bigint
     readonly actor: string
   },
-  at: Date | null,
 ): Promise<Run> {
   const { filter, letterIds, amount, actor } = plan
-  const [run] = await db.run(PLAN, [JSON.stringify(filter), numbers(letterIds), amount, actor, at])
+  const [run] = await db.run(PLAN, [JSON.stringify(filter), numbers(letterIds), amount, actor])
   if (run === undefined) throw new Error('the snapshot was not stored')
   return run
 }
 
 /** Start a snapshot; null when it cannot be started. */
 export async function startRun(
-  db: Runner,
+  db: Global,
   id: bigint,
   start: {
     readonly ratePerSecond: number
@@ -242,39 +253,32 @@ export async function startRun(
     readonly requestId: string
     readonly ageMsMax: number
   },
-  at: Date | null,
 ): Promise<Run | null> {
   const { ratePerSecond, actor, reason, requestId, ageMsMax } = start
-  const values = [id, ratePerSecond, actor, reason, requestId, ageMsMax, at]
+  const values = [id, ratePerSecond, actor, reason, requestId, ageMsMax]
   const [run] = await db.run(START, values)
   return run ?? null
 }
 
 /** Read a run; null when there is none. */
-export async function readRun(db: Runner, id: bigint): Promise<Run | null> {
+export async function readRun(db: Global, id: bigint): Promise<Run | null> {
   const [run] = await db.run(READ, [id])
   return run ?? null
 }
 
 /** Stop a running run; null when it is not running. */
-export async function cancelRun(
-  db: Runner,
-  id: bigint,
-  actor: string,
-  at: Date | null,
-): Promise<Run | null> {
-  const [run] = await db.run(CANCEL, [id, actor, at])
+export async function cancelRun(db: Global, id: bigint, actor: string): Promise<Run | null> {
+  const [run] = await db.run(CANCEL, [id, actor])
   return run ?? null
 }
 
 /** Take the next due step of run `id`, or of any run. */
 export async function beginStep(
-  db: Runner,
+  db: Global,
   id: bigint | null,
   leaseMs: number,
-  at: Date | null,
 ): Promise<Step | null> {
-  const [step] = await db.run(BEGIN, [id, leaseMs, at])
+  const [step] = await db.run(BEGIN, [id, leaseMs])
   return step ?? null
 }
 
@@ -288,21 +292,16 @@ export interface StepCounts {
 }
 
 /** Record what a step did. */
-export async function advanceRun(
-  db: Runner,
-  step: Step,
-  counts: StepCounts,
-  at: Date | null,
-): Promise<void> {
+export async function advanceRun(db: Global, step: Step, counts: StepCounts): Promise<void> {
   const { redriven, skipped, refused, refusals } = counts
   const { id, position, letterIds, begunAt } = step
-  const values = [id, position, letterIds, redriven, skipped, refused, begunAt, at]
+  const values = [id, position, letterIds, redriven, skipped, refused, begunAt]
   await db.run(ADVANCE, [...values, JSON.stringify(refusals)])
 }
 
 /** Record what a step did, some of whose letters have to have their turn again. */
 export async function putOff(
-  db: Runner,
+  db: Global,
   step: Step,
   counts: StepCounts,
   busy: ReadonlySet<string>,

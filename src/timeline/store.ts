@@ -24,15 +24,16 @@ export interface TaskLook {
 /** Look at the task of one payment; a finished payment has none. */
 const LOOK: Statement<TaskLook> = {
   name: 'tasks_look',
+  clock: true,
   text: `
   select
     run_at as "runAt", greatest(extract(epoch from
-      run_at - coalesce($3::timestamptz, clock_timestamp())) * 1000, 0)::float8 as "dueInMs",
+      run_at - coalesce($2::timestamptz, clock_timestamp())) * 1000, 0)::float8 as "dueInMs",
     attempts, tries, lookups, pendings > 0 as "pending", leased,
-    run_at <= coalesce($3::timestamptz, clock_timestamp()) as "due",
+    run_at <= coalesce($2::timestamptz, clock_timestamp()) as "due",
     doubt_at is not null as "inDoubt", last_error as "lastError"
   from payment_tasks
-  where shard = $1 and payment_id = $2`,
+  where shard = $1 and payment_id = $3`,
 }
 
 /** Every gateway call ever made for a payment, in order. */
@@ -48,21 +49,12 @@ const ATTEMPTS: Statement<Attempt> = {
 }
 
 /** The task of one payment, or null when it has left the queue. */
-export async function lookAtTask(
-  db: Runner,
-  shard: number,
-  paymentId: bigint,
-  at: Date | null,
-): Promise<TaskLook | null> {
-  const [task] = await db.run(LOOK, [shard, paymentId, at])
+export async function lookAtTask(shard: Runner, paymentId: bigint): Promise<TaskLook | null> {
+  const [task] = await shard.run(LOOK, [paymentId])
   return task ?? null
 }
 
 /** The evidence of every gateway call of a payment, in order. */
-export function attemptsOfPayment(
-  db: Runner,
-  shard: number,
-  paymentId: bigint,
-): Promise<Attempt[]> {
-  return db.run(ATTEMPTS, [shard, paymentId])
+export function attemptsOfPayment(shard: Runner, paymentId: bigint): Promise<Attempt[]> {
+  return shard.run(ATTEMPTS, [paymentId])
 }

@@ -7,11 +7,10 @@ import {
 import { NO_EVIDENCE, type Attempt, type GatewayTerms } from '../domain/evidence.ts'
 import { explain } from '../domain/explain.ts'
 import type { Payment } from '../domain/payment.ts'
-import { shardOf } from '../domain/shard.ts'
 import { postingsOfPayment, type Posting } from '../ledger/store.ts'
 import { knownOf } from '../dead-letters/evidence-store.ts'
-import type { ReadWorld } from '../payments/read.ts'
 import { readPayments, repeatsOf } from '../payments/store.ts'
+import type { Db } from '../ports.ts'
 import { attemptsOfPayment, lookAtTask } from './store.ts'
 
 /** One thing that is known of a payment, and when it happened. */
@@ -38,7 +37,8 @@ export interface Timeline {
   readonly events: readonly TimelineEvent[]
 }
 
-export interface TimelineWorld extends ReadWorld {
+export interface TimelineWorld {
+  readonly db: Db
   /** What the gateway in use can do. */
   readonly policy: GatewayTerms
 }
@@ -57,19 +57,17 @@ const RANKS: Readonly<Record<TimelineEvent['kind'], number>> = {
 
 /** Everything known about a payment, in order, and why it is in its state. Null: there is none. */
 export async function timeline(world: TimelineWorld, id: bigint): Promise<Timeline | null> {
-  const { db } = world
-  const shard = shardOf(id, world.shards)
-  const [payment] = await readPayments(db, shard, [id])
+  const shard = world.db.of(id)
+  const [payment] = await readPayments(shard, [id])
   if (payment === undefined) return null
-  const at = world.clock.database()
   const [task, known, attempts, postings, letters, acts, repeats] = await Promise.all([
-    lookAtTask(db, shard, id, at),
-    knownOf(db, shard, [id], at),
-    attemptsOfPayment(db, shard, id),
-    postingsOfPayment(db, shard, payment.userId, id),
-    lettersOfPayment(db, shard, id),
-    actsOfPayment(db, shard, id),
-    repeatsOf(db, shard, id),
+    lookAtTask(shard, id),
+    knownOf(shard, [id]),
+    attemptsOfPayment(shard, id),
+    postingsOfPayment(shard, payment.userId, id),
+    lettersOfPayment(shard, id),
+    actsOfPayment(shard, id),
+    repeatsOf(shard, id),
   ])
   const resolving = acts.findLast(
     ({ act, before }) => act === 'resolve' && before['payment'] === 'unknown',
@@ -112,7 +110,9 @@ function arrival(payment: Payment): 'accepted' | 'refused' {
   return payment.lastError?.startsWith('refused:') ? 'refused' : 'accepted'
 }
 
-/** A call, where it was late with what came of it. A claim that never reported is kept as call 0. */
+/**
+ * A call, where it was late with what came of it. A claim that never reported is kept as call 0.
+ */
 function callEvent(attempt: Attempt, payment: Payment): TimelineEvent {
   const kind = attempt.call === 0 ? 'worker_lost' : 'call'
   return { at: attempt.startedAt, kind, attempt, effect: effectOf(attempt, payment) }

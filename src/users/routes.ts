@@ -1,7 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { parseMoney, toWire } from '../domain/money.ts'
-import { shardOf } from '../domain/shard.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import {
   Balance,
@@ -20,7 +19,7 @@ import {
   writeCursor,
 } from '../http/schemas.ts'
 import { postingsOfUser, type Posting } from '../ledger/store.ts'
-import type { Runner } from '../ports.ts'
+import type { Db } from '../ports.ts'
 import type { User } from './store.ts'
 
 interface UserRoutes {
@@ -28,8 +27,7 @@ interface UserRoutes {
   readonly open: (balance: bigint) => Promise<User>
   /** Read one user; concurrent calls are joined. Null: there is none. */
   readonly read: (id: bigint) => Promise<User | null>
-  readonly db: Runner
-  readonly shards: number
+  readonly db: Db
 }
 
 const UserBody = Type.Object(
@@ -130,7 +128,7 @@ function readRoute(app: App, { read }: UserRoutes): void {
   })
 }
 
-function transactionsRoute(app: App, { read, db, shards }: UserRoutes): void {
+function transactionsRoute(app: App, { read, db }: UserRoutes): void {
   const schema = {
     tags: ['Users'],
     operationId: 'listTransactions',
@@ -160,7 +158,7 @@ function transactionsRoute(app: App, { read, db, shards }: UserRoutes): void {
     const before = position === null ? null : startOf(position)
     if (before === null) return refuse(reply, { code: 'cursor_invalid' })
 
-    const rows = await postingsOfUser(db, shardOf(id, shards), id, before, limit.value + 1)
+    const rows = await postingsOfUser(db.of(id), id, before, limit.value + 1)
     const page = rows.slice(0, limit.value)
     const last = page.at(-1)
     const more = rows.length > page.length && last !== undefined

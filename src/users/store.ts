@@ -1,5 +1,5 @@
 import { numbers } from '../domain/arrays.ts'
-import type { Runner, Statement, Tx } from '../ports.ts'
+import type { Global, Runner, Statement, Tx, Unsharded } from '../ports.ts'
 
 /** A user's money in minor units. */
 export interface User {
@@ -9,8 +9,9 @@ export interface User {
 }
 
 /** Take `$1` unused user ids. Ids are never reused; a failed transaction leaves a gap. */
-const IDS: Statement<{ id: bigint }> = {
+const IDS: Unsharded<{ id: bigint }> = {
   name: 'users_ids',
+  sharded: false,
   text: `
   select nextval('user_ids') as id
   from generate_series(1, $1::int)`,
@@ -19,10 +20,11 @@ const IDS: Statement<{ id: bigint }> = {
 /** Insert users without money; their opening balance is a posting like any other. */
 const INSERT: Statement<never> = {
   name: 'users_insert',
+  clock: true,
   text: `
   insert into users (shard, id, available, held, created_at)
-  select $1::int, id, 0, 0, coalesce($3::timestamptz, clock_timestamp())
-  from unnest($2::bigint[]) as draft (id)`,
+  select $1::int, id, 0, 0, coalesce($2::timestamptz, clock_timestamp())
+  from unnest($3::bigint[]) as draft (id)`,
 }
 
 /**
@@ -40,8 +42,8 @@ const LOCK: Statement<{ id: bigint; available: bigint }> = {
 }
 
 /**
- * Lock those users that nobody else has locked, in id order, and wait for none. Who is not among the
- * rows is locked by somebody else, or does not exist.
+ * Lock those users that nobody else has locked, in id order, and wait for none. Who is not among
+ * the rows is locked by somebody else, or does not exist.
  */
 const LOCK_FREE: Statement<{ id: bigint; available: bigint }> = {
   name: 'users_lock_free',
@@ -63,39 +65,33 @@ const READ: Statement<User> = {
 }
 
 /** Take `count` unused user ids. */
-export async function takeUserIds(tx: Runner, count: number): Promise<bigint[]> {
-  const rows = await tx.run(IDS, [count])
+export async function takeUserIds(db: Global, count: number): Promise<bigint[]> {
+  const rows = await db.run(IDS, [count])
   return rows.map((row) => row.id)
 }
 
 /** Insert users with nothing on their accounts. */
-export function insertUsers(tx: Tx, shard: number, ids: readonly bigint[], at: Date | null): void {
-  tx.write(INSERT, [shard, numbers(ids), at])
+export function insertUsers(tx: Tx, ids: readonly bigint[]): void {
+  tx.write(INSERT, [numbers(ids)])
 }
 
 /** Lock users in id order and read what they can spend; users that do not exist are left out. */
 export async function lockUsers(
   tx: Runner,
-  shard: number,
   ids: readonly bigint[],
 ): Promise<{ id: bigint; available: bigint }[]> {
-  return ids.length === 0 ? [] : tx.run(LOCK, [shard, numbers(ids)])
+  return ids.length === 0 ? [] : tx.run(LOCK, [numbers(ids)])
 }
 
 /** Lock those users that nobody else has locked, without waiting. */
 export async function lockFreeUsers(
   tx: Runner,
-  shard: number,
   ids: readonly bigint[],
 ): Promise<{ id: bigint; available: bigint }[]> {
-  return ids.length === 0 ? [] : tx.run(LOCK_FREE, [shard, numbers(ids)])
+  return ids.length === 0 ? [] : tx.run(LOCK_FREE, [numbers(ids)])
 }
 
 /** Read users of a shard; users that do not exist are left out. */
-export async function readUsers(
-  db: Runner,
-  shard: number,
-  ids: readonly bigint[],
-): Promise<User[]> {
-  return ids.length === 0 ? [] : db.run(READ, [shard, numbers(ids)])
+export async function readUsers(shard: Runner, ids: readonly bigint[]): Promise<User[]> {
+  return ids.length === 0 ? [] : shard.run(READ, [numbers(ids)])
 }

@@ -1,5 +1,4 @@
 import { numbers } from '../domain/arrays.ts'
-import type { Db } from '../ports.ts'
 import { PAYMENTS_IN_LIST, PAYMENTS_IN_RANGE } from './payments-store.ts'
 import type { Accounts, Chunk, Finding } from './report.ts'
 import type { RuleCode, Subject } from './rules.ts'
@@ -10,61 +9,60 @@ import { USERS_IN_LIST, USERS_IN_RANGE } from './users-store.ts'
 const LIMIT_MIN = 2
 
 /**
- * So many postings of each user, or pieces of evidence of each payment, are read with those of others;
- * a row with more is walked through by itself. With the length of a list this bounds a statement.
+ * So many postings of each user, or pieces of evidence of each payment, are read with those of
+ * others; a row with more is walked through by itself. With the length of a list this bounds a
+ * statement.
  */
 const POSTINGS_MAX = 1_000
 const EVIDENCE_MAX = 100
 export const USERS_LISTED_MAX = 100
 export const PAYMENTS_LISTED_MAX = 1_000
 
-/** A chunk of rows that were named, and those of them that are too large to be checked with others. */
+/**
+ * A chunk of rows that were named, and those of them that are too large to be checked with others.
+ */
 export type Listed = Chunk & { readonly large: readonly bigint[] }
 
 /** Check the first users of a span with their postings; null: told to stop in the middle of one. */
 export async function checkUsers(
-  db: Db,
-  { shard, shards, at }: Scope,
+  { shard, count }: Scope,
   span: Span,
   goesOn?: () => boolean,
 ): Promise<Chunk | null> {
-  const values = [shard, at, shards]
-  return chunkOf(await walk(db, USERS_IN_RANGE, values, atLeast(span), goesOn), span)
+  const values = [count]
+  return chunkOf(await walk(shard, USERS_IN_RANGE, values, atLeast(span), goesOn), span)
 }
 
 /** Check users by id, a hundred at most. */
 export async function checkUsersListed(
-  db: Db,
-  { shard, shards, at }: Scope,
+  { shard, count }: Scope,
   ids: readonly bigint[],
 ): Promise<Listed> {
-  const values = [shard, at, shards, numbers(ids), POSTINGS_MAX]
-  return listed(await inSnapshot(db, USERS_IN_LIST, values))
+  const values = [count, numbers(ids), POSTINGS_MAX]
+  return listed(await inSnapshot(shard, USERS_IN_LIST, values))
 }
 
 /**
- * Check the first payments of a span with their postings, tasks, letters and evidence; null: told to
- * stop in the middle of one.
+ * Check the first payments of a span with their postings, tasks, letters and evidence; null: told
+ * to stop in the middle of one.
  */
 export async function checkPayments(
-  db: Db,
-  { shard, shards, at }: Scope,
+  { shard, count }: Scope,
   feeFloors: readonly bigint[] | null,
   span: Span,
   goesOn?: () => boolean,
 ): Promise<Chunk | null> {
-  const values = [shard, at, shards, feeFloors === null ? null : numbers(feeFloors)]
-  return chunkOf(await walk(db, PAYMENTS_IN_RANGE, values, atLeast(span), goesOn), span)
+  const values = [count, feeFloors === null ? null : numbers(feeFloors)]
+  return chunkOf(await walk(shard, PAYMENTS_IN_RANGE, values, atLeast(span), goesOn), span)
 }
 
 /** Check payments by id, a thousand at most. */
 export async function checkPaymentsListed(
-  db: Db,
-  { shard, shards, at }: Scope,
+  { shard, count }: Scope,
   ids: readonly bigint[],
 ): Promise<Listed> {
-  const values = [shard, at, shards, null, numbers(ids), EVIDENCE_MAX]
-  return listed(await inSnapshot(db, PAYMENTS_IN_LIST, values))
+  const values = [count, null, numbers(ids), EVIDENCE_MAX]
+  return listed(await inSnapshot(shard, PAYMENTS_IN_LIST, values))
 }
 
 function atLeast(span: Span): Span {

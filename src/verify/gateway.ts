@@ -1,4 +1,4 @@
-import { byShard } from '../domain/shard.ts'
+import { eachPart, whole } from '../shards.ts'
 import { halves, integerSet } from './integers.ts'
 import { eachRange, found, type Pass } from './pass.ts'
 import type { Finding } from './report.ts'
@@ -12,7 +12,9 @@ export interface GatewayCharge {
   readonly type: string
 }
 
-/** A page of executed charges in the gateway's order, and where the next one begins; null: nowhere. */
+/**
+ * A page of executed charges in the gateway's order, and where the next one begins; null: nowhere.
+ */
 export interface ChargePage {
   readonly charges: readonly GatewayCharge[]
   readonly next: number | null
@@ -30,17 +32,18 @@ export class GatewayUnreadable extends Error {
 const CHARGES_MAX = 200_000_000
 
 /**
- * Compare the books with everything that the gateway executed: charged twice, unknown or failed here,
- * successful here and not charged there, another amount.
+ * Compare the books with everything that the gateway executed: charged twice, unknown or failed
+ * here, successful here and not charged there, another amount.
  *
- * The time is read first, then the gateway's list to its end, then our successes of before that time.
- * A charge is executed before it is booked, so each of those must have been in the list, and a charge
- * in the list is at least an open payment here: traffic causes no false alarm. The comparison keeps 32
- * bytes in memory for each payment of ours that was charged, however much the gateway lists.
+ * The time is read first, then the gateway's list to its end, then our successes of before that
+ * time. A charge is executed before it is booked, so each of those must have been in the list, and
+ * a charge in the list is at least an open payment here: traffic causes no false alarm. The
+ * comparison keeps 32 bytes in memory for each payment of ours that was charged, however much the
+ * gateway lists.
  */
 export async function compareWithGateway(pass: Pass, list: ListCharges): Promise<void> {
   const { world, tally, options } = pass
-  const before = await databaseTime(world.db, world.clock.database())
+  const before = await databaseTime(world.db.global)
   const charged = integerSet()
   let listed = 0
   for (let after: number | null = 0; after !== null && options.signal?.aborted !== true;) {
@@ -91,11 +94,8 @@ async function readAll(
   charges: readonly GatewayCharge[],
 ): Promise<Map<bigint, Booked>> {
   const ids = [...new Set(charges.map((charge) => charge.paymentId))]
-  const booked = new Map<bigint, Booked>()
-  for (const [shard, own] of byShard(ids, (id) => id, world.shards)) {
-    for (const payment of await readBooked(world.db, shard, own)) booked.set(payment.id, payment)
-  }
-  return booked
+  const booked = whole(await eachPart(world.db, ids, (id) => id, readBooked)).flat()
+  return new Map(booked.map((payment) => [payment.id, payment]))
 }
 
 async function checkSuccesses(
@@ -103,11 +103,11 @@ async function checkSuccesses(
   before: Date,
   wasCharged: (id: bigint) => boolean,
 ): Promise<void> {
-  const { world, tally, options } = pass
+  const { tally, options } = pass
   const total = tally.checked('payment')
   let done = 0
   await eachRange(pass, async (shard, range) => {
-    const { ids, checked, next } = await succeededBefore(world.db, shard, range, before)
+    const { ids, checked, next } = await succeededBefore(shard, range, before)
     const findings = ids
       .filter((id) => !wasCharged(id))
       .map((id) => found('gateway_missing_there', 'charge', id))

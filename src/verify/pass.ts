@@ -1,11 +1,11 @@
-import { Busy, Unavailable, type Clock, type Db } from '../ports.ts'
+import { Busy, Unavailable, type Clock, type Db, type Shard } from '../ports.ts'
+import { eachInTurn, whole } from '../shards.ts'
 import type { Chunk, Finding, Tally } from './report.ts'
 import { ID_BEFORE_ALL } from './snapshot-store.ts'
 
 export interface VerifyWorld {
   readonly db: Db
   readonly clock: Clock
-  readonly shards: number
 }
 
 /** What a pass is at, for whoever watches it. `total` is a guess made at the start. */
@@ -44,10 +44,10 @@ const TRIES_MAX = 6
 /** Go over the payments of all shards in ranges; `read` says where the next one begins. */
 export async function eachRange(
   { world, options, tally: sum }: Pass,
-  read: (shard: number, range: Range) => Promise<bigint | null>,
+  read: (shard: Shard, range: Range) => Promise<bigint | null>,
 ): Promise<void> {
   const stride = strides(world.clock)
-  for (let shard = 0; shard < world.shards; shard += 1) {
+  const ends = await eachInTurn(world.db.shards, async (shard) => {
     let after: bigint | null = ID_BEFORE_ALL
     while (after !== null && options.signal?.aborted !== true) {
       const from: bigint = after
@@ -55,13 +55,15 @@ export async function eachRange(
       sum.add({ findings: [], checked: {}, accounts: null, next: null }, ms)
       after = value
     }
-  }
+  })
+  whole(ends)
 }
 
 /**
- * Runs chunks whose size follows the time that their statements take. A chunk that the database could
- * not answer in time is tried again smaller, a few times, and the size that was too large is not
- * returned to at once: so a pass gets on under any statement timeout that lets a few rows be read.
+ * Runs chunks whose size follows the time that their statements take. A chunk that the database
+ * could not answer in time is tried again smaller, a few times, and the size that was too large is
+ * not returned to at once: so a pass gets on under any statement timeout that lets a few rows be
+ * read.
  */
 export function strides(clock: Clock) {
   let limit = CHUNK_INITIAL

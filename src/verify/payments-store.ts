@@ -10,8 +10,8 @@ import type { Seen } from './snapshot-store.ts'
 
 /**
  * Payments with everything the rules ask about them. Postings are found through the payment's user,
- * because their key begins with it; those under another user are found from their side, in the users'
- * statement. Amounts are numeric here, because damage may exceed a bigint.
+ * because their key begins with it; those under another user are found from their side, in the
+ * users' statement. Amounts are numeric here, because damage may exceed a bigint.
  */
 const KNOWN = `
   known as materialized (
@@ -235,12 +235,14 @@ const CLOCK = `
   )`
 
 /**
- * Check the first payments of a range of ids of shard `$1` of `$3`, with their postings, tasks, letters
- * and evidence, and what lies in the range without a payment. One statement, so one snapshot: whatever
- * commits beside it is seen whole or not at all. See `walk` for the payment that has too much evidence.
+ * Check the first payments of a range of ids of shard `$1` of `$3`, with their postings, tasks,
+ * letters and evidence, and what lies in the range without a payment. One statement, so one
+ * snapshot: whatever commits beside it is seen whole or not at all. See `walk` for the payment that
+ * has too much evidence.
  */
 export const PAYMENTS_IN_RANGE: Statement<Seen> = {
   name: 'verify_payments_range',
+  clock: true,
   text: `
   with ${CLOCK}, ${CHUNK_OF_RANGE}, ${belongings(WITHIN_RANGE)}, ${KNOWN}, ${VERDICT}`,
 }
@@ -248,6 +250,7 @@ export const PAYMENTS_IN_RANGE: Statement<Seen> = {
 /** The same of the payments with the ids `$5`. */
 export const PAYMENTS_IN_LIST: Statement<Seen> = {
   name: 'verify_payments_list',
+  clock: true,
   text: `
   with ${CLOCK}, ${CHUNK_OF_LIST}, ${belongings(WITHIN_LIST)}, ${KNOWN}, ${VERDICT}`,
 }

@@ -1,10 +1,10 @@
-import type { Db, Statement, Tx } from '../ports.ts'
+import type { Shard, Statement, Tx, Unsharded } from '../ports.ts'
 
 /** A row of a checking statement. Which of the other columns are set depends on `kind`. */
 export interface Seen {
   /**
-   * A violation; rows looked at; the sum of an account; where the next chunk begins; what is known so
-   * far of the one row that has more belongings than are read at once; a row that has too many.
+   * A violation; rows looked at; the sum of an account; where the next chunk begins; what is known
+   * so far of the one row that has more belongings than are read at once; a row that has too many.
    */
   readonly kind: 'finding' | 'checked' | 'account' | 'upto' | 'carry' | 'large'
   readonly subject: string
@@ -22,11 +22,10 @@ export const ID_BEFORE_ALL = -9_223_372_036_854_775_808n
 /** What a chunk ends at when nothing is behind it. */
 export const ID_LAST = 9_223_372_036_854_775_807n
 
-/** A shard, how many there are, and the time to compare with; null: the database's own clock. */
+/** A shard, and how many there are: whose ids belong into it. */
 export interface Scope {
-  readonly shard: number
-  readonly shards: number
-  readonly at: Date | null
+  readonly shard: Shard
+  readonly count: number
 }
 
 /** The rows with ids in (`after`, `to`], read at most `limit` at a time. */
@@ -37,11 +36,13 @@ export interface Span {
 }
 
 /**
- * Nothing in this transaction can write; and each table is read through an index, once for each chunk,
- * whatever the statistics say: bounds are values that change with each chunk, so no plan is kept.
+ * Nothing in this transaction can write; and each table is read through an index, once for each
+ * chunk, whatever the statistics say: bounds are values that change with each chunk, so no plan is
+ * kept.
  */
-const READ_ONLY: Statement<unknown> = {
+const READ_ONLY: Unsharded<unknown> = {
   name: 'verify_read_only',
+  sharded: false,
   text: `
   select
     set_config('transaction_read_only', 'on', true), set_config('jit', 'off', true),
@@ -50,29 +51,33 @@ const READ_ONLY: Statement<unknown> = {
 }
 
 /** All statements of this transaction see the books as they are at its first one. */
-export const ONE_SNAPSHOT: Statement<unknown> = {
+export const ONE_SNAPSHOT: Unsharded<unknown> = {
   name: 'verify_one_snapshot',
+  sharded: false,
   text: 'set transaction isolation level repeatable read, read only',
 }
 
 /** Run one statement in a read-only transaction of its own, which is one snapshot. */
 export function inSnapshot<Row>(
-  db: Db,
+  shard: Shard,
   statement: Statement<Row>,
   values: readonly unknown[],
 ): Promise<Row[]> {
-  return db.transaction(async (tx: Tx) => {
+  return shard.transaction(async (tx: Tx) => {
     const [, rows] = await Promise.all([tx.run(READ_ONLY, []), tx.run(statement, values)])
     return rows
   })
 }
 
 /**
- * Run statements one after the other that all see the same snapshot. It takes no row locks, so nobody
- * waits for it; it only keeps vacuum from removing what died since, for as long as it lasts.
+ * Run statements one after the other that all see the same snapshot. It takes no row locks, so
+ * nobody waits for it; it only keeps vacuum from removing what died since, for as long as it lasts.
  */
-export function inOneSnapshot<Value>(db: Db, work: (tx: Tx) => Promise<Value>): Promise<Value> {
-  return db.transaction(async (tx: Tx) => {
+export function inOneSnapshot<Value>(
+  shard: Shard,
+  work: (tx: Tx) => Promise<Value>,
+): Promise<Value> {
+  return shard.transaction(async (tx: Tx) => {
     await Promise.all([tx.run(ONE_SNAPSHOT, []), tx.run(READ_ONLY, [])])
     return work(tx)
   })
@@ -91,19 +96,20 @@ export type Walked = { readonly seen: readonly Seen[]; readonly steps: number } 
 /**
  * Check the first rows of a span, each with all that belongs to it, in steps that read a bounded
  * number of rows. What one statement can read whole is one snapshot of its own. A row with more
- * belongings is walked through: its sums go from statement to statement, which share one snapshot, so
- * that they are of one moment however long it takes. `values` are the statement's behind the span.
+ * belongings is walked through: its sums go from statement to statement, which share one snapshot,
+ * so that they are of one moment however long it takes. `values` are the statement's behind the
+ * span.
  */
 export async function walk(
-  db: Db,
+  shard: Shard,
   statement: Statement<Seen>,
   values: readonly unknown[],
   span: Span,
   goesOn: () => boolean = () => true,
 ): Promise<Walked> {
-  const first = await inSnapshot(db, statement, [...values, ...spanValues(span, null)])
+  const first = await inSnapshot(shard, statement, [...values, ...spanValues(span, null)])
   if (carryOf(first) === null) return { seen: first, steps: 1 }
-  return inOneSnapshot(db, async (tx) => {
+  return inOneSnapshot(shard, async (tx) => {
     const all: Seen[] = []
     let carry: Carry | null = null
     for (let steps = 2; ; steps += 1) {

@@ -1,5 +1,5 @@
 import { numbers } from '../domain/arrays.ts'
-import type { Db, Runner, Statement } from '../ports.ts'
+import type { Db, Global, Runner, Shard, Statement, Unsharded } from '../ports.ts'
 import { ID_LAST, inSnapshot } from './snapshot-store.ts'
 
 /** The largest ids of a shard, and the last numbers that the sequences gave. */
@@ -13,8 +13,9 @@ export interface Sequences {
 }
 
 /**
- * Read ids and sequences. A sequence is read as it is now and the ids as they were when the statement
- * began, and a number is taken before its row is written: so no traffic puts a sequence behind.
+ * Read ids and sequences. A sequence is read as it is now and the ids as they were when the
+ * statement began, and a number is taken before its row is written: so no traffic puts a sequence
+ * behind.
  */
 const SEQUENCES: Statement<Sequences> = {
   name: 'verify_sequences',
@@ -29,11 +30,12 @@ const SEQUENCES: Statement<Sequences> = {
 }
 
 /**
- * Rows in shards that there are not, at most `$2` of each table. It looks at all shards at once, and so
- * names none.
+ * Rows in shards that there are not, at most `$2` of each table. It looks at all shards at once,
+ * and so names none.
  */
-const OUTSIDE: Statement<{ table: number; count: number }> = {
+const OUTSIDE: Unsharded<{ table: number; count: number }> = {
   name: 'verify_outside_shards',
+  sharded: false,
   text: `
   select 0 as table, count(*)::int as count
   from (
@@ -221,49 +223,55 @@ const SUCCEEDED: Statement<{ ids: string | null; checked: number; upto: bigint }
 }
 
 /** The database's time, which stamps what is finished. */
-const TIME: Statement<{ time: Date }> = {
+const TIME: Unsharded<{ time: Date }> = {
   name: 'verify_time',
-  text: 'select clock_timestamp() as time',
+  sharded: false,
+  clock: true,
+  text: 'select coalesce($1::timestamptz, clock_timestamp()) as time',
 }
 
 /** A shard's largest ids, and the last numbers its sequences gave. */
 export async function readSequences(
-  db: Runner,
-  shard: number,
+  shard: Runner,
 ): Promise<
   Record<'users' | 'payments' | 'letters' | 'userIds' | 'paymentIds' | 'letterIds', bigint>
 > {
-  const [row] = await db.run(SEQUENCES, [shard])
+  const [row] = await shard.run(SEQUENCES, [])
   const none = { users: 0n, payments: 0n, letters: 0n }
   return { ...none, userIds: 0n, paymentIds: 0n, letterIds: 0n, ...row }
 }
 
-/** How many rows each table has in shards that there are not, up to a bound, in the order of `report.ts`. */
-export function rowsOutside(db: Db, shards: number): Promise<{ table: number; count: number }[]> {
-  return inSnapshot(db, OUTSIDE, [shards, OUTSIDE_MAX])
+/**
+ * How many rows each table has in shards that there are not, up to a bound, in the order of
+ * `report.ts`.
+ */
+export async function rowsOutside({
+  shards,
+}: Pick<Db, 'shards'>): Promise<{ table: number; count: number }[]> {
+  // Any session will do: its transaction makes the snapshot.
+  const [first] = shards
+  return first === undefined ? [] : inSnapshot(first, OUTSIDE, [shards.length, OUTSIDE_MAX])
 }
 
 /** The gateway keys of a range, 16 bytes each, and where the next range begins; null: nowhere. */
 export async function gatewayKeys(
-  db: Db,
-  shard: number,
+  shard: Shard,
   range: { readonly after: bigint; readonly limit: number },
   part: { readonly index: number; readonly of: number },
 ): Promise<{ keys: Buffer; next: bigint | null }> {
-  const values = [shard, range.after, range.limit, part.index, part.of]
-  const [row] = await inSnapshot(db, GATEWAY_KEYS, values)
+  const values = [range.after, range.limit, part.index, part.of]
+  const [row] = await inSnapshot(shard, GATEWAY_KEYS, values)
   return { keys: Buffer.from(row?.keys ?? '', 'hex'), next: nextOf(row?.upto) }
 }
 
 /** The payments of a range with one of these gateway keys. */
 export async function withGatewayKeys(
-  db: Db,
-  shard: number,
+  shard: Shard,
   range: { readonly after: bigint; readonly limit: number },
   keys: readonly string[],
 ): Promise<{ found: { id: bigint; key: string }[]; next: bigint | null }> {
-  const values = [shard, range.after, range.limit, keys]
-  const rows = await inSnapshot(db, WITH_GATEWAY_KEYS, values)
+  const values = [range.after, range.limit, keys]
+  const rows = await inSnapshot(shard, WITH_GATEWAY_KEYS, values)
   return { found: rows.filter((row) => row.id !== null), next: nextOf(rows[0]?.upto) }
 }
 
@@ -273,61 +281,49 @@ function nextOf(upto: bigint | undefined): bigint | null {
 
 /** The newest payments above an id, newest first. */
 export function newestPayments(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   above: bigint,
   limit: number,
 ): Promise<{ id: bigint }[]> {
-  return db.run(NEWEST_PAYMENTS, [shard, above, limit])
+  return shard.run(NEWEST_PAYMENTS, [above, limit])
 }
 
 /** The newest users, newest first. */
-export function newestUsers(db: Runner, shard: number, limit: number): Promise<{ id: bigint }[]> {
-  return db.run(NEWEST_USERS, [shard, limit])
+export function newestUsers(shard: Runner, limit: number): Promise<{ id: bigint }[]> {
+  return shard.run(NEWEST_USERS, [limit])
 }
 
 /** The payments that are worked on, longest due first, and those with an open letter. */
 export function openPayments(
-  db: Runner,
-  shard: number,
+  shard: Runner,
   limit: number,
 ): Promise<[tasks: { id: bigint }[], letters: { id: bigint }[]]> {
-  return Promise.all([db.run(OPEN_TASKS, [shard, limit]), db.run(OPEN_LETTERS, [shard, limit])])
+  return Promise.all([shard.run(OPEN_TASKS, [limit]), shard.run(OPEN_LETTERS, [limit])])
 }
 
 /** Whose payments these are. */
-export function usersOf(
-  db: Runner,
-  shard: number,
-  paymentIds: readonly bigint[],
-): Promise<{ id: bigint }[]> {
-  return db.run(USERS_OF, [shard, numbers(paymentIds)])
+export function usersOf(shard: Runner, paymentIds: readonly bigint[]): Promise<{ id: bigint }[]> {
+  return shard.run(USERS_OF, [numbers(paymentIds)])
 }
 
 /** What the books say of payments; those that do not exist are left out. */
-export function readBooked(
-  db: Runner,
-  shard: number,
-  paymentIds: readonly bigint[],
-): Promise<Booked[]> {
-  return db.run(BOOKED, [shard, numbers(paymentIds)])
+export function readBooked(shard: Runner, paymentIds: readonly bigint[]): Promise<Booked[]> {
+  return shard.run(BOOKED, [numbers(paymentIds)])
 }
 
 /** The payments of a range that succeeded before a moment, and where the next range begins. */
 export async function succeededBefore(
-  db: Db,
-  shard: number,
+  shard: Shard,
   range: { readonly after: bigint; readonly limit: number },
   before: Date,
 ): Promise<{ ids: readonly bigint[]; checked: number; next: bigint | null }> {
-  const [row] = await inSnapshot(db, SUCCEEDED, [shard, range.after, range.limit, before])
+  const [row] = await inSnapshot(shard, SUCCEEDED, [range.after, range.limit, before])
   const ids = row?.ids?.split(',').map(BigInt) ?? []
   return { ids, checked: row?.checked ?? 0, next: nextOf(row?.upto) }
 }
 
 /** What time it is on the database's clock. */
-export async function databaseTime(db: Runner, at: Date | null): Promise<Date> {
-  if (at !== null) return at
+export async function databaseTime(db: Global): Promise<Date> {
   const [row] = await db.run(TIME, [])
   if (row === undefined) throw new Error('the database did not say the time')
   return row.time

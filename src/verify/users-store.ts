@@ -2,10 +2,10 @@ import type { Statement } from '../ports.ts'
 import type { Seen } from './snapshot-store.ts'
 
 /**
- * Users `$4` < id ≤ `$5`, at most `$6` of them, and at most four times as many of the postings behind
- * the payment `$8` of the user `$7`. What is judged ends before the user whose postings may not all be
- * here. If that is the first one it is judged not at all: its sums are carried, up to the last whole
- * payment, and come back as `$9` with the next step.
+ * Users `$4` < id ≤ `$5`, at most `$6` of them, and at most four times as many of the postings
+ * behind the payment `$8` of the user `$7`. What is judged ends before the user whose postings may
+ * not all be here. If that is the first one it is judged not at all: its sums are carried, up to
+ * the last whole payment, and come back as `$9` with the next step.
  */
 const CHUNK_OF_RANGE = `
   listed as materialized (
@@ -98,9 +98,9 @@ const CHUNK_OF_LIST = `
   )`
 
 /**
- * What is posted to the users of a chunk, by payment. A payment is looked up by its user and id, which
- * is a look into an index; only strays and unfinished holds, which are few, are looked up in the
- * table. LIMIT keeps the planner from reading all payments instead, and damage from failing it.
+ * What is posted to the users of a chunk, by payment. A payment is looked up by its user and id,
+ * which is a look into an index; only strays and unfinished holds, which are few, are looked up in
+ * the table. LIMIT keeps the planner from reading all payments instead, and damage from failing it.
  */
 const ENTRIES = `
   entry as materialized (
@@ -232,11 +232,12 @@ const CLOCK = `
   )`
 
 /**
- * Check the first users of a range of ids of shard `$1` of `$3`, with all of their postings, and the
- * postings in the range whose user does not exist; see `walk` for the user that has too many.
+ * Check the first users of a range of ids of shard `$1` of `$3`, with all of their postings, and
+ * the postings in the range whose user does not exist; see `walk` for the user that has too many.
  */
 export const USERS_IN_RANGE: Statement<Seen> = {
   name: 'verify_users_range',
+  clock: true,
   text: `
   with ${CLOCK}, ${CHUNK_OF_RANGE}, ${ENTRIES}, ${POSTED}, ${VERDICT}`,
 }
@@ -244,6 +245,7 @@ export const USERS_IN_RANGE: Statement<Seen> = {
 /** The same of the users with the ids `$4`, in one statement and so of one moment. */
 export const USERS_IN_LIST: Statement<Seen> = {
   name: 'verify_users_list',
+  clock: true,
   text: `
   with ${CLOCK}, ${CHUNK_OF_LIST}, ${ENTRIES}, ${POSTED}, ${VERDICT}`,
 }

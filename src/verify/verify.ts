@@ -10,6 +10,7 @@ import {
   type VerifyWorld,
 } from './pass.ts'
 import { tally, type Chunk, type Finding, type Report } from './report.ts'
+import { eachInTurn, whole } from '../shards.ts'
 import { checkPayments, checkUsers } from './check.ts'
 import { ID_BEFORE_ALL, ID_LAST, type Scope, type Span } from './snapshot-store.ts'
 import { gatewayKeys, readSequences, rowsOutside, withGatewayKeys } from './store.ts'
@@ -18,8 +19,9 @@ export interface VerifyOptions extends PassOptions {
   /** Compares the books with the gateway's as well. */
   readonly charges?: ListCharges
   /**
-   * Every floor that the commission ever had, in minor units. With them a commission above its rate's
-   * must be one of them; without, any floor is believed, because the books do not store floors.
+   * Every floor that the commission ever had, in minor units. With them a commission above its
+   * rate's must be one of them; without, any floor is believed, because the books do not store
+   * floors.
    */
   readonly feeFloors?: readonly bigint[]
   /** How many violations of each rule are named. All are counted. */
@@ -45,10 +47,10 @@ export async function verify(world: VerifyWorld, options: VerifyOptions = {}): P
   const sizes = await checkWhole(pass)
   const goesOn = () => options.signal?.aborted !== true
 
-  await scan(pass, 'users', sizes.users, (scope, span) => checkUsers(world.db, scope, span, goesOn))
+  await scan(pass, 'users', sizes.users, (scope, span) => checkUsers(scope, span, goesOn))
   const floors = options.feeFloors ?? null
   await scan(pass, 'payments', sizes.payments, (scope, span) =>
-    checkPayments(world.db, scope, floors, span, goesOn),
+    checkPayments(scope, floors, span, goesOn),
   )
   await checkGatewayKeys(pass)
   if (options.charges !== undefined) await compareWithGateway(pass, options.charges)
@@ -66,12 +68,13 @@ export async function checkWhole({ world, tally: sum }: Pass): Promise<{
   readonly users: number
   readonly payments: number
 }> {
-  const { db, clock, shards } = world
+  const { db, clock } = world
+  const count = BigInt(db.shards.length)
   let users = 0
   let payments = 0
-  for (let shard = 0; shard < shards; shard += 1) {
+  const ends = await eachInTurn(db.shards, async (shard) => {
     const startedMs = clock.elapsedMs()
-    const at = await readSequences(db, shard)
+    const at = await readSequences(shard)
     const findings: Finding[] = []
     const behind = (place: bigint, taken: bigint, given: bigint) => {
       if (taken > given) findings.push(found('sequence_behind', 'sequence', place))
@@ -79,15 +82,16 @@ export async function checkWhole({ world, tally: sum }: Pass): Promise<{
     // A user's id is the sequence's number; the others are number × shards + shard. In the order
     // of SEQUENCES in report.ts.
     behind(0n, at.users, at.userIds)
-    behind(1n, at.payments / BigInt(shards), at.paymentIds)
-    behind(2n, at.letters / BigInt(shards), at.letterIds)
+    behind(1n, at.payments / count, at.paymentIds)
+    behind(2n, at.letters / count, at.letterIds)
     const chunk = { findings, checked: { sequence: 3 }, accounts: null, next: null }
     sum.add(chunk, clock.elapsedMs() - startedMs)
-    users += Number(at.users / BigInt(shards))
-    payments += Number(at.payments / BigInt(shards))
-  }
+    users += Number(at.users / count)
+    payments += Number(at.payments / count)
+  })
+  whole(ends)
   const startedMs = clock.elapsedMs()
-  const outside = await rowsOutside(db, shards)
+  const outside = await rowsOutside(db)
   const findings = outside
     .filter(({ count }) => count > 0)
     .map(({ table }) => found('row_outside_shards', 'table', BigInt(table)))
@@ -106,13 +110,13 @@ async function scan(
   const { world, options, tally: sum } = pass
   const subject = part === 'users' ? 'user' : 'payment'
   const stride = strides(world.clock)
-  for (let shard = 0; shard < world.shards; shard += 1) {
+  const { shards } = world.db
+  const ends = await eachInTurn(shards, async (shard) => {
     let after: bigint | null = ID_BEFORE_ALL
     while (after !== null && options.signal?.aborted !== true) {
       const from: bigint = after
-      const at = world.clock.database()
       const { value: chunk, ms } = await stride(
-        (limit) => check({ shard, shards: world.shards, at }, { after: from, to: ID_LAST, limit }),
+        (limit) => check({ shard, count: shards.length }, { after: from, to: ID_LAST, limit }),
         (one) => one?.steps ?? 1,
       )
       // Told to stop in the middle of a row.
@@ -121,13 +125,14 @@ async function scan(
       after = chunk.next
       options.onProgress?.({ part, done: sum.checked(subject), total })
     }
-  }
+  })
+  whole(ends)
 }
 
 /**
  * Check that no two payments share a gateway key, over all shards, because the gateway knows no
- * shards. No index has the keys, so they are compared here: 64 random bits of each, and the few that
- * agree in those are then read whole.
+ * shards. No index has the keys, so they are compared here: 64 random bits of each, and the few
+ * that agree in those are then read whole.
  */
 async function checkGatewayKeys(pass: Pass): Promise<void> {
   const { tally: sum, options } = pass
@@ -138,7 +143,7 @@ async function checkGatewayKeys(pass: Pass): Promise<void> {
   for (let index = 0; index < parts; index += 1) {
     const known = integerSet()
     await eachRange(pass, async (shard, range) => {
-      const { keys, next } = await gatewayKeys(pass.world.db, shard, range, { index, of: parts })
+      const { keys, next } = await gatewayKeys(shard, range, { index, of: parts })
       collectDoubles(keys, known, doubled)
       done += keys.length / 16
       options.onProgress?.({ part: 'gateway keys', done, total })
@@ -159,7 +164,7 @@ function collectDoubles(keys: Buffer, known: IntegerSet, doubled: Set<string>): 
 async function traceDoubles(pass: Pass, keys: readonly string[]): Promise<void> {
   const firsts = new Set<string>()
   await eachRange(pass, async (shard, range) => {
-    const { found: rows, next } = await withGatewayKeys(pass.world.db, shard, range, keys)
+    const { found: rows, next } = await withGatewayKeys(shard, range, keys)
     const findings: Finding[] = []
     for (const { id, key } of rows) {
       if (firsts.has(key)) findings.push(found('gateway_key_repeated', 'payment', id))

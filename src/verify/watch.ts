@@ -1,5 +1,6 @@
-import { shardOf } from '../domain/shard.ts'
+import type { Shard } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
+import { eachInTurn, whole } from '../shards.ts'
 import { strides, withLedgerRule, type Pass, type VerifyWorld } from './pass.ts'
 import { tally, type Chunk, type Report } from './report.ts'
 import type { Span } from './snapshot-store.ts'
@@ -22,7 +23,9 @@ const OVERLAP = 1_000
 /** Users whose postings are summed up in one pass and shard; a user's can be many. */
 const USERS_MAX = 1_000
 const NEWEST_USERS_MAX = 200
-/** Rows found violating that later passes look at again, so that an alarm stays until it is mended. */
+/**
+ * Rows found violating that later passes look at again, so that an alarm stays until it is mended.
+ */
 const SUSPECTS_MAX = 1_000
 /** A pass ends after this long, however much is left: it must never be a burden. */
 const PASS_MS_MAX = 10_000
@@ -30,19 +33,19 @@ const PASS_MS_MAX = 10_000
 /** What one pass leaves to the next. */
 interface Memory {
   /** By shard: up to which id payments have been looked at, and which were open then. */
-  readonly upto: Map<number, bigint>
-  readonly open: Map<number, readonly bigint[]>
+  readonly upto: Map<Shard, bigint>
+  readonly open: Map<Shard, readonly bigint[]>
   payments: readonly bigint[]
   users: readonly bigint[]
 }
 
 /**
  * A check of what may have changed since its last call, bounded in rows and time, through existing
- * indexes alone. It covers, in each shard: payments made since the last call and the thousand before
- * them; payments with a task, those longest due first; payments that had a task at the last call, so
- * each one that finished since; payments with an open letter; the users of all these, and the newest
- * users; everything found wrong before; and the sequences. What it does not cover is damage to rows
- * at rest, which `verify` finds.
+ * indexes alone. It covers, in each shard: payments made since the last call and the thousand
+ * before them; payments with a task, those longest due first; payments that had a task at the last
+ * call, so each one that finished since; payments with an open letter; the users of all these, and
+ * the newest users; everything found wrong before; and the sequences. What it does not cover is
+ * damage to rows at rest, which `verify` finds.
  */
 export function recentVerifier(world: VerifyWorld): (signal?: AbortSignal) => Promise<Report> {
   const memory: Memory = { upto: new Map(), open: new Map(), payments: [], users: [] }
@@ -53,10 +56,10 @@ export function recentVerifier(world: VerifyWorld): (signal?: AbortSignal) => Pr
     const within = () =>
       signal?.aborted !== true && world.clock.elapsedMs() - startedMs < PASS_MS_MAX
     await checkWhole(pass)
-    let complete = true
-    for (let shard = 0; shard < world.shards; shard += 1) {
-      complete = (await checkShard(pass, shard, memory, within)) && complete
-    }
+    const checked = await eachInTurn(world.db.shards, (shard) =>
+      checkShard(pass, shard, memory, within),
+    )
+    const complete = whole(checked).every((one) => one)
     const durationMs = world.clock.elapsedMs() - startedMs
     const report = pass.tally.report({ scope: 'recent', complete, startedAt, durationMs })
     remember(memory, report)
@@ -67,47 +70,47 @@ export function recentVerifier(world: VerifyWorld): (signal?: AbortSignal) => Pr
 /** Returns whether everything in scope was looked at. */
 async function checkShard(
   pass: Pass,
-  shard: number,
+  shard: Shard,
   memory: Memory,
   within: () => boolean,
 ): Promise<boolean> {
   const { world } = pass
-  const { db, clock, shards } = world
-  const scope = { shard, shards, at: clock.database() }
+  const { db } = world
+  const scope = { shard, count: db.shards.length }
   const changed = await changedPayments(world, shard, memory)
   const payments = await eachRow(pass, changed.ids, within, {
-    all: (ids) => checkPaymentsListed(db, scope, ids),
+    all: (ids) => checkPaymentsListed(scope, ids),
     listMax: PAYMENTS_LISTED_MAX,
-    one: (span) => checkPayments(db, scope, null, span, within),
+    one: (span) => checkPayments(scope, null, span, within),
   })
 
-  const own = (ids: readonly bigint[]) => ids.filter((id) => shardOf(id, shards) === shard)
+  const own = (ids: readonly bigint[]) => ids.filter((id) => db.of(id) === shard)
   const touched = new Set(own(memory.users))
-  for (const { id } of await newestUsers(db, shard, NEWEST_USERS_MAX)) touched.add(id)
-  for (const { id } of await usersOf(db, shard, changed.ids)) touched.add(id)
+  for (const { id } of await newestUsers(shard, NEWEST_USERS_MAX)) touched.add(id)
+  for (const { id } of await usersOf(shard, changed.ids)) touched.add(id)
   const userIds = [...touched].slice(0, USERS_MAX)
   const users = await eachRow(pass, userIds, within, {
-    all: (ids) => checkUsersListed(db, scope, ids),
+    all: (ids) => checkUsersListed(scope, ids),
     listMax: USERS_LISTED_MAX,
-    one: (span) => checkUsers(db, scope, span, within),
+    one: (span) => checkUsers(scope, span, within),
   })
   return payments && users && changed.complete && touched.size <= USERS_MAX
 }
 
 /** The payments that may have changed, and whether there were no more than are looked at. */
 async function changedPayments(
-  { db, shards }: VerifyWorld,
-  shard: number,
+  { db }: VerifyWorld,
+  shard: Shard,
   memory: Memory,
 ): Promise<{ ids: bigint[]; complete: boolean }> {
   const upto = memory.upto.get(shard)
-  const above = upto === undefined ? -1n : upto - BigInt(OVERLAP * shards)
+  const above = upto === undefined ? -1n : upto - BigInt(OVERLAP * db.shards.length)
   const [newest, [tasks, letters]] = await Promise.all([
-    newestPayments(db, shard, above, upto === undefined ? OVERLAP : PAYMENTS_MAX),
-    openPayments(db, shard, PAYMENTS_MAX),
+    newestPayments(shard, above, upto === undefined ? OVERLAP : PAYMENTS_MAX),
+    openPayments(shard, PAYMENTS_MAX),
   ])
   const finished = memory.open.get(shard) ?? []
-  const suspects = memory.payments.filter((id) => shardOf(id, shards) === shard)
+  const suspects = memory.payments.filter((id) => db.of(id) === shard)
   const ids = new Set([...suspects, ...finished])
   for (const { id } of [...newest, ...tasks, ...letters]) ids.add(id)
   memory.open.set(
@@ -185,9 +188,9 @@ function withFewExamples(report: Report): Report {
 }
 
 /**
- * Look at what changed every `everyMs`, beside the work, and report it; see `recentVerifier` for what
- * is covered. A pass that cannot be made, because the database is away, is told to `onError` and made
- * the next time. `stop` resolves when the pass in progress, a few statements, has ended.
+ * Look at what changed every `everyMs`, beside the work, and report it; see `recentVerifier` for
+ * what is covered. A pass that cannot be made, because the database is away, is told to `onError`
+ * and made the next time. `stop` resolves when the pass in progress, a few statements, has ended.
  */
 export function startVerifier(
   world: VerifyWorld & {

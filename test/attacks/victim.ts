@@ -75,6 +75,7 @@ async function makeKey(url: string): Promise<string> {
   const timeouts = { connectTimeoutMs: 5_000, statementTimeoutMs: 5_000, lockTimeoutMs: 5_000 }
   const db = postgres({
     url,
+    shards: 1,
     poolMax: 1,
     name: 'keys',
     idleTransactionTimeoutMs: 5_000,
@@ -82,7 +83,7 @@ async function makeKey(url: string): Promise<string> {
   })
   try {
     const key = newKey(randomBytes)
-    await insertKey(db, key, 'client', ['read', 'write'])
+    await insertKey(db.global, key, 'client', ['read', 'write'])
     return `Bearer ${key.token}`
   } finally {
     await db.close()

@@ -206,6 +206,7 @@ async function gatewayWitness(
 async function books(stack: Stack): Promise<Check> {
   const db = postgres({
     url: stack.databaseUrl,
+    shards: 1,
     poolMax: 2,
     connectTimeoutMs: 5_000,
     statementTimeoutMs: 20_000,
@@ -214,7 +215,7 @@ async function books(stack: Stack): Promise<Check> {
     name: 'faults verify',
   })
   try {
-    const world = { db, clock: systemClock, shards: 1 }
+    const world = { db, clock: systemClock }
     const report = await verify(world, { charges: httpCharges(stack.gatewayUrl) })
     const broken = report.rules
       .filter(({ violations }) => violations > 0)

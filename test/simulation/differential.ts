@@ -1,14 +1,17 @@
-import type { Answer, Draft } from '../../src/domain/acceptance.ts'
+import { sessions } from '../../src/adapters/sessions.ts'
+import type { Draft } from '../../src/domain/acceptance.ts'
 import { redrive } from '../../src/dead-letters/redrive.ts'
 import { resolve } from '../../src/dead-letters/resolve.ts'
 import { seededRandom } from '../../src/domain/random.ts'
-import { acceptor } from '../../src/payments/accept.ts'
 import { charge, claim, type ChargeWorld, type Settlement } from '../../src/charging/charge.ts'
 import { refresh } from '../../src/charging/refresh.ts'
 import { settle } from '../../src/charging/settle.ts'
-import { CommitUnknown, Unavailable, type Db } from '../../src/ports.ts'
+import { CommitUnknown, Unavailable, type Db, type Shard } from '../../src/ports.ts'
+import type { Accept } from '../../src/payments/accept.ts'
+import { withShards } from '../../src/shards.ts'
 import { openUsers } from '../../src/users/open.ts'
 import {
+  acceptAll,
   LEASE_MS,
   POLICY,
   scriptedGateway,
@@ -32,7 +35,7 @@ interface History {
   /** What befalls the next transaction. */
   readonly fate: { next: 'kept' | 'away' | 'reply_lost' }
   readonly shards: number
-  readonly accepts: readonly ((drafts: readonly Draft[]) => Promise<readonly Answer[]>)[]
+  readonly accepts: readonly Accept[]
   readonly world: ChargeWorld
   readonly users: bigint[]
   /** Charged and not yet settled, by workers that may have lost their lease meanwhile. */
@@ -47,10 +50,15 @@ const PAYMENTS = 60
 
 /**
  * Run the history of a seed, one operation at a time: the same choices whatever the database, so
- * two databases that behave alike tell the same and end alike. Returns what was told.
+ * two databases that behave alike tell the same and end alike. `open` gives one with as many shards
+ * as the seed wants. Returns what was told.
  */
-export async function runHistory(seed: number, real: Db, clock: ManualClock): Promise<string[]> {
-  const history = beginHistory(seed, real, clock)
+export async function runHistory(
+  seed: number,
+  open: (shards: number) => Db,
+  clock: ManualClock,
+): Promise<string[]> {
+  const history = beginHistory(seed, open, clock)
   await openSome(history)
   for (let step = 0; step < STEPS; step += 1) {
     const act = history.pick([
@@ -76,13 +84,13 @@ export async function runHistory(seed: number, real: Db, clock: ManualClock): Pr
   return history.told
 }
 
-function beginHistory(seed: number, real: Db, clock: ManualClock): History {
+function beginHistory(seed: number, open: (shards: number) => Db, clock: ManualClock): History {
   const random = seededRandom(seed)
   const between = (from: number, to: number) => from + Math.floor(random() * (to - from))
   const pick: History['pick'] = (from) => from[between(0, from.length)] as (typeof from)[number]
   const fate: History['fate'] = { next: 'kept' }
-  const db = fated(real, fate)
   const shards = pick([1, 2, 3])
+  const db = withShards(open(shards), (shard) => fated(shard, fate))
   const fee = { bps: 250, min: pick([0n, 30n]) }
   const gateway = scriptedGateway(['success'], {
     repeats: pick(['first_answer', 'first_answer', 'may_execute_again'] as const),
@@ -91,17 +99,18 @@ function beginHistory(seed: number, real: Db, clock: ManualClock): History {
   })
   const policy = { ...POLICY, attemptsMax: between(1, 4), ...gateway.profile }
   const limits = { leaseMs: LEASE_MS, callMsMax: 1_000 }
-  const world: ChargeWorld = { db, clock, gateway, shards, policy, ...limits, random }
-  const accepts = [0, 1].map(() => acceptor({ db, clock, shards, fee }))
+  const world: ChargeWorld = { db, clock, gateway, policy, ...limits, random }
+  const accepts = [0, 1].map(() => acceptAll(db, fee))
   const state = { users: [], unsettled: [], told: [] }
   return { between, pick, clock, gateway, db, fate, shards, accepts, world, ...state }
 }
 
 /** Let transactions meet their fate; put claims, which come in no order, into one. */
-function fated(db: Db, fate: History['fate']): Db {
+function fated(shard: Shard, fate: History['fate']): Shard {
   return {
+    ...shard,
     async run(statement, values) {
-      const rows = await db.run(statement, values)
+      const rows = await shard.run(statement, values)
       if (statement.name !== 'tasks_claim') return rows
       const claimed = rows as unknown as { paymentId: bigint }[]
       claimed.sort((one, other) => (one.paymentId < other.paymentId ? -1 : 1))
@@ -111,7 +120,7 @@ function fated(db: Db, fate: History['fate']): Db {
       const { next } = fate
       fate.next = 'kept'
       if (next === 'away') throw new Unavailable('away')
-      const result = await db.transaction(work, lockMs)
+      const result = await shard.transaction(work, lockMs)
       if (next === 'reply_lost') throw new CommitUnknown('the reply was lost')
       return result
     },
@@ -121,7 +130,7 @@ function fated(db: Db, fate: History['fate']): Db {
 async function openSome(history: History): Promise<string> {
   const { between, users } = history
   const balances = Array.from({ length: between(1, 4) }, () => BigInt(between(0, 40_000)))
-  const opened = await openUsers(history, balances)
+  const opened = await openUsers(history.db, balances)
   users.push(...opened.map((user) => user.id))
   return opened.map((user) => `${user.id}`).join()
 }
@@ -223,11 +232,14 @@ function show(value: unknown): string {
   return JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? `${part}n` : part))
 }
 
-/** The simulator's database, each step taken at once; `change` plants a difference. */
+/**
+ * The simulator's database, each step taken at once, opened with as many shards as somebody wants;
+ * `change` plants a difference.
+ */
 export function instantDb(
   clock: ManualClock,
   change: (handlers: Handlers) => Handlers = (same) => same,
-): { readonly tables: Tables; readonly db: Db } {
+): { readonly tables: Tables; readonly open: (shards: number) => Db } {
   const tables = memoryTables()
   const done = Promise.resolve()
   const steps = {
@@ -238,5 +250,6 @@ export function instantDb(
   const handlers = change({ ...states, ...records, ...acting })
   const memory = memoryDb({ tables, handlers, steps, faults: { fires: () => false } })
   const process = { name: 'only', dead: false, pausedUntilMs: 0, onDeath: [] }
-  return { tables, db: memory.connect(process) }
+  const driver = memory.connect(process)
+  return { tables, open: (shards) => sessions(driver, { shards, now: () => clock.now() }) }
 }

@@ -44,7 +44,7 @@ export const LOCK_MUTANTS: readonly Mutant[] = [
         } catch (error) {
           const away = error instanceof Unavailable || error instanceof CommitUnknown
           if (!away) throw error
-          return { settlements: [], stale: 0, busy: [] }
+          return { settlements: [], stale: 0, busy: [], failed: [] }
         }
       },
     },
@@ -88,7 +88,7 @@ export const LOCK_MUTANTS: readonly Mutant[] = [
           return await settle(world, settlements, patient)
         } catch (error) {
           if (!(error instanceof ReadOnly)) throw error
-          return { settlements: [], stale: 0, busy: [] }
+          return { settlements: [], stale: 0, busy: [], failed: [] }
         }
       },
     },

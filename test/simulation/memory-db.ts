@@ -1,4 +1,5 @@
-import { Busy, CommitUnknown, ReadOnly, Unavailable, type Db, type Tx } from '../../src/ports.ts'
+import type { Driver, DriverTx } from '../../src/adapters/sessions.ts'
+import { Busy, CommitUnknown, ReadOnly, Unavailable } from '../../src/ports.ts'
 import type { Faults } from './faults.ts'
 import type { Process, Scheduler, Wakeable } from './scheduler.ts'
 import type { Context, Handler, Handlers } from './statements.ts'
@@ -14,7 +15,7 @@ export interface DbWorld {
 
 export interface MemoryDb {
   /** The database as one process sees it. */
-  connect(process: Process): Db
+  connect(process: Process): Driver
   /** A process died: what it had not sent to be committed is rolled back. */
   abandon(process: Process, survive: boolean): void
   /** End transactions that stand still, as idle_in_transaction_session_timeout does. */
@@ -166,7 +167,7 @@ export function memoryDb(world: DbWorld): MemoryDb {
 
   const transaction = async <T>(
     process: Process,
-    work: (tx: Tx) => Promise<T>,
+    work: (tx: DriverTx) => Promise<T>,
     lockMs = LOCK_TIMEOUT_MS,
   ): Promise<T> => {
     await steps.step(process, 'begin')
@@ -230,7 +231,7 @@ export function memoryDb(world: DbWorld): MemoryDb {
 function port(
   tx: Transaction,
   run: (tx: Transaction, name: string, values: readonly unknown[]) => Promise<unknown[]>,
-): Tx {
+): DriverTx {
   let before: Promise<unknown> = Promise.resolve()
   return {
     run<Row>({ name }: { readonly name: string }, values: readonly unknown[]) {

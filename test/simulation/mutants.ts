@@ -3,13 +3,13 @@ import type { Settlement } from '../../src/charging/charge.ts'
 import {
   CommitUnknown,
   type ChargeRequest,
-  type Db,
   type Evidence,
   type Gateway,
   type Tx,
 } from '../../src/ports.ts'
 import type { ChargeOutcome } from '../../src/domain/outcome.ts'
 import type { Decision } from '../../src/domain/retry.ts'
+import { withShards } from '../../src/shards.ts'
 import { LOCK_MUTANTS } from './lock-mutants.ts'
 import { OPERATOR_MUTANTS } from './operator-mutants.ts'
 import {
@@ -131,8 +131,8 @@ const RELEASE_UNCONDITIONAL: Plants = {
   async settle(world, settlements) {
     const given = settlements.filter(({ decision }) => decision.step === 'release')
     for (const { claim } of given) {
-      const release = { name: 'tasks_release', text: '' }
-      await world.db.run(release, [claim.shard, `{${claim.task.paymentId}}`, null])
+      const release = { name: 'tasks_release', clock: true, text: '' } as const
+      await world.db.of(claim.payment.id).run(release, [`{${claim.task.paymentId}}`])
     }
     return settle(
       world,
@@ -156,13 +156,13 @@ const COMMIT_UNKNOWN_IS_A_NO: Plants = {
 }
 
 /** Leases by the worker's own clock, which may be wrong by an hour. */
-const LOCAL_CLOCK: Plants = { clock: (clock) => ({ ...clock, database: () => clock.now() }) }
+const LOCAL_CLOCK: Plants = { now: (clock) => clock.now() }
 
 const HOLD_RELEASED_IN_DOUBT = statement('payments_finish', (real) => ({
   run(tables, values, context) {
-    ids(values[1]).forEach((id, index) => {
+    ids(values[2]).forEach((id, index) => {
       const payment = tables.payments.get(id)
-      const doubt = texts(values[2])[index] === 'unknown' && payment?.type === 'withdraw'
+      const doubt = texts(values[3])[index] === 'unknown' && payment?.type === 'withdraw'
       const user = tables.users.get(payment?.userId ?? -1n)
       if (!doubt || payment === undefined || user === undefined) return
       const cost = payment.amount + payment.commission
@@ -179,7 +179,7 @@ const HOLD_RELEASED_IN_DOUBT = statement('payments_finish', (real) => ({
 
 const FINAL_STATE_LEFT = statement('payments_finish', (real) => ({
   run(tables, values, context) {
-    for (const id of ids(values[1])) {
+    for (const id of ids(values[2])) {
       const payment = tables.payments.get(id)
       if (payment !== undefined) tables.payments.set(id, { ...payment, status: 'new' })
     }
@@ -217,10 +217,10 @@ const LATE_YES_IGNORED: Plants = {
       run: (statement, values) =>
         statement.name === 'payments_read' ? Promise.resolve([]) : tx.run(statement, values),
     })
-    const db: Db = {
-      run: (statement, values) => world.db.run(statement, values),
-      transaction: (work) => world.db.transaction((tx) => work(blind(tx))),
-    }
+    const db = withShards(world.db, (shard) => ({
+      ...shard,
+      transaction: (work) => shard.transaction((tx) => work(blind(tx))),
+    }))
     return settle({ ...world, db }, settlements)
   },
 }
@@ -263,9 +263,9 @@ const LOST_CLAIM_NOT_IN_DOUBT = statement('tasks_claim', (real) => ({
 
 const REFUSALS_NOT_STORED = statement('payments_insert', (real) => ({
   run(tables, values, context) {
-    const kept = texts(values[7]).flatMap((refused, index) => (refused === null ? [index] : []))
+    const kept = texts(values[9]).flatMap((refused, index) => (refused === null ? [index] : []))
     const only = (given: unknown) => kept.map((index) => texts(given)[index])
-    const shorter = values.map((given, index) => (index > 0 && index < 8 ? only(given) : given))
+    const shorter = values.map((given, index) => (index > 2 ? only(given) : given))
     return real.run(tables, shorter, context)
   },
 }))
@@ -402,12 +402,12 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     'lookups_uncounted',
     'lookups are not counted',
-    value('tasks_reschedule', 3, (given) => texts(given).map(() => '0')),
+    value('tasks_reschedule', 4, (given) => texts(given).map(() => '0')),
   ),
   mutant(
     'doubt_at_unset',
     'a charge in doubt leaves no trace',
-    value('tasks_reschedule', 7, (given) => texts(given).map(() => 'false')),
+    value('tasks_reschedule', 8, (given) => texts(given).map(() => 'false')),
   ),
   mutant('hold_released_in_doubt', 'unknown gives the money back', HOLD_RELEASED_IN_DOUBT),
   mutant(

@@ -85,10 +85,10 @@ export const OPERATOR_MUTANTS: readonly Mutant[] = [
     about: 'a word against the evidence leaves no trace of that',
     plants: changed(['operator_acts_insert'], (real) => ({
       run: (tables, values, context) => {
-        const afters = (values[9] as string[]).map((after) =>
+        const afters = (values[11] as string[]).map((after) =>
           after.replace('against_evidence', 'against'),
         )
-        return real.run(tables, values.with(9, afters), context)
+        return real.run(tables, values.with(11, afters), context)
       },
     })),
   },

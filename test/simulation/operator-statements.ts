@@ -1,3 +1,4 @@
+import { TRANSITIONS } from '../../src/domain/payment.ts'
 import {
   claimTask,
   FRESH,
@@ -54,7 +55,7 @@ function mayBeAsked(tables: Tables, task: TaskRow, nowMs: number, intervalMs: nu
 
 const tasks: Handlers = {
   tasks_claim_one: {
-    run(tables, [shard, paymentId, leaseMs, intervalMs, at], context) {
+    run(tables, [shard, at, paymentId, leaseMs, intervalMs], context) {
       const nowMs = time(at, context)
       const id = BigInt(paymentId as bigint)
       const task = inShard(tables.tasks, id, shard)
@@ -68,11 +69,11 @@ const tasks: Handlers = {
   tasks_lock: lockingTasks,
   tasks_lock_free: { ...lockingTasks, skipsLocked: true },
   tasks_read: {
-    run: (tables, [shard, paymentIds]) =>
+    run: (tables, [shard, , paymentIds]) =>
       sorted(ids(paymentIds)).flatMap((id) => inShard(tables.tasks, id, shard) ?? []),
   },
   tasks_redrive: {
-    run(tables, [shard, paymentIds, delays, at, operations], context) {
+    run(tables, [shard, at, paymentIds, delays, operations], context) {
       const nowMs = time(at, context)
       count(tables, shard, 'enqueued', ids(paymentIds).length)
       ids(paymentIds).forEach((paymentId, index) => {
@@ -98,7 +99,7 @@ const tasks: Handlers = {
     },
   },
   tasks_insert_later: {
-    run(tables, [shard, paymentIds, delays, at, operations], context) {
+    run(tables, [shard, at, paymentIds, delays, operations], context) {
       count(tables, shard, 'enqueued', ids(paymentIds).length)
       ids(paymentIds).forEach((paymentId, index) => {
         const operation = texts(operations)[index] as TaskRow['operation']
@@ -120,7 +121,7 @@ const DECLINES = [400, 402, 409, 422]
 
 const evidence: Handlers = {
   attempts_known: {
-    run: (tables, [shard, paymentIds, at], context) =>
+    run: (tables, [shard, at, paymentIds], context) =>
       sorted(ids(paymentIds)).flatMap((paymentId) => {
         const payment = inShard(tables.payments, paymentId, shard)
         if (payment === undefined) return []
@@ -150,14 +151,14 @@ const payments: Handlers = {
     run(tables, [shard, paymentIds]) {
       for (const id of ids(paymentIds)) {
         const payment = inShard(tables.payments, id, shard)
-        if (payment?.status !== 'unknown') continue
+        if (payment === undefined || !TRANSITIONS[payment.status].includes('new')) continue
         tables.payments.set(id, { ...payment, status: 'new', lastError: null })
       }
       return []
     },
   },
   payments_insert_repeats: {
-    run(tables, [shard, paymentIds, repeated, at], context) {
+    run(tables, [shard, at, paymentIds, repeated], context) {
       ids(paymentIds).forEach((id, index) => {
         const first = inShard(tables.payments, ids(repeated)[index] as bigint, shard)
         if (first === undefined) return
@@ -178,7 +179,7 @@ const letters: Handlers = {
   dead_letters_lock: lockingLetters,
   dead_letters_lock_free: { ...lockingLetters, skipsLocked: true },
   dead_letters_end: {
-    run(tables, [shard, letterIds, state, actor, reason, redriveId, at], context) {
+    run(tables, [shard, at, letterIds, state, actor, reason, redriveId], context) {
       for (const letter of lettersOf(tables, shard, letterIds)) {
         if (letter.state !== 'open') continue
         tables.openLetters.delete(letter.paymentId)
@@ -196,11 +197,10 @@ const letters: Handlers = {
   },
   operator_acts_insert: {
     run(tables, values, context) {
-      const [shard, paymentIds, letterIds, redriveId, act, actor] = values
-      const [befores, afters, at, shards] = values.slice(8)
+      const [shard, at, redriveId, act, actor] = values
+      const [actIds, paymentIds, letterIds, befores, afters] = values.slice(7)
       ids(paymentIds).forEach((paymentId, index) => {
-        const number = tables.nextval('operator_act_ids')
-        const id = number * BigInt(Number(shards)) + BigInt(Number(shard))
+        const id = ids(actIds)[index] as bigint
         tables.acts.set(id, {
           shard: Number(shard),
           id,

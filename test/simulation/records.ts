@@ -19,8 +19,8 @@ export const records: Handlers = {
   },
   attempts_insert: {
     run(tables, values, context) {
-      const [shard, paymentIds, fences, calls, kinds, outcomes, reasons, sent, statuses] = values
-      const [ages, took, late, at] = values.slice(9)
+      const [shard, at, paymentIds, fences, calls, kinds, outcomes, reasons, sent] = values
+      const [statuses, ages, took, late] = values.slice(9)
       ids(paymentIds).forEach((paymentId, index) => {
         const fence = ints(fences)[index] as number
         const call = ints(calls)[index] as number
@@ -47,7 +47,8 @@ export const records: Handlers = {
   },
   postings_insert: {
     run(tables, values, context) {
-      const [shard, userIds, paymentIds, kinds, available, held, gateway, fees, opening] = values
+      const [shard, at, userIds, paymentIds, kinds, available, held, gateway, fees] = values
+      const [opening] = values.slice(9)
       ids(userIds).forEach((userId, index) => {
         const posting: PostingRow = {
           shard: Number(shard),
@@ -59,7 +60,7 @@ export const records: Handlers = {
           gateway: ids(gateway)[index] as bigint,
           fees: ids(fees)[index] as bigint,
           opening: ids(opening)[index] as bigint,
-          createdAt: time(values[9], context),
+          createdAt: time(at, context),
         }
         const sum = posting.user + posting.held + posting.gateway + posting.fees + posting.opening
         refuseUnless(sum === 0n, '23514', 'postings_balanced')
@@ -72,12 +73,11 @@ export const records: Handlers = {
   },
   dead_letters_insert: {
     run(tables, values, context) {
-      const [shard, paymentIds, userIds, types, amounts, commissions, classes, errors] = values
-      const [attempts, , at, shards] = values.slice(8)
-      // Every row takes its number, also the one that turns out to be there already.
+      const [shard, at, letterIds, paymentIds, userIds, types, amounts, commissions] = values
+      const [classes, errors, attempts] = values.slice(8)
       const fresh = ids(paymentIds).map((paymentId, index): LetterRow => ({
         shard: Number(shard),
-        id: tables.nextval('dead_letter_ids') * BigInt(Number(shards)) + BigInt(Number(shard)),
+        id: ids(letterIds)[index] as bigint,
         paymentId,
         userId: ids(userIds)[index] as bigint,
         type: texts(types)[index] as string,
@@ -109,7 +109,7 @@ export const records: Handlers = {
     },
   },
   dead_letters_close: {
-    run(tables, [shard, paymentIds, reasons, at], context) {
+    run(tables, [shard, at, paymentIds, reasons], context) {
       ids(paymentIds).forEach((paymentId, index) => {
         const letter = inShard(tables.letters, tables.openLetters.get(paymentId) ?? -1n, shard)
         if (letter === undefined) return

@@ -192,13 +192,12 @@ async function runClient(world: World, users: bigint[], index: number): Promise<
 }
 
 async function openUser(world: World): Promise<bigint> {
-  const { faults, plan } = world
+  const { faults } = world
   for (;;) {
     const api = faults.pick(world.apis)
     const balance = BigInt(faults.between(0, 30_000))
-    const own = { db: api.db, clock: api.clock, shards: plan.shards }
     try {
-      const [user] = await untilDeath(api, openUsers(own, [balance]))
+      const [user] = await untilDeath(api, openUsers(api.db, [balance]))
       if (user !== undefined) return user.id
     } catch (error) {
       if (!expected(error) && !(error instanceof Lost)) throw error

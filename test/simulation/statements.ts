@@ -1,3 +1,5 @@
+import { TRANSITIONS } from '../../src/domain/payment.ts'
+import type { Sequence } from '../../src/ports.ts'
 import {
   count,
   inShard,
@@ -50,7 +52,7 @@ export function ints(value: unknown): number[] {
   return texts(value).map(Number)
 }
 
-/** A time given by the caller, or the database's own: `coalesce($n, clock_timestamp())`. */
+/** The session's time, or the database's own: `coalesce($2, clock_timestamp())`. */
 export function time(value: unknown, context: Context): number {
   return value instanceof Date ? value.getTime() : context.nowMs
 }
@@ -73,7 +75,7 @@ const users: Handlers = {
       Array.from({ length: Number(count) }, () => ({ id: tables.nextval('user_ids') })),
   },
   users_insert: {
-    run(tables, [shard, userIds, at], context) {
+    run(tables, [shard, at, userIds], context) {
       for (const id of ids(userIds)) {
         refuseUnless(tables.users.get(id) === undefined, '23505', 'users_pkey')
         const createdAt = time(at, context)
@@ -127,15 +129,6 @@ const COUNTED_AS = {
 } as const
 
 const payments: Handlers = {
-  payments_take_ids: {
-    run(tables, [count, shards, shard]) {
-      const taken = Array.from(
-        { length: Number(count) },
-        () => tables.nextval('payment_ids') * BigInt(Number(shards)) + BigInt(Number(shard)),
-      )
-      return [{ ids: taken.join(',') }]
-    },
-  },
   payments_by_keys: {
     run: (tables, [shard, userIds, keys]) => {
       const asked = texts(keys)
@@ -150,16 +143,16 @@ const payments: Handlers = {
   },
   payments_accept: {
     parts(values) {
-      const [shard, , , , , , , , at, , queued, userIds, paymentIds, available, held, operations] =
-        values
+      const [shard, at] = values
+      const [queued, operations, userIds, paymentIds, available, held] = values.slice(10)
       const each = (what: string) => ids(userIds).map(() => what)
       const zeros = each('0')
       return [
         ['payments_insert', values.slice(0, 10)],
-        ['tasks_insert', [shard, queued, operations, at]],
+        ['tasks_insert', [shard, at, queued, operations]],
         [
           'postings_insert',
-          [shard, userIds, paymentIds, each('hold'), available, held, zeros, zeros, zeros, at],
+          [shard, at, userIds, paymentIds, each('hold'), available, held, zeros, zeros, zeros],
         ],
         ['users_move', [shard, userIds, available, held]],
       ]
@@ -169,10 +162,12 @@ const payments: Handlers = {
   // Parts of `payments_accept`, as `tasks_insert` is.
   payments_insert: {
     run(tables, values, context) {
-      const [shard, paymentIds, userIds, types, amounts, commissions, keys, refused, at] = values
+      const [shard, at, feeBps, paymentIds, userIds, types, amounts, commissions] = values
+      const [keys, refused] = values.slice(8)
       const createdAt = time(at, context)
       ids(paymentIds).forEach((id, index) => {
-        const refusal = texts(refused)[index] ?? null
+        const refusedFor = texts(refused)[index] ?? null
+        const refusal = refusedFor === null ? null : `refused:${refusedFor}`
         insertPayment(tables, {
           shard: Number(shard),
           id,
@@ -181,7 +176,7 @@ const payments: Handlers = {
           status: refusal === null ? 'new' : 'failed',
           amount: ids(amounts)[index] as bigint,
           commission: ids(commissions)[index] as bigint,
-          feeBps: Number(values[9]),
+          feeBps: Number(feeBps),
           attempts: 0,
           createdAt,
           finishedAt: refusal === null ? null : createdAt,
@@ -206,12 +201,12 @@ const payments: Handlers = {
         })),
   },
   payments_finish: {
-    run(tables, [shard, paymentIds, statuses, attempts, errors, refs, at], context) {
+    run(tables, [shard, at, paymentIds, statuses, attempts, errors, refs], context) {
       ids(paymentIds).forEach((id, index) => {
         const payment = inShard(tables.payments, id, shard)
         if (payment === undefined) return
-        if (payment.status !== 'new' && payment.status !== 'unknown') return
         const status = texts(statuses)[index] as PaymentRow['status']
+        if (!TRANSITIONS[payment.status].includes(status)) return
         count(tables, shard, COUNTED_AS[status], 1)
         tables.payments.set(id, {
           ...payment,
@@ -248,7 +243,7 @@ const lockingOwned: Handler = {
 
 const tasks: Handlers = {
   tasks_insert: {
-    run(tables, [shard, paymentIds, operations, at], context) {
+    run(tables, [shard, at, paymentIds, operations], context) {
       ids(paymentIds).forEach((paymentId, index) => {
         refuseUnless(tables.tasks.get(paymentId) === undefined, '23505', 'payment_tasks_pkey')
         const runAt = time(at, context)
@@ -261,7 +256,7 @@ const tasks: Handlers = {
     },
   },
   tasks_claim: {
-    run(tables, [shard, limit, leaseMs, at, gateway, operation], context) {
+    run(tables, [shard, at, limit, leaseMs, gateway, operation], context) {
       const nowMs = time(at, context)
       const due = [...tables.tasks.rows.values()]
         .filter((task) => task.shard === shard && task.runAt <= nowMs)
@@ -288,8 +283,8 @@ const tasks: Handlers = {
   },
   tasks_reschedule: {
     run(tables, values, context) {
-      const [shard, paymentIds, delays, lookups, pendings, tries, sent] = values
-      const [doubted, unsent, refused, reasons, at] = values.slice(7)
+      const [shard, at, paymentIds, delays, lookups, pendings, tries, sent] = values
+      const [doubted, unsent, refused, reasons] = values.slice(8)
       const nowMs = time(at, context)
       count(tables, shard, 'retried', ints(tries).filter((added) => added > 0).length)
       ids(paymentIds).forEach((id, index) => {
@@ -316,7 +311,7 @@ const tasks: Handlers = {
     },
   },
   tasks_release: {
-    run(tables, [shard, paymentIds, at], context) {
+    run(tables, [shard, at, paymentIds], context) {
       for (const id of ids(paymentIds)) {
         const task = inShard(tables.tasks, id, shard)
         if (task === undefined) continue
@@ -408,5 +403,18 @@ function ownedTasks(tables: Tables, values: readonly unknown[]): Owned[] {
     .sort((one, other) => (one.paymentId < other.paymentId ? -1 : 1))
 }
 
+/** What the session asks for itself. */
+const session: Handlers = {
+  session_ids: {
+    run(tables, [sequence, shards, shard, wanted]) {
+      const taken = Array.from(
+        { length: Number(wanted) },
+        () => tables.nextval(sequence as Sequence) * BigInt(Number(shards)) + BigInt(Number(shard)),
+      )
+      return [{ ids: taken.join(',') }]
+    },
+  },
+}
+
 /** What is known of users, payments and tasks; `records.ts` has the rest. */
-export const states: Handlers = { ...users, ...payments, ...tasks }
+export const states: Handlers = { ...session, ...users, ...payments, ...tasks }

@@ -1,3 +1,4 @@
+import { sessions } from '../../src/adapters/sessions.ts'
 import type { Answer, Draft } from '../../src/domain/acceptance.ts'
 import { redrive, type ActWorld } from '../../src/dead-letters/redrive.ts'
 import { resolve } from '../../src/dead-letters/resolve.ts'
@@ -8,7 +9,6 @@ import type { RetryPolicy } from '../../src/domain/retry.ts'
 import { seededRandom } from '../../src/domain/random.ts'
 import { acceptor, type Accept } from '../../src/payments/accept.ts'
 import { accepting } from '../../src/payments/accepting.ts'
-import { shardOf } from '../../src/domain/shard.ts'
 import {
   chargeUnlessLocked,
   claim,
@@ -29,6 +29,7 @@ import type { GatewayProfile } from '../../src/ports.ts'
 import { together } from '../../src/queue/together.ts'
 import { openSettler } from '../../src/queue/settler.ts'
 import { startWorker, type Worker } from '../../src/queue/worker.ts'
+import { ofEachShard } from '../../src/shards.ts'
 import { auditor, Violation, type Auditor } from './checks.ts'
 import { clientJournal, type ClientJournal } from './clients.ts'
 import { drawFaults, type Faults } from './faults.ts'
@@ -50,6 +51,8 @@ export interface Plants {
   readonly accept?: (accept: Accept) => Accept
   readonly settle?: typeof settle
   readonly clock?: (clock: Clock) => Clock
+  /** The time that a process takes for its database's. */
+  readonly now?: (clock: Clock) => Date
   readonly acts?: (acts: Acts) => Acts
   readonly proves?: typeof confirms
 }
@@ -244,7 +247,6 @@ function processClock(world: World, process: Process, plants: Plants): Clock {
   const clock: Clock = {
     now: () => new Date(steps.nowMs() + skewMs),
     elapsedMs: () => startedMs + steps.nowMs() - START_MS,
-    database: () => null,
     sleep(ms, signal) {
       const nap = steps.wakeable(process, 'wakes up', { atMs: steps.nowMs() + ms })
       if (signal?.aborted) nap.wake(steps.nowMs())
@@ -261,9 +263,15 @@ function hand(
   name: string,
 ): { process: Process; world: ChargeWorld } {
   const process = world.steps.spawn(name)
-  const connected = world.db.connect(process)
   const clock = processClock(world, process, plants)
-  return { process, world: chargeWorld(world, plants, { process, db: connected, clock }) }
+  const db = connect(world, plants, process, clock)
+  return { process, world: chargeWorld(world, plants, { process, db, clock }) }
+}
+
+/** The database as a process sees it. */
+function connect({ db, plan }: World, plants: Plants, process: Process, clock: Clock): Db {
+  const now = () => plants.now?.(clock) ?? null
+  return sessions(db.connect(process), { shards: plan.shards, now })
 }
 
 /** What charging and looking up takes in a process. */
@@ -288,7 +296,6 @@ function chargeWorld(
     db,
     clock,
     gateway: plants.gateway?.(reached) ?? reached,
-    shards: plan.shards,
     policy: plants.policy?.(policy) ?? policy,
     leaseMs: LEASE_MS,
     callMsMax: CALL_MS_MAX,
@@ -298,33 +305,24 @@ function chargeWorld(
 }
 
 function startApi(world: World, plants: Plants, slot: number): Api {
-  const { plan, steps, db } = world
+  const { plan, steps } = world
   const process = steps.spawn(`api-${slot}`)
   const clock = processClock(world, process, plants)
-  const connected = db.connect(process)
+  const db = connect(world, plants, process, clock)
   const fee = plants.fee?.(plan.fee) ?? plan.fee
-  const real = acceptor({ db: connected, clock, shards: plan.shards, fee })
-  const accept = plants.accept?.(real) ?? real
   const limits = { sizeMax: 20, waitingMax: 1_000, lanes: 2, lockMsMax: LOCK_MS_MAX }
   const laneOf = ({ userId }: Draft) => Number(userId / BigInt(plan.shards)) % 2
-  const shards = Array.from({ length: plan.shards }, () =>
-    accepting(accept, clock, { ...limits, laneOf }),
-  )
-  const submit = (draft: Draft) => {
-    const shard = shards[shardOf(draft.userId, plan.shards)] as (typeof shards)[number]
-    return shard.submit(draft)
-  }
-  return {
-    process,
-    db: connected,
-    clock,
-    accept: (drafts) => Promise.all(drafts.map(submit)),
-  }
+  const accepts = ofEachShard(db, (shard) => {
+    const real = acceptor({ shard, fee })
+    return accepting(plants.accept?.(real) ?? real, clock, { ...limits, laneOf })
+  })
+  const submit = (draft: Draft) => accepts.of(draft.userId).submit(draft)
+  return { process, db, clock, accept: (drafts) => Promise.all(drafts.map(submit)) }
 }
 
 /** What operators act on in an API process. */
-export function actWorld({ plan }: World, { db, clock }: Api): ActWorld {
-  return { db, clock, shards: plan.shards, policy: { ...plan.profile, timeoutMs: CALL_MS_MAX } }
+export function actWorld({ plan }: World, { db }: Api): ActWorld {
+  return { db, policy: { ...plan.profile, timeoutMs: CALL_MS_MAX } }
 }
 
 /** The real worker loops around the real operations: one for each thing a gateway does. */
@@ -373,7 +371,8 @@ function settlerOf(world: World, plants: Plants, own: ChargeWorld, batchMax: num
         const fair = Math.max(...found) >= beganMs
         if (!fair) world.fail(new Violation(`nobody is left out for another’s lock ${id}`))
       }
-      return settled.busy
+      for (const { error } of settled.failed) if (!expected(error)) world.fail(error)
+      return [...settled.busy, ...settled.failed.flatMap(({ settlements }) => settlements)]
     },
     clock: own.clock,
     batchMax,

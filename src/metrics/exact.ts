@@ -1,0 +1,23 @@
+import { EXACT_NAMES, type ExactName } from '../domain/counters.ts'
+import type { Db } from '../ports.ts'
+import { eachShard, whole } from '../shards.ts'
+import { readCounters, readCounts } from './store.ts'
+
+/**
+ * The exact counters of all shards. What earlier versions counted roughly, until this one or the
+ * last of them stopped, is part of the totals, so that they never fall.
+ */
+export async function readExact(db: Db): Promise<Record<ExactName, number>> {
+  const [totals, counted] = await Promise.all([
+    readCounters(db.global),
+    eachShard(db.shards, readCounts),
+  ])
+  for (const { name, value } of whole(counted).flat()) {
+    totals[name] = (totals[name] ?? 0) + Number(value)
+  }
+  // fromEntries forgets the keys' type.
+  return Object.fromEntries(EXACT_NAMES.map((name) => [name, totals[name] ?? 0])) as Record<
+    ExactName,
+    number
+  >
+}

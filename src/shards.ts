@@ -1,0 +1,92 @@
+import type { Db, Shard } from './ports.ts'
+
+/** What became of work on several shards: of each what it gave, or why it failed. */
+export interface PerShard<Value> {
+  readonly done: readonly { readonly shard: Shard; readonly value: Value }[]
+  readonly failed: readonly { readonly shard: Shard; readonly error: unknown }[]
+}
+
+/** Do something on every shard, side by side. A shard that fails takes no other's result along. */
+export async function eachShard<Value>(
+  shards: readonly Shard[],
+  work: (shard: Shard) => Promise<Value>,
+): Promise<PerShard<Value>> {
+  const ends = await Promise.allSettled(shards.map(work))
+  const done: { shard: Shard; value: Value }[] = []
+  const failed: { shard: Shard; error: unknown }[] = []
+  ends.forEach((end, index) => {
+    const shard = shards[index] as Shard
+    if (end.status === 'fulfilled') done.push({ shard, value: end.value })
+    else failed.push({ shard, error: end.reason as unknown })
+  })
+  return { done, failed }
+}
+
+/**
+ * The same one after the other, for work that is to load the database with one shard at a time, or
+ * that depends on what the shards before it came to.
+ */
+export async function eachInTurn<Value>(
+  shards: readonly Shard[],
+  work: (shard: Shard) => Promise<Value>,
+): Promise<PerShard<Value>> {
+  const done: { shard: Shard; value: Value }[] = []
+  const failed: { shard: Shard; error: unknown }[] = []
+  for (const shard of shards) {
+    try {
+      done.push({ shard, value: await work(shard) })
+    } catch (error) {
+      failed.push({ shard, error })
+    }
+  }
+  return { done, failed }
+}
+
+/** What all shards gave. Throws why one failed: for what is no answer unless it is whole. */
+export function whole<Value>({ done, failed }: PerShard<Value>): Value[] {
+  for (const { error } of failed) throw error
+  return done.map(({ value }) => value)
+}
+
+/**
+ * Do something with items where they live, shard by shard: those of one shard are one batch, and
+ * the shards come in the order of their first item.
+ */
+export function eachPart<Item, Value>(
+  db: Pick<Db, 'of'>,
+  items: readonly Item[],
+  idOf: (item: Item) => bigint,
+  work: (shard: Shard, own: Item[]) => Promise<Value>,
+): Promise<PerShard<Value>> {
+  const parts = new Map<Shard, Item[]>()
+  for (const item of items) {
+    const shard = db.of(idOf(item))
+    const part = parts.get(shard)
+    if (part === undefined) parts.set(shard, [item])
+    else part.push(item)
+  }
+  return eachInTurn([...parts.keys()], (shard) => work(shard, parts.get(shard) ?? []))
+}
+
+/** Something of its own for each shard, found by the id of what lives there. */
+export interface OfEach<Value> {
+  of(id: bigint): Value
+  readonly all: readonly Value[]
+}
+
+/** Make something of its own for each shard, such as a queue. */
+export function ofEachShard<Value>(db: Db, make: (shard: Shard) => Value): OfEach<Value> {
+  const all = db.shards.map(make)
+  return { all, of: (id) => all[db.of(id).number] as Value } // There is one for each.
+}
+
+/** The shards in their order, beginning with that at `first`: so that none is always the first. */
+export function beginningAt(shards: readonly Shard[], first: number): Shard[] {
+  return [...shards.slice(first), ...shards.slice(0, first)]
+}
+
+/** The database with each of its shards changed, such as for a share of its connections. */
+export function withShards(db: Db, change: (shard: Shard) => Shard): Db {
+  const { all, of } = ofEachShard(db, change)
+  return { ...db, shards: all, of }
+}
