@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 
 # Debian and not Alpine: the embedded PostgreSQL binaries need glibc. The image never starts them
-# (DATABASE_URL is required for the roles that compose.yaml runs), so the last stage leaves them out.
+# (DATABASE_URL is required for the roles that compose.yaml runs), so the last stage leaves them
+# out.
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./

@@ -1,6 +1,6 @@
 /**
- * Search every planted bug of the simulator from the first seed on: `npm run
- * test:planted-bugs [-- --write]`. Exits with 1 when one is not found within the seeds it may take. `--write` keeps the
+ * Search every planted bug of the simulator from the first seed on: `npm run test:planted-bugs [--
+ * --write]`. Exits with 1 when one is not found within the seeds it may take. `--write` keeps the
  * seeds, where `npm test` looks first.
  */
 import { writeFileSync } from 'node:fs'

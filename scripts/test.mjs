@@ -23,8 +23,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const TEMPLATE = 'payments_template'
 
 /**
- * Files that run side by side: one more than there are cores, because some wait for leases and timers
- * most of the time. More would wait for the one database that they share.
+ * Files that run side by side: one more than there are cores, because some wait for leases and
+ * timers most of the time. More would wait for the one database that they share.
  */
 const LANES = Math.min(availableParallelism() + 1, 5)
 /**

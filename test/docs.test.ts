@@ -8,7 +8,7 @@ import { isOpen, TRANSITIONS, type StoredStatus } from '../src/domain/payment.ts
 import { REFUSALS } from '../src/domain/refusal.ts'
 import { codeOf, deadLinks, PAGES, prose } from './pages.ts'
 import { run } from './process-kit.ts'
-import { ROOT, sources } from './sources.ts'
+import { ROOT, sources, type Source } from './sources.ts'
 
 // That docs/configuration.md and .env.example are what the settings generate is config.test.ts' to
 // say.
@@ -245,6 +245,43 @@ test('one version of Node is the newest that is tested, and another the oldest t
     read('README.md'),
     new RegExp(`nodejs\\.org\\)\\s${oldest.replace('.', '\\.')} or newer`),
   )
+})
+
+/** The most columns of a line, for comments and pages as prettier has it for code. */
+const COLUMNS_MAX = 100
+
+/** Lines of comments that are too wide, with where they are. */
+function wideComments({ path, text }: Source): string[] {
+  const wide = text.split('\n').map((line, at) => [line, at + 1] as const)
+  return wide
+    .filter(([line]) => line.length > COLUMNS_MAX && /^\s*(?:\/[/*]|\*|#)/.test(line))
+    .map(([, at]) => `${path}:${at}`)
+}
+
+test('no comment is wider than a line of code may be', () => {
+  const code = ['src', 'tools', 'test', 'bench', 'scripts'].flatMap(sources)
+  const scripts = readdirSync(join(ROOT, 'scripts')).filter((name) => name.endsWith('.mjs'))
+  const others = [
+    ...scripts.map((name) => `scripts/${name}`),
+    '.ci/run',
+    'Dockerfile',
+    'compose.yaml',
+  ]
+  const all = [...code, ...others.map((path) => ({ path, text: read(path) }))]
+  assert.deepEqual(all.flatMap(wideComments), [])
+})
+
+test('no page has prose that is wider than a line of code may be', () => {
+  // Rows of tables and addresses cannot be broken.
+  const wide = PAGES.flatMap(({ path, text }) =>
+    prose(text)
+      .split('\n')
+      .filter(
+        (line) => line.length > COLUMNS_MAX && !/^\||^\s*(?:- )?(?:\S+|\[.+\]\(\S+\))$/.test(line),
+      )
+      .map((line) => `${path}: ${line}`),
+  )
+  assert.deepEqual(wide, [])
 })
 
 /** Tests that wait by the clock of the machine, and for what. */

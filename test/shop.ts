@@ -21,7 +21,9 @@ export interface Shop extends TestWorld {
   statuses(): Promise<Record<string, number>>
 }
 
-/** A worker with breakers, and a gateway that may be wrong about us: the scripted one by default. */
+/**
+ * A worker with breakers, and a gateway that may be wrong about us: the scripted one by default.
+ */
 export async function shop(t: TestContext, remote?: Gateway): Promise<Shop> {
   const world = await testWorld(t)
   const { db, clock } = world

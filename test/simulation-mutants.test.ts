@@ -5,9 +5,9 @@ import { MUTANTS } from './simulation/mutants.ts'
 import { failureAt, firstFailure, SEEDS_MAX } from './simulation/search.ts'
 
 /**
- * The seed that found each planted bug when all of them were searched last; looked at first, because
- * the whole search takes a minute. A change of the simulator moves them: then the search is made here,
- * and `npm run test:planted-bugs -- --write` notes the new ones.
+ * The seed that found each planted bug when all of them were searched last; looked at first,
+ * because the whole search takes a minute. A change of the simulator moves them: then the search is
+ * made here, and `npm run test:planted-bugs -- --write` notes the new ones.
  */
 const FOUND_AT = JSON.parse(
   readFileSync(new URL('simulation/found-at.json', import.meta.url), 'utf8'),

@@ -13,8 +13,8 @@ const DOUBTED: ChargeOutcome = { ...LIMITED, unproven: true }
 const LAST = 'connection: close\r\n'
 
 /**
- * The second charge over a connection, by a peer that answers it with `second` and what is sent behind
- * it with `third`.
+ * The second charge over a connection, by a peer that answers it with `second` and what is sent
+ * behind it with `third`.
  */
 async function secondCharge(t: TestContext, second: string, third: string | null) {
   const { url, requests, sockets } = await peer(t, (socket, _request, count) => {

@@ -175,7 +175,8 @@ function stateOf(world: ChargeWorld, { task, payment, claimedMs, lookupOnly }: C
   const odd =
     misconfiguredAgeMs !== null &&
     world.answeredSince?.(operationOf(payment.type), misconfiguredAgeMs + sinceMs) === true
-  // Named one by one: a copy of a row is several times as slow, and this is asked before every call.
+  // Named one by one: a copy of a row is several times as slow, and this is asked before every
+  // call.
   return {
     tries,
     triedAgeMs: aged(task.triedAgeMs, sinceMs),

@@ -302,8 +302,8 @@ function opened({ trips }: Breaker, why: Why, nowMs: number): Breaker {
 /**
  * One probe that works closes it; when all have failed it opens again for longer. A probe in doubt
  * has failed like any other: of settings there is only one, so it opens at once, and does not wait
- * for another payment to come into doubt. A lookup that works closes only what lookups opened: where
- * charges failed it says nothing of them.
+ * for another payment to come into doubt. A lookup that works closes only what lookups opened:
+ * where charges failed it says nothing of them.
  */
 function probed(breaker: Breaker, call: CallEnded, nowMs: number, policy: BreakerPolicy): Breaker {
   if (call.verdict === 'good') {

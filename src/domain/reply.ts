@@ -62,13 +62,13 @@ export function refuses(status: number | null, shape: Shape): boolean {
 
 /**
  * Whether a refusal that names nobody was meant for our charge, although its connection had carried
- * other requests and it might be a surplus reply to one of them. A lookup was sent behind the charge,
- * on the same connection, as its last; `status` and `shape` are of what came next, and `last` is
- * whether that reply ends the connection, as the reply to a last request does.
+ * other requests and it might be a surplus reply to one of them. A lookup was sent behind the
+ * charge, on the same connection, as its last; `status` and `shape` are of what came next, and
+ * `last` is whether that reply ends the connection, as the reply to a last request does.
  *
  * Replies come in the order of their requests, so until the last one our own has come. If both are
- * refusals, one of them is ours, and it does not matter which. Where the second is none, or more may
- * follow it, ours may be still to come.
+ * refusals, one of them is ours, and it does not matter which. Where the second is none, or more
+ * may follow it, ours may be still to come.
  */
 export function confirms(status: number | null, shape: Shape, last: boolean): boolean {
   return last && refuses(status, shape)

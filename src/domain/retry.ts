@@ -68,8 +68,8 @@ export type Decision =
   /** Final: the gateway said no, or provably nothing happened and the tries ran out. */
   | { readonly step: 'fail'; readonly reason: string }
   /**
-   * Due again after `delayMs`, one try less, or none where it is `free`. `doubt`: a charge of this claim
-   * may have happened.
+   * Due again after `delayMs`, one try less, or none where it is `free`. `doubt`: a charge of this
+   * claim may have happened.
    */
   | (Later<'retry'> & { readonly free?: true })
   /** The gateway would not talk to us: behind all that is due now, and nothing is used up. */
@@ -259,9 +259,9 @@ function afterCharge(scene: Scene, outcome: Unsuccessful): Next {
 }
 
 /**
- * What the last try is not used up by: a refusal, while the payment is young. One that may not be about
- * it uses up none at all. So neither a gateway that restarts nor a proxy that refuses many ends anybody.
- * In doubt only while it may be sent again. Null: the try is used up.
+ * What the last try is not used up by: a refusal, while the payment is young. One that may not be
+ * about it uses up none at all. So neither a gateway that restarts nor a proxy that refuses many
+ * ends anybody. In doubt only while it may be sent again. Null: the try is used up.
  */
 function spared({ task, calls, policy, chance }: Scene, outcome: Unsuccessful, inDoubt: boolean) {
   const { kind, reason } = outcome

@@ -34,8 +34,8 @@ export interface Reply {
 }
 
 /**
- * How an exchange ended. For a `fault`, `sent` says whether a byte of the request may have left, and
- * `status` what was read of the reply, if anything.
+ * How an exchange ended. For a `fault`, `sent` says whether a byte of the request may have left,
+ * and `status` what was read of the reply, if anything.
  */
 export type Exchange =
   | Reply
@@ -49,8 +49,8 @@ export type Exchange =
 /** Exchanges requests for replies with one origin, over its own connections. */
 interface HttpClient {
   /**
-   * Never throws: whatever happens is an `Exchange`. Redirects are replies; none is followed. `judge`
-   * says what becomes of the connection over which a reply came; by default it is kept.
+   * Never throws: whatever happens is an `Exchange`. Redirects are replies; none is followed.
+   * `judge` says what becomes of the connection over which a reply came; by default it is kept.
    */
   exchange(call: HttpCall, signal?: AbortSignal, judge?: Judge): Promise<Exchange>
   /** Refuses new calls at once; resolves when those in flight have ended. May be called again. */
@@ -58,8 +58,9 @@ interface HttpClient {
 }
 
 /**
- * What becomes of a connection after a reply. `keep`: it carries others. `end`: what else arrives on it
- * belongs to nobody. A call: that one is sent behind it, within the deadline, and is the last.
+ * What becomes of a connection after a reply. `keep`: it carries others. `end`: what else arrives
+ * on it belongs to nobody. A call: that one is sent behind it, within the deadline, and is the
+ * last.
  */
 type Judge = (reply: Reply) => 'keep' | 'end' | HttpCall
 

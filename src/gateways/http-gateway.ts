@@ -71,8 +71,8 @@ interface Asked {
 }
 
 /**
- * Make one call. A connection over which a reply came that does not name us carries no other request,
- * but for the one that is asked behind it.
+ * Make one call. A connection over which a reply came that does not name us carries no other
+ * request, but for the one that is asked behind it.
  */
 async function ask(
   client: ReturnType<typeof httpClient>,

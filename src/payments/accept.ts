@@ -55,8 +55,9 @@ export type Accept = (
  * all others are accepted. Without it the database's own limit holds, and ends the whole batch.
  */
 export function acceptor({ shard, fee, onEnqueued }: AcceptWorld): Accept {
-  // Ids that a batch took and did not use, kept for the next one so that replays leave no gaps; and how
-  // many batches have begun, because ids that are older than those of another batch would come too late.
+  // Ids that a batch took and did not use, kept for the next one so that replays leave no gaps; and
+  // how many batches have begun, because ids that are older than those of another batch would come
+  // too late.
   let spare: readonly bigint[] = []
   let begun = 0
 

@@ -21,7 +21,8 @@ export function openSettlements(
     async settle(done, patient) {
       const settled = await settle(world, done, patient)
       onSettled(settled)
-      // What other shards would not take waits by itself: it is nothing that these have to wait for.
+      // What other shards would not take waits by itself: it is nothing that these have to wait
+      // for.
       const left = settled.failed.flatMap(({ settlements }) => settlements)
       for (const { error } of settled.failed)
         log.error({ err: error }, 'a shard took no settlements')

@@ -148,8 +148,8 @@ async function openServer(own: Process, roles: Roles) {
 }
 
 /**
- * The gateway of a process: the configured one, or where a worker has none the built-in mock gateway at
- * `ownUrl`, which is known when the process listens. Null: nobody is charged or asked.
+ * The gateway of a process: the configured one, or where a worker has none the built-in mock
+ * gateway at `ownUrl`, which is known when the process listens. Null: nobody is charged or asked.
  */
 function openGatewayOf(own: Process, roles: Roles, ownUrl: () => string): GuardedGateway | null {
   const { gatewayUrl } = own.config

@@ -13,10 +13,10 @@ interface Reply {
 type Charged = Evidence<ChargeOutcome>
 
 /**
- * A charge over a connection that carried others, of which a page comes that names nobody. Either it is
- * the answer, and the lookup behind it is answered next, by the gateway or by another page. Or it was
- * meant for an earlier request: then our charge arrived all the same, and what comes next is its own
- * answer, or that page once more.
+ * A charge over a connection that carried others, of which a page comes that names nobody. Either
+ * it is the answer, and the lookup behind it is answered next, by the gateway or by another page.
+ * Or it was meant for an earlier request: then our charge arrived all the same, and what comes next
+ * is its own answer, or that page once more.
  */
 export async function pageFirst(
   faults: Faults,
