@@ -1,7 +1,7 @@
 import { perCoreSecond, type Bar, type Measure, type Scenario } from '../tools/load/report.ts'
 
-/** What the suite has to show, as ratios within one run. */
-export function barsOf(scenarios: readonly Scenario[]): Bar[] {
+/** How figures of the suite are looked up: `NaN` is one that was not measured. */
+function figuresOf(scenarios: readonly Scenario[]) {
   /** The best of the measures with such a name. */
   const best = (scenario: string, name: RegExp): Measure | undefined => {
     const found = scenarios.find((each) => each.name === scenario)?.measures ?? []
@@ -15,24 +15,36 @@ export function barsOf(scenarios: readonly Scenario[]): Bar[] {
     const measure = best(scenario, name)
     return measure === undefined ? Number.NaN : perCoreSecond(measure)
   }
-  const known = (value: number): number | null => (Number.isNaN(value) ? null : value)
-  const bar = (
-    scenario: string,
-    text: string,
-    limit: number,
-    [value, cores]: readonly [number, number],
-  ): Bar => {
-    const figures = { value: known(value), perCore: known(cores) }
-    return { scenario, text, bound: 'at least', limit, unit: '×', ...figures }
-  }
-  const most = (one: Bar, unit: Bar['unit'] = '×'): Bar => ({ ...one, bound: 'at most', unit })
   const ratio = (scenario: string, one: RegExp, other: RegExp): [number, number] => [
     of(scenario, one) / of(scenario, other),
     perCore(scenario, one) / perCore(scenario, other),
   ]
-  /** Latencies, memory and times are no rates. */
-  const alone = (value: number): [number, number] => [value, Number.NaN]
+  return { of, ratio }
+}
 
+function bar(
+  scenario: string,
+  text: string,
+  limit: number,
+  [value, cores]: readonly [number, number],
+): Bar {
+  const known = (figure: number): number | null => (Number.isNaN(figure) ? null : figure)
+  const figures = { value: known(value), perCore: known(cores) }
+  return { scenario, text, bound: 'at least', limit, unit: '×', ...figures }
+}
+
+function most(one: Bar, unit: Bar['unit'] = '×'): Bar {
+  return { ...one, bound: 'at most', unit }
+}
+
+/** Latencies, memory and times are no rates. */
+function alone(value: number): [number, number] {
+  return [value, Number.NaN]
+}
+
+/** What the suite has to show, as ratios within one run. */
+export function barsOf(scenarios: readonly Scenario[]): Bar[] {
+  const { of, ratio } = figuresOf(scenarios)
   return [
     bar(
       'accept',

@@ -97,7 +97,6 @@ export async function loadOn(
   label: string,
   server: Running,
   load: Load,
-  others: Readonly<Record<string, number>> = {},
 ): Promise<{ load: LoadResult; cores: Readonly<Record<string, number>> }> {
   seed += 1
   const warmupMs = load.warmupMs ?? (rig.quick ? 500 : 1_000)
@@ -112,7 +111,7 @@ export async function loadOn(
     seed,
   }
   const bar = progress(label, 0)
-  const pids = { server: server.pid, postgres: rig.server.pid, load: rig.loader.pid, ...others }
+  const pids = { server: server.pid, postgres: rig.server.pid, load: rig.loader.pid }
   await rig.quiet()
   const before = cpuTimes(pids)
   const startMs = performance.now()

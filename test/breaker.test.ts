@@ -52,7 +52,7 @@ const times = <Item>(count: number, item: Item): Item[] => Array.from({ length: 
 /** The breaker after calls in order: `+` works, `-` fails; all at one time. */
 function after(breaker: Breaker, calls: string, nowMs = 0): Breaker {
   return [...calls].reduce(
-    (seen, call) => observed(seen, ended(call === '+'), nowMs, POLICY),
+    (before, call) => observed(before, ended(call === '+'), nowMs, POLICY),
     breaker,
   )
 }

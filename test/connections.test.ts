@@ -23,6 +23,12 @@ interface Limits {
   readonly guards?: GuardOptions
 }
 
+const PLAIN = {
+  status: 202,
+  body: '{"by":"plain"}',
+  headers: ['content-type', 'application/json'],
+}
+
 /** A server whose routes answer at once, when told, or with more than a socket holds. */
 async function server(t: TestContext, limits: Limits = {}) {
   const { max = 100, arrival, guards, ...deadlines } = limits
@@ -57,15 +63,10 @@ async function server(t: TestContext, limits: Limits = {}) {
   app.get('/later', () => release().then(() => ({ late: true })))
   app.get('/large', (_request, reply) => reply.type('text/plain').send(LARGE))
   app.post('/body', () => ({ ok: true }))
-  const plain = {
-    status: 202,
-    body: '{"by":"plain"}',
-    headers: ['content-type', 'application/json'],
-  }
   addFastPath(app, {
     routes: [
-      { path: '/plain', answer: () => Promise.resolve(plain) },
-      { path: '/plain-later', answer: () => release().then(() => plain) },
+      { path: '/plain', answer: () => Promise.resolve(PLAIN) },
+      { path: '/plain-later', answer: () => release().then(() => PLAIN) },
     ],
     admit: () => true,
     open: () => true,
@@ -91,7 +92,7 @@ async function server(t: TestContext, limits: Limits = {}) {
     release: () => held.splice(0).forEach((answer) => answer()),
     held: () => held.length,
     async dial(): Promise<Client> {
-      const client = await dial(Number(port))
+      const client = await dialTo(Number(port))
       clients.push(client)
       return client
     },
@@ -107,7 +108,7 @@ interface Client {
 }
 
 /** A client that never closes by itself: it ignores that the other side has. */
-async function dial(port: number): Promise<Client> {
+async function dialTo(port: number): Promise<Client> {
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
   let text = ''
   let closed = false

@@ -288,7 +288,6 @@ test('no page has prose that is wider than a line of code may be', () => {
 const WAITING: Readonly<Record<string, string>> = {
   'test/attacks.test.ts': 'an attack goes on for a while',
   'test/connections.test.ts': 'a slow client pauses between bytes; looks again until a deadline',
-  'test/readme.test.ts': 'looks again until a process is as shown, or a deadline',
   'test/redrive.test.ts': 'looks again until a run is done',
 }
 

@@ -23,16 +23,16 @@ const TEMPORARY = process.env['TEST_FOLDER'] ?? tmpdir()
 /**
  * A data folder with a stopped server, which most tests use in turn: creating one takes a second.
  */
-let dataDir: string
+let shared: string
 
 before(async () => {
-  dataDir = join(await openFolder(), 'data')
-  const server = await startEmbeddedPostgres({ dataDir })
+  shared = join(await openFolder(), 'data')
+  const server = await startEmbeddedPostgres({ dataDir: shared })
   await run(server, 'create table notes (text text)')
   await server.stop()
 })
 
-after(() => fs.rm(dirname(dataDir), { recursive: true, force: true, maxRetries: 5 }))
+after(() => fs.rm(dirname(shared), { recursive: true, force: true, maxRetries: 5 }))
 
 /** What a test leaves to do, done last first: a server stops before its folder goes. */
 const cleanups: (() => Promise<unknown>)[] = []
@@ -63,8 +63,8 @@ test('the first start creates a database that only its password opens', async ()
 })
 
 test("the service's password does not open the superuser's account, nor the other way", async () => {
-  const server = await start({ dataDir })
-  const root = await fs.readFile(join(dataDir, 'pg18.password'), 'utf8')
+  const server = await start({ dataDir: shared })
+  const root = await fs.readFile(join(shared, 'pg18.password'), 'utf8')
   const service = new URL(server.url).password
   const as = (user: string, password: string) => ({
     url: `postgresql://${user}:${password}@127.0.0.1:${server.port}/payments`,
@@ -77,14 +77,14 @@ test("the service's password does not open the superuser's account, nor the othe
   // As an earlier release has left it.
   await run(as('postgres', root), `alter role payments password '${root}'`)
   await server.stop()
-  const again = await start({ dataDir })
+  const again = await start({ dataDir: shared })
   await run(again, 'select 1')
   await assert.rejects(run(as('payments', root), 'select 1'), { code: '28P01' })
 })
 
 test('a server that dies while it is used is started again on its port', async () => {
-  const first = await start({ dataDir })
-  const lock = join(dataDir, 'pg18', 'postmaster.pid')
+  const first = await start({ dataDir: shared })
+  const lock = join(shared, 'pg18', 'postmaster.pid')
   // Again as soon as it answers, when whoever started it may not even know that it does.
   for (let round = 0; round < 3; round += 1) {
     killTree(Number((await fs.readFile(lock, 'utf8')).split('\n', 1)[0]))
@@ -98,7 +98,7 @@ test('a server that dies while it is used is started again on its port', async (
   const [pid] = (await fs.readFile(lock, 'utf8')).split('\n', 1)
   await until('it is known', () => first.pid === Number(pid))
   // It is still counted among the users: the last one to leave shuts it down.
-  const second = await start({ dataDir })
+  const second = await start({ dataDir: shared })
   assert.equal(second.attached, true)
   await first.stop()
   await run(second, 'select 1')
@@ -108,8 +108,8 @@ test('a server that dies while it is used is started again on its port', async (
 
 test('a server that cannot be started again is given up, with its log', async () => {
   const lost: Error[] = []
-  const server = await start({ dataDir, onLost: (error) => lost.push(error) })
-  const control = join(dataDir, 'pg18', 'global', 'pg_control')
+  const server = await start({ dataDir: shared, onLost: (error) => lost.push(error) })
+  const control = join(shared, 'pg18', 'global', 'pg_control')
   await fs.rename(control, `${control}.gone`)
   killTree(server.pid)
   await until('it is given up', () => lost.length > 0)
@@ -119,7 +119,7 @@ test('a server that cannot be started again is given up, with its log', async ()
 })
 
 test('an answered commit is on disk and only this machine is served', async () => {
-  const server = await start({ dataDir })
+  const server = await start({ dataDir: shared })
   const rows = await run(
     server,
     `select string_agg(current_setting(name), ',' order by name) as settings
@@ -129,12 +129,12 @@ test('an answered commit is on disk and only this machine is served', async () =
 })
 
 test('data and port are the same after stop and start', async () => {
-  const first = await start({ dataDir })
+  const first = await start({ dataDir: shared })
   await run(first, `insert into notes values ('stopped')`)
   await first.stop()
   await assert.rejects(run(first, 'select 1'), { code: 'ECONNREFUSED' })
 
-  const second = await start({ dataDir })
+  const second = await start({ dataDir: shared })
   assert.equal(second.attached, false)
   assert.equal(second.url, first.url)
   assert.deepEqual(await run(second, `select text from notes where text = 'stopped'`), [
@@ -143,11 +143,11 @@ test('data and port are the same after stop and start', async () => {
 })
 
 test('data survives SIGKILL of the server', async () => {
-  const first = await start({ dataDir })
+  const first = await start({ dataDir: shared })
   await run(first, `insert into notes values ('killed')`)
   first.kill()
 
-  const second = await start({ dataDir })
+  const second = await start({ dataDir: shared })
   assert.equal(second.attached, false)
   assert.notEqual(second.pid, first.pid)
   assert.deepEqual(await run(second, `select text from notes where text = 'killed'`), [
@@ -156,8 +156,8 @@ test('data survives SIGKILL of the server', async () => {
 })
 
 test('a second start on the same folder attaches, and the last to stop shuts down', async () => {
-  const first = await start({ dataDir })
-  const second = await start({ dataDir })
+  const first = await start({ dataDir: shared })
+  const second = await start({ dataDir: shared })
   assert.equal(second.attached, true)
   assert.equal(second.url, first.url)
   assert.equal(second.pid, first.pid)
@@ -180,7 +180,7 @@ test('a start after SIGKILL of our process takes the server over', async () => {
   const module = new URL('../src/adapters/embedded-postgres.ts', import.meta.url).href
   const program = `
     const { startEmbeddedPostgres } = await import(${JSON.stringify(module)})
-    const { pid } = await startEmbeddedPostgres({ dataDir: ${JSON.stringify(dataDir)} })
+    const { pid } = await startEmbeddedPostgres({ dataDir: ${JSON.stringify(shared)} })
     console.log(pid)
     setInterval(() => undefined, 60_000)`
   const flags = ['--import', 'tsx', '--input-type=module', '--eval', program]
@@ -190,7 +190,7 @@ test('a start after SIGKILL of our process takes the server over', async () => {
   other.kill('SIGKILL')
   await once(other, 'exit')
 
-  const server = await start({ dataDir })
+  const server = await start({ dataDir: shared })
   assert.equal(server.attached, true)
   assert.equal(server.pid, pid)
   // The one that died counts as a user until the server has read the end of its connection.
@@ -209,12 +209,12 @@ test('a lock file that names a dead or a foreign process does not prevent a star
   const gone = spawn(process.execPath, ['--version'], { stdio: 'ignore' })
   await once(gone, 'exit')
   for (const pid of [gone.pid, process.pid]) {
-    const cluster = join(dataDir, 'pg18')
+    const cluster = join(shared, 'pg18')
     const lock = join(cluster, 'postmaster.pid')
     await fs.writeFile(lock, `${pid}\n${cluster}\n`, { mode: 0o600 })
     const owner = await fs.stat(cluster)
     await fs.chown(lock, owner.uid, owner.gid)
-    const server = await start({ dataDir })
+    const server = await start({ dataDir: shared })
     assert.equal(server.attached, false)
     await server.stop()
   }
@@ -234,7 +234,7 @@ test('a busy port leads to the next free one', async () => {
   cleanups.push(async () => blocker.close())
   // An address of a TCP server is never a string.
   const { port } = blocker.address() as AddressInfo
-  const server = await start({ dataDir, port })
+  const server = await start({ dataDir: shared, port })
   assert.ok(server.port > port)
   await run(server, 'select 1')
 })
@@ -279,7 +279,7 @@ test('root may keep the data in a folder that only root can enter', async (t) =>
 
 test('a server that cannot start says where its log is and how it ends', async () => {
   const settings = { shared_buffers: 'much' }
-  const starting = start({ dataDir, settings })
+  const starting = start({ dataDir: shared, settings })
   await assert.rejects(starting, /did not start: .*pg18\.log ends:[^]*shared_buffers.*much/)
 })
 

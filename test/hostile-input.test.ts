@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { after, before as first, describe, test } from 'node:test'
 import { changed, problemsOf, wrongWith, type Case } from './hostile/case.ts'
 import { BATCH_CASES, BODY_CASES, ITEM_REFUSALS } from './hostile/bodies.ts'
 import { createDatabase } from './hostile/database.ts'
@@ -22,7 +22,7 @@ let target: Target
 let operations: readonly Operation[]
 const database = createDatabase()
 
-before(async () => {
+first(async () => {
   target = await startTarget(await database.url())
   operations = await operationsOf(target)
   // User 1 has plenty, a history, and a dead letter; user 2 has nothing.

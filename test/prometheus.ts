@@ -27,16 +27,28 @@ export function lint(text: string): string[] {
   const helps = new Set([...text.matchAll(/^# HELP (\w+) \S/gm)].map(([, name]) => name))
   const problems: string[] = []
   for (const [name = '', type = ''] of types) {
-    const wrong = (what: string) => problems.push(`${name} ${what}`)
-    if (!helps.has(name)) wrong('has no help')
-    if ((type === 'counter') !== name.endsWith('_total')) wrong('is a counter or ends in _total')
-    if (/[A-Z:]/.test(name)) wrong('is not in snake case')
-    if (/_(counter|gauge|histogram|summary)(_|$)/.test(name)) wrong('names its type')
-    if (/_(count|sum|bucket)$/.test(name)) wrong('ends as a part of a histogram does')
-    if (/_(ms|milliseconds?|minutes?|hours?|days?|kb|mb|kilobytes?|percent)(_|$)/.test(name)) {
-      wrong('is not in a base unit')
-    }
+    if (!helps.has(name)) problems.push(`${name} has no help`)
+    problems.push(...namingOf(name, type).map((what) => `${name} ${what}`))
   }
+  return [...problems, ...samplesWrong(text, types)]
+}
+
+/** What is wrong with the name of a metric of this type. */
+function namingOf(name: string, type: string): string[] {
+  const problems: string[] = []
+  const wrong = (what: string) => problems.push(what)
+  if ((type === 'counter') !== name.endsWith('_total')) wrong('is a counter or ends in _total')
+  if (/[A-Z:]/.test(name)) wrong('is not in snake case')
+  if (/_(counter|gauge|histogram|summary)(_|$)/.test(name)) wrong('names its type')
+  if (/_(count|sum|bucket)$/.test(name)) wrong('ends as a part of a histogram does')
+  if (/_(ms|milliseconds?|minutes?|hours?|days?|kb|mb|kilobytes?|percent)(_|$)/.test(name)) {
+    wrong('is not in a base unit')
+  }
+  return problems
+}
+
+function samplesWrong(text: string, types: ReadonlyMap<string | undefined, string | undefined>) {
+  const problems: string[] = []
   const seen = new Set<string>()
   for (const { name, labels } of samplesOf(text)) {
     const series = `${name}${JSON.stringify(labels)}`
@@ -67,14 +79,17 @@ export function valueOf(
   if (slow !== null) return quantile(Number(slow[1]), slow[2] ?? '', before, after)
   const [, how = '', change, selector = '', plain = ''] =
     /^(max|min|sum)\((?:(increase|delta)\((.+)\[\w+\]\)|(\w+(?:\{.*\})?))\)$/.exec(expression) ?? []
+  if (how === '') throw new Error(`not understood: ${expression}`)
   const values = change
     ? differences(selector, before, after)
     : select(plain, after).map(({ value }) => value)
-  if (how === 'max' && values.length > 0) return Math.max(...values)
-  if (how === 'min' && values.length > 0) return Math.min(...values)
+  return combined(how, values)
+}
+
+function combined(how: string, values: readonly number[]): number {
   if (how === 'sum') return values.reduce((sum, value) => sum + value, 0)
-  if (how === '') throw new Error(`not understood: ${expression}`)
-  return Number.NaN
+  if (values.length === 0) return Number.NaN
+  return how === 'max' ? Math.max(...values) : Math.min(...values)
 }
 
 function select(selector: string, samples: readonly Sample[]): Sample[] {

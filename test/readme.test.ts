@@ -6,14 +6,9 @@ import * as fs from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { setTimeout as wait } from 'node:timers/promises'
-import { powerCut, temporaryFolder } from './process-kit.ts'
+import { powerCut, temporaryFolder, until } from './process-kit.ts'
 import { fencesOf, README, sameAsShown, stepsOf, type Step } from './readme.ts'
 import { ROOT } from './sources.ts'
-
-/** How long one command may take before the test fails: not a promise, but an end. */
-const DEADLINE_MS = 120_000
-const POLL_MS = 200
 
 const missing = ['bash', 'git', 'curl'].filter((tool) => spawnSync(tool, ['--version']).error)
 const noShell = missing.length > 0 && `there is no ${missing.join(' and no ')} here`
@@ -117,7 +112,7 @@ function openShell(t: TestContext, folder: string, port: number): Shell {
       const mark = randomUUID()
       bash.stdin.write(`${command}\necho "${mark} $?"\n`)
       const end = new RegExp(`${mark} (\\d+)\n`)
-      const match = await soon(`${command} ends: ${stderr}`, () => end.exec(stdout))
+      const match = await until(`${command} ends: ${stderr}`, () => end.exec(stdout))
       return { output: stdout.slice(0, match.index), code: Number(match[1]) }
     },
   }
@@ -132,25 +127,12 @@ function endGroup(group: number): void {
   }
 }
 
-/** Look until there is something to see. */
-async function soon<Value>(
-  what: string,
-  look: () => Value | null | Promise<Value | null>,
-): Promise<Value> {
-  for (let waitedMs = 0; waitedMs < DEADLINE_MS; waitedMs += POLL_MS) {
-    const value = await look()
-    if (value !== null) return value
-    await wait(POLL_MS)
-  }
-  throw new Error(`waited in vain until ${what}`)
-}
-
 /** Do what a step says, and compare. What is only read may take a while to be as shown. */
 async function carryOut(shell: Shell, step: Step): Promise<void> {
   const { name, commands, shown } = step
   const reads = commands.every((command) => /^curl (?!.*-X)/s.test(command)) && shown.length > 0
   let failure: unknown = null
-  const done = await soon(`${name} is as shown`, async () => {
+  const done = await until(`${name} is as shown`, async () => {
     const outputs: string[] = []
     for (const command of commands) outputs.push(await carryOutOne(shell, command))
     try {
@@ -159,10 +141,11 @@ async function carryOut(shell: Shell, step: Step): Promise<void> {
       return true
     } catch (error) {
       failure = error
-      return reads ? null : false
+      return reads ? null : 'wrong'
     }
-  }).catch(() => false)
-  if (!done) throw new Error(`${name}: ${String(failure)}\n${shell.log()}`, { cause: failure })
+  }).catch(() => 'wrong')
+  if (done !== true)
+    throw new Error(`${name}: ${String(failure)}\n${shell.log()}`, { cause: failure })
 }
 
 async function carryOutOne(shell: Shell, command: string): Promise<string> {
@@ -194,7 +177,7 @@ function install(checkout: string): void {
 /** What the terminal does at Ctrl-C: everything that `npm start` started gets the signal. */
 async function pressControlC(shell: Shell): Promise<void> {
   await shell.run('kill -INT -- "-$SERVER"; wait "$SERVER"')
-  await soon(`the service has stopped: ${shell.log()}`, async () => {
+  await until(`the service has stopped: ${shell.log()}`, async () => {
     const { code } = await shell.run('kill -0 -- "-$SERVER" 2> /dev/null')
     return code === 0 ? null : true
   })
@@ -207,7 +190,7 @@ async function start(shell: Shell): Promise<string> {
     'set -m; npm start < /dev/null > "$LOG" 2>&1 & SERVER=$!; set +m; echo "$SERVER"',
   )
   shell.owns(Number(pid))
-  return soon(`the service is ready: ${shell.log()}`, async () => {
+  return until(`the service is ready: ${shell.log()}`, async () => {
     const { output } = await shell.run('kill -0 "$SERVER" 2>&1')
     assert.equal(output, '', shell.log())
     return / is ready$/m.test(shell.log()) ? '' : null

@@ -624,13 +624,13 @@ test('a claim succeeds exactly when its last answer is a yes', () => {
 
 /** Whether a lookup of this claim proves that what was in doubt before never happened. */
 function absence({ state, policy, calls }: Claimed): boolean {
-  const old = state.doubtAgeMs !== null && state.doubtAgeMs >= GRACE_MS
+  const aged = state.doubtAgeMs !== null && state.doubtAgeMs >= GRACE_MS
   const now = calls.some(({ kind, outcome }) => {
     if (kind === 'lookup') return false
     return outcome.kind === 'in_doubt' || outcome.kind === 'pending' || 'unproven' in outcome
   })
   const said = calls.some(({ outcome }) => outcome.kind === 'not_found')
-  return said && old && !now && policy.lookup === 'consistent'
+  return said && aged && !now && policy.lookup === 'consistent'
 }
 
 test('after a doubt a payment fails only by a word about that charge', () => {

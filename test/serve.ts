@@ -42,29 +42,25 @@ export async function serve(
   return {
     ...service,
     database,
-    call: (method, path, body, headers) => call(service.url, method, path, body, headers),
+    call: caller(service.url),
   }
 }
 
-async function call(
-  url: string,
-  method: string,
-  path: string,
-  body?: unknown,
-  headers: Record<string, string> = {},
-): Promise<Reply> {
-  const json = body === undefined ? {} : { 'content-type': 'application/json' }
-  const answer = await fetch(`${url}/api/v1${path}`, {
-    method,
-    headers: { ...json, ...headers },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  })
-  const text = await answer.text()
-  const parsed: unknown = text === '' ? {} : JSON.parse(text)
-  return {
-    status: answer.status,
-    headers: answer.headers,
-    text,
-    body: parsed as Record<string, unknown>,
+function caller(url: string): Served['call'] {
+  return async (method, path, body, headers = {}) => {
+    const json = body === undefined ? {} : { 'content-type': 'application/json' }
+    const answer = await fetch(`${url}/api/v1${path}`, {
+      method,
+      headers: { ...json, ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    const text = await answer.text()
+    const parsed: unknown = text === '' ? {} : JSON.parse(text)
+    return {
+      status: answer.status,
+      headers: answer.headers,
+      text,
+      body: parsed as Record<string, unknown>,
+    }
   }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { inspect } from 'node:util'
 import { FAULTS } from './simulation/faults.ts'
 import { simulate, type SimulationResult } from './simulation/run.ts'
 
@@ -35,8 +36,9 @@ function replayOf({ seed, failure }: SimulationResult): string {
 const only = process.env.SIM_SEED
 
 test('one seed keeps every promise', { skip: only === undefined }, async () => {
-  const result = await simulate(Number(only), {}, (line) => console.log(line))
-  console.log(result)
+  const print = (line: string) => void process.stdout.write(`${line}\n`)
+  const result = await simulate(Number(only), {}, print)
+  print(inspect(result))
   assert.equal(result.failure, null, replayOf(result))
 })
 

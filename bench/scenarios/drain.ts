@@ -19,8 +19,7 @@ const ENOUGH = 150_000
 async function drainWith(
   rig: Rig,
   label: string,
-  worker: Running,
-  gateway: Running,
+  { worker, gateway }: { readonly worker: Running; readonly gateway: Running },
   ms: number,
 ): Promise<{ perSecond: number; seen: { cores: CpuTimes; seconds: number[] } }> {
   const pids = { worker: worker.pid, postgres: rig.server.pid, gateway: gateway.pid }
@@ -57,11 +56,11 @@ export const drain: Question = {
     for (const _ of rounds(rig)) {
       await fillBaseline(theirs, 20_000)
       const slow = await rig.run('baseline/worker.ts', env)
-      const baseline = await drainWith(rig, 'drain, baseline', slow, gateway, ms)
+      const baseline = await drainWith(rig, 'drain, baseline', { worker: slow, gateway }, ms)
       record.add('baseline', 'baseline', baseline.perSecond, baseline.seen)
       await fillBacklog(database, ENOUGH)
       const worker = await ourWorker(rig, database, gateway)
-      const ours = await drainWith(rig, 'drain, ours', worker, gateway, ms)
+      const ours = await drainWith(rig, 'drain, ours', { worker, gateway }, ms)
       record.add('ours', 'ours', ours.perSecond, ours.seen)
       await fillBacklog(rows, ENOUGH)
       for (const lanes of [1, 2]) {
@@ -90,7 +89,7 @@ export const backlog: Question = {
       record.add('backlog of 10,000', 'ours', await drainBursts(small, gateway))
       await few.stop()
       const many = await ourWorker(rig, large, gateway)
-      const seen = await drainWith(rig, name, many, gateway, runMs(rig))
+      const seen = await drainWith(rig, name, { worker: many, gateway }, runMs(rig))
       record.add(name, 'ours', seen.perSecond, seen.seen)
     }
     return { measures: record.measures(), books: [small, large] }
@@ -142,7 +141,7 @@ export const snapshot: Question = {
       ] as const) {
         await fillBacklog(database, ENOUGH)
         const worker = await ourWorker(rig, database, gateway)
-        const { perSecond, seen } = await drainWith(rig, name, worker, gateway, runMs(rig))
+        const { perSecond, seen } = await drainWith(rig, name, { worker, gateway }, runMs(rig))
         record.add(name, 'ours', perSecond, seen)
       }
       const [size] = await held.sql<{ mb: number }>(

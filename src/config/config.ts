@@ -118,18 +118,23 @@ export function loadConfig(env: Environment): Config {
   const crashPoint = readCrashPoint(env, values.appEnv)
   if (crashPoint === 'refused') problems.push(`${CRASH_POINT} works only with APP_ENV=test`)
   if (problems.length > 0) throw new ConfigError(problems)
-  const mockGateway = isMockGateway(complete.gatewayUrl)
-  const lookup = complete.gatewayLookup
-  const auto = mockGateway ? 'consistent' : 'eventual'
-  const gatewayLookup = lookup === 'auto' ? auto : lookup
-  const gatewayEcho = complete.gatewayEcho ?? (mockGateway ? 'required' : 'optional')
-  const gateway = { gatewayLookup, gatewayEcho, mockGateway }
   const { currency, feeBps } = complete
   const mins = feeMinsIn(complete.feeMin, currency) ?? new Map<string, bigint>()
   const fees = { bps: feeBps, mins }
   const business = { fees, feeMin: feeIn(fees, currency).min }
+  const gateway = gatewayOf(complete)
   const read = { ...complete, ...gateway, ...business, production, warnings: misspelt(env) }
   return typeof crashPoint === 'object' ? { ...read, crashPoint } : read
+}
+
+/** What is known of the gateway where nobody says otherwise: everything, of our own mock. */
+function gatewayOf(values: Values) {
+  const mockGateway = isMockGateway(values.gatewayUrl)
+  const lookup = values.gatewayLookup
+  const auto = mockGateway ? 'consistent' : 'eventual'
+  const gatewayLookup = lookup === 'auto' ? auto : lookup
+  const gatewayEcho = values.gatewayEcho ?? (mockGateway ? 'required' : 'optional')
+  return { gatewayLookup, gatewayEcho, mockGateway }
 }
 
 /** Other tools of Node read NODE_ENV; here it says only that somebody meant to say something. */

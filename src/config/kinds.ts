@@ -59,8 +59,8 @@ export function networks() {
   return { schema: Type.Array(Type.String()), read, allowed }
 }
 
-function isNetwork(text: string): boolean {
-  const [address = '', bits, ...more] = text.split('/')
+function isNetwork(network: string): boolean {
+  const [address = '', bits, ...more] = network.split('/')
   const bitsMax = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
   if (more.length > 0 || bitsMax === -1 || address.includes('%')) return false
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= bitsMax)
@@ -129,9 +129,9 @@ export function headers() {
     additionalProperties: false,
     maxProperties: 20,
   })
-  const read = (text: string): unknown => {
+  const read = (json: string): unknown => {
     try {
-      const fields: unknown = JSON.parse(text)
+      const fields: unknown = JSON.parse(json)
       const taken = Object.keys(fields ?? {}).some((name) => OWN_HEADERS.test(name))
       return taken ? undefined : fields
     } catch {

@@ -230,12 +230,12 @@ function causeOf(
   policy: BreakerPolicy,
 ): Cause | null {
   const { charges, lookups, refused } = breaker
-  const inRow = nowMs - breaker.goodMs >= ROW_MS_MIN
-  if (isMisconfigured(breaker, call) && (inRow || CREDENTIALS.has(call.reason))) {
+  const long = nowMs - breaker.goodMs >= ROW_MS_MIN
+  if (isMisconfigured(breaker, call) && (long || CREDENTIALS.has(call.reason))) {
     return 'misconfigured'
   }
   const kind = call.call === 'charge' ? 'charges' : 'lookups'
-  if (call.verdict === 'refused' && refused >= REFUSED_MIN && inRow) return kind
+  if (call.verdict === 'refused' && refused >= REFUSED_MIN && long) return kind
   if (kind === 'charges') return isDown(charges, call, policy) ? kind : null
   // Charges that work are not stopped because nobody can be asked about them.
   const works = workedOf(charges.all, nowMs, policy.windowMs) > 0

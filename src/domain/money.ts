@@ -44,6 +44,7 @@ interface NoMoney {
   readonly ok: false
   readonly problem: MoneyProblem
 }
+type ReadDecimal = { readonly ok: true; readonly decimal: Decimal } | NoMoney
 
 /**
  * Read an amount as it came over the wire, before its currency is known: a decimal string, or a
@@ -52,9 +53,7 @@ interface NoMoney {
  * them: "1.000" and 1.000 are 1. What no currency has is refused: something else, a sign, more than
  * four decimals.
  */
-export function parseDecimal(
-  value: string | number,
-): { readonly ok: true; readonly decimal: Decimal } | NoMoney {
+export function parseDecimal(value: string | number): ReadDecimal {
   // Whole numbers, the most common, without a detour through their text.
   if (typeof value === 'number' && Number.isSafeInteger(value)) {
     if (value < 0) return no('amount_range')
@@ -64,14 +63,15 @@ export function parseDecimal(
   // ways.
   const text = typeof value === 'number' ? String(value) : value
   if (typeof value === 'number' && /[^\d.-]/.test(text)) return no('amount_range')
-  if (text.length > TEXT_LENGTH_MAX) return no('amount_range')
+  return text.length > TEXT_LENGTH_MAX ? no('amount_range') : decimalOf(text)
+}
 
+function decimalOf(text: string): ReadDecimal {
   const match = DECIMAL.exec(text)
   if (match === null || text.endsWith('\n')) return no('amount_malformed')
   const [, sign, whole = '', fraction = ''] = match
-  if (typeof value === 'string' && whole.length > 1 && whole.startsWith('0')) {
-    return no('amount_malformed')
-  }
+  // A number prints no such zeros.
+  if (whole.length > 1 && whole.startsWith('0')) return no('amount_malformed')
   if (sign === '-') return no('amount_range')
   const decimals = fraction.replace(/0+$/, '')
   if (decimals.length > SCALE_MAX) return no('amount_precision')

@@ -45,7 +45,11 @@ export function chargeKind(
   if (status >= 200 && status < 300) return wordOf(shape) ?? 'in_doubt'
   if (shape === 'success' || shape === 'pending') return 'in_doubt'
   if (MOVED.has(status)) return 'misconfigured'
-  if (status < 400 || status >= 500) return 'in_doubt'
+  return status < 400 || status >= 500 ? 'in_doubt' : refusalKind(status, shape)
+}
+
+/** What a 4xx without a yes says. */
+function refusalKind(status: number, shape: Shape): ChargeOutcome['kind'] {
   if (status === 429) return 'not_executed'
   if (UNKNOWN_CALLER.has(status)) return 'misconfigured'
   if (shape === 'declined' && DECLINES.has(status)) return 'declined'

@@ -233,12 +233,8 @@ function chargeOf(calls: readonly Call[]) {
 
 function afterCharge(scene: Scene, outcome: Unsuccessful): Next {
   const { task, calls, policy, chance } = scene
-  const before = doubtedBefore(scene)
   const { kind, reason } = outcome
-  if (kind === 'declined') {
-    const word = !before || (policy.repeats === 'first_answer' && alive(task, policy, 0))
-    return word ? decide({ step: 'fail', reason }) : ask(scene, reason)
-  }
+  if (kind === 'declined') return afterDecline(scene, reason)
   const doubt = doubtedNow(task, calls, policy)
   const asked = askedOf(outcome)
   if (kind === 'pending' && policy.lookup !== 'none') return pending(task, reason, asked)
@@ -246,16 +242,31 @@ function afterCharge(scene: Scene, outcome: Unsuccessful): Next {
     const delayMs = Math.max(asked, Math.round(policy.backoffMaxMs + chance * policy.jitterMs))
     return decide({ step: 'wait', delayMs, reason, doubt })
   }
+  return tryAgain(scene, outcome, doubt)
+}
+
+/** A no is the word on a charge that was never in doubt, or under a key that repeats its answer. */
+function afterDecline(scene: Scene, reason: string): Next {
+  const { task, policy } = scene
+  const repeated = policy.repeats === 'first_answer' && alive(task, policy, 0)
+  const word = !doubtedBefore(scene) || repeated
+  return word ? decide({ step: 'fail', reason }) : ask(scene, reason)
+}
+
+/** Charge again later, as long as that may help; then it has failed, or nobody knows. */
+function tryAgain(scene: Scene, outcome: Unsuccessful, doubt: boolean): Next {
+  const { task, policy, chance } = scene
   const tries = task.tries + 1
-  const delayMs = Math.max(asked, backoffMs(tries, policy, chance))
+  const delayMs = Math.max(askedOf(outcome), backoffMs(tries, policy, chance))
   const useful = policy.lookup !== 'none' || mayRepeat(task, policy, delayMs)
-  const inDoubt = before || doubt
+  const inDoubt = doubt || doubtedBefore(scene)
   // The first try is always one: from then on the payment has an age.
-  const first = task.triedAgeMs === null && policy.giveUpMs > 0
-  const left = inDoubt ? tries < policy.attemptsMax && useful : tries < policy.attemptsMax || first
+  const fresh = task.triedAgeMs === null && policy.giveUpMs > 0
+  const left = inDoubt ? tries < policy.attemptsMax && useful : tries < policy.attemptsMax || fresh
   const free = left && !isUnproven(outcome) ? null : spared(scene, outcome, inDoubt)
   if (free !== null) return free
-  return left ? decide({ step: 'retry', delayMs, reason, doubt }) : runOut(scene, outcome, inDoubt)
+  if (!left) return runOut(scene, outcome, inDoubt)
+  return decide({ step: 'retry', delayMs, reason: outcome.reason, doubt })
 }
 
 /**

@@ -127,11 +127,20 @@ function chargeOutcome(
   }
   if (kind === 'success') return { kind, gatewayRef: body.gatewayRef }
   if (kind === 'declined') return { kind, reason: body.code ?? 'declined' }
-  const retryAfterMs = retryAfterOf(exchange, clock)
+  const ours = isOurs(exchange, body, request)
+  return wordless(kind, { reason, retryAfterMs: retryAfterOf(exchange, clock) }, ours)
+}
+
+/** A reply that ends nothing: why, what it asks to wait, and whether it is about our payment. */
+function wordless(
+  kind: Exclude<ChargeOutcome['kind'], 'success' | 'declined'>,
+  { reason, retryAfterMs }: { readonly reason: string; readonly retryAfterMs: number | null },
+  ours: boolean,
+): ChargeOutcome {
   const wait =
     kind === 'not_executed' || retryAfterMs !== null ? { reason, retryAfterMs } : { reason }
   if (kind === 'in_doubt' || kind === 'pending') return { kind, ...wait }
-  return isOurs(exchange, body, request) ? { kind, ...wait } : { kind, ...wait, unproven: true }
+  return ours ? { kind, ...wait } : { kind, ...wait, unproven: true }
 }
 
 /** A refusal that names nobody may be a late reply to whatever its connection carried before. */

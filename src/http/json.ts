@@ -77,15 +77,22 @@ function suspicious(text: string): string | null {
     } else if (char === CLOSE_OBJECT || char === CLOSE_ARRAY) {
       open.pop()
       nameNext = false
-    } else if (char === MINUS || (char >= (ZERO ?? 0) && char <= (NINE ?? 0))) {
+    } else if (beginsNumber(char)) {
       const end = numberEnd(text, at)
-      if (end - at > DIGITS_MAX && digits(text.slice(at, end)) > DIGITS_MAX) {
-        return 'number_too_precise'
-      }
+      if (isTooPrecise(text, at, end)) return 'number_too_precise'
       at = end - 1
     }
   }
   return null
+}
+
+function beginsNumber(char: number): boolean {
+  return char === MINUS || (char >= (ZERO ?? 0) && char <= (NINE ?? 0))
+}
+
+/** Whether the number from `start` to `end` has more digits than a double keeps. */
+function isTooPrecise(text: string, start: number, end: number): boolean {
+  return end - start > DIGITS_MAX && digits(text.slice(start, end)) > DIGITS_MAX
 }
 
 /** The index of the quote that ends the string which begins at `start`. */

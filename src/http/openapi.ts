@@ -122,8 +122,8 @@ function finish(made: object): object {
 /** Headers are read whatever their case, and are known by their capitals. */
 function capitalized(parameter: Node): Node {
   if (parameter['in'] !== 'header') return parameter
-  const name = String(parameter['name']).replace(/(^|-)[a-z]/g, (first) => first.toUpperCase())
-  return { ...parameter, name }
+  const written = String(parameter['name']).replace(/(^|-)[a-z]/g, (first) => first.toUpperCase())
+  return { ...parameter, name: written }
 }
 
 /** What a good answer says, where its schema does not. */

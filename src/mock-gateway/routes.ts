@@ -7,7 +7,7 @@ import { refusals, refuse } from '../http/problem.ts'
 import { IntegerText, parseInteger } from '../http/schemas.ts'
 import { Answer, Charges, Dials, Journal, Key, Pay, Verdict } from './bodies.ts'
 import { REQUESTS_MAX, type Audit, type Charge, type Order, type Seen } from './journal.ts'
-import { gatewayRef, type Body, type Reply } from './replies.ts'
+import { gatewayRef, type Reply } from './replies.ts'
 import type { MockGateway } from './server.ts'
 
 /** The audit names at most this many payments; the count beside them is complete. */
@@ -218,28 +218,26 @@ function show(gateway: MockGateway, reply: FastifyReply, how: Reply): void {
   // From here on Fastify is told to keep its hands off the connection.
   reply.hijack()
   if (how.kind === 'reset') return void reply.raw.socket?.resetAndDestroy()
-  void sendRaw(gateway, reply, how.status, how.body, how.kind === 'drip' ? how.overMs : null)
+  void sendRaw(gateway, reply, how)
 }
 
-/** Half of the body and the end of the connection; or all of it, byte by byte over `dripMs`. */
+/** Half of the body and the end of the connection; or all of it, byte by byte over `overMs`. */
 async function sendRaw(
   gateway: MockGateway,
   reply: FastifyReply,
-  status: number,
-  body: Body,
-  dripMs: number | null,
+  how: Extract<Reply, { kind: 'truncated' | 'drip' }>,
 ): Promise<void> {
-  const bytes = Buffer.from(writeJson(body))
+  const bytes = Buffer.from(writeJson(how.body))
   const headers = { 'content-type': 'application/json', 'content-length': bytes.length }
-  reply.raw.writeHead(status, headers)
-  if (dripMs === null) {
+  reply.raw.writeHead(how.status, headers)
+  if (how.kind === 'truncated') {
     reply.raw.write(bytes.subarray(0, bytes.length / 2), () => reply.raw.destroy())
     return
   }
   for (const byte of bytes) {
     if (reply.raw.destroyed) return
     reply.raw.write(Buffer.of(byte))
-    await gateway.hold(dripMs / bytes.length)
+    await gateway.hold(how.overMs / bytes.length)
   }
   reply.raw.end()
 }

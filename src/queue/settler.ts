@@ -141,6 +141,19 @@ interface Waiting<Done> {
   faultyUntilMs: number | null
 }
 
+/** How many there are of each key. */
+function tallied() {
+  const counts = new Map<unknown, number>()
+  return {
+    has: (key: unknown) => counts.has(key),
+    count(key: unknown, by: 1 | -1): void {
+      const now = (counts.get(key) ?? 0) + by
+      if (now > 0) counts.set(key, now)
+      else counts.delete(key)
+    },
+  }
+}
+
 /** Results that wait by themselves are tried again together, beside those that come after them. */
 function openAside<Done>(
   options: SettlerOptions<Done>,
@@ -149,18 +162,12 @@ function openAside<Done>(
 ) {
   const { clock, batchMax, keyOf } = options
   const entries = new Set<Waiting<Done>>()
-  const keys = new Map<unknown, number>()
+  const keys = tallied()
   let running: Promise<void> | null = null
-
-  const count = (item: Done, by: 1 | -1): void => {
-    const now = (keys.get(keyOf(item)) ?? 0) + by
-    if (now > 0) keys.set(keyOf(item), now)
-    else keys.delete(keyOf(item))
-  }
 
   const finish = (entry: Waiting<Done>): void => {
     entries.delete(entry)
-    count(entry.item, -1)
+    keys.count(keyOf(entry.item), -1)
     entry.resolve()
   }
 
@@ -202,12 +209,12 @@ function openAside<Done>(
   return {
     idle: () => running ?? Promise.resolve(),
     size: () => entries.size,
-    has: (key: unknown) => keys.has(key),
+    has: keys.has,
     add(item: Done, why: unknown): Promise<undefined> {
       if (!(why instanceof Busy) || entries.size === 0) options.onError(why)
       return new Promise((resolve) => {
         entries.add({ item, resolve: () => resolve(undefined), faultyUntilMs: null })
-        count(item, 1)
+        keys.count(keyOf(item), 1)
         running ??= run()
       })
     },

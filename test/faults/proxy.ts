@@ -128,8 +128,8 @@ function join(state: State, client: Socket, port: number): void {
     socket.on('error', () => undefined)
     socket.on('close', over)
   }
-  pump(state, link, client, server, watchRequests(state, link))
-  pump(state, link, server, client, watchReplies(state, link))
+  pump(state, link, { from: client, to: server }, watchRequests(state, link))
+  pump(state, link, { from: server, to: client }, watchReplies(state, link))
 }
 
 function cut({ client, server }: Link): void {
@@ -141,8 +141,7 @@ function cut({ client, server }: Link): void {
 function pump(
   state: State,
   link: Link,
-  from: Socket,
-  to: Socket,
+  { from, to }: { readonly from: Socket; readonly to: Socket },
   keep: (chunk: Buffer) => boolean,
 ): void {
   let pending = 0

@@ -108,7 +108,8 @@ export async function runScenario(
   const work = async (): Promise<void> => {
     const own = await scenario.server?.(options.folder)
     if (own !== undefined) clean.push(() => own.close())
-    await shake(scenario, own ?? (await shared()), options, random, record, clean)
+    const server = own ?? (await shared())
+    await shake(scenario, { ...options, server, random, clean }, record)
   }
   const over = new AbortController()
   const tooLong = wait(SCENARIO_MS_MAX, undefined, { signal: over.signal, ref: false }).then(() => {
@@ -159,14 +160,15 @@ function emptyRecord(startedMs: number): Traces {
   return { startedMs, checks: [], events: [], counts: new Map(), journal: [], over: false }
 }
 
-async function shake(
-  scenario: Scenario,
-  server: Server,
-  options: RunOptions,
-  random: () => number,
-  record: Traces,
-  clean: (() => Promise<unknown>)[],
-): Promise<void> {
+interface Shaking extends RunOptions {
+  readonly server: Server
+  readonly random: () => number
+  /** What is to be cleared away, last first. */
+  readonly clean: (() => Promise<unknown>)[]
+}
+
+async function shake(scenario: Scenario, options: Shaking, record: Traces): Promise<void> {
+  const { server, random, clean } = options
   const { startedMs, counts, events } = record
   const mark = (kind: Event['kind'], label: string) =>
     events.push({ atMs: performance.now() - startedMs, kind, label })
@@ -180,7 +182,7 @@ async function shake(
   const name = `faults_${scenario.name.replaceAll(/\W/g, '_')}`
   const at = { program: options.program, folder: options.folder, name }
   const wants = scenario.stack(options.kills, random)
-  const stack = await startStack(server, at, wants, random, onDeath)
+  const stack = await startStack(server, at, wants, { random, onDeath })
   clean.push(stack.stop)
   await stack.begin()
   mark('healed', 'started')

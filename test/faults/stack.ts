@@ -145,8 +145,7 @@ export async function startStack(
   server: Server,
   at: { readonly program: string; readonly folder: string; readonly name: string },
   options: StackOptions,
-  random: () => number,
-  onDeath: (death: Death) => void,
+  { random, onDeath }: { random: () => number; onDeath: (death: Death) => void },
 ): Promise<Stack> {
   const databaseUrl = await createDatabase(server, at.name)
   const deaths: Death[] = []

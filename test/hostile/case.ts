@@ -58,8 +58,17 @@ export function problemsOf(answer: Received): string[] {
   // A code that the table does not have is undefined here.
   const known = (REFUSALS as Record<string, readonly [number, string]>)[body.code]
   if (known?.[0] !== answer.status) wrong.push(`${body.code} does not belong to ${answer.status}`)
+  return [...wrong, ...membersWrong(body), ...headersWrong(answer)]
+}
+
+function membersWrong(body: object): string[] {
   const more = Object.keys(body).filter((name) => !MEMBERS.has(name))
-  if (more.length > 0) wrong.push(`unknown members ${more.join(', ')}`)
+  return more.length > 0 ? [`unknown members ${more.join(', ')}`] : []
+}
+
+/** Headers that belong to a status, and are not there. */
+function headersWrong(answer: Received): string[] {
+  const wrong: string[] = []
   if (answer.status === 503 && answer.headers['retry-after'] === undefined) {
     wrong.push('no Retry-After')
   }

@@ -81,19 +81,24 @@ function find(reference: string, document: Schema): unknown {
  * every optional field too.
  */
 export function exampleOf(schema: Schema, all = false): unknown {
-  const { examples, enum: values, minimum, type, anyOf, items } = schema
+  const { examples, enum: values, type, anyOf } = schema
   if (Array.isArray(examples) && examples.length > 0 && !all) return examples[0]
   if ('const' in schema) return schema['const']
   if (Array.isArray(values)) return values[0]
   if (Array.isArray(anyOf)) return exampleOf(anyOf[0] as Schema, all)
   if (Array.isArray(type)) return exampleOf({ ...schema, type: type[0] as unknown }, all)
   if (schema['properties'] !== undefined) return objectOf(schema, all)
+  return simplest(schema, all)
+}
+
+/** The simplest value of a type. */
+function simplest({ examples, minimum, type, items, format }: Schema, all: boolean): unknown {
   if (type === 'array') return items === undefined ? [] : [exampleOf(items as Schema, all)]
   if (Array.isArray(examples) && examples.length > 0) return examples[0]
   if (type === 'object') return {}
   if (type === 'integer' || type === 'number') return minimum ?? 1
   if (type === 'boolean') return false
-  return schema['format'] === 'date-time' ? '2030-01-01T00:00:00Z' : 'text'
+  return format === 'date-time' ? '2030-01-01T00:00:00Z' : 'text'
 }
 
 function objectOf({ properties, required }: Schema, all: boolean): Record<string, unknown> {

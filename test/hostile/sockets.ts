@@ -22,8 +22,8 @@ function post(headers: string, body: string, end = '\r\n'): Buffer {
 }
 
 /** A GET with a header line of its own. */
-function get(line: string): Buffer {
-  return Buffer.from(`GET ${API}/health HTTP/1.1\r\nHost: localhost\r\n${line}\r\n\r\n`, 'latin1')
+function get(header: string): Buffer {
+  return Buffer.from(`GET ${API}/health HTTP/1.1\r\nHost: localhost\r\n${header}\r\n\r\n`, 'latin1')
 }
 
 function line(text: string): Buffer {

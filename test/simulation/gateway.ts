@@ -55,6 +55,21 @@ const TIMEOUT: Charged = {
   httpStatus: null,
 }
 
+/** What a gateway has in hand, and what it has done. */
+interface State {
+  readonly world: GatewayWorld
+  /** Whether a repeated key is known. */
+  readonly keyed: boolean
+  readonly network: Process
+  readonly known: Map<string, Known>
+  readonly firstUsedMs: Map<string, number>
+  readonly executed: Map<bigint, { key: string; amount: bigint }[]>
+  readonly calls: Map<bigint, number>
+  readonly broken: Set<bigint>
+  underway: number
+  pagesUntilMs: number
+}
+
 /**
  * A gateway that keeps its declared profile and nothing else: replies get lost, charges arrive
  * twice or late, errors and refusals come before or after executing, and for a while somebody in
@@ -62,117 +77,36 @@ const TIMEOUT: Charged = {
  * to, and keeps a journal of its own.
  */
 export function hostileGateway(world: GatewayWorld): HostileGateway {
-  const { steps, faults, profile } = world
-  const keyed = profile.repeats !== 'may_execute_again'
-  const network = steps.spawn('network')
-  const known = new Map<string, Known>()
-  const firstUsedMs = new Map<string, number>()
-  const executed = new Map<bigint, { key: string; amount: bigint }[]>()
-  const calls = new Map<bigint, number>()
-  const broken = new Set<bigint>()
-  let underway = 0
-  let pagesUntilMs = Number.NEGATIVE_INFINITY
-
-  /** Whether whoever stands in between answers, and the gateway hears nothing. */
-  const intercepted = (): boolean => {
-    if (faults.fires('pages'))
-      pagesUntilMs = steps.nowMs() + faults.between(1_000, 2 * world.graceMs)
-    return steps.nowMs() < pagesUntilMs && !faults.over()
+  const { steps, profile } = world
+  const state: State = {
+    world,
+    keyed: profile.repeats !== 'may_execute_again',
+    network: steps.spawn('network'),
+    known: new Map(),
+    firstUsedMs: new Map(),
+    executed: new Map(),
+    calls: new Map(),
+    broken: new Set(),
+    underway: 0,
+    pagesUntilMs: Number.NEGATIVE_INFINITY,
   }
-
-  const execute = ({ key, paymentId, amount }: ChargeRequest): void => {
-    known.set(key, 'success')
-    executed.set(paymentId, [...(executed.get(paymentId) ?? []), { key, amount }])
-  }
-
-  /** Decide a charge for the first time; where keys are not honoured, each time. */
-  const decide = (request: ChargeRequest): void => {
-    if (!faults.fires('declined')) execute(request)
-    else if (known.get(request.key) !== 'success') known.set(request.key, 'declined')
-  }
-
-  const receive = (request: ChargeRequest): Charged => {
-    const { key } = request
-    if (steps.nowMs() - (firstUsedMs.get(key) ?? 0) > profile.keyLifeMs) {
-      firstUsedMs.set(key, steps.nowMs())
-    } else if (keyed) {
-      const before = known.get(key) ?? 'pending'
-      const again = profile.repeats === 'executes_once' && before !== 'pending'
-      return again ? repeated(faults) : replyOf(request, before)
-    }
-    const before = known.get(key)
-    if (!faults.fires('pending')) {
-      decide(request)
-      return replyOf(request, known.get(request.key) ?? 'pending')
-    }
-    known.set(request.key, before === 'success' ? 'success' : 'pending')
-    underway += 1
-    const atMs = steps.nowMs() + faults.between(100, 30_000)
-    void steps.step(network, `finishes ${request.key}`, { atMs }).then(() => {
-      underway -= 1
-      decide(request)
-    })
-    return replyOf(request, 'pending')
-  }
-
-  /** Bring a charge to the gateway after `delayMs`. */
-  const deliver = async (request: ChargeRequest, delayMs: number): Promise<Charged> => {
-    underway += 1
-    await steps.step(network, `delivers ${request.key}`, { atMs: steps.nowMs() + delayMs })
-    underway -= 1
-    return receive(request)
-  }
-
-  const misfortunes = (process: Process): readonly Misfortune[] => [
-    ['not_sent', async () => notExecuted('connection_refused', null, false)],
-    ['too_many', async () => notExecuted('http_429', faults.between(1_000, 5_000), true)],
-    ['rejected', async () => refused('rejected', 'unknown_method', 422)],
-    ['misconfigured', async () => refused('misconfigured', 'http_404', 404)],
-    ['dropped', async () => null],
-    ['error_before', async () => inDoubt('http_500', 500)],
-    ['error_after', (request) => deliver(request, 10).then(() => inDoubt('http_502', 502))],
-    ['reply_lost', (request) => deliver(request, 10).then(() => null)],
-    ['late', (request) => deliver(request, world.callMsMax + lateness(world))],
-    ['beyond_grace', (request) => breakPromise(world, deliver, broken, request, process)],
-    ['duplicate', (request) => twice(world, deliver, request)],
-    ['page_first', (request) => pageFirst(faults, () => deliver(request, 10), world.proves)],
-  ]
-
-  const answer = (request: ChargeRequest, process: Process): Promise<Charged | null> => {
-    if (intercepted()) return Promise.resolve(refused('misconfigured', ...pageOf(faults)))
-    for (const [fault, happen] of misfortunes(process)) {
-      // Where the answer to a repeated key says nothing, a network that repeats by itself lies to
-      // us.
-      if (fault === 'duplicate' && (!keyed || profile.repeats === 'executes_once')) continue
-      // A gateway that breaks this promise without honouring the key by then charges twice whatever
-      // we do.
-      const promise =
-        profile.lookup === 'consistent' && keyed && beyondGraceMsMax(world) < overdueMsMax(profile)
-      if (fault === 'beyond_grace' && !promise) continue
-      if (faults.fires(fault)) return happen(request)
-    }
-    return deliver(request, faults.between(1, 500))
-  }
-
-  const look = async ({ key }: ChargeRequest): Promise<Evidence<LookupOutcome> | null> => {
-    await steps.step(network, `looks up ${key}`, { atMs: steps.nowMs() + faults.between(1, 300) })
-    if (intercepted()) return noAnswer(...pageOf(faults))
-    if (faults.fires('lookup_failed')) {
-      return faults.pick([null, null, noAnswer('http_500', 500), noAnswer('http_404', 404)])
-    }
-    const stale = profile.lookup === 'eventual' && faults.fires('lookup_stale')
-    return { outcome: stale ? { kind: 'not_found' } : truth(key, known.get(key)), ...REACHED }
-  }
-
+  const { executed, calls, broken, known } = state
   return {
-    journal: { executed, calls, broken, known: (key) => known.get(key), underway: () => underway },
+    journal: {
+      executed,
+      calls,
+      broken,
+      known: (key) => known.get(key),
+      underway: () => state.underway,
+    },
     connect: (process) => ({
       profile,
       close: () => Promise.resolve(),
       async charge(request) {
         const { paymentId } = request
         calls.set(paymentId, (calls.get(paymentId) ?? 0) + 1)
-        const made = (await withDeadline(world, process, answer(request, process))) ?? TIMEOUT
+        const reply = answer(state, request, process)
+        const made = (await withDeadline(world, process, reply)) ?? TIMEOUT
         const { kind } = made.outcome
         const counts = 'unproven' in made.outcome && kind !== 'misconfigured' && !world.spares
         if (REFUSED.has(kind) && !counts) {
@@ -181,10 +115,113 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
         return made
       },
       async lookup(request) {
-        return (await withDeadline(world, process, look(request))) ?? noAnswer('timeout')
+        return (await withDeadline(world, process, look(state, request))) ?? noAnswer('timeout')
       },
     }),
   }
+}
+
+/** Whether whoever stands in between answers, and the gateway hears nothing. */
+function intercepted(state: State): boolean {
+  const { steps, faults, graceMs } = state.world
+  if (faults.fires('pages')) {
+    state.pagesUntilMs = steps.nowMs() + faults.between(1_000, 2 * graceMs)
+  }
+  return steps.nowMs() < state.pagesUntilMs && !faults.over()
+}
+
+/** Decide a charge for the first time; where keys are not honoured, each time. */
+function decide({ world, known, executed }: State, request: ChargeRequest): void {
+  const { key, paymentId, amount } = request
+  if (!world.faults.fires('declined')) {
+    known.set(key, 'success')
+    executed.set(paymentId, [...(executed.get(paymentId) ?? []), { key, amount }])
+  } else if (known.get(key) !== 'success') known.set(key, 'declined')
+}
+
+function receive(state: State, request: ChargeRequest): Charged {
+  const { world, known, firstUsedMs } = state
+  const { steps, faults, profile } = world
+  const { key } = request
+  if (steps.nowMs() - (firstUsedMs.get(key) ?? 0) > profile.keyLifeMs) {
+    firstUsedMs.set(key, steps.nowMs())
+  } else if (state.keyed) {
+    const before = known.get(key) ?? 'pending'
+    const again = profile.repeats === 'executes_once' && before !== 'pending'
+    return again ? repeated(faults) : replyOf(request, before)
+  }
+  const before = known.get(key)
+  if (!faults.fires('pending')) {
+    decide(state, request)
+    return replyOf(request, known.get(key) ?? 'pending')
+  }
+  known.set(key, before === 'success' ? 'success' : 'pending')
+  state.underway += 1
+  const atMs = steps.nowMs() + faults.between(100, 30_000)
+  void steps.step(state.network, `finishes ${key}`, { atMs }).then(() => {
+    state.underway -= 1
+    decide(state, request)
+  })
+  return replyOf(request, 'pending')
+}
+
+/** Bring a charge to the gateway after `delayMs`. */
+async function deliver(state: State, request: ChargeRequest, delayMs: number): Promise<Charged> {
+  const { steps } = state.world
+  state.underway += 1
+  const atMs = steps.nowMs() + delayMs
+  await steps.step(state.network, `delivers ${request.key}`, { atMs })
+  state.underway -= 1
+  return receive(state, request)
+}
+
+function misfortunes(state: State, process: Process): readonly Misfortune[] {
+  const { world } = state
+  const { faults } = world
+  const soon = (request: ChargeRequest) => deliver(state, request, 10)
+  return [
+    ['not_sent', async () => notExecuted('connection_refused', null, false)],
+    ['too_many', async () => notExecuted('http_429', faults.between(1_000, 5_000), true)],
+    ['rejected', async () => refused('rejected', 'unknown_method', 422)],
+    ['misconfigured', async () => refused('misconfigured', 'http_404', 404)],
+    ['dropped', async () => null],
+    ['error_before', async () => inDoubt('http_500', 500)],
+    ['error_after', (request) => soon(request).then(() => inDoubt('http_502', 502))],
+    ['reply_lost', (request) => soon(request).then(() => null)],
+    ['late', (request) => deliver(state, request, world.callMsMax + lateness(world))],
+    ['beyond_grace', (request) => breakPromise(state, request, process)],
+    ['duplicate', (request) => twice(state, request)],
+    ['page_first', (request) => pageFirst(faults, () => soon(request), world.proves)],
+  ]
+}
+
+function answer(state: State, request: ChargeRequest, process: Process): Promise<Charged | null> {
+  const { world, keyed } = state
+  const { faults, profile } = world
+  if (intercepted(state)) return Promise.resolve(refused('misconfigured', ...pageOf(faults)))
+  for (const [fault, happen] of misfortunes(state, process)) {
+    // Where the answer to a repeated key says nothing, a network that repeats by itself lies to us.
+    if (fault === 'duplicate' && (!keyed || profile.repeats === 'executes_once')) continue
+    // A gateway that breaks this promise without honouring the key by then charges twice whatever
+    // we do.
+    const promise =
+      profile.lookup === 'consistent' && keyed && beyondGraceMsMax(world) < overdueMsMax(profile)
+    if (fault === 'beyond_grace' && !promise) continue
+    if (faults.fires(fault)) return happen(request)
+  }
+  return deliver(state, request, faults.between(1, 500))
+}
+
+async function look(state: State, { key }: ChargeRequest): Promise<Evidence<LookupOutcome> | null> {
+  const { steps, faults, profile } = state.world
+  const atMs = steps.nowMs() + faults.between(1, 300)
+  await steps.step(state.network, `looks up ${key}`, { atMs })
+  if (intercepted(state)) return noAnswer(...pageOf(faults))
+  if (faults.fires('lookup_failed')) {
+    return faults.pick([null, null, noAnswer('http_500', 500), noAnswer('http_404', 404)])
+  }
+  const stale = profile.lookup === 'eventual' && faults.fires('lookup_stale')
+  return { outcome: stale ? { kind: 'not_found' } : truth(key, state.known.get(key)), ...REACHED }
 }
 
 type Misfortune = readonly [
@@ -217,25 +254,22 @@ function beyondGraceMsMax({ callMsMax, graceMs }: GatewayWorld): number {
  * and sees the yes after all: the evidence that contradicts a final state.
  */
 async function breakPromise(
-  world: GatewayWorld,
-  deliver: (request: ChargeRequest, delayMs: number) => Promise<Charged>,
-  broken: Set<bigint>,
+  state: State,
   request: ChargeRequest,
   process: Process,
 ): Promise<Charged> {
+  const { world, broken } = state
   const delayMs = world.callMsMax + world.graceMs + world.faults.between(1_000, 60_000)
   if (world.faults.between(0, 2) === 0) world.steps.pause(process, delayMs + 2_000)
   broken.add(request.paymentId)
-  return deliver(request, delayMs)
+  return deliver(state, request, delayMs)
 }
 
-async function twice(
-  { faults, profile }: GatewayWorld,
-  deliver: (request: ChargeRequest, delayMs: number) => Promise<Charged>,
-  request: ChargeRequest,
-): Promise<Charged> {
-  void deliver(request, faults.between(1, Math.min(20_000, overdueMsMax(profile))))
-  return deliver(request, faults.between(1, 500))
+async function twice(state: State, request: ChargeRequest): Promise<Charged> {
+  const { faults, profile } = state.world
+  const laterMs = faults.between(1, Math.min(20_000, overdueMsMax(profile)))
+  void deliver(state, request, laterMs)
+  return deliver(state, request, faults.between(1, 500))
 }
 
 /** Wait for a reply until our own deadline; null: none came. A reply after a pause still counts. */

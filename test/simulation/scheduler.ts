@@ -85,16 +85,10 @@ export function scheduler(
   }
 
   const takeOne = (): Pending | undefined => {
-    let soonest = Infinity
-    for (const entry of pending) soonest = Math.min(soonest, readyMs(entry))
+    const soonest = soonestMs(pending)
     if (soonest === Infinity) return undefined
     nowMs = Math.max(nowMs, soonest)
-    const ready: number[] = []
-    for (let index = 0; index < pending.length; index += 1) {
-      if (readyMs(pending[index] as Pending) <= nowMs) ready.push(index)
-    }
-    const chosen = ready[Math.floor(random() * ready.length)] as number
-    return pending.splice(chosen, 1)[0]
+    return pending.splice(anyReady(pending, nowMs, random), 1)[0]
   }
 
   return {
@@ -138,6 +132,21 @@ export function scheduler(
     steps: () => steps,
     trace: () => trace,
   }
+}
+
+function soonestMs(pending: readonly Pending[]): number {
+  let soonest = Infinity
+  for (const entry of pending) soonest = Math.min(soonest, readyMs(entry))
+  return soonest
+}
+
+/** The place of one of those that are ready. */
+function anyReady(pending: readonly Pending[], nowMs: number, random: () => number): number {
+  const ready: number[] = []
+  for (let index = 0; index < pending.length; index += 1) {
+    if (readyMs(pending[index] as Pending) <= nowMs) ready.push(index)
+  }
+  return ready[Math.floor(random() * ready.length)] as number
 }
 
 function readyMs(entry: Pending): number {

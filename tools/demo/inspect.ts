@@ -107,10 +107,10 @@ async function account(drive: Drive, id: number): Promise<Account> {
 
 /** Minor units of an amount or total of the API, which may be negative. Throws for what is none. */
 export function minor(wire: Wire): bigint {
-  const read = fromWire(wire)
-  if (read === null)
+  const amount = fromWire(wire)
+  if (amount === null)
     throw new Error(`The service answered with an amount of ${printable(String(wire))}.`)
-  return read
+  return amount
 }
 
 function answers({ accepted }: Run): Check {

@@ -75,7 +75,7 @@ async function load(url: URL, given: string, options: Options): Promise<void> {
     const bar = progress(`${kind}, ${plan.connections} connections`, 0)
     const result = await loader.run(plan, (count) => bar.tick(count))
     bar.done(`${Math.round(result.perSecond).toLocaleString('en-US')}/s`)
-    print(reportOf(startedAt, url, kind, plan, result), options)
+    print(reportOf({ startedAt, url, kind, plan }, result), options)
     // Refusals and broken connections are the service's own trouble, and worth a code.
     if (result.done === 0) process.exitCode = 1
   } finally {
@@ -133,7 +133,15 @@ async function post(api: Client, path: string, body: object): Promise<Record<str
   throw new Error(`${path} answered ${describe(reply)}`)
 }
 
-function reportOf(startedAt: string, url: URL, kind: Kind, plan: Plan, result: LoadResult): Report {
+/** What was asked for. */
+interface Asked {
+  readonly startedAt: string
+  readonly url: URL
+  readonly kind: Kind
+  readonly plan: Plan
+}
+
+function reportOf({ startedAt, url, kind, plan }: Asked, result: LoadResult): Report {
   const { perSecond, latency, buckets, seconds } = result
   const name = `${kind}, ${plan.connections} connections`
   const measured = { latency, buckets, seconds, perSecond, cores: { generator: result.cpu } }

@@ -86,7 +86,7 @@ async function openLines(plan: Plan): Promise<{ lines: Line[]; attach: (run: Run
     const line = { dueMs: Number.NaN, open: false } as Line
     opened.push(
       new Promise((resolve, reject) => {
-        open(plan, line, attached, resolve, reject)
+        open(plan, line, attached, { onOpen: resolve, onRefused: reject })
       }),
     )
     return line
@@ -103,30 +103,26 @@ function open(
   plan: Plan,
   line: Line,
   attached: { readonly run?: Run },
-  onOpen: () => void,
-  onRefused: (error: Error) => void,
+  told: { readonly onOpen: () => void; readonly onRefused: (error: Error) => void },
 ): void {
   const to = { host: plan.host, port: plan.port, bodies: plan.traffic.kind === 'bulk' }
   line.connection = openConnection(to, {
     onOpen() {
       line.open = true
-      onOpen()
+      told.onOpen()
     },
     onResponse(status, body) {
       if (attached.run !== undefined) answered(attached.run, line, status, body)
     },
     onFault(error) {
       const { run } = attached
-      if (run === undefined) return onRefused(error)
+      if (run === undefined) return told.onRefused(error)
       broke(run, line)
       setTimeout(() => {
-        open(
-          plan,
-          line,
-          attached,
-          () => run.free(line),
-          () => undefined,
-        )
+        open(plan, line, attached, {
+          onOpen: () => run.free(line),
+          onRefused: () => undefined,
+        })
       }, REOPEN_MS).unref()
     },
   })
