@@ -1,6 +1,7 @@
 import {
   FAILED_IN,
   NEW_IN,
+  NEW_OUT,
   PAID_IN,
   PAID_OUT,
   PAY,
@@ -180,6 +181,16 @@ export const RECORD_DAMAGES: readonly Damage[] = [
            select shard, id, created_at, 9 from payments where id = ${PAID_IN}`,
     ],
     rules: ['task_of_final'],
+  },
+  {
+    name: 'a withdrawal that waits among the charges',
+    sql: [`update payment_tasks set operation = 'charge' where payment_id = ${NEW_OUT}`],
+    rules: ['task_operation'],
+  },
+  {
+    name: 'a deposit that nobody claims',
+    sql: [`update payment_tasks set operation = 'refund' where payment_id = ${NEW_IN}`],
+    rules: ['task_operation'],
   },
   {
     name: 'more attempts than claims',

@@ -104,7 +104,7 @@ export const WITHIN_LIST =
  */
 export const belongings = (within: string) => `
   task as materialized (
-    select payment_id, fence, attempts, lookups, leased, run_at
+    select payment_id, operation, fence, attempts, lookups, leased, run_at
     from payment_tasks
     where shard = $1 and ${within}
   ), letter as materialized (

@@ -22,7 +22,7 @@ const KNOWN = `
       payment.status in ('new', 'unknown') as open,
       div(payment.amount::numeric * payment.fee_bps + 5000, 10000) as share,
       posted.*, task.payment_id is not null as queued, task.fence, task.attempts as task_attempts,
-      task.lookups, coalesce(task.leased, false) as leased, task.run_at,
+      task.operation, task.lookups, coalesce(task.leased, false) as leased, task.run_at,
       coalesce(letters.letters, 0) as letters, coalesce(letters.open, 0) as letters_open,
       coalesce(letters.open_unknown, 0) as letters_unknown,
       coalesce(letters.failed, 0) as letters_failed,
@@ -133,6 +133,8 @@ const WORKED = `
         case when open and not queued and (status = 'new' or letters_open = 0)
           then 'payment_stranded' end,
         case when not open and queued then 'task_of_final' end,
+        case when open and queued and ((type = 'deposit' and operation <> 'charge')
+          or (type = 'withdraw' and operation <> 'payout')) then 'task_operation' end,
         case when queued and (task_attempts not between 0 and fence or lookups < 0
           or (status = 'new' and lookups > 0)) then 'task_counters' end,
         case when status = 'unknown' and letters_unknown = 0 then 'unknown_without_letter' end,

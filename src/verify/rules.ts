@@ -69,6 +69,7 @@ export const RULES = {
   sequence_behind: ['sequence', 'critical', 'The next id of a sequence is not taken.'],
   task_orphan: ['task', 'critical', 'A task belongs to a payment that exists.'],
   task_of_final: ['task', 'critical', 'A final payment has no task left.'],
+  task_operation: ['task', 'warning', 'A task’s operation is the one of its payment’s type.'],
   task_counters: ['task', 'warning', 'A task’s counters fit each other and its payment.'],
   letter_orphan: ['letter', 'warning', 'A dead letter belongs to a payment that exists.'],
   letter_values: ['letter', 'warning', 'A dead letter says what its payment says.'],
