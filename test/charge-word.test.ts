@@ -112,6 +112,24 @@ test('a payment with a stored yes is never failed, and never unknown', async (t)
   }
 })
 
+test('a payment of unknown outcome says first why its charge is in doubt, then what the last lookup said', async (t) => {
+  const world = await testWorld(t, { script: ['lost_reply'] })
+  const id = await withdraw(world)
+  for (const reason of ['http_500', 'http_503']) {
+    world.gateway.lookups = { kind: 'no_answer', reason }
+    for (let round = 0; round < 5; round += 1) {
+      await world.work()
+      world.clock.advance(60_000)
+    }
+  }
+  const told = await timeline(world.world, id)
+  assert.match(
+    told?.explanation ?? '',
+    /^Nobody knows whether the gateway executed it \(timeout\);/,
+  )
+  assert.match(told?.explanation ?? '', /asked again .* \(last lookup: http_503\)\.$/)
+})
+
 test('a refusal of the gateway uses up a try, and a wrong credential nothing', async (t) => {
   const world = await testWorld(t, { script: ['misconfigured'] })
   const id = await withdraw(world)

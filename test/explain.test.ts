@@ -51,6 +51,7 @@ const NOTHING = {
   known: { ...NO_EVIDENCE, firstSentAgeMs: 60_000 },
   terms: TERMS,
   lastOutcome: null,
+  doubtedBy: null,
   lateYes: false,
   redriven: false,
   resolved: null,
@@ -132,8 +133,37 @@ const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[
   [
     'a withdrawal of unknown outcome',
     { payment: UNKNOWN, task: { lookups: 2, lastError: 'not_found' } },
-    'Nobody knows whether the gateway executed it (not_found); its 51.00 stay held, and the gateway ' +
-      'is asked again at 2030-01-01T12:00:00Z.',
+    'Nobody knows whether the gateway executed it (timeout); its 51.00 stay held, and the gateway ' +
+      'is asked again at 2030-01-01T12:00:00Z (last lookup: not_found).',
+  ],
+  [
+    'unknown by a charge, though a lookup ended it',
+    {
+      payment: { ...UNKNOWN, lastError: 'not_found' },
+      doubtedBy: 'reset',
+      task: { lookups: 1, lastError: 'not_found' },
+    },
+    'Nobody knows whether the gateway executed it (reset); its 51.00 stay held, and the gateway ' +
+      'is asked again at 2030-01-01T12:00:00Z (last lookup: not_found).',
+  ],
+  [
+    'unknown for a while',
+    {
+      payment: UNKNOWN,
+      doubtedBy: 'timeout',
+      task: { lookups: 4, leased: true, lastError: 'http_503' },
+    },
+    'Nobody knows whether the gateway executed it (timeout); its 51.00 stay held, and the gateway ' +
+      'is being asked, until 2030-01-01T12:00:00Z at the latest.',
+  ],
+  [
+    'in doubt, and refused since',
+    {
+      doubtedBy: 'http_502',
+      task: { attempts: 2, tries: 2, inDoubt: true, lastError: 'http_429', due: true },
+    },
+    'It is in doubt whether the gateway executed it (http_502); now the gateway is asked, and it is ' +
+      'sent again only under its own key.',
   ],
   [
     'a deposit of unknown outcome',

@@ -134,6 +134,24 @@ for (const closes of [false, true]) {
   })
 }
 
+test('a refusal that may be another’s is kept as evidence of a doubt', async (t) => {
+  const proxy = await pagingProxy(t)
+  const own = await shop(t, eventual(t, proxy.url))
+  await own.pay('withdraw')
+  await own.second()
+  Object.assign(proxy, { closes: true, page: () => 429 })
+  const id = await own.pay('withdraw')
+  await own.second()
+  const kept = await own.sql('select outcome, reason from payment_attempts where payment_id = $1', [
+    id,
+  ])
+  assert.deepEqual(kept, [{ outcome: 'in_doubt', reason: 'http_429' }])
+  assert.deepEqual(
+    await own.sql('select tries, doubt_at is not null as doubt from payment_tasks'),
+    [{ tries: 0, doubt: true }],
+  )
+})
+
 test('payments refused by pages for longer than their keys live all succeed when the credential is right', async (t) => {
   const proxy = await pagingProxy(t)
   const own = await shop(t, eventual(t, proxy.url))

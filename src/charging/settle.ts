@@ -3,7 +3,7 @@ import { closeLetters, openLetters, type Closing, type NewLetter } from '../dead
 import { CHARGED_AFTER_FAILED, MAYBE_CHARGED_TWICE } from '../domain/explain.ts'
 import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
 import { isOpen } from '../domain/payment.ts'
-import type { Decision } from '../domain/retry.ts'
+import { isUnproven, type Decision } from '../domain/retry.ts'
 import { post } from '../ledger/post.ts'
 import { isLocked, type Shard, type Tx } from '../ports.ts'
 import { eachPart, whole } from '../shards.ts'
@@ -316,7 +316,8 @@ function attemptsOf(
       fence: claim.task.fence,
       call: index + 1,
       kind: call.kind,
-      outcome: call.outcome.kind,
+      // What may be another's refusal is evidence of a doubt.
+      outcome: isUnproven(call.outcome) ? 'in_doubt' : call.outcome.kind,
       reason: 'reason' in call.outcome ? call.outcome.reason : null,
       sent: call.sent,
       httpStatus: call.httpStatus,

@@ -46,6 +46,8 @@ export interface Situation {
   readonly terms: GatewayTerms
   /** What the newest gateway call came to that was settled in time; null: none was made. */
   readonly lastOutcome: string | null
+  /** Why its newest charge in doubt is so, as a code; null: none is, or nobody has said why. */
+  readonly doubtedBy: string | null
   /** The yes came by a claim that had been lost. */
   readonly lateYes: boolean
   /** An operator redrove it while its outcome was unknown. */
@@ -110,11 +112,11 @@ function waiting(situation: Situation, task: Task): string {
 }
 
 /** Why it is in doubt, and what finds out: asking, sending again under its key, or neither. */
-function inDoubt({ redriven, known, terms }: Situation, task: Task): string {
+function inDoubt({ redriven, known, terms, doubtedBy }: Situation, task: Task): string {
   const doubt =
     redriven && task.tries === 0
       ? 'An operator redrove it and what became of its earlier charge is not known'
-      : `It is in doubt whether the gateway executed it${because(task.lastError)}`
+      : `It is in doubt whether the gateway executed it${because(doubtedBy ?? task.lastError)}`
   const again = mayRepeat(known, terms, task.dueInMs)
   if (terms.lookup !== 'none') {
     const then = again
@@ -141,14 +143,18 @@ function unknown(situation: Situation): string {
     return `The gateway said that it executed it, in a report that came late; redriving ${which} settles it.`
   }
   const canAsk = terms.lookup !== 'none'
-  const reason = because(task?.lastError ?? payment.lastError)
+  const doubt = situation.doubtedBy ?? payment.lastError
+  const reason = because(doubt)
+  const last = task?.lastError ?? null
+  // The gateway was asked since then, and that says something else.
+  const asked = last === null || last === doubt ? '' : ` (last lookup: ${last})`
   if (task === null || (!canAsk && !task.leased)) {
     const acts = canAsk || mayRepeat(known, terms) ? 'redrives or resolves' : 'resolves'
     const how = canAsk ? 'it is not looked up any more' : 'the gateway cannot be asked'
     return `${why}${reason} and ${how}; ${money} until an operator ${acts} ${which}.`
   }
   if (!task.leased)
-    return `${why}${reason}; ${money}, and the gateway is asked again ${when(task)}.`
+    return `${why}${reason}; ${money}, and the gateway is asked again ${when(task)}${asked}.`
   const next = task.due
     ? 'the worker that asked was lost, so another asks now'
     : `the gateway is being asked, until ${time(task.runAt)} at the latest`

@@ -296,7 +296,8 @@ function runOut(scene: Scene, { kind, reason }: Unsuccessful, inDoubt: boolean):
   return decide({ step: 'fail', reason: refused ? REJECTED : reason })
 }
 
-function isUnproven(outcome: ChargeOutcome): boolean {
+/** Whether it is not known if the answer was about this charge. */
+export function isUnproven(outcome: ChargeOutcome | LookupOutcome): boolean {
   return 'unproven' in outcome && outcome.unproven === true
 }
 

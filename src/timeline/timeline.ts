@@ -80,6 +80,9 @@ export async function timeline(world: TimelineWorld, id: bigint): Promise<Timeli
     lateYes: attempts.find(({ outcome }) => outcome === 'success')?.late ?? false,
     redriven: acts.findLast(({ act }) => act === 'redrive')?.after['payment'] === 'new',
     lastOutcome: attempts.findLast(({ late, call }) => !late && call > 0)?.outcome ?? null,
+    doubtedBy:
+      attempts.findLast(({ kind, outcome }) => kind === 'charge' && isDoubt(outcome))?.reason ??
+      null,
     resolved: resolving ?? null,
     letter: letters.find(({ state }) => state === 'open') ?? null,
     repeatedBy: repeats.repeatedBy,
@@ -92,6 +95,11 @@ export async function timeline(world: TimelineWorld, id: bigint): Promise<Timeli
     ...acts.map((act) => ({ at: act.createdAt, kind: 'act' as const, act })),
   ]
   return { payment, explanation, events: events.sort(inOrder) }
+}
+
+/** Whether a charge that ended so may have been executed. */
+function isDoubt(outcome: string): boolean {
+  return outcome === 'in_doubt' || outcome === 'pending'
 }
 
 /** Sorting is stable, so attempts and letters of the same moment keep their own order. */
