@@ -4,10 +4,11 @@ import type { Draft } from '../src/domain/acceptance.ts'
 import { seededRandom } from '../src/domain/random.ts'
 import { shardOf } from '../src/domain/shard.ts'
 import { claim } from '../src/charging/charge.ts'
+import { settle } from '../src/charging/settle.ts'
 import { pageOfViews } from '../src/payments/read.ts'
 import { sessions } from '../src/adapters/sessions.ts'
-import type { Db, Shard } from '../src/ports.ts'
-import { eachInTurn, eachPart, eachShard, whole } from '../src/shards.ts'
+import { Unavailable, type Db, type Shard } from '../src/ports.ts'
+import { eachInTurn, eachPart, eachShard, whole, withShards } from '../src/shards.ts'
 import { books, testWorld, type TestWorld } from './harness.ts'
 
 const SHARDS = 4
@@ -219,4 +220,51 @@ test('a shard that always has work does not keep the others waiting', async (t) 
     for (const { payment } of await claim(world.world, 4)) seen.add(shardOf(payment.id, SHARDS))
   }
   assert.deepEqual(seen, new Set([0, 1, 2, 3]))
+})
+
+/** The same database, one of whose shards cannot be asked. */
+function without(db: Db, ill: number): Db {
+  const away = () => Promise.reject(new Unavailable('this shard is away'))
+  return withShards(db, (shard) => {
+    return shard.number === ill ? { ...shard, run: away, transaction: away } : shard
+  })
+}
+
+test('what is claimed in one shard is worked on, although another cannot be asked', async (t) => {
+  const { world, users } = await sharded(t)
+  await accept(
+    world,
+    users.map((user) => draft('deposit', user)),
+  )
+  for (const ill of [0, 3]) {
+    const claims = await claim({ ...world.world, db: without(world.db, ill) }, 3)
+    assert.equal(claims.length, 3)
+    assert.ok(claims.every(({ payment }) => shardOf(payment.id, SHARDS) !== ill))
+  }
+  const alone = withShards(world.db, (shard) =>
+    without(world.db, shard.number).of(BigInt(shard.number)),
+  )
+  await assert.rejects(claim({ ...world.world, db: alone }, 3), Unavailable)
+})
+
+test('what one shard does not take is named, and the settlements of the others are written', async (t) => {
+  const { world, users } = await sharded(t)
+  const ids = await accept(
+    world,
+    users.map((user) => draft('withdraw', user)),
+  )
+  const done = await world.claimAndCharge()
+  const { settlements, stale, busy, failed } = await settle(
+    { ...world.world, db: without(world.db, 2) },
+    done,
+  )
+  assert.deepEqual([settlements.length, stale, busy], [6, 0, []])
+  assert.equal(failed.length, 1)
+  assert.ok(failed[0]?.error instanceof Unavailable)
+  for (const id of ids) {
+    const ill = shardOf(id, SHARDS) === 2
+    assert.equal((await world.view(id)).status, ill ? 'processing' : 'success')
+  }
+  await world.settle(failed[0]?.settlements ?? [])
+  for (const id of ids) assert.equal((await world.view(id)).status, 'success')
 })
