@@ -13,7 +13,7 @@ import { mockGatewayRoutes } from '../src/mock-gateway/routes.ts'
 import { batchRoutes } from '../src/payments/batch-routes.ts'
 import { paymentRoutes } from '../src/payments/routes.ts'
 import { timelineRoutes } from '../src/timeline/routes.ts'
-import { API, MOCK_GATEWAY } from '../src/process/shared.ts'
+import { API, MOCK_GATEWAY } from '../src/http/paths.ts'
 import { VERSION } from '../src/process/version.ts'
 import { userRoutes } from '../src/users/routes.ts'
 

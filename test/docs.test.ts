@@ -233,6 +233,15 @@ test('the version is written once: what is built shows the one of package.json',
   )
 })
 
+test('where the API lives is written once', () => {
+  // In texts for people it may stand as well: they are no code that has to agree.
+  const again = sources('src').filter(({ text }) => /['`]\/api\/v1/.test(text))
+  assert.deepEqual(
+    again.map(({ path }) => path),
+    ['src/http/paths.ts'],
+  )
+})
+
 test('one version of Node is the newest that is tested, and another the oldest that may be', () => {
   const newest = read('.nvmrc').trim()
   const { engines } = JSON.parse(read('package.json')) as { engines: { node: string } }

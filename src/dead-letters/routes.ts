@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { ActorHeaders, actorOf } from '../http/actor.ts'
+import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import {
   Id,
@@ -151,7 +152,7 @@ function redriveRoute(app: App, world: ActWorld): void {
     const { paymentId, newPaymentId } = answer
     return reply
       .code(202)
-      .header('location', `/api/v1/payments/${newPaymentId ?? paymentId}`)
+      .header('location', `${API}/payments/${newPaymentId ?? paymentId}`)
       .send({
         id: Number(letterId),
         state: 'redriven',

@@ -2,6 +2,7 @@ import type { Answer, Draft } from '../domain/acceptance.ts'
 import { writeJson } from '../domain/json.ts'
 import { parseMoney } from '../domain/money.ts'
 import type { PaymentType } from '../domain/payment.ts'
+import { API } from '../http/paths.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { refused, type FastAnswer, type FastRequest, type FastRoute } from '../http/fast-path.ts'
 import { acceptedPayment, type PaymentRoutes } from './routes.ts'
@@ -47,7 +48,7 @@ function answerOf(answer: Answer, requestId: string): FastAnswer {
     return { ...plain, headers: [...plain.headers, ...replayed] }
   }
   const { payment } = answer
-  const location = ['location', `/api/v1/payments/${payment.id}`]
+  const location = ['location', `${API}/payments/${payment.id}`]
   const body = writeJson(acceptedPayment(payment))
   return { status: 202, headers: [...JSON_TYPE, ...location, ...replayed], body }
 }

@@ -5,6 +5,7 @@ import type { AcceptedPayment, Answer, Draft } from '../domain/acceptance.ts'
 import { parseMoney, toWire } from '../domain/money.ts'
 import type { PaymentType, StoredStatus } from '../domain/payment.ts'
 import { idempotencyKey } from '../http/idempotency.ts'
+import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import {
   Amount,
@@ -226,7 +227,7 @@ function send(reply: FastifyReply, answer: Answer): FastifyReply {
   const { payment } = answer
   return reply
     .code(202)
-    .header('location', `/api/v1/payments/${payment.id}`)
+    .header('location', `${API}/payments/${payment.id}`)
     .send(acceptedPayment(payment))
 }
 

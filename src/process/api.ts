@@ -28,7 +28,8 @@ import { userRoutes } from '../users/routes.ts'
 import { readUsers, type User } from '../users/store.ts'
 import type { Closing } from './closing.ts'
 import { admitting, openGate, routeProbes, showBreakers, type Accepts } from './admission.ts'
-import { API, gatewayTerms, type Process } from './shared.ts'
+import { API } from '../http/paths.ts'
+import { gatewayTerms, type Process } from './shared.ts'
 
 /** Let the worker of this process look at once, for one operation or for all. */
 type Wake = (operation?: Operation) => void

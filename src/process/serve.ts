@@ -7,7 +7,8 @@ import { closing, type Closing } from './closing.ts'
 import { ConfigError, loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { isLoopback } from '../http/site.ts'
 import { openDatabase, type DatabaseOptions } from './database.ts'
-import { API, PORTS, roleOf, usesDatabase, type Roles } from './shared.ts'
+import { API, MOCK_GATEWAY } from '../http/paths.ts'
+import { PORTS, roleOf, usesDatabase, type Roles } from './shared.ts'
 
 /** Exit codes of a process that ends by itself or cannot stop in order. */
 const FAILED = 1
@@ -112,7 +113,7 @@ function opensMock(config: Config, dataDir: string): boolean {
   if (config.gatewayUrl === null) {
     throw new Error(
       `The mock gateway of DATA_DIR ${dataDir} belongs to process ${holder}, which runs: set ` +
-        'PAYMENT_GATEWAY_URL to that process (http://…/api/v1/mock-gateway), or another DATA_DIR.',
+        `PAYMENT_GATEWAY_URL to that process (http://…${MOCK_GATEWAY}), or another DATA_DIR.`,
     )
   }
   say(`Using the mock gateway of process ${holder} at ${config.gatewayUrl}`)
@@ -130,7 +131,7 @@ function greet(config: Config, url: string, dataDir: string): void {
   const keys = guarded
     ? '  API keys are asked for. Make one: payments keys create --name first\n\n'
     : ''
-  const gateway = config.gatewayUrl ?? `${url}${API}/mock-gateway (the built-in mock gateway)`
+  const gateway = config.gatewayUrl ?? `${url}${MOCK_GATEWAY} (the built-in mock gateway)`
   say(`
   ${config.appName} is ready
 

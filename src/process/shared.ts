@@ -12,10 +12,6 @@ import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
 import { databaseGauges } from '../metrics/gauges.ts'
 import { VERSION } from './version.ts'
 
-/** Where the HTTP API lives. */
-export const API = '/api/v1'
-export const MOCK_GATEWAY = `${API}/mock-gateway`
-
 /** What one process does. */
 export interface Roles {
   readonly api: boolean

@@ -26,15 +26,8 @@ import type { Worker } from '../queue/worker.ts'
 import { apiRoutes } from './api.ts'
 import { connectionOptions, guardsOf } from './guards.ts'
 import { listen } from './listen.ts'
-import {
-  API,
-  MOCK_GATEWAY,
-  startProcess,
-  startRedrives,
-  usesDatabase,
-  type Process,
-  type Roles,
-} from './shared.ts'
+import { startProcess, startRedrives, usesDatabase, type Process, type Roles } from './shared.ts'
+import { API, MOCK_GATEWAY } from '../http/paths.ts'
 import { VERSION } from './version.ts'
 import { openGateway, openWorker, openRefresh } from './worker.ts'
 

@@ -3,6 +3,7 @@ import type { FastifyReply } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { toWire } from '../domain/money.ts'
 import { ActorHeaders, actorOf } from '../http/actor.ts'
+import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { Id, IdParams, Money, parseId, PaymentTypes } from '../http/schemas.ts'
 import { DeadLetterBody, letterBody, LetterClass, Reason } from '../dead-letters/bodies.ts'
@@ -129,7 +130,7 @@ function startRoute(app: App, world: ActWorld): void {
       ratePerSecond: body.rate_per_second ?? RATE_DEFAULT,
     })
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
-    void reply.code(202).header('location', `/api/v1/dlq/redrives/${answer.run.id}`)
+    void reply.code(202).header('location', `${API}/dlq/redrives/${answer.run.id}`)
     return reply.send(runBody(answer.run))
   })
 }

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { parseMoney, toWire } from '../domain/money.ts'
+import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import {
   Balance,
@@ -106,7 +107,7 @@ function openRoute(app: App, { open }: UserRoutes): void {
       return refuse(reply, { code, errors: [{ pointer: '/balance', code }] })
     }
     const user = await open(money.minor)
-    void reply.code(201).header('location', `/api/v1/users/${user.id}`)
+    void reply.code(201).header('location', `${API}/users/${user.id}`)
     return reply.send({ id: Number(user.id), balance: toWire(user.available) })
   })
 }
