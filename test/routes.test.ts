@@ -19,7 +19,7 @@ test('what waits for one operation is not read by the claims of another', async 
   await world.sql('vacuum analyze payment_tasks')
 
   const text = (await statements()).find(({ name }) => name === 'tasks_claim')?.text ?? ''
-  const values = ['0', '100', '15000', `'2030-01-02'`, `'http'`, `'charge'`]
+  const values = ['0', `'2030-01-02'`, '100', '15000', `'http'`, `'charge'`]
   const filled = values.reduce((sql, value, index) => sql.replaceAll(`$${index + 1}`, value), text)
   const [row] = await world.sql<Record<string, [{ Plan: Record<string, number> }]>>(
     `explain (analyze, buffers, format json) ${filled}`,
