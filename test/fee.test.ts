@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { commission, feeIn, feeMinsIn, parseFeeMins } from '../src/domain/fee.ts'
+import {
+  commission,
+  feeIn,
+  feeMinsIn,
+  feeOfRefund,
+  feeOfReturn,
+  parseFeeMins,
+} from '../src/domain/fee.ts'
 import { AMOUNT_MAX } from '../src/domain/money.ts'
 
 const TWO_PERCENT = { bps: 200, min: 0n }
@@ -79,4 +86,26 @@ test('floors are read by currency, and one without a currency is of the default'
   assert.equal(feeMinsIn(mins, 'JPY'), null, 'two floors, and one with decimals that yen have not')
   assert.deepEqual(feeIn({ bps: 200, mins: read ?? new Map() }, 'JPY'), { bps: 200, min: 40n })
   assert.deepEqual(feeIn({ bps: 200, mins: read ?? new Map() }, 'USD'), { bps: 200, min: 0n })
+})
+
+test('a refund returns at most its own amount of a commission that earlier ones did not return', () => {
+  const given = {
+    type: 'deposit',
+    amount: 6n,
+    commission: 3n,
+    returned: 0n,
+    returnedFee: 0n,
+  } as const
+  const reserved = { refundReserved: 3n, feeReserved: 0n }
+  assert.equal(feeOfRefund({ ...given, ...reserved }, 1n, 'return'), 1n)
+  assert.equal(feeOfRefund({ ...given, ...reserved }, 3n, 'return'), 3n)
+  assert.equal(feeOfRefund({ ...given, ...reserved }, 1n, 'keep'), 0n)
+})
+
+test('of a deposit at most what came back returns, of a payout as much as its commission was', () => {
+  const nothing = { refundReserved: 0n, feeReserved: 0n, returned: 0n, returnedFee: 0n }
+  const given = { ...nothing, amount: 2n, commission: 50n }
+  assert.equal(feeOfReturn({ ...given, type: 'withdraw' }, 1n, 'return'), 25n)
+  assert.equal(feeOfReturn({ ...given, type: 'deposit' }, 1n, 'return'), 1n)
+  assert.equal(feeOfReturn({ ...given, type: 'withdraw' }, 1n, 'keep'), 0n)
 })

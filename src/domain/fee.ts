@@ -1,6 +1,7 @@
 import assert from 'node:assert'
 import { exponentOf } from './currency.ts'
 import { inCurrency, parseDecimal, type Decimal } from './money.ts'
+import type { BookedType } from './payment.ts'
 
 /** The commission's rule. Part of every payment's row, so that a later change rewrites nothing. */
 export interface Fee {
@@ -69,4 +70,55 @@ export function commission(amount: bigint, fee: Fee): bigint {
   assert(amount > 0n)
   const share = (amount * BigInt(fee.bps) + 5_000n) / 10_000n
   return share > fee.min ? share : fee.min
+}
+
+/** Whether a commission stays with us or goes back when the money of its payment goes back. */
+export type FeePolicy = 'keep' | 'return'
+
+/** What an executed payment came to, and what of it went back, in minor units. */
+export interface GivenBack {
+  readonly type: BookedType
+  readonly amount: bigint
+  readonly commission: bigint
+  /** Its refunds that are open or done, and what they return of the commission. */
+  readonly refundReserved: bigint
+  readonly feeReserved: bigint
+  /** What came back without our doing, less what came back from disputes; and of the commission. */
+  readonly returned: bigint
+  readonly returnedFee: bigint
+}
+
+/** How much of the commission a refund of `amount` more returns: at most `amount`. */
+export function feeOfRefund(payment: GivenBack, amount: bigint, policy: FeePolicy): bigint {
+  if (policy === 'keep') return 0n
+  const { refundReserved, feeReserved } = payment
+  return least(amount, shareOf(payment, refundReserved + amount, feeReserved))
+}
+
+/**
+ * How much of the commission goes back when `amount` more came back: of a deposit at most `amount`,
+ * because it is paid out of it.
+ */
+export function feeOfReturn(payment: GivenBack, amount: bigint, policy: FeePolicy): bigint {
+  if (policy === 'keep') return 0n
+  const { returned, returnedFee } = payment
+  const share = shareOf(payment, returned + amount, returnedFee)
+  return payment.type === 'deposit' ? least(amount, share) : share
+}
+
+/**
+ * What of the commission goes back when `given` of the payment went back and `before` of the
+ * commission: its share, rounded down, so that giving back everything gives back all of it. Never
+ * less than nothing, and never more than is left, whatever was given back and taken back again.
+ */
+function shareOf(payment: GivenBack, given: bigint, before: bigint): bigint {
+  const { amount, commission, feeReserved, returnedFee } = payment
+  const left = commission - feeReserved - returnedFee
+  const share = (commission * given) / amount - before
+  return share > 0n && left > 0n ? least(share, left) : 0n
+}
+
+/** The smaller of two amounts. */
+export function least(one: bigint, other: bigint): bigint {
+  return one < other ? one : other
 }

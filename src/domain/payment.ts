@@ -1,5 +1,8 @@
 export type PaymentType = 'deposit' | 'withdraw'
 
+/** What is in the books: what was asked for, refunds of it, and what came back by itself. */
+export type BookedType = PaymentType | 'refund' | 'return'
+
 /**
  * What the gateway is asked to do. Each has its own credentials, limits and troubles at many
  * gateways, so whatever is learned of a gateway is learned of one operation.

@@ -46,10 +46,8 @@ const MOVE: Statement<never> = {
   where users.shard = $1 and users.id = moved.user_id`,
 }
 
-/** A journal entry as it is stored. */
-export interface Posting extends Entry {
-  readonly createdAt: Date
-}
+/** A journal entry as it is stored: no entry that is made moves `losses` yet. */
+export type Posting = Omit<Entry, 'losses'> & { readonly createdAt: Date }
 
 /**
  * One page of a user's journal, newest payment first; within a payment the latest entry first. The

@@ -65,7 +65,10 @@ export interface AttemptRow {
   readonly late: boolean
 }
 
-export type PostingRow = Entry & { readonly shard: number; readonly createdAt: number }
+export type PostingRow = Omit<Entry, 'losses'> & {
+  readonly shard: number
+  readonly createdAt: number
+}
 
 export interface LetterRow {
   readonly shard: number
