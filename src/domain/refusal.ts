@@ -94,3 +94,23 @@ export interface Refusal {
   /** What the gateway said, by the evidence that is kept. */
   readonly evidence?: 'success' | 'declined' | 'in_doubt'
 }
+
+/**
+ * Reasons to say no to what moves money back. They join `REFUSALS` with the routes that say them,
+ * and with their rows in docs/errors.md.
+ */
+export const MONEY_REFUSALS = {
+  not_refundable: [409, 'Only what is left of a successful deposit can be refunded.'],
+  in_flight: [409, 'It is being sent to the gateway, or was sent, so only the gateway can end it.'],
+  not_returnable: [409, 'A payment of this kind and state cannot have come back so far.'],
+  return_differs: [409, 'This reference belongs to a return of another kind or amount.'],
+  not_correctable: [409, 'Only a failed payment that the gateway executed can be corrected, once.'],
+  card_number: [422, 'A field holds the number of a payment card. Send a token instead.'],
+} as const satisfies Record<string, readonly [status: number, detail: string]>
+
+/** A no of either table. */
+export type MoneyRefusal = Omit<Refusal, 'code'> & {
+  readonly code: RefusalCode | keyof typeof MONEY_REFUSALS
+  /** What could have been refunded or returned at most, in minor units. */
+  readonly atMost?: bigint
+}

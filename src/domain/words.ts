@@ -3,7 +3,7 @@
  * among them line ends and escapes of terminals; and those that turn the direction of writing or
  * break lines, so that a text reads as another than it is.
  */
-const MISLEADING = '\\p{Cc}\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069'
+export const MISLEADING = '\\p{Cc}\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069'
 
 /** Why somebody did something, as one pattern for the API and the command line: not blank. */
 export const REASON_PATTERN = `^[^${MISLEADING}]*[^\\s${MISLEADING}][^${MISLEADING}]*$`

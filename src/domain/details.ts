@@ -1,0 +1,162 @@
+import { couldBeCardNumber, holdsCardNumber } from './card.ts'
+import type { MoneyRefusal } from './refusal.ts'
+import { sentFields, type SentFields } from './sent.ts'
+import { MISLEADING } from './words.ts'
+
+/**
+ * What belongs to a payment beside its money, as it is kept; null is a field that was not given.
+ */
+export interface Details {
+  /** What the caller calls it: unique among the user's payments that did not fail. */
+  readonly reference: string | null
+  readonly description: string | null
+  /** For the caller alone: nothing here reads it. */
+  readonly metadata: Readonly<Record<string, string>> | null
+  /** A gateway's token for a card or an account; never the number of a card. */
+  readonly paymentMethod: string | null
+  /** Where the gateway sends the payer back to. */
+  readonly returnUrl: string | null
+}
+
+/** The fields as they are on the wire; a field that is not there was not given. */
+export interface DetailFields {
+  readonly reference?: unknown
+  readonly description?: unknown
+  readonly metadata?: unknown
+  readonly payment_method?: unknown
+  readonly return_url?: unknown
+}
+
+/** Bounds of the fields, in characters; of metadata, its members. */
+export const DETAILS_MAX = {
+  reference: 100,
+  description: 500,
+  paymentMethod: 255,
+  returnUrl: 2_048,
+  metadataKeys: 20,
+  metadataKey: 40,
+  metadataValue: 500,
+} as const
+
+/** No text holds these: halves of characters, and what misleads whoever reads it. */
+const REFUSED = `\\p{Cs}${MISLEADING}`
+
+/** Patterns of the fields, for the API's schemas as well. They count characters, not units. */
+export const DETAIL_PATTERNS = {
+  /** Visible characters: no spaces, no marks that nobody sees. */
+  reference: `^[^\\s\\p{C}\\p{Z}]{1,${DETAILS_MAX.reference}}$`,
+  description: `^[^${REFUSED}]{1,${DETAILS_MAX.description}}$`,
+  paymentMethod: `^[\\x21-\\x7e]{1,${DETAILS_MAX.paymentMethod}}$`,
+  returnUrl: `^https://[\\x21-\\x7e]{1,${DETAILS_MAX.returnUrl - 'https://'.length}}$`,
+  metadataKey: `^[A-Za-z0-9_.-]{1,${DETAILS_MAX.metadataKey}}$`,
+  metadataValue: `^[^${REFUSED}]{0,${DETAILS_MAX.metadataValue}}$`,
+} as const
+
+const IS = {
+  reference: new RegExp(DETAIL_PATTERNS.reference, 'u'),
+  description: new RegExp(DETAIL_PATTERNS.description, 'u'),
+  payment_method: new RegExp(DETAIL_PATTERNS.paymentMethod, 'u'),
+  return_url: new RegExp(DETAIL_PATTERNS.returnUrl, 'u'),
+  metadataKey: new RegExp(DETAIL_PATTERNS.metadataKey, 'u'),
+  metadataValue: new RegExp(DETAIL_PATTERNS.metadataValue, 'u'),
+} as const
+
+type Texts = 'reference' | 'description' | 'payment_method' | 'return_url'
+
+/** What is wrong with a field: a JSON Pointer and a code. */
+interface Problem {
+  readonly pointer: string
+  readonly code: string
+}
+
+export type DetailsRead =
+  /** `details`: null when no field was given, which is then written nowhere. */
+  | { readonly ok: true; readonly details: Details | null; readonly sent: SentFields }
+  | { readonly ok: false; readonly refusal: MoneyRefusal }
+
+/**
+ * Read what belongs to a payment. Every field that is wrong is named. A card number is refused
+ * wherever it stands, because a text that holds one makes the whole database a store of cards; the
+ * refusal names the field and never repeats it.
+ */
+export function readDetails(fields: DetailFields): DetailsRead {
+  const malformed: Problem[] = []
+  const cards: Problem[] = []
+  const text = (name: Texts) => textOf(name, fields[name], malformed, cards)
+  const details: Details = {
+    reference: text('reference'),
+    description: text('description'),
+    metadata: metadataOf(fields.metadata, malformed, cards),
+    paymentMethod: text('payment_method'),
+    returnUrl: text('return_url'),
+  }
+  if (malformed.length > 0) return no('body_invalid', malformed)
+  if (cards.length > 0) return no('card_number', cards)
+  const { reference, description, metadata, paymentMethod, returnUrl } = details
+  const given = { reference, description, metadata }
+  const sent = sentFields({ ...given, payment_method: paymentMethod, return_url: returnUrl })
+  return { ok: true, details: Object.keys(sent).length === 0 ? null : details, sent }
+}
+
+function no(code: 'body_invalid' | 'card_number', errors: readonly Problem[]): DetailsRead {
+  return { ok: false, refusal: { code, errors } }
+}
+
+/** A field that is a text; null: it was not given, or its problem is noted. */
+function textOf(
+  name: Texts,
+  value: unknown,
+  malformed: Problem[],
+  cards: Problem[],
+): string | null {
+  if (value === undefined) return null
+  const pointer = `/${name}`
+  if (typeof value !== 'string') malformed.push({ pointer, code: 'wrong_type' })
+  else if (!IS[name].test(value) || (name === 'return_url' && !isReturnUrl(value))) {
+    malformed.push({ pointer, code: 'malformed' })
+  } else {
+    const isCard = name === 'payment_method' ? couldBeCardNumber : holdsCardNumber
+    if (isCard(value)) cards.push({ pointer, code: 'card_number' })
+    return value
+  }
+  return null
+}
+
+/**
+ * An address of a page: without a user name and password, which would be handed on to the payer.
+ */
+function isReturnUrl(value: string): boolean {
+  if (!URL.canParse(value)) return false
+  const { protocol, username, password } = new URL(value)
+  return protocol === 'https:' && username === '' && password === ''
+}
+
+/** Metadata as a flat object of texts; null: it was not given or is empty, or is noted. */
+function metadataOf(
+  value: unknown,
+  malformed: Problem[],
+  cards: Problem[],
+): Readonly<Record<string, string>> | null {
+  if (value === undefined) return null
+  const pointer = '/metadata'
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    malformed.push({ pointer, code: 'wrong_type' })
+    return null
+  }
+  const members = Object.entries(value)
+  if (members.length > DETAILS_MAX.metadataKeys) malformed.push({ pointer, code: 'too_many' })
+  for (const [key, text] of members.slice(0, DETAILS_MAX.metadataKeys)) {
+    if (!IS.metadataKey.test(key)) malformed.push({ pointer, code: 'malformed_key' })
+    else if (holdsCardNumber(key)) cards.push({ pointer, code: 'card_number' })
+    else if (typeof text !== 'string') malformed.push({ pointer: member(key), code: 'wrong_type' })
+    else if (!IS.metadataValue.test(text)) {
+      malformed.push({ pointer: member(key), code: 'malformed' })
+    } else if (holdsCardNumber(text)) cards.push({ pointer: member(key), code: 'card_number' })
+  }
+  return members.length === 0 ? null : (Object.fromEntries(members) as Record<string, string>)
+}
+
+/** The pointer of a member whose key holds nothing that a pointer escapes. */
+function member(key: string): string {
+  return `/metadata/${key}`
+}
