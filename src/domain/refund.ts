@@ -1,0 +1,286 @@
+import assert from 'node:assert'
+import { keyOf } from './acceptance.ts'
+import type { Exponent } from './currency.ts'
+import { feeOfRefund, type FeePolicy, type GivenBack } from './fee.ts'
+import {
+  refundCost,
+  refundHoldEntry,
+  refundReleaseEntry,
+  releaseEntry,
+  type Entry,
+  type RefundParts,
+} from './ledger.ts'
+import { inCurrency, type Decimal } from './money.ts'
+import { isOpen, type BookedType, type StoredStatus } from './payment.ts'
+import type { MoneyRefusal } from './refusal.ts'
+import { differing, type SentFields } from './sent.ts'
+
+/** A refund as it was asked for. */
+export interface RefundDraft {
+  readonly parentId: bigint
+  /** Null: all that is left. */
+  readonly amount: Decimal | null
+  readonly idempotencyKey: string | null
+  /** The fields of the request as they were sent, the amount among them. */
+  readonly sent: SentFields
+}
+
+/** A payment whose money goes back; its row is locked. */
+export interface Parent extends GivenBack {
+  readonly id: bigint
+  readonly userId: bigint
+  readonly status: StoredStatus
+  /** Of its user's currency. */
+  readonly exponent: Exponent
+}
+
+/** A refund as it is written, or a refusal of one that is kept. */
+export interface RefundPayment extends RefundParts {
+  readonly type: 'refund'
+  readonly parentId: bigint
+  readonly idempotencyKey: string | null
+  readonly refusedFor: 'insufficient_funds' | null
+  readonly sent: SentFields
+}
+
+/** An earlier payment of a user under a key; of one that is no refund only its type counts. */
+export type EarlierPayment =
+  RefundPayment | { readonly id: bigint; readonly type: Exclude<BookedType, 'refund'> }
+
+export interface RefundBooks {
+  readonly parents: ReadonlyMap<bigint, Parent>
+  /** What the parents' users can spend; they are locked, and none is missing. */
+  readonly available: ReadonlyMap<bigint, bigint>
+  /** Earlier payments by `keyOf` the parent's user. */
+  readonly earlier: ReadonlyMap<string, EarlierPayment>
+  /** At least one unused payment id for each draft. */
+  readonly ids: readonly bigint[]
+}
+
+export type RefundAnswer =
+  | { readonly kind: 'accepted'; readonly payment: RefundPayment; readonly replayed: boolean }
+  | { readonly kind: 'refused'; readonly refusal: MoneyRefusal; readonly replayed: boolean }
+
+/** By how much the reservations of a parent rise; below zero they fall. */
+export interface Reservation {
+  readonly parentId: bigint
+  readonly amount: bigint
+  readonly fee: bigint
+}
+
+/** What a batch of refunds comes to: the answers in order, and everything to write. */
+export interface RefundVerdict {
+  readonly answers: readonly RefundAnswer[]
+  readonly payments: readonly RefundPayment[]
+  readonly holds: readonly Entry[]
+  /** One for each payment that holds, in their order. */
+  readonly reserved: readonly Reservation[]
+  readonly idsUsed: number
+}
+
+/**
+ * What can still be refunded of a payment: what was neither given back, nor promised, nor came
+ * back.
+ */
+export function refundable({ type, status, amount, refundReserved, returned }: Parent): bigint {
+  const left = amount - refundReserved - returned
+  return type === 'deposit' && status === 'success' && left > 0n ? left : 0n
+}
+
+/**
+ * Decide refunds in order: earlier ones use up what can be refunded and spent before later ones,
+ * and one with an earlier one's key is its replay. A refusal for lack of funds under a key is kept,
+ * as that of a withdrawal is; one because nothing is left is not, because it says nothing about
+ * the user's money, and becomes a yes only when another refund fails.
+ */
+export function decideRefunds(
+  drafts: readonly RefundDraft[],
+  books: RefundBooks,
+  policy: FeePolicy,
+): RefundVerdict {
+  const batch: Batch = {
+    policy,
+    ids: books.ids,
+    parents: new Map(books.parents),
+    available: new Map(books.available),
+    decided: new Map(books.earlier),
+    payments: [],
+    holds: [],
+    reserved: [],
+  }
+  const answers = drafts.map((draft) => decide(batch, draft))
+  const { payments, holds, reserved } = batch
+  return { answers, payments, holds, reserved, idsUsed: payments.length }
+}
+
+/** What the drafts of a batch have come to so far. */
+interface Batch {
+  readonly policy: FeePolicy
+  readonly ids: readonly bigint[]
+  readonly parents: Map<bigint, Parent>
+  readonly available: Map<bigint, bigint>
+  readonly decided: Map<string, EarlierPayment>
+  readonly payments: RefundPayment[]
+  readonly holds: Entry[]
+  readonly reserved: Reservation[]
+}
+
+function decide(batch: Batch, draft: RefundDraft): RefundAnswer {
+  const parent = batch.parents.get(draft.parentId)
+  if (parent === undefined) return refuse({ code: 'payment_not_found' })
+  const money = draft.amount === null ? null : inCurrency(draft.amount, parent.exponent)
+  if (money !== null && !money.ok) {
+    const code = money.problem
+    return refuse({ code, errors: [{ pointer: '/amount', code }] })
+  }
+  if (draft.idempotencyKey !== null) {
+    const earlier = batch.decided.get(keyOf(parent.userId, draft.idempotencyKey))
+    if (earlier !== undefined) return replay(draft, earlier)
+  }
+  const atMost = refundable(parent)
+  const amount = money?.minor ?? atMost
+  if (amount > atMost || amount === 0n) return refuse({ code: 'not_refundable', atMost })
+
+  const feeReturned = feeOfRefund(parent, amount, batch.policy)
+  const refund = { draft, parent, amount, feeReturned }
+  const available = batch.available.get(parent.userId)
+  assert(available !== undefined, 'a payment has a user')
+  const required = amount - feeReturned
+  if (available < required) {
+    if (draft.idempotencyKey === null) return refuse({ code: 'insufficient_funds', required })
+    return answerOf(store(batch, refund, 'insufficient_funds'), false)
+  }
+  const payment = store(batch, refund, null)
+  reserve(batch, parent, payment)
+  return { kind: 'accepted', payment, replayed: false }
+}
+
+/** A refund that can be made. */
+interface Refund {
+  readonly draft: RefundDraft
+  readonly parent: Parent
+  readonly amount: bigint
+  readonly feeReturned: bigint
+}
+
+function store(
+  batch: Batch,
+  { draft, parent, amount, feeReturned }: Refund,
+  refusedFor: RefundPayment['refusedFor'],
+): RefundPayment {
+  const { idempotencyKey, sent } = draft
+  const id = batch.ids[batch.payments.length]
+  if (id === undefined) throw new Error('fewer ids than drafts')
+  const { id: parentId, userId } = parent
+  const about = { id, userId, type: 'refund' as const, parentId, amount, feeReturned }
+  const payment = { ...about, idempotencyKey, refusedFor, sent }
+  batch.payments.push(payment)
+  if (idempotencyKey !== null) batch.decided.set(keyOf(userId, idempotencyKey), payment)
+  return payment
+}
+
+/** Hold what a refund costs, and reserve what it takes of its parent. */
+function reserve(batch: Batch, parent: Parent, refund: RefundPayment): void {
+  const { amount, feeReturned: fee } = refund
+  batch.holds.push(refundHoldEntry(refund))
+  batch.reserved.push({ parentId: parent.id, amount, fee })
+  const available = batch.available.get(parent.userId) ?? 0n
+  batch.available.set(parent.userId, available - refundCost(refund))
+  const refundReserved = parent.refundReserved + amount
+  const feeReserved = parent.feeReserved + fee
+  batch.parents.set(parent.id, { ...parent, refundReserved, feeReserved })
+}
+
+/** The answer to a request whose key was used before: the first answer, or what differs. */
+function replay(draft: RefundDraft, earlier: EarlierPayment): RefundAnswer {
+  const errors = []
+  if (earlier.type !== 'refund') errors.push({ pointer: '/type', code: 'differs' })
+  else {
+    if (draft.parentId !== earlier.parentId)
+      errors.push({ pointer: '/payment_id', code: 'differs' })
+    errors.push(...differing(draft.sent, earlier.sent))
+  }
+  if (errors.length === 0 && earlier.type === 'refund') return answerOf(earlier, true)
+  return refuse({ code: 'idempotency_key_reuse', errors, paymentId: earlier.id })
+}
+
+function answerOf(payment: RefundPayment, replayed: boolean): RefundAnswer {
+  if (payment.refusedFor === null) return { kind: 'accepted', payment, replayed }
+  const { refusedFor: code, id: paymentId } = payment
+  return { kind: 'refused', refusal: { code, paymentId, required: refundCost(payment) }, replayed }
+}
+
+function refuse(refusal: MoneyRefusal): RefundAnswer {
+  return { kind: 'refused', refusal, replayed: false }
+}
+
+/** The error of a payment that somebody canceled before it was sent. */
+export const CANCELED = 'canceled'
+
+/** A payment that may be canceled, as it is under the locks of its task and then of its user. */
+export interface Cancelable {
+  readonly id: bigint
+  readonly userId: bigint
+  readonly type: BookedType
+  readonly status: StoredStatus
+  readonly amount: bigint
+  readonly commission: bigint
+  readonly feeReturned: bigint
+  readonly parentId: bigint | null
+  readonly lastError: string | null
+}
+
+/** Its task; `sent`: some charge of it may have left, because its first one is dated. */
+export interface TaskFacts {
+  readonly leased: boolean
+  readonly sent: boolean
+  /** The gateway has it and has not finished it. */
+  readonly pending: boolean
+}
+
+export type CancelDecision =
+  /** It ends `failed` with `CANCELED`, without a letter; its task leaves. */
+  | {
+      readonly kind: 'cancel'
+      readonly entries: readonly Entry[]
+      readonly unreserved: Reservation | null
+    }
+  /** The gateway is asked to end it, and only its answer does. */
+  | { readonly kind: 'ask' }
+  /** It was canceled before: the same answer again. */
+  | { readonly kind: 'canceled' }
+  | { readonly kind: 'refused'; readonly refusal: MoneyRefusal }
+
+/**
+ * Whether a payment can be canceled. Only what was provably never sent ends here; `asks`: its
+ * gateway can be asked to end what it has not finished.
+ */
+export function decideCancel(
+  payment: Cancelable,
+  task: TaskFacts | null,
+  asks: boolean,
+): CancelDecision {
+  if (!isOpen(payment.status)) {
+    const { status, lastError } = payment
+    if (status === 'failed' && lastError === CANCELED) return { kind: 'canceled' }
+    return { kind: 'refused', refusal: { code: 'payment_final' } }
+  }
+  if (task === null || task.leased) return { kind: 'refused', refusal: { code: 'in_flight' } }
+  if (task.sent) {
+    if (task.pending && asks) return { kind: 'ask' }
+    return { kind: 'refused', refusal: { code: 'in_flight' } }
+  }
+  return { kind: 'cancel', ...undone(payment) }
+}
+
+/** What gives back the hold of a payment that is not executed, and what it reserved. */
+function undone(payment: Cancelable) {
+  const { type, parentId, amount, feeReturned } = payment
+  if (type === 'refund') {
+    assert(parentId !== null, 'a refund has a parent')
+    const unreserved = { parentId, amount: -amount, fee: -feeReturned }
+    return { entries: [refundReleaseEntry(payment)], unreserved }
+  }
+  const held = type === 'withdraw' ? [releaseEntry({ ...payment, type })] : []
+  return { entries: held, unreserved: null }
+}

@@ -1,0 +1,309 @@
+import assert from 'node:assert'
+import { CHARGED_AFTER_FAILED } from './explain.ts'
+import { feeOfReturn, least, type FeePolicy } from './fee.ts'
+import {
+  chargebackEntry,
+  correctionEntry,
+  disputeWonEntry,
+  payoutReturnedEntry,
+  refundCost,
+  refundReleaseEntry,
+  type Entry,
+  type RefundParts,
+  type Shares,
+} from './ledger.ts'
+import type { Payment } from './payment.ts'
+import type { Parent, TaskFacts } from './refund.ts'
+import type { MoneyRefusal } from './refusal.ts'
+
+/**
+ * What came back without our doing: a payout, a deposit that was charged back or refunded at the
+ * gateway itself, or money of these that came back from a dispute.
+ */
+export type ReturnKind = 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won'
+
+/** A return as the gateway or an operator reports it; more than 0, in minor units. */
+export interface ReturnDraft {
+  readonly parentId: bigint
+  /** The gateway's reference of the return: a parent has one return under it. */
+  readonly ref: string
+  readonly kind: ReturnKind
+  readonly amount: bigint
+}
+
+/** A refund of a deposit that is not finished. */
+export interface OpenRefund extends RefundParts {
+  readonly task: TaskFacts | null
+}
+
+/** A payment of which something came back; its row, its user and its refunds' tasks are locked. */
+export interface ReturnParent extends Parent {
+  /** Of its refunds, those that are done. */
+  readonly refunded: bigint
+  /** Who paid for its returns so far, less what came back from disputes. */
+  readonly paid: Shares
+  readonly openRefunds: readonly OpenRefund[]
+}
+
+/** A return as it is written: a payment that is final from the start. */
+export interface ReturnPayment {
+  readonly id: bigint
+  readonly userId: bigint
+  readonly type: 'return'
+  readonly parentId: bigint
+  readonly ref: string
+  readonly kind: ReturnKind
+  readonly amount: bigint
+  /** Of the commission, what went back with it; of a dispute won, what was earned again. */
+  readonly feeReturned: bigint
+}
+
+export interface ReturnBooks {
+  readonly parents: ReadonlyMap<bigint, ReturnParent>
+  /** What the parents' users can spend; they are locked, and none is missing. */
+  readonly available: ReadonlyMap<bigint, bigint>
+  /** Earlier returns by `returnKeyOf`. */
+  readonly earlier: ReadonlyMap<string, Pick<ReturnPayment, 'id' | 'kind' | 'amount'>>
+  /** At least one unused payment id for each draft. */
+  readonly ids: readonly bigint[]
+}
+
+export type ReturnAnswer =
+  /** `canceled`: the refunds of the deposit that were never sent, and now never are. */
+  | {
+      readonly kind: 'booked'
+      readonly payment: ReturnPayment
+      readonly canceled: readonly bigint[]
+    }
+  /** It was booked before. */
+  | { readonly kind: 'known'; readonly paymentId: bigint }
+  | { readonly kind: 'refused'; readonly refusal: MoneyRefusal }
+
+/** What a batch of returns comes to: the answers in order, and everything to write. */
+export interface ReturnVerdict {
+  readonly answers: readonly ReturnAnswer[]
+  readonly payments: readonly ReturnPayment[]
+  /** The releases of refunds that are canceled, and the returns, in the order of their effect. */
+  readonly entries: readonly Entry[]
+  /** The parents that changed, as they are from now on. */
+  readonly parents: readonly ReturnParent[]
+  readonly idsUsed: number
+}
+
+/** The scope of a return's reference: the gateway names a return once for each payment. */
+export function returnKeyOf(parentId: bigint, ref: string): string {
+  return `${parentId} ${ref}`
+}
+
+/**
+ * Decide returns in order. What the gateway says came back is booked at once and never waits for a
+ * balance: a user pays at most what is available and what the deposit was still worth to it, and
+ * the rest is a loss.
+ */
+export function decideReturns(
+  drafts: readonly ReturnDraft[],
+  books: ReturnBooks,
+  policy: FeePolicy,
+): ReturnVerdict {
+  const batch: Batch = {
+    policy,
+    ids: books.ids,
+    parents: new Map(books.parents),
+    available: new Map(books.available),
+    decided: new Map(books.earlier),
+    changed: new Set(),
+    payments: [],
+    entries: [],
+  }
+  const answers = drafts.map((draft) => decide(batch, draft))
+  const { payments, entries } = batch
+  const parents = [...batch.changed].flatMap((id) => batch.parents.get(id) ?? [])
+  return { answers, payments, entries, parents, idsUsed: payments.length }
+}
+
+/** What the drafts of a batch have come to so far. */
+interface Batch {
+  readonly policy: FeePolicy
+  readonly ids: readonly bigint[]
+  readonly parents: Map<bigint, ReturnParent>
+  readonly available: Map<bigint, bigint>
+  readonly decided: Map<string, Pick<ReturnPayment, 'id' | 'kind' | 'amount'>>
+  readonly changed: Set<bigint>
+  readonly payments: ReturnPayment[]
+  readonly entries: Entry[]
+}
+
+function decide(batch: Batch, draft: ReturnDraft): ReturnAnswer {
+  const { parentId, ref, kind, amount } = draft
+  assert(amount > 0n, 'a return is more than nothing')
+  const parent = batch.parents.get(parentId)
+  if (parent === undefined) return refuse({ code: 'payment_not_found' })
+  const earlier = batch.decided.get(returnKeyOf(parentId, ref))
+  if (earlier !== undefined) {
+    if (earlier.kind === kind && earlier.amount === amount) {
+      return { kind: 'known', paymentId: earlier.id }
+    }
+    return refuse({ code: 'return_differs', paymentId: earlier.id })
+  }
+  const atMost = returnable(parent, kind)
+  if (amount > atMost) return refuse({ code: 'not_returnable', atMost })
+  return kind === 'dispute_won'
+    ? won(batch, parent, draft)
+    : kind === 'payout_returned'
+      ? payoutReturned(batch, parent, draft)
+      : chargedBack(batch, parent, draft)
+}
+
+/** What of a payment can have come back in this way: no more than went there, in all. */
+export function returnable(parent: ReturnParent, kind: ReturnKind): bigint {
+  const { type, status, amount, returned } = parent
+  const of = kind === 'payout_returned' ? 'withdraw' : 'deposit'
+  if (type !== of || status !== 'success') return 0n
+  return kind === 'dispute_won' ? returned : amount - returned
+}
+
+function payoutReturned(batch: Batch, parent: ReturnParent, draft: ReturnDraft): ReturnAnswer {
+  const fee = feeOfReturn(parent, draft.amount, batch.policy)
+  const payment = store(batch, draft, parent, fee)
+  book(batch, payoutReturnedEntry(payment, draft.amount, fee))
+  const returned = parent.returned + draft.amount
+  change(batch, { ...parent, returned, returnedFee: parent.returnedFee + fee })
+  return { kind: 'booked', payment, canceled: [] }
+}
+
+function chargedBack(batch: Batch, given: ReturnParent, draft: ReturnDraft): ReturnAnswer {
+  const { parent, canceled } = withoutUnsent(batch, given)
+  const available = batch.available.get(parent.userId)
+  assert(available !== undefined, 'a payment has a user')
+  const shares = chargebackShares(parent, draft.amount, available, batch.policy)
+  const payment = store(batch, draft, parent, shares.fee)
+  book(batch, chargebackEntry(payment, shares))
+  change(batch, {
+    ...parent,
+    returned: parent.returned + draft.amount,
+    returnedFee: parent.returnedFee + shares.fee,
+    paid: plus(parent.paid, shares),
+  })
+  return { kind: 'booked', payment, canceled }
+}
+
+function won(batch: Batch, parent: ReturnParent, draft: ReturnDraft): ReturnAnswer {
+  const shares = disputeShares(parent.paid, draft.amount)
+  const payment = store(batch, draft, parent, shares.fee)
+  book(batch, disputeWonEntry(payment, shares))
+  change(batch, {
+    ...parent,
+    returned: parent.returned - draft.amount,
+    returnedFee: parent.returnedFee - shares.fee,
+    paid: minus(parent.paid, shares),
+  })
+  return { kind: 'booked', payment, canceled: [] }
+}
+
+/**
+ * Who pays for `amount` of a deposit that was charged back. The user at most what is available, and
+ * at most what the deposit is still worth: its amount without what was refunded or came back
+ * before, and without the part that is paid out of the commission. Whatever is left is a loss.
+ */
+export function chargebackShares(
+  parent: ReturnParent,
+  amount: bigint,
+  available: bigint,
+  policy: FeePolicy,
+): Shares {
+  const left = parent.amount - parent.refunded - parent.returned
+  const covered = left > 0n ? least(amount, left) : 0n
+  const fee = covered > 0n ? feeOfReturn(parent, covered, policy) : 0n
+  const user = least(available, covered - fee)
+  return { user, fee, loss: amount - fee - user }
+}
+
+/** Who gets `amount` that came back from a dispute: losses first, then the user, then the fees. */
+export function disputeShares(paid: Shares, amount: bigint): Shares {
+  const loss = least(amount, paid.loss)
+  const user = least(amount - loss, paid.user)
+  const fee = amount - loss - user
+  assert(fee <= paid.fee, 'no more comes back from disputes than was taken')
+  return { user, fee, loss }
+}
+
+/** Cancel the refunds of a deposit that were provably never sent: their holds are free again. */
+function withoutUnsent(batch: Batch, parent: ReturnParent) {
+  const unsent = parent.openRefunds.filter(
+    ({ task }) => task !== null && !task.leased && !task.sent,
+  )
+  let { refundReserved, feeReserved } = parent
+  for (const refund of unsent) {
+    book(batch, refundReleaseEntry(refund))
+    refundReserved -= refund.amount
+    feeReserved -= refund.amount - refundCost(refund)
+  }
+  const openRefunds = parent.openRefunds.filter((refund) => !unsent.includes(refund))
+  const changed = { ...parent, refundReserved, feeReserved, openRefunds }
+  return { parent: changed, canceled: unsent.map(({ id }) => id) }
+}
+
+function store(
+  batch: Batch,
+  { ref, kind, amount }: ReturnDraft,
+  { id: parentId, userId }: ReturnParent,
+  feeReturned: bigint,
+): ReturnPayment {
+  const id = batch.ids[batch.payments.length]
+  if (id === undefined) throw new Error('fewer ids than drafts')
+  const payment = { id, userId, type: 'return', parentId, ref, kind, amount, feeReturned } as const
+  batch.payments.push(payment)
+  batch.decided.set(returnKeyOf(parentId, ref), payment)
+  return payment
+}
+
+function book(batch: Batch, entry: Entry): void {
+  batch.entries.push(entry)
+  const available = batch.available.get(entry.userId) ?? 0n
+  batch.available.set(entry.userId, available + entry.user)
+}
+
+function change(batch: Batch, parent: ReturnParent): void {
+  batch.parents.set(parent.id, parent)
+  batch.changed.add(parent.id)
+}
+
+function plus(one: Shares, other: Shares): Shares {
+  return { user: one.user + other.user, fee: one.fee + other.fee, loss: one.loss + other.loss }
+}
+
+function minus(one: Shares, other: Shares): Shares {
+  return { user: one.user - other.user, fee: one.fee - other.fee, loss: one.loss - other.loss }
+}
+
+function refuse(refusal: MoneyRefusal): ReturnAnswer {
+  return { kind: 'refused', refusal }
+}
+
+/** A payment whose outcome may have to be corrected. */
+export interface Correctable {
+  readonly payment: Pick<Payment, 'id' | 'userId' | 'type' | 'status' | 'amount' | 'commission'>
+  /** The error of its open letter; null: it has none. */
+  readonly letter: string | null
+  /** It has an entry of a correction. */
+  readonly corrected: boolean
+}
+
+export type CorrectionDecision =
+  /** Its status stays `failed`; its letter is closed. */
+  | { readonly kind: 'correct'; readonly entry: Entry }
+  /** It was corrected before: the same answer again. */
+  | { readonly kind: 'corrected' }
+  | { readonly kind: 'refused'; readonly refusal: MoneyRefusal }
+
+/** Whether the money of a failed payment that the gateway executed is booked, and how. */
+export function decideCorrection(
+  { payment, letter, corrected }: Correctable,
+  available: bigint,
+): CorrectionDecision {
+  if (corrected) return { kind: 'corrected' }
+  if (payment.status !== 'failed' || letter !== CHARGED_AFTER_FAILED) {
+    return { kind: 'refused', refusal: { code: 'not_correctable' } }
+  }
+  return { kind: 'correct', entry: correctionEntry(payment, available) }
+}

@@ -1,0 +1,277 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { keyOf } from '../src/domain/acceptance.ts'
+import { parseDecimal } from '../src/domain/money.ts'
+import type { StoredStatus } from '../src/domain/payment.ts'
+import {
+  CANCELED,
+  decideCancel,
+  decideRefunds,
+  refundable,
+  type Cancelable,
+  type Parent,
+  type RefundAnswer,
+  type RefundBooks,
+  type RefundDraft,
+  type RefundPayment,
+} from '../src/domain/refund.ts'
+import { sentFields } from '../src/domain/sent.ts'
+
+const NOTHING = { refundReserved: 0n, feeReserved: 0n, returned: 0n, returnedFee: 0n }
+
+/** A deposit of 100.00 with a commission of 2.00, of which nothing was given back. */
+const DEPOSIT: Parent = {
+  id: 1n,
+  userId: 3n,
+  type: 'deposit',
+  status: 'success',
+  amount: 10_000n,
+  commission: 200n,
+  exponent: 2,
+  ...NOTHING,
+}
+
+/** A refund of an amount, `null` for all that is left. */
+function refund(amount: string | null, idempotencyKey: string | null = null, parentId = 1n) {
+  const read = amount === null ? null : parseDecimal(amount)
+  if (read !== null && !read.ok) throw new Error(read.problem)
+  const sent = sentFields({ amount, reason: 'returned goods' })
+  return { parentId, amount: read?.decimal ?? null, idempotencyKey, sent } satisfies RefundDraft
+}
+
+function books(
+  available: bigint,
+  parents: readonly Parent[] = [DEPOSIT],
+  earlier: readonly RefundPayment[] = [],
+): RefundBooks {
+  return {
+    parents: new Map(parents.map((parent) => [parent.id, parent])),
+    available: new Map([[3n, available]]),
+    earlier: new Map(earlier.map((one) => [keyOf(one.userId, one.idempotencyKey ?? ''), one])),
+    ids: Array.from({ length: 20 }, (_, index) => BigInt(index + 10)),
+  }
+}
+
+/** An answer in a word: `10` accepted as payment 10, `=10` its replay, a code, `=code`. */
+function word(answer: RefundAnswer): string {
+  const text = answer.kind === 'accepted' ? String(answer.payment.id) : answer.refusal.code
+  return (answer.replayed ? '=' : '') + text
+}
+
+const ALL = 10_000n
+const NOT = 'not_refundable'
+const NO_FUNDS = 'insufficient_funds'
+const REUSED = 'idempotency_key_reuse'
+
+const BATCHES: readonly (readonly [string, bigint, readonly RefundDraft[], readonly string[]])[] = [
+  ['nothing comes to nothing', 0n, [], []],
+  ['the whole deposit is refunded', ALL, [refund('100')], ['10']],
+  ['without an amount all that is left is', ALL, [refund('30'), refund(null)], ['10', '11']],
+  ['more than the deposit is not refunded', 2n * ALL, [refund('100.01')], [NOT]],
+  ['several refunds take no more than it', 2n * ALL, [refund('60'), refund('40.01')], ['10', NOT]],
+  ['when nothing is left nothing is', 2n * ALL, [refund('100'), refund(null)], ['10', NOT]],
+  ['a user who has spent it cannot refund it', 9_999n, [refund('100')], [NO_FUNDS]],
+  ['earlier refunds spend first', ALL - 1n, [refund('60'), refund('40')], ['10', NO_FUNDS]],
+  [
+    'a refusal uses nothing up',
+    5_000n,
+    [refund('60'), refund('500'), refund('50')],
+    [NO_FUNDS, NOT, '10'],
+  ],
+  ['an unknown payment is not refunded', ALL, [refund('1', null, 9n)], ['payment_not_found']],
+  ['an amount is exact in its currency', ALL, [refund('1.001')], ['amount_precision']],
+  ['an amount is at least a minor unit', ALL, [refund('0')], ['amount_range']],
+  ['twins in a batch are one refund', ALL, [refund('5', 'a'), refund('5', 'a')], ['10', '=10']],
+  ['twins without a key are two', ALL, [refund('5'), refund('5')], ['10', '11']],
+  [
+    'a key with another amount is refused',
+    ALL,
+    [refund('5', 'a'), refund('6', 'a')],
+    ['10', REUSED],
+  ],
+  ['"all" is another amount', ALL, [refund('100', 'a'), refund(null, 'a')], ['10', REUSED]],
+  ['"all" twice is one refund', ALL, [refund(null, 'a'), refund(null, 'a')], ['10', '=10']],
+  [
+    'a replay is answered although nothing is left',
+    ALL,
+    [refund('100', 'a'), refund('100', 'a'), refund('1', 'b')],
+    ['10', '=10', NOT],
+  ],
+  [
+    'a refusal for lack of funds is kept under its key',
+    0n,
+    [refund('5', 'a'), refund('5', 'a'), refund('5')],
+    [NO_FUNDS, `=${NO_FUNDS}`, NO_FUNDS],
+  ],
+  [
+    'a refusal because nothing is left is not kept',
+    ALL,
+    [refund('100'), refund('5', 'a'), refund('5', 'a')],
+    ['10', NOT, NOT],
+  ],
+]
+
+for (const [name, available, drafts, expected] of BATCHES) {
+  test(name, () => {
+    assert.deepEqual(decideRefunds(drafts, books(available), 'keep').answers.map(word), expected)
+  })
+}
+
+const OTHERS: readonly Partial<Parent>[] = [
+  { type: 'withdraw' },
+  { type: 'refund' },
+  { type: 'return' },
+  { status: 'new' },
+  { status: 'failed' },
+  { status: 'unknown' },
+  { refundReserved: 10_000n },
+  { returned: 10_000n },
+  { refundReserved: 6_000n, returned: 10_000n },
+]
+
+for (const other of OTHERS) {
+  test(`of a payment with ${Object.entries(other).join(' and ')} nothing is refunded`, () => {
+    const parent = { ...DEPOSIT, ...other }
+    assert.equal(refundable(parent), 0n)
+    const { answers } = decideRefunds([refund('1'), refund(null)], books(ALL, [parent]), 'keep')
+    assert.deepEqual(answers.map(word), [NOT, NOT])
+  })
+}
+
+test('a refund holds its amount without what it returns of the commission, and reserves both', () => {
+  for (const [policy, fee] of [
+    ['keep', 0n],
+    ['return', 100n],
+  ] as const) {
+    const { payments, holds, reserved, idsUsed } = decideRefunds(
+      [refund('50')],
+      books(5_000n - fee),
+      policy,
+    )
+    assert.equal(idsUsed, 1)
+    assert.deepEqual(
+      payments.map(({ amount, feeReturned }) => [amount, feeReturned]),
+      [[5_000n, fee]],
+    )
+    assert.deepEqual(
+      holds.map(({ user, held, paymentId }) => [user, held, paymentId]),
+      [[fee - 5_000n, 5_000n - fee, 10n]],
+    )
+    assert.deepEqual(reserved, [{ parentId: 1n, amount: 5_000n, fee }])
+  }
+})
+
+test('a refusal says what is required, or what could be refunded at most', () => {
+  const parent = { ...DEPOSIT, refundReserved: 2_000n, feeReserved: 40n, returned: 1_000n }
+  const { answers, payments, holds, reserved } = decideRefunds(
+    [refund('70', 'a'), refund('70.01')],
+    books(0n, [parent]),
+    'return',
+  )
+  const refusals = answers.map((answer) => answer.kind === 'refused' && answer.refusal)
+  assert.deepEqual(refusals, [
+    { code: NO_FUNDS, paymentId: 10n, required: 7_000n - 140n },
+    { code: NOT, atMost: 7_000n },
+  ])
+  assert.deepEqual(
+    payments.map(({ refusedFor }) => refusedFor),
+    [NO_FUNDS],
+  )
+  assert.deepEqual([holds, reserved], [[], []])
+})
+
+test('a key that a refund of another payment, or no refund, was made under says so', () => {
+  const first = decideRefunds([refund('5', 'a')], books(ALL), 'keep').payments
+  const other = { ...DEPOSIT, id: 2n }
+  const given = books(ALL, [DEPOSIT, other], first)
+  const [elsewhere] = decideRefunds([refund('5', 'a', 2n)], given, 'keep').answers
+  assert.ok(elsewhere?.kind === 'refused', 'refused')
+  assert.deepEqual(elsewhere.refusal.errors, [{ pointer: '/payment_id', code: 'differs' }])
+  assert.equal(elsewhere.refusal.paymentId, 10n)
+
+  const earlier = new Map([[keyOf(3n, 'a'), { id: 7n, type: 'deposit' } as const]])
+  const [deposit] = decideRefunds([refund('5', 'a')], { ...books(ALL), earlier }, 'keep').answers
+  assert.ok(deposit?.kind === 'refused', 'refused')
+  assert.deepEqual(deposit.refusal.errors, [{ pointer: '/type', code: 'differs' }])
+})
+
+test('a replay answers what the first request was answered, whatever the policy is now', () => {
+  const first = decideRefunds([refund('5', 'a')], books(ALL), 'return')
+  const again = decideRefunds([refund('5', 'a')], books(0n, [DEPOSIT], first.payments), 'keep')
+  assert.deepEqual(
+    again.answers,
+    first.answers.map((answer) => ({ ...answer, replayed: true })),
+  )
+  assert.deepEqual([again.payments, again.holds, again.reserved, again.idsUsed], [[], [], [], 0])
+})
+
+test('an amount is read in the exponent of the parent', () => {
+  const yen = { ...DEPOSIT, exponent: 0 as const }
+  const decided = decideRefunds([refund('5'), refund('0.5')], books(ALL, [yen]), 'keep')
+  assert.deepEqual(decided.answers.map(word), ['10', 'amount_precision'])
+  assert.equal(decided.payments[0]?.amount, 5n)
+})
+
+test('the verdict leaves what it was decided on as it was', () => {
+  const given = books(ALL)
+  decideRefunds([refund('5', 'a')], given, 'return')
+  assert.deepEqual(given, books(ALL))
+})
+
+const OPEN: Cancelable = {
+  id: 5n,
+  userId: 3n,
+  type: 'withdraw',
+  status: 'new',
+  amount: 100n,
+  commission: 2n,
+  feeReturned: 0n,
+  parentId: null,
+  lastError: null,
+}
+const WAITS = { leased: false, sent: false, pending: false }
+
+test('a payment that was never sent is canceled, and its hold is given back', () => {
+  const withdrawal = decideCancel(OPEN, WAITS, false)
+  assert.ok(withdrawal.kind === 'cancel', 'canceled')
+  assert.deepEqual(
+    withdrawal.entries.map(({ kind, user, held }) => [kind, user, held]),
+    [['release', 102n, -102n]],
+  )
+  const deposit = decideCancel({ ...OPEN, type: 'deposit' }, WAITS, false)
+  assert.deepEqual(deposit, { kind: 'cancel', entries: [], unreserved: null })
+})
+
+test('a refund that is canceled gives back its hold, and what it reserved of its parent', () => {
+  const parts = { commission: 0n, feeReturned: 2n, parentId: 1n }
+  const decision = decideCancel({ ...OPEN, ...parts, type: 'refund' }, WAITS, false)
+  assert.ok(decision.kind === 'cancel', 'canceled')
+  assert.deepEqual(decision.unreserved, { parentId: 1n, amount: -100n, fee: -2n })
+  assert.deepEqual(
+    decision.entries.map(({ user, held }) => [user, held]),
+    [[98n, -98n]],
+  )
+})
+
+test('what is being sent or may have been sent is never canceled here', () => {
+  const tasks = [true, false].flatMap((leased) =>
+    [true, false].flatMap((sent) => [true, false].map((pending) => ({ leased, sent, pending }))),
+  )
+  for (const asks of [true, false]) {
+    for (const task of [...tasks, null]) {
+      const { kind } = decideCancel(OPEN, task, asks)
+      const never = task !== null && !task.leased && !task.sent
+      const ask = asks && task !== null && !task.leased && task.sent && task.pending
+      assert.equal(kind, never ? 'cancel' : ask ? 'ask' : 'refused', JSON.stringify(task))
+    }
+  }
+})
+
+test('a final payment is not canceled; one that was canceled is answered as the first time', () => {
+  const final = (status: StoredStatus, lastError: string | null) =>
+    decideCancel({ ...OPEN, status, lastError }, null, true)
+  assert.deepEqual(final('failed', CANCELED), { kind: 'canceled' })
+  for (const ended of [final('failed', 'rejected'), final('success', null)]) {
+    assert.deepEqual(ended, { kind: 'refused', refusal: { code: 'payment_final' } })
+  }
+})

@@ -1,0 +1,313 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { CHARGED_AFTER_FAILED } from '../src/domain/explain.ts'
+import {
+  chargebackShares,
+  decideCorrection,
+  decideReturns,
+  disputeShares,
+  returnKeyOf,
+  type ReturnAnswer,
+  type ReturnBooks,
+  type ReturnDraft,
+  type ReturnKind,
+  type ReturnParent,
+} from '../src/domain/returns.ts'
+
+/** A deposit of 100.00 with a commission of 2.00, of which nothing was given back. */
+const DEPOSIT: ReturnParent = {
+  id: 1n,
+  userId: 3n,
+  type: 'deposit',
+  status: 'success',
+  amount: 10_000n,
+  commission: 200n,
+  exponent: 2,
+  refundReserved: 0n,
+  feeReserved: 0n,
+  returned: 0n,
+  returnedFee: 0n,
+  refunded: 0n,
+  paid: { user: 0n, fee: 0n, loss: 0n },
+  openRefunds: [],
+}
+const PAYOUT: ReturnParent = { ...DEPOSIT, id: 2n, type: 'withdraw' }
+
+const back = (kind: ReturnKind, amount: bigint, ref: string, parentId = 1n): ReturnDraft => ({
+  parentId,
+  ref,
+  kind,
+  amount,
+})
+
+function books(available: bigint, ...parents: readonly ReturnParent[]): ReturnBooks {
+  return {
+    parents: new Map(parents.map((parent) => [parent.id, parent])),
+    available: new Map([[3n, available]]),
+    earlier: new Map(),
+    ids: Array.from({ length: 20 }, (_, index) => BigInt(index + 10)),
+  }
+}
+
+function word(answer: ReturnAnswer): string {
+  if (answer.kind === 'booked') return String(answer.payment.id)
+  return answer.kind === 'known' ? `=${answer.paymentId}` : answer.refusal.code
+}
+
+const BATCHES: readonly (readonly [string, readonly ReturnDraft[], readonly string[]])[] = [
+  ['nothing comes to nothing', [], []],
+  [
+    'a payout comes back in parts',
+    [back('payout_returned', 1n, 'a', 2n), back('payout_returned', 9_999n, 'b', 2n)],
+    ['10', '11'],
+  ],
+  [
+    'no more of a payout comes back than went out',
+    [back('payout_returned', 10_001n, 'a', 2n)],
+    ['not_returnable'],
+  ],
+  [
+    'one return under a reference is one',
+    [back('charged_back', 5n, 'a'), back('charged_back', 5n, 'a')],
+    ['10', '=10'],
+  ],
+  [
+    'references are of a payment',
+    [back('charged_back', 5n, 'a'), back('payout_returned', 5n, 'a', 2n)],
+    ['10', '11'],
+  ],
+  [
+    'a reference with another amount differs',
+    [back('charged_back', 5n, 'a'), back('charged_back', 6n, 'a')],
+    ['10', 'return_differs'],
+  ],
+  [
+    'a reference of another kind differs',
+    [back('charged_back', 5n, 'a'), back('refunded_there', 5n, 'a')],
+    ['10', 'return_differs'],
+  ],
+  [
+    'a deposit is not charged back twice',
+    [back('charged_back', 10_000n, 'a'), back('charged_back', 1n, 'b')],
+    ['10', 'not_returnable'],
+  ],
+  [
+    'only what was charged back comes back from a dispute',
+    [back('dispute_won', 1n, 'a')],
+    ['not_returnable'],
+  ],
+  [
+    'a dispute is lost, won and lost again',
+    [
+      back('charged_back', 10_000n, 'a'),
+      back('dispute_won', 10_000n, 'b'),
+      back('charged_back', 10_000n, 'c'),
+    ],
+    ['10', '11', '12'],
+  ],
+  ['a payout is not charged back', [back('charged_back', 5n, 'a', 2n)], ['not_returnable']],
+  [
+    'a deposit does not come back as a payout',
+    [back('payout_returned', 5n, 'a')],
+    ['not_returnable'],
+  ],
+  [
+    'what does not exist does not come back',
+    [back('charged_back', 5n, 'a', 9n)],
+    ['payment_not_found'],
+  ],
+]
+
+for (const [name, drafts, expected] of BATCHES) {
+  test(name, () => {
+    const { answers } = decideReturns(drafts, books(20_000n, DEPOSIT, PAYOUT), 'keep')
+    assert.deepEqual(answers.map(word), expected)
+  })
+}
+
+test('only a payment that succeeded comes back', () => {
+  for (const status of ['new', 'unknown', 'failed'] as const) {
+    for (const parent of [DEPOSIT, PAYOUT]) {
+      const kind = parent === DEPOSIT ? 'charged_back' : 'payout_returned'
+      const given = books(20_000n, { ...parent, status })
+      const { answers, entries } = decideReturns([back(kind, 1n, 'a', parent.id)], given, 'keep')
+      assert.deepEqual([answers.map(word), entries], [['not_returnable'], []])
+    }
+  }
+})
+
+test('a return that is known from before is booked no second time', () => {
+  const drafts = [back('charged_back', 5n, 'a')]
+  const first = decideReturns(drafts, books(20_000n, DEPOSIT), 'keep')
+  const [payment] = first.payments
+  assert.ok(payment, 'payment')
+  const earlier = new Map([[returnKeyOf(1n, 'a'), payment]])
+  const again = decideReturns(drafts, { ...books(20_000n, DEPOSIT), earlier }, 'keep')
+  assert.deepEqual(again.answers, [{ kind: 'known', paymentId: 10n }])
+  assert.deepEqual([again.payments, again.entries, again.parents], [[], [], []])
+})
+
+/** Who pays for a charge-back of 100.00, by what the deposit was worth before and the user has. */
+const SHARES: readonly (readonly [
+  name: string,
+  parent: Partial<ReturnParent>,
+  available: bigint,
+  policy: 'keep' | 'return',
+  shares: readonly [user: bigint, fee: bigint, loss: bigint],
+])[] = [
+  ['a user who can pays it all', {}, 20_000n, 'keep', [10_000n, 0n, 0n]],
+  [
+    'with the commission given back it pays that much less',
+    {},
+    20_000n,
+    'return',
+    [9_800n, 200n, 0n],
+  ],
+  ['a user who cannot pays what is there', {}, 700n, 'return', [700n, 200n, 9_100n]],
+  ['one who has nothing pays nothing', {}, 0n, 'keep', [0n, 0n, 10_000n]],
+  [
+    'what was refunded is ours to lose',
+    { refundReserved: 4_000n, refunded: 4_000n },
+    20_000n,
+    'keep',
+    [6_000n, 0n, 4_000n],
+  ],
+  [
+    'a refund that is open was not made',
+    { refundReserved: 4_000n },
+    20_000n,
+    'keep',
+    [10_000n, 0n, 0n],
+  ],
+  [
+    'no commission goes back twice',
+    { refundReserved: 5_000n, refunded: 5_000n, feeReserved: 200n },
+    20_000n,
+    'return',
+    [5_000n, 0n, 5_000n],
+  ],
+  [
+    'all was refunded before',
+    { refundReserved: 10_000n, refunded: 10_000n, feeReserved: 200n },
+    20_000n,
+    'return',
+    [0n, 0n, 10_000n],
+  ],
+]
+
+for (const [name, parent, available, policy, [user, fee, loss]] of SHARES) {
+  test(`of a charge-back ${name}`, () => {
+    const shares = chargebackShares({ ...DEPOSIT, ...parent }, 10_000n, available, policy)
+    assert.deepEqual(shares, { user, fee, loss })
+  })
+}
+
+test('money from a dispute pays losses first, then the user, then the fees', () => {
+  const paid = { user: 60n, fee: 10n, loss: 30n }
+  const shares = [1n, 30n, 31n, 90n, 91n, 100n].map((amount) => disputeShares(paid, amount))
+  assert.deepEqual(
+    shares.map(({ loss, user, fee }) => [loss, user, fee]),
+    [
+      [1n, 0n, 0n],
+      [30n, 0n, 0n],
+      [30n, 1n, 0n],
+      [30n, 60n, 0n],
+      [30n, 60n, 1n],
+      [30n, 60n, 10n],
+    ],
+  )
+  assert.throws(() => disputeShares(paid, 101n), { code: 'ERR_ASSERTION' })
+})
+
+test('a payout that comes back returns its whole commission, although that is more than it', () => {
+  const parent = { ...PAYOUT, amount: 2n, commission: 50n }
+  const { entries, parents } = decideReturns(
+    [back('payout_returned', 1n, 'a', 2n), back('payout_returned', 1n, 'b', 2n)],
+    books(0n, parent),
+    'return',
+  )
+  assert.deepEqual(
+    entries.map(({ user, gateway, fees }) => [user, gateway, fees]),
+    [
+      [26n, -1n, -25n],
+      [26n, -1n, -25n],
+    ],
+  )
+  assert.deepEqual(
+    parents.map(({ returned, returnedFee }) => [returned, returnedFee]),
+    [[2n, 50n]],
+  )
+})
+
+test('a charge-back cancels the refunds that were provably not sent, and spends what they held', () => {
+  const task = { leased: false, sent: false, pending: false }
+  const part = { userId: 3n, amount: 1_000n, feeReturned: 20n }
+  const openRefunds = [
+    { ...part, id: 5n, task },
+    { ...part, id: 6n, task: { ...task, sent: true } },
+    { ...part, id: 7n, task: { ...task, leased: true } },
+    { ...part, id: 8n, task: null },
+  ]
+  const reserved = { refundReserved: 4_000n, feeReserved: 80n, openRefunds }
+  const verdict = decideReturns(
+    [back('charged_back', 10_000n, 'a')],
+    books(100n, { ...DEPOSIT, ...reserved }),
+    'keep',
+  )
+  const [answer] = verdict.answers
+  assert.deepEqual(answer?.kind === 'booked' && answer.canceled, [5n])
+  assert.deepEqual(
+    verdict.entries.map(({ paymentId, kind, user, held, losses }) => [
+      paymentId,
+      kind,
+      user,
+      held,
+      losses,
+    ]),
+    [
+      [5n, 'release', 980n, -980n, 0n],
+      [10n, 'settle', -1_080n, 0n, -8_920n],
+    ],
+  )
+  const [parent] = verdict.parents
+  assert.deepEqual(
+    [parent?.refundReserved, parent?.feeReserved, parent?.returned],
+    [3_000n, 60n, 10_000n],
+  )
+  assert.deepEqual(
+    parent?.openRefunds.map(({ id }) => id),
+    [6n, 7n, 8n],
+  )
+})
+
+const FAILED = {
+  id: 5n,
+  userId: 3n,
+  type: 'withdraw',
+  status: 'failed',
+  amount: 100n,
+  commission: 2n,
+} as const
+
+test('a failed payment that the gateway executed is corrected once', () => {
+  const letter = CHARGED_AFTER_FAILED
+  const decision = decideCorrection({ payment: FAILED, letter, corrected: false }, 50n)
+  assert.ok(decision.kind === 'correct', 'correct')
+  const { kind, user, gateway, fees, losses } = decision.entry
+  assert.deepEqual([kind, user, gateway, fees, losses], ['settle_late', -50n, 100n, 2n, -52n])
+  const again = { payment: FAILED, letter: null, corrected: true }
+  assert.deepEqual(decideCorrection(again, 50n), { kind: 'corrected' })
+})
+
+test('nothing else is corrected', () => {
+  const refused = { kind: 'refused', refusal: { code: 'not_correctable' } }
+  const letter = CHARGED_AFTER_FAILED
+  for (const status of ['new', 'unknown', 'success'] as const) {
+    const payment = { ...FAILED, status }
+    assert.deepEqual(decideCorrection({ payment, letter, corrected: false }, 50n), refused)
+  }
+  for (const other of [null, 'rejected']) {
+    const view = { payment: FAILED, letter: other, corrected: false }
+    assert.deepEqual(decideCorrection(view, 50n), refused)
+  }
+})
