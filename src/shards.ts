@@ -1,7 +1,7 @@
 import type { Db, Shard } from './ports.ts'
 
 /** What became of work on several shards: of each what it gave, or why it failed. */
-export interface PerShard<Value> {
+interface PerShard<Value> {
   readonly done: readonly { readonly shard: Shard; readonly value: Value }[]
   readonly failed: readonly { readonly shard: Shard; readonly error: unknown }[]
 }
@@ -69,7 +69,7 @@ export function eachPart<Item, Value>(
 }
 
 /** Something of its own for each shard, found by the id of what lives there. */
-export interface OfEach<Value> {
+interface OfEach<Value> {
   of(id: bigint): Value
   readonly all: readonly Value[]
 }

@@ -7,12 +7,12 @@ import {
   breakerPolicy,
   CLOSED,
   observed,
-  waitMs,
   type Breaker,
   type BreakerPolicy,
   type CallEnded,
   type Verdict,
   verdictOf,
+  pauseMs,
 } from '../src/domain/breaker.ts'
 
 const POLICY: BreakerPolicy = {
@@ -41,6 +41,12 @@ const misconfigured = (reason: string, paymentId: bigint): CallEnded => ({
   verdict: 'misconfigured',
   reason,
 })
+
+/** How long it still stays open, in milliseconds; 0 when it would let a probe through. */
+function waitMs(breaker: Breaker, nowMs: number, policy: BreakerPolicy): number {
+  if (breaker.state !== 'open') return 0
+  return Math.max(0, pauseMs(breaker, policy) - (nowMs - breaker.sinceMs))
+}
 
 /** The breaker after these calls in order, all at one time. */
 function seen(breaker: Breaker, calls: readonly CallEnded[], nowMs = 0): Breaker {

@@ -8,7 +8,8 @@ import { isOpen, TRANSITIONS, type StoredStatus } from '../src/domain/payment.ts
 import { REFUSALS } from '../src/domain/refusal.ts'
 import { codeOf, deadLinks, PAGES, prose } from './pages.ts'
 import { run } from './process-kit.ts'
-import { ROOT, sources, type Source } from './sources.ts'
+import { ROOT, sources } from './sources.ts'
+import { COLUMNS_MAX, wideComments } from './tidy/words.ts'
 
 // That docs/configuration.md and .env.example are what the settings generate is config.test.ts' to
 // say.
@@ -256,17 +257,6 @@ test('one version of Node is the newest that is tested, and another the oldest t
   )
 })
 
-/** The most columns of a line, for comments and pages as prettier has it for code. */
-const COLUMNS_MAX = 100
-
-/** Lines of comments that are too wide, with where they are. */
-function wideComments({ path, text }: Source): string[] {
-  const wide = text.split('\n').map((line, at) => [line, at + 1] as const)
-  return wide
-    .filter(([line]) => line.length > COLUMNS_MAX && /^\s*(?:\/[/*]|\*|#)/.test(line))
-    .map(([, at]) => `${path}:${at}`)
-}
-
 test('no comment is wider than a line of code may be', () => {
   const code = ['src', 'tools', 'test', 'bench', 'scripts'].flatMap(sources)
   const scripts = readdirSync(join(ROOT, 'scripts')).filter((name) => name.endsWith('.mjs'))
@@ -291,24 +281,6 @@ test('no page has prose that is wider than a line of code may be', () => {
       .map((line) => `${path}: ${line}`),
   )
   assert.deepEqual(wide, [])
-})
-
-/** Tests that wait by the clock of the machine, and for what. */
-const WAITING: Readonly<Record<string, string>> = {
-  'test/attacks.test.ts': 'an attack goes on for a while',
-  'test/connections.test.ts': 'a slow client pauses between bytes; looks again until a deadline',
-  'test/redrive.test.ts': 'looks again until a run is done',
-}
-
-test('no test waits for time to pass, but those that say for what', () => {
-  const waiting = sources('test').filter(
-    ({ path, text }) =>
-      path.endsWith('.test.ts') && /\bsetTimeout as wait\b|(?<![.'\w])setTimeout\(/.test(text),
-  )
-  assert.deepEqual(
-    waiting.map(({ path }) => path),
-    Object.keys(WAITING),
-  )
 })
 
 test('each guarantee of docs/reliability.md names a test that there is', () => {

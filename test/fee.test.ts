@@ -9,7 +9,10 @@ import {
   feeOfReturn,
   parseFeeMins,
 } from '../src/domain/fee.ts'
-import { AMOUNT_MAX } from '../src/domain/money.ts'
+import { AMOUNTS_MAX } from '../src/domain/money.ts'
+
+/** Of a currency with two decimals: 9,999,999,999.99. */
+const AMOUNT_MAX = AMOUNTS_MAX[2]
 
 const TWO_PERCENT = { bps: 200, min: 0n }
 

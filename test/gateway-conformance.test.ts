@@ -1,10 +1,9 @@
 import type { TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
 import { httpGateway } from '../src/gateways/http-gateway.ts'
-import { FAULTS_NONE } from '../src/mock-gateway/faults.ts'
 import type { GatewayProfile } from '../src/ports.ts'
 import { gatewayConformance, type Conformer } from './gateway-conformance.ts'
-import { serveMock } from './mock-server.ts'
+import { FAULTS_NONE, serveMock } from './mock-server.ts'
 
 const BEHAVIOURS = {
   accept: {},

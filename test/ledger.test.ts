@@ -18,7 +18,10 @@ import {
   total,
   type Entry,
 } from '../src/domain/ledger.ts'
-import { AMOUNT_MAX } from '../src/domain/money.ts'
+import { AMOUNTS_MAX } from '../src/domain/money.ts'
+
+/** Of a currency with two decimals: 9,999,999,999.99. */
+const AMOUNT_MAX = AMOUNTS_MAX[2]
 
 const deposit = { id: 7n, userId: 3n, type: 'deposit', amount: 20_000n, commission: 400n } as const
 const withdraw = { id: 8n, userId: 3n, type: 'withdraw', amount: 5_000n, commission: 100n } as const

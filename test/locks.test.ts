@@ -195,7 +195,7 @@ function settlerOf(world: TestWorld, batchMax = 500) {
     settle: async (done, patient) => (await settle(world.world, done, patient)).busy,
     clock: { ...world.clock, sleep },
     batchMax,
-    keyOf: ({ claim }) => claim.payment.userId,
+    keyOf: ({ claim: { payment } }) => payment.userId,
     faultyMsMax: LEASE_MS,
     onError: () => undefined,
     onGivenUp: (done) => givenUp.push(...done),
@@ -210,13 +210,13 @@ async function charged(world: TestWorld, owners: readonly bigint[]) {
   return settlements.toSorted((one, other) => Number(one.claim.payment.id - other.claim.payment.id))
 }
 
-const statusOf = async (world: TestWorld, { claim }: Settlement): Promise<string> =>
-  (await world.view(claim.payment.id)).status
+const statusOf = async (world: TestWorld, one: Settlement): Promise<string> =>
+  (await world.view(one.claim.payment.id)).status
 
 const LOCKED = [
-  ['user', 'users', ({ claim }: Settlement) => claim.payment.userId],
-  ['task', 'payment_tasks', ({ claim }: Settlement) => claim.payment.id],
-  ['payment', 'payments', ({ claim }: Settlement) => claim.payment.id],
+  ['user', 'users', ({ claim: { payment } }: Settlement) => payment.userId],
+  ['task', 'payment_tasks', ({ claim: { payment } }: Settlement) => payment.id],
+  ['payment', 'payments', ({ claim: { payment } }: Settlement) => payment.id],
 ] as const
 
 for (const [name, table, idIn] of LOCKED) {
@@ -334,15 +334,15 @@ test('a settlement that cannot be written takes no neighbour along, and has a la
 test('a lost claim’s yes stops its successor’s no, also when both are settled together', async (t) => {
   const world = await testWorld(t)
   const [owner = 0n] = await users(world, 1)
-  const lost = await charged(world, [owner])
+  const late = await charged(world, [owner])
   world.clock.advance(LEASE_MS)
   world.gateway.lookups = { kind: 'declined', reason: 'http_402' }
   const successor = await world.claimAndCharge()
-  const decisions = [...lost, ...successor].map(({ decision }) => decision.step)
+  const decisions = [...late, ...successor].map(({ decision }) => decision.step)
   assert.deepEqual(decisions, ['succeed', 'fail'])
 
-  await world.settle([...lost, ...successor])
-  assert.notEqual(await statusOf(world, lost[0] as Settlement), 'failed')
+  await world.settle([...late, ...successor])
+  assert.notEqual(await statusOf(world, late[0] as Settlement), 'failed')
   assert.equal((await books(world))['user'], 100_000n - 102n)
 })
 

@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
 import { httpGateway } from '../src/gateways/http-gateway.ts'
-import { draw, FAULTS_DEFAULT, FAULTS_NONE, turnDials } from '../src/mock-gateway/faults.ts'
+import { draw, FAULTS_DEFAULT, turnDials } from '../src/mock-gateway/faults.ts'
 import type { Fault } from '../src/mock-gateway/faults.ts'
 import { openJournal, REQUESTS_MAX, type Order } from '../src/mock-gateway/journal.ts'
 import { mockGateway } from '../src/mock-gateway/server.ts'
 import { seededRandom } from '../src/domain/random.ts'
-import { serveMock, type MockServer } from './mock-server.ts'
+import { FAULTS_NONE, serveMock, type MockServer } from './mock-server.ts'
 
 const ORDER: Order = {
   key: 'k1',

@@ -3,9 +3,15 @@ import { pino } from 'pino'
 import { systemClock } from '../src/adapters/clock.ts'
 import { openGuards } from '../src/http/auth.ts'
 import { buildServer } from '../src/http/server.ts'
-import { FAULTS_NONE, type Faults } from '../src/mock-gateway/faults.ts'
 import { mockGatewayRoutes } from '../src/mock-gateway/routes.ts'
 import { mockGateway, type MockGateway } from '../src/mock-gateway/server.ts'
+import { CHANCES, FAULTS_DEFAULT, type Faults } from '../src/mock-gateway/faults.ts'
+
+/** A gateway without faults: chances at 0, the values as in the default. */
+export const FAULTS_NONE: Faults = {
+  ...FAULTS_DEFAULT,
+  ...Object.fromEntries(Object.keys(CHANCES).map((name) => [name, 0])),
+}
 
 /** A mock gateway on a real socket. */
 export interface MockServer {

@@ -91,8 +91,8 @@ const FAILED = [
   ],
 ] as const
 
-for (const [evidence, known, terms, code] of FAILED) {
-  test(`a failed payment with ${evidence} is ${code === null ? '' : 'not '}charged again`, () => {
+for (const [seen, known, terms, code] of FAILED) {
+  test(`a failed payment with ${seen} is ${code === null ? '' : 'not '}charged again`, () => {
     const refusal = againstRedrive('failed', { ...NO_EVIDENCE, ...known }, terms)
     assert.equal(refusal?.code ?? null, code)
   })

@@ -412,12 +412,17 @@ const NO_COUNTS: StepCounts = { redriven: 0, skipped: 0, refused: 0, refusals: {
 
 /** How the second of two processes records a step, all of which the first has put off. */
 const SECOND_RECORDS = {
-  'has done it': (world: TestWorld, step: Step) => {
+  'has done it': (world: TestWorld, begun: Step) => {
     const counts = { ...NO_COUNTS, redriven: 2 }
-    return advanceRun(world.db.global, step, counts)
+    return advanceRun(world.db.global, begun, counts)
   },
-  'puts off a part of it': (world: TestWorld, step: Step) =>
-    putOff(world.db.global, step, { ...NO_COUNTS, redriven: 1 }, new Set(step.letterIds.slice(1))),
+  'puts off a part of it': (world: TestWorld, begun: Step) =>
+    putOff(
+      world.db.global,
+      begun,
+      { ...NO_COUNTS, redriven: 1 },
+      new Set(begun.letterIds.slice(1)),
+    ),
 }
 
 for (const [name, record] of Object.entries(SECOND_RECORDS)) {

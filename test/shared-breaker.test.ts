@@ -38,8 +38,8 @@ let payments = 0n
 
 function startProcess({ db, clock }: TestWorld, answers: ChargeOutcome): Process {
   const remote = scriptedGateway()
-  const charge: ScriptedGateway['charge'] = (request) => {
-    remote.calls.push({ kind: 'charge', key: request.key, paymentId: request.paymentId })
+  const charge: ScriptedGateway['charge'] = ({ key, paymentId }) => {
+    remote.calls.push({ kind: 'charge', key, paymentId })
     return Promise.resolve({ outcome: process.answers, sent: true, httpStatus: null })
   }
   const gateway = guardedGateway({ ...remote, charge }, clock, () => undefined, POLICY)

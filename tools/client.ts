@@ -117,7 +117,7 @@ function isSafeAgain({ method, idempotencyKey = null }: Sent, { status, body }: 
 }
 
 /** The code of a problem document. */
-export function codeOf(body: unknown): string | null {
+function codeOf(body: unknown): string | null {
   const code = (body as { code?: unknown } | null)?.code
   return typeof code === 'string' ? printable(code) : null
 }

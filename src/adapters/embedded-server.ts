@@ -67,7 +67,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
 }
 
 /** A running server. */
-export interface Running {
+interface Running {
   readonly pid: number
   readonly port: number
 }

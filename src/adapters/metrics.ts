@@ -17,7 +17,7 @@ import {
 import { createStatsd, type Statsd } from './statsd.ts'
 
 /** A number for every counter that processes count. */
-export type Counts = Record<RoughName, number>
+type Counts = Record<RoughName, number>
 
 /** The one way to count and measure. Every call is cheap, synchronous and never throws. */
 export interface Metrics {

@@ -12,7 +12,7 @@ interface MigrateResult {
   readonly current: string
 }
 
-export interface MigrateOptions {
+interface MigrateOptions {
   readonly log?: (line: string) => void
   /** The folder of the `NNNN_name.sql` files; by default the project's `migrations`. */
   readonly dir?: string

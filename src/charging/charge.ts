@@ -57,7 +57,7 @@ export interface Claim {
 }
 
 /** A gateway call that was made, with its evidence. */
-export type CallMade = Call & {
+type CallMade = Call & {
   readonly sent: boolean
   readonly httpStatus: number | null
   /** On the monotonic clock of this process. */

@@ -7,7 +7,7 @@ import { readPayments } from '../payments/store.ts'
 /**
  * A gateway is not asked about one payment more often than this, whoever asks and in any process.
  */
-export const REFRESH_MS_MIN = 2_000
+const REFRESH_MS_MIN = 2_000
 
 /**
  * Ask the gateway now about a payment in doubt, rather than when its next lookup is due: one lookup

@@ -5,7 +5,7 @@ import { lockFreeUsers, lockUsers } from '../users/store.ts'
 import type { Settlement } from './charge.ts'
 
 /** What settlements have locked, and which of them cannot be written for somebody else's locks. */
-export interface SettleLocks extends LockedClaims {
+interface SettleLocks extends LockedClaims {
   readonly busy: ReadonlySet<Settlement>
 }
 

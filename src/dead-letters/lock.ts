@@ -19,7 +19,7 @@ export interface Locked {
 }
 
 /** How an act locks what it depends on. */
-export type LockFor = (tx: Tx, found: readonly DeadLetter[]) => Promise<Locked>
+type LockFor = (tx: Tx, found: readonly DeadLetter[]) => Promise<Locked>
 
 /**
  * How long an operator's act waits for locks, in milliseconds, before it leaves out who is locked.

@@ -20,7 +20,7 @@ import {
 } from './store.ts'
 
 /** An operator's word on what became of a payment. */
-export interface ResolveRequest {
+interface ResolveRequest {
   readonly letterId: bigint
   readonly outcome: 'success' | 'failed'
   /** The gateway's own reference, where the operator knows it. */
@@ -29,7 +29,7 @@ export interface ResolveRequest {
   readonly againstEvidence?: boolean
 }
 
-export type ResolveAnswer =
+type ResolveAnswer =
   | { readonly kind: 'resolved'; readonly letterId: bigint; readonly paymentId: bigint }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
 

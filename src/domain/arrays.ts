@@ -15,7 +15,7 @@ export function numbers(values: readonly (bigint | number | null)[]): string {
  * An array of texts as a parameter. The driver quotes and escapes each one; where there are only
  * nulls, as for payments without keys, there is nothing to quote.
  */
-export function texts(values: readonly (string | null)[]): readonly (string | null)[] | string {
+function texts(values: readonly (string | null)[]): readonly (string | null)[] | string {
   for (const value of values) if (value !== null) return values
   return numbers(values as readonly null[])
 }
@@ -37,7 +37,7 @@ type Kind<Value> = [Value] extends [bigint | number | null]
         : never
 
 /** Rows as parameters of a statement: an array for each column. */
-export interface Columns<Row> {
+interface Columns<Row> {
   /**
    * The table of these rows in a text, its columns called like the fields: `unnest($3, …) as …`.
    */

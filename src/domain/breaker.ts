@@ -34,7 +34,7 @@ export interface Why {
 }
 
 /** The calls of one kind of late. */
-export interface Seen {
+interface Seen {
   /** All of them; a window that covers the longest call twice. */
   readonly all: Window
   /** Of those the ones that ended soon: a gateway that fails at once is found out at once. */
@@ -42,7 +42,7 @@ export interface Seen {
 }
 
 /** Calls and failures of late, in two halves, so that a new one never begins with nothing. */
-export interface Window {
+interface Window {
   readonly calls: number
   readonly failures: number
   /** When this half began, on the monotonic clock. */
@@ -172,12 +172,6 @@ export function admitted(
 /** One is enough to learn whether a setting is right again: it says the same to everybody. */
 function probesOf({ why }: Breaker, policy: BreakerPolicy): number {
   return why?.cause === 'misconfigured' ? 1 : policy.probes
-}
-
-/** How long it still stays open, in milliseconds; 0 when it would let a probe through. */
-export function waitMs(breaker: Breaker, nowMs: number, policy: BreakerPolicy): number {
-  if (breaker.state !== 'open') return 0
-  return Math.max(0, pauseMs(breaker, policy) - (nowMs - breaker.sinceMs))
 }
 
 /** A breaker that tries the gateway now, whatever it has seen itself. `why`: as others know it. */
@@ -332,7 +326,7 @@ function whyAgain(before: Why | null, { call, reason }: CallEnded, misconfigured
   return { cause: call === 'charge' ? 'charges' : 'lookups', reason }
 }
 
-function pauseMs(breaker: Breaker, policy: BreakerPolicy): number {
+export function pauseMs(breaker: Breaker, policy: BreakerPolicy): number {
   return Math.min(
     policy.pauseMsMax,
     policy.pauseMs * 2 ** Math.min(Math.max(breaker.trips - 1, 0), 10),

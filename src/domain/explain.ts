@@ -133,7 +133,6 @@ function inDoubt({ redriven, known, terms, doubtedBy }: Situation, task: Task): 
 
 function unknown(situation: Situation): string {
   const { payment, task, letter, terms, known } = situation
-  const why = 'Nobody knows whether the gateway executed it'
   const money =
     payment.type === 'withdraw'
       ? `its ${formatMoney(total(payment))} stay held`
@@ -144,21 +143,25 @@ function unknown(situation: Situation): string {
   }
   const canAsk = terms.lookup !== 'none'
   const doubt = situation.doubtedBy ?? payment.lastError
-  const reason = because(doubt)
-  const last = task?.lastError ?? null
-  // The gateway was asked since then, and that says something else.
-  const asked = last === null || last === doubt ? '' : ` (last lookup: ${last})`
+  const why = `Nobody knows whether the gateway executed it${because(doubt)}`
   if (task === null || (!canAsk && !task.leased)) {
     const acts = canAsk || mayRepeat(known, terms) ? 'redrives or resolves' : 'resolves'
     const how = canAsk ? 'it is not looked up any more' : 'the gateway cannot be asked'
-    return `${why}${reason} and ${how}; ${money} until an operator ${acts} ${which}.`
+    return `${why} and ${how}; ${money} until an operator ${acts} ${which}.`
   }
-  if (!task.leased)
-    return `${why}${reason}; ${money}, and the gateway is asked again ${when(task)}${asked}.`
-  const next = task.due
-    ? 'the worker that asked was lost, so another asks now'
-    : `the gateway is being asked, until ${time(task.runAt)} at the latest`
-  return `${why}${reason}; ${money}, and ${next}.`
+  return `${why}; ${money}, and ${nextLookup(task, doubt)}.`
+}
+
+/** When the gateway is asked, and what it has said since, where that is something else. */
+function nextLookup(task: Task, doubt: string | null): string {
+  const { lastError } = task
+  if (task.leased) {
+    return task.due
+      ? 'the worker that asked was lost, so another asks now'
+      : `the gateway is being asked, until ${time(task.runAt)} at the latest`
+  }
+  const asked = lastError === null || lastError === doubt ? '' : ` (last lookup: ${lastError})`
+  return `the gateway is asked again ${when(task)}${asked}`
 }
 
 function succeeded({ payment, resolved, lateYes, letter }: Situation): string {

@@ -55,10 +55,10 @@ export function feeMinsIn(
   currency: string,
 ): ReadonlyMap<string, bigint> | null {
   const floors = new Map<string, bigint>()
-  for (const { currency: named, least } of mins) {
+  for (const { currency: named, least: asked } of mins) {
     const code = named ?? currency
     const exponent = exponentOf(code)
-    const floor = exponent === undefined ? null : inCurrency(least, exponent, 0n)
+    const floor = exponent === undefined ? null : inCurrency(asked, exponent, 0n)
     if (floor === null || !floor.ok || floors.has(code)) return null
     floors.set(code, floor.minor)
   }
@@ -112,9 +112,9 @@ export function feeOfReturn(payment: GivenBack, amount: bigint, policy: FeePolic
  * less than nothing, and never more than is left, whatever was given back and taken back again.
  */
 function shareOf(payment: GivenBack, given: bigint, before: bigint): bigint {
-  const { amount, commission, feeReserved, returnedFee } = payment
-  const left = commission - feeReserved - returnedFee
-  const share = (commission * given) / amount - before
+  const { feeReserved, returnedFee } = payment
+  const left = payment.commission - feeReserved - returnedFee
+  const share = (payment.commission * given) / payment.amount - before
   return share > 0n && left > 0n ? least(share, left) : 0n
 }
 

@@ -5,7 +5,7 @@ import type { Payment } from './payment.ts'
  * The accounts of the ledger: the one list from which columns, checks, sums, the trial balance and
  * exports come. `column` is the account's column of `postings`, `name` what it is called outside.
  */
-export const ACCOUNTS = {
+const ACCOUNTS = {
   user: { column: 'user_available', name: 'user', holds: 'What users can spend.' },
   held: {
     column: 'user_held',
@@ -30,21 +30,21 @@ export const ACCOUNTS = {
   },
 } as const satisfies Record<string, { column: string; name: string; holds: string }>
 
-export type Account = keyof typeof ACCOUNTS
+type Account = keyof typeof ACCOUNTS
 
 /** All accounts, in the order in which they are shown. */
 // Object.keys forgets the keys' type.
 export const ACCOUNT_NAMES = Object.keys(ACCOUNTS) as readonly Account[]
 
 /** An amount for each account, in minor units. */
-export type Legs = Readonly<Record<Account, bigint>>
+type Legs = Readonly<Record<Account, bigint>>
 
 /**
  * Why money moved. `settle`: the gateway executed a payment, or said that one came back.
  * `settle_late`: it had executed one that is failed here, and an operator said so. Within a payment
  * the kinds are in the order of their names.
  */
-export type EntryKind = 'opening' | 'hold' | 'release' | 'settle' | 'settle_late'
+type EntryKind = 'opening' | 'hold' | 'release' | 'settle' | 'settle_late'
 
 /** What moves in one journal entry, in minor units; its accounts sum to zero. */
 export interface Entry {

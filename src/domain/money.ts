@@ -18,8 +18,6 @@ export const AMOUNTS_MAX: Readonly<Record<Exponent, bigint>> = {
   3: MAJOR_LIMIT * POWERS[3] - 1n,
   4: MAJOR_LIMIT * POWERS[4] - 1n,
 }
-/** The same in a currency of two decimals: 9,999,999,999.99. */
-export const AMOUNT_MAX = AMOUNTS_MAX[2]
 
 /** No currency has more decimals, so more are refused before the currency is known. */
 const SCALE_MAX = 4
@@ -39,7 +37,7 @@ export interface Decimal {
   readonly scale: number
 }
 
-export type Money = { readonly ok: true; readonly minor: bigint } | NoMoney
+type Money = { readonly ok: true; readonly minor: bigint } | NoMoney
 interface NoMoney {
   readonly ok: false
   readonly problem: MoneyProblem

@@ -99,7 +99,7 @@ export interface Refusal {
  * Reasons to say no to what moves money back. They join `REFUSALS` with the routes that say them,
  * and with their rows in docs/errors.md.
  */
-export const MONEY_REFUSALS = {
+const MONEY_REFUSALS = {
   not_refundable: [409, 'Only what is left of a successful deposit can be refunded.'],
   in_flight: [409, 'It is being sent to the gateway, or was sent, so only the gateway can end it.'],
   not_returnable: [409, 'A payment of this kind and state cannot have come back so far.'],

@@ -339,7 +339,7 @@ function afterQuestion(scene: Scene, outcome: NoWord): Next {
 }
 
 /** Why an outcome is no word, as a code. */
-export function reasonOf(outcome: ChargeOutcome | LookupOutcome): string {
+function reasonOf(outcome: ChargeOutcome | LookupOutcome): string {
   return 'reason' in outcome ? outcome.reason : outcome.kind
 }
 

@@ -15,7 +15,7 @@ declare module 'fastify' {
   }
 }
 
-export interface Keys {
+interface Keys {
   /**
    * Checks a bearer token. Throws when it cannot: nobody is let in unchecked. `patient`: it may
    * take a moment longer, and is to cost the database less.

@@ -3,7 +3,7 @@ import type { Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 /** Why a connection was cut by us; the labels of a metric. */
-export type Cut = 'made_room' | 'no_room' | 'sent_ahead' | 'unread' | 'idle'
+type Cut = 'made_room' | 'no_room' | 'sent_ahead' | 'unread' | 'idle'
 
 /** What is known of the connections of a process. */
 export interface ConnectionCounts {

@@ -3,7 +3,7 @@ import { keepConnections, type ConnectionOptions, type Connections } from './con
 import { refuseSocket, unreadableSocket } from './failures.ts'
 
 /** Where requests go when they have been counted. */
-export interface Front {
+interface Front {
   /** The framework at first; what answers before it puts itself in front. */
   handle: RequestListener
   readonly connections: Connections

@@ -20,7 +20,7 @@ const ARRIVAL = { headersMsMax: 10_000, requestMsMax: 15_000 }
 /** How often the times are looked at: by default a slow client could stay half a minute longer. */
 const TIMES_CHECKED_MS = 1_000
 
-export interface ServerOptions {
+interface ServerOptions {
   readonly logger: FastifyBaseLogger
   readonly bodyBytesMax: number
   readonly version: string

@@ -10,7 +10,7 @@ interface Opened {
   close(): Promise<void>
 }
 
-const print = (line: string) => process.stdout.write(`${line}\n`)
+const print = (text: string) => process.stdout.write(`${text}\n`)
 
 /** `payments keys create|list|revoke`. */
 export function keysCommand(program: Command, open: () => Promise<Opened>): void {

@@ -8,7 +8,7 @@ export interface BalanceWorld {
 }
 
 /** A trial balance and the moment of which it is; with several shards, the earliest of theirs. */
-export interface Balance extends TrialBalance {
+interface Balance extends TrialBalance {
   readonly asOf: Date
 }
 

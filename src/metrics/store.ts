@@ -88,7 +88,7 @@ const FOLD: Statement<never> = {
 }
 
 /** What is not finished, as money and age: the amounts in minor units, the ages in seconds. */
-export interface RiskView {
+interface RiskView {
   readonly unknownCount: number
   readonly unknownAmount: bigint
   readonly unknownOldestSeconds: number

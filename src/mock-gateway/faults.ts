@@ -6,7 +6,7 @@ interface Dial {
 }
 
 /** What can go wrong with a charge, each with its chance. At most one of them hits a request. */
-const CHANCES = {
+export const CHANCES = {
   timeout_before: chance(0.05, 'Executes nothing and holds the reply for `timeout_ms`.'),
   timeout_after: chance(0.05, 'Executes, and holds the reply for `timeout_ms`.'),
   late_execute: chance(0, 'Holds the reply for `timeout_ms`, and executes after `late_ms`.'),
@@ -52,12 +52,6 @@ export type Faults = { readonly [dial in keyof typeof DIALS]: number }
 export const FAULTS_DEFAULT: Faults = Object.fromEntries(
   Object.entries(DIALS).map(([name, dial]) => [name, dial.initial]),
 ) as Faults // Entries of DIALS: the keys are the same.
-
-/** A gateway without faults: chances at 0, the values as in the default. */
-export const FAULTS_NONE: Faults = {
-  ...FAULTS_DEFAULT,
-  ...Object.fromEntries(Object.keys(CHANCES).map((name) => [name, 0])),
-}
 
 /** A dial that cannot be turned as asked, and why. `dial` is empty when it is about all of them. */
 interface DialProblem {

@@ -63,7 +63,7 @@ export interface Audit {
  * What the gateway knows. Charges are never forgotten; requests are kept up to a bound. With a
  * file, a charge is written to it before `settle` returns, and so survives the end of the process.
  */
-export interface Journal {
+interface Journal {
   find(key: string): Charge | undefined
   /** Settle an order for good. Throws when the file cannot be written: then nothing happened. */
   settle(order: Order, outcome: Charge['outcome'], at: Date): Charge

@@ -34,7 +34,7 @@ export type Reply =
     }
 
 /** A reply body: `payment_id`, `amount` and `idempotency_key` echo the order. */
-export interface Body {
+interface Body {
   readonly status: 'success' | 'failed' | 'pending' | 'rejected' | 'error'
   readonly code?: string
   readonly gateway_ref?: string
@@ -153,7 +153,7 @@ export function gatewayRef(charge: Charge): string {
 type Key = string | null
 
 /** An order that is taken and not finished. */
-export function pending(key: Key, afterMs: number): Reply {
+function pending(key: Key, afterMs: number): Reply {
   return answer(202, { status: 'pending', ...echo(key) }, afterMs)
 }
 

@@ -13,7 +13,7 @@ import { isLocked, type Runner, type Shard, type Tx } from '../ports.ts'
 import { lockFreeUsers, lockUsers, readUsers, type User } from '../users/store.ts'
 import { paymentsByKeys, writeAccepted } from './store.ts'
 
-export interface AcceptWorld {
+interface AcceptWorld {
   readonly shard: Shard
   readonly fee: Fee
   /** Told after each commit how many tasks were put in the queue. */
@@ -21,7 +21,7 @@ export interface AcceptWorld {
 }
 
 /** How a batch treats users whose rows somebody else has locked. */
-export interface Patience {
+interface Patience {
   /** How long it waits for them, in milliseconds; then it leaves them out. */
   readonly lockMs: number
   /**

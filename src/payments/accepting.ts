@@ -5,7 +5,7 @@ import type { Accept } from './accept.ts'
 import { sideLane } from './side-lane.ts'
 
 /** Limits of accepting payments of one shard. */
-export interface AcceptingLimits {
+interface AcceptingLimits {
   /** Drafts of a batch. */
   readonly sizeMax: number
   /** Drafts that may wait; further ones are refused. */
@@ -24,7 +24,7 @@ export interface AcceptingLimits {
 const BATCH_LOCK = { factor: 4, msMin: 100, msMax: 1_000 }
 
 /** Accepts the payments of one shard. */
-export interface Accepting {
+interface Accepting {
   submit(draft: Draft): Promise<Answer>
   /** Several drafts of one lane; see `batcher`. */
   submitAll(drafts: readonly Draft[]): Promise<readonly Later<Answer>[]>
@@ -78,7 +78,7 @@ export function accepting(accept: Accept, clock: Clock, limits: AcceptingLimits)
       },
     })
     await given.then(
-      (own) => places.forEach((place, index) => (answers[place] ??= own[index] as Answer)),
+      (all) => places.forEach((place, index) => (answers[place] ??= all[index] as Answer)),
       // Who waits aside is answered from there, whatever became of the others.
       (error: Error) => {
         odd = true

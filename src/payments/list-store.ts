@@ -126,7 +126,7 @@ export interface PaymentFilter {
 }
 
 /** What one look at a shard's payments gave. */
-export interface Look {
+interface Look {
   /** Those that match, newest first. */
   readonly payments: readonly Payment[]
   /** The lowest id of which it is known whether it matches; null: of all of them. */

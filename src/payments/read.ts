@@ -79,15 +79,14 @@ export async function pageOfViews(
 }
 
 function view(payment: Payment, task: TaskView | undefined): PaymentView {
-  const { status } = payment
-  const leased = task?.leased ?? false
-  const open = transactionStatus(status) === 'processing'
-  return {
-    payment,
-    status: shownStatus(status, leased || (task?.pending ?? false)),
-    transactionStatus: transactionStatus(status),
-    attempts: open ? (task?.attempts ?? payment.attempts) : payment.attempts,
-    lastError: payment.lastError ?? (open ? (task?.lastError ?? null) : null),
-    nextAt: open && !leased ? (task?.runAt ?? null) : null,
+  const { status, attempts, lastError } = payment
+  const ended = transactionStatus(status)
+  const worked = task !== undefined && (task.leased || task.pending)
+  const common = { payment, status: shownStatus(status, worked), transactionStatus: ended }
+  // A task that is there says more of an open payment than its row does, and nothing of another.
+  if (ended !== 'processing' || task === undefined) {
+    return { ...common, attempts, lastError, nextAt: null }
   }
+  const nextAt = task.leased ? null : task.runAt
+  return { ...common, attempts: task.attempts, lastError: lastError ?? task.lastError, nextAt }
 }

@@ -222,7 +222,7 @@ const INSERT_REPEATS: Statement<never> = {
 }
 
 /** A payment's ties to others. */
-export interface Repeats {
+interface Repeats {
   /** The failed payment that it repeats. */
   readonly repeated: bigint | null
   /** The newest payment that repeats it. */

@@ -61,7 +61,7 @@ export async function apiRoutes(
   const accepts = counting(admitting(acceptPayments(own, wake, stops), gate), metrics)
   const users = reader<bigint, User>(own, (ids) => readUsersInOrder(db, ids))
   const views = reader<bigint, PaymentView>(own, (ids) => viewPayments(db, ids))
-  const opening = batcher<bigint, User>((balances) => openUsers(db, balances), limits(config))
+  const opening = batcher<bigint, User>((amounts) => openUsers(db, amounts), limits(config))
   const mayAsk = (operation: Operation) => (gate.breaker(operation)?.openMs ?? 0) === 0
   const acting = {
     db,
@@ -167,16 +167,16 @@ function acceptPayments(own: Process, wake: Wake, stops: Closing): Accepts {
       const key = (draft: Draft) => db.of(draft.userId).number * lanes + laneOf(draft)
       const sizeMax = Math.min(config.acceptBatch, config.acceptQueue)
       const groups = group(drafts, key, sizeMax).map(async (places) => {
-        const own = places.map((place) => drafts[place] as Draft)
+        const each = places.map((place) => drafts[place] as Draft)
         const given = await accepts
-          .of((own[0] as Draft).userId)
-          .submitAll(own)
-          .catch((error: Error) => own.map(() => error))
-        const each = given.map((answer) =>
+          .of((each[0] as Draft).userId)
+          .submitAll(each)
+          .catch((error: Error) => each.map(() => error))
+        const settled = given.map((answer) =>
           answer instanceof Promise ? answer.catch((error: Error) => error) : answer,
         )
         for (const [index, place] of places.entries()) {
-          answers[place] = (await each[index]) as Answer | Error
+          answers[place] = (await settled[index]) as Answer | Error
         }
       })
       await Promise.all(groups)

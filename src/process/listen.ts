@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { PORTS, roleOf, type Roles } from './shared.ts'
 
 /** Where a process is to listen. Port 0 takes any free one. */
-export interface Address {
+interface Address {
   readonly host: string
   readonly port: number
 }

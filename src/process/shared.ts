@@ -79,7 +79,7 @@ export async function startProcess(
 }
 
 /** The name of a process, in its log, its metrics and its connections. */
-export type Role = 'all' | 'api' | 'worker' | 'mock-gateway'
+type Role = 'all' | 'api' | 'worker' | 'mock-gateway'
 
 /** The port of each kind of process: its setting, and the setting's field. */
 export const PORTS = {

@@ -168,9 +168,9 @@ function verifyBeside({ db, metrics, log, stops }: Process): void {
     db,
     clock: systemClock,
     everyMs: VERIFY_MS,
-    onReport(report) {
-      metrics.violations(report)
-      if (report.violations > 0) log.error({ report: reportJson(report) }, summary(report))
+    onReport(found) {
+      metrics.violations(found)
+      if (found.violations > 0) log.error({ report: reportJson(found) }, summary(found))
     },
     onError: (error) => log.warn({ err: error }, 'the books could not be checked'),
   })

@@ -2,7 +2,7 @@ import { GATEWAY, OPERATIONS, type Operation } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
 
 /** What the queue of a shard looks like. Ages in seconds. */
-export interface QueueView {
+interface QueueView {
   readonly due: number
   readonly leased: number
   readonly waiting: number

@@ -70,7 +70,7 @@ export function redriveCommand(program: Command, open: () => Promise<Opened>): v
       }
       const world = await open()
       try {
-        await run(world, options)
+        await redrive(world, options)
       } finally {
         await world.close()
       }
@@ -88,7 +88,7 @@ function misuse(options: Options): string | null {
   return options.yes || asks ? null : 'Nobody can be asked here: confirm with --yes.'
 }
 
-async function run(world: Opened, options: Options): Promise<void> {
+async function redrive(world: Opened, options: Options): Promise<void> {
   const actor = `cli:${userName()}`
   const found = await plan(world, filterOf(options), actor)
   if (options.dryRun || found.run.total === 0) {

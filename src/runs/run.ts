@@ -124,7 +124,7 @@ function shown(filter: RedriveFilter): Run['filter'] {
   }
 }
 
-export type RunAnswer =
+type RunAnswer =
   | { readonly kind: 'run'; readonly run: Run }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
 

@@ -2,7 +2,7 @@ import type { Attempt } from '../domain/evidence.ts'
 import type { Runner, Statement } from '../ports.ts'
 
 /** A task as it is explained to people. */
-export interface TaskLook {
+interface TaskLook {
   /** When it is due; while `leased`, when its lease ends. */
   readonly runAt: Date
   /** How long until then, in milliseconds; 0: it has come. */

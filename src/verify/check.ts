@@ -30,7 +30,10 @@ export async function checkUsers(
   goesOn?: () => boolean,
 ): Promise<Chunk | null> {
   const values = [count]
-  return chunkOf(await walk(shard, USERS_IN_RANGE, values, atLeast(span), goesOn), span)
+  return chunkOf(
+    await walk(shard, { statement: USERS_IN_RANGE, values }, atLeast(span), goesOn),
+    span,
+  )
 }
 
 /** Check users by id, a hundred at most. */
@@ -53,7 +56,10 @@ export async function checkPayments(
   goesOn?: () => boolean,
 ): Promise<Chunk | null> {
   const values = [count, feeFloors === null ? null : numbers(feeFloors)]
-  return chunkOf(await walk(shard, PAYMENTS_IN_RANGE, values, atLeast(span), goesOn), span)
+  return chunkOf(
+    await walk(shard, { statement: PAYMENTS_IN_RANGE, values }, atLeast(span), goesOn),
+    span,
+  )
 }
 
 /** Check payments by id, a thousand at most. */
@@ -97,8 +103,11 @@ function read(seen: readonly Seen[]): Chunk {
       findings.push({ rule, subject: named, id: id ?? 0n, paymentId, userId })
     }
   }
-  const { user, user_held = 0n, gateway = 0n, fees = 0n, opening = 0n } = accounts
-  const sums: Accounts | null =
-    user === undefined ? null : { user, user_held, gateway, fees, opening }
-  return { findings, checked, accounts: sums, next }
+  return { findings, checked, accounts: accountsOf(accounts), next }
+}
+
+/** Sums of accounts; null where no user was looked at. */
+function accountsOf(sums: Readonly<Record<string, bigint>>): Accounts | null {
+  const { user, user_held = 0n, gateway = 0n, fees = 0n, opening = 0n } = sums
+  return user === undefined ? null : { user, user_held, gateway, fees, opening }
 }

@@ -8,10 +8,10 @@ import { nameOf, reportJson, type Report } from './report.ts'
 import { EXAMPLES_MAX, verify } from './verify.ts'
 
 /** Exit codes of `payments verify`. */
-export const CLEAN = 0
-export const VIOLATED = 1
+const CLEAN = 0
+const VIOLATED = 1
 /** It could not be checked: the call is wrong, or database or gateway cannot be read. */
-export const UNCHECKED = 2
+const UNCHECKED = 2
 
 /** What the command needs of the world. */
 export interface OpenedWorld extends VerifyWorld {
@@ -22,7 +22,7 @@ export interface OpenedWorld extends VerifyWorld {
   close(): Promise<void>
 }
 
-export interface RunOptions {
+interface RunOptions {
   readonly json?: boolean
   /** Compare with the gateway: `true` for that of the configuration, or a URL. */
   readonly gateway?: boolean | string
@@ -33,7 +33,7 @@ export interface RunOptions {
 }
 
 /** Where the command writes: the result, and what people are told meanwhile. */
-export interface Streams {
+interface Streams {
   readonly out: ProgressStream
   readonly err: ProgressStream
 }

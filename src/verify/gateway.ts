@@ -15,7 +15,7 @@ export interface GatewayCharge {
 /**
  * A page of executed charges in the gateway's order, and where the next one begins; null: nowhere.
  */
-export interface ChargePage {
+interface ChargePage {
   readonly charges: readonly GatewayCharge[]
   readonly next: number | null
 }
@@ -72,11 +72,7 @@ export async function compareWithGateway(pass: Pass, list: ListCharges): Promise
 }
 
 /** What is wrong with a charge, given what is booked under its payment's id. Pure. */
-export function judge(
-  charge: GatewayCharge,
-  booked: Booked | undefined,
-  again: boolean,
-): Finding[] {
+function judge(charge: GatewayCharge, booked: Booked | undefined, again: boolean): Finding[] {
   const finding = (rule: Finding['rule']) => found(rule, 'charge', charge.paymentId)
   const findings: Finding[] = []
   if (again) findings.push(finding('gateway_charged_twice'))

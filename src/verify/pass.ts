@@ -29,7 +29,7 @@ export interface Pass {
 }
 
 /** A range of ids to read: at most `limit` rows behind `after`. */
-export interface Range {
+interface Range {
   readonly after: bigint
   readonly limit: number
 }

@@ -32,7 +32,7 @@ export interface Chunk {
 }
 
 /** A rule's part of a report. */
-export interface RuleReport {
+interface RuleReport {
   readonly rule: RuleCode
   readonly severity: Severity
   readonly holds: string
@@ -161,7 +161,7 @@ export function summary(report: Report): string {
 }
 
 /** Tables and sequences have no ids; they are named by their place in these lists. */
-export const TABLES = [
+const TABLES = [
   'users',
   'payments',
   'payment_tasks',
@@ -170,7 +170,7 @@ export const TABLES = [
   'dead_letters',
   'operator_acts',
 ]
-export const SEQUENCES = ['users', 'payments', 'dead_letters']
+const SEQUENCES = ['users', 'payments', 'dead_letters']
 
 /** A row as people name it. */
 export function nameOf({ subject, id, paymentId, userId }: Finding): string {

@@ -91,7 +91,7 @@ interface Carry {
 }
 
 /** What a walk saw; null: it was told to stop. `steps`: how many statements that took. */
-export type Walked = { readonly seen: readonly Seen[]; readonly steps: number } | null
+type Walked = { readonly seen: readonly Seen[]; readonly steps: number } | null
 
 /**
  * Check the first rows of a span, each with all that belongs to it, in steps that read a bounded
@@ -102,8 +102,7 @@ export type Walked = { readonly seen: readonly Seen[]; readonly steps: number } 
  */
 export async function walk(
   shard: Shard,
-  statement: Statement<Seen>,
-  values: readonly unknown[],
+  { statement, values }: { statement: Statement<Seen>; values: readonly unknown[] },
   span: Span,
   goesOn: () => boolean = () => true,
 ): Promise<Walked> {

@@ -3,7 +3,7 @@ import type { Db, Global, Runner, Shard, Statement, Unsharded } from '../ports.t
 import { ID_LAST, inSnapshot } from './snapshot-store.ts'
 
 /** The largest ids of a shard, and the last numbers that the sequences gave. */
-export interface Sequences {
+interface Sequences {
   readonly users: bigint
   readonly payments: bigint
   readonly letters: bigint

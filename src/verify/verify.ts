@@ -93,7 +93,7 @@ export async function checkWhole({ world, tally: sum }: Pass): Promise<{
   const startedMs = clock.elapsedMs()
   const outside = await rowsOutside(db)
   const findings = outside
-    .filter(({ count }) => count > 0)
+    .filter((one) => one.count > 0)
     .map(({ table }) => found('row_outside_shards', 'table', BigInt(table)))
   const chunk = { findings, checked: { table: outside.length }, accounts: null, next: null }
   sum.add(chunk, clock.elapsedMs() - startedMs)

@@ -116,11 +116,11 @@ function fated(shard: Shard, fate: History['fate']): Shard {
       claimed.sort((one, other) => (one.paymentId < other.paymentId ? -1 : 1))
       return rows
     },
-    async transaction(work, lockMs) {
+    async transaction(act, lockMs) {
       const { next } = fate
       fate.next = 'kept'
       if (next === 'away') throw new Unavailable('away')
-      const result = await shard.transaction(work, lockMs)
+      const result = await shard.transaction(act, lockMs)
       if (next === 'reply_lost') throw new CommitUnknown('the reply was lost')
       return result
     },

@@ -78,9 +78,9 @@ function owned(judge: {
         if (task === undefined) {
           return judge.there ? [] : [{ paymentId, fence, owned: true, attempts }]
         }
-        const owned = (!judge.fence || task.fence === fence) && (!judge.leased || task.leased)
-        if (!owned && texts(yes)[index] !== 'true') return []
-        return [{ paymentId, fence, owned, attempts }]
+        const ours = (!judge.fence || task.fence === fence) && (!judge.leased || task.leased)
+        if (!ours && texts(yes)[index] !== 'true') return []
+        return [{ paymentId, fence, owned: ours, attempts }]
       })
       .toSorted((one, other) => (one.paymentId < other.paymentId ? -1 : 1))
   return statement('tasks_owned', () => ({
@@ -213,9 +213,9 @@ const LATE_YES_IGNORED: Plants = {
   settle(world, settlements) {
     const blind = (tx: Tx): Tx => ({
       ...tx,
-      write: (statement, values) => tx.write(statement, values),
-      run: (statement, values) =>
-        statement.name === 'payments_read' ? Promise.resolve([]) : tx.run(statement, values),
+      write: (asked, values) => tx.write(asked, values),
+      run: (asked, values) =>
+        asked.name === 'payments_read' ? Promise.resolve([]) : tx.run(asked, values),
     })
     const db = withShards(world.db, (shard) => ({
       ...shard,

@@ -164,14 +164,14 @@ async function replay(world: World): Promise<void> {
   world.startApi(0)
   const api = world.apis[0] as Api
   let replayed = false
-  const ask = async (): Promise<void> => {
+  const askAgain = async (): Promise<void> => {
     for (const { draft } of clients.definite()) {
       const [answer] = await api.accept([draft])
       must(answer?.replayed === true || answer?.kind === 'refused', 'an old key is replayed', draft)
       clients.answered(draft, answer as Answer)
     }
   }
-  void ask()
+  void askAgain()
     .then(() => (replayed = true))
     .catch((error: unknown) => world.fail(error))
   await reach(steps, () => replayed, 'every replay is answered')

@@ -71,8 +71,8 @@ const lockingUsers: Handler = {
 
 const users: Handlers = {
   users_ids: {
-    run: (tables, [count]) =>
-      Array.from({ length: Number(count) }, () => ({ id: tables.nextval('user_ids') })),
+    run: (tables, [wanted]) =>
+      Array.from({ length: Number(wanted) }, () => ({ id: tables.nextval('user_ids') })),
   },
   users_insert: {
     run(tables, [shard, at, userIds], context) {

@@ -13,7 +13,7 @@ export interface Check {
 }
 
 /** What the mock gateway says about everything it ever did. */
-export interface Audit {
+interface Audit {
   readonly executed: number
   readonly executed_amount: string
   readonly charged_twice_count: number

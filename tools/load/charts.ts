@@ -1,7 +1,7 @@
 import { figure } from './report.ts'
 
 /** One bar. `group` is the class that colours it; `points` are drawn as marks on it. */
-export interface Value {
+interface Value {
   readonly name: string
   readonly group: string
   readonly value: number

@@ -20,7 +20,7 @@ export interface Plan {
 }
 
 /** A run of ids. */
-export interface Ids {
+interface Ids {
   readonly first: number
   readonly count: number
 }

@@ -159,7 +159,7 @@ export function barRows(bars: readonly Bar[]): string[][] {
 }
 
 /** Columns side by side; the first line is the head. */
-export function table(rows: readonly (readonly string[])[]): string {
+function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => (row[column] ?? '').length)),
   )

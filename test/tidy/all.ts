@@ -1,0 +1,22 @@
+import { deadExports, usedByTestsAlone } from './exports.ts'
+import { backwards, outwards, unreached } from './imports.ts'
+import { foreignWrites } from './tables.ts'
+import type { Parsed } from './tree.ts'
+import { classes, floatsOfMoney, machinePaths, strayStatements, wideComments } from './words.ts'
+
+/** What our own rules say of a tree. */
+export function judge(files: readonly Parsed[]): string[] {
+  return [
+    ...outwards(files).broken,
+    ...backwards(files),
+    ...unreached(files),
+    ...deadExports(files),
+    ...usedByTestsAlone(files),
+    ...foreignWrites(files).broken,
+    ...strayStatements(files),
+    ...classes(files),
+    ...floatsOfMoney(files),
+    ...machinePaths(files),
+    ...files.flatMap(wideComments),
+  ]
+}

@@ -1,0 +1,71 @@
+import { join } from 'node:path/posix'
+import type { Node } from 'typescript/unstable/ast'
+import { SyntaxKind } from 'typescript/unstable/ast'
+import { isIdentifier, isVariableStatement } from 'typescript/unstable/ast/is'
+import { AHEAD, importsOf } from './imports.ts'
+import { nodesOf, placeOf, type Parsed } from './tree.ts'
+
+interface Export {
+  readonly name: string
+  readonly node: Node
+}
+
+function exportsOf({ tree }: Parsed): Export[] {
+  return tree.statements.flatMap((node) => {
+    const { modifiers } = node as { modifiers?: readonly Node[] }
+    if (!modifiers?.some(({ kind }) => kind === SyntaxKind.ExportKeyword)) return []
+    const declared = isVariableStatement(node) ? node.declarationList.declarations : [node]
+    return declared.flatMap((one) => {
+      const { name } = one as { name?: Node }
+      return name !== undefined && isIdentifier(name) ? [{ name: name.text, node }] : []
+    })
+  })
+}
+
+/** Who takes what: `file name`, and `file *` for everything. */
+function takenBy(files: readonly Parsed[]): Set<string> {
+  return new Set(
+    files.flatMap((file) =>
+      importsOf(file).flatMap(({ from, names }) => {
+        const path = join(from.replace(/\.js$/, '.ts'))
+        return names === null ? [`${path} *`] : names.map((name) => `${path} ${name}`)
+      }),
+    ),
+  )
+}
+
+/** The product and its tools, but for what stands there before those who take it. */
+function isChecked(path: string): boolean {
+  return /^(src|tools)\//.test(path) && !AHEAD.includes(path)
+}
+
+/** Exports of the product and its tools that no other file imports. */
+export function deadExports(files: readonly Parsed[]): string[] {
+  const taken = takenBy(files)
+  return files
+    .filter(({ path }) => isChecked(path) && !taken.has(`${path} *`))
+    .flatMap((file) =>
+      exportsOf(file)
+        .filter(({ name }) => !taken.has(`${file.path} ${name}`))
+        .map(({ name, node }) => `${placeOf(file, node)} exports ${name}, which nobody imports`),
+    )
+}
+
+/** What only tests use of the product: it is shipped for nobody. */
+export function usedByTestsAlone(files: readonly Parsed[]): string[] {
+  const taken = takenBy(files.filter(({ path }) => !path.startsWith('test/')))
+  return files
+    .filter(({ path }) => isChecked(path) && !taken.has(`${path} *`))
+    .flatMap((file) => {
+      const words = new Map<string, number>()
+      for (const node of nodesOf(file.tree)) {
+        if (isIdentifier(node)) words.set(node.text, (words.get(node.text) ?? 0) + 1)
+      }
+      return exportsOf(file)
+        .filter(({ name }) => {
+          const dead = !taken.has(`${file.path} ${name}`) && words.get(name) === 1
+          return dead !== AHEAD.includes(`${file.path} ${name}`)
+        })
+        .map(({ name, node }) => `${placeOf(file, node)} exports ${name} for tests alone`)
+    })
+}

@@ -1,0 +1,208 @@
+import { dirname, join } from 'node:path/posix'
+import type { Node } from 'typescript/unstable/ast'
+import { SyntaxKind } from 'typescript/unstable/ast'
+import {
+  isCallExpression,
+  isExportDeclaration,
+  isImportDeclaration,
+  isImportTypeNode,
+  isLiteralTypeNode,
+  isNamedExports,
+  isNamedImports,
+  isStringLiteral,
+} from 'typescript/unstable/ast/is'
+import { nodesOf, placeOf, type Parsed } from './tree.ts'
+
+/** What a file takes from another one, in whichever way. */
+export interface Import {
+  /** The path of a file, or the name of a package. */
+  readonly from: string
+  /** What is taken by name; null: everything. */
+  readonly names: readonly string[] | null
+  readonly node: Node
+}
+
+/**
+ * Everything that a file imports: by declarations, by `import(…)`, and by the types of others.
+ */
+export function importsOf(file: Parsed): Import[] {
+  const found: Import[] = []
+  const add = (node: Node, specifier: Node | undefined, names: readonly string[] | null): void => {
+    if (specifier === undefined || !isStringLiteral(specifier)) return
+    const { text } = specifier
+    const from = text.startsWith('.') ? join(dirname(file.path), text) : text
+    found.push({ from, names, node })
+  }
+  for (const node of nodesOf(file.tree)) {
+    if (isImportDeclaration(node)) add(node, node.moduleSpecifier, namesOf(node))
+    else if (isExportDeclaration(node)) add(node, node.moduleSpecifier, namesOf(node))
+    else if (isImportTypeNode(node)) {
+      if (isLiteralTypeNode(node.argument)) add(node, node.argument.literal, null)
+    } else if (isCallExpression(node) && node.expression.kind === SyntaxKind.ImportKeyword) {
+      add(node, node.arguments[0], null)
+    }
+  }
+  return found
+}
+
+/** The names behind `import` or `export`, as the other file calls them. */
+function namesOf(node: Node): string[] | null {
+  if (isExportDeclaration(node)) {
+    const { exportClause } = node
+    if (exportClause === undefined || !isNamedExports(exportClause)) return null
+    return exportClause.elements.map(({ propertyName, name }) => (propertyName ?? name).text)
+  }
+  if (!isImportDeclaration(node)) return null
+  const bindings = node.importClause?.namedBindings
+  if (bindings === undefined) return []
+  if (!isNamedImports(bindings)) return null
+  return bindings.elements.map(({ propertyName, name }) => (propertyName ?? name).text)
+}
+
+/**
+ * The features in order: each knows only those in front of it, and none knows itself through them.
+ */
+export const CHAIN = [
+  'ledger',
+  'users',
+  'payments',
+  'dead-letters',
+  'charging',
+  'runs',
+  'timeline',
+] as const
+
+const FEATURE = new RegExp(`^src/(${CHAIN.join('|')})/`)
+
+/** Where a feature stands in the chain; -1: it is none. */
+function chainPlace(path: string): number {
+  const [, name] = FEATURE.exec(path) ?? []
+  return CHAIN.findIndex((feature) => feature === name)
+}
+
+/** Features that import what stands behind them. */
+export function backwards(files: readonly Parsed[]): string[] {
+  return files.flatMap((file) =>
+    importsOf(file)
+      .filter(({ from }) => FEATURE.test(file.path) && chainPlace(from) > chainPlace(file.path))
+      .map(({ from, node }) => `${placeOf(file, node)} imports ${from}, which stands behind it`),
+  )
+}
+
+/**
+ * Import rules, the first that matches a file; a target is a path of ours or the name of a package.
+ */
+const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
+  [
+    /^tools\//,
+    /^OWN\/|^tools\/\w+\.ts$|^src\/(domain|adapters|config)\/|^src\/ports|^src\/process\/program|^(?!fastify|src\/)[\w:-]/,
+    'a tool drives the service from outside',
+  ],
+  [
+    /^src\/main\.ts$|^src\/process\/|\/command\.ts$/,
+    /^(?!tools\/|test\/|bench\/|scripts\/)/,
+    'the composition root and commands may import everything but tools',
+  ],
+  [/^src\/domain\//, /^src\/domain\/|^node:(assert|crypto)$/, 'the domain is pure'],
+  [/^src\/ports\.ts$/, /^src\/domain\//, 'ports know the domain'],
+  [/^src\/shards\.ts$/, /^src\/ports/, 'shards are gone through for everybody'],
+  [/^src\/config\//, /^src\/(config|domain)\/|^typebox|^node:/, 'configuration'],
+  [
+    /^src\/adapters\//,
+    /^src\/(adapters|domain)\/|^src\/(ports|shards)|^src\/config\/config|^(?!fastify|src\/)[\w:-]/,
+    'adapters know the domain and the ports',
+  ],
+  [
+    /^src\/gateways\//,
+    /^src\/(gateways|domain)\/|^src\/ports|^node:|^undici$/,
+    'gateways know no feature',
+  ],
+  [/^src\/queue\//, /^src\/(queue|domain)\/|^src\/ports/, 'the queue knows no feature'],
+  [
+    /^src\/http\//,
+    /^src\/(domain|http)\/|^src\/ports|^@?fastify|^typebox|^node:/,
+    'http knows no feature',
+  ],
+  [/store\.ts$/, /^src\/domain\/|^src\/ports|^OWN\//, 'a store knows the domain and the ports'],
+  [
+    /routes\.ts$|\/bodies\.ts$/,
+    /^src\/(domain|http)\/|^src\/ports|^OWN\/|^@?fastify|^typebox/,
+    'routes are thin',
+  ],
+  [
+    /^src\//,
+    /^src\/(?!adapters|http|config|main|process|gateways\/http)|^node:(assert|crypto|fs)$/,
+    'an operation knows no driver',
+  ],
+]
+
+/** What breaks a rule for a reason; the reason is why it is not a mistake. */
+const EXCEPTIONS: Readonly<Record<string, string>> = {
+  'src/users/routes.ts imports src/ledger/store.ts':
+    "a user's transactions are ledger entries, read and shown with nothing to decide in between",
+  'src/runs/routes.ts imports src/dead-letters/':
+    'a redrive of many shows its letters as the routes of dead letters do',
+}
+
+/** The two folders at the root of a path: `src/payments`, `tools/load`. */
+function roomOf(path: string): string {
+  return path.split('/').slice(0, 2).join('/')
+}
+
+/** Imports that the file's rule does not allow, and exceptions that nothing needs any more. */
+export function outwards(files: readonly Parsed[]): { broken: string[]; stale: string[] } {
+  const broken = files.flatMap((file) => {
+    const [, may, who] = RULES.find(([paths]) => paths.test(file.path)) ?? [/./, /./, '']
+    return importsOf(file)
+      .filter(({ from }) => {
+        const own = from.includes('/') && roomOf(from) === roomOf(file.path)
+        return !may.test(from) && !may.test(own ? from.replace(/^\w+\/[^/]+/, 'OWN') : from)
+      })
+      .map(({ from }) => `${file.path} imports ${from}, but ${who}`)
+  })
+  const excused = Object.keys(EXCEPTIONS)
+  return {
+    broken: broken.filter((line) => !excused.some((excuse) => line.startsWith(excuse))),
+    stale: excused.filter((excuse) => !broken.some((line) => line.startsWith(excuse))),
+  }
+}
+
+/** Programs that are started by name: from them everything else is reached. */
+const ROOTS = /^(src|tools\/\w+)\/main\.ts$/
+
+/**
+ * Decisions that stand here before the feature that takes them: what goes back to whom, and what
+ * belongs to a payment. A file that is reached leaves the list, and so does a name that is taken.
+ */
+export const AHEAD = [
+  'src/domain/card.ts',
+  'src/domain/details.ts',
+  'src/domain/refund.ts',
+  'src/domain/returns.ts',
+  'src/domain/sent.ts',
+  'src/domain/ledger.ts ACCOUNT_NAMES',
+  'src/domain/ledger.ts refundSettleEntry',
+]
+
+/** Files of the product and its tools that no program reaches. */
+export function unreached(files: readonly Parsed[]): string[] {
+  const ours = new Map(
+    files.filter(({ path }) => /^(src|tools)\//.test(path)).map((file) => [file.path, file]),
+  )
+  const reached = new Set<string>()
+  const open = [...ours.keys()].filter((path) => ROOTS.test(path))
+  for (let path = open.pop(); path !== undefined; path = open.pop()) {
+    const file = ours.get(path)
+    if (file === undefined || reached.has(path)) continue
+    reached.add(path)
+    open.push(...importsOf(file).map(({ from }) => from))
+    // Run as a process of its own: named all the same.
+    const named = file.text.matchAll(/'(\.{1,2}\/[\w/-]+)\.[jt]s'/g)
+    for (const [, from = ''] of named) open.push(`${join(dirname(file.path), from)}.ts`)
+  }
+  return [...ours.keys()]
+    .filter((path) => reached.has(path) === AHEAD.includes(path))
+    .map(
+      (path) => `${path} is ${reached.has(path) ? 'no longer ahead' : 'reached from no program'}`,
+    )
+}

@@ -1,0 +1,97 @@
+import { isCallExpression, isClassDeclaration, isClassExpression } from 'typescript/unstable/ast/is'
+import { isBinaryExpression, isIdentifier } from 'typescript/unstable/ast/is'
+import { SyntaxKind, type ClassLikeDeclaration } from 'typescript/unstable/ast'
+import { SQL } from './tables.ts'
+import { literalsOf, nodesOf, placeOf, type Parsed } from './tree.ts'
+
+const product = ({ path }: Parsed) => path.startsWith('src/') || path.startsWith('tools/')
+
+const STORES =
+  /store\.ts$|^src\/adapters\/(migrate|postgres|hung-backends|sessions|embedded-\w+)\.ts$/
+
+/** SQL lives in stores; adapters speak to their own database. */
+export function strayStatements(files: readonly Parsed[]): string[] {
+  return files
+    .filter((file) => product(file) && !STORES.test(file.path))
+    .flatMap((file) =>
+      literalsOf(file)
+        .filter(({ text }) => SQL.test(text))
+        .map(({ node }) => `${placeOf(file, node)} is SQL`),
+    )
+}
+
+/** It runs anywhere. */
+export function machinePaths(files: readonly Parsed[]): string[] {
+  return files.filter(product).flatMap((file) =>
+    literalsOf(file)
+      .filter(({ text }) => /^(\/home\/|\/Users\/|\/work\/|\/root\/|[A-Z]:\\)/.test(text))
+      .map(({ node }) => `${placeOf(file, node)} names a path of one machine`),
+  )
+}
+
+/** Made for each call of a gateway, for a library that asks for classes: not nine closures. */
+const OBJECTS = 'src/gateways/http-exchange.ts'
+
+/** Functions that return objects, not classes; an error has to be one. */
+export function classes(files: readonly Parsed[]): string[] {
+  const all = files
+    .filter(product)
+    .flatMap((file) =>
+      [...nodesOf(file.tree)]
+        .filter((node) => isClassDeclaration(node) || isClassExpression(node))
+        .map((node) => ({ file, node, base: baseOf(node) })),
+    )
+  const errors = new Set(['Error'])
+  // An error may be one of another that stands behind it.
+  for (let known = 0; known < errors.size;) {
+    known = errors.size
+    for (const { node, base } of all) if (errors.has(base)) errors.add(node.name?.text ?? '')
+  }
+  return all
+    .filter(({ file, base }) => !errors.has(base) && file.path !== OBJECTS)
+    .map(({ file, node }) => `${placeOf(file, node)} is a class`)
+}
+
+function baseOf(node: ClassLikeDeclaration): string {
+  const clauses = node.heritageClauses ?? []
+  const base = clauses.find(({ token }) => token === SyntaxKind.ExtendsKeyword)?.types[0]
+    ?.expression
+  return base !== undefined && isIdentifier(base) ? base.text : ''
+}
+
+const MONEY = /amount|minor|balance|available|held|fees|commission/i
+/** Only a gauge is a float by nature, and a load that is made up. */
+const FLOATS = /^src\/adapters\/gauges\.ts$|^tools\/load\/traffic\.ts$/
+
+/** Amounts leave as the text of their minor units. */
+export function floatsOfMoney(files: readonly Parsed[]): string[] {
+  return files
+    .filter((file) => product(file) && !FLOATS.test(file.path))
+    .flatMap((file) =>
+      [...nodesOf(file.tree)]
+        .filter((node) => {
+          if (isBinaryExpression(node)) {
+            const { operatorToken, right } = node
+            return (
+              operatorToken.kind === SyntaxKind.SlashToken && right.getText(file.tree) === '100'
+            )
+          }
+          if (!isCallExpression(node) || !isIdentifier(node.expression)) return false
+          const [given] = node.arguments
+          const text = given?.getText(file.tree) ?? ''
+          return node.expression.text === 'Number' && !text.includes('(') && MONEY.test(text)
+        })
+        .map((node) => `${placeOf(file, node)} makes a float of money`),
+    )
+}
+
+/** The most columns of a line, for comments as prettier has it for code. */
+export const COLUMNS_MAX = 100
+
+/** Lines of comments that are too wide, with where they are. */
+export function wideComments({ path, text }: Pick<Parsed, 'path' | 'text'>): string[] {
+  const wide = text.split('\n').map((line, at) => [line, at + 1] as const)
+  return wide
+    .filter(([line]) => line.length > COLUMNS_MAX && /^\s*(?:\/[/*]|\*|#)/.test(line))
+    .map(([line, at]) => `${path}:${at} has ${line.length} columns`)
+}
