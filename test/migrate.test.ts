@@ -108,6 +108,104 @@ for (const [file, error] of BAD_FILES) {
   })
 }
 
+const STEPS = `-- Three steps.
+-- step: once
+create table two (id int primary key, name text);
+insert into two select number, 'old' from generate_series(1, 25) number;
+-- step: batches
+with batch as (
+  update two set name = 'new'
+  where id in (
+    select id from two where id > coalesce($1::text, '0')::int order by id limit 10
+  )
+  returning id
+)
+select case when count(*) = 10 then max(id)::text end as position from batch
+-- step: once
+insert into one select id + 1 + 0 / (id - 25) from two;
+`
+
+test('a migration of several steps keeps each step, and goes on where it failed', async (t) => {
+  const { url, dir, sql } = await setup(t, { '0001_one.sql': ONE, '0002_two.sql': STEPS })
+  const failed =
+    /0002_two failed and was rolled back: division by zero\. The steps before this one are done/
+  await assert.rejects(migrate(url, { dir }), failed)
+  const names = await sql('select name, count(*) from two group by name')
+  assert.deepEqual(names, [{ name: 'new', count: '25' }])
+  assert.deepEqual(await sql('select name from schema_migrations'), [{ name: '0001_one' }])
+  const [, pending] = await migrationStatus(url, dir)
+  assert.equal(pending?.appliedAt, null)
+
+  await sql('delete from two where id = 25')
+  assert.deepEqual((await migrate(url, { dir })).applied, ['0002_two'])
+  assert.equal((await sql('select from one')).length, 25)
+  assert.deepEqual(await sql('select * from schema_migration_steps'), [])
+})
+
+test('a batch that fails keeps the batches before it, and is the next one', async (t) => {
+  const { url, dir, sql } = await setup(t, { '0001_one.sql': ONE, '0002_two.sql': STEPS })
+  const check = `alter table two add check (id <> 15 or name = 'old');`
+  const broken = STEPS.replace('-- step: batches', `${check}\n-- step: batches`)
+  await fs.writeFile(join(dir, '0002_two.sql'), broken)
+  await assert.rejects(migrate(url, { dir }), /violates check constraint/)
+  const count = `select count(*) from two where name = 'new'`
+  assert.deepEqual(await sql(count), [{ count: '10' }])
+
+  await sql('alter table two drop constraint two_check')
+  // A batch of before would count twice.
+  await sql(`update two set name = 'seen' where name = 'new'`)
+  await sql('delete from two where id = 25')
+  assert.deepEqual((await migrate(url, { dir })).applied, ['0002_two'])
+  assert.deepEqual(await sql(count), [{ count: '14' }])
+})
+
+test('any number of concurrent runs make each step once', async (t) => {
+  const steps = STEPS.replace(' + 0 / (id - 25)', '')
+  const { url, dir, sql } = await setup(t, { '0001_one.sql': ONE, '0002_two.sql': steps })
+  const results = await Promise.all(Array.from({ length: 5 }, () => migrate(url, { dir })))
+  assert.deepEqual(results.flatMap(({ applied }) => applied).toSorted(), ['0001_one', '0002_two'])
+  assert.deepEqual(await sql('select count(*) from one'), [{ count: '26' }])
+})
+
+test('an error in a step names the line of the file', async (t) => {
+  const text = '-- step: once\nselect 1;\n-- step: once\nselect 2;\nselect nothing;\n'
+  const { url, dir } = await setup(t, { ...FILES, '0003_three.sql': text })
+  await assert.rejects(migrate(url, { dir }), /column "nothing" does not exist \(line 5\)/)
+})
+
+test('a step that waits for a lock gives way to those behind it, and tries again', async (t) => {
+  const text =
+    '-- step: once\ncreate table three ();\n-- step: once\nalter table one add more int;\n'
+  const { url, dir } = await setup(t, { ...FILES, '0003_three.sql': text })
+  const reader = new Client({ connectionString: url })
+  await migrate(url, { dir: await folder(t, FILES) })
+  // If the test fails, its database goes before it does.
+  reader.on('error', () => undefined)
+  await reader.connect()
+  await reader.query('begin')
+  await reader.query('select from one')
+
+  const migrating = migrate(url, { dir })
+  await waitingForLock(url)
+  // It queues behind the migration, which queues behind the reader: it ends when one gives way.
+  assert.equal((await query(url, 'select from one')).length, 1)
+  await reader.query('commit')
+  assert.deepEqual((await migrating).applied, ['0003_three'])
+  await reader.end()
+})
+
+const ODD_STEPS: readonly (readonly [text: string, error: RegExp])[] = [
+  ['-- step: twice\nselect 1;\n', /0003_three has a step of no known kind: -- step: twice/],
+  ['select 1;\n-- step: once\nselect 2;\n', /0003_three has SQL before its first step/],
+]
+
+for (const [text, error] of ODD_STEPS) {
+  test(`a file that begins ${JSON.stringify(text.split('\n')[0])} is refused`, async (t) => {
+    const { url, dir } = await setup(t, { ...FILES, '0003_three.sql': text })
+    await assert.rejects(migrate(url, { dir }), error)
+  })
+}
+
 test("the project's own migrations apply to an empty database", async (t) => {
   const { url } = await setup(t, {})
   const { applied, current } = await migrate(url)
@@ -130,10 +228,24 @@ async function setup(t: TestContext, files: Readonly<Record<string, string>>) {
   t.after(() => query(admin, `drop database ${name} with (force)`))
   const url = Object.assign(new URL(admin), { pathname: `/${name}` }).href
 
+  return { url, dir: await folder(t, files), sql: (text: string) => query(url, text) }
+}
+
+/** A folder with files, gone after the test. */
+async function folder(t: TestContext, files: Readonly<Record<string, string>>): Promise<string> {
   const dir = await fs.mkdtemp(join(TEMPORARY, 'payments-migrate-'))
   t.after(() => fs.rm(dir, { recursive: true }))
   for (const [file, text] of Object.entries(files)) await fs.writeFile(join(dir, file), text)
-  return { url, dir, sql: (text: string) => query(url, text) }
+  return dir
+}
+
+/** Resolves when a migration waits for the lock of a table. */
+async function waitingForLock(url: string): Promise<void> {
+  const waiting = `
+    select from pg_stat_activity
+    where application_name = 'payments-migrate' and datname = current_database()
+      and wait_event_type = 'Lock'`
+  while ((await query(url, waiting)).length === 0);
 }
 
 async function query(url: string, sql: string): Promise<unknown[]> {

@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto'
-import * as fs from 'node:fs/promises'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
+import { systemClock } from './clock.ts'
+import { readMigrations, type Migration, type Step } from './migration-files.ts'
 
 /** What a run did. Names are file names without `.sql`, such as `0001_initial`. */
 interface MigrateResult {
@@ -26,11 +24,11 @@ interface MigrationStatus {
   readonly appliedAt: Date | null
 }
 
-interface Migration {
-  readonly version: number
-  readonly name: string
-  readonly checksum: string
-  readonly text: string
+/** How far a migration of several steps has come. */
+interface Progress {
+  readonly step: number
+  readonly done: boolean
+  readonly position: string | null
 }
 
 interface Applied {
@@ -39,11 +37,6 @@ interface Applied {
   readonly checksum: string
   readonly appliedAt: Date
 }
-
-/** Two levels up is the project's folder both from `src/adapters` and from `dist/adapters`. */
-const MIGRATIONS_DIR = fileURLToPath(new URL('../../migrations', import.meta.url))
-
-const FILE_NAME = /^(\d{4})_[a-z0-9_]+\.sql$/
 
 /** Key of the lock that lets one process migrate at a time. Never change: releases mix. */
 const LOCK_KEY = 7_233_010
@@ -57,12 +50,21 @@ const STATEMENT_TIMEOUT = '15min'
  */
 const LOCK_TIMEOUT = '10s'
 
+/**
+ * The same for a step of several: it holds few locks, briefly, so it may as well give way at once
+ * and try again. The pause in milliseconds lets those pass who queued behind it.
+ */
+const STEP_LOCK_TIMEOUT = '1s'
+const STEP_PAUSE_MS = 1_000
+const STEP_TRIES_MAX = 60
+
+/** What PostgreSQL says when a lock could not be had in time. */
+const LOCK_NOT_AVAILABLE = '55P03'
+
 const CONNECT_MS_MAX = 10_000
 
-/**
- * Enough for the table to be there when several processes start at once; each round is one of them.
- */
-const ROUNDS_MAX = 10_000
+/** A round is a migration, a step of one, or a batch of a step: enough for a billion rows. */
+const ROUNDS_MAX = 1_000_000
 
 const TABLE = `
   create table if not exists schema_migrations (
@@ -80,19 +82,43 @@ const APPLIED = `
   from schema_migrations
   order by version`
 
+/** Made when it is first needed: most migrations are one step. */
+const STEPS_TABLE = `
+  create table if not exists schema_migration_steps (
+    version int,
+    step int,
+    done boolean not null,
+    position text,
+    primary key (version, step)
+  )`
+
+const PROGRESS = `
+  select step, done, position
+  from schema_migration_steps
+  where version = $1
+  order by step`
+
+const ADVANCE = `
+  insert into schema_migration_steps (version, step, done, position)
+  values ($1, $2, $3, $4)
+  on conflict (version, step) do update
+  set done = excluded.done, position = excluded.position`
+
+const FORGET_STEPS = 'delete from schema_migration_steps where version = $1'
+
 const RECORD = 'insert into schema_migrations (version, name, checksum) values ($1, $2, $3)'
 
 /**
  * Apply every pending migration of `dir` to the database at `url`, in order, each in a transaction
- * of its own: a failing one leaves nothing behind and keeps those before it. Any number of
- * processes may call this at once; each migration is applied once and all return when the database
- * is current.
+ * of its own: a failing one leaves nothing behind and keeps those before it. One of several steps
+ * goes on where it was left. Any number of processes may call this at once; each migration is
+ * applied once and all return when the database is current.
  *
  * Throws, without having changed anything, if an applied migration has been edited, if the database
  * is newer than these files, or if a file's name or number is wrong.
  */
 export async function migrate(url: string, options: MigrateOptions = {}): Promise<MigrateResult> {
-  const migrations = await readMigrations(options.dir ?? MIGRATIONS_DIR)
+  const migrations = await readMigrations(options.dir)
   return await withClient(url, async (client) => {
     if (options.dryRun === true) {
       const done = await readApplied(client)
@@ -101,12 +127,13 @@ export async function migrate(url: string, options: MigrateOptions = {}): Promis
     }
     const applied: string[] = []
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
-      const step = await applyNext(client, migrations)
-      if (step.applied === null) return { applied, current: step.current }
-      applied.push(step.applied)
-      options.log?.(`Migrated the database to ${step.applied}`)
+      const { kind, name } = await applyPatiently(client, migrations)
+      if (kind === 'current') return { applied, current: name }
+      if (kind === 'step') continue
+      applied.push(name)
+      options.log?.(`Migrated the database to ${name}`)
     }
-    throw new Error(`More than ${ROUNDS_MAX} migrations.`)
+    throw new Error(`More than ${ROUNDS_MAX} steps of migrations.`)
   })
 }
 
@@ -114,7 +141,7 @@ export async function migrate(url: string, options: MigrateOptions = {}): Promis
  * Every migration of this build and when it was applied. Changes nothing. Throws as `migrate` does.
  */
 export async function migrationStatus(url: string, dir?: string): Promise<MigrationStatus[]> {
-  const migrations = await readMigrations(dir ?? MIGRATIONS_DIR)
+  const migrations = await readMigrations(dir)
   return await withClient(url, async (client) => {
     const done = await readApplied(client)
     pendingOf(migrations, done)
@@ -160,14 +187,37 @@ async function withClient<T>(url: string, work: (client: Client) => Promise<T>):
 }
 
 /**
- * One transaction: the first pending migration, or nothing. The lock belongs to the transaction, so
- * it also holds behind a connection pooler and cannot be left over. What is pending is read under
- * it.
+ * What a transaction came to: a migration was finished, a step of one was made, or none is left.
  */
-async function applyNext(
-  client: Client,
-  migrations: readonly Migration[],
-): Promise<{ applied: string | null; current: string }> {
+interface Round {
+  readonly kind: 'migrated' | 'step' | 'current'
+  /** The migration; when none is left, the newest one, or an empty string. */
+  readonly name: string
+}
+
+/** One transaction, and again when a step could not have its lock at once. */
+async function applyPatiently(client: Client, migrations: readonly Migration[]): Promise<Round> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await applyNext(client, migrations)
+    } catch (error) {
+      const { cause } = error as Error
+      const locked = cause instanceof StepLocked
+      if (!locked || attempt === STEP_TRIES_MAX) throw error
+      await systemClock.sleep(STEP_PAUSE_MS)
+    }
+  }
+}
+
+/** A step could not have its locks in time: others are using the table. */
+class StepLocked extends Error {}
+
+/**
+ * One transaction: the first pending migration or its next step, or nothing. The lock belongs to
+ * the transaction, so it also holds behind a connection pooler and cannot be left over. What is
+ * pending is read under it.
+ */
+async function applyNext(client: Client, migrations: readonly Migration[]): Promise<Round> {
   await client.query('begin')
   try {
     await client.query(`set local statement_timeout = '${STATEMENT_TIMEOUT}'`)
@@ -178,32 +228,79 @@ async function applyNext(
     await client.query(TABLE)
     const done = await readApplied(client)
     const [next] = pendingOf(migrations, done)
-    if (next !== undefined) {
-      await execute(client, next)
+    const finished = next === undefined || (await apply(client, next))
+    if (next !== undefined && finished) {
       await client.query(RECORD, [next.version, next.name, next.checksum])
     }
     await client.query('commit')
-    return { applied: next?.name ?? null, current: next?.name ?? done.at(-1)?.name ?? '' }
+    if (next === undefined) return { kind: 'current', name: done.at(-1)?.name ?? '' }
+    return { kind: finished ? 'migrated' : 'step', name: next.name }
   } catch (error) {
     await client.query('rollback').catch(() => undefined)
     throw error
   }
 }
 
-async function execute(client: Client, migration: Migration): Promise<void> {
-  try {
-    await client.query(migration.text)
-  } catch (error) {
-    // Errors of the server carry the position, counted in characters from 1.
-    const { message, position } = error as Error & { position?: string }
-    const before = position === undefined ? null : migration.text.slice(0, Number(position) - 1)
-    const place = before === null ? '' : ` (line ${before.split('\n').length})`
-    throw new Error(
-      `Migration ${migration.name} failed and was rolled back: ${message}${place}. ` +
-        'The database is as it was before this migration.',
-      { cause: error },
-    )
+/** Carry out a migration, or the next step of it. True when it is finished. */
+async function apply(client: Client, migration: Migration): Promise<boolean> {
+  const { steps, version } = migration
+  const [only, ...more] = steps
+  if (only === undefined || (more.length === 0 && only.kind === 'once')) {
+    if (only !== undefined) await execute(client, migration, only)
+    return true
   }
+  await client.query(STEPS_TABLE)
+  await client.query(`set local lock_timeout = '${STEP_LOCK_TIMEOUT}'`)
+  const { rows } = await client.query<Progress>(PROGRESS, [version])
+  const index = rows.filter(({ done }) => done).length
+  const step = steps[index]
+  if (step === undefined) throw new Error(`${migration.name} has fewer steps than were made.`)
+  const last = rows.find((row) => row.step === index)?.position ?? null
+  const position = await execute(client, migration, step, last)
+  const done = position === null
+  if (done && index === steps.length - 1) {
+    await client.query(FORGET_STEPS, [version])
+    return true
+  }
+  await client.query(ADVANCE, [version, index, done, position])
+  return false
+}
+
+/** Run a step, or one batch of it. Returns where the next batch begins; null: there is none. */
+async function execute(
+  client: Client,
+  migration: Migration,
+  step: Step,
+  position: string | null = null,
+): Promise<string | null> {
+  try {
+    if (step.kind === 'once') {
+      await client.query(step.text)
+      return null
+    }
+    const { rows } = await client.query<{ position: string | null }>(step.text, [position])
+    return rows[0]?.position ?? null
+  } catch (error) {
+    throw failure(migration, step, error as DatabaseError)
+  }
+}
+
+/** Errors of the server carry the position, counted in characters from 1. */
+type DatabaseError = Error & { readonly position?: string; readonly code?: string }
+
+function failure(migration: Migration, step: Step, error: DatabaseError): Error {
+  const { message, position, code } = error
+  const before = position === undefined ? null : step.text.slice(0, Number(position) - 1)
+  const line = before === null ? null : step.linesBefore + before.split('\n').length
+  const place = line === null ? '' : ` (line ${line})`
+  const several = migration.steps.length > 1
+  const left = several
+    ? 'The steps before this one are done, and it goes on from here when it is run again.'
+    : 'The database is as it was before this migration.'
+  return new Error(
+    `Migration ${migration.name} failed and was rolled back: ${message}${place}. ${left}`,
+    { cause: several && code === LOCK_NOT_AVAILABLE ? new StepLocked(message) : error },
+  )
 }
 
 async function readApplied(client: Client): Promise<Applied[]> {
@@ -239,22 +336,4 @@ function pendingOf(migrations: readonly Migration[], done: readonly Applied[]): 
     `Migration ${late.name} has a lower number than ${done.at(-1)?.name}, which is applied already. ` +
       'Give it the next free number.',
   )
-}
-
-async function readMigrations(dir: string): Promise<Migration[]> {
-  const files = (await fs.readdir(dir)).filter((file) => file.endsWith('.sql')).toSorted()
-  const migrations: Migration[] = []
-  for (const file of files) {
-    const version = Number(FILE_NAME.exec(file)?.[1])
-    if (Number.isNaN(version)) throw new Error(`Migration ${file} is not named like 0001_name.sql.`)
-    if (migrations.at(-1)?.version === version) {
-      throw new Error(`Two migrations have the number of ${file}.`)
-    }
-    // Git may check files out with other line ends, and some editors add a byte order mark.
-    const raw = await fs.readFile(join(dir, file), 'utf8')
-    const text = raw.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n')
-    const checksum = createHash('sha256').update(text).digest('hex')
-    migrations.push({ version, name: file.slice(0, -'.sql'.length), checksum, text })
-  }
-  return migrations
 }
