@@ -128,10 +128,10 @@ test('a key that was used for another request is refused, and the first payment 
   ])
   assert.deepEqual(refusal(amount), {
     code: 'idempotency_key_reuse',
-    errors: [{ pointer: '/deposit', code: 'differs' }],
+    faults: [{ field: 'amount', code: 'differs' }],
     paymentId: id,
   })
-  assert.deepEqual(refusal(type).errors, [{ pointer: '/type', code: 'differs' }])
+  assert.deepEqual(refusal(type).faults, [{ field: 'type', code: 'differs' }])
   assert.deepEqual(await balance(world, user), [100_000n, 0n])
 })
 

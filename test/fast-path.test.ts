@@ -35,7 +35,7 @@ async function server(t: TestContext, options: Partial<FastPathOptions> = {}) {
             ? null
             : Promise.resolve({
                 status: 202,
-                body: JSON.stringify({ by: 'plain', body }),
+                body: { by: 'plain', body },
                 headers: ['content-type', 'application/json; charset=utf-8'],
               }),
       },

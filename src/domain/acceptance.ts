@@ -11,10 +11,17 @@ export interface Draft {
   readonly idempotencyKey: string | null
 }
 
+export type DraftField = keyof Draft
+
+/** A no to a draft. Which fields are at fault; where a request has them, only its way in knows. */
+export interface DraftRefusal extends Omit<Refusal, 'errors'> {
+  readonly faults?: readonly { readonly field: DraftField; readonly code: string }[]
+}
+
 /** What a caller is told, in the order of the drafts. `replayed`: decided by an earlier request. */
 export type Answer =
   | { readonly kind: 'accepted'; readonly payment: AcceptedPayment; readonly replayed: boolean }
-  | { readonly kind: 'refused'; readonly refusal: Refusal; readonly replayed: boolean }
+  | { readonly kind: 'refused'; readonly refusal: DraftRefusal; readonly replayed: boolean }
 
 /**
  * The answer about a user whom somebody else has locked: nothing was decided, and nothing is
@@ -127,13 +134,10 @@ function store(
 
 /** The answer to a request whose key was used before: the first answer, or what differs. */
 function replay(draft: Draft, earlier: AcceptedPayment): Answer {
-  const errors = []
-  if (draft.type !== earlier.type) errors.push({ pointer: '/type', code: 'differs' })
-  if (draft.amount !== earlier.amount) {
-    errors.push({ pointer: draft.type === 'deposit' ? '/deposit' : '/amount', code: 'differs' })
-  }
-  if (errors.length > 0) {
-    return refuse({ code: 'idempotency_key_reuse', errors, paymentId: earlier.id })
+  const differs = (['type', 'amount'] as const).filter((field) => draft[field] !== earlier[field])
+  if (differs.length > 0) {
+    const faults = differs.map((field) => ({ field, code: 'differs' }))
+    return refuse({ code: 'idempotency_key_reuse', faults, paymentId: earlier.id })
   }
   return answerOf(earlier, true)
 }
@@ -144,6 +148,6 @@ function answerOf(payment: AcceptedPayment, replayed: boolean): Answer {
   return { kind: 'refused', refusal, replayed }
 }
 
-function refuse(refusal: Refusal): Answer {
+function refuse(refusal: DraftRefusal): Answer {
   return { kind: 'refused', refusal, replayed: false }
 }

@@ -11,7 +11,8 @@ import { writeJson } from '../domain/json.ts'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
 import { Busy, CommitUnknown, GatewayUnavailable, Overloaded, Unavailable } from '../ports.ts'
 import { afterAnswers } from './connections.ts'
-import { problem, refuse } from './problem.ts'
+import { problem } from './answer.ts'
+import { refuse } from './problem.ts'
 import { putOffLog } from './put-off.ts'
 
 /** What the framework itself refuses, by its code. */

@@ -2,13 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { writeJson } from '../domain/json.ts'
-import { REFUSALS, type Refusal } from '../domain/refusal.ts'
+import { refusalAnswer, type HttpAnswer } from './answer.ts'
 import { trusted } from './connections.ts'
 import { reportFailure } from './failures.ts'
 import { SAFE_HEADERS } from './headers.ts'
 import { readJson } from './json.ts'
 import { violationOf } from './preconditions.ts'
-import { problem, refusalHeaders } from './problem.ts'
 
 /**
  * The framework costs as much per request as everything that is done about a payment. So the
@@ -27,19 +26,11 @@ export interface FastRoute {
     body: unknown,
     request: FastRequest,
     requestId: string,
-  ) => Promise<FastAnswer> | null
+  ) => Promise<HttpAnswer> | null
 }
 
 /** What a route may know of a request beside its body. */
-export type FastRequest = Pick<IncomingMessage, 'headers' | 'rawHeaders'>
-
-export interface FastAnswer {
-  readonly status: number
-  /** JSON. */
-  readonly body: string
-  /** Names and values in turn, `content-type` among them. */
-  readonly headers: readonly string[]
-}
+type FastRequest = Pick<IncomingMessage, 'headers' | 'rawHeaders'>
 
 export interface FastPathOptions {
   readonly routes: readonly FastRoute[]
@@ -79,7 +70,7 @@ export function addFastPath(app: FastifyInstance, options: FastPathOptions): voi
     }
     const respond = (body: Buffer): void => {
       const requestId = options.requestId(request)
-      const done = (given: FastAnswer) => {
+      const done = (given: HttpAnswer) => {
         send(response, given, requestId)
         const tookMs = options.elapsedMs() - startedMs
         options.onAnswer('POST', route.path, given.status, tookMs)
@@ -87,13 +78,13 @@ export function addFastPath(app: FastifyInstance, options: FastPathOptions): voi
       }
       const fail = (error: unknown) => {
         const refusal = reportFailure(error, app.log.child({ reqId: requestId }))
-        done(refused(refusal, requestId))
+        done(refusalAnswer(refusal, requestId))
       }
       try {
         const json = readJson(body)
         const answer = json.ok ? route.answer(json.value, request, requestId) : null
         if (answer === null) handOver(body)
-        else answer.then(done, fail)
+        else answer.then(done).catch(fail)
       } catch (error) {
         fail(error)
       }
@@ -113,13 +104,6 @@ function logAnswer(
   { route, status, tookMs }: { route: string; status: number; tookMs: number },
 ): void {
   app.log.debug({ reqId, method: 'POST', route, status, took_ms: Math.round(tookMs) }, 'answered')
-}
-
-/** The answer to a refusal, word for word as the framework's routes give it. */
-export function refused(refusal: Refusal, instance: string): FastAnswer {
-  const [status] = REFUSALS[refusal.code]
-  const headers = Object.entries(refusalHeaders(status)).flat()
-  return { status, headers, body: writeJson(problem(refusal, instance)) }
 }
 
 /** Nothing that needs a second look: one small JSON body of known length over HTTP/1.1. */
@@ -149,15 +133,15 @@ function readBody(request: IncomingMessage, onBody: (body: Buffer) => void): voi
   request.once('end', () => onBody(body))
 }
 
-function send(response: ServerResponse, answer: FastAnswer, requestId: string): void {
-  const { status, headers, body } = answer
-  response.writeHead(status, [
-    ...headers,
+function send(response: ServerResponse, answer: HttpAnswer, requestId: string): void {
+  const text = writeJson(answer.body)
+  response.writeHead(answer.status, [
+    ...answer.headers,
     'content-length',
-    String(Buffer.byteLength(body)),
+    String(Buffer.byteLength(text)),
     'x-request-id',
     requestId,
     ...SAFE_HEADERS,
   ])
-  response.end(body)
+  response.end(text)
 }

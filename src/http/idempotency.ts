@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http'
-import type { FastifyRequest } from 'fastify'
 
 export type Key = { readonly ok: true; readonly key: string | null } | { readonly ok: false }
 
@@ -7,14 +6,9 @@ const VISIBLE_ASCII = /^[\x21-\x7e]{1,255}$/
 
 /**
  * The Idempotency-Key of a request (draft-ietf-httpapi-idempotency-key-header), or null without
- * one. Read bare or as a quoted Structured Field string (RFC 8941): both are the same key. Sent
- * twice, empty, longer than 255 or with anything but visible ASCII it is no key.
+ * one, as Node has read it. Bare or as a quoted Structured Field string (RFC 8941): both are the
+ * same key. Sent twice, empty, longer than 255 or with anything but visible ASCII it is no key.
  */
-export function idempotencyKey(request: FastifyRequest): Key {
-  return keyOfHeaders(request.raw)
-}
-
-/** The same of a request that Node has read. */
 export function keyOfHeaders(request: Pick<IncomingMessage, 'headers' | 'rawHeaders'>): Key {
   const value = request.headers['idempotency-key']
   if (value === undefined) return { ok: true, key: null }

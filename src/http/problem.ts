@@ -1,12 +1,9 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { Type, type Static } from 'typebox'
+import { Type } from 'typebox'
 import { writeJson } from '../domain/json.ts'
-import { toWire } from '../domain/money.ts'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
+import { problem, refusalAnswer, type HttpAnswer } from './answer.ts'
 import { Money, oneOf } from './schemas.ts'
-
-/** Where the codes are explained; the fragment is the code. */
-const TYPE_BASE = '/docs/errors#'
 
 // Keys of REFUSALS, in its order.
 const Code = oneOf(Object.keys(REFUSALS) as RefusalCode[], {
@@ -14,7 +11,7 @@ const Code = oneOf(Object.keys(REFUSALS) as RefusalCode[], {
   description: 'Stable. More may come: treat one that you do not know by its status.',
 })
 
-/** RFC 9457 problem details with the members this service adds. */
+/** The schema of a `ProblemBody`. */
 export const Problem = Type.Object(
   {
     type: Type.String({ description: 'A link to what the code means and what to do about it.' }),
@@ -44,38 +41,17 @@ export const Problem = Type.Object(
   { $id: 'Problem' },
 )
 
-/** The problem document of a refusal; `instance` is the id of the request. */
-export function problem(refusal: Refusal, instance: string): Static<typeof Problem> {
-  const [status, detail] = REFUSALS[refusal.code]
-  return {
-    type: TYPE_BASE + refusal.code,
-    title: title(refusal.code),
-    status,
-    detail,
-    instance,
-    code: refusal.code,
-    ...(refusal.errors === undefined ? {} : { errors: [...refusal.errors] }),
-    ...(refusal.paymentId === undefined ? {} : { payment_id: Number(refusal.paymentId) }),
-    ...(refusal.required === undefined ? {} : { required: toWire(refusal.required) }),
-    ...(refusal.evidence === undefined ? {} : { evidence: refusal.evidence }),
-  }
-}
-
-/** The headers of a refusal. A 503 says when to come back. */
-export function refusalHeaders(status: number): Record<string, string> {
-  const type = { 'content-type': 'application/problem+json; charset=utf-8' }
-  return status === 503 ? { ...type, 'retry-after': '1' } : type
-}
-
 /** Send a refusal as application/problem+json. */
 export function refuse(reply: FastifyReply, refusal: Refusal): FastifyReply {
-  const [status] = REFUSALS[refusal.code]
-  return reply.code(status).headers(refusalHeaders(status)).send(problem(refusal, reply.request.id))
+  return send(reply, refusalAnswer(refusal, reply.request.id))
 }
 
-function title(code: RefusalCode): string {
-  const words = code.replaceAll('_', ' ')
-  return words.charAt(0).toUpperCase() + words.slice(1)
+/** Send an answer that was made without the framework. */
+export function send(reply: FastifyReply, { status, headers, body }: HttpAnswer): FastifyReply {
+  for (let index = 0; index < headers.length; index += 2) {
+    void reply.header(headers[index] ?? '', headers[index + 1])
+  }
+  return reply.code(status).send(body)
 }
 
 /** The answer to a status: its name as a component, what it says, a code to show, its headers. */

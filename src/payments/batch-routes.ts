@@ -1,12 +1,19 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
-import type { Answer, Draft } from '../domain/acceptance.ts'
-import { parseMoney, toWire } from '../domain/money.ts'
-import { REFUSALS, type Refusal } from '../domain/refusal.ts'
+import type { Answer, Draft, DraftField } from '../domain/acceptance.ts'
+import type { ProblemBody } from '../http/answer.ts'
 import { problemOf } from '../http/failures.ts'
-import { readKey } from '../http/idempotency.ts'
-import { problem, Problem, refusals, refuse } from '../http/problem.ts'
+import { readKey, type Key } from '../http/idempotency.ts'
+import { refusals, refuse } from '../http/problem.ts'
 import { Id, Money, oneOf, PaymentTypes } from '../http/schemas.ts'
+import {
+  isRefusal,
+  readDraft,
+  respondToItem,
+  undecided,
+  type Fields,
+  type ItemResult,
+} from './api.ts'
 
 interface BatchRoutes {
   /** Accept payments: an answer for each in order, or what kept it from being decided. */
@@ -49,7 +56,7 @@ const Result = Type.Object(
     status: Type.Integer({ description: 'The HTTP status this payment would have had by itself.' }),
     replayed: Type.Boolean({ description: 'Decided by an earlier request with the same key.' }),
     payment: Type.Optional(Accepted),
-    problem: Type.Optional(Type.Unsafe<Static<typeof Problem>>(Type.Ref('Problem'))),
+    problem: Type.Optional(Type.Unsafe<ProblemBody>(Type.Ref('Problem'))),
   },
   { title: 'BatchResult' },
 )
@@ -68,7 +75,6 @@ const BatchBody = Type.Object(
 )
 
 type ItemBody = Static<typeof Item>
-type ResultBody = Static<typeof Result>
 
 /** `POST /payments/batch`: up to a thousand independent payments, an answer for each, in order. */
 export function batchRoutes(options: BatchRoutes): FastifyPluginAsyncTypebox {
@@ -103,71 +109,39 @@ async function acceptItems(
   options: BatchRoutes,
   items: readonly ItemBody[],
   requestId: string,
-): Promise<ResultBody[]> {
-  const results: ResultBody[] = []
-  const drafts: Draft[] = []
-  const places: number[] = []
-  items.forEach((item, index) => {
-    const read = readItem(item, index)
-    if ('code' in read) return (results[index] = refused(read, false, requestId))
-    places.push(index)
-    return drafts.push(read)
+): Promise<ItemResult[]> {
+  const read = items.map((item) => readDraft(fieldsOf(item), keyOf(item)))
+  const drafts = read.flatMap((one) => (isRefusal(one) ? [] : [one]))
+  const answers = (await options.accept(drafts)).values()
+  return read.map((one, index) => {
+    const answer = isRefusal(one) ? undecided(one) : answers.next().value
+    return respondToItem(
+      decided(answer),
+      requestId,
+      (field) => `/payments/${index}/${NAMES[field]}`,
+    )
   })
-  const answers = await options.accept(drafts)
-  answers.forEach((answer, place) => {
-    const index = places[place] ?? 0
-    results[index] =
-      answer instanceof Error ? faulted(answer, requestId) : resultOf(answer, index, requestId)
-  })
-  return results
 }
 
-function readItem(item: ItemBody, index: number): Draft | Refusal {
-  const key = item.idempotency_key === undefined ? null : readKey(item.idempotency_key)
-  if (key !== null && !key.ok) {
-    const errors = [{ pointer: `/payments/${index}/idempotency_key`, code: 'malformed' }]
-    return { code: 'idempotency_key_invalid', errors }
-  }
-  const money = parseMoney(item.amount)
-  if (!money.ok) {
-    const errors = [{ pointer: `/payments/${index}/amount`, code: money.problem }]
-    return { code: money.problem, errors }
-  }
-  const { type, user_id: userId } = item
-  return { type, userId: BigInt(userId), amount: money.minor, idempotencyKey: key?.key ?? null }
+function fieldsOf({ type, user_id: userId, amount }: ItemBody): Fields {
+  return { type, userId, amount }
+}
+
+function keyOf({ idempotency_key: key }: ItemBody): Key {
+  return key === undefined ? { ok: true, key: null } : readKey(key)
 }
 
 /** A fault of the world is the item's result; a bug is everybody's. */
-function faulted(error: Error, requestId: string): ResultBody {
-  const refusal = problemOf(error)
-  if (refusal === null) throw error
-  return refused(refusal, false, requestId)
+function decided(answer: Answer | Error | undefined): Answer {
+  if (answer !== undefined && !(answer instanceof Error)) return answer
+  const refusal = problemOf(answer)
+  if (refusal === null) throw answer ?? new Error('fewer answers than drafts')
+  return undecided(refusal)
 }
 
-function resultOf(answer: Answer, index: number, requestId: string): ResultBody {
-  if (answer.kind === 'refused') {
-    const errors = answer.refusal.errors?.map(({ pointer, code }) => {
-      const field = pointer === '/type' ? 'type' : 'amount'
-      return { pointer: `/payments/${index}/${field}`, code }
-    })
-    const refusal = { ...answer.refusal, ...(errors === undefined ? {} : { errors }) }
-    return refused(refusal, answer.replayed, requestId)
-  }
-  const { id, userId, type, amount } = answer.payment
-  return {
-    status: 202,
-    replayed: answer.replayed,
-    payment: {
-      payment_id: Number(id),
-      user_id: Number(userId),
-      type,
-      status: 'processing' as const,
-      amount: toWire(amount),
-    },
-  }
-}
-
-function refused(refusal: Refusal, replayed: boolean, requestId: string): ResultBody {
-  const [status] = REFUSALS[refusal.code]
-  return { status, replayed, problem: problem(refusal, requestId) }
+const NAMES: Readonly<Record<DraftField, keyof ItemBody>> = {
+  type: 'type',
+  userId: 'user_id',
+  amount: 'amount',
+  idempotencyKey: 'idempotency_key',
 }

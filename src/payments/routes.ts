@@ -1,12 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { AcceptedPayment, Answer, Draft } from '../domain/acceptance.ts'
-import { parseMoney, toWire } from '../domain/money.ts'
-import type { PaymentType, StoredStatus } from '../domain/payment.ts'
-import { idempotencyKey } from '../http/idempotency.ts'
-import { API } from '../http/paths.ts'
-import { refusals, refuse } from '../http/problem.ts'
+import type { Answer, Draft } from '../domain/acceptance.ts'
+import { toWire } from '../domain/money.ts'
+import type { StoredStatus } from '../domain/payment.ts'
+import { keyOfHeaders } from '../http/idempotency.ts'
+import { refusals, refuse, send } from '../http/problem.ts'
 import {
   Amount,
   Cursor,
@@ -28,10 +27,12 @@ import {
   Time,
   writeCursor,
 } from '../http/schemas.ts'
+import { isRefusal, readDraft, respond, undecided, type Fields } from './api.ts'
+import { FORMS } from './forms.ts'
 import type { PageOfViews, PaymentView } from './read.ts'
 import type { PaymentFilter } from './list-store.ts'
 
-export interface PaymentRoutes {
+interface PaymentRoutes {
   /** Accept one payment; concurrent calls are joined into batches. */
   readonly accept: (draft: Draft) => Promise<Answer>
   /** Read one payment; concurrent calls are joined. Null: there is none. */
@@ -198,47 +199,11 @@ async function accept(
   request: FastifyRequest,
   reply: FastifyReply,
   options: PaymentRoutes,
-  body: { type: PaymentType; userId: number; amount: number | string },
+  fields: Fields,
 ): Promise<FastifyReply> {
-  const { type } = body
-  const key = idempotencyKey(request)
-  if (!key.ok) return refuse(reply, { code: 'idempotency_key_invalid' })
-  const money = parseMoney(body.amount)
-  if (!money.ok) {
-    const pointer = type === 'deposit' ? '/deposit' : '/amount'
-    return refuse(reply, { code: money.problem, errors: [{ pointer, code: money.problem }] })
-  }
-  const answer = await options.accept({
-    type,
-    userId: BigInt(body.userId),
-    amount: money.minor,
-    idempotencyKey: key.key,
-  })
-  if (answer.replayed) void reply.header('idempotent-replayed', 'true')
-  return send(reply, answer)
-}
-
-/**
- * The answer to a payment request: made of stored facts, so that a replay differs in `instance`
- * alone.
- */
-function send(reply: FastifyReply, answer: Answer): FastifyReply {
-  if (answer.kind === 'refused') return refuse(reply, answer.refusal)
-  const { payment } = answer
-  return reply
-    .code(202)
-    .header('location', `${API}/payments/${payment.id}`)
-    .send(acceptedPayment(payment))
-}
-
-/** What an accepted payment is answered with. */
-export function acceptedPayment({ id, userId, type, amount }: AcceptedPayment) {
-  return {
-    payment_id: Number(id),
-    user_id: Number(userId),
-    status: 'processing',
-    [type]: toWire(amount),
-  }
+  const draft = readDraft(fields, keyOfHeaders(request.raw))
+  const answer = isRefusal(draft) ? undecided(draft) : await options.accept(draft)
+  return send(reply, respond(answer, request.id, FORMS[fields.type].where))
 }
 
 function readRoute(app: App, { read, refresh }: PaymentRoutes): void {

@@ -28,7 +28,6 @@ import { userRoutes } from '../users/routes.ts'
 import { readUsers, type User } from '../users/store.ts'
 import type { Closing } from './closing.ts'
 import { admitting, openGate, routeProbes, showBreakers, type Accepts } from './admission.ts'
-import { API } from '../http/paths.ts'
 import { gatewayTerms, type Process } from './shared.ts'
 
 /** Let the worker of this process look at once, for one operation or for all. */
@@ -91,7 +90,7 @@ export async function apiRoutes(
     counterRoutes({ db, flusher }),
     healthRoutes({ ...probes, ...routeProbes(gate) }),
   ]
-  return { routes, fast: fastPaymentRoutes(API, accepts.accept) }
+  return { routes, fast: fastPaymentRoutes(accepts.accept) }
 }
 
 /** Reads of lists that may wait for a connection of their share. */

@@ -119,6 +119,16 @@ const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
   ],
   [/^src\/queue\//, /^src\/(queue|domain)\/|^src\/ports/, 'the queue knows no feature'],
   [
+    /^src\/payments\/api\.ts$/,
+    /^src\/domain\/|^src\/http\/(answer|idempotency|paths)\.ts$/,
+    'what a payment is answered with depends on no server',
+  ],
+  [
+    /^src\/http\/(answer|idempotency|paths)\.ts$/,
+    /^src\/domain\/|^node:http$/,
+    'what is answered depends on no server',
+  ],
+  [
     /^src\/http\//,
     /^src\/(domain|http)\/|^src\/ports|^@?fastify|^typebox|^node:/,
     'http knows no feature',

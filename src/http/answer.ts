@@ -1,0 +1,64 @@
+import { toWire } from '../domain/money.ts'
+import type { ExactNumber } from '../domain/json.ts'
+import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
+
+/** What a request is answered with, whoever writes it to the wire. */
+export interface HttpAnswer {
+  readonly status: number
+  /** Names and values in turn, `content-type` among them. */
+  readonly headers: readonly string[]
+  /** Written by `writeJson`. */
+  readonly body: unknown
+}
+
+/** RFC 9457 problem details with the members this service adds; `Problem` is its schema. */
+export interface ProblemBody {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly instance: string
+  readonly code: RefusalCode
+  readonly errors?: Refusal['errors']
+  readonly payment_id?: number
+  readonly required?: ExactNumber
+  readonly evidence?: Refusal['evidence']
+}
+
+/** Where the codes are explained; the fragment is the code. */
+const TYPE_BASE = '/docs/errors#'
+
+export const JSON_TYPE = ['content-type', 'application/json; charset=utf-8'] as const
+
+/** The headers of a refusal. A 503 says when to come back. */
+const PROBLEM_TYPE = ['content-type', 'application/problem+json; charset=utf-8'] as const
+const COME_BACK = [...PROBLEM_TYPE, 'retry-after', '1'] as const
+
+/** The answer to a refused request. */
+export function refusalAnswer(refusal: Refusal, requestId: string): HttpAnswer {
+  const [status] = REFUSALS[refusal.code]
+  const headers = status === 503 ? COME_BACK : PROBLEM_TYPE
+  return { status, headers, body: problem(refusal, requestId) }
+}
+
+/** The problem document of a refusal; `instance` is the id of the request. */
+export function problem(refusal: Refusal, instance: string): ProblemBody {
+  const [status, detail] = REFUSALS[refusal.code]
+  return {
+    type: TYPE_BASE + refusal.code,
+    title: title(refusal.code),
+    status,
+    detail,
+    instance,
+    code: refusal.code,
+    ...(refusal.errors === undefined ? {} : { errors: refusal.errors }),
+    ...(refusal.paymentId === undefined ? {} : { payment_id: Number(refusal.paymentId) }),
+    ...(refusal.required === undefined ? {} : { required: toWire(refusal.required) }),
+    ...(refusal.evidence === undefined ? {} : { evidence: refusal.evidence }),
+  }
+}
+
+function title(code: RefusalCode): string {
+  const words = code.replaceAll('_', ' ')
+  return words.charAt(0).toUpperCase() + words.slice(1)
+}

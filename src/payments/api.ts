@@ -1,0 +1,131 @@
+import type {
+  AcceptedPayment,
+  Answer,
+  Draft,
+  DraftField,
+  DraftRefusal,
+} from '../domain/acceptance.ts'
+import type { ExactNumber } from '../domain/json.ts'
+import { parseMoney, toWire } from '../domain/money.ts'
+import type { PaymentType } from '../domain/payment.ts'
+import { REFUSALS, type Refusal } from '../domain/refusal.ts'
+import {
+  JSON_TYPE,
+  problem,
+  refusalAnswer,
+  type HttpAnswer,
+  type ProblemBody,
+} from '../http/answer.ts'
+import type { Key } from '../http/idempotency.ts'
+import { API } from '../http/paths.ts'
+
+/**
+ * The contract of a payment request, whatever way it came: what its fields mean, and what is
+ * answered. A way in reads fields of the right types out of what it gets, and writes the answer; it
+ * alone knows where a field stands.
+ */
+export interface Fields {
+  readonly type: PaymentType
+  /** A positive integer that a JSON number holds exactly. */
+  readonly userId: number
+  readonly amount: number | string
+}
+
+/** Where a request has each field, as a JSON Pointer (RFC 6901); null: not in its body. */
+export type Where = (field: DraftField) => string | null
+
+/** What a request asks for, or the first thing that is wrong with it. */
+export function readDraft({ type, userId, amount }: Fields, key: Key): Draft | DraftRefusal {
+  if (!key.ok) {
+    return {
+      code: 'idempotency_key_invalid',
+      faults: [{ field: 'idempotencyKey', code: 'malformed' }],
+    }
+  }
+  const money = parseMoney(amount)
+  if (!money.ok) {
+    return { code: money.problem, faults: [{ field: 'amount', code: money.problem }] }
+  }
+  return { type, userId: BigInt(userId), amount: money.minor, idempotencyKey: key.key }
+}
+
+/** Whether a request was refused before it could ask for anything. */
+export function isRefusal(read: Draft | DraftRefusal): read is DraftRefusal {
+  return 'code' in read
+}
+
+/**
+ * The answer to a request for one payment: made of stored facts, so that a replay differs in
+ * `instance` and in the header that says what it is.
+ */
+export function respond(answer: Answer, requestId: string, where: Where): HttpAnswer {
+  if (answer.kind === 'refused') {
+    const refused = refusalAnswer(pointed(answer.refusal, where), requestId)
+    return answer.replayed ? { ...refused, headers: [...refused.headers, ...REPLAYED] } : refused
+  }
+  const { payment, replayed } = answer
+  const location = ['location', `${API}/payments/${payment.id}`] as const
+  const headers = replayed ? [...JSON_TYPE, ...location, ...REPLAYED] : [...JSON_TYPE, ...location]
+  return { status: 202, headers, body: acceptedBody(payment) }
+}
+
+/** Refuse a request that was never decided on. */
+export function undecided(refusal: DraftRefusal): Answer {
+  return { kind: 'refused', refusal, replayed: false }
+}
+
+/** What became of one payment of a batch. */
+export interface ItemResult {
+  /** The status that it would have had by itself. */
+  readonly status: number
+  readonly replayed: boolean
+  readonly payment?: AcceptedItem
+  readonly problem?: ProblemBody
+}
+
+interface AcceptedItem {
+  readonly payment_id: number
+  readonly user_id: number
+  readonly type: PaymentType
+  readonly status: 'processing'
+  readonly amount: ExactNumber
+}
+
+/** The same for one payment of a batch, whose headers are members. */
+export function respondToItem(answer: Answer, requestId: string, where: Where): ItemResult {
+  const { replayed } = answer
+  if (answer.kind === 'refused') {
+    const refusal = pointed(answer.refusal, where)
+    const [status] = REFUSALS[refusal.code]
+    return { status, replayed, problem: problem(refusal, requestId) }
+  }
+  const { id, userId, type, amount } = answer.payment
+  const payment = {
+    payment_id: Number(id),
+    user_id: Number(userId),
+    type,
+    status: 'processing' as const,
+    amount: toWire(amount),
+  }
+  return { status: 202, replayed, payment }
+}
+
+const REPLAYED = ['idempotent-replayed', 'true'] as const
+
+function acceptedBody({ id, userId, type, amount }: AcceptedPayment) {
+  return {
+    payment_id: Number(id),
+    user_id: Number(userId),
+    status: 'processing',
+    [type]: toWire(amount),
+  }
+}
+
+/** A refusal with its faults where the request has them. */
+function pointed({ faults = [], ...refusal }: DraftRefusal, where: Where): Refusal {
+  const errors = faults.flatMap(({ field, code }) => {
+    const pointer = where(field)
+    return pointer === null ? [] : [{ pointer, code }]
+  })
+  return errors.length === 0 ? refusal : { ...refusal, errors }
+}

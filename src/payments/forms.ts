@@ -1,0 +1,22 @@
+import type { PaymentType } from '../domain/payment.ts'
+import type { Where } from './api.ts'
+
+/**
+ * How the body of a request for one payment spells its fields, for both ways in. Its type is in the
+ * path and its key in a header.
+ */
+interface Form {
+  readonly amount: 'deposit' | 'amount'
+  readonly where: Where
+}
+
+export const FORMS: Readonly<Record<PaymentType, Form>> = {
+  deposit: form('deposit'),
+  withdraw: form('amount'),
+}
+
+function form(amount: Form['amount']): Form {
+  // Of a reused key it is said that the type differs, although the body has no such field.
+  const pointers = { type: '/type', userId: '/user_id', amount: `/${amount}`, idempotencyKey: null }
+  return { amount, where: (field) => pointers[field] }
+}
