@@ -44,7 +44,17 @@ const pending: LookupOutcome = { kind: 'pending' }
 const silent: LookupOutcome = { kind: 'no_answer', reason: 'http_500' }
 
 const charged = (outcome: ChargeOutcome): Call => ({ kind: 'charge', outcome })
-const asked = (outcome: LookupOutcome): Call => ({ kind: 'lookup', outcome })
+/** A lookup; made as long ago as the doubt is old now, where nothing else is said. */
+const asked = (outcome: LookupOutcome, doubtAgeMs: number | null = Infinity): Call => {
+  return { kind: 'lookup', outcome, doubtAgeMs }
+}
+
+/** The calls of a claim that took no time: its lookups found the doubt as old as it is now. */
+function atOnce(calls: readonly Call[], { doubtAgeMs }: TaskState): Call[] {
+  return calls.map((call) =>
+    call.kind === 'lookup' && call.doubtAgeMs === Infinity ? { ...call, doubtAgeMs } : call,
+  )
+}
 
 const rejected: ChargeOutcome = { kind: 'rejected', reason: 'unknown_method' }
 const foreign: ChargeOutcome = { kind: 'misconfigured', reason: 'http_401' }
@@ -232,6 +242,20 @@ const ROWS: readonly Row[] = [
     retry(2_000, 'http_500'),
   ],
   ['…but when the first is proven absent', task(2, GRACE_MS), [asked(absent)], ODD, 'charge'],
+  [
+    '…which it is not by an answer from within the grace, however late that is read',
+    task(3, 2 * GRACE_MS),
+    [asked(absent, GRACE_MS - 1)],
+    ODD,
+    doubt(5_000, 'not_found'),
+  ],
+  [
+    '…and neither does it let a no of the repeat end the payment',
+    task(2, 2 * GRACE_MS),
+    [asked(absent, GRACE_MS - 1), charged(no)],
+    ONCE,
+    'lookup',
+  ],
   ['…and in doubt at the limit', task(3, 0), [asked(absent)], ODD, doubt(5_000, 'not_found')],
   [
     '…and never where it cannot be looked up',
@@ -493,7 +517,7 @@ function slow(): RetryPolicy {
 
 for (const [name, state, calls, policy, expected] of ROWS) {
   test(name, () => {
-    const step = next(state, calls, policy, 0)
+    const step = next(state, atOnce(calls, state), policy, 0)
     assert.deepEqual(step.kind === 'call' ? step.call : step.decision, expected)
   })
 }
@@ -574,7 +598,10 @@ function* claims(): Generator<Claimed> {
 function* paths(state: TaskState, policy: RetryPolicy, calls: Call[]): ReturnType<typeof claims> {
   const step = next(state, calls, policy, 0.5)
   if (step.kind === 'decide') return yield { state, policy, calls, end: step.decision }
-  const made = step.call === 'charge' ? CHARGES.map(charged) : ANSWERS.map(asked)
+  const made =
+    step.call === 'charge'
+      ? CHARGES.map(charged)
+      : ANSWERS.map((answer) => asked(answer, state.doubtAgeMs))
   for (const call of made) yield* paths(state, policy, [...calls, call])
 }
 

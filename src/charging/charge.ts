@@ -164,7 +164,7 @@ export async function charge(
     if (late || signal?.aborted) {
       return { claim: claimed, calls, decision: interrupted(world, state, calls) }
     }
-    calls.push(await make(world, step.call, claimed.payment))
+    calls.push(await make(world, step.call, claimed.payment, state))
   }
 }
 
@@ -213,6 +213,7 @@ async function make(
   world: ChargeWorld,
   kind: 'charge' | 'lookup',
   payment: Payment,
+  { doubtAgeMs }: TaskState,
 ): Promise<CallMade> {
   const { clock, gateway } = world
   const request = requestOf(payment)
@@ -222,7 +223,7 @@ async function make(
     startedMs,
     tookMs: Math.round(clock.elapsedMs() - startedMs),
   })
-  if (kind === 'lookup') return { kind, ...stamp(await gateway.lookup(request)) }
+  if (kind === 'lookup') return { kind, doubtAgeMs, ...stamp(await gateway.lookup(request)) }
   crashPoint('call.before_send')
   const made = stamp(await gateway.charge(request))
   crashPoint('call.after_reply')

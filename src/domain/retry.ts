@@ -57,7 +57,15 @@ export interface TaskState {
 /** One gateway call of this claim, and what came of it. */
 export type Call =
   | { readonly kind: 'charge'; readonly outcome: ChargeOutcome }
-  | { readonly kind: 'lookup'; readonly outcome: LookupOutcome }
+  | {
+      readonly kind: 'lookup'
+      readonly outcome: LookupOutcome
+      /**
+       * How old the doubt was when the gateway was asked: whoever decides may have stood still since,
+       * and what was absent then need not be absent now. Null: nothing was in doubt.
+       */
+      readonly doubtAgeMs: number | null
+    }
 
 /** What becomes of a payment after a claim. */
 export type Decision =
@@ -206,13 +214,19 @@ function doubtedBefore(scene: Scene): boolean {
 }
 
 /**
- * Whether a lookup of this claim proves that nothing was executed. Proof counts from the last
- * charge that may have been sent, so never after one of our own that is in doubt.
+ * Whether a lookup of this claim proves that nothing was executed: one that was made when the grace
+ * was over. Proof counts from the last charge that may have been sent, so never after one of our own
+ * that is in doubt.
  */
 function proven({ task, calls, policy }: Scene): boolean {
   if (policy.lookup !== 'consistent') return false
-  if (task.doubtAgeMs === null || task.doubtAgeMs < policy.notFoundGraceMs) return false
-  const absent = calls.some(({ outcome }) => outcome.kind === 'not_found')
+  const absent = calls.some(
+    (made) =>
+      made.kind === 'lookup' &&
+      made.outcome.kind === 'not_found' &&
+      made.doubtAgeMs !== null &&
+      made.doubtAgeMs >= policy.notFoundGraceMs,
+  )
   return absent && !doubtedNow(task, calls, policy)
 }
 
