@@ -60,10 +60,7 @@ export type Call =
   | {
       readonly kind: 'lookup'
       readonly outcome: LookupOutcome
-      /**
-       * How old the doubt was when the gateway was asked: whoever decides may have stood still since,
-       * and what was absent then need not be absent now. Null: nothing was in doubt.
-       */
+      /** How old the doubt was when the gateway was asked: whoever decides may have stood still. */
       readonly doubtAgeMs: number | null
     }
 
