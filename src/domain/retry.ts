@@ -211,8 +211,8 @@ function doubtedBefore(scene: Scene): boolean {
 }
 
 /**
- * Whether a lookup of this claim proves that nothing was executed: one made when the grace was over.
- * That counts from the last charge that may have been sent, so never after our own that is in doubt.
+ * Whether a lookup of this claim, made when the grace was over, proves that nothing was executed.
+ * The grace counts from the last charge that may have been sent, so never after our own in doubt.
  */
 function proven({ task, calls, policy }: Scene): boolean {
   if (policy.lookup !== 'consistent') return false
