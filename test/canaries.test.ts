@@ -11,6 +11,26 @@ import { cloneDatabase, openDb, raw } from './harness.ts'
 
 const ROLES = { api: true, worker: true, mockGateway: true }
 
+const API = '/api/v1'
+
+/** Send what is right, wrong and unreadable, with secrets wherever a client may put them. */
+async function provoke(
+  send: (method: string, path: string, body?: string, token?: string) => Promise<void>,
+  cookie: string,
+  token: string,
+): Promise<void> {
+  await send('POST', `${API}/users`, '{"balance": 10}')
+  await send('POST', `${API}/payments/deposit`, '{"user_id": 1, "deposit": 5}')
+  await send('POST', `${API}/payments/deposit`, '{"user_id": 1, "deposit": 6}')
+  await send('POST', `${API}/payments/withdraw`, '{"user_id": 1, "amount": 500}')
+  await send('POST', `${API}/payments/withdraw`, `{"${cookie}": 1}`)
+  await send('POST', `${API}/payments/withdraw`, `{"user_id": "${cookie}", "amount": 1}`)
+  await send('POST', `${API}/payments/withdraw`, `not json ${cookie}`)
+  await send('GET', `${API}/payments?cursor=${cookie}`)
+  await send('GET', `${API}/no/such/${cookie}`)
+  await send('GET', `${API}/payments`, undefined, `${token}x`)
+}
+
 test('no secret is in any log line, answer or metric, whatever goes wrong', async (t) => {
   const url = await cloneDatabase(t)
   const lines: string[] = []
@@ -60,23 +80,13 @@ test('no secret is in any log line, answer or metric, whatever goes wrong', asyn
     const answer = await fetch(service.url + path, init)
     answers.push(JSON.stringify([...answer.headers]), await answer.text())
   }
-  const api = '/api/v1'
-  await send('POST', `${api}/users`, '{"balance": 10}')
-  await send('POST', `${api}/payments/deposit`, '{"user_id": 1, "deposit": 5}')
-  await send('POST', `${api}/payments/deposit`, '{"user_id": 1, "deposit": 6}')
-  await send('POST', `${api}/payments/withdraw`, '{"user_id": 1, "amount": 500}')
-  await send('POST', `${api}/payments/withdraw`, `{"${cookie}": 1}`)
-  await send('POST', `${api}/payments/withdraw`, `{"user_id": "${cookie}", "amount": 1}`)
-  await send('POST', `${api}/payments/withdraw`, `not json ${cookie}`)
-  await send('GET', `${api}/payments?cursor=${cookie}`)
-  await send('GET', `${api}/no/such/${cookie}`)
-  await send('GET', `${api}/payments`, undefined, `${key.token}x`)
+  await provoke(send, cookie, key.token)
   // The database goes away under the service: errors of the driver are logged.
   await db.run(raw('alter table payments rename to payments_away'), [])
-  await send('GET', `${api}/payments/1`)
-  await send('POST', `${api}/payments/deposit`, '{"user_id": 1, "deposit": 7}')
+  await send('GET', `${API}/payments/1`)
+  await send('POST', `${API}/payments/deposit`, '{"user_id": 1, "deposit": 7}')
   await db.run(raw('alter table payments_away rename to payments'), [])
-  for (const path of ['/metrics', `${api}/metrics`, `${api}/dlq`, `${api}/health`]) {
+  for (const path of ['/metrics', `${API}/metrics`, `${API}/dlq`, `${API}/health`]) {
     await send('GET', path)
   }
 

@@ -1,81 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { againstRedrive, NO_EVIDENCE, type GatewayTerms } from '../src/domain/evidence.ts'
-import { explain, type Situation } from '../src/domain/explain.ts'
-import type { Payment } from '../src/domain/payment.ts'
+import { NO_EVIDENCE, type GatewayTerms } from '../src/domain/evidence.ts'
+import { explain } from '../src/domain/explain.ts'
+import { TERMS, type Facts, situation, UNKNOWN } from './explain-kit.ts'
 
-const AT = new Date('2030-01-01T12:00:00.500Z')
-
-const PAYMENT: Payment = {
-  id: 7n,
-  userId: 1n,
-  type: 'withdraw',
-  status: 'new',
-  amount: 5_000n,
-  commission: 100n,
-  feeBps: 200,
-  attempts: 0,
-  createdAt: AT,
-  finishedAt: null,
-  gatewayKey: 'key',
-  idempotencyKey: null,
-  lastError: null,
-  gatewayRef: null,
-}
-
-const TASK = {
-  runAt: AT,
-  dueInMs: 0,
-  attempts: 0,
-  tries: 0,
-  pending: false,
-  lookups: 0,
-  leased: false,
-  due: false,
-  inDoubt: false,
-  lastError: null,
-}
-
-/** A gateway that honours keys for an hour and can be asked. */
-const TERMS: GatewayTerms = {
-  repeats: 'first_answer',
-  keyLifeMs: 3_600_000,
-  lookup: 'eventual',
-  timeoutMs: 5_000,
-}
 const KEYS_ONLY: GatewayTerms = { ...TERMS, lookup: 'none' }
+
 const LOOKUPS_ONLY: GatewayTerms = { ...TERMS, repeats: 'may_execute_again' }
+
 const NEITHER: GatewayTerms = { ...LOOKUPS_ONLY, lookup: 'none' }
 
-const NOTHING = {
-  known: { ...NO_EVIDENCE, firstSentAgeMs: 60_000 },
-  terms: TERMS,
-  lastOutcome: null,
-  doubtedBy: null,
-  lateYes: false,
-  redriven: false,
-  resolved: null,
-  letter: null,
-  repeatedBy: null,
-}
-
-type Facts = Partial<Omit<Situation, 'payment' | 'task'>> & {
-  payment?: Partial<Payment>
-  task?: Partial<NonNullable<Situation['task']>> | null
-}
-
-function situation({ payment, task, ...rest }: Facts): Situation {
-  const final = payment?.status === 'success' || payment?.status === 'failed'
-  return {
-    ...NOTHING,
-    ...rest,
-    payment: { ...PAYMENT, ...(final ? { finishedAt: AT } : {}), ...payment },
-    task: task === null || final ? null : { ...TASK, ...task },
-  }
-}
-
 const SINCE = 'it is final since 2030-01-01T12:00:00Z'
-const UNKNOWN = { status: 'unknown', lastError: 'timeout' } as const
+
 const JANE = { actor: 'jane', reason: 'on the statement' }
 
 const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[] = [
@@ -373,37 +309,4 @@ for (const [name, facts, sentence] of CASES) {
   test(`a payment is explained in one sentence: ${name}`, () => {
     assert.equal(explain(situation(facts)), sentence)
   })
-}
-
-/** Every gateway there can be, and payments in doubt at every age of their keys. */
-const REPEATS = ['first_answer', 'executes_once', 'may_execute_again'] as const
-const LOOKUPS = ['none', 'eventual', 'consistent'] as const
-const AGES_MS = [0, 3_000_000, 10_000_000] as const
-
-for (const repeats of REPEATS) {
-  for (const lookup of LOOKUPS) {
-    test(`no sentence promises what a gateway cannot do: ${repeats}, ${lookup}`, () => {
-      const terms: GatewayTerms = { ...TERMS, repeats, lookup }
-      for (const firstSentAgeMs of AGES_MS) {
-        const known = { ...NO_EVIDENCE, firstSentAgeMs }
-        const letter = { id: 3n, error: 'timeout' }
-        const facts: readonly Facts[] = [
-          { task: { tries: 1, inDoubt: true } },
-          { task: { inDoubt: true }, redriven: true },
-          { payment: UNKNOWN, task: null, letter },
-          { payment: UNKNOWN, task: { lookups: 1 }, letter },
-        ]
-        for (const each of facts) {
-          const sentence = explain(situation({ ...each, known, terms }))
-          const asks = /is asked(?! by)/.test(sentence)
-          assert.ok(!asks || lookup !== 'none', sentence)
-          const alive = repeats !== 'may_execute_again' && firstSentAgeMs < 3_200_000
-          assert.ok(!/sent again (only )?under its own key/.test(sentence) || alive, sentence)
-          // A redrive is offered where it is not refused.
-          const refusal = againstRedrive('unknown', known, terms)
-          assert.ok(!/redrives? or/.test(sentence) || refusal === null, sentence)
-        }
-      }
-    })
-  }
 }

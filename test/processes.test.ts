@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile, spawnSync } from 'node:child_process'
-import { describe, test } from 'node:test'
+import { describe, test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { refuses } from './bad-input.ts'
 import { cloneDatabase } from './harness.ts'
@@ -87,9 +87,150 @@ async function example(text: string, port: string): Promise<Record<string, unkno
   return (await send(url, method, body, Object.fromEntries(headers))).json
 }
 
-// Two at a time: most of it is waiting for processes to start and for leases to end.
-describe('processes', { concurrency: 2 }, () => {
-  test('a first start serves the examples of the README, and keeps the data', async (t) => {
+/** API, gateway and a database of their own, for workers to join. */
+async function without(
+  t: Parameters<typeof launch>[0],
+  env: Readonly<Record<string, string>> = {},
+) {
+  // Longer than any call takes here, so that no retry blurs what is counted.
+  const patient = { GATEWAY_TIMEOUT_SECONDS: '5' }
+  const database = { DATABASE_URL: await cloneDatabase(t), ...FAST, ...patient, ...env }
+  const [api, gateway] = await Promise.all([
+    launch(t, 'api', database),
+    launch(t, 'mock-gateway', {}),
+  ])
+  const mock = gateway.url + MOCK
+  await turn(mock, CALM)
+  const workerEnv = { ...database, PAYMENT_GATEWAY_URL: mock, GATEWAY_LOOKUP: 'consistent' }
+  const worker = (more = {}) => launch(t, 'worker', { ...workerEnv, ...more })
+  return { api: api.url + API, mock, worker, url: database.DATABASE_URL }
+}
+
+/** Open a user and deposit `count` times; returns the payments' ids. */
+async function deposits(api: string, count: number): Promise<unknown[]> {
+  const user = await post(`${api}/users`, { balance: 0 })
+  const body = { user_id: user.json['id'], deposit: 10 }
+  const replies = await Promise.all(range(count).map(() => post(`${api}/payments/deposit`, body)))
+  for (const reply of replies) assert.equal(reply.status, 202, reply.text)
+  return replies.map((reply) => reply.json['payment_id'])
+}
+
+/** Wait until the gateway has taken in `count` requests. */
+function called(mock: string, count: number): Promise<unknown> {
+  return until(`the gateway has ${count} requests`, async () => {
+    const journal = await get<{ data: unknown[] }>(`${mock}/journal?limit=500`)
+    return journal.data.length >= count
+  })
+}
+
+/** One counter of one process, from its Prometheus metrics. */
+async function counter({ url }: Running, name: string): Promise<number> {
+  const { text } = await send(`${url}/metrics`, 'GET')
+  return Number(new RegExp(`^${name}\\S* (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN)
+}
+
+/** A service on a database of its own, whose gateway says yes. */
+async function calm(t: Parameters<typeof launch>[0]) {
+  const url = await cloneDatabase(t)
+  const env = { DATABASE_URL: url, DATA_DIR: await dataFolder(t), ...FAST }
+  const service = await launch(t, 'start', env)
+  await turn(service.url + MOCK, CALM)
+  const user = async (balance: number) =>
+    (await post(`${service.url + API}/users`, { balance })).json['id']
+  return { service, api: service.url + API, mock: service.url + MOCK, url, user }
+}
+
+type Calm = Awaited<ReturnType<typeof calm>>
+
+const OVER_HTTP = {
+  '30 concurrent withdrawals of 900 from 1,000: one is paid out': async ({
+    api,
+    mock,
+    user,
+  }: Calm) => {
+    const before = await get<Audit>(`${mock}/audit`)
+    const body = { user_id: await user(1_000), amount: 900 }
+    const replies = await Promise.all(range(30).map(() => post(`${api}/payments/withdraw`, body)))
+    const yes = replies.filter((reply) => reply.status === 202)
+    const no = replies.filter((reply) => reply.status === 402)
+    assert.deepEqual([yes.length, no.length], [1, 29])
+    for (const { json } of no) {
+      assert.deepEqual([json['code'], json['required']], ['insufficient_funds', 918])
+    }
+    assert.equal((await settled(api, yes[0]?.json['payment_id'])).status, 'success')
+    assert.equal((await get<Audit>(`${mock}/audit`)).executed, before.executed + 1)
+    const left = await get(`${api}/users/${String(body.user_id)}`)
+    assert.deepEqual(left, { id: body.user_id, balance: 82, held: 0 })
+  },
+
+  '200 concurrent requests with one key: one payment, 200 same answers': async ({
+    api,
+    user,
+  }: Calm) => {
+    const body = { user_id: await user(0), deposit: 10 }
+    const replies = await Promise.all(
+      range(200).map(() => post(`${api}/payments/deposit`, body, 'the-same')),
+    )
+    const answers = new Set(replies.map(({ status, text }) => `${status} ${text}`))
+    assert.equal(answers.size, 1, [...answers].join('\n'))
+    assert.equal(replies[0]?.status, 202)
+    const replayed = replies.filter(({ headers }) => headers['idempotent-replayed'] === 'true')
+    assert.equal(replayed.length, 199)
+    const list = await get<{ data: unknown[] }>(`${api}/payments?user_id=${String(body.user_id)}`)
+    assert.equal(list.data.length, 1)
+  },
+
+  'a key with another amount is refused, and the field is named': async ({ api, user }: Calm) => {
+    const body = { user_id: await user(0), deposit: 10 }
+    const first = await post(`${api}/payments/deposit`, body, 'reused')
+    const second = await post(`${api}/payments/deposit`, { ...body, deposit: 11 }, 'reused')
+    assert.equal(second.status, 422)
+    const { code, errors, payment_id: id } = second.json
+    assert.equal(code, 'idempotency_key_reuse')
+    assert.equal(id, first.json['payment_id'])
+    assert.deepEqual(errors, [{ pointer: '/deposit', code: 'differs' }])
+  },
+
+  'a slash at the end of a path makes no difference': async ({ api, user }: Calm) => {
+    const id = await user(5)
+    for (const path of ['/health', '/dlq', '/metrics', `/users/${String(id)}`, '/payments']) {
+      const [bare, slashed] = [await send(api + path, 'GET'), await send(`${api}${path}/`, 'GET')]
+      assert.deepEqual([bare.status, slashed.status], [200, 200], path)
+    }
+    const body = { user_id: id, deposit: 1 }
+    assert.equal((await post(`${api}/payments/deposit/`, body)).status, 202)
+  },
+
+  'another method than those of a path is answered with 405 and Allow': async ({
+    api,
+    service,
+  }: Calm) => {
+    const cases: [string, string, string][] = [
+      ['DELETE', `${api}/payments/1`, 'GET, HEAD, OPTIONS'],
+      ['PUT', `${api}/users/`, 'OPTIONS, POST'],
+      ['POST', `${service.url}/livez`, 'GET, HEAD, OPTIONS'],
+    ]
+    for (const [method, path, allow] of cases) {
+      const reply = await send(path, method)
+      assert.equal(reply.status, 405, `${method} ${path}`)
+      assert.equal(reply.headers['allow'], allow)
+    }
+  },
+
+  'no bad input is answered with 500, or leaves a trace': async ({ url, user, service }: Calm) => {
+    await refuses(service.url, url, Number(await user(1_000)))
+  },
+
+  'the docs are there, and the OpenAPI document is complete': async ({ service }: Calm) => {
+    const page = await send(`${service.url}/docs`, 'GET')
+    assert.equal(page.status, 200)
+    assert.match(page.text, /swagger/i)
+    complete(await get<OpenApi>(`${service.url}/openapi.json`))
+  },
+}
+
+const TESTS = {
+  'a first start serves the examples of the README, and keeps the data': async (t: TestContext) => {
     const env = { DATA_DIR: await dataFolder(t) }
     const service = await launch(t, 'start', env)
     for (const link of [API, '/docs', '/metrics', `${API}/mock-gateway`]) {
@@ -114,51 +255,11 @@ describe('processes', { concurrency: 2 }, () => {
       assert.ok((await get<Payment>(`${again.url}${API}/payments/${id}`)).attempts >= attempts)
     }
     assert.equal((await again.end('SIGINT')).code, 0)
-  })
+  },
 
-  /** API, gateway and a database of their own, for workers to join. */
-  async function without(
-    t: Parameters<typeof launch>[0],
-    env: Readonly<Record<string, string>> = {},
-  ) {
-    // Longer than any call takes here, so that no retry blurs what is counted.
-    const patient = { GATEWAY_TIMEOUT_SECONDS: '5' }
-    const database = { DATABASE_URL: await cloneDatabase(t), ...FAST, ...patient, ...env }
-    const [api, gateway] = await Promise.all([
-      launch(t, 'api', database),
-      launch(t, 'mock-gateway', {}),
-    ])
-    const mock = gateway.url + MOCK
-    await turn(mock, CALM)
-    const workerEnv = { ...database, PAYMENT_GATEWAY_URL: mock, GATEWAY_LOOKUP: 'consistent' }
-    const worker = (more = {}) => launch(t, 'worker', { ...workerEnv, ...more })
-    return { api: api.url + API, mock, worker, url: database.DATABASE_URL }
-  }
-
-  /** Open a user and deposit `count` times; returns the payments' ids. */
-  async function deposits(api: string, count: number): Promise<unknown[]> {
-    const user = await post(`${api}/users`, { balance: 0 })
-    const body = { user_id: user.json['id'], deposit: 10 }
-    const replies = await Promise.all(range(count).map(() => post(`${api}/payments/deposit`, body)))
-    for (const reply of replies) assert.equal(reply.status, 202, reply.text)
-    return replies.map((reply) => reply.json['payment_id'])
-  }
-
-  /** Wait until the gateway has taken in `count` requests. */
-  function called(mock: string, count: number): Promise<unknown> {
-    return until(`the gateway has ${count} requests`, async () => {
-      const journal = await get<{ data: unknown[] }>(`${mock}/journal?limit=500`)
-      return journal.data.length >= count
-    })
-  }
-
-  /** One counter of one process, from its Prometheus metrics. */
-  async function counter({ url }: Running, name: string): Promise<number> {
-    const { text } = await send(`${url}/metrics`, 'GET')
-    return Number(new RegExp(`^${name}\\S* (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN)
-  }
-
-  test('an api, two workers and a gateway share one queue as processes of their own', async (t) => {
+  'an api, two workers and a gateway share one queue as processes of their own': async (
+    t: TestContext,
+  ) => {
     const { api, mock, worker } = await without(t)
     // Slow calls, few at a time: no worker can take everything before the other has begun.
     await turn(mock, { latency_ms: 50 })
@@ -175,9 +276,11 @@ describe('processes', { concurrency: 2 }, () => {
     )
     const { executed, charged_twice_count: twice } = await get<Audit>(`${mock}/audit`)
     assert.deepEqual({ executed, twice }, { executed: 200, twice: 0 })
-  })
+  },
 
-  test('a worker killed in 200 calls is replaced when its leases end, and never before', async (t) => {
+  'a worker killed in 200 calls is replaced when its leases end, and never before': async (
+    t: TestContext,
+  ) => {
     const { api, mock, worker, url } = await without(t, {
       WORKER_PROCESSING_TIMEOUT_SECONDS: '8',
       GATEWAY_TIMEOUT_SECONDS: '2',
@@ -208,9 +311,9 @@ describe('processes', { concurrency: 2 }, () => {
     )
     assert.deepEqual([late?.count, late?.early], [200, 0])
     t.diagnostic(`claimed again ${Math.round(late?.ms ?? 0)} ms after the lease`)
-  })
+  },
 
-  test('a worker that is told to stop finishes its calls and ends with 0', async (t) => {
+  'a worker that is told to stop finishes its calls and ends with 0': async (t: TestContext) => {
     const { api, mock, worker, url } = await without(t)
     await turn(mock, { latency_ms: 500 })
     const ids = await deposits(api, 50)
@@ -222,9 +325,11 @@ describe('processes', { concurrency: 2 }, () => {
       'select status, attempts, count(*)::int as count from payments group by 1, 2',
     )
     assert.deepEqual(rows, [{ status: 'success', attempts: 1, count: ids.length }])
-  })
+  },
 
-  test('a service killed together with its database has lost no accepted payment', async (t) => {
+  'a service killed together with its database has lost no accepted payment': async (
+    t: TestContext,
+  ) => {
     const folder = await dataFolder(t)
     const env = { DATA_DIR: folder, ...FAST, GATEWAY_TIMEOUT_SECONDS: '0.5' }
     const service = await launch(t, 'start', { ...env, WORKER_PROCESSING_TIMEOUT_SECONDS: '4' })
@@ -262,102 +367,16 @@ describe('processes', { concurrency: 2 }, () => {
     const { executed, charged_twice_count: twice } = await get<Audit>(`${again.url + MOCK}/audit`)
     assert.deepEqual({ executed, twice }, { executed: ids.length, twice: 0 })
     assert.equal((await again.end('SIGTERM')).code, 0)
-  })
+  },
 
-  /** A service on a database of its own, whose gateway says yes. */
-  async function calm(t: Parameters<typeof launch>[0]) {
-    const url = await cloneDatabase(t)
-    const env = { DATABASE_URL: url, DATA_DIR: await dataFolder(t), ...FAST }
-    const service = await launch(t, 'start', env)
-    await turn(service.url + MOCK, CALM)
-    const user = async (balance: number) =>
-      (await post(`${service.url + API}/users`, { balance })).json['id']
-    return { service, api: service.url + API, mock: service.url + MOCK, url, user }
-  }
+  'over HTTP': async (t: TestContext) => {
+    const calmed = await calm(t)
+    for (const [name, work] of Object.entries(OVER_HTTP)) await t.test(name, () => work(calmed))
+    assert.equal((await calmed.service.end('SIGTERM')).code, 0)
+  },
+}
 
-  test('over HTTP', async (t) => {
-    const { api, mock, url, user, service } = await calm(t)
-
-    await t.test('30 concurrent withdrawals of 900 from 1,000: one is paid out', async () => {
-      const before = await get<Audit>(`${mock}/audit`)
-      const body = { user_id: await user(1_000), amount: 900 }
-      const replies = await Promise.all(range(30).map(() => post(`${api}/payments/withdraw`, body)))
-      const yes = replies.filter((reply) => reply.status === 202)
-      const no = replies.filter((reply) => reply.status === 402)
-      assert.deepEqual([yes.length, no.length], [1, 29])
-      for (const { json } of no) {
-        assert.deepEqual([json['code'], json['required']], ['insufficient_funds', 918])
-      }
-      assert.equal((await settled(api, yes[0]?.json['payment_id'])).status, 'success')
-      assert.equal((await get<Audit>(`${mock}/audit`)).executed, before.executed + 1)
-      const left = await get(`${api}/users/${String(body.user_id)}`)
-      assert.deepEqual(left, { id: body.user_id, balance: 82, held: 0 })
-    })
-
-    await t.test(
-      '200 concurrent requests with one key: one payment, 200 same answers',
-      async () => {
-        const body = { user_id: await user(0), deposit: 10 }
-        const replies = await Promise.all(
-          range(200).map(() => post(`${api}/payments/deposit`, body, 'the-same')),
-        )
-        const answers = new Set(replies.map(({ status, text }) => `${status} ${text}`))
-        assert.equal(answers.size, 1, [...answers].join('\n'))
-        assert.equal(replies[0]?.status, 202)
-        const replayed = replies.filter(({ headers }) => headers['idempotent-replayed'] === 'true')
-        assert.equal(replayed.length, 199)
-        const list = await get<{ data: unknown[] }>(
-          `${api}/payments?user_id=${String(body.user_id)}`,
-        )
-        assert.equal(list.data.length, 1)
-      },
-    )
-
-    await t.test('a key with another amount is refused, and the field is named', async () => {
-      const body = { user_id: await user(0), deposit: 10 }
-      const first = await post(`${api}/payments/deposit`, body, 'reused')
-      const second = await post(`${api}/payments/deposit`, { ...body, deposit: 11 }, 'reused')
-      assert.equal(second.status, 422)
-      const { code, errors, payment_id: id } = second.json
-      assert.equal(code, 'idempotency_key_reuse')
-      assert.equal(id, first.json['payment_id'])
-      assert.deepEqual(errors, [{ pointer: '/deposit', code: 'differs' }])
-    })
-
-    await t.test('a slash at the end of a path makes no difference', async () => {
-      const id = await user(5)
-      for (const path of ['/health', '/dlq', '/metrics', `/users/${String(id)}`, '/payments']) {
-        const [bare, slashed] = [await send(api + path, 'GET'), await send(`${api}${path}/`, 'GET')]
-        assert.deepEqual([bare.status, slashed.status], [200, 200], path)
-      }
-      const body = { user_id: id, deposit: 1 }
-      assert.equal((await post(`${api}/payments/deposit/`, body)).status, 202)
-    })
-
-    await t.test('another method than those of a path is answered with 405 and Allow', async () => {
-      const cases: [string, string, string][] = [
-        ['DELETE', `${api}/payments/1`, 'GET, HEAD, OPTIONS'],
-        ['PUT', `${api}/users/`, 'OPTIONS, POST'],
-        ['POST', `${service.url}/livez`, 'GET, HEAD, OPTIONS'],
-      ]
-      for (const [method, path, allow] of cases) {
-        const reply = await send(path, method)
-        assert.equal(reply.status, 405, `${method} ${path}`)
-        assert.equal(reply.headers['allow'], allow)
-      }
-    })
-
-    await t.test('no bad input is answered with 500, or leaves a trace', async () => {
-      await refuses(service.url, url, Number(await user(1_000)))
-    })
-
-    await t.test('the docs are there, and the OpenAPI document is complete', async () => {
-      const page = await send(`${service.url}/docs`, 'GET')
-      assert.equal(page.status, 200)
-      assert.match(page.text, /swagger/i)
-      complete(await get<OpenApi>(`${service.url}/openapi.json`))
-    })
-
-    assert.equal((await service.end('SIGTERM')).code, 0)
-  })
+// Two at a time: most of it is waiting for processes to start and for leases to end.
+describe('processes', { concurrency: 2 }, () => {
+  for (const [name, work] of Object.entries(TESTS)) test(name, work)
 })

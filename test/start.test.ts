@@ -76,8 +76,10 @@ async function refused(t: TestContext, role: Role, env: Variables, says: RegExp)
   assert.equal(stderr.trimEnd().split('\n').length, 1, stderr)
 }
 
-describe('a process that cannot start', { concurrency: 2, timeout: 300_000 }, () => {
-  test('says that its port is in use and which setting names it, in every role', async (t) => {
+const REFUSED = {
+  'says that its port is in use and which setting names it, in every role': async (
+    t: TestContext,
+  ) => {
     const port = String(await listenOn(t, createServer()))
     const url = await cloneDatabase(t)
     for (const role of ROLES) {
@@ -86,15 +88,17 @@ describe('a process that cannot start', { concurrency: 2, timeout: 300_000 }, ()
       const says = new RegExp(`^Port ${port} of 127.0.0.1 is in use: set ${setting} to a free port`)
       await refused(t, role, env, says)
     }
-  })
+  },
 
-  test('says that HOST is no address of this machine, in every role', async (t) => {
+  'says that HOST is no address of this machine, in every role': async (t: TestContext) => {
     const env = { DATABASE_URL: await cloneDatabase(t), HOST: '203.0.113.7' }
     const says = /^HOST=203\.0\.113\.7 is no address of this machine: set HOST to one/
     for (const role of ROLES) await refused(t, role, env, says)
-  })
+  },
 
-  test('says what a schema that is missing, older or newer takes, in every role', async (t) => {
+  'says what a schema that is missing, older or newer takes, in every role': async (
+    t: TestContext,
+  ) => {
     const empty = await emptyDatabase(t)
     const [older, newer] = [await cloneDatabase(t), await cloneDatabase(t)]
     await query(
@@ -117,24 +121,24 @@ describe('a process that cannot start', { concurrency: 2, timeout: 300_000 }, ()
     }
     const tables = `select from information_schema.tables where table_schema = 'public'`
     assert.equal((await query(empty, tables)).length, 0)
-  })
+  },
 
-  test('says which number of shards the database has', async (t) => {
+  'says which number of shards the database has': async (t: TestContext) => {
     const url = await cloneDatabase(t)
     await query(url, `insert into settings (name, value) values ('shards', '4')`)
     const says = /made with SHARDS=4 and cannot be used with SHARDS=1: set SHARDS=4\.$/m
     for (const role of WITH_DATABASE) await refused(t, role, { DATABASE_URL: url }, says)
-  })
+  },
 
-  test('says in which currency the books of the database are kept', async (t) => {
+  'says in which currency the books of the database are kept': async (t: TestContext) => {
     const url = await cloneDatabase(t)
     await query(url, `insert into settings (name, value) values ('currency', 'EUR')`)
     const says =
       /kept in CURRENCY=EUR and cannot be continued in CURRENCY=USD: set CURRENCY=EUR\.$/m
     for (const role of WITH_DATABASE) await refused(t, role, { DATABASE_URL: url }, says)
-  })
+  },
 
-  test("passes on PostgreSQL's own reason for a refused connection", async (t) => {
+  "passes on PostgreSQL's own reason for a refused connection": async (t: TestContext) => {
     const url = await cloneDatabase(t)
     const change = (part: Partial<URL>) => Object.assign(new URL(url), part).href
     const wrong = { ...FREE_PORTS, DATABASE_WAIT_SECONDS: '60' }
@@ -146,28 +150,34 @@ describe('a process that cannot start', { concurrency: 2, timeout: 300_000 }, ()
     for (const [index, [DATABASE_URL, says]] of cases.entries()) {
       await refused(t, WITH_DATABASE[index] ?? 'api', { ...wrong, DATABASE_URL }, says)
     }
-  })
+  },
 
-  test('says that the database cannot be reached, when it has waited long enough', async (t) => {
+  'says that the database cannot be reached, when it has waited long enough': async (
+    t: TestContext,
+  ) => {
     const away = { DATABASE_URL: 'postgresql://u:secret@127.0.0.1:9/payments' }
     for (const role of WITH_DATABASE) {
       const says =
         /^PostgreSQL at 127\.0\.0\.1:9\/payments cannot be reached \(connect ECONNREFUSED 127\.0\.0\.1:9\): start it, or correct DATABASE_URL\. It was waited for 0 s \(DATABASE_WAIT_SECONDS\)\.$/m
       await refused(t, role, { ...away, DATABASE_WAIT_SECONDS: '0' }, says)
     }
-  })
+  },
 
-  test('stops the embedded database that it has started', async (t) => {
+  'stops the embedded database that it has started': async (t: TestContext) => {
     const folder = await dataFolder(t)
     const port = String(await listenOn(t, createServer()))
     await refused(t, 'start', { DATA_DIR: folder, PORT: port, PAYMENT_GATEWAY_URL: '' }, /in use/)
     assert.ok((await fs.readdir(folder)).includes('pg18'))
     assert.ok(!(await fs.readdir(join(folder, 'pg18'))).includes('postmaster.pid'))
-  })
+  },
+}
+
+describe('a process that cannot start', { concurrency: 2, timeout: 300_000 }, () => {
+  for (const [name, work] of Object.entries(REFUSED)) test(name, work)
 })
 
-describe('a process that starts', { concurrency: 2, timeout: 300_000 }, () => {
-  test('while the database is away says so, and serves when it is there', async (t) => {
+const STARTS = {
+  'while the database is away says so, and serves when it is there': async (t: TestContext) => {
     const real = new URL(await cloneDatabase(t))
     // Somewhere nobody listens yet.
     const closed = createServer()
@@ -186,9 +196,9 @@ describe('a process that starts', { concurrency: 2, timeout: 300_000 }, () => {
     await listenOn(t, passing, port)
     const base = await until('it listens', () => listening(output()[0]))
     assert.equal((await send(`${base}/readyz`, 'GET')).status, 200)
-  })
+  },
 
-  test('does not open a mock gateway on a journal that another process owns', async (t) => {
+  'does not open a mock gateway on a journal that another process owns': async (t: TestContext) => {
     const folder = await dataFolder(t)
     const env = { DATA_DIR: folder, ...FAST }
     const first = await launch(t, 'start', env)
@@ -226,9 +236,9 @@ describe('a process that starts', { concurrency: 2, timeout: 300_000 }, () => {
     const again = await get<Record<string, unknown>>(`${third.url + MOCK}/audit`)
     assert.equal(again['executed'], 100)
     assert.equal((await third.end('SIGTERM')).code, 0)
-  })
+  },
 
-  test('starts its embedded database again when that dies', async (t) => {
+  'starts its embedded database again when that dies': async (t: TestContext) => {
     const folder = await dataFolder(t)
     const service = await launch(t, 'start', { DATA_DIR: folder, ...FAST })
     const user = await post(`${service.url + API}/users`, { balance: 0 })
@@ -252,9 +262,11 @@ describe('a process that starts', { concurrency: 2, timeout: 300_000 }, () => {
       assert.equal((await send(`${service.url}/livez`, 'GET')).status, 200)
     }
     assert.equal((await service.end('SIGTERM')).code, 0)
-  })
+  },
 
-  test('ends with a sentence when its embedded database cannot be kept alive', async (t) => {
+  'ends with a sentence when its embedded database cannot be kept alive': async (
+    t: TestContext,
+  ) => {
     const folder = await dataFolder(t)
     const { ended, output } = await start(t, ['start'], { ...FREE_PORTS, DATA_DIR: folder })
     await until('it listens', () => listening(output()[0]))
@@ -264,5 +276,9 @@ describe('a process that starts', { concurrency: 2, timeout: 300_000 }, () => {
     const { code, stderr } = await ended
     assert.equal(code, 1)
     assert.match(stderr, /^PostgreSQL did not start: .*Its log \S+pg18\.log ends:/m)
-  })
+  },
+}
+
+describe('a process that starts', { concurrency: 2, timeout: 300_000 }, () => {
+  for (const [name, work] of Object.entries(STARTS)) test(name, work)
 })
