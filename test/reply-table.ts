@@ -39,8 +39,8 @@ function ranges(statuses: readonly number[]): string {
   return runs.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(', ')
 }
 
-/** Padded the way prettier pads it. */
-function markdown(rows: readonly (readonly string[])[]): string {
+/** A table in Markdown, padded the way prettier pads it. */
+export function markdown(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, at) =>
     Math.max(...rows.map((row) => (row[at] ?? '').length)),
   )
@@ -57,9 +57,9 @@ export const TABLES: Readonly<Record<string, string>> = {
   lookups: table((status, shape) => lookupKind(status, shape)),
 }
 
-/** The page with its tables as the code has them. */
-export function withTables(page: string): string {
-  return Object.entries(TABLES).reduce((text, [name, rows]) => {
+/** The page with its tables as the code has them, between their marks. */
+export function withTables(page: string, tables = TABLES): string {
+  return Object.entries(tables).reduce((text, [name, rows]) => {
     const marks = new RegExp(`(<!-- ${name} -->\\n)[^]*?(<!-- end of ${name} -->)`)
     return text.replace(marks, `$1\n${rows}\n\n$2`)
   }, page)

@@ -259,6 +259,17 @@ export const RECORD_DAMAGES: readonly Damage[] = [
     rules: ['repeat_wrong'],
   },
   {
+    name: 'two payments that repeat the same failed one',
+    sql: [
+      `insert into payments select (jsonb_populate_record(failed, jsonb_build_object(
+         'id', nextval('payment_ids'), 'redrive_of', failed.id, 'idempotency_key', null,
+         'gateway_key', gen_random_uuid(), 'last_error', 'refused:insufficient_funds',
+         'attempts', 0))).*
+       from payments failed, generate_series(1, 2) where id = ${FAILED_IN}`,
+    ],
+    rules: ['repeat_twice'],
+  },
+  {
     name: 'a final payment without the time it finished',
     sql: [...drop('payments', 'check1'), `${PAY} finished_at = null where id = ${PAID_IN}`],
     rules: ['finish_time'],

@@ -67,7 +67,7 @@ test('the postings of one user are verified in steps, however many: what is wron
   const clock = { ...world.clock, elapsedMs: () => performance.now() }
   const db = hurried(t, world, 500)
   // All of them in one statement are given up.
-  const whole = inSnapshot(db.of(0n), USERS_IN_LIST, [1, '{2}', 2 * payments])
+  const whole = inSnapshot(db.of(0n), USERS_IN_LIST, [1, null, '{2}', 2 * payments])
   await assert.rejects(whole, Busy)
 
   const clean = await verify({ db, clock })

@@ -215,8 +215,8 @@ async function bulk(world: TestWorld, count: number, users: number): Promise<voi
 async function scans(t: TestContext, world: TestWorld): Promise<string[]> {
   const range = spanValues({ after: ID_BEFORE_ALL, to: ID_LAST, limit: 500 }, null)
   const plans = [
-    [USERS_IN_RANGE, [0, null, 1, ...range]],
-    [USERS_IN_LIST, [0, null, 1, '{1,2,3}', 100]],
+    [USERS_IN_RANGE, [0, null, 1, null, ...range]],
+    [USERS_IN_LIST, [0, null, 1, null, '{1,2,3}', 100]],
     [PAYMENTS_IN_RANGE, [0, null, 1, null, ...range]],
     [PAYMENTS_IN_LIST, [0, null, 1, null, '{1,2,3}', 100]],
   ] as const

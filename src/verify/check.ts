@@ -29,7 +29,7 @@ export async function checkUsers(
   span: Span,
   goesOn?: () => boolean,
 ): Promise<Chunk | null> {
-  const values = [count]
+  const values = [count, null]
   return chunkOf(
     await walk(shard, { statement: USERS_IN_RANGE, values }, atLeast(span), goesOn),
     span,
@@ -41,7 +41,7 @@ export async function checkUsersListed(
   { shard, count }: Scope,
   ids: readonly bigint[],
 ): Promise<Listed> {
-  const values = [count, numbers(ids), POSTINGS_MAX]
+  const values = [count, null, numbers(ids), POSTINGS_MAX]
   return listed(await inSnapshot(shard, USERS_IN_LIST, values))
 }
 

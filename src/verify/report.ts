@@ -98,7 +98,7 @@ export function tally(examplesMax: number): Tally {
     if (kept.length < examplesMax) examples.set(finding.rule, [...kept, finding])
   }
   const ruleReport = (rule: RuleCode): RuleReport => {
-    const [subject, severity, holds] = RULES[rule]
+    const { subject, severity, holds } = RULES[rule]
     return {
       rule,
       severity,
@@ -161,7 +161,7 @@ export function summary(report: Report): string {
 }
 
 /** Tables and sequences have no ids; they are named by their place in these lists. */
-const TABLES = [
+export const TABLES = [
   'users',
   'payments',
   'payment_tasks',

@@ -17,80 +17,245 @@ export type Subject =
  */
 export type Severity = 'critical' | 'warning'
 
+/** Rows that a statement judges; what they are called in it stands in the stores. */
+type Row = 'user' | 'posting' | 'payment' | 'letter' | 'task' | 'attempt'
+
+/** Of each kind of row, the SQL condition under which one violates the rule. */
+type Broken = Readonly<Partial<Record<Row, string>>>
+
+export interface Rule {
+  readonly subject: Subject
+  readonly severity: Severity
+  /** What holds, as a sentence. */
+  readonly holds: string
+  /**
+   * Conditions over the facts that `payments-store.ts` and `users-store.ts` collect. None where the
+   * rule is about more than one row: `verify.ts`, `pass.ts` and `gateway.ts` decide those.
+   */
+  readonly broken: Broken
+}
+
+function rule(severity: Severity) {
+  return (subject: Subject, holds: string, broken: Broken = {}): Rule => {
+    return { subject, severity, holds, broken }
+  }
+}
+
+const critical = rule('critical')
+const warning = rule('warning')
+
 /**
- * Every invariant of the books as what it is checked on, how bad its violation is, and what holds.
- * The names are codes: of the report, of the metric's label, of alerts. The order is that of the
- * report.
+ * Every invariant of the books: what it is checked on, how bad its violation is, what holds, and
+ * the condition that finds what violates it. The names are codes: of the report, of the metric's
+ * label, of alerts. The order is that of the report.
  */
 export const RULES = {
-  entry_unbalanced: ['posting', 'critical', 'The five accounts of a journal entry sum to zero.'],
-  ledger_unbalanced: ['ledger', 'critical', 'The sums of the five accounts sum to zero.'],
-  balance_available: ['user', 'critical', 'What a user can spend is the sum of the postings.'],
-  balance_held: ['user', 'critical', 'What is held of a user is the sum of the postings.'],
-  balance_negative: ['user', 'critical', 'No balance is below zero.'],
-  held_open: ['user', 'critical', 'What is held is the cost of the open withdrawals that hold.'],
-  opening_missing: ['user', 'critical', 'A user has an opening entry.'],
-  opening_repeated: ['user', 'critical', 'A user has one opening entry only.'],
-  opening_legs: ['user', 'critical', 'An opening entry moves nothing but the opening balance.'],
-  posting_orphan: ['posting', 'critical', 'A posting belongs to a payment that exists.'],
-  posting_user: ['posting', 'critical', 'A posting moves the money of its own payment’s user.'],
-  posting_user_missing: ['posting', 'critical', 'A posting belongs to a user that exists.'],
-  posting_kind: ['posting', 'critical', 'A posting is a hold, settlement, release or opening.'],
-  settle_missing: ['payment', 'critical', 'A successful payment is settled.'],
-  settle_repeated: ['payment', 'critical', 'A payment is settled once.'],
-  settle_unearned: ['payment', 'critical', 'Only a successful payment is settled.'],
-  settle_legs: ['payment', 'critical', 'A settlement moves the amount and the commission.'],
-  hold_missing: ['payment', 'critical', 'An accepted withdrawal has placed its hold.'],
-  hold_repeated: ['payment', 'critical', 'A withdrawal holds once.'],
-  hold_legs: ['payment', 'critical', 'A hold reserves the amount and the commission.'],
-  deposit_held: ['payment', 'critical', 'A deposit holds and releases nothing.'],
-  release_missing: ['payment', 'critical', 'A failed withdrawal gives back its hold.'],
-  release_repeated: ['payment', 'critical', 'A hold is released once.'],
-  release_unearned: ['payment', 'critical', 'No hold is released unless its payment has failed.'],
-  release_legs: ['payment', 'critical', 'A release gives back exactly what was held.'],
-  refused_traces: ['payment', 'critical', 'A refused payment is failed and left nothing else.'],
-  failed_but_charged: ['payment', 'critical', 'No failed payment was charged, unless known.'],
-  evidence_ignored: ['payment', 'critical', 'No payment stays open after the gateway said yes.'],
-  key_repeated: ['payment', 'critical', 'A user’s Idempotency-Key belongs to one payment.'],
-  gateway_key_repeated: ['payment', 'critical', 'No two payments share a gateway key.'],
-  amount_range: ['payment', 'critical', 'An amount is within the limits of the API.'],
-  commission_rule: ['payment', 'critical', 'A commission is its rate’s, or a floor above it.'],
-  commission_floor: ['payment', 'critical', 'A commission above its rate’s is a known floor.'],
-  payment_fields: ['payment', 'critical', 'Type, status, rate and commission can exist.'],
-  payment_user_missing: ['payment', 'critical', 'A payment belongs to a user that exists.'],
-  repeat_wrong: ['payment', 'critical', 'A redriven payment repeats a failed one as it was.'],
-  repeat_twice: ['payment', 'critical', 'A failed payment is repeated once.'],
-  payment_stranded: ['payment', 'critical', 'An open payment has a task, or an open letter.'],
-  finish_time: ['payment', 'warning', 'A final payment has the time it finished, others none.'],
-  time_order: ['payment', 'warning', 'Nothing finishes before it began.'],
-  time_in_future: ['payment', 'warning', 'No stored time is more than a minute from now.'],
-  id_in_wrong_shard: ['payment', 'critical', 'An id tells the shard in which its row is.'],
-  row_outside_shards: ['table', 'critical', 'No row is in a shard that there is not.'],
-  sequence_behind: ['sequence', 'critical', 'The next id of a sequence is not taken.'],
-  task_orphan: ['task', 'critical', 'A task belongs to a payment that exists.'],
-  task_of_final: ['task', 'critical', 'A final payment has no task left.'],
-  task_operation: ['task', 'warning', 'A task’s operation is the one of its payment’s type.'],
-  task_counters: ['task', 'warning', 'A task’s counters fit each other and its payment.'],
-  letter_orphan: ['letter', 'warning', 'A dead letter belongs to a payment that exists.'],
-  letter_values: ['letter', 'warning', 'A dead letter says what its payment says.'],
-  letter_state: ['letter', 'warning', 'An open letter is of the class of its payment’s status.'],
-  letter_closing: ['letter', 'warning', 'A letter has a closing time if and only if it is closed.'],
-  letter_repeated: ['letter', 'warning', 'A payment has one open letter at most.'],
-  unknown_without_letter: ['payment', 'critical', 'Money at risk has an open letter saying so.'],
-  failed_without_letter: ['payment', 'warning', 'A failed payment has a letter saying why.'],
-  success_without_evidence: ['payment', 'critical', 'A success has a yes of gateway or operator.'],
-  failed_without_evidence: ['payment', 'critical', 'A failure has a no of gateway or operator.'],
-  attempts_without_evidence: ['payment', 'warning', 'Every counted attempt left evidence.'],
-  attempt_orphan: ['attempt', 'warning', 'Evidence belongs to a payment that exists.'],
-  evidence_unclaimed: ['attempt', 'critical', 'Evidence belongs to a claim that was made.'],
-  gateway_charged_twice: ['charge', 'critical', 'The gateway charged each payment once at most.'],
-  gateway_missing_here: ['charge', 'critical', 'What the gateway charged is not failed here.'],
-  gateway_missing_there: ['charge', 'critical', 'What succeeded here was charged there.'],
-  gateway_amount: ['charge', 'critical', 'The gateway charged the amount that is in the books.'],
-} as const satisfies Record<string, readonly [subject: Subject, severity: Severity, holds: string]>
+  entry_unbalanced: critical('posting', 'The five accounts of a journal entry sum to zero.', {
+    posting: `unbalanced > 0`,
+  }),
+  ledger_unbalanced: critical('ledger', 'The sums of the five accounts sum to zero.'),
+  balance_available: critical('user', 'What a user can spend is the sum of the postings.', {
+    user: `available <> posted_available`,
+  }),
+  balance_held: critical('user', 'What is held of a user is the sum of the postings.', {
+    user: `held <> posted_held`,
+  }),
+  balance_negative: critical('user', 'No balance is below zero.', {
+    user: `least(available, held) < 0`,
+  }),
+  held_open: critical('user', 'What is held is the cost of the open withdrawals that hold.', {
+    user: `held <> open_cost`,
+  }),
+  opening_missing: critical('user', 'A user has an opening entry.', {
+    user: `not missing and openings = 0`,
+  }),
+  opening_repeated: critical('user', 'A user has one opening entry only.', {
+    user: `openings > 1`,
+  }),
+  opening_legs: critical('user', 'An opening entry moves nothing but the opening balance.', {
+    user: `openings_wrong > 0`,
+  }),
+  posting_orphan: critical('posting', 'A posting belongs to a payment that exists.', {
+    posting: `not belongs and not elsewhere`,
+  }),
+  posting_user: critical('posting', 'A posting moves the money of its own payment’s user.', {
+    posting: `not belongs and elsewhere`,
+  }),
+  posting_user_missing: critical('posting', 'A posting belongs to a user that exists.', {
+    user: `missing`,
+  }),
+  posting_kind: critical('posting', 'A posting is a hold, settlement, release or opening.', {
+    posting: `payment_id = 0 and entries > openings`,
+    payment: `entries > holds + settles + releases`,
+  }),
+  settle_missing: critical('payment', 'A successful payment is settled.', {
+    payment: `status = 'success' and settles = 0`,
+  }),
+  settle_repeated: critical('payment', 'A payment is settled once.', { payment: `settles > 1` }),
+  settle_unearned: critical('payment', 'Only a successful payment is settled.', {
+    payment: `status <> 'success' and settles > 0`,
+  }),
+  settle_legs: critical('payment', 'A settlement moves the amount and the commission.', {
+    payment: `deposits_wrong + withdrawals_wrong > 0`,
+  }),
+  hold_missing: critical('payment', 'An accepted withdrawal has placed its hold.', {
+    payment: `type = 'withdraw' and not refused and holds = 0`,
+  }),
+  hold_repeated: critical('payment', 'A withdrawal holds once.', { payment: `holds > 1` }),
+  hold_legs: critical('payment', 'A hold reserves the amount and the commission.', {
+    payment: `holds_wrong > 0`,
+  }),
+  deposit_held: critical('payment', 'A deposit holds and releases nothing.', {
+    payment: `type = 'deposit' and holds + releases > 0`,
+  }),
+  release_missing: critical('payment', 'A failed withdrawal gives back its hold.', {
+    payment: `status = 'failed' and holds > 0 and releases = 0`,
+  }),
+  release_repeated: critical('payment', 'A hold is released once.', { payment: `releases > 1` }),
+  release_unearned: critical('payment', 'No hold is released unless its payment has failed.', {
+    payment: `status <> 'failed' and releases > 0`,
+  }),
+  release_legs: critical('payment', 'A release gives back exactly what was held.', {
+    payment: `releases_wrong > 0`,
+  }),
+  refused_traces: critical('payment', 'A refused payment is failed and left nothing else.', {
+    payment: `refused
+      and (status <> 'failed' or entries > 0 or queued or calls > 0 or letters > 0)`,
+  }),
+  // An operator who fails a payment against a yes has said so.
+  failed_but_charged: critical('payment', 'No failed payment was charged, unless known.', {
+    payment: `status = 'failed' and said_yes and not contradicted and not insisted`,
+  }),
+  // A yes stored for a minute ends a payment, unless a worker is on it.
+  evidence_ignored: critical('payment', 'No payment stays open after the gateway said yes.', {
+    payment: `open and said_yes and yes_at < latest - interval '2 minutes'
+      and not (leased and run_at > latest - interval '1 minute')`,
+  }),
+  key_repeated: critical('payment', 'A user’s Idempotency-Key belongs to one payment.', {
+    payment: `key_taken`,
+  }),
+  gateway_key_repeated: critical('payment', 'No two payments share a gateway key.'),
+  amount_range: critical('payment', 'An amount is within the limits of the API.', {
+    payment: `amount not between 1 and 999999999999`,
+  }),
+  // Half-up of the stored rate; a deposit that it would take whole is never accepted.
+  commission_rule: critical('payment', 'A commission is its rate’s, or a floor above it.', {
+    payment: `commission < share or (type = 'deposit' and commission >= amount and commission > 0)`,
+  }),
+  // The books do not store which floors were ever configured: without a list any is believed.
+  commission_floor: critical('payment', 'A commission above its rate’s is a known floor.', {
+    payment: `commission > share and floors is not null and commission <> all (floors)`,
+  }),
+  payment_fields: critical('payment', 'Type, status, rate and commission can exist.', {
+    payment: `type not in ('deposit', 'withdraw') or commission < 0 or fee_bps < 0
+      or status not in ('new', 'success', 'failed', 'unknown')`,
+  }),
+  payment_user_missing: critical('payment', 'A payment belongs to a user that exists.', {
+    payment: `user_found is null`,
+  }),
+  repeat_wrong: critical('payment', 'A redriven payment repeats a failed one as it was.', {
+    payment: `not repeats_rightly`,
+  }),
+  repeat_twice: critical('payment', 'A failed payment is repeated once.', {
+    payment: `repeats_again`,
+  }),
+  // A new payment needs a task; an unknown one may instead wait for an operator.
+  payment_stranded: critical('payment', 'An open payment has a task, or an open letter.', {
+    payment: `open and not queued and (status = 'new' or letters_open = 0)`,
+  }),
+  finish_time: warning('payment', 'A final payment has the time it finished, others none.', {
+    payment: `open <> (finished_at is null)`,
+  }),
+  time_order: warning('payment', 'Nothing finishes before it began.', {
+    payment: `finished_at < created_at`,
+  }),
+  time_in_future: warning('payment', 'No stored time is more than a minute from now.', {
+    payment: `greatest(created_at, finished_at) > latest`,
+    letter: `greatest(letter.created_at, closed_at) > latest`,
+    user: `created_at > latest`,
+    posting: `created_at > latest`,
+  }),
+  // A task of a payment that is here is where its payment is.
+  id_in_wrong_shard: critical('payment', 'An id tells the shard in which its row is.', {
+    payment: `id % shards <> $1 or user_id % shards <> $1`,
+    task: `orphan and payment_id % shards <> $1`,
+    letter: `letter.id % shards <> $1 or letter.payment_id % shards <> $1`,
+    user: `id % shards <> $1`,
+    posting: `payment_id <> 0 and payment_id % shards <> $1`,
+  }),
+  row_outside_shards: critical('table', 'No row is in a shard that there is not.'),
+  sequence_behind: critical('sequence', 'The next id of a sequence is not taken.'),
+  task_orphan: critical('task', 'A task belongs to a payment that exists.', { task: `orphan` }),
+  task_of_final: critical('task', 'A final payment has no task left.', {
+    payment: `not open and queued`,
+  }),
+  task_operation: warning('task', 'A task’s operation is the one of its payment’s type.', {
+    payment: `open and queued and ((type = 'deposit' and operation <> 'charge')
+      or (type = 'withdraw' and operation <> 'payout'))`,
+  }),
+  task_counters: warning('task', 'A task’s counters fit each other and its payment.', {
+    payment: `queued and (task_attempts not between 0 and fence or lookups < 0
+      or (status = 'new' and lookups > 0))`,
+  }),
+  letter_orphan: warning('letter', 'A dead letter belongs to a payment that exists.', {
+    letter: `payment.id is null`,
+  }),
+  letter_values: warning('letter', 'A dead letter says what its payment says.', {
+    letter: `payment.id is not null and
+      (letter.user_id, letter.payment_type, letter.amount, letter.commission) is distinct from
+      (payment.user_id, payment.type, payment.amount, payment.commission)`,
+  }),
+  letter_state: warning('letter', 'An open letter is of the class of its payment’s status.', {
+    letter: `letter.state = 'open' and payment.id is not null and letter.class <> payment.status
+      and not (letter.error = 'charged_after_failed' and payment.status = 'failed')`,
+  }),
+  letter_closing: warning('letter', 'A letter has a closing time if and only if it is closed.', {
+    letter: `(letter.state = 'open') <> (closed_at is null) or closed_at < letter.created_at`,
+  }),
+  letter_repeated: warning('letter', 'A payment has one open letter at most.', {
+    payment: `letters_open > 1`,
+  }),
+  unknown_without_letter: critical('payment', 'Money at risk has an open letter saying so.', {
+    payment: `status = 'unknown' and letters_unknown = 0`,
+  }),
+  failed_without_letter: warning('payment', 'A failed payment has a letter saying why.', {
+    payment: `status = 'failed' and not refused and letters_failed = 0
+      and not contradicted and not by_operator`,
+  }),
+  success_without_evidence: critical('payment', 'A success has a yes of gateway or operator.', {
+    payment: `status = 'success' and not said_yes and not by_operator`,
+  }),
+  // That nothing was executed is a no only if no other charge is in doubt.
+  failed_without_evidence: critical('payment', 'A failure has a no of gateway or operator.', {
+    payment: `status = 'failed' and not refused and not said_no and not by_operator`,
+  }),
+  // A claim in flight has none yet; a letter may stand for a claim that made no call.
+  attempts_without_evidence: warning('payment', 'Every counted attempt left evidence.', {
+    payment: `greatest(attempts, task_attempts) > claims + letters + leased::int`,
+  }),
+  attempt_orphan: warning('attempt', 'Evidence belongs to a payment that exists.', {
+    attempt: `orphan`,
+  }),
+  evidence_unclaimed: critical('attempt', 'Evidence belongs to a claim that was made.', {
+    payment: `fence_min < 1 or fence_max > fence`,
+  }),
+  gateway_charged_twice: critical('charge', 'The gateway charged each payment once at most.'),
+  gateway_missing_here: critical('charge', 'What the gateway charged is not failed here.'),
+  gateway_missing_there: critical('charge', 'What succeeded here was charged there.'),
+  gateway_amount: critical('charge', 'The gateway charged the amount that is in the books.'),
+} satisfies Record<string, Rule>
 
 export type RuleCode = keyof typeof RULES
 
 /** All codes, in the order of the report. */
 // Object.keys forgets the keys' type.
 export const RULE_CODES = Object.keys(RULES) as readonly RuleCode[]
+
+/** The codes of the rules that a row of this kind violates, separated by commas, in SQL. */
+export function violatedBy(row: Row): string {
+  const cases = RULE_CODES.flatMap((code) => {
+    const { broken }: Rule = RULES[code]
+    return broken[row] === undefined ? [] : [`case when ${broken[row]} then '${code}' end`]
+  })
+  return `array_to_string(array[\n      ${cases.join(',\n      ')}\n    ], ',')`
+}

@@ -1,5 +1,6 @@
 import { numbers } from '../domain/arrays.ts'
 import type { Db, Global, Runner, Shard, Statement, Unsharded } from '../ports.ts'
+import { TABLES } from './report.ts'
 import { ID_LAST, inSnapshot } from './snapshot-store.ts'
 
 /** The largest ids of a shard, and the last numbers that the sequences gave. */
@@ -36,62 +37,16 @@ const SEQUENCES: Statement<Sequences> = {
 const OUTSIDE: Unsharded<{ table: number; count: number }> = {
   name: 'verify_outside_shards',
   sharded: false,
-  text: `
-  select 0 as table, count(*)::int as count
+  text: TABLES.map(
+    (table, place) => `
+  select ${place} as table, count(*)::int as count
   from (
     select
-    from users
-    where shard < 0 or shard >= $1
-    limit $2
-  ) row
-  union all
-  select 1, count(*)::int
-  from (
-    select
-    from payments
-    where shard < 0 or shard >= $1
-    limit $2
-  ) row
-  union all
-  select 2, count(*)::int
-  from (
-    select
-    from payment_tasks
-    where shard < 0 or shard >= $1
-    limit $2
-  ) row
-  union all
-  select 3, count(*)::int
-  from (
-    select
-    from payment_attempts
-    where shard < 0 or shard >= $1
-    limit $2
-  ) row
-  union all
-  select 4, count(*)::int
-  from (
-    select
-    from postings
-    where shard < 0 or shard >= $1
-    limit $2
-  ) row
-  union all
-  select 5, count(*)::int
-  from (
-    select
-    from dead_letters
-    where shard < 0 or shard >= $1
-    limit $2
-  ) row
-  union all
-  select 6, count(*)::int
-  from (
-    select
-    from operator_acts
+    from ${table}
     where shard < 0 or shard >= $1
     limit $2
   ) row`,
+  ).join(' union all '),
 }
 
 /** How many rows of a table outside all shards are counted: one is an alarm. */
