@@ -170,6 +170,30 @@ export interface Gateway {
   close(): Promise<void>
 }
 
+/** A charge that the gateway executed. The amount in minor units; null: it cannot be read. */
+export interface GatewayCharge {
+  readonly paymentId: bigint
+  readonly key: string | null
+  readonly amount: bigint | null
+  readonly type: string
+}
+
+/**
+ * A page of executed charges in the gateway's order, and where the next one begins; null: nowhere.
+ */
+interface ChargePage {
+  readonly charges: readonly GatewayCharge[]
+  readonly next: number | null
+}
+
+/** Lists what the gateway executed, after a position that an earlier page gave; 0 at first. */
+export type ListCharges = (after: number) => Promise<ChargePage>
+
+/** The gateway's list cannot be read. Nothing is known about whether it agrees with the books. */
+export class GatewayUnreadable extends Error {
+  override readonly name = 'GatewayUnreadable'
+}
+
 /** Too much is waiting already: nothing was done, and the same request may be sent again later. */
 export class Overloaded extends Error {
   override readonly name = 'Overloaded'

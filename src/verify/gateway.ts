@@ -1,32 +1,9 @@
+import { GatewayUnreadable, type GatewayCharge, type ListCharges } from '../ports.ts'
 import { eachPart, whole } from '../shards.ts'
 import { halves, integerSet } from './integers.ts'
 import { eachRange, found, type Pass } from './pass.ts'
 import type { Finding } from './report.ts'
 import { databaseTime, readBooked, succeededBefore, type Booked } from './store.ts'
-
-/** A charge that the gateway executed. The amount in minor units; null: it cannot be read. */
-export interface GatewayCharge {
-  readonly paymentId: bigint
-  readonly key: string | null
-  readonly amount: bigint | null
-  readonly type: string
-}
-
-/**
- * A page of executed charges in the gateway's order, and where the next one begins; null: nowhere.
- */
-interface ChargePage {
-  readonly charges: readonly GatewayCharge[]
-  readonly next: number | null
-}
-
-/** Lists what the gateway executed, after a position that an earlier page gave; 0 at first. */
-export type ListCharges = (after: number) => Promise<ChargePage>
-
-/** The gateway's list cannot be read. Nothing is known about whether it agrees with the books. */
-export class GatewayUnreadable extends Error {
-  override readonly name = 'GatewayUnreadable'
-}
 
 /** More than any gateway executed: a list that goes on beyond it has no end. */
 const CHARGES_MAX = 200_000_000
@@ -48,7 +25,7 @@ export async function compareWithGateway(pass: Pass, list: ListCharges): Promise
   let listed = 0
   for (let after: number | null = 0; after !== null && options.signal?.aborted !== true;) {
     const startedMs = world.clock.elapsedMs()
-    const page: ChargePage = await list(after)
+    const page: Awaited<ReturnType<ListCharges>> = await list(after)
     const booked = await readAll(pass, page.charges)
     const findings = page.charges.flatMap((charge) => {
       const payment = booked.get(charge.paymentId)

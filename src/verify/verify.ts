@@ -1,4 +1,5 @@
-import { compareWithGateway, type ListCharges } from './gateway.ts'
+import type { ListCharges } from '../ports.ts'
+import { compareWithGateway } from './gateway.ts'
 import { integerSet, type IntegerSet } from './integers.ts'
 import {
   eachRange,

@@ -2,7 +2,7 @@ import { readExactJson } from '../domain/json.ts'
 import { fromWire } from '../domain/money.ts'
 import { printable } from '../domain/printable.ts'
 import { reasonOf } from '../domain/reason.ts'
-import { GatewayUnreadable, type GatewayCharge, type ListCharges } from './gateway.ts'
+import { GatewayUnreadable, type GatewayCharge, type ListCharges } from '../ports.ts'
 
 /** How long one page may take, in milliseconds, and how many charges are asked for. */
 const PAGE_MS_MAX = 30_000
