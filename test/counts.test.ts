@@ -15,6 +15,7 @@ import {
   FAST,
   get,
   launch,
+  launchMortal,
   MOCK,
   post,
   query,
@@ -284,17 +285,16 @@ test('counters equal the finals exactly, though api and workers are killed at ev
 
   // Each of these dies on its way, and the client asks another process under the same key.
   for (const point of ['accept.before_commit:1', 'accept.after_commit:1']) {
-    const mortal = await launch(t, 'api', { ...own, PAYMENTS_CRASH_POINT: point })
+    const mortal = await launchMortal(t, 'api', point, own)
     await assert.rejects(ask(mortal.url, point))
     assert.equal((await ask(api.url, point)).status, 202)
   }
   await Promise.all(range(40).map((index) => ask(api.url, `key-${index}`)))
   for (const point of ['claim.after_commit:1', 'settle.before_commit:1', 'settle.after_commit:1']) {
-    const mortal = await launch(t, 'worker', {
+    const mortal = await launchMortal(t, 'worker', point, {
       ...own,
       WORKER_BATCH: '5',
       WORKER_CONCURRENCY: '5',
-      PAYMENTS_CRASH_POINT: point,
     })
     await until(`a worker dies at ${point}`, async () => {
       return fetch(`${mortal.url}/livez`).then(

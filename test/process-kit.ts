@@ -10,6 +10,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { killTree } from '../src/adapters/embedded-server.ts'
+import { crashingArguments } from './faults/crash-points.ts'
 
 /** The program as it is shipped; `npm test` builds it first. */
 const PROGRAM = fileURLToPath(new URL('../dist/main.js', import.meta.url))
@@ -74,9 +75,28 @@ export async function run(t: TestContext, args: string[], env: Variables = {}): 
 }
 
 /** Start a role and wait until it listens, on any free port. Killed when the test ends. */
-export async function launch(t: TestContext, role: string, env: Variables = {}): Promise<Running> {
+export function launch(t: TestContext, role: string, env: Variables = {}): Promise<Running> {
+  return launched(t, role, [PROGRAM, role], env)
+}
+
+/** The same, of a role that dies at a crash point, `point:nth`. */
+export function launchMortal(
+  t: TestContext,
+  role: string,
+  armed: string,
+  env: Variables,
+): Promise<Running> {
+  return launched(t, role, crashingArguments(PROGRAM, role, armed), env)
+}
+
+async function launched(
+  t: TestContext,
+  role: string,
+  args: string[],
+  env: Variables,
+): Promise<Running> {
   const ports = { PORT: '0', WORKER_PORT: '0', MOCK_GATEWAY_PORT: '0' }
-  const { child, output, ended } = await start(t, [role], { ...ports, ...env })
+  const { child, output, ended } = await spawned(t, args, { ...ports, ...env })
   const url = await until(`${role} listens`, () => {
     if (hasEnded(child)) throw new Error(`${role} ended at its start:\n${output().join('\n')}`)
     return listening(output()[0])

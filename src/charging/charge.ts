@@ -1,4 +1,3 @@
-import { crashPoint } from '../crash-points.ts'
 import { operationOf, OPERATIONS, type Operation, type Payment } from '../domain/payment.ts'
 import {
   doubtedNow,
@@ -109,7 +108,6 @@ async function claimInShard(
   const callsUntilMs = claimedMs + leaseMs - world.callMsMax
   const tasks = await claimTasks(shard, operation, limit, leaseMs)
   if (tasks.length === 0) return []
-  crashPoint('claim.after_commit')
   const payments = await readPayments(
     shard,
     tasks.map((task) => task.paymentId),
@@ -224,10 +222,7 @@ async function make(
     tookMs: Math.round(clock.elapsedMs() - startedMs),
   })
   if (kind === 'lookup') return { kind, doubtAgeMs, ...stamp(await gateway.lookup(request)) }
-  crashPoint('call.before_send')
-  const made = stamp(await gateway.charge(request))
-  crashPoint('call.after_reply')
-  return { kind, ...made }
+  return { kind, ...stamp(await gateway.charge(request)) }
 }
 
 function requestOf(payment: Payment): ChargeRequest {

@@ -1,4 +1,3 @@
-import { crashPoint } from '../crash-points.ts'
 import { closeLetters, openLetters, type Closing, type NewLetter } from '../dead-letters/store.ts'
 import { CHARGED_AFTER_FAILED, MAYBE_CHARGED_TWICE } from '../domain/explain.ts'
 import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
@@ -54,7 +53,6 @@ export async function settle(
     settleInShard(world, shard, own, patient),
   )
   if (parts.done.length === 0) whole(parts)
-  crashPoint('settle.after_commit')
   const done = parts.done.map(({ value }) => value)
   return {
     settlements: done.flatMap(({ current }) => current),
@@ -119,7 +117,6 @@ function settleWith(
     const nowMs = world.clock.elapsedMs()
     const evidence = [...attemptsOf(owning, false, nowMs), ...attemptsOf(stale, true, nowMs)]
     insertAttempts(tx, evidence)
-    crashPoint('settle.before_commit')
     const left = settlements.length - current.length - busy.size
     return { current, stale: left, busy: [...busy] }
   }, LOCK_MS)

@@ -35,8 +35,6 @@ export type Config = Omit<Values, 'gatewayLookup' | 'gatewayEcho' | 'feeMin'> & 
   readonly mockGateway: boolean
   /** Sentences about variables that are probably misspelt. Names only, never values. */
   readonly warnings: readonly string[]
-  /** Where this process kills itself, at the `nth` time it gets there. For fault tests alone. */
-  readonly crashPoint?: { readonly name: string; readonly nth: number }
 }
 
 /** Environment variables by name. An empty text is the same as an absent variable. */
@@ -115,16 +113,13 @@ export function loadConfig(env: Environment): Config {
       problems.push(production && !RULES.includes(rule) ? `${rule.fix} (production)` : rule.fix)
     }
   }
-  const crashPoint = readCrashPoint(env, values.appEnv)
-  if (crashPoint === 'refused') problems.push(`${CRASH_POINT} works only with APP_ENV=test`)
   if (problems.length > 0) throw new ConfigError(problems)
   const { currency, feeBps } = complete
   const mins = feeMinsIn(complete.feeMin, currency) ?? new Map<string, bigint>()
   const fees = { bps: feeBps, mins }
   const business = { fees, feeMin: feeIn(fees, currency).min }
   const gateway = gatewayOf(complete)
-  const read = { ...complete, ...gateway, ...business, production, warnings: misspelt(env) }
-  return typeof crashPoint === 'object' ? { ...read, crashPoint } : read
+  return { ...complete, ...gateway, ...business, production, warnings: misspelt(env) }
 }
 
 /** What is known of the gateway where nobody says otherwise: everything, of our own mock. */
@@ -147,20 +142,6 @@ export const UNSAID =
 function isUnsaid(env: Environment): boolean {
   const [node = '', own = ''] = [env['NODE_ENV'], env[SETTINGS.appEnv.name]]
   return node.trim().toLowerCase() === 'production' && own.trim() === ''
-}
-
-/**
- * `point:nth`, set by the fault tests: no setting of the service, so that no list of settings names
- * it. Anywhere but in the environment `test` it is an error to set it.
- */
-const CRASH_POINT = 'PAYMENTS_CRASH_POINT'
-
-function readCrashPoint(env: Environment, appEnv: unknown) {
-  const text = env[CRASH_POINT]?.trim() ?? ''
-  if (text === '') return 'unset'
-  const [, name, nth] = /^([a-z_.]+):([1-9]\d{0,5})$/.exec(text) ?? []
-  if (appEnv !== 'test' || name === undefined) return 'refused'
-  return { name, nth: Number(nth) }
 }
 
 /**

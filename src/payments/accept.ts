@@ -1,4 +1,3 @@
-import { crashPoint } from '../crash-points.ts'
 import {
   BUSY,
   decideBatch,
@@ -76,12 +75,10 @@ export function acceptor({ shard, fee, onEnqueued }: AcceptWorld): Accept {
         left.note(books.busy)
         const decided = decideBatch(left.without(drafts), { ...books, ids }, fee)
         writeAccepted(tx, decided, fee.bps)
-        crashPoint('accept.before_commit')
         onDecided()
         return decided
       }, lockMs)
     const verdict = await waitingLittle(attempt, patience)
-    crashPoint('accept.after_commit')
     const unused = ids.slice(verdict.idsUsed)
     spare = turn === begun ? [...unused, ...spare] : []
     const queued = verdict.payments.filter((payment) => payment.refusedFor === null).length

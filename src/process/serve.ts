@@ -8,13 +8,13 @@ import { ConfigError, loadConfig, readEnvironment, type Config } from '../config
 import { isLoopback } from '../http/site.ts'
 import { openDatabase, type DatabaseOptions } from './database.ts'
 import { API, MOCK_GATEWAY } from '../http/paths.ts'
-import { PORTS, roleOf, usesDatabase, type Roles } from './shared.ts'
+import { PORTS, roleOf, UNDECORATED, usesDatabase, type Decorators, type Roles } from './shared.ts'
 
 /** Exit codes of a process that ends by itself or cannot stop in order. */
 const FAILED = 1
 
 /** Run roles until a signal ends them. Throws, with everything closed, what prevents the start. */
-export async function serve(roles: Roles): Promise<void> {
+export async function serve(roles: Roles, decorators = UNDECORATED): Promise<void> {
   const config = loadConfig(readEnvironment(process.cwd()))
   const log = logger(config, roleOf(roles))
   for (const warning of config.warnings) log.warn(warning)
@@ -26,6 +26,7 @@ export async function serve(roles: Roles): Promise<void> {
     await start(config, roles, {
       log,
       stops,
+      decorators,
       lost: (error) => end.failed(error),
       // What a start does while it is being stopped is of no interest.
       tell: (line) => (end.begun() ? undefined : say(line)),
@@ -41,6 +42,7 @@ export async function serve(roles: Roles): Promise<void> {
 interface Surroundings {
   readonly log: Logger
   readonly stops: Closing
+  readonly decorators: Decorators
   /** Told when the embedded database cannot be kept alive. */
   readonly lost: (error: Error) => void
   /** Tells the person at the terminal what is being done or waited for. */
@@ -48,7 +50,7 @@ interface Surroundings {
 }
 
 async function start(config: Config, roles: Roles, around: Surroundings): Promise<void> {
-  const { log, stops } = around
+  const { log, stops, decorators } = around
   const role = roleOf(roles)
   const dataDir = resolve(config.dataDir)
   // Also where PAYMENT_GATEWAY_URL names the mock gateway, as the original's example settings do.
@@ -61,6 +63,7 @@ async function start(config: Config, roles: Roles, around: Surroundings): Promis
   const service = await startService(config, { ...roles, mockGateway }, log, {
     url,
     port,
+    decorators,
     ...journal,
   })
   stops.push(() => service.stop())

@@ -4,12 +4,12 @@ import { createMetrics, type Metrics } from '../adapters/metrics.ts'
 import { postgres, type PostgresDb } from '../adapters/postgres.ts'
 import { ConfigError, type Config } from '../config/config.ts'
 import type { Closing } from './closing.ts'
-import { armCrashPoint } from '../crash-points.ts'
 import type { GatewayTerms } from '../domain/evidence.ts'
 import { agree, durabilityProblems } from './database-store.ts'
 import { startRedriver } from '../runs/run.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
 import { databaseGauges } from '../metrics/gauges.ts'
+import type { Gateway } from '../ports.ts'
 import { VERSION } from './version.ts'
 
 /** What one process does. */
@@ -19,12 +19,21 @@ export interface Roles {
   readonly mockGateway: boolean
 }
 
+/** What a process puts around its ports: nothing, but for a harness that starts it to watch it. */
+export interface Decorators {
+  readonly db: (db: PostgresDb) => PostgresDb
+  readonly gateway: (gateway: Gateway) => Gateway
+}
+
+export const UNDECORATED: Decorators = { db: (db) => db, gateway: (gateway) => gateway }
+
 /** What the parts of a process share. */
 export interface Process {
   readonly config: Config
   readonly log: Logger
   readonly metrics: Metrics
   readonly db: PostgresDb
+  readonly decorators: Decorators
   /** Adds what this process counted to the totals of all. */
   flusher: Flusher
   /** Closes what was started, in reverse order. */
@@ -42,8 +51,9 @@ export async function startProcess(
   config: Config,
   roles: Roles,
   log: Logger,
-  { url, stops }: { readonly url: string; readonly stops: Closing },
+  given: { readonly url: string; readonly stops: Closing; readonly decorators?: Decorators },
 ): Promise<Process> {
+  const { url, stops, decorators = UNDECORATED } = given
   const role = roleOf(roles)
   const metrics = createMetrics({
     role,
@@ -51,9 +61,10 @@ export async function startProcess(
     elapsedMs: systemClock.elapsedMs,
     ...(config.statsdUrl === null ? {} : { statsdUrl: config.statsdUrl }),
   })
-  const db = connect(config, url, `payments ${role}`, (error) =>
+  const connected = connect(config, url, `payments ${role}`, (error) =>
     log.warn({ err: error }, 'a database connection was lost'),
   )
+  const db = decorators.db(connected)
   stops.push(() => db.close())
   stops.push(() => metrics.close())
   const own: Process = {
@@ -61,12 +72,12 @@ export async function startProcess(
     log,
     metrics,
     db,
+    decorators,
     flusher: IDLE,
     stops,
     serving: false,
     stopping: false,
   }
-  if (config.crashPoint !== undefined) armCrashPoint(config.crashPoint.name, config.crashPoint.nth)
   if (usesDatabase(roles)) {
     await checkDurability(own)
     await checkFacts(own)

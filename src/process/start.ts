@@ -26,7 +26,14 @@ import type { Worker } from '../queue/worker.ts'
 import { apiRoutes } from './api.ts'
 import { connectionOptions, guardsOf } from './guards.ts'
 import { listen } from './listen.ts'
-import { startProcess, startRedrives, usesDatabase, type Process, type Roles } from './shared.ts'
+import {
+  startProcess,
+  startRedrives,
+  usesDatabase,
+  type Decorators,
+  type Process,
+  type Roles,
+} from './shared.ts'
 import { API, MOCK_GATEWAY } from '../http/paths.ts'
 import { VERSION } from './version.ts'
 import { openGateway, openWorker, openRefresh } from './worker.ts'
@@ -48,15 +55,16 @@ export async function startService(
   config: Config,
   roles: Roles,
   log: Logger,
-  at: { readonly url: string; readonly port: number; readonly journalPath?: string },
+  at: {
+    readonly url: string
+    readonly port: number
+    readonly journalPath?: string
+    readonly decorators?: Decorators
+  },
 ): Promise<Service> {
   const stops = closing()
   try {
-    const url = await open(
-      await startProcess(config, roles, log, { url: at.url, stops }),
-      roles,
-      at,
-    )
+    const url = await open(await startProcess(config, roles, log, { ...at, stops }), roles, at)
     return { url, stop: () => stops.close() }
   } catch (error) {
     await stops.close().catch((also: unknown) => log.warn({ err: also }, 'closing failed'))

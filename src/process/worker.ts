@@ -35,7 +35,7 @@ import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
 
 /** Open the gateway that has the address `urlOf` at the first call. */
 export function openGateway(own: Process, urlOf: () => string): GuardedGateway {
-  const { config, metrics } = own
+  const { config, metrics, decorators } = own
   const driver = openedLate(gatewayTerms(config), () =>
     httpGateway({
       url: urlOf(),
@@ -48,7 +48,8 @@ export function openGateway(own: Process, urlOf: () => string): GuardedGateway {
     }),
   )
   const policy = breakerPolicy(config.gatewayTimeoutMs)
-  return guardedGateway(driver, systemClock, (seen) => countCall(metrics, seen), policy)
+  const gateway = decorators.gateway(driver)
+  return guardedGateway(gateway, systemClock, (seen) => countCall(metrics, seen), policy)
 }
 
 /** A gateway that its first call opens. */

@@ -1,4 +1,4 @@
-import { CRASH_POINTS, type CrashPoint } from '../../src/crash-points.ts'
+import { CRASH_POINTS, type CrashPoint } from './crash-points.ts'
 import type { Managed } from './processes.ts'
 import type { Scenario, Stage } from './scenario.ts'
 import { LEASE_MS } from './stack.ts'

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
+import { crashingArguments } from './crash-points.ts'
 
 export type Role = 'api' | 'worker' | 'mock-gateway'
 
@@ -144,9 +145,10 @@ function launch(options: ManagedOptions, state: State, port: number): void {
     PATH: process.env['PATH'] ?? '',
     ...options.env,
     [PORTS[options.role]]: String(port),
-    ...(point === null ? {} : { PAYMENTS_CRASH_POINT: point }),
   }
-  const child = spawn(process.execPath, [options.program, options.role], {
+  const { program, role } = options
+  const run = point === null ? [program, role] : crashingArguments(program, role, point)
+  const child = spawn(process.execPath, run, {
     cwd: options.cwd,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
