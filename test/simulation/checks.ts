@@ -1,10 +1,7 @@
+import { must, Violation } from './promises.ts'
+import { checkTasks } from './task-checks.ts'
 import type { Journal } from './gateway.ts'
 import type { ActRow, LetterRow, PaymentRow, PostingRow, Tables, TaskRow } from './tables.ts'
-
-/** A broken promise: what, and where. */
-export class Violation extends Error {
-  override readonly name = 'Violation'
-}
 
 /** What the auditor knows of the world; nothing of it comes from the code under test. */
 export interface AuditWorld {
@@ -80,7 +77,7 @@ export function auditor(world: AuditWorld): Auditor {
       before.payments.set(payment.id, payment)
     }
     checkCounts(tables)
-    checkTasks(world, before, acts)
+    checkTasks(world, before.tasks, (id) => acts.get(id)?.redriven ?? 0)
     before.acts = tables.acts.rows.size
     before.yes = new Set([...evidence].filter(([, said]) => said.has('success')).map(([id]) => id))
   }
@@ -93,16 +90,6 @@ export function auditor(world: AuditWorld): Auditor {
       for (const payment of tables.payments.rows.values()) checkFinished(payment, world)
     },
   }
-}
-
-/** Throw unless `fact` holds. */
-export function must(fact: boolean, promise: string, where: unknown = ''): void {
-  if (!fact) throw new Violation(`${promise} ${show(where)}`.trim())
-}
-
-function show(value: unknown): string {
-  if (typeof value !== 'object') return String(value)
-  return JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? Number(part) : part))
 }
 
 /** What operators did to a payment. */
@@ -333,19 +320,28 @@ function checkVerdict(
 ): void {
   const { id, status } = payment
   const executed = journal.executed.has(id)
+  const seen = evidence?.has('success') ?? false
   if (status === 'new' || status === 'unknown') {
-    const decided = !evidence?.has('success') || ignored.has(id)
+    const decided = !seen || ignored.has(id)
     must(decided, 'evidence decides: no payment with a yes stays open', payment)
   }
   if (status === 'success' && word === null) {
     must(executed, 'only what the gateway executed succeeds', payment)
-    must(evidence?.has('success') ?? false, 'a success has evidence', payment)
+    must(seen, 'a success has evidence', payment)
   }
-  if (status !== 'failed') return
+  if (status === 'failed') checkFailure(payment, { executed, journal }, { letters, word }, evidence)
+}
+
+function checkFailure(
+  payment: PaymentRow,
+  { executed, journal }: { readonly executed: boolean; readonly journal: Journal },
+  { letters, word }: { readonly letters: readonly LetterRow[]; readonly word: ActRow | null },
+  evidence: ReadonlySet<string> | undefined,
+): void {
   if (refusedAtOnce(payment)) return must(!executed, 'what was refused is never executed', payment)
   must(evidence !== undefined || word !== null, 'a failure has evidence', payment)
   if (!executed) return
-  const excused = journal.broken.has(id) || word !== null
+  const excused = journal.broken.has(payment.id) || word !== null
   must(excused, 'nothing fails that the gateway executed', payment)
   const flagged = letters.some((letter) => letter.error === 'charged_after_failed')
   const seen = evidence?.has('success') ?? false
@@ -369,44 +365,6 @@ function checkArrival(payment: PaymentRow, tables: Tables): void {
   if (!refusedAtOnce(payment)) return
   const available = tables.users.get(payment.userId)?.available ?? 0n
   must(available < payment.amount + payment.commission, 'a no is true', payment)
-}
-
-/** The life of a task: claimed when due, ended once by its newest claim, and gone. */
-function checkTasks(
-  { tables, nowMs }: AuditWorld,
-  before: Before,
-  acts: ReadonlyMap<bigint, Acts>,
-): void {
-  for (const task of tables.tasks.rows.values()) {
-    const payment = tables.payments.get(task.paymentId)
-    must(payment !== undefined, 'a task has a payment', task)
-    must(task.attempts >= 0 && task.attempts <= task.fence, 'claims are counted', task)
-    const was = before.tasks.get(task.paymentId)
-    before.tasks.set(task.paymentId, task)
-    if (was === undefined || was === task) continue
-    if (was.doubtAt !== null) {
-      must(task.firstSentAt === was.firstSentAt, 'the age of a key in doubt is kept', task)
-    }
-    must(task.attempts >= was.attempts, 'attempts are never forgotten', task)
-    if (!task.leased && task.fence === was.fence + 1) {
-      must((acts.get(task.paymentId)?.redriven ?? 0) > 0, 'only an operator starts over', task)
-      must(task.doubtAt !== null, 'what is started over is in doubt still', task)
-      must(task.tries === 0 && task.lookups === 0, 'what is started over has its tries', task)
-    } else if (task.leased && task.fence !== was.fence) {
-      must(task.fence === was.fence + 1, 'each claim has a number of its own', task)
-      const asked = task.askedAt !== was.askedAt
-      must(asked || was.runAt <= nowMs(), 'no task is claimed before it is due', was)
-      must(task.firstSentAt !== null, 'a key is dated before anything is sent', task)
-      const lost = was.leased && was.lookups === 0 && was.pendings === 0
-      const counted = lost ? 1 : 0
-      must(task.attempts === was.attempts + counted, 'each lost claim counts as sent', task)
-      must(task.tries === was.tries + counted, 'each lost claim is a try', task)
-      if (lost) must(task.doubtAt === was.runAt, 'a lost claim is in doubt', task)
-    } else {
-      must(was.leased && !task.leased, 'a claim is ended once', task)
-    }
-  }
-  for (const [id] of before.tasks) if (tables.tasks.get(id) === undefined) before.tasks.delete(id)
 }
 
 /** With the faults over everything ends as the gateway has it; what is left has a reason. */

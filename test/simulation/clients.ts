@@ -1,4 +1,4 @@
-import { must } from './checks.ts'
+import { must } from './promises.ts'
 import type { Answer, Draft } from '../../src/domain/acceptance.ts'
 import type { PaymentRow, Tables } from './tables.ts'
 

@@ -22,7 +22,8 @@ import {
 import { memoryDb } from './memory-db.ts'
 import { acting } from './operator-statements.ts'
 import { records } from './records.ts'
-import { states, type Handlers } from './statements.ts'
+import { type Handlers } from './handlers.ts'
+import { states } from './statements.ts'
 import { memoryTables, type Tables } from './tables.ts'
 
 /** One history against one database, with the choices that its seed makes. */

@@ -1,7 +1,7 @@
 import { BUSY } from '../../src/domain/acceptance.ts'
 import { settle } from '../../src/charging/settle.ts'
 import { CommitUnknown, ReadOnly, Unavailable } from '../../src/ports.ts'
-import type { Mutant } from './mutants.ts'
+import type { Mutant } from './planting.ts'
 
 /** Bugs in what is done about somebody else's locks, and while the database is away. */
 export const LOCK_MUTANTS: readonly Mutant[] = [

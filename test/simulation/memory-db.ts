@@ -2,7 +2,7 @@ import type { Driver, DriverTx } from '../../src/adapters/sessions.ts'
 import { Busy, CommitUnknown, ReadOnly, Unavailable } from '../../src/ports.ts'
 import type { Faults } from './faults.ts'
 import type { Process, Scheduler, Wakeable } from './scheduler.ts'
-import type { Context, Handler, Handlers } from './statements.ts'
+import type { Context, Handler, Handlers } from './handlers.ts'
 import type { Tables } from './tables.ts'
 
 /** What the database asks of the world around it; the differential run's has no surprises. */
@@ -47,6 +47,18 @@ interface Transaction {
 /** As the service sets them. */
 const LOCK_TIMEOUT_MS = 5_000
 
+/** A database as it is at one moment, beside its tables. */
+interface State extends DbWorld {
+  readonly holders: Map<string, Transaction>
+  readonly open: Set<Transaction>
+  /** What somebody at a prompt holds. */
+  readonly seized: Set<Transaction>
+  /** When each lock was last found taken. */
+  readonly found: Map<string, number>
+  waiting: Wakeable[]
+  readOnlyUntilMs: number
+}
+
 /**
  * An in-memory PostgreSQL in READ COMMITTED, as far as our statements can tell: a statement is one
  * step and sees what is committed when it runs; row locks last to the end of their transaction and
@@ -54,188 +66,220 @@ const LOCK_TIMEOUT_MS = 5_000
  * so they are carried out together with it, in order, all or nothing.
  */
 export function memoryDb(world: DbWorld): MemoryDb {
-  const { tables, steps, faults } = world
-  const holders = new Map<string, Transaction>()
-  const open = new Set<Transaction>()
-  const seized = new Set<Transaction>()
-  const found = new Map<string, number>()
-  let waiting: Wakeable[] = []
-  let readOnlyUntilMs = Number.NEGATIVE_INFINITY
-  const readOnly = () => steps.nowMs() < readOnlyUntilMs
-
-  const end = (tx: Transaction): void => {
-    tx.state = 'over'
-    open.delete(tx)
-    for (const lock of tx.locks) holders.delete(lock)
-    for (const waiter of waiting) waiter.wake(steps.nowMs())
-    waiting = []
+  const state: State = {
+    ...world,
+    holders: new Map(),
+    open: new Set(),
+    seized: new Set(),
+    found: new Map(),
+    waiting: [],
+    readOnlyUntilMs: Number.NEGATIVE_INFINITY,
   }
-
-  /** Take a row's lock if it is free. */
-  const take = (tx: Transaction, key: string): boolean => {
-    const holder = holders.get(key)
-    if (holder !== undefined && holder !== tx) {
-      found.set(key, steps.nowMs())
-      return false
-    }
-    holders.set(key, tx)
-    tx.locks.add(key)
-    return true
-  }
-
-  const lock = async (tx: Transaction, key: string): Promise<void> => {
-    const untilMs = steps.nowMs() + tx.lockMs
-    while (!take(tx, key)) {
-      const holder = holders.get(key) as Transaction
-      if (steps.nowMs() >= untilMs) throw new Busy('locked')
-      refuseDeadlock(tx, holder)
-      tx.waitsFor = holder
-      const wakeable = steps.wakeable(tx.process, `waits for ${key}`, {
-        atMs: untilMs,
-        inFlight: true,
-      })
-      waiting.push(wakeable)
-      await wakeable.done
-      tx.waitsFor = null
-      if (tx.state === 'over') throw new Unavailable('the transaction was ended')
-    }
-  }
-
-  const execute = (tx: Transaction | null, name: string, values: readonly unknown[]): unknown[] => {
-    const context: Context = {
-      nowMs: steps.nowMs(),
-      mine: (key) => tx !== null && holders.get(key) === tx,
-      free: (key) => [undefined, tx].includes(holders.get(key)),
-    }
-    const { parts, run } = handlerOf(world.handlers, name)
-    if (parts === undefined) return run(tables, values, context)
-    return parts(values).flatMap(([part, given]) => execute(tx, part, given))
-  }
-
-  const inTransaction = async (
-    tx: Transaction,
-    name: string,
-    values: readonly unknown[],
-  ): Promise<unknown[]> => {
-    await steps.step(tx.process, name, { inFlight: true })
-    if (tx.state === 'over') throw new Unavailable('the transaction was ended')
-    if (faults.fires('database_away')) throw new Unavailable('the connection was lost')
-    if (faults.fires('statement_slow')) throw new Busy('slow')
-    const { locks, skipsLocked = false } = handlerOf(world.handlers, name)
-    refuseToWrite(locks !== undefined)
-    for (const key of locks?.(tables, values) ?? []) {
-      if (skipsLocked) take(tx, key)
-      else await lock(tx, key)
-    }
-    refuseToWrite(locks !== undefined)
-    return readOnly() ? tables.reading(() => execute(tx, name, values)) : execute(tx, name, values)
-  }
-
-  /** A row is locked by writing to it. */
-  const refuseToWrite = (writes: boolean): void => {
-    if (writes && readOnly()) throw new ReadOnly('the database is read-only')
-  }
-
-  const commit = async (tx: Transaction): Promise<void> => {
-    const { process } = tx
-    await steps.step(process, 'commits')
-    if (tx.state === 'over') throw new CommitUnknown('the transaction was ended')
-    tx.state = 'committing'
-    await steps.step(process, 'commit', { inFlight: true, survives: true })
-    const demoted = readOnly() && tx.writes.length > 0
-    const refused = demoted || faults.fires('commit_refused')
-    const lost = !refused && faults.fires('commit_lost')
-    try {
-      if (!refused && !lost) {
-        tables.atomically(() => tx.writes.map(({ name, values }) => execute(tx, name, values)))
-      }
-    } finally {
-      end(tx)
-      await steps.step(process, 'commit reply')
-    }
-    if (demoted) throw new ReadOnly('the database is read-only')
-    if (refused) throw new Unavailable('the server could not commit')
-    if (lost || faults.fires('commit_reply_lost')) throw new CommitUnknown('no reply to COMMIT')
-  }
-
-  const begin = (process: Process, lockMs: number): Transaction => {
-    const locks = new Set<string>()
-    const tx: Transaction = { process, locks, lockMs, writes: [], state: 'open', waitsFor: null }
-    open.add(tx)
-    return tx
-  }
-
-  const transaction = async <T>(
-    process: Process,
-    work: (tx: DriverTx) => Promise<T>,
-    lockMs = LOCK_TIMEOUT_MS,
-  ): Promise<T> => {
-    await steps.step(process, 'begin')
-    if (faults.fires('database_away')) throw new Unavailable('no connection')
-    const tx = begin(process, lockMs)
-    try {
-      const result = await work(port(tx, inTransaction))
-      await commit(tx)
-      return result
-    } finally {
-      if (tx.state !== 'over') end(tx)
-    }
-  }
-
+  const { steps, holders, open, seized, found } = state
   return {
     connect: (process) => ({
-      transaction: (work, lockMs) => transaction(process, work, lockMs),
-      async run<Row>({ name }: { readonly name: string }, values: readonly unknown[]) {
-        await steps.step(process, name, { inFlight: true, survives: true })
-        if (faults.fires('database_away')) throw new Unavailable('no connection')
-        if (faults.fires('statement_slow')) throw new Busy('slow')
-        const work = () => execute(null, name, values)
-        const rows = readOnly() ? tables.reading(work) : tables.atomically(work)
-        await steps.step(process, `${name} reply`)
-        if (faults.fires('statement_reply_lost')) throw new Unavailable('the reply was lost')
-        return rows as Row[]
-      },
+      transaction: (work, lockMs) => transaction(state, process, work, lockMs),
+      run: (statement, values) => runAlone(state, process, statement.name, values),
     }),
     abandon(process, survive) {
       for (const tx of open) {
         const sent = survive && tx.state === 'committing'
-        if (tx.process === process && !sent) end(tx)
+        if (tx.process === process && !sent) end(state, tx)
       }
     },
     expire(process) {
-      for (const tx of open) if (tx.process === process && tx.state === 'open') end(tx)
+      for (const tx of open) if (tx.process === process && tx.state === 'open') end(state, tx)
     },
     locked: () => holders.size,
-    seize(key, ms) {
-      if (holders.has(key)) return
-      const somebody: Process = { name: 'somebody', dead: false, pausedUntilMs: 0, onDeath: [] }
-      const tx = begin(somebody, 0)
-      take(tx, key)
-      seized.add(tx)
-      const atMs = steps.nowMs() + ms
-      void steps.step(somebody, `lets go of ${key}`, { atMs }).then(() => {
-        if (seized.delete(tx)) end(tx)
-      })
-    },
+    seize: (key, ms) => seize(state, key, ms),
     releaseSeized() {
-      for (const tx of seized) end(tx)
+      for (const tx of seized) end(state, tx)
       seized.clear()
     },
-    turnReadOnly: (ms) => (readOnlyUntilMs = Math.max(readOnlyUntilMs, steps.nowMs() + ms)),
-    turnWritable: () => (readOnlyUntilMs = Number.NEGATIVE_INFINITY),
+    turnReadOnly(ms) {
+      state.readOnlyUntilMs = Math.max(state.readOnlyUntilMs, steps.nowMs() + ms)
+    },
+    turnWritable: () => (state.readOnlyUntilMs = Number.NEGATIVE_INFINITY),
     foundLockedMs: (key) => found.get(key) ?? Number.NEGATIVE_INFINITY,
   }
 }
 
-/** A transaction as the operations see it: its statements run one after the other. */
-function port(
+function readOnly({ steps, readOnlyUntilMs }: State): boolean {
+  return steps.nowMs() < readOnlyUntilMs
+}
+
+function begin({ open }: State, process: Process, lockMs: number): Transaction {
+  const locks = new Set<string>()
+  const tx: Transaction = { process, locks, lockMs, writes: [], state: 'open', waitsFor: null }
+  open.add(tx)
+  return tx
+}
+
+function end(state: State, tx: Transaction): void {
+  const { steps, open, holders, waiting } = state
+  tx.state = 'over'
+  open.delete(tx)
+  for (const key of tx.locks) holders.delete(key)
+  for (const waiter of waiting) waiter.wake(steps.nowMs())
+  state.waiting = []
+}
+
+/** Take a row's lock if it is free. */
+function take({ steps, holders, found }: State, tx: Transaction, key: string): boolean {
+  const holder = holders.get(key)
+  if (holder !== undefined && holder !== tx) {
+    found.set(key, steps.nowMs())
+    return false
+  }
+  holders.set(key, tx)
+  tx.locks.add(key)
+  return true
+}
+
+async function lock(state: State, tx: Transaction, key: string): Promise<void> {
+  const { steps, holders } = state
+  const untilMs = steps.nowMs() + tx.lockMs
+  while (!take(state, tx, key)) {
+    const holder = holders.get(key) as Transaction
+    if (steps.nowMs() >= untilMs) throw new Busy('locked')
+    refuseDeadlock(tx, holder)
+    tx.waitsFor = holder
+    const wakeable = steps.wakeable(tx.process, `waits for ${key}`, {
+      atMs: untilMs,
+      inFlight: true,
+    })
+    state.waiting.push(wakeable)
+    await wakeable.done
+    tx.waitsFor = null
+    if (tx.state === 'over') throw new Unavailable('the transaction was ended')
+  }
+}
+
+/** Lock a row as somebody at a prompt, for a while. */
+function seize(state: State, key: string, ms: number): void {
+  const { steps, holders, seized } = state
+  if (holders.has(key)) return
+  const somebody: Process = { name: 'somebody', dead: false, pausedUntilMs: 0, onDeath: [] }
+  const tx = begin(state, somebody, 0)
+  take(state, tx, key)
+  seized.add(tx)
+  const atMs = steps.nowMs() + ms
+  void steps.step(somebody, `lets go of ${key}`, { atMs }).then(() => {
+    if (seized.delete(tx)) end(state, tx)
+  })
+}
+
+function execute(
+  state: State,
+  tx: Transaction | null,
+  name: string,
+  values: readonly unknown[],
+): unknown[] {
+  const { tables, steps, holders, handlers } = state
+  const context: Context = {
+    nowMs: steps.nowMs(),
+    mine: (key) => tx !== null && holders.get(key) === tx,
+    free: (key) => [undefined, tx].includes(holders.get(key)),
+  }
+  const { parts, run } = handlerOf(handlers, name)
+  if (parts === undefined) return run(tables, values, context)
+  return parts(values).flatMap(([part, given]) => execute(state, tx, part, given))
+}
+
+/** A statement outside a transaction. */
+async function runAlone<Row>(
+  state: State,
+  process: Process,
+  name: string,
+  values: readonly unknown[],
+): Promise<Row[]> {
+  const { tables, steps, faults } = state
+  await steps.step(process, name, { inFlight: true, survives: true })
+  if (faults.fires('database_away')) throw new Unavailable('no connection')
+  if (faults.fires('statement_slow')) throw new Busy('slow')
+  const work = () => execute(state, null, name, values)
+  const rows = readOnly(state) ? tables.reading(work) : tables.atomically(work)
+  await steps.step(process, `${name} reply`)
+  if (faults.fires('statement_reply_lost')) throw new Unavailable('the reply was lost')
+  return rows as Row[]
+}
+
+async function inTransaction(
+  state: State,
   tx: Transaction,
-  run: (tx: Transaction, name: string, values: readonly unknown[]) => Promise<unknown[]>,
-): DriverTx {
+  name: string,
+  values: readonly unknown[],
+): Promise<unknown[]> {
+  const { tables, steps, faults } = state
+  await steps.step(tx.process, name, { inFlight: true })
+  if (tx.state === 'over') throw new Unavailable('the transaction was ended')
+  if (faults.fires('database_away')) throw new Unavailable('the connection was lost')
+  if (faults.fires('statement_slow')) throw new Busy('slow')
+  const { locks, skipsLocked = false } = handlerOf(state.handlers, name)
+  refuseToWrite(state, locks !== undefined)
+  for (const key of locks?.(tables, values) ?? []) {
+    if (skipsLocked) take(state, tx, key)
+    else await lock(state, tx, key)
+  }
+  refuseToWrite(state, locks !== undefined)
+  const work = () => execute(state, tx, name, values)
+  return readOnly(state) ? tables.reading(work) : work()
+}
+
+/** A row is locked by writing to it. */
+function refuseToWrite(state: State, writes: boolean): void {
+  if (writes && readOnly(state)) throw new ReadOnly('the database is read-only')
+}
+
+async function commit(state: State, tx: Transaction): Promise<void> {
+  const { tables, steps, faults } = state
+  const { process } = tx
+  await steps.step(process, 'commits')
+  if (tx.state === 'over') throw new CommitUnknown('the transaction was ended')
+  tx.state = 'committing'
+  await steps.step(process, 'commit', { inFlight: true, survives: true })
+  const demoted = readOnly(state) && tx.writes.length > 0
+  const refused = demoted || faults.fires('commit_refused')
+  const lost = !refused && faults.fires('commit_lost')
+  try {
+    if (!refused && !lost) {
+      const write = ({ name, values }: Transaction['writes'][number]) =>
+        execute(state, tx, name, values)
+      tables.atomically(() => tx.writes.map(write))
+    }
+  } finally {
+    end(state, tx)
+    await steps.step(process, 'commit reply')
+  }
+  if (demoted) throw new ReadOnly('the database is read-only')
+  if (refused) throw new Unavailable('the server could not commit')
+  if (lost || faults.fires('commit_reply_lost')) throw new CommitUnknown('no reply to COMMIT')
+}
+
+async function transaction<T>(
+  state: State,
+  process: Process,
+  work: (tx: DriverTx) => Promise<T>,
+  lockMs = LOCK_TIMEOUT_MS,
+): Promise<T> {
+  await state.steps.step(process, 'begin')
+  if (state.faults.fires('database_away')) throw new Unavailable('no connection')
+  const tx = begin(state, process, lockMs)
+  try {
+    const result = await work(port(state, tx))
+    await commit(state, tx)
+    return result
+  } finally {
+    if (tx.state !== 'over') end(state, tx)
+  }
+}
+
+/** A transaction as the operations see it: its statements run one after the other. */
+function port(state: State, tx: Transaction): DriverTx {
   let before: Promise<unknown> = Promise.resolve()
   return {
     run<Row>({ name }: { readonly name: string }, values: readonly unknown[]) {
-      const result = before.then(() => run(tx, name, values))
+      const result = before.then(() => inTransaction(state, tx, name, values))
       before = result
       result.catch(() => undefined)
       return result as Promise<Row[]>

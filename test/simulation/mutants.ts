@@ -1,121 +1,22 @@
-import { settle, type Settled, type SettleWorld } from '../../src/charging/settle.ts'
-import type { Settlement } from '../../src/charging/charge.ts'
-import {
-  CommitUnknown,
-  type ChargeRequest,
-  type Evidence,
-  type Gateway,
-  type Tx,
-} from '../../src/ports.ts'
-import type { ChargeOutcome } from '../../src/domain/outcome.ts'
-import type { Decision } from '../../src/domain/retry.ts'
+import { settle } from '../../src/charging/settle.ts'
+import { CommitUnknown, type Tx } from '../../src/ports.ts'
 import { withShards } from '../../src/shards.ts'
 import { LOCK_MUTANTS } from './lock-mutants.ts'
 import { OPERATOR_MUTANTS } from './operator-mutants.ts'
-import {
-  ids,
-  ints,
-  taskLock,
-  texts,
-  type Handler,
-  type Handlers,
-  type Owned,
-} from './statements.ts'
-import { inShard, type Tables } from './tables.ts'
+import { ids, texts } from './handlers.ts'
 import { WORD_MUTANTS } from './word-mutants.ts'
 import type { Plants } from './world.ts'
-
-/** A bug that the simulator has to find. */
-export interface Mutant {
-  readonly name: string
-  /** What is wrong, in the words of the code. */
-  readonly about: string
-  readonly plants: Plants
-}
-
-/** Change one statement. */
-function statement(name: string, change: (real: Handler) => Handler): Plants {
-  return {
-    handlers: (handlers: Handlers) => {
-      const real = handlers[name]
-      if (real === undefined) throw new Error(`no statement ${name}`)
-      return { ...handlers, [name]: change(real) }
-    },
-  }
-}
-
-function both(one: Plants, other: Plants): Plants {
-  const merged = { ...one, ...other }
-  const { handlers: first } = one
-  const { handlers: second } = other
-  if (first === undefined || second === undefined) return merged
-  return { ...merged, handlers: (handlers) => second(first(handlers)) }
-}
-
-const NOTHING: Handler = { run: () => [] }
-
-/** Change one value of a statement. */
-function value(name: string, index: number, change: (given: unknown) => unknown): Plants {
-  return statement(name, (real) => ({
-    ...real,
-    run: (tables, values, context) =>
-      real.run(tables, values.with(index, change(values[index])), context),
-  }))
-}
-
-/** What a settlement may touch, judged less strictly than it should be. */
-function owned(judge: {
-  readonly fence: boolean
-  readonly leased: boolean
-  readonly there: boolean
-}): Plants {
-  const allowed = (tables: Tables, [shard, paymentIds, fences, yes]: readonly unknown[]): Owned[] =>
-    ids(paymentIds)
-      .flatMap((paymentId, index) => {
-        const task = inShard(tables.tasks, paymentId, shard)
-        const fence = ints(fences)[index] as number
-        const attempts = task?.attempts ?? 0
-        if (task === undefined) {
-          return judge.there ? [] : [{ paymentId, fence, owned: true, attempts }]
-        }
-        const ours = (!judge.fence || task.fence === fence) && (!judge.leased || task.leased)
-        if (!ours && texts(yes)[index] !== 'true') return []
-        return [{ paymentId, fence, owned: ours, attempts }]
-      })
-      .toSorted((one, other) => (one.paymentId < other.paymentId ? -1 : 1))
-  return statement('tasks_owned', () => ({
-    locks: (tables, values) => allowed(tables, values).map(({ paymentId }) => taskLock(paymentId)),
-    run: allowed,
-  }))
-}
-
-/** Misread what a charge came to. */
-function misread(change: (evidence: Evidence<ChargeOutcome>) => ChargeOutcome): Plants {
-  const gateway = (real: Gateway): Gateway => ({
-    ...real,
-    async charge(request: ChargeRequest) {
-      const evidence = await real.charge(request)
-      return { ...evidence, outcome: change(evidence) }
-    },
-  })
-  return { gateway }
-}
-
-/** Misread what is to be done. */
-function misdecide(change: (decision: Decision) => Decision): Plants {
-  const wrong = async (
-    world: SettleWorld,
-    settlements: readonly Settlement[],
-  ): Promise<Settled> => {
-    const wrongs = settlements.map((one) => ({ ...one, decision: change(one.decision) }))
-    const settled = await settle(world, wrongs)
-    const busy = settlements.filter((_, index) =>
-      settled.busy.includes(wrongs[index] as Settlement),
-    )
-    return { ...settled, busy }
-  }
-  return { settle: wrong }
-}
+import {
+  both,
+  misdecide,
+  misread,
+  mutant,
+  NOTHING,
+  owned,
+  statement,
+  value,
+  type Mutant,
+} from './planting.ts'
 
 let attempt = 0
 /** Any gateway will do, but keys must be honoured for this to matter. */
@@ -460,7 +361,3 @@ export const MUTANTS: readonly Mutant[] = [
   ...WORD_MUTANTS,
   ...OPERATOR_MUTANTS,
 ]
-
-function mutant(name: string, about: string, plants: Plants): Mutant {
-  return { name, about, plants }
-}

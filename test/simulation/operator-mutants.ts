@@ -1,6 +1,6 @@
 import { NO_EVIDENCE } from '../../src/domain/evidence.ts'
-import type { Mutant } from './mutants.ts'
-import type { Handler, Handlers } from './statements.ts'
+import type { Mutant } from './planting.ts'
+import type { Handler, Handlers } from './handlers.ts'
 import type { TaskRow } from './tables.ts'
 import type { Plants } from './world.ts'
 

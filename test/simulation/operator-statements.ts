@@ -1,16 +1,6 @@
 import { TRANSITIONS } from '../../src/domain/payment.ts'
-import {
-  claimTask,
-  FRESH,
-  ids,
-  insertPayment,
-  ints,
-  taskLock,
-  texts,
-  time,
-  type Handler,
-  type Handlers,
-} from './statements.ts'
+import { ids, ints, taskLock, texts, time, type Handler, type Handlers } from './handlers.ts'
+import { claimTask, FRESH, insertPayment } from './statements.ts'
 import { count, inShard, type ActRow, type LetterRow, type Tables, type TaskRow } from './tables.ts'
 
 const letterLock = (id: bigint): string => `letter ${id}`

@@ -1,4 +1,4 @@
-import { ids, ints, texts, time, type Handlers } from './statements.ts'
+import { ids, ints, texts, time, type Handlers } from './handlers.ts'
 import { count, inShard, refuseUnless, type LetterRow, type PostingRow } from './tables.ts'
 
 /** The append-only tables and the dead letters: what is written about a payment, not its state. */

@@ -1,4 +1,4 @@
-import type { Mutant } from './mutants.ts'
+import type { Mutant } from './planting.ts'
 import { simulate } from './run.ts'
 
 /** The simulator finds each planted bug within as many seeds; most within ten. */

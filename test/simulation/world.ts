@@ -30,7 +30,8 @@ import { together } from '../../src/queue/together.ts'
 import { openSettler } from '../../src/queue/settler.ts'
 import { startWorker, type Worker } from '../../src/queue/worker.ts'
 import { ofEachShard } from '../../src/shards.ts'
-import { auditor, Violation, type Auditor } from './checks.ts'
+import { auditor, type Auditor } from './checks.ts'
+import { Violation } from './promises.ts'
 import { clientJournal, type ClientJournal } from './clients.ts'
 import { drawFaults, type Faults } from './faults.ts'
 import { hostileGateway, type HostileGateway } from './gateway.ts'
@@ -38,8 +39,10 @@ import { memoryDb, type MemoryDb } from './memory-db.ts'
 import { acting } from './operator-statements.ts'
 import { records } from './records.ts'
 import { scheduler, START_MS, type Process, type Scheduler } from './scheduler.ts'
-import { states, taskLock, userLock, type Handlers } from './statements.ts'
+import { taskLock, userLock, type Handlers } from './handlers.ts'
+import { states } from './statements.ts'
 import { memoryTables, type Tables } from './tables.ts'
+import { drawPlan, type Plan } from './plan.ts'
 
 /** Bugs to plant: each replaces one input of the operations. None in production code. */
 export interface Plants {
@@ -61,24 +64,6 @@ export interface Plants {
 export interface Acts {
   readonly redrive: typeof redrive
   readonly resolve: typeof resolve
-}
-
-/** What a seed decides before anything happens. */
-export interface Plan {
-  readonly shards: number
-  readonly apis: number
-  readonly workers: number
-  readonly clients: number
-  readonly requests: number
-  readonly users: number
-  readonly steps: number
-  readonly operators: number
-  /** Acts of each. */
-  readonly acts: number
-  readonly profile: GatewayProfile
-  readonly fee: Fee
-  readonly attemptsMax: number
-  readonly giveUpMs: number
 }
 
 /** A process that accepts payments. */
@@ -128,50 +113,6 @@ export const GRACE_MS = 30_000
 const IDLE_TRANSACTION_MS = 10_000
 const LOCK_MS_MAX = 5_000
 
-/** A life that no retry comes near, and one that some outlive. */
-const LONG_MS = 3_600_000
-const SHORT_MS = 60_000
-
-const PROFILES: readonly GatewayProfile[] = [
-  { repeats: 'first_answer', keyLifeMs: LONG_MS, lookup: 'consistent' },
-  { repeats: 'first_answer', keyLifeMs: LONG_MS, lookup: 'consistent' },
-  { repeats: 'first_answer', keyLifeMs: SHORT_MS, lookup: 'consistent' },
-  { repeats: 'first_answer', keyLifeMs: LONG_MS, lookup: 'eventual' },
-  { repeats: 'first_answer', keyLifeMs: SHORT_MS, lookup: 'eventual' },
-  { repeats: 'first_answer', keyLifeMs: SHORT_MS, lookup: 'none' },
-  { repeats: 'executes_once', keyLifeMs: LONG_MS, lookup: 'consistent' },
-  { repeats: 'executes_once', keyLifeMs: SHORT_MS, lookup: 'none' },
-  { repeats: 'may_execute_again', keyLifeMs: LONG_MS, lookup: 'consistent' },
-  { repeats: 'may_execute_again', keyLifeMs: LONG_MS, lookup: 'eventual' },
-  { repeats: 'may_execute_again', keyLifeMs: LONG_MS, lookup: 'none' },
-]
-
-const FEES: readonly Fee[] = [
-  { bps: 200, min: 0n },
-  { bps: 200, min: 0n },
-  { bps: 0, min: 0n },
-  { bps: 333, min: 4n },
-]
-
-function drawPlan({ between, pick }: Faults, plants: Plants, chance: () => number): Plan {
-  const operators = [0, 0, 1, 2][Math.floor(chance() * 4)] ?? 0
-  return {
-    operators,
-    acts: 1 + Math.floor(chance() * 8),
-    shards: pick([1, 1, 2]),
-    apis: between(1, 4),
-    workers: between(1, 4),
-    clients: between(2, 5),
-    requests: between(2, 7),
-    users: between(1, 4),
-    steps: between(100, 500),
-    profile: plants.profile ?? pick(PROFILES),
-    fee: pick(FEES),
-    attemptsMax: between(1, 5),
-    giveUpMs: pick([0, 0, 30_000]),
-  }
-}
-
 /** Everything a seed needs, with nothing started yet. */
 export function createWorld(
   seed: number,
@@ -181,7 +122,7 @@ export function createWorld(
   // Streams of chance that do not disturb each other.
   const stream = (index: number) => seededRandom(seed + index * 0x1_0000_0000)
   const faults = drawFaults(stream(1), stream(5))
-  const plan = drawPlan(faults, plants, stream(4))
+  const plan = drawPlan(faults, plants.profile, stream(4))
   let failure: unknown = null
   const steps = scheduler(
     stream(2),
