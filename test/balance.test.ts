@@ -177,3 +177,21 @@ test('a caller does not wait for ever, and the addition goes on without it', asy
   assert.equal((await balances.read())?.entries, 100)
   assert.equal(counts.begun, 1)
 })
+
+test('an addition that fails is nobody’s failure but of those who asked for it', async (t) => {
+  const world = await testWorld(t)
+  await journal(world, 1)
+  const line = { broken: true }
+  const db = withShards(world.db, (shard) => ({
+    ...shard,
+    transaction: (work) =>
+      line.broken ? Promise.reject(new Error('broken')) : shard.transaction(work),
+  }))
+  const balances = sharedBalance({ db, clock: { ...world.clock, sleep: () => NEVER } })
+  const failing = balances.read()
+  const behind = balances.read()
+  line.broken = false
+  await assert.rejects(failing, /broken/)
+  assert.equal((await behind)?.entries, 100)
+  for (const read of [balances.read(), balances.read()]) assert.equal((await read)?.entries, 100)
+})

@@ -69,6 +69,22 @@ test('a repeated batch replays the items that have a key', async (t) => {
   assert.deepEqual(ids(second), ids(first))
 })
 
+test('a repeated batch says of a refusal under a key that it was made before', async (t) => {
+  const service = await serve(t, {}, API_ONLY)
+  await service.call('POST', '/users', { balance: 1 })
+  const items = [
+    { type: 'withdraw', user_id: 1, amount: 50, idempotency_key: 'one' },
+    { type: 'withdraw', user_id: 1, amount: 50 },
+  ]
+  for (const again of [false, true]) {
+    const said = (await send(service, items)).map(({ problem, replayed }) => {
+      assert.equal(problem?.code, 'insufficient_funds')
+      return replayed
+    })
+    assert.deepEqual(said, [again, false])
+  }
+})
+
 test('a batch that cannot be read as one is refused whole, and nothing is written', async (t) => {
   const service = await serve(t, {}, API_ONLY)
   await service.call('POST', '/users', { balance: 1000 })

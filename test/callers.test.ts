@@ -60,6 +60,7 @@ test('where no key is asked for, only names of this machine and pages of this se
     ] // prettier-ignore
   for (const [what, method, headers, refused] of table) {
     assert.equal(local(request({ method, headers })), refused, what)
+    assert.equal(local(request({ method, headers })), refused, `${what}, a second time`)
   }
   assert.equal(siteGuard('box.test')(request({ headers: { host: 'box.test:80' } })), null)
   const open = siteGuard(null)

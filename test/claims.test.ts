@@ -82,3 +82,21 @@ test('a payment that a late yes settles shows every charge that may have been se
   assert.deepEqual([status, attempts], ['success', 1])
   await assertBooks(world)
 })
+
+for (const [waitedMs, sent] of [
+  [0, true],
+  [5_001, false],
+] as const) {
+  test(`a key in doubt that waits ${waitedMs} ms in its claim is ${sent ? '' : 'not '}sent, as old as it is then`, async (t) => {
+    const world = await testWorld(t, { profile: BLIND, script: ['lost_reply', 'success'] })
+    await accepted(world, 'withdraw')
+    await world.work()
+    // Nine tenths of its life are used, and the call has to end within them.
+    world.clock.advance(0.9 * LIFE_MS - world.world.policy.timeoutMs - 5_000)
+    const claims = await claim(world.world, 10)
+    assert.equal(claims.length, 1)
+    world.clock.advance(waitedMs)
+    await Promise.all(claims.map((one) => charge(world.world, one)))
+    assert.equal(world.gateway.calls.length, sent ? 2 : 1)
+  })
+}

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createMetrics } from '../src/adapters/metrics.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import type { ExactName } from '../src/domain/counters.ts'
 import { readExact } from '../src/metrics/exact.ts'
-import { foldCounts } from '../src/metrics/store.ts'
+import { startFlusher, totals } from '../src/metrics/flush.ts'
+import { foldCounts, readCounters } from '../src/metrics/store.ts'
+import { Unavailable, type Global } from '../src/ports.ts'
 import { claimTasks } from '../src/queue/store.ts'
 import { COUNTED, miscounted } from './counts.ts'
 import { cloneDatabase, LEASE_MS, testWorld, type TestWorld } from './harness.ts'
@@ -226,6 +229,31 @@ test('rows of counts become one, and the totals are right at every moment of it'
   await acceptEach(world, 5)
   await foldCounts(world.db.of(0n))
   assert.equal(await rowsOfCounts(world), 6)
+})
+
+test('counts that could not be added are added by the next flush', async (t) => {
+  const world = await testWorld(t)
+  const metrics = createMetrics({ role: 'test', version: '0', elapsedMs: () => 0 })
+  t.after(() => metrics.close())
+  const line = { cut: true }
+  const global: Global = {
+    run: (statement, values) =>
+      line.cut ? Promise.reject(new Unavailable('cut')) : world.db.global.run(statement, values),
+  }
+  const sleep = (_ms: number, signal?: AbortSignal) =>
+    new Promise<void>((done) => signal?.addEventListener('abort', () => done(), { once: true }))
+  const flusher = startFlusher(
+    { db: { ...world.db, global }, clock: { ...world.clock, sleep } },
+    metrics,
+  )
+  metrics.count('gateway_success_total', 2)
+  await assert.rejects(flusher.flush(), Unavailable)
+  line.cut = false
+  metrics.count('gateway_success_total')
+  assert.equal((await totals({ db: world.db, flusher })).gateway_success_total, 3)
+  metrics.count('gateway_success_total')
+  await flusher.stop()
+  assert.equal((await readCounters(world.db.global))['gateway_success_total'], 4)
 })
 
 test('the JSON map and Prometheus show the same numbers, and refusals and replays are requests', async (t) => {

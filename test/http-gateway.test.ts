@@ -66,6 +66,8 @@ const WORDS: readonly (readonly [name: string, status: number, body: string, is:
     ],
     ['another payment', 200, '{"status":"ok","payment_id":8}', doubt('reply_mismatch')],
     ['another amount', 200, '{"status":"ok","amount":200.51}', doubt('reply_mismatch')],
+    ['a fraction more', 200, '{"status":"ok","amount":200.504}', doubt('reply_mismatch')],
+    ['a fraction less', 200, '{"status":"ok","amount":"200.496"}', doubt('reply_mismatch')],
     ['minor units', 200, '{"status":"ok","amount":20050}', doubt('reply_mismatch')],
     ['another key', 200, '{"status":"ok","idempotency_key":"p"}', doubt('reply_mismatch')],
     ['an amount with more zeros', 200, '{"status":"ok","amount":"200.500"}', success(null)],

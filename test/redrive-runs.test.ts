@@ -183,6 +183,40 @@ test('a canceled run leaves the rest open', async (t) => {
   assert.deepEqual(again, { kind: 'refused', refusal: { code: 'redrive_not_running' } })
 })
 
+test('a run that is canceled in the middle of its last step stays canceled, and that step counts', async (t) => {
+  const world = await testWorld(t)
+  await declined(world, 'deposit', 2)
+  const { run } = await plan(world.world, ALL, 'jane')
+  await start(world.world, run.id, { ...BY, ratePerSecond: 2 })
+  const begun = await beginStep(world.db.global, run.id, 30_000)
+  assert(begun !== null)
+  await cancel(world.world, run.id, 'joe')
+  await advanceRun(world.db.global, begun, { ...NO_COUNTS, redriven: 2 })
+  const { state, position, redriven } = (await readRun(world.db.global, run.id)) ?? run
+  assert.deepEqual([state, position, redriven], ['canceled', 2, 2])
+})
+
+test('of old runs a dry run forgets only those that nobody started', async (t) => {
+  const world = await testWorld(t)
+  await declined(world, 'deposit', 2)
+  const ids: bigint[] = []
+  for (let run = 0; run < 4; run += 1) ids.push((await plan(world.world, ALL, 'jane')).run.id)
+  const [never = 0n, running = 0n, canceled = 0n, done = 0n] = ids
+  for (const id of [running, canceled, done]) {
+    await start(world.world, id, { ...BY, ratePerSecond: 2 })
+  }
+  await cancel(world.world, canceled, 'joe')
+  await step(world.world, done)
+  world.clock.advance(25 * 3_600_000)
+  await plan(world.world, ALL, 'jane')
+  const left = await Promise.all(ids.map((id) => readRun(world.db.global, id)))
+  assert.deepEqual(
+    left.map((run) => run?.state),
+    [undefined, 'running', 'canceled', 'done'],
+  )
+  assert.equal(await readRun(world.db.global, never), null)
+})
+
 test('a snapshot is started once, and not when it is old', async (t) => {
   const world = await testWorld(t)
   await declined(world, 'deposit')

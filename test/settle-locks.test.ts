@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { chargeUnlessLocked, claim, type Settlement } from '../src/charging/charge.ts'
 import { settle } from '../src/charging/settle.ts'
 import { openSettler } from '../src/queue/settler.ts'
-import { books, LEASE_MS, testWorld, type TestWorld } from './harness.ts'
+import { books, LEASE_MS, manualClock, testWorld, type TestWorld } from './harness.ts'
 import { somebodyElse } from './operators.ts'
 import { withdraw, deposit, users } from './locks-kit.ts'
 
@@ -116,6 +116,29 @@ test('no further payment of a user who is waited for is charged, and none of its
   world.clock.advance(5_000)
   assert.equal((await world.work()).length, 1)
   assert.equal(world.gateway.charged.size, 2)
+})
+
+test('behind more than a batch of results that stay locked, one that is free has its turn', async () => {
+  const locked = new Set(['a', 'b', 'c'])
+  const { submit, aside } = openSettler<string>({
+    settle: (done) => Promise.resolve(done.filter((one) => locked.has(one))),
+    clock: { ...manualClock(), sleep: async () => void (await turn()) },
+    batchMax: 2,
+    keyOf: (done) => done,
+    faultyMsMax: LEASE_MS,
+    onError: () => undefined,
+    onGivenUp: () => undefined,
+  })
+  const [first, second, last] = [submit('a'), submit('b'), submit('c')]
+  while (aside() < 3) await turn()
+  locked.delete('c')
+  let written = false
+  void last.then(() => (written = true))
+  for (let turns = 0; turns < 20 && !written; turns += 1) await turn()
+  const inTurn = written
+  locked.clear()
+  await Promise.all([first, second, last])
+  assert.ok(inTurn)
 })
 
 test('what is locked holds up nothing that is settled after it', async (t) => {

@@ -113,6 +113,26 @@ test("one worker's outage stops them all, one probes, and its success lets all b
   assert.equal(other.breakers.admitted('charge', 1_000, 0), 1_000)
 })
 
+test('a process keeps its probe while a call takes longer than a look, and its success closes the breaker', async (t) => {
+  const { world, processes } = await started(t, 2, TIMEOUT)
+  const [own, other] = processes as [Process, Process]
+  await own.call(10)
+  await look(own, other)
+  world.clock.advance(POLICY.pauseMs)
+  for (let looks = 0; looks < 5; looks += 1) {
+    await look(own, other)
+    assert.equal(own.breakers.state('charge'), 'half_open')
+    assert.equal(other.breakers.state('charge'), 'open', 'it is the only one')
+    assert.equal(own.breakers.admitted('charge', 100, 1), POLICY.probes - 1, 'beside the one')
+    world.clock.advance(250)
+  }
+  own.answers = OK
+  await own.call(1)
+  await look(own, other)
+  assert.equal(own.breakers.state('charge'), 'closed')
+  assert.equal(other.breakers.state('charge'), 'closed')
+})
+
 test('probes that fail double the pause and stop everybody again', async (t) => {
   const { world, processes } = await started(t, 1, TIMEOUT)
   const [own] = processes as [Process]

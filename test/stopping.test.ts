@@ -4,10 +4,18 @@ import { createServer, type ServerResponse } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { pino } from 'pino'
-import { buildServer } from '../src/http/server.ts'
-import { refuseWhenStopping } from '../src/process/start.ts'
 import { systemClock } from '../src/adapters/clock.ts'
+import { createMetrics } from '../src/adapters/metrics.ts'
+import { loadConfig } from '../src/config/config.ts'
+import { guardedGateway } from '../src/gateways/guarded.ts'
 import { openGuards } from '../src/http/auth.ts'
+import { buildServer } from '../src/http/server.ts'
+import { closing } from '../src/process/closing.ts'
+import type { Process } from '../src/process/shared.ts'
+import { refuseWhenStopping } from '../src/process/start.ts'
+import { openRefresh } from '../src/process/worker.ts'
+import { testWorld } from './harness.ts'
+import { lost, somebodyElse } from './operators.ts'
 import { until } from './process-kit.ts'
 import { serve } from './serve.ts'
 
@@ -92,4 +100,30 @@ test('a request on a connection that is still open while the server closes is to
   const [, first = '', second = ''] = text.split('HTTP/1.1 ')
   assert.match(first, /^200 /)
   assert.match(second, /^503 [^]*retry-after: 1\r\n[^]*"code":"shutting_down"/i)
+})
+
+test('a process that stops waits for what the gateway said out of turn to be written', async (t) => {
+  const world = await testWorld(t)
+  const id = await lost(world, 'withdraw')
+  world.gateway.lookups = null
+  const other = await somebodyElse(t, world)
+  await other.lock('users', (await world.view(id)).payment.userId)
+  const metrics = createMetrics({ role: 'test', version: '0', elapsedMs: () => 0 })
+  t.after(() => metrics.close())
+  const config = loadConfig({ SHUTDOWN_TIMEOUT_SECONDS: '30' })
+  const log = pino({ level: 'silent' })
+  // Nothing else of a process is asked for.
+  const own = { config, log, metrics, db: world.db } as unknown as Process
+  const stops = closing()
+  const gateway = guardedGateway(world.gateway, world.clock, () => undefined)
+  await openRefresh(own, gateway, stops)(id, () => true)
+
+  let stopped = false
+  const stopping = stops.close().then(() => (stopped = true))
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((done) => setImmediate(done))
+  const early = stopped
+  await other.release()
+  await stopping
+  assert.equal(early, false)
+  assert.equal((await world.view(id)).status, 'success')
 })

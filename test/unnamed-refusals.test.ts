@@ -80,6 +80,22 @@ async function cutShort(t: TestContext, second: string, third: string) {
   return client.charge(REQUEST)
 }
 
+test('where the connection ends behind a refusal that names nobody, no other one proves it', async (t) => {
+  const { url, requests } = await peer(t, (socket, request, count) => {
+    if (request.startsWith('GET')) {
+      return socket.write(http(404, '{"status":"rejected","code":"not_found"}', LAST))
+    }
+    if (count === 1) return socket.write(NAMED)
+    // Both have arrived before anything is sent behind it.
+    socket.write(PAGE)
+    return socket.resetAndDestroy()
+  })
+  const client = gateway(t, url, { echo: 'required', connections: 1 })
+  await client.charge(REQUEST)
+  assert.deepEqual((await client.charge(REQUEST)).outcome, DOUBTED)
+  assert.equal(requests.length, 2, 'nothing is asked over another connection')
+})
+
 test('nothing is sent behind a refusal that is the last on its connection, and it proves nothing', async (t) => {
   const { outcome, requests } = await secondCharge(t, http(429, '', LAST), '')
   assert.deepEqual(outcome, DOUBTED)

@@ -134,3 +134,31 @@ test('what waits for somebody else’s lock to the end is left in a file as well
   await later.idle()
   assert.equal((await world.view(done.claim.payment.id)).status, 'success')
 })
+
+test('what one shard does not take is kept until it does, whatever the others take', async (t) => {
+  const world = await testWorld(t, { shards: 2 })
+  for (const userId of [await world.user(10_000n), await world.user(10_000n)]) {
+    await world.accept([{ type: 'withdraw', userId, amount: 100n, idempotencyKey: null }])
+  }
+  const settlements = await world.claimAndCharge()
+  const shardOf = ({ claim }: Settlement) => world.db.of(claim.payment.id).number
+  assert.deepEqual(settlements.map(shardOf).toSorted(), [0, 1])
+  const shard = { away: true }
+  const db = withShards(world.db, (own) => ({
+    ...own,
+    transaction: (work, lockMs) =>
+      own.number === 0 && shard.away
+        ? Promise.reject(new Unavailable('away'))
+        : own.transaction(work, lockMs),
+  }))
+  const { submit } = openSettlements(processWith(null).own, { ...world.world, db }, () => undefined)
+  const statusOf = async ({ claim }: Settlement) => (await world.view(claim.payment.id)).status
+  const [away, other] = settlements.toSorted((one, two) => shardOf(one) - shardOf(two))
+  assert.ok(away && other)
+  const written = [submit(away), submit(other)]
+  await written[1]
+  assert.deepEqual([await statusOf(away), await statusOf(other)], ['processing', 'success'])
+  shard.away = false
+  await written[0]
+  assert.equal(await statusOf(away), 'success')
+})

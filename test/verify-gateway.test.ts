@@ -92,6 +92,25 @@ test('every difference between books and gateway is reported', async (t) => {
   })
 })
 
+test('what is charged and booked behind the end of the gateway’s list is no alarm', async (t) => {
+  const { world, server } = await agreeing(t)
+  const list = httpCharges(server.url)
+  let booked = 0
+  const charges = async (after: number) => {
+    const page = await list(after)
+    if (page.next !== null) return page
+    world.clock.advance(1_000)
+    world.gateway.script = ['success']
+    const userId = await world.user(0n)
+    await world.accept([{ type: 'deposit', userId, amount: 100n, idempotencyKey: null }])
+    booked += (await world.work()).filter(({ decision }) => decision.step === 'succeed').length
+    world.clock.advance(1_000)
+    return page
+  }
+  assert.deepEqual(violated(await verifyWorld(world, { charges })), [])
+  assert.ok(booked > 0)
+})
+
 test('a gateway that cannot be listed is an error, never a clean report', async (t) => {
   const { world, server } = await agreeing(t)
   for (const url of [`${server.url}/nothing`, 'http://127.0.0.1:1', server.url.slice(0, -15)]) {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import type { Logger } from 'pino'
 import { createMetrics } from '../src/adapters/metrics.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import { seededRandom } from '../src/domain/random.ts'
+import { tellOfBooks } from '../src/process/worker.ts'
 import { PAYMENTS_IN_LIST, PAYMENTS_IN_RANGE } from '../src/verify/payments-store.ts'
 import type { Report } from '../src/verify/report.ts'
 import { ID_BEFORE_ALL, ID_LAST, inSnapshot, spanValues } from '../src/verify/snapshot-store.ts'
@@ -254,4 +256,22 @@ test('a large history is verified in short snapshots, through indexes alone', as
         .join(', '),
   )
   assert.ok(report.statements >= count / 2_000, `${report.statements} statements`)
+})
+
+test('a worker tells that the books are clean, that they are not, and that they are mended', async (t) => {
+  const world = await testWorld(t)
+  const user = await world.user(100n)
+  const metrics = createMetrics({ role: 'test', version: '0', elapsedMs: () => 0 })
+  t.after(() => metrics.close())
+  const lines: string[] = []
+  const log = { error: (_: object, line: string) => void lines.push(line) } as unknown as Logger
+  const recent = recentVerifier({ db: world.db, clock: world.clock })
+  for (const more of [0, 1, -1]) {
+    await world.sql('update users set available = available + $1', [more])
+    tellOfBooks({ metrics, log }, await recent())
+    const wrong = Math.max(0, more)
+    const sample = new RegExp(`violations\\{rule="balance_available"\\} ${wrong}$`, 'm')
+    assert.match(await metrics.text(), sample)
+  }
+  assert.deepEqual(lines, [`balance_available × 1 (user ${user})`])
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openSettler } from '../src/queue/settler.ts'
-import { roomBeside } from '../src/queue/together.ts'
+import { roomBeside, together } from '../src/queue/together.ts'
 import { startWorker, type Worker } from '../src/queue/worker.ts'
 import { manualClock } from './harness.ts'
 
@@ -69,6 +69,7 @@ function loopsOf(names: readonly string[]) {
       for (const end of (ends.get(name) ?? []).splice(0, jobs)) end()
       await settled()
     },
+    stop: () => together(workers).stop(),
     running: (name: string) => workers.get(name)?.running() ?? 0,
   }
 }
@@ -95,4 +96,16 @@ test('two operations with much to do share the calls of a worker, no more than i
   await loops.end('charge')
   await loops.end('payout')
   assert.equal(loops.running('payout') + loops.running('charge'), TOTAL)
+})
+
+test('a worker that stops begins nothing more in any loop, while jobs of another still run', async () => {
+  const loops = loopsOf(['charge', 'payout'])
+  await loops.add('charge', 100)
+  await loops.add('payout', 100)
+  const stopped = loops.stop()
+  await loops.end('payout')
+  assert.deepEqual([loops.running('charge'), loops.running('payout')], [TOTAL, 0])
+  await loops.end('charge')
+  assert.equal(loops.running('charge'), 0)
+  await stopped
 })

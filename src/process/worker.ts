@@ -26,7 +26,7 @@ import type { Settler } from '../queue/settler.ts'
 import { every } from '../queue/every.ts'
 import { roomBeside, together, type Workers } from '../queue/together.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
-import { reportJson, summary } from '../verify/report.ts'
+import { reportJson, summary, type Report } from '../verify/report.ts'
 import { startVerifier } from '../verify/watch.ts'
 import type { Gateway, GatewayProfile } from '../ports.ts'
 import type { Closing } from './closing.ts'
@@ -169,13 +169,19 @@ function verifyBeside({ db, metrics, log, stops }: Process): void {
     db,
     clock: systemClock,
     everyMs: VERIFY_MS,
-    onReport(found) {
-      metrics.violations(found)
-      if (found.violations > 0) log.error({ report: reportJson(found) }, summary(found))
-    },
+    onReport: (found) => tellOfBooks({ metrics, log }, found),
     onError: (error) => log.warn({ err: error }, 'the books could not be checked'),
   })
   stops.push(() => verifier.stop())
+}
+
+/** What a pass found, told to whoever watches: also that there is nothing, or an alarm stays. */
+export function tellOfBooks(
+  { metrics, log }: Pick<Process, 'metrics' | 'log'>,
+  found: Report,
+): void {
+  metrics.violations(found)
+  if (found.violations > 0) log.error({ report: reportJson(found) }, summary(found))
 }
 
 /** A loop for each operation: payouts that hang take no room from charges, nor the other way. */
