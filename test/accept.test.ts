@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Answer, Draft } from '../src/domain/acceptance.ts'
 import { withShards } from '../src/shards.ts'
+import { verify } from '../src/verify/verify.ts'
 import { books, testWorld, type TestWorld, acceptAll } from './harness.ts'
 
 const draft = (
@@ -90,6 +91,20 @@ test('a refusal under a key is a failed payment that is never worked on, and is 
   assert.deepEqual(refusal(again), first)
   assert.equal(again?.replayed, true)
   assert.deepEqual(await balance(world, user), [98_000n, 0n])
+})
+
+test('a refusal that the version before wrote is one here, and nothing is wrong with it', async (t) => {
+  const world = await testWorld(t)
+  const user = await world.user(0n)
+  const asked = draft('withdraw', user, 5_000n, 'key')
+  const first = refusal((await world.accept([asked]))[0])
+  // It goes on writing while it is replaced, after old rows were filled.
+  await world.sql('update payments set refused_for = null')
+  const view = await world.view(first.paymentId ?? 0n)
+  assert.equal(view.payment.refusedFor, 'insufficient_funds')
+  assert.deepEqual(refusal((await world.accept([asked]))[0]), first)
+  const { db, clock } = world
+  assert.equal((await verify({ db, clock })).violations, 0)
 })
 
 test('a replay answers as the first request did, in every state of its payment', async (t) => {

@@ -4,12 +4,12 @@
 export const COUNTED = `
   select
     (select count(*) from payments
-      where last_error is null or last_error not like 'refused:%')
+      where refused_for is null)
       + (select count(*) from operator_acts where act = 'redrive' and after ->> 'payment' = 'new')
       as payments_task_enqueued_total,
     (select count(*) from payments where status = 'success') as payments_success_total,
     (select count(*) from payments
-      where status = 'failed' and last_error not like 'refused:%') as payments_failed_total,
+      where status = 'failed' and refused_for is null) as payments_failed_total,
     (select count(*) from dead_letters) as dlq_written_total,
     (select count(*) from dead_letters
       where class = 'unknown' and error <> 'charged_after_failed') as payments_unknown_total,

@@ -18,6 +18,7 @@ export const PAYMENT: Payment = {
   gatewayKey: 'key',
   idempotencyKey: null,
   lastError: null,
+  refusedFor: null,
   gatewayRef: null,
 }
 

@@ -291,7 +291,7 @@ const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[
   ],
   [
     'refused for lack of funds',
-    { payment: { status: 'failed', lastError: 'refused:insufficient_funds' } },
+    { payment: { status: 'failed', refusedFor: 'insufficient_funds' } },
     `It was refused when it arrived (insufficient_funds); ${SINCE}, and nothing happens next.`,
   ],
   [

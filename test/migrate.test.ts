@@ -213,6 +213,37 @@ test("the project's own migrations apply to an empty database", async (t) => {
   assert.equal(applied.at(-1), current)
 })
 
+test('why old payments were refused is filled in, in batches, and what is shown stays', async (t) => {
+  const { url, sql, dir } = await setup(t, {})
+  const ours = new URL('../migrations/', import.meta.url)
+  for (const file of await fs.readdir(ours)) {
+    if (file < '0011') await fs.copyFile(new URL(file, ours), join(dir, file))
+  }
+  await migrate(url, { dir })
+  const errors = [null, 'refused:insufficient_funds', 'http_402', 'refused', 'connection_refused']
+  const values = errors.map((error) => (error === null ? 'null' : `'${error}'`)).join(', ')
+  // More than a batch, over two shards.
+  await sql(`
+    insert into payments (shard, id, user_id, type, status, amount, commission, fee_bps,
+      last_error, created_at, finished_at)
+    select n % 2, n, 1, 'deposit', 'failed', 100, 2, 200, (array[${values}])[n % 5 + 1], now(), now()
+    from generate_series(1, 22000) n`)
+  await migrate(url)
+  const rows = await sql(`
+    select last_error as error, refused_for as why, count(*)::int
+    from payments
+    group by 1, 2
+    order by last_error collate "C" nulls first`)
+  assert.deepEqual(rows, [
+    { error: null, why: null, count: 4_400 },
+    { error: 'connection_refused', why: null, count: 4_400 },
+    { error: 'http_402', why: null, count: 4_400 },
+    { error: 'refused', why: null, count: 4_400 },
+    { error: 'refused:insufficient_funds', why: 'insufficient_funds', count: 4_400 },
+  ])
+  await assert.rejects(migrate(url, { dir }), /0011_refused_for, which this build does not know/)
+})
+
 const TABLES = `
   select table_name::text as name
   from information_schema.tables

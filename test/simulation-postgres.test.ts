@@ -19,7 +19,8 @@ const DUMPS = {
     select
       shard, id, user_id as "userId", type, status, amount, commission, fee_bps as "feeBps",
       attempts, ${ms('created_at')} as "createdAt", ${ms('finished_at')} as "finishedAt",
-      idempotency_key as "idempotencyKey", last_error as "lastError", gateway_ref as "gatewayRef", redrive_of as "redriveOf"
+      idempotency_key as "idempotencyKey", last_error as "lastError", refused_for as "refusedFor",
+      gateway_ref as "gatewayRef", redrive_of as "redriveOf"
     from payments order by id`,
   tasks: `
     select

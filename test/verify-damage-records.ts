@@ -263,7 +263,7 @@ export const RECORD_DAMAGES: readonly Damage[] = [
     sql: [
       `insert into payments select (jsonb_populate_record(failed, jsonb_build_object(
          'id', nextval('payment_ids'), 'redrive_of', failed.id, 'idempotency_key', null,
-         'gateway_key', gen_random_uuid(), 'last_error', 'refused:insufficient_funds',
+         'gateway_key', gen_random_uuid(), 'refused_for', 'insufficient_funds',
          'attempts', 0))).*
        from payments failed, generate_series(1, 2) where id = ${FAILED_IN}`,
     ],

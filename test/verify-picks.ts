@@ -9,10 +9,8 @@ export const payment = (where: string) => `(select min(id) from payments where $
 export const PAID_IN = payment("type = 'deposit' and status = 'success'")
 export const PAID_OUT = payment("type = 'withdraw' and status = 'success'")
 export const FAILED_IN = payment("type = 'deposit' and status = 'failed'")
-export const FAILED_OUT = payment(
-  "type = 'withdraw' and status = 'failed' and last_error not like 'refused:%'",
-)
-export const REFUSED = payment("last_error like 'refused:%'")
+export const FAILED_OUT = payment("type = 'withdraw' and status = 'failed' and refused_for is null")
+export const REFUSED = payment('refused_for is not null')
 export const NEW_IN = payment("type = 'deposit' and status = 'new'")
 export const NEW_OUT = payment("type = 'withdraw' and status = 'new'")
 export const UNKNOWN_OUT = payment(

@@ -19,7 +19,7 @@ for (const seed of [1, 2, 3]) {
     const world = await testWorld(t, { shards: seed })
     await busyHistory(world, seed)
     const kinds = await world.sql<{ kind: string }>(
-      `select distinct case when last_error like 'refused:%' then 'refused' else status end
+      `select distinct case when refused_for is not null then 'refused' else status end
          || ' ' || type as kind from payments order by 1`,
     )
     const all = ['failed deposit', 'failed withdraw', 'new deposit', 'new withdraw']

@@ -208,10 +208,8 @@ function offer(letterId: bigint, against: Refusal['code'] | undefined): string {
 }
 
 function failure({ payment, resolved, lastOutcome }: Situation): string {
-  const reason = payment.lastError
-  if (reason?.startsWith('refused:')) {
-    return `It was refused when it arrived${because(reason.slice('refused:'.length))}`
-  }
+  const { lastError: reason, refusedFor } = payment
+  if (refusedFor !== null) return `It was refused when it arrived${because(refusedFor)}`
   const back = payment.type === 'withdraw' ? ' and its hold was given back' : ' and no money moved'
   if (resolved !== null) {
     return `${resolved.actor} resolved it as not executed${back}: "${resolved.reason}"`

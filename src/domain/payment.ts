@@ -41,7 +41,10 @@ export interface Payment {
   readonly finishedAt: Date | null
   readonly gatewayKey: string
   readonly idempotencyKey: string | null
+  /** What is shown of why it failed. */
   readonly lastError: string | null
+  /** Why it was refused when it arrived; null: it was accepted. */
+  readonly refusedFor: string | null
   readonly gatewayRef: string | null
 }
 

@@ -10,16 +10,21 @@ import {
 import type { Entry } from '../domain/ledger.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
 
-/**
- * How a refusal that is stored as a failed payment is told from a gateway's decline: by the colon.
- */
+/** How the error that is shown of a refused payment begins. */
 const REFUSED = 'refused:'
+
+/**
+ * Why a payment was refused. The version before this column, which goes on accepting while it is
+ * replaced, says it in the error alone.
+ */
+const REFUSED_FOR = `coalesce(refused_for, substring(last_error from '^${REFUSED}(.*)$'))`
 
 /** A payment's columns, as a `Payment`. */
 export const COLUMNS = `
     id, user_id as "userId", type, status, amount, commission, fee_bps as "feeBps", attempts,
     created_at as "createdAt", finished_at as "finishedAt", gateway_key as "gatewayKey",
-    idempotency_key as "idempotencyKey", last_error as "lastError", gateway_ref as "gatewayRef"`
+    idempotency_key as "idempotencyKey", last_error as "lastError",
+    ${REFUSED_FOR} as "refusedFor", gateway_ref as "gatewayRef"`
 
 interface Keyed {
   readonly userId: bigint
@@ -34,12 +39,12 @@ const REQUESTS = columns<Keyed>({ userId: 'bigint', key: 'text' })
  * turning it into a join, for which it may read every payment there is while it takes the table for
  * empty: a plan lives for seconds, and that is long enough.
  */
-const BY_KEYS: Statement<Omit<AcceptedPayment, 'refusedFor'> & { lastError: string | null }> = {
+const BY_KEYS: Statement<AcceptedPayment> = {
   name: 'payments_by_keys',
   text: `
   select
     payment.id, payment.user_id as "userId", payment.type, payment.amount, payment.commission,
-    payment.idempotency_key as "idempotencyKey", payment.last_error as "lastError"
+    payment.idempotency_key as "idempotencyKey", ${REFUSED_FOR} as "refusedFor"
   from ${REQUESTS.unnest('request', 2)}
   cross join lateral (
     select *
@@ -91,10 +96,11 @@ const ACCEPT: Statement<never> = {
   ), payment as (
     insert into payments
       (shard, id, user_id, type, status, amount, commission, fee_bps, idempotency_key, last_error,
-       created_at, finished_at)
+       refused_for, created_at, finished_at)
     select
       $1::int, id, user_id, type, case when refused_for is null then 'new' else 'failed' end,
-      amount, commission, $3::int, idempotency_key, '${REFUSED}' || refused_for, time,
+      amount, commission, $3::int, idempotency_key, '${REFUSED}' || refused_for,
+      refused_for, time,
       case when refused_for is null then null else time end
     from clock, ${DRAFTS.unnest('draft', 4)}
   ), task as (
@@ -250,11 +256,7 @@ export async function paymentsByKeys(
   requests: readonly Keyed[],
 ): Promise<AcceptedPayment[]> {
   if (requests.length === 0) return []
-  const rows = await tx.run(BY_KEYS, REQUESTS.of(requests))
-  return rows.map(({ lastError, ...payment }) => ({
-    ...payment,
-    refusedFor: lastError === `${REFUSED}insufficient_funds` ? 'insufficient_funds' : null,
-  }))
+  return await tx.run(BY_KEYS, REQUESTS.of(requests))
 }
 
 /** Write decided payments with their tasks and holds. */

@@ -115,7 +115,7 @@ function rank(event: TimelineEvent): number {
 }
 
 function arrival(payment: Payment): 'accepted' | 'refused' {
-  return payment.lastError?.startsWith('refused:') ? 'refused' : 'accepted'
+  return payment.refusedFor === null ? 'accepted' : 'refused'
 }
 
 /**

@@ -82,7 +82,8 @@ const KNOWN = `
     select
       payment.*,
       payment.amount::numeric + payment.commission as cost,
-      coalesce(payment.last_error like 'refused:%', false) as refused,
+      payment.refused_for is not null or coalesce(payment.last_error like 'refused:%', false)
+        as refused,
       payment.status in ('new', 'unknown') as open,
       div(payment.amount::numeric * payment.fee_bps + 5000, 10000) as share,
       posted.*, task.payment_id is not null as queued, task.fence, task.attempts as task_attempts,

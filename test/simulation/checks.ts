@@ -162,7 +162,7 @@ function checkGateway({ journal, tables, attemptsMax }: AuditWorld): void {
 /** The counters say what the tables say, after every commit. */
 function checkCounts(tables: Tables): void {
   const payments = [...tables.payments.rows.values()]
-  const accepted = payments.filter(({ lastError }) => !(lastError ?? '').startsWith('refused:'))
+  const accepted = payments.filter(({ refusedFor }) => refusedFor === null)
   const letters = [...tables.letters.rows.values()]
   const total = (what: 'succeeded' | 'failed' | 'letters') =>
     [...tables.counts.rows.values()].reduce((sum, row) => sum + Number(row[what]), 0)
@@ -250,7 +250,7 @@ function checkCommission(payment: PaymentRow, { feeBps, feeMin }: AuditWorld): v
 }
 
 function refusedAtOnce(payment: PaymentRow): boolean {
-  return payment.lastError?.startsWith('refused:') ?? false
+  return payment.refusedFor !== null
 }
 
 function checkPostings(payment: PaymentRow, tables: Tables): void {

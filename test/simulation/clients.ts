@@ -59,7 +59,7 @@ function checkAccepted(draft: Draft, payment: PaymentRow): void {
     payment.amount === draft.amount &&
     payment.idempotencyKey === draft.idempotencyKey
   must(same, 'what was accepted is what was asked for', payment)
-  must(!payment.lastError?.startsWith('refused:'), 'what was refused is never accepted', payment)
+  must(payment.refusedFor === null, 'what was refused is never accepted', payment)
 }
 
 function remember(
@@ -98,7 +98,7 @@ function checkRefusal(
     const same = payment?.amount === draft.amount && payment.type === draft.type
     must(!same, 'the same request is a replay', answer)
   } else if (code === 'insufficient_funds' && draft.idempotencyKey !== null) {
-    must(payment?.lastError === 'refused:insufficient_funds', 'a refusal is stored', answer)
+    must(payment?.refusedFor === 'insufficient_funds', 'a refusal is stored', answer)
     remember(first, draft, answer)
   }
 }

@@ -173,7 +173,7 @@ const REFUSALS_NOT_STORED = statement('payments_insert', (real) => ({
 
 const REFUSAL_REPLAYED_AS_YES = statement('payments_by_keys', (real) => ({
   run: (tables, values, context) =>
-    real.run(tables, values, context).map((row) => ({ ...(row as object), lastError: null })),
+    real.run(tables, values, context).map((row) => ({ ...(row as object), refusedFor: null })),
 }))
 
 const MOVED_TWICE = statement('users_move', (real) => ({

@@ -154,7 +154,12 @@ const payments: Handlers = {
         if (first === undefined) return
         const own = { id, gatewayKey: `key-${id}`, createdAt: time(at, context) }
         const fresh = { status: 'new', attempts: 0, finishedAt: null, lastError: null } as const
-        const unlike = { idempotencyKey: null, gatewayRef: null, redriveOf: first.id }
+        const unlike = {
+          idempotencyKey: null,
+          refusedFor: null,
+          gatewayRef: null,
+          redriveOf: first.id,
+        }
         insertPayment(tables, { ...first, ...own, ...fresh, ...unlike })
       })
       return []

@@ -100,8 +100,8 @@ const payments: Handlers = {
         const keyed = tables.keys.get(`${userId} ${asked[index]}`) ?? -1n
         const payment = inShard(tables.payments, keyed, shard)
         if (payment === undefined) return []
-        const { id, type, amount, commission, idempotencyKey, lastError } = payment
-        return [{ id, userId, type, amount, commission, idempotencyKey, lastError }]
+        const { id, type, amount, commission, idempotencyKey, refusedFor } = payment
+        return [{ id, userId, type, amount, commission, idempotencyKey, refusedFor }]
       })
     },
   },
@@ -131,22 +131,22 @@ const payments: Handlers = {
       const createdAt = time(at, context)
       ids(paymentIds).forEach((id, index) => {
         const refusedFor = texts(refused)[index] ?? null
-        const refusal = refusedFor === null ? null : `refused:${refusedFor}`
         insertPayment(tables, {
           shard: Number(shard),
           id,
           userId: ids(userIds)[index] as bigint,
           type: texts(types)[index] as PaymentRow['type'],
-          status: refusal === null ? 'new' : 'failed',
+          status: refusedFor === null ? 'new' : 'failed',
           amount: ids(amounts)[index] as bigint,
           commission: ids(commissions)[index] as bigint,
           feeBps: Number(feeBps),
           attempts: 0,
           createdAt,
-          finishedAt: refusal === null ? null : createdAt,
+          finishedAt: refusedFor === null ? null : createdAt,
           gatewayKey: `key-${id}`,
           idempotencyKey: texts(keys)[index] ?? null,
-          lastError: refusal,
+          lastError: refusedFor === null ? null : `refused:${refusedFor}`,
+          refusedFor,
           gatewayRef: null,
           redriveOf: null,
         })

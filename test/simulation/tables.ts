@@ -25,6 +25,7 @@ export interface PaymentRow {
   readonly gatewayKey: string
   readonly idempotencyKey: string | null
   readonly lastError: string | null
+  readonly refusedFor: string | null
   readonly gatewayRef: string | null
   readonly redriveOf: bigint | null
 }
