@@ -1,7 +1,8 @@
 /**
  * What `npm start`, `npm run demo` and `npm test` need on a fresh clone: the right Node, the
- * dependencies and, with the argument `build`, a `dist` as new as `src`. Imports only Node itself.
- * Takes some 100 ms when nothing is to do; any number of runs may go on at once.
+ * dependencies and, with the argument `build`, a `dist` as new as `src`. Imports only Node itself
+ * and its neighbours. Takes some 100 ms when nothing is to do; any number of runs may go on at
+ * once.
  *
  *     node scripts/bootstrap.mjs [build] [--then <file> [argument ...]]
  *
@@ -13,6 +14,7 @@ import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { isAlive } from './alive.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const modules = join(root, 'node_modules')
@@ -152,15 +154,6 @@ function run(command, args, shell) {
 function fail(message) {
   console.error(message)
   process.exit(1)
-}
-
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error.code === 'EPERM'
-  }
 }
 
 /** Outside the project: npm ci deletes node_modules, and the checkout stays clean. */

@@ -303,7 +303,8 @@ async function drop(admin: string, name: string): Promise<void> {
   }
 }
 
-async function asAdmin(url: string, text: string): Promise<void> {
+/** Run one statement on a connection of its own. */
+export async function asAdmin(url: string, text: string): Promise<void> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   try {

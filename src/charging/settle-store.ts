@@ -20,6 +20,20 @@ interface OwnedTask {
   readonly attempts: number
 }
 
+/** The tasks that claims still own, and those of claims that saw the gateway say yes. */
+const IN_QUESTION = `
+  from payment_tasks task
+  join ${CLAIMS.unnest('claim', 2)}
+    on task.payment_id = claim.payment_id
+  where task.shard = $1 and (claim.yes or (task.leased and task.fence = claim.fence))`
+
+const LOCK_OWNED = `
+  select
+    task.payment_id as "paymentId", claim.fence, task.attempts,
+    task.leased and task.fence = claim.fence as "owned"${IN_QUESTION}
+  order by task.payment_id
+  for update of task`
+
 /**
  * Lock, in id order, the tasks whose newest claim is still the one that asks (`owned`), and those
  * of claims that saw the gateway say yes, whoever holds them now. A claim that lost its lease to
@@ -28,42 +42,20 @@ interface OwnedTask {
  */
 const OWNED: Statement<OwnedTask> = {
   name: 'tasks_owned',
-  text: `
-  select
-    task.payment_id as "paymentId", claim.fence, task.attempts,
-    task.leased and task.fence = claim.fence as "owned"
-  from payment_tasks task
-  join ${CLAIMS.unnest('claim', 2)}
-    on task.payment_id = claim.payment_id
-  where task.shard = $1 and (claim.yes or (task.leased and task.fence = claim.fence))
-  order by task.payment_id
-  for update of task`,
+  text: LOCK_OWNED,
 }
 
 /** The same without waiting: tasks that somebody else has locked are not among the rows. */
 const OWNED_FREE: Statement<OwnedTask> = {
   name: 'tasks_owned_free',
-  text: `
-  select
-    task.payment_id as "paymentId", claim.fence, task.attempts,
-    task.leased and task.fence = claim.fence as "owned"
-  from payment_tasks task
-  join ${CLAIMS.unnest('claim', 2)}
-    on task.payment_id = claim.payment_id
-  where task.shard = $1 and (claim.yes or (task.leased and task.fence = claim.fence))
-  order by task.payment_id
-  for update of task skip locked`,
+  text: `${LOCK_OWNED} skip locked`,
 }
 
 /** Which tasks those are that would be locked, locked by somebody else or not. */
 const OWNED_READ: Statement<{ paymentId: bigint }> = {
   name: 'tasks_owned_read',
   text: `
-  select task.payment_id as "paymentId"
-  from payment_tasks task
-  join ${CLAIMS.unnest('claim', 2)}
-    on task.payment_id = claim.payment_id
-  where task.shard = $1 and (claim.yes or (task.leased and task.fence = claim.fence))`,
+  select task.payment_id as "paymentId"${IN_QUESTION}`,
 }
 
 /** Which tasks claims still own, and how many charges of each task may have been sent. */

@@ -4,33 +4,15 @@ import {
   type GatewayTerms,
   type KnownEvidence,
 } from '../domain/evidence.ts'
-import { holdEntry, settleEntry, total, type Entry } from '../domain/ledger.ts'
+import { holdEntry, settleEntry, total } from '../domain/ledger.ts'
 import { operationOf, type Operation, type Payment } from '../domain/payment.ts'
-import type { Refusal } from '../domain/refusal.ts'
-import { post } from '../ledger/post.ts'
-import { finishPayments, insertRepeats, reopenPayments, type Finish } from '../payments/store.ts'
-import type { Db, Shard, Tx } from '../ports.ts'
-import { eachPart, whole } from '../shards.ts'
+import { insertRepeats, reopenPayments } from '../payments/store.ts'
+import type { Shard, Tx } from '../ports.ts'
+import { actOnEach, refuse, writeEnds, type ActWorld, type Refused, type Verdict } from './act.ts'
 import { knownOf } from './evidence-store.ts'
-import { deleteTasks } from '../queue/store.ts'
-import { insertTasksLater, redriveTasks, type Delayed } from './tasks-store.ts'
 import { whereFree, type Locked } from './lock.ts'
-import {
-  endLetters,
-  insertActs,
-  readLetters,
-  type Closer,
-  type DeadLetter,
-  type OperatorAct,
-} from './store.ts'
-
-export interface ActWorld {
-  readonly db: Db
-  /** What the gateway in use can do. */
-  readonly policy: GatewayTerms
-  /** Told after each commit that tasks are due. */
-  readonly onEnqueued?: (count: number) => void
-}
+import { readLetters, type Closer, type DeadLetter } from './store.ts'
+import { insertTasksLater, redriveTasks, type Delayed } from './tasks-store.ts'
 
 /** A letter to redrive, and how long its task is to wait, in milliseconds. */
 export interface RedriveRequest {
@@ -41,26 +23,21 @@ export interface RedriveRequest {
 }
 
 /** What became of one letter. */
-export type RedriveAnswer =
-  | {
-      readonly kind: 'redriven'
-      readonly letterId: bigint
-      readonly paymentId: bigint
-      /** The payment that repeats a failed one; null: the same payment goes on. */
-      readonly newPaymentId: bigint | null
-    }
-  | { readonly kind: 'refused'; readonly refusal: Refusal }
+interface Redriven {
+  readonly kind: 'redriven'
+  readonly letterId: bigint
+  readonly paymentId: bigint
+  /** The payment that repeats a failed one; null: the same payment goes on. */
+  readonly newPaymentId: bigint | null
+}
 
-/** What a batch comes to: the answers, and everything to write. */
-interface Verdict {
-  readonly answers: Map<bigint, RedriveAnswer>
+export type RedriveAnswer = Redriven | Refused
+
+/** What a batch comes to. `finishes` are payments of unknown outcome that have a yes already. */
+interface RedriveVerdict extends Verdict<Redriven> {
   /** Payments of unknown outcome that start over, beginning with a lookup. */
   readonly reopened: Delayed[]
-  /** Payments of unknown outcome that the gateway has said yes to. */
-  readonly finishes: Finish[]
   readonly repeats: { id: bigint; repeated: bigint; operation: Operation; delayMs: number }[]
-  readonly entries: Entry[]
-  readonly acts: Pick<OperatorAct, 'paymentId' | 'letterId' | 'before' | 'after'>[]
 }
 
 /**
@@ -79,16 +56,12 @@ export async function redrive(
   by: Closer,
   requests: readonly RedriveRequest[],
 ): Promise<RedriveAnswer[]> {
-  const answers = new Map<bigint, RedriveAnswer>()
-  const idOf = ({ letterId }: RedriveRequest) => letterId
-  const redriven = await eachPart(world.db, requests, idOf, async (shard, own) => {
+  return actOnEach(world.db, requests, async (shard, own) => {
     const verdict = await redriveInShard(world, shard, by, own)
-    for (const [letterId, answer] of verdict.answers) answers.set(letterId, answer)
     const queued = verdict.reopened.length + verdict.repeats.length
     if (queued > 0) world.onEnqueued?.(queued)
+    return verdict
   })
-  whole(redriven)
-  return requests.map(({ letterId }) => answers.get(letterId) ?? refuse('letter_not_found'))
 }
 
 async function redriveInShard(
@@ -96,7 +69,7 @@ async function redriveInShard(
   shard: Shard,
   by: Closer,
   requests: readonly RedriveRequest[],
-): Promise<Verdict> {
+): Promise<RedriveVerdict> {
   // Which payment and user a letter is about never changes, so this needs no lock.
   const found = await readLetters(
     shard,
@@ -124,16 +97,16 @@ interface Books {
   readonly redriveId: bigint | null
   readonly known: ReadonlyMap<bigint, KnownEvidence>
   readonly terms: GatewayTerms
-  readonly verdict: Verdict
+  readonly verdict: RedriveVerdict
 }
 
 /** Decide every letter in order: earlier ones spend before later ones. */
 function decide(
   requests: readonly RedriveRequest[],
   books: Omit<Books, 'available' | 'verdict'>,
-): Verdict {
+): RedriveVerdict {
   const { locked } = books
-  const verdict: Verdict = {
+  const verdict: RedriveVerdict = {
     answers: new Map(),
     reopened: [],
     finishes: [],
@@ -227,32 +200,17 @@ function repeat(
   return { kind: 'redriven', letterId, paymentId, newPaymentId: id }
 }
 
-function refuse(code: Refusal['code'], more: Omit<Refusal, 'code'> = {}): RedriveAnswer {
-  return { kind: 'refused', refusal: { code, ...more } }
-}
-
-async function write(tx: Tx, verdict: Verdict, by: Closer): Promise<void> {
-  const { reopened, finishes, repeats, entries, acts } = verdict
+async function write(tx: Tx, verdict: RedriveVerdict, by: Closer): Promise<void> {
+  const { reopened, repeats } = verdict
   reopenPayments(
     tx,
     reopened.map(({ paymentId }) => paymentId),
   )
   redriveTasks(tx, reopened)
-  finishPayments(tx, finishes)
-  deleteTasks(
-    tx,
-    finishes.map(({ id }) => id),
-  )
   insertRepeats(tx, repeats)
   insertTasksLater(
     tx,
     repeats.map(({ id, operation, delayMs }) => ({ paymentId: id, operation, delayMs })),
   )
-  post(tx, entries)
-  const letterIds = acts.map(({ letterId }) => letterId)
-  endLetters(tx, letterIds, 'redriven', by)
-  await insertActs(
-    tx,
-    acts.map((act) => ({ ...act, ...by, act: 'redrive' as const })),
-  )
+  await writeEnds(tx, verdict, 'redrive', by)
 }

@@ -1,23 +1,11 @@
 import { against, NO_EVIDENCE, type KnownEvidence } from '../domain/evidence.ts'
 import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
 import type { Payment } from '../domain/payment.ts'
-import type { Refusal } from '../domain/refusal.ts'
-import { post } from '../ledger/post.ts'
-import { finishPayments, type Finish } from '../payments/store.ts'
-import type { Shard, Tx } from '../ports.ts'
-import { eachPart, whole } from '../shards.ts'
+import type { Shard } from '../ports.ts'
+import { actOnEach, refuse, writeEnds, type ActWorld, type Refused, type Verdict } from './act.ts'
 import { knownOf } from './evidence-store.ts'
-import { deleteTasks } from '../queue/store.ts'
 import { whereFree, type Locked } from './lock.ts'
-import type { ActWorld } from './redrive.ts'
-import {
-  endLetters,
-  insertActs,
-  readLetters,
-  type Closer,
-  type DeadLetter,
-  type OperatorAct,
-} from './store.ts'
+import { readLetters, type Closer, type DeadLetter } from './store.ts'
 
 /** An operator's word on what became of a payment. */
 interface ResolveRequest {
@@ -29,19 +17,16 @@ interface ResolveRequest {
   readonly againstEvidence?: boolean
 }
 
-type ResolveAnswer =
-  | { readonly kind: 'resolved'; readonly letterId: bigint; readonly paymentId: bigint }
-  | { readonly kind: 'refused'; readonly refusal: Refusal }
+interface Resolved {
+  readonly kind: 'resolved'
+  readonly letterId: bigint
+  readonly paymentId: bigint
+}
+
+type ResolveAnswer = Resolved | Refused
 
 /** Why a payment failed when an operator said so. */
 const OPERATOR_ERROR = 'resolved_by_operator'
-
-interface Verdict {
-  readonly answers: Map<bigint, ResolveAnswer>
-  readonly finishes: Finish[]
-  readonly entries: Entry[]
-  readonly acts: Pick<OperatorAct, 'paymentId' | 'letterId' | 'before' | 'after'>[]
-}
 
 /**
  * Resolve letters by an operator's word: N requests in, N answers out, in order; one transaction
@@ -56,21 +41,14 @@ export async function resolve(
   by: Closer,
   requests: readonly ResolveRequest[],
 ): Promise<ResolveAnswer[]> {
-  const answers = new Map<bigint, ResolveAnswer>()
-  const idOf = ({ letterId }: ResolveRequest) => letterId
-  const resolved = await eachPart(world.db, requests, idOf, async (shard, own) => {
-    const verdict = await resolveInShard(shard, by, own)
-    for (const [letterId, answer] of verdict.answers) answers.set(letterId, answer)
-  })
-  whole(resolved)
-  return requests.map(({ letterId }) => answers.get(letterId) ?? refuse('letter_not_found'))
+  return actOnEach(world.db, requests, (shard, own) => resolveInShard(shard, by, own))
 }
 
 async function resolveInShard(
   shard: Shard,
   by: Closer,
   requests: readonly ResolveRequest[],
-): Promise<Verdict> {
+): Promise<Verdict<Resolved>> {
   // Which payment and user a letter is about never changes, so this needs no lock.
   const found = await readLetters(
     shard,
@@ -81,7 +59,7 @@ async function resolveInShard(
     // Behind the locks: a late report waits for them, or is here.
     const known = await knownOf(tx, openOf(locked))
     const verdict = decide(requests, locked, known)
-    await write(tx, verdict, by)
+    await writeEnds(tx, verdict, 'resolve', by)
     return verdict
   })
 }
@@ -95,8 +73,8 @@ function decide(
   requests: readonly ResolveRequest[],
   locked: Locked,
   known: ReadonlyMap<bigint, KnownEvidence>,
-): Verdict {
-  const verdict: Verdict = { answers: new Map(), finishes: [], entries: [], acts: [] }
+): Verdict<Resolved> {
+  const verdict: Verdict<Resolved> = { answers: new Map(), finishes: [], entries: [], acts: [] }
   for (const letterId of locked.busy) verdict.answers.set(letterId, refuse('busy'))
   for (const request of requests) {
     const letter = locked.letters.get(request.letterId)
@@ -110,7 +88,7 @@ function decideOne(
   request: ResolveRequest,
   letter: DeadLetter,
   locked: Locked & { readonly known: ReadonlyMap<bigint, KnownEvidence> },
-  verdict: Verdict,
+  verdict: Verdict<Resolved>,
 ): ResolveAnswer {
   const { outcome, gatewayRef, againstEvidence = false } = request
   const { id: letterId, paymentId } = letter
@@ -139,23 +117,4 @@ function decideOne(
 function entriesOf(payment: Payment, outcome: 'success' | 'failed'): Entry[] {
   if (outcome === 'success') return [settleEntry(payment)]
   return payment.type === 'withdraw' ? [releaseEntry(payment)] : []
-}
-
-function refuse(code: Refusal['code']): ResolveAnswer {
-  return { kind: 'refused', refusal: { code } }
-}
-
-async function write(tx: Tx, { finishes, entries, acts }: Verdict, by: Closer): Promise<void> {
-  finishPayments(tx, finishes)
-  post(tx, entries)
-  deleteTasks(
-    tx,
-    finishes.map(({ id }) => id),
-  )
-  const letterIds = acts.map(({ letterId }) => letterId)
-  endLetters(tx, letterIds, 'resolved', by)
-  await insertActs(
-    tx,
-    acts.map((act) => ({ ...act, ...by, act: 'resolve' as const })),
-  )
 }

@@ -16,7 +16,8 @@ import {
 import { DeadLetterBody, letterBody, LetterClass, LetterState, Reason } from './bodies.ts'
 import type { Db } from '../ports.ts'
 import { listLetters, readLetter } from './list.ts'
-import { redrive, type ActWorld } from './redrive.ts'
+import type { ActWorld } from './act.ts'
+import { redrive } from './redrive.ts'
 import { resolve } from './resolve.ts'
 
 const LIMIT = { min: 1, max: 500, fallback: 50 }

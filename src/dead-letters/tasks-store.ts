@@ -8,29 +8,26 @@ export interface LockedTask {
   readonly attempts: number
 }
 
+const LOCK_TASKS = `
+  select payment_id as "paymentId", attempts
+  from payment_tasks
+  where shard = $1 and payment_id = any ($2::bigint[])
+  order by payment_id
+  for update`
+
 /**
  * Lock the tasks of payments in id order. Whoever holds this lock decides: a worker that settles
  * the same payment waits here, and then finds its claim gone.
  */
 const LOCK: Statement<LockedTask> = {
   name: 'tasks_lock',
-  text: `
-  select payment_id as "paymentId", attempts
-  from payment_tasks
-  where shard = $1 and payment_id = any ($2::bigint[])
-  order by payment_id
-  for update`,
+  text: LOCK_TASKS,
 }
 
 /** The same without waiting: tasks that somebody else has locked are not among the rows. */
 const LOCK_FREE: Statement<LockedTask> = {
   name: 'tasks_lock_free',
-  text: `
-  select payment_id as "paymentId", attempts
-  from payment_tasks
-  where shard = $1 and payment_id = any ($2::bigint[])
-  order by payment_id
-  for update skip locked`,
+  text: `${LOCK_TASKS} skip locked`,
 }
 
 /** A payment's task and how long it is to wait, in milliseconds. */
@@ -41,6 +38,17 @@ export interface Delayed {
 }
 
 const DELAYED = columns<Delayed>({ paymentId: 'bigint', delayMs: 'int', operation: 'word' })
+
+/** What both ways into the queue begin with: the time, and as many enqueued as are given. */
+const COUNTED = `
+  with clock as materialized (
+    select coalesce($2::timestamptz, clock_timestamp()) as time
+  ), counted as (
+    insert into payment_counts (shard, enqueued)
+    select $1::int, count(*)
+    from unnest($3::bigint[])
+    having count(*) > 0
+  )`
 
 /**
  * Give payments in doubt a fresh start: no tries, no lookups, due after their delay, and in doubt
@@ -54,15 +62,7 @@ const DELAYED = columns<Delayed>({ paymentId: 'bigint', delayMs: 'int', operatio
 const REDRIVE: Statement<never> = {
   name: 'tasks_redrive',
   clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($2::timestamptz, clock_timestamp()) as time
-  ), counted as (
-    insert into payment_counts (shard, enqueued)
-    select $1::int, count(*)
-    from unnest($3::bigint[])
-    having count(*) > 0
-  )
+  text: `${COUNTED}
   insert into payment_tasks as task
     (shard, payment_id, operation, run_at, fence, attempts, doubt_at, first_sent_at)
   select
@@ -93,15 +93,7 @@ const REDRIVE: Statement<never> = {
 const INSERT_LATER: Statement<never> = {
   name: 'tasks_insert_later',
   clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($2::timestamptz, clock_timestamp()) as time
-  ), counted as (
-    insert into payment_counts (shard, enqueued)
-    select $1::int, count(*)
-    from unnest($3::bigint[])
-    having count(*) > 0
-  )
+  text: `${COUNTED}
   insert into payment_tasks (shard, payment_id, operation, run_at)
   select $1::int, payment_id, operation, clock.time + delay_ms * interval '1 millisecond'
   from clock, ${DELAYED.unnest('input', 3)}`,

@@ -17,27 +17,34 @@ export const CHARGED_AFTER_FAILED = 'charged_after_failed'
  */
 export const MAYBE_CHARGED_TWICE = 'maybe_charged_twice'
 
+/** A task as it is explained to people. */
+export interface TaskLook {
+  /** When it is due; while `leased`, when its lease ends. */
+  readonly runAt: Date
+  /** How long until then, in milliseconds; 0: it has come. */
+  readonly dueInMs: number
+  /** Charges that may have been sent. */
+  readonly attempts: number
+  /** How much of the limit is used up; a redrive starts it over. */
+  readonly tries: number
+  readonly lookups: number
+  /** The gateway has it and has not finished it. */
+  readonly pending: boolean
+  /** Claimed and not settled, even if the lease is over: then its worker is lost. */
+  readonly leased: boolean
+  /** Whether `runAt` has come. */
+  readonly due: boolean
+  readonly inDoubt: boolean
+  readonly lastError: string | null
+}
+
 /** All that a payment's state follows from. */
 export interface Situation {
   readonly payment: Payment
   /**
    * Its task; null: it has left the queue. `due`: its moment, or the end of its lease, has come.
    */
-  readonly task: {
-    readonly runAt: Date
-    /** How long it still waits, in milliseconds. */
-    readonly dueInMs: number
-    /** Charges that may have been sent. */
-    readonly attempts: number
-    /** How much of the limit is used up; a redrive starts it over. */
-    readonly tries: number
-    readonly lookups: number
-    readonly pending: boolean
-    readonly leased: boolean
-    readonly due: boolean
-    readonly inDoubt: boolean
-    readonly lastError: string | null
-  } | null
+  readonly task: TaskLook | null
   /** What all calls together say, and since when its key is in use. */
   readonly known: KnownEvidence
   /**
@@ -60,8 +67,6 @@ export interface Situation {
   readonly repeatedBy: bigint | null
 }
 
-type Task = NonNullable<Situation['task']>
-
 /** One sentence: why a payment is in its state, and what happens next, when. */
 export function explain(situation: Situation): string {
   const { payment, task } = situation
@@ -74,7 +79,7 @@ export function explain(situation: Situation): string {
   return task.leased ? claimed(task) : waiting(situation, task)
 }
 
-function claimed(task: Task): string {
+function claimed(task: TaskLook): string {
   if (task.due) {
     return (
       'The worker that held it was lost, so a charge may have been sent and it is in doubt; the ' +
@@ -88,7 +93,7 @@ function claimed(task: Task): string {
   return `A worker ${what}; if that worker dies, another takes over at ${time(task.runAt)}.`
 }
 
-function waiting(situation: Situation, task: Task): string {
+function waiting(situation: Situation, task: TaskLook): string {
   const { tries, attempts, lastError } = task
   if (task.pending) {
     return `The gateway has it and has not finished it; ${when(task)} it is asked again.`
@@ -112,7 +117,7 @@ function waiting(situation: Situation, task: Task): string {
 }
 
 /** Why it is in doubt, and what finds out: asking, sending again under its key, or neither. */
-function inDoubt({ redriven, known, terms, doubtedBy }: Situation, task: Task): string {
+function inDoubt({ redriven, known, terms, doubtedBy }: Situation, task: TaskLook): string {
   const doubt =
     redriven && task.tries === 0
       ? 'An operator redrove it and what became of its earlier charge is not known'
@@ -153,7 +158,7 @@ function unknown(situation: Situation): string {
 }
 
 /** When the gateway is asked, and what it has said since, where that is something else. */
-function nextLookup(task: Task, doubt: string | null): string {
+function nextLookup(task: TaskLook, doubt: string | null): string {
   const { lastError } = task
   if (task.leased) {
     return task.due
@@ -232,7 +237,7 @@ function since(at: Date | null): string {
   return at === null ? '' : ` since ${time(at)}`
 }
 
-function when(task: Task): string {
+function when(task: TaskLook): string {
   return task.due ? 'now' : `at ${time(task.runAt)}`
 }
 

@@ -1,5 +1,5 @@
 import type { Runner, Statement } from '../ports.ts'
-import { CLAIMED, LOST, type ClaimedTask } from './store.ts'
+import { CLAIMED, CLAIMING, lostEvidence, type ClaimedTask } from './store.ts'
 
 /** A task claimed out of turn, and when it would have been due. */
 export interface ClaimedAhead extends ClaimedTask {
@@ -35,26 +35,10 @@ const CLAIM_ONE: Statement<ClaimedAhead> = {
           and started_at > (select time from clock) - $5::int * interval '1 millisecond'
       )
     for update skip locked
-  ), evidence as (
-    insert into payment_attempts
-      (shard, payment_id, fence, call, kind, outcome, reason, sent, started_at, took_ms)
-    select
-      $1::int, payment_id, fence, 0, case when lookups > 0 then 'lookup' else 'charge' end,
-      'in_doubt', 'worker_lost', true, run_at, 0
-    from wanted
-    where lost
-    on conflict (shard, payment_id, fence, call) do nothing
+  ), evidence as (${lostEvidence('wanted')}
   )
   update payment_tasks task
-  set
-    run_at = clock.time + $4::int * interval '1 millisecond',
-    fence = task.fence + 1,
-    attempts = task.attempts + (${LOST})::int,
-    tries = task.tries + (${LOST})::int,
-    tried_at = coalesce(task.tried_at, case when ${LOST} then task.run_at end),
-    leased = true,
-    doubt_at = case when ${LOST} then task.run_at else task.doubt_at end,
-    first_sent_at = coalesce(task.first_sent_at, clock.time),
+  set${CLAIMING},
     asked_at = clock.time
   from wanted, clock
   where task.shard = $1 and task.payment_id = wanted.payment_id

@@ -28,7 +28,31 @@ export interface ClaimedTask {
 }
 
 /** A task whose claim was not settled and may have charged. */
-export const LOST = 'task.leased and task.lookups = 0 and task.pendings = 0'
+const LOST = 'task.leased and task.lookups = 0 and task.pendings = 0'
+
+/** What a claim sets, for a lease of `$4` milliseconds. A lost one counts as sent and as tried. */
+export const CLAIMING = `
+    run_at = clock.time + $4::int * interval '1 millisecond',
+    fence = task.fence + 1,
+    attempts = task.attempts + (${LOST})::int,
+    tries = task.tries + (${LOST})::int,
+    tried_at = coalesce(task.tried_at, case when ${LOST} then task.run_at end),
+    leased = true,
+    doubt_at = case when ${LOST} then task.run_at else task.doubt_at end,
+    first_sent_at = coalesce(task.first_sent_at, clock.time)`
+
+/** Keeps the lost claims among these rows as evidence. */
+export function lostEvidence(rows: 'due' | 'wanted'): string {
+  return `
+    insert into payment_attempts
+      (shard, payment_id, fence, call, kind, outcome, reason, sent, started_at, took_ms)
+    select
+      $1::int, payment_id, fence, 0, case when lookups > 0 then 'lookup' else 'charge' end,
+      'in_doubt', 'worker_lost', true, run_at, 0
+    from ${rows}
+    where lost
+    on conflict (shard, payment_id, fence, call) do nothing`
+}
 
 /** What a claim returns; `clock.time` is the time of the claim. */
 export const CLAIMED = `
@@ -69,15 +93,7 @@ const CLAIM: Statement<ClaimedTask> = {
     order by run_at
     limit $3
     for update skip locked
-  ), evidence as (
-    insert into payment_attempts
-      (shard, payment_id, fence, call, kind, outcome, reason, sent, started_at, took_ms)
-    select
-      $1::int, payment_id, fence, 0, case when lookups > 0 then 'lookup' else 'charge' end,
-      'in_doubt', 'worker_lost', true, run_at, 0
-    from due
-    where lost
-    on conflict (shard, payment_id, fence, call) do nothing
+  ), evidence as (${lostEvidence('due')}
   ), counted as (
     insert into payment_counts (shard, started)
     select $1::int, count(*)
@@ -85,15 +101,7 @@ const CLAIM: Statement<ClaimedTask> = {
     having count(*) > 0
   )
   update payment_tasks task
-  set
-    run_at = clock.time + $4::int * interval '1 millisecond',
-    fence = task.fence + 1,
-    attempts = task.attempts + (${LOST})::int,
-    tries = task.tries + (${LOST})::int,
-    tried_at = coalesce(task.tried_at, case when ${LOST} then task.run_at end),
-    leased = true,
-    doubt_at = case when ${LOST} then task.run_at else task.doubt_at end,
-    first_sent_at = coalesce(task.first_sent_at, clock.time)
+  set${CLAIMING}
   from clock
   where task.shard = $1 and task.payment_id = any (array(select payment_id from due))
   returning ${CLAIMED}`,

@@ -4,12 +4,8 @@ import { isLocked, type Clock } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
 import { eachPart, eachShard, whole } from '../shards.ts'
 import { knownOf } from '../dead-letters/evidence-store.ts'
-import {
-  redrive,
-  type ActWorld,
-  type RedriveAnswer,
-  type RedriveRequest,
-} from '../dead-letters/redrive.ts'
+import type { ActWorld } from '../dead-letters/act.ts'
+import { redrive, type RedriveAnswer, type RedriveRequest } from '../dead-letters/redrive.ts'
 import {
   matchingLetters,
   type Closer,

@@ -1,25 +1,6 @@
 import type { Attempt } from '../domain/evidence.ts'
+import type { TaskLook } from '../domain/explain.ts'
 import type { Runner, Statement } from '../ports.ts'
-
-/** A task as it is explained to people. */
-interface TaskLook {
-  /** When it is due; while `leased`, when its lease ends. */
-  readonly runAt: Date
-  /** How long until then, in milliseconds; 0: it has come. */
-  readonly dueInMs: number
-  readonly attempts: number
-  /** How much of the limit is used up. */
-  readonly tries: number
-  readonly lookups: number
-  /** The gateway has it and has not finished it. */
-  readonly pending: boolean
-  /** Claimed and not settled, even if the lease is over: then its worker is lost. */
-  readonly leased: boolean
-  /** Whether `runAt` has come. */
-  readonly due: boolean
-  readonly inDoubt: boolean
-  readonly lastError: string | null
-}
 
 /** Look at the task of one payment; a finished payment has none. */
 const LOOK: Statement<TaskLook> = {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import pg from 'pg'
+import { asAdmin } from '../harness.ts'
 
 /** A database cloned from the template, for a suite: made when asked for, dropped at the end. */
 export function createDatabase(): { url(): Promise<string>; drop(): Promise<void> } {
@@ -9,23 +9,13 @@ export function createDatabase(): { url(): Promise<string>; drop(): Promise<void
     async url() {
       if (admin === undefined)
         throw new Error('run the tests with `npm test`: it brings a database')
-      await run(admin, `create database ${name} template ${template} strategy file_copy`)
+      await asAdmin(admin, `create database ${name} template ${template} strategy file_copy`)
       const url = new URL(admin)
       url.pathname = `/${name}`
       return url.href
     },
     async drop() {
-      if (admin !== undefined) await run(admin, `drop database if exists ${name} with (force)`)
+      if (admin !== undefined) await asAdmin(admin, `drop database if exists ${name} with (force)`)
     },
-  }
-}
-
-async function run(url: string, text: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    await client.query(text)
-  } finally {
-    await client.end()
   }
 }

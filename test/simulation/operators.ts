@@ -1,4 +1,4 @@
-import type { ActWorld } from '../../src/dead-letters/redrive.ts'
+import type { ActWorld } from '../../src/dead-letters/act.ts'
 import { refresh } from '../../src/charging/refresh.ts'
 import { Lost, nap, untilDeath } from './asking.ts'
 import type { LetterRow } from './tables.ts'

@@ -1,6 +1,7 @@
 import { sessions } from '../../src/adapters/sessions.ts'
 import type { Answer, Draft } from '../../src/domain/acceptance.ts'
-import { redrive, type ActWorld } from '../../src/dead-letters/redrive.ts'
+import type { ActWorld } from '../../src/dead-letters/act.ts'
+import { redrive } from '../../src/dead-letters/redrive.ts'
 import { resolve } from '../../src/dead-letters/resolve.ts'
 import type { Fee } from '../../src/domain/fee.ts'
 import { OPERATIONS } from '../../src/domain/payment.ts'

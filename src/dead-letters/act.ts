@@ -1,0 +1,71 @@
+import type { GatewayTerms } from '../domain/evidence.ts'
+import type { Entry } from '../domain/ledger.ts'
+import type { Refusal } from '../domain/refusal.ts'
+import { post } from '../ledger/post.ts'
+import { finishPayments, type Finish } from '../payments/store.ts'
+import type { Db, Shard, Tx } from '../ports.ts'
+import { deleteTasks } from '../queue/store.ts'
+import { eachPart, whole } from '../shards.ts'
+import { endLetters, insertActs, type Closer, type OperatorAct } from './store.ts'
+
+export interface ActWorld {
+  readonly db: Db
+  /** What the gateway in use can do. */
+  readonly policy: GatewayTerms
+  /** Told after each commit that tasks are due. */
+  readonly onEnqueued?: (count: number) => void
+}
+
+export interface Refused {
+  readonly kind: 'refused'
+  readonly refusal: Refusal
+}
+
+/** What a batch of acts comes to: the answers by letter, and everything to write. */
+export interface Verdict<Answer> {
+  readonly answers: Map<bigint, Answer | Refused>
+  readonly finishes: Finish[]
+  readonly entries: Entry[]
+  readonly acts: Pick<OperatorAct, 'paymentId' | 'letterId' | 'before' | 'after'>[]
+}
+
+export function refuse(code: Refusal['code'], more: Omit<Refusal, 'code'> = {}): Refused {
+  return { kind: 'refused', refusal: { code, ...more } }
+}
+
+/** Act on letters: N requests in, N answers out, in order; one transaction per shard. */
+export async function actOnEach<Request extends { readonly letterId: bigint }, Answer>(
+  db: Db,
+  requests: readonly Request[],
+  act: (shard: Shard, own: readonly Request[]) => Promise<Pick<Verdict<Answer>, 'answers'>>,
+): Promise<(Answer | Refused)[]> {
+  const answers = new Map<bigint, Answer | Refused>()
+  const idOf = ({ letterId }: Request) => letterId
+  const acted = await eachPart(db, requests, idOf, async (shard, own) => {
+    const verdict = await act(shard, own)
+    for (const [letterId, answer] of verdict.answers) answers.set(letterId, answer)
+  })
+  whole(acted)
+  return requests.map(({ letterId }) => answers.get(letterId) ?? refuse('letter_not_found'))
+}
+
+/** Write what ends: payments with their entries and tasks, and letters; and who did it. */
+export async function writeEnds(
+  tx: Tx,
+  { finishes, entries, acts }: Pick<Verdict<unknown>, 'finishes' | 'entries' | 'acts'>,
+  act: OperatorAct['act'],
+  by: Closer,
+): Promise<void> {
+  finishPayments(tx, finishes)
+  post(tx, entries)
+  deleteTasks(
+    tx,
+    finishes.map(({ id }) => id),
+  )
+  const letterIds = acts.map(({ letterId }) => letterId)
+  endLetters(tx, letterIds, act === 'redrive' ? 'redriven' : 'resolved', by)
+  await insertActs(
+    tx,
+    acts.map((one) => ({ ...one, ...by, act })),
+  )
+}
