@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'node:test'
+import { seededRandom } from '../src/domain/random.ts'
 import { batcher } from '../src/queue/batcher.ts'
 import { Overloaded } from '../src/ports.ts'
 
@@ -86,43 +87,126 @@ test('a batch that lets the next one begin has it run beside itself, and no thir
   assert.deepEqual(await Promise.all(answers), ['answer 1', 'answer 2', 'answer 3'])
 })
 
-test('lanes share a batch while everything fits, and have their own when it does not', async () => {
+/** Items whose key is their tens; what is below ten has none. */
+const KEYED = {
+  waitingMax: 10_000,
+  sideBySide: 2,
+  keyOf: (item: number) => (item < 10 ? null : BigInt(Math.floor(item / 10))),
+}
+
+test('while everything fits into a batch there is one, and when it does not they run side by side', async () => {
   const { batches, run, end } = controlled()
-  const limits = { sizeMax: 3, waitingMax: 100, lanes: 2, laneOf: (item: number) => item % 2 }
-  const { submit, submitAll, waiting } = batcher(run, limits)
-  const few = [submit(1), submit(2)]
+  const { submit, waiting } = batcher(run, { ...KEYED, sizeMax: 3 })
+  const answers = [1, 2].map(submit)
   await turn()
-  assert.deepEqual(batches, [[2, 1]])
-  const many = [submitAll([3, 5, 7]), submitAll([4, 6]), submitAll([9, 11])]
+  answers.push(...[3, 4].map(submit))
   await turn()
-  assert.deepEqual(batches, [[2, 1]])
-  end()
-  await Promise.all(few)
+  assert.deepEqual(batches, [[1, 2]])
+  answers.push(...[5, 6, 7, 8, 9].map(submit))
   await turn()
-  assert.deepEqual(batches.slice(1), [
-    [4, 6],
-    [3, 5, 7],
+  // A third batch would be one too many.
+  assert.deepEqual(batches, [
+    [1, 2],
+    [3, 4, 5],
   ])
-  assert.equal(waiting(), 2)
-  end()
-  end()
-  await turn()
-  end()
-  const texts = (items: number[]) => items.map((item) => `answer ${item}`)
-  assert.deepEqual(await Promise.all(many), [texts([3, 5, 7]), texts([4, 6]), texts([9, 11])])
+  assert.equal(waiting(), 4)
+  for (let ended = 0; ended < 4; ended += 1) {
+    end()
+    await turn()
+  }
+  assert.deepEqual(batches.slice(2), [[6, 7, 8], [9]])
+  assert.deepEqual(
+    await Promise.all(answers),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9].map((item) => `answer ${item}`),
+  )
 })
 
-test('items that come together are refused together when they are too many', async () => {
-  const { run, end } = controlled()
-  const { submitAll, waiting } = batcher(run, { sizeMax: 3, waitingMax: 4 })
-  await assert.rejects(submitAll([1, 2, 3, 4]), Overloaded)
-  const first = submitAll([1, 2])
-  await assert.rejects(submitAll([3, 4, 5]), Overloaded)
-  assert.equal(waiting(), 2)
-  assert.deepEqual(await submitAll([]), [])
+test('what needs a key that a running batch holds waits for its end, and all others pass it', async () => {
+  const { batches, run, end } = controlled()
+  const nexts: (() => void)[] = []
+  const held = batcher((items: number[], next) => (nexts.push(next), run(items)), {
+    ...KEYED,
+    sizeMax: 3,
+  })
+  const answers = [10, 20].map(held.submit)
   await turn()
+  answers.push(...[11, 30, 21, 5, 12, 31].map(held.submit))
+  // It has been decided on; what it decided is not committed.
+  nexts[0]?.()
+  assert.deepEqual(batches, [
+    [10, 20],
+    [30, 5, 31],
+  ])
+  assert.equal(held.waiting(), 3)
+  answers.push(...[13, 6].map(held.submit))
+  nexts[1]?.()
+  assert.deepEqual(batches[2], [6])
   end()
-  assert.deepEqual(await first, ['answer 1', 'answer 2'])
+  await turn()
+  nexts[2]?.()
+  // In front of all that came later, in order.
+  assert.deepEqual(batches[3], [11, 12, 13])
+  nexts[3]?.()
+  await turn()
+  for (let ended = 0; ended < 4; ended += 1) {
+    end()
+    await turn()
+  }
+  assert.deepEqual(batches[4], [21])
+  end()
+  await Promise.all(answers)
+})
+
+test('no two running batches ever hold the same key, and the items of a key keep their order', async () => {
+  const random = seededRandom(7)
+  const running = new Set<bigint>()
+  const seen = new Map<bigint | null, number[]>()
+  const items: number[] = []
+  let largest = 0
+  const { submit, idle } = batcher(
+    async (batch: number[], next) => {
+      const keys = new Set(batch.map((item) => BigInt(item % 5)).filter((key) => key > 0n))
+      for (const key of keys) assert.ok(!running.has(key), `two batches hold ${key}`)
+      for (const key of keys) running.add(key)
+      largest = Math.max(largest, batch.length)
+      for (let turns = random() * 4; turns > 0; turns -= 1) await turn()
+      next()
+      for (let turns = random() * 4; turns > 0; turns -= 1) await turn()
+      for (const key of keys) running.delete(key)
+      for (const item of batch) {
+        const key = item % 5 === 0 ? null : BigInt(item % 5)
+        seen.set(key, [...(seen.get(key) ?? []), item])
+      }
+      return batch.map((item) => item * 2)
+    },
+    {
+      sizeMax: 16,
+      waitingMax: 5_000,
+      sideBySide: 3,
+      keyOf: (item) => (item % 5 === 0 ? null : BigInt(item % 5)),
+    },
+  )
+  const answers: Promise<number>[] = []
+  for (let item = 0; item < 2_000; item += 1) {
+    items.push(item)
+    answers.push(submit(item))
+    if (random() < 0.02) await turn()
+  }
+  assert.deepEqual(
+    await Promise.all(answers),
+    items.map((item) => item * 2),
+  )
+  await idle()
+  assert.equal(largest, 16)
+  for (const [key, own] of seen) {
+    if (key !== null)
+      assert.deepEqual(
+        own,
+        own.toSorted((one, two) => one - two),
+        `key ${key}`,
+      )
+  }
+  assert.equal([...seen.values()].flat().length, items.length)
 })
 
 test('when too many wait the next is refused at once, and the others are still answered', async () => {

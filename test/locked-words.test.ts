@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Draft } from '../src/domain/acceptance.ts'
 import type { Accept } from '../src/payments/accept.ts'
-import { accepting } from '../src/payments/accepting.ts'
+import { acceptingInShard } from '../src/payments/accepting.ts'
 import type { Settlement } from '../src/charging/charge.ts'
 import { refresh } from '../src/charging/refresh.ts'
 import { settle } from '../src/charging/settle.ts'
@@ -96,11 +96,10 @@ test('a draft that waits aside for its user is answered by what becomes of it, n
     if (patience?.onBusy !== undefined) throw new CommitUnknown('lost')
     return answers
   }
-  const { submit } = accepting(accept, world.clock, {
+  const { submit } = acceptingInShard(accept, world.clock, {
     sizeMax: 500,
     waitingMax: 1_000,
-    lanes: 1,
-    laneOf: () => 0,
+    sideBySide: 1,
     lockMsMax: 3_000,
   })
   const withdraw = (userId: bigint): Draft => {

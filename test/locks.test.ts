@@ -6,9 +6,9 @@ import { resolve } from '../src/dead-letters/resolve.ts'
 import { plan, start, step } from '../src/runs/run.ts'
 import { readRun } from '../src/runs/store.ts'
 import type { RedriveFilter } from '../src/dead-letters/store.ts'
-import type { Answer, Draft } from '../src/domain/acceptance.ts'
+import type { Answer } from '../src/domain/acceptance.ts'
 import { type Accept } from '../src/payments/accept.ts'
-import { accepting } from '../src/payments/accepting.ts'
+import { acceptingInShard } from '../src/payments/accepting.ts'
 import { withShards } from '../src/shards.ts'
 import { books, testWorld, type TestWorld, acceptAll } from './harness.ts'
 import { assertBooks, JANE, lost, openLetter, somebodyElse } from './operators.ts'
@@ -16,9 +16,8 @@ import { withdraw, deposit, users } from './locks-kit.ts'
 
 /** Accepting as an API process does it. Its clock stands still, so nobody is ever late. */
 function acceptingOf(world: TestWorld, accept: Accept = world.accept) {
-  const limits = { sizeMax: 500, waitingMax: 1_000, lanes: 2, lockMsMax: 3_000 }
-  const laneOf = ({ userId }: Draft) => Number(userId % 2n)
-  return accepting(accept, world.clock, { ...limits, laneOf })
+  const limits = { sizeMax: 500, waitingMax: 1_000, sideBySide: 2, lockMsMax: 3_000 }
+  return acceptingInShard(accept, world.clock, limits)
 }
 
 const idOf = (answer: Answer): bigint => {

@@ -160,12 +160,21 @@ async function readFreeBooks(tx: Tx, drafts: readonly Draft[]): Promise<BooksRea
   return { available: availableOf([...lockedUsers, ...known]), earlier, busy }
 }
 
+/**
+ * Whether a draft locks its user: it spends, or its key must be unique. Two batches with drafts of
+ * the same locked user would wait for each other.
+ */
+export function locksUser({ type, idempotencyKey }: Draft): boolean {
+  return type === 'withdraw' || idempotencyKey !== null
+}
+
 /** Which users a batch has to lock, which it has only to know, and which keys it has to look up. */
 function dependencies(drafts: readonly Draft[]) {
   const locked = new Set<bigint>()
   const keys = new Map<string, { userId: bigint; key: string }>()
-  for (const { userId, type, idempotencyKey: key } of drafts) {
-    if (type === 'withdraw' || key !== null) locked.add(userId)
+  for (const draft of drafts) {
+    const { userId, idempotencyKey: key } = draft
+    if (locksUser(draft)) locked.add(userId)
     if (key !== null) keys.set(keyOf(userId, key), { userId, key })
   }
   const free = new Set<bigint>()

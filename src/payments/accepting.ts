@@ -1,19 +1,63 @@
-import { batcher, type Later } from '../queue/batcher.ts'
 import type { Answer, Draft } from '../domain/acceptance.ts'
-import type { Clock } from '../ports.ts'
-import type { Accept } from './accept.ts'
+import type { Fee } from '../domain/fee.ts'
+import type { Clock, Db } from '../ports.ts'
+import { batcher, type Later } from '../queue/batcher.ts'
+import { ofEachShard } from '../shards.ts'
+import { acceptor, locksUser, type Accept } from './accept.ts'
 import { sideLane } from './side-lane.ts'
 
-/** Limits of accepting payments of one shard. */
+/** Accepts payments, whoever they are for. */
+export interface Accepts {
+  accept(draft: Draft): Promise<Answer>
+  /** Many at once, each with an answer or with what went wrong, in order. */
+  acceptAll(drafts: readonly Draft[]): Promise<(Answer | Error)[]>
+}
+
+interface AcceptingWorld {
+  readonly db: Db
+  readonly fee: Fee
+  readonly clock: Clock
+  readonly limits: AcceptingLimits
+  /** Told after each commit how many tasks were put in the queue. */
+  readonly onEnqueued: (count: number) => void
+  /** Told of each batch that was answered, and how long it took. */
+  readonly onBatch: (drafts: readonly Draft[], tookMs: number) => void
+}
+
+/** Limits of accepting payments, for each shard. */
 interface AcceptingLimits {
   /** Drafts of a batch. */
   readonly sizeMax: number
   /** Drafts that may wait; further ones are refused. */
   readonly waitingMax: number
-  readonly lanes: number
-  readonly laneOf: (draft: Draft) => number
+  /** Batches that may be decided on side by side. */
+  readonly sideBySide: number
   /** How long a draft waits for its user when somebody else has locked it, in milliseconds. */
   readonly lockMsMax: number
+}
+
+/** Accept payments in batches of a shard each. `idle` resolves when nothing waits or runs. */
+export function accepting(world: AcceptingWorld): Accepts & { idle(): Promise<void> } {
+  const { db, clock, limits } = world
+  const shards = ofEachShard(db, (shard) => {
+    const accept = acceptor({ ...world, shard })
+    const timed: Accept = async (drafts, ...how) => {
+      const beganMs = clock.elapsedMs()
+      const answers = await accept(drafts, ...how)
+      world.onBatch(drafts, clock.elapsedMs() - beganMs)
+      return answers
+    }
+    return acceptingInShard(timed, clock, limits)
+  })
+  const accept = (draft: Draft) => shards.of(draft.userId).submit(draft)
+  return {
+    accept,
+    acceptAll: (drafts) =>
+      Promise.all(drafts.map((draft) => accept(draft).catch((error: Error) => error))),
+    async idle() {
+      await Promise.all(shards.all.map((shard) => shard.idle()))
+    },
+  }
 }
 
 /**
@@ -24,10 +68,8 @@ interface AcceptingLimits {
 const BATCH_LOCK = { factor: 4, msMin: 100, msMax: 1_000 }
 
 /** Accepts the payments of one shard. */
-interface Accepting {
+interface AcceptingInShard {
   submit(draft: Draft): Promise<Answer>
-  /** Several drafts of one lane; see `batcher`. */
-  submitAll(drafts: readonly Draft[]): Promise<readonly Later<Answer>[]>
   /** Resolves when nothing waits or runs. */
   idle(): Promise<void>
 }
@@ -36,7 +78,11 @@ interface Accepting {
  * Accept the payments of one shard in batches. Drafts of a user whose row somebody else has locked
  * leave their batch and wait by themselves, in their order; everybody else is answered in time.
  */
-export function accepting(accept: Accept, clock: Clock, limits: AcceptingLimits): Accepting {
+export function acceptingInShard(
+  accept: Accept,
+  clock: Clock,
+  limits: AcceptingLimits,
+): AcceptingInShard {
   const { sizeMax, waitingMax, lockMsMax } = limits
   const aside = sideLane({
     accept: (drafts, lockMs) => accept(drafts, undefined, { lockMs }),
@@ -90,13 +136,17 @@ export function accepting(accept: Accept, clock: Clock, limits: AcceptingLimits)
     return answers
   }
 
-  const batches = batcher(run, limits)
+  const batches = batcher(run, { ...limits, keyOf: lockOf })
   return {
     submit: batches.submit,
-    submitAll: batches.submitAll,
     async idle() {
       await batches.idle()
       await aside.idle()
     },
   }
+}
+
+/** The user whose row a draft locks; null: it locks none, so any batch may have it. */
+function lockOf(draft: Draft): bigint | null {
+  return locksUser(draft) ? draft.userId : null
 }

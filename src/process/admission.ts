@@ -2,17 +2,11 @@ import { systemClock } from '../adapters/clock.ts'
 import type { Answer, Draft } from '../domain/acceptance.ts'
 import { GATEWAY, operationOf, OPERATIONS } from '../domain/payment.ts'
 import type { RouteHealth, RouteProbes } from '../http/health.ts'
+import type { Accepts } from '../payments/accepting.ts'
 import { admission, ADMISSION_MS, type Admission } from '../payments/admission.ts'
 import { every } from '../queue/every.ts'
 import type { Closing } from './closing.ts'
 import type { Process } from './shared.ts'
-
-/** Accepts payments that may come from anywhere. */
-export interface Accepts {
-  accept(draft: Draft): Promise<Answer>
-  /** Many at once, each with an answer or with what went wrong, in order. */
-  acceptAll(drafts: readonly Draft[]): Promise<(Answer | Error)[]>
-}
 
 /** Watch what waits for each operation. */
 export function openGate({ db, config }: Process, stops: Closing): Admission {

@@ -2,7 +2,8 @@ import type { FastifyPluginAsync } from 'fastify'
 import { systemClock } from '../adapters/clock.ts'
 import type { Metrics } from '../adapters/metrics.ts'
 import { readShare } from '../adapters/read-share.ts'
-import { batcher, type Batcher } from '../queue/batcher.ts'
+import { batcher } from '../queue/batcher.ts'
+import { reader } from '../queue/reader.ts'
 import type { Config } from '../config/config.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
 import type { Answer, Draft } from '../domain/acceptance.ts'
@@ -12,22 +13,21 @@ import type { FastRoute } from '../http/fast-path.ts'
 import { sharedBalance } from '../ledger/balance.ts'
 import { ledgerRoutes } from '../ledger/routes.ts'
 import { counterRoutes } from '../metrics/routes.ts'
-import { acceptor, type Accept } from '../payments/accept.ts'
-import { accepting } from '../payments/accepting.ts'
+import { accepting, type Accepts } from '../payments/accepting.ts'
 import { batchRoutes } from '../payments/batch-routes.ts'
 import { pageOfViews, viewPayments, type PaymentView } from '../payments/read.ts'
 import { fastPaymentRoutes } from '../payments/fast-routes.ts'
 import { paymentRoutes } from '../payments/routes.ts'
 import { timeline } from '../timeline/timeline.ts'
 import { timelineRoutes } from '../timeline/routes.ts'
-import type { Db, Shard } from '../ports.ts'
+import type { Db } from '../ports.ts'
 import { runRoutes } from '../runs/routes.ts'
-import { eachPart, ofEachShard, whole } from '../shards.ts'
 import { openUsers } from '../users/open.ts'
 import { userRoutes } from '../users/routes.ts'
-import { readUsers, type User } from '../users/store.ts'
+import { viewUsers } from '../users/read.ts'
+import type { User } from '../users/store.ts'
 import type { Closing } from './closing.ts'
-import { admitting, openGate, routeProbes, showBreakers, type Accepts } from './admission.ts'
+import { admitting, openGate, routeProbes, showBreakers } from './admission.ts'
 import { gatewayTerms, type Process } from './shared.ts'
 
 /** Let the worker of this process look at once, for one operation or for all. */
@@ -58,8 +58,8 @@ export async function apiRoutes(
   const balances = sharedBalance({ db, clock: systemClock })
   stops.push(() => balances.stop())
   const accepts = counting(admitting(acceptPayments(own, wake, stops), gate), metrics)
-  const users = reader<bigint, User>(own, (ids) => readUsersInOrder(db, ids))
-  const views = reader<bigint, PaymentView>(own, (ids) => viewPayments(db, ids))
+  const users = reader<bigint, User>(limits(config), (ids) => viewUsers(db, ids))
+  const views = reader<bigint, PaymentView>(limits(config), (ids) => viewPayments(db, ids))
   const opening = batcher<bigint, User>((amounts) => openUsers(db, amounts), limits(config))
   const mayAsk = (operation: Operation) => (gate.breaker(operation)?.openMs ?? 0) === 0
   const acting = {
@@ -133,91 +133,24 @@ function limits(config: Config) {
   return { sizeMax: config.acceptBatch, waitingMax: config.acceptQueue }
 }
 
-/**
- * Accept payments in a batcher for each shard. A user's payments share a lane, so that they keep
- * their order and batches that run side by side wait for no lock of each other's.
- */
+/** Accept payments as this process is set up to, and let it know of each batch. */
 function acceptPayments(own: Process, wake: Wake, stops: Closing): Accepts {
   const { db, config, metrics } = own
-  const { acceptLanes: lanes, databaseLockTimeoutMs: lockMsMax } = config
-  const fee = { bps: config.feeBps, min: config.feeMin }
-  const timed = (shard: Shard): Accept => {
-    const accept = acceptor({ shard, fee, onEnqueued: (count) => countEnqueued(own, count) })
-    return async (drafts, onDecided, patience) => {
-      const startedMs = systemClock.elapsedMs()
-      const answers = await accept(drafts, onDecided, patience)
-      for (const operation of new Set(drafts.map(({ type }) => operationOf(type)))) wake(operation)
-      metrics.acceptBatch(drafts.length, systemClock.elapsedMs() - startedMs)
-      return answers
-    }
-  }
-  // A user's number within its shard.
-  const laneOf = ({ userId }: Draft) => Number((userId / BigInt(db.shards.length)) % BigInt(lanes))
-  const accepts = ofEachShard(db, (shard) =>
-    accepting(timed(shard), systemClock, { ...limits(config), lanes, laneOf, lockMsMax }),
-  )
-  stops.push(async () => {
-    await Promise.all(accepts.all.map((each) => each.idle()))
-  })
-  return {
-    accept: (draft) => accepts.of(draft.userId).submit(draft),
-    async acceptAll(drafts) {
-      const answers: (Answer | Error)[] = []
-      const key = (draft: Draft) => db.of(draft.userId).number * lanes + laneOf(draft)
-      const sizeMax = Math.min(config.acceptBatch, config.acceptQueue)
-      const groups = group(drafts, key, sizeMax).map(async (places) => {
-        const each = places.map((place) => drafts[place] as Draft)
-        const given = await accepts
-          .of((each[0] as Draft).userId)
-          .submitAll(each)
-          .catch((error: Error) => each.map(() => error))
-        const settled = given.map((answer) =>
-          answer instanceof Promise ? answer.catch((error: Error) => error) : answer,
-        )
-        for (const [index, place] of places.entries()) {
-          answers[place] = (await settled[index]) as Answer | Error
-        }
-      })
-      await Promise.all(groups)
-      return answers
+  const all = accepting({
+    db,
+    fee: { bps: config.feeBps, min: config.feeMin },
+    clock: systemClock,
+    limits: {
+      ...limits(config),
+      sideBySide: config.acceptLanes,
+      lockMsMax: config.databaseLockTimeoutMs,
     },
-  }
-}
-
-/** The places of items by key, in order, in groups of at most `sizeMax`. */
-function group<Item>(
-  items: readonly Item[],
-  keyOf: (item: Item) => number,
-  sizeMax: number,
-): number[][] {
-  const groups: number[][] = []
-  const open = new Map<number, number[]>()
-  items.forEach((item, place) => {
-    const key = keyOf(item)
-    const last = open.get(key)
-    if (last !== undefined && last.length < sizeMax) return void last.push(place)
-    const fresh = [place]
-    open.set(key, fresh)
-    groups.push(fresh)
+    onEnqueued: (count) => countEnqueued(own, count),
+    onBatch(drafts, tookMs) {
+      for (const operation of new Set(drafts.map(({ type }) => operationOf(type)))) wake(operation)
+      metrics.acceptBatch(drafts.length, tookMs)
+    },
   })
-  return groups
-}
-
-/** Join concurrent reads of the same kind into one query, each id asked for once. */
-function reader<Id, Row>(
-  { config }: Process,
-  read: (ids: readonly Id[]) => Promise<(Row | null)[]>,
-): Batcher<Id, Row | null> {
-  return batcher(async (ids: Id[]) => {
-    const distinct = [...new Set(ids)]
-    const rows = await read(distinct)
-    const byId = new Map(distinct.map((id, index) => [id, rows[index] ?? null]))
-    return ids.map((id) => byId.get(id) ?? null)
-  }, limits(config))
-}
-
-async function readUsersInOrder(db: Db, ids: readonly bigint[]): Promise<(User | null)[]> {
-  const users = whole(await eachPart(db, ids, (id) => id, readUsers)).flat()
-  const byId = new Map(users.map((user) => [user.id, user]))
-  return ids.map((id) => byId.get(id) ?? null)
+  stops.push(() => all.idle())
+  return all
 }

@@ -1,15 +1,10 @@
 import { Overloaded } from '../ports.ts'
+import { openLine } from './line.ts'
 
 /** Joins what arrives together into batches, in order of arrival. */
 export interface Batcher<Item, Answer> {
   /** Throws `Overloaded` at once when the queue is full; otherwise the item's own answer. */
   submit(item: Item): Promise<Answer>
-  /**
-   * The same for several items of one lane, which share a batch and its fate: the answers in order,
-   * or promises of those that take longer than the batch. More than a batch takes are refused as
-   * `Overloaded`; the caller cuts them up.
-   */
-  submitAll(items: readonly Item[]): Promise<readonly Later<Answer>[]>
   /** Items that wait for a batch, those in running batches not counted. */
   waiting(): number
   /** Resolves when nothing waits or runs. */
@@ -19,22 +14,17 @@ export interface Batcher<Item, Answer> {
 /** An answer, or the promise of one that takes longer than its batch. */
 export type Later<Answer> = Answer | Promise<Answer>
 
-/** Items that came together: one, or several of one caller. */
-interface Waiting<Item, Answer> {
-  readonly items: readonly Item[]
-  readonly lane: number
-  readonly resolve: (answers: readonly Later<Answer>[], first: number) => void
-  readonly reject: (error: unknown) => void
-}
-
 interface BatcherLimits<Item> {
   /** Items of a batch. */
   readonly sizeMax: number
   /** Items that may wait; further ones are refused. */
   readonly waitingMax: number
-  /** Which of `lanes` an item belongs to; by default there is one. */
-  readonly laneOf?: (item: Item) => number
-  readonly lanes?: number
+  /**
+   * What no two batches hold at the same time; null: nothing. Items of one key are taken in order.
+   */
+  readonly keyOf?: (item: Item) => bigint | null
+  /** Batches that may be decided on side by side; by default one. */
+  readonly sideBySide?: number
 }
 
 /**
@@ -42,52 +32,55 @@ interface BatcherLimits<Item> {
  * the next one gathers, so batches grow with the load by themselves; an item that finds nobody
  * running waits only until the event loop has taken in what arrived with it.
  *
- * Items of one lane are taken in order. A lane's next batch begins when its last one has ended, or
- * earlier, when that calls `next`. As long as everything fits into a batch, all lanes share it;
- * when more is waiting, lanes have batches of their own side by side. A batch that throws fails all
- * its items, so `run` reports what concerns one item as a value; what takes longer for one item
- * than for its neighbours is answered by a promise, for which nobody else waits.
+ * The next batch begins when the last one has ended, or earlier, when that calls `next`. When more
+ * is waiting than one batch takes, further ones begin beside it. No two batches hold the same key:
+ * items of a key that a running batch holds wait until it has ended, and all others pass them.
+ *
+ * A batch that throws fails all its items, so `run` reports what concerns one item as a value; what
+ * takes longer for one item than for its neighbours is answered by a promise, for which nobody else
+ * waits.
  */
 export function batcher<Item, Answer>(
   run: (items: Item[], next: () => void) => Promise<readonly Later<Answer>[]>,
   limits: BatcherLimits<Item>,
 ): Batcher<Item, Answer> {
-  const { sizeMax, waitingMax, laneOf = () => 0 } = limits
-  const line = openLine<Item, Answer>(limits.lanes ?? 1, sizeMax)
-  // In each lane one batch reads and decides, and beside those one is being written.
-  const runningMax = (limits.lanes ?? 1) + 1
+  const { sizeMax, waitingMax, keyOf = () => null, sideBySide = 1 } = limits
+  const line = openLine<Waiting<Item, Answer>>(sizeMax, ({ item }) => keyOf(item))
+  // Beside those that are being decided on, one is being written.
+  const runningMax = sideBySide + 1
   let running = 0
+  let deciding = 0
   let scheduled = false
   let idlers: (() => void)[] = []
 
+  const mayBegin = (): boolean =>
+    running < runningMax &&
+    (deciding === 0 || (deciding < sideBySide && line.takeable() >= sizeMax))
+
   const begin = (): void => {
-    const batch = running < runningMax ? line.take() : []
-    if (batch.length === 0) return
+    while (mayBegin()) {
+      const batch = line.take()
+      if (batch.length === 0) return
+      start(batch)
+    }
+  }
+
+  const start = (batch: readonly Waiting<Item, Answer>[]): void => {
     running += 1
+    deciding += 1
     let open = false
     const next = (): void => {
       if (open) return
       open = true
-      line.release(batch)
+      deciding -= 1
       begin()
     }
     void settle(run, batch, next).then(() => {
       running -= 1
+      line.release(batch)
       next()
       begin()
       if (running + line.waiting() === 0) for (const done of idlers.splice(0)) done()
-    })
-    // What did not fit may run beside it, in another lane.
-    begin()
-  }
-
-  const enter = (entry: Waiting<Item, Answer>): void => {
-    line.push(entry)
-    if (scheduled || running === runningMax) return
-    scheduled = true
-    setImmediate(() => {
-      scheduled = false
-      begin()
     })
   }
 
@@ -95,20 +88,13 @@ export function batcher<Item, Answer>(
     submit(item) {
       if (line.waiting() >= waitingMax) return Promise.reject(new Overloaded())
       return new Promise((resolve, reject) => {
-        const own = (answers: readonly Later<Answer>[], first: number) =>
-          resolve(answers[first] as Later<Answer>)
-        enter({ items: [item], lane: laneOf(item), resolve: own, reject })
-      })
-    },
-    submitAll(items) {
-      const [first] = items
-      if (first === undefined) return Promise.resolve([])
-      const full = line.waiting() + items.length > waitingMax || items.length > sizeMax
-      if (full) return Promise.reject(new Overloaded())
-      return new Promise((resolve, reject) => {
-        const own = (answers: readonly Later<Answer>[], from: number) =>
-          resolve(answers.slice(from, from + items.length))
-        enter({ items, lane: laneOf(first), resolve: own, reject })
+        line.push({ item, resolve, reject })
+        if (scheduled || running === runningMax) return
+        scheduled = true
+        setImmediate(() => {
+          scheduled = false
+          begin()
+        })
       })
     },
     waiting: line.waiting,
@@ -119,74 +105,10 @@ export function batcher<Item, Answer>(
   }
 }
 
-/** What waits, by lane. */
-interface Line<Entry> {
-  push(entry: Entry): void
-  /**
-   * The entries of the next batch; their lanes are busy from then on. Empty: no free lane has any.
-   */
-  take(): Entry[]
-  /** The lanes of a batch are free again. */
-  release(batch: readonly Entry[]): void
-  /** Items that wait. */
-  waiting(): number
-}
-
-function openLine<Item, Answer>(count: number, sizeMax: number): Line<Waiting<Item, Answer>> {
-  type Entry = Waiting<Item, Answer>
-  const lanes = Array.from({ length: count }, () => ({
-    busy: false,
-    since: 0,
-    queue: [] as Entry[],
-  }))
-  let turns = 0
-  let waiting = 0
-
-  return {
-    push(entry) {
-      lanes[entry.lane]?.queue.push(entry)
-      waiting += entry.items.length
-    },
-    take() {
-      const free = lanes.filter(({ busy, queue }) => !busy && queue.length > 0)
-      // The lane whose turn is longest ago first, so that a full one starves nobody.
-      free.sort((one, other) => one.since - other.since)
-      const batch: Entry[] = []
-      let room = sizeMax
-      for (const lane of free) {
-        const entries = takeUpTo(lane.queue, room)
-        if (entries.length === 0) continue
-        lane.busy = true
-        lane.since = turns += 1
-        for (const { items } of entries) room -= items.length
-        batch.push(...entries)
-      }
-      waiting -= sizeMax - room
-      return batch
-    },
-    release(batch) {
-      for (const { lane } of batch) (lanes[lane] as (typeof lanes)[number]).busy = false
-    },
-    waiting: () => waiting,
-  }
-}
-
-/**
- * Remove and return entries from the front, at most `room` items; what came together stays
- * together.
- */
-function takeUpTo<Entry extends { readonly items: readonly unknown[] }>(
-  queue: Entry[],
-  room: number,
-): Entry[] {
-  let size = 0
-  let count = 0
-  for (const { items } of queue) {
-    size += items.length
-    if (size > room) break
-    count += 1
-  }
-  return queue.splice(0, count)
+interface Waiting<Item, Answer> {
+  readonly item: Item
+  readonly resolve: (answer: Later<Answer>) => void
+  readonly reject: (error: unknown) => void
 }
 
 /** Run a batch and give everyone their answers. Never rejects. */
@@ -195,17 +117,14 @@ async function settle<Item, Answer>(
   batch: readonly Waiting<Item, Answer>[],
   next: () => void,
 ): Promise<void> {
-  const items: Item[] = []
-  for (const each of batch) for (const item of each.items) items.push(item)
   try {
-    const answers = await run(items, next)
-    if (answers.length !== items.length) throw new Error('a batch has one answer per item')
-    let first = 0
-    for (const each of batch) {
-      each.resolve(answers, first)
-      first += each.items.length
-    }
+    const answers = await run(
+      batch.map(({ item }) => item),
+      next,
+    )
+    if (answers.length !== batch.length) throw new Error('a batch has one answer per item')
+    batch.forEach(({ resolve }, index) => resolve(answers[index] as Later<Answer>))
   } catch (error) {
-    for (const each of batch) each.reject(error)
+    for (const { reject } of batch) reject(error)
   }
 }

@@ -9,7 +9,7 @@ import { confirms } from '../../src/domain/reply.ts'
 import type { RetryPolicy } from '../../src/domain/retry.ts'
 import { seededRandom } from '../../src/domain/random.ts'
 import { acceptor, type Accept } from '../../src/payments/accept.ts'
-import { accepting } from '../../src/payments/accepting.ts'
+import { acceptingInShard } from '../../src/payments/accepting.ts'
 import {
   chargeUnlessLocked,
   claim,
@@ -252,11 +252,10 @@ function startApi(world: World, plants: Plants, slot: number): Api {
   const clock = processClock(world, process, plants)
   const db = connect(world, plants, process, clock)
   const fee = plants.fee?.(plan.fee) ?? plan.fee
-  const limits = { sizeMax: 20, waitingMax: 1_000, lanes: 2, lockMsMax: LOCK_MS_MAX }
-  const laneOf = ({ userId }: Draft) => Number(userId / BigInt(plan.shards)) % 2
+  const limits = { sizeMax: 20, waitingMax: 1_000, sideBySide: 2, lockMsMax: LOCK_MS_MAX }
   const accepts = ofEachShard(db, (shard) => {
     const real = acceptor({ shard, fee })
-    return accepting(plants.accept?.(real) ?? real, clock, { ...limits, laneOf })
+    return acceptingInShard(plants.accept?.(real) ?? real, clock, limits)
   })
   const submit = (draft: Draft) => accepts.of(draft.userId).submit(draft)
   return { process, db, clock, accept: (drafts) => Promise.all(drafts.map(submit)) }
