@@ -29,8 +29,10 @@ export function countHung(pool: pg.Pool, poolMax: number, config: pg.ClientConfi
     pool.options.max = Math.max(0, poolMax - hung.size)
   }
   const look = async (): Promise<void> => {
-    const alive = await stillThere([...hung], config)
-    for (const pid of hung) if (!alive.includes(pid)) hung.delete(pid)
+    // Others may be added meanwhile, and the answer says nothing about them.
+    const asked = [...hung]
+    const alive = await stillThere(asked, config)
+    for (const pid of asked) if (!alive.includes(pid)) hung.delete(pid)
     resize()
     timer = hung.size === 0 ? null : later()
   }
