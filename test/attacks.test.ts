@@ -7,7 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { ATTACKS } from './attacks/attacks.ts'
 import { startVictim, startWitness } from './attacks/victim.ts'
-import { cloneDatabase } from './harness.ts'
+import { cloneDatabase } from './databases.ts'
 
 /** The program as it is shipped; `npm test` builds it first. */
 const PROGRAM = fileURLToPath(new URL('../dist/main.js', import.meta.url))

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { OutgoingHttpHeaders } from 'node:http'
-import { API, query, send } from './process-kit.ts'
+import { query } from './databases.ts'
+import { API, send } from './process-kit.ts'
 
 /** A request that must be refused: with this status and this code. */
 interface Bad {

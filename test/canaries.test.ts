@@ -7,7 +7,8 @@ import { loadConfig } from '../src/config/config.ts'
 import { newKey } from '../src/domain/key.ts'
 import { insertKey } from '../src/keys/store.ts'
 import { startService } from '../src/process/start.ts'
-import { cloneDatabase, openDb, raw } from './harness.ts'
+import { cloneDatabase } from './databases.ts'
+import { openDb, raw } from './harness.ts'
 
 const ROLES = { api: true, worker: true, mockGateway: true }
 

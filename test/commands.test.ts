@@ -2,17 +2,8 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { cloneDatabase } from './harness.ts'
-import {
-  dataFolder,
-  emptyDatabase,
-  query,
-  range,
-  run,
-  runTool,
-  start,
-  temporaryFolder,
-} from './process-kit.ts'
+import { cloneDatabase, emptyDatabase, query } from './databases.ts'
+import { dataFolder, range, run, runTool, start, temporaryFolder } from './process-kit.ts'
 
 test('the commands explain themselves', async (t) => {
   const { code, stdout } = await run(t, ['--help'])

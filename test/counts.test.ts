@@ -10,7 +10,8 @@ import { foldCounts, readCounters } from '../src/metrics/store.ts'
 import { Unavailable, type Global } from '../src/ports.ts'
 import { claimTasks } from '../src/queue/store.ts'
 import { COUNTED, miscounted } from './counts.ts'
-import { cloneDatabase, LEASE_MS, testWorld, type TestWorld } from './harness.ts'
+import { cloneDatabase, query } from './databases.ts'
+import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 import { declined, JANE, lost, openLetter, somebodyElse } from './operators.ts'
 import {
   API,
@@ -21,7 +22,6 @@ import {
   launchMortal,
   MOCK,
   post,
-  query,
   range,
   turn,
   until,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { plan } from '../tools/demo/plan.ts'
 import type { Report } from '../tools/demo/report.ts'
-import { cloneDatabase } from './harness.ts'
+import { cloneDatabase } from './databases.ts'
 import { CALM, dataFolder, FAST, launch, MOCK, post, range, runTool, turn } from './process-kit.ts'
 
 test('the same seed plans the same payments, with everything in the mix', () => {

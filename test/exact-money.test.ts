@@ -7,7 +7,7 @@ import { minor } from '../tools/demo/inspect.ts'
 import { exactNumber, readExactJson, writeJson } from '../src/domain/json.ts'
 import { formatMoney, fromWire, shortestMoney, toWire } from '../src/domain/money.ts'
 import { systemClock } from '../src/adapters/clock.ts'
-import { query } from './process-kit.ts'
+import { query } from './databases.ts'
 import { serve } from './serve.ts'
 
 const BIGINT = { min: -(2n ** 63n), max: 2n ** 63n - 1n }

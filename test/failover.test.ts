@@ -8,8 +8,9 @@ import { startEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts'
 import { migrate } from '../src/adapters/migrate.ts'
 import { postgres } from '../src/adapters/postgres.ts'
 import { ReadOnly, type Unsharded } from '../src/ports.ts'
-import { cloneDatabase, raw } from './harness.ts'
-import { CALM, FAST, MOCK, query, range, turn, until } from './process-kit.ts'
+import { cloneDatabase, query } from './databases.ts'
+import { raw } from './harness.ts'
+import { CALM, FAST, MOCK, range, turn, until } from './process-kit.ts'
 import { serve } from './serve.ts'
 
 /** Deleted by the test script, even if this process is killed. */

@@ -1,6 +1,4 @@
-import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
-import pg from 'pg'
 import { postgres, type PostgresDb } from '../src/adapters/postgres.ts'
 import type { Answer, Draft } from '../src/domain/acceptance.ts'
 import type { Fee } from '../src/domain/fee.ts'
@@ -22,6 +20,7 @@ import type {
 } from '../src/ports.ts'
 import { eachPart, ofEachShard, whole } from '../src/shards.ts'
 import { openUsers } from '../src/users/open.ts'
+import { cloneDatabase } from './databases.ts'
 
 /** Any fixed moment. */
 const START_MS = Date.UTC(2030, 0, 1)
@@ -274,44 +273,6 @@ export function openDb(
   })
   t.after(() => db.close())
   return db
-}
-
-/** Clone the migrated template; dropped when the test ends. */
-export async function cloneDatabase(t: TestContext): Promise<string> {
-  const { TEST_DATABASE_URL: admin, TEST_TEMPLATE: template = 'payments_template' } = process.env
-  if (admin === undefined) throw new Error('run the tests with `npm test`: it brings a database')
-  const name = `test_${randomUUID().replaceAll('-', '')}`
-  await asAdmin(admin, `create database ${name} template ${template} strategy file_copy`)
-  t.after(() => drop(admin, name))
-  const url = new URL(admin)
-  url.pathname = `/${name}`
-  return url.href
-}
-
-/**
- * Drop a database that connections may still use. A passing autovacuum belongs to a superuser, whom
- * nobody else may disconnect; it is gone soon.
- */
-async function drop(admin: string, name: string): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await asAdmin(admin, `drop database if exists ${name} with (force)`)
-    } catch (error) {
-      const denied = error instanceof Error && 'code' in error && error.code === '42501'
-      if (!denied || attempt === 100) throw error
-    }
-  }
-}
-
-/** Run one statement on a connection of its own. */
-export async function asAdmin(url: string, text: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    await client.query(text)
-  } finally {
-    await client.end()
-  }
 }
 
 /** The sums of the five accounts, and of the stored balances, in minor units. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before as first, describe, test } from 'node:test'
 import { changed, problemsOf, wrongWith, type Case } from './hostile/case.ts'
 import { BATCH_CASES, BODY_CASES, ITEM_REFUSALS } from './hostile/bodies.ts'
-import { createDatabase } from './hostile/database.ts'
+import { makeDatabase } from './databases.ts'
 import { operationsOf, type Operation } from './hostile/document.ts'
 import { AMOUNTS_TAKEN, FIELD_CASES } from './hostile/fields.ts'
 import * as headers from './hostile/headers.ts'
@@ -20,10 +20,11 @@ const REFUSAL_CPU_MS_MAX = 1_000
 
 let target: Target
 let operations: readonly Operation[]
-const database = createDatabase()
+let database: Awaited<ReturnType<typeof makeDatabase>>
 
 first(async () => {
-  target = await startTarget(await database.url())
+  database = await makeDatabase('cloned')
+  target = await startTarget(database.url)
   operations = await operationsOf(target)
   // User 1 has plenty, a history, and a dead letter; user 2 has nothing.
   await target.json('POST', OPEN.path, { balance: 1_000_000 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { cloneDatabase } from './harness.ts'
+import { cloneDatabase } from './databases.ts'
 import { dataFolder, launch } from './process-kit.ts'
 import { serve } from './serve.ts'
 

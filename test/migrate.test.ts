@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { Client } from 'pg'
 import { migrate, migrationStatus } from '../src/adapters/migrate.ts'
+import { emptyDatabase, query } from './databases.ts'
 
 /** Deleted by the test script, even if this process is killed. */
 const TEMPORARY = process.env['TEST_FOLDER'] ?? tmpdir()
@@ -252,13 +252,7 @@ const TABLES = `
 
 /** An empty database and a folder with `files`, both gone after the test. */
 async function setup(t: TestContext, files: Readonly<Record<string, string>>) {
-  const admin = process.env['TEST_DATABASE_URL']
-  assert.ok(admin, 'run the tests with `npm test`')
-  const name = `migrate_${randomBytes(6).toString('hex')}`
-  await query(admin, `create database ${name}`)
-  t.after(() => query(admin, `drop database ${name} with (force)`))
-  const url = Object.assign(new URL(admin), { pathname: `/${name}` }).href
-
+  const url = await emptyDatabase(t)
   return { url, dir: await folder(t, files), sql: (text: string) => query(url, text) }
 }
 
@@ -277,14 +271,4 @@ async function waitingForLock(url: string): Promise<void> {
     where application_name = 'payments-migrate' and datname = current_database()
       and wait_event_type = 'Lock'`
   while ((await query(url, waiting)).length === 0);
-}
-
-async function query(url: string, sql: string): Promise<unknown[]> {
-  const client = new Client({ connectionString: url })
-  await client.connect()
-  try {
-    return (await client.query<Record<string, unknown>>(sql)).rows
-  } finally {
-    await client.end()
-  }
 }

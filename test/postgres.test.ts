@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { postgres } from '../src/adapters/postgres.ts'
 import { isLocked, Unavailable, type Unsharded } from '../src/ports.ts'
-import { cloneDatabase, openDb, raw } from './harness.ts'
+import { cloneDatabase } from './databases.ts'
+import { openDb, raw } from './harness.ts'
 
 const LOCK: Unsharded<{ id: bigint }> = {
   name: 'test_lock',

@@ -1,5 +1,4 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import * as fs from 'node:fs/promises'
 import { request, type OutgoingHttpHeaders } from 'node:http'
@@ -8,7 +7,6 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import pg from 'pg'
 import { killTree } from '../src/adapters/embedded-server.ts'
 import { crashingArguments } from './faults/crash-points.ts'
 
@@ -196,28 +194,6 @@ export async function powerCut(folder: string): Promise<void> {
   const file = await fs.readFile(join(folder, 'pg18', 'postmaster.pid'), 'utf8').catch(() => '')
   const pid = Number(file.split('\n', 1)[0])
   if (pid > 0) killTree(pid)
-}
-
-/** An empty database of the test server; dropped when the test ends. */
-export async function emptyDatabase(t: TestContext): Promise<string> {
-  const admin = process.env.TEST_DATABASE_URL ?? ''
-  const name = `test_${randomUUID().replaceAll('-', '')}`
-  await query(admin, `create database ${name}`)
-  t.after(() => query(admin, `drop database if exists ${name} with (force)`))
-  const url = new URL(admin)
-  url.pathname = `/${name}`
-  return url.href
-}
-
-/** Run any SQL. */
-export async function query<Row extends object>(url: string, text: string): Promise<Row[]> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    return (await client.query<Row>(text)).rows
-  } finally {
-    await client.end()
-  }
 }
 
 /** An HTTP answer; `body` is read as JSON where it is some. */

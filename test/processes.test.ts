@@ -3,7 +3,7 @@ import { execFile, spawnSync } from 'node:child_process'
 import { describe, test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { refuses } from './bad-input.ts'
-import { cloneDatabase } from './harness.ts'
+import { cloneDatabase, query } from './databases.ts'
 import { complete, type OpenApi } from './openapi.ts'
 import {
   API,
@@ -15,7 +15,6 @@ import {
   MOCK,
   post,
   powerCut,
-  query,
   range,
   send,
   turn,

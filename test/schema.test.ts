@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import pg from 'pg'
-import { cloneDatabase } from './harness.ts'
+import { cloneDatabase } from './databases.ts'
 import { declaredFields } from './row-types.ts'
 import { statements, type Found } from './statements.ts'
 

@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import { loadConfig } from '../src/config/config.ts'
 import type { Roles } from '../src/process/shared.ts'
 import { startService, type Service } from '../src/process/start.ts'
-import { cloneDatabase } from './harness.ts'
+import { cloneDatabase } from './databases.ts'
 import { BUSY } from './process-kit.ts'
 
 const ALL: Roles = { api: true, worker: true, mockGateway: true }

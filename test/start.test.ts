@@ -4,12 +4,11 @@ import * as fs from 'node:fs/promises'
 import { connect, createServer, type AddressInfo, type Server } from 'node:net'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { cloneDatabase } from './harness.ts'
+import { cloneDatabase, emptyDatabase, query } from './databases.ts'
 import {
   API,
   CALM,
   dataFolder,
-  emptyDatabase,
   FAST,
   get,
   launch,
@@ -17,7 +16,6 @@ import {
   MOCK,
   post,
   powerCut,
-  query,
   range,
   run,
   send,

@@ -84,9 +84,14 @@ export interface Faults {
 /**
  * Draw a mix of faults for one seed. Each is left out of half of the seeds: a history in which
  * everything fails at once reaches fewer states than one with few kinds of trouble (swarm testing).
- * `apart` is the chance of those that may not disturb the others.
+ * `apart` is the chance of those that may not disturb the others. What is in `trouble` happens
+ * as often as is said there.
  */
-export function drawFaults(random: () => number, apart: () => number): Faults {
+export function drawFaults(
+  random: () => number,
+  apart: () => number,
+  trouble: Partial<Record<Fault, number>> = {},
+): Faults {
   const rates = new Map<string, number>()
   const chanceOf = (fault: string) => (APART.has(fault) ? apart : random)
   for (const [fault, rateMax] of Object.entries(FAULTS)) {
@@ -95,6 +100,7 @@ export function drawFaults(random: () => number, apart: () => number): Faults {
     const rate = chance() * rateMax
     if (on) rates.set(fault, rate)
   }
+  for (const [fault, rate] of Object.entries(trouble)) rates.set(fault, rate)
   const counts: Partial<Record<Fault, number>> = {}
   let over = false
   const between = (from: number, to: number): number => from + Math.floor(random() * (to - from))

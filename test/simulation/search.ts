@@ -12,10 +12,11 @@ export interface Found {
 
 /** What a seed says of a bug; null: nothing, or what it says without the bug as well. */
 export async function failureAt(seed: number, { plants }: Mutant): Promise<Found | null> {
-  const { profile } = plants
   const { failure } = await simulate(seed, plants)
   if (failure === null) return null
-  const sound = await simulate(seed, profile === undefined ? {} : { profile })
+  const { profile, trouble } = plants
+  const same = { ...(profile && { profile }), ...(trouble && { trouble }) }
+  const sound = await simulate(seed, same)
   // The first line: the promise that was broken, or the error that escaped.
   return sound.failure === null ? { seed, message: failure.message.split('\n')[0] ?? '' } : null
 }

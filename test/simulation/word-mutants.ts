@@ -80,6 +80,7 @@ export const WORD_MUTANTS: readonly Mutant[] = [
     about: 'a page of whoever stands in between proves that nothing was charged',
     plants: {
       profile: CONSISTENT,
+      trouble: { lookup_failed: 0.9, reply_lost: 0.9, error_after: 0.5 },
       ...misread(({ outcome, httpStatus }) =>
         outcome.kind === 'no_answer' && httpStatus === 404 ? { kind: 'not_found' } : outcome,
       ),

@@ -34,7 +34,7 @@ import { ofEachShard } from '../../src/shards.ts'
 import { auditor, type Auditor } from './checks.ts'
 import { Violation } from './promises.ts'
 import { clientJournal, type ClientJournal } from './clients.ts'
-import { drawFaults, type Faults } from './faults.ts'
+import { drawFaults, type Fault, type Faults } from './faults.ts'
 import { hostileGateway, type HostileGateway } from './gateway.ts'
 import { memoryDb, type MemoryDb } from './memory-db.ts'
 import { acting } from './operator-statements.ts'
@@ -48,6 +48,8 @@ import { drawPlan, type Plan } from './plan.ts'
 /** Bugs to plant: each replaces one input of the operations. None in production code. */
 export interface Plants {
   readonly profile?: GatewayProfile
+  /** Faults that its histories are full of, where few others would show it. */
+  readonly trouble?: Partial<Record<Fault, number>>
   readonly fee?: (fee: Fee) => Fee
   readonly policy?: (policy: RetryPolicy) => RetryPolicy
   readonly handlers?: (handlers: Handlers) => Handlers
@@ -122,7 +124,7 @@ export function createWorld(
 ): World {
   // Streams of chance that do not disturb each other.
   const stream = (index: number) => seededRandom(seed + index * 0x1_0000_0000)
-  const faults = drawFaults(stream(1), stream(5))
+  const faults = drawFaults(stream(1), stream(5), plants.trouble)
   const plan = drawPlan(faults, plants.profile, stream(4))
   let failure: unknown = null
   const steps = scheduler(

@@ -1,0 +1,60 @@
+import { randomUUID } from 'node:crypto'
+import type { TestContext } from 'node:test'
+import pg from 'pg'
+
+/** A database of the test server. */
+interface Made {
+  readonly url: string
+  drop(): Promise<void>
+}
+
+/** Clone the migrated template; dropped when the test ends. */
+export async function cloneDatabase(t: TestContext): Promise<string> {
+  const { url, drop } = await makeDatabase('cloned')
+  t.after(drop)
+  return url
+}
+
+/** An empty database; dropped when the test ends. */
+export async function emptyDatabase(t: TestContext): Promise<string> {
+  const { url, drop } = await makeDatabase('empty')
+  t.after(drop)
+  return url
+}
+
+export async function makeDatabase(how: 'cloned' | 'empty'): Promise<Made> {
+  const { TEST_DATABASE_URL: admin, TEST_TEMPLATE: template = 'payments_template' } = process.env
+  if (admin === undefined) throw new Error('run the tests with `npm test`: it brings a database')
+  const name = `test_${randomUUID().replaceAll('-', '')}`
+  const from = how === 'cloned' ? ` template ${template} strategy file_copy` : ''
+  await query(admin, `create database ${name}${from}`)
+  const url = Object.assign(new URL(admin), { pathname: `/${name}` }).href
+  return { url, drop: () => dropDatabase(admin, name) }
+}
+
+/**
+ * Drop a database that connections may still use. A passing autovacuum belongs to a superuser, whom
+ * nobody else may disconnect; it is gone soon.
+ */
+async function dropDatabase(admin: string, name: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await query(admin, `drop database if exists ${name} with (force)`)
+      return
+    } catch (error) {
+      const denied = error instanceof Error && 'code' in error && error.code === '42501'
+      if (!denied || attempt === 100) throw error
+    }
+  }
+}
+
+/** Run any SQL on a connection of its own. */
+export async function query<Row extends object>(url: string, text: string): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query<Row>(text)).rows
+  } finally {
+    await client.end()
+  }
+}
