@@ -47,6 +47,8 @@ const LATE: readonly Scenario[] = LOOKUPS.flatMap((lookup) =>
           GATEWAY_LOOKUP: lookup,
           GATEWAY_IDEMPOTENT: String(idempotent),
           GATEWAY_MAX_ATTEMPTS: '2',
+          // Until then a refusal uses up no last try of a payment in doubt.
+          GATEWAY_GIVE_UP_SECONDS: '10',
         },
       }),
       run: (stage) => lateWords(stage, idempotent),
