@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { startReplay, recording, type Recorded } from './compatibility/replay.ts'
+
+type Answer = Recorded['answer']
+
+const recorded = recording()
+const isRead = ({ ask }: Recorded) => ask.startsWith('GET ')
+
+test('the recording has requests of every way in, taken and refused', () => {
+  assert.ok(recorded.length >= 300, `${recorded.length} requests`)
+  const answers = recorded.flatMap(({ answer }) => (answer === null ? [] : [answer]))
+  const codes = answers.flatMap(({ body }) => /"code":"(\w+)"/.exec(body)?.[1] ?? [])
+  assert.ok(new Set(codes).size >= 30, `codes: ${[...new Set(codes)].join(', ')}`)
+  assert.ok(answers.filter(({ status }) => status < 300).length >= 100)
+})
+
+test('what a client may rely on is answered as the version before currencies answered it', async (t) => {
+  const ask = await startReplay(t)
+  const wrong: string[] = []
+  for (const before of recorded) {
+    const { answer } = await ask(before)
+    const same = isRead(before) && answer !== null ? gained : equal
+    if (!same(before.answer, answer)) {
+      wrong.push(`${before.ask}\n${show(before.answer)}\nbecame\n${show(answer)}`)
+    }
+  }
+  assert.deepEqual(wrong, [])
+})
+
+test('a field that is lost, changed, moved or in front of another is seen', () => {
+  const answer = (body: string) => ({ status: 200, head: '', body })
+  const before = answer('{"id":1,"list":[{"a":1}]}')
+  assert.ok(gained(before, answer('{"id":1,"list":[{"a":1,"b":2}],"new":[]}')))
+  for (const body of [
+    '{"id":1,"list":[]}',
+    '{"id":2,"list":[{"a":1}]}',
+    '{"list":[{"a":1}],"id":1}',
+    '{"new":0,"id":1,"list":[{"a":1}]}',
+    '{"id":1,"list":[{"b":2,"a":1}]}',
+    '{"id":1,"list":[{"a":1},{"a":1}]}',
+    '{"id":1.0,"list":{}}',
+  ]) {
+    assert.ok(!gained(before, answer(body)), body)
+  }
+  assert.ok(!equal(before, answer('{"id":1,"list":[{"a":1}],"new":[]}')))
+})
+
+function equal(before: Answer, now: Answer): boolean {
+  return show(before) === show(now)
+}
+
+/** The same, but for fields at the end of an object. */
+function gained(before: Answer, now: Answer): boolean {
+  if (before === null || now === null || before.status >= 400) return equal(before, now)
+  const heads = before.status === now.status && before.head === now.head
+  return heads && extends_(JSON.parse(before.body), JSON.parse(now.body))
+}
+
+function extends_(before: unknown, now: unknown): boolean {
+  if (typeof before !== 'object' || before === null) return before === now
+  if (typeof now !== 'object' || now === null) return false
+  if (Array.isArray(before) !== Array.isArray(now)) return false
+  const [olds, news] = [Object.entries(before), Object.entries(now)]
+  if (Array.isArray(before) && olds.length !== news.length) return false
+  return olds.every(([name, value], index) => {
+    const [key, given] = news[index] ?? []
+    return key === name && extends_(value, given)
+  })
+}
+
+function show(answer: Answer): string {
+  return answer === null ? 'nothing' : `${answer.status}\n${answer.head}\n${answer.body}`
+}
