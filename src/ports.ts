@@ -14,9 +14,9 @@ export interface Statement<Row> {
   readonly text: string
   readonly row?: Row
   /**
-   * It reads the clock: as `$2` it gets the time that is to count as now, or null for the
-   * database's own clock. PostgreSQL refuses a parameter that a text does not mention, so it has to
-   * be said.
+   * It reads the time, which the session puts behind the shard's number: as `$2` it gets the time
+   * that is to count as now, or null for the database's own clock. PostgreSQL refuses a parameter
+   * that a text does not mention, so it has to be said. `timed` says it.
    */
   readonly clock?: true
   /** It is about no shard. */
@@ -28,6 +28,44 @@ export interface Statement<Row> {
  */
 export interface Unsharded<Row> extends Statement<Row> {
   readonly sharded: false
+}
+
+/** The time that counts as now. */
+export const NOW = Symbol('now')
+/** The CTE `clock`: one row, with the time that counts as now for all of the statement. */
+export const CLOCK = Symbol('clock')
+/** When the transaction began. */
+export const BEGAN = Symbol('began')
+
+type Time = typeof NOW | typeof CLOCK | typeof BEGAN
+
+/**
+ * The text of a statement that reads the time, and the word to the session that it does. Where the
+ * text reads it stands `NOW`, `CLOCK` or `BEGAN`. They are symbols, so that no other text can hold
+ * them: the parameter's number stands only here. The statement's own values begin with `$3`.
+ */
+export function timed(texts: TemplateStringsArray, ...parts: readonly (string | Time)[]) {
+  return { clock: true, text: filled('$2', texts, parts) } as const
+}
+
+/** The same for a statement about no shard. Its own values begin with `$2`. */
+export function timedUnsharded(texts: TemplateStringsArray, ...parts: readonly (string | Time)[]) {
+  return { sharded: false, clock: true, text: filled('$1', texts, parts) } as const
+}
+
+function filled(
+  given: '$1' | '$2',
+  texts: TemplateStringsArray,
+  parts: readonly (string | Time)[],
+): string {
+  const now = `coalesce(${given}::timestamptz, clock_timestamp())`
+  const times = {
+    [NOW]: now,
+    [CLOCK]: `clock as materialized (\n    select ${now} as time\n  )`,
+    [BEGAN]: `coalesce(${given}::timestamptz, now())`,
+  }
+  const sql = (part: string | Time) => (typeof part === 'symbol' ? times[part] : part)
+  return texts.reduce((text, next, index) => `${text}${sql(parts[index - 1] ?? '')}${next}`)
 }
 
 /** Runs statements about one shard. */

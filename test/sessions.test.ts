@@ -96,6 +96,7 @@ test('outside the session nobody carries a shard’s number or a time, nor goes 
     ['the number of a shard', /\bshard: number\b/],
     ['the number of shards', /\bshards: number\b/],
     ['a time for the database', /\bat: Date \| null[,)]/],
+    ['a parameter for the time, by hand', /\$[12]::timestamptz, (?:clock_timestamp|now)\(\)/],
     [
       'a loop over shards',
       /\bof (?:\w+\.)*shards\b|< (?:\w+\.)*shards\b|\bshards\.(?:map|forEach|flatMap|filter|reduce)\b/,

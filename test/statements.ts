@@ -32,7 +32,8 @@ const HOOK = `
 
 const DECLARED = /^(?:export )?const (\w+): (?:Statement|Unsharded)<(.+)> = \{/gm
 
-const WRITTEN = /^ *name: '\w+',\n(?: *(?:sharded|clock): \w+,\n)* *text:|\{ name: '\w+', text:/gm
+const WRITTEN =
+  /^ *name: '\w+',\n(?: *(?:sharded|clock): \w+,\n)* *(?:text:|\.\.\.\w)|\{ name: '\w+', text:/gm
 
 /** Every statement of the source, in order of file and place. */
 export async function statements(): Promise<Found[]> {

@@ -8,7 +8,7 @@ import {
   type TaskState,
 } from '../domain/retry.ts'
 import type { ChargeRequest, Clock, Db, Evidence, Gateway, Shard } from '../ports.ts'
-import { claimTasks, type ClaimedTask } from '../queue/store.ts'
+import { claimTasks, type ClaimedTask } from '../queue/claims-store.ts'
 import { readPayments } from '../payments/store.ts'
 import { beginningAt, eachInTurn, whole } from '../shards.ts'
 

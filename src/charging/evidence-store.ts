@@ -1,7 +1,7 @@
 import { columns } from '../domain/arrays.ts'
 import type { Attempt } from '../domain/evidence.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
-import type { Statement, Tx } from '../ports.ts'
+import { CLOCK, timed, type Statement, type Tx } from '../ports.ts'
 
 /**
  * A gateway call to be kept: how long ago it began, in whole milliseconds, as no clock but one's
@@ -33,11 +33,8 @@ const ATTEMPTS = columns<AttemptMade>({
  */
 const INSERT_ATTEMPTS: Statement<never> = {
   name: 'attempts_insert',
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($2::timestamptz, clock_timestamp()) as time
-  )
+  ...timed`
+  with ${CLOCK}
   insert into payment_attempts
     (shard, payment_id, fence, call, kind, outcome, reason, sent, http_status, started_at, took_ms,
      late)

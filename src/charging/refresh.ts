@@ -1,5 +1,5 @@
 import type { Decision } from '../domain/retry.ts'
-import { claimAhead, type ClaimedAhead } from '../queue/ahead-store.ts'
+import { claimAhead, type ClaimedAhead } from '../queue/claims-store.ts'
 import { charge, type ChargeWorld, type Settlement } from './charge.ts'
 import { settle, type Settled } from './settle.ts'
 import { readPayments } from '../payments/store.ts'

@@ -1,6 +1,6 @@
 import { numbers } from '../domain/arrays.ts'
 import type { KnownEvidence } from '../domain/evidence.ts'
-import type { Runner, Statement } from '../ports.ts'
+import { CLOCK, timed, type Runner, type Statement } from '../ports.ts'
 
 /** What the evidence of a payment comes to. */
 interface Known extends KnownEvidence {
@@ -14,11 +14,8 @@ interface Known extends KnownEvidence {
  */
 const KNOWN: Statement<Known> = {
   name: 'attempts_known',
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($2::timestamptz, clock_timestamp()) as time
-  )
+  ...timed`
+  with ${CLOCK}
   select
     payment.id as "paymentId",
     coalesce(said.yes, false) as yes, coalesce(said.no, false) as no,

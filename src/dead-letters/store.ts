@@ -1,7 +1,7 @@
 import { columns, numbers } from '../domain/arrays.ts'
 import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
 import type { PaymentType } from '../domain/payment.ts'
-import type { Runner, Statement, Tx } from '../ports.ts'
+import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** A payment that failed or that cannot be finished; amounts in minor units. */
 export interface DeadLetter {
@@ -54,15 +54,14 @@ const LETTERS = columns<NewLetter & Pick<DeadLetter, 'id'>>({
  */
 const INSERT: Statement<never> = {
   name: 'dead_letters_insert',
-  clock: true,
-  text: `
+  ...timed`
   with opened as (
     insert into dead_letters
       (shard, id, payment_id, user_id, payment_type, amount, commission, class, error, attempts,
        created_at)
     select
       $1::int, id, payment_id, user_id, type, amount, commission, class, error, attempts,
-      coalesce($2::timestamptz, clock_timestamp())
+      ${NOW}
     from ${LETTERS.unnest('letter', 3)}
     order by id
     on conflict (shard, payment_id) where state = 'open' do update
@@ -89,12 +88,11 @@ const CLOSINGS = columns<Closing>({ paymentId: 'bigint', reason: 'word' })
 /** Close the open letters of payments that were finished after all. */
 const CLOSE: Statement<never> = {
   name: 'dead_letters_close',
-  clock: true,
-  text: `
+  ...timed`
   update dead_letters
   set
     state = 'resolved',
-    closed_at = coalesce($2::timestamptz, clock_timestamp()),
+    closed_at = ${NOW},
     closed_by = 'gateway',
     closed_reason = input.reason
   from ${CLOSINGS.unnest('input', 3)}
@@ -145,12 +143,11 @@ const LOCK_FREE: Statement<DeadLetter> = {
 /** Close letters by an operator's act. Their rows are locked, and were open. */
 const END: Statement<never> = {
   name: 'dead_letters_end',
-  clock: true,
-  text: `
+  ...timed`
   update dead_letters
   set
     state = $4,
-    closed_at = coalesce($2::timestamptz, clock_timestamp()),
+    closed_at = ${NOW},
     closed_by = $5,
     closed_reason = $6,
     redrive_id = $7::bigint
@@ -212,15 +209,14 @@ const ACT_ROWS = columns<ActRow>({
 /** Keep acts, in order, and count the payments that they ended. */
 const INSERT_ACTS: Statement<never> = {
   name: 'operator_acts_insert',
-  clock: true,
-  text: `
+  ...timed`
   with kept as (
     insert into operator_acts
       (shard, id, payment_id, letter_id, redrive_id, act, actor, reason, request_id, before, after,
        created_at)
     select
       $1::int, id, payment_id, letter_id, $3::bigint, $4, $5, $6, $7, before::jsonb, after::jsonb,
-      coalesce($2::timestamptz, clock_timestamp())
+      ${NOW}
     from ${ACT_ROWS.unnest('done', 8)}
     returning before ->> 'payment' as was, after ->> 'payment' as is_now
   )

@@ -1,6 +1,6 @@
 import { columns, numbers } from '../domain/arrays.ts'
 import type { Operation } from '../domain/payment.ts'
-import type { Runner, Statement, Tx } from '../ports.ts'
+import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** A task as an operator's act finds it. */
 export interface LockedTask {
@@ -39,11 +39,8 @@ export interface Delayed {
 
 const DELAYED = columns<Delayed>({ paymentId: 'bigint', delayMs: 'int', operation: 'word' })
 
-/** What both ways into the queue begin with: the time, and as many enqueued as are given. */
-const COUNTED = `
-  with clock as materialized (
-    select coalesce($2::timestamptz, clock_timestamp()) as time
-  ), counted as (
+/** Both ways into the queue count as many as they are given. */
+const COUNTED = `counted as (
     insert into payment_counts (shard, enqueued)
     select $1::int, count(*)
     from unnest($3::bigint[])
@@ -61,8 +58,8 @@ const COUNTED = `
  */
 const REDRIVE: Statement<never> = {
   name: 'tasks_redrive',
-  clock: true,
-  text: `${COUNTED}
+  ...timed`
+  with ${CLOCK}, ${COUNTED}
   insert into payment_tasks as task
     (shard, payment_id, operation, run_at, fence, attempts, doubt_at, first_sent_at)
   select
@@ -92,8 +89,8 @@ const REDRIVE: Statement<never> = {
 /** Put new payments' tasks in the queue, each due after its delay. */
 const INSERT_LATER: Statement<never> = {
   name: 'tasks_insert_later',
-  clock: true,
-  text: `${COUNTED}
+  ...timed`
+  with ${CLOCK}, ${COUNTED}
   insert into payment_tasks (shard, payment_id, operation, run_at)
   select $1::int, payment_id, operation, clock.time + delay_ms * interval '1 millisecond'
   from clock, ${DELAYED.unnest('input', 3)}`,

@@ -1,7 +1,7 @@
 import type { Cause, Why } from '../domain/breaker.ts'
 import type { Operation } from '../domain/payment.ts'
 import { columns } from '../domain/arrays.ts'
-import type { Global, Unsharded } from '../ports.ts'
+import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
 
 /** The shared breaker of one route, as it is stored. Ages in milliseconds; null: never. */
 export interface SharedBreaker {
@@ -26,12 +26,8 @@ export interface SharedBreaker {
  */
 const TRIP: Unsharded<{ trips: number }> = {
   name: 'breaker_trip',
-  sharded: false,
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($1::timestamptz, clock_timestamp()) as time
-  )
+  ...timedUnsharded`
+  with ${CLOCK}
   insert into gateway_breakers as breaker
     (gateway, operation, trips, cause, reason, opened_at, open_until)
   select
@@ -57,12 +53,8 @@ const TRIP: Unsharded<{ trips: number }> = {
 /** The breakers of a gateway: a row for each operation that was ever worked on. */
 const READ: Unsharded<SharedBreaker> = {
   name: 'breaker_read',
-  sharded: false,
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($1::timestamptz, clock_timestamp()) as time
-  )
+  ...timedUnsharded`
+  with ${CLOCK}
   select
     operation, trips, cause, reason,
     greatest(coalesce(extract(epoch from open_until - time), 0), 0)::float8 * 1000 as "openMs",
@@ -77,12 +69,8 @@ const READ: Unsharded<SharedBreaker> = {
 /** Take the one probe of a breaker whose pause is over, for `$4` milliseconds. No row: not now. */
 const PROBE: Unsharded<{ trips: number }> = {
   name: 'breaker_probe',
-  sharded: false,
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($1::timestamptz, clock_timestamp()) as time
-  )
+  ...timedUnsharded`
+  with ${CLOCK}
   update gateway_breakers
   set probe_until = time + $4::float8 * interval '1 millisecond'
   from clock
@@ -94,13 +82,11 @@ const PROBE: Unsharded<{ trips: number }> = {
 /** Close it. No row: it was closed already. */
 const CLOSE: Unsharded<{ operation: string }> = {
   name: 'breaker_close',
-  sharded: false,
-  clock: true,
-  text: `
+  ...timedUnsharded`
   update gateway_breakers
   set
     trips = 0, cause = null, reason = null, probe_until = null,
-    closed_at = coalesce($1::timestamptz, clock_timestamp())
+    closed_at = ${NOW}
   where gateway = $2 and operation = $3 and trips > 0
   returning operation`,
 }
@@ -119,12 +105,8 @@ const ANSWERED = columns<Answered>({ operation: 'word', answeredMs: 'float8' })
  */
 const BEAT: Unsharded<never> = {
   name: 'breaker_beat',
-  sharded: false,
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($1::timestamptz, clock_timestamp()) as time
-  )
+  ...timedUnsharded`
+  with ${CLOCK}
   insert into gateway_breakers as breaker (gateway, operation, answered_at, worked_at)
   select $2, operation, time - answered_ms * interval '1 millisecond', time
   from clock, ${ANSWERED.unnest('input', 3)}

@@ -1,6 +1,14 @@
 import { columns } from '../domain/arrays.ts'
 import type { Entry } from '../domain/ledger.ts'
-import type { Runner, Statement, Tx, Unsharded } from '../ports.ts'
+import {
+  BEGAN,
+  NOW,
+  timed,
+  type Runner,
+  type Statement,
+  type Tx,
+  type Unsharded,
+} from '../ports.ts'
 
 const ENTRIES = columns<Entry>({
   userId: 'bigint',
@@ -16,13 +24,12 @@ const ENTRIES = columns<Entry>({
 /** Append journal entries. The primary key refuses a second hold, settlement or release. */
 const INSERT: Statement<never> = {
   name: 'postings_insert',
-  clock: true,
-  text: `
+  ...timed`
   insert into postings
     (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening, created_at)
   select
     $1::int, user_id, payment_id, kind, entry."user", held, gateway, fees, opening,
-    coalesce($2::timestamptz, clock_timestamp())
+    ${NOW}
   from ${ENTRIES.unnest('entry', 3)}`,
 }
 
@@ -123,8 +130,7 @@ const ALONG_KEY: Unsharded<unknown> = {
 /** Add up at most `$6` entries of a shard's journal behind a place, and say where they end. */
 const ADD_UP: Statement<Part> = {
   name: 'postings_add_up',
-  clock: true,
-  text: `
+  ...timed`
   with part as materialized (
     select user_id, payment_id, kind, user_available, user_held, gateway, fees, opening
     from postings
@@ -147,7 +153,7 @@ const ADD_UP: Statement<Part> = {
     (select user_id from last) as "userId",
     (select payment_id from last) as "paymentId",
     (select kind from last) as "lastKind",
-    coalesce($2::timestamptz, now()) as time
+    ${BEGAN} as time
   from part`,
 }
 

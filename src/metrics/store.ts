@@ -1,5 +1,5 @@
 import { columns } from '../domain/arrays.ts'
-import type { Global, Runner, Statement, Unsharded } from '../ports.ts'
+import { NOW, timed, type Global, type Runner, type Statement, type Unsharded } from '../ports.ts'
 
 interface Delta {
   readonly name: string
@@ -101,14 +101,12 @@ interface RiskView {
  */
 const RISK: Statement<RiskView> = {
   name: 'risk_read',
-  clock: true,
-  text: `
+  ...timed`
   select
     count(*) filter (where class = 'unknown')::float8 as "unknownCount",
     coalesce(sum(amount) filter (where class = 'unknown'), 0)::bigint as "unknownAmount",
     coalesce(extract(epoch from
-      coalesce($2::timestamptz, clock_timestamp())
-        - min(created_at) filter (where class = 'unknown')), 0)::float8
+      ${NOW} - min(created_at) filter (where class = 'unknown')), 0)::float8
       as "unknownOldestSeconds",
     count(*) filter (where class = 'failed')::float8 as "failedLetters"
   from dead_letters

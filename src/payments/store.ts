@@ -8,7 +8,7 @@ import {
   type StoredStatus,
 } from '../domain/payment.ts'
 import type { Entry } from '../domain/ledger.ts'
-import type { Runner, Statement, Tx } from '../ports.ts'
+import { CLOCK, NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** How the error that is shown of a refused payment begins. */
 const REFUSED = 'refused:'
@@ -89,11 +89,8 @@ const HOLDS = columns<Entry>({
  */
 const ACCEPT: Statement<never> = {
   name: 'payments_accept',
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($2::timestamptz, clock_timestamp()) as time
-  ), payment as (
+  ...timed`
+  with ${CLOCK}, payment as (
     insert into payments
       (shard, id, user_id, type, status, amount, commission, fee_bps, idempotency_key, last_error,
        refused_for, created_at, finished_at)
@@ -169,11 +166,8 @@ const CHANGES = Object.entries(TRANSITIONS)
  */
 const FINISH: Statement<never> = {
   name: 'payments_finish',
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($2::timestamptz, clock_timestamp()) as time
-  ), counted as (
+  ...timed`
+  with ${CLOCK}, counted as (
     insert into payment_counts (shard, succeeded, failed, in_doubt)
     select
       $1::int, count(*) filter (where status = 'success'),
@@ -216,13 +210,12 @@ const REPEATED = columns<Repeat>({ id: 'bigint', repeated: 'bigint' })
  */
 const INSERT_REPEATS: Statement<never> = {
   name: 'payments_insert_repeats',
-  clock: true,
-  text: `
+  ...timed`
   insert into payments
     (shard, id, user_id, type, status, amount, commission, fee_bps, redrive_of, created_at)
   select
     $1::int, input.id, first.user_id, first.type, 'new', first.amount, first.commission,
-    first.fee_bps, first.id, coalesce($2::timestamptz, clock_timestamp())
+    first.fee_bps, first.id, ${NOW}
   from ${REPEATED.unnest('input', 3)}
   join payments first on first.shard = $1 and first.id = input.repeated`,
 }

@@ -1,5 +1,5 @@
 import { GATEWAY, OPERATIONS, type Operation } from '../domain/payment.ts'
-import type { Runner, Statement } from '../ports.ts'
+import { CLOCK, timed, type Runner, type Statement } from '../ports.ts'
 
 /** What the queue of a shard looks like. Ages in seconds. */
 interface QueueView {
@@ -14,11 +14,8 @@ interface QueueView {
  */
 const VIEW: Statement<QueueView> = {
   name: 'tasks_view',
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($2::timestamptz, clock_timestamp()) as time
-  )
+  ...timed`
+  with ${CLOCK}
   select
     count(*) filter (where run_at <= time)::float8 as due,
     count(*) filter (where run_at > time and leased)::float8 as leased,
@@ -35,11 +32,8 @@ const VIEW: Statement<QueueView> = {
  */
 const OLDEST_DUE: Statement<{ operation: Operation; ageMs: number }> = {
   name: 'tasks_oldest_due',
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($2::timestamptz, clock_timestamp()) as time
-  )
+  ...timed`
+  with ${CLOCK}
   select asked.operation, (extract(epoch from time - oldest.run_at) * 1000)::float8 as "ageMs"
   from clock, unnest($4::text[]) as asked (operation)
   cross join lateral (
@@ -59,11 +53,8 @@ const OLDEST_DUE: Statement<{ operation: Operation; ageMs: number }> = {
  */
 const WAITING: Statement<{ count: number }> = {
   name: 'tasks_waiting',
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($2::timestamptz, clock_timestamp()) as time
-  )
+  ...timed`
+  with ${CLOCK}
   select count(*)::int as count
   from (
     select

@@ -1,5 +1,5 @@
 import { numbers } from '../domain/arrays.ts'
-import type { Global, Unsharded } from '../ports.ts'
+import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
 
 /** A redrive of many letters: what a dry run found, and how far carrying it out has come. */
 export interface Run {
@@ -54,12 +54,8 @@ const COLUMNS = `
  */
 const PLAN: Unsharded<Run> = {
   name: 'redrives_plan',
-  sharded: false,
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($1::timestamptz, clock_timestamp()) as time
-  ), forgotten as (
+  ...timedUnsharded`
+  with ${CLOCK}, forgotten as (
     delete from redrives
     where state = 'planned' and created_at < (select time from clock) - interval '1 day'
   )
@@ -72,12 +68,8 @@ const PLAN: Unsharded<Run> = {
 /** Start a snapshot, if nobody has and it is not older than `$7` milliseconds. */
 const START: Unsharded<Run> = {
   name: 'redrives_start',
-  sharded: false,
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($1::timestamptz, clock_timestamp()) as time
-  )
+  ...timedUnsharded`
+  with ${CLOCK}
   update redrives
   set
     state = case when cardinality(letter_ids) = 0 then 'done' else 'running' end,
@@ -107,14 +99,12 @@ const READ: Unsharded<Run> = {
 /** Stop a running run. The step in progress, at most a second's worth, still ends. */
 const CANCEL: Unsharded<Run> = {
   name: 'redrives_cancel',
-  sharded: false,
-  clock: true,
-  text: `
+  ...timedUnsharded`
   update redrives
   set
     state = 'canceled',
     canceled_by = $3,
-    ended_at = coalesce($1::timestamptz, clock_timestamp())
+    ended_at = ${NOW}
   where id = $2 and state = 'running'
   returning ${COLUMNS}`,
 }
@@ -125,12 +115,8 @@ const CANCEL: Unsharded<Run> = {
  */
 const BEGIN: Unsharded<Step> = {
   name: 'redrives_begin',
-  sharded: false,
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($1::timestamptz, clock_timestamp()) as time
-  ), due as materialized (
+  ...timedUnsharded`
+  with ${CLOCK}, due as materialized (
     select id
     from redrives
     where state = 'running' and next_at <= (select time from clock)
@@ -173,12 +159,8 @@ const withRefusals = (added: string) => `(
  */
 const ADVANCE: Unsharded<never> = {
   name: 'redrives_advance',
-  sharded: false,
-  clock: true,
-  text: `
-  with clock as materialized (
-    select coalesce($1::timestamptz, clock_timestamp()) as time
-  ), step as (
+  ...timedUnsharded`
+  with ${CLOCK}, step as (
     select cardinality($4::bigint[]) as done
   )
   update redrives

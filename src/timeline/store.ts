@@ -1,17 +1,16 @@
 import type { Attempt } from '../domain/evidence.ts'
 import type { TaskLook } from '../domain/explain.ts'
-import type { Runner, Statement } from '../ports.ts'
+import { NOW, timed, type Runner, type Statement } from '../ports.ts'
 
 /** Look at the task of one payment; a finished payment has none. */
 const LOOK: Statement<TaskLook> = {
   name: 'tasks_look',
-  clock: true,
-  text: `
+  ...timed`
   select
     run_at as "runAt", greatest(extract(epoch from
-      run_at - coalesce($2::timestamptz, clock_timestamp())) * 1000, 0)::float8 as "dueInMs",
+      run_at - ${NOW}) * 1000, 0)::float8 as "dueInMs",
     attempts, tries, lookups, pendings > 0 as "pending", leased,
-    run_at <= coalesce($2::timestamptz, clock_timestamp()) as "due",
+    run_at <= ${NOW} as "due",
     doubt_at is not null as "inDoubt", last_error as "lastError"
   from payment_tasks
   where shard = $1 and payment_id = $3`,

@@ -1,5 +1,13 @@
 import { numbers } from '../domain/arrays.ts'
-import type { Global, Runner, Statement, Tx, Unsharded } from '../ports.ts'
+import {
+  NOW,
+  timed,
+  type Global,
+  type Runner,
+  type Statement,
+  type Tx,
+  type Unsharded,
+} from '../ports.ts'
 
 /** A user's money in minor units. */
 export interface User {
@@ -20,10 +28,9 @@ const IDS: Unsharded<{ id: bigint }> = {
 /** Insert users without money; their opening balance is a posting like any other. */
 const INSERT: Statement<never> = {
   name: 'users_insert',
-  clock: true,
-  text: `
+  ...timed`
   insert into users (shard, id, available, held, created_at)
-  select $1::int, id, 0, 0, coalesce($2::timestamptz, clock_timestamp())
+  select $1::int, id, 0, 0, ${NOW}
   from unnest($3::bigint[]) as draft (id)`,
 }
 

@@ -30,8 +30,9 @@ export interface ChunkSql {
 export const GIVEN = `
   given as materialized (
     select
-      coalesce($2::timestamptz, clock_timestamp()) + interval '1 minute' as latest,
+      clock.time + interval '1 minute' as latest,
       $3::int as shards, $4::bigint[] as floors
+    from clock
   )`
 
 /**

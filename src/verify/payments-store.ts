@@ -1,4 +1,4 @@
-import type { Statement } from '../ports.ts'
+import { CLOCK, timed, type Statement } from '../ports.ts'
 import { GIVEN, inList, inRange, verdict, type ChunkSql, type Reading } from './chunk-store.ts'
 import { violatedBy } from './rules.ts'
 import type { Seen } from './snapshot-store.ts'
@@ -195,8 +195,8 @@ const VERDICT = `
   from said
   order by kind, id`
 
-const checking = ({ text, within }: ChunkSql) => `
-  with ${GIVEN}, ${text}, ${belongings(within)}, ${KNOWN}, ${VERDICT}`
+const checking = ({ text, within }: ChunkSql) => timed`
+  with ${CLOCK}, ${GIVEN}, ${text}, ${belongings(within)}, ${KNOWN}, ${VERDICT}`
 
 /**
  * Check the first payments of a range of ids of shard `$1` of `$3`, with their postings, tasks,
@@ -206,13 +206,11 @@ const checking = ({ text, within }: ChunkSql) => `
  */
 export const PAYMENTS_IN_RANGE: Statement<Seen> = {
   name: 'verify_payments_range',
-  clock: true,
-  text: checking(inRange(READING)),
+  ...checking(inRange(READING)),
 }
 
 /** The same of the payments with the ids `$5`. */
 export const PAYMENTS_IN_LIST: Statement<Seen> = {
   name: 'verify_payments_list',
-  clock: true,
-  text: checking(inList(READING)),
+  ...checking(inList(READING)),
 }

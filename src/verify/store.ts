@@ -1,5 +1,14 @@
 import { numbers } from '../domain/arrays.ts'
-import type { Db, Global, Runner, Shard, Statement, Unsharded } from '../ports.ts'
+import {
+  NOW,
+  timedUnsharded,
+  type Db,
+  type Global,
+  type Runner,
+  type Shard,
+  type Statement,
+  type Unsharded,
+} from '../ports.ts'
 import { TABLES } from './report.ts'
 import { ID_LAST, inSnapshot } from './snapshot-store.ts'
 
@@ -180,9 +189,7 @@ const SUCCEEDED: Statement<{ ids: string | null; checked: number; upto: bigint }
 /** The database's time, which stamps what is finished. */
 const TIME: Unsharded<{ time: Date }> = {
   name: 'verify_time',
-  sharded: false,
-  clock: true,
-  text: 'select coalesce($1::timestamptz, clock_timestamp()) as time',
+  ...timedUnsharded`select ${NOW} as time`,
 }
 
 /** A shard's largest ids, and the last numbers its sequences gave. */

@@ -1,4 +1,4 @@
-import type { Statement } from '../ports.ts'
+import { CLOCK, timed, type Statement } from '../ports.ts'
 import { GIVEN, inList, inRange, verdict, type ChunkSql, type Reading } from './chunk-store.ts'
 import { violatedBy } from './rules.ts'
 import type { Seen } from './snapshot-store.ts'
@@ -120,8 +120,8 @@ const VERDICT = `
   ) account (name, total)
   order by kind, id`
 
-const checking = ({ text }: ChunkSql) => `
-  with ${GIVEN}, ${text}, ${ENTRIES}, ${POSTED}, ${VERDICT}`
+const checking = ({ text }: ChunkSql) => timed`
+  with ${CLOCK}, ${GIVEN}, ${text}, ${ENTRIES}, ${POSTED}, ${VERDICT}`
 
 /**
  * Check the first users of a range of ids of shard `$1` of `$3`, with all of their postings, and
@@ -129,13 +129,11 @@ const checking = ({ text }: ChunkSql) => `
  */
 export const USERS_IN_RANGE: Statement<Seen> = {
   name: 'verify_users_range',
-  clock: true,
-  text: checking(inRange(READING)),
+  ...checking(inRange(READING)),
 }
 
 /** The same of the users with the ids `$5`, in one statement and so of one moment. */
 export const USERS_IN_LIST: Statement<Seen> = {
   name: 'verify_users_list',
-  clock: true,
-  text: checking(inList(READING)),
+  ...checking(inList(READING)),
 }

@@ -44,7 +44,7 @@ function mayBeAsked(tables: Tables, task: TaskRow, nowMs: number, intervalMs: nu
 }
 
 const tasks: Handlers = {
-  tasks_claim_one: {
+  tasks_claim_ahead: {
     run(tables, [shard, at, paymentId, leaseMs, intervalMs], context) {
       const nowMs = time(at, context)
       const id = BigInt(paymentId as bigint)

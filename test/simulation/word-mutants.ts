@@ -56,7 +56,7 @@ function changed(name: string, change: (real: Handler) => Handler): Plants {
  * A question out of turn that gets its claim wrong: what it makes of the task, and of what it was.
  */
 function askedWrongly(wrong: (now: TaskRow, was: TaskRow) => TaskRow): Plants {
-  return changed('tasks_claim_one', (real) => ({
+  return changed('tasks_claim_ahead', (real) => ({
     ...real,
     run(tables, values, context) {
       const before = new Map(tables.tasks.rows)

@@ -54,6 +54,14 @@ export const PLANTED: readonly Planted[] = [
     caught: /is SQL/,
   },
   {
+    name: 'SQL that begins with its clock, in an operation',
+    path: 'src/timeline/planted-clock.ts',
+    text: anew(
+      'const CLOCK = "clock"\nexport const planted = `\n  with ${CLOCK}, due as (table users) select 1`\n',
+    ),
+    caught: /is SQL/,
+  },
+  {
     name: 'a call of fetch in an operation',
     path: 'src/dead-letters/planted.ts',
     text: anew(`export const planted = () => fetch('http://localhost')\n`),

@@ -1,0 +1,161 @@
+import { GATEWAY, type Operation } from '../domain/payment.ts'
+import { CLOCK, timed, type Runner, type Statement } from '../ports.ts'
+
+/**
+ * A task as its claim returns it. Ages in milliseconds, as of the claim; null: it never happened.
+ */
+export interface ClaimedTask {
+  readonly paymentId: bigint
+  /** The number of this claim; only the newest claim of a task may settle it. */
+  readonly fence: number
+  /** Charges that may have been sent, before this claim. */
+  readonly attempts: number
+  /** How much of the limit is used up. */
+  readonly tries: number
+  /** Since the first of them. */
+  readonly triedAgeMs: number | null
+  /** Lookups made since the tries ran out; above 0 the payment is only looked up. */
+  readonly lookups: number
+  /** How often the gateway said that it is working on it; above 0 it is only looked up. */
+  readonly pendings: number
+  /** Since the last charge of unknown outcome may have been sent. */
+  readonly doubtAgeMs: number | null
+  /** Since a charge may first have been sent; 0: by this claim at the earliest. */
+  readonly firstSentAgeMs: number | null
+  /** Since the gateway would not talk to us about it. */
+  readonly misconfiguredAgeMs: number | null
+}
+
+/** A task claimed out of turn, and when it would have been due. */
+export interface ClaimedAhead extends ClaimedTask {
+  /** How long it still had to wait, in milliseconds; 0: it was due. */
+  readonly dueInMs: number
+}
+
+/**
+ * A claim moves `run_at` to the end of its lease of `$4` milliseconds, so a dead worker's tasks
+ * come due again by themselves: no lock column, no reaper. `fence` rises with each claim and only
+ * its newest value may settle. It dates the first charge that may be sent before any byte leaves.
+ *
+ * Claims differ in which tasks they want. MATERIALIZED, because the planner may otherwise re-run
+ * the LIMIT of `which` per row and claim more than asked.
+ */
+const wanted = (which: string) => `wanted as materialized (
+    select payment_id, fence, lookups + pendings as lookups, run_at, leased as lost
+    from payment_tasks
+    where shard = $1${which}
+    for update skip locked
+  )`
+
+/**
+ * A task that is still marked leased when it is claimed lost its worker. The lost claim is kept as
+ * evidence.
+ */
+const EVIDENCE = `evidence as (
+    insert into payment_attempts
+      (shard, payment_id, fence, call, kind, outcome, reason, sent, started_at, took_ms)
+    select
+      $1::int, payment_id, fence, 0, case when lookups > 0 then 'lookup' else 'charge' end,
+      'in_doubt', 'worker_lost', true, run_at, 0
+    from wanted
+    where lost
+    on conflict (shard, payment_id, fence, call) do nothing
+  )`
+
+/**
+ * A lost claim that might charge: a charge may have been sent until the lease ended. It counts as
+ * sent and as tried, and the payment is in doubt from then on. The claim counts nothing else.
+ */
+const MIGHT_CHARGE = 'task.leased and task.lookups = 0 and task.pendings = 0'
+
+/**
+ * The ids come as an array, because a join makes the planner guess how many there are, and read the
+ * whole queue. The clock is read once, so every row gets the same lease.
+ */
+const claimWanted = (also = '') => `
+  update payment_tasks task
+  set
+    run_at = clock.time + $4::int * interval '1 millisecond',
+    fence = task.fence + 1,
+    attempts = task.attempts + (${MIGHT_CHARGE})::int,
+    tries = task.tries + (${MIGHT_CHARGE})::int,
+    tried_at = coalesce(task.tried_at, case when ${MIGHT_CHARGE} then task.run_at end),
+    leased = true,
+    doubt_at = case when ${MIGHT_CHARGE} then task.run_at else task.doubt_at end,
+    first_sent_at = coalesce(task.first_sent_at, clock.time)${also}
+  from clock
+  where task.shard = $1 and task.payment_id = any (array(select payment_id from wanted))
+  returning
+    task.payment_id as "paymentId", task.fence, task.attempts, task.tries, task.lookups,
+    task.pendings,
+    (extract(epoch from clock.time - task.tried_at) * 1000)::float8 as "triedAgeMs",
+    (extract(epoch from clock.time - task.doubt_at) * 1000)::float8 as "doubtAgeMs",
+    (extract(epoch from clock.time - task.first_sent_at) * 1000)::float8 as "firstSentAgeMs",
+    (extract(epoch from clock.time - task.misconfigured_at) * 1000)::float8
+      as "misconfiguredAgeMs"`
+
+/**
+ * Claim up to `$3` due tasks of one route in a shard, oldest first: the gateway `$5` and the
+ * operation `$6`, so that what waits for another route is not even read.
+ */
+const CLAIM: Statement<ClaimedTask> = {
+  name: 'tasks_claim',
+  ...timed`
+  with ${CLOCK}, ${wanted(`
+      and gateway = $5 and operation = $6
+      and run_at <= (select time from clock)
+    order by run_at
+    limit $3`)}, ${EVIDENCE}, counted as (
+    insert into payment_counts (shard, started)
+    select $1::int, count(*)
+    from wanted
+    having count(*) > 0
+  )${claimWanted()}`,
+}
+
+/**
+ * Claim one task in doubt for a lookup out of turn, due or not, but never while another claim holds
+ * it. Not if the gateway was asked about it within the last `$5` milliseconds, by whatever process:
+ * `asked_at` remembers the questions that left no evidence, because nothing was learned by them.
+ */
+const CLAIM_AHEAD: Statement<ClaimedAhead> = {
+  name: 'tasks_claim_ahead',
+  ...timed`
+  with ${CLOCK}, ${wanted(`
+      and payment_id = $3
+      and (
+        asked_at is null
+        or asked_at <= (select time from clock) - $5::int * interval '1 millisecond'
+      )
+      and (not leased or run_at <= (select time from clock))
+      and (leased or lookups > 0 or doubt_at is not null)
+      and not exists (
+        select from payment_attempts
+        where shard = $1 and payment_id = $3
+          and started_at > (select time from clock) - $5::int * interval '1 millisecond'
+      )`)}, ${EVIDENCE}${claimWanted(', asked_at = clock.time')},
+    greatest(extract(epoch from (select run_at from wanted) - clock.time) * 1000, 0)::float8
+      as "dueInMs"`,
+}
+
+/** Claim up to `limit` due tasks of a route for `leaseMs`. Committed when it returns. */
+export function claimTasks(
+  shard: Runner,
+  operation: Operation,
+  limit: number,
+  leaseMs: number,
+): Promise<ClaimedTask[]> {
+  return shard.run(CLAIM, [limit, leaseMs, GATEWAY, operation])
+}
+
+/**
+ * Claim one task in doubt out of turn. Null: it is not in doubt, held by a claim, or just asked.
+ */
+export async function claimAhead(
+  shard: Runner,
+  paymentId: bigint,
+  { leaseMs, intervalMs }: { readonly leaseMs: number; readonly intervalMs: number },
+): Promise<ClaimedAhead | null> {
+  const [task] = await shard.run(CLAIM_AHEAD, [paymentId, leaseMs, intervalMs])
+  return task ?? null
+}
