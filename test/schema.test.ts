@@ -19,6 +19,12 @@ const PAYMENT = `
   values (0, 1, 1, 'withdraw', 'new', 100, 2, 200, now())`
 const POSTING = `
   insert into postings values (0, 1, 1, 'settle', 0, -102, 100, 2, 0, now())`
+const REFUND = `
+  insert into payments
+    (shard, id, user_id, type, status, amount, commission, fee_bps, created_at, parent_id, fee_returned)
+  values (0, 2, 1, 'refund', 'new', 100, 0, 0, now(), 1, 100)`
+const REFERENCE = `insert into payment_references values (0, 1, 'A-1', 1)`
+const RETURN = (id: number) => `insert into payment_children values (0, 1, ${id}, 're_1')`
 const LETTER = `
   insert into dead_letters
     (shard, id, payment_id, user_id, payment_type, amount, commission, class, error, attempts, created_at)
@@ -40,7 +46,32 @@ const REFUSED: readonly (readonly [name: string, sql: string, code: string])[] =
   ['a commission below nothing', payment('commission', '-1'), CHECK],
   ['a deposit that costs more than it is', payment('type', "'deposit', commission = 101"), CHECK],
   ['a status that does not exist', payment('status', "'processing'"), CHECK],
-  ['a type that does not exist', payment('type', "'refund'"), CHECK],
+  ['a type that does not exist', payment('type', "'gift'"), CHECK],
+  ['a refund of nothing', payment('type', "'refund'"), CHECK],
+  ['a return of no kind', payment('type', "'return', parent_id = 9"), CHECK],
+  ['a deposit that came back from nowhere', payment('return_kind', "'charged_back'"), CHECK],
+  ['a payment of a payment', payment('parent_id', '9'), CHECK],
+  [
+    'a refund that returns more than it is',
+    `${REFUND}; update payments set fee_returned = 101`,
+    CHECK,
+  ],
+  ['a withdrawal that returns a commission', payment('fee_returned', '1'), CHECK],
+  ['more refunds than the payment', payment('refund_reserved', '101'), CHECK],
+  ['refunds below nothing', payment('refund_reserved', '-1'), CHECK],
+  ['a refund that was never reserved', payment('refunded', '1'), CHECK],
+  ['more returns than the payment', payment('returned', '101'), CHECK],
+  ['returns below nothing', payment('returned', '-1'), CHECK],
+  [
+    'more returned of a commission than it is',
+    payment('fee_reserved', '2, returned_fee = 1'),
+    CHECK,
+  ],
+  ['a refusal of a payment that is open', payment('refused_for', "'insufficient_funds'"), CHECK],
+  ['a currency in small letters', `${USER}; update users set currency = 'usd'`, CHECK],
+  ['an entry that leaves a loss out', POSTING.replace('now()', 'now(), -1'), CHECK],
+  ['one reference for two payments of a user', `${REFERENCE}; ${REFERENCE}`, UNIQUE],
+  ['one return under a reference twice', `${RETURN(5)}; ${RETURN(6)}`, UNIQUE],
   ['a final status without its time', payment('status', "'success'"), CHECK],
   ['a time of the end while it is open', payment('finished_at', 'now()'), CHECK],
   ['an empty key', payment('idempotency_key', "''"), CHECK],
@@ -76,7 +107,9 @@ test('the schema refuses what must never be true, whatever the code does', async
 
 test('the schema allows what the refused statements were made from', async (t) => {
   const client = await open(t, await cloneDatabase(t))
-  for (const sql of [USER, PAYMENT, POSTING, LETTER]) await client.query(sql)
+  for (const sql of [USER, PAYMENT, POSTING, LETTER, REFUND, REFERENCE, RETURN(5)]) {
+    await client.query(sql)
+  }
   await client.query("update dead_letters set state = 'redriven'")
   await client.query(LETTER.replace('(0, 1,', '(0, 2,'))
 })

@@ -115,7 +115,7 @@ export const RECORD_DAMAGES: readonly Damage[] = [
   },
   {
     name: 'a type that does not exist',
-    sql: [...drop('payments', 'type_check'), `${PAY} type = 'refund' where id = ${NEW_IN}`],
+    sql: [...drop('payments', 'type_check'), `${PAY} type = 'gift' where id = ${NEW_IN}`],
     rules: ['payment_fields'],
   },
   {
