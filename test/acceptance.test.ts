@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import {
+  BUSY,
   decideBatch,
   keyOf,
   type AcceptedPayment,
@@ -201,6 +202,20 @@ test('a commission that would take the whole deposit is refused; one that leaves
 
 test('too few ids are a bug, not a payment without an id', () => {
   assert.throws(() => decideBatch([deposit(5n), deposit(5n)], { ...books(0n), ids: [1n] }, FEE))
+})
+
+test('what has no key is never replayed, whatever keys there are', () => {
+  const drafts = [deposit(100n), deposit(100n, 'null'), deposit(100n, 'undefined'), deposit(100n)]
+  const { answers, idsUsed } = decideBatch(drafts, books(0n), FEE)
+  assert.deepEqual(
+    answers.map(({ kind, replayed }) => [kind, replayed]),
+    drafts.map(() => ['accepted', false]),
+  )
+  assert.equal(idsUsed, 4)
+})
+
+test('busy is an answer that nothing was decided by, so it is no replay', () => {
+  assert.deepEqual(BUSY, { kind: 'refused', refusal: { code: 'busy' }, replayed: false })
 })
 
 test('the verdict leaves what it was decided on as it was', () => {

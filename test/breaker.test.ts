@@ -321,6 +321,32 @@ test('a payment that is odd for good does not make an outage one of our settings
   assert.equal(again.why?.cause, 'charges')
 })
 
+test('a probe that finds wrong credentials opens it for that, whatever had opened it', () => {
+  const open = seen(OPEN, [misconfigured('http_401', 1n)], 1_000)
+  assert.equal(open.state, 'open')
+  assert.deepEqual(open.why, { cause: 'misconfigured', reason: 'http_401' })
+})
+
+test('odd payments are no failures: however many there are beside others that work, it stays closed', () => {
+  const odd = (id: number) => misconfigured('http_404', BigInt(id))
+  const calls = Array.from({ length: 100 }, (_, id) => (id % 25 === 0 ? ended(true) : odd(id)))
+  assert.equal(seen(CLOSED, [...calls, ended(false)], 500).state, 'closed')
+  // A lookup that fails so is one that fails: nobody can be asked.
+  const lookups = times(10, { ...lookup('misconfigured'), reason: 'http_404' })
+  assert.equal(seen(CLOSED, lookups).why?.cause, 'lookups')
+})
+
+test('charges that all failed in the half before are not taken for charges that work', () => {
+  const failed = seen(CLOSED, times(5, ended(false)))
+  const later = seen(failed, [ended(false)], POLICY.windowMs / 2 + 1)
+  const asked = seen(later, times(10, lookup('failed')), POLICY.windowMs / 2 + 1)
+  assert.deepEqual([asked.state, asked.why?.cause], ['open', 'lookups'])
+  const worked = seen(CLOSED, times(5, ended(true)))
+  const failing = seen(worked, [ended(false)], POLICY.windowMs / 2 + 1)
+  const still = seen(failing, times(10, lookup('failed')), POLICY.windowMs / 2 + 1)
+  assert.equal(still.state, 'closed')
+})
+
 test('whatever happens, a gateway that works again is in use again within the longest pause', () => {
   const verdicts = ['good', 'failed', 'refused', 'misconfigured'] as const
   const event = fc.tuple(

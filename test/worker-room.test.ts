@@ -109,3 +109,49 @@ test('a worker that stops begins nothing more in any loop, while jobs of another
   assert.equal(loops.running('charge'), 0)
   await stopped
 })
+
+test('a loop may use what the others leave, and is always sure of its part', () => {
+  const rows = [
+    [8, 2, 0, 8],
+    [8, 2, 3, 5],
+    [8, 2, 5, 4],
+    [8, 2, 8, 4],
+    [7, 2, 7, 4],
+    [5, 3, 5, 2],
+    [1, 2, 1, 1],
+  ] as const
+  for (const [total, loops, others, room] of rows) {
+    assert.equal(roomBeside(total, loops, others), room, `${total} ${loops} ${others}`)
+  }
+})
+
+test('several loops are woken, counted and stopped as one', async () => {
+  const ends: (() => void)[] = []
+  const woken: string[] = []
+  const loop = (name: string, running: number, turnedMs: number): Worker => ({
+    wake: () => void woken.push(name),
+    running: () => running,
+    turnedMs: () => turnedMs,
+    stop: () => new Promise((resolve) => ends.push(resolve)),
+  })
+  const all = together(
+    new Map([
+      ['charge', loop('charge', 2, 70)],
+      ['payout', loop('payout', 3, 60)],
+    ]),
+  )
+  all.wake('payout')
+  assert.deepEqual(woken.splice(0), ['payout'])
+  all.wake()
+  assert.deepEqual(woken, ['charge', 'payout'])
+  // It is as alive as the loop that has stood still the longest.
+  assert.deepEqual([all.running(), all.turnedMs()], [5, 60])
+  let stopped = false
+  const stopping = all.stop().then(() => (stopped = true))
+  assert.equal(ends.length, 2, 'all are told at once')
+  ends[0]?.()
+  await settled()
+  assert.equal(stopped, false)
+  ends[1]?.()
+  await stopping
+})

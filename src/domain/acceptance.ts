@@ -102,7 +102,7 @@ function decide(batch: Batch, draft: Draft): Answer {
   }
   const share = commission(amount, batch.fee)
   if (draft.type === 'deposit') {
-    if (share >= amount && share > 0n) return refuse({ code: 'amount_below_commission' })
+    if (share >= amount) return refuse({ code: 'amount_below_commission' })
     return { kind: 'accepted', payment: store(batch, draft, share, null), replayed: false }
   }
   const required = total({ amount, commission: share })
