@@ -5,9 +5,9 @@ import { sessions } from '../src/adapters/sessions.ts'
 import { listLetters } from '../src/dead-letters/list.ts'
 import { pageOfViews } from '../src/payments/read.ts'
 import type { PaymentFilter } from '../src/payments/list-store.ts'
-import { Overloaded, type Statement, type Db } from '../src/ports.ts'
-import { withShards } from '../src/shards.ts'
-import { testWorld, type TestWorld, raw } from './harness.ts'
+import { Overloaded } from '../src/ports.ts'
+import { testWorld, type TestWorld } from './harness.ts'
+import { explaining, type Plan } from './plans-kit.ts'
 
 const ANY: PaymentFilter = { userId: null, status: null, type: null }
 const PAYMENTS = 60_000
@@ -95,53 +95,19 @@ test('pages hold everything that matches, once, newest first, however unlike the
   }
 })
 
-interface Plan {
-  readonly 'Node Type': string
-  readonly 'Relation Name'?: string
-  readonly 'Actual Rows': number
-  readonly 'Actual Loops': number
-  readonly 'Rows Removed by Filter'?: number
-  readonly Plans?: readonly Plan[]
-}
-
 /** Rows that a plan read from tables and indexes, those it threw away included. */
 function rowsRead(plan: Plan): number {
-  const own = plan['Actual Rows'] + (plan['Rows Removed by Filter'] ?? 0)
-  const leaf = plan['Relation Name'] === undefined ? 0 : own * plan['Actual Loops']
+  const rows = (plan['Actual Rows'] ?? 0) + (plan['Rows Removed by Filter'] ?? 0)
+  const leaf = plan['Relation Name'] === undefined ? 0 : rows * (plan['Actual Loops'] ?? 0)
   return leaf + (plan.Plans ?? []).reduce((sum, child) => sum + rowsRead(child), 0)
-}
-
-/** A database that explains what it runs, by the plan that is kept for all values. */
-function explaining(world: TestWorld, seen: Map<string, number>): Db {
-  return withShards(world.db, (shard) => ({
-    ...shard,
-    async run<Row>(statement: Statement<Row>, values: readonly unknown[]) {
-      await shard.transaction(async (tx) => {
-        await tx.run(raw('set local plan_cache_mode = force_generic_plan'), [])
-        const name = `explained_${statement.name}`
-        await tx.run(raw(`prepare ${name} as ${statement.text}`), [])
-        const filled = statement.clock === true ? [shard.number, null] : [shard.number]
-        const given = [...filled, ...values].map(literal).join(', ')
-        const text = `explain (analyze, format json) execute ${name}(${given})`
-        const [row] = await tx.run(raw<{ 'QUERY PLAN': [{ Plan: Plan }] }>(text), [])
-        await tx.run(raw(`deallocate ${name}`), [])
-        const plan = row?.['QUERY PLAN'][0].Plan
-        seen.set(statement.name, Math.max(seen.get(statement.name) ?? 0, plan ? rowsRead(plan) : 0))
-      })
-      return shard.run(statement, values)
-    },
-  }))
-}
-
-function literal(value: unknown): string {
-  if (value === null) return 'null'
-  return `'${(value instanceof Date ? value.toISOString() : String(value)).replaceAll("'", "''")}'`
 }
 
 test('no list reads more than its bound, whatever it is filtered by', async (t) => {
   const world = await history(t)
   const seen = new Map<string, number>()
-  const db = explaining(world, seen)
+  const db = explaining(world.db, 'generic', (name, plan) =>
+    seen.set(name, Math.max(seen.get(name) ?? 0, rowsRead(plan))),
+  )
   const statuses = [null, 'new', 'success', 'failed', 'unknown'] as const
   for (const status of statuses) {
     for (const type of [null, 'deposit', 'withdraw'] as const) {

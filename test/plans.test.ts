@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type pg from 'pg'
+import { listLetters } from '../src/dead-letters/list.ts'
+import { pageOfViews } from '../src/payments/read.ts'
+import { cloneDatabase } from './databases.ts'
+import { openDb } from './harness.ts'
+import { explaining, genericShape, LARGE, planner, shapeOf } from './plans-kit.ts'
+import { ROOT } from './sources.ts'
+import { statements } from './statements.ts'
+
+const PAGE = join(ROOT, 'docs', 'query-plans.txt')
+
+/** Another release of PostgreSQL may plan otherwise, which is no fault of ours. */
+const RELEASE = 18
+
+/** Not on the page: `verify` reads everything there is, and the others read no rows. */
+const APART = /^verify_|_one_snapshot$|^postings_along_key$/
+
+/** Statements that read a whole table that grows, and why they may. */
+const WHOLE: Readonly<Record<string, string>> = {
+  held_read: 'a gauge, which is read once for each scrape',
+  tasks_view: 'a gauge of the queue, which is as long as the backlog',
+  redrives_plan: 'operators plan runs, by hand',
+}
+
+/** The shape of the plan of every statement, by its name. */
+async function shapes(client: pg.Client): Promise<Map<string, string>> {
+  const found = new Map<string, string>()
+  for (const { name, text } of await statements()) {
+    if (!APART.test(name)) found.set(name, await genericShape(client, text))
+  }
+  return found
+}
+
+/** What differs between the plans that are kept and others, by statement. */
+function differences(before: Map<string, string>, after: Map<string, string>): string[] {
+  return [...new Set([...before.keys(), ...after.keys()])]
+    .filter((name) => before.get(name) !== after.get(name))
+    .map((name) => `${name}\n${before.get(name) ?? ''}\n  is now\n${after.get(name) ?? ''}`)
+}
+
+/** The page that is kept, by statement. */
+function kept(): Map<string, string> {
+  const blocks = readFileSync(PAGE, 'utf8').trimEnd().split('\n\n').slice(1)
+  return new Map(
+    blocks.map((block) => {
+      const end = block.indexOf('\n')
+      return [block.slice(0, end), block.slice(end + 1)]
+    }),
+  )
+}
+
+const INTRODUCTION = `\
+The plan of every statement, over tables of 20,000 rows: its nodes, and below each one, indented,
+what it reads from. \`npm run query-plans\` writes this page, and test/plans.test.ts compares it.`
+
+test('every statement has the plan that docs/query-plans.txt shows, and none reads a whole table', async (t) => {
+  const url = await cloneDatabase(t)
+  const client = await planner(t, url)
+  const found = await shapes(client)
+
+  await t.test('none reads the whole of a table that grows, but for those that say why', () => {
+    const whole = new RegExp(`\\bSeq Scan (?:${LARGE.join('|')})$`, 'm')
+    const readers = [...found].filter(([, shape]) => whole.test(shape)).map(([name]) => name)
+    assert.deepEqual(readers.toSorted(), Object.keys(WHOLE).toSorted())
+  })
+
+  const { rows } = await client.query<{ number: string }>(
+    `select current_setting('server_version_num') as number`,
+  )
+  if (Math.trunc(Number(rows[0]?.number) / 10_000) !== RELEASE) return
+  if (process.env['QUERY_PLANS'] === 'write') {
+    const blocks = [...found].map(([name, shape]) => `${name}\n${shape}`)
+    writeFileSync(PAGE, `${[INTRODUCTION, ...blocks].join('\n\n')}\n`)
+  }
+
+  await t.test('the page shows them all', () => {
+    assert.deepEqual(differences(kept(), found), [], 'meant? then `npm run query-plans`')
+  })
+
+  await t.test('a list has its plan whatever it is filtered by', async () => {
+    const db = explaining(openDb(t, url), 'custom', (name, plan) => {
+      assert.equal(shapeOf(plan), found.get(name), name)
+    })
+    for (const status of [null, 'new', 'success', 'failed', 'unknown'] as const) {
+      for (const type of [null, 'deposit'] as const) {
+        for (const userId of [null, 1n]) {
+          await pageOfViews(db, { userId, status, type }, 2n ** 62n, 50)
+        }
+      }
+    }
+    for (const letters of [null, 'failed', 'unknown'] as const) {
+      for (const state of [null, 'open', 'resolved'] as const) {
+        await listLetters(db, { class: letters, state }, 50, 0)
+      }
+    }
+  })
+
+  await t.test(
+    'an index that refuses nothing is there for a plan, which is seen to change',
+    async () => {
+      const indexes = await client.query<{ name: string }>(
+        `select indexrelid::regclass::text as name
+       from pg_index
+       where indrelid = any ($1::regclass[]) and not indisunique`,
+        [LARGE],
+      )
+      assert.ok(indexes.rows.length > 0)
+      for (const { name } of indexes.rows) {
+        await client.query(`begin; drop index ${name}`)
+        const changed = differences(found, await shapes(client))
+        await client.query('rollback')
+        assert.ok(changed.length > 0, `nothing reads ${name}`)
+      }
+    },
+  )
+})
