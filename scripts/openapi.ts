@@ -15,6 +15,7 @@ import { paymentRoutes } from '../src/payments/routes.ts'
 import { timelineRoutes } from '../src/timeline/routes.ts'
 import { API, MOCK_GATEWAY } from '../src/http/paths.ts'
 import { VERSION } from '../src/process/version.ts'
+import { runRoutes } from '../src/runs/routes.ts'
 import { userRoutes } from '../src/users/routes.ts'
 
 /**
@@ -40,6 +41,7 @@ const routes: FastifyPluginAsync[] = [
   batchRoutes(nobody),
   timelineRoutes(nobody),
   deadLetterRoutes(nobody),
+  runRoutes(nobody),
   ledgerRoutes(nobody),
   counterRoutes(nobody),
   healthRoutes(nobody),

@@ -1,4 +1,5 @@
 import type { ChargeOutcome, LookupOutcome } from './domain/outcome.ts'
+import type { CarriedType } from './domain/payment.ts'
 import type { Promises } from './domain/retry.ts'
 
 /**
@@ -180,7 +181,13 @@ export interface ChargeRequest {
   readonly userId: bigint
   readonly amount: bigint
   readonly commission: bigint
-  readonly type: 'deposit' | 'withdraw'
+  readonly type: CarriedType
+  /** Of a refund: the deposit that it gives back. */
+  readonly parent?: {
+    readonly paymentId: bigint
+    /** The gateway's own reference of it; null: it gave none. */
+    readonly gatewayRef: string | null
+  }
 }
 
 /** What was seen of one gateway call. `sent` is false only if no byte of the request left. */
@@ -197,7 +204,8 @@ export interface Evidence<Outcome> {
 export interface Gateway {
   readonly profile: GatewayProfile
   /**
-   * Charge `request.amount` minor units once per `request.key`, however often it is called.
+   * Charge, pay out or refund `request.amount` minor units once per `request.key`, however often it
+   * is called.
    *
    * A timeout, a reset, any 5xx or an unreadable reply is `in_doubt`: the charge may have happened.
    * A refused connection or a 429 is `not_executed`: it did not.

@@ -28,6 +28,16 @@ const REQUEST: ChargeRequest = {
   type: 'deposit',
 }
 
+const REFUND: ChargeRequest = {
+  ...REQUEST,
+  key: 'conform_2',
+  paymentId: 2n,
+  amount: 50n,
+  commission: 0n,
+  type: 'refund',
+  parent: { paymentId: 1n, gatewayRef: null },
+}
+
 type Make = (t: TestContext) => Promise<Conformer>
 
 /**
@@ -42,6 +52,7 @@ export function gatewayConformance(name: string, makeGateway: Make): void {
   charges(conform)
   repeats(conform)
   lookups(conform)
+  refunds(conform)
   ends(conform)
 }
 
@@ -184,6 +195,43 @@ function lookups(conform: Conform): void {
     made.behave('fail')
     await made.gateway.charge(REQUEST)
     assert.equal((await made.gateway.lookup(REQUEST)).outcome.kind, 'not_found')
+  })
+}
+
+function refunds(conform: Conform): void {
+  conform('a refund gives back once under its key, and is told by lookups', async (made, t) => {
+    if (made.gateway.profile.repeats !== 'first_answer') return t.skip('not promised')
+    const { gateway } = made
+    const { outcome } = await gateway.charge(REQUEST)
+    if (outcome.kind !== 'success') throw new Error(outcome.kind)
+    const { gatewayRef } = outcome
+    const refund = { ...REFUND, parent: { paymentId: 1n, gatewayRef } }
+    const first = await gateway.charge(refund)
+    assert.equal(first.outcome.kind, 'success')
+    assert.deepEqual(await gateway.charge(refund), first)
+    assert.equal(made.charged(2n), 1)
+    assert.equal(made.charged(1n), 1)
+    if (gateway.profile.lookup === 'none') return
+    assert.deepEqual((await gateway.lookup(refund)).outcome, first.outcome)
+  })
+
+  conform('a refund whose reply was lost is in doubt, and is not made again', async (made, t) => {
+    if (made.gateway.profile.repeats !== 'first_answer') return t.skip('not promised')
+    await made.gateway.charge(REQUEST)
+    made.behave('lose_reply')
+    assert.equal((await made.gateway.charge(REFUND)).outcome.kind, 'in_doubt')
+    made.behave('accept')
+    assert.equal((await made.gateway.charge(REFUND)).outcome.kind, 'success')
+    assert.equal(made.charged(2n), 1)
+  })
+
+  conform('no more is refunded than was charged', async ({ gateway, charged }) => {
+    await gateway.charge(REQUEST)
+    const whole = { ...REFUND, amount: REQUEST.amount }
+    assert.equal((await gateway.charge(whole)).outcome.kind, 'success')
+    const more = { ...REFUND, key: 'conform_3', paymentId: 3n, amount: 1n }
+    assert.equal((await gateway.charge(more)).outcome.kind, 'declined')
+    assert.equal(charged(3n), 0)
   })
 }
 

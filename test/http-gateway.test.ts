@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
 import type { ChargeOutcome } from '../src/domain/outcome.ts'
-import type { Clock } from '../src/ports.ts'
+import type { ChargeRequest, Clock } from '../src/ports.ts'
 import {
   declined,
   doubt,
@@ -14,6 +14,13 @@ import {
   REQUEST,
   success,
 } from './misbehaving-peer.ts'
+
+const REFUND: ChargeRequest = {
+  ...REQUEST,
+  commission: 0n,
+  type: 'refund',
+  parent: { paymentId: 5n, gatewayRef: 'gw_5' },
+}
 
 const pending: ChargeOutcome = { kind: 'pending', reason: 'pending' }
 
@@ -101,8 +108,10 @@ const WORDS: readonly (readonly [name: string, status: number, body: string, is:
 for (const [name, status, body, outcome] of WORDS) {
   test(`a reply of ${status} (${name}) is ${outcome.kind}`, async (t) => {
     const raw = status === 304 ? 'HTTP/1.1 304 X\r\n\r\n' : http(status, body)
-    const seen = await chargeAgainst(t, raw)
-    assert.deepEqual(seen, { outcome, sent: true, httpStatus: status })
+    for (const request of [REQUEST, REFUND]) {
+      const seen = await chargeAgainst(t, raw, systemClock, request)
+      assert.deepEqual(seen, { outcome, sent: true, httpStatus: status })
+    }
   })
 }
 
@@ -176,6 +185,24 @@ test('amounts are written exactly, and requests are what the contract says', asy
   }
 })
 
+test('a refund names what it gives back, and is looked up where refunds are', async (t) => {
+  const { url, requests } = await peer(t, (socket) => socket.write(http(200, '{"status":"ok"}')))
+  const client = gateway(t, url)
+  for (const gatewayRef of ['gw_"1"', null]) {
+    await client.charge({ ...REFUND, parent: { paymentId: 5n, gatewayRef } })
+    const [head = '', body] = (requests.pop() ?? '').split('\r\n\r\n')
+    const ref = JSON.stringify(gatewayRef)
+    assert.equal(
+      body,
+      `{"payment_id":7,"user_id":3,"amount":200.5,"type":"refund","parent_id":5,"parent_ref":${ref}}`,
+    )
+    assert.match(head, /^POST \/base\/refund HTTP\/1\.1\r\n/)
+    assert.match(head, /\r\nidempotency-key: pay_7(\r\n|$)/)
+  }
+  await client.lookup(REFUND)
+  assert.match(requests.pop() ?? '', /^GET \/base\/refunds\/pay_7 HTTP/)
+})
+
 const LOOKUPS: readonly (readonly [status: number, body: string, outcome: object])[] = [
   [200, '{"status":"success","gateway_ref":"g"}', { kind: 'success', gatewayRef: 'g' }],
   [200, '{"status":"failed","code":"no"}', { kind: 'declined', reason: 'no' }],
@@ -204,7 +231,12 @@ for (const [status, body, outcome] of LOOKUPS) {
   })
 }
 
-async function chargeAgainst(t: TestContext, raw: string, clock: Clock = systemClock) {
+async function chargeAgainst(
+  t: TestContext,
+  raw: string,
+  clock: Clock = systemClock,
+  request = REQUEST,
+) {
   const { url } = await peer(t, (socket) => socket.write(raw))
-  return gateway(t, url, { clock }).charge(REQUEST)
+  return gateway(t, url, { clock }).charge(request)
 }

@@ -7,7 +7,8 @@ import { systemClock } from '../src/adapters/clock.ts'
 import { httpGateway } from '../src/gateways/http-gateway.ts'
 import { draw, FAULTS_DEFAULT, turnDials } from '../src/mock-gateway/faults.ts'
 import type { Fault } from '../src/mock-gateway/faults.ts'
-import { REQUESTS_MAX, type Order } from '../src/mock-gateway/journal.ts'
+import { REQUESTS_MAX } from '../src/mock-gateway/journal.ts'
+import type { Order } from '../src/mock-gateway/orders.ts'
 import { mockGateway } from '../src/mock-gateway/server.ts'
 import { seededRandom } from '../src/domain/random.ts'
 import { FAULTS_NONE, serveMock, type MockServer } from './mock-server.ts'
@@ -237,7 +238,7 @@ test('the journal lists requests, newest first, with what was done about each', 
 })
 
 function row(fields: object) {
-  return { at: null, amount: 200.5, ...fields }
+  return { at: null, amount: 200.5, type: 'deposit', ...fields }
 }
 
 test('requests are kept up to their bound, charges without one', () => {

@@ -4,7 +4,8 @@ import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { openJournal, type Order } from '../src/mock-gateway/journal.ts'
+import { openJournal } from '../src/mock-gateway/journal.ts'
+import type { Order } from '../src/mock-gateway/orders.ts'
 
 const ORDER: Order = {
   key: 'k1',

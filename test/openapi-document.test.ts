@@ -82,7 +82,9 @@ test('the document speaks of keys where they are asked for, and nowhere else', a
   const free = operationsOf(guarded).filter(([, { security }]) => security?.length === 0)
   assert.deepEqual(free.map(([name]) => name).toSorted(), [
     'get /api/v1/mock-gateway/payments/{key}',
+    'get /api/v1/mock-gateway/refunds/{key}',
     'post /api/v1/mock-gateway/pay',
+    'post /api/v1/mock-gateway/refund',
   ])
 })
 

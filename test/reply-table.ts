@@ -1,3 +1,4 @@
+import { DIALS } from '../src/mock-gateway/faults.ts'
 import { chargeKind, lookupKind, type Shape } from '../src/domain/reply.ts'
 
 /** Every shape of a body, and its head in the table. */
@@ -51,10 +52,20 @@ export function markdown(rows: readonly (readonly string[])[]): string {
   return [line(head), rule, ...rest.map(line)].join('\n')
 }
 
-/** Both tables of docs/gateways.md, by the marks around them. */
+/** Every dial of the sandbox, as a body that turns it, and what it does. */
+function dials(): string {
+  const rows = Object.entries(DIALS).map(([name, { initial, max, description }]) => {
+    const to = max === 1 ? 1 : Math.max(initial, 2_000)
+    return [`\`{"${name}": ${to}}\``, max === 1 ? '0 to 1' : `to ${max}`, `${initial}`, description]
+  })
+  return markdown([['body', 'range', 'at first', 'what it does'], ...rows])
+}
+
+/** The tables of docs/gateways.md, by the marks around them. */
 export const TABLES: Readonly<Record<string, string>> = {
   charges: table((status, shape) => chargeKind(status, shape)),
   lookups: table((status, shape) => lookupKind(status, shape)),
+  dials: dials(),
 }
 
 /** The page with its tables as the code has them, between their marks. */

@@ -3,20 +3,24 @@ export type PaymentType = 'deposit' | 'withdraw'
 /** What is in the books: what was asked for, refunds of it, and what came back by itself. */
 export type BookedType = PaymentType | 'refund' | 'return'
 
+/** What a gateway carries out; a return has happened already. */
+export type CarriedType = Exclude<BookedType, 'return'>
+
 /**
  * What the gateway is asked to do. Each has its own credentials, limits and troubles at many
  * gateways, so whatever is learned of a gateway is learned of one operation.
  */
-export type Operation = 'charge' | 'payout'
+export type Operation = 'charge' | 'payout' | 'refund'
 
 /** Every operation, in the order in which they are looked at. */
-export const OPERATIONS: readonly Operation[] = ['charge', 'payout']
+export const OPERATIONS: readonly Operation[] = ['charge', 'payout', 'refund']
 
 /** The name of the one gateway there is, by its driver. */
 export const GATEWAY = 'http'
 
 /** What the gateway is asked to do for a payment of this type. */
-export function operationOf(type: PaymentType): Operation {
+export function operationOf(type: CarriedType): Operation {
+  if (type === 'refund') return 'refund'
   return type === 'deposit' ? 'charge' : 'payout'
 }
 

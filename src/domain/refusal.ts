@@ -47,6 +47,7 @@ export const REFUSALS = {
   redrive_started: [409, 'This snapshot was started already. See the redrive with its id.'],
   redrive_expired: [409, 'This snapshot is older than 15 minutes. Make a new one.'],
   redrive_not_running: [409, 'Only a running redrive can be canceled.'],
+  not_returnable: [409, 'A payment of this kind and state cannot have come back so far.'],
   body_too_large: [413, 'The body is larger than this service reads.'],
   uri_too_long: [414, 'A part of the path is longer than any id.'],
   media_type_unsupported: [415, 'Send the body as application/json in UTF-8.'],
@@ -102,7 +103,6 @@ export interface Refusal {
 const MONEY_REFUSALS = {
   not_refundable: [409, 'Only what is left of a successful deposit can be refunded.'],
   in_flight: [409, 'It is being sent to the gateway, or was sent, so only the gateway can end it.'],
-  not_returnable: [409, 'A payment of this kind and state cannot have come back so far.'],
   return_differs: [409, 'This reference belongs to a return of another kind or amount.'],
   not_correctable: [409, 'Only a failed payment that the gateway executed can be corrected, once.'],
   card_number: [422, 'A field holds the number of a payment card. Send a token instead.'],

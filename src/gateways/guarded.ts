@@ -51,6 +51,7 @@ export function guardedGateway(
   const routes = {
     charge: guardedRoute(clock, policy),
     payout: guardedRoute(clock, policy),
+    refund: guardedRoute(clock, policy),
   }
   const watch = async <Outcome extends { readonly kind: string }>(
     call: CallSeen['call'],

@@ -1,3 +1,5 @@
+import assert from 'node:assert'
+import { writeJson } from '../domain/json.ts'
 import { shortestMoney } from '../domain/money.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import { chargeKind, confirms, lookupKind, refuses, type Shape } from '../domain/reply.ts'
@@ -29,7 +31,8 @@ export interface HttpGatewayOptions {
 }
 
 /**
- * The gateway behind `url`: `POST {url}/pay` with `Idempotency-Key`, `GET {url}/payments/{key}`.
+ * The gateway behind `url`: `POST {url}/pay` and `/refund` with `Idempotency-Key`, and
+ * `GET {url}/payments/{key}` and `/refunds/{key}`.
  * docs/gateways.md is its contract. Throws only here, for a `url` that is not a URL.
  */
 export function httpGateway(options: HttpGatewayOptions): Gateway {
@@ -92,16 +95,27 @@ async function ask(
 
 /** The JSON is written by hand, because only that keeps money and ids exact from bigint to text. */
 function chargeCall(root: string, request: ChargeRequest, headers: readonly string[]): HttpCall {
+  const { type, paymentId, userId } = request
   const body =
-    `{"payment_id":${request.paymentId},"user_id":${request.userId}` +
-    `,"amount":${shortestMoney(request.amount)},"commission":${shortestMoney(request.commission)}` +
-    `,"type":"${request.type}"}`
+    `{"payment_id":${paymentId},"user_id":${userId},"amount":${shortestMoney(request.amount)}` +
+    (type === 'refund' ? '' : `,"commission":${shortestMoney(request.commission)}`) +
+    `,"type":"${type}"${parentOf(request)}}`
   const own = ['content-type', 'application/json', 'idempotency-key', request.key]
-  return { method: 'POST', path: `${root}/pay`, headers: [...own, ...headers], body }
+  const path = type === 'refund' ? `${root}/refund` : `${root}/pay`
+  return { method: 'POST', path, headers: [...own, ...headers], body }
+}
+
+/** What a refund says of the deposit that it gives back. */
+function parentOf({ type, parent }: ChargeRequest): string {
+  if (type !== 'refund') return ''
+  assert(parent !== undefined, 'a refund has a parent')
+  const { paymentId, gatewayRef } = parent
+  return `,"parent_id":${paymentId},"parent_ref":${writeJson(gatewayRef)}`
 }
 
 function lookupCall(root: string, request: ChargeRequest, headers: readonly string[]): HttpCall {
-  const path = `${root}/payments/${encodeURIComponent(request.key)}`
+  const kind = request.type === 'refund' ? 'refunds' : 'payments'
+  const path = `${root}/${kind}/${encodeURIComponent(request.key)}`
   return { method: 'GET', path, headers: ['accept', 'application/json', ...headers], body: null }
 }
 

@@ -76,8 +76,8 @@ export function openGuards(clock: Pick<Clock, 'elapsedMs'>, options: GuardOption
  */
 const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[] = [
   [/^\/((livez|readyz|openapi\.json|docs(\/.*)?)?|api\/v1(\/mock-gateway)?)$/, /./, 'public'],
-  [/\/mock-gateway\/pay$/, /^POST$/, 'gateway'],
-  [/\/mock-gateway\/payments\/:key$/, /^(GET|HEAD)$/, 'gateway'],
+  [/\/mock-gateway\/(pay|refund)$/, /^POST$/, 'gateway'],
+  [/\/mock-gateway\/(payments|refunds)\/:key$/, /^(GET|HEAD)$/, 'gateway'],
   [/./, /^(GET|HEAD|OPTIONS)$/, 'read'],
   [/\/(dlq|mock-gateway)(\/|$)/, /./, 'operate'],
   [/./, /./, 'write'],

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyPluginAsync } from 'fastify'
 import { Type } from 'typebox'
-import type { Operation } from '../domain/payment.ts'
+import { OPERATIONS, type Operation } from '../domain/payment.ts'
 import type { Clock } from '../ports.ts'
 import { nullable, oneOf } from './schemas.ts'
 
@@ -58,7 +58,7 @@ export function cachedProbe(probe: Probes['database'], clock: Clock): Probes['da
 
 const RouteBody = Type.Object({
   gateway: Type.String(),
-  operation: oneOf(['charge', 'payout']),
+  operation: oneOf(OPERATIONS),
   breaker: oneOf(['closed', 'half_open', 'open']),
   misconfigured: Type.Boolean({
     description: 'The gateway does not talk to us: its address or our credentials are wrong.',

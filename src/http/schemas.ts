@@ -86,6 +86,9 @@ export function oneOf<const Value extends string>(values: readonly Value[], opti
 /** Which way a payment goes. */
 export const PaymentTypes = oneOf(['deposit', 'withdraw'], { title: 'PaymentType' })
 
+/** What a gateway carries out. */
+export const CarriedTypes = oneOf(['deposit', 'withdraw', 'refund'], { title: 'CarriedType' })
+
 /** Where a page continues. */
 export const Cursor = Type.Optional(
   Type.String({ maxLength: 500, description: 'The `next_cursor` of the page before.' }),

@@ -1,12 +1,22 @@
 import { Type } from 'typebox'
-import { Id, Money, oneOf, PaymentTypes, Time } from '../http/schemas.ts'
+import { CarriedTypes, Id, Money, oneOf, PaymentTypes, Time } from '../http/schemas.ts'
 import { DIALS, isWhole, type Faults } from './faults.ts'
+import { RETURN_KINDS } from './given-back.ts'
 
 /** The header of a charge. */
 export const Key = Type.String({
   pattern: '^[\\x21-\\x7e]{1,255}$',
   description: 'The same key charges once. Without it every request is a new charge.',
 })
+
+/** ISO 4217; amounts have its decimals. */
+const Currency = Type.Optional(
+  Type.String({
+    pattern: '^[A-Z]{3}$',
+    description: 'An ISO 4217 code; amounts have its decimals. Without it, two.',
+    examples: ['JPY'],
+  }),
+)
 
 /** What is to be charged. */
 export const Pay = Type.Object(
@@ -16,12 +26,81 @@ export const Pay = Type.Object(
     amount: Type.Number(),
     commission: Type.Number(),
     type: PaymentTypes,
+    currency: Currency,
   },
   {
     title: 'MockOrder',
     additionalProperties: false,
     examples: [{ payment_id: 1, user_id: 1, amount: 200, commission: 4, type: 'deposit' }],
   },
+)
+
+/** What is to be refunded. */
+export const GiveBack = Type.Object(
+  {
+    payment_id: Id,
+    user_id: Id,
+    amount: Type.Number(),
+    type: oneOf(['refund']),
+    parent_id: Type.Integer({ minimum: 1, description: 'The deposit that is given back.' }),
+    parent_ref: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    currency: Currency,
+  },
+  {
+    title: 'MockRefund',
+    additionalProperties: false,
+    examples: [
+      {
+        payment_id: 9,
+        user_id: 1,
+        amount: 50,
+        type: 'refund',
+        parent_id: 1,
+        parent_ref: 'gw_00000001',
+      },
+    ],
+  },
+)
+
+const ReturnKind = oneOf(RETURN_KINDS, {
+  title: 'ReturnKind',
+  description:
+    '`payout_returned`: a payout came back. `charged_back`: a deposit was taken back. ' +
+    '`refunded_there`: it was refunded at the gateway itself. `dispute_won`: money of these two ' +
+    'came back.',
+})
+
+/** What is to come back. */
+export const ComesBack = Type.Object(
+  {
+    payment_id: Type.Integer({ minimum: 1 }),
+    kind: ReturnKind,
+    amount: Type.Optional(Type.Number({ description: 'Without it, all that can.' })),
+  },
+  {
+    title: 'MockReturnRequest',
+    additionalProperties: false,
+    examples: [{ payment_id: 1, kind: 'charged_back', amount: 50 }],
+  },
+)
+
+const RETURN = {
+  gateway_ref: Type.String({ description: "The gateway's own reference of the return." }),
+  kind: ReturnKind,
+  amount: Money('What came back.'),
+  at: Time,
+}
+
+/** What came back. */
+export const CameBack = Type.Object(
+  { payment_id: Type.Integer(), ...RETURN },
+  { title: 'MockReturn' },
+)
+
+/** A page of what came back. */
+export const Returns = Type.Object(
+  { data: Type.Array(CameBack), next_after: Type.Union([Type.Integer(), Type.Null()]) },
+  { title: 'MockReturns' },
 )
 
 /** What the gateway says of a charge. */
@@ -33,6 +112,9 @@ export const Answer = Type.Object(
     payment_id: Type.Optional(Type.Integer()),
     amount: Type.Optional(Money('What was asked for, or charged.')),
     idempotency_key: Type.Optional(Type.String()),
+    currency: Type.Optional(Type.String()),
+    refunded: Type.Optional(Money('Of a deposit: what was refunded.')),
+    returns: Type.Optional(Type.Array(Type.Object(RETURN))),
   },
   { title: 'MockAnswer' },
 )
@@ -62,6 +144,7 @@ export const Journal = Type.Object(
         idempotency_key: Type.Union([Type.String(), Type.Null()]),
         payment_id: Type.Integer(),
         amount: Money('What was asked for.'),
+        type: oneOf(['deposit', 'withdraw', 'refund', 'return']),
         act: Type.String({ description: 'What was done about the request.' }),
         fault: Type.Union([Type.String(), Type.Null()]),
       }),
@@ -108,8 +191,10 @@ export const Charges = Type.Object(
         payment_id: Type.Integer(),
         user_id: Type.Integer(),
         amount: Money('What was charged.'),
-        type: PaymentTypes,
+        type: CarriedTypes,
         at: Time,
+        parent_id: Type.Optional(Type.Integer({ description: 'What a refund gives back.' })),
+        currency: Type.Optional(Type.String()),
       }),
     ),
     next_after: Type.Union([Type.Integer(), Type.Null()], {

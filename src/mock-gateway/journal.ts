@@ -7,30 +7,22 @@ import {
   readFileSync,
   writeSync,
 } from 'node:fs'
+import type { Exponent } from '../domain/currency.ts'
 import { formatMoney, parseMoney } from '../domain/money.ts'
 import type { Fault } from './faults.ts'
-
-/** What a caller asks for. Amounts are minor units; `key` is null if it sent no Idempotency-Key. */
-export interface Order {
-  readonly key: string | null
-  readonly paymentId: number
-  readonly userId: number
-  readonly amount: bigint
-  readonly commission: bigint
-  readonly type: 'deposit' | 'withdraw'
-}
-
-/** An order that was settled, for good. `number` counts from 1. */
-export interface Charge extends Order {
-  readonly number: number
-  readonly outcome: 'executed' | 'declined'
-  /** ISO 8601. */
-  readonly at: string
-}
+import { decimalsOf, emptyGivenBack, type GivenBack, type Returned } from './given-back.ts'
+import type { Charge, Order } from './orders.ts'
 
 /** What was done about a request when it came in. */
 export type Act =
-  'executed' | 'declined' | 'replayed' | 'conflict' | 'in_progress' | 'will_execute' | 'nothing'
+  | 'executed'
+  | 'declined'
+  | 'replayed'
+  | 'conflict'
+  | 'in_progress'
+  | 'will_execute'
+  | 'nothing'
+  | 'returned'
 
 /** One request as it was seen. */
 export interface Seen {
@@ -38,6 +30,8 @@ export interface Seen {
   readonly key: string | null
   readonly paymentId: number
   readonly amount: bigint
+  readonly currency?: string
+  readonly type: Order['type'] | 'return'
   readonly act: Act
   readonly fault: Fault | null
 }
@@ -48,7 +42,7 @@ export interface Audit {
   readonly charges: number
   readonly executed: number
   readonly declined: number
-  /** Minor units, of everything executed. */
+  /** Minor units, of all charges and payouts executed in the currency of the books. */
   readonly executedAmount: bigint
   readonly distinctPayments: number
   /** Requests that would have charged again, had their key not been known. Since the start. */
@@ -67,6 +61,12 @@ interface Journal {
   find(key: string): Charge | undefined
   /** Settle an order for good. Throws when the file cannot be written: then nothing happened. */
   settle(order: Order, outcome: Charge['outcome'], at: Date): Charge
+  /** What was given back of a payment, and what of it came back. */
+  givenBack(paymentId: number): GivenBack
+  /** Keep that a payment came back. Throws like `settle`. */
+  giveBack(returned: Omit<Returned, 'number' | 'at'>, at: Date): Returned
+  /** Everything that came back, in order, behind the first `after`. */
+  returned(after: number, limit: number): readonly Returned[]
   note(seen: Seen): void
   /** Requests, newest first. */
   requests(limit: number, offset: number): readonly Seen[]
@@ -90,7 +90,10 @@ export function openJournal(path?: string): Journal {
   const books = emptyBooks()
   const seen = ring()
   const counts = { duplicatesRefused: 0, conflicts: 0 }
-  for (const charge of path === undefined ? [] : readCharges(path)) enter(books, charge)
+  for (const line of path === undefined ? [] : readLines(path)) {
+    if ('kind' in line) enterReturned(books, line)
+    else enter(books, line)
+  }
 
   return {
     find: (key) => books.byKey.get(key),
@@ -100,6 +103,14 @@ export function openJournal(path?: string): Journal {
       enter(books, charge)
       return charge
     },
+    givenBack: (paymentId) => books.givenBack.get(paymentId) ?? emptyGivenBack(books, paymentId),
+    giveBack(made, at) {
+      const returned = { ...made, number: books.returned.length + 1, at: at.toISOString() }
+      file?.append(toReturnLine(returned))
+      enterReturned(books, returned)
+      return returned
+    },
+    returned: (after, limit) => books.returned.slice(after, after + limit),
     note(request) {
       seen.push(request)
       if (request.act === 'conflict') counts.conflicts++
@@ -130,6 +141,9 @@ interface Books {
   firsts: Map<number, Charge>
   /** All executed charges of the payments that have several. */
   twice: Map<number, Charge[]>
+  /** Of the payments of which something went back. */
+  givenBack: Map<number, GivenBack>
+  returned: Returned[]
 }
 
 function emptyBooks(): Books {
@@ -141,6 +155,8 @@ function emptyBooks(): Books {
     inOrder: [],
     firsts: new Map(),
     twice: new Map(),
+    givenBack: new Map(),
+    returned: [],
   }
 }
 
@@ -150,7 +166,8 @@ function enter(books: Books, charge: Charge): void {
   if (charge.outcome !== 'executed') return
   books.executed++
   books.inOrder.push(charge)
-  books.executedAmount += charge.amount
+  if (charge.type === 'refund') giveBack(books, charge.parentId ?? 0, charge.amount, null)
+  else if (charge.currency === undefined) books.executedAmount += charge.amount
   const first = books.firsts.get(charge.paymentId)
   if (first === undefined) {
     books.firsts.set(charge.paymentId, charge)
@@ -159,6 +176,17 @@ function enter(books: Books, charge: Charge): void {
   const charges = books.twice.get(charge.paymentId)
   if (charges === undefined) books.twice.set(charge.paymentId, [first, charge])
   else charges.push(charge)
+}
+
+function enterReturned(books: Books, returned: Returned): void {
+  books.returned.push(returned)
+  giveBack(books, returned.paymentId, 0n, returned)
+}
+
+function giveBack(books: Books, id: number, refunded: bigint, returned: Returned | null): void {
+  const before = books.givenBack.get(id) ?? emptyGivenBack(books, id)
+  const returns = returned === null ? before.returns : [...before.returns, returned]
+  books.givenBack.set(id, { ...before, refunded: before.refunded + refunded, returns })
 }
 
 function auditOf(
@@ -226,49 +254,65 @@ function openFile(path: string) {
 /** Written by hand, because it is a good part of the work of a charge. */
 function toLine(charge: Charge): string {
   const { number, outcome, at, key, paymentId, userId, amount, commission, type } = charge
+  const { parentId, currency } = charge
+  const exponent = decimalsOf(charge)
+  const parent = parentId === undefined ? '' : `,"parent_id":${parentId}`
   return (
     `{"number":${number},"outcome":"${outcome}","at":"${at}","key":${JSON.stringify(key)}` +
-    `,"payment_id":${paymentId},"user_id":${userId},"amount":"${formatMoney(amount)}"` +
-    `,"commission":"${formatMoney(commission)}","type":"${type}"}`
+    `,"payment_id":${paymentId},"user_id":${userId},"amount":"${formatMoney(amount, exponent)}"` +
+    `,"commission":"${formatMoney(commission, exponent)}","type":"${type}"${parent}` +
+    `${currency === undefined ? '' : `,"currency":"${currency}"`}}`
   )
 }
 
+function toReturnLine({ paymentId, amount, ...returned }: Returned): string {
+  const money = { payment_id: paymentId, amount: formatMoney(amount, decimalsOf(returned)) }
+  return JSON.stringify({ ...returned, ...money })
+}
+
 /** Reads line by line, because a file can be longer than the longest string. */
-function* readCharges(path: string): Generator<Charge> {
+function* readLines(path: string): Generator<Charge | Returned> {
   if (!existsSync(path)) return
   const bytes = readFileSync(path)
   let start = 0
   while (start < bytes.length) {
     const end = bytes.indexOf(10, start)
     const line = bytes.toString('utf8', start, end === -1 ? bytes.length : end)
-    const charge = parseLine(line)
-    if (charge !== null) yield charge
+    const read = parseLine(line)
+    if (read !== null) yield read
     start = end === -1 ? bytes.length : end + 1
   }
 }
 
-/** A charge as its line in the file. Amounts are decimal texts. */
-type Line = Omit<Charge, 'paymentId' | 'userId' | 'amount' | 'commission'> & {
-  readonly payment_id: number
-  readonly user_id: number
-  readonly amount: string
-  readonly commission: string
-}
+/** A charge or a return as its line in the file. Amounts are decimal texts. */
+type Line = { readonly payment_id: number; readonly amount: string } & (
+  | Omit<Returned, 'paymentId' | 'amount'>
+  | (Omit<Charge, 'paymentId' | 'userId' | 'amount' | 'commission' | 'parentId'> & {
+      readonly user_id: number
+      readonly commission: string
+      readonly parent_id?: number
+    })
+)
 
 /** Null for a line cut short: its request was never answered, because the line comes first. */
-function parseLine(text: string): Charge | null {
+function parseLine(text: string): Charge | Returned | null {
   try {
-    // Our own file: a line that parses was written by `toLine`.
-    const { payment_id: paymentId, user_id: userId, ...line } = JSON.parse(text) as Line
-    const { amount, commission } = line
-    return { ...line, paymentId, userId, amount: minor(amount), commission: minor(commission) }
+    // Our own file: a line that parses was written by `toLine` or `toReturnLine`.
+    const { payment_id: paymentId, amount: given, ...line } = JSON.parse(text) as Line
+    const exponent = decimalsOf(line)
+    const amount = minor(given, exponent)
+    if ('kind' in line) return { ...line, paymentId, amount }
+    const { user_id: userId, parent_id: parentId, ...charge } = line
+    const parent = parentId === undefined ? {} : { parentId }
+    const commission = minor(charge.commission, exponent)
+    return { ...charge, paymentId, userId, ...parent, amount, commission }
   } catch {
     return null
   }
 }
 
-function minor(text: string): bigint {
-  const money = parseMoney(text, 0n)
+function minor(text: string, exponent: Exponent): bigint {
+  const money = parseMoney(text, 0n, exponent)
   if (!money.ok) throw new Error(money.problem)
   return money.minor
 }

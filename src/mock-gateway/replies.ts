@@ -2,7 +2,8 @@ import assert from 'node:assert'
 import type { ExactNumber } from '../domain/json.ts'
 import { toWire } from '../domain/money.ts'
 import type { Fault, Faults, Plan } from './faults.ts'
-import type { Charge } from './journal.ts'
+import { decimalsOf, returnRef, type GivenBack, type Returned } from './given-back.ts'
+import type { Charge } from './orders.ts'
 
 /** How a reply goes out, `afterMs` milliseconds from now. */
 export type Reply =
@@ -41,6 +42,17 @@ interface Body {
   readonly payment_id?: number
   readonly amount?: ExactNumber
   readonly idempotency_key?: string
+  readonly currency?: string
+  readonly refunded?: ExactNumber
+  readonly returns?: readonly ReturnBody[]
+}
+
+/** What came back of a charge, as a lookup of it tells. */
+interface ReturnBody {
+  readonly gateway_ref: string
+  readonly kind: Returned['kind']
+  readonly amount: ExactNumber
+  readonly at: string
 }
 
 /** What a fault does, and what is seen of it. */
@@ -73,6 +85,7 @@ const REFUSALS = {
   idempotency_key_reuse: 422,
   not_found: 404,
   unknown_method: 422,
+  unknown_charge: 422,
 } as const
 
 /** Of these the ones that refuse the request itself: the contract's own errors. */
@@ -80,6 +93,7 @@ const REJECTIONS: ReadonlySet<string> = new Set([
   'idempotency_key_reuse',
   'not_found',
   'unknown_method',
+  'unknown_charge',
 ])
 
 /** Every fault as what it does and shows. */
@@ -127,20 +141,40 @@ export function show(
   const body = bodyOf(charge)
   if (shows === 'truncated') return { kind: 'truncated', afterMs, status, body }
   if (shows === 'drip') return { kind: 'drip', afterMs, status, body, overMs: faults.timeout_ms }
-  const shown = shows === 'other_amount' ? { ...body, amount: toWire(charge.amount + 1n) } : body
+  const shown =
+    shows === 'other_amount'
+      ? { ...body, amount: toWire(charge.amount + 1n, decimalsOf(charge)) }
+      : body
   return { kind: 'answer', afterMs, status, body: shown, retryAfterSeconds: null }
 }
 
 /** The body that tells of a settled charge. */
-export function bodyOf(charge: Charge): Body {
+function bodyOf(charge: Charge): Body {
   const executed = charge.outcome === 'executed'
   return {
     status: executed ? 'success' : 'failed',
     ...(executed ? {} : { code: 'payment_declined' }),
     gateway_ref: gatewayRef(charge),
     payment_id: charge.paymentId,
-    amount: toWire(charge.amount),
+    amount: toWire(charge.amount, decimalsOf(charge)),
     ...echo(charge.key),
+    ...(charge.currency === undefined ? {} : { currency: charge.currency }),
+  }
+}
+
+/** The same with what went back of it since, as a lookup tells it. */
+export function lookupBody(charge: Charge, { refunded, returns }: GivenBack): Body {
+  const exponent = decimalsOf(charge)
+  const rows = returns.map((made) => ({
+    gateway_ref: returnRef(made),
+    kind: made.kind,
+    amount: toWire(made.amount, exponent),
+    at: made.at,
+  }))
+  return {
+    ...bodyOf(charge),
+    ...(refunded === 0n ? {} : { refunded: toWire(refunded, exponent) }),
+    ...(rows.length === 0 ? {} : { returns: rows }),
   }
 }
 
@@ -176,4 +210,9 @@ export function refusal(
 /** An answer with a body. */
 export function answer(status: number, body: Body, afterMs: number): Reply {
   return { kind: 'answer', afterMs, status, body, retryAfterSeconds: null }
+}
+
+/** An order that cannot be read: the contract's own error. */
+export function malformed(code: string): Reply {
+  return answer(422, { status: 'rejected', code }, 0)
 }

@@ -1,13 +1,17 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
 import { Type, type Static } from 'typebox'
+import { exponentOf } from '../domain/currency.ts'
 import { writeJson } from '../domain/json.ts'
 import { formatMoney, parseMoney, toWire } from '../domain/money.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { IntegerText, parseInteger } from '../http/schemas.ts'
+import { backRoutes } from './back-routes.ts'
 import { Answer, Charges, Dials, Journal, Key, Pay, Verdict } from './bodies.ts'
-import { REQUESTS_MAX, type Audit, type Charge, type Order, type Seen } from './journal.ts'
-import { gatewayRef, type Reply } from './replies.ts'
+import { decimalsOf } from './given-back.ts'
+import { REQUESTS_MAX, type Audit, type Seen } from './journal.ts'
+import type { Charge, Order } from './orders.ts'
+import { gatewayRef, malformed, type Reply } from './replies.ts'
 import type { MockGateway } from './server.ts'
 
 /** The audit names at most this many payments; the count beside them is complete. */
@@ -31,6 +35,7 @@ export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
     app.get('/payments/:key', { schema: LOOKUP }, (request, reply) => {
       play(gateway, reply, gateway.lookup(request.params.key))
     })
+    backRoutes(app, gateway, (reply, how) => play(gateway, reply, how))
     app.get('/journal', { schema: JOURNAL }, (request, reply) => {
       const limit = parseInteger('limit', request.query.limit, LIMITS)
       const offset = parseInteger('offset', request.query.offset, OFFSETS)
@@ -67,7 +72,7 @@ export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
 
 /** What there is to look at; the prefix itself answers with it. */
 function linksAt(prefix: string): Record<string, string> {
-  const paths = ['audit', 'faults', 'journal', 'charges']
+  const paths = ['audit', 'faults', 'journal', 'charges', 'returns']
   return Object.fromEntries(paths.map((path) => [path, `${prefix}/${path}`]))
 }
 
@@ -133,7 +138,7 @@ const CHARGES = {
   operationId: 'mockCharges',
   summary: 'Everything that was charged',
   description:
-    'Executed charges, oldest first, each page behind the one before: what a merchant reconciles its ' +
+    'Executed charges, payouts and refunds, oldest first, each page behind the one before: what a merchant reconciles its ' +
     'books with. `payments verify --gateway` does.',
   querystring: Type.Object(
     {
@@ -180,8 +185,11 @@ const RESET = {
 }
 
 function toOrder(body: Static<typeof Pay>, key: string | undefined): Order | Reply {
-  const amount = parseMoney(body.amount)
-  const commission = parseMoney(body.commission, 0n)
+  const { currency, type } = body
+  const exponent = currency === undefined ? 2 : exponentOf(currency)
+  if (exponent === undefined) return malformed('currency_unknown')
+  const amount = parseMoney(body.amount, 1n, exponent)
+  const commission = parseMoney(body.commission, 0n, exponent)
   if (!amount.ok) return malformed(amount.problem)
   if (!commission.ok) return malformed(commission.problem)
   return {
@@ -190,13 +198,9 @@ function toOrder(body: Static<typeof Pay>, key: string | undefined): Order | Rep
     userId: body.user_id,
     amount: amount.minor,
     commission: commission.minor,
-    type: body.type,
+    type,
+    ...(currency === undefined ? {} : { currency }),
   }
-}
-
-function malformed(code: string): Reply {
-  const body = { status: 'rejected', code } as const
-  return { kind: 'answer', afterMs: 0, status: 422, body, retryAfterSeconds: null }
 }
 
 /**
@@ -247,7 +251,8 @@ function toRow(seen: Seen): Static<typeof Journal>['data'][number] {
     at: seen.at.toISOString(),
     idempotency_key: seen.key,
     payment_id: seen.paymentId,
-    amount: toWire(seen.amount),
+    amount: toWire(seen.amount, decimalsOf(seen)),
+    type: seen.type,
     act: seen.act,
     fault: seen.fault,
   }
@@ -279,6 +284,8 @@ function toPage(gateway: MockGateway, after: number, limit: number): Static<type
       payment_id: charge.paymentId,
       user_id: charge.userId,
       type: charge.type,
+      ...(charge.parentId === undefined ? {} : { parent_id: charge.parentId }),
+      ...(charge.currency === undefined ? {} : { currency: charge.currency }),
     })),
     next_after: charges.length > limit ? after + limit : null,
   }
@@ -288,7 +295,7 @@ function toCharge(charge: Charge) {
   return {
     gateway_ref: gatewayRef(charge),
     idempotency_key: charge.key,
-    amount: toWire(charge.amount),
+    amount: toWire(charge.amount, decimalsOf(charge)),
     at: charge.at,
   }
 }

@@ -1,9 +1,12 @@
+import type { Exponent } from '../domain/currency.ts'
 import { seededRandom } from '../domain/random.ts'
 import type { Clock } from '../ports.ts'
 import { draw, FAULTS_DEFAULT, turnDials, type Faults, type Turned } from './faults.ts'
+import { decimalsOf, refundableOf, returnableOf, type Returned } from './given-back.ts'
 import { openJournal } from './journal.ts'
-import type { Act, Audit, Charge, Order, Seen } from './journal.ts'
-import { answer, bodyOf, EFFECTS, refusal, show, type Effect, type Reply } from './replies.ts'
+import type { Act, Audit, Seen } from './journal.ts'
+import type { Charge, Order } from './orders.ts'
+import { answer, EFFECTS, lookupBody, refusal, show, type Effect, type Reply } from './replies.ts'
 
 /** A gateway to test against: it charges nobody, fails as told, and remembers everything. */
 export interface MockGateway {
@@ -22,11 +25,25 @@ export interface MockGateway {
   audit(): Audit
   /** Executed charges in order, behind the first `after` of them. */
   executed(after: number, limit: number): readonly Charge[]
+  /**
+   * Make a payment come back; null: all that can. Returns how much could have where that is less,
+   * and null when the journal cannot be written.
+   */
+  comeBack(kind: Returned['kind'], paymentId: number, amount: bigint | null): ComeBack | null
+  /** What came back, in order, behind the first `after`. */
+  returned(after: number, limit: number): readonly Returned[]
+  /** How many decimals the amounts of a payment have. */
+  decimalsOf(paymentId: number): Exponent
   /** Forget every charge and request, and start chance anew. The dials stay. */
   reset(): void
   /** Let go of held replies and drop late charges. Later orders are answered with 503. */
   close(): void
 }
+
+/** What became of the wish that a payment comes back. */
+type ComeBack =
+  | { readonly ok: true; readonly returned: Returned }
+  | { readonly ok: false; readonly atMost: bigint }
 
 /** What all operations share. */
 interface State {
@@ -75,6 +92,9 @@ export function mockGateway(options: {
     requests: (limit, offset) => state.journal.requests(limit, offset),
     audit: () => state.journal.audit(),
     executed: (after, limit) => state.journal.executed(after, limit),
+    comeBack: (kind, paymentId, amount) => comeBack(state, { kind, paymentId }, amount),
+    returned: (after, limit) => state.journal.returned(after, limit),
+    decimalsOf: (paymentId) => decimalsOf(state.journal.givenBack(paymentId).charge ?? {}),
     reset: () => reset(state),
     close() {
       if (state.closed) return
@@ -95,8 +115,7 @@ function pay(state: State, order: Order): Reply {
   const { clock, journal } = state
   const plan = draw(state.faults, state.random)
   const note = (act: Act): void => {
-    const { key, paymentId, amount } = order
-    journal.note({ at: clock.now(), key, paymentId, amount, act, fault: plan.fault })
+    journal.note({ ...order, at: clock.now(), act, fault: plan.fault })
   }
   const known = order.key === null ? undefined : journal.find(order.key)
   if (known !== undefined && !isSame(known, order)) {
@@ -106,6 +125,10 @@ function pay(state: State, order: Order): Reply {
   if (order.key !== null && state.lateKeys.has(order.key)) {
     note('in_progress')
     return refusal('in_progress', plan.latencyMs, order.key)
+  }
+  if (known === undefined && isRefundOfNothing(state, order)) {
+    note('nothing')
+    return refusal('unknown_charge', plan.latencyMs, order.key)
   }
   const effect = EFFECTS[plan.fault ?? 'none']
   const done = carryOut(state, order, effect, known)
@@ -130,12 +153,20 @@ function carryOut(
     executeLate(state, order)
     return { act: 'will_execute', charge: undefined }
   }
-  const outcome = effect.does === 'decline' ? 'declined' : 'executed'
-  const charge = settle(state, order, outcome)
-  return charge === null ? null : { act: outcome, charge }
+  const charge = settle(state, order, effect.does === 'decline' ? 'declined' : 'executed')
+  return charge === null ? null : { act: charge.outcome, charge }
 }
 
-function settle(state: State, order: Order, outcome: Charge['outcome']): Charge | null {
+/** A refund of what was never charged here is no request that could be carried out. */
+function isRefundOfNothing({ journal }: State, { type, parentId = 0 }: Order): boolean {
+  return type === 'refund' && refundableOf(journal.givenBack(parentId)) === null
+}
+
+/** A refund of more than is left is declined when it is carried out. */
+function settle(state: State, order: Order, wanted: Charge['outcome']): Charge | null {
+  const { type, parentId = 0, amount } = order
+  const left = type === 'refund' ? (refundableOf(state.journal.givenBack(parentId)) ?? 0n) : amount
+  const outcome = amount <= left ? wanted : 'declined'
   try {
     return state.journal.settle(order, outcome, state.clock.now())
   } catch {
@@ -170,7 +201,10 @@ function lookup(state: State, key: string): Reply {
   if (state.closed) return refusal('closing', 0)
   if (fails) return refusal('bad_gateway', afterMs)
   const charge = state.journal.find(key)
-  if (charge !== undefined) return answer(200, bodyOf(charge), afterMs)
+  if (charge !== undefined) {
+    const given = state.journal.givenBack(charge.paymentId)
+    return answer(200, lookupBody(charge, given), afterMs)
+  }
   if (!state.lateKeys.has(key)) return refusal('not_found', afterMs, key)
   return answer(200, { status: 'pending', idempotency_key: key }, afterMs)
 }
@@ -181,8 +215,31 @@ function isSame(charge: Charge, order: Order): boolean {
     charge.userId === order.userId &&
     charge.amount === order.amount &&
     charge.commission === order.commission &&
-    charge.type === order.type
+    charge.type === order.type &&
+    charge.parentId === order.parentId &&
+    charge.currency === order.currency
   )
+}
+
+function comeBack(
+  { journal, clock }: State,
+  { kind, paymentId }: Pick<Returned, 'kind' | 'paymentId'>,
+  wanted: bigint | null,
+): ComeBack | null {
+  const given = journal.givenBack(paymentId)
+  const atMost = returnableOf(given, kind)
+  const amount = wanted ?? atMost
+  if (amount <= 0n || amount > atMost) return { ok: false, atMost }
+  const { currency } = given.charge ?? {}
+  const of = { paymentId, amount, ...(currency === undefined ? {} : { currency }) }
+  const at = clock.now()
+  try {
+    const returned = journal.giveBack({ ...of, kind }, at)
+    journal.note({ ...of, at, key: null, type: 'return', act: 'returned', fault: null })
+    return { ok: true, returned }
+  } catch {
+    return null
+  }
 }
 
 function turn(state: State, change: Readonly<Record<string, unknown>>): Turned {

@@ -9,7 +9,7 @@ import { START_MS, type Scheduler } from './scheduler.ts'
 import { userLock } from './handlers.ts'
 import { Lost, nap, untilDeath } from './asking.ts'
 import { runOperator } from './operators.ts'
-import { createWorld, expected, type Api, type Plants, type World } from './world.ts'
+import { ASKED, createWorld, expected, type Api, type Plants, type World } from './world.ts'
 
 /** What became of one seed. */
 export interface SimulationResult {
@@ -141,7 +141,7 @@ function checkWords({ words, tables }: World): void {
 }
 
 async function workOnce(own: ChargeWorld): Promise<void> {
-  const claims = await claim(own, 100)
+  const claims = await claim(own, 100, ASKED)
   const settlements = await Promise.all(claims.map((claimed) => charge(own, claimed)))
   if (settlements.length > 0) await settle(own, settlements)
 }
