@@ -15,6 +15,7 @@ import { paymentRoutes } from '../src/payments/routes.ts'
 import { timelineRoutes } from '../src/timeline/routes.ts'
 import { API, MOCK_GATEWAY } from '../src/http/paths.ts'
 import { VERSION } from '../src/process/version.ts'
+import { refundRoutes } from '../src/refunds/routes.ts'
 import { runRoutes } from '../src/runs/routes.ts'
 import { userRoutes } from '../src/users/routes.ts'
 
@@ -40,6 +41,7 @@ const routes: FastifyPluginAsync[] = [
   paymentRoutes(nobody),
   batchRoutes(nobody),
   timelineRoutes(nobody),
+  refundRoutes(nobody),
   deadLetterRoutes(nobody),
   runRoutes(nobody),
   ledgerRoutes(nobody),

@@ -4,6 +4,7 @@ import { newProgram, runProgram } from './process/program.ts'
 import type { MigrateOptions, Tool } from './process/tool.ts'
 import type { Roles } from './process/shared.ts'
 import { VERSION } from './process/version.ts'
+import { moneyCommands } from './refunds/command.ts'
 import { redriveCommand } from './runs/command.ts'
 import { paymentCommand } from './timeline/command.ts'
 import { verifyCommand } from './verify/command.ts'
@@ -58,6 +59,7 @@ keysCommand(program, openTool)
 verifyCommand(program, openTool)
 redriveCommand(program, openTool)
 paymentCommand(program, openTool)
+moneyCommands(program, openTool)
 
 runProgram(async (args) => {
   const [name] = args

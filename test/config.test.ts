@@ -67,6 +67,8 @@ test('without any variable every default holds, in the units of its name', () =>
     currency: 'USD',
     feeBps: 200,
     feeMin: 0n,
+    refundFee: 'keep',
+    returnFee: 'keep',
     fees: { bps: 200, mins: new Map([['USD', 0n]]) },
     production: false,
     mockGateway: true,

@@ -1,10 +1,9 @@
 import { NO_EVIDENCE, type GatewayTerms } from '../src/domain/evidence.ts'
 import { type Situation } from '../src/domain/explain.ts'
-import type { Payment } from '../src/domain/payment.ts'
 
 export const AT = new Date('2030-01-01T12:00:00.500Z')
 
-export const PAYMENT: Payment = {
+export const PAYMENT: Situation['payment'] = {
   id: 7n,
   userId: 1n,
   type: 'withdraw',
@@ -20,6 +19,9 @@ export const PAYMENT: Payment = {
   lastError: null,
   refusedFor: null,
   gatewayRef: null,
+  parentId: null,
+  feeReturned: null,
+  returnKind: null,
 }
 
 export const TASK = {
@@ -53,10 +55,11 @@ export const NOTHING = {
   resolved: null,
   letter: null,
   repeatedBy: null,
+  corrected: false,
 }
 
 export type Facts = Partial<Omit<Situation, 'payment' | 'task'>> & {
-  payment?: Partial<Payment>
+  payment?: Partial<Situation['payment']>
   task?: Partial<NonNullable<Situation['task']>> | null
 }
 

@@ -14,6 +14,9 @@ const SINCE = 'it is final since 2030-01-01T12:00:00Z'
 
 const JANE = { actor: 'jane', reason: 'on the statement' }
 
+/** A refund of 50.00 that returns 1.00 of the commission. */
+const REFUND = { type: 'refund', parentId: 5n, feeReturned: 100n } as const
+
 const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[] = [
   [
     'new and due',
@@ -300,8 +303,48 @@ const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[
       payment: { status: 'failed', lastError: 'not_executed' },
       letter: { id: 4n, error: 'charged_after_failed' },
     },
-    'It failed, and later the gateway said that it had charged it; nothing happens by itself: settle ' +
-      'it with the gateway, then resolve dead letter 4.',
+    'It failed, and later the gateway said that it had charged it; nothing happens by itself: ' +
+      'correct dead letter 4, which books it, or settle it there and resolve it.',
+  ],
+  [
+    'a refund that was made after it failed',
+    {
+      payment: { ...REFUND, status: 'failed', lastError: 'not_executed' },
+      letter: { id: 4n, error: 'charged_after_failed' },
+    },
+    'It failed, and later the gateway said that it had charged it; nothing happens by itself: book ' +
+      'it as a return of payment 5, then resolve dead letter 4.',
+  ],
+  [
+    'a refund of unknown outcome',
+    { payment: { ...REFUND, ...UNKNOWN }, task: { lookups: 1 } },
+    'Nobody knows whether the gateway executed it (timeout); its 49.00 stay held, and the gateway is ' +
+      'asked again at 2030-01-01T12:00:00Z.',
+  ],
+  [
+    'canceled',
+    { payment: { status: 'failed', lastError: 'canceled' } },
+    'It was canceled before it was sent and its hold was given back; it is final since ' +
+      '2030-01-01T12:00:00Z, and nothing happens next.',
+  ],
+  [
+    'a charge-back',
+    {
+      payment: {
+        ...REFUND,
+        type: 'return',
+        status: 'success',
+        returnKind: 'charged_back',
+        gatewayRef: 'rt_1',
+      },
+    },
+    'A deposit was charged back (payment 5, reference rt_1); it is booked and final since ' +
+      '2030-01-01T12:00:00Z.',
+  ],
+  [
+    'corrected',
+    { payment: { status: 'failed', lastError: 'declined' }, corrected: true },
+    'It failed, and an operator booked that the gateway had executed it; nothing happens next.',
   ],
 ]
 

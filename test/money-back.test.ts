@@ -72,7 +72,13 @@ function history(deposit: { amount: bigint; commission: bigint }, given: Policie
 
   const refund = (amount: bigint | null): RefundPayment | null => {
     const decimal = amount === null ? null : { unscaled: amount, scale: 0 }
-    const draft: RefundDraft = { parentId: 1n, amount: decimal, idempotencyKey: null, sent: {} }
+    const draft: RefundDraft = {
+      parentId: 1n,
+      amount: decimal,
+      idempotencyKey: null,
+      reason: 'r',
+      sent: {},
+    }
     const parents = new Map([[1n, parent]])
     const available = new Map([[3n, sum('user')]])
     const books = { parents, available, earlier: new Map(), ids: next() }
@@ -255,7 +261,7 @@ test('a batch of refunds is decided as the same refunds are one by one', () => {
       const all = history(deposit, { refunds: policy, returns: 'keep' })
       const drafts = parts.map((each): RefundDraft => {
         const amount = { unscaled: of(deposit.amount, each), scale: 0 }
-        return { parentId: 1n, amount, idempotencyKey: null, sent: {} }
+        return { parentId: 1n, amount, idempotencyKey: null, reason: 'r', sent: {} }
       })
       const books = {
         parents: new Map([[1n, all.state()]]),

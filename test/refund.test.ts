@@ -35,8 +35,10 @@ const DEPOSIT: Parent = {
 function refund(amount: string | null, idempotencyKey: string | null = null, parentId = 1n) {
   const read = amount === null ? null : parseDecimal(amount)
   if (read !== null && !read.ok) throw new Error(read.problem)
-  const sent = sentFields({ amount, reason: 'returned goods' })
-  return { parentId, amount: read?.decimal ?? null, idempotencyKey, sent } satisfies RefundDraft
+  const reason = 'returned goods'
+  const sent = sentFields({ amount, reason })
+  const asked = { parentId, amount: read?.decimal ?? null, idempotencyKey }
+  return { ...asked, reason, sent } satisfies RefundDraft
 }
 
 function books(

@@ -1,3 +1,5 @@
+import { userInfo } from 'node:os'
+
 /** Where progress is shown: stderr, so that what a command prints can be piped. */
 export interface ProgressStream {
   write(text: string): unknown
@@ -102,4 +104,15 @@ export function wrapped(text: string, indent: number, columns = COLUMNS_DEFAULT)
     return [...done.slice(0, -1), `${last} ${word}`]
   }, [])
   return lines.join(`\n${' '.repeat(indent)}`)
+}
+
+/** Who runs the command, as the system knows them; a container's user may have no name. */
+export function userName(): string {
+  try {
+    return userInfo()
+      .username.replace(/[^\x21-\x7e]/g, '_')
+      .slice(0, 90)
+  } catch {
+    return 'unknown'
+  }
 }

@@ -7,8 +7,9 @@ import {
   type RetryPolicy,
   type TaskState,
 } from '../domain/retry.ts'
-import type { ChargeRequest, Clock, Db, Evidence, Gateway, Shard } from '../ports.ts'
+import type { ChargeRequest, Clock, Db, Evidence, Gateway, Runner, Shard } from '../ports.ts'
 import { claimTasks, type ClaimedTask } from '../queue/claims-store.ts'
+import { readShares, type Share } from '../payments/back-store.ts'
 import { readPayments } from '../payments/store.ts'
 import { beginningAt, eachInTurn, whole } from '../shards.ts'
 
@@ -45,6 +46,8 @@ export interface Budget {
 export interface Claim {
   readonly task: ClaimedTask
   readonly payment: Payment
+  /** Of a refund: what it gives back. */
+  readonly refund?: Share
   /** On the monotonic clock, not after the claim: the task's ages count from here. */
   readonly claimedMs: number
   /**
@@ -113,10 +116,23 @@ async function claimInShard(
     tasks.map((task) => task.paymentId),
   )
   const byId = new Map(payments.map((payment) => [payment.id, payment]))
-  return tasks.flatMap((task) => {
+  const claims = tasks.flatMap((task) => {
     const payment = byId.get(task.paymentId)
     // A task without a payment is damage that `verify` reports; its lease hides it from the others.
     return payment === undefined ? [] : [{ task, payment, claimedMs, callsUntilMs }]
+  })
+  return operation === 'refund' ? withParents(shard, claims) : claims
+}
+
+/** Claims of refunds with what they give back: only they have more to read. */
+export async function withParents(shard: Runner, claims: readonly Claim[]): Promise<Claim[]> {
+  const shares = await readShares(
+    shard,
+    claims.map(({ payment }) => payment.id),
+  )
+  return claims.flatMap((claimed) => {
+    const refund = shares.get(claimed.payment.id)
+    return refund === undefined ? [] : [{ ...claimed, refund }]
   })
 }
 
@@ -162,7 +178,7 @@ export async function charge(
     if (late || signal?.aborted) {
       return { claim: claimed, calls, decision: interrupted(world, state, calls) }
     }
-    calls.push(await make(world, step.call, claimed.payment, state))
+    calls.push(await make(world, step.call, claimed, state))
   }
 }
 
@@ -210,11 +226,11 @@ function interrupted(world: ChargeWorld, state: TaskState, calls: readonly CallM
 async function make(
   world: ChargeWorld,
   kind: 'charge' | 'lookup',
-  payment: Payment,
+  claimed: Claim,
   { doubtAgeMs }: TaskState,
 ): Promise<CallMade> {
   const { clock, gateway } = world
-  const request = requestOf(payment)
+  const request = requestOf(claimed)
   const startedMs = clock.elapsedMs()
   const stamp = <Outcome>(evidence: Evidence<Outcome>) => ({
     ...evidence,
@@ -225,7 +241,9 @@ async function make(
   return { kind, ...stamp(await gateway.charge(request)) }
 }
 
-function requestOf(payment: Payment): ChargeRequest {
+function requestOf({ payment, refund }: Claim): ChargeRequest {
   const { id, userId, amount, commission, type, gatewayKey } = payment
-  return { key: gatewayKey, paymentId: id, userId, amount, commission, type }
+  const request = { key: gatewayKey, paymentId: id, userId, amount, commission, type }
+  if (refund === undefined) return request
+  return { ...request, parent: { paymentId: refund.parentId, gatewayRef: refund.parentRef } }
 }

@@ -1,6 +1,6 @@
 import type { Decision } from '../domain/retry.ts'
 import { claimAhead, type ClaimedAhead } from '../queue/claims-store.ts'
-import { charge, type ChargeWorld, type Settlement } from './charge.ts'
+import { charge, withParents, type ChargeWorld, type Settlement } from './charge.ts'
 import { settle, type Settled } from './settle.ts'
 import { readPayments } from '../payments/store.ts'
 
@@ -34,7 +34,9 @@ export async function refresh(
   const [payment] = await readPayments(shard, [id])
   if (payment === undefined) return null
 
-  const claimed = { task, payment, claimedMs, callsUntilMs, lookupOnly: true } as const
+  const own = { task, payment, claimedMs, callsUntilMs, lookupOnly: true } as const
+  const [claimed] = payment.type === 'refund' ? await withParents(shard, [own]) : [own]
+  if (claimed === undefined) return null
   const made = await charge(world, claimed)
   const settlement = { ...made, decision: inTurn(made.decision, task) }
   try {

@@ -1,6 +1,6 @@
 import { closeLetters, openLetters, type Closing, type NewLetter } from '../dead-letters/store.ts'
 import { CHARGED_AFTER_FAILED, MAYBE_CHARGED_TWICE } from '../domain/explain.ts'
-import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
+import { executed, undone } from '../domain/ends.ts'
 import { isOpen } from '../domain/payment.ts'
 import { isUnproven, type Decision } from '../domain/retry.ts'
 import { post } from '../ledger/post.ts'
@@ -17,6 +17,7 @@ import {
 } from '../queue/store.ts'
 import type { ChargeWorld, Settlement } from './charge.ts'
 import { lockAll, lockFree, movesMoney } from './settle-locks.ts'
+import { moveGivenBack } from '../payments/back-store.ts'
 import { finishPayments, readPayments, type Finish } from '../payments/store.ts'
 
 export type SettleWorld = Pick<ChargeWorld, 'db' | 'clock'>
@@ -209,7 +210,15 @@ async function write(
 ): Promise<void> {
   const finished = settlements.filter(({ decision }) => leavesQueue(decision))
   finishPayments(tx, settlements.flatMap(finishOf))
-  post(tx, settlements.flatMap(entryOf))
+  const ends = settlements.flatMap(endOf)
+  post(
+    tx,
+    ends.flatMap(({ entries }) => entries),
+  )
+  moveGivenBack(
+    tx,
+    ends.flatMap(({ moves }) => moves),
+  )
   deleteTasks(tx, finished.map(paymentIdOf))
   rescheduleTasks(tx, settlements.flatMap(rescheduleOf))
   const released = settlements.filter(({ decision }) => decision.step === 'release')
@@ -248,10 +257,12 @@ function attemptsAfter(settlement: Settlement): number {
   return settlement.claim.task.attempts + sentBy(settlement)
 }
 
-function entryOf({ claim, decision }: Settlement): Entry[] {
-  if (decision.step === 'succeed') return [settleEntry(claim.payment)]
-  const held = claim.payment.type === 'withdraw'
-  return decision.step === 'fail' && held ? [releaseEntry(claim.payment)] : []
+/** What a payment books that ends, and what that changes on the payment that it gives back. */
+function endOf({ claim, decision }: Settlement) {
+  const { payment } = claim
+  const refund = claim.refund ?? null
+  if (decision.step === 'succeed') return [executed(payment, refund)]
+  return decision.step === 'fail' ? [undone(payment, refund)] : []
 }
 
 function rescheduleOf(settlement: Settlement): Rescheduled[] {

@@ -340,4 +340,18 @@ export const SETTINGS = {
       'Least commission of a payment, as a decimal amount of `CURRENCY`, or one for each of several ' +
       'currencies.',
   },
+  refundFee: {
+    name: 'REFUND_FEE',
+    group: 'Business',
+    kind: choice(['keep', 'return']),
+    fallback: 'keep',
+    doc: 'Whether a refund of a deposit returns its part of the commission to the user.',
+  },
+  returnFee: {
+    name: 'RETURN_FEE',
+    group: 'Business',
+    kind: choice(['keep', 'return']),
+    fallback: 'keep',
+    doc: 'The same of money that comes back by itself: returned payouts and charge-backs.',
+  },
 } as const satisfies Record<string, Setting>

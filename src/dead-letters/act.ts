@@ -1,7 +1,10 @@
 import type { GatewayTerms } from '../domain/evidence.ts'
+import type { GivenBackMove } from '../domain/ends.ts'
+import type { FeePolicy } from '../domain/fee.ts'
 import type { Entry } from '../domain/ledger.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { post } from '../ledger/post.ts'
+import { moveGivenBack } from '../payments/back-store.ts'
 import { finishPayments, type Finish } from '../payments/store.ts'
 import type { Db, Shard, Tx } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
@@ -12,6 +15,8 @@ export interface ActWorld {
   readonly db: Db
   /** What the gateway in use can do. */
   readonly policy: GatewayTerms
+  /** Whether refunds return their part of the commission; they keep it if left out. */
+  readonly refundFee?: FeePolicy
   /** Told after each commit that tasks are due. */
   readonly onEnqueued?: (count: number) => void
 }
@@ -21,12 +26,18 @@ export interface Refused {
   readonly refusal: Refusal
 }
 
+/** What of an act on a letter is its own. */
+type LetterAct = Pick<OperatorAct, 'paymentId' | 'before' | 'after'> & {
+  readonly letterId: bigint
+}
+
 /** What a batch of acts comes to: the answers by letter, and everything to write. */
 export interface Verdict<Answer> {
   readonly answers: Map<bigint, Answer | Refused>
   readonly finishes: Finish[]
   readonly entries: Entry[]
-  readonly acts: Pick<OperatorAct, 'paymentId' | 'letterId' | 'before' | 'after'>[]
+  readonly moves: GivenBackMove[]
+  readonly acts: LetterAct[]
 }
 
 export function refuse(code: Refusal['code'], more: Omit<Refusal, 'code'> = {}): Refused {
@@ -52,12 +63,14 @@ export async function actOnEach<Request extends { readonly letterId: bigint }, A
 /** Write what ends: payments with their entries and tasks, and letters; and who did it. */
 export async function writeEnds(
   tx: Tx,
-  { finishes, entries, acts }: Pick<Verdict<unknown>, 'finishes' | 'entries' | 'acts'>,
+  verdict: Pick<Verdict<unknown>, 'finishes' | 'entries' | 'moves' | 'acts'>,
   act: OperatorAct['act'],
   by: Closer,
 ): Promise<void> {
+  const { finishes, entries, moves, acts } = verdict
   finishPayments(tx, finishes)
   post(tx, entries)
+  moveGivenBack(tx, moves)
   deleteTasks(
     tx,
     finishes.map(({ id }) => id),

@@ -1,7 +1,6 @@
 import { Type } from 'typebox'
 import { toWire } from '../domain/money.ts'
-import { REASON_LENGTH_MAX, REASON_PATTERN } from '../domain/words.ts'
-import { Id, Money, nullable, oneOf, PaymentTypes, Time } from '../http/schemas.ts'
+import { CarriedTypes, Id, Money, nullable, oneOf, Time } from '../http/schemas.ts'
 import type { DeadLetter } from './store.ts'
 
 export const LetterClass = oneOf(['failed', 'unknown'], {
@@ -35,7 +34,7 @@ export const DeadLetterBody = Type.Object(
     user_id: Id,
     amount: Money('The amount of the payment.'),
     commission: Money('Its commission.'),
-    payment_type: PaymentTypes,
+    payment_type: CarriedTypes,
     class: LetterClass,
     error: Type.String(),
     attempts: Type.Integer(),
@@ -67,12 +66,3 @@ export function letterBody(letter: DeadLetter) {
     closed_reason: letter.closedReason,
   }
 }
-
-/** Text that people write and read. */
-export const Reason = Type.String({
-  minLength: 1,
-  maxLength: REASON_LENGTH_MAX,
-  pattern: REASON_PATTERN,
-  description: 'Why; kept in the record for good.',
-  examples: ['The gateway is back, ticket 4711'],
-})

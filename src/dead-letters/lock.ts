@@ -1,5 +1,9 @@
-import type { Payment } from '../domain/payment.ts'
-import { readPayments } from '../payments/store.ts'
+import {
+  lockParents,
+  readWhole,
+  type StoredParent,
+  type WholePayment,
+} from '../payments/back-store.ts'
 import { isLocked, type Shard, type Tx } from '../ports.ts'
 import { lockFreeTasks, lockTasks, type LockedTask } from './tasks-store.ts'
 import { readTasks } from '../queue/store.ts'
@@ -9,7 +13,9 @@ import { lockFreeLetters, lockLetters, type DeadLetter } from './store.ts'
 /** Letters and all that an act on them depends on, as they stay until the transaction ends. */
 export interface Locked {
   readonly letters: ReadonlyMap<bigint, DeadLetter>
-  readonly payments: ReadonlyMap<bigint, Payment>
+  readonly payments: ReadonlyMap<bigint, WholePayment>
+  /** Of refunds: the deposits that they give back. */
+  readonly parents: ReadonlyMap<bigint, StoredParent>
   /** Tasks by payment id; a payment that has left the queue has none. */
   readonly tasks: ReadonlyMap<bigint, LockedTask>
   /** What the users can spend, in minor units. */
@@ -57,10 +63,11 @@ async function lockFor(tx: Tx, found: readonly DeadLetter[]): Promise<Locked> {
     lockTasks(tx, paymentIds),
     lockUsers(tx, userIds),
     lockLetters(tx, ids),
-    readPayments(tx, paymentIds),
+    readWhole(tx, paymentIds),
   ])
   return {
     tasks,
+    parents: await parentsOf(tx, payments),
     available: new Map(users.map((user) => [user.id, user.available])),
     letters: new Map(letters.map((letter) => [letter.id, letter])),
     payments: new Map(payments.map((payment) => [payment.id, payment])),
@@ -76,7 +83,7 @@ async function lockFreeFor(tx: Tx, found: readonly DeadLetter[]): Promise<Locked
     lockFreeUsers(tx, userIds),
     lockFreeLetters(tx, ids),
     readTasks(tx, paymentIds),
-    readPayments(tx, paymentIds),
+    readWhole(tx, paymentIds),
   ])
   const available = new Map(users.map((user) => [user.id, user.available]))
   const own = new Map(letters.map((letter) => [letter.id, letter]))
@@ -86,11 +93,25 @@ async function lockFreeFor(tx: Tx, found: readonly DeadLetter[]): Promise<Locked
   })
   return {
     tasks,
+    parents: await parentsOf(
+      tx,
+      payments.filter(({ userId }) => available.has(userId)),
+    ),
     available,
     letters: own,
     payments: new Map(payments.map((payment) => [payment.id, payment])),
     busy: new Set(busy.map(({ id }) => id)),
   }
+}
+
+/** Lock what refunds give back: behind the users, who are the same. */
+async function parentsOf(
+  tx: Tx,
+  payments: readonly WholePayment[],
+): Promise<ReadonlyMap<bigint, StoredParent>> {
+  const ids = payments.flatMap(({ type, parentId }) => (type === 'refund' ? [parentId ?? 0n] : []))
+  const parents = await lockParents(tx, [...new Set(ids)])
+  return new Map(parents.map((parent) => [parent.id, parent]))
 }
 
 function idsOf(found: readonly DeadLetter[]) {

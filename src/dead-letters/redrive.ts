@@ -4,8 +4,16 @@ import {
   type GatewayTerms,
   type KnownEvidence,
 } from '../domain/evidence.ts'
-import { holdEntry, settleEntry, total } from '../domain/ledger.ts'
-import { operationOf, type Operation, type Payment } from '../domain/payment.ts'
+import { executed, NO_MOVE, refundShare } from '../domain/ends.ts'
+import type { FeePolicy } from '../domain/fee.ts'
+import { holdEntry, refundHoldEntry, total } from '../domain/ledger.ts'
+import { operationOf, type Operation } from '../domain/payment.ts'
+import { decideRepeat } from '../domain/refund.ts'
+import {
+  insertRefundRepeats,
+  type StoredParent,
+  type WholePayment,
+} from '../payments/back-store.ts'
 import { insertRepeats, reopenPayments } from '../payments/store.ts'
 import type { Shard, Tx } from '../ports.ts'
 import { actOnEach, refuse, writeEnds, type ActWorld, type Refused, type Verdict } from './act.ts'
@@ -33,11 +41,21 @@ interface Redriven {
 
 export type RedriveAnswer = Redriven | Refused
 
+/** A new payment that repeats a failed one. */
+interface Repeat {
+  readonly id: bigint
+  readonly repeated: bigint
+  readonly operation: Operation
+  readonly delayMs: number
+  /** Of a refund: what of the commission goes back with it. */
+  readonly feeReturned: bigint
+}
+
 /** What a batch comes to. `finishes` are payments of unknown outcome that have a yes already. */
 interface RedriveVerdict extends Verdict<Redriven> {
   /** Payments of unknown outcome that start over, beginning with a lookup. */
   readonly reopened: Delayed[]
-  readonly repeats: { id: bigint; repeated: bigint; operation: Operation; delayMs: number }[]
+  readonly repeats: Repeat[]
 }
 
 /**
@@ -82,7 +100,8 @@ async function redriveInShard(
     // Behind the locks: a late report waits for them, or is here.
     const known = await knownOf(tx, paymentIds)
     const { redriveId } = by
-    const verdict = decide(requests, { locked, ids, redriveId, known, terms: world.policy })
+    const { policy: terms, refundFee = 'keep' } = world
+    const verdict = decide(requests, { locked, ids, redriveId, known, terms, refundFee })
     await write(tx, verdict, by)
     return verdict
   })
@@ -94,6 +113,9 @@ interface Books {
   readonly ids: readonly bigint[]
   /** What users have left, in minor units, as earlier letters are decided. */
   readonly available: Map<bigint, bigint>
+  /** What refunds give back, as earlier letters are decided. */
+  readonly parents: Map<bigint, StoredParent>
+  readonly refundFee: FeePolicy
   readonly redriveId: bigint | null
   readonly known: ReadonlyMap<bigint, KnownEvidence>
   readonly terms: GatewayTerms
@@ -103,7 +125,7 @@ interface Books {
 /** Decide every letter in order: earlier ones spend before later ones. */
 function decide(
   requests: readonly RedriveRequest[],
-  books: Omit<Books, 'available' | 'verdict'>,
+  books: Omit<Books, 'available' | 'parents' | 'verdict'>,
 ): RedriveVerdict {
   const { locked } = books
   const verdict: RedriveVerdict = {
@@ -112,14 +134,16 @@ function decide(
     finishes: [],
     repeats: [],
     entries: [],
+    moves: [],
     acts: [],
   }
   const available = new Map(locked.available)
+  const parents = new Map(locked.parents)
   for (const letterId of locked.busy) verdict.answers.set(letterId, refuse('busy'))
   for (const request of requests) {
     const letter = locked.letters.get(request.letterId)
     if (letter === undefined || verdict.answers.has(request.letterId)) continue
-    const answer = decideOne(request, letter, { ...books, available, verdict })
+    const answer = decideOne(request, letter, { ...books, available, parents, verdict })
     verdict.answers.set(letter.id, answer)
   }
   return verdict
@@ -145,7 +169,7 @@ function decideOne(request: RedriveRequest, letter: DeadLetter, books: Books): R
 function startOver(
   { delayMs }: RedriveRequest,
   letter: DeadLetter,
-  payment: Payment,
+  payment: WholePayment,
   books: Books,
 ): RedriveAnswer {
   const { paymentId, id: letterId } = letter
@@ -158,7 +182,9 @@ function startOver(
     const attempts = books.locked.tasks.get(paymentId)?.attempts ?? payment.attempts
     const end = { status: 'success', attempts, error: null, gatewayRef: null } as const
     verdict.finishes.push({ id: paymentId, ...end })
-    verdict.entries.push(settleEntry(payment))
+    const { entries, moves } = executed(payment, refundShare(payment))
+    verdict.entries.push(...entries)
+    verdict.moves.push(...moves)
     const after = { payment: 'success', letter: 'redriven', evidence: 'success' }
     verdict.acts.push({ paymentId, letterId, before, after })
   } else {
@@ -173,10 +199,10 @@ function startOver(
 function repeat(
   { delayMs, againstEvidence = false }: RedriveRequest,
   letter: DeadLetter,
-  payment: Payment,
+  payment: WholePayment,
   books: Books,
 ): RedriveAnswer {
-  const { paymentId, id: letterId, userId } = letter
+  const { paymentId, id: letterId } = letter
   const { verdict } = books
   const known = books.known.get(paymentId) ?? NO_EVIDENCE
   const refusal = againstRedrive('failed', known, books.terms)
@@ -186,18 +212,47 @@ function repeat(
   }
   const id = books.ids[verdict.repeats.length]
   if (id === undefined) throw new Error('fewer ids than failed letters')
-  if (payment.type === 'withdraw') {
-    const left = (books.available.get(userId) ?? 0n) - total(payment)
-    if (left < 0n) return refuse('insufficient_funds', { required: total(payment) })
-    books.available.set(userId, left)
-    verdict.entries.push(holdEntry({ ...payment, id }))
-  }
-  verdict.repeats.push({ id, operation: operationOf(payment.type), repeated: paymentId, delayMs })
+  const held = holdAgain(payment, id, books)
+  if (held.kind === 'refused') return held
+  const operation = operationOf(letter.type)
+  const { feeReturned } = held
+  verdict.repeats.push({ id, operation, repeated: paymentId, delayMs, feeReturned })
   const before = { payment: 'failed', letter: letter.state }
   const insisted = refusal === null ? {} : { against_evidence: refusal.evidence ?? null }
   const after = { payment: 'failed', letter: 'redriven', repeated_by: String(id), ...insisted }
   verdict.acts.push({ paymentId, letterId, before, after })
   return { kind: 'redriven', letterId, paymentId, newPaymentId: id }
+}
+
+/** Hold what the new payment costs, as that of a failed one was held. */
+function holdAgain(
+  payment: WholePayment,
+  id: bigint,
+  { available, parents, refundFee, verdict }: Books,
+): { readonly kind: 'held'; readonly feeReturned: bigint } | Refused {
+  const { type, userId, amount } = payment
+  const left = available.get(userId) ?? 0n
+  if (type === 'withdraw') {
+    const required = total(payment)
+    if (left < required) return refuse('insufficient_funds', { required })
+    available.set(userId, left - required)
+    verdict.entries.push(holdEntry({ ...payment, type, id }))
+  }
+  if (type !== 'refund') return { kind: 'held', feeReturned: 0n }
+  const { parentId = null } = refundShare(payment) ?? {}
+  const parent = parentId === null ? undefined : parents.get(parentId)
+  if (parent === undefined) throw new Error('a refund has a parent')
+  const again = decideRepeat(amount, parent, left, refundFee)
+  if (again.kind === 'refused') return again
+  const { fee: feeReturned } = again
+  available.set(userId, left - amount + feeReturned)
+  verdict.entries.push(refundHoldEntry({ ...payment, id, feeReturned }))
+  const move = { ...NO_MOVE, parentId: parent.id, refundReserved: amount, feeReserved: feeReturned }
+  verdict.moves.push(move)
+  const refundReserved = parent.refundReserved + amount
+  const feeReserved = parent.feeReserved + feeReturned
+  parents.set(parent.id, { ...parent, refundReserved, feeReserved })
+  return { kind: 'held', feeReturned }
 }
 
 async function write(tx: Tx, verdict: RedriveVerdict, by: Closer): Promise<void> {
@@ -207,7 +262,12 @@ async function write(tx: Tx, verdict: RedriveVerdict, by: Closer): Promise<void>
     reopened.map(({ paymentId }) => paymentId),
   )
   redriveTasks(tx, reopened)
-  insertRepeats(tx, repeats)
+  const isRefund = ({ operation }: Repeat) => operation === 'refund'
+  insertRepeats(
+    tx,
+    repeats.filter((one) => !isRefund(one)),
+  )
+  insertRefundRepeats(tx, repeats.filter(isRefund))
   insertTasksLater(
     tx,
     repeats.map(({ id, operation, delayMs }) => ({ paymentId: id, operation, delayMs })),

@@ -1,6 +1,6 @@
 import { against, NO_EVIDENCE, type KnownEvidence } from '../domain/evidence.ts'
-import { releaseEntry, settleEntry, type Entry } from '../domain/ledger.ts'
-import type { Payment } from '../domain/payment.ts'
+import { executed, refundShare, undone } from '../domain/ends.ts'
+import type { WholePayment } from '../payments/back-store.ts'
 import type { Shard } from '../ports.ts'
 import { actOnEach, refuse, writeEnds, type ActWorld, type Refused, type Verdict } from './act.ts'
 import { knownOf } from './evidence-store.ts'
@@ -74,7 +74,13 @@ function decide(
   locked: Locked,
   known: ReadonlyMap<bigint, KnownEvidence>,
 ): Verdict<Resolved> {
-  const verdict: Verdict<Resolved> = { answers: new Map(), finishes: [], entries: [], acts: [] }
+  const verdict: Verdict<Resolved> = {
+    answers: new Map(),
+    finishes: [],
+    entries: [],
+    moves: [],
+    acts: [],
+  }
   for (const letterId of locked.busy) verdict.answers.set(letterId, refuse('busy'))
   for (const request of requests) {
     const letter = locked.letters.get(request.letterId)
@@ -105,7 +111,9 @@ function decideOne(
     const attempts = locked.tasks.get(paymentId)?.attempts ?? payment.attempts
     const error = outcome === 'failed' ? OPERATOR_ERROR : null
     verdict.finishes.push({ id: paymentId, status: outcome, attempts, error, gatewayRef })
-    verdict.entries.push(...entriesOf(payment, outcome))
+    const { entries, moves } = endOf(payment, outcome)
+    verdict.entries.push(...entries)
+    verdict.moves.push(...moves)
   }
   const before = { payment: payment.status, letter: letter.state }
   const insisted = evidence === null ? {} : { against_evidence: evidence }
@@ -114,7 +122,7 @@ function decideOne(
   return { kind: 'resolved', letterId, paymentId }
 }
 
-function entriesOf(payment: Payment, outcome: 'success' | 'failed'): Entry[] {
-  if (outcome === 'success') return [settleEntry(payment)]
-  return payment.type === 'withdraw' ? [releaseEntry(payment)] : []
+function endOf(payment: WholePayment, outcome: 'success' | 'failed') {
+  const share = refundShare(payment)
+  return outcome === 'success' ? executed(payment, share) : undone(payment, share)
 }

@@ -12,11 +12,13 @@ import {
   oneOf,
   parseId,
   parseInteger,
+  Reason,
 } from '../http/schemas.ts'
-import { DeadLetterBody, letterBody, LetterClass, LetterState, Reason } from './bodies.ts'
+import { DeadLetterBody, letterBody, LetterClass, LetterState } from './bodies.ts'
 import type { Db } from '../ports.ts'
 import { listLetters, readLetter } from './list.ts'
 import type { ActWorld } from './act.ts'
+import { correct } from './correct.ts'
 import { redrive } from './redrive.ts'
 import { resolve } from './resolve.ts'
 
@@ -58,7 +60,9 @@ const AgainstEvidence = Type.Optional(
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
-/** `GET /dlq`, `GET /dlq/{id}`, `POST /dlq/{id}/redrive`, `POST /dlq/{id}/resolve`. */
+/**
+ * `GET /dlq`, `GET /dlq/{id}`, and `POST /dlq/{id}/redrive`, `…/resolve` and `…/correct`.
+ */
 export function deadLetterRoutes(
   world: ActWorld & { readonly reads: Db },
 ): FastifyPluginAsyncTypebox {
@@ -67,6 +71,7 @@ export function deadLetterRoutes(
     readRoute(app, world.db)
     redriveRoute(app, world)
     resolveRoute(app, world)
+    correctRoute(app, world)
   }
 }
 
@@ -216,6 +221,55 @@ function resolveRoute(app: App, world: ActWorld): void {
       state: 'resolved',
       payment_id: payment,
       payment: outcome,
+    })
+  })
+}
+
+function correctRoute(app: App, world: ActWorld): void {
+  const schema = {
+    tags: ['Dead letters'],
+    operationId: 'correctDeadLetter',
+    summary: 'Book a failed payment that the gateway executed',
+    description:
+      'For letters with the error `charged_after_failed`: what moved at the gateway is booked, once, ' +
+      'and the letter is closed. The payment stays `failed`. A withdrawal is paid by the user as far ' +
+      'as the balance goes, and the rest is a loss. Anything else is refused with 409 ' +
+      '`not_correctable`; a refund that was made after all is a return of its deposit.',
+    headers: ActorHeaders,
+    params: LetterId,
+    body: Type.Object(
+      { reason: Reason },
+      {
+        title: 'CorrectRequest',
+        additionalProperties: false,
+        examples: [{ reason: 'Seen on the statement' }],
+      },
+    ),
+    response: {
+      200: Type.Object(
+        { id: Id, state: oneOf(['resolved']), payment_id: Id, payment: oneOf(['failed']) },
+        {
+          title: 'CorrectedDeadLetter',
+          examples: [{ id: 1, state: 'resolved', payment_id: 4, payment: 'failed' }],
+        },
+      ),
+      ...refusals(400, 404, 409, 413, 415, 503),
+    },
+  }
+  app.post('/dlq/:id/correct', { schema }, async (request, reply) => {
+    const actor = actorOf(request)
+    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const letterId = parseId(request.params.id)
+    if (letterId === null) return refuse(reply, { code: 'letter_not_found' })
+    const by = { actor, reason: request.body.reason, requestId: request.id, redriveId: null }
+    const [answer] = await correct(world, by, [letterId])
+    if (answer === undefined) return refuse(reply, { code: 'letter_not_found' })
+    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    return reply.send({
+      id: Number(letterId),
+      state: 'resolved',
+      payment_id: Number(answer.paymentId),
+      payment: 'failed',
     })
   })
 }

@@ -1,6 +1,6 @@
 import { columns, numbers } from '../domain/arrays.ts'
 import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
-import type { PaymentType } from '../domain/payment.ts'
+import type { CarriedType } from '../domain/payment.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** A payment that failed or that cannot be finished; amounts in minor units. */
@@ -8,7 +8,7 @@ export interface DeadLetter {
   readonly id: bigint
   readonly paymentId: bigint
   readonly userId: bigint
-  readonly type: PaymentType
+  readonly type: CarriedType
   readonly amount: bigint
   readonly commission: bigint
   readonly class: 'failed' | 'unknown'
@@ -174,12 +174,13 @@ const MATCHING: Statement<DeadLetter & { matching: number }> = {
   limit $8`,
 }
 
-/** An act of an operator on a letter, as it is kept. */
+/** An act of an operator on a payment, as it is kept. */
 export interface OperatorAct {
   readonly paymentId: bigint
-  readonly letterId: bigint
+  /** The letter that it is about; null: it is about none. */
+  readonly letterId: bigint | null
   readonly redriveId: bigint | null
-  readonly act: 'redrive' | 'resolve'
+  readonly act: 'redrive' | 'resolve' | 'cancel' | 'return' | 'correct'
   readonly actor: string
   readonly reason: string
   readonly requestId: string
@@ -192,7 +193,7 @@ export interface OperatorAct {
 interface ActRow {
   readonly id: bigint
   readonly paymentId: bigint
-  readonly letterId: bigint
+  readonly letterId: bigint | null
   /** Documents. */
   readonly before: string
   readonly after: string
@@ -286,7 +287,7 @@ export function endLetters(
 export interface RedriveFilter {
   readonly class: DeadLetter['class'] | null
   readonly error: string | null
-  readonly type: PaymentType | null
+  readonly type: CarriedType | null
   readonly userId: bigint | null
   readonly createdBefore: Date | null
   readonly createdAfter: Date | null

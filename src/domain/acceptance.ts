@@ -34,8 +34,8 @@ export const BUSY: Answer = { kind: 'refused', refusal: { code: 'busy' }, replay
  */
 export type AcceptedPayment = Pick<
   Payment,
-  'id' | 'userId' | 'type' | 'amount' | 'commission' | 'idempotencyKey'
-> & { readonly refusedFor: 'insufficient_funds' | null }
+  'id' | 'userId' | 'amount' | 'commission' | 'idempotencyKey'
+> & { readonly type: PaymentType; readonly refusedFor: 'insufficient_funds' | null }
 
 /** What a batch of drafts is decided on; the users are locked where the decision depends on it. */
 export interface Books {

@@ -1,5 +1,5 @@
 import { couldBeCardNumber, holdsCardNumber } from './card.ts'
-import type { MoneyRefusal } from './refusal.ts'
+import type { Refusal } from './refusal.ts'
 import { sentFields, type SentFields } from './sent.ts'
 import { MISLEADING } from './words.ts'
 
@@ -72,7 +72,7 @@ interface Problem {
 export type DetailsRead =
   /** `details`: null when no field was given, which is then written nowhere. */
   | { readonly ok: true; readonly details: Details | null; readonly sent: SentFields }
-  | { readonly ok: false; readonly refusal: MoneyRefusal }
+  | { readonly ok: false; readonly refusal: Refusal }
 
 /**
  * Read what belongs to a payment. Every field that is wrong is named. A card number is refused

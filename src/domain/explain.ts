@@ -1,7 +1,8 @@
 import { againstRedrive, type GatewayTerms, type KnownEvidence } from './evidence.ts'
+import { CANCELED } from './refund.ts'
 import { total } from './ledger.ts'
 import { formatMoney } from './money.ts'
-import type { Payment } from './payment.ts'
+import type { BookedType, Payment } from './payment.ts'
 import type { Refusal } from './refusal.ts'
 import { mayRepeat } from './retry.ts'
 
@@ -38,9 +39,17 @@ export interface TaskLook {
   readonly lastError: string | null
 }
 
+/** A payment as it is explained: what gives back what, and what came back how. */
+type Explained = Omit<Payment, 'type'> & {
+  readonly type: BookedType
+  readonly parentId: bigint | null
+  readonly feeReturned: bigint | null
+  readonly returnKind: 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won' | null
+}
+
 /** All that a payment's state follows from. */
 export interface Situation {
-  readonly payment: Payment
+  readonly payment: Explained
   /**
    * Its task; null: it has left the queue. `due`: its moment, or the end of its lease, has come.
    */
@@ -65,11 +74,14 @@ export interface Situation {
   readonly letter: { readonly id: bigint; readonly error: string } | null
   /** The payment that repeats it. */
   readonly repeatedBy: bigint | null
+  /** An operator booked that the gateway had executed it, although it failed. */
+  readonly corrected: boolean
 }
 
 /** One sentence: why a payment is in its state, and what happens next, when. */
 export function explain(situation: Situation): string {
   const { payment, task } = situation
+  if (payment.type === 'return') return cameBack(payment)
   if (payment.status === 'success') return succeeded(situation)
   if (payment.status === 'failed') return failed(situation)
   if (payment.status === 'unknown') return unknown(situation)
@@ -138,10 +150,8 @@ function inDoubt({ redriven, known, terms, doubtedBy }: Situation, task: TaskLoo
 
 function unknown(situation: Situation): string {
   const { payment, task, letter, terms, known } = situation
-  const money =
-    payment.type === 'withdraw'
-      ? `its ${formatMoney(total(payment))} stay held`
-      : 'nothing is credited'
+  const cost = heldOf(payment)
+  const money = cost === null ? 'nothing is credited' : `its ${formatMoney(cost)} stay held`
   const which = letter === null ? 'it' : `dead letter ${letter.id}`
   if (known.yes) {
     return `The gateway said that it executed it, in a report that came late; redriving ${which} settles it.`
@@ -186,11 +196,16 @@ function succeeded({ payment, resolved, lateYes, letter }: Situation): string {
 }
 
 function failed(situation: Situation): string {
-  const { payment, letter, repeatedBy, known, terms } = situation
+  const { payment, letter, repeatedBy, known, terms, corrected } = situation
+  if (corrected) {
+    return 'It failed, and an operator booked that the gateway had executed it; nothing happens next.'
+  }
   if (letter?.error === CHARGED_AFTER_FAILED) {
     return (
       'It failed, and later the gateway said that it had charged it; nothing happens by itself: ' +
-      `settle it with the gateway, then resolve dead letter ${letter.id}.`
+      (payment.type === 'refund'
+        ? `book it as a return of payment ${payment.parentId}, then resolve dead letter ${letter.id}.`
+        : `correct dead letter ${letter.id}, which books it, or settle it there and resolve it.`)
     )
   }
   let next = 'and nothing happens next'
@@ -215,7 +230,8 @@ function offer(letterId: bigint, against: Refusal['code'] | undefined): string {
 function failure({ payment, resolved, lastOutcome }: Situation): string {
   const { lastError: reason, refusedFor } = payment
   if (refusedFor !== null) return `It was refused when it arrived${because(refusedFor)}`
-  const back = payment.type === 'withdraw' ? ' and its hold was given back' : ' and no money moved'
+  const back = heldOf(payment) === null ? ' and no money moved' : ' and its hold was given back'
+  if (reason === CANCELED) return `It was canceled before it was sent${back}`
   if (resolved !== null) {
     return `${resolved.actor} resolved it as not executed${back}: "${resolved.reason}"`
   }
@@ -227,6 +243,25 @@ function failure({ payment, resolved, lastOutcome }: Situation): string {
   }
   if (payment.attempts === 0) return `It was never sent${because(reason)}${back}`
   return `None of ${count(payment.attempts, 'attempt')} was executed${because(reason)}${back}`
+}
+
+const CAME_BACK = {
+  payout_returned: 'A payout came back',
+  charged_back: 'A deposit was charged back',
+  refunded_there: 'A deposit was refunded at the gateway itself',
+  dispute_won: 'A dispute was won, so money of a deposit came back',
+} as const
+
+function cameBack({ returnKind, parentId, gatewayRef, finishedAt }: Explained): string {
+  const what = returnKind === null ? 'Money came back' : CAME_BACK[returnKind]
+  const reference = gatewayRef === null ? '' : `, reference ${gatewayRef}`
+  return `${what} (payment ${parentId}${reference}); it is booked and final${since(finishedAt)}.`
+}
+
+/** What a payment holds while it is open; null: nothing. */
+function heldOf({ type, amount, commission, feeReturned }: Explained): bigint | null {
+  if (type === 'withdraw') return total({ amount, commission })
+  return type === 'refund' ? amount - (feeReturned ?? 0n) : null
 }
 
 function because(reason: string | null): string {

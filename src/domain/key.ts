@@ -1,9 +1,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 
-/** What a key may do: look; accept users and payments; act on dead letters and dials. */
-export type Scope = 'read' | 'write' | 'operate'
+/**
+ * What a key may do: look; accept users and payments; give money back and cancel; act on dead
+ * letters, returns and dials.
+ */
+export type Scope = 'read' | 'write' | 'refund' | 'operate'
 
-export const SCOPES: readonly Scope[] = ['read', 'write', 'operate']
+export const SCOPES: readonly Scope[] = ['read', 'write', 'refund', 'operate']
 
 const FORM = /^pay_([a-z0-9]{12})_([A-Za-z0-9_-]{43})$/
 

@@ -4,7 +4,7 @@ export type PaymentType = 'deposit' | 'withdraw'
 export type BookedType = PaymentType | 'refund' | 'return'
 
 /** What a gateway carries out; a return has happened already. */
-export type CarriedType = Exclude<BookedType, 'return'>
+export type CarriedType = PaymentType | 'refund'
 
 /**
  * What the gateway is asked to do. Each has its own credentials, limits and troubles at many
@@ -34,7 +34,7 @@ export type PaymentStatus = StoredStatus | 'processing'
 export interface Payment {
   readonly id: bigint
   readonly userId: bigint
-  readonly type: PaymentType
+  readonly type: CarriedType
   readonly status: StoredStatus
   readonly amount: bigint
   readonly commission: bigint

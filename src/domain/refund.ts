@@ -12,7 +12,7 @@ import {
 } from './ledger.ts'
 import { inCurrency, type Decimal } from './money.ts'
 import { isOpen, type BookedType, type StoredStatus } from './payment.ts'
-import type { MoneyRefusal } from './refusal.ts'
+import type { Refusal } from './refusal.ts'
 import { differing, type SentFields } from './sent.ts'
 
 /** A refund as it was asked for. */
@@ -21,6 +21,8 @@ export interface RefundDraft {
   /** Null: all that is left. */
   readonly amount: Decimal | null
   readonly idempotencyKey: string | null
+  /** Why; kept for good. */
+  readonly reason: string
   /** The fields of the request as they were sent, the amount among them. */
   readonly sent: SentFields
 }
@@ -40,6 +42,7 @@ export interface RefundPayment extends RefundParts {
   readonly parentId: bigint
   readonly idempotencyKey: string | null
   readonly refusedFor: 'insufficient_funds' | null
+  readonly reason: string
   readonly sent: SentFields
 }
 
@@ -58,11 +61,17 @@ export interface RefundBooks {
 }
 
 export type RefundAnswer =
-  | { readonly kind: 'accepted'; readonly payment: RefundPayment; readonly replayed: boolean }
-  | { readonly kind: 'refused'; readonly refusal: MoneyRefusal; readonly replayed: boolean }
+  | {
+      readonly kind: 'accepted'
+      readonly payment: RefundPayment
+      /** Of its currency. */
+      readonly exponent: Exponent
+      readonly replayed: boolean
+    }
+  | { readonly kind: 'refused'; readonly refusal: Refusal; readonly replayed: boolean }
 
 /** By how much the reservations of a parent rise; below zero they fall. */
-export interface Reservation {
+interface Reservation {
   readonly parentId: bigint
   readonly amount: bigint
   readonly fee: bigint
@@ -82,7 +91,13 @@ export interface RefundVerdict {
  * What can still be refunded of a payment: what was neither given back, nor promised, nor came
  * back.
  */
-export function refundable({ type, status, amount, refundReserved, returned }: Parent): bigint {
+export function refundable({
+  type,
+  status,
+  amount,
+  refundReserved,
+  returned,
+}: Omit<Parent, 'exponent'>): bigint {
   const left = amount - refundReserved - returned
   return type === 'deposit' && status === 'success' && left > 0n ? left : 0n
 }
@@ -135,7 +150,7 @@ function decide(batch: Batch, draft: RefundDraft): RefundAnswer {
   }
   if (draft.idempotencyKey !== null) {
     const earlier = batch.decided.get(keyOf(parent.userId, draft.idempotencyKey))
-    if (earlier !== undefined) return replay(draft, earlier)
+    if (earlier !== undefined) return replay(draft, earlier, parent.exponent)
   }
   const atMost = refundable(parent)
   const amount = money?.minor ?? atMost
@@ -148,11 +163,11 @@ function decide(batch: Batch, draft: RefundDraft): RefundAnswer {
   const required = amount - feeReturned
   if (available < required) {
     if (draft.idempotencyKey === null) return refuse({ code: 'insufficient_funds', required })
-    return answerOf(store(batch, refund, 'insufficient_funds'), false)
+    return answerOf(store(batch, refund, 'insufficient_funds'), parent.exponent, false)
   }
   const payment = store(batch, refund, null)
   reserve(batch, parent, payment)
-  return { kind: 'accepted', payment, replayed: false }
+  return answerOf(payment, parent.exponent, false)
 }
 
 /** A refund that can be made. */
@@ -168,12 +183,12 @@ function store(
   { draft, parent, amount, feeReturned }: Refund,
   refusedFor: RefundPayment['refusedFor'],
 ): RefundPayment {
-  const { idempotencyKey, sent } = draft
+  const { idempotencyKey, reason, sent } = draft
   const id = batch.ids[batch.payments.length]
   if (id === undefined) throw new Error('fewer ids than drafts')
   const { id: parentId, userId } = parent
   const about = { id, userId, type: 'refund' as const, parentId, amount, feeReturned }
-  const payment = { ...about, idempotencyKey, refusedFor, sent }
+  const payment = { ...about, idempotencyKey, refusedFor, reason, sent }
   batch.payments.push(payment)
   if (idempotencyKey !== null) batch.decided.set(keyOf(userId, idempotencyKey), payment)
   return payment
@@ -192,7 +207,7 @@ function reserve(batch: Batch, parent: Parent, refund: RefundPayment): void {
 }
 
 /** The answer to a request whose key was used before: the first answer, or what differs. */
-function replay(draft: RefundDraft, earlier: EarlierPayment): RefundAnswer {
+function replay(draft: RefundDraft, earlier: EarlierPayment, exponent: Exponent): RefundAnswer {
   const errors = []
   if (earlier.type !== 'refund') errors.push({ pointer: '/type', code: 'differs' })
   else {
@@ -200,18 +215,41 @@ function replay(draft: RefundDraft, earlier: EarlierPayment): RefundAnswer {
       errors.push({ pointer: '/payment_id', code: 'differs' })
     errors.push(...differing(draft.sent, earlier.sent))
   }
-  if (errors.length === 0 && earlier.type === 'refund') return answerOf(earlier, true)
+  if (errors.length === 0 && earlier.type === 'refund') return answerOf(earlier, exponent, true)
   return refuse({ code: 'idempotency_key_reuse', errors, paymentId: earlier.id })
 }
 
-function answerOf(payment: RefundPayment, replayed: boolean): RefundAnswer {
-  if (payment.refusedFor === null) return { kind: 'accepted', payment, replayed }
+function answerOf(payment: RefundPayment, exponent: Exponent, replayed: boolean): RefundAnswer {
+  if (payment.refusedFor === null) return { kind: 'accepted', payment, exponent, replayed }
   const { refusedFor: code, id: paymentId } = payment
   return { kind: 'refused', refusal: { code, paymentId, required: refundCost(payment) }, replayed }
 }
 
-function refuse(refusal: MoneyRefusal): RefundAnswer {
+function refuse(refusal: Refusal): RefundAnswer {
   return { kind: 'refused', refusal, replayed: false }
+}
+
+/**
+ * Whether a refund that failed can be made again: for the same amount, with what it returns of the
+ * commission by what was given back since. `fee` is that.
+ */
+export function decideRepeat(
+  amount: bigint,
+  parent: Omit<Parent, 'exponent'>,
+  available: bigint,
+  policy: FeePolicy,
+): { readonly kind: 'repeat'; readonly fee: bigint } | RepeatRefused {
+  const atMost = refundable(parent)
+  if (amount > atMost) return { kind: 'refused', refusal: { code: 'not_refundable', atMost } }
+  const fee = feeOfRefund(parent, amount, policy)
+  const required = amount - fee
+  if (required <= available) return { kind: 'repeat', fee }
+  return { kind: 'refused', refusal: { code: 'insufficient_funds', required } }
+}
+
+interface RepeatRefused {
+  readonly kind: 'refused'
+  readonly refusal: Refusal
 }
 
 /** The error of a payment that somebody canceled before it was sent. */
@@ -238,7 +276,7 @@ export interface TaskFacts {
   readonly pending: boolean
 }
 
-export type CancelDecision =
+type CancelDecision =
   /** It ends `failed` with `CANCELED`, without a letter; its task leaves. */
   | {
       readonly kind: 'cancel'
@@ -249,7 +287,7 @@ export type CancelDecision =
   | { readonly kind: 'ask' }
   /** It was canceled before: the same answer again. */
   | { readonly kind: 'canceled' }
-  | { readonly kind: 'refused'; readonly refusal: MoneyRefusal }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
 
 /**
  * Whether a payment can be canceled. Only what was provably never sent ends here; `asks`: its

@@ -47,7 +47,11 @@ export const REFUSALS = {
   redrive_started: [409, 'This snapshot was started already. See the redrive with its id.'],
   redrive_expired: [409, 'This snapshot is older than 15 minutes. Make a new one.'],
   redrive_not_running: [409, 'Only a running redrive can be canceled.'],
+  not_refundable: [409, 'Only what is left of a successful deposit can be refunded.'],
+  in_flight: [409, 'It is being sent to the gateway, or was sent, so only the gateway can end it.'],
   not_returnable: [409, 'A payment of this kind and state cannot have come back so far.'],
+  return_differs: [409, 'This reference belongs to a return of another kind or amount.'],
+  not_correctable: [409, 'Only a failed payment that the gateway executed can be corrected, once.'],
   body_too_large: [413, 'The body is larger than this service reads.'],
   uri_too_long: [414, 'A part of the path is longer than any id.'],
   media_type_unsupported: [415, 'Send the body as application/json in UTF-8.'],
@@ -56,6 +60,7 @@ export const REFUSALS = {
   balance_range: [422, 'An opening balance is at least 0 and at most 9999999999.99.'],
   amount_precision: [422, 'An amount has at most 2 decimals; it is never rounded.'],
   amount_below_commission: [422, 'The commission would take the whole deposit.'],
+  card_number: [422, 'A field holds the number of a payment card. Send a token instead.'],
   idempotency_key_reuse: [422, 'This Idempotency-Key was first used with a different request.'],
   rate_limited: [429, 'Too many requests from this key or address. Wait for Retry-After.'],
   headers_too_large: [431, 'The headers are larger than this service reads.'],
@@ -92,25 +97,8 @@ export interface Refusal {
   readonly paymentId?: bigint
   /** What the withdrawal would have cost, in minor units. */
   readonly required?: bigint
-  /** What the gateway said, by the evidence that is kept. */
-  readonly evidence?: 'success' | 'declined' | 'in_doubt'
-}
-
-/**
- * Reasons to say no to what moves money back. They join `REFUSALS` with the routes that say them,
- * and with their rows in docs/errors.md.
- */
-const MONEY_REFUSALS = {
-  not_refundable: [409, 'Only what is left of a successful deposit can be refunded.'],
-  in_flight: [409, 'It is being sent to the gateway, or was sent, so only the gateway can end it.'],
-  return_differs: [409, 'This reference belongs to a return of another kind or amount.'],
-  not_correctable: [409, 'Only a failed payment that the gateway executed can be corrected, once.'],
-  card_number: [422, 'A field holds the number of a payment card. Send a token instead.'],
-} as const satisfies Record<string, readonly [status: number, detail: string]>
-
-/** A no of either table. */
-export type MoneyRefusal = Omit<Refusal, 'code'> & {
-  readonly code: RefusalCode | keyof typeof MONEY_REFUSALS
   /** What could have been refunded or returned at most, in minor units. */
   readonly atMost?: bigint
+  /** What the gateway said, by the evidence that is kept. */
+  readonly evidence?: 'success' | 'declined' | 'in_doubt'
 }

@@ -12,9 +12,9 @@ import {
   type RefundParts,
   type Shares,
 } from './ledger.ts'
-import type { Payment } from './payment.ts'
+import type { BookedType, Payment } from './payment.ts'
 import type { Parent, TaskFacts } from './refund.ts'
-import type { MoneyRefusal } from './refusal.ts'
+import type { Refusal } from './refusal.ts'
 
 /**
  * What came back without our doing: a payout, a deposit that was charged back or refunded at the
@@ -77,7 +77,7 @@ export type ReturnAnswer =
     }
   /** It was booked before. */
   | { readonly kind: 'known'; readonly paymentId: bigint }
-  | { readonly kind: 'refused'; readonly refusal: MoneyRefusal }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
 
 /** What a batch of returns comes to: the answers in order, and everything to write. */
 export interface ReturnVerdict {
@@ -276,25 +276,28 @@ function minus(one: Shares, other: Shares): Shares {
   return { user: one.user - other.user, fee: one.fee - other.fee, loss: one.loss - other.loss }
 }
 
-function refuse(refusal: MoneyRefusal): ReturnAnswer {
+function refuse(refusal: Refusal): ReturnAnswer {
   return { kind: 'refused', refusal }
 }
 
 /** A payment whose outcome may have to be corrected. */
-export interface Correctable {
-  readonly payment: Pick<Payment, 'id' | 'userId' | 'type' | 'status' | 'amount' | 'commission'>
+interface Correctable {
+  readonly payment: Omit<
+    Pick<Payment, 'id' | 'userId' | 'type' | 'status' | 'amount' | 'commission'>,
+    'type'
+  > & { readonly type: BookedType }
   /** The error of its open letter; null: it has none. */
   readonly letter: string | null
   /** It has an entry of a correction. */
   readonly corrected: boolean
 }
 
-export type CorrectionDecision =
+type CorrectionDecision =
   /** Its status stays `failed`; its letter is closed. */
   | { readonly kind: 'correct'; readonly entry: Entry }
   /** It was corrected before: the same answer again. */
   | { readonly kind: 'corrected' }
-  | { readonly kind: 'refused'; readonly refusal: MoneyRefusal }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
 
 /** Whether the money of a failed payment that the gateway executed is booked, and how. */
 export function decideCorrection(
@@ -302,8 +305,11 @@ export function decideCorrection(
   available: bigint,
 ): CorrectionDecision {
   if (corrected) return { kind: 'corrected' }
-  if (payment.status !== 'failed' || letter !== CHARGED_AFTER_FAILED) {
+  const { type } = payment
+  // A refund that was made after all is booked as a return of its deposit.
+  const plain = type === 'deposit' || type === 'withdraw'
+  if (!plain || payment.status !== 'failed' || letter !== CHARGED_AFTER_FAILED) {
     return { kind: 'refused', refusal: { code: 'not_correctable' } }
   }
-  return { kind: 'correct', entry: correctionEntry(payment, available) }
+  return { kind: 'correct', entry: correctionEntry({ ...payment, type }, available) }
 }

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto'
 export type SentFields = Readonly<Record<string, string>>
 
 /** What may be sent: a text, or a flat object of texts. */
-export type SentValue = string | Readonly<Record<string, string>>
+type SentValue = string | Readonly<Record<string, string>>
 
 /** So many bytes of a hash: enough that no two texts of a user ever agree by chance. */
 const BYTES = 12

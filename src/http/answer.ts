@@ -22,6 +22,7 @@ export interface ProblemBody {
   readonly errors?: Refusal['errors']
   readonly payment_id?: number
   readonly required?: ExactNumber
+  readonly at_most?: ExactNumber
   readonly evidence?: Refusal['evidence']
 }
 
@@ -54,6 +55,7 @@ export function problem(refusal: Refusal, instance: string): ProblemBody {
     ...(refusal.errors === undefined ? {} : { errors: refusal.errors }),
     ...(refusal.paymentId === undefined ? {} : { payment_id: Number(refusal.paymentId) }),
     ...(refusal.required === undefined ? {} : { required: toWire(refusal.required) }),
+    ...(refusal.atMost === undefined ? {} : { at_most: toWire(refusal.atMost) }),
     ...(refusal.evidence === undefined ? {} : { evidence: refusal.evidence }),
   }
 }

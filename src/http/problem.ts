@@ -31,7 +31,8 @@ export const Problem = Type.Object(
     payment_id: Type.Optional(
       Type.Integer({ description: 'The payment first made with the key.' }),
     ),
-    required: Type.Optional(Money('What the withdrawal costs with its commission.')),
+    required: Type.Optional(Money('What the payment costs with its commission.')),
+    at_most: Type.Optional(Money('What could have been refunded or come back at most.')),
     evidence: Type.Optional(
       oneOf(['success', 'declined', 'in_doubt'], {
         description: 'What the gateway said, by the evidence that is kept.',

@@ -1,6 +1,7 @@
 import { Type, type TSchema } from 'typebox'
 import type { ExactNumber } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
+import { REASON_LENGTH_MAX, REASON_PATTERN } from '../domain/words.ts'
 
 /** The largest id there can be: a bigint of PostgreSQL. */
 const ID_MAX = 9_223_372_036_854_775_807n
@@ -62,7 +63,7 @@ export function IdFilter(description: string) {
 /**
  * An Idempotency-Key, as `readKey` reads it: visible ASCII without quotes, or all of it in quotes.
  */
-export const KEY_SHOWN = {
+const KEY_SHOWN = {
   type: 'string',
   pattern: '^("[!#-~]{1,255}"|[!#-~]{1,255})$',
   maxLength: 257,
@@ -88,6 +89,54 @@ export const PaymentTypes = oneOf(['deposit', 'withdraw'], { title: 'PaymentType
 
 /** What a gateway carries out. */
 export const CarriedTypes = oneOf(['deposit', 'withdraw', 'refund'], { title: 'CarriedType' })
+/** Ways in which money comes back by itself. */
+export const ReturnKinds = oneOf(
+  ['payout_returned', 'charged_back', 'refunded_there', 'dispute_won'],
+  {
+    title: 'ReturnKind',
+    description:
+      '`payout_returned`: a payout came back. `charged_back`: a deposit was taken back. ' +
+      '`refunded_there`: it was refunded at the gateway itself. `dispute_won`: money of these two ' +
+      'came back.',
+  },
+)
+
+/** Everything in the books. */
+export const BookedTypes = oneOf(['deposit', 'withdraw', 'refund', 'return'], {
+  title: 'BookedType',
+})
+
+/** Text that people write and read. */
+export const Reason = Type.String({
+  minLength: 1,
+  maxLength: REASON_LENGTH_MAX,
+  pattern: REASON_PATTERN,
+  description: 'Why; kept in the record for good.',
+  examples: ['The gateway is back, ticket 4711'],
+})
+
+/** The header that names a request, of what can be asked for twice. */
+export const IdempotencyHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      description:
+        '1 to 255 visible ASCII characters, bare or quoted. The same request of the same user under ' +
+        'the same key is carried out once, and answered the same with `Idempotent-Replayed: true`. ' +
+        'Use a new one, such as a UUID, for every payment.',
+      // Read by hand, so that a refusal has a code of its own.
+      [SHOWN]: KEY_SHOWN,
+    }),
+  ),
+})
+
+/** The header of an answer that was given before, as the documentation shows it. */
+export const REPLAYED = {
+  'Idempotent-Replayed': {
+    type: 'string',
+    enum: ['true'],
+    description: 'The answer is the one of an earlier request with this key.',
+  },
+}
 
 /** Where a page continues. */
 export const Cursor = Type.Optional(

@@ -19,10 +19,12 @@ export function keysCommand(program: Command, open: () => Promise<Opened>): void
     .command('create')
     .description('Make a key. Its token is shown this once; only a hash is kept.')
     .requiredOption('--name <name>', 'what the key is for, 1 to 100 characters')
-    .option('--scopes <list>', 'of read, write, operate, separated by commas', parseScopes, [
-      'read',
-      'write',
-    ] satisfies Scope[])
+    .option(
+      '--scopes <list>',
+      'of read, write, refund, operate, separated by commas',
+      parseScopes,
+      ['read', 'write'] satisfies Scope[],
+    )
     .option('--json', 'print JSON')
     .action(async (options: { name: string; scopes: Scope[]; json?: boolean }) => {
       const { scopes } = options

@@ -1,4 +1,4 @@
-import { columns } from '../domain/arrays.ts'
+import { columns, numbers } from '../domain/arrays.ts'
 import type { Entry } from '../domain/ledger.ts'
 import {
   BEGAN,
@@ -31,6 +31,30 @@ const INSERT: Statement<never> = {
     $1::int, user_id, payment_id, kind, entry."user", held, gateway, fees, opening,
     ${NOW}
   from ${ENTRIES.unnest('entry', 3)}`,
+}
+
+const LOSSES = columns<Entry>({
+  userId: 'bigint',
+  paymentId: 'bigint',
+  kind: 'word',
+  user: 'bigint',
+  held: 'bigint',
+  gateway: 'bigint',
+  fees: 'bigint',
+  opening: 'bigint',
+  losses: 'bigint',
+})
+
+/** The same of entries that move losses, which no plain payment has. */
+const INSERT_LOSSES: Statement<never> = {
+  name: 'postings_insert_losses',
+  ...timed`
+  insert into postings
+    (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening, losses,
+     created_at)
+  select
+    $1::int, user_id, payment_id, kind, entry."user", held, gateway, fees, opening, losses, ${NOW}
+  from ${LOSSES.unnest('entry', 3)}`,
 }
 
 /** What an entry moves. */
@@ -157,9 +181,33 @@ const ADD_UP: Statement<Part> = {
   from part`,
 }
 
+/** The payments that have an entry of a correction. */
+const CORRECTED: Statement<{ paymentId: bigint }> = {
+  name: 'postings_corrected',
+  text: `
+  select payment_id as "paymentId"
+  from postings
+  where shard = $1 and user_id = any ($2::bigint[]) and payment_id = any ($3::bigint[])
+    and kind = 'settle_late'`,
+}
+
+/** Which of these payments of these users have been corrected. */
+export async function correctedPayments(
+  tx: Runner,
+  userIds: readonly bigint[],
+  paymentIds: readonly bigint[],
+): Promise<bigint[]> {
+  if (paymentIds.length === 0) return []
+  const rows = await tx.run(CORRECTED, [numbers(userIds), numbers(paymentIds)])
+  return rows.map((row) => row.paymentId)
+}
+
 /** Append entries; the caller moves the balances in the same transaction. */
 export function insertPostings(tx: Tx, entries: readonly Entry[]): void {
-  tx.write(INSERT, ENTRIES.of(entries))
+  const losing = entries.filter(({ losses }) => losses !== 0n)
+  if (losing.length > 0) tx.write(INSERT_LOSSES, LOSSES.of(losing))
+  const plain = losing.length === 0 ? entries : entries.filter(({ losses }) => losses === 0n)
+  if (plain.length > 0) tx.write(INSERT, ENTRIES.of(plain))
 }
 
 /** Move balances by the sums of `entries`; only `post` calls this. */

@@ -1,7 +1,6 @@
 import { Type } from 'typebox'
-import { CarriedTypes, Id, Money, oneOf, PaymentTypes, Time } from '../http/schemas.ts'
+import { CarriedTypes, Id, Money, oneOf, PaymentTypes, ReturnKinds, Time } from '../http/schemas.ts'
 import { DIALS, isWhole, type Faults } from './faults.ts'
-import { RETURN_KINDS } from './given-back.ts'
 
 /** The header of a charge. */
 export const Key = Type.String({
@@ -62,19 +61,11 @@ export const GiveBack = Type.Object(
   },
 )
 
-const ReturnKind = oneOf(RETURN_KINDS, {
-  title: 'ReturnKind',
-  description:
-    '`payout_returned`: a payout came back. `charged_back`: a deposit was taken back. ' +
-    '`refunded_there`: it was refunded at the gateway itself. `dispute_won`: money of these two ' +
-    'came back.',
-})
-
 /** What is to come back. */
 export const ComesBack = Type.Object(
   {
     payment_id: Type.Integer({ minimum: 1 }),
-    kind: ReturnKind,
+    kind: ReturnKinds,
     amount: Type.Optional(Type.Number({ description: 'Without it, all that can.' })),
   },
   {
@@ -86,7 +77,7 @@ export const ComesBack = Type.Object(
 
 const RETURN = {
   gateway_ref: Type.String({ description: "The gateway's own reference of the return." }),
-  kind: ReturnKind,
+  kind: ReturnKinds,
   amount: Money('What came back.'),
   at: Time,
 }

@@ -1,18 +1,11 @@
 import { exponentOf, type Exponent } from '../domain/currency.ts'
+import type { ReturnKind } from '../domain/returns.ts'
 import type { Charge, Order } from './orders.ts'
-
-/** Ways in which money comes back by itself. */
-export const RETURN_KINDS = [
-  'payout_returned',
-  'charged_back',
-  'refunded_there',
-  'dispute_won',
-] as const
 
 /** Money that came back, `number` counts from 1; a dispute won goes the other way. */
 export interface Returned {
   readonly number: number
-  readonly kind: (typeof RETURN_KINDS)[number]
+  readonly kind: ReturnKind
   readonly paymentId: number
   readonly amount: bigint
   readonly currency?: string

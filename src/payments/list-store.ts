@@ -1,4 +1,4 @@
-import type { Payment, StoredStatus } from '../domain/payment.ts'
+import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
 import { COLUMNS } from './store.ts'
 
@@ -122,7 +122,7 @@ const OPEN_PAGE: Statement<Payment> = {
 export interface PaymentFilter {
   readonly userId: bigint | null
   readonly status: StoredStatus | null
-  readonly type: 'deposit' | 'withdraw' | null
+  readonly type: BookedType | null
 }
 
 /** What one look at a shard's payments gave. */

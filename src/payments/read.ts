@@ -1,18 +1,13 @@
-import {
-  shownStatus,
-  transactionStatus,
-  type Payment,
-  type PaymentStatus,
-} from '../domain/payment.ts'
+import { shownStatus, transactionStatus, type PaymentStatus } from '../domain/payment.ts'
 import type { Db } from '../ports.ts'
 import { readTasks, type TaskView } from '../queue/store.ts'
 import { lookAtPayments, type PaymentFilter } from './list-store.ts'
-import { readPayments } from './store.ts'
+import { readWhole, type WholePayment } from './back-store.ts'
 import { eachPart, eachShard, whole } from '../shards.ts'
 
 /** A payment as it is shown: what is stored, joined with what its task knows while it is open. */
 export interface PaymentView {
-  readonly payment: Payment
+  readonly payment: WholePayment
   readonly status: PaymentStatus
   readonly transactionStatus: 'processing' | 'success' | 'failed'
   readonly attempts: number
@@ -34,7 +29,7 @@ export async function viewPayments(
     ids,
     (id) => id,
     async (shard, own) => {
-      const [payments, tasks] = await Promise.all([readPayments(shard, own), readTasks(shard, own)])
+      const [payments, tasks] = await Promise.all([readWhole(shard, own), readTasks(shard, own)])
       for (const payment of payments) views.set(payment.id, view(payment, tasks.get(payment.id)))
     },
   )
@@ -78,7 +73,7 @@ export async function pageOfViews(
   return { views: views.filter((one) => one !== null), next: beyond === 0n ? null : beyond }
 }
 
-function view(payment: Payment, task: TaskView | undefined): PaymentView {
+function view(payment: WholePayment, task: TaskView | undefined): PaymentView {
   const { status, attempts, lastError } = payment
   const ended = transactionStatus(status)
   const worked = task !== undefined && (task.leased || task.pending)

@@ -2,18 +2,20 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Answer, Draft } from '../domain/acceptance.ts'
+import type { ExactNumber } from '../domain/json.ts'
 import { toWire } from '../domain/money.ts'
 import type { StoredStatus } from '../domain/payment.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { refusals, refuse, send } from '../http/problem.ts'
 import {
   Amount,
+  BookedTypes,
   Cursor,
   Id,
+  IdempotencyHeaders,
   IdFilter,
   IdParams,
   IntegerText,
-  KEY_SHOWN,
   LOCATION,
   Money,
   nullable,
@@ -21,13 +23,13 @@ import {
   parseId,
   pageOf,
   parseInteger,
-  PaymentTypes,
   readCursor,
-  SHOWN,
+  REPLAYED,
   Time,
   writeCursor,
 } from '../http/schemas.ts'
 import { isRefusal, readDraft, respond, undecided, type Fields } from './api.ts'
+import type { WholePayment } from './back-store.ts'
 import { FORMS } from './forms.ts'
 import type { PageOfViews, PaymentView } from './read.ts'
 import type { PaymentFilter } from './list-store.ts'
@@ -56,8 +58,8 @@ const PaymentStatus = oneOf(STATUSES, {
 const PaymentFields = {
   payment_id: Id,
   user_id: Id,
-  type: PaymentTypes,
-  amount: Money('What the gateway charges or pays out.'),
+  type: BookedTypes,
+  amount: Money('What the gateway charges, pays out or gives back.'),
   commission: Money('Taken from a deposit, added to a withdrawal; earned only on success.'),
   status: PaymentStatus,
   attempts: Type.Integer({ description: 'Attempts that count against the limit.' }),
@@ -69,6 +71,18 @@ const PaymentFields = {
   next_attempt_at: nullable('string', {
     format: 'date-time',
     description: 'When it is tried or looked up next; null when final or being processed.',
+  }),
+  refunded: Money('Of a deposit: what was refunded.'),
+  returned: Money('What of it came back without being asked for.'),
+  parent_id: nullable('integer', { description: 'Of a refund or a return: what it is of.' }),
+  fee_returned: Type.Unsafe<ExactNumber | null>({
+    type: ['number', 'null'],
+    description: 'Of a refund or a return: what of the commission goes back with it.',
+  }),
+  return_kind: Type.Unsafe<WholePayment['returnKind']>({
+    type: ['string', 'null'],
+    enum: ['payout_returned', 'charged_back', 'refunded_there', 'dispute_won', null],
+    description: 'Of a return: how it came back.',
   }),
 }
 
@@ -89,30 +103,14 @@ const PaymentBody = Type.Object(PaymentFields, {
       created_at: '2030-01-01T00:00:00.000Z',
       finished_at: '2030-01-01T00:00:00.100Z',
       next_attempt_at: null,
+      refunded: 50,
+      returned: 0,
+      parent_id: null,
+      fee_returned: null,
+      return_kind: null,
     },
   ],
 })
-
-const IdempotencyHeaders = Type.Object({
-  'idempotency-key': Type.Optional(
-    Type.String({
-      description:
-        '1 to 255 visible ASCII characters, bare or quoted. The same request of the same user under ' +
-        'the same key is carried out once, and answered the same with `Idempotent-Replayed: true`. ' +
-        'Use a new one, such as a UUID, for every payment.',
-      // Read by hand, so that a refusal has a code of its own.
-      [SHOWN]: KEY_SHOWN,
-    }),
-  ),
-})
-
-const REPLAYED = {
-  'Idempotent-Replayed': {
-    type: 'string',
-    enum: ['true'],
-    description: 'The answer is the one of an earlier request with this key.',
-  },
-}
 
 const PAGE = { min: 1, max: 500, fallback: 50 }
 const ID_MAX = 9_223_372_036_854_775_807n
@@ -241,7 +239,7 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
       {
         user_id: IdFilter('Payments of one user.'),
         status: Type.Optional(PaymentStatus),
-        type: Type.Optional(PaymentTypes),
+        type: Type.Optional(BookedTypes),
         limit: IntegerText('Payments per page.', PAGE.min, PAGE.max, PAGE.fallback),
         cursor: Cursor,
       },
@@ -301,5 +299,10 @@ function paymentBody(view: PaymentView) {
     created_at: payment.createdAt.toISOString(),
     finished_at: payment.finishedAt?.toISOString() ?? null,
     next_attempt_at: view.nextAt?.toISOString() ?? null,
+    refunded: toWire(payment.refunded),
+    returned: toWire(payment.returned),
+    parent_id: payment.parentId === null ? null : Number(payment.parentId),
+    fee_returned: payment.feeReturned === null ? null : toWire(payment.feeReturned),
+    return_kind: payment.returnKind,
   }
 }

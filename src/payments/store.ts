@@ -11,13 +11,13 @@ import type { Entry } from '../domain/ledger.ts'
 import { CLOCK, NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** How the error that is shown of a refused payment begins. */
-const REFUSED = 'refused:'
+export const REFUSED = 'refused:'
 
 /**
  * Why a payment was refused. The version before this column, which goes on accepting while it is
  * replaced, says it in the error alone.
  */
-const REFUSED_FOR = `coalesce(refused_for, substring(last_error from '^${REFUSED}(.*)$'))`
+export const REFUSED_FOR = `coalesce(refused_for, substring(last_error from '^${REFUSED}(.*)$'))`
 
 /** A payment's columns, as a `Payment`. */
 export const COLUMNS = `

@@ -21,6 +21,9 @@ import { paymentRoutes } from '../payments/routes.ts'
 import { timeline } from '../timeline/timeline.ts'
 import { timelineRoutes } from '../timeline/routes.ts'
 import type { Db } from '../ports.ts'
+import type { RefundAnswer, RefundDraft } from '../domain/refund.ts'
+import { acceptRefunds } from '../refunds/refund.ts'
+import { refundRoutes } from '../refunds/routes.ts'
 import { runRoutes } from '../runs/routes.ts'
 import { openUsers } from '../users/open.ts'
 import { userRoutes } from '../users/routes.ts'
@@ -62,14 +65,21 @@ export async function apiRoutes(
   const views = reader<bigint, PaymentView>(limits(config), (ids) => viewPayments(db, ids))
   const opening = batcher<bigint, User>((amounts) => openUsers(db, amounts), limits(config))
   const mayAsk = (operation: Operation) => (gate.breaker(operation)?.openMs ?? 0) === 0
+  const { currency, refundFee, returnFee } = config
   const acting = {
     db,
     policy,
+    refundFee,
     onEnqueued(count: number) {
       countEnqueued(own, count)
       wake()
     },
   }
+  const refunding = batcher<RefundDraft, RefundAnswer>(
+    (drafts) => acceptRefunds({ ...acting, currency }, drafts),
+    limits(config),
+  )
+  stops.push(() => refunding.idle())
   const routes = [
     userRoutes({
       open: (balance) => opening.submit(balance),
@@ -84,6 +94,15 @@ export async function apiRoutes(
     }),
     batchRoutes({ accept: accepts.acceptAll }),
     timelineRoutes({ read: (id) => timeline({ db: reads, policy }, id) }),
+    refundRoutes({
+      db,
+      currency,
+      returnFee,
+      refund(draft) {
+        const refused = gate.refusal('refund')
+        return refused === null ? refunding.submit(draft) : Promise.reject(refused)
+      },
+    }),
     deadLetterRoutes({ ...acting, reads }),
     runRoutes(acting),
     ledgerRoutes(balances),

@@ -128,6 +128,7 @@ export function startRedrives({ db, config, metrics, log, stops }: Process): voi
       db,
       clock: systemClock,
       policy: gatewayTerms(config),
+      refundFee: config.refundFee,
       onEnqueued: (count) => metrics.count('payments_task_enqueued_total', count),
     },
     (error) => log.error({ err: error }, 'a redrive could not go on'),

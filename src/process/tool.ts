@@ -4,6 +4,7 @@ import type { PostgresDb } from '../adapters/postgres.ts'
 import { closing } from './closing.ts'
 import { loadConfig, readEnvironment } from '../config/config.ts'
 import { agreed } from './database-store.ts'
+import type { FeePolicy } from '../domain/fee.ts'
 import type { GatewayTerms } from '../domain/evidence.ts'
 import { writeJson } from '../domain/json.ts'
 import type { Clock } from '../ports.ts'
@@ -19,6 +20,11 @@ export interface Tool {
   readonly gatewayHeaders: readonly string[]
   /** What the configured gateway can do. */
   readonly policy: GatewayTerms
+  /** Whether refunds and returns return their part of the commission. */
+  readonly refundFee: FeePolicy
+  readonly returnFee: FeePolicy
+  /** Of the books. */
+  readonly currency: string
   close(): Promise<void>
 }
 
@@ -43,9 +49,10 @@ export async function openTool(): Promise<Tool> {
     if (shards !== null && shards !== String(config.shards)) {
       throw new Error(wrongShards(shards, config.shards))
     }
-    const { gatewayUrl } = config
+    const { gatewayUrl, refundFee, returnFee, currency } = config
+    const money = { refundFee, returnFee, currency }
     const gateway = { gatewayUrl, gatewayHeaders: headersOf(config), policy: gatewayTerms(config) }
-    return { db, clock: systemClock, ...gateway, close: () => stops.close() }
+    return { db, clock: systemClock, ...gateway, ...money, close: () => stops.close() }
   } catch (error) {
     await stops.close().catch(() => undefined)
     throw error

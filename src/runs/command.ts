@@ -1,10 +1,9 @@
 import { createInterface } from 'node:readline/promises'
-import { userInfo } from 'node:os'
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { writeJson } from '../domain/json.ts'
 import { formatMoney } from '../domain/money.ts'
 import { isReason } from '../domain/words.ts'
-import { progress } from '../adapters/terminal.ts'
+import { progress, userName } from '../adapters/terminal.ts'
 import { letterBody } from '../dead-letters/bodies.ts'
 import type { ActWorld } from '../dead-letters/act.ts'
 import type { Clock } from '../ports.ts'
@@ -21,7 +20,7 @@ interface Opened extends ActWorld {
 interface Options {
   readonly class?: 'failed' | 'unknown'
   readonly error?: string
-  readonly type?: 'deposit' | 'withdraw'
+  readonly type?: 'deposit' | 'withdraw' | 'refund'
   readonly user?: bigint
   readonly before?: Date
   readonly after?: Date
@@ -52,7 +51,9 @@ export function redriveCommand(program: Command, open: () => Promise<Opened>): v
     .description('Redrive the open dead letters that match; without filters, all of them.')
     .addOption(new Option('--class <class>', 'of this class').choices(['failed', 'unknown']))
     .option('--error <code>', 'with this error, such as http_502')
-    .addOption(new Option('--type <type>', 'of this type').choices(['deposit', 'withdraw']))
+    .addOption(
+      new Option('--type <type>', 'of this type').choices(['deposit', 'withdraw', 'refund']),
+    )
     .option('--user <id>', 'of this user', parseUser)
     .option('--before <time>', 'opened before this moment, such as 2030-01-31T12:00Z', parseTime)
     .option('--after <time>', 'opened at this moment or later', parseTime)
@@ -195,17 +196,6 @@ async function confirmed(count: number): Promise<boolean> {
 
 function letters(count: number): string {
   return count === 1 ? '1 dead letter' : `${count} dead letters`
-}
-
-/** Who runs the command, as the system knows them; a container's user may have no name. */
-function userName(): string {
-  try {
-    return userInfo()
-      .username.replace(/[^\x21-\x7e]/g, '_')
-      .slice(0, 90)
-  } catch {
-    return 'unknown'
-  }
 }
 
 function parseUser(text: string): bigint {

@@ -5,8 +5,8 @@ import { toWire } from '../domain/money.ts'
 import { ActorHeaders, actorOf } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Id, IdParams, Money, parseId, PaymentTypes } from '../http/schemas.ts'
-import { DeadLetterBody, letterBody, LetterClass, Reason } from '../dead-letters/bodies.ts'
+import { CarriedTypes, Id, IdParams, Money, parseId, Reason } from '../http/schemas.ts'
+import { DeadLetterBody, letterBody, LetterClass } from '../dead-letters/bodies.ts'
 import type { ActWorld } from '../dead-letters/act.ts'
 import type { RedriveFilter } from '../dead-letters/store.ts'
 import { RunBody, runBody } from './bodies.ts'
@@ -21,7 +21,7 @@ const FilterBody = Type.Object(
     error: Type.Optional(
       Type.String({ pattern: '^[\\x21-\\x7e]{1,100}$', examples: ['http_502', 'timeout'] }),
     ),
-    payment_type: Type.Optional(PaymentTypes),
+    payment_type: Type.Optional(CarriedTypes),
     user_id: Type.Optional(Id),
     created_before: Type.Optional(Type.String({ format: 'date-time' })),
     created_after: Type.Optional(Type.String({ format: 'date-time' })),

@@ -11,8 +11,9 @@ const Event = Type.Object(
     event: Type.String({
       description:
         '`accepted`, `refused`; `charge`, `lookup` (a call of the gateway with its evidence), ' +
-        '`worker_lost`; `hold`, `settle`, `release` (postings); `dead_letter`, ' +
-        '`dead_letter_closed`; `redrive`, `resolve` (acts of operators).',
+        '`worker_lost`; `hold`, `settle`, `release`, `settle_late` (postings); `dead_letter`, ' +
+        '`dead_letter_closed`; `redrive`, `resolve`, `cancel`, `return`, `correct` (acts of ' +
+        'operators).',
     }),
     amount: optional(Money('What was asked for.')),
     commission: optional(Money('The commission, or what of it a posting earned.')),
@@ -32,7 +33,7 @@ const Event = Type.Object(
     ),
     balance: optional(Money('By how much the posting changed what can be spent.')),
     held: optional(Money('By how much the posting changed what is held.')),
-    letter_id: optional(Id),
+    letter_id: optional(nullable('integer', { description: 'The dead letter it is about.' })),
     class: optional(oneOf(['failed', 'unknown'])),
     error: optional(Type.String()),
     actor: optional(nullable('string')),
@@ -101,7 +102,7 @@ function eventBody(event: TimelineEvent) {
     case 'act': {
       const { act, letterId, actor, reason, requestId, redriveId, before, after } = event.act
       const who = { actor, reason, request_id: requestId, redrive_id: number(redriveId) }
-      return { event: act, letter_id: Number(letterId), ...who, before, after }
+      return { event: act, letter_id: number(letterId), ...who, before, after }
     }
   }
 }

@@ -47,7 +47,7 @@ function parseId(text: string): bigint {
 
 /** A timeline for people, within `columns`; times are UTC. Texts from outside cannot steer it. */
 export function timelineText({ payment, explanation, events }: Timeline, columns = 80): string {
-  const type = payment.type === 'deposit' ? 'deposit' : 'withdrawal'
+  const type = payment.type === 'withdraw' ? 'withdrawal' : payment.type
   return [
     `Payment ${payment.id}: ${payment.status}, a ${type} of ${formatMoney(payment.amount)} ` +
       `for user ${payment.userId}`,
@@ -93,7 +93,7 @@ function told(event: TimelineEvent): readonly [name: string, details: readonly s
     }
     case 'act': {
       const { act, letterId, actor, reason } = event.act
-      return [act, [`letter ${letterId}`, ...by(actor, reason)]]
+      return [act, [...(letterId === null ? [] : [`letter ${letterId}`]), ...by(actor, reason)]]
     }
   }
 }

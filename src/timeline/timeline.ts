@@ -6,10 +6,10 @@ import {
 } from '../dead-letters/store.ts'
 import { NO_EVIDENCE, type Attempt, type GatewayTerms } from '../domain/evidence.ts'
 import { explain } from '../domain/explain.ts'
-import type { Payment } from '../domain/payment.ts'
 import { postingsOfPayment, type Posting } from '../ledger/store.ts'
 import { knownOf } from '../dead-letters/evidence-store.ts'
-import { readPayments, repeatsOf } from '../payments/store.ts'
+import { readWhole, type WholePayment } from '../payments/back-store.ts'
+import { repeatsOf } from '../payments/store.ts'
 import type { Db } from '../ports.ts'
 import { attemptsOfPayment, lookAtTask } from './store.ts'
 
@@ -17,7 +17,7 @@ import { attemptsOfPayment, lookAtTask } from './store.ts'
 export type TimelineEvent = { readonly at: Date } & (
   | {
       readonly kind: 'accepted' | 'refused'
-      readonly payment: Payment
+      readonly payment: WholePayment
       readonly repeats: bigint | null
     }
   | {
@@ -32,7 +32,7 @@ export type TimelineEvent = { readonly at: Date } & (
 )
 
 export interface Timeline {
-  readonly payment: Payment
+  readonly payment: WholePayment
   readonly explanation: string
   readonly events: readonly TimelineEvent[]
 }
@@ -58,7 +58,7 @@ const RANKS: Readonly<Record<TimelineEvent['kind'], number>> = {
 /** Everything known about a payment, in order, and why it is in its state. Null: there is none. */
 export async function timeline(world: TimelineWorld, id: bigint): Promise<Timeline | null> {
   const shard = world.db.of(id)
-  const [payment] = await readPayments(shard, [id])
+  const [payment] = await readWhole(shard, [id])
   if (payment === undefined) return null
   const [task, known, attempts, postings, letters, acts, repeats] = await Promise.all([
     lookAtTask(shard, id),
@@ -86,6 +86,7 @@ export async function timeline(world: TimelineWorld, id: bigint): Promise<Timeli
     resolved: resolving ?? null,
     letter: letters.find(({ state }) => state === 'open') ?? null,
     repeatedBy: repeats.repeatedBy,
+    corrected: postings.some(({ kind }) => kind === 'settle_late'),
   })
   const events: TimelineEvent[] = [
     { at: payment.createdAt, kind: arrival(payment), payment, repeats: repeats.repeated },
@@ -114,20 +115,20 @@ function rank(event: TimelineEvent): number {
   return RANKS[event.kind]
 }
 
-function arrival(payment: Payment): 'accepted' | 'refused' {
+function arrival(payment: WholePayment): 'accepted' | 'refused' {
   return payment.refusedFor === null ? 'accepted' : 'refused'
 }
 
 /**
  * A call, where it was late with what came of it. A claim that never reported is kept as call 0.
  */
-function callEvent(attempt: Attempt, payment: Payment): TimelineEvent {
+function callEvent(attempt: Attempt, payment: WholePayment): TimelineEvent {
   const kind = attempt.call === 0 ? 'worker_lost' : 'call'
   return { at: attempt.startedAt, kind, attempt, effect: effectOf(attempt, payment) }
 }
 
 /** What evidence did that came after its claim was lost; null: it was in time. */
-function effectOf({ late, outcome }: Attempt, { status }: Payment): string | null {
+function effectOf({ late, outcome }: Attempt, { status }: WholePayment): string | null {
   if (!late) return null
   if (outcome !== 'success') return 'Kept; a claim that was lost decides nothing.'
   if (status === 'success') return 'A yes settles the payment, whichever claim brings it.'

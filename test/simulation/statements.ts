@@ -164,6 +164,21 @@ const payments: Handlers = {
           finishedAt: payment.finishedAt === null ? null : new Date(payment.finishedAt),
         })),
   },
+  payments_read_whole: {
+    run: (tables, [shard, paymentIds]) =>
+      [...new Set(ids(paymentIds))]
+        .flatMap((id) => inShard(tables.payments, id, shard) ?? [])
+        .map((payment) => ({
+          ...payment,
+          createdAt: new Date(payment.createdAt),
+          finishedAt: payment.finishedAt === null ? null : new Date(payment.finishedAt),
+          parentId: null,
+          feeReturned: null,
+          returnKind: null,
+          refunded: 0n,
+          returned: 0n,
+        })),
+  },
   payments_finish: {
     run(tables, [shard, at, paymentIds, statuses, attempts, errors, refs], context) {
       ids(paymentIds).forEach((id, index) => {

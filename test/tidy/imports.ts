@@ -67,6 +67,7 @@ export const CHAIN = [
   'users',
   'payments',
   'dead-letters',
+  'refunds',
   'charging',
   'runs',
   'timeline',
@@ -187,11 +188,7 @@ const ROOTS = /^(src|tools\/\w+)\/main\.ts$/
 export const AHEAD = [
   'src/domain/card.ts',
   'src/domain/details.ts',
-  'src/domain/refund.ts',
-  'src/domain/returns.ts',
-  'src/domain/sent.ts',
   'src/domain/ledger.ts ACCOUNT_NAMES',
-  'src/domain/ledger.ts refundSettleEntry',
 ]
 
 /** Files of the product and its tools that no program reaches. */

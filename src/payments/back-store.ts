@@ -1,0 +1,318 @@
+import { columns, numbers } from '../domain/arrays.ts'
+import type { GivenBackMove, RefundShare } from '../domain/ends.ts'
+import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
+import type { SentFields } from '../domain/sent.ts'
+import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
+import { COLUMNS, REFUSED, REFUSED_FOR } from './store.ts'
+
+/** What is written on a payment of what went back of it, and of what it gives back. */
+interface Back {
+  /** Of a refund or a return: the payment that it is of. */
+  readonly parentId: bigint | null
+  /** Of a refund or a return: what of the commission goes back with it. */
+  readonly feeReturned: bigint | null
+  readonly returnKind: 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won' | null
+  /** Its refunds that are done, and what came back of it by itself. */
+  readonly refunded: bigint
+  readonly returned: bigint
+}
+
+/** A payment with what goes back. */
+export type WholePayment = Omit<Payment, 'type'> & Back & { readonly type: BookedType }
+
+/** The columns of `Back`. */
+const BACK = `
+    parent_id as "parentId", fee_returned as "feeReturned", return_kind as "returnKind",
+    coalesce(refunded, 0) as refunded, coalesce(returned, 0) as returned`
+
+/** Read payments with what goes back: apart from the reading of claims, which needs less. */
+const READ_WHOLE: Statement<WholePayment> = {
+  name: 'payments_read_whole',
+  text: `
+  select ${COLUMNS},${BACK}
+  from payments
+  where shard = $1 and id = any ($2::bigint[])`,
+}
+
+/** What a refund gives back, as its claim and its gateway have to know it. */
+export interface Share extends RefundShare {
+  /** The gateway's own reference of the deposit, which is final; null: it gave none. */
+  readonly parentRef: string | null
+}
+
+/**
+ * What refunds give back. The limit keeps the planner from reading all payments for a join.
+ */
+const SHARES: Statement<{ id: bigint } & Share> = {
+  name: 'payments_refund_shares',
+  text: `
+  select
+    refund.id, refund.parent_id as "parentId",
+    coalesce(refund.fee_returned, 0) as "feeReturned", parent.gateway_ref as "parentRef"
+  from payments refund
+  cross join lateral (
+    select gateway_ref
+    from payments
+    where shard = $1 and id = refund.parent_id
+    limit 1
+  ) parent
+  where refund.shard = $1 and refund.id = any ($2::bigint[])`,
+}
+
+/** A payment whose money goes back, as it is stored. */
+export interface StoredParent {
+  readonly id: bigint
+  readonly userId: bigint
+  readonly type: BookedType
+  readonly status: StoredStatus
+  readonly amount: bigint
+  readonly commission: bigint
+  readonly refundReserved: bigint
+  readonly feeReserved: bigint
+  readonly refunded: bigint
+  readonly returned: bigint
+  readonly returnedFee: bigint
+  /** The currency of its user; null: that of the books. */
+  readonly currency: string | null
+}
+
+const PARENTS = `
+  select
+    id, user_id as "userId", type, status, amount, commission,
+    coalesce(refund_reserved, 0) as "refundReserved", coalesce(fee_reserved, 0) as "feeReserved",
+    coalesce(refunded, 0) as refunded, coalesce(returned, 0) as returned,
+    coalesce(returned_fee, 0) as "returnedFee",
+    (
+      select currency
+      from users
+      where users.shard = $1 and users.id = payments.user_id
+    ) as currency
+  from payments
+  where shard = $1 and id = any ($2::bigint[])
+  order by id`
+
+/** Read payments whose money may go back; whose they are never changes. */
+const READ_PARENTS: Statement<StoredParent> = {
+  name: 'payments_read_parents',
+  text: PARENTS,
+}
+
+/**
+ * Lock payments whose money goes back, in id order, behind their users. What is written on them of
+ * that changes only under both locks.
+ */
+const LOCK_PARENTS: Statement<StoredParent> = {
+  name: 'payments_lock_parents',
+  text: `${PARENTS}
+  for no key update`,
+}
+
+const MOVES = columns<GivenBackMove>({
+  parentId: 'bigint',
+  refundReserved: 'bigint',
+  feeReserved: 'bigint',
+  refunded: 'bigint',
+  returned: 'bigint',
+  returnedFee: 'bigint',
+})
+
+/**
+ * Move what is written on payments of what goes back of them. Their users are locked, so nothing
+ * waits here; the checks on the table refuse to give back more than there was.
+ */
+const MOVE: Statement<never> = {
+  name: 'payments_move_given_back',
+  text: `
+  update payments
+  set
+    refund_reserved = coalesce(payments.refund_reserved, 0) + moved.refund_reserved,
+    fee_reserved = coalesce(payments.fee_reserved, 0) + moved.fee_reserved,
+    refunded = coalesce(payments.refunded, 0) + moved.refunded,
+    returned = coalesce(payments.returned, 0) + moved.returned,
+    returned_fee = coalesce(payments.returned_fee, 0) + moved.returned_fee
+  from (
+    select
+      parent_id, sum(refund_reserved)::bigint as refund_reserved,
+      sum(fee_reserved)::bigint as fee_reserved, sum(refunded)::bigint as refunded,
+      sum(returned)::bigint as returned, sum(returned_fee)::bigint as returned_fee
+    from ${MOVES.unnest('move', 2)}
+    group by parent_id
+  ) moved
+  where payments.shard = $1 and payments.id = moved.parent_id`,
+}
+
+/** A refund as it is written. */
+interface NewRefund {
+  readonly id: bigint
+  readonly userId: bigint
+  readonly parentId: bigint
+  readonly amount: bigint
+  readonly feeReturned: bigint
+  readonly idempotencyKey: string | null
+  readonly refusedFor: string | null
+  readonly reason: string
+  /** A document: the fields as they were first sent. */
+  readonly sent: string
+}
+
+const REFUNDS = columns<NewRefund>({
+  id: 'bigint',
+  userId: 'bigint',
+  parentId: 'bigint',
+  amount: 'bigint',
+  feeReturned: 'bigint',
+  idempotencyKey: 'text',
+  refusedFor: 'text',
+  reason: 'text',
+  sent: 'text',
+})
+
+/**
+ * Write refunds, those refused for lack of funds included, which are final from the start, each as
+ * a child of its deposit. The reason is kept where the texts of a payment are.
+ */
+const INSERT_REFUNDS: Statement<never> = {
+  name: 'payments_insert_refunds',
+  ...timed`
+  with ${CLOCK}, draft as materialized (
+    select *
+    from ${REFUNDS.unnest('draft', 3)}
+  ), payment as (
+    insert into payments
+      (shard, id, user_id, type, status, amount, commission, fee_bps, parent_id, fee_returned,
+       idempotency_key, last_error, refused_for, created_at, finished_at)
+    select
+      $1::int, id, user_id, 'refund', case when refused_for is null then 'new' else 'failed' end,
+      amount, 0, 0, parent_id, fee_returned, idempotency_key, '${REFUSED}' || refused_for,
+      refused_for, time, case when refused_for is null then null else time end
+    from clock, draft
+  ), detail as (
+    insert into payment_details (shard, payment_id, description, sent)
+    select $1::int, id, reason, sent::jsonb
+    from draft
+  )
+  insert into payment_children (shard, parent_id, payment_id)
+  select $1::int, parent_id, id
+  from draft`,
+}
+
+/** An earlier payment under a key; of one that is no refund only its type counts. */
+export interface KeyedRefund {
+  readonly id: bigint
+  readonly userId: bigint
+  readonly type: BookedType
+  readonly amount: bigint
+  readonly parentId: bigint | null
+  readonly feeReturned: bigint | null
+  readonly idempotencyKey: string
+  readonly refusedFor: string | null
+  readonly sent: SentFields | null
+}
+
+const KEYED = columns<{ readonly userId: bigint; readonly key: string }>({
+  userId: 'bigint',
+  key: 'text',
+})
+
+/** The payments first made under these keys, as refunds are compared with them. */
+const BY_KEYS: Statement<KeyedRefund> = {
+  name: 'payments_refunds_by_keys',
+  text: `
+  select
+    payment.id, payment.user_id as "userId", payment.type, payment.amount,
+    payment.parent_id as "parentId", payment.fee_returned as "feeReturned",
+    payment.idempotency_key as "idempotencyKey", ${REFUSED_FOR} as "refusedFor",
+    (
+      select sent
+      from payment_details
+      where payment_details.shard = $1 and payment_details.payment_id = payment.id
+    ) as sent
+  from ${KEYED.unnest('request', 2)}
+  cross join lateral (
+    select *
+    from payments
+    where shard = $1 and user_id = request.user_id and idempotency_key = request.key
+    limit 1
+  ) payment`,
+}
+
+interface RepeatedRefund {
+  readonly id: bigint
+  readonly repeated: bigint
+  readonly feeReturned: bigint
+}
+
+const REPEATED = columns<RepeatedRefund>({
+  id: 'bigint',
+  repeated: 'bigint',
+  feeReturned: 'bigint',
+})
+
+/**
+ * Insert new refunds that repeat failed ones: the same, but for what they return of the commission.
+ */
+const INSERT_REPEATS: Statement<never> = {
+  name: 'payments_insert_refund_repeats',
+  ...timed`
+  with ${CLOCK}, payment as (
+    insert into payments
+      (shard, id, user_id, type, status, amount, commission, fee_bps, parent_id, fee_returned,
+       redrive_of, created_at)
+    select
+      $1::int, input.id, first.user_id, first.type, 'new', first.amount, 0, 0, first.parent_id,
+      input.fee_returned, first.id, clock.time
+    from clock, ${REPEATED.unnest('input', 3)}
+    join payments first on first.shard = $1 and first.id = input.repeated
+    returning id, parent_id
+  )
+  insert into payment_children (shard, parent_id, payment_id)
+  select $1::int, parent_id, id
+  from payment`,
+}
+
+/** Read payments of a shard by id with what goes back, in no order; those missing are left out. */
+export function readWhole(shard: Runner, ids: readonly bigint[]): Promise<WholePayment[]> {
+  return shard.run(READ_WHOLE, [numbers(ids)])
+}
+
+/** What refunds give back, by their ids. */
+export async function readShares(
+  shard: Runner,
+  ids: readonly bigint[],
+): Promise<Map<bigint, Share>> {
+  const rows = await shard.run(SHARES, [numbers(ids)])
+  return new Map(rows.map(({ id, ...share }) => [id, share]))
+}
+
+/** Read payments whose money may go back. */
+export async function readParents(shard: Runner, ids: readonly bigint[]): Promise<StoredParent[]> {
+  return ids.length === 0 ? [] : shard.run(READ_PARENTS, [numbers(ids)])
+}
+
+/** Lock payments whose money goes back; their users are locked. */
+export async function lockParents(tx: Runner, ids: readonly bigint[]): Promise<StoredParent[]> {
+  return ids.length === 0 ? [] : tx.run(LOCK_PARENTS, [numbers(ids)])
+}
+
+/** Move what is written on payments of what goes back of them. */
+export function moveGivenBack(tx: Tx, moves: readonly GivenBackMove[]): void {
+  if (moves.length > 0) tx.write(MOVE, MOVES.of(moves))
+}
+
+/** Write refunds; the caller writes their tasks, holds and reservations. */
+export function insertRefunds(tx: Tx, refunds: readonly NewRefund[]): void {
+  if (refunds.length > 0) tx.write(INSERT_REFUNDS, REFUNDS.of(refunds))
+}
+
+/** The payments first made under these keys of these users. */
+export async function refundsByKeys(
+  tx: Runner,
+  requests: readonly { readonly userId: bigint; readonly key: string }[],
+): Promise<KeyedRefund[]> {
+  return requests.length === 0 ? [] : tx.run(BY_KEYS, KEYED.of(requests))
+}
+
+/** Insert new refunds, each repeating a failed one. */
+export function insertRefundRepeats(tx: Tx, repeats: readonly RepeatedRefund[]): void {
+  if (repeats.length > 0) tx.write(INSERT_REPEATS, REPEATED.of(repeats))
+}

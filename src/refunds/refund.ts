@@ -1,0 +1,166 @@
+import { keyOf } from '../domain/acceptance.ts'
+import { NO_MOVE } from '../domain/ends.ts'
+import { writeJson } from '../domain/json.ts'
+import type { FeePolicy } from '../domain/fee.ts'
+import {
+  decideRefunds,
+  type EarlierPayment,
+  type Parent,
+  type RefundAnswer,
+  type RefundBooks,
+  type RefundDraft,
+  type RefundVerdict,
+} from '../domain/refund.ts'
+import { insertTasksLater } from '../dead-letters/tasks-store.ts'
+import { post } from '../ledger/post.ts'
+import {
+  insertRefunds,
+  lockParents,
+  moveGivenBack,
+  readParents,
+  refundsByKeys,
+  type KeyedRefund,
+  type StoredParent,
+} from '../payments/back-store.ts'
+import { isLocked, type Db, type Shard, type Tx } from '../ports.ts'
+import { eachPart, whole } from '../shards.ts'
+import { lockFreeUsers, lockUsers } from '../users/store.ts'
+import { exponentIn } from './exponents.ts'
+
+interface RefundWorld {
+  readonly db: Db
+  /** Whether refunds return their part of the commission. */
+  readonly refundFee: FeePolicy
+  /** Of the books; a user may have another. */
+  readonly currency: string
+  /** Told after each commit how many tasks were put in the queue. */
+  readonly onEnqueued?: (count: number) => void
+}
+
+/** How long refunds wait for locks before those of locked users are left out, in milliseconds. */
+const LOCK_MS = 500
+
+const BUSY: RefundAnswer = { kind: 'refused', refusal: { code: 'busy' }, replayed: false }
+
+/**
+ * Accept refunds: N drafts in, N answers out, in order; one transaction per shard. The user of each
+ * parent is locked, then the parent itself, so that what is refundable and what is available stay
+ * as they are read. Those of users whom somebody else has locked for longer are answered `busy`.
+ */
+export async function acceptRefunds(
+  world: RefundWorld,
+  drafts: readonly RefundDraft[],
+): Promise<readonly RefundAnswer[]> {
+  const numbered = drafts.map((draft, place) => ({ draft, place }))
+  const answers: RefundAnswer[] = []
+  const parts = await eachPart(
+    world.db,
+    numbered,
+    ({ draft }) => draft.parentId,
+    async (shard, own) => {
+      const given = await refundInShard(
+        world,
+        shard,
+        own.map(({ draft }) => draft),
+      )
+      own.forEach(({ place }, index) => (answers[place] = given[index] ?? BUSY))
+    },
+  )
+  whole(parts)
+  return answers
+}
+
+async function refundInShard(
+  world: RefundWorld,
+  shard: Shard,
+  drafts: readonly RefundDraft[],
+): Promise<readonly RefundAnswer[]> {
+  // Whose a payment is never changes, so this needs no lock.
+  const found = await readParents(shard, [...new Set(drafts.map(({ parentId }) => parentId))])
+  const userOf = new Map(found.map(({ id, userId }) => [id, userId]))
+  const attempt = (lock: typeof lockUsers) =>
+    shard.transaction(async (tx) => {
+      const users = await lock(tx, [...new Set(userOf.values())])
+      const available = new Map(users.map((user) => [user.id, user.available]))
+      const free = drafts.filter(({ parentId }) => {
+        const userId = userOf.get(parentId)
+        return userId === undefined || available.has(userId)
+      })
+      const books = await readBooks(world, tx, free, userOf)
+      const verdict = decideRefunds(free, { ...books, available }, world.refundFee)
+      write(tx, verdict)
+      const given = new Map(free.map((draft, index) => [draft, verdict.answers[index]]))
+      return { verdict, answers: drafts.map((draft) => given.get(draft) ?? BUSY) }
+    }, LOCK_MS)
+  const { verdict, answers } = await attempt(lockUsers).catch((error: unknown) => {
+    if (!isLocked(error)) throw error
+    return attempt(lockFreeUsers)
+  })
+  if (verdict.holds.length > 0) world.onEnqueued?.(verdict.holds.length)
+  return answers
+}
+
+/** What the decisions depend on; the users are locked. */
+async function readBooks(
+  world: RefundWorld,
+  tx: Tx,
+  drafts: readonly RefundDraft[],
+  userOf: ReadonlyMap<bigint, bigint>,
+): Promise<Omit<RefundBooks, 'available'>> {
+  const keyed = drafts.flatMap(({ parentId, idempotencyKey: key }) => {
+    const userId = userOf.get(parentId)
+    return userId === undefined || key === null ? [] : [{ userId, key }]
+  })
+  const [parents, earlier, ids] = await Promise.all([
+    lockParents(tx, [...userOf.keys()]),
+    refundsByKeys(tx, keyed),
+    tx.ids('payment_ids', drafts.length),
+  ])
+  return {
+    parents: new Map(parents.map((parent) => [parent.id, toParent(parent, world.currency)])),
+    earlier: new Map(earlier.map((made) => [keyOf(made.userId, made.idempotencyKey), known(made)])),
+    ids,
+  }
+}
+
+/** A parent with the exponent of its user's currency. */
+export function toParent(stored: StoredParent, currency: string): Parent {
+  return { ...stored, exponent: exponentIn(stored, currency) }
+}
+
+function known(made: KeyedRefund): EarlierPayment {
+  const { id, type, userId, parentId, amount, feeReturned, idempotencyKey } = made
+  if (type !== 'refund') return { id, type }
+  const refusedFor = made.refusedFor === null ? null : 'insufficient_funds'
+  // A refund has both, by the checks of its table; its document is the one that was written.
+  return {
+    id,
+    type,
+    userId,
+    amount,
+    idempotencyKey,
+    refusedFor,
+    parentId: parentId ?? 0n,
+    feeReturned: feeReturned ?? 0n,
+    reason: '',
+    sent: made.sent ?? {},
+  }
+}
+
+function write(tx: Tx, { payments, holds, reserved }: RefundVerdict): void {
+  insertRefunds(
+    tx,
+    payments.map((payment) => ({ ...payment, sent: writeJson(payment.sent) })),
+  )
+  insertTasksLater(
+    tx,
+    holds.map(({ paymentId }) => ({ paymentId, operation: 'refund', delayMs: 0 })),
+  )
+  post(tx, holds)
+  moveGivenBack(
+    tx,
+    reserved.map(({ parentId, amount, fee }) => {
+      return { ...NO_MOVE, parentId, refundReserved: amount, feeReserved: fee }
+    }),
+  )
+}

@@ -1,0 +1,197 @@
+import type { GivenBackMove } from '../domain/ends.ts'
+import type { FeePolicy } from '../domain/fee.ts'
+import type { Shares } from '../domain/ledger.ts'
+import { formatMoney } from '../domain/money.ts'
+import { CANCELED } from '../domain/refund.ts'
+import {
+  decideReturns,
+  returnKeyOf,
+  type OpenRefund,
+  type ReturnAnswer,
+  type ReturnBooks,
+  type ReturnDraft,
+  type ReturnParent,
+  type ReturnVerdict,
+} from '../domain/returns.ts'
+import { insertActs, type Closer } from '../dead-letters/store.ts'
+import { post } from '../ledger/post.ts'
+import { lockParents, moveGivenBack, readParents } from '../payments/back-store.ts'
+import { childrenOf, insertReturns, type Child } from '../payments/returns-store.ts'
+import { finishPayments } from '../payments/store.ts'
+import type { Db, Shard, Tx } from '../ports.ts'
+import { deleteTasks } from '../queue/store.ts'
+import { eachPart, whole } from '../shards.ts'
+import { lockUsers } from '../users/store.ts'
+import { canceled } from './cancel.ts'
+import { toParent } from './refund.ts'
+import { lockFreeSeen, type TaskSeen } from './tasks-store.ts'
+
+export interface ReturnWorld {
+  readonly db: Db
+  /** Whether returns return their part of the commission. */
+  readonly returnFee: FeePolicy
+  /** Of the books; a user may have another. */
+  readonly currency: string
+}
+
+/** How long returns wait for locks, in milliseconds; then they are refused as `busy`. */
+const LOCK_MS = 500
+
+/**
+ * Book what came back: N drafts in, N answers out, in order; one transaction per shard. What is
+ * booked is final. The users are locked, then the parents. The tasks of refunds come behind them
+ * and are not waited for: what somebody else has locked is in hand, so it may be sent.
+ */
+export async function bookReturns(
+  world: ReturnWorld,
+  by: Closer,
+  drafts: readonly ReturnDraft[],
+): Promise<readonly ReturnAnswer[]> {
+  const numbered = drafts.map((draft, place) => ({ draft, place }))
+  const answers: ReturnAnswer[] = []
+  const parts = await eachPart(
+    world.db,
+    numbered,
+    ({ draft }) => draft.parentId,
+    async (shard, own) => {
+      const given = await returnInShard(
+        world,
+        shard,
+        by,
+        own.map(({ draft }) => draft),
+      )
+      own.forEach(({ place }, index) => (answers[place] = given[index] as ReturnAnswer))
+    },
+  )
+  whole(parts)
+  return answers
+}
+
+async function returnInShard(
+  world: ReturnWorld,
+  shard: Shard,
+  by: Closer,
+  drafts: readonly ReturnDraft[],
+): Promise<readonly ReturnAnswer[]> {
+  const ids = [...new Set(drafts.map(({ parentId }) => parentId))]
+  // Whose a payment is never changes, so this needs no lock.
+  const found = await readParents(shard, ids)
+  return shard.transaction(async (tx) => {
+    const userIds = [...new Set(found.map(({ userId }) => userId))]
+    const [users, parents, children, newIds] = await Promise.all([
+      lockUsers(tx, userIds),
+      lockParents(tx, ids),
+      childrenOf(tx, ids),
+      tx.ids('payment_ids', drafts.length),
+    ])
+    const open = children.filter(isOpenRefund)
+    const tasks = await lockFreeSeen(
+      tx,
+      open.map(({ id }) => id),
+    )
+    const before = new Map(
+      parents.map((stored) => {
+        const own = children.filter(({ parentId }) => parentId === stored.id)
+        const parent = toParent(stored, world.currency)
+        return [stored.id, { ...parent, ...givenBack(stored.refunded, own, tasks) }]
+      }),
+    )
+    const books: ReturnBooks = {
+      parents: before,
+      available: new Map(users.map((user) => [user.id, user.available])),
+      earlier: new Map(children.flatMap(known)),
+      ids: newIds,
+    }
+    const verdict = decideReturns(drafts, books, world.returnFee)
+    await write(tx, by, verdict, { before, tasks })
+    return verdict.answers
+  }, LOCK_MS)
+}
+
+function isOpenRefund({ type, status }: Child): boolean {
+  return type === 'refund' && (status === 'new' || status === 'unknown')
+}
+
+/** What of a parent's giving back its row does not tell. */
+function givenBack(
+  refunded: bigint,
+  children: readonly Child[],
+  tasks: ReadonlyMap<bigint, TaskSeen>,
+): Pick<ReturnParent, 'refunded' | 'paid' | 'openRefunds'> {
+  const openRefunds = children.filter(isOpenRefund).map((child): OpenRefund => {
+    return { ...child, task: tasks.get(child.id) ?? null }
+  })
+  const paid = children
+    .filter(({ type }) => type === 'return')
+    .reduce<Shares>(
+      (sum, { user, fees, losses }) => {
+        return { user: sum.user - user, fee: sum.fee - fees, loss: sum.loss - losses }
+      },
+      { user: 0n, fee: 0n, loss: 0n },
+    )
+  return { refunded, paid, openRefunds }
+}
+
+/** An earlier return, by its reference. */
+function known({ parentId, id, kind, amount, ref }: Child) {
+  if (ref === null || kind === null) return []
+  return [[returnKeyOf(parentId, ref), { id, kind, amount }] as const]
+}
+
+async function write(
+  tx: Tx,
+  by: Closer,
+  { answers, payments, entries, parents }: ReturnVerdict,
+  {
+    before,
+    tasks,
+  }: {
+    readonly before: ReadonlyMap<bigint, ReturnParent>
+    readonly tasks: ReadonlyMap<bigint, TaskSeen>
+  },
+): Promise<void> {
+  const unsent = answers.flatMap((answer) => (answer.kind === 'booked' ? answer.canceled : []))
+  insertReturns(tx, payments)
+  finishPayments(
+    tx,
+    unsent.map((id) => {
+      const attempts = tasks.get(id)?.attempts ?? 0
+      return { id, status: 'failed', attempts, error: CANCELED, gatewayRef: null }
+    }),
+  )
+  deleteTasks(tx, unsent)
+  post(tx, entries)
+  moveGivenBack(
+    tx,
+    parents.map((parent) => moveOf(before.get(parent.id) ?? parent, parent)),
+  )
+  const booked = payments.map(({ id, parentId, kind, amount, ref }) => ({
+    ...by,
+    act: 'return' as const,
+    paymentId: parentId,
+    letterId: null,
+    before: { payment: 'success' },
+    after: {
+      return: String(id),
+      kind,
+      amount: formatMoney(amount, before.get(parentId)?.exponent),
+      gateway_ref: ref,
+    },
+  }))
+  await insertActs(tx, booked)
+  await insertActs(
+    tx,
+    unsent.map((id) => canceled(id, by)),
+  )
+}
+
+function moveOf(before: ReturnParent, after: ReturnParent): GivenBackMove {
+  return {
+    parentId: after.id,
+    refundReserved: after.refundReserved - before.refundReserved,
+    feeReserved: after.feeReserved - before.feeReserved,
+    refunded: after.refunded - before.refunded,
+    returned: after.returned - before.returned,
+    returnedFee: after.returnedFee - before.returnedFee,
+  }
+}

@@ -1,0 +1,261 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { parseDecimal, parseMoney, toWire, type Decimal } from '../domain/money.ts'
+import type { RefundAnswer, RefundDraft } from '../domain/refund.ts'
+import { sentFields } from '../domain/sent.ts'
+import { ActorHeaders, actorOf } from '../http/actor.ts'
+import { keyOfHeaders } from '../http/idempotency.ts'
+import { API } from '../http/paths.ts'
+import { refusals, refuse } from '../http/problem.ts'
+import {
+  Amount,
+  Id,
+  IdempotencyHeaders,
+  IdParams,
+  LOCATION,
+  Money,
+  oneOf,
+  parseId,
+  Reason,
+  REPLAYED,
+  ReturnKinds,
+} from '../http/schemas.ts'
+import { cancelPayments } from './cancel.ts'
+import { exponentsOf } from './exponents.ts'
+import { bookReturns, type ReturnWorld } from './returns.ts'
+
+interface RefundRoutes extends ReturnWorld {
+  /** Accept one refund; concurrent calls are joined into batches. */
+  readonly refund: (draft: RefundDraft) => Promise<RefundAnswer>
+}
+
+const PaymentId = IdParams('The payment id.')
+
+type App = Parameters<FastifyPluginAsyncTypebox>[0]
+
+/** `POST /payments/{id}/refunds`, `POST /payments/{id}/cancel`, `POST /payments/{id}/returns`. */
+export function refundRoutes(world: RefundRoutes): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    refundRoute(app, world)
+    cancelRoute(app, world)
+    returnRoute(app, world)
+  }
+}
+
+const AcceptedRefund = Type.Object(
+  {
+    payment_id: Id,
+    user_id: Id,
+    parent_id: Id,
+    status: oneOf(['processing'], { description: 'Ask for the payment to see more.' }),
+    refund: Money('What goes back.'),
+  },
+  {
+    title: 'AcceptedRefund',
+    headers: { ...LOCATION, ...REPLAYED },
+    examples: [{ payment_id: 9, user_id: 1, parent_id: 1, status: 'processing', refund: 50 }],
+  },
+)
+
+const REFUND = {
+  tags: ['Payments'],
+  operationId: 'createRefund',
+  summary: 'Refund a deposit',
+  description:
+    'Gives a part of a successful deposit back, or all that is left of it. A refund is a payment of ' +
+    'its own, of type `refund`; there may be several. What it costs the user is held at once, or ' +
+    'refused with 402; more than is left is refused with 409 `not_refundable`.',
+  headers: IdempotencyHeaders,
+  params: PaymentId,
+  body: Type.Object(
+    {
+      amount: Type.Optional(Amount('What to give back; without it, all that is left.', [50])),
+      reason: Reason,
+    },
+    {
+      title: 'RefundRequest',
+      additionalProperties: false,
+      examples: [{ amount: 50, reason: 'Returned by the customer' }],
+    },
+  ),
+  response: {
+    202: AcceptedRefund,
+    ...refusals(400, 402, 404, 409, 413, 415, 422, 503),
+  },
+}
+
+function refundRoute(app: App, { refund }: RefundRoutes): void {
+  app.post('/payments/:id/refunds', { schema: REFUND }, async (request, reply) => {
+    const key = keyOfHeaders(request.raw)
+    if (!key.ok) return refuse(reply, { code: 'idempotency_key_invalid' })
+    const parentId = parseId(request.params.id)
+    if (parentId === null) return refuse(reply, { code: 'payment_not_found' })
+    const { amount, reason } = request.body
+    const read = amount === undefined ? null : parseDecimal(amount)
+    if (read !== null && !read.ok) {
+      const code = read.problem
+      return refuse(reply, { code, errors: [{ pointer: '/amount', code }] })
+    }
+    const decimal = read?.decimal ?? null
+    const sent = sentFields({ amount: textOf(decimal), reason })
+    const answer = await refund({
+      parentId,
+      amount: decimal,
+      idempotencyKey: key.key,
+      reason,
+      sent,
+    })
+    if (answer.replayed) void reply.header('idempotent-replayed', 'true')
+    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    const { payment } = answer
+    return reply
+      .code(202)
+      .header('location', `${API}/payments/${payment.id}`)
+      .send({
+        payment_id: Number(payment.id),
+        user_id: Number(payment.userId),
+        parent_id: Number(payment.parentId),
+        status: 'processing',
+        refund: toWire(payment.amount, answer.exponent),
+      })
+  })
+}
+
+/** An amount as one text, however it was spelled; null: it was not given. */
+function textOf(decimal: Decimal | null): string | null {
+  return decimal === null ? null : `${decimal.unscaled}e-${decimal.scale}`
+}
+
+const CANCEL = {
+  tags: ['Payments'],
+  operationId: 'cancelPayment',
+  summary: 'Cancel a payment that was not sent',
+  description:
+    'Ends a payment of which nothing was sent to the gateway as `failed`, with the error ' +
+    '`canceled`; its hold is given back. A payment that is being sent, or may have been, is refused ' +
+    'with 409 `in_flight`. One that was canceled before is answered the same.',
+  headers: ActorHeaders,
+  params: PaymentId,
+  body: Type.Object(
+    { reason: Reason },
+    {
+      title: 'CancelRequest',
+      additionalProperties: false,
+      examples: [{ reason: 'Ordered by mistake' }],
+    },
+  ),
+  response: {
+    200: Type.Object(
+      { payment_id: Id, user_id: Id, status: oneOf(['failed']), last_error: oneOf(['canceled']) },
+      {
+        title: 'CanceledPayment',
+        examples: [{ payment_id: 1, user_id: 1, status: 'failed', last_error: 'canceled' }],
+      },
+    ),
+    ...refusals(400, 404, 409, 413, 415, 503),
+  },
+}
+
+function cancelRoute(app: App, { db }: RefundRoutes): void {
+  app.post('/payments/:id/cancel', { schema: CANCEL }, async (request, reply) => {
+    const actor = actorOf(request)
+    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const id = parseId(request.params.id)
+    if (id === null) return refuse(reply, { code: 'payment_not_found' })
+    const { reason } = request.body
+    const by = { actor, reason, requestId: request.id, redriveId: null }
+    const [answer] = await cancelPayments(db, by, [id])
+    if (answer === undefined) return refuse(reply, { code: 'payment_not_found' })
+    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    return reply.send({
+      payment_id: Number(id),
+      user_id: Number(answer.payment.userId),
+      status: 'failed',
+      last_error: 'canceled',
+    })
+  })
+}
+
+const Booked = Type.Object(
+  {
+    payment_id: Type.Integer({ description: 'The return, a payment of type `return`.' }),
+    parent_id: Id,
+    booked: Type.Boolean({ description: 'False: it was booked before.' }),
+    canceled: Type.Array(Id, {
+      description: 'Refunds of the deposit that were never sent, and now never are.',
+    }),
+  },
+  {
+    title: 'BookedReturn',
+    examples: [{ payment_id: 10, parent_id: 1, booked: true, canceled: [] }],
+  },
+)
+
+const RETURN = {
+  tags: ['Payments'],
+  operationId: 'createReturn',
+  summary: 'Say that a payment came back',
+  description:
+    'Books money that came back without our doing, under the reference that the gateway gives it: ' +
+    'once, however often it is told. A user pays for a charge-back as far as the balance goes, and ' +
+    'the rest is a loss. Refunds of the deposit that were never sent are canceled.',
+  headers: ActorHeaders,
+  params: PaymentId,
+  body: Type.Object(
+    {
+      kind: ReturnKinds,
+      amount: Amount('What came back.', [50]),
+      gateway_ref: Type.String({
+        pattern: '^[\\x21-\\x7e]{1,200}$',
+        description: "The gateway's own reference of the return.",
+        examples: ['rt_00000001'],
+      }),
+      reason: Reason,
+    },
+    {
+      title: 'ReturnRequest',
+      additionalProperties: false,
+      examples: [
+        {
+          kind: 'charged_back',
+          amount: 50,
+          gateway_ref: 'rt_00000001',
+          reason: 'On the statement of 31 January',
+        },
+      ],
+    },
+  ),
+  response: { 200: Booked, 201: Booked, ...refusals(400, 404, 409, 413, 415, 422, 503) },
+}
+
+function returnRoute(app: App, world: RefundRoutes): void {
+  app.post('/payments/:id/returns', { schema: RETURN }, async (request, reply) => {
+    const actor = actorOf(request)
+    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const parentId = parseId(request.params.id)
+    if (parentId === null) return refuse(reply, { code: 'payment_not_found' })
+    const { kind, amount, gateway_ref: ref, reason } = request.body
+    const exponent = (await exponentsOf(world, [parentId])).get(parentId)
+    if (exponent === undefined) return refuse(reply, { code: 'payment_not_found' })
+    const money = parseMoney(amount, 1n, exponent)
+    if (!money.ok) {
+      const code = money.problem
+      return refuse(reply, { code, errors: [{ pointer: '/amount', code }] })
+    }
+    const by = { actor, reason, requestId: request.id, redriveId: null }
+    const [answer] = await bookReturns(world, by, [{ parentId, ref, kind, amount: money.minor }])
+    if (answer === undefined) return refuse(reply, { code: 'payment_not_found' })
+    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    const booked = answer.kind === 'booked'
+    const id = booked ? answer.payment.id : answer.paymentId
+    return reply
+      .code(booked ? 201 : 200)
+      .header('location', `${API}/payments/${id}`)
+      .send({
+        payment_id: Number(id),
+        parent_id: Number(parentId),
+        booked,
+        canceled: booked ? answer.canceled.map(Number) : [],
+      })
+  })
+}

@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { redrive } from '../src/dead-letters/redrive.ts'
+import { resolve } from '../src/dead-letters/resolve.ts'
+import { lettersOfPayment } from '../src/dead-letters/store.ts'
+import { timeline } from '../src/timeline/timeline.ts'
+import { testWorld, type TestWorld } from './harness.ts'
+import { JANE } from './operators.ts'
+import { balanced, done, givenBack, refund, refunded, refundOf } from './refunds-kit.ts'
+
+const acting = ({ db, world }: TestWorld) => ({ db, policy: { ...world.policy } })
+
+async function letterOf(world: TestWorld, id: bigint): Promise<bigint> {
+  const letters = await lettersOfPayment(world.db.of(id), id)
+  const letter = letters.find(({ state }) => state === 'open')
+  assert(letter !== undefined)
+  return letter.id
+}
+
+test('a refund is a payment of its own: held, given back once, shown on its deposit', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world)
+  const id = await refunded(world, deposit.id, '40')
+  assert.equal((await balanced(world))['held'], 4_000n)
+  assert.deepEqual(await givenBack(world, deposit.id), {
+    reserved: 4_000n,
+    fee: 0n,
+    refunded: 0n,
+    returned: 0n,
+    returnedFee: 0n,
+  })
+  await world.work()
+
+  const view = await world.view(id)
+  assert.equal(view.status, 'success')
+  assert.equal(view.payment.type, 'refund')
+  assert.equal(view.payment.parentId, deposit.id)
+  assert.equal((await world.view(deposit.id)).payment.refunded, 4_000n)
+  assert.deepEqual([...world.gateway.charged.values()], [[10_000n], [4_000n]])
+  const sums = await balanced(world)
+  assert.equal(sums['gateway'], -6_000n)
+  assert.equal(sums['fees'], 200n)
+  const story = await timeline({ db: world.db, policy: world.world.policy }, id)
+  assert.deepEqual(
+    story?.events.map(({ kind }) => kind),
+    ['accepted', 'posting', 'call', 'posting'],
+  )
+})
+
+test('the gateway is told which charge a refund gives back', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world)
+  await refunded(world, deposit.id, '40')
+  const [{ payment, refund: share } = {}] = (await world.claimAndCharge()).map(({ claim }) => claim)
+  assert.equal(payment?.type, 'refund')
+  assert.deepEqual(share, {
+    parentId: deposit.id,
+    feeReturned: 0n,
+    parentRef: `gw-${deposit.id}`,
+  })
+})
+
+test('fifty refunds of one deposit at once never give back more than it, and then exactly it', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world)
+  const pools = [world.connect(), world.connect()]
+  const asked = Array.from({ length: 50 }, (_, at) => {
+    return refund(pools[at % 2] ?? world.db, [refundOf(deposit.id, '3')], 'return')
+  })
+  const answers = (await Promise.all(asked)).flat()
+  const accepted = answers.filter(({ kind }) => kind === 'accepted')
+  assert.equal(accepted.length, 33)
+  for (const answer of answers) {
+    if (answer.kind === 'accepted') continue
+    assert.deepEqual(answer.refusal, { code: 'not_refundable', atMost: 100n })
+  }
+  await refunded(world, deposit.id, null, 'return')
+  const reserved = await givenBack(world, deposit.id)
+  assert.deepEqual([reserved['reserved'], reserved['fee']], [10_000n, 200n])
+  await world.work()
+  const given = await givenBack(world, deposit.id)
+  assert.equal(given['refunded'], 10_000n)
+  const sums = await balanced(world)
+  assert.deepEqual([sums['held'], sums['gateway'], sums['fees']], [0n, 0n, 0n])
+})
+
+test('fifty refunds in one batch are decided as one after the other', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world)
+  const drafts = Array.from({ length: 50 }, () => refundOf(deposit.id, '3'))
+  const answers = await refund(world.db, drafts)
+  assert.equal(answers.filter(({ kind }) => kind === 'accepted').length, 33)
+  assert.equal((await givenBack(world, deposit.id))['reserved'], 9_900n)
+  await balanced(world)
+})
+
+test('every refusal of a refund leaves the books as they are', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world, 'deposit', 0n)
+  const payout = await done(world, 'withdraw')
+  const before = await balanced(world)
+  const [missing, wrongType, more, precise, poor] = await refund(world.db, [
+    refundOf(999_999n, '1'),
+    refundOf(payout.id, '1'),
+    refundOf(deposit.id, '100.01'),
+    refundOf(deposit.id, '1.001'),
+    refundOf(deposit.id, '100'),
+  ])
+  const code = (answer: typeof missing) => (answer?.kind === 'refused' ? answer.refusal.code : '')
+  assert.equal(code(missing), 'payment_not_found')
+  assert.equal(code(wrongType), 'not_refundable')
+  assert.equal(code(more), 'not_refundable')
+  assert.equal(code(precise), 'amount_precision')
+  assert.equal(code(poor), 'insufficient_funds')
+  assert.deepEqual(await balanced(world), before)
+})
+
+test('a key makes one refund, and a refusal for lack of funds under it stays one', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world, 'deposit', 0n)
+  const [first] = await refund(world.db, [refundOf(deposit.id, '40', 'k1')])
+  const [again] = await refund(world.db, [refundOf(deposit.id, '40', 'k1')])
+  assert(first?.kind === 'accepted' && again?.kind === 'accepted')
+  assert.equal(again.replayed, true)
+  assert.equal(again.payment.id, first.payment.id)
+  const [other] = await refund(world.db, [refundOf(deposit.id, '41', 'k1')])
+  assert(other?.kind === 'refused')
+  assert.deepEqual(other.refusal.errors, [{ pointer: '/amount', code: 'differs' }])
+
+  const [poor] = await refund(world.db, [refundOf(deposit.id, null, 'k2')])
+  assert(poor?.kind === 'refused' && poor.refusal.code === 'insufficient_funds')
+  await world.sql('update users set available = available + 100000 where id = $1', [deposit.userId])
+  const [still] = await refund(world.db, [refundOf(deposit.id, null, 'k2')])
+  assert(still?.kind === 'refused' && still.replayed)
+  assert.deepEqual(still.refusal, poor.refusal)
+
+  const [deposited] = await world.accept([
+    { type: 'deposit', userId: deposit.userId, amount: 4_000n, idempotencyKey: 'k1' },
+  ])
+  assert(deposited?.kind === 'refused' && deposited.refusal.code === 'idempotency_key_reuse')
+})
+
+test('a declined refund gives back its hold and what it reserved, and is repeated by a redrive', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world)
+  world.gateway.script = ['declined']
+  const id = await refunded(world, deposit.id, '40', 'return')
+  assert.equal((await givenBack(world, deposit.id))['fee'], 80n)
+  await world.work()
+  assert.equal((await world.view(id)).status, 'failed')
+  const after = await givenBack(world, deposit.id)
+  assert.deepEqual([after['reserved'], after['fee']], [0n, 0n])
+  assert.equal((await balanced(world))['held'], 0n)
+
+  world.gateway.script = ['success']
+  const letterId = await letterOf(world, id)
+  const [answer] = await redrive({ ...acting(world), refundFee: 'return' }, JANE, [
+    { letterId, delayMs: 0 },
+  ])
+  assert(answer?.kind === 'redriven' && answer.newPaymentId !== null)
+  const repeated = await world.view(answer.newPaymentId)
+  assert.deepEqual(
+    [repeated.payment.type, repeated.payment.parentId, repeated.payment.feeReturned],
+    ['refund', deposit.id, 80n],
+  )
+  await world.work()
+  assert.equal((await givenBack(world, deposit.id))['refunded'], 4_000n)
+  await balanced(world)
+})
+
+test('a redrive of a refund that is not left any more is refused, and its letter stays open', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world)
+  world.gateway.script = ['declined']
+  const id = await refunded(world, deposit.id, '40')
+  await world.work()
+  world.gateway.script = ['success']
+  await refunded(world, deposit.id, '70')
+  const letterId = await letterOf(world, id)
+  const [answer] = await redrive(acting(world), JANE, [{ letterId, delayMs: 0 }])
+  assert(answer?.kind === 'refused')
+  assert.deepEqual(answer.refusal, { code: 'not_refundable', atMost: 3_000n })
+  assert.equal(await letterOf(world, id), letterId)
+  await balanced(world)
+})
+
+for (const outcome of ['success', 'failed'] as const) {
+  test(`a refund of unknown outcome stays reserved until somebody says ${outcome}`, async (t) => {
+    const world = await testWorld(t)
+    const deposit = await done(world)
+    world.gateway.script = ['lost_reply']
+    world.gateway.lookups = { kind: 'no_answer', reason: 'timeout' }
+    const id = await refunded(world, deposit.id, '40')
+    for (let round = 0; round < 4; round += 1) {
+      await world.work()
+      world.clock.advance(4_500)
+    }
+    assert.equal((await world.view(id)).status, 'unknown')
+    assert.equal((await givenBack(world, deposit.id))['reserved'], 4_000n)
+    assert.equal((await balanced(world))['held'], 4_000n)
+
+    const letterId = await letterOf(world, id)
+    const [answer] = await resolve(acting(world), JANE, [{ letterId, outcome, gatewayRef: null }])
+    assert.equal(answer?.kind, 'resolved')
+    const executed = outcome === 'success' ? 4_000n : 0n
+    const given = await givenBack(world, deposit.id)
+    assert.deepEqual([given['reserved'], given['refunded']], [executed, executed])
+    assert.equal((await balanced(world))['held'], 0n)
+  })
+}
