@@ -23,9 +23,9 @@ import {
   MOCK,
   post,
   range,
-  turn,
   until,
 } from './process-kit.ts'
+import { turnGateway } from '../tools/client.ts'
 import { samplesOf } from './prometheus.ts'
 import { serve } from './serve.ts'
 import { busyHistory } from './verify-history.ts'
@@ -304,7 +304,7 @@ test('counters equal the finals exactly, though api and workers are killed at ev
     GATEWAY_TIMEOUT_SECONDS: '0.3',
   }
   const mock = await launch(t, 'mock-gateway')
-  await turn(mock.url + MOCK, { ...CALM, decline: 0.2 })
+  await turnGateway(mock.url + MOCK, { ...CALM, decline: 0.2 })
   const own = { ...env, PAYMENT_GATEWAY_URL: mock.url + MOCK }
   const api = await launch(t, 'api', own)
   const userId = (await post(`${api.url}${API}/users`, { balance: 1_000 })).json['id']

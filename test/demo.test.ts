@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { plan } from '../tools/demo/plan.ts'
 import type { Report } from '../tools/demo/report.ts'
 import { cloneDatabase } from './databases.ts'
-import { CALM, dataFolder, FAST, launch, MOCK, post, range, runTool, turn } from './process-kit.ts'
+import { CALM, dataFolder, FAST, launch, MOCK, post, range, runTool } from './process-kit.ts'
+import { turnGateway } from '../tools/client.ts'
 
 test('the same seed plans the same payments, with everything in the mix', () => {
   const mix = plan(2_000, 100, 7)
@@ -48,7 +49,7 @@ test('the demo passes on a service in order, and fails on a double charge', asyn
   )
 
   // Orders without a key: each is a charge of its own.
-  await turn(service.url + MOCK, CALM)
+  await turnGateway(service.url + MOCK, CALM)
   const order = { payment_id: 999_999, user_id: 1, amount: 5, commission: 0, type: 'deposit' }
   for (const _ of range(2)) {
     assert.equal((await post(`${service.url + MOCK}/pay`, order)).status, 200)

@@ -10,7 +10,8 @@ import { postgres } from '../src/adapters/postgres.ts'
 import { ReadOnly, type Unsharded } from '../src/ports.ts'
 import { cloneDatabase, query } from './databases.ts'
 import { raw } from './harness.ts'
-import { CALM, FAST, MOCK, range, turn, until } from './process-kit.ts'
+import { CALM, FAST, MOCK, range, until } from './process-kit.ts'
+import { turnGateway } from '../tools/client.ts'
 import { serve } from './serve.ts'
 
 /** Deleted by the test script, even if this process is killed. */
@@ -53,7 +54,7 @@ test('a server that turns read-only and back under load costs time, and nothing 
   const { url, readOnly } = await ownServer(t)
   const timing = { GATEWAY_TIMEOUT_SECONDS: '1', WORKER_PROCESSING_TIMEOUT_SECONDS: '5' }
   const service = await serve(t, { ...FAST, ...timing }, { database: url })
-  await turn(service.url + MOCK, CALM)
+  await turnGateway(service.url + MOCK, CALM)
   const user = (await service.call('POST', '/users', { balance: 0 })).body['id']
   const ready = async () => (await fetch(`${service.url}/readyz`)).json() as Promise<object>
 

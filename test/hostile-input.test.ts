@@ -34,10 +34,10 @@ first(async () => {
     await target.json('POST', WITHDRAW.path, { user_id: 1, amount: 1 })
   }
   await target.quiet()
-  await target.json('PUT', `${API}/mock-gateway/faults`, { decline: 1 })
+  await target.turn({ decline: 1 })
   await target.json('POST', DEPOSIT.path, { user_id: 1, deposit: 10 })
   await target.quiet()
-  await target.json('PUT', `${API}/mock-gateway/faults`, { decline: 0 })
+  await target.turn({ decline: 0 })
 })
 
 after(async () => {

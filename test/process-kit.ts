@@ -251,12 +251,6 @@ export async function get<Body>(url: string): Promise<Body> {
   return reply.json as Body
 }
 
-/** Turn dials of a mock gateway. `url` ends in its prefix. */
-export async function turn(url: string, dials: Readonly<Record<string, number>>): Promise<void> {
-  const reply = await send(`${url}/faults`, 'PUT', JSON.stringify(dials))
-  if (reply.status !== 200) throw new Error(reply.text)
-}
-
 /** Every chance of the mock gateway's defaults at 0. */
 export const CALM = { timeout_before: 0, timeout_after: 0, error_before: 0, error_after: 0 }
 

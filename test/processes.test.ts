@@ -17,10 +17,10 @@ import {
   powerCut,
   range,
   send,
-  turn,
   until,
   type Running,
 } from './process-kit.ts'
+import { turnGateway } from '../tools/client.ts'
 
 interface Payment {
   readonly payment_id: number
@@ -99,7 +99,7 @@ async function without(
     launch(t, 'mock-gateway', {}),
   ])
   const mock = gateway.url + MOCK
-  await turn(mock, CALM)
+  await turnGateway(mock, CALM)
   const workerEnv = { ...database, PAYMENT_GATEWAY_URL: mock, GATEWAY_LOOKUP: 'consistent' }
   const worker = (more = {}) => launch(t, 'worker', { ...workerEnv, ...more })
   return { api: api.url + API, mock, worker, url: database.DATABASE_URL }
@@ -133,7 +133,7 @@ async function calm(t: Parameters<typeof launch>[0]) {
   const url = await cloneDatabase(t)
   const env = { DATABASE_URL: url, DATA_DIR: await dataFolder(t), ...FAST }
   const service = await launch(t, 'start', env)
-  await turn(service.url + MOCK, CALM)
+  await turnGateway(service.url + MOCK, CALM)
   const user = async (balance: number) =>
     (await post(`${service.url + API}/users`, { balance })).json['id']
   return { service, api: service.url + API, mock: service.url + MOCK, url, user }
@@ -261,7 +261,7 @@ const TESTS = {
   ) => {
     const { api, mock, worker } = await without(t)
     // Slow calls, few at a time: no worker can take everything before the other has begun.
-    await turn(mock, { latency_ms: 50 })
+    await turnGateway(mock, { latency_ms: 50 })
     const workers = await Promise.all(range(2).map(() => worker({ WORKER_CONCURRENCY: '8' })))
     const ids = await deposits(api, 200)
     await allSucceed(api, ids)
@@ -285,12 +285,12 @@ const TESTS = {
       GATEWAY_TIMEOUT_SECONDS: '2',
     })
     // Nobody gets a reply, and half of the charges are executed.
-    await turn(mock, { timeout_before: 0.5, timeout_after: 0.5, timeout_ms: 60_000 })
+    await turnGateway(mock, { timeout_before: 0.5, timeout_after: 0.5, timeout_ms: 60_000 })
     const ids = await deposits(api, 200)
     const first = await worker()
     await called(mock, 200)
     assert.equal((await first.end('SIGKILL')).signal, 'SIGKILL')
-    await turn(mock, CALM)
+    await turnGateway(mock, CALM)
     await worker()
     await allSucceed(api, ids)
     const { executed, charged_twice_count: twice } = await get<Audit>(`${mock}/audit`)
@@ -314,7 +314,7 @@ const TESTS = {
 
   'a worker that is told to stop finishes its calls and ends with 0': async (t: TestContext) => {
     const { api, mock, worker, url } = await without(t)
-    await turn(mock, { latency_ms: 500 })
+    await turnGateway(mock, { latency_ms: 500 })
     const ids = await deposits(api, 50)
     const only = await worker()
     await called(mock, 50)
@@ -333,7 +333,7 @@ const TESTS = {
     const env = { DATA_DIR: folder, ...FAST, GATEWAY_TIMEOUT_SECONDS: '0.5' }
     const service = await launch(t, 'start', { ...env, WORKER_PROCESSING_TIMEOUT_SECONDS: '4' })
     const api = service.url + API
-    await turn(service.url + MOCK, { ...CALM, latency_ms: 100 })
+    await turnGateway(service.url + MOCK, { ...CALM, latency_ms: 100 })
     const user = await post(`${api}/users`, { balance: 0 })
     const body = { user_id: user.json['id'], deposit: 1 }
     const accepted: unknown[] = []
@@ -355,7 +355,7 @@ const TESTS = {
     await Promise.all([killed, ...clients])
 
     const again = await launch(t, 'start', { ...env, WORKER_PROCESSING_TIMEOUT_SECONDS: '4' })
-    await turn(again.url + MOCK, CALM)
+    await turnGateway(again.url + MOCK, CALM)
     const retried = await Promise.all(
       unanswered.map((key) => post(`${again.url + API}/payments/deposit`, body, key)),
     )

@@ -20,9 +20,9 @@ import {
   run,
   send,
   start,
-  turn,
   until,
 } from './process-kit.ts'
+import { turnGateway } from '../tools/client.ts'
 
 type Variables = Readonly<Record<string, string>>
 
@@ -200,7 +200,7 @@ const STARTS = {
     const folder = await dataFolder(t)
     const env = { DATA_DIR: folder, ...FAST }
     const first = await launch(t, 'start', env)
-    await turn(first.url + MOCK, CALM)
+    await turnGateway(first.url + MOCK, CALM)
     const second = await run(t, ['start'], { ...FREE_PORTS, ...env })
     assert.equal(second.code, 1)
     assert.match(

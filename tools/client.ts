@@ -1,4 +1,4 @@
-import { Pool, request, type Dispatcher } from 'undici'
+import { Agent, Pool, request, type Dispatcher } from 'undici'
 import { readExactJson, writeJson } from '../src/domain/json.ts'
 import { printable } from '../src/domain/printable.ts'
 import { reasonOf } from '../src/domain/reason.ts'
@@ -28,7 +28,7 @@ const SILENCE_MS_MAX = 30_000
 const AGAIN_MAX = 30
 
 interface Sent {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'PUT'
   /** Null: none. */
   readonly body: object | null
   readonly idempotencyKey?: string | null
@@ -53,6 +53,20 @@ export async function exchange(
     body: body === null ? null : writeJson(body),
   })
   return { status: reply.statusCode, headers: reply.headers, text: await reply.body.text() }
+}
+
+/** Turn dials of a mock gateway, at once. `url` ends in its prefix. */
+export async function turnGateway(
+  url: string,
+  dials: Readonly<Record<string, number>>,
+): Promise<void> {
+  const agent = new Agent()
+  try {
+    const { status, text } = await exchange(`${url}/faults`, { method: 'PUT', body: dials }, agent)
+    if (status !== 200) throw new Error(`the gateway did not take its faults: ${status} ${text}`)
+  } finally {
+    await agent.close()
+  }
 }
 
 /** The body that asks for a payment of an amount as the API writes it. */

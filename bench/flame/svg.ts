@@ -1,4 +1,4 @@
-import { escape } from '../../tools/load/charts.ts'
+import { escape } from '../../tools/html.ts'
 import { boxesOf, sharesOf, type Box } from './boxes.ts'
 import type { Origin } from './frame.ts'
 import type { Flame } from './tree.ts'

@@ -3,6 +3,7 @@ import { loadOn, recorder } from '../measure.ts'
 import { sleep, type Database, type Rig, type Running } from '../rig.ts'
 import type { Question } from '../scenario.ts'
 import { openBaseline } from './accept.ts'
+import { turnGateway } from '../../tools/client.ts'
 
 /** The oldest due task must stay younger than this, in seconds. */
 const AGE_MAX = 2
@@ -46,10 +47,7 @@ export const arrival: Question = {
 async function openGateway(rig: Rig): Promise<string> {
   const gateway = await rig.start('mock-gateway', { MOCK_GATEWAY_SEED: '7' })
   const url = `${gateway.url}/api/v1/mock-gateway`
-  const body = JSON.stringify({ latency_ms: LATENCY_MS })
-  const headers = { 'content-type': 'application/json' }
-  const { ok } = await fetch(`${url}/faults`, { method: 'PUT', body, headers })
-  if (!ok) throw new Error('the mock gateway did not take its faults')
+  await turnGateway(url, { latency_ms: LATENCY_MS })
   return url
 }
 

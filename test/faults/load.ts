@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { Agent } from 'undici'
 import { reasonOf } from '../../src/domain/reason.ts'
 import { exchange, paymentBody } from '../../tools/client.ts'
+import { drawOrder } from '../../tools/mix.ts'
 
 /** One answer as a client saw it; status 0: there was none. `atMs` is on the monotonic clock. */
 export interface Answer {
@@ -186,11 +187,7 @@ export async function openUser(api: string, balance: number): Promise<number> {
 }
 
 function draw({ random }: LoadOptions, users: readonly number[], key: string): Entry {
-  return {
-    key,
-    type: random() < 0.5 ? 'deposit' : 'withdraw',
-    userId: users[Math.floor(random() * users.length)] ?? 0,
-    amount: 1 + Math.floor(random() * 5_000),
-    answers: [],
-  }
+  const amounts = { amountMin: 1, amountMax: 50_00 }
+  const { type, user, amount } = drawOrder(random, { users: users.length, ...amounts })
+  return { key, type, userId: users[user] ?? 0, amount, answers: [] }
 }

@@ -1,3 +1,4 @@
+import { escape, htmlPage, htmlRow, htmlTable } from '../../tools/html.ts'
 import type { Event, Result } from './scenario.ts'
 
 /** A whole run of the suite. */
@@ -69,21 +70,15 @@ function faultsOf({ fired }: Result): string {
 }
 
 const STYLE = `
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem;
-  color: #1c2330; background: #fff }
-h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin: 2.5rem 0 .2rem }
-p { margin: .3rem 0 } table { border-collapse: collapse; width: 100%; font-size: 14px }
-td, th { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0;
-  border-top: 1px solid #d9dee7 }
-.ok { color: #157347 } .FAILED { color: #b42318; font-weight: 600 } .skipped { color: #6b7280 }
-.badge { font-size: .85rem; margin-left: .5rem } svg { width: 100%; height: auto; display: block }
-a { color: inherit } .key span { margin-right: 1.2rem } .key i { display: inline-block; width: .7rem;
-  height: .7rem; margin-right: .35rem; border-radius: 2px }
-@media (prefers-color-scheme: dark) { body { background: #12161d; color: #e4e8ef }
-  td, th { border-color: #2c3442 } .ok { color: #5fd39a } .FAILED { color: #ff8a7a }
-  svg { filter: brightness(1.1) } }`
+body { max-width: 70rem } table { width: 100% } .skipped { color: #6b7280 }
+.badge { font-size: .85rem; margin-left: .5rem } svg { display: block }
+.key span { margin-right: 1.2rem } .key i { display: inline-block; width: .7rem; height: .7rem;
+  margin-right: .35rem; border-radius: 2px }
+@media (prefers-color-scheme: dark) { svg { filter: brightness(1.1) } }`
 
-/** The run as one page that needs nothing else. */
+const HEAD = ['Scenario', 'Verdict', 'Took', 'Payments', 'Faults that were done']
+
+/** The run as one page. */
 export function page(run: Run): string {
   const rows = run.results.map(
     (result) =>
@@ -92,20 +87,12 @@ export function page(run: Run): string {
       `<td>${(result.tookMs / 1_000).toFixed(1)} s</td><td>${result.payments}</td>` +
       `<td>${escape(result.skipped ?? faultsOf(result))}</td></tr>`,
   )
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Faults on real processes</title><style>${STYLE}</style></head><body>
-<h1>Faults on real processes</h1>
+  const body = `
 <p>${escape(summary(run))}</p>
-<table><thead><tr><th>Scenario</th><th>Verdict</th><th>Took</th><th>Payments</th>
-<th>Faults that were done</th></tr></thead><tbody>
-${rows.join('\n')}
-</tbody></table>
+${htmlTable(HEAD, rows)}
 <p class="key">${KEY}</p>
-${run.results.map(section).join('\n')}
-</body></html>
-`
+${run.results.map(section).join('\n')}`
+  return htmlPage({ title: 'Faults on real processes', style: STYLE, body })
 }
 
 /** What clients were told, from the ground up, with its colour. */
@@ -132,16 +119,14 @@ const KEY = [
   .join('')
 
 function section(result: Result): string {
-  const checks = result.checks.map(
-    ({ name, ok, detail }) =>
-      `<tr><td class="${ok ? 'ok' : 'FAILED'}">${ok ? 'ok' : 'FAILED'}</td>` +
-      `<td>${escape(name)}</td><td>${escape(detail)}</td></tr>`,
+  const checks = result.checks.map(({ name, ok, detail }) =>
+    htmlRow([name, detail, ok ? 'ok' : 'FAILED'], ok ? 'pass' : 'miss'),
   )
   const word = verdict(result)
   return `<h2 id="${result.name}">${result.name} <span class="badge ${word}">${word}</span></h2>
 <p>${escape(result.title)}</p>
 ${result.skipped === null ? timeline(result) : `<p class="skipped">${escape(result.skipped)}</p>`}
-<table><tbody>${checks.join('\n')}</tbody></table>`
+${htmlTable([], checks)}`
 }
 
 const WIDTH = 1_000
@@ -219,8 +204,4 @@ function seconds(spanMs: number, x: (ms: number) => number, y: number): string {
     parts.push(`<text ${at} font-size="11" fill="#7b8797">${ms / 1_000} s</text>`)
   }
   return parts.join('')
-}
-
-function escape(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;')
 }

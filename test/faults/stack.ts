@@ -10,6 +10,7 @@ import { migrate } from '../../src/adapters/migrate.ts'
 import { manage, type Death, type Managed, type Role, type Variables } from './processes.ts'
 import { startFront, type Front } from './front.ts'
 import { startProxy, type Proxy } from './proxy.ts'
+import { turnGateway } from '../../tools/client.ts'
 
 const MOCK = '/api/v1/mock-gateway'
 
@@ -184,7 +185,7 @@ export async function startStack(
     deaths,
     query: (text) => query(databaseUrl, text),
     readOnly: (on) => turnReadOnly(server, at.name, on),
-    turnGateway: (dials) => turn(gatewayUrl, dials),
+    turnGateway: (dials) => turnGateway(gatewayUrl, dials),
     async begin() {
       await mock.ready()
       await stack.turnGateway({ ...GATEWAY_FAULTS, ...options.gatewayFaults })
@@ -274,13 +275,4 @@ export async function query<Row extends object>(url: string, text: string): Prom
       await client.end().catch(() => undefined)
     }
   }
-}
-
-async function turn(url: string, dials: Readonly<Record<string, number>>): Promise<void> {
-  const reply = await fetch(`${url}/faults`, {
-    method: 'PUT',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(dials),
-  })
-  if (!reply.ok) throw new Error(await reply.text())
 }

@@ -11,11 +11,11 @@ export async function prepare(target: Target): Promise<void> {
   }
   await target.json('POST', `${API}/payments/deposit`, { user_id: 1, deposit: 10 })
   await target.quiet()
-  await target.json('PUT', `${API}/mock-gateway/faults`, { decline: 1 })
+  await target.turn({ decline: 1 })
   for (let letter = 1; letter <= LETTERS; letter += 1) {
     const body = { user_id: letter, amount: 10 }
     await target.json('POST', `${API}/payments/withdraw`, body)
   }
   await target.quiet()
-  await target.json('PUT', `${API}/mock-gateway/faults`, { decline: 0 })
+  await target.turn({ decline: 0 })
 }

@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { loadConfig } from '../../src/config/config.ts'
 import { startService } from '../../src/process/start.ts'
 import { open, type Connection, type Received, type Wire } from './wire.ts'
+import { turnGateway } from '../../tools/client.ts'
 
 /** The API's prefix. */
 export const API = '/api/v1'
@@ -15,6 +16,8 @@ export interface Target {
   ask(request: Wire): Promise<Received>
   /** Send a JSON body, or none, and read a JSON answer. */
   json(method: string, path: string, body?: unknown): Promise<unknown>
+  /** Turn dials of its mock gateway. */
+  turn(dials: Readonly<Record<string, number>>): Promise<void>
   /** Run SQL as the database's owner. */
   sql<Row extends pg.QueryResultRow>(text: string): Promise<Row[]>
   /** Rows by table, of every table. */
@@ -54,12 +57,13 @@ export async function startTarget(
   await client.connect()
   const port = Number(new URL(service.url).port)
   const target = targetOf(open(port), client, port)
-  await target.json('PUT', `${API}/mock-gateway/faults`, await calm(target))
+  const turn: Target['turn'] = (dials) => turnGateway(`${service.url}${API}/mock-gateway`, dials)
+  await turn(await calm(target))
   const stop = async () => {
     await target.stop()
     await service.stop()
   }
-  return { ...target, url: service.url, bugs, stop }
+  return { ...target, url: service.url, bugs, turn, stop }
 }
 
 /** Every dial that is a chance, at 0. */
@@ -74,7 +78,7 @@ function targetOf(
   connection: Connection,
   client: pg.Client,
   port: number,
-): Omit<Target, 'url' | 'bugs'> {
+): Omit<Target, 'url' | 'bugs' | 'turn'> {
   const ask = async (request: Wire): Promise<Received> => {
     const answer = await connection.ask(request)
     if (answer === null) throw new Error(`no answer to ${request.method} ${request.path}`)

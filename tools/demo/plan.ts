@@ -1,4 +1,5 @@
 import { seededRandom } from '../../src/domain/random.ts'
+import { drawOrder } from '../mix.ts'
 
 /** One payment the demo is going to ask for. Amounts are minor units. */
 export interface Planned {
@@ -20,9 +21,8 @@ export const OPENING = 1_000_00n
 /** More than all deposits of the longest demo could add up to, and still an amount. */
 const TOO_LARGE = 9_000_000_000_00n
 
-/** Shares of the mix: half deposits, two in five withdrawals, the rest more than there is. */
-const DEPOSITS = 0.5
-const WITHDRAWALS = 0.9
+/** One payment in ten is for more than there is. */
+const TOO_LARGE_SHARE = 0.1
 const WITH_KEY = 0.5
 const REPEATED = 0.2
 const AMOUNT_MAX = 100_00
@@ -31,15 +31,14 @@ const AMOUNT_MAX = 100_00
 export function plan(payments: number, users: number, seed: number): Planned[] {
   const random = seededRandom(seed)
   return Array.from({ length: payments }, (_, index) => {
-    const kind = random()
-    const amount = BigInt(1 + Math.floor(random() * AMOUNT_MAX))
+    const { type, user, amount } = drawOrder(random, { users, amountMin: 1, amountMax: AMOUNT_MAX })
+    const tooLarge = random() < TOO_LARGE_SHARE
     const keyed = random() < WITH_KEY
     const repeated = random() < REPEATED
-    const tooLarge = kind >= WITHDRAWALS
     return {
-      user: Math.floor(random() * users),
-      type: kind < DEPOSITS ? 'deposit' : 'withdraw',
-      amount: tooLarge ? TOO_LARGE : amount,
+      user,
+      type: tooLarge ? 'withdraw' : type,
+      amount: tooLarge ? TOO_LARGE : BigInt(amount),
       key: keyed ? `demo-${seed}-${index}` : null,
       repeated: keyed && repeated,
       tooLarge,

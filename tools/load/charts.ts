@@ -1,3 +1,4 @@
+import { escape } from '../html.ts'
 import { figure } from './report.ts'
 
 /** One bar. `group` is the class that colours it; `points` are drawn as marks on it. */
@@ -88,10 +89,4 @@ export function curves(lines: readonly Curve[], xName: string, yName: string): s
     `<text x="${LEFT}" y="${HEIGHT - 6}" class="faint">${escape(yName)} ↑</text>`
   const parts = [...grid, ...levels, axes, ...paths, ...legend]
   return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img">${parts.join('\n')}</svg>`
-}
-
-/** Text as it may stand in HTML. */
-export function escape(text: string): string {
-  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
-  return text.replace(/[&<>"]/g, (char) => entities[char] ?? char)
 }

@@ -1,5 +1,6 @@
 import { seededRandom } from '../../src/domain/random.ts'
 import { paymentBody } from '../client.ts'
+import { drawOrder } from '../mix.ts'
 import type { Plan, Traffic } from './plan.ts'
 
 /** Makes requests, ready to be written to a socket. */
@@ -54,8 +55,8 @@ function text(traffic: Traffic, common: string, random: () => number): string {
     return line + rest
   }
   const payments = Array.from({ length: traffic.items }, () => {
-    const type = random() < 0.5 ? 'deposit' : 'withdraw'
-    return { type, user_id: user(traffic.users, random), amount: amount(random) }
+    const { type, userId, amount } = order(traffic.users, random)
+    return { type, user_id: userId, amount }
   })
   return post('batch', common, JSON.stringify({ payments })).join('')
 }
@@ -65,8 +66,8 @@ function payment(
   common: string,
   random: () => number,
 ): { line: string; rest: string } {
-  const type = random() < 0.5 ? 'deposit' : 'withdraw'
-  const body = JSON.stringify(paymentBody(type, user(traffic.users, random), amount(random)))
+  const { type, userId, amount } = order(traffic.users, random)
+  const body = JSON.stringify(paymentBody(type, userId, amount))
   const [line, rest] = post(type, common, body)
   return { line, rest }
 }
@@ -76,11 +77,11 @@ function post(path: string, common: string, body: string): [line: string, rest: 
   return [`POST /api/v1/payments/${path} HTTP/1.1\r\n${common}`, `${head}\r\n${body}`]
 }
 
-function user(users: { first: number; count: number }, random: () => number): number {
-  return users.first + Math.floor(random() * users.count)
-}
-
 /** 1.00 to 100.99: small, so that no user runs out of money in a long run. */
-function amount(random: () => number): number {
-  return (100 + Math.floor(random() * 10_000)) / 100
+const AMOUNTS = { amountMin: 1_00, amountMax: 100_99 }
+
+/** A payment of one of these users, its amount as the API writes it. */
+function order(users: { first: number; count: number }, random: () => number) {
+  const { type, user, amount } = drawOrder(random, { users: users.count, ...AMOUNTS })
+  return { type, userId: users.first + user, amount: amount / 100 }
 }
