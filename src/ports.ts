@@ -1,6 +1,6 @@
 import type { ChargeOutcome, LookupOutcome } from './domain/outcome.ts'
+import type { Promises } from './domain/decision.ts'
 import type { CarriedType } from './domain/payment.ts'
-import type { Promises } from './domain/retry.ts'
 
 /**
  * A static SQL text with its name. The name is the key of the prepared statement on every

@@ -5,7 +5,7 @@ import { plan, start, step } from '../src/runs/run.ts'
 import { readRun } from '../src/runs/store.ts'
 import type { RedriveFilter } from '../src/dead-letters/store.ts'
 import { againstRedrive, NO_EVIDENCE, type GatewayTerms } from '../src/domain/evidence.ts'
-import type { Promises } from '../src/domain/retry.ts'
+import type { Promises } from '../src/domain/decision.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import {
   accepted,

@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import {
-  next,
-  type Call,
-  type Decision,
-  type RetryPolicy,
-  type TaskState,
-} from '../src/domain/retry.ts'
+import type { Call, Decision, RetryPolicy, TaskState } from '../src/domain/decision.ts'
+import { next } from '../src/domain/retry.ts'
 import {
   GRACE_MS,
   LIFE_MS,

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { RetryPolicy } from '../src/domain/decision.ts'
+import { doubtedNow, mayRepeat } from '../src/domain/doubt.ts'
 import type { ChargeOutcome } from '../src/domain/outcome.ts'
-import { doubtedNow, mayRepeat, next, type RetryPolicy } from '../src/domain/retry.ts'
+import { next } from '../src/domain/retry.ts'
 import {
   absent,
   asked,
@@ -58,10 +60,10 @@ for (const [outcome, doubts, again] of OUTCOMES) {
   const { kind } = outcome
   test(`a charge that ends ${kind} may have been executed: ${doubts}, repeated: ${again}`, () => {
     const doubted = (age: number | null, policy: RetryPolicy) =>
-      doubtedNow(task(2, age), [charged(outcome)], policy)
+      doubtedNow({ task: task(2, age), calls: [charged(outcome)], policy })
     assert.deepEqual([doubted(null, ONCE), doubted(0, POLICY)], [doubts, doubts])
     assert.equal(doubted(0, ONCE), again)
-    assert.equal(doubtedNow(task(2, 0), [asked(silent)], ONCE), false)
+    assert.equal(doubtedNow({ task: task(2, 0), calls: [asked(silent)], policy: ONCE }), false)
   })
 }
 

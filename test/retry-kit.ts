@@ -1,5 +1,5 @@
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
-import { type Call, type Decision, type RetryPolicy, type TaskState } from '../src/domain/retry.ts'
+import type { Call, Decision, RetryPolicy, TaskState } from '../src/domain/decision.ts'
 
 export const GRACE_MS = 60_000
 

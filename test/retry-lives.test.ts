@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
-import { next, type Call, type Decision, type RetryPolicy } from '../src/domain/retry.ts'
+import type { Call, Decision, RetryPolicy } from '../src/domain/decision.ts'
+import { next } from '../src/domain/retry.ts'
 
 const GRACE_MS = 60_000
 const LIFE_MS = 3_600_000

@@ -1,13 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import {
-  backoffMs,
-  LOOKUP_DELAYS_MS,
-  next,
-  type Call,
-  type TaskState,
-} from '../src/domain/retry.ts'
+import type { Call, TaskState } from '../src/domain/decision.ts'
+import { backoffMs, LOOKUP_DELAYS_MS } from '../src/domain/delays.ts'
+import { next } from '../src/domain/retry.ts'
 import { POLICY, silent, asked, task } from './retry-kit.ts'
 
 /** The calls of a claim that took no time: its lookups found the doubt as old as it is now. */

@@ -1,5 +1,5 @@
 /** A payment that a load asks for. */
-export interface Order {
+interface Order {
   readonly type: 'deposit' | 'withdraw'
   /** Which of the users, from 0. */
   readonly user: number

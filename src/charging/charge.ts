@@ -1,12 +1,7 @@
 import { operationOf, OPERATIONS, type Operation, type Payment } from '../domain/payment.ts'
-import {
-  doubtedNow,
-  next,
-  type Call,
-  type Decision,
-  type RetryPolicy,
-  type TaskState,
-} from '../domain/retry.ts'
+import type { Call, Decision, RetryPolicy, TaskState } from '../domain/decision.ts'
+import { doubtedNow } from '../domain/doubt.ts'
+import { next } from '../domain/retry.ts'
 import type { ChargeRequest, Clock, Db, Evidence, Gateway, Runner, Shard } from '../ports.ts'
 import { claimTasks, type ClaimedTask } from '../queue/claims-store.ts'
 import { readShares, type Share } from '../payments/back-store.ts'
@@ -219,7 +214,7 @@ function budgeted(world: ChargeWorld, { task }: Claim, decision: Decision): Deci
 /** What becomes of a claim that has to stop between two calls. */
 function interrupted(world: ChargeWorld, state: TaskState, calls: readonly CallMade[]): Decision {
   if (calls.every(({ kind }) => kind === 'lookup')) return { step: 'release' }
-  const doubt = doubtedNow(state, calls, world.policy)
+  const doubt = doubtedNow({ task: state, calls, policy: world.policy })
   return { step: 'retry', delayMs: 0, reason: 'interrupted', doubt }
 }
 

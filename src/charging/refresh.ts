@@ -1,4 +1,4 @@
-import type { Decision } from '../domain/retry.ts'
+import type { Decision } from '../domain/decision.ts'
 import { claimAhead, type ClaimedAhead } from '../queue/claims-store.ts'
 import { charge, withParents, type ChargeWorld, type Settlement } from './charge.ts'
 import { settle, type Settled } from './settle.ts'

@@ -1,5 +1,6 @@
 import type { Refusal } from './refusal.ts'
-import { mayRepeat, type Promises } from './retry.ts'
+import type { Promises } from './decision.ts'
+import { mayRepeat } from './doubt.ts'
 
 /** One gateway call as it is kept. */
 export interface Attempt {

@@ -4,7 +4,7 @@ import { total } from './ledger.ts'
 import { formatMoney } from './money.ts'
 import type { BookedType, Payment } from './payment.ts'
 import type { Refusal } from './refusal.ts'
-import { mayRepeat } from './retry.ts'
+import { mayRepeat } from './doubt.ts'
 
 /**
  * The error of a letter about a failed payment that the gateway turned out to have charged. Its

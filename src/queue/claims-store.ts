@@ -1,28 +1,15 @@
+import type { TaskPast } from '../domain/decision.ts'
 import { GATEWAY, type Operation } from '../domain/payment.ts'
 import { CLOCK, timed, type Runner, type Statement } from '../ports.ts'
 
-/**
- * A task as its claim returns it. Ages in milliseconds, as of the claim; null: it never happened.
- */
-export interface ClaimedTask {
+/** A task as its claim returns it. Ages are as of the claim. */
+export interface ClaimedTask extends TaskPast {
   readonly paymentId: bigint
   /** The number of this claim; only the newest claim of a task may settle it. */
   readonly fence: number
   /** Charges that may have been sent, before this claim. */
   readonly attempts: number
-  /** How much of the limit is used up. */
-  readonly tries: number
-  /** Since the first of them. */
-  readonly triedAgeMs: number | null
-  /** Lookups made since the tries ran out; above 0 the payment is only looked up. */
-  readonly lookups: number
-  /** How often the gateway said that it is working on it; above 0 it is only looked up. */
-  readonly pendings: number
-  /** Since the last charge of unknown outcome may have been sent. */
-  readonly doubtAgeMs: number | null
-  /** Since a charge may first have been sent; 0: by this claim at the earliest. */
-  readonly firstSentAgeMs: number | null
-  /** Since the gateway would not talk to us about it. */
+  /** Since the gateway would not talk to us about it; null: it always has. */
   readonly misconfiguredAgeMs: number | null
 }
 

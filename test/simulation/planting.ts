@@ -2,7 +2,7 @@ import { settle, type Settled, type SettleWorld } from '../../src/charging/settl
 import type { Settlement } from '../../src/charging/charge.ts'
 import { type ChargeRequest, type Evidence, type Gateway } from '../../src/ports.ts'
 import type { ChargeOutcome } from '../../src/domain/outcome.ts'
-import type { Decision } from '../../src/domain/retry.ts'
+import type { Decision } from '../../src/domain/decision.ts'
 import { ids, ints, taskLock, texts, type Handler, type Handlers } from './handlers.ts'
 import { type Owned } from './statements.ts'
 import { inShard, type Tables } from './tables.ts'
