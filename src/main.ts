@@ -1,6 +1,6 @@
 import { editDistance } from './config/spelling.ts'
 import { keysCommand } from './keys/command.ts'
-import { newProgram, runProgram } from './process/program.ts'
+import { newProgram, runProgram } from './process/command-line.ts'
 import type { MigrateOptions, Tool } from './process/tool.ts'
 import type { Roles } from './process/shared.ts'
 import { VERSION } from './process/version.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openSettler } from '../src/queue/settler.ts'
-import { roomBeside, together } from '../src/queue/together.ts'
+import { roomBeside, together } from '../src/queue/workers.ts'
 import { startWorker, type Worker } from '../src/queue/worker.ts'
 import { manualClock } from './harness.ts'
 

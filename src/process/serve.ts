@@ -8,10 +8,8 @@ import { ConfigError, loadConfig, readEnvironment, type Config } from '../config
 import { isLoopback } from '../http/site.ts'
 import { openDatabase, type DatabaseOptions } from './database.ts'
 import { API, MOCK_GATEWAY } from '../http/paths.ts'
+import { endInOrder } from './signals.ts'
 import { PORTS, roleOf, UNDECORATED, usesDatabase, type Decorators, type Roles } from './shared.ts'
-
-/** Exit codes of a process that ends by itself or cannot stop in order. */
-const FAILED = 1
 
 /** Run roles until a signal ends them. Throws, with everything closed, what prevents the start. */
 export async function serve(roles: Roles, decorators = UNDECORATED): Promise<void> {
@@ -150,51 +148,4 @@ ${keys}  Try it:
 
   Ctrl-C stops it; the data stays.
 `)
-}
-
-/** How a process that runs comes to its end. */
-interface Ending {
-  /** Whether somebody has asked it to end. */
-  begun(): boolean
-  /** End it, in order, with a sentence and a code that says so. */
-  failed(error: Error): void
-}
-
-/**
- * End in order on the first SIGTERM or SIGINT, at once on the second. A stop that takes longer than
- * its limit ends the process anyway: leases run out, and nothing that was answered is lost.
- */
-function endInOrder(config: Config, log: Logger, stops: Closing): Ending {
-  let begun = false
-  const end = async (code: number) => {
-    begun = true
-    const limit = setTimeout(() => {
-      log.error('stopping took too long')
-      process.exit(FAILED)
-    }, config.shutdownTimeoutMs)
-    limit.unref()
-    try {
-      await stops.close()
-      log.info('stopped')
-      process.exit(code)
-    } catch (error) {
-      log.error({ err: error }, 'stopping failed')
-      process.exit(FAILED)
-    }
-  }
-  const signaled = (signal: NodeJS.Signals) => {
-    if (begun) process.exit(FAILED)
-    log.info({ signal }, 'stopping: work in flight ends first; a second signal stops at once')
-    void end(0)
-  }
-  process.on('SIGTERM', signaled)
-  process.on('SIGINT', signaled)
-  return {
-    begun: () => begun,
-    failed(error) {
-      if (begun) return
-      process.stderr.write(`${error.message}\n`)
-      void end(FAILED)
-    },
-  }
 }

@@ -27,7 +27,7 @@ import {
   type Gateway,
 } from '../../src/ports.ts'
 import type { GatewayProfile } from '../../src/ports.ts'
-import { together } from '../../src/queue/together.ts'
+import { together } from '../../src/queue/workers.ts'
 import { openSettler } from '../../src/queue/settler.ts'
 import { startWorker, type Worker } from '../../src/queue/worker.ts'
 import { ofEachShard } from '../../src/shards.ts'

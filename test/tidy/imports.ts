@@ -96,7 +96,7 @@ export function backwards(files: readonly Parsed[]): string[] {
 const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
   [
     /^tools\//,
-    /^OWN\/|^tools\/\w+\.ts$|^src\/(domain|adapters|config)\/|^src\/ports|^src\/process\/program|^(?!fastify|src\/)[\w:-]/,
+    /^OWN\/|^tools\/\w+\.ts$|^src\/(domain|adapters|config)\/|^src\/ports|^src\/process\/command-line|^(?!fastify|src\/)[\w:-]/,
     'a tool drives the service from outside',
   ],
   [

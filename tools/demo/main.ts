@@ -1,4 +1,4 @@
-import { newProgram, runProgram } from '../../src/process/program.ts'
+import { newProgram, runProgram } from '../../src/process/command-line.ts'
 import { demoCommand } from './command.ts'
 
 const program = demoCommand(newProgram('npm run demo --'))

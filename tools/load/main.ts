@@ -1,4 +1,4 @@
-import { newProgram, runProgram } from '../../src/process/program.ts'
+import { newProgram, runProgram } from '../../src/process/command-line.ts'
 import { loadCommand } from './command.ts'
 
 const program = loadCommand(newProgram('npm run load --'))
