@@ -56,7 +56,7 @@ export function eachPart<Item, Value>(
   db: Pick<Db, 'of'>,
   items: readonly Item[],
   idOf: (item: Item) => bigint,
-  work: (shard: Shard, own: Item[]) => Promise<Value>,
+  work: (shard: Shard, part: Item[]) => Promise<Value>,
 ): Promise<PerShard<Value>> {
   const parts = new Map<Shard, Item[]>()
   for (const item of items) {

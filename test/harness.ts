@@ -232,12 +232,12 @@ export function acceptAll(db: Db, fee: Fee): Accept {
     const numbered = drafts.map((draft, index) => ({ draft, index }))
     const answers: Answer[] = []
     const idOf = ({ draft }: { readonly draft: Draft }) => draft.userId
-    const given = await eachPart(db, numbered, idOf, async (shard, own) => {
+    const given = await eachPart(db, numbered, idOf, async (shard, part) => {
       const all = await accepts.all[shard.number]?.(
-        own.map(({ draft }) => draft),
+        part.map(({ draft }) => draft),
         ...how,
       )
-      all?.forEach((answer, place) => (answers[own[place]?.index ?? 0] = answer))
+      all?.forEach((answer, place) => (answers[part[place]?.index ?? 0] = answer))
     })
     whole(given)
     return answers

@@ -51,8 +51,8 @@ export async function settle(
   settlements: readonly Settlement[],
   patient = true,
 ): Promise<Settled> {
-  const parts = await eachPart(world.db, settlements, paymentIdOf, (shard, own) =>
-    settleInShard(world, shard, own, patient),
+  const parts = await eachPart(world.db, settlements, paymentIdOf, (shard, part) =>
+    settleInShard(world, shard, part, patient),
   )
   if (parts.done.length === 0) whole(parts)
   const done = parts.done.map(({ value }) => value)

@@ -48,12 +48,12 @@ export function refuse(code: Refusal['code'], more: Omit<Refusal, 'code'> = {}):
 export async function actOnEach<Request extends { readonly letterId: bigint }, Answer>(
   db: Db,
   requests: readonly Request[],
-  act: (shard: Shard, own: readonly Request[]) => Promise<Pick<Verdict<Answer>, 'answers'>>,
+  act: (shard: Shard, part: readonly Request[]) => Promise<Pick<Verdict<Answer>, 'answers'>>,
 ): Promise<(Answer | Refused)[]> {
   const answers = new Map<bigint, Answer | Refused>()
   const idOf = ({ letterId }: Request) => letterId
-  const acted = await eachPart(db, requests, idOf, async (shard, own) => {
-    const verdict = await act(shard, own)
+  const acted = await eachPart(db, requests, idOf, async (shard, part) => {
+    const verdict = await act(shard, part)
     for (const [letterId, answer] of verdict.answers) answers.set(letterId, answer)
   })
   whole(acted)

@@ -86,10 +86,10 @@ async function lockFreeFor(tx: Tx, found: readonly DeadLetter[]): Promise<Locked
     readWhole(tx, paymentIds),
   ])
   const available = new Map(users.map((user) => [user.id, user.available]))
-  const own = new Map(letters.map((letter) => [letter.id, letter]))
+  const locked = new Map(letters.map((letter) => [letter.id, letter]))
   const busy = found.filter(({ id, paymentId, userId }) => {
     const task = tasks.has(paymentId) || !all.has(paymentId)
-    return !task || !available.has(userId) || !own.has(id)
+    return !task || !available.has(userId) || !locked.has(id)
   })
   return {
     tasks,
@@ -98,7 +98,7 @@ async function lockFreeFor(tx: Tx, found: readonly DeadLetter[]): Promise<Locked
       payments.filter(({ userId }) => available.has(userId)),
     ),
     available,
-    letters: own,
+    letters: locked,
     payments: new Map(payments.map((payment) => [payment.id, payment])),
     busy: new Set(busy.map(({ id }) => id)),
   }

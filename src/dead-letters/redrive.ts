@@ -74,8 +74,8 @@ export async function redrive(
   by: Closer,
   requests: readonly RedriveRequest[],
 ): Promise<RedriveAnswer[]> {
-  return actOnEach(world.db, requests, async (shard, own) => {
-    const verdict = await redriveInShard(world, shard, by, own)
+  return actOnEach(world.db, requests, async (shard, part) => {
+    const verdict = await redriveInShard(world, shard, by, part)
     const queued = verdict.reopened.length + verdict.repeats.length
     if (queued > 0) world.onEnqueued?.(queued)
     return verdict

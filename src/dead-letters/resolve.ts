@@ -41,7 +41,7 @@ export async function resolve(
   by: Closer,
   requests: readonly ResolveRequest[],
 ): Promise<ResolveAnswer[]> {
-  return actOnEach(world.db, requests, (shard, own) => resolveInShard(shard, by, own))
+  return actOnEach(world.db, requests, (shard, part) => resolveInShard(shard, by, part))
 }
 
 async function resolveInShard(

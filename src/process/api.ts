@@ -49,18 +49,18 @@ interface ApiNeeds {
 }
 
 export async function apiRoutes(
-  own: Process,
+  shared: Process,
   { probes, wake, refresh, stops }: ApiNeeds,
 ): Promise<{ readonly routes: FastifyPluginAsync[]; readonly fast: FastRoute[] }> {
-  const { db, config, metrics, flusher } = own
-  const reads = listReads(own)
+  const { db, config, metrics, flusher } = shared
+  const reads = listReads(shared)
   const policy = gatewayTerms(config)
-  const gate = openGate(own, stops)
+  const gate = openGate(shared, stops)
   // A worker in this process knows better.
-  if (probes.worker() === null) showBreakers(own, gate)
+  if (probes.worker() === null) showBreakers(shared, gate)
   const balances = sharedBalance({ db, clock: systemClock })
   stops.push(() => balances.stop())
-  const accepts = counting(admitting(acceptPayments(own, wake, stops), gate), metrics)
+  const accepts = counting(admitting(acceptPayments(shared, wake, stops), gate), metrics)
   const users = reader<bigint, User>(limits(config), (ids) => viewUsers(db, ids))
   const views = reader<bigint, PaymentView>(limits(config), (ids) => viewPayments(db, ids))
   const opening = batcher<bigint, User>((amounts) => openUsers(db, amounts), limits(config))
@@ -71,7 +71,7 @@ export async function apiRoutes(
     policy,
     refundFee,
     onEnqueued(count: number) {
-      countEnqueued(own, count)
+      countEnqueued(shared, count)
       wake()
     },
   }
@@ -153,8 +153,8 @@ function limits(config: Config) {
 }
 
 /** Accept payments as this process is set up to, and let it know of each batch. */
-function acceptPayments(own: Process, wake: Wake, stops: Closing): Accepts {
-  const { db, config, metrics } = own
+function acceptPayments(shared: Process, wake: Wake, stops: Closing): Accepts {
+  const { db, config, metrics } = shared
   const all = accepting({
     db,
     fee: { bps: config.feeBps, min: config.feeMin },
@@ -164,7 +164,7 @@ function acceptPayments(own: Process, wake: Wake, stops: Closing): Accepts {
       sideBySide: config.acceptLanes,
       lockMsMax: config.databaseLockTimeoutMs,
     },
-    onEnqueued: (count) => countEnqueued(own, count),
+    onEnqueued: (count) => countEnqueued(shared, count),
     onBatch(drafts, tookMs) {
       for (const operation of new Set(drafts.map(({ type }) => operationOf(type)))) wake(operation)
       metrics.acceptBatch(drafts.length, tookMs)

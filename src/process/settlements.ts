@@ -12,11 +12,11 @@ import type { Process } from './shared.ts'
  * the folder of `UNSETTLED_DIR`, and in any case has its last word in the log.
  */
 export function openSettlements(
-  own: Process,
+  shared: Process,
   world: ChargeWorld,
   onSettled: (settled: Settled) => void,
 ): Settler<Settlement> {
-  const { config, log } = own
+  const { config, log } = shared
   return openSettler<Settlement>({
     async settle(done, patient) {
       const settled = await settle(world, done, patient)
@@ -37,7 +37,7 @@ export function openSettlements(
       else log.error({ err: error }, 'the worker could not settle')
     },
     onGivenUp(done, error) {
-      const file = keptIn(own, done, error)
+      const file = keptIn(shared, done, error)
       for (const one of done) log.error({ err: error, file, ...wordOf(one) }, 'not settled')
     },
   })

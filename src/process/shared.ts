@@ -67,7 +67,7 @@ export async function startProcess(
   const db = decorators.db(connected)
   stops.push(() => db.close())
   stops.push(() => metrics.close())
-  const own: Process = {
+  const shared: Process = {
     config,
     log,
     metrics,
@@ -79,14 +79,14 @@ export async function startProcess(
     stopping: false,
   }
   if (usesDatabase(roles)) {
-    await checkDurability(own)
-    await checkFacts(own)
-    const flusher = (own.flusher = startFlusher({ db, clock: systemClock }, metrics))
+    await checkDurability(shared)
+    await checkFacts(shared)
+    const flusher = (shared.flusher = startFlusher({ db, clock: systemClock }, metrics))
     stops.push(() => flusher.stop())
     metrics.database(() => databaseGauges(db))
     metrics.pool(() => db.pool())
   }
-  return own
+  return shared
 }
 
 /** The name of a process, in its log, its metrics and its connections. */

@@ -74,26 +74,26 @@ export async function startService(
 
 /** Open the parts of a process in order, each owed to `stops`. Returns where it listens. */
 async function open(
-  own: Process,
+  shared: Process,
   roles: Roles,
   at: { readonly port: number; readonly journalPath?: string },
 ): Promise<string> {
-  const { config, stops } = own
+  const { config, stops } = shared
   // What requests need is closed when none is left; it is owed before it is made.
   const needed = closing()
   stops.push(() => needed.close())
-  const { app, admit, requestId, onAnswer } = await openServer(own, roles)
+  const { app, admit, requestId, onAnswer } = await openServer(shared, roles)
   stops.push(() => closeServer(app))
-  const mock = roles.mockGateway ? openMock(own, at.journalPath) : null
-  const gateway = openGatewayOf(own, roles, () => hereOf(app.listeningOrigin) + MOCK_GATEWAY)
-  const worker = roles.worker && gateway !== null ? openWorker(own, gateway) : null
+  const mock = roles.mockGateway ? openMock(shared, at.journalPath) : null
+  const gateway = openGatewayOf(shared, roles, () => hereOf(app.listeningOrigin) + MOCK_GATEWAY)
+  const worker = roles.worker && gateway !== null ? openWorker(shared, gateway) : null
   if (worker !== null) stops.push(() => worker.stop())
-  const probes = probesOf(own, worker, usesDatabase(roles))
+  const probes = probesOf(shared, worker, usesDatabase(roles))
   const { routes, fast } = roles.api
-    ? await apiRoutes(own, {
+    ? await apiRoutes(shared, {
         probes,
         wake: (operation) => worker?.wake(operation),
-        refresh: openRefresh(own, gateway, needed),
+        refresh: openRefresh(shared, gateway, needed),
         stops: needed,
       })
     : { routes: [], fast: [] }
@@ -102,21 +102,21 @@ async function open(
     routes: fast,
     admit,
     requestId,
-    open: () => !own.stopping,
+    open: () => !shared.stopping,
     elapsedMs,
     onAnswer,
   })
   for (const plugin of routes) void app.register(plugin, { prefix: API })
   void app.register(probeRoutes(probes))
   if (roles.api) void app.register(startPage(frontOf(config, roles)))
-  void app.register(prometheusRoute(own.metrics))
+  void app.register(prometheusRoute(shared.metrics))
   if (mock !== null) void app.register(mockGatewayRoutes(mock), { prefix: MOCK_GATEWAY })
   const url = await listen(app, { host: config.host, port: at.port }, roles)
   // What works by itself begins when it is certain that this process can serve.
-  own.serving = true
+  shared.serving = true
   worker?.wake()
-  if (usesDatabase(roles)) startRedrives(own)
-  stops.push(() => void (own.stopping = true))
+  if (usesDatabase(roles)) startRedrives(shared)
+  stops.push(() => void (shared.stopping = true))
   return hereOf(url)
 }
 
@@ -126,9 +126,9 @@ function hereOf(url: string): string {
 }
 
 /** The server without routes, and what its fast path needs of it. */
-async function openServer(own: Process, roles: Roles) {
-  const { config, log, metrics } = own
-  const guards = guardsOf(own, roles)
+async function openServer(shared: Process, roles: Roles) {
+  const { config, log, metrics } = shared
+  const guards = guardsOf(shared, roles)
   const requestId = requestIds()
   const onAnswer: Metrics['httpRequest'] = (method, route, status, ms) =>
     metrics.httpRequest(method, route, status, ms)
@@ -139,12 +139,12 @@ async function openServer(own: Process, roles: Roles) {
     title: config.appName,
     documented: roles.api,
     guards,
-    connections: connectionOptions(own),
+    connections: connectionOptions(shared),
     requestId,
     onAnswer,
   })
   metrics.connections(() => app.front.connections.counts())
-  refuseWhenStopping(app, own)
+  refuseWhenStopping(app, shared)
   return { app, admit: admitter(guards), requestId, onAnswer }
 }
 
@@ -152,21 +152,21 @@ async function openServer(own: Process, roles: Roles) {
  * The gateway of a process: the configured one, or where a worker has none the built-in mock
  * gateway at `ownUrl`, which is known when the process listens. Null: nobody is charged or asked.
  */
-function openGatewayOf(own: Process, roles: Roles, ownUrl: () => string): GuardedGateway | null {
-  const { gatewayUrl } = own.config
+function openGatewayOf(shared: Process, roles: Roles, ownUrl: () => string): GuardedGateway | null {
+  const { gatewayUrl } = shared.config
   // The API alone charges nobody; it asks about payments in doubt when it is told to.
   if (!usesDatabase(roles) || (gatewayUrl === null && !roles.worker)) return null
-  const gateway = openGateway(own, () => gatewayUrl ?? ownUrl())
-  own.stops.push(() => gateway.close())
+  const gateway = openGateway(shared, () => gatewayUrl ?? ownUrl())
+  shared.stops.push(() => gateway.close())
   return gateway
 }
 
-function probesOf(own: Process, worker: Worker | null, hasDatabase: boolean): Probes {
-  const stalledMs = Math.max(30_000, own.config.workerPollIntervalMs * 10)
+function probesOf(shared: Process, worker: Worker | null, hasDatabase: boolean): Probes {
+  const stalledMs = Math.max(30_000, shared.config.workerPollIntervalMs * 10)
   return {
     // The mock gateway alone has no database to wait for.
-    database: cachedProbe(async () => (hasDatabase ? stateOf(own.db) : 'ok'), systemClock),
-    accepting: () => !own.stopping,
+    database: cachedProbe(async () => (hasDatabase ? stateOf(shared.db) : 'ok'), systemClock),
+    accepting: () => !shared.stopping,
     worker: () =>
       worker === null ? null : systemClock.elapsedMs() - worker.turnedMs() < stalledMs,
   }
@@ -189,18 +189,18 @@ function frontOf({ appName: title }: Config, roles: Roles) {
 /** Refuse new work while stopping; the mock gateway still answers calls that are in flight. */
 export function refuseWhenStopping(
   app: FastifyInstance,
-  own: { readonly stopping: boolean },
+  shared: { readonly stopping: boolean },
 ): void {
   app.addHook('onRequest', ({ routeOptions: { url: route = '' } }, _reply, done) => {
     const ours = route.startsWith(`${API}/`) && !route.startsWith(`${MOCK_GATEWAY}/`)
-    if (!own.stopping || !ours) return done()
+    if (!shared.stopping || !ours) return done()
     done(Object.assign(new Error('stopping'), { refusal: 'shutting_down' }))
   })
 }
 
 /** Open the mock gateway, on a journal that nobody else has. */
-function openMock(own: Process, journalPath: string | undefined): MockGateway {
-  const { config, log, stops } = own
+function openMock(shared: Process, journalPath: string | undefined): MockGateway {
+  const { config, log, stops } = shared
   const seed = config.mockGatewaySeed
   if (journalPath !== undefined) {
     const owner = takeOwnership(journalPath)

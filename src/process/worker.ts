@@ -34,8 +34,8 @@ import { gatewayTerms, headersOf, type Process } from './shared.ts'
 import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
 
 /** Open the gateway that has the address `urlOf` at the first call. */
-export function openGateway(own: Process, urlOf: () => string): GuardedGateway {
-  const { config, metrics, decorators } = own
+export function openGateway(shared: Process, urlOf: () => string): GuardedGateway {
+  const { config, metrics, decorators } = shared
   const driver = openedLate(gatewayTerms(config), () =>
     httpGateway({
       url: urlOf(),
@@ -65,8 +65,8 @@ function openedLate(profile: GatewayProfile, open: () => Gateway): Gateway {
 }
 
 /** Share the breakers with all workers. */
-function openBreakers(own: Process, local: GuardedGateway): SharedBreakers {
-  const { db, config, metrics, log } = own
+function openBreakers(shared: Process, local: GuardedGateway): SharedBreakers {
+  const { db, config, metrics, log } = shared
   const breakers = sharedBreakers({
     db: db.global,
     clock: systemClock,
@@ -75,7 +75,7 @@ function openBreakers(own: Process, local: GuardedGateway): SharedBreakers {
     onAlert: (alert) => report(alert, log),
   })
   const looking = every(systemClock, BREAKERS_MS, breakers.look)
-  own.stops.push(() => looking.stop())
+  shared.stops.push(() => looking.stop())
   metrics.breaker(() => breakers.routes().map((route) => ({ gateway: GATEWAY, ...route })))
   return breakers
 }
@@ -136,27 +136,24 @@ function retryBudget(): Budget {
 
 /** Ask the gateway about one payment in doubt, unless `mayAsk` keeps calls away from it. */
 export function openRefresh(
-  own: Process,
+  shared: Process,
   gateway: GuardedGateway | null,
   stops: Closing,
 ): (id: bigint, mayAsk: (operation: Operation) => boolean) => Promise<void> {
   let kept: Settler<Settlement> | undefined
   stops.push(async () => {
-    kept?.hurry(lastWordsMs(own.config))
+    kept?.hurry(lastWordsMs(shared.config))
     await kept?.idle()
   })
   return async (id, mayAsk) => {
     if (gateway === null) return
-    const [payment] = await readPayments(own.db.of(id), [id])
+    const [payment] = await readPayments(shared.db.of(id), [id])
     if (payment === undefined || !mayAsk(operationOf(payment.type))) return
-    const world = chargeWorld(own, gateway)
-    kept ??= openSettlements(own, world, (settled) => countSettled(own.metrics, settled))
+    const world = chargeWorld(shared, gateway)
+    kept ??= openSettlements(shared, world, (settled) => countSettled(shared.metrics, settled))
     const { submit } = kept
     const settled = await refresh(world, id, (settlement) => void submit(settlement))
-    if (settled === null) return
-    // A lookup that learned nothing is no retry of the payment.
-    const settlements = settled.settlements.filter(({ decision }) => decision.step !== 'leave')
-    countSettled(own.metrics, { ...settled, settlements })
+    if (settled !== null) countSettled(shared.metrics, settled)
   }
 }
 
@@ -185,29 +182,31 @@ export function tellOfBooks(
 }
 
 /** A loop for each operation: payouts that hang take no room from charges, nor the other way. */
-export function openWorker(own: Process, gateway: GuardedGateway): Workers<Operation> {
-  const breakers = openBreakers(own, gateway)
+export function openWorker(shared: Process, gateway: GuardedGateway): Workers<Operation> {
+  const breakers = openBreakers(shared, gateway)
   const { answeredSince } = breakers
-  verifyBeside(own)
+  verifyBeside(shared)
   const workers = new Map<Operation, Worker>()
   const room = (operation: Operation): number => {
     const others = [...workers].filter(([name]) => name !== operation)
     const running = others.reduce((sum, [, worker]) => sum + worker.running(), 0)
-    return roomBeside(own.config.workerConcurrency, OPERATIONS.length, running)
+    return roomBeside(shared.config.workerConcurrency, OPERATIONS.length, running)
   }
   const settlers = OPERATIONS.map((operation) => {
-    const world = { ...chargeWorld(own, gateway), answeredSince }
-    const settler = openSettlements(own, world, (settled) => countSettled(own.metrics, settled))
+    const world = { ...chargeWorld(shared, gateway), answeredSince }
+    const settler = openSettlements(shared, world, (settled) =>
+      countSettled(shared.metrics, settled),
+    )
     const concurrency = () => room(operation)
-    workers.set(operation, openLoop(own, { world, operation, breakers, settler, concurrency }))
+    workers.set(operation, openLoop(shared, { world, operation, breakers, settler, concurrency }))
     return settler
   })
-  if (settlers[0] !== undefined) settleLeftovers(own, settlers[0])
+  if (settlers[0] !== undefined) settleLeftovers(shared, settlers[0])
   return together(workers)
 }
 
 function openLoop(
-  own: Process,
+  shared: Process,
   loop: {
     readonly world: ChargeWorld
     readonly operation: Operation
@@ -216,7 +215,7 @@ function openLoop(
     readonly concurrency: () => number
   },
 ): Worker {
-  const { config, metrics, log } = own
+  const { config, metrics, log } = shared
   const { world, operation, breakers, settler, concurrency } = loop
   return startWorker<Claim, Settlement>({
     async claim(limit) {
@@ -227,7 +226,7 @@ function openLoop(
     handle: chargeUnlessLocked(world, settler.waitsFor),
     settler,
     admitted: (wanted, running) =>
-      own.serving ? breakers.admitted(operation, wanted, running) : 0,
+      shared.serving ? breakers.admitted(operation, wanted, running) : 0,
     clock: systemClock,
     concurrency,
     batchMax: config.workerBatch,

@@ -69,9 +69,9 @@ export async function plan(world: ActWorld, filter: RedriveFilter, actor: string
   const stored = { filter: shown(filter), letterIds, amount: sum(letters), actor }
   const run = await planRun(db.global, stored)
   const byClass = (['failed', 'unknown'] as const)
-    .map((kind) => ({ class: kind, own: letters.filter((letter) => letter.class === kind) }))
-    .filter(({ own }) => own.length > 0)
-    .map(({ class: kind, own }) => ({ class: kind, count: own.length, amount: sum(own) }))
+    .map((kind) => ({ class: kind, ofKind: letters.filter((letter) => letter.class === kind) }))
+    .filter(({ ofKind }) => ofKind.length > 0)
+    .map(({ class: kind, ofKind }) => ({ class: kind, count: ofKind.length, amount: sum(ofKind) }))
   const matching = found.reduce((count, part) => count + part.matching, 0)
   const refused = await refusedOf(world, letters)
   return { run, matching, byClass, refused, sample: letters.slice(0, SAMPLE) }
@@ -87,10 +87,10 @@ async function refusedOf(
     world.db,
     letters,
     ({ id }) => id,
-    async (shard, own) => {
-      const ids = own.map(({ paymentId }) => paymentId)
+    async (shard, group) => {
+      const ids = group.map(({ paymentId }) => paymentId)
       const known = await knownOf(shard, ids)
-      for (const { paymentId, class: status, amount } of own) {
+      for (const { paymentId, class: status, amount } of group) {
         const refusal = againstRedrive(status, known.get(paymentId) ?? NO_EVIDENCE, world.policy)
         if (refusal === null) continue
         const part = byCode.get(refusal.code) ?? { count: 0, amount: 0n }

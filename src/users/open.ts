@@ -19,15 +19,15 @@ export async function openUsers(db: Db, balances: readonly bigint[]): Promise<Us
     db,
     users,
     ({ id }) => id,
-    (shard, own) =>
+    (shard, part) =>
       shard.transaction(async (tx) => {
         insertUsers(
           tx,
-          own.map(({ id }) => id),
+          part.map(({ id }) => id),
         )
         post(
           tx,
-          own.map(({ id, available }) => openingEntry(id, available)),
+          part.map(({ id, available }) => openingEntry(id, available)),
         )
       }),
   )
