@@ -132,12 +132,7 @@ const LOCK: Statement<DeadLetter> = {
 /** The same without waiting: letters that somebody else has locked are not among the rows. */
 const LOCK_FREE: Statement<DeadLetter> = {
   name: 'dead_letters_lock_free',
-  text: `
-  select ${COLUMNS}
-  from dead_letters
-  where shard = $1 and id = any ($2::bigint[])
-  order by id
-  for update skip locked`,
+  text: `${LOCK.text} skip locked`,
 }
 
 /** Close letters by an operator's act. Their rows are locked, and were open. */

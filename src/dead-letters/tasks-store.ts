@@ -8,26 +8,24 @@ export interface LockedTask {
   readonly attempts: number
 }
 
-const LOCK_TASKS = `
-  select payment_id as "paymentId", attempts
-  from payment_tasks
-  where shard = $1 and payment_id = any ($2::bigint[])
-  order by payment_id
-  for update`
-
 /**
  * Lock the tasks of payments in id order. Whoever holds this lock decides: a worker that settles
  * the same payment waits here, and then finds its claim gone.
  */
 const LOCK: Statement<LockedTask> = {
   name: 'tasks_lock',
-  text: LOCK_TASKS,
+  text: `
+  select payment_id as "paymentId", attempts
+  from payment_tasks
+  where shard = $1 and payment_id = any ($2::bigint[])
+  order by payment_id
+  for update`,
 }
 
 /** The same without waiting: tasks that somebody else has locked are not among the rows. */
 const LOCK_FREE: Statement<LockedTask> = {
   name: 'tasks_lock_free',
-  text: `${LOCK_TASKS} skip locked`,
+  text: `${LOCK.text} skip locked`,
 }
 
 /** A payment's task and how long it is to wait, in milliseconds. */

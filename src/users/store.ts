@@ -54,12 +54,7 @@ const LOCK: Statement<{ id: bigint; available: bigint }> = {
  */
 const LOCK_FREE: Statement<{ id: bigint; available: bigint }> = {
   name: 'users_lock_free',
-  text: `
-  select id, available
-  from users
-  where shard = $1 and id = any ($2::bigint[])
-  order by id
-  for no key update skip locked`,
+  text: `${LOCK.text} skip locked`,
 }
 
 /** Read users without a lock: enough to know that they exist, and to show their balances. */
