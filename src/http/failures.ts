@@ -1,17 +1,7 @@
 import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
-import type {
-  FastifyBaseLogger,
-  FastifyError,
-  FastifyInstance,
-  FastifyReply,
-  FastifyRequest,
-} from 'fastify'
-import { writeJson } from '../domain/json.ts'
+import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
 import { Busy, CommitUnknown, GatewayUnavailable, Overloaded, Unavailable } from '../ports.ts'
-import { afterAnswers } from './connections.ts'
-import { problem } from './answer.ts'
 import { refuse } from './problem.ts'
 import { putOffLog } from './put-off.ts'
 
@@ -24,12 +14,6 @@ const FRAMEWORK: Readonly<Record<string, RefusalCode>> = {
   FST_ERR_CTP_INVALID_JSON_BODY: 'body_unreadable',
   FST_ERR_BAD_URL: 'route_not_found',
   FST_ERR_MAX_PARAM_LENGTH: 'uri_too_long',
-}
-
-/** What Node's parser refuses before there is a request, by its code. */
-const SOCKET: Readonly<Record<string, RefusalCode>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
-  HPE_HEADER_OVERFLOW: 'headers_too_large',
 }
 
 /**
@@ -50,7 +34,7 @@ export async function failed(
 
 /** What a failure of our own work is answered with; logged where somebody should look at it. */
 export function reportFailure(error: unknown, log: FastifyBaseLogger): Refusal {
-  const refusal = problemOf(error) ?? { code: 'internal_error' }
+  const refusal = refusalOfFault(error) ?? { code: 'internal_error' }
   report(refusal, error, log)
   return refusal
 }
@@ -87,11 +71,11 @@ function refusalOf(error: FastifyError & { refusal?: RefusalCode; why?: string }
     return { code: error.refusal, ...errors }
   }
   if (error.validation !== undefined) return invalid(error)
-  return problemOf(error) ?? { code: FRAMEWORK[error.code] ?? 'internal_error' }
+  return refusalOfFault(error) ?? { code: FRAMEWORK[error.code] ?? 'internal_error' }
 }
 
 /** The refusal that a fault of the world amounts to, or null: then it is a bug. */
-export function problemOf(error: unknown): Refusal | null {
+export function refusalOfFault(error: unknown): Refusal | null {
   if (error instanceof Unavailable) return { code: 'database_unavailable' }
   if (error instanceof Busy) return { code: 'busy' }
   if (error instanceof CommitUnknown) return { code: 'outcome_unknown' }
@@ -126,99 +110,4 @@ function wording(keyword: string): string {
     maxItems: 'too_many',
   }
   return words[keyword] ?? keyword
-}
-
-/**
- * Answer requests that no route takes: 404, or 405 with Allow where the path exists with another
- * method (RFC 9110 section 15.5.6); OPTIONS gets the same list with a 204. A path that is written
- * out, such as /payments/deposit, is not one of those with a part to fill in, such as
- * /payments/:id.
- */
-export function unroutable(app: FastifyInstance): void {
-  const paths = knownPaths(app)
-  const answer = (request: FastifyRequest, reply: FastifyReply) => {
-    const methods = paths.methodsOf(pathOf(request))
-    // A route that takes the method and found nothing, such as a file of the documentation.
-    const nothing = methods.size === 0 || methods.has(request.method)
-    if (nothing) return refuse(reply, { code: 'route_not_found' })
-    const allowed = [...methods, 'OPTIONS'].sort().join(', ')
-    void reply.header('allow', allowed)
-    if (request.method === 'OPTIONS') return reply.code(204).send()
-    return refuse(reply, { code: 'method_not_allowed' })
-  }
-  app.setNotFoundHandler(answer)
-  // Before a body is asked for: where nothing is, nothing is wrong with it.
-  app.addHook('preParsing', (request, reply, payload, done) => {
-    const misread = request.routeOptions.url?.includes(':') && paths.isWritten(pathOf(request))
-    if (request.is404 || misread) void answer(request, reply)
-    else done(null, payload)
-  })
-}
-
-function pathOf({ url }: FastifyRequest): string {
-  return url.split('?', 1)[0] ?? ''
-}
-
-/** The paths of the routes, and the methods that each takes. */
-function knownPaths(app: FastifyInstance) {
-  const written = new Map<string, Set<string>>()
-  const patterns = new Map<string, { readonly pattern: RegExp; readonly methods: Set<string> }>()
-  app.addHook('onRoute', ({ method, url }) => {
-    const given = [method].flat()
-    if (!/[:*]/.test(url)) {
-      const path = bare(url)
-      written.set(path, new Set([...(written.get(path) ?? []), ...given]))
-      return
-    }
-    const source = url.replace(/:[^/]+/g, '[^/]+').replace(/\*/g, '.*')
-    const { pattern, methods } = patterns.get(source) ?? {
-      pattern: new RegExp(`^${source}/?$`),
-      methods: new Set<string>(),
-    }
-    patterns.set(source, { pattern, methods: new Set([...methods, ...given]) })
-  })
-  return {
-    isWritten: (path: string) => written.has(bare(path)),
-    methodsOf(path: string): ReadonlySet<string> {
-      const fits = [...patterns.values()].filter(({ pattern }) => pattern.test(path))
-      return written.get(bare(path)) ?? new Set(fits.flatMap(({ methods }) => [...methods]))
-    },
-  }
-}
-
-/** A path without the slash at its end, which is optional. */
-function bare(path: string): string {
-  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
-}
-
-/**
- * Answer bytes that are no HTTP request, on the bare socket, and close it: after the answers to the
- * requests in front of them.
- */
-export function unreadableSocket(error: Error & { code?: string }, socket: Duplex): void {
-  if (error.code === 'ECONNRESET') return void socket.destroy()
-  const code = SOCKET[error.code ?? ''] ?? 'request_unreadable'
-  afterAnswers(socket, () => refuseSocket(socket, code))
-}
-
-/** How long a refused client may take to read why, in milliseconds. */
-const PARTING_MS = 1_000
-
-/**
- * Answer on the bare socket and close it. What the client still sends is read for a moment, because
- * a connection that is closed with unread bytes in it takes the answer with it; then the socket is
- * given up, whether the client has closed its side or not. A 405 allows nothing: there is no path
- * to allow it for.
- */
-export function refuseSocket(socket: Duplex, code: RefusalCode): void {
-  if (!socket.writable) return void socket.destroy()
-  const over = setTimeout(() => socket.destroy(), PARTING_MS)
-  socket.once('close', () => clearTimeout(over))
-  const [status] = REFUSALS[code]
-  const body = writeJson(problem({ code }, 'none'))
-  socket.end(
-    `HTTP/1.1 ${status} Refused\r\ncontent-type: application/problem+json\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\n${status === 405 ? 'allow: \r\n' : ''}` +
-      `connection: close\r\n\r\n${body}`,
-  )
 }

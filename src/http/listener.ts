@@ -1,6 +1,6 @@
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
 import { keepConnections, type ConnectionOptions, type Connections } from './connections.ts'
-import { refuseSocket, unreadableSocket } from './failures.ts'
+import { refuseSocket, unreadableSocket } from './socket-refusals.ts'
 
 /** Where requests go when they have been counted. */
 interface Front {

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
 import type { Answer, Draft, DraftField } from '../domain/acceptance.ts'
 import type { ProblemBody } from '../http/answer.ts'
-import { problemOf } from '../http/failures.ts'
+import { refusalOfFault } from '../http/failures.ts'
 import { readKey, type Key } from '../http/idempotency.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { Id, Money, oneOf, PaymentTypes } from '../http/schemas.ts'
@@ -134,7 +134,7 @@ function keyOf({ idempotency_key: key }: ItemBody): Key {
 /** A fault of the world is the item's result; a bug is everybody's. */
 function decided(answer: Answer | Error | undefined): Answer {
   if (answer !== undefined && !(answer instanceof Error)) return answer
-  const refusal = problemOf(answer)
+  const refusal = refusalOfFault(answer)
   if (refusal === null) throw answer ?? new Error('fewer answers than drafts')
   return undecided(refusal)
 }
