@@ -116,7 +116,7 @@ test('balances and totals beyond 2^53 cents leave the API with the right cents',
   assert.match(await text(`/users/${id}`), /"balance":97019999999901.03,"held":0\}$/)
   const ledger = await text('/ledger')
   assert.match(ledger, /"user":97019999999901.03,"user_held":0,"gateway":-98999999999901,/)
-  assert.match(ledger, /"fees":1980000000000,"opening":-0.03\},"sum":0,/)
+  assert.match(ledger, /"fees":1980000000000,"opening":-0.03,"losses":0\},"sum":0,/)
 
   // A hold of the largest amount: what is left, what is held and what is missing are exact as well.
   await service.call('PUT', '/mock-gateway/faults', { timeout_before: 1 })

@@ -275,13 +275,13 @@ export function openDb(
   return db
 }
 
-/** The sums of the five accounts, and of the stored balances, in minor units. */
+/** The sums of the accounts, and of the stored balances, in minor units. */
 export async function books(world: TestWorld): Promise<Record<string, bigint>> {
   const [row] = await world.sql<Record<string, bigint>>(`
     select
       coalesce(sum(user_available), 0)::bigint as user, coalesce(sum(user_held), 0)::bigint as held,
       coalesce(sum(gateway), 0)::bigint as gateway, coalesce(sum(fees), 0)::bigint as fees,
-      coalesce(sum(opening), 0)::bigint as opening,
+      coalesce(sum(opening), 0)::bigint as opening, coalesce(sum(losses), 0)::bigint as losses,
       (select coalesce(sum(available), 0)::bigint from users) as available_stored,
       (select coalesce(sum(held), 0)::bigint from users) as held_stored
     from postings`)

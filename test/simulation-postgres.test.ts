@@ -39,7 +39,7 @@ const DUMPS = {
   postings: `
     select
       shard, user_id as "userId", payment_id as "paymentId", kind, user_available as "user",
-      user_held as "held", gateway, fees, opening, ${ms('created_at')} as "createdAt"
+      user_held as "held", gateway, fees, opening, losses, ${ms('created_at')} as "createdAt"
     from postings order by user_id, payment_id, kind`,
   letters: `
     select

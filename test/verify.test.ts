@@ -6,31 +6,41 @@ import { PAYMENTS_IN_LIST, PAYMENTS_IN_RANGE } from '../src/verify/payments-stor
 import { RULE_CODES, RULES, type Rule } from '../src/verify/rules.ts'
 import { USERS_IN_LIST, USERS_IN_RANGE } from '../src/verify/users-store.ts'
 import { verify } from '../src/verify/verify.ts'
-import { testWorld } from './harness.ts'
+import { testWorld, type TestWorld } from './harness.ts'
 import { withRules } from './rules-table.ts'
+import { BACK_DAMAGES } from './verify-damage-back.ts'
 import { MONEY_DAMAGES } from './verify-damage-money.ts'
 import { RECORD_DAMAGES } from './verify-damage-records.ts'
 import { busyHistory, tryOut, verifyWorld, violated } from './verify-history.ts'
+import { moneyGoesBack } from './verify-money-back.ts'
 
-const DAMAGES = [...MONEY_DAMAGES, ...RECORD_DAMAGES]
+const DAMAGES = [...MONEY_DAMAGES, ...BACK_DAMAGES, ...RECORD_DAMAGES]
+
+/** Everything that can be in the books. */
+async function history(world: TestWorld, seed: number): Promise<void> {
+  await busyHistory(world, seed)
+  await moneyGoesBack(world)
+}
 
 for (const seed of [1, 2, 3]) {
   test(`the books of a busy history are clean, seed ${seed}`, async (t) => {
     const world = await testWorld(t, { shards: seed })
-    await busyHistory(world, seed)
+    await history(world, seed)
     const kinds = await world.sql<{ kind: string }>(
       `select distinct case when refused_for is not null then 'refused' else status end
          || ' ' || type as kind from payments order by 1`,
     )
     const all = ['failed deposit', 'failed withdraw', 'new deposit', 'new withdraw']
     all.push('refused withdraw', 'success deposit', 'success withdraw', 'unknown deposit')
-    assert.deepEqual(kinds.map(({ kind }) => kind).toSorted(), [...all, 'unknown withdraw'])
+    all.push('unknown withdraw', 'failed refund', 'new refund', 'success refund', 'success return')
+    assert.deepEqual(kinds.map(({ kind }) => kind).toSorted(), all.toSorted())
 
     const report = await verifyWorld(world)
     assert.deepEqual(violated(report), [])
     assert.equal(report.complete, true)
-    const { user, user_held: held, gateway, fees, opening } = report.accounts
-    assert.equal(user + held + gateway + fees + opening, 0n)
+    const { user, user_held: held, gateway, fees, opening, losses } = report.accounts
+    assert.equal(user + held + gateway + fees + opening + losses, 0n)
+    assert.ok(losses < 0n)
     const [counted] = await world.sql<{ payments: bigint; postings: bigint; attempts: bigint }>(
       `select (select count(*) from payments) as payments, (select count(*) from postings) as
          postings, (select count(*) from payment_attempts) as attempts`,
@@ -43,7 +53,7 @@ for (const seed of [1, 2, 3]) {
 
 test('every kind of damage is reported by its rule and by no other', async (t) => {
   const world = await testWorld(t)
-  await busyHistory(world, 1)
+  await history(world, 1)
   assert.ok(DAMAGES.length >= 30)
   for (const { name, sql, rules } of DAMAGES) {
     await t.test(name, async () => {

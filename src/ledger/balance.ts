@@ -19,7 +19,7 @@ const STEP_MAX = 50_000
 /** How often a journal is begun anew, in smaller steps, when a step was not answered in time. */
 const TRIES_MAX = 6
 
-const NOTHING = { user: 0n, held: 0n, gateway: 0n, fees: 0n, opening: 0n, entries: 0 }
+const NOTHING = { user: 0n, held: 0n, gateway: 0n, fees: 0n, opening: 0n, losses: 0n, entries: 0 }
 
 /**
  * Add up the journals of all shards, one after the other, in steps of a bounded number of entries.
@@ -83,6 +83,7 @@ function plus(one: TrialBalance, other: TrialBalance): TrialBalance {
     gateway: one.gateway + other.gateway,
     fees: one.fees + other.fees,
     opening: one.opening + other.opening,
+    losses: one.losses + other.losses,
     entries: one.entries + other.entries,
   }
 }

@@ -13,6 +13,7 @@ const TrialBalance = Type.Object(
       gateway: Money('Paid out through the gateway less what was taken in.'),
       fees: Money('Commission earned.'),
       opening: Money('Opening balances, as a debt to the users.'),
+      losses: Money('What came back from us and no user could pay for: 0 or less.'),
     }),
     sum: Money('Always 0.'),
     entries: Type.Integer({ description: 'Journal entries added up.' }),
@@ -40,7 +41,7 @@ export function ledgerRoutes(balances: Balances): FastifyPluginAsyncTypebox {
     app.get('/ledger', { schema }, async (_, reply) => {
       const balance = await balances.read()
       if (balance === null) return refuse(reply, { code: 'balance_pending' })
-      const { user, held, gateway, fees, opening, entries, asOf } = balance
+      const { user, held, gateway, fees, opening, losses, entries, asOf } = balance
       return reply.send({
         accounts: {
           user: toWire(user),
@@ -48,8 +49,9 @@ export function ledgerRoutes(balances: Balances): FastifyPluginAsyncTypebox {
           gateway: toWire(gateway),
           fees: toWire(fees),
           opening: toWire(opening),
+          losses: toWire(losses),
         },
-        sum: toWire(user + held + gateway + fees + opening),
+        sum: toWire(user + held + gateway + fees + opening + losses),
         entries,
         as_of: asOf.toISOString(),
       })

@@ -77,8 +77,8 @@ const MOVE: Statement<never> = {
   where users.shard = $1 and users.id = moved.user_id`,
 }
 
-/** A journal entry as it is stored: no entry that is made moves `losses` yet. */
-export type Posting = Omit<Entry, 'losses'> & { readonly createdAt: Date }
+/** A journal entry as it is stored. */
+export type Posting = Entry & { readonly createdAt: Date }
 
 /**
  * One page of a user's journal, newest payment first; within a payment the latest entry first. The
@@ -89,7 +89,7 @@ const PAGE: Statement<Posting> = {
   text: `
   select
     user_id as "userId", payment_id as "paymentId", kind, user_available as "user",
-    user_held as "held", gateway, fees, opening, created_at as "createdAt"
+    user_held as "held", gateway, fees, opening, losses, created_at as "createdAt"
   from postings
   where shard = $1 and user_id = $2 and (payment_id, kind) < ($3, $4)
   order by payment_id desc, kind desc
@@ -102,7 +102,7 @@ const OF_PAYMENT: Statement<Posting> = {
   text: `
   select
     user_id as "userId", payment_id as "paymentId", kind, user_available as "user",
-    user_held as "held", gateway, fees, opening, created_at as "createdAt"
+    user_held as "held", gateway, fees, opening, losses, created_at as "createdAt"
   from postings
   where shard = $1 and user_id = $2 and payment_id = $3
   order by kind`,
@@ -115,6 +115,7 @@ export interface TrialBalance {
   readonly gateway: bigint
   readonly fees: bigint
   readonly opening: bigint
+  readonly losses: bigint
   readonly entries: number
 }
 
@@ -156,7 +157,7 @@ const ADD_UP: Statement<Part> = {
   name: 'postings_add_up',
   ...timed`
   with part as materialized (
-    select user_id, payment_id, kind, user_available, user_held, gateway, fees, opening
+    select user_id, payment_id, kind, user_available, user_held, gateway, fees, opening, losses
     from postings
     where shard = $1 and (user_id, payment_id, kind) > ($3, $4, $5)
     order by user_id, payment_id, kind
@@ -173,6 +174,7 @@ const ADD_UP: Statement<Part> = {
     coalesce(sum(gateway), 0)::bigint as gateway,
     coalesce(sum(fees), 0)::bigint as fees,
     coalesce(sum(opening), 0)::bigint as opening,
+    coalesce(sum(losses), 0)::bigint as losses,
     count(*)::float8 as entries,
     (select user_id from last) as "userId",
     (select payment_id from last) as "paymentId",

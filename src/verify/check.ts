@@ -108,6 +108,6 @@ function read(seen: readonly Seen[]): Chunk {
 
 /** Sums of accounts; null where no user was looked at. */
 function accountsOf(sums: Readonly<Record<string, bigint>>): Accounts | null {
-  const { user, user_held = 0n, gateway = 0n, fees = 0n, opening = 0n } = sums
-  return user === undefined ? null : { user, user_held, gateway, fees, opening }
+  const { user, user_held = 0n, gateway = 0n, fees = 0n, opening = 0n, losses = 0n } = sums
+  return user === undefined ? null : { user, user_held, gateway, fees, opening, losses }
 }

@@ -17,10 +17,13 @@ export interface Reading {
   readonly sums: readonly string[]
 }
 
-/** How a chunk is read, and how a table is read of which few rows belong to each of the chunk's. */
+/**
+ * How a chunk is read, and how a table is read of which few rows belong to each of the chunk's, by
+ * a column that names the row.
+ */
 export interface ChunkSql {
   readonly text: string
-  readonly within: string
+  readonly within: (column: string) => string
 }
 
 /**
@@ -87,7 +90,8 @@ export function inRange(reading: Reading): ChunkSql {
     select null::bigint as ${key}
     where false
   ), ${carried(reading, '$8', '$10')}`
-  return { text, within: `${key} > $5 and ${key} <= (select upto from part)` }
+  const within = (column: string) => `${column} > $5 and ${column} <= (select upto from part)`
+  return { text, within }
 }
 
 /**
@@ -125,7 +129,8 @@ export function inList(reading: Reading): ChunkSql {
   ), ${carried(reading, 'null', 'null')}`
   return {
     text,
-    within: `${key} = any ($5::bigint[]) and ${key} not in (select ${key} from large)`,
+    within: (column) =>
+      `${column} = any ($5::bigint[]) and ${column} not in (select ${key} from large)`,
   }
 }
 

@@ -15,19 +15,46 @@ const READING: Reading = {
   sums: 'calls claims fence_max fence_min yes no not_executed in_doubt yes_at'.split(' '),
 }
 
+/** What went back of the payments of a chunk, by its refunds and returns. */
+const wentBack = (within: ChunkSql['within']) => `
+  child as materialized (
+    select parent_id, payment_id, ref
+    from payment_children
+    where shard = $1 and ${within('parent_id')}
+  ), went_back as materialized (
+    select
+      child.parent_id,
+      sum(amount) filter (where type = 'refund' and status <> 'failed') as refund_reserved,
+      sum(fee_returned) filter (where type = 'refund' and status <> 'failed') as fee_reserved,
+      sum(amount) filter (where type = 'refund' and status = 'success') as refunded,
+      sum(case return_kind when 'dispute_won' then -amount else amount end)
+        filter (where type = 'return') as returned,
+      sum(case return_kind when 'dispute_won' then -fee_returned else fee_returned end)
+        filter (where type = 'return') as returned_fee,
+      count(*) filter (where amount is null) as strays
+    from child
+    left join lateral (
+      select type, status, amount, fee_returned, return_kind
+      from payments
+      where shard = $1 and id = child.payment_id and parent_id = child.parent_id
+      limit 1
+    ) payment on true
+    group by child.parent_id
+  )`
+
 /**
  * What belongs to the payments of a chunk, and what would if they existed. Each table is read once,
  * through the index that begins with (shard, payment_id).
  */
-const belongings = (within: string) => `
+const belongings = (within: ChunkSql['within']) => `
   task as materialized (
-    select payment_id, operation, fence, attempts, lookups, leased, run_at
+    select payment_id, operation, purpose, fence, attempts, lookups, leased, run_at
     from payment_tasks
-    where shard = $1 and ${within}
+    where shard = $1 and ${within('payment_id')}
   ), letter as materialized (
     select *
     from dead_letters
-    where shard = $1 and ${within}
+    where shard = $1 and ${within('payment_id')}
   ), letters as materialized (
     select
       payment_id, count(*) as letters,
@@ -38,11 +65,16 @@ const belongings = (within: string) => `
     from letter
     group by payment_id
   ), word as materialized (
-    select payment_id, bool_or(after ->> 'against_evidence' = 'success') as insisted
+    select
+      payment_id,
+      bool_or(act = 'resolve' and before ->> 'payment' = 'unknown') as resolved,
+      bool_or(act = 'resolve' and before ->> 'payment' = 'unknown'
+        and after ->> 'against_evidence' = 'success') as insisted,
+      bool_or(act = 'correct') as corrected
     from operator_acts
-    where shard = $1 and ${within} and act = 'resolve' and before ->> 'payment' = 'unknown'
+    where shard = $1 and ${within('payment_id')}
     group by payment_id
-  ), said as materialized (
+  ),${wentBack(within)}, said as materialized (
     select
       payment_id, count(*) as calls, count(distinct fence) as claims, max(fence) as fence_max,
       min(fence) as fence_min,
@@ -81,21 +113,46 @@ const KNOWN = `
   known as materialized (
     select
       payment.*,
-      payment.amount::numeric + payment.commission as cost,
       payment.refused_for is not null or coalesce(payment.last_error like 'refused:%', false)
         as refused,
       payment.status in ('new', 'unknown') as open,
       div(payment.amount::numeric * payment.fee_bps + 5000, 10000) as share,
       posted.*, task.payment_id is not null as queued, task.fence, task.attempts as task_attempts,
-      task.operation, task.lookups, coalesce(task.leased, false) as leased, task.run_at,
+      task.operation, coalesce(task.purpose, '') as purpose, task.lookups, coalesce(task.leased, false) as leased, task.run_at,
       coalesce(letters.letters, 0) as letters, coalesce(letters.open, 0) as letters_open,
       coalesce(letters.open_unknown, 0) as letters_unknown,
       coalesce(letters.failed, 0) as letters_failed,
       coalesce(letters.contradicted, false) as contradicted,
-      word.payment_id is not null as by_operator, coalesce(word.insisted, false) as insisted,
+      coalesce(word.resolved, false) as by_operator, coalesce(word.insisted, false) as insisted,
+      coalesce(word.corrected, false) as corrected,
+      (coalesce(payment.refund_reserved, 0), coalesce(payment.fee_reserved, 0),
+        coalesce(payment.refunded, 0)) is distinct from
+        (coalesce(went_back.refund_reserved, 0), coalesce(went_back.fee_reserved, 0),
+          coalesce(went_back.refunded, 0)) as refunds_wrong,
+      (coalesce(payment.returned, 0), coalesce(payment.returned_fee, 0)) is distinct from
+        (coalesce(went_back.returned, 0), coalesce(went_back.returned_fee, 0)) as returns_wrong,
+      coalesce(went_back.strays, 0) as children_wrong,
+      payment.parent_id is null or (
+        select true
+        from payments parent
+        where shard = $1 and id = payment.parent_id and id < payment.id and status = 'success'
+          and user_id = payment.user_id
+          and type = case payment.return_kind
+            when 'payout_returned' then 'withdraw'
+            else 'deposit'
+          end
+        limit 1
+      ) is true as parent_right,
+      payment.parent_id is null or payment.refused_for is not null or (
+        select true
+        from payment_children
+        where shard = $1 and parent_id = payment.parent_id and payment_id = payment.id
+          and (payment.type = 'return') = (ref is not null)
+        limit 1
+      ) is true as listed,
       coalesce(evidence.calls, 0) as calls, coalesce(evidence.claims, 0) as claims,
       evidence.fence_min, evidence.fence_max, coalesce(evidence.said_yes, false) as said_yes,
-      coalesce(evidence.said_no, false) as said_no, to_timestamp(evidence.yes_at) as yes_at,
+      coalesce(evidence.said_no, false) as said_no, coalesce(evidence.in_doubt, 0) as doubts, to_timestamp(evidence.yes_at) as yes_at,
       (select 1 from users where shard = $1 and id = payment.user_id limit 1) as user_found,
       payment.idempotency_key is not null and (
         select true
@@ -124,27 +181,51 @@ const KNOWN = `
         count(*) filter (where kind = 'hold') as holds,
         count(*) filter (where kind = 'settle') as settles,
         count(*) filter (where kind = 'release') as releases,
+        count(*) filter (where kind = 'settle_late') as lates,
         count(*) filter (where kind = 'hold' and
-          (user_available, user_held, gateway, fees, opening) is distinct from
-          (-cost, cost, 0, 0, 0)) as holds_wrong,
+          (user_available, user_held, gateway, fees, opening, losses) is distinct from
+          (-cost, cost, 0, 0, 0, 0)) as holds_wrong,
         count(*) filter (where kind = 'release' and
-          (user_available, user_held, gateway, fees, opening) is distinct from
-          (cost, -cost, 0, 0, 0)) as releases_wrong,
-        count(*) filter (where kind = 'settle' and payment.type = 'deposit' and
-          (user_available, user_held, gateway, fees, opening) is distinct from
-          (payment.amount::numeric - payment.commission, 0, -payment.amount::numeric,
-           payment.commission, 0)) as deposits_wrong,
-        count(*) filter (where kind = 'settle' and payment.type = 'withdraw' and
-          (user_available, user_held, gateway, fees, opening) is distinct from
-          (0, -cost, payment.amount, payment.commission, 0)) as withdrawals_wrong
+          (user_available, user_held, gateway, fees, opening, losses) is distinct from
+          (cost, -cost, 0, 0, 0, 0)) as releases_wrong,
+        count(*) filter (where kind = 'settle' and case payment.type
+          when 'deposit' then
+            (user_available, user_held, gateway, fees, opening, losses) is distinct from
+            (paid - earned, 0, -paid, earned, 0, 0)
+          when 'return' then
+            (user_held, gateway, fees, opening) is distinct from
+              (0, taken * paid, case payment.return_kind when 'dispute_won' then given
+                else -given end, 0)
+            or greatest(taken * user_available, taken * losses) > 0
+            or (payment.return_kind = 'payout_returned' and losses <> 0)
+          else
+            (user_available, user_held, gateway, fees, opening, losses) is distinct from
+            (0, -cost, paid, earned - given, 0, 0)
+          end) as settles_wrong,
+        count(*) filter (where kind = 'settle_late' and case payment.type
+          when 'deposit' then
+            (user_available, user_held, gateway, fees, opening, losses) is distinct from
+            (paid - earned, 0, -paid, earned, 0, 0)
+          else
+            (user_held, gateway, fees, opening) is distinct from (0, paid, earned, 0)
+            or greatest(user_available, losses) > 0
+          end) as lates_wrong
       from postings
-      cross join (select payment.amount::numeric + payment.commission as cost) price
+      cross join (
+        select
+          payment.amount::numeric as paid, payment.commission::numeric as earned,
+          coalesce(payment.fee_returned, 0)::numeric as given,
+          payment.amount::numeric + payment.commission - coalesce(payment.fee_returned, 0) as cost,
+          case when payment.return_kind in ('charged_back', 'refunded_there') then 1 else -1 end
+            as taken
+      ) price
       where shard = $1 and user_id = payment.user_id and payment_id = payment.id
     ) posted
     left join task on task.payment_id = payment.id
     left join letters on letters.payment_id = payment.id
     left join evidence on evidence.payment_id = payment.id
     left join word on word.payment_id = payment.id
+    left join went_back on went_back.parent_id = payment.id
   )`
 
 /** The findings, and how many rows were looked at. */

@@ -10,13 +10,14 @@ export interface Finding {
   readonly userId: bigint | null
 }
 
-/** The five accounts, in minor units. */
+/** The accounts, in minor units. */
 export interface Accounts {
   readonly user: bigint
   readonly user_held: bigint
   readonly gateway: bigint
   readonly fees: bigint
   readonly opening: bigint
+  readonly losses: bigint
 }
 
 /** What one statement saw, or several in one snapshot. */
@@ -78,7 +79,14 @@ export interface Tally {
   report(at: Pick<Report, 'scope' | 'complete' | 'startedAt' | 'durationMs'>): Report
 }
 
-const NOTHING: Accounts = { user: 0n, user_held: 0n, gateway: 0n, fees: 0n, opening: 0n }
+const NOTHING: Accounts = {
+  user: 0n,
+  user_held: 0n,
+  gateway: 0n,
+  fees: 0n,
+  opening: 0n,
+  losses: 0n,
+}
 
 /**
  * An empty tally that keeps the first `examplesMax` violations of each rule. Pure but for itself.
@@ -143,6 +151,7 @@ function plus(one: Accounts, other: Accounts): Accounts {
     gateway: one.gateway + other.gateway,
     fees: one.fees + other.fees,
     opening: one.opening + other.opening,
+    losses: one.losses + other.losses,
   }
 }
 

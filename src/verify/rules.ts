@@ -50,10 +50,10 @@ const warning = rule('warning')
  * label, of alerts. The order is that of the report.
  */
 export const RULES = {
-  entry_unbalanced: critical('posting', 'The five accounts of a journal entry sum to zero.', {
+  entry_unbalanced: critical('posting', 'The accounts of a journal entry sum to zero.', {
     posting: `unbalanced > 0`,
   }),
-  ledger_unbalanced: critical('ledger', 'The sums of the five accounts sum to zero.'),
+  ledger_unbalanced: critical('ledger', 'The sums of the accounts sum to zero.'),
   balance_available: critical('user', 'What a user can spend is the sum of the postings.', {
     user: `available <> posted_available`,
   }),
@@ -63,7 +63,7 @@ export const RULES = {
   balance_negative: critical('user', 'No balance is below zero.', {
     user: `least(available, held) < 0`,
   }),
-  held_open: critical('user', 'What is held is the cost of the open withdrawals that hold.', {
+  held_open: critical('user', 'What is held is the cost of the open payments that hold.', {
     user: `held <> open_cost`,
   }),
   opening_missing: critical('user', 'A user has an opening entry.', {
@@ -84,9 +84,9 @@ export const RULES = {
   posting_user_missing: critical('posting', 'A posting belongs to a user that exists.', {
     user: `missing`,
   }),
-  posting_kind: critical('posting', 'A posting is a hold, settlement, release or opening.', {
+  posting_kind: critical('posting', 'A posting is of a kind that there is.', {
     posting: `payment_id = 0 and entries > openings`,
-    payment: `entries > holds + settles + releases`,
+    payment: `entries > holds + settles + releases + lates`,
   }),
   settle_missing: critical('payment', 'A successful payment is settled.', {
     payment: `status = 'success' and settles = 0`,
@@ -95,20 +95,30 @@ export const RULES = {
   settle_unearned: critical('payment', 'Only a successful payment is settled.', {
     payment: `status <> 'success' and settles > 0`,
   }),
-  settle_legs: critical('payment', 'A settlement moves the amount and the commission.', {
-    payment: `deposits_wrong + withdrawals_wrong > 0`,
+  settle_legs: critical('payment', 'A settlement moves what its payment came to.', {
+    payment: `settles_wrong > 0`,
   }),
-  hold_missing: critical('payment', 'An accepted withdrawal has placed its hold.', {
-    payment: `type = 'withdraw' and not refused and holds = 0`,
+  late_unearned: critical('payment', 'Only what failed is settled late, by an operator’s word.', {
+    payment: `lates > 0
+      and (status <> 'failed' or not corrected or type not in ('deposit', 'withdraw'))`,
   }),
-  hold_repeated: critical('payment', 'A withdrawal holds once.', { payment: `holds > 1` }),
-  hold_legs: critical('payment', 'A hold reserves the amount and the commission.', {
+  late_repeated: critical('payment', 'A failed payment is settled late once.', {
+    payment: `lates > 1`,
+  }),
+  late_legs: critical('payment', 'A late settlement moves the amount and the commission.', {
+    payment: `lates_wrong > 0`,
+  }),
+  hold_missing: critical('payment', 'An accepted withdrawal or refund has placed its hold.', {
+    payment: `type in ('withdraw', 'refund') and not refused and holds = 0`,
+  }),
+  hold_repeated: critical('payment', 'A payment holds once.', { payment: `holds > 1` }),
+  hold_legs: critical('payment', 'A hold reserves what its payment costs the user.', {
     payment: `holds_wrong > 0`,
   }),
-  deposit_held: critical('payment', 'A deposit holds and releases nothing.', {
-    payment: `type = 'deposit' and holds + releases > 0`,
+  deposit_held: critical('payment', 'A deposit or return holds and releases nothing.', {
+    payment: `type in ('deposit', 'return') and holds + releases > 0`,
   }),
-  release_missing: critical('payment', 'A failed withdrawal gives back its hold.', {
+  release_missing: critical('payment', 'A failed payment gives back its hold.', {
     payment: `status = 'failed' and holds > 0 and releases = 0`,
   }),
   release_repeated: critical('payment', 'A hold is released once.', { payment: `releases > 1` }),
@@ -140,15 +150,40 @@ export const RULES = {
   }),
   // Half-up of the stored rate; a deposit that it would take whole is never accepted.
   commission_rule: critical('payment', 'A commission is its rate’s, or a floor above it.', {
-    payment: `commission < share or (type = 'deposit' and commission >= amount and commission > 0)`,
+    payment: `type in ('deposit', 'withdraw') and (commission < share
+      or (type = 'deposit' and commission >= amount and commission > 0))`,
   }),
   // The books do not store which floors were ever configured: without a list any is believed.
   commission_floor: critical('payment', 'A commission above its rate’s is a known floor.', {
-    payment: `commission > share and floors is not null and commission <> all (floors)`,
+    payment: `type in ('deposit', 'withdraw') and commission > share and floors is not null
+      and commission <> all (floors)`,
   }),
   payment_fields: critical('payment', 'Type, status, rate and commission can exist.', {
-    payment: `type not in ('deposit', 'withdraw') or commission < 0 or fee_bps < 0
-      or status not in ('new', 'success', 'failed', 'unknown')`,
+    payment: `type not in ('deposit', 'withdraw', 'refund', 'return') or commission < 0
+      or fee_bps < 0 or status not in ('new', 'success', 'failed', 'unknown')
+      or (type in ('refund', 'return') and commission > 0)`,
+  }),
+  parent_wrong: critical('payment', 'A refund or return is of a success of the same user.', {
+    payment: `not parent_right`,
+  }),
+  child_unlisted: critical('payment', 'A refund or return is listed with its payment.', {
+    payment: `not listed or children_wrong > 0`,
+  }),
+  refunds_sum: critical('payment', 'What is reserved and refunded is the sum of the refunds.', {
+    payment: `refunds_wrong`,
+  }),
+  returns_sum: critical('payment', 'What came back is the sum of the returns.', {
+    payment: `returns_wrong`,
+  }),
+  // The last line of defence is a constraint; this finds what was damaged together with it.
+  given_back_range: critical('payment', 'No more goes back of a payment than it came to.', {
+    payment: `refund_reserved not between 0 and amount or returned not between 0 and amount
+      or least(fee_reserved, returned_fee) < 0
+      or coalesce(fee_reserved, 0)::numeric + coalesce(returned_fee, 0) > commission`,
+  }),
+  fee_returned_range: critical('payment', 'A refund gives back no more fee than it is.', {
+    payment: `fee_returned < 0 or (type = 'refund' and fee_returned > amount)
+      or (type in ('deposit', 'withdraw') and fee_returned is not null)`,
   }),
   payment_user_missing: critical('payment', 'A payment belongs to a user that exists.', {
     payment: `user_found is null`,
@@ -161,7 +196,8 @@ export const RULES = {
   }),
   // A new payment needs a task; an unknown one may instead wait for an operator.
   payment_stranded: critical('payment', 'An open payment has a task, or an open letter.', {
-    payment: `open and not queued and (status = 'new' or letters_open = 0)`,
+    payment: `open and (not queued or purpose = 'watch')
+      and (status = 'new' or letters_open = 0)`,
   }),
   finish_time: warning('payment', 'A final payment has the time it finished, others none.', {
     payment: `open <> (finished_at is null)`,
@@ -186,12 +222,13 @@ export const RULES = {
   row_outside_shards: critical('table', 'No row is in a shard that there is not.'),
   sequence_behind: critical('sequence', 'The next id of a sequence is not taken.'),
   task_orphan: critical('task', 'A task belongs to a payment that exists.', { task: `orphan` }),
-  task_of_final: critical('task', 'A final payment has no task left.', {
-    payment: `not open and queued`,
+  task_of_final: critical('task', 'A final payment has no task left but one that watches it.', {
+    payment: `not open and queued and purpose <> 'watch'`,
   }),
   task_operation: warning('task', 'A task’s operation is the one of its payment’s type.', {
-    payment: `open and queued and ((type = 'deposit' and operation <> 'charge')
-      or (type = 'withdraw' and operation <> 'payout'))`,
+    payment: `open and queued and operation <> case type
+      when 'deposit' then 'charge' when 'withdraw' then 'payout' when 'refund' then 'refund'
+      else operation end`,
   }),
   task_counters: warning('task', 'A task’s counters fit each other and its payment.', {
     payment: `queued and (task_attempts not between 0 and fence or lookups < 0
@@ -220,15 +257,23 @@ export const RULES = {
   }),
   failed_without_letter: warning('payment', 'A failed payment has a letter saying why.', {
     payment: `status = 'failed' and not refused and letters_failed = 0
-      and not contradicted and not by_operator`,
+      and not contradicted and not by_operator and last_error is distinct from 'canceled'`,
   }),
   success_without_evidence: critical('payment', 'A success has a yes of gateway or operator.', {
-    payment: `status = 'success' and not said_yes and not by_operator`,
+    payment: `status = 'success' and type <> 'return' and not said_yes and not by_operator`,
   }),
   // That nothing was executed is a no only if no other charge is in doubt.
   failed_without_evidence: critical('payment', 'A failure has a no of gateway or operator.', {
-    payment: `status = 'failed' and not refused and not said_no and not by_operator`,
+    payment: `status = 'failed' and not refused and not said_no and not by_operator
+      and last_error is distinct from 'canceled'`,
   }),
+  canceled_but_sent: critical(
+    'payment',
+    'What was canceled was never sent, or the gateway ended it.',
+    {
+      payment: `status = 'failed' and last_error = 'canceled' and not said_no and doubts > 0`,
+    },
+  ),
   // A claim in flight has none yet; a letter may stand for a claim that made no call.
   attempts_without_evidence: warning('payment', 'Every counted attempt left evidence.', {
     payment: `greatest(attempts, task_attempts) > claims + letters + leased::int`,

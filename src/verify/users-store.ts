@@ -12,7 +12,7 @@ const READING: Reading = {
   cursor: 'payment_id',
   rest: 'kind',
   perRow: 4,
-  sums: 'available held gateway fees opening openings openings_wrong open_cost'.split(' '),
+  sums: 'available held gateway fees opening losses openings openings_wrong open_cost'.split(' '),
 }
 
 /**
@@ -25,13 +25,14 @@ const ENTRIES = `
     select
       user_id, payment_id, count(*) as entries, max(created_at) as created_at,
       sum(user_available) as available, sum(user_held) as held, sum(gateway) as gateway,
-      sum(fees) as fees, sum(opening) as opening,
+      sum(fees) as fees, sum(opening) as opening, sum(losses) as losses,
       count(*) filter (where kind = 'opening') as openings,
       count(*) filter (where kind = 'opening' and (payment_id <> 0 or opening > 0
         or user_available::numeric <> -opening::numeric or user_held <> 0 or gateway <> 0
-        or fees <> 0)) as openings_wrong,
-      count(*) filter (where user_available::numeric + user_held + gateway + fees + opening <> 0)
-        as unbalanced,
+        or fees <> 0 or losses <> 0)) as openings_wrong,
+      count(*) filter (
+        where user_available::numeric + user_held + gateway + fees + opening + losses <> 0
+      ) as unbalanced,
       payment_id = 0 or (
         select true
         from payments
@@ -50,18 +51,21 @@ const ENTRIES = `
     from entry
   )`
 
-/** The balances of each user as the postings have them, with what open withdrawals must hold. */
+/**
+ * The balances of each user as the postings have them, with what open withdrawals and refunds must
+ * hold.
+ */
 const POSTED = `
   summed as (
     select
       user_id, sum(available) as available, sum(held) as held, sum(gateway) as gateway,
-      sum(fees) as fees, sum(opening) as opening, sum(openings) as openings,
+      sum(fees) as fees, sum(opening) as opening, sum(losses) as losses, sum(openings) as openings,
       sum(openings_wrong) as openings_wrong,
       sum(case when held <> 0 and payment_id <> 0 then (
-        select amount::numeric + commission
+        select amount::numeric + commission - coalesce(fee_returned, 0)
         from payments
         where shard = $1 and id = entry.payment_id and user_id = entry.user_id
-          and type = 'withdraw' and status in ('new', 'unknown')
+          and type in ('withdraw', 'refund') and status in ('new', 'unknown')
         limit 1
       ) end) as open_cost
     from entry
@@ -111,12 +115,12 @@ const VERDICT = `
   from (
     select
       sum(available) as available, sum(held) as held, sum(gateway) as gateway, sum(fees) as fees,
-      sum(opening) as opening
+      sum(opening) as opening, sum(losses) as losses
     from entry
   ) totals
   cross join lateral (values
     ('user', available), ('user_held', held), ('gateway', gateway), ('fees', fees),
-    ('opening', opening)
+    ('opening', opening), ('losses', losses)
   ) account (name, total)
   order by kind, id`
 

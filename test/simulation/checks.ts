@@ -1,3 +1,4 @@
+import { ACCOUNT_NAMES } from '../../src/domain/ledger.ts'
 import { must, Violation } from './promises.ts'
 import { checkTasks } from './task-checks.ts'
 import type { Journal } from './gateway.ts'
@@ -184,7 +185,7 @@ function lettersByPayment(tables: Tables): Map<bigint, LetterRow[]> {
 function checkBalances(tables: Tables): void {
   const sums = new Map<bigint, { available: bigint; held: bigint; owed: bigint }>()
   for (const posting of tables.postings.rows.values()) {
-    const sum = posting.user + posting.held + posting.gateway + posting.fees + posting.opening
+    const sum = ACCOUNT_NAMES.reduce((total, account) => total + posting[account], 0n)
     must(sum === 0n, 'a journal entry sums to zero', posting)
     const own = sums.get(posting.userId) ?? { available: 0n, held: 0n, owed: 0n }
     own.available += posting.user

@@ -71,7 +71,8 @@ const HOLD_RELEASED_IN_DOUBT = statement('payments_finish', (real) => ({
       tables.users.set(user.id, { ...user, available, held: user.held - cost })
       const entry = { kind: 'release', user: cost, held: -cost, gateway: 0n, fees: 0n } as const
       const { shard, userId } = payment
-      const posting = { ...entry, shard, userId, paymentId: id, opening: 0n, createdAt: 0 }
+      const moved = { ...entry, opening: 0n, losses: 0n }
+      const posting = { ...moved, shard, userId, paymentId: id, createdAt: 0 }
       tables.postings.set(`${userId} ${id} release`, posting)
     })
     return real.run(tables, values, context)

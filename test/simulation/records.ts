@@ -1,5 +1,36 @@
-import { ids, ints, texts, time, type Handlers } from './handlers.ts'
+import { ACCOUNT_NAMES } from '../../src/domain/ledger.ts'
+import { ids, ints, texts, time, type Handler, type Handlers } from './handlers.ts'
 import { count, inShard, refuseUnless, type LetterRow, type PostingRow } from './tables.ts'
+
+/** Append journal entries, with the losses that they move where a statement sends them. */
+const appending: Handler = {
+  run(tables, values, context) {
+    const [shard, at, userIds, paymentIds, kinds, ...amounts] = values
+    ids(userIds).forEach((userId, index) => {
+      const moved = (account: number): bigint =>
+        amounts[account] === undefined ? 0n : (ids(amounts[account])[index] as bigint)
+      const posting: PostingRow = {
+        shard: Number(shard),
+        userId,
+        paymentId: ids(paymentIds)[index] as bigint,
+        kind: texts(kinds)[index] as PostingRow['kind'],
+        user: moved(0),
+        held: moved(1),
+        gateway: moved(2),
+        fees: moved(3),
+        opening: moved(4),
+        losses: moved(5),
+        createdAt: time(at, context),
+      }
+      const sum = ACCOUNT_NAMES.reduce((total, account) => total + posting[account], 0n)
+      refuseUnless(sum === 0n, '23514', 'postings_balanced')
+      const key = `${userId} ${posting.paymentId} ${posting.kind}`
+      refuseUnless(tables.postings.get(key) === undefined, '23505', 'postings_pkey')
+      tables.postings.set(key, posting)
+    })
+    return []
+  },
+}
 
 /** The append-only tables and the dead letters: what is written about a payment, not its state. */
 export const records: Handlers = {
@@ -45,32 +76,8 @@ export const records: Handlers = {
       return []
     },
   },
-  postings_insert: {
-    run(tables, values, context) {
-      const [shard, at, userIds, paymentIds, kinds, available, held, gateway, fees] = values
-      const [opening] = values.slice(9)
-      ids(userIds).forEach((userId, index) => {
-        const posting: PostingRow = {
-          shard: Number(shard),
-          userId,
-          paymentId: ids(paymentIds)[index] as bigint,
-          kind: texts(kinds)[index] as PostingRow['kind'],
-          user: ids(available)[index] as bigint,
-          held: ids(held)[index] as bigint,
-          gateway: ids(gateway)[index] as bigint,
-          fees: ids(fees)[index] as bigint,
-          opening: ids(opening)[index] as bigint,
-          createdAt: time(at, context),
-        }
-        const sum = posting.user + posting.held + posting.gateway + posting.fees + posting.opening
-        refuseUnless(sum === 0n, '23514', 'postings_balanced')
-        const key = `${userId} ${posting.paymentId} ${posting.kind}`
-        refuseUnless(tables.postings.get(key) === undefined, '23505', 'postings_pkey')
-        tables.postings.set(key, posting)
-      })
-      return []
-    },
-  },
+  postings_insert: appending,
+  postings_insert_losses: appending,
   dead_letters_insert: {
     run(tables, values, context) {
       const [shard, at, letterIds, paymentIds, userIds, types, amounts, commissions] = values

@@ -66,7 +66,7 @@ export interface AttemptRow {
   readonly late: boolean
 }
 
-export type PostingRow = Omit<Entry, 'losses'> & {
+export type PostingRow = Entry & {
   readonly shard: number
   readonly createdAt: number
 }
