@@ -1,4 +1,5 @@
 import { editDistance } from './config/spelling.ts'
+import { exportCommand } from './export/command.ts'
 import { keysCommand } from './keys/command.ts'
 import { newProgram, runProgram } from './process/command-line.ts'
 import type { MigrateOptions, Tool } from './process/tool.ts'
@@ -60,6 +61,7 @@ verifyCommand(program, openTool)
 redriveCommand(program, openTool)
 paymentCommand(program, openTool)
 moneyCommands(program, openTool)
+exportCommand(program, openTool)
 
 runProgram(async (args) => {
   const [name] = args

@@ -36,6 +36,11 @@ type Account = keyof typeof ACCOUNTS
 // Object.keys forgets the keys' type.
 export const ACCOUNT_NAMES = Object.keys(ACCOUNTS) as readonly Account[]
 
+/** What an account is called outside. */
+export function accountName(account: Account): string {
+  return ACCOUNTS[account].name
+}
+
 /** An amount for each account, in minor units. */
 type Legs = Readonly<Record<Account, bigint>>
 

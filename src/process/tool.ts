@@ -49,7 +49,8 @@ export async function openTool(): Promise<Tool> {
     if (shards !== null && shards !== String(config.shards)) {
       throw new Error(wrongShards(shards, config.shards))
     }
-    const { gatewayUrl, refundFee, returnFee, currency } = config
+    const { gatewayUrl, refundFee, returnFee } = config
+    const currency = (await agreed(db.global, 'currency')) ?? config.currency
     const money = { refundFee, returnFee, currency }
     const gateway = { gatewayUrl, gatewayHeaders: headersOf(config), policy: gatewayTerms(config) }
     return { db, clock: systemClock, ...gateway, ...money, close: () => stops.close() }

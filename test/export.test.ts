@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { test, type TestContext } from 'node:test'
+import { exponentOf } from '../src/domain/currency.ts'
+import { fromWire } from '../src/domain/money.ts'
+import { exportHledger } from '../src/export/hledger.ts'
+import { testWorld, type TestWorld } from './harness.ts'
+import { busyHistory } from './verify-history.ts'
+import { moneyGoesBack } from './verify-money-back.ts'
+
+const hledger = (journal: string, ...args: readonly string[]) =>
+  spawnSync('hledger', ['-f', '-', ...args], { input: journal, encoding: 'utf8' })
+
+const MISSING =
+  spawnSync('hledger', ['--version']).status === 0
+    ? false
+    : 'hledger is not installed: apt-get install hledger'
+
+/** Books with every kind of entry, of users in three currencies. */
+async function booksOf(t: TestContext): Promise<TestWorld> {
+  const world = await testWorld(t, { shards: 2 })
+  await busyHistory(world, 1)
+  await moneyGoesBack(world)
+  await world.sql("update users set currency = 'JPY' where id = 3")
+  await world.sql("update users set currency = 'KWD' where id in (2, 5)")
+  return world
+}
+
+async function journalOf({ db }: TestWorld, pageMax?: number): Promise<string> {
+  let journal = ''
+  const write = (text: string) => {
+    journal += text
+    return Promise.resolve()
+  }
+  await exportHledger({ db, currency: 'USD' }, write, pageMax)
+  return journal
+}
+
+test(
+  'hledger finds every entry balanced and every balance as it is stored',
+  { skip: MISSING },
+  async (t) => {
+    const journal = await journalOf(await booksOf(t))
+    const { status, stderr } = hledger(journal, 'check')
+    assert.deepEqual([status, stderr], [0, ''])
+    // One cent in one entry, and one in one stored balance.
+    const [entry = ''] = /^ {4}fees {2}.+ USD$/m.exec(journal) ?? []
+    const wrong = hledger(journal.replace(entry, '    fees  987654.32 USD'), 'check')
+    assert.match(wrong.stderr, /could not balance/)
+    const stored = hledger(journal.replace(/(0\.00 USD = -?)\d/, '$19'), 'check')
+    assert.match(stored.stderr, /balance assertion/i)
+  },
+)
+
+test(
+  'the balances of hledger are ours, to the last minor unit of each currency',
+  { skip: MISSING },
+  async (t) => {
+    const world = await booksOf(t)
+    const args = [
+      'balance',
+      '--depth',
+      '1',
+      '--no-total',
+      '--empty',
+      '-O',
+      'csv',
+      '--layout',
+      'bare',
+    ]
+    const { stdout, stderr } = hledger(await journalOf(world), ...args)
+    assert.equal(stderr, '')
+    const [, ...lines] = stdout.trim().split('\n')
+    const theirs = lines.map((text) => {
+      const [account = '', currency = '', amount = ''] = JSON.parse(`[${text}]`) as string[]
+      const minor = fromWire(amount.replace(/\.$/, ''), exponentOf(currency))
+      return `${account} ${currency} ${minor}`
+    })
+    const ours = await world.sql<{ line: string }>(`
+    select concat_ws(' ', account, currency, sum(amount)) as line
+    from (
+      select account, coalesce(currency, 'USD') as currency, amount
+      from postings
+      join users on users.shard = postings.shard and users.id = postings.user_id
+      cross join lateral (values
+        ('user', user_available), ('user_held', user_held), ('gateway', gateway), ('fees', fees),
+        ('opening', opening), ('losses', losses)
+      ) leg (account, amount)
+    ) legs
+    group by account, currency
+    having sum(amount) <> 0`)
+    const nothing = theirs.filter((text) => !text.endsWith(' 0'))
+    assert.deepEqual(nothing.toSorted(), ours.map(({ line }) => line).toSorted())
+    assert.ok(['USD', 'JPY', 'KWD'].every((code) => ours.some(({ line }) => line.includes(code))))
+  },
+)
+
+test('a journal in small pages is the journal in one', async (t) => {
+  const world = await booksOf(t)
+  const whole = await journalOf(world)
+  for (const pageMax of [1, 7]) assert.equal(await journalOf(world, pageMax), whole)
+  const [{ entries, users } = { entries: 0, users: 0 }] = await world.sql<{
+    entries: number
+    users: number
+  }>('select count(*)::int as entries, count(distinct user_id)::int as users from postings')
+  assert.equal(whole.match(/ ; at:/g)?.length, entries)
+  assert.equal(whole.match(/ balances of user /g)?.length, users)
+})
+
+test('a page is written before the next is read, so that a slow reader holds the export back', async (t) => {
+  const world = await booksOf(t)
+  let inHand = 0
+  const write = async () => {
+    inHand += 1
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(inHand, 1)
+    inHand -= 1
+  }
+  await exportHledger({ db: world.db, currency: 'USD' }, write, 5)
+})
