@@ -13,7 +13,7 @@ import { verifyCommand } from './verify/command.ts'
 /** How many letters may be wrong in the name of a command that is suggested. */
 const APART_MAX = 2
 
-// Loaded when they are needed: help, and a wrong call, take a third of the time without them.
+// Loaded when they are needed: help, and a wrong call, take an eighth of the time without them.
 const serve = async (roles: Roles) => (await import('./process/serve.ts')).serve(roles)
 const openTool = async (): Promise<Tool> => (await import('./process/tool.ts')).openTool()
 const runMigrate = async (options: MigrateOptions) =>

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { ConfigError, loadConfig } from '../src/config/config.ts'
+import { loadConfig } from '../src/config/config.ts'
+import { ConfigError } from '../src/config/config-error.ts'
 
 /** The mistakes of an environment; none when it loads. */
 export function problemsOf(env: Record<string, string>): readonly string[] {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseEnv } from 'node:util'
-import { ConfigError, loadConfig } from '../src/config/config.ts'
+import { loadConfig } from '../src/config/config.ts'
+import { ConfigError } from '../src/config/config-error.ts'
 import { envExample } from '../scripts/settings-pages.ts'
 import { problemsOf } from './config-kit.ts'
 

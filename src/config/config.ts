@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
-import { Check } from 'typebox/value'
 import { exponentOf } from '../domain/currency.ts'
 import { feeIn, feeMinsIn, type Fees } from '../domain/fee.ts'
-import type { Kind, KindValue, Setting } from './kinds.ts'
+import { ConfigError } from './config-error.ts'
+import type { KindValue, Setting } from './kinds.ts'
 import { isNear } from './spelling.ts'
 import { isMockGateway, PRODUCTION_RULES } from './production.ts'
 import { SETTINGS } from './settings.ts'
@@ -39,18 +39,6 @@ export type Config = Omit<Values, 'gatewayLookup' | 'gatewayEcho' | 'feeMin'> & 
 
 /** Environment variables by name. An empty text is the same as an absent variable. */
 export type Environment = Readonly<Record<string, string | undefined>>
-
-/** The configuration is unusable. `problems` holds every mistake; no secret is printed. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-  readonly problems: readonly string[]
-
-  constructor(problems: readonly string[]) {
-    const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`
-    super(`The configuration has ${count}:\n${problems.map((line) => `  - ${line}`).join('\n')}`)
-    this.problems = problems
-  }
-}
 
 /** Something that settings, each right by itself, must not be together. */
 interface Rule {
@@ -170,18 +158,12 @@ function readSettings(env: Environment) {
   const problems: string[] = []
   for (const [field, setting] of entries()) {
     const text = env[setting.name]?.trim() || fallbackOf(setting, env)
-    const value = text === null ? null : readValue(setting.kind, text)
+    const value = text === null ? null : setting.kind.read(text)
     if (value === undefined) problems.push(problemOf(setting, text ?? ''))
     else values[field] = value
   }
-  // Each value was checked against the schema its type is derived from.
+  // Each value was read by the kind that its type is derived from.
   return { values: values as Partial<Values>, problems }
-}
-
-/** Undefined when the text is not a value of this kind, or one out of bounds. */
-function readValue(kind: Kind, text: string): unknown {
-  const value = kind.read(text)
-  return value !== undefined && Check(kind.schema, value) ? value : undefined
 }
 
 /** Debugging is on by default, and off by default in production. */

@@ -1,20 +1,18 @@
 import { isIP } from 'node:net'
-import { type Static, type TSchema, Type } from 'typebox'
 import { exponentOf } from '../domain/currency.ts'
-import { type FeeMin, parseFeeMins } from '../domain/fee.ts'
+import { parseFeeMins } from '../domain/fee.ts'
 
 /**
  * How one kind of setting is read. `read` turns its text into a value, or into undefined when the
- * text is not one; `schema` then bounds the value; `allowed` says both to people.
+ * text is not one, or one out of bounds; `allowed` says to people what is.
  */
-export interface Kind<S extends TSchema = TSchema> {
-  readonly schema: S
-  readonly read: (text: string) => unknown
+export interface Kind<Value = unknown> {
+  readonly read: (text: string) => Value | undefined
   readonly allowed: string
 }
 
 /** The value a kind of setting is read into. */
-export type KindValue<K> = K extends Kind<infer S> ? Static<S> : never
+export type KindValue<K extends Kind> = Exclude<ReturnType<K['read']>, undefined>
 
 /** One environment variable: how it is read, what it is when absent, and what people are told. */
 export interface Setting {
@@ -34,18 +32,16 @@ export interface Setting {
 
 /** Printable text of 1 to `lengthMax` characters. */
 export function text(lengthMax: number) {
-  const schema = Type.String({
-    minLength: 1,
-    maxLength: lengthMax,
-    pattern: '^[^\\u0000-\\u001f]*$',
-  })
-  return { schema, read: (value: string) => value, allowed: `text, up to ${lengthMax} characters` }
+  return {
+    read: (value: string) => matching(value, /^\P{Cc}+$/u, lengthMax),
+    allowed: `text, up to ${lengthMax} characters`,
+  }
 }
 
 /** A host name or IP address to listen on. */
 export function host() {
-  const schema = Type.String({ maxLength: 253, pattern: '^[A-Za-z0-9.:_-]+$' })
-  return { schema, read: (value: string) => value, allowed: 'a host name or an IP address' }
+  const read = (value: string) => matching(value, /^[A-Za-z0-9.:_-]+$/, 253)
+  return { read, allowed: 'a host name or an IP address' }
 }
 
 /** IP addresses and networks (CIDR), separated by commas; empty: none. */
@@ -56,7 +52,7 @@ export function networks() {
     return given.every(isNetwork) ? given : undefined
   }
   const allowed = 'IP addresses and networks such as `10.0.0.0/8`, separated by commas'
-  return { schema: Type.Array(Type.String()), read, allowed }
+  return { read, allowed }
 }
 
 function isNetwork(network: string): boolean {
@@ -68,23 +64,21 @@ function isNetwork(network: string): boolean {
 
 /** A whole number between `min` and `max`, both included. */
 export function integer(min: number, max: number) {
-  const schema = Type.Integer({ minimum: min, maximum: max })
-  const read = (value: string) => (/^\d{1,15}$/.test(value) ? Number(value) : undefined)
-  return { schema, read, allowed: `a whole number from ${min} to ${max}` }
+  const read = (value: string) =>
+    /^\d{1,15}$/.test(value) ? within(Number(value), min, max) : undefined
+  return { read, allowed: `a whole number from ${min} to ${max}` }
 }
 
 /** A duration written in seconds with up to 3 decimals and read into whole milliseconds. */
 export function seconds(min: number, max: number) {
-  const schema = Type.Integer({ minimum: Math.round(min * 1_000), maximum: max * 1_000 })
-  const read = (value: string) => fixedPoint(value, 3)
-  return { schema, read, allowed: `seconds from ${min} to ${max}, up to 3 decimals` }
+  const read = (value: string) => within(fixedPoint(value, 3), min * 1_000, max * 1_000)
+  return { read, allowed: `seconds from ${min} to ${max}, up to 3 decimals` }
 }
 
 /** A percentage with up to 2 decimals, read into basis points: "2.5" is 250. */
 export function percent() {
-  const schema = Type.Integer({ minimum: 0, maximum: 10_000 })
-  const read = (value: string) => fixedPoint(value, 2)
-  return { schema, read, allowed: 'a percentage from 0 to 100, up to 2 decimals' }
+  const read = (value: string) => within(fixedPoint(value, 2), 0, 10_000)
+  return { read, allowed: 'a percentage from 0 to 100, up to 2 decimals' }
 }
 
 /** A currency by its code of ISO 4217, in any case. */
@@ -93,14 +87,13 @@ export function currency() {
     const code = value.toUpperCase()
     return exponentOf(code) === undefined ? undefined : code
   }
-  return { schema: Type.String(), read, allowed: 'an ISO 4217 code such as `USD`' }
+  return { read, allowed: 'an ISO 4217 code such as `USD`' }
 }
 
 /** Amounts by currency; one without a currency is for a default that is known elsewhere. */
 export function feeMins() {
-  const schema = Type.Unsafe<readonly FeeMin[]>(Type.Array(Type.Unknown()))
   const allowed = 'an amount such as `0.30`, or amounts by currency such as `USD:0.30,JPY:40`'
-  return { schema, read: parseFeeMins, allowed }
+  return { read: parseFeeMins, allowed }
 }
 
 const YES = ['true', '1', 'yes', 'on']
@@ -108,9 +101,15 @@ const NO = ['false', '0', 'no', 'off']
 
 /** The value of an HTTP header: visible ASCII and single spaces. */
 export function headerValue() {
-  const schema = Type.String({ maxLength: 4_096, pattern: '^[\\x21-\\x7e]+( [\\x21-\\x7e]+)*$' })
-  return { schema, read: (value: string) => value, allowed: 'the value of a header, visible ASCII' }
+  return { read: headerValueOf, allowed: 'the value of a header, visible ASCII' }
 }
+
+function headerValueOf(value: string): string | undefined {
+  return matching(value, /^[\x21-\x7e]+( [\x21-\x7e]+)*$/, 4_096)
+}
+
+const HEADER_NAME = /^[A-Za-z0-9-]{1,64}$/
+const HEADERS_MAX = 20
 
 /** Headers that our requests have already, or that frame them. */
 const OWN_HEADERS = new RegExp(
@@ -124,21 +123,30 @@ const OWN_HEADERS = new RegExp(
  * separate them by.
  */
 export function headers() {
-  const value = headerValue().schema
-  const schema = Type.Record(Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' }), value, {
-    additionalProperties: false,
-    maxProperties: 20,
-  })
-  const read = (json: string): unknown => {
-    try {
-      const fields: unknown = JSON.parse(json)
-      const taken = Object.keys(fields ?? {}).some((name) => OWN_HEADERS.test(name))
-      return taken ? undefined : fields
-    } catch {
-      return undefined
-    }
+  return {
+    read: headersOf,
+    allowed: `a JSON object of up to ${HEADERS_MAX} header names and values`,
   }
-  return { schema, read, allowed: 'a JSON object of up to 20 header names and values' }
+}
+
+function headersOf(json: string): Readonly<Record<string, string>> | undefined {
+  try {
+    const given: unknown = JSON.parse(json)
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) return undefined
+    const fields = Object.entries(given)
+    const right = fields.every(
+      ([name, value]) =>
+        HEADER_NAME.test(name) &&
+        !OWN_HEADERS.test(name) &&
+        typeof value === 'string' &&
+        headerValueOf(value) !== undefined,
+    )
+    // Every value was found to be a text.
+    const texts = given as Readonly<Record<string, string>>
+    return right && fields.length <= HEADERS_MAX ? texts : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Yes or no, in the spellings the original service took, in any case. */
@@ -147,7 +155,7 @@ export function flag() {
     const word = value.toLowerCase()
     return YES.includes(word) ? true : NO.includes(word) ? false : undefined
   }
-  return { schema: Type.Boolean(), read, allowed: '`true` or `false` (also 1/0, yes/no, on/off)' }
+  return { read, allowed: '`true` or `false` (also 1/0, yes/no, on/off)' }
 }
 
 /** One of `words`, in any case. `aliases` are other spellings of the same, in lower case. */
@@ -155,9 +163,12 @@ export function choice<const W extends string>(
   words: readonly W[],
   aliases: Readonly<Record<string, W>> = {},
 ) {
-  const read = (value: string) => aliases[value.toLowerCase()] ?? value.toLowerCase()
+  const read = (value: string) => {
+    const word = value.toLowerCase()
+    return Object.hasOwn(aliases, word) ? aliases[word] : words.find((known) => known === word)
+  }
   const allowed = [...words, ...Object.keys(aliases)].map((word) => `\`${word}\``).join(', ')
-  return { schema: Type.Unsafe<W>(Type.Enum([...words])), read, allowed: `one of ${allowed}` }
+  return { read, allowed: `one of ${allowed}` }
 }
 
 /**
@@ -174,7 +185,7 @@ export function databaseUrl() {
   }
   const allowed =
     '`postgresql://user:password@host:port/database`, one host, special characters %-encoded'
-  return { schema: Type.String(), read, allowed }
+  return { read, allowed }
 }
 
 /** An HTTP base URL without credentials, query or fragment; a slash at its end is dropped. */
@@ -186,14 +197,14 @@ export function httpUrl() {
     return url.href.replace(/\/+$/, '')
   }
   const allowed = '`http(s)://host/path` without user name, password, query and fragment'
-  return { schema: Type.String(), read, allowed }
+  return { read, allowed }
 }
 
 /** A StatsD daemon's address. */
 export function statsdUrl() {
-  const schema = Type.String({ pattern: '^(udp|statsd)://[^/@?#]+/?$' })
-  const read = (value: string) => (URL.canParse(value) ? value : undefined)
-  return { schema, read, allowed: '`udp://host:port` or `statsd://host:port`' }
+  const read = (value: string) =>
+    /^(udp|statsd):\/\/[^/@?#]+\/?$/.test(value) && URL.canParse(value) ? value : undefined
+  return { read, allowed: '`udp://host:port` or `statsd://host:port`' }
 }
 
 /** A decimal text times 10^`decimals` as an exact integer; undefined if it has more decimals. */
@@ -202,4 +213,14 @@ function fixedPoint(value: string, decimals: number): number | undefined {
   const fraction = match?.[2] ?? ''
   if (!match || fraction.length > decimals) return undefined
   return Number(`${match[1]}${fraction.padEnd(decimals, '0')}`)
+}
+
+/** A text of such a form and length; undefined: it is another. */
+function matching(value: string, form: RegExp, lengthMax: number): string | undefined {
+  return value.length <= lengthMax && form.test(value) ? value : undefined
+}
+
+/** A number within bounds, both included; undefined: it is outside. */
+function within(value: number | undefined, min: number, max: number): number | undefined {
+  return value !== undefined && value >= min && value <= max ? value : undefined
 }

@@ -24,7 +24,7 @@ export function feeIn({ bps, mins }: Fees, currency: string): Fee {
 }
 
 /** A floor as it is written: `0.30` of the default currency (null), or `JPY:40`. */
-export interface FeeMin {
+interface FeeMin {
   readonly currency: string | null
   readonly least: Decimal
 }

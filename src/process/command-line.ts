@@ -1,5 +1,5 @@
 import { Command, CommanderError, Help, type Option } from 'commander'
-import { ConfigError } from '../config/config.ts'
+import { ConfigError } from '../config/config-error.ts'
 import { printableLines } from '../domain/printable.ts'
 
 /** Exit codes: what was asked could not be done; the configuration or the call is wrong. */

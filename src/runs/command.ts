@@ -4,10 +4,8 @@ import { writeJson } from '../domain/json.ts'
 import { formatMoney } from '../domain/money.ts'
 import { isReason } from '../domain/words.ts'
 import { progress, userName } from '../adapters/terminal.ts'
-import { letterBody } from '../dead-letters/bodies.ts'
 import type { ActWorld } from '../dead-letters/act.ts'
 import type { Clock } from '../ports.ts'
-import { runBody } from './bodies.ts'
 import { cancel, plan, RATE_DEFAULT, RATE_MAX, start, step, type Plan } from './run.ts'
 import { readRun, type Run } from './store.ts'
 import type { RedriveFilter } from '../dead-letters/store.ts'
@@ -93,7 +91,7 @@ async function redrive(world: Opened, options: Options): Promise<void> {
   const actor = `cli:${userName()}`
   const found = await plan(world, filterOf(options), actor)
   if (options.dryRun || found.run.total === 0) {
-    print(options.json ? writeJson(planBody(found)) : summary(found))
+    print(options.json ? writeJson(await planBody(found)) : summary(found))
     return
   }
   if (!options.json) print(summary(found))
@@ -107,7 +105,7 @@ async function redrive(world: Opened, options: Options): Promise<void> {
   const answer = await start(world, found.run.id, by)
   if (answer.kind === 'refused') throw new Error(answer.refusal.code)
   const ended = await carryOut(world, answer.run, actor, options.json === true)
-  print(options.json ? writeJson(runBody(ended)) : ending(ended))
+  print(options.json ? await runJson(ended) : ending(ended))
   if (ended.state !== 'done' || ended.refused > 0) process.exitCode = INCOMPLETE
 }
 
@@ -172,7 +170,15 @@ function ending(run: Run): string {
   return `${how}: ${counts}, ${run.total - run.position} not reached. Redrive ${run.id}.`
 }
 
-function planBody({ run: found, matching, byClass, refused, sample }: Plan) {
+// The schemas of the API are loaded where they are needed: help does without.
+
+async function runJson(run: Run): Promise<string> {
+  const { runBody } = await import('./bodies.ts')
+  return writeJson(runBody(run))
+}
+
+async function planBody({ run: found, matching, byClass, refused, sample }: Plan) {
+  const { letterBody } = await import('../dead-letters/bodies.ts')
   return {
     snapshot: Number(found.id),
     count: found.total,

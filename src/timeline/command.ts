@@ -3,7 +3,6 @@ import { wrapped } from '../adapters/terminal.ts'
 import { writeJson } from '../domain/json.ts'
 import { formatMoney } from '../domain/money.ts'
 import { printable, printableLines } from '../domain/printable.ts'
-import { timelineBody } from './bodies.ts'
 import { timeline, type Timeline, type TimelineEvent, type TimelineWorld } from './timeline.ts'
 
 interface Opened extends TimelineWorld {
@@ -32,12 +31,18 @@ export function paymentCommand(program: Command, open: () => Promise<Opened>): v
         const found = await timeline(world, id)
         if (found === null) throw new Error(`There is no payment ${id}.`)
         const columns = process.stdout.columns
-        const text = json ? writeJson(timelineBody(found)) : timelineText(found, columns)
+        const text = json ? await timelineJson(found) : timelineText(found, columns)
         process.stdout.write(`${text}\n`)
       } finally {
         await world.close()
       }
     })
+}
+
+/** The schemas of the API are loaded where they are needed: help does without. */
+async function timelineJson(found: Timeline): Promise<string> {
+  const { timelineBody } = await import('./bodies.ts')
+  return writeJson(timelineBody(found))
 }
 
 function parseId(text: string): bigint {
