@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { postgres } from '../src/adapters/postgres.ts'
-import { isLocked, Unavailable, type Unsharded } from '../src/ports.ts'
+import { Busy, isLocked, ReadOnly, Unavailable, type Unsharded } from '../src/ports.ts'
 import { cloneDatabase } from './databases.ts'
 import { openDb, raw } from './harness.ts'
 
@@ -118,4 +118,118 @@ test('a database that is not there is unavailable, in time', async (t) => {
     db.of(0n).transaction((tx) => tx.run(ONE, [])),
     Unavailable,
   )
+})
+
+/** A statement that fails with such a code of PostgreSQL. */
+const failing = (code: string) =>
+  raw<never>(`do $$ begin raise exception 'made to fail' using errcode = '${code}'; end $$`)
+
+const PID = raw<{ pid: number }>('select pg_backend_pid() as pid')
+
+/** Whether an error is what callers are told of a code. */
+type Told = (error: unknown) => boolean
+const locked: Told = (error) => error instanceof Busy && error.why === 'locked'
+const slow: Told = (error) => error instanceof Busy && error.why === 'slow'
+const away: Told = (error) => error instanceof Unavailable && !(error instanceof ReadOnly)
+const itself =
+  (code: string): Told =>
+  (error) =>
+    error instanceof Error && 'code' in error && error.code === code
+
+/** What is told of each code, and whether its connection is kept. */
+const CODES: readonly (readonly [code: string, told: Told, kept: boolean])[] = [
+  ['55P03', locked, true],
+  ['40001', locked, true],
+  ['40P01', locked, true],
+  ['57014', slow, true],
+  ['53300', away, true],
+  ['53100', away, true],
+  ['25P03', away, true],
+  ['XX000', away, true],
+  ['58030', away, true],
+  ['57P01', away, false],
+  ['57P03', away, false],
+  ['08006', away, false],
+  ['23505', itself('23505'), true],
+  ['22012', itself('22012'), true],
+  ['25000', itself('25000'), true],
+  ['58000', itself('58000'), true],
+]
+
+test('what went wrong is told by its kind, and only a connection that is lost is given up', async (t) => {
+  const db = impatient(await cloneDatabase(t), { poolMax: 1 })
+  t.after(() => db.close())
+  const pid = async () => (await db.global.run(PID, []))[0]?.pid
+  for (const [code, told, kept] of CODES) {
+    const ways = {
+      alone: () => db.global.run(failing(code), []),
+      'in a transaction': () => db.of(0n).transaction((tx) => tx.run(failing(code), [])),
+      'with its end': () =>
+        db.of(0n).transaction((tx) => Promise.resolve(tx.write(failing(code), []))),
+    }
+    for (const [way, work] of Object.entries(ways)) {
+      const before = await pid()
+      const lostReply = way === 'with its end' && !kept
+      await assert.rejects(work, lostReply ? { name: 'CommitUnknown' } : told, `${code} ${way}`)
+      assert.equal((await pid()) === before, kept, `${code} ${way}: its connection`)
+    }
+  }
+  assert.deepEqual(db.pool(), { total: 1, idle: 1, waiting: 0 })
+})
+
+test('a server that turned read-only is asked by nobody for a moment, on no connection of before', async (t) => {
+  const db = impatient(await cloneDatabase(t), { poolMax: 1 })
+  t.after(() => db.close())
+  await db.global.run(ONE, [])
+  await assert.rejects(db.global.run(failing('25006'), []), ReadOnly)
+  assert.equal(db.pool().total, 0, 'the connection is closed')
+  await assert.rejects(db.global.run(ONE, []), ReadOnly)
+  await assert.rejects(
+    db.of(0n).transaction((tx) => tx.run(ONE, [])),
+    ReadOnly,
+  )
+})
+
+test('a transaction that could not be serialized is run again, five times in all', async (t) => {
+  const db = impatient(await cloneDatabase(t), { poolMax: 1 })
+  t.after(() => db.close())
+  for (const code of ['40001', '40P01']) {
+    let runs = 0
+    const hopeless = db.of(0n).transaction(async (tx) => {
+      runs += 1
+      await tx.run(failing(code), [])
+    })
+    await assert.rejects(hopeless, isLocked)
+    assert.equal(runs, 5)
+    runs = 0
+    const lucky = await db.of(0n).transaction(async (tx) => {
+      runs += 1
+      if (runs < 5) tx.write(failing(code), [])
+      return Promise.resolve(runs)
+    })
+    assert.equal(lucky, 5)
+  }
+  // A lock that was not had is somebody else's: waiting again is up to the caller.
+  let runs = 0
+  const blocked = db.of(0n).transaction(async (tx) => {
+    runs += 1
+    await tx.run(failing('55P03'), [])
+  })
+  await assert.rejects(blocked, isLocked)
+  assert.equal(runs, 1)
+})
+
+test('a transaction waits for a lock as long as it says, and the next one as long as the pool', async (t) => {
+  const db = impatient(await cloneDatabase(t), { poolMax: 1 })
+  t.after(() => db.close())
+  const limit = async (lockMs?: number) => {
+    const shown = raw<{ lock_timeout: string }>('show lock_timeout')
+    const [row] = await db.of(0n).transaction((tx) => tx.run(shown, []), lockMs)
+    return row?.lock_timeout
+  }
+  assert.equal(await limit(70.4), '70ms')
+  assert.equal(await limit(), '100ms')
+  // 0 would be no limit at all.
+  assert.equal(await limit(0), '1ms')
+  assert.equal(await limit(-5), '1ms')
 })
