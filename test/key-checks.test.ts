@@ -7,7 +7,7 @@ import type { Clock, Runner } from '../src/ports.ts'
 import { manualClock } from './harness.ts'
 
 /** A checker over a table of keys that answers when it is told to. */
-function world(keys: readonly NewKey[], clock: Clock = manualClock()) {
+function world(keys: readonly NewKey[], clock: Clock = manualClock(), knownMax = 10_000) {
   const table = new Map(keys.map((key) => [key.id, key]))
   const lookups: string[][] = []
   const waiting: (() => void)[] = []
@@ -22,7 +22,7 @@ function world(keys: readonly NewKey[], clock: Clock = manualClock()) {
       return found.map(({ id, hash }) => ({ id, secretHash: hash, scopes: ['read'] }))
     },
   } as unknown as Runner
-  const checker = keyChecker({ db, clock })
+  const checker = keyChecker({ db, clock, knownMax })
   return {
     checker,
     table,
@@ -134,4 +134,66 @@ test('while the database cannot be asked nobody new is let in, and a known key i
   await assert.rejects(through(checker.check(key.token)))
   fail(false)
   assert.equal((await through(checker.check(key.token))).ok, true)
+})
+
+test('whoever is in a hurry for a key that a suspect has asked for does not wait for the suspect', async () => {
+  const key = fresh()
+  const sleeping: (() => void)[] = []
+  const clock = {
+    ...manualClock(),
+    sleep: () => new Promise<void>((resolve) => void sleeping.push(resolve)),
+  }
+  const { checker, lookups, through } = world([key], clock)
+  const patient = checker.check(key.token, true)
+  const others = times(2).map(({ token }) => checker.check(token, true))
+  assert.equal((await through(checker.check(key.token))).ok, true)
+  assert.deepEqual(lookups, [[key.id]])
+  assert.equal((await patient).ok, true)
+  assert.equal(sleeping.length, 1, 'suspects are collected together')
+  sleeping.shift()?.()
+  await through(Promise.all(others))
+  assert.deepEqual(
+    lookups.map((ids) => ids.length),
+    [1, 2],
+  )
+  // The next ones are collected anew, without those of before.
+  const next = checker.check(fresh().token, true)
+  assert.equal(sleeping.length, 1)
+  sleeping.shift()?.()
+  assert.equal((await through(next)).ok, false)
+  assert.deepEqual(
+    lookups.map((ids) => ids.length),
+    [1, 2, 1],
+  )
+})
+
+test('a key that is not there any more is forgotten at once, and renewed by one question at a time', async () => {
+  const key = fresh()
+  const clock = manualClock()
+  const { checker, table, lookups, through } = world([key], clock)
+  await through(checker.check(key.token))
+  table.clear()
+  clock.advance(1_499)
+  assert.equal(checker.peek(key.token)?.ok, true)
+  assert.equal(lookups.length, 1)
+  clock.advance(1)
+  for (const _ of [1, 2, 3]) assert.equal(checker.peek(key.token)?.ok, true)
+  assert.equal(lookups.length, 2)
+  await through(checker.check(fresh().token))
+  assert.equal(checker.peek(key.token), null)
+})
+
+test('as many keys are remembered as there is room for, those that were looked up last', async () => {
+  const clock = manualClock()
+  const keys = times(4)
+  const { checker, through } = world(keys, clock, 3)
+  const check = (some: readonly NewKey[]) =>
+    through(Promise.all(some.map(({ token }) => checker.check(token))))
+  await check(keys.slice(0, 3))
+  // Old enough that it is asked for again when it is used.
+  clock.advance(1_500)
+  await check(keys.slice(0, 1))
+  await check(keys.slice(3))
+  const known = keys.map(({ token }) => checker.peek(token)?.ok === true)
+  assert.deepEqual(known, [true, false, true, true])
 })

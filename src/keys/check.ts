@@ -40,7 +40,12 @@ interface KeyChecker {
  * takes along all ids that wait, so guessing keeps no more than one connection busy. The secret is
  * compared by its hash in constant time, for an unknown id as well.
  */
-export function keyChecker(world: { readonly db: Global; readonly clock: Clock }): KeyChecker {
+export function keyChecker(world: {
+  readonly db: Global
+  readonly clock: Clock
+  readonly knownMax?: number
+}): KeyChecker {
+  const { knownMax = KNOWN_MAX } = world
   const cache = new Map<string, Known>()
   const lookups = lookupQueue(world)
 
@@ -50,7 +55,7 @@ export function keyChecker(world: { readonly db: Global; readonly clock: Clock }
     cache.delete(id)
     if (found === null) return NOBODY
     const [oldest] = cache.keys()
-    if (cache.size >= KNOWN_MAX && oldest !== undefined) cache.delete(oldest)
+    if (cache.size >= knownMax && oldest !== undefined) cache.delete(oldest)
     cache.set(id, found)
     return found
   }

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Answer, Draft } from '../src/domain/acceptance.ts'
+import type { Operation } from '../src/domain/payment.ts'
+import type { SharedBreaker } from '../src/gateways/breaker-store.ts'
+import type { Admission } from '../src/payments/admission.ts'
+import { GatewayUnavailable, Overloaded } from '../src/ports.ts'
+import { admitting, routeProbes } from '../src/process/admission.ts'
+
+const draft = (type: Draft['type'], amount: bigint): Draft => ({
+  type,
+  userId: 1n,
+  amount,
+  idempotencyKey: null,
+})
+
+/** A gate that knows what it is told. */
+function gateOf(known: {
+  readonly refusals?: Partial<Record<Operation, Overloaded | GatewayUnavailable>>
+  readonly breakers?: Partial<Record<Operation, Partial<SharedBreaker>>>
+}): Admission {
+  return {
+    refusal: (operation) => known.refusals?.[operation] ?? null,
+    breaker: (operation) => known.breakers?.[operation] as SharedBreaker | undefined,
+    workedMs: () => 7,
+    look: () => Promise.resolve(),
+  }
+}
+
+/** Answers name their draft by its amount. */
+function accepts() {
+  const seen: bigint[][] = []
+  const answerOf = ({ amount }: Draft) => ({ kind: 'answer', amount }) as unknown as Answer
+  return {
+    seen,
+    accept: (one: Draft) => {
+      seen.push([one.amount])
+      return Promise.resolve(answerOf(one))
+    },
+    acceptAll: (drafts: readonly Draft[]) => {
+      seen.push(drafts.map(({ amount }) => amount))
+      return Promise.resolve(drafts.map(answerOf))
+    },
+  }
+}
+
+test('a payment is refused by its own operation alone, and then nothing sees it', async () => {
+  const overloaded = new Overloaded()
+  const own = accepts()
+  const { accept } = admitting(own, gateOf({ refusals: { payout: overloaded } }))
+  await assert.rejects(accept(draft('withdraw', 1n)), overloaded)
+  assert.deepEqual(own.seen, [])
+  assert.deepEqual(await accept(draft('deposit', 2n)), { kind: 'answer', amount: 2n })
+})
+
+test('in a batch each draft has its own answer or refusal, in order', async () => {
+  const away = new GatewayUnavailable()
+  const own = accepts()
+  const { acceptAll } = admitting(own, gateOf({ refusals: { charge: away } }))
+  const batch = [
+    draft('deposit', 1n),
+    draft('withdraw', 2n),
+    draft('deposit', 3n),
+    draft('withdraw', 4n),
+    draft('withdraw', 5n),
+  ]
+  assert.deepEqual(await acceptAll(batch), [
+    away,
+    { kind: 'answer', amount: 2n },
+    away,
+    { kind: 'answer', amount: 4n },
+    { kind: 'answer', amount: 5n },
+  ])
+  assert.deepEqual(own.seen, [[2n, 4n, 5n]])
+})
+
+const BREAKERS: readonly (readonly [
+  shared: Partial<SharedBreaker> | undefined,
+  state: string,
+  misconfigured: boolean,
+])[] = [
+  [undefined, 'closed', false],
+  [{ trips: 0, openMs: 0, cause: null }, 'closed', false],
+  [{ trips: 1, openMs: 1, cause: 'charges' }, 'open', false],
+  [{ trips: 2, openMs: 0, cause: 'misconfigured' }, 'half_open', true],
+]
+
+test('a breaker is open while its pause lasts, then half open, and closed without a trip', () => {
+  for (const [shared, state, misconfigured] of BREAKERS) {
+    const known = shared === undefined ? {} : { charge: { ...shared, reason: 'why' } }
+    const probes = routeProbes(gateOf({ breakers: known }))
+    assert.equal(probes.workedMs(), 7)
+    const [charge, payout] = probes.routes()
+    const reason = shared === undefined ? null : 'why'
+    assert.deepEqual(
+      [charge?.operation, charge?.breaker, charge?.misconfigured, charge?.reason],
+      ['charge', state, misconfigured, reason],
+    )
+    assert.deepEqual(
+      [payout?.operation, payout?.breaker, payout?.reason],
+      ['payout', 'closed', null],
+    )
+  }
+})
