@@ -83,3 +83,21 @@ test('an allowance is taken before it is used, comes back with its window, and i
   clock.advance(1_000)
   assert.deepEqual([wrong.take('a'), wrong.take('f')], [0, 0])
 })
+
+test('what is given back is taken again by whoever shares its window, and never more than was taken', () => {
+  const clock = manualClock()
+  const { elapsedMs } = clock
+  const wrong = allowance({ max: 1, windowMs: 1_000, elapsedMs, keysMax: 1 })
+  assert.deepEqual([wrong.take('a'), wrong.take('b'), wrong.take('c')], [0, 0, 1_000])
+  wrong.giveBack('c')
+  wrong.giveBack('c')
+  assert.deepEqual([wrong.take('b'), wrong.take('c'), wrong.take('a')], [0, 1_000, 1_000])
+  wrong.giveBack('nobody')
+  clock.advance(999.5)
+  assert.equal(wrong.take('a'), 1, 'at least a millisecond')
+  clock.advance(0.5)
+  assert.equal(wrong.take('a'), 0)
+  wrong.giveBack('a')
+  wrong.giveBack('a')
+  assert.deepEqual([wrong.take('a'), wrong.take('a')], [0, 1_000])
+})

@@ -233,3 +233,15 @@ test('a transaction waits for a lock as long as it says, and the next one as lon
   assert.equal(await limit(0), '1ms')
   assert.equal(await limit(-5), '1ms')
 })
+
+test('work that overlooks a failure has not committed, and is not told that it has', async (t) => {
+  const db = impatient(await cloneDatabase(t), { poolMax: 1 })
+  t.after(() => db.close())
+  const careless = db.of(0n).transaction(async (tx) => {
+    await tx.run(INSERT, [7])
+    await tx.run(failing('22012'), []).catch(() => undefined)
+    return 'done'
+  })
+  await assert.rejects(careless)
+  assert.deepEqual(await db.global.run(raw('select id from users'), []), [])
+})
