@@ -114,8 +114,19 @@ test('while its breaker is not closed an operation admits its probes less those 
     [0, 1, 3, 4].map((running) => charge.admitted(10, running)),
     [3, 2, 0, 0],
   )
-  charge.probe(null)
-  assert.equal(charge.admitted(2, 0), 2)
+})
+
+test('a route that is told to probe does, whatever it has seen itself, until a call of its own works', async () => {
+  const { clock, told, gateway, request } = world()
+  const route = gateway.route('payout')
+  clock.advance(60_000)
+  const why = { cause: 'lookups', reason: 'http_500' } as const
+  route.probe(why)
+  assert.deepEqual([route.breaker(), route.why(), route.admitted(10, 0)], ['half_open', why, 3])
+  assert.equal(gateway.route('charge').breaker(), 'closed')
+  told.lookup = { kind: 'not_found' }
+  await gateway.lookup(request('withdraw'))
+  assert.deepEqual([route.breaker(), route.why()], ['closed', null])
 })
 
 const COUNTED: readonly (readonly [ChargeOutcome, counter: string])[] = [
