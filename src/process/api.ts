@@ -100,7 +100,11 @@ export async function apiRoutes(
       returnFee,
       refund(draft) {
         const refused = gate.refusal('refund')
-        return refused === null ? refunding.submit(draft) : Promise.reject(refused)
+        if (refused !== null) return Promise.reject(refused)
+        return refunding.submit(draft).then((answer) => {
+          if (answer.replayed) metrics.count('idempotency_hits_total')
+          return answer
+        })
       },
     }),
     deadLetterRoutes({ ...acting, reads }),
