@@ -9,14 +9,15 @@ import { bookReturns } from '../src/refunds/returns.ts'
 import { timeline } from '../src/timeline/timeline.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { declined, JANE } from './operators.ts'
-import { balanced, done, givenBack, refunded } from './refunds-kit.ts'
+import { balanced, done, givenBack, refunded, untilFree } from './refunds-kit.ts'
 
 async function back(
   { db }: Pick<TestWorld, 'db'>,
   draft: ReturnDraft,
   returnFee: FeePolicy = 'keep',
 ) {
-  const [answer] = await bookReturns({ db, returnFee, currency: 'USD' }, JANE, [draft])
+  const world = { db, returnFee, currency: 'USD' }
+  const [answer] = await untilFree(() => bookReturns(world, JANE, [draft]))
   assert(answer !== undefined)
   return answer
 }

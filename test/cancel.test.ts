@@ -6,10 +6,10 @@ import { lettersOfPayment } from '../src/dead-letters/store.ts'
 import { cancelPayments } from '../src/refunds/cancel.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { accepted, JANE } from './operators.ts'
-import { balanced, done, givenBack, refunded } from './refunds-kit.ts'
+import { balanced, done, givenBack, refunded, untilFree } from './refunds-kit.ts'
 
 async function cancel({ db }: Pick<TestWorld, 'db'>, id: bigint): Promise<string> {
-  const [answer] = await cancelPayments(db, JANE, [id])
+  const [answer] = await untilFree(() => cancelPayments(db, JANE, [id]))
   assert(answer !== undefined)
   return answer.kind === 'refused' ? answer.refusal.code : answer.kind
 }

@@ -3,7 +3,7 @@ import type { FeePolicy } from '../src/domain/fee.ts'
 import { parseDecimal } from '../src/domain/money.ts'
 import type { RefundAnswer, RefundDraft } from '../src/domain/refund.ts'
 import { sentFields } from '../src/domain/sent.ts'
-import type { Db } from '../src/ports.ts'
+import { isLocked, type Db } from '../src/ports.ts'
 import { acceptRefunds } from '../src/refunds/refund.ts'
 import { books, type TestWorld } from './harness.ts'
 
@@ -57,6 +57,16 @@ export async function refunded(
     JSON.stringify(answer, (_, one) => String(one)),
   )
   return answer.payment.id
+}
+
+/** Ask again as long as somebody else holds a lock for too long: then nothing was done. */
+export async function untilFree<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await ask()
+  } catch (error) {
+    if (!isLocked(error)) throw error
+    return untilFree(ask)
+  }
 }
 
 /** What is written on a payment of its giving back. */
