@@ -81,6 +81,32 @@ test('payments are refused while the oldest one could have been begun long ago, 
   assert.equal(gate.refusal('charge'), null)
 })
 
+test('the oldest payment of all shards counts, in whichever it is, and those of all wait together', async (t) => {
+  for (const old of [0, 1]) {
+    const world = await testWorld(t, { shards: 2 })
+    const { db, clock } = world
+    const gate = admission({ db, clock, policy: POLICY })
+    await gate.look()
+    await tripBreaker(db.global, PAYOUTS, WHY)
+    clock.advance(HOUR)
+    const put = (shard: number, operation: string, ageMs: number, id: number) =>
+      world.sql(
+        `insert into payment_tasks (shard, payment_id, operation, run_at) values ($1, $2, $3, $4)`,
+        [shard, id, operation, new Date(clock.now().getTime() - ageMs)],
+      )
+    await put(old, 'charge', MINUTE + 1, 100)
+    await put(1 - old, 'charge', 1, 101)
+    await put(0, 'payout', 1, 102)
+    await put(1, 'payout', 1, 103)
+    await gate.look()
+    assert.ok(gate.refusal('charge') instanceof Overloaded, `in shard ${old}`)
+    assert.equal(gate.refusal('payout'), null)
+    await put(old, 'payout', 1, 104)
+    await gate.look()
+    assert.ok(gate.refusal('payout') instanceof GatewayUnavailable)
+  }
+})
+
 test('after a downtime an overdue task is no sign of too much work', async (t) => {
   const own = await gated(t)
   const { world } = own

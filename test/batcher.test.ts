@@ -355,3 +355,32 @@ test('reads that come together are one, which asks for each id once', async () =
   const { submit: few } = reader<number, string>(WIDE, async () => [])
   assert.equal(await few(1), null)
 })
+
+test('it is not idle while anything waits for a key, however few run', async () => {
+  const { batches, run, end } = controlled()
+  const nexts: (() => void)[] = []
+  const { submit, idle } = batcher((items: number[], next) => (nexts.push(next), run(items)), {
+    ...KEYED,
+    sizeMax: 3,
+  })
+  const answers = [submit(10)]
+  await turn()
+  nexts[0]?.()
+  answers.push(submit(20))
+  await turn()
+  nexts[1]?.()
+  answers.push(submit(21))
+  await turn()
+  assert.deepEqual(batches, [[10], [20]])
+  let done = false
+  const ended = idle().then(() => (done = true))
+  end()
+  await turn()
+  assert.equal(done, false)
+  end()
+  await turn()
+  assert.deepEqual([batches.length, done], [3, false])
+  end()
+  await ended
+  await Promise.all(answers)
+})

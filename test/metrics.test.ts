@@ -53,6 +53,16 @@ test('the compatibility counters begin with the thirteen of the original', () =>
   )
 })
 
+test('processes count requests and calls of the gateway; all else the database counts', () => {
+  const rough =
+    'payments_deposit_requests_total payments_withdraw_requests_total idempotency_hits_total ' +
+    'gateway_success_total gateway_timeouts_total gateway_errors_total ' +
+    'gateway_non_retryable_errors_total'
+  assert.deepEqual(ROUGH_NAMES, rough.split(' '))
+  const others = COUNTER_NAMES.filter((name) => !rough.split(' ').includes(name))
+  assert.deepEqual(EXACT_NAMES, others)
+})
+
 test('a drain hands out every count once, and what was not stored comes back', (t) => {
   const { metrics } = open(t)
   metrics.count('gateway_success_total')

@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  advanceRun,
+  beginStep,
+  cancelRun,
+  planRun,
+  putOff,
+  readRun,
+  startRun,
+  type Step,
+  type StepCounts,
+} from '../src/runs/store.ts'
+import { testWorld, type TestWorld } from './harness.ts'
+
+const START = { actor: 'joe', reason: 'again', requestId: 'r2', ageMsMax: 60_000 }
+const LEASE_MS = 30_000
+const NONE: StepCounts = { redriven: 0, skipped: 0, refused: 0, refusals: {} }
+
+/** Plan a run of letters with these ids. */
+function planned(world: TestWorld, letterIds: readonly bigint[]) {
+  const plan = { filter: { class: 'failed' }, letterIds, amount: 70n, actor: 'jane' } as const
+  return planRun(world.db.global, plan)
+}
+
+async function started(world: TestWorld, letterIds: readonly bigint[], ratePerSecond = 2) {
+  const { id } = await planned(world, letterIds)
+  await startRun(world.db.global, id, { ...START, ratePerSecond })
+  return id
+}
+
+/** Take the next step; it has to be due. */
+async function begun(world: TestWorld, id: bigint | null): Promise<Step> {
+  const step = await beginStep(world.db.global, id, LEASE_MS)
+  assert.ok(step !== null, 'a step is due')
+  return step
+}
+
+/** What is stored of a run beside what it is about; times in milliseconds from the start. */
+async function rowOf(world: TestWorld, id: bigint) {
+  const [row] = await world.sql<Record<string, unknown>>(
+    `select state, position, redriven, skipped, refused, refusals, letter_ids::text as letters,
+       next_at, ended_at
+     from redrives where id = $1`,
+    [id],
+  )
+  const ms = (at: unknown) => (at instanceof Date ? at.getTime() - Date.UTC(2030, 0, 1) : null)
+  return { ...row, next_at: ms(row?.['next_at']), ended_at: ms(row?.['ended_at']) }
+}
+
+test('a run is started once, by its id, while its plan is young', async (t) => {
+  const world = await testWorld(t)
+  const { global } = world.db
+  const run = await planned(world, [1n, 2n])
+  const other = await planned(world, [3n])
+  world.clock.advance(START.ageMsMax)
+  const begin = { ...START, ratePerSecond: 7 }
+  const running = await startRun(global, run.id, begin)
+  const at = world.clock.now()
+  assert.deepEqual(running, {
+    ...run,
+    state: 'running',
+    ratePerSecond: 7,
+    startedBy: 'joe',
+    startedAt: at,
+    reason: 'again',
+  })
+  assert.deepEqual(await readRun(global, run.id), running)
+  assert.equal((await rowOf(world, run.id)).next_at, START.ageMsMax)
+  assert.equal(await startRun(global, run.id, begin), null)
+  assert.deepEqual(await readRun(global, other.id), other)
+  world.clock.advance(1)
+  assert.equal(await startRun(global, other.id, begin), null)
+  assert.equal(await readRun(global, 99n), null)
+})
+
+test('a run of no letters is done when it is started', async (t) => {
+  const world = await testWorld(t)
+  const id = await started(world, [])
+  const row = await rowOf(world, id)
+  assert.deepEqual([row.ended_at, (await readRun(world.db.global, id))?.state], [0, 'done'])
+  assert.equal(await beginStep(world.db.global, null, LEASE_MS), null)
+})
+
+test('a plan that nobody started is forgotten after a day, and nothing else', async (t) => {
+  const world = await testWorld(t)
+  const old = await planned(world, [1n])
+  const running = await started(world, [2n])
+  world.clock.advance(1)
+  const young = await planned(world, [3n])
+  world.clock.advance(86_400_000)
+  const now = await planned(world, [4n])
+  const left = await world.sql<{ id: bigint }>('select id from redrives order by id')
+  assert.deepEqual(
+    left.map(({ id }) => id),
+    [running, young.id, now.id],
+  )
+  assert.equal(await readRun(world.db.global, old.id), null)
+})
+
+test('steps are taken one after the other under a lease, the one that waits longest first', async (t) => {
+  const world = await testWorld(t)
+  const { global } = world.db
+  const first = await started(world, [1n, 2n, 3n])
+  world.clock.advance(10)
+  const second = await started(world, [4n])
+  await planned(world, [5n])
+  const step = await begun(world, null)
+  assert.deepEqual(step, {
+    id: first,
+    position: 0,
+    ratePerSecond: 2,
+    letterIds: ['1', '2'],
+    startedBy: 'joe',
+    reason: 'again',
+    requestId: 'r2',
+    begunAt: world.clock.now(),
+  })
+  assert.equal(await beginStep(global, first, LEASE_MS), null)
+  assert.equal((await begun(world, second)).id, second)
+  assert.equal(await beginStep(global, null, LEASE_MS), null)
+  world.clock.advance(LEASE_MS - 1)
+  assert.equal(await beginStep(global, null, LEASE_MS), null)
+  // Whoever began it is lost.
+  world.clock.advance(1)
+  assert.deepEqual((await begun(world, null)).letterIds, ['1', '2'])
+})
+
+test('a step counts what it did, once, and the next is due a second after it began', async (t) => {
+  const world = await testWorld(t)
+  const { global } = world.db
+  const id = await started(world, [1n, 2n, 3n], 2)
+  const other = await started(world, [9n])
+  const before = await rowOf(world, other)
+  const step = await begun(world, id)
+  world.clock.advance(400)
+  const counts = { redriven: 1, skipped: 2, refused: 3, refusals: { busy: 1, payment_final: 2 } }
+  await advanceRun(global, step, counts)
+  await advanceRun(global, step, counts)
+  const row = {
+    state: 'running',
+    position: 2,
+    redriven: 1,
+    skipped: 2,
+    refused: 3,
+    refusals: counts.refusals,
+    letters: '{1,2,3}',
+    next_at: 1_000,
+    ended_at: null,
+  }
+  assert.deepEqual(await rowOf(world, id), row)
+  assert.equal(await beginStep(global, id, LEASE_MS), null)
+  world.clock.advance(600)
+  const last = await begun(world, id)
+  assert.deepEqual(last.letterIds, ['3'])
+  world.clock.advance(50)
+  await advanceRun(global, last, { ...counts, refusals: { payment_final: 5, letter_not_open: 1 } })
+  assert.deepEqual(await rowOf(world, id), {
+    state: 'done',
+    position: 3,
+    redriven: 2,
+    skipped: 4,
+    refused: 6,
+    refusals: { busy: 1, payment_final: 7, letter_not_open: 1 },
+    letters: '{1,2,3}',
+    next_at: 2_000,
+    ended_at: 1_050,
+  })
+  assert.deepEqual(await rowOf(world, other), before)
+})
+
+test('a run that was canceled stays so when its step ends, whether that was the last or not', async (t) => {
+  const world = await testWorld(t)
+  const { global } = world.db
+  for (const letters of [[1n], [1n, 2n, 3n]]) {
+    const id = await started(world, letters)
+    const step = await begun(world, id)
+    world.clock.advance(100)
+    const canceled = await cancelRun(global, id, 'ann')
+    assert.deepEqual([canceled?.state, canceled?.canceledBy], ['canceled', 'ann'])
+    const { ended_at: endedAt } = await rowOf(world, id)
+    world.clock.advance(100)
+    await advanceRun(global, step, { ...NONE, redriven: 1 })
+    const row = await rowOf(world, id)
+    const position = Math.min(letters.length, 2)
+    assert.deepEqual([(row as { state?: unknown }).state, row.ended_at], ['canceled', endedAt])
+    assert.equal((row as { position?: unknown }).position, position)
+    assert.equal(await cancelRun(global, id, 'ann'), null)
+  }
+})
+
+test('letters that are put off have their turn after all others, and none is passed over', async (t) => {
+  const world = await testWorld(t)
+  const { global } = world.db
+  const id = await started(world, [1n, 2n, 3n, 4n, 5n, 6n, 7n], 4)
+  const other = await started(world, [1n, 2n, 3n, 4n], 4)
+  const before = await rowOf(world, other)
+  await advanceRun(global, { ...(await begun(world, id)), letterIds: ['1'] }, NONE)
+  world.clock.advance(1_000)
+  const step = await begun(world, id)
+  assert.deepEqual(step.letterIds, ['2', '3', '4', '5'])
+  const counts = { redriven: 1, skipped: 1, refused: 2, refusals: { payment_final: 2 } }
+  await putOff(global, step, counts, new Set(['2', '4']))
+  const row = {
+    state: 'running',
+    position: 3,
+    redriven: 1,
+    skipped: 1,
+    refused: 2,
+    refusals: { payment_final: 2 },
+    letters: '{1,3,5,6,7,2,4}',
+    next_at: 2_000,
+    ended_at: null,
+  }
+  assert.deepEqual(await rowOf(world, id), row)
+  // Another process did the same step: its letters do not stand there any more.
+  await putOff(global, step, counts, new Set(['2', '4']))
+  await advanceRun(global, step, counts)
+  assert.deepEqual(await rowOf(world, id), row)
+  assert.deepEqual(await rowOf(world, other), before)
+  world.clock.advance(1_000)
+  assert.deepEqual((await begun(world, id)).letterIds, ['6', '7', '2', '4'])
+})

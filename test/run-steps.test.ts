@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { RedriveFilter } from '../src/dead-letters/store.ts'
+import { Unavailable } from '../src/ports.ts'
+import { plan, start, startRedriver, step } from '../src/runs/run.ts'
+import { readRun } from '../src/runs/store.ts'
+import { withShards } from '../src/shards.ts'
+import { testWorld } from './harness.ts'
+import { declined } from './operators.ts'
+import { quiet, waitingClock } from './waiting-clock.ts'
+
+const ANY: RedriveFilter = {
+  class: null,
+  error: null,
+  type: null,
+  userId: null,
+  createdBefore: null,
+  createdAfter: null,
+}
+const BY = { actor: 'joe', reason: 'again', requestId: 'r', ratePerSecond: 10 }
+
+test('a step that the database does not take is not counted, and is made again', async (t) => {
+  const world = await testWorld(t)
+  await declined(world, 'deposit', 2)
+  const { run } = await plan(world.world, ANY, 'joe')
+  await start(world.world, run.id, BY)
+  const away = () => Promise.reject(new Unavailable('away'))
+  const db = withShards(world.db, (shard) => ({ ...shard, transaction: away }))
+  await assert.rejects(step({ ...world.world, db }, null), Unavailable)
+  const before = await readRun(world.db.global, run.id)
+  assert.deepEqual([before?.position, before?.refused, before?.total], [0, 0, 2])
+  world.clock.advance(60_000)
+  assert.equal(await step(world.world, null), 2)
+  const after = await readRun(world.db.global, run.id)
+  assert.deepEqual([after?.position, after?.redriven, after?.state], [2, 2, 'done'])
+})
+
+test('a run takes the oldest letters first, in whichever shards they are', async (t) => {
+  const world = await testWorld(t, { shards: 2 })
+  const ids: (bigint | undefined)[] = []
+  for (let letter = 0; letter < 4; letter += 1) {
+    // Each has a user of its own, in one shard after the other.
+    ids.push((await declined(world, 'deposit'))[0])
+    world.clock.advance(1_000)
+  }
+  const { sample } = await plan(world.world, ANY, 'joe')
+  assert.deepEqual(
+    sample.map(({ paymentId }) => paymentId),
+    ids,
+  )
+  assert.equal(new Set(ids.map((id) => world.db.of(id ?? 0n).number)).size, 2)
+})
+
+test('runs are looked for once a second, and at once after a step that was made', async (t) => {
+  const world = await testWorld(t)
+  await declined(world, 'deposit', 2)
+  const { run } = await plan(world.world, ANY, 'joe')
+  const clock = waitingClock()
+  const redriver = startRedriver({ ...world.world, clock })
+  const asleep = async () => {
+    for (let turn = 0; turn < 500 && clock.waits().length === 0; turn += 1) await quiet()
+    return clock.waits()
+  }
+  assert.deepEqual(await asleep(), [1_000])
+  await start(world.world, run.id, { ...BY, ratePerSecond: 1 })
+  await clock.advance(1_000)
+  assert.deepEqual(await asleep(), [1_000])
+  assert.equal((await readRun(world.db.global, run.id))?.position, 1)
+  world.clock.advance(1_000)
+  await clock.advance(1_000)
+  await asleep()
+  assert.equal((await readRun(world.db.global, run.id))?.state, 'done')
+  await redriver.stop()
+})
