@@ -8,7 +8,7 @@ import type { BreakerPolicy } from '../src/domain/breaker.ts'
 import { guardedGateway, type CallSeen } from '../src/gateways/guarded.ts'
 import type { Evidence, Gateway } from '../src/ports.ts'
 import type { Process } from '../src/process/shared.ts'
-import { openGateway } from '../src/process/worker.ts'
+import { openGateway } from '../src/process/gateway.ts'
 import { manualClock, scriptedGateway } from './harness.ts'
 
 const POLICY: BreakerPolicy = {

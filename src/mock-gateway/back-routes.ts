@@ -5,7 +5,7 @@ import { exponentOf } from '../domain/currency.ts'
 import { parseMoney, toWire } from '../domain/money.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { IntegerText, parseInteger } from '../http/schemas.ts'
-import { Answer, CameBack, ComesBack, GiveBack, Key, Returns } from './bodies.ts'
+import { ANSWERS, BY_KEY, CameBack, ComesBack, GiveBack, Key, Returns } from './bodies.ts'
 import { decimalsOf, returnRef, type Returned } from './given-back.ts'
 import type { Order } from './orders.ts'
 import { malformed, type Reply } from './replies.ts'
@@ -64,26 +64,14 @@ const REFUND = {
     'than is left is declined; what was never charged is refused as `unknown_charge`.',
   headers: Type.Object({ 'idempotency-key': Type.Optional(Key) }),
   body: GiveBack,
-  response: {
-    200: Answer,
-    202: Answer,
-    402: Answer,
-    409: Answer,
-    422: Answer,
-    429: Answer,
-    502: Answer,
-    503: Answer,
-    504: Answer,
-    ...refusals(400, 415),
-  },
+  response: { ...ANSWERS, ...refusals(400, 415) },
 }
 
 const LOOKUP = {
   tags,
   operationId: 'mockLookupRefund',
   summary: 'Look a refund up by its key',
-  params: Type.Object({ key: Type.String({ minLength: 1 }) }),
-  response: { 200: Answer, 404: Answer, 502: Answer, 503: Answer },
+  ...BY_KEY,
 }
 
 const COME_BACK = {

@@ -95,7 +95,7 @@ export const Returns = Type.Object(
 )
 
 /** What the gateway says of a charge. */
-export const Answer = Type.Object(
+const Answer = Type.Object(
   {
     status: oneOf(['success', 'failed', 'pending', 'rejected', 'error']),
     code: Type.Optional(Type.String()),
@@ -194,3 +194,22 @@ export const Charges = Type.Object(
   },
   { title: 'MockCharges' },
 )
+
+/** What an order is answered with, by status. */
+export const ANSWERS = {
+  200: Answer,
+  202: Answer,
+  402: Answer,
+  409: Answer,
+  422: Answer,
+  429: Answer,
+  502: Answer,
+  503: Answer,
+  504: Answer,
+}
+
+/** How an order is looked up by its key, and answered. */
+export const BY_KEY = {
+  params: Type.Object({ key: Type.String({ minLength: 1 }) }),
+  response: { 200: Answer, 404: Answer, 502: Answer, 503: Answer },
+}

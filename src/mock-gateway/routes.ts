@@ -7,7 +7,7 @@ import { formatMoney, parseMoney, toWire } from '../domain/money.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { IntegerText, parseInteger } from '../http/schemas.ts'
 import { backRoutes } from './back-routes.ts'
-import { Answer, Charges, Dials, Journal, Key, Pay, Verdict } from './bodies.ts'
+import { ANSWERS, BY_KEY, Charges, Dials, Journal, Key, Pay, Verdict } from './bodies.ts'
 import { decimalsOf } from './given-back.ts'
 import { REQUESTS_MAX, type Audit, type Seen } from './journal.ts'
 import type { Charge, Order } from './orders.ts'
@@ -89,26 +89,14 @@ const PAY = {
   description: 'Settles the order once per `Idempotency-Key`, and fails as the dials say.',
   headers: Type.Object({ 'idempotency-key': Type.Optional(Key) }),
   body: Pay,
-  response: {
-    200: Answer,
-    202: Answer,
-    402: Answer,
-    409: Answer,
-    422: Answer,
-    429: Answer,
-    502: Answer,
-    503: Answer,
-    504: Answer,
-    ...refusals(400, 415),
-  },
+  response: { ...ANSWERS, ...refusals(400, 415) },
 }
 
 const LOOKUP = {
   tags,
   operationId: 'mockLookup',
   summary: 'Look a charge up by its key',
-  params: Type.Object({ key: Type.String({ minLength: 1 }) }),
-  response: { 200: Answer, 404: Answer, 502: Answer, 503: Answer },
+  ...BY_KEY,
 }
 
 const JOURNAL = {

@@ -36,7 +36,8 @@ import {
 } from './shared.ts'
 import { API, MOCK_GATEWAY } from '../http/paths.ts'
 import { VERSION } from './version.ts'
-import { openGateway, openWorker, openRefresh } from './worker.ts'
+import { openGateway } from './gateway.ts'
+import { openWorker, openRefresh } from './worker.ts'
 
 /** A running process of the service. */
 export interface Service {

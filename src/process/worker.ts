@@ -1,16 +1,9 @@
 import { systemClock } from '../adapters/clock.ts'
-import { guardedGateway, type CallSeen, type GuardedGateway } from '../gateways/guarded.ts'
-import { httpGateway } from '../gateways/http-gateway.ts'
+import type { GuardedGateway } from '../gateways/guarded.ts'
 import type { Metrics } from '../adapters/metrics.ts'
-import {
-  BREAKERS_MS,
-  sharedBreakers,
-  type Alert,
-  type SharedBreakers,
-} from '../gateways/shared-breaker.ts'
-import { breakerPolicy } from '../domain/breaker.ts'
+import type { SharedBreakers } from '../gateways/shared-breaker.ts'
 import { earned, FULL, spent } from '../domain/budget.ts'
-import { GATEWAY, operationOf, OPERATIONS, type Operation } from '../domain/payment.ts'
+import { operationOf, OPERATIONS, type Operation } from '../domain/payment.ts'
 import {
   chargeUnlessLocked,
   claim,
@@ -23,78 +16,14 @@ import { refresh } from '../charging/refresh.ts'
 import type { Settled } from '../charging/settle.ts'
 import { readPayments } from '../payments/store.ts'
 import type { Settler } from '../queue/settler.ts'
-import { every } from '../queue/every.ts'
 import { roomBeside, together, type Workers } from '../queue/workers.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary, type Report } from '../verify/report.ts'
 import { startVerifier } from '../verify/watch.ts'
-import type { Gateway, GatewayProfile } from '../ports.ts'
 import type { Closing } from './closing.ts'
-import { gatewayTerms, headersOf, type Process } from './shared.ts'
+import { openBreakers } from './gateway.ts'
+import type { Process } from './shared.ts'
 import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
-
-/** Open the gateway that has the address `urlOf` at the first call. */
-export function openGateway(shared: Process, urlOf: () => string): GuardedGateway {
-  const { config, metrics, decorators } = shared
-  const driver = openedLate(gatewayTerms(config), () =>
-    httpGateway({
-      url: urlOf(),
-      timeoutMs: config.gatewayTimeoutMs,
-      connections: config.workerConcurrency * OPERATIONS.length,
-      profile: gatewayTerms(config),
-      echo: config.gatewayEcho,
-      headers: headersOf(config),
-      clock: systemClock,
-    }),
-  )
-  const policy = breakerPolicy(config.gatewayTimeoutMs)
-  const gateway = decorators.gateway(driver)
-  return guardedGateway(gateway, systemClock, (seen) => countCall(metrics, seen), policy)
-}
-
-/** A gateway that its first call opens. */
-function openedLate(profile: GatewayProfile, open: () => Gateway): Gateway {
-  let opened: Gateway | undefined
-  const gateway = () => (opened ??= open())
-  return {
-    profile,
-    charge: (request, signal) => gateway().charge(request, signal),
-    lookup: (request, signal) => gateway().lookup(request, signal),
-    close: async () => opened?.close(),
-  }
-}
-
-/** Share the breakers with all workers. */
-function openBreakers(shared: Process, local: GuardedGateway): SharedBreakers {
-  const { db, config, metrics, log } = shared
-  const breakers = sharedBreakers({
-    db: db.global,
-    clock: systemClock,
-    policy: breakerPolicy(config.gatewayTimeoutMs),
-    local: local.route,
-    onAlert: (alert) => report(alert, log),
-  })
-  const looking = every(systemClock, BREAKERS_MS, breakers.look)
-  shared.stops.push(() => looking.stop())
-  metrics.breaker(() => breakers.routes().map((route) => ({ gateway: GATEWAY, ...route })))
-  return breakers
-}
-
-/**
- * One line when settings are found wrong and one when they are right again, of all workers
- * together.
- */
-function report({ kind, operation, reason }: Alert, log: Process['log']): void {
-  const what = { gateway: GATEWAY, operation, reason }
-  if (kind === 'right_again') {
-    return log.warn(what, `the gateway talks to us again: every ${operation} that waited goes on`)
-  }
-  log.error(
-    what,
-    `the gateway does not talk to us (${reason}): check its address and credentials; ` +
-      `every ${operation} waits until they are right`,
-  )
-}
 
 /** What charging and looking up takes, by the configuration and what the gateway can do. */
 function chargeWorld({ config, db }: Process, gateway: GuardedGateway): ChargeWorld {
@@ -234,15 +163,6 @@ function openLoop(
     stopMsMax: lastWordsMs(config),
     onError: (error, what) => log.error({ err: error }, `the worker could not ${what}`),
   })
-}
-
-function countCall(metrics: Metrics, seen: CallSeen): void {
-  metrics.gatewayCall(seen.call, seen.outcome, seen.ms)
-  if (seen.call === 'lookup') return
-  if (seen.outcome === 'success') metrics.count('gateway_success_total')
-  else if (seen.outcome === 'declined') metrics.count('gateway_non_retryable_errors_total')
-  else if (seen.reason === 'timeout') metrics.count('gateway_timeouts_total')
-  else metrics.count('gateway_errors_total')
 }
 
 function countSettled(metrics: Metrics, settled: Settled): void {
