@@ -11,6 +11,7 @@ import { ledgerRoutes } from '../src/ledger/routes.ts'
 import { counterRoutes } from '../src/metrics/routes.ts'
 import { mockGatewayRoutes } from '../src/mock-gateway/routes.ts'
 import { batchRoutes } from '../src/payments/batch-routes.ts'
+import { editRoutes } from '../src/payments/edit-routes.ts'
 import { paymentRoutes } from '../src/payments/routes.ts'
 import { timelineRoutes } from '../src/timeline/routes.ts'
 import { API, MOCK_GATEWAY } from '../src/http/paths.ts'
@@ -39,6 +40,7 @@ const app = await buildServer({
 const routes: FastifyPluginAsync[] = [
   userRoutes(nobody),
   paymentRoutes(nobody),
+  editRoutes(nobody),
   batchRoutes(nobody),
   timelineRoutes(nobody),
   refundRoutes(nobody),

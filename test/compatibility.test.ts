@@ -46,8 +46,16 @@ test('a field that is lost, changed, moved or in front of another is seen', () =
   assert.ok(!equal(before, answer('{"id":1,"list":[{"a":1}],"new":[]}')))
 })
 
+/** The same, but for methods that a path has gained. */
 function equal(before: Answer, now: Answer): boolean {
-  return show(before) === show(now)
+  const gone = methodsOf(before).filter((method) => !methodsOf(now).includes(method))
+  return gone.length === 0 && show(before, ALLOW) === show(now, ALLOW)
+}
+
+const ALLOW = /^allow: (.*)$/m
+
+function methodsOf(answer: Answer): string[] {
+  return ALLOW.exec(answer?.head ?? '')?.[1]?.split(', ') ?? []
 }
 
 /** The same, but for fields at the end of an object. */
@@ -69,6 +77,7 @@ function extends_(before: unknown, now: unknown): boolean {
   })
 }
 
-function show(answer: Answer): string {
-  return answer === null ? 'nothing' : `${answer.status}\n${answer.head}\n${answer.body}`
+function show(answer: Answer, without = /$^/): string {
+  if (answer === null) return 'nothing'
+  return `${answer.status}\n${answer.head.replace(without, '')}\n${answer.body}`
 }

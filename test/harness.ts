@@ -7,6 +7,7 @@ import { seededRandom } from '../src/domain/random.ts'
 import type { RetryPolicy } from '../src/domain/decision.ts'
 import { acceptor, type Accept } from '../src/payments/accept.ts'
 import { charge, claim, type ChargeWorld, type Settlement } from '../src/charging/charge.ts'
+import type { PaymentFilter } from '../src/payments/list-store.ts'
 import { viewPayments, type PaymentView } from '../src/payments/read.ts'
 import { settle, type Settled } from '../src/charging/settle.ts'
 import type {
@@ -242,6 +243,18 @@ export function acceptAll(db: Db, fee: Fee): Accept {
     whole(given)
     return answers
   }
+}
+
+/** The filter that every payment matches. */
+export const ANY: PaymentFilter = {
+  userId: null,
+  status: null,
+  type: null,
+  reference: null,
+  idempotencyKey: null,
+  gatewayRef: null,
+  from: null,
+  to: null,
 }
 
 /** Any SQL as a statement that nothing is put in front of. */

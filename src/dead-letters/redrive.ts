@@ -4,6 +4,7 @@ import {
   type GatewayTerms,
   type KnownEvidence,
 } from '../domain/evidence.ts'
+import { keyOf } from '../domain/acceptance.ts'
 import { executed, NO_MOVE, refundShare } from '../domain/ends.ts'
 import type { FeePolicy } from '../domain/fee.ts'
 import { holdEntry, refundHoldEntry, total } from '../domain/ledger.ts'
@@ -14,6 +15,7 @@ import {
   type StoredParent,
   type WholePayment,
 } from '../payments/back-store.ts'
+import { referencesLeft, takeReferences } from '../payments/details-store.ts'
 import { insertRepeats, reopenPayments } from '../payments/store.ts'
 import type { Shard, Tx } from '../ports.ts'
 import { actOnEach, refuse, writeEnds, type ActWorld, type Refused, type Verdict } from './act.ts'
@@ -56,6 +58,8 @@ interface RedriveVerdict extends Verdict<Redriven> {
   /** Payments of unknown outcome that start over, beginning with a lookup. */
   readonly reopened: Delayed[]
   readonly repeats: Repeat[]
+  /** References that repeats take over, by user and reference. */
+  readonly taken: Map<string, { userId: bigint; reference: string; paymentId: bigint }>
 }
 
 /**
@@ -98,13 +102,22 @@ async function redriveInShard(
     const [locked, ids] = await Promise.all([lock(tx, found), tx.ids('payment_ids', failed.length)])
     const paymentIds = [...locked.payments.keys()]
     // Behind the locks: a late report waits for them, or is here.
-    const known = await knownOf(tx, paymentIds)
+    const [known, left] = await Promise.all([
+      knownOf(tx, paymentIds),
+      referencesLeft(tx, failedOf(locked)),
+    ])
     const { redriveId } = by
     const { policy: terms, refundFee = 'keep' } = world
-    const verdict = decide(requests, { locked, ids, redriveId, known, terms, refundFee })
+    const books = { locked, ids, redriveId, known, left, terms, refundFee }
+    const verdict = decide(requests, books)
     await write(tx, verdict, by)
     return verdict
   })
+}
+
+/** The payments that others may repeat. */
+function failedOf({ payments }: Locked): bigint[] {
+  return [...payments.values()].filter(({ status }) => status === 'failed').map(({ id }) => id)
 }
 
 /** What the decisions depend on. */
@@ -118,6 +131,8 @@ interface Books {
   readonly refundFee: FeePolicy
   readonly redriveId: bigint | null
   readonly known: ReadonlyMap<bigint, KnownEvidence>
+  /** References of failed payments, and who has them now. */
+  readonly left: Awaited<ReturnType<typeof referencesLeft>>
   readonly terms: GatewayTerms
   readonly verdict: RedriveVerdict
 }
@@ -133,6 +148,7 @@ function decide(
     reopened: [],
     finishes: [],
     repeats: [],
+    taken: new Map(),
     entries: [],
     moves: [],
     acts: [],
@@ -210,6 +226,9 @@ function repeat(
   if (refusal !== null && (known.yes || !againstEvidence)) {
     return { kind: 'refused', refusal: { ...refusal, paymentId } }
   }
+  const reference = books.left.get(paymentId)
+  const takenBy = reference === undefined ? null : holderOf(reference, verdict)
+  if (takenBy !== null) return refuse('reference_taken', { paymentId: takenBy })
   const id = books.ids[verdict.repeats.length]
   if (id === undefined) throw new Error('fewer ids than failed letters')
   const held = holdAgain(payment, id, books)
@@ -217,11 +236,23 @@ function repeat(
   const operation = operationOf(letter.type)
   const { feeReturned } = held
   verdict.repeats.push({ id, operation, repeated: paymentId, delayMs, feeReturned })
+  if (reference !== undefined) {
+    const { userId, reference: text } = reference
+    verdict.taken.set(keyOf(userId, text), { userId, reference: text, paymentId: id })
+  }
   const before = { payment: 'failed', letter: letter.state }
   const insisted = refusal === null ? {} : { against_evidence: refusal.evidence ?? null }
   const after = { payment: 'failed', letter: 'redriven', repeated_by: String(id), ...insisted }
   verdict.acts.push({ paymentId, letterId, before, after })
   return { kind: 'redriven', letterId, paymentId, newPaymentId: id }
+}
+
+/** The payment that has a reference now, or will by a letter before; null: none. */
+function holderOf(
+  left: { readonly userId: bigint; readonly reference: string; readonly takenBy: bigint | null },
+  { taken }: Pick<RedriveVerdict, 'taken'>,
+): bigint | null {
+  return left.takenBy ?? taken.get(keyOf(left.userId, left.reference))?.paymentId ?? null
 }
 
 /** Hold what the new payment costs, as that of a failed one was held. */
@@ -268,6 +299,7 @@ async function write(tx: Tx, verdict: RedriveVerdict, by: Closer): Promise<void>
     repeats.filter((one) => !isRefund(one)),
   )
   insertRefundRepeats(tx, repeats.filter(isRefund))
+  takeReferences(tx, [...verdict.taken.values()])
   insertTasksLater(
     tx,
     repeats.map(({ id, operation, delayMs }) => ({ paymentId: id, operation, delayMs })),

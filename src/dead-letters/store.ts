@@ -184,6 +184,13 @@ export interface OperatorAct {
   readonly after: Readonly<Record<string, string | null>>
 }
 
+/** An act on a payment as the record has it; an edit is about no letter. */
+export type KeptAct = Omit<OperatorAct, 'act' | 'letterId'> & {
+  readonly act: 'redrive' | 'resolve' | 'edit'
+  readonly letterId: bigint | null
+  readonly createdAt: Date
+}
+
 /** What of an act is its own; the rest is that of all acts which one operator did together. */
 interface ActRow {
   readonly id: bigint
@@ -225,7 +232,7 @@ const INSERT_ACTS: Statement<never> = {
 }
 
 /** Every act on a payment, oldest first. */
-const ACTS: Statement<OperatorAct & { createdAt: Date }> = {
+const ACTS: Statement<KeptAct> = {
   name: 'operator_acts_of_payment',
   text: `
   select
@@ -317,10 +324,7 @@ export async function insertActs(tx: Tx, acts: readonly OperatorAct[]): Promise<
 }
 
 /** Every act of an operator on a payment, oldest first. */
-export function actsOfPayment(
-  shard: Runner,
-  paymentId: bigint,
-): Promise<(OperatorAct & { createdAt: Date })[]> {
+export function actsOfPayment(shard: Runner, paymentId: bigint): Promise<KeptAct[]> {
   return shard.run(ACTS, [paymentId])
 }
 

@@ -1,7 +1,9 @@
+import type { Details } from './details.ts'
 import { commission, type Fee } from './fee.ts'
 import { holdEntry, total, type Entry } from './ledger.ts'
 import type { Payment, PaymentType } from './payment.ts'
 import type { Refusal } from './refusal.ts'
+import { differing, type SentFields } from './sent.ts'
 
 /** A payment as it was asked for; the amount in minor units, already known to be in range. */
 export interface Draft {
@@ -9,13 +11,29 @@ export interface Draft {
   readonly userId: bigint
   readonly amount: bigint
   readonly idempotencyKey: string | null
+  /** What was said about it; not there where nothing was. */
+  readonly given?: Given
 }
 
+/** What was said about a payment, and its fields as they were sent. */
+interface Given {
+  readonly details: Details
+  readonly sent: SentFields
+}
+
+/** A field of a request; of what was said about a payment, `at` says which. */
 export type DraftField = keyof Draft
+
+interface Fault {
+  readonly field: DraftField
+  readonly code: string
+  /** Where it stands below the field, as a JSON Pointer. */
+  readonly at?: string
+}
 
 /** A no to a draft. Which fields are at fault; where a request has them, only its way in knows. */
 export interface DraftRefusal extends Omit<Refusal, 'errors'> {
-  readonly faults?: readonly { readonly field: DraftField; readonly code: string }[]
+  readonly faults?: readonly Fault[]
 }
 
 /** What a caller is told, in the order of the drafts. `replayed`: decided by an earlier request. */
@@ -45,6 +63,18 @@ export interface Books {
   readonly earlier: ReadonlyMap<string, AcceptedPayment>
   /** At least one unused payment id for each draft. */
   readonly ids: readonly bigint[]
+  /** What was said about earlier payments, by their ids; nothing where a payment is not in it. */
+  readonly sent?: ReadonlyMap<bigint, SentFields>
+  /** Payments that did not fail, by `keyOf` user and reference. */
+  readonly references?: ReadonlyMap<string, bigint>
+}
+
+/** What was said about a payment, to be written. */
+export interface Noted extends Given {
+  readonly id: bigint
+  readonly userId: bigint
+  /** Whether it did not fail, so that its reference is taken. */
+  readonly live: boolean
 }
 
 /** What a batch comes to: the answers, and everything to write. */
@@ -52,10 +82,11 @@ export interface Verdict {
   readonly answers: readonly Answer[]
   readonly payments: readonly AcceptedPayment[]
   readonly holds: readonly Entry[]
+  readonly noted: readonly Noted[]
   readonly idsUsed: number
 }
 
-/** The scope of an idempotency key: two users may use the same key. */
+/** The scope of an idempotency key or a reference: two users may use the same. */
 export function keyOf(userId: bigint, idempotencyKey: string): string {
   return `${userId} ${idempotencyKey}`
 }
@@ -74,12 +105,15 @@ export function decideBatch(drafts: readonly Draft[], books: Books, fee: Fee): V
     ids: books.ids,
     available: new Map(books.available),
     decided: new Map(books.earlier),
+    sent: new Map(books.sent),
+    references: new Map(books.references),
     payments: [],
     holds: [],
+    noted: [],
   }
   const answers = drafts.map((draft) => decide(batch, draft))
-  const { payments, holds } = batch
-  return { answers, payments, holds, idsUsed: payments.length }
+  const { payments, holds, noted } = batch
+  return { answers, payments, holds, noted, idsUsed: payments.length }
 }
 
 /** What the drafts of a batch have come to so far. */
@@ -88,8 +122,11 @@ interface Batch {
   readonly ids: readonly bigint[]
   readonly available: Map<bigint, bigint>
   readonly decided: Map<string, AcceptedPayment>
+  readonly sent: Map<bigint, SentFields>
+  readonly references: Map<string, bigint>
   readonly payments: AcceptedPayment[]
   readonly holds: Entry[]
+  readonly noted: Noted[]
 }
 
 function decide(batch: Batch, draft: Draft): Answer {
@@ -98,7 +135,14 @@ function decide(batch: Batch, draft: Draft): Answer {
   if (balance === undefined) return refuse({ code: 'user_not_found' })
   if (idempotencyKey !== null) {
     const earlier = batch.decided.get(keyOf(userId, idempotencyKey))
-    if (earlier !== undefined) return replay(draft, earlier)
+    if (earlier !== undefined) return replay(batch, draft, earlier)
+  }
+  if (draft.given !== undefined) {
+    const paymentId = withReference(batch, userId, draft.given)
+    if (paymentId !== undefined) {
+      const faults = [{ field: 'given', at: '/reference', code: 'taken' }] as const
+      return refuse({ code: 'reference_taken', faults, paymentId })
+    }
   }
   const share = commission(amount, batch.fee)
   if (draft.type === 'deposit') {
@@ -128,18 +172,40 @@ function store(
   // Spelled out: spreading the draft would cost as much as everything else here.
   const payment = { id, userId, type, amount, commission: share, idempotencyKey, refusedFor }
   batch.payments.push(payment)
+  const { given } = draft
+  if (given !== undefined) note(batch, { ...given, id, userId, live: refusedFor === null })
   if (idempotencyKey !== null) batch.decided.set(keyOf(userId, idempotencyKey), payment)
   return payment
 }
 
 /** The answer to a request whose key was used before: the first answer, or what differs. */
-function replay(draft: Draft, earlier: AcceptedPayment): Answer {
+function replay(batch: Batch, draft: Draft, earlier: AcceptedPayment): Answer {
   const differs = (['type', 'amount'] as const).filter((field) => draft[field] !== earlier[field])
-  if (differs.length > 0) {
-    const faults = differs.map((field) => ({ field, code: 'differs' }))
+  const said = differing(draft.given?.sent ?? NOTHING, batch.sent.get(earlier.id) ?? NOTHING)
+  if (differs.length + said.length > 0) {
+    const faults: Fault[] = differs.map((field) => ({ field, code: 'differs' }))
+    for (const { pointer, code } of said) faults.push({ field: 'given', at: pointer, code })
     return refuse({ code: 'idempotency_key_reuse', faults, paymentId: earlier.id })
   }
   return answerOf(earlier, true)
+}
+
+const NOTHING: SentFields = {}
+
+/** Keep what was said about a payment, for this batch as well. */
+function note(batch: Batch, noted: Noted): void {
+  const { id, userId, live, sent, details } = noted
+  batch.noted.push(noted)
+  batch.sent.set(id, sent)
+  if (live && details.reference !== null) {
+    batch.references.set(keyOf(userId, details.reference), id)
+  }
+}
+
+/** The user's payment that has this reference and did not fail; undefined: there is none. */
+function withReference(batch: Batch, userId: bigint, { details }: Given): bigint | undefined {
+  const { reference } = details
+  return reference === null ? undefined : batch.references.get(keyOf(userId, reference))
 }
 
 function answerOf(payment: AcceptedPayment, replayed: boolean): Answer {

@@ -18,6 +18,9 @@ export interface Details {
   readonly returnUrl: string | null
 }
 
+/** What may be changed later; a field that is not there stays as it is, and null takes it away. */
+export type Edit = Partial<Pick<Details, 'description' | 'metadata'>>
+
 /** The fields as they are on the wire; a field that is not there was not given. */
 export interface DetailFields {
   readonly reference?: unknown
@@ -69,10 +72,10 @@ interface Problem {
   readonly code: string
 }
 
-export type DetailsRead =
+type DetailsRead =
   /** `details`: null when no field was given, which is then written nowhere. */
   | { readonly ok: true; readonly details: Details | null; readonly sent: SentFields }
-  | { readonly ok: false; readonly refusal: Refusal }
+  | { readonly ok: false; readonly refusal: Pick<Refusal, 'code'> & { errors: readonly Problem[] } }
 
 /**
  * Read what belongs to a payment. Every field that is wrong is named. A card number is refused

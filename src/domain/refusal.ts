@@ -44,6 +44,10 @@ export const REFUSALS = {
     409,
     'The gateway can neither be asked about the payment nor safely charged again. Resolve the letter.',
   ],
+  reference_taken: [
+    409,
+    'Another payment of this user has this reference and did not fail. It is named by payment_id.',
+  ],
   redrive_started: [409, 'This snapshot was started already. See the redrive with its id.'],
   redrive_expired: [409, 'This snapshot is older than 15 minutes. Make a new one.'],
   redrive_not_running: [409, 'Only a running redrive can be canceled.'],

@@ -40,6 +40,7 @@ export function differing(
 ): readonly { readonly pointer: string; readonly code: 'differs' }[] {
   const names = new Set([...Object.keys(first), ...Object.keys(again)])
   return [...names]
+    .toSorted()
     .filter((name) => again[name] !== first[name])
     .map((name) => ({ pointer: `/${name}`, code: 'differs' }))
 }

@@ -10,6 +10,7 @@ import {
 import type { Fee } from '../domain/fee.ts'
 import { isLocked, type Runner, type Shard, type Tx } from '../ports.ts'
 import { lockFreeUsers, lockUsers, readUsers, type User } from '../users/store.ts'
+import { paymentsByReferences, sentOf, writeNoted } from './details-store.ts'
 import { paymentsByKeys, writeAccepted } from './store.ts'
 
 interface AcceptWorld {
@@ -17,6 +18,8 @@ interface AcceptWorld {
   readonly fee: Fee
   /** Told after each commit how many tasks were put in the queue. */
   readonly onEnqueued?: (count: number) => void
+  /** Told after each commit which payments were written, in order of their ids. */
+  readonly onWritten?: (shard: number, payments: Verdict['payments']) => void
 }
 
 /** How a batch treats users whose rows somebody else has locked. */
@@ -53,7 +56,7 @@ export type Accept = (
  * that time, the drafts of the users that are locked are left out and answered `busy`, and those of
  * all others are accepted. Without it the database's own limit holds, and ends the whole batch.
  */
-export function acceptor({ shard, fee, onEnqueued }: AcceptWorld): Accept {
+export function acceptor({ shard, fee, onEnqueued, onWritten }: AcceptWorld): Accept {
   // Ids that a batch took and did not use, kept for the next one so that replays leave no gaps; and
   // how many batches have begun, because ids that are older than those of another batch would come
   // too late.
@@ -75,6 +78,7 @@ export function acceptor({ shard, fee, onEnqueued }: AcceptWorld): Accept {
         left.note(books.busy)
         const decided = decideBatch(left.without(drafts), { ...books, ids }, fee)
         writeAccepted(tx, decided, fee.bps)
+        writeNoted(tx, decided.noted)
         onDecided()
         return decided
       }, lockMs)
@@ -83,6 +87,7 @@ export function acceptor({ shard, fee, onEnqueued }: AcceptWorld): Accept {
     spare = turn === begun ? [...unused, ...spare] : []
     const queued = verdict.payments.filter((payment) => payment.refusedFor === null).length
     if (queued > 0) onEnqueued?.(queued)
+    onWritten?.(shard.number, verdict.payments)
     return left.answers(drafts, verdict)
   }
 }
@@ -137,35 +142,39 @@ const NOBODY: ReadonlySet<bigint> = new Set()
  */
 async function readBooks(tx: Tx, drafts: readonly Draft[]): Promise<BooksRead> {
   const { locked, free, keys } = dependencies(drafts)
-  const [lockedUsers, freeUsers, earlier] = await Promise.all([
+  const [lockedUsers, freeUsers, earlier, references] = await Promise.all([
     lockUsers(tx, [...locked]),
     readUsers(tx, [...free]),
     earlierPayments(tx, keys),
+    referencesOf(tx, drafts),
   ])
-  return { available: availableOf([...lockedUsers, ...freeUsers]), earlier, busy: NOBODY }
+  const available = availableOf([...lockedUsers, ...freeUsers])
+  return { available, ...earlier, references, busy: NOBODY }
 }
 
 /** The same without waiting for anybody: users that somebody else has locked are `busy`. */
 async function readFreeBooks(tx: Tx, drafts: readonly Draft[]): Promise<BooksRead> {
   const { locked, free, keys } = dependencies(drafts)
-  const [lockedUsers, users, earlier] = await Promise.all([
+  const [lockedUsers, users, earlier, references] = await Promise.all([
     lockFreeUsers(tx, [...locked]),
     readUsers(tx, [...locked, ...free]),
     earlierPayments(tx, keys),
+    referencesOf(tx, drafts),
   ])
   const busy = new Set<bigint>()
   for (const { id } of users) if (locked.has(id)) busy.add(id)
   for (const { id } of lockedUsers) busy.delete(id)
   const known = users.filter(({ id }) => !locked.has(id))
-  return { available: availableOf([...lockedUsers, ...known]), earlier, busy }
+  const available = availableOf([...lockedUsers, ...known])
+  return { available, ...earlier, references, busy }
 }
 
 /**
- * Whether a draft locks its user: it spends, or its key must be unique. Two batches with drafts of
- * the same locked user would wait for each other.
+ * Whether a draft locks its user: it spends, or its key or reference must be unique. Two batches
+ * with drafts of the same locked user would wait for each other.
  */
-export function locksUser({ type, idempotencyKey }: Draft): boolean {
-  return type === 'withdraw' || idempotencyKey !== null
+export function locksUser({ type, idempotencyKey, given }: Draft): boolean {
+  return type === 'withdraw' || idempotencyKey !== null || given !== undefined
 }
 
 /** Which users a batch has to lock, which it has only to know, and which keys it has to look up. */
@@ -186,12 +195,35 @@ function availableOf(users: readonly Pick<User, 'id' | 'available'>[]): Map<bigi
   return new Map(users.map((user) => [user.id, user.available]))
 }
 
+/** The payments first made under these keys, and what was said about them then. */
 async function earlierPayments(
   tx: Runner,
   keys: ReadonlyMap<string, { userId: bigint; key: string }>,
-): Promise<Books['earlier']> {
-  const earlier = await paymentsByKeys(tx, [...keys.values()])
+): Promise<Pick<Books, 'earlier' | 'sent'>> {
+  const payments = await paymentsByKeys(tx, [...keys.values()])
+  const earlier = new Map(
+    payments.map((payment) => [keyOf(payment.userId, payment.idempotencyKey ?? ''), payment]),
+  )
+  // Only a repeated key needs this, and few are.
+  const sent = await sentOf(
+    tx,
+    payments.map(({ id }) => id),
+  )
+  return { earlier, sent }
+}
+
+/** The payments that have the references of these drafts; behind the locks, as those by keys. */
+async function referencesOf(
+  tx: Runner,
+  drafts: readonly Draft[],
+): Promise<ReadonlyMap<string, bigint>> {
+  const wanted: { userId: bigint; reference: string }[] = []
+  for (const { userId, given } of drafts) {
+    const reference = given?.details.reference ?? null
+    if (reference !== null) wanted.push({ userId, reference })
+  }
+  const taken = await paymentsByReferences(tx, wanted)
   return new Map(
-    earlier.map((payment) => [keyOf(payment.userId, payment.idempotencyKey ?? ''), payment]),
+    taken.map(({ userId, reference, paymentId }) => [keyOf(userId, reference), paymentId]),
   )
 }

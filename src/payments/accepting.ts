@@ -20,6 +20,8 @@ interface AcceptingWorld {
   readonly limits: AcceptingLimits
   /** Told after each commit how many tasks were put in the queue. */
   readonly onEnqueued: (count: number) => void
+  /** Told after each commit which payments were written. */
+  readonly onWritten: NonNullable<Parameters<typeof acceptor>[0]['onWritten']>
   /** Told of each batch that was answered, and how long it took. */
   readonly onBatch: (drafts: readonly Draft[], tookMs: number) => void
 }

@@ -5,6 +5,7 @@ import type {
   DraftField,
   DraftRefusal,
 } from '../domain/acceptance.ts'
+import { readDetails, type DetailFields } from '../domain/details.ts'
 import type { ExactNumber } from '../domain/json.ts'
 import { parseMoney, toWire } from '../domain/money.ts'
 import type { PaymentType } from '../domain/payment.ts'
@@ -29,13 +30,15 @@ export interface Fields {
   /** A positive integer that a JSON number holds exactly. */
   readonly userId: number
   readonly amount: number | string
+  /** What is said about the payment; not there where nothing is. */
+  readonly given?: DetailFields
 }
 
 /** Where a request has each field, as a JSON Pointer (RFC 6901); null: not in its body. */
 export type Where = (field: DraftField) => string | null
 
 /** What a request asks for, or the first thing that is wrong with it. */
-export function readDraft({ type, userId, amount }: Fields, key: Key): Draft | DraftRefusal {
+export function readDraft({ type, userId, amount, given }: Fields, key: Key): Draft | DraftRefusal {
   if (!key.ok) {
     return {
       code: 'idempotency_key_invalid',
@@ -46,7 +49,30 @@ export function readDraft({ type, userId, amount }: Fields, key: Key): Draft | D
   if (!money.ok) {
     return { code: money.problem, faults: [{ field: 'amount', code: money.problem }] }
   }
-  return { type, userId: BigInt(userId), amount: money.minor, idempotencyKey: key.key }
+  const draft = { type, userId: BigInt(userId), amount: money.minor, idempotencyKey: key.key }
+  return given === undefined ? draft : withGiven(draft, given)
+}
+
+/** Whether a request says anything about its payment beside what every request says. */
+export function saysMore(fields: DetailFields): boolean {
+  const { reference, description, metadata, payment_method: method, return_url: url } = fields
+  const texts = reference !== undefined || description !== undefined
+  return texts || metadata !== undefined || method !== undefined || url !== undefined
+}
+
+function withGiven(draft: Draft, fields: DetailFields): Draft | DraftRefusal {
+  const read = readDetails(fields)
+  if (!read.ok) {
+    const { code, errors } = read.refusal
+    const faults = errors.map((error) => ({
+      field: 'given' as const,
+      at: error.pointer,
+      code: error.code,
+    }))
+    return { code, faults }
+  }
+  const { details, sent } = read
+  return details === null ? draft : { ...draft, given: { details, sent } }
 }
 
 /** Whether a request was refused before it could ask for anything. */
@@ -123,9 +149,9 @@ function acceptedBody({ id, userId, type, amount }: AcceptedPayment) {
 
 /** A refusal with its faults where the request has them. */
 function pointed({ faults = [], ...refusal }: DraftRefusal, where: Where): Refusal {
-  const errors = faults.flatMap(({ field, code }) => {
-    const pointer = where(field)
-    return pointer === null ? [] : [{ pointer, code }]
+  const errors = faults.flatMap(({ field, code, at = '' }) => {
+    const place = where(field)
+    return place === null ? [] : [{ pointer: place + at, code }]
   })
   return errors.length === 0 ? refusal : { ...refusal, errors }
 }

@@ -5,10 +5,12 @@ import type { ProblemBody } from '../http/answer.ts'
 import { refusalOfFault } from '../http/failures.ts'
 import { readKey, type Key } from '../http/idempotency.ts'
 import { refusals, refuse } from '../http/problem.ts'
+import { DetailProperties } from './bodies.ts'
 import { Id, Money, oneOf, PaymentTypes } from '../http/schemas.ts'
 import {
   isRefusal,
   readDraft,
+  saysMore,
   respondToItem,
   undecided,
   type Fields,
@@ -36,6 +38,7 @@ const Item = Type.Object(
       examples: [200, '200.00'],
     }),
     idempotency_key: Type.Optional(Type.String({ description: 'Like the header, for this item.' })),
+    ...DetailProperties,
   },
   { title: 'BatchItem', additionalProperties: false },
 )
@@ -115,16 +118,13 @@ async function acceptItems(
   const answers = (await options.accept(drafts)).values()
   return read.map((one, index) => {
     const answer = isRefusal(one) ? undecided(one) : answers.next().value
-    return respondToItem(
-      decided(answer),
-      requestId,
-      (field) => `/payments/${index}/${NAMES[field]}`,
-    )
+    return respondToItem(decided(answer), requestId, (field) => `/payments/${index}${NAMES[field]}`)
   })
 }
 
-function fieldsOf({ type, user_id: userId, amount }: ItemBody): Fields {
-  return { type, userId, amount }
+function fieldsOf(item: ItemBody): Fields {
+  const { type, user_id: userId, amount } = item
+  return saysMore(item) ? { type, userId, amount, given: item } : { type, userId, amount }
 }
 
 function keyOf({ idempotency_key: key }: ItemBody): Key {
@@ -139,9 +139,10 @@ function decided(answer: Answer | Error | undefined): Answer {
   return undecided(refusal)
 }
 
-const NAMES: Readonly<Record<DraftField, keyof ItemBody>> = {
-  type: 'type',
-  userId: 'user_id',
-  amount: 'amount',
-  idempotencyKey: 'idempotency_key',
+const NAMES: Readonly<Record<DraftField, '' | `/${keyof ItemBody}`>> = {
+  type: '/type',
+  userId: '/user_id',
+  amount: '/amount',
+  idempotencyKey: '/idempotency_key',
+  given: '',
 }

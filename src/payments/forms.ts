@@ -17,6 +17,8 @@ export const FORMS: Readonly<Record<PaymentType, Form>> = {
 
 function form(amount: Form['amount']): Form {
   // Of a reused key it is said that the type differs, although the body has no such field.
-  const pointers = { type: '/type', userId: '/user_id', amount: `/${amount}`, idempotencyKey: null }
+  // What is said about a payment stands beside its amount.
+  const own = { type: '/type', userId: '/user_id', amount: `/${amount}`, given: '' }
+  const pointers = { ...own, idempotencyKey: null }
   return { amount, where: (field) => pointers[field] }
 }

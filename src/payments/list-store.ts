@@ -1,5 +1,7 @@
+import { numbers } from '../domain/arrays.ts'
 import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
+import { idsOfTime } from './minutes-store.ts'
 import { COLUMNS } from './store.ts'
 
 /**
@@ -9,6 +11,13 @@ import { COLUMNS } from './store.ts'
  * where the next one is to go on.
  */
 const LOOKED_AT_MAX = 10_000
+
+/** What of a filter is compared payment by payment. */
+const MATCHES = `($4::text is null or status = $4)
+    and ($5::text is null or type = $5)
+    and ($7::text is null or gateway_ref = $7)
+    and ($8::timestamptz is null or created_at >= $8)
+    and ($9::timestamptz is null or created_at < $9)`
 
 /** The last of the payments below `$2` that a page looks at; none when there are fewer. */
 const FLOOR: Statement<{ floor: bigint }> = {
@@ -46,8 +55,7 @@ const PAGE: Statement<Payment> = {
   select ${COLUMNS}
   from payments
   where shard = $1 and id < $2 and id >= $3
-    and ($4::text is null or status = $4)
-    and ($5::text is null or type = $5)
+    and ${MATCHES}
   order by id desc
   limit $6`,
 }
@@ -58,10 +66,9 @@ const PAGE_OF_USER: Statement<Payment> = {
   text: `
   select ${COLUMNS}
   from payments
-  where shard = $1 and (user_id, id) < ($7::bigint, $2::bigint)
-    and (user_id, id) >= ($7::bigint, $3::bigint)
-    and ($4::text is null or status = $4)
-    and ($5::text is null or type = $5)
+  where shard = $1 and (user_id, id) < ($10::bigint, $2::bigint)
+    and (user_id, id) >= ($10::bigint, $3::bigint)
+    and ${MATCHES}
   order by user_id desc, id desc
   limit $6`,
 }
@@ -111,11 +118,76 @@ const OPEN_PAGE: Statement<Payment> = {
     select *
     from payments
     where shard = $1 and id = candidate.payment_id and status = $4
-      and ($5::text is null or type = $5)
+      and ${MATCHES}
     limit 1
   ) payment
   order by id desc
   limit $6`,
+}
+
+/** The payment that was made under a key of a user, if it matches. */
+const PAGE_OF_KEY: Statement<Payment> = {
+  name: 'payments_page_of_key',
+  text: `
+  select ${COLUMNS}
+  from payments
+  where shard = $1 and user_id = $10::bigint and idempotency_key = $11 and id < $2 and id >= $3
+    and ${MATCHES}
+  limit $6`,
+}
+
+/** Payments of which it was said, and those that repeat them, that a page looks at, in a shard. */
+const SAID_MAX = 1_000
+
+/**
+ * A page of the payments that have a reference, whether they failed or not, and of those that
+ * repeat them. They are compared as rows, so that only the index of references has this order. The
+ * limits keep the planner from reading all payments for a join.
+ */
+const PAGE_OF_REFERENCE: Statement<Payment> = {
+  name: 'payments_page_of_reference',
+  text: `
+  with recursive candidate (payment_id) as (
+    (
+      select payment_id
+      from payment_details
+      where shard = $1 and reference is not null
+        and (reference, payment_id) > ($11::text, 0)
+        and (reference, payment_id) < ($11::text, 9223372036854775807)
+      order by reference desc, payment_id desc
+      limit ${SAID_MAX}
+    )
+    union all
+    select again.id
+    from candidate
+    cross join lateral (
+      select id
+      from payments
+      where shard = $1 and redrive_of = candidate.payment_id
+      limit ${SAID_MAX}
+    ) again
+  )
+  select ${COLUMNS}
+  from candidate
+  cross join lateral (
+    select *
+    from payments
+    where shard = $1 and id = candidate.payment_id and id < $2 and id >= $3
+      and ($10::bigint is null or user_id = $10)
+      and ${MATCHES}
+    limit 1
+  ) payment
+  order by id desc
+  limit $6`,
+}
+
+/** Which of these payments are final. A payment that does not exist is waited for by nobody. */
+const FINAL: Statement<{ id: bigint; final: boolean }> = {
+  name: 'payments_final',
+  text: `
+  select id, status in ('success', 'failed') as final
+  from payments
+  where shard = $1 and id = any ($2::bigint[])`,
 }
 
 /** What a list of payments is filtered by; null: not. */
@@ -123,6 +195,14 @@ export interface PaymentFilter {
   readonly userId: bigint | null
   readonly status: StoredStatus | null
   readonly type: BookedType | null
+  readonly reference: string | null
+  /** Of one user, whose id is given as well. */
+  readonly idempotencyKey: string | null
+  readonly gatewayRef: string | null
+  /** Accepted at this time or later. */
+  readonly from: Date | null
+  /** Accepted before this time. */
+  readonly to: Date | null
 }
 
 /** What one look at a shard's payments gave. */
@@ -140,14 +220,40 @@ export async function lookAtPayments(
   before: bigint,
   limit: number,
 ): Promise<Look> {
-  const { userId, status, type } = filter
-  const floor = await floorOf(shard, filter, before)
-  const values = [before, floor ?? 0n, status, type, limit]
-  const payments = await (userId !== null
-    ? shard.run(PAGE_OF_USER, [...values, userId])
-    : shard.run(isOpenList(filter) ? OPEN_PAGE : PAGE, values))
+  const { from, to } = filter
+  if (from === null && to === null) return lookBetween(shard, filter, { before, low: 0n }, limit)
+  const { low, high } = await idsOfTime(shard, from, to)
+  const range = { before: before <= high ? before : high + 1n, low }
+  if (range.before <= low) return { payments: [], downTo: null }
+  return lookBetween(shard, filter, range, limit)
+}
+
+async function lookBetween(
+  shard: Runner,
+  filter: PaymentFilter,
+  { before, low }: { readonly before: bigint; readonly low: bigint },
+  limit: number,
+): Promise<Look> {
+  const looked = await floorOf(shard, filter, before)
+  const floor = looked !== null && looked > low ? looked : null
+  const payments = await pageOf(shard, filter, [before, floor ?? low], limit)
   const full = payments.length === limit
   return { payments, downTo: full ? (payments.at(-1)?.id ?? null) : floor }
+}
+
+function pageOf(
+  shard: Runner,
+  filter: PaymentFilter,
+  range: readonly [before: bigint, floor: bigint],
+  limit: number,
+): Promise<Payment[]> {
+  const { userId, status, type, reference, idempotencyKey: key } = filter
+  const { gatewayRef, from, to } = filter
+  const values = [...range, status, type, limit, gatewayRef, from, to]
+  if (key !== null) return shard.run(PAGE_OF_KEY, [...values, userId, key])
+  if (reference !== null) return shard.run(PAGE_OF_REFERENCE, [...values, userId, reference])
+  if (userId !== null) return shard.run(PAGE_OF_USER, [...values, userId])
+  return shard.run(isOpenList(filter) ? OPEN_PAGE : PAGE, values)
 }
 
 async function floorOf(
@@ -155,9 +261,11 @@ async function floorOf(
   filter: PaymentFilter,
   before: bigint,
 ): Promise<bigint | null> {
-  const { userId, status, type } = filter
+  const { userId, status, type, reference, idempotencyKey, gatewayRef, from, to } = filter
+  // They lead to a few payments by themselves.
+  if (reference !== null || idempotencyKey !== null) return null
   // Every payment matches: the limit is enough.
-  if (status === null && type === null) return null
+  if ((status ?? type ?? gatewayRef ?? from ?? to) === null) return null
   const [row] =
     userId !== null
       ? await shard.run(FLOOR_OF_USER, [before, userId])
@@ -168,4 +276,11 @@ async function floorOf(
 /** Whether the tasks and letters lead to what is looked for. A user's payments are few enough. */
 function isOpenList({ userId, status }: PaymentFilter): boolean {
   return userId === null && (status === 'new' || status === 'unknown')
+}
+
+/** Those of these payments for which nobody needs to wait: they are final, or do not exist. */
+export async function finalPayments(shard: Runner, ids: readonly bigint[]): Promise<bigint[]> {
+  const rows = await shard.run(FINAL, [numbers(ids)])
+  const open = new Set(rows.filter(({ final }) => !final).map(({ id }) => id))
+  return ids.filter((id) => !open.has(id))
 }

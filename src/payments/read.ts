@@ -1,8 +1,10 @@
 import { shownStatus, transactionStatus, type PaymentStatus } from '../domain/payment.ts'
+import type { Details } from '../domain/details.ts'
 import type { Db } from '../ports.ts'
 import { readTasks, type TaskView } from '../queue/store.ts'
 import { lookAtPayments, type PaymentFilter } from './list-store.ts'
 import { readWhole, type WholePayment } from './back-store.ts'
+import { detailsOf } from './details-store.ts'
 import { eachPart, eachShard, whole } from '../shards.ts'
 
 /** A payment as it is shown: what is stored, joined with what its task knows while it is open. */
@@ -14,10 +16,12 @@ export interface PaymentView {
   readonly lastError: string | null
   /** When it is tried or looked up next; null when it is final or being processed. */
   readonly nextAt: Date | null
+  /** What was said about it; null: nothing. */
+  readonly details: Details | null
 }
 
 /**
- * Read payments by id, in order; null where there is none. Two statements per shard, whatever N.
+ * Read payments by id, in order; null where there is none. Three statements per shard, whatever N.
  */
 export async function viewPayments(
   db: Db,
@@ -29,8 +33,15 @@ export async function viewPayments(
     ids,
     (id) => id,
     async (shard, own) => {
-      const [payments, tasks] = await Promise.all([readWhole(shard, own), readTasks(shard, own)])
-      for (const payment of payments) views.set(payment.id, view(payment, tasks.get(payment.id)))
+      const [payments, tasks, said] = await Promise.all([
+        readWhole(shard, own),
+        readTasks(shard, own),
+        detailsOf(shard, own),
+      ])
+      for (const payment of payments) {
+        const { id } = payment
+        views.set(id, { ...view(payment, tasks.get(id)), details: said.get(id) ?? null })
+      }
     },
   )
   whole(read)
@@ -73,7 +84,7 @@ export async function pageOfViews(
   return { views: views.filter((one) => one !== null), next: beyond === 0n ? null : beyond }
 }
 
-function view(payment: WholePayment, task: TaskView | undefined): PaymentView {
+function view(payment: WholePayment, task: TaskView | undefined): Omit<PaymentView, 'details'> {
   const { status, attempts, lastError } = payment
   const ended = transactionStatus(status)
   const worked = task !== undefined && (task.leased || task.pending)

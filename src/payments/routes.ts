@@ -28,6 +28,7 @@ import {
   Time,
   writeCursor,
 } from '../http/schemas.ts'
+import { DetailFields, DetailProperties, detailsBody, FILTERS, readFilters } from './bodies.ts'
 import { isRefusal, readDraft, respond, undecided, type Fields } from './api.ts'
 import type { WholePayment } from './back-store.ts'
 import { FORMS } from './forms.ts'
@@ -43,6 +44,8 @@ interface PaymentRoutes {
    * Ask the gateway about a payment in doubt; does nothing where there is no gateway or no doubt.
    */
   readonly refresh: (id: bigint) => Promise<void>
+  /** Resolves when a payment is final, or the time is over. */
+  readonly final: (id: bigint, waitMs: number) => Promise<void>
   readonly page: (filter: PaymentFilter, before: bigint, limit: number) => Promise<PageOfViews>
 }
 
@@ -84,9 +87,10 @@ const PaymentFields = {
     enum: ['payout_returned', 'charged_back', 'refunded_there', 'dispute_won', null],
     description: 'Of a return: how it came back.',
   }),
+  ...DetailFields,
 }
 
-const PaymentBody = Type.Object(PaymentFields, {
+export const PaymentBody = Type.Object(PaymentFields, {
   title: 'Payment',
   examples: [
     {
@@ -108,10 +112,17 @@ const PaymentBody = Type.Object(PaymentFields, {
       parent_id: null,
       fee_returned: null,
       return_kind: null,
+      reference: 'order-4711',
+      description: null,
+      metadata: { shop: 'berlin' },
+      payment_method: null,
+      return_url: null,
     },
   ],
 })
 
+/** How long an answer may be waited for, in seconds. */
+const WAIT = { min: 0, max: 30, fallback: 0 }
 const PAGE = { min: 1, max: 500, fallback: 50 }
 const ID_MAX = 9_223_372_036_854_775_807n
 
@@ -147,7 +158,11 @@ function depositRoute(app: App, options: PaymentRoutes): void {
     description: 'The gateway is charged the amount; the user gets it less the commission.',
     headers: IdempotencyHeaders,
     body: Type.Object(
-      { user_id: Id, deposit: Amount('What to charge.', [200, '200.00']) },
+      {
+        user_id: Id,
+        deposit: Amount('What to charge.', [200, '200.00']),
+        ...DetailProperties,
+      },
       {
         title: 'DepositRequest',
         additionalProperties: false,
@@ -156,12 +171,12 @@ function depositRoute(app: App, options: PaymentRoutes): void {
     ),
     response: {
       202: acceptedBody('deposit', 'AcceptedDeposit', 200),
-      ...refusals(400, 404, 413, 415, 422, 503),
+      ...refusals(400, 404, 409, 413, 415, 422, 503),
     },
   }
   app.post('/payments/deposit', { schema }, (request, reply) => {
-    const { user_id: userId, deposit } = request.body
-    return accept(request, reply, options, { type: 'deposit', userId, amount: deposit })
+    const { user_id: userId, deposit: amount, ...given } = request.body
+    return accept(request, reply, options, { type: 'deposit', userId, amount, given })
   })
 }
 
@@ -175,7 +190,11 @@ function withdrawRoute(app: App, options: PaymentRoutes): void {
       'the amount.',
     headers: IdempotencyHeaders,
     body: Type.Object(
-      { user_id: Id, amount: Amount('What to pay out.', [50, '50.00']) },
+      {
+        user_id: Id,
+        amount: Amount('What to pay out.', [50, '50.00']),
+        ...DetailProperties,
+      },
       {
         title: 'WithdrawalRequest',
         additionalProperties: false,
@@ -184,12 +203,12 @@ function withdrawRoute(app: App, options: PaymentRoutes): void {
     ),
     response: {
       202: acceptedBody('withdraw', 'AcceptedWithdrawal', 50),
-      ...refusals(400, 402, 404, 413, 415, 422, 503),
+      ...refusals(400, 402, 404, 409, 413, 415, 422, 503),
     },
   }
   app.post('/payments/withdraw', { schema }, (request, reply) => {
-    const { user_id: userId, amount } = request.body
-    return accept(request, reply, options, { type: 'withdraw', userId, amount })
+    const { user_id: userId, amount, ...given } = request.body
+    return accept(request, reply, options, { type: 'withdraw', userId, amount, given })
   })
 }
 
@@ -204,23 +223,28 @@ async function accept(
   return send(reply, respond(answer, request.id, FORMS[fields.type].where))
 }
 
-function readRoute(app: App, { read, refresh }: PaymentRoutes): void {
+function readRoute(app: App, { read, refresh, final }: PaymentRoutes): void {
   const schema = {
     tags: ['Payments'],
     operationId: 'getPayment',
     summary: 'See what became of a payment',
     description:
       'With `refresh=true` the gateway is asked first, if the payment is in doubt, nobody is asking ' +
-      'already and it was not asked within the last two seconds.',
+      'already and it was not asked within the last two seconds. With `wait=20` the answer comes when ' +
+      'the payment is final, or after so many seconds, whatever it is then.',
     params: IdParams('The payment id.'),
     querystring: Type.Object({
       refresh: Type.Optional(oneOf(['true', 'false'], { description: 'Ask the gateway first.' })),
+      wait: IntegerText('Seconds to wait for it to be final.', WAIT.min, WAIT.max, WAIT.fallback),
     }),
     response: { 200: PaymentBody, ...refusals(400, 404, 503) },
   }
   app.get('/payments/:id', { schema }, async (request, reply) => {
+    const wait = parseInteger('wait', request.query.wait, WAIT)
+    if (!wait.ok) return refuse(reply, wait.refusal)
     const id = parseId(request.params.id)
     if (id !== null && request.query.refresh === 'true') await refresh(id)
+    if (id !== null && wait.value > 0) await final(id, wait.value * 1_000)
     const view = id === null ? null : await read(id)
     if (view === null) return refuse(reply, { code: 'payment_not_found' })
     return reply.send(paymentBody(view))
@@ -240,6 +264,7 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
         user_id: IdFilter('Payments of one user.'),
         status: Type.Optional(PaymentStatus),
         type: Type.Optional(BookedTypes),
+        ...FILTERS,
         limit: IntegerText('Payments per page.', PAGE.min, PAGE.max, PAGE.fallback),
         cursor: Cursor,
       },
@@ -254,7 +279,9 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
     const { user_id: userId, status, type, cursor } = request.query
     const limit = parseInteger('limit', request.query.limit, PAGE)
     if (!limit.ok) return refuse(reply, limit.refusal)
-    const list = `payments ${userId ?? ''} ${status ?? ''} ${type ?? ''}`
+    const found = readFilters(request.query)
+    if (!found.ok) return refuse(reply, found.refusal)
+    const list = `payments ${userId ?? ''} ${status ?? ''} ${type ?? ''}${found.text}`
     const position = cursor === undefined ? [String(ID_MAX)] : readCursor(list, cursor, 1)
     const before = position?.[0] ?? ''
     if (parseId(before) === null) return refuse(reply, { code: 'cursor_invalid' })
@@ -263,6 +290,7 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
       userId: userId === undefined ? null : BigInt(userId),
       status: storedStatus(status),
       type: type ?? null,
+      ...found.filter,
     }
     const { views, next } = await page(filter, BigInt(before), limit.value)
     const shown = views.filter((view) => matches(view, status))
@@ -283,7 +311,8 @@ function matches(view: PaymentView, status: string | undefined): boolean {
   return status === undefined || view.status === status
 }
 
-function paymentBody(view: PaymentView) {
+/** A payment as it is shown. */
+export function paymentBody(view: PaymentView) {
   const { payment } = view
   return {
     payment_id: Number(payment.id),
@@ -304,5 +333,6 @@ function paymentBody(view: PaymentView) {
     parent_id: payment.parentId === null ? null : Number(payment.parentId),
     fee_returned: payment.feeReturned === null ? null : toWire(payment.feeReturned),
     return_kind: payment.returnKind,
+    ...detailsBody(view.details),
   }
 }

@@ -9,6 +9,7 @@ import {
 } from '../domain/payment.ts'
 import type { Entry } from '../domain/ledger.ts'
 import { CLOCK, NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
+import { leaveReferences } from './details-store.ts'
 
 /** How the error that is shown of a refused payment begins. */
 export const REFUSED = 'refused:'
@@ -271,9 +272,15 @@ export function readPayments(shard: Runner, ids: readonly bigint[]): Promise<Pay
   return shard.run(READ, [numbers(ids)])
 }
 
-/** Change the status of open payments. */
+/** Change the status of open payments; those that fail give up their references. */
 export function finishPayments(tx: Tx, finishes: readonly Finish[]): void {
-  if (finishes.length > 0) tx.write(FINISH, FINISHES.of(finishes))
+  if (finishes.length === 0) return
+  tx.write(FINISH, FINISHES.of(finishes))
+  const failed = finishes.filter(({ status }) => status === 'failed')
+  leaveReferences(
+    tx,
+    failed.map(({ id }) => id),
+  )
 }
 
 /** Open payments of unknown outcome again. */

@@ -5,6 +5,7 @@ import { readShare } from '../adapters/read-share.ts'
 import { batcher } from '../queue/batcher.ts'
 import { reader } from '../queue/reader.ts'
 import type { Config } from '../config/config.ts'
+import { editPayment } from '../dead-letters/edit.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
 import type { Answer, Draft } from '../domain/acceptance.ts'
 import { operationOf, type Operation } from '../domain/payment.ts'
@@ -16,7 +17,10 @@ import { counterRoutes } from '../metrics/routes.ts'
 import { accepting, type Accepts } from '../payments/accepting.ts'
 import { batchRoutes } from '../payments/batch-routes.ts'
 import { pageOfViews, viewPayments, type PaymentView } from '../payments/read.ts'
+import { editRoutes } from '../payments/edit-routes.ts'
 import { fastPaymentRoutes } from '../payments/fast-routes.ts'
+import { startMinutes } from '../payments/minutes.ts'
+import { waiting } from '../payments/waiting.ts'
 import { paymentRoutes } from '../payments/routes.ts'
 import { timeline } from '../timeline/timeline.ts'
 import { timelineRoutes } from '../timeline/routes.ts'
@@ -64,6 +68,7 @@ export async function apiRoutes(
   const users = reader<bigint, User>(limits(config), (ids) => viewUsers(db, ids))
   const views = reader<bigint, PaymentView>(limits(config), (ids) => viewPayments(db, ids))
   const opening = batcher<bigint, User>((amounts) => openUsers(db, amounts), limits(config))
+  const waits = openWaits(shared, stops)
   const mayAsk = (operation: Operation) => (gate.breaker(operation)?.openMs ?? 0) === 0
   const { currency, refundFee, returnFee } = config
   const acting = {
@@ -90,8 +95,10 @@ export async function apiRoutes(
       accept: accepts.accept,
       read: (id) => views.submit(id),
       refresh: (id) => refresh(id, mayAsk),
+      final: (id, waitMs) => waits.final(id, waitMs),
       page: (filter, before, limit) => pageOfViews(reads, filter, before, limit),
     }),
+    editRoutes({ edit: (...edit) => editPayment(db, ...edit), read: views.submit }),
     batchRoutes({ accept: accepts.acceptAll }),
     timelineRoutes({ read: (id) => timeline({ db: reads, policy }, id) }),
     refundRoutes({
@@ -114,6 +121,13 @@ export async function apiRoutes(
     healthRoutes({ ...probes, ...routeProbes(gate) }),
   ]
   return { routes, fast: fastPaymentRoutes(accepts.accept) }
+}
+
+/** Let callers wait for payments, until this process stops. */
+function openWaits(shared: Process, stops: Closing) {
+  const waits = waiting({ db: shared.db, clock: systemClock, open: () => !shared.stopping })
+  stops.push(() => waits.idle())
+  return waits
 }
 
 /** Reads of lists that may wait for a connection of their share. */
@@ -159,6 +173,8 @@ function limits(config: Config) {
 /** Accept payments as this process is set up to, and let it know of each batch. */
 function acceptPayments(shared: Process, wake: Wake, stops: Closing): Accepts {
   const { db, config, metrics } = shared
+  const minutes = startMinutes({ db, clock: systemClock })
+  stops.push(() => minutes.stop())
   const all = accepting({
     db,
     fee: { bps: config.feeBps, min: config.feeMin },
@@ -169,6 +185,7 @@ function acceptPayments(shared: Process, wake: Wake, stops: Closing): Accepts {
       lockMsMax: config.databaseLockTimeoutMs,
     },
     onEnqueued: (count) => countEnqueued(shared, count),
+    onWritten: minutes.accepted,
     onBatch(drafts, tookMs) {
       for (const operation of new Set(drafts.map(({ type }) => operationOf(type)))) wake(operation)
       metrics.acceptBatch(drafts.length, tookMs)

@@ -12,8 +12,8 @@ const Event = Type.Object(
       description:
         '`accepted`, `refused`; `charge`, `lookup` (a call of the gateway with its evidence), ' +
         '`worker_lost`; `hold`, `settle`, `release`, `settle_late` (postings); `dead_letter`, ' +
-        '`dead_letter_closed`; `redrive`, `resolve`, `cancel`, `return`, `correct` (acts of ' +
-        'operators).',
+        '`dead_letter_closed`; `redrive`, `resolve`, `cancel`, `return`, `correct`, `edit` (acts ' +
+        'of operators).',
     }),
     amount: optional(Money('What was asked for.')),
     commission: optional(Money('The commission, or what of it a posting earned.')),

@@ -2,7 +2,7 @@ import {
   actsOfPayment,
   lettersOfPayment,
   type DeadLetter,
-  type OperatorAct,
+  type KeptAct,
 } from '../dead-letters/store.ts'
 import { NO_EVIDENCE, type Attempt, type GatewayTerms } from '../domain/evidence.ts'
 import { explain } from '../domain/explain.ts'
@@ -28,7 +28,7 @@ export type TimelineEvent = { readonly at: Date } & (
     }
   | { readonly kind: 'posting'; readonly posting: Posting }
   | { readonly kind: 'letter_opened' | 'letter_closed'; readonly letter: DeadLetter }
-  | { readonly kind: 'act'; readonly act: OperatorAct }
+  | { readonly kind: 'act'; readonly act: KeptAct }
 )
 
 export interface Timeline {
@@ -137,7 +137,7 @@ function effectOf({ late, outcome }: Attempt, { status }: WholePayment): string 
 }
 
 /** A letter's opening, and its end unless an operator's act shows it already. */
-function letterEvents(letter: DeadLetter, acts: readonly OperatorAct[]): TimelineEvent[] {
+function letterEvents(letter: DeadLetter, acts: readonly KeptAct[]): TimelineEvent[] {
   const opened: TimelineEvent = { at: letter.createdAt, kind: 'letter_opened', letter }
   const acted = acts.some(({ letterId }) => letterId === letter.id)
   if (letter.closedAt === null || acted) return [opened]

@@ -46,3 +46,11 @@ export function ints(value: unknown): number[] {
 export function time(value: unknown, context: Context): number {
   return value instanceof Date ? value.getTime() : context.nowMs
 }
+
+/** No client of the simulator says anything about a payment. */
+export const unsaid: Handlers = {
+  payment_details_sent: { run: () => [] },
+  payment_details_read: { run: () => [] },
+  payment_references_leave: { run: () => [] },
+  payment_references_left: { run: () => [] },
+}

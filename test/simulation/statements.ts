@@ -13,6 +13,7 @@ import {
 import {
   type Handler,
   type Handlers,
+  unsaid,
   userLock,
   taskLock,
   texts,
@@ -396,4 +397,4 @@ const session: Handlers = {
 }
 
 /** What is known of users, payments and tasks; `records.ts` has the rest. */
-export const states: Handlers = { ...session, ...users, ...payments, ...tasks }
+export const states: Handlers = { ...session, ...users, ...payments, ...unsaid, ...tasks }

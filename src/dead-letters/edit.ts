@@ -1,0 +1,39 @@
+import type { Edit } from '../domain/details.ts'
+import { lockTexts, writeTexts } from '../payments/details-store.ts'
+import type { Db } from '../ports.ts'
+import { insertTextAct } from './texts-store.ts'
+
+/** What the record says where no reason is asked for. */
+const REASON = 'edited'
+
+/**
+ * Change the description or the metadata of a payment, and keep who changed which of them; of a
+ * payment that repeats another, those of the first, because they have the same. False: there is no
+ * such payment. The texts themselves are not kept in the record, so that erasing them erases them.
+ */
+export function editPayment(
+  db: Db,
+  id: bigint,
+  edit: Edit,
+  by: { readonly actor: string; readonly requestId: string },
+): Promise<boolean> {
+  return db.of(id).transaction(async (tx) => {
+    const texts = await lockTexts(tx, id)
+    if (texts === null) return false
+    const now = { ...texts, ...edit }
+    writeTexts(tx, now)
+    const names = Object.keys(edit) as (keyof Edit)[]
+    const shown = (of: Edit) =>
+      Object.fromEntries(names.map((name) => [name, (of[name] ?? null) === null ? null : 'set']))
+    await insertTextAct(tx, {
+      act: 'edit',
+      paymentId: id,
+      userId: null,
+      ...by,
+      reason: REASON,
+      before: shown(texts),
+      after: shown(now),
+    })
+    return true
+  })
+}

@@ -1,0 +1,139 @@
+import { Type } from 'typebox'
+import { DETAIL_PATTERNS, DETAILS_MAX, type Details } from '../domain/details.ts'
+import { writeJson } from '../domain/json.ts'
+import type { Refusal } from '../domain/refusal.ts'
+import { readKey } from '../http/idempotency.ts'
+import { nullable, SHOWN } from '../http/schemas.ts'
+import type { PaymentFilter } from './list-store.ts'
+
+/**
+ * A field that is read by `readDetails`, so that every refusal names its place and a card number
+ * has a code of its own; the documentation shows what it takes.
+ */
+function field(description: string, shape: object) {
+  return Type.Optional(Type.Unsafe<unknown>({ description, [SHOWN]: shape }))
+}
+
+const shown = (pattern: string, example: string) => ({
+  type: 'string',
+  pattern,
+  examples: [example],
+})
+
+const Description = field(
+  'For people: up to 500 characters. No card numbers.',
+  shown(DETAIL_PATTERNS.description, 'Two tickets'),
+)
+
+const Metadata = field(
+  'For you alone: a flat object of texts, up to 20 members. No card numbers.',
+  {
+    type: 'object',
+    maxProperties: DETAILS_MAX.metadataKeys,
+    propertyNames: { pattern: DETAIL_PATTERNS.metadataKey },
+    additionalProperties: { type: 'string', pattern: DETAIL_PATTERNS.metadataValue },
+    examples: [{ shop: 'berlin' }],
+  },
+)
+
+/** What may be said about a payment on every way of making one. */
+export const DetailProperties = {
+  reference: field(
+    "What you call it: unique among the user's payments that did not fail.",
+    shown(DETAIL_PATTERNS.reference, 'order-4711'),
+  ),
+  description: Description,
+  metadata: Metadata,
+  payment_method: field(
+    "The gateway's token of a card or an account, never the number of a card.",
+    shown(DETAIL_PATTERNS.paymentMethod, 'pm_1'),
+  ),
+  return_url: field(
+    'Where the gateway sends the payer back to.',
+    shown(DETAIL_PATTERNS.returnUrl, 'https://shop.example/thanks'),
+  ),
+}
+
+/** What was said about a payment, as it is shown. */
+export const DetailFields = {
+  reference: nullable('string', { description: 'What the caller calls it.' }),
+  description: nullable('string'),
+  metadata: Type.Unsafe<Details['metadata']>({
+    type: ['object', 'null'],
+    additionalProperties: { type: 'string' },
+  }),
+  payment_method: nullable('string', { description: "The gateway's token." }),
+  return_url: nullable('string'),
+}
+
+/** The same of one payment; of a payment that repeats another, what was said about that one. */
+export function detailsBody(details: Details | null) {
+  return {
+    reference: details?.reference ?? null,
+    description: details?.description ?? null,
+    metadata: details?.metadata ?? null,
+    payment_method: details?.paymentMethod ?? null,
+    return_url: details?.returnUrl ?? null,
+  }
+}
+
+const text = (description: string, pattern: string, example: string) =>
+  Type.Optional(Type.String({ pattern, description, examples: [example] }))
+
+const time = (description: string) =>
+  Type.Optional(Type.String({ format: 'date-time', description }))
+
+/** What a list of payments can be filtered by beside their user, status and type. */
+export const FILTERS = {
+  reference: text('With this reference, failed ones too.', DETAIL_PATTERNS.reference, 'order-4711'),
+  idempotency_key: text(
+    'The one made under this key of the user in `user_id`.',
+    '^[\\x21-\\x7e]{1,255}$',
+    'order-1',
+  ),
+  gateway_ref: text("With this reference of the gateway's.", '^[\\x21-\\x7e]{1,255}$', 'gw-1'),
+  from: time('Accepted at this time or later.'),
+  to: time('Accepted before this time.'),
+}
+
+interface FilterTexts {
+  readonly user_id?: string
+  readonly reference?: string
+  readonly idempotency_key?: string
+  readonly gateway_ref?: string
+  readonly from?: string
+  readonly to?: string
+}
+
+type FiltersRead =
+  | {
+      readonly ok: true
+      readonly filter: Omit<PaymentFilter, 'userId' | 'status' | 'type'>
+      /** Which filters these are, for cursors; empty: none. */
+      readonly text: string
+    }
+  | { readonly ok: false; readonly refusal: Refusal }
+
+/** Read those filters. A key belongs to its user, so it is looked for with one. */
+export function readFilters(query: FilterTexts): FiltersRead {
+  const { user_id: userId, reference = null, idempotency_key: key, gateway_ref: ref } = query
+  if (key !== undefined && userId === undefined) {
+    const errors = [{ pointer: '/user_id', code: 'required' }]
+    return { ok: false, refusal: { code: 'query_invalid', errors } }
+  }
+  const timeOf = (given: string | undefined) => (given === undefined ? null : new Date(given))
+  const read = key === undefined ? null : readKey(key)
+  const filter = {
+    reference,
+    idempotencyKey: read !== null && read.ok ? read.key : null,
+    gatewayRef: ref ?? null,
+    from: timeOf(query.from),
+    to: timeOf(query.to),
+  }
+  if (read !== null && !read.ok) {
+    const errors = [{ pointer: '/idempotency_key', code: 'malformed' }]
+    return { ok: false, refusal: { code: 'query_invalid', errors } }
+  }
+  const given = Object.values(filter).some((one) => one !== null)
+  return { ok: true, filter, text: given ? ` ${writeJson(filter)}` : '' }
+}

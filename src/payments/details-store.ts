@@ -1,0 +1,297 @@
+import type { Noted } from '../domain/acceptance.ts'
+import { columns, numbers } from '../domain/arrays.ts'
+import type { Details } from '../domain/details.ts'
+import type { SentFields } from '../domain/sent.ts'
+import { writeJson } from '../domain/json.ts'
+import type { Runner, Statement, Tx } from '../ports.ts'
+
+interface NotedRow extends Omit<Details, 'metadata'> {
+  readonly id: bigint
+  readonly userId: bigint
+  readonly live: boolean
+  readonly metadata: string | null
+  readonly sent: string
+}
+
+const NOTED = columns<NotedRow>({
+  id: 'bigint',
+  userId: 'bigint',
+  live: 'boolean',
+  reference: 'text',
+  description: 'text',
+  metadata: 'text',
+  paymentMethod: 'text',
+  returnUrl: 'text',
+  sent: 'text',
+})
+
+/**
+ * Write what was said about payments, in the transaction that accepts them and only where something
+ * was said. The users are locked, so nobody else takes a reference meanwhile.
+ */
+const WRITE: Statement<never> = {
+  name: 'payment_details_write',
+  text: `
+  with noted as materialized (
+    select *
+    from ${NOTED.unnest('noted', 2)}
+  ), kept as (
+    insert into payment_details
+      (shard, payment_id, reference, description, metadata, payment_method, return_url, sent)
+    select
+      $1::int, id, reference, description, metadata::jsonb, payment_method, return_url, sent::jsonb
+    from noted
+  )
+  insert into payment_references (shard, user_id, reference, payment_id)
+  select $1::int, user_id, reference, id
+  from noted
+  where live and reference is not null`,
+}
+
+interface Sent {
+  readonly paymentId: bigint
+  readonly sent: SentFields
+}
+
+/** The fields of payments as they were first sent. Nobody ever changes them. */
+const SENT: Statement<Sent> = {
+  name: 'payment_details_sent',
+  text: `
+  select payment_id as "paymentId", sent
+  from payment_details
+  where shard = $1 and payment_id = any ($2::bigint[])`,
+}
+
+interface Referenced {
+  readonly userId: bigint
+  readonly reference: string
+}
+
+const REFERENCES = columns<Referenced>({ userId: 'bigint', reference: 'text' })
+
+/** Which payments have these references, of those that did not fail. The users are locked. */
+const BY_REFERENCES: Statement<Referenced & { paymentId: bigint }> = {
+  name: 'payment_references_read',
+  text: `
+  select taken.user_id as "userId", taken.reference, taken.payment_id as "paymentId"
+  from ${REFERENCES.unnest('wanted', 2)}
+  cross join lateral (
+    select user_id, reference, payment_id
+    from payment_references
+    where shard = $1 and user_id = wanted.user_id and reference = wanted.reference
+    limit 1
+  ) taken`,
+}
+
+/** Give up the references of payments that failed. */
+const LEAVE: Statement<never> = {
+  name: 'payment_references_leave',
+  text: `
+  delete from payment_references
+  where shard = $1 and payment_id = any ($2::bigint[])`,
+}
+
+/**
+ * The payments that others repeat, up to the first one, whose details they all have. The limit of
+ * one keeps the planner from reading all payments for a join.
+ */
+const CHAIN = `
+  with recursive chain (payment_id, first_id, repeats) as (
+    select id, id, redrive_of
+    from payments
+    where shard = $1 and id = any ($2::bigint[])
+    union all
+    select chain.payment_id, before.id, before.redrive_of
+    from chain
+    cross join lateral (
+      select id, redrive_of
+      from payments
+      where shard = $1 and id = chain.repeats
+      limit 1
+    ) before
+  )`
+
+interface DetailsRow extends Details {
+  readonly paymentId: bigint
+}
+
+/** What was said about payments, as it is now. */
+const READ: Statement<DetailsRow> = {
+  name: 'payment_details_read',
+  text: `${CHAIN}
+  select
+    chain.payment_id as "paymentId", said.reference, said.description, said.metadata,
+    said.payment_method as "paymentMethod", said.return_url as "returnUrl"
+  from chain
+  cross join lateral (
+    select *
+    from payment_details
+    where shard = $1 and payment_id = chain.first_id
+    limit 1
+  ) said`,
+}
+
+/** The texts of a payment that may be changed, and the payment that has them. */
+interface Texts {
+  readonly firstId: bigint
+  readonly description: string | null
+  readonly metadata: Readonly<Record<string, string>> | null
+}
+
+/** The first of the payments that one repeats. */
+const FIRST: Statement<{ firstId: bigint }> = {
+  name: 'payments_first',
+  text: `${CHAIN}
+  select first_id as "firstId"
+  from chain
+  where repeats is null`,
+}
+
+/** Lock a payment, so that two who change its texts come one after the other. */
+const LOCK: Statement<{ id: bigint }> = {
+  name: 'payments_lock',
+  text: `
+  select id
+  from payments
+  where shard = $1 and id = $2
+  for no key update`,
+}
+
+/** The texts of a payment; behind its lock, so that they are what the last one left. */
+const TEXTS: Statement<Omit<Texts, 'firstId'>> = {
+  name: 'payment_details_texts',
+  text: `
+  select description, metadata
+  from payment_details
+  where shard = $1 and payment_id = $2`,
+}
+
+/** Change the texts of a payment. What was first sent stays as it is, be it nothing. */
+const WRITE_TEXTS: Statement<never> = {
+  name: 'payment_details_write_texts',
+  text: `
+  insert into payment_details (shard, payment_id, description, metadata, sent)
+  values ($1::int, $2::bigint, $3, $4::jsonb, '{}')
+  on conflict (shard, payment_id) do update
+  set description = excluded.description, metadata = excluded.metadata`,
+}
+
+/** A reference that a failed payment had, and which payment has it now; null: none. */
+interface Left extends Referenced {
+  readonly paymentId: bigint
+  readonly takenBy: bigint | null
+}
+
+/** The references of payments that failed, by those they repeat. The users are locked. */
+const LEFT: Statement<Left> = {
+  name: 'payment_references_left',
+  text: `${CHAIN}
+  select
+    chain.payment_id as "paymentId", payment.user_id as "userId", said.reference,
+    (
+      select payment_id
+      from payment_references
+      where shard = $1 and user_id = payment.user_id and reference = said.reference
+    ) as "takenBy"
+  from chain
+  cross join lateral (
+    select reference
+    from payment_details
+    where shard = $1 and payment_id = chain.first_id and reference is not null
+    limit 1
+  ) said
+  cross join lateral (
+    select user_id
+    from payments
+    where shard = $1 and id = chain.payment_id
+    limit 1
+  ) payment`,
+}
+
+const TAKEN = columns<Referenced & { readonly paymentId: bigint }>({
+  userId: 'bigint',
+  reference: 'text',
+  paymentId: 'bigint',
+})
+
+/** Give references to payments that repeat failed ones. */
+const TAKE: Statement<never> = {
+  name: 'payment_references_take',
+  text: `
+  insert into payment_references (shard, user_id, reference, payment_id)
+  select $1::int, user_id, reference, payment_id
+  from ${TAKEN.unnest('taken', 2)}`,
+}
+
+/** Write what was said about payments; nothing where nothing was. */
+export function writeNoted(tx: Tx, noted: readonly Noted[]): void {
+  if (noted.length === 0) return
+  const rows = noted.map(({ id, userId, live, details, sent }) => {
+    const metadata = details.metadata === null ? null : writeJson(details.metadata)
+    return { ...details, id, userId, live, metadata, sent: writeJson(sent) }
+  })
+  tx.write(WRITE, NOTED.of(rows))
+}
+
+/** The fields of payments as they were first sent, by payment; not of those without any. */
+export async function sentOf(tx: Runner, ids: readonly bigint[]): Promise<Map<bigint, SentFields>> {
+  if (ids.length === 0) return new Map()
+  const rows = await tx.run(SENT, [numbers(ids)])
+  return new Map(rows.map(({ paymentId, sent }) => [paymentId, sent]))
+}
+
+/** The payments of these users that have these references and did not fail. */
+export async function paymentsByReferences(
+  tx: Runner,
+  wanted: readonly Referenced[],
+): Promise<(Referenced & { paymentId: bigint })[]> {
+  return wanted.length === 0 ? [] : tx.run(BY_REFERENCES, REFERENCES.of(wanted))
+}
+
+/** Lock the texts of a payment until the transaction ends; null: there is no such payment. */
+export async function lockTexts(tx: Tx, id: bigint): Promise<Texts | null> {
+  const [first] = await tx.run(FIRST, [numbers([id])])
+  if (first === undefined) return null
+  const { firstId } = first
+  const [, [texts]] = await Promise.all([tx.run(LOCK, [firstId]), tx.run(TEXTS, [firstId])])
+  return { description: null, metadata: null, ...texts, firstId }
+}
+
+/** Change the texts of a payment. */
+export function writeTexts(tx: Tx, { firstId, description, metadata }: Texts): void {
+  const document = metadata === null ? null : writeJson(metadata)
+  tx.write(WRITE_TEXTS, [firstId, description, document])
+}
+
+/** Give up the references of payments that failed, so that others may have them. */
+export function leaveReferences(tx: Tx, ids: readonly bigint[]): void {
+  if (ids.length > 0) tx.write(LEAVE, [numbers(ids)])
+}
+
+/** The references that failed payments had, by payment; not of those without. */
+export async function referencesLeft(
+  tx: Runner,
+  ids: readonly bigint[],
+): Promise<Map<bigint, Left>> {
+  if (ids.length === 0) return new Map()
+  const rows = await tx.run(LEFT, [numbers(ids)])
+  return new Map(rows.map((row) => [row.paymentId, row]))
+}
+
+/** Give references to payments that repeat failed ones. */
+export function takeReferences(
+  tx: Tx,
+  taken: readonly (Referenced & { readonly paymentId: bigint })[],
+): void {
+  if (taken.length > 0) tx.write(TAKE, TAKEN.of(taken))
+}
+
+/** What was said about payments, by payment; not of those about which nothing was. */
+export async function detailsOf(
+  shard: Runner,
+  ids: readonly bigint[],
+): Promise<Map<bigint, Details>> {
+  if (ids.length === 0) return new Map()
+  const rows = await shard.run(READ, [numbers(ids)])
+  return new Map(rows.map(({ paymentId, ...details }) => [paymentId, details]))
+}

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { redrive } from '../src/dead-letters/redrive.ts'
+import { testWorld } from './harness.ts'
+import { JANE, openLetter } from './operators.ts'
+import { serve } from './serve.ts'
+
+const ROLES = { api: true, worker: false, mockGateway: false }
+
+async function shop(t: TestContext) {
+  const world = await testWorld(t)
+  const userId = Number(await world.user(100_000n))
+  const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
+  const deposit = (more: object = {}, headers = {}) =>
+    call('POST', '/payments/deposit', { user_id: userId, deposit: 10, ...more }, headers)
+  const made = async (more: object = {}) => Number((await deposit(more)).body['payment_id'])
+  const patch = (id: number, body: unknown, headers = {}) =>
+    call('PATCH', `/payments/${id}`, body, headers)
+  return { world, call, deposit, made, patch }
+}
+
+test('the description and the metadata of a payment may be changed, and nothing else', async (t) => {
+  const { call, made, patch } = await shop(t)
+  const id = await made({ description: 'one', metadata: { a: '1' }, reference: 'r' })
+  const both = await patch(id, { description: 'two', metadata: { b: '2' } })
+  assert.equal(both.status, 200)
+  assert.deepEqual(both.body, (await call('GET', `/payments/${id}`)).body)
+  assert.equal(both.body['description'], 'two')
+  assert.deepEqual(both.body['metadata'], { b: '2' })
+  assert.equal(both.body['reference'], 'r')
+  const one = await patch(id, { description: null })
+  assert.equal(one.body['description'], null)
+  assert.deepEqual(one.body['metadata'], { b: '2' })
+  for (const body of [
+    {},
+    { reference: 's' },
+    { metadata: 7 },
+    { description: '' },
+    { amount: 1 },
+  ]) {
+    assert.equal((await patch(id, body)).body['code'], 'body_invalid', JSON.stringify(body))
+  }
+  const card = await patch(id, { metadata: { note: '4242424242424242' } })
+  assert.deepEqual([card.status, card.body['code']], [422, 'card_number'])
+  assert.equal((await patch(999, { description: 'x' })).body['code'], 'payment_not_found')
+  const after = await call('GET', `/payments/${id}`)
+  assert.deepEqual(after.body, one.body)
+})
+
+test('a payment about which nothing was said can be told something later', async (t) => {
+  const { made, patch, call } = await shop(t)
+  const id = await made()
+  await patch(id, { metadata: { a: '1' } })
+  assert.deepEqual((await call('GET', `/payments/${id}`)).body['metadata'], { a: '1' })
+})
+
+test('a change breaks no retry: a repeated key is compared with what was first sent', async (t) => {
+  const { deposit, patch } = await shop(t)
+  const key = { 'idempotency-key': 'k' }
+  const first = await deposit({ description: 'one' }, key)
+  await patch(Number(first.body['payment_id']), { description: 'two', metadata: { a: '1' } })
+  const again = await deposit({ description: 'one' }, key)
+  assert.deepEqual([again.status, again.text], [202, first.text])
+  assert.equal((await deposit({ description: 'two' }, key)).status, 422)
+})
+
+test('the record says who changed which texts, and never what stood in them', async (t) => {
+  const { world, made, patch, call } = await shop(t)
+  const id = await made({ description: 'secret one' })
+  await patch(id, { description: 'secret two', metadata: null }, { 'x-actor': 'jane' })
+  const { body } = await call('GET', `/payments/${id}/timeline`)
+  const event = (body['events'] as Record<string, unknown>[]).find((one) => one['event'] === 'edit')
+  assert.deepEqual(
+    [event?.['actor'], event?.['before'], event?.['after']],
+    ['jane', { description: 'set', metadata: null }, { description: 'set', metadata: null }],
+  )
+  assert.equal('letter_id' in (event ?? {}), false)
+  const rows = await world.sql<{ text: string }>(
+    'select operator_acts::text as text from operator_acts',
+  )
+  assert.equal(rows.length, 1)
+  assert.ok(!rows[0]?.text.includes('secret'), rows[0]?.text)
+  assert.equal((await patch(id, { description: 'x' }, { 'x-actor': 'gateway' })).status, 400)
+})
+
+test('a payment and the one that repeats it have the same texts, whichever is changed', async (t) => {
+  const { world, made, patch, call } = await shop(t)
+  world.gateway.script = ['declined']
+  const failed = await made({ description: 'one' })
+  await world.work()
+  const letterId = await openLetter(world, BigInt(failed))
+  const [answer] = await redrive(world.world, JANE, [{ letterId, delayMs: 0 }])
+  assert.ok(answer?.kind === 'redriven' && answer.newPaymentId !== null)
+  await patch(Number(answer.newPaymentId), { description: 'two' })
+  assert.equal((await call('GET', `/payments/${failed}`)).body['description'], 'two')
+})
+
+test('changes of one payment at the same time are all kept', async (t) => {
+  const { world, made, patch } = await shop(t)
+  const id = await made()
+  const texts = Array.from({ length: 20 }, (_, index) => index)
+  await Promise.all(
+    texts.map((n) => patch(id, n % 2 === 0 ? { description: 'd' } : { metadata: { m: 'm' } })),
+  )
+  const [row] = await world.sql<{ description: string; metadata: unknown; acts: bigint }>(
+    'select description, metadata, (select count(*) from operator_acts) as acts from payment_details',
+  )
+  assert.deepEqual([row?.description, row?.metadata, row?.acts], ['d', { m: 'm' }, 20n])
+})

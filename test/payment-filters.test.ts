@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Clock } from '../src/ports.ts'
+import { startMinutes } from '../src/payments/minutes.ts'
+import { pageOfViews } from '../src/payments/read.ts'
+import type { PaymentFilter } from '../src/payments/list-store.ts'
+import { ANY, testWorld, type TestWorld } from './harness.ts'
+import { accepted, JANE, openLetter } from './operators.ts'
+import { redrive } from '../src/dead-letters/redrive.ts'
+import { serve } from './serve.ts'
+
+const MINUTE_MS = 60_000
+
+async function idsOf(world: TestWorld, filter: Partial<PaymentFilter>): Promise<bigint[]> {
+  const ids: bigint[] = []
+  for (let before: bigint | null = 2n ** 62n; before !== null;) {
+    const { views, next } = await pageOfViews(world.db, { ...ANY, ...filter }, before, 2)
+    ids.push(...views.map(({ payment }) => payment.id))
+    before = next
+  }
+  return ids
+}
+
+test('a list is filtered by reference, key, gateway reference and all of them together', async (t) => {
+  const world = await testWorld(t)
+  const userId = Number(await world.user(100_000n))
+  const other = Number(await world.user(0n))
+  const roles = { api: true, worker: false, mockGateway: false }
+  const { call } = await serve(t, {}, { database: world.url, roles })
+  const deposit = async (more: object, user = userId, headers = {}) => {
+    const body = { user_id: user, deposit: 10, ...more }
+    return BigInt(
+      Number((await call('POST', '/payments/deposit', body, headers)).body['payment_id']),
+    )
+  }
+  const list = async (query: string) => {
+    const { status, body, text } = await call('GET', `/payments?${query}`)
+    assert.equal(status, 200, text)
+    return (body['data'] as { payment_id: number }[]).map(({ payment_id: id }) => BigInt(id))
+  }
+  world.gateway.script = ['declined']
+  const failed = await deposit({ reference: 'a' })
+  await world.work()
+  const letterId = await openLetter(world, failed)
+  const [answer] = await redrive(world.world, JANE, [{ letterId, delayMs: 0 }])
+  assert.ok(answer?.kind === 'redriven' && answer.newPaymentId !== null)
+  const again = answer.newPaymentId
+  world.gateway.script = ['success']
+  await world.work()
+  const theirs = await deposit({ reference: 'a' }, other)
+  const keyed = await deposit({}, userId, { 'idempotency-key': 'k' })
+  await deposit({}, other, { 'idempotency-key': 'k' })
+
+  assert.deepEqual(await list('reference=a'), [theirs, again, failed])
+  assert.deepEqual(await list(`reference=a&user_id=${userId}`), [again, failed])
+  assert.deepEqual(await list('reference=a&status=failed'), [failed])
+  assert.deepEqual(await list('reference=b'), [])
+  assert.deepEqual(await list(`idempotency_key=k&user_id=${userId}`), [keyed])
+  assert.deepEqual(await list(`idempotency_key=%22k%22&user_id=${userId}`), [keyed])
+  assert.deepEqual(await list(`idempotency_key=k&user_id=${userId}&type=withdraw`), [])
+  assert.deepEqual(await list(`gateway_ref=gw-${again}`), [again])
+  assert.deepEqual(await list(`gateway_ref=gw-${again}&user_id=${other}`), [])
+
+  const refused = async (query: string, pointer: string) => {
+    const { body } = await call('GET', `/payments?${query}`)
+    assert.equal(body['code'], 'query_invalid', query)
+    const [error] = body['errors'] as { pointer: string }[]
+    assert.equal(error?.pointer, pointer, query)
+  }
+  await refused('idempotency_key=k', '/user_id')
+  await refused(`idempotency_key=%22&user_id=1`, '/idempotency_key')
+  await refused('reference=a%20b', '/reference')
+  await refused('from=yesterday', '/from')
+  await refused('to=2030-01-01', '/to')
+})
+
+test('a cursor belongs to the filters that it was made with', async (t) => {
+  const world = await testWorld(t)
+  await accepted(world, 'deposit', 3)
+  const roles = { api: true, worker: false, mockGateway: false }
+  const { call } = await serve(t, {}, { database: world.url, roles })
+  const from = 'from=2030-01-01T00:00:00Z'
+  const { body } = await call('GET', `/payments?limit=2&${from}`)
+  const cursor = String(body['next_cursor'])
+  const next = await call('GET', `/payments?limit=2&${from}&cursor=${cursor}`)
+  assert.equal((next.body['data'] as unknown[]).length, 1)
+  const wrong = await call('GET', `/payments?limit=2&cursor=${cursor}`)
+  assert.equal(wrong.body['code'], 'cursor_invalid')
+})
+
+/** A payment every minute; the minutes are noted, but for those in `lost`. */
+async function hours(world: TestWorld, lost: readonly number[]): Promise<bigint[]> {
+  const clock: Clock = { ...world.clock, sleep: () => new Promise(() => undefined) }
+  const minutes = startMinutes({ db: world.db, clock })
+  const ids: bigint[] = []
+  for (let minute = 0; minute < 30; minute += 1) {
+    const [id = 0n] = await accepted(world, 'deposit')
+    ids.push(id)
+    if (!lost.includes(minute)) minutes.accepted(0, [{ id }])
+    world.clock.advance(MINUTE_MS)
+  }
+  await minutes.flush()
+  return ids
+}
+
+for (const lost of [[], [0], [9, 10, 11], [10, 20], Array.from({ length: 30 }, (_, n) => n)]) {
+  test(`a list of a time has all of it and nothing else; not noted: ${lost.join() || 'none'}`, async (t) => {
+    const world = await testWorld(t)
+    const start = world.clock.now().getTime()
+    const ids = await hours(world, lost)
+    const at = (minute: number) => new Date(start + minute * MINUTE_MS)
+    const between = (from: number, to: number) => ids.slice(from, to).toReversed()
+    assert.deepEqual(await idsOf(world, { from: at(10), to: at(13) }), between(10, 13))
+    assert.deepEqual(await idsOf(world, { from: at(25) }), between(25, 30))
+    assert.deepEqual(await idsOf(world, { to: at(3) }), between(0, 3))
+    assert.deepEqual(await idsOf(world, { from: at(5), to: at(5) }), [])
+    assert.deepEqual(await idsOf(world, { from: at(40) }), [])
+    assert.deepEqual(
+      await idsOf(world, { from: at(10), to: at(13), status: 'new' }),
+      between(10, 13),
+    )
+    assert.deepEqual(await idsOf(world, { from: at(10), to: at(13), status: 'failed' }), [])
+  })
+}
+
+test('what cannot be noted now is noted later, and what a process accepted when it stops', async (t) => {
+  const world = await testWorld(t)
+  const clock: Clock = { ...world.clock, sleep: (_, signal) => sleepUntil(signal) }
+  const minutes = startMinutes({ db: world.db, clock })
+  await world.sql('alter table payment_minutes rename to away')
+  minutes.accepted(0, [{ id: 5n }, { id: 9n }])
+  await assert.rejects(minutes.flush())
+  await world.sql('alter table away rename to payment_minutes')
+  minutes.accepted(0, [{ id: 7n }, { id: 12n }])
+  await minutes.stop()
+  const rows = await world.sql<{ low: bigint; high: bigint }>(
+    'select id_min as low, id_max as high from payment_minutes',
+  )
+  assert.deepEqual(rows, [{ low: 5n, high: 12n }])
+})
+
+function sleepUntil(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => signal?.addEventListener('abort', () => resolve()))
+}
