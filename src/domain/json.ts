@@ -5,21 +5,19 @@ export interface ExactNumber {
   toJSON(): never
 }
 
-const PROTOTYPE = {
-  toJSON(): never {
-    throw new TypeError('an exact number is written by writeJson')
-  },
+function onlyByWriteJson(): never {
+  throw new TypeError('an exact number is written by writeJson')
 }
 
 /**
  * A JSON number whose digits are exactly `text`, such as 97019999999901.03, which no double holds.
  */
 export function exactNumber(text: string): ExactNumber {
-  return Object.assign(Object.create(PROTOTYPE) as Pick<ExactNumber, 'toJSON'>, { text })
+  return { text, toJSON: onlyByWriteJson }
 }
 
 function isExact(value: object): value is ExactNumber {
-  return Object.getPrototypeOf(value) === PROTOTYPE
+  return (value as Partial<ExactNumber>).toJSON === onlyByWriteJson
 }
 
 /**
@@ -51,11 +49,16 @@ function objectText(value: Readonly<Record<string, unknown>>): string {
   return `{${text}}`
 }
 
-/** Everything but these stands in JSON as it is; a lone surrogate has to be escaped. */
-const UNUSUAL = /["\\\p{Cc}\p{Surrogate}]/u
-
 function quoted(text: string): string {
-  return UNUSUAL.test(text) ? JSON.stringify(text) : `"${text}"`
+  for (let at = 0; at < text.length; at += 1) {
+    if (!standsAsItIs(text.charCodeAt(at))) return JSON.stringify(text)
+  }
+  return `"${text}"`
+}
+
+/** Printable ASCII but quote and backslash; what else does is left to JSON.stringify. */
+function standsAsItIs(char: number): boolean {
+  return char >= 0x20 && char < 0x7f && char !== 0x22 && char !== 0x5c
 }
 
 /** Digits, with or without a point, that a double need not hold exactly; a sign is not counted. */

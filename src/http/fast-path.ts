@@ -70,7 +70,7 @@ export function addFastPath(app: FastifyInstance, options: FastPathOptions): voi
     }
     const respond = (body: Buffer): void => {
       const requestId = options.requestId(request)
-      const done = (given: HttpAnswer) => {
+      const answered = (given: HttpAnswer) => {
         send(response, given, requestId)
         const tookMs = options.elapsedMs() - startedMs
         options.onAnswer('POST', route.path, given.status, tookMs)
@@ -78,13 +78,21 @@ export function addFastPath(app: FastifyInstance, options: FastPathOptions): voi
       }
       const fail = (error: unknown) => {
         const refusal = reportFailure(error, app.log.child({ reqId: requestId }))
-        done(refusalAnswer(refusal, requestId))
+        answered(refusalAnswer(refusal, requestId))
+      }
+      // A promise fewer than `then(answered).catch(fail)`, for each request.
+      const done = (given: HttpAnswer) => {
+        try {
+          answered(given)
+        } catch (error) {
+          fail(error)
+        }
       }
       try {
         const json = readJson(body)
         const answer = json.ok ? route.answer(json.value, request, requestId) : null
         if (answer === null) handOver(body)
-        else answer.then(done).catch(fail)
+        else answer.then(done, fail)
       } catch (error) {
         fail(error)
       }

@@ -23,7 +23,7 @@ interface AcceptingWorld {
   /** Told after each commit which payments were written. */
   readonly onWritten: NonNullable<Parameters<typeof acceptor>[0]['onWritten']>
   /** Told of each batch that was answered, and how long it took. */
-  readonly onBatch: (drafts: readonly Draft[], tookMs: number) => void
+  readonly onBatch: (drafts: readonly Draft[], answers: readonly Answer[], tookMs: number) => void
 }
 
 /** Limits of accepting payments, for each shard. */
@@ -46,7 +46,7 @@ export function accepting(world: AcceptingWorld): Accepts & { idle(): Promise<vo
     const timed: Accept = async (drafts, ...how) => {
       const beganMs = clock.elapsedMs()
       const answers = await accept(drafts, ...how)
-      world.onBatch(drafts, clock.elapsedMs() - beganMs)
+      world.onBatch(drafts, answers, clock.elapsedMs() - beganMs)
       return answers
     }
     return acceptingInShard(timed, clock, limits)
@@ -100,41 +100,35 @@ export function acceptingInShard(
     Math.min(BATCH_LOCK.msMax, Math.max(BATCH_LOCK.msMin, usualMs * BATCH_LOCK.factor))
 
   const run = async (drafts: Draft[], next: () => void): Promise<readonly Later<Answer>[]> => {
-    const answers: Later<Answer>[] = []
-    const places: number[] = []
-    drafts.forEach((draft, place) => {
-      if (aside.has(draft.userId)) answers[place] = aside.add(draft)
-      else places.push(place)
-    })
-    const own = places.length === drafts.length ? drafts : places.map((at) => drafts[at] as Draft)
-    // Before the next batch begins, so that its drafts of these users come behind.
-    const onBusy = (userIds: ReadonlySet<bigint>) => {
-      places.forEach((place) => {
-        const draft = drafts[place] as Draft
-        const out = userIds.has(draft.userId) && answers[place] === undefined
-        if (out) answers[place] = aside.add(draft)
+    // Who waits aside, by place; behind whom later drafts of the same users wait as well.
+    const waiting = new Map<number, Promise<Answer>>()
+    const wait = (isFor: (userId: bigint) => boolean) =>
+      drafts.forEach((draft, place) => {
+        if (!waiting.has(place) && isFor(draft.userId)) waiting.set(place, aside.add(draft))
       })
-    }
-    if (own.length === 0) return answers
+    if (!aside.isEmpty()) wait(aside.has)
+    const places = drafts.map((_, place) => place).filter((place) => !waiting.has(place))
+    if (places.length === 0) return [...waiting.values()]
+    const others = waiting.size === 0 ? drafts : places.map((place) => drafts[place] as Draft)
+
     const beganMs = clock.elapsedMs()
-    let odd = false
-    const given = accept(own, next, {
-      lockMs: patienceMs(),
-      onBusy(userIds) {
-        odd = true
-        onBusy(userIds)
-      },
-    })
-    await given.then(
-      (all) => places.forEach((place, index) => (answers[place] ??= all[index] as Answer)),
-      // Who waits aside is answered from there, whatever became of the others.
-      (error: Error) => {
-        odd = true
-        places.forEach((place) => (answers[place] ??= Promise.reject(error)))
-      },
-    )
-    // What waited for somebody else, or failed, says nothing of ourselves.
-    if (!odd) usualMs += (clock.elapsedMs() - beganMs - usualMs) / 8
+    // Before the next batch begins, so that its drafts of these users come behind.
+    const onBusy = (userIds: ReadonlySet<bigint>) => wait((userId) => userIds.has(userId))
+    const patience = { lockMs: patienceMs(), onBusy }
+    let given: readonly Later<Answer>[]
+    try {
+      given = await accept(others, next, patience)
+      // What waited for somebody else says nothing of ourselves.
+      if (waiting.size === 0) usualMs += (clock.elapsedMs() - beganMs - usualMs) / 8
+    } catch (error) {
+      if (waiting.size === 0) throw error
+      given = others.map(() => Promise.reject(error as Error))
+    }
+    if (waiting.size === 0) return given
+    // Who waits aside is answered from there, whatever became of the others.
+    const answers: Later<Answer>[] = []
+    places.forEach((place, index) => (answers[place] = given[index] as Later<Answer>))
+    for (const [place, answer] of waiting) answers[place] = answer
     return answers
   }
 

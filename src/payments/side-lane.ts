@@ -8,6 +8,8 @@ interface SideLane {
    * wait to keep their order, or the user was still locked a moment ago.
    */
   has(userId: bigint): boolean
+  /** Whether that is so of nobody, as nearly always. */
+  isEmpty(): boolean
   /** Put a draft behind those of its user. `busy` when its time is up, or too many wait. */
   add(draft: Draft): Promise<Answer>
   /** Resolves when nobody waits. */
@@ -59,6 +61,7 @@ interface Queues {
    */
   users(): bigint[]
   has(userId: bigint): boolean
+  isEmpty(): boolean
   /** False: too many wait. */
   push(entry: Waiting): boolean
   /** The first entries of a user, at most `count`. */
@@ -79,6 +82,7 @@ function openQueues(waitingMax: number): Queues {
       return [...fresh, ...tried]
     },
     has: (userId) => queues.has(userId),
+    isEmpty: () => queues.size === 0,
     push(entry) {
       if (waiting >= waitingMax) return false
       const { userId } = entry.draft
@@ -120,6 +124,7 @@ function openMemory(clock: Clock) {
       if (untilMs.size < REMEMBERED_MAX) untilMs.set(userId, clock.elapsedMs() + REMEMBERED_MS)
     },
     forget: (userId: bigint) => untilMs.delete(userId),
+    isEmpty: () => untilMs.size === 0,
   }
 }
 
@@ -179,6 +184,7 @@ export function sideLane(options: SideLaneOptions): SideLane {
 
   return {
     has: (userId) => queues.has(userId) || remembered.has(userId),
+    isEmpty: () => queues.isEmpty() && remembered.isEmpty(),
     idle: () => running ?? Promise.resolve(),
     add(draft) {
       const answer = new Promise<Answer>((resolve, reject) => {

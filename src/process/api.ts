@@ -7,7 +7,7 @@ import { reader } from '../queue/reader.ts'
 import type { Config } from '../config/config.ts'
 import { editPayment } from '../dead-letters/edit.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
-import type { Answer, Draft } from '../domain/acceptance.ts'
+import type { Draft } from '../domain/acceptance.ts'
 import { operationOf, type Operation } from '../domain/payment.ts'
 import { healthRoutes, type Probes } from '../http/health.ts'
 import type { FastRoute } from '../http/fast-path.ts'
@@ -139,24 +139,17 @@ function listReads({ db, config }: Process): Db {
   return readShare(db, { runningMax, waitingMax: READS_WAITING_MAX })
 }
 
-/** Count what is asked for, and what is answered a second time. */
+/** Count what is asked for. */
 function counting({ accept, acceptAll }: Accepts, metrics: Metrics): Accepts {
   const asked = ({ type }: Draft) => metrics.count(`payments_${type}_requests_total`)
-  const answered = (answer: Answer) => {
-    if (answer.replayed) metrics.count('idempotency_hits_total')
-    return answer
-  }
   return {
     accept(draft) {
       asked(draft)
-      return accept(draft).then(answered)
+      return accept(draft)
     },
     acceptAll(drafts) {
       drafts.forEach(asked)
-      return acceptAll(drafts).then((answers) => {
-        for (const answer of answers) if (!(answer instanceof Error)) answered(answer)
-        return answers
-      })
+      return acceptAll(drafts)
     },
   }
 }
@@ -186,8 +179,10 @@ function acceptPayments(shared: Process, wake: Wake, stops: Closing): Accepts {
     },
     onEnqueued: (count) => countEnqueued(shared, count),
     onWritten: minutes.accepted,
-    onBatch(drafts, tookMs) {
+    onBatch(drafts, answers, tookMs) {
       for (const operation of new Set(drafts.map(({ type }) => operationOf(type)))) wake(operation)
+      const replays = answers.filter(({ replayed }) => replayed).length
+      if (replays > 0) metrics.count('idempotency_hits_total', replays)
       metrics.acceptBatch(drafts.length, tookMs)
     },
   })

@@ -45,8 +45,8 @@ export function openLine<Entry>(
 /** A key that a batch holds. */
 interface Held<Entry> {
   readonly batch: readonly Entry[]
-  /** What waits for it, in order. */
-  readonly parked: Entry[]
+  /** What waits for it, in order; null: nothing, as for nearly all. */
+  parked: Entry[] | null
 }
 
 /**
@@ -66,12 +66,13 @@ function openKeys<Entry>(keyOf: (entry: Entry) => bigint | null) {
       const key = keyOf(entry)
       const holder = key === null ? undefined : held.get(key)
       if (holder !== undefined && holder.batch !== batch) {
-        holder.parked.push(entry)
+        if (holder.parked === null) holder.parked = [entry]
+        else holder.parked.push(entry)
         parked += 1
         return
       }
       batch.push(entry)
-      if (key !== null && holder === undefined) held.set(key, { batch, parked: [] })
+      if (key !== null && holder === undefined) held.set(key, { batch, parked: null })
     },
     /** Put what waited for keys that are free again into a batch, as far as there is room. */
     takeFreed(batch: Entry[], sizeMax: number): void {
@@ -95,6 +96,7 @@ function openKeys<Entry>(keyOf: (entry: Entry) => bigint | null) {
         const holder = key === null ? undefined : held.get(key)
         if (key === null || holder?.batch !== batch) continue
         held.delete(key)
+        if (holder.parked === null) continue
         parked -= holder.parked.length
         if (holder.parked.length > 0) freed.push({ key, entries: holder.parked })
       }
