@@ -140,9 +140,9 @@ test('what needs a key that a running batch holds waits for its end, and all oth
     [30, 5, 31],
   ])
   assert.equal(held.waiting(), 3)
-  answers.push(...[13, 6].map(held.submit))
+  answers.push(...[13, 6, 7, 8].map(held.submit))
   nexts[1]?.()
-  assert.deepEqual(batches[2], [6])
+  assert.deepEqual(batches[2], [6, 7, 8])
   end()
   await turn()
   nexts[2]?.()
@@ -155,6 +155,36 @@ test('what needs a key that a running batch holds waits for its end, and all oth
     await turn()
   }
   assert.deepEqual(batches[4], [21])
+  end()
+  await Promise.all(answers)
+})
+
+test('beside a batch that is being written another begins when as many wait as it has', async () => {
+  const { batches, run, end } = controlled()
+  const nexts: (() => void)[] = []
+  const { submit } = batcher((items: number[], next) => (nexts.push(next), run(items)), {
+    sizeMax: 10,
+    waitingMax: 100,
+  })
+  const answers = [1, 2, 3].map(submit)
+  await turn()
+  nexts[0]?.()
+  answers.push(...[4, 5].map(submit))
+  await turn()
+  assert.deepEqual(batches, [[1, 2, 3]])
+  answers.push(submit(6))
+  await turn()
+  assert.deepEqual(batches[1], [4, 5, 6])
+  nexts[1]?.()
+  answers.push(submit(7))
+  await turn()
+  end()
+  await turn()
+  // One is still being written, and fewer wait than it has.
+  assert.equal(batches.length, 2)
+  end()
+  await turn()
+  assert.deepEqual(batches[2], [7])
   end()
   await Promise.all(answers)
 })

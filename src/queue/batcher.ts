@@ -32,9 +32,10 @@ interface BatcherLimits<Item> {
  * the next one gathers, so batches grow with the load by themselves; an item that finds nobody
  * running waits only until the event loop has taken in what arrived with it.
  *
- * The next batch begins when the last one has ended, or earlier, when that calls `next`. When more
- * is waiting than one batch takes, further ones begin beside it. No two batches hold the same key:
- * items of a key that a running batch holds wait until it has ended, and all others pass them.
+ * The next batch begins when the last one has ended, or earlier, when that has called `next` and as
+ * many wait as it has. When more is waiting than one batch takes, further ones begin beside it. No
+ * two batches hold the same key: items of a key that a running batch holds wait until it has ended,
+ * and all others pass them.
  *
  * A batch that throws fails all its items, so `run` reports what concerns one item as a value; what
  * takes longer for one item than for its neighbours is answered by a promise, for which nobody else
@@ -50,12 +51,16 @@ export function batcher<Item, Answer>(
   const runningMax = sideBySide + 1
   let running = 0
   let deciding = 0
+  let lastSize = 0
   let scheduled = false
   let idlers: (() => void)[] = []
 
-  const mayBegin = (): boolean =>
-    running < runningMax &&
-    (deciding === 0 || (deciding < sideBySide && line.takeable() >= sizeMax))
+  // A small batch beside a large one costs the database nearly as much as a large one.
+  const mayBegin = (): boolean => {
+    if (running === runningMax) return false
+    if (deciding === 0) return running === 0 || line.takeable() >= lastSize
+    return deciding < sideBySide && line.takeable() >= sizeMax
+  }
 
   const begin = (): void => {
     while (mayBegin()) {
@@ -68,6 +73,7 @@ export function batcher<Item, Answer>(
   const start = (batch: readonly Waiting<Item, Answer>[]): void => {
     running += 1
     deciding += 1
+    lastSize = batch.length
     let open = false
     const next = (): void => {
       if (open) return
@@ -89,7 +95,7 @@ export function batcher<Item, Answer>(
       if (line.waiting() >= waitingMax) return Promise.reject(new Overloaded())
       return new Promise((resolve, reject) => {
         line.push({ item, resolve, reject })
-        if (scheduled || running === runningMax) return
+        if (scheduled || !mayBegin()) return
         scheduled = true
         setImmediate(() => {
           scheduled = false
