@@ -112,22 +112,27 @@ export function acceptingInShard(
     const others = waiting.size === 0 ? drafts : places.map((place) => drafts[place] as Draft)
 
     const beganMs = clock.elapsedMs()
+    let odd = false
     // Before the next batch begins, so that its drafts of these users come behind.
-    const onBusy = (userIds: ReadonlySet<bigint>) => wait((userId) => userIds.has(userId))
-    const patience = { lockMs: patienceMs(), onBusy }
-    let given: readonly Later<Answer>[]
-    try {
-      given = await accept(others, next, patience)
-      // What waited for somebody else says nothing of ourselves.
-      if (waiting.size === 0) usualMs += (clock.elapsedMs() - beganMs - usualMs) / 8
-    } catch (error) {
-      if (waiting.size === 0) throw error
-      given = others.map(() => Promise.reject(error as Error))
+    const onBusy = (userIds: ReadonlySet<bigint>) => {
+      odd = true
+      wait((userId) => userIds.has(userId))
     }
-    if (waiting.size === 0) return given
+    const given = await accept(others, next, { lockMs: patienceMs(), onBusy }).catch(
+      (error: Error) => error,
+    )
+    // What waited for somebody else, or failed, says nothing of ourselves.
+    if (!odd && !(given instanceof Error)) usualMs += (clock.elapsedMs() - beganMs - usualMs) / 8
+    if (waiting.size === 0) {
+      if (given instanceof Error) throw given
+      return given
+    }
     // Who waits aside is answered from there, whatever became of the others.
     const answers: Later<Answer>[] = []
-    places.forEach((place, index) => (answers[place] = given[index] as Later<Answer>))
+    places.forEach((place, index) => {
+      if (waiting.has(place)) return
+      answers[place] = given instanceof Error ? Promise.reject(given) : (given[index] as Answer)
+    })
     for (const [place, answer] of waiting) answers[place] = answer
     return answers
   }
