@@ -39,6 +39,7 @@ function settlerOf(batchMax = 100) {
     clock,
     batchMax,
     keyOf: (item) => item.at(-1),
+    partOf: (item) => item.at(-2),
     faultyMsMax: FAULTY_MS_MAX,
     onError: (error) => seen.errors.push((error as Error).message),
     onGivenUp: (done, error) =>
@@ -143,6 +144,20 @@ test('a key is waited for until the last of its results is written', async () =>
   script.attempt = () => []
   await clock.advance(RETRY_MS)
   assert.deepEqual([settler.aside(), settler.waitsFor('1')], [0, false])
+})
+
+test('where several loops share a settler, what waits for locks is counted for each of them', async () => {
+  const { clock, script, settler, submit } = settlerOf()
+  script.attempt = LOCKED
+  await submit('lp1', 'lp2', 'lq1', 'p3')
+  const counts = () => [settler.aside(), settler.aside('p'), settler.aside('q'), settler.aside('r')]
+  assert.deepEqual(counts(), [3, 2, 1, 0])
+  script.attempt = (done) => done.filter((item) => item !== 'lp2')
+  await clock.advance(RETRY_MS)
+  assert.deepEqual(counts(), [2, 1, 1, 0])
+  script.attempt = () => []
+  await clock.advance(RETRY_MS)
+  assert.deepEqual(counts(), [0, 0, 0, 0])
 })
 
 test('what waits for locks has its turns in turn, a batch at a time', async () => {

@@ -3,6 +3,7 @@ import { unsettledIn } from '../adapters/unsettled.ts'
 import type { Config } from '../config/config.ts'
 import type { ChargeWorld, Settlement } from '../charging/charge.ts'
 import { settle, type Settled } from '../charging/settle.ts'
+import { operationOf } from '../domain/payment.ts'
 import { Busy, CommitUnknown, Unavailable } from '../ports.ts'
 import { openSettler, type Settler } from '../queue/settler.ts'
 import type { Process } from './shared.ts'
@@ -31,6 +32,7 @@ export function openSettlements(
     clock: systemClock,
     batchMax: config.workerBatch,
     keyOf: ({ claim: { payment } }) => payment.userId,
+    partOf: ({ claim: { payment } }) => operationOf(payment.type),
     faultyMsMax: config.leaseMs,
     onError(error) {
       if (error instanceof Busy) log.warn({ err: error }, 'a settlement waits for a lock')

@@ -121,16 +121,16 @@ export function openWorker(shared: Process, gateway: GuardedGateway): Workers<Op
     const running = others.reduce((sum, [, worker]) => sum + worker.running(), 0)
     return roomBeside(shared.config.workerConcurrency, OPERATIONS.length, running)
   }
-  const settlers = OPERATIONS.map((operation) => {
-    const world = { ...chargeWorld(shared, gateway), answeredSince }
-    const settler = openSettlements(shared, world, (settled) =>
-      countSettled(shared.metrics, settled),
-    )
+  const world = { ...chargeWorld(shared, gateway), answeredSince }
+  // One for all: results of several operations are one transaction.
+  const settler = openSettlements(shared, world, (settled) => countSettled(shared.metrics, settled))
+  for (const operation of OPERATIONS) {
     const concurrency = () => room(operation)
-    workers.set(operation, openLoop(shared, { world, operation, breakers, settler, concurrency }))
-    return settler
-  })
-  if (settlers[0] !== undefined) settleLeftovers(shared, settlers[0])
+    const ofLoop = { ...settler, aside: () => settler.aside(operation) }
+    const needs = { world: { ...world, budget: retryBudget() }, settler: ofLoop }
+    workers.set(operation, openLoop(shared, { ...needs, operation, breakers, concurrency }))
+  }
+  settleLeftovers(shared, settler)
   return together(workers)
 }
 

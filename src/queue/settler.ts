@@ -12,6 +12,8 @@ interface SettlerOptions<Done> {
   readonly batchMax: number
   /** What a result that waits for a lock is known by; see `waitsFor`. */
   readonly keyOf: (done: Done) => unknown
+  /** Whose result it is, where several loops share a settler. */
+  readonly partOf?: (done: Done) => unknown
   /** How long a result that fails by itself is tried again, in milliseconds. */
   readonly faultyMsMax: number
   /**
@@ -28,8 +30,8 @@ export interface Settler<Done> {
   submit(done: Done): Promise<void>
   /** Whether the database is away: what is begun now may have to be kept for long. */
   away(): boolean
-  /** Results that wait by themselves, for somebody else's lock. */
-  aside(): number
+  /** Results that wait by themselves, for somebody else's lock: those of one part, or all. */
+  aside(part?: unknown): number
   /** Whether a result with this key waits for somebody else's lock. */
   waitsFor(key: unknown): boolean
   /**
@@ -88,7 +90,7 @@ export function openSettler<Done>(options: SettlerOptions<Done>): Settler<Done> 
   return {
     submit: (done) => batches.submit(done),
     away: () => state.away,
-    aside: aside.size,
+    aside: (...part) => (part.length === 0 ? aside.size() : aside.sizeOf(part[0])),
     waitsFor: aside.has,
     async idle() {
       await batches.idle()
@@ -146,6 +148,7 @@ function tallied() {
   const counts = new Map<unknown, number>()
   return {
     has: (key: unknown) => counts.has(key),
+    of: (key: unknown) => counts.get(key) ?? 0,
     count(key: unknown, by: 1 | -1): void {
       const now = (counts.get(key) ?? 0) + by
       if (now > 0) counts.set(key, now)
@@ -160,14 +163,16 @@ function openAside<Done>(
   attempt: (done: readonly Done[]) => Promise<Left<Done>>,
   over: () => boolean,
 ) {
-  const { clock, batchMax, keyOf } = options
+  const { clock, batchMax, keyOf, partOf = () => undefined } = options
   const entries = new Set<Waiting<Done>>()
   const keys = tallied()
+  const parts = tallied()
   let running: Promise<void> | null = null
 
   const finish = (entry: Waiting<Done>): void => {
     entries.delete(entry)
     keys.count(keyOf(entry.item), -1)
+    parts.count(partOf(entry.item), -1)
     entry.resolve()
   }
 
@@ -209,12 +214,14 @@ function openAside<Done>(
   return {
     idle: () => running ?? Promise.resolve(),
     size: () => entries.size,
+    sizeOf: parts.of,
     has: keys.has,
     add(item: Done, why: unknown): Promise<undefined> {
       if (!(why instanceof Busy) || entries.size === 0) options.onError(why)
       return new Promise((resolve) => {
         entries.add({ item, resolve: () => resolve(undefined), faultyUntilMs: null })
         keys.count(keyOf(item), 1)
+        parts.count(partOf(item), 1)
         running ??= run()
       })
     },
