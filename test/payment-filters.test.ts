@@ -96,7 +96,7 @@ async function hours(world: TestWorld, lost: readonly number[]): Promise<bigint[
   for (let minute = 0; minute < 30; minute += 1) {
     const [id = 0n] = await accepted(world, 'deposit')
     ids.push(id)
-    if (!lost.includes(minute)) minutes.accepted(0, [{ id }])
+    if (!lost.includes(minute)) minutes.accepted([{ id }])
     world.clock.advance(MINUTE_MS)
   }
   await minutes.flush()
@@ -128,10 +128,10 @@ test('what cannot be noted now is noted later, and what a process accepted when 
   const clock: Clock = { ...world.clock, sleep: (_, signal) => sleepUntil(signal) }
   const minutes = startMinutes({ db: world.db, clock })
   await world.sql('alter table payment_minutes rename to away')
-  minutes.accepted(0, [{ id: 5n }, { id: 9n }])
+  minutes.accepted([{ id: 5n }, { id: 9n }])
   await assert.rejects(minutes.flush())
   await world.sql('alter table away rename to payment_minutes')
-  minutes.accepted(0, [{ id: 7n }, { id: 12n }])
+  minutes.accepted([{ id: 7n }, { id: 12n }])
   await minutes.stop()
   const rows = await world.sql<{ low: bigint; high: bigint }>(
     'select id_min as low, id_max as high from payment_minutes',

@@ -19,10 +19,8 @@ const INSERT: Statement<never> = {
   ...timed`
   insert into operator_acts
     (shard, id, payment_id, user_id, act, actor, reason, request_id, before, after, created_at)
-  values (
-    $1::int, $3::bigint, $4::bigint, $5::bigint, $6, $7, $8, $9, $10::jsonb, $11::jsonb,
-    ${NOW}
-  )`,
+  select
+    $1::int, $3::bigint, $4::bigint, $5::bigint, $6, $7, $8, $9, $10::jsonb, $11::jsonb, ${NOW}`,
 }
 
 /** Keep an act on texts. */

@@ -7,8 +7,9 @@ interface Opened extends ExportWorld {
 }
 
 const HELP = `
-Reads only, in one snapshot of each shard, and runs beside live traffic. Behind the
-entries of a user stands an assertion that the stored balances are their sums:
+Reads only, in one snapshot of each shard, and runs beside live traffic.
+Behind the entries of a user stands an assertion that the stored balances are
+their sums:
 
   payments export > books.journal && hledger -f books.journal check`
 

@@ -19,7 +19,7 @@ interface AcceptWorld {
   /** Told after each commit how many tasks were put in the queue. */
   readonly onEnqueued?: (count: number) => void
   /** Told after each commit which payments were written, in order of their ids. */
-  readonly onWritten?: (shard: number, payments: Verdict['payments']) => void
+  readonly onWritten?: (payments: Verdict['payments']) => void
 }
 
 /** How a batch treats users whose rows somebody else has locked. */
@@ -87,7 +87,7 @@ export function acceptor({ shard, fee, onEnqueued, onWritten }: AcceptWorld): Ac
     spare = turn === begun ? [...unused, ...spare] : []
     const queued = verdict.payments.filter((payment) => payment.refusedFor === null).length
     if (queued > 0) onEnqueued?.(queued)
-    onWritten?.(shard.number, verdict.payments)
+    onWritten?.(verdict.payments)
     return left.answers(drafts, verdict)
   }
 }

@@ -1,6 +1,6 @@
 import type { Clock, Db } from '../ports.ts'
 import { every } from '../queue/every.ts'
-import { eachInTurn, whole } from '../shards.ts'
+import { eachInTurn, ofEachShard, whole } from '../shards.ts'
 import { noteMinutes, type Minute } from './minutes-store.ts'
 
 /** How often what was accepted is noted, in milliseconds. */
@@ -11,8 +11,8 @@ const MINUTES_MAX = 1_000
 
 /** Notes in which minutes which ids were accepted, so that a list of a time is a range of ids. */
 interface Minutes {
-  /** Told of the ids of each batch, in ascending order. */
-  accepted(shard: number, payments: readonly { readonly id: bigint }[]): void
+  /** Told of the payments of each batch of a shard, by ascending ids. */
+  accepted(payments: readonly { readonly id: bigint }[]): void
   /** Note now what was not noted yet. */
   flush(): Promise<void>
   stop(): Promise<void>
@@ -23,24 +23,24 @@ interface Minutes {
  * wait for each other. A process that is killed loses a second of it; `idsOfTime` reads beyond.
  */
 export function startMinutes({ db, clock }: { readonly db: Db; readonly clock: Clock }): Minutes {
-  const noted = db.shards.map(() => new Map<number, Minute>())
-  const add = (shard: number, { minuteMs, idMin, idMax }: Minute): void => {
-    const own = noted[shard]
-    if (own === undefined || (own.size >= MINUTES_MAX && !own.has(minuteMs))) return
-    const known = own.get(minuteMs) ?? { minuteMs, idMin, idMax }
+  const noted = ofEachShard(db, () => new Map<number, Minute>())
+  const add = ({ minuteMs, idMin, idMax }: Minute): void => {
+    const minutes = noted.of(idMin)
+    if (minutes.size >= MINUTES_MAX && !minutes.has(minuteMs)) return
+    const known = minutes.get(minuteMs) ?? { minuteMs, idMin, idMax }
     const low = idMin < known.idMin ? idMin : known.idMin
     const high = idMax > known.idMax ? idMax : known.idMax
-    own.set(minuteMs, { minuteMs, idMin: low, idMax: high })
+    minutes.set(minuteMs, { minuteMs, idMin: low, idMax: high })
   }
   const flush = async (): Promise<void> => {
     const done = await eachInTurn(db.shards, async (shard) => {
-      const own = noted[shard.number]
-      const minutes = [...(own?.values() ?? [])]
-      own?.clear()
+      const known = noted.all[shard.number]
+      const minutes = [...(known?.values() ?? [])]
+      known?.clear()
       try {
         await noteMinutes(shard, minutes)
       } catch (error) {
-        for (const minute of minutes) add(shard.number, minute)
+        minutes.forEach(add)
         throw error
       }
     })
@@ -48,12 +48,12 @@ export function startMinutes({ db, clock }: { readonly db: Db; readonly clock: C
   }
   const flushing = every(clock, NOTE_MS, flush)
   return {
-    accepted(shard, payments) {
+    accepted(payments) {
       const [first] = payments
       const last = payments.at(-1)
       if (first === undefined || last === undefined) return
       const minuteMs = Math.floor(clock.now().getTime() / MINUTE_MS) * MINUTE_MS
-      add(shard, { minuteMs, idMin: first.id, idMax: last.id })
+      add({ minuteMs, idMin: first.id, idMax: last.id })
     },
     flush,
     async stop() {
