@@ -43,6 +43,8 @@ test('the description and the metadata of a payment may be changed, and nothing 
   const card = await patch(id, { metadata: { note: '4242424242424242' } })
   assert.deepEqual([card.status, card.body['code']], [422, 'card_number'])
   assert.equal((await patch(999, { description: 'x' })).body['code'], 'payment_not_found')
+  const none = await patch(0, { metadata: { note: '4242424242424242' } })
+  assert.equal(none.body['code'], 'payment_not_found', 'its id is read before its texts')
   const after = await call('GET', `/payments/${id}`)
   assert.deepEqual(after.body, one.body)
 })

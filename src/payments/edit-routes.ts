@@ -47,15 +47,16 @@ export function editRoutes({ edit, read }: EditRoutes): FastifyPluginAsyncTypebo
     app.patch('/payments/:id', { schema }, async (request, reply) => {
       const actor = actorOf(request)
       if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+      const id = parseId(request.params.id)
+      if (id === null) return refuse(reply, { code: 'payment_not_found' })
       const given = Object.entries(request.body)
       const texts = readDetails(Object.fromEntries(given.filter(([, value]) => value !== null)))
       if (!texts.ok) return refuse(reply, texts.refusal)
       const change = Object.fromEntries(
         given.map(([name]) => [name, texts.details?.[name as keyof Edit] ?? null]),
       ) as Edit // Of the two names that the schema lets through.
-      const id = parseId(request.params.id)
       const by = { actor, requestId: request.id }
-      const found = id !== null && (await edit(id, change, by))
+      const found = await edit(id, change, by)
       const view = found ? await read(id) : null
       if (view === null) return refuse(reply, { code: 'payment_not_found' })
       return reply.send(paymentBody(view))

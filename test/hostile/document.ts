@@ -101,9 +101,12 @@ function simplest({ examples, minimum, type, items, format }: Schema, all: boole
   return format === 'date-time' ? '2030-01-01T00:00:00Z' : 'text'
 }
 
-function objectOf({ properties, required }: Schema, all: boolean): Record<string, unknown> {
-  const wanted = new Set(Array.isArray(required) ? required : [])
+function objectOf(schema: Schema, all: boolean): Record<string, unknown> {
+  const { properties, required, minProperties } = schema
   const members = Object.entries((properties ?? {}) as Record<string, Schema>)
+  const wanted = new Set<unknown>(Array.isArray(required) ? required : [])
+  // Where some field must be there, whichever it is, the first ones are.
+  for (const [name] of members) if (wanted.size < Number(minProperties ?? 0)) wanted.add(name)
   return Object.fromEntries(
     members
       .filter(([name]) => all || wanted.has(name))
