@@ -205,7 +205,7 @@ const OVER_HTTP = {
     service,
   }: Calm) => {
     const cases: [string, string, string][] = [
-      ['DELETE', `${api}/payments/1`, 'GET, HEAD, OPTIONS'],
+      ['DELETE', `${api}/payments/1`, 'GET, HEAD, OPTIONS, PATCH'],
       ['PUT', `${api}/users/`, 'OPTIONS, POST'],
       ['POST', `${service.url}/livez`, 'GET, HEAD, OPTIONS'],
     ]

@@ -29,8 +29,11 @@ export interface Target {
   stop(): Promise<void>
 }
 
-/** Written once a second by the clock, not by requests. */
-const UNCOUNTED = "('counters')"
+/**
+ * Written once a second by the clock, not by requests: counters, and in which minutes payments
+ * were accepted, which is noted after the payments themselves.
+ */
+const UNCOUNTED = "('counters', 'payment_minutes')"
 /** A quiet gateway settles everything within milliseconds; polls of 10 ms, five minutes in all. */
 const QUIET_POLLS_MAX = 30_000
 
