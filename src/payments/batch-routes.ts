@@ -5,7 +5,7 @@ import type { ProblemBody } from '../http/answer.ts'
 import { refusalOfFault } from '../http/failures.ts'
 import { readKey, type Key } from '../http/idempotency.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { DetailProperties } from './bodies.ts'
+import { ItemDetailProperties } from './bodies.ts'
 import { Id, Money, oneOf, PaymentTypes } from '../http/schemas.ts'
 import {
   isRefusal,
@@ -38,7 +38,7 @@ const Item = Type.Object(
       examples: [200, '200.00'],
     }),
     idempotency_key: Type.Optional(Type.String({ description: 'Like the header, for this item.' })),
-    ...DetailProperties,
+    ...ItemDetailProperties,
   },
   { title: 'BatchItem', additionalProperties: false },
 )

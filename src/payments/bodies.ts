@@ -54,6 +54,20 @@ export const DetailProperties = {
   ),
 }
 
+/** The same for a payment of a batch: whatever it is not is the refusal of that payment alone. */
+export const ItemDetailProperties = withoutBounds(DetailProperties)
+
+function withoutBounds(properties: typeof DetailProperties): typeof DetailProperties {
+  const loose = Object.entries(properties).map(([name, schema]) => {
+    const { description, [SHOWN]: shape } = schema as unknown as {
+      readonly description: string
+      readonly [SHOWN]: { readonly examples: readonly unknown[] }
+    }
+    return [name, field(description, { examples: shape.examples })]
+  })
+  return Object.fromEntries(loose) as typeof DetailProperties // The same names.
+}
+
 /** What was said about a payment, as it is shown. */
 export const DetailFields = {
   reference: nullable('string', { description: 'What the caller calls it.' }),

@@ -64,7 +64,9 @@ export function oracle(): Oracle {
       }
       if (!isDocumented(plan, status)) found.push(finding('undocumented_status', `${status}`))
       found.push(...contentOf(plan, answer, check).map(([fault, what]) => finding(fault, what)))
-      const echoed = plan.values.filter((value) => echoes(answer, value))
+      // A gateway names what it was asked for, also when it says no.
+      const mayEcho = plan.operation.path.includes('/mock-gateway/')
+      const echoed = mayEcho ? [] : plan.values.filter((value) => echoes(answer, value))
       found.push(...echoed.map((value) => finding('value_echoed', value.slice(0, 60))))
       if (status < 300 && isForbidden(plan, check)) {
         const body = Buffer.from(plan.request.body ?? '').toString('utf8')
@@ -79,6 +81,8 @@ type Check = (schema: Schema, value: unknown) => boolean
 
 function isDocumented({ operation, places }: Plan, status: number): boolean {
   if (operation.answers[status] !== undefined) return true
+  // The text in place of an id may be the name of another route, which has other methods.
+  if (places.includes('path') && status === 405) return true
   return places.includes('header') && PROTOCOL.has(status)
 }
 

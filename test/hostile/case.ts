@@ -21,6 +21,7 @@ const MEMBERS = new Set([
   'errors',
   'payment_id',
   'required',
+  'at_most',
 ])
 
 /** What no caller may ever read: stacks, paths, SQL and the words of PostgreSQL. */

@@ -30,10 +30,10 @@ export interface Target {
 }
 
 /**
- * Written once a second by the clock, not by requests: counters, and in which minutes payments
- * were accepted, which is noted after the payments themselves.
+ * Written by the clock, not by requests: counters, the rows of counts that are folded into one, and
+ * in which minutes payments were accepted, which is noted after the payments themselves.
  */
-const UNCOUNTED = "('counters', 'payment_minutes')"
+const UNCOUNTED = "('counters', 'payment_counts', 'payment_minutes')"
 /** A quiet gateway settles everything within milliseconds; polls of 10 ms, five minutes in all. */
 const QUIET_POLLS_MAX = 30_000
 
