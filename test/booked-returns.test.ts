@@ -100,6 +100,12 @@ test('a charge-back cancels the refunds that were never sent, and none that a wo
   assert.deepEqual(answer.canceled, [unsent])
   const { status, lastError } = await world.view(unsent)
   assert.deepEqual([status, lastError], ['failed', 'canceled'])
+  // Without its task no worker can send it any more.
+  const queued = await world.sql<{ id: bigint }>('select payment_id as id from payment_tasks')
+  assert.deepEqual(
+    queued.map(({ id }) => id),
+    [sent],
+  )
   assert.equal((await world.view(sent)).payment.status, 'new')
   assert.equal((await givenBack(world, deposit.id))['reserved'], 2_000n)
   assert.equal((await balanced(world))['held'], 2_000n)

@@ -10,7 +10,7 @@ import {
   type Unsharded,
 } from '../ports.ts'
 
-const ENTRIES = columns<Entry>({
+const FIELDS = {
   userId: 'bigint',
   paymentId: 'bigint',
   kind: 'word',
@@ -19,7 +19,9 @@ const ENTRIES = columns<Entry>({
   gateway: 'bigint',
   fees: 'bigint',
   opening: 'bigint',
-})
+} as const
+
+const ENTRIES = columns<Entry>(FIELDS)
 
 /** Append journal entries. The primary key refuses a second hold, settlement or release. */
 const INSERT: Statement<never> = {
@@ -33,17 +35,7 @@ const INSERT: Statement<never> = {
   from ${ENTRIES.unnest('entry', 3)}`,
 }
 
-const LOSSES = columns<Entry>({
-  userId: 'bigint',
-  paymentId: 'bigint',
-  kind: 'word',
-  user: 'bigint',
-  held: 'bigint',
-  gateway: 'bigint',
-  fees: 'bigint',
-  opening: 'bigint',
-  losses: 'bigint',
-})
+const LOSSES = columns<Entry>({ ...FIELDS, losses: 'bigint' })
 
 /** The same of entries that move losses, which no plain payment has. */
 const INSERT_LOSSES: Statement<never> = {
