@@ -48,6 +48,18 @@ async function dropDatabase(admin: string, name: string): Promise<void> {
   }
 }
 
+/**
+ * End every session of clients on a database, as a server that is demoted does. A passing autovacuum
+ * is left alone: it belongs to a superuser, whom nobody else may disconnect.
+ */
+export function endSessions(url: string, database: string): Promise<object[]> {
+  return query(
+    url,
+    `select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = '${database}' and backend_type = 'client backend' and pid <> pg_backend_pid()`,
+  )
+}
+
 /** Run any SQL on a connection of its own. */
 export async function query<Row extends object>(url: string, text: string): Promise<Row[]> {
   const client = new pg.Client({ connectionString: url })

@@ -8,7 +8,7 @@ import { startEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts'
 import { migrate } from '../src/adapters/migrate.ts'
 import { postgres } from '../src/adapters/postgres.ts'
 import { ReadOnly, type Unsharded } from '../src/ports.ts'
-import { cloneDatabase, query } from './databases.ts'
+import { cloneDatabase, endSessions, query } from './databases.ts'
 import { raw } from './harness.ts'
 import { CALM, FAST, MOCK, range, until } from './process-kit.ts'
 import { turnGateway } from '../tools/client.ts'
@@ -225,11 +225,7 @@ test('who asks about a demoted server finds its successor, although nobody write
   const { pathname } = new URL(url)
   const name = pathname.slice(1)
   await query(url, `alter database ${name} set default_transaction_read_only = on`)
-  await query(
-    url,
-    `select pg_terminate_backend(pid) from pg_stat_activity
-    where datname = '${name}' and pid <> pg_backend_pid()`,
-  )
+  await endSessions(url, name)
   await until('it is not ready', async () => (await fetch(`${service.url}/readyz`)).status === 503)
   const admin = process.env.TEST_DATABASE_URL ?? ''
   await query(admin, `alter database ${name} reset default_transaction_read_only`)

@@ -8,6 +8,7 @@ import {
 } from '../../src/adapters/embedded-postgres.ts'
 import { migrate } from '../../src/adapters/migrate.ts'
 import { manage, type Death, type Managed, type Role, type Variables } from './processes.ts'
+import { endSessions } from '../databases.ts'
 import { startFront, type Front } from './front.ts'
 import { startProxy, type Proxy } from './proxy.ts'
 import { turnGateway } from '../../tools/client.ts'
@@ -247,8 +248,7 @@ async function turnReadOnly(server: Server, name: string, on: boolean): Promise<
   const how = on ? `set ${setting} = on` : `reset ${setting}`
   await query(server.url(), `alter database ${name} ${how}`)
   // A server that is demoted ends its sessions. Whoever is back must find out by himself.
-  const end = `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`
-  if (on) await query(server.url(), end)
+  if (on) await endSessions(server.url(), name)
 }
 
 function upTo(count: number): number[] {
