@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { temporaryFolder } from './process-kit.ts'
 import { ROOT } from './sources.ts'
@@ -20,6 +20,7 @@ async function plantedTree(t: TestContext): Promise<string> {
     const file = join(copy, path)
     const was = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : ''
     for (const [name, content] of Object.entries({ [path]: text(was), ...beside })) {
+      fs.mkdirSync(dirname(join(copy, name)), { recursive: true })
       fs.writeFileSync(join(copy, name), content)
     }
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { ROOT } from './sources.ts'
 import { deadExports, usedByTestsAlone } from './tidy/exports.ts'
-import { backwards, CHAIN, outwards, unreached } from './tidy/imports.ts'
+import { backwards, ORDER, outwards, unreached } from './tidy/imports.ts'
 import { lint } from './tidy/lint.ts'
 import { foreignWrites, ownerless } from './tidy/tables.ts'
 import { parse } from './tidy/tree.ts'
@@ -44,14 +44,19 @@ test('dependencies point inward: every import is allowed to its file', () => {
   assert.deepEqual(stale, [], 'exceptions that nothing needs any more')
 })
 
-test('features form a chain: each imports only those in front of it', () => {
+test('the product has one order: each folder imports only those in front of it', () => {
   assert.deepEqual(backwards(FILES), [])
-  for (const feature of CHAIN) {
+  for (const name of ORDER) {
     assert.ok(
-      FILES.some(({ path }) => path.startsWith(`src/${feature}/`)),
-      feature,
+      FILES.some(({ path }) => path.startsWith(`src/${name}/`) || path === `src/${name}.ts`),
+      name,
     )
   }
+})
+
+test('ARCHITECTURE.md shows the order', () => {
+  const page = readFileSync(join(ROOT, 'ARCHITECTURE.md'), 'utf8').replace(/\s+/g, ' ')
+  assert.ok(page.includes(` ${ORDER.join(' → ')} `), ORDER.join(' → '))
 })
 
 test('every file is reached from a main.ts: nothing is dead', () => {

@@ -1,8 +1,13 @@
 import { join } from 'node:path/posix'
 import type { Node } from 'typescript/unstable/ast'
 import { SyntaxKind } from 'typescript/unstable/ast'
-import { isIdentifier, isVariableStatement } from 'typescript/unstable/ast/is'
-import { AHEAD, importsOf } from './imports.ts'
+import {
+  isExportDeclaration,
+  isIdentifier,
+  isNamedExports,
+  isVariableStatement,
+} from 'typescript/unstable/ast/is'
+import { importsOf } from './imports.ts'
 import { nodesOf, placeOf, type Parsed } from './tree.ts'
 
 interface Export {
@@ -12,6 +17,11 @@ interface Export {
 
 function exportsOf({ tree }: Parsed): Export[] {
   return tree.statements.flatMap((node) => {
+    if (isExportDeclaration(node)) {
+      const { exportClause: list } = node
+      if (list === undefined || !isNamedExports(list)) return []
+      return list.elements.map(({ name }) => ({ name: name.text, node }))
+    }
     const { modifiers } = node as { modifiers?: readonly Node[] }
     if (!modifiers?.some(({ kind }) => kind === SyntaxKind.ExportKeyword)) return []
     const declared = isVariableStatement(node) ? node.declarationList.declarations : [node]
@@ -22,11 +32,12 @@ function exportsOf({ tree }: Parsed): Export[] {
   })
 }
 
-/** Who takes what: `file name`, and `file *` for everything. */
+/** Who takes what: `file name`, and `file *` for everything; `export *` takes nothing. */
 function takenBy(files: readonly Parsed[]): Set<string> {
   return new Set(
     files.flatMap((file) =>
-      importsOf(file).flatMap(({ from, names }) => {
+      importsOf(file).flatMap(({ from, names, node }) => {
+        if (isExportDeclaration(node) && names === null) return []
         const path = join(from.replace(/\.js$/, '.ts'))
         return names === null ? [`${path} *`] : names.map((name) => `${path} ${name}`)
       }),
@@ -34,9 +45,9 @@ function takenBy(files: readonly Parsed[]): Set<string> {
   )
 }
 
-/** The product and its tools, but for what stands there before those who take it. */
+/** The product and its tools. */
 function isChecked(path: string): boolean {
-  return /^(src|tools)\//.test(path) && !AHEAD.includes(path)
+  return /^(src|tools)\//.test(path)
 }
 
 /** Exports of the product and its tools that no other file imports. */
@@ -62,10 +73,7 @@ export function usedByTestsAlone(files: readonly Parsed[]): string[] {
         if (isIdentifier(node)) words.set(node.text, (words.get(node.text) ?? 0) + 1)
       }
       return exportsOf(file)
-        .filter(({ name }) => {
-          const dead = !taken.has(`${file.path} ${name}`) && words.get(name) === 1
-          return dead !== AHEAD.includes(`${file.path} ${name}`)
-        })
+        .filter(({ name }) => !taken.has(`${file.path} ${name}`) && words.get(name) === 1)
         .map(({ name, node }) => `${placeOf(file, node)} exports ${name} for tests alone`)
     })
 }

@@ -9,13 +9,14 @@ import {
   isLiteralTypeNode,
   isNamedExports,
   isNamedImports,
+  isNoSubstitutionTemplateLiteral,
   isStringLiteral,
 } from 'typescript/unstable/ast/is'
 import { nodesOf, placeOf, type Parsed } from './tree.ts'
 
 /** What a file takes from another one, in whichever way. */
 export interface Import {
-  /** The path of a file, or the name of a package. */
+  /** The path of a file, or the name of a package; `?`: known only when it runs. */
   readonly from: string
   /** What is taken by name; null: everything. */
   readonly names: readonly string[] | null
@@ -28,8 +29,9 @@ export interface Import {
 export function importsOf(file: Parsed): Import[] {
   const found: Import[] = []
   const add = (node: Node, specifier: Node | undefined, names: readonly string[] | null): void => {
-    if (specifier === undefined || !isStringLiteral(specifier)) return
-    const { text } = specifier
+    if (specifier === undefined) return
+    const plain = isStringLiteral(specifier) || isNoSubstitutionTemplateLiteral(specifier)
+    const text = plain ? specifier.text : '?'
     const from = text.startsWith('.') ? join(dirname(file.path), text) : text
     found.push({ from, names, node })
   }
@@ -60,34 +62,31 @@ function namesOf(node: Node): string[] | null {
 }
 
 /**
- * The features in order: each knows only those in front of it, and none knows itself through them.
+ * Every folder of the product, and every file beside them, in order: each knows only those in front
+ * of it, and none knows itself through them. From `ledger` to `timeline` they are features.
  */
-export const CHAIN = [
-  'ledger',
-  'users',
-  'payments',
-  'dead-letters',
-  'refunds',
-  'charging',
-  'runs',
-  'timeline',
-] as const
+export const ORDER = `
+  domain ports shards config adapters http queue gateways keys metrics verify mock-gateway
+  ledger export users payments dead-letters refunds charging runs timeline process main`
+  .trim()
+  .split(/\s+/)
 
-const FEATURE = new RegExp(`^src/(${CHAIN.join('|')})/`)
-
-/** Where a feature stands in the chain; -1: it is none. */
-function chainPlace(path: string): number {
-  const [, name] = FEATURE.exec(path) ?? []
-  return CHAIN.findIndex((feature) => feature === name)
+/** Where a path of the product stands in the order; -1: nowhere. */
+function orderOf(path: string): number {
+  return ORDER.indexOf(/^src\/([\w-]+)/.exec(path)?.[1] ?? '')
 }
 
-/** Features that import what stands behind them. */
+/** Files that import what stands behind them, or have no place. */
 export function backwards(files: readonly Parsed[]): string[] {
-  return files.flatMap((file) =>
-    importsOf(file)
-      .filter(({ from }) => FEATURE.test(file.path) && chainPlace(from) > chainPlace(file.path))
-      .map(({ from, node }) => `${placeOf(file, node)} imports ${from}, which stands behind it`),
-  )
+  return files
+    .filter(({ path }) => path.startsWith('src/'))
+    .flatMap((file) => {
+      const place = orderOf(file.path)
+      if (place < 0) return [`${file.path} has no place in the order`]
+      return importsOf(file)
+        .filter(({ from }) => orderOf(from) > place)
+        .map(({ from, node }) => `${placeOf(file, node)} imports ${from}, which stands behind it`)
+    })
 }
 
 /**
@@ -101,7 +100,7 @@ const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
   ],
   [
     /^src\/main\.ts$|^src\/process\/|\/command\.ts$/,
-    /^(?!tools\/|test\/|bench\/|scripts\/)/,
+    /^(?!tools\/|test\/|bench\/|scripts\/|\?)/,
     'the composition root and commands may import everything but tools',
   ],
   [/^src\/domain\//, /^src\/domain\/|^node:(assert|crypto)$/, 'the domain is pure'],
@@ -181,12 +180,6 @@ export function outwards(files: readonly Parsed[]): { broken: string[]; stale: s
 /** Programs that are started by name: from them everything else is reached. */
 const ROOTS = /^(src|tools\/\w+)\/main\.ts$/
 
-/**
- * Decisions that stand here before the feature that takes them: what goes back to whom, and what
- * belongs to a payment. A file that is reached leaves the list, and so does a name that is taken.
- */
-export const AHEAD: readonly string[] = []
-
 /** Files of the product and its tools that no program reaches. */
 export function unreached(files: readonly Parsed[]): string[] {
   const ours = new Map(
@@ -204,8 +197,6 @@ export function unreached(files: readonly Parsed[]): string[] {
     for (const [, from = ''] of named) open.push(`${join(dirname(file.path), from)}.ts`)
   }
   return [...ours.keys()]
-    .filter((path) => reached.has(path) === AHEAD.includes(path))
-    .map(
-      (path) => `${path} is ${reached.has(path) ? 'no longer ahead' : 'reached from no program'}`,
-    )
+    .filter((path) => !reached.has(path))
+    .map((path) => `${path} is reached from no program`)
 }

@@ -102,6 +102,30 @@ export const PLANTED: readonly Planted[] = [
     caught: /imports src\/timeline\/timeline\.ts, which stands behind it/,
   },
   {
+    name: 'a folder that has no place in the order',
+    path: 'src/planted/planted.ts',
+    text: anew(`export const planted = 1\n`),
+    caught: /has no place in the order/,
+  },
+  {
+    name: 'API keys that know a feature',
+    path: 'src/keys/planted-order.ts',
+    text: anew(`export { viewPayments } from '../payments/read.ts'\n`),
+    caught: /imports src\/payments\/read\.ts, which stands behind it/,
+  },
+  {
+    name: 'a driver that is loaded late, by a template',
+    path: 'src/charging/planted-late.ts',
+    text: anew('export const planted = async () => (await import(`pg`)).default\n'),
+    caught: /imports pg, but an operation knows no driver/,
+  },
+  {
+    name: 'a module whose name is made when it is loaded',
+    path: 'src/process/planted.ts',
+    text: anew('export const planted = (name: string): Promise<unknown> => import(name)\n'),
+    caught: /imports \?, but/,
+  },
+  {
     name: 'the environment, imported by an adapter',
     path: 'src/adapters/planted.ts',
     text: anew(`import { env } from 'node:process'\n\nexport const planted = env.HOME\n`),
@@ -125,6 +149,21 @@ export const PLANTED: readonly Planted[] = [
     name: 'an export that nobody imports',
     path: 'src/domain/fee.ts',
     text: added(`/** Nobody's. */\nexport const PLANTED = 1\n`),
+    caught: /exports PLANTED, which nobody imports/,
+  },
+  {
+    name: 'a list of exports that nobody imports',
+    path: 'src/domain/planted-list.ts',
+    text: anew(`const PLANTED = 1\n\nexport { PLANTED }\n`),
+    caught: /exports PLANTED, which nobody imports/,
+  },
+  {
+    name: 'a barrel',
+    path: 'src/domain/planted-barreled.ts',
+    text: anew(`export const PLANTED = 1\n`),
+    beside: {
+      'src/domain/planted-barrel.ts': `export * from './planted-barreled.ts'\n`,
+    },
     caught: /exports PLANTED, which nobody imports/,
   },
   {
@@ -214,6 +253,15 @@ export const PLANTED: readonly Planted[] = [
       'src/gateways/planted-two.ts': `import type { One } from './planted-one.ts'\n\nexport interface Two {\n  readonly one: One\n}\n`,
     },
     caught: /no-cycle/,
+  },
+  {
+    name: 'two files whose types import each other in their places',
+    path: 'src/gateways/planted-three.ts',
+    text: anew(`export interface Three {\n  readonly four: import('./planted-four.ts').Four\n}\n`),
+    beside: {
+      'src/gateways/planted-four.ts': `export interface Four {\n  readonly three: import('./planted-three.ts').Three\n}\n`,
+    },
+    caught: /consistent-type-imports/,
   },
   {
     name: 'any',
