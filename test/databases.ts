@@ -49,8 +49,8 @@ async function dropDatabase(admin: string, name: string): Promise<void> {
 }
 
 /**
- * End every session of clients on a database, as a server that is demoted does. A passing autovacuum
- * is left alone: it belongs to a superuser, whom nobody else may disconnect.
+ * End every session of clients on a database, as a server that is demoted does. A passing
+ * autovacuum is left alone: it belongs to a superuser, whom nobody else may disconnect.
  */
 export function endSessions(url: string, database: string): Promise<object[]> {
   return query(
