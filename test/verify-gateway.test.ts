@@ -9,7 +9,9 @@ import { halves, integerSet } from '../src/verify/integers.ts'
 import { seededRandom } from '../src/domain/random.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { serveMock, type MockServer } from './mock-server.ts'
+import type { Order } from '../src/mock-gateway/orders.ts'
 import { busyHistory, verifyWorld, violated } from './verify-history.ts'
+import { moneyGoesBack } from './verify-money-back.ts'
 
 /** Have the mock gateway execute every charge that the scripted one did. */
 async function copyCharges(world: TestWorld, server: MockServer): Promise<void> {
@@ -90,6 +92,34 @@ test('every difference between books and gateway is reported', async (t) => {
     gateway_missing_there: [missing.id],
     gateway_amount: [other.id],
   })
+})
+
+test('a gateway agrees with what went back: refunds, returns, and what was booked late', async (t) => {
+  const world = await testWorld(t)
+  await moneyGoesBack(world)
+  const server = await serveMock(t)
+  const rows = await world.sql<Order & { parent: bigint | null; status: string }>(
+    `select id::int as "paymentId", user_id::int as "userId", gateway_key::text as key, amount,
+       commission, type, parent_id as parent, status
+     from payments
+     where type <> 'return' and (status = 'success' or amount = 90000)
+     order by id`,
+  )
+  assert.deepEqual(
+    rows.map(({ type, status }) => `${type} ${status}`),
+    ['deposit success', 'withdraw success', 'refund success', 'withdraw failed'],
+  )
+  for (const { parent, ...order } of rows) {
+    server.mock.pay({ ...order, ...(parent === null ? {} : { parentId: Number(parent) }) })
+  }
+  world.clock.advance(1_000)
+  const gateway = (report: Awaited<ReturnType<typeof compare>>) =>
+    violated(report).filter((rule) => rule.startsWith('gateway_'))
+  assert.deepEqual(gateway(await compare(world, server.url)), [])
+  // Until it is booked late, what failed here was not to be charged there.
+  await world.sql('grant delete on postings to current_user')
+  await world.sql("delete from postings where kind = 'settle_late'")
+  assert.deepEqual(gateway(await compare(world, server.url)), ['gateway_missing_here'])
 })
 
 test('what is charged and booked behind the end of the gateway’s list is no alarm', async (t) => {

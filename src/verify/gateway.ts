@@ -53,7 +53,8 @@ function judge(charge: GatewayCharge, booked: Booked | undefined, again: boolean
   const finding = (rule: Finding['rule']) => found(rule, 'charge', charge.paymentId)
   const findings: Finding[] = []
   if (again) findings.push(finding('gateway_charged_twice'))
-  if (booked === undefined || booked.key !== charge.key || booked.status === 'failed') {
+  const failed = booked?.status === 'failed' && !booked.corrected
+  if (booked === undefined || booked.key !== charge.key || failed) {
     return [...findings, finding('gateway_missing_here')]
   }
   if (booked.amount !== charge.amount || booked.type !== charge.type) {

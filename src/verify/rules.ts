@@ -285,8 +285,14 @@ export const RULES = {
     payment: `fence_min < 1 or fence_max > fence`,
   }),
   gateway_charged_twice: critical('charge', 'The gateway charged each payment once at most.'),
-  gateway_missing_here: critical('charge', 'What the gateway charged is not failed here.'),
-  gateway_missing_there: critical('charge', 'What succeeded here was charged there.'),
+  gateway_missing_here: critical(
+    'charge',
+    'What the gateway charged is not failed here, or was corrected.',
+  ),
+  gateway_missing_there: critical(
+    'charge',
+    'What succeeded here was charged there, or came back by itself.',
+  ),
   gateway_amount: critical('charge', 'The gateway charged the amount that is in the books.'),
 } satisfies Record<string, Rule>
 

@@ -157,30 +157,42 @@ export interface Booked {
   readonly type: string
   readonly status: string
   readonly amount: bigint
+  /** It failed, and that the gateway executed it was booked afterwards. */
+  readonly corrected: boolean
 }
 
 /** Read payments for the comparison with the gateway. */
 const BOOKED: Statement<Booked> = {
   name: 'verify_booked',
   text: `
-  select id, gateway_key::text as key, type, status, amount
-  from payments
+  select
+    id, gateway_key::text as key, type, status, amount,
+    exists (
+      select from postings
+      where postings.shard = $1 and postings.user_id = payment.user_id
+        and postings.payment_id = payment.id and kind = 'settle_late'
+    ) as corrected
+  from payments payment
   where shard = $1 and id = any ($2::bigint[])`,
 }
 
-/** The successes of a range that finished before `$4`, their ids separated by commas. */
+/**
+ * The successes of a range that finished before `$4`, their ids separated by commas. A return came
+ * back by itself: the gateway executed nothing under its id.
+ */
 const SUCCEEDED: Statement<{ ids: string | null; checked: number; upto: bigint }> = {
   name: 'verify_succeeded',
   text: `
   with chunk as materialized (
-    select id, status, finished_at
+    select id, type, status, finished_at
     from payments
     where shard = $1 and id > $2
     order by id
     limit $3::int
   )
   select
-    string_agg(id::text, ',') filter (where status = 'success' and finished_at < $4) as ids,
+    string_agg(id::text, ',')
+      filter (where status = 'success' and type <> 'return' and finished_at < $4) as ids,
     count(*)::int as checked,
     case when count(*) < $3 then 9223372036854775807 else max(id) end as upto
   from chunk`,
