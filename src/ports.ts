@@ -112,7 +112,7 @@ export interface Global {
 
 /**
  * The database: its shards, and what belongs to none of them. Shards are gone through in
- * `shards.ts`.
+ * `each-shard.ts`.
  */
 export interface Db {
   readonly shards: readonly Shard[]

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Answer, Draft } from '../src/domain/acceptance.ts'
-import { withShards } from '../src/shards.ts'
+import { withShards } from '../src/each-shard.ts'
 import { verify } from '../src/verify/verify.ts'
 import { books, testWorld, type TestWorld, acceptAll } from './harness.ts'
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sharedBalance, trialBalance, type BalanceWorld } from '../src/ledger/balance.ts'
 import { Busy, type Db } from '../src/ports.ts'
-import { withShards } from '../src/shards.ts'
+import { withShards } from '../src/each-shard.ts'
 import { books, testWorld, type TestWorld } from './harness.ts'
 import { busyHistory } from './verify-history.ts'
 

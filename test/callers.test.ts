@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { test } from 'node:test'
 import { allowance } from '../src/http/allowance.ts'
 import { callers } from '../src/http/caller.ts'
-import { siteGuard } from '../src/http/site.ts'
+import { hostAndOriginCheck } from '../src/http/host-and-origin.ts'
 import { manualClock } from './harness.ts'
 
 // What the functions under test read of a request.
@@ -40,7 +40,7 @@ test('a caller is the first stranger behind the trusted proxies, read from the r
 })
 
 test('where no key is asked for, only names of this machine and pages of this service may ask', () => {
-  const local = siteGuard('127.0.0.1')
+  const local = hostAndOriginCheck('127.0.0.1')
   const table: [what: string, method: string, headers: Record<string, string>, refused: string | null][] =
     [
       ['a program', 'POST', { host: '127.0.0.1:8000' }, null],
@@ -62,8 +62,8 @@ test('where no key is asked for, only names of this machine and pages of this se
     assert.equal(local(request({ method, headers })), refused, what)
     assert.equal(local(request({ method, headers })), refused, `${what}, a second time`)
   }
-  assert.equal(siteGuard('box.test')(request({ headers: { host: 'box.test:80' } })), null)
-  const open = siteGuard(null)
+  assert.equal(hostAndOriginCheck('box.test')(request({ headers: { host: 'box.test:80' } })), null)
+  const open = hostAndOriginCheck(null)
   assert.equal(open(request({ headers: { host: 'gateway:8002' } })), null)
   const other = { host: 'gateway:8002', origin: 'https://evil.test' }
   assert.equal(open(request({ method: 'POST', headers: other })), 'origin_refused')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { charge, chargeUnlessLocked, claim, type ChargeWorld } from '../src/charging/charge.ts'
 import { refresh } from '../src/charging/refresh.ts'
-import { withShards } from '../src/shards.ts'
+import { withShards } from '../src/each-shard.ts'
 import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 import { accepted, assertBooks, lost } from './operators.ts'
 

@@ -7,7 +7,7 @@ import { seededRandom } from '../src/domain/random.ts'
 import { charge, claim } from '../src/charging/charge.ts'
 import { settle } from '../src/charging/settle.ts'
 import { CommitUnknown, Unavailable, type Db } from '../src/ports.ts'
-import { withShards } from '../src/shards.ts'
+import { withShards } from '../src/each-shard.ts'
 import { books, openDb, testWorld, type TestWorld, acceptAll, raw } from './harness.ts'
 
 const FEE = { bps: 200, min: 0n }

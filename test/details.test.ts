@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { DETAILS_MAX, readDetails, type DetailFields } from '../src/domain/details.ts'
-import { differing, sentFields } from '../src/domain/sent.ts'
+import { differing, sentFields } from '../src/domain/sent-fields.ts'
 
 const ALL = {
   reference: 'INV-2026/0042',

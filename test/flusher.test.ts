@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startFlusher, totals } from '../src/metrics/flush.ts'
-import { databaseGauges } from '../src/metrics/gauges.ts'
-import { sessions } from '../src/adapters/sessions.ts'
+import { databaseGauges } from '../src/metrics/database-gauges.ts'
+import { sessions } from '../src/adapters/shard-session.ts'
 import type { Statement } from '../src/ports.ts'
 import { manualClock } from './harness.ts'
 

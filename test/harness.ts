@@ -19,7 +19,7 @@ import type {
   GatewayProfile,
   Unsharded,
 } from '../src/ports.ts'
-import { eachPart, ofEachShard, whole } from '../src/shards.ts'
+import { eachPart, ofEachShard, whole } from '../src/each-shard.ts'
 import { openUsers } from '../src/users/open.ts'
 import { cloneDatabase } from './databases.ts'
 

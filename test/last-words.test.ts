@@ -6,7 +6,7 @@ import { settle } from '../src/charging/settle.ts'
 import { CommitUnknown, Unavailable, type Clock, type Db } from '../src/ports.ts'
 import { openSettler } from '../src/queue/settler.ts'
 import { startWorker } from '../src/queue/worker.ts'
-import { withShards } from '../src/shards.ts'
+import { withShards } from '../src/each-shard.ts'
 import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 
 /** A database whose line is cut when told; `lost` loses the replies to COMMIT instead. */

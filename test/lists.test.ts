@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { readShare } from '../src/adapters/read-share.ts'
-import { sessions } from '../src/adapters/sessions.ts'
+import { sessions } from '../src/adapters/shard-session.ts'
 import { listLetters } from '../src/dead-letters/list.ts'
 import { pageOfViews } from '../src/payments/read.ts'
 import type { PaymentFilter } from '../src/payments/list-store.ts'

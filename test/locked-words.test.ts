@@ -8,7 +8,7 @@ import { refresh } from '../src/charging/refresh.ts'
 import { settle } from '../src/charging/settle.ts'
 import { sideLane } from '../src/payments/side-lane.ts'
 import { CommitUnknown, Unavailable } from '../src/ports.ts'
-import { withShards } from '../src/shards.ts'
+import { withShards } from '../src/each-shard.ts'
 import { testWorld } from './harness.ts'
 import { accepted, assertBooks, exhaust, letters, lost, somebodyElse } from './operators.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { waiting } from '../src/payments/waiting.ts'
-import { withShards } from '../src/shards.ts'
+import { withShards } from '../src/each-shard.ts'
 import { testWorld } from './harness.ts'
 import { accepted } from './operators.ts'
 import { serve } from './serve.ts'

@@ -15,7 +15,7 @@ import {
   type RefundDraft,
   type RefundPayment,
 } from '../src/domain/refund.ts'
-import { sentFields } from '../src/domain/sent.ts'
+import { sentFields } from '../src/domain/sent-fields.ts'
 
 const NOTHING = { refundReserved: 0n, feeReserved: 0n, returned: 0n, returnedFee: 0n }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sessions, type Driver } from '../src/adapters/sessions.ts'
+import { sessions, type Driver } from '../src/adapters/shard-session.ts'
 import type { Statement, Unsharded } from '../src/ports.ts'
 
 /** A driver that tells what it was given, and knows the ids that it is asked for. */

@@ -89,7 +89,7 @@ test('the time of a statement is its session’s, at one place, or it has none',
 })
 
 /** Where a number of a shard, or of shards, may stand. */
-const SESSION = /^src\/(ports|shards)\.ts$|^src\/adapters\/sessions\.ts$|^src\/domain\//
+const SESSION = /^src\/(ports|each-shard)\.ts$|^src\/adapters\/shard-session\.ts$|^src\/domain\//
 
 test('outside the session nobody carries a shard’s number or a time, nor goes through shards', () => {
   const banned: readonly (readonly [what: string, text: RegExp])[] = [

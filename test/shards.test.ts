@@ -6,9 +6,9 @@ import { shardOf } from '../src/domain/shard.ts'
 import { claim } from '../src/charging/charge.ts'
 import { settle } from '../src/charging/settle.ts'
 import { pageOfViews } from '../src/payments/read.ts'
-import { sessions } from '../src/adapters/sessions.ts'
+import { sessions } from '../src/adapters/shard-session.ts'
 import { Unavailable, type Db, type Shard } from '../src/ports.ts'
-import { eachInTurn, eachPart, eachShard, whole, withShards } from '../src/shards.ts'
+import { eachInTurn, eachPart, eachShard, whole, withShards } from '../src/each-shard.ts'
 import { ANY, books, testWorld, type TestWorld } from './harness.ts'
 
 const SHARDS = 4

@@ -8,7 +8,7 @@ import type { Settlement } from '../src/charging/charge.ts'
 import { Unavailable } from '../src/ports.ts'
 import type { Process } from '../src/process/shared.ts'
 import { openSettlements, settleLeftovers } from '../src/process/settlements.ts'
-import { withShards } from '../src/shards.ts'
+import { withShards } from '../src/each-shard.ts'
 import { LEASE_MS, testWorld, raw } from './harness.ts'
 
 function folderOf(t: TestContext): string {

@@ -6,7 +6,7 @@ import type { Report } from '../src/verify/report.ts'
 import { ONE_SNAPSHOT } from '../src/verify/snapshot-store.ts'
 import { claim } from '../src/charging/charge.ts'
 import type { Script, TestWorld } from './harness.ts'
-import { withShards } from '../src/shards.ts'
+import { withShards } from '../src/each-shard.ts'
 import { raw } from './harness.ts'
 
 const SCRIPTS: readonly Script[] = [

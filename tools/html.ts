@@ -1,8 +1,4 @@
-/** Text as it stands in HTML, in attributes as well. */
-export function escape(text: string): string {
-  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
-  return text.replace(/[&<>"]/g, (char) => entities[char] ?? char)
-}
+import { escapeHtml } from '../src/domain/escape-html.ts'
 
 /** A report as one page that needs nothing else: no network, no script. `body` is HTML. */
 export function htmlPage(page: {
@@ -10,7 +6,7 @@ export function htmlPage(page: {
   readonly style: string
   readonly body: string
 }): string {
-  const title = escape(page.title)
+  const title = escapeHtml(page.title)
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -27,14 +23,14 @@ ${page.body}
 
 /** A table; rows are HTML. */
 export function htmlTable(head: readonly string[], rows: readonly string[]): string {
-  const cells = head.map((cell) => `<th>${escape(cell)}</th>`).join('')
+  const cells = head.map((cell) => `<th>${escapeHtml(cell)}</th>`).join('')
   const top = head.length === 0 ? '' : `<thead><tr>${cells}</tr></thead>`
   return `<div class="wide"><table>${top}<tbody>${rows.join('\n')}</tbody></table></div>`
 }
 
 /** A row of a table, of texts; `kind` is its class. */
 export function htmlRow(cells: readonly string[], kind?: string): string {
-  const row = cells.map((cell) => `<td>${escape(cell)}</td>`).join('')
+  const row = cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')
   return `<tr${kind === undefined ? '' : ` class="${kind}"`}>${row}</tr>`
 }
 

@@ -1,4 +1,4 @@
-import { escape } from '../../tools/html.ts'
+import { escapeHtml } from '../../src/domain/escape-html.ts'
 import { boxesOf, sharesOf, type Box } from './boxes.ts'
 import type { Origin } from './frame.ts'
 import type { Flame } from './tree.ts'
@@ -44,12 +44,12 @@ export function flameSvg(flame: Flame, { title, shareMin }: Picture): string {
   const rows = Math.max(1, ...boxes.map(({ row }) => row + 1))
   const height = HEAD + rows * ROW + MARGIN
   const size = `viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}"`
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} role="img" aria-label="${escape(title)}">
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} role="img" aria-label="${escapeHtml(title)}">
 <style>${STYLE}
 </style>
 <rect class="page" x="0.5" y="0.5" width="${WIDTH - 1}" height="${height - 1}" rx="8"/>
-<text class="head" x="${MARGIN}" y="32">${escape(title)}</text>
-<text class="note" x="${MARGIN}" y="53">${escape(summary(flame, shareMin))}</text>
+<text class="head" x="${MARGIN}" y="32">${escapeHtml(title)}</text>
+<text class="note" x="${MARGIN}" y="53">${escapeHtml(summary(flame, shareMin))}</text>
 ${legend(flame)}
 ${boxes.map(drawn).join('\n')}
 </svg>
@@ -72,7 +72,7 @@ function legend(flame: Flame): string {
   return ORIGINS.map(([origin, name]) => {
     const text = `${name} ${percent(shares[origin])}`
     const mark = `<rect class="${origin}" x="${x}" y="66" width="12" height="12" rx="2"/>`
-    const label = `<text class="note" x="${x + 18}" y="76.5">${escape(text)}</text>`
+    const label = `<text class="note" x="${x + 18}" y="76.5">${escapeHtml(text)}</text>`
     x += 18 + Math.ceil(text.length * 7) + 20
     return mark + label
   }).join('\n')
@@ -88,8 +88,8 @@ function drawn(box: Box): string {
   const rect = `<rect x="${x.toFixed(1)}" y="${y}" ${size} rx="1.5"/>`
   const text = fitting(box, Math.floor((width - 2 * PAD) / LETTER))
   const label =
-    text === '' ? '' : `<text x="${(x + PAD).toFixed(1)}" y="${y + 12}">${escape(text)}</text>`
-  return `<g class="${box.kind}"><title>${escape(tip(box))}</title>${rect}${label}</g>`
+    text === '' ? '' : `<text x="${(x + PAD).toFixed(1)}" y="${y + 12}">${escapeHtml(text)}</text>`
+  return `<g class="${box.kind}"><title>${escapeHtml(tip(box))}</title>${rect}${label}</g>`
 }
 
 /** What a pointer over the rectangle is told: who, where, how much. */

@@ -12,7 +12,7 @@ import {
   type ConnectionGauges,
   type PoolGauges,
   prometheusName,
-} from './gauges.ts'
+} from './prometheus-gauges.ts'
 import { createStatsd, type Statsd } from './statsd.ts'
 
 /** A number for every counter that processes count. */

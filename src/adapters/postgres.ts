@@ -11,7 +11,7 @@ import {
 } from '../ports.ts'
 import { reasonOf } from '../domain/reason.ts'
 import { countHung } from './hung-backends.ts'
-import { sessions, type DriverTx, type SessionOptions } from './sessions.ts'
+import { sessions, type DriverTx, type SessionOptions } from './shard-session.ts'
 
 /**
  * Limits of the connection pool; every timeout is always set, because the driver's default is none.

@@ -1,5 +1,5 @@
 import { Overloaded, type Db } from '../ports.ts'
-import { withShards } from '../shards.ts'
+import { withShards } from '../each-shard.ts'
 
 /**
  * A share of the database's connections for reading lists: at most `runningMax` statements at a

@@ -6,7 +6,7 @@ import type { ChargeRequest, Clock, Db, Evidence, Gateway, Runner, Shard } from 
 import { claimTasks, type ClaimedTask } from '../queue/claims-store.ts'
 import { readShares, type Share } from '../payments/back-store.ts'
 import { readPayments } from '../payments/store.ts'
-import { beginningAt, eachInTurn, whole } from '../shards.ts'
+import { beginningAt, eachInTurn, whole } from '../each-shard.ts'
 
 export interface ChargeWorld {
   readonly db: Db

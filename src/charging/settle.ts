@@ -6,7 +6,7 @@ import type { Decision } from '../domain/decision.ts'
 import { isUnproven } from '../domain/doubt.ts'
 import { post } from '../ledger/post.ts'
 import { isLocked, type Shard, type Tx } from '../ports.ts'
-import { eachPart, whole } from '../shards.ts'
+import { eachPart, whole } from '../each-shard.ts'
 import { insertAttempts, type AttemptMade } from './evidence-store.ts'
 import type { LockedClaims } from './settle-store.ts'
 import {

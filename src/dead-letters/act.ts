@@ -8,7 +8,7 @@ import { moveGivenBack } from '../payments/back-store.ts'
 import { finishPayments, type Finish } from '../payments/store.ts'
 import type { Db, Shard, Tx } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
-import { eachPart, whole } from '../shards.ts'
+import { eachPart, whole } from '../each-shard.ts'
 import { endLetters, insertActs, type Closer, type OperatorAct } from './store.ts'
 
 export interface ActWorld {

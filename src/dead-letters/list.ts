@@ -1,5 +1,5 @@
 import type { Db } from '../ports.ts'
-import { eachShard, whole } from '../shards.ts'
+import { eachShard, whole } from '../each-shard.ts'
 import { pageOfLetters, type LetterFilter } from './list-store.ts'
 import { readLetters, type DeadLetter } from './store.ts'
 

@@ -1,4 +1,4 @@
-import { columns, numbers } from '../domain/arrays.ts'
+import { columns, numbers } from '../domain/columns.ts'
 import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
 import type { CarriedType } from '../domain/payment.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'

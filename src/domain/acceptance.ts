@@ -3,7 +3,7 @@ import { commission, type Fee } from './fee.ts'
 import { holdEntry, total, type Entry } from './ledger.ts'
 import type { Payment, PaymentType } from './payment.ts'
 import type { Refusal } from './refusal.ts'
-import { differing, type SentFields } from './sent.ts'
+import { differing, type SentFields } from './sent-fields.ts'
 
 /** A payment as it was asked for; the amount in minor units, already known to be in range. */
 export interface Draft {

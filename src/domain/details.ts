@@ -1,6 +1,6 @@
 import { couldBeCardNumber, holdsCardNumber } from './card.ts'
 import type { Refusal } from './refusal.ts'
-import { sentFields, type SentFields } from './sent.ts'
+import { sentFields, type SentFields } from './sent-fields.ts'
 import { MISLEADING } from './words.ts'
 
 /**

@@ -13,7 +13,7 @@ import {
 import { inCurrency, type Decimal } from './money.ts'
 import { isOpen, type BookedType, type StoredStatus } from './payment.ts'
 import type { Refusal } from './refusal.ts'
-import { differing, type SentFields } from './sent.ts'
+import { differing, type SentFields } from './sent-fields.ts'
 
 /** A refund as it was asked for. */
 export interface RefundDraft {

@@ -3,7 +3,7 @@ import { ACCOUNT_NAMES, accountName, type Entry } from '../domain/ledger.ts'
 import { formatMoney } from '../domain/money.ts'
 import { readOneSnapshot } from '../ledger/store.ts'
 import type { Db, Shard } from '../ports.ts'
-import { eachInTurn, whole } from '../shards.ts'
+import { eachInTurn, whole } from '../each-shard.ts'
 import { postingsBehind, type Place, type Posted } from './store.ts'
 
 export interface ExportWorld {

@@ -6,7 +6,7 @@ import { allowance, type Allowance } from './allowance.ts'
 import { callers } from './caller.ts'
 import { trusted } from './connections.ts'
 import { refuse } from './problem.ts'
-import { isLoopback, siteGuard } from './site.ts'
+import { isLoopback, hostAndOriginCheck } from './host-and-origin.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -39,7 +39,7 @@ export interface Guards {
   /** Where a request comes from, behind trusted proxies. */
   readonly callerOf: (request: IncomingMessage) => string
   /** What keeps the pages of a browser on this machine out, where no key does. */
-  readonly siteOf: ReturnType<typeof siteGuard>
+  readonly checkHostAndOrigin: ReturnType<typeof hostAndOriginCheck>
 }
 
 export interface GuardOptions {
@@ -66,7 +66,7 @@ export function openGuards(clock: Pick<Clock, 'elapsedMs'>, options: GuardOption
     requests: allowance({ max: perSecondMax, windowMs: 1_000, elapsedMs }),
     wrongKeys: allowance({ max: WRONG_KEYS_MAX, windowMs: WRONG_KEYS_MS, elapsedMs }),
     callerOf: callers(trustedProxies),
-    siteOf: siteGuard(loopback),
+    checkHostAndOrigin: hostAndOriginCheck(loopback),
   }
 }
 
@@ -119,10 +119,10 @@ export function guard(app: FastifyInstance, guards: Guards): void {
  * counts wrong keys and says why.
  */
 export function admitter(guards: Guards): (request: IncomingMessage) => boolean {
-  const { keys, limited, siteOf } = guards
+  const { keys, limited, checkHostAndOrigin } = guards
   // Requests are counted in the framework.
   if (limited) return () => false
-  if (keys === null) return (request) => siteOf(request) === null
+  if (keys === null) return (request) => checkHostAndOrigin(request) === null
   return (request) => {
     const token = bearer(request)
     const key = token === null ? null : keys.peek(token)
@@ -130,9 +130,9 @@ export function admitter(guards: Guards): (request: IncomingMessage) => boolean 
   }
 }
 
-function keepSitesOut(app: FastifyInstance, { siteOf }: Guards): void {
+function keepSitesOut(app: FastifyInstance, { checkHostAndOrigin }: Guards): void {
   app.addHook('onRequest', (request, reply, done) => {
-    const code = siteOf(request.raw)
+    const code = checkHostAndOrigin(request.raw)
     if (code !== null) return void refuse(reply, { code })
     if (needsOf(request) !== 'public') trusted(request.raw.socket)
     done()

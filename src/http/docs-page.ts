@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { FastifyPluginAsync } from 'fastify'
+import { escapeHtml } from '../domain/escape-html.ts'
 
 /** Where the files of Swagger UI are; of the package only they are used. */
 const FOLDER = join(createRequire(import.meta.url).resolve('@fastify/swagger-ui'), '..', 'static')
@@ -62,11 +63,10 @@ export function docsPage(title: string): FastifyPluginAsync {
 }
 
 function page(title: string): string {
-  const escaped = title.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`)
   return `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escaped}</title>
+<title>${escapeHtml(title)}</title>
 <link rel="stylesheet" href="/docs/static/swagger-ui.css">
 <link rel="stylesheet" href="/docs/static/index.css">
 <link rel="icon" type="image/png" href="/docs/static/favicon-32x32.png">

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { escapeHtml } from '../domain/escape-html.ts'
 import { REFUSALS } from '../domain/refusal.ts'
-import { breakable, escape, page, PAGE_HEADERS } from './page.ts'
+import { breakable, page, PAGE_HEADERS } from './page.ts'
 
 /** `GET /docs/errors`: where the `type` of every problem document leads, one row per code. */
 export function errorsPage(title: string): FastifyPluginAsync {
@@ -15,7 +16,7 @@ export function errorsPage(title: string): FastifyPluginAsync {
 function table(): string {
   const rows = Object.entries(REFUSALS).map(
     ([code, [status, detail]]) =>
-      `<tr id="${code}"><td><code>${breakable(code)}</code></td><td>${status}</td><td>${escape(detail)}</td></tr>`,
+      `<tr id="${code}"><td><code>${breakable(code)}</code></td><td>${status}</td><td>${escapeHtml(detail)}</td></tr>`,
   )
   return `<h1>Errors</h1>
 <p>Every error is a problem document (RFC 9457); programs go by its <code>code</code>.</p>

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { escapeHtml } from '../domain/escape-html.ts'
 
 const STYLE = `
   :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
@@ -27,16 +28,11 @@ export function page(title: string, body: string): string {
   return `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escape(title)}</title><style>${STYLE}</style></head>
+<title>${escapeHtml(title)}</title><style>${STYLE}</style></head>
 <body>${body}</body></html>`
-}
-
-/** A text as it stands in HTML. */
-export function escape(text: string): string {
-  return text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`)
 }
 
 /** A name that may break behind its underscores on a narrow screen, and nowhere else. */
 export function breakable(name: string): string {
-  return escape(name).replaceAll('_', '_<wbr>')
+  return escapeHtml(name).replaceAll('_', '_<wbr>')
 }

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { escape, page, PAGE_HEADERS } from './page.ts'
+import { escapeHtml } from '../domain/escape-html.ts'
+import { page, PAGE_HEADERS } from './page.ts'
 
 /** What the start page and the index of the API need to know. */
 interface StartPage {
@@ -52,7 +53,7 @@ function body({ title, version }: StartPage, links: readonly Link[]): string {
     ([, path, what]) =>
       `<tr><td><a href="${path}"><code>${path.replaceAll('/', '/<wbr>')}</code></a></td><td>${what}</td></tr>`,
   )
-  return `<h1>${escape(title)}</h1>
-<p>Version ${escape(version)}. Begin with <a href="/docs">the documentation</a>: every operation can be tried there.</p>
+  return `<h1>${escapeHtml(title)}</h1>
+<p>Version ${escapeHtml(version)}. Begin with <a href="/docs">the documentation</a>: every operation can be tried there.</p>
 <table><tbody>${rows.join('\n')}</tbody></table>`
 }

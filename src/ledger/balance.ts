@@ -1,5 +1,5 @@
 import { Busy, Unavailable, type Clock, type Db, type Shard } from '../ports.ts'
-import { eachInTurn, whole } from '../shards.ts'
+import { eachInTurn, whole } from '../each-shard.ts'
 import { addUp, readOneSnapshot, type Place, type TrialBalance } from './store.ts'
 
 export interface BalanceWorld {

@@ -1,6 +1,6 @@
 import { EXACT_NAMES, type ExactName } from '../domain/counters.ts'
 import type { Db } from '../ports.ts'
-import { eachShard, whole } from '../shards.ts'
+import { eachShard, whole } from '../each-shard.ts'
 import { readCounters, readCounts } from './store.ts'
 
 /**

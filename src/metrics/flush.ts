@@ -1,7 +1,7 @@
 import { COUNTER_NAMES, isExact, type CounterName } from '../domain/counters.ts'
 import type { Clock, Db } from '../ports.ts'
 import { every } from '../queue/every.ts'
-import { eachInTurn } from '../shards.ts'
+import { eachInTurn } from '../each-shard.ts'
 import { readExact } from './exact.ts'
 import { addCounters, foldCounts, readCounters } from './store.ts'
 

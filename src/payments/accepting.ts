@@ -2,7 +2,7 @@ import type { Answer, Draft } from '../domain/acceptance.ts'
 import type { Fee } from '../domain/fee.ts'
 import type { Clock, Db } from '../ports.ts'
 import { batcher, type Later } from '../queue/batcher.ts'
-import { ofEachShard } from '../shards.ts'
+import { ofEachShard } from '../each-shard.ts'
 import { acceptor, locksUser, type Accept } from './accept.ts'
 import { sideLane } from './side-lane.ts'
 

@@ -3,7 +3,7 @@ import { admissionRefusal, type AdmissionPolicy, type RouteLoad } from '../domai
 import { GATEWAY, OPERATIONS, type Operation } from '../domain/payment.ts'
 import { GatewayUnavailable, Overloaded, type Clock, type Db } from '../ports.ts'
 import { oldestDueMs, waitingTasks } from '../queue/load-store.ts'
-import { eachInTurn, whole } from '../shards.ts'
+import { eachInTurn, whole } from '../each-shard.ts'
 
 /** Whether new work may be accepted, by what its route could begin now. */
 export interface Admission {

@@ -1,7 +1,7 @@
-import { columns, numbers } from '../domain/arrays.ts'
+import { columns, numbers } from '../domain/columns.ts'
 import type { GivenBackMove, RefundShare } from '../domain/ends.ts'
 import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
-import type { SentFields } from '../domain/sent.ts'
+import type { SentFields } from '../domain/sent-fields.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 import { COLUMNS, REFUSED, REFUSED_FOR } from './store.ts'
 

@@ -1,7 +1,7 @@
 import type { Noted } from '../domain/acceptance.ts'
-import { columns, numbers } from '../domain/arrays.ts'
+import { columns, numbers } from '../domain/columns.ts'
 import type { Details } from '../domain/details.ts'
-import type { SentFields } from '../domain/sent.ts'
+import type { SentFields } from '../domain/sent-fields.ts'
 import { writeJson } from '../domain/json.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
 

@@ -1,4 +1,4 @@
-import { numbers } from '../domain/arrays.ts'
+import { numbers } from '../domain/columns.ts'
 import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
 import { idsOfTime } from './minutes-store.ts'

@@ -1,4 +1,4 @@
-import { columns } from '../domain/arrays.ts'
+import { columns } from '../domain/columns.ts'
 import type { Runner, Statement } from '../ports.ts'
 
 /** The ids of the payments that were accepted within a minute. */

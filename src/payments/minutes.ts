@@ -1,6 +1,6 @@
 import type { Clock, Db } from '../ports.ts'
 import { every } from '../queue/every.ts'
-import { eachInTurn, ofEachShard, whole } from '../shards.ts'
+import { eachInTurn, ofEachShard, whole } from '../each-shard.ts'
 import { noteMinutes, type Minute } from './minutes-store.ts'
 
 /** How often what was accepted is noted, in milliseconds. */

@@ -5,7 +5,7 @@ import { readTasks, type TaskView } from '../queue/store.ts'
 import { lookAtPayments, type PaymentFilter } from './list-store.ts'
 import { readWhole, type WholePayment } from './back-store.ts'
 import { detailsOf } from './details-store.ts'
-import { eachPart, eachShard, whole } from '../shards.ts'
+import { eachPart, eachShard, whole } from '../each-shard.ts'
 
 /** A payment as it is shown: what is stored, joined with what its task knows while it is open. */
 export interface PaymentView {

@@ -1,4 +1,4 @@
-import { columns, numbers } from '../domain/arrays.ts'
+import { columns, numbers } from '../domain/columns.ts'
 import type { ReturnKind, ReturnPayment } from '../domain/returns.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 

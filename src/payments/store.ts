@@ -1,5 +1,5 @@
 import type { AcceptedPayment, Verdict } from '../domain/acceptance.ts'
-import { columns, numbers } from '../domain/arrays.ts'
+import { columns, numbers } from '../domain/columns.ts'
 import {
   operationOf,
   TRANSITIONS,

@@ -1,5 +1,5 @@
 import type { Clock, Db } from '../ports.ts'
-import { eachPart, whole } from '../shards.ts'
+import { eachPart, whole } from '../each-shard.ts'
 import { finalPayments } from './list-store.ts'
 
 /** How often those who wait are looked after, in milliseconds. */

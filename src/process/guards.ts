@@ -3,7 +3,7 @@ import { openFilesMax } from '../adapters/open-files.ts'
 import type { Config } from '../config/config.ts'
 import { openGuards, type Guards } from '../http/auth.ts'
 import type { ConnectionOptions } from '../http/connections.ts'
-import { isLoopback } from '../http/site.ts'
+import { isLoopback } from '../http/host-and-origin.ts'
 import { keyChecker } from '../keys/check.ts'
 import { usesDatabase, type Process, type Roles } from './shared.ts'
 

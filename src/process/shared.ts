@@ -9,7 +9,7 @@ import type { GatewayTerms } from '../domain/evidence.ts'
 import { agree, durabilityProblems } from './database-store.ts'
 import { startRedriver } from '../runs/run.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
-import { databaseGauges } from '../metrics/gauges.ts'
+import { databaseGauges } from '../metrics/database-gauges.ts'
 import type { Gateway } from '../ports.ts'
 import { VERSION } from './version.ts'
 

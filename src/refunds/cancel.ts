@@ -8,7 +8,7 @@ import { moveGivenBack, readWhole, type WholePayment } from '../payments/back-st
 import { finishPayments, type Finish } from '../payments/store.ts'
 import type { Db, Shard } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
-import { eachPart, whole } from '../shards.ts'
+import { eachPart, whole } from '../each-shard.ts'
 import { lockUsers } from '../users/store.ts'
 import { lockSeen, type TaskSeen } from './tasks-store.ts'
 

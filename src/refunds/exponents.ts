@@ -1,7 +1,7 @@
 import { exponentOf, type Exponent } from '../domain/currency.ts'
 import { readParents, type StoredParent } from '../payments/back-store.ts'
 import type { Db } from '../ports.ts'
-import { eachPart, whole } from '../shards.ts'
+import { eachPart, whole } from '../each-shard.ts'
 
 /** The exponent of the currency in which a payment is; `currency` is that of the books. */
 export function exponentIn(stored: StoredParent, currency: string): Exponent {

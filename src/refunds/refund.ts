@@ -23,7 +23,7 @@ import {
   type StoredParent,
 } from '../payments/back-store.ts'
 import { isLocked, type Db, type Shard, type Tx } from '../ports.ts'
-import { eachPart, whole } from '../shards.ts'
+import { eachPart, whole } from '../each-shard.ts'
 import { lockFreeUsers, lockUsers } from '../users/store.ts'
 import { exponentIn } from './exponents.ts'
 

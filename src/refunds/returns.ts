@@ -20,7 +20,7 @@ import { childrenOf, insertReturns, type Child } from '../payments/returns-store
 import { finishPayments } from '../payments/store.ts'
 import type { Db, Shard, Tx } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
-import { eachPart, whole } from '../shards.ts'
+import { eachPart, whole } from '../each-shard.ts'
 import { lockUsers } from '../users/store.ts'
 import { canceled } from './cancel.ts'
 import { toParent } from './refund.ts'

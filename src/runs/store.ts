@@ -1,4 +1,4 @@
-import { numbers } from '../domain/arrays.ts'
+import { numbers } from '../domain/columns.ts'
 import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
 
 /** A redrive of many letters: what a dry run found, and how far carrying it out has come. */

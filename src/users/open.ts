@@ -1,7 +1,7 @@
 import { openingEntry } from '../domain/ledger.ts'
 import { post } from '../ledger/post.ts'
 import type { Db } from '../ports.ts'
-import { eachPart, whole } from '../shards.ts'
+import { eachPart, whole } from '../each-shard.ts'
 import { insertUsers, takeUserIds, type User } from './store.ts'
 
 /**

@@ -1,5 +1,5 @@
 import type { Db } from '../ports.ts'
-import { eachPart, whole } from '../shards.ts'
+import { eachPart, whole } from '../each-shard.ts'
 import { readUsers, type User } from './store.ts'
 
 /** Read users by id, in order; null where there is none. One statement per shard, whatever N. */

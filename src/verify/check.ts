@@ -1,4 +1,4 @@
-import { numbers } from '../domain/arrays.ts'
+import { numbers } from '../domain/columns.ts'
 import { PAYMENTS_IN_LIST, PAYMENTS_IN_RANGE } from './payments-store.ts'
 import type { Accounts, Chunk, Finding } from './report.ts'
 import type { RuleCode, Subject } from './rules.ts'

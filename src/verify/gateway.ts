@@ -1,5 +1,5 @@
 import { GatewayUnreadable, type GatewayCharge, type ListCharges } from '../ports.ts'
-import { eachPart, whole } from '../shards.ts'
+import { eachPart, whole } from '../each-shard.ts'
 import { halves, integerSet } from './integers.ts'
 import { eachRange, found, type Pass } from './pass.ts'
 import type { Finding } from './report.ts'

@@ -1,5 +1,5 @@
 import { Busy, Unavailable, type Clock, type Db, type Shard } from '../ports.ts'
-import { eachInTurn, whole } from '../shards.ts'
+import { eachInTurn, whole } from '../each-shard.ts'
 import type { Chunk, Finding, Tally } from './report.ts'
 import { ID_BEFORE_ALL } from './snapshot-store.ts'
 

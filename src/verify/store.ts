@@ -1,4 +1,4 @@
-import { numbers } from '../domain/arrays.ts'
+import { numbers } from '../domain/columns.ts'
 import {
   NOW,
   timedUnsharded,

@@ -11,7 +11,7 @@ import {
   type VerifyWorld,
 } from './pass.ts'
 import { tally, type Chunk, type Finding, type Report } from './report.ts'
-import { eachInTurn, whole } from '../shards.ts'
+import { eachInTurn, whole } from '../each-shard.ts'
 import { checkPayments, checkUsers } from './check.ts'
 import { ID_BEFORE_ALL, ID_LAST, type Scope, type Span } from './snapshot-store.ts'
 import { gatewayKeys, readSequences, rowsOutside, withGatewayKeys } from './store.ts'

@@ -1,6 +1,6 @@
 import type { Shard } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
-import { eachInTurn, whole } from '../shards.ts'
+import { eachInTurn, whole } from '../each-shard.ts'
 import { strides, withLedgerRule, type Pass, type VerifyWorld } from './pass.ts'
 import { tally, type Chunk, type Report } from './report.ts'
 import type { Span } from './snapshot-store.ts'

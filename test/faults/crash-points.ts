@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Gateway, Runner, Shard } from '../../src/ports.ts'
 import type { Decorators } from '../../src/process/shared.ts'
-import { withShards } from '../../src/shards.ts'
+import { withShards } from '../../src/each-shard.ts'
 
 /** Where the fault tests kill a process, in the order in which a payment comes by. */
 export const CRASH_POINTS = [

@@ -1,4 +1,5 @@
-import { escape, htmlPage, htmlRow, htmlTable } from '../../tools/html.ts'
+import { escapeHtml } from '../../src/domain/escape-html.ts'
+import { htmlPage, htmlRow, htmlTable } from '../../tools/html.ts'
 import type { Event, Result } from './scenario.ts'
 
 /** A whole run of the suite. */
@@ -85,10 +86,10 @@ export function page(run: Run): string {
       `<tr><td><a href="#${result.name}">${result.name}</a></td>` +
       `<td class="${verdict(result)}">${verdict(result)}</td>` +
       `<td>${(result.tookMs / 1_000).toFixed(1)} s</td><td>${result.payments}</td>` +
-      `<td>${escape(result.skipped ?? faultsOf(result))}</td></tr>`,
+      `<td>${escapeHtml(result.skipped ?? faultsOf(result))}</td></tr>`,
   )
   const body = `
-<p>${escape(summary(run))}</p>
+<p>${escapeHtml(summary(run))}</p>
 ${htmlTable(HEAD, rows)}
 <p class="key">${KEY}</p>
 ${run.results.map(section).join('\n')}`
@@ -124,8 +125,8 @@ function section(result: Result): string {
   )
   const word = verdict(result)
   return `<h2 id="${result.name}">${result.name} <span class="badge ${word}">${word}</span></h2>
-<p>${escape(result.title)}</p>
-${result.skipped === null ? timeline(result) : `<p class="skipped">${escape(result.skipped)}</p>`}
+<p>${escapeHtml(result.title)}</p>
+${result.skipped === null ? timeline(result) : `<p class="skipped">${escapeHtml(result.skipped)}</p>`}
 ${htmlTable([], checks)}`
 }
 
@@ -190,7 +191,7 @@ function marks(events: readonly Event[], x: (ms: number) => number): string {
   return [...places.values()]
     .map(({ at, kind, labels }) => {
       const more = labels.length > 8 ? `\n… ${labels.length - 8} more` : ''
-      const title = escape(labels.slice(0, 8).join('\n') + more)
+      const title = escapeHtml(labels.slice(0, 8).join('\n') + more)
       return `<rect x="${at - 1}" y="2" width="2.5" height="${MARKS_HEIGHT - 6}" fill="${MARKS[kind]}"><title>${title}</title></rect>`
     })
     .join('')

@@ -1,4 +1,4 @@
-import { sessions } from '../../src/adapters/sessions.ts'
+import { sessions } from '../../src/adapters/shard-session.ts'
 import type { Draft } from '../../src/domain/acceptance.ts'
 import { redrive } from '../../src/dead-letters/redrive.ts'
 import { resolve } from '../../src/dead-letters/resolve.ts'
@@ -8,7 +8,7 @@ import { refresh } from '../../src/charging/refresh.ts'
 import { settle } from '../../src/charging/settle.ts'
 import { CommitUnknown, Unavailable, type Db, type Shard } from '../../src/ports.ts'
 import type { Accept } from '../../src/payments/accept.ts'
-import { withShards } from '../../src/shards.ts'
+import { withShards } from '../../src/each-shard.ts'
 import { openUsers } from '../../src/users/open.ts'
 import {
   acceptAll,

@@ -1,4 +1,4 @@
-import type { Driver, DriverTx } from '../../src/adapters/sessions.ts'
+import type { Driver, DriverTx } from '../../src/adapters/shard-session.ts'
 import { Busy, CommitUnknown, ReadOnly, Unavailable } from '../../src/ports.ts'
 import type { Faults } from './faults.ts'
 import type { Process, Scheduler, Wakeable } from './scheduler.ts'

@@ -1,6 +1,6 @@
 import { settle } from '../../src/charging/settle.ts'
 import { CommitUnknown, type Tx } from '../../src/ports.ts'
-import { withShards } from '../../src/shards.ts'
+import { withShards } from '../../src/each-shard.ts'
 import { LOCK_MUTANTS } from './lock-mutants.ts'
 import { OPERATOR_MUTANTS } from './operator-mutants.ts'
 import { ids, texts } from './handlers.ts'

@@ -66,7 +66,7 @@ function namesOf(node: Node): string[] | null {
  * of it, and none knows itself through them. From `ledger` to `timeline` they are features.
  */
 export const ORDER = `
-  domain ports shards config adapters http queue gateways keys metrics verify mock-gateway
+  domain ports each-shard config adapters http queue gateways keys metrics verify mock-gateway
   ledger export users payments dead-letters refunds charging runs timeline process main`
   .trim()
   .split(/\s+/)
@@ -105,11 +105,11 @@ const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
   ],
   [/^src\/domain\//, /^src\/domain\/|^node:(assert|crypto)$/, 'the domain is pure'],
   [/^src\/ports\.ts$/, /^src\/domain\//, 'ports know the domain'],
-  [/^src\/shards\.ts$/, /^src\/ports/, 'shards are gone through for everybody'],
+  [/^src\/each-shard\.ts$/, /^src\/ports/, 'shards are gone through for everybody'],
   [/^src\/config\//, /^src\/(config|domain)\/|^typebox|^node:/, 'configuration'],
   [
     /^src\/adapters\//,
-    /^src\/(adapters|domain)\/|^src\/(ports|shards)|^src\/config\/config|^(?!fastify|src\/)[\w:-]/,
+    /^src\/(adapters|domain)\/|^src\/(ports|each-shard)|^src\/config\/config|^(?!fastify|src\/)[\w:-]/,
     'adapters know the domain and the ports',
   ],
   [

@@ -7,7 +7,7 @@ import { literalsOf, nodesOf, placeOf, type Parsed } from './tree.ts'
 const product = ({ path }: Parsed) => path.startsWith('src/') || path.startsWith('tools/')
 
 const STORES =
-  /store\.ts$|^src\/adapters\/(migrate|postgres|hung-backends|sessions|embedded-\w+)\.ts$/
+  /store\.ts$|^src\/adapters\/(migrate|postgres|hung-backends|shard-session|embedded-\w+)\.ts$/
 
 /** SQL lives in stores; adapters speak to their own database. */
 export function strayStatements(files: readonly Parsed[]): string[] {
@@ -61,7 +61,7 @@ function baseOf(node: ClassLikeDeclaration): string {
 
 const MONEY = /amount|minor|balance|available|held|fees|commission/i
 /** Only a gauge is a float by nature, and a load that is made up. */
-const FLOATS = /^src\/adapters\/gauges\.ts$|^tools\/load\/traffic\.ts$/
+const FLOATS = /^src\/adapters\/prometheus-gauges\.ts$|^tools\/load\/traffic\.ts$/
 
 /** Amounts leave as the text of their minor units. */
 export function floatsOfMoney(files: readonly Parsed[]): string[] {

@@ -1,4 +1,4 @@
-import { escape } from '../html.ts'
+import { escapeHtml } from '../../src/domain/escape-html.ts'
 import { figure } from './report.ts'
 
 /** One bar. `group` is the class that colours it; `points` are drawn as marks on it. */
@@ -29,10 +29,10 @@ export function bars(values: readonly Value[]): string {
     })
     const name = value.name.length > 42 ? `${value.name.slice(0, 41)}…` : value.name
     return [
-      `<text x="${LABEL - 8}" y="${y + 13}" text-anchor="end">${escape(name)}</text>`,
+      `<text x="${LABEL - 8}" y="${y + 13}" text-anchor="end">${escapeHtml(name)}</text>`,
       `<rect class="${value.group}" x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="18" rx="2"/>`,
       ...marks,
-      `<text x="${(LABEL + room + 8).toFixed(1)}" y="${y + 13}">${figure(value.value)} ${escape(value.unit)}</text>`,
+      `<text x="${(LABEL + room + 8).toFixed(1)}" y="${y + 13}">${figure(value.value)} ${escapeHtml(value.unit)}</text>`,
     ].join('')
   })
   const height = values.length * ROW + 4
@@ -73,20 +73,20 @@ export function curves(lines: readonly Curve[], xName: string, yName: string): s
     const start = `M${x(points[0]?.[0] ?? 0).toFixed(1)},${y(0).toFixed(1)}`
     const path = points.map(([px, py]) => `L${x(px).toFixed(1)},${y(py).toFixed(1)}`)
     const dash = index % 3 === 0 ? '' : ` stroke-dasharray="${index % 3 === 1 ? '6 3' : '2 3'}"`
-    return `<path class="${group}" style="fill:none" d="${start}${path.join('')}"${dash}><title>${escape(name)}</title></path>`
+    return `<path class="${group}" style="fill:none" d="${start}${path.join('')}"${dash}><title>${escapeHtml(name)}</title></path>`
   })
   const legend = lines.map(({ name, group }, index) => {
     const dash = index % 3 === 0 ? '' : ` stroke-dasharray="${index % 3 === 1 ? '6 3' : '2 3'}"`
     const top = HEIGHT + 12 + index * 16
     return (
       `<path class="${group}" style="fill:none" d="M${LEFT},${top}h28"${dash}/>` +
-      `<text x="${LEFT + 36}" y="${top + 4}">${escape(name)}</text>`
+      `<text x="${LEFT + 36}" y="${top + 4}">${escapeHtml(name)}</text>`
     )
   })
   const height = HEIGHT + lines.length * 16 + 12
   const axes =
-    `<text x="${WIDTH - RIGHT}" y="${HEIGHT - 6}" text-anchor="end" class="faint">${escape(xName)}</text>` +
-    `<text x="${LEFT}" y="${HEIGHT - 6}" class="faint">${escape(yName)} ↑</text>`
+    `<text x="${WIDTH - RIGHT}" y="${HEIGHT - 6}" text-anchor="end" class="faint">${escapeHtml(xName)}</text>` +
+    `<text x="${LEFT}" y="${HEIGHT - 6}" class="faint">${escapeHtml(yName)} ↑</text>`
   const parts = [...grid, ...levels, axes, ...paths, ...legend]
   return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img">${parts.join('\n')}</svg>`
 }

@@ -1,15 +1,16 @@
-import { escape, htmlPage, htmlRow, htmlTable } from '../html.ts'
+import { escapeHtml } from '../../src/domain/escape-html.ts'
+import { htmlPage, htmlRow, htmlTable } from '../html.ts'
 import { bars, curves } from './charts.ts'
 import { barRows, MEASURE_HEAD, passes, rowOf, type Report, type Scenario } from './report.ts'
 
 /** The whole report as one HTML page. */
 export function htmlReport(report: Report): string {
   const facts = Object.entries(report.machine).map(
-    ([name, value]) => `<dt>${escape(name)}</dt><dd>${escape(value)}</dd>`,
+    ([name, value]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd>`,
   )
   const quick = report.quick ? '<p class="miss">A quick run: figures are indicative.</p>' : ''
   const body = `
-<p>${escape(report.startedAt.slice(0, 16).replace('T', ' '))} UTC, commit ${escape(report.commit)}</p>
+<p>${escapeHtml(report.startedAt.slice(0, 16).replace('T', ' '))} UTC, commit ${escapeHtml(report.commit)}</p>
 ${quick}
 <dl>${facts.join('')}</dl>
 ${report.bars.length === 0 ? '' : barSection(report)}
@@ -31,7 +32,7 @@ function barSection(report: Report): string {
 function section(scenario: Scenario): string {
   const { measures, facts, books } = scenario
   const rows = measures.map((measure) => htmlRow(rowOf(measure)))
-  const parts = [`<h2>${escape(scenario.title)}</h2>`]
+  const parts = [`<h2>${escapeHtml(scenario.title)}</h2>`]
   if (measures.length > 0) {
     const values = measures.map(({ name, system, median, runs, unit }) => {
       return { name, group: system, value: median, points: runs, unit }
@@ -49,9 +50,9 @@ function section(scenario: Scenario): string {
     parts.push(htmlTable(MEASURE_HEAD, rows))
   }
   if (facts.length > 0)
-    parts.push(`<ul>${facts.map((fact) => `<li>${escape(fact)}</li>`).join('')}</ul>`)
+    parts.push(`<ul>${facts.map((fact) => `<li>${escapeHtml(fact)}</li>`).join('')}</ul>`)
   if (books !== null) {
-    parts.push(`<p class="${books.right ? 'pass' : 'miss'}">Books: ${escape(books.text)}</p>`)
+    parts.push(`<p class="${books.right ? 'pass' : 'miss'}">Books: ${escapeHtml(books.text)}</p>`)
   }
   return `<section>${parts.join('\n')}</section>`
 }

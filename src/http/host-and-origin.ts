@@ -19,7 +19,9 @@ export function isLoopback(host: string): boolean {
  * it can send forms and fetches without reading the answers, so whatever changes something must not
  * say that it comes from elsewhere. Programs say neither.
  */
-export function siteGuard(host: string | null): (request: IncomingMessage) => RefusalCode | null {
+export function hostAndOriginCheck(
+  host: string | null,
+): (request: IncomingMessage) => RefusalCode | null {
   // Nearly all requests say the same.
   let known: string | undefined
   return ({ headers, method = 'GET' }) => {
