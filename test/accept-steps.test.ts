@@ -53,7 +53,8 @@ function shardOf() {
   const enqueued: number[] = []
   const accept = acceptor({
     shard,
-    fee: { bps: 200, min: 0n },
+    currency: 'USD',
+    fees: { bps: 200, mins: new Map() },
     onEnqueued: (count) => enqueued.push(count),
   })
   return { shard, seen, state, accept, enqueued }

@@ -9,10 +9,13 @@ import {
   type Answer,
   type Books,
   type Draft,
+  type Terms,
 } from '../src/domain/acceptance.ts'
-import { commission } from '../src/domain/fee.ts'
+import { commission, type Fee } from '../src/domain/fee.ts'
 
-const FEE = { bps: 200, min: 0n }
+/** Books in USD. */
+const home = (fee: Fee): Terms => ({ currency: 'USD', exponent: 2, fee })
+const FEE = home({ bps: 200, min: 0n })
 const IDS = Array.from({ length: 100 }, (_, index) => BigInt(index + 1))
 
 const deposit = (amount: bigint, idempotencyKey: string | null = null, userId = 1n): Draft => ({
@@ -160,10 +163,11 @@ test('a stored refusal is replayed although there is money by now', () => {
 
 test('a replay answers what the first request was answered, whatever the commission is now', () => {
   const first = decide([deposit(1_000n, 'a')], 0n)
-  const again = decideBatch([deposit(1_000n, 'a')], books(0n, first.payments), {
-    bps: 900,
-    min: 7n,
-  })
+  const again = decideBatch(
+    [deposit(1_000n, 'a')],
+    books(0n, first.payments),
+    home({ bps: 900, min: 7n }),
+  )
   assert.deepEqual(
     again.answers,
     first.answers.map((answer) => ({ ...answer, replayed: true })),
@@ -191,13 +195,13 @@ for (const [first, second, fields] of DIFFERENCES) {
 test('a commission that would take the whole deposit is refused; one that leaves a cent is not', () => {
   const fee = { bps: 0, min: 50n }
   const words = [49n, 50n, 51n].map((amount) =>
-    decideBatch([deposit(amount)], books(0n), fee)
+    decideBatch([deposit(amount)], books(0n), home(fee))
       .answers.map(word)
       .join(),
   )
   assert.deepEqual(words, ['amount_below_commission', 'amount_below_commission', '1'])
   assert.deepEqual(decideBatch([deposit(1n)], books(0n), FEE).answers.map(word), ['1'])
-  assert.deepEqual(decideBatch([withdraw(10n)], books(60n), fee).answers.map(word), ['1'])
+  assert.deepEqual(decideBatch([withdraw(10n)], books(60n), home(fee)).answers.map(word), ['1'])
 })
 
 test('too few ids are a bug, not a payment without an id', () => {
@@ -290,7 +294,7 @@ test('whatever the batch, no user spends more than there is and every answer has
           [row?.type, row?.userId, row?.amount],
           [draft.type, draft.userId, draft.amount],
         )
-        assert.equal(row?.commission, commission(draft.amount, FEE))
+        assert.equal(row?.commission, commission(draft.amount, FEE.fee))
       })
       const held = payments.filter((row) => row.type === 'withdraw' && row.refusedFor === null)
       assert.deepEqual(

@@ -22,6 +22,7 @@ export const PAYMENT: Situation['payment'] = {
   parentId: null,
   feeReturned: null,
   returnKind: null,
+  currency: null,
 }
 
 export const TASK = {

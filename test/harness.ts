@@ -228,7 +228,9 @@ export async function testWorld(
 
 /** Accept drafts of any users: those of a shard are one batch. */
 export function acceptAll(db: Db, fee: Fee): Accept {
-  const accepts = ofEachShard(db, (shard) => acceptor({ shard, fee }))
+  const accepts = ofEachShard(db, (shard) =>
+    acceptor({ shard, currency: 'USD', fees: { bps: fee.bps, mins: new Map([['USD', fee.min]]) } }),
+  )
   return async (drafts, ...how) => {
     const numbered = drafts.map((draft, index) => ({ draft, index }))
     const answers: Answer[] = []

@@ -48,6 +48,7 @@ const payment = (type: PaymentType) => ({
   commission: 21n,
   idempotencyKey: 'a',
   refusedFor: null,
+  currency: null,
 })
 const accepted = (type: PaymentType, replayed = false): Answer => ({
   kind: 'accepted',

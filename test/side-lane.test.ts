@@ -15,7 +15,11 @@ const REMEMBERED_MS = 60_000
 function yes(draft: Draft): Answer {
   const { userId, type, amount, idempotencyKey } = draft
   const payment = { id: 1n, userId, type, amount, idempotencyKey, commission: 0n }
-  return { kind: 'accepted', payment: { ...payment, refusedFor: null }, replayed: false }
+  return {
+    kind: 'accepted',
+    payment: { ...payment, refusedFor: null, currency: null },
+    replayed: false,
+  }
 }
 
 function keyOf(answer: Answer): string {

@@ -14,14 +14,14 @@ const SEEDS = 20
 /** Every column of the simulator's rows, under the simulator's names; times in milliseconds. */
 const DUMPS = {
   users: `
-    select shard, id, available, held, ${ms('created_at')} as "createdAt"
+    select shard, id, available, held, currency, ${ms('created_at')} as "createdAt"
     from users order by id`,
   payments: `
     select
       shard, id, user_id as "userId", type, status, amount, commission, fee_bps as "feeBps",
       attempts, ${ms('created_at')} as "createdAt", ${ms('finished_at')} as "finishedAt",
       idempotency_key as "idempotencyKey", last_error as "lastError", refused_for as "refusedFor",
-      gateway_ref as "gatewayRef", redrive_of as "redriveOf"
+      gateway_ref as "gatewayRef", redrive_of as "redriveOf", currency
     from payments order by id`,
   tasks: `
     select

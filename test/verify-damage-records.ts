@@ -119,6 +119,16 @@ export const RECORD_DAMAGES: readonly Damage[] = [
     rules: ['payment_fields'],
   },
   {
+    name: 'a payment in another currency than its user’s account',
+    sql: [`${PAY} currency = 'EUR' where id = ${NEW_IN}`],
+    rules: ['currency_wrong'],
+  },
+  {
+    name: 'an account that changed its currency',
+    sql: [`update users set currency = 'EUR' where id = 4`],
+    rules: ['currency_wrong'],
+  },
+  {
     name: 'a payment of no user',
     sql: [`${PAY} user_id = 77 where id = ${NEW_IN}`],
     rules: ['payment_user_missing'],

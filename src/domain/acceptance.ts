@@ -1,18 +1,39 @@
+import type { Exponent } from './currency.ts'
 import type { Details } from './details.ts'
 import { commission, type Fee } from './fee.ts'
 import { holdEntry, total, type Entry } from './ledger.ts'
+import { inCurrency, shortest, type Decimal } from './money.ts'
 import type { Payment, PaymentType } from './payment.ts'
 import type { Refusal } from './refusal.ts'
 import { differing, type SentFields } from './sent-fields.ts'
 
-/** A payment as it was asked for; the amount in minor units, already known to be in range. */
+/** A payment as it was asked for. */
 export interface Draft {
   readonly type: PaymentType
   readonly userId: bigint
+  /** In minor units of the books' currency, and within its range; see `asked`. */
   readonly amount: bigint
   readonly idempotencyKey: string | null
   /** What was said about it; not there where nothing was. */
   readonly given?: Given
+  /**
+   * The amount as it was sent, which then counts: where a currency was named, or the amount is none
+   * of the books' currency and may be one of another. Not there in any other request.
+   */
+  readonly asked?: Asked
+}
+
+interface Asked {
+  readonly amount: Decimal
+  /** The currency that the request named; null: none. */
+  readonly currency: string | null
+}
+
+/** What an account is kept in, and what its payments cost. */
+export interface Terms {
+  readonly currency: string
+  readonly exponent: Exponent
+  readonly fee: Fee
 }
 
 /** What was said about a payment, and its fields as they were sent. */
@@ -38,7 +59,13 @@ export interface DraftRefusal extends Omit<Refusal, 'errors'> {
 
 /** What a caller is told, in the order of the drafts. `replayed`: decided by an earlier request. */
 export type Answer =
-  | { readonly kind: 'accepted'; readonly payment: AcceptedPayment; readonly replayed: boolean }
+  | {
+      readonly kind: 'accepted'
+      readonly payment: AcceptedPayment
+      readonly replayed: boolean
+      /** Of the payment's currency; not there where that is the books'. */
+      readonly exponent?: Exponent
+    }
   | { readonly kind: 'refused'; readonly refusal: DraftRefusal; readonly replayed: boolean }
 
 /**
@@ -53,7 +80,12 @@ export const BUSY: Answer = { kind: 'refused', refusal: { code: 'busy' }, replay
 export type AcceptedPayment = Pick<
   Payment,
   'id' | 'userId' | 'amount' | 'commission' | 'idempotencyKey'
-> & { readonly type: PaymentType; readonly refusedFor: 'insufficient_funds' | null }
+> & {
+  readonly type: PaymentType
+  readonly refusedFor: 'insufficient_funds' | null
+  /** Null: that of the books. */
+  readonly currency: string | null
+}
 
 /** What a batch of drafts is decided on; the users are locked where the decision depends on it. */
 export interface Books {
@@ -67,6 +99,8 @@ export interface Books {
   readonly sent?: ReadonlyMap<bigint, SentFields>
   /** Payments that did not fail, by `keyOf` user and reference. */
   readonly references?: ReadonlyMap<string, bigint>
+  /** Of those users whose accounts are not in the books' currency. */
+  readonly elsewhere?: ReadonlyMap<bigint, Terms>
 }
 
 /** What was said about a payment, to be written. */
@@ -99,9 +133,10 @@ export function keyOf(userId: bigint, idempotencyKey: string): string {
  * turns a "no" that the caller acted on into a "yes". Without a key nothing could replay it:
  * nothing stored.
  */
-export function decideBatch(drafts: readonly Draft[], books: Books, fee: Fee): Verdict {
+export function decideBatch(drafts: readonly Draft[], books: Books, home: Terms): Verdict {
   const batch: Batch = {
-    fee,
+    home,
+    elsewhere: books.elsewhere ?? NOWHERE,
     ids: books.ids,
     available: new Map(books.available),
     decided: new Map(books.earlier),
@@ -116,9 +151,13 @@ export function decideBatch(drafts: readonly Draft[], books: Books, fee: Fee): V
   return { answers, payments, holds, noted, idsUsed: payments.length }
 }
 
+const NOWHERE: ReadonlyMap<bigint, Terms> = new Map()
+
 /** What the drafts of a batch have come to so far. */
 interface Batch {
-  readonly fee: Fee
+  /** The terms of the books' currency. */
+  readonly home: Terms
+  readonly elsewhere: ReadonlyMap<bigint, Terms>
   readonly ids: readonly bigint[]
   readonly available: Map<bigint, bigint>
   readonly decided: Map<string, AcceptedPayment>
@@ -130,9 +169,39 @@ interface Batch {
 }
 
 function decide(batch: Batch, draft: Draft): Answer {
-  const { userId, amount, idempotencyKey } = draft
-  const balance = batch.available.get(userId)
+  const balance = batch.available.get(draft.userId)
   if (balance === undefined) return refuse({ code: 'user_not_found' })
+  const { home, elsewhere } = batch
+  const plain = draft.asked === undefined && elsewhere.size === 0
+  return plain ? decideIn(batch, draft, balance, home) : decideExactly(batch, draft, balance)
+}
+
+/**
+ * Decide a draft whose account may be in another currency, or which names one. Whether its amount
+ * is one of the account's currency comes before its key is compared.
+ */
+function decideExactly(batch: Batch, draft: Draft, balance: bigint): Answer {
+  const { home, elsewhere } = batch
+  const terms = elsewhere.get(draft.userId) ?? home
+  const { asked } = draft
+  const named = asked?.currency ?? terms.currency
+  if (named !== terms.currency) {
+    return refuse({ code: 'currency_mismatch', faults: [{ field: 'asked', code: 'differs' }] })
+  }
+  const amount = asked?.amount ?? shortest({ unscaled: draft.amount, scale: home.exponent })
+  const money = inCurrency(amount, terms.exponent)
+  if (!money.ok) {
+    return refuse({ code: money.problem, faults: [{ field: 'amount', code: money.problem }] })
+  }
+  const answer = decideIn(batch, { ...draft, amount: money.minor }, balance, terms)
+  if (terms === home) return answer
+  const { exponent } = terms
+  if (answer.kind === 'accepted') return { ...answer, exponent }
+  return { ...answer, refusal: { ...answer.refusal, exponent } }
+}
+
+function decideIn(batch: Batch, draft: Draft, balance: bigint, terms: Terms): Answer {
+  const { userId, amount, idempotencyKey } = draft
   if (idempotencyKey !== null) {
     const earlier = batch.decided.get(keyOf(userId, idempotencyKey))
     if (earlier !== undefined) return replay(batch, draft, earlier)
@@ -144,7 +213,7 @@ function decide(batch: Batch, draft: Draft): Answer {
       return refuse({ code: 'reference_taken', faults, paymentId })
     }
   }
-  const share = commission(amount, batch.fee)
+  const share = commission(amount, terms.fee)
   if (draft.type === 'deposit') {
     if (share >= amount) return refuse({ code: 'amount_below_commission' })
     return { kind: 'accepted', payment: store(batch, draft, share, null), replayed: false }
@@ -170,7 +239,16 @@ function store(
   const id = batch.ids[batch.payments.length]
   if (id === undefined) throw new Error('fewer ids than drafts')
   // Spelled out: spreading the draft would cost as much as everything else here.
-  const payment = { id, userId, type, amount, commission: share, idempotencyKey, refusedFor }
+  const payment = {
+    id,
+    userId,
+    type,
+    amount,
+    commission: share,
+    idempotencyKey,
+    refusedFor,
+    currency: batch.elsewhere.get(userId)?.currency ?? null,
+  }
   batch.payments.push(payment)
   const { given } = draft
   if (given !== undefined) note(batch, { ...given, id, userId, live: refusedFor === null })

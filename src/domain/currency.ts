@@ -37,3 +37,13 @@ export const CURRENCIES: ReadonlyMap<string, Exponent> = new Map(
 export function exponentOf(code: string): Exponent | undefined {
   return CURRENCIES.get(code)
 }
+
+/**
+ * The exponent of what is kept in a currency; null is the currency of the books, which has two
+ * decimals.
+ */
+export function exponentIn(currency: string | null): Exponent {
+  const exponent = currency === null ? 2 : CURRENCIES.get(currency)
+  if (exponent === undefined) throw new Error(`${currency} is no currency of ISO 4217`)
+  return exponent
+}

@@ -1,6 +1,7 @@
 import { againstRedrive, type GatewayTerms, type KnownEvidence } from './evidence.ts'
 import { CANCELED } from './refund.ts'
 import { total } from './ledger.ts'
+import { exponentIn } from './currency.ts'
 import { formatMoney } from './money.ts'
 import type { BookedType, Payment } from './payment.ts'
 import type { Refusal } from './refusal.ts'
@@ -151,7 +152,9 @@ function inDoubt({ redriven, known, terms, doubtedBy }: Situation, task: TaskLoo
 function unknown(situation: Situation): string {
   const { payment, task, letter, terms, known } = situation
   const cost = heldOf(payment)
-  const money = cost === null ? 'nothing is credited' : `its ${formatMoney(cost)} stay held`
+  const exponent = exponentIn(payment.currency)
+  const money =
+    cost === null ? 'nothing is credited' : `its ${formatMoney(cost, exponent)} stay held`
   const which = letter === null ? 'it' : `dead letter ${letter.id}`
   if (known.yes) {
     return `The gateway said that it executed it, in a report that came late; redriving ${which} settles it.`

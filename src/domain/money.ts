@@ -76,6 +76,16 @@ function decimalOf(text: string): ReadDecimal {
   return { ok: true, decimal: { unscaled: BigInt(whole + decimals), scale: decimals.length } }
 }
 
+/** The same number without zeros at its end. */
+export function shortest({ unscaled, scale }: Decimal): Decimal {
+  let [digits, decimals] = [unscaled, scale]
+  while (decimals > 0 && digits % 10n === 0n) {
+    digits /= 10n
+    decimals -= 1
+  }
+  return { unscaled: digits, scale: decimals }
+}
+
 /**
  * A decimal as minor units of a currency with this exponent. More decimals than it has are refused
  * and never rounded. `min` is 0 for opening balances.

@@ -50,6 +50,8 @@ export interface Payment {
   /** Why it was refused when it arrived; null: it was accepted. */
   readonly refusedFor: string | null
   readonly gatewayRef: string | null
+  /** Of its user's account; null: that of the books. */
+  readonly currency: string | null
 }
 
 /**

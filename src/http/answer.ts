@@ -54,8 +54,10 @@ export function problem(refusal: Refusal, instance: string): ProblemBody {
     code: refusal.code,
     ...(refusal.errors === undefined ? {} : { errors: refusal.errors }),
     ...(refusal.paymentId === undefined ? {} : { payment_id: Number(refusal.paymentId) }),
-    ...(refusal.required === undefined ? {} : { required: toWire(refusal.required) }),
-    ...(refusal.atMost === undefined ? {} : { at_most: toWire(refusal.atMost) }),
+    ...(refusal.required === undefined
+      ? {}
+      : { required: toWire(refusal.required, refusal.exponent) }),
+    ...(refusal.atMost === undefined ? {} : { at_most: toWire(refusal.atMost, refusal.exponent) }),
     ...(refusal.evidence === undefined ? {} : { evidence: refusal.evidence }),
   }
 }

@@ -46,6 +46,13 @@ export function Money(description: string) {
   return Type.Unsafe<ExactNumber>({ type: 'number', description })
 }
 
+/** A currency that a request may name. */
+export const Currency = Type.String({
+  pattern: '^[A-Z]{3}$',
+  description: 'The currency that the account must be in (ISO 4217); when left out, any.',
+  examples: ['USD'],
+})
+
 /** An id: a number of at most 15 digits, which every JSON reader holds exactly. */
 export const Id = Type.Integer({ minimum: 1, maximum: 999_999_999_999_999, format: 'int64' })
 

@@ -5,17 +5,21 @@ import {
   type Answer,
   type Books,
   type Draft,
+  type Terms,
   type Verdict,
 } from '../domain/acceptance.ts'
-import type { Fee } from '../domain/fee.ts'
+import { exponentOf } from '../domain/currency.ts'
+import { feeIn, type Fees } from '../domain/fee.ts'
 import { isLocked, type Runner, type Shard, type Tx } from '../ports.ts'
-import { lockFreeUsers, lockUsers, readUsers, type User } from '../users/store.ts'
+import { lockFreeUsers, lockUsers, readUsers, type Spendable } from '../users/store.ts'
 import { paymentsByReferences, sentOf, writeNoted } from './details-store.ts'
 import { paymentsByKeys, writeAccepted } from './store.ts'
 
 interface AcceptWorld {
   readonly shard: Shard
-  readonly fee: Fee
+  /** The currency of the books. */
+  readonly currency: string
+  readonly fees: Fees
   /** Told after each commit how many tasks were put in the queue. */
   readonly onEnqueued?: (count: number) => void
   /** Told after each commit which payments were written, in order of their ids. */
@@ -56,7 +60,9 @@ export type Accept = (
  * that time, the drafts of the users that are locked are left out and answered `busy`, and those of
  * all others are accepted. Without it the database's own limit holds, and ends the whole batch.
  */
-export function acceptor({ shard, fee, onEnqueued, onWritten }: AcceptWorld): Accept {
+export function acceptor(world: AcceptWorld): Accept {
+  const { shard, currency, fees, onEnqueued, onWritten } = world
+  const home = termsIn(currency, fees)
   // Ids that a batch took and did not use, kept for the next one so that replays leave no gaps; and
   // how many batches have begun, because ids that are older than those of another batch would come
   // too late.
@@ -76,8 +82,9 @@ export function acceptor({ shard, fee, onEnqueued, onWritten }: AcceptWorld): Ac
         ])
         ids = [...ids, ...taken]
         left.note(books.busy)
-        const decided = decideBatch(left.without(drafts), { ...books, ids }, fee)
-        writeAccepted(tx, decided, fee.bps)
+        const elsewhere = termsElsewhere(books.users, fees)
+        const decided = decideBatch(left.without(drafts), { ...books, ids, elsewhere }, home)
+        writeAccepted(tx, decided, fees.bps)
         writeNoted(tx, decided.noted)
         onDecided()
         return decided
@@ -129,7 +136,8 @@ function leftOut(patience: Patience | undefined) {
 }
 
 /** What a batch is decided on, and whose drafts cannot be decided. */
-interface BooksRead extends Omit<Books, 'ids'> {
+interface BooksRead extends Omit<Books, 'ids' | 'elsewhere'> {
+  readonly users: readonly Spendable[]
   readonly busy: ReadonlySet<bigint>
 }
 
@@ -148,25 +156,24 @@ async function readBooks(tx: Tx, drafts: readonly Draft[]): Promise<BooksRead> {
     earlierPayments(tx, keys),
     referencesOf(tx, drafts),
   ])
-  const available = availableOf([...lockedUsers, ...freeUsers])
-  return { available, ...earlier, references, busy: NOBODY }
+  const users = [...lockedUsers, ...freeUsers]
+  return { available: availableOf(users), ...earlier, references, users, busy: NOBODY }
 }
 
 /** The same without waiting for anybody: users that somebody else has locked are `busy`. */
 async function readFreeBooks(tx: Tx, drafts: readonly Draft[]): Promise<BooksRead> {
   const { locked, free, keys } = dependencies(drafts)
-  const [lockedUsers, users, earlier, references] = await Promise.all([
+  const [lockedUsers, all, earlier, references] = await Promise.all([
     lockFreeUsers(tx, [...locked]),
     readUsers(tx, [...locked, ...free]),
     earlierPayments(tx, keys),
     referencesOf(tx, drafts),
   ])
   const busy = new Set<bigint>()
-  for (const { id } of users) if (locked.has(id)) busy.add(id)
+  for (const { id } of all) if (locked.has(id)) busy.add(id)
   for (const { id } of lockedUsers) busy.delete(id)
-  const known = users.filter(({ id }) => !locked.has(id))
-  const available = availableOf([...lockedUsers, ...known])
-  return { available, ...earlier, references, busy }
+  const users = [...lockedUsers, ...all.filter(({ id }) => !locked.has(id))]
+  return { available: availableOf(users), ...earlier, references, users, busy }
 }
 
 /**
@@ -191,7 +198,27 @@ function dependencies(drafts: readonly Draft[]) {
   return { locked, free, keys }
 }
 
-function availableOf(users: readonly Pick<User, 'id' | 'available'>[]): Map<bigint, bigint> {
+/** What accounts in a currency are decided on. */
+function termsIn(currency: string, fees: Fees): Terms {
+  const exponent = exponentOf(currency)
+  if (exponent === undefined) throw new Error(`${currency} is no currency of ISO 4217`)
+  return { currency, exponent, fee: feeIn(fees, currency) }
+}
+
+const NOWHERE: ReadonlyMap<bigint, Terms> = new Map()
+
+/** The terms of users whose accounts are not in the books' currency: mostly of nobody. */
+function termsElsewhere(users: readonly Spendable[], fees: Fees): ReadonlyMap<bigint, Terms> {
+  let terms: Map<bigint, Terms> | null = null
+  for (const { id, currency } of users) {
+    if (currency === null) continue
+    terms ??= new Map()
+    terms.set(id, termsIn(currency, fees))
+  }
+  return terms ?? NOWHERE
+}
+
+function availableOf(users: readonly Spendable[]): Map<bigint, bigint> {
   return new Map(users.map((user) => [user.id, user.available]))
 }
 

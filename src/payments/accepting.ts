@@ -1,5 +1,5 @@
 import type { Answer, Draft } from '../domain/acceptance.ts'
-import type { Fee } from '../domain/fee.ts'
+import type { Fees } from '../domain/fee.ts'
 import type { Clock, Db } from '../ports.ts'
 import { batcher, type Later } from '../queue/batcher.ts'
 import { ofEachShard } from '../each-shard.ts'
@@ -15,7 +15,8 @@ export interface Accepts {
 
 interface AcceptingWorld {
   readonly db: Db
-  readonly fee: Fee
+  readonly currency: string
+  readonly fees: Fees
   readonly clock: Clock
   readonly limits: AcceptingLimits
   /** Told after each commit how many tasks were put in the queue. */

@@ -7,7 +7,8 @@ import type {
 } from '../domain/acceptance.ts'
 import { readDetails, type DetailFields } from '../domain/details.ts'
 import type { ExactNumber } from '../domain/json.ts'
-import { parseMoney, toWire } from '../domain/money.ts'
+import type { Exponent } from '../domain/currency.ts'
+import { parseDecimal, parseMoney, toWire, type MoneyProblem } from '../domain/money.ts'
 import type { PaymentType } from '../domain/payment.ts'
 import { REFUSALS, type Refusal } from '../domain/refusal.ts'
 import {
@@ -32,25 +33,46 @@ export interface Fields {
   readonly amount: number | string
   /** What is said about the payment; not there where nothing is. */
   readonly given?: DetailFields
+  /** Left out: whatever the account's is. */
+  readonly currency?: string | undefined
 }
 
 /** Where a request has each field, as a JSON Pointer (RFC 6901); null: not in its body. */
 export type Where = (field: DraftField) => string | null
 
 /** What a request asks for, or the first thing that is wrong with it. */
-export function readDraft({ type, userId, amount, given }: Fields, key: Key): Draft | DraftRefusal {
+export function readDraft(fields: Fields, key: Key): Draft | DraftRefusal {
   if (!key.ok) {
     return {
       code: 'idempotency_key_invalid',
       faults: [{ field: 'idempotencyKey', code: 'malformed' }],
     }
   }
-  const money = parseMoney(amount)
-  if (!money.ok) {
-    return { code: money.problem, faults: [{ field: 'amount', code: money.problem }] }
-  }
-  const draft = { type, userId: BigInt(userId), amount: money.minor, idempotencyKey: key.key }
+  const draft = amountOf(fields, key.key)
+  const { given } = fields
+  if (isRefusal(draft)) return draft
   return given === undefined ? draft : withGiven(draft, given)
+}
+
+/** The draft without what is said about it; the amount is read as far as the currency is known. */
+function amountOf(
+  { type, userId, amount, currency }: Fields,
+  idempotencyKey: string | null,
+): Draft | DraftRefusal {
+  if (currency !== undefined) {
+    const read = parseDecimal(amount)
+    if (!read.ok) return wrongAmount(read.problem)
+    // What the amount comes to is known when the account's currency is.
+    const asked = { amount: read.decimal, currency }
+    return { type, userId: BigInt(userId), amount: 0n, idempotencyKey, asked }
+  }
+  const money = parseMoney(amount)
+  if (!money.ok) return wrongAmount(money.problem)
+  return { type, userId: BigInt(userId), amount: money.minor, idempotencyKey }
+}
+
+function wrongAmount(code: MoneyProblem): DraftRefusal {
+  return { code, faults: [{ field: 'amount', code }] }
 }
 
 /** Whether a request says anything about its payment beside what every request says. */
@@ -89,10 +111,10 @@ export function respond(answer: Answer, requestId: string, where: Where): HttpAn
     const refused = refusalAnswer(pointed(answer.refusal, where), requestId)
     return answer.replayed ? { ...refused, headers: [...refused.headers, ...REPLAYED] } : refused
   }
-  const { payment, replayed } = answer
+  const { payment, replayed, exponent } = answer
   const location = ['location', `${API}/payments/${payment.id}`] as const
   const headers = replayed ? [...JSON_TYPE, ...location, ...REPLAYED] : [...JSON_TYPE, ...location]
-  return { status: 202, headers, body: acceptedBody(payment) }
+  return { status: 202, headers, body: acceptedBody(payment, exponent) }
 }
 
 /** Refuse a request that was never decided on. */
@@ -131,19 +153,19 @@ export function respondToItem(answer: Answer, requestId: string, where: Where): 
     user_id: Number(userId),
     type,
     status: 'processing' as const,
-    amount: toWire(amount),
+    amount: toWire(amount, answer.exponent),
   }
   return { status: 202, replayed, payment }
 }
 
 const REPLAYED = ['idempotent-replayed', 'true'] as const
 
-function acceptedBody({ id, userId, type, amount }: AcceptedPayment) {
+function acceptedBody({ id, userId, type, amount }: AcceptedPayment, exponent?: Exponent) {
   return {
     payment_id: Number(id),
     user_id: Number(userId),
     status: 'processing',
-    [type]: toWire(amount),
+    [type]: toWire(amount, exponent),
   }
 }
 

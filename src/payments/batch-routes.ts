@@ -6,7 +6,7 @@ import { refusalOfFault } from '../http/failures.ts'
 import { readKey, type Key } from '../http/idempotency.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { ItemDetailProperties } from './bodies.ts'
-import { Id, Money, oneOf, PaymentTypes } from '../http/schemas.ts'
+import { Currency, Id, Money, oneOf, PaymentTypes } from '../http/schemas.ts'
 import {
   isRefusal,
   readDraft,
@@ -38,6 +38,7 @@ const Item = Type.Object(
       examples: [200, '200.00'],
     }),
     idempotency_key: Type.Optional(Type.String({ description: 'Like the header, for this item.' })),
+    currency: Type.Optional(Currency),
     ...ItemDetailProperties,
   },
   { title: 'BatchItem', additionalProperties: false },
@@ -123,8 +124,9 @@ async function acceptItems(
 }
 
 function fieldsOf(item: ItemBody): Fields {
-  const { type, user_id: userId, amount } = item
-  return saysMore(item) ? { type, userId, amount, given: item } : { type, userId, amount }
+  const { type, user_id: userId, amount, currency } = item
+  const fields = { type, userId, amount, currency }
+  return saysMore(item) ? { ...fields, given: item } : fields
 }
 
 function keyOf({ idempotency_key: key }: ItemBody): Key {
@@ -145,4 +147,5 @@ const NAMES: Readonly<Record<DraftField, '' | `/${keyof ItemBody}`>> = {
   amount: '/amount',
   idempotencyKey: '/idempotency_key',
   given: '',
+  asked: '/currency',
 }

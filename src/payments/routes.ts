@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Answer, Draft } from '../domain/acceptance.ts'
+import { exponentIn } from '../domain/currency.ts'
 import type { ExactNumber } from '../domain/json.ts'
 import { toWire } from '../domain/money.ts'
 import type { StoredStatus } from '../domain/payment.ts'
@@ -10,6 +11,7 @@ import { refusals, refuse, send } from '../http/problem.ts'
 import {
   Amount,
   BookedTypes,
+  Currency,
   Cursor,
   Id,
   IdempotencyHeaders,
@@ -161,6 +163,7 @@ function depositRoute(app: App, options: PaymentRoutes): void {
       {
         user_id: Id,
         deposit: Amount('What to charge.', [200, '200.00']),
+        currency: Type.Optional(Currency),
         ...DetailProperties,
       },
       {
@@ -175,8 +178,8 @@ function depositRoute(app: App, options: PaymentRoutes): void {
     },
   }
   app.post('/payments/deposit', { schema }, (request, reply) => {
-    const { user_id: userId, deposit: amount, ...given } = request.body
-    return accept(request, reply, options, { type: 'deposit', userId, amount, given })
+    const { user_id: userId, deposit: amount, currency, ...given } = request.body
+    return accept(request, reply, options, { type: 'deposit', userId, amount, currency, given })
   })
 }
 
@@ -193,6 +196,7 @@ function withdrawRoute(app: App, options: PaymentRoutes): void {
       {
         user_id: Id,
         amount: Amount('What to pay out.', [50, '50.00']),
+        currency: Type.Optional(Currency),
         ...DetailProperties,
       },
       {
@@ -207,8 +211,8 @@ function withdrawRoute(app: App, options: PaymentRoutes): void {
     },
   }
   app.post('/payments/withdraw', { schema }, (request, reply) => {
-    const { user_id: userId, amount, ...given } = request.body
-    return accept(request, reply, options, { type: 'withdraw', userId, amount, given })
+    const { user_id: userId, amount, currency, ...given } = request.body
+    return accept(request, reply, options, { type: 'withdraw', userId, amount, currency, given })
   })
 }
 
@@ -314,12 +318,13 @@ function matches(view: PaymentView, status: string | undefined): boolean {
 /** A payment as it is shown. */
 export function paymentBody(view: PaymentView) {
   const { payment } = view
+  const exponent = exponentIn(payment.currency)
   return {
     payment_id: Number(payment.id),
     user_id: Number(payment.userId),
     type: payment.type,
-    amount: toWire(payment.amount),
-    commission: toWire(payment.commission),
+    amount: toWire(payment.amount, exponent),
+    commission: toWire(payment.commission, exponent),
     status: view.status,
     attempts: view.attempts,
     last_error: view.lastError,

@@ -25,7 +25,7 @@ export const COLUMNS = `
     id, user_id as "userId", type, status, amount, commission, fee_bps as "feeBps", attempts,
     created_at as "createdAt", finished_at as "finishedAt", gateway_key as "gatewayKey",
     idempotency_key as "idempotencyKey", last_error as "lastError",
-    ${REFUSED_FOR} as "refusedFor", gateway_ref as "gatewayRef"`
+    ${REFUSED_FOR} as "refusedFor", gateway_ref as "gatewayRef", currency`
 
 interface Keyed {
   readonly userId: bigint
@@ -45,7 +45,7 @@ const BY_KEYS: Statement<AcceptedPayment> = {
   text: `
   select
     payment.id, payment.user_id as "userId", payment.type, payment.amount, payment.commission,
-    payment.idempotency_key as "idempotencyKey", ${REFUSED_FOR} as "refusedFor"
+    payment.idempotency_key as "idempotencyKey", ${REFUSED_FOR} as "refusedFor", payment.currency
   from ${REQUESTS.unnest('request', 2)}
   cross join lateral (
     select *
@@ -128,6 +128,26 @@ const ACCEPT: Statement<never> = {
     group by user_id
   ) moved
   where users.shard = $1 and users.id = moved.user_id`,
+}
+
+interface InCurrency {
+  readonly id: bigint
+  readonly currency: string
+}
+
+const IN_CURRENCY = columns<InCurrency>({ id: 'bigint', currency: 'text' })
+
+/**
+ * Say in which currency payments are that are not in the books'. A statement of its own, so that
+ * accepting the others sends and writes nothing for it.
+ */
+const SET_CURRENCY: Statement<never> = {
+  name: 'payments_set_currency',
+  text: `
+  update payments payment
+  set currency = input.currency
+  from ${IN_CURRENCY.unnest('input', 2)}
+  where payment.shard = $1 and payment.id = input.id`,
 }
 
 /** Read payments of a shard by id. */
@@ -213,10 +233,11 @@ const INSERT_REPEATS: Statement<never> = {
   name: 'payments_insert_repeats',
   ...timed`
   insert into payments
-    (shard, id, user_id, type, status, amount, commission, fee_bps, redrive_of, created_at)
+    (shard, id, user_id, type, status, amount, commission, fee_bps, redrive_of, currency,
+     created_at)
   select
     $1::int, input.id, first.user_id, first.type, 'new', first.amount, first.commission,
-    first.fee_bps, first.id, ${NOW}
+    first.fee_bps, first.id, first.currency, ${NOW}
   from ${REPEATED.unnest('input', 3)}
   join payments first on first.shard = $1 and first.id = input.repeated`,
 }
@@ -265,6 +286,9 @@ export function writeAccepted(
     if (refusedFor === null) queued.push({ id, operation: operationOf(type) })
   }
   tx.write(ACCEPT, [feeBps, ...DRAFTS.of(payments), ...QUEUED.of(queued), ...HOLDS.of(holds)])
+  const named: InCurrency[] = []
+  for (const { id, currency } of payments) if (currency !== null) named.push({ id, currency })
+  if (named.length > 0) tx.write(SET_CURRENCY, IN_CURRENCY.of(named))
 }
 
 /** Read payments of a shard by id, in no order; those that do not exist are left out. */

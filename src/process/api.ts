@@ -170,7 +170,8 @@ function acceptPayments(shared: Process, wake: Wake, stops: Closing): Accepts {
   stops.push(() => minutes.stop())
   const all = accepting({
     db,
-    fee: { bps: config.feeBps, min: config.feeMin },
+    currency: config.currency,
+    fees: config.fees,
     clock: systemClock,
     limits: {
       ...limits(config),

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { exponentIn, type Exponent } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
 import { Id, Money, nullable, oneOf, Time } from '../http/schemas.ts'
 import type { Timeline, TimelineEvent } from './timeline.ts'
@@ -67,16 +68,19 @@ export function timelineBody({ payment, explanation, events }: Timeline) {
     payment_id: Number(payment.id),
     status: payment.status,
     explanation,
-    events: events.map((event) => ({ at: event.at.toISOString(), ...eventBody(event) })),
+    events: events.map((event) => ({
+      at: event.at.toISOString(),
+      ...eventBody(event, exponentIn(payment.currency)),
+    })),
   }
 }
 
-function eventBody(event: TimelineEvent) {
+function eventBody(event: TimelineEvent, exponent: Exponent) {
   switch (event.kind) {
     case 'accepted':
     case 'refused': {
       const { amount, commission } = event.payment
-      const money = { amount: toWire(amount), commission: toWire(commission) }
+      const money = { amount: toWire(amount, exponent), commission: toWire(commission, exponent) }
       return { event: event.kind, ...money, repeats: number(event.repeats) }
     }
     case 'call':
@@ -88,7 +92,8 @@ function eventBody(event: TimelineEvent) {
     }
     case 'posting': {
       const { kind, user, held, fees } = event.posting
-      return { event: kind, balance: toWire(user), held: toWire(held), commission: toWire(fees) }
+      const moved = { balance: toWire(user, exponent), held: toWire(held, exponent) }
+      return { event: kind, ...moved, commission: toWire(fees, exponent) }
     }
     case 'letter_opened': {
       const { id, class: kind, error } = event.letter

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { wrapped } from '../adapters/terminal.ts'
 import { writeJson } from '../domain/json.ts'
+import { exponentIn } from '../domain/currency.ts'
 import { formatMoney } from '../domain/money.ts'
 import { printable, printableLines } from '../domain/printable.ts'
 import { timeline, type Timeline, type TimelineEvent, type TimelineWorld } from './timeline.ts'
@@ -53,30 +54,38 @@ function parseId(text: string): bigint {
 /** A timeline for people, within `columns`; times are UTC. Texts from outside cannot steer it. */
 export function timelineText({ payment, explanation, events }: Timeline, columns = 80): string {
   const type = payment.type === 'withdraw' ? 'withdrawal' : payment.type
+  const exponent = exponentIn(payment.currency)
+  const shown: Shown = (minor) => formatMoney(minor, exponent)
   return [
-    `Payment ${payment.id}: ${payment.status}, a ${type} of ${formatMoney(payment.amount)} ` +
+    `Payment ${payment.id}: ${payment.status}, a ${type} of ${shown(payment.amount)} ` +
       `for user ${payment.userId}`,
     '',
     wrapped(printableLines(explanation), 0, columns),
     '',
-    ...events.map((event) => line(event, columns)),
+    ...events.map((event) => line(event, shown, columns)),
   ].join('\n')
 }
 
-function line(event: TimelineEvent, columns: number): string {
+/** An amount in the payment's currency. */
+type Shown = (minor: bigint) => string
+
+function line(event: TimelineEvent, shown: Shown, columns: number): string {
   const time = event.at.toISOString().replace('T', ' ').replace('Z', '')
-  const [name, details] = told(event)
+  const [name, details] = told(event, shown)
   const head = `${time}  ${name}`.padEnd(DETAILS - 1)
   return `${head} ${wrapped(details.join(', '), DETAILS, columns)}`.trimEnd()
 }
 
 /** What happened, and what there is to say of it. */
-function told(event: TimelineEvent): readonly [name: string, details: readonly string[]] {
+function told(
+  event: TimelineEvent,
+  shown: Shown,
+): readonly [name: string, details: readonly string[]] {
   switch (event.kind) {
     case 'accepted':
     case 'refused': {
       const { amount, commission } = event.payment
-      const money = [formatMoney(amount), `commission ${formatMoney(commission)}`]
+      const money = [shown(amount), `commission ${shown(commission)}`]
       const first = event.repeats === null ? [] : [`repeats payment ${event.repeats}`]
       return [event.kind, [...money, ...first]]
     }
@@ -85,8 +94,8 @@ function told(event: TimelineEvent): readonly [name: string, details: readonly s
       return toldCall(event)
     case 'posting': {
       const { kind, user, held, fees } = event.posting
-      const moved = [`available ${signed(user)}`, `held ${signed(held)}`]
-      return [kind, fees === 0n ? moved : [...moved, `earned ${formatMoney(fees)}`]]
+      const moved = [`available ${signed(user, shown)}`, `held ${signed(held, shown)}`]
+      return [kind, fees === 0n ? moved : [...moved, `earned ${shown(fees)}`]]
     }
     case 'letter_opened': {
       const { id, class: kind, error } = event.letter
@@ -123,6 +132,6 @@ function by(actor: string | null, reason: string | null): string[] {
   return reason === null ? who : [...who, `“${printable(reason)}”`]
 }
 
-function signed(minor: bigint): string {
-  return minor > 0n ? `+${formatMoney(minor)}` : formatMoney(minor)
+function signed(minor: bigint, shown: Shown): string {
+  return minor > 0n ? `+${shown(minor)}` : shown(minor)
 }

@@ -13,7 +13,7 @@ export async function openUsers(db: Db, balances: readonly bigint[]): Promise<Us
   const users = balances.map((balance, index): User => {
     const id = ids[index]
     if (id === undefined) throw new Error('fewer ids than users')
-    return { id, available: balance, held: 0n }
+    return { id, available: balance, held: 0n, currency: null }
   })
   const opened = await eachPart(
     db,

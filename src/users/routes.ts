@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { exponentIn, type Exponent } from '../domain/currency.ts'
 import { parseMoney, toWire } from '../domain/money.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
@@ -125,7 +126,12 @@ function readRoute(app: App, { read }: UserRoutes): void {
     const user = id === null ? null : await read(id)
     if (user === null) return refuse(reply, { code: 'user_not_found' })
     const { available, held } = user
-    return reply.send({ id: Number(user.id), balance: toWire(available), held: toWire(held) })
+    const exponent = exponentIn(user.currency)
+    return reply.send({
+      id: Number(user.id),
+      balance: toWire(available, exponent),
+      held: toWire(held, exponent),
+    })
   })
 }
 
@@ -151,7 +157,8 @@ function transactionsRoute(app: App, { read, db }: UserRoutes): void {
     const limit = parseInteger('limit', request.query.limit, PAGE)
     if (!limit.ok) return refuse(reply, limit.refusal)
     const id = parseId(request.params.id)
-    if (id === null || (await read(id)) === null) return refuse(reply, { code: 'user_not_found' })
+    const user = id === null ? null : await read(id)
+    if (id === null || user === null) return refuse(reply, { code: 'user_not_found' })
 
     const list = `transactions ${id}`
     const { cursor } = request.query
@@ -164,7 +171,7 @@ function transactionsRoute(app: App, { read, db }: UserRoutes): void {
     const last = page.at(-1)
     const more = rows.length > page.length && last !== undefined
     return reply.send({
-      data: page.map(transactionBody),
+      data: page.map((posting) => transactionBody(posting, exponentIn(user.currency))),
       next_cursor: more ? writeCursor(list, [String(last.paymentId), last.kind]) : null,
     })
   })
@@ -178,13 +185,13 @@ function startOf(position: readonly string[]): { paymentId: bigint; kind: string
     : null
 }
 
-function transactionBody(posting: Posting) {
+function transactionBody(posting: Posting, exponent: Exponent) {
   return {
     payment_id: posting.paymentId === 0n ? null : Number(posting.paymentId),
     kind: posting.kind,
-    balance: toWire(posting.user),
-    held: toWire(posting.held),
-    commission: toWire(posting.fees),
+    balance: toWire(posting.user, exponent),
+    held: toWire(posting.held, exponent),
+    commission: toWire(posting.fees, exponent),
     created_at: posting.createdAt.toISOString(),
   }
 }

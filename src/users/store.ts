@@ -14,7 +14,12 @@ export interface User {
   readonly id: bigint
   readonly available: bigint
   readonly held: bigint
+  /** The currency of the account, for its whole life; null: that of the books. */
+  readonly currency: string | null
 }
+
+/** What a payment of a user is decided on. */
+export type Spendable = Omit<User, 'held'>
 
 /** Take `$1` unused user ids. Ids are never reused; a failed transaction leaves a gap. */
 const IDS: Unsharded<{ id: bigint }> = {
@@ -38,10 +43,10 @@ const INSERT: Statement<never> = {
  * Lock users in id order, so that two batches never wait for each other in a circle, and read what
  * they can spend. What is read stays true until the transaction ends.
  */
-const LOCK: Statement<{ id: bigint; available: bigint }> = {
+const LOCK: Statement<Spendable> = {
   name: 'users_lock',
   text: `
-  select id, available
+  select id, available, currency
   from users
   where shard = $1 and id = any ($2::bigint[])
   order by id
@@ -52,7 +57,7 @@ const LOCK: Statement<{ id: bigint; available: bigint }> = {
  * Lock those users that nobody else has locked, in id order, and wait for none. Who is not among
  * the rows is locked by somebody else, or does not exist.
  */
-const LOCK_FREE: Statement<{ id: bigint; available: bigint }> = {
+const LOCK_FREE: Statement<Spendable> = {
   name: 'users_lock_free',
   text: `${LOCK.text} skip locked`,
 }
@@ -61,7 +66,7 @@ const LOCK_FREE: Statement<{ id: bigint; available: bigint }> = {
 const READ: Statement<User> = {
   name: 'users_read',
   text: `
-  select id, available, held
+  select id, available, held, currency
   from users
   where shard = $1 and id = any ($2::bigint[])`,
 }
@@ -78,18 +83,12 @@ export function insertUsers(tx: Tx, ids: readonly bigint[]): void {
 }
 
 /** Lock users in id order and read what they can spend; users that do not exist are left out. */
-export async function lockUsers(
-  tx: Runner,
-  ids: readonly bigint[],
-): Promise<{ id: bigint; available: bigint }[]> {
+export async function lockUsers(tx: Runner, ids: readonly bigint[]): Promise<Spendable[]> {
   return ids.length === 0 ? [] : tx.run(LOCK, [numbers(ids)])
 }
 
 /** Lock those users that nobody else has locked, without waiting. */
-export async function lockFreeUsers(
-  tx: Runner,
-  ids: readonly bigint[],
-): Promise<{ id: bigint; available: bigint }[]> {
+export async function lockFreeUsers(tx: Runner, ids: readonly bigint[]): Promise<Spendable[]> {
   return ids.length === 0 ? [] : tx.run(LOCK_FREE, [numbers(ids)])
 }
 

@@ -1,3 +1,5 @@
+import { CURRENCIES, EXPONENTS, type Exponent } from '../domain/currency.ts'
+import { AMOUNTS_MAX } from '../domain/money.ts'
 import { CLOCK, timed, type Statement } from '../ports.ts'
 import { GIVEN, inList, inRange, verdict, type ChunkSql, type Reading } from './chunk-store.ts'
 import { violatedBy } from './rules.ts'
@@ -104,6 +106,17 @@ const belongings = (within: ChunkSql['within']) => `
     group by payment_id
   )`
 
+/** The codes of the currencies with an exponent, as a list of SQL. */
+function codes(exponent: Exponent): string {
+  const named = [...CURRENCIES].filter(([, other]) => other === exponent)
+  return named.map(([code]) => `'${code}'`).join(', ')
+}
+
+/** The largest amount of the payment's currency; those of the books have two decimals. */
+const AMOUNT_MAX = `case ${EXPONENTS.filter((exponent) => exponent !== 2)
+  .map((exponent) => `when payment.currency in (${codes(exponent)}) then ${AMOUNTS_MAX[exponent]}`)
+  .join('\n        ')} else ${AMOUNTS_MAX[2]} end`
+
 /**
  * Payments with everything the rules ask about them. Postings are found through the payment's user,
  * because their key begins with it; those under another user are found from their side, in the
@@ -154,6 +167,9 @@ const KNOWN = `
       evidence.fence_min, evidence.fence_max, coalesce(evidence.said_yes, false) as said_yes,
       coalesce(evidence.said_no, false) as said_no, coalesce(evidence.in_doubt, 0) as doubts, to_timestamp(evidence.yes_at) as yes_at,
       (select 1 from users where shard = $1 and id = payment.user_id limit 1) as user_found,
+      (select currency from users where shard = $1 and id = payment.user_id limit 1)
+        as user_currency,
+      ${AMOUNT_MAX} as amount_max,
       payment.idempotency_key is not null and (
         select true
         from payments

@@ -146,7 +146,10 @@ export const RULES = {
   }),
   gateway_key_repeated: critical('payment', 'No two payments share a gateway key.'),
   amount_range: critical('payment', 'An amount is within the limits of the API.', {
-    payment: `amount not between 1 and 999999999999`,
+    payment: `amount not between 1 and amount_max`,
+  }),
+  currency_wrong: critical('payment', 'A payment is in the currency of its user’s account.', {
+    payment: `user_found is not null and currency is distinct from user_currency`,
   }),
   // Half-up of the stored rate; a deposit that it would take whole is never accepted.
   commission_rule: critical('payment', 'A commission is its rate’s, or a floor above it.', {
@@ -156,7 +159,7 @@ export const RULES = {
   // The books do not store which floors were ever configured: without a list any is believed.
   commission_floor: critical('payment', 'A commission above its rate’s is a known floor.', {
     payment: `type in ('deposit', 'withdraw') and commission > share and floors is not null
-      and commission <> all (floors)`,
+      and currency is null and commission <> all (floors)`,
   }),
   payment_fields: critical('payment', 'Type, status, rate and commission can exist.', {
     payment: `type not in ('deposit', 'withdraw', 'refund', 'return') or commission < 0

@@ -31,7 +31,7 @@ const lockingUsers: Handler = {
   run: (tables, [shard, userIds], { mine }) =>
     usersOf(tables, shard, userIds)
       .filter(({ id }) => mine(userLock(id)))
-      .map(({ id, available }) => ({ id, available })),
+      .map(({ id, available, currency }) => ({ id, available, currency })),
 }
 
 const users: Handlers = {
@@ -44,7 +44,8 @@ const users: Handlers = {
       for (const id of ids(userIds)) {
         refuseUnless(tables.users.get(id) === undefined, '23505', 'users_pkey')
         const createdAt = time(at, context)
-        tables.users.set(id, { shard: Number(shard), id, available: 0n, held: 0n, createdAt })
+        const none = { available: 0n, held: 0n, currency: null }
+        tables.users.set(id, { shard: Number(shard), id, ...none, createdAt })
       }
       return []
     },
@@ -101,8 +102,8 @@ const payments: Handlers = {
         const keyed = tables.keys.get(`${userId} ${asked[index]}`) ?? -1n
         const payment = inShard(tables.payments, keyed, shard)
         if (payment === undefined) return []
-        const { id, type, amount, commission, idempotencyKey, refusedFor } = payment
-        return [{ id, userId, type, amount, commission, idempotencyKey, refusedFor }]
+        const { id, type, amount, commission, idempotencyKey, refusedFor, currency } = payment
+        return [{ id, userId, type, amount, commission, idempotencyKey, refusedFor, currency }]
       })
     },
   },
@@ -150,6 +151,7 @@ const payments: Handlers = {
           refusedFor,
           gatewayRef: null,
           redriveOf: null,
+          currency: null,
         })
       })
       return []

@@ -7,6 +7,7 @@ export interface UserRow {
   readonly id: bigint
   readonly available: bigint
   readonly held: bigint
+  readonly currency: string | null
   readonly createdAt: number
 }
 
@@ -28,6 +29,7 @@ export interface PaymentRow {
   readonly refusedFor: string | null
   readonly gatewayRef: string | null
   readonly redriveOf: bigint | null
+  readonly currency: string | null
 }
 
 export interface TaskRow {

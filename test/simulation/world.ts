@@ -256,7 +256,8 @@ function startApi(world: World, plants: Plants, slot: number): Api {
   const fee = plants.fee?.(plan.fee) ?? plan.fee
   const limits = { sizeMax: 20, waitingMax: 1_000, sideBySide: 2, lockMsMax: LOCK_MS_MAX }
   const accepts = ofEachShard(db, (shard) => {
-    const real = acceptor({ shard, fee })
+    const fees = { bps: fee.bps, mins: new Map([['USD', fee.min]]) }
+    const real = acceptor({ shard, currency: 'USD', fees })
     return acceptingInShard(plants.accept?.(real) ?? real, clock, limits)
   })
   const submit = (draft: Draft) => accepts.of(draft.userId).submit(draft)
