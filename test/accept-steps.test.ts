@@ -27,7 +27,7 @@ function shardOf() {
       .map(([id]) => BigInt(id))
       .filter((id) => users.has(id))
     const free = asked.filter((id) => name !== 'users_lock_free' || !state.locked.includes(id))
-    return free.map((id) => ({ id, available: 1_000n, held: 0n }))
+    return free.map((id) => ({ id, available: 1_000n, held: 0n, currency: null }))
   }
   const tx: Tx = {
     run: (statement, values) => Promise.resolve(rows(statement.name, values) as never[]),

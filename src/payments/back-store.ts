@@ -72,7 +72,7 @@ export interface StoredParent {
   readonly refunded: bigint
   readonly returned: bigint
   readonly returnedFee: bigint
-  /** The currency of its user; null: that of the books. */
+  /** Null: that of the books. */
   readonly currency: string | null
 }
 
@@ -81,12 +81,7 @@ const PARENTS = `
     id, user_id as "userId", type, status, amount, commission,
     coalesce(refund_reserved, 0) as "refundReserved", coalesce(fee_reserved, 0) as "feeReserved",
     coalesce(refunded, 0) as refunded, coalesce(returned, 0) as returned,
-    coalesce(returned_fee, 0) as "returnedFee",
-    (
-      select currency
-      from users
-      where users.shard = $1 and users.id = payments.user_id
-    ) as currency
+    coalesce(returned_fee, 0) as "returnedFee", currency
   from payments
   where shard = $1 and id = any ($2::bigint[])
   order by id`
@@ -175,16 +170,22 @@ const INSERT_REFUNDS: Statement<never> = {
   name: 'payments_insert_refunds',
   ...timed`
   with ${CLOCK}, draft as materialized (
-    select *
+    select draft.*, parent.currency
     from ${REFUNDS.unnest('draft', 3)}
+    cross join lateral (
+      select currency
+      from payments
+      where shard = $1 and id = draft.parent_id
+      limit 1
+    ) parent
   ), payment as (
     insert into payments
       (shard, id, user_id, type, status, amount, commission, fee_bps, parent_id, fee_returned,
-       idempotency_key, last_error, refused_for, created_at, finished_at)
+       idempotency_key, last_error, refused_for, currency, created_at, finished_at)
     select
       $1::int, id, user_id, 'refund', case when refused_for is null then 'new' else 'failed' end,
       amount, 0, 0, parent_id, fee_returned, idempotency_key, '${REFUSED}' || refused_for,
-      refused_for, time, case when refused_for is null then null else time end
+      refused_for, currency, time, case when refused_for is null then null else time end
     from clock, draft
   ), detail as (
     insert into payment_details (shard, payment_id, description, sent)
@@ -257,10 +258,10 @@ const INSERT_REPEATS: Statement<never> = {
   with ${CLOCK}, payment as (
     insert into payments
       (shard, id, user_id, type, status, amount, commission, fee_bps, parent_id, fee_returned,
-       redrive_of, created_at)
+       redrive_of, currency, created_at)
     select
       $1::int, input.id, first.user_id, first.type, 'new', first.amount, 0, 0, first.parent_id,
-      input.fee_returned, first.id, clock.time
+      input.fee_returned, first.id, first.currency, clock.time
     from clock, ${REPEATED.unnest('input', 3)}
     join payments first on first.shard = $1 and first.id = input.repeated
     returning id, parent_id

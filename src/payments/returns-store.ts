@@ -65,15 +65,21 @@ const INSERT: Statement<never> = {
   name: 'payments_insert_returns',
   ...timed`
   with ${CLOCK}, made as materialized (
-    select *
+    select made.*, parent.currency
     from ${RETURNS.unnest('made', 3)}
+    cross join lateral (
+      select currency
+      from payments
+      where shard = $1 and id = made.parent_id
+      limit 1
+    ) parent
   ), payment as (
     insert into payments
       (shard, id, user_id, type, status, amount, commission, fee_bps, parent_id, fee_returned,
-       return_kind, gateway_ref, created_at, finished_at)
+       return_kind, gateway_ref, currency, created_at, finished_at)
     select
       $1::int, id, user_id, 'return', 'success', amount, 0, 0, parent_id, fee_returned, kind,
-      ref, time, time
+      ref, currency, time, time
     from clock, made
   )
   insert into payment_children (shard, parent_id, payment_id, ref)

@@ -94,6 +94,16 @@ const COUNTED_AS = {
   failed: 'failed',
 } as const
 
+/** Payments as a statement shows them. */
+const read = (tables: Tables, [shard, paymentIds]: readonly unknown[]) =>
+  [...new Set(ids(paymentIds))]
+    .flatMap((id) => inShard(tables.payments, id, shard) ?? [])
+    .map((payment) => ({
+      ...payment,
+      createdAt: new Date(payment.createdAt),
+      finishedAt: payment.finishedAt === null ? null : new Date(payment.finishedAt),
+    }))
+
 const payments: Handlers = {
   payments_by_keys: {
     run: (tables, [shard, userIds, keys]) => {
@@ -157,30 +167,17 @@ const payments: Handlers = {
       return []
     },
   },
-  payments_read: {
-    run: (tables, [shard, paymentIds]) =>
-      [...new Set(ids(paymentIds))]
-        .flatMap((id) => inShard(tables.payments, id, shard) ?? [])
-        .map((payment) => ({
-          ...payment,
-          createdAt: new Date(payment.createdAt),
-          finishedAt: payment.finishedAt === null ? null : new Date(payment.finishedAt),
-        })),
-  },
+  payments_read: { run: read },
   payments_read_whole: {
-    run: (tables, [shard, paymentIds]) =>
-      [...new Set(ids(paymentIds))]
-        .flatMap((id) => inShard(tables.payments, id, shard) ?? [])
-        .map((payment) => ({
-          ...payment,
-          createdAt: new Date(payment.createdAt),
-          finishedAt: payment.finishedAt === null ? null : new Date(payment.finishedAt),
-          parentId: null,
-          feeReturned: null,
-          returnKind: null,
-          refunded: 0n,
-          returned: 0n,
-        })),
+    run: (tables, values) =>
+      read(tables, values).map((payment) => ({
+        ...payment,
+        parentId: null,
+        feeReturned: null,
+        returnKind: null,
+        refunded: 0n,
+        returned: 0n,
+      })),
   },
   payments_finish: {
     run(tables, [shard, at, paymentIds, statuses, attempts, errors, refs], context) {
