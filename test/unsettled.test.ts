@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { unsettledIn } from '../src/adapters/unsettled.ts'
-import type { Settlement } from '../src/charging/charge.ts'
+import type { ChargeWorld, Settlement } from '../src/charging/charge.ts'
 import { Unavailable } from '../src/ports.ts'
 import type { Process } from '../src/process/shared.ts'
 import { openSettlements, settleLeftovers } from '../src/process/settlements.ts'
 import { withShards } from '../src/each-shard.ts'
-import { LEASE_MS, testWorld, raw } from './harness.ts'
+import { LEASE_MS, testWorld, raw, type TestWorld } from './harness.ts'
+import { until } from './process-kit.ts'
 
 function folderOf(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'unsettled-'))
@@ -161,4 +162,96 @@ test('what one shard does not take is kept until it does, whatever the others ta
   shard.away = false
   await written[0]
   assert.equal(await statusOf(away), 'success')
+})
+
+/** Two results that nobody has written, of a user each, in a file of a folder. */
+async function leftBehind(t: TestContext) {
+  const world = await testWorld(t)
+  const users = [await world.user(10_000n), await world.user(10_000n)]
+  for (const userId of users)
+    await world.accept([{ type: 'withdraw', userId, amount: 100n, idempotencyKey: null }])
+  const folder = folderOf(t)
+  const path = unsettledIn(folder).keep(await world.claimAndCharge())
+  const statuses = async () => {
+    const rows = await world.sql<{ status: string }>('select status from payments order by id')
+    return rows.map(({ status }) => status)
+  }
+  return { world, users, folder, path, statuses }
+}
+
+/** Settlements of a process, which give up when the test is over, however it ends. */
+function settling(t: TestContext, own: Process, world: ChargeWorld) {
+  const settlements = openSettlements(own, world, () => undefined)
+  t.after(() => settlements.hurry(0))
+  return settlements
+}
+
+/** The database of a world, which is there only while `up.now`. */
+function unreliable(world: TestWorld, up: { now: boolean }) {
+  const db = withShards(world.db, (shard) => ({
+    ...shard,
+    transaction: (work, lockMs) =>
+      up.now ? shard.transaction(work, lockMs) : Promise.reject(new Unavailable('away')),
+  }))
+  return { ...world.world, db }
+}
+
+test('a file of results stays as long as the database is away, and goes when all are written', async (t) => {
+  const { world, users, folder, path, statuses } = await leftBehind(t)
+  const up = { now: false }
+  const next = processWith(folder)
+  const settlements = settling(t, next.own, unreliable(world, up))
+  settleLeftovers(next.own, settlements)
+  await until('the database was tried', () => settlements.away())
+  assert.deepEqual(unsettledIn(folder).files(), [path])
+
+  // One of the two is written, and the other waits for somebody else's lock.
+  await world.db.of(0n).transaction(async (tx) => {
+    await tx.run(raw(`select from users where id = ${users[1]} for update`), [])
+    up.now = true
+    await until('one is written', async () => (await statuses())[0] === 'success')
+    await until('one waits', () => settlements.aside() === 1)
+    assert.deepEqual(unsettledIn(folder).files(), [path])
+  })
+  await settlements.idle()
+  assert.deepEqual(await statuses(), ['success', 'success'])
+  assert.deepEqual(readdirSync(folder), [])
+})
+
+test('a file of results that has to be left again is replaced, and stays where none can be written', async (t) => {
+  const { world, folder, path, statuses } = await leftBehind(t)
+  const cut = unreliable(world, { now: false })
+  const giveUp = async (keeps: string) => {
+    const settlements = settling(t, processWith(keeps).own, cut)
+    settlements.hurry(0)
+    settleLeftovers(processWith(folder).own, settlements)
+    await settlements.idle()
+  }
+  // As on a full disk: below a file there is no folder.
+  await giveUp(join(path, 'none'))
+  assert.deepEqual(unsettledIn(folder).files(), [path])
+  await giveUp(folder)
+  const [other, ...more] = unsettledIn(folder).files()
+  assert.deepEqual(more, [])
+  assert.notEqual(other, path)
+
+  const next = processWith(folder)
+  const settlements = settling(t, next.own, world.world)
+  settleLeftovers(next.own, settlements)
+  await settlements.idle()
+  assert.deepEqual(await statuses(), ['success', 'success'])
+  assert.deepEqual(readdirSync(folder), [])
+})
+
+test('a file of results that cannot be removed is told, and ends no process', async (t) => {
+  const { world, folder, path, statuses } = await leftBehind(t)
+  const next = processWith(folder)
+  const settlements = settling(t, next.own, world.world)
+  settleLeftovers(next.own, settlements)
+  // It has been read, and the name is now that of a folder.
+  rmSync(path)
+  mkdirSync(path)
+  await settlements.idle()
+  assert.deepEqual(await statuses(), ['success', 'success'])
+  await until('it is told', () => next.lines.some(({ file, err }) => file === path && err))
 })

@@ -8,6 +8,12 @@ import { Busy, CommitUnknown, Unavailable } from '../ports.ts'
 import { openSettler, type Settler } from '../queue/settler.ts'
 import type { Process } from './shared.ts'
 
+/** The settler of a process, which knows what it had to leave to the log alone. */
+interface Settlements extends Settler<Settlement> {
+  /** Whether a result was given up that no file would take, and that another time would write. */
+  isLost(done: Settlement): boolean
+}
+
 /**
  * Keep what claims came to until it is written. What is given up at the end of the process goes to
  * the folder of `UNSETTLED_DIR`, and in any case has its last word in the log.
@@ -16,9 +22,10 @@ export function openSettlements(
   shared: Process,
   world: ChargeWorld,
   onSettled: (settled: Settled) => void,
-): Settler<Settlement> {
+): Settlements {
   const { config, log } = shared
-  return openSettler<Settlement>({
+  const lost = new WeakSet<Settlement>()
+  const settler = openSettler<Settlement>({
     async settle(done, patient) {
       const settled = await settle(world, done, patient)
       onSettled(settled)
@@ -39,10 +46,16 @@ export function openSettlements(
       else log.error({ err: error }, 'the worker could not settle')
     },
     onGivenUp(done, error) {
-      const file = keptIn(shared, done, error)
-      for (const one of done) log.error({ err: error, file, ...wordOf(one) }, 'not settled')
+      const passes = [Unavailable, CommitUnknown, Busy].some((kind) => error instanceof kind)
+      // A result at fault would fail again.
+      const file = passes ? keptIn(shared, done) : null
+      for (const one of done) {
+        if (passes && file === null) lost.add(one)
+        log.error({ err: error, file, ...wordOf(one) }, 'not settled')
+      }
     },
   })
+  return { ...settler, isLost: (done) => lost.has(done) }
 }
 
 /**
@@ -54,12 +67,9 @@ function wordOf({ claim: { payment, task }, calls, decision }: Settlement) {
   return { payment: Number(payment.id), fence: task.fence, outcome, decision: decision.step }
 }
 
-/**
- * The file that keeps results for the next start; null: none. A result at fault would fail again.
- */
-function keptIn({ config, log }: Process, done: readonly Settlement[], error: unknown) {
-  const passing = [Unavailable, CommitUnknown, Busy].some((kind) => error instanceof kind)
-  if (config.unsettledDir === null || !passing) return null
+/** The file that keeps results for the next start; null: none. */
+function keptIn({ config, log }: Process, done: readonly Settlement[]): string | null {
+  if (config.unsettledDir === null) return null
   try {
     return unsettledIn(config.unsettledDir).keep(shifted(done, epochMs()))
   } catch (err) {
@@ -73,19 +83,30 @@ function keptIn({ config, log }: Process, done: readonly Settlement[], error: un
  * settled, any other becomes late evidence; so it does no harm when several processes do it at
  * once.
  */
-export function settleLeftovers({ config, log }: Process, settler: Settler<Settlement>): void {
+export function settleLeftovers({ config, log }: Process, settlements: Settlements): void {
   if (config.unsettledDir === null) return
   const folder = unsettledIn(config.unsettledDir)
   for (const path of folder.files()) {
     try {
       const left = shifted(folder.read(path) as Settlement[], -epochMs())
-      const written = left.map((settlement) => settler.submit(settlement))
-      void Promise.all(written).then(() => folder.remove(path))
+      void settleFile(settlements, left, () => folder.remove(path)).catch((err: unknown) => {
+        log.error({ err, file: path }, 'a file of UNSETTLED_DIR cannot be removed')
+      })
       log.info({ file: path, count: left.length }, 'settling what an earlier process left')
     } catch (err) {
       log.error({ err, file: path }, 'a file of UNSETTLED_DIR cannot be read')
     }
   }
+}
+
+/** Settle what a file holds. It goes when all of it is written, or in another file. */
+async function settleFile(
+  { submit, isLost }: Settlements,
+  left: readonly Settlement[],
+  remove: () => void,
+): Promise<void> {
+  await Promise.all(left.map((settlement) => submit(settlement)))
+  if (!left.some(isLost)) remove()
 }
 
 /** What this process's monotonic clock would have to be moved by to show the time of day. */
