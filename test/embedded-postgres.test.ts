@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import * as fs from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
@@ -203,6 +203,53 @@ test('a start after SIGKILL of our process takes the server over', async () => {
   })
   await server.stop()
   await assert.rejects(run(server, 'select 1'), { code: 'ECONNREFUSED' })
+})
+
+/** What PostgreSQL answers while it starts, recovers or stops. */
+function startingUp(): Buffer {
+  const text = ['SFATAL', 'VFATAL', 'C57P03', 'Mthe database system is starting up', '', ''].join(
+    '\0',
+  )
+  const head = Buffer.from('E....')
+  head.writeInt32BE(text.length + 4, 1)
+  return Buffer.concat([head, Buffer.from(text)])
+}
+
+test('a server that says that it is starting is waited for, however long it takes', async (t) => {
+  const first = await start({ dataDir: shared })
+  // Half a minute, of which each answer takes most of a second.
+  let busyLeft = 40
+  let elapsedMs = 0
+  const { now } = performance
+  t.mock.method(performance, 'now', () => now.call(performance) + elapsedMs)
+  const proxy = createServer((link) => {
+    link.on('error', () => undefined)
+    if (busyLeft === 0) {
+      const onward = connect(first.port, '127.0.0.1').on('error', () => link.destroy())
+      return void link.pipe(onward).pipe(link)
+    }
+    busyLeft -= 1
+    elapsedMs += 700
+    link.once('data', () => link.end(startingUp()))
+  }).listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  cleanups.push(async () => proxy.close())
+  // An address of a TCP server is never a string.
+  const { port } = proxy.address() as AddressInfo
+  const lock = join(shared, 'pg18', 'postmaster.pid')
+  const lines = (await fs.readFile(lock, 'utf8')).split('\n')
+  await fs.writeFile(lock, lines.with(3, String(port)).join('\n'))
+
+  const told: string[] = []
+  const second = await start({ dataDir: shared, log: (line) => told.push(line) })
+  assert.equal(busyLeft, 0)
+  assert.equal(second.attached, true)
+  assert.equal(second.port, port)
+  assert.deepEqual(told, [
+    'Waiting for the PostgreSQL server, which is starting, recovering or stopping',
+  ])
+  await second.stop()
+  await fs.writeFile(lock, lines.join('\n'))
 })
 
 test('a lock file that names a dead or a foreign process does not prevent a start', async () => {

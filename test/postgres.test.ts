@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect, createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
 import { postgres } from '../src/adapters/postgres.ts'
-import { Busy, isLocked, ReadOnly, Unavailable, type Unsharded } from '../src/ports.ts'
+import {
+  Busy,
+  CommitUnknown,
+  isLocked,
+  ReadOnly,
+  Unavailable,
+  type Unsharded,
+} from '../src/ports.ts'
 import { cloneDatabase } from './databases.ts'
 import { openDb, raw } from './harness.ts'
 
@@ -175,6 +186,61 @@ test('what went wrong is told by its kind, and only a connection that is lost is
     }
   }
   assert.deepEqual(db.pool(), { total: 1, idle: 1, waiting: 0 })
+})
+
+/** The database through a socket file; `hangUp` closes the far ends without a word. */
+async function throughFile(t: TestContext, url: string) {
+  const folder = await mkdtemp(join(tmpdir(), 'payments-pipe-'))
+  const { hostname, port, username, password, pathname } = new URL(url)
+  const links: Socket[] = []
+  const server = createServer((link) => {
+    const onward = connect(Number(port), hostname)
+    for (const socket of [link, onward]) socket.on('error', () => undefined)
+    link.pipe(onward).pipe(link)
+    links.push(link)
+  })
+  await new Promise<void>((resolve) => server.listen(join(folder, '.s.PGSQL.5432'), resolve))
+  const hangUp = () => {
+    for (const link of links.splice(0)) link.destroy()
+  }
+  t.after(async () => {
+    hangUp()
+    server.close()
+    await rm(folder, { recursive: true })
+  })
+  const query = `host=${encodeURIComponent(folder)}&port=5432`
+  return { hangUp, url: `postgresql://${username}:${password}@${pathname}?${query}` }
+}
+
+test('a pipe that breaks is a lost connection, although EPIPE is as long as an SQLSTATE', async (t) => {
+  if (process.platform === 'win32') return t.skip('there are no socket files on Windows')
+  const { hangUp, url } = await throughFile(t, await cloneDatabase(t))
+  const db = impatient(url, { poolMax: 1 })
+  t.after(() => db.close())
+  const broken = (error: unknown) =>
+    away(error) && error instanceof Error && itself('EPIPE')(error.cause)
+
+  await db.global.run(ONE, [])
+  // Nothing is read before the statement is written, so the system says it there and then.
+  hangUp()
+  await assert.rejects(db.global.run(ONE, []), broken)
+
+  await db.global.run(ONE, [])
+  hangUp()
+  await assert.rejects(
+    db.of(0n).transaction((tx) => tx.run(ONE, [])),
+    broken,
+  )
+
+  // The end of a transaction that may have arrived: nobody knows.
+  const ended = db.of(0n).transaction(async (tx) => {
+    await tx.run(ONE, [])
+    hangUp()
+  })
+  await assert.rejects(ended, (error) => {
+    return error instanceof CommitUnknown && itself('EPIPE')(error.cause)
+  })
+  assert.equal((await db.global.run(ONE, [])).length, 1)
 })
 
 test('a server that turned read-only is asked by nobody for a moment, on no connection of before', async (t) => {
