@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { knownOf } from '../src/dead-letters/evidence-store.ts'
+import { actsOfPayment, insertActs } from '../src/dead-letters/acts-store.ts'
 import {
-  actsOfPayment,
   closeLetters,
   endLetters,
-  insertActs,
   lettersOfPayment,
   lockFreeLetters,
   lockLetters,

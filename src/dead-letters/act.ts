@@ -9,7 +9,8 @@ import { finishPayments, type Finish } from '../payments/store.ts'
 import type { Db, Shard, Tx } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
 import { eachPart, whole } from '../each-shard.ts'
-import { endLetters, insertActs, type Closer, type OperatorAct } from './store.ts'
+import { insertActs, type OperatorAct } from './acts-store.ts'
+import { endLetters, type Closer } from './store.ts'
 
 export interface ActWorld {
   readonly db: Db

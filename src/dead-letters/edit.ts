@@ -1,7 +1,7 @@
 import type { Edit } from '../domain/details.ts'
 import { lockTexts, writeTexts } from '../payments/details-store.ts'
 import type { Db } from '../ports.ts'
-import { insertTextAct } from './texts-store.ts'
+import { insertTextAct } from './acts-store.ts'
 
 /** What the record says where no reason is asked for. */
 const REASON = 'edited'

@@ -2,6 +2,7 @@ import { columns, numbers } from '../domain/columns.ts'
 import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
 import type { CarriedType } from '../domain/payment.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
+import type { OperatorAct } from './acts-store.ts'
 
 /** A payment that failed or that cannot be finished; amounts in minor units. */
 export interface DeadLetter {
@@ -169,80 +170,6 @@ const MATCHING: Statement<DeadLetter & { matching: number }> = {
   limit $8`,
 }
 
-/** An act of an operator on a payment, as it is kept. */
-export interface OperatorAct {
-  readonly paymentId: bigint
-  /** The letter that it is about; null: it is about none. */
-  readonly letterId: bigint | null
-  readonly redriveId: bigint | null
-  readonly act: 'redrive' | 'resolve' | 'cancel' | 'return' | 'correct'
-  readonly actor: string
-  readonly reason: string
-  readonly requestId: string
-  /** What the payment and the letter were, and what the act made of them. */
-  readonly before: Readonly<Record<string, string | null>>
-  readonly after: Readonly<Record<string, string | null>>
-}
-
-/** An act on a payment as the record has it; an edit is about no letter. */
-export type KeptAct = Omit<OperatorAct, 'act' | 'letterId'> & {
-  readonly act: 'redrive' | 'resolve' | 'edit'
-  readonly letterId: bigint | null
-  readonly createdAt: Date
-}
-
-/** What of an act is its own; the rest is that of all acts which one operator did together. */
-interface ActRow {
-  readonly id: bigint
-  readonly paymentId: bigint
-  readonly letterId: bigint | null
-  /** Documents. */
-  readonly before: string
-  readonly after: string
-}
-
-const ACT_ROWS = columns<ActRow>({
-  id: 'bigint',
-  paymentId: 'bigint',
-  letterId: 'bigint',
-  before: 'text',
-  after: 'text',
-})
-
-/** Keep acts, in order, and count the payments that they ended. */
-const INSERT_ACTS: Statement<never> = {
-  name: 'operator_acts_insert',
-  ...timed`
-  with kept as (
-    insert into operator_acts
-      (shard, id, payment_id, letter_id, redrive_id, act, actor, reason, request_id, before, after,
-       created_at)
-    select
-      $1::int, id, payment_id, letter_id, $3::bigint, $4, $5, $6, $7, before::jsonb, after::jsonb,
-      ${NOW}
-    from ${ACT_ROWS.unnest('done', 8)}
-    returning before ->> 'payment' as was, after ->> 'payment' as is_now
-  )
-  insert into payment_counts (shard, resolved_success, resolved_failed)
-  select
-    $1::int, count(*) filter (where is_now = 'success'), count(*) filter (where is_now = 'failed')
-  from kept
-  where was = 'unknown' and is_now in ('success', 'failed')
-  having count(*) > 0`,
-}
-
-/** Every act on a payment, oldest first. */
-const ACTS: Statement<KeptAct> = {
-  name: 'operator_acts_of_payment',
-  text: `
-  select
-    payment_id as "paymentId", letter_id as "letterId", redrive_id as "redriveId", act, actor,
-    reason, request_id as "requestId", before, after, created_at as "createdAt"
-  from operator_acts
-  where shard = $1 and payment_id = $2
-  order by id`,
-}
-
 /** Open letters in the order given. */
 export async function openLetters(tx: Tx, letters: readonly NewLetter[]): Promise<void> {
   if (letters.length === 0) return
@@ -305,27 +232,6 @@ export async function matchingLetters(
   const values = [filter.class, error, type, userId, createdBefore, createdAfter, limit]
   const rows = await shard.run(MATCHING, values)
   return { letters: rows, matching: rows[0]?.matching ?? 0 }
-}
-
-/** Keep what one operator did to some letters, in order. */
-export async function insertActs(tx: Tx, acts: readonly OperatorAct[]): Promise<void> {
-  const [first] = acts
-  if (first === undefined) return
-  const { redriveId, act, actor, reason, requestId } = first
-  const ids = await tx.ids('operator_act_ids', acts.length)
-  const rows = acts.map(({ paymentId, letterId, before, after }, index) => ({
-    id: ids[index] as bigint,
-    paymentId,
-    letterId,
-    before: JSON.stringify(before),
-    after: JSON.stringify(after),
-  }))
-  tx.write(INSERT_ACTS, [redriveId, act, actor, reason, requestId, ...ACT_ROWS.of(rows)])
-}
-
-/** Every act of an operator on a payment, oldest first. */
-export function actsOfPayment(shard: Runner, paymentId: bigint): Promise<KeptAct[]> {
-  return shard.run(ACTS, [paymentId])
 }
 
 /** Every letter a payment ever had, oldest first. */

@@ -13,7 +13,8 @@ import {
   type ReturnParent,
   type ReturnVerdict,
 } from '../domain/returns.ts'
-import { insertActs, type Closer } from '../dead-letters/store.ts'
+import { insertActs } from '../dead-letters/acts-store.ts'
+import type { Closer } from '../dead-letters/store.ts'
 import { post } from '../ledger/post.ts'
 import { lockParents, moveGivenBack, readParents } from '../payments/back-store.ts'
 import { childrenOf, insertReturns, type Child } from '../payments/returns-store.ts'

@@ -1,9 +1,5 @@
-import {
-  actsOfPayment,
-  lettersOfPayment,
-  type DeadLetter,
-  type KeptAct,
-} from '../dead-letters/store.ts'
+import { actsOfPayment, type KeptAct } from '../dead-letters/acts-store.ts'
+import { lettersOfPayment, type DeadLetter } from '../dead-letters/store.ts'
 import { NO_EVIDENCE, type Attempt, type GatewayTerms } from '../domain/evidence.ts'
 import { explain } from '../domain/explain.ts'
 import { postingsOfPayment, type Posting } from '../ledger/store.ts'

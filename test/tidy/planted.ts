@@ -146,6 +146,44 @@ export const PLANTED: readonly Planted[] = [
     caught: /writes to payments, which belongs to src\/payments\//,
   },
   {
+    name: 'a table of another feature in capitals, quoted, in its schema',
+    path: 'src/users/planted-capitals-store.ts',
+    text: anew(
+      `export const planted = { name: 'x', text: 'UPDATE public."payments" SET status = $1' }\n`,
+    ),
+    caught: /writes to payments, which belongs to src\/payments\//,
+  },
+  {
+    name: 'a table of another feature that is emptied with its own',
+    path: 'src/keys/planted-store.ts',
+    text: anew(`export const planted = { name: 'x', text: 'truncate api_keys, only users' }\n`),
+    caught: /writes to users, which belongs to src\/users\//,
+  },
+  {
+    name: 'a second store that writes to a table of its feature',
+    path: 'src/runs/planted-store.ts',
+    text: anew(`export const planted = { name: 'x', text: 'delete from redrives' }\n`),
+    caught: /writes to redrives, which belongs to src\/runs\/store/,
+  },
+  {
+    name: 'a table that is known only when the statement is made',
+    path: 'src/runs/planted-named-store.ts',
+    text: anew('export const planted = (table: string) => `delete from ${table}`\n'),
+    caught: /writes to …/,
+  },
+  {
+    name: 'SQL in capitals in an operation',
+    path: 'src/ledger/planted-capitals.ts',
+    text: anew(`export const planted = 'SELECT id FROM "users"'\n`),
+    caught: /is SQL/,
+  },
+  {
+    name: 'a part of a statement in an operation',
+    path: 'src/ledger/planted-part.ts',
+    text: anew('export const planted = `, moved as (\n  update users set held = 0)`\n'),
+    caught: /is SQL/,
+  },
+  {
     name: 'an export that nobody imports',
     path: 'src/domain/fee.ts',
     text: added(`/** Nobody's. */\nexport const PLANTED = 1\n`),

@@ -1,7 +1,7 @@
 import { isCallExpression, isClassDeclaration, isClassExpression } from 'typescript/unstable/ast/is'
 import { isBinaryExpression, isIdentifier } from 'typescript/unstable/ast/is'
 import { SyntaxKind, type ClassLikeDeclaration } from 'typescript/unstable/ast'
-import { SQL } from './tables.ts'
+import { isStatement } from './tables.ts'
 import { literalsOf, nodesOf, placeOf, type Parsed } from './tree.ts'
 
 const product = ({ path }: Parsed) => path.startsWith('src/') || path.startsWith('tools/')
@@ -15,7 +15,7 @@ export function strayStatements(files: readonly Parsed[]): string[] {
     .filter((file) => product(file) && !STORES.test(file.path))
     .flatMap((file) =>
       literalsOf(file)
-        .filter(({ text }) => SQL.test(text))
+        .filter(({ text }) => isStatement(text))
         .map(({ node }) => `${placeOf(file, node)} is SQL`),
     )
 }
