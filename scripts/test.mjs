@@ -1,6 +1,7 @@
 /**
  * Run the tests on one PostgreSQL of their own: `node scripts/test.mjs [file ...] [--test-...
- * ...]`.
+ * ...]`. With `--unit` those that need neither a database nor a process of the service run alone,
+ * without a server.
  *
  * Starts an embedded server in a temporary folder, or uses the one TEST_DATABASE_URL names;
  * migrates the database `payments_template`, which each test clones; hands both to the tests as
@@ -18,6 +19,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import pg from 'pg'
 import { register } from 'tsx/esm/api'
+import { testFiles } from './test-files.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const TEMPLATE = 'payments_template'
@@ -99,15 +101,8 @@ async function createTemplate(url) {
   await migrate(template.href)
 }
 
-function testFiles() {
-  const folder = join(root, 'test')
-  const files = fs.readdirSync(folder).filter((name) => name.endsWith('.test.ts'))
-  return files.toSorted().map((name) => join('test', name))
-}
-
 function runTests(url, folder) {
-  const given = process.argv.slice(2)
-  const files = given.some((argument) => !argument.startsWith('-')) ? [] : testFiles()
+  const files = given.some(isFile) ? [] : testFiles(root, unit)
   const limits = [`--test-concurrency=${LANES}`, `--test-timeout=${FILE_MS_MAX}`]
   // Options must precede the files; of two that say the same, the later one holds.
   const args = [
@@ -119,12 +114,8 @@ function runTests(url, folder) {
     ...given.toSorted((a, b) => Number(isFile(a)) - Number(isFile(b))),
     ...files,
   ]
-  const env = {
-    ...process.env,
-    TEST_DATABASE_URL: url,
-    TEST_TEMPLATE: TEMPLATE,
-    TEST_FOLDER: folder,
-  }
+  const database = url === null ? {} : { TEST_DATABASE_URL: url, TEST_TEMPLATE: TEMPLATE }
+  const env = { ...process.env, ...database, TEST_FOLDER: folder }
   return new Promise((done) => {
     // A group of their own, with all that they start: it can be ended as a whole.
     const stdio = ['ignore', 'inherit', 'inherit']
@@ -149,14 +140,23 @@ function isFile(argument) {
   return !argument.startsWith('-')
 }
 
-const folder = createFolder()
-const witness = startWitness(folder)
-let server = null
-try {
+/** The address of the tests' server, with a template; null: they need none. */
+async function prepare() {
+  if (unit) return null
   const given = process.env.TEST_DATABASE_URL
   if (!given) server = await startServer(folder)
   const url = given || server.url
   await createTemplate(url)
+  return url
+}
+
+const unit = process.argv.includes('--unit')
+const given = process.argv.slice(2).filter((argument) => argument !== '--unit')
+const folder = createFolder()
+const witness = startWitness(folder)
+let server = null
+try {
+  const url = await prepare()
   process.exitCode = interrupted ? 130 : await runTests(url, folder)
 } finally {
   endGroup()
