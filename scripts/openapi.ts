@@ -18,7 +18,9 @@ import { API, MOCK_GATEWAY } from '../src/http/paths.ts'
 import { VERSION } from '../src/process/version.ts'
 import { refundRoutes } from '../src/refunds/routes.ts'
 import { runRoutes } from '../src/runs/routes.ts'
+import { userListRoutes } from '../src/users/list-routes.ts'
 import { userRoutes } from '../src/users/routes.ts'
+import { userTextRoutes } from '../src/users/text-routes.ts'
 
 /**
  * Write docs/openapi.json: the document of a service that asks for keys, mock gateway included.
@@ -39,6 +41,8 @@ const app = await buildServer({
 })
 const routes: FastifyPluginAsync[] = [
   userRoutes(nobody),
+  userListRoutes(nobody),
+  userTextRoutes(nobody),
   paymentRoutes(nobody),
   editRoutes(nobody),
   batchRoutes(nobody),

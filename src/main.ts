@@ -1,4 +1,5 @@
 import { editDistance } from './config/spelling.ts'
+import { eraseUser } from './dead-letters/erase.ts'
 import { exportCommand } from './export/command.ts'
 import { keysCommand } from './keys/command.ts'
 import { newProgram, runProgram } from './process/command-line.ts'
@@ -8,6 +9,7 @@ import { VERSION } from './process/version.ts'
 import { moneyCommands } from './refunds/command.ts'
 import { redriveCommand } from './runs/command.ts'
 import { paymentCommand } from './timeline/command.ts'
+import { usersCommand } from './users/command.ts'
 import { verifyCommand } from './verify/command.ts'
 
 /** How many letters may be wrong in the name of a command that is suggested. */
@@ -61,6 +63,7 @@ verifyCommand(program, openTool)
 redriveCommand(program, openTool)
 paymentCommand(program, openTool)
 moneyCommands(program, openTool)
+usersCommand(program, openTool, eraseUser)
 exportCommand(program, openTool)
 
 runProgram(async (args) => {

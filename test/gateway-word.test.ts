@@ -7,7 +7,7 @@ import { charge, claim, type ChargeWorld } from '../src/charging/charge.ts'
 import { settle } from '../src/charging/settle.ts'
 import type { Gateway, GatewayProfile } from '../src/ports.ts'
 import { openUsers } from '../src/users/open.ts'
-import { acceptAll, manualClock, POLICY, type ManualClock } from './harness.ts'
+import { acceptAll, manualClock, openedId, POLICY, type ManualClock } from './harness.ts'
 import { SHAPES } from './reply-table.ts'
 import { instantDb } from './simulation/differential.ts'
 import type { Tables } from './simulation/tables.ts'
@@ -123,9 +123,13 @@ async function withdrawal(profile: GatewayProfile) {
   const policy: RetryPolicy = { ...POLICY, ...profile, giveUpMs: 0 }
   const limits = { leaseMs: 15_000, callMsMax: 1_000 }
   const world: ChargeWorld = { db, clock, gateway, policy, ...limits, random: () => 0 }
-  const [user] = await openUsers(db, [10_000n])
+  const [user] = await openUsers(db, [{ balance: 10_000n }])
   const accept = acceptAll(db, { bps: 200, min: 0n })
-  const draft = { type: 'withdraw', userId: user?.id ?? 0n, amount: 1_000n } as const
+  const draft = {
+    type: 'withdraw',
+    userId: user === undefined ? 0n : openedId(user),
+    amount: 1_000n,
+  } as const
   await accept([{ ...draft, idempotencyKey: null }])
   return { clock, tables, gateway, world, policy }
 }

@@ -20,7 +20,7 @@ import type {
   Unsharded,
 } from '../src/ports.ts'
 import { eachPart, ofEachShard, whole } from '../src/each-shard.ts'
-import { openUsers } from '../src/users/open.ts'
+import { openUsers, type OpenAnswer } from '../src/users/open.ts'
 import { cloneDatabase } from './databases.ts'
 
 /** Any fixed moment. */
@@ -207,9 +207,9 @@ export async function testWorld(
     connect,
     accept: acceptAll(db, { bps: 200, min: 0n }),
     async user(balance) {
-      const [user] = await openUsers(db, [balance])
-      if (user === undefined) throw new Error('no user')
-      return user.id
+      const [answer] = await openUsers(db, [{ balance }])
+      if (answer === undefined) throw new Error('no user')
+      return openedId(answer)
     },
     claimAndCharge,
     settle: (settlements) => settle(world, settlements),
@@ -224,6 +224,13 @@ export async function testWorld(
     },
     sql: (text, values = []) => db.global.run(raw(text), values),
   }
+}
+
+/** The user that was opened; throws why none was. */
+export function openedId(answer: OpenAnswer): bigint {
+  if (answer.kind === 'opened') return answer.userId
+  if (answer.kind === 'failed') throw answer.error
+  throw new Error(answer.refusal.code)
 }
 
 /** Accept drafts of any users: those of a shard are one batch. */

@@ -78,7 +78,7 @@ const ACTS: Statement<KeptAct> = {
 /** An act on texts: which fields there were before, and which there are after it. */
 interface TextAct {
   readonly act: 'edit' | 'erase'
-  /** The payment that was edited; null: a user's texts were erased. */
+  /** The payment that was edited; null: it is about a user. */
   readonly paymentId: bigint | null
   readonly userId: bigint | null
   readonly actor: string

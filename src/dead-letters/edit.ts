@@ -1,6 +1,8 @@
-import type { Edit } from '../domain/details.ts'
+import type { Edit, UserTexts } from '../domain/details.ts'
 import { lockTexts, writeTexts } from '../payments/details-store.ts'
 import type { Db } from '../ports.ts'
+import { lockUsers } from '../users/store.ts'
+import { metadataOf, writeMetadata } from '../users/details-store.ts'
 import { insertTextAct } from './acts-store.ts'
 
 /** What the record says where no reason is asked for. */
@@ -33,6 +35,33 @@ export function editPayment(
       reason: REASON,
       before: shown(texts),
       after: shown(now),
+    })
+    return true
+  })
+}
+
+/**
+ * Change the metadata of a user, and keep who did it, without the texts. False: there is no such
+ * user.
+ */
+export function editUser(
+  db: Db,
+  userId: bigint,
+  metadata: UserTexts['metadata'],
+  by: { readonly actor: string; readonly requestId: string },
+): Promise<boolean> {
+  return db.of(userId).transaction(async (tx) => {
+    const [[user], was] = await Promise.all([lockUsers(tx, [userId]), metadataOf(tx, userId)])
+    if (user === undefined) return false
+    writeMetadata(tx, userId, metadata)
+    await insertTextAct(tx, {
+      act: 'edit',
+      paymentId: null,
+      userId,
+      ...by,
+      reason: REASON,
+      before: { metadata: was === null ? null : 'set' },
+      after: { metadata: metadata === null ? null : 'set' },
     })
     return true
   })

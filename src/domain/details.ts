@@ -18,6 +18,21 @@ export interface Details {
   readonly returnUrl: string | null
 }
 
+/** What belongs to a user beside its money; null is a field that was not given. */
+export interface UserTexts {
+  /** What the caller calls the user: unique among all users, and never changed. */
+  readonly externalId: string | null
+  readonly metadata: Readonly<Record<string, string>> | null
+}
+
+/** What of a user was erased. */
+export interface Erased {
+  readonly externalId: boolean
+  readonly metadata: boolean
+  /** Payments about which something was said. */
+  readonly payments: number
+}
+
 /** What may be changed later; a field that is not there stays as it is, and null takes it away. */
 export type Edit = Partial<Pick<Details, 'description' | 'metadata'>>
 
@@ -57,6 +72,7 @@ export const DETAIL_PATTERNS = {
 
 const IS = {
   reference: new RegExp(DETAIL_PATTERNS.reference, 'u'),
+  external_id: new RegExp(DETAIL_PATTERNS.reference, 'u'),
   description: new RegExp(DETAIL_PATTERNS.description, 'u'),
   payment_method: new RegExp(DETAIL_PATTERNS.paymentMethod, 'u'),
   return_url: new RegExp(DETAIL_PATTERNS.returnUrl, 'u'),
@@ -64,7 +80,7 @@ const IS = {
   metadataValue: new RegExp(DETAIL_PATTERNS.metadataValue, 'u'),
 } as const
 
-type Texts = 'reference' | 'description' | 'payment_method' | 'return_url'
+type Texts = 'reference' | 'description' | 'payment_method' | 'return_url' | 'external_id'
 
 /** What is wrong with a field: a JSON Pointer and a code. */
 interface Problem {
@@ -72,10 +88,18 @@ interface Problem {
   readonly code: string
 }
 
+interface Unread {
+  readonly ok: false
+  readonly refusal: Pick<Refusal, 'code'> & { errors: readonly Problem[] }
+}
+
 type DetailsRead =
   /** `details`: null when no field was given, which is then written nowhere. */
-  | { readonly ok: true; readonly details: Details | null; readonly sent: SentFields }
-  | { readonly ok: false; readonly refusal: Pick<Refusal, 'code'> & { errors: readonly Problem[] } }
+  { readonly ok: true; readonly details: Details | null; readonly sent: SentFields } | Unread
+
+type UserTextsRead =
+  /** `texts`: null when no field was given. */
+  { readonly ok: true; readonly texts: UserTexts | null } | Unread
 
 /**
  * Read what belongs to a payment. Every field that is wrong is named. A card number is refused
@@ -85,7 +109,7 @@ type DetailsRead =
 export function readDetails(fields: DetailFields): DetailsRead {
   const malformed: Problem[] = []
   const cards: Problem[] = []
-  const text = (name: Texts) => textOf(name, fields[name], malformed, cards)
+  const text = (name: Exclude<Texts, 'external_id'>) => textOf(name, fields[name], malformed, cards)
   const details: Details = {
     reference: text('reference'),
     description: text('description'),
@@ -101,7 +125,21 @@ export function readDetails(fields: DetailFields): DetailsRead {
   return { ok: true, details: Object.keys(sent).length === 0 ? null : details, sent }
 }
 
-function no(code: 'body_invalid' | 'card_number', errors: readonly Problem[]): DetailsRead {
+/** The same of a user. */
+export function readUserTexts(fields: {
+  readonly external_id?: unknown
+  readonly metadata?: unknown
+}): UserTextsRead {
+  const malformed: Problem[] = []
+  const cards: Problem[] = []
+  const externalId = textOf('external_id', fields.external_id, malformed, cards)
+  const metadata = metadataOf(fields.metadata, malformed, cards)
+  if (malformed.length > 0) return no('body_invalid', malformed)
+  if (cards.length > 0) return no('card_number', cards)
+  return { ok: true, texts: (externalId ?? metadata) === null ? null : { externalId, metadata } }
+}
+
+function no(code: 'body_invalid' | 'card_number', errors: readonly Problem[]): Unread {
   return { ok: false, refusal: { code, errors } }
 }
 

@@ -50,6 +50,11 @@ export const REFUSALS = {
     409,
     'Another payment of this user has this reference and did not fail. It is named by payment_id.',
   ],
+  external_id_taken: [409, 'Another user has this external_id. It is named by user_id.'],
+  payments_open: [
+    409,
+    'A payment of this user is not final yet, and needs what was said about it.',
+  ],
   redrive_started: [409, 'This snapshot was started already. See the redrive with its id.'],
   redrive_expired: [409, 'This snapshot is older than 15 minutes. Make a new one.'],
   redrive_not_running: [409, 'Only a running redrive can be canceled.'],
@@ -102,6 +107,8 @@ export interface Refusal {
   readonly errors?: readonly { readonly pointer: string; readonly code: string }[]
   /** The payment a stored refusal belongs to. */
   readonly paymentId?: bigint
+  /** The user that a key opened, or that has an external id. */
+  readonly userId?: bigint
   /** What the withdrawal would have cost, in minor units. */
   readonly required?: bigint
   /** What could have been refunded or returned at most, in minor units. */

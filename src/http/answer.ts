@@ -21,6 +21,7 @@ export interface ProblemBody {
   readonly code: RefusalCode
   readonly errors?: Refusal['errors']
   readonly payment_id?: number
+  readonly user_id?: number
   readonly required?: ExactNumber
   readonly at_most?: ExactNumber
   readonly evidence?: Refusal['evidence']
@@ -54,6 +55,7 @@ export function problem(refusal: Refusal, instance: string): ProblemBody {
     code: refusal.code,
     ...(refusal.errors === undefined ? {} : { errors: refusal.errors }),
     ...(refusal.paymentId === undefined ? {} : { payment_id: Number(refusal.paymentId) }),
+    ...(refusal.userId === undefined ? {} : { user_id: Number(refusal.userId) }),
     ...(refusal.required === undefined
       ? {}
       : { required: toWire(refusal.required, refusal.exponent) }),

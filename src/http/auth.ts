@@ -79,7 +79,7 @@ const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[
   [/\/mock-gateway\/(pay|refund)$/, /^POST$/, 'gateway'],
   [/\/mock-gateway\/(payments|refunds)\/:key$/, /^(GET|HEAD)$/, 'gateway'],
   [/./, /^(GET|HEAD|OPTIONS)$/, 'read'],
-  [/\/(dlq|mock-gateway)(\/|$)|\/payments\/:id\/returns$/, /./, 'operate'],
+  [/\/(dlq|mock-gateway)(\/|$)|\/payments\/:id\/returns$|\/users\/:id\/erase$/, /./, 'operate'],
   [/\/payments\/:id\/(refunds|cancel)$/, /./, 'refund'],
   [/./, /./, 'write'],
 ]

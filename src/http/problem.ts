@@ -31,6 +31,9 @@ export const Problem = Type.Object(
     payment_id: Type.Optional(
       Type.Integer({ description: 'The payment first made with the key.' }),
     ),
+    user_id: Type.Optional(
+      Type.Integer({ description: 'The user opened with the key, or who has the external id.' }),
+    ),
     required: Type.Optional(Money('What the payment costs with its commission.')),
     at_most: Type.Optional(Money('What could have been refunded or come back at most.')),
     evidence: Type.Optional(

@@ -1,56 +1,32 @@
 import { Type } from 'typebox'
-import { DETAIL_PATTERNS, DETAILS_MAX, type Details } from '../domain/details.ts'
+import { DETAIL_PATTERNS, type Details } from '../domain/details.ts'
 import { writeJson } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { readKey } from '../http/idempotency.ts'
 import { nullable, SHOWN } from '../http/schemas.ts'
+import { MetadataField, MetadataShown, shownText, textField } from '../http/texts.ts'
 import type { PaymentFilter } from './list-store.ts'
 
-/**
- * A field that is read by `readDetails`, so that every refusal names its place and a card number
- * has a code of its own; the documentation shows what it takes.
- */
-function field(description: string, shape: object) {
-  return Type.Optional(Type.Unsafe<unknown>({ description, [SHOWN]: shape }))
-}
-
-const shown = (pattern: string, example: string) => ({
-  type: 'string',
-  pattern,
-  examples: [example],
-})
-
-const Description = field(
+const Description = textField(
   'For people: up to 500 characters. No card numbers.',
-  shown(DETAIL_PATTERNS.description, 'Two tickets'),
-)
-
-const Metadata = field(
-  'For you alone: a flat object of texts, up to 20 members. No card numbers.',
-  {
-    type: 'object',
-    maxProperties: DETAILS_MAX.metadataKeys,
-    propertyNames: { pattern: DETAIL_PATTERNS.metadataKey },
-    additionalProperties: { type: 'string', pattern: DETAIL_PATTERNS.metadataValue },
-    examples: [{ shop: 'berlin' }],
-  },
+  shownText(DETAIL_PATTERNS.description, 'Two tickets'),
 )
 
 /** What may be said about a payment on every way of making one. */
 export const DetailProperties = {
-  reference: field(
+  reference: textField(
     "What you call it: unique among the user's payments that did not fail.",
-    shown(DETAIL_PATTERNS.reference, 'order-4711'),
+    shownText(DETAIL_PATTERNS.reference, 'order-4711'),
   ),
   description: Description,
-  metadata: Metadata,
-  payment_method: field(
+  metadata: MetadataField,
+  payment_method: textField(
     "The gateway's token of a card or an account, never the number of a card.",
-    shown(DETAIL_PATTERNS.paymentMethod, 'pm_1'),
+    shownText(DETAIL_PATTERNS.paymentMethod, 'pm_1'),
   ),
-  return_url: field(
+  return_url: textField(
     'Where the gateway sends the payer back to.',
-    shown(DETAIL_PATTERNS.returnUrl, 'https://shop.example/thanks'),
+    shownText(DETAIL_PATTERNS.returnUrl, 'https://shop.example/thanks'),
   ),
 }
 
@@ -63,7 +39,7 @@ function withoutBounds(properties: typeof DetailProperties): typeof DetailProper
       readonly description: string
       readonly [SHOWN]: { readonly examples: readonly unknown[] }
     }
-    return [name, field(description, { examples: shape.examples })]
+    return [name, textField(description, { examples: shape.examples })]
   })
   return Object.fromEntries(loose) as typeof DetailProperties // The same names.
 }
@@ -72,10 +48,7 @@ function withoutBounds(properties: typeof DetailProperties): typeof DetailProper
 export const DetailFields = {
   reference: nullable('string', { description: 'What the caller calls it.' }),
   description: nullable('string'),
-  metadata: Type.Unsafe<Details['metadata']>({
-    type: ['object', 'null'],
-    additionalProperties: { type: 'string' },
-  }),
+  metadata: MetadataShown,
   payment_method: nullable('string', { description: "The gateway's token." }),
   return_url: nullable('string'),
 }

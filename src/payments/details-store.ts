@@ -176,6 +176,33 @@ const WRITE_TEXTS: Statement<never> = {
   set description = excluded.description, metadata = excluded.metadata`,
 }
 
+/** What was said about a payment, beside the amounts that a repeated key is compared with. */
+const ERASED = `array['reference', 'description', 'metadata', 'payment_method', 'return_url', 'reason']`
+
+/**
+ * Take away what was said about payments, the hashes of it and their references, and tell about how
+ * many of them something was said. The user is locked.
+ */
+const ERASE: Statement<{ payments: number }> = {
+  name: 'payment_details_erase',
+  text: `
+  with given_up as (
+    delete from payment_references
+    where shard = $1 and payment_id = any ($2::bigint[])
+  ), erased as (
+    update payment_details
+    set
+      reference = null, description = null, metadata = null, payment_method = null,
+      return_url = null, sent = sent - ${ERASED}
+    where shard = $1 and payment_id = any ($2::bigint[])
+      and (coalesce(reference, description, payment_method, return_url) is not null
+        or metadata is not null or sent ?| ${ERASED})
+    returning payment_id
+  )
+  select count(*)::int as payments
+  from erased`,
+}
+
 /** A reference that a failed payment had, and which payment has it now; null: none. */
 interface Left extends Referenced {
   readonly paymentId: bigint
@@ -294,4 +321,10 @@ export async function detailsOf(
   if (ids.length === 0) return new Map()
   const rows = await shard.run(READ, [numbers(ids)])
   return new Map(rows.map(({ paymentId, ...details }) => [paymentId, details]))
+}
+
+/** Take away what was said about payments of a user that is locked. */
+export async function erasePayments(tx: Tx, ids: readonly bigint[]): Promise<number> {
+  const [row] = ids.length === 0 ? [] : await tx.run(ERASE, [numbers(ids)])
+  return row?.payments ?? 0
 }

@@ -5,9 +5,11 @@ import { readShare } from '../adapters/read-share.ts'
 import { batcher } from '../queue/batcher.ts'
 import { reader } from '../queue/reader.ts'
 import type { Config } from '../config/config.ts'
-import { editPayment } from '../dead-letters/edit.ts'
+import { editPayment, editUser } from '../dead-letters/edit.ts'
+import { eraseUser } from '../dead-letters/erase.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
 import type { Draft } from '../domain/acceptance.ts'
+import type { UserDraft } from '../domain/opening.ts'
 import { operationOf, type Operation } from '../domain/payment.ts'
 import { healthRoutes, type Probes } from '../http/health.ts'
 import type { FastRoute } from '../http/fast-path.ts'
@@ -29,10 +31,11 @@ import type { RefundAnswer, RefundDraft } from '../domain/refund.ts'
 import { acceptRefunds } from '../refunds/refund.ts'
 import { refundRoutes } from '../refunds/routes.ts'
 import { runRoutes } from '../runs/routes.ts'
-import { openUsers } from '../users/open.ts'
+import { userListRoutes } from '../users/list-routes.ts'
+import { openUsers, type OpenAnswer } from '../users/open.ts'
 import { userRoutes } from '../users/routes.ts'
-import { viewUsers } from '../users/read.ts'
-import type { User } from '../users/store.ts'
+import { pageOfUsers, viewUsers } from '../users/read.ts'
+import { userTextRoutes } from '../users/text-routes.ts'
 import type { Closing } from './closing.ts'
 import { admitting, openGate, routeProbes, showBreakers } from './admission.ts'
 import { gatewayTerms, type Process } from './shared.ts'
@@ -65,9 +68,7 @@ export async function apiRoutes(
   const balances = sharedBalance({ db, clock: systemClock })
   stops.push(() => balances.stop())
   const accepts = counting(admitting(acceptPayments(shared, wake, stops), gate), metrics)
-  const users = reader<bigint, User>(limits(config), (ids) => viewUsers(db, ids))
   const views = reader<bigint, PaymentView>(limits(config), (ids) => viewPayments(db, ids))
-  const opening = batcher<bigint, User>((amounts) => openUsers(db, amounts), limits(config))
   const waits = openWaits(shared, stops)
   const mayAsk = (operation: Operation) => (gate.breaker(operation)?.openMs ?? 0) === 0
   const { currency, refundFee, returnFee } = config
@@ -86,11 +87,7 @@ export async function apiRoutes(
   )
   stops.push(() => refunding.idle())
   const routes = [
-    userRoutes({
-      open: (balance) => opening.submit(balance),
-      read: (id) => users.submit(id),
-      db: reads,
-    }),
+    ...routesOfUsers(shared, reads),
     paymentRoutes({
       accept: accepts.accept,
       read: (id) => views.submit(id),
@@ -121,6 +118,35 @@ export async function apiRoutes(
     healthRoutes({ ...probes, ...routeProbes(gate) }),
   ]
   return { routes, fast: fastPaymentRoutes(accepts.accept) }
+}
+
+/** Users are opened and read in batches; a shard that fails fails its own users alone. */
+function routesOfUsers({ db, config, metrics }: Process, reads: Db): FastifyPluginAsync[] {
+  const opening = batcher<UserDraft, OpenAnswer>((drafts) => openUsers(db, drafts), limits(config))
+  const reading = batcher((ids: readonly bigint[]) => viewUsers(db, ids), limits(config))
+  const read = async (id: bigint) => {
+    const user = await reading.submit(id)
+    if (user !== null && 'error' in user) throw user.error
+    return user
+  }
+  return [
+    userRoutes({
+      async open(draft) {
+        const answer = await opening.submit(draft)
+        if (answer.kind === 'failed') throw answer.error
+        if (answer.kind === 'opened' && answer.replayed) metrics.count('idempotency_hits_total')
+        return answer
+      },
+      read,
+      db: reads,
+    }),
+    userListRoutes({ page: (filter, before, limit) => pageOfUsers(reads, filter, before, limit) }),
+    userTextRoutes({
+      read,
+      edit: (...edit) => editUser(db, ...edit),
+      erase: (...erase) => eraseUser(db, ...erase),
+    }),
+  ]
 }
 
 /** Let callers wait for payments, until this process stops. */

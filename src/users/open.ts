@@ -1,36 +1,144 @@
 import { openingEntry } from '../domain/ledger.ts'
+import { decideOpenings, type OpeningAnswer, type UserDraft } from '../domain/opening.ts'
+import { shardOfText } from '../domain/shard.ts'
 import { post } from '../ledger/post.ts'
-import type { Db } from '../ports.ts'
-import { eachPart, whole } from '../each-shard.ts'
-import { insertUsers, takeUserIds, type User } from './store.ts'
+import type { Db, Shard, Tx } from '../ports.ts'
+import { eachPart } from '../each-shard.ts'
+import { takeIdsIn } from './ids.ts'
+import { holdKeys, keyed, keyShard, type Placed } from './keys.ts'
+import { sayOf } from './details-store.ts'
+import { releaseKeys } from './keys-store.ts'
+import { insertUsers, readUsers } from './store.ts'
+
+/** What became of a draft. `failed`: its shard could not do it, and nobody else's suffers. */
+export type OpenAnswer = OpeningAnswer | { readonly kind: 'failed'; readonly error: unknown }
 
 /**
- * Open a user for each opening balance (minor units, 0 or more), in order. An id tells its shard,
- * so a batch is one transaction per shard that it falls into.
+ * Open users: N drafts in, N answers out, in order.
+ *
+ * Key and external id are unique over all shards, because each is in the shard that its text tells.
+ * A user with an external id lives where that is, another one with a key where the key is; so most
+ * are one transaction of one shard. Where both are given and fall to different shards, the key is
+ * reserved first, with the id that the user is to have: whoever repeats the request opens that user
+ * or finds it, so a lost reply never makes two.
  */
-export async function openUsers(db: Db, balances: readonly bigint[]): Promise<User[]> {
-  const ids = await takeUserIds(db.global, balances.length)
-  const users = balances.map((balance, index): User => {
-    const id = ids[index]
-    if (id === undefined) throw new Error('fewer ids than users')
-    return { id, available: balance, held: 0n, currency: null }
+export async function openUsers(db: Db, drafts: readonly UserDraft[]): Promise<OpenAnswer[]> {
+  const homes = drafts.map((draft) => homeOf(db, draft))
+  const ids = await takeIdsIn(db, homes)
+  const answers: OpenAnswer[] = []
+  const each = eachAnswering(db, answers)
+  const placed = drafts.map((draft, place): Placed => ({ ...draft, place, id: ids[place] ?? 0n }))
+
+  const reserved: Placed[] = []
+  const away = placed.filter((draft) => isAway(db, draft))
+  await each(away, keyPlace(db), async (shard, part) => {
+    for (const held of await shard.transaction((tx) => holdKeys(tx, part))) {
+      if (held.refused === null) reserved.push({ ...held.draft, reserved: held.fresh })
+      else answers[held.draft.place] = held.refused
+    }
   })
-  const opened = await eachPart(
-    db,
-    users,
-    ({ id }) => id,
-    (shard, part) =>
-      shard.transaction(async (tx) => {
-        insertUsers(
-          tx,
-          part.map(({ id }) => id),
-        )
-        post(
-          tx,
-          part.map(({ id, available }) => openingEntry(id, available)),
-        )
-      }),
+
+  const refused: Placed[] = []
+  const here = placed.filter((draft) => !isAway(db, draft))
+  const idOf = ({ id }: Placed) => id
+  await each([...here, ...reserved], idOf, async (shard, part) => {
+    const given = await shard.transaction((tx) => openInShard(tx, part))
+    for (const draft of part) {
+      const answer = given.get(draft.place)
+      if (answer === undefined) continue
+      answers[draft.place] = answer
+      // Be it this request or an earlier one that reserved the key: it opened nobody.
+      if (draft.reserved !== undefined && answer.kind === 'refused') refused.push(draft)
+    }
+  })
+  await each(refused, keyPlace(db), (shard, part) => {
+    return shard.transaction(async (tx) => releaseKeys(tx, part.flatMap(keyed)))
+  })
+  return answers
+}
+
+/** The shard of a user to be; null: any. */
+function homeOf(db: Db, { texts, key }: UserDraft): number | null {
+  const externalId = texts?.externalId ?? null
+  if (externalId !== null) return externalIdShard(db, externalId)
+  return key === undefined || key === null ? null : keyShard(db, key)
+}
+
+/** The shard of the user with an external id. */
+export function externalIdShard(db: Db, externalId: string): number {
+  return shardOfText(externalId, db.shards.length)
+}
+
+/** Whether the key of a draft is in another shard than its user will be. */
+function isAway(db: Db, { key, id }: Placed): boolean {
+  return key !== undefined && key !== null && keyShard(db, key) !== db.of(id).number
+}
+
+/** An id of the shard in which the key of a draft is. */
+function keyPlace(db: Db) {
+  return ({ key, id }: Placed): bigint =>
+    key === undefined || key === null ? id : BigInt(keyShard(db, key))
+}
+
+/** Do something where drafts live. Those of a shard that fails are answered so, and only they. */
+function eachAnswering(db: Db, answers: OpenAnswer[]) {
+  return async (
+    drafts: readonly Placed[],
+    where: (draft: Placed) => bigint,
+    work: (shard: Shard, part: readonly Placed[]) => Promise<void>,
+  ): Promise<void> => {
+    await eachPart(db, drafts, where, async (shard, part) => {
+      try {
+        await work(shard, part)
+      } catch (error) {
+        for (const { place } of part) answers[place] = { kind: 'failed', error }
+      }
+    })
+  }
+}
+
+/** Open the users of a shard; keys that are in another one are reserved already. */
+async function openInShard(
+  tx: Tx,
+  drafts: readonly Placed[],
+): Promise<ReadonlyMap<number, OpeningAnswer>> {
+  const own = await holdKeys(
+    tx,
+    drafts.filter(({ reserved }) => reserved === undefined),
   )
-  whole(opened)
-  return users
+  const answers = new Map<number, OpeningAnswer>()
+  for (const { draft, refused } of own) if (refused !== null) answers.set(draft.place, refused)
+  const held = own.filter(({ refused }) => refused === null)
+  const others = drafts.flatMap((draft) =>
+    draft.reserved === undefined ? [] : [{ draft, fresh: draft.reserved }],
+  )
+  const open = [...held, ...others].toSorted((one, other) => one.draft.place - other.draft.place)
+  const old = [...new Set(open.filter(({ fresh }) => !fresh).map(({ draft }) => draft.id))]
+  const existing = new Set((await readUsers(tx, old)).map(({ id }) => id))
+  // Of whoever is there nothing is said any more: it may have been erased since.
+  const said = open.flatMap(({ draft: { id, texts } }) =>
+    texts === undefined || texts === null || existing.has(id) ? [] : [{ ...texts, id }],
+  )
+  const holders = await sayOf(tx, said)
+  // Another process may have opened a reserved one meanwhile: its external id was waited for.
+  for (const { id } of await readUsers(tx, old)) existing.add(id)
+
+  const openings = open.map(({ draft }) => draft)
+  const verdict = decideOpenings(openings, { holders, existing })
+  openings.forEach(({ place }, index) => {
+    const answer = verdict.answers[index]
+    if (answer !== undefined) answers.set(place, answer)
+  })
+  const unused = held.filter(({ draft }) => answers.get(draft.place)?.kind === 'refused')
+  releaseKeys(
+    tx,
+    unused.flatMap(({ draft }) => keyed(draft)),
+  )
+  const opened = verdict.opened.map(({ id }) => id)
+  if (opened.length > 0) insertUsers(tx, opened)
+  post(
+    tx,
+    verdict.opened.map(({ id, balance }) => openingEntry(id, balance)),
+  )
+  return answers
 }

@@ -1,10 +1,87 @@
 import type { Db } from '../ports.ts'
-import { eachPart, whole } from '../each-shard.ts'
-import { readUsers, type User } from './store.ts'
+import { eachPart, eachShard } from '../each-shard.ts'
+import { userNamed } from './details-store.ts'
+import { externalIdShard } from './open.ts'
+import { lookAtUsers, readViews, type UserFilter, type UserView } from './view-store.ts'
+
+/** The shard of a user could not be asked, and nobody else's suffers. */
+interface Unread {
+  readonly error: unknown
+}
 
 /** Read users by id, in order; null where there is none. One statement per shard, whatever N. */
-export async function viewUsers(db: Db, ids: readonly bigint[]): Promise<(User | null)[]> {
-  const users = whole(await eachPart(db, ids, (id) => id, readUsers)).flat()
-  const byId = new Map(users.map((user) => [user.id, user]))
+export async function viewUsers(
+  db: Db,
+  ids: readonly bigint[],
+): Promise<(UserView | Unread | null)[]> {
+  const byId = new Map<bigint, UserView | Unread>()
+  await eachPart(
+    db,
+    ids,
+    (id) => id,
+    async (shard, own) => {
+      try {
+        for (const user of await readViews(shard, own)) byId.set(user.id, user)
+      } catch (error) {
+        for (const id of own) byId.set(id, { error })
+      }
+    },
+  )
   return ids.map((id) => byId.get(id) ?? null)
+}
+
+/** A page of users, and below which id the next one begins; null: there is no more. */
+export interface PageOfUsers {
+  readonly users: readonly UserView[]
+  readonly next: bigint | null
+  /** A shard could not be asked: its users are not on the page. */
+  readonly incomplete: boolean
+}
+
+/**
+ * A page of users over all shards, newest first, with ids below `before`. A shard that cannot be
+ * asked hides only its own users, and the page says so; it throws when none can be asked.
+ *
+ * With times it may hold fewer than `limit`, or none, although there is a next one: a page looks at
+ * so many users only.
+ */
+export async function pageOfUsers(
+  db: Db,
+  filter: UserFilter,
+  before: bigint,
+  limit: number,
+): Promise<PageOfUsers> {
+  const { externalId } = filter
+  if (externalId !== null) return userWithName(db, { ...filter, externalId }, before)
+  const { done, failed } = await eachShard(db.shards, (shard) =>
+    lookAtUsers(shard, filter, before, limit + 1),
+  )
+  const [first] = failed
+  if (done.length === 0 && first !== undefined) throw first.error
+  // Below that, a shard that was not looked through might have one that belongs in between.
+  const downTo = done.reduce((highest, { value: look }) => {
+    return look.downTo !== null && look.downTo > highest ? look.downTo : highest
+  }, 0n)
+  const newest = done
+    .flatMap(({ value }) => value.users)
+    .filter(({ id }) => id >= downTo)
+    .toSorted((one, other) => (one.id < other.id ? 1 : -1))
+  const users = newest.slice(0, limit)
+  const beyond = newest.length > limit ? (users.at(-1)?.id ?? null) : downTo
+  return { users, next: beyond === 0n ? null : beyond, incomplete: failed.length > 0 }
+}
+
+/** The user with an external id, which is in one shard only. */
+async function userWithName(
+  db: Db,
+  { externalId, from, to }: UserFilter & { readonly externalId: string },
+  before: bigint,
+): Promise<PageOfUsers> {
+  const shard = db.of(BigInt(externalIdShard(db, externalId)))
+  const id = await userNamed(shard, externalId)
+  const found = id === null || id >= before ? [] : await readViews(shard, [id])
+  const users = found.filter(
+    ({ createdAt }) => (from === null || createdAt >= from) && (to === null || createdAt < to),
+  )
+  return { users, next: null, incomplete: false }
 }

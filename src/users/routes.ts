@@ -1,13 +1,18 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { exponentIn, type Exponent } from '../domain/currency.ts'
+import { DETAIL_PATTERNS, readUserTexts } from '../domain/details.ts'
 import { parseMoney, toWire } from '../domain/money.ts'
+import type { OpeningAnswer, UserDraft } from '../domain/opening.ts'
+import { sentFields } from '../domain/sent-fields.ts'
+import { keyOfHeaders } from '../http/idempotency.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import {
   Balance,
   Cursor,
   Id,
+  IdempotencyHeaders,
   IdParams,
   IntegerText,
   LOCATION,
@@ -17,33 +22,74 @@ import {
   pageOf,
   parseInteger,
   readCursor,
+  REPLAYED,
   Time,
   writeCursor,
 } from '../http/schemas.ts'
+import { MetadataField, MetadataShown, shownText, textField } from '../http/texts.ts'
 import { postingsOfUser, type Posting } from '../ledger/store.ts'
 import type { Db } from '../ports.ts'
-import type { User } from './store.ts'
+import type { UserView } from './view-store.ts'
 
 interface UserRoutes {
-  /** Open one user with a balance in minor units; concurrent calls are joined. */
-  readonly open: (balance: bigint) => Promise<User>
+  /** Open one user; concurrent calls are joined. */
+  readonly open: (draft: UserDraft) => Promise<OpeningAnswer>
   /** Read one user; concurrent calls are joined. Null: there is none. */
-  readonly read: (id: bigint) => Promise<User | null>
+  readonly read: (id: bigint) => Promise<UserView | null>
   readonly db: Db
 }
 
-const UserBody = Type.Object(
+const ExternalIdShown = nullable('string', { description: 'What you call the user.' })
+
+export const UserBody = Type.Object(
   {
     id: Id,
     balance: Money('What can be spent: withdrawals in progress are already taken off.'),
     held: Money('Reserved for withdrawals whose outcome is not final.'),
+    created_at: Time,
+    external_id: ExternalIdShown,
+    metadata: MetadataShown,
   },
-  { title: 'User', examples: [{ id: 1, balance: 949, held: 51 }] },
+  {
+    title: 'User',
+    examples: [
+      {
+        id: 1,
+        balance: 949,
+        held: 51,
+        created_at: '2030-01-01T00:00:00.000Z',
+        external_id: 'customer-4711',
+        metadata: { shop: 'berlin' },
+      },
+    ],
+  },
 )
 
+/** A user as it is shown. */
+export function userBody(user: UserView) {
+  const exponent = exponentIn(user.currency)
+  return {
+    id: Number(user.id),
+    balance: toWire(user.available, exponent),
+    held: toWire(user.held, exponent),
+    created_at: user.createdAt.toISOString(),
+    external_id: user.externalId,
+    metadata: user.metadata,
+  }
+}
+
 const OpenedUser = Type.Object(
-  { id: Id, balance: Money('What can be spent.') },
-  { title: 'OpenedUser', headers: LOCATION, examples: [{ id: 1, balance: 1000 }] },
+  {
+    id: Id,
+    balance: Money('What can be spent.'),
+    external_id: Type.Optional(Type.String({ description: 'Where one was given.' })),
+    metadata: Type.Optional(MetadataShown),
+  },
+  {
+    title: 'OpenedUser',
+    headers: { ...LOCATION, ...REPLAYED },
+    examples: [{ id: 1, balance: 1000 }],
+  },
 )
 
 const Transaction = Type.Object(
@@ -86,30 +132,65 @@ export function userRoutes(options: UserRoutes): FastifyPluginAsyncTypebox {
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
-function openRoute(app: App, { open }: UserRoutes): void {
-  const schema = {
-    tags: ['Users'],
-    operationId: 'createUser',
-    summary: 'Create a user with a balance',
-    body: Type.Object(
-      { balance: Balance('The opening balance, 0 or more.', [1000, '1000.00']) },
-      { title: 'OpenUserRequest', additionalProperties: false, examples: [{ balance: 1000 }] },
-    ),
-    response: {
-      201: OpenedUser,
-      ...refusals(400, 413, 415, 422, 503),
+const OPEN = {
+  tags: ['Users'],
+  operationId: 'createUser',
+  summary: 'Create a user with a balance',
+  description:
+    'With an `Idempotency-Key` the same request opens one user, however often it is sent; a key ' +
+    'belongs to the API key that it came with. An `external_id` is unique among all users: a second ' +
+    'user under it is refused with 409 `external_id_taken`.',
+  headers: IdempotencyHeaders,
+  body: Type.Object(
+    {
+      balance: Balance('The opening balance, 0 or more.', [1000, '1000.00']),
+      external_id: textField(
+        'What you call the user: unique among all users, and never changed.',
+        shownText(DETAIL_PATTERNS.reference, 'customer-4711'),
+      ),
+      metadata: MetadataField,
     },
-  }
-  app.post('/users', { schema }, async (request, reply) => {
-    const money = parseMoney(request.body.balance, 0n)
+    { title: 'OpenUserRequest', additionalProperties: false, examples: [{ balance: 1000 }] },
+  ),
+  response: {
+    201: OpenedUser,
+    ...refusals(400, 409, 413, 415, 422, 503),
+  },
+}
+
+function openRoute(app: App, { open }: UserRoutes): void {
+  app.post('/users', { schema: OPEN }, async (request, reply) => {
+    const { balance, external_id: externalId, metadata } = request.body
+    const money = parseMoney(balance, 0n)
     if (!money.ok) {
       // Its bounds are others than those of a payment.
       const code = money.problem === 'amount_range' ? 'balance_range' : money.problem
       return refuse(reply, { code, errors: [{ pointer: '/balance', code }] })
     }
-    const user = await open(money.minor)
-    void reply.code(201).header('location', `${API}/users/${user.id}`)
-    return reply.send({ id: Number(user.id), balance: toWire(user.available) })
+    const key = keyOfHeaders(request.raw)
+    if (!key.ok) return refuse(reply, { code: 'idempotency_key_invalid' })
+    const read = readUserTexts({ external_id: externalId, metadata })
+    if (!read.ok) return refuse(reply, read.refusal)
+    const { texts } = read
+    const said = { external_id: texts?.externalId ?? null, metadata: texts?.metadata ?? null }
+    const answer = await open({
+      balance: money.minor,
+      key: key.key === null ? null : { apiKey: request.keyId ?? '', key: key.key },
+      texts,
+      sent: sentFields({ balance: `${money.minor}`, ...said }),
+    })
+    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    if (answer.replayed) void reply.header('idempotent-replayed', 'true')
+    // The same request has the same fields, so the first answer and every replay are the same.
+    return reply
+      .code(201)
+      .header('location', `${API}/users/${answer.userId}`)
+      .send({
+        id: Number(answer.userId),
+        balance: toWire(money.minor),
+        ...(said.external_id === null ? {} : { external_id: said.external_id }),
+        ...(said.metadata === null ? {} : { metadata: said.metadata }),
+      })
   })
 }
 
@@ -117,7 +198,7 @@ function readRoute(app: App, { read }: UserRoutes): void {
   const schema = {
     tags: ['Users'],
     operationId: 'getUser',
-    summary: 'Read a balance',
+    summary: 'Read a user and its balance',
     params: IdParams('The user id.'),
     response: { 200: UserBody, ...refusals(404, 503) },
   }
@@ -125,13 +206,7 @@ function readRoute(app: App, { read }: UserRoutes): void {
     const id = parseId(request.params.id)
     const user = id === null ? null : await read(id)
     if (user === null) return refuse(reply, { code: 'user_not_found' })
-    const { available, held } = user
-    const exponent = exponentIn(user.currency)
-    return reply.send({
-      id: Number(user.id),
-      balance: toWire(available, exponent),
-      held: toWire(held, exponent),
-    })
+    return reply.send(userBody(user))
   })
 }
 

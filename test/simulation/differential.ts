@@ -13,6 +13,7 @@ import { openUsers } from '../../src/users/open.ts'
 import {
   acceptAll,
   LEASE_MS,
+  openedId,
   POLICY,
   scriptedGateway,
   type ManualClock,
@@ -130,10 +131,12 @@ function fated(shard: Shard, fate: History['fate']): Shard {
 
 async function openSome(history: History): Promise<string> {
   const { between, users } = history
-  const balances = Array.from({ length: between(1, 4) }, () => BigInt(between(0, 40_000)))
-  const opened = await openUsers(history.db, balances)
-  users.push(...opened.map((user) => user.id))
-  return opened.map((user) => `${user.id}`).join()
+  const drafts = Array.from({ length: between(1, 4) }, () => {
+    return { balance: BigInt(between(0, 40_000)) }
+  })
+  const opened = (await openUsers(history.db, drafts)).map(openedId)
+  users.push(...opened)
+  return opened.join()
 }
 
 async function accept(history: History): Promise<string> {

@@ -3,6 +3,7 @@ import type { Answer, Draft } from '../../src/domain/acceptance.ts'
 import { charge, claim, type ChargeWorld } from '../../src/charging/charge.ts'
 import { settle } from '../../src/charging/settle.ts'
 import { openUsers } from '../../src/users/open.ts'
+import { openedId } from '../harness.ts'
 import { must, Violation } from './promises.ts'
 import type { Fault } from './faults.ts'
 import { START_MS, type Scheduler } from './scheduler.ts'
@@ -197,8 +198,8 @@ async function openUser(world: World): Promise<bigint> {
     const api = faults.pick(world.apis)
     const balance = BigInt(faults.between(0, 30_000))
     try {
-      const [user] = await untilDeath(api, openUsers(api.db, [balance]))
-      if (user !== undefined) return user.id
+      const [answer] = await untilDeath(api, openUsers(api.db, [{ balance }]))
+      if (answer !== undefined) return openedId(answer)
     } catch (error) {
       if (!expected(error) && !(error instanceof Lost)) throw error
     }

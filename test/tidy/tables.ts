@@ -23,8 +23,8 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   schema_migration_steps: 'src/adapters/migrate.ts',
   schema_migrations: 'src/adapters/migrate.ts',
   settings: 'src/process/database-store.ts',
-  user_details: null,
-  user_keys: null,
+  user_details: 'src/users/details-store.ts',
+  user_keys: 'src/users/keys-store.ts',
   users: 'src/users/store.ts',
 }
 

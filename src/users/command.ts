@@ -1,0 +1,141 @@
+import { InvalidArgumentError, type Command } from 'commander'
+import { userName } from '../adapters/terminal.ts'
+import { exponentIn } from '../domain/currency.ts'
+import type { Erased } from '../domain/details.ts'
+import { writeJson } from '../domain/json.ts'
+import { formatMoney } from '../domain/money.ts'
+import { printable } from '../domain/printable.ts'
+import type { Refusal } from '../domain/refusal.ts'
+import { isReason } from '../domain/words.ts'
+import type { Db } from '../ports.ts'
+import { pageOfUsers, viewUsers } from './read.ts'
+import { userBody } from './routes.ts'
+import type { UserView } from './view-store.ts'
+
+interface Opened {
+  readonly db: Db
+  close(): Promise<void>
+}
+
+/** Erases what was said about a user and its payments, and keeps who did it. */
+type Erase = (
+  db: Db,
+  userId: bigint,
+  by: { readonly actor: string; readonly reason: string; readonly requestId: string },
+) => Promise<
+  | { readonly kind: 'erased'; readonly erased: Erased }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+>
+
+/** Ids have at most 15 digits, as in the API. */
+const ID = /^[1-9]\d{0,14}$/
+const NEWEST = 10n ** 15n
+const LIMIT_MAX = 500
+
+const print = (line: string) => void process.stdout.write(`${line}\n`)
+
+/** `payments users list|show|erase`, on the database itself, so that it works while no API runs. */
+export function usersCommand(program: Command, open: () => Promise<Opened>, erase: Erase): void {
+  const users = program.command('users').description('List, show and erase users.')
+  users
+    .command('list')
+    .description('List users, newest first.')
+    .option('--external-id <id>', 'the one user that you call so')
+    .option('--before <id>', 'users with lower ids: where a list goes on', parseId)
+    .option('--limit <number>', `users to list, 1 to ${LIMIT_MAX}`, parseLimit, 50)
+    .option('--json', 'print JSON')
+    .action((options: ListOptions) => withOpen(open, ({ db }) => list(db, options)))
+  users
+    .command('show')
+    .description('Show a user: its balance, and what is said about it.')
+    .argument('<id>', 'the id of the user', parseId)
+    .option('--json', 'print JSON')
+    .action(async (id: bigint, { json }: { json?: boolean }) => {
+      await withOpen(open, async ({ db }) => {
+        const [user] = await viewUsers(db, [id])
+        if (user === undefined || user === null) throw refused('user_not_found')
+        if ('error' in user) throw user.error
+        print(json ? writeJson(userBody(user)) : lineOf(user))
+      })
+    })
+  users
+    .command('erase')
+    .description('Erase what was said about a user and its payments; the books stay.')
+    .argument('<id>', 'the id of the user', parseId)
+    .requiredOption('--reason <text>', 'why; kept in the record for good', parseReason)
+    .option('--json', 'print JSON')
+    .action(async (id: bigint, { reason, json }: { reason: string; json?: boolean }) => {
+      await withOpen(open, async ({ db }) => {
+        const by = { actor: `cli:${userName()}`, reason, requestId: 'cli' }
+        const answer = await erase(db, id, by)
+        if (answer.kind === 'refused') throw refused(answer.refusal.code)
+        const { externalId, metadata, payments } = answer.erased
+        const body = { id: Number(id), external_id: externalId, metadata, payments }
+        print(json ? writeJson(body) : `User ${id} is erased, and ${payments} payments with it.`)
+      })
+    })
+}
+
+interface ListOptions {
+  readonly externalId?: string
+  readonly before?: bigint
+  readonly limit: number
+  readonly json?: boolean
+}
+
+async function list(db: Db, options: ListOptions): Promise<void> {
+  const { externalId = null, before = NEWEST, limit, json } = options
+  const filter = { externalId, from: null, to: null }
+  const { users, next, incomplete } = await pageOfUsers(db, filter, before, limit)
+  if (json) {
+    const goesOn = next === null ? null : Number(next)
+    print(writeJson({ data: users.map(userBody), next_before: goesOn, incomplete }))
+    return
+  }
+  if (users.length === 0) print('No users.')
+  for (const user of users) print(lineOf(user))
+  if (next !== null) print(`There are more: --before ${next}`)
+  if (incomplete) print('A part of the database cannot be read: its users are left out.')
+}
+
+function lineOf(user: UserView): string {
+  const { id, available, held, currency, createdAt, externalId, metadata } = user
+  const exponent = exponentIn(currency)
+  const balance = formatMoney(available, exponent).padStart(16)
+  const money = `${balance}  held ${formatMoney(held, exponent)}`
+  const said = [externalId ?? '', metadata === null ? '' : writeJson(metadata)].filter(Boolean)
+  return `${id}  ${createdAt.toISOString()}  ${money}  ${said.map(printable).join('  ')}`.trimEnd()
+}
+
+async function withOpen(
+  open: () => Promise<Opened>,
+  work: (opened: Opened) => Promise<void>,
+): Promise<void> {
+  const opened = await open()
+  try {
+    await work(opened)
+  } finally {
+    await opened.close()
+  }
+}
+
+function refused(code: Refusal['code']): Error {
+  return new Error(`Refused: ${code}. See docs/errors.md.`)
+}
+
+function parseId(text: string): bigint {
+  if (!ID.test(text)) throw new InvalidArgumentError('It is a whole number of at most 15 digits.')
+  return BigInt(text)
+}
+
+function parseLimit(text: string): number {
+  const limit = Number(text)
+  if (ID.test(text) && limit <= LIMIT_MAX) return limit
+  throw new InvalidArgumentError(`It is a whole number of 1 to ${LIMIT_MAX}.`)
+}
+
+function parseReason(text: string): string {
+  const reason = text.trim()
+  if (isReason(reason)) return reason
+  throw new InvalidArgumentError('It has 1 to 500 characters.')
+}

@@ -1,0 +1,88 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { DETAIL_PATTERNS } from '../domain/details.ts'
+import { writeJson } from '../domain/json.ts'
+import { refusals, refuse } from '../http/problem.ts'
+import {
+  Cursor,
+  IntegerText,
+  nullable,
+  parseId,
+  parseInteger,
+  readCursor,
+  writeCursor,
+} from '../http/schemas.ts'
+import type { PageOfUsers } from './read.ts'
+import { UserBody, userBody } from './routes.ts'
+import type { UserFilter } from './view-store.ts'
+
+interface UserListRoutes {
+  readonly page: (filter: UserFilter, before: bigint, limit: number) => Promise<PageOfUsers>
+}
+
+const PAGE = { min: 1, max: 500, fallback: 50 }
+const ID_MAX = 9_223_372_036_854_775_807n
+
+const time = (description: string) =>
+  Type.Optional(Type.String({ format: 'date-time', description }))
+
+const UserPage = Type.Object(
+  {
+    data: Type.Array(UserBody),
+    next_cursor: nullable('string', { description: 'Where the list goes on; null: it has ended.' }),
+    incomplete: Type.Boolean({
+      description: 'True: a part of the database cannot be read, and its users are left out.',
+    }),
+  },
+  { title: 'UserPage' },
+)
+
+/** `GET /users`. */
+export function userListRoutes({ page }: UserListRoutes): FastifyPluginAsyncTypebox {
+  const schema = {
+    tags: ['Users'],
+    operationId: 'listUsers',
+    summary: 'List users, newest first',
+    description:
+      'A page of a list with times looks at 10,000 users at most, so it may be short, or empty, ' +
+      'although there are more: go on until `next_cursor` is null.',
+    querystring: Type.Object(
+      {
+        external_id: Type.Optional(
+          Type.String({
+            pattern: DETAIL_PATTERNS.reference,
+            description: 'The one user that you call so.',
+          }),
+        ),
+        from: time('Created at this time or later.'),
+        to: time('Created before this time.'),
+        limit: IntegerText('Users per page.', PAGE.min, PAGE.max, PAGE.fallback),
+        cursor: Cursor,
+      },
+      { additionalProperties: false },
+    ),
+    response: { 200: UserPage, ...refusals(400, 503) },
+  }
+  return async (app) => {
+    app.get('/users', { schema }, async (request, reply) => {
+      const { external_id: externalId = null, from, to, cursor } = request.query
+      const limit = parseInteger('limit', request.query.limit, PAGE)
+      if (!limit.ok) return refuse(reply, limit.refusal)
+      const filter = { externalId, from: timeOf(from), to: timeOf(to) }
+      const list = `users ${writeJson(filter)}`
+      const position = cursor === undefined ? [String(ID_MAX)] : readCursor(list, cursor, 1)
+      const before = parseId(position?.[0] ?? '')
+      if (before === null) return refuse(reply, { code: 'cursor_invalid' })
+      const { users, next, incomplete } = await page(filter, before, limit.value)
+      return reply.send({
+        data: users.map(userBody),
+        next_cursor: next === null ? null : writeCursor(list, [String(next)]),
+        incomplete,
+      })
+    })
+  }
+}
+
+function timeOf(given: string | undefined): Date | null {
+  return given === undefined ? null : new Date(given)
+}

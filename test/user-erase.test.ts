@@ -1,0 +1,224 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { eraseUser } from '../src/dead-letters/erase.ts'
+import { redrive } from '../src/dead-letters/redrive.ts'
+import { CommitUnknown } from '../src/ports.ts'
+import { withShards } from '../src/each-shard.ts'
+import { books, testWorld } from './harness.ts'
+import { JANE, openLetter } from './operators.ts'
+import { serve } from './serve.ts'
+
+const ROLES = { api: true, worker: false, mockGateway: false }
+const BY = { actor: 'jane', reason: 'asked for', requestId: 'r1' }
+
+/** Everything that a caller may say; each text can be told from all others. */
+const SAID = {
+  reference: 'CANARY-reference',
+  description: 'CANARY-description',
+  metadata: { name: 'CANARY-value' },
+  payment_method: 'CANARY-method',
+  return_url: 'https://example.com/CANARY-url',
+}
+
+async function shop(t: TestContext, shards = 1) {
+  const world = await testWorld(t, { shards })
+  const env = { SHARDS: String(shards) }
+  const { call } = await serve(t, env, { database: world.url, roles: ROLES })
+  const user = await call(
+    'POST',
+    '/users',
+    { balance: 1_000, external_id: 'CANARY-id', metadata: { mail: 'CANARY-mail' } },
+    { 'idempotency-key': 'k' },
+  )
+  assert.equal(user.status, 201)
+  const userId = Number(user.body['id'])
+  const deposit = async (more: object = SAID, headers = {}) => {
+    const body = { user_id: userId, deposit: 10, ...more }
+    return call('POST', '/payments/deposit', body, headers)
+  }
+  const erase = (id: unknown = userId, headers = {}) =>
+    call('POST', `/users/${String(id)}/erase`, { reason: BY.reason }, headers)
+  return { world, call, userId, deposit, erase }
+}
+
+/** Everything that the database holds, as text. */
+async function everything(world: Awaited<ReturnType<typeof testWorld>>): Promise<string> {
+  const tables = await world.sql<{ name: string }>(
+    // A loop of the service notes minutes and counters whenever it comes to it.
+    `select tablename as name
+     from pg_tables
+     where schemaname = 'public' and tablename not in ('payment_minutes', 'counters')
+     order by 1`,
+  )
+  const texts = await Promise.all(
+    tables.map(({ name }) =>
+      world.sql<{ text: string }>(`select t::text as text from ${name} t order by 1`),
+    ),
+  )
+  return texts
+    .flat()
+    .map(({ text }) => text)
+    .join('\n')
+}
+
+for (const shards of [1, 4]) {
+  test(`after an erasure no text of the user is anywhere, of ${shards} shards; the books are as before`, async (t) => {
+    const { world, call, userId, deposit, erase } = await shop(t, shards)
+    await deposit(SAID, { 'idempotency-key': 'p' })
+    world.gateway.script = ['success']
+    await world.work()
+    const { body: first } = await call('GET', `/payments?user_id=${userId}`)
+    const [{ payment_id: paid } = { payment_id: 0 }] = first['data'] as { payment_id: number }[]
+    const refund = { amount: 5, reason: 'CANARY-reason' }
+    const refunded = await call('POST', `/payments/${paid}/refunds`, refund)
+    assert.equal(refunded.status, 202)
+    await world.work()
+    const hashes = await world.sql<{ sent: object }>('select sent from payment_details')
+    assert.ok(hashes.length > 0)
+    assert.match(await everything(world), /CANARY/)
+    const before = await books(world)
+
+    const answer = await erase(userId, { 'x-actor': 'jane' })
+    assert.deepEqual(
+      [answer.status, answer.body],
+      [200, { id: userId, external_id: true, metadata: true, payments: 2 }],
+    )
+    assert.doesNotMatch(await everything(world), /CANARY/)
+    const left = await world.sql<{ names: string[] }>(
+      `select array(select jsonb_object_keys(sent)) as names from payment_details
+       union all select array(select jsonb_object_keys(sent)) from user_keys`,
+    )
+    const names = left.flatMap((row) => row.names).toSorted()
+    assert.deepEqual(names, ['amount', 'balance'], 'no hash of a text is left')
+    assert.deepEqual(await books(world), before)
+    const acts = await world.sql<Record<string, unknown>>(
+      `select act, actor, reason, user_id, payment_id, before, after from operator_acts`,
+    )
+    assert.deepEqual(acts, [
+      {
+        act: 'erase',
+        actor: 'jane',
+        reason: BY.reason,
+        user_id: BigInt(userId),
+        payment_id: null,
+        before: { external_id: 'set', metadata: 'set', payments: '2' },
+        after: { external_id: null, metadata: null, payments: '0' },
+      },
+    ])
+    const shown = await call('GET', `/users/${userId}`)
+    assert.deepEqual([shown.body['external_id'], shown.body['metadata']], [null, null])
+    assert.equal((await call('GET', '/users?external_id=CANARY-id')).text.includes('CANARY'), false)
+  })
+}
+
+test('an erasure breaks no idempotency: a retry of what was said makes nothing twice', async (t) => {
+  const { world, call, userId, deposit, erase } = await shop(t)
+  const said = await deposit(SAID, { 'idempotency-key': 'p' })
+  const plain = await deposit({}, { 'idempotency-key': 'q' })
+  world.gateway.script = ['success']
+  await world.work()
+  assert.equal((await erase()).status, 200)
+  const again = await deposit(SAID, { 'idempotency-key': 'p' })
+  assert.deepEqual([again.status, again.body['code']], [422, 'idempotency_key_reuse'])
+  assert.equal(again.body['payment_id'], said.body['payment_id'])
+  assert.equal((await deposit({}, { 'idempotency-key': 'q' })).text, plain.text)
+  const user = { balance: 1_000, external_id: 'CANARY-id', metadata: { mail: 'CANARY-mail' } }
+  const opened = await call('POST', '/users', user, { 'idempotency-key': 'k' })
+  assert.deepEqual([opened.status, opened.body['user_id']], [422, userId])
+  const [row] = await world.sql<{ users: bigint; payments: bigint }>(
+    'select (select count(*) from users) as users, (select count(*) from payments) as payments',
+  )
+  assert.deepEqual(row, { users: 1n, payments: 2n })
+})
+
+test('what was erased is free again: the external id and the references', async (t) => {
+  const { world, call, deposit, erase } = await shop(t)
+  await deposit()
+  world.gateway.script = ['success']
+  await world.work()
+  await erase()
+  const user = await call('POST', '/users', { balance: 1, external_id: 'CANARY-id' })
+  assert.equal(user.status, 201)
+  assert.equal((await deposit()).status, 202)
+})
+
+test('nothing is erased while a payment is not final, nor of a user who is not there', async (t) => {
+  const { world, call, userId, deposit, erase } = await shop(t)
+  await deposit()
+  world.gateway.script = ['success']
+  await world.work()
+  world.gateway.script = ['in_doubt']
+  await deposit({ ...SAID, reference: 'CANARY-2' })
+  const before = await everything(world)
+  const early = await erase()
+  assert.deepEqual([early.status, early.body['code']], [409, 'payments_open'])
+  assert.equal(await everything(world), before)
+  for (const id of [99, 'x', 0]) {
+    const none = await erase(id)
+    assert.deepEqual([none.status, none.body['code']], [404, 'user_not_found'], String(id))
+  }
+  const noReason = await call('POST', `/users/${userId}/erase`, {})
+  assert.equal(noReason.body['code'], 'body_invalid')
+  const named = await erase(userId, { 'x-actor': 'gateway' })
+  assert.equal(named.body['code'], 'actor_invalid')
+})
+
+test('a payment that begins to repeat an older one meanwhile stops the erasure', async (t) => {
+  const { world, userId, deposit } = await shop(t)
+  world.gateway.script = ['declined']
+  const { body } = await deposit()
+  await world.work()
+  const letterId = await openLetter(world, BigInt(Number(body['payment_id'])))
+  let turn = 0
+  const racing = withShards(world.db, (shard) => ({
+    ...shard,
+    async transaction(work, lockMs) {
+      turn += 1
+      // Behind the look at all payments, in front of the first page.
+      if (turn === 1) await redrive(world.world, JANE, [{ letterId, delayMs: 0 }])
+      return shard.transaction(work, lockMs)
+    },
+  }))
+  const answer = await eraseUser(racing, BigInt(userId), BY)
+  assert.deepEqual(answer, { kind: 'refused', refusal: { code: 'payments_open' } })
+  assert.match(await everything(world), /CANARY-method/, 'it is sent as it was first')
+})
+
+test('an erasure that is cut short is finished by the next one', async (t) => {
+  const { world, userId, deposit, erase } = await shop(t)
+  await deposit()
+  world.gateway.script = ['success']
+  await world.work()
+  let turn = 0
+  const dying = withShards(world.db, (shard) => ({
+    ...shard,
+    async transaction(work, lockMs) {
+      const done = await shard.transaction(work, lockMs)
+      turn += 1
+      if (turn === 1) throw new CommitUnknown('the reply was lost')
+      return done
+    },
+  }))
+  await assert.rejects(eraseUser(dying, BigInt(userId), BY), CommitUnknown)
+  assert.match(await everything(world), /CANARY/)
+  const again = await erase()
+  assert.deepEqual(
+    [again.status, again.body],
+    [200, { id: userId, external_id: true, metadata: true, payments: 0 }],
+  )
+  assert.doesNotMatch(await everything(world), /CANARY/)
+})
+
+test('a user with more payments than a page is erased as a whole', async (t) => {
+  const { world, userId, erase } = await shop(t)
+  await world.sql(`
+    insert into payments
+      (shard, id, user_id, type, status, amount, commission, fee_bps, created_at, finished_at)
+    select 0, n, ${userId}, 'deposit', 'success', 100, 2, 200, now(), now()
+    from generate_series(1, 2500) n`)
+  await world.sql(`
+    insert into payment_details (shard, payment_id, description, sent)
+    select 0, n, 'CANARY', '{}' from generate_series(1, 2500) n`)
+  assert.equal((await erase()).body['payments'], 2_500)
+  assert.doesNotMatch(await everything(world), /CANARY/)
+})
