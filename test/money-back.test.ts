@@ -170,6 +170,9 @@ function check(books: ReturnType<typeof history>): void {
   const { amount, refundReserved, refunded, returned: back } = parent
   assert.ok(0n <= refunded && refunded <= refundReserved && refundReserved <= amount, 'refunds')
   assert.ok(0n <= back && back <= amount, 'returns')
+  // What open refunds hold is paid as soon as they succeed.
+  const paid = refundReserved - feeReserved + parent.paid.user
+  assert.ok(paid <= amount, 'no user pays twice for one deposit')
   assert.ok(back === 0n || parent.paid.fee === returnedFee, 'who paid for returns')
 }
 
@@ -179,6 +182,8 @@ test('whatever comes back, in whatever order, nobody has less than nothing and a
     fc.property(deposits, policies, policies, steps, (deposit, ...drawn) => {
       const [ofRefunds, ofReturns, list] = drawn
       const books = history(deposit, { refunds: ofRefunds, returns: ofReturns })
+      // The user has more than the deposit, and so could pay for it twice.
+      books.spend(-deposit.amount)
       check(books)
       list.forEach((step, index) => {
         take(books, step, index)

@@ -173,11 +173,11 @@ const SHARES: readonly (readonly [
     [6_000n, 0n, 4_000n],
   ],
   [
-    'a refund that is open was not made',
+    'a refund that is open counts as made',
     { refundReserved: 4_000n },
     20_000n,
     'keep',
-    [10_000n, 0n, 0n],
+    [6_000n, 0n, 4_000n],
   ],
   [
     'no commission goes back twice',

@@ -203,7 +203,9 @@ function won(batch: Batch, parent: ReturnParent, draft: ReturnDraft): ReturnAnsw
 /**
  * Who pays for `amount` of a deposit that was charged back. The user at most what is available, and
  * at most what the deposit is still worth: its amount without what was refunded or came back
- * before, and without the part that is paid out of the commission. Whatever is left is a loss.
+ * before, and without the part that is paid out of the commission. A refund that was sent counts as
+ * made, so that nobody pays twice for one deposit when it turns out to have been. Whatever is left
+ * is a loss.
  */
 export function chargebackShares(
   parent: ReturnParent,
@@ -211,7 +213,7 @@ export function chargebackShares(
   available: bigint,
   policy: FeePolicy,
 ): Shares {
-  const left = parent.amount - parent.refunded - parent.returned
+  const left = parent.amount - parent.refundReserved - parent.returned
   const covered = left > 0n ? least(amount, left) : 0n
   const fee = covered > 0n ? feeOfReturn(parent, covered, policy) : 0n
   const user = least(available, covered - fee)
