@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sharedBalance, trialBalance, type BalanceWorld } from '../src/ledger/balance.ts'
-import { Busy, type Db } from '../src/ports.ts'
+import { Busy, Unavailable, type Db } from '../src/ports.ts'
 import { withShards } from '../src/each-shard.ts'
 import { books, testWorld, type TestWorld } from './harness.ts'
 import { busyHistory } from './verify-history.ts'
@@ -27,6 +27,25 @@ for (const shards of [1, 3]) {
     assert.deepEqual(asOf, world.clock.now())
   })
 }
+
+test('every account is added up by itself, over all steps and shards', async (t) => {
+  const world = await testWorld(t, { shards: 2 })
+  await world.sql(`
+    insert into postings (shard, user_id, payment_id, kind,
+      user_available, user_held, gateway, fees, opening, losses, created_at)
+    select shard, 0, n, 'settle', 1, 10, -100, 1000, 10000, -10911, ${AT}
+    from generate_series(0, 1) shard, generate_series(1, 6000) n`)
+  const { asOf: _, ...sums } = await trialBalance(world)
+  assert.deepEqual(sums, {
+    user: 12_000n,
+    held: 120_000n,
+    gateway: -1_200_000n,
+    fees: 12_000_000n,
+    opening: 120_000_000n,
+    losses: -130_932_000n,
+    entries: 12_000,
+  })
+})
 
 test('the trial balance is of one moment, whatever is posted while it is added up', async (t) => {
   const world = await testWorld(t)
@@ -88,6 +107,7 @@ test('no statement of the trial balance reads more than a bounded number of entr
   assert.equal(balance.entries, 60_000)
   assert.ok(Math.max(...limits) <= 50_000)
   assert.ok(limits.filter((limit) => limit <= 1_000).length >= 60, `${limits.length} steps`)
+  assert.ok(limits.length < 200, `no smaller than they have to be: ${limits.length} steps`)
 })
 
 test('a trial balance that is begun anew is of the new moment from its first entry on', async (t) => {
@@ -115,7 +135,7 @@ test('a trial balance that is begun anew is of the new moment from its first ent
 
 /** A clock on which adding up takes so long, and callers wait as long as `patience` says. */
 function timed(world: TestWorld, tookMs: number, patience: Promise<void>) {
-  let elapsedMs = 0
+  let elapsedMs = 1_000_000
   const clock: BalanceWorld['clock'] = {
     ...world.clock,
     elapsedMs: () => elapsedMs,
@@ -177,6 +197,22 @@ test('a caller does not wait for ever, and the addition goes on without it', asy
   await balances.stop()
   assert.equal((await balances.read())?.entries, 100)
   assert.equal(counts.begun, 1)
+})
+
+test('a process that stops gives an addition up between two steps, and waits for the one in progress', async (t) => {
+  const world = await testWorld(t)
+  await journal(world, 200)
+  const limits: number[] = []
+  let stopping: Promise<void> | undefined
+  const db = watched(world.db, limits, () => {
+    stopping ??= balances.stop()
+    return false
+  })
+  const balances = sharedBalance({ db, clock: { ...world.clock, sleep: () => NEVER } })
+  const read = balances.read()
+  await assert.rejects(read, Unavailable)
+  await stopping
+  assert.equal(limits.length, 1, 'it was begun in one step, and not begun anew')
 })
 
 test('an addition that fails is nobody’s failure but of those who asked for it', async (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RedriveFilter } from '../src/dead-letters/store.ts'
-import { Unavailable } from '../src/ports.ts'
+import { Busy, Unavailable, type Db } from '../src/ports.ts'
 import { plan, start, startRedriver, step } from '../src/runs/run.ts'
 import { readRun } from '../src/runs/store.ts'
 import { withShards } from '../src/each-shard.ts'
@@ -33,6 +33,61 @@ test('a step that the database does not take is not counted, and is made again',
   assert.equal(await step(world.world, null), 2)
   const after = await readRun(world.db.global, run.id)
   assert.deepEqual([after?.position, after?.redriven, after?.state], [2, 2, 'done'])
+})
+
+for (const [what, locked, statement] of [
+  ['of letters that were redriven', false, 'redrives_advance'],
+  ['of letters that somebody else has locked', true, 'redrives_put_off'],
+] as const) {
+  test(`a step ${what} fails when its end is not written, and is made again`, async (t) => {
+    const world = await testWorld(t)
+    await declined(world, 'deposit', 2)
+    const { run } = await plan(world.world, ANY, 'joe')
+    await start(world.world, run.id, BY)
+    const held = withShards(world.db, (shard) => ({
+      ...shard,
+      transaction: (work, ms) =>
+        locked ? Promise.reject(new Busy('locked')) : shard.transaction(work, ms),
+    }))
+    const { global } = world.db
+    const asked: string[] = []
+    const cut: Db = {
+      ...held,
+      global: {
+        run(given, values) {
+          asked.push(given.name)
+          return given.name === statement
+            ? Promise.reject(new Unavailable('away'))
+            : global.run(given, values)
+        },
+      },
+    }
+    await assert.rejects(step({ ...world.world, db: cut }, null), Unavailable)
+    assert.ok(asked.includes(statement), asked.join())
+    world.clock.advance(60_000)
+    assert.equal(await step({ ...world.world, db: held }, null), locked ? 0 : 2)
+    const after = await readRun(global, run.id)
+    assert.deepEqual([after?.state, after?.redriven], locked ? ['running', 0] : ['done', 2])
+  })
+}
+
+test('a plan says what it filters by, and nothing else', async (t) => {
+  const { world } = await testWorld(t)
+  const [from, to] = [new Date('2029-12-31T00:00:00Z'), new Date('2030-01-02T00:00:00Z')]
+  const table: readonly (readonly [Partial<RedriveFilter>, object])[] = [
+    [{}, {}],
+    [{ class: 'failed' }, { class: 'failed' }],
+    [{ error: 'http_402' }, { error: 'http_402' }],
+    [{ type: 'withdraw' }, { payment_type: 'withdraw' }],
+    [{ userId: 7n }, { user_id: 7 }],
+    [{ createdAfter: from }, { created_after: '2029-12-31T00:00:00.000Z' }],
+    [{ createdBefore: to }, { created_before: '2030-01-02T00:00:00.000Z' }],
+  ]
+  for (const [filter, shown] of table) {
+    const { run } = await plan(world, { ...ANY, ...filter }, 'joe')
+    assert.deepEqual(run.filter, shown)
+    assert.deepEqual((await readRun(world.db.global, run.id))?.filter, shown)
+  }
 })
 
 test('a run takes the oldest letters first, in whichever shards they are', async (t) => {

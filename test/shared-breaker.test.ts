@@ -105,6 +105,13 @@ test("one worker's outage stops them all, one probes, and its success lets all b
   assert.equal(one.breakers.state('charge'), 'closed')
   assert.equal(other.breakers.state('charge'), 'closed')
   assert.equal(other.breakers.admitted('charge', 1_000, 0), POLICY.probes, 'slowly at first')
+  // Those of before the outage may still be on their way.
+  assert.equal(
+    other.breakers.admitted('charge', 1_000, POLICY.probes + 5),
+    0,
+    'never less than none',
+  )
+  assert.deepEqual([...one.alerts, ...other.alerts], [], 'an outage is nothing to set right')
   // Who saw the outage itself does not begin it again.
   await look(one, other)
   assert.equal(one.breakers.state('charge'), 'closed')
