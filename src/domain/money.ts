@@ -1,5 +1,5 @@
 import type { Exponent } from './currency.ts'
-import { exactNumber, type ExactNumber } from './json.ts'
+import { exactNumber, printingDouble, type JsonNumber } from './json.ts'
 
 /** Ten to the power of 0 to 4: by exponent, what one major unit is in minor units. */
 const POWERS = [1n, 10n, 100n, 1_000n, 10_000n] as const
@@ -142,10 +142,10 @@ export function shortestMoney(minor: bigint, exponent: Exponent = 2): string {
 
 /**
  * An amount or a total as the JSON number of the HTTP API, with all its digits, however large it
- * is: 20050n is 200.5 and 9701999999990103n is 97019999999901.03. No float is in between.
+ * is: 20050n is 200.5 and 9701999999990103n is 97019999999901.03.
  */
-export function toWire(minor: bigint, exponent: Exponent = 2): ExactNumber {
-  return exactNumber(shortestMoney(minor, exponent))
+export function toWire(minor: bigint, exponent: Exponent = 2): JsonNumber {
+  return printingDouble(minor, exponent) ?? exactNumber(shortestMoney(minor, exponent))
 }
 
 /**

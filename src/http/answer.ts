@@ -1,5 +1,5 @@
 import { toWire } from '../domain/money.ts'
-import type { ExactNumber } from '../domain/json.ts'
+import type { JsonNumber } from '../domain/json.ts'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
 
 /** What a request is answered with, whoever writes it to the wire. */
@@ -22,8 +22,8 @@ export interface ProblemBody {
   readonly errors?: Refusal['errors']
   readonly payment_id?: number
   readonly user_id?: number
-  readonly required?: ExactNumber
-  readonly at_most?: ExactNumber
+  readonly required?: JsonNumber
+  readonly at_most?: JsonNumber
   readonly evidence?: Refusal['evidence']
 }
 

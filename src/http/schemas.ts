@@ -1,5 +1,5 @@
 import { Type, type TSchema } from 'typebox'
-import type { ExactNumber } from '../domain/json.ts'
+import type { JsonNumber } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { REASON_LENGTH_MAX, REASON_PATTERN } from '../domain/words.ts'
 
@@ -43,7 +43,7 @@ function wireMoney(
 
 /** An amount in an answer: a JSON number with at most two decimals, and with all its digits. */
 export function Money(description: string) {
-  return Type.Unsafe<ExactNumber>({ type: 'number', description })
+  return Type.Unsafe<JsonNumber>({ type: 'number', description })
 }
 
 /** A currency that a request may name. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert'
-import type { ExactNumber } from '../domain/json.ts'
+import type { JsonNumber } from '../domain/json.ts'
 import { toWire } from '../domain/money.ts'
 import type { Fault, Faults, Plan } from './faults.ts'
 import { decimalsOf, returnRef, type GivenBack, type Returned } from './given-back.ts'
@@ -40,10 +40,10 @@ interface Body {
   readonly code?: string
   readonly gateway_ref?: string
   readonly payment_id?: number
-  readonly amount?: ExactNumber
+  readonly amount?: JsonNumber
   readonly idempotency_key?: string
   readonly currency?: string
-  readonly refunded?: ExactNumber
+  readonly refunded?: JsonNumber
   readonly returns?: readonly ReturnBody[]
 }
 
@@ -51,7 +51,7 @@ interface Body {
 interface ReturnBody {
   readonly gateway_ref: string
   readonly kind: Returned['kind']
-  readonly amount: ExactNumber
+  readonly amount: JsonNumber
   readonly at: string
 }
 

@@ -6,7 +6,7 @@ import type {
   DraftRefusal,
 } from '../domain/acceptance.ts'
 import { readDetails, type DetailFields } from '../domain/details.ts'
-import type { ExactNumber } from '../domain/json.ts'
+import type { JsonNumber } from '../domain/json.ts'
 import type { Exponent } from '../domain/currency.ts'
 import { parseDecimal, parseMoney, toWire, type MoneyProblem } from '../domain/money.ts'
 import type { PaymentType } from '../domain/payment.ts'
@@ -136,7 +136,7 @@ interface AcceptedItem {
   readonly user_id: number
   readonly type: PaymentType
   readonly status: 'processing'
-  readonly amount: ExactNumber
+  readonly amount: JsonNumber
 }
 
 /** The same for one payment of a batch, whose headers are members. */

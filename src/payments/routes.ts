@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Answer, Draft } from '../domain/acceptance.ts'
 import { exponentIn } from '../domain/currency.ts'
-import type { ExactNumber } from '../domain/json.ts'
+import type { JsonNumber } from '../domain/json.ts'
 import { toWire } from '../domain/money.ts'
 import type { StoredStatus } from '../domain/payment.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
@@ -80,7 +80,7 @@ const PaymentFields = {
   refunded: Money('Of a deposit: what was refunded.'),
   returned: Money('What of it came back without being asked for.'),
   parent_id: nullable('integer', { description: 'Of a refund or a return: what it is of.' }),
-  fee_returned: Type.Unsafe<ExactNumber | null>({
+  fee_returned: Type.Unsafe<JsonNumber | null>({
     type: ['number', 'null'],
     description: 'Of a refund or a return: what of the commission goes back with it.',
   }),
