@@ -34,7 +34,7 @@ async function conformer(t: TestContext, profile: GatewayProfile): Promise<Confo
   return {
     gateway: drive(url),
     dead: drive(deadUrl),
-    behave: (how) => void mock.turn({ ...FAULTS_NONE, ...BEHAVIOURS[how] }),
+    behave: (how) => void mock.setFaults({ ...FAULTS_NONE, ...BEHAVIOURS[how] }),
     charged(paymentId) {
       const id = Number(paymentId)
       const twice = mock.audit().chargedTwice.find(([first]) => first?.paymentId === id)

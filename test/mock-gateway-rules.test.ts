@@ -59,7 +59,7 @@ test('a key belongs to the whole order, its commission too', (t) => {
   assert.equal(mock.audit().duplicatesRefused, 1)
 })
 
-test('every reply takes as long as the dial says, a refusal too', (t) => {
+test('every reply takes as long as is set, a refusal too', (t) => {
   const { mock } = gateway(t, { latency_ms: 40, late_execute: 1, late_ms: 60_000, timeout_ms: 1 })
   mock.pay(ORDER)
   const replies = [
@@ -81,7 +81,7 @@ test('a late charge is executed when its time has come, under its key, and then 
   t.mock.timers.tick(1)
   assert.equal(mock.audit().executed, 1)
   assert.deepEqual(told(mock.lookup('k1')), [200, undefined])
-  mock.turn(FAULTS_NONE)
+  mock.setFaults(FAULTS_NONE)
   assert.deepEqual(told(mock.pay(ORDER)), [200, undefined])
   assert.equal(mock.audit().executed, 1)
 })
@@ -119,16 +119,16 @@ test('the same seed repeats a run: from its start, when it is turned, and after 
   const first = acts(30)
   assert.ok(new Set(first).size > 2)
   assert.notDeepEqual(acts(30), first)
-  assert.ok(mock.turn({ seed: 7 }).ok)
+  assert.ok(mock.setFaults({ seed: 7 }).ok)
   assert.deepEqual(acts(30), first)
   mock.reset()
   assert.deepEqual(acts(30), first)
-  // Other dials leave chance where it is.
-  mock.turn({ seed: 7 })
+  // Other faults leave chance where it is.
+  mock.setFaults({ seed: 7 })
   const begun = acts(10)
-  mock.turn({ latency_ms: 1 })
+  mock.setFaults({ latency_ms: 1 })
   assert.deepEqual([...begun, ...acts(20)], first)
-  mock.turn({ seed: 8 })
+  mock.setFaults({ seed: 8 })
   assert.notDeepEqual(acts(30), first)
 })
 
@@ -137,23 +137,23 @@ test('lookups take no chance from charges, and have the same ones in every run',
   const looked = () => Array.from({ length: 30 }, () => told(mock.lookup('nobody'))[0])
   const [first, lookups] = [acts(30), looked()]
   assert.deepEqual(new Set(lookups), new Set([404, 502]))
-  mock.turn({ seed: 7 })
+  mock.setFaults({ seed: 7 })
   assert.deepEqual(looked(), lookups)
   assert.deepEqual(acts(30), first)
 })
 
-test('dials that are turned back keep the seed that chance goes by', (t) => {
+test('faults that are put back keep the seed that chance goes by', (t) => {
   const { mock } = gateway(t, { decline: 1 })
-  mock.turn({ decline: 0.5, seed: 9, latency_ms: 3 })
-  const back = mock.turnBack()
+  mock.setFaults({ decline: 0.5, seed: 9, latency_ms: 3 })
+  const back = mock.resetFaults()
   assert.deepEqual([back.decline, back.latency_ms, back.seed], [1, 0, 9])
   assert.deepEqual(mock.faults(), back)
-  const refused = mock.turn({ decline: 2, latency_ms: 5 })
+  const refused = mock.setFaults({ decline: 2, latency_ms: 5 })
   assert.equal(refused.ok, false)
   assert.equal(mock.faults().latency_ms, 0)
 })
 
-test('each request takes two chances, and at most one fault, in the order of the dials', () => {
+test('each request takes two chances, and at most one fault, in the order of the settings', () => {
   const faults = { ...FAULTS_NONE, error_before: 0.25, decline: 0.5, latency_ms: 10 }
   const drawn = (...chances: number[]) => {
     const plan = draw({ ...faults, latency_jitter_ms: 8 }, () => chances.shift() ?? assert.fail())
@@ -186,9 +186,9 @@ test('the last requests are listed newest first, in pages, and none before them'
 
 test('executed charges are listed in order, behind as many as asked for, without declined ones', (t) => {
   const { mock } = gateway(t)
-  mock.turn({ decline: 1 })
+  mock.setFaults({ decline: 1 })
   mock.pay({ ...ORDER, key: 'no', paymentId: 99 })
-  mock.turn({ decline: 0 })
+  mock.setFaults({ decline: 0 })
   for (const id of [1, 2, 3, 4]) mock.pay({ ...ORDER, key: `k${id}`, paymentId: id })
   const ids = (after: number, limit: number) =>
     mock.executed(after, limit).map(({ paymentId }) => paymentId)
@@ -202,7 +202,7 @@ test('the audit names all charges of a payment that was charged more than once, 
   const { mock } = gateway(t)
   for (const key of [null, null, null, 'k']) mock.pay({ ...ORDER, key })
   mock.pay({ ...ORDER, key: 'other', paymentId: 2 })
-  mock.turn({ decline: 1 })
+  mock.setFaults({ decline: 1 })
   mock.pay({ ...ORDER, key: 'no', paymentId: 2 })
   const { chargedTwice } = mock.audit()
   assert.deepEqual(

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
 import { httpGateway } from '../src/gateways/http-gateway.ts'
-import { draw, FAULTS_DEFAULT, turnDials } from '../src/mock-gateway/faults.ts'
+import { draw, FAULTS_DEFAULT, changeFaults } from '../src/mock-gateway/faults.ts'
 import type { Fault } from '../src/mock-gateway/faults.ts'
 import { REQUESTS_MAX } from '../src/mock-gateway/journal.ts'
 import type { Order } from '../src/mock-gateway/orders.ts'
@@ -83,7 +83,7 @@ for (const fault of Object.keys(EXECUTED) as Fault[]) {
     }
     if (fault !== 'pending') assert.equal(mock.audit().executed, EXECUTED[fault])
 
-    mock.turn(FAULTS_NONE)
+    mock.setFaults(FAULTS_NONE)
     let { outcome } = await gateway.charge(request)
     // Its key is refused until it is executed, a millisecond after it was taken.
     while (fault === 'pending' && outcome.kind === 'in_doubt') {
@@ -137,7 +137,7 @@ test('a rate limit says when to come back', async (t) => {
   assert.deepEqual([status, headers.get('retry-after')], [429, '7'])
 })
 
-test('a lookup of an unknown key is 404, and 502 when its dial says so', async (t) => {
+test('a lookup of an unknown key is 404, and 502 when that fault is set', async (t) => {
   const server = await serveMock(t)
   assert.equal((await send('GET', `${server.url}/payments/nope`)).status, 404)
   await send('PUT', `${server.url}/faults`, { lookup_errors: 1 })
@@ -167,7 +167,7 @@ function fetchWithoutKey({ url }: MockServer) {
   return send('POST', `${url}/pay`, BODY)
 }
 
-test('dials turn while it runs, one by one, and a wrong change turns none', async (t) => {
+test('faults change while it runs, one by one, and a wrong change changes none', async (t) => {
   const server = await serveMock(t)
   assert.equal((await pay(server)).status, 200)
   const turned = await send('PUT', `${server.url}/faults`, { error_before: 1 })
@@ -269,7 +269,7 @@ test('the same seed repeats a run exactly, and another seed does not', () => {
   assert.notDeepEqual(run(42), run(43))
 })
 
-test('the default dials give 10 % timeouts, 25 % errors and 65 % that go well', () => {
+test('the default faults give 10 % timeouts, 25 % errors and 65 % that go well', () => {
   const random = seededRandom(7)
   const counts: Record<string, number> = {}
   for (let draws = 0; draws < 100_000; draws++) {
@@ -285,22 +285,25 @@ test('the default dials give 10 % timeouts, 25 % errors and 65 % that go well', 
 
 test('chances that add up to exactly 1 are taken', () => {
   const tenths = { ...FAULTS_NONE, error_before: 0.1, decline: 0.7, rate_limited: 0.2 }
-  assert.equal(turnDials(FAULTS_NONE, tenths).ok, true)
-  assert.equal(turnDials(FAULTS_NONE, { ...tenths, reset_after: 0.001 }).ok, false)
-  assert.equal(turnDials(FAULTS_NONE, { constructor: 1 }).ok, false)
-  assert.equal(turnDials(FAULTS_NONE, { decline: Number.NaN }).ok, false)
+  assert.equal(changeFaults(FAULTS_NONE, tenths).ok, true)
+  assert.equal(changeFaults(FAULTS_NONE, { ...tenths, reset_after: 0.001 }).ok, false)
+  assert.equal(changeFaults(FAULTS_NONE, { constructor: 1 }).ok, false)
+  assert.equal(changeFaults(FAULTS_NONE, { decline: Number.NaN }).ok, false)
 })
 
 test('chances that are not named give way to those that are, in proportion', () => {
-  const turned = turnDials(FAULTS_DEFAULT, { decline: 1 })
+  const turned = changeFaults(FAULTS_DEFAULT, { decline: 1 })
   assert.deepEqual(turned, { ok: true, faults: { ...FAULTS_NONE, decline: 1 } })
-  const half = turnDials({ ...FAULTS_NONE, error_before: 0.6, reset_after: 0.2 }, { decline: 0.6 })
+  const half = changeFaults(
+    { ...FAULTS_NONE, error_before: 0.6, reset_after: 0.2 },
+    { decline: 0.6 },
+  )
   const expected = { error_before: 0.3, reset_after: 0.1, decline: 0.6 }
   for (const [name, share] of Object.entries(expected)) {
-    const dial = half.ok ? half.faults[name as Fault] : 0
-    assert.ok(Math.abs(dial - share) < 1e-9, `${name} is ${dial}`)
+    const chance = half.ok ? half.faults[name as Fault] : 0
+    assert.ok(Math.abs(chance - share) < 1e-9, `${name} is ${chance}`)
   }
-  const untouched = turnDials(FAULTS_DEFAULT, { decline: 0.5 })
+  const untouched = changeFaults(FAULTS_DEFAULT, { decline: 0.5 })
   assert.deepEqual(untouched, { ok: true, faults: { ...FAULTS_DEFAULT, decline: 0.5 } })
 })
 
@@ -314,9 +317,9 @@ test('charges and declines survive a restart, and so do double charges', async (
   const path = journalPath(t)
   const first = await serveMock(t, {}, path)
   const paid = await pay(first, BODY, 'k1')
-  first.mock.turn({ decline: 1 })
+  first.mock.setFaults({ decline: 1 })
   const declined = await pay(first, { ...BODY, payment_id: 2 }, 'k"2')
-  first.mock.turn({ decline: 0 })
+  first.mock.setFaults({ decline: 0 })
   await fetchWithoutKey(first)
   const audit = first.mock.audit()
   // The file is complete before a reply leaves, so a process that is killed here loses nothing.
@@ -329,7 +332,7 @@ test('charges and declines survive a restart, and so do double charges', async (
   assert.equal(second.mock.audit().executed, audit.executed)
 })
 
-test('a reset forgets everything, in the file too, and keeps the dials', async (t) => {
+test('a reset forgets everything, in the file too, and keeps the faults', async (t) => {
   const path = journalPath(t)
   const server = await serveMock(t, { late_execute: 0.5, late_ms: 60_000, timeout_ms: 1 }, path)
   for (let id = 1; id <= 20; id++) await pay(server, { ...BODY, payment_id: id }, `k${id}`)
@@ -368,6 +371,6 @@ test('closing lets go of held replies and drops late charges', async (t) => {
   assert.deepEqual([...statuses].sort(), [200, 504])
 })
 
-test('a wrong dial at the start is an error', () => {
+test('a wrong fault at the start is an error', () => {
   assert.throws(() => mockGateway({ clock: systemClock, faults: { decline: 2 } }), /out_of_range/)
 })

@@ -1,4 +1,4 @@
-import { DIALS } from '../src/mock-gateway/faults.ts'
+import { FAULT_SETTINGS } from '../src/mock-gateway/faults.ts'
 import { chargeKind, lookupKind, type Shape } from '../src/domain/reply.ts'
 
 /** Every shape of a body, and its head in the table. */
@@ -52,9 +52,9 @@ export function markdown(rows: readonly (readonly string[])[]): string {
   return [line(head), rule, ...rest.map(line)].join('\n')
 }
 
-/** Every dial of the sandbox, as a body that turns it, and what it does. */
-function dials(): string {
-  const rows = Object.entries(DIALS).map(([name, { initial, max, description }]) => {
+/** Every fault of the sandbox, as a body that sets it, and what it does. */
+function faults(): string {
+  const rows = Object.entries(FAULT_SETTINGS).map(([name, { initial, max, description }]) => {
     const to = max === 1 ? 1 : Math.max(initial, 2_000)
     return [`\`{"${name}": ${to}}\``, max === 1 ? '0 to 1' : `to ${max}`, `${initial}`, description]
   })
@@ -65,7 +65,7 @@ function dials(): string {
 export const TABLES: Readonly<Record<string, string>> = {
   charges: table((status, shape) => chargeKind(status, shape)),
   lookups: table((status, shape) => lookupKind(status, shape)),
-  dials: dials(),
+  faults: faults(),
 }
 
 /** The page with its tables as the code has them, between their marks. */

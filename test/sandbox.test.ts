@@ -84,10 +84,10 @@ for (const fault of Object.keys(CHANCES) as Fault[]) {
   test(`a refund under ${fault} is executed at most once, like a charge`, async (t) => {
     const server = await serveMock(t)
     await pay(server)
-    server.mock.turn({ [fault]: 1, timeout_ms: 5, late_ms: 1 })
+    server.mock.setFaults({ [fault]: 1, timeout_ms: 5, late_ms: 1 })
     // Whatever is seen of it: a reset is an error of fetch, a page is no JSON.
     for (let times = 0; times < 3; times++) await refund(server).catch(() => undefined)
-    server.mock.turn(FAULTS_NONE)
+    server.mock.setFaults(FAULTS_NONE)
     for (;;) {
       const { status, json } = await refund(server)
       if (json['code'] === 'in_progress') continue

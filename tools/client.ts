@@ -55,14 +55,14 @@ export async function exchange(
   return { status: reply.statusCode, headers: reply.headers, text: await reply.body.text() }
 }
 
-/** Turn dials of a mock gateway, at once. `url` ends in its prefix. */
+/** Set faults of a mock gateway, at once. `url` ends in its prefix. */
 export async function turnGateway(
   url: string,
-  dials: Readonly<Record<string, number>>,
+  faults: Readonly<Record<string, number>>,
 ): Promise<void> {
   const agent = new Agent()
   try {
-    const { status, text } = await exchange(`${url}/faults`, { method: 'PUT', body: dials }, agent)
+    const { status, text } = await exchange(`${url}/faults`, { method: 'PUT', body: faults }, agent)
     if (status !== 200) throw new Error(`the gateway did not take its faults: ${status} ${text}`)
   } finally {
     await agent.close()

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 
 /**
  * What a key may do: look; accept users and payments; give money back and cancel; act on dead
- * letters, returns and dials.
+ * letters, returns and the mock gateway's faults.
  */
 export type Scope = 'read' | 'write' | 'refund' | 'operate'
 

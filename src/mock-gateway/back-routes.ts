@@ -60,7 +60,7 @@ const REFUND = {
   operationId: 'mockRefund',
   summary: 'Refund a charge',
   description:
-    'Gives back a part of a deposit once per `Idempotency-Key`, and fails as the dials say. More ' +
+    'Gives back a part of a deposit once per `Idempotency-Key`, and fails as its faults say. More ' +
     'than is left is declined; what was never charged is refused as `unknown_charge`.',
   headers: Type.Object({ 'idempotency-key': Type.Optional(Key) }),
   body: GiveBack,

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { CarriedTypes, Id, Money, oneOf, PaymentTypes, ReturnKinds, Time } from '../http/schemas.ts'
-import { DIALS, isWhole, type Faults } from './faults.ts'
+import { FAULT_SETTINGS, isWhole, type Faults } from './faults.ts'
 
 /** The header of a charge. */
 export const Key = Type.String({
@@ -110,12 +110,12 @@ const Answer = Type.Object(
   { title: 'MockAnswer' },
 )
 
-/** Every dial and its bounds. */
-export const Dials = Type.Unsafe<Faults>({
+/** Every setting of the mock gateway and its bounds. */
+export const FaultSettings = Type.Unsafe<Faults>({
   title: 'MockFaults',
   type: 'object',
   properties: Object.fromEntries(
-    Object.entries(DIALS).map(([name, { initial, max, description }]) => {
+    Object.entries(FAULT_SETTINGS).map(([name, { initial, max, description }]) => {
       const type = isWhole(name) ? 'integer' : 'number'
       return [
         name,

@@ -1,5 +1,5 @@
-/** A dial: where it starts, how far it turns, and what it does. */
-interface Dial {
+/** A setting of the mock gateway: where it starts, how far it goes, and what it does. */
+interface FaultSetting {
   readonly initial: number
   readonly max: number
   readonly description: string
@@ -23,7 +23,7 @@ export const CHANCES = {
   pending: chance(0, 'Answers 202 `pending`, and executes after `late_ms`.'),
   rejected: chance(0, 'Refuses the request with 422 `rejected`, without executing.'),
   wrong_credential: chance(0, 'Answers 401 with a page, without executing.'),
-} as const satisfies Record<string, Dial>
+} as const satisfies Record<string, FaultSetting>
 
 /** How long and how much. Milliseconds where the name ends in `_ms`. */
 const VALUES = {
@@ -33,68 +33,68 @@ const VALUES = {
   late_ms: value(3_000, 60_000, 'When a late charge is executed, counted from its request.'),
   retry_after_seconds: value(1, 3_600, 'What a 429 asks for.'),
   seed: value(1, 0xffff_ffff, 'Where chance starts: the same seed repeats a run.'),
-} as const satisfies Record<string, Dial>
+} as const satisfies Record<string, FaultSetting>
 
-/** Every dial by its name on the wire. */
-export const DIALS = {
+/** Every setting by its name on the wire. */
+export const FAULT_SETTINGS = {
   ...CHANCES,
   ...VALUES,
   lookup_errors: chance(0, 'Answers a lookup with 502.'),
-} as const satisfies Record<string, Dial>
+} as const satisfies Record<string, FaultSetting>
 
 /** One fault of a charge. */
 export type Fault = keyof typeof CHANCES
 
-/** All dials and where they stand. Chances are 0 … 1. */
-export type Faults = { readonly [dial in keyof typeof DIALS]: number }
+/** All settings and their values. Chances are 0 … 1. */
+export type Faults = { readonly [name in keyof typeof FAULT_SETTINGS]: number }
 
-/** The positions a gateway starts with: 10 % timeouts, 25 % errors, 65 % of charges go well. */
+/** The values a gateway starts with: 10 % timeouts, 25 % errors, 65 % of charges go well. */
 export const FAULTS_DEFAULT: Faults = Object.fromEntries(
-  Object.entries(DIALS).map(([name, dial]) => [name, dial.initial]),
-) as Faults // Entries of DIALS: the keys are the same.
+  Object.entries(FAULT_SETTINGS).map(([name, { initial }]) => [name, initial]),
+) as Faults // The keys are the same.
 
-/** A dial that cannot be turned as asked, and why. `dial` is empty when it is about all of them. */
-interface DialProblem {
-  readonly dial: string
+/** A setting that cannot have the value asked for, and why. `name` is empty: it is about all. */
+interface FaultProblem {
+  readonly name: string
   readonly code: 'unknown' | 'out_of_range' | 'not_whole' | 'chances_above_one'
 }
 
-/** What `turnDials` made of a change: the new positions, or everything wrong with it. */
-export type Turned =
+/** What `changeFaults` made of a change: the new values, or everything wrong with it. */
+export type Changed =
   | { readonly ok: true; readonly faults: Faults }
-  | { readonly ok: false; readonly problems: readonly DialProblem[] }
+  | { readonly ok: false; readonly problems: readonly FaultProblem[] }
 
 /**
- * Turn the dials that `change` names: all of them, or, if one cannot be turned so, none. At most
- * one fault hits a request, so chances add up to 1 at most; those that are not named give way, in
- * proportion.
+ * Change the settings that `change` names: all of them, or, if one cannot have its value, none. At
+ * most one fault hits a request, so chances add up to 1 at most; those that are not named give way,
+ * in proportion.
  */
-export function turnDials(faults: Faults, change: Readonly<Record<string, unknown>>): Turned {
+export function changeFaults(faults: Faults, change: Readonly<Record<string, unknown>>): Changed {
   const problems = Object.entries(change).flatMap(([name, to]) => problemOf(name, to))
   if (problems.length > 0) return { ok: false, problems }
-  const turned = { ...faults, ...change } as Faults // Only known dials and numbers are left.
-  const sum = (some: readonly Fault[]) => some.reduce((total, fault) => total + turned[fault], 0)
+  const changed = { ...faults, ...change } as Faults // Only known names and numbers are left.
+  const sum = (some: readonly Fault[]) => some.reduce((total, fault) => total + changed[fault], 0)
   const named = sum(FAULTS.filter((fault) => fault in change))
   if (named > 1 + ROUNDING)
-    return { ok: false, problems: [{ dial: '', code: 'chances_above_one' }] }
+    return { ok: false, problems: [{ name: '', code: 'chances_above_one' }] }
   const others = FAULTS.filter((fault) => !(fault in change))
   const left = Math.max(0, 1 - named)
-  if (sum(others) <= left + ROUNDING) return { ok: true, faults: turned }
+  if (sum(others) <= left + ROUNDING) return { ok: true, faults: changed }
   const share = left / sum(others)
-  const given = Object.fromEntries(others.map((fault) => [fault, turned[fault] * share]))
-  return { ok: true, faults: { ...turned, ...given } }
+  const given = Object.fromEntries(others.map((fault) => [fault, changed[fault] * share]))
+  return { ok: true, faults: { ...changed, ...given } }
 }
 
-function problemOf(dial: string, to: unknown): readonly DialProblem[] {
-  if (!Object.hasOwn(DIALS, dial)) return [{ dial, code: 'unknown' }]
-  const { max } = DIALS[dial as keyof Faults] // Just checked.
-  if (typeof to !== 'number' || !(to >= 0 && to <= max)) return [{ dial, code: 'out_of_range' }]
-  return isWhole(dial) && !Number.isInteger(to) ? [{ dial, code: 'not_whole' }] : []
+function problemOf(name: string, to: unknown): readonly FaultProblem[] {
+  if (!Object.hasOwn(FAULT_SETTINGS, name)) return [{ name, code: 'unknown' }]
+  const { max } = FAULT_SETTINGS[name as keyof Faults] // Just checked.
+  if (typeof to !== 'number' || !(to >= 0 && to <= max)) return [{ name, code: 'out_of_range' }]
+  return isWhole(name) && !Number.isInteger(to) ? [{ name, code: 'not_whole' }] : []
 }
 
-/** Whether a dial takes whole numbers only; the others are chances. */
-export function isWhole(dial: string): boolean {
-  return Object.hasOwn(VALUES, dial)
+/** Whether a setting takes whole numbers only; the others are chances. */
+export function isWhole(name: string): boolean {
+  return Object.hasOwn(VALUES, name)
 }
 
 /** What is to happen to one charge request. */
@@ -109,8 +109,8 @@ const FAULTS = Object.keys(CHANCES) as readonly Fault[] // Keys of CHANCES, in i
 const ROUNDING = Number.EPSILON * FAULTS.length
 
 /**
- * Draw the plan for one request. Takes exactly two chances whatever the dials say, so that turning
- * one dial does not shift the chances of the requests that follow.
+ * Draw the plan for one request. Takes exactly two chances whatever the chances are, so that
+ * changing one does not shift the chances of the requests that follow.
  */
 export function draw(faults: Faults, random: () => number): Plan {
   let left = random()
@@ -122,10 +122,10 @@ export function draw(faults: Faults, random: () => number): Plan {
   return { fault: null, latencyMs }
 }
 
-function chance(initial: number, description: string): Dial {
+function chance(initial: number, description: string): FaultSetting {
   return { initial, max: 1, description }
 }
 
-function value(initial: number, max: number, description: string): Dial {
+function value(initial: number, max: number, description: string): FaultSetting {
   return { initial, max, description }
 }

@@ -133,7 +133,7 @@ export function show(
   if (shows === 'unauthorized') return { kind: 'html', afterMs, status: 401 }
   if (shows === 'rate_limited') return refusal(shows, afterMs, key, faults.retry_after_seconds)
   if (shows in REFUSALS) return refusal(shows as Refusal, afterMs, key) // The check is the reason.
-  // What was settled under this key before is told, whatever the dials say now.
+  // What was settled under this key before is told, whatever its faults say now.
   if (shows === 'pending' && charge === undefined) return pending(key, afterMs)
 
   assert(charge !== undefined, 'an effect shows an outcome only if it settles one')

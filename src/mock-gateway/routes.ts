@@ -7,7 +7,7 @@ import { formatMoney, parseMoney, toWire } from '../domain/money.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { IntegerText, parseInteger } from '../http/schemas.ts'
 import { backRoutes } from './back-routes.ts'
-import { ANSWERS, BY_KEY, Charges, Dials, Journal, Key, Pay, Verdict } from './bodies.ts'
+import { ANSWERS, BY_KEY, Charges, FaultSettings, Journal, Key, Pay, Verdict } from './bodies.ts'
 import { decimalsOf } from './given-back.ts'
 import { REQUESTS_MAX, type Audit, type Seen } from './journal.ts'
 import type { Charge, Order } from './orders.ts'
@@ -52,17 +52,17 @@ export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
       void reply.send(toPage(gateway, after.value, limit.value))
     })
     app.get('/faults', { schema: FAULTS }, () => gateway.faults())
-    app.put('/faults', { schema: TURN }, (request, reply) => {
-      const turned = gateway.turn(request.body)
-      if (turned.ok) return void reply.send(turned.faults)
-      const errors = turned.problems.map(({ dial, code }) => ({
+    app.put('/faults', { schema: CHANGE }, (request, reply) => {
+      const changed = gateway.setFaults(request.body)
+      if (changed.ok) return void reply.send(changed.faults)
+      const errors = changed.problems.map(({ name, code }) => ({
         // The whole body is at fault when it is about the sum: its JSON Pointer is empty.
-        pointer: dial === '' ? '' : `/${dial}`,
+        pointer: name === '' ? '' : `/${name}`,
         code,
       }))
       return void refuse(reply, { code: 'body_invalid', errors })
     })
-    app.delete('/faults', { schema: DEFAULTS }, () => gateway.turnBack())
+    app.delete('/faults', { schema: DEFAULTS }, () => gateway.resetFaults())
     app.post('/reset', { schema: RESET }, (_request, reply) => {
       gateway.reset()
       void reply.code(204).send(null)
@@ -86,7 +86,7 @@ const PAY = {
   tags,
   operationId: 'mockCharge',
   summary: 'Charge a payment',
-  description: 'Settles the order once per `Idempotency-Key`, and fails as the dials say.',
+  description: 'Settles the order once per `Idempotency-Key`, and fails as its faults say.',
   headers: Type.Object({ 'idempotency-key': Type.Optional(Key) }),
   body: Pay,
   response: { ...ANSWERS, ...refusals(400, 415) },
@@ -141,34 +141,34 @@ const CHARGES = {
 const FAULTS = {
   tags,
   operationId: 'mockFaults',
-  summary: 'Where the dials stand',
-  response: { 200: Dials },
+  summary: 'The faults as they are set',
+  response: { 200: FaultSettings },
 }
 
-const TURN = {
+const CHANGE = {
   tags,
   operationId: 'mockTurnFaults',
-  summary: 'Turn dials',
+  summary: 'Change faults',
   description:
-    'Takes effect with the next request. Dials left out stay, except that chances add up to 1 at ' +
+    'Takes effect with the next request. Those left out stay, except that chances add up to 1 at ' +
     'most: those left out give way, in proportion.',
-  body: { ...Dials, examples: [{ decline: 1 }] },
-  response: { 200: Dials, ...refusals(400, 415) },
+  body: { ...FaultSettings, examples: [{ decline: 1 }] },
+  response: { 200: FaultSettings, ...refusals(400, 415) },
 }
 
 const DEFAULTS = {
   tags,
   operationId: 'mockResetFaults',
-  summary: 'Turn every dial back to where it started',
+  summary: 'Put every fault back to where it started',
   description: 'The seed stays as it is, and chance goes on where it was.',
-  response: { 200: Dials },
+  response: { 200: FaultSettings },
 }
 
 const RESET = {
   tags,
   operationId: 'mockReset',
   summary: 'Forget every charge',
-  description: 'Chance starts anew from the seed. The dials stay.',
+  description: 'Chance starts anew from the seed. The faults stay as they are.',
   response: { 204: Type.Null() },
 }
 

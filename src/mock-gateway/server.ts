@@ -1,7 +1,7 @@
 import type { Exponent } from '../domain/currency.ts'
 import { seededRandom } from '../domain/random.ts'
 import type { Clock } from '../ports.ts'
-import { draw, FAULTS_DEFAULT, turnDials, type Faults, type Turned } from './faults.ts'
+import { draw, FAULTS_DEFAULT, changeFaults, type Faults, type Changed } from './faults.ts'
 import { decimalsOf, refundableOf, returnableOf, type Returned } from './given-back.ts'
 import { openJournal } from './journal.ts'
 import type { Act, Audit, Seen } from './journal.ts'
@@ -17,10 +17,10 @@ export interface MockGateway {
   /** Resolves after `ms` milliseconds, or as soon as the gateway closes. */
   hold(ms: number): Promise<void>
   faults(): Faults
-  /** Turn dials while it runs. Naming `seed` starts chance anew. */
-  turn(change: Readonly<Record<string, unknown>>): Turned
-  /** Turn every dial back to where it started; the seed stays as it is. */
-  turnBack(): Faults
+  /** Change faults while it runs. Naming `seed` starts chance anew. */
+  setFaults(change: Readonly<Record<string, unknown>>): Changed
+  /** Put every fault back to where it started; the seed stays as it is. */
+  resetFaults(): Faults
   requests(limit: number, offset: number): readonly Seen[]
   audit(): Audit
   /** Executed charges in order, behind the first `after` of them. */
@@ -34,7 +34,7 @@ export interface MockGateway {
   returned(after: number, limit: number): readonly Returned[]
   /** How many decimals the amounts of a payment have. */
   decimalsOf(paymentId: number): Exponent
-  /** Forget every charge and request, and start chance anew. The dials stay. */
+  /** Forget every charge and request, and start chance anew. The faults stay. */
   reset(): void
   /** Let go of held replies and drop late charges. Later orders are answered with 503. */
   close(): void
@@ -60,8 +60,8 @@ interface State {
 }
 
 /**
- * A mock gateway whose dials start at `faults` over the defaults. With `journalPath` its charges
- * survive a restart. Throws if that file cannot be opened or a dial cannot be turned as asked.
+ * A mock gateway whose faults start at `faults` over the defaults. With `journalPath` its charges
+ * survive a restart. Throws if that file cannot be opened or a fault cannot be set so.
  */
 export function mockGateway(options: {
   readonly clock: Clock
@@ -70,15 +70,15 @@ export function mockGateway(options: {
   readonly journalPath?: string
 }): MockGateway {
   const seed = options.seed === undefined ? {} : { seed: options.seed }
-  const turned = turnDials(FAULTS_DEFAULT, { ...options.faults, ...seed })
-  if (!turned.ok) throw new Error(`mock gateway: ${JSON.stringify(turned.problems)}`)
+  const changed = changeFaults(FAULTS_DEFAULT, { ...options.faults, ...seed })
+  if (!changed.ok) throw new Error(`mock gateway: ${JSON.stringify(changed.problems)}`)
   const state: State = {
     clock: options.clock,
     journal: openJournal(options.journalPath),
     late: new Map(),
     lateKeys: new Set(),
-    faults: turned.faults,
-    ...chances(turned.faults.seed),
+    faults: changed.faults,
+    ...chances(changed.faults.seed),
     closed: false,
   }
   const holds = holding()
@@ -87,8 +87,8 @@ export function mockGateway(options: {
     lookup: (key) => lookup(state, key),
     hold: holds.hold,
     faults: () => state.faults,
-    turn: (change) => turn(state, change),
-    turnBack: () => (state.faults = { ...turned.faults, seed: state.faults.seed }),
+    setFaults: (change) => setFaults(state, change),
+    resetFaults: () => (state.faults = { ...changed.faults, seed: state.faults.seed }),
     requests: (limit, offset) => state.journal.requests(limit, offset),
     audit: () => state.journal.audit(),
     executed: (after, limit) => state.journal.executed(after, limit),
@@ -242,12 +242,12 @@ function comeBack(
   }
 }
 
-function turn(state: State, change: Readonly<Record<string, unknown>>): Turned {
-  const turned = turnDials(state.faults, change)
-  if (!turned.ok) return turned
-  state.faults = turned.faults
-  if (change.seed !== undefined) Object.assign(state, chances(turned.faults.seed))
-  return turned
+function setFaults(state: State, change: Readonly<Record<string, unknown>>): Changed {
+  const changed = changeFaults(state.faults, change)
+  if (!changed.ok) return changed
+  state.faults = changed.faults
+  if (change.seed !== undefined) Object.assign(state, chances(changed.faults.seed))
+  return changed
 }
 
 function reset(state: State): void {

@@ -179,7 +179,7 @@ const READS: readonly Wire[] = [
   get('/mock-gateway/faults'),
 ]
 
-/** Paths and methods that there are not, and the dials of the mock gateway. */
+/** Paths and methods that there are not, and the faults of the mock gateway. */
 const ELSEWHERE: readonly Wire[] = [
   ...['/nothing', '/payments', '/payments/1', '/users/1', '/payments/refund', '/ledger'].map(
     (path) => post(path, {}),

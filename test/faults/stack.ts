@@ -109,7 +109,7 @@ export interface StackOptions {
   readonly env?: Variables
   /** The crash point with which a process is to start, or null. */
   readonly arm?: (name: string) => string | null
-  /** Turns of the mock gateway's dials beside those that all scenarios have. */
+  /** Faults of the mock gateway beside those that all scenarios have. */
   readonly gatewayFaults?: Readonly<Record<string, number>>
   /** The process that reaches the database by a line of its own, which can be cut alone. */
   readonly line?: string
@@ -135,9 +135,9 @@ export interface Stack {
   query<Row extends object>(text: string): Promise<Row[]>
   /** Let the database take no more writes, as one that is not the primary any more; and back. */
   readOnly(on: boolean): Promise<void>
-  /** Turn dials of the mock gateway. */
-  turnGateway(dials: Readonly<Record<string, number>>): Promise<void>
-  /** Turn the gateway's dials, and wait until it and one process of each role listen. */
+  /** Set faults of the mock gateway. */
+  turnGateway(faults: Readonly<Record<string, number>>): Promise<void>
+  /** Set the gateway's faults, and wait until it and one process of each role listen. */
   begin(): Promise<void>
   ready(): Promise<void>
   stop(): Promise<void>
@@ -186,7 +186,7 @@ export async function startStack(
     deaths,
     query: (text) => query(databaseUrl, text),
     readOnly: (on) => turnReadOnly(server, at.name, on),
-    turnGateway: (dials) => turnGateway(gatewayUrl, dials),
+    turnGateway: (faults) => turnGateway(gatewayUrl, faults),
     async begin() {
       await mock.ready()
       await stack.turnGateway({ ...GATEWAY_FAULTS, ...options.gatewayFaults })

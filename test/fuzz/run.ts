@@ -42,7 +42,7 @@ const SOCKETS_PER_GROUP = 4
 const FINDINGS_SHOWN_MAX = 200
 
 /** They change how the gateway behaves, not what the service does with a request. */
-const DIALS = /\/mock-gateway\/(faults|reset)$/
+const FAULTS = /\/mock-gateway\/(faults|reset)$/
 
 interface Run {
   readonly target: FuzzTarget
@@ -78,14 +78,14 @@ export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<Fu
     findingsCount: 0,
     slowestMs: 0,
   }
-  const dials = operations.filter(({ path }) => DIALS.test(path))
-  const others = operations.filter(({ path }) => !DIALS.test(path))
+  const faults = operations.filter(({ path }) => FAULTS.test(path))
+  const others = operations.filter(({ path }) => !FAULTS.test(path))
   while (run.requests < options.requests) {
     await group(run, others)
     if (options.stories) await storiesAndSockets(run)
     options.onProgress?.(run.requests, run.findingsCount)
   }
-  if (dials.length > 0) await group(run, dials)
+  if (faults.length > 0) await group(run, faults)
   for (const connection of run.connections) connection.close()
   return {
     seed: options.seed,

@@ -16,8 +16,8 @@ export interface Target {
   ask(request: Wire): Promise<Received>
   /** Send a JSON body, or none, and read a JSON answer. */
   json(method: string, path: string, body?: unknown): Promise<unknown>
-  /** Turn dials of its mock gateway. */
-  turn(dials: Readonly<Record<string, number>>): Promise<void>
+  /** Set faults of its mock gateway. */
+  turn(faults: Readonly<Record<string, number>>): Promise<void>
   /** Run SQL as the database's owner. */
   sql<Row extends pg.QueryResultRow>(text: string): Promise<Row[]>
   /** Rows by table, of every table. */
@@ -60,7 +60,7 @@ export async function startTarget(
   await client.connect()
   const port = Number(new URL(service.url).port)
   const target = targetOf(open(port), client, port)
-  const turn: Target['turn'] = (dials) => turnGateway(`${service.url}${API}/mock-gateway`, dials)
+  const turn: Target['turn'] = (faults) => turnGateway(`${service.url}${API}/mock-gateway`, faults)
   await turn(await calm(target))
   const stop = async () => {
     await target.stop()
@@ -69,11 +69,11 @@ export async function startTarget(
   return { ...target, url: service.url, bugs, turn, stop }
 }
 
-/** Every dial that is a chance, at 0. */
+/** Every fault that is a chance, at 0. */
 async function calm(target: { json: Target['json'] }): Promise<Record<string, number>> {
-  // The documented answer: dials by name.
-  const dials = (await target.json('GET', `${API}/mock-gateway/faults`)) as Record<string, number>
-  const chances = Object.entries(dials).filter(([, position]) => position > 0 && position < 1)
+  // The documented answer: faults by name.
+  const faults = (await target.json('GET', `${API}/mock-gateway/faults`)) as Record<string, number>
+  const chances = Object.entries(faults).filter(([, position]) => position > 0 && position < 1)
   return Object.fromEntries(chances.map(([name]) => [name, 0]))
 }
 

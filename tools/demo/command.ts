@@ -146,10 +146,10 @@ function bar(options: Options, label: string, total: number) {
   return { tick: () => undefined, done: () => undefined }
 }
 
-/** The dials of the mock gateway that are turned up, in words. */
+/** The faults of the mock gateway that can happen, in words. */
 async function faults(api: Client, gateway: string): Promise<string> {
-  const dials = await read<Record<string, number>>(api, `${gateway}/faults`)
-  const chances = Object.entries(dials).filter(
+  const faults = await read<Record<string, number>>(api, `${gateway}/faults`)
+  const chances = Object.entries(faults).filter(
     ([name, at]) => at > 0 && !/(_ms|_seconds|seed)$/.test(name),
   )
   if (chances.length === 0) return 'never, now'
