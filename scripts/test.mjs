@@ -28,7 +28,7 @@ const TEMPLATE = 'payments_template'
  * Files that run side by side: one more than there are cores, because some wait for leases and
  * timers most of the time. More would wait for the one database that they share.
  */
-const LANES = Math.min(availableParallelism() + 1, 5)
+const FILES_SIDE_BY_SIDE = Math.min(availableParallelism() + 1, 5)
 /**
  * A file that takes longer is ended, and its tests that have not ended are named. The longest takes
  * half a minute; a machine may be busy with other things.
@@ -103,7 +103,7 @@ async function createTemplate(url) {
 
 function runTests(url, folder) {
   const files = given.some(isFile) ? [] : testFiles(root, unit)
-  const limits = [`--test-concurrency=${LANES}`, `--test-timeout=${FILE_MS_MAX}`]
+  const limits = [`--test-concurrency=${FILES_SIDE_BY_SIDE}`, `--test-timeout=${FILE_MS_MAX}`]
   // Options must precede the files; of two that say the same, the later one holds.
   const args = [
     '--import',

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import type { Setting } from '../src/config/kinds.ts'
 import { SETTINGS } from '../src/config/settings.ts'
-import { isOpen, TRANSITIONS, type StoredStatus } from '../src/domain/payment.ts'
+import { isOpen, OPERATIONS, TRANSITIONS, type StoredStatus } from '../src/domain/payment.ts'
 import { REFUSALS } from '../src/domain/refusal.ts'
 import { codeOf, deadLinks, PAGES, prose } from './pages.ts'
 import { run } from './process-kit.ts'
@@ -22,7 +22,8 @@ const ERRORS = read('docs/errors.md')
 const NOT_OURS = ['NODE_ENV', 'NODE_OPTIONS', 'TEST_DATABASE_URL', 'POSTGRES_PASSWORD']
 
 /** The rows of the table: its cells, without the head. */
-const ROWS = ERRORS.split('\n')
+const ROWS = (ERRORS.split('\n## ')[0] ?? '')
+  .split('\n')
   .filter((line) => line.startsWith('| `'))
   .map((line) =>
     line
@@ -54,6 +55,26 @@ test('refusals are ordered by status, and each has a sentence for the caller', (
   )
   for (const [code, [, detail]] of Object.entries(REFUSALS))
     assert.match(detail, /^[A-Z].*[.…]$/, code)
+})
+
+test('docs/errors.md lists every word that `errors` may say, and no other', () => {
+  const [, section = ''] = /## What `errors` says\n([^]*?)\n## /.exec(ERRORS) ?? []
+  const words = [...section.matchAll(/^\| (`.+?) +\|/gm)].flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`(\w+)`/g)].map(([, word = '']) => word),
+  )
+  const said = sources('src').flatMap(({ path, text }) => [
+    ...text.matchAll(/\b(?:pointer|field|name)\b[^{}]{0,80}\bcode: '(\w+)'/g),
+    ...(path.startsWith('src/http/') ? text.matchAll(/\bwhy: '(\w+)'|\bunreadable\('(\w+)'/g) : []),
+    ...(path === 'src/http/json.ts' ? text.matchAll(/\breturn '(\w+)'/g) : []),
+    ...(path === 'src/http/failures.ts' ? text.matchAll(/^ {4}\w+: '(\w+)',$/gm) : []),
+  ])
+  const schema = ['minLength', 'format']
+  const money = ['amount_malformed', 'amount_precision', 'amount_range']
+  const expected = said.map(([, word, other]) => word ?? other ?? '')
+  assert.deepEqual(
+    [...new Set(words)].toSorted(),
+    [...new Set([...expected, ...schema, ...money])].toSorted(),
+  )
 })
 
 test('every link of a page into the repository leads to a file and a heading', () => {
@@ -172,6 +193,39 @@ test('the diagram of states shows each transition, and no other', () => {
   )
 })
 
+test('every route is on a page for those who use it', () => {
+  const { paths } = JSON.parse(read('docs/openapi.json')) as { paths: Record<string, object> }
+  const text = ['README.md', 'docs/gateways.md', 'docs/operations.md'].map(read).join('\n')
+  // As they are written there: with ids as words or numbers, and perhaps a query.
+  const shown = Object.keys(paths).filter((path) => {
+    const pattern = path.replace(/[/.]/g, '\\$&').replace(/\{\w+\}/g, '(?:\\{\\w+\\}|[\\w-]+)')
+    return !new RegExp(`${pattern}(?![\\w/{])`).test(text)
+  })
+  assert.deepEqual(shown, [])
+})
+
+test('the health that docs/operations.md shows has every operation', () => {
+  const [, shown = ''] =
+    /\/api\/v1\/health\n```\n\n```json\n([^]*?)```/.exec(read('docs/operations.md')) ?? []
+  const { gateways } = JSON.parse(shown) as { gateways: { operation: string }[] }
+  assert.deepEqual(
+    gateways.map(({ operation }) => operation),
+    OPERATIONS,
+  )
+})
+
+test('docs/operations.md says of every tool that it creates nothing', () => {
+  const commands = sources('src')
+    .filter(({ path }) => path.endsWith('/command.ts'))
+    .flatMap(({ text }) => [...text.matchAll(/\bprogram\s*\.command\('(\w+)/g)])
+    .map(([, name]) => name)
+  const [, list = ''] = /\n\n(`keys`[^.]+?)\snever run/.exec(read('docs/operations.md')) ?? []
+  assert.deepEqual(
+    [...list.matchAll(/`(\w+)`/g)].map(([, name]) => name).toSorted(),
+    commands.toSorted(),
+  )
+})
+
 test('docs/operations.md lists every command with the options that it has', async (t) => {
   const rows = [
     ...read('docs/operations.md').matchAll(/^\| `payments ([a-z-]+)[^`]*` +\| (.+?) +\|/gm),
@@ -213,6 +267,8 @@ test('each decision is in both lists under its title, with what decided it', () 
     assert.ok(title.startsWith(`# ${at + 1}. `), name)
     const headings = [...text.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading)
     assert.deepEqual(headings, ['Context', 'Decision', 'What decided', 'Consequences'], name)
+    const [, decided = ''] = /## What decided\n([^]*?)\n## /.exec(text) ?? []
+    assert.match(decided, /\b\d{4}-\d\d-\d\d\b/, `${name} says when its figure was measured`)
     const lists = { 'ARCHITECTURE.md': `docs/decisions/${name}`, 'docs/decisions/README.md': name }
     for (const [list, link] of Object.entries(lists)) {
       const entry = `[${title.slice(2)}](${link})`

@@ -230,7 +230,7 @@ export const SETTINGS = {
     group: 'Worker',
     kind: integer(1, 10_000),
     fallback: '256',
-    doc: 'Gateway calls in flight per worker; each operation is sure of half of them.',
+    doc: 'Gateway calls in flight per worker; each of the three operations is sure of a third of them.',
   },
   workerBatch: {
     name: 'WORKER_BATCH',

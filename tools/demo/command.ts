@@ -148,8 +148,8 @@ function bar(options: Options, label: string, total: number) {
 
 /** The faults of the mock gateway that can happen, in words. */
 async function faults(api: Client, gateway: string): Promise<string> {
-  const faults = await read<Record<string, number>>(api, `${gateway}/faults`)
-  const chances = Object.entries(faults).filter(
+  const set = await read<Record<string, number>>(api, `${gateway}/faults`)
+  const chances = Object.entries(set).filter(
     ([name, at]) => at > 0 && !/(_ms|_seconds|seed)$/.test(name),
   )
   if (chances.length === 0) return 'never, now'
