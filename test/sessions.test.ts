@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sources } from './sources.ts'
-import { statements, type Found } from './statements.ts'
+import { ROOT } from './sources.ts'
+import { statements } from './statements.ts'
+import { carried, unnamed } from './tidy/shards.ts'
+import { touchedBy } from './tidy/sql.ts'
+import { migrations, tablesOf } from './tidy/tables.ts'
+import { parse } from './tidy/tree.ts'
 
 /** The tables whose rows belong to a shard. */
-const SHARDED =
-  'users|payments|payment_tasks|payment_attempts|postings|dead_letters|operator_acts|payment_counts'
+const SHARDED = new Set(
+  [...tablesOf(migrations())].filter(([, sharded]) => sharded).map(([table]) => table),
+)
 
 /**
  * The statements that are about no shard, and why. A new one is a decision about where it can run.
@@ -27,32 +32,43 @@ const UNSHARDED: readonly (readonly [names: RegExp, why: string])[] = [
   [/^postgres_probe$|^migrations_/, 'asks about the server'],
 ]
 
-/** The tables that a text reads or changes, without those that it inserts into. */
-function touched(text: string): string[] {
-  const places = text.matchAll(new RegExp(`\\b(?:from|join|update)\\s+(${SHARDED})\\b`, 'g'))
-  return [...places].map(([, table = '']) => table)
-}
+/** Texts that pass the rule, and texts that it has to see. */
+const NAMING: readonly (readonly [sql: string, wrong: RegExp | null])[] = [
+  ['select id from users where shard = $1 and id = $2', null],
+  ["select id from users where shard = $1 -- , payments\n and name = 'from payments'", null],
+  ['update users set held = 0 where users.shard = $1', null],
+  ['insert into users (shard, id) select $1::int, $2', null],
+  ['insert into users (shard, id) values ($1::int, $2) on conflict (shard, id) do nothing', null],
+  ['select id from users where id = $2', /1 tables, and 0 times/],
+  ['SELECT id FROM Users WHERE id = $2', /1 tables/],
+  ['select id from public.users where id = $2', /1 tables/],
+  ['select id from "users" where id = $2', /1 tables/],
+  ['select id from only users where id = $2', /1 tables/],
+  ['truncate users', /1 tables/],
+  ['delete from users using payments where users.shard = $1', /2 tables, and 1 times/],
+  ['select 1 from users, payments where users.shard = $1', /2 tables, and 1 times/],
+  ['select 1 from user_keys where key = $2', /1 tables/],
+  ['select 1 from users where shard = $1 and SHARD <> $2', /shard <> \$2/],
+  ['select 1 from users where shard = $1 and $2 = "shard"', /= shard/],
+  ['select 1 from users a where a.shard = $1 and $2 = a.shard', /= shard/],
+  ['select 1 from users where shard = $1 or shard between 1 and $2', /shard between/],
+  ['insert into users (id, shard) select $2, $1::int', /into users \( id/],
+  ['INSERT INTO "users" (shard, id) select 7, $2', /1 inserts, and 0/],
+]
 
-/** What is wrong with how a sharded text names its shard. */
-function unnamed({ text }: Found): string[] {
-  const wrong: string[] = []
-  const named = text.match(/\bshard = \$1\b/g)?.length ?? 0
-  const read = touched(text)
-  if (named < read.length) wrong.push(`${read.length} tables, and ${named} times shard = $1`)
-  const inserts = [...text.matchAll(new RegExp(`insert into (?:${SHARDED})\\b[^(]*\\((\\w+)`, 'g'))]
-  for (const [insert, first] of inserts) if (first !== 'shard') wrong.push(insert)
-  const values = text.match(/\bselect\s+\$1::int\b/g)?.length ?? 0
-  if (inserts.length > values) wrong.push(`${inserts.length} inserts, and ${values} of shard $1`)
-  const other = /\bshard (?:<>|<|>|in\b|any\b|=(?! \$1\b)).{20}/.exec(text)
-  if (other !== null) wrong.push(other[0])
-  return wrong
-}
+test('the rule of naming a shard reads SQL as PostgreSQL does', () => {
+  for (const [sql, wrong] of NAMING) {
+    const said = unnamed(sql, SHARDED).join()
+    if (wrong === null) assert.equal(said, '', sql)
+    else assert.match(said, wrong, sql)
+  }
+})
 
 test('every statement names one shard, $1, in each table that it touches, or is a named exception', async () => {
   const found = await statements()
   const wrong = found
     .filter(({ sharded }) => sharded)
-    .flatMap((one) => unnamed(one).map((what) => `${one.name}: ${what}`))
+    .flatMap((one) => unnamed(one.text, SHARDED).map((what) => `${one.name}: ${what}`))
   assert.deepEqual(wrong, [])
   const unsharded = found.filter(({ sharded }) => !sharded).map(({ name }) => name)
   assert.deepEqual(
@@ -63,7 +79,7 @@ test('every statement names one shard, $1, in each table that it touches, or is 
   assert.deepEqual(stale, [], 'exceptions that nothing needs any more')
   for (const { name, text } of found.filter(({ sharded }) => !sharded)) {
     if (name === 'verify_outside_shards') continue
-    assert.deepEqual(touched(text), [], `${name} touches what belongs to a shard`)
+    assert.deepEqual(touchedBy(text, SHARDED), [], `${name} touches what belongs to a shard`)
   }
 })
 
@@ -88,25 +104,6 @@ test('the time of a statement is its session’s, at one place, or it has none',
   }
 })
 
-/** Where a number of a shard, or of shards, may stand. */
-const SESSION = /^src\/(ports|each-shard)\.ts$|^src\/adapters\/shard-session\.ts$|^src\/domain\//
-
 test('outside the session nobody carries a shard’s number or a time, nor goes through shards', () => {
-  const banned: readonly (readonly [what: string, text: RegExp])[] = [
-    ['the number of a shard', /\bshard: number\b/],
-    ['the number of shards', /\bshards: number\b/],
-    ['a time for the database', /\bat: Date \| null[,)]/],
-    ['a parameter for the time, by hand', /\$[12]::timestamptz, (?:clock_timestamp|now)\(\)/],
-    [
-      'a loop over shards',
-      /\bof (?:\w+\.)*shards\b|< (?:\w+\.)*shards\b|\bshards\.(?:map|forEach|flatMap|filter|reduce)\b/,
-    ],
-  ]
-  const found = sources('src')
-    .filter(({ path }) => !SESSION.test(path))
-    .flatMap(({ path, text }) => {
-      const code = text.replace(/\/\*[^]*?\*\/|(?<=^|\s)\/\/.*$/gm, '')
-      return banned.filter(([, pattern]) => pattern.test(code)).map(([what]) => `${path}: ${what}`)
-    })
-  assert.deepEqual(found, [])
+  assert.deepEqual(carried(parse(ROOT)), [])
 })

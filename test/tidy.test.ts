@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { ROOT } from './sources.ts'
 import { deadExports, usedByTestsAlone } from './tidy/exports.ts'
 import { backwards, ORDER, outwards, unreached } from './tidy/imports.ts'
 import { lint } from './tidy/lint.ts'
-import { foreignWrites, ownerless } from './tidy/tables.ts'
+import { foreignWrites, migrations, ownerless } from './tidy/tables.ts'
 import { parse } from './tidy/tree.ts'
 import { classes, floatsOfMoney, machinePaths, strayStatements } from './tidy/words.ts'
 
@@ -72,9 +72,7 @@ test('a table is written by its own store, with exceptions that say why', () => 
   const { broken, stale } = foreignWrites(FILES)
   assert.deepEqual(broken, [])
   assert.deepEqual(stale, [], 'exceptions that nothing needs any more')
-  const folder = join(ROOT, 'migrations')
-  const migrations = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))
-  assert.deepEqual(ownerless(migrations.join('\n')), [])
+  assert.deepEqual(ownerless(migrations()), [])
 })
 
 test('SQL lives in stores', () => {

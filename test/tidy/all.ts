@@ -1,5 +1,6 @@
 import { deadExports, usedByTestsAlone } from './exports.ts'
 import { backwards, outwards, unreached } from './imports.ts'
+import { carried } from './shards.ts'
 import { foreignWrites } from './tables.ts'
 import type { Parsed } from './tree.ts'
 import { classes, floatsOfMoney, machinePaths, strayStatements, wideComments } from './words.ts'
@@ -13,6 +14,7 @@ export function judge(files: readonly Parsed[]): string[] {
     ...deadExports(files),
     ...usedByTestsAlone(files),
     ...foreignWrites(files).broken,
+    ...carried(files),
     ...strayStatements(files),
     ...classes(files),
     ...floatsOfMoney(files),

@@ -172,6 +172,44 @@ export const PLANTED: readonly Planted[] = [
     caught: /writes to …/,
   },
   {
+    name: 'the number of a shard, carried by hand',
+    path: 'src/runs/planted-shard.ts',
+    text: anew(`export const planted = (shardNumber: number) => shardNumber\n`),
+    caught: /carries a number of shards, shardNumber/,
+  },
+  {
+    name: 'the number of shards in a field of its own',
+    path: 'src/runs/planted-shards.ts',
+    text: anew(`export interface Planted {\n  readonly shards?: number | null\n}\n`),
+    caught: /carries a number of shards, shards/,
+  },
+  {
+    name: 'a time for the database',
+    path: 'src/runs/planted-time.ts',
+    text: anew(`export const planted = (when?: Date) => when\n`),
+    caught: /carries a time for the database, when/,
+  },
+  {
+    name: 'a time for the database among options',
+    path: 'src/runs/planted-times.ts',
+    text: anew(`export const planted = ({ at }: { at?: Date }) => at\n`),
+    caught: /carries a time for the database, at/,
+  },
+  {
+    name: 'a loop over shards',
+    path: 'src/runs/planted-loop.ts',
+    text: anew(
+      `export const planted = (db: { shards: string[] }) => {\n  for (const one of db.shards) void one\n}\n`,
+    ),
+    caught: /goes through shards/,
+  },
+  {
+    name: 'a parameter for the time, by hand',
+    path: 'src/runs/planted-clock-store.ts',
+    text: anew(`export const planted = 'select COALESCE($3::timestamptz, clock_timestamp())'\n`),
+    caught: /has a parameter for the time, by hand/,
+  },
+  {
     name: 'SQL in capitals in an operation',
     path: 'src/ledger/planted-capitals.ts',
     text: anew(`export const planted = 'SELECT id FROM "users"'\n`),

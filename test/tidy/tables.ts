@@ -1,3 +1,6 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ROOT } from '../sources.ts'
 import { isSql, tokens, writtenBy } from './sql.ts'
 import { literalsOf, placeOf, type Parsed } from './tree.ts'
 
@@ -116,13 +119,20 @@ export function foreignWrites(files: readonly Parsed[]): { broken: string[]; sta
   }
 }
 
-/** Every table that the migrations make, and whether its rows belong to a shard. */
-export function tablesOf(migrations: string): ReadonlyMap<string, boolean> {
-  const made = migrations.matchAll(/^create table (?:if not exists )?(\w+) \(\n( *shard int)?/gm)
+/** The text of all migrations. */
+export function migrations(): string {
+  const folder = join(ROOT, 'migrations')
+  const names = readdirSync(folder).toSorted()
+  return names.map((name) => readFileSync(join(folder, name), 'utf8')).join('\n')
+}
+
+/** Every table that migrations make, and whether its rows belong to a shard. */
+export function tablesOf(texts: string): ReadonlyMap<string, boolean> {
+  const made = texts.matchAll(/^create table (?:if not exists )?(\w+) \(\n( *shard int)?/gm)
   return new Map([...made].map(([, table = '', shard]) => [table, shard !== undefined]))
 }
 
 /** Tables that have no owner here. */
-export function ownerless(migrations: string): string[] {
-  return [...tablesOf(migrations).keys()].filter((table) => !(table in OWNERS))
+export function ownerless(texts: string): string[] {
+  return [...tablesOf(texts).keys()].filter((table) => !(table in OWNERS))
 }
