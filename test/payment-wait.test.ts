@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { waiting } from '../src/payments/waiting.ts'
 import { withShards } from '../src/each-shard.ts'
+import type { Clock } from '../src/ports.ts'
 import { testWorld } from './harness.ts'
 import { accepted } from './operators.ts'
 import { serve } from './serve.ts'
@@ -30,6 +31,21 @@ test('who waits in vain is told how the payment is', async (t) => {
   }
 })
 
+/** A clock whose sleeps end when the test says so. */
+function stepped(clock: Clock) {
+  let wake: () => void = () => undefined
+  const sleep = () => new Promise<void>((resolve) => (wake = resolve))
+  return {
+    clock: { ...clock, sleep },
+    wake: () => wake(),
+    /** Resolves when the next sleep has begun. */
+    async slept(): Promise<void> {
+      const before = wake
+      while (wake === before) await new Promise((resolve) => setImmediate(resolve))
+    },
+  }
+}
+
 test('one statement looks for all who wait, and they are let go when the process stops', async (t) => {
   const world = await testWorld(t)
   const ids = await accepted(world, 'deposit', 3)
@@ -41,15 +57,9 @@ test('one statement looks for all who wait, and they are let go when the process
       return shard.run(statement, values)
     },
   }))
-  // Each sleep ends when the test says so.
-  let wake: () => void = () => undefined
-  const sleep = () => new Promise<void>((resolve) => (wake = resolve))
-  const slept = async () => {
-    const before = wake
-    while (wake === before) await new Promise((resolve) => setImmediate(resolve))
-  }
+  const { clock, wake, slept } = stepped(world.clock)
   let open = true
-  const waits = waiting({ db, clock: { ...world.clock, sleep }, open: () => open })
+  const waits = waiting({ db, clock, open: () => open })
   const done: bigint[] = []
   const all = [...ids, ...ids, ...ids].map(async (id) => {
     await waits.final(id, 10_000)
@@ -76,9 +86,49 @@ test('one statement looks for all who wait, and they are let go when the process
   wake()
   await late
   await Promise.all(all)
-  await waits.idle()
+  await waits.stop()
   await waits.final(ids[0] as bigint, 10_000)
   assert.equal(looks, 3)
+})
+
+test('who waits for a payment of a shard that fails is let go, and the others wait on', async (t) => {
+  const world = await testWorld(t, { shards: 2 })
+  const ids = [...(await accepted(world, 'deposit')), ...(await accepted(world, 'deposit'))]
+  const [well = 0n, ill = 0n] = ids
+  assert.notEqual(world.db.of(well), world.db.of(ill))
+  const db = withShards(world.db, (shard) =>
+    shard === world.db.of(ill) ? { ...shard, run: () => Promise.reject(new Error('away')) } : shard,
+  )
+  const { clock, wake, slept } = stepped(world.clock)
+  const waits = waiting({ db, clock, open: () => true })
+  const done: bigint[] = []
+  const all = ids.map(async (id) => {
+    await waits.final(id, 10_000)
+    done.push(id)
+  })
+  await slept()
+  wake()
+  while (done.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(done, [ill])
+  await slept()
+
+  await world.sql(`update payments set status = 'success', finished_at = now() where id = $1`, [
+    well,
+  ])
+  wake()
+  await Promise.all(all)
+  await waits.stop()
+})
+
+test('who waits is let go when waiting is stopped', async (t) => {
+  const world = await testWorld(t)
+  const [id = 0n] = await accepted(world, 'deposit')
+  const { clock, slept } = stepped(world.clock)
+  const waits = waiting({ db: world.db, clock, open: () => true })
+  const waited = waits.final(id, 10_000)
+  await slept()
+  void waits.stop()
+  await waited
 })
 
 test('when a look fails nobody waits any longer', async (t) => {
@@ -90,5 +140,5 @@ test('when a look fails nobody waits any longer', async (t) => {
   }))
   const waits = waiting({ db, clock: world.clock, open: () => true })
   await waits.final(id, 10_000)
-  await waits.idle()
+  await waits.stop()
 })

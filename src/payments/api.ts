@@ -24,7 +24,8 @@ import { API } from '../http/paths.ts'
 /**
  * The contract of a payment request, whatever way it came: what its fields mean, and what is
  * answered. A way in reads fields of the right types out of what it gets, and writes the answer; it
- * alone knows where a field stands.
+ * alone knows where these fields stand. What is said about a payment (`details.ts`), and every
+ * field of a refund, has one name in all requests, so its refusals point to it by themselves.
  */
 export interface Fields {
   readonly type: PaymentType
@@ -107,14 +108,25 @@ export function isRefusal(read: Draft | DraftRefusal): read is DraftRefusal {
  * `instance` and in the header that says what it is.
  */
 export function respond(answer: Answer, requestId: string, where: Where): HttpAnswer {
+  const { replayed } = answer
   if (answer.kind === 'refused') {
-    const refused = refusalAnswer(pointed(answer.refusal, where), requestId)
-    return answer.replayed ? { ...refused, headers: [...refused.headers, ...REPLAYED] } : refused
+    return refusedAnswer(pointed(answer.refusal, where), replayed, requestId)
   }
-  const { payment, replayed, exponent } = answer
-  const location = ['location', `${API}/payments/${payment.id}`] as const
+  const { payment, exponent } = answer
+  return acceptedAnswer(payment.id, acceptedBody(payment, exponent), replayed)
+}
+
+/** The answer to a request of which a payment of any type came. */
+export function acceptedAnswer(id: bigint, body: unknown, replayed: boolean): HttpAnswer {
+  const location = ['location', `${API}/payments/${id}`] as const
   const headers = replayed ? [...JSON_TYPE, ...location, ...REPLAYED] : [...JSON_TYPE, ...location]
-  return { status: 202, headers, body: acceptedBody(payment, exponent) }
+  return { status: 202, headers, body }
+}
+
+/** The answer to a request for a payment that was refused, now or the first time. */
+export function refusedAnswer(refusal: Refusal, replayed: boolean, requestId: string): HttpAnswer {
+  const refused = refusalAnswer(refusal, requestId)
+  return replayed ? { ...refused, headers: [...refused.headers, ...REPLAYED] } : refused
 }
 
 /** Refuse a request that was never decided on. */

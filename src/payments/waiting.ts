@@ -1,5 +1,6 @@
 import type { Clock, Db } from '../ports.ts'
-import { eachPart, whole } from '../each-shard.ts'
+import { eachPart } from '../each-shard.ts'
+import { every, type Background } from '../queue/every.ts'
 import { finalPayments } from './list-store.ts'
 
 /** How often those who wait are looked after, in milliseconds. */
@@ -17,8 +18,8 @@ interface Waiter {
 interface Waiting {
   /** Resolves when the payment is final, there is no such payment, or the time is over. */
   final(id: bigint, waitMs: number): Promise<void>
-  /** Resolves when nobody waits. */
-  idle(): Promise<void>
+  /** Lets everybody go. Resolves when no look is in progress. */
+  stop(): Promise<void>
 }
 
 interface World {
@@ -29,12 +30,13 @@ interface World {
 }
 
 /**
- * Wait for payments to become final: one statement per shard and look, however many wait. A look
- * that fails lets everybody go: they read their payment themselves, and are told what is wrong.
+ * Wait for payments to become final: one statement per shard and look, however many wait. Where a
+ * shard cannot be looked at, those who wait for its payments are let go: they read their payment
+ * themselves, and are told what is wrong. The others wait on.
  */
 export function waiting({ db, clock, open }: World): Waiting {
   let waiters: Waiter[] = []
-  let running: Promise<void> | null = null
+  let looking: Background | null = null
 
   const release = (done: (waiter: Waiter) => boolean): void => {
     const left = waiters
@@ -44,19 +46,20 @@ export function waiting({ db, clock, open }: World): Waiting {
 
   const look = async (): Promise<void> => {
     const ids = [...new Set(waiters.map(({ id }) => id))]
-    const parts = await eachPart(db, ids, (id) => id, finalPayments)
-    const final = new Set(whole(parts).flat())
+    const { done, failed } = await eachPart(db, ids, (id) => id, finalPayments)
+    const final = new Set(done.flatMap(({ value }) => value))
+    const ill = new Set(failed.map(({ shard }) => shard))
     const nowMs = clock.elapsedMs()
-    release(({ id, untilMs }) => final.has(id) || untilMs <= nowMs)
+    release(({ id, untilMs }) => final.has(id) || ill.has(db.of(id)) || untilMs <= nowMs)
   }
 
-  const run = async (): Promise<void> => {
-    while (waiters.length > 0 && open()) {
-      await look().catch(() => release(() => true))
-      if (waiters.length > 0) await clock.sleep(LOOK_MS)
-    }
-    release(() => true)
-    running = null
+  const turn = async (): Promise<void> => {
+    if (open()) await look()
+    if (!open()) release(() => true)
+    if (waiters.length > 0 || looking === null) return
+    // It waits for this turn, so nobody can wait for it here.
+    void looking.stop()
+    looking = null
   }
 
   return {
@@ -64,9 +67,12 @@ export function waiting({ db, clock, open }: World): Waiting {
       if (!open() || waiters.length >= WAITING_MAX) return Promise.resolve()
       return new Promise((resolve) => {
         waiters.push({ id, untilMs: clock.elapsedMs() + waitMs, resolve })
-        running ??= run()
+        looking ??= every(clock, LOOK_MS, turn)
       })
     },
-    idle: () => running ?? Promise.resolve(),
+    async stop() {
+      release(() => true)
+      await looking?.stop()
+    },
   }
 }

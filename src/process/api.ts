@@ -152,7 +152,7 @@ function routesOfUsers({ db, config, metrics }: Process, reads: Db): FastifyPlug
 /** Let callers wait for payments, until this process stops. */
 function openWaits(shared: Process, stops: Closing) {
   const waits = waiting({ db: shared.db, clock: systemClock, open: () => !shared.stopping })
-  stops.push(() => waits.idle())
+  stops.push(() => waits.stop())
   return waits
 }
 

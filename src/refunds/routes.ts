@@ -1,12 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { parseDecimal, parseMoney, toWire, type Decimal } from '../domain/money.ts'
+import { parseDecimal, parseMoney, type Decimal } from '../domain/money.ts'
 import type { RefundAnswer, RefundDraft } from '../domain/refund.ts'
 import { sentFields } from '../domain/sent-fields.ts'
 import { ActorHeaders, actorOf } from '../http/actor.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { API } from '../http/paths.ts'
-import { refusals, refuse } from '../http/problem.ts'
+import { refusals, refuse, send } from '../http/problem.ts'
 import {
   Amount,
   Id,
@@ -20,6 +20,7 @@ import {
   REPLAYED,
   ReturnKinds,
 } from '../http/schemas.ts'
+import { respond } from './api.ts'
 import { cancelPayments } from './cancel.ts'
 import { exponentsOf } from './exponents.ts'
 import { bookReturns, type ReturnWorld } from './returns.ts'
@@ -105,19 +106,7 @@ function refundRoute(app: App, { refund }: RefundRoutes): void {
       reason,
       sent,
     })
-    if (answer.replayed) void reply.header('idempotent-replayed', 'true')
-    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
-    const { payment } = answer
-    return reply
-      .code(202)
-      .header('location', `${API}/payments/${payment.id}`)
-      .send({
-        payment_id: Number(payment.id),
-        user_id: Number(payment.userId),
-        parent_id: Number(payment.parentId),
-        status: 'processing',
-        refund: toWire(payment.amount, answer.exponent),
-      })
+    return send(reply, respond(answer, request.id))
   })
 }
 

@@ -119,8 +119,8 @@ const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
   ],
   [/^src\/queue\//, /^src\/(queue|domain)\/|^src\/ports/, 'the queue knows no feature'],
   [
-    /^src\/payments\/api\.ts$/,
-    /^src\/domain\/|^src\/http\/(answer|idempotency|paths)\.ts$/,
+    /^src\/(payments|refunds)\/api\.ts$/,
+    /^src\/domain\/|^src\/http\/(answer|idempotency|paths)\.ts$|^src\/payments\/api\.ts$/,
     'what a payment is answered with depends on no server',
   ],
   [
