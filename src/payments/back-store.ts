@@ -3,7 +3,7 @@ import type { GivenBackMove, RefundShare } from '../domain/ends.ts'
 import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
-import { COLUMNS, REFUSED, REFUSED_FOR } from './store.ts'
+import { BEGUN, COLUMNS, REFUSED_FOR } from './store.ts'
 
 /** What is written on a payment of what went back of it, and of what it gives back. */
 interface Back {
@@ -180,12 +180,11 @@ const INSERT_REFUNDS: Statement<never> = {
     ) parent
   ), payment as (
     insert into payments
-      (shard, id, user_id, type, status, amount, commission, fee_bps, parent_id, fee_returned,
-       idempotency_key, last_error, refused_for, currency, created_at, finished_at)
+      (shard, id, user_id, type, amount, commission, fee_bps, parent_id, fee_returned,
+       idempotency_key, currency, ${BEGUN.columns})
     select
-      $1::int, id, user_id, 'refund', case when refused_for is null then 'new' else 'failed' end,
-      amount, 0, 0, parent_id, fee_returned, idempotency_key, '${REFUSED}' || refused_for,
-      refused_for, currency, time, case when refused_for is null then null else time end
+      $1::int, id, user_id, 'refund', amount, 0, 0, parent_id, fee_returned, idempotency_key,
+      currency, ${BEGUN.values}
     from clock, draft
   ), detail as (
     insert into payment_details (shard, payment_id, description, sent)

@@ -12,13 +12,24 @@ import { CLOCK, NOW, timed, type Runner, type Statement, type Tx } from '../port
 import { leaveReferences } from './details-store.ts'
 
 /** How the error that is shown of a refused payment begins. */
-export const REFUSED = 'refused:'
+const REFUSED = 'refused:'
 
 /**
  * Why a payment was refused. The version before this column, which goes on accepting while it is
  * replaced, says it in the error alone.
  */
 export const REFUSED_FOR = `coalesce(refused_for, substring(last_error from '^${REFUSED}(.*)$'))`
+
+/**
+ * What a payment begins as, of a draft and `clock`: open, or failed from the start because it was
+ * refused.
+ */
+export const BEGUN = {
+  columns: 'status, last_error, refused_for, created_at, finished_at',
+  values: `case when refused_for is null then 'new' else 'failed' end,
+      '${REFUSED}' || refused_for, refused_for, time,
+      case when refused_for is null then null else time end`,
+}
 
 /** A payment's columns, as a `Payment`. */
 export const COLUMNS = `
@@ -93,13 +104,11 @@ const ACCEPT: Statement<never> = {
   ...timed`
   with ${CLOCK}, payment as (
     insert into payments
-      (shard, id, user_id, type, status, amount, commission, fee_bps, idempotency_key, last_error,
-       refused_for, created_at, finished_at)
+      (shard, id, user_id, type, amount, commission, fee_bps, idempotency_key,
+       ${BEGUN.columns})
     select
-      $1::int, id, user_id, type, case when refused_for is null then 'new' else 'failed' end,
-      amount, commission, $3::int, idempotency_key, '${REFUSED}' || refused_for,
-      refused_for, time,
-      case when refused_for is null then null else time end
+      $1::int, id, user_id, type, amount, commission, $3::int, idempotency_key,
+      ${BEGUN.values}
     from clock, ${DRAFTS.unnest('draft', 4)}
   ), task as (
     insert into payment_tasks (shard, payment_id, operation, run_at)
