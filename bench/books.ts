@@ -17,7 +17,8 @@ const CHECKS = `
       select user_id, sum(user_available) as available, sum(user_held) as held
       from postings group by user_id
     ) p on p.user_id = u.id
-    where u.available <> coalesce(p.available, 0) or u.held <> coalesce(p.held, 0))::int as balances,
+    where u.available <> coalesce(p.available, 0) or u.held <> coalesce(p.held, 0)
+  )::int as balances,
     (select count(*) from (
       select sum(user_available + user_held + gateway + fees + opening) as total from postings
     ) s where total <> 0)::int as sums,

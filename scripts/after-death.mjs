@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 
-const [folder] = process.argv.slice(2)
+const [folder = ''] = process.argv.slice(2)
 // Whatever ends the run must not end this.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => undefined)
 
@@ -20,6 +20,7 @@ for (const group of text.split('\n').filter(Boolean)) end(-Number(group))
 for (const server of servers(folder)) end(server)
 fs.rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
 
+/** @param {number} id */
 function end(id) {
   try {
     process.kill(id, 'SIGKILL')
@@ -28,9 +29,15 @@ function end(id) {
   }
 }
 
-/** The servers whose data is below the folder, or in a folder that a file below it names. */
+/**
+ * The servers whose data is below the folder, or in a folder that a file below it names.
+ *
+ * @param {string} root
+ */
 function servers(root) {
-  const names = fs.existsSync(root) ? fs.readdirSync(root, { recursive: true }) : []
+  const names = fs.existsSync(root)
+    ? fs.readdirSync(root, { recursive: true, encoding: 'utf8' })
+    : []
   const paths = names.map((name) => join(root, name))
   const elsewhere = paths
     .filter((path) => path.endsWith('.location'))
@@ -42,6 +49,7 @@ function servers(root) {
     .map(([pid]) => Number(pid))
 }
 
+/** @param {string} path */
 function read(path) {
   try {
     return fs.readFileSync(path, 'utf8')
@@ -50,7 +58,11 @@ function read(path) {
   }
 }
 
-/** A process id may have gone to somebody else: the server's command names its data. */
+/**
+ * A process id may have gone to somebody else: the server's command names its data.
+ *
+ * @param {string} pid
+ */
 function commandOf(pid) {
   return spawnSync('ps', ['-ww', '-o', 'args=', '-p', pid], { encoding: 'utf8' }).stdout ?? ''
 }

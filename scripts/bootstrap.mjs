@@ -22,7 +22,7 @@ const hashFile = join(modules, '.payments-lock-hash')
 const builtFile = join(root, 'dist', '.built')
 
 /** As in package.json's `engines`. */
-const NODE_MIN = [20, 19]
+const NODE_MIN = /** @type {const} */ ([20, 19])
 const LOCK_POLL_MS = 200
 /** A lock directory without its owner's id is left from a process that died between two calls. */
 const LOCK_EMPTY_MS_MAX = 10_000
@@ -39,7 +39,11 @@ function checkNode() {
   process.exit(1)
 }
 
-/** Read a file, or null if it is not there. */
+/**
+ * Read a file, or null if it is not there.
+ *
+ * @param {string} path
+ */
 function read(path) {
   try {
     return fs.readFileSync(path, 'utf8')
@@ -72,7 +76,11 @@ function needsInstall() {
   return false
 }
 
-/** A read-only node_modules is fine: the longer comparison is then made each time. */
+/**
+ * A read-only node_modules is fine: the longer comparison is then made each time.
+ *
+ * @param {string} hash
+ */
 function remember(hash) {
   try {
     fs.writeFileSync(hashFile, hash)
@@ -111,7 +119,13 @@ function needsBuild() {
   return inputs.some((path) => newerThan(path, built.mtimeMs))
 }
 
-/** Folders count as well: deleting or renaming a file changes only its folder's time. */
+/**
+ * Folders count as well: deleting or renaming a file changes only its folder's time.
+ *
+ * @param {string} path
+ * @param {number} timeMs
+ * @returns {boolean}
+ */
 function newerThan(path, timeMs) {
   const stats = fs.statSync(path, { throwIfNoEntry: false })
   if (stats === undefined) return false
@@ -143,6 +157,14 @@ async function build() {
   if (code !== 0) process.exit(code)
 }
 
+/**
+ * Run a command, and give its exit code.
+ *
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {boolean} shell
+ * @returns {Promise<number>}
+ */
 function run(command, args, shell) {
   return new Promise((done) => {
     const child = spawn(command, args, { cwd: root, stdio: 'inherit', shell })
@@ -151,6 +173,10 @@ function run(command, args, shell) {
   })
 }
 
+/**
+ * @param {string} message
+ * @returns {never}
+ */
 function fail(message) {
   console.error(message)
   process.exit(1)
@@ -162,7 +188,11 @@ function lockFolder() {
   return join(tmpdir(), `payments-bootstrap-${id}`)
 }
 
-/** Do `work` while no other bootstrap of this folder does. */
+/**
+ * Do `work` while no other bootstrap of this folder does.
+ *
+ * @param {() => Promise<void>} work
+ */
 async function alone(work) {
   const lock = lockFolder()
   const deadline = Date.now() + LOCK_WAIT_MS_MAX
@@ -185,19 +215,25 @@ async function alone(work) {
   }
 }
 
+/** @param {string} lock */
 function acquire(lock) {
   try {
     fs.mkdirSync(lock)
     fs.writeFileSync(join(lock, 'pid'), String(process.pid))
     return true
   } catch (error) {
-    if (error.code !== 'EEXIST' && error.code !== 'ENOENT') throw error
+    const code = error instanceof Error && 'code' in error ? error.code : null
+    if (code !== 'EEXIST' && code !== 'ENOENT') throw error
     removeStale(lock)
     return false
   }
 }
 
-/** Moved away before it is deleted, so that of several who see it stale only one takes it. */
+/**
+ * Moved away before it is deleted, so that of several who see it stale only one takes it.
+ *
+ * @param {string} lock
+ */
 function removeStale(lock) {
   const owner = read(join(lock, 'pid'))
   const stats = fs.statSync(lock, { throwIfNoEntry: false })
@@ -229,6 +265,6 @@ if (needsInstall() || (wantsBuild && needsBuild())) {
 }
 if (then !== -1) {
   const program = resolve(root, process.argv[then + 1] ?? '')
-  process.argv = [process.argv[0], program, ...process.argv.slice(then + 2)]
+  process.argv = [process.execPath, program, ...process.argv.slice(then + 2)]
   await import(pathToFileURL(program).href)
 }

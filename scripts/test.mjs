@@ -40,9 +40,10 @@ register()
 const { startEmbeddedPostgres } = await import('../src/adapters/embedded-postgres.ts')
 const { migrate } = await import('../src/adapters/migrate.ts')
 
+/** @type {import('node:child_process').ChildProcess | null} */
 let child = null
 let interrupted = false
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
   // The first one lets the tests end and cleans up; a second one ends the tests at once.
   process.on(signal, () => {
     if (interrupted) endGroup()
@@ -54,18 +55,25 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 /** End the tests and every process that they have started. */
 function endGroup() {
   try {
-    if (child !== null) process.kill(-child.pid, 'SIGKILL')
+    if (child?.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
   } catch {
     // Nobody is left; or there are no groups, as on Windows.
     child?.kill('SIGKILL')
   }
 }
 
-/** Somebody who outlives us, to clean up where we cannot: when we are killed. */
+/**
+ * Somebody who outlives us, to clean up where we cannot: when we are killed.
+ *
+ * @param {string} folder
+ */
 function startWitness(folder) {
   const script = join(root, 'scripts', 'after-death.mjs')
-  const options = { stdio: ['pipe', 'ignore', 'inherit'], detached: true, windowsHide: true }
-  return spawn(process.execPath, [script, folder], options)
+  return spawn(process.execPath, [script, folder], {
+    stdio: ['pipe', 'ignore', 'inherit'],
+    detached: true,
+    windowsHide: true,
+  })
 }
 
 /** A folder for the server and whatever the tests write, so that nothing outlives the run. */
@@ -76,6 +84,7 @@ function createFolder() {
   return folder
 }
 
+/** @param {string} folder */
 function startServer(folder) {
   return startEmbeddedPostgres({
     dataDir: join(folder, 'data'),
@@ -87,6 +96,7 @@ function startServer(folder) {
   })
 }
 
+/** @param {string} url */
 async function createTemplate(url) {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
@@ -101,6 +111,11 @@ async function createTemplate(url) {
   await migrate(template.href)
 }
 
+/**
+ * @param {string | null} url
+ * @param {string} folder
+ * @returns {Promise<number>}
+ */
 function runTests(url, folder) {
   const files = given.some(isFile) ? [] : testFiles(root, unit)
   const limits = [`--test-concurrency=${FILES_SIDE_BY_SIDE}`, `--test-timeout=${FILE_MS_MAX}`]
@@ -118,14 +133,22 @@ function runTests(url, folder) {
   const env = { ...process.env, ...database, TEST_FOLDER: folder }
   return new Promise((done) => {
     // A group of their own, with all that they start: it can be ended as a whole.
-    const stdio = ['ignore', 'inherit', 'inherit']
-    child = spawn(process.execPath, args, { cwd: root, stdio, env, detached: true })
+    child = spawn(process.execPath, args, {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env,
+      detached: true,
+    })
     witness.stdin.write(`${child.pid}\n`)
     child.once('exit', (code) => done(code ?? 1))
   })
 }
 
-/** What tells how it went: as asked for, or as the runner does by itself, and who hangs. */
+/**
+ * What tells how it went: as asked for, or as the runner does by itself, and who hangs.
+ *
+ * @param {readonly string[]} given
+ */
 function reporters(given) {
   if (given.some((argument) => argument.startsWith('--test-reporter-destination'))) return []
   const asked = given.some((argument) => argument.startsWith('--test-reporter'))
@@ -136,6 +159,7 @@ function reporters(given) {
   return [hanging, ...(asked ? [] : [usual]), ...destinations]
 }
 
+/** @param {string} argument */
 function isFile(argument) {
   return !argument.startsWith('-')
 }
@@ -144,23 +168,29 @@ function isFile(argument) {
 async function prepare() {
   if (unit) return null
   const given = process.env.TEST_DATABASE_URL
-  if (!given) server = await startServer(folder)
-  const url = given || server.url
+  const url = given || (await ownServer())
   await createTemplate(url)
   return url
+}
+
+async function ownServer() {
+  const server = await startServer(folder)
+  stopServer = server.stop
+  return server.url
 }
 
 const unit = process.argv.includes('--unit')
 const given = process.argv.slice(2).filter((argument) => argument !== '--unit')
 const folder = createFolder()
 const witness = startWitness(folder)
-let server = null
+/** @type {() => Promise<void>} */
+let stopServer = () => Promise.resolve()
 try {
   const url = await prepare()
   process.exitCode = interrupted ? 130 : await runTests(url, folder)
 } finally {
   endGroup()
-  await server?.stop()
+  await stopServer()
   // The same hands clean up after every run, whether or not it came to its end.
   witness.stdin.end()
   if (witness.exitCode === null) await once(witness, 'exit')

@@ -59,7 +59,8 @@ test('the trial balance is of one moment, whatever is posted while it is added u
       written += 1
       await world.sql(
         `insert into postings values
-           (0, 0, $1, 'settle', -7, 0, 7, 0, 0, ${AT}), (0, 1000, $1, 'settle', 7, 0, -7, 0, 0, ${AT})`,
+           (0, 0, $1, 'settle', -7, 0, 7, 0, 0, ${AT}),
+           (0, 1000, $1, 'settle', 7, 0, -7, 0, 0, ${AT})`,
         [1_000_000 + written],
       )
     }
@@ -121,7 +122,8 @@ test('a trial balance that is begun anew is of the new moment from its first ent
     async transaction(work) {
       if (limits.length > 0) {
         await world.sql(`insert into postings values
-          (0, 0, 1, 'settle', -7, 0, 7, 0, 0, ${AT}), (0, 1000, 1, 'settle', 7, 0, -7, 0, 0, ${AT})`)
+          (0, 0, 1, 'settle', -7, 0, 7, 0, 0, ${AT}),
+          (0, 1000, 1, 'settle', 7, 0, -7, 0, 0, ${AT})`)
       }
       return await shard.transaction(work)
     },

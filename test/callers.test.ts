@@ -41,23 +41,57 @@ test('a caller is the first stranger behind the trusted proxies, read from the r
 
 test('where no key is asked for, only names of this machine and pages of this service may ask', () => {
   const local = hostAndOriginCheck('127.0.0.1')
-  const table: [what: string, method: string, headers: Record<string, string>, refused: string | null][] =
+  const table: [
+    what: string,
+    method: string,
+    headers: Record<string, string>,
+    refused: string | null,
+  ][] = [
+    ['a program', 'POST', { host: '127.0.0.1:8000' }, null],
+    ['a program that says localhost', 'POST', { host: 'localhost:8000' }, null],
+    ['a name below localhost', 'GET', { host: 'payments.localhost:8000' }, null],
+    ['IPv6', 'GET', { host: '[::1]:8000' }, null],
+    ['a rebound name', 'GET', { host: 'evil.test:8000' }, 'host_refused'],
+    ['a name that begins like ours', 'GET', { host: 'localhost.evil.test' }, 'host_refused'],
+    ['an address of the network', 'GET', { host: '192.0.2.1' }, 'host_refused'],
     [
-      ['a program', 'POST', { host: '127.0.0.1:8000' }, null],
-      ['a program that says localhost', 'POST', { host: 'localhost:8000' }, null],
-      ['a name below localhost', 'GET', { host: 'payments.localhost:8000' }, null],
-      ['IPv6', 'GET', { host: '[::1]:8000' }, null],
-      ['a rebound name', 'GET', { host: 'evil.test:8000' }, 'host_refused'],
-      ['a name that begins like ours', 'GET', { host: 'localhost.evil.test' }, 'host_refused'],
-      ['an address of the network', 'GET', { host: '192.0.2.1' }, 'host_refused'],
-      ['our page', 'POST', { host: 'localhost:8000', origin: 'http://localhost:8000', 'sec-fetch-site': 'same-origin' }, null],
-      ['another site', 'POST', { host: 'localhost:8000', origin: 'https://evil.test' }, 'origin_refused'],
-      ['another port', 'POST', { host: 'localhost:8000', origin: 'http://localhost:3000' }, 'origin_refused'],
-      ['a sandboxed page', 'POST', { host: 'localhost:8000', origin: 'null' }, 'origin_refused'],
-      ['a form without an origin', 'PUT', { host: 'localhost:8000', 'sec-fetch-site': 'cross-site' }, 'origin_refused'],
-      ['a sibling', 'DELETE', { host: 'localhost:8000', 'sec-fetch-site': 'same-site' }, 'origin_refused'],
-      ['a link that is followed', 'GET', { host: 'localhost:8000', 'sec-fetch-site': 'cross-site' }, null],
-    ] // prettier-ignore
+      'our page',
+      'POST',
+      { host: 'localhost:8000', origin: 'http://localhost:8000', 'sec-fetch-site': 'same-origin' },
+      null,
+    ],
+    [
+      'another site',
+      'POST',
+      { host: 'localhost:8000', origin: 'https://evil.test' },
+      'origin_refused',
+    ],
+    [
+      'another port',
+      'POST',
+      { host: 'localhost:8000', origin: 'http://localhost:3000' },
+      'origin_refused',
+    ],
+    ['a sandboxed page', 'POST', { host: 'localhost:8000', origin: 'null' }, 'origin_refused'],
+    [
+      'a form without an origin',
+      'PUT',
+      { host: 'localhost:8000', 'sec-fetch-site': 'cross-site' },
+      'origin_refused',
+    ],
+    [
+      'a sibling',
+      'DELETE',
+      { host: 'localhost:8000', 'sec-fetch-site': 'same-site' },
+      'origin_refused',
+    ],
+    [
+      'a link that is followed',
+      'GET',
+      { host: 'localhost:8000', 'sec-fetch-site': 'cross-site' },
+      null,
+    ],
+  ]
   for (const [what, method, headers, refused] of table) {
     assert.equal(local(request({ method, headers })), refused, what)
     assert.equal(local(request({ method, headers })), refused, `${what}, a second time`)

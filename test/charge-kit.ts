@@ -31,7 +31,8 @@ export const letters = (world: TestWorld) =>
 /** Every call kept as evidence, in words. */
 export async function evidence(world: TestWorld): Promise<string[]> {
   const rows = await world.sql<{ line: string }>(`
-    select concat_ws(' ', fence || '.' || call, kind, outcome, reason, case when late then 'late' end)
+    select concat_ws(' ', fence || '.' || call, kind, outcome, reason,
+      case when late then 'late' end)
       as line
     from payment_attempts
     order by payment_id, fence, call`)

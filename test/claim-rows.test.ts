@@ -102,7 +102,8 @@ test('a lost claim that might charge counts as tried, sent and in doubt since it
     '0/5': as,
   })
   const evidence = await world.sql(
-    `select payment_id::int as id, fence, call, kind, outcome, reason, sent, took_ms, late, started_at
+    `select payment_id::int as id, fence, call, kind, outcome, reason, sent, took_ms, late,
+      started_at
      from payment_attempts order by payment_id`,
   )
   const kept = {
@@ -183,7 +184,8 @@ test('a claim out of turn says when it would have been due, and remembers the qu
     `insert into payment_attempts
        (shard, payment_id, fence, call, kind, outcome, sent, started_at, took_ms)
      select shard, id, 1, 1, 'lookup', 'no_answer', true, at, 0
-     from (values (0, 2, $1::timestamptz), (0, 4, $2), (0, 9, $3), (1, 4, $3)) as made (shard, id, at)`,
+     from (values (0, 2, $1::timestamptz), (0, 4, $2), (0, 9, $3), (1, 4, $3))
+     as made (shard, id, at)`,
     [at(1 - INTERVAL_MS), at(-INTERVAL_MS), at(0)],
   )
   assert.equal(await claimAhead(shard, 2n, limits), null)

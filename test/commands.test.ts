@@ -121,7 +121,8 @@ test('migrate --embedded makes the embedded database, and the tools then use it'
   assert.match(key.stdout, /^\{.*"token":"pay_/)
 })
 
-const TABLES = `select count(*)::int as count from information_schema.tables where table_schema = 'public'`
+const TABLES = `
+  select count(*)::int as count from information_schema.tables where table_schema = 'public'`
 
 test('tools change nothing in a database with an older schema: they say what to do', async (t) => {
   const url = await emptyDatabase(t)

@@ -123,7 +123,8 @@ test('an answered commit is on disk and only this machine is served', async () =
   const rows = await run(
     server,
     `select string_agg(current_setting(name), ',' order by name) as settings
-     from unnest(array['fsync', 'full_page_writes', 'listen_addresses', 'synchronous_commit']) name`,
+     from unnest(array['fsync', 'full_page_writes', 'listen_addresses',
+       'synchronous_commit']) name`,
   )
   assert.deepEqual(rows, [{ settings: 'on,on,127.0.0.1,on' }])
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
 import { scopeOf } from '../src/http/auth.ts'
+import { until } from './process-kit.ts'
 import { newKey, parseToken, type Scope } from '../src/domain/key.ts'
 import { insertKey, revokeKey } from '../src/keys/store.ts'
 import { keyChecker } from '../src/keys/check.ts'
@@ -99,7 +100,7 @@ test('payments are charged although the worker has no key', async (t) => {
   const user = await service.call('POST', '/users', { balance: 10 }, headers)
   const body = { user_id: user.body['id'], deposit: 5 }
   const payment = await service.call('POST', '/payments/deposit', body, headers)
-  await until(async () => {
+  await until('the key is known', async () => {
     const path = `/payments/${String(payment.body['payment_id'])}`
     return (await service.call('GET', path, undefined, headers)).body['status'] === 'success'
   })
@@ -118,7 +119,8 @@ test('a revoked key is refused by every process within five seconds', async (t) 
   assert.deepEqual([(await ask(service)).status, (await ask(other)).status], [200, 200])
   assert.equal((await checker.check(token)).ok, true)
   await revokeKey(db, id)
-  for (const each of [service, other]) await until(async () => (await ask(each)).status === 401)
+  for (const each of [service, other])
+    await until('the key is refused', async () => (await ask(each)).status === 401)
   // The five seconds are those of a clock that nothing slows down.
   clock.advance(5_000)
   assert.equal((await checker.check(token)).ok, false)
@@ -236,9 +238,3 @@ test('scopes go by route and method', () => {
 })
 
 const NO_FAULTS = { timeout_before: 0, timeout_after: 0, error_before: 0, error_after: 0 }
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  // An end, not a promise.
-  const deadline = performance.now() + 300_000
-  while (!(await holds())) assert.ok(performance.now() < deadline, 'in time')
-}

@@ -226,7 +226,8 @@ test('why old payments were refused is filled in, in batches, and what is shown 
   await sql(`
     insert into payments (shard, id, user_id, type, status, amount, commission, fee_bps,
       last_error, created_at, finished_at)
-    select n % 2, n, 1, 'deposit', 'failed', 100, 2, 200, (array[${values}])[n % 5 + 1], now(), now()
+    select n % 2, n, 1, 'deposit', 'failed', 100, 2, 200, (array[${values}])[n % 5 + 1],
+      now(), now()
     from generate_series(1, 22000) n`)
   await migrate(url)
   const rows = await sql(`

@@ -36,7 +36,8 @@ const ROWS = [
      (shard, id, user_id, type, status, amount, commission, fee_bps, created_at, finished_at,
       last_error, refused_for)
    select
-     number % 2, number, 2 + number % 40, case when number % 3 = 0 then 'deposit' else 'withdraw' end,
+     number % 2, number, 2 + number % 40, 
+      case when number % 3 = 0 then 'deposit' else 'withdraw' end,
      case when number % 100 < 2 then 'failed' else 'success' end, 1000, 20, 200,
      timestamptz '2026-11-01' + (number / 10) * interval '10 s' - (number % 7) * interval '1 s',
      now(), case number % 100 when 0 then 'refused:insufficient_funds' when 1 then 'declined' end,
@@ -59,7 +60,8 @@ const OLD_WRITES = [
    values (0, 90002, 4, 'withdraw', 'new', 1000, 20, 200, now())`,
   'insert into payment_tasks (shard, payment_id, run_at) values (0, 90002, now())',
   `insert into postings
-     (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening, created_at)
+     (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening,
+      created_at)
    values (0, 4, 90002, 'hold', -1020, 1020, 0, 0, 0, now())`,
   `update payments set status = 'success', finished_at = now(), gateway_ref = 'gw_1'
    where shard = 0 and id = 90002`,

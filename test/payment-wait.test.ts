@@ -108,9 +108,8 @@ test('who waits for a payment of a shard that fails is let go, and the others wa
   })
   await slept()
   wake()
-  while (done.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  await Promise.race([slept(), Promise.all(all)])
   assert.deepEqual(done, [ill])
-  await slept()
 
   await world.sql(`update payments set status = 'success', finished_at = now() where id = $1`, [
     well,

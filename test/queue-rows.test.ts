@@ -132,7 +132,8 @@ test('a payment was charged if any of its calls said so, whichever claim made it
     `insert into payment_attempts
        (shard, payment_id, fence, call, kind, outcome, sent, started_at, took_ms, late)
      select shard, id, fence, 1, 'charge', outcome, true, now(), 0, late
-     from (values (0, 1, 1, 'success', false), (0, 1, 2, 'success', true), (0, 2, 1, 'in_doubt', false),
+     from (values (0, 1, 1, 'success', false), (0, 1, 2, 'success', true),
+      (0, 2, 1, 'in_doubt', false),
        (0, 2, 2, 'success', true), (0, 3, 1, 'declined', false), (1, 4, 1, 'success', false),
        (0, 5, 1, 'success', false)) as given (shard, id, fence, outcome, late)`,
   )

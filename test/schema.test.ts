@@ -21,13 +21,15 @@ const POSTING = `
   insert into postings values (0, 1, 1, 'settle', 0, -102, 100, 2, 0, now())`
 const REFUND = `
   insert into payments
-    (shard, id, user_id, type, status, amount, commission, fee_bps, created_at, parent_id, fee_returned)
+    (shard, id, user_id, type, status, amount, commission, fee_bps, created_at, parent_id,
+     fee_returned)
   values (0, 2, 1, 'refund', 'new', 100, 0, 0, now(), 1, 100)`
 const REFERENCE = `insert into payment_references values (0, 1, 'A-1', 1)`
 const RETURN = (id: number) => `insert into payment_children values (0, 1, ${id}, 're_1')`
 const LETTER = `
   insert into dead_letters
-    (shard, id, payment_id, user_id, payment_type, amount, commission, class, error, attempts, created_at)
+    (shard, id, payment_id, user_id, payment_type, amount, commission, class, error, attempts,
+     created_at)
   values (0, 1, 1, 1, 'withdraw', 100, 2, 'failed', 'x', 1, now())`
 
 const payment = (column: string, value: string) =>

@@ -9,7 +9,14 @@ import { backwards, ORDER, outwards, unreached } from './tidy/imports.ts'
 import { lint } from './tidy/lint.ts'
 import { foreignWrites, migrations, ownerless } from './tidy/tables.ts'
 import { parse } from './tidy/tree.ts'
-import { classes, floatsOfMoney, machinePaths, strayStatements } from './tidy/words.ts'
+import {
+  branching,
+  classes,
+  floatsOfMoney,
+  machinePaths,
+  silenced,
+  strayStatements,
+} from './tidy/words.ts'
 
 // What any project could want is .oxlintrc.json's to say: lengths, globals, cycles, names. What is
 // ours is here. Both read code with a parser; planted-violations.test.ts shows that they see it.
@@ -85,6 +92,14 @@ test('functions return objects: there are no classes but errors', () => {
 
 test('amounts leave as the text of their minor units: no float is made of money', () => {
   assert.deepEqual(floatsOfMoney(FILES), [])
+})
+
+test('no file silences a rule for itself', () => {
+  assert.deepEqual(silenced(FILES), [])
+})
+
+test('what a file does when it is loaded is as simple as a function', () => {
+  assert.deepEqual(branching(FILES), [])
 })
 
 test('no text names a path of one machine', () => {

@@ -197,12 +197,14 @@ async function bulk(world: TestWorld, count: number, users: number): Promise<voi
     `insert into payments (shard, id, user_id, type, status, amount, commission, fee_bps, attempts,
        created_at, finished_at)
      select 0, nextval('payment_ids'), 1 + n * 7919 % ${users},
-       case when n % 2 = 0 then 'deposit' else 'withdraw' end, 'success', 100, 2, 200, 1, ${at}, ${at}
+       case when n % 2 = 0 then 'deposit' else 'withdraw' end, 'success', 100, 2,
+       200, 1, ${at}, ${at}
      from generate_series(1, ${count}) n`,
     `insert into postings select 0, user_id, id, 'hold', -102, 102, 0, 0, 0, ${at}
      from payments where type = 'withdraw'`,
     `insert into postings select 0, user_id, id, 'settle',
-       case when type = 'deposit' then 98 else 0 end, case when type = 'deposit' then 0 else -102 end,
+       case when type = 'deposit' then 98 else 0 end,
+       case when type = 'deposit' then 0 else -102 end,
        case when type = 'deposit' then -100 else 100 end, 2, 0, ${at} from payments`,
     `insert into payment_attempts select 0, id, 1, 1, 'charge', 'success', null, true, 200, ${at}, 5
      from payments`,

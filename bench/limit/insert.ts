@@ -16,7 +16,8 @@ const MADE_AHEAD = 16
 const INSERT = `
   with priced as materialized (
     select
-      $1::bigint + number as id, user_id, withdrawal, amount, (amount * 200 + 5000) / 10000 as commission
+      $1::bigint + number as id, user_id, withdrawal, amount,
+      (amount * 200 + 5000) / 10000 as commission
     from unnest($2::bigint[], $3::boolean[], $4::bigint[])
       with ordinality as draft (user_id, withdrawal, amount, number)${ACCEPTED}`
 

@@ -62,7 +62,9 @@ const READ_ONLY = '25006'
 const PROBE: Unsharded<{ writable: boolean }> = {
   name: 'postgres_probe',
   sharded: false,
-  text: `select not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as writable`,
+  text: `
+  select
+    not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as writable`,
 }
 
 /**

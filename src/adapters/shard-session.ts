@@ -38,7 +38,8 @@ export function sessions(driver: Driver, { shards: count, now = () => null }: Se
   const [only] = shards
   return {
     shards,
-    of: (id) => (count === 1 ? only : shards[shardOf(id, count)]) as Shard, // There is one for each.
+    // There is one for each.
+    of: (id) => (count === 1 ? only : shards[shardOf(id, count)]) as Shard,
     global: {
       run: (statement, values) =>
         driver.run(statement, statement.clock === true ? [now(), ...values] : values),

@@ -5,7 +5,8 @@ const STYLE = `
   :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
   body { max-width: 52rem; margin: 2rem auto; padding: 0 1rem }
   table { border-collapse: collapse; width: 100% }
-  th, td { text-align: left; vertical-align: top; padding: .5rem .75rem .5rem 0; border-bottom: 1px solid #8884 }
+  th, td { text-align: left; vertical-align: top; padding: .5rem .75rem .5rem 0;
+    border-bottom: 1px solid #8884 }
   tr:target { background: #fd05 }
   code { font-size: .95em }
   td:last-child { overflow-wrap: anywhere }

@@ -54,6 +54,7 @@ function body({ title, version }: StartPage, links: readonly Link[]): string {
       `<tr><td><a href="${path}"><code>${path.replaceAll('/', '/<wbr>')}</code></a></td><td>${what}</td></tr>`,
   )
   return `<h1>${escapeHtml(title)}</h1>
-<p>Version ${escapeHtml(version)}. Begin with <a href="/docs">the documentation</a>: every operation can be tried there.</p>
+<p>Version ${escapeHtml(version)}. Begin with <a href="/docs">the documentation</a>:
+every operation can be tried there.</p>
 <table><tbody>${rows.join('\n')}</tbody></table>`
 }

@@ -28,7 +28,8 @@ const INSERT: Statement<never> = {
   name: 'postings_insert',
   ...timed`
   insert into postings
-    (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening, created_at)
+    (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening,
+     created_at)
   select
     $1::int, user_id, payment_id, kind, entry."user", held, gateway, fees, opening,
     ${NOW}

@@ -133,6 +133,8 @@ function greet(config: Config, url: string, dataDir: string): void {
   const keys = guarded
     ? '  API keys are asked for. Make one: payments keys create --name first\n\n'
     : ''
+  const headers = `${authorization} -H 'Content-Type: application/json'`
+  const create = `curl -X POST ${url}${API}/users/${headers} -d '{"balance": 1000}'`
   const gateway = config.gatewayUrl ?? `${url}${MOCK_GATEWAY} (the built-in mock gateway)`
   say(`
   ${config.appName} is ready
@@ -145,7 +147,7 @@ function greet(config: Config, url: string, dataDir: string): void {
 
 ${keys}  Try it:
 
-    curl -X POST ${url}${API}/users/${authorization} -H 'Content-Type: application/json' -d '{"balance": 1000}'
+    ${create}
 
   Ctrl-C stops it; the data stays.
 `)

@@ -42,7 +42,8 @@ const TEXTS = [
     '\\x00',
   ],
   ['a\u0000b', '\u0001', '\u001b[31m', '\u007f', '\u0085', '\u2028', '\ufeff', '\ufffd', '\uffff'],
-  ['é', 'ß', 'İ', 'ﬀ', '💰', '👩‍👩‍👧‍👦', 'Ω'.repeat(300), 'a\u0301', '\u202egnp.exe', '\u200b', 'ＵＳＤ'],
+  ['é', 'ß', 'İ', 'ﬀ', '💰', '👩‍👩‍👧‍👦', 'Ω'.repeat(300), 'a\u0301', '\u202egnp.exe', '\u200b'],
+  ['ＵＳＤ'],
   ['x'.repeat(101), 'x'.repeat(256), 'x'.repeat(501), 'x'.repeat(4_000), 'x'.repeat(60_000)],
   ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty', 'valueOf', 'length'],
   [

@@ -3,7 +3,15 @@ import { backwards, outwards, unreached } from './imports.ts'
 import { carried } from './shards.ts'
 import { foreignWrites } from './tables.ts'
 import type { Parsed } from './tree.ts'
-import { classes, floatsOfMoney, machinePaths, strayStatements, wideComments } from './words.ts'
+import { wideLines } from './columns.ts'
+import {
+  branching,
+  classes,
+  floatsOfMoney,
+  machinePaths,
+  silenced,
+  strayStatements,
+} from './words.ts'
 
 /** What our own rules say of a tree. */
 export function judge(files: readonly Parsed[]): string[] {
@@ -19,6 +27,8 @@ export function judge(files: readonly Parsed[]): string[] {
     ...classes(files),
     ...floatsOfMoney(files),
     ...machinePaths(files),
-    ...files.flatMap(wideComments),
+    ...silenced(files),
+    ...branching(files),
+    ...files.flatMap(wideLines),
   ]
 }

@@ -1,21 +1,7 @@
-/** A violation of the rules: files as they are with it, and what has to be said of it. */
-export interface Planted {
-  /** What is wrong. */
-  readonly name: string
-  /** The file with the violation; with others that it takes. */
-  readonly path: string
-  readonly text: (before: string) => string
-  readonly beside?: Readonly<Record<string, string>>
-  /** What the rule says that catches it. */
-  readonly caught: RegExp
-}
+import { added, anew, lines, type Planted } from './planting.ts'
+import { STYLE } from './planted-style.ts'
 
-const lines = (count: number, line: string) => `${line}\n`.repeat(count)
-
-/** Another file, whatever it is; or one more thing in a file that is there. */
-const anew = (text: string) => () => text
-const added = (text: string) => (before: string) => `${before}\n${text}`
-
+/** Every violation that the rules have to see. */
 export const PLANTED: readonly Planted[] = [
   {
     name: 'a function of 113 lines whose type of result takes several',
@@ -263,98 +249,5 @@ export const PLANTED: readonly Planted[] = [
     text: anew(`/** ${'wide '.repeat(35)}*/\nexport const planted = 1\n`),
     caught: /has 18\d columns/,
   },
-  {
-    name: 'seven parameters',
-    path: 'src/runs/planted.ts',
-    text: anew(
-      `export const planted = (a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7) =>\n  a + b + c + d + e + f + g\n`,
-    ),
-    caught: /max-params/,
-  },
-  {
-    name: 'a class in the domain',
-    path: 'src/domain/planted.ts',
-    text: anew(`export class Planted {\n  readonly one = 1\n}\n`),
-    caught: /is a class/,
-  },
-  {
-    name: 'a timer in an operation',
-    path: 'src/timeline/planted.ts',
-    text: anew(`export const planted = () => setTimeout(() => undefined, 10)\n`),
-    caught: /no-restricted-globals.*setTimeout/,
-  },
-  {
-    name: 'a timer that an operation imports',
-    path: 'src/timeline/planted-wait.ts',
-    text: anew(
-      `import { setTimeout as wait } from 'node:timers/promises'\n\nexport const planted = () => wait(10)\n`,
-    ),
-    caught: /no-restricted-imports.*node:timers\/promises/,
-  },
-  {
-    name: 'a sleep in a test',
-    path: 'test/planted-sleep.test.ts',
-    text: anew(`import { setTimeout as wait } from 'node:timers/promises'\n\nawait wait(10)\n`),
-    caught: /no-restricted-imports.*node:timers\/promises/,
-  },
-  {
-    name: 'a test file of 2,000 lines',
-    path: 'test/planted.test.ts',
-    text: anew(lines(2_000, 'void 0')),
-    caught: /max-lines\)/,
-  },
-  {
-    name: 'sixteen ways through a function',
-    path: 'bench/planted.ts',
-    text: anew(
-      `export function planted(n: number): number {\n${Array.from({ length: 15 }, (_, i) => `  if (n === ${i}) return ${i}\n`).join('')}  return n\n}\n`,
-    ),
-    caught: /complexity/,
-  },
-  {
-    name: 'a name within a name',
-    path: 'tools/planted.ts',
-    text: anew(
-      `const one = 1\nexport const planted = (numbers: number[]) => numbers.map((one) => one)\nexport const other = one\n`,
-    ),
-    caught: /no-shadow/,
-  },
-  {
-    name: 'two files whose types import each other',
-    path: 'src/gateways/planted-one.ts',
-    text: anew(
-      `import type { Two } from './planted-two.ts'\n\nexport interface One {\n  readonly two: Two\n}\n`,
-    ),
-    beside: {
-      'src/gateways/planted-two.ts': `import type { One } from './planted-one.ts'\n\nexport interface Two {\n  readonly one: One\n}\n`,
-    },
-    caught: /no-cycle/,
-  },
-  {
-    name: 'two files whose types import each other in their places',
-    path: 'src/gateways/planted-three.ts',
-    text: anew(`export interface Three {\n  readonly four: import('./planted-four.ts').Four\n}\n`),
-    beside: {
-      'src/gateways/planted-four.ts': `export interface Four {\n  readonly three: import('./planted-three.ts').Three\n}\n`,
-    },
-    caught: /consistent-type-imports/,
-  },
-  {
-    name: 'any',
-    path: 'src/keys/planted.ts',
-    text: anew(`export const planted = (given: any) => given\n`),
-    caught: /no-explicit-any/,
-  },
-  {
-    name: 'the time of day in an operation',
-    path: 'src/mock-gateway/planted.ts',
-    text: anew(`export const planted = () => Date.now()\n`),
-    caught: /no-restricted-properties.*Date\.now/,
-  },
-  {
-    name: 'a float made of money',
-    path: 'src/payments/planted-float.ts',
-    text: anew(`export const planted = (amount: bigint) => Number(amount) / 100\n`),
-    caught: /makes a float of money/,
-  },
+  ...STYLE,
 ]

@@ -1,6 +1,6 @@
 import { isCallExpression, isClassDeclaration, isClassExpression } from 'typescript/unstable/ast/is'
 import { isBinaryExpression, isIdentifier } from 'typescript/unstable/ast/is'
-import { SyntaxKind, type ClassLikeDeclaration } from 'typescript/unstable/ast'
+import { SyntaxKind, type ClassLikeDeclaration, type Node } from 'typescript/unstable/ast'
 import { isStatement } from './tables.ts'
 import { literalsOf, nodesOf, placeOf, type Parsed } from './tree.ts'
 
@@ -85,13 +85,47 @@ export function floatsOfMoney(files: readonly Parsed[]): string[] {
     )
 }
 
-/** The most columns of a line, for comments as prettier has it for code. */
-export const COLUMNS_MAX = 100
+/** Words to the linter and the compiler, in comments. */
+const SILENCED = /(?:ox|es)lint-(?:disable|enable)|@ts-(?:nocheck|ignore)/
+/** It plants them. */
+const PLANTS = /^test\/tidy\//
 
-/** Lines of comments that are too wide, with where they are. */
-export function wideComments({ path, text }: Pick<Parsed, 'path' | 'text'>): string[] {
-  const wide = text.split('\n').map((line, at) => [line, at + 1] as const)
-  return wide
-    .filter(([line]) => line.length > COLUMNS_MAX && /^\s*(?:\/[/*]|\*|#)/.test(line))
-    .map(([line, at]) => `${path}:${at} has ${line.length} columns`)
+/** What a rule refuses is changed, or `.oxlintrc.json` says why not: no file says it for itself. */
+export function silenced(files: readonly Parsed[]): string[] {
+  return files
+    .filter(({ path, text }) => SILENCED.test(text) && !PLANTS.test(path))
+    .map(({ path }) => `${path} silences a rule`)
+}
+
+const { IfStatement, ForStatement, ForOfStatement, ForInStatement, WhileStatement } = SyntaxKind
+const { DoStatement, ConditionalExpression, CaseClause, CatchClause } = SyntaxKind
+const LOOPS = [ForStatement, ForOfStatement, ForInStatement, WhileStatement, DoStatement]
+const BRANCHES = new Set([IfStatement, ConditionalExpression, CaseClause, CatchClause, ...LOOPS])
+
+const { ArrowFunction, FunctionDeclaration, FunctionExpression } = SyntaxKind
+const { MethodDeclaration, Constructor, GetAccessor } = SyntaxKind
+const FUNCTIONS = new Set([
+  ArrowFunction,
+  FunctionDeclaration,
+  FunctionExpression,
+  MethodDeclaration,
+  Constructor,
+  GetAccessor,
+])
+/** What the linter allows a function. */
+const BRANCHES_MAX = 15
+
+/** Files with too many ways through what they do when they are loaded. */
+export function branching(files: readonly Parsed[]): string[] {
+  const count = (node: Node): number => {
+    let branches = BRANCHES.has(node.kind) ? 1 : 0
+    node.forEachChild((child) => {
+      if (!FUNCTIONS.has(child.kind)) branches += count(child)
+    })
+    return branches
+  }
+  return files.flatMap(({ path, tree }) => {
+    const branches = count(tree)
+    return branches >= BRANCHES_MAX ? [`${path} has ${branches} branches outside functions`] : []
+  })
 }

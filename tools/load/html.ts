@@ -10,7 +10,8 @@ export function htmlReport(report: Report): string {
   )
   const quick = report.quick ? '<p class="miss">A quick run: figures are indicative.</p>' : ''
   const body = `
-<p>${escapeHtml(report.startedAt.slice(0, 16).replace('T', ' '))} UTC, commit ${escapeHtml(report.commit)}</p>
+<p>${escapeHtml(report.startedAt.slice(0, 16).replace('T', ' '))} UTC,
+commit ${escapeHtml(report.commit)}</p>
 ${quick}
 <dl>${facts.join('')}</dl>
 ${report.bars.length === 0 ? '' : barSection(report)}
@@ -73,7 +74,8 @@ const STYLE = `
   --limit: #9ca3af; --echo: #6b7280 } }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem } dd { margin: 0 }
 dt { opacity: .7 }
-.ours { fill: var(--ours); stroke: var(--ours) } .baseline { fill: var(--baseline); stroke: var(--baseline) }
+.ours { fill: var(--ours); stroke: var(--ours) }
+.baseline { fill: var(--baseline); stroke: var(--baseline) }
 .limit { fill: var(--limit); stroke: var(--limit) } .echo { fill: var(--echo); stroke: var(--echo) }
 path { stroke-width: 2 } .grid { stroke: var(--line) } .faint { opacity: .65 }
 `
