@@ -57,7 +57,7 @@ test('processes count requests and calls of the gateway; all else the database c
   const rough =
     'payments_deposit_requests_total payments_withdraw_requests_total idempotency_hits_total ' +
     'gateway_success_total gateway_timeouts_total gateway_errors_total ' +
-    'gateway_non_retryable_errors_total'
+    'gateway_non_retryable_errors_total payments_refund_requests_total'
   assert.deepEqual(ROUGH_NAMES, rough.split(' '))
   const others = COUNTER_NAMES.filter((name) => !rough.split(' ').includes(name))
   assert.deepEqual(EXACT_NAMES, others)

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { redrive } from '../src/dead-letters/redrive.ts'
+import { plan, start, step } from '../src/runs/run.ts'
+import { readRun } from '../src/runs/store.ts'
 import { testWorld } from './harness.ts'
 import { JANE, openLetter } from './operators.ts'
+import { ALL as EVERYTHING } from './redrive-kit.ts'
 import { serve, type Reply } from './serve.ts'
 
 const ALL = {
@@ -277,4 +280,34 @@ test('a payment that repeats another has its details, and its reference unless i
   assert.ok(third.kind === 'refused')
   const paymentId = BigInt(Number(body['payment_id']))
   assert.deepEqual(third.refusal, { code: 'reference_taken', paymentId })
+})
+
+test('a dry run foresees which letters find their references taken, as the run then does', async (t) => {
+  const { world, deposit } = await shop(t)
+  world.gateway.script = ['declined']
+  for (const reference of ['a', 'a', 'a', 'b', 'b', 'c']) {
+    await deposit({ reference })
+    await world.work()
+  }
+  await deposit({})
+  await world.work()
+  await deposit({ reference: 'b' })
+  // Its reference is its own still.
+  world.gateway.script = ['in_doubt']
+  world.gateway.lookups = { kind: 'no_answer', reason: 'timeout' }
+  await deposit({ reference: 'd' })
+  for (let round = 0; round < 4; round += 1) {
+    world.clock.advance(60_000)
+    await world.work()
+  }
+  const planned = await plan(world.world, { ...EVERYTHING, class: 'failed' }, 'jane')
+  const foreseen = planned.refused.map(({ code, count }) => [code, count])
+  assert.deepEqual(foreseen, [['reference_taken', 4]])
+  const unknown = await plan(world.world, { ...EVERYTHING, class: 'unknown' }, 'jane')
+  assert.deepEqual(unknown.refused, [])
+  const by = { actor: 'jane', reason: 'back', requestId: 'r', ratePerSecond: 100 }
+  await start(world.world, planned.run.id, by)
+  await step(world.world, planned.run.id)
+  const run = await readRun(world.db.global, planned.run.id)
+  assert.deepEqual([run?.redriven, run?.refusals], [3, { reference_taken: 4 }])
 })

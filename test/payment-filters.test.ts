@@ -7,6 +7,8 @@ import type { PaymentFilter } from '../src/payments/list-store.ts'
 import { ANY, testWorld, type TestWorld } from './harness.ts'
 import { accepted, JANE, openLetter } from './operators.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
+import { bookReturns } from '../src/refunds/returns.ts'
+import { done, refunded } from './refunds-kit.ts'
 import { serve } from './serve.ts'
 
 const MINUTE_MS = 60_000
@@ -142,3 +144,31 @@ test('what cannot be noted now is noted later, and what a process accepted when 
 function sleepUntil(signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => signal?.addEventListener('abort', () => resolve()))
 }
+
+test('refunds, returns and redriven payments are noted in their minute when they are written', async (t) => {
+  const world = await testWorld(t)
+  const { id } = await done(world)
+  world.gateway.script = ['declined']
+  const [failed = 0n] = await accepted(world, 'deposit')
+  await world.work()
+  await world.sql('delete from payment_minutes')
+  const noted = async () => {
+    const [row] = await world.sql<{ low: bigint; high: bigint; minute: Date }>(
+      'select id_min as low, id_max as high, minute from payment_minutes order by minute desc',
+    )
+    return [row?.low, row?.high, row?.minute.getTime()]
+  }
+  const minute = () => Math.floor(world.clock.now().getTime() / MINUTE_MS) * MINUTE_MS
+  const first = await refunded(world, id, '1')
+  assert.deepEqual(await noted(), [first, first, minute()])
+  const letterId = await openLetter(world, failed)
+  const [again] = await redrive(world.world, JANE, [{ letterId, delayMs: 0 }])
+  assert.ok(again?.kind === 'redriven' && again.newPaymentId !== null)
+  assert.deepEqual(await noted(), [first, again.newPaymentId, minute()])
+  world.clock.advance(2 * MINUTE_MS)
+  const draft = { parentId: id, ref: 'rt', kind: 'charged_back', amount: 100n } as const
+  const returning = { db: world.db, returnFee: 'keep', currency: 'USD' } as const
+  const [booked] = await bookReturns(returning, JANE, [draft])
+  assert.ok(booked?.kind === 'booked')
+  assert.deepEqual(await noted(), [booked.payment.id, booked.payment.id, minute()])
+})

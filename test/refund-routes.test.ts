@@ -81,6 +81,9 @@ test('a refund is asked for, carried out, shown, and refused in so many words', 
   assert.deepEqual([reused.status, reused.body['code']], [422, 'idempotency_key_reuse'])
   const bad = await call('POST', path, { reason }, { 'idempotency-key': 'a b' })
   assert.deepEqual([bad.status, bad.body['code']], [400, 'idempotency_key_invalid'])
+  // Those with an amount and a key that can be read, whatever came of them.
+  const metrics = await call('GET', '/metrics')
+  assert.equal(metrics.body['payments_refund_requests_total'], 9)
 })
 
 test('a payment that came back is told, shown and refused in so many words', async (t) => {

@@ -16,6 +16,7 @@ import {
   type WholePayment,
 } from '../payments/back-store.ts'
 import { referencesLeft, takeReferences } from '../payments/details-store.ts'
+import { noteNow } from '../payments/minutes-store.ts'
 import { insertRepeats, reopenPayments } from '../payments/store.ts'
 import type { Shard, Tx } from '../ports.ts'
 import { actOnEach, refuse, writeEnds, type ActWorld, type Refused, type Verdict } from './act.ts'
@@ -305,4 +306,9 @@ async function write(tx: Tx, verdict: RedriveVerdict, by: Closer): Promise<void>
     repeats.map(({ id, operation, delayMs }) => ({ paymentId: id, operation, delayMs })),
   )
   await writeEnds(tx, verdict, 'redrive', by)
+  // The last lock of the transaction, because everybody's minute is the same.
+  noteNow(
+    tx,
+    repeats.map(({ id }) => id),
+  )
 }

@@ -71,6 +71,10 @@ export const COUNTERS = {
     exact: true,
     help: "Payments that ended in failed by an operator's word; part of the failures.",
   },
+  payments_refund_requests_total: {
+    exact: false,
+    help: 'Refund requests that can be read, replays and refusals included.',
+  },
 } as const satisfies Record<string, { readonly exact: boolean; readonly help: string }>
 
 type Counters = typeof COUNTERS

@@ -204,7 +204,7 @@ const ERASE: Statement<{ payments: number }> = {
 }
 
 /** A reference that a failed payment had, and which payment has it now; null: none. */
-interface Left extends Referenced {
+export interface Left extends Referenced {
   readonly paymentId: bigint
   readonly takenBy: bigint | null
 }

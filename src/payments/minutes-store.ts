@@ -1,5 +1,5 @@
-import { columns } from '../domain/columns.ts'
-import type { Runner, Statement } from '../ports.ts'
+import { columns, numbers } from '../domain/columns.ts'
+import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** The ids of the payments that were accepted within a minute. */
 export interface Minute {
@@ -18,6 +18,23 @@ const NOTE: Statement<never> = {
   select $1::int, to_timestamp(minute_ms / 1000), id_min, id_max
   from ${MINUTES.unnest('noted', 2)}
   order by minute_ms
+  on conflict (shard, minute) do update
+  set
+    id_min = least(known.id_min, excluded.id_min),
+    id_max = greatest(known.id_max, excluded.id_max)`,
+}
+
+/**
+ * Widen this minute by payments that a transaction writes. For what is written now and then: what
+ * every batch did would make them wait for each other.
+ */
+const NOTE_NOW: Statement<never> = {
+  name: 'payment_minutes_note_now',
+  ...timed`
+  insert into payment_minutes as known (shard, minute, id_min, id_max)
+  select $1::int, date_trunc('minute', ${NOW}, 'UTC'), min(id), max(id)
+  from unnest($3::bigint[]) as written (id)
+  having count(*) > 0
   on conflict (shard, minute) do update
   set
     id_min = least(known.id_min, excluded.id_min),
@@ -76,6 +93,11 @@ const RANGE: Statement<IdRange> = {
 /** Widen minutes of a shard. */
 export async function noteMinutes(shard: Runner, minutes: readonly Minute[]): Promise<void> {
   if (minutes.length > 0) await shard.run(NOTE, MINUTES.of(minutes))
+}
+
+/** Note payments that are not accepted in batches, in the transaction that writes them. */
+export function noteNow(tx: Tx, ids: readonly bigint[]): void {
+  if (ids.length > 0) tx.write(NOTE_NOW, [numbers(ids)])
 }
 
 const MINUTE_MS = 60_000

@@ -103,6 +103,7 @@ export async function apiRoutes(
       currency,
       returnFee,
       refund(draft) {
+        metrics.count('payments_refund_requests_total')
         const refused = gate.refusal('refund')
         if (refused !== null) return Promise.reject(refused)
         return refunding.submit(draft).then((answer) => {

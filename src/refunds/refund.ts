@@ -22,6 +22,7 @@ import {
   type KeyedRefund,
   type StoredParent,
 } from '../payments/back-store.ts'
+import { noteNow } from '../payments/minutes-store.ts'
 import { isLocked, type Db, type Shard, type Tx } from '../ports.ts'
 import { eachPart, whole } from '../each-shard.ts'
 import { lockFreeUsers, lockUsers } from '../users/store.ts'
@@ -162,5 +163,10 @@ function write(tx: Tx, { payments, holds, reserved }: RefundVerdict): void {
     reserved.map(({ parentId, amount, fee }) => {
       return { ...NO_MOVE, parentId, refundReserved: amount, feeReserved: fee }
     }),
+  )
+  // The last lock of the transaction, because everybody's minute is the same.
+  noteNow(
+    tx,
+    payments.map(({ id }) => id),
   )
 }

@@ -18,6 +18,7 @@ import type { Closer } from '../dead-letters/store.ts'
 import { post } from '../ledger/post.ts'
 import { lockParents, moveGivenBack, readParents } from '../payments/back-store.ts'
 import { childrenOf, insertReturns, type Child } from '../payments/returns-store.ts'
+import { noteNow } from '../payments/minutes-store.ts'
 import { finishPayments } from '../payments/store.ts'
 import type { Db, Shard, Tx } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
@@ -183,6 +184,11 @@ async function write(
   await insertActs(
     tx,
     unsent.map((id) => canceled(id, by)),
+  )
+  // The last lock of the transaction, because everybody's minute is the same.
+  noteNow(
+    tx,
+    payments.map(({ id }) => id),
   )
 }
 

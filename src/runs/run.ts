@@ -3,7 +3,9 @@ import type { Refusal } from '../domain/refusal.ts'
 import { isLocked, type Clock } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
 import { eachPart, eachShard, whole } from '../each-shard.ts'
+import { keyOf } from '../domain/acceptance.ts'
 import { knownOf } from '../dead-letters/evidence-store.ts'
+import { referencesLeft, type Left } from '../payments/details-store.ts'
 import type { ActWorld } from '../dead-letters/act.ts'
 import { redrive, type RedriveAnswer, type RedriveRequest } from '../dead-letters/redrive.ts'
 import {
@@ -89,17 +91,42 @@ async function refusedOf(
     ({ id }) => id,
     async (shard, group) => {
       const ids = group.map(({ paymentId }) => paymentId)
-      const known = await knownOf(shard, ids)
+      // A payment that is not failed has its reference still.
+      const failed = group.filter((letter) => letter.class === 'failed')
+      const [known, left] = await Promise.all([
+        knownOf(shard, ids),
+        referencesLeft(
+          shard,
+          failed.map(({ paymentId }) => paymentId),
+        ),
+      ])
+      const taken = new Set<string>()
       for (const { paymentId, class: status, amount } of group) {
-        const refusal = againstRedrive(status, known.get(paymentId) ?? NO_EVIDENCE, world.policy)
-        if (refusal === null) continue
-        const part = byCode.get(refusal.code) ?? { count: 0, amount: 0n }
-        byCode.set(refusal.code, { count: part.count + 1, amount: part.amount + amount })
+        const evidence = known.get(paymentId) ?? NO_EVIDENCE
+        const refusal = againstRedrive(status, evidence, world.policy)
+        const code = refusal?.code ?? (isTaken(left.get(paymentId), taken) ? TAKEN : null)
+        if (code === null) continue
+        const part = byCode.get(code) ?? { count: 0, amount: 0n }
+        byCode.set(code, { count: part.count + 1, amount: part.amount + amount })
       }
     },
   )
   whole(read)
   return [...byCode].map(([code, part]) => ({ code, ...part }))
+}
+
+const TAKEN = 'reference_taken'
+
+/**
+ * Whether somebody else has the reference of a failed payment, be it the repeat of a letter before
+ * it; if nobody has, its own repeat will.
+ */
+function isTaken(left: Left | undefined, taken: Set<string>): boolean {
+  if (left === undefined) return false
+  const text = keyOf(left.userId, left.reference)
+  if (left.takenBy !== null || taken.has(text)) return true
+  taken.add(text)
+  return false
 }
 
 function sum(letters: readonly DeadLetter[]): bigint {

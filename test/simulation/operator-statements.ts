@@ -147,6 +147,8 @@ const payments: Handlers = {
       return []
     },
   },
+  // The simulation has no lists of times.
+  payment_minutes_note_now: { run: () => [] },
   payments_insert_repeats: {
     run(tables, [shard, at, paymentIds, repeated], context) {
       ids(paymentIds).forEach((id, index) => {
