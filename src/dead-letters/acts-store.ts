@@ -1,4 +1,5 @@
 import { columns } from '../domain/columns.ts'
+import { keepKey, type ActKey } from './keys-store.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** An act of an operator on a payment, as it is kept. */
@@ -11,13 +12,15 @@ export interface OperatorAct {
   readonly actor: string
   readonly reason: string
   readonly requestId: string
+  /** The key of the request, which is about one act; null or not there: none. */
+  readonly key?: ActKey | null
   /** What the payment and the letter were, and what the act made of them. */
   readonly before: Readonly<Record<string, string | null>>
   readonly after: Readonly<Record<string, string | null>>
 }
 
 /** An act on a payment as the record has it; an edit is about no letter. */
-export type KeptAct = Omit<OperatorAct, 'act' | 'letterId'> & {
+export type KeptAct = Omit<OperatorAct, 'act' | 'letterId' | 'key'> & {
   readonly act: 'redrive' | 'resolve' | 'edit'
   readonly letterId: bigint | null
   readonly createdAt: Date
@@ -84,6 +87,7 @@ interface TextAct {
   readonly actor: string
   readonly reason: string
   readonly requestId: string
+  readonly key?: ActKey | null
   readonly before: Readonly<Record<string, string | null>>
   readonly after: Readonly<Record<string, string | null>>
 }
@@ -111,6 +115,10 @@ export async function insertActs(tx: Tx, acts: readonly OperatorAct[]): Promise<
     before: JSON.stringify(before),
     after: JSON.stringify(after),
   }))
+  const [actId] = ids
+  if (first.key != null && actId !== undefined) {
+    keepKey(tx, first.key, { actId, userId: null, paymentId: first.paymentId })
+  }
   tx.write(INSERT_ACTS, [redriveId, act, actor, reason, requestId, ...ACT_ROWS.of(rows)])
 }
 
@@ -124,5 +132,8 @@ export async function insertTextAct(tx: Tx, done: TextAct): Promise<void> {
   const [id] = await tx.ids('operator_act_ids', 1)
   const { paymentId, userId, act, actor, reason, requestId } = done
   const [before, after] = [JSON.stringify(done.before), JSON.stringify(done.after)]
+  if (done.key != null && id !== undefined) {
+    keepKey(tx, done.key, { actId: id, userId, paymentId })
+  }
   tx.write(INSERT_TEXT, [id, paymentId, userId, act, actor, reason, requestId, before, after])
 }

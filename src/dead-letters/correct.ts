@@ -6,7 +6,7 @@ import { whereFree, type Locked } from './lock.ts'
 import { readLetters, type Closer } from './store.ts'
 
 /** The money of a failed payment is booked; its status stays. */
-interface Corrected {
+export interface Corrected {
   readonly kind: 'corrected'
   readonly letterId: bigint
   readonly paymentId: bigint

@@ -8,6 +8,8 @@ import { lockUsers, readUsers } from '../users/store.ts'
 import { eraseTexts } from '../users/details-store.ts'
 import { eraseSent } from '../users/keys-store.ts'
 import { insertTextAct } from './acts-store.ts'
+import { underKey } from './keyed.ts'
+import type { ActKey } from './keys-store.ts'
 
 type EraseAnswer =
   | { readonly kind: 'erased'; readonly erased: Erased }
@@ -18,6 +20,7 @@ interface Eraser {
   readonly actor: string
   readonly reason: string
   readonly requestId: string
+  readonly key?: ActKey | null
 }
 
 /** Above every id. */
@@ -45,6 +48,33 @@ export async function eraseUser(db: Db, userId: bigint, by: Eraser): Promise<Era
   whole(await eachShard(db.shards, (each) => eraseSent(each, userId)))
   const erased = await shard.transaction((tx) => end(tx, { userId, newest, payments }, by))
   return erased === null ? OPEN : { kind: 'erased', erased }
+}
+
+/** The same once for the key of a request; null: it has none. */
+export function eraseUnderKey(
+  db: Db,
+  { id, key }: { readonly id: bigint; readonly key: string | null },
+  by: Omit<Eraser, 'key'>,
+) {
+  const { requestId, reason } = by
+  const request = {
+    key,
+    requestId,
+    about: { kind: 'user', id },
+    act: 'erase',
+    fields: { reason },
+  } as const
+  return underKey<EraseAnswer & { readonly kind: 'erased' }>(
+    db,
+    request,
+    (own) => eraseUser(db, id, { ...by, key: own }),
+    ({ before }) => {
+      const externalId = (before['external_id'] ?? null) !== null
+      const metadata = (before['metadata'] ?? null) !== null
+      const payments = Number(before['payments'] ?? 0)
+      return { kind: 'erased', erased: { externalId, metadata, payments } }
+    },
+  )
 }
 
 /** The id of the newest payment of a user, 0 without any; null: one is not final. */

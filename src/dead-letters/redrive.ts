@@ -34,7 +34,7 @@ export interface RedriveRequest {
 }
 
 /** What became of one letter. */
-interface Redriven {
+export interface Redriven {
   readonly kind: 'redriven'
   readonly letterId: bigint
   readonly paymentId: bigint

@@ -17,7 +17,7 @@ interface ResolveRequest {
   readonly againstEvidence?: boolean
 }
 
-interface Resolved {
+export interface Resolved {
   readonly kind: 'resolved'
   readonly letterId: bigint
   readonly paymentId: bigint

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { ActorHeaders, actorOf } from '../http/actor.ts'
+import { ActHeaders, readActing } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import {
@@ -13,14 +14,16 @@ import {
   parseId,
   parseInteger,
   Reason,
+  REPLAYED,
 } from '../http/schemas.ts'
 import { DeadLetterBody, letterBody, LetterClass, LetterState } from './bodies.ts'
 import type { Db } from '../ports.ts'
 import { listLetters, readLetter } from './list.ts'
 import type { ActWorld } from './act.ts'
-import { correct } from './correct.ts'
-import { redrive } from './redrive.ts'
-import { resolve } from './resolve.ts'
+import { correct, type Corrected } from './correct.ts'
+import { underKey } from './keyed.ts'
+import { redrive, type Redriven as RedrivenLetter } from './redrive.ts'
+import { resolve, type Resolved as ResolvedLetter } from './resolve.ts'
 
 const LIMIT = { min: 1, max: 500, fallback: 50 }
 /** A page reads what it skips; who needs more narrows the list down. */
@@ -41,7 +44,7 @@ const Redriven = Type.Object(
   },
   {
     title: 'RedrivenDeadLetter',
-    headers: LOCATION,
+    headers: { ...LOCATION, ...REPLAYED },
     examples: [{ id: 1, state: 'redriven', payment_id: 4, new_payment_id: null }],
   },
 )
@@ -50,6 +53,7 @@ const Resolved = Type.Object(
   { id: Id, state: oneOf(['resolved']), payment_id: Id, payment: PaymentWord },
   {
     title: 'ResolvedDeadLetter',
+    headers: REPLAYED,
     examples: [{ id: 1, state: 'resolved', payment_id: 4, payment: 'success' }],
   },
 )
@@ -73,6 +77,19 @@ export function deadLetterRoutes(
     resolveRoute(app, world)
     correctRoute(app, world)
   }
+}
+
+const NOT_FOUND = { kind: 'refused', refusal: { code: 'letter_not_found' } } as const
+
+/** Who asks for an act on which letter, under which key; or what is wrong with that. */
+function readAsked(request: FastifyRequest<{ Params: { id: string } }>) {
+  const acting = readActing(request)
+  if (!acting.ok) return acting.refusal
+  const id = parseId(request.params.id)
+  if (id === null) return NOT_FOUND.refusal
+  const { actor, key } = acting
+  const about = { kind: 'letter', id } as const
+  return { actor, letterId: id, keyed: { key, requestId: request.id, about } }
 }
 
 function listRoute(app: App, db: Db): void {
@@ -130,7 +147,7 @@ function redriveRoute(app: App, world: ActWorld): void {
       'succeeds by that. A failed payment is final, so a new payment repeats it, or is refused with ' +
       '402 and the letter stays open; 409 `maybe_executed` where the evidence does not rule out that ' +
       'it was executed. A letter that is not open is refused with 409.',
-    headers: ActorHeaders,
+    headers: ActHeaders,
     params: LetterId,
     body: Type.Object(
       { reason: Reason, against_evidence: AgainstEvidence },
@@ -142,19 +159,32 @@ function redriveRoute(app: App, world: ActWorld): void {
     ),
     response: {
       202: Redriven,
-      ...refusals(400, 402, 404, 409, 413, 415, 503),
+      ...refusals(400, 402, 404, 409, 413, 415, 422, 503),
     },
   }
   app.post('/dlq/:id/redrive', { schema }, async (request, reply) => {
-    const actor = actorOf(request)
-    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
-    const letterId = parseId(request.params.id)
-    if (letterId === null) return refuse(reply, { code: 'letter_not_found' })
+    const asked = readAsked(request)
+    if ('code' in asked) return refuse(reply, asked)
+    const { actor, letterId, keyed } = asked
     const { reason, against_evidence: againstEvidence = false } = request.body
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const [answer] = await redrive(world, by, [{ letterId, delayMs: 0, againstEvidence }])
-    if (answer === undefined) return refuse(reply, { code: 'letter_not_found' })
+    const fields = { reason, against_evidence: againstEvidence ? 'true' : null }
+    const { answer, replayed } = await underKey<RedrivenLetter>(
+      world.db,
+      { ...keyed, act: 'redrive', fields },
+      async (own) => {
+        const letter = { letterId, delayMs: 0, againstEvidence }
+        const [first = NOT_FOUND] = await redrive(world, { ...by, key: own }, [letter])
+        return first
+      },
+      ({ paymentId, after }) => {
+        const repeat = after['repeated_by'] ?? null
+        const newPaymentId = repeat === null ? null : BigInt(repeat)
+        return { kind: 'redriven', letterId, paymentId: paymentId ?? 0n, newPaymentId }
+      },
+    )
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    if (replayed) void reply.header('idempotent-replayed', 'true')
     const { paymentId, newPaymentId } = answer
     return reply
       .code(202)
@@ -178,7 +208,7 @@ function resolveRoute(app: App, world: ActWorld): void {
       'given back. A letter about a failed payment is only closed, and its outcome is `failed`. A ' +
       'word against what the gateway said is refused with 409 `evidence_contradicts`, unless ' +
       '`against_evidence` says that it is meant so; the record keeps that.',
-    headers: ActorHeaders,
+    headers: ActHeaders,
     params: LetterId,
     body: Type.Object(
       {
@@ -201,20 +231,27 @@ function resolveRoute(app: App, world: ActWorld): void {
     ),
     response: {
       200: Resolved,
-      ...refusals(400, 404, 409, 413, 415, 503),
+      ...refusals(400, 404, 409, 413, 415, 422, 503),
     },
   }
   app.post('/dlq/:id/resolve', { schema }, async (request, reply) => {
-    const actor = actorOf(request)
-    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
-    const letterId = parseId(request.params.id)
-    if (letterId === null) return refuse(reply, { code: 'letter_not_found' })
+    const asked = readAsked(request)
+    if ('code' in asked) return refuse(reply, asked)
+    const { actor, letterId, keyed } = asked
     const { outcome, reason, gateway_ref: gatewayRef = null } = request.body
     const { against_evidence: againstEvidence = false } = request.body
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const [answer] = await resolve(world, by, [{ letterId, outcome, gatewayRef, againstEvidence }])
-    if (answer === undefined) return refuse(reply, { code: 'letter_not_found' })
+    const insisted = againstEvidence ? 'true' : null
+    const fields = { outcome, reason, gateway_ref: gatewayRef, against_evidence: insisted }
+    const word = { letterId, outcome, gatewayRef, againstEvidence }
+    const { answer, replayed } = await underKey<ResolvedLetter>(
+      world.db,
+      { ...keyed, act: 'resolve', fields },
+      async (own) => (await resolve(world, { ...by, key: own }, [word]))[0] ?? NOT_FOUND,
+      ({ paymentId }) => ({ kind: 'resolved', letterId, paymentId: paymentId ?? 0n }),
+    )
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    if (replayed) void reply.header('idempotent-replayed', 'true')
     const payment = Number(answer.paymentId)
     return reply.send({
       id: Number(letterId),
@@ -235,7 +272,7 @@ function correctRoute(app: App, world: ActWorld): void {
       'and the letter is closed. The payment stays `failed`. A withdrawal is paid by the user as far ' +
       'as the balance goes, and the rest is a loss. Anything else is refused with 409 ' +
       '`not_correctable`; a refund that was made after all is a return of its deposit.',
-    headers: ActorHeaders,
+    headers: ActHeaders,
     params: LetterId,
     body: Type.Object(
       { reason: Reason },
@@ -250,21 +287,27 @@ function correctRoute(app: App, world: ActWorld): void {
         { id: Id, state: oneOf(['resolved']), payment_id: Id, payment: oneOf(['failed']) },
         {
           title: 'CorrectedDeadLetter',
+          headers: REPLAYED,
           examples: [{ id: 1, state: 'resolved', payment_id: 4, payment: 'failed' }],
         },
       ),
-      ...refusals(400, 404, 409, 413, 415, 503),
+      ...refusals(400, 404, 409, 413, 415, 422, 503),
     },
   }
   app.post('/dlq/:id/correct', { schema }, async (request, reply) => {
-    const actor = actorOf(request)
-    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
-    const letterId = parseId(request.params.id)
-    if (letterId === null) return refuse(reply, { code: 'letter_not_found' })
-    const by = { actor, reason: request.body.reason, requestId: request.id, redriveId: null }
-    const [answer] = await correct(world, by, [letterId])
-    if (answer === undefined) return refuse(reply, { code: 'letter_not_found' })
+    const asked = readAsked(request)
+    if ('code' in asked) return refuse(reply, asked)
+    const { actor, letterId, keyed } = asked
+    const { reason } = request.body
+    const by = { actor, reason, requestId: request.id, redriveId: null }
+    const { answer, replayed } = await underKey<Corrected>(
+      world.db,
+      { ...keyed, act: 'correct', fields: { reason } },
+      async (own) => (await correct(world, { ...by, key: own }, [letterId]))[0] ?? NOT_FOUND,
+      ({ paymentId }) => ({ kind: 'corrected', letterId, paymentId: paymentId ?? 0n }),
+    )
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    if (replayed) void reply.header('idempotent-replayed', 'true')
     return reply.send({
       id: Number(letterId),
       state: 'resolved',

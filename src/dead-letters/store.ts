@@ -199,7 +199,7 @@ export function lockFreeLetters(tx: Runner, ids: readonly bigint[]): Promise<Dea
 }
 
 /** Who closes letters, why, and as a part of which run. */
-export type Closer = Pick<OperatorAct, 'actor' | 'reason' | 'requestId' | 'redriveId'>
+export type Closer = Pick<OperatorAct, 'actor' | 'reason' | 'requestId' | 'redriveId' | 'key'>
 
 /** Close open letters by an operator's act. */
 export function endLetters(

@@ -1,6 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { SHOWN } from './schemas.ts'
+import type { Refusal } from '../domain/refusal.ts'
+import { keyOfHeaders } from './idempotency.ts'
+import { IdempotencyHeaders, SHOWN } from './schemas.ts'
 
 const VISIBLE_ASCII = /^[\x21-\x7e]{1,100}$/
 
@@ -27,6 +29,12 @@ export const ActorHeaders = Type.Object({
   ),
 })
 
+/** The headers of an act that can be asked for twice. */
+export const ActHeaders = Type.Object({
+  ...ActorHeaders.properties,
+  ...IdempotencyHeaders.properties,
+})
+
 /**
  * Who sends a request, for the record of what operators did: the API key it came with, or where
  * none is asked for, the name it gives itself. Null when the header cannot be a name. The one place
@@ -38,4 +46,17 @@ export function actorOf(request: FastifyRequest): string | null {
   if (value === undefined) return ANONYMOUS
   if (typeof value !== 'string' || RESERVED.test(value)) return null
   return VISIBLE_ASCII.test(value) ? value : null
+}
+
+type Acting =
+  | { readonly ok: true; readonly actor: string; readonly key: string | null }
+  | { readonly ok: false; readonly refusal: Pick<Refusal, 'code'> }
+
+/** Who acts, and under which key; what `ActHeaders` describe. */
+export function readActing(request: FastifyRequest): Acting {
+  const actor = actorOf(request)
+  if (actor === null) return { ok: false, refusal: { code: 'actor_invalid' } }
+  const key = keyOfHeaders(request.raw)
+  if (!key.ok) return { ok: false, refusal: { code: 'idempotency_key_invalid' } }
+  return { ok: true, actor, key: key.key }
 }

@@ -6,7 +6,7 @@ import { batcher } from '../queue/batcher.ts'
 import { reader } from '../queue/reader.ts'
 import type { Config } from '../config/config.ts'
 import { editPayment, editUser } from '../dead-letters/edit.ts'
-import { eraseUser } from '../dead-letters/erase.ts'
+import { eraseUnderKey } from '../dead-letters/erase.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
 import type { Draft } from '../domain/acceptance.ts'
 import type { UserDraft } from '../domain/opening.ts'
@@ -145,7 +145,7 @@ function routesOfUsers({ db, config, metrics }: Process, reads: Db): FastifyPlug
     userTextRoutes({
       read,
       edit: (...edit) => editUser(db, ...edit),
-      erase: (...erase) => eraseUser(db, ...erase),
+      erase: (id, by, key) => eraseUnderKey(db, { id, key }, by),
     }),
   ]
 }

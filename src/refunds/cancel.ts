@@ -3,6 +3,7 @@ import type { Entry } from '../domain/ledger.ts'
 import { CANCELED, decideCancel } from '../domain/refund.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { insertActs, type OperatorAct } from '../dead-letters/acts-store.ts'
+import { underKey } from '../dead-letters/keyed.ts'
 import type { Closer } from '../dead-letters/store.ts'
 import { post } from '../ledger/post.ts'
 import { moveGivenBack, readWhole, type WholePayment } from '../payments/back-store.ts'
@@ -42,6 +43,32 @@ export async function cancelPayments(
   )
   whole(parts)
   return ids.map((id) => answers.get(id) ?? refuse({ code: 'payment_not_found' }))
+}
+
+/** A payment was canceled, by this request or an earlier one. */
+interface Canceled {
+  readonly kind: 'canceled'
+  readonly userId: bigint
+}
+
+/** Cancel one payment, once for the key of a request; null: it has none. */
+export function cancelUnderKey(
+  db: Db,
+  { id, key }: { readonly id: bigint; readonly key: string | null },
+  by: Closer,
+) {
+  const { requestId, reason } = by
+  const about = { kind: 'payment', id } as const
+  return underKey<Canceled>(
+    db,
+    { key, requestId, about, act: 'cancel', fields: { reason } },
+    async (own) => {
+      const [answer] = await cancelPayments(db, { ...by, key: own }, [id])
+      if (answer?.kind === 'canceled') return { kind: 'canceled', userId: answer.payment.userId }
+      return answer ?? { kind: 'refused', refusal: { code: 'payment_not_found' } }
+    },
+    (_, userId) => ({ kind: 'canceled', userId }),
+  )
 }
 
 function refuse(refusal: Refusal): CancelAnswer {

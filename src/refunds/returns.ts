@@ -14,6 +14,7 @@ import {
   type ReturnVerdict,
 } from '../domain/returns.ts'
 import { insertActs } from '../dead-letters/acts-store.ts'
+import { underKey } from '../dead-letters/keyed.ts'
 import type { Closer } from '../dead-letters/store.ts'
 import { post } from '../ledger/post.ts'
 import { lockParents, moveGivenBack, readParents } from '../payments/back-store.ts'
@@ -67,6 +68,37 @@ export async function bookReturns(
   )
   whole(parts)
   return answers
+}
+
+type Returned =
+  | { readonly kind: 'booked'; readonly id: bigint; readonly canceled: readonly bigint[] }
+  | { readonly kind: 'known'; readonly paymentId: bigint }
+
+/** Book one return, once for the key of a request; null: it has none. */
+export function returnUnderKey(
+  world: ReturnWorld,
+  { draft, key }: { readonly draft: ReturnDraft; readonly key: string | null },
+  by: Closer,
+) {
+  const { requestId, reason } = by
+  const { parentId, kind, amount, ref } = draft
+  const about = { kind: 'payment', id: parentId } as const
+  const fields = { kind, amount: `${amount}`, gateway_ref: ref, reason }
+  return underKey<Returned>(
+    world.db,
+    { key, requestId, about, act: 'return', fields },
+    async (own) => {
+      const [answer] = await bookReturns(world, { ...by, key: own }, [draft])
+      if (answer?.kind !== 'booked') {
+        return answer ?? { kind: 'refused', refusal: { code: 'payment_not_found' } }
+      }
+      return { kind: 'booked', id: answer.payment.id, canceled: answer.canceled }
+    },
+    ({ after }) => {
+      const unsent = (after['canceled'] ?? '').split(',').filter((id) => id !== '')
+      return { kind: 'booked', id: BigInt(after['return'] ?? 0), canceled: unsent.map(BigInt) }
+    },
+  )
 }
 
 async function returnInShard(
@@ -178,12 +210,14 @@ async function write(
       kind,
       amount: formatMoney(amount, before.get(parentId)?.exponent),
       gateway_ref: ref,
+      ...(unsent.length === 0 ? {} : { canceled: unsent.join() }),
     },
   }))
   await insertActs(tx, booked)
   await insertActs(
     tx,
-    unsent.map((id) => canceled(id, by)),
+    // The key is that of the return.
+    unsent.map((id) => canceled(id, { ...by, key: null })),
   )
   // The last lock of the transaction, because everybody's minute is the same.
   noteNow(

@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { parseDecimal, parseMoney, type Decimal } from '../domain/money.ts'
 import type { RefundAnswer, RefundDraft } from '../domain/refund.ts'
 import { sentFields } from '../domain/sent-fields.ts'
-import { ActorHeaders, actorOf } from '../http/actor.ts'
+import { ActHeaders, readActing } from '../http/actor.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse, send } from '../http/problem.ts'
@@ -21,9 +21,9 @@ import {
   ReturnKinds,
 } from '../http/schemas.ts'
 import { respond } from './api.ts'
-import { cancelPayments } from './cancel.ts'
+import { cancelUnderKey } from './cancel.ts'
 import { exponentsOf } from './exponents.ts'
-import { bookReturns, type ReturnWorld } from './returns.ts'
+import { returnUnderKey, type ReturnWorld } from './returns.ts'
 
 interface RefundRoutes extends ReturnWorld {
   /** Accept one refund; concurrent calls are joined into batches. */
@@ -123,7 +123,7 @@ const CANCEL = {
     'Ends a payment of which nothing was sent to the gateway as `failed`, with the error ' +
     '`canceled`; its hold is given back. A payment that is being sent, or may have been, is refused ' +
     'with 409 `in_flight`. One that was canceled before is answered the same.',
-  headers: ActorHeaders,
+  headers: ActHeaders,
   params: PaymentId,
   body: Type.Object(
     { reason: Reason },
@@ -138,27 +138,29 @@ const CANCEL = {
       { payment_id: Id, user_id: Id, status: oneOf(['failed']), last_error: oneOf(['canceled']) },
       {
         title: 'CanceledPayment',
+        headers: REPLAYED,
         examples: [{ payment_id: 1, user_id: 1, status: 'failed', last_error: 'canceled' }],
       },
     ),
-    ...refusals(400, 404, 409, 413, 415, 503),
+    ...refusals(400, 404, 409, 413, 415, 422, 503),
   },
 }
 
 function cancelRoute(app: App, { db }: RefundRoutes): void {
   app.post('/payments/:id/cancel', { schema: CANCEL }, async (request, reply) => {
-    const actor = actorOf(request)
-    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const acting = readActing(request)
+    if (!acting.ok) return refuse(reply, acting.refusal)
+    const { actor, key } = acting
     const id = parseId(request.params.id)
     if (id === null) return refuse(reply, { code: 'payment_not_found' })
     const { reason } = request.body
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const [answer] = await cancelPayments(db, by, [id])
-    if (answer === undefined) return refuse(reply, { code: 'payment_not_found' })
+    const { answer, replayed } = await cancelUnderKey(db, { id, key }, by)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    if (replayed) void reply.header('idempotent-replayed', 'true')
     return reply.send({
       payment_id: Number(id),
-      user_id: Number(answer.payment.userId),
+      user_id: Number(answer.userId),
       status: 'failed',
       last_error: 'canceled',
     })
@@ -176,6 +178,7 @@ const Booked = Type.Object(
   },
   {
     title: 'BookedReturn',
+    headers: REPLAYED,
     examples: [{ payment_id: 10, parent_id: 1, booked: true, canceled: [] }],
   },
 )
@@ -188,7 +191,7 @@ const RETURN = {
     'Books money that came back without our doing, under the reference that the gateway gives it: ' +
     'once, however often it is told. A user pays for a charge-back as far as the balance goes, and ' +
     'the rest is a loss. Refunds of the deposit that were never sent are canceled.',
-  headers: ActorHeaders,
+  headers: ActHeaders,
   params: PaymentId,
   body: Type.Object(
     {
@@ -219,8 +222,9 @@ const RETURN = {
 
 function returnRoute(app: App, world: RefundRoutes): void {
   app.post('/payments/:id/returns', { schema: RETURN }, async (request, reply) => {
-    const actor = actorOf(request)
-    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const acting = readActing(request)
+    if (!acting.ok) return refuse(reply, acting.refusal)
+    const { actor, key } = acting
     const parentId = parseId(request.params.id)
     if (parentId === null) return refuse(reply, { code: 'payment_not_found' })
     const { kind, amount, gateway_ref: ref, reason } = request.body
@@ -232,11 +236,12 @@ function returnRoute(app: App, world: RefundRoutes): void {
       return refuse(reply, { code, errors: [{ pointer: '/amount', code }] })
     }
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const [answer] = await bookReturns(world, by, [{ parentId, ref, kind, amount: money.minor }])
-    if (answer === undefined) return refuse(reply, { code: 'payment_not_found' })
+    const draft = { parentId, ref, kind, amount: money.minor }
+    const { answer, replayed } = await returnUnderKey(world, { draft, key }, by)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    if (replayed) void reply.header('idempotent-replayed', 'true')
     const booked = answer.kind === 'booked'
-    const id = booked ? answer.payment.id : answer.paymentId
+    const id = booked ? answer.id : answer.paymentId
     return reply
       .code(booked ? 201 : 200)
       .header('location', `${API}/payments/${id}`)

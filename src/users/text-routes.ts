@@ -2,9 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { readUserTexts, type Erased, type UserTexts } from '../domain/details.ts'
 import type { Refusal } from '../domain/refusal.ts'
-import { ActorHeaders, actorOf } from '../http/actor.ts'
+import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Id, IdParams, parseId, Reason } from '../http/schemas.ts'
+import { Id, IdParams, parseId, Reason, REPLAYED } from '../http/schemas.ts'
 import { MetadataField } from '../http/texts.ts'
 import { UserBody, userBody } from './routes.ts'
 import type { UserView } from './view-store.ts'
@@ -14,15 +14,23 @@ interface By {
   readonly requestId: string
 }
 
-type EraseAnswer =
-  | { readonly kind: 'erased'; readonly erased: Erased }
-  | { readonly kind: 'refused'; readonly refusal: Refusal }
+interface EraseAnswer {
+  readonly answer:
+    | { readonly kind: 'erased'; readonly erased: Erased }
+    | { readonly kind: 'refused'; readonly refusal: Refusal }
+  /** An earlier request with this key did it. */
+  readonly replayed: boolean
+}
 
 interface UserTextRoutes {
   readonly read: (id: bigint) => Promise<UserView | null>
   /** Change the metadata of a user, and keep who did it; false: there is no such user. */
   readonly edit: (id: bigint, metadata: UserTexts['metadata'], by: By) => Promise<boolean>
-  readonly erase: (id: bigint, by: By & { readonly reason: string }) => Promise<EraseAnswer>
+  readonly erase: (
+    id: bigint,
+    by: By & { readonly reason: string },
+    key: string | null,
+  ) => Promise<EraseAnswer>
 }
 
 const UserId = IdParams('The user id.')
@@ -82,6 +90,7 @@ const ErasedUser = Type.Object(
   },
   {
     title: 'ErasedUser',
+    headers: REPLAYED,
     examples: [{ id: 1, external_id: true, metadata: true, payments: 12 }],
   },
 )
@@ -95,7 +104,7 @@ function eraseRoute(app: App, { erase }: UserTextRoutes): void {
       'Takes away the external id and the metadata of a user, and of all payments reference, ' +
       'description, metadata, payment method and return URL. The books stay as they are, and who ' +
       'erased is kept. While a payment is not final it needs them: 409 `payments_open`.',
-    headers: ActorHeaders,
+    headers: ActHeaders,
     params: UserId,
     body: Type.Object(
       { reason: Reason },
@@ -105,16 +114,18 @@ function eraseRoute(app: App, { erase }: UserTextRoutes): void {
         examples: [{ reason: 'Asked for by the customer, ticket 4711' }],
       },
     ),
-    response: { 200: ErasedUser, ...refusals(400, 404, 409, 413, 415, 503) },
+    response: { 200: ErasedUser, ...refusals(400, 404, 409, 413, 415, 422, 503) },
   }
   app.post('/users/:id/erase', { schema }, async (request, reply) => {
-    const actor = actorOf(request)
-    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const acting = readActing(request)
+    if (!acting.ok) return refuse(reply, acting.refusal)
+    const { actor, key } = acting
     const id = parseId(request.params.id)
     if (id === null) return refuse(reply, { code: 'user_not_found' })
     const by = { actor, requestId: request.id, reason: request.body.reason }
-    const answer = await erase(id, by)
+    const { answer, replayed } = await erase(id, by, key)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    if (replayed) void reply.header('idempotent-replayed', 'true')
     const { externalId, metadata, payments } = answer.erased
     return reply.send({ id: Number(id), external_id: externalId, metadata, payments })
   })

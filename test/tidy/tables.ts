@@ -11,7 +11,7 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   dead_letters: 'src/dead-letters/store.ts',
   gateway_breakers: 'src/gateways/breaker-store.ts',
   gateway_refs: null,
-  idempotency_keys: null,
+  idempotency_keys: 'src/dead-letters/keys-store.ts',
   operator_acts: 'src/dead-letters/acts-store.ts',
   payment_attempts: 'src/charging/evidence-store.ts',
   payment_children: 'src/payments/back-store.ts',

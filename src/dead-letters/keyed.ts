@@ -1,0 +1,73 @@
+import type { Refusal } from '../domain/refusal.ts'
+import { differing, sentFields } from '../domain/sent-fields.ts'
+import { readParents } from '../payments/back-store.ts'
+import type { Db } from '../ports.ts'
+import { keyHeld, type ActKey, type KeptKey } from './keys-store.ts'
+import { readLetters } from './store.ts'
+
+/** A request for an act. */
+interface KeyedRequest {
+  /** Null: it has no key, so each one is carried out. */
+  readonly key: string | null
+  readonly requestId: string
+  /** What it is about; a key belongs to the user of that. */
+  readonly about: { readonly kind: 'letter' | 'payment' | 'user'; readonly id: bigint }
+  readonly act: string
+  readonly fields: Readonly<Record<string, string | null>>
+}
+
+interface Refused {
+  readonly kind: 'refused'
+  readonly refusal: Refusal
+}
+
+/** What a request is answered with. `replayed`: an earlier request with its key did it. */
+interface KeyedAnswer<Answer> {
+  readonly answer: Answer | Refused
+  readonly replayed: boolean
+}
+
+/**
+ * Carry out an act once for its key. The act keeps the key in its own transaction, so a key never
+ * hangs in progress, and what is refused keeps none. Requests at the same time meet at the locks of
+ * the act: whoever comes second is refused by what the first one left, or by its key, and then
+ * finds the key. `again` makes the first answer out of what was kept.
+ */
+export async function underKey<Answer>(
+  db: Db,
+  request: KeyedRequest,
+  act: (key: ActKey | null) => Promise<Answer | Refused>,
+  again: (kept: KeptKey, userId: bigint) => Answer,
+): Promise<KeyedAnswer<Answer>> {
+  const { key, requestId, about, fields } = request
+  const userId = key === null ? null : await userOf(db, about)
+  if (key === null || userId === null) return { answer: await act(null), replayed: false }
+  const sent = sentFields({ path: `${request.act} ${about.kind} ${about.id}`, ...fields })
+  const find = async (): Promise<KeyedAnswer<Answer> | null> => {
+    const held = await keyHeld(db.of(userId), userId, key)
+    if (held === null || held.requestId === requestId) return null
+    const errors = differing(sent, held.sent)
+    if (errors.length === 0) return { answer: again(held, userId), replayed: true }
+    const of = held.paymentId === null ? { userId } : { paymentId: held.paymentId }
+    const refusal = { code: 'idempotency_key_reuse', errors, ...of } as const
+    return { answer: { kind: 'refused', refusal }, replayed: false }
+  }
+  const earlier = await find()
+  if (earlier !== null) return earlier
+  try {
+    const answer = await act({ key, sent })
+    return (await find()) ?? { answer, replayed: false }
+  } catch (error) {
+    const first = await find().catch(() => null)
+    if (first !== null) return first
+    throw error
+  }
+}
+
+/** The user whose key a request has; null: what it is about is not there, as the act will say. */
+async function userOf(db: Db, { kind, id }: KeyedRequest['about']): Promise<bigint | null> {
+  if (kind === 'user') return id
+  const shard = db.of(id)
+  const [found] = await (kind === 'letter' ? readLetters(shard, [id]) : readParents(shard, [id]))
+  return found?.userId ?? null
+}

@@ -1,0 +1,67 @@
+import { writeJson } from '../domain/json.ts'
+import type { SentFields } from '../domain/sent-fields.ts'
+import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
+
+/** The idempotency key of an act, and the fields of its request as they were sent. */
+export interface ActKey {
+  readonly key: string
+  readonly sent: SentFields
+}
+
+/** What an act was, as far as its answer is made of it. */
+export interface KeptKey {
+  readonly sent: SentFields
+  readonly requestId: string
+  readonly paymentId: bigint | null
+  readonly before: Readonly<Record<string, string | null>>
+  readonly after: Readonly<Record<string, string | null>>
+}
+
+/**
+ * Keep the key of an act, for the user or for that of the payment it is about. A key that the user
+ * has already fails the transaction, so no key ever stands for two acts.
+ */
+const KEEP: Statement<never> = {
+  name: 'idempotency_keys_keep',
+  ...timed`
+  insert into idempotency_keys (shard, user_id, key, payment_id, act_id, sent, created_at)
+  select
+    $1::int,
+    coalesce($3::bigint, (select user_id from payments where shard = $1 and id = $4::bigint)),
+    $5, $4::bigint, $6::bigint, $7::jsonb, ${NOW}`,
+}
+
+/** The act that a user's key stands for. */
+const HELD: Statement<KeptKey> = {
+  name: 'idempotency_keys_held',
+  text: `
+  select
+    held.sent, act.request_id as "requestId", act.payment_id as "paymentId", act.before, act.after
+  from idempotency_keys held
+  cross join lateral (
+    select *
+    from operator_acts
+    where shard = $1 and id = held.act_id
+    limit 1
+  ) act
+  where held.shard = $1 and held.user_id = $2 and held.key = $3`,
+}
+
+/** Whom an act is about: a user, or a payment, whose user has the key. */
+interface About {
+  readonly actId: bigint
+  readonly userId: bigint | null
+  readonly paymentId: bigint | null
+}
+
+/** Keep the key of an act in the transaction that does it. */
+export function keepKey(tx: Tx, { key, sent }: ActKey, about: About): void {
+  const { actId, userId, paymentId } = about
+  tx.write(KEEP, [userId, paymentId, key, actId, writeJson(sent)])
+}
+
+/** The act that a user's key stands for; null: none. */
+export async function keyHeld(shard: Runner, userId: bigint, key: string): Promise<KeptKey | null> {
+  const [held] = await shard.run(HELD, [userId, key])
+  return held ?? null
+}

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { testWorld, type TestWorld } from './harness.ts'
+import { declined, openLetter } from './operators.ts'
+import { done, refunded } from './refunds-kit.ts'
+import { serve, type Reply } from './serve.ts'
+
+const ROLES = { api: true, worker: false, mockGateway: false }
+const reason = 'ticket 4711'
+
+/** An act that can be asked for, on a world of its own. */
+interface Act {
+  readonly path: string
+  readonly body: Readonly<Record<string, unknown>>
+  /** Counts what the act makes. */
+  readonly made: string
+}
+
+/** A letter about a deposit that failed, and was executed after all. */
+async function chargedAfterFailed(world: TestWorld): Promise<bigint> {
+  const [id = 0n] = await declined(world, 'deposit')
+  await world.sql(`update dead_letters set error = 'charged_after_failed' where payment_id = ${id}`)
+  return openLetter(world, id)
+}
+
+const ACTS: Readonly<Record<string, (world: TestWorld) => Promise<Act>>> = {
+  async cancel(world) {
+    const { id } = await done(world)
+    const refund = await refunded(world, id, '10')
+    const made = "select count(*) from operator_acts where act = 'cancel'"
+    return { path: `/payments/${refund}/cancel`, body: { reason }, made }
+  },
+  async return(world) {
+    const { id } = await done(world)
+    // It is canceled by the charge-back, and both answers say so.
+    await refunded(world, id, '10')
+    const body = { kind: 'charged_back', amount: 95, gateway_ref: 'rt_1', reason }
+    const made = "select count(*) from payments where type = 'return'"
+    return { path: `/payments/${id}/returns`, body, made }
+  },
+  async redrive(world) {
+    const [id = 0n] = await declined(world, 'withdraw')
+    const made = 'select count(*) from payments where redrive_of is not null'
+    return { path: `/dlq/${await openLetter(world, id)}/redrive`, body: { reason }, made }
+  },
+  async resolve(world) {
+    const [id = 0n] = await declined(world, 'withdraw')
+    const body = { outcome: 'failed', reason }
+    const made = "select count(*) from operator_acts where act = 'resolve'"
+    return { path: `/dlq/${await openLetter(world, id)}/resolve`, body, made }
+  },
+  async correct(world) {
+    const letter = await chargedAfterFailed(world)
+    const made = "select count(*) from postings where kind = 'settle_late'"
+    return { path: `/dlq/${letter}/correct`, body: { reason }, made }
+  },
+  async erase(world) {
+    const { userId } = await done(world)
+    const made = "select count(*) from operator_acts where act = 'erase'"
+    return { path: `/users/${userId}/erase`, body: { reason }, made }
+  },
+}
+
+async function shop(t: TestContext, make: (world: TestWorld) => Promise<Act>) {
+  const world = await testWorld(t)
+  const act = await make(world)
+  const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
+  const ask = (more: object = {}, key: string | null = 'k', path = act.path): Promise<Reply> =>
+    call('POST', path, { ...act.body, ...more }, key === null ? {} : { 'idempotency-key': key })
+  const made = async () => {
+    const [row] = await world.sql<{ count: bigint }>(act.made)
+    return Number(row?.count)
+  }
+  return { world, call, ask, made }
+}
+
+for (const [name, make] of Object.entries(ACTS)) {
+  test(`${name}: the same request with the same key is carried out once and answered the same`, async (t) => {
+    const { ask, made } = await shop(t, make)
+    const first = await ask()
+    assert.ok(first.status < 300, first.text)
+    assert.equal(first.headers.get('idempotent-replayed'), null)
+    for (const key of ['k', '"k"']) {
+      const again = await ask({}, key)
+      assert.deepEqual([again.status, again.text], [first.status, first.text])
+      assert.equal(again.headers.get('location'), first.headers.get('location'))
+      assert.equal(again.headers.get('idempotent-replayed'), 'true')
+    }
+    assert.equal(await made(), 1)
+  })
+
+  test(`${name}: twenty requests at once with one key make one, and have one answer`, async (t) => {
+    const { ask, made } = await shop(t, make)
+    const answers = await Promise.all(Array.from({ length: 20 }, () => ask()))
+    // Who waits too long for somebody else's lock is told to come again.
+    const told = answers.filter(({ status }) => status !== 503)
+    assert.ok(told.length > 0)
+    assert.equal(new Set(told.map(({ status, text }) => `${status} ${text}`)).size, 1)
+    assert.ok((told[0]?.status ?? 0) < 300, told[0]?.text)
+    const firsts = told.filter(({ headers }) => headers.get('idempotent-replayed') === null)
+    assert.ok(firsts.length <= 1)
+    assert.equal(await made(), 1)
+  })
+
+  test(`${name}: the same key with other fields is refused as that of a payment is`, async (t) => {
+    const { ask, made } = await shop(t, make)
+    assert.ok((await ask()).status < 300)
+    const other = await ask({ reason: 'another' })
+    assert.deepEqual([other.status, other.body['code']], [422, 'idempotency_key_reuse'])
+    assert.deepEqual(other.body['errors'], [{ pointer: '/reason', code: 'differs' }])
+    const about = name === 'erase' ? 'user_id' : 'payment_id'
+    assert.equal(typeof other.body[about], 'number')
+    const bad = await ask({}, 'a b')
+    assert.deepEqual([bad.status, bad.body['code']], [400, 'idempotency_key_invalid'])
+    assert.equal(await made(), 1)
+  })
+}
+
+test('a key stands for one act of a user, whatever is asked for at the same time', async (t) => {
+  const world = await testWorld(t)
+  const { id } = await done(world)
+  const refunds = [await refunded(world, id, '1'), await refunded(world, id, '1')]
+  const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
+  const key = { 'idempotency-key': 'k' }
+  const cancel = (refund: bigint) => call('POST', `/payments/${refund}/cancel`, { reason }, key)
+  const answers = await Promise.all(refunds.map(cancel))
+  assert.deepEqual(answers.map(({ status }) => status).toSorted(), [200, 422])
+  const [row] = await world.sql<{ count: bigint }>(
+    "select count(*) from payments where last_error = 'canceled'",
+  )
+  assert.equal(row?.count, 1n)
+  const refused = answers.find(({ status }) => status === 422)
+  assert.deepEqual(refused?.body['errors'], [{ pointer: '/path', code: 'differs' }])
+})
+
+test('a refused act keeps no key, and another user may use the same', async (t) => {
+  const world = await testWorld(t)
+  const one = await done(world)
+  const two = await done(world)
+  const refund = await refunded(world, one.id, '1')
+  const other = await refunded(world, two.id, '1')
+  const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
+  const cancel = (id: bigint) =>
+    call('POST', `/payments/${id}/cancel`, { reason }, { 'idempotency-key': 'k' })
+  assert.equal((await cancel(one.id)).body['code'], 'payment_final')
+  assert.equal((await cancel(999n)).body['code'], 'payment_not_found')
+  assert.equal((await cancel(refund)).status, 200)
+  assert.equal((await cancel(other)).status, 200)
+})
