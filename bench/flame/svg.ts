@@ -44,8 +44,8 @@ export function flameSvg(flame: Flame, { title, shareMin }: Picture): string {
   const rows = Math.max(1, ...boxes.map(({ row }) => row + 1))
   const height = HEAD + rows * ROW + MARGIN
   const size = `viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}"`
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} role="img"
-  aria-label="${escapeHtml(title)}">
+  const label = `role="img" aria-label="${escapeHtml(title)}"`
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${label}>
 <style>${STYLE}
 </style>
 <rect class="page" x="0.5" y="0.5" width="${WIDTH - 1}" height="${height - 1}" rx="8"/>
