@@ -1,6 +1,6 @@
 /**
  * Shake real processes and ask the witnesses: `npm run test:faults -- [--only a,b] [--seed N]
- * [--kills N] [--lanes 1|2] [--json] [--list]`.
+ * [--kills N] [--operations N] [--long] [--lanes 1|2] [--json] [--list]`.
  *
  * Exit code 0: every scenario that ran is green; 1: one is not; 2: the call is wrong. Writes
  * reports/faults.html, a timeline and a verdict for each scenario.
@@ -12,14 +12,24 @@ import { Command, InvalidArgumentError } from 'commander'
 import { GATEWAY_MOODS } from '../test/faults/gateway-moods.ts'
 import { KILLS } from '../test/faults/kills.ts'
 import { LATE_WORDS } from '../test/faults/late-words.ts'
+import { MIXED_OPERATIONS } from '../test/faults/mixed-operations.ts'
 import { OUTAGES } from '../test/faults/outages.ts'
 import { RACES } from '../test/faults/races.ts'
 import { page, shortfalls, table, type Run } from '../test/faults/report.ts'
+import { REFUSED_STARTS } from '../test/faults/refused-starts.ts'
 import { runScenario, type Result, type Scenario } from '../test/faults/scenario.ts'
 import { startServer, type Server } from '../test/faults/stack.ts'
 import { ROOT } from '../test/sources.ts'
 
-const ALL: readonly Scenario[] = [...KILLS, ...OUTAGES, ...GATEWAY_MOODS, ...LATE_WORDS, ...RACES]
+const ALL: readonly Scenario[] = [
+  ...KILLS,
+  ...OUTAGES,
+  ...GATEWAY_MOODS,
+  ...LATE_WORDS,
+  ...RACES,
+  MIXED_OPERATIONS,
+  REFUSED_STARTS,
+]
 const FAILED = 1
 const MISUSED = 2
 /** Away from the ports of the service, of the tests and of the fuzzer. */
@@ -27,11 +37,14 @@ const PORT = 55_620
 /** The number of the lane that runs after the others. */
 const ALONE = 2
 const KILLS_DEFAULT = 24
+const OPERATIONS_DEFAULT = 400
 
 interface Options {
   readonly only?: string
   readonly seed: number
   readonly kills: number
+  readonly operations: number
+  readonly long?: boolean
   readonly lanes: number
   readonly json?: boolean
   readonly list?: boolean
@@ -42,6 +55,8 @@ const program = new Command('faults')
   .option('--only <names>', 'scenarios to run, separated by commas; a prefix names several')
   .option('--seed <number>', 'where chance starts', whole, 1 + Math.floor(Math.random() * 1e9))
   .option('--kills <number>', 'SIGKILLs in each scenario of kills', whole, KILLS_DEFAULT)
+  .option('--operations <number>', 'of mixed-operations', whole, OPERATIONS_DEFAULT)
+  .option('--long', 'outages as long as in service, where a scenario has a shorter form')
   .option('--lanes <number>', 'scenarios at the same time, 1 or 2', whole, 2)
   .option('--json', 'print the result as JSON')
   .option('--list', 'name the scenarios and end')
@@ -123,8 +138,9 @@ async function runLane(
   const shared = () => (server ??= startServer(folder, PORT + at.lane * 10))
   const results: Result[] = []
   for (const scenario of scenarios) {
-    const { seed, kills } = options
-    const result = await runScenario(scenario, shared, { ...at, folder, seed, kills })
+    const { seed, kills, operations, long = false } = options
+    const run = { ...at, folder, seed, kills, operations, long }
+    const result = await runScenario(scenario, shared, run)
     results.push(result)
     const verdict = result.skipped !== null ? 'skipped' : result.ok ? 'ok' : 'FAILED'
     tell(`${verdict.padEnd(8)} ${scenario.name} (${(result.tookMs / 1_000).toFixed(1)} s)`)

@@ -4,10 +4,11 @@
 export const COUNTED = `
   select
     (select count(*) from payments
-      where refused_for is null)
+      where refused_for is null and type <> 'return')
       + (select count(*) from operator_acts where act = 'redrive' and after ->> 'payment' = 'new')
       as payments_task_enqueued_total,
-    (select count(*) from payments where status = 'success') as payments_success_total,
+    (select count(*) from payments
+      where status = 'success' and type <> 'return') as payments_success_total,
     (select count(*) from payments
       where status = 'failed' and refused_for is null) as payments_failed_total,
     (select count(*) from dead_letters) as dlq_written_total,

@@ -22,14 +22,21 @@ const TRIES = {
 }
 const PAYMENTS = 200
 const EVERY_MS = 100
+/** 200 payments take three minutes. */
+const LONG_EVERY_MS = 900
 /** Until a breaker with the longest pause has tried again, and its backlog is worked off. */
 const DONE_MS_MAX = 120_000
-/** While a credential is wrong one probe is enough to learn so: this many in half a minute. */
+/**
+ * While a credential is wrong one probe is enough to learn so: this many in half a minute, and in
+ * three minutes, with the pauses between them at their longest.
+ */
 const PROBES_MAX = 40
 
 const WRONG_CREDENTIAL: Scenario = {
   name: 'wrong-credential',
-  title: 'The gateway answers 401 while 200 payments are accepted; then the credential is right',
+  title:
+    'The gateway answers 401 while 200 payments are accepted (with --long for three minutes); then ' +
+    'the credential is right',
   lane: 0,
   perSecond: 0,
   needs: { 'payments accepted meanwhile': PAYMENTS, 'charges answered 401': 1 },
@@ -139,10 +146,11 @@ const GATEWAY_RESTART: Scenario = {
 }
 
 /** Have deposits of one user accepted, and return how many were. */
-async function accept({ stack, asked }: Stage, count: number): Promise<number> {
+async function accept({ stack, asked, long }: Stage, count: number): Promise<number> {
   const apis = stack.apis.map(({ url }) => url)
   const userId = asked[0]?.userId ?? (await openUser(apis[0] ?? '', 0))
-  const order = { type: 'deposit', userId, count, everyMs: EVERY_MS } as const
+  const everyMs = long ? LONG_EVERY_MS : EVERY_MS
+  const order = { type: 'deposit', userId, count, everyMs } as const
   const entries = await askEach(apis, order, asked)
   return entries.filter(({ answers }) => answers.at(-1)?.status === 202).length
 }

@@ -15,10 +15,14 @@ export interface Answer {
 /** One payment that a client asked for, and everything it was told about it. */
 export interface Entry {
   readonly key: string
-  readonly type: 'deposit' | 'withdraw'
+  readonly type: 'deposit' | 'withdraw' | 'refund'
   readonly userId: number
   /** Minor units. */
   readonly amount: number
+  /** Decimals of its currency; 2 where they are left out. */
+  readonly exponent?: number
+  /** Of a refund: the deposit that it gives back. */
+  readonly parentId?: number
   readonly answers: Answer[]
 }
 
@@ -53,11 +57,16 @@ export async function send(
 
 /** Ask for the payment of an entry once, and write the answer down. */
 export async function ask(api: string, entry: Entry, agent?: Agent): Promise<Answer> {
-  const { type, userId, amount, key } = entry
-  const body = paymentBody(type, userId, amount / 100)
-  const answer = await send(`${api}/api/v1/payments/${type}`, body, key, agent)
+  const { path, body } = requestFor(entry)
+  const answer = await send(`${api}/api/v1/payments/${path}`, body, entry.key, agent)
   entry.answers.push(answer)
   return answer
+}
+
+function requestFor({ type, userId, amount: minor, exponent = 2, parentId = 0 }: Entry) {
+  const amount = minor / 10 ** exponent
+  if (type !== 'refund') return { path: type, body: paymentBody(type, userId, amount) }
+  return { path: `${parentId}/refunds`, body: { amount, reason: 'sent back' } }
 }
 
 /** Whether an answer says what became of the request; the others ask for the same key again. */
@@ -152,14 +161,18 @@ async function openUsers({ apis, users }: LoadOptions): Promise<number[]> {
 /** Ask for payments of one user outside of the load, until each has its answer; `everyMs` apart. */
 export async function askEach(
   apis: readonly string[],
-  order: Pick<Entry, 'type' | 'userId'> & { readonly count: number; readonly everyMs: number },
+  order: Pick<Entry, 'type' | 'userId' | 'exponent'> & {
+    readonly amount?: number
+    readonly count: number
+    readonly everyMs: number
+  },
   asked: Entry[],
 ): Promise<readonly Entry[]> {
-  const { type, userId, count, everyMs } = order
+  const { count, everyMs, ...same } = order
   const entries: Entry[] = []
   const answers: Promise<void>[] = []
   for (let index = 0; index < count; index += 1) {
-    const entry: Entry = { key: `own-${asked.length}`, type, userId, amount: 100, answers: [] }
+    const entry: Entry = { amount: 100, ...same, key: `own-${asked.length}`, answers: [] }
     asked.push(entry)
     entries.push(entry)
     answers.push(untilAnswered(apis, entry))
@@ -169,7 +182,8 @@ export async function askEach(
   return entries
 }
 
-async function untilAnswered(apis: readonly string[], entry: Entry): Promise<void> {
+/** Ask until there is a definite answer, each time at the next process. */
+export async function untilAnswered(apis: readonly string[], entry: Entry): Promise<void> {
   for (let tries = 0; tries < TRIES_MAX; tries += 1) {
     if (isDefinite(await ask(apis[tries % apis.length] ?? '', entry))) return
     await wait(AGAIN_MS)
@@ -177,9 +191,9 @@ async function untilAnswered(apis: readonly string[], entry: Entry): Promise<voi
 }
 
 /** Open a user. Without a key, so that only a try that certainly did nothing may be repeated. */
-export async function openUser(api: string, balance: number): Promise<number> {
+export async function openUser(api: string, balance: number, more: object = {}): Promise<number> {
   for (let tries = 0; ; tries += 1) {
-    const answer = await send(`${api}/api/v1/users/`, { balance }, null)
+    const answer = await send(`${api}/api/v1/users/`, { balance, ...more }, null)
     if (answer.status === 201) return (JSON.parse(answer.text) as { id: number }).id
     if (tries === 100) throw new Error(`no user: ${answer.status} ${answer.text}`)
     await wait(100)

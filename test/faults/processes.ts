@@ -50,6 +50,8 @@ export interface ManagedOptions {
   readonly env: Variables
   /** The crash point of the next start, as `point:nth`; null: none any more. */
   readonly arm: () => string | null
+  /** What Node runs instead of the role as it is shipped. */
+  readonly run?: readonly string[]
   readonly onDeath: (death: Death) => void
 }
 
@@ -146,9 +148,9 @@ function launch(options: ManagedOptions, state: State, port: number): void {
     ...options.env,
     [PORTS[options.role]]: String(port),
   }
-  const { program, role } = options
-  const run = point === null ? [program, role] : crashingArguments(program, role, point)
-  const child = spawn(process.execPath, run, {
+  const { program, role, run = [program, role] } = options
+  const args = point === null ? run : crashingArguments(program, role, point)
+  const child = spawn(process.execPath, args, {
     cwd: options.cwd,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -182,6 +184,28 @@ function launch(options: ManagedOptions, state: State, port: number): void {
     options.onDeath({ name: options.name, code, signal, crashPoint, expected, output })
     if (!state.over) launch(options, state, port)
   })
+}
+
+/** Run a command of the program to its end. */
+export async function runCommand(
+  [program = '', ...args]: readonly string[],
+  cwd: string,
+  env: Variables,
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+  const child = spawn(process.execPath, [program, ...args], {
+    cwd,
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  alive.add(child)
+  const [stdout, stderr] = await Promise.all([
+    child.stdout.toArray(),
+    child.stderr.toArray(),
+    child.exitCode ?? once(child, 'close'),
+  ])
+  alive.delete(child)
+  const text = (chunks: Buffer[]) => Buffer.concat(chunks).toString()
+  return { code: child.exitCode, stdout: text(stdout), stderr: text(stderr) }
 }
 
 /** What a whole line of a log tells. */

@@ -1,4 +1,4 @@
-import { ask, connections, openUser, type Entry } from './load.ts'
+import { ask, askEach, connections, openUser, untilAnswered, type Entry } from './load.ts'
 import type { Scenario, Stage } from './scenario.ts'
 import { check } from './witnesses.ts'
 
@@ -61,6 +61,64 @@ const LAST_CENT: Scenario = {
   },
 }
 
+const REFUNDS = 50
+/** A deposit of 100.00 has 33 refunds of 3.00, and 1.00 is left. */
+const DEPOSIT = 10_000
+const REFUND = 300
+const LEFT = DEPOSIT % REFUND
+const DONE_MS_MAX = 120_000
+
+const FIFTY_REFUNDS: Scenario = {
+  name: 'fifty-refunds',
+  title:
+    '50 concurrent partial refunds of one deposit on two API processes: never more than it was',
+  lane: 1,
+  perSecond: 0,
+  needs: { 'concurrent refunds of one deposit': REFUNDS },
+  stack: () => ({ apis: 2, workers: 1 }),
+  async run(stage) {
+    const { stack, asked, expect, until } = stage
+    await stack.ready()
+    const apis = stack.apis.map(({ url }) => url)
+    const userId = await openUser(apis[0] ?? '', 1_000)
+    const order = { type: 'deposit', userId, amount: DEPOSIT, count: 1, everyMs: 0 } as const
+    const [deposit] = await askEach(apis, order, asked)
+    const text = deposit?.answers.at(-1)?.text ?? '{}'
+    const { payment_id: parentId = 0 } = JSON.parse(text) as { payment_id?: number }
+    const refunded = async () => {
+      const [row] = await stack.query<{ sum: number; open: number }>(
+        `select coalesce(sum(amount) filter (where type = 'refund' and status = 'success'), 0)::int
+           as sum, count(*) filter (where status in ('new', 'unknown'))::int as open
+         from payments`,
+      )
+      return row
+    }
+    await until(DONE_MS_MAX, async () => (await refunded())?.open === 0)
+
+    const refundOf = (amount: number, key: string): Entry => {
+      return { key, type: 'refund', userId, parentId, amount, answers: [] }
+    }
+    const entries = Array.from({ length: REFUNDS }, (_, at) => refundOf(REFUND, `r-${at}`))
+    asked.push(...entries)
+    await all(stage, entries, 'concurrent refunds of one deposit')
+    // Who waited too long for the lock asks again.
+    await Promise.all(entries.map((entry) => untilAnswered(apis, entry)))
+    const accepted = entries.filter(({ answers }) => answers.at(-1)?.status === 202).length
+    const fits = accepted === Math.floor(DEPOSIT / REFUND) ? [] : [`${accepted} were`]
+    expect(check('As many are accepted as fit into the deposit', fits, `${accepted} of 50`))
+    const [more, rest] = [refundOf(LEFT + 1, 'more'), refundOf(LEFT, 'rest')]
+    asked.push(more, rest)
+    for (const entry of [more, rest]) await untilAnswered(apis, entry)
+    const said = [more, rest].map(({ answers }) => answers.at(-1)?.status).join(' and ')
+    const wrong = said === '409 and 202' ? [] : [said]
+    expect(check('A cent more than is left is refused, and what is left is not', wrong, said))
+    await until(DONE_MS_MAX, async () => (await refunded())?.open === 0)
+    const sum = (await refunded())?.sum ?? 0
+    const off = sum === DEPOSIT ? [] : [`${sum}`]
+    expect(check('What was refunded is the deposit, to the cent', off, `${sum} of ${DEPOSIT}`))
+  },
+}
+
 /** Ask for all entries at once, at both processes in turn. */
 async function all({ stack, add, healed }: Stage, entries: readonly Entry[], what: string) {
   const agent = connections(SOCKETS)
@@ -73,4 +131,4 @@ async function all({ stack, add, healed }: Stage, entries: readonly Entry[], wha
   healed(`all answered after ${Math.round(performance.now() - startedMs)} ms`)
 }
 
-export const RACES: readonly Scenario[] = [ONE_KEY, LAST_CENT]
+export const RACES: readonly Scenario[] = [ONE_KEY, LAST_CENT, FIFTY_REFUNDS]

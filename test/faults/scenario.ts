@@ -18,6 +18,12 @@ export interface Stage {
   readonly random: () => number
   /** How many SIGKILLs a scenario of kills is to deliver. */
   readonly kills: number
+  /** How many operations a scenario of operations is to ask for. */
+  readonly operations: number
+  /** Whether outages last as long as they do in service, where a scenario has such a form. */
+  readonly long: boolean
+  /** The program that is shaken. */
+  readonly program: string
   readonly folder: string
   /** Count a fault that was done, and draw it. */
   fired(fault: string, label?: string): void
@@ -92,6 +98,8 @@ export interface RunOptions {
   readonly folder: string
   readonly seed: number
   readonly kills: number
+  readonly operations: number
+  readonly long: boolean
 }
 
 /** Run a scenario: start everything, shake it, turn the faults off, and ask the witnesses. */
@@ -192,6 +200,9 @@ async function shake(scenario: Scenario, options: Shaking, record: Traces): Prom
     stack,
     random,
     kills: options.kills,
+    operations: options.operations,
+    long: options.long,
+    program: options.program,
     folder: options.folder,
     asked,
     fired(fault, label) {

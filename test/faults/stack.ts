@@ -1,13 +1,22 @@
 import * as fs from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
 } from '../../src/adapters/embedded-postgres.ts'
 import { migrate } from '../../src/adapters/migrate.ts'
-import { manage, type Death, type Managed, type Role, type Variables } from './processes.ts'
+import {
+  manage,
+  runCommand,
+  type Death,
+  type Managed,
+  type ManagedOptions,
+  type Role,
+  type Variables,
+} from './processes.ts'
 import { endSessions } from '../databases.ts'
 import { startFront, type Front } from './front.ts'
 import { startProxy, type Proxy } from './proxy.ts'
@@ -115,6 +124,8 @@ export interface StackOptions {
   readonly line?: string
   /** Whether somebody stands before the gateway who may refuse to talk about single payments. */
   readonly front?: boolean
+  /** Whether the gateway remembers what it did when it is killed. */
+  readonly gatewayFile?: boolean
 }
 
 /** All processes of a service with its database and gateway, and chaos proxies in between. */
@@ -122,6 +133,7 @@ export interface Stack {
   readonly server: Server
   readonly apis: readonly Managed[]
   readonly workers: readonly Managed[]
+  readonly mock: Managed
   readonly database: Proxy
   /** The way to the database of the process that has one of its own; the way of all if none has. */
   readonly line: Proxy
@@ -137,6 +149,8 @@ export interface Stack {
   readOnly(on: boolean): Promise<void>
   /** Set faults of the mock gateway. */
   turnGateway(faults: Readonly<Record<string, number>>): Promise<void>
+  /** Run `payments <args>` on the database and the gateway, past the proxies, to its end. */
+  command(...args: readonly string[]): ReturnType<typeof runCommand>
   /** Set the gateway's faults, and wait until it and one process of each role listen. */
   begin(): Promise<void>
   ready(): Promise<void>
@@ -155,7 +169,10 @@ export async function startStack(
     deaths.push(death)
     onDeath(death)
   })
-  const mock = await start('gateway', 'mock-gateway', {})
+  const { program, folder } = at
+  const remembering = rememberingGateway(program, join(folder, `${at.name}.jsonl`))
+  const run = options.gatewayFile === true ? { run: remembering } : {}
+  const mock = await start('gateway', 'mock-gateway', {}, run)
   const ways = await openWays(server.port(), Number(new URL(mock.url).port), options, random)
   const { database, line, gateway } = ways
   const PAYMENT_GATEWAY_URL = `http://127.0.0.1:${gateway.port}${MOCK}`
@@ -180,6 +197,7 @@ export async function startStack(
     server,
     apis,
     workers,
+    mock,
     ...ways,
     gatewayUrl,
     databaseUrl,
@@ -187,6 +205,12 @@ export async function startStack(
     query: (text) => query(databaseUrl, text),
     readOnly: (on) => turnReadOnly(server, at.name, on),
     turnGateway: (faults) => turnGateway(gatewayUrl, faults),
+    command: (...args) =>
+      runCommand([program, ...args], folder, {
+        ...FAST,
+        DATABASE_URL: databaseUrl,
+        PAYMENT_GATEWAY_URL: gatewayUrl,
+      }),
     async begin() {
       await mock.ready()
       await stack.turnGateway({ ...GATEWAY_FAULTS, ...options.gatewayFaults })
@@ -212,10 +236,16 @@ async function starter(
 ) {
   // An empty folder, so that no .env is found.
   const cwd = await fs.mkdtemp(join(folder, 'cwd-'))
-  return (name: string, role: Role, env: Variables) => {
+  return (name: string, role: Role, env: Variables, run: Pick<ManagedOptions, 'run'> = {}) => {
     const arm = () => options.arm?.(name) ?? null
-    return manage({ name, role, program, cwd, env: { ...FAST, ...env }, arm, onDeath })
+    return manage({ name, role, program, cwd, env: { ...FAST, ...env }, arm, onDeath, ...run })
   }
+}
+
+/** What Node runs for a mock gateway with a journal at `path`. */
+function rememberingGateway(program: string, path: string): string[] {
+  const main = fileURLToPath(new URL('remembering-gateway.ts', import.meta.url))
+  return ['--import', import.meta.resolve('tsx'), main, dirname(program), path]
 }
 
 type Ways = Pick<Stack, 'database' | 'line' | 'gateway' | 'front'>
@@ -234,12 +264,16 @@ async function openWays(
   return { database, line, gateway, front }
 }
 
-/** A new database of a scenario, with the newest schema. */
-async function createDatabase(server: Server, name: string): Promise<string> {
+/** A new database of a scenario, with the newest schema, or with none. */
+export async function createDatabase(
+  server: Server,
+  name: string,
+  schema: 'newest' | null = 'newest',
+): Promise<string> {
   await query(server.url(), `create database ${name}`)
   const url = new URL(server.url())
   url.pathname = `/${name}`
-  await migrate(url.href)
+  if (schema !== null) await migrate(url.href)
   return url.href
 }
 

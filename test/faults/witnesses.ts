@@ -24,6 +24,10 @@ interface Row {
   readonly amount: number
   readonly key: string | null
   readonly refused: boolean
+  /** It failed, and that the gateway had executed it was booked afterwards. */
+  readonly corrected: boolean
+  /** It came back by itself, or repeats a payment that failed: no client asked for it. */
+  readonly unasked: boolean
 }
 
 /** How long everything may take to come to rest once the faults are off, in milliseconds. */
@@ -104,19 +108,22 @@ function clientWitness(
   rows: readonly Row[],
 ): Check[] {
   const byKey = new Map<string, Row[]>()
-  for (const row of rows) {
+  for (const row of rows.filter(({ unasked }) => !unasked)) {
     const key = `${row.userId} ${row.key ?? ''}`
     byKey.set(key, [...(byKey.get(key) ?? []), row])
   }
   const rowsOf = ({ userId, key }: Entry): readonly Row[] => byKey.get(`${userId} ${key}`) ?? []
-  const promised = journal.filter((entry) => definite(entry)?.status === 202)
+  const promised = journal.filter((entry) => promise(entry) !== undefined)
   const lost = promised.filter((entry) => !isKept(entry, rowsOf(entry)))
-  const changed = journal.filter(({ answers }) => new Set(answers.flatMap(meaning)).size > 1)
+  const changed = journal.filter(({ type, answers }) => {
+    const kept = answers.filter(({ status }) => !isForNow(type, status))
+    return new Set(kept.flatMap(meaning)).size > 1
+  })
   const unresolved = silent.filter((entry) => definite(entry) === undefined)
   const asked = new Set(journal.map(({ userId, key }) => `${userId} ${key}`))
   const uninvited = [...byKey.keys()].filter((key) => !asked.has(key))
-  const strange = journal.flatMap(({ answers }) =>
-    answers.filter(({ status }) => ![0, 202, 402, 503].includes(status)),
+  const strange = journal.flatMap(({ type, answers }) =>
+    answers.filter(({ status }) => ![0, 202, 402, 503].includes(status) && !isForNow(type, status)),
   )
   return [
     check(
@@ -143,10 +150,20 @@ function clientWitness(
   ]
 }
 
+/** The first answer that says that there is a payment from now on. */
+function promise({ answers }: Entry): Answer | undefined {
+  return answers.find(({ status }) => status === 202)
+}
+
+/** What is left of a deposit changes, so a refusal to refund it is not kept under the key. */
+function isForNow(type: Entry['type'], status: number): boolean {
+  return type === 'refund' && status === 409
+}
+
 function isKept(entry: Entry, rows: readonly Row[]): boolean {
   const [row] = rows
   if (rows.length !== 1 || row === undefined || row.refused) return false
-  const { payment_id: id } = JSON.parse(definite(entry)?.text ?? '{}') as { payment_id?: number }
+  const { payment_id: id } = JSON.parse(promise(entry)?.text ?? '{}') as { payment_id?: number }
   return row.id === id && row.amount === entry.amount && row.type === entry.type
 }
 
@@ -184,11 +201,13 @@ async function gatewayWitness(
       .filter(({ paymentId, amount }) => {
         const row = byId.get(Number(paymentId))
         const open = row?.status === 'success' || row?.status === 'unknown'
-        return !open || BigInt(row?.amount ?? -1) !== amount
+        return !(open || row?.corrected) || BigInt(row?.amount ?? -1) !== amount
       })
       .map(({ paymentId }) => `charged, and no success: ${paymentId}`),
     ...rows
-      .filter(({ id, status }) => status === 'success' && !executed.has(id))
+      .filter(
+        ({ id, type, status }) => status === 'success' && type !== 'return' && !executed.has(id),
+      )
       .map(({ id }) => `success, and not charged: ${id}`),
   ]
   const twice = audit.charged_twice_count + charges.length - executed.size
@@ -294,7 +313,12 @@ async function readPayments(stack: Stack): Promise<Row[]> {
   const rows = await stack.query<Omit<Row, 'id'> & { id: string }>(`
     select payment.id::text as id, user_id::int as "userId", type, status, amount::int as amount,
       idempotency_key as key,
-      status = 'failed' and last_error = 'insufficient_funds' as refused
+      status = 'failed' and refused_for is not null as refused,
+      type = 'return' or redrive_of is not null as unasked,
+      exists (
+        select from postings
+        where postings.payment_id = payment.id and kind = 'settle_late'
+      ) as corrected
     from payments payment
     order by id`)
   return rows.map((row) => ({ ...row, id: Number(row.id) }))
