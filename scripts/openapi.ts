@@ -50,7 +50,7 @@ const routes: FastifyPluginAsync[] = [
   refundRoutes(nobody),
   deadLetterRoutes(nobody),
   runRoutes(nobody),
-  ledgerRoutes(nobody),
+  ledgerRoutes(nobody, 'USD'),
   counterRoutes(nobody),
   healthRoutes(nobody),
 ]

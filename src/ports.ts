@@ -1,4 +1,5 @@
 import type { ChargeOutcome, LookupOutcome } from './domain/outcome.ts'
+import type { Exponent } from './domain/currency.ts'
 import type { Promises } from './domain/decision.ts'
 import type { CarriedType } from './domain/payment.ts'
 
@@ -116,6 +117,8 @@ export interface Global {
  */
 export interface Db {
   readonly shards: readonly Shard[]
+  /** The currency of the books: that of every account that has none of its own. */
+  readonly currency: string
   /** The shard that a user, payment or letter lives in. */
   of(id: bigint): Shard
   readonly global: Global
@@ -173,7 +176,7 @@ export interface Clock {
  */
 export type GatewayProfile = Promises
 
-/** One charge. Amounts are minor units. */
+/** One charge. Amounts are minor units of a currency with this exponent. */
 export interface ChargeRequest {
   /** The same for the payment's whole life: the gateway's idempotency key. */
   readonly key: string
@@ -181,6 +184,9 @@ export interface ChargeRequest {
   readonly userId: bigint
   readonly amount: bigint
   readonly commission: bigint
+  readonly exponent: Exponent
+  /** What the gateway has to be told of the currency; null: nothing, it is that of the books. */
+  readonly currency: string | null
   readonly type: CarriedType
   /** Of a refund: the deposit that it gives back. */
   readonly parent?: {
@@ -216,11 +222,14 @@ export interface Gateway {
   close(): Promise<void>
 }
 
-/** A charge that the gateway executed. The amount in minor units; null: it cannot be read. */
+/** A charge that the gateway executed. */
 export interface GatewayCharge {
   readonly paymentId: bigint
   readonly key: string | null
-  readonly amount: bigint | null
+  /** As it was listed: which decimals it has is known of its payment. */
+  readonly amount: unknown
+  /** The currency that the list names; null: none. */
+  readonly currency: string | null
   readonly type: string
 }
 

@@ -67,7 +67,7 @@ test('a withdrawal that the balance does not cover is refused and leaves nothing
   const user = await world.user(5_099n)
   const answer = refusal((await world.accept([draft('withdraw', user, 5_000n)]))[0])
 
-  assert.deepEqual(answer, { code: 'insufficient_funds', required: 5_100n })
+  assert.deepEqual(answer, { code: 'insufficient_funds', required: 5_100n, exponent: 2 })
   assert.deepEqual(await balance(world, user), [5_099n, 0n])
   assert.equal(await count(world, 'payments'), 0n)
   assert.equal(await count(world, 'payment_tasks'), 0n)

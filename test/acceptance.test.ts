@@ -147,10 +147,12 @@ test('a refusal for lack of funds under a key uses an id and is written, without
     code: NO_FUNDS,
     paymentId: 1n,
     required: 102n,
+    exponent: 2,
   })
   assert.deepEqual(fleeting?.kind === 'refused' && fleeting.refusal, {
     code: NO_FUNDS,
     required: 102n,
+    exponent: 2,
   })
 })
 

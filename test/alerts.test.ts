@@ -89,9 +89,9 @@ const SICK = {
   queueTasks: { due: 9, waiting: 0, leased: 0 },
   queueOldestDueSeconds: 60,
   unknownPayments: 1,
-  unknownAmount: 1n,
+  unknownAmounts: { USD: 1n },
   unknownOldestSeconds: 7_200,
-  heldAmount: 0n,
+  heldAmounts: { USD: 0n },
   deadLettersOpen: { failed: 3, unknown: 1 },
   // fromEntries forgets the keys' type.
   counts: Object.fromEntries(EXACT_NAMES.map((name) => [name, 0])) as Record<ExactName, number>,

@@ -69,7 +69,7 @@ test('a return is booked once under its reference, however often it is told', as
   assert(differs.kind === 'refused' && differs.refusal.code === 'return_differs')
   const more = await back(world, came(deposit.id, 'charged_back', 7_001n, 'rt_2'))
   assert(more.kind === 'refused')
-  assert.deepEqual(more.refusal, { code: 'not_returnable', atMost: 7_000n })
+  assert.deepEqual(more.refusal, { code: 'not_returnable', atMost: 7_000n, exponent: 2 })
   await balanced(world)
 })
 

@@ -83,6 +83,8 @@ const READ: readonly [name: string, text: string, field: keyof Config, value: un
   ['TRANSACTION_FEE_MIN', '0.30', 'feeMin', 30n],
   ['TRANSACTION_FEE_MIN', '9999999999.99', 'feeMin', 999_999_999_999n],
   ['CURRENCY', 'eur', 'currency', 'EUR'],
+  ['CURRENCY', 'jpy', 'currency', 'JPY'],
+  ['CURRENCY', 'BHD', 'currency', 'BHD'],
   ['GATEWAY_TIMEOUT_SECONDS', '0.075', 'gatewayTimeoutMs', 75],
   ['GATEWAY_TIMEOUT_SECONDS', '1.005', 'gatewayTimeoutMs', 1_005],
   ['QUEUE_AGE_LIMIT_SECONDS', '0', 'queueAgeLimitMs', 0],
@@ -148,7 +150,7 @@ const REFUSED: readonly [name: string, ...texts: string[]][] = [
     '1,USD:2',
     '1,2',
   ],
-  ['CURRENCY', 'US', 'USDX', '840', 'XXX', 'XAU', 'JPY', 'BHD'],
+  ['CURRENCY', 'US', 'USDX', '840', 'XXX', 'XAU'],
 ]
 
 test('a least commission is of CURRENCY, or of the currency that it names, in its minor units', () => {

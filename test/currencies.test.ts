@@ -39,7 +39,7 @@ async function accounts(t: TestContext) {
   ): Promise<Answer> => {
     const { currency, key = null, type = 'deposit' } = more
     const fields = { type, userId: Number(userId), amount, currency }
-    const draft = readDraft(fields, { ok: true, key })
+    const draft = readDraft(fields, { ok: true, key }, 2)
     if (isRefusal(draft)) return { kind: 'refused', refusal: draft, replayed: false }
     const [answer] = await accept([draft])
     if (answer === undefined) throw new Error('no answer')

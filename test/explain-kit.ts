@@ -68,6 +68,7 @@ export function situation({ payment, task, ...rest }: Facts): Situation {
   const final = payment?.status === 'success' || payment?.status === 'failed'
   return {
     ...NOTHING,
+    exponent: 2,
     ...rest,
     payment: { ...PAYMENT, ...(final ? { finishedAt: AT } : {}), ...payment },
     task: task === null || final ? null : { ...TASK, ...task },

@@ -118,6 +118,7 @@ test('connections to a demoted server are dropped, and those to its successor ar
   const url = await cloneDatabase(t)
   const db = postgres({
     url,
+    currency: 'USD',
     shards: 1,
     poolMax: 2,
     connectTimeoutMs: 60_000,
@@ -157,6 +158,7 @@ test('who only reads leaves a demoted server as soon as somebody asks about it',
   const url = await cloneDatabase(t)
   const db = postgres({
     url,
+    currency: 'USD',
     shards: 1,
     poolMax: 2,
     connectTimeoutMs: 5_000,
@@ -179,6 +181,7 @@ test('commits that wait for a standby that is lost take no more connections than
   const { url, waitForNobody, backends } = await ownServer(t)
   const db = postgres({
     url,
+    currency: 'USD',
     shards: 1,
     poolMax: 3,
     connectTimeoutMs: 2_000,

@@ -19,7 +19,7 @@ function fakeDb(answer: Answer) {
     }
   }
   const none = () => Promise.reject(new Error('no transactions'))
-  return sessions({ run, transaction: none }, { shards: 3 })
+  return sessions({ run, transaction: none }, { currency: 'USD', shards: 3 })
 }
 
 const settled = async () => {
@@ -149,7 +149,7 @@ const RISKS = [
 test('gauges add amounts and counts of unlike shards, and show the oldest of their ages', async () => {
   const db = fakeDb((name, shard) => {
     if (name === 'risk_read') return [RISKS[shard]]
-    if (name === 'held_read') return [{ held: BigInt(10 ** shard) }]
+    if (name === 'held_read') return [{ currency: null, held: BigInt(10 ** shard) }]
     return name.includes('counts') || name.includes('counters') ? [] : [QUEUES[shard]]
   })
   const { counts, ...gauges } = await databaseGauges(db)
@@ -158,9 +158,9 @@ test('gauges add amounts and counts of unlike shards, and show the oldest of the
     queueTasks: { due: 7, leased: 100, waiting: 1_300 },
     queueOldestDueSeconds: 50,
     unknownPayments: 4,
-    unknownAmount: 40n,
+    unknownAmounts: { USD: 40n },
     unknownOldestSeconds: 9,
-    heldAmount: 111n,
+    heldAmounts: { USD: 111n },
     deadLettersOpen: { unknown: 4, failed: 150 },
   })
 })

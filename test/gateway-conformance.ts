@@ -25,6 +25,8 @@ const REQUEST: ChargeRequest = {
   userId: 2n,
   amount: 20_050n,
   commission: 401n,
+  currency: null,
+  exponent: 2,
   type: 'deposit',
 }
 

@@ -48,7 +48,8 @@ function world() {
   let id = 0n
   const request = (type: 'deposit' | 'withdraw') => {
     id += 1n
-    return { key: 'k', paymentId: id, userId: 1n, amount: 1n, commission: 0n, type }
+    const money = { amount: 1n, commission: 0n, exponent: 2, currency: null } as const
+    return { key: 'k', paymentId: id, userId: 1n, ...money, type }
   }
   return { clock, seen, told, gateway, remote, request }
 }

@@ -284,6 +284,7 @@ export function openDb(
   const { poolMax = 8, shards = 1, clock } = options
   const db = postgres({
     url,
+    currency: 'USD',
     shards,
     ...(clock === undefined ? {} : { now: () => clock.now() }),
     poolMax,

@@ -9,6 +9,8 @@ const OURS: ChargeRequest = {
   userId: 1n,
   amount: 1_050n,
   commission: 0n,
+  currency: null,
+  exponent: 2,
   type: 'deposit',
 }
 

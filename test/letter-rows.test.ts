@@ -60,6 +60,7 @@ const letter = (paymentId: bigint, more: Partial<NewLetter> = {}): NewLetter => 
   type: 'withdraw',
   amount: 500n,
   commission: 10n,
+  currency: null,
   class: 'failed',
   error: 'timeout',
   attempts: 2,

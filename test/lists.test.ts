@@ -182,7 +182,7 @@ test('reads of lists have a share of the connections, in order, and are refused 
       },
       transaction: () => Promise.reject(new Error('not here')),
     },
-    { shards: 1 },
+    { shards: 1, currency: 'USD' },
   )
   const share = readShare(db, { runningMax: 2, waitingMax: 3 }).of(0n)
   const asked = [0, 1, 2, 3, 4, 5].map((number) =>

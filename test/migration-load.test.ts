@@ -152,6 +152,7 @@ async function verified(url: string): Promise<string[]> {
   const timeouts = { connectTimeoutMs: 60_000, statementTimeoutMs: 60_000, lockTimeoutMs: 60_000 }
   const db = postgres({
     url,
+    currency: 'USD',
     shards: 1,
     poolMax: 2,
     ...timeouts,

@@ -12,6 +12,8 @@ export const REQUEST: ChargeRequest = {
   userId: 3n,
   amount: 20_050n,
   commission: 401n,
+  currency: null,
+  exponent: 2,
   type: 'deposit',
 }
 

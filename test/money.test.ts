@@ -2,18 +2,24 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { writeJson } from '../src/domain/json.ts'
-import { EXPONENTS } from '../src/domain/currency.ts'
+import { EXPONENTS, type Exponent } from '../src/domain/currency.ts'
 import {
   AMOUNTS_MAX,
-  formatMoney,
+  formatMoney as formatIn,
   fromWire,
   inCurrency,
   parseDecimal,
-  parseMoney,
+  parseMoney as parseIn,
   shortestMoney,
-  toWire,
+  toWire as toWireIn,
   type MoneyProblem,
 } from '../src/domain/money.ts'
+
+/** Most of these tests are about a currency with two decimals. */
+const parseMoney = (wire: string | number, min = 1n, exponent: Exponent = 2) =>
+  parseIn(wire, min, exponent)
+const formatMoney = (minor: bigint, exponent: Exponent = 2) => formatIn(minor, exponent)
+const toWire = (minor: bigint, exponent: Exponent = 2) => toWireIn(minor, exponent)
 
 /** Of a currency with two decimals: 9,999,999,999.99. */
 const AMOUNT_MAX = AMOUNTS_MAX[2]

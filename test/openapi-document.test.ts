@@ -155,7 +155,7 @@ test('the bounds that the document shows of an amount are those that are kept', 
     const properties = componentOf(document, 'schemas', name)['properties'] as Node
     const validator = Compile(properties[field] as object)
     const agree = (value: string | number) => {
-      assert.equal(parseMoney(value, min).ok, validator.Check(value), `${name} ${value}`)
+      assert.equal(parseMoney(value, min, 2).ok, validator.Check(value), `${name} ${value}`)
     }
     fc.assert(fc.property(texts, agree), { seed: 1, numRuns: 2_000 })
     const cents = fc.integer({ min: -1_000, max: 1_000_000_001_000 }).map((minor) => minor / 100)

@@ -135,6 +135,7 @@ export async function server(t: TestContext, world: TestWorld): Promise<FastifyI
   const { world: charging } = world
   await app.register(
     paymentRoutes({
+      books: 2,
       accept: () => Promise.reject(new Error('not here')),
       read: async (id) => (await viewPayments(charging.db, [id]))[0] ?? null,
       page: () => Promise.resolve({ views: [], next: null }),

@@ -7,6 +7,7 @@ import { isRefusal, readDraft, respond, respondToItem, undecided } from '../src/
 import { FORMS } from '../src/payments/forms.ts'
 
 const nowhere = () => null
+const KEYLESS = { ok: true, key: null } as const
 const named = (field: DraftField) => `/${field}`
 
 const AMOUNTS: readonly (readonly [given: number | string, read: bigint | string])[] = [
@@ -18,14 +19,14 @@ const AMOUNTS: readonly (readonly [given: number | string, read: bigint | string
   [0, 'amount_range'],
   ['-1', 'amount_range'],
   [1e10, 'amount_range'],
-  [0.001, 'amount_precision'],
+  [0.00001, 'amount_precision'],
   ['ten', 'amount_malformed'],
   ['', 'amount_malformed'],
 ]
 
 for (const [amount, read] of AMOUNTS) {
   test(`the amount ${writeJson(amount)} is read as ${read}, whatever way it came`, () => {
-    const given = readDraft({ type: 'withdraw', userId: 7, amount }, { ok: true, key: 'a' })
+    const given = readDraft({ type: 'withdraw', userId: 7, amount }, { ok: true, key: 'a' }, 2)
     const draft = { type: 'withdraw', userId: 7n, amount: read, idempotencyKey: 'a' }
     const refusal = { code: read, faults: [{ field: 'amount', code: read }] }
     assert.deepEqual(given, typeof read === 'string' ? refusal : draft)
@@ -33,8 +34,15 @@ for (const [amount, read] of AMOUNTS) {
   })
 }
 
+test('an amount that only another currency can hold is decided on with its account', () => {
+  const given = readDraft({ type: 'deposit', userId: 7, amount: '0.0010' }, KEYLESS, 2)
+  const asked = { amount: { unscaled: 1n, scale: 3 }, currency: null }
+  const draft = { type: 'deposit', userId: 7n, amount: 0n, idempotencyKey: null, asked }
+  assert.deepEqual(given, draft)
+})
+
 test('a key that is none is refused before the amount is looked at', () => {
-  assert.deepEqual(readDraft({ type: 'deposit', userId: 1, amount: 'ten' }, { ok: false }), {
+  assert.deepEqual(readDraft({ type: 'deposit', userId: 1, amount: 'ten' }, { ok: false }, 2), {
     code: 'idempotency_key_invalid',
     faults: [{ field: 'idempotencyKey', code: 'malformed' }],
   })
@@ -54,6 +62,7 @@ const accepted = (type: PaymentType, replayed = false): Answer => ({
   kind: 'accepted',
   payment: payment(type),
   replayed,
+  exponent: 2,
 })
 const text = ({ body, ...rest }: ReturnType<typeof respond>) => ({ ...rest, body: writeJson(body) })
 
@@ -73,7 +82,8 @@ test('an accepted payment is answered with where it is and the amount under its 
 })
 
 test('a stored refusal says that it is one, by a header or in a batch by a member', () => {
-  const refusal = { code: 'insufficient_funds', paymentId: 5n, required: 1_071n } as const
+  const code = 'insufficient_funds'
+  const refusal = { code, paymentId: 5n, required: 1_071n, exponent: 2 } as const
   const answer: Answer = { kind: 'refused', refusal, replayed: true }
   const single = respond(answer, 'id', nowhere)
   assert.equal(single.status, 402)

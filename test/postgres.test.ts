@@ -35,6 +35,7 @@ const INSERT: Unsharded<never> = {
 function impatient(url: string, more: { poolMax?: number; plansMsMax?: number } = {}) {
   return postgres({
     url,
+    currency: 'USD',
     shards: 1,
     poolMax: 2,
     connectTimeoutMs: 60_000,

@@ -28,8 +28,8 @@ test('a dry run changes nothing and says exactly what would be redriven', async 
   const all = await plan(world.world, ALL, 'jane')
   assert.deepEqual([all.run.total, all.run.amount, all.matching], [11, 55_000n, 11])
   assert.deepEqual(all.byClass, [
-    { class: 'failed', count: 10, amount: 50_000n },
-    { class: 'unknown', count: 1, amount: 5_000n },
+    { class: 'failed', currency: null, count: 10, amount: 50_000n },
+    { class: 'unknown', currency: null, count: 1, amount: 5_000n },
   ])
   assert.equal(all.sample.length, 10)
   const [{ userId = null } = {}] = await world.sql<{ userId: bigint }>(

@@ -172,8 +172,8 @@ test('a refusal says what is required, or what could be refunded at most', () =>
   )
   const refusals = answers.map((answer) => answer.kind === 'refused' && answer.refusal)
   assert.deepEqual(refusals, [
-    { code: NO_FUNDS, paymentId: 10n, required: 7_000n - 140n },
-    { code: NOT, atMost: 7_000n },
+    { code: NO_FUNDS, paymentId: 10n, required: 7_000n - 140n, exponent: 2 },
+    { code: NOT, atMost: 7_000n, exponent: 2 },
   ])
   assert.deepEqual(
     payments.map(({ refusedFor }) => refusedFor),

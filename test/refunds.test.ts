@@ -77,7 +77,7 @@ test('fifty refunds of one deposit at once never give back more than it, and the
   assert.equal(accepted.length, 33)
   for (const answer of answers) {
     if (answer.kind === 'accepted') continue
-    assert.deepEqual(answer.refusal, { code: 'not_refundable', atMost: 100n })
+    assert.deepEqual(answer.refusal, { code: 'not_refundable', atMost: 100n, exponent: 2 })
   }
   await refunded(world, deposit.id, null, 'return')
   const reserved = await givenBack(world, deposit.id)
@@ -184,7 +184,7 @@ test('a redrive of a refund that is not left any more is refused, and its letter
   const letterId = await letterOf(world, id)
   const [answer] = await redrive(acting(world), JANE, [{ letterId, delayMs: 0 }])
   assert(answer?.kind === 'refused')
-  assert.deepEqual(answer.refusal, { code: 'not_refundable', atMost: 3_000n })
+  assert.deepEqual(answer.refusal, { code: 'not_refundable', atMost: 3_000n, exponent: 2 })
   assert.equal(await letterOf(world, id), letterId)
   await balanced(world)
 })

@@ -19,8 +19,8 @@ const NONE: StepCounts = { redriven: 0, skipped: 0, refused: 0, refusals: {} }
 
 /** Plan a run of letters with these ids. */
 function planned(world: TestWorld, letterIds: readonly bigint[]) {
-  const plan = { filter: { class: 'failed' }, letterIds, amount: 70n, actor: 'jane' } as const
-  return planRun(world.db.global, plan)
+  const plan = { filter: { class: 'failed' }, letterIds, amount: 70n, actor: 'jane' }
+  return planRun(world.db.global, { ...plan, others: null })
 }
 
 async function started(world: TestWorld, letterIds: readonly bigint[], ratePerSecond = 2) {

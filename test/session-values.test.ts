@@ -37,7 +37,7 @@ const NOW = new Date('2030-01-01T00:00:00Z')
 
 test('a statement gets its shard and its time in front of its values, however it is run', async () => {
   const { driver, told } = recording()
-  const db = sessions(driver, { shards: 3, now: () => NOW })
+  const db = sessions(driver, { currency: 'USD', shards: 3, now: () => NOW })
   assert.deepEqual(
     db.shards.map(({ number }) => number),
     [0, 1, 2],
@@ -73,7 +73,7 @@ test('a statement gets its shard and its time in front of its values, however it
 
 test('without a time of its own a session leaves the time to the database', async () => {
   const { driver, told } = recording()
-  const db = sessions(driver, { shards: 1 })
+  const db = sessions(driver, { currency: 'USD', shards: 1 })
   await db.of(7n).run(TIMED, [])
   await db.of(7n).transaction(() => Promise.resolve())
   assert.deepEqual(told(), [
@@ -84,7 +84,7 @@ test('without a time of its own a session leaves the time to the database', asyn
 
 test('ids are taken for the shard of the transaction, as many as asked for, and none for none', async () => {
   const { driver, told } = recording()
-  const db = sessions(driver, { shards: 5 })
+  const db = sessions(driver, { currency: 'USD', shards: 5 })
   await db.of(7n).transaction(async (tx) => {
     assert.deepEqual(await tx.ids('payment_ids', 3), [7n, 12n, 17n])
     assert.deepEqual(told(), [

@@ -61,7 +61,7 @@ for (const [id, shards, shard] of IDS) {
 /** A database of four shards that nobody is to ask anything. */
 function untouched(): Db {
   const no = () => Promise.reject(new Error('nobody asks'))
-  return sessions({ run: no, transaction: no }, { shards: SHARDS })
+  return sessions({ run: no, transaction: no }, { currency: 'USD', shards: SHARDS })
 }
 
 test('items are grouped by shard in the order in which they came', async () => {

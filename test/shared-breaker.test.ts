@@ -69,7 +69,16 @@ function startProcess({ db, clock }: TestWorld, answers: ChargeOutcome): Process
 
 function request(type: PaymentType) {
   payments += 1n
-  return { key: 'k', paymentId: payments, userId: 1n, amount: 1n, commission: 0n, type }
+  return {
+    key: 'k',
+    paymentId: payments,
+    userId: 1n,
+    amount: 1n,
+    exponent: 2 as const,
+    currency: null,
+    commission: 0n,
+    type,
+  }
 }
 
 async function look(...processes: readonly Process[]): Promise<void> {

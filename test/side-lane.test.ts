@@ -18,6 +18,7 @@ function yes(draft: Draft): Answer {
   return {
     kind: 'accepted',
     payment: { ...payment, refusedFor: null, currency: null },
+    exponent: 2,
     replayed: false,
   }
 }

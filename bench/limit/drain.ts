@@ -17,6 +17,7 @@ export async function drainLimit(
 ): Promise<number> {
   const db = postgres({
     url: database.url,
+    currency: 'USD',
     shards: 1,
     poolMax: 8,
     connectTimeoutMs: 5_000,

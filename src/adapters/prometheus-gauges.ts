@@ -264,11 +264,13 @@ function databaseSource(make: MakeGauge, counters: ReadonlyMap<ExactName, Counte
   const unknownAmount = make(
     'unknown_amount_minor',
     'Money at risk in unknown payments, in minor units; a float, exact below 2^53.',
+    'currency',
   )
   const unknownOldest = make('unknown_oldest_seconds', 'Age of the oldest unknown payment.')
   const held = make(
     'held_amount_minor',
     'Money held for open withdrawals, in minor units; a float, exact below 2^53.',
+    'currency',
   )
   const deadLetters = make('dead_letters_open', 'Open dead letters.', 'class')
   const own = [tasks, oldestDue, unknown, unknownAmount, unknownOldest, held, deadLetters]
@@ -282,9 +284,9 @@ function databaseSource(make: MakeGauge, counters: ReadonlyMap<ExactName, Counte
       oldestDue.set(values.queueOldestDueSeconds)
       unknown.set(values.unknownPayments)
       // Prometheus knows only doubles: the books themselves never pass through here.
-      unknownAmount.set(Number(values.unknownAmount))
+      setEach(unknownAmount, 'currency', numbersOf(values.unknownAmounts))
       unknownOldest.set(values.unknownOldestSeconds)
-      held.set(Number(values.heldAmount))
+      setEach(held, 'currency', numbersOf(values.heldAmounts))
       setEach(deadLetters, 'class', values.deadLettersOpen)
       for (const [name, counter] of counters) {
         counter.reset()
@@ -292,6 +294,10 @@ function databaseSource(make: MakeGauge, counters: ReadonlyMap<ExactName, Counte
       }
     },
   })
+}
+
+function numbersOf(amounts: Readonly<Record<string, bigint>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(amounts).map(([key, amount]) => [key, Number(amount)]))
 }
 
 /** How late the event loop ran its timers since the last look. */

@@ -14,6 +14,8 @@ export type DriverTx = Omit<Tx, 'ids'>
 export interface SessionOptions {
   /** How many shards there are. */
   readonly shards: number
+  /** Of the books. */
+  readonly currency: string
   /** The time that counts as now in the database. Only tests have one: null is its own clock. */
   readonly now?: () => Date | null
 }
@@ -31,13 +33,17 @@ const IDS: Unsharded<{ ids: string }> = {
 }
 
 /** The database over one driver: one server, which holds every shard. */
-export function sessions(driver: Driver, { shards: count, now = () => null }: SessionOptions): Db {
+export function sessions(
+  driver: Driver,
+  { shards: count, currency, now = () => null }: SessionOptions,
+): Db {
   const shards = Array.from({ length: count }, (_, number) =>
     openShard(driver, { number, count, now }),
   )
   const [only] = shards
   return {
     shards,
+    currency,
     // There is one for each.
     of: (id) => (count === 1 ? only : shards[shardOf(id, count)]) as Shard,
     global: {

@@ -1,3 +1,4 @@
+import { exponentIn, toldCurrency } from '../domain/currency.ts'
 import { operationOf, OPERATIONS, type Operation, type Payment } from '../domain/payment.ts'
 import type { Call, Decision, RetryPolicy, TaskState } from '../domain/decision.ts'
 import { doubtedNow } from '../domain/doubt.ts'
@@ -225,7 +226,7 @@ async function make(
   { doubtAgeMs }: TaskState,
 ): Promise<CallMade> {
   const { clock, gateway } = world
-  const request = requestOf(claimed)
+  const request = requestOf(claimed, world.db.currency)
   const startedMs = clock.elapsedMs()
   const stamp = <Outcome>(evidence: Evidence<Outcome>) => ({
     ...evidence,
@@ -236,9 +237,12 @@ async function make(
   return { kind, ...stamp(await gateway.charge(request)) }
 }
 
-function requestOf({ payment, refund }: Claim): ChargeRequest {
+function requestOf({ payment, refund }: Claim, books: string): ChargeRequest {
   const { id, userId, amount, commission, type, gatewayKey } = payment
-  const request = { key: gatewayKey, paymentId: id, userId, amount, commission, type }
+  const exponent = exponentIn(payment.currency, books)
+  const currency = toldCurrency(payment.currency, books)
+  const money = { amount, commission, exponent, currency }
+  const request = { key: gatewayKey, paymentId: id, userId, ...money, type }
   if (refund === undefined) return request
   return { ...request, parent: { paymentId: refund.parentId, gatewayRef: refund.parentRef } }
 }

@@ -307,9 +307,10 @@ function letterOf(settlement: Settlement): NewLetter[] {
 }
 
 function letter(settlement: Settlement, kind: 'failed' | 'unknown', error: string): NewLetter {
-  const { id, userId, type, amount, commission } = settlement.claim.payment
+  const { id, userId, type, amount, commission, currency } = settlement.claim.payment
   const attempts = attemptsAfter(settlement)
-  return { paymentId: id, userId, type, amount, commission, class: kind, error, attempts }
+  const about = { paymentId: id, userId, type, amount, commission, currency }
+  return { ...about, class: kind, error, attempts }
 }
 
 /** The evidence of claims. A question out of turn that learned nothing leaves none. */

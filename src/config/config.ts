@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
-import { exponentOf } from '../domain/currency.ts'
 import { feeIn, feeMinsIn, type Fees } from '../domain/fee.ts'
 import { ConfigError } from './config-error.ts'
 import type { KindValue, Setting } from './kinds.ts'
@@ -69,11 +68,6 @@ export const RULES: readonly Rule[] = [
     fix:
       'DATABASE_POOL must be at least ACCEPT_LANES + 2, or accepting payments takes every ' +
       'connection',
-  },
-  {
-    uses: ['currency'],
-    broken: (values) => exponentOf(values.currency) !== 2,
-    fix: 'CURRENCY must be a currency with two decimals, because all amounts are shown with two',
   },
   {
     uses: ['currency', 'feeMin'],

@@ -322,7 +322,9 @@ export const SETTINGS = {
     group: 'Business',
     kind: currency(),
     fallback: 'USD',
-    doc: 'Currency of the accounts. Fixed for the life of a database: its books are kept in it.',
+    doc:
+      'Currency of the accounts that are opened without one. Fixed for the life of a database: its ' +
+      'books are kept in it.',
   },
   feeBps: {
     name: 'TRANSACTION_FEE',

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
+import { exponentIn } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
-import { CarriedTypes, Id, Money, nullable, oneOf, Time } from '../http/schemas.ts'
+import { CarriedTypes, Id, Money, nullable, OfCurrency, oneOf, Time } from '../http/schemas.ts'
 import type { DeadLetter } from './store.ts'
 
 export const LetterClass = oneOf(['failed', 'unknown'], {
@@ -25,6 +26,7 @@ const EXAMPLE = {
   closed_at: null,
   closed_by: null,
   closed_reason: null,
+  currency: 'USD',
 }
 
 export const DeadLetterBody = Type.Object(
@@ -43,18 +45,20 @@ export const DeadLetterBody = Type.Object(
     closed_at: nullable('string', { format: 'date-time' }),
     closed_by: nullable('string'),
     closed_reason: nullable('string'),
+    currency: OfCurrency,
   },
   { title: 'DeadLetter', examples: [EXAMPLE] },
 )
 
-/** A letter as the API shows it. */
-export function letterBody(letter: DeadLetter) {
+/** A letter as the API shows it; `books` is the currency of the books. */
+export function letterBody(letter: DeadLetter, books: string) {
+  const exponent = exponentIn(letter.currency, books)
   return {
     id: Number(letter.id),
     payment_id: Number(letter.paymentId),
     user_id: Number(letter.userId),
-    amount: toWire(letter.amount),
-    commission: toWire(letter.commission),
+    amount: toWire(letter.amount, exponent),
+    commission: toWire(letter.commission, exponent),
     payment_type: letter.type,
     class: letter.class,
     error: letter.error,
@@ -64,5 +68,6 @@ export function letterBody(letter: DeadLetter) {
     closed_at: letter.closedAt?.toISOString() ?? null,
     closed_by: letter.closedBy,
     closed_reason: letter.closedReason,
+    currency: letter.currency ?? books,
   }
 }

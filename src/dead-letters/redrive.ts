@@ -6,6 +6,7 @@ import {
 } from '../domain/evidence.ts'
 import { keyOf } from '../domain/acceptance.ts'
 import { executed, NO_MOVE, refundShare } from '../domain/ends.ts'
+import { exponentIn } from '../domain/currency.ts'
 import type { FeePolicy } from '../domain/fee.ts'
 import { holdEntry, refundHoldEntry, total } from '../domain/ledger.ts'
 import { operationOf, type Operation } from '../domain/payment.ts'
@@ -109,7 +110,8 @@ async function redriveInShard(
     ])
     const { redriveId } = by
     const { policy: terms, refundFee = 'keep' } = world
-    const books = { locked, ids, redriveId, known, left, terms, refundFee }
+    const { currency } = world.db
+    const books = { locked, ids, redriveId, known, left, terms, refundFee, currency }
     const verdict = decide(requests, books)
     await write(tx, verdict, by)
     return verdict
@@ -130,6 +132,8 @@ interface Books {
   /** What refunds give back, as earlier letters are decided. */
   readonly parents: Map<bigint, StoredParent>
   readonly refundFee: FeePolicy
+  /** Of the books. */
+  readonly currency: string
   readonly redriveId: bigint | null
   readonly known: ReadonlyMap<bigint, KnownEvidence>
   /** References of failed payments, and who has them now. */
@@ -260,13 +264,14 @@ function holderOf(
 function holdAgain(
   payment: WholePayment,
   id: bigint,
-  { available, parents, refundFee, verdict }: Books,
+  { available, parents, refundFee, currency, verdict }: Books,
 ): { readonly kind: 'held'; readonly feeReturned: bigint } | Refused {
   const { type, userId, amount } = payment
   const left = available.get(userId) ?? 0n
+  const exponent = exponentIn(payment.currency, currency)
   if (type === 'withdraw') {
     const required = total(payment)
-    if (left < required) return refuse('insufficient_funds', { required })
+    if (left < required) return refuse('insufficient_funds', { required, exponent })
     available.set(userId, left - required)
     verdict.entries.push(holdEntry({ ...payment, type, id }))
   }
@@ -274,7 +279,7 @@ function holdAgain(
   const { parentId = null } = refundShare(payment) ?? {}
   const parent = parentId === null ? undefined : parents.get(parentId)
   if (parent === undefined) throw new Error('a refund has a parent')
-  const again = decideRepeat(amount, parent, left, refundFee)
+  const again = decideRepeat(amount, { ...parent, exponent }, left, refundFee)
   if (again.kind === 'refused') return again
   const { fee: feeReturned } = again
   available.set(userId, left - amount + feeReturned)

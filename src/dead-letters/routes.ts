@@ -116,7 +116,7 @@ function listRoute(app: App, db: Db): void {
     if (!offset.ok) return refuse(reply, offset.refusal)
     const filter = { class: request.query.class ?? null, state: request.query.state ?? null }
     const letters = await listLetters(db, filter, limit.value, offset.value)
-    return reply.send(letters.map(letterBody))
+    return reply.send(letters.map((letter) => letterBody(letter, db.currency)))
   })
 }
 
@@ -132,7 +132,7 @@ function readRoute(app: App, db: Db): void {
     const id = parseId(request.params.id)
     const letter = id === null ? null : await readLetter(db, id)
     if (letter === null) return refuse(reply, { code: 'letter_not_found' })
-    return reply.send(letterBody(letter))
+    return reply.send(letterBody(letter, db.currency))
   })
 }
 

@@ -12,6 +12,8 @@ export interface DeadLetter {
   readonly type: CarriedType
   readonly amount: bigint
   readonly commission: bigint
+  /** Null: that of the books. */
+  readonly currency: string | null
   readonly class: 'failed' | 'unknown'
   readonly error: string
   readonly attempts: number
@@ -27,13 +29,21 @@ export interface DeadLetter {
 /** A letter's columns, as a `DeadLetter`. */
 export const COLUMNS = `
     id, payment_id as "paymentId", user_id as "userId", payment_type as "type", amount, commission,
-    class, error, attempts, state, created_at as "createdAt", closed_at as "closedAt",
+    currency, class, error, attempts, state, created_at as "createdAt", closed_at as "closedAt",
     closed_by as "closedBy", closed_reason as "closedReason", redrive_id as "redriveId"`
 
 /** What a letter is opened with. */
 export type NewLetter = Pick<
   DeadLetter,
-  'paymentId' | 'userId' | 'type' | 'amount' | 'commission' | 'class' | 'error' | 'attempts'
+  | 'paymentId'
+  | 'userId'
+  | 'type'
+  | 'amount'
+  | 'commission'
+  | 'currency'
+  | 'class'
+  | 'error'
+  | 'attempts'
 >
 
 const LETTERS = columns<NewLetter & Pick<DeadLetter, 'id'>>({
@@ -46,6 +56,7 @@ const LETTERS = columns<NewLetter & Pick<DeadLetter, 'id'>>({
   class: 'word',
   error: 'text',
   attempts: 'int',
+  currency: 'text',
 })
 
 /**
@@ -59,10 +70,10 @@ const INSERT: Statement<never> = {
   with opened as (
     insert into dead_letters
       (shard, id, payment_id, user_id, payment_type, amount, commission, class, error, attempts,
-       created_at)
+       currency, created_at)
     select
       $1::int, id, payment_id, user_id, type, amount, commission, class, error, attempts,
-      ${NOW}
+      currency, ${NOW}
     from ${LETTERS.unnest('letter', 3)}
     order by id
     on conflict (shard, payment_id) where state = 'open' do update

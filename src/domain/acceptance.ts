@@ -2,7 +2,7 @@ import type { Exponent } from './currency.ts'
 import type { Details } from './details.ts'
 import { commission, type Fee } from './fee.ts'
 import { holdEntry, total, type Entry } from './ledger.ts'
-import { inCurrency, shortest, type Decimal } from './money.ts'
+import { inCurrency, shortest, type Decimal, type MoneyProblem } from './money.ts'
 import type { Payment, PaymentType } from './payment.ts'
 import type { Refusal } from './refusal.ts'
 import { differing, type SentFields } from './sent-fields.ts'
@@ -63,8 +63,8 @@ export type Answer =
       readonly kind: 'accepted'
       readonly payment: AcceptedPayment
       readonly replayed: boolean
-      /** Of the payment's currency; not there where that is the books'. */
-      readonly exponent?: Exponent
+      /** Of the payment's currency. */
+      readonly exponent: Exponent
     }
   | { readonly kind: 'refused'; readonly refusal: DraftRefusal; readonly replayed: boolean }
 
@@ -170,10 +170,24 @@ interface Batch {
 
 function decide(batch: Batch, draft: Draft): Answer {
   const balance = batch.available.get(draft.userId)
-  if (balance === undefined) return refuse({ code: 'user_not_found' })
   const { home, elsewhere } = batch
+  if (balance === undefined) return nobodys(draft)
   const plain = draft.asked === undefined && elsewhere.size === 0
   return plain ? decideIn(batch, draft, balance, home) : decideExactly(batch, draft, balance)
+}
+
+/**
+ * The refusal of a draft of no user. An amount that the books' currency cannot hold is said to be
+ * that, whoever it is for, unless a currency was named.
+ */
+function nobodys({ asked }: Draft): Answer {
+  return asked?.currency === null ? wrongAmount('amount_precision') : refuse(NOBODY)
+}
+
+const NOBODY: DraftRefusal = { code: 'user_not_found' }
+
+function wrongAmount(code: MoneyProblem): Answer {
+  return refuse({ code, faults: [{ field: 'amount', code }] })
 }
 
 /**
@@ -190,21 +204,16 @@ function decideExactly(batch: Batch, draft: Draft, balance: bigint): Answer {
   }
   const amount = asked?.amount ?? shortest({ unscaled: draft.amount, scale: home.exponent })
   const money = inCurrency(amount, terms.exponent)
-  if (!money.ok) {
-    return refuse({ code: money.problem, faults: [{ field: 'amount', code: money.problem }] })
-  }
-  const answer = decideIn(batch, { ...draft, amount: money.minor }, balance, terms)
-  if (terms === home) return answer
-  const { exponent } = terms
-  if (answer.kind === 'accepted') return { ...answer, exponent }
-  return { ...answer, refusal: { ...answer.refusal, exponent } }
+  if (!money.ok) return wrongAmount(money.problem)
+  return decideIn(batch, { ...draft, amount: money.minor }, balance, terms)
 }
 
 function decideIn(batch: Batch, draft: Draft, balance: bigint, terms: Terms): Answer {
   const { userId, amount, idempotencyKey } = draft
+  const { exponent } = terms
   if (idempotencyKey !== null) {
     const earlier = batch.decided.get(keyOf(userId, idempotencyKey))
-    if (earlier !== undefined) return replay(batch, draft, earlier)
+    if (earlier !== undefined) return replay(batch, draft, earlier, exponent)
   }
   if (draft.given !== undefined) {
     const paymentId = withReference(batch, userId, draft.given)
@@ -216,17 +225,22 @@ function decideIn(batch: Batch, draft: Draft, balance: bigint, terms: Terms): An
   const share = commission(amount, terms.fee)
   if (draft.type === 'deposit') {
     if (share >= amount) return refuse({ code: 'amount_below_commission' })
-    return { kind: 'accepted', payment: store(batch, draft, share, null), replayed: false }
+    return {
+      kind: 'accepted',
+      payment: store(batch, draft, share, null),
+      replayed: false,
+      exponent,
+    }
   }
   const required = total({ amount, commission: share })
   if (balance < required) {
-    if (idempotencyKey === null) return refuse({ code: 'insufficient_funds', required })
-    return answerOf(store(batch, draft, share, 'insufficient_funds'), false)
+    if (idempotencyKey === null) return refuse({ code: 'insufficient_funds', required, exponent })
+    return answerOf(store(batch, draft, share, 'insufficient_funds'), false, exponent)
   }
   batch.available.set(userId, balance - required)
   const payment = store(batch, draft, share, null)
   batch.holds.push(holdEntry(payment))
-  return { kind: 'accepted', payment, replayed: false }
+  return { kind: 'accepted', payment, replayed: false, exponent }
 }
 
 function store(
@@ -257,7 +271,7 @@ function store(
 }
 
 /** The answer to a request whose key was used before: the first answer, or what differs. */
-function replay(batch: Batch, draft: Draft, earlier: AcceptedPayment): Answer {
+function replay(batch: Batch, draft: Draft, earlier: AcceptedPayment, exponent: Exponent): Answer {
   const differs = (['type', 'amount'] as const).filter((field) => draft[field] !== earlier[field])
   const said = differing(draft.given?.sent ?? NOTHING, batch.sent.get(earlier.id) ?? NOTHING)
   if (differs.length + said.length > 0) {
@@ -265,7 +279,7 @@ function replay(batch: Batch, draft: Draft, earlier: AcceptedPayment): Answer {
     for (const { pointer, code } of said) faults.push({ field: 'given', at: pointer, code })
     return refuse({ code: 'idempotency_key_reuse', faults, paymentId: earlier.id })
   }
-  return answerOf(earlier, true)
+  return answerOf(earlier, true, exponent)
 }
 
 const NOTHING: SentFields = {}
@@ -286,9 +300,10 @@ function withReference(batch: Batch, userId: bigint, { details }: Given): bigint
   return reference === null ? undefined : batch.references.get(keyOf(userId, reference))
 }
 
-function answerOf(payment: AcceptedPayment, replayed: boolean): Answer {
-  if (payment.refusedFor === null) return { kind: 'accepted', payment, replayed }
-  const refusal = { code: payment.refusedFor, paymentId: payment.id, required: total(payment) }
+function answerOf(payment: AcceptedPayment, replayed: boolean, exponent: Exponent): Answer {
+  const { id: paymentId, refusedFor: code } = payment
+  if (code === null) return { kind: 'accepted', payment, replayed, exponent }
+  const refusal = { code, paymentId, required: total(payment), exponent }
   return { kind: 'refused', refusal, replayed }
 }
 

@@ -105,9 +105,11 @@ export interface DatabaseGauges {
   readonly queueTasks: Readonly<Record<string, number>>
   readonly queueOldestDueSeconds: number
   readonly unknownPayments: number
-  readonly unknownAmount: bigint
+  /** By currency. */
+  readonly unknownAmounts: Readonly<Record<string, bigint>>
   readonly unknownOldestSeconds: number
-  readonly heldAmount: bigint
+  /** By currency. */
+  readonly heldAmounts: Readonly<Record<string, bigint>>
   /** Open dead letters by class: `failed`, `unknown`. */
   readonly deadLettersOpen: Readonly<Record<string, number>>
   /** The counters that the database keeps, over all processes. */

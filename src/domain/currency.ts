@@ -38,12 +38,18 @@ export function exponentOf(code: string): Exponent | undefined {
   return CURRENCIES.get(code)
 }
 
-/**
- * The exponent of what is kept in a currency; null is the currency of the books, which has two
- * decimals.
- */
-export function exponentIn(currency: string | null): Exponent {
-  const exponent = currency === null ? 2 : CURRENCIES.get(currency)
-  if (exponent === undefined) throw new Error(`${currency} is no currency of ISO 4217`)
+/** The exponent of what is kept in a currency; null is the currency of the books. */
+export function exponentIn(currency: string | null, books: string): Exponent {
+  const code = currency ?? books
+  const exponent = CURRENCIES.get(code)
+  if (exponent === undefined) throw new Error(`${code} is no currency of ISO 4217`)
   return exponent
+}
+
+/**
+ * The currency that a gateway has to be told; null: none, as for all payments in the books'
+ * currency, where that has two decimals as most have.
+ */
+export function toldCurrency(currency: string | null, books: string): string | null {
+  return currency === null && exponentIn(null, books) === 2 ? null : (currency ?? books)
 }

@@ -1,7 +1,7 @@
 import { againstRedrive, type GatewayTerms, type KnownEvidence } from './evidence.ts'
 import { CANCELED } from './refund.ts'
 import { total } from './ledger.ts'
-import { exponentIn } from './currency.ts'
+import type { Exponent } from './currency.ts'
 import { formatMoney } from './money.ts'
 import type { BookedType, Payment } from './payment.ts'
 import type { Refusal } from './refusal.ts'
@@ -51,6 +51,8 @@ type Explained = Omit<Payment, 'type'> & {
 /** All that a payment's state follows from. */
 export interface Situation {
   readonly payment: Explained
+  /** Of its currency. */
+  readonly exponent: Exponent
   /**
    * Its task; null: it has left the queue. `due`: its moment, or the end of its lease, has come.
    */
@@ -150,9 +152,8 @@ function inDoubt({ redriven, known, terms, doubtedBy }: Situation, task: TaskLoo
 }
 
 function unknown(situation: Situation): string {
-  const { payment, task, letter, terms, known } = situation
+  const { payment, exponent, task, letter, terms, known } = situation
   const cost = heldOf(payment)
-  const exponent = exponentIn(payment.currency)
   const money =
     cost === null ? 'nothing is credited' : `its ${formatMoney(cost, exponent)} stay held`
   const which = letter === null ? 'it' : `dead letter ${letter.id}`

@@ -103,7 +103,7 @@ export function inCurrency(
 export function parseMoney(
   value: string | number,
   min: bigint = AMOUNT_MIN,
-  exponent: Exponent = 2,
+  exponent: Exponent,
 ): Money {
   if (typeof value === 'number' && Number.isSafeInteger(value)) {
     return checked(BigInt(value) * POWERS[exponent], exponent, min)
@@ -123,7 +123,7 @@ function no(problem: MoneyProblem): NoMoney {
 /**
  * The decimal text of minor units with all decimals: 20050n is "200.50", with exponent 0 "20050".
  */
-export function formatMoney(minor: bigint, exponent: Exponent = 2): string {
+export function formatMoney(minor: bigint, exponent: Exponent): string {
   const digits = (minor < 0n ? -minor : minor).toString().padStart(exponent + 1, '0')
   const sign = minor < 0n ? '-' : ''
   if (exponent === 0) return sign + digits
@@ -131,7 +131,7 @@ export function formatMoney(minor: bigint, exponent: Exponent = 2): string {
 }
 
 /** The shortest decimal text of minor units: 20050n is "200.5", 20000n is "200", 5n is "0.05". */
-export function shortestMoney(minor: bigint, exponent: Exponent = 2): string {
+export function shortestMoney(minor: bigint, exponent: Exponent): string {
   const text = formatMoney(minor, exponent)
   if (exponent === 2) {
     if (text.endsWith('.00')) return text.slice(0, -3)
@@ -144,7 +144,7 @@ export function shortestMoney(minor: bigint, exponent: Exponent = 2): string {
  * An amount or a total as the JSON number of the HTTP API, with all its digits, however large it
  * is: 20050n is 200.5 and 9701999999990103n is 97019999999901.03.
  */
-export function toWire(minor: bigint, exponent: Exponent = 2): JsonNumber {
+export function toWire(minor: bigint, exponent: Exponent): JsonNumber {
   return printingDouble(minor, exponent) ?? exactNumber(shortestMoney(minor, exponent))
 }
 
@@ -153,7 +153,7 @@ export function toWire(minor: bigint, exponent: Exponent = 2): JsonNumber {
  * or a total of any size and sign. Null for what is not one, or has more decimals than the
  * currency.
  */
-export function fromWire(value: unknown, exponent: Exponent = 2): bigint | null {
+export function fromWire(value: unknown, exponent: Exponent): bigint | null {
   if (typeof value !== 'number' && typeof value !== 'string') return null
   const match = DECIMAL.exec(`${value}`)
   if (match === null) return null

@@ -15,6 +15,8 @@ export interface UserKey {
 export interface UserDraft {
   /** The opening balance in minor units, 0 or more. */
   readonly balance: bigint
+  /** Of the account; null, or not given: that of the books. */
+  readonly currency?: string | null
   readonly key?: UserKey | null
   readonly texts?: UserTexts | null
   /** Its fields as they were sent; needed with a key. */

@@ -152,9 +152,10 @@ function decide(batch: Batch, draft: RefundDraft): RefundAnswer {
     const earlier = batch.decided.get(keyOf(parent.userId, draft.idempotencyKey))
     if (earlier !== undefined) return replay(draft, earlier, parent.exponent)
   }
+  const { exponent } = parent
   const atMost = refundable(parent)
   const amount = money?.minor ?? atMost
-  if (amount > atMost || amount === 0n) return refuse({ code: 'not_refundable', atMost })
+  if (amount > atMost || amount === 0n) return refuse({ code: 'not_refundable', atMost, exponent })
 
   const feeReturned = feeOfRefund(parent, amount, batch.policy)
   const refund = { draft, parent, amount, feeReturned }
@@ -162,12 +163,13 @@ function decide(batch: Batch, draft: RefundDraft): RefundAnswer {
   assert(available !== undefined, 'a payment has a user')
   const required = amount - feeReturned
   if (available < required) {
-    if (draft.idempotencyKey === null) return refuse({ code: 'insufficient_funds', required })
-    return answerOf(store(batch, refund, 'insufficient_funds'), parent.exponent, false)
+    if (draft.idempotencyKey === null)
+      return refuse({ code: 'insufficient_funds', required, exponent })
+    return answerOf(store(batch, refund, 'insufficient_funds'), exponent, false)
   }
   const payment = store(batch, refund, null)
   reserve(batch, parent, payment)
-  return answerOf(payment, parent.exponent, false)
+  return answerOf(payment, exponent, false)
 }
 
 /** A refund that can be made. */
@@ -222,7 +224,8 @@ function replay(draft: RefundDraft, earlier: EarlierPayment, exponent: Exponent)
 function answerOf(payment: RefundPayment, exponent: Exponent, replayed: boolean): RefundAnswer {
   if (payment.refusedFor === null) return { kind: 'accepted', payment, exponent, replayed }
   const { refusedFor: code, id: paymentId } = payment
-  return { kind: 'refused', refusal: { code, paymentId, required: refundCost(payment) }, replayed }
+  const required = refundCost(payment)
+  return { kind: 'refused', refusal: { code, paymentId, required, exponent }, replayed }
 }
 
 function refuse(refusal: Refusal): RefundAnswer {
@@ -235,16 +238,19 @@ function refuse(refusal: Refusal): RefundAnswer {
  */
 export function decideRepeat(
   amount: bigint,
-  parent: Omit<Parent, 'exponent'>,
+  parent: Parent,
   available: bigint,
   policy: FeePolicy,
 ): { readonly kind: 'repeat'; readonly fee: bigint } | RepeatRefused {
+  const { exponent } = parent
   const atMost = refundable(parent)
-  if (amount > atMost) return { kind: 'refused', refusal: { code: 'not_refundable', atMost } }
+  if (amount > atMost) {
+    return { kind: 'refused', refusal: { code: 'not_refundable', atMost, exponent } }
+  }
   const fee = feeOfRefund(parent, amount, policy)
   const required = amount - fee
   if (required <= available) return { kind: 'repeat', fee }
-  return { kind: 'refused', refusal: { code: 'insufficient_funds', required } }
+  return { kind: 'refused', refusal: { code: 'insufficient_funds', required, exponent } }
 }
 
 interface RepeatRefused {

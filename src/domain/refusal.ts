@@ -70,6 +70,7 @@ export const REFUSALS = {
   amount_range: [422, 'An amount is at least 0.01 and at most 9999999999.99.'],
   balance_range: [422, 'An opening balance is at least 0 and at most 9999999999.99.'],
   amount_precision: [422, 'An amount has at most 2 decimals; it is never rounded.'],
+  currency_unknown: [422, 'There is no such currency.'],
   currency_mismatch: [422, 'The account is in another currency than the payment.'],
   amount_below_commission: [422, 'The commission would take the whole deposit.'],
   card_number: [422, 'A field holds the number of a payment card. Send a token instead.'],
@@ -113,7 +114,7 @@ export interface Refusal {
   readonly required?: bigint
   /** What could have been refunded or returned at most, in minor units. */
   readonly atMost?: bigint
-  /** Of the currency of these amounts; 2 where it is not there. */
+  /** Of the currency of these amounts; there where one of them is. */
   readonly exponent?: Exponent
   /** What the gateway said, by the evidence that is kept. */
   readonly evidence?: 'success' | 'declined' | 'in_doubt'

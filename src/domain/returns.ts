@@ -146,7 +146,7 @@ function decide(batch: Batch, draft: ReturnDraft): ReturnAnswer {
     return refuse({ code: 'return_differs', paymentId: earlier.id })
   }
   const atMost = returnable(parent, kind)
-  if (amount > atMost) return refuse({ code: 'not_returnable', atMost })
+  if (amount > atMost) return refuse({ code: 'not_returnable', atMost, exponent: parent.exponent })
   return kind === 'dispute_won'
     ? won(batch, parent, draft)
     : kind === 'payout_returned'

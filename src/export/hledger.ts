@@ -8,8 +8,6 @@ import { postingsBehind, type Place, type Posted } from './store.ts'
 
 export interface ExportWorld {
   readonly db: Db
-  /** The currency of the books. */
-  readonly currency: string
 }
 
 /** Takes a part of the text; resolves when there is room for the next. */
@@ -24,10 +22,11 @@ const PAGE_MAX = 5_000
  * moment. However long the journal is, one page of it is held at a time.
  */
 export async function exportHledger(
-  { db, currency }: ExportWorld,
+  { db }: ExportWorld,
   write: Write,
   pageMax = PAGE_MAX,
 ): Promise<void> {
+  const { currency } = db
   await write(header(currency))
   whole(await eachInTurn(db.shards, (shard) => exportShard(shard, { currency, write, pageMax })))
 }

@@ -1,5 +1,4 @@
 import { readExactJson } from '../domain/json.ts'
-import { fromWire } from '../domain/money.ts'
 import { printable } from '../domain/printable.ts'
 import { reasonOf } from '../domain/reason.ts'
 import { GatewayUnreadable, type GatewayCharge, type ListCharges } from '../ports.ts'
@@ -71,7 +70,7 @@ async function readBody(response: Response): Promise<string> {
 function toCharge(item: unknown): GatewayCharge {
   // Whatever it is, its fields are checked one by one.
   const row = Object(item) as Record<string, unknown>
-  const { payment_id: paymentId, idempotency_key: key, amount, type } = row
+  const { payment_id: paymentId, idempotency_key: key, amount, currency, type } = row
   // A text where a double might lose digits.
   if (!/^(0|[1-9]\d{0,17})$/.test(String(paymentId))) {
     throw new GatewayUnreadable('the gateway listed a charge without a payment_id')
@@ -79,7 +78,8 @@ function toCharge(item: unknown): GatewayCharge {
   return {
     paymentId: BigInt(String(paymentId)),
     key: typeof key === 'string' ? key : null,
-    amount: fromWire(amount),
+    amount,
+    currency: typeof currency === 'string' ? currency : null,
     type: String(type),
   }
 }

@@ -95,11 +95,13 @@ async function ask(
 
 /** The JSON is written by hand, because only that keeps money and ids exact from bigint to text. */
 function chargeCall(root: string, request: ChargeRequest, headers: readonly string[]): HttpCall {
-  const { type, paymentId, userId } = request
+  const { type, paymentId, userId, exponent, currency } = request
   const body =
-    `{"payment_id":${paymentId},"user_id":${userId},"amount":${shortestMoney(request.amount)}` +
-    (type === 'refund' ? '' : `,"commission":${shortestMoney(request.commission)}`) +
-    `,"type":"${type}"${parentOf(request)}}`
+    `{"payment_id":${paymentId},"user_id":${userId}` +
+    `,"amount":${shortestMoney(request.amount, exponent)}` +
+    (type === 'refund' ? '' : `,"commission":${shortestMoney(request.commission, exponent)}`) +
+    `,"type":"${type}"${parentOf(request)}` +
+    (currency === null ? '}' : `,"currency":"${currency}"}`)
   const own = ['content-type', 'application/json', 'idempotency-key', request.key]
   const path = type === 'refund' ? `${root}/refund` : `${root}/pay`
   return { method: 'POST', path, headers: [...own, ...headers], body }

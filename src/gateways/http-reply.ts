@@ -84,15 +84,21 @@ function stringEnd(text: string, start: number): number {
  * field that is left out, or null, echoes nothing, and an amount alone names nobody.
  */
 function echoOf(fields: Fields, request: ChargeRequest): 'ours' | 'another' | 'none' {
-  const { payment_id: id, amount, idempotency_key: key } = fields
+  const { payment_id: id, amount, currency, idempotency_key: key } = fields
   const hasId = id !== undefined && id !== null
   const hasKey = key !== undefined && key !== null
   if (hasId && numberText(id) !== `${request.paymentId}`) return 'another'
   if (hasKey && key !== request.key) return 'another'
-  if (amount !== undefined && amount !== null && minorUnits(amount) !== request.amount) {
-    return 'another'
-  }
+  if (isOtherMoney(amount, currency, request)) return 'another'
   return hasId || hasKey ? 'ours' : 'none'
+}
+
+/** Another amount, or, where it was told one, another currency is no word about our payment. */
+function isOtherMoney(amount: unknown, currency: unknown, request: ChargeRequest): boolean {
+  const hasAmount = amount !== undefined && amount !== null
+  if (hasAmount && minorUnits(amount, request) !== request.amount) return true
+  const hasCurrency = currency !== undefined && currency !== null
+  return hasCurrency && request.currency !== null && currency !== request.currency
 }
 
 function numberText(value: unknown): string | null {
@@ -103,11 +109,12 @@ function numberText(value: unknown): string | null {
  * Read through the decimal text, so that no arithmetic is done on floats. Zeros at the end are
  * none.
  */
-function minorUnits(value: unknown): bigint | null {
-  const match = /^(\d{1,30})(?:\.(\d{1,2})0{0,30})?$/.exec(numberText(value) ?? '')
+function minorUnits(value: unknown, { exponent }: ChargeRequest): bigint | null {
+  const match = /^(\d{1,30})(?:\.(\d{1,34}))?$/.exec(numberText(value) ?? '')
   if (match === null) return null
-  const [, whole = '', fraction = ''] = match
-  return BigInt(whole) * 100n + BigInt(fraction.padEnd(2, '0'))
+  const [, whole = '', decimals = ''] = match
+  const fraction = decimals.replace(/0+$/, '')
+  return fraction.length > exponent ? null : BigInt(whole + fraction.padEnd(exponent, '0'))
 }
 
 /** Printable ASCII only: PostgreSQL refuses NUL in a text, and logs are read on terminals. */

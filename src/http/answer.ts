@@ -56,12 +56,15 @@ export function problem(refusal: Refusal, instance: string): ProblemBody {
     ...(refusal.errors === undefined ? {} : { errors: refusal.errors }),
     ...(refusal.paymentId === undefined ? {} : { payment_id: Number(refusal.paymentId) }),
     ...(refusal.userId === undefined ? {} : { user_id: Number(refusal.userId) }),
-    ...(refusal.required === undefined
-      ? {}
-      : { required: toWire(refusal.required, refusal.exponent) }),
-    ...(refusal.atMost === undefined ? {} : { at_most: toWire(refusal.atMost, refusal.exponent) }),
+    ...(refusal.required === undefined ? {} : { required: wire(refusal, refusal.required) }),
+    ...(refusal.atMost === undefined ? {} : { at_most: wire(refusal, refusal.atMost) }),
     ...(refusal.evidence === undefined ? {} : { evidence: refusal.evidence }),
   }
+}
+
+function wire({ exponent }: Refusal, minor: bigint): JsonNumber {
+  if (exponent === undefined) throw new Error('an amount without a currency')
+  return toWire(minor, exponent)
 }
 
 function title(code: RefusalCode): string {

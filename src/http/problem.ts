@@ -95,7 +95,7 @@ const SHARED: Readonly<Record<number, Shared>> = {
   402: {
     name: 'InsufficientFunds',
     description: 'The balance does not cover the amount and its commission.',
-    example: { code: 'insufficient_funds', paymentId: 3n, required: 10_199_898n },
+    example: { code: 'insufficient_funds', paymentId: 3n, required: 10_199_898n, exponent: 2 },
     headers: {
       'Idempotent-Replayed': {
         description: 'The refusal is the one of an earlier request with this key.',

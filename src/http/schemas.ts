@@ -41,7 +41,7 @@ function wireMoney(
   return Type.Unsafe<number | string>({ type, description, [SHOWN]: shown })
 }
 
-/** An amount in an answer: a JSON number with at most two decimals, and with all its digits. */
+/** An amount in an answer: a JSON number with all its digits. */
 export function Money(description: string) {
   return Type.Unsafe<JsonNumber>({ type: 'number', description })
 }
@@ -52,6 +52,9 @@ export const Currency = Type.String({
   description: 'The currency that the account must be in (ISO 4217); when left out, any.',
   examples: ['USD'],
 })
+
+/** The currency of what an answer shows. */
+export const OfCurrency = Type.String({ description: 'Of these amounts (ISO 4217).' })
 
 /** An id: a number of at most 15 digits, which every JSON reader holds exactly. */
 export const Id = Type.Integer({ minimum: 1, maximum: 999_999_999_999_999, format: 'int64' })

@@ -7,8 +7,12 @@ export interface BalanceWorld {
   readonly clock: Clock
 }
 
-/** A trial balance and the moment of which it is; with several shards, the earliest of theirs. */
-interface Balance extends TrialBalance {
+/**
+ * Trial balances by currency, that of the books first, and the moment of which they are; with
+ * several shards, the earliest of theirs.
+ */
+interface Balance {
+  readonly currencies: ReadonlyMap<string, TrialBalance>
   readonly asOf: Date
 }
 
@@ -31,13 +35,14 @@ export async function trialBalance(
   stopping: () => boolean = () => false,
 ): Promise<Balance> {
   const parts = await eachInTurn(world.db.shards, (shard) => ofShard(world, shard, stopping))
-  return whole(parts).reduce((total, own) => {
-    return { ...plus(total, own), asOf: earlier(total.asOf, own.asOf) }
-  })
+  return whole(parts).reduce((total, own) => ({
+    currencies: plusAll(total.currencies, [...own.currencies]),
+    asOf: earlier(total.asOf, own.asOf),
+  }))
 }
 
 async function ofShard(
-  { clock }: BalanceWorld,
+  { db, clock }: BalanceWorld,
   shard: Shard,
   stopping: () => boolean,
 ): Promise<Balance> {
@@ -46,7 +51,7 @@ async function ofShard(
   const once = () =>
     shard.transaction(async (tx) => {
       await readOneSnapshot(tx)
-      let sums: TrialBalance = NOTHING
+      let currencies: Balance['currencies'] = new Map([[db.currency, NOTHING]])
       let place: Place | null = null
       for (;;) {
         const startedMs = clock.elapsedMs()
@@ -54,9 +59,12 @@ async function ofShard(
         const ms = Math.max(1, clock.elapsedMs() - startedMs)
         limit = Math.round(limit * Math.min(2, Math.max(0.25, STATEMENT_MS / ms)))
         limit = Math.min(limitMax, Math.max(1, limit))
-        sums = plus(sums, part.sums)
+        const added = part.sums.map(
+          ({ currency, ...sums }) => [currency ?? db.currency, sums] as const,
+        )
+        currencies = plusAll(currencies, added)
         place = part.place
-        if (place === null) return { ...sums, asOf: part.time }
+        if (place === null) return { currencies, asOf: part.time }
         if (stopping()) throw new Unavailable('this process is stopping')
       }
     })
@@ -74,6 +82,15 @@ async function ofShard(
 /** The database was away, or too slow for what it was asked: smaller steps may do. */
 function retriable(error: unknown): boolean {
   return error instanceof Unavailable || error instanceof Busy
+}
+
+function plusAll(
+  total: Balance['currencies'],
+  added: readonly (readonly [currency: string, sums: TrialBalance])[],
+): Balance['currencies'] {
+  const sums = new Map(total)
+  for (const [currency, own] of added) sums.set(currency, plus(sums.get(currency) ?? NOTHING, own))
+  return sums
 }
 
 function plus(one: TrialBalance, other: TrialBalance): TrialBalance {

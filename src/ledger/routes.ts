@@ -1,29 +1,45 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { exponentIn } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Money, Time } from '../http/schemas.ts'
+import { Money, OfCurrency, Time } from '../http/schemas.ts'
 import type { Balances } from './balance.ts'
+import type { TrialBalance as TrialBalanceSums } from './store.ts'
+
+const Accounts = Type.Object({
+  user: Money('What users can spend.'),
+  user_held: Money('What is held for withdrawals in progress.'),
+  gateway: Money('Paid out through the gateway less what was taken in.'),
+  fees: Money('Commission earned.'),
+  opening: Money('Opening balances, as a debt to the users.'),
+  losses: Money('What came back from us and no user could pay for: 0 or less.'),
+})
+
+const SUM = Money('Always 0.')
 
 const TrialBalance = Type.Object(
   {
-    accounts: Type.Object({
-      user: Money('What users can spend.'),
-      user_held: Money('What is held for withdrawals in progress.'),
-      gateway: Money('Paid out through the gateway less what was taken in.'),
-      fees: Money('Commission earned.'),
-      opening: Money('Opening balances, as a debt to the users.'),
-      losses: Money('What came back from us and no user could pay for: 0 or less.'),
-    }),
-    sum: Money('Always 0.'),
-    entries: Type.Integer({ description: 'Journal entries added up.' }),
+    accounts: Accounts,
+    sum: SUM,
+    entries: Type.Integer({ description: 'Journal entries added up, of all currencies.' }),
     as_of: Time,
+    currency: OfCurrency,
+    others: Type.Array(
+      Type.Object({
+        currency: OfCurrency,
+        accounts: Accounts,
+        sum: SUM,
+        entries: Type.Integer({ description: 'Entries of accounts in this currency.' }),
+      }),
+      { description: 'The same of accounts in other currencies than that of the books.' },
+    ),
   },
   { title: 'TrialBalance' },
 )
 
-/** `GET /ledger`: the trial balance. */
-export function ledgerRoutes(balances: Balances): FastifyPluginAsyncTypebox {
+/** `GET /ledger`: the trial balance; `books` is the currency of the books. */
+export function ledgerRoutes(balances: Balances, books: string): FastifyPluginAsyncTypebox {
   const schema = {
     tags: ['Operations'],
     operationId: 'getTrialBalance',
@@ -41,20 +57,34 @@ export function ledgerRoutes(balances: Balances): FastifyPluginAsyncTypebox {
     app.get('/ledger', { schema }, async (_, reply) => {
       const balance = await balances.read()
       if (balance === null) return refuse(reply, { code: 'balance_pending' })
-      const { user, held, gateway, fees, opening, losses, entries, asOf } = balance
-      return reply.send({
-        accounts: {
-          user: toWire(user),
-          user_held: toWire(held),
-          gateway: toWire(gateway),
-          fees: toWire(fees),
-          opening: toWire(opening),
-          losses: toWire(losses),
-        },
-        sum: toWire(user + held + gateway + fees + opening + losses),
-        entries,
-        as_of: asOf.toISOString(),
-      })
+      const shown = [...balance.currencies].map(([code, sums]) => balanceBody(code, sums))
+      const own = shown.find(({ currency }) => currency === books)
+      if (own === undefined) throw new Error('a balance without that of the books')
+      const { currency, accounts, sum } = own
+      const entries = shown.reduce((count, part) => count + part.entries, 0)
+      const others = shown
+        .filter((part) => part !== own)
+        .sort((one, other) => (one.currency < other.currency ? -1 : 1))
+      const asOf = balance.asOf.toISOString()
+      return reply.send({ accounts, sum, entries, as_of: asOf, currency, others })
     })
+  }
+}
+
+function balanceBody(currency: string, balance: TrialBalanceSums) {
+  const { user, held, gateway, fees, opening, losses, entries } = balance
+  const exponent = exponentIn(currency, currency)
+  return {
+    currency,
+    accounts: {
+      user: toWire(user, exponent),
+      user_held: toWire(held, exponent),
+      gateway: toWire(gateway, exponent),
+      fees: toWire(fees, exponent),
+      opening: toWire(opening, exponent),
+      losses: toWire(losses, exponent),
+    },
+    sum: toWire(user + held + gateway + fees + opening + losses, exponent),
+    entries,
   }
 }

@@ -101,7 +101,7 @@ const OF_PAYMENT: Statement<Posting> = {
   order by kind`,
 }
 
-/** What each account comes to, in minor units, and how many entries that is. */
+/** What each account comes to in one currency, in minor units, and how many entries that is. */
 export interface TrialBalance {
   readonly user: bigint
   readonly held: bigint
@@ -119,8 +119,12 @@ export interface Place {
   readonly kind: string
 }
 
-/** A part of a journal, added up; the place is null behind the last entry. */
+/**
+ * A part of a journal, added up, of the accounts in one currency; null is that of the books. The
+ * place is null behind the last entry.
+ */
 interface Part extends TrialBalance {
+  readonly currency: string | null
   readonly userId: bigint | null
   readonly paymentId: bigint | null
   readonly lastKind: string | null
@@ -145,7 +149,10 @@ const ALONG_KEY: Unsharded<unknown> = {
     set_config('enable_bitmapscan', 'off', true)`,
 }
 
-/** Add up at most `$6` entries of a shard's journal behind a place, and say where they end. */
+/**
+ * Add up at most `$6` entries of a shard's journal behind a place, by the currency of their
+ * accounts, and say where they end. Each user is looked up once. Without entries it is one row.
+ */
 const ADD_UP: Statement<Part> = {
   name: 'postings_add_up',
   ...timed`
@@ -160,20 +167,30 @@ const ADD_UP: Statement<Part> = {
     from part
     order by user_id desc, payment_id desc, kind desc
     limit 1
+  ), owned as materialized (
+    select
+      user_id, sum(user_available) as available, sum(user_held) as held, sum(gateway) as gateway,
+      sum(fees) as fees, sum(opening) as opening, sum(losses) as losses, count(*) as entries
+    from part
+    group by user_id
   )
   select
-    coalesce(sum(user_available), 0)::bigint as "user",
-    coalesce(sum(user_held), 0)::bigint as "held",
-    coalesce(sum(gateway), 0)::bigint as gateway,
-    coalesce(sum(fees), 0)::bigint as fees,
-    coalesce(sum(opening), 0)::bigint as opening,
-    coalesce(sum(losses), 0)::bigint as losses,
-    count(*)::float8 as entries,
+    owner.currency,
+    coalesce(sum(owned.available), 0)::bigint as "user",
+    coalesce(sum(owned.held), 0)::bigint as "held",
+    coalesce(sum(owned.gateway), 0)::bigint as gateway,
+    coalesce(sum(owned.fees), 0)::bigint as fees,
+    coalesce(sum(owned.opening), 0)::bigint as opening,
+    coalesce(sum(owned.losses), 0)::bigint as losses,
+    coalesce(sum(owned.entries), 0)::float8 as entries,
     (select user_id from last) as "userId",
     (select payment_id from last) as "paymentId",
     (select kind from last) as "lastKind",
     ${BEGAN} as time
-  from part`,
+  from (select) one
+  left join owned on true
+  left join users owner on owner.shard = $1 and owner.id = owned.user_id
+  group by owner.currency`,
 }
 
 /** The payments that have an entry of a correction. */
@@ -238,15 +255,21 @@ export async function readOneSnapshot(tx: Tx): Promise<void> {
 const BEGINNING: Place = { userId: -9_223_372_036_854_775_808n, paymentId: 0n, kind: '' }
 
 /** Add up the next entries of a shard's journal; null: from the beginning. */
-export async function addUp(
-  tx: Tx,
-  behind: Place | null,
-  limit: number,
-): Promise<{ readonly sums: TrialBalance; readonly place: Place | null; readonly time: Date }> {
+export async function addUp(tx: Tx, behind: Place | null, limit: number): Promise<AddedUp> {
   const { userId, paymentId, kind } = behind ?? BEGINNING
-  const [part] = await tx.run(ADD_UP, [userId, paymentId, kind, limit])
+  const parts = await tx.run(ADD_UP, [userId, paymentId, kind, limit])
+  const [part] = parts
   if (part === undefined) throw new Error('the journal was not added up')
-  const { userId: user, paymentId: payment, lastKind, time, ...sums } = part
-  const ended = user === null || payment === null || lastKind === null || sums.entries < limit
-  return { sums, place: ended ? null : { userId: user, paymentId: payment, kind: lastKind }, time }
+  const { userId: user, paymentId: payment, lastKind, time } = part
+  const entries = parts.reduce((count, own) => count + own.entries, 0)
+  const ended = user === null || payment === null || lastKind === null || entries < limit
+  const place = ended ? null : { userId: user, paymentId: payment, kind: lastKind }
+  return { sums: parts, place, time }
+}
+
+/** What the next entries come to, by currency; null is that of the books. */
+interface AddedUp {
+  readonly sums: readonly (TrialBalance & { readonly currency: string | null })[]
+  readonly place: Place | null
+  readonly time: Date
 }

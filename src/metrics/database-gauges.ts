@@ -5,14 +5,16 @@ import { viewQueue } from '../queue/load-store.ts'
 import { readExact } from './exact.ts'
 import { readHeld, readRisk } from './store.ts'
 
-/** Read the gauges of all shards: amounts and counts are added, ages are the oldest. */
+/**
+ * Read the gauges of all shards: amounts, by currency, and counts are added, ages are the oldest.
+ */
 export async function databaseGauges(db: Db): Promise<DatabaseGauges> {
   const { shards } = db
   const [counts, queues, risks, held] = await Promise.all([
     readExact(db),
     eachShard(shards, viewQueue).then(whole),
-    eachShard(shards, readRisk).then(whole),
-    eachShard(shards, readHeld).then(whole),
+    eachShard(shards, readRisk).then((parts) => whole(parts).flat()),
+    eachShard(shards, readHeld).then((parts) => whole(parts).flat()),
   ])
   const unknown = sum(risks.map((risk) => risk.unknownCount))
   return {
@@ -23,12 +25,31 @@ export async function databaseGauges(db: Db): Promise<DatabaseGauges> {
     },
     queueOldestDueSeconds: Math.max(...queues.map((queue) => queue.oldestDueSeconds)),
     unknownPayments: unknown,
-    unknownAmount: risks.reduce((total, risk) => total + risk.unknownAmount, 0n),
-    unknownOldestSeconds: Math.max(...risks.map((risk) => risk.unknownOldestSeconds)),
-    heldAmount: held.reduce((total, amount) => total + amount, 0n),
+    unknownAmounts: amounts(
+      db.currency,
+      risks.map(({ currency, unknownAmount }) => [currency, unknownAmount]),
+    ),
+    unknownOldestSeconds: Math.max(0, ...risks.map((risk) => risk.unknownOldestSeconds)),
+    heldAmounts: amounts(
+      db.currency,
+      held.map((part) => [part.currency, part.held]),
+    ),
     counts,
     deadLettersOpen: { unknown, failed: sum(risks.map((risk) => risk.failedLetters)) },
   }
+}
+
+/** Sums by currency: one of the books', if only of nothing. */
+function amounts(
+  books: string,
+  parts: readonly (readonly [currency: string | null, amount: bigint])[],
+): Record<string, bigint> {
+  const sums: Record<string, bigint> = { [books]: 0n }
+  for (const [currency, amount] of parts) {
+    const code = currency ?? books
+    sums[code] = (sums[code] ?? 0n) + amount
+  }
+  return sums
 }
 
 function sum(counts: readonly number[]): number {

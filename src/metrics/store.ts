@@ -87,8 +87,13 @@ const FOLD: Statement<never> = {
   having count(*) > 0`,
 }
 
-/** What is not finished, as money and age: the amounts in minor units, the ages in seconds. */
+/**
+ * What is not finished of accounts in one currency, as money and age: the amounts in minor units,
+ * the ages in seconds.
+ */
 interface RiskView {
+  /** Null: that of the books. */
+  readonly currency: string | null
   readonly unknownCount: number
   readonly unknownAmount: bigint
   readonly unknownOldestSeconds: number
@@ -96,13 +101,14 @@ interface RiskView {
 }
 
 /**
- * Money at risk: open letters by class. The open letters are few; an index holds exactly those.
- * Ages are measured with the clock that the letters were written with.
+ * Money at risk: open letters by class and currency. The open letters are few; an index holds
+ * exactly those. Ages are measured with the clock that the letters were written with.
  */
 const RISK: Statement<RiskView> = {
   name: 'risk_read',
   ...timed`
   select
+    currency,
     count(*) filter (where class = 'unknown')::float8 as "unknownCount",
     coalesce(sum(amount) filter (where class = 'unknown'), 0)::bigint as "unknownAmount",
     coalesce(extract(epoch from
@@ -110,16 +116,24 @@ const RISK: Statement<RiskView> = {
       as "unknownOldestSeconds",
     count(*) filter (where class = 'failed')::float8 as "failedLetters"
   from dead_letters
-  where shard = $1 and state = 'open'`,
+  where shard = $1 and state = 'open'
+  group by currency`,
 }
 
-/** What is held for withdrawals in progress, in minor units. */
-const HELD: Statement<{ held: bigint }> = {
+/** What is held in one currency, in minor units; null is that of the books. */
+interface HeldView {
+  readonly currency: string | null
+  readonly held: bigint
+}
+
+/** What is held for withdrawals in progress, by currency. */
+const HELD: Statement<HeldView> = {
   name: 'held_read',
   text: `
-  select coalesce(sum(held), 0)::bigint as held
+  select currency, sum(held)::bigint as held
   from users
-  where shard = $1 and held > 0`,
+  where shard = $1 and held > 0
+  group by currency`,
 }
 
 /** Add deltas to the totals over all processes. */
@@ -149,14 +163,12 @@ export async function foldCounts(shard: Runner): Promise<void> {
   await shard.run(FOLD, [])
 }
 
-/** A shard's money at risk now. */
-export async function readRisk(shard: Runner): Promise<RiskView> {
-  const [row] = await shard.run(RISK, [])
-  return row ?? { unknownCount: 0, unknownAmount: 0n, unknownOldestSeconds: 0, failedLetters: 0 }
+/** A shard's money at risk now, by currency. */
+export function readRisk(shard: Runner): Promise<RiskView[]> {
+  return shard.run(RISK, [])
 }
 
-/** A shard's held money, in minor units. */
-export async function readHeld(shard: Runner): Promise<bigint> {
-  const [row] = await shard.run(HELD, [])
-  return row?.held ?? 0n
+/** A shard's held money, by currency. */
+export function readHeld(shard: Runner): Promise<HeldView[]> {
+  return shard.run(HELD, [])
 }

@@ -251,7 +251,7 @@ function toVerdict(audit: Audit): Static<typeof Verdict> {
     charges: audit.charges,
     executed: audit.executed,
     declined: audit.declined,
-    executed_amount: formatMoney(audit.executedAmount),
+    executed_amount: formatMoney(audit.executedAmount, decimalsOf({})),
     distinct_payments: audit.distinctPayments,
     duplicates_refused: audit.duplicatesRefused,
     conflicts: audit.conflicts,

@@ -78,11 +78,15 @@ export function acceptor(world: AcceptWorld): Accept {
       shard.transaction(async (tx) => {
         const [books, taken] = await Promise.all([
           read(tx, drafts),
-          tx.ids('payment_ids', drafts.length - ids.length),
+          tx.ids('payment_ids', drafts.length - foreignOf(drafts) - ids.length),
         ])
         ids = [...ids, ...taken]
         left.note(books.busy)
         const elsewhere = termsElsewhere(books.users, fees)
+        // Only where some account is in another currency, and its amount is none of the books'.
+        if (elsewhere.size > 0 && ids.length < drafts.length) {
+          ids = [...ids, ...(await tx.ids('payment_ids', drafts.length - ids.length))]
+        }
         const decided = decideBatch(left.without(drafts), { ...books, ids, elsewhere }, home)
         writeAccepted(tx, decided, fees.bps)
         writeNoted(tx, decided.noted)
@@ -203,6 +207,13 @@ function termsIn(currency: string, fees: Fees): Terms {
   const exponent = exponentOf(currency)
   if (exponent === undefined) throw new Error(`${currency} is no currency of ISO 4217`)
   return { currency, exponent, fee: feeIn(fees, currency) }
+}
+
+/** How many drafts have an amount that is none of the books' currency: they need no id there. */
+function foreignOf(drafts: readonly Draft[]): number {
+  let count = 0
+  for (const { asked } of drafts) if (asked?.currency === null) count += 1
+  return count
 }
 
 const NOWHERE: ReadonlyMap<bigint, Terms> = new Map()

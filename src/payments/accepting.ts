@@ -15,7 +15,6 @@ export interface Accepts {
 
 interface AcceptingWorld {
   readonly db: Db
-  readonly currency: string
   readonly fees: Fees
   readonly clock: Clock
   readonly limits: AcceptingLimits
@@ -43,7 +42,7 @@ interface AcceptingLimits {
 export function accepting(world: AcceptingWorld): Accepts & { idle(): Promise<void> } {
   const { db, clock, limits } = world
   const shards = ofEachShard(db, (shard) => {
-    const accept = acceptor({ ...world, shard })
+    const accept = acceptor({ ...world, currency: db.currency, shard })
     const timed: Accept = async (drafts, ...how) => {
       const beganMs = clock.elapsedMs()
       const answers = await accept(drafts, ...how)

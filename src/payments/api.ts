@@ -41,15 +41,18 @@ export interface Fields {
 /** Where a request has each field, as a JSON Pointer (RFC 6901); null: not in its body. */
 export type Where = (field: DraftField) => string | null
 
-/** What a request asks for, or the first thing that is wrong with it. */
-export function readDraft(fields: Fields, key: Key): Draft | DraftRefusal {
+/**
+ * What a request asks for, or the first thing that is wrong with it. `books` is the exponent of the
+ * books' currency.
+ */
+export function readDraft(fields: Fields, key: Key, books: Exponent): Draft | DraftRefusal {
   if (!key.ok) {
     return {
       code: 'idempotency_key_invalid',
       faults: [{ field: 'idempotencyKey', code: 'malformed' }],
     }
   }
-  const draft = amountOf(fields, key.key)
+  const draft = amountOf(fields, key.key, books)
   const { given } = fields
   if (isRefusal(draft)) return draft
   return given === undefined ? draft : withGiven(draft, given)
@@ -59,17 +62,19 @@ export function readDraft(fields: Fields, key: Key): Draft | DraftRefusal {
 function amountOf(
   { type, userId, amount, currency }: Fields,
   idempotencyKey: string | null,
+  books: Exponent,
 ): Draft | DraftRefusal {
-  if (currency !== undefined) {
-    const read = parseDecimal(amount)
-    if (!read.ok) return wrongAmount(read.problem)
-    // What the amount comes to is known when the account's currency is.
-    const asked = { amount: read.decimal, currency }
-    return { type, userId: BigInt(userId), amount: 0n, idempotencyKey, asked }
+  if (currency === undefined) {
+    const money = parseMoney(amount, 1n, books)
+    if (money.ok) return { type, userId: BigInt(userId), amount: money.minor, idempotencyKey }
+    // What is out of range is so in every currency; the account's may have more decimals.
+    if (money.problem !== 'amount_precision') return wrongAmount(money.problem)
   }
-  const money = parseMoney(amount)
-  if (!money.ok) return wrongAmount(money.problem)
-  return { type, userId: BigInt(userId), amount: money.minor, idempotencyKey }
+  const read = parseDecimal(amount)
+  if (!read.ok) return wrongAmount(read.problem)
+  // What the amount comes to is known when the account's currency is.
+  const asked = { amount: read.decimal, currency: currency ?? null }
+  return { type, userId: BigInt(userId), amount: 0n, idempotencyKey, asked }
 }
 
 function wrongAmount(code: MoneyProblem): DraftRefusal {
@@ -172,7 +177,7 @@ export function respondToItem(answer: Answer, requestId: string, where: Where): 
 
 const REPLAYED = ['idempotent-replayed', 'true'] as const
 
-function acceptedBody({ id, userId, type, amount }: AcceptedPayment, exponent?: Exponent) {
+function acceptedBody({ id, userId, type, amount }: AcceptedPayment, exponent: Exponent) {
   return {
     payment_id: Number(id),
     user_id: Number(userId),

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
 import type { Answer, Draft, DraftField } from '../domain/acceptance.ts'
+import type { Exponent } from '../domain/currency.ts'
 import type { ProblemBody } from '../http/answer.ts'
 import { refusalOfFault } from '../http/failures.ts'
 import { readKey, type Key } from '../http/idempotency.ts'
@@ -18,6 +19,8 @@ import {
 } from './api.ts'
 
 interface BatchRoutes {
+  /** The exponent of the books' currency. */
+  readonly books: Exponent
   /** Accept payments: an answer for each in order, or what kept it from being decided. */
   readonly accept: (drafts: readonly Draft[]) => Promise<readonly (Answer | Error)[]>
 }
@@ -114,7 +117,7 @@ async function acceptItems(
   items: readonly ItemBody[],
   requestId: string,
 ): Promise<ItemResult[]> {
-  const read = items.map((item) => readDraft(fieldsOf(item), keyOf(item)))
+  const read = items.map((item) => readDraft(fieldsOf(item), keyOf(item), options.books))
   const drafts = read.flatMap((one) => (isRefusal(one) ? [] : [one]))
   const answers = (await options.accept(drafts)).values()
   return read.map((one, index) => {

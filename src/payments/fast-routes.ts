@@ -1,4 +1,5 @@
 import type { Answer, Draft } from '../domain/acceptance.ts'
+import type { Exponent } from '../domain/currency.ts'
 import type { PaymentType } from '../domain/payment.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { API } from '../http/paths.ts'
@@ -8,14 +9,17 @@ import { FORMS } from './forms.ts'
 
 /**
  * `POST /payments/deposit` and `POST /payments/withdraw`, as long as there is nothing to refuse
- * before a payment is decided on.
+ * before a payment is decided on. `books` is the exponent of the books' currency.
  */
-export function fastPaymentRoutes(accept: (draft: Draft) => Promise<Answer>): FastRoute[] {
+export function fastPaymentRoutes(
+  accept: (draft: Draft) => Promise<Answer>,
+  books: Exponent,
+): FastRoute[] {
   const route = (type: PaymentType): FastRoute => ({
     path: `${API}/payments/${type}`,
     answer(body, request, requestId) {
       const fields = readFields(type, body)
-      const draft = fields === null ? null : readDraft(fields, keyOfHeaders(request))
+      const draft = fields === null ? null : readDraft(fields, keyOfHeaders(request), books)
       if (draft === null || isRefusal(draft)) return null
       return accept(draft).then((answer) => respond(answer, requestId, FORMS[type].where))
     },

@@ -1,3 +1,4 @@
+import { exponentIn, type Exponent } from '../domain/currency.ts'
 import { shownStatus, transactionStatus, type PaymentStatus } from '../domain/payment.ts'
 import type { Details } from '../domain/details.ts'
 import type { Db } from '../ports.ts'
@@ -10,6 +11,8 @@ import { eachPart, eachShard, whole } from '../each-shard.ts'
 /** A payment as it is shown: what is stored, joined with what its task knows while it is open. */
 export interface PaymentView {
   readonly payment: WholePayment
+  readonly currency: string
+  readonly exponent: Exponent
   readonly status: PaymentStatus
   readonly transactionStatus: 'processing' | 'success' | 'failed'
   readonly attempts: number
@@ -40,7 +43,12 @@ export async function viewPayments(
       ])
       for (const payment of payments) {
         const { id } = payment
-        views.set(id, { ...view(payment, tasks.get(id)), details: said.get(id) ?? null })
+        views.set(id, {
+          ...view(payment, tasks.get(id)),
+          currency: payment.currency ?? db.currency,
+          exponent: exponentIn(payment.currency, db.currency),
+          details: said.get(id) ?? null,
+        })
       }
     },
   )
@@ -84,7 +92,10 @@ export async function pageOfViews(
   return { views: views.filter((one) => one !== null), next: beyond === 0n ? null : beyond }
 }
 
-function view(payment: WholePayment, task: TaskView | undefined): Omit<PaymentView, 'details'> {
+function view(
+  payment: WholePayment,
+  task: TaskView | undefined,
+): Omit<PaymentView, 'details' | 'currency' | 'exponent'> {
   const { status, attempts, lastError } = payment
   const ended = transactionStatus(status)
   const worked = task !== undefined && (task.leased || task.pending)

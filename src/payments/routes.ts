@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Answer, Draft } from '../domain/acceptance.ts'
-import { exponentIn } from '../domain/currency.ts'
+import type { Exponent } from '../domain/currency.ts'
 import type { JsonNumber } from '../domain/json.ts'
 import { toWire } from '../domain/money.ts'
 import type { StoredStatus } from '../domain/payment.ts'
@@ -21,6 +21,7 @@ import {
   LOCATION,
   Money,
   nullable,
+  OfCurrency,
   oneOf,
   parseId,
   pageOf,
@@ -38,6 +39,8 @@ import type { PageOfViews, PaymentView } from './read.ts'
 import type { PaymentFilter } from './list-store.ts'
 
 interface PaymentRoutes {
+  /** The exponent of the books' currency. */
+  readonly books: Exponent
   /** Accept one payment; concurrent calls are joined into batches. */
   readonly accept: (draft: Draft) => Promise<Answer>
   /** Read one payment; concurrent calls are joined. Null: there is none. */
@@ -90,6 +93,7 @@ const PaymentFields = {
     description: 'Of a return: how it came back.',
   }),
   ...DetailFields,
+  currency: OfCurrency,
 }
 
 export const PaymentBody = Type.Object(PaymentFields, {
@@ -119,6 +123,7 @@ export const PaymentBody = Type.Object(PaymentFields, {
       metadata: { shop: 'berlin' },
       payment_method: null,
       return_url: null,
+      currency: 'USD',
     },
   ],
 })
@@ -222,7 +227,7 @@ async function accept(
   options: PaymentRoutes,
   fields: Fields,
 ): Promise<FastifyReply> {
-  const draft = readDraft(fields, keyOfHeaders(request.raw))
+  const draft = readDraft(fields, keyOfHeaders(request.raw), options.books)
   const answer = isRefusal(draft) ? undecided(draft) : await options.accept(draft)
   return send(reply, respond(answer, request.id, FORMS[fields.type].where))
 }
@@ -317,8 +322,7 @@ function matches(view: PaymentView, status: string | undefined): boolean {
 
 /** A payment as it is shown. */
 export function paymentBody(view: PaymentView) {
-  const { payment } = view
-  const exponent = exponentIn(payment.currency)
+  const { payment, currency, exponent } = view
   return {
     payment_id: Number(payment.id),
     user_id: Number(payment.userId),
@@ -333,11 +337,12 @@ export function paymentBody(view: PaymentView) {
     created_at: payment.createdAt.toISOString(),
     finished_at: payment.finishedAt?.toISOString() ?? null,
     next_attempt_at: view.nextAt?.toISOString() ?? null,
-    refunded: toWire(payment.refunded),
-    returned: toWire(payment.returned),
+    refunded: toWire(payment.refunded, exponent),
+    returned: toWire(payment.returned, exponent),
     parent_id: payment.parentId === null ? null : Number(payment.parentId),
-    fee_returned: payment.feeReturned === null ? null : toWire(payment.feeReturned),
+    fee_returned: payment.feeReturned === null ? null : toWire(payment.feeReturned, exponent),
     return_kind: payment.returnKind,
     ...detailsBody(view.details),
+    currency,
   }
 }

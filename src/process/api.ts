@@ -9,6 +9,7 @@ import { editPayment, editUser } from '../dead-letters/edit.ts'
 import { eraseUnderKey } from '../dead-letters/erase.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
 import type { Draft } from '../domain/acceptance.ts'
+import { exponentIn } from '../domain/currency.ts'
 import type { UserDraft } from '../domain/opening.ts'
 import { operationOf, type Operation } from '../domain/payment.ts'
 import { healthRoutes, type Probes } from '../http/health.ts'
@@ -71,7 +72,8 @@ export async function apiRoutes(
   const views = reader<bigint, PaymentView>(limits(config), (ids) => viewPayments(db, ids))
   const waits = openWaits(shared, stops)
   const mayAsk = (operation: Operation) => (gate.breaker(operation)?.openMs ?? 0) === 0
-  const { currency, refundFee, returnFee } = config
+  const { refundFee, returnFee } = config
+  const books = exponentIn(null, db.currency)
   const acting = {
     db,
     policy,
@@ -81,14 +83,10 @@ export async function apiRoutes(
       wake()
     },
   }
-  const refunding = batcher<RefundDraft, RefundAnswer>(
-    (drafts) => acceptRefunds({ ...acting, currency }, drafts),
-    limits(config),
-  )
-  stops.push(() => refunding.idle())
   const routes = [
     ...routesOfUsers(shared, reads),
     paymentRoutes({
+      books,
       accept: accepts.accept,
       read: (id) => views.submit(id),
       refresh: (id) => refresh(id, mayAsk),
@@ -96,29 +94,42 @@ export async function apiRoutes(
       page: (filter, before, limit) => pageOfViews(reads, filter, before, limit),
     }),
     editRoutes({ edit: (...edit) => editPayment(db, ...edit), read: views.submit }),
-    batchRoutes({ accept: accepts.acceptAll }),
+    batchRoutes({ books, accept: accepts.acceptAll }),
     timelineRoutes({ read: (id) => timeline({ db: reads, policy }, id) }),
     refundRoutes({
       db,
-      currency,
       returnFee,
-      refund(draft) {
-        metrics.count('payments_refund_requests_total')
-        const refused = gate.refusal('refund')
-        if (refused !== null) return Promise.reject(refused)
-        return refunding.submit(draft).then((answer) => {
-          if (answer.replayed) metrics.count('idempotency_hits_total')
-          return answer
-        })
-      },
+      refund: refunding(shared, acting, gate, stops),
     }),
     deadLetterRoutes({ ...acting, reads }),
     runRoutes(acting),
-    ledgerRoutes(balances),
+    ledgerRoutes(balances, db.currency),
     counterRoutes({ db, flusher }),
     healthRoutes({ ...probes, ...routeProbes(gate) }),
   ]
-  return { routes, fast: fastPaymentRoutes(accepts.accept) }
+  return { routes, fast: fastPaymentRoutes(accepts.accept, books) }
+}
+
+/** Accept refunds in batches, while their route is open. */
+function refunding(
+  { config, metrics }: Process,
+  acting: Parameters<typeof acceptRefunds>[0],
+  gate: ReturnType<typeof openGate>,
+  stops: Closing,
+): (draft: RefundDraft) => Promise<RefundAnswer> {
+  const batches = batcher<RefundDraft, RefundAnswer>(
+    (drafts) => acceptRefunds(acting, drafts),
+    limits(config),
+  )
+  stops.push(() => batches.idle())
+  return async (draft) => {
+    metrics.count('payments_refund_requests_total')
+    const refused = gate.refusal('refund')
+    if (refused !== null) throw refused
+    const answer = await batches.submit(draft)
+    if (answer.replayed) metrics.count('idempotency_hits_total')
+    return answer
+  }
 }
 
 /** Users are opened and read in batches; a shard that fails fails its own users alone. */
@@ -197,7 +208,6 @@ function acceptPayments(shared: Process, wake: Wake, stops: Closing): Accepts {
   stops.push(() => minutes.stop())
   const all = accepting({
     db,
-    currency: config.currency,
     fees: config.fees,
     clock: systemClock,
     limits: {

@@ -153,6 +153,7 @@ export function connect(
   return postgres({
     url,
     shards: config.shards,
+    currency: config.currency,
     poolMax: config.databasePool,
     connectTimeoutMs: config.databaseConnectTimeoutMs,
     statementTimeoutMs: config.databaseStatementTimeoutMs,

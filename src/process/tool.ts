@@ -23,8 +23,6 @@ export interface Tool {
   /** Whether refunds and returns return their part of the commission. */
   readonly refundFee: FeePolicy
   readonly returnFee: FeePolicy
-  /** Of the books. */
-  readonly currency: string
   close(): Promise<void>
 }
 
@@ -51,9 +49,15 @@ export async function openTool(): Promise<Tool> {
     }
     const { gatewayUrl, refundFee, returnFee } = config
     const currency = (await agreed(db.global, 'currency')) ?? config.currency
-    const money = { refundFee, returnFee, currency }
+    const money = { refundFee, returnFee }
     const gateway = { gatewayUrl, gatewayHeaders: headersOf(config), policy: gatewayTerms(config) }
-    return { db, clock: systemClock, ...gateway, ...money, close: () => stops.close() }
+    return {
+      db: { ...db, currency },
+      clock: systemClock,
+      ...gateway,
+      ...money,
+      close: () => stops.close(),
+    }
   } catch (error) {
     await stops.close().catch(() => undefined)
     throw error

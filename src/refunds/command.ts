@@ -69,7 +69,7 @@ interface ReturnOptions {
 
 async function book(world: Opened, parentId: bigint, options: ReturnOptions): Promise<void> {
   const { kind, ref, reason, json } = options
-  const exponent = (await exponentsOf(world, [parentId])).get(parentId)
+  const exponent = (await exponentsOf(world.db, [parentId])).get(parentId)
   if (exponent === undefined) throw refused({ code: 'payment_not_found' })
   const money = parseMoney(options.amount, 1n, exponent)
   if (!money.ok) throw refused({ code: money.problem })

@@ -1,3 +1,4 @@
+import { exponentIn } from '../domain/currency.ts'
 import { keyOf } from '../domain/acceptance.ts'
 import { NO_MOVE } from '../domain/ends.ts'
 import { writeJson } from '../domain/json.ts'
@@ -26,14 +27,11 @@ import { noteNow } from '../payments/minutes-store.ts'
 import { isLocked, type Db, type Shard, type Tx } from '../ports.ts'
 import { eachPart, whole } from '../each-shard.ts'
 import { lockFreeUsers, lockUsers } from '../users/store.ts'
-import { exponentIn } from './exponents.ts'
 
 interface RefundWorld {
   readonly db: Db
   /** Whether refunds return their part of the commission. */
   readonly refundFee: FeePolicy
-  /** Of the books; a user may have another. */
-  readonly currency: string
   /** Told after each commit how many tasks were put in the queue. */
   readonly onEnqueued?: (count: number) => void
 }
@@ -118,15 +116,15 @@ async function readBooks(
     tx.ids('payment_ids', drafts.length),
   ])
   return {
-    parents: new Map(parents.map((parent) => [parent.id, toParent(parent, world.currency)])),
+    parents: new Map(parents.map((parent) => [parent.id, toParent(parent, world.db.currency)])),
     earlier: new Map(earlier.map((made) => [keyOf(made.userId, made.idempotencyKey), known(made)])),
     ids,
   }
 }
 
 /** A parent with the exponent of its user's currency. */
-export function toParent(stored: StoredParent, currency: string): Parent {
-  return { ...stored, exponent: exponentIn(stored, currency) }
+export function toParent(stored: StoredParent, books: string): Parent {
+  return { ...stored, exponent: exponentIn(stored.currency, books) }
 }
 
 function known(made: KeyedRefund): EarlierPayment {

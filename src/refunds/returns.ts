@@ -1,3 +1,4 @@
+import assert from 'node:assert'
 import type { GivenBackMove } from '../domain/ends.ts'
 import type { FeePolicy } from '../domain/fee.ts'
 import type { Shares } from '../domain/ledger.ts'
@@ -33,8 +34,6 @@ export interface ReturnWorld {
   readonly db: Db
   /** Whether returns return their part of the commission. */
   readonly returnFee: FeePolicy
-  /** Of the books; a user may have another. */
-  readonly currency: string
 }
 
 /** How long returns wait for locks, in milliseconds; then they are refused as `busy`. */
@@ -126,7 +125,7 @@ async function returnInShard(
     const before = new Map(
       parents.map((stored) => {
         const own = children.filter(({ parentId }) => parentId === stored.id)
-        const parent = toParent(stored, world.currency)
+        const parent = toParent(stored, world.db.currency)
         return [stored.id, { ...parent, ...givenBack(stored.refunded, own, tasks) }]
       }),
     )
@@ -208,7 +207,7 @@ async function write(
     after: {
       return: String(id),
       kind,
-      amount: formatMoney(amount, before.get(parentId)?.exponent),
+      amount: textOf(before.get(parentId), amount),
       gateway_ref: ref,
       ...(unsent.length === 0 ? {} : { canceled: unsent.join() }),
     },
@@ -224,6 +223,11 @@ async function write(
     tx,
     payments.map(({ id }) => id),
   )
+}
+
+function textOf(parent: ReturnParent | undefined, amount: bigint): string {
+  assert(parent !== undefined, 'a return has a parent')
+  return formatMoney(amount, parent.exponent)
 }
 
 function moveOf(before: ReturnParent, after: ReturnParent): GivenBackMove {

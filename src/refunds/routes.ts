@@ -228,7 +228,7 @@ function returnRoute(app: App, world: RefundRoutes): void {
     const parentId = parseId(request.params.id)
     if (parentId === null) return refuse(reply, { code: 'payment_not_found' })
     const { kind, amount, gateway_ref: ref, reason } = request.body
-    const exponent = (await exponentsOf(world, [parentId])).get(parentId)
+    const exponent = (await exponentsOf(world.db, [parentId])).get(parentId)
     if (exponent === undefined) return refuse(reply, { code: 'payment_not_found' })
     const money = parseMoney(amount, 1n, exponent)
     if (!money.ok) {

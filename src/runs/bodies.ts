@@ -1,7 +1,14 @@
 import { Type } from 'typebox'
+import { exponentIn } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
-import { Id, LOCATION, Money, nullable, oneOf, Time } from '../http/schemas.ts'
+import { Id, LOCATION, Money, nullable, OfCurrency, oneOf, Time } from '../http/schemas.ts'
 import type { Run } from './store.ts'
+
+/** What letters in other currencies than the books' come to. */
+export const OtherAmounts = Type.Array(
+  Type.Object({ currency: OfCurrency, count: Type.Integer(), amount: Money('Their sum.') }),
+  { description: 'The same of letters in other currencies; not there where there are none.' },
+)
 
 export const RunBody = Type.Object(
   {
@@ -9,7 +16,7 @@ export const RunBody = Type.Object(
     state: oneOf(['planned', 'running', 'done', 'canceled']),
     filter: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
     total: Type.Integer({ description: 'Letters of the snapshot.' }),
-    amount: Money('The sum of their amounts.'),
+    amount: Money('The sum of the amounts of those in the currency of the books.'),
     rate_per_second: Type.Integer(),
     done: Type.Integer({ description: 'Letters dealt with, whatever came of them.' }),
     redriven: Type.Integer(),
@@ -25,18 +32,33 @@ export const RunBody = Type.Object(
     started_by: nullable('string'),
     ended_at: nullable('string', { format: 'date-time' }),
     canceled_by: nullable('string'),
+    other_amounts: Type.Optional(OtherAmounts),
   },
   { title: 'Redrive', headers: LOCATION },
 )
 
+/** What a run comes to, for the answer about it; `books` is the currency of the books. */
+export function amountsBody({ amount, others }: Pick<Run, 'amount' | 'others'>, books: string) {
+  const elsewhere = Object.entries(others ?? {}).map(([currency, other]) => ({
+    currency,
+    count: other.count,
+    amount: toWire(BigInt(other.amount), exponentIn(currency, books)),
+  }))
+  return {
+    amount: toWire(amount, exponentIn(null, books)),
+    ...(others === null ? {} : { other_amounts: elsewhere }),
+  }
+}
+
 /** A run as the API shows it. */
-export function runBody(run: Run) {
+export function runBody(run: Run, books: string) {
+  const { amount, ...others } = amountsBody(run, books)
   return {
     id: Number(run.id),
     state: run.state,
     filter: { ...run.filter },
     total: run.total,
-    amount: toWire(run.amount),
+    amount,
     rate_per_second: run.ratePerSecond,
     done: run.position,
     redriven: run.redriven,
@@ -50,5 +72,6 @@ export function runBody(run: Run) {
     started_by: run.startedBy,
     ended_at: run.endedAt?.toISOString() ?? null,
     canceled_by: run.canceledBy,
+    ...others,
   }
 }

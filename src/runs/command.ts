@@ -1,12 +1,13 @@
 import { createInterface } from 'node:readline/promises'
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { writeJson } from '../domain/json.ts'
+import { exponentIn } from '../domain/currency.ts'
 import { formatMoney } from '../domain/money.ts'
 import { isReason } from '../domain/words.ts'
 import { progress, userName } from '../adapters/terminal.ts'
 import type { ActWorld } from '../dead-letters/act.ts'
 import type { Clock } from '../ports.ts'
-import { cancel, plan, RATE_DEFAULT, RATE_MAX, start, step, type Plan } from './run.ts'
+import { cancel, plan, RATE_DEFAULT, RATE_MAX, start, step, type Plan, type Sum } from './run.ts'
 import { readRun, type Run } from './store.ts'
 import type { RedriveFilter } from '../dead-letters/store.ts'
 
@@ -89,12 +90,13 @@ function misuse(options: Options): string | null {
 
 async function redrive(world: Opened, options: Options): Promise<void> {
   const actor = `cli:${userName()}`
+  const books = world.db.currency
   const found = await plan(world, filterOf(options), actor)
   if (options.dryRun || found.run.total === 0) {
-    print(options.json ? writeJson(await planBody(found)) : summary(found))
+    print(options.json ? writeJson(await planBody(found, books)) : summary(found, books))
     return
   }
-  if (!options.json) print(summary(found))
+  if (!options.json) print(summary(found, books))
   if (!options.yes && !(await confirmed(found.run.total))) {
     print('Nothing was changed.')
     return
@@ -105,7 +107,7 @@ async function redrive(world: Opened, options: Options): Promise<void> {
   const answer = await start(world, found.run.id, by)
   if (answer.kind === 'refused') throw new Error(answer.refusal.code)
   const ended = await carryOut(world, answer.run, actor, options.json === true)
-  print(options.json ? await runJson(ended) : ending(ended))
+  print(options.json ? await runJson(ended, books) : ending(ended))
   if (ended.state !== 'done' || ended.refused > 0) process.exitCode = INCOMPLETE
 }
 
@@ -146,19 +148,26 @@ async function carryOut(world: Opened, begun: Run, actor: string, quiet: boolean
   return current
 }
 
-function summary({ run: found, matching, byClass, refused }: Plan): string {
-  if (found.total === 0) return 'No open dead letter matches.'
+function summary(found: Plan, books: string): string {
+  const { run, matching, byClass, refused } = found
+  if (run.total === 0) return 'No open dead letter matches.'
   const what = { failed: 'failed, new payments repeat them', unknown: 'unknown, looked up first' }
   const parts = byClass.map((part) => {
-    return `  ${part.count} for ${formatMoney(part.amount)}: ${what[part.class]}`
+    return `  ${part.count} for ${sumText(part, books)}: ${what[part.class]}`
   })
   const refusals = refused.map((part) => {
-    return `  ${part.count} for ${formatMoney(part.amount)} of them would be refused: ${part.code}`
+    return `  ${part.count} for ${sumText(part, books)} of them would be refused: ${part.code}`
   })
-  const more =
-    matching > found.total ? `\n  ${matching - found.total} more match: run it again` : ''
-  const head = `${letters(found.total)} for ${formatMoney(found.amount)} would be redriven:`
+  const more = matching > run.total ? `\n  ${matching - run.total} more match: run it again` : ''
+  const all = found.sums.map((part) => sumText(part, books)).join(' and ')
+  const head = `${letters(run.total)} for ${all} would be redriven:`
   return `${head}\n${[...parts, ...refusals].join('\n')}${more}`
+}
+
+/** A sum, with its currency where that is not the books'. */
+function sumText({ currency, amount }: Sum, books: string): string {
+  const text = formatMoney(amount, exponentIn(currency, books))
+  return currency === null ? text : `${text} ${currency}`
 }
 
 function ending(run: Run): string {
@@ -172,21 +181,29 @@ function ending(run: Run): string {
 
 // The schemas of the API are loaded where they are needed: help does without.
 
-async function runJson(run: Run): Promise<string> {
+async function runJson(run: Run, books: string): Promise<string> {
   const { runBody } = await import('./bodies.ts')
-  return writeJson(runBody(run))
+  return writeJson(runBody(run, books))
 }
 
-async function planBody({ run: found, matching, byClass, refused, sample }: Plan) {
+async function planBody(found: Plan, books: string) {
   const { letterBody } = await import('../dead-letters/bodies.ts')
+  const { run, matching, sums, byClass, refused, sample } = found
+  const summed = (part: Sum) => ({
+    count: part.count,
+    amount: formatMoney(part.amount, exponentIn(part.currency, books)),
+    ...(part.currency === null ? {} : { currency: part.currency }),
+  })
+  const others = sums.filter(({ currency }) => currency !== null).map(summed)
   return {
-    snapshot: Number(found.id),
-    count: found.total,
-    amount: formatMoney(found.amount),
+    snapshot: Number(run.id),
+    count: run.total,
+    amount: formatMoney(run.amount, exponentIn(null, books)),
     matching,
-    by_class: byClass.map((part) => ({ ...part, amount: formatMoney(part.amount) })),
-    would_refuse: refused.map((part) => ({ ...part, amount: formatMoney(part.amount) })),
-    sample: sample.map(letterBody),
+    by_class: byClass.map((part) => ({ class: part.class, ...summed(part) })),
+    would_refuse: refused.map((part) => ({ code: part.code, ...summed(part) })),
+    sample: sample.map((letter) => letterBody(letter, books)),
+    ...(others.length === 0 ? {} : { other_amounts: others }),
   }
 }
 

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply } from 'fastify'
 import { Type, type Static } from 'typebox'
+import { exponentIn } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
 import { ActorHeaders, actorOf } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
@@ -8,9 +9,9 @@ import { refusals, refuse } from '../http/problem.ts'
 import { CarriedTypes, Id, IdParams, Money, parseId, Reason } from '../http/schemas.ts'
 import { DeadLetterBody, letterBody, LetterClass } from '../dead-letters/bodies.ts'
 import type { ActWorld } from '../dead-letters/act.ts'
-import type { RedriveFilter } from '../dead-letters/store.ts'
-import { RunBody, runBody } from './bodies.ts'
-import { cancel, LETTERS_MAX, plan, RATE_DEFAULT, RATE_MAX, start } from './run.ts'
+import type { DeadLetter, RedriveFilter } from '../dead-letters/store.ts'
+import { amountsBody, OtherAmounts, RunBody, runBody } from './bodies.ts'
+import { cancel, LETTERS_MAX, plan, RATE_DEFAULT, RATE_MAX, start, type Sum } from './run.ts'
 import { readRun } from './store.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
@@ -61,30 +62,44 @@ const StartBody = Type.Object(
   },
 )
 
+const NAMED = Type.Optional(
+  Type.String({ description: 'Named where it is not the currency of the books.' }),
+)
+
+const SumFields = {
+  count: Type.Integer(),
+  amount: Money('The sum of their amounts.'),
+  currency: NAMED,
+}
+
+const Sample = Type.Object(
+  { ...DeadLetterBody.properties, currency: NAMED },
+  { title: 'SampledDeadLetter' },
+)
+
 const PlanAnswer = Type.Object(
   {
     snapshot: Type.Integer({
       description: 'Start it within 15 minutes; then it is the redrive’s id.',
     }),
     count: Type.Integer({ description: `Letters of the snapshot, at most ${LETTERS_MAX}.` }),
-    amount: Money('The sum of their amounts.'),
+    amount: Money('The sum of the amounts of those in the currency of the books.'),
     matching: Type.Integer({ description: 'Letters that match, beyond the limit too.' }),
     by_class: Type.Array(
       Type.Object({
         class: LetterClass,
-        count: Type.Integer(),
-        amount: Money('The sum of their amounts.'),
+        ...SumFields,
       }),
     ),
     would_refuse: Type.Array(
       Type.Object({
         code: Type.String({ description: 'Why, as an error code.' }),
-        count: Type.Integer(),
-        amount: Money('The sum of their amounts.'),
+        ...SumFields,
       }),
       { description: 'Letters of the snapshot that would be refused as things are.' },
     ),
-    sample: Type.Array(DeadLetterBody, { description: 'The oldest of them.' }),
+    sample: Type.Array(Sample, { description: 'The oldest of them.' }),
+    other_amounts: Type.Optional(OtherAmounts),
   },
   { title: 'RedrivePlan' },
 )
@@ -131,7 +146,7 @@ function startRoute(app: App, world: ActWorld): void {
     })
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     void reply.code(202).header('location', `${API}/dlq/redrives/${answer.run.id}`)
-    return reply.send(runBody(answer.run))
+    return reply.send(runBody(answer.run, world.db.currency))
   })
 }
 
@@ -147,15 +162,30 @@ async function answerPlan(
     return refuse(reply, { code: 'body_invalid', errors })
   }
   const { run, matching, byClass, refused, sample } = await plan(world, parsed, actor)
+  const books = world.db.currency
+  const { amount, ...others } = amountsBody(run, books)
   return reply.code(200).send({
     snapshot: Number(run.id),
     count: run.total,
-    amount: toWire(run.amount),
+    amount,
     matching,
-    by_class: byClass.map((part) => ({ ...part, amount: toWire(part.amount) })),
-    would_refuse: refused.map((part) => ({ ...part, amount: toWire(part.amount) })),
-    sample: sample.map(letterBody),
+    by_class: byClass.map((part) => ({ class: part.class, ...sumBody(part, books) })),
+    would_refuse: refused.map((part) => ({ code: part.code, ...sumBody(part, books) })),
+    sample: sample.map((letter) => sampleBody(letter, books)),
+    ...others,
   })
+}
+
+/** What letters of one currency come to; it is named where it is not the books'. */
+function sumBody({ currency, count, amount }: Sum, books: string) {
+  const sum = { count, amount: toWire(amount, exponentIn(currency, books)) }
+  return currency === null ? sum : { ...sum, currency }
+}
+
+/** A letter of a sample names its currency where it is not the books'. */
+function sampleBody(letter: DeadLetter, books: string) {
+  const { currency, ...shown } = letterBody(letter, books)
+  return letter.currency === null ? shown : { ...shown, currency }
 }
 
 function parseFilter(filter: Static<typeof FilterBody>): RedriveFilter | { wrong: string } {
@@ -195,7 +225,7 @@ function readRoute(app: App, world: ActWorld): void {
     const id = parseId(request.params.id)
     const run = id === null ? null : await readRun(world.db.global, id)
     if (run === null) return refuse(reply, { code: 'redrive_not_found' })
-    return reply.send(runBody(run))
+    return reply.send(runBody(run, world.db.currency))
   })
 }
 
@@ -216,6 +246,6 @@ function cancelRoute(app: App, world: ActWorld): void {
     if (id === null) return refuse(reply, { code: 'redrive_not_found' })
     const answer = await cancel(world, id, actor)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
-    return reply.send(runBody(answer.run))
+    return reply.send(runBody(answer.run, world.db.currency))
   })
 }

@@ -45,14 +45,23 @@ const STEP_LEASE_MS = 30_000
 /** How often a process looks for runs that are due. */
 const LOOK_MS = 1_000
 
+/** Letters in one currency; null: that of the books. */
+export interface Sum {
+  readonly currency: string | null
+  readonly count: number
+  readonly amount: bigint
+}
+
 /** What a dry run found. */
 export interface Plan {
   readonly run: Run
   /** Letters that match, those beyond the limit of one run included. */
   readonly matching: number
-  readonly byClass: readonly { class: DeadLetter['class']; count: number; amount: bigint }[]
+  /** What they come to, by currency. */
+  readonly sums: readonly Sum[]
+  readonly byClass: readonly (Sum & { readonly class: DeadLetter['class'] })[]
   /** Letters that would be refused as things are, by why. */
-  readonly refused: readonly { code: Refusal['code']; count: number; amount: bigint }[]
+  readonly refused: readonly (Sum & { readonly code: Refusal['code'] })[]
   readonly sample: readonly DeadLetter[]
 }
 
@@ -68,15 +77,15 @@ export async function plan(world: ActWorld, filter: RedriveFilter, actor: string
     .sort((one, other) => Number(one.createdAt) - Number(other.createdAt))
     .slice(0, LETTERS_MAX)
   const letterIds = letters.map((letter) => letter.id)
-  const stored = { filter: shown(filter), letterIds, amount: sum(letters), actor }
+  const stored = { filter: shown(filter), letterIds, ...totals(letters), actor }
   const run = await planRun(db.global, stored)
-  const byClass = (['failed', 'unknown'] as const)
-    .map((kind) => ({ class: kind, ofKind: letters.filter((letter) => letter.class === kind) }))
-    .filter(({ ofKind }) => ofKind.length > 0)
-    .map(({ class: kind, ofKind }) => ({ class: kind, count: ofKind.length, amount: sum(ofKind) }))
+  const byClass = (['failed', 'unknown'] as const).flatMap((kind) => {
+    const ofKind = letters.filter((letter) => letter.class === kind)
+    return sums(ofKind).map((part) => ({ class: kind, ...part }))
+  })
   const matching = found.reduce((count, part) => count + part.matching, 0)
   const refused = await refusedOf(world, letters)
-  return { run, matching, byClass, refused, sample: letters.slice(0, SAMPLE) }
+  return { run, matching, sums: sums(letters), byClass, refused, sample: letters.slice(0, SAMPLE) }
 }
 
 /** Which of the letters would be refused by what is known of their payments, and why. */
@@ -84,7 +93,7 @@ async function refusedOf(
   world: ActWorld,
   letters: readonly DeadLetter[],
 ): Promise<Plan['refused']> {
-  const byCode = new Map<Refusal['code'], { count: number; amount: bigint }>()
+  const byCode = new Map<Refusal['code'], DeadLetter[]>()
   const read = await eachPart(
     world.db,
     letters,
@@ -101,18 +110,18 @@ async function refusedOf(
         ),
       ])
       const taken = new Set<string>()
-      for (const { paymentId, class: status, amount } of group) {
+      for (const letter of group) {
+        const { paymentId, class: status } = letter
         const evidence = known.get(paymentId) ?? NO_EVIDENCE
         const refusal = againstRedrive(status, evidence, world.policy)
         const code = refusal?.code ?? (isTaken(left.get(paymentId), taken) ? TAKEN : null)
         if (code === null) continue
-        const part = byCode.get(code) ?? { count: 0, amount: 0n }
-        byCode.set(code, { count: part.count + 1, amount: part.amount + amount })
+        byCode.set(code, [...(byCode.get(code) ?? []), letter])
       }
     },
   )
   whole(read)
-  return [...byCode].map(([code, part]) => ({ code, ...part }))
+  return [...byCode].flatMap(([code, refused]) => sums(refused).map((part) => ({ code, ...part })))
 }
 
 const TAKEN = 'reference_taken'
@@ -129,8 +138,27 @@ function isTaken(left: Left | undefined, taken: Set<string>): boolean {
   return false
 }
 
-function sum(letters: readonly DeadLetter[]): bigint {
-  return letters.reduce((amount, letter) => amount + letter.amount, 0n)
+/** What letters come to in each currency: in the books' first, then by code. */
+function sums(letters: readonly DeadLetter[]): Sum[] {
+  const found = new Map<string | null, Sum>()
+  for (const { currency, amount } of letters) {
+    const { count, amount: before } = found.get(currency) ?? { count: 0, amount: 0n }
+    found.set(currency, { currency, count: count + 1, amount: before + amount })
+  }
+  return [...found.values()].sort((one, other) =>
+    (one.currency ?? '') < (other.currency ?? '') ? -1 : 1,
+  )
+}
+
+/** The same as a run keeps it. */
+function totals(letters: readonly DeadLetter[]): Pick<Run, 'amount' | 'others'> {
+  let amount = 0n
+  const others: Record<string, { count: number; amount: string }> = {}
+  for (const { currency, count, amount: sum } of sums(letters)) {
+    if (currency === null) amount = sum
+    else others[currency] = { count, amount: `${sum}` }
+  }
+  return { amount, others: Object.keys(others).length === 0 ? null : others }
 }
 
 /** A filter in the words of the API, without what it does not filter by. */

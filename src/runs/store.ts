@@ -8,8 +8,10 @@ export interface Run {
   /** As it was asked for, for people. */
   readonly filter: Readonly<Record<string, string | number>>
   readonly total: number
-  /** The sum of the letters' amounts, in minor units. */
+  /** The sum of the amounts of letters in the books' currency, in minor units. */
   readonly amount: bigint
+  /** The letters in other currencies, by currency; null: there are none. */
+  readonly others: Readonly<Record<string, Other>> | null
   readonly ratePerSecond: number
   /** How many letters are done, whatever came of them. */
   readonly position: number
@@ -29,6 +31,12 @@ export interface Run {
   readonly canceledBy: string | null
 }
 
+/** The letters in one currency, with the sum of their amounts: minor units, as a text. */
+interface Other {
+  readonly count: number
+  readonly amount: string
+}
+
 /** The letters of a run that are due now. */
 export interface Step {
   readonly id: bigint
@@ -43,7 +51,7 @@ export interface Step {
 }
 
 const COLUMNS = `
-    id, state, filter, cardinality(letter_ids) as total, amount,
+    id, state, filter, cardinality(letter_ids) as total, amount, others,
     rate_per_second as "ratePerSecond", position, redriven, skipped, refused, refusals,
     created_at as "createdAt", created_by as "createdBy", started_at as "startedAt",
     started_by as "startedBy", reason, ended_at as "endedAt", canceled_by as "canceledBy"`
@@ -59,8 +67,9 @@ const PLAN: Unsharded<Run> = {
     delete from redrives
     where state = 'planned' and created_at < (select time from clock) - interval '1 day'
   )
-  insert into redrives (id, state, filter, letter_ids, amount, created_by, created_at)
-  select nextval('redrive_ids'), 'planned', $2::jsonb, $3::bigint[], $4::bigint, $5, time
+  insert into redrives (id, state, filter, letter_ids, amount, others, created_by, created_at)
+  select
+    nextval('redrive_ids'), 'planned', $2::jsonb, $3::bigint[], $4::bigint, $6::jsonb, $5, time
   from clock
   returning ${COLUMNS}`,
 }
@@ -215,11 +224,14 @@ export async function planRun(
     readonly filter: Run['filter']
     readonly letterIds: readonly bigint[]
     readonly amount: bigint
+    readonly others: Run['others']
     readonly actor: string
   },
 ): Promise<Run> {
-  const { filter, letterIds, amount, actor } = plan
-  const [run] = await db.run(PLAN, [JSON.stringify(filter), numbers(letterIds), amount, actor])
+  const { filter, letterIds, amount, others, actor } = plan
+  const elsewhere = others === null ? null : JSON.stringify(others)
+  const values = [JSON.stringify(filter), numbers(letterIds), amount, actor, elsewhere]
+  const [run] = await db.run(PLAN, values)
   if (run === undefined) throw new Error('the snapshot was not stored')
   return run
 }

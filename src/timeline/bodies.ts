@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { exponentIn, type Exponent } from '../domain/currency.ts'
+import type { Exponent } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
 import { Id, Money, nullable, oneOf, Time } from '../http/schemas.ts'
 import type { Timeline, TimelineEvent } from './timeline.ts'
@@ -63,14 +63,14 @@ export const TimelineBody = Type.Object(
 )
 
 /** A timeline as the API and `payments payment --json` show it. */
-export function timelineBody({ payment, explanation, events }: Timeline) {
+export function timelineBody({ payment, exponent, explanation, events }: Timeline) {
   return {
     payment_id: Number(payment.id),
     status: payment.status,
     explanation,
     events: events.map((event) => ({
       at: event.at.toISOString(),
-      ...eventBody(event, exponentIn(payment.currency)),
+      ...eventBody(event, exponent),
     })),
   }
 }

@@ -1,7 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { wrapped } from '../adapters/terminal.ts'
 import { writeJson } from '../domain/json.ts'
-import { exponentIn } from '../domain/currency.ts'
 import { formatMoney } from '../domain/money.ts'
 import { printable, printableLines } from '../domain/printable.ts'
 import { timeline, type Timeline, type TimelineEvent, type TimelineWorld } from './timeline.ts'
@@ -52,9 +51,11 @@ function parseId(text: string): bigint {
 }
 
 /** A timeline for people, within `columns`; times are UTC. Texts from outside cannot steer it. */
-export function timelineText({ payment, explanation, events }: Timeline, columns = 80): string {
+export function timelineText(
+  { payment, exponent, explanation, events }: Timeline,
+  columns = 80,
+): string {
   const type = payment.type === 'withdraw' ? 'withdrawal' : payment.type
-  const exponent = exponentIn(payment.currency)
   const shown: Shown = (minor) => formatMoney(minor, exponent)
   return [
     `Payment ${payment.id}: ${payment.status}, a ${type} of ${shown(payment.amount)} ` +

@@ -1,5 +1,6 @@
 import { actsOfPayment, type KeptAct } from '../dead-letters/acts-store.ts'
 import { lettersOfPayment, type DeadLetter } from '../dead-letters/store.ts'
+import { exponentIn, type Exponent } from '../domain/currency.ts'
 import { NO_EVIDENCE, type Attempt, type GatewayTerms } from '../domain/evidence.ts'
 import { explain } from '../domain/explain.ts'
 import { postingsOfPayment, type Posting } from '../ledger/store.ts'
@@ -29,6 +30,7 @@ export type TimelineEvent = { readonly at: Date } & (
 
 export interface Timeline {
   readonly payment: WholePayment
+  readonly exponent: Exponent
   readonly explanation: string
   readonly events: readonly TimelineEvent[]
 }
@@ -68,8 +70,10 @@ export async function timeline(world: TimelineWorld, id: bigint): Promise<Timeli
   const resolving = acts.findLast(
     ({ act, before }) => act === 'resolve' && before['payment'] === 'unknown',
   )
+  const exponent = exponentIn(payment.currency, world.db.currency)
   const explanation = explain({
     payment,
+    exponent,
     task,
     known: known.get(id) ?? NO_EVIDENCE,
     terms: world.policy,
@@ -91,7 +95,7 @@ export async function timeline(world: TimelineWorld, id: bigint): Promise<Timeli
     ...letters.flatMap((letter) => letterEvents(letter, acts)),
     ...acts.map((act) => ({ at: act.createdAt, kind: 'act' as const, act })),
   ]
-  return { payment, explanation, events: events.sort(inOrder) }
+  return { payment, exponent, explanation, events: events.sort(inOrder) }
 }
 
 /** Whether a charge that ended so may have been executed. */

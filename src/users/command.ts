@@ -8,9 +8,8 @@ import { printable } from '../domain/printable.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { isReason } from '../domain/words.ts'
 import type { Db } from '../ports.ts'
-import { pageOfUsers, viewUsers } from './read.ts'
+import { pageOfUsers, viewUsers, type ShownUser } from './read.ts'
 import { userBody } from './routes.ts'
-import type { UserView } from './view-store.ts'
 
 interface Opened {
   readonly db: Db
@@ -98,11 +97,11 @@ async function list(db: Db, options: ListOptions): Promise<void> {
   if (incomplete) print('A part of the database cannot be read: its users are left out.')
 }
 
-function lineOf(user: UserView): string {
+function lineOf(user: ShownUser): string {
   const { id, available, held, currency, createdAt, externalId, metadata } = user
-  const exponent = exponentIn(currency)
+  const exponent = exponentIn(currency, currency)
   const balance = formatMoney(available, exponent).padStart(16)
-  const money = `${balance}  held ${formatMoney(held, exponent)}`
+  const money = `${balance} ${currency}  held ${formatMoney(held, exponent)}`
   const said = [externalId ?? '', metadata === null ? '' : writeJson(metadata)].filter(Boolean)
   return `${id}  ${createdAt.toISOString()}  ${money}  ${said.map(printable).join('  ')}`.trimEnd()
 }

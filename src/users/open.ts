@@ -134,7 +134,7 @@ async function openInShard(
     tx,
     unused.flatMap(({ draft }) => keyed(draft)),
   )
-  const opened = verdict.opened.map(({ id }) => id)
+  const opened = verdict.opened.map(({ id, currency = null }) => ({ id, currency }))
   if (opened.length > 0) insertUsers(tx, opened)
   post(
     tx,

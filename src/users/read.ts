@@ -9,19 +9,26 @@ interface Unread {
   readonly error: unknown
 }
 
+/** A user as it is shown: its currency is named. */
+export type ShownUser = UserView & { readonly currency: string }
+
+function shown(db: Db, user: UserView): ShownUser {
+  return { ...user, currency: user.currency ?? db.currency }
+}
+
 /** Read users by id, in order; null where there is none. One statement per shard, whatever N. */
 export async function viewUsers(
   db: Db,
   ids: readonly bigint[],
-): Promise<(UserView | Unread | null)[]> {
-  const byId = new Map<bigint, UserView | Unread>()
+): Promise<(ShownUser | Unread | null)[]> {
+  const byId = new Map<bigint, ShownUser | Unread>()
   await eachPart(
     db,
     ids,
     (id) => id,
     async (shard, own) => {
       try {
-        for (const user of await readViews(shard, own)) byId.set(user.id, user)
+        for (const user of await readViews(shard, own)) byId.set(user.id, shown(db, user))
       } catch (error) {
         for (const id of own) byId.set(id, { error })
       }
@@ -32,7 +39,7 @@ export async function viewUsers(
 
 /** A page of users, and below which id the next one begins; null: there is no more. */
 export interface PageOfUsers {
-  readonly users: readonly UserView[]
+  readonly users: readonly ShownUser[]
   readonly next: bigint | null
   /** A shard could not be asked: its users are not on the page. */
   readonly incomplete: boolean
@@ -66,7 +73,7 @@ export async function pageOfUsers(
     .flatMap(({ value }) => value.users)
     .filter(({ id }) => id >= downTo)
     .toSorted((one, other) => (one.id < other.id ? 1 : -1))
-  const users = newest.slice(0, limit)
+  const users = newest.slice(0, limit).map((user) => shown(db, user))
   const beyond = newest.length > limit ? (users.at(-1)?.id ?? null) : downTo
   return { users, next: beyond === 0n ? null : beyond, incomplete: failed.length > 0 }
 }
@@ -83,5 +90,5 @@ async function userWithName(
   const users = found.filter(
     ({ createdAt }) => (from === null || createdAt >= from) && (to === null || createdAt < to),
   )
-  return { users, next: null, incomplete: false }
+  return { users: users.map((user) => shown(db, user)), next: null, incomplete: false }
 }

@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { exponentIn, type Exponent } from '../domain/currency.ts'
+import { exponentIn, exponentOf, type Exponent } from '../domain/currency.ts'
 import { DETAIL_PATTERNS, readUserTexts } from '../domain/details.ts'
 import { parseMoney, toWire } from '../domain/money.ts'
 import type { OpeningAnswer, UserDraft } from '../domain/opening.ts'
+import type { Refusal } from '../domain/refusal.ts'
 import { sentFields } from '../domain/sent-fields.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { API } from '../http/paths.ts'
@@ -18,6 +19,7 @@ import {
   LOCATION,
   Money,
   nullable,
+  OfCurrency,
   parseId,
   pageOf,
   parseInteger,
@@ -29,13 +31,13 @@ import {
 import { MetadataField, MetadataShown, shownText, textField } from '../http/texts.ts'
 import { postingsOfUser, type Posting } from '../ledger/store.ts'
 import type { Db } from '../ports.ts'
-import type { UserView } from './view-store.ts'
+import type { ShownUser } from './read.ts'
 
 interface UserRoutes {
   /** Open one user; concurrent calls are joined. */
   readonly open: (draft: UserDraft) => Promise<OpeningAnswer>
   /** Read one user; concurrent calls are joined. Null: there is none. */
-  readonly read: (id: bigint) => Promise<UserView | null>
+  readonly read: (id: bigint) => Promise<ShownUser | null>
   readonly db: Db
 }
 
@@ -49,6 +51,7 @@ export const UserBody = Type.Object(
     created_at: Time,
     external_id: ExternalIdShown,
     metadata: MetadataShown,
+    currency: OfCurrency,
   },
   {
     title: 'User',
@@ -60,14 +63,15 @@ export const UserBody = Type.Object(
         created_at: '2030-01-01T00:00:00.000Z',
         external_id: 'customer-4711',
         metadata: { shop: 'berlin' },
+        currency: 'USD',
       },
     ],
   },
 )
 
 /** A user as it is shown. */
-export function userBody(user: UserView) {
-  const exponent = exponentIn(user.currency)
+export function userBody(user: ShownUser) {
+  const exponent = exponentIn(user.currency, user.currency)
   return {
     id: Number(user.id),
     balance: toWire(user.available, exponent),
@@ -75,6 +79,7 @@ export function userBody(user: UserView) {
     created_at: user.createdAt.toISOString(),
     external_id: user.externalId,
     metadata: user.metadata,
+    currency: user.currency,
   }
 }
 
@@ -82,6 +87,7 @@ const OpenedUser = Type.Object(
   {
     id: Id,
     balance: Money('What can be spent.'),
+    currency: Type.Optional(Type.String({ description: 'Where one was given.' })),
     external_id: Type.Optional(Type.String({ description: 'Where one was given.' })),
     metadata: Type.Optional(MetadataShown),
   },
@@ -139,11 +145,19 @@ const OPEN = {
   description:
     'With an `Idempotency-Key` the same request opens one user, however often it is sent; a key ' +
     'belongs to the API key that it came with. An `external_id` is unique among all users: a second ' +
-    'user under it is refused with 409 `external_id_taken`.',
+    'user under it is refused with 409 `external_id_taken`. The `currency` of the account is that of ' +
+    'all of its payments, for its whole life.',
   headers: IdempotencyHeaders,
   body: Type.Object(
     {
       balance: Balance('The opening balance, 0 or more.', [1000, '1000.00']),
+      currency: Type.Optional(
+        Type.String({
+          pattern: '^[A-Z]{3}$',
+          description: 'The currency of the account (ISO 4217); when left out, that of the books.',
+          examples: ['USD'],
+        }),
+      ),
       external_id: textField(
         'What you call the user: unique among all users, and never changed.',
         shownText(DETAIL_PATTERNS.reference, 'customer-4711'),
@@ -158,15 +172,11 @@ const OPEN = {
   },
 }
 
-function openRoute(app: App, { open }: UserRoutes): void {
+function openRoute(app: App, { open, db }: UserRoutes): void {
   app.post('/users', { schema: OPEN }, async (request, reply) => {
-    const { balance, external_id: externalId, metadata } = request.body
-    const money = parseMoney(balance, 0n)
-    if (!money.ok) {
-      // Its bounds are others than those of a payment.
-      const code = money.problem === 'amount_range' ? 'balance_range' : money.problem
-      return refuse(reply, { code, errors: [{ pointer: '/balance', code }] })
-    }
+    const { balance, currency = null, external_id: externalId, metadata } = request.body
+    const money = readBalance(balance, currency ?? db.currency)
+    if ('code' in money) return refuse(reply, money)
     const key = keyOfHeaders(request.raw)
     if (!key.ok) return refuse(reply, { code: 'idempotency_key_invalid' })
     const read = readUserTexts({ external_id: externalId, metadata })
@@ -175,9 +185,10 @@ function openRoute(app: App, { open }: UserRoutes): void {
     const said = { external_id: texts?.externalId ?? null, metadata: texts?.metadata ?? null }
     const answer = await open({
       balance: money.minor,
+      currency: currency === db.currency ? null : currency,
       key: key.key === null ? null : { apiKey: request.keyId ?? '', key: key.key },
       texts,
-      sent: sentFields({ balance: `${money.minor}`, ...said }),
+      sent: sentFields({ balance: `${money.minor}`, currency, ...said }),
     })
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (answer.replayed) void reply.header('idempotent-replayed', 'true')
@@ -187,11 +198,36 @@ function openRoute(app: App, { open }: UserRoutes): void {
       .header('location', `${API}/users/${answer.userId}`)
       .send({
         id: Number(answer.userId),
-        balance: toWire(money.minor),
-        ...(said.external_id === null ? {} : { external_id: said.external_id }),
-        ...(said.metadata === null ? {} : { metadata: said.metadata }),
+        balance: toWire(money.minor, money.exponent),
+        ...given({ currency, ...said }),
       })
   })
+}
+
+/** Those fields that were given. */
+function given<Fields extends object>(
+  fields: Fields,
+): { [Field in keyof Fields]?: NonNullable<Fields[Field]> } {
+  const entries = Object.entries(fields).filter(([, value]) => value !== null)
+  // Object.entries forgets the keys' type.
+  return Object.fromEntries(entries) as { [Field in keyof Fields]?: NonNullable<Fields[Field]> }
+}
+
+/** An opening balance in minor units of its currency, or the refusal of it. */
+function readBalance(
+  balance: string | number,
+  currency: string,
+): { readonly minor: bigint; readonly exponent: Exponent } | Refusal {
+  const exponent = exponentOf(currency)
+  if (exponent === undefined) {
+    const code = 'currency_unknown'
+    return { code, errors: [{ pointer: '/currency', code }] }
+  }
+  const money = parseMoney(balance, 0n, exponent)
+  if (money.ok) return { minor: money.minor, exponent }
+  // Its bounds are others than those of a payment.
+  const code = money.problem === 'amount_range' ? 'balance_range' : money.problem
+  return { code, errors: [{ pointer: '/balance', code }] }
 }
 
 function readRoute(app: App, { read }: UserRoutes): void {
@@ -246,7 +282,7 @@ function transactionsRoute(app: App, { read, db }: UserRoutes): void {
     const last = page.at(-1)
     const more = rows.length > page.length && last !== undefined
     return reply.send({
-      data: page.map((posting) => transactionBody(posting, exponentIn(user.currency))),
+      data: page.map((posting) => transactionBody(posting, exponentIn(user.currency, db.currency))),
       next_cursor: more ? writeCursor(list, [String(last.paymentId), last.kind]) : null,
     })
   })

@@ -1,4 +1,4 @@
-import { numbers } from '../domain/columns.ts'
+import { columns, numbers } from '../domain/columns.ts'
 import {
   NOW,
   timed,
@@ -30,13 +30,18 @@ const IDS: Unsharded<{ id: bigint }> = {
   from generate_series(1, $1::int)`,
 }
 
+/** A user to be, with the currency of its account; null: that of the books. */
+type NewUser = Pick<User, 'id' | 'currency'>
+
+const USERS = columns<NewUser>({ id: 'bigint', currency: 'text' })
+
 /** Insert users without money; their opening balance is a posting like any other. */
 const INSERT: Statement<never> = {
   name: 'users_insert',
   ...timed`
-  insert into users (shard, id, available, held, created_at)
-  select $1::int, id, 0, 0, ${NOW}
-  from unnest($3::bigint[]) as draft (id)`,
+  insert into users (shard, id, available, held, currency, created_at)
+  select $1::int, id, 0, 0, currency, ${NOW}
+  from ${USERS.unnest('draft', 3)}`,
 }
 
 /**
@@ -78,8 +83,8 @@ export async function takeUserIds(db: Global, count: number): Promise<bigint[]> 
 }
 
 /** Insert users with nothing on their accounts. */
-export function insertUsers(tx: Tx, ids: readonly bigint[]): void {
-  tx.write(INSERT, [numbers(ids)])
+export function insertUsers(tx: Tx, users: readonly NewUser[]): void {
+  tx.write(INSERT, USERS.of(users))
 }
 
 /** Lock users in id order and read what they can spend; users that do not exist are left out. */

@@ -7,7 +7,7 @@ import { refusals, refuse } from '../http/problem.ts'
 import { Id, IdParams, parseId, Reason, REPLAYED } from '../http/schemas.ts'
 import { MetadataField } from '../http/texts.ts'
 import { UserBody, userBody } from './routes.ts'
-import type { UserView } from './view-store.ts'
+import type { ShownUser } from './read.ts'
 
 interface By {
   readonly actor: string
@@ -23,7 +23,7 @@ interface EraseAnswer {
 }
 
 interface UserTextRoutes {
-  readonly read: (id: bigint) => Promise<UserView | null>
+  readonly read: (id: bigint) => Promise<ShownUser | null>
   /** Change the metadata of a user, and keep who did it; false: there is no such user. */
   readonly edit: (id: bigint, metadata: UserTexts['metadata'], by: By) => Promise<boolean>
   readonly erase: (

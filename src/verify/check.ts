@@ -1,4 +1,5 @@
 import { numbers } from '../domain/columns.ts'
+import { writeJson } from '../domain/json.ts'
 import { PAYMENTS_IN_LIST, PAYMENTS_IN_RANGE } from './payments-store.ts'
 import type { Accounts, Chunk, Finding } from './report.ts'
 import type { RuleCode, Subject } from './rules.ts'
@@ -25,11 +26,11 @@ export type Listed = Chunk & { readonly large: readonly bigint[] }
 
 /** Check the first users of a span with their postings; null: told to stop in the middle of one. */
 export async function checkUsers(
-  { shard, count }: Scope,
+  { shard, ...scope }: Scope,
   span: Span,
   goesOn?: () => boolean,
 ): Promise<Chunk | null> {
-  const values = [count, null]
+  const values = given(scope, null)
   return chunkOf(
     await walk(shard, { statement: USERS_IN_RANGE, values }, atLeast(span), goesOn),
     span,
@@ -38,10 +39,10 @@ export async function checkUsers(
 
 /** Check users by id, a hundred at most. */
 export async function checkUsersListed(
-  { shard, count }: Scope,
+  { shard, ...scope }: Scope,
   ids: readonly bigint[],
 ): Promise<Listed> {
-  const values = [count, null, numbers(ids), POSTINGS_MAX]
+  const values = [...given(scope, null), numbers(ids), POSTINGS_MAX]
   return listed(await inSnapshot(shard, USERS_IN_LIST, values))
 }
 
@@ -50,12 +51,12 @@ export async function checkUsersListed(
  * to stop in the middle of one.
  */
 export async function checkPayments(
-  { shard, count }: Scope,
-  feeFloors: readonly bigint[] | null,
+  { shard, ...scope }: Scope,
+  feeFloors: readonly Floor[] | null,
   span: Span,
   goesOn?: () => boolean,
 ): Promise<Chunk | null> {
-  const values = [count, feeFloors === null ? null : numbers(feeFloors)]
+  const values = given(scope, feeFloors)
   return chunkOf(
     await walk(shard, { statement: PAYMENTS_IN_RANGE, values }, atLeast(span), goesOn),
     span,
@@ -64,11 +65,26 @@ export async function checkPayments(
 
 /** Check payments by id, a thousand at most. */
 export async function checkPaymentsListed(
-  { shard, count }: Scope,
+  { shard, ...scope }: Scope,
   ids: readonly bigint[],
 ): Promise<Listed> {
-  const values = [count, null, numbers(ids), EVIDENCE_MAX]
+  const values = [...given(scope, null), numbers(ids), EVIDENCE_MAX]
   return listed(await inSnapshot(shard, PAYMENTS_IN_LIST, values))
+}
+
+/** A least commission that there ever was in a currency, in minor units. */
+export interface Floor {
+  readonly currency: string
+  readonly minor: bigint
+}
+
+/** What every statement judges by. */
+function given(
+  { count, books }: Omit<Scope, 'shard'>,
+  floors: readonly Floor[] | null,
+): [count: number, terms: string] {
+  const known = floors === null ? [] : floors.map(({ currency, minor }) => `${currency}:${minor}`)
+  return [count, writeJson({ books, floors: known })]
 }
 
 function atLeast(span: Span): Span {
@@ -90,24 +106,39 @@ function listed(seen: readonly Seen[]): Listed {
 function read(seen: readonly Seen[]): Chunk {
   const findings: Finding[] = []
   const checked: Partial<Record<Subject, number>> = {}
-  const accounts: Record<string, bigint> = {}
   let next: bigint | null = null
   for (const { kind, subject, id, paymentId, userId, rules, total } of seen) {
     // The statements spell subjects and rules as `rules.ts` does; a test compares them.
     const named = subject as Subject
     if (kind === 'checked') checked[named] = (checked[named] ?? 0) + Number(total)
-    if (kind === 'account') accounts[subject] = (accounts[subject] ?? 0n) + BigInt(total ?? 0)
     if (kind === 'upto' && id !== null && id < ID_LAST) next = id
     if (kind !== 'finding') continue
     for (const rule of (rules ?? '').split(',') as RuleCode[]) {
       findings.push({ rule, subject: named, id: id ?? 0n, paymentId, userId })
     }
   }
-  return { findings, checked, accounts: accountsOf(accounts), next }
+  return { findings, checked, ...accountsSeen(seen), next }
 }
 
-/** Sums of accounts; null where no user was looked at. */
-function accountsOf(sums: Readonly<Record<string, bigint>>): Accounts | null {
-  const { user, user_held = 0n, gateway = 0n, fees = 0n, opening = 0n, losses = 0n } = sums
-  return user === undefined ? null : { user, user_held, gateway, fees, opening, losses }
+/** The sums of the accounts, which stand apart by currency; null where no user was looked at. */
+function accountsSeen(seen: readonly Seen[]): Pick<Chunk, 'accounts' | 'others'> {
+  const byCurrency = new Map<string | null, Record<string, bigint>>()
+  for (const { kind, subject, rules: currency, total } of seen) {
+    if (kind !== 'account') continue
+    const sums = byCurrency.get(currency) ?? {}
+    sums[subject] = (sums[subject] ?? 0n) + BigInt(total ?? 0)
+    byCurrency.set(currency, sums)
+  }
+  if (byCurrency.size === 0) return { accounts: null }
+  const others = new Map<string, Accounts>()
+  for (const [currency, sums] of byCurrency) {
+    if (currency !== null) others.set(currency, accountsOf(sums))
+  }
+  const accounts = accountsOf(byCurrency.get(null) ?? {})
+  return others.size === 0 ? { accounts } : { accounts, others }
+}
+
+function accountsOf(sums: Readonly<Record<string, bigint>>): Accounts {
+  const { user = 0n, user_held = 0n, gateway = 0n, fees = 0n, opening = 0n, losses = 0n } = sums
+  return { user, user_held, gateway, fees, opening, losses }
 }

@@ -28,13 +28,18 @@ export interface ChunkSql {
 
 /**
  * What both statements judge by: no time may be later than `latest`, an id leaves its shard's
- * number modulo `shards`, and a commission above its rate's is one of the `floors`; null: any.
+ * number modulo `shards`, what has no currency is in that of the `books`, and a commission above
+ * its rate's is one of the `floors`, as `JPY:40` in minor units; null: any.
  */
 export const GIVEN = `
   given as materialized (
     select
       clock.time + interval '1 minute' as latest,
-      $3::int as shards, $4::bigint[] as floors
+      $3::int as shards, $4::jsonb ->> 'books' as books,
+      (
+        select array_agg(floor)
+        from jsonb_array_elements_text($4::jsonb -> 'floors') floor
+      ) as floors
     from clock
   )`
 

@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
-import { parseMoney } from '../domain/money.ts'
+import { feeMinsIn, parseFeeMins } from '../domain/fee.ts'
 import { printableLines } from '../domain/printable.ts'
 import { progress, wrapped, type ProgressBar, type ProgressStream } from '../adapters/terminal.ts'
 import { httpCharges } from '../gateways/http-charges.ts'
+import type { Floor } from './check.ts'
 import type { Progress, VerifyWorld } from './pass.ts'
 import { nameOf, reportJson, type Report } from './report.ts'
 import { EXAMPLES_MAX, verify } from './verify.ts'
@@ -119,7 +120,7 @@ export async function runVerify(
 
 interface ReadOptions {
   readonly gatewayUrl: string | null
-  readonly feeFloors: readonly bigint[]
+  readonly feeFloors: readonly Floor[]
   readonly examplesMax: number
 }
 
@@ -133,14 +134,24 @@ function readOptions(world: OpenedWorld, options: RunOptions): ReadOptions | str
   if (url !== null && (!/^https?:\/\//.test(url) || !URL.canParse(url))) {
     return `--gateway must be an http or https URL`
   }
-  const feeFloors: bigint[] = []
-  for (const text of feeFloor) {
-    const floor = parseMoney(text, 0n)
-    if (!floor.ok) return `--fee-floor must be an amount such as 0.30, not ${JSON.stringify(text)}`
-    feeFloors.push(floor.minor)
-  }
+  const feeFloors = readFloors(feeFloor, world.db.currency)
+  if (typeof feeFloors === 'string') return feeFloors
   if (!/^[1-9]\d{0,5}$/.test(examples)) return '--examples must be a whole number from 1'
   return { gatewayUrl: url, feeFloors, examplesMax: Number(examples) }
+}
+
+/** Floors as they are written, those without a currency in that of the books; or what is wrong. */
+function readFloors(texts: readonly string[], books: string): readonly Floor[] | string {
+  const read: Floor[] = []
+  for (const text of texts) {
+    const floors = feeMinsIn(parseFeeMins(text) ?? [], books) ?? []
+    const before = read.length
+    for (const [currency, minor] of floors) read.push({ currency, minor })
+    if (read.length === before) {
+      return `--fee-floor must be an amount such as 0.30 or JPY:40, not ${JSON.stringify(text)}`
+    }
+  }
+  return read
 }
 
 /** One progress bar for each part of the pass, one after the other. */

@@ -1,3 +1,5 @@
+import { exponentIn, toldCurrency } from '../domain/currency.ts'
+import { fromWire } from '../domain/money.ts'
 import { GatewayUnreadable, type GatewayCharge, type ListCharges } from '../ports.ts'
 import { eachPart, whole } from '../each-shard.ts'
 import { halves, integerSet } from './integers.ts'
@@ -31,7 +33,7 @@ export async function compareWithGateway(pass: Pass, list: ListCharges): Promise
       const payment = booked.get(charge.paymentId)
       // What is not ours need not be remembered: it is a violation by itself.
       const again = payment !== undefined && charged.add(...halves(charge.paymentId))
-      return judge(charge, payment, again)
+      return judge(charge, payment, again, world.db.currency)
     })
     const checked = { charge: page.charges.length }
     tally.add(
@@ -49,7 +51,12 @@ export async function compareWithGateway(pass: Pass, list: ListCharges): Promise
 }
 
 /** What is wrong with a charge, given what is booked under its payment's id. Pure. */
-function judge(charge: GatewayCharge, booked: Booked | undefined, again: boolean): Finding[] {
+function judge(
+  charge: GatewayCharge,
+  booked: Booked | undefined,
+  again: boolean,
+  books: string,
+): Finding[] {
   const finding = (rule: Finding['rule']) => found(rule, 'charge', charge.paymentId)
   const findings: Finding[] = []
   if (again) findings.push(finding('gateway_charged_twice'))
@@ -57,7 +64,11 @@ function judge(charge: GatewayCharge, booked: Booked | undefined, again: boolean
   if (booked === undefined || booked.key !== charge.key || failed) {
     return [...findings, finding('gateway_missing_here')]
   }
-  if (booked.amount !== charge.amount || booked.type !== charge.type) {
+  const amount = fromWire(charge.amount, exponentIn(booked.currency, books))
+  // A gateway that was told no currency names the one that it takes for ours, or none.
+  const told = toldCurrency(booked.currency, books)
+  const currency = told === null ? null : (charge.currency ?? told)
+  if (booked.amount !== amount || booked.type !== charge.type || currency !== told) {
     findings.push(finding('gateway_amount'))
   }
   return findings

@@ -1,6 +1,6 @@
 import { Busy, Unavailable, type Clock, type Db, type Shard } from '../ports.ts'
 import { eachInTurn, whole } from '../each-shard.ts'
-import type { Chunk, Finding, Tally } from './report.ts'
+import type { Accounts, Chunk, Finding, Tally } from './report.ts'
 import { ID_BEFORE_ALL } from './snapshot-store.ts'
 
 export interface VerifyWorld {
@@ -92,13 +92,20 @@ export function strides(clock: Clock) {
   }
 }
 
-/** The entries of a chunk are whole, so the sums of its accounts sum to zero at every moment. */
+function isBalanced(accounts: Accounts): boolean {
+  const sums: readonly bigint[] = Object.values(accounts)
+  return sums.reduce((one, other) => one + other, 0n) === 0n
+}
+
+/**
+ * The entries of a chunk are whole, so the sums of its accounts sum to zero at every moment, in
+ * every currency.
+ */
 export function withLedgerRule(chunk: Chunk): Chunk {
-  const { accounts } = chunk
+  const { accounts, others } = chunk
   if (accounts === null) return chunk
-  const sum = Object.values(accounts).reduce((one: bigint, other: bigint) => one + other, 0n)
   const checked = { ...chunk.checked, ledger: 1 }
-  if (sum === 0n) return { ...chunk, checked }
+  if ([accounts, ...(others?.values() ?? [])].every(isBalanced)) return { ...chunk, checked }
   const findings = [...chunk.findings, found('ledger_unbalanced', 'ledger', 0n)]
   return { ...chunk, checked, findings }
 }

@@ -112,10 +112,16 @@ function codes(exponent: Exponent): string {
   return named.map(([code]) => `'${code}'`).join(', ')
 }
 
-/** The largest amount of the payment's currency; those of the books have two decimals. */
-const AMOUNT_MAX = `case ${EXPONENTS.filter((exponent) => exponent !== 2)
-  .map((exponent) => `when payment.currency in (${codes(exponent)}) then ${AMOUNTS_MAX[exponent]}`)
-  .join('\n        ')} else ${AMOUNTS_MAX[2]} end`
+/** The largest amount of the payment's currency; most have two decimals. */
+const AMOUNT_MAX = `case
+        ${EXPONENTS.filter((exponent) => exponent !== 2)
+          .map(
+            (exponent) => `when coalesce(payment.currency, (select books from given)) in (
+          ${codes(exponent)}
+        ) then ${AMOUNTS_MAX[exponent]}`,
+          )
+          .join('\n        ')}
+        else ${AMOUNTS_MAX[2]} end`
 
 /**
  * Payments with everything the rules ask about them. Postings are found through the payment's user,

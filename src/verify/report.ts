@@ -25,7 +25,10 @@ export interface Chunk {
   readonly findings: readonly Finding[]
   /** Rows looked at. */
   readonly checked: Partial<Record<Subject, number>>
+  /** Of those in the currency of the books; null where no user was looked at. */
   readonly accounts: Accounts | null
+  /** Of those in other currencies, by currency; not there where there are none. */
+  readonly others?: ReadonlyMap<string, Accounts>
   /** How many statements that took; one, if it is left out. */
   readonly steps?: number
   /** Where the next chunk begins; null after the last one. */
@@ -64,10 +67,12 @@ export interface Report {
   readonly violations: number
   readonly checked: Readonly<Record<string, number>>
   /**
-   * The sums of the accounts. Chunks are seen at different moments, so beside traffic the single
-   * sums are of no one moment; that they sum to zero holds always.
+   * The sums of the accounts in the currency of the books. Chunks are seen at different moments, so
+   * beside traffic the single sums are of no one moment; that they sum to zero holds always.
    */
   readonly accounts: Accounts
+  /** The same in other currencies. */
+  readonly others: ReadonlyMap<string, Accounts>
   readonly rules: readonly RuleReport[]
 }
 
@@ -97,6 +102,7 @@ export function tally(examplesMax: number): Tally {
   const checked = new Map<Subject, number>()
   const spent = new Map<Subject, number>()
   let accounts = NOTHING
+  const others = new Map<string, Accounts>()
   let longestMs = 0
   let statements = 0
 
@@ -123,6 +129,9 @@ export function tally(examplesMax: number): Tally {
       longestMs = Math.max(longestMs, durationMs)
       chunk.findings.forEach(note)
       if (chunk.accounts !== null) accounts = plus(accounts, chunk.accounts)
+      for (const [currency, sums] of chunk.others ?? []) {
+        others.set(currency, plus(others.get(currency) ?? NOTHING, sums))
+      }
       for (const [name, count] of Object.entries(chunk.checked)) {
         // Object.entries forgets the keys' type.
         const subject = name as Subject
@@ -139,6 +148,7 @@ export function tally(examplesMax: number): Tally {
       violations: [...counts.values()].reduce((sum, count) => sum + count, 0),
       checked: Object.fromEntries(checked),
       accounts,
+      others,
       rules: RULE_CODES.map(ruleReport),
     }),
   }
@@ -191,6 +201,10 @@ export function nameOf({ subject, id, paymentId, userId }: Finding): string {
   return subject === 'user' ? `user ${id}` : `payment ${id}`
 }
 
+function texts(accounts: Accounts): Record<string, string> {
+  return Object.fromEntries(Object.entries(accounts).map(([name, sum]) => [name, String(sum)]))
+}
+
 /**
  * A report as JSON. Ids and amounts are texts: damage may be larger than a JSON number can hold.
  */
@@ -205,8 +219,9 @@ export function reportJson(report: Report): object {
     statements: report.statements,
     violations: report.violations,
     checked: report.checked,
-    accounts_minor: Object.fromEntries(
-      Object.entries(report.accounts).map(([name, sum]) => [name, String(sum)]),
+    accounts_minor: texts(report.accounts),
+    other_accounts_minor: Object.fromEntries(
+      [...report.others].map(([currency, sums]) => [currency, texts(sums)]),
     ),
     rules: report.rules.map((rule) => ({
       rule: rule.rule,

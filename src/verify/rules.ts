@@ -159,7 +159,7 @@ export const RULES = {
   // The books do not store which floors were ever configured: without a list any is believed.
   commission_floor: critical('payment', 'A commission above its rate’s is a known floor.', {
     payment: `type in ('deposit', 'withdraw') and commission > share and floors is not null
-      and currency is null and commission <> all (floors)`,
+      and coalesce(currency, books) || ':' || commission <> all (floors)`,
   }),
   payment_fields: critical('payment', 'Type, status, rate and commission can exist.', {
     payment: `type not in ('deposit', 'withdraw', 'refund', 'return') or commission < 0
@@ -242,8 +242,9 @@ export const RULES = {
   }),
   letter_values: warning('letter', 'A dead letter says what its payment says.', {
     letter: `payment.id is not null and
-      (letter.user_id, letter.payment_type, letter.amount, letter.commission) is distinct from
-      (payment.user_id, payment.type, payment.amount, payment.commission)`,
+      (letter.user_id, letter.payment_type, letter.amount, letter.commission, letter.currency)
+      is distinct from
+      (payment.user_id, payment.type, payment.amount, payment.commission, payment.currency)`,
   }),
   letter_state: warning('letter', 'An open letter is of the class of its payment’s status.', {
     letter: `letter.state = 'open' and payment.id is not null and letter.class <> payment.status

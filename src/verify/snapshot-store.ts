@@ -22,10 +22,11 @@ export const ID_BEFORE_ALL = -9_223_372_036_854_775_808n
 /** What a chunk ends at when nothing is behind it. */
 export const ID_LAST = 9_223_372_036_854_775_807n
 
-/** A shard, and how many there are: whose ids belong into it. */
+/** A shard, how many there are, whose ids belong into it, and the currency of the books. */
 export interface Scope {
   readonly shard: Shard
   readonly count: number
+  readonly books: string
 }
 
 /** The rows with ids in (`after`, `to`], read at most `limit` at a time. */

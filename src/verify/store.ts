@@ -157,6 +157,7 @@ export interface Booked {
   readonly type: string
   readonly status: string
   readonly amount: bigint
+  readonly currency: string | null
   /** It failed, and that the gateway executed it was booked afterwards. */
   readonly corrected: boolean
 }
@@ -166,7 +167,7 @@ const BOOKED: Statement<Booked> = {
   name: 'verify_booked',
   text: `
   select
-    id, gateway_key::text as key, type, status, amount,
+    id, gateway_key::text as key, type, status, amount, currency,
     exists (
       select from postings
       where postings.shard = $1 and postings.user_id = payment.user_id

@@ -89,7 +89,10 @@ const POSTED = `
     where not partial
   )`
 
-/** The findings, how many rows were looked at, and the sums of the accounts. */
+/**
+ * The findings, how many rows were looked at, and the sums of the accounts by currency, which
+ * stands where a finding has its rules; null is that of the books.
+ */
 const VERDICT = `
   judged as (
     select
@@ -111,12 +114,21 @@ const VERDICT = `
   select 'checked', 'posting', null, null, null, null, coalesce(sum(entries), 0)::text
   from entry
   union all
-  select 'account', name, null, null, null, null, coalesce(total, 0)::text
+  select 'account', name, null, null, null, currency, coalesce(total, 0)::text
   from (
     select
-      sum(available) as available, sum(held) as held, sum(gateway) as gateway, sum(fees) as fees,
-      sum(opening) as opening, sum(losses) as losses
-    from entry
+      currency, sum(owned.available) as available, sum(owned.held) as held,
+      sum(gateway) as gateway, sum(fees) as fees, sum(opening) as opening, sum(losses) as losses
+    from (select) one
+    left join (
+      select
+        user_id, sum(available) as available, sum(held) as held, sum(gateway) as gateway,
+        sum(fees) as fees, sum(opening) as opening, sum(losses) as losses
+      from entry
+      group by user_id
+    ) owned on true
+    left join chunk on chunk.id = owned.user_id
+    group by currency
   ) totals
   cross join lateral (values
     ('user', available), ('user_held', held), ('gateway', gateway), ('fees', fees),

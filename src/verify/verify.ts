@@ -12,7 +12,7 @@ import {
 } from './pass.ts'
 import { tally, type Chunk, type Finding, type Report } from './report.ts'
 import { eachInTurn, whole } from '../each-shard.ts'
-import { checkPayments, checkUsers } from './check.ts'
+import { checkPayments, checkUsers, type Floor } from './check.ts'
 import { ID_BEFORE_ALL, ID_LAST, type Scope, type Span } from './snapshot-store.ts'
 import { gatewayKeys, readSequences, rowsOutside, withGatewayKeys } from './store.ts'
 
@@ -20,11 +20,11 @@ export interface VerifyOptions extends PassOptions {
   /** Compares the books with the gateway's as well. */
   readonly charges?: ListCharges
   /**
-   * Every floor that the commission ever had, in minor units. With them a commission above its
+   * Every floor that the commission ever had. With them a commission above its
    * rate's must be one of them; without, any floor is believed, because the books do not store
    * floors.
    */
-  readonly feeFloors?: readonly bigint[]
+  readonly feeFloors?: readonly Floor[]
   /** How many violations of each rule are named. All are counted. */
   readonly examplesMax?: number
 }
@@ -117,7 +117,11 @@ async function scan(
     while (after !== null && options.signal?.aborted !== true) {
       const from: bigint = after
       const { value: chunk, ms } = await stride(
-        (limit) => check({ shard, count: shards.length }, { after: from, to: ID_LAST, limit }),
+        (limit) =>
+          check(
+            { shard, count: shards.length, books: world.db.currency },
+            { after: from, to: ID_LAST, limit },
+          ),
         (one) => one?.steps ?? 1,
       )
       // Told to stop in the middle of a row.

@@ -76,7 +76,7 @@ async function checkShard(
 ): Promise<boolean> {
   const { world } = pass
   const { db } = world
-  const scope = { shard, count: db.shards.length }
+  const scope = { shard, count: db.shards.length, books: db.currency }
   const changed = await changedPayments(world, shard, memory)
   const payments = await eachRow(pass, changed.ids, within, {
     all: (ids) => checkPaymentsListed(scope, ids),

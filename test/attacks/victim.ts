@@ -75,6 +75,7 @@ async function makeKey(url: string): Promise<string> {
   const timeouts = { connectTimeoutMs: 5_000, statementTimeoutMs: 5_000, lockTimeoutMs: 5_000 }
   const db = postgres({
     url,
+    currency: 'USD',
     shards: 1,
     poolMax: 1,
     name: 'keys',

@@ -225,6 +225,7 @@ async function gatewayWitness(
 async function books(stack: Stack): Promise<Check> {
   const db = postgres({
     url: stack.databaseUrl,
+    currency: 'USD',
     shards: 1,
     poolMax: 2,
     connectTimeoutMs: 5_000,

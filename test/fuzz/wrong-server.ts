@@ -97,7 +97,7 @@ function payments(app: FastifyInstance, wrong: Wrong, rows: { payments: number }
   app.post<{ Body: Body }>('/payments/deposit', { schema }, async (request, reply) => {
     const { user_id: userId, deposit } = request.body
     if (wrong === 'stores_before_it_checks') rows.payments += 1
-    const money = parseMoney(deposit)
+    const money = parseMoney(deposit, 1n, 2)
     if (!money.ok) {
       if (wrong === 'repeats_values') return reply.code(422).send(echo(request.id, String(deposit)))
       return refuse(reply, { code: 'amount_range' })

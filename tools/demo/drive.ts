@@ -44,7 +44,7 @@ export interface Accepted {
 /** Open the demo's users and return their ids. */
 export async function openUsers(drive: Drive, count: number): Promise<number[]> {
   const ids: number[] = []
-  const body = { balance: toWire(OPENING) }
+  const body = { balance: toWire(OPENING, 2) }
   const all = Array.from({ length: count }, (_, index) => index)
   await each(all, drive.clients, async (index) => {
     const reply = await drive.api.post('/api/v1/users', body)
@@ -90,7 +90,7 @@ export async function accept(
 
 function post({ api }: Drive, userId: number, payment: Planned): Promise<Reply> {
   const { type, key, amount } = payment
-  return api.post(`/api/v1/payments/${type}`, paymentBody(type, userId, toWire(amount)), key)
+  return api.post(`/api/v1/payments/${type}`, paymentBody(type, userId, toWire(amount, 2)), key)
 }
 
 function idOf(reply: Reply): number {

@@ -107,7 +107,7 @@ async function account(drive: Drive, id: number): Promise<Account> {
 
 /** Minor units of an amount or total of the API, which may be negative. Throws for what is none. */
 export function minor(wire: Wire): bigint {
-  const amount = fromWire(wire)
+  const amount = fromWire(wire, 2)
   if (amount === null)
     throw new Error(`The service answered with an amount of ${printable(String(wire))}.`)
   return amount
