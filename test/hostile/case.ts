@@ -20,6 +20,7 @@ const MEMBERS = new Set([
   'code',
   'errors',
   'payment_id',
+  'user_id',
   'required',
   'at_most',
 ])
