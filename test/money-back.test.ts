@@ -285,3 +285,67 @@ test('a batch of refunds is decided as the same refunds are one by one', () => {
     { seed: 11, numRuns: 2_000 },
   )
 })
+
+/** What happens to one of some refunds. */
+type Event = { readonly nth: number; readonly how: 'open' | 'settle' | 'release' }
+
+/** Every order in which `count` refunds are asked for, in turn, and end, each in either way. */
+function orders(count: number): Event[][] {
+  const go = (opened: number, open: readonly number[]): Event[][] => {
+    if (opened === count && open.length === 0) return [[]]
+    const all: Event[][] = []
+    if (opened < count) {
+      const rest = go(opened + 1, [...open, opened])
+      all.push(...rest.map((events): Event[] => [{ nth: opened, how: 'open' }, ...events]))
+    }
+    for (const nth of open) {
+      const rest = go(
+        opened,
+        open.filter((other) => other !== nth),
+      )
+      for (const how of ['settle', 'release'] as const) {
+        all.push(...rest.map((events): Event[] => [{ nth, how }, ...events]))
+      }
+    }
+    return all
+  }
+  return go(0, [])
+}
+
+test('in every order in which partial refunds succeed and fail, each returns at most itself, and all of them the commission', () => {
+  const cases = [
+    { amount: 10n, commission: 3n, parts: [5n, 4n, 1n] },
+    { amount: 7n, commission: 7n, parts: [1n, 5n, 1n] },
+    { amount: 1_000n, commission: 33n, parts: [1n, 998n, 1n] },
+    { amount: 100n, commission: 99n, parts: [34n, 33n, 33n] },
+    { amount: 10n, commission: 1n, parts: [4n, 1n, 3n, 2n] },
+  ]
+  let checked = 0
+  for (const { amount, commission, parts } of cases) {
+    for (const events of orders(parts.length)) {
+      const books = history({ amount, commission }, { refunds: 'return', returns: 'keep' })
+      const ids = new Map<number, bigint | undefined>()
+      for (const { nth, how } of events) {
+        if (how === 'open') ids.set(nth, books.refund(parts[nth] ?? 0n)?.id)
+        else {
+          const at = books.state().openRefunds.findIndex(({ id }) => id === ids.get(nth))
+          books.end(how, at)
+        }
+        const fees = books.state().openRefunds.map((open) => [open.feeReturned, open.amount])
+        for (const [fee = -1n, most = 0n] of fees) assert.ok(fee >= 0n && fee <= most)
+        check(books)
+      }
+      // What failed is asked for again, part by part.
+      for (const { nth, how } of events) {
+        if (how !== 'release') continue
+        books.refund(parts[nth] ?? 0n)
+        books.end('settle', 0)
+      }
+      assert.equal(books.state().refunded, amount)
+      assert.equal(books.sum('fees'), 0n, 'all of the commission went back')
+      assert.equal(books.sum('user'), 0n)
+      checked += 1
+    }
+  }
+  assert.equal(checked, 4 * 120 + 1_680)
+})

@@ -21,7 +21,10 @@ const DUMPS = {
       shard, id, user_id as "userId", type, status, amount, commission, fee_bps as "feeBps",
       attempts, ${ms('created_at')} as "createdAt", ${ms('finished_at')} as "finishedAt",
       idempotency_key as "idempotencyKey", last_error as "lastError", refused_for as "refusedFor",
-      gateway_ref as "gatewayRef", redrive_of as "redriveOf", currency
+      gateway_ref as "gatewayRef", redrive_of as "redriveOf", parent_id as "parentId",
+      fee_returned as "feeReturned", return_kind as "returnKind",
+      refund_reserved as "refundReserved", fee_reserved as "feeReserved", refunded, returned,
+      returned_fee as "returnedFee", currency
     from payments order by id`,
   tasks: `
     select
@@ -53,13 +56,25 @@ const DUMPS = {
       shard, sum(enqueued)::bigint as enqueued, sum(started)::bigint as started,
       sum(succeeded)::bigint as succeeded, sum(failed)::bigint as failed,
       sum(in_doubt)::bigint as in_doubt, sum(retried)::bigint as retried,
-      sum(letters)::bigint as letters
+      sum(letters)::bigint as letters, sum(resolved_success)::bigint as resolved_success,
+      sum(resolved_failed)::bigint as resolved_failed
     from payment_counts group by shard`,
   acts: `
     select
       shard, id, payment_id as "paymentId", letter_id as "letterId", redrive_id as "redriveId", act,
       actor, before, after, ${ms('created_at')} as "createdAt"
     from operator_acts order by id`,
+  children: `
+    select shard, parent_id as "parentId", payment_id as "paymentId", ref
+    from payment_children`,
+  details: `
+    select
+      shard, payment_id as "paymentId", reference, description, metadata,
+      payment_method as "paymentMethod", return_url as "returnUrl", sent
+    from payment_details`,
+  references: `
+    select shard, user_id as "userId", reference, payment_id as "paymentId"
+    from payment_references`,
 } as const
 
 function ms(column: string): string {
@@ -148,9 +163,11 @@ test('a statement that behaves differently is noticed by the same histories', as
     if (!noticed) unnoticed.push(name)
   }
   t.diagnostic(`unnoticed: ${unnoticed.join(', ') || 'none'}`)
-  // Without other transactions a lock that does not lock makes no difference, and nobody's late
-  // report is there to be insisted against.
-  const alone = ['lock_does_not_lock', 'insisting_unrecorded', 'acts_without_locks']
+  // Without other transactions a lock that does not lock makes no difference, and no word comes
+  // against a final state: nobody insists against it, and nothing is corrected. Keys are random.
+  const locks = ['acts_without_locks', 'refunds_without_locks', 'cancel_without_lock']
+  const words = ['insisting_unrecorded', 'correct_twice', 'corrected_is_success']
+  const alone = ['lock_does_not_lock', 'refund_key_renewed', ...locks, ...words]
   assert.deepEqual(
     unnoticed.filter((name) => !alone.includes(name)),
     [],

@@ -78,7 +78,7 @@ export function acceptor(world: AcceptWorld): Accept {
       shard.transaction(async (tx) => {
         const [books, taken] = await Promise.all([
           read(tx, drafts),
-          tx.ids('payment_ids', drafts.length - foreignOf(drafts) - ids.length),
+          tx.ids('payment_ids', drafts.length - foreignOf(drafts, home) - ids.length),
         ])
         ids = [...ids, ...taken]
         left.note(books.busy)
@@ -210,9 +210,11 @@ function termsIn(currency: string, fees: Fees): Terms {
 }
 
 /** How many drafts have an amount that is none of the books' currency: they need no id there. */
-function foreignOf(drafts: readonly Draft[]): number {
+function foreignOf(drafts: readonly Draft[], { exponent }: Terms): number {
   let count = 0
-  for (const { asked } of drafts) if (asked?.currency === null) count += 1
+  for (const { asked } of drafts) {
+    if (asked?.currency === null && asked.amount.scale > exponent) count += 1
+  }
   return count
 }
 

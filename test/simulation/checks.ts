@@ -1,16 +1,24 @@
+import type { FeePolicy, Fees } from '../../src/domain/fee.ts'
 import { ACCOUNT_NAMES } from '../../src/domain/ledger.ts'
 import { must, Violation } from './promises.ts'
+import { HOME } from './currencies.ts'
+import { actsByPayment, checkNewActs, NO_ACTS, type Acts } from './act-checks.ts'
+import { checkGivenBack } from './back-checks.ts'
+import { checkWithGateway } from './gateway-checks.ts'
+import { checkPostings, costOf } from './posting-checks.ts'
 import { checkTasks } from './task-checks.ts'
+import { checkReferences } from './text-checks.ts'
 import type { Journal } from './gateway.ts'
-import type { ActRow, LetterRow, PaymentRow, PostingRow, Tables, TaskRow } from './tables.ts'
+import type { LetterRow, PaymentRow, Tables, TaskRow } from './tables.ts'
 
 /** What the auditor knows of the world; nothing of it comes from the code under test. */
 export interface AuditWorld {
   readonly tables: Tables
   readonly journal: Journal
   readonly nowMs: () => number
-  readonly feeBps: number
-  readonly feeMin: bigint
+  readonly fees: Fees
+  readonly refundFee: FeePolicy
+  readonly returnFee: FeePolicy
   readonly attemptsMax: number
   /** Whether a charge that may have happened can be told from one that has not. */
   readonly lookup: 'none' | 'eventual' | 'consistent'
@@ -64,12 +72,13 @@ export function auditor(world: AuditWorld): Auditor {
     checkNewEvidence(tables, before)
     checkAppendOnly(tables, before)
     checkNewActs(tables, before)
+    checkGivenBack(world, before.payments)
     const acts = actsByPayment(tables)
     for (const payment of tables.payments.rows.values()) {
       const own = acts.get(payment.id) ?? NO_ACTS
       checkChange(payment, before.payments.get(payment.id), own)
       checkCommission(payment, world)
-      checkPostings(payment, tables)
+      checkPostings(payment, tables, own.corrected)
       const known = { letters: letters.get(payment.id) ?? [], acts: own }
       checkWork(payment, world, known)
       checkVerdict(payment, world, known, evidence.get(payment.id))
@@ -89,47 +98,9 @@ export function auditor(world: AuditWorld): Auditor {
       version = -1
       check()
       for (const payment of tables.payments.rows.values()) checkFinished(payment, world)
+      checkReferences(tables)
+      checkWithGateway(tables, journal)
     },
-  }
-}
-
-/** What operators did to a payment. */
-interface Acts {
-  /** The word that ended it, if one did. */
-  readonly word: ActRow | null
-  /** How often it was started over. */
-  readonly redriven: number
-}
-
-const NO_ACTS: Acts = { word: null, redriven: 0 }
-
-function actsByPayment(tables: Tables): Map<bigint, Acts> {
-  const acts = new Map<bigint, Acts>()
-  for (const act of tables.acts.rows.values()) {
-    const own = acts.get(act.paymentId) ?? NO_ACTS
-    const word = act.act === 'resolve' && act.before['payment'] === 'unknown'
-    const again = act.act === 'redrive' && act.after['payment'] === 'new'
-    acts.set(act.paymentId, {
-      word: word ? act : own.word,
-      redriven: own.redriven + (again ? 1 : 0),
-    })
-  }
-  return acts
-}
-
-/** No act goes against what was known when it was committed, unless it says so. */
-function checkNewActs(tables: Tables, before: Before): void {
-  if (tables.acts.rows.size === before.acts) return
-  for (const act of [...tables.acts.rows.values()].slice(before.acts)) {
-    if (!before.yes.has(act.paymentId)) continue
-    const { after } = act
-    if (act.before['payment'] !== 'unknown') {
-      must(after['repeated_by'] === undefined, 'what was executed is never charged again', act)
-      continue
-    }
-    const insisted = after['against_evidence'] === 'success'
-    must(after['payment'] === 'success' || insisted, 'no word goes against a yes unawares', act)
-    must(after['payment'] !== 'new', 'nobody is asked about what is known', act)
   }
 }
 
@@ -138,7 +109,7 @@ function checkRepeat(payment: PaymentRow, tables: Tables): void {
   if (payment.redriveOf === null) return
   const first = tables.payments.get(payment.redriveOf)
   must(first?.status === 'failed', 'only a failed payment is repeated', payment)
-  for (const field of ['userId', 'type', 'amount', 'commission'] as const) {
+  for (const field of ['userId', 'type', 'amount', 'commission', 'parentId'] as const) {
     must(first?.[field] === payment[field], `a repeat has the same ${field}`, payment)
   }
   const others = [...tables.payments.rows.values()].filter(
@@ -163,13 +134,23 @@ function checkGateway({ journal, tables, attemptsMax }: AuditWorld): void {
 /** The counters say what the tables say, after every commit. */
 function checkCounts(tables: Tables): void {
   const payments = [...tables.payments.rows.values()]
-  const accepted = payments.filter(({ refusedFor }) => refusedFor === null)
+  // What came back by itself was nobody's work.
+  const accepted = payments.filter(({ refusedFor, type }) => {
+    return refusedFor === null && type !== 'return'
+  })
   const letters = [...tables.letters.rows.values()]
-  const total = (what: 'succeeded' | 'failed' | 'letters') =>
-    [...tables.counts.rows.values()].reduce((sum, row) => sum + Number(row[what]), 0)
+  const total = (
+    what: 'succeeded' | 'failed' | 'letters' | 'resolved_success' | 'resolved_failed',
+  ) => [...tables.counts.rows.values()].reduce((sum, row) => sum + Number(row[what]), 0)
   const ended = (status: string) => accepted.filter((payment) => payment.status === status).length
   must(total('succeeded') === ended('success'), 'successes are counted', total('succeeded'))
   must(total('failed') === ended('failed'), 'failures are counted', total('failed'))
+  const words = [...tables.acts.rows.values()].filter(
+    ({ before, after }) => before['payment'] === 'unknown' && after['payment'] !== 'new',
+  )
+  const said = (how: string) => words.filter(({ after }) => after['payment'] === how).length
+  must(total('resolved_success') === said('success'), 'words are counted', words.length)
+  must(total('resolved_failed') === said('failed'), 'words are counted', words.length)
   must(total('letters') === letters.length, 'letters are counted', total('letters'))
 }
 
@@ -195,15 +176,17 @@ function checkBalances(tables: Tables): void {
   for (const payment of tables.payments.rows.values()) {
     const open = payment.status === 'new' || payment.status === 'unknown'
     const own = sums.get(payment.userId)
+    const currency = tables.users.get(payment.userId)?.currency
+    must(payment.currency === currency, 'a payment is in the currency of its user', payment)
     if (own === undefined) throw new Violation(`a payment has a user ${payment.id}`)
-    if (open && payment.type === 'withdraw') own.owed += payment.amount + payment.commission
+    if (open && payment.type !== 'deposit') own.owed += costOf(payment)
   }
   for (const user of tables.users.rows.values()) {
     const own = sums.get(user.id) ?? { available: 0n, held: 0n, owed: 0n }
     must(user.available >= 0n && user.held >= 0n, 'nobody spends what is not there', user)
     must(user.available === own.available, 'what can be spent equals its postings', user)
     must(user.held === own.held, 'what is held equals its postings', user)
-    must(user.held === own.owed, 'what is held equals the open withdrawals', user)
+    must(user.held === own.owed, 'what is held equals what is open', user)
   }
 }
 
@@ -230,7 +213,10 @@ const LEGAL: Readonly<Record<PaymentRow['status'], readonly string[]>> = {
   failed: ['failed'],
 }
 
-const FIXED = ['userId', 'type', 'amount', 'commission', 'gatewayKey', 'idempotencyKey'] as const
+const FIXED = [
+  ...(['userId', 'type', 'amount', 'commission', 'gatewayKey', 'idempotencyKey'] as const),
+  ...(['parentId', 'feeReturned', 'returnKind', 'currency'] as const),
+]
 
 function checkChange(now: PaymentRow, before: PaymentRow | undefined, acts: Acts): void {
   if (before === undefined || before === now) return
@@ -243,8 +229,12 @@ function checkChange(now: PaymentRow, before: PaymentRow | undefined, acts: Acts
 }
 
 /** Half-up to the minor unit, computed another way than in the code under test. */
-function checkCommission(payment: PaymentRow, { feeBps, feeMin }: AuditWorld): void {
-  const exact = payment.amount * BigInt(feeBps)
+function checkCommission(payment: PaymentRow, { fees }: AuditWorld): void {
+  if (payment.parentId !== null) {
+    return must(payment.commission === 0n, 'what goes back costs nothing', payment)
+  }
+  const feeMin = fees.mins.get(payment.currency ?? HOME) ?? 0n
+  const exact = payment.amount * BigInt(fees.bps)
   const rest = exact % 10_000n
   const share = exact / 10_000n + (rest * 2n >= 10_000n ? 1n : 0n)
   must(payment.commission === (share < feeMin ? feeMin : share), 'the commission rule', payment)
@@ -252,26 +242,6 @@ function checkCommission(payment: PaymentRow, { feeBps, feeMin }: AuditWorld): v
 
 function refusedAtOnce(payment: PaymentRow): boolean {
   return payment.refusedFor !== null
-}
-
-function checkPostings(payment: PaymentRow, tables: Tables): void {
-  const { id, userId, type, amount, commission, status } = payment
-  const cost = amount + commission
-  const entry = (kind: string) => tables.postings.get(`${userId} ${id} ${kind}`)
-  const withdrawn = type === 'withdraw' && !refusedAtOnce(payment)
-  const expect = (kind: string, wanted: boolean, legs: readonly bigint[]): void => {
-    const posting = entry(kind)
-    must((posting !== undefined) === wanted, `${kind} is posted exactly when it should be`, payment)
-    if (posting !== undefined) must(legsOf(posting) === legs.join(), `the legs of ${kind}`, posting)
-  }
-  expect('hold', withdrawn, [-cost, cost, 0n, 0n])
-  expect('release', withdrawn && status === 'failed', [cost, -cost, 0n, 0n])
-  const deposited = [amount - commission, 0n, -amount, commission]
-  expect('settle', status === 'success', withdrawn ? [0n, -cost, amount, commission] : deposited)
-}
-
-function legsOf({ user, held, gateway, fees }: PostingRow): string {
-  return [user, held, gateway, fees].join()
 }
 
 /** What others know of a payment. */
@@ -304,6 +274,9 @@ function checkWork(
   if (status === 'failed' || status === 'success') {
     must(task === undefined, 'a final payment has no task', payment)
   }
+  const canceled = payment.lastError === 'canceled'
+  must(canceled === acts.canceled, 'a payment is canceled by somebody’s act', payment)
+  if (canceled) return must(letters.length === 0, 'a canceled payment has no letter', payment)
   if (status === 'failed' && !refusedAtOnce(payment)) {
     const told = letters.some(
       (letter) => letter.class === 'failed' || letter.error === 'charged_after_failed',
@@ -319,7 +292,11 @@ function checkVerdict(
   { letters, acts: { word } }: Known,
   evidence: ReadonlySet<string> | undefined,
 ): void {
-  const { id, status } = payment
+  const { id, status, type, parentId } = payment
+  if (type === 'return') return must(!journal.executed.has(id), 'nobody is asked for it', payment)
+  for (const { parent } of journal.executed.get(id) ?? []) {
+    must(parent === parentId, 'the gateway is told what a refund gives back', payment)
+  }
   const executed = journal.executed.has(id)
   const seen = evidence?.has('success') ?? false
   if (status === 'new' || status === 'unknown') {
@@ -336,10 +313,14 @@ function checkVerdict(
 function checkFailure(
   payment: PaymentRow,
   { executed, journal }: { readonly executed: boolean; readonly journal: Journal },
-  { letters, word }: { readonly letters: readonly LetterRow[]; readonly word: ActRow | null },
+  { letters, word }: { readonly letters: readonly LetterRow[]; readonly word: Acts['word'] },
   evidence: ReadonlySet<string> | undefined,
 ): void {
   if (refusedAtOnce(payment)) return must(!executed, 'what was refused is never executed', payment)
+  if (payment.lastError === 'canceled') {
+    const doubt = DOUBTS.some((outcome) => evidence?.has(outcome))
+    return must(!executed && !doubt, 'what was canceled is never charged', payment)
+  }
   must(evidence !== undefined || word !== null, 'a failure has evidence', payment)
   if (!executed) return
   const excused = journal.broken.has(payment.id) || word !== null
@@ -349,6 +330,9 @@ function checkFailure(
   const insisted = word?.after['against_evidence'] === 'success'
   must(!seen || flagged || insisted, 'evidence against a final state has a letter', payment)
 }
+
+/** What says that a charge may have been executed. */
+const DOUBTS = ['success', 'in_doubt', 'pending']
 
 /** What the evidence of each payment says. */
 function evidenceByPayment(tables: Tables): Map<bigint, Set<string>> {
@@ -363,7 +347,7 @@ function evidenceByPayment(tables: Tables): Map<bigint, Set<string>> {
 
 /** A withdrawal is refused for lack of funds only if they were lacking. */
 function checkArrival(payment: PaymentRow, tables: Tables): void {
-  if (!refusedAtOnce(payment)) return
+  if (!refusedAtOnce(payment) || payment.type === 'refund') return
   const available = tables.users.get(payment.userId)?.available ?? 0n
   must(available < payment.amount + payment.commission, 'a no is true', payment)
 }

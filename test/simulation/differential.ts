@@ -3,11 +3,17 @@ import type { Draft } from '../../src/domain/acceptance.ts'
 import { redrive } from '../../src/dead-letters/redrive.ts'
 import { resolve } from '../../src/dead-letters/resolve.ts'
 import { seededRandom } from '../../src/domain/random.ts'
-import { charge, claim, type ChargeWorld, type Settlement } from '../../src/charging/charge.ts'
+import { charge, claim, type ChargeWorld } from '../../src/charging/charge.ts'
 import { refresh } from '../../src/charging/refresh.ts'
 import { settle } from '../../src/charging/settle.ts'
-import { CommitUnknown, Unavailable, type Db, type Shard } from '../../src/ports.ts'
-import type { Accept } from '../../src/payments/accept.ts'
+import {
+  CommitUnknown,
+  Unavailable,
+  type Db,
+  type Shard,
+  type Tx,
+  type Unsharded,
+} from '../../src/ports.ts'
 import { withShards } from '../../src/each-shard.ts'
 import { openUsers } from '../../src/users/open.ts'
 import {
@@ -18,37 +24,32 @@ import {
   scriptedGateway,
   type ManualClock,
   type Script,
-  type ScriptedGateway,
 } from '../harness.ts'
 import { memoryDb } from './memory-db.ts'
-import { acting } from './operator-statements.ts'
-import { records } from './records.ts'
-import { type Handlers } from './handlers.ts'
-import { states } from './statements.ts'
+import { PAYMENTS, show, someLetters, WHO, type History } from './history.ts'
+import { sorted, type Handlers } from './handlers.ts'
+import { STATEMENTS } from './all-statements.ts'
+import { GIVING_BACK } from './differential-back.ts'
+import { said } from './asked.ts'
 import { memoryTables, type Tables } from './tables.ts'
 
-/** One history against one database, with the choices that its seed makes. */
-interface History {
-  readonly between: (from: number, to: number) => number
-  readonly pick: <T>(from: readonly T[]) => T
-  readonly clock: ManualClock
-  readonly gateway: ScriptedGateway
-  readonly db: Db
-  /** What befalls the next transaction. */
-  readonly fate: { next: 'kept' | 'away' | 'reply_lost' }
-  readonly shards: number
-  readonly accepts: readonly Accept[]
-  readonly world: ChargeWorld
-  readonly users: bigint[]
-  /** Charged and not yet settled, by workers that may have lost their lease meanwhile. */
-  unsettled: Settlement[]
-  /** Everything that anybody was told. */
-  readonly told: string[]
-}
+const STEPS = 180
 
-const STEPS = 110
-/** Ids of payments that are asked about: the first of a history, in which most come to an end. */
-const PAYMENTS = 60
+/** What happens to payments, told apart from what is given back of them. */
+const ACTS = [
+  openSome,
+  accept,
+  accept,
+  accept,
+  work,
+  work,
+  write,
+  write,
+  pass,
+  redriveSome,
+  resolveSome,
+  askOne,
+] as const
 
 /**
  * Run the history of a seed, one operation at a time: the same choices whatever the database, so
@@ -63,20 +64,7 @@ export async function runHistory(
   const history = beginHistory(seed, open, clock)
   await openSome(history)
   for (let step = 0; step < STEPS; step += 1) {
-    const act = history.pick([
-      openSome,
-      accept,
-      accept,
-      accept,
-      work,
-      work,
-      write,
-      write,
-      pass,
-      redriveSome,
-      resolveSome,
-      askOne,
-    ])
+    const act = history.pick(history.pick([ACTS, ACTS, GIVING_BACK]))
     const line = await act(history).catch((error: unknown) => {
       if (error instanceof Unavailable || error instanceof CommitUnknown) return error.name
       throw error
@@ -103,8 +91,12 @@ function beginHistory(seed: number, open: (shards: number) => Db, clock: ManualC
   const limits = { leaseMs: LEASE_MS, callMsMax: 1_000 }
   const world: ChargeWorld = { db, clock, gateway, policy, ...limits, random }
   const accepts = [0, 1].map(() => acceptAll(db, fee))
-  const state = { users: [], unsettled: [], told: [] }
-  return { between, pick, clock, gateway, db, fate, shards, accepts, world, ...state }
+  const policies = {
+    refundFee: pick(['keep', 'return', 'return'] as const),
+    returnFee: pick(['keep', 'return', 'return'] as const),
+  }
+  const state = { users: [], accepted: [], succeeded: [], unsettled: [], told: [] }
+  return { between, pick, clock, gateway, db, fate, shards, accepts, policies, world, ...state }
 }
 
 /** Let transactions meet their fate; put claims, which come in no order, into one. */
@@ -122,21 +114,64 @@ function fated(shard: Shard, fate: History['fate']): Shard {
       const { next } = fate
       fate.next = 'kept'
       if (next === 'away') throw new Unavailable('away')
-      const result = await shard.transaction(act, lockMs)
+      const result = await shard.transaction((tx) => act(inOrder(tx)), lockMs)
       if (next === 'reply_lost') throw new CommitUnknown('the reply was lost')
       return result
     },
   }
 }
 
+/** Rows that come in no order, in one: acts are numbered in it. */
+function inOrder(tx: Tx): Tx {
+  return {
+    ...tx,
+    write: (statement, values) => tx.write(statement, values),
+    async run(statement, values) {
+      const rows = await tx.run(statement, values)
+      if (statement.name !== 'payments_read_whole') return rows
+      const read = rows as unknown as { id: bigint }[]
+      read.sort((one, other) => (one.id < other.id ? -1 : 1))
+      return rows
+    },
+  }
+}
+
+/** The currency of an account that nobody has paid with; only tests say it in this way. */
+const SET_CURRENCY: Unsharded<never> = {
+  name: 'users_set_currency',
+  sharded: false,
+  text: `
+  update users
+  set currency = $2
+  where id = $1`,
+}
+
 async function openSome(history: History): Promise<string> {
-  const { between, users } = history
+  const { between, users, pick } = history
   const drafts = Array.from({ length: between(1, 4) }, () => {
     return { balance: BigInt(between(0, 40_000)) }
   })
   const opened = (await openUsers(history.db, drafts)).map(openedId)
   users.push(...opened)
+  for (const id of opened) {
+    await history.db.global.run(SET_CURRENCY, [id, pick([null, null, 'JPY', 'KWD'])])
+  }
   return opened.join()
+}
+
+/** An amount in the books' currency, or as it was sent, perhaps in a currency that it names. */
+function inHome({ pick }: History): Pick<Draft, 'amount'> {
+  return { amount: BigInt(pick([1, 20, 2_525, 9_999, 15_001])) }
+}
+
+function asked({ pick }: History): Pick<Draft, 'amount' | 'asked'> {
+  const [unscaled, scale] = pick([
+    [2_525n, 2],
+    [300n, 0],
+    [7_125n, 3],
+  ] as const)
+  const currency = pick([null, null, 'USD', 'JPY', 'KWD'])
+  return { amount: 0n, asked: { amount: { unscaled, scale }, currency } }
 }
 
 async function accept(history: History): Promise<string> {
@@ -144,11 +179,18 @@ async function accept(history: History): Promise<string> {
   const drafts = Array.from({ length: between(1, 6) }, (): Draft => ({
     type: pick(['deposit', 'withdraw']),
     userId: between(0, 30) === 0 ? 99_999n : pick(users),
-    amount: BigInt(pick([1, 20, 2_525, 9_999, 15_001])),
+    ...pick([inHome, inHome, asked])(history),
     idempotencyKey: pick([null, 'a', 'b', 'c,"{}\\', `d${between(0, 20)}`, `e${between(0, 99)}`]),
+    ...(between(0, 3) === 0 && {
+      given: said({ reference: pick([null, 'r1', `r${between(0, 9)}`]) }),
+    }),
   }))
   fate.next = pick(['kept', 'kept', 'kept', 'away', 'reply_lost'])
-  return show(await pick(accepts)(drafts))
+  const answers = await pick(accepts)(drafts)
+  for (const answer of answers) {
+    if (answer.kind === 'accepted') history.accepted.push(answer.payment.id)
+  }
+  return show(answers)
 }
 
 const SCRIPTS: readonly Script[] = [
@@ -182,16 +224,11 @@ async function write(history: History): Promise<string> {
   fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
   const settled = await settle(world, chosen)
   history.unsettled = history.unsettled.filter((one) => !chosen.includes(one))
+  // In order: which comes first of those settled by late words depends on the database.
+  const yes = settled.settlements.filter(({ decision }) => decision.step === 'succeed')
+  history.succeeded.push(...sorted(yes.map(({ claim: claimed }) => claimed.payment.id)))
   return `${chosen.length} ${settled.stale}`
 }
-
-/** Letters that there may be: an operator goes by a list that is a little old. */
-function someLetters({ between, shards }: History): bigint[] {
-  const count = between(1, 4)
-  return Array.from({ length: count }, () => BigInt(between(0, 20 * shards)))
-}
-
-const WHO = { actor: 'jane', reason: 'seen', requestId: 'r' }
 
 async function redriveSome(history: History): Promise<string> {
   const { world, pick, between, fate } = history
@@ -200,7 +237,7 @@ async function redriveSome(history: History): Promise<string> {
   })
   const by = { ...WHO, redriveId: pick([null, null, 7n, 8n]) }
   fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
-  return show(await redrive(world, by, requests))
+  return show(await redrive({ ...world, ...history.policies }, by, requests))
 }
 
 async function resolveSome(history: History): Promise<string> {
@@ -232,10 +269,6 @@ async function pass({ clock, pick }: History): Promise<string> {
   return ''
 }
 
-function show(value: unknown): string {
-  return JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? `${part}n` : part))
-}
-
 /**
  * The simulator's database, each step taken at once, opened with as many shards as somebody wants;
  * `change` plants a difference.
@@ -251,7 +284,7 @@ export function instantDb(
     step: () => done,
     wakeable: () => ({ done, wake: () => undefined }),
   }
-  const handlers = change({ ...states, ...records, ...acting })
+  const handlers = change(STATEMENTS)
   const memory = memoryDb({ tables, handlers, steps, faults: { fires: () => false } })
   const process = { name: 'only', dead: false, pausedUntilMs: 0, onDeath: [] }
   const driver = memory.connect(process)

@@ -8,13 +8,17 @@ import type { Process, Scheduler } from './scheduler.ts'
 /** What the gateway knows of one key. */
 type Known = 'pending' | 'success' | 'declined'
 
+/** What the gateway executed once: whose key it was under, how much, and of a refund, of what. */
+interface Execution {
+  readonly key: string
+  readonly amount: bigint
+  readonly parent: bigint | null
+}
+
 /** The gateway's own witness: what it executed, whatever anybody was told. */
 export interface Journal {
   /** Every execution, by payment: more than one entry is a double charge. */
-  readonly executed: ReadonlyMap<
-    bigint,
-    readonly { readonly key: string; readonly amount: bigint }[]
-  >
+  readonly executed: ReadonlyMap<bigint, readonly Execution[]>
   /**
    * Charge calls made, by payment, without those that were provably not executed, and those whose
    * refusal may be another's where such a one uses up nothing.
@@ -63,7 +67,7 @@ interface State {
   readonly network: Process
   readonly known: Map<string, Known>
   readonly firstUsedMs: Map<string, number>
-  readonly executed: Map<bigint, { key: string; amount: bigint }[]>
+  readonly executed: Map<bigint, Execution[]>
   readonly calls: Map<bigint, number>
   readonly broken: Set<bigint>
   underway: number
@@ -133,9 +137,10 @@ function intercepted(state: State): boolean {
 /** Decide a charge for the first time; where keys are not honoured, each time. */
 function decide({ world, known, executed }: State, request: ChargeRequest): void {
   const { key, paymentId, amount } = request
+  const parent = request.parent?.paymentId ?? null
   if (!world.faults.fires('declined')) {
     known.set(key, 'success')
-    executed.set(paymentId, [...(executed.get(paymentId) ?? []), { key, amount }])
+    executed.set(paymentId, [...(executed.get(paymentId) ?? []), { key, amount, parent }])
   } else if (known.get(key) !== 'success') known.set(key, 'declined')
 }
 

@@ -23,9 +23,10 @@ export interface Handler {
 /** Handlers by `Statement.name`. */
 export type Handlers = Readonly<Record<string, Handler>>
 
-/** The lock of a user's or a task's row. */
+/** The lock of a user's, a task's or a payment's row. */
 export const userLock = (id: bigint): string => `user ${id}`
 export const taskLock = (id: bigint): string => `task ${id}`
+export const paymentLock = (id: bigint): string => `payment ${id}`
 
 /** An array parameter: a JavaScript array, or the text of a PostgreSQL array without quotes. */
 export function texts(value: unknown): (string | null)[] {
@@ -47,10 +48,12 @@ export function time(value: unknown, context: Context): number {
   return value instanceof Date ? value.getTime() : context.nowMs
 }
 
-/** No client of the simulator says anything about a payment. */
-export const unsaid: Handlers = {
-  payment_details_sent: { run: () => [] },
-  payment_details_read: { run: () => [] },
-  payment_references_leave: { run: () => [] },
-  payment_references_left: { run: () => [] },
+/** Ids in order, each once. */
+export function sorted(all: readonly bigint[]): bigint[] {
+  return [...new Set(all)].sort((one, other) => (one < other ? -1 : 1))
+}
+
+/** A column of ids of which some are not there. */
+export function idsOrNone(value: unknown): (bigint | null)[] {
+  return texts(value).map((one) => (one === null ? null : BigInt(one)))
 }

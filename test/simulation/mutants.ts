@@ -1,11 +1,13 @@
 import { settle } from '../../src/charging/settle.ts'
 import { CommitUnknown, type Tx } from '../../src/ports.ts'
 import { withShards } from '../../src/each-shard.ts'
+import { BACK_MUTANTS } from './back-mutants.ts'
 import { LOCK_MUTANTS } from './lock-mutants.ts'
 import { OPERATOR_MUTANTS } from './operator-mutants.ts'
 import { ids, texts } from './handlers.ts'
+import { TEXT_MUTANTS } from './text-mutants.ts'
 import { WORD_MUTANTS } from './word-mutants.ts'
-import type { Plants } from './world.ts'
+import type { Plants } from './world-types.ts'
 import {
   both,
   misdecide,
@@ -130,6 +132,13 @@ const LATE_YES_IGNORED: Plants = {
 /** A life that many retries outlive. */
 const FORGETFUL = { repeats: 'first_answer', keyLifeMs: 30_000, lookup: 'eventual' } as const
 
+/** Histories in which they do. */
+const OUTLIVED: Plants = {
+  profile: FORGETFUL,
+  trouble: { reply_lost: 0.8, lookup_stale: 0.8, lookup_failed: 0 },
+  plan: { attemptsMax: 5, steps: 500 },
+}
+
 const CLAIM_IGNORES_LEASE = statement('tasks_claim', (real) => ({
   run(tables, values, context) {
     for (const task of tables.tasks.rows.values()) {
@@ -222,10 +231,10 @@ export const MUTANTS: readonly Mutant[] = [
   mutant('late_yes_ignored', 'a yes that comes late is only kept', LATE_YES_IGNORED),
   mutant('key_age_restarts', 'each claim begins a new life of its key', {
     ...KEY_AGE_RESTARTS,
-    profile: FORGETFUL,
+    ...OUTLIVED,
   }),
   mutant('key_lives_for_ever', 'a key is used longer than the gateway knows it', {
-    profile: FORGETFUL,
+    ...OUTLIVED,
     policy: (policy) => ({ ...policy, keyLifeMs: 1e12 }),
   }),
   mutant(
@@ -361,4 +370,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...LOCK_MUTANTS,
   ...WORD_MUTANTS,
   ...OPERATOR_MUTANTS,
+  ...BACK_MUTANTS,
+  ...TEXT_MUTANTS,
 ]

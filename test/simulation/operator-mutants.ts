@@ -2,7 +2,7 @@ import { NO_EVIDENCE } from '../../src/domain/evidence.ts'
 import type { Mutant } from './planting.ts'
 import type { Handler, Handlers } from './handlers.ts'
 import type { TaskRow } from './tables.ts'
-import type { Plants } from './world.ts'
+import type { Plants } from './world-types.ts'
 
 /** Change some statements. */
 function changed(names: readonly string[], change: (real: Handler) => Handler): Plants {

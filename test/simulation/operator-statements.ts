@@ -1,13 +1,20 @@
 import { TRANSITIONS } from '../../src/domain/payment.ts'
-import { ids, ints, taskLock, texts, time, type Handler, type Handlers } from './handlers.ts'
-import { claimTask, FRESH, insertPayment } from './statements.ts'
+import {
+  ids,
+  idsOrNone,
+  ints,
+  sorted,
+  taskLock,
+  texts,
+  time,
+  type Handler,
+  type Handlers,
+} from './handlers.ts'
+import { insertPayment } from './statements.ts'
+import { claimTask, FRESH } from './task-statements.ts'
 import { count, inShard, type ActRow, type LetterRow, type Tables, type TaskRow } from './tables.ts'
 
 const letterLock = (id: bigint): string => `letter ${id}`
-
-function sorted(all: readonly bigint[]): bigint[] {
-  return [...new Set(all)].sort((one, other) => (one < other ? -1 : 1))
-}
 
 const lockingTasks: Handler = {
   locks: (tables, [shard, paymentIds]) =>
@@ -198,16 +205,21 @@ const letters: Handlers = {
       const [actIds, paymentIds, letterIds, befores, afters] = values.slice(7)
       ids(paymentIds).forEach((paymentId, index) => {
         const id = ids(actIds)[index] as bigint
+        const before = JSON.parse(texts(befores)[index] as string) as ActRow['before']
+        const after = JSON.parse(texts(afters)[index] as string) as ActRow['after']
+        const [was, now] = [before['payment'], after['payment']]
+        if (was === 'unknown' && now === 'success') count(tables, shard, 'resolved_success', 1)
+        if (was === 'unknown' && now === 'failed') count(tables, shard, 'resolved_failed', 1)
         tables.acts.set(id, {
           shard: Number(shard),
           id,
           paymentId,
-          letterId: ids(letterIds)[index] as bigint,
+          letterId: idsOrNone(letterIds)[index] ?? null,
           redriveId: redriveId === null ? null : BigInt(redriveId as bigint),
           act: act as ActRow['act'],
           actor: String(actor),
-          before: JSON.parse(texts(befores)[index] as string) as ActRow['before'],
-          after: JSON.parse(texts(afters)[index] as string) as ActRow['after'],
+          before,
+          after,
           createdAt: time(at, context),
         })
       })

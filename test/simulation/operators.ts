@@ -1,8 +1,8 @@
-import type { ActWorld } from '../../src/dead-letters/act.ts'
 import { refresh } from '../../src/charging/refresh.ts'
-import { Lost, nap, untilDeath } from './asking.ts'
+import { insist, nap } from './asking.ts'
 import type { LetterRow } from './tables.ts'
-import { actWorld, expected, type Api, type World } from './world.ts'
+import { actWorld } from './world.ts'
+import type { World } from './world-types.ts'
 
 /** Letters of a run's step at most. */
 const RUN_MAX = 5
@@ -42,27 +42,12 @@ async function awaitLetters(world: World): Promise<readonly LetterRow[]> {
   return []
 }
 
-/** Ask until answered, by whatever process is there. */
-async function insist(
-  world: World,
-  act: (api: Api, own: ActWorld) => Promise<void>,
-): Promise<void> {
-  for (;;) {
-    const api = world.faults.pick(world.apis)
-    try {
-      return await untilDeath(api, act(api, actWorld(world, api)))
-    } catch (error) {
-      if (!expected(error) && !(error instanceof Lost)) throw error
-    }
-    await nap(world)
-  }
-}
-
 async function redriveOne(world: World, open: readonly LetterRow[]): Promise<void> {
   const { id: letterId } = world.faults.pick(open)
   const againstEvidence = world.faults.pick([false, false, true])
   const by = { actor: 'jane', reason: 'again', requestId: 'r', redriveId: null }
-  await insist(world, async (_, own) => {
+  await insist(world, async (api) => {
+    const own = actWorld(world, api)
     const [answer] = await world.acts.redrive(own, by, [{ letterId, delayMs: 0, againstEvidence }])
     world.count(answer?.kind === 'refused' ? `redrive_${answer.refusal.code}` : 'redriven')
   })
@@ -76,7 +61,8 @@ async function redriveRun(
 ): Promise<void> {
   const letters = open.slice(0, world.faults.between(1, RUN_MAX + 1))
   const by = { actor: 'cli', reason: 'a bad night', requestId: 'r', redriveId }
-  await insist(world, async (_, own) => {
+  await insist(world, async (api) => {
+    const own = actWorld(world, api)
     const requests = letters.map(({ id }, index) => ({ letterId: id, delayMs: index * 100 }))
     for (const answer of await world.acts.redrive(own, by, requests)) {
       world.count(answer.kind === 'refused' ? `redrive_${answer.refusal.code}` : 'redriven')
@@ -117,7 +103,8 @@ async function say(
   againstEvidence: boolean,
 ): Promise<void> {
   const by = { actor: 'jane', reason: 'seen', requestId: 'r', redriveId: null }
-  await insist(world, async (_, own) => {
+  await insist(world, async (api) => {
+    const own = actWorld(world, api)
     const request = { letterId, outcome, gatewayRef: null, againstEvidence }
     const [answer] = await world.acts.resolve(own, by, [request])
     world.count(answer?.kind === 'refused' ? `resolve_${answer.refusal.code}` : 'resolved')

@@ -1,4 +1,4 @@
-import type { Fee } from '../../src/domain/fee.ts'
+import type { Fee, FeePolicy, Fees } from '../../src/domain/fee.ts'
 import type { GatewayProfile } from '../../src/ports.ts'
 import type { Faults } from './faults.ts'
 
@@ -16,8 +16,17 @@ export interface Plan {
   readonly acts: number
   readonly profile: GatewayProfile
   readonly fee: Fee
+  /** Of the accounts, one is drawn for each; null: that of the books, which is USD. */
+  readonly currencies: readonly (string | null)[]
   readonly attemptsMax: number
   readonly giveUpMs: number
+  /** People who give money back, book what came back, cancel and correct. */
+  readonly clerks: number
+  /** Acts of each. */
+  readonly deeds: number
+  /** Whether refunds and returns return their part of the commission. */
+  readonly refundFee: FeePolicy
+  readonly returnFee: FeePolicy
 }
 
 /** A life that no retry comes near, and one that some outlive. */
@@ -45,16 +54,38 @@ const FEES: readonly Fee[] = [
   { bps: 333, min: 4n },
 ]
 
-/** Draw what a seed decides; `profile` is that of a planted bug that needs one. */
+const CURRENCIES: readonly (readonly (string | null)[])[] = [[null], [null], [null, 'JPY', 'KWD']]
+
+/** The rule of the commission in every currency: one rate, and a floor for each. */
+export function feesOf({ bps, min }: Fee): Fees {
+  const mins = [
+    ['USD', min],
+    ['JPY', min * 2n],
+    ['KWD', min * 5n],
+  ] as const
+  return { bps, mins: new Map(mins) }
+}
+
+/**
+ * Draw what a seed decides; `profile` is that of a planted bug that needs one. Operators and
+ * clerks are drawn by chances of their own, so that seeds without them stay what they were.
+ */
 export function drawPlan(
   { between, pick }: Faults,
   profile: GatewayProfile | undefined,
-  chance: () => number,
+  { chance, back }: { readonly chance: () => number; readonly back: () => number },
 ): Plan {
   const operators = [0, 0, 1, 2][Math.floor(chance() * 4)] ?? 0
+  const policies = ['keep', 'return', 'return'] as const
+  const policy = () => policies[Math.floor(back() * 3)] ?? 'keep'
   return {
     operators,
     acts: 1 + Math.floor(chance() * 8),
+    clerks: [0, 0, 1, 2, 3][Math.floor(back() * 5)] ?? 0,
+    deeds: 2 + Math.floor(back() * 10),
+    refundFee: policy(),
+    returnFee: policy(),
+    currencies: CURRENCIES[Math.floor(back() * 3)] ?? [null],
     shards: pick([1, 1, 2]),
     apis: between(1, 4),
     workers: between(1, 4),

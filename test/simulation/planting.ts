@@ -4,9 +4,9 @@ import { type ChargeRequest, type Evidence, type Gateway } from '../../src/ports
 import type { ChargeOutcome } from '../../src/domain/outcome.ts'
 import type { Decision } from '../../src/domain/decision.ts'
 import { ids, ints, taskLock, texts, type Handler, type Handlers } from './handlers.ts'
-import { type Owned } from './statements.ts'
+import { type Owned } from './task-statements.ts'
 import { inShard, type Tables } from './tables.ts'
-import type { Plants } from './world.ts'
+import type { Plants } from './world-types.ts'
 
 /** A bug that the simulator has to find. */
 export interface Mutant {

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Answer, Draft } from '../../src/domain/acceptance.ts'
+import { shortest } from '../../src/domain/money.ts'
+import type { RefundAnswer } from '../../src/domain/refund.ts'
 import { charge, claim, type ChargeWorld } from '../../src/charging/charge.ts'
 import { settle } from '../../src/charging/settle.ts'
 import { openUsers } from '../../src/users/open.ts'
@@ -8,9 +10,14 @@ import { must, Violation } from './promises.ts'
 import type { Fault } from './faults.ts'
 import { START_MS, type Scheduler } from './scheduler.ts'
 import { userLock } from './handlers.ts'
-import { Lost, nap, untilDeath } from './asking.ts'
+import { expected, Lost, nap, untilDeath } from './asking.ts'
+import { said } from './asked.ts'
+import { runClerk } from './clerks.ts'
+import { HOME } from './currencies.ts'
 import { runOperator } from './operators.ts'
-import { ASKED, createWorld, expected, type Api, type Plants, type World } from './world.ts'
+import { tally } from './tally.ts'
+import { createWorld, operationsOf } from './world.ts'
+import type { Api, Plants, World } from './world-types.ts'
 
 /** What became of one seed. */
 export interface SimulationResult {
@@ -40,18 +47,7 @@ export async function simulate(
   plants: Plants = {},
   log: ((line: string) => void) | null = null,
 ): Promise<SimulationResult> {
-  const world = createWorld(seed, plants, log)
-  let failure: SimulationResult['failure'] = null
-  try {
-    await trouble(world)
-    await rest(world)
-    await replay(world)
-    world.books.checkAtRest()
-    world.clients.checkAtRest()
-    must(world.db.locked() === 0, 'no lock is left behind')
-  } catch (error) {
-    failure = { message: messageOf(error), step: world.steps.steps() }
-  }
+  const { world, failure } = await play(seed, plants, log)
   tally(world)
   return {
     seed,
@@ -64,6 +60,28 @@ export async function simulate(
   }
 }
 
+/** The same, with the whole world as it is at the end. */
+export async function play(
+  seed: number,
+  plants: Plants,
+  log: ((line: string) => void) | null = null,
+): Promise<Pick<SimulationResult, 'failure'> & { readonly world: World }> {
+  const world = createWorld(seed, plants, log)
+  let failure: SimulationResult['failure'] = null
+  try {
+    await trouble(world)
+    await rest(world)
+    await replay(world)
+    world.books.checkAtRest()
+    world.clients.checkAtRest()
+    world.refunds.checkAtRest()
+    must(world.db.locked() === 0, 'no lock is left behind')
+  } catch (error) {
+    failure = { message: messageOf(error), step: world.steps.steps() }
+  }
+  return { world, failure }
+}
+
 function messageOf(error: unknown): string {
   if (error instanceof Violation) return error.message
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
@@ -74,7 +92,7 @@ async function trouble(world: World): Promise<void> {
   const { plan, steps } = world
   for (let slot = 0; slot < plan.apis; slot += 1) world.startApi(slot)
   const users: bigint[] = []
-  let clientsLeft = plan.clients + plan.operators
+  let clientsLeft = plan.clients + plan.operators + plan.clerks
   for (let client = 0; client < plan.clients; client += 1) {
     void runClient(world, users, client)
       .catch((error: unknown) => world.fail(error))
@@ -82,6 +100,11 @@ async function trouble(world: World): Promise<void> {
   }
   for (let operator = 0; operator < plan.operators; operator += 1) {
     void runOperator(world, operator)
+      .catch((error: unknown) => world.fail(error))
+      .finally(() => (clientsLeft -= 1))
+  }
+  for (let clerk = 0; clerk < plan.clerks; clerk += 1) {
+    void runClerk(world, clerk)
       .catch((error: unknown) => world.fail(error))
       .finally(() => (clientsLeft -= 1))
   }
@@ -117,7 +140,7 @@ async function rest(world: World): Promise<void> {
     while (workLeft(world)) {
       const due = [...tables.tasks.rows.values()].map((task) => task.runAt)
       await steps.step(process, 'waits for work', { atMs: Math.min(...due) })
-      await workOnce(own)
+      await workOnce(world, own)
       for (const task of tables.tasks.rows.values()) {
         const claims = task.fence - (fences.get(task.paymentId) ?? 0)
         must(claims <= CLAIMS_MAX, 'every payment is finished within a bound', task)
@@ -141,8 +164,8 @@ function checkWords({ words, tables }: World): void {
   }
 }
 
-async function workOnce(own: ChargeWorld): Promise<void> {
-  const claims = await claim(own, 100, ASKED)
+async function workOnce({ plan }: World, own: ChargeWorld): Promise<void> {
+  const claims = await claim(own, 100, operationsOf(plan))
   const settlements = await Promise.all(claims.map((claimed) => charge(own, claimed)))
   if (settlements.length > 0) await settle(own, settlements)
 }
@@ -161,7 +184,7 @@ function workLeft({ tables, plan, gateway }: World): boolean {
 
 /** Every keyed request that was answered is answered the same again. */
 async function replay(world: World): Promise<void> {
-  const { steps, clients } = world
+  const { steps, clients, refunds, plan } = world
   world.startApi(0)
   const api = world.apis[0] as Api
   let replayed = false
@@ -170,6 +193,16 @@ async function replay(world: World): Promise<void> {
       const [answer] = await api.accept([draft])
       must(answer?.replayed === true || answer?.kind === 'refused', 'an old key is replayed', draft)
       clients.answered(draft, answer as Answer)
+    }
+    const own = { db: api.db, refundFee: plan.refundFee, currency: HOME }
+    for (const { draft } of refunds.definite()) {
+      const [answer] = await world.acts.refund(own, [draft])
+      must(
+        answer?.replayed === true || answer?.kind === 'refused',
+        'an old key is replayed',
+        answer,
+      )
+      refunds.answered(draft, answer as RefundAnswer)
     }
   }
   void askAgain()
@@ -199,7 +232,7 @@ async function openUser(world: World): Promise<bigint> {
     const balance = BigInt(faults.between(0, 30_000))
     try {
       const [answer] = await untilDeath(api, openUsers(api.db, [{ balance }]))
-      if (answer !== undefined) return openedId(answer)
+      if (answer !== undefined) return inCurrency(world, openedId(answer))
     } catch (error) {
       if (!expected(error) && !(error instanceof Lost)) throw error
     }
@@ -207,12 +240,45 @@ async function openUser(world: World): Promise<bigint> {
   }
 }
 
+/** An account is opened in a currency; nobody has heard of it before this. */
+function inCurrency({ faults, plan, tables }: World, id: bigint): bigint {
+  const user = tables.users.get(id)
+  if (user === undefined || plan.currencies.length === 1) return id
+  const currency = faults.pick(plan.currencies)
+  tables.atomically(() => tables.users.set(id, { ...user, currency }))
+  return id
+}
+
 /** Keys of its own, keys that others use too, and none; users that exist, and a few that do not. */
-function draftOf({ faults }: World, users: readonly bigint[], own: string): Draft {
+function draftOf(world: World, users: readonly bigint[], own: string): Draft {
+  const { faults } = world
   const userId = faults.between(0, 40) === 0 ? 9_999n : faults.pick(users)
   const idempotencyKey = faults.pick([own, own, own, `shared-${faults.between(0, 4)}`, null])
   const type = faults.pick(['deposit', 'withdraw'] as const)
-  return { type, userId, amount: BigInt(faults.pick([100, 2_525, 9_999, 15_001])), idempotencyKey }
+  const amount = BigInt(faults.pick([100, 2_525, 9_999, 15_001]))
+  const draft = { type, userId, amount, idempotencyKey, ...saidOf(world, own) }
+  return world.plan.currencies.length === 1 ? draft : { ...draft, ...askedOf(world, userId) }
+}
+
+/** An amount as it is sent, in a currency that may be none of the account's. */
+function askedOf({ faults, tables }: World, userId: bigint): Pick<Draft, 'asked' | 'amount'> {
+  const own = tables.users.get(userId)?.currency ?? HOME
+  const currency = faults.pick([null, null, own, own, HOME])
+  const [unscaled, scale] = faults.pick([
+    [2_525n, 2],
+    [9_999n, 2],
+    [3_000n, 0],
+    [777n, 0],
+    [7_125n, 3],
+  ] as const)
+  return { amount: 0n, asked: { amount: { unscaled, scale }, currency } }
+}
+
+/** What is said about a payment, in the histories in which somebody changes it. */
+function saidOf({ faults, plan }: World, own: string): Pick<Draft, 'given'> {
+  if (plan.clerks === 0 || faults.between(0, 3) > 0) return {}
+  const reference = faults.pick([null, `order-${faults.between(0, 6)}`, `order-${own}`])
+  return { given: said({ reference, description: faults.pick([null, 'red', 'green']) }) }
 }
 
 /** Send until answered; without a key an unknown outcome is never sent again. */
@@ -243,36 +309,24 @@ async function ask(world: World, asked: readonly Draft[]): Promise<void> {
     await nap(world)
     drafts = drafts
       .filter((draft) => draft.idempotencyKey !== null)
-      .map((draft) =>
-        faults.between(0, 10) === 0 ? { ...draft, amount: draft.amount + 1n } : draft,
-      )
+      .map((draft) => (faults.between(0, 10) === 0 ? otherwise(draft) : draft))
   }
 }
 
-function tally(world: World): void {
-  for (const { status } of world.tables.payments.rows.values()) world.count(`payment_${status}`)
-  for (const letter of world.tables.letters.rows.values()) {
-    world.count(`letter_${letter.class}`)
-    if (letter.error === 'charged_after_failed') world.count('charged_after_failed')
-  }
-  for (const { act, after } of world.tables.acts.rows.values()) {
-    world.count(`act_${act}_${after['payment']}`)
-    if (after['against_evidence']) world.count('act_insisted')
-    if (after['evidence']) world.count('act_by_evidence')
-    if (after['repeated_by']) world.count('act_repeat')
-  }
-  for (const attempt of world.tables.attempts.rows.values()) {
-    if (attempt.late) world.count('late_evidence')
-    if (attempt.reason === 'worker_lost') world.count('worker_lost')
-  }
+/** The same request for another amount. */
+function otherwise(draft: Draft): Draft {
+  const { asked: was } = draft
+  if (was === undefined) return { ...draft, amount: draft.amount + 1n }
+  const { unscaled, scale } = was.amount
+  const amount = shortest({ unscaled: unscaled + 1n, scale })
+  return { ...draft, asked: { ...was, amount } }
 }
 
 function digestOf({ tables, steps, reached }: World): string {
   const hash = createHash('sha256').update(`${steps.trace()} ${steps.nowMs()} `)
-  const { users, payments, tasks, attempts, postings, letters, acts } = tables
-  const rows = [users, payments, tasks, attempts, postings, letters, acts].map((table) => [
-    ...table.rows.values(),
-  ])
+  const { users, payments, tasks, attempts, postings, letters, acts, children, details } = tables
+  const all = [users, payments, tasks, attempts, postings, letters, acts, children, details]
+  const rows = all.map((table) => [...table.rows.values()])
   const plain = (_: string, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)
   return hash
     .update(JSON.stringify([rows, reached], plain))

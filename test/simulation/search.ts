@@ -14,8 +14,12 @@ export interface Found {
 export async function failureAt(seed: number, { plants }: Mutant): Promise<Found | null> {
   const { failure } = await simulate(seed, plants)
   if (failure === null) return null
-  const { profile, trouble } = plants
-  const same = { ...(profile && { profile }), ...(trouble && { trouble }) }
+  const { profile, trouble, plan } = plants
+  const same = {
+    ...(profile && { profile }),
+    ...(trouble && { trouble }),
+    ...(plan && { plan }),
+  }
   const sound = await simulate(seed, same)
   // The first line: the promise that was broken, or the error that escaped.
   return sound.failure === null ? { seed, message: failure.message.split('\n')[0] ?? '' } : null

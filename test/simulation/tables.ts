@@ -1,4 +1,6 @@
 import type { Entry } from '../../src/domain/ledger.ts'
+import type { BookedType, Operation } from '../../src/domain/payment.ts'
+import type { ReturnKind } from '../../src/domain/returns.ts'
 import { ReadOnly } from '../../src/ports.ts'
 
 /** The rows of migrations/0001_initial.sql; times in milliseconds, amounts in minor units. */
@@ -7,6 +9,7 @@ export interface UserRow {
   readonly id: bigint
   readonly available: bigint
   readonly held: bigint
+  /** Null: that of the books. */
   readonly currency: string | null
   readonly createdAt: number
 }
@@ -15,7 +18,7 @@ export interface PaymentRow {
   readonly shard: number
   readonly id: bigint
   readonly userId: bigint
-  readonly type: 'deposit' | 'withdraw'
+  readonly type: BookedType
   readonly status: 'new' | 'success' | 'failed' | 'unknown'
   readonly amount: bigint
   readonly commission: bigint
@@ -30,13 +33,61 @@ export interface PaymentRow {
   readonly gatewayRef: string | null
   readonly redriveOf: bigint | null
   readonly currency: string | null
+  readonly parentId: bigint | null
+  readonly feeReturned: bigint | null
+  readonly returnKind: ReturnKind | null
+  readonly refundReserved: bigint | null
+  readonly feeReserved: bigint | null
+  readonly refunded: bigint | null
+  readonly returned: bigint | null
+  readonly returnedFee: bigint | null
+}
+
+/** Of a payment that gives nothing back, and of which nothing went back. */
+export const NOTHING_BACK = {
+  parentId: null,
+  feeReturned: null,
+  returnKind: null,
+  refundReserved: null,
+  feeReserved: null,
+  refunded: null,
+  returned: null,
+  returnedFee: null,
+} as const
+
+/** A refund or return in the list of the payment that it is of. */
+export interface ChildRow {
+  readonly shard: number
+  readonly parentId: bigint
+  readonly paymentId: bigint
+  readonly ref: string | null
+}
+
+/** What was said about a payment. */
+export interface DetailsRow {
+  readonly shard: number
+  readonly paymentId: bigint
+  readonly reference: string | null
+  readonly description: string | null
+  readonly metadata: Readonly<Record<string, string>> | null
+  readonly paymentMethod: string | null
+  readonly returnUrl: string | null
+  readonly sent: Readonly<Record<string, string>>
+}
+
+/** Which payment of a user has a reference. */
+export interface ReferenceRow {
+  readonly shard: number
+  readonly userId: bigint
+  readonly reference: string
+  readonly paymentId: bigint
 }
 
 export interface TaskRow {
   readonly shard: number
   readonly paymentId: bigint
   readonly gateway: string
-  readonly operation: 'charge' | 'payout'
+  readonly operation: Operation
   readonly runAt: number
   readonly fence: number
   readonly attempts: number
@@ -97,9 +148,9 @@ export interface ActRow {
   readonly shard: number
   readonly id: bigint
   readonly paymentId: bigint
-  readonly letterId: bigint
+  readonly letterId: bigint | null
   readonly redriveId: bigint | null
-  readonly act: 'redrive' | 'resolve'
+  readonly act: 'redrive' | 'resolve' | 'cancel' | 'return' | 'correct' | 'edit'
   readonly actor: string
   readonly before: Readonly<Record<string, string | null>>
   readonly after: Readonly<Record<string, string | null>>
@@ -116,6 +167,8 @@ export interface CountRow {
   readonly in_doubt: bigint
   readonly retried: bigint
   readonly letters: bigint
+  readonly resolved_success: bigint
+  readonly resolved_failed: bigint
 }
 
 /** A table whose rows are replaced and never changed, so that a transaction can be undone. */
@@ -142,6 +195,13 @@ export interface Tables {
   readonly openLetters: Table<bigint, bigint>
   readonly counts: Table<number, CountRow>
   readonly acts: Table<bigint, ActRow>
+  /** By `parentId paymentId`. */
+  readonly children: Table<string, ChildRow>
+  /** Ids of returns by `parentId ref`: the partial unique index. */
+  readonly childRefs: Table<string, bigint>
+  readonly details: Table<bigint, DetailsRow>
+  /** By `userId reference`. */
+  readonly references: Table<string, ReferenceRow>
   /** The next value of a sequence; never undone, as in PostgreSQL. */
   nextval(sequence: 'user_ids' | 'payment_ids' | 'dead_letter_ids' | 'operator_act_ids'): bigint
   /** Run `work` as one transaction: all of its changes or none. */
@@ -170,6 +230,8 @@ const UNCOUNTED = {
   in_doubt: 0n,
   retried: 0n,
   letters: 0n,
+  resolved_success: 0n,
+  resolved_failed: 0n,
 }
 
 /** Add to the counts of a shard, as a part of the statement that did what is counted. */
@@ -196,6 +258,28 @@ export class SqlError extends Error {
 /** Throw a violation of a unique key or a check. */
 export function refuseUnless(fact: boolean, code: '23505' | '23514', constraint: string): void {
   if (!fact) throw new SqlError(code, `violates ${constraint}`)
+}
+
+/** One of each, made by `table`. */
+function emptyTables(
+  table: <Key, Row>() => Table<Key, Row>,
+): Omit<Tables, 'nextval' | 'atomically' | 'reading' | 'version'> {
+  return {
+    users: table(),
+    payments: table(),
+    keys: table(),
+    tasks: table(),
+    attempts: table(),
+    postings: table(),
+    letters: table(),
+    openLetters: table(),
+    counts: table(),
+    acts: table(),
+    children: table(),
+    childRefs: table(),
+    details: table(),
+    references: table(),
+  }
 }
 
 export function memoryTables(): Tables {
@@ -225,16 +309,7 @@ export function memoryTables(): Tables {
   }
 
   return {
-    users: table(),
-    payments: table(),
-    keys: table(),
-    tasks: table(),
-    attempts: table(),
-    postings: table(),
-    letters: table(),
-    openLetters: table(),
-    counts: table(),
-    acts: table(),
+    ...emptyTables(table),
     nextval(sequence) {
       const value = (sequences.get(sequence) ?? 0n) + 1n
       sequences.set(sequence, value)

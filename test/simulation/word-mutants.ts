@@ -7,7 +7,7 @@ import type { ChargeRequest, Evidence, GatewayProfile } from '../../src/ports.ts
 import type { Mutant } from './planting.ts'
 import type { Handler, Handlers } from './handlers.ts'
 import type { TaskRow } from './tables.ts'
-import type { Plants } from './world.ts'
+import type { Plants } from './world-types.ts'
 
 const CONSISTENT: GatewayProfile = {
   repeats: 'first_answer',
@@ -81,6 +81,7 @@ export const WORD_MUTANTS: readonly Mutant[] = [
     plants: {
       profile: CONSISTENT,
       trouble: { lookup_failed: 0.9, reply_lost: 0.9, error_after: 0.5 },
+      plan: { steps: 500, attemptsMax: 1 },
       ...misread(({ outcome, httpStatus }) =>
         outcome.kind === 'no_answer' && httpStatus === 404 ? { kind: 'not_found' } : outcome,
       ),

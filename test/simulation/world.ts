@@ -1,15 +1,14 @@
 import { sessions } from '../../src/adapters/shard-session.ts'
-import type { Answer, Draft } from '../../src/domain/acceptance.ts'
 import type { ActWorld } from '../../src/dead-letters/act.ts'
+import { correct } from '../../src/dead-letters/correct.ts'
+import { editPayment } from '../../src/dead-letters/edit.ts'
 import { redrive } from '../../src/dead-letters/redrive.ts'
 import { resolve } from '../../src/dead-letters/resolve.ts'
-import type { Fee } from '../../src/domain/fee.ts'
-import type { Operation } from '../../src/domain/payment.ts'
-import { confirms } from '../../src/domain/reply.ts'
+import type { Draft } from '../../src/domain/acceptance.ts'
 import type { RetryPolicy } from '../../src/domain/decision.ts'
+import { OPERATIONS, type Operation } from '../../src/domain/payment.ts'
 import { seededRandom } from '../../src/domain/random.ts'
-import { acceptor, type Accept } from '../../src/payments/accept.ts'
-import { acceptingInShard } from '../../src/payments/accepting.ts'
+import { confirms } from '../../src/domain/reply.ts'
 import {
   chargeUnlessLocked,
   claim,
@@ -18,103 +17,45 @@ import {
   type Settlement,
 } from '../../src/charging/charge.ts'
 import { settle } from '../../src/charging/settle.ts'
-import {
-  Busy,
-  CommitUnknown,
-  Unavailable,
-  type Clock,
-  type Db,
-  type Gateway,
-} from '../../src/ports.ts'
-import type { GatewayProfile } from '../../src/ports.ts'
-import { together } from '../../src/queue/workers.ts'
+import { acceptor } from '../../src/payments/accept.ts'
+import { acceptingInShard } from '../../src/payments/accepting.ts'
+import type { Clock, Db } from '../../src/ports.ts'
 import { openSettler } from '../../src/queue/settler.ts'
-import { startWorker, type Worker } from '../../src/queue/worker.ts'
+import { startWorker } from '../../src/queue/worker.ts'
+import { together } from '../../src/queue/workers.ts'
+import { cancelPayments } from '../../src/refunds/cancel.ts'
+import { acceptRefunds } from '../../src/refunds/refund.ts'
+import { bookReturns } from '../../src/refunds/returns.ts'
 import { ofEachShard } from '../../src/each-shard.ts'
-import { auditor, type Auditor } from './checks.ts'
+import { STATEMENTS } from './all-statements.ts'
+import { expected } from './asking.ts'
+import { auditor } from './checks.ts'
+import { clientJournal } from './clients.ts'
+import { HOME } from './currencies.ts'
+import { drawFaults } from './faults.ts'
+import { hostileGateway } from './gateway.ts'
+import { taskLock, userLock } from './handlers.ts'
+import { CALL_MS_MAX, GRACE_MS, LEASE_MS } from './limits.ts'
+import { memoryDb } from './memory-db.ts'
+import { misfortune, standStill } from './misfortunes.ts'
+import { drawPlan, feesOf, type Plan } from './plan.ts'
 import { Violation } from './promises.ts'
-import { clientJournal, type ClientJournal } from './clients.ts'
-import { drawFaults, type Fault, type Faults } from './faults.ts'
-import { hostileGateway, type HostileGateway } from './gateway.ts'
-import { memoryDb, type MemoryDb } from './memory-db.ts'
-import { acting } from './operator-statements.ts'
-import { records } from './records.ts'
-import { scheduler, START_MS, type Process, type Scheduler } from './scheduler.ts'
-import { taskLock, userLock, type Handlers } from './handlers.ts'
-import { states } from './statements.ts'
-import { memoryTables, type Tables } from './tables.ts'
-import { drawPlan, type Plan } from './plan.ts'
+import { refundJournal } from './refund-clients.ts'
+import { scheduler, START_MS, type Process } from './scheduler.ts'
+import { memoryTables } from './tables.ts'
+import type { Acts, Api, Plants, World } from './world-types.ts'
 
-/** Bugs to plant: each replaces one input of the operations. None in production code. */
-export interface Plants {
-  readonly profile?: GatewayProfile
-  /** Faults that its histories are full of, where few others would show it. */
-  readonly trouble?: Partial<Record<Fault, number>>
-  readonly fee?: (fee: Fee) => Fee
-  readonly policy?: (policy: RetryPolicy) => RetryPolicy
-  readonly handlers?: (handlers: Handlers) => Handlers
-  readonly gateway?: (gateway: Gateway) => Gateway
-  readonly accept?: (accept: Accept) => Accept
-  readonly settle?: typeof settle
-  readonly clock?: (clock: Clock) => Clock
-  /** The time that a process takes for its database's. */
-  readonly now?: (clock: Clock) => Date
-  readonly acts?: (acts: Acts) => Acts
-  readonly proves?: typeof confirms
-}
-
-/** What operators do. */
-export interface Acts {
-  readonly redrive: typeof redrive
-  readonly resolve: typeof resolve
-}
-
-/** A process that accepts payments. */
-export interface Api {
-  readonly process: Process
-  readonly db: Db
-  readonly clock: Clock
-  /** Accept drafts, each in whatever batch it comes into. */
-  readonly accept: (drafts: readonly Draft[]) => Promise<readonly Answer[]>
-}
-
-export interface World {
-  readonly plan: Plan
-  readonly random: () => number
-  readonly tables: Tables
-  readonly steps: Scheduler
-  readonly faults: Faults
-  readonly db: MemoryDb
-  readonly gateway: HostileGateway
-  readonly books: Auditor
-  readonly clients: ClientJournal
-  readonly apis: Api[]
-  readonly workers: { process: Process; worker: Worker }[]
-  /** What gateways told workers. */
-  readonly words: { readonly process: Process; readonly done: Settlement }[]
-  /** Payments with a yes that a process of the version before kept and did not act on. */
-  readonly ignored: Set<bigint>
-  readonly acts: Acts
-  /** What happened, beside the faults. */
-  readonly reached: Record<string, number>
-  /** Workers that died stay dead from now on. */
-  closing: boolean
-  /** Report an error that must not happen; the run stops at the next step. */
-  fail(error: unknown): void
-  count(what: string): void
-  /** A process of its own that can work the queue. */
-  hand(name: string): { process: Process; world: ChargeWorld }
-  /** An API process as it asks the gateway out of turn. */
-  charging(api: Api): ChargeWorld
-  startApi(slot: number): void
-  startWorker(slot: number): void
-}
-
-export const LEASE_MS = 15_000
-export const CALL_MS_MAX = 5_000
-export const GRACE_MS = 30_000
-const IDLE_TRANSACTION_MS = 10_000
 const LOCK_MS_MAX = 5_000
+
+const ACTS: Acts = {
+  redrive,
+  resolve,
+  refund: acceptRefunds,
+  cancel: cancelPayments,
+  book: bookReturns,
+  correct,
+  edit: editPayment,
+}
 
 /** Everything a seed needs, with nothing started yet. */
 export function createWorld(
@@ -125,7 +66,8 @@ export function createWorld(
   // Streams of chance that do not disturb each other.
   const stream = (index: number) => seededRandom(seed + index * 0x1_0000_0000)
   const faults = drawFaults(stream(1), stream(5), plants.trouble)
-  const plan = drawPlan(faults, plants.profile, stream(4))
+  const drawn = drawPlan(faults, plants.profile, { chance: stream(4), back: stream(6) })
+  const plan = { ...drawn, ...plants.plan }
   let failure: unknown = null
   const steps = scheduler(
     stream(2),
@@ -137,7 +79,7 @@ export function createWorld(
     log,
   )
   const tables = memoryTables()
-  const handlers = (plants.handlers ?? ((same) => same))({ ...states, ...records, ...acting })
+  const handlers = (plants.handlers ?? ((same) => same))(STATEMENTS)
   const db = memoryDb({ tables, handlers, steps, faults })
   const { profile, fee, attemptsMax } = plan
   const limits = { callMsMax: CALL_MS_MAX, graceMs: GRACE_MS }
@@ -150,7 +92,9 @@ export function createWorld(
   const gateway = hostileGateway({ steps: pausing, faults, profile, proves, spares, ...limits })
   const { journal } = gateway
   const ignored = new Set<bigint>()
-  const rule = { feeBps: fee.bps, feeMin: fee.min, attemptsMax, lookup: profile.lookup, ignored }
+  const { refundFee, returnFee } = plan
+  const fees = { fees: feesOf(fee), refundFee, returnFee }
+  const rule = { ...fees, attemptsMax, lookup: profile.lookup, ignored }
   const books = auditor({ tables, journal, nowMs: steps.nowMs, ...rule })
   const clients = clientJournal(tables)
   const reached: Record<string, number> = {}
@@ -163,13 +107,15 @@ export function createWorld(
     gateway,
     books,
     clients,
+    refunds: refundJournal(tables),
+    told: new Map(),
     reached,
     random: stream(3),
     apis: [],
     workers: [],
     words: [],
     ignored,
-    acts: (plants.acts ?? ((same: Acts) => same))({ redrive, resolve }),
+    acts: (plants.acts ?? ((same: Acts) => same))(ACTS),
     closing: false,
     fail: (error) => (failure ??= error),
     count: (what) => (reached[what] = (reached[what] ?? 0) + 1),
@@ -256,8 +202,8 @@ function startApi(world: World, plants: Plants, slot: number): Api {
   const fee = plants.fee?.(plan.fee) ?? plan.fee
   const limits = { sizeMax: 20, waitingMax: 1_000, sideBySide: 2, lockMsMax: LOCK_MS_MAX }
   const accepts = ofEachShard(db, (shard) => {
-    const fees = { bps: fee.bps, mins: new Map([['USD', fee.min]]) }
-    const real = acceptor({ shard, currency: 'USD', fees })
+    const fees = plants.fees?.(feesOf(fee)) ?? feesOf(fee)
+    const real = acceptor({ shard, currency: HOME, fees })
     return acceptingInShard(plants.accept?.(real) ?? real, clock, limits)
   })
   const submit = (draft: Draft) => accepts.of(draft.userId).submit(draft)
@@ -266,11 +212,14 @@ function startApi(world: World, plants: Plants, slot: number): Api {
 
 /** What operators act on in an API process. */
 export function actWorld({ plan }: World, { db }: Api): ActWorld {
-  return { db, policy: { ...plan.profile, timeoutMs: CALL_MS_MAX } }
+  const { profile, refundFee } = plan
+  return { db, policy: { ...profile, timeoutMs: CALL_MS_MAX }, refundFee }
 }
 
-/** What the gateway is asked to do in the histories: nobody asks for refunds there. */
-export const ASKED: readonly Operation[] = ['charge', 'payout']
+/** What the gateway is asked to do in a history; refunds only where somebody asks for them. */
+export function operationsOf({ clerks }: Plan): readonly Operation[] {
+  return clerks > 0 ? OPERATIONS : ['charge', 'payout']
+}
 
 /** The real worker loops around the real operations: one for each thing a gateway does. */
 function startWorkerIn(world: World, plants: Plants, slot: number) {
@@ -279,7 +228,7 @@ function startWorkerIn(world: World, plants: Plants, slot: number) {
   const concurrency = faults.between(1, 6)
   const limits = { concurrency: () => concurrency, batchMax: faults.between(1, 6) }
   const pollMs = faults.between(500, 3_000)
-  const loops = ASKED.map((operation) => {
+  const loops = operationsOf(world.plan).map((operation) => {
     const settler = settlerOf(world, plants, own, limits.batchMax)
     const handle = chargeUnlessLocked(own, settler.waitsFor)
     const loop = startWorker<Claim, Settlement>({
@@ -327,64 +276,5 @@ function settlerOf(world: World, plants: Plants, own: ChargeWorld, batchMax: num
     faultyMsMax: LEASE_MS,
     onError: (error) => expected(error) || world.fail(error),
     onGivenUp: (_, error) => world.fail(error),
-  })
-}
-
-/** Whether an operation may throw this; anything else is a bug. */
-export function expected(error: unknown): boolean {
-  const passing = [Unavailable, CommitUnknown, Busy]
-  return passing.some((kind) => error instanceof kind)
-}
-
-/** After any step a process may die or stand still. */
-function misfortune(world: World): void {
-  const { faults } = world
-  if (faults.fires('api_crash')) crash(world, world.apis, (slot) => world.startApi(slot))
-  if (faults.fires('worker_crash')) crash(world, world.workers, (slot) => world.startWorker(slot))
-  if (faults.fires('row_locked')) seize(world)
-  if (faults.fires('database_read_only')) {
-    world.db.turnReadOnly(faults.between(100, LEASE_MS * 3))
-  }
-  if (faults.fires('pause')) {
-    const processes = [...world.apis, ...world.workers].map(({ process }) => process)
-    const ms = faults.between(1_000, LEASE_MS * 3)
-    if (processes.length > 0) standStill(world, faults.pick(processes), ms)
-  }
-}
-
-/** Somebody at a prompt locks a row that matters, and takes their time. */
-function seize({ faults, tables, db }: World): void {
-  const keys = [
-    ...[...tables.users.rows.keys()].map(userLock),
-    ...[...tables.tasks.rows.keys()].map(taskLock),
-  ]
-  if (keys.length > 0) db.seize(faults.pick(keys), faults.between(100, LEASE_MS * 3))
-}
-
-function crash(
-  world: World,
-  slots: readonly { readonly process: Process }[],
-  restart: (slot: number) => void,
-): void {
-  const { faults, steps, db } = world
-  if (slots.length === 0) return
-  const slot = faults.between(0, slots.length)
-  const { process } = slots[slot] as { process: Process }
-  if (process.dead) return
-  const survive = faults.between(0, 2) === 0
-  db.abandon(process, survive)
-  steps.kill(process, survive)
-  const atMs = steps.nowMs() + faults.between(100, LEASE_MS + 5_000)
-  void steps.step(steps.spawn('supervisor'), `restarts ${process.name}`, { atMs }).then(() => {
-    restart(slot)
-  })
-}
-
-/** Its open transactions end when they have been idle for too long. */
-function standStill({ steps, db }: World, process: Process, ms: number): void {
-  steps.pause(process, ms)
-  const atMs = steps.nowMs() + IDLE_TRANSACTION_MS
-  void steps.step(steps.spawn('supervisor'), 'ends idle transactions', { atMs }).then(() => {
-    if (process.pausedUntilMs > steps.nowMs()) db.expire(process)
   })
 }

@@ -1,0 +1,58 @@
+import { must } from './promises.ts'
+import type { ActRow, Tables } from './tables.ts'
+
+/** What operators did to a payment. */
+export interface Acts {
+  /** The word that ended it, if one did. */
+  readonly word: ActRow | null
+  /** How often it was started over. */
+  readonly redriven: number
+  readonly canceled: boolean
+  /** Its money was booked although it failed. */
+  readonly corrected: boolean
+  readonly returns: number
+}
+
+export const NO_ACTS: Acts = {
+  word: null,
+  redriven: 0,
+  canceled: false,
+  corrected: false,
+  returns: 0,
+}
+
+export function actsByPayment(tables: Tables): Map<bigint, Acts> {
+  const acts = new Map<bigint, Acts>()
+  for (const act of tables.acts.rows.values()) {
+    const own = acts.get(act.paymentId) ?? NO_ACTS
+    const word = act.act === 'resolve' && act.before['payment'] === 'unknown'
+    const again = act.act === 'redrive' && act.after['payment'] === 'new'
+    acts.set(act.paymentId, {
+      word: word ? act : own.word,
+      redriven: own.redriven + (again ? 1 : 0),
+      canceled: own.canceled || act.act === 'cancel',
+      corrected: own.corrected || act.act === 'correct',
+      returns: own.returns + (act.act === 'return' ? 1 : 0),
+    })
+  }
+  return acts
+}
+
+/** No act goes against what was known when it was committed, unless it says so. */
+export function checkNewActs(
+  tables: Tables,
+  before: { readonly acts: number; readonly yes: ReadonlySet<bigint> },
+): void {
+  if (tables.acts.rows.size === before.acts) return
+  for (const act of [...tables.acts.rows.values()].slice(before.acts)) {
+    if (!before.yes.has(act.paymentId)) continue
+    const { after } = act
+    if (act.before['payment'] !== 'unknown') {
+      must(after['repeated_by'] === undefined, 'what was executed is never charged again', act)
+      continue
+    }
+    const insisted = after['against_evidence'] === 'success'
+    must(after['payment'] === 'success' || insisted, 'no word goes against a yes unawares', act)
+    must(after['payment'] !== 'new', 'nobody is asked about what is known', act)
+  }
+}

@@ -1,0 +1,194 @@
+import type { FeePolicy } from '../../src/domain/fee.ts'
+import { must } from './promises.ts'
+import type { PaymentRow, Tables } from './tables.ts'
+
+/** What goes back is judged by; nothing of it comes from the code under test. */
+interface BackWorld {
+  readonly tables: Tables
+  readonly refundFee: FeePolicy
+  readonly returnFee: FeePolicy
+}
+
+/** What was given back of a payment before something else was, added up from its children. */
+interface Before {
+  readonly reserved: bigint
+  readonly feeReserved: bigint
+  readonly refunded: bigint
+  readonly returned: bigint
+  readonly returnedFee: bigint
+  /** Who paid for its returns: the user and we. */
+  readonly paidByUser: bigint
+  readonly lost: bigint
+}
+
+const NOTHING: Before = {
+  reserved: 0n,
+  feeReserved: 0n,
+  refunded: 0n,
+  returned: 0n,
+  returnedFee: 0n,
+  paidByUser: 0n,
+  lost: 0n,
+}
+
+/**
+ * Check what went back of every payment: the sums on it are those of its refunds and returns, no
+ * more goes back than it came to, and each refund and return that is new is as large as it may be,
+ * takes from the commission what it should, and from the user no more than is there.
+ */
+export function checkGivenBack(world: BackWorld, known: ReadonlyMap<bigint, PaymentRow>): void {
+  const { tables } = world
+  if (tables.children.rows.size === 0) return
+  for (const [parentId, children] of childrenByParent(tables)) {
+    const parent = tables.payments.get(parentId)
+    must(parent !== undefined, 'what goes back is of a payment', parentId)
+    if (parent === undefined) continue
+    checkSums(parent, children, tables)
+    // In the order of their effect: what was there before, and then what is new, by ids.
+    const old = children.filter(({ id }) => known.has(id))
+    const fresh = children.filter(({ id }) => !known.has(id)).toSorted(byId)
+    fresh.forEach((child, index) => {
+      const earlier = [...old, ...fresh.slice(0, index)]
+      checkArrived(world, { child, parent, before: sumsOf(earlier, tables) }, fresh.length === 1)
+    })
+  }
+}
+
+function byId(one: PaymentRow, other: PaymentRow): number {
+  return one.id < other.id ? -1 : 1
+}
+
+function childrenByParent(tables: Tables): Map<bigint, PaymentRow[]> {
+  const children = new Map<bigint, PaymentRow[]>()
+  for (const { parentId, paymentId } of tables.children.rows.values()) {
+    const child = tables.payments.get(paymentId)
+    must(child?.parentId === parentId, 'what is listed is of the payment it is listed with', child)
+    if (child === undefined) continue
+    const own = children.get(parentId)
+    if (own === undefined) children.set(parentId, [child])
+    else own.push(child)
+  }
+  return children
+}
+
+function sumsOf(children: readonly PaymentRow[], tables: Tables): Before {
+  const sums = { ...NOTHING } as { -readonly [Name in keyof Before]: bigint }
+  for (const { id, userId, type, status, amount, feeReturned, returnKind } of children) {
+    const fee = feeReturned ?? 0n
+    if (type === 'refund' && status !== 'failed') {
+      sums.reserved += amount
+      sums.feeReserved += fee
+      if (status === 'success') sums.refunded += amount
+    }
+    if (type !== 'return') continue
+    const sign = returnKind === 'dispute_won' ? -1n : 1n
+    sums.returned += sign * amount
+    sums.returnedFee += sign * fee
+    if (returnKind === 'payout_returned') continue
+    const entry = tables.postings.get(`${userId} ${id} settle`)
+    sums.paidByUser -= entry?.user ?? 0n
+    sums.lost -= entry?.losses ?? 0n
+  }
+  return sums
+}
+
+/** The sums on a payment, which nobody may exceed. */
+function checkSums(parent: PaymentRow, children: readonly PaymentRow[], tables: Tables): void {
+  const sums = sumsOf(children, tables)
+  const { amount, commission } = parent
+  must((parent.refundReserved ?? 0n) === sums.reserved, 'what is reserved is its refunds', parent)
+  must((parent.feeReserved ?? 0n) === sums.feeReserved, 'what refunds return of the fee', parent)
+  must((parent.refunded ?? 0n) === sums.refunded, 'what is refunded is its refunds', parent)
+  must((parent.returned ?? 0n) === sums.returned, 'what came back is its returns', parent)
+  must((parent.returnedFee ?? 0n) === sums.returnedFee, 'what returns return of the fee', parent)
+  must(sums.reserved <= amount, 'no refund goes beyond its payment', parent)
+  must(sums.returned >= 0n && sums.returned <= amount, 'no more comes back than went', parent)
+  const fees = sums.feeReserved + sums.returnedFee
+  must(fees >= 0n && fees <= commission, 'no more of a commission goes back than it was', parent)
+  must(sums.lost >= 0n && sums.paidByUser >= 0n, 'nobody earns from what came back', parent)
+}
+
+interface Arrival {
+  readonly child: PaymentRow
+  readonly parent: PaymentRow
+  readonly before: Before
+}
+
+function checkArrived(world: BackWorld, arrival: Arrival, alone: boolean): void {
+  const { child, parent } = arrival
+  must(parent.status === 'success', 'only what succeeded goes back', child)
+  must(parent.userId === child.userId, 'what goes back is of the same user', child)
+  if (child.type === 'refund') checkRefund(world, arrival)
+  else if (child.returnKind === 'payout_returned') checkPayout(world, arrival)
+  else if (child.returnKind === 'dispute_won') checkDispute(world, arrival)
+  else checkChargeBack(world, arrival, alone)
+}
+
+/** What of the commission `given` of a payment is worth, without `before` and `others`. */
+function share(
+  { amount, commission }: PaymentRow,
+  { given, before, others }: { given: bigint; before: bigint; others: bigint },
+): bigint {
+  const due = (commission * given) / amount - before
+  const left = commission - before - others
+  const most = due < left ? due : left
+  return most > 0n ? most : 0n
+}
+
+function checkRefund({ tables, refundFee }: BackWorld, { child, parent, before }: Arrival): void {
+  const { amount, feeReturned, refusedFor } = child
+  const { reserved, feeReserved, returned, returnedFee } = before
+  must(parent.type === 'deposit', 'only a deposit is refunded', child)
+  must(amount <= parent.amount - reserved - returned, 'no more is refunded than is left', child)
+  const sums = { given: reserved + amount, before: feeReserved, others: returnedFee }
+  const due = share(parent, sums)
+  const fee = refundFee === 'keep' ? 0n : due < amount ? due : amount
+  must(feeReturned === fee, 'a refund returns its share of the commission', child)
+  if (refusedFor === null) return
+  const available = tables.users.get(child.userId)?.available ?? 0n
+  must(available < amount - fee, 'a no is true', child)
+}
+
+function checkPayout({ returnFee }: BackWorld, { child, parent, before }: Arrival): void {
+  const { amount, feeReturned } = child
+  const { returned, returnedFee, feeReserved } = before
+  must(parent.type === 'withdraw', 'only a payout comes back', child)
+  const sums = { given: returned + amount, before: returnedFee, others: feeReserved }
+  const fee = returnFee === 'keep' ? 0n : share(parent, sums)
+  must(feeReturned === fee, 'a payout that came back returns its share', child)
+}
+
+/** A user pays what is there, at most what the deposit is still worth; we pay the rest. */
+function checkChargeBack(
+  { tables, returnFee }: BackWorld,
+  { child, parent, before }: Arrival,
+  alone: boolean,
+): void {
+  const { id, userId, amount, feeReturned } = child
+  // A refund that was sent counts as made; those that were not are canceled with this.
+  const { reserved, returned, returnedFee, feeReserved } = before
+  must(parent.type === 'deposit', 'only a deposit is charged back', child)
+  const worth = parent.amount - reserved - returned
+  const covered = worth < 0n ? 0n : worth < amount ? worth : amount
+  const sums = { given: returned + covered, before: returnedFee, others: feeReserved }
+  const due = covered > 0n ? share(parent, sums) : 0n
+  const fee = returnFee === 'keep' ? 0n : due < covered ? due : covered
+  must(feeReturned === fee, 'a charge-back returns its share of the commission', child)
+  const paid = -(tables.postings.get(`${userId} ${id} settle`)?.user ?? 0n)
+  must(paid <= covered - fee, 'nobody pays twice for one deposit', child)
+  const empty = tables.users.get(userId)?.available === 0n
+  must(!alone || paid === covered - fee || empty, 'a loss is what a user cannot pay', child)
+}
+
+/** Money that comes back from a dispute is for our losses first, and then the user's. */
+function checkDispute({ tables }: BackWorld, { child, parent, before }: Arrival): void {
+  const { id, userId, amount, feeReturned } = child
+  const entry = tables.postings.get(`${userId} ${id} settle`)
+  must(parent.type === 'deposit', 'a dispute is about a deposit', child)
+  const lost = before.lost < amount ? before.lost : amount
+  const rest = amount - lost
+  const user = before.paidByUser < rest ? before.paidByUser : rest
+  must(entry?.losses === lost, 'a dispute pays our losses first', child)
+  must(entry?.user === user, 'a dispute pays the user next', child)
+  must(feeReturned === rest - user, 'the rest of a dispute is commission', child)
+}

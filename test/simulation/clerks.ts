@@ -1,0 +1,214 @@
+import type { RefundAnswer, RefundDraft } from '../../src/domain/refund.ts'
+import type { ReturnDraft, ReturnKind } from '../../src/domain/returns.ts'
+import { refundDraft } from './asked.ts'
+import { expected, insist, Lost, nap, untilDeath } from './asking.ts'
+import { HOME, written } from './currencies.ts'
+import { userLock } from './handlers.ts'
+import { must } from './promises.ts'
+import type { LetterRow, PaymentRow } from './tables.ts'
+import type { World } from './world-types.ts'
+
+const BY = { actor: 'joe', reason: 'asked for', requestId: 'r', redriveId: null }
+
+/** How often a clerk looks for something to do before going on to something else. */
+const LOOKS_MAX = 10
+
+/**
+ * One clerk: refunds, cancels, books what came back, corrects and edits, one deed after the other,
+ * beside workers, operators and other clerks.
+ */
+export async function runClerk(world: World, index: number): Promise<void> {
+  const { faults, plan } = world
+  for (let deed = 0; deed < plan.deeds; deed += 1) {
+    // Few histories have any, so they come first where there are some.
+    const doing = charged(world).length > 0 ? faults.pick([correctOne, faults.pick(DEEDS)]) : null
+    await (doing ?? faults.pick(DEEDS))(world, `${index}.${deed}`)
+  }
+}
+
+const DEEDS = [
+  refundSome,
+  refundSome,
+  cancelSome,
+  cancelSome,
+  bookOne,
+  bookOne,
+  correctOne,
+  editOne,
+] as const
+
+/** Open letters of payments that failed and were executed. */
+function charged({ tables }: World): readonly LetterRow[] {
+  const open = [...tables.letters.rows.values()].filter(({ state }) => state === 'open')
+  return open.filter(({ error, type }) => error === 'charged_after_failed' && type !== 'refund')
+}
+
+/** Payments that are as wanted, when there are some; none after a while. */
+async function some(
+  world: World,
+  wanted: (payment: PaymentRow) => boolean,
+  napMsMax = 2_000,
+): Promise<readonly PaymentRow[]> {
+  for (let look = 0; look < LOOKS_MAX; look += 1) {
+    const found = [...world.tables.payments.rows.values()].filter(wanted)
+    if (found.length > 0) return found
+    await nap(world, napMsMax)
+  }
+  return []
+}
+
+/** Refunds of one deposit, or now and then of something that cannot be given back. */
+async function refundSome(world: World, own: string): Promise<void> {
+  const { faults } = world
+  const odd = faults.between(0, 15) === 0
+  const from = await some(
+    world,
+    ({ type, status }) => odd || (type === 'deposit' && status === 'success'),
+  )
+  if (from.length === 0) return
+  const parent = faults.pick(from)
+  const drafts = Array.from({ length: faults.pick([1, 1, 2, 3]) }, (_, item) => {
+    const shared = `shared-${faults.between(0, 4)}`
+    const key = faults.pick([`refund-${own}.${item}`, `refund-${own}.${item}`, shared, null])
+    return refundDraft(parent.id, partOf(world, parent), key)
+  })
+  await askRefunds(world, drafts)
+}
+
+/** All that is left, the whole, a part, the least there is, or more than there was. */
+function partOf({ faults }: World, { amount, currency }: PaymentRow): string | null {
+  const part = BigInt(faults.between(1, Number(amount)))
+  const asked = faults.pick([null, amount, part, part, part / 4n + 1n, 1n, amount + 1n])
+  return asked === null ? null : written(asked, currency)
+}
+
+/** Send until answered; without a key an unknown outcome is never sent again. */
+async function askRefunds(world: World, asked: readonly RefundDraft[]): Promise<void> {
+  const { faults, refunds, plan } = world
+  let drafts = asked
+  while (drafts.length > 0) {
+    const api = faults.pick(world.apis)
+    const askedMs = world.steps.nowMs()
+    const own = { db: api.db, refundFee: plan.refundFee, currency: HOME }
+    try {
+      const answers = await untilDeath(api, world.acts.refund(own, drafts))
+      if (faults.fires('answer_lost')) throw new Lost('the answer was lost')
+      drafts.forEach((draft, index) => hear(world, draft, answers[index] as RefundAnswer, askedMs))
+      return
+    } catch (error) {
+      if (!expected(error) && !(error instanceof Lost)) throw error
+    }
+    await nap(world)
+    drafts = drafts.filter(({ idempotencyKey }) => idempotencyKey !== null)
+  }
+
+  function hear(own: World, draft: RefundDraft, answer: RefundAnswer, askedMs: number): void {
+    const refused = answer.kind === 'refused'
+    own.count(refused ? `refund_${answer.refusal.code}` : 'refund_accepted')
+    if (!refused || answer.refusal.code !== 'busy') return refunds.answered(draft, answer)
+    const userId = own.tables.payments.get(draft.parentId)?.userId ?? -1n
+    const lockedMs = own.db.foundLockedMs(userLock(userId))
+    must(lockedMs >= askedMs, 'nobody is refused for another’s lock', answer.refusal)
+  }
+}
+
+/** Whoever asked for payments wants them no more, while a worker may be about to claim them. */
+async function cancelSome(world: World): Promise<void> {
+  const { faults, tables, gateway } = world
+  const open = await some(world, ({ status }) => status === 'new', 200)
+  if (open.length === 0) return
+  const chosen = open.slice(-faults.between(1, 6)).map(({ id }) => id)
+  const raced = new Set(chosen)
+  const answers = await insist(world, (api) => world.acts.cancel(api.db, BY, chosen))
+  for (const [index, answer] of answers.entries()) {
+    const id = chosen[index] as bigint
+    if (raced.delete(id)) world.count('cancel_raced')
+    world.count(answer.kind === 'refused' ? `cancel_${answer.refusal.code}` : 'cancel_canceled')
+    if (answer.kind === 'refused') continue
+    const payment = tables.payments.get(id)
+    must(payment?.lastError === 'canceled', 'what was canceled stays so', payment)
+    must(!gateway.journal.executed.has(id), 'what was canceled is never charged', payment)
+  }
+}
+
+const KINDS: Readonly<Record<string, readonly ReturnKind[]>> = {
+  withdraw: ['payout_returned'],
+  deposit: ['charged_back', 'charged_back', 'refunded_there', 'dispute_won'],
+}
+
+/** The gateway says that something came back, now and then twice, and of what never went there. */
+async function bookOne(world: World): Promise<void> {
+  const { faults, tables, plan } = world
+  const odd = faults.between(0, 15) === 0
+  const from = await some(world, ({ status, type }) => {
+    return odd || (status === 'success' && KINDS[type] !== undefined)
+  })
+  if (from.length === 0) return
+  const draft = returnOf(world, faults.pick(from))
+  const { parentId, kind } = draft
+  const own = { returnFee: plan.returnFee, currency: HOME }
+  for (let told = faults.pick([1, 1, 2]); told > 0; told -= 1) {
+    const [answer] = await insist(world, ({ db }) => world.acts.book({ ...own, db }, BY, [draft]))
+    if (answer === undefined) return
+    world.count(answer.kind === 'refused' ? `return_${answer.refusal.code}` : answer.kind)
+    if (answer.kind === 'refused') continue
+    const id = answer.kind === 'booked' ? answer.payment.id : answer.paymentId
+    const payment = tables.payments.get(id)
+    const same = payment?.parentId === parentId && payment.amount === draft.amount
+    must(same && payment.returnKind === kind, 'what came back is booked as it was told', payment)
+    const key = `${parentId} ${draft.ref}`
+    const before = world.told.get(key) ?? id
+    must(before === id, 'what came back is booked once, however often it is told', answer)
+    world.told.set(key, id)
+  }
+}
+
+/** All of a payment or a part came back, or more than there was, or in a way that it cannot. */
+function returnOf({ faults }: World, { id: parentId, type, amount, returned }: PaymentRow) {
+  const kinds = KINDS[faults.between(0, 15) === 0 ? 'deposit' : type] ?? KINDS['deposit'] ?? []
+  const part = BigInt(faults.between(1, Number(amount)))
+  const draft: ReturnDraft = {
+    parentId,
+    ref: `back-${faults.between(0, 5)}`,
+    kind: faults.pick((returned ?? 0n) > 0n ? [...kinds, 'dispute_won'] : kinds),
+    amount: faults.pick([amount, part, part / 3n + 1n, amount + 1n]),
+  }
+  return draft
+}
+
+/** The money of a payment that failed and was executed is booked, by whoever is first. */
+async function correctOne(world: World): Promise<void> {
+  const { faults, tables } = world
+  const open = [...tables.letters.rows.values()].filter(({ state }) => state === 'open')
+  const executed = charged(world)
+  const letters = executed.length > 0 ? executed : open
+  if (letters.length === 0) return nap(world)
+  const { id, paymentId, type } = faults.pick(letters)
+  const correct = async () => {
+    const [answer] = await insist(world, ({ db }) => world.acts.correct({ db }, BY, [id]))
+    world.count(answer?.kind === 'refused' ? `correct_${answer.refusal.code}` : 'corrected')
+    if (answer?.kind !== 'corrected') return
+    const userId = tables.payments.get(paymentId)?.userId
+    const late = tables.postings.get(`${userId} ${paymentId} settle_late`)
+    must(late !== undefined && type !== 'refund', 'a correction is booked', answer)
+  }
+  const times = faults.pick([1, 2])
+  await Promise.all(Array.from({ length: times }, correct))
+}
+
+/** Somebody changes what is said about a payment; honest retries go on as they were. */
+async function editOne(world: World): Promise<void> {
+  const { faults } = world
+  const from = await some(world, () => true)
+  if (from.length === 0) return
+  const { id } = faults.pick(from)
+  const edit = faults.pick([
+    { description: 'blue' },
+    { description: null },
+    { metadata: { a: 'b' } },
+  ])
+  const by = { actor: 'joe', requestId: 'r' }
+  const found = await insist(world, (api) => world.acts.edit(api.db, id, edit, by))
+  must(found, 'a payment that exists can be edited', id)
+  world.count('edited')
+}

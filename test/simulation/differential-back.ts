@@ -1,0 +1,85 @@
+import { correct } from '../../src/dead-letters/correct.ts'
+import { editPayment } from '../../src/dead-letters/edit.ts'
+import type { ReturnDraft } from '../../src/domain/returns.ts'
+import { cancelPayments } from '../../src/refunds/cancel.ts'
+import { acceptRefunds } from '../../src/refunds/refund.ts'
+import { bookReturns } from '../../src/refunds/returns.ts'
+import { refundDraft } from './asked.ts'
+import { PAYMENTS, show, someLetters, WHO, type History } from './history.ts'
+
+/** A payment that there may be, most often one of these. */
+function somePayment({ between, pick }: History, these: readonly bigint[] = []): bigint {
+  return these.length === 0 || between(0, 5) === 0 ? BigInt(between(1, PAYMENTS)) : pick(these)
+}
+
+async function refundSome(history: History): Promise<string> {
+  const { db, between, pick, fate, policies } = history
+  const drafts = Array.from({ length: between(1, 5) }, () => {
+    const amount = pick([null, '0.01', '12.34', '25.25', '99.99'])
+    const key = pick([null, null, `d${between(0, 20)}`, `r${between(0, 30)}`])
+    return refundDraft(somePayment(history, history.succeeded), amount, key)
+  })
+  fate.next = pick(['kept', 'kept', 'kept', 'away', 'reply_lost'])
+  return show(await acceptRefunds({ db, ...policies }, drafts))
+}
+
+async function cancelSome(history: History): Promise<string> {
+  const { db, between, pick, fate } = history
+  const some = Array.from({ length: between(1, 5) }, () =>
+    somePayment(history, history.accepted.slice(-5)),
+  )
+  fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
+  const answers = await cancelPayments(db, { ...WHO, redriveId: null }, [...new Set(some)])
+  // The document of the payment holds its random key.
+  return show(answers.map((one) => (one.kind === 'refused' ? one.refusal : one.payment.id)))
+}
+
+async function bookSome(history: History): Promise<string> {
+  const { db, between, pick, fate, policies } = history
+  const drafts = Array.from({ length: between(1, 4) }, (): ReturnDraft => ({
+    parentId: somePayment(history, history.succeeded),
+    ref: `ref-${between(0, 4)}`,
+    kind: pick([
+      'payout_returned',
+      'charged_back',
+      'charged_back',
+      'refunded_there',
+      'dispute_won',
+    ]),
+    amount: BigInt(pick([1, 20, 1_001, 2_525, 9_999])),
+  }))
+  fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
+  const world = { db, ...policies, currency: 'USD' }
+  return show(await bookReturns(world, { ...WHO, redriveId: null }, drafts))
+}
+
+async function correctSome(history: History): Promise<string> {
+  const { db, pick, fate } = history
+  fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
+  const letters = someLetters(history)
+  return show(await correct({ db }, { ...WHO, redriveId: null }, [...new Set(letters)]))
+}
+
+async function editOne(history: History): Promise<string> {
+  const { db, pick } = history
+  const edit = pick([
+    { description: 'blue' },
+    { description: null },
+    { metadata: { order: '7', 'a,b': '"{}' } },
+    { metadata: null, description: 'red' },
+  ])
+  const by = { actor: 'jane', requestId: 'r' }
+  return String(await editPayment(db, somePayment(history), edit, by))
+}
+
+/** What people do about money that goes back, and about what is said of payments. */
+export const GIVING_BACK = [
+  refundSome,
+  refundSome,
+  refundSome,
+  cancelSome,
+  bookSome,
+  bookSome,
+  correctSome,
+  editOne,
+] as const

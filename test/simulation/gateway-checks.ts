@@ -1,0 +1,48 @@
+import { HOME } from './currencies.ts'
+import type { Journal } from './gateway.ts'
+import { must } from './promises.ts'
+import type { PaymentRow, Tables } from './tables.ts'
+
+/**
+ * What was paid through the gateway by the books of each currency is what the gateway's own journal
+ * says, but for what is unknown here, what people
+ * said, and what it executed later than it says.
+ */
+export function checkWithGateway(tables: Tables, journal: Journal): void {
+  const differences = new Map<string, bigint>()
+  const add = (currency: string | null, amount: bigint): void => {
+    const code = currency ?? HOME
+    differences.set(code, (differences.get(code) ?? 0n) + amount)
+  }
+  for (const { userId, gateway } of tables.postings.rows.values()) {
+    add(tables.users.get(userId)?.currency ?? null, gateway)
+  }
+  for (const payment of tables.payments.rows.values()) {
+    const { id, currency, amount } = payment
+    const times = BigInt(journal.executed.get(id)?.length ?? 0)
+    const booked = isBooked(payment, tables) ? 1n : 0n
+    const executed = payment.type === 'return' ? booked : times
+    const open = payment.status === 'unknown'
+    const mayDiffer = open || journal.broken.has(id) || hasWord(id, tables)
+    const excused = mayDiffer ? executed - booked : 0n
+    add(currency, directionOf(payment) * amount * (excused - executed))
+  }
+  for (const [currency, difference] of differences) {
+    must(difference === 0n, 'the books of a currency are those of the gateway', currency)
+  }
+}
+
+function isBooked({ id, userId, status }: PaymentRow, tables: Tables): boolean {
+  return status === 'success' || tables.postings.get(`${userId} ${id} settle_late`) !== undefined
+}
+
+function hasWord(id: bigint, tables: Tables): boolean {
+  return [...tables.acts.rows.values()].some((one) => one.paymentId === id && one.act === 'resolve')
+}
+
+/** Paid out, or taken in. */
+function directionOf({ type, returnKind }: PaymentRow): bigint {
+  const taken =
+    type === 'deposit' || returnKind === 'payout_returned' || returnKind === 'dispute_won'
+  return taken ? -1n : 1n
+}

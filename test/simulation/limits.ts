@@ -1,0 +1,4 @@
+/** How long a claim lasts, a call may take, and a "not found" proves nothing, in milliseconds. */
+export const LEASE_MS = 15_000
+export const CALL_MS_MAX = 5_000
+export const GRACE_MS = 30_000

@@ -1,0 +1,13 @@
+import type { Plants } from './world-types.ts'
+
+/** Histories in which much is given back. */
+export const GIVING: Plants = {
+  plan: { clerks: 3, deeds: 12, refundFee: 'return', returnFee: 'return' },
+}
+
+/** Histories in which payments fail that the gateway executes later than it says. */
+export const LATE: Plants = {
+  profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' },
+  trouble: { beyond_grace: 0.9, pause: 0, worker_crash: 0, lookup_failed: 0, reply_lost: 0 },
+  plan: { ...GIVING.plan, deeds: 30, steps: 1_200, workers: 2, attemptsMax: 1, giveUpMs: 0 },
+}
