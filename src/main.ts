@@ -33,8 +33,8 @@ const program = newProgram('payments')
 program
   .command('start', { isDefault: true })
   .description(
-    'Run everything in one process: API, worker, and where they are not configured an embedded ' +
-      'PostgreSQL and the mock gateway.',
+    'Run API and worker in one process. Without DATABASE_URL it brings a PostgreSQL, without ' +
+      'PAYMENT_GATEWAY_URL the mock gateway.',
   )
   .action(() => serve({ api: true, worker: true, mockGateway: true }))
 program
@@ -51,7 +51,7 @@ program
   .action(() => serve({ api: false, worker: false, mockGateway: true }))
 program
   .command('migrate')
-  .description('Bring the database to the newest schema.')
+  .description('Migrate the schema of the database, and exit.')
   .option('--dry-run', 'say what would be applied and change nothing')
   .option('--status', 'list the migrations and when they were applied')
   .option('--embedded', 'make the embedded database of DATA_DIR where there is none')

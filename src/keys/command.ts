@@ -17,7 +17,7 @@ export function keysCommand(program: Command, open: () => Promise<Opened>): void
   const keys = program.command('keys').description('Make, list and revoke API keys.')
   keys
     .command('create')
-    .description('Make a key. Its token is shown this once; only a hash is kept.')
+    .description('Make a key. Its token is shown only now; the database keeps a hash.')
     .requiredOption('--name <name>', 'what the key is for, 1 to 100 characters')
     .option(
       '--scopes <list>',

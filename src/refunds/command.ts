@@ -26,7 +26,7 @@ const print = (line: string) => process.stdout.write(`${line}\n`)
 export function moneyCommands(program: Command, open: () => Promise<Opened>): void {
   program
     .command('return')
-    .description('Book that a payment came back, once under the reference of the gateway.')
+    .description('Book that a payment came back. The same --ref is booked once.')
     .argument('<payment>', 'the id of the payment that came back', parseId)
     .addOption(
       new Option('--kind <kind>', 'how it came back')

@@ -48,14 +48,24 @@ export function redriveCommand(program: Command, open: () => Promise<Opened>): v
   program
     .command('redrive')
     .description('Redrive the open dead letters that match; without filters, all of them.')
-    .addOption(new Option('--class <class>', 'of this class').choices(['failed', 'unknown']))
-    .option('--error <code>', 'with this error, such as http_502')
     .addOption(
-      new Option('--type <type>', 'of this type').choices(['deposit', 'withdraw', 'refund']),
+      new Option('--class <class>', 'only letters of this class').choices(['failed', 'unknown']),
     )
-    .option('--user <id>', 'of this user', parseUser)
-    .option('--before <time>', 'opened before this moment, such as 2030-01-31T12:00Z', parseTime)
-    .option('--after <time>', 'opened at this moment or later', parseTime)
+    .option('--error <code>', 'only with this error, such as http_502')
+    .addOption(
+      new Option('--type <type>', 'only of payments of this type').choices([
+        'deposit',
+        'withdraw',
+        'refund',
+      ]),
+    )
+    .option('--user <id>', 'only of this user', parseUser)
+    .option(
+      '--before <time>',
+      'only opened before this moment, such as 2030-01-31T12:00Z',
+      parseTime,
+    )
+    .option('--after <time>', 'only opened at this moment or later', parseTime)
     .option('--dry-run', 'say how many match and change nothing')
     .option('--rate <n>', `letters per second, 1 to ${RATE_MAX}`, parseRate, RATE_DEFAULT)
     .option('--reason <text>', 'why; kept in the record for good')

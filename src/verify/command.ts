@@ -55,8 +55,8 @@ export function verifyCommand(program: Command, open: () => Promise<OpenedWorld>
     .option('--gateway [url]', 'compare with the charges that the gateway executed as well')
     .option(
       '--fee-floor <amount>',
-      'a floor that TRANSACTION_FEE_MIN ever was; repeat it for each. A commission above its rate ' +
-        'must then be one of them',
+      'a former TRANSACTION_FEE_MIN; give each. A commission above its rate must then be one of ' +
+        'them',
       (floor: string, floors: string[]) => [...floors, floor],
       [],
     )
