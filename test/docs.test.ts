@@ -11,6 +11,9 @@ import { run } from './process-kit.ts'
 import { ROOT, sources } from './sources.ts'
 import { COLUMNS_MAX, wideLines, wideText } from './tidy/columns.ts'
 import { parse } from './tidy/tree.ts'
+import { BACK_DAMAGES } from './verify-damage-back.ts'
+import { MONEY_DAMAGES } from './verify-damage-money.ts'
+import { RECORD_DAMAGES } from './verify-damage-records.ts'
 
 // That docs/configuration.md and .env.example are what the settings generate is config.test.ts' to
 // say.
@@ -343,6 +346,14 @@ test('no page has prose that is wider than a line of code may be', () => {
       .map((line) => `${path}: ${line}`),
   )
   assert.deepEqual(wide, [])
+})
+
+test('docs/reliability.md counts the planted bugs and damages as they are', () => {
+  const page = prose(read('docs/reliability.md')).replace(/\s+/g, ' ')
+  const bugs = Object.keys(JSON.parse(read('test/simulation/found-at.json')) as object).length
+  const damages = [...MONEY_DAMAGES, ...BACK_DAMAGES, ...RECORD_DAMAGES].length
+  assert.ok(page.includes(`all ${bugs} are found`), `${bugs} planted bugs`)
+  assert.ok(page.includes(`plants ${damages} kinds of damage`), `${damages} kinds of damage`)
 })
 
 test('each guarantee of docs/reliability.md names a test that there is', () => {

@@ -32,7 +32,7 @@ const TAGS = [
   { name: 'Users', description: 'Balances and their history.' },
   { name: 'Dead letters', description: 'What failed or could not be finished.' },
   { name: 'Operations', description: 'Health and counters.' },
-  { name: 'Mock gateway', description: 'A gateway with faults you can turn.' },
+  { name: 'Mock gateway', description: 'A gateway with adjustable faults.' },
 ]
 
 const API_KEY = {

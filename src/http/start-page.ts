@@ -45,7 +45,7 @@ function linksOf({ api, mockGateway }: StartPage): readonly Link[] {
     ['metrics', '/metrics', 'The same and more, for Prometheus.'],
   ]
   if (mockGateway === null) return links
-  return [...links, ['mock_gateway', mockGateway, 'A gateway with faults you can turn.']]
+  return [...links, ['mock_gateway', mockGateway, 'A gateway with adjustable faults.']]
 }
 
 function body({ title, version }: StartPage, links: readonly Link[]): string {

@@ -203,8 +203,13 @@ function last(report: Report): string {
     users: report.checked.user ?? 0,
   }
   const seen =
-    `${payments.toLocaleString('en-US')} payments and ${users.toLocaleString('en-US')} users ` +
+    `${counted(payments, 'payment')} and ${counted(users, 'user')} ` +
     `in ${(report.durationMs / 1_000).toFixed(1)} s, longest snapshot ${report.longestMs} ms`
   if (report.violations === 0) return `The books are right: ${seen}.`
-  return `${report.violations.toLocaleString('en-US')} violations: ${seen}.`
+  return `${counted(report.violations, 'violation')}: ${seen}.`
+}
+
+/** A number with its noun: `1 user`, `2,000 payments`. */
+function counted(count: number, noun: string): string {
+  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`
 }
