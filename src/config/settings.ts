@@ -284,7 +284,7 @@ export const SETTINGS = {
     fallback: '3600',
     doc:
       'How long payments are accepted for a gateway that cannot be reached, or does not talk to us; ' +
-      'then they get 503 `gateway_unavailable`. Deposits and withdrawals apart. 0: no limit.',
+      'then they get 503 `gateway_unavailable`. Each operation by itself. 0: no limit.',
   },
   gatewayOutageTasksMax: {
     name: 'GATEWAY_OUTAGE_MAX',
