@@ -47,7 +47,7 @@ test('every account is added up by itself, over all steps and shards', async (t)
       user_available, user_held, gateway, fees, opening, losses, created_at)
     select shard, 0, n, 'settle', 1, 10, -100, 1000, 10000, -10911, ${AT}
     from generate_series(0, 1) shard, generate_series(1, 6000) n`)
-  const { asOf: _, ...sums } = await trialBalance(world)
+  const { asOf: _, ...sums } = await homeBalance(world)
   assert.deepEqual(sums, {
     user: 12_000n,
     held: 120_000n,

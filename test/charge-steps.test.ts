@@ -56,7 +56,7 @@ function worldOf({ charges = [paid], lookups = [absent], tookMs = 0, world = {} 
     return Promise.resolve({ outcome, sent: true, httpStatus: 200 })
   }
   const own: ChargeWorld = {
-    db: {} as Db,
+    db: { currency: 'USD' } as Db,
     clock,
     gateway: {
       profile: POLICY,

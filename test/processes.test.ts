@@ -282,7 +282,7 @@ const TESTS = {
   ) => {
     const { api, mock, worker, url } = await without(t, {
       WORKER_PROCESSING_TIMEOUT_SECONDS: '8',
-      GATEWAY_TIMEOUT_SECONDS: '2',
+      GATEWAY_TIMEOUT_SECONDS: '6',
     })
     // Nobody gets a reply, and half of the charges are executed.
     await turnGateway(mock, { timeout_before: 0.5, timeout_after: 0.5, timeout_ms: 60_000 })
