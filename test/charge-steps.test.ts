@@ -21,6 +21,7 @@ const PAYMENT: Payment = {
   refusedFor: null,
   gatewayRef: null,
   finishedAt: null,
+  currency: null,
 } as Payment
 
 const TASK: ClaimedTask = {
@@ -85,7 +86,8 @@ test('the gateway is told what the payment is, and when the call began and how l
   clock.advance(100)
   const { calls: made, decision } = await charge(world, claimed())
   const { id: paymentId, userId, amount, commission, type } = PAYMENT
-  const request = { key: 'key-7', paymentId, userId, amount, commission, type }
+  const money = { amount, commission, exponent: 2, currency: null }
+  const request = { key: 'key-7', paymentId, userId, ...money, type }
   assert.deepEqual(calls, [['charge', request]])
   const evidence = { outcome: paid, sent: true, httpStatus: 200 }
   assert.deepEqual(made, [{ kind: 'charge', ...evidence, startedMs: 100, tookMs: 13 }])

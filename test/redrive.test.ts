@@ -179,7 +179,7 @@ test('a repeat that cannot be paid for is refused, and its letter stays open', a
   )
   assert.deepEqual(answers[2], {
     kind: 'refused',
-    refusal: { code: 'insufficient_funds', required: 5_100n },
+    refusal: { code: 'insufficient_funds', required: 5_100n, exponent: 2 },
   })
   assert.equal((await letters(world, ids[2] ?? 0n))[0]?.state, 'open')
   await assertBooks(world)

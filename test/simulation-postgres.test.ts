@@ -47,7 +47,7 @@ const DUMPS = {
   letters: `
     select
       shard, id, payment_id as "paymentId", user_id as "userId", payment_type as "type", amount,
-      commission, class, error, attempts, state, ${ms('created_at')} as "createdAt",
+      commission, class, error, attempts, currency, state, ${ms('created_at')} as "createdAt",
       ${ms('closed_at')} as "closedAt", closed_by as "closedBy", closed_reason as "closedReason",
       redrive_id as "redriveId"
     from dead_letters order by id`,

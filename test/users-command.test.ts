@@ -25,8 +25,8 @@ test('users are listed, shown and erased in a terminal, while no API runs', asyn
 
   const listed = await users('list')
   const [first = '', second = ''] = listed.stdout.split('\n')
-  assert.match(first, /^2 .* 2\.50 {2}held 0\.00$/)
-  assert.match(second, /^1 .* 10\.00 {2}held 0\.00 {2}shop-1 {2}\{"note":"/)
+  assert.match(first, /^2 .* 2\.50 USD {2}held 0\.00$/)
+  assert.match(second, /^1 .* 10\.00 USD {2}held 0\.00 {2}shop-1 {2}\{"note":"/)
   assert.doesNotMatch(listed.stdout.replaceAll('\n', ''), /\p{Cc}/u)
 
   const erased = await json('erase', '1', '--reason', 'asked for')

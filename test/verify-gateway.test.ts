@@ -243,7 +243,7 @@ test('the JSON of the command has every rule, and nothing but the JSON', async (
   }
   const fields =
     'ok scope complete started_at duration_ms longest_statement_ms statements violations checked ' +
-    'accounts_minor rules'
+    'accounts_minor other_accounts_minor rules'
   assert.deepEqual(Object.keys(report), fields.split(' '))
   assert.deepEqual([report.ok, report.scope, report.violations], [false, 'full', 1])
   const rule = report.rules.find(({ rule: code }) => code === 'balance_available')

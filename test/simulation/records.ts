@@ -81,7 +81,7 @@ export const records: Handlers = {
   dead_letters_insert: {
     run(tables, values, context) {
       const [shard, at, letterIds, paymentIds, userIds, types, amounts, commissions] = values
-      const [classes, errors, attempts] = values.slice(8)
+      const [classes, errors, attempts, currencies] = values.slice(8)
       const fresh = ids(paymentIds).map((paymentId, index): LetterRow => ({
         shard: Number(shard),
         id: ids(letterIds)[index] as bigint,
@@ -93,6 +93,7 @@ export const records: Handlers = {
         class: texts(classes)[index] as string,
         error: texts(errors)[index] as string,
         attempts: ints(attempts)[index] as number,
+        currency: texts(currencies)[index] ?? null,
         state: 'open',
         createdAt: time(at, context),
         closedAt: null,

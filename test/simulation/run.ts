@@ -13,7 +13,7 @@ import { userLock } from './handlers.ts'
 import { expected, Lost, nap, untilDeath } from './asking.ts'
 import { said } from './asked.ts'
 import { runClerk } from './clerks.ts'
-import { HOME } from './currencies.ts'
+import { HOME, minorOf } from './currencies.ts'
 import { runOperator } from './operators.ts'
 import { tally } from './tally.ts'
 import { createWorld, operationsOf } from './world.ts'
@@ -260,7 +260,10 @@ function draftOf(world: World, users: readonly bigint[], own: string): Draft {
   return world.plan.currencies.length === 1 ? draft : { ...draft, ...askedOf(world, userId) }
 }
 
-/** An amount as it is sent, in a currency that may be none of the account's. */
+/**
+ * An amount as a way in hands it over, in a currency that may be none of the account's: without a
+ * currency it is one of the books, unless they cannot hold it.
+ */
 function askedOf({ faults, tables }: World, userId: bigint): Pick<Draft, 'asked' | 'amount'> {
   const own = tables.users.get(userId)?.currency ?? HOME
   const currency = faults.pick([null, null, own, own, HOME])
@@ -271,7 +274,9 @@ function askedOf({ faults, tables }: World, userId: bigint): Pick<Draft, 'asked'
     [777n, 0],
     [7_125n, 3],
   ] as const)
-  return { amount: 0n, asked: { amount: { unscaled, scale }, currency } }
+  const amount = { unscaled, scale }
+  const inBooks = currency === null ? minorOf(amount, HOME) : null
+  return inBooks === null ? { amount: 0n, asked: { amount, currency } } : { amount: inBooks }
 }
 
 /** What is said about a payment, in the histories in which somebody changes it. */

@@ -135,6 +135,8 @@ export interface LetterRow {
   readonly class: string
   readonly error: string
   readonly attempts: number
+  /** Null: that of the books. */
+  readonly currency: string | null
   readonly state: 'open' | 'redriven' | 'resolved'
   readonly createdAt: number
   readonly closedAt: number | null
