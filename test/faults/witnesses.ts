@@ -2,6 +2,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { systemClock } from '../../src/adapters/clock.ts'
 import { postgres } from '../../src/adapters/postgres.ts'
 import type { GatewayCharge } from '../../src/ports.ts'
+import { exponentIn } from '../../src/domain/currency.ts'
+import { fromWire } from '../../src/domain/money.ts'
 import { httpCharges } from '../../src/gateways/http-charges.ts'
 import { verify } from '../../src/verify/verify.ts'
 import { COUNTED, miscounted } from '../counts.ts'
@@ -21,7 +23,9 @@ interface Row {
   readonly userId: number
   readonly type: string
   readonly status: string
+  /** In minor units of its currency; null: that of the books. */
   readonly amount: number
+  readonly currency: string | null
   readonly key: string | null
   readonly refused: boolean
   /** It failed, and that the gateway had executed it was booked afterwards. */
@@ -201,7 +205,8 @@ async function gatewayWitness(
       .filter(({ paymentId, amount }) => {
         const row = byId.get(Number(paymentId))
         const open = row?.status === 'success' || row?.status === 'unknown'
-        return !(open || row?.corrected) || BigInt(row?.amount ?? -1) !== amount
+        const minor = fromWire(amount, exponentIn(row?.currency ?? null, 'USD'))
+        return !(open || row?.corrected) || BigInt(row?.amount ?? -1) !== minor
       })
       .map(({ paymentId }) => `charged, and no success: ${paymentId}`),
     ...rows
@@ -313,6 +318,7 @@ async function orphans(stack: Stack, slowestMs: number): Promise<Check> {
 async function readPayments(stack: Stack): Promise<Row[]> {
   const rows = await stack.query<Omit<Row, 'id'> & { id: string }>(`
     select payment.id::text as id, user_id::int as "userId", type, status, amount::int as amount,
+      currency,
       idempotency_key as key,
       status = 'failed' and refused_for is not null as refused,
       type = 'return' or redrive_of is not null as unasked,
