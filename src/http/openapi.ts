@@ -17,13 +17,14 @@ interface DocumentOptions {
 }
 
 const DESCRIPTION =
-  'Accept deposits and withdrawals with a commission, answer at once, charge the gateway in the ' +
-  'background.\n\n' +
-  '**Amounts** are decimal, with at most two places; send them as JSON numbers or as strings. Zeros ' +
-  'at the end do not count: `1.000` and `"1.000"` are 1. More decimals are refused, never rounded.\n\n' +
+  'Accept deposits and withdrawals with a commission, and refunds; answer at once, charge the ' +
+  'gateway in the background.\n\n' +
+  '**Amounts** are decimal, with at most as many places as the currency of the account; send them ' +
+  'as JSON numbers or as strings. Zeros at the end do not count: `1.000` and `"1.000"` are 1. More ' +
+  'decimals are refused, never rounded.\n\n' +
   '**Idempotency.** Send an `Idempotency-Key` with every payment: the same request under the same ' +
   'key is carried out once and answered the same. A key belongs to its user: two users may use the ' +
-  'same one, and it serves deposits and withdrawals alike. Keys are kept for good.\n\n' +
+  'same one, and it serves deposits, withdrawals and refunds alike. Keys are kept for good.\n\n' +
   '**Errors** are problem documents (RFC 9457). Programs go by `code`. A path that does not take a ' +
   'method answers 405 with `Allow`, and `OPTIONS` tells the same.'
 

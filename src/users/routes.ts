@@ -101,7 +101,7 @@ const OpenedUser = Type.Object(
 const Transaction = Type.Object(
   {
     payment_id: nullable('integer', { description: 'Null for the opening balance.' }),
-    kind: Type.String({ description: 'opening, hold, release or settle.' }),
+    kind: Type.String({ description: 'opening, hold, release, settle or settle_late.' }),
     balance: Money('By how much this entry changed the balance.'),
     held: Money('By how much this entry changed what is held.'),
     commission: Money('The commission earned with this entry.'),
