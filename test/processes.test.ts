@@ -281,8 +281,8 @@ const TESTS = {
     t: TestContext,
   ) => {
     const { api, mock, worker, url } = await without(t, {
-      WORKER_PROCESSING_TIMEOUT_SECONDS: '8',
-      GATEWAY_TIMEOUT_SECONDS: '6',
+      WORKER_PROCESSING_TIMEOUT_SECONDS: '14',
+      GATEWAY_TIMEOUT_SECONDS: '4',
     })
     // Nobody gets a reply, and half of the charges are executed.
     await turnGateway(mock, { timeout_before: 0.5, timeout_after: 0.5, timeout_ms: 60_000 })
