@@ -115,7 +115,8 @@ async function settles(stack: Stack, userId: number, from: Date, to: Date): Prom
 function noSlower(name: string, before: readonly number[], during: readonly number[]) {
   const [was, is] = [p99(before), p99(during)]
   const slow = is <= Math.max(was * FACTOR_MAX, was + MORE_MS_MAX) ? [] : [`${is} ms`]
-  return check(name, slow, `p99 ${was} ms without it, ${is} ms during it, ${during.length} of them`)
+  const told = `p99 ${was} ms without it, ${is} ms during it, ${during.length} of them`
+  return { ...check(name, slow, told), timed: true }
 }
 
 function p99(values: readonly number[]): number {

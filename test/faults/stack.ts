@@ -270,6 +270,8 @@ export async function createDatabase(
   name: string,
   schema: 'newest' | null = 'newest',
 ): Promise<string> {
+  // A scenario that is run once more begins anew.
+  await query(server.url(), `drop database if exists ${name} with (force)`)
   await query(server.url(), `create database ${name}`)
   const url = new URL(server.url())
   url.pathname = `/${name}`

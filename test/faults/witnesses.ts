@@ -15,6 +15,8 @@ export interface Check {
   readonly name: string
   readonly ok: boolean
   readonly detail: string
+  /** It compares times, which a machine that is busy with other things makes longer. */
+  readonly timed?: boolean
 }
 
 /** A payment as the database has it. */
