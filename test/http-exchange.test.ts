@@ -187,9 +187,14 @@ test('a peer that does not speak TLS is not executed and not sent', async (t) =>
 })
 
 test('waiting for a connection past the deadline is not executed and not sent', async (t) => {
+  // Both deadlines pass in one turn: a moment between them would hand the connection on.
+  t.mock.timers.enable({ apis: ['setTimeout'] })
   const { url, requests } = await peer(t, () => {})
   const client = gateway(t, url, { connections: 1, timeoutMs: SHORT_MS })
-  const [first, second] = await Promise.all([client.charge(REQUEST), client.charge(REQUEST)])
+  const calls = Promise.all([client.charge(REQUEST), client.charge(REQUEST)])
+  await until(() => requests.length === 1)
+  t.mock.timers.tick(SHORT_MS)
+  const [first, second] = await calls
   assert.deepEqual(first, { outcome: doubt('timeout'), sent: true, httpStatus: null })
   assert.deepEqual(second, unsent('connect_timeout'))
   assert.equal(requests.length, 1)
