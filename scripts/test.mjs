@@ -7,7 +7,7 @@
  * migrates the database `payments_template`, which each test clones; hands both to the tests as
  * TEST_DATABASE_URL and TEST_TEMPLATE, and a folder for their files as TEST_FOLDER; stops the
  * server and deletes the folder whatever happens, also when this process is killed. The exit code
- * is the runner's.
+ * is the runner's. With `--again`, at most two files that failed run once more, alone.
  *
  * On a slow disk, `TMPDIR=/dev/shm npm test` clones the template several times faster.
  */
@@ -18,8 +18,8 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import pg from 'pg'
-import { register } from 'tsx/esm/api'
 import { testFiles } from './test-files.mjs'
+import { compile, loadFrom } from './typescript.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const TEMPLATE = 'payments_template'
@@ -34,11 +34,10 @@ const FILES_SIDE_BY_SIDE = Math.min(availableParallelism() + 1, 5)
  * half a minute; a machine may be busy with other things.
  */
 const FILE_MS_MAX = 600_000
-
-/** Load TypeScript from src as it is; the tests do the same. */
-register()
-const { startEmbeddedPostgres } = await import('../src/adapters/embedded-postgres.ts')
-const { migrate } = await import('../src/adapters/migrate.ts')
+/** Chooses tests, not files: for the processes of the files alone. */
+const PATTERN = '--test-name-pattern'
+/** When more files fail than this, it is not chance. */
+const AGAIN_MAX = 2
 
 /** @type {import('node:child_process').ChildProcess | null} */
 let child = null
@@ -85,7 +84,8 @@ function createFolder() {
 }
 
 /** @param {string} folder */
-function startServer(folder) {
+async function startServer(folder) {
+  const { startEmbeddedPostgres } = await import('../src/adapters/embedded-postgres.ts')
   return startEmbeddedPostgres({
     dataDir: join(folder, 'data'),
     // Away from the service's own ports, so that both can run side by side.
@@ -108,29 +108,32 @@ async function createTemplate(url) {
   }
   const template = new URL(url)
   template.pathname = `/${TEMPLATE}`
+  const { migrate } = await import('../src/adapters/migrate.ts')
   await migrate(template.href)
 }
 
 /**
  * @param {string | null} url
- * @param {string} folder
+ * @param {readonly string[]} files
+ * @param {number} sideBySide Files at a time.
  * @returns {Promise<number>}
  */
-function runTests(url, folder) {
-  const files = given.some(isFile) ? [] : testFiles(root, unit)
-  const limits = [`--test-concurrency=${FILES_SIDE_BY_SIDE}`, `--test-timeout=${FILE_MS_MAX}`]
-  // Options must precede the files; of two that say the same, the later one holds.
+function runTests(url, files, sideBySide) {
+  const options = given.filter((argument) => argument.startsWith('-'))
   const args = [
-    '--import',
-    'tsx',
-    '--test',
-    ...limits,
-    ...reporters(given),
-    ...given.toSorted((a, b) => Number(isFile(a)) - Number(isFile(b))),
+    `--import=${pathToFileURL(join(root, 'scripts', 'typescript.mjs')).href}`,
+    // Of two that say the same, the later one holds.
+    `--test-concurrency=${sideBySide}`,
+    `--test-timeout=${FILE_MS_MAX}`,
+    ...options.filter((option) => !isReporter(option) && !option.startsWith(PATTERN)),
+    join(root, 'scripts', 'run-tests.mjs'),
+    ...reporters(options.filter(isReporter)),
+    ...options.filter((option) => option.startsWith(PATTERN)),
     ...files,
   ]
   const database = url === null ? {} : { TEST_DATABASE_URL: url, TEST_TEMPLATE: TEMPLATE }
-  const env = { ...process.env, ...database, TEST_FOLDER: folder }
+  const own = { TEST_FOLDER: folder, TEST_COMPILED: compiledIn(folder) }
+  const env = { ...process.env, ...database, ...own }
   return new Promise((done) => {
     // A group of their own, with all that they start: it can be ended as a whole.
     child = spawn(process.execPath, args, {
@@ -145,23 +148,57 @@ function runTests(url, folder) {
 }
 
 /**
+ * Run all that is asked for. With `--again`, the files that failed run once more, alone, when they
+ * are few: a test that fails only beside others is a mistake in it or in the service that has to be
+ * found, so it is named, but it does not hold up what else the run has shown.
+ *
+ * @param {string | null} url
+ */
+async function runAll(url) {
+  const named = given.filter((argument) => !argument.startsWith('-'))
+  const files = named.length > 0 ? named : testFiles(root, unit)
+  const code = await runTests(url, files, FILES_SIDE_BY_SIDE)
+  if (code === 0 || !again || interrupted) return code
+  const failed = failedFiles()
+  if (failed.length === 0 || failed.length > AGAIN_MAX) return code
+  console.log(`\nFailed, and run once more alone: ${failed.join(', ')}`)
+  const second = await runTests(url, failed, 1)
+  if (second === 0) console.log(`UNSTEADY, to be mended: ${failed.join(', ')}`)
+  return second
+}
+
+/** @returns {string[]} */
+function failedFiles() {
+  const path = join(folder, 'failed.json')
+  return fs.existsSync(path) ? JSON.parse(fs.readFileSync(path, 'utf8')) : []
+}
+
+/**
  * What tells how it went: as asked for, or as the runner does by itself, and who hangs.
  *
- * @param {readonly string[]} given
+ * @param {readonly string[]} asked
  */
-function reporters(given) {
-  if (given.some((argument) => argument.startsWith('--test-reporter-destination'))) return []
-  const asked = given.some((argument) => argument.startsWith('--test-reporter'))
+function reporters(asked) {
+  if (asked.some((option) => option.startsWith('--test-reporter-destination'))) return asked
   const usual = `--test-reporter=${process.stdout.isTTY ? 'spec' : 'tap'}`
   const hanging = `--test-reporter=${pathToFileURL(join(root, 'scripts', 'unfinished.mjs')).href}`
   // A destination goes to the reporter at the same place in the list: ours first.
   const destinations = ['stderr', 'stdout'].map((name) => `--test-reporter-destination=${name}`)
-  return [hanging, ...(asked ? [] : [usual]), ...destinations]
+  return [hanging, ...(asked.length > 0 ? asked : [usual]), ...destinations]
 }
 
-/** @param {string} argument */
-function isFile(argument) {
-  return !argument.startsWith('-')
+/** @param {string} option */
+function isReporter(option) {
+  return option.startsWith('--test-reporter')
+}
+
+/**
+ * Where this run keeps what it has compiled.
+ *
+ * @param {string} folder
+ */
+function compiledIn(folder) {
+  return join(folder, 'compiled')
 }
 
 /** The address of the tests' server, with a template; null: they need none. */
@@ -180,14 +217,17 @@ async function ownServer() {
 }
 
 const unit = process.argv.includes('--unit')
-const given = process.argv.slice(2).filter((argument) => argument !== '--unit')
+const again = process.argv.includes('--again')
+const given = process.argv.slice(2).filter((argument) => !['--unit', '--again'].includes(argument))
 const folder = createFolder()
 const witness = startWitness(folder)
 /** @type {() => Promise<void>} */
 let stopServer = () => Promise.resolve()
 try {
+  await compile(compiledIn(folder))
+  loadFrom(compiledIn(folder))
   const url = await prepare()
-  process.exitCode = interrupted ? 130 : await runTests(url, folder)
+  process.exitCode = interrupted ? 130 : await runAll(url)
 } finally {
   endGroup()
   await stopServer()

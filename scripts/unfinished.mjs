@@ -31,7 +31,7 @@ export default async function* unfinished(events) {
  *
  * @param {Named} test
  */
-function isFile({ name, file }) {
+export function isFile({ name, file }) {
   return file === undefined || file === name || file.endsWith(name)
 }
 

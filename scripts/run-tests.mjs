@@ -1,0 +1,140 @@
+/**
+ * Run test files, those that take longest first: `node --test-concurrency=3 scripts/run-tests.mjs
+ * [--test-reporter=... ...] file ...`. Started by `scripts/test.mjs`, which brings the database.
+ *
+ * Node's own command runs files by name, and then whoever is last and long runs alone on a machine
+ * that has nothing else to do.
+ */
+import { setMaxListeners } from 'node:events'
+import { createWriteStream, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { run } from 'node:test'
+import * as builtin from 'node:test/reporters'
+import { isFile } from './unfinished.mjs'
+
+/** The files that take longest, longest first; a whole run says when this is no longer true. */
+const LONGEST = [
+  'start',
+  'commands',
+  'processes',
+  'verify-steps',
+  'counts',
+  'simulation-postgres',
+  'cut-short',
+  'simulation',
+  'embedded-postgres',
+  'misconfigured',
+  'failover',
+  'pages',
+  'fuzz-selftest',
+  'demo',
+  'readme',
+  'hostile-input',
+  'payment-command',
+  'verify-traffic',
+  'concurrency',
+  'lists',
+].map((name) => `test/${name}.test.ts`)
+
+/** @param {string} name */
+function option(name) {
+  const last = process.execArgv.findLast((argument) => argument.startsWith(`${name}=`))
+  return last === undefined ? undefined : Number(last.slice(name.length + 1))
+}
+
+/**
+ * The values of an option that may be given several times.
+ *
+ * @param {string} name
+ */
+function values(name) {
+  const given = process.argv.slice(2).filter((argument) => argument.startsWith(`${name}=`))
+  return given.map((argument) => argument.slice(name.length + 1))
+}
+
+/**
+ * The path of a file within the repository, with slashes.
+ *
+ * @param {string} file
+ */
+function pathOf(file) {
+  return relative('', file).replaceAll('\\', '/')
+}
+
+/** @param {string} file */
+function placeOf(file) {
+  const place = LONGEST.indexOf(pathOf(file))
+  return place === -1 ? LONGEST.length : place
+}
+
+const files = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
+const stopping = new AbortController()
+// Each file listens.
+setMaxListeners(0, stopping.signal)
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stopping.abort())
+
+const events = run({
+  files: files.toSorted((one, other) => placeOf(one) - placeOf(other)),
+  concurrency: option('--test-concurrency') ?? true,
+  timeout: option('--test-timeout') ?? Number.POSITIVE_INFINITY,
+  signal: stopping.signal,
+  testNamePatterns: values('--test-name-pattern'),
+})
+/** @type {Map<string, number>} */
+const tookMs = new Map()
+/** @type {Set<string>} */
+const failed = new Set()
+events.on('test:fail', ({ todo, file, name }) => {
+  if (todo !== undefined && todo !== false) return
+  process.exitCode = 1
+  failed.add(pathOf(file ?? name))
+})
+events.on('test:complete', (data) => {
+  if (isFile(data)) tookMs.set(pathOf(data.name), data.details.duration_ms)
+})
+
+const destinations = values('--test-reporter-destination')
+for (const [index, name] of values('--test-reporter').entries()) {
+  events.compose(await reporterOf(name)).pipe(streamTo(destinations[index] ?? 'stdout'))
+}
+
+/**
+ * A reporter of Node's own by its name, or one of ours by its address.
+ *
+ * @param {string} name
+ */
+async function reporterOf(name) {
+  if (name === 'spec') return new builtin.spec()
+  if (name === 'dot') return builtin.dot
+  if (name === 'tap') return builtin.tap
+  const { default: reporter } = await import(name)
+  return reporter
+}
+
+/** @param {string} destination */
+function streamTo(destination) {
+  if (destination === 'stdout') return process.stdout
+  return destination === 'stderr' ? process.stderr : createWriteStream(destination)
+}
+
+events.once('end', () => {
+  const folder = process.env.TEST_FOLDER
+  if (folder !== undefined) writeFileSync(join(folder, 'failed.json'), JSON.stringify([...failed]))
+  tellOrder()
+})
+
+/** Say what the list of the longest files should be, as far as it is clearly wrong. */
+function tellOrder() {
+  if (tookMs.size <= 2 * LONGEST.length) return
+  const order = [...tookMs].toSorted(([, one], [, other]) => other - one)
+  for (const [place, [file, ms]] of order.entries()) {
+    const took = `${file} took ${Math.round(ms / 1_000)} s`
+    const isListed = LONGEST.includes(file)
+    if (place < LONGEST.length / 2 && !isListed) {
+      console.error(`${took}: add it to LONGEST in scripts/run-tests.mjs`)
+    }
+    if (place >= 2 * LONGEST.length && isListed) {
+      console.error(`${took}: take it out of LONGEST in scripts/run-tests.mjs`)
+    }
+  }
+}
