@@ -1,5 +1,5 @@
 import { editDistance } from './config/spelling.ts'
-import { eraseUser } from './dead-letters/erase.ts'
+import { eraseUser } from './operators/erase-user.ts'
 import { exportCommand } from './export/command.ts'
 import { keysCommand } from './keys/command.ts'
 import { newProgram, runProgram } from './process/command-line.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { knownOf } from '../src/dead-letters/evidence-store.ts'
-import { actsOfPayment, insertActs } from '../src/dead-letters/acts-store.ts'
+import { actsOfPayment, insertActs } from '../src/operators/acts-store.ts'
 import {
   closeLetters,
   endLetters,

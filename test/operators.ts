@@ -5,7 +5,8 @@ import pg from 'pg'
 import pino from 'pino'
 import { deadLetterRoutes } from '../src/dead-letters/routes.ts'
 import { runRoutes } from '../src/runs/routes.ts'
-import type { Closer, DeadLetter } from '../src/dead-letters/store.ts'
+import type { DeadLetter } from '../src/dead-letters/store.ts'
+import type { Operator } from '../src/domain/operator.ts'
 import { systemClock } from '../src/adapters/clock.ts'
 import { openGuards } from '../src/http/auth.ts'
 import { buildServer } from '../src/http/server.ts'
@@ -17,7 +18,7 @@ import { timelineRoutes } from '../src/timeline/routes.ts'
 import { books, type TestWorld } from './harness.ts'
 
 /** Who acts in the tests. */
-export const JANE: Closer = { actor: 'jane', reason: 'seen', requestId: 'r1', redriveId: null }
+export const JANE: Operator = { actor: 'jane', reason: 'seen', requestId: 'r1', redriveId: null }
 
 /** Open payments of a user who can afford them all, 50.00 each. */
 export async function accepted(

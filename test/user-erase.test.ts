@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { eraseUser } from '../src/dead-letters/erase.ts'
+import { eraseUser } from '../src/operators/erase-user.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { CommitUnknown } from '../src/ports.ts'
 import { withShards } from '../src/each-shard.ts'

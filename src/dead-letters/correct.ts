@@ -1,12 +1,21 @@
 import { decideCorrection } from '../domain/returns.ts'
 import { correctedPayments } from '../ledger/store.ts'
 import type { Shard } from '../ports.ts'
-import { actOnEach, refuse, writeEnds, type ActWorld, type Refused, type Verdict } from './act.ts'
+import {
+  actOnEach,
+  actUnderKey,
+  refuse,
+  writeEnds,
+  type ActWorld,
+  type Refused,
+  type Verdict,
+} from './letter-act.ts'
 import { whereFree, type Locked } from './lock.ts'
-import { readLetters, type Closer } from './store.ts'
+import type { Operator } from '../domain/operator.ts'
+import { readLetters } from './store.ts'
 
 /** The money of a failed payment is booked; its status stays. */
-export interface Corrected {
+interface Corrected {
   readonly kind: 'corrected'
   readonly letterId: bigint
   readonly paymentId: bigint
@@ -22,7 +31,7 @@ type CorrectAnswer = Corrected | Refused
  */
 export async function correct(
   world: Pick<ActWorld, 'db'>,
-  by: Closer,
+  by: Operator,
   letterIds: readonly bigint[],
 ): Promise<CorrectAnswer[]> {
   const requests = letterIds.map((letterId) => ({ letterId }))
@@ -35,9 +44,24 @@ export async function correct(
   )
 }
 
+/** Correct one, once for the key of a request; null: it has none. */
+export function correctUnderKey(
+  world: Pick<ActWorld, 'db'>,
+  { letterId, key }: { readonly letterId: bigint; readonly key: string | null },
+  by: Operator,
+) {
+  return actUnderKey<Corrected>(world.db, 'correct', by, {
+    letterId,
+    key,
+    fields: { reason: by.reason },
+    act: (operator) => correct(world, operator, [letterId]),
+    again: ({ paymentId }) => ({ kind: 'corrected', letterId, paymentId: paymentId ?? 0n }),
+  })
+}
+
 async function correctInShard(
   shard: Shard,
-  by: Closer,
+  by: Operator,
   letterIds: readonly bigint[],
 ): Promise<Verdict<Corrected>> {
   // Which payment and user a letter is about never changes, so this needs no lock.

@@ -20,10 +20,19 @@ import { referencesLeft, takeReferences } from '../payments/details-store.ts'
 import { noteNow } from '../payments/minutes-store.ts'
 import { insertRepeats, reopenPayments } from '../payments/store.ts'
 import type { Shard, Tx } from '../ports.ts'
-import { actOnEach, refuse, writeEnds, type ActWorld, type Refused, type Verdict } from './act.ts'
+import {
+  actOnEach,
+  actUnderKey,
+  refuse,
+  writeEnds,
+  type ActWorld,
+  type Refused,
+  type Verdict,
+} from './letter-act.ts'
 import { knownOf } from './evidence-store.ts'
 import { whereFree, type Locked } from './lock.ts'
-import { readLetters, type Closer, type DeadLetter } from './store.ts'
+import type { Operator } from '../domain/operator.ts'
+import { readLetters, type DeadLetter } from './store.ts'
 import { insertTasksLater, redriveTasks, type Delayed } from './tasks-store.ts'
 
 /** A letter to redrive, and how long its task is to wait, in milliseconds. */
@@ -35,7 +44,7 @@ export interface RedriveRequest {
 }
 
 /** What became of one letter. */
-export interface Redriven {
+interface Redriven {
   readonly kind: 'redriven'
   readonly letterId: bigint
   readonly paymentId: bigint
@@ -77,7 +86,7 @@ interface RedriveVerdict extends Verdict<Redriven> {
  */
 export async function redrive(
   world: ActWorld,
-  by: Closer,
+  by: Operator,
   requests: readonly RedriveRequest[],
 ): Promise<RedriveAnswer[]> {
   return actOnEach(world.db, requests, async (shard, part) => {
@@ -88,10 +97,30 @@ export async function redrive(
   })
 }
 
+/** Redrive one letter, once for the key of a request; null: it has none. */
+export function redriveUnderKey(
+  world: ActWorld,
+  { letter, key }: { readonly letter: RedriveRequest; readonly key: string | null },
+  by: Operator,
+) {
+  const { letterId, againstEvidence } = letter
+  return actUnderKey<Redriven>(world.db, 'redrive', by, {
+    letterId,
+    key,
+    fields: { reason: by.reason, against_evidence: againstEvidence === true ? 'true' : null },
+    act: (operator) => redrive(world, operator, [letter]),
+    again: ({ paymentId, after }) => {
+      const newest = after['repeated_by'] ?? null
+      const newPaymentId = newest === null ? null : BigInt(newest)
+      return { kind: 'redriven', letterId, paymentId: paymentId ?? 0n, newPaymentId }
+    },
+  })
+}
+
 async function redriveInShard(
   world: ActWorld,
   shard: Shard,
-  by: Closer,
+  by: Operator,
   requests: readonly RedriveRequest[],
 ): Promise<RedriveVerdict> {
   // Which payment and user a letter is about never changes, so this needs no lock.
@@ -292,7 +321,7 @@ function holdAgain(
   return { kind: 'held', feeReturned }
 }
 
-async function write(tx: Tx, verdict: RedriveVerdict, by: Closer): Promise<void> {
+async function write(tx: Tx, verdict: RedriveVerdict, by: Operator): Promise<void> {
   const { reopened, repeats } = verdict
   reopenPayments(
     tx,

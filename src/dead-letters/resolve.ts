@@ -2,10 +2,19 @@ import { against, NO_EVIDENCE, type KnownEvidence } from '../domain/evidence.ts'
 import { executed, refundShare, undone } from '../domain/ends.ts'
 import type { WholePayment } from '../payments/back-store.ts'
 import type { Shard } from '../ports.ts'
-import { actOnEach, refuse, writeEnds, type ActWorld, type Refused, type Verdict } from './act.ts'
+import {
+  actOnEach,
+  actUnderKey,
+  refuse,
+  writeEnds,
+  type ActWorld,
+  type Refused,
+  type Verdict,
+} from './letter-act.ts'
 import { knownOf } from './evidence-store.ts'
 import { whereFree, type Locked } from './lock.ts'
-import { readLetters, type Closer, type DeadLetter } from './store.ts'
+import type { Operator } from '../domain/operator.ts'
+import { readLetters, type DeadLetter } from './store.ts'
 
 /** An operator's word on what became of a payment. */
 interface ResolveRequest {
@@ -17,7 +26,7 @@ interface ResolveRequest {
   readonly againstEvidence?: boolean
 }
 
-export interface Resolved {
+interface Resolved {
   readonly kind: 'resolved'
   readonly letterId: bigint
   readonly paymentId: bigint
@@ -38,15 +47,36 @@ const OPERATOR_ERROR = 'resolved_by_operator'
  */
 export async function resolve(
   world: ActWorld,
-  by: Closer,
+  by: Operator,
   requests: readonly ResolveRequest[],
 ): Promise<ResolveAnswer[]> {
   return actOnEach(world.db, requests, (shard, part) => resolveInShard(shard, by, part))
 }
 
+/** Resolve one letter, once for the key of a request; null: it has none. */
+export function resolveUnderKey(
+  world: ActWorld,
+  { word, key }: { readonly word: ResolveRequest; readonly key: string | null },
+  by: Operator,
+) {
+  const { letterId, outcome, gatewayRef, againstEvidence } = word
+  return actUnderKey<Resolved>(world.db, 'resolve', by, {
+    letterId,
+    key,
+    fields: {
+      outcome,
+      reason: by.reason,
+      gateway_ref: gatewayRef,
+      against_evidence: againstEvidence === true ? 'true' : null,
+    },
+    act: (operator) => resolve(world, operator, [word]),
+    again: ({ paymentId }) => ({ kind: 'resolved', letterId, paymentId: paymentId ?? 0n }),
+  })
+}
+
 async function resolveInShard(
   shard: Shard,
-  by: Closer,
+  by: Operator,
   requests: readonly ResolveRequest[],
 ): Promise<Verdict<Resolved>> {
   // Which payment and user a letter is about never changes, so this needs no lock.

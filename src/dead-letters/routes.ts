@@ -19,11 +19,10 @@ import {
 import { DeadLetterBody, letterBody, LetterClass, LetterState } from './bodies.ts'
 import type { Db } from '../ports.ts'
 import { listLetters, readLetter } from './list.ts'
-import type { ActWorld } from './act.ts'
-import { correct, type Corrected } from './correct.ts'
-import { underKey } from './keyed.ts'
-import { redrive, type Redriven as RedrivenLetter } from './redrive.ts'
-import { resolve, type Resolved as ResolvedLetter } from './resolve.ts'
+import type { ActWorld } from './letter-act.ts'
+import { correctUnderKey } from './correct.ts'
+import { redriveUnderKey } from './redrive.ts'
+import { resolveUnderKey } from './resolve.ts'
 
 const LIMIT = { min: 1, max: 500, fallback: 50 }
 /** A page reads what it skips; who needs more narrows the list down. */
@@ -79,17 +78,13 @@ export function deadLetterRoutes(
   }
 }
 
-const NOT_FOUND = { kind: 'refused', refusal: { code: 'letter_not_found' } } as const
-
 /** Who asks for an act on which letter, under which key; or what is wrong with that. */
 function readAsked(request: FastifyRequest<{ Params: { id: string } }>) {
   const acting = readActing(request)
   if (!acting.ok) return acting.refusal
   const id = parseId(request.params.id)
-  if (id === null) return NOT_FOUND.refusal
-  const { actor, key } = acting
-  const about = { kind: 'letter', id } as const
-  return { actor, letterId: id, keyed: { key, requestId: request.id, about } }
+  if (id === null) return { code: 'letter_not_found' } as const
+  return { actor: acting.actor, letterId: id, key: acting.key }
 }
 
 function listRoute(app: App, db: Db): void {
@@ -165,24 +160,11 @@ function redriveRoute(app: App, world: ActWorld): void {
   app.post('/dlq/:id/redrive', { schema }, async (request, reply) => {
     const asked = readAsked(request)
     if ('code' in asked) return refuse(reply, asked)
-    const { actor, letterId, keyed } = asked
+    const { actor, letterId, key } = asked
     const { reason, against_evidence: againstEvidence = false } = request.body
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const fields = { reason, against_evidence: againstEvidence ? 'true' : null }
-    const { answer, replayed } = await underKey<RedrivenLetter>(
-      world.db,
-      { ...keyed, act: 'redrive', fields },
-      async (own) => {
-        const letter = { letterId, delayMs: 0, againstEvidence }
-        const [first = NOT_FOUND] = await redrive(world, { ...by, key: own }, [letter])
-        return first
-      },
-      ({ paymentId, after }) => {
-        const repeat = after['repeated_by'] ?? null
-        const newPaymentId = repeat === null ? null : BigInt(repeat)
-        return { kind: 'redriven', letterId, paymentId: paymentId ?? 0n, newPaymentId }
-      },
-    )
+    const letter = { letterId, delayMs: 0, againstEvidence }
+    const { answer, replayed } = await redriveUnderKey(world, { letter, key }, by)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (replayed) void reply.header('idempotent-replayed', 'true')
     const { paymentId, newPaymentId } = answer
@@ -237,19 +219,12 @@ function resolveRoute(app: App, world: ActWorld): void {
   app.post('/dlq/:id/resolve', { schema }, async (request, reply) => {
     const asked = readAsked(request)
     if ('code' in asked) return refuse(reply, asked)
-    const { actor, letterId, keyed } = asked
+    const { actor, letterId, key } = asked
     const { outcome, reason, gateway_ref: gatewayRef = null } = request.body
     const { against_evidence: againstEvidence = false } = request.body
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const insisted = againstEvidence ? 'true' : null
-    const fields = { outcome, reason, gateway_ref: gatewayRef, against_evidence: insisted }
     const word = { letterId, outcome, gatewayRef, againstEvidence }
-    const { answer, replayed } = await underKey<ResolvedLetter>(
-      world.db,
-      { ...keyed, act: 'resolve', fields },
-      async (own) => (await resolve(world, { ...by, key: own }, [word]))[0] ?? NOT_FOUND,
-      ({ paymentId }) => ({ kind: 'resolved', letterId, paymentId: paymentId ?? 0n }),
-    )
+    const { answer, replayed } = await resolveUnderKey(world, { word, key }, by)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (replayed) void reply.header('idempotent-replayed', 'true')
     const payment = Number(answer.paymentId)
@@ -297,15 +272,10 @@ function correctRoute(app: App, world: ActWorld): void {
   app.post('/dlq/:id/correct', { schema }, async (request, reply) => {
     const asked = readAsked(request)
     if ('code' in asked) return refuse(reply, asked)
-    const { actor, letterId, keyed } = asked
+    const { actor, letterId, key } = asked
     const { reason } = request.body
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const { answer, replayed } = await underKey<Corrected>(
-      world.db,
-      { ...keyed, act: 'correct', fields: { reason } },
-      async (own) => (await correct(world, { ...by, key: own }, [letterId]))[0] ?? NOT_FOUND,
-      ({ paymentId }) => ({ kind: 'corrected', letterId, paymentId: paymentId ?? 0n }),
-    )
+    const { answer, replayed } = await correctUnderKey(world, { letterId, key }, by)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (replayed) void reply.header('idempotent-replayed', 'true')
     return reply.send({

@@ -1,8 +1,8 @@
 import { columns, numbers } from '../domain/columns.ts'
 import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
+import type { Operator } from '../domain/operator.ts'
 import type { CarriedType } from '../domain/payment.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
-import type { OperatorAct } from './acts-store.ts'
 
 /** A payment that failed or that cannot be finished; amounts in minor units. */
 export interface DeadLetter {
@@ -209,15 +209,12 @@ export function lockFreeLetters(tx: Runner, ids: readonly bigint[]): Promise<Dea
   return tx.run(LOCK_FREE, [numbers(ids)])
 }
 
-/** Who closes letters, why, and as a part of which run. */
-export type Closer = Pick<OperatorAct, 'actor' | 'reason' | 'requestId' | 'redriveId' | 'key'>
-
 /** Close open letters by an operator's act. */
 export function endLetters(
   tx: Tx,
   ids: readonly bigint[],
   state: 'redriven' | 'resolved',
-  by: Closer,
+  by: Operator,
 ): void {
   if (ids.length === 0) return
   tx.write(END, [numbers(ids), state, by.actor, by.reason, by.redriveId])

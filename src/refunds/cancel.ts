@@ -2,9 +2,9 @@ import { NO_MOVE, type GivenBackMove } from '../domain/ends.ts'
 import type { Entry } from '../domain/ledger.ts'
 import { CANCELED, decideCancel } from '../domain/refund.ts'
 import type { Refusal } from '../domain/refusal.ts'
-import { insertActs, type OperatorAct } from '../dead-letters/acts-store.ts'
-import { underKey } from '../dead-letters/keyed.ts'
-import type { Closer } from '../dead-letters/store.ts'
+import { insertActs, type OperatorAct } from '../operators/acts-store.ts'
+import { aboutPayment, underKey } from '../operators/under-key.ts'
+import type { Operator } from '../domain/operator.ts'
 import { post } from '../ledger/post.ts'
 import { moveGivenBack, readWhole, type WholePayment } from '../payments/back-store.ts'
 import { finishPayments, type Finish } from '../payments/store.ts'
@@ -29,7 +29,7 @@ const LOCK_MS = 500
  */
 export async function cancelPayments(
   db: Db,
-  by: Closer,
+  by: Operator,
   ids: readonly bigint[],
 ): Promise<CancelAnswer[]> {
   const answers = new Map<bigint, CancelAnswer>()
@@ -55,13 +55,12 @@ interface Canceled {
 export function cancelUnderKey(
   db: Db,
   { id, key }: { readonly id: bigint; readonly key: string | null },
-  by: Closer,
+  by: Operator,
 ) {
   const { requestId, reason } = by
-  const about = { kind: 'payment', id } as const
   return underKey<Canceled>(
     db,
-    { key, requestId, about, act: 'cancel', fields: { reason } },
+    { key, requestId, about: aboutPayment(id), act: 'cancel', fields: { reason } },
     async (own) => {
       const [answer] = await cancelPayments(db, { ...by, key: own }, [id])
       if (answer?.kind === 'canceled') return { kind: 'canceled', userId: answer.payment.userId }
@@ -77,7 +76,7 @@ function refuse(refusal: Refusal): CancelAnswer {
 
 async function cancelInShard(
   shard: Shard,
-  by: Closer,
+  by: Operator,
   ids: readonly bigint[],
 ): Promise<ReadonlyMap<bigint, CancelAnswer>> {
   // Whose a payment is never changes, so this needs no lock.
@@ -108,7 +107,7 @@ async function cancelInShard(
 }
 
 /** The record of a payment that was canceled. */
-export function canceled(paymentId: bigint, by: Closer): OperatorAct {
+export function canceled(paymentId: bigint, by: Operator): OperatorAct {
   const before = { payment: 'new' }
   const after = { payment: 'failed', error: CANCELED }
   return { ...by, act: 'cancel', paymentId, letterId: null, before, after }

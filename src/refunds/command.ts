@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { userName } from '../adapters/terminal.ts'
 import { correct } from '../dead-letters/correct.ts'
-import type { Closer } from '../dead-letters/store.ts'
+import type { Operator } from '../domain/operator.ts'
 import { writeJson } from '../domain/json.ts'
 import { parseMoney } from '../domain/money.ts'
 import type { Refusal } from '../domain/refusal.ts'
@@ -101,7 +101,7 @@ function refused(refusal: Refusal | undefined): Error {
   return new Error(`Refused: ${refusal?.code ?? 'letter_not_found'}. See docs/errors.md.`)
 }
 
-function byMe(reason: string): Closer {
+function byMe(reason: string): Operator {
   return { actor: `cli:${userName()}`, reason, requestId: 'cli', redriveId: null }
 }
 

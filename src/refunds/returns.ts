@@ -14,9 +14,9 @@ import {
   type ReturnParent,
   type ReturnVerdict,
 } from '../domain/returns.ts'
-import { insertActs } from '../dead-letters/acts-store.ts'
-import { underKey } from '../dead-letters/keyed.ts'
-import type { Closer } from '../dead-letters/store.ts'
+import { insertActs } from '../operators/acts-store.ts'
+import { aboutPayment, underKey } from '../operators/under-key.ts'
+import type { Operator } from '../domain/operator.ts'
 import { post } from '../ledger/post.ts'
 import { lockParents, moveGivenBack, readParents } from '../payments/back-store.ts'
 import { childrenOf, insertReturns, type Child } from '../payments/returns-store.ts'
@@ -46,7 +46,7 @@ const LOCK_MS = 500
  */
 export async function bookReturns(
   world: ReturnWorld,
-  by: Closer,
+  by: Operator,
   drafts: readonly ReturnDraft[],
 ): Promise<readonly ReturnAnswer[]> {
   const numbered = drafts.map((draft, place) => ({ draft, place }))
@@ -77,15 +77,14 @@ type Returned =
 export function returnUnderKey(
   world: ReturnWorld,
   { draft, key }: { readonly draft: ReturnDraft; readonly key: string | null },
-  by: Closer,
+  by: Operator,
 ) {
   const { requestId, reason } = by
   const { parentId, kind, amount, ref } = draft
-  const about = { kind: 'payment', id: parentId } as const
   const fields = { kind, amount: `${amount}`, gateway_ref: ref, reason }
   return underKey<Returned>(
     world.db,
-    { key, requestId, about, act: 'return', fields },
+    { key, requestId, about: aboutPayment(parentId), act: 'return', fields },
     async (own) => {
       const [answer] = await bookReturns(world, { ...by, key: own }, [draft])
       if (answer?.kind !== 'booked') {
@@ -103,7 +102,7 @@ export function returnUnderKey(
 async function returnInShard(
   world: ReturnWorld,
   shard: Shard,
-  by: Closer,
+  by: Operator,
   drafts: readonly ReturnDraft[],
 ): Promise<readonly ReturnAnswer[]> {
   const ids = [...new Set(drafts.map(({ parentId }) => parentId))]
@@ -173,7 +172,7 @@ function known({ parentId, id, kind, amount, ref }: Child) {
 
 async function write(
   tx: Tx,
-  by: Closer,
+  by: Operator,
   { answers, payments, entries, parents }: ReturnVerdict,
   {
     before,

@@ -1,4 +1,5 @@
 import { againstRedrive, NO_EVIDENCE } from '../domain/evidence.ts'
+import type { Operator } from '../domain/operator.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { isLocked, type Clock } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
@@ -6,14 +7,9 @@ import { eachPart, eachShard, whole } from '../each-shard.ts'
 import { keyOf } from '../domain/acceptance.ts'
 import { knownOf } from '../dead-letters/evidence-store.ts'
 import { referencesLeft, type Left } from '../payments/details-store.ts'
-import type { ActWorld } from '../dead-letters/act.ts'
+import type { ActWorld } from '../dead-letters/letter-act.ts'
 import { redrive, type RedriveAnswer, type RedriveRequest } from '../dead-letters/redrive.ts'
-import {
-  matchingLetters,
-  type Closer,
-  type DeadLetter,
-  type RedriveFilter,
-} from '../dead-letters/store.ts'
+import { matchingLetters, type DeadLetter, type RedriveFilter } from '../dead-letters/store.ts'
 import {
   advanceRun,
   beginStep,
@@ -254,7 +250,7 @@ async function redriveStep(world: ActWorld, begun: Step) {
  */
 async function redriveApart(
   world: ActWorld,
-  by: Closer,
+  by: Operator,
   requests: readonly RedriveRequest[],
 ): Promise<RedriveAnswer[]> {
   try {

@@ -1,4 +1,4 @@
-import { actsOfPayment, type KeptAct } from '../dead-letters/acts-store.ts'
+import { actsOfPayment, type KeptAct } from '../operators/acts-store.ts'
 import { lettersOfPayment, type DeadLetter } from '../dead-letters/store.ts'
 import { exponentIn, type Exponent } from '../domain/currency.ts'
 import { NO_EVIDENCE, type Attempt, type GatewayTerms } from '../domain/evidence.ts'

@@ -1,5 +1,5 @@
 import { correct } from '../../src/dead-letters/correct.ts'
-import { editPayment } from '../../src/dead-letters/edit.ts'
+import { editPayment } from '../../src/operators/edit-texts.ts'
 import type { ReturnDraft } from '../../src/domain/returns.ts'
 import { cancelPayments } from '../../src/refunds/cancel.ts'
 import { acceptRefunds } from '../../src/refunds/refund.ts'

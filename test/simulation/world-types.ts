@@ -1,6 +1,6 @@
 import type { Answer, Draft } from '../../src/domain/acceptance.ts'
 import type { correct } from '../../src/dead-letters/correct.ts'
-import type { editPayment } from '../../src/dead-letters/edit.ts'
+import type { editPayment } from '../../src/operators/edit-texts.ts'
 import type { redrive } from '../../src/dead-letters/redrive.ts'
 import type { resolve } from '../../src/dead-letters/resolve.ts'
 import type { RetryPolicy } from '../../src/domain/decision.ts'

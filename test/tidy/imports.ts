@@ -67,7 +67,8 @@ function namesOf(node: Node): string[] | null {
  */
 export const ORDER = `
   domain ports each-shard config adapters http queue gateways keys metrics verify mock-gateway
-  ledger export users payments dead-letters refunds charging runs timeline process main`
+  ledger export users payments operators dead-letters refunds charging runs timeline process
+  main`
   .trim()
   .split(/\s+/)
 

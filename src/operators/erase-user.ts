@@ -1,27 +1,22 @@
 import type { Erased } from '../domain/details.ts'
+import type { Operator } from '../domain/operator.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { erasePayments } from '../payments/details-store.ts'
-import { paymentsNewer, paymentsToErase } from '../payments/erase-store.ts'
+import { paymentsNewer, paymentsToErase } from '../payments/of-user-store.ts'
 import type { Db, Shard, Tx } from '../ports.ts'
 import { eachShard, whole } from '../each-shard.ts'
 import { lockUsers, readUsers } from '../users/store.ts'
 import { eraseTexts } from '../users/details-store.ts'
 import { eraseSent } from '../users/keys-store.ts'
 import { insertTextAct } from './acts-store.ts'
-import { underKey } from './keyed.ts'
-import type { ActKey } from './keys-store.ts'
+import { aboutUser, underKey } from './under-key.ts'
 
 type EraseAnswer =
   | { readonly kind: 'erased'; readonly erased: Erased }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
 
 /** Who erases, and why. */
-interface Eraser {
-  readonly actor: string
-  readonly reason: string
-  readonly requestId: string
-  readonly key?: ActKey | null
-}
+type Eraser = Omit<Operator, 'redriveId'>
 
 /** Above every id. */
 const NEWEST = 9_223_372_036_854_775_807n
@@ -60,7 +55,7 @@ export function eraseUnderKey(
   const request = {
     key,
     requestId,
-    about: { kind: 'user', id },
+    about: aboutUser(id),
     act: 'erase',
     fields: { reason },
   } as const

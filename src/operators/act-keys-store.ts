@@ -1,12 +1,7 @@
 import { writeJson } from '../domain/json.ts'
+import type { ActKey } from '../domain/operator.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
-
-/** The idempotency key of an act, and the fields of its request as they were sent. */
-export interface ActKey {
-  readonly key: string
-  readonly sent: SentFields
-}
 
 /** What an act was, as far as its answer is made of it. */
 export interface KeptKey {

@@ -6,11 +6,13 @@ import type { Refusal } from '../domain/refusal.ts'
 import { post } from '../ledger/post.ts'
 import { moveGivenBack } from '../payments/back-store.ts'
 import { finishPayments, type Finish } from '../payments/store.ts'
-import type { Db, Shard, Tx } from '../ports.ts'
+import type { Db, Runner, Shard, Tx } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
 import { eachPart, whole } from '../each-shard.ts'
-import { insertActs, type OperatorAct } from './acts-store.ts'
-import { endLetters, type Closer } from './store.ts'
+import { underKey, type About } from '../operators/under-key.ts'
+import { insertActs, type OperatorAct } from '../operators/acts-store.ts'
+import type { Operator } from '../domain/operator.ts'
+import { endLetters, readLetters } from './store.ts'
 
 export interface ActWorld {
   readonly db: Db
@@ -61,12 +63,43 @@ export async function actOnEach<Request extends { readonly letterId: bigint }, A
   return requests.map(({ letterId }) => answers.get(letterId) ?? refuse('letter_not_found'))
 }
 
+/** What asks for one act on a letter. */
+interface AskedOnce<Answer> {
+  readonly letterId: bigint
+  /** Null: it has no key, so each request is carried out. */
+  readonly key: string | null
+  readonly fields: Readonly<Record<string, string | null>>
+  readonly act: (by: Operator) => Promise<readonly (Answer | Refused)[]>
+  readonly again: Parameters<typeof underKey<Answer>>[3]
+}
+
+/** Act on one letter, once for the key of a request. */
+export function actUnderKey<Answer>(
+  db: Db,
+  name: OperatorAct['act'],
+  by: Operator,
+  { letterId, key, fields, act, again }: AskedOnce<Answer>,
+) {
+  const about = aboutLetter(letterId)
+  return underKey<Answer>(
+    db,
+    { key, requestId: by.requestId, about, act: name, fields },
+    async (own) => (await act({ ...by, key: own }))[0] ?? refuse('letter_not_found'),
+    again,
+  )
+}
+
+function aboutLetter(id: bigint): About {
+  const userIn = async (shard: Runner) => (await readLetters(shard, [id]))[0]?.userId ?? null
+  return { kind: 'letter', id, userIn }
+}
+
 /** Write what ends: payments with their entries and tasks, and letters; and who did it. */
 export async function writeEnds(
   tx: Tx,
   verdict: Pick<Verdict<unknown>, 'finishes' | 'entries' | 'moves' | 'acts'>,
   act: OperatorAct['act'],
-  by: Closer,
+  by: Operator,
 ): Promise<void> {
   const { finishes, entries, moves, acts } = verdict
   finishPayments(tx, finishes)

@@ -1,19 +1,14 @@
 import { columns } from '../domain/columns.ts'
-import { keepKey, type ActKey } from './keys-store.ts'
+import type { Operator } from '../domain/operator.ts'
+import { keepKey } from './act-keys-store.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** An act of an operator on a payment, as it is kept. */
-export interface OperatorAct {
+export interface OperatorAct extends Operator {
   readonly paymentId: bigint
   /** The letter that it is about; null: it is about none. */
   readonly letterId: bigint | null
-  readonly redriveId: bigint | null
   readonly act: 'redrive' | 'resolve' | 'cancel' | 'return' | 'correct'
-  readonly actor: string
-  readonly reason: string
-  readonly requestId: string
-  /** The key of the request, which is about one act; null or not there: none. */
-  readonly key?: ActKey | null
   /** What the payment and the letter were, and what the act made of them. */
   readonly before: Readonly<Record<string, string | null>>
   readonly after: Readonly<Record<string, string | null>>
@@ -79,15 +74,11 @@ const ACTS: Statement<KeptAct> = {
 }
 
 /** An act on texts: which fields there were before, and which there are after it. */
-interface TextAct {
+interface TextAct extends Omit<Operator, 'redriveId'> {
   readonly act: 'edit' | 'erase'
   /** The payment that was edited; null: it is about a user. */
   readonly paymentId: bigint | null
   readonly userId: bigint | null
-  readonly actor: string
-  readonly reason: string
-  readonly requestId: string
-  readonly key?: ActKey | null
   readonly before: Readonly<Record<string, string | null>>
   readonly after: Readonly<Record<string, string | null>>
 }

@@ -1,17 +1,33 @@
+import type { ActKey } from '../domain/operator.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { differing, sentFields } from '../domain/sent-fields.ts'
 import { readParents } from '../payments/back-store.ts'
-import type { Db } from '../ports.ts'
-import { keyHeld, type ActKey, type KeptKey } from './keys-store.ts'
-import { readLetters } from './store.ts'
+import type { Db, Runner } from '../ports.ts'
+import { keyHeld, type KeptKey } from './act-keys-store.ts'
+
+/** What an act is about; a key belongs to the user of that. */
+export interface About {
+  readonly kind: 'letter' | 'payment' | 'user'
+  readonly id: bigint
+  /** The user; null: what it is about is not there, as the act will say. */
+  readonly userIn: (shard: Runner) => Promise<bigint | null>
+}
+
+export function aboutUser(id: bigint): About {
+  return { kind: 'user', id, userIn: () => Promise.resolve(id) }
+}
+
+export function aboutPayment(id: bigint): About {
+  const userIn = async (shard: Runner) => (await readParents(shard, [id]))[0]?.userId ?? null
+  return { kind: 'payment', id, userIn }
+}
 
 /** A request for an act. */
 interface KeyedRequest {
   /** Null: it has no key, so each one is carried out. */
   readonly key: string | null
   readonly requestId: string
-  /** What it is about; a key belongs to the user of that. */
-  readonly about: { readonly kind: 'letter' | 'payment' | 'user'; readonly id: bigint }
+  readonly about: About
   readonly act: string
   readonly fields: Readonly<Record<string, string | null>>
 }
@@ -40,7 +56,7 @@ export async function underKey<Answer>(
   again: (kept: KeptKey, userId: bigint) => Answer,
 ): Promise<KeyedAnswer<Answer>> {
   const { key, requestId, about, fields } = request
-  const userId = key === null ? null : await userOf(db, about)
+  const userId = key === null ? null : await about.userIn(db.of(about.id))
   if (key === null || userId === null) return { answer: await act(null), replayed: false }
   const sent = sentFields({ path: `${request.act} ${about.kind} ${about.id}`, ...fields })
   const find = async (): Promise<KeyedAnswer<Answer> | null> => {
@@ -62,12 +78,4 @@ export async function underKey<Answer>(
     if (first !== null) return first
     throw error
   }
-}
-
-/** The user whose key a request has; null: what it is about is not there, as the act will say. */
-async function userOf(db: Db, { kind, id }: KeyedRequest['about']): Promise<bigint | null> {
-  if (kind === 'user') return id
-  const shard = db.of(id)
-  const [found] = await (kind === 'letter' ? readLetters(shard, [id]) : readParents(shard, [id]))
-  return found?.userId ?? null
 }
