@@ -51,7 +51,7 @@ test('a refund is executed once per key, and listed with what it gives back', as
       [2, 'refund', 50, 1],
     ],
   )
-  assert.equal(server.mock.audit().executedAmount, 20_050n)
+  assert.equal(server.mock.audit().executedAmounts.get(null), 20_050n)
 })
 
 test('partial refunds give back no more than was charged, and only of deposits', async (t) => {
@@ -131,6 +131,8 @@ test('a payment comes back up to what there is of it, and its lookup tells', asy
     { payment_id: 3, kind: 'charged_back' },
     { payment_id: 3, kind: 'payout_returned', amount: 0.01 },
     { payment_id: 9, kind: 'charged_back' },
+    // It may be about to be charged in a currency of three decimals.
+    { payment_id: 9, kind: 'charged_back', amount: 0.005 },
   ]
   for (const body of refused) {
     const answer = await comeBack(server, body)
@@ -180,6 +182,12 @@ test('amounts of a currency have its decimals, on every page', async (t) => {
   assert.equal(json['amount'], 0.234)
   const { json: journal } = await send('GET', `${server.url}/journal?limit=1`)
   assert.equal((journal['data'] as { amount: number }[])[0]?.amount, 0.234)
+  await pay(server, { ...yen, payment_id: 8 }, 'k9')
+  await pay(server, { ...PAYOUT, payment_id: 9 }, 'k10')
+  const audit = await send('GET', `${server.url}/audit`)
+  assert.equal(audit.json['executed_amount'], '40.00')
+  // A refund gives back what was counted when it was charged.
+  assert.deepEqual(audit.json['executed_amounts'], { JPY: '3000', KWD: '1.234' })
 })
 
 test('refunds, returns and currencies survive a restart', async (t) => {
@@ -197,6 +205,7 @@ test('refunds, returns and currencies survive a restart', async (t) => {
   assert.deepEqual(await send('GET', `${second.url}/payments/k1`), before)
   assert.equal((await refund(second, { ...REFUND, amount: 500, currency: 'JPY' })).status, 200)
   assert.equal(second.mock.audit().executed, 2)
+  assert.deepEqual([...second.mock.audit().executedAmounts], [['JPY', 1_500n]])
   const more = { ...REFUND, payment_id: 4, amount: 601, currency: 'JPY' }
   assert.equal((await refund(second, more, 'r2')).status, 402)
 })

@@ -30,7 +30,10 @@ export function backRoutes(
   })
   app.post('/returns', { schema: COME_BACK }, (request, reply) => {
     const { payment_id: paymentId, kind, amount: asked } = request.body
-    const money = asked === undefined ? null : parseMoney(asked, 1n, gateway.decimalsOf(paymentId))
+    const decimals = gateway.decimalsOf(paymentId)
+    // Of a payment that was never charged here, nobody knows what its amount may look like.
+    if (decimals === null) return void refuse(reply, { code: 'not_returnable' })
+    const money = asked === undefined ? null : parseMoney(asked, 1n, decimals)
     if (money !== null && !money.ok) {
       const code = money.problem
       return void refuse(reply, { code, errors: [{ pointer: '/amount', code }] })

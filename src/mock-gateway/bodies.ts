@@ -150,7 +150,12 @@ export const Verdict = Type.Object(
     charges: Type.Integer({ description: 'Orders settled: executed and declined.' }),
     executed: Type.Integer(),
     declined: Type.Integer(),
-    executed_amount: Type.String({ description: 'The sum of everything executed.' }),
+    executed_amount: Type.String({
+      description: 'The sum of all charges and payouts executed that named no currency.',
+    }),
+    executed_amounts: Type.Record(Type.String(), Type.String(), {
+      description: 'The sums of those that named one, by currency.',
+    }),
     distinct_payments: Type.Integer(),
     duplicates_refused: Type.Integer({ description: 'Requests that were not charged again.' }),
     conflicts: Type.Integer({ description: 'Requests under a known key with another body.' }),

@@ -42,8 +42,10 @@ export interface Audit {
   readonly charges: number
   readonly executed: number
   readonly declined: number
-  /** Minor units, of all charges and payouts executed in the currency of the books. */
-  readonly executedAmount: bigint
+  /**
+   * Minor units of all charges and payouts executed, by currency; null are those that named none.
+   */
+  readonly executedAmounts: ReadonlyMap<string | null, bigint>
   readonly distinctPayments: number
   /** Requests that would have charged again, had their key not been known. Since the start. */
   readonly duplicatesRefused: number
@@ -133,7 +135,7 @@ export function openJournal(path?: string): Journal {
 interface Books {
   charges: number
   executed: number
-  executedAmount: bigint
+  executedAmounts: Map<string | null, bigint>
   byKey: Map<string, Charge>
   /** All executed charges. */
   inOrder: Charge[]
@@ -150,7 +152,7 @@ function emptyBooks(): Books {
   return {
     charges: 0,
     executed: 0,
-    executedAmount: 0n,
+    executedAmounts: new Map(),
     byKey: new Map(),
     inOrder: [],
     firsts: new Map(),
@@ -167,7 +169,7 @@ function enter(books: Books, charge: Charge): void {
   books.executed++
   books.inOrder.push(charge)
   if (charge.type === 'refund') giveBack(books, charge.parentId ?? 0, charge.amount, null)
-  else if (charge.currency === undefined) books.executedAmount += charge.amount
+  else addTo(books.executedAmounts, charge)
   const first = books.firsts.get(charge.paymentId)
   if (first === undefined) {
     books.firsts.set(charge.paymentId, charge)
@@ -176,6 +178,11 @@ function enter(books: Books, charge: Charge): void {
   const charges = books.twice.get(charge.paymentId)
   if (charges === undefined) books.twice.set(charge.paymentId, [first, charge])
   else charges.push(charge)
+}
+
+function addTo(amounts: Map<string | null, bigint>, charge: Charge): void {
+  const currency = charge.currency ?? null
+  amounts.set(currency, (amounts.get(currency) ?? 0n) + charge.amount)
 }
 
 function enterReturned(books: Books, returned: Returned): void {
@@ -197,7 +204,7 @@ function auditOf(
     charges: books.charges,
     executed: books.executed,
     declined: books.charges - books.executed,
-    executedAmount: books.executedAmount,
+    executedAmounts: books.executedAmounts,
     distinctPayments: books.firsts.size,
     ...counts,
     chargedTwice: [...books.twice.values()],

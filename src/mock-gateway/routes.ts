@@ -251,7 +251,8 @@ function toVerdict(audit: Audit): Static<typeof Verdict> {
     charges: audit.charges,
     executed: audit.executed,
     declined: audit.declined,
-    executed_amount: formatMoney(audit.executedAmount, decimalsOf({})),
+    executed_amount: formatMoney(audit.executedAmounts.get(null) ?? 0n, decimalsOf({})),
+    executed_amounts: byCurrency(audit.executedAmounts),
     distinct_payments: audit.distinctPayments,
     duplicates_refused: audit.duplicatesRefused,
     conflicts: audit.conflicts,
@@ -261,6 +262,13 @@ function toVerdict(audit: Audit): Static<typeof Verdict> {
       charges: charges.map(toCharge),
     })),
   }
+}
+
+function byCurrency(amounts: Audit['executedAmounts']): Record<string, string> {
+  const named = [...amounts].flatMap(([currency, amount]) =>
+    currency === null ? [] : [[currency, formatMoney(amount, decimalsOf({ currency }))] as const],
+  )
+  return Object.fromEntries(named.toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 function toPage(gateway: MockGateway, after: number, limit: number): Static<typeof Charges> {

@@ -32,8 +32,8 @@ export interface MockGateway {
   comeBack(kind: Returned['kind'], paymentId: number, amount: bigint | null): ComeBack | null
   /** What came back, in order, behind the first `after`. */
   returned(after: number, limit: number): readonly Returned[]
-  /** How many decimals the amounts of a payment have. */
-  decimalsOf(paymentId: number): Exponent
+  /** How many decimals the amounts of a payment have; null: it was never charged here. */
+  decimalsOf(paymentId: number): Exponent | null
   /** Forget every charge and request, and start chance anew. The faults stay. */
   reset(): void
   /** Let go of held replies and drop late charges. Later orders are answered with 503. */
@@ -94,7 +94,10 @@ export function mockGateway(options: {
     executed: (after, limit) => state.journal.executed(after, limit),
     comeBack: (kind, paymentId, amount) => comeBack(state, { kind, paymentId }, amount),
     returned: (after, limit) => state.journal.returned(after, limit),
-    decimalsOf: (paymentId) => decimalsOf(state.journal.givenBack(paymentId).charge ?? {}),
+    decimalsOf: (paymentId) => {
+      const { charge } = state.journal.givenBack(paymentId)
+      return charge === null ? null : decimalsOf(charge)
+    },
     reset: () => reset(state),
     close() {
       if (state.closed) return

@@ -48,6 +48,8 @@ export async function actOnce(mix: Mix): Promise<void> {
   }
 }
 
+/** In minor units; more than any commission. */
+const AMOUNT_MIN = 50
 const AMOUNT_MAX = 5_000
 /** An act is asked for again so often, until it is answered; a restart of everything is shorter. */
 const TRIES_MAX = 300
@@ -58,8 +60,11 @@ async function pay(mix: Mix, type: 'deposit' | 'withdraw'): Promise<number | nul
   const { stage, accounts } = mix
   const account = pick(accounts, stage.random)
   if (account === null) return null
-  const amount = 1 + Math.floor(stage.random() * AMOUNT_MAX)
-  return await enter(mix, { type, userId: account.id, exponent: account.exponent, amount })
+  const amount = AMOUNT_MIN + Math.floor(stage.random() * (AMOUNT_MAX - AMOUNT_MIN))
+  const { id: userId, currency, exponent } = account
+  const id = await enter(mix, { type, userId, exponent, amount })
+  if (id !== null) stage.add(`payments in ${currency}`, 1)
+  return id
 }
 
 async function enter(mix: Mix, order: Omit<Entry, 'key' | 'answers'>): Promise<number | null> {

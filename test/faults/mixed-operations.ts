@@ -14,9 +14,14 @@ import type { Scenario, Stage } from './scenario.ts'
 import type { Stack } from './stack.ts'
 import { check } from './witnesses.ts'
 
-/** The currencies in which users are opened, in turn; null: that of the books. */
-const CURRENCIES: readonly (string | null)[] = [null]
+/** The currencies in which users are opened, in turn: with two, with no and with three decimals. */
+const CURRENCIES = ['USD', 'JPY', 'KWD'] as const
+/** The least commission in each of them; no payment here is smaller. */
+const FLOORS = 'USD:0.30,JPY:40,KWD:0.035'
 const USERS = 30
+/** What a user has, in minor units. Every fifth is poor. */
+const BALANCE = 100_000
+const BALANCE_POOR = 2_000
 const CLIENTS = 12
 /** Somebody is killed after so many operations, or a hundredth of them all. */
 const KILL_EVERY = 50
@@ -65,6 +70,7 @@ export const MIXED_OPERATIONS: Scenario = {
     'letters redriven': 3,
     'payments canceled': 1,
     'payments corrected': 1,
+    ...Object.fromEntries(CURRENCIES.map((currency) => [`payments in ${currency}`, 30])),
   },
   stack: () => ({
     apis: 2,
@@ -79,6 +85,7 @@ export const MIXED_OPERATIONS: Scenario = {
       DATABASE_CONNECT_TIMEOUT_SECONDS: '10',
       GATEWAY_MAX_ATTEMPTS: '6',
       GATEWAY_GIVE_UP_SECONDS: '8',
+      TRANSACTION_FEE_MIN: FLOORS,
     },
   }),
   async run(stage) {
@@ -107,12 +114,13 @@ async function openAccounts(stage: Stage): Promise<Mix['accounts']> {
   const apis = apisOf(stage)
   const accounts = []
   for (let index = 0; index < USERS; index += 1) {
-    const currency = CURRENCIES[index % CURRENCIES.length] ?? null
-    // Every fifth is poor, so that refusals are among the answers, and losses among the entries.
-    const balance = index % 5 === 4 ? 20 : 1_000
-    const more = currency === null ? {} : { currency }
-    const id = await openUser(apis[index % apis.length] ?? '', balance, more)
-    accounts.push({ id, currency: currency ?? 'USD', exponent: decimals(currency ?? 'USD') })
+    const currency = CURRENCIES[index % CURRENCIES.length] ?? 'USD'
+    const exponent = decimals(currency)
+    // Refusals are to be among the answers, and losses among the entries.
+    const minor = index % 5 === 4 ? BALANCE_POOR : BALANCE
+    const api = apis[index % apis.length] ?? ''
+    const id = await openUser(api, minor / 10 ** exponent, { currency })
+    accounts.push({ id, currency, exponent })
   }
   return accounts
 }

@@ -90,6 +90,8 @@ export class Skipped extends Error {
 
 /** After this long a scenario hangs. It takes a tenth of that where nothing else is done. */
 const SCENARIO_MS_MAX = 900_000
+/** What each operation of a scenario that counts them adds to that. */
+const OPERATION_MS_MAX = 150
 const CLIENTS = 12
 const USERS = 40
 
@@ -120,8 +122,9 @@ export async function runScenario(
     await shake(scenario, { ...options, server, random, clean }, record)
   }
   const over = new AbortController()
-  const tooLong = wait(SCENARIO_MS_MAX, undefined, { signal: over.signal, ref: false }).then(() => {
-    throw new Error(`it was not over after ${SCENARIO_MS_MAX / 1_000} s`)
+  const msMax = SCENARIO_MS_MAX + options.operations * OPERATION_MS_MAX
+  const tooLong = wait(msMax, undefined, { signal: over.signal, ref: false }).then(() => {
+    throw new Error(`it was not over after ${msMax / 1_000} s`)
   })
   try {
     tooLong.catch(() => undefined)
