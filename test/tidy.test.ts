@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { ROOT } from './sources.ts'
 import { deadExports, usedByTestsAlone } from './tidy/exports.ts'
+import { kept, worldly } from './tidy/globals.ts'
 import { backwards, ORDER, outwards, unreached } from './tidy/imports.ts'
 import { lint } from './tidy/lint.ts'
 import { foreignWrites, migrations, ownerless } from './tidy/tables.ts'
@@ -66,7 +67,7 @@ test('ARCHITECTURE.md shows the order', () => {
   assert.ok(page.includes(` ${ORDER.join(' → ')} `), ORDER.join(' → '))
 })
 
-test('every file is reached from a main.ts: nothing is dead', () => {
+test('every file is reached from a program or a test: nothing is dead', () => {
   assert.deepEqual(unreached(FILES), [])
 })
 
@@ -92,6 +93,11 @@ test('functions return objects: there are no classes but errors', () => {
 
 test('amounts leave as the text of their minor units: no float is made of money', () => {
   assert.deepEqual(floatsOfMoney(FILES), [])
+})
+
+test('time, chance, the network and the process are used where they come in, and nowhere else', () => {
+  assert.deepEqual(worldly(FILES), [])
+  assert.deepEqual(kept(FILES), [])
 })
 
 test('no file silences a rule for itself', () => {

@@ -1,4 +1,5 @@
 import { deadExports, usedByTestsAlone } from './exports.ts'
+import { kept, worldly } from './globals.ts'
 import { backwards, outwards, unreached } from './imports.ts'
 import { carried } from './shards.ts'
 import { foreignWrites } from './tables.ts'
@@ -22,6 +23,8 @@ export function judge(files: readonly Parsed[]): string[] {
     ...deadExports(files),
     ...usedByTestsAlone(files),
     ...foreignWrites(files).broken,
+    ...worldly(files),
+    ...kept(files),
     ...carried(files),
     ...strayStatements(files),
     ...classes(files),

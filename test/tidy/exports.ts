@@ -2,9 +2,11 @@ import { join } from 'node:path/posix'
 import type { Node } from 'typescript/unstable/ast'
 import { SyntaxKind } from 'typescript/unstable/ast'
 import {
+  isArrayBindingPattern,
   isExportDeclaration,
   isIdentifier,
   isNamedExports,
+  isObjectBindingPattern,
   isVariableStatement,
 } from 'typescript/unstable/ast/is'
 import { importsOf } from './imports.ts'
@@ -25,11 +27,17 @@ function exportsOf({ tree }: Parsed): Export[] {
     const { modifiers } = node as { modifiers?: readonly Node[] }
     if (!modifiers?.some(({ kind }) => kind === SyntaxKind.ExportKeyword)) return []
     const declared = isVariableStatement(node) ? node.declarationList.declarations : [node]
-    return declared.flatMap((one) => {
-      const { name } = one as { name?: Node }
-      return name !== undefined && isIdentifier(name) ? [{ name: name.text, node }] : []
-    })
+    return declared.flatMap((one) => namesIn(one).map((name) => ({ name, node })))
   })
+}
+
+/** What a declaration calls what it declares; several names where it takes something apart. */
+function namesIn(declared: Node): string[] {
+  const { name } = declared as { name?: Node }
+  if (name === undefined) return []
+  if (isIdentifier(name)) return [name.text]
+  if (!isObjectBindingPattern(name) && !isArrayBindingPattern(name)) return []
+  return name.elements.flatMap(namesIn)
 }
 
 /** Who takes what: `file name`, and `file *` for everything; `export *` takes nothing. */

@@ -1,5 +1,6 @@
 import { added, anew, lines, type Planted } from './planting.ts'
 import { STYLE } from './planted-style.ts'
+import { WORLD } from './planted-world.ts'
 
 /** Every violation that the rules have to see. */
 export const PLANTED: readonly Planted[] = [
@@ -250,4 +251,5 @@ export const PLANTED: readonly Planted[] = [
     caught: /has 18\d columns/,
   },
   ...STYLE,
+  ...WORLD,
 ]

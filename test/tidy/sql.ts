@@ -16,6 +16,8 @@ export function tokens(sql: string): string[] {
 }
 
 const WRITES = new Set(['insert', 'update', 'delete', 'merge', 'truncate', 'copy'])
+/** What a whole table is taken by, or changed. */
+const TABLES = new Set(['lock', 'alter', 'drop'])
 /** What stands in front of `update` where a lock or a conflict is meant. */
 const MEANT = new Set(['for', 'key', 'do', 'on'])
 const BETWEEN = new Set(['into', 'from', 'only', 'table'])
@@ -24,10 +26,11 @@ const BETWEEN = new Set(['into', 'from', 'only', 'table'])
 export function writtenBy(sql: string): string[] {
   const words = tokens(sql)
   return words.flatMap((word, at) => {
-    if (!WRITES.has(word) || MEANT.has(words[at - 1] ?? '')) return []
+    const whole = TABLES.has(word) && (words[at + 1] === 'table' || words[at + 2] === 'in')
+    if ((!WRITES.has(word) && !whole) || MEANT.has(words[at - 1] ?? '')) return []
     let next = at + 1
     while (BETWEEN.has(words[next] ?? '')) next += 1
-    const end = word === 'truncate' ? words.length : next + 1
+    const end = word === 'truncate' || whole ? words.length : next + 1
     return words.slice(next, end).filter((name) => name !== ',' && !BETWEEN.has(name))
   })
 }
@@ -43,7 +46,7 @@ export function touchedBy(sql: string, tables: ReadonlySet<string>): string[] {
 
 /** How a statement begins. */
 const STATEMENT =
-  /^(?:select|insert into|update \S+ (?:\S+ )?set|delete from|with (?:… , )?\w+ (?:\([^)]*\) )?as|with (?:recursive )?…|merge into|truncate|copy \S+ (?:from|to)|(?:create|alter|drop) (?:table|index|unique|sequence)) /
+  /^(?:select|insert into|update \S+ (?:\S+ )?set|delete from|with (?:… , )?\w+ (?:\([^)]*\) )?as|with (?:recursive )?…|merge into|truncate|lock (?:table|\w+ in)|copy \S+ (?:from|to)|(?:create|alter|drop) (?:table|index|unique|sequence)) /
 
 /** A statement, by how it begins; a sentence begins with one capital. */
 export function isSql(text: string): boolean {

@@ -1,5 +1,6 @@
 import { isCallExpression, isClassDeclaration, isClassExpression } from 'typescript/unstable/ast/is'
-import { isBinaryExpression, isIdentifier } from 'typescript/unstable/ast/is'
+import { isBinaryExpression, isIdentifier, isNumericLiteral } from 'typescript/unstable/ast/is'
+import { isPrefixUnaryExpression } from 'typescript/unstable/ast/is'
 import { SyntaxKind, type ClassLikeDeclaration, type Node } from 'typescript/unstable/ast'
 import { isStatement } from './tables.ts'
 import { literalsOf, nodesOf, placeOf, type Parsed } from './tree.ts'
@@ -69,20 +70,32 @@ export function floatsOfMoney(files: readonly Parsed[]): string[] {
     .filter((file) => product(file) && !FLOATS.test(file.path))
     .flatMap((file) =>
       [...nodesOf(file.tree)]
-        .filter((node) => {
-          if (isBinaryExpression(node)) {
-            const { operatorToken, right } = node
-            return (
-              operatorToken.kind === SyntaxKind.SlashToken && right.getText(file.tree) === '100'
-            )
-          }
-          if (!isCallExpression(node) || !isIdentifier(node.expression)) return false
-          const [given] = node.arguments
-          const text = given?.getText(file.tree) ?? ''
-          return node.expression.text === 'Number' && !text.includes('(') && MONEY.test(text)
-        })
+        .filter((node) => isFloatOfMoney(node, (of) => of?.getText(file.tree) ?? ''))
         .map((node) => `${placeOf(file, node)} makes a float of money`),
     )
+}
+
+const SCALES = new Set([SyntaxKind.SlashToken, SyntaxKind.AsteriskToken])
+
+function isFloatOfMoney(node: Node, textOf: (node: Node | undefined) => string): boolean {
+  if (isPrefixUnaryExpression(node)) {
+    return node.operator === SyntaxKind.PlusToken && MONEY.test(textOf(node.operand))
+  }
+  if (isBinaryExpression(node)) {
+    const { operatorToken, left, right } = node
+    if (!SCALES.has(operatorToken.kind)) return false
+    const parts = operatorToken.kind === SyntaxKind.SlashToken ? [100] : [0.01]
+    return [left, right].some(
+      (side, at) =>
+        isNumericLiteral(side) &&
+        (parts.includes(Number(side.text)) || MONEY.test(textOf(at === 0 ? right : left))),
+    )
+  }
+  if (!isCallExpression(node)) return false
+  const called = textOf(node.expression)
+  if (/\bparseFloat$/.test(called)) return true
+  const given = textOf(node.arguments[0])
+  return called === 'Number' && !given.includes('(') && MONEY.test(given)
 }
 
 /** Words to the linter and the compiler, in comments. */
