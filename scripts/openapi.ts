@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import type { FastifyPluginAsync } from 'fastify'
 import { pino } from 'pino'
 import { systemClock } from '../src/adapters/clock.ts'
@@ -21,11 +21,12 @@ import { runRoutes } from '../src/runs/routes.ts'
 import { userListRoutes } from '../src/users/list-routes.ts'
 import { userRoutes } from '../src/users/routes.ts'
 import { userTextRoutes } from '../src/users/text-routes.ts'
+import { breakingChanges } from './breaking-changes.ts'
 
 /**
  * Write docs/openapi.json: the document of a service that asks for keys, mock gateway included.
  * Routes are registered and never called, so no database is needed. A test compares it with a
- * running service.
+ * running service. Says which changes break programs that were written for the document before.
  */
 const nobody = new Proxy(() => nobody, { get: () => nobody }) as never
 
@@ -57,5 +58,8 @@ const routes: FastifyPluginAsync[] = [
 for (const plugin of routes) void app.register(plugin, { prefix: API })
 void app.register(mockGatewayRoutes(nobody), { prefix: MOCK_GATEWAY })
 await app.ready()
-const text = JSON.stringify(app.swagger(), null, 2)
-writeFileSync(new URL('../docs/openapi.json', import.meta.url), `${text}\n`)
+const file = new URL('../docs/openapi.json', import.meta.url)
+const document = app.swagger()
+const before = JSON.parse(readFileSync(file, 'utf8')) as object
+for (const change of breakingChanges(before, document)) console.log(`breaking: ${change}`)
+writeFileSync(file, `${JSON.stringify(document, null, 2)}\n`)

@@ -57,6 +57,8 @@ const Resolved = Type.Object(
   },
 )
 
+const LetterList = Type.Array(DeadLetterBody, { title: 'DeadLetterList' })
+
 const AgainstEvidence = Type.Optional(
   Type.Boolean({ description: 'You know what the evidence says, and insist. It is recorded.' }),
 )
@@ -102,7 +104,7 @@ function listRoute(app: App, db: Db): void {
       },
       { additionalProperties: false },
     ),
-    response: { 200: Type.Array(DeadLetterBody), ...refusals(400, 503) },
+    response: { 200: LetterList, ...refusals(400, 503) },
   }
   app.get('/dlq', { schema }, async (request, reply) => {
     const limit = parseInteger('limit', request.query.limit, LIMIT)

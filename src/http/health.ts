@@ -56,15 +56,18 @@ export function cachedProbe(probe: Probes['database'], clock: Clock): Probes['da
   }
 }
 
-const RouteBody = Type.Object({
-  gateway: Type.String(),
-  operation: oneOf(OPERATIONS),
-  breaker: oneOf(['closed', 'half_open', 'open']),
-  misconfigured: Type.Boolean({
-    description: 'The gateway does not talk to us: its address or our credentials are wrong.',
-  }),
-  reason: nullable('string', { description: 'The code of the last failure.' }),
-})
+const RouteBody = Type.Object(
+  {
+    gateway: Type.String(),
+    operation: oneOf(OPERATIONS),
+    breaker: oneOf(['closed', 'half_open', 'open']),
+    misconfigured: Type.Boolean({
+      description: 'The gateway does not talk to us: its address or our credentials are wrong.',
+    }),
+    reason: nullable('string', { description: 'The code of the last failure.' }),
+  },
+  { title: 'GatewayHealth' },
+)
 
 /** `GET /health`, under the API's prefix: for people and for clients of the original service. */
 export function healthRoutes(probes: Probes & RouteProbes): FastifyPluginAsyncTypebox {
@@ -72,6 +75,7 @@ export function healthRoutes(probes: Probes & RouteProbes): FastifyPluginAsyncTy
     tags: ['Operations'],
     operationId: 'getHealth',
     summary: 'Health of this process, its database and the gateways',
+    description: 'Always 200: what is wrong stands in the answer.',
     response: {
       200: Type.Object(
         {

@@ -1,13 +1,11 @@
-import assert from 'node:assert'
-import { isDeepStrictEqual } from 'node:util'
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import { writeJson } from '../domain/json.ts'
 import { scopeOf } from './auth.ts'
+import { named } from './components.ts'
 import { docsPage } from './docs-page.ts'
 import { errorsPage } from './errors-page.ts'
 import { sharedRefusals, SHARED_RESPONSES } from './problem.ts'
-import { SHOWN } from './schemas.ts'
 
 interface DocumentOptions {
   readonly title: string
@@ -54,6 +52,7 @@ export async function document(app: FastifyInstance, options: DocumentOptions): 
         title: options.title,
         version: options.version,
         description: DESCRIPTION,
+        contact: { name: 'Whoever runs this service' },
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/', description: 'This server' }],
@@ -94,9 +93,6 @@ function withScope<Schema extends object>(schema: Schema, url: string, method: s
 
 type Node = Record<string, unknown>
 
-/** Members whose values are data: nothing in them is a schema. */
-const DATA = new Set(['example', 'examples', 'default', 'enum', 'const'])
-
 /**
  * Finish the document: what differs on the wire is shown as it is meant (`SHOWN`), each schema with
  * a title becomes a component of that name, and the refusals that operations share become
@@ -105,9 +101,9 @@ const DATA = new Set(['example', 'examples', 'default', 'enum', 'const'])
 function finish(made: object): object {
   const openapi = made as Node & { paths: Node; components: { schemas: Node } }
   const schemas: Node = {}
-  const paths = name(openapi.paths, schemas) as Record<string, Record<string, Node>>
+  const paths = named(openapi.paths, schemas) as Record<string, Record<string, Node>>
   for (const [known, schema] of Object.entries(openapi.components.schemas)) {
-    schemas[known] = name(schema, schemas)
+    schemas[known] = named(schema, schemas)
   }
   for (const operation of Object.values(paths).flatMap(Object.values)) {
     operation['parameters'] = (operation['parameters'] as Node[] | undefined)?.map(capitalized)
@@ -137,40 +133,9 @@ const GOOD: Readonly<Record<string, string>> = {
 
 function described(answers: Readonly<Record<string, Node>>): Record<string, object> {
   const good = Object.entries(answers).map(([status, answer]) => {
-    const said = answer['description'] === 'Default Response' ? GOOD[status] : undefined
+    const silent = answer['description'] === 'Default Response'
+    const said = silent ? (GOOD[status] ?? 'As the answer says.') : undefined
     return [status, said === undefined ? answer : { ...answer, description: said }]
   })
   return sharedRefusals(Object.fromEntries(good) as Record<string, Node>)
-}
-
-/** A copy of a part of the document in which every schema with a title is a reference to it. */
-function name(node: unknown, schemas: Node): unknown {
-  if (Array.isArray(node)) return node.map((item) => name(item, schemas))
-  if (typeof node !== 'object' || node === null) return node
-  const shown = (node as Node)[SHOWN]
-  if (shown !== undefined) {
-    const { description } = node as Node
-    return { ...(shown as Node), ...(description === undefined ? {} : { description }) }
-  }
-  const members = Object.entries(node)
-    .filter(([member, value]) => value !== undefined && member !== 'title')
-    .map(([member, value]) => [member, DATA.has(member) ? value : name(value, schemas)])
-  const copy = Object.fromEntries(members) as Node
-  const { title } = node as Node
-  if (typeof title !== 'string')
-    return title === undefined ? copy : { ...copy, title: name(title, schemas) }
-  keep(schemas, title, copy)
-  return { $ref: `#/components/schemas/${title}` }
-}
-
-/** Keep a named schema. The same name is always the same schema, described and shown once. */
-function keep(schemas: Node, title: string, schema: Node): void {
-  const known = schemas[title] as Node | undefined
-  assert(known === undefined || isDeepStrictEqual(bare(known), bare(schema)), `two are ${title}`)
-  schemas[title] = { ...schema, ...known }
-}
-
-/** A schema without what is only said about it. */
-function bare(schema: Node): Node {
-  return { ...schema, description: undefined, examples: undefined }
 }

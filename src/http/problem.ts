@@ -22,10 +22,13 @@ export const Problem = Type.Object(
     code: Code,
     errors: Type.Optional(
       Type.Array(
-        Type.Object({
-          pointer: Type.String({ description: 'JSON Pointer (RFC 6901) of the field at fault.' }),
-          code: Type.String(),
-        }),
+        Type.Object(
+          {
+            pointer: Type.String({ description: 'JSON Pointer (RFC 6901) of the field at fault.' }),
+            code: Type.String(),
+          },
+          { title: 'FieldError' },
+        ),
       ),
     ),
     payment_id: Type.Optional(
@@ -112,18 +115,6 @@ const SHARED: Readonly<Record<number, Shared>> = {
     name: 'NotFound',
     description: 'There is nothing with this id.',
     example: { code: 'payment_not_found' },
-  },
-  405: {
-    name: 'MethodNotAllowed',
-    description: 'The path does not take this method.',
-    example: { code: 'method_not_allowed' },
-    headers: {
-      Allow: {
-        description: 'The methods that the path takes.',
-        required: true,
-        schema: { type: 'string', examples: ['OPTIONS, POST'] },
-      },
-    },
   },
   409: {
     name: 'Conflict',

@@ -7,14 +7,17 @@ import { Money, OfCurrency, Time } from '../http/schemas.ts'
 import type { Balances } from './balance.ts'
 import type { TrialBalance as TrialBalanceSums } from './store.ts'
 
-const Accounts = Type.Object({
-  user: Money('What users can spend.'),
-  user_held: Money('What is held for withdrawals in progress.'),
-  gateway: Money('Paid out through the gateway less what was taken in.'),
-  fees: Money('Commission earned.'),
-  opening: Money('Opening balances, as a debt to the users.'),
-  losses: Money('What came back from us and no user could pay for: 0 or less.'),
-})
+const Accounts = Type.Object(
+  {
+    user: Money('What users can spend.'),
+    user_held: Money('What is held for withdrawals in progress.'),
+    gateway: Money('Paid out through the gateway less what was taken in.'),
+    fees: Money('Commission earned.'),
+    opening: Money('Opening balances, as a debt to the users.'),
+    losses: Money('What came back from us and no user could pay for: 0 or less.'),
+  },
+  { title: 'Accounts' },
+)
 
 const SUM = Money('Always 0.')
 
@@ -26,12 +29,15 @@ const TrialBalance = Type.Object(
     as_of: Time,
     currency: OfCurrency,
     others: Type.Array(
-      Type.Object({
-        currency: OfCurrency,
-        accounts: Accounts,
-        sum: SUM,
-        entries: Type.Integer({ description: 'Entries of accounts in this currency.' }),
-      }),
+      Type.Object(
+        {
+          currency: OfCurrency,
+          accounts: Accounts,
+          sum: SUM,
+          entries: Type.Integer({ description: 'Entries of accounts in this currency.' }),
+        },
+        { title: 'CurrencyBalance' },
+      ),
       { description: 'The same of accounts in other currencies than that of the books.' },
     ),
   },

@@ -74,6 +74,7 @@ const LOOKUP = {
   tags,
   operationId: 'mockLookupRefund',
   summary: 'Look a refund up by its key',
+  description: 'What became of it; 404: it was never seen. Fails as its faults say.',
   ...BY_KEY,
 }
 

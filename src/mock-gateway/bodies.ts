@@ -105,7 +105,7 @@ const Answer = Type.Object(
     idempotency_key: Type.Optional(Type.String()),
     currency: Type.Optional(Type.String()),
     refunded: Type.Optional(Money('Of a deposit: what was refunded.')),
-    returns: Type.Optional(Type.Array(Type.Object(RETURN))),
+    returns: Type.Optional(Type.Array(Type.Object(RETURN, { title: 'MockCameBack' }))),
   },
   { title: 'MockAnswer' },
 )
@@ -126,22 +126,38 @@ export const FaultSettings = Type.Unsafe<Faults>({
   additionalProperties: false,
 })
 
-/** The last requests. */
-export const Journal = Type.Object(
+const Request = Type.Object(
   {
-    data: Type.Array(
-      Type.Object({
-        at: Time,
-        idempotency_key: Type.Union([Type.String(), Type.Null()]),
-        payment_id: Type.Integer(),
-        amount: Money('What was asked for.'),
-        type: oneOf(['deposit', 'withdraw', 'refund', 'return']),
-        act: Type.String({ description: 'What was done about the request.' }),
-        fault: Type.Union([Type.String(), Type.Null()]),
-      }),
+    at: Time,
+    idempotency_key: Type.Union([Type.String(), Type.Null()]),
+    payment_id: Type.Integer(),
+    amount: Money('What was asked for.'),
+    type: oneOf(['deposit', 'withdraw', 'refund', 'return']),
+    act: Type.String({ description: 'What was done about the request.' }),
+    fault: Type.Union([Type.String(), Type.Null()]),
+  },
+  { title: 'MockRequest' },
+)
+
+/** The last requests. */
+export const Journal = Type.Object({ data: Type.Array(Request) }, { title: 'MockJournal' })
+
+const Twice = Type.Object(
+  {
+    payment_id: Type.Integer(),
+    charges: Type.Array(
+      Type.Object(
+        {
+          gateway_ref: Type.String(),
+          idempotency_key: Type.Union([Type.String(), Type.Null()]),
+          amount: Money('What was charged.'),
+          at: Time,
+        },
+        { title: 'MockAuditedCharge' },
+      ),
     ),
   },
-  { title: 'MockJournal' },
+  { title: 'MockChargedTwice' },
 )
 
 /** The audit. */
@@ -160,39 +176,30 @@ export const Verdict = Type.Object(
     duplicates_refused: Type.Integer({ description: 'Requests that were not charged again.' }),
     conflicts: Type.Integer({ description: 'Requests under a known key with another body.' }),
     charged_twice_count: Type.Integer({ description: '0 is what everybody wants to see.' }),
-    charged_twice: Type.Array(
-      Type.Object({
-        payment_id: Type.Integer(),
-        charges: Type.Array(
-          Type.Object({
-            gateway_ref: Type.String(),
-            idempotency_key: Type.Union([Type.String(), Type.Null()]),
-            amount: Money('What was charged.'),
-            at: Time,
-          }),
-        ),
-      }),
-    ),
+    charged_twice: Type.Array(Twice),
   },
   { title: 'MockAudit' },
+)
+
+const Charge = Type.Object(
+  {
+    gateway_ref: Type.String(),
+    idempotency_key: Type.Union([Type.String(), Type.Null()]),
+    payment_id: Type.Integer(),
+    user_id: Type.Integer(),
+    amount: Money('What was charged.'),
+    type: CarriedTypes,
+    at: Time,
+    parent_id: Type.Optional(Type.Integer({ description: 'What a refund gives back.' })),
+    currency: Type.Optional(Type.String()),
+  },
+  { title: 'MockCharge' },
 )
 
 /** A page of executed charges. */
 export const Charges = Type.Object(
   {
-    data: Type.Array(
-      Type.Object({
-        gateway_ref: Type.String(),
-        idempotency_key: Type.Union([Type.String(), Type.Null()]),
-        payment_id: Type.Integer(),
-        user_id: Type.Integer(),
-        amount: Money('What was charged.'),
-        type: CarriedTypes,
-        at: Time,
-        parent_id: Type.Optional(Type.Integer({ description: 'What a refund gives back.' })),
-        currency: Type.Optional(Type.String()),
-      }),
-    ),
+    data: Type.Array(Charge),
     next_after: Type.Union([Type.Integer(), Type.Null()], {
       description: 'The `after` of the next page; null: there was no more when it was asked.',
     }),

@@ -96,6 +96,7 @@ const LOOKUP = {
   tags,
   operationId: 'mockLookup',
   summary: 'Look a charge up by its key',
+  description: 'What became of it; 404: it was never seen. Fails as its faults say.',
   ...BY_KEY,
 }
 

@@ -6,7 +6,10 @@ import type { Run } from './store.ts'
 
 /** What letters in other currencies than the books' come to. */
 export const OtherAmounts = Type.Array(
-  Type.Object({ currency: OfCurrency, count: Type.Integer(), amount: Money('Their sum.') }),
+  Type.Object(
+    { currency: OfCurrency, count: Type.Integer(), amount: Money('Their sum.') },
+    { title: 'RedriveCurrencySum' },
+  ),
   { description: 'The same of letters in other currencies; not there where there are none.' },
 )
 

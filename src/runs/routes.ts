@@ -86,16 +86,13 @@ const PlanAnswer = Type.Object(
     amount: Money('The sum of the amounts of those in the currency of the books.'),
     matching: Type.Integer({ description: 'Letters that match, beyond the limit too.' }),
     by_class: Type.Array(
-      Type.Object({
-        class: LetterClass,
-        ...SumFields,
-      }),
+      Type.Object({ class: LetterClass, ...SumFields }, { title: 'RedriveClassSum' }),
     ),
     would_refuse: Type.Array(
-      Type.Object({
-        code: Type.String({ description: 'Why, as an error code.' }),
-        ...SumFields,
-      }),
+      Type.Object(
+        { code: Type.String({ description: 'Why, as an error code.' }), ...SumFields },
+        { title: 'RedriveRefusalSum' },
+      ),
       { description: 'Letters of the snapshot that would be refused as things are.' },
     ),
     sample: Type.Array(Sample, { description: 'The oldest of them.' }),
@@ -126,6 +123,7 @@ function startRoute(app: App, world: ActWorld): void {
       'letters, so many per second; see `GET /dlq/redrives/{id}` for its progress.',
     headers: ActorHeaders,
     body: Type.Union([PlanBody, StartBody], {
+      title: 'RedriveDeadLettersRequest',
       examples: [
         { filter: { class: 'unknown', error: 'timeout' }, dry_run: true },
         { snapshot: 1, reason: 'The gateway is back', rate_per_second: 10 },
