@@ -266,3 +266,19 @@ test('OPTIONS and 405 name the methods of the path itself, not of its neighbours
     assert.deepEqual([answer.status, answer.headers.get('allow')], [status, allow], path)
   }
 })
+
+test('a change that takes a text away is one that the document shows', async (t) => {
+  const service = await serve(t)
+  const document = await documentOf(service)
+  await service.call('POST', '/users', { balance: 1, metadata: { shop: 'berlin' } })
+  await service.call('POST', '/payments/deposit', { user_id: 1, deposit: 1, description: 'one' })
+  for (const [path, name, body] of [
+    ['/users/1', 'UserUpdate', { metadata: null }],
+    ['/payments/1', 'PaymentUpdate', { metadata: null, description: null }],
+  ] as const) {
+    const answer = await service.call('PATCH', path, body)
+    assert.equal(answer.status, 200, answer.text)
+    const schema = resolve(componentOf(document, 'schemas', name), document) as object
+    assert.ok(Compile(schema).Check(body), name)
+  }
+})

@@ -17,6 +17,16 @@ export const shownText = (pattern: string, example: string) => ({
   examples: [example],
 })
 
+/** The same field where null takes away what it says. */
+export function orNull(field: ReturnType<typeof textField>): ReturnType<typeof textField> {
+  // What `textField` has made.
+  const { description, [SHOWN]: shape } = field as unknown as {
+    readonly description: string
+    readonly [SHOWN]: { readonly type: string }
+  }
+  return textField(description, { ...shape, type: [shape.type, 'null'] })
+}
+
 /** What the caller keeps for itself. */
 export const MetadataField = textField(
   'For you alone: a flat object of texts, up to 20 members. No card numbers.',

@@ -4,6 +4,7 @@ import { readDetails, type Edit } from '../domain/details.ts'
 import { ActorHeaders, actorOf } from '../http/actor.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { IdParams, parseId } from '../http/schemas.ts'
+import { orNull } from '../http/texts.ts'
 import { DetailProperties } from './bodies.ts'
 import type { PaymentView } from './read.ts'
 import { PaymentBody, paymentBody } from './routes.ts'
@@ -18,7 +19,8 @@ interface EditRoutes {
   readonly read: (id: bigint) => Promise<PaymentView | null>
 }
 
-const { description, metadata } = DetailProperties
+const description = orNull(DetailProperties.description)
+const metadata = orNull(DetailProperties.metadata)
 
 /** `PATCH /payments/{id}`. */
 export function editRoutes({ edit, read }: EditRoutes): FastifyPluginAsyncTypebox {

@@ -5,7 +5,7 @@ import type { Refusal } from '../domain/refusal.ts'
 import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { Id, IdParams, parseId, Reason, REPLAYED } from '../http/schemas.ts'
-import { MetadataField } from '../http/texts.ts'
+import { MetadataField, orNull } from '../http/texts.ts'
 import { UserBody, userBody } from './routes.ts'
 import type { ShownUser } from './read.ts'
 
@@ -56,7 +56,7 @@ function editRoute(app: App, { read, edit }: UserTextRoutes): void {
     headers: ActorHeaders,
     params: UserId,
     body: Type.Object(
-      { metadata: MetadataField },
+      { metadata: orNull(MetadataField) },
       {
         title: 'UserUpdate',
         additionalProperties: false,
