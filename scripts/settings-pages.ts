@@ -1,4 +1,5 @@
 import { RULES, UNSAID } from '../src/config/config.ts'
+import { COMMON_SETTINGS, DRIVER_SETTINGS, type GatewaySetting } from '../src/config/drivers.ts'
 import type { Setting } from '../src/config/kinds.ts'
 import { PRODUCTION_RULES } from '../src/config/production.ts'
 import { SETTINGS } from '../src/config/settings.ts'
@@ -50,6 +51,9 @@ export function configurationTable(): string {
         'and all mistakes are reported at once.',
     ),
     ...groups,
+    '## Several gateways',
+    SEVERAL,
+    ...gatewayTables(),
     '## Together',
     bullets(RULES),
     '## Encrypted database connections',
@@ -59,6 +63,45 @@ export function configurationTable(): string {
     bullets(PRODUCTION_RULES),
     wrapped(`In every environment: ${UNSAID}.`),
   ].join('\n\n')}\n`
+}
+
+const SEVERAL = [
+  wrapped(
+    '`GATEWAYS=http,bank` names the gateways: lower case letters and digits, the names are your own. ' +
+      '`http` has the settings above. Every other has its own, `GATEWAY_<NAME>_…` with its name in ' +
+      'capitals. `GATEWAY_<NAME>_DRIVER` says what it speaks; when unset, its name does. Two ' +
+      'gateways may speak the same.',
+  ),
+  wrapped(
+    '`GATEWAY_ROUTES=withdraw:EUR=bank,*=http` says where payments go: rules of a type (`deposit`, ' +
+      '`withdraw`, `*`) and a currency (an ISO code, `*`), of which the first counts that fits and ' +
+      'whose gateway carries it out. A payment may name its `gateway` and then goes there. A payment ' +
+      'stays with its gateway for life, and so do its refunds.',
+  ),
+].join('\n\n')
+
+/** The settings that a gateway has for itself, a table for all and one for each driver. */
+function gatewayTables(): string[] {
+  const head = ['Variable', 'Default', 'Allowed', 'Meaning']
+  const rows = (settings: readonly GatewaySetting[], inherited: boolean) =>
+    settings.map(({ suffix, fallback, kind, doc, demanded }) => [
+      `\`GATEWAY_<NAME>_${suffix}\``,
+      demanded === true
+        ? 'demanded'
+        : inherited
+          ? 'as for all'
+          : fallback === null
+            ? 'unset'
+            : `\`${fallback}\``,
+      kind.allowed,
+      doc,
+    ])
+  const drivers = Object.entries(DRIVER_SETTINGS).flatMap(([driver, settings]) => [
+    `### Settings of gateways with the driver ${driver}`,
+    table([head, ...rows(Object.values<GatewaySetting>(settings), false)]),
+  ])
+  const common = rows(Object.values<GatewaySetting>(COMMON_SETTINGS), true)
+  return ['### Settings of every gateway but http', table([head, ...common]), ...drivers]
 }
 
 const SSLMODE = [

@@ -1,7 +1,5 @@
 import type { ChargeOutcome, LookupOutcome } from './domain/outcome.ts'
-import type { Exponent } from './domain/currency.ts'
-import type { Promises } from './domain/decision.ts'
-import type { CarriedType } from './domain/payment.ts'
+import type { GatewayOperation, GatewayProfile } from './domain/gateway.ts'
 
 /**
  * A static SQL text with its name. The name is the key of the prepared statement on every
@@ -170,32 +168,6 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-/**
- * What a gateway promises of repeated keys and of lookups. Declared by its driver or configuration,
- * proven by the conformance suite.
- */
-export type GatewayProfile = Promises
-
-/** One charge. Amounts are minor units of a currency with this exponent. */
-export interface ChargeRequest {
-  /** The same for the payment's whole life: the gateway's idempotency key. */
-  readonly key: string
-  readonly paymentId: bigint
-  readonly userId: bigint
-  readonly amount: bigint
-  readonly commission: bigint
-  readonly exponent: Exponent
-  /** What the gateway has to be told of the currency; null: nothing, it is that of the books. */
-  readonly currency: string | null
-  readonly type: CarriedType
-  /** Of a refund: the deposit that it gives back. */
-  readonly parent?: {
-    readonly paymentId: bigint
-    /** The gateway's own reference of it; null: it gave none. */
-    readonly gatewayRef: string | null
-  }
-}
-
 /** What was seen of one gateway call. `sent` is false only if no byte of the request left. */
 export interface Evidence<Outcome> {
   readonly outcome: Outcome
@@ -210,15 +182,21 @@ export interface Evidence<Outcome> {
 export interface Gateway {
   readonly profile: GatewayProfile
   /**
-   * Charge, pay out or refund `request.amount` minor units once per `request.key`, however often it
-   * is called.
+   * Charge, pay out or refund `operation.amount` minor units once per `operation.key`, however
+   * often it is called.
    *
-   * A timeout, a reset, any 5xx or an unreadable reply is `in_doubt`: the charge may have happened.
-   * A refused connection or a 429 is `not_executed`: it did not.
+   * A timeout, a reset, any 5xx or an unreadable reply is `in_doubt`: it may have happened. A
+   * refused connection or a 429 is `not_executed`: it did not.
    */
-  charge(request: ChargeRequest, signal?: AbortSignal): Promise<Evidence<ChargeOutcome>>
-  /** Ask what became of the charge sent under `request.key`. */
-  lookup(request: ChargeRequest, signal?: AbortSignal): Promise<Evidence<LookupOutcome>>
+  execute(operation: GatewayOperation, signal?: AbortSignal): Promise<Evidence<ChargeOutcome>>
+  /** Ask what became of what was sent under `operation.key`. */
+  lookup(operation: GatewayOperation, signal?: AbortSignal): Promise<Evidence<LookupOutcome>>
+  /**
+   * End what the gateway has taken and not finished. The outcome is what it is afterwards:
+   * `declined` where it ended without money, `success` where it was done before, `pending` where it
+   * goes on.
+   */
+  cancel?(operation: GatewayOperation, signal?: AbortSignal): Promise<Evidence<LookupOutcome>>
   close(): Promise<void>
 }
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import type { GatewayProfile } from '../src/ports.ts'
+import type { Promises } from '../src/domain/decision.ts'
 import { books, POLICY, type TestWorld } from './harness.ts'
 
-export const BLIND: GatewayProfile = {
+export const BLIND: Promises = {
   repeats: 'first_answer',
   keyLifeMs: 3_600_000,
   lookup: 'none',

@@ -3,10 +3,13 @@ import { test } from 'node:test'
 import { charge, chargeUnlessLocked, type Claim, type ChargeWorld } from '../src/charging/charge.ts'
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
 import type { Payment } from '../src/domain/payment.ts'
-import type { ChargeRequest, Db } from '../src/ports.ts'
+import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { Db } from '../src/ports.ts'
 import type { ClaimedTask } from '../src/queue/claims-store.ts'
 import { manualClock } from './harness.ts'
 import { absent, foreign, LIFE_MS, paid, POLICY, refused, silent, timeout } from './retry-kit.ts'
+import { profileOf } from './profiles.ts'
+import { operationOf } from '../src/domain/payment.ts'
 
 const PAYMENT: Payment = {
   id: 7n,
@@ -48,9 +51,9 @@ interface Options {
 /** A world whose gateway answers in order and takes its time; nothing here asks a database. */
 function worldOf({ charges = [paid], lookups = [absent], tookMs = 0, world = {} }: Options = {}) {
   const clock = manualClock()
-  const calls: [kind: string, request: ChargeRequest][] = []
+  const calls: [kind: string, request: GatewayOperation][] = []
   const left = { charge: [...charges], lookup: [...lookups] }
-  const answer = <Outcome>(kind: 'charge' | 'lookup', request: ChargeRequest) => {
+  const answer = <Outcome>(kind: 'charge' | 'lookup', request: GatewayOperation) => {
     calls.push([kind, request])
     clock.advance(tookMs)
     const outcome = left[kind].shift() as Outcome
@@ -60,8 +63,8 @@ function worldOf({ charges = [paid], lookups = [absent], tookMs = 0, world = {} 
     db: { currency: 'USD' } as Db,
     clock,
     gateway: {
-      profile: POLICY,
-      charge: (request) => answer('charge', request),
+      profile: profileOf(POLICY),
+      execute: (request) => answer('charge', request),
       lookup: (request) => answer('lookup', request),
       close: () => Promise.resolve(),
     },
@@ -86,8 +89,8 @@ test('the gateway is told what the payment is, and when the call began and how l
   clock.advance(100)
   const { calls: made, decision } = await charge(world, claimed())
   const { id: paymentId, userId, amount, commission, type } = PAYMENT
-  const money = { amount, commission, exponent: 2, currency: null }
-  const request = { key: 'key-7', paymentId, userId, ...money, type }
+  const money = { amount, commission, exponent: 2, currency: 'USD' }
+  const request = { kind: operationOf(type), key: 'key-7', paymentId, userId, ...money }
   assert.deepEqual(calls, [['charge', request]])
   const evidence = { outcome: paid, sent: true, httpStatus: 200 }
   assert.deepEqual(made, [{ kind: 'charge', ...evidence, startedMs: 100, tookMs: 13 }])
@@ -123,7 +126,7 @@ test('who is told to stop makes no further call; what a charge came to is kept',
     policy: { ...POLICY, attemptsMax: 1 },
     gateway: {
       ...gateway,
-      charge: (request) => (stopping.abort(), gateway.charge(request)),
+      execute: (request) => (stopping.abort(), gateway.execute(request)),
     },
   }
   const stopped = await charge(stops, claimed(), stopping.signal)
@@ -140,7 +143,7 @@ test('a claim that was told to stop still says what its last call said', async (
   const { gateway } = world
   const stops: ChargeWorld = {
     ...world,
-    gateway: { ...gateway, charge: (request) => (stopping.abort(), gateway.charge(request)) },
+    gateway: { ...gateway, execute: (request) => (stopping.abort(), gateway.execute(request)) },
   }
   assert.equal((await charge(stops, claimed(), stopping.signal)).decision.step, 'succeed')
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { claim } from '../src/charging/charge.ts'
-import type { GatewayProfile } from '../src/ports.ts'
+import type { Promises } from '../src/domain/decision.ts'
 import { LEASE_MS, POLICY, testWorld, type TestWorld } from './harness.ts'
 import {
   BLIND,
@@ -17,7 +17,7 @@ import {
   exhaust,
 } from './charge-kit.ts'
 
-const EVENTUAL: GatewayProfile = {
+const EVENTUAL: Promises = {
   repeats: 'first_answer',
   keyLifeMs: 3_600_000,
   lookup: 'eventual',

@@ -5,12 +5,12 @@ import { charge, claim } from '../src/charging/charge.ts'
 import { refresh } from '../src/charging/refresh.ts'
 import { settle } from '../src/charging/settle.ts'
 import { timeline } from '../src/timeline/timeline.ts'
-import type { GatewayProfile } from '../src/ports.ts'
+import type { Promises } from '../src/domain/decision.ts'
 import { LEASE_MS, POLICY, testWorld, type TestWorld } from './harness.ts'
 import { accepted, assertBooks, JANE, letters, openLetter } from './operators.ts'
 
-const BLIND: GatewayProfile = { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'none' }
-const DEAF: GatewayProfile = { ...BLIND, repeats: 'may_execute_again' }
+const BLIND: Promises = { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'none' }
+const DEAF: Promises = { ...BLIND, repeats: 'may_execute_again' }
 
 /** What a withdrawal of 50.00 holds, with its commission. */
 const HELD = 5_100n
@@ -158,10 +158,10 @@ test('one odd payment that the gateway will not talk about fails, and keeps nobo
   let answeredMs = -1
   const gateway = {
     ...world.gateway,
-    async charge(request: Parameters<typeof world.gateway.charge>[0]) {
+    async execute(request: Parameters<typeof world.gateway.execute>[0]) {
       if (request.paymentId !== odd) {
         answeredMs = world.clock.elapsedMs()
-        return world.gateway.charge(request)
+        return world.gateway.execute(request)
       }
       const outcome = { kind: 'misconfigured', reason: 'http_404' } as const
       return { outcome, sent: true, httpStatus: 404 }
@@ -250,7 +250,7 @@ test('attempts are charges of which a byte was sent: lookups never count, and a 
 })
 
 test('a redrive does not give a key a new life', async (t) => {
-  const profile: GatewayProfile = { ...BLIND, lookup: 'eventual' }
+  const profile: Promises = { ...BLIND, lookup: 'eventual' }
   const world = await testWorld(t, { script: ['in_doubt'], profile })
   const id = await withdraw(world)
   const exhaust = async () => {

@@ -158,9 +158,9 @@ test('a claim that is stopped between two calls is due at once, and its doubt is
   const stopping = new AbortController()
   const gateway = {
     ...world.gateway,
-    charge: (...args: Parameters<typeof world.gateway.charge>) => {
+    execute: (...args: Parameters<typeof world.gateway.execute>) => {
       stopping.abort()
-      return world.gateway.charge(...args)
+      return world.gateway.execute(...args)
     },
   }
   const claims = await claim(world.world, 10)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Settlement } from '../src/charging/charge.ts'
-import type { GatewayProfile } from '../src/ports.ts'
+import type { Promises } from '../src/domain/decision.ts'
 import { POLICY, testWorld } from './harness.ts'
 import {
   BLIND,
@@ -17,7 +17,7 @@ import {
   exhaust,
 } from './charge-kit.ts'
 
-const ODD: GatewayProfile = {
+const ODD: Promises = {
   repeats: 'may_execute_again',
   keyLifeMs: 3_600_000,
   lookup: 'consistent',

@@ -5,10 +5,45 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseEnv } from 'node:util'
 import { type Config, loadConfig, readEnvironment } from '../src/config/config.ts'
+import type { GatewayConfig } from '../src/config/gateways.ts'
 import { configurationTable, envExample } from '../scripts/settings-pages.ts'
 import { SETTINGS } from '../src/config/settings.ts'
 import { feeIn } from '../src/domain/fee.ts'
 import { problemsOf } from './config-kit.ts'
+
+const OF_GATEWAYS = {
+  gatewayNames: ['http'],
+  gatewayRoutes: null,
+  gatewayCurrencies: null,
+  gatewayOperations: ['charge', 'payout', 'refund'],
+  gatewayPendingMsMax: 259_200_000,
+} satisfies Partial<Config>
+
+/** The one gateway that there is where nobody says otherwise. */
+const HTTP: GatewayConfig = {
+  name: 'http',
+  driver: 'http',
+  timeoutMs: 1_000,
+  attemptsMax: 3,
+  giveUpMs: 900_000,
+  backoffBaseMs: 1_000,
+  backoffMaxMs: 30_000,
+  jitterMs: 500,
+  notFoundGraceMs: 60_000,
+  concurrency: 256,
+  settings: {
+    url: null,
+    authorization: null,
+    headers: null,
+    echo: null,
+    lookup: 'auto',
+    idempotent: true,
+    keyLifeMs: 3_600_000,
+    currencies: null,
+    operations: ['charge', 'payout', 'refund'],
+    pendingMsMax: 259_200_000,
+  },
+}
 
 test('without any variable every default holds, in the units of its name', () => {
   assert.deepEqual(loadConfig({}), {
@@ -35,6 +70,7 @@ test('without any variable every default holds, in the units of its name', () =>
     databaseStatementTimeoutMs: 5_000,
     databaseLockTimeoutMs: 3_000,
     databaseIdleTransactionTimeoutMs: 10_000,
+    ...OF_GATEWAYS,
     gatewayUrl: null,
     gatewayTimeoutMs: 1_000,
     gatewayAttemptsMax: 3,
@@ -70,6 +106,7 @@ test('without any variable every default holds, in the units of its name', () =>
     refundFee: 'keep',
     returnFee: 'keep',
     fees: { bps: 200, mins: new Map([['USD', 0n]]) },
+    gateways: [HTTP],
     production: false,
     mockGateway: true,
     warnings: [],

@@ -1,9 +1,10 @@
 import type { TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
 import { httpGateway } from '../src/gateways/http-gateway.ts'
-import type { GatewayProfile } from '../src/ports.ts'
+import type { Promises } from '../src/domain/decision.ts'
 import { gatewayConformance, type Conformer } from './gateway-conformance.ts'
 import { FAULTS_NONE, serveMock } from './mock-server.ts'
+import { profileOf } from './profiles.ts'
 
 const BEHAVIOURS = {
   accept: {},
@@ -15,7 +16,7 @@ const BEHAVIOURS = {
   take: { pending: 1, late_ms: 60_000 },
 } as const
 
-async function conformer(t: TestContext, profile: GatewayProfile): Promise<Conformer> {
+async function conformer(t: TestContext, profile: Promises): Promise<Conformer> {
   const { url, mock } = await serveMock(t)
   const { url: deadUrl, close } = await serveMock(t)
   await close()
@@ -24,7 +25,8 @@ async function conformer(t: TestContext, profile: GatewayProfile): Promise<Confo
       timeoutMs: 20_000,
       connections: 8,
       clock: systemClock,
-      profile,
+      profile: profileOf(profile),
+      untold: 'USD',
       echo: 'required' as const,
     }
     const gateway = httpGateway({ url: to, ...common })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import type { ChargeRequest, Gateway } from '../src/ports.ts'
+import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { Gateway } from '../src/ports.ts'
 
 /** What a gateway can be told to do. */
 export type Behaviour = 'accept' | 'decline' | 'lose_reply' | 'fail' | 'refuse' | 'disown' | 'take'
@@ -19,24 +20,24 @@ export interface Conformer {
   charged(paymentId: bigint): number
 }
 
-const REQUEST: ChargeRequest = {
+const REQUEST: GatewayOperation = {
   key: 'conform_1',
   paymentId: 1n,
   userId: 2n,
   amount: 20_050n,
   commission: 401n,
-  currency: null,
+  currency: 'USD',
   exponent: 2,
-  type: 'deposit',
+  kind: 'charge',
 }
 
-const REFUND: ChargeRequest = {
+const REFUND: GatewayOperation = {
   ...REQUEST,
   key: 'conform_2',
   paymentId: 2n,
   amount: 50n,
   commission: 0n,
-  type: 'refund',
+  kind: 'refund',
   parent: { paymentId: 1n, gatewayRef: null },
 }
 
@@ -64,10 +65,10 @@ function charges(conform: Conform): void {
   conform('deposits and withdrawals of any amount succeed', async ({ gateway, charged }) => {
     const amounts = [1n, 10n, 99n, 100n, 20_050n, 999_999_999_999n]
     for (const [at, amount] of amounts.entries()) {
-      const type = at % 2 === 0 ? 'deposit' : 'withdraw'
+      const kind = at % 2 === 0 ? 'charge' : 'payout'
       const paymentId = BigInt(at + 1)
-      const request = { ...REQUEST, key: `amount_${at}`, paymentId, amount, type } as const
-      const seen = await gateway.charge(request)
+      const request = { ...REQUEST, key: `amount_${at}`, paymentId, amount, kind } as const
+      const seen = await gateway.execute(request)
       assert.equal(seen.outcome.kind, 'success')
       assert.equal(seen.sent, true)
       assert.equal(charged(paymentId), 1)
@@ -76,7 +77,7 @@ function charges(conform: Conform): void {
 
   conform('a decline is a decline, and charges nothing', async ({ gateway, behave, charged }) => {
     behave('decline')
-    const { outcome } = await gateway.charge(REQUEST)
+    const { outcome } = await gateway.execute(REQUEST)
     assert.equal(outcome.kind, 'declined')
     if (outcome.kind === 'declined') assert.match(outcome.reason, /^[a-z0-9_]{1,40}$/)
     assert.equal(charged(REQUEST.paymentId), 0)
@@ -84,33 +85,33 @@ function charges(conform: Conform): void {
 
   conform('a failure of the gateway is in doubt', async ({ gateway, behave }) => {
     behave('fail')
-    const seen = await gateway.charge(REQUEST)
+    const seen = await gateway.execute(REQUEST)
     assert.equal(seen.outcome.kind, 'in_doubt')
     assert.equal(seen.sent, true)
   })
 
   conform('a refused request is no decline, and charges nothing', async (made) => {
     made.behave('refuse')
-    const { outcome } = await made.gateway.charge(REQUEST)
+    const { outcome } = await made.gateway.execute(REQUEST)
     assert.equal(outcome.kind, 'rejected')
     assert.equal(made.charged(REQUEST.paymentId), 0)
     made.behave('accept')
-    assert.equal((await made.gateway.charge(REQUEST)).outcome.kind, 'success')
+    assert.equal((await made.gateway.execute(REQUEST)).outcome.kind, 'success')
   })
 
   conform('a wrong credential says nothing of the payment', async (made) => {
     made.behave('disown')
-    const seen = await made.gateway.charge(REQUEST)
+    const seen = await made.gateway.execute(REQUEST)
     assert.equal(seen.outcome.kind, 'misconfigured')
     assert.equal(seen.httpStatus, 401)
     assert.equal(made.charged(REQUEST.paymentId), 0)
     made.behave('accept')
-    assert.equal((await made.gateway.charge(REQUEST)).outcome.kind, 'success')
+    assert.equal((await made.gateway.execute(REQUEST)).outcome.kind, 'success')
   })
 
   conform('what is taken and not finished is pending', async (made) => {
     made.behave('take')
-    assert.equal((await made.gateway.charge(REQUEST)).outcome.kind, 'pending')
+    assert.equal((await made.gateway.execute(REQUEST)).outcome.kind, 'pending')
     assert.equal(made.charged(REQUEST.paymentId), 0)
     if (made.gateway.profile.lookup === 'none') return
     assert.deepEqual((await made.gateway.lookup(REQUEST)).outcome, { kind: 'pending' })
@@ -118,7 +119,7 @@ function charges(conform: Conform): void {
 
   conform('a lost reply is in doubt, never a failure', async ({ gateway, behave, charged }) => {
     behave('lose_reply')
-    const seen = await gateway.charge(REQUEST)
+    const seen = await gateway.execute(REQUEST)
     assert.equal(seen.outcome.kind, 'in_doubt')
     assert.equal(charged(REQUEST.paymentId), 1)
   })
@@ -127,14 +128,14 @@ function charges(conform: Conform): void {
 function repeats(conform: Conform): void {
   conform('the same key charges once and answers the same', async (made, t) => {
     if (made.gateway.profile.repeats !== 'first_answer') return t.skip('not promised')
-    const first = await made.gateway.charge(REQUEST)
-    assert.deepEqual(await made.gateway.charge(REQUEST), first)
+    const first = await made.gateway.execute(REQUEST)
+    assert.deepEqual(await made.gateway.execute(REQUEST), first)
     assert.equal(made.charged(REQUEST.paymentId), 1)
   })
 
   conform('the same key charges once when sent at once', async (made, t) => {
     if (made.gateway.profile.repeats !== 'first_answer') return t.skip('not promised')
-    const calls = Array.from({ length: 25 }, () => made.gateway.charge(REQUEST))
+    const calls = Array.from({ length: 25 }, () => made.gateway.execute(REQUEST))
     const kinds = new Set((await Promise.all(calls)).map(({ outcome }) => outcome.kind))
     assert.ok(kinds.has('success'))
     // A gateway may answer "in progress", which says nothing. It may not say no.
@@ -145,26 +146,26 @@ function repeats(conform: Conform): void {
   conform('a charge whose reply was lost is not charged again', async (made, t) => {
     if (made.gateway.profile.repeats !== 'first_answer') return t.skip('not promised')
     made.behave('lose_reply')
-    await made.gateway.charge(REQUEST)
+    await made.gateway.execute(REQUEST)
     made.behave('accept')
-    assert.equal((await made.gateway.charge(REQUEST)).outcome.kind, 'success')
+    assert.equal((await made.gateway.execute(REQUEST)).outcome.kind, 'success')
     assert.equal(made.charged(REQUEST.paymentId), 1)
   })
 
   conform('a decline is replayed, even when it would be accepted now', async (made, t) => {
     if (made.gateway.profile.repeats !== 'first_answer') return t.skip('not promised')
     made.behave('decline')
-    const first = await made.gateway.charge(REQUEST)
+    const first = await made.gateway.execute(REQUEST)
     made.behave('accept')
-    assert.deepEqual(await made.gateway.charge(REQUEST), first)
+    assert.deepEqual(await made.gateway.execute(REQUEST), first)
     assert.equal(made.charged(REQUEST.paymentId), 0)
   })
 
   conform('the key of one charge does not charge another', async (made, t) => {
     if (made.gateway.profile.repeats !== 'first_answer') return t.skip('not promised')
-    await made.gateway.charge(REQUEST)
+    await made.gateway.execute(REQUEST)
     const other = { ...REQUEST, paymentId: 9n, amount: 1n }
-    assert.notEqual((await made.gateway.charge(other)).outcome.kind, 'success')
+    assert.notEqual((await made.gateway.execute(other)).outcome.kind, 'success')
     assert.equal(made.charged(9n), 0)
   })
 }
@@ -172,7 +173,7 @@ function repeats(conform: Conform): void {
 function lookups(conform: Conform): void {
   conform('a lookup tells of a success, with the same reference', async (made, t) => {
     if (made.gateway.profile.lookup === 'none') return t.skip('not promised')
-    const charged = await made.gateway.charge(REQUEST)
+    const charged = await made.gateway.execute(REQUEST)
     const found = await made.gateway.lookup(REQUEST)
     assert.deepEqual(found.outcome, charged.outcome)
   })
@@ -180,14 +181,14 @@ function lookups(conform: Conform): void {
   conform('a lookup tells of a decline', async (made, t) => {
     if (made.gateway.profile.lookup === 'none') return t.skip('not promised')
     made.behave('decline')
-    await made.gateway.charge(REQUEST)
+    await made.gateway.execute(REQUEST)
     assert.equal((await made.gateway.lookup(REQUEST)).outcome.kind, 'declined')
   })
 
   conform('a lookup finds the charge whose reply was lost', async (made, t) => {
     if (made.gateway.profile.lookup !== 'consistent') return t.skip('not promised')
     made.behave('lose_reply')
-    await made.gateway.charge(REQUEST)
+    await made.gateway.execute(REQUEST)
     assert.equal((await made.gateway.lookup(REQUEST)).outcome.kind, 'success')
   })
 
@@ -195,7 +196,7 @@ function lookups(conform: Conform): void {
     if (made.gateway.profile.lookup === 'none') return t.skip('not promised')
     assert.deepEqual((await made.gateway.lookup(REQUEST)).outcome, { kind: 'not_found' })
     made.behave('fail')
-    await made.gateway.charge(REQUEST)
+    await made.gateway.execute(REQUEST)
     assert.equal((await made.gateway.lookup(REQUEST)).outcome.kind, 'not_found')
   })
 }
@@ -204,13 +205,13 @@ function refunds(conform: Conform): void {
   conform('a refund gives back once under its key, and is told by lookups', async (made, t) => {
     if (made.gateway.profile.repeats !== 'first_answer') return t.skip('not promised')
     const { gateway } = made
-    const { outcome } = await gateway.charge(REQUEST)
+    const { outcome } = await gateway.execute(REQUEST)
     if (outcome.kind !== 'success') throw new Error(outcome.kind)
     const { gatewayRef } = outcome
     const refund = { ...REFUND, parent: { paymentId: 1n, gatewayRef } }
-    const first = await gateway.charge(refund)
+    const first = await gateway.execute(refund)
     assert.equal(first.outcome.kind, 'success')
-    assert.deepEqual(await gateway.charge(refund), first)
+    assert.deepEqual(await gateway.execute(refund), first)
     assert.equal(made.charged(2n), 1)
     assert.equal(made.charged(1n), 1)
     if (gateway.profile.lookup === 'none') return
@@ -219,34 +220,34 @@ function refunds(conform: Conform): void {
 
   conform('a refund whose reply was lost is in doubt, and is not made again', async (made, t) => {
     if (made.gateway.profile.repeats !== 'first_answer') return t.skip('not promised')
-    await made.gateway.charge(REQUEST)
+    await made.gateway.execute(REQUEST)
     made.behave('lose_reply')
-    assert.equal((await made.gateway.charge(REFUND)).outcome.kind, 'in_doubt')
+    assert.equal((await made.gateway.execute(REFUND)).outcome.kind, 'in_doubt')
     made.behave('accept')
-    assert.equal((await made.gateway.charge(REFUND)).outcome.kind, 'success')
+    assert.equal((await made.gateway.execute(REFUND)).outcome.kind, 'success')
     assert.equal(made.charged(2n), 1)
   })
 
   conform('no more is refunded than was charged', async ({ gateway, charged }) => {
-    await gateway.charge(REQUEST)
+    await gateway.execute(REQUEST)
     const whole = { ...REFUND, amount: REQUEST.amount }
-    assert.equal((await gateway.charge(whole)).outcome.kind, 'success')
+    assert.equal((await gateway.execute(whole)).outcome.kind, 'success')
     const more = { ...REFUND, key: 'conform_3', paymentId: 3n, amount: 1n }
-    assert.equal((await gateway.charge(more)).outcome.kind, 'declined')
+    assert.equal((await gateway.execute(more)).outcome.kind, 'declined')
     assert.equal(charged(3n), 0)
   })
 }
 
 function ends(conform: Conform): void {
   conform('nobody listening is not executed, not sent, and no exception', async ({ dead }) => {
-    const seen = await dead.charge(REQUEST)
+    const seen = await dead.execute(REQUEST)
     assert.equal(seen.outcome.kind, 'not_executed')
     assert.equal(seen.sent, false)
     assert.equal((await dead.lookup(REQUEST)).outcome.kind, 'no_answer')
   })
 
   conform('a call aborted before it begins is not sent', async ({ gateway, charged }) => {
-    const seen = await gateway.charge(REQUEST, AbortSignal.abort())
+    const seen = await gateway.execute(REQUEST, AbortSignal.abort())
     assert.equal(seen.outcome.kind, 'not_executed')
     assert.equal(seen.sent, false)
     assert.equal((await gateway.lookup(REQUEST, AbortSignal.abort())).outcome.kind, 'no_answer')
@@ -255,7 +256,7 @@ function ends(conform: Conform): void {
 
   conform('a closed gateway charges nothing and does not throw', async ({ gateway, charged }) => {
     await gateway.close()
-    assert.equal((await gateway.charge(REQUEST)).outcome.kind, 'not_executed')
+    assert.equal((await gateway.execute(REQUEST)).outcome.kind, 'not_executed')
     assert.equal((await gateway.lookup(REQUEST)).outcome.kind, 'no_answer')
     assert.equal(charged(REQUEST.paymentId), 0)
     await gateway.close()

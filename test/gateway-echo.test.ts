@@ -44,7 +44,7 @@ async function disordered(t: TestContext, echo: boolean, disorder: Disorder): Pr
 async function chargeAll(client: Gateway): Promise<readonly (readonly [bigint, ChargeOutcome])[]> {
   const outcomes: [bigint, ChargeOutcome][] = []
   for (let id = 1n; id <= BigInt(PAYMENTS); id += 1n) {
-    const { outcome } = await client.charge({ ...REQUEST, paymentId: id, key: `pay_${id}` })
+    const { outcome } = await client.execute({ ...REQUEST, paymentId: id, key: `pay_${id}` })
     outcomes.push([id, outcome])
   }
   return outcomes
@@ -84,7 +84,7 @@ test('under a required echo a word that names nobody is none, and leaves the cha
   ] as const) {
     const { url } = await peer(t, (socket) => socket.write(http(status, body)))
     const client = gateway(t, url, { echo: 'required' })
-    assert.deepEqual((await client.charge(REQUEST)).outcome, no_echo)
+    assert.deepEqual((await client.execute(REQUEST)).outcome, no_echo)
     const answer = (await client.lookup(REQUEST)).outcome
     assert.equal(answer.kind, 'no_answer')
   }
@@ -96,11 +96,11 @@ test('a refusal that names nobody proves nothing on a connection that carried ot
     socket.write(count === 1 ? http(200, `{"status":"success",${named}}`) : http(429, '')),
   )
   const client = gateway(t, url, { echo: 'required', connections: 1 })
-  assert.deepEqual((await client.charge(REQUEST)).outcome, success(null))
+  assert.deepEqual((await client.execute(REQUEST)).outcome, success(null))
   const limited = { kind: 'not_executed', reason: 'http_429', retryAfterMs: null }
-  assert.deepEqual((await client.charge(REQUEST)).outcome, { ...limited, unproven: true })
+  assert.deepEqual((await client.execute(REQUEST)).outcome, { ...limited, unproven: true })
   // That one was closed, so this one has carried nobody else's.
-  assert.deepEqual((await client.charge(REQUEST)).outcome, limited)
+  assert.deepEqual((await client.execute(REQUEST)).outcome, limited)
 })
 
 test('a "not found" that names nobody proves nothing on a connection that carried others', async (t) => {
@@ -110,7 +110,7 @@ test('a "not found" that names nobody proves nothing on a connection that carrie
     socket.write(count === 1 ? yes : absent),
   )
   const client = gateway(t, url, { echo: 'required', connections: 1 })
-  assert.deepEqual((await client.charge(REQUEST)).outcome, success(null))
+  assert.deepEqual((await client.execute(REQUEST)).outcome, success(null))
   const unproven = { kind: 'no_answer', reason: 'no_echo' }
   assert.deepEqual((await client.lookup(REQUEST)).outcome, unproven)
   // That one was closed, so this one has carried nobody else's.
@@ -121,12 +121,12 @@ test('what arrives on an idle connection ends it before it is used again', async
   const yes = http(200, '{"status":"success","idempotency_key":"pay_7"}')
   const { url, sockets } = await peer(t, (socket) => socket.write(yes))
   const client = gateway(t, url, { echo: 'required', connections: 1 })
-  assert.deepEqual((await client.charge(REQUEST)).outcome, success(null))
+  assert.deepEqual((await client.execute(REQUEST)).outcome, success(null))
   const [first] = sockets
   const gone = new Promise((resolve) => first?.once('close', resolve))
   first?.write(http(200, '{"status":"success","idempotency_key":"pay_8"}'))
   await gone
-  assert.deepEqual((await client.charge(REQUEST)).outcome, success(null))
+  assert.deepEqual((await client.execute(REQUEST)).outcome, success(null))
   assert.equal(sockets.length, 2)
 })
 
@@ -139,7 +139,7 @@ test('connections are kept where answers have names, and used once where they ha
     const { url, sockets } = await peer(t, (socket) => socket.write(yes))
     const client = gateway(t, url, { echo, connections: 1 })
     for (let call = 0; call < 4; call += 1) {
-      assert.deepEqual((await client.charge(REQUEST)).outcome, success(null))
+      assert.deepEqual((await client.execute(REQUEST)).outcome, success(null))
     }
     await client.lookup(REQUEST)
     assert.equal(sockets.length, connections)
@@ -149,7 +149,7 @@ test('connections are kept where answers have names, and used once where they ha
 test('credentials and headers go with charges and lookups alike', async (t) => {
   const { url, requests } = await peer(t, (socket) => socket.write(http(500, '')))
   const client = gateway(t, url, { headers: ['authorization', 'Bearer b', 'X-Merchant', '42'] })
-  assert.deepEqual((await client.charge(REQUEST)).outcome, doubt('http_500'))
+  assert.deepEqual((await client.execute(REQUEST)).outcome, doubt('http_500'))
   await client.lookup(REQUEST)
   assert.equal(requests.length, 2)
   for (const request of requests) {

@@ -5,18 +5,20 @@ import { chargeKind, lookupKind, type Shape } from '../src/domain/reply.ts'
 import type { RetryPolicy } from '../src/domain/decision.ts'
 import { charge, claim, type ChargeWorld } from '../src/charging/charge.ts'
 import { settle } from '../src/charging/settle.ts'
-import type { Gateway, GatewayProfile } from '../src/ports.ts'
+import type { Promises } from '../src/domain/decision.ts'
+import type { Gateway } from '../src/ports.ts'
 import { openUsers } from '../src/users/open.ts'
 import { acceptAll, manualClock, openedId, POLICY, type ManualClock } from './harness.ts'
 import { SHAPES } from './reply-table.ts'
 import { instantDb } from './simulation/differential.ts'
 import type { Tables } from './simulation/tables.ts'
+import { profileOf } from './profiles.ts'
 
 // On the simulator's database, which is compared with PostgreSQL elsewhere: thousands of histories.
 
 const LIFE_MS = 3_600_000
 
-const PROFILES: readonly GatewayProfile[] = (
+const PROFILES: readonly Promises[] = (
   ['first_answer', 'executes_once', 'may_execute_again'] as const
 ).flatMap((repeats) =>
   (['none', 'eventual', 'consistent'] as const).map((lookup) => ({
@@ -49,7 +51,7 @@ function storms(): readonly Storm[] {
 /**
  * Whether a gateway with this profile cannot say this after it has charged: then it is its word.
  */
-function isLie({ charge: kind, lookup }: Storm, profile: GatewayProfile): boolean {
+function isLie({ charge: kind, lookup }: Storm, profile: Promises): boolean {
   if (lookup === 'declined' && profile.lookup !== 'none') return true
   if (lookup === 'not_found' && profile.lookup === 'consistent') return true
   return kind === 'declined' && profile.repeats === 'first_answer'
@@ -65,16 +67,16 @@ interface Witness extends Gateway {
   readonly ages: number[]
 }
 
-function witness(clock: ManualClock, profile: GatewayProfile): Witness {
+function witness(clock: ManualClock, profile: Promises): Witness {
   let firstMs: number | null = null
   const seen = { sent: true, httpStatus: null }
   const gateway: Witness = {
-    profile,
+    profile: profileOf(profile),
     storm: null,
     executed: 0,
     ages: [],
     close: () => Promise.resolve(),
-    charge() {
+    execute() {
       const ageMs = firstMs === null ? 0 : clock.elapsedMs() - firstMs
       gateway.ages.push(ageMs)
       if (firstMs === null) {
@@ -115,7 +117,7 @@ function answerOf(kind: LookupOutcome['kind']): LookupOutcome {
 }
 
 /** A withdrawal of 10.00 and its commission of 0.20, from 100.00. */
-async function withdrawal(profile: GatewayProfile) {
+async function withdrawal(profile: Promises) {
   const clock = manualClock()
   const { tables, open } = instantDb(clock)
   const db = open(1)

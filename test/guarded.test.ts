@@ -10,6 +10,7 @@ import type { Evidence, Gateway } from '../src/ports.ts'
 import type { Process } from '../src/process/shared.ts'
 import { openGateway } from '../src/process/gateway.ts'
 import { manualClock, scriptedGateway } from './harness.ts'
+import { operationOf } from '../src/domain/payment.ts'
 
 const POLICY: BreakerPolicy = {
   callsMin: 2,
@@ -40,7 +41,7 @@ function world() {
   }
   const remote: Gateway = {
     ...scriptedGateway(),
-    charge: answer(() => told.charge),
+    execute: answer(() => told.charge),
     lookup: answer(() => told.lookup),
     close: () => Promise.resolve(void (told.closed += 1)),
   }
@@ -48,8 +49,8 @@ function world() {
   let id = 0n
   const request = (type: 'deposit' | 'withdraw') => {
     id += 1n
-    const money = { amount: 1n, commission: 0n, exponent: 2, currency: null } as const
-    return { key: 'k', paymentId: id, userId: 1n, ...money, type }
+    const money = { amount: 1n, commission: 0n, exponent: 2, currency: 'USD' } as const
+    return { kind: operationOf(type), key: 'k', paymentId: id, userId: 1n, ...money }
   }
   return { clock, seen, told, gateway, remote, request }
 }
@@ -57,9 +58,9 @@ function world() {
 test('each call is told with its outcome, its reason and how long it took', async () => {
   const { seen, told, gateway, request } = world()
   told.tookMs = 40
-  await gateway.charge(request('deposit'))
+  await gateway.execute(request('deposit'))
   told.charge = { kind: 'in_doubt', reason: 'timeout' }
-  await gateway.charge(request('withdraw'))
+  await gateway.execute(request('withdraw'))
   told.lookup = { kind: 'no_answer', reason: 'http_500' }
   await gateway.lookup(request('deposit'))
   assert.deepEqual(seen, [
@@ -82,7 +83,7 @@ test('an operation was answered by a charge of its own that got a word, and by n
     { kind: 'misconfigured', reason: 'http_404' },
   ] satisfies ChargeOutcome[]) {
     told.charge = charge
-    await gateway.charge(request('deposit'))
+    await gateway.execute(request('deposit'))
   }
   told.lookup = { kind: 'success', gatewayRef: null }
   await gateway.lookup(request('deposit'))
@@ -93,7 +94,7 @@ test('an operation was answered by a charge of its own that got a word, and by n
     { kind: 'pending', reason: 'pending' },
   ] satisfies ChargeOutcome[]) {
     told.charge = charge
-    await gateway.charge(request('withdraw'))
+    await gateway.execute(request('withdraw'))
     assert.deepEqual(ages(), [Infinity, 0])
     clock.advance(5)
     assert.deepEqual(ages(), [Infinity, 5])
@@ -105,7 +106,7 @@ test('while its breaker is not closed an operation admits its probes less those 
   const [charge, payout] = [gateway.route('charge'), gateway.route('payout')]
   assert.equal(charge.admitted(10, 8), 10)
   told.charge = { kind: 'in_doubt', reason: 'reset' }
-  for (const _ of [1, 2, 3, 4, 5, 6]) await gateway.charge(request('deposit'))
+  for (const _ of [1, 2, 3, 4, 5, 6]) await gateway.execute(request('deposit'))
   assert.equal(charge.breaker(), 'open')
   assert.deepEqual(charge.why(), { cause: 'charges', reason: 'reset' })
   assert.equal(charge.admitted(10, 0), 0)
@@ -146,6 +147,7 @@ test('every charge counts once by its outcome, and lookups count nothing', async
     config: loadConfig({}),
     log: pino({ level: 'silent' }),
     metrics,
+    db: { currency: 'USD' },
     decorators: { gateway: () => remote, db: (db: unknown) => db },
   } as unknown as Process
   const gateway = openGateway(own, () => assert.fail('nobody asks for its address'))
@@ -153,7 +155,7 @@ test('every charge counts once by its outcome, and lookups count nothing', async
     Object.fromEntries(Object.entries(metrics.drain()).filter(([, count]) => count !== 0))
   for (const [outcome, counter] of COUNTED) {
     told.charge = outcome
-    await gateway.charge(request('deposit'))
+    await gateway.execute(request('deposit'))
     assert.deepEqual(counted(), { [counter]: 1 }, outcome.kind)
   }
   for (const lookup of [

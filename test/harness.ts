@@ -10,17 +10,12 @@ import { charge, claim, type ChargeWorld, type Settlement } from '../src/chargin
 import type { PaymentFilter } from '../src/payments/list-store.ts'
 import { viewPayments, type PaymentView } from '../src/payments/read.ts'
 import { settle, type Settled } from '../src/charging/settle.ts'
-import type {
-  ChargeRequest,
-  Clock,
-  Db,
-  Evidence,
-  Gateway,
-  GatewayProfile,
-  Unsharded,
-} from '../src/ports.ts'
+import type { Promises } from '../src/domain/decision.ts'
+import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { Clock, Db, Evidence, Gateway, Unsharded } from '../src/ports.ts'
 import { eachPart, ofEachShard, whole } from '../src/each-shard.ts'
 import { openUsers, type OpenAnswer } from '../src/users/open.ts'
+import { profileOf } from './profiles.ts'
 import { cloneDatabase } from './databases.ts'
 
 /** Any fixed moment. */
@@ -68,10 +63,10 @@ export interface ScriptedGateway extends Gateway {
 
 export function scriptedGateway(
   script: Script[] = ['success'],
-  profile: GatewayProfile = { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' },
+  promises: Promises = { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' },
 ): ScriptedGateway {
   const gateway: ScriptedGateway = {
-    profile,
+    profile: profileOf(promises),
     charged: new Map(),
     declined: new Set(),
     pending: new Set(),
@@ -79,7 +74,7 @@ export function scriptedGateway(
     script,
     lookups: null,
     close: () => Promise.resolve(),
-    charge(request) {
+    execute(request) {
       gateway.calls.push({ kind: 'charge', key: request.key, paymentId: request.paymentId })
       const step = gateway.script.length > 1 ? gateway.script.shift() : gateway.script[0]
       return Promise.resolve(perform(gateway, request, step ?? 'success'))
@@ -98,7 +93,7 @@ export function scriptedGateway(
 
 function perform(
   gateway: ScriptedGateway,
-  request: ChargeRequest,
+  request: GatewayOperation,
   step: Script,
 ): Evidence<ChargeOutcome> {
   const evidence = (outcome: ChargeOutcome) => ({
@@ -131,14 +126,14 @@ function perform(
     : evidence({ kind: 'success', gatewayRef: `gw-${request.paymentId}` })
 }
 
-function truth(gateway: ScriptedGateway, request: ChargeRequest): LookupOutcome {
+function truth(gateway: ScriptedGateway, request: GatewayOperation): LookupOutcome {
   if (gateway.charged.has(request.key))
     return { kind: 'success', gatewayRef: `gw-${request.paymentId}` }
   if (gateway.declined.has(request.key)) return { kind: 'declined', reason: 'http_402' }
   return gateway.pending.has(request.key) ? { kind: 'pending' } : { kind: 'not_found' }
 }
 
-export const POLICY: Omit<RetryPolicy, keyof GatewayProfile> = {
+export const POLICY: Omit<RetryPolicy, keyof Promises> = {
   attemptsMax: 3,
   // Tests of the limit alone do not wait for a quarter of an hour.
   giveUpMs: 0,
@@ -177,7 +172,7 @@ export interface TestWorld {
  */
 export async function testWorld(
   t: TestContext,
-  options: { script?: Script[]; profile?: GatewayProfile; shards?: number } = {},
+  options: { script?: Script[]; profile?: Promises; shards?: number } = {},
 ): Promise<TestWorld> {
   const url = await cloneDatabase(t)
   const clock = manualClock()

@@ -33,7 +33,7 @@ function upgrade(): string {
 for (const [name, raw, ends, reason] of BROKEN) {
   test(`a broken reply (${name}) is in doubt`, async (t) => {
     const { url } = await peer(t, (socket) => (ends ? socket.end(raw) : socket.write(raw)))
-    const seen = await gateway(t, url).charge(REQUEST)
+    const seen = await gateway(t, url).execute(REQUEST)
     assert.deepEqual(seen.outcome, doubt(reason))
     assert.equal(seen.sent, true)
   })
@@ -41,7 +41,7 @@ for (const [name, raw, ends, reason] of BROKEN) {
 
 test('a connection reset after the request is in doubt', async (t) => {
   const { url } = await peer(t, (socket) => socket.resetAndDestroy())
-  const seen = await gateway(t, url).charge(REQUEST)
+  const seen = await gateway(t, url).execute(REQUEST)
   assert.deepEqual(seen, { outcome: doubt('reset'), sent: true, httpStatus: null })
 })
 
@@ -51,8 +51,8 @@ test('a body longer than its Content-Length is cut there and its rest answers no
     socket.write(count === 1 ? long : http(200, '{"status":"failed"}'))
   })
   const client = gateway(t, url, { connections: 1 })
-  assert.equal((await client.charge(REQUEST)).outcome.kind, 'pending')
-  assert.deepEqual((await client.charge(REQUEST)).outcome, declined('declined'))
+  assert.equal((await client.execute(REQUEST)).outcome.kind, 'pending')
+  assert.deepEqual((await client.execute(REQUEST)).outcome, declined('declined'))
   assert.equal(requests.length, 2)
 })
 
@@ -62,8 +62,8 @@ test('a second response on one socket is never taken for the reply to the next r
     socket.write(count === 1 ? twice : http(503, ''))
   })
   const client = gateway(t, url, { connections: 1 })
-  const first = client.charge(REQUEST)
-  const second = client.charge(REQUEST)
+  const first = client.execute(REQUEST)
+  const second = client.execute(REQUEST)
   assert.deepEqual((await first).outcome, declined('declined'))
   assert.deepEqual((await second).outcome, doubt('http_503'))
   assert.equal(sockets.length, 2)
@@ -81,7 +81,7 @@ for (const status of [301, 302, 303, 307, 308]) {
     const other = await peer(t, (socket) => socket.write(http(200, '{"status":"success"}')))
     const location = `location: http://127.0.0.1:${other.port}/base/pay\r\n`
     const { url } = await peer(t, (socket) => socket.write(http(status, '', location)))
-    const seen = await gateway(t, url).charge(REQUEST)
+    const seen = await gateway(t, url).execute(REQUEST)
     assert.deepEqual(seen, { outcome, sent: true, httpStatus: status })
     assert.equal(other.sockets.length, 0)
   })
@@ -99,7 +99,7 @@ test('an endless body is cut at 64 KiB', async (t) => {
     }
     pour()
   })
-  const seen = await gateway(t, url).charge(REQUEST)
+  const seen = await gateway(t, url).execute(REQUEST)
   assert.deepEqual(seen, { outcome: doubt('reply_too_large'), sent: true, httpStatus: 200 })
   await closed(sockets[0])
   // What was in flight in the buffers of both sides, and not more.
@@ -132,7 +132,7 @@ for (const [name, first, drip] of SLOW) {
       const timer = setInterval(() => drip !== null && socket.write(drip), 10)
       socket.on('close', () => clearInterval(timer))
     })
-    const seen = await gateway(t, url, { timeoutMs: SHORT_MS }).charge(REQUEST)
+    const seen = await gateway(t, url, { timeoutMs: SHORT_MS }).execute(REQUEST)
     assert.deepEqual([seen.outcome, seen.sent], [doubt('timeout'), true])
     await closed(sockets[0])
   })
@@ -142,7 +142,7 @@ test('a refused connection is not executed and not sent', async (t) => {
   const { url, port } = await peer(t, () => {})
   const dead = url.replace(String(port), String(await freePort()))
   const client = gateway(t, dead, { connections: 2 })
-  const calls = Array.from({ length: 20 }, () => client.charge(REQUEST))
+  const calls = Array.from({ length: 20 }, () => client.execute(REQUEST))
   for (const seen of await Promise.all(calls)) {
     assert.deepEqual(seen, unsent('connection_refused'))
   }
@@ -170,7 +170,7 @@ async function freePort(): Promise<number> {
 }
 
 test('a name that does not resolve is not executed and not sent', async (t) => {
-  const seen = await gateway(t, 'http://nonexistent.invalid/base').charge(REQUEST)
+  const seen = await gateway(t, 'http://nonexistent.invalid/base').execute(REQUEST)
   assert.deepEqual(seen, unsent('dns'))
 })
 
@@ -181,7 +181,7 @@ test('a peer that does not speak TLS is not executed and not sent', async (t) =>
   plain.on('connection', (socket) => sockets.push(socket.on('error', () => {})))
   const tlsPort = await listen(t, plain, sockets)
   assert.notEqual(tlsPort, port)
-  const seen = await gateway(t, `https://127.0.0.1:${tlsPort}/base`).charge(REQUEST)
+  const seen = await gateway(t, `https://127.0.0.1:${tlsPort}/base`).execute(REQUEST)
   assert.deepEqual(seen, unsent('tls'))
   assert.equal(requests.length, 0)
 })
@@ -191,7 +191,7 @@ test('waiting for a connection past the deadline is not executed and not sent', 
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const { url, requests } = await peer(t, () => {})
   const client = gateway(t, url, { connections: 1, timeoutMs: SHORT_MS })
-  const calls = Promise.all([client.charge(REQUEST), client.charge(REQUEST)])
+  const calls = Promise.all([client.execute(REQUEST), client.execute(REQUEST)])
   await until(() => requests.length === 1)
   t.mock.timers.tick(SHORT_MS)
   const [first, second] = await calls
@@ -204,10 +204,10 @@ test('a call given up while it waited is never sent later', async (t) => {
   const held: Socket[] = []
   const { url, requests } = await peer(t, (socket) => held.push(socket))
   const client = gateway(t, url, { connections: 1 })
-  const first = client.charge(REQUEST)
+  const first = client.execute(REQUEST)
   const aborter = new AbortController()
-  const second = client.charge(REQUEST, aborter.signal)
-  const third = client.charge({ ...REQUEST, key: 'pay_8' })
+  const second = client.execute(REQUEST, aborter.signal)
+  const third = client.execute({ ...REQUEST, key: 'pay_8' })
   aborter.abort()
   assert.deepEqual(await second, unsent('aborted'))
 
@@ -231,7 +231,7 @@ test('a host that swallows connections is not executed and not sent', async (t) 
   const port = await deafPort(t)
   if (port === null) return t.skip('this system does not drop connections beyond a full backlog')
   const client = gateway(t, `http://127.0.0.1:${port}/base`, { timeoutMs: 2 * SHORT_MS })
-  assert.deepEqual(await client.charge(REQUEST), unsent('connect_timeout'))
+  assert.deepEqual(await client.execute(REQUEST), unsent('connect_timeout'))
 })
 
 /**
@@ -266,9 +266,9 @@ test('an aborted call ends at once: unsent before the request, in doubt after it
   const aborter = new AbortController()
   const { url } = await peer(t, () => aborter.abort())
   const client = gateway(t, url)
-  const seen = await client.charge(REQUEST, aborter.signal)
+  const seen = await client.execute(REQUEST, aborter.signal)
   assert.deepEqual(seen, { outcome: doubt('aborted'), sent: true, httpStatus: null })
-  assert.deepEqual(await client.charge(REQUEST, aborter.signal), unsent('aborted'))
+  assert.deepEqual(await client.execute(REQUEST, aborter.signal), unsent('aborted'))
   const looked = await client.lookup(REQUEST, aborter.signal)
   assert.deepEqual(looked.outcome, { kind: 'no_answer', reason: 'aborted' })
 })
@@ -277,13 +277,13 @@ test('after close nothing is sent', async (t) => {
   const { url, requests } = await peer(t, () => {})
   const client = gateway(t, url)
   await client.close()
-  assert.deepEqual(await client.charge(REQUEST), unsent('closed'))
+  assert.deepEqual(await client.execute(REQUEST), unsent('closed'))
   assert.equal(requests.length, 0)
 })
 
 test('a key that no header can hold is not sent', async (t) => {
   const { url, requests } = await peer(t, () => {})
-  const seen = await gateway(t, url).charge({ ...REQUEST, key: 'a\r\nx: y' })
+  const seen = await gateway(t, url).execute({ ...REQUEST, key: 'a\r\nx: y' })
   assert.deepEqual(seen, unsent('invalid_request'))
   assert.equal(requests.length, 0)
 })
@@ -296,12 +296,12 @@ test('a hundred calls share one signal without a warning, and one abort ends the
   const aborter = new AbortController()
   const { url, requests } = await peer(t, () => requests.length === 100 && aborter.abort())
   const client = gateway(t, url, { connections: 100 })
-  const calls = Array.from({ length: 100 }, () => client.charge(REQUEST, aborter.signal))
+  const calls = Array.from({ length: 100 }, () => client.execute(REQUEST, aborter.signal))
   for (const seen of await Promise.all(calls)) assert.deepEqual(seen.outcome, doubt('aborted'))
   assert.deepEqual(warnings, [])
 })
 
 async function chargeAgainst(t: TestContext, raw: string) {
   const { url } = await peer(t, (socket) => socket.write(raw))
-  return gateway(t, url).charge(REQUEST)
+  return gateway(t, url).execute(REQUEST)
 }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
 import type { ChargeOutcome } from '../src/domain/outcome.ts'
-import type { ChargeRequest, Clock } from '../src/ports.ts'
+import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { Clock } from '../src/ports.ts'
 import {
   declined,
   doubt,
@@ -15,10 +16,10 @@ import {
   success,
 } from './misbehaving-peer.ts'
 
-const REFUND: ChargeRequest = {
+const REFUND: GatewayOperation = {
   ...REQUEST,
   commission: 0n,
-  type: 'refund',
+  kind: 'refund',
   parent: { paymentId: 5n, gatewayRef: 'gw_5' },
 }
 
@@ -173,7 +174,7 @@ test('amounts are written exactly, and requests are what the contract says', asy
     999_999_999_999: '9999999999.99',
   }
   for (const [minor, text] of Object.entries(amounts)) {
-    await client.charge({ ...REQUEST, amount: BigInt(minor), commission: 0n, type: 'withdraw' })
+    await client.execute({ ...REQUEST, amount: BigInt(minor), commission: 0n, kind: 'payout' })
     const [head = '', body] = (requests.pop() ?? '').split('\r\n\r\n')
     assert.equal(
       body,
@@ -189,7 +190,7 @@ test('a refund names what it gives back, and is looked up where refunds are', as
   const { url, requests } = await peer(t, (socket) => socket.write(http(200, '{"status":"ok"}')))
   const client = gateway(t, url)
   for (const gatewayRef of ['gw_"1"', null]) {
-    await client.charge({ ...REFUND, parent: { paymentId: 5n, gatewayRef } })
+    await client.execute({ ...REFUND, parent: { paymentId: 5n, gatewayRef } })
     const [head = '', body] = (requests.pop() ?? '').split('\r\n\r\n')
     const ref = JSON.stringify(gatewayRef)
     assert.equal(
@@ -238,5 +239,5 @@ async function chargeAgainst(
   request = REQUEST,
 ) {
   const { url } = await peer(t, (socket) => socket.write(raw))
-  return gateway(t, url, { clock }).charge(request)
+  return gateway(t, url, { clock }).execute(request)
 }

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readBody } from '../src/gateways/http-reply.ts'
-import type { ChargeRequest } from '../src/ports.ts'
+import { readBody, type HttpOrder } from '../src/gateways/http-reply.ts'
 
-const OURS: ChargeRequest = {
+const OURS: HttpOrder = {
   key: 'our-key',
   paymentId: 7n,
   userId: 1n,

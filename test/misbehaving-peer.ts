@@ -3,18 +3,20 @@ import type { TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
 import { httpGateway, type HttpGatewayOptions } from '../src/gateways/http-gateway.ts'
 import type { ChargeOutcome } from '../src/domain/outcome.ts'
-import type { ChargeRequest, Gateway } from '../src/ports.ts'
+import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { Gateway } from '../src/ports.ts'
+import { profileOf } from './profiles.ts'
 
 /** The charge that the tests send. */
-export const REQUEST: ChargeRequest = {
+export const REQUEST: GatewayOperation = {
   key: 'pay_7',
   paymentId: 7n,
   userId: 3n,
   amount: 20_050n,
   commission: 401n,
-  currency: null,
+  currency: 'USD',
   exponent: 2,
-  type: 'deposit',
+  kind: 'charge',
 }
 
 /** Long enough for a loaded machine. */
@@ -82,7 +84,12 @@ export function gateway(
     url,
     timeoutMs: PATIENT_MS,
     connections: 4,
-    profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' },
+    profile: profileOf({
+      repeats: 'first_answer',
+      keyLifeMs: 3_600_000,
+      lookup: 'consistent',
+    }),
+    untold: 'USD',
     echo: 'optional',
     clock: systemClock,
     ...options,

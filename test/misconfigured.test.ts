@@ -110,7 +110,7 @@ test('one payment that the gateway will not talk about ends by itself where all 
 
 test('deposits go on at once while the credential for payouts is wrong', async (t) => {
   const own = await shop(t)
-  own.wrong = ({ type }) => (type === 'withdraw' ? 401 : null)
+  own.wrong = ({ kind }) => (kind === 'payout' ? 401 : null)
   for (let payment = 0; payment < 100; payment += 1) await own.pay('withdraw')
   for (let second = 1; second <= 60; second += 1) {
     await own.pay('deposit')

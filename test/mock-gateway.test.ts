@@ -12,6 +12,7 @@ import type { Order } from '../src/mock-gateway/orders.ts'
 import { mockGateway } from '../src/mock-gateway/server.ts'
 import { seededRandom } from '../src/domain/random.ts'
 import { FAULTS_NONE, serveMock, type MockServer } from './mock-server.ts'
+import { profileOf } from './profiles.ts'
 
 const ORDER: Order = {
   key: 'k1',
@@ -67,16 +68,24 @@ for (const fault of Object.keys(EXECUTED) as Fault[]) {
       timeoutMs: 20_000,
       connections: 4,
       clock: systemClock,
-      profile,
+      profile: profileOf(profile),
+      untold: 'USD',
       echo: 'required' as const,
     }
     const gateway = httpGateway({ url, ...common })
     t.after(() => gateway.close())
     const ids = { paymentId: 1n, userId: 2n }
-    const request = { ...ORDER, ...ids, key: 'k1', exponent: 2, currency: null } as const
+    const request = {
+      ...ORDER,
+      ...ids,
+      kind: 'charge',
+      key: 'k1',
+      exponent: 2,
+      currency: 'USD',
+    } as const
 
     for (let times = 0; times < 3; times++) {
-      const { outcome } = await gateway.charge(request)
+      const { outcome } = await gateway.execute(request)
       const wholeAfterAll = fault === 'timeout_after' || fault === 'slow_drip'
       // What is pending succeeds when it is executed, and that may be meanwhile.
       if (fault !== 'pending') assert.equal(outcome.kind === 'success', wholeAfterAll)
@@ -84,10 +93,10 @@ for (const fault of Object.keys(EXECUTED) as Fault[]) {
     if (fault !== 'pending') assert.equal(mock.audit().executed, EXECUTED[fault])
 
     mock.setFaults(FAULTS_NONE)
-    let { outcome } = await gateway.charge(request)
+    let { outcome } = await gateway.execute(request)
     // Its key is refused until it is executed, a millisecond after it was taken.
     while (fault === 'pending' && outcome.kind === 'in_doubt') {
-      outcome = (await gateway.charge(request)).outcome
+      outcome = (await gateway.execute(request)).outcome
     }
     assert.equal(outcome.kind, fault === 'decline' ? 'declined' : 'success')
     assert.equal(mock.audit().executed, fault === 'decline' ? 0 : 1)

@@ -45,7 +45,7 @@ test('a key is used for nine tenths of its life, the call that uses it included'
 
 const OUTCOMES: readonly (readonly [ChargeOutcome, doubts: boolean, again: boolean])[] = [
   [paid, false, false],
-  [no, false, false],
+  [no, false, true],
   [refused, false, false],
   [busy, false, false],
   [timeout, true, true],
@@ -64,6 +64,10 @@ for (const [outcome, doubts, again] of OUTCOMES) {
     assert.deepEqual([doubted(null, ONCE), doubted(0, POLICY)], [doubts, doubts])
     assert.equal(doubted(0, ONCE), again)
     assert.equal(doubtedNow({ task: task(2, 0), calls: [asked(silent)], policy: ONCE }), false)
+    const sent = { ...charged(outcome), sent: true }
+    const after = doubtedNow({ task: task(2, 0), calls: [sent], policy: ONCE })
+    // Only what never left is known not to be an answer to a key that was used before.
+    assert.equal(after, kind !== 'success')
   })
 }
 

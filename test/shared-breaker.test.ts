@@ -5,7 +5,7 @@ import { sharedBreakers, type Alert, type SharedBreakers } from '../src/gateways
 import { readBreakers } from '../src/gateways/breaker-store.ts'
 import type { BreakerPolicy } from '../src/domain/breaker.ts'
 import type { ChargeOutcome } from '../src/domain/outcome.ts'
-import { GATEWAY, type PaymentType } from '../src/domain/payment.ts'
+import { operationOf, GATEWAY, type PaymentType } from '../src/domain/payment.ts'
 import { scriptedGateway, testWorld, type ScriptedGateway, type TestWorld } from './harness.ts'
 
 const POLICY: BreakerPolicy = {
@@ -38,11 +38,11 @@ let payments = 0n
 
 function startProcess({ db, clock }: TestWorld, answers: ChargeOutcome): Process {
   const remote = scriptedGateway()
-  const charge: ScriptedGateway['charge'] = ({ key, paymentId }) => {
+  const execute: ScriptedGateway['execute'] = ({ key, paymentId }) => {
     remote.calls.push({ kind: 'charge', key, paymentId })
     return Promise.resolve({ outcome: process.answers, sent: true, httpStatus: null })
   }
-  const gateway = guardedGateway({ ...remote, charge }, clock, () => undefined, POLICY)
+  const gateway = guardedGateway({ ...remote, execute }, clock, () => undefined, POLICY)
   const alerts: Alert[] = []
   const onAlert = (alert: Alert) => void alerts.push(alert)
   const breakers = sharedBreakers({
@@ -60,7 +60,7 @@ function startProcess({ db, clock }: TestWorld, answers: ChargeOutcome): Process
     answers,
     async call(times, type = 'deposit') {
       const admitted = breakers.admitted(type === 'deposit' ? 'charge' : 'payout', times, 0)
-      for (let made = 0; made < admitted; made += 1) await gateway.charge(request(type))
+      for (let made = 0; made < admitted; made += 1) await gateway.execute(request(type))
       return admitted
     },
   }
@@ -75,9 +75,9 @@ function request(type: PaymentType) {
     userId: 1n,
     amount: 1n,
     exponent: 2 as const,
-    currency: null,
+    currency: 'USD',
     commission: 0n,
-    type,
+    kind: operationOf(type),
   }
 }
 

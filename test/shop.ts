@@ -6,7 +6,8 @@ import { BREAKER_POLICY } from '../src/domain/breaker.ts'
 import { OPERATIONS, type PaymentType } from '../src/domain/payment.ts'
 import { guardedGateway } from '../src/gateways/guarded.ts'
 import { sharedBreakers, type Alert } from '../src/gateways/shared-breaker.ts'
-import type { ChargeRequest, Gateway } from '../src/ports.ts'
+import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { Gateway } from '../src/ports.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 
 export interface Shop extends TestWorld {
@@ -14,7 +15,7 @@ export interface Shop extends TestWorld {
   /** The payments that were charged, in order, whatever came of it. */
   readonly asked: bigint[]
   /** What is wrong with the gateway, for one payment or for all; null: it does its work. */
-  wrong: (request: ChargeRequest) => number | 'away' | 'silent' | null
+  wrong: (request: GatewayOperation) => number | 'away' | 'silent' | null
   pay(type: PaymentType): Promise<bigint>
   /** A second of a worker: look at the breakers, claim what they admit, charge, settle. */
   second(): Promise<void>
@@ -32,10 +33,10 @@ export async function shop(t: TestContext, remote?: Gateway): Promise<Shop> {
   const others = remote ?? world.gateway
   const honest = {
     ...others,
-    charge(request: ChargeRequest) {
+    execute(request: GatewayOperation) {
       asked.push(request.paymentId)
       const status = own.wrong(request)
-      if (status === null) return others.charge(request)
+      if (status === null) return others.execute(request)
       if (status === 'away') {
         const outcome = { kind: 'not_executed', reason: 'connection_refused' } as const
         return Promise.resolve({ outcome, sent: false, httpStatus: null })

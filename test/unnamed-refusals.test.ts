@@ -5,6 +5,7 @@ import type { Gateway } from '../src/ports.ts'
 import { gateway, http, peer, REQUEST, SHORT_MS, success } from './misbehaving-peer.ts'
 import { pagingProxy } from './paging-proxy.ts'
 import { shop } from './shop.ts'
+import { profileOf } from './profiles.ts'
 
 const NAMED = http(200, '{"status":"success","idempotency_key":"pay_7"}')
 const PAGE = http(429, '<h1>Slow down</h1>')
@@ -22,8 +23,8 @@ async function secondCharge(t: TestContext, second: string, third: string | null
     socket.write([NAMED, second, third ?? '', NAMED][count - 1] ?? '')
   })
   const client = gateway(t, url, { echo: 'required', connections: 1 })
-  assert.deepEqual((await client.charge(REQUEST)).outcome, success(null))
-  const { outcome } = await client.charge(REQUEST)
+  assert.deepEqual((await client.execute(REQUEST)).outcome, success(null))
+  const { outcome } = await client.execute(REQUEST)
   return { outcome, requests, sockets, client }
 }
 
@@ -76,8 +77,8 @@ async function cutShort(t: TestContext, second: string, third: string) {
     socket.write(count === 1 ? NAMED : second)
   })
   const client = gateway(t, url, { echo: 'required', connections: 1 })
-  await client.charge(REQUEST)
-  return client.charge(REQUEST)
+  await client.execute(REQUEST)
+  return client.execute(REQUEST)
 }
 
 test('where the connection ends behind a refusal that names nobody, no other one proves it', async (t) => {
@@ -91,8 +92,8 @@ test('where the connection ends behind a refusal that names nobody, no other one
     return socket.resetAndDestroy()
   })
   const client = gateway(t, url, { echo: 'required', connections: 1 })
-  await client.charge(REQUEST)
-  assert.deepEqual((await client.charge(REQUEST)).outcome, DOUBTED)
+  await client.execute(REQUEST)
+  assert.deepEqual((await client.execute(REQUEST)).outcome, DOUBTED)
   assert.equal(requests.length, 2, 'nothing is asked over another connection')
 })
 
@@ -107,8 +108,8 @@ test('what is sent behind a refusal ends within the deadline of the charge, whic
     if (count < 3) socket.write(count === 1 ? NAMED : PAGE)
   })
   const client = gateway(t, url, { echo: 'required', connections: 1, timeoutMs: SHORT_MS })
-  await client.charge(REQUEST)
-  assert.deepEqual((await client.charge(REQUEST)).outcome, DOUBTED)
+  await client.execute(REQUEST)
+  assert.deepEqual((await client.execute(REQUEST)).outcome, DOUBTED)
 })
 
 test('a charge whose own reply comes behind another’s page is never taken for refused', async (t) => {
@@ -121,8 +122,8 @@ test('a charge whose own reply comes behind another’s page is never taken for 
         socket.write(together ? surplus + NAMED : surplus)
       })
       const client = gateway(t, url, { echo: 'required', connections: 1 })
-      await client.charge(REQUEST)
-      const { outcome } = await client.charge(REQUEST)
+      await client.execute(REQUEST)
+      const { outcome } = await client.execute(REQUEST)
       assert.ok('unproven' in outcome && outcome.unproven === true, JSON.stringify(outcome))
       assert.equal(sockets.length, 1)
     }
@@ -132,7 +133,7 @@ test('a charge whose own reply comes behind another’s page is never taken for 
 /** A gateway of whose lookups only a yes or a no is proof, as most are. */
 function eventual(t: TestContext, url: string): Gateway {
   const profile = { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'eventual' } as const
-  return gateway(t, url, { echo: 'required', profile })
+  return gateway(t, url, { echo: 'required', profile: profileOf(profile) })
 }
 
 for (const closes of [false, true]) {

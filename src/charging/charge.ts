@@ -1,9 +1,10 @@
-import { exponentIn, toldCurrency } from '../domain/currency.ts'
+import { exponentIn } from '../domain/currency.ts'
 import { operationOf, OPERATIONS, type Operation, type Payment } from '../domain/payment.ts'
 import type { Call, Decision, RetryPolicy, TaskState } from '../domain/decision.ts'
 import { doubtedNow } from '../domain/doubt.ts'
 import { next } from '../domain/retry.ts'
-import type { ChargeRequest, Clock, Db, Evidence, Gateway, Runner, Shard } from '../ports.ts'
+import type { GatewayOperation } from '../domain/gateway.ts'
+import type { Clock, Db, Evidence, Gateway, Runner, Shard } from '../ports.ts'
 import { claimTasks, type ClaimedTask } from '../queue/claims-store.ts'
 import { readShares, type Share } from '../payments/back-store.ts'
 import { readPayments } from '../payments/store.ts'
@@ -234,15 +235,14 @@ async function make(
     tookMs: Math.round(clock.elapsedMs() - startedMs),
   })
   if (kind === 'lookup') return { kind, doubtAgeMs, ...stamp(await gateway.lookup(request)) }
-  return { kind, ...stamp(await gateway.charge(request)) }
+  return { kind, ...stamp(await gateway.execute(request)) }
 }
 
-function requestOf({ payment, refund }: Claim, books: string): ChargeRequest {
+function requestOf({ payment, refund }: Claim, books: string): GatewayOperation {
   const { id, userId, amount, commission, type, gatewayKey } = payment
   const exponent = exponentIn(payment.currency, books)
-  const currency = toldCurrency(payment.currency, books)
-  const money = { amount, commission, exponent, currency }
-  const request = { key: gatewayKey, paymentId: id, userId, ...money, type }
+  const money = { amount, commission, exponent, currency: payment.currency ?? books }
+  const request = { kind: operationOf(type), key: gatewayKey, paymentId: id, userId, ...money }
   if (refund === undefined) return request
   return { ...request, parent: { paymentId: refund.parentId, gatewayRef: refund.parentRef } }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { feeIn, feeMinsIn, type Fees } from '../domain/fee.ts'
 import { ConfigError } from './config-error.ts'
+import { assumed, readGateways, type GatewayConfig } from './gateways.ts'
 import type { KindValue, Setting } from './kinds.ts'
 import { isNear } from './spelling.ts'
 import { isMockGateway, PRODUCTION_RULES } from './production.ts'
@@ -22,6 +23,8 @@ type Values = {
  * minor units, `feeBps` is basis points.
  */
 export type Config = Omit<Values, 'gatewayLookup' | 'gatewayEcho' | 'feeMin'> & {
+  /** Every gateway with its settings, in the order of `GATEWAYS`. */
+  readonly gateways: readonly GatewayConfig[]
   /** The least commission in `currency`. */
   readonly feeMin: bigint
   /** The commission's rule in every currency. */
@@ -30,7 +33,7 @@ export type Config = Omit<Values, 'gatewayLookup' | 'gatewayEcho' | 'feeMin'> & 
   readonly gatewayEcho: 'required' | 'optional'
   /** `APP_ENV` is production: unsafe settings were refused. */
   readonly production: boolean
-  /** No real gateway is called: `gatewayUrl` is unset or leads to a mock gateway. */
+  /** `http` is no real gateway: `gatewayUrl` is unset or leads to a mock gateway. */
   readonly mockGateway: boolean
   /** Sentences about variables that are probably misspelt. Names only, never values. */
   readonly warnings: readonly string[]
@@ -95,23 +98,23 @@ export function loadConfig(env: Environment): Config {
       problems.push(production && !RULES.includes(rule) ? `${rule.fix} (production)` : rule.fix)
     }
   }
+  const { gateways, problems: wrong, variables } = readGateways({ env, values, production })
+  problems.push(...wrong)
   if (problems.length > 0) throw new ConfigError(problems)
   const { currency, feeBps } = complete
   const mins = feeMinsIn(complete.feeMin, currency) ?? new Map<string, bigint>()
   const fees = { bps: feeBps, mins }
   const business = { fees, feeMin: feeIn(fees, currency).min }
   const gateway = gatewayOf(complete)
-  return { ...complete, ...gateway, ...business, production, warnings: misspelt(env) }
+  const warnings = misspelt(env, variables)
+  return { ...complete, ...gateway, ...business, gateways, production, warnings }
 }
 
-/** What is known of the gateway where nobody says otherwise: everything, of our own mock. */
 function gatewayOf(values: Values) {
-  const mockGateway = isMockGateway(values.gatewayUrl)
-  const lookup = values.gatewayLookup
-  const auto = mockGateway ? 'consistent' : 'eventual'
-  const gatewayLookup = lookup === 'auto' ? auto : lookup
-  const gatewayEcho = values.gatewayEcho ?? (mockGateway ? 'required' : 'optional')
-  return { gatewayLookup, gatewayEcho, mockGateway }
+  const { gatewayNames, gatewayUrl: url, gatewayLookup: lookup, gatewayEcho: echo } = values
+  const mockGateway = gatewayNames.includes('http') && isMockGateway(url)
+  const known = assumed({ url, lookup, echo })
+  return { gatewayLookup: known.lookup, gatewayEcho: known.echo, mockGateway }
 }
 
 /** Other tools of Node read NODE_ENV; here it says only that somebody meant to say something. */
@@ -174,8 +177,8 @@ function problemOf(setting: Setting, text: string): string {
 }
 
 /** Sentences about names that are almost the name of a setting. */
-function misspelt(env: Environment): string[] {
-  const known = entries().map(([, setting]) => setting.name)
+function misspelt(env: Environment, more: readonly string[]): string[] {
+  const known = [...entries().map(([, setting]) => setting.name), ...more]
   return Object.keys(env)
     .filter((name) => !known.includes(name))
     .flatMap((name) => {

@@ -1,16 +1,40 @@
 import {
+  currencies,
+  gatewayNames,
   headers,
   headerValue,
   choice,
   flag,
   httpUrl,
   integer,
+  operations,
+  routes,
   seconds,
   type Setting,
 } from './kinds.ts'
 
 /** The settings of the gateway, by their field in `Config`: a part of the one table of settings. */
 export const GATEWAY_SETTINGS = {
+  gatewayNames: {
+    name: 'GATEWAYS',
+    group: 'External services',
+    kind: gatewayNames(),
+    fallback: 'http',
+    doc:
+      'The gateways, by names of your own. `http` is the one that PAYMENT_GATEWAY_URL leads to, with ' +
+      'the settings below; every other has settings of its own.',
+  },
+  gatewayRoutes: {
+    name: 'GATEWAY_ROUTES',
+    group: 'External services',
+    kind: routes(),
+    fallback: null,
+    example: '*=http',
+    doc:
+      'Which gateway carries out which payments: rules `type:currency=gateway`, `*` for any, of ' +
+      'which the first counts that fits and whose gateway can do it. When unset, the gateways in ' +
+      'the order of GATEWAYS.',
+  },
   gatewayUrl: {
     name: 'PAYMENT_GATEWAY_URL',
     group: 'External services',
@@ -123,6 +147,30 @@ export const GATEWAY_SETTINGS = {
     doc:
       'How long the gateway remembers a key, from its first use. A charge in doubt is not sent again ' +
       'later than that: it is looked up, and kept unknown.',
+  },
+  gatewayCurrencies: {
+    name: 'GATEWAY_CURRENCIES',
+    group: 'External services',
+    kind: currencies(),
+    fallback: null,
+    example: 'USD,EUR',
+    doc: 'Currencies that the gateway takes. When unset, every currency.',
+  },
+  gatewayOperations: {
+    name: 'GATEWAY_OPERATIONS',
+    group: 'External services',
+    kind: operations(),
+    fallback: 'charge,payout,refund',
+    doc: 'What the gateway carries out.',
+  },
+  gatewayPendingMsMax: {
+    name: 'GATEWAY_PENDING_MAX_SECONDS',
+    group: 'External services',
+    kind: seconds(1, 31_536_000),
+    fallback: '259200',
+    doc:
+      'How long the gateway may take to finish what it has taken. Then it is asked to end it, where ' +
+      'it can be asked that.',
   },
   gatewayNotFoundGraceMs: {
     name: 'GATEWAY_NOT_FOUND_GRACE_SECONDS',

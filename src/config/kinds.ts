@@ -1,6 +1,8 @@
 import { isIP } from 'node:net'
 import { exponentOf } from '../domain/currency.ts'
 import { parseFeeMins } from '../domain/fee.ts'
+import { OPERATIONS, type Operation } from '../domain/payment.ts'
+import { GATEWAY_NAME, parseRoutes } from '../domain/routes.ts'
 
 /**
  * How one kind of setting is read. `read` turns its text into a value, or into undefined when the
@@ -94,6 +96,40 @@ export function currency() {
 export function feeMins() {
   const allowed = 'an amount such as `0.30`, or amounts by currency such as `USD:0.30,JPY:40`'
   return { read: parseFeeMins, allowed }
+}
+
+/** Names of gateways, each once, separated by commas. */
+export function gatewayNames() {
+  const read = (value: string) => listOf(value, (name) => GATEWAY_NAME.test(name))
+  const allowed = 'names of lower case letters and digits, separated by commas'
+  return { read, allowed }
+}
+
+/** Which gateway carries out what, as ordered rules. */
+export function routes() {
+  const allowed = 'rules such as `withdraw:EUR=bank,*:RUB=local,*=http`'
+  return { read: parseRoutes, allowed }
+}
+
+/** Currencies by their codes of ISO 4217, each once, in any case, separated by commas. */
+export function currencies() {
+  const read = (value: string) =>
+    listOf(value.toUpperCase(), (code) => exponentOf(code) !== undefined)
+  return { read, allowed: 'ISO 4217 codes such as `USD,EUR`, separated by commas' }
+}
+
+/** What a gateway carries out. */
+export function operations() {
+  const isOne = (word: string) => OPERATIONS.some((operation) => operation === word)
+  // Every word was found to be one.
+  const read = (value: string) => listOf(value, isOne) as readonly Operation[] | undefined
+  return { read, allowed: 'some of `charge`, `payout`, `refund`, separated by commas' }
+}
+
+/** The parts between commas, if each is right and none is there twice. */
+function listOf(value: string, isRight: (part: string) => boolean): readonly string[] | undefined {
+  const parts = value.split(',').map((part) => part.trim())
+  return parts.every(isRight) && new Set(parts).size === parts.length ? parts : undefined
 }
 
 const YES = ['true', '1', 'yes', 'on']

@@ -1,10 +1,55 @@
 /** What a rule of production looks at; null is an absent setting. */
 interface Deployment {
+  readonly gatewayNames: readonly string[]
   readonly databaseUrl: string | null
   readonly databaseTls: 'auto' | 'off'
   readonly gatewayUrl: string | null
   readonly gatewayEcho: 'required' | 'optional' | null
   readonly debug: boolean
+}
+
+/** What of a gateway with the driver `http` its rules look at. */
+interface HttpDeployment {
+  readonly url: string | null
+  readonly echo: 'required' | 'optional' | null
+}
+
+/** The same of each gateway with the driver `http`: a part of a sentence behind the variable. */
+export const HTTP_RULES: readonly {
+  readonly field: 'url' | 'echo'
+  readonly broken: (settings: HttpDeployment) => boolean
+  readonly fix: string
+}[] = [
+  {
+    field: 'url',
+    broken: ({ url }) => isMockGateway(url),
+    fix: 'must lead to a real gateway: the mock gateway moves no money',
+  },
+  {
+    field: 'url',
+    broken: ({ url }) => isPlainRemote(url),
+    fix: 'must be https, unless the gateway is on this machine',
+  },
+  {
+    field: 'url',
+    broken: ({ url }) => isNobody(url),
+    fix:
+      'must not lead to a link-local or unspecified address: such addresses ' +
+      'belong to the machine and its cloud, not to a gateway',
+  },
+  {
+    field: 'echo',
+    broken: ({ echo, url }) => echo === null && !isMockGateway(url),
+    fix:
+      'must be set: `required` if every reply of the gateway names the payment or its ' +
+      'key (the safer contract), `optional` if not',
+  },
+]
+
+/** The settings of `http` that a rule about a field looks at. */
+const USES: Readonly<Record<'url' | 'echo', readonly (keyof Deployment)[]>> = {
+  url: ['gatewayNames', 'gatewayUrl'],
+  echo: ['gatewayNames', 'gatewayUrl', 'gatewayEcho'],
 }
 
 /**
@@ -29,30 +74,12 @@ export const PRODUCTION_RULES: readonly {
       'DATABASE_URL must end in ?sslmode=verify-full (or require), unless the database is on this ' +
       'machine or in a private network: set DATABASE_TLS=off where the network itself encrypts',
   },
-  {
-    uses: ['gatewayUrl'],
-    broken: (values) => isMockGateway(values.gatewayUrl),
-    fix: 'PAYMENT_GATEWAY_URL must lead to a real gateway: the mock gateway moves no money',
-  },
-  {
-    uses: ['gatewayUrl'],
-    broken: (values) => isPlainRemote(values.gatewayUrl),
-    fix: 'PAYMENT_GATEWAY_URL must be https, unless the gateway is on this machine',
-  },
-  {
-    uses: ['gatewayUrl'],
-    broken: (values) => isNobody(values.gatewayUrl),
-    fix:
-      'PAYMENT_GATEWAY_URL must not lead to a link-local or unspecified address: such addresses ' +
-      'belong to the machine and its cloud, not to a gateway',
-  },
-  {
-    uses: ['gatewayEcho', 'gatewayUrl'],
-    broken: ({ gatewayEcho, gatewayUrl }) => gatewayEcho === null && !isMockGateway(gatewayUrl),
-    fix:
-      'GATEWAY_ECHO must be set: `required` if every reply of the gateway names the payment or its ' +
-      'key (the safer contract), `optional` if not',
-  },
+  ...HTTP_RULES.map(({ field, broken, fix }) => ({
+    uses: USES[field],
+    broken: ({ gatewayNames, gatewayUrl: url, gatewayEcho: echo }: Deployment) =>
+      gatewayNames.includes('http') && broken({ url, echo }),
+    fix: `${field === 'url' ? 'PAYMENT_GATEWAY_URL' : 'GATEWAY_ECHO'} ${fix}`,
+  })),
   {
     uses: ['debug'],
     broken: (values) => values.debug,

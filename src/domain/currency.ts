@@ -46,6 +46,11 @@ export function exponentIn(currency: string | null, books: string): Exponent {
   return exponent
 }
 
+/** The currency that a gateway of our own contract is not told: see `toldCurrency`. */
+export function untoldCurrency(books: string): string | null {
+  return exponentIn(null, books) === 2 ? books : null
+}
+
 /**
  * The currency that a gateway has to be told; null: none, as for all payments in the books'
  * currency, where that has two decimals as most have.

@@ -59,7 +59,12 @@ export interface TaskState extends TaskPast {
 
 /** One gateway call of this claim, and what came of it. */
 export type Call =
-  | { readonly kind: 'charge'; readonly outcome: ChargeOutcome }
+  | {
+      readonly kind: 'charge'
+      readonly outcome: ChargeOutcome
+      /** Whether a byte of it may have left; not there: it may. */
+      readonly sent?: boolean
+    }
   | {
       readonly kind: 'lookup'
       readonly outcome: LookupOutcome

@@ -63,9 +63,18 @@ export function doubtedNow({ task, calls, policy }: Known): boolean {
   if (outcome === undefined) return false
   if (outcome.kind === 'in_doubt' || outcome.kind === 'pending') return true
   if (isUnproven(outcome)) return true
-  // Where a repeated key is only refused, the refusal may be all that is left of an execution.
-  const refused = outcome.kind === 'rejected' || outcome.kind === 'misconfigured'
-  return refused && task.doubtAgeMs !== null && policy.repeats === 'executes_once'
+  return saysNothing({ task, calls, policy })
+}
+
+/**
+ * Whether a refusal or a decline of this claim's charge says nothing: where a repeated key is only
+ * refused, whatever the words, that may be all that is left of an execution.
+ */
+function saysNothing({ task, calls, policy }: Known): boolean {
+  if (policy.repeats !== 'executes_once' || task.doubtAgeMs === null) return false
+  const made = chargeOf(calls)
+  if (made === undefined || made.outcome.kind === 'success') return false
+  return made.outcome.kind !== 'not_executed' || made.sent === true
 }
 
 /** The charge of this claim, if there was one. */

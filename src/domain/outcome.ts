@@ -13,9 +13,9 @@ export type ChargeOutcome =
   /** The gateway said yes. */
   | { readonly kind: 'success'; readonly gatewayRef: string | null }
   /** The gateway said a definite no, in the words that its driver documents for it. */
-  | { readonly kind: 'declined'; readonly reason: string }
+  | Declined
   /** The gateway has taken it and has not finished it: only a lookup tells what became of it. */
-  | ({ readonly kind: 'pending'; readonly reason: string } & Asked)
+  | ({ readonly kind: 'pending'; readonly reason: string } & Asked & Underway)
   /** The gateway refused this request in its own words: it was not executed. */
   | ({ readonly kind: 'rejected'; readonly reason: string } & Asked & Unproven)
   /**
@@ -36,12 +36,49 @@ interface Unproven {
   readonly unproven?: true
 }
 
-/** What a lookup by our key came to. */
+/** A no: `reason` is a word of ours, `code` the gateway's own, kept as evidence alone. */
+interface Declined {
+  readonly kind: 'declined'
+  readonly reason: string
+  readonly code?: string
+}
+
+/** What the payer has to do before a gateway goes on: open a page. */
+interface PayerAction {
+  readonly type: 'redirect'
+  readonly url: string
+  /** Null: the gateway did not say. */
+  readonly expiresAt: Date | null
+}
+
+/** What is known of a charge that a gateway has not finished. */
+interface Underway {
+  /** The gateway's own name for it; null or not there: it gave none. */
+  readonly gatewayRef?: string | null
+  /** What the payer has to do; null or not there: nothing. */
+  readonly action?: PayerAction | null
+}
+
+/** What came back of a final payment by itself, as a lookup of it tells. In minor units. */
+interface CameBack {
+  readonly ref: string
+  readonly amount: bigint
+  readonly kind: 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won'
+  readonly at: Date | null
+}
+
+/** What a lookup came to; what is known after a gateway was asked to end what it had taken. */
 export type LookupOutcome =
-  | { readonly kind: 'success'; readonly gatewayRef: string | null }
-  | { readonly kind: 'declined'; readonly reason: string }
+  | {
+      readonly kind: 'success'
+      readonly gatewayRef: string | null
+      /** What was refunded of it there, in minor units; not there: nothing is known of it. */
+      readonly refunded?: bigint
+      readonly returns?: readonly CameBack[]
+    }
+  | Declined
   /** The gateway knows the charge and has not finished it. */
-  | { readonly kind: 'pending' }
+  | ({ readonly kind: 'pending' } & Underway)
   /**
    * The gateway says in its own words that it does not know the key. Proof only as `retry.ts` says.
    */

@@ -24,6 +24,12 @@ export function operationOf(type: CarriedType): Operation {
   return type === 'deposit' ? 'charge' : 'payout'
 }
 
+/** The type of the payments for which the gateway is asked to do this. */
+export function typeOf(operation: Operation): CarriedType {
+  if (operation === 'refund') return 'refund'
+  return operation === 'charge' ? 'deposit' : 'withdraw'
+}
+
 /** What is stored. `success` and `failed` are final. */
 export type StoredStatus = 'new' | 'success' | 'failed' | 'unknown'
 

@@ -9,8 +9,9 @@ import {
   type BreakerPolicy,
   type Why,
 } from '../domain/breaker.ts'
-import { operationOf, type Operation } from '../domain/payment.ts'
-import type { ChargeRequest, Clock, Evidence, Gateway } from '../ports.ts'
+import type { Operation } from '../domain/payment.ts'
+import type { GatewayOperation } from '../domain/gateway.ts'
+import type { Clock, Evidence, Gateway } from '../ports.ts'
 
 /** What a guarded gateway saw of one call. */
 export interface CallSeen {
@@ -55,7 +56,7 @@ export function guardedGateway(
   }
   const watch = async <Outcome extends { readonly kind: string }>(
     call: CallSeen['call'],
-    { type, paymentId }: ChargeRequest,
+    { kind: operation, paymentId }: GatewayOperation,
     made: Promise<Evidence<Outcome>>,
   ): Promise<Evidence<Outcome>> => {
     const startedMs = clock.elapsedMs()
@@ -63,15 +64,14 @@ export function guardedGateway(
     const ms = clock.elapsedMs() - startedMs
     const { kind } = evidence.outcome
     const reason = 'reason' in evidence.outcome ? String(evidence.outcome.reason) : null
-    routes[operationOf(type)].saw({ call, paymentId, evidence, reason, tookMs: ms })
+    routes[operation].saw({ call, paymentId, evidence, reason, tookMs: ms })
     onCall({ call, outcome: kind, reason, ms })
     return evidence
   }
   return {
-    profile: gateway.profile,
-    charge: (request, signal) => watch('charge', request, gateway.charge(request, signal)),
+    ...gateway,
+    execute: (request, signal) => watch('charge', request, gateway.execute(request, signal)),
     lookup: (request, signal) => watch('lookup', request, gateway.lookup(request, signal)),
-    close: () => gateway.close(),
     route: (operation) => routes[operation],
   }
 }

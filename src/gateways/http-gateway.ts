@@ -2,10 +2,12 @@ import assert from 'node:assert'
 import { writeJson } from '../domain/json.ts'
 import { shortestMoney } from '../domain/money.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
+import { typeOf } from '../domain/payment.ts'
 import { chargeKind, confirms, lookupKind, refuses, type Shape } from '../domain/reply.ts'
-import type { ChargeRequest, Clock, Evidence, Gateway, GatewayProfile } from '../ports.ts'
+import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
+import type { Clock, Evidence, Gateway } from '../ports.ts'
 import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
-import { readBody, type ReplyBody } from './http-reply.ts'
+import { readBody, type HttpOrder, type ReplyBody } from './http-reply.ts'
 
 /** Retry-After is believed between these bounds, in milliseconds. */
 const RETRY_AFTER_MS_MIN = 1_000
@@ -27,6 +29,8 @@ export interface HttpGatewayOptions {
   readonly echo: 'required' | 'optional'
   /** Sent with every call, alternating names and values: credentials, a version. Never logged. */
   readonly headers?: readonly string[]
+  /** The currency of which nothing is said; null: every currency is named. */
+  readonly untold: string | null
   readonly clock: Clock
 }
 
@@ -38,24 +42,31 @@ export interface HttpGatewayOptions {
 export function httpGateway(options: HttpGatewayOptions): Gateway {
   const { origin, pathname } = new URL(options.url)
   const root = pathname.replace(/\/+$/, '')
-  const { headers = [], echo, clock } = options
+  const { headers = [], echo, clock, untold } = options
   const client = httpClient({ ...options, origin, keepAlive: echo === 'required' })
   const demanding = echo === 'required'
   return {
     profile: options.profile,
-    async charge(request, signal) {
+    async execute(operation, signal) {
+      const request = orderOf(operation, untold)
       const call = chargeCall(root, request, headers)
       const behind = () => lookupCall(root, request, headers)
       const seen = await ask(client, { call, behind }, request, signal)
       return { ...seen.evidence, outcome: chargeOutcome(seen, request, demanding, clock) }
     },
-    async lookup(request, signal) {
+    async lookup(operation, signal) {
+      const request = orderOf(operation, untold)
       const call = lookupCall(root, request, headers)
       const seen = await ask(client, { call, behind: null }, request, signal)
       return { ...seen.evidence, outcome: lookupOutcome(seen, demanding, clock) }
     },
     close: () => client.close(),
   }
+}
+
+/** An operation as the contract says it. */
+function orderOf({ kind, currency, ...rest }: GatewayOperation, untold: string | null): HttpOrder {
+  return { ...rest, type: typeOf(kind), currency: currency === untold ? null : currency }
 }
 
 /** An exchange with its body read. */
@@ -80,7 +91,7 @@ interface Asked {
 async function ask(
   client: ReturnType<typeof httpClient>,
   { call, behind }: Asked,
-  request: ChargeRequest,
+  request: HttpOrder,
   signal?: AbortSignal,
 ): Promise<Seen> {
   let body = UNREAD
@@ -94,7 +105,7 @@ async function ask(
 }
 
 /** The JSON is written by hand, because only that keeps money and ids exact from bigint to text. */
-function chargeCall(root: string, request: ChargeRequest, headers: readonly string[]): HttpCall {
+function chargeCall(root: string, request: HttpOrder, headers: readonly string[]): HttpCall {
   const { type, paymentId, userId, exponent, currency } = request
   const body =
     `{"payment_id":${paymentId},"user_id":${userId}` +
@@ -108,14 +119,14 @@ function chargeCall(root: string, request: ChargeRequest, headers: readonly stri
 }
 
 /** What a refund says of the deposit that it gives back. */
-function parentOf({ type, parent }: ChargeRequest): string {
+function parentOf({ type, parent }: HttpOrder): string {
   if (type !== 'refund') return ''
   assert(parent !== undefined, 'a refund has a parent')
   const { paymentId, gatewayRef } = parent
   return `,"parent_id":${paymentId},"parent_ref":${writeJson(gatewayRef)}`
 }
 
-function lookupCall(root: string, request: ChargeRequest, headers: readonly string[]): HttpCall {
+function lookupCall(root: string, request: HttpOrder, headers: readonly string[]): HttpCall {
   const kind = request.type === 'refund' ? 'refunds' : 'payments'
   const path = `${root}/${kind}/${encodeURIComponent(request.key)}`
   return { method: 'GET', path, headers: ['accept', 'application/json', ...headers], body: null }
@@ -123,7 +134,7 @@ function lookupCall(root: string, request: ChargeRequest, headers: readonly stri
 
 function chargeOutcome(
   seen: Seen,
-  request: ChargeRequest,
+  request: HttpOrder,
   demanding: boolean,
   clock: Clock,
 ): ChargeOutcome {
@@ -160,7 +171,7 @@ function wordless(
 }
 
 /** A refusal that names nobody may be a late reply to whatever its connection carried before. */
-function isOurs({ reused, behind }: Reply, body: ReplyBody, request: ChargeRequest): boolean {
+function isOurs({ reused, behind }: Reply, body: ReplyBody, request: HttpOrder): boolean {
   if (body.echoed || !reused) return true
   if (behind?.kind !== 'reply') return false
   return confirms(behind.status, readBody(behind.body, request).shape, behind.last)

@@ -1,8 +1,16 @@
 import { isUtf8 } from 'node:buffer'
 import type { Shape } from '../domain/reply.ts'
-import type { ChargeRequest } from '../ports.ts'
+import type { GatewayOperation } from '../domain/gateway.ts'
+import type { CarriedType } from '../domain/payment.ts'
 
 type Fields = Readonly<Record<string, unknown>>
+
+/** An operation in the words of the HTTP contract. */
+export type HttpOrder = Omit<GatewayOperation, 'kind' | 'currency'> & {
+  readonly type: CarriedType
+  /** What the gateway is told of the currency; null: nothing, it is that of the books. */
+  readonly currency: string | null
+}
 
 /** The body of a reply, as far as it is understood. */
 export interface ReplyBody {
@@ -20,7 +28,7 @@ const NOTHING = { echoed: false, code: null, gatewayRef: null } as const
 /**
  * Read a reply body: a word is one JSON object, with no key twice, and about the payment we sent.
  */
-export function readBody(body: Buffer, request: ChargeRequest): ReplyBody {
+export function readBody(body: Buffer, request: HttpOrder): ReplyBody {
   if (body.length === 0) return { shape: 'empty', ...NOTHING }
   if (!isUtf8(body)) return { shape: 'page', ...NOTHING }
   const text = body.toString()
@@ -83,7 +91,7 @@ function stringEnd(text: string, start: number): number {
  * Whose reply it is. Ids and amounts are compared by value: `"7"` is 7 and `"10.000"` is 10. A
  * field that is left out, or null, echoes nothing, and an amount alone names nobody.
  */
-function echoOf(fields: Fields, request: ChargeRequest): 'ours' | 'another' | 'none' {
+function echoOf(fields: Fields, request: HttpOrder): 'ours' | 'another' | 'none' {
   const { payment_id: id, amount, currency, idempotency_key: key } = fields
   const hasId = id !== undefined && id !== null
   const hasKey = key !== undefined && key !== null
@@ -94,7 +102,7 @@ function echoOf(fields: Fields, request: ChargeRequest): 'ours' | 'another' | 'n
 }
 
 /** Another amount, or, where it was told one, another currency is no word about our payment. */
-function isOtherMoney(amount: unknown, currency: unknown, request: ChargeRequest): boolean {
+function isOtherMoney(amount: unknown, currency: unknown, request: HttpOrder): boolean {
   const hasAmount = amount !== undefined && amount !== null
   if (hasAmount && minorUnits(amount, request) !== request.amount) return true
   const hasCurrency = currency !== undefined && currency !== null
@@ -109,7 +117,7 @@ function numberText(value: unknown): string | null {
  * Read through the decimal text, so that no arithmetic is done on floats. Zeros at the end are
  * none.
  */
-function minorUnits(value: unknown, { exponent }: ChargeRequest): bigint | null {
+function minorUnits(value: unknown, { exponent }: HttpOrder): bigint | null {
   const match = /^(\d{1,30})(?:\.(\d{1,34}))?$/.exec(numberText(value) ?? '')
   if (match === null) return null
   const [, whole = '', decimals = ''] = match

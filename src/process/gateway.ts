@@ -3,46 +3,30 @@ import type { Metrics } from '../adapters/metrics.ts'
 import { breakerPolicy } from '../domain/breaker.ts'
 import { GATEWAY, OPERATIONS } from '../domain/payment.ts'
 import { guardedGateway, type CallSeen, type GuardedGateway } from '../gateways/guarded.ts'
-import { httpGateway } from '../gateways/http-gateway.ts'
 import {
   BREAKERS_MS,
   sharedBreakers,
   type Alert,
   type SharedBreakers,
 } from '../gateways/shared-breaker.ts'
-import type { Gateway, GatewayProfile } from '../ports.ts'
 import { every } from '../queue/every.ts'
-import { gatewayTerms, headersOf, type Process } from './shared.ts'
+import { openDriver, profileOf } from './drivers.ts'
+import type { Process } from './shared.ts'
 
-/** Open the gateway that has the address `urlOf` at the first call. */
-export function openGateway(shared: Process, urlOf: () => string): GuardedGateway {
-  const { config, metrics, decorators } = shared
-  const driver = openedLate(gatewayTerms(config), () =>
-    httpGateway({
-      url: urlOf(),
-      timeoutMs: config.gatewayTimeoutMs,
-      connections: config.workerConcurrency * OPERATIONS.length,
-      profile: gatewayTerms(config),
-      echo: config.gatewayEcho,
-      headers: headersOf(config),
-      clock: systemClock,
-    }),
-  )
-  const policy = breakerPolicy(config.gatewayTimeoutMs)
-  const gateway = decorators.gateway(driver)
-  return guardedGateway(gateway, systemClock, (seen) => countCall(metrics, seen), policy)
-}
-
-/** A gateway that its first call opens. */
-function openedLate(profile: GatewayProfile, open: () => Gateway): Gateway {
-  let opened: Gateway | undefined
-  const gateway = () => (opened ??= open())
-  return {
-    profile,
-    charge: (request, signal) => gateway().charge(request, signal),
-    lookup: (request, signal) => gateway().lookup(request, signal),
-    close: async () => opened?.close(),
-  }
+/** Open the gateway `http`; `mockUrl` is where the built-in mock gateway is. */
+export function openGateway(shared: Process, mockUrl: () => string): GuardedGateway {
+  const { config, db, metrics, decorators } = shared
+  const [gateway] = config.gateways
+  if (gateway === undefined) throw new Error('no gateway is configured')
+  const driver = openDriver(gateway, profileOf(gateway), {
+    clock: systemClock,
+    books: db.currency,
+    connections: gateway.concurrency * OPERATIONS.length,
+    mockUrl,
+  })
+  const policy = breakerPolicy(gateway.timeoutMs)
+  const decorated = decorators.gateway(driver)
+  return guardedGateway(decorated, systemClock, (seen) => countCall(metrics, seen), policy)
 }
 
 /** Share the breakers with all workers. */

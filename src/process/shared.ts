@@ -7,6 +7,7 @@ import { ConfigError } from '../config/config-error.ts'
 import type { Closing } from './closing.ts'
 import type { GatewayTerms } from '../domain/evidence.ts'
 import { agree, durabilityProblems } from './database-store.ts'
+import { httpHeaders } from './drivers.ts'
 import { startRedriver } from '../runs/run.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
 import { databaseGauges } from '../metrics/database-gauges.ts'
@@ -137,10 +138,9 @@ export function startRedrives({ db, config, metrics, log, stops }: Process): voi
   stops.push(() => redriver.stop())
 }
 
-/** What every call of the gateway carries, names and values in turn: secrets, never logged. */
+/** What every call of `http` carries, names and values in turn: secrets, never logged. */
 export function headersOf({ gatewayAuthorization, gatewayHeaders }: Config): string[] {
-  const more = Object.entries(gatewayHeaders ?? {}).flat()
-  return gatewayAuthorization === null ? more : ['authorization', gatewayAuthorization, ...more]
+  return httpHeaders({ authorization: gatewayAuthorization, headers: gatewayHeaders })
 }
 
 /** Open the database with the configured limits. */

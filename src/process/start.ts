@@ -157,7 +157,7 @@ function openGatewayOf(shared: Process, roles: Roles, ownUrl: () => string): Gua
   const { gatewayUrl } = shared.config
   // The API alone charges nobody; it asks about payments in doubt when it is told to.
   if (!usesDatabase(roles) || (gatewayUrl === null && !roles.worker)) return null
-  const gateway = openGateway(shared, () => gatewayUrl ?? ownUrl())
+  const gateway = openGateway(shared, ownUrl)
   shared.stops.push(() => gateway.close())
   return gateway
 }

@@ -95,9 +95,9 @@ function watchedShard(shard: Shard, pass: Pass): Shard {
 function watched(gateway: Gateway, pass: Pass): Gateway {
   return {
     ...gateway,
-    async charge(request, signal) {
+    async execute(request, signal) {
       pass('call.before_send')
-      const evidence = await gateway.charge(request, signal)
+      const evidence = await gateway.execute(request, signal)
       pass('call.after_reply')
       return evidence
     },

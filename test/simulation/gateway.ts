@@ -1,9 +1,12 @@
 import type { ChargeOutcome, LookupOutcome } from '../../src/domain/outcome.ts'
 import type { confirms } from '../../src/domain/reply.ts'
-import type { ChargeRequest, Evidence, Gateway, GatewayProfile } from '../../src/ports.ts'
+import type { Promises } from '../../src/domain/decision.ts'
+import type { GatewayOperation } from '../../src/domain/gateway.ts'
+import type { Evidence, Gateway } from '../../src/ports.ts'
 import type { Faults } from './faults.ts'
 import { pageFirst } from './kept-connection.ts'
 import type { Process, Scheduler } from './scheduler.ts'
+import { profileOf } from '../profiles.ts'
 
 /** What the gateway knows of one key. */
 type Known = 'pending' | 'success' | 'declined'
@@ -41,7 +44,7 @@ export interface HostileGateway {
 export interface GatewayWorld {
   readonly steps: Pick<Scheduler, 'nowMs' | 'step' | 'wakeable' | 'spawn' | 'pause'>
   readonly faults: Faults
-  readonly profile: GatewayProfile
+  readonly profile: Promises
   /** Our side hangs up after this. */
   readonly callMsMax: number
   readonly graceMs: number
@@ -104,9 +107,9 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
       underway: () => state.underway,
     },
     connect: (process) => ({
-      profile,
+      profile: profileOf(profile),
       close: () => Promise.resolve(),
-      async charge(request) {
+      async execute(request) {
         const { paymentId } = request
         calls.set(paymentId, (calls.get(paymentId) ?? 0) + 1)
         const reply = answer(state, request, process)
@@ -135,7 +138,7 @@ function intercepted(state: State): boolean {
 }
 
 /** Decide a charge for the first time; where keys are not honoured, each time. */
-function decide({ world, known, executed }: State, request: ChargeRequest): void {
+function decide({ world, known, executed }: State, request: GatewayOperation): void {
   const { key, paymentId, amount } = request
   const parent = request.parent?.paymentId ?? null
   if (!world.faults.fires('declined')) {
@@ -144,7 +147,7 @@ function decide({ world, known, executed }: State, request: ChargeRequest): void
   } else if (known.get(key) !== 'success') known.set(key, 'declined')
 }
 
-function receive(state: State, request: ChargeRequest): Charged {
+function receive(state: State, request: GatewayOperation): Charged {
   const { world, known, firstUsedMs } = state
   const { steps, faults, profile } = world
   const { key } = request
@@ -171,7 +174,7 @@ function receive(state: State, request: ChargeRequest): Charged {
 }
 
 /** Bring a charge to the gateway after `delayMs`. */
-async function deliver(state: State, request: ChargeRequest, delayMs: number): Promise<Charged> {
+async function deliver(state: State, request: GatewayOperation, delayMs: number): Promise<Charged> {
   const { steps } = state.world
   state.underway += 1
   const atMs = steps.nowMs() + delayMs
@@ -183,7 +186,7 @@ async function deliver(state: State, request: ChargeRequest, delayMs: number): P
 function misfortunes(state: State, process: Process): readonly Misfortune[] {
   const { world } = state
   const { faults } = world
-  const soon = (request: ChargeRequest) => deliver(state, request, 10)
+  const soon = (request: GatewayOperation) => deliver(state, request, 10)
   return [
     ['not_sent', async () => notExecuted('connection_refused', null, false)],
     ['too_many', async () => notExecuted('http_429', faults.between(1_000, 5_000), true)],
@@ -200,7 +203,11 @@ function misfortunes(state: State, process: Process): readonly Misfortune[] {
   ]
 }
 
-function answer(state: State, request: ChargeRequest, process: Process): Promise<Charged | null> {
+function answer(
+  state: State,
+  request: GatewayOperation,
+  process: Process,
+): Promise<Charged | null> {
   const { world, keyed } = state
   const { faults, profile } = world
   if (intercepted(state)) return Promise.resolve(refused('misconfigured', ...pageOf(faults)))
@@ -217,7 +224,10 @@ function answer(state: State, request: ChargeRequest, process: Process): Promise
   return deliver(state, request, faults.between(1, 500))
 }
 
-async function look(state: State, { key }: ChargeRequest): Promise<Evidence<LookupOutcome> | null> {
+async function look(
+  state: State,
+  { key }: GatewayOperation,
+): Promise<Evidence<LookupOutcome> | null> {
   const { steps, faults, profile } = state.world
   const atMs = steps.nowMs() + faults.between(1, 300)
   await steps.step(state.network, `looks up ${key}`, { atMs })
@@ -231,7 +241,7 @@ async function look(state: State, { key }: ChargeRequest): Promise<Evidence<Look
 
 type Misfortune = readonly [
   fault: Parameters<Faults['fires']>[0],
-  happen: (request: ChargeRequest) => Promise<Charged | null>,
+  happen: (request: GatewayOperation) => Promise<Charged | null>,
 ]
 
 const REFUSED: ReadonlySet<string> = new Set(['not_executed', 'rejected', 'misconfigured'])
@@ -245,7 +255,7 @@ function lateness({ faults, profile, graceMs }: GatewayWorld): number {
 }
 
 /** What the network brings later than this comes when its key may be forgotten, whoever sent it. */
-function overdueMsMax({ keyLifeMs }: GatewayProfile): number {
+function overdueMsMax({ keyLifeMs }: Promises): number {
   return keyLifeMs / 10 - 500
 }
 
@@ -260,7 +270,7 @@ function beyondGraceMsMax({ callMsMax, graceMs }: GatewayWorld): number {
  */
 async function breakPromise(
   state: State,
-  request: ChargeRequest,
+  request: GatewayOperation,
   process: Process,
 ): Promise<Charged> {
   const { world, broken } = state
@@ -270,7 +280,7 @@ async function breakPromise(
   return deliver(state, request, delayMs)
 }
 
-async function twice(state: State, request: ChargeRequest): Promise<Charged> {
+async function twice(state: State, request: GatewayOperation): Promise<Charged> {
   const { faults, profile } = state.world
   const laterMs = faults.between(1, Math.min(20_000, overdueMsMax(profile)))
   void deliver(state, request, laterMs)
@@ -313,7 +323,7 @@ function refused(kind: 'rejected' | 'misconfigured', reason: string, httpStatus:
   return { outcome: { kind, reason }, sent: true, httpStatus }
 }
 
-function replyOf({ key }: ChargeRequest, known: Known): Charged {
+function replyOf({ key }: GatewayOperation, known: Known): Charged {
   if (known === 'pending') {
     return { outcome: { kind: 'pending', reason: 'pending' }, sent: true, httpStatus: 202 }
   }

@@ -25,7 +25,7 @@ let attempt = 0
 const KEY_PER_ATTEMPT: Plants = {
   gateway: (real) => ({
     ...real,
-    charge: (request) => real.charge({ ...request, key: `${request.key}-${(attempt += 1)}` }),
+    execute: (request) => real.execute({ ...request, key: `${request.key}-${(attempt += 1)}` }),
   }),
 }
 

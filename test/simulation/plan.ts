@@ -1,5 +1,5 @@
 import type { Fee, FeePolicy, Fees } from '../../src/domain/fee.ts'
-import type { GatewayProfile } from '../../src/ports.ts'
+import type { Promises } from '../../src/domain/decision.ts'
 import type { Faults } from './faults.ts'
 
 /** What a seed decides before anything happens. */
@@ -14,7 +14,7 @@ export interface Plan {
   readonly operators: number
   /** Acts of each. */
   readonly acts: number
-  readonly profile: GatewayProfile
+  readonly profile: Promises
   readonly fee: Fee
   /** Of the accounts, one is drawn for each; null: that of the books, which is USD. */
   readonly currencies: readonly (string | null)[]
@@ -33,7 +33,7 @@ export interface Plan {
 const LONG_MS = 3_600_000
 const SHORT_MS = 60_000
 
-const PROFILES: readonly GatewayProfile[] = [
+const PROFILES: readonly Promises[] = [
   { repeats: 'first_answer', keyLifeMs: LONG_MS, lookup: 'consistent' },
   { repeats: 'first_answer', keyLifeMs: LONG_MS, lookup: 'consistent' },
   { repeats: 'first_answer', keyLifeMs: SHORT_MS, lookup: 'consistent' },
@@ -72,7 +72,7 @@ export function feesOf({ bps, min }: Fee): Fees {
  */
 export function drawPlan(
   { between, pick }: Faults,
-  profile: GatewayProfile | undefined,
+  profile: Promises | undefined,
   { chance, back }: { readonly chance: () => number; readonly back: () => number },
 ): Plan {
   const operators = [0, 0, 1, 2][Math.floor(chance() * 4)] ?? 0

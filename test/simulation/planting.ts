@@ -1,6 +1,7 @@
 import { settle, type Settled, type SettleWorld } from '../../src/charging/settle.ts'
 import type { Settlement } from '../../src/charging/charge.ts'
-import { type ChargeRequest, type Evidence, type Gateway } from '../../src/ports.ts'
+import type { GatewayOperation } from '../../src/domain/gateway.ts'
+import { type Evidence, type Gateway } from '../../src/ports.ts'
 import type { ChargeOutcome } from '../../src/domain/outcome.ts'
 import type { Decision } from '../../src/domain/decision.ts'
 import { ids, ints, taskLock, texts, type Handler, type Handlers } from './handlers.ts'
@@ -76,8 +77,8 @@ export function owned(judge: {
 export function misread(change: (evidence: Evidence<ChargeOutcome>) => ChargeOutcome): Plants {
   const gateway = (real: Gateway): Gateway => ({
     ...real,
-    async charge(request: ChargeRequest) {
-      const evidence = await real.charge(request)
+    async execute(request: GatewayOperation) {
+      const evidence = await real.execute(request)
       return { ...evidence, outcome: change(evidence) }
     },
   })

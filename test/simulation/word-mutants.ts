@@ -3,13 +3,15 @@ import type { Settlement } from '../../src/charging/charge.ts'
 import type { LookupOutcome } from '../../src/domain/outcome.ts'
 import { confirms } from '../../src/domain/reply.ts'
 import type { Decision } from '../../src/domain/decision.ts'
-import type { ChargeRequest, Evidence, GatewayProfile } from '../../src/ports.ts'
+import type { Promises } from '../../src/domain/decision.ts'
+import type { GatewayOperation } from '../../src/domain/gateway.ts'
+import type { Evidence } from '../../src/ports.ts'
 import type { Mutant } from './planting.ts'
 import type { Handler, Handlers } from './handlers.ts'
 import type { TaskRow } from './tables.ts'
 import type { Plants } from './world-types.ts'
 
-const CONSISTENT: GatewayProfile = {
+const CONSISTENT: Promises = {
   repeats: 'first_answer',
   keyLifeMs: 3_600_000,
   lookup: 'consistent',
@@ -20,7 +22,7 @@ function misread(change: (evidence: Evidence<LookupOutcome>) => LookupOutcome): 
   return {
     gateway: (real) => ({
       ...real,
-      async lookup(request: ChargeRequest) {
+      async lookup(request: GatewayOperation) {
         const evidence = await real.lookup(request)
         return { ...evidence, outcome: change(evidence) }
       },
@@ -93,8 +95,8 @@ export const WORD_MUTANTS: readonly Mutant[] = [
     plants: {
       gateway: (real) => ({
         ...real,
-        async charge(request: ChargeRequest) {
-          const made = await real.charge(request)
+        async execute(request: GatewayOperation) {
+          const made = await real.execute(request)
           const { unproven: _, ...outcome } = { unproven: true, ...made.outcome }
           return { ...made, outcome }
         },

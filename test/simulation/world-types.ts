@@ -9,7 +9,8 @@ import type { confirms } from '../../src/domain/reply.ts'
 import type { ChargeWorld, Settlement } from '../../src/charging/charge.ts'
 import type { settle } from '../../src/charging/settle.ts'
 import type { Accept } from '../../src/payments/accept.ts'
-import type { Clock, Db, Gateway, GatewayProfile } from '../../src/ports.ts'
+import type { Promises } from '../../src/domain/decision.ts'
+import type { Clock, Db, Gateway } from '../../src/ports.ts'
 import type { Worker } from '../../src/queue/worker.ts'
 import type { cancelPayments } from '../../src/refunds/cancel.ts'
 import type { acceptRefunds } from '../../src/refunds/refund.ts'
@@ -27,7 +28,7 @@ import type { Tables } from './tables.ts'
 
 /** Bugs to plant: each replaces one input of the operations. None in production code. */
 export interface Plants {
-  readonly profile?: GatewayProfile
+  readonly profile?: Promises
   /** What its seeds have in common, where few others would show it. */
   readonly plan?: Partial<Plan>
   /** Faults that its histories are full of, where few others would show it. */

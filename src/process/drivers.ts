@@ -1,0 +1,99 @@
+import type { DriverName } from '../config/drivers.ts'
+import { assumed, type GatewayConfig, type GatewayOf } from '../config/gateways.ts'
+import type { GatewayProfile } from '../domain/gateway.ts'
+import { exponentOf, untoldCurrency } from '../domain/currency.ts'
+import { httpGateway } from '../gateways/http-gateway.ts'
+import type { Clock, Gateway } from '../ports.ts'
+
+/** What every driver is given beside its settings. */
+interface Opening {
+  readonly clock: Clock
+  /** The currency of the books. */
+  readonly books: string
+  /** Calls at a time, of all operations together. */
+  readonly connections: number
+  /** Where the built-in mock gateway is; asked at the first call. */
+  readonly mockUrl: () => string
+}
+
+/** How a gateway of one kind is opened. */
+interface Driver<D extends DriverName> {
+  /** What such a gateway can do, by its settings. */
+  readonly profile: (gateway: GatewayOf<D>) => GatewayProfile
+  readonly open: (gateway: GatewayOf<D>, profile: GatewayProfile, opening: Opening) => Gateway
+}
+
+/** Every driver. Adding one is a file in `gateways/`, a table of settings, and a line here. */
+const DRIVERS: { readonly [D in DriverName]: Driver<D> } = {
+  http: { profile: httpProfile, open: openHttp },
+}
+
+/** What a configured gateway can do. */
+export function profileOf(gateway: GatewayConfig): GatewayProfile {
+  return driverOf(gateway).profile(gateway)
+}
+
+/** Open a configured gateway. Nothing is connected before its first call. */
+export function openDriver(
+  gateway: GatewayConfig,
+  profile: GatewayProfile,
+  opening: Opening,
+): Gateway {
+  return driverOf(gateway).open(gateway, profile, opening)
+}
+
+/** The driver of a gateway, which takes what is configured for it. */
+function driverOf(gateway: GatewayConfig): Driver<DriverName> {
+  // Its own, by the name that both have.
+  return DRIVERS[gateway.driver] as Driver<DriverName>
+}
+
+function httpProfile({ name, settings }: GatewayOf<'http'>): GatewayProfile {
+  const { currencies, operations, idempotent, keyLifeMs, pendingMsMax } = settings
+  return {
+    name,
+    operations: new Set(operations),
+    currencies:
+      currencies === null
+        ? 'any'
+        : new Map(currencies.map((code) => [code, exponentOf(code) ?? 0])),
+    repeats: idempotent ? 'first_answer' : 'may_execute_again',
+    keyLifeMs,
+    lookup: assumed(settings).lookup,
+    lookupBy: 'key',
+    pendingMsMax,
+    watchMs: [],
+  }
+}
+
+function openHttp(
+  { settings, timeoutMs }: GatewayOf<'http'>,
+  profile: GatewayProfile,
+  { clock, books, connections, mockUrl }: Opening,
+): Gateway {
+  const { echo } = assumed(settings)
+  const more = { echo, headers: httpHeaders(settings), untold: untoldCurrency(books), clock }
+  const open = (url: string) => httpGateway({ url, timeoutMs, connections, profile, ...more })
+  return settings.url === null ? openedLate(profile, () => open(mockUrl())) : open(settings.url)
+}
+
+/** A gateway that its first call opens. */
+function openedLate(profile: GatewayProfile, open: () => Gateway): Gateway {
+  let opened: Gateway | undefined
+  const gateway = () => (opened ??= open())
+  return {
+    profile,
+    execute: (operation, signal) => gateway().execute(operation, signal),
+    lookup: (operation, signal) => gateway().lookup(operation, signal),
+    close: async () => opened?.close(),
+  }
+}
+
+/** What every call carries, names and values in turn: secrets, never logged. */
+export function httpHeaders({
+  authorization,
+  headers,
+}: Pick<GatewayOf<'http'>['settings'], 'authorization' | 'headers'>): string[] {
+  const more = Object.entries(headers ?? {}).flat()
+  return authorization === null ? more : ['authorization', authorization, ...more]
+}
