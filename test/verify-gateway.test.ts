@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { Command } from 'commander'
 import { progress } from '../src/adapters/terminal.ts'
-import { openAndRun, verifyCommand, type OpenedWorld } from '../src/verify/command.ts'
+import type { Opened } from '../src/adapters/commands.ts'
+import { openAndRun, verifyCommand, type CommandWorld } from '../src/verify/command.ts'
 import { GatewayUnreadable } from '../src/ports.ts'
 import { httpCharges } from '../src/gateways/http-charges.ts'
 import { halves, integerSet } from '../src/verify/integers.ts'
@@ -183,7 +184,7 @@ function recorder(isTTY = false, hasColors = false) {
   }
 }
 
-function opened(world: TestWorld, gatewayUrl: string | null): () => Promise<OpenedWorld> {
+function opened(world: TestWorld, gatewayUrl: string | null): () => Promise<Opened<CommandWorld>> {
   const { db, clock } = world
   return async () => ({ db, clock, shards: 1, gatewayUrl, close: async () => undefined })
 }

@@ -4,7 +4,7 @@ import type { Shard } from '../ports.ts'
 import {
   actOnEach,
   actUnderKey,
-  refuse,
+  newVerdict,
   writeEnds,
   type ActWorld,
   type Refused,
@@ -83,14 +83,7 @@ function decide(
   locked: Locked,
   corrected: Set<bigint>,
 ): Verdict<Corrected> {
-  const verdict: Verdict<Corrected> = {
-    answers: new Map(),
-    finishes: [],
-    entries: [],
-    moves: [],
-    acts: [],
-  }
-  for (const letterId of locked.busy) verdict.answers.set(letterId, refuse('busy'))
+  const verdict = newVerdict<Corrected>(locked.busy)
   const available = new Map(locked.available)
   for (const letterId of letterIds) {
     const letter = locked.letters.get(letterId)

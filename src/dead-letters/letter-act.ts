@@ -43,6 +43,12 @@ export interface Verdict<Answer> {
   readonly acts: LetterAct[]
 }
 
+/** What a batch comes to before anything of it is decided, but that letters are busy. */
+export function newVerdict<Answer>(busy: Iterable<bigint>): Verdict<Answer> {
+  const answers = new Map([...busy].map((letterId) => [letterId, refuse('busy')] as const))
+  return { answers, finishes: [], entries: [], moves: [], acts: [] }
+}
+
 export function refuse(code: Refusal['code'], more: Omit<Refusal, 'code'> = {}): Refused {
   return { kind: 'refused', refusal: { code, ...more } }
 }

@@ -23,6 +23,7 @@ import type { Shard, Tx } from '../ports.ts'
 import {
   actOnEach,
   actUnderKey,
+  newVerdict,
   refuse,
   writeEnds,
   type ActWorld,
@@ -178,18 +179,13 @@ function decide(
 ): RedriveVerdict {
   const { locked } = books
   const verdict: RedriveVerdict = {
-    answers: new Map(),
+    ...newVerdict<Redriven>(locked.busy),
     reopened: [],
-    finishes: [],
     repeats: [],
     taken: new Map(),
-    entries: [],
-    moves: [],
-    acts: [],
   }
   const available = new Map(locked.available)
   const parents = new Map(locked.parents)
-  for (const letterId of locked.busy) verdict.answers.set(letterId, refuse('busy'))
   for (const request of requests) {
     const letter = locked.letters.get(request.letterId)
     if (letter === undefined || verdict.answers.has(request.letterId)) continue

@@ -5,6 +5,7 @@ import type { Shard } from '../ports.ts'
 import {
   actOnEach,
   actUnderKey,
+  newVerdict,
   refuse,
   writeEnds,
   type ActWorld,
@@ -104,14 +105,7 @@ function decide(
   locked: Locked,
   known: ReadonlyMap<bigint, KnownEvidence>,
 ): Verdict<Resolved> {
-  const verdict: Verdict<Resolved> = {
-    answers: new Map(),
-    finishes: [],
-    entries: [],
-    moves: [],
-    acts: [],
-  }
-  for (const letterId of locked.busy) verdict.answers.set(letterId, refuse('busy'))
+  const verdict = newVerdict<Resolved>(locked.busy)
   for (const request of requests) {
     const letter = locked.letters.get(request.letterId)
     if (letter === undefined || verdict.answers.has(request.letterId)) continue

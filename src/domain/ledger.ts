@@ -41,6 +41,17 @@ export function accountName(account: Account): string {
   return ACCOUNTS[account].name
 }
 
+/** Add up account by account, whatever they are called. */
+export function plusEach<Name extends string>(
+  one: Readonly<Record<Name, bigint>>,
+  other: Readonly<Record<Name, bigint>>,
+): Record<Name, bigint> {
+  // Object.keys and Object.fromEntries forget the keys' type.
+  const names = Object.keys(one) as Name[]
+  const sums = names.map((name) => [name, one[name] + other[name]] as const)
+  return Object.fromEntries(sums) as Record<Name, bigint>
+}
+
 /** An amount for each account, in minor units. */
 type Legs = Readonly<Record<Account, bigint>>
 

@@ -1,10 +1,7 @@
 import { once } from 'node:events'
 import { Option, type Command } from 'commander'
+import { withOpen, type Opened } from '../adapters/commands.ts'
 import { exportHledger, type ExportWorld } from './hledger.ts'
-
-interface Opened extends ExportWorld {
-  close(): Promise<void>
-}
 
 const HELP = `
 Reads only, in one snapshot of each shard, and runs beside live traffic.
@@ -14,7 +11,7 @@ their sums:
   payments export > books.journal && hledger -f books.journal check`
 
 /** `payments export`: the journal for another program to add up again. */
-export function exportCommand(program: Command, open: () => Promise<Opened>): void {
+export function exportCommand(program: Command, open: () => Promise<Opened<ExportWorld>>): void {
   program
     .command('export')
     .description('Print the whole journal, for another program to add up again.')
@@ -25,13 +22,10 @@ export function exportCommand(program: Command, open: () => Promise<Opened>): vo
     )
     .addHelpText('after', HELP)
     .action(async () => {
-      const world = await open()
-      try {
-        await exportHledger(world, async (text) => {
+      await withOpen(open, (world) =>
+        exportHledger(world, async (text) => {
           if (!process.stdout.write(text)) await once(process.stdout, 'drain')
-        })
-      } finally {
-        await world.close()
-      }
+        }),
+      )
     })
 }

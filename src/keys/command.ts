@@ -1,19 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { InvalidArgumentError, type Command } from 'commander'
+import { print, withOpen, type Opened } from '../adapters/commands.ts'
 import { newKey, SCOPES, type Scope } from '../domain/key.ts'
 import { printable } from '../domain/printable.ts'
 import type { Db } from '../ports.ts'
 import { insertKey, listKeys, revokeKey, type StoredKey } from './store.ts'
 
-interface Opened {
-  readonly db: Db
-  close(): Promise<void>
-}
-
-const print = (text: string) => process.stdout.write(`${text}\n`)
+type Open = () => Promise<Opened<{ readonly db: Db }>>
 
 /** `payments keys create|list|revoke`. */
-export function keysCommand(program: Command, open: () => Promise<Opened>): void {
+export function keysCommand(program: Command, open: Open): void {
   const keys = program.command('keys').description('Make, list and revoke API keys.')
   keys
     .command('create')
@@ -63,18 +59,6 @@ export function keysCommand(program: Command, open: () => Promise<Opened>): void
         print(options.json ? JSON.stringify(body(key)) : line(key))
       })
     })
-}
-
-async function withOpen(
-  open: () => Promise<Opened>,
-  work: (opened: Opened) => Promise<unknown>,
-): Promise<void> {
-  const opened = await open()
-  try {
-    await work(opened)
-  } finally {
-    await opened.close()
-  }
 }
 
 function parseScopes(text: string): Scope[] {

@@ -1,3 +1,4 @@
+import { plusEach } from '../domain/ledger.ts'
 import { Busy, Unavailable, type Clock, type Db, type Shard } from '../ports.ts'
 import { eachInTurn, whole } from '../each-shard.ts'
 import { addUp, readOneSnapshot, type Place, type TrialBalance } from './store.ts'
@@ -94,15 +95,8 @@ function plusAll(
 }
 
 function plus(one: TrialBalance, other: TrialBalance): TrialBalance {
-  return {
-    user: one.user + other.user,
-    held: one.held + other.held,
-    gateway: one.gateway + other.gateway,
-    fees: one.fees + other.fees,
-    opening: one.opening + other.opening,
-    losses: one.losses + other.losses,
-    entries: one.entries + other.entries,
-  }
+  const [{ entries, ...accounts }, { entries: more, ...others }] = [one, other]
+  return { ...plusEach(accounts, others), entries: entries + more }
 }
 
 function earlier(one: Date, other: Date): Date {

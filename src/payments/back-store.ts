@@ -3,7 +3,7 @@ import type { GivenBackMove, RefundShare } from '../domain/ends.ts'
 import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
-import { BEGUN, COLUMNS, REFUSED_FOR } from './store.ts'
+import { BEGUN, COLUMNS, KEYED, REFUSED_FOR, UNDER_KEYS } from './store.ts'
 
 /** What is written on a payment of what went back of it, and of what it gives back. */
 interface Back {
@@ -136,6 +136,20 @@ const MOVE: Statement<never> = {
   where payments.shard = $1 and payments.id = moved.parent_id`,
 }
 
+/** The rows of `name`, each with the currency of the payment whose money goes back. */
+export function inCurrencyOfParent(name: string, rows: string): string {
+  return `${name} as materialized (
+    select ${name}.*, parent.currency
+    from ${rows}
+    cross join lateral (
+      select currency
+      from payments
+      where shard = $1 and id = ${name}.parent_id
+      limit 1
+    ) parent
+  )`
+}
+
 /** A refund as it is written. */
 interface NewRefund {
   readonly id: bigint
@@ -169,16 +183,7 @@ const REFUNDS = columns<NewRefund>({
 const INSERT_REFUNDS: Statement<never> = {
   name: 'payments_insert_refunds',
   ...timed`
-  with ${CLOCK}, draft as materialized (
-    select draft.*, parent.currency
-    from ${REFUNDS.unnest('draft', 3)}
-    cross join lateral (
-      select currency
-      from payments
-      where shard = $1 and id = draft.parent_id
-      limit 1
-    ) parent
-  ), payment as (
+  with ${CLOCK}, ${inCurrencyOfParent('draft', REFUNDS.unnest('draft', 3))}, payment as (
     insert into payments
       (shard, id, user_id, type, amount, commission, fee_bps, parent_id, fee_returned,
        idempotency_key, currency, ${BEGUN.columns})
@@ -209,11 +214,6 @@ export interface KeyedRefund {
   readonly sent: SentFields | null
 }
 
-const KEYED = columns<{ readonly userId: bigint; readonly key: string }>({
-  userId: 'bigint',
-  key: 'text',
-})
-
 /** The payments first made under these keys, as refunds are compared with them. */
 const BY_KEYS: Statement<KeyedRefund> = {
   name: 'payments_refunds_by_keys',
@@ -227,13 +227,7 @@ const BY_KEYS: Statement<KeyedRefund> = {
       from payment_details
       where payment_details.shard = $1 and payment_details.payment_id = payment.id
     ) as sent
-  from ${KEYED.unnest('request', 2)}
-  cross join lateral (
-    select *
-    from payments
-    where shard = $1 and user_id = request.user_id and idempotency_key = request.key
-    limit 1
-  ) payment`,
+  from ${UNDER_KEYS}`,
 }
 
 interface RepeatedRefund {

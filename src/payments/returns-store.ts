@@ -1,5 +1,6 @@
 import { columns, numbers } from '../domain/columns.ts'
 import type { ReturnKind, ReturnPayment } from '../domain/returns.ts'
+import { inCurrencyOfParent } from './back-store.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** A refund or return of a payment, with who paid for it. */
@@ -64,16 +65,7 @@ const RETURNS = columns<ReturnPayment>({
 const INSERT: Statement<never> = {
   name: 'payments_insert_returns',
   ...timed`
-  with ${CLOCK}, made as materialized (
-    select made.*, parent.currency
-    from ${RETURNS.unnest('made', 3)}
-    cross join lateral (
-      select currency
-      from payments
-      where shard = $1 and id = made.parent_id
-      limit 1
-    ) parent
-  ), payment as (
+  with ${CLOCK}, ${inCurrencyOfParent('made', RETURNS.unnest('made', 3))}, payment as (
     insert into payments
       (shard, id, user_id, type, status, amount, commission, fee_bps, parent_id, fee_returned,
        return_kind, gateway_ref, currency, created_at, finished_at)

@@ -43,13 +43,24 @@ interface Keyed {
   readonly key: string
 }
 
-const REQUESTS = columns<Keyed>({ userId: 'bigint', key: 'text' })
+export const KEYED = columns<Keyed>({ userId: 'bigint', key: 'text' })
+
+/**
+ * The payments first made under keys, of `KEYED` from `$2` on. The limit keeps the planner from
+ * turning it into a join, for which it may read every payment there is while it takes the table for
+ * empty: a plan lives for seconds, and that is long enough.
+ */
+export const UNDER_KEYS = `${KEYED.unnest('request', 2)}
+  cross join lateral (
+    select *
+    from payments
+    where shard = $1 and user_id = request.user_id and idempotency_key = request.key
+    limit 1
+  ) payment`
 
 /**
  * The payments first made under these keys. The users of the keys are locked, so no other batch can
- * make one between this reading and the end of the transaction. The limit keeps the planner from
- * turning it into a join, for which it may read every payment there is while it takes the table for
- * empty: a plan lives for seconds, and that is long enough.
+ * make one between this reading and the end of the transaction.
  */
 const BY_KEYS: Statement<AcceptedPayment> = {
   name: 'payments_by_keys',
@@ -57,13 +68,7 @@ const BY_KEYS: Statement<AcceptedPayment> = {
   select
     payment.id, payment.user_id as "userId", payment.type, payment.amount, payment.commission,
     payment.idempotency_key as "idempotencyKey", ${REFUSED_FOR} as "refusedFor", payment.currency
-  from ${REQUESTS.unnest('request', 2)}
-  cross join lateral (
-    select *
-    from payments
-    where shard = $1 and user_id = request.user_id and idempotency_key = request.key
-    limit 1
-  ) payment`,
+  from ${UNDER_KEYS}`,
 }
 
 const DRAFTS = columns<AcceptedPayment>({
@@ -280,7 +285,7 @@ export async function paymentsByKeys(
   requests: readonly Keyed[],
 ): Promise<AcceptedPayment[]> {
   if (requests.length === 0) return []
-  return await tx.run(BY_KEYS, REQUESTS.of(requests))
+  return await tx.run(BY_KEYS, KEYED.of(requests))
 }
 
 /** Write decided payments with their tasks and holds. */

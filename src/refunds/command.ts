@@ -1,29 +1,25 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
-import { userName } from '../adapters/terminal.ts'
+import {
+  operatorHere,
+  parseId,
+  parseReason,
+  print,
+  refusedAs,
+  withOpen,
+} from '../adapters/commands.ts'
+import type { Opened } from '../adapters/commands.ts'
 import { correct } from '../dead-letters/correct.ts'
-import type { Operator } from '../domain/operator.ts'
 import { writeJson } from '../domain/json.ts'
 import { parseMoney } from '../domain/money.ts'
-import type { Refusal } from '../domain/refusal.ts'
-import { isReason } from '../domain/words.ts'
 import { exponentsOf } from './exponents.ts'
 import { bookReturns, type ReturnWorld } from './returns.ts'
-
-interface Opened extends ReturnWorld {
-  close(): Promise<void>
-}
-
-/** Ids have at most 15 digits, as in the API. */
-const ID = /^[1-9]\d{0,14}$/
-
-const print = (line: string) => process.stdout.write(`${line}\n`)
 
 /**
  * `payments return` and `payments correct`: an operator's word about money that moved at the
  * gateway, booked on the database itself, so that it works while no API runs. Each ends with 1 when
  * it is refused.
  */
-export function moneyCommands(program: Command, open: () => Promise<Opened>): void {
+export function moneyCommands(program: Command, open: () => Promise<Opened<ReturnWorld>>): void {
   program
     .command('return')
     .description('Book that a payment came back. The same --ref is booked once.')
@@ -48,8 +44,9 @@ export function moneyCommands(program: Command, open: () => Promise<Opened>): vo
     .option('--json', 'print JSON')
     .action(async (letterId: bigint, { reason, json }: { reason: string; json?: boolean }) => {
       await withOpen(open, async (world) => {
-        const [answer] = await correct(world, byMe(reason), [letterId])
-        if (answer === undefined || answer.kind === 'refused') throw refused(answer?.refusal)
+        const [answer] = await correct(world, operatorHere(reason), [letterId])
+        if (answer === undefined || answer.kind === 'refused')
+          throw refusedAs(answer?.refusal.code ?? 'letter_not_found')
         const { paymentId } = answer
         const body = { letter_id: Number(letterId), payment_id: Number(paymentId) }
         print(
@@ -67,56 +64,26 @@ interface ReturnOptions {
   readonly json?: boolean
 }
 
-async function book(world: Opened, parentId: bigint, options: ReturnOptions): Promise<void> {
+async function book(world: ReturnWorld, parentId: bigint, options: ReturnOptions): Promise<void> {
   const { kind, ref, reason, json } = options
   const exponent = (await exponentsOf(world.db, [parentId])).get(parentId)
-  if (exponent === undefined) throw refused({ code: 'payment_not_found' })
+  if (exponent === undefined) throw refusedAs('payment_not_found')
   const money = parseMoney(options.amount, 1n, exponent)
-  if (!money.ok) throw refused({ code: money.problem })
+  if (!money.ok) throw refusedAs(money.problem)
   const draft = { parentId, kind, ref, amount: money.minor }
-  const [answer] = await bookReturns(world, byMe(reason), [draft])
-  if (answer === undefined || answer.kind === 'refused') throw refused(answer?.refusal)
+  const [answer] = await bookReturns(world, operatorHere(reason), [draft])
+  if (answer === undefined || answer.kind === 'refused')
+    throw refusedAs(answer?.refusal.code ?? 'payment_not_found')
   const booked = answer.kind === 'booked'
   const id = booked ? answer.payment.id : answer.paymentId
   const canceled = booked ? answer.canceled.map(Number) : []
-  if (json) return void print(writeJson({ payment_id: Number(id), booked, canceled }))
-  if (!booked) return void print(`It was booked before, as payment ${id}.`)
+  if (json) return print(writeJson({ payment_id: Number(id), booked, canceled }))
+  if (!booked) return print(`It was booked before, as payment ${id}.`)
   const also = canceled.length === 0 ? '' : ` Refunds canceled: ${canceled.join(', ')}.`
   print(`Booked as payment ${id}.${also}`)
-}
-
-async function withOpen(
-  open: () => Promise<Opened>,
-  work: (world: Opened) => Promise<void>,
-): Promise<void> {
-  const world = await open()
-  try {
-    await work(world)
-  } finally {
-    await world.close()
-  }
-}
-
-function refused(refusal: Refusal | undefined): Error {
-  return new Error(`Refused: ${refusal?.code ?? 'letter_not_found'}. See docs/errors.md.`)
-}
-
-function byMe(reason: string): Operator {
-  return { actor: `cli:${userName()}`, reason, requestId: 'cli', redriveId: null }
-}
-
-function parseId(text: string): bigint {
-  if (!ID.test(text)) throw new InvalidArgumentError('It is a whole number of at most 15 digits.')
-  return BigInt(text)
 }
 
 function parseRef(text: string): string {
   if (/^[\x21-\x7e]{1,200}$/.test(text)) return text
   throw new InvalidArgumentError('It has 1 to 200 visible ASCII characters.')
-}
-
-function parseReason(text: string): string {
-  const reason = text.trim()
-  if (isReason(reason)) return reason
-  throw new InvalidArgumentError('It has 1 to 500 characters.')
 }

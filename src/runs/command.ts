@@ -4,16 +4,16 @@ import { writeJson } from '../domain/json.ts'
 import { exponentIn } from '../domain/currency.ts'
 import { formatMoney } from '../domain/money.ts'
 import { isReason } from '../domain/words.ts'
-import { progress, userName } from '../adapters/terminal.ts'
+import { operatorHere, print, withOpen, type Opened } from '../adapters/commands.ts'
+import { progress } from '../adapters/terminal.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
 import type { Clock } from '../ports.ts'
 import { cancel, plan, RATE_DEFAULT, RATE_MAX, start, step, type Plan, type Sum } from './run.ts'
 import { readRun, type Run } from './store.ts'
 import type { RedriveFilter } from '../dead-letters/store.ts'
 
-interface Opened extends ActWorld {
+interface World extends ActWorld {
   readonly clock: Clock
-  close(): Promise<void>
 }
 
 interface Options {
@@ -37,14 +37,12 @@ const MISUSED = 2
 /** How often the run is looked at while another process, or the next second, is awaited. */
 const LOOK_MS = 100
 
-const print = (line: string) => process.stdout.write(`${line}\n`)
-
 /**
  * `payments redrive`: the redrive of many letters, on the database itself, so it works while no API
  * runs. Exit code 0: every letter was redriven or closed by somebody else; 1: some were refused, or
  * the run was canceled; 2: the call is wrong.
  */
-export function redriveCommand(program: Command, open: () => Promise<Opened>): void {
+export function redriveCommand(program: Command, open: () => Promise<Opened<World>>): void {
   program
     .command('redrive')
     .description('Redrive the open dead letters that match; without filters, all of them.')
@@ -78,12 +76,7 @@ export function redriveCommand(program: Command, open: () => Promise<Opened>): v
         process.exitCode = MISUSED
         return
       }
-      const world = await open()
-      try {
-        await redrive(world, options)
-      } finally {
-        await world.close()
-      }
+      await withOpen(open, (world) => redrive(world, options))
     })
 }
 
@@ -98,8 +91,9 @@ function misuse(options: Options): string | null {
   return options.yes || asks ? null : 'Nobody can be asked here: confirm with --yes.'
 }
 
-async function redrive(world: Opened, options: Options): Promise<void> {
-  const actor = `cli:${userName()}`
+async function redrive(world: World, options: Options): Promise<void> {
+  const operator = operatorHere(options.reason?.trim() ?? '')
+  const { actor } = operator
   const books = world.db.currency
   const found = await plan(world, filterOf(options), actor)
   if (options.dryRun || found.run.total === 0) {
@@ -112,8 +106,7 @@ async function redrive(world: Opened, options: Options): Promise<void> {
     return
   }
 
-  const { rate: ratePerSecond, reason = '' } = options
-  const by = { actor, reason: reason.trim(), requestId: 'cli', ratePerSecond }
+  const by = { ...operator, ratePerSecond: options.rate }
   const answer = await start(world, found.run.id, by)
   if (answer.kind === 'refused') throw new Error(answer.refusal.code)
   const ended = await carryOut(world, answer.run, actor, options.json === true)
@@ -136,7 +129,7 @@ function filterOf(options: Options): RedriveFilter {
  * Do the steps of a run until it ends, and show how far it is. Running services take steps as well,
  * so what is shown is the run's own progress. The first signal cancels the run.
  */
-async function carryOut(world: Opened, begun: Run, actor: string, quiet: boolean): Promise<Run> {
+async function carryOut(world: World, begun: Run, actor: string, quiet: boolean): Promise<Run> {
   const bar = quiet ? null : progress('Redriving', begun.total)
   const interrupted = () => void cancel(world, begun.id, actor).catch(() => undefined)
   process.once('SIGINT', interrupted)

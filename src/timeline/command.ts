@@ -1,16 +1,10 @@
-import { InvalidArgumentError, type Command } from 'commander'
+import type { Command } from 'commander'
+import { parseId, print, withOpen, type Opened } from '../adapters/commands.ts'
 import { wrapped } from '../adapters/terminal.ts'
 import { writeJson } from '../domain/json.ts'
 import { formatMoney } from '../domain/money.ts'
 import { printable, printableLines } from '../domain/printable.ts'
 import { timeline, type Timeline, type TimelineEvent, type TimelineWorld } from './timeline.ts'
-
-interface Opened extends TimelineWorld {
-  close(): Promise<void>
-}
-
-/** Ids have at most 15 digits, as in the API. */
-const ID = /^[1-9]\d{0,14}$/
 
 /** The column in which an event's details begin, behind its time and its name. */
 const DETAILS = 42
@@ -19,23 +13,18 @@ const DETAILS = 42
  * `payments payment <id>`: the timeline of a payment, on the database itself, so it works while no
  * API runs. It ends with 1 when there is no such payment.
  */
-export function paymentCommand(program: Command, open: () => Promise<Opened>): void {
+export function paymentCommand(program: Command, open: () => Promise<Opened<TimelineWorld>>): void {
   program
     .command('payment')
     .description('Show everything known about a payment, and why it is in its state.')
     .argument('<id>', 'the payment id', parseId)
     .option('--json', 'print JSON, as GET /payments/{id}/timeline answers')
     .action(async (id: bigint, { json }: { json?: boolean }) => {
-      const world = await open()
-      try {
+      await withOpen(open, async (world) => {
         const found = await timeline(world, id)
         if (found === null) throw new Error(`There is no payment ${id}.`)
-        const columns = process.stdout.columns
-        const text = json ? await timelineJson(found) : timelineText(found, columns)
-        process.stdout.write(`${text}\n`)
-      } finally {
-        await world.close()
-      }
+        print(json ? await timelineJson(found) : timelineText(found, process.stdout.columns))
+      })
     })
 }
 
@@ -43,11 +32,6 @@ export function paymentCommand(program: Command, open: () => Promise<Opened>): v
 async function timelineJson(found: Timeline): Promise<string> {
   const { timelineBody } = await import('./bodies.ts')
   return writeJson(timelineBody(found))
-}
-
-function parseId(text: string): bigint {
-  if (!ID.test(text)) throw new InvalidArgumentError('It is a whole number of at most 15 digits.')
-  return BigInt(text)
 }
 
 /** A timeline for people, within `columns`; times are UTC. Texts from outside cannot steer it. */

@@ -1,40 +1,41 @@
 import { InvalidArgumentError, type Command } from 'commander'
-import { userName } from '../adapters/terminal.ts'
+import {
+  operatorHere,
+  parseId,
+  parseReason,
+  print,
+  refusedAs,
+  withOpen,
+} from '../adapters/commands.ts'
+import type { Opened } from '../adapters/commands.ts'
 import { exponentIn } from '../domain/currency.ts'
 import type { Erased } from '../domain/details.ts'
 import { writeJson } from '../domain/json.ts'
 import { formatMoney } from '../domain/money.ts'
+import type { Operator } from '../domain/operator.ts'
 import { printable } from '../domain/printable.ts'
 import type { Refusal } from '../domain/refusal.ts'
-import { isReason } from '../domain/words.ts'
 import type { Db } from '../ports.ts'
 import { pageOfUsers, viewUsers, type ShownUser } from './read.ts'
 import { userBody } from './routes.ts'
-
-interface Opened {
-  readonly db: Db
-  close(): Promise<void>
-}
 
 /** Erases what was said about a user and its payments, and keeps who did it. */
 type Erase = (
   db: Db,
   userId: bigint,
-  by: { readonly actor: string; readonly reason: string; readonly requestId: string },
+  by: Operator,
 ) => Promise<
   | { readonly kind: 'erased'; readonly erased: Erased }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
 >
 
-/** Ids have at most 15 digits, as in the API. */
-const ID = /^[1-9]\d{0,14}$/
 const NEWEST = 10n ** 15n
 const LIMIT_MAX = 500
 
-const print = (line: string) => void process.stdout.write(`${line}\n`)
+type Open = () => Promise<Opened<{ readonly db: Db }>>
 
 /** `payments users list|show|erase`, on the database itself, so that it works while no API runs. */
-export function usersCommand(program: Command, open: () => Promise<Opened>, erase: Erase): void {
+export function usersCommand(program: Command, open: Open, erase: Erase): void {
   const users = program.command('users').description('List, show and erase users.')
   users
     .command('list')
@@ -52,7 +53,7 @@ export function usersCommand(program: Command, open: () => Promise<Opened>, eras
     .action(async (id: bigint, { json }: { json?: boolean }) => {
       await withOpen(open, async ({ db }) => {
         const [user] = await viewUsers(db, [id])
-        if (user === undefined || user === null) throw refused('user_not_found')
+        if (user === undefined || user === null) throw refusedAs('user_not_found')
         if ('error' in user) throw user.error
         print(json ? writeJson(userBody(user)) : lineOf(user))
       })
@@ -65,9 +66,8 @@ export function usersCommand(program: Command, open: () => Promise<Opened>, eras
     .option('--json', 'print JSON')
     .action(async (id: bigint, { reason, json }: { reason: string; json?: boolean }) => {
       await withOpen(open, async ({ db }) => {
-        const by = { actor: `cli:${userName()}`, reason, requestId: 'cli' }
-        const answer = await erase(db, id, by)
-        if (answer.kind === 'refused') throw refused(answer.refusal.code)
+        const answer = await erase(db, id, operatorHere(reason))
+        if (answer.kind === 'refused') throw refusedAs(answer.refusal.code)
         const { externalId, metadata, payments } = answer.erased
         const body = { id: Number(id), external_id: externalId, metadata, payments }
         print(json ? writeJson(body) : `User ${id} is erased, and ${payments} payments with it.`)
@@ -106,35 +106,8 @@ function lineOf(user: ShownUser): string {
   return `${id}  ${createdAt.toISOString()}  ${money}  ${said.map(printable).join('  ')}`.trimEnd()
 }
 
-async function withOpen(
-  open: () => Promise<Opened>,
-  work: (opened: Opened) => Promise<void>,
-): Promise<void> {
-  const opened = await open()
-  try {
-    await work(opened)
-  } finally {
-    await opened.close()
-  }
-}
-
-function refused(code: Refusal['code']): Error {
-  return new Error(`Refused: ${code}. See docs/errors.md.`)
-}
-
-function parseId(text: string): bigint {
-  if (!ID.test(text)) throw new InvalidArgumentError('It is a whole number of at most 15 digits.')
-  return BigInt(text)
-}
-
 function parseLimit(text: string): number {
   const limit = Number(text)
-  if (ID.test(text) && limit <= LIMIT_MAX) return limit
+  if (/^[1-9]\d*$/.test(text) && limit <= LIMIT_MAX) return limit
   throw new InvalidArgumentError(`It is a whole number of 1 to ${LIMIT_MAX}.`)
-}
-
-function parseReason(text: string): string {
-  const reason = text.trim()
-  if (isReason(reason)) return reason
-  throw new InvalidArgumentError('It has 1 to 500 characters.')
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { feeMinsIn, parseFeeMins } from '../domain/fee.ts'
 import { printableLines } from '../domain/printable.ts'
+import { withOpen, type Opened } from '../adapters/commands.ts'
 import { progress, wrapped, type ProgressBar, type ProgressStream } from '../adapters/terminal.ts'
 import { httpCharges } from '../gateways/http-charges.ts'
 import type { Floor } from './check.ts'
@@ -15,12 +16,11 @@ const VIOLATED = 1
 const UNCHECKED = 2
 
 /** What the command needs of the world. */
-export interface OpenedWorld extends VerifyWorld {
+export interface CommandWorld extends VerifyWorld {
   /** The gateway of the configuration; null when there is none that could be asked. */
   readonly gatewayUrl: string | null
   /** What calls of that gateway carry, names and values in turn: for no other address. */
   readonly gatewayHeaders?: readonly string[]
-  close(): Promise<void>
 }
 
 interface RunOptions {
@@ -48,7 +48,7 @@ const STREAMS: Streams = { out: process.stdout, err: process.stderr }
 /**
  * Add `payments verify` to the program. `open` is called when it runs, and closed whatever happens.
  */
-export function verifyCommand(program: Command, open: () => Promise<OpenedWorld>): void {
+export function verifyCommand(program: Command, open: () => Promise<Opened<CommandWorld>>): void {
   program
     .command('verify')
     .description('Check every invariant of the books, online and read-only.')
@@ -70,17 +70,12 @@ export function verifyCommand(program: Command, open: () => Promise<OpenedWorld>
 
 /** Open the world, run, close it. Returns the exit code; never throws. */
 export async function openAndRun(
-  open: () => Promise<OpenedWorld>,
+  open: () => Promise<Opened<CommandWorld>>,
   options: RunOptions,
   streams: Streams,
 ): Promise<number> {
   try {
-    const world = await open()
-    try {
-      return await runVerify(world, options, streams)
-    } finally {
-      await world.close()
-    }
+    return await withOpen(open, (world) => runVerify(world, options, streams))
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
     streams.err.write(`verify: ${printableLines(text)}\n`)
@@ -93,7 +88,7 @@ export async function openAndRun(
  * cannot be read; wrong options are told on `streams.err`.
  */
 export async function runVerify(
-  world: OpenedWorld,
+  world: CommandWorld,
   options: RunOptions,
   streams: Streams,
 ): Promise<number> {
@@ -125,7 +120,7 @@ interface ReadOptions {
 }
 
 /** The options as values, or what is wrong with them. */
-function readOptions(world: OpenedWorld, options: RunOptions): ReadOptions | string {
+function readOptions(world: CommandWorld, options: RunOptions): ReadOptions | string {
   const { gateway = false, feeFloor = [], examples = `${EXAMPLES_MAX}` } = options
   const url = gateway === true ? world.gatewayUrl : gateway === false ? null : gateway
   if (gateway === true && url === null) {

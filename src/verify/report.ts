@@ -1,3 +1,4 @@
+import { plusEach } from '../domain/ledger.ts'
 import { RULE_CODES, RULES, type RuleCode, type Severity, type Subject } from './rules.ts'
 
 /** One violation: the rule, and the row that violates it. */
@@ -128,9 +129,9 @@ export function tally(examplesMax: number): Tally {
       statements += chunk.steps ?? 1
       longestMs = Math.max(longestMs, durationMs)
       chunk.findings.forEach(note)
-      if (chunk.accounts !== null) accounts = plus(accounts, chunk.accounts)
+      if (chunk.accounts !== null) accounts = plusEach(accounts, chunk.accounts)
       for (const [currency, sums] of chunk.others ?? []) {
-        others.set(currency, plus(others.get(currency) ?? NOTHING, sums))
+        others.set(currency, plusEach(others.get(currency) ?? NOTHING, sums))
       }
       for (const [name, count] of Object.entries(chunk.checked)) {
         // Object.entries forgets the keys' type.
@@ -151,17 +152,6 @@ export function tally(examplesMax: number): Tally {
       others,
       rules: RULE_CODES.map(ruleReport),
     }),
-  }
-}
-
-function plus(one: Accounts, other: Accounts): Accounts {
-  return {
-    user: one.user + other.user,
-    user_held: one.user_held + other.user_held,
-    gateway: one.gateway + other.gateway,
-    fees: one.fees + other.fees,
-    opening: one.opening + other.opening,
-    losses: one.losses + other.losses,
   }
 }
 

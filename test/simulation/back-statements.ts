@@ -3,14 +3,13 @@ import {
   idsOrNone,
   paymentLock,
   sorted,
-  taskLock,
   texts,
   time,
   userLock,
-  type Handler,
   type Handlers,
 } from './handlers.ts'
-import { insertPayment } from './statements.ts'
+import { insertPayment, underKeys } from './statements.ts'
+import { lockingTasksAs } from './task-statements.ts'
 import {
   inShard,
   NOTHING_BACK,
@@ -61,19 +60,9 @@ function addChild(tables: Tables, child: ChildRow): void {
   tables.children.set(`${parentId} ${paymentId}`, child)
 }
 
-const lockingSeen: Handler = {
-  locks: (tables, [shard, paymentIds]) =>
-    sorted(ids(paymentIds))
-      .filter((id) => inShard(tables.tasks, id, shard))
-      .map(taskLock),
-  run: (tables, [shard, paymentIds], { mine }) =>
-    sorted(ids(paymentIds))
-      .flatMap((id) => inShard(tables.tasks, id, shard) ?? [])
-      .filter(({ paymentId }) => mine(taskLock(paymentId)))
-      .map(({ paymentId, attempts, leased, firstSentAt, pendings }) => {
-        return { paymentId, attempts, leased, sent: firstSentAt !== null, pending: pendings > 0 }
-      }),
-}
+const lockingSeen = lockingTasksAs(({ paymentId, attempts, leased, firstSentAt, pendings }) => {
+  return { paymentId, attempts, leased, sent: firstSentAt !== null, pending: pendings > 0 }
+})
 
 const tasks: Handlers = {
   tasks_lock_seen: lockingSeen,
@@ -189,18 +178,14 @@ const refunds: Handlers = {
     },
   },
   payments_refunds_by_keys: {
-    run: (tables, [shard, userIds, keys]) => {
-      const asked = texts(keys)
-      return ids(userIds).flatMap((userId, index) => {
-        const keyed = tables.keys.get(`${userId} ${asked[index]}`) ?? -1n
-        const payment = inShard(tables.payments, keyed, shard)
-        if (payment === undefined) return []
-        const { id, type, amount, parentId, feeReturned, idempotencyKey, refusedFor } = payment
+    run: (tables, values) =>
+      underKeys(tables, values).map((payment) => {
+        const { id, userId, type, amount, parentId, feeReturned } = payment
+        const { idempotencyKey, refusedFor } = payment
         const sent = tables.details.get(id)?.sent ?? null
         const known = { id, userId, type, amount, parentId, feeReturned }
-        return [{ ...known, idempotencyKey, refusedFor, sent }]
-      })
-    },
+        return { ...known, idempotencyKey, refusedFor, sent }
+      }),
   },
   payments_insert_refund_repeats: {
     run(tables, [shard, at, paymentIds, repeated, fees], context) {

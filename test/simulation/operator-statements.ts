@@ -11,22 +11,12 @@ import {
   type Handlers,
 } from './handlers.ts'
 import { insertPayment } from './statements.ts'
-import { claimTask, FRESH } from './task-statements.ts'
+import { claimTask, FRESH, lockingTasksAs } from './task-statements.ts'
 import { count, inShard, type ActRow, type LetterRow, type Tables, type TaskRow } from './tables.ts'
 
 const letterLock = (id: bigint): string => `letter ${id}`
 
-const lockingTasks: Handler = {
-  locks: (tables, [shard, paymentIds]) =>
-    sorted(ids(paymentIds))
-      .filter((id) => inShard(tables.tasks, id, shard))
-      .map(taskLock),
-  run: (tables, [shard, paymentIds], { mine }) =>
-    sorted(ids(paymentIds))
-      .flatMap((id) => inShard(tables.tasks, id, shard) ?? [])
-      .filter(({ paymentId }) => mine(taskLock(paymentId)))
-      .map(({ paymentId, attempts }) => ({ paymentId, attempts })),
-}
+const lockingTasks = lockingTasksAs(({ paymentId, attempts }) => ({ paymentId, attempts }))
 
 const lockingLetters: Handler = {
   locks: (tables, [shard, letterIds]) =>

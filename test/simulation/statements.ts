@@ -95,18 +95,24 @@ const read = (tables: Tables, [shard, paymentIds]: readonly unknown[]) =>
       finishedAt: payment.finishedAt === null ? null : new Date(payment.finishedAt),
     }))
 
+/** The payments under keys, of those keys that have one. */
+export function underKeys(tables: Tables, values: readonly unknown[]): PaymentRow[] {
+  const [shard, userIds, keys] = values
+  const asked = texts(keys)
+  return ids(userIds).flatMap((userId, index) => {
+    const keyed = tables.keys.get(`${userId} ${asked[index]}`) ?? -1n
+    return inShard(tables.payments, keyed, shard) ?? []
+  })
+}
+
 const payments: Handlers = {
   payments_by_keys: {
-    run: (tables, [shard, userIds, keys]) => {
-      const asked = texts(keys)
-      return ids(userIds).flatMap((userId, index) => {
-        const keyed = tables.keys.get(`${userId} ${asked[index]}`) ?? -1n
-        const payment = inShard(tables.payments, keyed, shard)
-        if (payment === undefined) return []
-        const { id, type, amount, commission, idempotencyKey, refusedFor, currency } = payment
-        return [{ id, userId, type, amount, commission, idempotencyKey, refusedFor, currency }]
-      })
-    },
+    run: (tables, values) =>
+      underKeys(tables, values).map((payment) => {
+        const { id, userId, type, amount, commission, idempotencyKey, refusedFor } = payment
+        const { currency } = payment
+        return { id, userId, type, amount, commission, idempotencyKey, refusedFor, currency }
+      }),
   },
   payments_accept: {
     parts(values) {

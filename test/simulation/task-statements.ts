@@ -1,10 +1,32 @@
-import { ids, ints, taskLock, texts, time, type Handler, type Handlers } from './handlers.ts'
+import {
+  ids,
+  ints,
+  sorted,
+  taskLock,
+  texts,
+  time,
+  type Handler,
+  type Handlers,
+} from './handlers.ts'
 import { count, inShard, refuseUnless, type Tables, type TaskRow } from './tables.ts'
 
 const lockingOwned: Handler = {
   locks: (tables, values) => ownedTasks(tables, values).map(({ paymentId }) => taskLock(paymentId)),
   run: (tables, values, { mine }) =>
     ownedTasks(tables, values).filter(({ paymentId }) => mine(taskLock(paymentId))),
+}
+
+/** Lock tasks and show some of what they are. */
+export function lockingTasksAs(shown: (task: TaskRow) => unknown): Handler {
+  const found = (tables: Tables, [shard, paymentIds]: readonly unknown[]) =>
+    sorted(ids(paymentIds)).flatMap((id) => inShard(tables.tasks, id, shard) ?? [])
+  return {
+    locks: (tables, values) => found(tables, values).map(({ paymentId }) => taskLock(paymentId)),
+    run: (tables, values, { mine }) =>
+      found(tables, values)
+        .filter(({ paymentId }) => mine(taskLock(paymentId)))
+        .map(shown),
+  }
 }
 
 /** What is known of tasks: claimed, settled, put off. */

@@ -1,0 +1,49 @@
+import { InvalidArgumentError } from 'commander'
+import type { Operator } from '../domain/operator.ts'
+import { isReason } from '../domain/words.ts'
+import { userName } from './terminal.ts'
+
+/** What a command works with while it runs. */
+export type Opened<World> = World & { close(): Promise<void> }
+
+/** Open what a command works with, work, and close it whatever happens. */
+export async function withOpen<World, Result>(
+  open: () => Promise<Opened<World>>,
+  work: (world: World) => Promise<Result>,
+): Promise<Result> {
+  const world = await open()
+  try {
+    return await work(world)
+  } finally {
+    await world.close()
+  }
+}
+
+/** Results go to stdout, which can be piped. */
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+/** The operator at this terminal, for the record. */
+export function operatorHere(reason: string): Operator {
+  return { actor: `cli:${userName()}`, reason, requestId: 'cli', redriveId: null }
+}
+
+/** How a command ends that is refused. */
+export function refusedAs(code: string): Error {
+  return new Error(`Refused: ${code}. See docs/errors.md.`)
+}
+
+/** Ids have at most 15 digits, as in the API. */
+const ID = /^[1-9]\d{0,14}$/
+
+export function parseId(text: string): bigint {
+  if (!ID.test(text)) throw new InvalidArgumentError('It is a whole number of at most 15 digits.')
+  return BigInt(text)
+}
+
+export function parseReason(text: string): string {
+  const reason = text.trim()
+  if (isReason(reason)) return reason
+  throw new InvalidArgumentError('It has 1 to 500 characters.')
+}
