@@ -200,6 +200,26 @@ for (const where of ['same', 'other'] as const) {
   })
 }
 
+test('whoever reserved a key finds the user that a repeated request opened meanwhile', async (t) => {
+  const world = await testWorld(t, { shards: SHARDS })
+  const ask = { key: 'k', externalId: externalIdFor('k', 'other') }
+  let turn = 0
+  let repeated: OpenAnswer | null = null
+  const slow = withShards(world.db, (shard) => ({
+    ...shard,
+    async transaction(work, lockMs) {
+      turn += 1
+      // The key is reserved, and the user is not opened yet.
+      if (turn === 2) repeated = await open(world.db, ask)
+      return shard.transaction(work, lockMs)
+    },
+  }))
+  const first = await open(slow, ask)
+  assert.deepEqual(repeated, { kind: 'opened', userId: openedId(first), replayed: false })
+  assert.deepEqual(first, { kind: 'opened', userId: openedId(first), replayed: true })
+  assert.equal(await usersOf(world), 1n)
+})
+
 test('a key that was reserved for a refused request is given up by its retry', async (t) => {
   const world = await testWorld(t, { shards: SHARDS })
   const externalId = externalIdFor('k', 'other')
@@ -286,6 +306,27 @@ test('a list of users over all shards pages without gaps or repeats', async (t) 
     before = next
   }
   assert.deepEqual(seen, ids.toReversed())
+})
+
+test('a list of users by times has all in order, however far each shard is looked through', async (t) => {
+  const world = await testWorld(t, { shards: 2 })
+  // More than a page looks at, in one shard, are too old; below them is one who is not.
+  await world.sql(`
+    insert into users (shard, id, available, held, created_at)
+    select 0, 1000 + 2 * place, 0, 0, '2029-01-01' from generate_series(1, 10100) as place`)
+  await world.sql(`
+    insert into users (shard, id, available, held, created_at)
+    select id % 2, id, 0, 0, '2030-01-02' from unnest(array[41, 43, 60, 70, 71]) as id`)
+  const from = new Date('2030-01-01')
+  for (const limit of [1, 2, 50]) {
+    const seen: bigint[] = []
+    for (let before: bigint | null = ALL; before !== null;) {
+      const { users, next } = await pageOfUsers(world.db, { ...ANYBODY, from }, before, limit)
+      seen.push(...users.map(({ id }) => id))
+      before = next
+    }
+    assert.deepEqual(seen, [71n, 70n, 60n, 43n, 41n], `${limit} a page`)
+  }
 })
 
 test('a user is found by its external id, by times, and by both', async (t) => {

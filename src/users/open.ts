@@ -113,7 +113,10 @@ async function openInShard(
     draft.reserved === undefined ? [] : [{ draft, fresh: draft.reserved }],
   )
   const open = [...held, ...others].toSorted((one, other) => one.draft.place - other.draft.place)
-  const old = [...new Set(open.filter(({ fresh }) => !fresh).map(({ draft }) => draft.id))]
+  // An id that is reserved in another shard may be a user by now, whoever reserved it: a repeated
+  // request that came in between has opened it.
+  const known = open.filter(({ draft, fresh }) => !fresh || draft.reserved !== undefined)
+  const old = [...new Set(known.map(({ draft }) => draft.id))]
   const existing = new Set((await readUsers(tx, old)).map(({ id }) => id))
   // Of whoever is there nothing is said any more: it may have been erased since.
   const said = open.flatMap(({ draft: { id, texts } }) =>
