@@ -8,6 +8,7 @@ import { admission, type Admission } from '../src/payments/admission.ts'
 import { withShards } from '../src/each-shard.ts'
 import { openDb, testWorld, type TestWorld, raw } from './harness.ts'
 import { until } from './process-kit.ts'
+import { done } from './refunds-kit.ts'
 import { serve } from './serve.ts'
 
 const MINUTE = 60_000
@@ -237,4 +238,28 @@ test('every way in refuses only the operation whose gateway is out of reach, and
   await closeBreaker(db, PAYOUTS)
   await until('withdrawals are accepted again', async () => (await withdraw()).status === 202)
   assert.equal((await health())['status'], 'ok')
+})
+
+test('refunds are refused while their own operation is out of reach, and by no other', async (t) => {
+  const roles = { api: true, worker: false, mockGateway: false }
+  const world = await testWorld(t)
+  const { id, userId } = await done(world)
+  const env = { PAYMENT_GATEWAY_URL: 'http://127.0.0.1:9', GATEWAY_OUTAGE_MAX: '1' }
+  const { call } = await serve(t, env, { roles, database: world.url })
+  const { global: db } = openDb(t, world.url)
+  const charge = { gateway: GATEWAY, operation: 'charge' } as const
+  const refund = { gateway: GATEWAY, operation: 'refund' } as const
+  const long = { ...WHY, pauseMs: HOUR, pauseMsMax: HOUR }
+  const refunded = () => call('POST', `/payments/${id}/refunds`, { amount: 0.01, reason: 'back' })
+  const deposited = () =>
+    call('POST', '/payments/deposit', { user_id: Number(userId), deposit: '0.01' })
+
+  await tripBreaker(db, charge, long)
+  await until('deposits are refused', async () => (await deposited()).status === 503)
+  assert.equal((await refunded()).status, 202)
+  await tripBreaker(db, refund, long)
+  await closeBreaker(db, charge)
+  await until('refunds are refused', async () => (await refunded()).status === 503)
+  assert.equal((await refunded()).body['code'], 'gateway_unavailable')
+  await until('deposits are accepted', async () => (await deposited()).status === 202)
 })

@@ -1,26 +1,30 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { step } from '../src/runs/run.ts'
-import { testWorld } from './harness.ts'
+import { testWorld, type TestWorld } from './harness.ts'
 import { assertBooks, openLetter, server } from './operators.ts'
-import { badNight } from './redrive-kit.ts'
+import { badNight, jpyNight } from './redrive-kit.ts'
 
 /** The routes on the books of a night with ten failed payments and an unknown one. */
 async function routesOf(t: TestContext) {
   const world = await testWorld(t)
-  const app = await server(t, world)
   const { failed, unknown } = await badNight(world)
+  return { world, failed, unknown, ...(await callsOf(t, world)) }
+}
+
+async function callsOf(t: TestContext, world: TestWorld) {
+  const app = await server(t, world)
   const get = async (url: string) => (await app.inject(url)).json()
   const post = async (url: string, payload?: object) => {
     const headers = { 'x-actor': 'jane' }
     const reply = await app.inject({ method: 'POST', url, headers, ...(payload && { payload }) })
     return { status: reply.statusCode, body: reply.json(), headers: reply.headers }
   }
-  return { world, failed, unknown, get, post }
+  return { get, post }
 }
 
 /** Plan to redrive all failed payments; the snapshot's number. */
-async function planned({ post }: Awaited<ReturnType<typeof routesOf>>): Promise<number> {
+async function planned({ post }: Awaited<ReturnType<typeof callsOf>>): Promise<number> {
   const plan = await post('/dlq/redrive', { filter: { class: 'failed' }, dry_run: true })
   assert.equal(plan.status, 200)
   return plan.body.snapshot
@@ -101,4 +105,29 @@ test('a redrive of many is planned, started once, watched and canceled once', as
   assert.equal((await post('/dlq/redrives/999/cancel')).status, 404)
   assert.equal((await get('/dlq/redrives/999')).code, 'redrive_not_found')
   await assertBooks(world)
+})
+
+test('a redrive of letters in several currencies shows what each comes to, in its own decimals', async (t) => {
+  const { world } = await jpyNight(t)
+  const { get, post } = await callsOf(t, world)
+  const { body: plan } = await post('/dlq/redrive', { filter: {}, dry_run: true })
+  const yen = { currency: 'JPY', count: 1, amount: 500 }
+  assert.deepEqual([plan.count, plan.amount, plan.other_amounts], [2, 50, [yen]])
+  assert.deepEqual(plan.by_class, [
+    { class: 'failed', count: 1, amount: 50 },
+    { class: 'failed', ...yen },
+  ])
+  const sample = plan.sample as { amount: number; commission: number; currency?: string }[]
+  assert.deepEqual(
+    sample.map(({ amount, commission, currency }) => [amount, commission, currency]),
+    [
+      [50, 1, undefined],
+      [500, 10, 'JPY'],
+    ],
+  )
+  const { body: run } = await post('/dlq/redrive', { snapshot: plan.snapshot, reason: 'back' })
+  const read = await get(`/dlq/redrives/${plan.snapshot}`)
+  for (const { amount, other_amounts: others } of [run, read]) {
+    assert.deepEqual([amount, others], [50, [yen]])
+  }
 })

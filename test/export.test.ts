@@ -107,6 +107,31 @@ test('a journal in small pages is the journal in one', async (t) => {
   assert.equal(whole.match(/ balances of user /g)?.length, users)
 })
 
+test('balances are asserted on the day of the last entry of their user, whichever entry that is', async (t) => {
+  const world = await testWorld(t, { script: ['lost_reply', 'success'] })
+  const userId = await world.user(0n)
+  world.gateway.lookups = { kind: 'no_answer', reason: 'timeout' }
+  const deposit = { type: 'deposit', userId, amount: 10_000n, idempotencyKey: null } as const
+  await world.accept([deposit])
+  await world.work()
+  await world.accept([deposit])
+  await world.work()
+  // The older payment is settled days later.
+  world.gateway.lookups = null
+  world.clock.advance(3 * 24 * 3_600_000)
+  await world.work()
+
+  const journal = await journalOf(world)
+  const days = [...journal.matchAll(/^(\S+) (.*?)user 1\b/gm)].map(([, day, what]) => [what, day])
+  assert.deepEqual(days, [
+    ['opening of ', '2030-01-01'],
+    ['(1) settle of ', '2030-01-04'],
+    ['(2) settle of ', '2030-01-01'],
+    ['balances of ', '2030-01-04'],
+  ])
+  if (MISSING === false) assert.equal(hledger(journal, 'check').stderr, '')
+})
+
 test('a page is written before the next is read, so that a slow reader holds the export back', async (t) => {
   const world = await booksOf(t)
   let inHand = 0

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { redrive } from '../src/dead-letters/redrive.ts'
+import { editPayment } from '../src/operators/edit-texts.ts'
+import { lockTexts, writeTexts } from '../src/payments/details-store.ts'
 import { testWorld } from './harness.ts'
-import { JANE, openLetter } from './operators.ts'
+import { accepted, JANE, openLetter } from './operators.ts'
+import { until } from './process-kit.ts'
 import { serve } from './serve.ts'
 
 const ROLES = { api: true, worker: false, mockGateway: false }
@@ -108,4 +111,32 @@ test('changes of one payment at the same time are all kept', async (t) => {
     'select description, metadata, (select count(*) from operator_acts) as acts from payment_details',
   )
   assert.deepEqual([row?.description, row?.metadata, row?.acts], ['d', { m: 'm' }, 20n])
+})
+
+test('a change that waits for another one keeps what that has changed', async (t) => {
+  const world = await testWorld(t)
+  const [id = 0n] = await accepted(world, 'deposit')
+  let locked = (): void => undefined
+  let write = (): void => undefined
+  const isLocked = new Promise<void>((resolve) => (locked = resolve))
+  const mayWrite = new Promise<void>((resolve) => (write = resolve))
+  const first = world.db.of(id).transaction(async (tx) => {
+    const texts = await lockTexts(tx, id)
+    locked()
+    await mayWrite
+    assert.ok(texts !== null)
+    writeTexts(tx, { ...texts, description: 'first' })
+  })
+  await isLocked
+  const second = editPayment(world.db, id, { metadata: { by: 'second' } }, JANE)
+  await until('the second waits', async () => {
+    const waiting = await world.sql(`
+      select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`)
+    return waiting.length > 0
+  })
+  write()
+  await Promise.all([first, second])
+  const { details } = await world.view(id)
+  assert.deepEqual([details?.description, details?.metadata], ['first', { by: 'second' }])
 })

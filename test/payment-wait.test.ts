@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { waiting } from '../src/payments/waiting.ts'
 import { withShards } from '../src/each-shard.ts'
 import type { Clock } from '../src/ports.ts'
@@ -139,5 +140,29 @@ test('when a look fails nobody waits any longer', async (t) => {
   }))
   const waits = waiting({ db, clock: world.clock, open: () => true })
   await waits.final(id, 10_000)
+  await waits.stop()
+})
+
+test('whoever waits after all others were answered is looked after as they were', async (t) => {
+  const world = await testWorld(t)
+  const [id = 0n] = await accepted(world, 'deposit')
+  await world.sql("update payments set status = 'success', finished_at = now()")
+  let looks = 0
+  const db = withShards(world.db, (shard) => ({
+    ...shard,
+    run(statement, values) {
+      looks += 1
+      return shard.run(statement, values)
+    },
+  }))
+  const { clock } = stepped(world.clock)
+  const waits = waiting({ db, clock, open: () => true })
+  for (let time = 1; time <= 3; time += 1) {
+    const waited = waits.final(id, 10_000)
+    await turn()
+    assert.equal(looks, time, 'somebody looks')
+    await waited
+    await turn()
+  }
   await waits.stop()
 })

@@ -10,6 +10,7 @@ import { testWorld, type TestWorld } from './harness.ts'
 import {
   accepted,
   assertBooks,
+  declined,
   exhaust,
   JANE,
   letters,
@@ -156,6 +157,19 @@ test('a payment that failed by a refusal that was no decline is repeated only by
     `select after ->> 'against_evidence' as insisted from operator_acts`,
   )
   assert.equal(kept?.insisted, 'in_doubt')
+  await assertBooks(world)
+})
+
+test('a failed payment that some call saw charged is not charged again, whoever insists', async (t) => {
+  const world = await testWorld(t)
+  const [id = 0n] = await declined(world, 'withdraw')
+  await evidence(world, id, 'success', 200)
+  const refusal = { code: 'evidence_contradicts', paymentId: id, evidence: 'success' }
+  for (const insists of [false, true]) {
+    assert.deepEqual(await redriveOf(world, id, insists), { kind: 'refused', refusal })
+  }
+  assert.equal((await letters(world, id))[0]?.state, 'open')
+  assert.deepEqual(await world.sql('select from payments where redrive_of is not null'), [])
   await assertBooks(world)
 })
 

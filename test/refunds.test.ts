@@ -7,7 +7,9 @@ import type { RefundAnswer } from '../src/domain/refund.ts'
 import { timeline } from '../src/timeline/timeline.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { JANE } from './operators.ts'
+import { until } from './process-kit.ts'
 import { balanced, done, givenBack, refund, refunded, refundOf } from './refunds-kit.ts'
+import { serve } from './serve.ts'
 
 const acting = ({ db, world }: TestWorld) => ({ db, policy: { ...world.policy } })
 
@@ -189,6 +191,47 @@ test('a redrive of a refund that is not left any more is refused, and its letter
   await balanced(world)
 })
 
+/** Refunds of a deposit that the gateway declined, each with its open letter. */
+async function declinedRefunds(world: TestWorld, id: bigint, amounts: readonly string[]) {
+  const letterIds: bigint[] = []
+  for (const amount of amounts) {
+    world.gateway.script = ['declined']
+    const refundId = await refunded(world, id, amount)
+    await world.work()
+    letterIds.push(await letterOf(world, refundId))
+  }
+  world.gateway.script = ['success']
+  return letterIds.map((letterId) => ({ letterId, delayMs: 0 }))
+}
+
+test('refunds that are redriven in one step give back no more of their deposit than is left', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world)
+  const letters = await declinedRefunds(world, deposit.id, ['60', '60', '40'])
+  const [first, second, third] = await redrive(acting(world), JANE, letters)
+  assert.equal(first?.kind, 'redriven')
+  assert(second?.kind === 'refused')
+  assert.deepEqual(second.refusal, { code: 'not_refundable', atMost: 4_000n, exponent: 2 })
+  assert.equal(third?.kind, 'redriven')
+  await world.work()
+  assert.equal((await givenBack(world, deposit.id))['refunded'], 10_000n)
+  await balanced(world)
+})
+
+test('refunds that are redriven in one step spend what their user has once', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world, 'deposit', 0n)
+  const letters = await declinedRefunds(world, deposit.id, ['60', '30'])
+  const { userId } = deposit
+  // 98.00 less 10.20: there is enough for one of them.
+  await world.accept([{ type: 'withdraw', userId, amount: 1_000n, idempotencyKey: null }])
+  const [first, second] = await redrive(acting(world), JANE, letters)
+  assert.equal(first?.kind, 'redriven')
+  assert(second?.kind === 'refused')
+  assert.deepEqual(second.refusal, { code: 'insufficient_funds', required: 3_000n, exponent: 2 })
+  await balanced(world)
+})
+
 for (const outcome of ['success', 'failed'] as const) {
   test(`a refund of unknown outcome stays reserved until somebody says ${outcome}`, async (t) => {
     const world = await testWorld(t)
@@ -213,3 +256,24 @@ for (const outcome of ['success', 'failed'] as const) {
     assert.equal((await balanced(world))['held'], 0n)
   })
 }
+
+test('a run of the service repeats refunds with the part of the commission that refunds return', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world)
+  world.gateway.script = ['declined']
+  await refunded(world, deposit.id, '40', 'return')
+  await world.work()
+  const roles = { api: true, worker: false, mockGateway: false }
+  const env = { REFUND_FEE: 'return' }
+  const { call } = await serve(t, env, { database: world.url, roles })
+  const plan = await call('POST', '/dlq/redrive', { filter: {}, dry_run: true })
+  const { snapshot } = plan.body
+  await call('POST', '/dlq/redrive', { snapshot, reason: 'back' })
+  await until('the run is done', async () => {
+    const run = await call('GET', `/dlq/redrives/${String(snapshot)}`)
+    return run.body['state'] === 'done'
+  })
+  const { body } = await call('GET', '/payments?type=refund&status=new')
+  const [repeat] = body['data'] as Record<string, unknown>[]
+  assert.deepEqual([repeat?.['amount'], repeat?.['fee_returned']], [40, 0.8])
+})

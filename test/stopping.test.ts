@@ -14,7 +14,7 @@ import { closing } from '../src/process/closing.ts'
 import type { Process } from '../src/process/shared.ts'
 import { refuseWhenStopping } from '../src/process/start.ts'
 import { openRefresh } from '../src/process/worker.ts'
-import { testWorld } from './harness.ts'
+import { openDb, raw, testWorld } from './harness.ts'
 import { lost, somebodyElse } from './operators.ts'
 import { until } from './process-kit.ts'
 import { serve } from './serve.ts'
@@ -126,4 +126,39 @@ test('a process that stops waits for what the gateway said out of turn to be wri
   await stopping
   assert.equal(early, false)
   assert.equal((await world.view(id)).status, 'success')
+})
+
+test('who waits for a payment is answered when the process stops, while it still serves', async (t) => {
+  // While a call is in flight the stop waits for it, and the server is open.
+  const calls: ServerResponse[] = []
+  const gateway = createServer((_request, response) => void calls.push(response))
+  gateway.listen(0, '127.0.0.1')
+  await once(gateway, 'listening')
+  t.after(() => gateway.close())
+  const { port } = gateway.address() as AddressInfo
+  const service = await serve(
+    t,
+    {
+      PAYMENT_GATEWAY_URL: `http://127.0.0.1:${port}`,
+      // The call ends before a wait does: who is not let go loses the connection then.
+      GATEWAY_TIMEOUT_SECONDS: '20',
+      WORKER_PROCESSING_TIMEOUT_SECONDS: '200',
+    },
+    { roles: { api: true, worker: true, mockGateway: false } },
+  )
+  const user = (await service.call('POST', '/users', { balance: 0 })).body['id']
+  const made = await service.call('POST', '/payments/deposit', { user_id: user, deposit: 1 })
+  await until('the gateway is called', () => calls.length > 0)
+  const waiting = service.call('GET', `/payments/${String(made.body['payment_id'])}?wait=30`)
+  const { global: db } = openDb(t, service.database)
+  const looked = raw(
+    "select from pg_stat_activity where query like '%(''success'', ''failed'') as final%' and pid <> pg_backend_pid()",
+  )
+  await until('somebody waits', async () => (await db.run(looked, [])).length > 0)
+
+  const stopping = service.stop()
+  const { status, body } = await waiting
+  assert.deepEqual([status, body['status']], [200, 'processing'])
+  for (const response of calls) response.destroy()
+  await stopping
 })

@@ -260,6 +260,22 @@ test('a large history is verified in short snapshots, through indexes alone', as
   assert.ok(report.statements >= count / 2_000, `${report.statements} statements`)
 })
 
+test('a recent pass looks at what finished since the last one, however old it is', async (t) => {
+  const world = await testWorld(t)
+  const deposit = { type: 'deposit', idempotencyKey: null, amount: 100n } as const
+  const old = await world.user(0n)
+  await world.accept([{ ...deposit, userId: old }])
+  // The newest are far above it.
+  await world.sql(`select setval('payment_ids', 1000000)`)
+  await world.accept([{ ...deposit, userId: await world.user(0n) }])
+  const recent = recentVerifier({ db: world.db, clock: world.clock })
+  assert.deepEqual(violated(await recent()), [])
+
+  await world.work()
+  await world.sql('update payments set attempts = 99 where user_id = $1', [old])
+  assert.deepEqual(violated(await recent()), ['attempts_without_evidence'])
+})
+
 test('a worker tells that the books are clean, that they are not, and that they are mended', async (t) => {
   const world = await testWorld(t)
   const user = await world.user(100n)
