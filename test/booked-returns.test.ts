@@ -8,7 +8,7 @@ import type { ReturnDraft, ReturnKind } from '../src/domain/returns.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
 import { timeline } from '../src/timeline/timeline.ts'
 import { testWorld, type TestWorld } from './harness.ts'
-import { declined, JANE } from './operators.ts'
+import { declined, JANE, openLetter } from './operators.ts'
 import { balanced, done, givenBack, refunded, untilFree } from './refunds-kit.ts'
 
 async function back(
@@ -165,4 +165,23 @@ test('a failed payment that was not executed is not corrected', async (t) => {
   const [answer, missing] = await correct({ db: world.db }, JANE, [letter?.id ?? 0n, 999_999n])
   assert(answer?.kind === 'refused' && answer.refusal.code === 'not_correctable')
   assert(missing?.kind === 'refused' && missing.refusal.code === 'letter_not_found')
+})
+
+test('withdrawals that are corrected in one batch spend what their user has once', async (t) => {
+  const world = await testWorld(t)
+  const ids = await declined(world, 'withdraw', 2)
+  await world.sql("update dead_letters set class = 'unknown', error = 'charged_after_failed'")
+  world.gateway.script = ['success']
+  const { userId } = (await world.view(ids[0] ?? 0n)).payment
+  // 102.00 less 30.60: enough for one, and for a part of the other.
+  await spend(world, userId, 3_000n)
+  const letterIds = await Promise.all(ids.map((id) => openLetter(world, id)))
+  const [first = 0n, second = 0n] = letterIds
+  const answers = await correct({ db: world.db }, JANE, [first, second, first])
+  assert.deepEqual(
+    answers.map(({ kind }) => kind),
+    ['corrected', 'corrected', 'corrected'],
+  )
+  const sums = await balanced(world)
+  assert.deepEqual([sums['user'], sums['losses']], [0n, -3_060n])
 })

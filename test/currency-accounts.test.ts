@@ -5,9 +5,11 @@ import { systemClock } from '../src/adapters/clock.ts'
 import { EXPONENTS, type Exponent } from '../src/domain/currency.ts'
 import { AMOUNTS_MAX, formatMoney, shortestMoney } from '../src/domain/money.ts'
 import { httpCharges } from '../src/gateways/http-charges.ts'
+import { openUsers } from '../src/users/open.ts'
 import { verify } from '../src/verify/verify.ts'
 import { query } from './databases.ts'
-import { openDb } from './harness.ts'
+import { openDb, openedId, testWorld } from './harness.ts'
+import { openLetter } from './operators.ts'
 import { serve, type Served } from './serve.ts'
 import { violated } from './verify-history.ts'
 
@@ -174,4 +176,37 @@ test('what no user of the books’ currency could pay is refused as that, whoeve
   const code = async (body: object) => (await call('POST', '/payments/deposit', body)).body['code']
   assert.equal(await code({ user_id: 77, deposit: '1.001' }), 'amount_precision')
   assert.equal(await code({ user_id: 77, deposit: '1.001', currency: 'KWD' }), 'user_not_found')
+})
+
+test('what comes back and what is redriven is read, booked and refused in the decimals of its account', async (t) => {
+  const world = await testWorld(t)
+  const [opened] = await openUsers(world.db, [{ balance: 1_000n, currency: 'JPY' }])
+  assert.ok(opened !== undefined)
+  const userId = openedId(opened)
+  const yen = { userId, idempotencyKey: null } as const
+  const [deposit, payout] = await world.accept([
+    { ...yen, type: 'deposit', amount: 50_000n },
+    { ...yen, type: 'withdraw', amount: 60_000n },
+  ])
+  assert.ok(deposit?.kind === 'accepted' && payout?.kind === 'accepted')
+  world.gateway.script = ['success', 'declined']
+  await world.work()
+  const { call } = await serve(t, {}, { ...API_ONLY, database: world.url })
+  const reason = 'seen'
+  const path = `/payments/${deposit.payment.id}/returns`
+  const back = { kind: 'charged_back', gateway_ref: 'rt_1', reason }
+  const half = await call('POST', path, { ...back, amount: '0.5' })
+  assert.equal(half.body['code'], 'amount_precision')
+  const returned = await call('POST', path, { ...back, amount: 100 })
+  const shown = await call('GET', `/payments/${String(returned.body['payment_id'])}`)
+  assert.deepEqual([shown.body['amount'], shown.body['currency']], [100, 'JPY'])
+  assert.equal((await call('GET', `/users/${userId}`)).body['balance'], 1_390)
+  const timeline = await call('GET', `/payments/${deposit.payment.id}/timeline`)
+  assert.match(timeline.text, /"event":"return",.*"amount":"100"/)
+
+  // It costs 612, and 190 are left.
+  await call('POST', '/payments/withdraw', { user_id: Number(userId), amount: 1_176 })
+  const letterId = await openLetter(world, payout.payment.id)
+  const poor = await call('POST', `/dlq/${letterId}/redrive`, { reason })
+  assert.deepEqual([poor.body['code'], poor.body['required']], ['insufficient_funds', 612])
 })

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { scopeOf } from '../src/http/auth.ts'
-import { serve, type Served } from './serve.ts'
+import { testWorld } from './harness.ts'
+import { openLetter } from './operators.ts'
+import { done as paid, refunded } from './refunds-kit.ts'
+import { serve, type Reply, type Served } from './serve.ts'
 
 /** A service whose gateway does as it should, with a deposit of 100 that is done. */
 async function withDeposit(t: TestContext, env: Record<string, string> = {}) {
@@ -173,3 +176,33 @@ test('refunds and cancelations need the scope refund, returns and corrections op
   ).map(([route, scope]) => [scopeOf(route, 'POST'), scope])
   for (const [given, wanted] of scopes) assert.equal(given, wanted)
 })
+
+for (const [refundFee, returnFee] of [
+  ['return', 'keep'],
+  ['keep', 'return'],
+] as const) {
+  test(`with REFUND_FEE=${refundFee} and RETURN_FEE=${returnFee} each gives back what it says, on every way`, async (t) => {
+    const world = await testWorld(t)
+    const deposit = await paid(world)
+    world.gateway.script = ['declined']
+    const failed = await refunded(world, deposit.id, '10')
+    await world.work()
+    const env = { REFUND_FEE: refundFee, RETURN_FEE: returnFee }
+    const roles = { api: true, worker: false, mockGateway: false }
+    const { call } = await serve(t, env, { database: world.url, roles })
+    const feeOf = async ({ body }: Reply, field = 'payment_id') =>
+      (await call('GET', `/payments/${String(body[field])}`)).body['fee_returned']
+    const reason = 'seen'
+
+    const refund = await call('POST', `/payments/${deposit.id}/refunds`, { amount: 50, reason })
+    assert.equal(await feeOf(refund), refundFee === 'return' ? 1 : 0)
+    const letterId = await openLetter(world, failed)
+    const repeat = await call('POST', `/dlq/${letterId}/redrive`, { reason })
+    assert.equal(await feeOf(repeat, 'new_payment_id'), refundFee === 'return' ? 0.2 : 0)
+    world.gateway.script = ['success']
+    const other = await paid(world)
+    const back = { kind: 'charged_back', amount: 50, gateway_ref: 'rt_1', reason }
+    const returned = await call('POST', `/payments/${other.id}/returns`, back)
+    assert.equal(await feeOf(returned), returnFee === 'return' ? 1 : 0)
+  })
+}
