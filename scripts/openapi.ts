@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import { systemClock } from '../src/adapters/clock.ts'
 import { loadConfig } from '../src/config/config.ts'
 import { deadLetterRoutes } from '../src/dead-letters/routes.ts'
+import { eventRoutes } from '../src/events/routes.ts'
 import { openGuards } from '../src/http/auth.ts'
 import { healthRoutes } from '../src/http/health.ts'
 import { buildServer } from '../src/http/server.ts'
@@ -21,6 +22,7 @@ import { runRoutes } from '../src/runs/routes.ts'
 import { userListRoutes } from '../src/users/list-routes.ts'
 import { userRoutes } from '../src/users/routes.ts'
 import { userTextRoutes } from '../src/users/text-routes.ts'
+import { webhookRoutes } from '../src/webhooks/routes.ts'
 import { breakingChanges } from './breaking-changes.ts'
 
 /**
@@ -48,6 +50,8 @@ const routes: FastifyPluginAsync[] = [
   editRoutes(nobody),
   batchRoutes(nobody),
   timelineRoutes(nobody),
+  eventRoutes(nobody),
+  webhookRoutes(nobody),
   refundRoutes(nobody),
   deadLetterRoutes(nobody),
   runRoutes(nobody),

@@ -232,6 +232,9 @@ test('scopes go by route and method', () => {
     ['/api/v1/payments/:id', 'GET', 'read'],
     ['/api/v1/dlq', 'GET', 'read'],
     ['/api/v1/dlq/:id/redrive', 'POST', 'operate'],
+    ['/api/v1/events', 'GET', 'read'],
+    ['/api/v1/webhook-endpoints', 'GET', 'operate'],
+    ['/api/v1/webhook-endpoints/:id', 'DELETE', 'operate'],
     ['/metrics', 'GET', 'read'],
   ]
   for (const [route, method, scope] of table) assert.equal(scopeOf(route, method), scope, route)

@@ -19,7 +19,7 @@ import {
 import type { ChargeWorld, Settlement } from './charge.ts'
 import { lockAll, lockFree, movesMoney } from './settle-locks.ts'
 import { moveGivenBack } from '../payments/back-store.ts'
-import { finishPayments, readPayments, type Finish } from '../payments/store.ts'
+import { finishPayments, readPayments, tellPending, type Finish } from '../payments/store.ts'
 
 export type SettleWorld = Pick<ChargeWorld, 'db' | 'clock'>
 
@@ -211,6 +211,7 @@ async function write(
 ): Promise<void> {
   const finished = settlements.filter(({ decision }) => leavesQueue(decision))
   finishPayments(tx, settlements.flatMap(finishOf))
+  tellPending(tx, settlements.filter(isFirstPending).map(paymentIdOf))
   const ends = settlements.flatMap(endOf)
   post(
     tx,
@@ -233,15 +234,21 @@ function leavesQueue(decision: Decision): boolean {
   return movesMoney(decision) || (decision.step === 'doubt' && decision.delayMs === null)
 }
 
+/** The gateway works on a payment, and had not said so before. */
+function isFirstPending({ claim, decision }: Settlement): boolean {
+  return decision.step === 'pending' && claim.task.pendings === 0
+}
+
 function finishOf(settlement: Settlement): Finish[] {
   const { claim, decision } = settlement
   const { id, status } = claim.payment
   const attempts = attemptsAfter(settlement)
+  const known = { id, attempts, resolves: status === 'unknown' }
   if (decision.step === 'succeed') {
-    return [{ id, status: 'success', attempts, error: null, gatewayRef: decision.gatewayRef }]
+    return [{ ...known, status: 'success', error: null, gatewayRef: decision.gatewayRef }]
   }
   if (decision.step === 'fail') {
-    return [{ id, status: 'failed', attempts, error: decision.reason, gatewayRef: null }]
+    return [{ ...known, status: 'failed', error: decision.reason, gatewayRef: null }]
   }
   if (decision.step === 'doubt' && status === 'new') {
     return [{ id, status: 'unknown', attempts, error: decision.reason, gatewayRef: null }]

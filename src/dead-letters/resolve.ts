@@ -134,7 +134,8 @@ function decideOne(
   if (open) {
     const attempts = locked.tasks.get(paymentId)?.attempts ?? payment.attempts
     const error = outcome === 'failed' ? OPERATOR_ERROR : null
-    verdict.finishes.push({ id: paymentId, status: outcome, attempts, error, gatewayRef })
+    const resolves = payment.status === 'unknown'
+    verdict.finishes.push({ id: paymentId, status: outcome, attempts, error, gatewayRef, resolves })
     const { entries, moves } = endOf(payment, outcome)
     verdict.entries.push(...entries)
     verdict.moves.push(...moves)

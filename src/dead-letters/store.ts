@@ -2,7 +2,8 @@ import { columns, numbers } from '../domain/columns.ts'
 import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
 import type { Operator } from '../domain/operator.ts'
 import type { CarriedType } from '../domain/payment.ts'
-import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
+import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
+import { LETTER_SHOWN, letterEvents } from '../events/write-store.ts'
 
 /** A payment that failed or that cannot be finished; amounts in minor units. */
 export interface DeadLetter {
@@ -59,6 +60,8 @@ const LETTERS = columns<NewLetter & Pick<DeadLetter, 'id'>>({
   currency: 'text',
 })
 
+const RETURNED = LETTER_SHOWN.replace(/\b\w+\b/g, 'dead_letters.$&')
+
 /**
  * Open a letter for each payment. A payment has one open letter at most, and a second says nothing
  * new, but for one thing: that a failed payment was charged after all. The open letter says so from
@@ -67,26 +70,27 @@ const LETTERS = columns<NewLetter & Pick<DeadLetter, 'id'>>({
 const INSERT: Statement<never> = {
   name: 'dead_letters_insert',
   ...timed`
-  with opened as (
+  with ${CLOCK}, opened as (
     insert into dead_letters
       (shard, id, payment_id, user_id, payment_type, amount, commission, class, error, attempts,
        currency, created_at)
     select
       $1::int, id, payment_id, user_id, type, amount, commission, class, error, attempts,
-      currency, ${NOW}
-    from ${LETTERS.unnest('letter', 3)}
+      currency, time
+    from clock, ${LETTERS.unnest('letter', 3)}
     order by id
     on conflict (shard, payment_id) where state = 'open' do update
     set class = excluded.class, error = excluded.error
     where excluded.error = '${CHARGED_AFTER_FAILED}'
     -- Only a row that was there before has a deleter, or a locker.
-    returning (xmax = 0) as fresh
-  )
-  insert into payment_counts (shard, letters)
-  select $1::int, count(*)
-  from opened
-  where fresh
-  having count(*) > 0`,
+    returning ${RETURNED}, (xmax = 0) as fresh
+  ), counted as (
+    insert into payment_counts (shard, letters)
+    select $1::int, count(*)
+    from opened
+    where fresh
+    having count(*) > 0
+  )${letterEvents('(select * from opened where fresh)', 'dead_letter.opened')}`,
 }
 
 /** A payment that was finished after all, and as what. */
@@ -101,14 +105,17 @@ const CLOSINGS = columns<Closing>({ paymentId: 'bigint', reason: 'word' })
 const CLOSE: Statement<never> = {
   name: 'dead_letters_close',
   ...timed`
-  update dead_letters
-  set
-    state = 'resolved',
-    closed_at = ${NOW},
-    closed_by = 'gateway',
-    closed_reason = input.reason
-  from ${CLOSINGS.unnest('input', 3)}
-  where shard = $1 and dead_letters.payment_id = input.payment_id and state = 'open'`,
+  with ${CLOCK}, closed as (
+    update dead_letters
+    set
+      state = 'resolved',
+      closed_at = clock.time,
+      closed_by = 'gateway',
+      closed_reason = input.reason
+    from clock, ${CLOSINGS.unnest('input', 3)}
+    where shard = $1 and dead_letters.payment_id = input.payment_id and state = 'open'
+    returning ${RETURNED}
+  )${letterEvents('closed', 'dead_letter.closed')}`,
 }
 
 /** The letters of one payment, oldest first. */
@@ -151,14 +158,18 @@ const LOCK_FREE: Statement<DeadLetter> = {
 const END: Statement<never> = {
   name: 'dead_letters_end',
   ...timed`
-  update dead_letters
-  set
-    state = $4,
-    closed_at = ${NOW},
-    closed_by = $5,
-    closed_reason = $6,
-    redrive_id = $7::bigint
-  where shard = $1 and id = any ($3::bigint[]) and state = 'open'`,
+  with ${CLOCK}, closed as (
+    update dead_letters
+    set
+      state = $4,
+      closed_at = clock.time,
+      closed_by = $5,
+      closed_reason = $6,
+      redrive_id = $7::bigint
+    from clock
+    where shard = $1 and id = any ($3::bigint[]) and state = 'open'
+    returning ${RETURNED}
+  )${letterEvents('closed', 'dead_letter.closed')}`,
 }
 
 /**

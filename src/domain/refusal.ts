@@ -29,6 +29,7 @@ export const REFUSALS = {
   user_not_found: [404, 'No user has this id.'],
   payment_not_found: [404, 'No payment has this id.'],
   letter_not_found: [404, 'No dead letter has this id.'],
+  endpoint_not_found: [404, 'No webhook endpoint has this id.'],
   redrive_not_found: [404, 'No redrive has this id.'],
   method_not_allowed: [405, 'This path does not take this method. See the Allow header.'],
   request_timeout: [408, 'The request did not arrive in time.'],
@@ -46,6 +47,7 @@ export const REFUSALS = {
     409,
     'The gateway can neither be asked about the payment nor safely charged again. Resolve the letter.',
   ],
+  endpoints_full: [409, 'There are as many webhook endpoints as there may be. Remove one.'],
   reference_taken: [
     409,
     'Another payment of this user has this reference and did not fail. It is named by payment_id.',

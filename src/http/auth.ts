@@ -78,6 +78,8 @@ const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[
   [/^\/((livez|readyz|openapi\.json|docs(\/.*)?)?|api\/v1(\/mock-gateway)?)$/, /./, 'public'],
   [/\/mock-gateway\/(pay|refund)$/, /^POST$/, 'gateway'],
   [/\/mock-gateway\/(payments|refunds)\/:key$/, /^(GET|HEAD)$/, 'gateway'],
+  // Who is told what, and where, is the operators' own.
+  [/\/webhook-endpoints(\/|$)/, /./, 'operate'],
   [/./, /^(GET|HEAD|OPTIONS)$/, 'read'],
   [/\/(dlq|mock-gateway)(\/|$)|\/payments\/:id\/returns$|\/users\/:id\/erase$/, /./, 'operate'],
   [/\/payments\/:id\/(refunds|cancel)$/, /./, 'refund'],

@@ -29,6 +29,7 @@ const DESCRIPTION =
 const TAGS = [
   { name: 'Payments', description: 'Deposits, withdrawals and what became of them.' },
   { name: 'Users', description: 'Balances and their history.' },
+  { name: 'Events', description: 'What becomes of payments, told to whoever asked for it.' },
   { name: 'Dead letters', description: 'What failed or could not be finished.' },
   { name: 'Operations', description: 'Health and counters.' },
   { name: 'Mock gateway', description: 'A gateway with adjustable faults.' },

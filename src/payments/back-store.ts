@@ -3,7 +3,8 @@ import type { GivenBackMove, RefundShare } from '../domain/ends.ts'
 import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
-import { BEGUN, COLUMNS, KEYED, REFUSED_FOR, UNDER_KEYS } from './store.ts'
+import { paymentEvents } from '../events/write-store.ts'
+import { BEGUN, COLUMNS, KEYED, REFUSED_FOR, returned, UNDER_KEYS } from './store.ts'
 
 /** What is written on a payment of what went back of it, and of what it gives back. */
 interface Back {
@@ -113,27 +114,43 @@ const MOVES = columns<GivenBackMove>({
 
 /**
  * Move what is written on payments of what goes back of them. Their users are locked, so nothing
- * waits here; the checks on the table refuse to give back more than there was.
+ * waits here; the checks on the table refuse to give back more than there was. What is refunded and
+ * what came back is told to whoever wants to know.
  */
 const MOVE: Statement<never> = {
   name: 'payments_move_given_back',
-  text: `
-  update payments
-  set
-    refund_reserved = coalesce(payments.refund_reserved, 0) + moved.refund_reserved,
-    fee_reserved = coalesce(payments.fee_reserved, 0) + moved.fee_reserved,
-    refunded = coalesce(payments.refunded, 0) + moved.refunded,
-    returned = coalesce(payments.returned, 0) + moved.returned,
-    returned_fee = coalesce(payments.returned_fee, 0) + moved.returned_fee
-  from (
-    select
-      parent_id, sum(refund_reserved)::bigint as refund_reserved,
-      sum(fee_reserved)::bigint as fee_reserved, sum(refunded)::bigint as refunded,
-      sum(returned)::bigint as returned, sum(returned_fee)::bigint as returned_fee
-    from ${MOVES.unnest('move', 2)}
-    group by parent_id
-  ) moved
-  where payments.shard = $1 and payments.id = moved.parent_id`,
+  ...timed`
+  with ${CLOCK}, back as (
+    update payments
+    set
+      refund_reserved = coalesce(payments.refund_reserved, 0) + moved.refund_reserved,
+      fee_reserved = coalesce(payments.fee_reserved, 0) + moved.fee_reserved,
+      refunded = coalesce(payments.refunded, 0) + moved.refunded,
+      returned = coalesce(payments.returned, 0) + moved.returned,
+      returned_fee = coalesce(payments.returned_fee, 0) + moved.returned_fee,
+      transitions =
+        coalesce(payments.transitions, 0) + (moved.refunded <> 0)::int
+        + (moved.returned <> 0)::int
+    from (
+      select
+        parent_id, sum(refund_reserved)::bigint as refund_reserved,
+        sum(fee_reserved)::bigint as fee_reserved, sum(refunded)::bigint as refunded,
+        sum(returned)::bigint as returned, sum(returned_fee)::bigint as returned_fee
+      from ${MOVES.unnest('move', 3)}
+      group by parent_id
+    ) moved
+    where payments.shard = $1 and payments.id = moved.parent_id
+    returning
+      ${returned('payments')}, moved.refunded <> 0 as refunds, moved.returned <> 0 as returns
+  )${paymentEvents(
+    'back',
+    `
+    (
+      case when changed.refunds then 'payment.refunded' end,
+      changed.transitions - changed.returns::int
+    ),
+    (case when changed.returns then 'payment.returned' end, changed.transitions)`,
+  )}`,
 }
 
 /** The rows of `name`, each with the currency of the payment whose money goes back. */

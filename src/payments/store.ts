@@ -9,6 +9,7 @@ import {
 } from '../domain/payment.ts'
 import type { Entry } from '../domain/ledger.ts'
 import { CLOCK, NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
+import { PAYMENT_SHOWN, paymentEvents } from '../events/write-store.ts'
 import { leaveReferences } from './details-store.ts'
 
 /** How the error that is shown of a refused payment begins. */
@@ -173,6 +174,11 @@ const READ: Statement<Payment> = {
   where shard = $1 and id = any ($2::bigint[])`,
 }
 
+/** The columns that events show, of an alias. */
+export function returned(alias: string): string {
+  return PAYMENT_SHOWN.replace(/\b\w+\b/g, `${alias}.$&`)
+}
+
 /** A change of a payment's status, conditional on its being open. */
 export interface Finish {
   readonly id: bigint
@@ -180,6 +186,8 @@ export interface Finish {
   readonly attempts: number
   readonly error: string | null
   readonly gatewayRef: string | null
+  /** It was unknown, and ends. */
+  readonly resolves?: boolean
 }
 
 const FINISHES = columns<Finish>({
@@ -198,6 +206,8 @@ const CHANGES = Object.entries(TRANSITIONS)
 /**
  * Finish payments, or mark them unknown. Only legal changes are made: a final status is never left,
  * whoever asks. What is asked for is counted: the callers hold the locks that keep a payment open.
+ * Those in `$8` were unknown, and end. The events that somebody wants are written here, so that
+ * none is without its change, nor the other way.
  */
 const FINISH: Statement<never> = {
   name: 'payments_finish',
@@ -208,17 +218,51 @@ const FINISH: Statement<never> = {
       $1::int, count(*) filter (where status = 'success'),
       count(*) filter (where status = 'failed'), count(*) filter (where status = 'unknown')
     from unnest($4::text[]) as input (status)
-  )
-  update payments payment
-  set
-    status = input.status,
-    attempts = input.attempts,
-    last_error = input.error,
-    gateway_ref = input.gateway_ref,
-    finished_at = case when input.status = 'unknown' then null else clock.time end
-  from clock, ${FINISHES.unnest('input', 3)}
-  where payment.shard = $1 and payment.id = input.id
-    and (payment.status, input.status) in (${CHANGES})`,
+  ), finished as (
+    update payments payment
+    set
+      status = input.status,
+      attempts = input.attempts,
+      last_error = input.error,
+      gateway_ref = input.gateway_ref,
+      finished_at = case when input.status = 'unknown' then null else clock.time end,
+      transitions =
+        coalesce(payment.transitions, 0)
+        + case when payment.id = any ($8::bigint[]) then 2 else 1 end
+    from clock, ${FINISHES.unnest('input', 3)}
+    where payment.shard = $1 and payment.id = input.id
+      and (payment.status, input.status) in (${CHANGES})
+    returning ${returned('payment')}
+  )${paymentEvents(
+    'finished',
+    `
+    (
+      case when changed.id = any ($8::bigint[]) then 'payment.resolved' end,
+      changed.transitions - 1
+    ),
+    (case changed.status
+      when 'success' then 'payment.succeeded' else 'payment.' || changed.status end,
+    changed.transitions)`,
+  )}`,
+}
+
+/**
+ * Say that the gateway works on payments, if somebody wants to know: the first time that it says
+ * so. Nothing else about them changes.
+ */
+const PENDING: Statement<never> = {
+  name: 'payments_pending',
+  ...timed`
+  with ${CLOCK}, pending as (
+    update payments payment
+    set transitions = coalesce(payment.transitions, 0) + 1
+    where payment.shard = $1 and payment.id = any ($3::bigint[]) and payment.status = 'new'
+      and exists (
+        select from event_wants
+        where shard = $1 and 'payment.pending' = any (types)
+      )
+    returning ${returned('payment')}
+  )${paymentEvents('pending', `('payment.pending', changed.transitions)`)}`,
 }
 
 /**
@@ -313,12 +357,18 @@ export function readPayments(shard: Runner, ids: readonly bigint[]): Promise<Pay
 /** Change the status of open payments; those that fail give up their references. */
 export function finishPayments(tx: Tx, finishes: readonly Finish[]): void {
   if (finishes.length === 0) return
-  tx.write(FINISH, FINISHES.of(finishes))
+  const resolved = finishes.filter(({ resolves }) => resolves === true)
+  tx.write(FINISH, [...FINISHES.of(finishes), numbers(resolved.map(({ id }) => id))])
   const failed = finishes.filter(({ status }) => status === 'failed')
   leaveReferences(
     tx,
     failed.map(({ id }) => id),
   )
+}
+
+/** Say that the gateway works on payments, to whoever wants to know. */
+export function tellPending(tx: Tx, ids: readonly bigint[]): void {
+  if (ids.length > 0) tx.write(PENDING, [numbers(ids)])
 }
 
 /** Open payments of unknown outcome again. */

@@ -12,6 +12,7 @@ import type { Draft } from '../domain/acceptance.ts'
 import { exponentIn } from '../domain/currency.ts'
 import type { UserDraft } from '../domain/opening.ts'
 import { operationOf, type Operation } from '../domain/payment.ts'
+import { eventRoutes } from '../events/routes.ts'
 import { healthRoutes, type Probes } from '../http/health.ts'
 import type { FastRoute } from '../http/fast-path.ts'
 import { sharedBalance } from '../ledger/balance.ts'
@@ -37,6 +38,7 @@ import { openUsers, type OpenAnswer } from '../users/open.ts'
 import { userRoutes } from '../users/routes.ts'
 import { pageOfUsers, viewUsers } from '../users/read.ts'
 import { userTextRoutes } from '../users/text-routes.ts'
+import { webhookRoutes } from '../webhooks/routes.ts'
 import type { Closing } from './closing.ts'
 import { admitting, openGate, routeProbes, showBreakers } from './admission.ts'
 import { gatewayTerms, type Process } from './shared.ts'
@@ -96,6 +98,8 @@ export async function apiRoutes(
     editRoutes({ edit: (...edit) => editPayment(db, ...edit), read: views.submit }),
     batchRoutes({ books, accept: accepts.acceptAll }),
     timelineRoutes({ read: (id) => timeline({ db: reads, policy }, id) }),
+    eventRoutes({ db: reads, exists: async (id) => (await views.submit(id)) !== null }),
+    webhookRoutes({ db }),
     refundRoutes({
       db,
       returnFee,

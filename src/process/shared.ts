@@ -8,7 +8,9 @@ import type { Closing } from './closing.ts'
 import type { GatewayTerms } from '../domain/evidence.ts'
 import { agree, durabilityProblems } from './database-store.ts'
 import { httpHeaders } from './drivers.ts'
+import { startFeed } from '../events/feed.ts'
 import { startRedriver } from '../runs/run.ts'
+import { startSync } from '../webhooks/sync.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
 import { databaseGauges } from '../metrics/database-gauges.ts'
 import type { Gateway } from '../ports.ts'
@@ -136,6 +138,18 @@ export function startRedrives({ db, config, metrics, log, stops }: Process): voi
     (error) => log.error({ err: error }, 'a redrive could not go on'),
   )
   stops.push(() => redriver.stop())
+}
+
+/** Place events, and let shards know what is wanted: every process does. */
+export function startEvents({ db, log, stops }: Process): void {
+  const feeding = startFeed({ db, clock: systemClock }, (error) =>
+    log.error({ err: error }, 'events could not be placed'),
+  )
+  stops.push(() => feeding.stop())
+  const syncing = startSync({ db, clock: systemClock }, (error) =>
+    log.error({ err: error }, 'a shard could not be told which events are wanted'),
+  )
+  stops.push(() => syncing.stop())
 }
 
 /** What every call of `http` carries, names and values in turn: secrets, never logged. */

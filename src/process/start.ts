@@ -28,6 +28,7 @@ import { connectionOptions, guardsOf } from './guards.ts'
 import { listen } from './listen.ts'
 import {
   startProcess,
+  startEvents,
   startRedrives,
   usesDatabase,
   type Decorators,
@@ -116,7 +117,10 @@ async function open(
   // What works by itself begins when it is certain that this process can serve.
   shared.serving = true
   worker?.wake()
-  if (usesDatabase(roles)) startRedrives(shared)
+  if (usesDatabase(roles)) {
+    startRedrives(shared)
+    startEvents(shared)
+  }
   stops.push(() => void (shared.stopping = true))
   return hereOf(url)
 }

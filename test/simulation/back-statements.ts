@@ -8,6 +8,7 @@ import {
   userLock,
   type Handlers,
 } from './handlers.ts'
+import { tell } from './event-statements.ts'
 import { insertPayment, underKeys } from './statements.ts'
 import { lockingTasksAs } from './task-statements.ts'
 import {
@@ -82,8 +83,9 @@ const parents: Handlers = {
         .map(parentOf),
   },
   payments_move_given_back: {
-    run(tables, [shard, parentIds, ...columns], { free }) {
+    run(tables, [shard, , parentIds, ...columns], { free }) {
       const [reserved, fees, refunded, returned, returnedFees] = columns.map(ids)
+      const before = new Map(paymentsOf(tables, shard, parentIds).map((one) => [one.id, one]))
       ids(parentIds).forEach((id, index) => {
         const payment = inShard(tables.payments, id, shard)
         if (payment === undefined) return
@@ -103,10 +105,21 @@ const parents: Handlers = {
       // The checks are on the sums of a statement, as the statement adds up before it writes.
       for (const payment of paymentsOf(tables, shard, parentIds)) {
         refuseUnless(givenBackFits(payment), '23514', 'payments_given_back')
+        tellBack(tables, before.get(payment.id), payment)
       }
       return []
     },
   },
+}
+
+/** Tell what went back, once for all that one statement moves. */
+function tellBack(tables: Tables, before: PaymentRow | undefined, now: PaymentRow): void {
+  if (before === undefined) return
+  let { transitions } = now
+  const changed = (field: 'refunded' | 'returned') => (now[field] ?? 0n) !== (before[field] ?? 0n)
+  if (changed('refunded')) tell(tables, now, 'payment.refunded', (transitions += 1))
+  if (changed('returned')) tell(tables, now, 'payment.returned', (transitions += 1))
+  tables.payments.set(now.id, { ...now, transitions })
 }
 
 function givenBackFits(payment: PaymentRow): boolean {

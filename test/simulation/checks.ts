@@ -4,6 +4,7 @@ import { must, Violation } from './promises.ts'
 import { HOME } from './currencies.ts'
 import { actsByPayment, checkNewActs, NO_ACTS, type Acts } from './act-checks.ts'
 import { checkGivenBack } from './back-checks.ts'
+import { checkEvents } from './event-checks.ts'
 import { checkWithGateway } from './gateway-checks.ts'
 import { checkPostings, costOf } from './posting-checks.ts'
 import { checkTasks } from './task-checks.ts'
@@ -87,6 +88,7 @@ export function auditor(world: AuditWorld): Auditor {
       before.payments.set(payment.id, payment)
     }
     checkCounts(tables)
+    checkEvents(tables)
     checkTasks(world, before.tasks, (id) => acts.get(id)?.redriven ?? 0)
     before.acts = tables.acts.rows.size
     before.yes = new Set([...evidence].filter(([, said]) => said.has('success')).map(([id]) => id))

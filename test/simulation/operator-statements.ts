@@ -10,6 +10,7 @@ import {
   type Handler,
   type Handlers,
 } from './handlers.ts'
+import { tell } from './event-statements.ts'
 import { insertPayment } from './statements.ts'
 import { claimTask, FRESH, lockingTasksAs } from './task-statements.ts'
 import { count, inShard, type ActRow, type LetterRow, type Tables, type TaskRow } from './tables.ts'
@@ -152,7 +153,8 @@ const payments: Handlers = {
         const first = inShard(tables.payments, ids(repeated)[index] as bigint, shard)
         if (first === undefined) return
         const own = { id, gatewayKey: `key-${id}`, createdAt: time(at, context) }
-        const fresh = { status: 'new', attempts: 0, finishedAt: null, lastError: null } as const
+        const ended = { finishedAt: null, lastError: null }
+        const fresh = { status: 'new', attempts: 0, transitions: 0, ...ended } as const
         const unlike = {
           idempotencyKey: null,
           refusedFor: null,
@@ -185,6 +187,7 @@ const letters: Handlers = {
           closedReason: String(reason),
           redriveId: redriveId === null ? null : BigInt(redriveId as bigint),
         })
+        tell(tables, { ...letter, id: letter.paymentId }, 'dead_letter.closed', null)
       }
       return []
     },

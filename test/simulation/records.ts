@@ -1,4 +1,5 @@
 import { ACCOUNT_NAMES } from '../../src/domain/ledger.ts'
+import { tell } from './event-statements.ts'
 import { ids, ints, texts, time, type Handler, type Handlers } from './handlers.ts'
 import { count, inShard, refuseUnless, type LetterRow, type PostingRow } from './tables.ts'
 
@@ -112,6 +113,7 @@ export const records: Handlers = {
         tables.openLetters.set(letter.paymentId, letter.id)
         tables.letters.set(letter.id, letter)
         count(tables, shard, 'letters', 1)
+        tell(tables, { ...letter, id: letter.paymentId }, 'dead_letter.opened', null)
       }
       return []
     },
@@ -129,6 +131,7 @@ export const records: Handlers = {
           closedBy: 'gateway',
           closedReason: texts(reasons)[index] ?? null,
         })
+        tell(tables, { ...letter, id: paymentId }, 'dead_letter.closed', null)
       })
       return []
     },

@@ -10,6 +10,7 @@ import {
   type UserRow,
 } from './tables.ts'
 
+import { tell, tellsPending } from './event-statements.ts'
 import { tasks } from './task-statements.ts'
 import { type Handler, type Handlers, userLock, texts, ids, ints, time } from './handlers.ts'
 
@@ -83,6 +84,14 @@ const COUNTED_AS = {
   unknown: 'in_doubt',
   success: 'succeeded',
   failed: 'failed',
+} as const
+
+/** How an event calls what a payment was finished as. */
+const ENDED_AS = {
+  new: 'payment.unknown',
+  unknown: 'payment.unknown',
+  success: 'payment.succeeded',
+  failed: 'payment.failed',
 } as const
 
 /** Payments as a statement shows them. */
@@ -185,13 +194,15 @@ const payments: Handlers = {
       })),
   },
   payments_finish: {
-    run(tables, [shard, at, paymentIds, statuses, attempts, errors, refs], context) {
+    run(tables, [shard, at, paymentIds, statuses, attempts, errors, refs, resolved], context) {
       ids(paymentIds).forEach((id, index) => {
         const payment = inShard(tables.payments, id, shard)
         if (payment === undefined) return
         const status = texts(statuses)[index] as PaymentRow['status']
         if (!TRANSITIONS[payment.status].includes(status)) return
         count(tables, shard, COUNTED_AS[status], 1)
+        const resolves = ids(resolved).includes(id)
+        const transitions = payment.transitions + (resolves ? 2 : 1)
         tables.payments.set(id, {
           ...payment,
           status,
@@ -199,7 +210,10 @@ const payments: Handlers = {
           lastError: texts(errors)[index] ?? null,
           gatewayRef: texts(refs)[index] ?? null,
           finishedAt: status === 'unknown' ? null : time(at, context),
+          transitions,
         })
+        if (resolves) tell(tables, payment, 'payment.resolved', transitions - 1)
+        tell(tables, payment, ENDED_AS[status], transitions)
       })
       return []
     },
@@ -233,4 +247,4 @@ const session: Handlers = {
 }
 
 /** What is known of users, payments and tasks; `records.ts` has the rest. */
-export const states: Handlers = { ...session, ...users, ...payments, ...tasks }
+export const states: Handlers = { ...session, ...users, ...payments, ...tasks, ...tellsPending }

@@ -1,4 +1,5 @@
 import type { Entry } from '../../src/domain/ledger.ts'
+import type { EventTypeName } from '../../src/domain/event.ts'
 import type { BookedType, Operation } from '../../src/domain/payment.ts'
 import type { ReturnKind } from '../../src/domain/returns.ts'
 import { ReadOnly } from '../../src/ports.ts'
@@ -41,9 +42,18 @@ export interface PaymentRow {
   readonly refunded: bigint | null
   readonly returned: bigint | null
   readonly returnedFee: bigint | null
+  readonly transitions: number
 }
 
-/** Of a payment that gives nothing back, and of which nothing went back. */
+/** An event; what is in its body is the payment or letter as it is. */
+export interface EventRow {
+  readonly shard: number
+  readonly paymentId: bigint
+  readonly type: EventTypeName
+  readonly sequence: number | null
+}
+
+/** Of a payment of which nothing went back, and that never changed. */
 export const NOTHING_BACK = {
   parentId: null,
   feeReturned: null,
@@ -53,6 +63,7 @@ export const NOTHING_BACK = {
   refunded: null,
   returned: null,
   returnedFee: null,
+  transitions: 0,
 } as const
 
 /** A refund or return in the list of the payment that it is of. */
@@ -204,6 +215,8 @@ export interface Tables {
   readonly details: Table<bigint, DetailsRow>
   /** By `userId reference`. */
   readonly references: Table<string, ReferenceRow>
+  /** In the order in which they were written. */
+  readonly events: Table<number, EventRow>
   /** The next value of a sequence; never undone, as in PostgreSQL. */
   nextval(sequence: 'user_ids' | 'payment_ids' | 'dead_letter_ids' | 'operator_act_ids'): bigint
   /** Run `work` as one transaction: all of its changes or none. */
@@ -281,6 +294,7 @@ function emptyTables(
     childRefs: table(),
     details: table(),
     references: table(),
+    events: table(),
   }
 }
 

@@ -9,6 +9,8 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   api_keys: 'src/keys/store.ts',
   counters: 'src/metrics/store.ts',
   dead_letters: 'src/dead-letters/store.ts',
+  event_wants: 'src/events/store.ts',
+  events: 'src/events/store.ts',
   gateway_breakers: 'src/gateways/breaker-store.ts',
   gateway_refs: null,
   idempotency_keys: 'src/operators/act-keys-store.ts',
@@ -29,6 +31,8 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   user_details: 'src/users/details-store.ts',
   user_keys: 'src/users/keys-store.ts',
   users: 'src/users/store.ts',
+  webhook_endpoints: 'src/webhooks/store.ts',
+  webhook_subscriptions: 'src/webhooks/subscriptions-store.ts',
 }
 
 /** What is written by others all the same, and why. */
@@ -47,6 +51,11 @@ const EXCEPTIONS: readonly (readonly [file: string, tables: readonly string[], w
     'src/payments/returns-store.ts',
     ['payments', 'payment_children'],
     'a return is one statement: the payment and its place among the children',
+  ],
+  [
+    'src/events/write-store.ts',
+    ['events'],
+    'parts of the statements that change payments and letters: each writes its events itself',
   ],
   [
     'src/ledger/store.ts',

@@ -1,0 +1,72 @@
+/** A type of event: what it tells, and of what. */
+interface EventType {
+  readonly about: 'payment' | 'letter'
+  readonly tells: string
+}
+
+/**
+ * Every type of event there is. The page of the documentation, the schemas and what may be
+ * subscribed to come from here.
+ */
+export const EVENT_TYPES = {
+  'payment.succeeded': {
+    about: 'payment',
+    tells: 'The gateway executed the payment. It is final.',
+  },
+  'payment.failed': {
+    about: 'payment',
+    tells: 'The payment was not executed, and never will be. It is final.',
+  },
+  'payment.pending': {
+    about: 'payment',
+    tells: 'The gateway has taken the payment and not finished it.',
+  },
+  'payment.unknown': {
+    about: 'payment',
+    tells: 'Nobody knows whether the gateway executed the payment. Its hold stays.',
+  },
+  'payment.resolved': {
+    about: 'payment',
+    tells: 'A payment that was `unknown` has ended. How is told by the event that follows.',
+  },
+  'payment.refunded': {
+    about: 'payment',
+    tells: 'A refund of the payment succeeded: `refunded` is what has gone back so far.',
+  },
+  'payment.returned': {
+    about: 'payment',
+    tells: 'Money came back by itself, or was won back: `returned` is what has come back so far.',
+  },
+  'dead_letter.opened': {
+    about: 'letter',
+    tells: 'A payment failed or could not be finished, and left a dead letter.',
+  },
+  'dead_letter.closed': {
+    about: 'letter',
+    tells: 'The dead letter was redriven, resolved, or answered by the gateway.',
+  },
+} as const satisfies Record<string, EventType>
+
+export type EventTypeName = keyof typeof EVENT_TYPES
+
+/** All types, in the order of the catalogue. */
+// Object.keys forgets the keys' type.
+export const EVENT_NAMES = Object.keys(EVENT_TYPES) as readonly EventTypeName[]
+
+/** What may be subscribed to: types, and all of a kind. */
+export const WANTABLE: readonly string[] = [
+  ...EVENT_NAMES,
+  ...new Set(EVENT_NAMES.map((name) => name.replace(/\..*/, '.*'))),
+]
+
+/** The types that a list of types and kinds comes to, in the order of the catalogue. */
+export function wantedTypes(wanted: readonly string[]): EventTypeName[] {
+  return EVENT_NAMES.filter(
+    (name) => wanted.includes(name) || wanted.includes(name.replace(/\..*/, '.*')),
+  )
+}
+
+/** An event's id as receivers know it; the same for every attempt to deliver it. */
+export function messageId(id: bigint): string {
+  return `msg_${id}`
+}

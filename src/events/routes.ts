@@ -1,0 +1,113 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { WANTABLE, wantedTypes } from '../domain/event.ts'
+import { refusals, refuse } from '../http/problem.ts'
+import {
+  IdParams,
+  IntegerText,
+  parseId,
+  parseInteger,
+  readCursor,
+  writeCursor,
+} from '../http/schemas.ts'
+import type { Db } from '../ports.ts'
+import { EventBody, eventBody } from './bodies.ts'
+import { pageOfEvents } from './read.ts'
+import { eventsOfPayment } from './store.ts'
+
+const PAGE = { min: 1, max: 500, fallback: 100 }
+
+const LIST = {
+  tags: ['Events'],
+  operationId: 'listEvents',
+  summary: 'List events, oldest first',
+  description:
+    'Events are kept where somebody wants them: see `POST /webhook-endpoints`. Go on with ' +
+    '`next_cursor` for good: an empty page means that nothing has happened since. No event is ever ' +
+    'left out, however many are written meanwhile. A page of one type looks at 10,000 events of ' +
+    'each shard at most, so it may be short, or empty, although there are more: `more` says so.',
+  querystring: Type.Object(
+    {
+      after: Type.Optional(
+        Type.String({ maxLength: 4_000, description: 'The `next_cursor` of the page before.' }),
+      ),
+      type: Type.Optional(
+        Type.String({
+          pattern: '^[a-z_]+\\.([a-z_]+|\\*)$',
+          description: 'Only events of this type, or of all of a kind, such as `payment.*`.',
+        }),
+      ),
+      limit: IntegerText('Events per page.', PAGE.min, PAGE.max, PAGE.fallback),
+    },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object(
+      {
+        data: Type.Array(EventBody),
+        next_cursor: Type.String({ description: 'Where to go on; there for good.' }),
+        more: Type.Boolean({ description: 'Whether there may be more right now.' }),
+      },
+      { title: 'EventPage' },
+    ),
+    ...refusals(400, 503),
+  },
+}
+
+const OF_PAYMENT = {
+  tags: ['Events'],
+  operationId: 'listPaymentEvents',
+  summary: 'List the events of a payment, oldest first',
+  params: IdParams('The payment.'),
+  response: {
+    200: Type.Object({ data: Type.Array(EventBody) }, { title: 'PaymentEvents' }),
+    ...refusals(400, 404, 503),
+  },
+}
+
+interface EventRoutes {
+  readonly db: Db
+  /** Whether there is such a payment. */
+  readonly exists: (id: bigint) => Promise<boolean>
+}
+
+/** `GET /events` and `GET /payments/{id}/events`. */
+export function eventRoutes({ db, exists }: EventRoutes): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    app.get('/events', { schema: LIST }, async (request, reply) => {
+      const { after, type } = request.query
+      const limit = parseInteger('limit', request.query.limit, PAGE)
+      if (!limit.ok) return refuse(reply, limit.refusal)
+      if (type !== undefined && !WANTABLE.includes(type)) {
+        const errors = [{ pointer: '/type', code: 'unknown' }]
+        return refuse(reply, { code: 'query_invalid', errors })
+      }
+      const list = type === undefined ? 'events' : `events ${type}`
+      const positions = positionsOf(db, list, after)
+      if (positions === null) return refuse(reply, { code: 'cursor_invalid' })
+      const types = type === undefined ? null : wantedTypes([type])
+      const { events, next } = await pageOfEvents(db, positions, types, limit.value)
+      const moved = next.some((position, index) => position !== positions[index])
+      return reply.send({
+        data: events.map(eventBody),
+        next_cursor: writeCursor(list, next.map(String)),
+        more: moved,
+      })
+    })
+    app.get('/payments/:id/events', { schema: OF_PAYMENT }, async (request, reply) => {
+      const id = parseId(request.params.id)
+      if (id === null || !(await exists(id))) return refuse(reply, { code: 'payment_not_found' })
+      const events = await eventsOfPayment(db.of(id), id)
+      return reply.send({ data: events.map(eventBody) })
+    })
+  }
+}
+
+/** The positions of a cursor; the beginning without one, null where it is none of this list. */
+function positionsOf(db: Db, list: string, cursor: string | undefined): bigint[] | null {
+  const count = db.shards.length
+  if (cursor === undefined) return Array.from({ length: count }, () => 0n)
+  const texts = readCursor(list, cursor, count)
+  if (texts === null || !texts.every((text) => /^(0|[1-9]\d{0,17})$/.test(text))) return null
+  return texts.map(BigInt)
+}

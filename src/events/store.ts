@@ -1,0 +1,186 @@
+import { NOW, timed, type Runner, type Statement, type Tx, type Unsharded } from '../ports.ts'
+
+/** An event as it is kept. */
+export interface StoredEvent {
+  readonly id: bigint
+  /** Null: it is of no payment. */
+  readonly paymentId: bigint | null
+  readonly type: string
+  /** Of the changes of its payment; null: it is of something else. */
+  readonly sequence: number | null
+  /** The document that receivers get. */
+  readonly body: string
+  readonly createdAt: Date
+  /** Where it stands among the events of its shard. */
+  readonly position: bigint
+}
+
+const COLUMNS = `
+    id, nullif(payment_id, 0) as "paymentId", type, sequence, body, created_at as "createdAt",
+    position`
+
+/**
+ * Keep the types that are wanted from changing anything under somebody who ends payments: whoever
+ * has read them holds a share of this lock until the end of the transaction. So what is wanted from
+ * now on is known to every transaction that commits from now on.
+ */
+const LOCK_WANTS: Unsharded<never> = {
+  name: 'event_wants_lock',
+  sharded: false,
+  text: `
+  lock table event_wants in access exclusive mode`,
+}
+
+/**
+ * Say which types are wanted in a shard; those that were wanted before are wanted since then. The
+ * table is locked. The number of shards and the currency of the books stand there for the
+ * statements that write events.
+ */
+const SET_WANTS: Statement<never> = {
+  name: 'event_wants_set',
+  ...timed`
+  insert into event_wants (shard, types, since, shards, currency)
+  select
+    $1::int, coalesce(array_agg(asked.type order by asked.type), '{}'),
+    coalesce(array_agg(coalesce(before.since, ${NOW}) order by asked.type), '{}'), $4::int, $5
+  from unnest($3::text[]) as asked (type)
+  left join (
+    select unnest(types) as type, unnest(since) as since
+    from event_wants
+    where shard = $1
+  ) before on before.type = asked.type
+  on conflict (shard) do update
+  set types = excluded.types, since = excluded.since, shards = excluded.shards,
+    currency = excluded.currency`,
+}
+
+/**
+ * Give up to `$2` new events their positions, in the order of their ids. Under the lock of the
+ * shard's row, so no event gets a lower position than one that somebody has seen already: whoever
+ * pages by positions misses none. Who finds the row locked leaves it to its holder. An event that
+ * another turn was quicker with is left as it is.
+ */
+const FEED: Statement<{ count: number }> = {
+  name: 'events_feed',
+  text: `
+  with feed as materialized (
+    select position
+    from event_wants
+    where shard = $1 and exists (
+      select from events
+      where shard = $1 and position is null
+    )
+    for update skip locked
+  ), fresh as materialized (
+    select id, row_number() over (order by id) as place
+    from (
+      select id
+      from events
+      where shard = $1 and position is null and exists (select from feed)
+      order by id
+      limit $2
+    ) next
+  ), moved as (
+    update event_wants
+    set position = feed.position + (select count(*) from fresh)
+    from feed
+    where shard = $1
+  ), placed as (
+    update events
+    set position = feed.position + fresh.place
+    from fresh, feed
+    where events.shard = $1 and events.id = fresh.id and events.position is null
+    returning events.id
+  )
+  select count(*)::int as count
+  from placed`,
+}
+
+/** The position of the newest event of a shard that has one. */
+const HEAD: Statement<{ position: bigint }> = {
+  name: 'events_head',
+  text: `
+  select position
+  from event_wants
+  where shard = $1`,
+}
+
+/** Events with positions above `$2` up to `$3`, of all types or of those in `$4`. */
+const PAGE: Statement<StoredEvent> = {
+  name: 'events_page',
+  text: `
+  select ${COLUMNS}
+  from events
+  where shard = $1 and position > $2 and position <= $3
+    and ($4::text[] is null or type = any ($4))
+  order by position
+  limit $5`,
+}
+
+/** The events of one payment that have positions, oldest first. */
+const OF_PAYMENT: Statement<StoredEvent> = {
+  name: 'events_of_payment',
+  text: `
+  select ${COLUMNS}
+  from events
+  where shard = $1 and payment_id = $2 and position is not null
+  order by position
+  limit $3`,
+}
+
+/** Say which types are wanted from now on. `locked` has been awaited in the same transaction. */
+export function setWants(
+  tx: Tx,
+  types: readonly string[],
+  books: { readonly count: number; readonly currency: string },
+): void {
+  tx.write(SET_WANTS, [types, books.count, books.currency])
+}
+
+/** Wait for everybody who ends payments by what was wanted so far, and let nobody begin. */
+export async function lockWants(tx: Tx): Promise<void> {
+  await tx.run(LOCK_WANTS, [])
+}
+
+/** Give up to `limit` new events of a shard their positions. Returns how many got one. */
+export async function feedEvents(shard: Runner, limit: number): Promise<number> {
+  const [row] = await shard.run(FEED, [limit])
+  return row?.count ?? 0
+}
+
+/** How many positions one page looks at in a shard, whatever it is asked for. */
+const LOOKED_AT_MAX = 10_000n
+
+/** What one look at a shard's events gave. */
+interface Look {
+  /** In order of position. */
+  readonly events: readonly StoredEvent[]
+  /** The last position of which it is known whether it matches. */
+  readonly upTo: bigint
+}
+
+/** Up to `limit` events of a shard behind a position; of all types where `types` is null. */
+export async function lookAtEvents(
+  shard: Runner,
+  after: bigint,
+  types: readonly string[] | null,
+  limit: number,
+): Promise<Look> {
+  // Read first: what has a position up to here is seen by the statement that follows.
+  const [head] = await shard.run(HEAD, [])
+  const newest = head?.position ?? 0n
+  if (newest <= after) return { events: [], upTo: after }
+  const end = after + LOOKED_AT_MAX
+  const upTo = newest < end ? newest : end
+  const events = await shard.run(PAGE, [after, upTo, types, limit])
+  const last = events.at(-1)
+  return { events, upTo: events.length === limit && last !== undefined ? last.position : upTo }
+}
+
+/** Events of one payment that are shown. */
+const OF_PAYMENT_MAX = 1_000
+
+/** The events of a payment, oldest first. */
+export function eventsOfPayment(shard: Runner, paymentId: bigint): Promise<StoredEvent[]> {
+  return shard.run(OF_PAYMENT, [paymentId, OF_PAYMENT_MAX])
+}

@@ -1,0 +1,79 @@
+import { eachInTurn, whole } from '../each-shard.ts'
+import { wantedTypes } from '../domain/event.ts'
+import { lockWants, setWants } from '../events/store.ts'
+import { isLocked, type Clock, type Db, type Shard } from '../ports.ts'
+import { every, type Background } from '../queue/every.ts'
+import { knownEndpoints, type Endpoint } from './store.ts'
+import {
+  readSubscriptions,
+  typesWanted,
+  writeSubscription,
+  type Subscription,
+} from './subscriptions-store.ts'
+
+/**
+ * How long a change of what is wanted waits for those who end payments, in milliseconds. While it
+ * waits nobody begins to end any, so it is short, and tried again.
+ */
+const LOCK_MS = 300
+const TRIES_MAX = 10
+
+/** How often a process looks whether every shard knows every endpoint, in milliseconds. */
+const LOOK_MS = 5_000
+
+/**
+ * Let every shard know what endpoints want. When it returns, every transaction that ends payments
+ * from then on writes the events that are wanted. Throws where a shard cannot be told.
+ */
+export async function tellShards(db: Db): Promise<void> {
+  const endpoints = await knownEndpoints(db.global)
+  whole(await eachInTurn(db.shards, (shard) => tellShard(db, shard, endpoints)))
+}
+
+async function tellShard(db: Db, shard: Shard, endpoints: readonly Endpoint[]): Promise<void> {
+  const known = new Map(
+    (await readSubscriptions(shard)).map((subscription) => [subscription.endpointId, subscription]),
+  )
+  const behind = endpoints
+    .map(subscriptionOf)
+    .filter((own) => isBehind(known.get(own.endpointId), own))
+  if (behind.length === 0) return
+  const books = { count: db.shards.length, currency: db.currency }
+  await patiently(() =>
+    shard.transaction(async (tx) => {
+      await lockWants(tx)
+      for (const subscription of behind) writeSubscription(tx, subscription)
+      setWants(tx, await typesWanted(tx), books)
+    }, LOCK_MS),
+  )
+}
+
+function subscriptionOf({ id, version, types, state }: Endpoint): Subscription {
+  return { endpointId: id, version, types: state === 'removed' ? [] : wantedTypes(types) }
+}
+
+/** Whether a shard has to be told: also of types that this version is the first to know. */
+function isBehind(known: Subscription | undefined, own: Subscription): boolean {
+  if (known === undefined) return own.types.length > 0
+  if (known.version > own.version) return false
+  return known.version < own.version || known.types.join() !== own.types.join()
+}
+
+/** Repeat what others' locks keep back; each try waits for them a moment. */
+async function patiently(work: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isLocked(error) || attempt === TRIES_MAX) throw error
+    }
+  }
+}
+
+/** Bring shards up to date that could not be told when an endpoint changed. */
+export function startSync(
+  { db, clock }: { readonly db: Db; readonly clock: Clock },
+  onError: (error: unknown) => void,
+): Background {
+  return every(clock, LOOK_MS, () => tellShards(db), onError)
+}

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { EVENT_NAMES, EVENT_TYPES } from '../src/domain/event.ts'
+import { query } from './databases.ts'
+import { serve, type Served } from './serve.ts'
+import { ROOT } from './sources.ts'
+
+interface Shown {
+  readonly id: string
+  readonly type: string
+  readonly payment_id: number
+  readonly sequence: number
+  readonly data: { readonly amount: number; readonly status: string }
+}
+
+async function paid({ call }: Served): Promise<number> {
+  const user = await call('POST', '/users/', { balance: 1_000 })
+  const body = { user_id: user.body['id'], deposit: 200 }
+  const payment = await call('POST', '/payments/deposit', body)
+  const id = Number(payment.body['payment_id'])
+  const { body: ended } = await call('GET', `/payments/${id}?wait=20`)
+  assert.match(String(ended['status']), /success|failed/)
+  return id
+}
+
+/** Poll until an event is there; the cursors go on from page to page. */
+async function nextEvents({ call }: Served, path: string): Promise<[Shown[], string]> {
+  for (let cursor = ''; ;) {
+    const { status, body } = await call('GET', `${path}${cursor}`)
+    assert.equal(status, 200)
+    const next = String(body['next_cursor'])
+    if ((body['data'] as Shown[]).length > 0) return [body['data'] as Shown[], next]
+    cursor = `${path.includes('?') ? '&' : '?'}after=${next}`
+  }
+}
+
+test('who subscribes and polls sees every end of a payment, and goes on where the page ended', async (t) => {
+  const service = await serve(t, { SHARDS: '2' })
+  const { call } = service
+  await call('PUT', '/mock-gateway/faults', NO_FAULTS)
+  const made = await call('POST', '/webhook-endpoints', { types: ['payment.*'] })
+  assert.equal(made.status, 201, made.text)
+  assert.equal(made.headers.get('location'), '/api/v1/webhook-endpoints/1')
+  assert.deepEqual((await call('GET', '/webhook-endpoints/1')).body, made.body)
+  const id = await paid(service)
+  const [events, next] = await nextEvents(service, '/events')
+  assert.deepEqual(
+    events.map(({ type, payment_id: of, sequence, data }) => [type, of, sequence, data.status]),
+    [['payment.succeeded', id, 1, 'success']],
+  )
+  const { body: own } = await call('GET', `/payments/${id}/events`)
+  assert.deepEqual(own['data'], events)
+  const { body: empty } = await call('GET', `/events?after=${next}`)
+  assert.deepEqual([empty['data'], empty['more']], [[], false])
+  const second = await paid(service)
+  const [more] = await nextEvents(service, `/events?after=${empty['next_cursor']}`)
+  assert.deepEqual(
+    more.map(({ payment_id: of }) => of),
+    [second],
+  )
+})
+
+test('events are read by type, and a cursor goes on only with the list that gave it', async (t) => {
+  const service = await serve(t)
+  const { call } = service
+  await call('PUT', '/mock-gateway/faults', { ...NO_FAULTS, decline: 1 })
+  await call('POST', '/webhook-endpoints', { types: ['payment.*', 'dead_letter.opened'] })
+  await paid(service)
+  const [letters, next] = await nextEvents(service, '/events?type=dead_letter.*')
+  assert.deepEqual(
+    letters.map(({ type }) => type),
+    ['dead_letter.opened'],
+  )
+  const elsewhere = await call('GET', `/events?after=${next}`)
+  assert.deepEqual([elsewhere.status, elsewhere.body['code']], [400, 'cursor_invalid'])
+  const unknown = await call('GET', '/events?type=payment.gone')
+  assert.deepEqual([unknown.status, unknown.body['code']], [400, 'query_invalid'])
+})
+
+test('what is no subscription is refused, with the field at fault', async (t) => {
+  const { call } = await serve(t)
+  const refused: readonly (readonly [body: object, pointer: string])[] = [
+    [{}, '/types'],
+    [{ types: [] }, '/types'],
+    [{ types: ['payment.gone'] }, '/types/0'],
+    [{ types: ['payment.*'], description: '' }, '/description'],
+    [{ types: ['payment.*'], more: 1 }, '/more'],
+  ]
+  for (const [body, pointer] of refused) {
+    const answer = await call('POST', '/webhook-endpoints', body)
+    assert.equal(answer.status, 400, answer.text)
+    const errors = answer.body['errors'] as { pointer: string }[]
+    assert.ok(
+      errors.some((error) => error.pointer === pointer),
+      answer.text,
+    )
+  }
+  const { body } = await call('GET', '/webhook-endpoints')
+  assert.deepEqual(body['data'], [])
+})
+
+test('a subscription is changed and ended, and what is not there is not found', async (t) => {
+  const { call } = await serve(t)
+  await call('POST', '/webhook-endpoints', { types: ['payment.*'] })
+  const changed = await call('PATCH', '/webhook-endpoints/1', {
+    types: ['payment.failed'],
+    description: 'Shop',
+  })
+  assert.equal(changed.status, 200)
+  assert.deepEqual(changed.body['types'], ['payment.failed'])
+  const cleared = await call('PATCH', '/webhook-endpoints/1', { description: null })
+  assert.deepEqual([cleared.body['types'], cleared.body['description']], [['payment.failed'], null])
+  assert.equal((await call('DELETE', '/webhook-endpoints/1')).status, 204)
+  for (const method of ['GET', 'DELETE'] as const) {
+    const gone = await call(method, '/webhook-endpoints/1')
+    assert.deepEqual([gone.status, gone.body['code']], [404, 'endpoint_not_found'])
+  }
+  const nobody = await call('GET', '/payments/99/events')
+  assert.deepEqual([nobody.status, nobody.body['code']], [404, 'payment_not_found'])
+})
+
+test('there are 100 subscriptions at most', async (t) => {
+  const { call, database } = await serve(t)
+  await query(
+    database,
+    `insert into webhook_endpoints (id, types, state, created_at, created_by, changed_at)
+    select 1000 + n, '{payment.failed}', 'enabled', now(), 'jane', now()
+    from generate_series(1, 100) n`,
+  )
+  const full = await call('POST', '/webhook-endpoints', { types: ['payment.*'] })
+  assert.deepEqual([full.status, full.body['code']], [409, 'endpoints_full'])
+})
+
+test('docs/events.md lists every type of event as the catalogue has it', () => {
+  const page = readFileSync(join(ROOT, 'docs/events.md'), 'utf8').replaceAll(/ +/g, ' ')
+  for (const name of EVENT_NAMES) {
+    assert.ok(page.includes(`| \`${name}\` | ${EVENT_TYPES[name].tells} |`), name)
+  }
+})
+
+const NO_FAULTS = { timeout_before: 0, timeout_after: 0, error_before: 0, error_after: 0 }

@@ -1,0 +1,29 @@
+import type { EventTypeName } from '../../src/domain/event.ts'
+import { ids, type Handlers } from './handlers.ts'
+import { inShard, type Tables } from './tables.ts'
+
+/** Write an event: in a history every type is wanted, of all shards and from the beginning. */
+export function tell(
+  tables: Tables,
+  of: { readonly shard: number; readonly id: bigint },
+  type: EventTypeName,
+  sequence: number | null,
+): void {
+  const { shard, id: paymentId } = of
+  tables.events.set(tables.events.rows.size, { shard, paymentId, type, sequence })
+}
+
+export const tellsPending: Handlers = {
+  payments_pending: {
+    run(tables, [shard, , paymentIds]) {
+      for (const id of new Set(ids(paymentIds))) {
+        const payment = inShard(tables.payments, id, shard)
+        if (payment?.status !== 'new') continue
+        const transitions = payment.transitions + 1
+        tables.payments.set(id, { ...payment, transitions })
+        tell(tables, payment, 'payment.pending', transitions)
+      }
+      return []
+    },
+  },
+}
