@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { cancel as cancelRun, plan, step } from '../src/runs/run.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { declined, openLetter } from './operators.ts'
+import { ALL } from './redrive-kit.ts'
 import { done, refunded } from './refunds-kit.ts'
 import { serve, type Reply } from './serve.ts'
+import { verifyWorld, violated } from './verify-history.ts'
 
 const ROLES = { api: true, worker: false, mockGateway: false }
 const reason = 'ticket 4711'
@@ -21,6 +24,11 @@ async function chargedAfterFailed(world: TestWorld): Promise<bigint> {
   const [id = 0n] = await declined(world, 'deposit')
   await world.sql(`update dead_letters set error = 'charged_after_failed' where payment_id = ${id}`)
   return openLetter(world, id)
+}
+
+/** A dry run of everything, as a start names it. */
+async function snapshotOf(world: TestWorld) {
+  return { snapshot: Number((await plan(world.world, ALL, 'jane')).run.id) }
 }
 
 const ACTS: Readonly<Record<string, (world: TestWorld) => Promise<Act>>> = {
@@ -42,6 +50,12 @@ const ACTS: Readonly<Record<string, (world: TestWorld) => Promise<Act>>> = {
     const [id = 0n] = await declined(world, 'withdraw')
     const made = 'select count(*) from payments where redrive_of is not null'
     return { path: `/dlq/${await openLetter(world, id)}/redrive`, body: { reason }, made }
+  },
+  async start(world) {
+    await declined(world, 'deposit', 3)
+    const body = { ...(await snapshotOf(world)), reason, rate_per_second: 2 }
+    const made = "select count(*) from redrives where state <> 'planned'"
+    return { path: '/dlq/redrive', body, made }
   },
   async resolve(world) {
     const [id = 0n] = await declined(world, 'withdraw')
@@ -108,8 +122,9 @@ for (const [name, make] of Object.entries(ACTS)) {
     const other = await ask({ reason: 'another' })
     assert.deepEqual([other.status, other.body['code']], [422, 'idempotency_key_reuse'])
     assert.deepEqual(other.body['errors'], [{ pointer: '/reason', code: 'differs' }])
+    // A redrive of many is about no single payment.
     const about = name === 'erase' ? 'user_id' : 'payment_id'
-    assert.equal(typeof other.body[about], 'number')
+    assert.equal(typeof other.body[about], name === 'start' ? 'undefined' : 'number')
     const bad = await ask({}, 'a b')
     assert.deepEqual([bad.status, bad.body['code']], [400, 'idempotency_key_invalid'])
     assert.equal(await made(), 1)
@@ -146,4 +161,113 @@ test('a refused act keeps no key, and another user may use the same', async (t) 
   assert.equal((await cancel(999n)).body['code'], 'payment_not_found')
   assert.equal((await cancel(refund)).status, 200)
   assert.equal((await cancel(other)).status, 200)
+})
+
+test('a redrive refused for lack of funds stays refused under its key, whatever is paid in', async (t) => {
+  const world = await testWorld(t)
+  const [id = 0n] = await declined(world, 'withdraw')
+  const [{ userId = 0n } = {}] = await world.sql<{ userId: bigint }>(
+    `select user_id as "userId" from payments where id = ${id}`,
+  )
+  const letter = await openLetter(world, id)
+  const move = async (type: 'deposit' | 'withdraw') => {
+    world.gateway.script = ['success']
+    const draft = { type, userId, amount: 5_000n, idempotencyKey: null }
+    assert.equal((await world.accept([draft]))[0]?.kind, 'accepted')
+    await world.work()
+  }
+  await move('withdraw')
+  const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
+  const ask = (key: string | null, why = reason) =>
+    call(
+      'POST',
+      `/dlq/${letter}/redrive`,
+      { reason: why },
+      key === null ? {} : { 'idempotency-key': key },
+    )
+  const said = ({ text }: Reply) => text.replace(/"instance":"[^"]*",/, '')
+  const unkept = await ask(null)
+  assert.deepEqual([unkept.status, unkept.body['required']], [402, 51])
+  const first = await ask('k')
+  assert.equal(said(first), said(unkept))
+  assert.equal(first.headers.get('idempotent-replayed'), null)
+  await move('deposit')
+  await move('deposit')
+  const again = await ask('k')
+  assert.deepEqual([again.status, said(again)], [402, said(first)])
+  assert.equal(again.headers.get('idempotent-replayed'), 'true')
+  assert.equal((await ask('k', 'another')).body['code'], 'idempotency_key_reuse')
+  const acts = await world.sql(`select act, letter_id as letter, before, after from operator_acts`)
+  const was = { payment: 'failed', letter: 'open' }
+  const after = { ...was, refused: 'insufficient_funds', required: '5100', currency: 'USD' }
+  assert.deepEqual(acts, [{ act: 'redrive', letter, before: was, after }])
+
+  assert.equal((await ask('k2')).status, 202)
+  assert.deepEqual([(await ask('k')).status, (await ask('k2')).status], [402, 202])
+  // The service's clock is years behind the one by which the letter was written.
+  assert.deepEqual(violated(await verifyWorld(world)), ['letter_closing'])
+})
+
+test('a letter whose redrive was refused under a key is shown as closed when it is', async (t) => {
+  const world = await testWorld(t)
+  const [id = 0n] = await declined(world, 'withdraw')
+  await world.sql('update users set available = 0')
+  const letter = await openLetter(world, id)
+  const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
+  const key = { 'idempotency-key': 'k' }
+  assert.equal((await call('POST', `/dlq/${letter}/redrive`, { reason }, key)).status, 402)
+  await world.sql(
+    `update dead_letters set state = 'resolved', closed_at = now(), closed_by = 'gateway'`,
+  )
+  const events = (await call('GET', `/payments/${id}/timeline`)).body['events'] as {
+    event: string
+  }[]
+  const names = events.map(({ event }) => event)
+  assert.ok(names.includes('redrive') && names.includes('dead_letter_closed'), names.join(' '))
+})
+
+test('a repeated start has the first answer, however far the redrive has come', async (t) => {
+  const { world, ask, call } = await shop(t, ACTS['start'] as (world: TestWorld) => Promise<Act>)
+  const first = await ask()
+  assert.equal(first.status, 202, first.text)
+  assert.equal(await step(world.world, null), 2)
+  assert.equal((await ask()).text, first.text)
+  await cancelRun(world.world, BigInt(Number(first.body['id'])), 'jane')
+  assert.equal((await ask()).text, first.text)
+  const shown = await call('GET', `/dlq/redrives/${String(first.body['id'])}`)
+  assert.deepEqual([shown.body['state'], shown.body['done']], ['canceled', 2])
+  assert.equal((await ask({}, 'k2')).body['code'], 'redrive_started')
+  assert.equal((await ask({}, null)).body['code'], 'redrive_started')
+  const other = await ask({ ...(await snapshotOf(world)), rate_per_second: 3 })
+  assert.deepEqual(other.body['errors'], [
+    { pointer: '/rate_per_second', code: 'differs' },
+    { pointer: '/snapshot', code: 'differs' },
+  ])
+})
+
+test('one key starts one of two snapshots, whichever comes first, and a dry run keeps none', async (t) => {
+  const { world, call } = await shop(t, ACTS['start'] as (world: TestWorld) => Promise<Act>)
+  const key = { 'idempotency-key': 'k' }
+  const dry = () => call('POST', '/dlq/redrive', { filter: {}, dry_run: true }, key)
+  const shots = [await dry(), await dry()].map(({ body }) => Number(body['snapshot']))
+  const start = (snapshot: number) =>
+    call('POST', '/dlq/redrive', { snapshot, reason: 'back' }, key)
+  const answers = await Promise.all(shots.flatMap((shot) => [start(shot), start(shot)]))
+  assert.deepEqual(answers.map(({ status }) => status).toSorted(), [202, 202, 422, 422])
+  const [row] = await world.sql<{ count: bigint }>(
+    "select count(*) from redrives where state <> 'planned'",
+  )
+  assert.equal(row?.count, 1n)
+})
+
+test('a repeated start of nothing has the first answer', async (t) => {
+  const world = await testWorld(t)
+  const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
+  const body = { ...(await snapshotOf(world)), reason }
+  const [first, again] = [
+    await call('POST', '/dlq/redrive', body, { 'idempotency-key': 'k' }),
+    await call('POST', '/dlq/redrive', body, { 'idempotency-key': 'k' }),
+  ]
+  assert.deepEqual([first?.status, first?.body['state']], [202, 'done'])
+  assert.equal(again?.text, first?.text)
 })

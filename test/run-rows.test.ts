@@ -7,13 +7,14 @@ import {
   planRun,
   putOff,
   readRun,
+  runStarted,
   startRun,
   type Step,
   type StepCounts,
 } from '../src/runs/store.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 
-const START = { actor: 'joe', reason: 'again', requestId: 'r2', ageMsMax: 60_000 }
+const START = { actor: 'joe', reason: 'again', requestId: 'r2', ageMsMax: 60_000, key: null }
 const LEASE_MS = 30_000
 const NONE: StepCounts = { redriven: 0, skipped: 0, refused: 0, refusals: {} }
 
@@ -72,6 +73,27 @@ test('a run is started once, by its id, while its plan is young', async (t) => {
   world.clock.advance(1)
   assert.equal(await startRun(global, other.id, begin), null)
   assert.equal(await readRun(global, 99n), null)
+})
+
+test('a key stands for the one run that it started, of the API key that it came with', async (t) => {
+  const world = await testWorld(t)
+  const { global } = world.db
+  const begin = { ...START, ratePerSecond: 7 }
+  const [one, two, other] = [
+    await planned(world, [1n]),
+    await planned(world, [2n]),
+    await planned(world, [3n]),
+  ]
+  const key = { apiKey: 'ops', key: 'k' }
+  assert.equal(await runStarted(global, key), null)
+  const run = await startRun(global, one.id, { ...begin, key })
+  await assert.rejects(startRun(global, two.id, { ...begin, key }), /redrives_keys/)
+  assert.deepEqual(await readRun(global, two.id), two)
+  assert.deepEqual(await runStarted(global, key), run)
+  const another = { apiKey: '', key: 'k' }
+  assert.equal((await startRun(global, other.id, { ...begin, key: another }))?.id, other.id)
+  assert.equal((await runStarted(global, another))?.id, other.id)
+  assert.equal(await runStarted(global, { apiKey: 'ops', key: 'K' }), null)
 })
 
 test('a run of no letters is done when it is started', async (t) => {

@@ -20,6 +20,7 @@ import { referencesLeft, takeReferences } from '../payments/details-store.ts'
 import { noteNow } from '../payments/minutes-store.ts'
 import { insertRepeats, reopenPayments } from '../payments/store.ts'
 import type { Shard, Tx } from '../ports.ts'
+import { insertActs } from '../operators/acts-store.ts'
 import {
   actOnEach,
   actUnderKey,
@@ -31,6 +32,7 @@ import {
   type Verdict,
 } from './letter-act.ts'
 import { knownOf } from './evidence-store.ts'
+import { recordedRefusal, recordRefusal } from './kept-refusal.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
 import { readLetters, type DeadLetter } from './store.ts'
@@ -83,7 +85,7 @@ interface RedriveVerdict extends Verdict<Redriven> {
  * repeats it, with its own hold and key, or is refused for lack of funds; one that may have been
  * executed, by the evidence, is repeated only if the request says that it is meant so. A letter
  * that is not open is refused; repeating a step of a run finds the letters that the run closed and
- * answers the same.
+ * answers the same. A refusal for lack of funds is kept with the key of the request, if it has one.
  */
 export async function redrive(
   world: ActWorld,
@@ -111,6 +113,8 @@ export function redriveUnderKey(
     fields: { reason: by.reason, against_evidence: againstEvidence === true ? 'true' : null },
     act: (operator) => redrive(world, operator, [letter]),
     again: ({ paymentId, after }) => {
+      const refusal = recordedRefusal(after)
+      if (refusal !== null) return { kind: 'refused', refusal }
       const newest = after['repeated_by'] ?? null
       const newPaymentId = newest === null ? null : BigInt(newest)
       return { kind: 'redriven', letterId, paymentId: paymentId ?? 0n, newPaymentId }
@@ -144,6 +148,7 @@ async function redriveInShard(
     const books = { locked, ids, redriveId, known, left, terms, refundFee, currency }
     const verdict = decide(requests, books)
     await write(tx, verdict, by)
+    await keepRefusals(tx, verdict, by, books)
     return verdict
   })
 }
@@ -340,5 +345,31 @@ async function write(tx: Tx, verdict: RedriveVerdict, by: Operator): Promise<voi
   noteNow(
     tx,
     repeats.map(({ id }) => id),
+  )
+}
+
+/**
+ * Keep what was refused for lack of funds under a key, so that a no which somebody has acted on
+ * never becomes a yes. The letter stays open for another key.
+ */
+async function keepRefusals(
+  tx: Tx,
+  { answers }: RedriveVerdict,
+  by: Operator,
+  { locked, currency }: Pick<Books, 'locked' | 'currency'>,
+): Promise<void> {
+  if (by.key === undefined || by.key === null) return
+  const acts = [...answers].flatMap(([letterId, answer]) => {
+    const letter = locked.letters.get(letterId)
+    if (answer.kind !== 'refused' || letter === undefined) return []
+    const refused = recordRefusal(answer.refusal, letter.currency ?? currency)
+    if (refused === null) return []
+    const { paymentId, state, class: status } = letter
+    const was = { payment: status, letter: state }
+    return [{ paymentId, letterId, before: was, after: { ...was, ...refused } }]
+  })
+  await insertActs(
+    tx,
+    acts.map((one) => ({ ...one, ...by, act: 'redrive' as const })),
   )
 }

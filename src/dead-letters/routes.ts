@@ -142,7 +142,7 @@ function redriveRoute(app: App, world: ActWorld): void {
       'A payment of unknown outcome starts over: it is looked up first, and sent again only under ' +
       'its own key; where neither is possible, 409 `redrive_impossible`. If some call saw a yes, it ' +
       'succeeds by that. A failed payment is final, so a new payment repeats it, or is refused with ' +
-      '402 and the letter stays open; 409 `maybe_executed` where the evidence does not rule out that ' +
+      '402, which a key keeps, and the letter stays open; 409 `maybe_executed` where the evidence does not rule out that ' +
       'it was executed. A letter that is not open is refused with 409.',
     headers: ActHeaders,
     params: LetterId,
@@ -167,8 +167,8 @@ function redriveRoute(app: App, world: ActWorld): void {
     const by = { actor, reason, requestId: request.id, redriveId: null }
     const letter = { letterId, delayMs: 0, againstEvidence }
     const { answer, replayed } = await redriveUnderKey(world, { letter, key }, by)
-    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (replayed) void reply.header('idempotent-replayed', 'true')
+    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     const { paymentId, newPaymentId } = answer
     return reply
       .code(202)

@@ -45,15 +45,15 @@ interface KeyedAnswer<Answer> {
 
 /**
  * Carry out an act once for its key. The act keeps the key in its own transaction, so a key never
- * hangs in progress, and what is refused keeps none. Requests at the same time meet at the locks of
- * the act: whoever comes second is refused by what the first one left, or by its key, and then
- * finds the key. `again` makes the first answer out of what was kept.
+ * hangs in progress. What is refused keeps none, but for a lack of funds. Requests at the same time
+ * meet at the locks of the act: whoever comes second is refused by what the first one left, or by
+ * its key, and then finds the key. `again` makes the first answer out of what was kept.
  */
 export async function underKey<Answer>(
   db: Db,
   request: KeyedRequest,
   act: (key: ActKey | null) => Promise<Answer | Refused>,
-  again: (kept: KeptKey, userId: bigint) => Answer,
+  again: (kept: KeptKey, userId: bigint) => Answer | Refused,
 ): Promise<KeyedAnswer<Answer>> {
   const { key, requestId, about, fields } = request
   const userId = key === null ? null : await about.userIn(db.of(about.id))

@@ -1,7 +1,16 @@
 import { Type } from 'typebox'
 import { exponentIn } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
-import { Id, LOCATION, Money, nullable, OfCurrency, oneOf, Time } from '../http/schemas.ts'
+import {
+  Id,
+  LOCATION,
+  Money,
+  nullable,
+  OfCurrency,
+  oneOf,
+  REPLAYED,
+  Time,
+} from '../http/schemas.ts'
 import type { Run } from './store.ts'
 
 /** What letters in other currencies than the books' come to. */
@@ -37,7 +46,7 @@ export const RunBody = Type.Object(
     canceled_by: nullable('string'),
     other_amounts: Type.Optional(OtherAmounts),
   },
-  { title: 'Redrive', headers: LOCATION },
+  { title: 'Redrive', headers: { ...LOCATION, ...REPLAYED } },
 )
 
 /** What a run comes to, for the answer about it; `books` is the currency of the books. */

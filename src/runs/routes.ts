@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { exponentIn } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
-import { ActorHeaders, actorOf } from '../http/actor.ts'
+import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { CarriedTypes, Id, IdParams, Money, parseId, Reason } from '../http/schemas.ts'
@@ -120,8 +120,10 @@ function startRoute(app: App, world: ActWorld): void {
     description:
       'In two steps. `{"filter": …, "dry_run": true}` answers 200 with how many letters match, their ' +
       'amount and a snapshot. `{"snapshot": …, "reason": …}` answers 202 and redrives exactly those ' +
-      'letters, so many per second; see `GET /dlq/redrives/{id}` for its progress.',
-    headers: ActorHeaders,
+      'letters, so many per second; see `GET /dlq/redrives/{id}` for its progress. Under an ' +
+      '`Idempotency-Key` a snapshot is started once, and a repetition has the first answer; a dry ' +
+      'run changes nothing and keeps none.',
+    headers: ActHeaders,
     body: Type.Union([PlanBody, StartBody], {
       title: 'RedriveDeadLettersRequest',
       examples: [
@@ -129,11 +131,12 @@ function startRoute(app: App, world: ActWorld): void {
         { snapshot: 1, reason: 'The gateway is back', rate_per_second: 10 },
       ],
     }),
-    response: { 200: PlanAnswer, 202: RunBody, ...refusals(400, 404, 409, 413, 415, 503) },
+    response: { 200: PlanAnswer, 202: RunBody, ...refusals(400, 404, 409, 413, 415, 422, 503) },
   }
   app.post('/dlq/redrive', { schema }, async (request, reply) => {
-    const actor = actorOf(request)
-    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const acting = readActing(request)
+    if (!acting.ok) return refuse(reply, acting.refusal)
+    const { actor, key } = acting
     const { body } = request
     if ('filter' in body) return answerPlan(reply, world, body.filter, actor)
     const answer = await start(world, BigInt(body.snapshot), {
@@ -141,8 +144,10 @@ function startRoute(app: App, world: ActWorld): void {
       reason: body.reason,
       requestId: request.id,
       ratePerSecond: body.rate_per_second ?? RATE_DEFAULT,
+      under: key === null ? null : { apiKey: request.keyId ?? '', key },
     })
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    if (answer.replayed) void reply.header('idempotent-replayed', 'true')
     void reply.code(202).header('location', `${API}/dlq/redrives/${answer.run.id}`)
     return reply.send(runBody(answer.run, world.db.currency))
   })

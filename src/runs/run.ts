@@ -17,8 +17,10 @@ import {
   planRun,
   putOff,
   readRun,
+  runStarted,
   startRun,
   type Run,
+  type RunKey,
   type Step,
 } from './store.ts'
 
@@ -172,32 +174,79 @@ function shown(filter: RedriveFilter): Run['filter'] {
 }
 
 type RunAnswer =
-  | { readonly kind: 'run'; readonly run: Run }
+  | { readonly kind: 'run'; readonly run: Run; readonly replayed: boolean }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
 
-/** Start a snapshot. From then on any process carries it out, a second's worth at a time. */
-export async function start(
-  world: ActWorld,
-  id: bigint,
-  by: {
-    readonly actor: string
-    readonly reason: string
-    readonly requestId: string
-    readonly ratePerSecond: number
-  },
-): Promise<RunAnswer> {
-  const asked = { ...by, ageMsMax: SNAPSHOT_MS_MAX }
+/** How a snapshot is to be started. */
+export interface StartRequest {
+  readonly actor: string
+  readonly reason: string
+  readonly requestId: string
+  readonly ratePerSecond: number
+  /** Not there or null: the request has none. */
+  readonly under?: RunKey | null
+}
+
+/**
+ * Start a snapshot. From then on any process carries it out, a second's worth at a time. The same
+ * request under the same key is answered as the first one was, however far the run has come.
+ */
+export async function start(world: ActWorld, id: bigint, by: StartRequest): Promise<RunAnswer> {
+  const { under: key = null } = by
+  if (key === null) return startOnce(world, id, by)
+  const { global } = world.db
+  const find = async () => again(await runStarted(global, key), id, by)
+  const earlier = await find()
+  if (earlier !== null) return earlier
+  try {
+    const answer = await startOnce(world, id, by)
+    // The first request under the key may have come at the same time.
+    return answer.kind === 'refused' ? ((await find()) ?? answer) : answer
+  } catch (error) {
+    const first = await find().catch(() => null)
+    if (first !== null) return first
+    throw error
+  }
+}
+
+async function startOnce(world: ActWorld, id: bigint, by: StartRequest): Promise<RunAnswer> {
+  const asked = { ...by, key: by.under ?? null, ageMsMax: SNAPSHOT_MS_MAX }
   const run = await startRun(world.db.global, id, asked)
-  if (run !== null) return { kind: 'run', run }
+  if (run !== null) return { kind: 'run', run, replayed: false }
   const now = await readRun(world.db.global, id)
   if (now === null) return refuse('redrive_not_found')
   return refuse(now.state === 'planned' ? 'redrive_expired' : 'redrive_started')
 }
 
+/** What a request under the key of an earlier one is answered with; null: there is none. */
+function again(
+  run: Run | null,
+  id: bigint,
+  { reason, ratePerSecond }: StartRequest,
+): RunAnswer | null {
+  if (run === null) return null
+  const asked = { rate_per_second: ratePerSecond, reason, snapshot: id }
+  const first = { rate_per_second: run.ratePerSecond, reason: run.reason, snapshot: run.id }
+  const names = Object.keys(asked) as (keyof typeof asked)[]
+  const errors = names
+    .filter((name) => asked[name] !== first[name])
+    .map((name) => ({ pointer: `/${name}`, code: 'differs' }))
+  if (errors.length === 0) return { kind: 'run', run: asStarted(run), replayed: true }
+  return { kind: 'refused', refusal: { code: 'idempotency_key_reuse', errors } }
+}
+
+/** A run as it was when it was started. */
+function asStarted(run: Run): Run {
+  const none = { position: 0, redriven: 0, skipped: 0, refused: 0, refusals: {}, canceledBy: null }
+  return run.total === 0
+    ? { ...run, ...none, state: 'done', endedAt: run.startedAt }
+    : { ...run, ...none, state: 'running', endedAt: null }
+}
+
 /** Stop a run: letters whose turn has not come stay open. */
 export async function cancel(world: ActWorld, id: bigint, actor: string): Promise<RunAnswer> {
   const run = await cancelRun(world.db.global, id, actor)
-  if (run !== null) return { kind: 'run', run }
+  if (run !== null) return { kind: 'run', run, replayed: false }
   const now = await readRun(world.db.global, id)
   return refuse(now === null ? 'redrive_not_found' : 'redrive_not_running')
 }

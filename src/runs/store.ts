@@ -74,7 +74,10 @@ const PLAN: Unsharded<Run> = {
   returning ${COLUMNS}`,
 }
 
-/** Start a snapshot, if nobody has and it is not older than `$7` milliseconds. */
+/**
+ * Start a snapshot, if nobody has and it is not older than `$7` milliseconds. Under a key that has
+ * started another one it fails, so no key ever stands for two redrives.
+ */
 const START: Unsharded<Run> = {
   name: 'redrives_start',
   ...timedUnsharded`
@@ -88,7 +91,9 @@ const START: Unsharded<Run> = {
     request_id = $6,
     started_at = clock.time,
     next_at = clock.time,
-    ended_at = case when cardinality(letter_ids) = 0 then clock.time end
+    ended_at = case when cardinality(letter_ids) = 0 then clock.time end,
+    api_key = $8,
+    key = $9
   from clock
   where id = $2 and state = 'planned'
     and created_at >= clock.time - $7::int * interval '1 millisecond'
@@ -103,6 +108,16 @@ const READ: Unsharded<Run> = {
   select ${COLUMNS}
   from redrives
   where id = $1`,
+}
+
+/** The run that was started under a key. */
+const STARTED: Unsharded<Run> = {
+  name: 'redrives_started',
+  sharded: false,
+  text: `
+  select ${COLUMNS}
+  from redrives
+  where api_key = $1 and key = $2`,
 }
 
 /** Stop a running run. The step in progress, at most a second's worth, still ends. */
@@ -236,6 +251,12 @@ export async function planRun(
   return run
 }
 
+/** The idempotency key of a start, and the API key that it came with; '' where none is asked for. */
+export interface RunKey {
+  readonly apiKey: string
+  readonly key: string
+}
+
 /** Start a snapshot; null when it cannot be started. */
 export async function startRun(
   db: Global,
@@ -246,10 +267,12 @@ export async function startRun(
     readonly reason: string
     readonly requestId: string
     readonly ageMsMax: number
+    readonly key: RunKey | null
   },
 ): Promise<Run | null> {
-  const { ratePerSecond, actor, reason, requestId, ageMsMax } = start
-  const values = [id, ratePerSecond, actor, reason, requestId, ageMsMax]
+  const { ratePerSecond, actor, reason, requestId, ageMsMax, key } = start
+  const under = [key?.apiKey ?? null, key?.key ?? null]
+  const values = [id, ratePerSecond, actor, reason, requestId, ageMsMax, ...under]
   const [run] = await db.run(START, values)
   return run ?? null
 }
@@ -257,6 +280,12 @@ export async function startRun(
 /** Read a run; null when there is none. */
 export async function readRun(db: Global, id: bigint): Promise<Run | null> {
   const [run] = await db.run(READ, [id])
+  return run ?? null
+}
+
+/** The run that was started under a key; null: none was. */
+export async function runStarted(db: Global, { apiKey, key }: RunKey): Promise<Run | null> {
+  const [run] = await db.run(STARTED, [apiKey, key])
   return run ?? null
 }
 

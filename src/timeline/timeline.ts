@@ -139,7 +139,9 @@ function effectOf({ late, outcome }: Attempt, { status }: WholePayment): string 
 /** A letter's opening, and its end unless an operator's act shows it already. */
 function letterEvents(letter: DeadLetter, acts: readonly KeptAct[]): TimelineEvent[] {
   const opened: TimelineEvent = { at: letter.createdAt, kind: 'letter_opened', letter }
-  const acted = acts.some(({ letterId }) => letterId === letter.id)
+  const acted = acts.some(
+    ({ letterId, after }) => letterId === letter.id && after['letter'] !== 'open',
+  )
   if (letter.closedAt === null || acted) return [opened]
   return [opened, { at: letter.closedAt, kind: 'letter_closed', letter }]
 }
