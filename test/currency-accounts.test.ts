@@ -210,3 +210,44 @@ test('what comes back and what is redriven is read, booked and refused in the de
   const poor = await call('POST', `/dlq/${letterId}/redrive`, { reason })
   assert.deepEqual([poor.body['code'], poor.body['required']], ['insufficient_funds', 612])
 })
+
+test('each currency has the floor that is set for it, and none where none is', async (t) => {
+  const env = { TRANSACTION_FEE_MIN: 'USD:0.30,JPY:40', REFUND_FEE: 'return' }
+  const service = await serve(t, env)
+  const { call } = service
+  for (const when of ['before', 'after']) {
+    await call('PUT', '/mock-gateway/faults', { [`timeout_${when}`]: 0, [`error_${when}`]: 0 })
+  }
+  const open = async (currency: string) =>
+    Number((await call('POST', '/users', { balance: 0, currency })).body['id'])
+  const [usd, jpy, kwd] = [await open('USD'), await open('JPY'), await open('KWD')]
+  const commission = (fee: string) => new RegExp(`"commission":${fee},"status":"success"`)
+  for (const [user, amount, fee] of [
+    [usd, '10', '0.3'],
+    [usd, '100', '2'],
+    [jpy, '1500', '40'],
+    [jpy, '10000', '200'],
+    // Two percent of a fils are none.
+    [kwd, '0.001', '0'],
+    [kwd, '10.125', '0.203'],
+  ] as const) {
+    assert.match(await deposited(service, user, amount), commission(fee))
+  }
+  // No deposit may be eaten by its commission.
+  for (const [user, below, least] of [
+    [usd, '0.30', '0.31'],
+    [jpy, '40', '41'],
+  ] as const) {
+    const none = await call('POST', '/payments/deposit', { user_id: user, deposit: below })
+    assert.equal(none.body['code'], 'amount_below_commission')
+    const shown = await deposited(service, user, least)
+    assert.match(shown, commission(user === usd ? '0.3' : '40'))
+  }
+  // A refund returns its part of the floor, in whole yen: 700 of 1500 are 18.67 of 40.
+  const part = await call('POST', '/payments/3/refunds', { amount: 700, reason: 'a part' })
+  const id = Number(part.body['payment_id'])
+  assert.match((await call('GET', `/payments/${id}?wait=20`)).text, /"status":"success"/)
+  const ledger = await call('GET', '/ledger')
+  assert.ok(ledger.text.includes(`"fees":${40 + 200 + 40 - 18},`), ledger.text)
+  assert.deepEqual(await rulesBroken(t, service, 'USD', true), [])
+})

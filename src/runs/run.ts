@@ -178,7 +178,7 @@ type RunAnswer =
   | { readonly kind: 'refused'; readonly refusal: Refusal }
 
 /** How a snapshot is to be started. */
-export interface StartRequest {
+interface StartRequest {
   readonly actor: string
   readonly reason: string
   readonly requestId: string
