@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ChargeRequest } from '../src/ports.ts'
+import type { GatewayOperation } from '../src/domain/gateway.ts'
 import { gateway, http, peer, REQUEST } from './misbehaving-peer.ts'
 
-const YEN: ChargeRequest = { ...REQUEST, amount: 1_500n, currency: 'JPY', exponent: 0 }
+const YEN: GatewayOperation = { ...REQUEST, amount: 1_500n, currency: 'JPY', exponent: 0 }
 
 /** Replies about our payment that are about other money: they say nothing of ours. */
 const OTHER_MONEY: Readonly<Record<string, object>> = {
@@ -28,7 +28,7 @@ for (const [name, money] of Object.entries(OTHER_MONEY)) {
       const { url } = await peer(t, (socket) => socket.write(reply))
       for (const echo of ['optional', 'required'] as const) {
         const client = gateway(t, url, { echo })
-        const charged = await client.charge(YEN)
+        const charged = await client.execute(YEN)
         assert.deepEqual(charged.outcome, { kind: 'in_doubt', reason: 'reply_mismatch' })
         const { outcome } = await client.lookup(YEN)
         assert.deepEqual(outcome, { kind: 'no_answer', reason: 'reply_mismatch' })
@@ -51,7 +51,7 @@ for (const [name, money] of Object.entries(OUR_MONEY)) {
     const reply = http(200, JSON.stringify({ status: 'success', ...OURS, ...money }))
     const { url } = await peer(t, (socket) => socket.write(reply))
     const client = gateway(t, url)
-    assert.equal((await client.charge(YEN)).outcome.kind, 'success')
+    assert.equal((await client.execute(YEN)).outcome.kind, 'success')
     assert.equal((await client.lookup(YEN)).outcome.kind, 'success')
   })
 }
@@ -59,6 +59,6 @@ for (const [name, money] of Object.entries(OUR_MONEY)) {
 test('a payment for which the gateway was told no currency is not judged by one', async (t) => {
   const reply = http(200, JSON.stringify({ status: 'success', ...OURS, currency: 'EUR' }))
   const { url, requests } = await peer(t, (socket) => socket.write(reply))
-  assert.equal((await gateway(t, url).charge(REQUEST)).outcome.kind, 'success')
+  assert.equal((await gateway(t, url).execute(REQUEST)).outcome.kind, 'success')
   assert.doesNotMatch(requests[0] ?? '', /currency/)
 })

@@ -251,7 +251,7 @@ export async function planRun(
   return run
 }
 
-/** The idempotency key of a start, and the API key that it came with; '' where none is asked for. */
+/** The idempotency key of a start, and the API key it came with; '' where none is asked for. */
 export interface RunKey {
   readonly apiKey: string
   readonly key: string
