@@ -108,8 +108,11 @@ export async function somebodyElse(t: TestContext, world: TestWorld) {
   await client.connect()
   t.after(() => client.end())
   return {
-    async lock(table: 'users' | 'payments' | 'payment_tasks' | 'dead_letters', id: bigint) {
-      const column = table === 'payment_tasks' ? 'payment_id' : 'id'
+    async lock(
+      table: 'users' | 'payments' | 'payment_details' | 'payment_tasks' | 'dead_letters',
+      id: bigint,
+    ) {
+      const column = table.startsWith('payment_') ? 'payment_id' : 'id'
       await client.query('begin')
       await client.query(`select from ${table} where ${column} = $1 for update`, [id])
     },

@@ -4,16 +4,16 @@ import { redrive } from '../src/dead-letters/redrive.ts'
 import { editPayment } from '../src/operators/edit-texts.ts'
 import { lockTexts, writeTexts } from '../src/payments/details-store.ts'
 import { testWorld } from './harness.ts'
-import { accepted, JANE, openLetter } from './operators.ts'
+import { accepted, JANE, openLetter, somebodyElse } from './operators.ts'
 import { until } from './process-kit.ts'
 import { serve } from './serve.ts'
 
 const ROLES = { api: true, worker: false, mockGateway: false }
 
-async function shop(t: TestContext) {
+async function shop(t: TestContext, env: Record<string, string> = {}) {
   const world = await testWorld(t)
   const userId = Number(await world.user(100_000n))
-  const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
+  const { call } = await serve(t, env, { database: world.url, roles: ROLES })
   const deposit = (more: object = {}, headers = {}) =>
     call('POST', '/payments/deposit', { user_id: userId, deposit: 10, ...more }, headers)
   const made = async (more: object = {}) => Number((await deposit(more)).body['payment_id'])
@@ -103,14 +103,48 @@ test('a payment and the one that repeats it have the same texts, whichever is ch
 test('changes of one payment at the same time are all kept', async (t) => {
   const { world, made, patch } = await shop(t)
   const id = await made()
+  // Whoever waits too long for the others is told to come again, and nothing of it is kept.
+  const untilFree = async (body: object): Promise<void> => {
+    const { status, text } = await patch(id, body)
+    if (status === 503) return untilFree(body)
+    assert.equal(status, 200, text)
+  }
   const texts = Array.from({ length: 20 }, (_, index) => index)
   await Promise.all(
-    texts.map((n) => patch(id, n % 2 === 0 ? { description: 'd' } : { metadata: { m: 'm' } })),
+    texts.map((n) => untilFree(n % 2 === 0 ? { description: 'd' } : { metadata: { m: 'm' } })),
   )
   const [row] = await world.sql<{ description: string; metadata: unknown; acts: bigint }>(
     'select description, metadata, (select count(*) from operator_acts) as acts from payment_details',
   )
   assert.deepEqual([row?.description, row?.metadata, row?.acts], ['d', { m: 'm' }, 20n])
+  // Each saw what the one before it had left: one was the first for each of the texts.
+  const firsts = await world.sql(
+    `select after from operator_acts
+     where before = '{"description": null}' or before = '{"metadata": null}'`,
+  )
+  assert.equal(firsts.length, 2)
+})
+
+test('a change of texts waits for nobody who has locked the payment or its user', async (t) => {
+  const { world, made, patch } = await shop(t)
+  const id = await made({ description: 'one' })
+  const [payments, users] = [await somebodyElse(t, world), await somebodyElse(t, world)]
+  await payments.lock('payments', BigInt(id))
+  await users.lock('users', 1n)
+  const { status, body } = await patch(id, { description: 'two' })
+  assert.deepEqual([status, body['description']], [200, 'two'])
+})
+
+test('who waits too long for another change of the same texts is told to come again', async (t) => {
+  const { world, made, patch } = await shop(t, { DATABASE_LOCK_TIMEOUT_SECONDS: '0.1' })
+  const id = await made({ description: 'one' })
+  const other = await somebodyElse(t, world)
+  await other.lock('payment_details', BigInt(id))
+  const busy = await patch(id, { description: 'two' })
+  assert.deepEqual([busy.status, busy.body['code']], [503, 'busy'])
+  await other.release()
+  assert.equal((await patch(id, { description: 'two' })).status, 200)
+  assert.equal((await world.sql('select id from operator_acts')).length, 1)
 })
 
 test('a change that waits for another one keeps what that has changed', async (t) => {

@@ -118,12 +118,18 @@ export function actsOfPayment(shard: Runner, paymentId: bigint): Promise<KeptAct
   return shard.run(ACTS, [paymentId])
 }
 
-/** Keep an act on texts. */
-export async function insertTextAct(tx: Tx, done: TextAct): Promise<void> {
+/** Take the id of an act; who takes it before its locks holds them for a shorter time. */
+export async function takeActId(tx: Tx): Promise<bigint> {
   const [id] = await tx.ids('operator_act_ids', 1)
+  if (id === undefined) throw new Error('no id of an act')
+  return id
+}
+
+/** Keep an act on texts. */
+export function insertTextAct(tx: Tx, id: bigint, done: TextAct): void {
   const { paymentId, userId, act, actor, reason, requestId } = done
   const [before, after] = [JSON.stringify(done.before), JSON.stringify(done.after)]
-  if (done.key != null && id !== undefined) {
+  if (done.key != null) {
     keepKey(tx, done.key, { actId: id, userId, paymentId })
   }
   tx.write(INSERT_TEXT, [id, paymentId, userId, act, actor, reason, requestId, before, after])

@@ -3,7 +3,7 @@ import { lockTexts, writeTexts } from '../payments/details-store.ts'
 import type { Db } from '../ports.ts'
 import { lockUsers } from '../users/store.ts'
 import { metadataOf, writeMetadata } from '../users/details-store.ts'
-import { insertTextAct } from './acts-store.ts'
+import { insertTextAct, takeActId } from './acts-store.ts'
 
 /** What the record says where no reason is asked for. */
 const REASON = 'edited'
@@ -20,14 +20,14 @@ export function editPayment(
   by: { readonly actor: string; readonly requestId: string },
 ): Promise<boolean> {
   return db.of(id).transaction(async (tx) => {
-    const texts = await lockTexts(tx, id)
+    const [actId, texts] = await Promise.all([takeActId(tx), lockTexts(tx, id)])
     if (texts === null) return false
     const now = { ...texts, ...edit }
     writeTexts(tx, now)
     const names = Object.keys(edit) as (keyof Edit)[]
     const shown = (of: Edit) =>
       Object.fromEntries(names.map((name) => [name, (of[name] ?? null) === null ? null : 'set']))
-    await insertTextAct(tx, {
+    insertTextAct(tx, actId, {
       act: 'edit',
       paymentId: id,
       userId: null,
@@ -51,10 +51,11 @@ export function editUser(
   by: { readonly actor: string; readonly requestId: string },
 ): Promise<boolean> {
   return db.of(userId).transaction(async (tx) => {
+    const actId = await takeActId(tx)
     const [[user], was] = await Promise.all([lockUsers(tx, [userId]), metadataOf(tx, userId)])
     if (user === undefined) return false
     writeMetadata(tx, userId, metadata)
-    await insertTextAct(tx, {
+    insertTextAct(tx, actId, {
       act: 'edit',
       paymentId: null,
       userId,

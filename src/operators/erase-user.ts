@@ -8,7 +8,7 @@ import { eachShard, whole } from '../each-shard.ts'
 import { lockUsers, readUsers } from '../users/store.ts'
 import { eraseTexts } from '../users/details-store.ts'
 import { eraseSent } from '../users/keys-store.ts'
-import { insertTextAct } from './acts-store.ts'
+import { insertTextAct, takeActId } from './acts-store.ts'
 import { aboutUser, underKey } from './under-key.ts'
 
 type EraseAnswer =
@@ -125,10 +125,11 @@ async function end(
   by: Eraser,
 ): Promise<Erased | null> {
   const { userId, newest, payments } = done
+  const actId = await takeActId(tx)
   if (!(await lockFinal(tx, userId, newest))) return null
   const { externalId, metadata } = await eraseTexts(tx, userId)
   const shown = (was: boolean) => (was ? 'set' : null)
-  await insertTextAct(tx, {
+  insertTextAct(tx, actId, {
     act: 'erase',
     paymentId: null,
     userId,

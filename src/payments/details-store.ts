@@ -147,33 +147,28 @@ const FIRST: Statement<{ firstId: bigint }> = {
   where repeats is null`,
 }
 
-/** Lock a payment, so that two who change its texts come one after the other. */
-const LOCK: Statement<{ id: bigint }> = {
-  name: 'payments_lock',
+/**
+ * Lock the texts of a payment, so that two who change them come one after the other, and read what
+ * the last one left. Their row is written where nothing was said so far: the row of the payment
+ * itself is locked by whoever moves its money, and a change of texts waits for none of them.
+ */
+const LOCK: Statement<Omit<Texts, 'firstId'>> = {
+  name: 'payment_details_lock',
   text: `
-  select id
-  from payments
-  where shard = $1 and id = $2
-  for no key update`,
+  insert into payment_details (shard, payment_id, sent)
+  values ($1::int, $2::bigint, '{}')
+  on conflict (shard, payment_id) do update
+  set sent = payment_details.sent
+  returning description, metadata`,
 }
 
-/** The texts of a payment; behind its lock, so that they are what the last one left. */
-const TEXTS: Statement<Omit<Texts, 'firstId'>> = {
-  name: 'payment_details_texts',
-  text: `
-  select description, metadata
-  from payment_details
-  where shard = $1 and payment_id = $2`,
-}
-
-/** Change the texts of a payment. What was first sent stays as it is, be it nothing. */
+/** Change the texts of a payment, which are locked. What was first sent stays as it is. */
 const WRITE_TEXTS: Statement<never> = {
   name: 'payment_details_write_texts',
   text: `
-  insert into payment_details (shard, payment_id, description, metadata, sent)
-  values ($1::int, $2::bigint, $3, $4::jsonb, '{}')
-  on conflict (shard, payment_id) do update
-  set description = excluded.description, metadata = excluded.metadata`,
+  update payment_details
+  set description = $3, metadata = $4::jsonb
+  where shard = $1 and payment_id = $2`,
 }
 
 /** What was said about a payment, beside the amounts that a repeated key is compared with. */
@@ -280,7 +275,7 @@ export async function lockTexts(tx: Tx, id: bigint): Promise<Texts | null> {
   const [first] = await tx.run(FIRST, [numbers([id])])
   if (first === undefined) return null
   const { firstId } = first
-  const [, [texts]] = await Promise.all([tx.run(LOCK, [firstId]), tx.run(TEXTS, [firstId])])
+  const [texts] = await tx.run(LOCK, [firstId])
   return { description: null, metadata: null, ...texts, firstId }
 }
 

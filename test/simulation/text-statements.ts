@@ -1,4 +1,4 @@
-import { ids, idsOrNone, paymentLock, texts, time, type Handlers } from './handlers.ts'
+import { ids, idsOrNone, texts, time, type Handlers } from './handlers.ts'
 import { inShard, refuseUnless, type ActRow, type DetailsRow, type Tables } from './tables.ts'
 
 type Metadata = DetailsRow['metadata']
@@ -101,6 +101,16 @@ const references: Handlers = {
   },
 }
 
+/** Details of a payment about which nothing was said. */
+const UNSAID = {
+  reference: null,
+  description: null,
+  metadata: null,
+  paymentMethod: null,
+  returnUrl: null,
+  sent: {},
+}
+
 const edits: Handlers = {
   payments_first: {
     run: (tables, [shard, paymentIds]) =>
@@ -108,23 +118,22 @@ const edits: Handlers = {
         .filter((id) => inShard(tables.payments, id, shard) !== undefined)
         .map((id) => ({ firstId: firstOf(tables, id) })),
   },
-  payments_lock: {
-    locks: (_, [, id]) => [paymentLock(BigInt(id as bigint))],
-    run: (_, [, id]) => [{ id }],
-  },
-  payment_details_texts: {
-    run: (tables, [shard, id]) => {
-      const said = inShard(tables.details, BigInt(id as bigint), shard)
-      return said === undefined ? [] : [{ description: said.description, metadata: said.metadata }]
+  payment_details_lock: {
+    locks: (_, [, id]) => [`texts ${BigInt(id as bigint)}`],
+    run(tables, [shard, id]) {
+      const paymentId = BigInt(id as bigint)
+      const said = inShard(tables.details, paymentId, shard)
+      if (said !== undefined) return [{ description: said.description, metadata: said.metadata }]
+      tables.details.set(paymentId, { shard: Number(shard), paymentId, ...UNSAID })
+      return [{ description: null, metadata: null }]
     },
   },
   payment_details_write_texts: {
     run(tables, [shard, id, description, metadata]) {
-      const paymentId = BigInt(id as bigint)
-      const none = { reference: null, paymentMethod: null, returnUrl: null, sent: {} }
-      const before = tables.details.get(paymentId)
-      tables.details.set(paymentId, {
-        ...(before ?? { shard: Number(shard), paymentId, ...none }),
+      const before = inShard(tables.details, BigInt(id as bigint), shard)
+      if (before === undefined) return []
+      tables.details.set(before.paymentId, {
+        ...before,
         description: description as string | null,
         metadata: parsed<Metadata>(metadata),
       })
