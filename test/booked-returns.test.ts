@@ -131,7 +131,7 @@ for (const type of ['deposit', 'withdraw'] as const) {
     const { id, letterId } = await charged(world, type)
     const before = await balanced(world)
     for (const times of [1, 2]) {
-      const [answer] = await correct({ db: world.db }, JANE, [letterId])
+      const [answer] = await correct({ db: world.db }, JANE, [{ letterId, gatewayRef: null }])
       assert.equal(answer?.kind, 'corrected', `time ${times}`)
     }
     const after = await balanced(world)
@@ -153,7 +153,7 @@ test('a withdrawal that is corrected costs the user what is there, and the rest 
   const { id, letterId } = await charged(world, 'withdraw')
   world.gateway.script = ['success']
   await spend(world, (await world.view(id)).payment.userId, 4_900n)
-  await correct({ db: world.db }, JANE, [letterId])
+  await correct({ db: world.db }, JANE, [{ letterId, gatewayRef: null }])
   const sums = await balanced(world)
   assert.deepEqual([sums['user'], sums['losses']], [0n, -4_998n])
 })
@@ -162,7 +162,10 @@ test('a failed payment that was not executed is not corrected', async (t) => {
   const world = await testWorld(t)
   const [id = 0n] = await declined(world, 'deposit')
   const [letter] = await lettersOfPayment(world.db.of(id), id)
-  const [answer, missing] = await correct({ db: world.db }, JANE, [letter?.id ?? 0n, 999_999n])
+  const [answer, missing] = await correct({ db: world.db }, JANE, [
+    { letterId: letter?.id ?? 0n, gatewayRef: null },
+    { letterId: 999_999n, gatewayRef: null },
+  ])
   assert(answer?.kind === 'refused' && answer.refusal.code === 'not_correctable')
   assert(missing?.kind === 'refused' && missing.refusal.code === 'letter_not_found')
 })
@@ -177,7 +180,11 @@ test('withdrawals that are corrected in one batch spend what their user has once
   await spend(world, userId, 3_000n)
   const letterIds = await Promise.all(ids.map((id) => openLetter(world, id)))
   const [first = 0n, second = 0n] = letterIds
-  const answers = await correct({ db: world.db }, JANE, [first, second, first])
+  const answers = await correct(
+    { db: world.db },
+    JANE,
+    [first, second, first].map((letterId) => ({ letterId, gatewayRef: null })),
+  )
   assert.deepEqual(
     answers.map(({ kind }) => kind),
     ['corrected', 'corrected', 'corrected'],

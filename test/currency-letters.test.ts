@@ -207,7 +207,9 @@ for (const type of ['deposit', 'withdraw'] as const) {
       await world.sql(`update users set available = ${left} where id = ${userId}`)
     }
     for (const { id } of each) {
-      const [answer] = await correct(world.world, JANE, [await letter(id)])
+      const [answer] = await correct(world.world, JANE, [
+        { letterId: await letter(id), gatewayRef: null },
+      ])
       assert.equal(answer?.kind, 'corrected')
     }
     const lates = await world.sql<Record<string, bigint>>(

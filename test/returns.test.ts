@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { NO_EVIDENCE } from '../src/domain/evidence.ts'
 import { CHARGED_AFTER_FAILED } from '../src/domain/explain.ts'
 import {
   chargebackShares,
@@ -291,11 +292,11 @@ const FAILED = {
 
 test('a failed payment that the gateway executed is corrected once', () => {
   const letter = CHARGED_AFTER_FAILED
-  const decision = decideCorrection({ payment: FAILED, letter, corrected: false }, 50n)
+  const decision = decideCorrection({ payment: FAILED, letter, corrected: false, word: null }, 50n)
   assert.ok(decision.kind === 'correct', 'correct')
   const { kind, user, gateway, fees, losses } = decision.entry
   assert.deepEqual([kind, user, gateway, fees, losses], ['settle_late', -50n, 100n, 2n, -52n])
-  const again = { payment: FAILED, letter: null, corrected: true }
+  const again = { payment: FAILED, letter: null, corrected: true, word: null }
   assert.deepEqual(decideCorrection(again, 50n), { kind: 'corrected' })
 })
 
@@ -304,10 +305,40 @@ test('nothing else is corrected', () => {
   const letter = CHARGED_AFTER_FAILED
   for (const status of ['new', 'unknown', 'success'] as const) {
     const payment = { ...FAILED, status }
-    assert.deepEqual(decideCorrection({ payment, letter, corrected: false }, 50n), refused)
+    assert.deepEqual(
+      decideCorrection({ payment, letter, corrected: false, word: null }, 50n),
+      refused,
+    )
   }
   for (const other of [null, 'rejected']) {
-    const view = { payment: FAILED, letter: other, corrected: false }
+    const view = { payment: FAILED, letter: other, corrected: false, word: null }
     assert.deepEqual(decideCorrection(view, 50n), refused)
+  }
+})
+
+test('a word corrects what failed, and goes against a no of the gateway only if it is meant so', () => {
+  const view = { payment: FAILED, letter: null, corrected: false }
+  const said = { known: NO_EVIDENCE, insists: false }
+  const plain = decideCorrection({ ...view, word: said }, 50n)
+  assert.ok(plain.kind === 'correct' && plain.evidence === null)
+  for (const no of [{ no: true }, { declined: true }]) {
+    const known = { ...NO_EVIDENCE, ...no }
+    assert.deepEqual(decideCorrection({ ...view, word: { ...said, known } }, 50n), {
+      kind: 'refused',
+      refusal: { code: 'evidence_contradicts', paymentId: 5n, evidence: 'declined' },
+    })
+    const insists = decideCorrection({ ...view, word: { known, insists: true } }, 50n)
+    assert.ok(insists.kind === 'correct' && insists.evidence === 'declined')
+    // A late yes outweighs the no, so nobody has to insist.
+    const late = { ...view, letter: CHARGED_AFTER_FAILED, word: { ...said, known } }
+    const booked = decideCorrection(late, 50n)
+    assert.ok(booked.kind === 'correct' && booked.evidence === null)
+  }
+  for (const other of [{ status: 'success' }, { status: 'unknown' }, { type: 'refund' }] as const) {
+    const decision = decideCorrection(
+      { ...view, payment: { ...FAILED, ...other }, word: said },
+      50n,
+    )
+    assert.ok(decision.kind === 'refused' && decision.refusal.code === 'not_correctable')
   }
 })

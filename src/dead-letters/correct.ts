@@ -1,3 +1,4 @@
+import { NO_EVIDENCE, type KnownEvidence } from '../domain/evidence.ts'
 import { decideCorrection } from '../domain/returns.ts'
 import { correctedPayments } from '../ledger/store.ts'
 import type { Shard } from '../ports.ts'
@@ -10,9 +11,19 @@ import {
   type Refused,
   type Verdict,
 } from './letter-act.ts'
+import { knownOf } from './evidence-store.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
-import { readLetters } from './store.ts'
+import { readLetters, type DeadLetter } from './store.ts'
+
+/** A letter about a failed payment that the gateway executed. */
+export interface CorrectRequest {
+  readonly letterId: bigint
+  /** An operator has seen it at the gateway under this reference; null: a late yes says so. */
+  readonly gatewayRef: string | null
+  /** The operator knows that the evidence says otherwise, and insists. */
+  readonly againstEvidence?: boolean
+}
 
 /** The money of a failed payment is booked; its status stays. */
 interface Corrected {
@@ -24,37 +35,33 @@ interface Corrected {
 type CorrectAnswer = Corrected | Refused
 
 /**
- * Correct failed payments that the gateway turned out to have executed: N letters in, N answers
+ * Correct failed payments that the gateway turned out to have executed: N requests in, N answers
  * out, in order; one transaction per shard. What moved there is booked here, once, and the letter
  * is closed. A withdrawal gave back its hold, so the user pays as far as the balance goes, and the
- * rest is a loss.
+ * rest is a loss. That it was executed is said by a late yes, or by an operator who has found it at
+ * the gateway; then the letter may be closed already, as it is when somebody failed the payment.
  */
 export async function correct(
   world: Pick<ActWorld, 'db'>,
   by: Operator,
-  letterIds: readonly bigint[],
+  requests: readonly CorrectRequest[],
 ): Promise<CorrectAnswer[]> {
-  const requests = letterIds.map((letterId) => ({ letterId }))
-  return actOnEach(world.db, requests, (shard, own) =>
-    correctInShard(
-      shard,
-      by,
-      own.map(({ letterId }) => letterId),
-    ),
-  )
+  return actOnEach(world.db, requests, (shard, own) => correctInShard(shard, by, own))
 }
 
 /** Correct one, once for the key of a request; null: it has none. */
 export function correctUnderKey(
   world: Pick<ActWorld, 'db'>,
-  { letterId, key }: { readonly letterId: bigint; readonly key: string | null },
+  { request, key }: { readonly request: CorrectRequest; readonly key: string | null },
   by: Operator,
 ) {
+  const { letterId, gatewayRef, againstEvidence } = request
+  const against_evidence = againstEvidence === true ? 'true' : null
   return actUnderKey<Corrected>(world.db, 'correct', by, {
     letterId,
     key,
-    fields: { reason: by.reason },
-    act: (operator) => correct(world, operator, [letterId]),
+    fields: { reason: by.reason, gateway_ref: gatewayRef, against_evidence },
+    act: (operator) => correct(world, operator, [request]),
     again: ({ paymentId }) => ({ kind: 'corrected', letterId, paymentId: paymentId ?? 0n }),
   })
 }
@@ -62,54 +69,81 @@ export function correctUnderKey(
 async function correctInShard(
   shard: Shard,
   by: Operator,
-  letterIds: readonly bigint[],
+  requests: readonly CorrectRequest[],
 ): Promise<Verdict<Corrected>> {
   // Which payment and user a letter is about never changes, so this needs no lock.
-  const found = await readLetters(shard, letterIds)
+  const found = await readLetters(
+    shard,
+    requests.map(({ letterId }) => letterId),
+  )
   return whereFree(shard, async (tx, lock) => {
     const locked = await lock(tx, found)
     // Behind the locks: two operators book it once.
     const userIds = [...new Set(found.map(({ userId }) => userId))]
-    const corrected = await correctedPayments(tx, userIds, [...locked.payments.keys()])
-    const verdict = decide(letterIds, locked, new Set(corrected))
+    const paymentIds = [...locked.payments.keys()]
+    const words = requests.some(({ gatewayRef }) => gatewayRef !== null)
+    const [corrected, known] = await Promise.all([
+      correctedPayments(tx, userIds, paymentIds),
+      words ? knownOf(tx, paymentIds) : new Map<bigint, KnownEvidence>(),
+    ])
+    const verdict = decide(requests, { ...locked, known, corrected: new Set(corrected) })
     await writeEnds(tx, verdict, 'correct', by)
     return verdict
   })
 }
 
+type Books = Locked & {
+  readonly known: ReadonlyMap<bigint, KnownEvidence>
+  /** Payments that are booked, those of earlier letters among them. */
+  readonly corrected: Set<bigint>
+}
+
 /** Decide every letter in order: earlier ones use up what users have before later ones. */
-function decide(
-  letterIds: readonly bigint[],
-  locked: Locked,
-  corrected: Set<bigint>,
-): Verdict<Corrected> {
-  const verdict = newVerdict<Corrected>(locked.busy)
-  const available = new Map(locked.available)
-  for (const letterId of letterIds) {
-    const letter = locked.letters.get(letterId)
-    if (letter === undefined || verdict.answers.has(letterId)) continue
-    const { paymentId, userId } = letter
-    const payment = locked.payments.get(paymentId)
-    if (payment === undefined) continue
-    const seen = {
-      payment,
-      letter: letter.state === 'open' ? letter.error : null,
-      corrected: corrected.has(paymentId),
-    }
-    const decision = decideCorrection(seen, available.get(userId) ?? 0n)
-    if (decision.kind === 'refused') {
-      verdict.answers.set(letterId, { kind: 'refused', refusal: decision.refusal })
-      continue
-    }
-    verdict.answers.set(letterId, { kind: 'corrected', letterId, paymentId })
-    if (decision.kind === 'corrected') continue
-    const { entry } = decision
-    corrected.add(paymentId)
-    available.set(userId, (available.get(userId) ?? 0n) + entry.user)
-    verdict.entries.push(entry)
-    const before = { payment: payment.status, letter: letter.state }
-    const after = { payment: payment.status, letter: 'resolved' }
-    verdict.acts.push({ paymentId, letterId, before, after })
+function decide(requests: readonly CorrectRequest[], books: Books): Verdict<Corrected> {
+  const verdict = newVerdict<Corrected>(books.busy)
+  const available = new Map(books.available)
+  for (const request of requests) {
+    const letter = books.letters.get(request.letterId)
+    if (letter === undefined || verdict.answers.has(letter.id)) continue
+    const answer = decideOne(request, letter, { ...books, available }, verdict)
+    if (answer !== null) verdict.answers.set(letter.id, answer)
   }
   return verdict
+}
+
+function decideOne(
+  { gatewayRef, againstEvidence = false }: CorrectRequest,
+  { id: letterId, paymentId, userId, state: was, error }: DeadLetter,
+  books: Books & { readonly available: Map<bigint, bigint> },
+  verdict: Verdict<Corrected>,
+): CorrectAnswer | null {
+  const payment = books.payments.get(paymentId)
+  if (payment === undefined) return null
+  const known = books.known.get(paymentId) ?? NO_EVIDENCE
+  const seen = {
+    payment,
+    letter: was === 'open' ? error : null,
+    corrected: books.corrected.has(paymentId),
+    word: gatewayRef === null ? null : { known, insists: againstEvidence },
+  }
+  const available = books.available.get(userId) ?? 0n
+  const decision = decideCorrection(seen, available)
+  if (decision.kind === 'refused') return { kind: 'refused', refusal: decision.refusal }
+  // A payment that was redriven may have been executed as well; its letter stays what it is.
+  const state = was === 'redriven' ? was : 'resolved'
+  const before = { payment: payment.status, letter: was }
+  const after = { payment: payment.status, letter: state }
+  if (decision.kind === 'correct') {
+    const { entry, evidence } = decision
+    books.corrected.add(paymentId)
+    books.available.set(userId, available + entry.user)
+    verdict.entries.push(entry)
+    const word = gatewayRef === null ? {} : { gateway_ref: gatewayRef }
+    const insisted = evidence === null ? {} : { against_evidence: evidence }
+    verdict.acts.push({ paymentId, letterId, before, after: { ...after, ...word, ...insisted } })
+  } else if (was === 'open') {
+    // A late yes about what an operator's word has booked: there is nothing left to do.
+    verdict.acts.push({ paymentId, letterId, before, after })
+  }
+  return { kind: 'corrected', letterId, paymentId }
 }

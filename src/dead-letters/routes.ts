@@ -59,8 +59,20 @@ const Resolved = Type.Object(
 
 const LetterList = Type.Array(DeadLetterBody, { title: 'DeadLetterList' })
 
+const CorrectedState = oneOf(['resolved'], {
+  description: 'Nothing is left to do about it. A letter that was redriven stays so in the list.',
+})
+
 const AgainstEvidence = Type.Optional(
   Type.Boolean({ description: 'You know what the evidence says, and insist. It is recorded.' }),
+)
+
+const GatewayRef = Type.Optional(
+  Type.String({
+    pattern: '^[\\x21-\\x7e]{1,200}$',
+    description: "The gateway's own reference, where you know it.",
+    examples: ['gw-4711'],
+  }),
 )
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
@@ -198,13 +210,7 @@ function resolveRoute(app: App, world: ActWorld): void {
       {
         outcome: oneOf(['success', 'failed']),
         reason: Reason,
-        gateway_ref: Type.Optional(
-          Type.String({
-            pattern: '^[\\x21-\\x7e]{1,200}$',
-            description: "The gateway's own reference, where you know it.",
-            examples: ['gw-4711'],
-          }),
-        ),
+        gateway_ref: GatewayRef,
         against_evidence: AgainstEvidence,
       },
       {
@@ -245,23 +251,26 @@ function correctRoute(app: App, world: ActWorld): void {
     operationId: 'correctDeadLetter',
     summary: 'Book a failed payment that the gateway executed',
     description:
-      'For letters with the error `charged_after_failed`: what moved at the gateway is booked, once, ' +
+      'For letters with the error `charged_after_failed`, and for any failed payment that you have ' +
+      'found at the gateway, under the `gateway_ref` that it has there: what moved is booked, once, ' +
       'and the letter is closed. The payment stays `failed`. A withdrawal is paid by the user as far ' +
-      'as the balance goes, and the rest is a loss. Anything else is refused with 409 ' +
-      '`not_correctable`; a refund that was made after all is a return of its deposit.',
+      'as the balance goes, and the rest is a loss. A word against what the gateway said is refused ' +
+      'with 409 `evidence_contradicts`, unless `against_evidence` says that it is meant so. Anything ' +
+      'else is refused with 409 `not_correctable`; a refund that was made after all is a return of ' +
+      'its deposit.',
     headers: ActHeaders,
     params: LetterId,
     body: Type.Object(
-      { reason: Reason },
+      { reason: Reason, gateway_ref: GatewayRef, against_evidence: AgainstEvidence },
       {
         title: 'CorrectRequest',
         additionalProperties: false,
-        examples: [{ reason: 'Seen on the statement' }],
+        examples: [{ reason: 'Seen on the statement', gateway_ref: 'gw-4711' }],
       },
     ),
     response: {
       200: Type.Object(
-        { id: Id, state: oneOf(['resolved']), payment_id: Id, payment: oneOf(['failed']) },
+        { id: Id, state: CorrectedState, payment_id: Id, payment: oneOf(['failed']) },
         {
           title: 'CorrectedDeadLetter',
           headers: REPLAYED,
@@ -275,9 +284,11 @@ function correctRoute(app: App, world: ActWorld): void {
     const asked = readAsked(request)
     if ('code' in asked) return refuse(reply, asked)
     const { actor, letterId, key } = asked
-    const { reason } = request.body
+    const { reason, gateway_ref: gatewayRef = null } = request.body
+    const { against_evidence: againstEvidence = false } = request.body
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const { answer, replayed } = await correctUnderKey(world, { letterId, key }, by)
+    const word = { letterId, gatewayRef, againstEvidence }
+    const { answer, replayed } = await correctUnderKey(world, { request: word, key }, by)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (replayed) void reply.header('idempotent-replayed', 'true')
     return reply.send({

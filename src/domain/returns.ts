@@ -1,4 +1,5 @@
 import assert from 'node:assert'
+import { against, type KnownEvidence } from './evidence.ts'
 import { CHARGED_AFTER_FAILED } from './explain.ts'
 import { feeOfReturn, least, type FeePolicy } from './fee.ts'
 import {
@@ -292,26 +293,41 @@ interface Correctable {
   readonly letter: string | null
   /** It has an entry of a correction. */
   readonly corrected: boolean
+  /** An operator has seen it at the gateway, under the gateway's reference; null: nobody has. */
+  readonly word: { readonly known: KnownEvidence; readonly insists: boolean } | null
 }
 
 type CorrectionDecision =
-  /** Its status stays `failed`; its letter is closed. */
-  | { readonly kind: 'correct'; readonly entry: Entry }
+  /** Its status stays `failed`; its letter is closed. `evidence`: what a word goes against. */
+  | {
+      readonly kind: 'correct'
+      readonly entry: Entry
+      readonly evidence: ReturnType<typeof against>
+    }
   /** It was corrected before: the same answer again. */
   | { readonly kind: 'corrected' }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
 
-/** Whether the money of a failed payment that the gateway executed is booked, and how. */
+/**
+ * Whether the money of a failed payment that the gateway executed is booked, and how: by a late yes
+ * of the gateway, or by the word of an operator who has seen it there. A word against what the
+ * gateway said is refused unless it is meant so.
+ */
 export function decideCorrection(
-  { payment, letter, corrected }: Correctable,
+  { payment, letter, corrected, word }: Correctable,
   available: bigint,
 ): CorrectionDecision {
   if (corrected) return { kind: 'corrected' }
-  const { type } = payment
+  const { id: paymentId, type } = payment
   // A refund that was made after all is booked as a return of its deposit.
   const plain = type === 'deposit' || type === 'withdraw'
-  if (!plain || payment.status !== 'failed' || letter !== CHARGED_AFTER_FAILED) {
+  const late = letter === CHARGED_AFTER_FAILED
+  if (!plain || payment.status !== 'failed' || (!late && word === null)) {
     return { kind: 'refused', refusal: { code: 'not_correctable' } }
   }
-  return { kind: 'correct', entry: correctionEntry({ ...payment, type }, available) }
+  const evidence = late || word === null ? null : against('success', word.known)
+  if (evidence !== null && word?.insists !== true) {
+    return { kind: 'refused', refusal: { code: 'evidence_contradicts', paymentId, evidence } }
+  }
+  return { kind: 'correct', entry: correctionEntry({ ...payment, type }, available), evidence }
 }

@@ -39,12 +39,15 @@ export function moneyCommands(program: Command, open: () => Promise<Opened<Retur
   program
     .command('correct')
     .description('Book a failed payment that the gateway turned out to have executed.')
-    .argument('<letter>', 'the id of its open dead letter', parseId)
+    .argument('<letter>', 'the id of its dead letter', parseId)
     .requiredOption('--reason <text>', 'why; kept in the record for good', parseReason)
+    .option('--ref <reference>', 'found at the gateway as this, without a late yes', parseRef)
+    .option('--against-evidence', 'although the gateway had said no')
     .option('--json', 'print JSON')
-    .action(async (letterId: bigint, { reason, json }: { reason: string; json?: boolean }) => {
+    .action(async (letterId: bigint, { reason, ref, json, ...more }: CorrectOptions) => {
       await withOpen(open, async (world) => {
-        const [answer] = await correct(world, operatorHere(reason), [letterId])
+        const word = { letterId, gatewayRef: ref ?? null, ...more }
+        const [answer] = await correct(world, operatorHere(reason), [word])
         if (answer === undefined || answer.kind === 'refused')
           throw refusedAs(answer?.refusal.code ?? 'letter_not_found')
         const { paymentId } = answer
@@ -54,6 +57,13 @@ export function moneyCommands(program: Command, open: () => Promise<Opened<Retur
         )
       })
     })
+}
+
+interface CorrectOptions {
+  readonly reason: string
+  readonly ref?: string
+  readonly againstEvidence?: boolean
+  readonly json?: boolean
 }
 
 interface ReturnOptions {

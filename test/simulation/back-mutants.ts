@@ -258,6 +258,10 @@ export const BACK_MUTANTS: readonly Mutant[] = [
     ),
     ...LATE,
   }),
+  mutant('correct_unrecorded', 'nobody knows who booked what had failed', {
+    ...forgetting('correct', 'operator_acts_insert'),
+    ...LATE,
+  }),
   mutant('corrected_is_success', 'a correction leaves a final state', {
     ...CORRECTED_IS_SUCCESS,
     ...LATE,

@@ -21,7 +21,8 @@ export async function runClerk(world: World, index: number): Promise<void> {
   const { faults, plan } = world
   for (let deed = 0; deed < plan.deeds; deed += 1) {
     // Few histories have any, so they come first where there are some.
-    const doing = charged(world).length > 0 ? faults.pick([correctOne, faults.pick(DEEDS)]) : null
+    const executed = charged(world).length + foundThere(world).length
+    const doing = executed > 0 ? faults.pick([correctOne, faults.pick(DEEDS)]) : null
     await (doing ?? faults.pick(DEEDS))(world, `${index}.${deed}`)
   }
 }
@@ -176,24 +177,41 @@ function returnOf({ faults }: World, { id: parentId, type, amount, returned }: P
   return draft
 }
 
-/** The money of a payment that failed and was executed is booked, by whoever is first. */
+/**
+ * The money of a payment that failed and was executed is booked, by whoever is first: by a late yes
+ * or because somebody has found it at the gateway.
+ */
 async function correctOne(world: World): Promise<void> {
   const { faults, tables } = world
   const open = [...tables.letters.rows.values()].filter(({ state }) => state === 'open')
-  const executed = charged(world)
-  const letters = executed.length > 0 ? executed : open
+  const [late, seen] = [charged(world), foundThere(world)]
+  const letters = [late, seen].find(({ length }) => length > 0) ?? open
   if (letters.length === 0) return nap(world)
-  const { id, paymentId, type } = faults.pick(letters)
+  const letter = faults.pick(letters)
+  const { id: letterId, paymentId, type } = letter
+  const gatewayRef = seen.includes(letter) ? faults.pick(['gw-1', 'gw-2']) : null
+  const request = { letterId, gatewayRef, againstEvidence: gatewayRef !== null }
   const correct = async () => {
-    const [answer] = await insist(world, ({ db }) => world.acts.correct({ db }, BY, [id]))
+    const [answer] = await insist(world, ({ db }) => world.acts.correct({ db }, BY, [request]))
     world.count(answer?.kind === 'refused' ? `correct_${answer.refusal.code}` : 'corrected')
     if (answer?.kind !== 'corrected') return
+    if (gatewayRef !== null) world.count('corrected_by_word')
     const userId = tables.payments.get(paymentId)?.userId
-    const late = tables.postings.get(`${userId} ${paymentId} settle_late`)
-    must(late !== undefined && type !== 'refund', 'a correction is booked', answer)
+    const booked = tables.postings.get(`${userId} ${paymentId} settle_late`)
+    must(booked !== undefined && type !== 'refund', 'a correction is booked', answer)
   }
   const times = faults.pick([1, 2])
   await Promise.all(Array.from({ length: times }, correct))
+}
+
+/** Letters, closed ones too, of failed payments that the gateway has executed. */
+function foundThere({ tables, gateway }: World): readonly LetterRow[] {
+  return [...tables.letters.rows.values()].filter(({ paymentId, type, userId }) => {
+    const failed = tables.payments.get(paymentId)?.status === 'failed'
+    const booked = tables.postings.get(`${userId} ${paymentId} settle_late`) !== undefined
+    const executed = (gateway.journal.executed.get(paymentId)?.length ?? 0) > 0
+    return failed && executed && !booked && type !== 'refund'
+  })
 }
 
 /** Somebody changes what is said about a payment; honest retries go on as they were. */

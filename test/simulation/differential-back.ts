@@ -57,7 +57,14 @@ async function correctSome(history: History): Promise<string> {
   const { db, pick, fate } = history
   fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
   const letters = someLetters(history)
-  return show(await correct({ db }, { ...WHO, redriveId: null }, [...new Set(letters)]))
+  const requests = [...new Set(letters)].map((letterId) => {
+    return {
+      letterId,
+      gatewayRef: pick([null, null, 'gw-1']),
+      againstEvidence: pick([false, true]),
+    }
+  })
+  return show(await correct({ db }, { ...WHO, redriveId: null }, requests))
 }
 
 async function editOne(history: History): Promise<string> {

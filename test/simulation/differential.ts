@@ -6,14 +6,7 @@ import { seededRandom } from '../../src/domain/random.ts'
 import { charge, claim, type ChargeWorld } from '../../src/charging/charge.ts'
 import { refresh } from '../../src/charging/refresh.ts'
 import { settle } from '../../src/charging/settle.ts'
-import {
-  CommitUnknown,
-  Unavailable,
-  type Db,
-  type Shard,
-  type Tx,
-  type Unsharded,
-} from '../../src/ports.ts'
+import { CommitUnknown, Unavailable, type Db, type Shard, type Tx } from '../../src/ports.ts'
 import { withShards } from '../../src/each-shard.ts'
 import { openUsers } from '../../src/users/open.ts'
 import {
@@ -136,26 +129,13 @@ function inOrder(tx: Tx): Tx {
   }
 }
 
-/** The currency of an account that nobody has paid with; only tests say it in this way. */
-const SET_CURRENCY: Unsharded<never> = {
-  name: 'users_set_currency',
-  sharded: false,
-  text: `
-  update users
-  set currency = $2
-  where id = $1`,
-}
-
 async function openSome(history: History): Promise<string> {
   const { between, users, pick } = history
   const drafts = Array.from({ length: between(1, 4) }, () => {
-    return { balance: BigInt(between(0, 40_000)) }
+    return { balance: BigInt(between(0, 40_000)), currency: pick([null, null, 'JPY', 'KWD']) }
   })
   const opened = (await openUsers(history.db, drafts)).map(openedId)
   users.push(...opened)
-  for (const id of opened) {
-    await history.db.global.run(SET_CURRENCY, [id, pick([null, null, 'JPY', 'KWD'])])
-  }
   return opened.join()
 }
 

@@ -226,27 +226,19 @@ async function runClient(world: World, users: bigint[], index: number): Promise<
 }
 
 async function openUser(world: World): Promise<bigint> {
-  const { faults } = world
+  const { faults, plan } = world
   for (;;) {
     const api = faults.pick(world.apis)
     const balance = BigInt(faults.between(0, 30_000))
+    const currency = plan.currencies.length === 1 ? null : faults.pick(plan.currencies)
     try {
-      const [answer] = await untilDeath(api, openUsers(api.db, [{ balance }]))
-      if (answer !== undefined) return inCurrency(world, openedId(answer))
+      const [answer] = await untilDeath(api, openUsers(api.db, [{ balance, currency }]))
+      if (answer !== undefined) return openedId(answer)
     } catch (error) {
       if (!expected(error) && !(error instanceof Lost)) throw error
     }
     await nap(world)
   }
-}
-
-/** An account is opened in a currency; nobody has heard of it before this. */
-function inCurrency({ faults, plan, tables }: World, id: bigint): bigint {
-  const user = tables.users.get(id)
-  if (user === undefined || plan.currencies.length === 1) return id
-  const currency = faults.pick(plan.currencies)
-  tables.atomically(() => tables.users.set(id, { ...user, currency }))
-  return id
 }
 
 /** Keys of its own, keys that others use too, and none; users that exist, and a few that do not. */

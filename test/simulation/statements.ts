@@ -32,11 +32,11 @@ const users: Handlers = {
       Array.from({ length: Number(wanted) }, () => ({ id: tables.nextval('user_ids') })),
   },
   users_insert: {
-    run(tables, [shard, at, userIds], context) {
-      for (const id of ids(userIds)) {
+    run(tables, [shard, at, userIds, currencies], context) {
+      for (const [index, id] of ids(userIds).entries()) {
         refuseUnless(tables.users.get(id) === undefined, '23505', 'users_pkey')
         const createdAt = time(at, context)
-        const none = { available: 0n, held: 0n, currency: null }
+        const none = { available: 0n, held: 0n, currency: texts(currencies)[index] ?? null }
         tables.users.set(id, { shard: Number(shard), id, ...none, createdAt })
       }
       return []

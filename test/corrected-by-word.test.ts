@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { correct, type CorrectRequest } from '../src/dead-letters/correct.ts'
+import { redrive } from '../src/dead-letters/redrive.ts'
+import { resolve } from '../src/dead-letters/resolve.ts'
+import type { GatewayCharge } from '../src/ports.ts'
+import { testWorld, type TestWorld } from './harness.ts'
+import { declined, JANE, letters, lost, openLetter } from './operators.ts'
+import { balanced, done, refunded, untilFree } from './refunds-kit.ts'
+import { serve } from './serve.ts'
+import { verifyWorld, violated } from './verify-history.ts'
+
+const REF = 'gw-4711'
+const ROLES = { api: true, worker: false, mockGateway: false }
+
+/** A payment that the gateway executed, and that an operator has failed all the same. */
+async function failedByMistake(world: TestWorld, type: 'deposit' | 'withdraw') {
+  const id = await lost(world, type)
+  const letterId = await openLetter(world, id)
+  const word = { letterId, outcome: 'failed', gatewayRef: null } as const
+  assert.equal((await resolve(world.world, JANE, [word]))[0]?.kind, 'resolved')
+  return { id, letterId }
+}
+
+async function corrected(world: TestWorld, request: CorrectRequest) {
+  const [answer] = await untilFree(() => correct({ db: world.db }, JANE, [request]))
+  assert.ok(answer !== undefined)
+  return answer.kind === 'refused' ? answer.refusal.code : answer.kind
+}
+
+/** What the gateway lists, so that the books can be compared with it. */
+function charges({ gateway }: TestWorld, type: 'deposit' | 'withdraw') {
+  const ids = new Map(gateway.calls.map(({ key, paymentId }) => [key, paymentId]))
+  const listed = [...gateway.charged].map(([key, [amount = 0n]]): GatewayCharge => {
+    const decimal = `${amount / 100n}.${String(amount % 100n).padStart(2, '0')}`
+    return { paymentId: ids.get(key) ?? 0n, key, amount: decimal, currency: null, type }
+  })
+  return () => Promise.resolve({ charges: listed, next: null })
+}
+
+const lates = (world: TestWorld) =>
+  world.sql<Record<string, bigint>>(
+    `select payment_id as id, user_available as user, gateway, fees, losses from postings
+     where kind = 'settle_late' order by payment_id`,
+  )
+
+for (const type of ['deposit', 'withdraw'] as const) {
+  test(`a ${type} failed by mistake is booked by the word of who finds it at the gateway`, async (t) => {
+    const world = await testWorld(t)
+    const { id, letterId } = await failedByMistake(world, type)
+    const compared = async () =>
+      violated(await verifyWorld(world, { charges: charges(world, type) }))
+    assert.deepEqual(await compared(), ['gateway_missing_here'])
+    assert.equal(await corrected(world, { letterId, gatewayRef: null }), 'not_correctable')
+
+    for (const times of [1, 2]) {
+      assert.equal(await corrected(world, { letterId, gatewayRef: REF }), 'corrected', `${times}`)
+    }
+    const entry =
+      type === 'deposit'
+        ? { id, user: 4_900n, gateway: -5_000n, fees: 100n, losses: 0n }
+        : { id, user: -5_100n, gateway: 5_000n, fees: 100n, losses: 0n }
+    assert.deepEqual(await lates(world), [entry])
+    await balanced(world)
+    assert.deepEqual(await compared(), [])
+    assert.equal((await world.view(id)).status, 'failed')
+    const acts = await world.sql(
+      `select actor, reason, before, after from operator_acts where act = 'correct'`,
+    )
+    const was = { payment: 'failed', letter: 'resolved' }
+    const { actor, reason } = JANE
+    assert.deepEqual(acts, [{ actor, reason, before: was, after: { ...was, gateway_ref: REF } }])
+    assert.deepEqual(
+      (await letters(world, id)).map(({ state }) => state),
+      ['resolved'],
+    )
+  })
+}
+
+test('twenty who find the same payment at the gateway book it once', async (t) => {
+  const world = await testWorld(t)
+  const { letterId } = await failedByMistake(world, 'withdraw')
+  const asked = Array.from({ length: 20 }, (_, n) => ({ letterId, gatewayRef: `gw-${n}` }))
+  const answers = await Promise.all(asked.map((request) => corrected(world, request)))
+  const codes = new Set(answers)
+  codes.delete('busy')
+  assert.deepEqual([...codes], ['corrected'])
+  assert.equal((await lates(world)).length, 1)
+  await balanced(world)
+})
+
+test('a word against what the gateway said is booked only if it is meant so, and says so', async (t) => {
+  const world = await testWorld(t)
+  const [id = 0n] = await declined(world, 'withdraw')
+  const letterId = await openLetter(world, id)
+  const word = { letterId, gatewayRef: REF }
+  assert.equal(await corrected(world, word), 'evidence_contradicts')
+  assert.deepEqual(await lates(world), [])
+  assert.equal(await corrected(world, { ...word, againstEvidence: true }), 'corrected')
+  assert.equal((await lates(world)).length, 1)
+  const [act] = await world.sql<{ after: object }>('select after from operator_acts')
+  assert.deepEqual(act?.after, {
+    payment: 'failed',
+    letter: 'resolved',
+    gateway_ref: REF,
+    against_evidence: 'declined',
+  })
+  assert.equal((await letters(world, id))[0]?.state, 'resolved')
+  assert.deepEqual(violated(await verifyWorld(world)), [])
+})
+
+test('a late yes about what a word has booked books nothing more, and its letter is closed', async (t) => {
+  const world = await testWorld(t)
+  const id = await lost(world, 'deposit')
+  world.gateway.lookups = null
+  world.clock.advance(10_000)
+  const late = await world.claimAndCharge()
+  const first = await openLetter(world, id)
+  await resolve(world.world, JANE, [{ letterId: first, outcome: 'failed', gatewayRef: null }])
+  assert.equal(await corrected(world, { letterId: first, gatewayRef: REF }), 'corrected')
+  await world.settle(late)
+  const letterId = await openLetter(world, id)
+  assert.notEqual(letterId, first)
+  for (const gatewayRef of [null, REF]) {
+    assert.equal(await corrected(world, { letterId, gatewayRef }), 'corrected')
+  }
+  assert.deepEqual(
+    (await letters(world, id)).map(({ state, error }) => `${state} ${error}`),
+    ['resolved timeout', 'resolved charged_after_failed'],
+  )
+  assert.equal((await lates(world)).length, 1)
+  assert.deepEqual(violated(await verifyWorld(world)), [])
+})
+
+test('a payment that was redriven and executed as well is booked, and its letter stays redriven', async (t) => {
+  const world = await testWorld(t)
+  const [id = 0n] = await declined(world, 'deposit')
+  const letterId = await openLetter(world, id)
+  world.gateway.script = ['success']
+  await redrive(world.world, JANE, [{ letterId, delayMs: 0 }])
+  await world.work()
+  const request = { letterId, gatewayRef: REF, againstEvidence: true }
+  const [answer] = await correct({ db: world.db }, JANE, [request])
+  assert.deepEqual(answer, { kind: 'corrected', letterId, paymentId: id })
+  assert.equal((await letters(world, id))[0]?.state, 'redriven')
+  assert.equal((await balanced(world))['gateway'], -10_000n)
+  assert.deepEqual(violated(await verifyWorld(world)), [])
+})
+
+test('what did not fail, and refunds, are not corrected by any word', async (t) => {
+  const world = await testWorld(t)
+  const unknown = await lost(world, 'withdraw')
+  world.gateway.script = ['success']
+  const deposit = await done(world)
+  const refund = await refunded(world, deposit.id, '10')
+  world.gateway.script = ['declined']
+  await world.work()
+  for (const id of [unknown, refund]) {
+    const word = { letterId: await openLetter(world, id), gatewayRef: REF, againstEvidence: true }
+    assert.equal(await corrected(world, word), 'not_correctable')
+  }
+  assert.deepEqual(await lates(world), [])
+})
+
+test('a correction by word is answered the same under its key, and another reference is refused', async (t) => {
+  const world = await testWorld(t)
+  const { id, letterId } = await failedByMistake(world, 'deposit')
+  const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
+  const ask = (body: object, key = 'k') =>
+    call(
+      'POST',
+      `/dlq/${letterId}/correct`,
+      { reason: 'seen', ...body },
+      {
+        'idempotency-key': key,
+      },
+    )
+  assert.equal((await ask({})).body['code'], 'not_correctable')
+  assert.equal((await ask({ gateway_ref: '' })).body['code'], 'body_invalid')
+  const first = await ask({ gateway_ref: REF })
+  assert.deepEqual(first.body, {
+    id: Number(letterId),
+    state: 'resolved',
+    payment_id: Number(id),
+    payment: 'failed',
+  })
+  const again = await ask({ gateway_ref: REF })
+  assert.deepEqual([again.text, again.headers.get('idempotent-replayed')], [first.text, 'true'])
+  const other = await ask({ gateway_ref: 'gw-2' })
+  assert.deepEqual(other.body['errors'], [{ pointer: '/gateway_ref', code: 'differs' }])
+  const { body } = await call('GET', `/payments/${id}/timeline`)
+  assert.match(String(body['explanation']), /an operator booked that the gateway had executed it/)
+  assert.equal((await lates(world)).length, 1)
+})
