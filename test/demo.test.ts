@@ -48,6 +48,14 @@ test('the demo passes on a service in order, and fails on a double charge', asyn
     good.report.accepted,
   )
 
+  const books = good.report.books.map(({ currency, sum }) => [currency, sum])
+  assert.deepEqual(books, [
+    ['USD', 0],
+    ['JPY', 0],
+  ])
+  const yen = good.report.checks.find(({ name }) => name.includes('yen'))
+  assert.match(yen?.detail ?? '', /^10000 \+ 1500 - 30 - 500 = 10970$|in doubt/)
+
   // Orders without a key: each is a charge of its own.
   await turnGateway(service.url + MOCK, CALM)
   const order = { payment_id: 999_999, user_id: 1, amount: 5, commission: 0, type: 'deposit' }

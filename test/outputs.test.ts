@@ -44,7 +44,12 @@ test('the report of the demo fits into 80 columns', () => {
   ]
   const accepted = { ids: [], refused: 0, repeated: 0, latenciesMs: [], tookMs: 1 }
   const run = { accepted, payments: new Map() } as unknown as Parameters<typeof report>[1]
-  const text = format(report({ users: 1, clients: 1, seed: 1 }, run, 0, checks))
+  const [user_held, gateway, fees, losses] = [0, -4_999_999.99, 99_999.99, -1.5]
+  const accounts = { user: 1_000_000.01, user_held, gateway, fees, losses, opening: -99_000_000 }
+  const books = [{ currency: 'USD', accounts, sum: 0 }]
+  const figures = report({ users: 1, clients: 1, seed: 1 }, run, 0, checks)
+  const text = format({ ...figures, books })
+  assert.match(text, /Books +user +user_held +gateway/)
   for (const line of text.split('\n')) assert.ok(line.length <= 80, line)
 })
 

@@ -5,6 +5,7 @@ import { writeJson } from '../../src/domain/json.ts'
 import { printable } from '../../src/domain/printable.ts'
 import { progress } from '../../src/adapters/terminal.ts'
 import { client, read, type Client } from '../client.ts'
+import { booksOf, payAbroad } from './abroad.ts'
 import { accept, openUsers, settle, type Drive } from './drive.ts'
 import { inspect, readAudit, type Run } from './inspect.ts'
 import { startOwn, type OwnService } from './service.ts'
@@ -137,7 +138,9 @@ async function drive(
 
   const run: Run = { userIds, accepted, payments: seen, auditBefore, alone }
   const checks = await inspect(driven, gateway, run)
-  return report({ users, clients, seed }, run, settleMs, checks)
+  const abroad = await payAbroad(driven)
+  const figures = report({ users, clients, seed }, run, settleMs, [...checks, abroad])
+  return { ...figures, books: await booksOf(driven) }
 }
 
 /** A progress bar; silent where JSON is asked for. */

@@ -1,3 +1,4 @@
+import type { CurrencyBooks } from './abroad.ts'
 import { isSettled } from './drive.ts'
 import type { Check, Run } from './inspect.ts'
 import { wrapped } from '../../src/adapters/terminal.ts'
@@ -23,6 +24,8 @@ export interface Report {
   readonly attempts: number
   readonly retries: number
   readonly checks: readonly Check[]
+  /** The ledger at the end, by currency. */
+  readonly books: readonly CurrencyBooks[]
 }
 
 /** Put the figures of a run together. `settleMs` is from the last answer to the last settlement. */
@@ -31,7 +34,7 @@ export function report(
   run: Run,
   settleMs: number,
   checks: readonly Check[],
-): Report {
+): Omit<Report, 'books'> {
   const { accepted } = run
   const seen = accepted.ids.map((id) => run.payments.get(id))
   const statuses: Record<string, number> = { success: 0, failed: 0, unknown: 0 }
@@ -106,7 +109,23 @@ export function format(figures: Report): string {
     failed === 0
       ? '  All checks passed.'
       : `  ${failed} of ${checks.length} checks failed: see FAILED above.`
-  return `\n${lines.join('\n')}\n\n${checks.join('\n')}\n\n${verdict}\n`
+  const parts = [lines, checks, booksLines(figures.books), [verdict]]
+  return `\n${parts.map((part) => part.join('\n')).join('\n\n')}\n`
+}
+
+const ACCOUNTS = ['user', 'user_held', 'gateway', 'fees', 'losses', 'opening']
+
+/** The books at the end: a line for each currency, which sums to zero. */
+function booksLines(books: Report['books']): string[] {
+  const row = (name: string, cells: readonly unknown[]) =>
+    `  ${name.padEnd(5)}${cells.map((cell) => String(cell).padStart(12)).join('')}`
+  const lines = books.map(({ currency, accounts }) => {
+    return row(
+      currency,
+      ACCOUNTS.map((name) => accounts[name]),
+    )
+  })
+  return [row('Books', ACCOUNTS), ...lines]
 }
 
 function count(number: number): string {
