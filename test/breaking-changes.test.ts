@@ -73,7 +73,7 @@ const BREAKING: readonly (readonly [string, (made: Any) => void, string])[] = [
   [
     'a narrower bound of a request',
     (made) => set(schema(made, 'DepositRequest')?.['properties']?.['deposit'], 'maximum', 10),
-    `${DEPOSIT}: DepositRequest/deposit has another maximum: 9999999999.99, 10`,
+    `${DEPOSIT}: DepositRequest/deposit has another maximum: 9999999999.9999, 10`,
   ],
   [
     'a type that a request may no longer have',

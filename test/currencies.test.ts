@@ -6,6 +6,7 @@ import { decideBatch } from '../src/domain/acceptance.ts'
 import { EXPONENTS } from '../src/domain/currency.ts'
 import { feeIn } from '../src/domain/fee.ts'
 import { AMOUNTS_MAX, formatMoney, parseDecimal } from '../src/domain/money.ts'
+import { detailOf, REFUSALS } from '../src/domain/refusal.ts'
 import { acceptor } from '../src/payments/accept.ts'
 import { isRefusal, readDraft, respond } from '../src/payments/api.ts'
 import { writeJson } from '../src/domain/json.ts'
@@ -73,6 +74,32 @@ test('what an account’s currency cannot hold is refused and never rounded', as
   assert.equal(codeOf(await ask(jpy, '0.01')), 'amount_precision')
   assert.equal(codeOf(await ask(jpy, '10000000000', { currency: 'JPY' })), 'amount_range')
   assert.equal(codeOf(await ask(jpy, '9999999999', { currency: 'JPY' })), 'accepted')
+})
+
+test('the refusal of an amount says the bounds and decimals of its currency', async (t) => {
+  const { ask, usd, jpy, kwd } = await accounts(t)
+  const told = async (...asked: Parameters<typeof ask>) => {
+    const { detail } = JSON.parse(bodyOf(await ask(...asked))) as { detail: string }
+    return detail
+  }
+  const range = (min: string, max: string) => `An amount is at least ${min} and at most ${max}.`
+  const [usdRange, jpyRange] = [range('0.01', '9999999999.99'), range('1', '9999999999')]
+  assert.equal(await told(usd, '0'), usdRange)
+  assert.equal(await told(jpy, '0', { currency: 'JPY' }), jpyRange)
+  assert.equal(await told(jpy, '-1', { currency: 'JPY' }), jpyRange)
+  assert.equal(await told(kwd, '0', { currency: 'KWD' }), range('0.001', '9999999999.999'))
+  const decimals = 'An amount in this currency has no decimals; it is never rounded.'
+  assert.equal(await told(jpy, '10.5'), decimals)
+  assert.match(await told(kwd, '1.0001', { currency: 'KWD' }), /at most 3 decimals/)
+})
+
+test('the texts of refusals in two decimals are those of the table', () => {
+  for (const code of ['amount_range', 'balance_range', 'amount_precision'] as const) {
+    assert.equal(detailOf({ code, exponent: 2 }), REFUSALS[code][1])
+    assert.equal(detailOf({ code }), REFUSALS[code][1])
+  }
+  const yen = detailOf({ code: 'balance_range', exponent: 0 })
+  assert.equal(yen, 'An opening balance is at least 0 and at most 9999999999.')
 })
 
 test('a payment that names another currency than the account’s is refused', async (t) => {

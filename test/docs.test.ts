@@ -6,7 +6,7 @@ import type { Setting } from '../src/config/kinds.ts'
 import { SETTINGS } from '../src/config/settings.ts'
 import { isOpen, OPERATIONS, TRANSITIONS, type StoredStatus } from '../src/domain/payment.ts'
 import { REFUSALS } from '../src/domain/refusal.ts'
-import { codeOf, deadLinks, PAGES, prose } from './pages.ts'
+import { codeOf, deadLinks, PAGES, prose, requestsOf } from './pages.ts'
 import { run } from './process-kit.ts'
 import { ROOT, sources } from './sources.ts'
 import { COLUMNS_MAX, wideLines, wideText } from './tidy/columns.ts'
@@ -197,15 +197,22 @@ test('the diagram of states shows each transition, and no other', () => {
   )
 })
 
-test('every route is on a page for those who use it', () => {
+test('every operation is on a page for those who use it', () => {
   const { paths } = JSON.parse(read('docs/openapi.json')) as { paths: Record<string, object> }
-  const text = ['README.md', 'docs/gateways.md', 'docs/operations.md'].map(read).join('\n')
-  // As they are written there: with ids as words or numbers, and perhaps a query.
-  const shown = Object.keys(paths).filter((path) => {
+  const pages = ['README.md', 'docs/events.md', 'docs/gateways.md', 'docs/operations.md']
+  const requests = pages.flatMap((page) => requestsOf(read(page)))
+  // As they are written there: with ids as words or numbers, and perhaps a slash at the end.
+  const missing = Object.entries(paths).flatMap(([path, methods]) => {
     const pattern = path.replace(/[/.]/g, '\\$&').replace(/\{\w+\}/g, '(?:\\{\\w+\\}|[\\w-]+)')
-    return !new RegExp(`${pattern}(?![\\w/{])`).test(text)
+    return Object.keys(methods)
+      .map((method) => method.toUpperCase())
+      .filter((method) => {
+        const shown = new RegExp(`^${method} ${pattern}/?$`)
+        return !requests.some((request) => shown.test(request))
+      })
+      .map((method) => `${method} ${path}`)
   })
-  assert.deepEqual(shown, [])
+  assert.deepEqual(missing, [])
 })
 
 test('the health that docs/operations.md shows has every operation', () => {
@@ -346,6 +353,18 @@ test('no page has prose that is wider than a line of code may be', () => {
       .map((line) => `${path}: ${line}`),
   )
   assert.deepEqual(wide, [])
+})
+
+/** Words that praise, or stand for a plainer one. */
+const PRAISE =
+  /\b(?:simply|obviously|effortless(?:ly)?|seamless(?:ly)?|robust|powerful|blazing|leverages?|utili[sz]es?|in order to|cutting-edge|world-class|best-in-class|state of the art|enterprise-grade|battle-tested|rock-solid)\b/i
+
+test('pages say what is so, without words that praise', () => {
+  const praise = PAGES.flatMap(({ path, text }) => {
+    const [word] = PRAISE.exec(prose(text)) ?? []
+    return word === undefined ? [] : [`${path}: ${word}`]
+  })
+  assert.deepEqual(praise, [])
 })
 
 test('docs/reliability.md counts the planted bugs and damages as they are', () => {

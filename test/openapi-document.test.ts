@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Compile } from 'typebox/schema'
+import { EXPONENTS } from '../src/domain/currency.ts'
 import { parseMoney } from '../src/domain/money.ts'
 import { REFUSALS } from '../src/domain/refusal.ts'
 import { readKey } from '../src/http/idempotency.ts'
@@ -187,12 +188,17 @@ test('the bounds that the document shows of an amount are those that are kept', 
     ['OpenUserRequest', 'balance', 0n],
   ] as const
   const digits = fc.string({ unit: fc.constantFrom('0', '1', '9', '.'), maxLength: 15 })
-  const texts = fc.oneof(digits, fc.string(), fc.constantFrom('0', '0.00', '1.000', '1.005', '-1'))
+  const texts = fc.oneof(
+    digits,
+    fc.string(),
+    fc.constantFrom('0', '0.00', '1.000', '1.005', '-1', '0.0001', '0.00010', '0.00001', '1.00005'),
+  )
   for (const [name, field, min] of amounts) {
     const properties = componentOf(document, 'schemas', name)['properties'] as Node
     const validator = Compile(properties[field] as object)
     const agree = (value: string | number) => {
-      assert.equal(parseMoney(value, min, 2).ok, validator.Check(value), `${name} ${value}`)
+      const known = EXPONENTS.some((exponent) => parseMoney(value, min, exponent).ok)
+      assert.equal(known, validator.Check(value), `${name} ${value}`)
     }
     fc.assert(fc.property(texts, agree), { seed: 1, numRuns: 2_000 })
     const cents = fc.integer({ min: -1_000, max: 1_000_000_001_000 }).map((minor) => minor / 100)

@@ -68,3 +68,21 @@ function leadsSomewhere(from: string, link: string): boolean {
   if (!existsSync(join(ROOT, target))) return false
   return anchor === undefined || anchorsOf(page(target).text).has(anchor)
 }
+
+const METHOD = 'GET|POST|PUT|PATCH|DELETE'
+/** One method or several in front of a path: `` `GET`, `PATCH /users/{id}` ``. */
+const TOLD = new RegExp(`\\b((?:(?:${METHOD})\`?,\\s\`?)*(?:${METHOD})) (/[\\w/{}.-]*)`, 'g')
+
+/** Requests that a page shows, as `METHOD path`: in its text, and as commands of curl. */
+export function requestsOf(text: string): string[] {
+  const told = [...text.matchAll(TOLD)].flatMap(([, methods = '', path]) =>
+    (methods.match(/[A-Z]+/g) ?? []).map((method) => `${method} ${path}`),
+  )
+  const commands = text
+    .replaceAll('\\\n', ' ')
+    .matchAll(/\bcurl (.*?)http:\/\/localhost:8000([\w/{}.-]*)/g)
+  const curled = [...commands].map(([, options = '', path = '']) => {
+    return `${/-X (\w+)/.exec(options)?.[1] ?? 'GET'} ${path}`
+  })
+  return [...told, ...curled]
+}

@@ -28,7 +28,7 @@ for (const [amount, read] of AMOUNTS) {
   test(`the amount ${writeJson(amount)} is read as ${read}, whatever way it came`, () => {
     const given = readDraft({ type: 'withdraw', userId: 7, amount }, { ok: true, key: 'a' }, 2)
     const draft = { type: 'withdraw', userId: 7n, amount: read, idempotencyKey: 'a' }
-    const refusal = { code: read, faults: [{ field: 'amount', code: read }] }
+    const refusal = { code: read, faults: [{ field: 'amount', code: read }], exponent: 2 }
     assert.deepEqual(given, typeof read === 'string' ? refusal : draft)
     assert.equal(isRefusal(given), typeof read === 'string')
   })

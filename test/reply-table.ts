@@ -53,9 +53,19 @@ export function markdown(rows: readonly (readonly string[])[]): string {
 }
 
 /** Every fault of the sandbox, as a body that sets it, and what it does. */
+/** Values that show something; of a chance it is 1. */
+const EXAMPLES: Readonly<Record<string, number>> = {
+  latency_ms: 2_000,
+  latency_jitter_ms: 500,
+  timeout_ms: 5_000,
+  late_ms: 10_000,
+  retry_after_seconds: 30,
+  seed: 42,
+}
+
 function faults(): string {
   const rows = Object.entries(FAULT_SETTINGS).map(([name, { initial, max, description }]) => {
-    const to = max === 1 ? 1 : Math.max(initial, 2_000)
+    const to = EXAMPLES[name] ?? 1
     return [`\`{"${name}": ${to}}\``, max === 1 ? '0 to 1' : `to ${max}`, `${initial}`, description]
   })
   return markdown([['body', 'range', 'at first', 'what it does'], ...rows])

@@ -13,6 +13,7 @@ import { parse } from './tidy/tree.ts'
 import {
   branching,
   classes,
+  emptyNames,
   floatsOfMoney,
   machinePaths,
   silenced,
@@ -89,6 +90,10 @@ test('SQL lives in stores', () => {
 
 test('functions return objects: there are no classes but errors', () => {
   assert.deepEqual(classes(FILES), [])
+})
+
+test('nothing has a name that says nothing: no managers, no helpers', () => {
+  assert.deepEqual(emptyNames(FILES), [])
 })
 
 test('amounts leave as the text of their minor units: no float is made of money', () => {

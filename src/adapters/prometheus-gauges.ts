@@ -269,7 +269,7 @@ function databaseSource(make: MakeGauge, counters: ReadonlyMap<ExactName, Counte
   const unknownOldest = make('unknown_oldest_seconds', 'Age of the oldest unknown payment.')
   const held = make(
     'held_amount_minor',
-    'Money held for open withdrawals, in minor units; a float, exact below 2^53.',
+    'Money held for open withdrawals and refunds, in minor units; a float, exact below 2^53.',
     'currency',
   )
   const deadLetters = make('dead_letters_open', 'Open dead letters.', 'class')

@@ -323,8 +323,8 @@ export const SETTINGS = {
     kind: currency(),
     fallback: 'USD',
     doc:
-      'Currency of the accounts that are opened without one. Fixed for the life of a database: its ' +
-      'books are kept in it.',
+      'The currency of the books: of accounts that are opened without naming one, and of amounts ' +
+      'that say none. Fixed for the life of a database.',
   },
   feeBps: {
     name: 'TRANSACTION_FEE',

@@ -171,7 +171,7 @@ interface Batch {
 function decide(batch: Batch, draft: Draft): Answer {
   const balance = batch.available.get(draft.userId)
   const { home, elsewhere } = batch
-  if (balance === undefined) return nobodys(draft)
+  if (balance === undefined) return nobodys(draft, home)
   const plain = draft.asked === undefined && elsewhere.size === 0
   return plain ? decideIn(batch, draft, balance, home) : decideExactly(batch, draft, balance)
 }
@@ -180,14 +180,14 @@ function decide(batch: Batch, draft: Draft): Answer {
  * The refusal of a draft of no user. An amount that the books' currency cannot hold is said to be
  * that, whoever it is for, unless a currency was named.
  */
-function nobodys({ asked }: Draft): Answer {
-  return asked?.currency === null ? wrongAmount('amount_precision') : refuse(NOBODY)
+function nobodys({ asked }: Draft, { exponent }: Terms): Answer {
+  return asked?.currency === null ? wrongAmount('amount_precision', exponent) : refuse(NOBODY)
 }
 
 const NOBODY: DraftRefusal = { code: 'user_not_found' }
 
-function wrongAmount(code: MoneyProblem): Answer {
-  return refuse({ code, faults: [{ field: 'amount', code }] })
+function wrongAmount(code: MoneyProblem, exponent: Exponent): Answer {
+  return refuse({ code, faults: [{ field: 'amount', code }], exponent })
 }
 
 /**
@@ -204,7 +204,7 @@ function decideExactly(batch: Batch, draft: Draft, balance: bigint): Answer {
   }
   const amount = asked?.amount ?? shortest({ unscaled: draft.amount, scale: home.exponent })
   const money = inCurrency(amount, terms.exponent)
-  if (!money.ok) return wrongAmount(money.problem)
+  if (!money.ok) return wrongAmount(money.problem, terms.exponent)
   return decideIn(batch, { ...draft, amount: money.minor }, balance, terms)
 }
 

@@ -146,7 +146,7 @@ function decide(batch: Batch, draft: RefundDraft): RefundAnswer {
   const money = draft.amount === null ? null : inCurrency(draft.amount, parent.exponent)
   if (money !== null && !money.ok) {
     const code = money.problem
-    return refuse({ code, errors: [{ pointer: '/amount', code }] })
+    return refuse({ code, errors: [{ pointer: '/amount', code }], exponent: parent.exponent })
   }
   if (draft.idempotencyKey !== null) {
     const earlier = batch.decided.get(keyOf(parent.userId, draft.idempotencyKey))

@@ -1,4 +1,5 @@
 import type { Exponent } from './currency.ts'
+import { AMOUNTS_MAX, formatMoney } from './money.ts'
 
 /**
  * Every reason to say no, with its HTTP status and what to tell the caller. `docs/errors.md` lists
@@ -116,8 +117,29 @@ export interface Refusal {
   readonly required?: bigint
   /** What could have been refunded or returned at most, in minor units. */
   readonly atMost?: bigint
-  /** Of the currency of these amounts; there where one of them is. */
+  /** Of the currency of these amounts, or of the amount that was refused. */
   readonly exponent?: Exponent
   /** What the gateway said, by the evidence that is kept. */
   readonly evidence?: 'success' | 'declined' | 'in_doubt'
+}
+
+/** What is said of an amount in a currency with this many decimals. */
+const OF_AMOUNTS: Partial<Readonly<Record<RefusalCode, (exponent: Exponent) => string>>> = {
+  amount_range: (exponent) =>
+    `An amount is at least ${formatMoney(1n, exponent)} and at most ${largest(exponent)}.`,
+  balance_range: (exponent) => `An opening balance is at least 0 and at most ${largest(exponent)}.`,
+  amount_precision: (exponent) =>
+    exponent === 0
+      ? 'An amount in this currency has no decimals; it is never rounded.'
+      : `An amount has at most ${exponent} decimals; it is never rounded.`,
+}
+
+function largest(exponent: Exponent): string {
+  return formatMoney(AMOUNTS_MAX[exponent], exponent)
+}
+
+/** What the caller is told of a refusal; of an amount, by the decimals of its currency. */
+export function detailOf({ code, exponent }: Pick<Refusal, 'code' | 'exponent'>): string {
+  const [, detail] = REFUSALS[code]
+  return exponent === undefined ? detail : (OF_AMOUNTS[code]?.(exponent) ?? detail)
 }

@@ -1,6 +1,6 @@
 import { toWire } from '../domain/money.ts'
 import type { JsonNumber } from '../domain/json.ts'
-import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
+import { detailOf, REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
 
 /** What a request is answered with, whoever writes it to the wire. */
 export interface HttpAnswer {
@@ -45,12 +45,12 @@ export function refusalAnswer(refusal: Refusal, requestId: string): HttpAnswer {
 
 /** The problem document of a refusal; `instance` is the id of the request. */
 export function problem(refusal: Refusal, instance: string): ProblemBody {
-  const [status, detail] = REFUSALS[refusal.code]
+  const [status] = REFUSALS[refusal.code]
   return {
     type: TYPE_BASE + refusal.code,
     title: title(refusal.code),
     status,
-    detail,
+    detail: detailOf(refusal),
     instance,
     code: refusal.code,
     ...(refusal.errors === undefined ? {} : { errors: refusal.errors }),

@@ -23,7 +23,7 @@ const DESCRIPTION =
   '**Idempotency.** Send an `Idempotency-Key` with every payment: the same request under the same ' +
   'key is carried out once and answered the same. A key belongs to its user: two users may use the ' +
   'same one, and it serves deposits, withdrawals and refunds alike. Keys are kept for good.\n\n' +
-  '**Errors** are problem documents (RFC 9457). Programs go by `code`. A path that does not take a ' +
+  '**Errors** are problem documents (RFC 9457). Programs should read `code`. A path that does not take a ' +
   'method answers 405 with `Allow`, and `OPTIONS` tells the same.'
 
 const TAGS = [

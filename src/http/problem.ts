@@ -17,7 +17,7 @@ export const Problem = Type.Object(
     type: Type.String({ description: 'A link to what the code means and what to do about it.' }),
     title: Type.String(),
     status: Type.Integer(),
-    detail: Type.String({ description: 'For people. Programs go by `code`.' }),
+    detail: Type.String({ description: 'For people. Programs should read `code`.' }),
     instance: Type.String({ description: 'The request id, as it stands in the logs.' }),
     code: Code,
     errors: Type.Optional(

@@ -13,18 +13,21 @@ const ID_MAX = 9_223_372_036_854_775_807n
 export const SHOWN = 'x-shown'
 
 /**
- * Digits that an amount may have in a text, as `parseMoney` reads it: zeros at the end do not
- * count.
+ * Digits that an amount may have in a text, as `parseMoney` reads it: up to four decimals, as the
+ * currency has, where zeros at the end do not count.
  */
-const AMOUNT_TEXT = '^([1-9][0-9]{0,9}(\\.[0-9]{1,2}0*)?|0\\.(0[1-9]|[1-9][0-9]?)0*)$'
-const BALANCE_TEXT = '^(0|[1-9][0-9]{0,9})(\\.[0-9]{1,2}0*)?$'
+const TINY_TEXT = '0\\.(000[1-9]|00[1-9][0-9]?|0[1-9][0-9]{0,2}|[1-9][0-9]{0,3})0*'
+const AMOUNT_TEXT = `^([1-9][0-9]{0,9}(\\.[0-9]{1,4}0*)?|${TINY_TEXT})$`
+const BALANCE_TEXT = '^(0|[1-9][0-9]{0,9})(\\.[0-9]{1,4}0*)?$'
+/** What the description of every amount ends with. */
+const DECIMALS = 'It has at most the decimals of its currency: 2 in USD, none in JPY, 3 in KWD.'
 
 /**
  * An amount on the wire: a JSON number, or a decimal string for clients that have no exact numbers.
  * Its bounds are only shown: what breaks them is a refusal of its own, made by `parseMoney`.
  */
 export function Amount(description: string, examples: readonly (number | string)[]) {
-  return wireMoney(description, { minimum: 0.01, pattern: AMOUNT_TEXT, examples })
+  return wireMoney(description, { minimum: 0.0001, pattern: AMOUNT_TEXT, examples })
 }
 
 /** The same for an opening balance, which may be 0. */
@@ -37,8 +40,9 @@ function wireMoney(
   bounds: { minimum: number; pattern: string; examples: readonly (number | string)[] },
 ) {
   const type = ['number', 'string']
-  const shown = { type, maximum: 9_999_999_999.99, maxLength: 40, ...bounds }
-  return Type.Unsafe<number | string>({ type, description, [SHOWN]: shown })
+  const shown = { type, maximum: 9_999_999_999.9999, maxLength: 40, ...bounds }
+  const said = `${description} ${DECIMALS}`
+  return Type.Unsafe<number | string>({ type, description: said, [SHOWN]: shown })
 }
 
 /** An amount in an answer: a JSON number with all its digits. */

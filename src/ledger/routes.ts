@@ -10,7 +10,7 @@ import type { TrialBalance as TrialBalanceSums } from './store.ts'
 const Accounts = Type.Object(
   {
     user: Money('What users can spend.'),
-    user_held: Money('What is held for withdrawals in progress.'),
+    user_held: Money('What is held for withdrawals and refunds in progress.'),
     gateway: Money('Paid out through the gateway less what was taken in.'),
     fees: Money('Commission earned.'),
     opening: Money('Opening balances, as a debt to the users.'),

@@ -126,7 +126,7 @@ interface HeldView {
   readonly held: bigint
 }
 
-/** What is held for withdrawals in progress, by currency. */
+/** What is held for withdrawals and refunds in progress, by currency. */
 const HELD: Statement<HeldView> = {
   name: 'held_read',
   text: `

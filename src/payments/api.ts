@@ -7,7 +7,7 @@ import type {
 } from '../domain/acceptance.ts'
 import { readDetails, type DetailFields } from '../domain/details.ts'
 import type { JsonNumber } from '../domain/json.ts'
-import type { Exponent } from '../domain/currency.ts'
+import { exponentOf, type Exponent } from '../domain/currency.ts'
 import { parseDecimal, parseMoney, toWire, type MoneyProblem } from '../domain/money.ts'
 import type { PaymentType } from '../domain/payment.ts'
 import { REFUSALS, type Refusal } from '../domain/refusal.ts'
@@ -68,17 +68,17 @@ function amountOf(
     const money = parseMoney(amount, 1n, books)
     if (money.ok) return { type, userId: BigInt(userId), amount: money.minor, idempotencyKey }
     // What is out of range is so in every currency; the account's may have more decimals.
-    if (money.problem !== 'amount_precision') return wrongAmount(money.problem)
+    if (money.problem !== 'amount_precision') return wrongAmount(money.problem, books)
   }
   const read = parseDecimal(amount)
-  if (!read.ok) return wrongAmount(read.problem)
+  if (!read.ok) return wrongAmount(read.problem, exponentOf(currency ?? '') ?? books)
   // What the amount comes to is known when the account's currency is.
   const asked = { amount: read.decimal, currency: currency ?? null }
   return { type, userId: BigInt(userId), amount: 0n, idempotencyKey, asked }
 }
 
-function wrongAmount(code: MoneyProblem): DraftRefusal {
-  return { code, faults: [{ field: 'amount', code }] }
+function wrongAmount(code: MoneyProblem, exponent: Exponent): DraftRefusal {
+  return { code, faults: [{ field: 'amount', code }], exponent }
 }
 
 /** Whether a request says anything about its payment beside what every request says. */

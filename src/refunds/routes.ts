@@ -233,7 +233,7 @@ function returnRoute(app: App, world: RefundRoutes): void {
     const money = parseMoney(amount, 1n, exponent)
     if (!money.ok) {
       const code = money.problem
-      return refuse(reply, { code, errors: [{ pointer: '/amount', code }] })
+      return refuse(reply, { code, errors: [{ pointer: '/amount', code }], exponent })
     }
     const by = { actor, reason, requestId: request.id, redriveId: null }
     const draft = { parentId, ref, kind, amount: money.minor }

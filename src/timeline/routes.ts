@@ -14,7 +14,7 @@ export function timelineRoutes(options: {
     summary: 'See everything known about a payment, and why it is in its state',
     description:
       'Every piece of evidence in order: acceptance, hold, each call of the gateway, lost workers, ' +
-      'postings, dead letters, acts of operators. `explanation` is one sentence for people.',
+      'postings, dead letters, actions of operators. `explanation` is one sentence for people.',
     params: IdParams('The payment id.'),
     response: {
       200: TimelineBody,

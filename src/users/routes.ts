@@ -46,8 +46,8 @@ const ExternalIdShown = nullable('string', { description: 'What you call the use
 export const UserBody = Type.Object(
   {
     id: Id,
-    balance: Money('What can be spent: withdrawals in progress are already taken off.'),
-    held: Money('Reserved for withdrawals whose outcome is not final.'),
+    balance: Money('What can be spent: what is held is already taken off.'),
+    held: Money('Reserved for withdrawals and refunds that are not final.'),
     created_at: Time,
     external_id: ExternalIdShown,
     metadata: MetadataShown,
@@ -227,7 +227,7 @@ function readBalance(
   if (money.ok) return { minor: money.minor, exponent }
   // Its bounds are others than those of a payment.
   const code = money.problem === 'amount_range' ? 'balance_range' : money.problem
-  return { code, errors: [{ pointer: '/balance', code }] }
+  return { code, errors: [{ pointer: '/balance', code }], exponent }
 }
 
 function readRoute(app: App, { read }: UserRoutes): void {

@@ -8,6 +8,7 @@ import { wideLines } from './columns.ts'
 import {
   branching,
   classes,
+  emptyNames,
   floatsOfMoney,
   machinePaths,
   silenced,
@@ -28,6 +29,7 @@ export function judge(files: readonly Parsed[]): string[] {
     ...carried(files),
     ...strayStatements(files),
     ...classes(files),
+    ...emptyNames(files),
     ...floatsOfMoney(files),
     ...machinePaths(files),
     ...silenced(files),

@@ -225,6 +225,24 @@ export const WORLD: readonly Planted[] = [
     caught: /exports PLANTED_LIST, which nobody imports/,
   },
   {
+    name: 'a name that says nothing',
+    path: 'src/runs/planted-name.ts',
+    text: anew(`export const runManager = () => 1\n`),
+    caught: /calls something runManager/,
+  },
+  {
+    name: 'an interface with a mark of what it is',
+    path: 'src/runs/planted-mark.ts',
+    text: anew(`export interface IPlanted {\n  readonly one: number\n}\n`),
+    caught: /calls something IPlanted/,
+  },
+  {
+    name: 'a file for whatever is left',
+    path: 'src/runs/utils.ts',
+    text: anew(`export const planted = 1\n`),
+    caught: /has a name that says nothing/,
+  },
+  {
     name: 'a script that nothing reaches',
     path: 'scripts/planted-nobody.ts',
     text: anew(`export const planted = 1\n`),

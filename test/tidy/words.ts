@@ -1,6 +1,10 @@
 import { isCallExpression, isClassDeclaration, isClassExpression } from 'typescript/unstable/ast/is'
 import { isBinaryExpression, isIdentifier, isNumericLiteral } from 'typescript/unstable/ast/is'
-import { isPrefixUnaryExpression } from 'typescript/unstable/ast/is'
+import {
+  isInterfaceDeclaration,
+  isPrefixUnaryExpression,
+  isPropertyAccessExpression,
+} from 'typescript/unstable/ast/is'
 import { SyntaxKind, type ClassLikeDeclaration, type Node } from 'typescript/unstable/ast'
 import { isStatement } from './tables.ts'
 import { literalsOf, nodesOf, placeOf, type Parsed } from './tree.ts'
@@ -58,6 +62,24 @@ function baseOf(node: ClassLikeDeclaration): string {
   const base = clauses.find(({ token }) => token === SyntaxKind.ExtendsKeyword)?.types[0]
     ?.expression
   return base !== undefined && isIdentifier(base) ? base.text : ''
+}
+
+/** Ends of names that say nothing about what a thing does; and what marks a kind of thing. */
+const EMPTY = /(?:Manager|Helpers?|Utils?|Impl|D[Tt][Oo]|Singleton)$/
+const EMPTY_PATH = /(?:^|\/)(?:utils?|helpers?|common|misc|services|models|dtos|types)(?:\/|\.)/
+
+/** What is declared under a name that says nothing, files and folders included. */
+export function emptyNames(files: readonly Parsed[]): string[] {
+  return files.flatMap((file) => [
+    ...(EMPTY_PATH.test(file.path) ? [`${file.path} has a name that says nothing`] : []),
+    ...[...nodesOf(file.tree)].flatMap((node) => {
+      const { name } = node as { name?: Node }
+      if (name === undefined || !isIdentifier(name) || isPropertyAccessExpression(node)) return []
+      const marked = isInterfaceDeclaration(node) && /^I[A-Z][a-z]/.test(name.text)
+      const empty = marked || EMPTY.test(name.text)
+      return empty ? [`${placeOf(file, name)} calls something ${name.text}`] : []
+    }),
+  ])
 }
 
 const MONEY = /amount|minor|balance|available|held|fees|commission/i
