@@ -9,27 +9,12 @@ import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { GATEWAY_MOODS } from '../test/faults/gateway-moods.ts'
-import { KILLS } from '../test/faults/kills.ts'
-import { LATE_WORDS } from '../test/faults/late-words.ts'
-import { MIXED_OPERATIONS } from '../test/faults/mixed-operations.ts'
-import { OUTAGES } from '../test/faults/outages.ts'
-import { RACES } from '../test/faults/races.ts'
+import { SCENARIOS } from '../test/faults/all.ts'
 import { page, shortfalls, table, type Run } from '../test/faults/report.ts'
-import { REFUSED_STARTS } from '../test/faults/refused-starts.ts'
 import { runScenario, type Result, type Scenario } from '../test/faults/scenario.ts'
 import { startServer, type Server } from '../test/faults/stack.ts'
 import { ROOT } from '../test/sources.ts'
 
-const ALL: readonly Scenario[] = [
-  ...KILLS,
-  ...OUTAGES,
-  ...GATEWAY_MOODS,
-  ...LATE_WORDS,
-  ...RACES,
-  MIXED_OPERATIONS,
-  REFUSED_STARTS,
-]
 const FAILED = 1
 const MISUSED = 2
 /** Away from the ports of the service, of the tests and of the fuzzer. */
@@ -69,12 +54,14 @@ process.exit(await main(program.opts<Options>()))
 async function main(options: Options): Promise<number> {
   const tell = (line: string) => void process.stderr.write(`${line}\n`)
   if (options.list) {
-    for (const { name, title } of ALL) process.stdout.write(`${name.padEnd(28)} ${title}\n`)
+    for (const { name, title } of SCENARIOS) process.stdout.write(`${name.padEnd(28)} ${title}\n`)
     return 0
   }
   const scenarios = chosen(options.only)
   if (scenarios === null) {
-    tell(`no scenario is called like that; there are ${ALL.map(({ name }) => name).join(', ')}`)
+    tell(
+      `no scenario is called like that; there are ${SCENARIOS.map(({ name }) => name).join(', ')}`,
+    )
     return MISUSED
   }
   const folder = fs.mkdtempSync(join(tmpdir(), 'payments-faults-'))
@@ -167,11 +154,11 @@ function wrongOf({ checks }: Result): string {
 
 /** The scenarios whose names begin with one of the given texts; null if one names none. */
 function chosen(only: string | undefined): readonly Scenario[] | null {
-  if (only === undefined) return ALL
+  if (only === undefined) return SCENARIOS
   const wanted = only.split(',').map((text) => text.trim())
-  const named = (text: string) => ALL.filter(({ name }) => name.startsWith(text))
+  const named = (text: string) => SCENARIOS.filter(({ name }) => name.startsWith(text))
   if (wanted.some((text) => named(text).length === 0)) return null
-  return ALL.filter(({ name }) => wanted.some((text) => name.startsWith(text)))
+  return SCENARIOS.filter(({ name }) => wanted.some((text) => name.startsWith(text)))
 }
 
 /**

@@ -1,0 +1,19 @@
+import { GATEWAY_MOODS } from './gateway-moods.ts'
+import { KILLS } from './kills.ts'
+import { LATE_WORDS } from './late-words.ts'
+import { MIXED_OPERATIONS } from './mixed-operations.ts'
+import { OUTAGES } from './outages.ts'
+import { RACES } from './races.ts'
+import { REFUSED_STARTS } from './refused-starts.ts'
+import type { Scenario } from './scenario.ts'
+
+/** Every scenario of the fault suite, in the order in which they are shown. */
+export const SCENARIOS: readonly Scenario[] = [
+  ...KILLS,
+  ...OUTAGES,
+  ...GATEWAY_MOODS,
+  ...LATE_WORDS,
+  ...RACES,
+  MIXED_OPERATIONS,
+  REFUSED_STARTS,
+]
