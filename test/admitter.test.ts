@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { IncomingMessage } from 'node:http'
 import { test } from 'node:test'
-import type { Checked, Scope } from '../src/domain/key.ts'
+import type { Checked, Scope } from '../src/domain/api-key.ts'
 import { admitter, openGuards, type GuardOptions } from '../src/http/auth.ts'
 import { manualClock } from './harness.ts'
 

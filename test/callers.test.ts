@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { IncomingMessage } from 'node:http'
 import { test } from 'node:test'
-import { allowance } from '../src/http/allowance.ts'
+import { allowance } from '../src/http/rate-limit.ts'
 import { callers } from '../src/http/caller.ts'
 import { hostAndOriginCheck } from '../src/http/host-and-origin.ts'
 import { manualClock } from './harness.ts'

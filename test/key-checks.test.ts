@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { newKey, type NewKey } from '../src/domain/key.ts'
+import { newKey, type NewKey } from '../src/domain/api-key.ts'
 import { keyChecker } from '../src/keys/check.ts'
 import type { Clock, Runner } from '../src/ports.ts'
 import { manualClock } from './harness.ts'

@@ -4,7 +4,7 @@ import type { Answer, Draft, DraftField } from '../src/domain/acceptance.ts'
 import { writeJson } from '../src/domain/json.ts'
 import type { PaymentType } from '../src/domain/payment.ts'
 import { isRefusal, readDraft, respond, respondToItem, undecided } from '../src/payments/api.ts'
-import { FORMS } from '../src/payments/forms.ts'
+import { FORMS } from '../src/payments/body-fields.ts'
 
 const nowhere = () => null
 const KEYLESS = { ok: true, key: null } as const

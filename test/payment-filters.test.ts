@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Clock } from '../src/ports.ts'
-import { startMinutes } from '../src/payments/minutes.ts'
+import { startMinutes } from '../src/payments/time-index.ts'
 import { pageOfViews } from '../src/payments/read.ts'
 import type { PaymentFilter } from '../src/payments/list-store.ts'
 import { ANY, testWorld, type TestWorld } from './harness.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { pino } from 'pino'
-import { putOffLog } from '../src/http/put-off.ts'
+import { putOffLog } from '../src/http/put-off-log.ts'
 import { Overloaded, Unavailable } from '../src/ports.ts'
 
 test('refusals are counted and logged once a second, without stacks', (t) => {

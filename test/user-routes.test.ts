@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
-import { newKey } from '../src/domain/key.ts'
+import { newKey } from '../src/domain/api-key.ts'
 import { scopeOf } from '../src/http/auth.ts'
 import { insertKey } from '../src/keys/store.ts'
 import { openDb, testWorld } from './harness.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import Fastify from 'fastify'
-import type { Checked } from '../src/domain/key.ts'
+import type { Checked } from '../src/domain/api-key.ts'
 import { guard, openGuards } from '../src/http/auth.ts'
 import { Unavailable } from '../src/ports.ts'
 import { manualClock } from './harness.ts'

@@ -1,7 +1,7 @@
 import { Agent, Pool, request, type Dispatcher } from 'undici'
 import { readExactJson, writeJson } from '../src/domain/json.ts'
 import { printable } from '../src/domain/printable.ts'
-import { reasonOf } from '../src/domain/reason.ts'
+import { reasonOf } from '../src/domain/error-reason.ts'
 import type { Clock } from '../src/ports.ts'
 
 /** An answer. `body` is its JSON, long numbers as their text, or its text if it is none. */

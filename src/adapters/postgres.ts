@@ -9,7 +9,7 @@ import {
   type Statement,
   type Unsharded,
 } from '../ports.ts'
-import { reasonOf } from '../domain/reason.ts'
+import { reasonOf } from '../domain/error-reason.ts'
 import { countHung } from './hung-backends.ts'
 import { sessions, type DriverTx, type SessionOptions } from './shard-session.ts'
 

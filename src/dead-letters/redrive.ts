@@ -17,7 +17,7 @@ import {
   type WholePayment,
 } from '../payments/back-store.ts'
 import { referencesLeft, takeReferences } from '../payments/details-store.ts'
-import { noteNow } from '../payments/minutes-store.ts'
+import { noteNow } from '../payments/time-index-store.ts'
 import { insertRepeats, reopenPayments } from '../payments/store.ts'
 import type { Shard, Tx } from '../ports.ts'
 import { insertActs } from '../operators/acts-store.ts'

@@ -1,6 +1,6 @@
 import { readExactJson } from '../domain/json.ts'
 import { printable } from '../domain/printable.ts'
-import { reasonOf } from '../domain/reason.ts'
+import { reasonOf } from '../domain/error-reason.ts'
 import { GatewayUnreadable, type GatewayCharge, type ListCharges } from '../ports.ts'
 
 /** How long one page may take, in milliseconds, and how many charges are asked for. */

@@ -3,7 +3,7 @@ import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } fr
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
 import { Busy, CommitUnknown, GatewayUnavailable, Overloaded, Unavailable } from '../ports.ts'
 import { refuse } from './problem.ts'
-import { putOffLog } from './put-off.ts'
+import { putOffLog } from './put-off-log.ts'
 
 /** What the framework itself refuses, by its code. */
 const FRAMEWORK: Readonly<Record<string, RefusalCode>> = {

@@ -1,4 +1,4 @@
-import { parseToken, sameHash, type Checked, type Scope } from '../domain/key.ts'
+import { parseToken, sameHash, type Checked, type Scope } from '../domain/api-key.ts'
 import { Overloaded, type Clock, type Global } from '../ports.ts'
 import { findKeys } from './store.ts'
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { InvalidArgumentError, type Command } from 'commander'
 import { print, withOpen, type Opened } from '../adapters/commands.ts'
-import { newKey, SCOPES, type Scope } from '../domain/key.ts'
+import { newKey, SCOPES, type Scope } from '../domain/api-key.ts'
 import { printable } from '../domain/printable.ts'
 import type { Db } from '../ports.ts'
 import { insertKey, listKeys, revokeKey, type StoredKey } from './store.ts'

@@ -1,4 +1,4 @@
-import type { Scope } from '../domain/key.ts'
+import type { Scope } from '../domain/api-key.ts'
 import type { Global, Unsharded } from '../ports.ts'
 
 /** An API key as it is stored: never its secret. */

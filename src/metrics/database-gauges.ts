@@ -2,7 +2,7 @@ import type { DatabaseGauges } from '../domain/counters.ts'
 import type { Db } from '../ports.ts'
 import { eachShard, whole } from '../each-shard.ts'
 import { viewQueue } from '../queue/load-store.ts'
-import { readExact } from './exact.ts'
+import { readExact } from './exact-counters.ts'
 import { readHeld, readRisk } from './store.ts'
 
 /**

@@ -2,7 +2,7 @@ import { COUNTER_NAMES, isExact, type CounterName } from '../domain/counters.ts'
 import type { Clock, Db } from '../ports.ts'
 import { every } from '../queue/every.ts'
 import { eachInTurn } from '../each-shard.ts'
-import { readExact } from './exact.ts'
+import { readExact } from './exact-counters.ts'
 import { addCounters, foldCounts, readCounters } from './store.ts'
 
 /** The counters of this process, as its metrics keep them. */

@@ -7,7 +7,7 @@ import type { Db, Shard, Tx } from '../ports.ts'
 import { eachShard, whole } from '../each-shard.ts'
 import { lockUsers, readUsers } from '../users/store.ts'
 import { eraseTexts } from '../users/details-store.ts'
-import { eraseSent } from '../users/keys-store.ts'
+import { eraseSent } from '../users/opening-keys-store.ts'
 import { insertTextAct, takeActId } from './acts-store.ts'
 import { aboutUser, underKey } from './under-key.ts'
 

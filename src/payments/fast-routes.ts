@@ -5,7 +5,7 @@ import { keyOfHeaders } from '../http/idempotency.ts'
 import { API } from '../http/paths.ts'
 import type { FastRoute } from '../http/fast-path.ts'
 import { isRefusal, readDraft, respond, type Fields } from './api.ts'
-import { FORMS } from './forms.ts'
+import { FORMS } from './body-fields.ts'
 
 /**
  * `POST /payments/deposit` and `POST /payments/withdraw`, as long as there is nothing to refuse

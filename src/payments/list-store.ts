@@ -1,7 +1,7 @@
 import { numbers } from '../domain/columns.ts'
 import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
-import { idsOfTime } from './minutes-store.ts'
+import { idsOfTime } from './time-index-store.ts'
 import { COLUMNS } from './store.ts'
 
 /**

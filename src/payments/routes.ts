@@ -34,7 +34,7 @@ import {
 import { DetailFields, DetailProperties, detailsBody, FILTERS, readFilters } from './bodies.ts'
 import { isRefusal, readDraft, respond, undecided, type Fields } from './api.ts'
 import type { WholePayment } from './back-store.ts'
-import { FORMS } from './forms.ts'
+import { FORMS } from './body-fields.ts'
 import type { PageOfViews, PaymentView } from './read.ts'
 import type { PaymentFilter } from './list-store.ts'
 

@@ -8,7 +8,7 @@ import type { Closing } from './closing.ts'
 import type { Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { ReadOnly, type Clock } from '../ports.ts'
-import { reasonOf } from '../domain/reason.ts'
+import { reasonOf } from '../domain/error-reason.ts'
 import { connect } from './shared.ts'
 
 /** What somebody who opens a database asks for. */

@@ -23,7 +23,7 @@ import {
   type KeyedRefund,
   type StoredParent,
 } from '../payments/back-store.ts'
-import { noteNow } from '../payments/minutes-store.ts'
+import { noteNow } from '../payments/time-index-store.ts'
 import { isLocked, type Db, type Shard, type Tx } from '../ports.ts'
 import { eachPart, whole } from '../each-shard.ts'
 import { lockFreeUsers, lockUsers } from '../users/store.ts'

@@ -5,9 +5,9 @@ import { post } from '../ledger/post.ts'
 import type { Db, Shard, Tx } from '../ports.ts'
 import { eachPart } from '../each-shard.ts'
 import { takeIdsIn } from './ids.ts'
-import { holdKeys, keyed, keyShard, type Placed } from './keys.ts'
+import { holdKeys, keyed, keyShard, type Placed } from './opening-keys.ts'
 import { sayOf } from './details-store.ts'
-import { releaseKeys } from './keys-store.ts'
+import { releaseKeys } from './opening-keys-store.ts'
 import { insertUsers, readUsers } from './store.ts'
 
 /** What became of a draft. `failed`: its shard could not do it, and nobody else's suffers. */

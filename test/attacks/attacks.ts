@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
-import { newKey } from '../../src/domain/key.ts'
+import { newKey } from '../../src/domain/api-key.ts'
 
 /** What somebody without a key does, until told to stop. */
 export interface Attack {

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import { postgres } from '../../src/adapters/postgres.ts'
-import { newKey } from '../../src/domain/key.ts'
+import { newKey } from '../../src/domain/api-key.ts'
 import { insertKey } from '../../src/keys/store.ts'
 
 /** An API process that asks for keys, under a limit of open files. */

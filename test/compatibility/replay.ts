@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { TestContext } from 'node:test'
-import { newKey, type NewKey } from '../../src/domain/key.ts'
+import { newKey, type NewKey } from '../../src/domain/api-key.ts'
 import { insertKey } from '../../src/keys/store.ts'
 import { testWorld } from '../harness.ts'
 import { raw, type Received } from '../hostile/wire.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { Agent } from 'undici'
-import { reasonOf } from '../../src/domain/reason.ts'
+import { reasonOf } from '../../src/domain/error-reason.ts'
 import { exchange, paymentBody } from '../../tools/client.ts'
 import { drawOrder } from '../../tools/mix.ts'
 

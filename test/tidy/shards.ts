@@ -45,7 +45,7 @@ const SESSION =
   /^src\/(ports|each-shard)\.ts$|^src\/adapters\/shard-session\.ts$|^src\/domain\/|^(?!src\/)/
 
 /** Bounds of a list, which are no clock. */
-const BOUNDS = 'src/payments/minutes-store.ts'
+const BOUNDS = 'src/payments/time-index-store.ts'
 
 /**
  * Outside the session nobody carries a shard's number or a time for the database, nor goes through

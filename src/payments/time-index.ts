@@ -1,7 +1,7 @@
 import type { Clock, Db } from '../ports.ts'
 import { every } from '../queue/every.ts'
 import { eachInTurn, ofEachShard, whole } from '../each-shard.ts'
-import { noteMinutes, type Minute } from './minutes-store.ts'
+import { noteMinutes, type Minute } from './time-index-store.ts'
 
 /** How often what was accepted is noted, in milliseconds. */
 const NOTE_MS = 1_000

@@ -7,7 +7,7 @@ import {
 } from '../domain/opening.ts'
 import { shardOfText } from '../domain/shard.ts'
 import type { Db, Tx } from '../ports.ts'
-import { reserveKeys } from './keys-store.ts'
+import { reserveKeys } from './opening-keys-store.ts'
 
 /** A draft on its way to a user. */
 export interface Placed extends Opening {
