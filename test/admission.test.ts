@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { beat, closeBreaker, tripBreaker } from '../src/gateways/breaker-store.ts'
 import { admissionRefusal, type RouteLoad } from '../src/domain/admission.ts'
@@ -7,6 +10,7 @@ import { GatewayUnavailable, Overloaded, Unavailable, type Db } from '../src/por
 import { admission, type Admission } from '../src/payments/admission.ts'
 import { withShards } from '../src/each-shard.ts'
 import { openDb, testWorld, type TestWorld, raw } from './harness.ts'
+import { lost } from './operators.ts'
 import { until } from './process-kit.ts'
 import { done } from './refunds-kit.ts'
 import { serve } from './serve.ts'
@@ -262,4 +266,38 @@ test('refunds are refused while their own operation is out of reach, and by no o
   await until('refunds are refused', async () => (await refunded()).status === 503)
   assert.equal((await refunded()).body['code'], 'gateway_unavailable')
   await until('deposits are accepted', async () => (await deposited()).status === 202)
+})
+
+test('nobody is asked out of turn while the operation of the payment is out of reach', async (t) => {
+  const asked: string[] = []
+  const gateway = createServer((request, response) => {
+    asked.push(request.url ?? '')
+    response.writeHead(500).end()
+  })
+  gateway.listen(0, '127.0.0.1')
+  await once(gateway, 'listening')
+  t.after(() => gateway.close())
+  const { port } = gateway.address() as AddressInfo
+  const world = await testWorld(t)
+  // Long before now, so that neither was asked about a moment ago.
+  world.clock.advance(-10 * 365 * 24 * HOUR)
+  const [charge, payout] = [await lost(world, 'deposit'), await lost(world, 'withdraw')]
+  const { global: db } = openDb(t, world.url)
+  await tripBreaker(db, PAYOUTS, { ...WHY, pauseMs: HOUR, pauseMsMax: HOUR })
+  const env = { PAYMENT_GATEWAY_URL: `http://127.0.0.1:${port}` }
+  const roles = { api: true, worker: false, mockGateway: false }
+  const { call } = await serve(t, env, { roles, database: world.url })
+  const breakerIs = (state: string) =>
+    until(`the breaker of payouts is ${state}`, async () => {
+      const { body } = await call('GET', '/health')
+      return (body['gateways'] as { breaker: string }[])[1]?.breaker === state
+    })
+  await breakerIs('open')
+  for (const id of [payout, charge]) await call('GET', `/payments/${id}?refresh=true`)
+  const keyOf = async (id: bigint) => `/payments/${(await world.view(id)).payment.gatewayKey}`
+  assert.deepEqual(asked, [await keyOf(charge)])
+  await closeBreaker(db, PAYOUTS)
+  await breakerIs('closed')
+  await call('GET', `/payments/${payout}?refresh=true`)
+  assert.deepEqual(asked, [await keyOf(charge), await keyOf(payout)])
 })

@@ -16,6 +16,7 @@ import { paymentRoutes } from '../src/payments/routes.ts'
 import { timeline } from '../src/timeline/timeline.ts'
 import { timelineRoutes } from '../src/timeline/routes.ts'
 import { books, type TestWorld } from './harness.ts'
+import { until } from './process-kit.ts'
 
 /** Who acts in the tests. */
 export const JANE: Operator = { actor: 'jane', reason: 'seen', requestId: 'r1', redriveId: null }
@@ -122,6 +123,16 @@ export async function somebodyElse(t: TestContext, world: TestWorld) {
     },
     release: () => client.query('commit'),
   }
+}
+
+/** Resolves when some session waits for a lock of another one. */
+export async function someoneWaits(world: TestWorld): Promise<void> {
+  await until('somebody waits for a lock', async () => {
+    const waiting = await world.sql(`
+      select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`)
+    return waiting.length > 0
+  })
 }
 
 /** The routes of payments and dead letters over a test world. */

@@ -4,8 +4,7 @@ import { redrive } from '../src/dead-letters/redrive.ts'
 import { editPayment } from '../src/operators/edit-texts.ts'
 import { lockTexts, writeTexts } from '../src/payments/details-store.ts'
 import { testWorld } from './harness.ts'
-import { accepted, JANE, openLetter, somebodyElse } from './operators.ts'
-import { until } from './process-kit.ts'
+import { accepted, JANE, openLetter, somebodyElse, someoneWaits } from './operators.ts'
 import { serve } from './serve.ts'
 
 const ROLES = { api: true, worker: false, mockGateway: false }
@@ -163,12 +162,7 @@ test('a change that waits for another one keeps what that has changed', async (t
   })
   await isLocked
   const second = editPayment(world.db, id, { metadata: { by: 'second' } }, JANE)
-  await until('the second waits', async () => {
-    const waiting = await world.sql(`
-      select from pg_stat_activity
-      where datname = current_database() and wait_event_type = 'Lock'`)
-    return waiting.length > 0
-  })
+  await someoneWaits(world)
   write()
   await Promise.all([first, second])
   const { details } = await world.view(id)

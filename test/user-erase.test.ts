@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import pg from 'pg'
 import { eraseUser } from '../src/operators/erase-user.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { CommitUnknown } from '../src/ports.ts'
 import { withShards } from '../src/each-shard.ts'
 import { books, testWorld } from './harness.ts'
-import { JANE, openLetter } from './operators.ts'
+import { JANE, openLetter, someoneWaits } from './operators.ts'
 import { serve } from './serve.ts'
 
 const ROLES = { api: true, worker: false, mockGateway: false }
@@ -182,6 +183,34 @@ test('a payment that begins to repeat an older one meanwhile stops the erasure',
   const answer = await eraseUser(racing, BigInt(userId), BY)
   assert.deepEqual(answer, { kind: 'refused', refusal: { code: 'payments_open' } })
   assert.match(await everything(world), /CANARY-method/, 'it is sent as it was first')
+})
+
+test('a payment that is accepted while an erasure waits for its user stops it, and no text is gone', async (t) => {
+  const { world, userId, deposit, erase } = await shop(t)
+  await deposit()
+  await world.work()
+  const client = new pg.Client({ connectionString: world.url })
+  client.on('error', () => undefined)
+  await client.connect()
+  t.after(() => client.end())
+  await client.query('begin')
+  await client.query('select from users where id = $1 for update', [userId])
+  const erasing = erase()
+  await someoneWaits(world)
+  await client.query(
+    `insert into payments
+       (shard, id, user_id, type, status, amount, commission, fee_bps, created_at)
+     select shard, 1000000, user_id, type, 'new', amount, commission, fee_bps, created_at
+     from payments where user_id = $1`,
+    [userId],
+  )
+  await client.query('commit')
+  const { status, body } = await erasing
+  assert.deepEqual([status, body['code']], [409, 'payments_open'])
+  const [row] = await world.sql<{ text: string }>(
+    'select payment_details::text as text from payment_details',
+  )
+  assert.match(row?.text ?? '', /CANARY-description/)
 })
 
 test('an erasure that is cut short is finished by the next one', async (t) => {

@@ -73,7 +73,11 @@ export async function apiRoutes(
   const accepts = counting(admitting(acceptPayments(shared, wake, stops), gate), metrics)
   const views = reader<bigint, PaymentView>(limits(config), (ids) => viewPayments(db, ids))
   const waits = openWaits(shared, stops)
-  const mayAsk = (operation: Operation) => (gate.breaker(operation)?.openMs ?? 0) === 0
+  // One that was closed early still says how long it would have been open.
+  const mayAsk = (operation: Operation) => {
+    const { trips = 0, openMs = 0 } = gate.breaker(operation) ?? {}
+    return trips === 0 || openMs === 0
+  }
   const { refundFee, returnFee } = config
   const books = exponentIn(null, db.currency)
   const acting = {
