@@ -9,6 +9,7 @@ import { parseMoney } from '../src/domain/money.ts'
 import { REFUSALS } from '../src/domain/refusal.ts'
 import { readKey } from '../src/http/idempotency.ts'
 import { breakingChanges } from '../scripts/breaking-changes.ts'
+import { typesOf } from '../scripts/types-of.ts'
 import { serve, type Served } from './serve.ts'
 import { ROOT } from './sources.ts'
 
@@ -73,6 +74,14 @@ test('docs/openapi.json is the document of a service that asks for keys: npm run
   const now = await documentOf(service)
   assert.deepEqual(breakingChanges(kept, now), [], 'changes that break programs of others')
   assert.deepEqual(now, kept)
+})
+
+test('the types of the SDK are those of docs/openapi.json: npm run openapi', async () => {
+  const text = readFileSync(join(ROOT, 'docs/openapi.json'), 'utf8')
+  const files = await typesOf(JSON.parse(text) as Parameters<typeof typesOf>[0])
+  for (const [name, types] of Object.entries(files)) {
+    assert.equal(readFileSync(join(ROOT, 'sdk/typescript/src', name), 'utf8'), types, name)
+  }
 })
 
 test('the document speaks of keys where they are asked for, and nowhere else', async (t) => {

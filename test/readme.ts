@@ -26,7 +26,7 @@ interface Fence {
 }
 
 /** Blocks that no reader types into a bash as they stand: other shells, pictures, one of many. */
-const NOT_RUN = new Set(['powershell', 'mermaid', 'sh'])
+const NOT_RUN = new Set(['powershell', 'mermaid', 'sh', 'ts'])
 
 export const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
 

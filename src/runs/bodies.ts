@@ -26,7 +26,9 @@ export const RunBody = Type.Object(
   {
     id: Id,
     state: oneOf(['planned', 'running', 'done', 'canceled']),
-    filter: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
+    filter: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]), {
+      title: 'AppliedFilter',
+    }),
     total: Type.Integer({ description: 'Letters of the snapshot.' }),
     amount: Money('The sum of the amounts of those in the currency of the books.'),
     rate_per_second: Type.Integer(),

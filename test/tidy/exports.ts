@@ -53,9 +53,12 @@ function takenBy(files: readonly Parsed[]): Set<string> {
   )
 }
 
-/** The product and its tools. */
+/** What programs of others import. */
+const ENTRIES = /^sdk\/\w+\/src\/(index|file-keys|answers|events|requests|amounts|webhooks)\.ts$/
+
+/** The product, its tools and its SDK. */
 function isChecked(path: string): boolean {
-  return /^(src|tools)\//.test(path)
+  return /^(src|tools|sdk)\//.test(path) && !ENTRIES.test(path)
 }
 
 /** Exports of the product and its tools that no other file imports. */

@@ -97,6 +97,13 @@ export function backwards(files: readonly Parsed[]): string[] {
  * Import rules, the first that matches a file; a target is a path of ours or the name of a package.
  */
 const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
+  [/^sdk\/\w+\/src\/file-keys\.ts$/, /^OWN\/|^node:fs\/promises$/, 'the SDK has no dependencies'],
+  [
+    /^sdk\/\w+\/src\/runtime\.ts$/,
+    /^OWN\/|^\?$/,
+    'the SDK asks a runtime for what it may not have, by names that bundlers do not follow',
+  ],
+  [/^sdk\//, /^OWN\//, 'the SDK has no dependencies, and runs where there is no Node.js'],
   [
     /^tools\//,
     /^OWN\/|^tools\/\w+\.ts$|^src\/(domain|adapters|config)\/|^src\/ports|^src\/process\/command-line|^(?!fastify|src\/)[\w:-]/,
@@ -208,7 +215,8 @@ export function outwards(files: readonly Parsed[]): { broken: string[]; stale: s
 }
 
 /** Programs that are started by name: from them everything else is reached. */
-const ROOTS = /^(src|bench|tools\/\w+)\/main\.ts$|\.test\.ts$|^test\/compatibility\/record\.ts$/
+const ROOTS =
+  /^(src|bench|tools\/\w+)\/main\.ts$|^sdk\/\w+\/src\/(index|file-keys)\.ts$|\.test\.ts$|^test\/compatibility\/record\.ts$/
 /** What a person or a machine starts by a path that one of these files says. */
 const SAYS = ['package.json', '.ci/run', 'CONTRIBUTING.md', 'bench/README.md']
 
@@ -216,7 +224,7 @@ const SAYS = ['package.json', '.ci/run', 'CONTRIBUTING.md', 'bench/README.md']
 export function unreached(files: readonly Parsed[]): string[] {
   const said = SAYS.map((name) => readFileSync(join(ROOT, name), 'utf8')).join('\n')
   const isRoot = ({ path }: Parsed) => ROOTS.test(path) || said.includes(path)
-  const isShipped = ({ path }: Parsed) => /^(src|tools)\//.test(path)
+  const isShipped = ({ path }: Parsed) => /^(src|tools|sdk)\//.test(path)
   const shipped = files.filter(isShipped)
   const [own, reached] = [reachedFrom(shipped, isRoot), reachedFrom(files, isRoot)]
   return files

@@ -1,0 +1,121 @@
+import { Refusal } from './errors.ts'
+import { writeJson } from './json.ts'
+import { keyFor, type Named } from './keys.ts'
+import { send, sleepMs, type Options, type Reply } from './send.ts'
+import type { Problem } from './answers.ts'
+
+/** What was asked was refused, and why. Nothing was done. */
+export interface Refused {
+  readonly ok: false
+  readonly problem: Problem
+}
+
+/** What was asked for, under its name, or why it was refused. */
+export type Answer<Name extends string, Body> =
+  ({ readonly ok: true } & { readonly [Key in Name]: Body }) | Refused
+
+/** The same of what is carried out once; `replayed`: an earlier request did it. */
+export type Done<Name extends string, Body> =
+  ({ readonly ok: true; readonly replayed: boolean } & { readonly [Key in Name]: Body }) | Refused
+
+/** What any call may be given. */
+export interface CallOptions {
+  /** Ends the call; one that may have been carried out then throws `OutcomeUnknown`. */
+  readonly signal?: AbortSignal
+}
+
+/** What a call that is carried out once may be given. */
+export interface OnceOptions extends CallOptions, Named {}
+
+/** What a call that is recorded may be given. */
+export interface ActOptions extends OnceOptions {
+  /** Who does it, for the record; the name of the API key if left out. */
+  readonly actor?: string
+}
+
+/** A page of a list. */
+interface Page<Item> {
+  readonly data: readonly Item[]
+  readonly next_cursor: string | null
+}
+
+/** The calls that all parts of the client are made of. */
+export interface Client {
+  read<Name extends string, Body>(
+    name: Name,
+    path: string,
+    options?: CallOptions & { readonly waitMs?: number },
+  ): Promise<Answer<Name, Body>>
+  change<Name extends string, Body>(
+    name: Name,
+    path: string,
+    body: object,
+    options?: CallOptions & { readonly actor?: string },
+  ): Promise<Answer<Name, Body>>
+  once<Name extends string, Body>(
+    name: Name,
+    path: string,
+    body: object,
+    options?: ActOptions,
+  ): Promise<Done<Name, Body>>
+  /** All items of a list, page after page. */
+  pages<Item>(path: string, filter: object, options?: CallOptions): AsyncGenerator<Item>
+  /** A pause between two looks at the same thing. */
+  rest(signal?: AbortSignal): Promise<void>
+}
+
+const REST_MS = 250
+
+/** The calls over these options. */
+export function clientOf(given: Options): Client {
+  const options = { ...given, url: given.url.replace(/\/+$/, '') }
+  const read: Client['read'] = async (name, path, { signal, waitMs = 0 } = {}) =>
+    answerOf(name, await send(options, { method: 'GET', path, signal, waitMs }))
+  return {
+    read,
+    async change(name, path, body, { signal, actor } = {}) {
+      const text = writeJson(body)
+      return answerOf(
+        name,
+        await send(options, { method: 'PATCH', path, body: text, signal, actor }),
+      )
+    },
+    async once(name, path, body, { signal, actor, ...named } = {}) {
+      const text = writeJson(body)
+      const { key, old } = await keyFor(named, options.keys)
+      const request = { method: 'POST', path, body: text, key, old, signal, actor } as const
+      const reply = await send(options, request)
+      const answer = answerOf(name, reply)
+      return answer.ok ? { ...answer, replayed: reply.replayed } : answer
+    },
+    async *pages<Item>(path: string, filter: object, callOptions?: CallOptions) {
+      for (let cursor: string | null | undefined; cursor !== null;) {
+        const query = queryOf({ ...filter, cursor })
+        const answer = await read<'page', Page<Item>>('page', path + query, callOptions)
+        if (!answer.ok) throw new Refusal(answer.problem)
+        yield* answer.page.data
+        cursor = answer.page.next_cursor
+      }
+    },
+    rest(signal) {
+      const { random = Math.random, sleep = sleepMs } = options
+      return sleep(random() * REST_MS, signal)
+    },
+  }
+}
+
+function answerOf<Name extends string, Body>(name: Name, reply: Reply): Answer<Name, Body> {
+  const { status, body } = reply
+  // The types are made of the service's own schemas; `send` takes no other answers.
+  if (status >= 300) return { ok: false, problem: body as Problem }
+  return { ok: true, [name]: body } as unknown as Answer<Name, Body>
+}
+
+/** A query of what was given; empty for nothing. */
+export function queryOf(filter: object): string {
+  const given = Object.entries(filter).filter(([, value]) => value !== undefined)
+  const query = new URLSearchParams(
+    given.map(([name, value]): [string, string] => [name, String(value)]),
+  )
+  return given.length === 0 ? '' : `?${query.toString()}`
+}

@@ -1,0 +1,62 @@
+import { queryOf, type ActOptions, type Answer, type CallOptions } from './client.ts'
+import type { Client, Done } from './client.ts'
+import { Refusal } from './errors.ts'
+import type {
+  CorrectedDeadLetter,
+  DeadLetter,
+  RedrivenDeadLetter,
+  ResolvedDeadLetter,
+} from './answers.ts'
+import type { CorrectRequest, ListDeadLetters, RedriveRequest, ResolveRequest } from './requests.ts'
+
+/** What can be done with payments that failed or could not be finished. */
+export interface DeadLetters {
+  get(id: number, options?: CallOptions): Promise<Answer<'letter', DeadLetter>>
+  /** Letters, newest first; `limit` is the size of a page. */
+  list(filter?: ListDeadLetters, options?: CallOptions): AsyncGenerator<DeadLetter>
+  redrive(
+    id: number,
+    body: RedriveRequest,
+    options?: ActOptions,
+  ): Promise<Done<'letter', RedrivenDeadLetter>>
+  resolve(
+    id: number,
+    body: ResolveRequest,
+    options?: ActOptions,
+  ): Promise<Done<'letter', ResolvedDeadLetter>>
+  correct(
+    id: number,
+    body: CorrectRequest,
+    options?: ActOptions,
+  ): Promise<Done<'letter', CorrectedDeadLetter>>
+}
+
+const PAGE = 50
+
+export function deadLettersOf(client: Client): DeadLetters {
+  return {
+    get: (id, options) => client.read('letter', `/dlq/${id}`, options),
+    list: (filter = {}, options) => list(client, filter, options),
+    redrive: (id, body, options) => client.once('letter', `/dlq/${id}/redrive`, body, options),
+    resolve: (id, body, options) => client.once('letter', `/dlq/${id}/resolve`, body, options),
+    correct: (id, body, options) => client.once('letter', `/dlq/${id}/correct`, body, options),
+  }
+}
+
+/** Letters come in pages by number: one that moved to the next page meanwhile is not told twice. */
+async function* list(
+  client: Client,
+  { limit = PAGE, offset = 0, ...filter }: ListDeadLetters,
+  options?: CallOptions,
+): AsyncGenerator<DeadLetter> {
+  const told = new Set<number>()
+  for (let skip = offset; ; skip += limit) {
+    const path = `/dlq${queryOf({ ...filter, limit, offset: skip })}`
+    const answer = await client.read<'letters', readonly DeadLetter[]>('letters', path, options)
+    if (!answer.ok) throw new Refusal(answer.problem)
+    const fresh = answer.letters.filter(({ id }) => !told.has(id))
+    for (const letter of fresh) told.add(letter.id)
+    yield* fresh
+    if (answer.letters.length < limit) return
+  }
+}

@@ -1,0 +1,108 @@
+import {
+  queryOf,
+  type ActOptions,
+  type Answer,
+  type CallOptions,
+  type Client,
+  type Done,
+  type OnceOptions,
+} from './client.ts'
+import type {
+  AcceptedDeposit,
+  AcceptedRefund,
+  AcceptedWithdrawal,
+  CanceledPayment,
+  Payment,
+  Timeline,
+} from './answers.ts'
+import type {
+  CancelRequest,
+  DepositRequest,
+  ListPayments,
+  PaymentUpdate,
+  RefundRequest,
+  WithdrawalRequest,
+} from './requests.ts'
+
+/** How long to wait for a payment. */
+export interface WaitOptions extends CallOptions {
+  /** `success` and `failed` are final; `unknown` is not. */
+  readonly until: 'final'
+  /** After about so long the payment is returned as it is; without it, this waits for its end. */
+  readonly timeoutMs?: number
+}
+
+/** What can be done with payments. */
+export interface Payments {
+  deposit(body: DepositRequest, options?: OnceOptions): Promise<Done<'payment', AcceptedDeposit>>
+  withdraw(
+    body: WithdrawalRequest,
+    options?: OnceOptions,
+  ): Promise<Done<'payment', AcceptedWithdrawal>>
+  /** Refund a successful deposit, or a part of it. */
+  refund(
+    id: number,
+    body: RefundRequest,
+    options?: ActOptions,
+  ): Promise<Done<'payment', AcceptedRefund>>
+  /** Cancel a payment of which nothing was sent. */
+  cancel(
+    id: number,
+    body: CancelRequest,
+    options?: ActOptions,
+  ): Promise<Done<'payment', CanceledPayment>>
+  get(id: number, options?: CallOptions): Promise<Answer<'payment', Payment>>
+  /** The payment when it is final. */
+  wait(id: number, options: WaitOptions): Promise<Answer<'payment', Payment>>
+  update(
+    id: number,
+    body: PaymentUpdate,
+    options?: CallOptions & { readonly actor?: string },
+  ): Promise<Answer<'payment', Payment>>
+  /** Everything that is known of a payment, and why it is in its state. */
+  timeline(id: number, options?: CallOptions): Promise<Answer<'timeline', Timeline>>
+  /** Payments, newest first; pages are fetched as they are needed. */
+  list(filter?: ListPayments, options?: CallOptions): AsyncGenerator<Payment>
+}
+
+/** Seconds that the service waits at most before it answers. */
+const WAIT_MAX = 20
+
+export function paymentsOf(client: Client): Payments {
+  return {
+    deposit: (body, options) => client.once('payment', '/payments/deposit', body, options),
+    withdraw: (body, options) => client.once('payment', '/payments/withdraw', body, options),
+    refund: (id, body, options) => client.once('payment', `/payments/${id}/refunds`, body, options),
+    cancel: (id, body, options) => client.once('payment', `/payments/${id}/cancel`, body, options),
+    get: (id, options) => client.read('payment', `/payments/${id}`, options),
+    wait: (id, options) => wait(client, id, options),
+    update: (id, body, options) => client.change('payment', `/payments/${id}`, body, options),
+    timeline: (id, options) => client.read('timeline', `/payments/${id}/timeline`, options),
+    list: (filter = {}, options) => client.pages('/payments', filter, options),
+  }
+}
+
+async function wait(
+  client: Client,
+  id: number,
+  { timeoutMs = Infinity, signal }: WaitOptions,
+): Promise<Answer<'payment', Payment>> {
+  const options = signal === undefined ? {} : { signal }
+  for (let left = timeoutMs / 1_000; ;) {
+    const seconds = Math.max(0, Math.min(WAIT_MAX, Math.ceil(left)))
+    const path = `/payments/${id}${queryOf({ wait: seconds })}`
+    const answer = await client.read<'payment', Payment>('payment', path, {
+      ...options,
+      waitMs: seconds * 1_000,
+    })
+    left -= seconds
+    if (!answer.ok || isFinal(answer.payment) || left <= 0) return answer
+    await client.rest(signal)
+    signal?.throwIfAborted()
+  }
+}
+
+/** Whether a payment will stay as it is. */
+export function isFinal({ status }: Pick<Payment, 'status'>): boolean {
+  return status === 'success' || status === 'failed'
+}

@@ -1,0 +1,119 @@
+import { WebhookInvalid } from './errors.ts'
+import type { DeadLetterEventData, EventType, PaymentEventData } from './events.ts'
+import { readJson } from './json.ts'
+import { webCrypto } from './runtime.ts'
+
+/** Headers as frameworks hand them over; names in any case. */
+export type HeadersLike =
+  | { get(name: string): string | null }
+  | Readonly<Record<string, string | readonly string[] | undefined>>
+
+/** An event about something; its types are those that begin with its name. */
+interface About<Thing extends string, Data> {
+  /** The same at every attempt to deliver it. */
+  readonly id: string
+  readonly type: Extract<EventType, `${Thing}.${string}`>
+  readonly timestamp: string
+  /** Of an endpoint that asked for `thin` events, only what it is about. */
+  readonly data: Data
+}
+
+/** What the service tells; its `type` says what `data` is. */
+export type WebhookEvent =
+  About<'payment', PaymentEventData> | About<'dead_letter', DeadLetterEventData>
+
+export interface VerifyOptions {
+  /** How old, or how far ahead, the message may be; 300 if left out. */
+  readonly toleranceSeconds?: number
+  /** Milliseconds since 1970. */
+  readonly now?: () => number
+}
+
+const TOLERANCE = 300
+const SECRET_PREFIX = 'whsec_'
+const VERSION = 'v1,'
+
+/**
+ * Check that the service sent this, by Standard Webhooks, and read it. `rawBody` is the body as it
+ * came: parsed and written again it is another one. Several secrets: any of them will do, so that
+ * one can be changed. Throws `WebhookInvalid`.
+ */
+export async function verify(
+  rawBody: string | Uint8Array,
+  headers: HeadersLike,
+  secret: string | readonly string[],
+  options: VerifyOptions = {},
+): Promise<WebhookEvent> {
+  const id = header(headers, 'webhook-id')
+  const timestamp = header(headers, 'webhook-timestamp')
+  const signatures = header(headers, 'webhook-signature')
+  checkTime(timestamp, options)
+  const body = typeof rawBody === 'string' ? new TextEncoder().encode(rawBody) : rawBody
+  const signed = join(new TextEncoder().encode(`${id}.${timestamp}.`), body)
+  if (!(await isSigned(signed, signatures, [secret].flat()))) {
+    throw new WebhookInvalid('signature_wrong')
+  }
+  try {
+    // The service signed it: it is an event, as its schemas say. Its id is in the headers alone.
+    const event = readJson(new TextDecoder().decode(body)) as Omit<WebhookEvent, 'id'>
+    return { ...event, id } as WebhookEvent
+  } catch {
+    throw new WebhookInvalid('unreadable')
+  }
+}
+
+function header(headers: HeadersLike, name: string): string {
+  const { get } = headers
+  const value =
+    typeof get === 'function'
+      ? get.call(headers, name)
+      : Object.entries(headers).find(([one]) => one.toLowerCase() === name)?.[1]
+  if (typeof value !== 'string' || value === '') throw new WebhookInvalid('header_missing')
+  return value
+}
+
+function checkTime(
+  timestamp: string,
+  { toleranceSeconds = TOLERANCE, now = Date.now }: VerifyOptions,
+) {
+  const age = now() / 1_000 - Number(timestamp)
+  if (!/^\d{1,12}$/.test(timestamp) || age > toleranceSeconds) throw new WebhookInvalid('too_old')
+  if (-age > toleranceSeconds) throw new WebhookInvalid('too_new')
+}
+
+async function isSigned(
+  signed: Uint8Array<ArrayBuffer>,
+  signatures: string,
+  secrets: readonly string[],
+): Promise<boolean> {
+  const { subtle } = await webCrypto()
+  const given = signatures.split(' ').filter((one) => one.startsWith(VERSION))
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' }
+  for (const secret of secrets) {
+    const bytes = bytesOf(secret.startsWith(SECRET_PREFIX) ? secret.slice(6) : secret)
+    if (bytes === null || bytes.length === 0) throw new TypeError('The secret begins with whsec_')
+    const key = await subtle.importKey('raw', bytes, algorithm, false, ['verify'])
+    for (const one of given) {
+      const mac = bytesOf(one.slice(VERSION.length))
+      // Takes as long for a wrong one as for a right one.
+      if (mac !== null && (await subtle.verify('HMAC', key, mac, signed))) return true
+    }
+  }
+  return false
+}
+
+/** What Base64 stands for; null: it is none. */
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> | null {
+  try {
+    return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))
+  } catch {
+    return null
+  }
+}
+
+function join(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(a.length + b.length)
+  joined.set(a)
+  joined.set(b, a.length)
+  return joined
+}

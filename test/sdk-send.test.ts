@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { connect, NoAnswer, OutcomeUnknown, type Options } from '../sdk/typescript/src/index.ts'
+
+const ACCEPTED = { payment_id: 1, user_id: 1, status: 'processing', deposit: 200 }
+const BODY = { user_id: 1, deposit: '200.00' } as const
+
+interface Sent {
+  readonly key: string | null
+  readonly body: unknown
+}
+
+type Reaction = () => Response | Promise<Response>
+
+const answer =
+  (status: number, body: object, headers: Record<string, string> = {}): Reaction =>
+  () =>
+    new Response(JSON.stringify(body), { status, headers })
+
+const problem = (status: number, code: string, headers: Record<string, string> = {}) =>
+  answer(status, { status, code, title: code, detail: code, type: code, instance: '1' }, headers)
+
+const accepted = answer(202, ACCEPTED)
+
+const lost: Reaction = () => Promise.reject(new TypeError('fetch failed'))
+
+const refusedConnection: Reaction = () =>
+  Promise.reject(new TypeError('fetch failed', { cause: { code: 'ECONNREFUSED' } }))
+
+/** A service that reacts in this order, with what it got and how long the SDK paused. */
+function scripted(reactions: readonly Reaction[], more: Partial<Options> = {}) {
+  const sent: Sent[] = []
+  const pauses: number[] = []
+  const service = connect({
+    url: 'http://localhost:1/',
+    random: () => 0.5,
+    sleep: async (ms) => void pauses.push(ms),
+    fetch: async (_url, init) => {
+      const reaction = reactions[sent.length] ?? (() => assert.fail('one try too many'))
+      sent.push({ key: new Headers(init?.headers).get('idempotency-key'), body: init?.body })
+      return reaction()
+    },
+    ...more,
+  })
+  return { ...service, sent, pauses }
+}
+
+const RETRIED: readonly (readonly [string, Reaction])[] = [
+  ['a lost connection', lost],
+  ['a refused connection', refusedConnection],
+  ['408', problem(408, 'request_timeout')],
+  ['429', problem(429, 'rate_limited')],
+  ['503', problem(503, 'overloaded')],
+  ['503 of an outcome nobody knows', problem(503, 'outcome_unknown')],
+  ['500', problem(500, 'internal_error')],
+  ['a page of a proxy', () => new Response('<h1>Bad gateway</h1>', { status: 502 })],
+  ['a page of a proxy that says yes', () => new Response('<h1>Hello</h1>', { status: 200 })],
+  ['an answer that was cut off', () => new Response('{"payment_id":1', { status: 202 })],
+  ['JSON of somebody else', answer(404, { message: 'no such host' })],
+  ['a redirect', () => new Response(null, { status: 307, headers: { location: 'http://evil/' } })],
+]
+
+for (const [name, reaction] of RETRIED) {
+  test(`${name} is retried with the same key and the same bytes`, async () => {
+    const { payments, sent, pauses } = scripted([reaction, reaction, accepted])
+    const done = await payments.deposit(BODY)
+    assert.ok(done.ok && !done.replayed)
+    assert.deepEqual(done.payment, { ...ACCEPTED, deposit: '200' })
+    assert.equal(sent.length, 3)
+    assert.match(sent[0]?.key ?? '', /^[0-9a-f-]{36}$/)
+    for (const one of sent) assert.deepEqual(one, sent[0])
+    assert.equal(sent[0]?.body, '{"user_id":1,"deposit":"200.00"}')
+    assert.deepEqual(pauses, [125, 250])
+  })
+}
+
+for (const [status, code] of [
+  [400, 'body_invalid'],
+  [401, 'unauthorized'],
+  [402, 'insufficient_funds'],
+  [404, 'user_not_found'],
+  [409, 'reference_taken'],
+  [422, 'idempotency_key_reuse'],
+] as const) {
+  test(`${status} is an answer, and is never sent again`, async () => {
+    const { payments, sent } = scripted([problem(status, code)])
+    const refused = await payments.withdraw({ user_id: 1, amount: '5' })
+    assert.ok(!refused.ok)
+    assert.equal(refused.problem.code, code)
+    assert.equal(sent.length, 1)
+  })
+}
+
+test('a pause is random up to a bound that doubles, on top of what Retry-After asks for', async () => {
+  const reactions = [
+    problem(503, 'busy', { 'retry-after': '2' }),
+    problem(429, 'rate_limited', { 'retry-after': '1' }),
+    problem(503, 'busy', { 'retry-after': 'tomorrow' }),
+    accepted,
+  ]
+  const draws = [0, 1, 0.25].values()
+  const { payments, pauses } = scripted(reactions, { random: () => draws.next().value ?? 0 })
+  await payments.deposit(BODY)
+  assert.deepEqual(pauses, [2_000, 1_500, 250])
+})
+
+test('an hour of Retry-After is the caller’s to wait', async () => {
+  const { payments, sent } = scripted([problem(503, 'busy', { 'retry-after': '3600' })])
+  const refused = await payments.deposit(BODY)
+  assert.ok(!refused.ok && refused.problem.code === 'busy')
+  assert.equal(sent.length, 1)
+})
+
+test('giving up after a lost answer throws OutcomeUnknown, with the key to go on with', async () => {
+  const { payments, sent } = scripted([lost, lost], { attemptsMax: 2 })
+  const error = await payments.deposit(BODY).catch((thrown: unknown) => thrown)
+  assert.ok(error instanceof OutcomeUnknown)
+  assert.equal(error.key, sent[0]?.key)
+  assert.equal(error.problem, null)
+})
+
+test('after a lost answer no later refusal before the key is looked up counts as a no', async () => {
+  for (const last of [problem(401, 'unauthorized'), problem(503, 'busy')]) {
+    const { payments } = scripted([lost, last], { attemptsMax: 2 })
+    const error = await payments.deposit(BODY).catch((thrown: unknown) => thrown)
+    assert.ok(error instanceof OutcomeUnknown)
+    assert.ok(error.problem !== null)
+  }
+})
+
+test('a key that was there before this call may have been used: giving up is no no', async () => {
+  const busy = problem(503, 'busy')
+  const own = scripted([busy], { attemptsMax: 1 })
+  await assert.rejects(own.payments.deposit(BODY, { key: 'order-1' }), OutcomeUnknown)
+  assert.equal(own.sent[0]?.key, 'order-1')
+
+  const fresh = scripted([busy], { attemptsMax: 1 })
+  assert.equal((await fresh.payments.deposit(BODY)).ok, false)
+})
+
+test('where nothing can have arrived, the error says that there was no answer', async () => {
+  const { payments } = scripted([refusedConnection], { attemptsMax: 1 })
+  await assert.rejects(payments.deposit(BODY), NoAnswer)
+  const { payments: reads } = scripted([lost], { attemptsMax: 1 })
+  await assert.rejects(reads.get(1), NoAnswer)
+})
+
+test('a try that takes too long is ended, and counts as lost', async () => {
+  const never: typeof fetch = (_url, init) =>
+    new Promise((_, reject) => {
+      const { signal } = init ?? {}
+      signal?.addEventListener('abort', () => reject(new Error('aborted')))
+    })
+  const { payments } = scripted([], { fetch: never, attemptMsMax: 1, attemptsMax: 2 })
+  await assert.rejects(payments.deposit(BODY), OutcomeUnknown)
+})
+
+test('a caller that stops waiting gets its own reason before, and OutcomeUnknown during', async () => {
+  const controller = new AbortController()
+  const { signal } = controller
+  const during = scripted([
+    () => {
+      controller.abort(new Error('enough'))
+      return lost()
+    },
+  ])
+  await assert.rejects(during.payments.deposit(BODY, { signal }), OutcomeUnknown)
+  assert.equal(during.sent.length, 1)
+
+  const before = scripted([])
+  await assert.rejects(before.payments.deposit(BODY, { signal }), /enough/)
+})
+
+test('the key of an intent is the one that the store keeps', async () => {
+  const kept = new Map<string, string>()
+  const keys = {
+    keyOf(intent: string, fresh: string) {
+      const key = kept.get(intent) ?? fresh
+      kept.set(intent, key)
+      return key
+    },
+  }
+  const { payments, sent } = scripted([accepted, accepted, accepted], { keys })
+  await payments.deposit(BODY, { intent: 'order-1' })
+  await payments.deposit(BODY, { intent: 'order-1' })
+  await payments.deposit(BODY, { intent: 'order-2' })
+  assert.equal(sent[0]?.key, sent[1]?.key)
+  assert.notEqual(sent[1]?.key, sent[2]?.key)
+
+  const without = scripted([])
+  await assert.rejects(without.payments.deposit(BODY, { intent: 'order-1' }), /needs `keys`/)
+})
+
+test('a key that could not be kept is not used', async () => {
+  const keys = { keyOf: () => Promise.reject(new Error('disk full')) }
+  const { payments, sent } = scripted([], { keys })
+  await assert.rejects(payments.deposit(BODY, { intent: 'order-1' }), /disk full/)
+  assert.equal(sent.length, 0)
+})
+
+test('a float is refused before anything is sent', async () => {
+  const { payments, sent } = scripted([])
+  const floats = { user_id: 1, deposit: 0.1 + 0.2 } as unknown as typeof BODY
+  await assert.rejects(payments.deposit(floats), /decimal string/)
+  assert.equal(sent.length, 0)
+})

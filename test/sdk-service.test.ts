@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { connect, isFinal } from '../sdk/typescript/src/index.ts'
+import { serve, type Served } from './serve.ts'
+
+async function all<Item>(list: AsyncIterable<Item>): Promise<Item[]> {
+  const items: Item[] = []
+  for await (const item of list) items.push(item)
+  return items
+}
+
+/** Set every fault that is a chance to 0, but for these. */
+async function turn({ call }: Served, faults: Readonly<Record<string, number>>): Promise<void> {
+  const now = await call('GET', '/mock-gateway/faults')
+  const chances = Object.entries(now.body).filter(([, value]) => Number(value) < 1)
+  const off = Object.fromEntries(chances.map(([name]) => [name, 0]))
+  const answer = await call('PUT', '/mock-gateway/faults', { ...off, ...faults })
+  assert.equal(answer.status, 200, answer.text)
+}
+
+test('the SDK opens users, pays, waits, refunds and lists against a real service', async (t) => {
+  const service = await serve(t)
+  await turn(service, {})
+  const { payments, users } = connect({ url: service.url })
+
+  const opened = await users.create({ balance: '1000.00', external_id: 'c-1' }, { key: 'c-1' })
+  assert.ok(opened.ok && !opened.replayed)
+  const again = await users.create({ balance: '1000.00', external_id: 'c-1' }, { key: 'c-1' })
+  assert.ok(again.ok && again.replayed)
+  assert.deepEqual(again.user, opened.user)
+  const user_id = opened.user.id
+
+  const deposit = await payments.deposit({ user_id, deposit: '200.10' })
+  assert.ok(deposit.ok)
+  assert.equal(deposit.payment.deposit, '200.1')
+  const ended = await payments.wait(deposit.payment.payment_id, { until: 'final' })
+  assert.ok(ended.ok && isFinal(ended.payment))
+  assert.equal(ended.payment.status, 'success')
+  assert.equal(ended.payment.amount, '200.1')
+  assert.equal(ended.payment.commission, '4')
+
+  const refused = await payments.withdraw({ user_id, amount: '5000' })
+  assert.ok(!refused.ok)
+  assert.equal(refused.problem.code, 'insufficient_funds')
+  assert.equal(refused.problem.required, '5100')
+
+  const refund = await payments.refund(ended.payment.payment_id, { amount: '50', reason: 'half' })
+  assert.ok(refund.ok)
+  assert.equal(refund.payment.refund, '50')
+  await payments.wait(refund.payment.payment_id, { until: 'final' })
+
+  const listed = await all(payments.list({ user_id, limit: 1 }))
+  assert.deepEqual(
+    listed.map(({ type }) => type),
+    ['refund', 'withdraw', 'deposit'],
+  )
+  assert.equal(listed[2]?.refunded, '50')
+  const timeline = await payments.timeline(listed[2]?.payment_id ?? 0)
+  assert.ok(timeline.ok && timeline.timeline.events.length >= 3)
+  assert.deepEqual(
+    (await all(users.list({ external_id: 'c-1' }))).map(({ id }) => id),
+    [user_id],
+  )
+  assert.ok((await all(users.transactions(user_id, { limit: 1 }))).length >= 2)
+  const missing = await payments.get(999)
+  assert.ok(!missing.ok && missing.problem.code === 'payment_not_found')
+})
+
+test('the SDK lists dead letters in pages, and redrives one once under a key', async (t) => {
+  const service = await serve(t)
+  await turn(service, { decline: 1 })
+  const { payments, users, deadLetters } = connect({ url: service.url })
+  const opened = await users.create({ balance: '1000' })
+  assert.ok(opened.ok)
+  for (const amount of ['1', '2', '3']) {
+    const paid = await payments.withdraw({ user_id: opened.user.id, amount })
+    assert.ok(paid.ok)
+    const ended = await payments.wait(paid.payment.payment_id, { until: 'final' })
+    assert.ok(ended.ok && ended.payment.status === 'failed')
+  }
+  const letters = await all(deadLetters.list({ limit: 1 }))
+  assert.deepEqual(
+    letters.map(({ amount, state }) => [amount, state]),
+    [
+      ['3', 'open'],
+      ['2', 'open'],
+      ['1', 'open'],
+    ],
+  )
+  const id = letters[0]?.id ?? 0
+  const first = await deadLetters.redrive(id, { reason: 'again' }, { key: 'r-1', actor: 'jane' })
+  const second = await deadLetters.redrive(id, { reason: 'again' }, { key: 'r-1', actor: 'jane' })
+  assert.ok(first.ok && second.ok)
+  assert.deepEqual([first.replayed, second.replayed], [false, true])
+  assert.deepEqual(second.letter, first.letter)
+  const closed = await deadLetters.get(id)
+  assert.ok(closed.ok && closed.letter.closed_by === 'jane')
+})
