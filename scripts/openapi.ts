@@ -22,6 +22,7 @@ import { runRoutes } from '../src/runs/routes.ts'
 import { userListRoutes } from '../src/users/list-routes.ts'
 import { userRoutes } from '../src/users/routes.ts'
 import { userTextRoutes } from '../src/users/text-routes.ts'
+import { deliveryRoutes } from '../src/webhooks/delivery-routes.ts'
 import { webhookRoutes } from '../src/webhooks/routes.ts'
 import { breakingChanges } from './breaking-changes.ts'
 
@@ -52,6 +53,7 @@ const routes: FastifyPluginAsync[] = [
   timelineRoutes(nobody),
   eventRoutes(nobody),
   webhookRoutes(nobody),
+  deliveryRoutes(nobody),
   refundRoutes(nobody),
   deadLetterRoutes(nobody),
   runRoutes(nobody),

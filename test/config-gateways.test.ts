@@ -55,6 +55,7 @@ test('production refuses the mock and plain http of every gateway', () => {
     APP_ENV: 'production',
     DATABASE_URL: 'postgresql://db.internal/payments',
     GATEWAY_BANK_ECHO: 'required',
+    WEBHOOK_SECRETS_KEY: Buffer.alloc(32, 'k').toString('base64'),
   }
   assert.deepEqual(problemsOf(production), [])
   const url = (at: string) => problemsOf({ ...production, GATEWAY_BANK_URL: at })

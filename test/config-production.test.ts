@@ -11,6 +11,7 @@ const PRODUCTION = {
   DATABASE_URL: 'postgresql://pay:pw@db:5432/payments',
   PAYMENT_GATEWAY_URL: 'https://gateway.example.com/v2',
   GATEWAY_ECHO: 'required',
+  WEBHOOK_SECRETS_KEY: 'MzIgYnl0ZXMgb2YgYW4gZXhhbXBsZSwgbm8ga2V5ISE=',
 }
 
 test('no secret is printed, whatever is wrong with it', () => {
@@ -34,7 +35,7 @@ test('no secret is printed, whatever is wrong with it', () => {
 })
 
 test('production lists every unsafe setting', () => {
-  assert.equal(problemsOf({ APP_ENV: 'production' }).length, 2)
+  assert.equal(problemsOf({ APP_ENV: 'production' }).length, 3)
   assert.deepEqual(problemsOf({ APP_ENV: 'prod' }), problemsOf({ APP_ENV: 'production' }))
   const unsafe = {
     APP_ENV: 'Production',
@@ -43,7 +44,7 @@ test('production lists every unsafe setting', () => {
   }
   const names = problemsOf(unsafe).map((problem) => problem.split(' ')[0])
   const gateway = 'PAYMENT_GATEWAY_URL'
-  assert.deepEqual(names, ['DATABASE_URL', gateway, gateway, 'DEBUG'])
+  assert.deepEqual(names, ['DATABASE_URL', gateway, gateway, 'WEBHOOK_SECRETS_KEY', 'DEBUG'])
 })
 
 test('production accepts safe settings, and debugging is off unless somebody asked for it', () => {
@@ -150,6 +151,7 @@ test('production refuses a gateway at an address that belongs to the machine or 
   const safe = {
     APP_ENV: 'production',
     DATABASE_URL: 'postgresql://u:p@h/d',
+    WEBHOOK_SECRETS_KEY: PRODUCTION.WEBHOOK_SECRETS_KEY,
     GATEWAY_ECHO: 'optional',
   }
   const refused = ['169.254.169.254', '0xa9fea9fe', '2852039166', '0', '[::]', '[fe80::1]']

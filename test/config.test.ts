@@ -109,6 +109,8 @@ test('without any variable every default holds, in the units of its name', () =>
     gateways: [HTTP],
     production: false,
     mockGateway: true,
+    webhookSecretsKey: null,
+    webhookAllowNetworks: null,
     warnings: [],
   } satisfies Config)
 })

@@ -12,10 +12,13 @@ import { pay } from './charge-kit.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 
 const want = async (world: TestWorld, types: readonly string[]) => {
-  const endpoint = await addEndpoint(world.db, { url: null, types, description: null }, 'jane')
-  assert.ok(endpoint !== null)
-  return endpoint.id
+  const draft = { url: null, types, description: null, payload: 'full', ordered: false } as const
+  const made = await addEndpoint(world.db, draft, 'jane', KEY)
+  assert.ok(made !== null)
+  return made.endpoint.id
 }
+
+const KEY = Buffer.alloc(32, 'k')
 
 interface Row {
   readonly type: string
@@ -380,7 +383,7 @@ test('a poller misses none of the events that are written and placed at the same
 
 test('kinds stand for their types', () => {
   assert.deepEqual(wantedTypes(['dead_letter.*']), ['dead_letter.opened', 'dead_letter.closed'])
-  assert.deepEqual(wantedTypes(['payment.*', 'dead_letter.*']), EVENT_NAMES)
+  assert.deepEqual(wantedTypes(['webhook_endpoint.*', 'payment.*', 'dead_letter.*']), EVENT_NAMES)
   assert.deepEqual(wantedTypes(['payment.failed', 'payment.failed']), ['payment.failed'])
 })
 

@@ -46,6 +46,13 @@ export function host() {
   return { read, allowed: 'a host name or an IP address' }
 }
 
+/** A key of 32 bytes, in base64. */
+export function secretsKey() {
+  const read = (value: string) =>
+    /^[\w+/-]{43}=?$/.test(value) && Buffer.from(value, 'base64').length === 32 ? value : undefined
+  return { read, allowed: '32 bytes in base64, such as `openssl rand -base64 32` makes' }
+}
+
 /** IP addresses and networks (CIDR), separated by commas; empty: none. */
 export function networks() {
   const read = (value: string) => {

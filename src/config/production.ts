@@ -6,6 +6,7 @@ interface Deployment {
   readonly gatewayUrl: string | null
   readonly gatewayEcho: 'required' | 'optional' | null
   readonly debug: boolean
+  readonly webhookSecretsKey: string | null
 }
 
 /** What of a gateway with the driver `http` its rules look at. */
@@ -80,6 +81,13 @@ export const PRODUCTION_RULES: readonly {
       gatewayNames.includes('http') && broken({ url, echo }),
     fix: `${field === 'url' ? 'PAYMENT_GATEWAY_URL' : 'GATEWAY_ECHO'} ${fix}`,
   })),
+  {
+    uses: ['webhookSecretsKey'],
+    broken: ({ webhookSecretsKey }) => webhookSecretsKey === null,
+    fix:
+      'WEBHOOK_SECRETS_KEY must be set: it seals the secrets of webhook endpoints, and is 32 random ' +
+      'bytes in base64',
+  },
   {
     uses: ['debug'],
     broken: (values) => values.debug,

@@ -10,6 +10,7 @@ import {
   networks,
   percent,
   seconds,
+  secretsKey,
   type Setting,
   statsdUrl,
   text,
@@ -355,5 +356,27 @@ export const SETTINGS = {
     kind: choice(['keep', 'return']),
     fallback: 'keep',
     doc: 'The same of money that comes back by itself: returned payouts and charge-backs.',
+  },
+  webhookSecretsKey: {
+    name: 'WEBHOOK_SECRETS_KEY',
+    group: 'Webhooks',
+    kind: secretsKey(),
+    fallback: null,
+    example: 'MzIgYnl0ZXMgb2YgYW4gZXhhbXBsZSwgbm8ga2V5ISE=',
+    secret: true,
+    doc:
+      'Seals the secrets of webhook endpoints in the database. `openssl rand -base64 32` makes one. ' +
+      'Production does not start without it. With another key than before, endpoints need new ' +
+      'secrets.',
+  },
+  webhookAllowNetworks: {
+    name: 'WEBHOOK_ALLOW_NETWORKS',
+    group: 'Webhooks',
+    kind: networks(),
+    fallback: null,
+    example: '10.1.2.0/24',
+    doc:
+      'Private networks in which webhook endpoints may be all the same. Without it only public ' +
+      'addresses are called, and in development this machine.',
   },
 } as const satisfies Record<string, Setting>

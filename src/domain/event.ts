@@ -1,6 +1,6 @@
 /** A type of event: what it tells, and of what. */
 interface EventType {
-  readonly about: 'payment' | 'letter'
+  readonly about: 'payment' | 'letter' | 'endpoint'
   readonly tells: string
 }
 
@@ -44,6 +44,10 @@ export const EVENT_TYPES = {
   'dead_letter.closed': {
     about: 'letter',
     tells: 'The dead letter was redriven, resolved, or answered by the gateway.',
+  },
+  'webhook_endpoint.disabled': {
+    about: 'endpoint',
+    tells: 'An endpoint is not called any more: it is gone, or nothing arrives there.',
   },
 } as const satisfies Record<string, EventType>
 

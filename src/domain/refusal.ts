@@ -48,6 +48,7 @@ export const REFUSALS = {
     409,
     'The gateway can neither be asked about the payment nor safely charged again. Resolve the letter.',
   ],
+  not_deliverable: [409, 'No such delivery, or it is under way right now.'],
   endpoints_full: [409, 'There are as many webhook endpoints as there may be. Remove one.'],
   reference_taken: [
     409,
@@ -75,6 +76,7 @@ export const REFUSALS = {
   amount_precision: [422, 'An amount has at most 2 decimals; it is never rounded.'],
   currency_unknown: [422, 'There is no such currency.'],
   currency_mismatch: [422, 'The account is in another currency than the payment.'],
+  url_refused: [422, 'Events cannot be sent to this URL.'],
   amount_below_commission: [422, 'The commission would take the whole deposit.'],
   card_number: [422, 'A field holds the number of a payment card. Send a token instead.'],
   idempotency_key_reuse: [422, 'This Idempotency-Key was first used with a different request.'],

@@ -61,6 +61,11 @@ const LetterData = Type.Object(
   { title: 'DeadLetterEventData', description: 'The letter as it was right after the change.' },
 )
 
+const EndpointData = Type.Object(
+  { endpoint_id: Id, url: nullable('string'), reason: oneOf(['gone', 'silent']) },
+  { title: 'WebhookEndpointEventData' },
+)
+
 /** An event as lists show it. */
 export const EventBody = Type.Object(
   {
@@ -80,7 +85,7 @@ export const EventBody = Type.Object(
         'wanted to know of. Null where the event is about something else.',
     }),
     timestamp: Time,
-    data: Type.Unsafe<object>(Type.Union([PaymentData, LetterData])),
+    data: Type.Unsafe<object>(Type.Union([PaymentData, LetterData, EndpointData])),
   },
   { title: 'Event' },
 )

@@ -1,4 +1,13 @@
-import { NOW, timed, type Runner, type Statement, type Tx, type Unsharded } from '../ports.ts'
+import type { EventTypeName } from '../domain/event.ts'
+import {
+  CLOCK,
+  NOW,
+  timed,
+  type Runner,
+  type Statement,
+  type Tx,
+  type Unsharded,
+} from '../ports.ts'
 
 /** An event as it is kept. */
 export interface StoredEvent {
@@ -55,15 +64,16 @@ const SET_WANTS: Statement<never> = {
 }
 
 /**
- * Give up to `$2` new events their positions, in the order of their ids. Under the lock of the
+ * Give up to `$3` new events their positions, in the order of their ids, and make a delivery of
+ * each to everybody who is called for its type. Under the lock of the
  * shard's row, so no event gets a lower position than one that somebody has seen already: whoever
  * pages by positions misses none. Who finds the row locked leaves it to its holder. An event that
  * another turn was quicker with is left as it is.
  */
 const FEED: Statement<{ count: number }> = {
   name: 'events_feed',
-  text: `
-  with feed as materialized (
+  ...timed`
+  with ${CLOCK}, feed as materialized (
     select position
     from event_wants
     where shard = $1 and exists (
@@ -78,7 +88,7 @@ const FEED: Statement<{ count: number }> = {
       from events
       where shard = $1 and position is null and exists (select from feed)
       order by id
-      limit $2
+      limit $3
     ) next
   ), moved as (
     update event_wants
@@ -90,10 +100,29 @@ const FEED: Statement<{ count: number }> = {
     set position = feed.position + fresh.place
     from fresh, feed
     where events.shard = $1 and events.id = fresh.id and events.position is null
-    returning events.id
+    returning events.id, events.payment_id, events.type, events.position
+  ), fanned as (
+    insert into deliveries
+      (shard, event_id, endpoint_id, payment_id, position, run_at, created_at)
+    select
+      $1::int, placed.id, known.endpoint_id, placed.payment_id, placed.position, clock.time,
+      clock.time
+    from clock, placed
+    join webhook_subscriptions known
+      on known.shard = $1 and known.deliver and placed.type = any (known.types)
   )
   select count(*)::int as count
   from placed`,
+}
+
+/** Write an event that is about no payment, where it is wanted. */
+const TELL: Statement<never> = {
+  name: 'events_tell',
+  ...timed`
+  insert into events (shard, id, payment_id, type, body, created_at)
+  select $1::int, nextval('event_ids') * shards + $1::int, 0, $3, $4, ${NOW}
+  from event_wants
+  where shard = $1 and $3 = any (types)`,
 }
 
 /** The position of the newest event of a shard that has one. */
@@ -146,6 +175,11 @@ export async function lockWants(tx: Tx): Promise<void> {
 export async function feedEvents(shard: Runner, limit: number): Promise<number> {
   const [row] = await shard.run(FEED, [limit])
   return row?.count ?? 0
+}
+
+/** Tell of something that is about no payment; `body` is the document that receivers get. */
+export async function tellEvent(shard: Runner, type: EventTypeName, body: string): Promise<void> {
+  await shard.run(TELL, [type, body])
 }
 
 /** How many positions one page looks at in a shard, whatever it is asked for. */

@@ -38,6 +38,7 @@ import { openUsers, type OpenAnswer } from '../users/open.ts'
 import { userRoutes } from '../users/routes.ts'
 import { pageOfUsers, viewUsers } from '../users/read.ts'
 import { userTextRoutes } from '../users/text-routes.ts'
+import { deliveryRoutes } from '../webhooks/delivery-routes.ts'
 import { webhookRoutes } from '../webhooks/routes.ts'
 import type { Closing } from './closing.ts'
 import { admitting, openGate, routeProbes, showBreakers } from './admission.ts'
@@ -54,13 +55,14 @@ interface ApiNeeds {
   readonly probes: Probes
   readonly wake: Wake
   readonly refresh: Refresh
+  readonly webhooks: Parameters<typeof webhookRoutes>[0]
   /** Closes what its requests need, when none is left. */
   readonly stops: Closing
 }
 
 export async function apiRoutes(
   shared: Process,
-  { probes, wake, refresh, stops }: ApiNeeds,
+  { probes, wake, refresh, webhooks, stops }: ApiNeeds,
 ): Promise<{ readonly routes: FastifyPluginAsync[]; readonly fast: FastRoute[] }> {
   const { db, config, metrics, flusher } = shared
   const reads = listReads(shared)
@@ -103,7 +105,8 @@ export async function apiRoutes(
     batchRoutes({ books, accept: accepts.acceptAll }),
     timelineRoutes({ read: (id) => timeline({ db: reads, policy }, id) }),
     eventRoutes({ db: reads, exists: async (id) => (await views.submit(id)) !== null }),
-    webhookRoutes({ db }),
+    webhookRoutes(webhooks),
+    deliveryRoutes({ db }),
     refundRoutes({
       db,
       returnFee,

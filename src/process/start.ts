@@ -38,6 +38,7 @@ import {
 import { API, MOCK_GATEWAY } from '../http/paths.ts'
 import { VERSION } from './version.ts'
 import { openGateway } from './gateway.ts'
+import { openWebhooks } from './webhooks.ts'
 import { openWorker, openRefresh } from './worker.ts'
 
 /** A running process of the service. */
@@ -90,15 +91,18 @@ async function open(
   const gateway = openGatewayOf(shared, roles, () => hereOf(app.listeningOrigin) + MOCK_GATEWAY)
   const worker = roles.worker && gateway !== null ? openWorker(shared, gateway) : null
   if (worker !== null) stops.push(() => worker.stop())
+  const webhooks = openWebhooks(shared, roles)
   const probes = probesOf(shared, worker, usesDatabase(roles))
-  const { routes, fast } = roles.api
-    ? await apiRoutes(shared, {
-        probes,
-        wake: (operation) => worker?.wake(operation),
-        refresh: openRefresh(shared, gateway, needed),
-        stops: needed,
-      })
-    : { routes: [], fast: [] }
+  const { routes, fast } =
+    webhooks !== null
+      ? await apiRoutes(shared, {
+          probes,
+          wake: (operation) => worker?.wake(operation),
+          refresh: openRefresh(shared, gateway, needed),
+          webhooks,
+          stops: needed,
+        })
+      : { routes: [], fast: [] }
   const { elapsedMs } = systemClock
   addFastPath(app, {
     routes: fast,

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
-import { WANTABLE } from '../domain/event.ts'
+import { messageId, WANTABLE } from '../domain/event.ts'
 import { Id, LOCATION, nullable, oneOf, Time } from '../http/schemas.ts'
+import type { DeliveryView } from './deliveries-store.ts'
 import type { Endpoint } from './store.ts'
 
 const Types = Type.Array(oneOf(WANTABLE), {
@@ -18,44 +19,165 @@ const Description = Type.Union(
   { description: 'For people.' },
 )
 
+const Payload = oneOf(['full', 'thin'], {
+  description: '`full`: the payment as it was; `thin`: only which payment it is.',
+})
+
+const Ordered = Type.Boolean({
+  description:
+    'True: an event of a payment is sent when the one before has arrived or was given up. ' +
+    'Between payments there is no order.',
+})
+
 export const EndpointDraft = Type.Object(
-  { types: Types, description: Type.Optional(Description) },
+  {
+    url: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 2_048,
+        description:
+          'Where events are sent: https, without credentials, and no private address. In ' +
+          'development also http to this machine. Without one nobody is called: read `GET /events`.',
+        examples: ['https://shop.example/hooks/payments'],
+      }),
+    ),
+    types: Types,
+    description: Type.Optional(Description),
+    payload: Type.Optional(Payload),
+    ordered: Type.Optional(Ordered),
+  },
   { title: 'WebhookEndpointRequest', additionalProperties: false },
 )
 
 export const EndpointEdit = Type.Object(
-  { types: Type.Optional(Types), description: Type.Optional(Description) },
+  {
+    types: Type.Optional(Types),
+    description: Type.Optional(Description),
+    payload: Type.Optional(Payload),
+    ordered: Type.Optional(Ordered),
+    state: Type.Optional(
+      oneOf(['enabled', 'disabled'], {
+        description: 'A disabled endpoint is not called. Its events are kept.',
+      }),
+    ),
+  },
   { title: 'WebhookEndpointChange', additionalProperties: false, minProperties: 1 },
 )
 
-export const EndpointBody = Type.Object(
+export const RotateBody = Type.Object(
   {
-    id: Id,
-    url: nullable('string', { description: 'Null: nobody is called. Read `GET /events`.' }),
-    types: Type.Array(Type.String()),
-    description: nullable('string'),
-    state: oneOf(['enabled', 'disabled', 'removed']),
-    created_at: Time,
-    created_by: Type.String(),
+    overlap_seconds: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 604_800,
+        description: 'For how long the secret before signs as well; 86400 if left out.',
+      }),
+    ),
   },
-  { title: 'WebhookEndpoint' },
+  { title: 'RotateSecretRequest', additionalProperties: false },
 )
 
-export const EndpointMade = Type.Object(EndpointBody.properties, {
-  title: 'WebhookEndpoint',
-  headers: LOCATION,
+const EndpointFields = {
+  id: Id,
+  url: nullable('string', { description: 'Null: nobody is called. Read `GET /events`.' }),
+  types: Type.Array(Type.String()),
+  description: nullable('string'),
+  state: oneOf(['enabled', 'disabled']),
+  disabled_reason: nullable('string', {
+    description: '`gone`: it answered 410. `silent`: nothing arrived for a day. `operator`.',
+  }),
+  disabled_at: nullable('string', { format: 'date-time' }),
+  payload: Payload,
+  ordered: Ordered,
+  created_at: Time,
+  created_by: Type.String(),
+}
+
+export const EndpointBody = Type.Object(EndpointFields, { title: 'WebhookEndpoint' })
+
+const Secret = nullable('string', {
+  description: 'What deliveries are signed with. Shown this once; null where nobody is called.',
 })
+
+export const EndpointMade = Type.Object(
+  { ...EndpointFields, secret: Secret },
+  { title: 'WebhookEndpointWithSecret', headers: LOCATION },
+)
+
+export const EndpointRotated = Type.Object(
+  { ...EndpointFields, secret: Secret },
+  { title: 'WebhookEndpointRotated' },
+)
+
+export const TestBody = Type.Object(
+  {
+    status: nullable('integer', { description: 'What the endpoint answered; null: nothing.' }),
+    reason: nullable('string', { description: 'Why it did not.' }),
+    took_ms: Type.Integer(),
+    reply: nullable('string', { description: 'The beginning of its answer.' }),
+  },
+  { title: 'WebhookTest' },
+)
 
 /** An endpoint as the API shows it. */
 export function endpointBody(endpoint: Endpoint) {
-  const { id, url, types, description, state, createdAt, createdBy } = endpoint
+  const { id, url, types, description, state, payload, ordered } = endpoint
   return {
     id: Number(id),
     url,
     types: [...types],
     description,
-    state,
-    created_at: createdAt.toISOString(),
-    created_by: createdBy,
+    state: state === 'enabled' ? ('enabled' as const) : ('disabled' as const),
+    disabled_reason: endpoint.disabledWhy,
+    disabled_at: endpoint.disabledAt?.toISOString() ?? null,
+    payload,
+    ordered,
+    created_at: endpoint.createdAt.toISOString(),
+    created_by: endpoint.createdBy,
+  }
+}
+
+const Attempt = Type.Object(
+  {
+    at: Time,
+    status: nullable('integer', { description: 'What was answered; null: nothing.' }),
+    reason: nullable('string', { description: 'Why nothing was.' }),
+    took_ms: Type.Integer(),
+    reply: nullable('string', { description: 'The beginning of the answer.' }),
+  },
+  { title: 'WebhookAttempt', description: 'The newest call.' },
+)
+
+export const DeliveryBody = Type.Object(
+  {
+    event_id: Type.String(),
+    type: Type.String(),
+    payment_id: nullable('integer'),
+    state: oneOf(['pending', 'delivered', 'failed']),
+    attempts: Type.Integer(),
+    created_at: Time,
+    next_attempt_at: nullable('string', { format: 'date-time' }),
+    ended_at: nullable('string', { format: 'date-time' }),
+    last_attempt: Type.Union([Attempt, Type.Null()]),
+  },
+  { title: 'WebhookDelivery' },
+)
+
+/** A delivery as the API shows it. */
+export function deliveryBody(one: DeliveryView) {
+  const { calledAt, tookMs, status, reason, reply } = one
+  return {
+    event_id: messageId(one.eventId),
+    type: one.type,
+    payment_id: one.paymentId === null ? null : Number(one.paymentId),
+    state: one.state,
+    attempts: one.attempts,
+    created_at: one.createdAt.toISOString(),
+    next_attempt_at: one.nextAt?.toISOString() ?? null,
+    ended_at: one.endedAt?.toISOString() ?? null,
+    last_attempt:
+      calledAt === null
+        ? null
+        : { at: calledAt.toISOString(), status, reason, took_ms: tookMs ?? 0, reply },
   }
 }

@@ -1,15 +1,26 @@
-import type { Db } from '../ports.ts'
+import { writeJson } from '../domain/json.ts'
+import type { Clock, Db } from '../ports.ts'
+import { messageOf, type Send } from './deliver.ts'
+import { newSecret, seal } from './secrets.ts'
 import {
+  calledEndpoints,
   changeEndpoint,
   ENDPOINTS_MAX,
   insertEndpoint,
   listEndpoints,
   removeEndpoint,
+  rotateEndpoint,
   type Endpoint,
   type EndpointChange,
   type NewEndpoint,
 } from './store.ts'
 import { tellShards } from './sync.ts'
+
+/** An endpoint with its new secret, which is shown this once; null: it is not called. */
+interface WithSecret {
+  readonly endpoint: Endpoint
+  readonly secret: string | null
+}
 
 /**
  * Make an endpoint. When it returns, every shard writes the events that it wants. Where a shard
@@ -19,9 +30,12 @@ export async function addEndpoint(
   db: Db,
   draft: NewEndpoint,
   by: string,
-): Promise<Endpoint | null> {
+  key: Buffer,
+): Promise<WithSecret | null> {
   if ((await listEndpoints(db.global)).length >= ENDPOINTS_MAX) return null
-  const endpoint = await insertEndpoint(db.global, draft, by)
+  const secret = draft.url === null ? null : newSecret()
+  const sealed = secret === null ? null : seal(secret, key)
+  const endpoint = await insertEndpoint(db.global, draft, by, sealed)
   try {
     await tellShards(db)
   } catch (error) {
@@ -29,7 +43,7 @@ export async function addEndpoint(
     await removeEndpoint(db.global, endpoint.id).catch(() => undefined)
     throw error
   }
-  return endpoint
+  return { endpoint, secret }
 }
 
 /**
@@ -51,4 +65,45 @@ export async function dropEndpoint(db: Db, id: bigint): Promise<boolean> {
   const endpoint = await removeEndpoint(db.global, id)
   if (endpoint !== null) await tellShards(db)
   return endpoint !== null
+}
+
+/**
+ * Give an endpoint a new secret. For `overlapMs` deliveries are signed with the one before as well,
+ * so a receiver that has only one of them verifies all. Null: there is none that is called.
+ */
+export async function rotateSecret(
+  db: Db,
+  id: bigint,
+  overlapMs: number,
+  key: Buffer,
+): Promise<WithSecret | null> {
+  const secret = newSecret()
+  const endpoint = await rotateEndpoint(db.global, id, seal(secret, key), overlapMs)
+  return endpoint === null ? null : { endpoint, secret }
+}
+
+/** What a test needs to call an endpoint. */
+export interface TestWorld {
+  readonly db: Db
+  readonly clock: Clock
+  readonly send: Send
+  readonly key: Buffer
+  readonly agent: string
+}
+
+/** Call an endpoint once with a test message; null: there is none that is called. */
+export async function testEndpoint(
+  world: TestWorld,
+  id: bigint,
+  messageId: string,
+): Promise<Awaited<ReturnType<Send>> | null> {
+  const [endpoint] = await calledEndpoints(world.db.global, id)
+  if (endpoint === undefined) return null
+  const timestamp = world.clock.now().toISOString()
+  const body = writeJson({
+    type: 'webhook_endpoint.test',
+    timestamp,
+    data: { endpoint_id: Number(id) },
+  })
+  return world.send(messageOf(world, endpoint, { id: messageId, body }))
 }

@@ -1,4 +1,4 @@
-import type { Runner, Statement, Tx } from '../ports.ts'
+import { CLOCK, NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** What a shard knows of an endpoint. */
 export interface Subscription {
@@ -6,12 +6,15 @@ export interface Subscription {
   readonly version: number
   /** Every type that it wants, kinds written out; none: it was removed. */
   readonly types: readonly string[]
+  /** Whether deliveries are made. */
+  readonly deliver: boolean
+  readonly ordered: boolean
 }
 
 const READ: Statement<Subscription> = {
   name: 'subscriptions_read',
   text: `
-  select endpoint_id as "endpointId", version, types
+  select endpoint_id as "endpointId", version, types, deliver, ordered
   from webhook_subscriptions
   where shard = $1`,
 }
@@ -20,10 +23,11 @@ const READ: Statement<Subscription> = {
 const WRITE: Statement<never> = {
   name: 'subscriptions_write',
   text: `
-  insert into webhook_subscriptions (shard, endpoint_id, version, types)
-  values ($1::int, $2, $3, $4::text[])
+  insert into webhook_subscriptions (shard, endpoint_id, version, types, deliver, ordered)
+  values ($1::int, $2, $3, $4::text[], $5, $6)
   on conflict (shard, endpoint_id) do update
-  set version = excluded.version, types = excluded.types
+  set version = excluded.version, types = excluded.types, deliver = excluded.deliver,
+    ordered = excluded.ordered
   where webhook_subscriptions.version <= excluded.version`,
 }
 
@@ -36,12 +40,42 @@ const WANTED: Statement<{ type: string }> = {
   where shard = $1`,
 }
 
+const PAUSE: Statement<never> = {
+  name: 'subscriptions_pause',
+  ...timed`
+  with ${CLOCK}
+  update webhook_subscriptions
+  set paused_until = greatest(paused_until, clock.time + $4::int * interval '1 millisecond')
+  from clock
+  where shard = $1 and endpoint_id = $3`,
+}
+
+const ARRIVED: Statement<{ endpointId: bigint }> = {
+  name: 'subscriptions_arrived',
+  ...timed`
+  select endpoint_id as "endpointId"
+  from webhook_subscriptions
+  where shard = $1 and endpoint_id = $3
+    and delivered_at > ${NOW} - $4::int * interval '1 millisecond'`,
+}
+
 export function readSubscriptions(shard: Runner): Promise<Subscription[]> {
   return shard.run(READ, [])
 }
 
-export function writeSubscription(tx: Tx, { endpointId, version, types }: Subscription): void {
-  tx.write(WRITE, [endpointId, version, types])
+export function writeSubscription(tx: Tx, own: Subscription): void {
+  tx.write(WRITE, [own.endpointId, own.version, own.types, own.deliver, own.ordered])
+}
+
+/** Call an endpoint no more for a while; a longer pause stays. */
+export async function pauseEndpoint(shard: Runner, id: bigint, ms: number): Promise<void> {
+  await shard.run(PAUSE, [id, ms])
+}
+
+/** Whether something arrived at an endpoint within so many milliseconds. */
+export async function arrivedWithin(shard: Runner, id: bigint, ms: number): Promise<boolean> {
+  const rows = await shard.run(ARRIVED, [id, ms])
+  return rows.length > 0
 }
 
 /** Every type that is wanted in this shard, by what was written in this transaction. */

@@ -48,8 +48,11 @@ async function tellShard(db: Db, shard: Shard, endpoints: readonly Endpoint[]): 
   )
 }
 
-function subscriptionOf({ id, version, types, state }: Endpoint): Subscription {
-  return { endpointId: id, version, types: state === 'removed' ? [] : wantedTypes(types) }
+function subscriptionOf({ id, version, types, state, url, ordered }: Endpoint): Subscription {
+  const own = { endpointId: id, version, ordered }
+  if (state === 'removed') return { ...own, types: [], deliver: false }
+  // While one is disabled its events are kept, so that they can be delivered later.
+  return { ...own, types: wantedTypes(types), deliver: url !== null && state === 'enabled' }
 }
 
 /** Whether a shard has to be told: also of types that this version is the first to know. */

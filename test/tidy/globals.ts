@@ -21,7 +21,7 @@ import { nodesOf, placeOf, type Parsed } from './tree.ts'
 const WORLD: readonly (readonly [what: RegExp, files: RegExp, why: string])[] = [
   [/^new Date\(\)$|^Date\.now$/, /^src\/adapters\/clock\.ts$/, 'time comes from the clock'],
   [/^performance\b/, /^src\/adapters\/|^tools\//, "durations are the clock's"],
-  [/^Math\.random$/, /^src\/process\/worker\.ts$/, 'chance is an argument'],
+  [/^Math\.random$/, /^src\/process\/(?:worker|webhooks)\.ts$/, 'chance is an argument'],
   [/^crypto\b/, /^$/, 'chance is an argument, and hashes are of node:crypto'],
   [/^AbortSignal\.timeout$/, /^src\/gateways\/http-charges\.ts$/, "waits are the clock's"],
   [/^fetch$/, /^src\/gateways\/http-charges\.ts$|^tools\//, 'calls leave through a port'],
@@ -45,7 +45,7 @@ const NAMES = new Set([...BY_NAME, 'crypto', 'fetch', 'WebSocket', 'EventSource'
 /** What of node:crypto is chance, and which files may take it. */
 const CHANCE = /^(?:random|getRandom|webcrypto|generate|subtle|prime)/i
 const DRAWS =
-  /^src\/adapters\/|^src\/process\/start\.ts$|^src\/http\/server\.ts$|^src\/keys\/command\.ts$/
+  /^src\/adapters\/|^src\/process\/(?:start|webhooks)\.ts$|^src\/http\/server\.ts$|^src\/keys\/command\.ts$|^src\/webhooks\/secrets\.ts$/
 /** Modules of Node.js that are the globals by another name. */
 const TWINS = /^(?:node:)?(?:process|timers|timers\/promises|module)$/
 const LOADERS = /^src\/http\/docs-page\.ts$|^src\/adapters\/embedded-/

@@ -9,6 +9,8 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   api_keys: 'src/keys/store.ts',
   counters: 'src/metrics/store.ts',
   dead_letters: 'src/dead-letters/store.ts',
+  deliveries: 'src/webhooks/deliveries-store.ts',
+  delivery_attempts: 'src/webhooks/deliveries-store.ts',
   event_wants: 'src/events/store.ts',
   events: 'src/events/store.ts',
   gateway_breakers: 'src/gateways/breaker-store.ts',
@@ -51,6 +53,16 @@ const EXCEPTIONS: readonly (readonly [file: string, tables: readonly string[], w
     'src/payments/returns-store.ts',
     ['payments', 'payment_children'],
     'a return is one statement: the payment and its place among the children',
+  ],
+  [
+    'src/events/store.ts',
+    ['deliveries'],
+    'an event gets its place and its deliveries in one statement, or one could be without others',
+  ],
+  [
+    'src/webhooks/deliveries-store.ts',
+    ['webhook_subscriptions'],
+    'that something arrived is noted by the statement that says so of its delivery',
   ],
   [
     'src/events/write-store.ts',

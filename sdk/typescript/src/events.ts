@@ -36,7 +36,7 @@ export interface Event {
    */
   readonly sequence: number | null
   readonly timestamp: string
-  readonly data: PaymentEventData | DeadLetterEventData
+  readonly data: PaymentEventData | DeadLetterEventData | WebhookEndpointEventData
 }
 
 /**
@@ -48,7 +48,8 @@ export interface Event {
  * succeeded: `refunded` is what has gone back so far. `payment.returned`: Money came back by
  * itself, or was won back: `returned` is what has come back so far. `dead_letter.opened`: A
  * payment failed or could not be finished, and left a dead letter. `dead_letter.closed`: The dead
- * letter was redriven, resolved, or answered by the gateway.
+ * letter was redriven, resolved, or answered by the gateway. `webhook_endpoint.disabled`: An
+ * endpoint is not called any more: it is gone, or nothing arrives there.
  */
 export type EventType =
   | 'payment.succeeded'
@@ -60,6 +61,7 @@ export type EventType =
   | 'payment.returned'
   | 'dead_letter.opened'
   | 'dead_letter.closed'
+  | 'webhook_endpoint.disabled'
 
 /** The payment as it was right after the change. */
 export interface PaymentEventData {
@@ -96,4 +98,10 @@ export interface PaymentEventData {
   readonly cut: boolean
   /** As that of the event. */
   readonly sequence: number
+}
+
+export interface WebhookEndpointEventData {
+  readonly endpoint_id: number
+  readonly url: string | null
+  readonly reason: 'gone' | 'silent'
 }

@@ -1,0 +1,187 @@
+import { lookup, type LookupAddress } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
+import { Agent, buildConnector } from 'undici'
+import type { Called } from '../domain/delivery.ts'
+import type { Clock } from '../ports.ts'
+import type { Allowed } from './public-address.ts'
+
+/** One call of an endpoint. */
+interface WebhookCall {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+/** What came of it, and the beginning of the reply. */
+interface WebhookReply extends Called {
+  readonly tookMs: number
+  readonly reply: string | null
+}
+
+export interface WebhookSender {
+  /** Never throws: whatever happens is a reply. Redirects are replies too. */
+  send(call: WebhookCall, signal?: AbortSignal): Promise<WebhookReply>
+  close(): Promise<void>
+}
+
+/** One absolute deadline over the whole call. */
+const DEADLINE_MS = 15_000
+/** What is read of a reply, and what is kept. */
+const READ_BYTES_MAX = 4_096
+const KEPT_BYTES_MAX = 1_024
+
+interface SenderOptions {
+  readonly allowed: Allowed
+  readonly clock: Clock
+  readonly deadlineMs?: number
+  /** How names are resolved; tests have a resolver of their own. */
+  readonly resolve?: typeof lookup
+}
+
+/**
+ * A sender that connects to allowed addresses alone. An address is looked at as it stands in the
+ * URL, because such a one is never resolved; after it was resolved, where each of several counts;
+ * and on the socket that is connected. Proxies that the environment names are not used.
+ */
+export function webhookSender(options: SenderOptions): WebhookSender {
+  const { allowed, clock, deadlineMs = DEADLINE_MS } = options
+  const agent = new Agent({
+    connect: guardedConnector(allowed, options.resolve ?? lookup),
+    pipelining: 1,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    keepAliveTimeout: 4_000,
+    maxHeaderSize: 16 * 1_024,
+  })
+  const send = async (call: WebhookCall, signal?: AbortSignal): Promise<WebhookReply> => {
+    const startedMs = clock.elapsedMs()
+    const ended = (what: Omit<WebhookReply, 'tookMs'>): WebhookReply => ({
+      ...what,
+      tookMs: Math.max(0, Math.round(clock.elapsedMs() - startedMs)),
+    })
+    const cut = new AbortController()
+    const late = setTimeout(() => cut.abort('timeout'), deadlineMs)
+    const stop = () => cut.abort('aborted')
+    signal?.addEventListener('abort', stop, { once: true })
+    try {
+      if (signal?.aborted) stop()
+      return ended(await exchange(agent, call, allowed, cut.signal))
+    } catch (error) {
+      const reason = cut.signal.aborted ? String(cut.signal.reason) : reasonOf(error)
+      return ended({ status: null, reason, retryAfterMs: null, reply: null })
+    } finally {
+      clearTimeout(late)
+      signal?.removeEventListener('abort', stop)
+    }
+  }
+  return { send, close: () => agent.destroy() }
+}
+
+async function exchange(
+  agent: Agent,
+  { url, headers, body }: WebhookCall,
+  allowed: Allowed,
+  signal: AbortSignal,
+): Promise<Omit<WebhookReply, 'tookMs'>> {
+  const { origin, pathname, search, hostname } = new URL(url)
+  demandAllowed(hostname, allowed)
+  const response = await agent.request({
+    origin,
+    path: pathname + search,
+    method: 'POST',
+    headers,
+    body,
+    signal,
+  })
+  const { statusCode: status } = response
+  // Who answers without end is cut off: what is read says enough.
+  const parts: Buffer[] = []
+  let bytes = 0
+  try {
+    for await (const part of response.body as AsyncIterable<Buffer>) {
+      parts.push(part.subarray(0, READ_BYTES_MAX - bytes))
+      bytes += part.length
+      if (bytes >= READ_BYTES_MAX) break
+    }
+  } catch (error) {
+    // A 2xx of which the body broke off is not taken for one.
+    return { status: null, reason: cutReason(signal, error), retryAfterMs: null, reply: null }
+  }
+  const kept = Buffer.concat(parts).subarray(0, KEPT_BYTES_MAX)
+  const reply = kept.length === 0 ? null : kept.toString('utf8').replaceAll('\0', '\ufffd')
+  return { status, reason: null, retryAfterMs: retryAfterOf(response.headers), reply }
+}
+
+function cutReason(signal: AbortSignal, error: unknown): string {
+  return signal.aborted ? String(signal.reason) : reasonOf(error)
+}
+
+/** `Retry-After` in seconds; a date is read as none, because clocks differ. */
+function retryAfterOf(headers: Readonly<Record<string, unknown>>): number | null {
+  const value = headers['retry-after']
+  return typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) * 1_000 : null
+}
+
+class Forbidden extends Error {
+  readonly code = 'FORBIDDEN_ADDRESS'
+}
+
+/** Refuse a host that is an address which is not allowed; a name passes, and is resolved later. */
+function demandAllowed(hostname: string, allowed: Allowed): void {
+  const literal = hostname.replace(/^\[|\]$/g, '')
+  if (isIP(literal) !== 0 && !allowed(literal)) throw new Forbidden('the address is not allowed')
+}
+
+function guardedConnector(allowed: Allowed, resolve: typeof lookup): buildConnector.connector {
+  const connect = buildConnector({ timeout: 5_000, lookup: guardedLookup(allowed, resolve) })
+  return (options, done) => {
+    try {
+      demandAllowed(options.hostname, allowed)
+    } catch (error) {
+      return done(error as Error, null)
+    }
+    connect(options, (...[error, socket]) => {
+      // undici leaves it out where its types say null.
+      if (error !== null || !(socket as typeof socket | undefined)) {
+        return done(error ?? new Error('no socket'), null)
+      }
+      if (allowed(socket.remoteAddress ?? '')) return done(null, socket)
+      socket.destroy()
+      done(new Forbidden('the address is not allowed'), null)
+    })
+  }
+}
+
+/** Resolve a name, and refuse it if one of its addresses is not allowed: never choose another. */
+function guardedLookup(allowed: Allowed, resolve: typeof lookup): LookupFunction {
+  return (hostname, options, done) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
+      if (error !== null) return done(error, [])
+      const refused = addresses.length === 0 || !addresses.every(({ address }) => allowed(address))
+      if (refused) return done(new Forbidden('the address is not allowed'), [])
+      if (options.all === true) return done(null, addresses)
+      const [first] = addresses
+      done(null, first?.address ?? '', first?.family)
+    })
+  }
+}
+
+/** Codes of Node and undici, in our words. */
+const REASONS: Readonly<Record<string, string>> = {
+  FORBIDDEN_ADDRESS: 'forbidden_address',
+  ECONNREFUSED: 'connection_refused',
+  ECONNRESET: 'reset',
+  EPIPE: 'reset',
+  UND_ERR_SOCKET: 'reset',
+  ENOTFOUND: 'dns',
+  EAI_AGAIN: 'dns',
+  ETIMEDOUT: 'timeout',
+  UND_ERR_CONNECT_TIMEOUT: 'connect_timeout',
+  UND_ERR_HEADERS_OVERFLOW: 'reply_too_large',
+}
+
+function reasonOf(error: unknown): string {
+  const { code = '' } = error as { readonly code?: string }
+  if (/^(ERR_TLS|ERR_SSL|EPROTO|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)/.test(code)) return 'tls'
+  return REASONS[code] ?? 'connection_failed'
+}

@@ -1,0 +1,116 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { systemClock } from '../adapters/clock.ts'
+import { publicAddresses } from '../adapters/public-address.ts'
+import { webhookSender, type WebhookSender } from '../adapters/webhook-sender.ts'
+import type { Config } from '../config/config.ts'
+import { openSettler } from '../queue/settler.ts'
+import { startWorker, type Worker } from '../queue/worker.ts'
+import {
+  AT_ONCE,
+  claimDue,
+  deliver,
+  settleDelivered,
+  type Delivered,
+  type Delivery,
+  type DeliveryWorld,
+} from '../webhooks/deliver.ts'
+import { ENDPOINTS_MAX } from '../webhooks/store.ts'
+import { lastWordsMs } from './settlements.ts'
+import { usesDatabase, type Process, type Roles } from './shared.ts'
+import { VERSION } from './version.ts'
+
+/** How the service calls itself to endpoints. */
+const AGENT = `payments/${VERSION}`
+
+/** Deliveries under way in one process: room for every endpoint, whatever the others do. */
+const TOGETHER = AT_ONCE * ENDPOINTS_MAX
+
+/** Longer than any call may take, so that no other worker repeats one that is under way. */
+const LEASE_MS = 45_000
+
+/** Deliver events where this process works. What the API's routes need; null: it has none. */
+export function openWebhooks(shared: Process, roles: Roles) {
+  if (!usesDatabase(roles)) return null
+  const sender = openSender(shared)
+  if (roles.worker) {
+    const deliveries = openDeliveries(shared, sender)
+    shared.stops.push(() => deliveries.stop())
+  }
+  return roles.api ? endpointWorld(shared, sender) : null
+}
+
+/** Open what calls endpoints: in production it reaches nobody in a private network. */
+function openSender({ config, stops }: Process): WebhookSender {
+  const allowed = publicAddresses(config.webhookAllowNetworks ?? [], !config.production)
+  const sender = webhookSender({ allowed, clock: systemClock })
+  stops.push(() => sender.close())
+  return sender
+}
+
+/** The key that seals secrets of endpoints; without a setting, one that everybody knows. */
+function secretsKeyOf({ webhookSecretsKey }: Config): Buffer {
+  if (webhookSecretsKey !== null) return Buffer.from(webhookSecretsKey, 'base64')
+  return createHash('sha256').update('not a secret: for development').digest()
+}
+
+/** What the routes of endpoints need. */
+function endpointWorld({ db, config }: Process, sender: WebhookSender) {
+  return {
+    db,
+    clock: systemClock,
+    send: sender.send,
+    key: secretsKeyOf(config),
+    agent: AGENT,
+    development: !config.production,
+    newMessageId: () => `msg_test_${randomUUID()}`,
+  }
+}
+
+/** Deliver events: claimed, leased and settled as charges are, by a loop of its own. */
+function openDeliveries(shared: Process, sender: WebhookSender): Worker {
+  const { config, log } = shared
+  const world: DeliveryWorld = {
+    ...endpointWorld(shared, sender),
+    random: Math.random,
+    leaseMs: LEASE_MS,
+    onDisabled: (endpoint, why) =>
+      log.error({ endpoint: Number(endpoint), why }, 'a webhook endpoint was disabled'),
+  }
+  const running = new Map<bigint, number>()
+  const count = (id: bigint, by: number) => void running.set(id, (running.get(id) ?? 0) + by)
+  const settler = openSettler<Delivered>({
+    settle: (done) => settleDelivered(world, done),
+    clock: systemClock,
+    batchMax: config.workerBatch,
+    keyOf: ({ result }) => result.eventId,
+    faultyMsMax: LEASE_MS,
+    onError: (error) => log.error({ err: error }, 'deliveries could not be written'),
+    onGivenUp: (done, error) =>
+      log.error({ err: error, count: done.length }, 'deliveries were not written: made again'),
+  })
+  const worker = startWorker<Delivery, Delivered>({
+    async claim(limit) {
+      const claimed = await claimDue(world, limit, (id) => running.get(id) ?? 0)
+      for (const { endpoint } of claimed) count(endpoint.id, 1)
+      return claimed
+    },
+    async handle(delivery, signal) {
+      try {
+        return await deliver(world, delivery, signal)
+      } finally {
+        count(delivery.endpoint.id, -1)
+        // Half of an endpoint's places free at once makes claims as large as they are useful.
+        if (running.get(delivery.endpoint.id) === AT_ONCE / 2) worker.wake()
+      }
+    },
+    settler,
+    admitted: (wanted) => (shared.serving ? wanted : 0),
+    clock: systemClock,
+    concurrency: () => TOGETHER,
+    batchMax: config.workerBatch,
+    pollMs: config.workerPollIntervalMs,
+    stopMsMax: lastWordsMs(config),
+    onError: (error, what) => log.error({ err: error }, `webhooks: could not ${what}`),
+  })
+  return worker
+}

@@ -1,0 +1,209 @@
+import { writeJson } from '../domain/json.ts'
+import { afterCall, SILENT_MS, type Called, type Verdict } from '../domain/delivery.ts'
+import { messageId } from '../domain/event.ts'
+import { signedHeaders, thinBody } from '../domain/webhook.ts'
+import { eachInTurn, eachPart, eachShard, beginningAt, whole } from '../each-shard.ts'
+import { tellEvent } from '../events/store.ts'
+import type { Clock, Db } from '../ports.ts'
+import {
+  claimDeliveries,
+  settleDeliveries,
+  type DeliveryResult,
+  type DueDelivery,
+} from './deliveries-store.ts'
+import { unseal } from './secrets.ts'
+import { calledEndpoints, disableEndpoint, type CalledEndpoint } from './store.ts'
+import { arrivedWithin, pauseEndpoint } from './subscriptions-store.ts'
+import { tellShards } from './sync.ts'
+
+/** What calls an endpoint; it never throws for what the endpoint does. */
+export type Send = (
+  call: {
+    readonly url: string
+    readonly headers: Readonly<Record<string, string>>
+    readonly body: string
+  },
+  signal?: AbortSignal,
+) => Promise<Called & { readonly tookMs: number; readonly reply: string | null }>
+
+export interface DeliveryWorld {
+  readonly db: Db
+  readonly clock: Clock
+  readonly send: Send
+  /** Opens the secrets of endpoints. */
+  readonly key: Buffer
+  /** How the service calls itself. */
+  readonly agent: string
+  readonly random: () => number
+  readonly leaseMs: number
+  /** Told when an endpoint is not called any more, and why. */
+  readonly onDisabled?: (endpointId: bigint, why: string) => void
+}
+
+/** A claimed delivery, and where it goes. */
+export interface Delivery {
+  readonly due: DueDelivery
+  readonly endpoint: CalledEndpoint
+}
+
+/** What a delivery came to. `verdict` is null where it was not made. */
+export interface Delivered {
+  readonly delivery: Delivery
+  readonly verdict: Verdict | null
+  readonly result: DeliveryResult
+}
+
+/** Deliveries of one endpoint that one process makes at the same time. */
+export const AT_ONCE = 20
+
+/** Claim due deliveries, of each endpoint at most so many that `AT_ONCE` are under way. */
+export async function claimDue(
+  world: DeliveryWorld,
+  limit: number,
+  running: (endpointId: bigint) => number,
+): Promise<Delivery[]> {
+  const { db, leaseMs } = world
+  const endpoints = new Map((await calledEndpoints(db.global)).map((one) => [one.id, one]))
+  const free = new Map([...endpoints.keys()].map((id) => [id, AT_ONCE - running(id)]))
+  const claimed: Delivery[] = []
+  // Not always the same shard first, which would have all the room.
+  const first = Math.floor(world.random() * db.shards.length)
+  const turns = await eachInTurn(beginningAt(db.shards, first), async (shard) => {
+    const rooms = [...free].flatMap(([endpointId, own]) =>
+      own > 0 ? [{ endpointId, free: own }] : [],
+    )
+    const left = limit - claimed.length
+    if (rooms.length === 0 || left === 0) return
+    for (const due of await claimDeliveries(shard, left, leaseMs, rooms)) {
+      const endpoint = endpoints.get(due.endpointId)
+      if (endpoint === undefined) continue
+      free.set(due.endpointId, (free.get(due.endpointId) ?? 0) - 1)
+      claimed.push({ due, endpoint })
+    }
+  })
+  if (claimed.length === 0) whole(turns)
+  return claimed
+}
+
+/** The message of an event to an endpoint: the same at every attempt, but for its time. */
+export function messageOf(
+  { key, clock, agent }: Pick<DeliveryWorld, 'key' | 'clock' | 'agent'>,
+  { url, payload, sealed }: CalledEndpoint,
+  event: { readonly id: string; readonly body: string },
+) {
+  const body = payload === 'thin' ? thinBody(event.body) : event.body
+  const secrets = sealed.map((secret) => unseal(secret, key))
+  const headers = {
+    'content-type': 'application/json',
+    'user-agent': agent,
+    ...signedHeaders({ id: event.id, body }, secrets, clock.now()),
+  }
+  return { url, headers, body }
+}
+
+/** Make one delivery and decide what becomes of it. Nothing is written. Never throws. */
+export async function deliver(
+  world: DeliveryWorld,
+  delivery: Delivery,
+  signal: AbortSignal,
+): Promise<Delivered> {
+  const { eventId, endpointId, fence, attempts, body } = delivery.due
+  const startedMs = world.clock.elapsedMs()
+  const own = { eventId, endpointId, fence }
+  const called = signal.aborted ? null : await call(world, delivery, body, signal)
+  if (called === null) {
+    const none = { tookMs: 0, status: null, reason: null, reply: null, ageMs: 0, delayMs: 0 }
+    const result: DeliveryResult = { ...own, ...none, state: 'pending', made: false }
+    return { delivery, verdict: null, result }
+  }
+  const { status, reason, reply, tookMs } = called
+  const verdict = afterCall(called, attempts, world.random())
+  const ageMs = Math.max(0, Math.round(world.clock.elapsedMs() - startedMs))
+  const said = { state: verdict.state, delayMs: verdict.delayMs, made: true }
+  return { delivery, verdict, result: { ...own, ...said, ageMs, tookMs, status, reason, reply } }
+}
+
+/** Call the endpoint; null: cut short by the end of this process, so that nothing is known. */
+async function call(
+  world: DeliveryWorld,
+  { due, endpoint }: Delivery,
+  body: string,
+  signal: AbortSignal,
+): Promise<Awaited<ReturnType<Send>> | null> {
+  let message
+  try {
+    message = messageOf(world, endpoint, { id: messageId(due.eventId), body })
+  } catch {
+    // Another WEBHOOK_SECRETS_KEY than the one it was sealed with.
+    return { status: null, reason: 'secret_unreadable', retryAfterMs: null, reply: null, tookMs: 0 }
+  }
+  const called = await world.send(message, signal)
+  return called.reason === 'aborted' ? null : called
+}
+
+/** Write what deliveries came to, and what they say of their endpoints. Safe to repeat. */
+export async function settleDelivered(
+  world: DeliveryWorld,
+  all: readonly Delivered[],
+): Promise<readonly Delivered[]> {
+  const { db } = world
+  const parts = await eachPart(db, all, idOf, (shard, part) =>
+    settleDeliveries(
+      shard,
+      part.map(({ result }) => result),
+    ),
+  )
+  if (parts.done.length === 0) whole(parts)
+  const failed = new Set(parts.failed.map(({ shard }) => shard))
+  const written = all.filter((one) => !failed.has(db.of(idOf(one))))
+  await noteEndpoints(world, written)
+  return all.filter((one) => failed.has(db.of(idOf(one))))
+}
+
+function idOf({ result }: Delivered): bigint {
+  return result.eventId
+}
+
+/** Pause endpoints that are busy, and disable those that are gone or have been silent too long. */
+async function noteEndpoints(world: DeliveryWorld, all: readonly Delivered[]): Promise<void> {
+  const pauses = new Map<bigint, number>()
+  const gone = new Set<bigint>()
+  const failed = new Set<bigint>()
+  for (const { verdict, result } of all) {
+    const { endpointId: id } = result
+    if (verdict === null) continue
+    if (verdict.pauseMs > 0) pauses.set(id, Math.max(pauses.get(id) ?? 0, verdict.pauseMs))
+    if (verdict.gone) gone.add(id)
+    else if (verdict.state === 'failed') failed.add(id)
+  }
+  for (const [id, ms] of pauses) {
+    whole(await eachShard(world.db.shards, (shard) => pauseEndpoint(shard, id, ms)))
+  }
+  for (const id of gone) await disable(world, id, 'gone', null)
+  for (const id of failed)
+    if (await isSilent(world.db, id)) await disable(world, id, 'silent', SILENT_MS)
+}
+
+/** Whether nothing arrived at an endpoint for a day, in any shard. */
+async function isSilent(db: Db, id: bigint): Promise<boolean> {
+  const arrived = whole(await eachShard(db.shards, (shard) => arrivedWithin(shard, id, SILENT_MS)))
+  return !arrived.includes(true)
+}
+
+/** Disable an endpoint, and tell the others. What is on its way to it stays, and waits. */
+async function disable(
+  world: DeliveryWorld,
+  id: bigint,
+  why: 'gone' | 'silent',
+  enabledMs: number | null,
+): Promise<void> {
+  const { db, clock } = world
+  const endpoint = await disableEndpoint(db.global, id, why, enabledMs)
+  if (endpoint === null) return
+  world.onDisabled?.(id, why)
+  const data = { endpoint_id: Number(id), url: endpoint.url, reason: why }
+  const timestamp = clock.now().toISOString()
+  const type = 'webhook_endpoint.disabled'
+  await tellEvent(db.of(id), type, writeJson({ type, timestamp, data }))
+  await tellShards(db)
+}

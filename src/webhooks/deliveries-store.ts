@@ -1,0 +1,262 @@
+import { columns } from '../domain/columns.ts'
+import { CLOCK, timed, type Runner, type Statement } from '../ports.ts'
+
+/** A delivery that is due, with what is to be sent. */
+export interface DueDelivery {
+  readonly eventId: bigint
+  readonly endpointId: bigint
+  /** Only the newest claim may say what came of it. */
+  readonly fence: number
+  /** Calls before this one. */
+  readonly attempts: number
+  readonly body: string
+}
+
+/** How many deliveries of an endpoint may be claimed. */
+interface Room {
+  readonly endpointId: bigint
+  readonly free: number
+}
+
+const ROOMS = columns<Room>({ endpointId: 'bigint', free: 'int' })
+
+/**
+ * Claim up to `$3` due deliveries, and of each endpoint as many as there is room for: so one that
+ * is slow takes nobody's place. A claim moves `run_at` to the end of its lease of `$4`
+ * milliseconds, so those of a dead worker come due again. One that was lost counts as a call: it
+ * may have been made. Where an endpoint is `ordered`, nothing is claimed of a payment whose earlier
+ * event is still on its way. The ids come as arrays, for the planner's sake.
+ */
+const CLAIM: Statement<DueDelivery> = {
+  name: 'deliveries_claim',
+  ...timed`
+  with ${CLOCK}, room as materialized (
+    select room.endpoint_id, room.free, known.ordered
+    from ${ROOMS.unnest('room', 5)}
+    join webhook_subscriptions known
+      on known.shard = $1 and known.endpoint_id = room.endpoint_id and known.deliver
+    where known.paused_until is null or known.paused_until <= (select time from clock)
+  ), due as materialized (
+    select next.event_id, next.endpoint_id
+    from room
+    cross join lateral (
+      select own.event_id, own.endpoint_id
+      from deliveries own
+      where own.shard = $1 and own.endpoint_id = room.endpoint_id and own.state = 'pending'
+        and own.run_at <= (select time from clock)
+        and not (room.ordered and exists (
+          select
+          from deliveries earlier
+          where earlier.shard = $1 and earlier.endpoint_id = own.endpoint_id
+            and earlier.payment_id = own.payment_id and earlier.state = 'pending'
+            and earlier.position < own.position
+        ))
+      order by own.run_at
+      limit room.free
+      for update of own skip locked
+    ) next
+    limit $3
+  )
+  update deliveries delivery
+  set
+    run_at = clock.time + $4::int * interval '1 millisecond',
+    fence = delivery.fence + 1,
+    attempts = delivery.attempts + delivery.leased::int,
+    leased = true
+  from clock, due
+  cross join lateral (
+    select body
+    from events
+    where events.shard = $1 and events.id = due.event_id
+    limit 1
+  ) event
+  where delivery.shard = $1 and delivery.event_id = due.event_id
+    and delivery.endpoint_id = due.endpoint_id
+  returning
+    delivery.event_id as "eventId", delivery.endpoint_id as "endpointId", delivery.fence,
+    delivery.attempts, event.body`,
+}
+
+/** What a claim came to. */
+export interface DeliveryResult {
+  readonly eventId: bigint
+  readonly endpointId: bigint
+  readonly fence: number
+  readonly state: 'pending' | 'delivered' | 'failed'
+  /** False: it was not made, and counts as no call. */
+  readonly made: boolean
+  readonly delayMs: number
+  readonly ageMs: number
+  readonly tookMs: number
+  readonly status: number | null
+  readonly reason: string | null
+  readonly reply: string | null
+}
+
+const RESULTS = columns<DeliveryResult>({
+  eventId: 'bigint',
+  endpointId: 'bigint',
+  fence: 'int',
+  state: 'word',
+  made: 'boolean',
+  delayMs: 'bigint',
+  ageMs: 'bigint',
+  tookMs: 'int',
+  status: 'int',
+  reason: 'text',
+  reply: 'text',
+})
+
+/**
+ * Write what claims came to, and the calls that were made. A claim that lost its lease changes
+ * nothing and leaves its call. When something arrives, an endpoint is not silent: noted once a
+ * minute, because all its deliveries would wait for one row.
+ */
+const SETTLE: Statement<never> = {
+  name: 'deliveries_settle',
+  ...timed`
+  with ${CLOCK}, result as materialized (
+    select *
+    from ${RESULTS.unnest('result', 3)}
+  ), called as (
+    insert into delivery_attempts
+      (shard, event_id, endpoint_id, fence, started_at, took_ms, status, reason, reply)
+    select
+      $1::int, event_id, endpoint_id, fence, time - age_ms * interval '1 millisecond', took_ms,
+      status, reason, reply
+    from clock, result
+    where made
+    on conflict (shard, event_id, endpoint_id, fence) do nothing
+  ), arrived as (
+    update webhook_subscriptions known
+    set delivered_at = clock.time
+    from clock
+    where known.shard = $1
+      and known.endpoint_id = any (
+        array(select endpoint_id from result where state = 'delivered')
+      )
+      and (known.delivered_at is null or known.delivered_at < clock.time - interval '1 minute')
+  )
+  update deliveries delivery
+  set
+    state = result.state,
+    run_at = clock.time + result.delay_ms * interval '1 millisecond',
+    leased = false,
+    attempts = delivery.attempts + result.made::int,
+    ended_at = case when result.state = 'pending' then null else clock.time end
+  from clock, result
+  where delivery.shard = $1 and delivery.event_id = result.event_id
+    and delivery.endpoint_id = result.endpoint_id and delivery.fence = result.fence
+    and delivery.leased and delivery.state = 'pending'`,
+}
+
+/** A delivery as it is shown. */
+export interface DeliveryView {
+  readonly eventId: bigint
+  readonly type: string
+  readonly paymentId: bigint | null
+  readonly state: 'pending' | 'delivered' | 'failed'
+  readonly attempts: number
+  readonly nextAt: Date | null
+  readonly endedAt: Date | null
+  readonly createdAt: Date
+  readonly position: bigint
+  /** Of the newest call; null: none was made. */
+  readonly status: number | null
+  readonly reason: string | null
+  readonly reply: string | null
+  readonly calledAt: Date | null
+  readonly tookMs: number | null
+}
+
+/** How many deliveries a list with a state looks at in a shard, whatever they are. */
+const LOOKED_AT_MAX = 10_000
+
+/** The newest deliveries of an endpoint, below position `$3`, each with its newest call. */
+const LIST: Statement<DeliveryView> = {
+  name: 'deliveries_list',
+  text: `
+  select
+    own.event_id as "eventId", event.type, nullif(own.payment_id, 0) as "paymentId", own.state,
+    own.attempts, case when own.state = 'pending' then own.run_at end as "nextAt",
+    own.ended_at as "endedAt", own.created_at as "createdAt", own.position, call.status,
+    call.reason, call.reply, call.started_at as "calledAt", call.took_ms as "tookMs"
+  from (
+    select *
+    from (
+      select *
+      from deliveries
+      where shard = $1 and endpoint_id = $2 and position < $3
+      order by position desc
+      limit ${LOOKED_AT_MAX}
+    ) looked
+    where $4::text is null or state = $4
+    order by position desc
+    limit $5
+  ) own
+  left join lateral (
+    select type
+    from events
+    where events.shard = $1 and events.id = own.event_id
+    limit 1
+  ) event on true
+  left join lateral (
+    select status, reason, reply, started_at, took_ms
+    from delivery_attempts
+    where delivery_attempts.shard = $1 and delivery_attempts.event_id = own.event_id
+      and delivery_attempts.endpoint_id = own.endpoint_id
+    order by fence desc
+    limit 1
+  ) call on true
+  order by own.position desc`,
+}
+
+/** Try a delivery again now, as if it had not been tried; not while it is under way. */
+const RETRY: Statement<{ eventId: bigint }> = {
+  name: 'deliveries_retry',
+  ...timed`
+  with ${CLOCK}
+  update deliveries
+  set state = 'pending', run_at = clock.time, attempts = 0, ended_at = null
+  from clock
+  where shard = $1 and event_id = $3 and endpoint_id = $4 and not leased
+  returning event_id as "eventId"`,
+}
+
+/** Claim due deliveries. Committed when it returns. */
+export function claimDeliveries(
+  shard: Runner,
+  limit: number,
+  leaseMs: number,
+  rooms: readonly Room[],
+): Promise<DueDelivery[]> {
+  return shard.run(CLAIM, [limit, leaseMs, ...ROOMS.of(rooms)])
+}
+
+/** Write what claims came to, in one statement. */
+export async function settleDeliveries(
+  shard: Runner,
+  results: readonly DeliveryResult[],
+): Promise<void> {
+  await shard.run(SETTLE, RESULTS.of(results))
+}
+
+/** Deliveries of an endpoint in a shard, newest first. */
+export function listDeliveries(
+  shard: Runner,
+  endpointId: bigint,
+  state: DeliveryView['state'] | null,
+  limit: number,
+): Promise<DeliveryView[]> {
+  return shard.run(LIST, [endpointId, 9_223_372_036_854_775_807n, state, limit])
+}
+
+/** Try one delivery again; false: there is none, or it is under way. */
+export async function retryDelivery(
+  shard: Runner,
+  eventId: bigint,
+  endpointId: bigint,
+): Promise<boolean> {
+  const rows = await shard.run(RETRY, [eventId, endpointId])
+  return rows.length > 0
+}

@@ -1,0 +1,68 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { refusals, refuse } from '../http/problem.ts'
+import { IdParams, IntegerText, oneOf, parseId, parseInteger } from '../http/schemas.ts'
+import type { Db } from '../ports.ts'
+import { DeliveryBody, deliveryBody } from './bodies.ts'
+import { newestDeliveries } from './deliveries.ts'
+import { retryDelivery } from './deliveries-store.ts'
+import { readEndpoint } from './store.ts'
+
+const PATH = '/webhook-endpoints/:id/deliveries'
+const PAGE = { min: 1, max: 500, fallback: 50 }
+
+const LIST = {
+  tags: ['Events'],
+  operationId: 'listWebhookDeliveries',
+  summary: 'List the newest deliveries of an endpoint, newest first',
+  description: 'With `state`, the newest 10,000 of each shard are looked at.',
+  params: IdParams('The endpoint.'),
+  querystring: Type.Object(
+    {
+      state: Type.Optional(oneOf(['pending', 'delivered', 'failed'])),
+      limit: IntegerText('Deliveries.', PAGE.min, PAGE.max, PAGE.fallback),
+    },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object({ data: Type.Array(DeliveryBody) }, { title: 'WebhookDeliveries' }),
+    ...refusals(400, 404, 503),
+  },
+}
+
+const RETRY = {
+  tags: ['Events'],
+  operationId: 'retryWebhookDelivery',
+  summary: 'Send an event to an endpoint again',
+  description: 'Whether it has arrived or not: at once, and again as if for the first time.',
+  params: Type.Object({
+    ...IdParams('The endpoint.').properties,
+    event: Type.String({ description: 'The id of the event.', examples: ['msg_1'] }),
+  }),
+  response: { 204: Type.Null(), ...refusals(404, 409, 503) },
+}
+
+/** The routes of `/webhook-endpoints/{id}/deliveries`. */
+export function deliveryRoutes({ db }: { readonly db: Db }): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    app.get(PATH, { schema: LIST }, async (request, reply) => {
+      const limit = parseInteger('limit', request.query.limit, PAGE)
+      if (!limit.ok) return refuse(reply, limit.refusal)
+      const id = parseId(request.params.id)
+      const endpoint = id === null ? null : await readEndpoint(db.global, id)
+      if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
+      const { state = null } = request.query
+      const found = await newestDeliveries(db, endpoint.id, state, limit.value)
+      return reply.send({ data: found.map(deliveryBody) })
+    })
+    app.post(`${PATH}/:event/retry`, { schema: RETRY }, async (request, reply) => {
+      const id = parseId(request.params.id)
+      const event = parseId(/^msg_(\d+)$/.exec(request.params.event)?.[1] ?? '')
+      const endpoint = id === null ? null : await readEndpoint(db.global, id)
+      if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
+      const again = event !== null && (await retryDelivery(db.of(event), event, endpoint.id))
+      if (!again) return refuse(reply, { code: 'not_deliverable' })
+      return reply.code(204).send(null)
+    })
+  }
+}

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict'
+import type { LookupAddress } from 'node:dns'
+import { createServer, type AddressInfo } from 'node:net'
+import { test, type TestContext } from 'node:test'
+import { publicAddresses } from '../src/adapters/public-address.ts'
+import { webhookSender } from '../src/adapters/webhook-sender.ts'
+import { urlProblem } from '../src/domain/webhook.ts'
+import { manualClock } from './harness.ts'
+
+/** Hosts that no event may ever be sent to, as a URL may spell them. */
+const PRIVATE: readonly string[] = [
+  ...'127.0.0.1 127.1 127.255.255.254 2130706433 0x7f.1 0x7f000001 0177.0.0.1 017700000001'.split(
+    ' ',
+  ),
+  ...'①②⑦.0.0.1 127.0.0.1. 0.0.0.0 0 0.1.2.3 10.0.0.1 10.255.255.255 172.16.0.1'.split(' '),
+  ...'172.31.255.254 192.168.0.1 192.168.255.1 169.254.169.254 169.254.0.1 0xa9fea9fe'.split(' '),
+  ...'2852039166 100.64.0.1 100.127.255.254 192.0.0.1 192.0.0.192 192.0.2.7 198.18.0.1'.split(' '),
+  ...'198.19.255.254 198.51.100.9 203.0.113.9 224.0.0.1 239.255.255.250 240.0.0.1'.split(' '),
+  ...'255.255.255.255 168.63.129.16 192.88.99.1'.split(' '),
+  ...'[::] [::1] [0:0:0:0:0:0:0:1] [::127.0.0.1] [::7f00:1] [::10.0.0.1] [::8.8.8.8]'.split(' '),
+  ...'[::ffff:127.0.0.1] [::ffff:7f00:1] [::ffff:10.0.0.1] [::ffff:169.254.169.254]'.split(' '),
+  ...'[::ffff:8.8.8.8] [::ffff:0:127.0.0.1] [64:ff9b::7f00:1] [64:ff9b::a9fe:a9fe]'.split(' '),
+  ...'[64:ff9b:1::1] [2002:7f00:1::] [2002:a9fe:a9fe::1] [2001::1] [2001:db8::1]'.split(' '),
+  ...'[fc00::1] [fd00:ec2::254] [fd12:3456::1] [fe80::1] [febf::1] [fec0::1] [ff02::1]'.split(' '),
+  ...'[100::1] [3fff::1] [5f00::1] [4000::1] [1::1]'.split(' '),
+]
+
+const PUBLIC = '8.8.8.8 1.1.1.1 93.184.216.34 172.32.0.1 100.128.0.1 [2606:4700::1111]'.split(' ')
+
+const hostOf = (spelled: string) => new URL(`https://${spelled}/`).hostname.replace(/^\[|\]$/g, '')
+
+test('no private address is allowed, however it is spelled', () => {
+  const allowed = publicAddresses([], false)
+  assert.ok(PRIVATE.length >= 60, String(PRIVATE.length))
+  for (const spelled of PRIVATE) assert.equal(allowed(hostOf(spelled)), false, spelled)
+  for (const spelled of PUBLIC) assert.equal(allowed(hostOf(spelled)), true, spelled)
+  for (const none of ['', 'localhost', 'fe80::1%eth0', '8.8.8.8 ', '1.2.3']) {
+    assert.equal(allowed(none), false, none)
+  }
+})
+
+test('networks that are allowed are, and nothing beside them', () => {
+  const allowed = publicAddresses(['10.1.0.0/16', 'fd00:1::/32'], false)
+  assert.deepEqual(
+    ['10.1.2.3', '10.2.0.1', 'fd00:1::5', 'fd00:2::5', '::ffff:10.1.2.3', '127.0.0.1'].map(allowed),
+    [true, false, true, false, false, false],
+  )
+  const near = publicAddresses([], true)
+  assert.deepEqual(['127.0.0.1', '::1', '10.0.0.1', '169.254.169.254'].map(near), [
+    true,
+    true,
+    false,
+    false,
+  ])
+})
+
+/** A server that counts who connects to it. */
+async function counting(t: TestContext) {
+  const server = createServer((socket) => {
+    seen.connections += 1
+    socket.on('error', () => undefined).end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')
+  })
+  const seen = { connections: 0, port: 0 }
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  seen.port = (server.address() as AddressInfo).port
+  return seen
+}
+
+const CALL = { headers: {}, body: '{}' }
+
+test('nothing is sent to a private address that stands in the URL', async (t) => {
+  const seen = await counting(t)
+  const sender = webhookSender({ allowed: publicAddresses([], false), clock: manualClock() })
+  t.after(() => sender.close())
+  for (const host of [
+    '127.0.0.1',
+    '[::ffff:127.0.0.1]',
+    '[::127.0.0.1]',
+    '0.0.0.0',
+    '2130706433',
+  ]) {
+    const { status, reason } = await sender.send({ ...CALL, url: `http://${host}:${seen.port}/` })
+    assert.deepEqual([status, reason], [null, 'forbidden_address'], host)
+  }
+  assert.equal(seen.connections, 0)
+})
+
+type Resolve = NonNullable<Parameters<typeof webhookSender>[0]['resolve']>
+
+/** A resolver with these answers, one after the other. */
+function resolver(...answers: readonly LookupAddress[][]): Resolve {
+  let asked = 0
+  const resolve = (_name: string, _options: object, done: (...args: unknown[]) => void) => {
+    done(null, answers[Math.min(asked++, answers.length - 1)])
+  }
+  return resolve as unknown as Resolve
+}
+
+const v4 = (address: string): LookupAddress => ({ address, family: 4 })
+
+test('nothing is sent to a name of which one address is private, nor to one that becomes so', async (t) => {
+  const seen = await counting(t)
+  const cases: readonly Resolve[] = [
+    resolver([v4('127.0.0.1')]),
+    resolver([v4('8.8.8.8'), v4('127.0.0.1')]),
+    resolver([]),
+    resolver([{ address: '::ffff:127.0.0.1', family: 6 }]),
+  ]
+  for (const resolve of cases) {
+    const allowed = publicAddresses([], false)
+    const sender = webhookSender({ allowed, clock: manualClock(), resolve })
+    const { reason } = await sender.send({ ...CALL, url: `http://rebound.example:${seen.port}/` })
+    await sender.close()
+    assert.equal(reason, 'forbidden_address')
+  }
+  assert.equal(seen.connections, 0)
+})
+
+test('a socket that is connected to another address than was resolved carries nothing', async (t) => {
+  const seen = await counting(t)
+  // The resolver says what is allowed, and the socket then is where it is.
+  let asked = 0
+  const allowed = (address: string) => {
+    asked += 1
+    return address === '127.0.0.1' && asked < 2
+  }
+  const resolve = resolver([v4('127.0.0.1')])
+  const sender = webhookSender({ allowed, clock: manualClock(), resolve })
+  t.after(() => sender.close())
+  const { reason } = await sender.send({ ...CALL, url: `http://moved.example:${seen.port}/` })
+  assert.equal(reason, 'forbidden_address')
+  assert.equal(asked, 2)
+})
+
+test('a proxy that the environment names is not asked', async (t) => {
+  const proxy = await counting(t)
+  const target = await counting(t)
+  const named = ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'ALL_PROXY']
+  for (const name of named) process.env[name] = `http://127.0.0.1:${proxy.port}`
+  t.after(() => named.forEach((name) => delete process.env[name]))
+  const sender = webhookSender({ allowed: publicAddresses([], true), clock: manualClock() })
+  t.after(() => sender.close())
+  const { status } = await sender.send({ ...CALL, url: `http://127.0.0.1:${target.port}/` })
+  assert.deepEqual([status, proxy.connections, target.connections], [200, 0, 1])
+})
+
+test('the URL of an endpoint is https, or in development http to this machine', () => {
+  const table: readonly (readonly [url: string, development: boolean, problem: string | null])[] = [
+    ['https://shop.example/hook', false, null],
+    ['http://shop.example/hook', true, 'not_https'],
+    ['http://localhost:3000/hook', true, null],
+    ['http://127.0.0.1:3000/hook', true, null],
+    ['http://[::1]:3000/', true, null],
+    ['http://localhost:3000/hook', false, 'not_https'],
+    ['http://localhost.example/', true, 'not_https'],
+    ['https://user@shop.example/', true, 'credentials'],
+    ['https://user:word@shop.example/', false, 'credentials'],
+    ['ftp://shop.example/', true, 'not_https'],
+    ['file:///etc/passwd', true, 'not_https'],
+    ['shop.example', true, 'malformed'],
+    [`https://shop.example/${'a'.repeat(2_048)}`, false, 'too_long'],
+  ]
+  for (const [url, development, problem] of table) {
+    assert.equal(urlProblem(url, development), problem, url)
+  }
+})
