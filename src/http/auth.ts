@@ -80,6 +80,7 @@ const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[
   [/\/mock-gateway\/(payments|refunds)\/:key$/, /^(GET|HEAD)$/, 'gateway'],
   // Who is told what, and where, is the operators' own.
   [/\/webhook-endpoints(\/|$)/, /./, 'operate'],
+  [/\/mock-gateway\/stripe\/v1\/\*$/, /^(GET|HEAD|POST)$/, 'gateway'],
   [/./, /^(GET|HEAD|OPTIONS)$/, 'read'],
   [/\/(dlq|mock-gateway)(\/|$)|\/payments\/:id\/returns$|\/users\/:id\/erase$/, /./, 'operate'],
   [/\/payments\/:id\/(refunds|cancel)$/, /./, 'refund'],

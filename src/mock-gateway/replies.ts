@@ -11,8 +11,9 @@ export type Reply =
       readonly kind: 'answer'
       readonly afterMs: number
       readonly status: number
-      readonly body: Body
+      readonly body: object
       readonly retryAfterSeconds: number | null
+      readonly headers?: Readonly<Record<string, string>>
     }
   /** A page of HTML. */
   | { readonly kind: 'html'; readonly afterMs: number; readonly status: number }
@@ -23,14 +24,14 @@ export type Reply =
       readonly kind: 'truncated'
       readonly afterMs: number
       readonly status: number
-      readonly body: Body
+      readonly body: object
     }
   /** The body byte by byte, over `overMs` milliseconds. */
   | {
       readonly kind: 'drip'
       readonly afterMs: number
       readonly status: number
-      readonly body: Body
+      readonly body: object
       readonly overMs: number
     }
 

@@ -13,6 +13,7 @@ import { REQUESTS_MAX, type Audit, type Seen } from './journal.ts'
 import type { Charge, Order } from './orders.ts'
 import { gatewayRef, malformed, type Reply } from './replies.ts'
 import type { MockGateway } from './server.ts'
+import { stripeRoutes } from './stripe-routes.ts'
 
 /** The audit names at most this many payments; the count beside them is complete. */
 const TWICE_LISTED_MAX = 1_000
@@ -35,7 +36,9 @@ export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
     app.get('/payments/:key', { schema: LOOKUP }, (request, reply) => {
       play(gateway, reply, gateway.lookup(request.params.key))
     })
-    backRoutes(app, gateway, (reply, how) => play(gateway, reply, how))
+    const played = (reply: FastifyReply, how: Reply) => play(gateway, reply, how)
+    backRoutes(app, gateway, played)
+    void app.register(stripeRoutes(gateway.stripe, played), { prefix: '/stripe' })
     app.get('/journal', { schema: JOURNAL }, (request, reply) => {
       const limit = parseInteger('limit', request.query.limit, LIMITS)
       const offset = parseInteger('offset', request.query.offset, OFFSETS)
@@ -202,6 +205,7 @@ function play(gateway: MockGateway, reply: FastifyReply, how: Reply): void {
 
 function show(gateway: MockGateway, reply: FastifyReply, how: Reply): void {
   if (how.kind === 'answer') {
+    if (how.headers !== undefined) void reply.headers(how.headers)
     if (how.retryAfterSeconds !== null) void reply.header('retry-after', how.retryAfterSeconds)
     return void reply.code(how.status).send(how.body)
   }

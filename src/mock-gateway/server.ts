@@ -6,6 +6,7 @@ import { decimalsOf, refundableOf, returnableOf, type Returned } from './given-b
 import { openJournal } from './journal.ts'
 import type { Act, Audit, Seen } from './journal.ts'
 import type { Charge, Order } from './orders.ts'
+import { stripeFace, type StripeFace } from './stripe-face.ts'
 import { answer, EFFECTS, lookupBody, refusal, show, type Effect, type Reply } from './replies.ts'
 
 /** A gateway to test against: it charges nobody, fails as told, and remembers everything. */
@@ -34,6 +35,8 @@ export interface MockGateway {
   returned(after: number, limit: number): readonly Returned[]
   /** How many decimals the amounts of a payment have; null: it was never charged here. */
   decimalsOf(paymentId: number): Exponent | null
+  /** The same gateway in the words of Stripe's API: it has a memory of its own. */
+  readonly stripe: StripeFace
   /** Forget every charge and request, and start chance anew. The faults stay. */
   reset(): void
   /** Let go of held replies and drop late charges. Later orders are answered with 503. */
@@ -82,6 +85,11 @@ export function mockGateway(options: {
     closed: false,
   }
   const holds = holding()
+  const stripe = stripeFace({
+    clock: options.clock,
+    faults: () => state.faults,
+    draw: () => draw(state.faults, state.random),
+  })
   return {
     pay: (order) => pay(state, order),
     lookup: (key) => lookup(state, key),
@@ -98,7 +106,11 @@ export function mockGateway(options: {
       const { charge } = state.journal.givenBack(paymentId)
       return charge === null ? null : decimalsOf(charge)
     },
-    reset: () => reset(state),
+    stripe,
+    reset() {
+      reset(state)
+      stripe.reset()
+    },
     close() {
       if (state.closed) return
       state.closed = true
