@@ -1,5 +1,6 @@
 import type { ChargeOutcome, LookupOutcome } from './domain/outcome.ts'
 import type { GatewayOperation, GatewayProfile } from './domain/gateway.ts'
+import type { Operation } from './domain/payment.ts'
 
 /**
  * A static SQL text with its name. The name is the key of the prepared statement on every
@@ -197,8 +198,39 @@ export interface Gateway {
    * goes on.
    */
   cancel?(operation: GatewayOperation, signal?: AbortSignal): Promise<Evidence<LookupOutcome>>
+  /** Read what the gateway sends by itself. Pure: nothing is looked up or kept. */
+  readNotice?(raw: RawNotice): Notice
   close(): Promise<void>
 }
+
+/** A request that claims to be a gateway's notice. */
+export interface RawNotice {
+  /** The address that it came from, behind the proxies that are trusted. */
+  readonly source: string
+  /** By their names in lower case. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly body: Buffer
+}
+
+/** What a notice is. It never ends a payment: it says which one is worth asking about. */
+export type Notice =
+  | {
+      /** `authentic`: signed by the gateway. `hint`: where nothing is signed. */
+      readonly kind: 'authentic' | 'hint'
+      readonly operation: Operation
+      /** The gateway's own reference of what it is about. */
+      readonly ref: string
+      /** By the metadata that we gave it; null: it names none of ours. */
+      readonly paymentId: bigint | null
+      readonly event: string
+      readonly status: string
+      /** The same for a notice that is sent again. */
+      readonly dedupeKey: string
+    }
+  /** It is the gateway's, and about nothing that we use: it is taken, and nothing is done. */
+  | { readonly kind: 'ignored'; readonly reason: string }
+  /** It may be anybody's, or it says nothing. */
+  | { readonly kind: 'refused'; readonly reason: string }
 
 /** A charge that the gateway executed. */
 export interface GatewayCharge {

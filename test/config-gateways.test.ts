@@ -15,6 +15,7 @@ test('a gateway of another name has settings of its own, and those of all where 
   const all = { GATEWAY_TIMEOUT_SECONDS: '2', GATEWAY_AUTHORIZATION: 'Bearer of-another' }
   const { gateways, warnings } = loadConfig({ ...BANK, ...own, ...all })
   const [bank] = gateways
+  assert(bank?.driver === 'http')
   assert.deepEqual(
     [bank?.name, bank?.driver, bank?.attemptsMax, bank?.timeoutMs, bank?.settings.url],
     ['bank', 'http', 7, 2_000, 'https://bank.test'],

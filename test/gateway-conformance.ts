@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { GatewayOperation } from '../src/domain/gateway.ts'
-import type { Gateway } from '../src/ports.ts'
+import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
+import type { Evidence, Gateway } from '../src/ports.ts'
 
 /** What a gateway can be told to do. */
 export type Behaviour = 'accept' | 'decline' | 'lose_reply' | 'fail' | 'refuse' | 'disown' | 'take'
@@ -16,6 +17,8 @@ export interface Conformer {
    * requests, does not know us, or takes charges and does not finish them.
    */
   behave(how: Behaviour): void
+  /** Amounts that the gateway takes; not there: any. */
+  readonly amounts?: readonly bigint[]
   /** How many times the gateway charged this payment, by its own books. */
   charged(paymentId: bigint): number
 }
@@ -41,6 +44,8 @@ const REFUND: GatewayOperation = {
   parent: { paymentId: 1n, gatewayRef: null },
 }
 
+const AMOUNTS = [1n, 10n, 99n, 100n, 20_050n, 999_999_999_999n]
+
 type Make = (t: TestContext) => Promise<Conformer>
 
 /**
@@ -62,8 +67,9 @@ export function gatewayConformance(name: string, makeGateway: Make): void {
 type Conform = (what: string, body: (made: Conformer, t: TestContext) => Promise<unknown>) => void
 
 function charges(conform: Conform): void {
-  conform('deposits and withdrawals of any amount succeed', async ({ gateway, charged }) => {
-    const amounts = [1n, 10n, 99n, 100n, 20_050n, 999_999_999_999n]
+  conform('deposits and withdrawals of any amount succeed', async (made) => {
+    const { gateway, charged } = made
+    const amounts = made.amounts ?? AMOUNTS
     for (const [at, amount] of amounts.entries()) {
       const kind = at % 2 === 0 ? 'charge' : 'payout'
       const paymentId = BigInt(at + 1)
@@ -114,7 +120,7 @@ function charges(conform: Conform): void {
     assert.equal((await made.gateway.execute(REQUEST)).outcome.kind, 'pending')
     assert.equal(made.charged(REQUEST.paymentId), 0)
     if (made.gateway.profile.lookup === 'none') return
-    assert.deepEqual((await made.gateway.lookup(REQUEST)).outcome, { kind: 'pending' })
+    assert.equal((await made.gateway.lookup(REQUEST)).outcome.kind, 'pending')
   })
 
   conform('a lost reply is in doubt, never a failure', async ({ gateway, behave, charged }) => {
@@ -175,7 +181,7 @@ function lookups(conform: Conform): void {
     if (made.gateway.profile.lookup === 'none') return t.skip('not promised')
     const charged = await made.gateway.execute(REQUEST)
     const found = await made.gateway.lookup(REQUEST)
-    assert.deepEqual(found.outcome, charged.outcome)
+    assert.deepEqual(wordOf(found), wordOf(charged))
   })
 
   conform('a lookup tells of a decline', async (made, t) => {
@@ -201,39 +207,50 @@ function lookups(conform: Conform): void {
   })
 }
 
+/** Charge, and make ready the refund of it. */
+async function chargedFirst(gateway: Gateway): Promise<GatewayOperation> {
+  const { outcome } = await gateway.execute(REQUEST)
+  if (outcome.kind !== 'success') throw new Error(outcome.kind)
+  return { ...REFUND, parent: { paymentId: 1n, gatewayRef: outcome.gatewayRef } }
+}
+
+/** What both a charge and a lookup of it tell of a success. */
+function wordOf({ outcome }: Evidence<ChargeOutcome | LookupOutcome>) {
+  const { kind } = outcome
+  return { kind, gatewayRef: 'gatewayRef' in outcome ? outcome.gatewayRef : null }
+}
+
 function refunds(conform: Conform): void {
   conform('a refund gives back once under its key, and is told by lookups', async (made, t) => {
     if (made.gateway.profile.repeats !== 'first_answer') return t.skip('not promised')
     const { gateway } = made
-    const { outcome } = await gateway.execute(REQUEST)
-    if (outcome.kind !== 'success') throw new Error(outcome.kind)
-    const { gatewayRef } = outcome
-    const refund = { ...REFUND, parent: { paymentId: 1n, gatewayRef } }
+    const refund = await chargedFirst(gateway)
     const first = await gateway.execute(refund)
     assert.equal(first.outcome.kind, 'success')
     assert.deepEqual(await gateway.execute(refund), first)
     assert.equal(made.charged(2n), 1)
     assert.equal(made.charged(1n), 1)
     if (gateway.profile.lookup === 'none') return
-    assert.deepEqual((await gateway.lookup(refund)).outcome, first.outcome)
+    assert.deepEqual(wordOf(await gateway.lookup(refund)), wordOf(first))
   })
 
   conform('a refund whose reply was lost is in doubt, and is not made again', async (made, t) => {
     if (made.gateway.profile.repeats !== 'first_answer') return t.skip('not promised')
-    await made.gateway.execute(REQUEST)
+    const refund = await chargedFirst(made.gateway)
     made.behave('lose_reply')
-    assert.equal((await made.gateway.execute(REFUND)).outcome.kind, 'in_doubt')
+    assert.equal((await made.gateway.execute(refund)).outcome.kind, 'in_doubt')
     made.behave('accept')
-    assert.equal((await made.gateway.execute(REFUND)).outcome.kind, 'success')
+    assert.equal((await made.gateway.execute(refund)).outcome.kind, 'success')
     assert.equal(made.charged(2n), 1)
   })
 
   conform('no more is refunded than was charged', async ({ gateway, charged }) => {
-    await gateway.execute(REQUEST)
-    const whole = { ...REFUND, amount: REQUEST.amount }
+    const refund = await chargedFirst(gateway)
+    const whole = { ...refund, amount: REQUEST.amount }
     assert.equal((await gateway.execute(whole)).outcome.kind, 'success')
-    const more = { ...REFUND, key: 'conform_3', paymentId: 3n, amount: 1n }
-    assert.equal((await gateway.execute(more)).outcome.kind, 'declined')
+    const more = { ...refund, key: 'conform_3', paymentId: 3n, amount: 1n }
+    // Some decline it, others refuse such a request.
+    assert.match((await gateway.execute(more)).outcome.kind, /^(declined|rejected)$/)
     assert.equal(charged(3n), 0)
   })
 }

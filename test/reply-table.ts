@@ -1,5 +1,11 @@
 import { FAULT_SETTINGS } from '../src/mock-gateway/faults.ts'
+import { DECLINE_WORDS } from '../src/domain/decline.ts'
 import { chargeKind, lookupKind, type Shape } from '../src/domain/reply.ts'
+import {
+  stripeChargeKind,
+  stripeLookupKind,
+  type StripeShape,
+} from '../src/gateways/stripe-reply.ts'
 
 /** Every shape of a body, and its head in the table. */
 export const SHAPES: Readonly<Record<Shape, string>> = {
@@ -13,20 +19,36 @@ export const SHAPES: Readonly<Record<Shape, string>> = {
   another: 'about another payment',
 }
 
+/** Every shape of a body of Stripe's. */
+export const STRIPE_SHAPES: Readonly<Record<StripeShape, string>> = {
+  success: '`succeeded`',
+  declined: 'a decline',
+  pending: 'not finished',
+  rejected: '`invalid_request_error`',
+  credential: 'about the account',
+  key_in_use: '`idempotency_error`',
+  trouble: '`api_error`',
+  absent: 'a list without us',
+  json: 'other JSON',
+  page: 'a page',
+  empty: 'empty',
+  another: 'about another payment',
+}
+
 const STATUSES = Array.from({ length: 500 }, (_, index) => index + 100)
-const NAMES = Object.keys(SHAPES) as Shape[] // Its keys are the shapes.
-
-type Judge = (status: number, shape: Shape) => string
-
 /** The function as a table, in Markdown: statuses with equal rows share one. */
-function table(judge: Judge): string {
+function table<S extends string>(
+  shapes: Readonly<Record<S, string>>,
+  judge: (status: number, shape: S) => string,
+): string {
+  const names = Object.keys(shapes) as S[] // Its keys are the shapes.
   const groups = new Map<string, number[]>()
   for (const status of STATUSES) {
-    const row = NAMES.map((shape) => `\`${judge(status, shape)}\``).join('|')
+    const row = names.map((shape) => `\`${judge(status, shape)}\``).join('|')
     groups.set(row, [...(groups.get(row) ?? []), status])
   }
   const rows = [...groups].map(([row, statuses]) => [ranges(statuses), ...row.split('|')])
-  return markdown([['status', ...NAMES.map((shape) => SHAPES[shape])], ...rows])
+  return markdown([['status', ...names.map((shape) => shapes[shape])], ...rows])
 }
 
 /** `200–299, 304` of the statuses in order. */
@@ -73,8 +95,14 @@ function faults(): string {
 
 /** The tables of docs/gateways.md, by the marks around them. */
 export const TABLES: Readonly<Record<string, string>> = {
-  charges: table((status, shape) => chargeKind(status, shape)),
-  lookups: table((status, shape) => lookupKind(status, shape)),
+  charges: table(SHAPES, (status, shape) => chargeKind(status, shape)),
+  lookups: table(SHAPES, (status, shape) => lookupKind(status, shape)),
+  declines: markdown([
+    ['word', 'what it means'],
+    ...Object.entries(DECLINE_WORDS).map(([word, meaning]) => [`\`${word}\``, meaning]),
+  ]),
+  'stripe charges': table(STRIPE_SHAPES, (status, shape) => stripeChargeKind(status, shape)),
+  'stripe lookups': table(STRIPE_SHAPES, (status, shape) => stripeLookupKind(status, shape)),
   faults: faults(),
 }
 

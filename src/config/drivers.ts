@@ -1,5 +1,13 @@
-import type { KindValue, Setting } from './kinds.ts'
-import { HTTP_RULES } from './production.ts'
+import {
+  currencies,
+  headerValue,
+  httpUrl,
+  seconds,
+  secrets,
+  type KindValue,
+  type Setting,
+} from './kinds.ts'
+import { HTTP_RULES, URL_RULES } from './production.ts'
 import { SETTINGS } from './settings.ts'
 
 /** A setting that each gateway but `http` has for itself: `GATEWAY_<NAME>_<suffix>`. */
@@ -47,24 +55,88 @@ export const DRIVER_SETTINGS = {
     operations: own(gatewayOperations, 'OPERATIONS'),
     pendingMsMax: own(gatewayPendingMsMax, 'PENDING_MAX_SECONDS'),
   },
+  stripe: {
+    secretKey: {
+      suffix: 'SECRET_KEY',
+      kind: headerValue(),
+      fallback: null,
+      demanded: true,
+      secret: true,
+      doc: 'A secret or restricted key of the account. Never logged.',
+    },
+    noticeSecrets: {
+      suffix: 'NOTICE_SECRETS',
+      kind: secrets(),
+      fallback: null,
+      secret: true,
+      doc:
+        'What notices are signed with: the secret of the endpoint, and the one before it while it ' +
+        'is being changed. When unset, every notice is refused. Never logged.',
+    },
+    noticeAgeMsMax: {
+      suffix: 'NOTICE_AGE_SECONDS',
+      kind: seconds(1, 3_600),
+      fallback: '300',
+      doc: 'How far the time of a notice may be from ours.',
+    },
+    currencies: {
+      suffix: 'CURRENCIES',
+      kind: currencies(),
+      fallback: null,
+      doc: 'Currencies that the account takes. When unset, all that Stripe knows.',
+    },
+    operations: own(gatewayOperations, 'OPERATIONS'),
+    pendingMsMax: own(gatewayPendingMsMax, 'PENDING_MAX_SECONDS'),
+    url: {
+      suffix: 'URL',
+      kind: httpUrl(),
+      fallback: 'https://api.stripe.com',
+      doc: 'Where its API is.',
+    },
+  },
 } as const satisfies Record<string, Readonly<Record<string, GatewaySetting>>>
 
 /** What a gateway speaks, by the name that `GATEWAY_<NAME>_DRIVER` has for it. */
 export type DriverName = keyof typeof DRIVER_SETTINGS
 
+/** Drivers that are whole, and whose payments the service does not carry out to the end yet. */
+export const NOT_YET: ReadonlySet<DriverName> = new Set(['stripe'])
+
+/** Whether a setting may be absent. */
+type Absent<S extends GatewaySetting> = S extends { readonly demanded: true }
+  ? never
+  : S extends { readonly fallback: null }
+    ? null
+    : never
+
 /** What the settings of a table are read into; null is an absent one. */
 export type ValuesOf<Table extends Readonly<Record<string, GatewaySetting>>> = {
-  readonly [F in keyof Table]:
-    KindValue<Table[F]['kind']> | (Table[F] extends { readonly fallback: null } ? null : never)
+  readonly [F in keyof Table]: KindValue<Table[F]['kind']> | Absent<Table[F]>
 }
 
-/** What each driver refuses in production, as a part of a sentence behind the variable's name. */
+/** What each driver refuses, as a part of a sentence behind the variable's name. */
 export const DRIVER_RULES: {
   readonly [D in DriverName]: readonly {
     readonly field: keyof (typeof DRIVER_SETTINGS)[D]
     readonly broken: (settings: ValuesOf<(typeof DRIVER_SETTINGS)[D]>) => boolean
     readonly fix: string
+    /** Wherever it is, and not only in production. */
+    readonly always?: true
   }[]
 } = {
   http: HTTP_RULES,
+  stripe: [
+    ...URL_RULES,
+    {
+      field: 'secretKey',
+      broken: ({ secretKey }) => /^[sr]k_test_/.test(secretKey),
+      fix: 'must not be a test key: it moves no money',
+    },
+    {
+      field: 'secretKey',
+      broken: ({ secretKey }) => !/^[sr]k_/.test(secretKey),
+      fix: 'must begin with `sk_` or `rk_`: other keys of Stripe cannot charge',
+      always: true,
+    },
+  ],
 }

@@ -4,6 +4,7 @@ import {
   COMMON_SETTINGS,
   DRIVER_RULES,
   DRIVER_SETTINGS,
+  NOT_YET,
   type DriverName,
   type GatewaySetting,
   type ValuesOf,
@@ -121,7 +122,7 @@ function another({ env, values, production }: Reading, name: string): OneRead {
   }
   const driver = env[`${prefix}DRIVER`]?.trim() || name
   if (!isDriver(driver)) {
-    const allowed = Object.keys(DRIVER_SETTINGS).join(', ')
+    const allowed = DRIVERS.join(', ')
     return {
       gateway: [],
       problems: [`${prefix}DRIVER must be one of ${allowed}`],
@@ -141,7 +142,7 @@ function another({ env, values, production }: Reading, name: string): OneRead {
   } as unknown as GatewayConfig
   if (problems.length === 0) {
     problems.push(...together(gateway, prefix, values))
-    if (production) problems.push(...unsafe(gateway, prefix, table))
+    problems.push(...unsafe(gateway, prefix, table, production))
   }
   const tables = [...Object.values(table), ...Object.values<GatewaySetting>(COMMON_SETTINGS)]
   const variables = [`${prefix}DRIVER`, ...tables.map(({ suffix }) => prefix + suffix)]
@@ -149,8 +150,12 @@ function another({ env, values, production }: Reading, name: string): OneRead {
 }
 
 function isDriver(name: string): name is DriverName {
-  return Object.hasOwn(DRIVER_SETTINGS, name)
+  return DRIVERS.some((driver) => driver === name)
 }
+
+/** What can be chosen. */
+// Its keys are the names.
+const DRIVERS = (Object.keys(DRIVER_SETTINGS) as DriverName[]).filter((name) => !NOT_YET.has(name))
 
 /** Read the settings of a table; `unset` is what those are that have no variable. */
 function readTable(
@@ -193,18 +198,22 @@ function together(gateway: Common, prefix: string, { leaseMs }: Read): string[] 
   return problems
 }
 
-/** What production refuses of a gateway. */
+/** What is refused of a gateway by its driver's rules; most of them are of production alone. */
 function unsafe(
   { driver, settings }: GatewayConfig,
   prefix: string,
   table: Readonly<Record<string, GatewaySetting>>,
+  production: boolean,
 ): string[] {
-  type Rule = { field: string; broken: (settings: unknown) => boolean; fix: string }
+  type Rule = { field: string; broken: (settings: unknown) => boolean; fix: string; always?: true }
   // A driver's rules look at its own settings.
   const rules = DRIVER_RULES[driver] as unknown as readonly Rule[]
   return rules
-    .filter(({ broken }) => broken(settings))
-    .map(({ field, fix }) => `${prefix}${table[field]?.suffix} ${fix} (production)`)
+    .filter(({ broken, always }) => (production || always === true) && broken(settings))
+    .map(({ field, fix, always }) => {
+      const where = always === true ? '' : ' (production)'
+      return `${prefix}${table[field]?.suffix} ${fix}${where}`
+    })
 }
 
 /** Rules that name a gateway which is not there. */

@@ -151,6 +151,15 @@ function headerValueOf(value: string): string | undefined {
   return matching(value, /^[\x21-\x7e]+( [\x21-\x7e]+)*$/, 4_096)
 }
 
+/** Up to five secrets of visible ASCII, separated by commas. */
+export function secrets() {
+  const read = (value: string) => {
+    const given = listOf(value, (secret) => /^[\x21-\x7e]{8,200}$/.test(secret))
+    return given !== undefined && given.length <= 5 ? given : undefined
+  }
+  return { read, allowed: 'up to five secrets of visible ASCII, separated by commas' }
+}
+
 const HEADER_NAME = /^[A-Za-z0-9-]{1,64}$/
 const HEADERS_MAX = 20
 

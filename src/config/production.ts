@@ -15,12 +15,15 @@ interface HttpDeployment {
   readonly echo: 'required' | 'optional' | null
 }
 
-/** The same of each gateway with the driver `http`: a part of a sentence behind the variable. */
-export const HTTP_RULES: readonly {
-  readonly field: 'url' | 'echo'
-  readonly broken: (settings: HttpDeployment) => boolean
+/** A rule about one setting of a gateway; `fix` is a part of a sentence behind the variable. */
+interface DriverRule<Field extends string, Settings> {
+  readonly field: Field
+  readonly broken: (settings: Settings) => boolean
   readonly fix: string
-}[] = [
+}
+
+/** What the address of every gateway must be. */
+export const URL_RULES: readonly DriverRule<'url', Pick<HttpDeployment, 'url'>>[] = [
   {
     field: 'url',
     broken: ({ url }) => isMockGateway(url),
@@ -38,6 +41,11 @@ export const HTTP_RULES: readonly {
       'must not lead to a link-local or unspecified address: such addresses ' +
       'belong to the machine and its cloud, not to a gateway',
   },
+]
+
+/** The rules of each gateway with the driver `http`. */
+export const HTTP_RULES: readonly DriverRule<'url' | 'echo', HttpDeployment>[] = [
+  ...URL_RULES,
   {
     field: 'echo',
     broken: ({ echo, url }) => echo === null && !isMockGateway(url),

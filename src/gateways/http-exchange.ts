@@ -16,6 +16,8 @@ export interface HttpCall {
   readonly path: string
   readonly headers: string[]
   readonly body: string | null
+  /** The largest reply that is read, in bytes; not there: that of an answer about one payment. */
+  readonly bytesMax?: number
 }
 
 /** A reply that was read to its end. */
@@ -24,6 +26,7 @@ export interface Reply {
   readonly sent: true
   readonly status: number
   readonly retryAfter: string | null
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly body: Buffer
   /** Its connection had carried other requests before. */
   readonly reused: boolean
@@ -91,10 +94,11 @@ export function httpClient(options: {
   const watch = abortWatch()
   let closing: Promise<void> | undefined
   return {
-    exchange({ method, path, headers, body }, signal, judge = keep) {
+    exchange({ method, path, headers, body, bytesMax }, signal, judge = keep) {
       if (signal?.aborted) return Promise.resolve(fault('aborted', false, null))
       return new Promise((resolve) => {
         const exchange = new OneExchange(options.timeoutMs, judge, resolve)
+        if (bytesMax !== undefined) exchange.bytesMax = bytesMax
         if (signal !== undefined) exchange.unwatch = watch(signal, () => exchange.cut('aborted'))
         const request: Tied = { method, path, body, headers, exchange }
         pool.dispatch(options.keepAlive ? request : { ...request, reset: true }, exchange)
@@ -163,10 +167,12 @@ class OneExchange implements Dispatcher.DispatchHandler {
   ended = false
   status: number | null = null
   retryAfter: string | null = null
+  headers: Reply['headers'] = {}
   last = false
   body: Buffer | null = null
   more: Buffer[] | null = null
   bytes = 0
+  bytesMax = REPLY_BYTES_MAX
   readonly timeoutMs: number
   readonly timer: NodeJS.Timeout
   readonly judge: Judge
@@ -218,6 +224,7 @@ class OneExchange implements Dispatcher.DispatchHandler {
   ): void {
     if (status < 200) return
     this.status = status
+    this.headers = headers
     const retryAfter = headers['retry-after']
     this.retryAfter = typeof retryAfter === 'string' ? retryAfter : null
     const { connection } = headers
@@ -226,13 +233,13 @@ class OneExchange implements Dispatcher.DispatchHandler {
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.bytes += chunk.length
-    if (this.bytes > REPLY_BYTES_MAX) return this.cut('reply_too_large')
+    if (this.bytes > this.bytesMax) return this.cut('reply_too_large')
     if (this.body === null) this.body = chunk
     else (this.more ??= []).push(chunk)
   }
 
   onResponseEnd(): void {
-    const { status, retryAfter, reused, last } = this
+    const { status, retryAfter, headers, reused, last } = this
     if (status === null) return this.cut('unreadable_reply')
     const first = this.body ?? NO_BYTES
     const body = this.more === null ? first : Buffer.concat([first, ...this.more])
@@ -241,6 +248,7 @@ class OneExchange implements Dispatcher.DispatchHandler {
       sent: true,
       status,
       retryAfter,
+      headers,
       body,
       reused,
       last,

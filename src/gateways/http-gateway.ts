@@ -7,11 +7,8 @@ import { chargeKind, confirms, lookupKind, refuses, type Shape } from '../domain
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
 import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
+import { retryAfterOf } from './retry-after.ts'
 import { readBody, type HttpOrder, type ReplyBody } from './http-reply.ts'
-
-/** Retry-After is believed between these bounds, in milliseconds. */
-const RETRY_AFTER_MS_MIN = 1_000
-const RETRY_AFTER_MS_MAX = 300_000
 
 /** Settings of the HTTP gateway. */
 export interface HttpGatewayOptions {
@@ -206,18 +203,4 @@ function reasonOf(status: number, { shape, code }: ReplyBody): string {
   if (shape === 'another') return 'reply_mismatch'
   if (status >= 200 && status < 300) return SAYS_NOTHING[shape] ?? shape
   return shape === 'rejected' && code !== null ? code : `http_${status}`
-}
-
-/** Milliseconds to wait, clamped; null for a header that is neither seconds nor an HTTP-date. */
-function retryAfterOf(exchange: Exchange, clock: Clock): number | null {
-  const header = exchange.kind === 'reply' ? exchange.retryAfter : null
-  if (header === null) return null
-  if (/^\d{1,15}$/.test(header)) return clamp(Number(header) * 1_000)
-  if (!/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(header)) return null
-  const timeMs = Date.parse(header)
-  return Number.isNaN(timeMs) ? null : clamp(timeMs - clock.now().getTime())
-}
-
-function clamp(ms: number): number {
-  return Math.min(RETRY_AFTER_MS_MAX, Math.max(RETRY_AFTER_MS_MIN, ms))
 }

@@ -3,7 +3,7 @@ import type { Shape } from '../domain/reply.ts'
 import type { GatewayOperation } from '../domain/gateway.ts'
 import type { CarriedType } from '../domain/payment.ts'
 
-type Fields = Readonly<Record<string, unknown>>
+export type Fields = Readonly<Record<string, unknown>>
 
 /** An operation in the words of the HTTP contract. */
 export type HttpOrder = Omit<GatewayOperation, 'kind' | 'currency'> & {
@@ -30,10 +30,8 @@ const NOTHING = { echoed: false, code: null, gatewayRef: null } as const
  */
 export function readBody(body: Buffer, request: HttpOrder): ReplyBody {
   if (body.length === 0) return { shape: 'empty', ...NOTHING }
-  if (!isUtf8(body)) return { shape: 'page', ...NOTHING }
-  const text = body.toString()
-  const fields = parseObject(text)
-  if (fields === null || hasKeyTwice(text, fields)) return { shape: 'page', ...NOTHING }
+  const fields = objectOf(body)
+  if (fields === null) return { shape: 'page', ...NOTHING }
   const code = codeOf(fields)
   const echo = echoOf(fields, request)
   return {
@@ -42,6 +40,14 @@ export function readBody(body: Buffer, request: HttpOrder): ReplyBody {
     code,
     gatewayRef: gatewayRefOf(fields),
   }
+}
+
+/** The one JSON object that a body is, with no key twice; null: it is none. */
+export function objectOf(body: Buffer): Fields | null {
+  if (!isUtf8(body)) return null
+  const text = body.toString()
+  const fields = parseObject(text)
+  return fields === null || hasKeyTwice(text, fields) ? null : fields
 }
 
 function parseObject(text: string): Fields | null {
@@ -104,7 +110,7 @@ function echoOf(fields: Fields, request: HttpOrder): 'ours' | 'another' | 'none'
 /** Another amount, or, where it was told one, another currency is no word about our payment. */
 function isOtherMoney(amount: unknown, currency: unknown, request: HttpOrder): boolean {
   const hasAmount = amount !== undefined && amount !== null
-  if (hasAmount && minorUnits(amount, request) !== request.amount) return true
+  if (hasAmount && minorUnits(amount, request.exponent) !== request.amount) return true
   const hasCurrency = currency !== undefined && currency !== null
   return hasCurrency && request.currency !== null && currency !== request.currency
 }
@@ -115,9 +121,9 @@ function numberText(value: unknown): string | null {
 
 /**
  * Read through the decimal text, so that no arithmetic is done on floats. Zeros at the end are
- * none.
+ * none. Null: it is no amount of that many decimals.
  */
-function minorUnits(value: unknown, { exponent }: HttpOrder): bigint | null {
+function minorUnits(value: unknown, exponent: number): bigint | null {
   const match = /^(\d{1,30})(?:\.(\d{1,34}))?$/.exec(numberText(value) ?? '')
   if (match === null) return null
   const [, whole = '', decimals = ''] = match

@@ -3,7 +3,10 @@ import { assumed, type GatewayConfig, type GatewayOf } from '../config/gateways.
 import type { GatewayProfile } from '../domain/gateway.ts'
 import { exponentOf, untoldCurrency } from '../domain/currency.ts'
 import { httpGateway } from '../gateways/http-gateway.ts'
-import type { Clock, Gateway } from '../ports.ts'
+import { STRIPE_CURRENCIES } from '../gateways/stripe-amount.ts'
+import { stripeCharges } from '../gateways/stripe-list.ts'
+import { stripeGateway } from '../gateways/stripe.ts'
+import type { Clock, Gateway, ListCharges } from '../ports.ts'
 
 /** What every driver is given beside its settings. */
 interface Opening {
@@ -21,11 +24,18 @@ interface Driver<D extends DriverName> {
   /** What such a gateway can do, by its settings. */
   readonly profile: (gateway: GatewayOf<D>) => GatewayProfile
   readonly open: (gateway: GatewayOf<D>, profile: GatewayProfile, opening: Opening) => Gateway
+  /** Everything that it executed; not there: as the contract of `http` lists it. */
+  readonly list?: (gateway: GatewayOf<D>) => ListCharges
 }
 
 /** Every driver. Adding one is a file in `gateways/`, a table of settings, and a line here. */
 const DRIVERS: { readonly [D in DriverName]: Driver<D> } = {
   http: { profile: httpProfile, open: openHttp },
+  stripe: {
+    profile: stripeProfile,
+    open: openStripe,
+    list: ({ settings }) => stripeCharges(settings.url, settings.secretKey),
+  },
 }
 
 /** What a configured gateway can do. */
@@ -40,6 +50,11 @@ export function openDriver(
   opening: Opening,
 ): Gateway {
   return driverOf(gateway).open(gateway, profile, opening)
+}
+
+/** The list of a configured gateway; null: it has none of its own. */
+export function listOf(gateway: GatewayConfig): ListCharges | null {
+  return driverOf(gateway).list?.(gateway) ?? null
 }
 
 /** The driver of a gateway, which takes what is configured for it. */
@@ -96,4 +111,34 @@ export function httpHeaders({
 }: Pick<GatewayOf<'http'>['settings'], 'authorization' | 'headers'>): string[] {
   const more = Object.entries(headers ?? {}).flat()
   return authorization === null ? more : ['authorization', authorization, ...more]
+}
+
+/** How long Stripe remembers a key at least, in milliseconds. */
+const STRIPE_KEY_LIFE_MS = 86_400_000
+
+function stripeProfile({ name, settings }: GatewayOf<'stripe'>): GatewayProfile {
+  const { currencies, operations, pendingMsMax } = settings
+  const taken = [...STRIPE_CURRENCIES].filter(([code]) => currencies?.includes(code) ?? true)
+  return {
+    name,
+    operations: new Set(operations),
+    currencies: new Map(taken),
+    repeats: 'first_answer',
+    keyLifeMs: STRIPE_KEY_LIFE_MS,
+    lookup: 'eventual',
+    lookupBy: 'key',
+    pendingMsMax,
+    watchMs: [],
+  }
+}
+
+function openStripe(
+  { settings, timeoutMs }: GatewayOf<'stripe'>,
+  profile: GatewayProfile,
+  { clock, connections }: Opening,
+): Gateway {
+  const { url, secretKey, noticeAgeMsMax } = settings
+  const noticeSecrets = settings.noticeSecrets ?? []
+  const secrets = { secretKey, noticeSecrets, noticeAgeMsMax }
+  return stripeGateway({ url, ...secrets, timeoutMs, connections, profile, clock })
 }

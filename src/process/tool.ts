@@ -7,8 +7,9 @@ import { agreed } from './database-store.ts'
 import type { FeePolicy } from '../domain/fee.ts'
 import type { GatewayTerms } from '../domain/evidence.ts'
 import { writeJson } from '../domain/json.ts'
-import type { Clock } from '../ports.ts'
+import type { Clock, ListCharges } from '../ports.ts'
 import { openDatabase } from './database.ts'
+import { listOf } from './drivers.ts'
 import { connect, gatewayTerms, headersOf, wrongShards } from './shared.ts'
 
 /** What a tool works with: the service's own database. */
@@ -18,6 +19,8 @@ export interface Tool {
   readonly gatewayUrl: string | null
   /** What calls of that gateway carry, names and values in turn. */
   readonly gatewayHeaders: readonly string[]
+  /** Everything that it executed; null: it has no list of its own. */
+  readonly charges: ListCharges | null
   /** What the configured gateway can do. */
   readonly policy: GatewayTerms
   /** Whether refunds and returns return their part of the commission. */
@@ -51,9 +54,11 @@ export async function openTool(): Promise<Tool> {
     const currency = (await agreed(db.global, 'currency')) ?? config.currency
     const money = { refundFee, returnFee }
     const gateway = { gatewayUrl, gatewayHeaders: headersOf(config), policy: gatewayTerms(config) }
+    const [first] = config.gateways
     return {
       db: { ...db, currency },
       clock: systemClock,
+      charges: first === undefined ? null : listOf(first),
       ...gateway,
       ...money,
       close: () => stops.close(),

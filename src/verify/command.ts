@@ -4,6 +4,7 @@ import { printableLines } from '../domain/printable.ts'
 import { withOpen, type Opened } from '../adapters/commands.ts'
 import { progress, wrapped, type ProgressBar, type ProgressStream } from '../adapters/terminal.ts'
 import { httpCharges } from '../gateways/http-charges.ts'
+import type { ListCharges } from '../ports.ts'
 import type { Floor } from './check.ts'
 import type { Progress, VerifyWorld } from './pass.ts'
 import { nameOf, reportJson, type Report } from './report.ts'
@@ -21,6 +22,8 @@ export interface CommandWorld extends VerifyWorld {
   readonly gatewayUrl: string | null
   /** What calls of that gateway carry, names and values in turn: for no other address. */
   readonly gatewayHeaders?: readonly string[]
+  /** The list of the gateway of the configuration, where it has one of its own. */
+  readonly charges?: ListCharges | null
 }
 
 interface RunOptions {
@@ -99,9 +102,11 @@ export async function runVerify(
   }
   const { gatewayUrl, feeFloors, examplesMax } = read
   const headers = options.gateway === true ? (world.gatewayHeaders ?? []) : []
+  const own = options.gateway === true ? (world.charges ?? null) : null
+  const list = own ?? (gatewayUrl === null ? null : httpCharges(gatewayUrl, headers))
   const bars = barsOn(streams.err)
   const report = await verify(world, {
-    ...(gatewayUrl === null ? {} : { charges: httpCharges(gatewayUrl, headers) }),
+    ...(list === null ? {} : { charges: list }),
     ...(feeFloors.length === 0 ? {} : { feeFloors }),
     examplesMax,
     onProgress: bars.show,
@@ -122,8 +127,9 @@ interface ReadOptions {
 /** The options as values, or what is wrong with them. */
 function readOptions(world: CommandWorld, options: RunOptions): ReadOptions | string {
   const { gateway = false, feeFloor = [], examples = `${EXAMPLES_MAX}` } = options
+  const own = world.charges ?? null
   const url = gateway === true ? world.gatewayUrl : gateway === false ? null : gateway
-  if (gateway === true && url === null) {
+  if (gateway === true && url === null && own === null) {
     return '--gateway needs PAYMENT_GATEWAY_URL or a URL of its own'
   }
   if (url !== null && (!/^https?:\/\//.test(url) || !URL.canParse(url))) {

@@ -1,0 +1,116 @@
+import type { GatewayOperation } from '../domain/gateway.ts'
+import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
+import { fromStripe } from './stripe-amount.ts'
+import { OURS } from './stripe-call.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+type Success = Extract<LookupOutcome, { kind: 'success' }>
+type Action = NonNullable<Extract<ChargeOutcome, { kind: 'pending' }>['action']>
+
+/** What one of Stripe's objects says of our payment. */
+export type StripeWord =
+  | (Pick<Success, 'kind' | 'returns' | 'refunded'> & { readonly gatewayRef: string })
+  | {
+      readonly kind: 'pending'
+      readonly gatewayRef: string
+      readonly reason: string
+      readonly action: Action | null
+    }
+  | {
+      readonly kind: 'declined'
+      readonly gatewayRef: string | null
+      /** Stripe's codes for it, the most telling one first. */
+      readonly codes: readonly (string | null)[]
+    }
+
+const KINDS = { charge: 'payment_intent', payout: 'transfer', refund: 'refund' } as const
+
+/**
+ * Read one of Stripe's objects. Null: it is none that an operation of this kind has, or in a state
+ * that Stripe has not documented. `another`: it is about somebody else's payment.
+ */
+export function readObject(
+  fields: Fields,
+  operation: GatewayOperation,
+): StripeWord | 'another' | null {
+  if (fields['object'] !== KINDS[operation.kind]) return null
+  const { id } = fields
+  if (typeof id !== 'string' || !/^[\x21-\x7e]{1,200}$/.test(id)) return null
+  if (!isOurs(fields, id, operation)) return 'another'
+  if (operation.kind === 'charge') return readIntent(fields, id, operation)
+  return operation.kind === 'payout' ? readTransfer(fields, id, operation) : readRefund(fields, id)
+}
+
+/** It names our key, or has the id that we know; and is about our amount. */
+function isOurs(fields: Fields, id: string, operation: GatewayOperation): boolean {
+  const { metadata, amount, currency } = fields
+  const key = isFields(metadata) ? metadata[OURS.key] : undefined
+  const named = key === undefined ? id === operation.gatewayRef : key === operation.key
+  return (
+    named &&
+    currency === operation.currency.toLowerCase() &&
+    fromStripe(amount, operation) === operation.amount
+  )
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function readIntent(fields: Fields, id: string, operation: GatewayOperation): StripeWord | null {
+  const { status, last_payment_error: error } = fields
+  if (status === 'succeeded')
+    return { kind: 'success', gatewayRef: id, ...givenBack(fields, operation) }
+  if (status === 'canceled') return declined(id, [fields['cancellation_reason'], 'abandoned'])
+  if (status === 'requires_payment_method' && isFields(error)) {
+    return declined(id, [error['decline_code'], error['code']])
+  }
+  const goesOn = /^(processing|requires_(action|capture|confirmation|payment_method))$/
+  if (typeof status !== 'string' || !goesOn.test(status)) return null
+  return { kind: 'pending', gatewayRef: id, reason: status, action: actionOf(fields) }
+}
+
+/** The page that the payer has to open. Only https: it is handed on to people. */
+function actionOf({ next_action: next }: Fields): Action | null {
+  const redirect = isFields(next) ? next['redirect_to_url'] : null
+  const url = isFields(redirect) ? redirect['url'] : null
+  if (typeof url !== 'string' || url.length > 2_048 || !/^https:\/\/[\x21-\x7e]+$/.test(url)) {
+    return null
+  }
+  return URL.canParse(url) ? { type: 'redirect', url, expiresAt: null } : null
+}
+
+/** What was refunded of a charge, where Stripe was asked to tell it with the payment intent. */
+function givenBack({ latest_charge: charge }: Fields, operation: GatewayOperation) {
+  const refunded = isFields(charge) ? fromStripe(charge['amount_refunded'], operation) : null
+  return refunded === null ? {} : { refunded }
+}
+
+function readTransfer(fields: Fields, id: string, operation: GatewayOperation): StripeWord {
+  const { reversals } = fields
+  const data = isFields(reversals) && Array.isArray(reversals['data']) ? reversals['data'] : []
+  const returns = data.flatMap((made: unknown) => returnOf(made, operation))
+  return { kind: 'success', gatewayRef: id, ...(returns.length === 0 ? {} : { returns }) }
+}
+
+function returnOf(made: unknown, operation: GatewayOperation): NonNullable<Success['returns']> {
+  if (!isFields(made) || typeof made['id'] !== 'string') return []
+  const amount = fromStripe(made['amount'], operation)
+  if (amount === null) return []
+  const at = typeof made['created'] === 'number' ? new Date(made['created'] * 1_000) : null
+  return [{ ref: made['id'], amount, kind: 'payout_returned', at }]
+}
+
+function readRefund(fields: Fields, id: string): StripeWord | null {
+  const { status, failure_reason: why } = fields
+  if (status === 'succeeded') return { kind: 'success', gatewayRef: id }
+  if (status === 'failed') return declined(id, [why])
+  if (status === 'canceled') return declined(id, ['abandoned'])
+  if (status !== 'pending' && status !== 'requires_action') return null
+  return { kind: 'pending', gatewayRef: id, reason: status, action: null }
+}
+
+function declined(gatewayRef: string, codes: readonly unknown[]): StripeWord {
+  const known = codes.filter((code): code is string => typeof code === 'string')
+  return { kind: 'declined', gatewayRef, codes: known }
+}

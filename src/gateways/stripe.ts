@@ -1,0 +1,190 @@
+import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
+import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
+import type { Clock, Evidence, Gateway } from '../ports.ts'
+import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
+import { retryAfterOf } from './retry-after.ts'
+import {
+  cancelCall,
+  executeCall,
+  lookupCall,
+  type Asked,
+  type StripeAccess,
+} from './stripe-call.ts'
+import { wordFor } from './stripe-declines.ts'
+import { readStripeNotice } from './stripe-notice.ts'
+import type { StripeWord } from './stripe-objects.ts'
+import { readStripe, stripeChargeKind, stripeLookupKind, type StripeBody } from './stripe-reply.ts'
+
+/** Settings of a gateway that is Stripe. */
+export interface StripeOptions {
+  readonly url: string
+  /** Never logged. */
+  readonly secretKey: string
+  /** Secrets of the endpoint that gets notices, the old one too while it is changed. */
+  readonly noticeSecrets: readonly string[]
+  /** How old a notice may be, in milliseconds. */
+  readonly noticeAgeMsMax: number
+  /** One absolute deadline per call. */
+  readonly timeoutMs: number
+  readonly connections: number
+  readonly profile: GatewayProfile
+  readonly clock: Clock
+}
+
+/** How long to wait where Stripe says that a repeat is of no use: until its search has found it. */
+const SEARCHABLE_MS = 60_000
+/** The largest page of a lookup: a hundred refunds. */
+const LOOKUP_BYTES_MAX = 1024 * 1024
+
+/**
+ * Stripe: payment intents, confirmed at once; refunds; transfers to connected accounts as payouts.
+ * Throws only here, for a `url` that is not a URL.
+ */
+export function stripeGateway(options: StripeOptions): Gateway {
+  const { secretKey, clock, noticeSecrets, noticeAgeMsMax } = options
+  const { origin, pathname } = new URL(options.url)
+  const access: StripeAccess = { root: pathname.replace(/\/+$/, ''), secretKey }
+  const client = httpClient({ ...options, origin, keepAlive: true })
+  const ask = (call: HttpCall, operation: GatewayOperation, signal?: AbortSignal) =>
+    asked(client, { ...call, bytesMax: LOOKUP_BYTES_MAX }, operation, signal)
+  const lookup: Gateway['lookup'] = async (operation, signal) => {
+    const wanted = lookupCall(access, operation)
+    if (!wanted.ok) return unasked({ kind: 'no_answer', reason: wanted.reason })
+    const seen = await ask(wanted.call, operation, signal)
+    return { ...seen.evidence, outcome: lookupOutcome(seen, clock) }
+  }
+  return {
+    profile: options.profile,
+    async execute(operation, signal) {
+      const wanted: Asked = executeCall(access, operation)
+      if (!wanted.ok) return unasked({ kind: 'rejected', reason: wanted.reason })
+      const seen = await ask(wanted.call, operation, signal)
+      return { ...seen.evidence, outcome: chargeOutcome(seen, clock) }
+    },
+    lookup,
+    async cancel(operation, signal) {
+      const known = await knownBefore(operation, lookup, signal)
+      // Only payment intents can be ended: what else goes on ends by itself.
+      if (known.ref === null || operation.kind !== 'charge') return known.evidence
+      const wanted = cancelCall(access, known.ref)
+      const about = { ...operation, gatewayRef: known.ref }
+      const seen = await ask(wanted, about, signal)
+      return { ...seen.evidence, outcome: lookupOutcome(seen, clock) }
+    },
+    readNotice: (raw) =>
+      readStripeNotice(raw, { secrets: noticeSecrets, ageMsMax: noticeAgeMsMax }, clock.now()),
+    close: () => client.close(),
+  }
+}
+
+/** Nothing was sent, because there is nothing that could be asked for. */
+function unasked<Outcome>(outcome: Outcome): Evidence<Outcome> {
+  return { outcome, sent: false, httpStatus: null }
+}
+
+/** What is to be ended: its reference, and what is known of it if it goes no further. */
+async function knownBefore(
+  operation: GatewayOperation,
+  lookup: Gateway['lookup'],
+  signal?: AbortSignal,
+): Promise<{ readonly ref: string | null; readonly evidence: Evidence<LookupOutcome> }> {
+  const ref = operation.gatewayRef ?? null
+  const evidence = await lookup(operation, signal)
+  const { outcome } = evidence
+  if (outcome.kind !== 'pending') return { ref: null, evidence }
+  return { ref: ref ?? outcome.gatewayRef ?? null, evidence }
+}
+
+/** An exchange with its body read. */
+interface Seen {
+  readonly exchange: Exchange
+  readonly body: StripeBody
+  readonly evidence: Pick<Evidence<never>, 'sent' | 'httpStatus'>
+}
+
+const UNREAD: StripeBody = { shape: 'empty', code: null, word: null, echoed: false }
+
+/** Make one call. A connection whose answer does not name us carries no other request. */
+async function asked(
+  client: ReturnType<typeof httpClient>,
+  call: HttpCall,
+  operation: GatewayOperation,
+  signal?: AbortSignal,
+): Promise<Seen> {
+  let body = UNREAD
+  const exchange = await client.exchange(call, signal, (reply) => {
+    body = readStripe(reply.body, operation, headerOf(reply, 'idempotency-key'))
+    return body.echoed || body.shape === 'absent' ? 'keep' : 'end'
+  })
+  return { exchange, body, evidence: { sent: exchange.sent, httpStatus: exchange.status } }
+}
+
+function headerOf({ headers }: Reply, name: string): string | null {
+  const value = headers[name]
+  return typeof value === 'string' ? value : null
+}
+
+function chargeOutcome({ exchange, body }: Seen, clock: Clock): ChargeOutcome {
+  if (exchange.kind === 'fault') {
+    const { reason, sent } = exchange
+    return sent
+      ? { kind: 'in_doubt', reason }
+      : { kind: 'not_executed', reason, retryAfterMs: null }
+  }
+  const kind = stripeChargeKind(exchange.status, body.shape)
+  const { word } = body
+  if (word !== null && word.kind === kind) return chargeWord(word)
+  const reason = reasonOf(exchange.status, body)
+  const retryAfterMs = retryAfterOf(exchange, clock)
+  if (kind === 'rejected' || kind === 'misconfigured' || kind === 'not_executed') {
+    // On a connection that carried others, one that names nobody may be meant for another.
+    const unproven = body.echoed || !exchange.reused ? {} : ({ unproven: true } as const)
+    return { kind, reason, retryAfterMs, ...unproven }
+  }
+  const useless = headerOf(exchange, 'stripe-should-retry') === 'false'
+  const waitMs = retryAfterMs ?? (useless ? SEARCHABLE_MS : null)
+  return { kind: 'in_doubt', reason, retryAfterMs: waitMs }
+}
+
+/** What an object says, as a charge tells it. */
+function chargeWord(word: StripeWord): ChargeOutcome {
+  if (word.kind === 'success') return { kind: word.kind, gatewayRef: word.gatewayRef }
+  return word.kind === 'declined' ? declined(word.codes) : word
+}
+
+function declined(codes: readonly (string | null)[]) {
+  const code = codes.find((one) => one !== null) ?? null
+  const reason = wordFor(...codes)
+  return { kind: 'declined', reason, ...(code === null ? {} : { code }) } as const
+}
+
+function lookupOutcome({ exchange, body }: Seen, clock: Clock): LookupOutcome {
+  if (exchange.kind === 'fault') return { kind: 'no_answer', reason: exchange.reason }
+  const { word } = body
+  // What cannot be ended any more is told with its state.
+  if (word !== null && body.shape === 'rejected' && exchange.status === 400) return told(word)
+  const kind = stripeLookupKind(exchange.status, body.shape)
+  if (word !== null && kind === word.kind) return told(word)
+  const reason = reasonOf(exchange.status, body)
+  if (kind === 'not_found') {
+    const known = body.shape === 'absent' || body.code === 'resource_missing'
+    return known ? { kind } : { kind: 'no_answer', reason }
+  }
+  const asksToWait = retryAfterOf(exchange, clock)
+  const wait = asksToWait === null ? {} : { retryAfterMs: asksToWait }
+  return { kind: kind === 'misconfigured' ? kind : 'no_answer', reason, ...wait }
+}
+
+/** What an object says, as a lookup tells it. */
+function told(word: StripeWord): LookupOutcome {
+  if (word.kind === 'declined') return declined(word.codes)
+  if (word.kind === 'success') return word
+  return { kind: 'pending', gatewayRef: word.gatewayRef, action: word.action }
+}
+
+/** Why it is no word, as a code. */
+function reasonOf(status: number, { shape, code }: StripeBody): string {
+  if (shape === 'another') return 'reply_mismatch'
+  if (status >= 200 && status < 300) return shape === 'json' ? 'unknown_status' : 'unreadable_reply'
+  return code !== null && code.length <= 40 ? code : `http_${status}`
+}
