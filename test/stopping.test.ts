@@ -151,9 +151,10 @@ test('who waits for a payment is answered when the process stops, while it still
   await until('the gateway is called', () => calls.length > 0)
   const waiting = service.call('GET', `/payments/${String(made.body['payment_id'])}?wait=30`)
   const { global: db } = openDb(t, service.database)
-  const looked = raw(
-    "select from pg_stat_activity where query like '%(''success'', ''failed'') as final%' and pid <> pg_backend_pid()",
-  )
+  const looked = raw(`
+    select from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid()
+      and query like '%(''success'', ''failed'') as final%'`)
   await until('somebody waits', async () => (await db.run(looked, [])).length > 0)
 
   const stopping = service.stop()
