@@ -209,3 +209,16 @@ test('a mock gateway alone does not run beside a real gateway', async (t) => {
   assert.deepEqual([code, stdout], [2, ''])
   assert.match(stderr, /PAYMENT_GATEWAY_URL must be unset for a mock gateway alone/)
 })
+
+test('no process starts with a gateway whose terms it would not keep', async (t) => {
+  const bank = {
+    GATEWAYS: 'bank',
+    GATEWAY_BANK_DRIVER: 'http',
+    GATEWAY_BANK_URL: 'https://bank.test',
+  }
+  for (const role of ['start', 'api', 'worker']) {
+    const { code, stdout, stderr } = await run(t, [role], bank)
+    assert.deepEqual([code, stdout], [2, ''])
+    assert.match(stderr, /GATEWAYS must be http: gateways of other names are not carried out yet/)
+  }
+})

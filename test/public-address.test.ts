@@ -6,6 +6,7 @@ import { publicAddresses } from '../src/adapters/public-address.ts'
 import { webhookSender } from '../src/adapters/webhook-sender.ts'
 import { urlProblem } from '../src/domain/webhook.ts'
 import { manualClock } from './harness.ts'
+import { peer } from './misbehaving-peer.ts'
 
 /** Hosts that no event may ever be sent to, as a URL may spell them. */
 const PRIVATE: readonly string[] = [
@@ -164,4 +165,20 @@ test('the URL of an endpoint is https, or in development http to this machine', 
   for (const [url, development, problem] of table) {
     assert.equal(urlProblem(url, development), problem, url)
   }
+})
+
+test('a hundred calls share one signal without a warning, and one abort ends them all', async (t) => {
+  const warnings: Error[] = []
+  const onWarning = (warning: Error): unknown => warnings.push(warning)
+  process.on('warning', onWarning)
+  t.after(() => process.off('warning', onWarning))
+  const aborter = new AbortController()
+  const { url } = await peer(t, (_socket, _request, count) => count === 100 && aborter.abort())
+  const sender = webhookSender({ allowed: publicAddresses([], true), clock: manualClock() })
+  t.after(() => sender.close())
+  const calls = Array.from({ length: 100 }, () => sender.send({ ...CALL, url }, aborter.signal))
+  for (const { status, reason } of await Promise.all(calls)) {
+    assert.deepEqual([status, reason], [null, 'aborted'])
+  }
+  assert.deepEqual(warnings, [])
 })

@@ -1,4 +1,5 @@
 import { lookup, type LookupAddress } from 'node:dns'
+import { setMaxListeners } from 'node:events'
 import { isIP, type LookupFunction } from 'node:net'
 import { Agent, buildConnector } from 'undici'
 import type { Called } from '../domain/delivery.ts'
@@ -62,6 +63,8 @@ export function webhookSender(options: SenderOptions): WebhookSender {
     const cut = new AbortController()
     const late = setTimeout(() => cut.abort('timeout'), deadlineMs)
     const stop = () => cut.abort('aborted')
+    // All calls of a worker share one signal; Node takes more than ten listeners for a leak.
+    if (signal !== undefined) setMaxListeners(0, signal)
     signal?.addEventListener('abort', stop, { once: true })
     try {
       if (signal?.aborted) stop()

@@ -22,7 +22,8 @@ export const GATEWAY_SETTINGS = {
     fallback: 'http',
     doc:
       'The gateways, by names of your own. `http` is the one that PAYMENT_GATEWAY_URL leads to, with ' +
-      'the settings below; every other has settings of its own.',
+      'the settings below; every other has settings of its own. For now no process starts with ' +
+      'another one.',
   },
   gatewayRoutes: {
     name: 'GATEWAY_ROUTES',
@@ -33,7 +34,7 @@ export const GATEWAY_SETTINGS = {
     doc:
       'Which gateway carries out which payments: rules `type:currency=gateway`, `*` for any, of ' +
       'which the first counts that fits and whose gateway can do it. When unset, the gateways in ' +
-      'the order of GATEWAYS.',
+      'the order of GATEWAYS. Read and checked, and without effect yet.',
   },
   gatewayUrl: {
     name: 'PAYMENT_GATEWAY_URL',
@@ -168,9 +169,7 @@ export const GATEWAY_SETTINGS = {
     group: 'External services',
     kind: seconds(1, 31_536_000),
     fallback: '259200',
-    doc:
-      'How long the gateway may take to finish what it has taken. Then it is asked to end it, where ' +
-      'it can be asked that.',
+    doc: 'How long the gateway may take to finish what it has taken. Without effect yet: nothing is ended.',
   },
   gatewayNotFoundGraceMs: {
     name: 'GATEWAY_NOT_FOUND_GRACE_SECONDS',

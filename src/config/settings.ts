@@ -58,7 +58,7 @@ export const SETTINGS = {
     group: 'Application',
     kind: text(1_024),
     fallback: '.data',
-    doc: 'Folder of the embedded database, relative to the working directory.',
+    doc: 'Folder of the embedded database and of the mock gateway, relative to the working directory.',
   },
   shutdownTimeoutMs: {
     name: 'SHUTDOWN_TIMEOUT_SECONDS',
@@ -102,7 +102,7 @@ export const SETTINGS = {
     group: 'HTTP server',
     kind: integer(1, 16_384),
     fallback: '64',
-    doc: 'Largest request body in KiB; a larger one is answered with 413.',
+    doc: 'Largest request body in KiB; a larger one is answered with 413. A batch of payments has 512 KiB.',
   },
   httpConnectionsMax: {
     name: 'HTTP_CONNECTIONS_MAX',

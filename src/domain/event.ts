@@ -11,7 +11,7 @@ interface EventType {
 export const EVENT_TYPES = {
   'payment.succeeded': {
     about: 'payment',
-    tells: 'The gateway executed the payment. It is final.',
+    tells: 'The payment was executed, by the word of the gateway or of an operator. It is final.',
   },
   'payment.failed': {
     about: 'payment',
@@ -43,7 +43,7 @@ export const EVENT_TYPES = {
   },
   'dead_letter.closed': {
     about: 'letter',
-    tells: 'The dead letter was redriven, resolved, or answered by the gateway.',
+    tells: 'The dead letter was redriven, resolved, corrected, or answered by the gateway.',
   },
   'webhook_endpoint.disabled': {
     about: 'endpoint',

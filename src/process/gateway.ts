@@ -13,7 +13,7 @@ import { every } from '../queue/every.ts'
 import { openDriver, profileOf } from './drivers.ts'
 import type { Process } from './shared.ts'
 
-/** Open the gateway `http`; `mockUrl` is where the built-in mock gateway is. */
+/** Open the configured gateway; `mockUrl` is where the built-in mock gateway is. */
 export function openGateway(shared: Process, mockUrl: () => string): GuardedGateway {
   const { config, db, metrics, decorators } = shared
   const [gateway] = config.gateways

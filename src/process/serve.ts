@@ -77,6 +77,12 @@ function databaseOptions(config: Config, { stops, lost, tell }: Surroundings): D
 
 /** What a single role cannot do without; `payments start` brings its own. Throws `ConfigError`. */
 function demandSettings(config: Config, roles: Roles): void {
+  // Its payments would be charged with the terms of another: with the wrong timeout and key life.
+  if (config.gatewayNames.some((name) => name !== 'http')) {
+    throw new ConfigError([
+      'GATEWAYS must be http: gateways of other names are not carried out yet',
+    ])
+  }
   if (roleOf(roles) === 'all') return
   const problems: string[] = []
   if (usesDatabase(roles) && config.databaseUrl === null) {

@@ -127,7 +127,7 @@ function decide(payments: readonly WholePayment[], tasks: ReadonlyMap<bigint, Ta
     const { id } = payment
     const task = tasks.get(id) ?? null
     const feeReturned = payment.feeReturned ?? 0n
-    // No driver can ask a gateway to end what it has not finished.
+    // Nothing asks a gateway yet to end what it has not finished.
     const decision = decideCancel({ ...payment, feeReturned }, task, false)
     if (decision.kind === 'refused' || decision.kind === 'ask') {
       const code = decision.kind === 'ask' ? 'in_flight' : decision.refusal.code

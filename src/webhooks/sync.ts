@@ -51,7 +51,7 @@ async function tellShard(db: Db, shard: Shard, endpoints: readonly Endpoint[]): 
 function subscriptionOf({ id, version, types, state, url, ordered }: Endpoint): Subscription {
   const own = { endpointId: id, version, ordered }
   if (state === 'removed') return { ...own, types: [], deliver: false }
-  // While one is disabled its events are kept, so that they can be delivered later.
+  // While one is disabled its events are kept, so that they can be read.
   return { ...own, types: wantedTypes(types), deliver: url !== null && state === 'enabled' }
 }
 

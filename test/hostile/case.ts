@@ -23,6 +23,7 @@ const MEMBERS = new Set([
   'user_id',
   'required',
   'at_most',
+  'evidence',
 ])
 
 /** What no caller may ever read: stacks, paths, SQL and the words of PostgreSQL. */

@@ -40,16 +40,17 @@ export interface Event {
 }
 
 /**
- * `payment.succeeded`: The gateway executed the payment. It is final. `payment.failed`: The
- * payment was not executed, and never will be. It is final. `payment.pending`: The gateway has
- * taken the payment and not finished it. `payment.unknown`: Nobody knows whether the gateway
- * executed the payment. Its hold stays. `payment.resolved`: A payment that was `unknown` has
- * ended. How is told by the event that follows. `payment.refunded`: A refund of the payment
- * succeeded: `refunded` is what has gone back so far. `payment.returned`: Money came back by
- * itself, or was won back: `returned` is what has come back so far. `dead_letter.opened`: A
- * payment failed or could not be finished, and left a dead letter. `dead_letter.closed`: The dead
- * letter was redriven, resolved, or answered by the gateway. `webhook_endpoint.disabled`: An
- * endpoint is not called any more: it is gone, or nothing arrives there.
+ * `payment.succeeded`: The payment was executed, by the word of the gateway or of an operator. It
+ * is final. `payment.failed`: The payment was not executed, and never will be. It is final.
+ * `payment.pending`: The gateway has taken the payment and not finished it. `payment.unknown`:
+ * Nobody knows whether the gateway executed the payment. Its hold stays. `payment.resolved`: A
+ * payment that was `unknown` has ended. How is told by the event that follows.
+ * `payment.refunded`: A refund of the payment succeeded: `refunded` is what has gone back so far.
+ * `payment.returned`: Money came back by itself, or was won back: `returned` is what has come
+ * back so far. `dead_letter.opened`: A payment failed or could not be finished, and left a dead
+ * letter. `dead_letter.closed`: The dead letter was redriven, resolved, corrected, or answered by
+ * the gateway. `webhook_endpoint.disabled`: An endpoint is not called any more: it is gone, or
+ * nothing arrives there.
  */
 export type EventType =
   | 'payment.succeeded'
