@@ -376,7 +376,7 @@ export const SETTINGS = {
     fallback: null,
     example: '10.1.2.0/24',
     doc:
-      'Private networks in which webhook endpoints may be all the same. Without it only public ' +
+      'Private networks in which webhook endpoints are allowed. Without it only public ' +
       'addresses are called, and in development this machine.',
   },
 } as const satisfies Record<string, Setting>

@@ -45,11 +45,11 @@ export const COUNTERS = {
   },
   payments_success_total: {
     exact: true,
-    help: 'Payments that ended in success, by whose word ever.',
+    help: 'Payments that ended in success, whoever decided.',
   },
   payments_failed_total: {
     exact: true,
-    help: 'Payments that ended in failed after they were accepted, by whose word ever.',
+    help: 'Payments that ended in failed after they were accepted, whoever decided.',
   },
   payments_retried_total: {
     exact: true,
