@@ -80,7 +80,16 @@ async function shop(t: TestContext, make: (world: TestWorld) => Promise<Act>) {
   const act = await make(world)
   const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
   const ask = (more: object = {}, key: string | null = 'k', path = act.path): Promise<Reply> =>
-    call('POST', path, { ...act.body, ...more }, key === null ? {} : { 'idempotency-key': key })
+    call(
+      'POST',
+      path,
+      { ...act.body, ...more },
+      {
+        // Clients and proxies keep the name of a request over its repetitions.
+        'x-request-id': 'trace-9',
+        ...(key === null ? {} : { 'idempotency-key': key }),
+      },
+    )
   const made = async () => {
     const [row] = await world.sql<{ count: bigint }>(act.made)
     return Number(row?.count)
@@ -130,6 +139,26 @@ for (const [name, make] of Object.entries(ACTS)) {
     assert.equal(await made(), 1)
   })
 }
+
+const CARD = 'Visa 4111 1111 1111 1111, asked for by telephone'
+
+for (const [name, make] of Object.entries(ACTS)) {
+  test(`${name}: a card number in the reason is refused, and nothing is done`, async (t) => {
+    const { ask, made } = await shop(t, make)
+    const { status, body } = await ask({ reason: CARD })
+    const errors = [{ pointer: '/reason', code: 'card_number' }]
+    assert.deepEqual([status, body['code'], body['errors']], [422, 'card_number', errors])
+    assert.equal(await made(), 0)
+  })
+}
+
+test('a card number in the reason of a refund is refused', async (t) => {
+  const world = await testWorld(t)
+  const { id } = await done(world)
+  const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
+  const { status, body } = await call('POST', `/payments/${id}/refunds`, { reason: CARD })
+  assert.deepEqual([status, body['code']], [422, 'card_number'])
+})
 
 test('a key stands for one act of a user, whatever is asked for at the same time', async (t) => {
   const world = await testWorld(t)

@@ -59,6 +59,9 @@ const deposits = fc
     fc.record({ amount: fc.constant(amount), commission: fc.bigInt({ min: 0n, max: amount }) }),
   )
 
+/** What no earlier refund or return has left. */
+const NOTHING = { earlier: new Map(), refunds: new Set<string>() }
+
 /** What a history has come to: the books as somebody who only adds up entries sees them. */
 function history(deposit: { amount: bigint; commission: bigint }, given: Policies) {
   const entries: Entry[] = [settleEntry({ ...PARENT, ...deposit })]
@@ -81,7 +84,7 @@ function history(deposit: { amount: bigint; commission: bigint }, given: Policie
     }
     const parents = new Map([[1n, parent]])
     const available = new Map([[3n, sum('user')]])
-    const books = { parents, available, earlier: new Map(), ids: next() }
+    const books = { parents, available, ...NOTHING, ids: next() }
     const { payments, holds, reserved } = decideRefunds([draft], books, given.refunds)
     entries.push(...holds)
     for (const each of reserved) reserve(each.amount, each.fee)
@@ -111,7 +114,7 @@ function history(deposit: { amount: bigint; commission: bigint }, given: Policie
   const comeBack = (draft: ReturnDraft) => {
     const parents = new Map([[1n, parent]])
     const available = new Map([[3n, sum('user')]])
-    const books = { parents, available, earlier: new Map(), ids: next() }
+    const books = { parents, available, ...NOTHING, ids: next() }
     const verdict = decideReturns([draft], books, given.returns)
     entries.push(...verdict.entries)
     parent = verdict.parents[0] ?? parent

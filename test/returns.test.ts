@@ -46,6 +46,7 @@ function books(available: bigint, ...parents: readonly ReturnParent[]): ReturnBo
     parents: new Map(parents.map((parent) => [parent.id, parent])),
     available: new Map([[3n, available]]),
     earlier: new Map(),
+    refunds: new Set<string>(),
     ids: Array.from({ length: 20 }, (_, index) => BigInt(index + 10)),
   }
 }
@@ -135,6 +136,14 @@ test('only a payment that succeeded comes back', () => {
       assert.deepEqual([answers.map(word), entries], [['not_returnable'], []])
     }
   }
+})
+
+test('what the gateway calls a refund of ours is no return: nobody pays twice for one refund', () => {
+  const given = { ...books(20_000n, DEPOSIT), refunds: new Set([returnKeyOf(1n, 'a')]) }
+  const drafts = [back('refunded_there', 5n, 'a'), back('charged_back', 5n, 'a')]
+  const { answers, entries } = decideReturns(drafts, given, 'keep')
+  assert.deepEqual(answers.map(word), ['return_is_refund', 'return_is_refund'])
+  assert.deepEqual(entries, [])
 })
 
 test('a return that is known from before is booked no second time', () => {

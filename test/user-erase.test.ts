@@ -65,6 +65,8 @@ async function everything(world: Awaited<ReturnType<typeof testWorld>>): Promise
 for (const shards of [1, 4]) {
   test(`after an erasure no text of the user is anywhere, of ${shards} shards; the books are as before`, async (t) => {
     const { world, call, userId, deposit, erase } = await shop(t, shards)
+    const wish = await call('POST', '/webhook-endpoints', { types: ['payment.*'] })
+    assert.equal(wish.status, 201)
     await deposit(SAID, { 'idempotency-key': 'p' })
     world.gateway.script = ['success']
     await world.work()
@@ -77,6 +79,8 @@ for (const shards of [1, 4]) {
     const hashes = await world.sql<{ sent: object }>('select sent from payment_details')
     assert.ok(hashes.length > 0)
     assert.match(await everything(world), /CANARY/)
+    const told = await world.sql<{ body: string }>('select body from events')
+    assert.match(told.map(({ body }) => body).join(), /CANARY-(reason|d|m|r)/)
     const before = await books(world)
 
     const answer = await erase(userId, { 'x-actor': 'jane' })

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander'
+import { holdsCardNumber } from '../domain/card.ts'
 import type { Operator } from '../domain/operator.ts'
 import { isReason } from '../domain/words.ts'
 import { userName } from './terminal.ts'
@@ -44,6 +45,9 @@ export function parseId(text: string): bigint {
 
 export function parseReason(text: string): string {
   const reason = text.trim()
+  if (holdsCardNumber(reason)) {
+    throw new InvalidArgumentError('It holds what looks like the number of a payment card.')
+  }
   if (isReason(reason)) return reason
   throw new InvalidArgumentError('It has 1 to 500 characters.')
 }

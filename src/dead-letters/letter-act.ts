@@ -89,7 +89,7 @@ export function actUnderKey<Answer>(
   const about = aboutLetter(letterId)
   return underKey<Answer>(
     db,
-    { key, requestId: by.requestId, about, act: name, fields },
+    { key, about, act: name, fields },
     async (own) => (await act({ ...by, key: own }))[0] ?? refuse('letter_not_found'),
     again,
   )

@@ -4,6 +4,8 @@ import type { SentFields } from './sent-fields.ts'
 export interface ActKey {
   readonly key: string
   readonly sent: SentFields
+  /** Told under which id the act keeps it; a transaction that is repeated tells another one. */
+  readonly kept: (actId: bigint) => void
 }
 
 /** Who acts, why, and by which request. */

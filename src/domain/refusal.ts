@@ -64,6 +64,7 @@ export const REFUSALS = {
   redrive_not_running: [409, 'Only a running redrive can be canceled.'],
   not_refundable: [409, 'Only what is left of a successful deposit can be refunded.'],
   in_flight: [409, 'It is being sent to the gateway, or was sent, so only the gateway can end it.'],
+  return_is_refund: [409, 'The gateway calls a refund of this payment so: it is booked as that.'],
   not_returnable: [409, 'A payment of this kind and state cannot have come back so far.'],
   return_differs: [409, 'This reference belongs to a return of another kind or amount.'],
   not_correctable: [409, 'Only a failed payment that the gateway executed can be corrected, once.'],

@@ -65,6 +65,8 @@ export interface ReturnBooks {
   readonly available: ReadonlyMap<bigint, bigint>
   /** Earlier returns by `returnKeyOf`. */
   readonly earlier: ReadonlyMap<string, Pick<ReturnPayment, 'id' | 'kind' | 'amount'>>
+  /** Of refunds: what the gateway calls them, by `returnKeyOf`. They are no returns. */
+  readonly refunds: ReadonlySet<string>
   /** At least one unused payment id for each draft. */
   readonly ids: readonly bigint[]
 }
@@ -112,6 +114,7 @@ export function decideReturns(
     parents: new Map(books.parents),
     available: new Map(books.available),
     decided: new Map(books.earlier),
+    refunds: books.refunds,
     changed: new Set(),
     payments: [],
     entries: [],
@@ -129,6 +132,7 @@ interface Batch {
   readonly parents: Map<bigint, ReturnParent>
   readonly available: Map<bigint, bigint>
   readonly decided: Map<string, Pick<ReturnPayment, 'id' | 'kind' | 'amount'>>
+  readonly refunds: ReadonlySet<string>
   readonly changed: Set<bigint>
   readonly payments: ReturnPayment[]
   readonly entries: Entry[]
@@ -146,6 +150,8 @@ function decide(batch: Batch, draft: ReturnDraft): ReturnAnswer {
     }
     return refuse({ code: 'return_differs', paymentId: earlier.id })
   }
+  // The same money went back by our own doing, and is booked as that.
+  if (batch.refunds.has(returnKeyOf(parentId, ref))) return refuse({ code: 'return_is_refund' })
   const atMost = returnable(parent, kind)
   if (amount > atMost) return refuse({ code: 'not_returnable', atMost, exponent: parent.exponent })
   return kind === 'dispute_won'

@@ -1,3 +1,4 @@
+import { numbers } from '../domain/columns.ts'
 import type { EventTypeName } from '../domain/event.ts'
 import {
   CLOCK,
@@ -217,4 +218,26 @@ const OF_PAYMENT_MAX = 1_000
 /** The events of a payment, oldest first. */
 export function eventsOfPayment(shard: Runner, paymentId: bigint): Promise<StoredEvent[]> {
   return shard.run(OF_PAYMENT, [paymentId, OF_PAYMENT_MAX])
+}
+
+/**
+ * Take out of events what was said about payments: the one change of a body after it was written.
+ * Amounts keep their decimals.
+ */
+const ERASE: Statement<never> = {
+  name: 'events_erase',
+  text: `
+  update events
+  set body = (
+      body::jsonb || jsonb_build_object(
+        'data',
+        body::jsonb -> 'data' || '{"reference": null, "description": null, "metadata": null}'
+      )
+    )::text
+  where shard = $1 and payment_id = any ($2::bigint[]) and type like 'payment.%'`,
+}
+
+/** Erase the texts of payments in their events, in the transaction that erases them. */
+export function eraseEvents(tx: Tx, paymentIds: readonly bigint[]): void {
+  if (paymentIds.length > 0) tx.write(ERASE, [numbers(paymentIds)])
 }

@@ -3,6 +3,7 @@ import fastify, { LogController, type FastifyInstance, type FastifyRequest } fro
 import type { FastifyBaseLogger } from 'fastify'
 import { writeJson } from '../domain/json.ts'
 import { guard, type Guards } from './auth.ts'
+import { refuseCardNumbers } from './card-numbers.ts'
 import type { ConnectionOptions } from './connections.ts'
 import { SAFE_HEADERS } from './headers.ts'
 import { failed } from './failures.ts'
@@ -90,6 +91,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   observe(app, options)
   demandHttp(app)
   guard(app, options.guards)
+  refuseCardNumbers(app)
   if (options.documented) await document(app, { ...options, keys: options.guards.keys !== null })
   return app
 }

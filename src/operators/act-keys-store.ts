@@ -6,7 +6,7 @@ import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 /** What an act was, as far as its answer is made of it. */
 export interface KeptKey {
   readonly sent: SentFields
-  readonly requestId: string
+  readonly actId: bigint
   readonly paymentId: bigint | null
   readonly before: Readonly<Record<string, string | null>>
   readonly after: Readonly<Record<string, string | null>>
@@ -31,7 +31,7 @@ const HELD: Statement<KeptKey> = {
   name: 'idempotency_keys_held',
   text: `
   select
-    held.sent, act.request_id as "requestId", act.payment_id as "paymentId", act.before, act.after
+    held.sent, act.id as "actId", act.payment_id as "paymentId", act.before, act.after
   from idempotency_keys held
   cross join lateral (
     select *
@@ -50,8 +50,9 @@ interface About {
 }
 
 /** Keep the key of an act in the transaction that does it. */
-export function keepKey(tx: Tx, { key, sent }: ActKey, about: About): void {
+export function keepKey(tx: Tx, { key, sent, kept }: ActKey, about: About): void {
   const { actId, userId, paymentId } = about
+  kept(actId)
   tx.write(KEEP, [userId, paymentId, key, actId, writeJson(sent)])
 }
 

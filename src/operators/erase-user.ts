@@ -1,6 +1,7 @@
 import type { Erased } from '../domain/details.ts'
 import type { Operator } from '../domain/operator.ts'
 import type { Refusal } from '../domain/refusal.ts'
+import { eraseEvents } from '../events/store.ts'
 import { erasePayments } from '../payments/details-store.ts'
 import { paymentsNewer, paymentsToErase } from '../payments/of-user-store.ts'
 import type { Db, Shard, Tx } from '../ports.ts'
@@ -51,10 +52,9 @@ export function eraseUnderKey(
   { id, key }: { readonly id: bigint; readonly key: string | null },
   by: Omit<Eraser, 'key'>,
 ) {
-  const { requestId, reason } = by
+  const { reason } = by
   const request = {
     key,
-    requestId,
     about: aboutUser(id),
     act: 'erase',
     fields: { reason },
@@ -101,6 +101,7 @@ async function eraseEach(shard: Shard, userId: bigint, newest: bigint): Promise<
       if (!(await lockFinal(tx, userId, newest))) return null
       const seen = await paymentsToErase(tx, userId, from)
       const ids = seen.map(({ id }) => id)
+      eraseEvents(tx, ids)
       return { erased: await erasePayments(tx, ids), last: ids.at(-1) }
     })
     if (page === null) return null

@@ -26,7 +26,6 @@ export function aboutPayment(id: bigint): About {
 interface KeyedRequest {
   /** Null: it has no key, so each one is carried out. */
   readonly key: string | null
-  readonly requestId: string
   readonly about: About
   readonly act: string
   readonly fields: Readonly<Record<string, string | null>>
@@ -55,13 +54,18 @@ export async function underKey<Answer>(
   act: (key: ActKey | null) => Promise<Answer | Refused>,
   again: (kept: KeptKey, userId: bigint) => Answer | Refused,
 ): Promise<KeyedAnswer<Answer>> {
-  const { key, requestId, about, fields } = request
+  const { key, about, fields } = request
   const userId = key === null ? null : await about.userIn(db.of(about.id))
   if (key === null || userId === null) return { answer: await act(null), replayed: false }
   const sent = sentFields({ path: `${request.act} ${about.kind} ${about.id}`, ...fields })
+  /** The act of this request itself: what it keeps is no answer of an earlier one. */
+  let ownId: bigint | null = null
+  const kept = (actId: bigint): void => {
+    ownId = actId
+  }
   const find = async (): Promise<KeyedAnswer<Answer> | null> => {
     const held = await keyHeld(db.of(userId), userId, key)
-    if (held === null || held.requestId === requestId) return null
+    if (held === null || held.actId === ownId) return null
     const errors = differing(sent, held.sent)
     if (errors.length === 0) return { answer: again(held, userId), replayed: true }
     const of = held.paymentId === null ? { userId } : { paymentId: held.paymentId }
@@ -71,7 +75,7 @@ export async function underKey<Answer>(
   const earlier = await find()
   if (earlier !== null) return earlier
   try {
-    const answer = await act({ key, sent })
+    const answer = await act({ key, sent, kept })
     return (await find()) ?? { answer, replayed: false }
   } catch (error) {
     const first = await find().catch(() => null)

@@ -13,7 +13,7 @@ export interface Child {
   readonly amount: bigint
   readonly feeReturned: bigint
   readonly kind: ReturnKind | null
-  /** Of a return: the gateway's reference of it. */
+  /** The gateway's reference of it. */
   readonly ref: string | null
   /** Of a return: what the user got or paid, out of the commission, and what is ours to lose. */
   readonly user: bigint
@@ -32,7 +32,8 @@ const CHILDREN: Statement<Child> = {
   select
     child.parent_id as "parentId", payment.id, payment.user_id as "userId", payment.type,
     payment.status, payment.amount, coalesce(payment.fee_returned, 0) as "feeReturned",
-    payment.return_kind as kind, child.ref, coalesce(entry.user_available, 0) as "user",
+    payment.return_kind as kind,
+    coalesce(child.ref, payment.gateway_ref) as ref, coalesce(entry.user_available, 0) as "user",
     coalesce(entry.fees, 0) as fees, coalesce(entry.losses, 0) as losses
   from payment_children child
   cross join lateral (

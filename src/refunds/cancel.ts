@@ -57,10 +57,10 @@ export function cancelUnderKey(
   { id, key }: { readonly id: bigint; readonly key: string | null },
   by: Operator,
 ) {
-  const { requestId, reason } = by
+  const { reason } = by
   return underKey<Canceled>(
     db,
-    { key, requestId, about: aboutPayment(id), act: 'cancel', fields: { reason } },
+    { key, about: aboutPayment(id), act: 'cancel', fields: { reason } },
     async (own) => {
       const [answer] = await cancelPayments(db, { ...by, key: own }, [id])
       if (answer?.kind === 'canceled') return { kind: 'canceled', userId: answer.payment.userId }

@@ -79,12 +79,12 @@ export function returnUnderKey(
   { draft, key }: { readonly draft: ReturnDraft; readonly key: string | null },
   by: Operator,
 ) {
-  const { requestId, reason } = by
+  const { reason } = by
   const { parentId, kind, amount, ref } = draft
   const fields = { kind, amount: `${amount}`, gateway_ref: ref, reason }
   return underKey<Returned>(
     world.db,
-    { key, requestId, about: aboutPayment(parentId), act: 'return', fields },
+    { key, about: aboutPayment(parentId), act: 'return', fields },
     async (own) => {
       const [answer] = await bookReturns(world, { ...by, key: own }, [draft])
       if (answer?.kind !== 'booked') {
@@ -132,6 +132,7 @@ async function returnInShard(
       parents: before,
       available: new Map(users.map((user) => [user.id, user.available])),
       earlier: new Map(children.flatMap(known)),
+      refunds: new Set(children.flatMap(refundRef)),
       ids: newIds,
     }
     const verdict = decideReturns(drafts, books, world.returnFee)
@@ -168,6 +169,11 @@ function givenBack(
 function known({ parentId, id, kind, amount, ref }: Child) {
   if (ref === null || kind === null) return []
   return [[returnKeyOf(parentId, ref), { id, kind, amount }] as const]
+}
+
+/** What the gateway calls a refund, where it has said so. */
+function refundRef({ type, parentId, ref }: Child): string[] {
+  return type === 'refund' && ref !== null ? [returnKeyOf(parentId, ref)] : []
 }
 
 async function write(

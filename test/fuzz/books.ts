@@ -6,7 +6,7 @@ const BOOKS: Readonly<Record<string, string>> = {
   'ledgers that do not sum to zero': `
     select 1
     from postings
-    having sum(user_available + user_held + gateway + fees + opening) <> 0`,
+    having sum(user_available + user_held + gateway + fees + losses + opening) <> 0`,
   'users whose balance or hold is not the sum of their entries': `
     select id
     from users

@@ -248,7 +248,7 @@ const returns: Handlers = {
         const { user = 0n, fees = 0n, losses = 0n } = entry ?? {}
         const feeReturned = payment.feeReturned ?? 0n
         const about = { parentId, id, userId, type, status, amount, feeReturned }
-        return [{ ...about, kind, ref, user, fees, losses }]
+        return [{ ...about, kind, ref: ref ?? payment.gatewayRef, user, fees, losses }]
       })
     },
   },

@@ -114,6 +114,7 @@ export type ErrorCode =
   | 'redrive_not_running'
   | 'not_refundable'
   | 'in_flight'
+  | 'return_is_refund'
   | 'not_returnable'
   | 'return_differs'
   | 'not_correctable'
