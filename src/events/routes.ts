@@ -50,7 +50,7 @@ const LIST = {
       },
       { title: 'EventPage' },
     ),
-    ...refusals(400, 503),
+    ...refusals(400, 431, 503),
   },
 }
 
