@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { pino } from 'pino'
 import { systemClock } from '../src/adapters/clock.ts'
 import { createMetrics } from '../src/adapters/metrics.ts'
@@ -19,23 +19,28 @@ import { lost, somebodyElse } from './operators.ts'
 import { until } from './process-kit.ts'
 import { serve } from './serve.ts'
 
-test('whoever comes while the process stops is told so, on both ways in', async (t) => {
-  // A gateway that answers when it is told to: so long, the stop waits for the call in flight.
+/**
+ * A service whose gateway answers when it is told to, or not at all: as long as a call is in
+ * flight, a stop waits for it, and the server is open.
+ */
+async function serveHeld(t: TestContext, timeoutSeconds: number) {
   const calls: ServerResponse[] = []
   const gateway = createServer((_request, response) => void calls.push(response))
   gateway.listen(0, '127.0.0.1')
   await once(gateway, 'listening')
   t.after(() => gateway.close())
   const { port } = gateway.address() as AddressInfo
-  const service = await serve(
-    t,
-    {
-      PAYMENT_GATEWAY_URL: `http://127.0.0.1:${port}`,
-      GATEWAY_TIMEOUT_SECONDS: '60',
-      WORKER_PROCESSING_TIMEOUT_SECONDS: '200',
-    },
-    { roles: { api: true, worker: true, mockGateway: false } },
-  )
+  const env = {
+    PAYMENT_GATEWAY_URL: `http://127.0.0.1:${port}`,
+    GATEWAY_TIMEOUT_SECONDS: String(timeoutSeconds),
+    WORKER_PROCESSING_TIMEOUT_SECONDS: '200',
+  }
+  const service = await serve(t, env, { roles: { api: true, worker: true, mockGateway: false } })
+  return { service, calls }
+}
+
+test('whoever comes while the process stops is told so, on both ways in', async (t) => {
+  const { service, calls } = await serveHeld(t, 60)
   const user = (await service.call('POST', '/users', { balance: 0 })).body['id']
   const body = { user_id: user, deposit: 1 }
   await service.call('POST', '/payments/deposit', body)
@@ -129,23 +134,8 @@ test('a process that stops waits for what the gateway said out of turn to be wri
 })
 
 test('who waits for a payment is answered when the process stops, while it still serves', async (t) => {
-  // While a call is in flight the stop waits for it, and the server is open.
-  const calls: ServerResponse[] = []
-  const gateway = createServer((_request, response) => void calls.push(response))
-  gateway.listen(0, '127.0.0.1')
-  await once(gateway, 'listening')
-  t.after(() => gateway.close())
-  const { port } = gateway.address() as AddressInfo
-  const service = await serve(
-    t,
-    {
-      PAYMENT_GATEWAY_URL: `http://127.0.0.1:${port}`,
-      // The call ends before a wait does: who is not let go loses the connection then.
-      GATEWAY_TIMEOUT_SECONDS: '20',
-      WORKER_PROCESSING_TIMEOUT_SECONDS: '200',
-    },
-    { roles: { api: true, worker: true, mockGateway: false } },
-  )
+  // The call ends before a wait does: who is not let go loses the connection then.
+  const { service, calls } = await serveHeld(t, 20)
   const user = (await service.call('POST', '/users', { balance: 0 })).body['id']
   const made = await service.call('POST', '/payments/deposit', { user_id: user, deposit: 1 })
   await until('the gateway is called', () => calls.length > 0)
