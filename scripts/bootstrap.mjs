@@ -115,7 +115,8 @@ function needsBuild() {
   const built = fs.statSync(builtFile, { throwIfNoEntry: false })
   if (built === undefined) return true
   const configs = fs.readdirSync(root).filter((name) => /^tsconfig.*\.json$/.test(name))
-  const inputs = ['package.json', ...configs, 'src', 'migrations'].map((name) => join(root, name))
+  const names = ['package.json', ...configs, 'src', 'console', 'migrations']
+  const inputs = names.map((name) => join(root, name))
   return inputs.some((path) => newerThan(path, built.mtimeMs))
 }
 

@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { isAlive } from './alive.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -47,6 +48,19 @@ function copyAssets() {
   }
 }
 
+/** Compress the files of the console once, so that no process has to. */
+function compressConsole() {
+  const folder = join(draft, 'console')
+  if (!fs.existsSync(folder)) return
+  for (const entry of fs.readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile() || !/\.(html|css|svg|js|json)$/.test(entry.name)) continue
+    const path = join(entry.parentPath, entry.name)
+    const content = fs.readFileSync(path)
+    fs.writeFileSync(`${path}.gz`, gzipSync(content, { level: 9 }))
+    fs.writeFileSync(`${path}.br`, brotliCompressSync(content))
+  }
+}
+
 /**
  * Make dist/main.js a program. The source map gets one empty line too, or it would be off by one.
  */
@@ -68,6 +82,7 @@ removeDrafts()
 compile()
 copyAssets()
 makeProgram()
+compressConsole()
 const stamp = join(draft, '.built')
 fs.writeFileSync(stamp, `${startedAt.toISOString()}\n`)
 fs.utimesSync(stamp, startedAt, startedAt)

@@ -57,6 +57,7 @@ test('without any variable every default holds, in the units of its name', () =>
     workerPort: 8_001,
     mockGatewayPort: 8_002,
     bodyLimitKb: 64,
+    console: 'on',
     httpConnectionsMax: null,
     trustedProxies: null,
     rateLimit: 0,

@@ -62,7 +62,7 @@ test('without a valid key nothing is told and nothing happens', async (t) => {
 
 test('probes and documentation need no key', async (t) => {
   const { service } = await guarded(t)
-  for (const path of ['/livez', '/readyz', '/docs', '/docs/errors', '/openapi.json']) {
+  for (const path of ['/livez', '/readyz', '/docs', '/docs/errors', '/openapi.json', '/console']) {
     const answer = await fetch(service.url + path)
     await answer.arrayBuffer()
     assert.equal(answer.status, 200, path)
@@ -224,6 +224,7 @@ test('scopes go by route and method', () => {
   const table: [route: string, method: string, scope: string][] = [
     ['/livez', 'GET', 'public'],
     ['/docs/static/*', 'GET', 'public'],
+    ['/console/*', 'GET', 'public'],
     ['/api/v1/mock-gateway/pay', 'POST', 'gateway'],
     ['/api/v1/mock-gateway/payments/:key', 'GET', 'gateway'],
     ['/api/v1/mock-gateway/reset', 'POST', 'operate'],

@@ -97,6 +97,13 @@ export const SETTINGS = {
     fallback: '8002',
     doc: 'Port of a separate mock gateway; 0 takes any free one.',
   },
+  console: {
+    name: 'CONSOLE',
+    group: 'HTTP server',
+    kind: choice(['on', 'off']),
+    fallback: 'on',
+    doc: 'Whether the API serves the console, the pages for operators, at `/console`.',
+  },
   bodyLimitKb: {
     name: 'BODY_LIMIT_KB',
     group: 'HTTP server',

@@ -75,7 +75,11 @@ export function openGuards(clock: Pick<Clock, 'elapsedMs'>, options: GuardOption
  * by the worker, which has no key; probes and documentation must answer before there is one.
  */
 const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[] = [
-  [/^\/((livez|readyz|openapi\.json|docs(\/.*)?)?|api\/v1(\/mock-gateway)?)$/, /./, 'public'],
+  [
+    /^\/((livez|readyz|openapi\.json|(docs|console)(\/.*)?)?|api\/v1(\/mock-gateway)?)$/,
+    /./,
+    'public',
+  ],
   [/\/mock-gateway\/(pay|refund)$/, /^POST$/, 'gateway'],
   [/\/mock-gateway\/(payments|refunds)\/:key$/, /^(GET|HEAD)$/, 'gateway'],
   // Who is told what, and where, is the operators' own.

@@ -8,6 +8,8 @@ interface StartPage {
   readonly version: string
   /** Where the API lives. */
   readonly api: string
+  /** Where the console is; null: nowhere. */
+  readonly console: string | null
   /** Where the mock gateway lives; null: in another process, or nowhere. */
   readonly mockGateway: string | null
 }
@@ -32,8 +34,9 @@ export function startPage(options: StartPage): FastifyPluginAsync {
   }
 }
 
-function linksOf({ api, mockGateway }: StartPage): readonly Link[] {
+function linksOf({ api, console: pages, mockGateway }: StartPage): readonly Link[] {
   const links: readonly Link[] = [
+    ...(pages === null ? [] : [['console', pages, 'The console: look, understand, act.'] as const]),
     ['docs', '/docs', 'Swagger UI: every operation, to read and to try.'],
     ['openapi', '/openapi.json', 'The OpenAPI 3.1 document.'],
     ['errors', '/docs/errors', 'Every code of an error.'],

@@ -17,6 +17,7 @@ import {
   type Probes,
 } from '../http/health.ts'
 import { addFastPath } from '../http/fast-path.ts'
+import { CONSOLE, consolePage } from '../http/console-page.ts'
 import { buildServer, requestIds } from '../http/server.ts'
 import { startPage } from '../http/start-page.ts'
 import { mockGatewayRoutes } from '../mock-gateway/routes.ts'
@@ -115,6 +116,7 @@ async function open(
   for (const plugin of routes) void app.register(plugin, { prefix: API })
   void app.register(probeRoutes(probes))
   if (roles.api) void app.register(startPage(frontOf(config, roles)))
+  if (roles.api && config.console === 'on') void app.register(consolePage(config.appName))
   void app.register(prometheusRoute(shared.metrics))
   if (mock !== null) void app.register(mockGatewayRoutes(mock), { prefix: MOCK_GATEWAY })
   const url = await listen(app, { host: config.host, port: at.port }, roles)
@@ -191,8 +193,14 @@ async function stateOf(db: PostgresDb): Promise<DatabaseState> {
 }
 
 /** What the start page tells of this process. */
-function frontOf({ appName: title }: Config, roles: Roles) {
-  return { title, version: VERSION, api: API, mockGateway: roles.mockGateway ? MOCK_GATEWAY : null }
+function frontOf(config: Config, roles: Roles) {
+  return {
+    title: config.appName,
+    version: VERSION,
+    api: API,
+    console: config.console === 'on' ? CONSOLE : null,
+    mockGateway: roles.mockGateway ? MOCK_GATEWAY : null,
+  }
 }
 
 /** Refuse new work while stopping; the mock gateway still answers calls that are in flight. */
