@@ -1,6 +1,7 @@
 /**
- * Build `dist` from `src`: the local TypeScript compiler, then the files it leaves out. The new
- * folder replaces the old one only when it is complete, so a failed build keeps what works.
+ * Build `dist` from `src`: the local TypeScript compiler, then the files it leaves out, and the
+ * console. The new folder replaces the old one only when it is complete, so a failed build keeps
+ * what works.
  */
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -8,6 +9,7 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { isAlive } from './alive.mjs'
+import { bundleConsole } from './console.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const dist = join(root, 'dist')
@@ -82,6 +84,7 @@ removeDrafts()
 compile()
 copyAssets()
 makeProgram()
+await bundleConsole(join(draft, 'console'))
 compressConsole()
 const stamp = join(draft, '.built')
 fs.writeFileSync(stamp, `${startedAt.toISOString()}\n`)

@@ -14,7 +14,7 @@ import { isMainThread } from 'node:worker_threads'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 /** Folders that hold what tests import. */
-const FOLDERS = ['src', 'test', 'tools', 'sdk', 'bench', 'scripts']
+const FOLDERS = ['src', 'console', 'test', 'tools', 'sdk', 'bench', 'scripts']
 
 /**
  * Compile all TypeScript of this repository into a folder, at the same places.

@@ -58,7 +58,7 @@ const ENTRIES = /^sdk\/\w+\/src\/(index|file-keys|answers|events|requests|amount
 
 /** The product, its tools and its SDK. */
 function isChecked(path: string): boolean {
-  return /^(src|tools|sdk)\//.test(path) && !ENTRIES.test(path)
+  return /^(src|console|tools|sdk)\//.test(path) && !ENTRIES.test(path)
 }
 
 /** Exports of the product and its tools that no other file imports. */

@@ -216,7 +216,7 @@ export function outwards(files: readonly Parsed[]): { broken: string[]; stale: s
 
 /** Programs that are started by name: from them everything else is reached. */
 const ROOTS =
-  /^(src|bench|tools\/\w+)\/main\.ts$|^sdk\/\w+\/src\/(index|file-keys)\.ts$|\.test\.ts$|^test\/compatibility\/record\.ts$/
+  /^(src|bench|tools\/\w+)\/main\.ts$|^console\/main\.tsx$|^sdk\/\w+\/src\/(index|file-keys)\.ts$|\.test\.ts$|^test\/compatibility\/record\.ts$/
 /** What a person or a machine starts by a path that one of these files says. */
 const SAYS = ['package.json', '.ci/run', 'CONTRIBUTING.md', 'bench/README.md']
 
@@ -224,7 +224,7 @@ const SAYS = ['package.json', '.ci/run', 'CONTRIBUTING.md', 'bench/README.md']
 export function unreached(files: readonly Parsed[]): string[] {
   const said = SAYS.map((name) => readFileSync(join(ROOT, name), 'utf8')).join('\n')
   const isRoot = ({ path }: Parsed) => ROOTS.test(path) || said.includes(path)
-  const isShipped = ({ path }: Parsed) => /^(src|tools|sdk)\//.test(path)
+  const isShipped = ({ path }: Parsed) => /^(src|console|tools|sdk)\//.test(path)
   const shipped = files.filter(isShipped)
   const [own, reached] = [reachedFrom(shipped, isRoot), reachedFrom(files, isRoot)]
   return files

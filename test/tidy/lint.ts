@@ -9,7 +9,7 @@ interface Diagnostic {
 }
 
 /** What `npm run lint` lints. */
-export const FOLDERS = ['src', 'tools', 'sdk', 'test', 'scripts', 'bench']
+export const FOLDERS = ['src', 'console', 'tools', 'sdk', 'test', 'scripts', 'bench']
 
 /** What the linter says of the project at `root`: place, rule and message. */
 export function lint(root: string): string[] {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { relative } from 'node:path'
 import { join } from 'node:path/posix'
 import type { Node, SourceFile } from 'typescript/unstable/ast'
@@ -12,15 +13,21 @@ export interface Parsed {
   readonly tree: SourceFile
 }
 
-/** Every file that the project at `root` has by its tsconfig.json, in order of its path. */
+/** Every file that the projects at `root` have by their tsconfig.json, in order of its path. */
 export function parse(root: string): readonly Parsed[] {
+  const configs = ['tsconfig.json', 'console/tsconfig.json'].map((name) => join(root, name))
+  const found = configs.filter((config) => existsSync(config)).flatMap((one) => read(root, one))
+  const files = new Map(found.map((file) => [file.path, file]))
+  return [...files.values()].toSorted((one, other) => (one.path < other.path ? -1 : 1))
+}
+
+function read(root: string, config: string): readonly Parsed[] {
   const api = new API({ cwd: root })
   try {
-    const { program } =
-      api.updateSnapshot({ openProjects: [join(root, 'tsconfig.json')] }).getProjects()[0] ?? {}
-    if (program === undefined) throw new Error(`no project in ${root}`)
+    const { program } = api.updateSnapshot({ openProjects: [config] }).getProjects()[0] ?? {}
+    if (program === undefined) throw new Error(`no project in ${config}`)
     const paths = program.getSourceFileNames().filter((name) => !name.includes('/node_modules/'))
-    return paths.toSorted().flatMap((name) => {
+    return paths.flatMap((name) => {
       const tree = program.getSourceFile(name)
       const path = relative(root, name).replaceAll('\\', '/')
       return tree === undefined || path.startsWith('..') ? [] : [{ path, text: tree.text, tree }]

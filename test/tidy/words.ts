@@ -9,7 +9,7 @@ import { SyntaxKind, type ClassLikeDeclaration, type Node } from 'typescript/uns
 import { isStatement } from './tables.ts'
 import { literalsOf, nodesOf, placeOf, type Parsed } from './tree.ts'
 
-const product = ({ path }: Parsed) => path.startsWith('src/') || path.startsWith('tools/')
+const product = ({ path }: Parsed) => /^(src|console|tools)\//.test(path)
 
 const STORES =
   /store\.ts$|^src\/adapters\/(migrate|postgres|hung-backends|shard-session|embedded-\w+)\.ts$/

@@ -1,0 +1,134 @@
+import { effect, signal, type Signal } from '@preact/signals'
+import { useEffect, useMemo } from 'preact/hooks'
+import { nextPollMs } from '../exact/poll.ts'
+import { get, signedOut } from './api.ts'
+import type { Problem } from './shapes.ts'
+
+/** What a path of the API answered last, and how fresh that is. */
+interface Known<T> {
+  readonly data: T | null
+  /** Why there is nothing to show; null: it was answered, or not yet. */
+  readonly problem: Problem | null
+  /** When the API said so, in milliseconds of the epoch; null: it never has. */
+  readonly at: number | null
+}
+
+export interface Feed<T> {
+  readonly known: Signal<Known<T>>
+  /** Ask now. */
+  refresh(): Promise<void>
+}
+
+/** Whether the viewer has stopped the updates. */
+export const paused = signal(false)
+/** Whether nobody sees the page. */
+const hidden = signal(document.hidden)
+document.addEventListener('visibilitychange', () => (hidden.value = document.hidden))
+
+/** When the API last answered anything that is on the page. */
+export const heardAt = signal<number | null>(null)
+/** The time now, every second while the page is seen. */
+export const now = signal(Date.now())
+setInterval(() => {
+  if (!hidden.value) now.value = Date.now()
+}, 1_000)
+
+interface Polled extends Feed<unknown> {
+  users: number
+  stop: () => void
+  start: () => void
+}
+
+const feeds = new Map<string, Polled>()
+/** Kept after the last user has left, so that going back shows something at once. */
+const KEPT_MAX = 40
+
+function open(path: string): Polled {
+  const found = feeds.get(path)
+  if (found !== undefined) return found
+  const made = makeFeed(path)
+  feeds.set(path, made)
+  for (const [name, { users }] of feeds) {
+    if (feeds.size <= KEPT_MAX) break
+    if (users === 0 && name !== path) feeds.delete(name)
+  }
+  return made
+}
+
+function makeFeed(path: string): Polled {
+  const known = signal<Known<unknown>>({ data: null, problem: null, at: null })
+  let etag: string | null = null
+  let failures = 0
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let asking: Promise<void> | null = null
+  let end = () => {}
+
+  async function ask(): Promise<void> {
+    const answer = await get<unknown>(path, etag)
+    const at = Date.now()
+    failures = answer.kind === 'away' ? failures + 1 : 0
+    if (answer.kind === 'ok') {
+      etag = answer.etag
+      known.value = { data: answer.data, problem: null, at }
+    } else if (answer.kind === 'same') known.value = { ...known.peek(), problem: null, at }
+    else if (answer.kind === 'refused') known.value = { data: null, problem: answer.problem, at }
+    if (answer.kind !== 'away') heardAt.value = at
+  }
+
+  function refresh(): Promise<void> {
+    asking ??= ask().finally(() => (asking = null))
+    return asking
+  }
+
+  function plan(): void {
+    clearTimeout(timer)
+    const state = { paused: paused.value, hidden: hidden.value, failures }
+    const wait = signedOut.value ? null : nextPollMs(state, Math.random())
+    if (wait !== null) timer = setTimeout(() => void refresh().then(plan), wait)
+  }
+
+  return {
+    known,
+    refresh,
+    users: 0,
+    start() {
+      void refresh()
+      end = effect(() => {
+        // Whoever comes back sees what is true now, not what was when they left.
+        if (!paused.value && !hidden.value && !signedOut.value) void refresh()
+        plan()
+      })
+    },
+    stop() {
+      end()
+      clearTimeout(timer)
+    },
+  }
+}
+
+const NOTHING: Feed<never> = {
+  known: signal<Known<never>>({ data: null, problem: null, at: null }),
+  refresh: () => Promise.resolve(),
+}
+
+/** Follow what a path of the API answers while the component is there; null: nothing. */
+export function useFeed<T>(path: string | null): Feed<T> {
+  const feed = useMemo(() => (path === null ? null : open(path)), [path])
+  useEffect(() => {
+    if (feed === null) return
+    if (feed.users === 0) feed.start()
+    feed.users += 1
+    return () => {
+      feed.users -= 1
+      if (feed.users === 0) feed.stop()
+    }
+  }, [feed])
+  // The path says what it answers with.
+  return (feed ?? NOTHING) as Feed<T>
+}
+
+/** Ask again for everything that is on the page: after an act. */
+export async function refreshAll(): Promise<void> {
+  const shown = [...feeds.values()].filter(({ users }) => users > 0)
+  await Promise.all(shown.map((feed) => feed.refresh()))
+}

@@ -1,0 +1,44 @@
+import { signal } from '@preact/signals'
+import { hrefOf, isOwn, readRoute, type Route } from '../exact/route.ts'
+
+function here(): Route {
+  return readRoute(location.pathname, location.search)
+}
+
+/** Where the viewer is. */
+export const route = signal(here())
+
+/** Go to an address of the console; `replace` leaves no step back. */
+export function go(href: string, replace = false): void {
+  if (href === location.pathname + location.search) return
+  const moved = new URL(href, location.href).pathname !== location.pathname
+  history[replace ? 'replaceState' : 'pushState'](null, '', href)
+  route.value = here()
+  if (moved) arrive()
+}
+
+/** Change the filters of the screen that is open. */
+export function filter(change: Readonly<Record<string, string>>): void {
+  const { screen, id, query } = route.peek()
+  if (screen !== 'lost') go(hrefOf(screen, id, { ...query, ...change }), true)
+}
+
+/** The reader of a screen reader, and the keyboard, begin at the new page. */
+function arrive(): void {
+  scrollTo(0, 0)
+  document.querySelector<HTMLElement>('main')?.focus({ preventScroll: true })
+}
+
+/** Links are plain links; those of the console are followed without loading it again. */
+export function followLinks(): void {
+  addEventListener('popstate', () => (route.value = here()))
+  document.addEventListener('click', (event) => {
+    if (event.defaultPrevented || event.button !== 0) return
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return
+    const link = event.target instanceof Element ? event.target.closest('a') : null
+    if (link === null || link.target !== '' || link.hasAttribute('download')) return
+    if (link.origin !== location.origin || !isOwn(link.pathname)) return
+    event.preventDefault()
+    go(link.pathname + link.search)
+  })
+}

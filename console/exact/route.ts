@@ -1,0 +1,50 @@
+/** The screens, by the first part of their path. */
+export const SCREENS = [
+  'overview',
+  'payments',
+  'dead-letters',
+  'users',
+  'ledger',
+  'webhooks',
+  'gateways',
+  'settings',
+] as const
+export type Screen = (typeof SCREENS)[number]
+
+/** Where the viewer is: a screen, what of it is open, and how it is filtered. */
+export interface Route {
+  readonly screen: Screen | 'lost'
+  /** The payment, user or endpoint that is shown; null: the list. */
+  readonly id: string | null
+  readonly query: Readonly<Record<string, string>>
+}
+
+const BASE = '/console'
+
+/** Read an address of the console. */
+export function readRoute(pathname: string, search: string): Route {
+  const query = Object.fromEntries(new URLSearchParams(search))
+  const parts = pathname.replace(BASE, '').split('/').filter(Boolean)
+  const [first = 'overview', id = null] = parts
+  const screen = SCREENS.find((name) => name === first)
+  const bad = screen === undefined || parts.length > 2 || (id !== null && !/^\d{1,19}$/.test(id))
+  return bad ? { screen: 'lost', id: null, query } : { screen, id, query }
+}
+
+/** The address of a screen; empty filters are left out. */
+export function hrefOf(
+  screen: Screen,
+  id: string | number | null = null,
+  query: Readonly<Record<string, string>> = {},
+): string {
+  const path =
+    screen === 'overview' ? `${BASE}/` : `${BASE}/${screen}${id === null ? '' : `/${id}`}`
+  const kept = Object.entries(query).filter(([, value]) => value !== '')
+  const text = new URLSearchParams(kept).toString()
+  return text === '' ? path : `${path}?${text}`
+}
+
+/** Whether an address belongs to the console. */
+export function isOwn(pathname: string): boolean {
+  return pathname === BASE || pathname.startsWith(`${BASE}/`)
+}

@@ -1,0 +1,28 @@
+/** What a text in the search box may be. */
+type Guess =
+  | { readonly kind: 'payment'; readonly id: string }
+  | { readonly kind: 'filter'; readonly query: Readonly<Record<string, string>> }
+
+/**
+ * Guess what was typed: a number is the id of a payment, `user 7` and `user:7` the payments of a
+ * user, `gw_…` a reference of the gateway, and anything else the caller's reference.
+ */
+export function guess(typed: string): Guess | null {
+  const text = typed.trim()
+  if (text === '') return null
+  if (/^#?\d{1,19}$/.test(text)) return { kind: 'payment', id: text.replace('#', '') }
+  const [, name = '', value = ''] = /^(\w+)\s*[: ]\s*(.+)$/.exec(text) ?? []
+  const field = FIELDS[name.toLowerCase()]
+  if (field !== undefined) return { kind: 'filter', query: { [field]: value.trim() } }
+  if (text.startsWith('gw_')) return { kind: 'filter', query: { gateway_ref: text } }
+  return { kind: 'filter', query: { reference: text } }
+}
+
+const FIELDS: Readonly<Record<string, string>> = {
+  user: 'user_id',
+  user_id: 'user_id',
+  reference: 'reference',
+  ref: 'reference',
+  gateway_ref: 'gateway_ref',
+  gateway: 'gateway_ref',
+}

@@ -1,0 +1,20 @@
+import { useState } from 'preact/hooks'
+import { words } from '../words/words.ts'
+
+/** A line for a terminal, and a button that copies it. */
+export function Command({ text }: { text: string }) {
+  const w = words.value
+  const [copied, setCopied] = useState(false)
+  async function copy(): Promise<void> {
+    await navigator.clipboard.writeText(text)
+    setCopied(true)
+  }
+  return (
+    <div class="command">
+      <code>{text}</code>
+      <button type="button" onClick={() => void copy()}>
+        {copied ? w.copied : w.copy}
+      </button>
+    </div>
+  )
+}

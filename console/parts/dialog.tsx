@@ -1,0 +1,124 @@
+import { signal } from '@preact/signals'
+import type { ComponentChildren } from 'preact'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { newKey, type Answer } from '../app/api.ts'
+import { refreshAll } from '../app/feed.ts'
+import type { Problem } from '../app/shapes.ts'
+import { words } from '../words/words.ts'
+
+/** What is typed into a dialog, by field. */
+type Typed = Readonly<Record<string, string>>
+
+/** A question of a dialog. */
+export interface Field {
+  readonly name: string
+  readonly label: string
+  readonly hint?: string
+  readonly optional?: boolean
+  readonly initial?: string
+  /** Offered answers; without them the field is a line of text. */
+  readonly choices?: readonly (readonly [value: string, label: string])[]
+}
+
+/** Something an operator can do: what happens then, what is asked, and how it is done. */
+interface Act {
+  readonly title: string
+  readonly says: ComponentChildren
+  readonly fields: readonly Field[]
+  readonly verb: string
+  readonly danger?: boolean
+  /** `key` is one for the whole dialog, so that a second try is the same request. */
+  run(typed: Typed, key: string): Promise<Answer<unknown>>
+  done?: (data: unknown) => void
+}
+
+const asked = signal<Act | null>(null)
+
+/** Ask whether an act is meant. */
+export function ask(act: Act): void {
+  asked.value = act
+}
+
+/** The one dialog in which acts are confirmed. */
+export function ActDialog() {
+  const act = asked.value
+  return act === null ? null : <Asking key={act.title} act={act} />
+}
+
+function Asking({ act }: { act: Act }) {
+  const box = useRef<HTMLDialogElement>(null)
+  const [key] = useState(newKey)
+  const [busy, setBusy] = useState(false)
+  const [problem, setProblem] = useState<Problem | 'away' | null>(null)
+  useEffect(() => box.current?.showModal(), [])
+  const w = words.value
+
+  async function submit(event: SubmitEvent): Promise<void> {
+    event.preventDefault()
+    const form = new FormData(event.target as HTMLFormElement)
+    const typed = Object.fromEntries([...form].map(([name, value]) => [name, String(value).trim()]))
+    setBusy(true)
+    setProblem(null)
+    const answer = await act.run(typed, key)
+    setBusy(false)
+    if (answer.kind === 'refused') return setProblem(answer.problem)
+    if (answer.kind !== 'ok') return setProblem('away')
+    box.current?.close()
+    act.done?.(answer.data)
+    await refreshAll()
+  }
+
+  return (
+    <dialog ref={box} class="act" aria-labelledby="act-title" onClose={() => (asked.value = null)}>
+      <form method="dialog" onSubmit={(event) => void submit(event)}>
+        <h2 id="act-title">{act.title}</h2>
+        <div class="says">{act.says}</div>
+        {act.fields.map((field) => (
+          <FieldRow key={field.name} field={field} />
+        ))}
+        <p class="problem" role="alert">
+          {problem === 'away'
+            ? w.actAway
+            : problem === null
+              ? ''
+              : `${problem.title}. ${problem.detail}`}
+        </p>
+        <footer>
+          <button type="button" onClick={() => box.current?.close()}>
+            {w.back}
+          </button>
+          <button type="submit" class={act.danger ? 'danger' : 'primary'} disabled={busy}>
+            {busy ? w.working : act.verb}
+          </button>
+        </footer>
+      </form>
+    </dialog>
+  )
+}
+
+function FieldRow({ field }: { field: Field }) {
+  const { name, label, hint, optional = false, initial = '', choices } = field
+  const id = `act-${name}`
+  const common = { id, name, 'aria-describedby': hint === undefined ? undefined : `${id}-hint` }
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      {choices === undefined ? (
+        <input {...common} defaultValue={initial} required={!optional} autocomplete="off" />
+      ) : (
+        <select {...common} defaultValue={initial}>
+          {choices.map(([value, text]) => (
+            <option key={value} value={value}>
+              {text}
+            </option>
+          ))}
+        </select>
+      )}
+      {hint === undefined ? null : (
+        <small id={`${id}-hint`} class="quiet">
+          {hint}
+        </small>
+      )}
+    </div>
+  )
+}

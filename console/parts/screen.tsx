@@ -1,0 +1,45 @@
+import type { ComponentChildren } from 'preact'
+import { useEffect } from 'preact/hooks'
+import type { Feed } from '../app/feed.ts'
+import { words } from '../words/words.ts'
+import { Empty } from './basics.tsx'
+
+/** A screen: its title, what can be done with it as a whole, and its content. */
+export function ScreenFrame(props: {
+  title: string
+  lead?: ComponentChildren
+  acts?: ComponentChildren
+  children: ComponentChildren
+}) {
+  const { title, lead, acts, children } = props
+  useEffect(() => {
+    document.title = `${title} · Payments`
+  }, [title])
+  return (
+    <>
+      <header class="screen-head">
+        <div>
+          <h1>{title}</h1>
+          {lead === undefined ? null : <p class="lead">{lead}</p>}
+        </div>
+        {acts === undefined ? null : <div class="acts">{acts}</div>}
+      </header>
+      {children}
+    </>
+  )
+}
+
+/** What a feed knows, or why it knows nothing. */
+export function Loaded<T>(props: { feed: Feed<T>; children: (data: T) => ComponentChildren }) {
+  const { data, problem } = props.feed.known.value
+  if (data !== null) return <>{props.children(data)}</>
+  if (problem === null) return <p class="quiet loading">{words.value.loading}</p>
+  if (problem.status === 404) return <Empty title={words.value.notFound} />
+  return (
+    <Empty title={words.value.refused}>
+      <p>
+        {problem.title}. {problem.detail}
+      </p>
+    </Empty>
+  )
+}

@@ -1,0 +1,163 @@
+import { get, send, type Answer } from '../../app/api.ts'
+import { refreshAll } from '../../app/feed.ts'
+import { go } from '../../app/router.ts'
+import { may } from '../../app/session.ts'
+import type { Payment, Timeline } from '../../app/shapes.ts'
+import { hrefOf } from '../../exact/route.ts'
+import { exponentOf, fromMinor, readAmount, toMinor } from '../../exact/money.ts'
+import { ask, type Field } from '../../parts/dialog.tsx'
+import { money, words } from '../../words/words.ts'
+
+/** What can be done with a payment; each button says first what it will do. */
+export function Acts({ payment, timeline }: { payment: Payment; timeline: Timeline }) {
+  const w = words.value
+  const { status } = payment
+  const letter = openLetter(timeline)
+  const open = status === 'new' || status === 'processing'
+  const sent = timeline.events.some(
+    ({ sent: left, event }) => left === true || event === 'worker_lost',
+  )
+  const left = leftToRefund(payment)
+  return (
+    <div class="acts">
+      {open || status === 'unknown' ? (
+        <button type="button" onClick={() => void refresh(payment)}>
+          {w.refresh}
+        </button>
+      ) : null}
+      {may('operate') && open && !sent ? (
+        <button type="button" onClick={() => askCancel(payment)}>
+          {w.cancel}
+        </button>
+      ) : null}
+      {may('refund') && left > 0n ? (
+        <button type="button" onClick={() => askRefund(payment, left)}>
+          {w.refund}
+        </button>
+      ) : null}
+      {may('operate') && letter !== null ? (
+        <>
+          <button type="button" onClick={() => askRedrive(payment, letter)}>
+            {w.redrive}
+          </button>
+          {status === 'unknown' ? (
+            <button type="button" onClick={() => askResolve(payment, letter)}>
+              {w.resolve}
+            </button>
+          ) : null}
+        </>
+      ) : null}
+    </div>
+  )
+}
+
+/** The dead letter that waits for somebody; null: there is none. */
+function openLetter({ events }: Timeline): number | null {
+  const of = (name: string) => events.filter(({ event }) => event === name)
+  const closed = new Set(
+    [...of('dead_letter_closed'), ...of('redrive'), ...of('resolve'), ...of('correct')].map(
+      ({ letter_id: id }) => id,
+    ),
+  )
+  return of('dead_letter').findLast(({ letter_id: id }) => !closed.has(id))?.letter_id ?? null
+}
+
+function leftToRefund({ type, status, amount, refunded, returned, currency }: Payment): bigint {
+  if (type !== 'deposit' || status !== 'success') return 0n
+  const [whole = 0n, ...back] = [amount, refunded, returned].map((one) =>
+    toMinor(one, exponentOf(currency)),
+  )
+  return back.reduce((left, one) => left - one, whole)
+}
+
+async function refresh({ payment_id: id }: Payment): Promise<void> {
+  await get(`/payments/${id}?refresh=true`)
+  await refreshAll()
+}
+
+function reasonField(): Field {
+  const { reason, reasonHint } = words.value
+  return { name: 'reason', label: reason, hint: reasonHint }
+}
+
+function askCancel({ payment_id: id, amount, currency, type }: Payment): void {
+  const w = words.value
+  const held = type !== 'deposit'
+  ask({
+    title: w.cancelTitle(id),
+    says: w.cancelSays(`${money(amount, currency)} ${currency}`, held),
+    fields: [reasonField()],
+    verb: w.cancel,
+    danger: true,
+    run: ({ reason = '' }, key) => send('POST', `/payments/${id}/cancel`, { reason }, key),
+  })
+}
+
+function askRefund({ payment_id: id, currency }: Payment, left: bigint): void {
+  const w = words.value
+  const most = fromMinor(left, exponentOf(currency))
+  ask({
+    title: w.refundTitle(id),
+    says: w.refundSays(`${money(most, currency)} ${currency}`),
+    fields: [
+      { name: 'amount', label: `${w.amount}, ${currency}`, initial: most, hint: w.refundHint },
+      reasonField(),
+    ],
+    verb: w.refund,
+    danger: true,
+    run: async ({ amount = '', reason = '' }, key) => {
+      const read = readAmount(amount, currency)
+      if (read === null) return refusedHere(w.amountBad(currency))
+      return send('POST', `/payments/${id}/refunds`, { amount: read, reason }, key)
+    },
+    done: (made) => go(hrefOf('payments', (made as { payment_id: number }).payment_id)),
+  })
+}
+
+function askRedrive({ payment_id: id, amount, currency, status }: Payment, letter: number): void {
+  const w = words.value
+  const sum = `${money(amount, currency)} ${currency}`
+  ask({
+    title: w.redriveTitle(id),
+    says: status === 'unknown' ? w.redriveUnknownSays(sum) : w.redriveFailedSays(sum),
+    fields: [reasonField()],
+    verb: w.redrive,
+    run: ({ reason = '' }, key) => send('POST', `/dlq/${letter}/redrive`, { reason }, key),
+    done: (made) => {
+      const { new_payment_id: repeat } = made as { new_payment_id: number | null }
+      if (repeat !== null) go(hrefOf('payments', repeat))
+    },
+  })
+}
+
+function askResolve({ payment_id: id, amount, currency }: Payment, letter: number): void {
+  const w = words.value
+  ask({
+    title: w.resolveTitle(id),
+    says: w.resolveSays(`${money(amount, currency)} ${currency}`),
+    fields: [
+      {
+        name: 'outcome',
+        label: w.resolveOutcome,
+        choices: [
+          ['success', w.resolveSuccess],
+          ['failed', w.resolveFailed],
+        ],
+      },
+      { name: 'gateway_ref', label: w.gatewayRef, optional: true, hint: w.resolveRefHint },
+      reasonField(),
+    ],
+    verb: w.resolve,
+    danger: true,
+    run: ({ outcome = '', gateway_ref: ref = '', reason = '' }, key) => {
+      const told = ref === '' ? {} : { gateway_ref: ref }
+      return send('POST', `/dlq/${letter}/resolve`, { outcome, reason, ...told }, key)
+    },
+  })
+}
+
+/** What the console itself refuses, in the form of what the API refuses. */
+function refusedHere(detail: string): Answer<never> {
+  const { refused: title } = words.value
+  return { kind: 'refused', problem: { status: 422, code: '', title, detail } }
+}

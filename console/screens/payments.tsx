@@ -1,0 +1,248 @@
+import { useRef } from 'preact/hooks'
+import { useFeed } from '../app/feed.ts'
+import { filter, go, route } from '../app/router.ts'
+import type { Page, Payment } from '../app/shapes.ts'
+import { hrefOf } from '../exact/route.ts'
+import { Empty, Money, named, Scroll, State, When } from '../parts/basics.tsx'
+import { Command } from '../parts/command.tsx'
+import { saveCsv } from '../parts/save.ts'
+import { Loaded, ScreenFrame } from '../parts/screen.tsx'
+import { words } from '../words/words.ts'
+
+const STATES = ['', 'processing', 'success', 'failed', 'unknown'] as const
+const TYPES = ['', 'deposit', 'withdraw', 'refund', 'return'] as const
+/** Filters that a search sets, shown as what can be taken away. */
+const FOUND_BY = ['user_id', 'reference', 'gateway_ref', 'idempotency_key'] as const
+const LIMIT = 50
+
+/** Payments, newest first. */
+export function Payments() {
+  const w = words.value
+  const { query } = route.value
+  const asked = new URLSearchParams({ ...query, limit: String(LIMIT) })
+  const feed = useFeed<Page<Payment>>(`/payments?${asked}`)
+  const rows = feed.known.value.data?.data ?? []
+  return (
+    <ScreenFrame
+      title={w.screens.payments}
+      acts={
+        <button
+          type="button"
+          disabled={rows.length === 0}
+          onClick={() => saveCsv('payments', csvOf(rows))}
+        >
+          {w.csv}
+        </button>
+      }
+    >
+      <Filters />
+      <Loaded feed={feed}>
+        {(page) => (page.data.length === 0 ? <Nothing /> : <List page={page} />)}
+      </Loaded>
+    </ScreenFrame>
+  )
+}
+
+function Filters() {
+  const w = words.value
+  const { query } = route.value
+  const status = query['status'] ?? ''
+  const found = FOUND_BY.filter((name) => query[name] !== undefined)
+  return (
+    <div class="filters">
+      <div class="segments" role="group" aria-label={w.state}>
+        {STATES.map((one) => (
+          <button
+            key={one}
+            type="button"
+            aria-pressed={one === status}
+            onClick={() => filter({ status: one, cursor: '' })}
+          >
+            {one === '' ? w.all : w.states[one]}
+          </button>
+        ))}
+      </div>
+      <label class="inline">
+        <span class="unseen">{w.type}</span>
+        <select
+          value={query['type'] ?? ''}
+          onChange={({ currentTarget }) => filter({ type: currentTarget.value, cursor: '' })}
+        >
+          {TYPES.map((one) => (
+            <option key={one} value={one}>
+              {one === '' ? w.allTypes : w.types[one]}
+            </option>
+          ))}
+        </select>
+      </label>
+      {found.map((name) => (
+        <button
+          key={name}
+          type="button"
+          class="chip"
+          onClick={() => filter({ [name]: '', cursor: '' })}
+        >
+          {w.filters[name]} <b>{query[name]}</b>
+          <span class="unseen">{w.remove}</span>
+          <span aria-hidden="true">×</span>
+        </button>
+      ))}
+    </div>
+  )
+}
+
+function List({ page }: { page: Page<Payment> }) {
+  const w = words.value
+  const { query } = route.value
+  const fresh = useNewest(page.data, query)
+  return (
+    <>
+      <Scroll label={w.screens.payments}>
+        <table class="list">
+          <thead>
+            <tr>
+              <th scope="col">{w.state}</th>
+              <th scope="col">{w.payment}</th>
+              <th scope="col" class="number">
+                {w.amount}
+              </th>
+              <th scope="col" class="wide">
+                {w.user}
+              </th>
+              <th scope="col" class="wide">
+                {w.reference}
+              </th>
+              <th scope="col" class="wide">
+                {w.error}
+              </th>
+              <th scope="col" class="number">
+                {w.accepted}
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {page.data.map((payment) => (
+              <Row key={payment.payment_id} payment={payment} fresh={fresh(payment)} />
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+      <nav class="pages" aria-label={w.pages}>
+        {query['cursor'] === undefined ? null : (
+          <button type="button" onClick={() => filter({ cursor: '' })}>
+            {w.newest}
+          </button>
+        )}
+        {page.next_cursor === null ? null : (
+          <button type="button" onClick={() => filter({ cursor: page.next_cursor ?? '' })}>
+            {w.older}
+          </button>
+        )}
+      </nav>
+    </>
+  )
+}
+
+/** Tells which payments came since the list was opened: they are marked once. */
+function useNewest(
+  payments: readonly Payment[],
+  query: Readonly<Record<string, string>>,
+): (payment: Payment) => boolean {
+  const seen = useRef<{ of: string; newest: number }>({ of: '', newest: 0 })
+  const of = JSON.stringify(query)
+  if (seen.current.of !== of) {
+    seen.current = { of, newest: Math.max(0, ...payments.map((one) => one.payment_id)) }
+  }
+  return ({ payment_id: id }) => id > seen.current.newest
+}
+
+function Row({ payment, fresh }: { payment: Payment; fresh: boolean }) {
+  const { payment_id: id, user_id: user } = payment
+  const w = words.value
+  const href = hrefOf('payments', id)
+  return (
+    <tr class={fresh ? 'fresh' : undefined} onClick={(event) => openRow(event, href)}>
+      <td>
+        <State state={payment.status} />
+      </td>
+      <td>
+        <a href={href}>
+          <span class="quiet">{w.types[payment.type]}</span> {id}
+        </a>
+      </td>
+      <td class="number">
+        <Money amount={payment.amount} currency={payment.currency} />
+      </td>
+      <td class="wide">
+        <a href={hrefOf('users', user)}>{user}</a>
+      </td>
+      <td class="wide clip">{payment.reference}</td>
+      <td class="wide clip quiet">
+        {payment.last_error === null || payment.status === 'success'
+          ? null
+          : named(w.reasons, payment.last_error)}
+      </td>
+      <td class="number quiet">
+        <When at={payment.created_at} />
+      </td>
+    </tr>
+  )
+}
+
+/** The whole row leads where its link does; texts in it can still be marked. */
+function openRow(event: MouseEvent, href: string): void {
+  const on = event.target instanceof Element && event.target.closest('a, button, input')
+  if (on || String(getSelection()) !== '') return
+  go(href)
+}
+
+function Nothing() {
+  const w = words.value
+  const { query } = route.value
+  if (Object.keys(query).length > 0) {
+    return (
+      <Empty title={w.nothingFound}>
+        <p>{w.nothingFoundLead}</p>
+        <p>
+          <a href={hrefOf('payments')}>{w.showAll}</a>
+        </p>
+      </Empty>
+    )
+  }
+  return (
+    <Empty title={w.noPayments}>
+      <p>{w.noPaymentsLead}</p>
+      <Command text={firstUser(location.origin)} />
+      <Command text={firstPayment(location.origin)} />
+    </Empty>
+  )
+}
+
+function firstUser(origin: string): string {
+  return `curl -X POST ${origin}/api/v1/users -H 'Content-Type: application/json' -d '{"balance": 1000}'`
+}
+
+function firstPayment(origin: string): string {
+  return `curl -X POST ${origin}/api/v1/payments/deposit -H 'Content-Type: application/json' -d '{"user_id": 1, "deposit": 200}'`
+}
+
+function csvOf(payments: readonly Payment[]): (string | number | null)[][] {
+  const head = ['id', 'type', 'status', 'amount', 'commission', 'currency', 'user_id']
+  const more = ['reference', 'gateway_ref', 'attempts', 'last_error', 'created_at', 'finished_at']
+  const rows = payments.map((one) => [
+    one.payment_id,
+    one.type,
+    one.status,
+    one.amount,
+    one.commission,
+    one.currency,
+    one.user_id,
+    one.reference,
+    one.gateway_ref,
+    one.attempts,
+    one.last_error,
+    one.created_at,
+    one.finished_at,
+  ])
+  return [[...head, ...more], ...rows]
+}

@@ -1,0 +1,55 @@
+import { english } from '../exact/plural.ts'
+
+/** What the console says of acts and of one payment. */
+export const EN_ACTS = {
+  back: 'Back',
+  working: 'Working …',
+  actAway: 'The API did not answer. Try again: it is the same request, and is carried out once.',
+  reason: 'Reason',
+  reasonHint: 'Kept in the record, with your name.',
+  refresh: 'Ask the gateway',
+  cancel: 'Cancel',
+  cancelTitle: (id: number) => `Cancel payment ${id}`,
+  cancelSays: (sum: string, held: boolean) =>
+    `Nothing of it was sent to the gateway. It becomes failed, and ${
+      held ? `the hold for ${sum} goes back to the user.` : `no money moves; it was for ${sum}.`
+    }`,
+  refund: 'Refund',
+  refundTitle: (id: number) => `Refund payment ${id}`,
+  refundSays: (sum: string) =>
+    `The money goes back through the gateway, as a payment of its own. At most ${sum} can go back. The user’s balance pays for it.`,
+  refundHint: 'A part of it is possible.',
+  amountBad: (currency: string) => `This is no amount of ${currency}.`,
+  redrive: 'Redrive',
+  redriveTitle: (id: number) => `Redrive payment ${id}`,
+  redriveFailedSays: (sum: string) =>
+    `It failed, and that is final. A new payment of ${sum} repeats it: the gateway is asked for the money once more.`,
+  redriveUnknownSays: (sum: string) =>
+    `Nobody knows whether the ${sum} moved. The payment is opened again under the same gateway key, and the gateway is asked.`,
+  resolve: 'Resolve',
+  resolveTitle: (id: number) => `Resolve payment ${id}`,
+  resolveSays: (sum: string) =>
+    `You say how the payment of ${sum} ended, and the books follow your word. Look at the gateway first: it is final.`,
+  resolveOutcome: 'What happened at the gateway',
+  resolveSuccess: 'It was executed',
+  resolveFailed: 'It was not executed',
+  resolveRefHint: 'If the gateway shows one.',
+  life: 'Life',
+  lifeTold: (count: number, span: string) =>
+    `A picture of ${count} ${english(count, 'event')} over ${span}; the table below tells the same.`,
+  lifeNote: 'Longer times are drawn shorter than they are, so that short calls can be seen.',
+  known: 'Known',
+  lanes: { gateway: 'Gateway', books: 'Books', people: 'Payment', notices: 'Events' },
+  story: 'What happened',
+  notSent: 'nothing was sent',
+  claim: (fence: number) => `claim ${fence}`,
+  late: 'Late.',
+  repeats: (id: number) => `repeats ${id}`,
+  letter: 'letter',
+  entries: 'Entries',
+  noEntries: 'The books have nothing of it yet.',
+  out: 'Out',
+  in: 'In',
+  relatives: 'Belongs to it',
+  of: 'Of payment',
+}

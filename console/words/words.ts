@@ -1,0 +1,70 @@
+import { computed, signal } from '@preact/signals'
+import { durationOf } from '../exact/duration.ts'
+import type { Exact } from '../exact/json.ts'
+import { formatAmount, formatMoved } from '../exact/money.ts'
+import { EN, type Words } from './en.ts'
+import { RU } from './ru.ts'
+
+type Language = 'en' | 'ru'
+
+const DICTIONARIES: Readonly<Record<Language, Words>> = { en: EN, ru: RU }
+const KEPT_AS = 'console-language'
+
+function first(): Language {
+  const wanted = localStorage.getItem(KEPT_AS) ?? navigator.language
+  return wanted.startsWith('ru') ? 'ru' : 'en'
+}
+
+export const language = signal<Language>(first())
+
+/** The words of the viewer's language. */
+export const words = computed(() => DICTIONARIES[language.value])
+
+export function speak(wanted: Language): void {
+  localStorage.setItem(KEPT_AS, wanted)
+  language.value = wanted
+}
+
+/** An amount as the viewer's language writes it. */
+export function money(amount: Exact, currency: string): string {
+  return formatAmount(amount, currency, words.value.marks)
+}
+
+/** How much an amount moved, with its sign. */
+export function moved(amount: Exact, currency: string): string {
+  return formatMoved(amount, currency, words.value.marks)
+}
+
+/** A duration with its unit. */
+export function span(ms: number): string {
+  const { value, unit } = durationOf(ms)
+  const { units, marks } = words.value
+  return `${value.replace('.', marks.decimal)}\u00a0${units[unit]}`
+}
+
+const DAY_MS = 86_400_000
+
+const formats = computed(() => {
+  const tag = language.value === 'ru' ? 'ru-RU' : 'en-GB'
+  const time = { hour: '2-digit', minute: '2-digit', second: '2-digit' } as const
+  const day = { day: 'numeric', month: 'short' } as const
+  return {
+    time: new Intl.DateTimeFormat(tag, time),
+    exact: new Intl.DateTimeFormat(tag, { ...time, fractionalSecondDigits: 3 }),
+    day: new Intl.DateTimeFormat(tag, { ...day, hour: '2-digit', minute: '2-digit' }),
+    year: new Intl.DateTimeFormat(tag, { ...day, year: 'numeric' }),
+  }
+})
+
+/** A moment in the viewer's zone: the time alone where it was within the last day. */
+export function moment(at: number, now: number): string {
+  const { time, day, year } = formats.value
+  const age = Math.abs(now - at)
+  if (age < DAY_MS) return time.format(at)
+  return age < 300 * DAY_MS ? day.format(at) : year.format(at)
+}
+
+/** A moment to the millisecond. */
+export function momentExact(at: number): string {
+  return formats.value.exact.format(at)
+}

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { readJson } from '../console/exact/json.ts'
+import {
+  exponentOf,
+  formatAmount,
+  formatMoved,
+  fromMinor,
+  readAmount,
+  toMinor,
+} from '../console/exact/money.ts'
+import { CURRENCIES } from '../src/domain/currency.ts'
+
+const ENGLISH = { group: ',', decimal: '.' }
+const RUSSIAN = { group: '\u00a0', decimal: ',' }
+
+test('JSON is read without losing a digit of an amount', () => {
+  const read = readJson('{"id": 7, "amount": 12.50, "big": 90071992547409931, "text": "1.5 \\" 2"}')
+  assert.deepEqual(read, { id: 7, amount: '12.50', big: '90071992547409931', text: '1.5 " 2' })
+})
+
+test('JSON of texts and whole numbers is read as JSON.parse reads it', () => {
+  const values = fc
+    .jsonValue({ noUnicodeString: false })
+    .filter((one) => !/\d[.e]\d|\d{16}|\de[+-]/.test(str(one)))
+  fc.assert(
+    fc.property(values, (value) => {
+      assert.deepEqual(readJson(str(value)), JSON.parse(str(value)))
+    }),
+    { seed: 1 },
+  )
+})
+
+function str(value: unknown): string {
+  return JSON.stringify(value)
+}
+
+test('an amount shows every decimal of its currency, at any size', () => {
+  const cases = [
+    ['1234567.5', 'USD', '1,234,567.50'],
+    ['-0.05', 'USD', '−0.05'],
+    [0, 'USD', '0.00'],
+    [1000, 'JPY', '1,000'],
+    ['1.234', 'BHD', '1.234'],
+    ['999999999999999999999.99', 'EUR', '999,999,999,999,999,999,999.99'],
+    ['no amount', 'EUR', 'no amount'],
+  ] as const
+  for (const [amount, currency, shown] of cases) {
+    assert.equal(formatAmount(amount, currency, ENGLISH), shown)
+  }
+  assert.equal(formatAmount('1234567.5', 'USD', RUSSIAN), '1\u00a0234\u00a0567,50')
+})
+
+test('what moved has a sign, and nothing has none', () => {
+  assert.equal(formatMoved('5', 'USD', ENGLISH), '+5.00')
+  assert.equal(formatMoved('-5', 'USD', ENGLISH), '−5.00')
+  assert.equal(formatMoved('0', 'USD', ENGLISH), '0.00')
+})
+
+test('every currency has the exponent that the service gives it', () => {
+  for (const [currency, exponent] of CURRENCIES) assert.equal(exponentOf(currency), exponent)
+})
+
+test('minor units and text are the same amount, whatever its size', () => {
+  const minors = fc.bigInt({ min: -(10n ** 30n), max: 10n ** 30n })
+  fc.assert(
+    fc.property(minors, fc.constantFrom(0, 2, 3, 4), (minor, exponent) => {
+      assert.equal(toMinor(fromMinor(minor, exponent), exponent), minor)
+    }),
+    { seed: 1 },
+  )
+  assert.throws(() => toMinor('1.005', 2), /no amount/)
+})
+
+test('an amount is read as people type it, and refused where it is none', () => {
+  assert.equal(readAmount(' 1 234,50 ', 'USD'), '1234.50')
+  for (const bad of ['', '0', '-5', '1.005', '1e3', 'ten'])
+    assert.equal(readAmount(bad, 'USD'), null)
+  assert.equal(readAmount('1.5', 'JPY'), null)
+})

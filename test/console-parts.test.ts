@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { writeCsv } from '../console/exact/csv.ts'
+import { durationOf } from '../console/exact/duration.ts'
+import { english, russian } from '../console/exact/plural.ts'
+import { isOld, nextPollMs, OLD_MS } from '../console/exact/poll.ts'
+import { hrefOf, isOwn, readRoute, SCREENS } from '../console/exact/route.ts'
+import { guess } from '../console/exact/search.ts'
+import { EN } from '../console/words/en.ts'
+import { RU } from '../console/words/ru.ts'
+
+test('no cell of a CSV is run as a formula', () => {
+  for (const first of ['=', '+', '-', '@', '\t', '\r', ' =']) {
+    const [cell = ''] = writeCsv([[`${first}cmd|'/c calc'!A1`]]).split('\r\n')
+    assert.match(cell, /^"?'/, JSON.stringify(first))
+  }
+  assert.equal(writeCsv([['-12.50', 3, null]]), '-12.50,3,\r\n')
+})
+
+test('CSV is read back as it was written', () => {
+  const texts = fc.string({ unit: fc.constantFrom('a', '"', ',', '\n', '\r', ';', ' ') })
+  fc.assert(
+    fc.property(fc.array(texts, { minLength: 1 }), (row) => {
+      assert.deepEqual(
+        readRow(writeCsv([row])),
+        row.map((text) => readAs(text)),
+      )
+    }),
+    { seed: 1 },
+  )
+})
+
+/** What a cell is read as: a line break in front counts as a formula. */
+function readAs(text: string): string {
+  return /^\s*[=+\-@\t\r]/.test(text) ? `'${text}` : text
+}
+
+function readRow(csv: string): string[] {
+  const cells = [...csv.slice(0, -2).matchAll(/(?:"((?:[^"]|"")*)"|([^,"]*))(,|$)/g)]
+  const last = cells.findIndex(([, , , end]) => end === '')
+  return cells
+    .slice(0, last + 1)
+    .map(([, quoted, plain = '']) => quoted?.replaceAll('""', '"') ?? plain)
+}
+
+test('Russian nouns stand in the right form behind any number', () => {
+  const forms = ['платёж', 'платежа', 'платежей'] as const
+  const rules = new Intl.PluralRules('ru')
+  for (let count = 0; count <= 1_200; count += 1) {
+    const kind = rules.select(count)
+    const wanted = kind === 'one' ? forms[0] : kind === 'few' ? forms[1] : forms[2]
+    assert.equal(russian(count, forms), wanted, String(count))
+  }
+  assert.equal(english(1, 'event'), 'event')
+  assert.equal(english(0, 'event'), 'events')
+})
+
+test('every language has every word, and none of them is empty', () => {
+  assert.deepEqual(shapeOf(RU), shapeOf(EN))
+})
+
+/** The names of all words; a word that is empty throws. */
+function shapeOf(words: object): unknown {
+  return Object.fromEntries(
+    Object.entries(words)
+      .toSorted(([one], [other]) => (one < other ? -1 : 1))
+      .map(([name, word]) => {
+        if (typeof word === 'object') return [name, shapeOf(word as object)]
+        assert.notEqual(word, '', name)
+        return [name, typeof word]
+      }),
+  )
+}
+
+test('a duration has as many digits as a person wants', () => {
+  const cases = [
+    [0, '0', 'ms'],
+    [999, '999', 'ms'],
+    [1_990, '1.9', 's'],
+    [59_999, '59', 's'],
+    [61_000, '1', 'min'],
+    [5_400_000, '1.5', 'h'],
+    [172_800_000, '2', 'd'],
+  ] as const
+  for (const [ms, value, unit] of cases) assert.deepEqual(durationOf(ms), { value, unit })
+})
+
+test('asking again takes from 2 to 5 seconds, and stops when nobody looks', () => {
+  for (const failures of [0, 1, 5, 100]) {
+    for (const chance of [0, 0.5, 0.999]) {
+      const wait = nextPollMs({ paused: false, hidden: false, failures }, chance) ?? 0
+      assert.ok(wait >= 2_000 && wait <= 5_000, String(wait))
+    }
+  }
+  assert.equal(nextPollMs({ paused: true, hidden: false, failures: 0 }, 0), null)
+  assert.equal(nextPollMs({ paused: false, hidden: true, failures: 0 }, 0), null)
+  assert.notEqual(
+    nextPollMs({ paused: false, hidden: false, failures: 0 }, 0),
+    nextPollMs({ paused: false, hidden: false, failures: 0 }, 0.9),
+  )
+})
+
+test('what is shown is called old after a while', () => {
+  assert.equal(isOld(null, 1e9), false)
+  assert.equal(isOld(1_000, 1_000 + OLD_MS), false)
+  assert.equal(isOld(1_000, 1_001 + OLD_MS), true)
+})
+
+test('an address of a screen is read as what it was made of', () => {
+  for (const screen of SCREENS) {
+    const url = new URL(hrefOf(screen, null, { status: 'failed', q: '' }), 'http://x')
+    assert.deepEqual(readRoute(url.pathname, url.search), {
+      screen,
+      id: null,
+      query: { status: 'failed' },
+    })
+  }
+  assert.deepEqual(readRoute('/console/payments/12', ''), {
+    screen: 'payments',
+    id: '12',
+    query: {},
+  })
+  assert.equal(readRoute('/console', '').screen, 'overview')
+  for (const lost of ['/console/nothing', '/console/payments/x', '/console/users/1/2']) {
+    assert.equal(readRoute(lost, '').screen, 'lost')
+  }
+  assert.ok(isOwn('/console/') && !isOwn('/consoles'))
+})
+
+test('a search is the payment, the user or the reference that was typed', () => {
+  assert.deepEqual(guess(' 42 '), { kind: 'payment', id: '42' })
+  assert.deepEqual(guess('#42'), { kind: 'payment', id: '42' })
+  assert.deepEqual(guess('user:7'), { kind: 'filter', query: { user_id: '7' } })
+  assert.deepEqual(guess('gw_01'), { kind: 'filter', query: { gateway_ref: 'gw_01' } })
+  assert.deepEqual(guess('order-1'), { kind: 'filter', query: { reference: 'order-1' } })
+  assert.equal(guess('  '), null)
+})
