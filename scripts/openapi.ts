@@ -8,6 +8,8 @@ import { eventRoutes } from '../src/events/routes.ts'
 import { openGuards } from '../src/http/auth.ts'
 import { healthRoutes } from '../src/http/health.ts'
 import { buildServer } from '../src/http/server.ts'
+import { keyRoutes } from '../src/keys/key-routes.ts'
+import { sessionRoutes } from '../src/keys/session-routes.ts'
 import { ledgerRoutes } from '../src/ledger/routes.ts'
 import { counterRoutes } from '../src/metrics/routes.ts'
 import { mockGatewayRoutes } from '../src/mock-gateway/routes.ts'
@@ -59,6 +61,8 @@ const routes: FastifyPluginAsync[] = [
   runRoutes(nobody),
   ledgerRoutes(nobody, 'USD'),
   counterRoutes(nobody),
+  sessionRoutes(nobody),
+  keyRoutes(nobody),
   healthRoutes(nobody),
 ]
 for (const plugin of routes) void app.register(plugin, { prefix: API })

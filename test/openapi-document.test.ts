@@ -94,10 +94,13 @@ test('the document speaks of keys where they are asked for, and nowhere else', a
   assert.deepEqual(guarded['security'], [{ apiKey: [] }])
   const free = operationsOf(guarded).filter(([, { security }]) => security?.length === 0)
   assert.deepEqual(free.map(([name]) => name).toSorted(), [
+    'delete /api/v1/session',
     'get /api/v1/mock-gateway/payments/{key}',
     'get /api/v1/mock-gateway/refunds/{key}',
+    'get /api/v1/session',
     'post /api/v1/mock-gateway/pay',
     'post /api/v1/mock-gateway/refund',
+    'post /api/v1/session',
   ])
 })
 

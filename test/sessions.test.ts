@@ -17,7 +17,7 @@ const SHARDED = new Set(
  */
 const UNSHARDED: readonly (readonly [names: RegExp, why: string])[] = [
   [/^settings_|^durability_read$/, 'facts that all processes agree on'],
-  [/^keys_/, 'API keys are of the whole service'],
+  [/^(keys|sessions)_/, 'API keys, and who is signed in, are of the whole service'],
   [/^endpoints_/, 'an endpoint wants events of all shards'],
   [/^event_wants_lock$/, 'locks the table, and reads no row'],
   [/^redrives_/, 'a run redrives letters of all shards'],

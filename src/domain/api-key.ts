@@ -8,7 +8,19 @@ export type Scope = 'read' | 'write' | 'refund' | 'operate'
 
 export const SCOPES: readonly Scope[] = ['read', 'write', 'refund', 'operate']
 
-const FORM = /^pay_([a-z0-9]{12})_([A-Za-z0-9_-]{43})$/
+/** What a token begins with: that of an API key, and that of a session. */
+const PREFIXES = { key: 'pay', session: 'ses' } as const
+
+type TokenKind = keyof typeof PREFIXES
+
+const FORMS: Readonly<Record<TokenKind, RegExp>> = {
+  key: /^pay_([a-z0-9]{12})_([A-Za-z0-9_-]{43})$/,
+  session: /^ses_([a-z0-9]{12})_([A-Za-z0-9_-]{43})$/,
+}
+
+/** How long a session of the console lasts at most, and how long without being used. */
+export const SESSION_HOURS_MAX = 12
+export const SESSION_IDLE_MINUTES_MAX = 60
 
 /** A new key: `token` is shown once, `hash` is stored. */
 export interface NewKey {
@@ -22,24 +34,29 @@ export interface KnownKey {
   readonly ok: true
   readonly id: string
   readonly scopes: readonly Scope[]
+  /** The session that speaks for the key; left out: the key itself was sent. */
+  readonly session?: string
 }
 
 /** Who a request comes from, or that nobody knows. */
 export type Checked = KnownKey | { readonly ok: false }
 
 /** Make a key out of random bytes: 8 for the public id, 32 for the secret. */
-export function newKey(random: (bytes: number) => Buffer): NewKey {
+export function newKey(random: (bytes: number) => Buffer, kind: TokenKind = 'key'): NewKey {
   const id = BigInt(`0x${random(8).toString('hex')}`)
     .toString(36)
     .padStart(13, '0')
     .slice(-12)
   const secret = random(32).toString('base64url')
-  return { id, token: `pay_${id}_${secret}`, hash: hashOf(secret) }
+  return { id, token: `${PREFIXES[kind]}_${id}_${secret}`, hash: hashOf(secret) }
 }
 
 /** The parts of a token, or null if it has not the form of one. */
-export function parseToken(token: string): { readonly id: string; readonly hash: Buffer } | null {
-  const match = FORM.exec(token)
+export function parseToken(
+  token: string,
+  kind: TokenKind = 'key',
+): { readonly id: string; readonly hash: Buffer } | null {
+  const match = FORMS[kind].exec(token)
   const [, id, secret] = match ?? []
   return id === undefined || secret === undefined ? null : { id, hash: hashOf(secret) }
 }

@@ -31,6 +31,8 @@ export const REFUSALS = {
   payment_not_found: [404, 'No payment has this id.'],
   letter_not_found: [404, 'No dead letter has this id.'],
   endpoint_not_found: [404, 'No webhook endpoint has this id.'],
+  session_not_found: [404, 'No session has this id, or it has ended.'],
+  key_not_found: [404, 'No API key has this id.'],
   redrive_not_found: [404, 'No redrive has this id.'],
   method_not_allowed: [405, 'This path does not take this method. See the Allow header.'],
   request_timeout: [408, 'The request did not arrive in time.'],

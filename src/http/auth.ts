@@ -6,12 +6,22 @@ import { allowance, type Allowance } from './rate-limit.ts'
 import { callers } from './caller.ts'
 import { trusted } from './connections.ts'
 import { refuse } from './problem.ts'
-import { isLoopback, hostAndOriginCheck } from './host-and-origin.ts'
+import {
+  hostAndOriginCheck,
+  isFromElsewhere,
+  isFromOwnPage,
+  isLoopback,
+} from './host-and-origin.ts'
+import { sessionToken } from './session-cookie.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** The id of the API key the request came with; null where keys are not asked for. */
     keyId: string | null
+    /** The session that spoke for the key; null: there is none. */
+    sessionId: string | null
+    /** What that key may do; null where no key was needed. */
+    scopes: readonly Scope[] | null
   }
 }
 
@@ -25,9 +35,16 @@ interface Keys {
   peek(token: string): Checked | null
 }
 
+interface Sessions extends Keys {
+  /** Forget a session that has ended, so that its token opens nothing any more. */
+  forget(id: string): void
+}
+
 export interface Guards {
   /** Null: no key is asked for, because only this machine can connect. */
   readonly keys: Keys | null
+  /** The same of the tokens of sessions, which come in cookies; null: there are none. */
+  readonly sessions: Sessions | null
   /**
    * Whether requests are limited; then the fast way in is closed, because the limit counts them.
    */
@@ -44,6 +61,7 @@ export interface Guards {
 
 export interface GuardOptions {
   readonly keys?: Keys | null
+  readonly sessions?: Sessions | null
   /** Requests per second and key, or address without a key; 0: no limit. */
   readonly perSecondMax?: number
   /** The loopback address that the service listens on; null: another one. */
@@ -58,10 +76,12 @@ const WRONG_KEYS_MS = 60_000
 
 /** The guards of a server; its two ways in share what they count. */
 export function openGuards(clock: Pick<Clock, 'elapsedMs'>, options: GuardOptions = {}): Guards {
-  const { keys = null, perSecondMax = 0, loopback = null, trustedProxies = [] } = options
+  const { keys = null, sessions = null, perSecondMax = 0, loopback = null } = options
+  const { trustedProxies = [] } = options
   const { elapsedMs } = clock
   return {
     keys,
+    sessions,
     limited: perSecondMax > 0,
     requests: allowance({ max: perSecondMax, windowMs: 1_000, elapsedMs }),
     wrongKeys: allowance({ max: WRONG_KEYS_MAX, windowMs: WRONG_KEYS_MS, elapsedMs }),
@@ -80,10 +100,14 @@ const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[
     /./,
     'public',
   ],
+  // It says who asks, which may be nobody.
+  [/\/session$/, /./, 'anybody'],
   [/\/mock-gateway\/(pay|refund)$/, /^POST$/, 'gateway'],
   [/\/mock-gateway\/(payments|refunds)\/:key$/, /^(GET|HEAD)$/, 'gateway'],
   // Who is told what, and where, is the operators' own.
   [/\/webhook-endpoints(\/|$)/, /./, 'operate'],
+  // Who has which key, and who is signed in with it.
+  [/\/api\/v1\/(keys|sessions)(\/|$)/, /./, 'operate'],
   [/\/mock-gateway\/stripe\/v1\/\*$/, /^(GET|HEAD|POST)$/, 'gateway'],
   [/./, /^(GET|HEAD|OPTIONS)$/, 'read'],
   [/\/(dlq|mock-gateway)(\/|$)|\/payments\/:id\/returns$|\/users\/:id\/erase$/, /./, 'operate'],
@@ -91,8 +115,11 @@ const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[
   [/./, /./, 'write'],
 ]
 
-/** A scope; or nothing, for everybody or for the worker, which no limit may stop. */
-type Needs = Scope | 'public' | 'gateway'
+/**
+ * A scope; or nothing, for everybody, for the worker, which no limit may stop, or where it matters
+ * only who asks.
+ */
+type Needs = Scope | 'public' | 'gateway' | 'anybody'
 
 /**
  * What a request needs, by the route it takes: the text of its URL decides nothing. What has no
@@ -115,6 +142,8 @@ function needsOf(request: FastifyRequest): Needs {
  */
 export function guard(app: FastifyInstance, guards: Guards): void {
   app.decorateRequest('keyId', null)
+  app.decorateRequest('sessionId', null)
+  app.decorateRequest('scopes', null)
   if (guards.keys === null) keepSitesOut(app, guards)
   else askForKeys(app, guards.keys, guards)
   if (guards.limited) limitRequests(app, guards)
@@ -151,38 +180,77 @@ function askForKeys(app: FastifyInstance, keys: Keys, guards: Guards): void {
     const needs = needsOf(request)
     if (needs === 'gateway' && isLoopback(guards.callerOf(request.raw))) trusted(request.raw.socket)
     if (needs === 'public' || needs === 'gateway') return
-    const known = await identify(request.raw, keys, guards)
-    if (!known.ok) {
-      if (known.waitMs > 0) return tooMany(reply, known.waitMs)
-      void reply.header('www-authenticate', 'Bearer realm="payments"')
-      return refuse(reply, { code: 'unauthorized' })
+    // Nobody is signed in or out by another site.
+    if (needs === 'anybody' && isFromElsewhere(request.raw)) {
+      return refuse(reply, { code: 'origin_refused' })
     }
-    if (!known.scopes.includes(needs)) return refuse(reply, { code: 'forbidden' })
-    request.keyId = known.id
-    trusted(request.raw.socket)
+    const known = await identify(request.raw, keys, guards)
+    if (known.ok) return letIn(known, request, reply)
+    // A cookie may be left over; a key that is sent is meant.
+    if (needs === 'anybody' && request.raw.headers.authorization === undefined) return
+    return refuseStranger(reply, known.waitMs)
   })
 }
 
+/** Let somebody in who is known, if the scopes of the key allow it, and no other site asks. */
+function letIn(known: KnownKey, request: FastifyRequest, reply: FastifyReply): unknown {
+  const { id, scopes, session } = known
+  if (session !== undefined && !isFromOwnPage(request.raw)) {
+    return refuse(reply, { code: 'origin_refused' })
+  }
+  const needs = needsOf(request)
+  const allowed = needs === 'anybody' || scopes.some((scope) => scope === needs)
+  if (!allowed) return refuse(reply, { code: 'forbidden' })
+  request.keyId = id
+  request.sessionId = session ?? null
+  request.scopes = scopes
+  trusted(request.raw.socket)
+  return undefined
+}
+
+/** Say that the key is none, or that there were too many such. */
+export function refuseStranger(reply: FastifyReply, waitMs: number): FastifyReply {
+  if (waitMs > 0) return tooMany(reply, waitMs)
+  void reply.header('www-authenticate', 'Bearer realm="payments"')
+  return refuse(reply, { code: 'unauthorized' })
+}
+
+/** Who a request comes from, or that nobody knows; then, how long until the next guess. */
+type Identified = KnownKey | { readonly ok: false; readonly waitMs: number }
+
 /**
- * Who sends a request. A valid key always passes, whatever its address sent before. One wrong key
- * is reserved for the address before anything is looked up, and given back if the key was right: so
- * however many come at once, no more than the limit are looked up in a hurry. A request without
- * credentials is no guess and is not counted.
+ * Who sends a request: by the key that it names, or without one, by the cookie of a session. A
+ * request without credentials is no guess and is not counted.
  */
-async function identify(
+async function identify(request: IncomingMessage, keys: Keys, guards: Guards): Promise<Identified> {
+  if (request.headers.authorization !== undefined) {
+    return identifyBy(keys, bearer(request), request, guards)
+  }
+  const { sessions } = guards
+  const token = sessions === null ? null : sessionToken(request)
+  if (sessions === null || token === null) return { ok: false, waitMs: 0 }
+  return identifyBy(sessions, token, request, guards)
+}
+
+/**
+ * Who a token belongs to; null is a token that cannot be one. A valid one always passes, whatever
+ * its address sent before. One wrong token is reserved for the address before anything is looked
+ * up, and given back if the token was right: so however many come at once, no more than the limit
+ * are looked up in a hurry.
+ */
+export async function identifyBy(
+  tokens: Keys,
+  token: string | null,
   request: IncomingMessage,
-  keys: Keys,
-  { wrongKeys, callerOf }: Guards,
-): Promise<KnownKey | { readonly ok: false; readonly waitMs: number }> {
-  if (request.headers.authorization === undefined) return { ok: false, waitMs: 0 }
-  const token = bearer(request)
-  const known = token === null ? { ok: false as const } : keys.peek(token)
+  { wrongKeys, callerOf }: Pick<Guards, 'wrongKeys' | 'callerOf'>,
+): Promise<Identified> {
+  const known = token === null ? { ok: false as const } : tokens.peek(token)
   if (known?.ok) return known
   const caller = callerOf(request)
   const waitMs = wrongKeys.take(caller)
   if (known !== null || token === null) return { ok: false, waitMs }
   try {
-    const found = await keys.check(token, waitMs > 0)
+    const found = await tokens.check(token, waitMs > 0)
     if (!found.ok) return { ok: false, waitMs }
     if (waitMs === 0) wrongKeys.giveBack(caller)
     return found

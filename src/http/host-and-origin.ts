@@ -46,6 +46,28 @@ function isOwnName(given: string, host: string): boolean {
   return isLoopback(name) || name === host.toLowerCase() || name.endsWith('.localhost')
 }
 
+/**
+ * Whether a request with a cookie was made by a page of this service: browsers add cookies to what
+ * pages of other sites ask for as well, and say where it comes from. What changes something must
+ * say that it comes from here; what only looks may say nothing, or that a person typed its address.
+ */
+export function isFromOwnPage({ headers, method = 'GET' }: IncomingMessage): boolean {
+  const { origin, host } = headers
+  const site = headers['sec-fetch-site']
+  if (SAFE_METHODS.has(method)) {
+    return site === undefined || (typeof site === 'string' && OWN_SITES.has(site))
+  }
+  if (site !== undefined) return site === 'same-origin'
+  return origin !== undefined && isOwnOrigin(origin, host)
+}
+
+/** Whether a request that changes something says that a page of another site makes it. */
+export function isFromElsewhere(request: IncomingMessage): boolean {
+  const { headers, method = 'GET' } = request
+  const said = headers['sec-fetch-site'] ?? headers.origin
+  return said !== undefined && !SAFE_METHODS.has(method) && !isFromOwnPage(request)
+}
+
 function isOwnOrigin(origin: string, host: string | undefined): boolean {
   return host !== undefined && (origin === `http://${host}` || origin === `https://${host}`)
 }

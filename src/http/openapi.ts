@@ -1,5 +1,6 @@
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import { SCOPES } from '../domain/api-key.ts'
 import { writeJson } from '../domain/json.ts'
 import { scopeOf } from './auth.ts'
 import { named } from './components.ts'
@@ -31,6 +32,7 @@ const TAGS = [
   { name: 'Users', description: 'Balances and their history.' },
   { name: 'Events', description: 'What becomes of payments, told to whoever asked for it.' },
   { name: 'Dead letters', description: 'What failed or could not be finished.' },
+  { name: 'Keys', description: 'API keys, and who is signed in with them.' },
   { name: 'Operations', description: 'Health and counters.' },
   { name: 'Mock gateway', description: 'A gateway with adjustable faults.' },
 ]
@@ -84,7 +86,7 @@ export async function document(app: FastifyInstance, options: DocumentOptions): 
 /** The scope that a key needs for a route, in its description; none for what is public. */
 function withScope<Schema extends object>(schema: Schema, url: string, method: string): Schema {
   const scope = scopeOf(url, method)
-  if (scope === 'public' || scope === 'gateway') return { ...schema, security: [] }
+  if (!SCOPES.some((one) => one === scope)) return { ...schema, security: [] }
   const { description = '' } = schema as { description?: string }
   return {
     ...schema,

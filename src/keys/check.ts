@@ -1,10 +1,20 @@
 import { parseToken, sameHash, type Checked, type Scope } from '../domain/api-key.ts'
 import { Overloaded, type Clock, type Global } from '../ports.ts'
+import { findSessions, useSession } from './sessions-store.ts'
 import { findKeys } from './store.ts'
 
-interface Known {
+/** What a token is compared with, as its store finds it. */
+interface Found {
+  readonly id: string
   readonly secretHash: Buffer
   readonly scopes: readonly Scope[]
+  /** The key that a session speaks for; left out: it is a key. */
+  readonly keyId?: string
+  /** It is a session that was not noted as used for a while. */
+  readonly resting?: boolean
+}
+
+interface Known extends Found {
   /** When the question was asked that this is the answer to. */
   readonly askedMs: number
 }
@@ -21,7 +31,7 @@ const PATIENCE_MS = 50
 const LOOKUP_MAX = 500
 /** Ids that may wait for a look-up: more than connections can bring. */
 const WAITING_MAX = 50_000
-const NOBODY: Known = { secretHash: Buffer.alloc(32), scopes: [], askedMs: 0 }
+const NOBODY: Known = { id: '', secretHash: Buffer.alloc(32), scopes: [], askedMs: 0 }
 
 interface KeyChecker {
   /**
@@ -34,20 +44,52 @@ interface KeyChecker {
   peek(token: string): Checked | null
 }
 
+interface CheckWorld {
+  readonly db: Global
+  readonly clock: Clock
+  readonly knownMax?: number
+}
+
 /**
  * Make the check of API keys. A key in use is looked up every one and a half seconds per process,
  * and one that is not known once, however many requests wait for it. One look-up runs at a time and
  * takes along all ids that wait, so guessing keeps no more than one connection busy. The secret is
  * compared by its hash in constant time, for an unknown id as well.
  */
-export function keyChecker(world: {
-  readonly db: Global
-  readonly clock: Clock
-  readonly knownMax?: number
-}): KeyChecker {
-  const { knownMax = KNOWN_MAX } = world
+export function keyChecker(world: CheckWorld): KeyChecker {
+  return checker(world, 'key', (ids) => findKeys(world.db, ids))
+}
+
+interface SessionChecker extends KeyChecker {
+  /** Forget a session that has ended here; other processes do within seconds. */
+  forget(id: string): void
+}
+
+/**
+ * The same of sessions, whose key is read by the same look-up: so one whose key was revoked, or
+ * that is over, is refused as soon as a key would be. That it is used is noted once a minute.
+ */
+export function sessionChecker(world: CheckWorld): SessionChecker {
+  const { db } = world
+  return checker(
+    world,
+    'session',
+    (ids) => findSessions(db, ids),
+    // What comes of it is seen by the next look-up.
+    (id) => void useSession(db, id).catch(() => undefined),
+  )
+}
+
+type Find = (ids: readonly string[]) => Promise<readonly Found[]>
+
+function checker(
+  { clock, knownMax = KNOWN_MAX }: CheckWorld,
+  kind: 'key' | 'session',
+  find: Find,
+  onUse: (id: string) => void = () => undefined,
+): SessionChecker {
   const cache = new Map<string, Known>()
-  const lookups = lookupQueue(world)
+  const lookups = lookupQueue(clock, find)
 
   const learn = async (id: string, patient: boolean): Promise<Known> => {
     const found = await lookups.find(id, patient)
@@ -62,24 +104,36 @@ export function keyChecker(world: {
   const remembered = (id: string): Known | null => {
     const known = cache.get(id)
     if (known === undefined) return null
-    const ageMs = world.clock.elapsedMs() - known.askedMs
+    const ageMs = clock.elapsedMs() - known.askedMs
     if (ageMs >= FOUND_MS) return null
     // What comes of it is seen by whoever asks after the old answer has expired.
     if (ageMs >= RENEW_MS && !lookups.asks(id)) learn(id, false).catch(() => undefined)
     return known
   }
+  const compared = (hash: Buffer, known: Known): Checked => {
+    if (!sameHash(hash, known.secretHash) || known.scopes.length === 0) return { ok: false }
+    const { id, scopes, keyId, resting = false } = known
+    if (resting) {
+      cache.set(id, { ...known, resting: false })
+      onUse(id)
+    }
+    return keyId === undefined
+      ? { ok: true, id, scopes }
+      : { ok: true, id: keyId, scopes, session: id }
+  }
 
   return {
     async check(token, patient = false) {
-      const parsed = parseToken(token)
+      const parsed = parseToken(token, kind)
       if (parsed === null) return { ok: false }
-      return compare(parsed, remembered(parsed.id) ?? (await learn(parsed.id, patient)))
+      return compared(parsed.hash, remembered(parsed.id) ?? (await learn(parsed.id, patient)))
     },
     peek(token) {
-      const parsed = parseToken(token)
+      const parsed = parseToken(token, kind)
       const known = parsed === null ? null : remembered(parsed.id)
-      return parsed === null || known === null ? null : compare(parsed, known)
+      return parsed === null || known === null ? null : compared(parsed.hash, known)
     },
+    forget: (id) => void cache.delete(id),
   }
 }
 
@@ -89,7 +143,7 @@ interface Asker {
 }
 
 /** Look-ups of ids, one at a time; an id that is being asked about already is not asked again. */
-function lookupQueue({ db, clock }: { readonly db: Global; readonly clock: Clock }) {
+function lookupQueue(clock: Clock, find: Find) {
   const pending = new Map<string, Promise<Known | null>>()
   const askers = new Map<string, Asker>()
   let ready: string[] = []
@@ -100,7 +154,7 @@ function lookupQueue({ db, clock }: { readonly db: Global; readonly clock: Clock
     const askedMs = clock.elapsedMs()
     let end: (id: string, asker: Asker) => void
     try {
-      const rows = await findKeys(db, ids)
+      const rows = await find(ids)
       const byId = new Map(rows.map((row) => [row.id, { ...row, askedMs }]))
       end = (id, asker) => asker.resolve(byId.get(id) ?? null)
     } catch (error) {
@@ -156,12 +210,4 @@ function lookupQueue({ db, clock }: { readonly db: Global; readonly clock: Clock
       return asked
     },
   }
-}
-
-function compare(
-  { id, hash }: { readonly id: string; readonly hash: Buffer },
-  known: Known,
-): Checked {
-  const same = sameHash(hash, known.secretHash)
-  return same && known.scopes.length > 0 ? { ok: true, id, scopes: known.scopes } : { ok: false }
 }

@@ -13,8 +13,11 @@ import { exponentIn } from '../domain/currency.ts'
 import type { UserDraft } from '../domain/opening.ts'
 import { operationOf, type Operation } from '../domain/payment.ts'
 import { eventRoutes } from '../events/routes.ts'
+import type { Guards } from '../http/auth.ts'
 import { healthRoutes, type Probes } from '../http/health.ts'
 import type { FastRoute } from '../http/fast-path.ts'
+import { keyRoutes } from '../keys/key-routes.ts'
+import { sessionRoutes } from '../keys/session-routes.ts'
 import { sharedBalance } from '../ledger/balance.ts'
 import { ledgerRoutes } from '../ledger/routes.ts'
 import { counterRoutes } from '../metrics/routes.ts'
@@ -43,6 +46,7 @@ import { webhookRoutes } from '../webhooks/routes.ts'
 import type { Closing } from './closing.ts'
 import { admitting, openGate, routeProbes, showBreakers } from './admission.ts'
 import { gatewayTerms, type Process } from './shared.ts'
+import { VERSION } from './version.ts'
 
 /** Let the worker of this process look at once, for one operation or for all. */
 type Wake = (operation?: Operation) => void
@@ -56,14 +60,18 @@ interface ApiNeeds {
   readonly wake: Wake
   readonly refresh: Refresh
   readonly webhooks: Parameters<typeof webhookRoutes>[0]
+  readonly guards: Guards
+  /** Whether the mock gateway is in this process. */
+  readonly mockGateway: boolean
   /** Closes what its requests need, when none is left. */
   readonly stops: Closing
 }
 
 export async function apiRoutes(
   shared: Process,
-  { probes, wake, refresh, webhooks, stops }: ApiNeeds,
+  needs: ApiNeeds,
 ): Promise<{ readonly routes: FastifyPluginAsync[]; readonly fast: FastRoute[] }> {
+  const { probes, wake, refresh, webhooks, stops } = needs
   const { db, config, metrics, flusher } = shared
   const reads = listReads(shared)
   const policy = gatewayTerms(config)
@@ -116,9 +124,21 @@ export async function apiRoutes(
     runRoutes(acting),
     ledgerRoutes(balances, db.currency),
     counterRoutes({ db, flusher }),
+    sessionRoutes(sessionsOf(shared, needs)),
+    keyRoutes(db.global),
     healthRoutes({ ...probes, ...routeProbes(gate) }),
   ]
   return { routes, fast: fastPaymentRoutes(accepts.accept, books) }
+}
+
+/** Who is signed in with which key, and what the console is told of this service. */
+function sessionsOf({ db, config }: Process, { guards, mockGateway }: ApiNeeds) {
+  const { appName: title, appEnv: environment, currency } = config
+  return {
+    db: db.global,
+    guards,
+    service: { title, version: VERSION, environment, currency, mockGateway },
+  }
 }
 
 /** Accept refunds in batches, while their route is open. */

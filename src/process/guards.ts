@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts'
 import { openGuards, type Guards } from '../http/auth.ts'
 import type { ConnectionOptions } from '../http/connections.ts'
 import { isLoopback } from '../http/host-and-origin.ts'
-import { keyChecker } from '../keys/check.ts'
+import { keyChecker, sessionChecker } from '../keys/check.ts'
 import { usesDatabase, type Process, type Roles } from './shared.ts'
 
 /** Keys are asked for as soon as anyone but this machine can connect, and always in production. */
@@ -13,8 +13,10 @@ export function guardsOf({ config, db }: Process, roles: Roles): Guards {
   const open = loopback !== null && !config.production
   // The mock gateway alone has no database and charges nobody.
   const unguarded = open || !usesDatabase(roles)
+  const world = { db: db.global, clock: systemClock }
   return openGuards(systemClock, {
-    keys: unguarded ? null : keyChecker({ db: db.global, clock: systemClock }),
+    keys: unguarded ? null : keyChecker(world),
+    sessions: unguarded || !roles.api ? null : sessionChecker(world),
     perSecondMax: config.rateLimit,
     loopback,
     trustedProxies: config.trustedProxies ?? [],

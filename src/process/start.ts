@@ -86,7 +86,7 @@ async function open(
   // What requests need is closed when none is left; it is owed before it is made.
   const needed = closing()
   stops.push(() => needed.close())
-  const { app, admit, requestId, onAnswer } = await openServer(shared, roles)
+  const { app, guards, requestId, onAnswer } = await openServer(shared, roles)
   stops.push(() => closeServer(app))
   const mock = roles.mockGateway ? openMock(shared, at.journalPath) : null
   const gateway = openGatewayOf(shared, roles, () => hereOf(app.listeningOrigin) + MOCK_GATEWAY)
@@ -101,13 +101,15 @@ async function open(
           wake: (operation) => worker?.wake(operation),
           refresh: openRefresh(shared, gateway, needed),
           webhooks,
+          guards,
+          mockGateway: roles.mockGateway,
           stops: needed,
         })
       : { routes: [], fast: [] }
   const { elapsedMs } = systemClock
   addFastPath(app, {
     routes: fast,
-    admit,
+    admit: admitter(guards),
     requestId,
     open: () => !shared.stopping,
     elapsedMs,
@@ -156,7 +158,7 @@ async function openServer(shared: Process, roles: Roles) {
   })
   metrics.connections(() => app.front.connections.counts())
   refuseWhenStopping(app, shared)
-  return { app, admit: admitter(guards), requestId, onAnswer }
+  return { app, guards, requestId, onAnswer }
 }
 
 /**

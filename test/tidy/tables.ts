@@ -7,6 +7,7 @@ import { literalsOf, placeOf, type Parsed } from './tree.ts'
 /** The store that writes to each table; null: nobody does yet. */
 const OWNERS: Readonly<Record<string, string | null>> = {
   api_keys: 'src/keys/store.ts',
+  console_sessions: 'src/keys/sessions-store.ts',
   counters: 'src/metrics/store.ts',
   dead_letters: 'src/dead-letters/store.ts',
   deliveries: 'src/webhooks/deliveries-store.ts',

@@ -96,6 +96,8 @@ export type ErrorCode =
   | 'payment_not_found'
   | 'letter_not_found'
   | 'endpoint_not_found'
+  | 'session_not_found'
+  | 'key_not_found'
   | 'redrive_not_found'
   | 'method_not_allowed'
   | 'request_timeout'

@@ -1,0 +1,44 @@
+import type { IncomingMessage } from 'node:http'
+import { SESSION_HOURS_MAX } from '../domain/api-key.ts'
+
+/** The cookie of a session. Over https browsers keep its prefix to this very host, by https. */
+const NAME = 'payments_session'
+const SECURE_NAME = `__Host-${NAME}`
+
+const SECONDS_MAX = SESSION_HOURS_MAX * 3_600
+
+/**
+ * The token in the cookie of a request; null: there is none, or two of the same name, of which
+ * another site of the domain may have set one. The one that only https can set comes first.
+ */
+export function sessionToken(request: IncomingMessage): string | null {
+  const pairs = (request.headers.cookie ?? '').split(';').map((pair) => pair.trim())
+  for (const name of [SECURE_NAME, NAME]) {
+    const [value, ...more] = pairs
+      .filter((pair) => pair.startsWith(`${name}=`))
+      .map((pair) => pair.slice(name.length + 1))
+    if (value !== undefined) return more.length === 0 ? value : null
+  }
+  return null
+}
+
+/** The header that gives a browser the cookie of a session. Scripts of the page cannot read it. */
+export function cookieOf(token: string, request: IncomingMessage): string {
+  return cookie(isHttps(request), token, SECONDS_MAX)
+}
+
+/** The headers that take it back, whichever it is. */
+export function noCookies(): string[] {
+  return [true, false].map((secure) => cookie(secure, '', 0))
+}
+
+function cookie(secure: boolean, token: string, seconds: number): string {
+  const pair = `${secure ? SECURE_NAME : NAME}=${token}`
+  const parts = [pair, 'Path=/', `Max-Age=${seconds}`, 'HttpOnly', 'SameSite=Strict']
+  return [...parts, ...(secure ? ['Secure'] : [])].join('; ')
+}
+
+/** Whether the page is served by https, which only a proxy in front does: the browser says so. */
+function isHttps({ headers: { origin } }: IncomingMessage): boolean {
+  return origin?.startsWith('https://') ?? false
+}
