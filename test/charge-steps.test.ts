@@ -87,11 +87,12 @@ const IN_DOUBT = { tries: 1, triedAgeMs: 0, doubtAgeMs: 0 }
 test('the gateway is told what the payment is, and when the call began and how long it took', async () => {
   const { world, clock, calls, claimed } = worldOf({ tookMs: 12.6 })
   clock.advance(100)
+  const sentAt = clock.now()
   const { calls: made, decision } = await charge(world, claimed())
   const { id: paymentId, userId, amount, commission, type } = PAYMENT
   const money = { amount, commission, exponent: 2, currency: 'USD' }
   const request = { kind: operationOf(type), key: 'key-7', paymentId, userId, ...money }
-  assert.deepEqual(calls, [['charge', request]])
+  assert.deepEqual(calls, [['charge', { ...request, sentAt }]])
   const evidence = { outcome: paid, sent: true, httpStatus: 200 }
   assert.deepEqual(made, [{ kind: 'charge', ...evidence, startedMs: 100, tookMs: 13 }])
   assert.deepEqual(decision, { step: 'succeed', gatewayRef: 'gw-1', twice: false })

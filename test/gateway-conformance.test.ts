@@ -2,19 +2,9 @@ import type { TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
 import { httpGateway } from '../src/gateways/http-gateway.ts'
 import type { Promises } from '../src/domain/decision.ts'
-import { gatewayConformance, type Conformer } from './gateway-conformance.ts'
-import { FAULTS_NONE, serveMock } from './mock-server.ts'
+import { behaving, gatewayConformance, type Conformer } from './gateway-conformance.ts'
+import { serveMock } from './mock-server.ts'
 import { profileOf } from './profiles.ts'
-
-const BEHAVIOURS = {
-  accept: {},
-  decline: { decline: 1 },
-  lose_reply: { reset_after: 1 },
-  fail: { error_before: 1 },
-  refuse: { rejected: 1 },
-  disown: { wrong_credential: 1 },
-  take: { pending: 1, late_ms: 60_000 },
-} as const
 
 async function conformer(t: TestContext, profile: Promises): Promise<Conformer> {
   const { url, mock } = await serveMock(t)
@@ -36,7 +26,7 @@ async function conformer(t: TestContext, profile: Promises): Promise<Conformer> 
   return {
     gateway: drive(url),
     dead: drive(deadUrl),
-    behave: (how) => void mock.setFaults({ ...FAULTS_NONE, ...BEHAVIOURS[how] }),
+    behave: behaving(mock),
     charged(paymentId) {
       const id = Number(paymentId)
       const twice = mock.audit().chargedTwice.find(([first]) => first?.paymentId === id)

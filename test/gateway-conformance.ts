@@ -2,7 +2,10 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { GatewayOperation } from '../src/domain/gateway.ts'
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
+import type { Faults } from '../src/mock-gateway/faults.ts'
+import type { MockGateway } from '../src/mock-gateway/server.ts'
 import type { Evidence, Gateway } from '../src/ports.ts'
+import { FAULTS_NONE } from './mock-server.ts'
 
 /** What a gateway can be told to do. */
 export type Behaviour = 'accept' | 'decline' | 'lose_reply' | 'fail' | 'refuse' | 'disown' | 'take'
@@ -45,6 +48,34 @@ const REFUND: GatewayOperation = {
 }
 
 const AMOUNTS = [1n, 10n, 99n, 100n, 20_050n, 999_999_999_999n]
+
+/** The faults of the mock gateway that make it behave so. */
+const BEHAVIOURS: Readonly<Record<Behaviour, Partial<Faults>>> = {
+  accept: {},
+  decline: { decline: 1 },
+  lose_reply: { reset_after: 1 },
+  fail: { error_before: 1 },
+  refuse: { rejected: 1 },
+  disown: { wrong_credential: 1 },
+  take: { pending: 1, late_ms: 60_000 },
+}
+
+/** The mock gateway as it is told to behave, in whatever words it is asked. */
+export function behaving(mock: MockGateway): Conformer['behave'] {
+  return (how) => void mock.setFaults({ ...FAULTS_NONE, ...BEHAVIOURS[how] })
+}
+
+/** A driver that is given every operation with what its gateway needs beside it. */
+export function dressedAs(
+  dress: (operation: GatewayOperation) => GatewayOperation,
+  gateway: Gateway,
+): Gateway {
+  return {
+    ...gateway,
+    execute: (operation, signal) => gateway.execute(dress(operation), signal),
+    lookup: (operation, signal) => gateway.lookup(dress(operation), signal),
+  }
+}
 
 type Make = (t: TestContext) => Promise<Conformer>
 

@@ -6,6 +6,11 @@ import {
   stripeLookupKind,
   type StripeShape,
 } from '../src/gateways/stripe-reply.ts'
+import {
+  yookassaCharge,
+  yookassaLookup,
+  type YookassaShape,
+} from '../src/gateways/yookassa-reply.ts'
 
 /** Every shape of a body, and its head in the table. */
 export const SHAPES: Readonly<Record<Shape, string>> = {
@@ -29,6 +34,20 @@ export const STRIPE_SHAPES: Readonly<Record<StripeShape, string>> = {
   key_in_use: '`idempotency_error`',
   trouble: '`api_error`',
   absent: 'a list without us',
+  json: 'other JSON',
+  page: 'a page',
+  empty: 'empty',
+  another: 'about another payment',
+}
+
+/** Every shape of a body of YooKassa's. */
+export const YOOKASSA_SHAPES: Readonly<Record<YookassaShape, string>> = {
+  succeeded: '`succeeded`',
+  canceled: '`canceled`',
+  pending: 'not finished',
+  error: 'an error',
+  forbidden: '`forbidden`',
+  key_used: 'a used key',
   json: 'other JSON',
   page: 'a page',
   empty: 'empty',
@@ -103,6 +122,8 @@ export const TABLES: Readonly<Record<string, string>> = {
   ]),
   'stripe charges': table(STRIPE_SHAPES, (status, shape) => stripeChargeKind(status, shape)),
   'stripe lookups': table(STRIPE_SHAPES, (status, shape) => stripeLookupKind(status, shape)),
+  'yookassa charges': table(YOOKASSA_SHAPES, (status, shape) => yookassaCharge(status, shape)),
+  'yookassa lookups': table(YOOKASSA_SHAPES, (status, shape) => yookassaLookup(status, shape)),
   faults: faults(),
 }
 

@@ -4,7 +4,8 @@ import { CURRENCIES, type Exponent } from '../src/domain/currency.ts'
 import type { GatewayOperation } from '../src/domain/gateway.ts'
 import { fromStripe, STRIPE_CURRENCIES, toStripe } from '../src/gateways/stripe-amount.ts'
 import { executeCall, lookupCall } from '../src/gateways/stripe-call.ts'
-import { DEPOSIT, detailsOf, PAYOUT, REFUND } from './stripe-kit.ts'
+import { detailsOf } from './driver-kit.ts'
+import { DEPOSIT, PAYOUT, REFUND } from './stripe-kit.ts'
 
 const ACCESS = { root: '', secretKey: 'sk_test_0' }
 

@@ -1,10 +1,10 @@
 import type { TestContext } from 'node:test'
 import Stripe from 'stripe'
 import { systemClock } from '../src/adapters/clock.ts'
-import type { Details } from '../src/domain/details.ts'
 import type { GatewayOperation } from '../src/domain/gateway.ts'
 import { stripeGateway, type StripeOptions } from '../src/gateways/stripe.ts'
 import type { Gateway } from '../src/ports.ts'
+import { detailsOf } from './driver-kit.ts'
 import { profileOf } from './profiles.ts'
 import { serveMock, type MockServer } from './mock-server.ts'
 import type { Faults } from '../src/mock-gateway/faults.ts'
@@ -104,9 +104,4 @@ export const REFUND: GatewayOperation = {
   amount: 50n,
   commission: 0n,
   parent: { paymentId: 7n, gatewayRef: 'pi_1' },
-}
-
-/** What is said about a payment: its method, and perhaps where its payer comes back to. */
-export function detailsOf(paymentMethod: string | null, returnUrl: string | null = null): Details {
-  return { reference: null, description: null, metadata: null, paymentMethod, returnUrl }
 }

@@ -4,7 +4,8 @@ import { createServer, type AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { GatewayOperation } from '../src/domain/gateway.ts'
 import { stripeCharges } from '../src/gateways/stripe-list.ts'
-import { DEPOSIT, detailsOf, PAYOUT, REFUND, SECRET_KEY, stripeDriver } from './stripe-kit.ts'
+import { detailsOf } from './driver-kit.ts'
+import { DEPOSIT, PAYOUT, REFUND, SECRET_KEY, stripeDriver } from './stripe-kit.ts'
 
 /** Stripe's own server, which checks every request against its published API, and keeps nothing. */
 const skip =

@@ -1,24 +1,14 @@
 import assert from 'node:assert/strict'
-import { execFile, spawnSync } from 'node:child_process'
-import { join } from 'node:path'
 import { test } from 'node:test'
-import { promisify } from 'node:util'
-import { ROOT } from './sources.ts'
+import { runClient, skipWithout } from './python.ts'
 import { serveStripe } from './stripe-kit.ts'
-
-const skip =
-  spawnSync('python3', ['-c', 'import stripe']).status === 0
-    ? false
-    : 'the Python package is not installed: python3 -m pip install stripe'
 
 test(
   'Stripe’s client for Python charges, refunds, pays out and is refused as at Stripe',
-  { skip },
+  { skip: skipWithout('stripe') },
   async (t) => {
     const { stripeUrl } = await serveStripe(t)
-    const script = join(ROOT, 'test/clients/stripe_flows.py')
-    const { stdout } = await promisify(execFile)('python3', [script, stripeUrl])
-    assert.deepEqual(JSON.parse(stdout), {
+    assert.deepEqual(await runClient('stripe_flows.py', stripeUrl), {
       status: 'succeeded',
       again: true,
       retrieved: 2_050,

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { stripeCharges } from '../src/gateways/stripe-list.ts'
-import { GatewayUnreadable, type GatewayCharge, type ListCharges } from '../src/ports.ts'
+import { GatewayUnreadable } from '../src/ports.ts'
+import { detailsOf, listed } from './driver-kit.ts'
 import { http, peer } from './misbehaving-peer.ts'
 import {
   DEPOSIT,
-  detailsOf,
   officialClient,
   PAYOUT,
   REFUND,
@@ -159,16 +159,6 @@ test('a lookup tells what was refunded of a charge, and what came back of a payo
     [[back.id, 200n, 'payout_returned']],
   )
 })
-
-async function listed(list: ListCharges): Promise<GatewayCharge[]> {
-  const charges: GatewayCharge[] = []
-  for (let after: number | null = 0; after !== null;) {
-    const page: Awaited<ReturnType<ListCharges>> = await list(after)
-    charges.push(...page.charges)
-    after = page.next
-  }
-  return charges
-}
 
 test('everything that was executed is listed, over all pages, and nothing of others', async (t) => {
   const { driver, stripe, stripeUrl } = await made(t)

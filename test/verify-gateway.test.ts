@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import { progress } from '../src/adapters/terminal.ts'
 import type { Opened } from '../src/adapters/commands.ts'
 import { openAndRun, verifyCommand, type CommandWorld } from '../src/verify/command.ts'
-import { GatewayUnreadable } from '../src/ports.ts'
+import { GatewayUnreadable, type ListCharges } from '../src/ports.ts'
 import { httpCharges } from '../src/gateways/http-charges.ts'
 import { halves, integerSet } from '../src/verify/integers.ts'
 import { seededRandom } from '../src/domain/random.ts'
@@ -184,10 +184,25 @@ function recorder(isTTY = false, hasColors = false) {
   }
 }
 
-function opened(world: TestWorld, gatewayUrl: string | null): () => Promise<Opened<CommandWorld>> {
+function opened(
+  world: TestWorld,
+  gatewayUrl: string | null,
+  charges: ListCharges | null = null,
+): () => Promise<Opened<CommandWorld>> {
   const { db, clock } = world
-  return async () => ({ db, clock, shards: 1, gatewayUrl, close: async () => undefined })
+  return async () => ({ db, clock, shards: 1, gatewayUrl, charges, close: async () => undefined })
 }
+
+test('a gateway with a list of its own is compared by that, and another URL by its own', async (t) => {
+  const { world, server } = await agreeing(t)
+  const run = (gateway: true | string, charges: ListCharges) =>
+    openAndRun(opened(world, null, charges), { gateway }, { out: recorder(), err: recorder() })
+  const unread = () => Promise.reject(new GatewayUnreadable('not to be read'))
+  assert.equal(await run(true, httpCharges(server.url)), 0)
+  assert.equal(await run(true, async () => ({ charges: [], next: null })), 1)
+  assert.equal(await run(true, unread), 2)
+  assert.equal(await run(server.url, unread), 0)
+})
 
 test('the command ends with 0 for clean books, 1 for violations, 2 when it cannot check', async (t) => {
   const { world, server } = await agreeing(t)

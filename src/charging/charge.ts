@@ -224,10 +224,11 @@ async function make(
   world: ChargeWorld,
   kind: 'charge' | 'lookup',
   claimed: Claim,
-  { doubtAgeMs }: TaskState,
+  { doubtAgeMs, firstSentAgeMs }: TaskState,
 ): Promise<CallMade> {
   const { clock, gateway } = world
-  const request = requestOf(claimed, world.db.currency)
+  const sentAt = firstSentAgeMs === null ? null : new Date(clock.now().getTime() - firstSentAgeMs)
+  const request = { ...requestOf(claimed, world.db.currency), sentAt }
   const startedMs = clock.elapsedMs()
   const stamp = <Outcome>(evidence: Evidence<Outcome>) => ({
     ...evidence,

@@ -2,6 +2,7 @@ import {
   currencies,
   headerValue,
   httpUrl,
+  integer,
   seconds,
   secrets,
   type KindValue,
@@ -20,6 +21,11 @@ export type GatewaySetting = Omit<Setting, 'name' | 'group'> & {
 /** A setting of the gateway `http`, as every other gateway has it too. */
 function own<S extends Setting>(setting: S, suffix: string) {
   return { ...setting, suffix }
+}
+
+/** Where the API of a vendor is. */
+function apiAt(fallback: string) {
+  return { suffix: 'URL', kind: httpUrl(), fallback, doc: 'Where its API is.' }
 }
 
 const { gatewayUrl, gatewayAuthorization, gatewayHeaders, gatewayEcho } = SETTINGS
@@ -87,12 +93,51 @@ export const DRIVER_SETTINGS = {
     },
     operations: own(gatewayOperations, 'OPERATIONS'),
     pendingMsMax: own(gatewayPendingMsMax, 'PENDING_MAX_SECONDS'),
-    url: {
-      suffix: 'URL',
-      kind: httpUrl(),
-      fallback: 'https://api.stripe.com',
-      doc: 'Where its API is.',
+    url: apiAt('https://api.stripe.com'),
+  },
+  yookassa: {
+    shopId: {
+      suffix: 'SHOP_ID',
+      kind: integer(1, 999_999_999_999),
+      fallback: null,
+      demanded: true,
+      doc: 'The shop that takes payments and gives refunds.',
     },
+    secretKey: {
+      suffix: 'SECRET_KEY',
+      kind: headerValue(),
+      fallback: null,
+      demanded: true,
+      secret: true,
+      doc: "The shop's secret key. Never logged.",
+    },
+    payoutShopId: {
+      suffix: 'PAYOUT_SHOP_ID',
+      kind: integer(1, 999_999_999_999),
+      fallback: null,
+      doc: 'The gateway that makes payouts. When unset, there are none.',
+    },
+    payoutSecretKey: {
+      suffix: 'PAYOUT_SECRET_KEY',
+      kind: headerValue(),
+      fallback: null,
+      secret: true,
+      doc: 'Its secret key. Never logged.',
+    },
+    returnUrl: {
+      suffix: 'RETURN_URL',
+      kind: httpUrl(),
+      fallback: null,
+      doc: 'Where payers come back to whose payment has no `return_url`. When unset, it needs one.',
+    },
+    currencies: {
+      suffix: 'CURRENCIES',
+      kind: currencies(),
+      fallback: 'RUB',
+      doc: 'What the shop takes.',
+    },
+    pendingMsMax: own(gatewayPendingMsMax, 'PENDING_MAX_SECONDS'),
+    url: apiAt('https://api.yookassa.ru/v3'),
   },
 } as const satisfies Record<string, Readonly<Record<string, GatewaySetting>>>
 
@@ -100,7 +145,7 @@ export const DRIVER_SETTINGS = {
 export type DriverName = keyof typeof DRIVER_SETTINGS
 
 /** Drivers that are whole, and whose payments the service does not carry out to the end yet. */
-export const NOT_YET: ReadonlySet<DriverName> = new Set(['stripe'])
+export const NOT_YET: ReadonlySet<DriverName> = new Set(['stripe', 'yookassa'])
 
 /** Whether a setting may be absent. */
 type Absent<S extends GatewaySetting> = S extends { readonly demanded: true }
@@ -137,6 +182,31 @@ export const DRIVER_RULES: {
       broken: ({ secretKey }) => !/^[sr]k_/.test(secretKey),
       fix: 'must begin with `sk_` or `rk_`: other keys of Stripe cannot charge',
       always: true,
+    },
+  ],
+  yookassa: [
+    ...URL_RULES,
+    {
+      field: 'secretKey',
+      broken: ({ secretKey }) => secretKey.startsWith('test_'),
+      fix: 'must not be the key of a test shop: it moves no money',
+    },
+    {
+      field: 'payoutSecretKey',
+      broken: ({ payoutSecretKey }) => payoutSecretKey?.startsWith('test_') === true,
+      fix: 'must not be the key of a test gateway: it moves no money',
+    },
+    {
+      field: 'payoutShopId',
+      broken: ({ payoutShopId, payoutSecretKey }) =>
+        (payoutShopId === null) !== (payoutSecretKey === null),
+      fix: 'and PAYOUT_SECRET_KEY belong together: set both, or none for no payouts',
+      always: true,
+    },
+    {
+      field: 'returnUrl',
+      broken: ({ returnUrl }) => returnUrl?.startsWith('http:') === true,
+      fix: 'must be https',
     },
   ],
 }

@@ -48,6 +48,8 @@ export interface GatewayOperation {
     /** The gateway's own reference of it; null: it gave none. */
     readonly gatewayRef: string | null
   }
+  /** When it may have been sent for the first time; null or not there: not known, or never. */
+  readonly sentAt?: Date | null
   /** What was said about the payment: method, page to return to, metadata; not there: nothing. */
   readonly details?: Details
 }

@@ -18,6 +18,8 @@ export interface HttpCall {
   readonly body: string | null
   /** The largest reply that is read, in bytes; not there: that of an answer about one payment. */
   readonly bytesMax?: number
+  /** A deadline before that of the client, in milliseconds. */
+  readonly msMax?: number
 }
 
 /** A reply that was read to its end. */
@@ -94,10 +96,14 @@ export function httpClient(options: {
   const watch = abortWatch()
   let closing: Promise<void> | undefined
   return {
-    exchange({ method, path, headers, body, bytesMax }, signal, judge = keep) {
+    exchange({ method, path, headers, body, bytesMax, msMax }, signal, judge = keep) {
       if (signal?.aborted) return Promise.resolve(fault('aborted', false, null))
       return new Promise((resolve) => {
-        const exchange = new OneExchange(options.timeoutMs, judge, resolve)
+        const exchange = new OneExchange(
+          Math.min(msMax ?? Infinity, options.timeoutMs),
+          judge,
+          resolve,
+        )
         if (bytesMax !== undefined) exchange.bytesMax = bytesMax
         if (signal !== undefined) exchange.unwatch = watch(signal, () => exchange.cut('aborted'))
         const request: Tied = { method, path, body, headers, exchange }

@@ -6,6 +6,7 @@ import { typeOf } from '../domain/payment.ts'
 import { chargeKind, confirms, lookupKind, refuses, type Shape } from '../domain/reply.ts'
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
+import { placeOf, unanswered } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
 import { retryAfterOf } from './retry-after.ts'
 import { readBody, type HttpOrder, type ReplyBody } from './http-reply.ts'
@@ -37,8 +38,7 @@ export interface HttpGatewayOptions {
  * docs/gateways.md is its contract. Throws only here, for a `url` that is not a URL.
  */
 export function httpGateway(options: HttpGatewayOptions): Gateway {
-  const { origin, pathname } = new URL(options.url)
-  const root = pathname.replace(/\/+$/, '')
+  const { origin, root } = placeOf(options.url)
   const { headers = [], echo, clock, untold } = options
   const client = httpClient({ ...options, origin, keepAlive: echo === 'required' })
   const demanding = echo === 'required'
@@ -136,12 +136,7 @@ function chargeOutcome(
   clock: Clock,
 ): ChargeOutcome {
   const { exchange, body } = seen
-  if (exchange.kind === 'fault') {
-    const { reason, sent } = exchange
-    return sent
-      ? { kind: 'in_doubt', reason }
-      : { kind: 'not_executed', reason, retryAfterMs: null }
-  }
+  if (exchange.kind === 'fault') return unanswered(exchange)
   const kind = chargeKind(exchange.status, body.shape)
   const reason = reasonOf(exchange.status, body)
   const word = kind === 'success' || kind === 'declined' || kind === 'pending'

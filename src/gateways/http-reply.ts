@@ -32,7 +32,7 @@ export function readBody(body: Buffer, request: HttpOrder): ReplyBody {
   if (body.length === 0) return { shape: 'empty', ...NOTHING }
   const fields = objectOf(body)
   if (fields === null) return { shape: 'page', ...NOTHING }
-  const code = codeOf(fields)
+  const code = codeIn(fields.code)
   const echo = echoOf(fields, request)
   return {
     shape: echo === 'another' ? 'another' : wordOf(fields, code),
@@ -50,11 +50,20 @@ export function objectOf(body: Buffer): Fields | null {
   return fields === null || hasKeyTwice(text, fields) ? null : fields
 }
 
+/** Whether it is an object that is no array: such have string keys. */
+export function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The members of an object; none where it is none. */
+export function fieldsIn(value: unknown): Fields {
+  return isFields(value) ? value : {}
+}
+
 function parseObject(text: string): Fields | null {
   try {
     const value: unknown = JSON.parse(text)
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
-    return value as Fields // An object that is no array has string keys.
+    return isFields(value) ? value : null
   } catch {
     return null
   }
@@ -123,7 +132,7 @@ function numberText(value: unknown): string | null {
  * Read through the decimal text, so that no arithmetic is done on floats. Zeros at the end are
  * none. Null: it is no amount of that many decimals.
  */
-function minorUnits(value: unknown, exponent: number): bigint | null {
+export function minorUnits(value: unknown, exponent: number): bigint | null {
   const match = /^(\d{1,30})(?:\.(\d{1,34}))?$/.exec(numberText(value) ?? '')
   if (match === null) return null
   const [, whole = '', decimals = ''] = match
@@ -137,6 +146,7 @@ function gatewayRefOf(fields: Fields): string | null {
   return typeof ref === 'string' && /^[\x20-\x7e]{1,200}$/.test(ref) ? ref : null
 }
 
-function codeOf({ code }: Fields): string | null {
+/** A code that can be stored, shown and counted; null: it is none. */
+export function codeIn(code: unknown): string | null {
   return typeof code === 'string' && /^[a-z0-9_]{1,40}$/.test(code) ? code : null
 }

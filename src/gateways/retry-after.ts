@@ -16,6 +16,6 @@ export function retryAfterOf(exchange: Exchange, clock: Clock): number | null {
 }
 
 /** A wait within the bounds. */
-function clamp(ms: number): number {
+export function clamp(ms: number): number {
   return Math.min(RETRY_AFTER_MS_MAX, Math.max(RETRY_AFTER_MS_MIN, ms))
 }

@@ -1,7 +1,8 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Operation } from '../domain/payment.ts'
 import type { Notice, RawNotice } from '../ports.ts'
-import { objectOf, type Fields } from './http-reply.ts'
+import { paymentIn } from './driver.ts'
+import { fieldsIn, objectOf } from './http-reply.ts'
 import { OURS } from './stripe-call.ts'
 
 /** What a notice is checked against. */
@@ -67,20 +68,10 @@ export function readStripeNotice(raw: RawNotice, terms: NoticeTerms, now: Date):
   const ref = operation === 'charge' ? (object['payment_intent'] ?? object['id']) : object['id']
   if (operation === undefined || !isText(ref)) return { kind: 'ignored', reason: 'other_event' }
   const status = isText(object['status']) ? object['status'] : ''
-  const paymentId = idOf(fieldsIn(object['metadata'])[OURS.payment])
+  const paymentId = paymentIn(object['metadata'], OURS)
   return { kind: 'authentic', operation, ref, paymentId, event: type, status, dedupeKey: id }
 }
 
 function isText(value: unknown): value is string {
   return typeof value === 'string' && /^[\x21-\x7e]{1,200}$/.test(value)
-}
-
-function fieldsIn(value: unknown): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Fields) // An object that is no array has string keys.
-    : {}
-}
-
-function idOf(id: unknown): bigint | null {
-  return typeof id === 'string' && /^[1-9]\d{0,17}$/.test(id) ? BigInt(id) : null
 }

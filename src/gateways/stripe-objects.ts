@@ -1,9 +1,10 @@
 import type { GatewayOperation } from '../domain/gateway.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
+import { payerPage } from './driver.ts'
+import { fieldsIn, isFields, type Fields } from './http-reply.ts'
 import { fromStripe } from './stripe-amount.ts'
 import { OURS } from './stripe-call.ts'
 
-type Fields = Readonly<Record<string, unknown>>
 type Success = Extract<LookupOutcome, { kind: 'success' }>
 type Action = NonNullable<Extract<ChargeOutcome, { kind: 'pending' }>['action']>
 
@@ -44,17 +45,13 @@ export function readObject(
 /** It names our key, or has the id that we know; and is about our amount. */
 function isOurs(fields: Fields, id: string, operation: GatewayOperation): boolean {
   const { metadata, amount, currency } = fields
-  const key = isFields(metadata) ? metadata[OURS.key] : undefined
+  const key = fieldsIn(metadata)[OURS.key]
   const named = key === undefined ? id === operation.gatewayRef : key === operation.key
   return (
     named &&
     currency === operation.currency.toLowerCase() &&
     fromStripe(amount, operation) === operation.amount
   )
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function readIntent(fields: Fields, id: string, operation: GatewayOperation): StripeWord | null {
@@ -65,19 +62,10 @@ function readIntent(fields: Fields, id: string, operation: GatewayOperation): St
   if (status === 'requires_payment_method' && isFields(error)) {
     return declined(id, [error['decline_code'], error['code']])
   }
+  const page = fieldsIn(fieldsIn(fields['next_action'])['redirect_to_url'])
   const goesOn = /^(processing|requires_(action|capture|confirmation|payment_method))$/
   if (typeof status !== 'string' || !goesOn.test(status)) return null
-  return { kind: 'pending', gatewayRef: id, reason: status, action: actionOf(fields) }
-}
-
-/** The page that the payer has to open. Only https: it is handed on to people. */
-function actionOf({ next_action: next }: Fields): Action | null {
-  const redirect = isFields(next) ? next['redirect_to_url'] : null
-  const url = isFields(redirect) ? redirect['url'] : null
-  if (typeof url !== 'string' || url.length > 2_048 || !/^https:\/\/[\x21-\x7e]+$/.test(url)) {
-    return null
-  }
-  return URL.canParse(url) ? { type: 'redirect', url, expiresAt: null } : null
+  return { kind: 'pending', gatewayRef: id, reason: status, action: payerPage(page['url']) }
 }
 
 /** What was refunded of a charge, where Stripe was asked to tell it with the payment intent. */

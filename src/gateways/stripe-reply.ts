@@ -1,7 +1,7 @@
-import { isUtf8 } from 'node:buffer'
 import type { GatewayOperation } from '../domain/gateway.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import { chargeKind, lookupKind, type Shape } from '../domain/reply.ts'
+import { isFields, objectOf, type Fields } from './http-reply.ts'
 import { isDecline } from './stripe-declines.ts'
 import { readObject, type StripeWord } from './stripe-objects.ts'
 
@@ -27,8 +27,6 @@ export interface StripeBody {
   /** It names us. */
   readonly echoed: boolean
 }
-
-type Fields = Readonly<Record<string, unknown>>
 
 /** Of these nobody's requests are carried out until somebody changes the account or its keys. */
 const CREDENTIALS: ReadonlySet<string> = new Set([
@@ -61,26 +59,13 @@ export function readStripe(
   if (echo !== null && echo !== operation.key) return { shape: 'another', ...NOTHING }
   const echoed = echo !== null
   if (body.length === 0) return { shape: 'empty', ...NOTHING, echoed }
-  const fields = isUtf8(body) ? parseObject(body.toString()) : null
+  const fields = objectOf(body)
   if (fields === null) return { shape: 'page', ...NOTHING, echoed }
-  if (isObject(fields['error'])) return readError(fields['error'], operation, echoed)
+  if (isFields(fields['error'])) return readError(fields['error'], operation, echoed)
   if (fields['object'] === 'list' || fields['object'] === 'search_result') {
     return readList(fields, operation)
   }
   return readOne(fields, operation, echoed)
-}
-
-function parseObject(text: string): Fields | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isObject(value) ? value : null
-  } catch {
-    return null
-  }
-}
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function readOne(fields: Fields, operation: GatewayOperation, echoed: boolean): StripeBody {
@@ -99,7 +84,7 @@ function readList(fields: Fields, operation: GatewayOperation): StripeBody {
   const { data, has_more: more } = fields
   if (!Array.isArray(data)) return { shape: 'json', ...NOTHING }
   const words = data.flatMap((one: unknown) => {
-    const word = isObject(one) ? readObject(one, operation) : null
+    const word = isFields(one) ? readObject(one, operation) : null
     return word === null || word === 'another' ? [] : [word]
   })
   const [word] = ORDER.flatMap((kind) => words.find((one) => one.kind === kind) ?? [])
@@ -110,7 +95,7 @@ function readList(fields: Fields, operation: GatewayOperation): StripeBody {
 /** Stripe's own error. A decline has to name us, by its payment intent or by our key. */
 function readError(error: Fields, operation: GatewayOperation, keyed: boolean): StripeBody {
   const code = codeOf(error['code'])
-  const intent = isObject(error['payment_intent']) ? error['payment_intent'] : null
+  const intent = isFields(error['payment_intent']) ? error['payment_intent'] : null
   const state = intent === null ? null : readObject(intent, operation)
   if (state === 'another') return { shape: 'another', ...NOTHING }
   const echoed = keyed || state !== null

@@ -1,6 +1,7 @@
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
+import { declined, placeOf, unanswered, unasked } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
 import { retryAfterOf } from './retry-after.ts'
 import {
@@ -42,8 +43,8 @@ const LOOKUP_BYTES_MAX = 1024 * 1024
  */
 export function stripeGateway(options: StripeOptions): Gateway {
   const { secretKey, clock, noticeSecrets, noticeAgeMsMax } = options
-  const { origin, pathname } = new URL(options.url)
-  const access: StripeAccess = { root: pathname.replace(/\/+$/, ''), secretKey }
+  const { origin, root } = placeOf(options.url)
+  const access: StripeAccess = { root, secretKey }
   const client = httpClient({ ...options, origin, keepAlive: true })
   const ask = (call: HttpCall, operation: GatewayOperation, signal?: AbortSignal) =>
     asked(client, { ...call, bytesMax: LOOKUP_BYTES_MAX }, operation, signal)
@@ -75,11 +76,6 @@ export function stripeGateway(options: StripeOptions): Gateway {
       readStripeNotice(raw, { secrets: noticeSecrets, ageMsMax: noticeAgeMsMax }, clock.now()),
     close: () => client.close(),
   }
-}
-
-/** Nothing was sent, because there is nothing that could be asked for. */
-function unasked<Outcome>(outcome: Outcome): Evidence<Outcome> {
-  return { outcome, sent: false, httpStatus: null }
 }
 
 /** What is to be ended: its reference, and what is known of it if it goes no further. */
@@ -125,12 +121,7 @@ function headerOf({ headers }: Reply, name: string): string | null {
 }
 
 function chargeOutcome({ exchange, body }: Seen, clock: Clock): ChargeOutcome {
-  if (exchange.kind === 'fault') {
-    const { reason, sent } = exchange
-    return sent
-      ? { kind: 'in_doubt', reason }
-      : { kind: 'not_executed', reason, retryAfterMs: null }
-  }
+  if (exchange.kind === 'fault') return unanswered(exchange)
   const kind = stripeChargeKind(exchange.status, body.shape)
   const { word } = body
   if (word !== null && word.kind === kind) return chargeWord(word)
@@ -149,13 +140,11 @@ function chargeOutcome({ exchange, body }: Seen, clock: Clock): ChargeOutcome {
 /** What an object says, as a charge tells it. */
 function chargeWord(word: StripeWord): ChargeOutcome {
   if (word.kind === 'success') return { kind: word.kind, gatewayRef: word.gatewayRef }
-  return word.kind === 'declined' ? declined(word.codes) : word
+  return word.kind === 'declined' ? declinedBy(word.codes) : word
 }
 
-function declined(codes: readonly (string | null)[]) {
-  const code = codes.find((one) => one !== null) ?? null
-  const reason = wordFor(...codes)
-  return { kind: 'declined', reason, ...(code === null ? {} : { code }) } as const
+function declinedBy(codes: readonly (string | null)[]) {
+  return declined(wordFor(...codes), codes.find((one) => one !== null) ?? null)
 }
 
 function lookupOutcome({ exchange, body }: Seen, clock: Clock): LookupOutcome {
@@ -177,7 +166,7 @@ function lookupOutcome({ exchange, body }: Seen, clock: Clock): LookupOutcome {
 
 /** What an object says, as a lookup tells it. */
 function told(word: StripeWord): LookupOutcome {
-  if (word.kind === 'declined') return declined(word.codes)
+  if (word.kind === 'declined') return declinedBy(word.codes)
   if (word.kind === 'success') return word
   return { kind: 'pending', gatewayRef: word.gatewayRef, action: word.action }
 }

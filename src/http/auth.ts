@@ -108,7 +108,7 @@ const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[
   [/\/webhook-endpoints(\/|$)/, /./, 'operate'],
   // Who has which key, and who is signed in with it.
   [/\/api\/v1\/(keys|sessions)(\/|$)/, /./, 'operate'],
-  [/\/mock-gateway\/stripe\/v1\/\*$/, /^(GET|HEAD|POST)$/, 'gateway'],
+  [/\/mock-gateway\/(stripe\/v1|yookassa\/v3)\/\*$/, /^(GET|HEAD|POST)$/, 'gateway'],
   [/./, /^(GET|HEAD|OPTIONS)$/, 'read'],
   [/\/(dlq|mock-gateway)(\/|$)|\/payments\/:id\/returns$|\/users\/:id\/erase$/, /./, 'operate'],
   [/\/payments\/:id\/(refunds|cancel)$/, /./, 'refund'],

@@ -11,14 +11,22 @@ import { ANSWERS, BY_KEY, Charges, FaultSettings, Journal, Key, Pay, Verdict } f
 import { decimalsOf } from './given-back.ts'
 import { REQUESTS_MAX, type Audit, type Seen } from './journal.ts'
 import type { Charge, Order } from './orders.ts'
+import { faceRoutes } from './face-routes.ts'
 import { gatewayRef, malformed, type Reply } from './replies.ts'
 import type { MockGateway } from './server.ts'
-import { stripeRoutes } from './stripe-routes.ts'
 
 /** The audit names at most this many payments; the count beside them is complete. */
 const TWICE_LISTED_MAX = 1_000
 
 const tags = ['Mock gateway']
+
+/** How the faces are spoken to. */
+const STRIPE = {
+  version: 'v1',
+  keyHeader: 'idempotency-key',
+  bodies: 'application/x-www-form-urlencoded',
+}
+const YOOKASSA = { version: 'v3', keyHeader: 'idempotence-key', bodies: '*' }
 
 /** The mock gateway over HTTP. Held replies are let go when the server begins to close. */
 export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
@@ -38,7 +46,8 @@ export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
     })
     const played = (reply: FastifyReply, how: Reply) => play(gateway, reply, how)
     backRoutes(app, gateway, played)
-    void app.register(stripeRoutes(gateway.stripe, played), { prefix: '/stripe' })
+    void app.register(faceRoutes(gateway.stripe, STRIPE, played), { prefix: '/stripe' })
+    void app.register(faceRoutes(gateway.yookassa, YOOKASSA, played), { prefix: '/yookassa' })
     app.get('/journal', { schema: JOURNAL }, (request, reply) => {
       const limit = parseInteger('limit', request.query.limit, LIMITS)
       const offset = parseInteger('offset', request.query.offset, OFFSETS)

@@ -6,8 +6,10 @@ import { decimalsOf, refundableOf, returnableOf, type Returned } from './given-b
 import { openJournal } from './journal.ts'
 import type { Act, Audit, Seen } from './journal.ts'
 import type { Charge, Order } from './orders.ts'
-import { stripeFace, type StripeFace } from './stripe-face.ts'
+import type { Face } from './face.ts'
+import { stripeFace } from './stripe-face.ts'
 import { answer, EFFECTS, lookupBody, refusal, show, type Effect, type Reply } from './replies.ts'
+import { yookassaFace } from './yookassa-face.ts'
 
 /** A gateway to test against: it charges nobody, fails as told, and remembers everything. */
 export interface MockGateway {
@@ -35,8 +37,10 @@ export interface MockGateway {
   returned(after: number, limit: number): readonly Returned[]
   /** How many decimals the amounts of a payment have; null: it was never charged here. */
   decimalsOf(paymentId: number): Exponent | null
-  /** The same gateway in the words of Stripe's API: it has a memory of its own. */
-  readonly stripe: StripeFace
+  /** The same gateway in the words of Stripe's API: payment intents, refunds, transfers. */
+  readonly stripe: Face
+  /** The same in the words of YooKassa's: payments, refunds, payouts. */
+  readonly yookassa: Face
   /** Forget every charge and request, and start chance anew. The faults stay. */
   reset(): void
   /** Let go of held replies and drop late charges. Later orders are answered with 503. */
@@ -85,11 +89,13 @@ export function mockGateway(options: {
     closed: false,
   }
   const holds = holding()
-  const stripe = stripeFace({
+  const around = {
     clock: options.clock,
     faults: () => state.faults,
     draw: () => draw(state.faults, state.random),
-  })
+  }
+  const stripe = stripeFace(around)
+  const yookassa = yookassaFace(around)
   return {
     pay: (order) => pay(state, order),
     lookup: (key) => lookup(state, key),
@@ -107,9 +113,11 @@ export function mockGateway(options: {
       return charge === null ? null : decimalsOf(charge)
     },
     stripe,
+    yookassa,
     reset() {
       reset(state)
       stripe.reset()
+      yookassa.reset()
     },
     close() {
       if (state.closed) return

@@ -1,6 +1,14 @@
-import type { Clock } from '../ports.ts'
-import type { Faults, Plan } from './faults.ts'
-import { EFFECTS, type Effect, type Reply } from './replies.ts'
+import {
+  nextFate,
+  openKeys,
+  spoiled,
+  type Face,
+  type FaceRequest,
+  type Fate,
+  type Keys,
+  type Surroundings,
+} from './face.ts'
+import type { Reply } from './replies.ts'
 import { PLAINLY, stripeBooks, type Doing, type StripeBooks } from './stripe-books.ts'
 import { readForm, type Form } from './stripe-form.ts'
 import {
@@ -24,56 +32,22 @@ import {
 } from './stripe-intents.ts'
 import { failure, type Answer } from './stripe-objects.ts'
 
-/** A request as it came; `text` is a form: the body of a POST, the query of a GET. */
-interface StripeRequest {
-  readonly method: 'GET' | 'POST'
-  /** Behind `/v1/`. */
-  readonly path: string
-  readonly text: string
-  readonly key: string | null
-  readonly authorization: string | null
-}
-
-/** A part of Stripe's API, with a memory: payment intents, refunds, transfers. */
-export interface StripeFace {
-  /** Carry a request out, once per key, and say how the reply goes out. Never throws. */
-  answer(request: StripeRequest): Reply
-  /** Ids of what moved money for a payment, by the metadata that came along. */
-  moved(name: string, value: string): readonly string[]
-  reset(): void
-}
-
-/** What is kept of a key: its request, and the answer to it. */
-interface Kept {
-  readonly request: string
-  readonly answer: Answer
-  readonly untilMs: number
-}
-
-interface State {
+interface State extends Surroundings {
   books: StripeBooks
-  readonly kept: Map<string, Kept>
+  readonly keys: Keys<Answer>
   requests: number
 }
 
-/** What a face is made of: its clock, and the faults of the mock gateway. */
-interface Surroundings {
-  readonly clock: Clock
-  readonly faults: () => Faults
-  readonly draw: () => Plan
-}
-
-/** Keys are forgotten after a day. */
-const KEY_LIFE_MS = 86_400_000
-
-export function stripeFace(around: Surroundings): StripeFace {
-  const state: State = { books: stripeBooks(around.clock), kept: new Map(), requests: 0 }
+/** The same gateway in the words of Stripe. */
+export function stripeFace(around: Surroundings): Face {
+  const { clock } = around
+  const state: State = { ...around, books: stripeBooks(clock), keys: openKeys(clock), requests: 0 }
   return {
-    answer: (request) => answer(state, around, request),
+    answer: (request) => answer(state, request),
     moved: (name, value) => moved(state.books, name, value),
     reset() {
-      state.books = stripeBooks(around.clock)
-      state.kept.clear()
+      state.books = stripeBooks(clock)
+      state.keys.clear()
     },
   }
 }
@@ -87,13 +61,13 @@ function moved(books: StripeBooks, name: string, value: string): string[] {
     .map(({ id }) => id)
 }
 
-function answer(state: State, around: Surroundings, request: StripeRequest): Reply {
+function answer(state: State, request: FaceRequest): Reply {
   state.requests += 1
   const headers = headersOf(state, request)
   if (!isKnown(request.authorization ?? '')) {
     return plain(failure(401, { type: 'invalid_request_error', message: BAD_KEY }), headers)
   }
-  const form = readForm(request.text)
+  const form = readForm(request.method === 'POST' ? request.text : request.query)
   const route = ROUTES.find(
     ([method, path]) => method === request.method && path.test(request.path),
   )
@@ -102,27 +76,23 @@ function answer(state: State, around: Surroundings, request: StripeRequest): Rep
     return plain(failure(404, { type: 'invalid_request_error', message }), headers)
   }
   const [, path, handle, check] = route
-  const id = path.exec(request.path)?.[1] ?? ''
+  const on: On = { books: state.books, form, id: path.exec(request.path)?.[1] ?? '' }
   // Only what makes something is subject to faults, as it is with charges.
-  if (check === undefined) return plain(handle({ books: state.books, form, id }, PLAINLY), headers)
-  const known = keptOf(state, request)
-  if (known !== null) return plain(known, { ...headers, 'idempotent-replayed': 'true' })
+  if (check === undefined) return plain(handle(on, PLAINLY), headers)
+  const known = state.keys.find(request.key, textOf(request))
+  if (known !== null) {
+    const kept = known === 'other' ? KEY_USED : known
+    return plain(kept, { ...headers, 'idempotent-replayed': 'true' })
+  }
   const invalid = check(form)
   if (invalid !== null) return plain(invalid, headers)
-  const plan = around.draw()
-  const effect = EFFECTS[plan.fault ?? 'none']
-  const faults = around.faults()
-  if (effect.does === 'nothing') return nothingDone(effect, plan, faults, headers)
-  const made = handle(
-    { books: state.books, form, id },
-    { does: effect.does, lateMs: faults.late_ms },
-  )
-  const shown = effect.shows === 'bad_gateway' ? FAILED : made
-  keep(state, request, shown)
-  return shownAs(effect, shown, plan.latencyMs + (effect.held ? faults.timeout_ms : 0), {
-    headers,
-    faults,
-  })
+  const fate = nextFate(state)
+  const { does, shows } = fate.effect
+  if (does === 'nothing') return nothingDone(fate, headers)
+  const made = handle(on, { does, lateMs: fate.faults.late_ms })
+  const shown = shows === 'bad_gateway' ? FAILED : made
+  state.keys.keep(request.key, textOf(request), shown)
+  return shownAs(fate, shown, headers)
 }
 
 /** A test key, as a bearer token or as the user of Basic credentials, as curl sends it. */
@@ -136,31 +106,19 @@ const BAD_KEY = 'Invalid API Key provided.'
 
 const FAILED = failure(500, { type: 'api_error', message: 'An unknown error occurred' })
 
-function headersOf(state: State, { key }: StripeRequest): Record<string, string> {
+function headersOf(state: State, { key }: FaceRequest): Record<string, string> {
   const id = `req_mock${String(state.requests).padStart(10, '0')}`
   return { 'request-id': id, ...(key === null ? {} : { 'idempotency-key': key }) }
 }
 
-/** The answer that is kept under the key; or why it cannot be used for this request. */
-function keptOf(state: State, request: StripeRequest): Answer | null {
-  const kept = request.key === null ? undefined : state.kept.get(request.key)
-  if (kept === undefined || kept.untilMs <= state.books.clock.now().getTime()) return null
-  if (kept.request === textOf(request)) return kept.answer
-  return failure(400, {
-    type: 'idempotency_error',
-    message:
-      'Keys for idempotent requests can only be used with the same parameters they were first used with.',
-  })
-}
-
-function keep(state: State, request: StripeRequest, made: Answer): void {
-  if (request.key === null) return
-  const untilMs = state.books.clock.now().getTime() + KEY_LIFE_MS
-  state.kept.set(request.key, { request: textOf(request), answer: made, untilMs })
-}
+const KEY_USED = failure(400, {
+  type: 'idempotency_error',
+  message:
+    'Keys for idempotent requests can only be used with the same parameters they were first used with.',
+})
 
 /** A request by what counts for its key: the order of its fields does not. */
-function textOf({ path, text }: StripeRequest): string {
+function textOf({ path, text }: FaceRequest): string {
   return [path, ...text.split('&').toSorted()].join('&')
 }
 
@@ -179,12 +137,9 @@ function plain(made: Answer, headers: Record<string, string>, afterMs = 0): Repl
 
 /** Refused, or failed before anything was done: nothing is kept of it. */
 function nothingDone(
-  { shows, held }: Effect,
-  plan: Plan,
-  faults: Faults,
+  { effect: { shows }, faults, afterMs }: Fate,
   headers: Record<string, string>,
 ): Reply {
-  const afterMs = plan.latencyMs + (held ? faults.timeout_ms : 0)
   if (shows === 'reset') return { kind: shows, afterMs }
   if (shows === 'unauthorized') {
     const made = failure(401, { type: 'invalid_request_error', message: BAD_KEY })
@@ -208,17 +163,12 @@ function nothingDone(
 }
 
 /** How the reply to what was carried out goes out. */
-function shownAs(
-  { shows }: Effect,
-  made: Answer,
-  afterMs: number,
-  { headers, faults }: { readonly headers: Record<string, string>; readonly faults: Faults },
-): Reply {
+function shownAs(fate: Fate, made: Answer, headers: Record<string, string>): Reply {
+  const broken = spoiled(fate, made)
+  if (broken !== null) return broken
   const { status, body } = made
-  if (shows === 'reset') return { kind: shows, afterMs }
-  if (shows === 'html') return { kind: shows, afterMs, status: 200 }
-  if (shows === 'truncated') return { kind: shows, afterMs, status, body }
-  if (shows === 'drip') return { kind: shows, afterMs, status, body, overMs: faults.timeout_ms }
+  const { shows } = fate.effect
+  const { afterMs } = fate
   if (shows === 'gateway_timeout') return { kind: 'html', afterMs, status: 504 }
   if (shows === 'other_amount' && 'amount' in body && typeof body.amount === 'number') {
     return plain({ status, body: { ...body, amount: body.amount + 1 } }, headers, afterMs)
@@ -236,7 +186,7 @@ type Handle = (on: On, doing: Doing) => Answer
 
 /** Every route: its handler, and, where something is made, what is refused before. */
 const ROUTES: readonly (readonly [
-  method: StripeRequest['method'],
+  method: FaceRequest['method'],
   path: RegExp,
   handle: Handle,
   check?: (form: Form) => Answer | null,

@@ -6,6 +6,8 @@ import { httpGateway } from '../gateways/http-gateway.ts'
 import { STRIPE_CURRENCIES } from '../gateways/stripe-amount.ts'
 import { stripeCharges } from '../gateways/stripe-list.ts'
 import { stripeGateway } from '../gateways/stripe.ts'
+import { yookassaCharges, YOOKASSA_KEY_LIFE_MS } from '../gateways/yookassa-list.ts'
+import { yookassaGateway } from '../gateways/yookassa.ts'
 import type { Clock, Gateway, ListCharges } from '../ports.ts'
 
 /** What every driver is given beside its settings. */
@@ -35,6 +37,11 @@ const DRIVERS: { readonly [D in DriverName]: Driver<D> } = {
     profile: stripeProfile,
     open: openStripe,
     list: ({ settings }) => stripeCharges(settings.url, settings.secretKey),
+  },
+  yookassa: {
+    profile: yookassaProfile,
+    open: openYookassa,
+    list: ({ settings }) => yookassaCharges({ url: settings.url, ...yookassaShops(settings) }),
   },
 }
 
@@ -68,10 +75,7 @@ function httpProfile({ name, settings }: GatewayOf<'http'>): GatewayProfile {
   return {
     name,
     operations: new Set(operations),
-    currencies:
-      currencies === null
-        ? 'any'
-        : new Map(currencies.map((code) => [code, exponentOf(code) ?? 0])),
+    currencies: currencies === null ? 'any' : decimalsOf(currencies),
     repeats: idempotent ? 'first_answer' : 'may_execute_again',
     keyLifeMs,
     lookup: assumed(settings).lookup,
@@ -79,6 +83,11 @@ function httpProfile({ name, settings }: GatewayOf<'http'>): GatewayProfile {
     pendingMsMax,
     watchMs: [],
   }
+}
+
+/** Currencies with their decimals. */
+function decimalsOf(currencies: readonly string[]) {
+  return new Map(currencies.map((code) => [code, exponentOf(code) ?? 0]))
 }
 
 function openHttp(
@@ -141,4 +150,40 @@ function openStripe(
   const noticeSecrets = settings.noticeSecrets ?? []
   const secrets = { secretKey, noticeSecrets, noticeAgeMsMax }
   return stripeGateway({ url, ...secrets, timeoutMs, connections, profile, clock })
+}
+
+function yookassaProfile({ name, settings }: GatewayOf<'yookassa'>): GatewayProfile {
+  const { currencies, pendingMsMax } = settings
+  const { payoutShop } = yookassaShops(settings)
+  return {
+    name,
+    operations: new Set(['charge', 'refund', ...(payoutShop === null ? [] : ['payout' as const])]),
+    currencies: decimalsOf(currencies),
+    repeats: 'first_answer',
+    keyLifeMs: YOOKASSA_KEY_LIFE_MS,
+    lookup: 'eventual',
+    lookupBy: 'ref',
+    pendingMsMax,
+    watchMs: [],
+  }
+}
+
+function openYookassa(
+  { settings, timeoutMs }: GatewayOf<'yookassa'>,
+  profile: GatewayProfile,
+  { clock, connections }: Opening,
+): Gateway {
+  const { url, returnUrl } = settings
+  const shops = yookassaShops(settings)
+  return yookassaGateway({ url, timeoutMs, connections, profile, returnUrl, clock, ...shops })
+}
+
+/** Who asks YooKassa: secrets, never logged. */
+function yookassaShops(settings: GatewayOf<'yookassa'>['settings']) {
+  const { shopId, secretKey, payoutShopId, payoutSecretKey } = settings
+  const hasPayouts = payoutShopId !== null && payoutSecretKey !== null
+  return {
+    shop: { id: `${shopId}`, secretKey },
+    payoutShop: hasPayouts ? { id: `${payoutShopId}`, secretKey: payoutSecretKey } : null,
+  }
 }

@@ -1,0 +1,63 @@
+import { GatewayUnreadable, type GatewayCharge, type ListCharges } from '../ports.ts'
+import { placeOf } from './driver.ts'
+import { httpClient, type Exchange } from './http-exchange.ts'
+
+/** How long one page may take, in milliseconds. */
+export const PAGE_MS_MAX = 30_000
+/** Pages of all lists of a gateway at most: a hundred million objects. */
+const PAGES_MAX = 1_000_000
+
+/** Where pages are asked for. */
+export interface Pages {
+  readonly client: ReturnType<typeof httpClient>
+  readonly root: string
+}
+
+/** A page of a list; `next` is where its next one begins, null: nowhere. */
+interface Page {
+  readonly charges: readonly GatewayCharge[]
+  readonly next: string | null
+}
+
+/** One page of a list, behind `after`; a text says why it is none. */
+type AskPage<List> = (pages: Pages, list: List, after: string | null) => Promise<Page | string>
+
+/**
+ * Goes through the lists that a gateway has, one after the other, to their ends. To be read in
+ * order. A call throws `GatewayUnreadable` for every answer that is no such list, and when they do
+ * not end.
+ */
+export function listsInTurn<List extends { readonly what: string }>(
+  { name, url }: { readonly name: string; readonly url: string },
+  lists: readonly List[],
+  askPage: AskPage<List>,
+): ListCharges {
+  const { origin, root } = placeOf(url)
+  const options = { origin, timeoutMs: PAGE_MS_MAX, connections: 1, keepAlive: false }
+  const client = httpClient(options)
+  const at = { list: 0, after: null as string | null, pages: 0 }
+  return async (after) => {
+    const list = lists[at.list]
+    if (list === undefined || after !== at.pages || after >= PAGES_MAX) {
+      throw new GatewayUnreadable(
+        `${name}'s lists do not end, or were not read in order (${after})`,
+      )
+    }
+    const page = await askPage({ client, root }, list, at.after)
+    if (typeof page === 'string') {
+      throw new GatewayUnreadable(`${name}'s list of ${list.what} cannot be read: ${page}`)
+    }
+    at.pages += 1
+    at.after = page.next
+    if (page.next === null) at.list += 1
+    const ended = at.list === lists.length
+    if (ended) await client.close()
+    return { charges: page.charges, next: ended ? null : at.pages }
+  }
+}
+
+/** Why an answer is no page. */
+export function whyNoPage(exchange: Exchange): string {
+  if (exchange.kind === 'fault') return exchange.reason
+  return exchange.status === 200 ? 'unreadable_reply' : `http_${exchange.status}`
+}

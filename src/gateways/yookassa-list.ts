@@ -1,0 +1,161 @@
+import type { GatewayOperation } from '../domain/gateway.ts'
+import type { LookupOutcome } from '../domain/outcome.ts'
+import { typeOf, type Operation } from '../domain/payment.ts'
+import type { Clock, Evidence, GatewayCharge, ListCharges } from '../ports.ts'
+import { oursIn } from './driver.ts'
+import { listsInTurn, PAGE_MS_MAX, whyNoPage, type Pages } from './driver-lists.ts'
+import type { Exchange, HttpCall } from './http-exchange.ts'
+import { fieldsIn, objectOf, type Fields } from './http-reply.ts'
+import { OURS, readFields, type YookassaBody } from './yookassa-reply.ts'
+import { headersOf, PATHS, type Shop } from './yookassa-request.ts'
+
+/** What YooKassa lists at most on one page, and how long such a page may be, in bytes. */
+const PAGE_SIZE = 100
+const PAGE_BYTES_MAX = 2 * 1024 * 1024
+/** Pages that one lookup reads at most. */
+const PAGES_MAX = 10
+/** How much earlier than we sent a request its object may have been made: clocks differ. */
+const CLOCKS_MS = 300_000
+/** How long YooKassa remembers a key, in milliseconds: its object is made meanwhile. */
+export const YOOKASSA_KEY_LIFE_MS = 86_400_000
+/** How far a lookup goes back that does not know when the request was sent. */
+const BACK_MS = 3 * YOOKASSA_KEY_LIFE_MS
+
+/** What lists are asked with. */
+interface Listing extends Pages {
+  readonly headers: readonly string[]
+}
+
+/** What a search through a list came to; `body` is our object, null: `outcome` says why not. */
+type Found = Evidence<LookupOutcome> & { readonly body: YookassaBody | null }
+
+/**
+ * Find the object of an operation whose id is not known: among those made since its request may
+ * have been sent, the one with our key in its metadata. YooKassa lists the newest first. Not found
+ * is no proof: the request may still be under way.
+ */
+export async function findListed(
+  listing: Listing & { readonly clock: Clock; readonly timeoutMs: number },
+  operation: GatewayOperation,
+  signal?: AbortSignal,
+): Promise<Found> {
+  const { clock, timeoutMs } = listing
+  const untilMs = clock.elapsedMs() + timeoutMs
+  const query = windowOf(operation, clock)
+  let cursor: string | null = null
+  let last: Pick<Evidence<never>, 'sent' | 'httpStatus'> = { sent: false, httpStatus: null }
+  for (let pages = 0; pages < PAGES_MAX; pages += 1) {
+    // All pages have one deadline together.
+    const msMax = untilMs - clock.elapsedMs()
+    if (msMax <= 0) break
+    const asked: PageAsked = { kind: operation.kind, query, cursor, msMax }
+    const exchange: Exchange = await pageOf(listing, asked, signal)
+    last = { sent: exchange.sent, httpStatus: exchange.status }
+    const page = readPage(exchange)
+    if (typeof page === 'string') return { ...last, body: null, outcome: noPage(exchange, page) }
+    const bodies = page.items.map((item) => readFields(item, operation))
+    const body = bodies.find(({ shape }) => shape in OUR_SHAPES) ?? null
+    if (body !== null) return { ...last, body, outcome: { kind: 'not_found' } }
+    cursor = page.cursor
+    if (cursor === null) return { ...last, body: null, outcome: { kind: 'not_found' } }
+  }
+  return { ...last, body: null, outcome: noAnswer('list_too_long') }
+}
+
+const OUR_SHAPES = { succeeded: true, canceled: true, pending: true }
+
+function noAnswer(reason: string): LookupOutcome {
+  return { kind: 'no_answer', reason }
+}
+
+/** Why a page is none, as a lookup's outcome. */
+function noPage({ status }: Exchange, reason: string): LookupOutcome {
+  const refused = status === 401 || status === 403 || status === 407
+  return { kind: refused ? 'misconfigured' : 'no_answer', reason }
+}
+
+/** Parameters of a list, names and values. */
+type Query = readonly (readonly [name: string, value: string])[]
+
+/** When the object of an operation was made, at the earliest and at the latest. */
+function windowOf({ sentAt, parent, kind }: GatewayOperation, clock: Clock): Query {
+  const sentMs = sentAt?.getTime()
+  const fromMs = sentMs === undefined ? clock.now().getTime() - BACK_MS : sentMs - CLOCKS_MS
+  const until = sentMs === undefined ? [] : [sentMs + YOOKASSA_KEY_LIFE_MS + CLOCKS_MS]
+  const ref = parent?.gatewayRef ?? null
+  return [
+    ['created_at.gte', new Date(fromMs).toISOString()],
+    ...until.map((ms): Query[number] => ['created_at.lte', new Date(ms).toISOString()]),
+    ...(kind === 'refund' && ref !== null ? ([['payment_id', ref]] as const) : []),
+  ]
+}
+
+interface PageAsked {
+  readonly kind: Operation
+  readonly query: Query
+  readonly cursor: string | null
+  /** How long it may take, in milliseconds. */
+  readonly msMax: number
+}
+
+function pageOf(
+  { client, root, headers }: Listing,
+  { kind, query, cursor, msMax }: PageAsked,
+  signal?: AbortSignal,
+): Promise<Exchange> {
+  const search = new URLSearchParams(Object.fromEntries(query))
+  search.set('limit', `${PAGE_SIZE}`)
+  if (cursor !== null) search.set('cursor', cursor)
+  const path = `${root}${PATHS[kind]}?${search}`
+  const call: HttpCall = { method: 'GET', path, headers: [...headers], body: null }
+  return client.exchange({ ...call, bytesMax: PAGE_BYTES_MAX, msMax }, signal)
+}
+
+/** A page of a list, or why it is none. */
+function readPage(
+  exchange: Exchange,
+): { readonly items: readonly Fields[]; readonly cursor: string | null } | string {
+  const isPage = exchange.kind === 'reply' && exchange.status === 200
+  const fields = isPage ? objectOf(exchange.body) : null
+  const { items, next_cursor: next = null } = fields ?? {}
+  const isCursor = next === null || (typeof next === 'string' && next !== '')
+  if (!Array.isArray(items) || !isCursor) return whyNoPage(exchange)
+  return { items: items.map(fieldsIn), cursor: next }
+}
+
+/** Lists of a YooKassa shop, for `payments verify --gateway`. */
+interface YookassaListing {
+  readonly url: string
+  readonly shop: Shop
+  readonly payoutShop: Shop | null
+}
+
+/**
+ * Lists what YooKassa executed: payments, refunds and payouts one after the other, the newest
+ * first. What others made in the same shop is left out.
+ */
+export function yookassaCharges({ url, shop, payoutShop }: YookassaListing): ListCharges {
+  const lists = [
+    { what: 'payments', kind: 'charge', shop },
+    { what: 'refunds', kind: 'refund', shop },
+    ...(payoutShop === null
+      ? []
+      : [{ what: 'payouts', kind: 'payout', shop: payoutShop } as const]),
+  ] as const
+  return listsInTurn({ name: 'YooKassa', url }, lists, async (pages, list, cursor) => {
+    const { kind } = list
+    const listing = { ...pages, headers: headersOf(list.shop) }
+    const page = readPage(await pageOf(listing, { kind, query: [], cursor, msMax: PAGE_MS_MAX }))
+    if (typeof page === 'string') return page
+    return { charges: page.items.flatMap((item) => chargeOf(item, kind)), next: page.cursor }
+  })
+}
+
+/** An executed object of ours. */
+function chargeOf({ status, amount, metadata }: Fields, kind: Operation): GatewayCharge[] {
+  const ours = oursIn(metadata, OURS)
+  if (status !== 'succeeded' || ours === null) return []
+  const { value, currency } = fieldsIn(amount)
+  const named = typeof currency === 'string' ? currency : null
+  return [{ ...ours, amount: value, currency: named, type: typeOf(kind) }]
+}

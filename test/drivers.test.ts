@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { systemClock } from '../src/adapters/clock.ts'
+import { loadConfig } from '../src/config/config.ts'
+import type { GatewayConfig, GatewayOf } from '../src/config/gateways.ts'
+import type { GatewayOperation } from '../src/domain/gateway.ts'
+import { listOf, openDriver, profileOf } from '../src/process/drivers.ts'
+import { detailsOf, listed } from './driver-kit.ts'
+import { serveMock } from './mock-server.ts'
+import { DEPOSIT as STRIPE_DEPOSIT, PAYOUT as STRIPE_PAYOUT } from './stripe-kit.ts'
+import { DEPOSIT, SAVED } from './yookassa-kit.ts'
+
+const [HTTP] = loadConfig({}).gateways
+assert(HTTP?.driver === 'http')
+const COMMON = HTTP
+const OPERATIONS = ['charge', 'payout', 'refund'] as const
+
+/** Gateways as they are configured, once they may be. */
+function stripeAt(url: string): GatewayOf<'stripe'> {
+  const secrets = { secretKey: 'sk_test_0', noticeSecrets: null, noticeAgeMsMax: 300_000 }
+  const settings = { ...secrets, currencies: null, operations: OPERATIONS, pendingMsMax: 1, url }
+  return { ...COMMON, name: 'stripe', driver: 'stripe', settings }
+}
+
+function yookassaAt(url: string, payoutShopId: number | null = 200_600): GatewayOf<'yookassa'> {
+  const settings = {
+    shopId: 100_500,
+    secretKey: 'test_shop',
+    payoutShopId,
+    payoutSecretKey: payoutShopId === null ? null : 'test_payout_shop',
+    returnUrl: null,
+    currencies: ['RUB'],
+    pendingMsMax: 1,
+    url,
+  }
+  return { ...COMMON, name: 'yookassa', driver: 'yookassa', settings }
+}
+
+/** Carry operations out as the service does. */
+async function carriedOut(
+  t: TestContext,
+  gateway: GatewayConfig,
+  operations: readonly GatewayOperation[],
+): Promise<void> {
+  const opening = { clock: systemClock, books: 'USD', connections: 2, mockUrl: () => '' }
+  const driver = openDriver(gateway, profileOf(gateway), opening)
+  t.after(() => driver.close())
+  for (const operation of operations) {
+    assert.equal((await driver.execute(operation)).outcome.kind, 'success')
+  }
+}
+
+test('each driver is opened from its settings, and lists what it executed itself', async (t) => {
+  const { url } = await serveMock(t)
+  const payout = { ...DEPOSIT, kind: 'payout', key: 'p', paymentId: 8n } as const
+  const method = detailsOf(SAVED)
+  const gateways = [
+    [stripeAt(`${url}/stripe`), [STRIPE_DEPOSIT, STRIPE_PAYOUT]],
+    [yookassaAt(`${url}/yookassa/v3/`), [DEPOSIT, { ...payout, details: method }]],
+  ] as const
+  for (const [gateway, operations] of gateways) {
+    await carriedOut(t, gateway, operations)
+    const list = listOf(gateway)
+    assert(list !== null)
+    const charges = await listed(list)
+    const told = charges.map(({ paymentId, type }) => [paymentId, type])
+    const wanted = [
+      [7n, 'deposit'],
+      [8n, 'withdraw'],
+    ]
+    assert.deepEqual(told, wanted, gateway.driver)
+  }
+  assert.equal(listOf(COMMON), null)
+})
+
+test('YooKassa pays out only with credentials for that, and lists no payouts without', async (t) => {
+  const { url } = await serveMock(t)
+  const operationsOf = (gateway: GatewayConfig) => [...profileOf(gateway).operations].toSorted()
+  assert.deepEqual(operationsOf(yookassaAt(url)), [...OPERATIONS])
+  const without = yookassaAt(`${url}/yookassa/v3`, null)
+  assert.deepEqual(operationsOf(without), ['charge', 'refund'])
+  await carriedOut(t, without, [DEPOSIT])
+  const list = listOf(without)
+  assert(list !== null)
+  assert.equal((await listed(list)).length, 1)
+})
