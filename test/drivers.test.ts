@@ -5,7 +5,9 @@ import { loadConfig } from '../src/config/config.ts'
 import type { GatewayConfig, GatewayOf } from '../src/config/gateways.ts'
 import type { GatewayOperation } from '../src/domain/gateway.ts'
 import { listOf, openDriver, profileOf } from '../src/process/drivers.ts'
+import { GatewayUnreadable } from '../src/ports.ts'
 import { detailsOf, listed } from './driver-kit.ts'
+import { http, peer } from './misbehaving-peer.ts'
 import { serveMock } from './mock-server.ts'
 import { DEPOSIT as STRIPE_DEPOSIT, PAYOUT as STRIPE_PAYOUT } from './stripe-kit.ts'
 import { DEPOSIT, SAVED } from './yookassa-kit.ts'
@@ -83,4 +85,25 @@ test('YooKassa pays out only with credentials for that, and lists no payouts wit
   const list = listOf(without)
   assert(list !== null)
   assert.equal((await listed(list)).length, 1)
+})
+
+test('a list that comes back to where it was is refused, however long its round is', async (t) => {
+  for (const round of [1, 2, 7]) {
+    const { url, requests } = await peer(t, (socket, _, count) => {
+      const id = `of-others-${count % round}`
+      const objects = { data: [{ id }], has_more: true }
+      socket.end(http(200, JSON.stringify({ ...objects, items: [{ id }], next_cursor: id })))
+    })
+    for (const gateway of [stripeAt(url), yookassaAt(url)]) {
+      requests.length = 0
+      const list = listOf(gateway)
+      assert(list !== null)
+      await assert.rejects(listed(list), (error) => {
+        assert(error instanceof GatewayUnreadable)
+        assert.match(error.message, /'s list of payment\S* does not end \(page \d+\)$/)
+        return true
+      })
+      assert.ok(requests.length <= 4 * round, `${requests.length} requests`)
+    }
+  }
 })

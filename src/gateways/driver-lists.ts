@@ -36,12 +36,14 @@ export function listsInTurn<List extends { readonly what: string }>(
   const options = { origin, timeoutMs: PAGE_MS_MAX, connections: 1, keepAlive: false }
   const client = httpClient(options)
   const at = { list: 0, after: null as string | null, pages: 0 }
+  const wasThere = loopWatch()
   return async (after) => {
     const list = lists[at.list]
-    if (list === undefined || after !== at.pages || after >= PAGES_MAX) {
-      throw new GatewayUnreadable(
-        `${name}'s lists do not end, or were not read in order (${after})`,
-      )
+    if (list === undefined || after !== at.pages) {
+      throw new GatewayUnreadable(`${name}'s lists were not read in order (page ${after})`)
+    }
+    if (after >= PAGES_MAX || wasThere(`${at.list} ${at.after ?? ''}`)) {
+      throw new GatewayUnreadable(`${name}'s list of ${list.what} does not end (page ${after})`)
     }
     const page = await askPage({ client, root }, list, at.after)
     if (typeof page === 'string') {
@@ -53,6 +55,26 @@ export function listsInTurn<List extends { readonly what: string }>(
     const ended = at.list === lists.length
     if (ended) await client.close()
     return { charges: page.charges, next: ended ? null : at.pages }
+  }
+}
+
+/**
+ * Says whether a place comes again after one of those before it, and so for ever. It remembers one
+ * place at a time, twice as long each time, so that a loop of any length is found (Brent).
+ */
+function loopWatch(): (place: string) => boolean {
+  let remembered: string | null = null
+  let steps = 0
+  let stepsMax = 1
+  return (place) => {
+    if (place === remembered) return true
+    steps += 1
+    if (steps === stepsMax) {
+      remembered = place
+      steps = 0
+      stepsMax *= 2
+    }
+    return false
   }
 }
 

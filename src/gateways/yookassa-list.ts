@@ -47,7 +47,7 @@ export async function findListed(
   for (let pages = 0; pages < PAGES_MAX; pages += 1) {
     // All pages have one deadline together.
     const msMax = untilMs - clock.elapsedMs()
-    if (msMax <= 0) break
+    if (msMax <= 0) return { ...last, body: null, outcome: noAnswer('timeout') }
     const asked: PageAsked = { kind: operation.kind, query, cursor, msMax }
     const exchange: Exchange = await pageOf(listing, asked, signal)
     last = { sent: exchange.sent, httpStatus: exchange.status }
