@@ -115,6 +115,7 @@ export const RU: Words = {
   foreign: (currency) => `В ${currency}: это не валюта книги.`,
   reasons: {
     timeout: 'время истекло',
+    not_executed: 'не исполнено',
     payment_declined: 'отклонено шлюзом',
     insufficient_funds: 'не хватает денег',
     connection_refused: 'соединение отклонено',
