@@ -73,10 +73,6 @@ export function configurationTable(): string {
 
 const SEVERAL = [
   wrapped(
-    'Not carried out yet: settings are read and checked, and no process starts with a gateway of ' +
-      'another name than `http`, or with several.',
-  ),
-  wrapped(
     '`GATEWAYS=http,bank` names the gateways: lower case letters and digits, the names are your own. ' +
       '`http` has the settings above. Every other has its own, `GATEWAY_<NAME>_…` with its name in ' +
       'capitals. `GATEWAY_<NAME>_DRIVER` says what it speaks; when unset, its name does. Two ' +

@@ -254,6 +254,12 @@ interface ChargePage {
 /** Lists what the gateway executed, after a position that an earlier page gave; 0 at first. */
 export type ListCharges = (after: number) => Promise<ChargePage>
 
+/** A gateway by its name, with what it executed; null: nobody can be asked. */
+export interface GatewayList {
+  readonly gateway: string
+  readonly list: ListCharges | null
+}
+
 /** The gateway's list cannot be read. Nothing is known about whether it agrees with the books. */
 export class GatewayUnreadable extends Error {
   override readonly name = 'GatewayUnreadable'

@@ -57,7 +57,7 @@ test('a limit of 0 refuses nothing', () => {
 async function gated(t: TestContext): Promise<{ world: TestWorld; gate: Admission; user: bigint }> {
   const world = await testWorld(t)
   const { db, clock } = world
-  const gate = admission({ db, clock, policy: POLICY })
+  const gate = admission({ gateways: [GATEWAY], db, clock, policy: POLICY })
   await gate.look()
   return { world, gate, user: await world.user(1_000_000n) }
 }
@@ -68,6 +68,7 @@ function accept({ world, user }: { world: TestWorld; user: bigint }, type: Payme
 
 const WHY = { cause: 'charges', reason: 'timeout', pauseMs: 1_000, pauseMsMax: 1_000 } as const
 const AGED = `update gateway_breakers set opened_at = now() - interval '2 hours'`
+const CHARGES = { gateway: GATEWAY, operation: 'charge' } as const
 const PAYOUTS = { gateway: GATEWAY, operation: 'payout' } as const
 
 test('payments are refused while the oldest one could have been begun long ago, and then no more', async (t) => {
@@ -76,21 +77,21 @@ test('payments are refused while the oldest one could have been begun long ago, 
   await accept(own, 'deposit')
   world.clock.advance(MINUTE)
   await gate.look()
-  assert.equal(gate.refusal('charge'), null)
+  assert.equal(gate.refusal(CHARGES), null)
   world.clock.advance(1)
   await gate.look()
-  assert.ok(gate.refusal('charge') instanceof Overloaded)
-  assert.equal(gate.refusal('payout'), null, 'nothing of the other operation waits')
+  assert.ok(gate.refusal(CHARGES) instanceof Overloaded)
+  assert.equal(gate.refusal(PAYOUTS), null, 'nothing of the other operation waits')
   await world.work()
   await gate.look()
-  assert.equal(gate.refusal('charge'), null)
+  assert.equal(gate.refusal(CHARGES), null)
 })
 
 test('the oldest payment of all shards counts, in whichever it is, and those of all wait together', async (t) => {
   for (const old of [0, 1]) {
     const world = await testWorld(t, { shards: 2 })
     const { db, clock } = world
-    const gate = admission({ db, clock, policy: POLICY })
+    const gate = admission({ gateways: [GATEWAY], db, clock, policy: POLICY })
     await gate.look()
     await tripBreaker(db.global, PAYOUTS, WHY)
     clock.advance(HOUR)
@@ -104,11 +105,11 @@ test('the oldest payment of all shards counts, in whichever it is, and those of 
     await put(0, 'payout', 1, 102)
     await put(1, 'payout', 1, 103)
     await gate.look()
-    assert.ok(gate.refusal('charge') instanceof Overloaded, `in shard ${old}`)
-    assert.equal(gate.refusal('payout'), null)
+    assert.ok(gate.refusal(CHARGES) instanceof Overloaded, `in shard ${old}`)
+    assert.equal(gate.refusal(PAYOUTS), null)
     await put(old, 'payout', 1, 104)
     await gate.look()
-    assert.ok(gate.refusal('payout') instanceof GatewayUnavailable)
+    assert.ok(gate.refusal(PAYOUTS) instanceof GatewayUnavailable)
   }
 })
 
@@ -118,12 +119,12 @@ test('after a downtime an overdue task is no sign of too much work', async (t) =
   await accept(own, 'deposit')
   world.clock.advance(HOUR)
   const { db, clock } = world
-  const fresh = admission({ db, clock, policy: POLICY })
+  const fresh = admission({ gateways: [GATEWAY], db, clock, policy: POLICY })
   await fresh.look()
-  assert.equal(fresh.refusal('charge'), null)
+  assert.equal(fresh.refusal(CHARGES), null)
   world.clock.advance(MINUTE + 1)
   await fresh.look()
-  assert.ok(fresh.refusal('charge') instanceof Overloaded, 'a minute later it is')
+  assert.ok(fresh.refusal(CHARGES) instanceof Overloaded, 'a minute later it is')
 })
 
 test('after an outage of the database an overdue task is no sign of too much work', async (t) => {
@@ -140,7 +141,7 @@ test('after an outage of the database an overdue task is no sign of too much wor
     })),
     global: { run: (statement, values) => answer(() => world.db.global.run(statement, values)) },
   }
-  const gate = admission({ db, clock, policy: POLICY })
+  const gate = admission({ gateways: [GATEWAY], db, clock, policy: POLICY })
   await gate.look()
   await accept(own, 'deposit')
   clock.advance(HOUR)
@@ -148,10 +149,10 @@ test('after an outage of the database an overdue task is no sign of too much wor
   await gate.look()
   away.now = false
   await gate.look()
-  assert.equal(gate.refusal('charge'), null)
+  assert.equal(gate.refusal(CHARGES), null)
   clock.advance(MINUTE + 1)
   await gate.look()
-  assert.ok(gate.refusal('charge') instanceof Overloaded, 'a minute later it is')
+  assert.ok(gate.refusal(CHARGES) instanceof Overloaded, 'a minute later it is')
 })
 
 test('payments wait for a gateway that is out of reach, up to a time, and the others go on', async (t) => {
@@ -162,19 +163,19 @@ test('payments wait for a gateway that is out of reach, up to a time, and the ot
   await tripBreaker(db.global, PAYOUTS, WHY)
   clock.advance(HOUR)
   await gate.look()
-  assert.equal(gate.refusal('payout'), null)
+  assert.equal(gate.refusal(PAYOUTS), null)
   clock.advance(1)
   await gate.look()
-  assert.ok(gate.refusal('payout') instanceof GatewayUnavailable)
-  assert.equal(gate.refusal('charge'), null)
+  assert.ok(gate.refusal(PAYOUTS) instanceof GatewayUnavailable)
+  assert.equal(gate.refusal(CHARGES), null)
 
   await closeBreaker(db.global, PAYOUTS)
   clock.advance(MINUTE)
   await gate.look()
-  assert.equal(gate.refusal('payout'), null, 'what waited meanwhile has a minute to be begun')
+  assert.equal(gate.refusal(PAYOUTS), null, 'what waited meanwhile has a minute to be begun')
   clock.advance(1)
   await gate.look()
-  assert.ok(gate.refusal('payout') instanceof Overloaded)
+  assert.ok(gate.refusal(PAYOUTS) instanceof Overloaded)
 })
 
 test('only so many payments wait for a gateway that is out of reach', async (t) => {
@@ -183,11 +184,11 @@ test('only so many payments wait for a gateway that is out of reach', async (t) 
   await tripBreaker(world.db.global, PAYOUTS, WHY)
   for (let payment = 1; payment <= 3; payment += 1) {
     await gate.look()
-    assert.equal(gate.refusal('payout'), null)
+    assert.equal(gate.refusal(PAYOUTS), null)
     await accept(own, 'withdraw')
   }
   await gate.look()
-  assert.ok(gate.refusal('payout') instanceof GatewayUnavailable)
+  assert.ok(gate.refusal(PAYOUTS) instanceof GatewayUnavailable)
 })
 
 test('the next payment is accepted where none waits, so that somebody finds out that the gateway is back', async (t) => {
@@ -196,7 +197,7 @@ test('the next payment is accepted where none waits, so that somebody finds out 
   await tripBreaker(world.db.global, PAYOUTS, WHY)
   world.clock.advance(10 * HOUR)
   await gate.look()
-  assert.equal(gate.refusal('payout'), null)
+  assert.equal(gate.refusal(PAYOUTS), null)
 })
 
 test('every way in refuses only the operation whose gateway is out of reach, and health says why', async (t) => {
@@ -212,9 +213,9 @@ test('every way in refuses only the operation whose gateway is out of reach, and
   assert.equal((await health())['worker'], 'none')
 
   const wrong = { cause: 'misconfigured', reason: 'http_401' } as const
+  await beat(db, GATEWAY, [{ operation: 'payout', answeredMs: null }])
   await tripBreaker(db, PAYOUTS, { ...wrong, pauseMs: HOUR, pauseMsMax: HOUR })
   await db.run(raw(AGED), [])
-  await beat(db, GATEWAY, [{ operation: 'payout', answeredMs: null }])
   await until('withdrawals are refused', async () => (await withdraw()).status === 503)
   const plain = await withdraw()
   assert.equal(plain.body['code'], 'gateway_unavailable')

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Answer, Draft } from '../src/domain/acceptance.ts'
+import { UNROUTED } from '../src/domain/routes.ts'
 import type { Operation } from '../src/domain/payment.ts'
 import type { SharedBreaker } from '../src/gateways/breaker-store.ts'
 import type { Admission } from '../src/payments/admission.ts'
@@ -20,8 +21,8 @@ function gateOf(known: {
   readonly breakers?: Partial<Record<Operation, Partial<SharedBreaker>>>
 }): Admission {
   return {
-    refusal: (operation) => known.refusals?.[operation] ?? null,
-    breaker: (operation) => known.breakers?.[operation] as SharedBreaker | undefined,
+    refusal: ({ operation }) => known.refusals?.[operation] ?? null,
+    breaker: ({ operation }) => known.breakers?.[operation] as SharedBreaker | undefined,
     workedMs: () => 7,
     look: () => Promise.resolve(),
   }
@@ -47,7 +48,7 @@ function accepts() {
 test('a payment is refused by its own operation alone, and then nothing sees it', async () => {
   const overloaded = new Overloaded()
   const own = accepts()
-  const { accept } = admitting(own, gateOf({ refusals: { payout: overloaded } }))
+  const { accept } = admitting(own, gateOf({ refusals: { payout: overloaded } }), UNROUTED)
   await assert.rejects(accept(draft('withdraw', 1n)), overloaded)
   assert.deepEqual(own.seen, [])
   assert.deepEqual(await accept(draft('deposit', 2n)), { kind: 'answer', amount: 2n })
@@ -56,7 +57,7 @@ test('a payment is refused by its own operation alone, and then nothing sees it'
 test('in a batch each draft has its own answer or refusal, in order', async () => {
   const away = new GatewayUnavailable()
   const own = accepts()
-  const { acceptAll } = admitting(own, gateOf({ refusals: { charge: away } }))
+  const { acceptAll } = admitting(own, gateOf({ refusals: { charge: away } }), UNROUTED)
   const batch = [
     draft('deposit', 1n),
     draft('withdraw', 2n),
@@ -88,7 +89,7 @@ const BREAKERS: readonly (readonly [
 test('a breaker is open while its pause lasts, then half open, and closed without a trip', () => {
   for (const [shared, state, misconfigured] of BREAKERS) {
     const known = shared === undefined ? {} : { charge: { ...shared, reason: 'why' } }
-    const probes = routeProbes(gateOf({ breakers: known }))
+    const probes = routeProbes(['http'], gateOf({ breakers: known }))
     assert.equal(probes.workedMs(), 7)
     const [charge, payout] = probes.routes()
     const reason = shared === undefined ? null : 'why'

@@ -50,7 +50,7 @@ test('a payout that came back is the user’s again, with its part of the commis
     ['success', 'return', payout.id, 'payout_returned'],
   )
   assert.equal((await world.view(payout.id)).payment.returned, 5_000n)
-  const story = await timeline({ db: world.db, policy: world.world.policy }, answer.payment.id)
+  const story = await timeline({ db: world.db, terms: world.world.terms }, answer.payment.id)
   assert.match(story?.explanation ?? '', /^A payout came back \(payment \d+, reference rt_1\)/)
 })
 
@@ -143,7 +143,7 @@ for (const type of ['deposit', 'withdraw'] as const) {
     assert.equal((await world.view(id)).status, 'failed')
     const [letter] = await lettersOfPayment(world.db.of(id), id)
     assert.equal(letter?.state, 'resolved')
-    const story = await timeline({ db: world.db, policy: world.world.policy }, id)
+    const story = await timeline({ db: world.db, terms: world.world.terms }, id)
     assert.match(story?.explanation ?? '', /an operator booked that the gateway had executed it/)
   })
 }

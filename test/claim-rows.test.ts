@@ -6,7 +6,7 @@ import { LEASE_MS } from './harness.ts'
 import { countsOf, queueOf, type Task } from './queue-kit.ts'
 
 async function claimed(shard: Shard, limit = 100) {
-  const tasks = await claimTasks(shard, 'charge', limit, LEASE_MS)
+  const tasks = await claimTasks(shard, { gateway: 'http', operation: 'charge' }, limit, LEASE_MS)
   return tasks.toSorted((one, two) => Number(one.paymentId - two.paymentId))
 }
 

@@ -210,15 +210,19 @@ test('a mock gateway alone does not run beside a real gateway', async (t) => {
   assert.match(stderr, /PAYMENT_GATEWAY_URL must be unset for a mock gateway alone/)
 })
 
-test('no process starts with a gateway whose terms it would not keep', async (t) => {
+test('a worker asks for the address of each gateway that it has, and of no other', async (t) => {
   const bank = {
     GATEWAYS: 'bank',
     GATEWAY_BANK_DRIVER: 'http',
     GATEWAY_BANK_URL: 'https://bank.test',
   }
-  for (const role of ['start', 'api', 'worker']) {
-    const { code, stdout, stderr } = await run(t, [role], bank)
+  for (const [names, asked] of [
+    ['bank', false],
+    ['bank,http', true],
+  ] as const) {
+    const { code, stdout, stderr } = await run(t, ['worker'], { ...bank, GATEWAYS: names })
     assert.deepEqual([code, stdout], [2, ''])
-    assert.match(stderr, /GATEWAYS must be http: gateways of other names are not carried out yet/)
+    assert.match(stderr, /DATABASE_URL must be set/)
+    assert.equal(/PAYMENT_GATEWAY_URL must be set/.test(stderr), asked, names)
   }
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { loadConfig } from '../src/config/config.ts'
 import { parseRoutes } from '../src/domain/routes.ts'
+import { routeProblems } from '../src/process/routing.ts'
 import { problemsOf } from './config-kit.ts'
 
 const BANK = {
@@ -75,4 +76,35 @@ test('routes are ordered rules of a type and a currency', () => {
   for (const text of ['', 'http', '*:XXX=http', 'refund=http', '*=Http', '*=http,']) {
     assert.equal(parseRoutes(text), undefined, text)
   }
+})
+
+test('a rule that fits nothing its gateway does is named, with what mends it', () => {
+  const named = (env: Record<string, string>) =>
+    routeProblems(loadConfig({ ...BANK, GATEWAYS: 'http,bank', ...env }))
+  const payouts = { GATEWAY_BANK_OPERATIONS: 'payout', GATEWAY_BANK_CURRENCIES: 'EUR' }
+  for (const rule of ['deposit=bank', 'withdraw:USD=bank', 'deposit:EUR=bank']) {
+    const [problem, ...others] = named({ ...payouts, GATEWAY_ROUTES: `${rule},*=http` })
+    assert.equal(others.length, 0)
+    assert.match(problem ?? '', /^GATEWAY_ROUTES must not have .*=bank, which bank does not carry/)
+    assert.match(problem ?? '', /GATEWAY_BANK_OPERATIONS or GATEWAY_BANK_CURRENCIES$/)
+  }
+  for (const rule of ['withdraw=bank', '*=bank', '*:EUR=bank']) {
+    assert.deepEqual(named({ ...payouts, GATEWAY_ROUTES: `${rule},*=http` }), [])
+  }
+})
+
+test('the currency of the books and each that has a floor must have a route, both ways', () => {
+  const currencies = { GATEWAY_BANK_CURRENCIES: 'EUR' }
+  const found = (env: Record<string, string>) =>
+    routeProblems(loadConfig({ ...BANK, ...currencies, ...env }))
+  assert.deepEqual(found({ CURRENCY: 'EUR' }), [])
+  const ofBooks = found({ CURRENCY: 'USD' })
+  assert.equal(ofBooks.length, 2)
+  assert.match(ofBooks.join(), /for deposit in USD, which CURRENCY names: add deposit:USD=/)
+  assert.match(ofBooks.join(), /for withdraw in USD, which CURRENCY names: add withdraw:USD=/)
+  const ofFloor = found({ CURRENCY: 'EUR', TRANSACTION_FEE_MIN: 'EUR:0.30,JPY:40' })
+  assert.equal(ofFloor.length, 2)
+  assert.match(ofFloor.join(), /for deposit in JPY, which TRANSACTION_FEE_MIN names/)
+  const rules = { GATEWAYS: 'http,bank', GATEWAY_ROUTES: 'withdraw=http' }
+  assert.match(found({ ...rules, CURRENCY: 'EUR' }).join(), /^GATEWAY_ROUTES .* deposit in EUR/)
 })

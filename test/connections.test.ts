@@ -305,11 +305,14 @@ test('at the maximum nobody who waits for an answer is cut for a newcomer', asyn
   await until('all are answered', () => waiting.every(({ text }) => statuses(text()).length === 1))
 })
 
-test('the maximum of connections leaves files for the database and the gateway', () => {
+test('the maximum of connections leaves files for the database and the gateways', () => {
   const config = loadConfig({})
   assert.equal(connectionsMax(config, null), 2_000)
   assert.equal(connectionsMax(config, 1_000_000), 2_000)
   assert.equal(connectionsMax(config, 1_024), 1_024 - 100 - 10 - 256)
+  const bank = { GATEWAY_BANK_DRIVER: 'http', GATEWAY_BANK_URL: 'http://bank.test' }
+  const two = loadConfig({ ...bank, GATEWAYS: 'http,bank', GATEWAY_BANK_CONCURRENCY: '100' })
+  assert.equal(connectionsMax(two, 1_024), 1_024 - 100 - 10 - 256 - 100)
   assert.equal(connectionsMax(config, 64), 16)
   assert.equal(connectionsMax(loadConfig({ HTTP_CONNECTIONS_MAX: '7' }), 64), 7)
 })

@@ -49,7 +49,9 @@ for (const type of ['deposit', 'withdraw'] as const) {
     const world = await testWorld(t)
     const { id, letterId } = await failedByMistake(world, type)
     const compared = async () =>
-      violated(await verifyWorld(world, { charges: charges(world, type) }))
+      violated(
+        await verifyWorld(world, { gateways: [{ gateway: 'http', list: charges(world, type) }] }),
+      )
     assert.deepEqual(await compared(), ['gateway_missing_here'])
     assert.equal(await corrected(world, { letterId, gatewayRef: null }), 'not_correctable')
 

@@ -196,7 +196,10 @@ test('transactions that count at the same time do not wait for each other, nor d
   const open = async (left: number): Promise<void> => {
     if (left === 0) return foldCounts(world.db.of(0n))
     await world.db.of(0n).transaction(async (tx) => {
-      assert.equal((await claimTasks(tx, 'charge', 1, LEASE_MS)).length, 1)
+      assert.equal(
+        (await claimTasks(tx, { gateway: 'http', operation: 'charge' }, 1, LEASE_MS)).length,
+        1,
+      )
       await open(left - 1)
     })
   }

@@ -24,8 +24,8 @@ async function rulesBroken(
 ) {
   const db = { ...openDb(t, database), currency: books }
   const world = { db, clock: systemClock }
-  const charges = gateway ? { charges: httpCharges(`${url}/api/v1/mock-gateway`) } : {}
-  return violated(await verify(world, charges))
+  const list = httpCharges(`${url}/api/v1/mock-gateway`)
+  return violated(await verify(world, gateway ? { gateways: [{ gateway: 'http', list }] } : {}))
 }
 
 /** Open an account in each currency with half of what it can hold. */

@@ -23,6 +23,7 @@ export const PAYMENT: Situation['payment'] = {
   feeReturned: null,
   returnKind: null,
   currency: null,
+  gateway: 'http',
 }
 
 export const TASK = {

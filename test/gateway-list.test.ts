@@ -108,7 +108,7 @@ test('however many charges a gateway lists, those that are not ours are not reme
     return Promise.resolve({ charges, next: after + 1_000 < pages * 1_000 ? after + 1_000 : null })
   }
   const kept = tally(5)
-  await compareWithGateway({ world, tally: kept, options: {} }, list)
+  await compareWithGateway({ world, tally: kept, options: {} }, { gateway: 'http', list })
   const at = { scope: 'full', complete: true, startedAt: new Date(0), durationMs: 0 } as const
   const report = kept.report(at)
   const rule = report.rules.find(({ rule: code }) => code === 'gateway_missing_here')
@@ -125,7 +125,7 @@ test('no text of a gateway reaches the terminal as anything but text', async (t)
   const stream = { isTTY: false, write: (text: string) => written.push(text) }
   const open = async () => ({
     ...world,
-    gatewayUrl: url,
+    gateways: [{ gateway: 'http', list: httpCharges(url) }],
     close: async () => undefined,
   })
   assert.equal(await openAndRun(open, { gateway: true }, { out: stream, err: stream }), 2)
@@ -158,8 +158,7 @@ test('credentials go to the configured gateway alone', async (t) => {
   const [own, other] = [await lying(t, listener), await lying(t, listener)]
   const open = async () => ({
     ...world,
-    gatewayUrl: own,
-    gatewayHeaders: ['authorization', 'Bearer s3cret'],
+    gateways: [{ gateway: 'http', list: httpCharges(own, ['authorization', 'Bearer s3cret']) }],
     close: async () => undefined,
   })
   const stream = { isTTY: false, write: () => true }

@@ -144,13 +144,14 @@ test('every charge counts once by its outcome, and lookups count nothing', async
   const metrics = createMetrics({ role: 'test', version: '0', elapsedMs: () => 0 })
   t.after(() => metrics.close())
   const own = {
-    config: loadConfig({}),
     log: pino({ level: 'silent' }),
     metrics,
     db: { currency: 'USD' },
     decorators: { gateway: () => remote, db: (db: unknown) => db },
   } as unknown as Process
-  const gateway = openGateway(own, () => assert.fail('nobody asks for its address'))
+  const [http] = loadConfig({}).gateways
+  assert.ok(http)
+  const { gateway } = openGateway(own, http, () => assert.fail('nobody asks for its address'))
   const counted = () =>
     Object.fromEntries(Object.entries(metrics.drain()).filter(([, count]) => count !== 0))
   for (const [outcome, counter] of COUNTED) {

@@ -1,6 +1,7 @@
 import type { TestContext } from 'node:test'
 import { postgres, type PostgresDb } from '../src/adapters/postgres.ts'
-import type { Answer, Draft } from '../src/domain/acceptance.ts'
+import type { Answer, Draft, Gateways } from '../src/domain/acceptance.ts'
+import type { GatewayTerms } from '../src/domain/evidence.ts'
 import type { Fee } from '../src/domain/fee.ts'
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
 import { seededRandom } from '../src/domain/random.ts'
@@ -146,13 +147,16 @@ export const POLICY: Omit<RetryPolicy, keyof Promises> = {
 
 export const LEASE_MS = 15_000
 
+/** What charging takes, and acts of operators with it. */
+export type ActingWorld = ChargeWorld & { readonly terms: (gateway: string) => GatewayTerms }
+
 /** The service's operations on a database of its own, with time and gateway under control. */
 export interface TestWorld {
   readonly db: PostgresDb
   readonly url: string
   readonly clock: ManualClock
   readonly gateway: ScriptedGateway
-  readonly world: ChargeWorld
+  readonly world: ActingWorld
   readonly accept: Accept
   /** Connections of its own to the same database, with the same shards and clock. */
   connect(poolMax?: number, url?: string): PostgresDb
@@ -180,11 +184,13 @@ export async function testWorld(
   const connect = (poolMax?: number, at = url) => openDb(t, at, { poolMax, shards, clock })
   const db = connect()
   const gateway = scriptedGateway(options.script, options.profile)
-  const world: ChargeWorld = {
+  const policy = { ...POLICY, ...gateway.profile }
+  const world: ActingWorld = {
     db,
     clock,
     gateway,
-    policy: { ...POLICY, ...gateway.profile },
+    policy,
+    terms: () => policy,
     leaseMs: LEASE_MS,
     callMsMax: 1_000,
     random: seededRandom(1),
@@ -229,10 +235,10 @@ export function openedId(answer: OpenAnswer): bigint {
 }
 
 /** Accept drafts of any users: those of a shard are one batch. */
-export function acceptAll(db: Db, fee: Fee): Accept {
-  const accepts = ofEachShard(db, (shard) =>
-    acceptor({ shard, currency: 'USD', fees: { bps: fee.bps, mins: new Map([['USD', fee.min]]) } }),
-  )
+export function acceptAll(db: Db, fee: Fee, gateways?: Gateways): Accept {
+  const fees = { bps: fee.bps, mins: new Map([['USD', fee.min]]) }
+  const routed = gateways === undefined ? {} : { gateways }
+  const accepts = ofEachShard(db, (shard) => acceptor({ shard, currency: 'USD', fees, ...routed }))
   return async (drafts, ...how) => {
     const numbered = drafts.map((draft, index) => ({ draft, index }))
     const answers: Answer[] = []

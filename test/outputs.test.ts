@@ -21,7 +21,7 @@ test('the report of verify fits into 80 columns, or into the terminal', async (t
   const written = async (columns?: number) => {
     let text = ''
     const out = { write: (more: string) => (text += more), ...(columns && { columns }) }
-    const opened = { ...world, shards: 1, gatewayUrl: null, close: async () => undefined }
+    const opened = { ...world, shards: 1, gateways: [], close: async () => undefined }
     assert.equal(await runVerify(opened, {}, { out, err: { write: () => true } }), 1)
     return text.split('\n')
   }

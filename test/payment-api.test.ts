@@ -57,6 +57,7 @@ const payment = (type: PaymentType) => ({
   idempotencyKey: 'a',
   refusedFor: null,
   currency: null,
+  gateway: 'http',
 })
 const accepted = (type: PaymentType, replayed = false): Answer => ({
   kind: 'accepted',

@@ -3,7 +3,9 @@ import type { FastifyInstance } from 'fastify'
 import { test } from 'node:test'
 import { loadConfig } from '../src/config/config.ts'
 import { listen } from '../src/process/listen.ts'
-import { gatewayTerms, headersOf, roleOf, usesDatabase, type Roles } from '../src/process/shared.ts'
+import { httpHeaders } from '../src/process/drivers.ts'
+import { termsOf } from '../src/process/routing.ts'
+import { roleOf, usesDatabase, type Roles } from '../src/process/shared.ts'
 
 const role = (api: boolean, worker: boolean, mockGateway: boolean): Roles => ({
   api,
@@ -92,7 +94,7 @@ test('what a gateway can do, and what its calls carry, is as the settings say', 
     GATEWAY_TIMEOUT_SECONDS: '2',
     GATEWAY_LOOKUP: 'none',
   }
-  const terms = (more: Record<string, string>) => gatewayTerms(loadConfig({ ...env, ...more }))
+  const terms = (more: Record<string, string>) => termsOf(loadConfig({ ...env, ...more }))('http')
   const said = { keyLifeMs: 60_000, lookup: 'none', timeoutMs: 2_000 }
   for (const [given, repeats] of [
     ['true', 'first_answer'],
@@ -102,7 +104,11 @@ test('what a gateway can do, and what its calls carry, is as the settings say', 
     assert.deepEqual({ keyLifeMs, lookup, timeoutMs }, said)
     assert.equal(rest.repeats, repeats)
   }
-  const headers = (more: Record<string, string>) => headersOf(loadConfig({ ...env, ...more }))
+  const headers = (more: Record<string, string>) => {
+    const [gateway] = loadConfig({ ...env, ...more }).gateways
+    assert(gateway?.driver === 'http')
+    return httpHeaders(gateway.settings)
+  }
   assert.deepEqual(headers({}), [])
   const named = { GATEWAY_HEADERS: '{"x-version":"2","x-shop":"a"}' }
   assert.deepEqual(headers(named), ['x-version', '2', 'x-shop', 'a'])

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { insertTasksLater, redriveTasks } from '../src/dead-letters/tasks-store.ts'
-import { oldestDueMs, viewQueue, waitingTasks } from '../src/queue/load-store.ts'
+import { oldestDueMs, strandedTasks, viewQueue, waitingTasks } from '../src/queue/load-store.ts'
 import {
   chargedPayments,
   deleteTasks,
@@ -10,6 +10,7 @@ import {
   rescheduleTasks,
   type Rescheduled,
 } from '../src/queue/store.ts'
+import type { Operation } from '../src/domain/payment.ts'
 import { countsOf, queueOf, type Task } from './queue-kit.ts'
 
 const RESCHEDULED: Rescheduled = {
@@ -142,11 +143,13 @@ test('a payment was charged if any of its calls said so, whichever claim made it
   assert.deepEqual(await chargedPayments(shard, []), [])
 })
 
+const route = (operation: Operation, gateway = 'http') => ({ gateway, operation })
+
 test('the queue is counted by what its tasks wait for, and told how old its oldest is', async (t) => {
   const { shard, put } = await queueOf(t)
   const empty = { due: 0, leased: 0, waiting: 0, oldestDueSeconds: 0 }
   assert.deepEqual(await viewQueue(shard), empty)
-  assert.deepEqual(await oldestDueMs(shard), [])
+  assert.deepEqual(await oldestDueMs(shard, 'http'), [])
   await put(
     { payment_id: 1, run_at: -2_500 },
     { payment_id: 2, run_at: 0, leased: true },
@@ -160,13 +163,18 @@ test('the queue is counted by what its tasks wait for, and told how old its olde
   )
   const view = { due: 4, leased: 1, waiting: 3, oldestDueSeconds: 9 }
   assert.deepEqual(await viewQueue(shard), view)
-  assert.deepEqual(await oldestDueMs(shard), [
+  assert.deepEqual(await oldestDueMs(shard, 'http'), [
     { operation: 'charge', ageMs: 2_500 },
     { operation: 'payout', ageMs: 0 },
   ])
-  assert.equal(await waitingTasks(shard, 'charge', 100), 5)
-  assert.equal(await waitingTasks(shard, 'charge', 3), 3)
-  assert.equal(await waitingTasks(shard, 'payout', 100), 1)
+  assert.equal(await waitingTasks(shard, route('charge'), 100), 5)
+  assert.equal(await waitingTasks(shard, route('charge'), 3), 3)
+  assert.equal(await waitingTasks(shard, route('payout'), 100), 1)
+  assert.deepEqual(await oldestDueMs(shard, 'other'), [{ operation: 'charge', ageMs: 9_000 }])
+  assert.equal(await waitingTasks(shard, route('charge', 'other'), 100), 1)
+  assert.deepEqual(await strandedTasks(shard, ['http']), new Map([['other', 1]]))
+  assert.deepEqual(await strandedTasks(shard, ['other']), new Map([['http', 7]]))
+  assert.deepEqual(await strandedTasks(shard, ['http', 'other']), new Map())
 })
 
 test('a redrive starts a task over, in doubt as long as it was, and counts it as enqueued', async (t) => {

@@ -11,7 +11,7 @@ import { until } from './process-kit.ts'
 import { balanced, done, givenBack, refund, refunded, refundOf } from './refunds-kit.ts'
 import { serve } from './serve.ts'
 
-const acting = ({ db, world }: TestWorld) => ({ db, policy: { ...world.policy } })
+const acting = ({ db, world }: TestWorld) => ({ db, terms: world.terms })
 
 async function letterOf(world: TestWorld, id: bigint): Promise<bigint> {
   const letters = await lettersOfPayment(world.db.of(id), id)
@@ -43,7 +43,7 @@ test('a refund is a payment of its own: held, given back once, shown on its depo
   const sums = await balanced(world)
   assert.equal(sums['gateway'], -6_000n)
   assert.equal(sums['fees'], 200n)
-  const story = await timeline({ db: world.db, policy: world.world.policy }, id)
+  const story = await timeline({ db: world.db, terms: world.world.terms }, id)
   assert.deepEqual(
     story?.events.map(({ kind }) => kind),
     ['accepted', 'posting', 'call', 'posting'],

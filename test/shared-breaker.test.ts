@@ -46,6 +46,7 @@ function startProcess({ db, clock }: TestWorld, answers: ChargeOutcome): Process
   const alerts: Alert[] = []
   const onAlert = (alert: Alert) => void alerts.push(alert)
   const breakers = sharedBreakers({
+    gateway: GATEWAY,
     db: db.global,
     clock,
     policy: POLICY,

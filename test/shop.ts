@@ -52,6 +52,7 @@ export async function shop(t: TestContext, remote?: Gateway): Promise<Shop> {
   const gateway = guardedGateway(honest, clock, () => undefined)
   const alerts: Alert[] = []
   const { look, admitted, answeredSince } = sharedBreakers({
+    gateway: 'http',
     db: db.global,
     clock,
     policy: BREAKER_POLICY,

@@ -17,7 +17,7 @@ function yes(draft: Draft): Answer {
   const payment = { id: 1n, userId, type, amount, idempotencyKey, commission: 0n }
   return {
     kind: 'accepted',
-    payment: { ...payment, refusedFor: null, currency: null },
+    payment: { ...payment, refusedFor: null, currency: null, gateway: 'http' },
     exponent: 2,
     replayed: false,
   }

@@ -10,7 +10,8 @@ import type { Mutant } from './simulation/planting.ts'
 import { instantDb, runHistory } from './simulation/differential.ts'
 import type { Tables } from './simulation/tables.ts'
 
-const SEEDS = 20
+/** Of these the last have two gateways. */
+const SEEDS = 24
 
 /** Every column of the simulator's rows, under the simulator's names; times in milliseconds. */
 const DUMPS = {
@@ -25,7 +26,7 @@ const DUMPS = {
       gateway_ref as "gatewayRef", redrive_of as "redriveOf", parent_id as "parentId",
       fee_returned as "feeReturned", return_kind as "returnKind",
       refund_reserved as "refundReserved", fee_reserved as "feeReserved", refunded, returned,
-      returned_fee as "returnedFee", currency,
+      returned_fee as "returnedFee", currency, coalesce(gateway, 'http') as gateway,
       coalesce(transitions, 0) as transitions
     from payments order by id`,
   tasks: `

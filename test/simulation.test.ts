@@ -85,6 +85,15 @@ test(
   },
 )
 
+test('with two gateways each payment is carried out by its own', { skip: ifGiven }, async () => {
+  for (const elsewhere of ['withdraw', 'deposit'] as const) {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const result = await simulate(seed, { plan: { elsewhere } })
+      assert.equal(result.failure, null, replayOf(result))
+    }
+  }
+})
+
 test('a seed is one history, step by step', { skip: ifGiven }, async () => {
   for (const seed of [1, 77, 4_242]) {
     const first: string[] = []

@@ -193,6 +193,11 @@ export const RECORD_DAMAGES: readonly Damage[] = [
     rules: ['task_of_final'],
   },
   {
+    name: 'a task that waits for another gateway than its payment',
+    sql: [`update payment_tasks set gateway = 'other' where payment_id = ${NEW_OUT}`],
+    rules: ['task_gateway'],
+  },
+  {
     name: 'a withdrawal that waits among the charges',
     sql: [`update payment_tasks set operation = 'charge' where payment_id = ${NEW_OUT}`],
     rules: ['task_operation'],

@@ -41,7 +41,8 @@ async function agreeing(t: TestContext): Promise<{ world: TestWorld; server: Moc
   return { world, server }
 }
 
-const compare = (world: TestWorld, url: string) => verifyWorld(world, { charges: httpCharges(url) })
+const listed = (url: string, gateway = 'http') => ({ gateway, list: httpCharges(url) })
+const compare = (world: TestWorld, url: string) => verifyWorld(world, { gateways: [listed(url)] })
 
 test('books and gateway that agree are clean', async (t) => {
   const { world, server } = await agreeing(t)
@@ -138,8 +139,27 @@ test('what is charged and booked behind the end of the gateway’s list is no al
     world.clock.advance(1_000)
     return page
   }
-  assert.deepEqual(violated(await verifyWorld(world, { charges })), [])
+  assert.deepEqual(
+    violated(await verifyWorld(world, { gateways: [{ gateway: 'http', list: charges }] })),
+    [],
+  )
   assert.ok(booked > 0)
+})
+
+test('each gateway is compared with its own payments, and what is at another is a violation', async (t) => {
+  const world = await testWorld(t)
+  const [http, bank] = [await serveMock(t), await serveMock(t)]
+  await busyHistory(world, 1)
+  await copyCharges(world, http)
+  const both = { gateways: [listed(http.url), listed(bank.url, 'bank')] }
+  assert.deepEqual(violated(await verifyWorld(world, both)), [])
+  // One that was executed at `http` belongs to the bank from here on.
+  await world.sql(`update payments set gateway = 'bank' where id = (
+    select min(id) from payments where status = 'success' and type <> 'return'
+  )`)
+  const wrong = await verifyWorld(world, both)
+  assert.deepEqual(violated(wrong).toSorted(), ['gateway_missing_here', 'gateway_missing_there'])
+  assert.equal(wrong.violations, 2)
 })
 
 test('a gateway that cannot be listed is an error, never a clean report', async (t) => {
@@ -190,7 +210,9 @@ function opened(
   charges: ListCharges | null = null,
 ): () => Promise<Opened<CommandWorld>> {
   const { db, clock } = world
-  return async () => ({ db, clock, shards: 1, gatewayUrl, charges, close: async () => undefined })
+  const list = charges ?? (gatewayUrl === null ? null : httpCharges(gatewayUrl))
+  const gateways = [{ gateway: 'http', list }]
+  return async () => ({ db, clock, shards: 1, gateways, close: async () => undefined })
 }
 
 test('a gateway with a list of its own is compared by that, and another URL by its own', async (t) => {

@@ -78,13 +78,13 @@ const TONES: Readonly<Record<string, Tone>> = {
 }
 
 /** A state of a payment, a delivery, an endpoint, by name. */
-export function State({ state, tone, text }: { state: string; tone?: Tone; text?: string }) {
+export function State({ state, tone }: { state: string; tone?: Tone }) {
   const names: Readonly<Record<string, string>> = words.value.states
   const kind = tone ?? TONES[state] ?? 'plain'
   return (
     <span class={`state ${kind}`}>
       <Sign tone={kind} />
-      {text ?? names[state] ?? state}
+      {names[state] ?? state}
     </span>
   )
 }

@@ -114,7 +114,6 @@ export const EN = {
   foreign: (currency: string) => `In ${currency}, which is not the currency of the books.`,
   reasons: {
     timeout: 'timeout',
-    not_executed: 'not executed',
     payment_declined: 'declined by the gateway',
     insufficient_funds: 'not enough money',
     connection_refused: 'connection refused',

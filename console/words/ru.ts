@@ -115,7 +115,6 @@ export const RU: Words = {
   foreign: (currency) => `В ${currency}: это не валюта книги.`,
   reasons: {
     timeout: 'время истекло',
-    not_executed: 'не исполнено',
     payment_declined: 'отклонено шлюзом',
     insufficient_funds: 'не хватает денег',
     connection_refused: 'соединение отклонено',

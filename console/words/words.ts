@@ -52,7 +52,6 @@ const formats = computed(() => {
     time: new Intl.DateTimeFormat(tag, time),
     exact: new Intl.DateTimeFormat(tag, { ...time, fractionalSecondDigits: 3 }),
     day: new Intl.DateTimeFormat(tag, { ...day, hour: '2-digit', minute: '2-digit' }),
-    month: new Intl.DateTimeFormat(tag, { month: 'long', year: 'numeric' }),
     year: new Intl.DateTimeFormat(tag, { ...day, year: 'numeric' }),
   }
 })
@@ -68,31 +67,4 @@ export function moment(at: number, now: number): string {
 /** A moment to the millisecond. */
 export function momentExact(at: number): string {
   return formats.value.exact.format(at)
-}
-
-/** A count with marks between thousands. */
-export function count(value: number): string {
-  return String(value).replace(/\B(?=(\d{3})+$)/g, words.value.marks.group)
-}
-
-/** A share as percents: one decimal where it matters. */
-export function percent(share: number): string {
-  const value = share * 100
-  const text =
-    value > 0 && value < 10
-      ? value.toFixed(1)
-      : value > 99 && value < 100
-        ? cut(value)
-        : value.toFixed(0)
-  return `${text.replace('.', words.value.marks.decimal)}\u00a0%`
-}
-
-/** Rounded down: 99.96 % is not 100 %. */
-function cut(value: number): string {
-  return (Math.floor(value * 10) / 10).toFixed(1)
-}
-
-/** The month of a moment, by name. */
-export function monthOf(at: number): string {
-  return formats.value.month.format(at)
 }

@@ -72,10 +72,10 @@ export interface Settlement {
 }
 
 /**
- * Claim up to `limit` due tasks of some operations, oldest first in each shard and operation. The
- * claim is committed when this returns, so no byte leaves for the gateway before it is counted.
- * What was claimed in one shard is worked on, although another cannot be asked: the first such
- * error is thrown only where nothing else was claimed.
+ * Claim up to `limit` due tasks of some operations of the gateway, oldest first in each shard and
+ * operation. The claim is committed when this returns, so no byte leaves for the gateway before it
+ * is counted. What was claimed in one shard is worked on, although another cannot be asked: the
+ * first such error is thrown only where nothing else was claimed.
  */
 export async function claim(
   world: ChargeWorld,
@@ -106,7 +106,8 @@ async function claimInShard(
   // Taken before the claim, so our own deadline is never later than the lease.
   const claimedMs = clock.elapsedMs()
   const callsUntilMs = claimedMs + leaseMs - world.callMsMax
-  const tasks = await claimTasks(shard, operation, limit, leaseMs)
+  const route = { gateway: world.gateway.profile.name, operation }
+  const tasks = await claimTasks(shard, route, limit, leaseMs)
   if (tasks.length === 0) return []
   const payments = await readPayments(
     shard,

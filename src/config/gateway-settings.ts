@@ -22,8 +22,7 @@ export const GATEWAY_SETTINGS = {
     fallback: 'http',
     doc:
       'The gateways, by names of your own. `http` is the one that PAYMENT_GATEWAY_URL leads to, with ' +
-      'the settings below; every other has settings of its own. For now no process starts with ' +
-      'another one.',
+      'the settings below; every other has settings of its own.',
   },
   gatewayRoutes: {
     name: 'GATEWAY_ROUTES',
@@ -34,7 +33,7 @@ export const GATEWAY_SETTINGS = {
     doc:
       'Which gateway carries out which payments: rules `type:currency=gateway`, `*` for any, of ' +
       'which the first counts that fits and whose gateway can do it. When unset, the gateways in ' +
-      'the order of GATEWAYS. Read and checked, and without effect yet.',
+      'the order of GATEWAYS.',
   },
   gatewayUrl: {
     name: 'PAYMENT_GATEWAY_URL',

@@ -52,11 +52,7 @@ export function readGateways(reading: Reading): GatewaysRead {
   const read = names.map((name) => (name === 'http' ? theFirst(reading) : another(reading, name)))
   return {
     gateways: read.flatMap(({ gateway }) => gateway),
-    problems: [
-      ...several(names),
-      ...read.flatMap(({ problems }) => problems),
-      ...strayRules(reading, names),
-    ],
+    problems: [...read.flatMap(({ problems }) => problems), ...strayRules(reading, names)],
     variables: read.flatMap(({ variables }) => variables),
   }
 }
@@ -72,8 +68,9 @@ export function assumed({ url, lookup, echo }: Pick<HttpValues, 'url' | 'lookup'
   return { lookup: lookup === 'auto' ? auto : lookup, echo: echo ?? trusted } as const
 }
 
-function several(names: readonly string[]): string[] {
-  return names.length > 1 ? ['GATEWAYS must name one gateway: several are not carried out yet'] : []
+/** Whether a gateway has an address; one without is the mock gateway of whoever runs one. */
+export function hasAddress({ settings }: GatewayConfig): boolean {
+  return settings.url !== null
 }
 
 interface OneRead {

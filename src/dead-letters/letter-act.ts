@@ -17,7 +17,7 @@ import { endLetters, readLetters } from './store.ts'
 export interface ActWorld {
   readonly db: Db
   /** What the gateway in use can do. */
-  readonly policy: GatewayTerms
+  readonly terms: (gateway: string) => GatewayTerms
   /** Whether refunds return their part of the commission; they keep it if left out. */
   readonly refundFee?: FeePolicy
   /** Told after each commit that tasks are due. */

@@ -143,7 +143,7 @@ async function redriveInShard(
       referencesLeft(tx, failedOf(locked)),
     ])
     const { redriveId } = by
-    const { policy: terms, refundFee = 'keep' } = world
+    const { terms, refundFee = 'keep' } = world
     const { currency } = world.db
     const books = { locked, ids, redriveId, known, left, terms, refundFee, currency }
     const verdict = decide(requests, books)
@@ -173,7 +173,7 @@ interface Books {
   readonly known: ReadonlyMap<bigint, KnownEvidence>
   /** References of failed payments, and who has them now. */
   readonly left: Awaited<ReturnType<typeof referencesLeft>>
-  readonly terms: GatewayTerms
+  readonly terms: (gateway: string) => GatewayTerms
   readonly verdict: RedriveVerdict
 }
 
@@ -227,7 +227,7 @@ function startOver(
   const { verdict } = books
   const before = { payment: 'unknown', letter: letter.state }
   const known = books.known.get(paymentId) ?? NO_EVIDENCE
-  const refusal = againstRedrive('unknown', known, books.terms)
+  const refusal = againstRedrive('unknown', known, books.terms(payment.gateway))
   if (refusal !== null) return { kind: 'refused', refusal: { ...refusal, paymentId } }
   if (known.yes) {
     const attempts = books.locked.tasks.get(paymentId)?.attempts ?? payment.attempts
@@ -256,7 +256,7 @@ function repeat(
   const { paymentId, id: letterId } = letter
   const { verdict } = books
   const known = books.known.get(paymentId) ?? NO_EVIDENCE
-  const refusal = againstRedrive('failed', known, books.terms)
+  const refusal = againstRedrive('failed', known, books.terms(payment.gateway))
   // A yes is never charged again; what is only in doubt is, by somebody who knows it.
   if (refusal !== null && (known.yes || !againstEvidence)) {
     return { kind: 'refused', refusal: { ...refusal, paymentId } }

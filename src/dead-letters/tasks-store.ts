@@ -1,5 +1,5 @@
 import { columns, numbers } from '../domain/columns.ts'
-import type { Operation } from '../domain/payment.ts'
+import { GATEWAY, type Operation } from '../domain/payment.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** A task as an operator's act finds it. */
@@ -59,9 +59,9 @@ const REDRIVE: Statement<never> = {
   ...timed`
   with ${CLOCK}, ${COUNTED}
   insert into payment_tasks as task
-    (shard, payment_id, operation, run_at, fence, attempts, doubt_at, first_sent_at)
+    (shard, payment_id, operation, gateway, run_at, fence, attempts, doubt_at, first_sent_at)
   select
-    $1::int, input.payment_id, input.operation,
+    $1::int, input.payment_id, input.operation, coalesce(payment.gateway, '${GATEWAY}'),
     clock.time + input.delay_ms * interval '1 millisecond',
     1000 + coalesce((
       select max(fence)
@@ -89,8 +89,13 @@ const INSERT_LATER: Statement<never> = {
   name: 'tasks_insert_later',
   ...timed`
   with ${CLOCK}, ${COUNTED}
-  insert into payment_tasks (shard, payment_id, operation, run_at)
-  select $1::int, payment_id, operation, clock.time + delay_ms * interval '1 millisecond'
+  insert into payment_tasks (shard, payment_id, operation, gateway, run_at)
+  select
+    $1::int, payment_id, operation, coalesce((
+      select gateway
+      from payments
+      where shard = $1 and id = input.payment_id
+    ), '${GATEWAY}'), clock.time + delay_ms * interval '1 millisecond'
   from clock, ${DELAYED.unnest('input', 3)}`,
 }
 

@@ -5,6 +5,7 @@ import { holdEntry, total, type Entry } from './ledger.ts'
 import { inCurrency, shortest, type Decimal, type MoneyProblem } from './money.ts'
 import type { Payment, PaymentType } from './payment.ts'
 import type { Refusal } from './refusal.ts'
+import { UNROUTED, type Routing } from './routes.ts'
 import { differing, type SentFields } from './sent-fields.ts'
 
 /** A payment as it was asked for. */
@@ -14,6 +15,8 @@ export interface Draft {
   /** In minor units of the books' currency, and within its range; see `asked`. */
   readonly amount: bigint
   readonly idempotencyKey: string | null
+  /** Where it is to be carried out; not there: wherever such payments are. */
+  readonly gateway?: string
   /** What was said about it; not there where nothing was. */
   readonly given?: Given
   /**
@@ -79,7 +82,7 @@ export const BUSY: Answer = { kind: 'refused', refusal: { code: 'busy' }, replay
  */
 export type AcceptedPayment = Pick<
   Payment,
-  'id' | 'userId' | 'amount' | 'commission' | 'idempotencyKey'
+  'id' | 'userId' | 'amount' | 'commission' | 'idempotencyKey' | 'gateway'
 > & {
   readonly type: PaymentType
   readonly refusedFor: 'insufficient_funds' | null
@@ -101,7 +104,21 @@ export interface Books {
   readonly references?: ReadonlyMap<string, bigint>
   /** Of those users whose accounts are not in the books' currency. */
   readonly elsewhere?: ReadonlyMap<bigint, Terms>
+  /** Where payments go; not there: to the one gateway there is. */
+  readonly gateways?: Gateways
 }
+
+/** Where payments go, and where none may go now. */
+export interface Gateways {
+  readonly routing: Routing
+  /** Why payments of a type are refused at a gateway now; null: they are accepted. */
+  readonly closed: (
+    gateway: string,
+    type: PaymentType,
+  ) => 'overloaded' | 'gateway_unavailable' | null
+}
+
+const ONE_GATEWAY: Gateways = { routing: UNROUTED, closed: () => null }
 
 /** What was said about a payment, to be written. */
 export interface Noted extends Given {
@@ -137,6 +154,7 @@ export function decideBatch(drafts: readonly Draft[], books: Books, home: Terms)
   const batch: Batch = {
     home,
     elsewhere: books.elsewhere ?? NOWHERE,
+    gateways: books.gateways ?? ONE_GATEWAY,
     ids: books.ids,
     available: new Map(books.available),
     decided: new Map(books.earlier),
@@ -158,6 +176,7 @@ interface Batch {
   /** The terms of the books' currency. */
   readonly home: Terms
   readonly elsewhere: ReadonlyMap<bigint, Terms>
+  readonly gateways: Gateways
   readonly ids: readonly bigint[]
   readonly available: Map<bigint, bigint>
   readonly decided: Map<string, AcceptedPayment>
@@ -222,12 +241,14 @@ function decideIn(batch: Batch, draft: Draft, balance: bigint, terms: Terms): An
       return refuse({ code: 'reference_taken', faults, paymentId })
     }
   }
+  const gateway = gatewayOf(batch, draft, terms.currency)
+  if (typeof gateway !== 'string') return refuse(gateway)
   const share = commission(amount, terms.fee)
   if (draft.type === 'deposit') {
     if (share >= amount) return refuse({ code: 'amount_below_commission' })
     return {
       kind: 'accepted',
-      payment: store(batch, draft, share, null),
+      payment: store(batch, draft, share, { gateway, refusedFor: null }),
       replayed: false,
       exponent,
     }
@@ -235,19 +256,38 @@ function decideIn(batch: Batch, draft: Draft, balance: bigint, terms: Terms): An
   const required = total({ amount, commission: share })
   if (balance < required) {
     if (idempotencyKey === null) return refuse({ code: 'insufficient_funds', required, exponent })
-    return answerOf(store(batch, draft, share, 'insufficient_funds'), false, exponent)
+    const refused = { gateway, refusedFor: 'insufficient_funds' } as const
+    return answerOf(store(batch, draft, share, refused), false, exponent)
   }
   batch.available.set(userId, balance - required)
-  const payment = store(batch, draft, share, null)
+  const payment = store(batch, draft, share, { gateway, refusedFor: null })
   batch.holds.push(holdEntry(payment))
   return { kind: 'accepted', payment, replayed: false, exponent }
+}
+
+/** Where a draft is carried out, or why it cannot be. */
+function gatewayOf(
+  { gateways: { routing, closed } }: Batch,
+  { type, gateway: named }: Draft,
+  currency: string,
+): string | DraftRefusal {
+  const gateway = named ?? routing.always ?? routing.to(type, currency)
+  if (gateway === null) return { code: 'no_route' }
+  if (named !== undefined) {
+    const gateways = routing.of(type, currency)
+    if (!gateways.includes(named)) {
+      return { code: 'gateway_unknown', faults: [{ field: 'gateway', code: 'unknown' }], gateways }
+    }
+  }
+  const code = closed(gateway, type)
+  return code === null ? gateway : { code }
 }
 
 function store(
   batch: Batch,
   draft: Draft,
   share: bigint,
-  refusedFor: AcceptedPayment['refusedFor'],
+  { gateway, refusedFor }: Pick<AcceptedPayment, 'gateway' | 'refusedFor'>,
 ): AcceptedPayment {
   const { type, userId, amount, idempotencyKey } = draft
   const id = batch.ids[batch.payments.length]
@@ -262,6 +302,7 @@ function store(
     idempotencyKey,
     refusedFor,
     currency: batch.elsewhere.get(userId)?.currency ?? null,
+    gateway,
   }
   batch.payments.push(payment)
   const { given } = draft
@@ -273,9 +314,11 @@ function store(
 /** The answer to a request whose key was used before: the first answer, or what differs. */
 function replay(batch: Batch, draft: Draft, earlier: AcceptedPayment, exponent: Exponent): Answer {
   const differs = (['type', 'amount'] as const).filter((field) => draft[field] !== earlier[field])
+  const elsewhere = draft.gateway !== undefined && draft.gateway !== earlier.gateway
   const said = differing(draft.given?.sent ?? NOTHING, batch.sent.get(earlier.id) ?? NOTHING)
-  if (differs.length + said.length > 0) {
+  if (differs.length + said.length > 0 || elsewhere) {
     const faults: Fault[] = differs.map((field) => ({ field, code: 'differs' }))
+    if (elsewhere) faults.push({ field: 'gateway', code: 'differs' })
     for (const { pointer, code } of said) faults.push({ field: 'given', at: pointer, code })
     return refuse({ code: 'idempotency_key_reuse', faults, paymentId: earlier.id })
   }

@@ -205,7 +205,10 @@ function taken({ amount, commission }: Priced): Partial<Legs> {
   return { gateway: -amount, user: amount - commission, fees: commission }
 }
 
-/** What a withdrawal or a refund holds: of a withdrawal it is written by src/payments/store.ts. */
+/**
+ * What a withdrawal or a refund holds: of a withdrawal it is written by
+ * src/payments/accept-store.ts.
+ */
 function hold(about: About, cost: bigint): Entry {
   return entry(about, 'hold', { user: -cost, held: cost })
 }

@@ -15,8 +15,14 @@ export type Operation = 'charge' | 'payout' | 'refund'
 /** Every operation, in the order in which they are looked at. */
 export const OPERATIONS: readonly Operation[] = ['charge', 'payout', 'refund']
 
-/** The name of the one gateway there is, by its driver. */
+/** The gateway of all that names none. */
 export const GATEWAY = 'http'
+
+/** One operation of one gateway: whatever is learned, limited or counted is so by route. */
+export interface Route {
+  readonly gateway: string
+  readonly operation: Operation
+}
 
 /** What the gateway is asked to do for a payment of this type. */
 export function operationOf(type: CarriedType): Operation {
@@ -58,6 +64,8 @@ export interface Payment {
   readonly gatewayRef: string | null
   /** Of its user's account; null: that of the books. */
   readonly currency: string | null
+  /** Where it is carried out, for its whole life. */
+  readonly gateway: string
 }
 
 /**

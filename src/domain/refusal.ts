@@ -80,6 +80,8 @@ export const REFUSALS = {
   currency_unknown: [422, 'There is no such currency.'],
   currency_mismatch: [422, 'The account is in another currency than the payment.'],
   url_refused: [422, 'Events cannot be sent to this URL.'],
+  gateway_unknown: [422, 'That gateway does not carry out such payments. The answer names those.'],
+  no_route: [422, 'No gateway carries out payments of this type in this currency.'],
   amount_below_commission: [422, 'The commission would take the whole deposit.'],
   card_number: [422, 'A field holds the number of a payment card. Send a token instead.'],
   idempotency_key_reuse: [422, 'This Idempotency-Key was first used with a different request.'],
@@ -124,6 +126,8 @@ export interface Refusal {
   readonly atMost?: bigint
   /** Of the currency of these amounts, or of the amount that was refused. */
   readonly exponent?: Exponent
+  /** The gateways that carry out such payments. */
+  readonly gateways?: readonly string[]
   /** What the gateway said, by the evidence that is kept. */
   readonly evidence?: 'success' | 'declined' | 'in_doubt'
 }

@@ -1,5 +1,5 @@
 import type { Cause, Why } from '../domain/breaker.ts'
-import type { Operation } from '../domain/payment.ts'
+import type { Operation, Route } from '../domain/payment.ts'
 import { columns } from '../domain/columns.ts'
 import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
 
@@ -115,12 +115,6 @@ const BEAT: Unsharded<never> = {
   set
     answered_at = greatest(breaker.answered_at, excluded.answered_at),
     worked_at = greatest(breaker.worked_at, excluded.worked_at)`,
-}
-
-/** One route: an operation of a gateway. */
-interface Route {
-  readonly gateway: string
-  readonly operation: Operation
 }
 
 /** Open the breaker; false if it was open already. */

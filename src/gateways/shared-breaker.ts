@@ -1,5 +1,5 @@
 import type { Breaker, BreakerPolicy } from '../domain/breaker.ts'
-import { GATEWAY, OPERATIONS, type Operation } from '../domain/payment.ts'
+import { OPERATIONS, type Operation } from '../domain/payment.ts'
 import type { Clock, Global } from '../ports.ts'
 import {
   beat,
@@ -48,6 +48,8 @@ const BEAT_MS = 5_000
 const DOUBLING_MS = 500
 
 interface World {
+  /** The gateway whose breakers they are. */
+  readonly gateway: string
   readonly db: Global
   readonly clock: Clock
   readonly policy: BreakerPolicy
@@ -63,7 +65,7 @@ interface World {
  * an outage burns no attempts. While the database cannot be asked nothing changes.
  */
 export function sharedBreakers(world: World): SharedBreakers {
-  const { db, clock } = world
+  const { db, clock, gateway } = world
   const routes = new Map(OPERATIONS.map((operation) => [operation, sharedRoute(world, operation)]))
   const routeOf = (operation: Operation) => routes.get(operation) as SharedRoute // One for each.
   let beatMs = Number.NEGATIVE_INFINITY
@@ -74,12 +76,12 @@ export function sharedBreakers(world: World): SharedBreakers {
       if (clock.elapsedMs() - beatMs >= BEAT_MS) {
         await beat(
           db,
-          GATEWAY,
+          gateway,
           [...routes.values()].map(({ answered }) => answered()),
         )
         beatMs = clock.elapsedMs()
       }
-      const shared = await readBreakers(db, GATEWAY)
+      const shared = await readBreakers(db, gateway)
       for (const [operation, route] of routes) await route.learn(shared.get(operation))
     },
     admitted: (operation, wanted, running) => routeOf(operation).admitted(wanted, running),
@@ -92,8 +94,9 @@ export function sharedBreakers(world: World): SharedBreakers {
 type SharedRoute = ReturnType<typeof sharedRoute>
 
 /** What this process knows of one route, of its own and from the others. */
-function sharedRoute({ db, clock, policy, local: localOf, onAlert }: World, operation: Operation) {
-  const route = { gateway: GATEWAY, operation }
+function sharedRoute(world: World, operation: Operation) {
+  const { db, clock, gateway, policy, local: localOf, onAlert } = world
+  const route = { gateway, operation }
   const local = localOf(operation)
   let state: Breaker['state'] = 'open'
   let known: SharedBreaker | undefined

@@ -25,6 +25,7 @@ export interface ProblemBody {
   readonly required?: JsonNumber
   readonly at_most?: JsonNumber
   readonly evidence?: Refusal['evidence']
+  readonly gateways?: Refusal['gateways']
 }
 
 /** Where the codes are explained; the fragment is the code. */
@@ -59,6 +60,7 @@ export function problem(refusal: Refusal, instance: string): ProblemBody {
     ...(refusal.required === undefined ? {} : { required: wire(refusal, refusal.required) }),
     ...(refusal.atMost === undefined ? {} : { at_most: wire(refusal, refusal.atMost) }),
     ...(refusal.evidence === undefined ? {} : { evidence: refusal.evidence }),
+    ...(refusal.gateways === undefined ? {} : { gateways: refusal.gateways }),
   }
 }
 

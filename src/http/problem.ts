@@ -39,6 +39,9 @@ export const Problem = Type.Object(
     ),
     required: Type.Optional(Money('What the payment costs with its commission.')),
     at_most: Type.Optional(Money('What could have been refunded or come back at most.')),
+    gateways: Type.Optional(
+      Type.Array(Type.String(), { description: 'The gateways that carry out such payments.' }),
+    ),
     evidence: Type.Optional(
       oneOf(['success', 'declined', 'in_doubt'], {
         description: 'What the gateway said, by the evidence that is kept.',

@@ -57,6 +57,13 @@ export const Currency = Type.String({
   examples: ['USD'],
 })
 
+/** Which gateway a payment is to go to. */
+export const GatewayName = Type.String({
+  pattern: '^[a-z][a-z0-9]{0,19}$',
+  description: 'Where it is to be carried out; when left out, wherever such payments are.',
+  examples: ['http'],
+})
+
 /** The currency of what an answer shows. */
 export const OfCurrency = Type.String({ description: 'Of these amounts (ISO 4217).' })
 

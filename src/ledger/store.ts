@@ -25,8 +25,8 @@ const ENTRIES = columns<Entry>(FIELDS)
 
 /**
  * Append journal entries. The primary key refuses a second hold, settlement or release. The hold of
- * a withdrawal is not placed here: `ACCEPT` in src/payments/store.ts places it, in the statement
- * that accepts the withdrawal.
+ * a withdrawal is not placed here: `ACCEPT` in src/payments/accept-store.ts places it, in the
+ * statement that accepts the withdrawal.
  */
 const INSERT: Statement<never> = {
   name: 'postings_insert',

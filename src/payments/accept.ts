@@ -5,6 +5,7 @@ import {
   type Answer,
   type Books,
   type Draft,
+  type Gateways,
   type Terms,
   type Verdict,
 } from '../domain/acceptance.ts'
@@ -13,13 +14,16 @@ import { feeIn, type Fees } from '../domain/fee.ts'
 import { isLocked, type Runner, type Shard, type Tx } from '../ports.ts'
 import { lockFreeUsers, lockUsers, readUsers, type Spendable } from '../users/store.ts'
 import { paymentsByReferences, sentOf, writeNoted } from './details-store.ts'
-import { paymentsByKeys, writeAccepted } from './store.ts'
+import { writeAccepted } from './accept-store.ts'
+import { paymentsByKeys } from './store.ts'
 
 interface AcceptWorld {
   readonly shard: Shard
   /** The currency of the books. */
   readonly currency: string
   readonly fees: Fees
+  /** Where payments go; not there: to the one gateway there is. */
+  readonly gateways?: Gateways
   /** Told after each commit how many tasks were put in the queue. */
   readonly onEnqueued?: (count: number) => void
   /** Told after each commit which payments were written, in order of their ids. */
@@ -61,7 +65,8 @@ export type Accept = (
  * all others are accepted. Without it the database's own limit holds, and ends the whole batch.
  */
 export function acceptor(world: AcceptWorld): Accept {
-  const { shard, currency, fees, onEnqueued, onWritten } = world
+  const { shard, currency, fees, gateways, onEnqueued, onWritten } = world
+  const routed = gateways === undefined ? {} : { gateways }
   const home = termsIn(currency, fees)
   // Ids that a batch took and did not use, kept for the next one so that replays leave no gaps; and
   // how many batches have begun, because ids that are older than those of another batch would come
@@ -87,7 +92,11 @@ export function acceptor(world: AcceptWorld): Accept {
         if (elsewhere.size > 0 && ids.length < drafts.length) {
           ids = [...ids, ...(await tx.ids('payment_ids', drafts.length - ids.length))]
         }
-        const decided = decideBatch(left.without(drafts), { ...books, ids, elsewhere }, home)
+        const decided = decideBatch(
+          left.without(drafts),
+          { ...books, ...routed, ids, elsewhere },
+          home,
+        )
         writeAccepted(tx, decided, fees.bps)
         writeNoted(tx, decided.noted)
         onDecided()

@@ -1,4 +1,4 @@
-import type { Answer, Draft } from '../domain/acceptance.ts'
+import type { Answer, Draft, Gateways } from '../domain/acceptance.ts'
 import type { Fees } from '../domain/fee.ts'
 import type { Clock, Db } from '../ports.ts'
 import { batcher, type Later } from '../queue/batcher.ts'
@@ -18,6 +18,8 @@ interface AcceptingWorld {
   readonly fees: Fees
   readonly clock: Clock
   readonly limits: AcceptingLimits
+  /** Where payments go; not there: to the one gateway there is. */
+  readonly gateways?: Gateways
   /** Told after each commit how many tasks were put in the queue. */
   readonly onEnqueued: (count: number) => void
   /** Told after each commit which payments were written. */

@@ -1,18 +1,18 @@
 import { readBreakers, type SharedBreaker } from '../gateways/breaker-store.ts'
 import { admissionRefusal, type AdmissionPolicy, type RouteLoad } from '../domain/admission.ts'
-import { GATEWAY, OPERATIONS, type Operation } from '../domain/payment.ts'
+import { OPERATIONS, type Operation, type Route } from '../domain/payment.ts'
 import { GatewayUnavailable, Overloaded, type Clock, type Db } from '../ports.ts'
 import { oldestDueMs, waitingTasks } from '../queue/load-store.ts'
 import { eachInTurn, whole } from '../each-shard.ts'
 
 /** Whether new work may be accepted, by what its route could begin now. */
 export interface Admission {
-  /** Why payments of this operation are refused now; null: they are accepted. */
-  refusal(operation: Operation): Overloaded | GatewayUnavailable | null
+  /** Why payments of this route are refused now; null: they are accepted. */
+  refusal(route: Route): Overloaded | GatewayUnavailable | null
   /**
-   * The shared breaker of an operation as it was last seen; undefined: nobody ever worked on it.
+   * The shared breaker of a route as it was last seen; undefined: nobody ever worked on it.
    */
-  breaker(operation: Operation): SharedBreaker | undefined
+  breaker(route: Route): SharedBreaker | undefined
   /** How long ago any worker was alive, in milliseconds; infinite: never. */
   workedMs(): number
   /** Look at the queue and at the breakers now. */
@@ -21,6 +21,8 @@ export interface Admission {
 
 interface World {
   readonly db: Db
+  /** The gateways that are configured. */
+  readonly gateways: readonly string[]
   readonly clock: Clock
   readonly policy: AdmissionPolicy
 }
@@ -29,43 +31,50 @@ interface World {
 export const ADMISSION_MS = 1_000
 
 /**
- * Watch what waits for each operation, and refuse what could not be begun soon. Stays as it was
- * while the database cannot be asked.
+ * Watch what waits for each operation of each gateway, and refuse what could not be begun soon.
+ * Stays as it was while the database cannot be asked.
  */
 export function admission(world: World): Admission {
-  const { db, clock, policy } = world
-  const refusals = new Map<Operation, Overloaded | GatewayUnavailable>()
-  let breakers: ReadonlyMap<Operation, SharedBreaker> = new Map()
+  const { db, clock, gateways, policy } = world
+  const refusals = new Map<string, Overloaded | GatewayUnavailable>()
+  const breakers = new Map<string, ReadonlyMap<Operation, SharedBreaker>>()
   let lookedMs = 0
   // Since when it has been able to look without a break: older work may just not have been seen.
   let watchingMs: number | null = null
 
-  const look = async (): Promise<void> => {
-    breakers = await readBreakers(db.global, GATEWAY)
-    lookedMs = clock.elapsedMs()
-    const due = await oldestDue(db)
+  const lookAt = async (gateway: string): Promise<void> => {
+    const known = await readBreakers(db.global, gateway)
+    breakers.set(gateway, known)
+    const due = await oldestDue(db, gateway)
     for (const operation of OPERATIONS) {
-      const breaker = breakers.get(operation)
+      const route = { gateway, operation }
+      const breaker = known.get(operation)
       const isOpen = breaker !== undefined && breaker.trips > 0
       const load: RouteLoad = {
         outageMs: isOpen ? (breaker.outageMs ?? 0) : null,
         closedMs: breaker?.closedMs ?? null,
         oldestDueMs: due.get(operation) ?? 0,
         watchedMs: watchingMs === null ? 0 : clock.elapsedMs() - watchingMs,
-        waiting: isOpen ? await waiting(db, operation, policy.outageTasksMax) : 0,
+        waiting: isOpen ? await waiting(db, route, policy.outageTasksMax) : 0,
       }
       const refusal = admissionRefusal(load, policy)
-      if (refusal === null) refusals.delete(operation)
-      else refusals.set(operation, errorOf(refusal))
+      if (refusal === null) refusals.delete(keyOf(route))
+      else refusals.set(keyOf(route), errorOf(refusal))
     }
+  }
+
+  const look = async (): Promise<void> => {
+    for (const gateway of gateways) await lookAt(gateway)
+    lookedMs = clock.elapsedMs()
     watchingMs ??= clock.elapsedMs()
   }
 
   return {
-    refusal: (operation) => refusals.get(operation) ?? null,
-    breaker: (operation) => breakers.get(operation),
+    refusal: (route) => refusals.get(keyOf(route)) ?? null,
+    breaker: ({ gateway, operation }) => breakers.get(gateway)?.get(operation),
     workedMs() {
-      const ages = [...breakers.values()].map(({ workedMs }) => workedMs ?? Infinity)
+      const all = [...breakers.values()].flatMap((known) => [...known.values()])
+      const ages = all.map(({ workedMs }) => workedMs ?? Infinity)
       return Math.min(...ages) + clock.elapsedMs() - lookedMs
     },
     look: () =>
@@ -75,25 +84,30 @@ export function admission(world: World): Admission {
   }
 }
 
+function keyOf({ gateway, operation }: Route): string {
+  return `${gateway} ${operation}`
+}
+
 function errorOf(refusal: 'overloaded' | 'gateway_unavailable'): Overloaded | GatewayUnavailable {
   return refusal === 'overloaded' ? new Overloaded() : new GatewayUnavailable()
 }
 
 /** The age of the oldest due task of each operation that has one, over all shards. */
-async function oldestDue(db: Db): Promise<Map<Operation, number>> {
+async function oldestDue(db: Db, gateway: string): Promise<Map<Operation, number>> {
   const oldest = new Map<Operation, number>()
-  for (const { operation, ageMs } of whole(await eachInTurn(db.shards, oldestDueMs)).flat()) {
+  const looks = await eachInTurn(db.shards, (shard) => oldestDueMs(shard, gateway))
+  for (const { operation, ageMs } of whole(looks).flat()) {
     oldest.set(operation, Math.max(ageMs, oldest.get(operation) ?? 0))
   }
   return oldest
 }
 
-/** Tasks of an operation that are due soon: counted only as far as it matters. */
-async function waiting(db: Db, operation: Operation, tasksMax: number): Promise<number> {
+/** Tasks of a route that are due soon: counted only as far as it matters. */
+async function waiting(db: Db, route: Route, tasksMax: number): Promise<number> {
   const limit = Math.max(tasksMax, 1)
   let count = 0
   const counts = await eachInTurn(db.shards, async (shard) => {
-    if (count < limit) count += await waitingTasks(shard, operation, limit - count)
+    if (count < limit) count += await waitingTasks(shard, route, limit - count)
   })
   whole(counts)
   return count

@@ -36,6 +36,8 @@ export interface Fields {
   readonly given?: DetailFields
   /** Left out: whatever the account's is. */
   readonly currency?: string | undefined
+  /** Left out: wherever such payments are carried out. */
+  readonly gateway?: string | undefined
 }
 
 /** Where a request has each field, as a JSON Pointer (RFC 6901); null: not in its body. */
@@ -52,9 +54,10 @@ export function readDraft(fields: Fields, key: Key, books: Exponent): Draft | Dr
       faults: [{ field: 'idempotencyKey', code: 'malformed' }],
     }
   }
-  const draft = amountOf(fields, key.key, books)
-  const { given } = fields
-  if (isRefusal(draft)) return draft
+  const read = amountOf(fields, key.key, books)
+  const { given, gateway } = fields
+  if (isRefusal(read)) return read
+  const draft = gateway === undefined ? read : { ...read, gateway }
   return given === undefined ? draft : withGiven(draft, given)
 }
 

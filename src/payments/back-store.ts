@@ -156,10 +156,10 @@ const MOVE: Statement<never> = {
 /** The rows of `name`, each with the currency of the payment whose money goes back. */
 export function inCurrencyOfParent(name: string, rows: string): string {
   return `${name} as materialized (
-    select ${name}.*, parent.currency
+    select ${name}.*, parent.currency, parent.gateway
     from ${rows}
     cross join lateral (
-      select currency
+      select currency, gateway
       from payments
       where shard = $1 and id = ${name}.parent_id
       limit 1
@@ -203,10 +203,10 @@ const INSERT_REFUNDS: Statement<never> = {
   with ${CLOCK}, ${inCurrencyOfParent('draft', REFUNDS.unnest('draft', 3))}, payment as (
     insert into payments
       (shard, id, user_id, type, amount, commission, fee_bps, parent_id, fee_returned,
-       idempotency_key, currency, ${BEGUN.columns})
+       idempotency_key, currency, gateway, ${BEGUN.columns})
     select
       $1::int, id, user_id, 'refund', amount, 0, 0, parent_id, fee_returned, idempotency_key,
-      currency, ${BEGUN.values}
+      currency, gateway, ${BEGUN.values}
     from clock, draft
   ), detail as (
     insert into payment_details (shard, payment_id, description, sent)
@@ -268,10 +268,10 @@ const INSERT_REPEATS: Statement<never> = {
   with ${CLOCK}, payment as (
     insert into payments
       (shard, id, user_id, type, status, amount, commission, fee_bps, parent_id, fee_returned,
-       redrive_of, currency, created_at)
+       redrive_of, currency, gateway, created_at)
     select
       $1::int, input.id, first.user_id, first.type, 'new', first.amount, 0, 0, first.parent_id,
-      input.fee_returned, first.id, first.currency, clock.time
+      input.fee_returned, first.id, first.currency, first.gateway, clock.time
     from clock, ${REPEATED.unnest('input', 3)}
     join payments first on first.shard = $1 and first.id = input.repeated
     returning id, parent_id

@@ -7,7 +7,7 @@ import { refusalOfFault } from '../http/failures.ts'
 import { readKey, type Key } from '../http/idempotency.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { ItemDetailProperties } from './bodies.ts'
-import { Currency, Id, Money, oneOf, PaymentTypes } from '../http/schemas.ts'
+import { Currency, GatewayName, Id, Money, oneOf, PaymentTypes } from '../http/schemas.ts'
 import {
   isRefusal,
   readDraft,
@@ -42,6 +42,7 @@ const Item = Type.Object(
     }),
     idempotency_key: Type.Optional(Type.String({ description: 'Like the header, for this item.' })),
     currency: Type.Optional(Currency),
+    gateway: Type.Optional(GatewayName),
     ...ItemDetailProperties,
   },
   { title: 'BatchItem', additionalProperties: false },
@@ -127,8 +128,8 @@ async function acceptItems(
 }
 
 function fieldsOf(item: ItemBody): Fields {
-  const { type, user_id: userId, amount, currency } = item
-  const fields = { type, userId, amount, currency }
+  const { type, user_id: userId, amount, currency, gateway } = item
+  const fields = { type, userId, amount, currency, gateway }
   return saysMore(item) ? { ...fields, given: item } : fields
 }
 
@@ -151,4 +152,5 @@ const NAMES: Readonly<Record<DraftField, '' | `/${keyof ItemBody}`>> = {
   idempotencyKey: '/idempotency_key',
   given: '',
   asked: '/currency',
+  gateway: '/gateway',
 }

@@ -19,6 +19,6 @@ function form(amount: Form['amount']): Form {
   // Of a reused key it is said that the type differs, although the body has no such field.
   // What is said about a payment stands beside its amount.
   const own = { type: '/type', userId: '/user_id', amount: `/${amount}`, given: '' }
-  const pointers = { ...own, idempotencyKey: null, asked: '/currency' }
+  const pointers = { ...own, idempotencyKey: null, asked: '/currency', gateway: '/gateway' }
   return { amount, where: (field) => pointers[field] }
 }

@@ -69,10 +69,10 @@ const INSERT: Statement<never> = {
   with ${CLOCK}, ${inCurrencyOfParent('made', RETURNS.unnest('made', 3))}, payment as (
     insert into payments
       (shard, id, user_id, type, status, amount, commission, fee_bps, parent_id, fee_returned,
-       return_kind, gateway_ref, currency, created_at, finished_at)
+       return_kind, gateway_ref, currency, gateway, created_at, finished_at)
     select
       $1::int, id, user_id, 'return', 'success', amount, 0, 0, parent_id, fee_returned, kind,
-      ref, currency, time, time
+      ref, currency, gateway, time, time
     from clock, made
   )
   insert into payment_children (shard, parent_id, payment_id, ref)

@@ -13,6 +13,7 @@ import {
   BookedTypes,
   Currency,
   Cursor,
+  GatewayName,
   Id,
   IdempotencyHeaders,
   IdFilter,
@@ -94,6 +95,7 @@ const PaymentFields = {
   }),
   ...DetailFields,
   currency: OfCurrency,
+  gateway: Type.String({ description: 'Where it is carried out, for its whole life.' }),
 }
 
 export const PaymentBody = Type.Object(PaymentFields, {
@@ -124,6 +126,7 @@ export const PaymentBody = Type.Object(PaymentFields, {
       payment_method: null,
       return_url: null,
       currency: 'USD',
+      gateway: 'http',
     },
   ],
 })
@@ -169,6 +172,7 @@ function depositRoute(app: App, options: PaymentRoutes): void {
         user_id: Id,
         deposit: Amount('What to charge.', [200, '200.00']),
         currency: Type.Optional(Currency),
+        gateway: Type.Optional(GatewayName),
         ...DetailProperties,
       },
       {
@@ -183,8 +187,9 @@ function depositRoute(app: App, options: PaymentRoutes): void {
     },
   }
   app.post('/payments/deposit', { schema }, (request, reply) => {
-    const { user_id: userId, deposit: amount, currency, ...given } = request.body
-    return accept(request, reply, options, { type: 'deposit', userId, amount, currency, given })
+    const { user_id: userId, deposit: amount, currency, gateway, ...given } = request.body
+    const fields = { userId, amount, currency, gateway, given }
+    return accept(request, reply, options, { ...fields, type: 'deposit' })
   })
 }
 
@@ -202,6 +207,7 @@ function withdrawRoute(app: App, options: PaymentRoutes): void {
         user_id: Id,
         amount: Amount('What to pay out.', [50, '50.00']),
         currency: Type.Optional(Currency),
+        gateway: Type.Optional(GatewayName),
         ...DetailProperties,
       },
       {
@@ -216,8 +222,9 @@ function withdrawRoute(app: App, options: PaymentRoutes): void {
     },
   }
   app.post('/payments/withdraw', { schema }, (request, reply) => {
-    const { user_id: userId, amount, currency, ...given } = request.body
-    return accept(request, reply, options, { type: 'withdraw', userId, amount, currency, given })
+    const { user_id: userId, amount, currency, gateway, ...given } = request.body
+    const fields = { userId, amount, currency, gateway, given }
+    return accept(request, reply, options, { ...fields, type: 'withdraw' })
   })
 }
 
@@ -344,5 +351,6 @@ export function paymentBody(view: PaymentView) {
     return_kind: payment.returnKind,
     ...detailsBody(view.details),
     currency,
+    gateway: payment.gateway,
   }
 }

@@ -1,13 +1,6 @@
-import type { AcceptedPayment, Verdict } from '../domain/acceptance.ts'
+import type { AcceptedPayment } from '../domain/acceptance.ts'
 import { columns, numbers } from '../domain/columns.ts'
-import {
-  operationOf,
-  TRANSITIONS,
-  type Operation,
-  type Payment,
-  type StoredStatus,
-} from '../domain/payment.ts'
-import type { Entry } from '../domain/ledger.ts'
+import { GATEWAY, TRANSITIONS, type Payment, type StoredStatus } from '../domain/payment.ts'
 import { CLOCK, NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 import { PAYMENT_SHOWN, paymentEvents } from '../events/write-store.ts'
 import { leaveReferences } from './details-store.ts'
@@ -32,12 +25,16 @@ export const BEGUN = {
       case when refused_for is null then null else time end`,
 }
 
+/** Where a payment is carried out: of one that names nothing, at the first gateway there was. */
+const GATEWAY_OF = `coalesce(gateway, '${GATEWAY}')`
+
 /** A payment's columns, as a `Payment`. */
 export const COLUMNS = `
     id, user_id as "userId", type, status, amount, commission, fee_bps as "feeBps", attempts,
     created_at as "createdAt", finished_at as "finishedAt", gateway_key as "gatewayKey",
     idempotency_key as "idempotencyKey", last_error as "lastError",
-    ${REFUSED_FOR} as "refusedFor", gateway_ref as "gatewayRef", currency`
+    ${REFUSED_FOR} as "refusedFor", gateway_ref as "gatewayRef", currency,
+    ${GATEWAY_OF} as gateway`
 
 interface Keyed {
   readonly userId: bigint
@@ -68,101 +65,9 @@ const BY_KEYS: Statement<AcceptedPayment> = {
   text: `
   select
     payment.id, payment.user_id as "userId", payment.type, payment.amount, payment.commission,
-    payment.idempotency_key as "idempotencyKey", ${REFUSED_FOR} as "refusedFor", payment.currency
+    payment.idempotency_key as "idempotencyKey", ${REFUSED_FOR} as "refusedFor", payment.currency,
+    coalesce(payment.gateway, '${GATEWAY}') as gateway
   from ${UNDER_KEYS}`,
-}
-
-const DRAFTS = columns<AcceptedPayment>({
-  id: 'bigint',
-  userId: 'bigint',
-  type: 'word',
-  amount: 'bigint',
-  commission: 'bigint',
-  idempotencyKey: 'text',
-  refusedFor: 'text',
-})
-
-interface Queued {
-  readonly id: bigint
-  readonly operation: Operation
-}
-
-const QUEUED = columns<Queued>({ id: 'bigint', operation: 'word' })
-
-const HOLDS = columns<Entry>({
-  userId: 'bigint',
-  paymentId: 'bigint',
-  user: 'bigint',
-  held: 'bigint',
-})
-
-/**
- * Write what a batch of drafts came to: the payments, those refused for lack of funds included,
- * which are final from the start; the tasks of the others, due at once; and the holds, each with
- * its posting and the user's balances moved by their sums. The users are locked, so nothing waits
- * here.
- *
- * One statement, although it writes to the tables of other features, which have no inserts of their
- * own for it: docs/decisions/0007-one-accept-statement.md has the figure.
- */
-const ACCEPT: Statement<never> = {
-  name: 'payments_accept',
-  ...timed`
-  with ${CLOCK}, payment as (
-    insert into payments
-      (shard, id, user_id, type, amount, commission, fee_bps, idempotency_key,
-       ${BEGUN.columns})
-    select
-      $1::int, id, user_id, type, amount, commission, $3::int, idempotency_key,
-      ${BEGUN.values}
-    from clock, ${DRAFTS.unnest('draft', 4)}
-  ), task as (
-    insert into payment_tasks (shard, payment_id, operation, run_at)
-    select $1::int, id, operation, time
-    from clock, ${QUEUED.unnest('queued', 11)}
-  ), counted as (
-    insert into payment_counts (shard, enqueued)
-    select $1::int, count(*)
-    from unnest($11::bigint[])
-    having count(*) > 0
-  ), hold as materialized (
-    select user_id, payment_id, hold."user" as available, held
-    from ${HOLDS.unnest('hold', 13)}
-  ), posting as (
-    insert into postings
-      (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening,
-       created_at)
-    select $1::int, user_id, payment_id, 'hold', available, held, 0, 0, 0, time
-    from clock, hold
-  )
-  update users
-  set available = users.available + moved.available, held = users.held + moved.held
-  from (
-    select user_id, sum(available)::bigint as available, sum(held)::bigint as held
-    from hold
-    group by user_id
-  ) moved
-  where users.shard = $1 and users.id = moved.user_id`,
-}
-
-interface InCurrency {
-  readonly id: bigint
-  readonly currency: string
-}
-
-const IN_CURRENCY = columns<InCurrency>({ id: 'bigint', currency: 'text' })
-
-/**
- * Say in which currency payments are that are not in the books'. A statement of its own, so that
- * accepting the others sends and writes nothing for it.
- */
-const SET_CURRENCY: Statement<never> = {
-  name: 'payments_set_currency',
-  text: `
-  update payments payment
-  set currency = input.currency
-  from ${IN_CURRENCY.unnest('input', 2)}
-  where payment.shard = $1 and payment.id = input.id`,
 }
 
 /** Read payments of a shard by id. */
@@ -292,10 +197,10 @@ const INSERT_REPEATS: Statement<never> = {
   ...timed`
   insert into payments
     (shard, id, user_id, type, status, amount, commission, fee_bps, redrive_of, currency,
-     created_at)
+     gateway, created_at)
   select
     $1::int, input.id, first.user_id, first.type, 'new', first.amount, first.commission,
-    first.fee_bps, first.id, first.currency, ${NOW}
+    first.fee_bps, first.id, first.currency, first.gateway, ${NOW}
   from ${REPEATED.unnest('input', 3)}
   join payments first on first.shard = $1 and first.id = input.repeated`,
 }
@@ -330,23 +235,6 @@ export async function paymentsByKeys(
 ): Promise<AcceptedPayment[]> {
   if (requests.length === 0) return []
   return await tx.run(BY_KEYS, KEYED.of(requests))
-}
-
-/** Write decided payments with their tasks and holds. */
-export function writeAccepted(
-  tx: Tx,
-  { payments, holds }: Pick<Verdict, 'payments' | 'holds'>,
-  feeBps: number,
-): void {
-  if (payments.length === 0) return
-  const queued: Queued[] = []
-  for (const { id, type, refusedFor } of payments) {
-    if (refusedFor === null) queued.push({ id, operation: operationOf(type) })
-  }
-  tx.write(ACCEPT, [feeBps, ...DRAFTS.of(payments), ...QUEUED.of(queued), ...HOLDS.of(holds)])
-  const named: InCurrency[] = []
-  for (const { id, currency } of payments) if (currency !== null) named.push({ id, currency })
-  if (named.length > 0) tx.write(SET_CURRENCY, IN_CURRENCY.of(named))
 }
 
 /** Read payments of a shard by id, in no order; those that do not exist are left out. */

@@ -1,49 +1,76 @@
 import { systemClock } from '../adapters/clock.ts'
-import type { Answer, Draft } from '../domain/acceptance.ts'
-import { GATEWAY, operationOf, OPERATIONS } from '../domain/payment.ts'
+import type { Answer, Draft, Gateways } from '../domain/acceptance.ts'
+import { operationOf, OPERATIONS } from '../domain/payment.ts'
+import type { Routing } from '../domain/routes.ts'
 import type { RouteHealth, RouteProbes } from '../http/health.ts'
 import type { Accepts } from '../payments/accepting.ts'
 import { admission, ADMISSION_MS, type Admission } from '../payments/admission.ts'
 import { every } from '../queue/every.ts'
+import { Overloaded } from '../ports.ts'
 import type { Closing } from './closing.ts'
 import type { Process } from './shared.ts'
 
-/** Watch what waits for each operation. */
+/** Watch what waits for each operation of each gateway. */
 export function openGate({ db, config }: Process, stops: Closing): Admission {
   const { queueAgeLimitMs: ageMsMax } = config
   const { gatewayOutageMsMax: outageMsMax, gatewayOutageTasksMax: outageTasksMax } = config
   const policy = { ageMsMax, outageMsMax, outageTasksMax }
-  const gate = admission({ db, clock: systemClock, policy })
+  const gateways = config.gateways.map(({ name }) => name)
+  const gate = admission({ db, clock: systemClock, gateways, policy })
   const looking = every(systemClock, ADMISSION_MS, gate.look)
   stops.push(() => looking.stop())
   return gate
 }
 
 /** Show the breakers to whoever scrapes this process. */
-export function showBreakers({ metrics }: Process, gate: Admission): void {
-  metrics.breaker(() => routesOf(gate).map((route) => ({ ...route, state: route.breaker })))
+export function showBreakers({ config, metrics }: Process, gate: Admission): void {
+  const names = config.gateways.map(({ name }) => name)
+  metrics.breaker(() => routesOf(names, gate).map((route) => ({ ...route, state: route.breaker })))
 }
 
 /** What health says of routes and of workers elsewhere, by what the database knows. */
-export function routeProbes(gate: Admission): RouteProbes {
-  return { routes: () => routesOf(gate), workedMs: () => gate.workedMs() }
+export function routeProbes(names: readonly string[], gate: Admission): RouteProbes {
+  return { routes: () => routesOf(names, gate), workedMs: () => gate.workedMs() }
 }
 
-function routesOf(gate: Admission): RouteHealth[] {
-  return OPERATIONS.map((operation) => {
-    const shared = gate.breaker(operation)
+function routesOf(names: readonly string[], gate: Admission): RouteHealth[] {
+  const all = names.flatMap((gateway) => OPERATIONS.map((operation) => ({ gateway, operation })))
+  return all.map((route) => {
+    const shared = gate.breaker(route)
     const isOpen = shared !== undefined && shared.trips > 0
     const breaker = !isOpen ? 'closed' : shared.openMs > 0 ? 'open' : 'half_open'
     const misconfigured = shared?.cause === 'misconfigured'
-    return { gateway: GATEWAY, operation, breaker, misconfigured, reason: shared?.reason ?? null }
+    return { ...route, breaker, misconfigured, reason: shared?.reason ?? null }
   })
+}
+
+/**
+ * Where payments go, and which routes are closed where a payment's is known only with its account.
+ */
+export function gatewaysOf(routing: Routing, gate: Admission): Gateways {
+  if (routing.always !== null) return { routing, closed: () => null }
+  return {
+    routing,
+    closed(gateway, type) {
+      const error = gate.refusal({ gateway, operation: operationOf(type) })
+      if (error === null) return null
+      return error instanceof Overloaded ? 'overloaded' : 'gateway_unavailable'
+    },
+  }
 }
 
 /**
  * Accept only what could be begun soon; the rest is refused by its operation, also within a batch.
  */
-export function admitting({ accept, acceptAll }: Accepts, gate: Admission): Accepts {
-  const refusal = ({ type }: Draft) => gate.refusal(operationOf(type))
+export function admitting(
+  { accept, acceptAll }: Accepts,
+  gate: Admission,
+  routing: Routing,
+): Accepts {
+  const refusal = ({ type, gateway: named }: Draft) => {
+    const gateway = named ?? routing.always
+    return gateway === null ? null : gate.refusal({ gateway, operation: operationOf(type) })
+  }
   return {
     accept(draft) {
       const refused = refusal(draft)

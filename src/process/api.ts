@@ -8,10 +8,10 @@ import type { Config } from '../config/config.ts'
 import { editPayment, editUser } from '../operators/edit-texts.ts'
 import { eraseUnderKey } from '../operators/erase-user.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
-import type { Draft } from '../domain/acceptance.ts'
+import type { Draft, Gateways } from '../domain/acceptance.ts'
 import { exponentIn } from '../domain/currency.ts'
 import type { UserDraft } from '../domain/opening.ts'
-import { operationOf, type Operation } from '../domain/payment.ts'
+import { GATEWAY, operationOf, type Operation, type Route } from '../domain/payment.ts'
 import { eventRoutes } from '../events/routes.ts'
 import type { Guards } from '../http/auth.ts'
 import { healthRoutes, type Probes } from '../http/health.ts'
@@ -24,6 +24,7 @@ import { counterRoutes } from '../metrics/routes.ts'
 import { accepting, type Accepts } from '../payments/accepting.ts'
 import { batchRoutes } from '../payments/batch-routes.ts'
 import { pageOfViews, viewPayments, type PaymentView } from '../payments/read.ts'
+import { readPayments } from '../payments/store.ts'
 import { editRoutes } from '../payments/edit-routes.ts'
 import { fastPaymentRoutes } from '../payments/fast-routes.ts'
 import { startMinutes } from '../payments/time-index.ts'
@@ -44,15 +45,16 @@ import { userTextRoutes } from '../users/text-routes.ts'
 import { deliveryRoutes } from '../webhooks/delivery-routes.ts'
 import { webhookRoutes } from '../webhooks/routes.ts'
 import type { Closing } from './closing.ts'
-import { admitting, openGate, routeProbes, showBreakers } from './admission.ts'
-import { gatewayTerms, type Process } from './shared.ts'
+import { admitting, gatewaysOf, openGate, routeProbes, showBreakers } from './admission.ts'
+import { profilesOf, routingOf, termsOf } from './routing.ts'
+import type { Process } from './shared.ts'
 import { VERSION } from './version.ts'
 
 /** Let the worker of this process look at once, for one operation or for all. */
 type Wake = (operation?: Operation) => void
 
 /** Ask the gateway about a payment in doubt, if its operation may be asked now. */
-type Refresh = (id: bigint, mayAsk: (operation: Operation) => boolean) => Promise<void>
+type Refresh = (id: bigint, mayAsk: (route: Route) => boolean) => Promise<void>
 
 /** What the API needs of the other parts of its process. */
 interface ApiNeeds {
@@ -74,25 +76,29 @@ export async function apiRoutes(
   const { probes, wake, refresh, webhooks, stops } = needs
   const { db, config, metrics, flusher } = shared
   const reads = listReads(shared)
-  const policy = gatewayTerms(config)
+  const terms = termsOf(config)
+  const routing = routingOf(config)
   const gate = openGate(shared, stops)
   // A worker in this process knows better.
   if (probes.worker() === null) showBreakers(shared, gate)
   const balances = sharedBalance({ db, clock: systemClock })
   stops.push(() => balances.stop())
-  const accepts = counting(admitting(acceptPayments(shared, wake, stops), gate), metrics)
+  const accepts = counting(
+    admitting(acceptPayments(shared, wake, gatewaysOf(routing, gate), stops), gate, routing),
+    metrics,
+  )
   const views = reader<bigint, PaymentView>(limits(config), (ids) => viewPayments(db, ids))
   const waits = openWaits(shared, stops)
   // One that was closed early still says how long it would have been open.
-  const mayAsk = (operation: Operation) => {
-    const { trips = 0, openMs = 0 } = gate.breaker(operation) ?? {}
+  const mayAsk = (route: Route) => {
+    const { trips = 0, openMs = 0 } = gate.breaker(route) ?? {}
     return trips === 0 || openMs === 0
   }
   const { refundFee, returnFee } = config
   const books = exponentIn(null, db.currency)
   const acting = {
     db,
-    policy,
+    terms,
     refundFee,
     onEnqueued(count: number) {
       countEnqueued(shared, count)
@@ -111,7 +117,7 @@ export async function apiRoutes(
     }),
     editRoutes({ edit: (...edit) => editPayment(db, ...edit), read: views.submit }),
     batchRoutes({ books, accept: accepts.acceptAll }),
-    timelineRoutes({ read: (id) => timeline({ db: reads, policy }, id) }),
+    timelineRoutes({ read: (id) => timeline({ db: reads, terms }, id) }),
     eventRoutes({ db: reads, exists: async (id) => (await views.submit(id)) !== null }),
     webhookRoutes(webhooks),
     deliveryRoutes({ db }),
@@ -126,7 +132,7 @@ export async function apiRoutes(
     counterRoutes({ db, flusher }),
     sessionRoutes(sessionsOf(shared, needs)),
     keyRoutes(db.global),
-    healthRoutes({ ...probes, ...routeProbes(gate) }),
+    healthRoutes({ ...probes, ...routeProbes([...profilesOf(config).keys()], gate) }),
   ]
   return { routes, fast: fastPaymentRoutes(accepts.accept, books) }
 }
@@ -143,7 +149,7 @@ function sessionsOf({ db, config }: Process, { guards, mockGateway }: ApiNeeds) 
 
 /** Accept refunds in batches, while their route is open. */
 function refunding(
-  { config, metrics }: Process,
+  { db, config, metrics }: Process,
   acting: Parameters<typeof acceptRefunds>[0],
   gate: ReturnType<typeof openGate>,
   stops: Closing,
@@ -153,9 +159,16 @@ function refunding(
     limits(config),
   )
   stops.push(() => batches.idle())
+  const [only, ...others] = config.gateways.map(({ name }) => name)
+  // A refund goes where its deposit was; only where there are several that has to be looked up.
+  const gatewayOf = async ({ parentId }: RefundDraft): Promise<string> => {
+    if (only !== undefined && others.length === 0) return only
+    const [parent] = await readPayments(db.of(parentId), [parentId])
+    return parent?.gateway ?? GATEWAY
+  }
   return async (draft) => {
     metrics.count('payments_refund_requests_total')
-    const refused = gate.refusal('refund')
+    const refused = gate.refusal({ gateway: await gatewayOf(draft), operation: 'refund' })
     if (refused !== null) throw refused
     const answer = await batches.submit(draft)
     if (answer.replayed) metrics.count('idempotency_hits_total')
@@ -233,13 +246,14 @@ function limits(config: Config) {
 }
 
 /** Accept payments as this process is set up to, and let it know of each batch. */
-function acceptPayments(shared: Process, wake: Wake, stops: Closing): Accepts {
+function acceptPayments(shared: Process, wake: Wake, gateways: Gateways, stops: Closing): Accepts {
   const { db, config, metrics } = shared
   const minutes = startMinutes({ db, clock: systemClock })
   stops.push(() => minutes.stop())
   const all = accepting({
     db,
     fees: config.fees,
+    gateways,
     clock: systemClock,
     limits: {
       ...limits(config),

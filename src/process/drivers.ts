@@ -2,6 +2,7 @@ import type { DriverName } from '../config/drivers.ts'
 import { assumed, type GatewayConfig, type GatewayOf } from '../config/gateways.ts'
 import type { GatewayProfile } from '../domain/gateway.ts'
 import { exponentOf, untoldCurrency } from '../domain/currency.ts'
+import { httpCharges } from '../gateways/http-charges.ts'
 import { httpGateway } from '../gateways/http-gateway.ts'
 import { STRIPE_CURRENCIES } from '../gateways/stripe-amount.ts'
 import { stripeCharges } from '../gateways/stripe-list.ts'
@@ -26,13 +27,13 @@ interface Driver<D extends DriverName> {
   /** What such a gateway can do, by its settings. */
   readonly profile: (gateway: GatewayOf<D>) => GatewayProfile
   readonly open: (gateway: GatewayOf<D>, profile: GatewayProfile, opening: Opening) => Gateway
-  /** Everything that it executed; not there: as the contract of `http` lists it. */
-  readonly list?: (gateway: GatewayOf<D>) => ListCharges
+  /** Everything that it executed; null: nobody can be asked. */
+  readonly list: (gateway: GatewayOf<D>) => ListCharges | null
 }
 
 /** Every driver. Adding one is a file in `gateways/`, a table of settings, and a line here. */
 const DRIVERS: { readonly [D in DriverName]: Driver<D> } = {
-  http: { profile: httpProfile, open: openHttp },
+  http: { profile: httpProfile, open: openHttp, list: httpList },
   stripe: {
     profile: stripeProfile,
     open: openStripe,
@@ -59,9 +60,9 @@ export function openDriver(
   return driverOf(gateway).open(gateway, profile, opening)
 }
 
-/** The list of a configured gateway; null: it has none of its own. */
+/** Everything that a configured gateway executed; null: it has no address. */
 export function listOf(gateway: GatewayConfig): ListCharges | null {
-  return driverOf(gateway).list?.(gateway) ?? null
+  return driverOf(gateway).list(gateway)
 }
 
 /** The driver of a gateway, which takes what is configured for it. */
@@ -99,6 +100,10 @@ function openHttp(
   const more = { echo, headers: httpHeaders(settings), untold: untoldCurrency(books), clock }
   const open = (url: string) => httpGateway({ url, timeoutMs, connections, profile, ...more })
   return settings.url === null ? openedLate(profile, () => open(mockUrl())) : open(settings.url)
+}
+
+function httpList({ settings }: GatewayOf<'http'>): ListCharges | null {
+  return settings.url === null ? null : httpCharges(settings.url, httpHeaders(settings))
 }
 
 /** A gateway that its first call opens. */

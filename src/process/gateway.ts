@@ -1,7 +1,8 @@
 import { systemClock } from '../adapters/clock.ts'
 import type { Metrics } from '../adapters/metrics.ts'
 import { breakerPolicy } from '../domain/breaker.ts'
-import { GATEWAY, OPERATIONS } from '../domain/payment.ts'
+import type { GatewayConfig } from '../config/gateways.ts'
+import { OPERATIONS } from '../domain/payment.ts'
 import { guardedGateway, type CallSeen, type GuardedGateway } from '../gateways/guarded.ts'
 import {
   BREAKERS_MS,
@@ -13,44 +14,63 @@ import { every } from '../queue/every.ts'
 import { openDriver, profileOf } from './drivers.ts'
 import type { Process } from './shared.ts'
 
-/** Open the configured gateway; `mockUrl` is where the built-in mock gateway is. */
-export function openGateway(shared: Process, mockUrl: () => string): GuardedGateway {
-  const { config, db, metrics, decorators } = shared
-  const [gateway] = config.gateways
-  if (gateway === undefined) throw new Error('no gateway is configured')
-  const driver = openDriver(gateway, profileOf(gateway), {
-    clock: systemClock,
-    books: db.currency,
-    connections: gateway.concurrency * OPERATIONS.length,
-    mockUrl,
-  })
-  const policy = breakerPolicy(gateway.timeoutMs)
-  const decorated = decorators.gateway(driver)
-  return guardedGateway(decorated, systemClock, (seen) => countCall(metrics, seen), policy)
+/** A gateway with what is configured for it. */
+export interface OpenGateway {
+  readonly config: GatewayConfig
+  readonly gateway: GuardedGateway
 }
 
-/** Share the breakers with all workers. */
-export function openBreakers(shared: Process, local: GuardedGateway): SharedBreakers {
-  const { db, config, metrics, log } = shared
-  const breakers = sharedBreakers({
-    db: db.global,
+/** Open a gateway; `mockUrl` is where the built-in mock gateway is. */
+export function openGateway(
+  { db, metrics, decorators }: Pick<Process, 'db' | 'metrics' | 'decorators'>,
+  config: GatewayConfig,
+  mockUrl: () => string,
+): OpenGateway {
+  const driver = openDriver(config, profileOf(config), {
     clock: systemClock,
-    policy: breakerPolicy(config.gatewayTimeoutMs),
-    local: local.route,
-    onAlert: (alert) => report(alert, log),
+    books: db.currency,
+    connections: config.concurrency * OPERATIONS.length,
+    mockUrl,
   })
-  const looking = every(systemClock, BREAKERS_MS, breakers.look)
-  shared.stops.push(() => looking.stop())
-  metrics.breaker(() => breakers.routes().map((route) => ({ gateway: GATEWAY, ...route })))
-  return breakers
+  const policy = breakerPolicy(config.timeoutMs)
+  const onCall = (seen: CallSeen) => countCall(metrics, seen)
+  return {
+    config,
+    gateway: guardedGateway(decorators.gateway(driver), systemClock, onCall, policy),
+  }
+}
+
+/** Share the breakers of each gateway with all workers. */
+export function openBreakers(
+  shared: Process,
+  gateways: readonly OpenGateway[],
+): ReadonlyMap<string, SharedBreakers> {
+  const { db, metrics, log } = shared
+  const all = gateways.map(({ config: { name, timeoutMs }, gateway }) => {
+    const breakers = sharedBreakers({
+      gateway: name,
+      db: db.global,
+      clock: systemClock,
+      policy: breakerPolicy(timeoutMs),
+      local: gateway.route,
+      onAlert: (alert) => report(name, alert, log),
+    })
+    const looking = every(systemClock, BREAKERS_MS, breakers.look)
+    shared.stops.push(() => looking.stop())
+    return [name, breakers] as const
+  })
+  metrics.breaker(() =>
+    all.flatMap(([gateway, breakers]) => breakers.routes().map((route) => ({ gateway, ...route }))),
+  )
+  return new Map(all)
 }
 
 /**
  * One line when settings are found wrong and one when they are right again, of all workers
  * together.
  */
-function report({ kind, operation, reason }: Alert, log: Process['log']): void {
-  const what = { gateway: GATEWAY, operation, reason }
+function report(gateway: string, { kind, operation, reason }: Alert, log: Process['log']): void {
+  const what = { gateway, operation, reason }
   if (kind === 'right_again') {
     return log.warn(what, `the gateway talks to us again: every ${operation} that waited goes on`)
   }

@@ -31,12 +31,13 @@ const FILES_RESERVED = 100
 
 /**
  * How many connections may be open at a time: what the limit of open files leaves when the database
- * and the gateway have theirs. At that limit the system would refuse everybody, without a word.
+ * and the gateways have theirs. At that limit the system would refuse everybody, without a word.
  */
 export function connectionsMax(config: Config, filesMax: number | null): number {
   if (config.httpConnectionsMax !== null) return config.httpConnectionsMax
   if (filesMax === null) return CONNECTIONS_MAX
-  const left = filesMax - FILES_RESERVED - config.databasePool - config.workerConcurrency
+  const calls = config.gateways.reduce((sum, { concurrency }) => sum + concurrency, 0)
+  const left = filesMax - FILES_RESERVED - config.databasePool - calls
   return Math.max(CONNECTIONS_MIN, Math.min(CONNECTIONS_MAX, left))
 }
 

@@ -6,6 +6,7 @@ import { logger } from '../adapters/log.ts'
 import { closing, type Closing } from './closing.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
+import { hasAddress } from '../config/gateways.ts'
 import { isLoopback } from '../http/host-and-origin.ts'
 import { openDatabase, type DatabaseOptions } from './database.ts'
 import { API, MOCK_GATEWAY } from '../http/paths.ts'
@@ -77,18 +78,12 @@ function databaseOptions(config: Config, { stops, lost, tell }: Surroundings): D
 
 /** What a single role cannot do without; `payments start` brings its own. Throws `ConfigError`. */
 function demandSettings(config: Config, roles: Roles): void {
-  // Its payments would be charged with the terms of another: with the wrong timeout and key life.
-  if (config.gatewayNames.some((name) => name !== 'http')) {
-    throw new ConfigError([
-      'GATEWAYS must be http: gateways of other names are not carried out yet',
-    ])
-  }
   if (roleOf(roles) === 'all') return
   const problems: string[] = []
   if (usesDatabase(roles) && config.databaseUrl === null) {
     problems.push('DATABASE_URL must be set for a single role; `payments start` brings its own')
   }
-  if (roles.worker && config.gatewayUrl === null) {
+  if (roles.worker && !config.gateways.every(hasAddress)) {
     problems.push('PAYMENT_GATEWAY_URL must be set: a worker alone has no gateway of its own')
   }
   if (roles.mockGateway && !config.mockGateway) {
@@ -141,14 +136,15 @@ function greet(config: Config, url: string, dataDir: string): void {
     : ''
   const headers = `${authorization} -H 'Content-Type: application/json'`
   const create = `curl -X POST ${url}${API}/users/${headers} -d '{"balance": 1000}'`
-  const gateway = config.gatewayUrl ?? `${url}${MOCK_GATEWAY} (the built-in mock gateway)`
+  const mock = `${url}${MOCK_GATEWAY} (the built-in mock gateway)`
+  const gateways = config.gateways.map(({ settings }) => settings.url ?? mock).join(', ')
   say(`
   ${config.appName} is ready
 
     API        ${url}${API}
     Docs       ${url}/docs
     Metrics    ${url}/metrics
-    Gateway    ${gateway}
+    Gateway    ${gateways}
     Database   ${config.databaseUrl === null ? `embedded PostgreSQL in ${dataDir}` : 'DATABASE_URL'}
 
 ${keys}  Try it:

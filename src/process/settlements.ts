@@ -39,7 +39,7 @@ export function openSettlements(
     clock: systemClock,
     batchMax: config.workerBatch,
     keyOf: ({ claim: { payment } }) => payment.userId,
-    partOf: ({ claim: { payment } }) => operationOf(payment.type),
+    partOf: ({ claim: { payment } }) => `${payment.gateway} ${operationOf(payment.type)}`,
     faultyMsMax: config.leaseMs,
     onError(error) {
       if (error instanceof Busy) log.warn({ err: error }, 'a settlement waits for a lock')

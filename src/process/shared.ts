@@ -5,9 +5,8 @@ import { postgres, type PostgresDb } from '../adapters/postgres.ts'
 import type { Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
 import type { Closing } from './closing.ts'
-import type { GatewayTerms } from '../domain/evidence.ts'
 import { agree, durabilityProblems } from './database-store.ts'
-import { httpHeaders } from './drivers.ts'
+import { termsOf } from './routing.ts'
 import { startFeed } from '../events/feed.ts'
 import { startRedriver } from '../runs/run.ts'
 import { startSync } from '../webhooks/sync.ts'
@@ -115,23 +114,13 @@ export function usesDatabase(roles: Roles): boolean {
   return roles.api || roles.worker
 }
 
-/** What the configured gateway can do, and how long a call of it can take. */
-export function gatewayTerms(config: Config): GatewayTerms {
-  return {
-    repeats: config.gatewayIdempotent ? 'first_answer' : 'may_execute_again',
-    keyLifeMs: config.gatewayKeyLifeMs,
-    lookup: config.gatewayLookup,
-    timeoutMs: config.gatewayTimeoutMs,
-  }
-}
-
 /** Carry out redrives of many letters: every process does, so that none has to be the one. */
 export function startRedrives({ db, config, metrics, log, stops }: Process): void {
   const redriver = startRedriver(
     {
       db,
       clock: systemClock,
-      policy: gatewayTerms(config),
+      terms: termsOf(config),
       refundFee: config.refundFee,
       onEnqueued: (count) => metrics.count('payments_task_enqueued_total', count),
     },
@@ -150,11 +139,6 @@ export function startEvents({ db, log, stops }: Process): void {
     log.error({ err: error }, 'a shard could not be told which events are wanted'),
   )
   stops.push(() => syncing.stop())
-}
-
-/** What every call of `http` carries, names and values in turn: secrets, never logged. */
-export function headersOf({ gatewayAuthorization, gatewayHeaders }: Config): string[] {
-  return httpHeaders({ authorization: gatewayAuthorization, headers: gatewayHeaders })
 }
 
 /** Open the database with the configured limits. */

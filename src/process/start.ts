@@ -3,9 +3,9 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { systemClock } from '../adapters/clock.ts'
 import { takeOwnership } from '../adapters/file-owner.ts'
-import type { GuardedGateway } from '../gateways/guarded.ts'
 import { closing } from './closing.ts'
 import type { Config } from '../config/config.ts'
+import { hasAddress } from '../config/gateways.ts'
 import type { Metrics } from '../adapters/metrics.ts'
 import type { PostgresDb } from '../adapters/postgres.ts'
 import { admitter } from '../http/auth.ts'
@@ -38,7 +38,8 @@ import {
 } from './shared.ts'
 import { API, MOCK_GATEWAY } from '../http/paths.ts'
 import { VERSION } from './version.ts'
-import { openGateway } from './gateway.ts'
+import { checkGateways } from './routing.ts'
+import { openGateway, type OpenGateway } from './gateway.ts'
 import { openWebhooks } from './webhooks.ts'
 import { openWorker, openRefresh } from './worker.ts'
 
@@ -89,8 +90,9 @@ async function open(
   const { app, guards, requestId, onAnswer } = await openServer(shared, roles)
   stops.push(() => closeServer(app))
   const mock = roles.mockGateway ? openMock(shared, at.journalPath) : null
-  const gateway = openGatewayOf(shared, roles, () => hereOf(app.listeningOrigin) + MOCK_GATEWAY)
-  const worker = roles.worker && gateway !== null ? openWorker(shared, gateway) : null
+  const gateways = openGateways(shared, roles, () => hereOf(app.listeningOrigin) + MOCK_GATEWAY)
+  if (usesDatabase(roles)) await checkGateways(shared)
+  const worker = roles.worker ? openWorker(shared, gateways) : null
   if (worker !== null) stops.push(() => worker.stop())
   const webhooks = openWebhooks(shared, roles)
   const probes = probesOf(shared, worker, usesDatabase(roles))
@@ -98,8 +100,8 @@ async function open(
     webhooks !== null
       ? await apiRoutes(shared, {
           probes,
-          wake: (operation) => worker?.wake(operation),
-          refresh: openRefresh(shared, gateway, needed),
+          wake: (operation) => worker?.wakeAll(operation),
+          refresh: openRefresh(shared, gateways, needed),
           webhooks,
           guards,
           mockGateway: roles.mockGateway,
@@ -162,16 +164,16 @@ async function openServer(shared: Process, roles: Roles) {
 }
 
 /**
- * The gateway of a process: the configured one, or where a worker has none the built-in mock
- * gateway at `ownUrl`, which is known when the process listens. Null: nobody is charged or asked.
+ * The gateways of a process: those that are configured, and where a worker's `http` has no address
+ * the built-in mock gateway at `ownUrl`, which is known when the process listens.
  */
-function openGatewayOf(shared: Process, roles: Roles, ownUrl: () => string): GuardedGateway | null {
-  const { gatewayUrl } = shared.config
+function openGateways(shared: Process, roles: Roles, ownUrl: () => string): OpenGateway[] {
+  if (!usesDatabase(roles)) return []
   // The API alone charges nobody; it asks about payments in doubt when it is told to.
-  if (!usesDatabase(roles) || (gatewayUrl === null && !roles.worker)) return null
-  const gateway = openGateway(shared, ownUrl)
-  shared.stops.push(() => gateway.close())
-  return gateway
+  const known = shared.config.gateways.filter((gateway) => roles.worker || hasAddress(gateway))
+  const gateways = known.map((gateway) => openGateway(shared, gateway, ownUrl))
+  for (const { gateway } of gateways) shared.stops.push(() => gateway.close())
+  return gateways
 }
 
 function probesOf(shared: Process, worker: Worker | null, hasDatabase: boolean): Probes {

@@ -7,22 +7,20 @@ import { agreed } from './database-store.ts'
 import type { FeePolicy } from '../domain/fee.ts'
 import type { GatewayTerms } from '../domain/evidence.ts'
 import { writeJson } from '../domain/json.ts'
-import type { Clock, ListCharges } from '../ports.ts'
+import type { Clock, GatewayList } from '../ports.ts'
 import { openDatabase } from './database.ts'
 import { listOf } from './drivers.ts'
-import { connect, gatewayTerms, headersOf, wrongShards } from './shared.ts'
+import { termsOf } from './routing.ts'
+import { connect, wrongShards } from './shared.ts'
 
 /** What a tool works with: the service's own database. */
 export interface Tool {
   readonly db: PostgresDb
   readonly clock: Clock
-  readonly gatewayUrl: string | null
-  /** What calls of that gateway carry, names and values in turn. */
-  readonly gatewayHeaders: readonly string[]
-  /** Everything that it executed; null: it has no list of its own. */
-  readonly charges: ListCharges | null
-  /** What the configured gateway can do. */
-  readonly policy: GatewayTerms
+  /** What each gateway executed. */
+  readonly gateways: readonly GatewayList[]
+  /** What each gateway can do. */
+  readonly terms: (gateway: string) => GatewayTerms
   /** Whether refunds and returns return their part of the commission. */
   readonly refundFee: FeePolicy
   readonly returnFee: FeePolicy
@@ -50,16 +48,14 @@ export async function openTool(): Promise<Tool> {
     if (shards !== null && shards !== String(config.shards)) {
       throw new Error(wrongShards(shards, config.shards))
     }
-    const { gatewayUrl, refundFee, returnFee } = config
+    const { refundFee, returnFee } = config
     const currency = (await agreed(db.global, 'currency')) ?? config.currency
     const money = { refundFee, returnFee }
-    const gateway = { gatewayUrl, gatewayHeaders: headersOf(config), policy: gatewayTerms(config) }
-    const [first] = config.gateways
     return {
       db: { ...db, currency },
       clock: systemClock,
-      charges: first === undefined ? null : listOf(first),
-      ...gateway,
+      gateways: config.gateways.map((one) => ({ gateway: one.name, list: listOf(one) })),
+      terms: termsOf(config),
       ...money,
       close: () => stops.close(),
     }

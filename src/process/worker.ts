@@ -1,9 +1,8 @@
 import { systemClock } from '../adapters/clock.ts'
-import type { GuardedGateway } from '../gateways/guarded.ts'
 import type { Metrics } from '../adapters/metrics.ts'
 import type { SharedBreakers } from '../gateways/shared-breaker.ts'
 import { earned, FULL, spent } from '../domain/budget.ts'
-import { operationOf, OPERATIONS, type Operation } from '../domain/payment.ts'
+import { operationOf, OPERATIONS, type Operation, type Route } from '../domain/payment.ts'
 import {
   chargeUnlessLocked,
   claim,
@@ -21,28 +20,22 @@ import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary, type Report } from '../verify/report.ts'
 import { startVerifier } from '../verify/watch.ts'
 import type { Closing } from './closing.ts'
-import { openBreakers } from './gateway.ts'
+import { openBreakers, type OpenGateway } from './gateway.ts'
 import type { Process } from './shared.ts'
 import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
 
-/** What charging and looking up takes, by the configuration and what the gateway can do. */
-function chargeWorld({ config, db }: Process, gateway: GuardedGateway): ChargeWorld {
+/** What charging and looking up takes at a gateway, by its settings and what it can do. */
+function chargeWorld({ config: all, db }: Process, { config, gateway }: OpenGateway): ChargeWorld {
+  const { attemptsMax, giveUpMs, backoffBaseMs, backoffMaxMs, jitterMs } = config
+  const { notFoundGraceMs, timeoutMs } = config
+  const waits = { attemptsMax, giveUpMs, backoffBaseMs, backoffMaxMs, jitterMs, notFoundGraceMs }
   return {
     db,
     clock: systemClock,
     gateway,
-    policy: {
-      attemptsMax: config.gatewayAttemptsMax,
-      giveUpMs: config.gatewayGiveUpMs,
-      backoffBaseMs: config.gatewayBackoffBaseMs,
-      backoffMaxMs: config.gatewayBackoffMaxMs,
-      jitterMs: config.gatewayBackoffJitterMs,
-      notFoundGraceMs: config.gatewayNotFoundGraceMs,
-      timeoutMs: config.gatewayTimeoutMs,
-      ...gateway.profile,
-    },
-    leaseMs: config.leaseMs,
-    callMsMax: config.gatewayTimeoutMs,
+    policy: { ...waits, timeoutMs, ...gateway.profile },
+    leaseMs: all.leaseMs,
+    callMsMax: timeoutMs,
     random: Math.random,
     budget: retryBudget(),
   }
@@ -63,21 +56,24 @@ function retryBudget(): Budget {
   }
 }
 
-/** Ask the gateway about one payment in doubt, unless `mayAsk` keeps calls away from it. */
+/** Ask its gateway about one payment in doubt, unless `mayAsk` keeps calls away from it. */
 export function openRefresh(
   shared: Process,
-  gateway: GuardedGateway | null,
+  gateways: readonly OpenGateway[],
   stops: Closing,
-): (id: bigint, mayAsk: (operation: Operation) => boolean) => Promise<void> {
+): (id: bigint, mayAsk: (route: Route) => boolean) => Promise<void> {
   let kept: Settler<Settlement> | undefined
   stops.push(async () => {
     kept?.hurry(lastWordsMs(shared.config))
     await kept?.idle()
   })
   return async (id, mayAsk) => {
-    if (gateway === null) return
+    if (gateways.length === 0) return
     const [payment] = await readPayments(shared.db.of(id), [id])
-    if (payment === undefined || !mayAsk(operationOf(payment.type))) return
+    if (payment === undefined) return
+    const { gateway: name, type } = payment
+    const gateway = gateways.find(({ config }) => config.name === name)
+    if (gateway === undefined || !mayAsk({ gateway: name, operation: operationOf(type) })) return
     const world = chargeWorld(shared, gateway)
     kept ??= openSettlements(shared, world, (settled) => countSettled(shared.metrics, settled))
     const { submit } = kept
@@ -110,28 +106,73 @@ export function tellOfBooks(
   if (found.violations > 0) log.error({ report: reportJson(found) }, summary(found))
 }
 
-/** A loop for each operation: payouts that hang take no room from charges, nor the other way. */
-export function openWorker(shared: Process, gateway: GuardedGateway): Workers<Operation> {
-  const breakers = openBreakers(shared, gateway)
-  const { answeredSince } = breakers
+/**
+ * A loop for each operation of each gateway: payouts that hang take no room from charges, nor one
+ * gateway from another.
+ */
+export function openWorker(
+  shared: Process,
+  gateways: readonly OpenGateway[],
+): Workers<string> & { wakeAll(operation?: Operation): void } {
+  const breakersOf = openBreakers(shared, gateways)
   verifyBeside(shared)
-  const workers = new Map<Operation, Worker>()
-  const room = (operation: Operation): number => {
-    const others = [...workers].filter(([name]) => name !== operation)
-    const running = others.reduce((sum, [, worker]) => sum + worker.running(), 0)
-    return roomBeside(shared.config.workerConcurrency, OPERATIONS.length, running)
-  }
-  const world = { ...chargeWorld(shared, gateway), answeredSince }
+  const [first] = gateways
+  if (first === undefined) throw new Error('a worker needs a gateway')
   // One for all: results of several operations are one transaction.
-  const settler = openSettlements(shared, world, (settled) => countSettled(shared.metrics, settled))
-  for (const operation of OPERATIONS) {
-    const concurrency = () => room(operation)
-    const ofLoop = { ...settler, aside: () => settler.aside(operation) }
-    const needs = { world: { ...world, budget: retryBudget() }, settler: ofLoop }
-    workers.set(operation, openLoop(shared, { ...needs, operation, breakers, concurrency }))
+  const settler = openSettlements(shared, chargeWorld(shared, first), (settled) =>
+    countSettled(shared.metrics, settled),
+  )
+  const workers = new Map<string, Worker>()
+  for (const gateway of gateways) {
+    const breakers = breakersOf.get(gateway.config.name) as SharedBreakers // One for each.
+    openLoops({ shared, gateway, breakers, settler }, workers)
   }
   settleLeftovers(shared, settler)
-  return together(workers)
+  const all = together(workers)
+  return {
+    ...all,
+    wakeAll(operation) {
+      if (operation === undefined) return all.wake()
+      for (const { config } of gateways) all.wake(loopOf(config.name, operation))
+    },
+  }
+}
+
+function loopOf(gateway: string, operation: Operation): string {
+  return `${gateway} ${operation}`
+}
+
+/** The loops of one gateway, which share its room. */
+function openLoops(
+  needs: {
+    readonly shared: Process
+    readonly gateway: OpenGateway
+    readonly breakers: SharedBreakers
+    readonly settler: Settler<Settlement>
+  },
+  all: Map<string, Worker>,
+): void {
+  const { shared, gateway, breakers, settler } = needs
+  const { name, concurrency: total } = gateway.config
+  const own = new Map<Operation, Worker>()
+  const room = (operation: Operation): number => {
+    const others = [...own].filter(([loop]) => loop !== operation)
+    const running = others.reduce((sum, [, worker]) => sum + worker.running(), 0)
+    return roomBeside(total, OPERATIONS.length, running)
+  }
+  const world = { ...chargeWorld(shared, gateway), answeredSince: breakers.answeredSince }
+  for (const operation of OPERATIONS) {
+    const ofLoop = { ...settler, aside: () => settler.aside(loopOf(name, operation)) }
+    const mine = { world: { ...world, budget: retryBudget() }, settler: ofLoop }
+    const loop = openLoop(shared, {
+      ...mine,
+      operation,
+      breakers,
+      concurrency: () => room(operation),
+    })
+    own.set(operation, loop)
+    all.set(loopOf(name, operation), loop)
+  }
 }
 
 function openLoop(

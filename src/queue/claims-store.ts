@@ -1,5 +1,6 @@
 import type { TaskPast } from '../domain/decision.ts'
-import { GATEWAY, type Operation } from '../domain/payment.ts'
+import { GATEWAY, type Route } from '../domain/payment.ts'
+import { OF_HTTP, ofGateway } from './route-store.ts'
 import { CLOCK, timed, type Runner, type Statement } from '../ports.ts'
 
 /** A task as its claim returns it. Ages are as of the claim. */
@@ -81,23 +82,36 @@ const claimWanted = (also = '') => `
     (extract(epoch from clock.time - task.misconfigured_at) * 1000)::float8
       as "misconfiguredAgeMs"`
 
-/**
- * Claim up to `$3` due tasks of one route in a shard, oldest first: the gateway `$5` and the
- * operation `$6`, so that what waits for another route is not even read.
- */
-const CLAIM: Statement<ClaimedTask> = {
-  name: 'tasks_claim',
-  ...timed`
-  with ${CLOCK}, ${wanted(`
-      and gateway = $5 and operation = $6
+/** The due tasks of a route, oldest first. */
+const dueOf = (gateway: string) =>
+  wanted(`
+      and ${gateway} and operation = $5
       and run_at <= (select time from clock)
     order by run_at
-    limit $3`)}, ${EVIDENCE}, counted as (
+    limit $3`)
+
+const STARTED = `counted as (
     insert into payment_counts (shard, started)
     select $1::int, count(*)
     from wanted
     having count(*) > 0
-  )${claimWanted()}`,
+  )`
+
+/**
+ * Claim up to `$3` due tasks of the gateway `http` and the operation `$5` in a shard, so that what
+ * waits for another route is not even read.
+ */
+const CLAIM: Statement<ClaimedTask> = {
+  name: 'tasks_claim',
+  ...timed`
+  with ${CLOCK}, ${dueOf(OF_HTTP)}, ${EVIDENCE}, ${STARTED}${claimWanted()}`,
+}
+
+/** The same of the gateway `$6`, which is another. */
+const CLAIM_OF: Statement<ClaimedTask> = {
+  name: 'tasks_claim_of',
+  ...timed`
+  with ${CLOCK}, ${dueOf(ofGateway('$6'))}, ${EVIDENCE}, ${STARTED}${claimWanted()}`,
 }
 
 /**
@@ -128,11 +142,12 @@ const CLAIM_AHEAD: Statement<ClaimedAhead> = {
 /** Claim up to `limit` due tasks of a route for `leaseMs`. Committed when it returns. */
 export function claimTasks(
   shard: Runner,
-  operation: Operation,
+  { gateway, operation }: Route,
   limit: number,
   leaseMs: number,
 ): Promise<ClaimedTask[]> {
-  return shard.run(CLAIM, [limit, leaseMs, GATEWAY, operation])
+  const values = [limit, leaseMs, operation]
+  return gateway === GATEWAY ? shard.run(CLAIM, values) : shard.run(CLAIM_OF, [...values, gateway])
 }
 
 /**

@@ -1,4 +1,5 @@
-import { GATEWAY, OPERATIONS, type Operation } from '../domain/payment.ts'
+import { GATEWAY, OPERATIONS, type Operation, type Route } from '../domain/payment.ts'
+import { OF_HTTP, ofGateway } from './route-store.ts'
 import { CLOCK, timed, type Runner, type Statement } from '../ports.ts'
 
 /** What the queue of a shard looks like. Ages in seconds. */
@@ -30,20 +31,38 @@ const VIEW: Statement<QueueView> = {
  * The age in milliseconds of the oldest due task of each operation that has one: one look at an end
  * of the claim's index for each.
  */
-const OLDEST_DUE: Statement<{ operation: Operation; ageMs: number }> = {
+const OLDEST_DUE: Statement<OldestDue> = {
   name: 'tasks_oldest_due',
   ...timed`
   with ${CLOCK}
-  select asked.operation, (extract(epoch from time - oldest.run_at) * 1000)::float8 as "ageMs"
-  from clock, unnest($4::text[]) as asked (operation)
+  ${oldestOf(OF_HTTP)}`,
+}
+
+/** The same of the gateway `$4`, which is another. */
+const OLDEST_DUE_OF: Statement<OldestDue> = {
+  name: 'tasks_oldest_due_of',
+  ...timed`
+  with ${CLOCK}
+  ${oldestOf(ofGateway('$4'))}`,
+}
+
+interface OldestDue {
+  readonly operation: Operation
+  readonly ageMs: number
+}
+
+function oldestOf(gateway: string): string {
+  return `select
+    asked.operation, (extract(epoch from time - oldest.run_at) * 1000)::float8 as "ageMs"
+  from clock, unnest($3::text[]) as asked (operation)
   cross join lateral (
     select run_at
     from payment_tasks
-    where shard = $1 and gateway = $3 and operation = asked.operation
+    where shard = $1 and ${gateway} and operation = asked.operation
     order by run_at
     limit 1
   ) oldest
-  where oldest.run_at <= time`,
+  where oldest.run_at <= time`
 }
 
 /**
@@ -55,14 +74,82 @@ const WAITING: Statement<{ count: number }> = {
   name: 'tasks_waiting',
   ...timed`
   with ${CLOCK}
-  select count(*)::int as count
+  ${waitingOf(OF_HTTP)}`,
+}
+
+/** The same of the gateway `$5`, which is another. */
+const WAITING_OF: Statement<{ count: number }> = {
+  name: 'tasks_waiting_of',
+  ...timed`
+  with ${CLOCK}
+  ${waitingOf(ofGateway('$5'))}`,
+}
+
+function waitingOf(gateway: string): string {
+  return `select count(*)::int as count
   from (
     select
     from payment_tasks
-    where shard = $1 and gateway = $3 and operation = $4
+    where shard = $1 and ${gateway} and operation = $3
       and run_at <= (select time from clock) + interval '1 minute'
-    limit $5
-  ) waiting`,
+    limit $4
+  ) waiting`
+}
+
+/** How many tasks of one gateway are counted: nobody wants to know how many more there are. */
+const STRANDED_MAX = 10_000
+
+/**
+ * Open tasks by gateway, each counted up to a bound, of gateways that are not in `$2`. The names
+ * are found one after the other through the index, so that no queue is read for it.
+ */
+const STRANDED: Statement<{ gateway: string; count: number }> = {
+  name: 'tasks_stranded',
+  text: `
+  with recursive named (gateway) as (
+    (
+      select gateway
+      from payment_tasks
+      where shard = $1 and gateway <> '${GATEWAY}'
+      order by gateway
+      limit 1
+    )
+    union all
+    select (
+      select gateway
+      from payment_tasks
+      where shard = $1 and gateway <> '${GATEWAY}' and gateway > named.gateway
+      order by gateway
+      limit 1
+    )
+    from named
+    where named.gateway is not null
+  ), counted (gateway, count) as (
+    select '${GATEWAY}', (
+      select count(*)
+      from (
+        select
+        from payment_tasks
+        where shard = $1 and gateway = '${GATEWAY}'
+        limit ${STRANDED_MAX}
+      ) own
+    )
+    union all
+    select named.gateway, (
+      select count(*)
+      from (
+        select
+        from payment_tasks
+        where shard = $1 and gateway <> '${GATEWAY}' and gateway = named.gateway
+        limit ${STRANDED_MAX}
+      ) own
+    )
+    from named
+    where named.gateway is not null
+  )
+  select gateway, count::int
+  from counted
+  where count > 0 and gateway <> all ($2::text[])`,
 }
 
 /** Count a shard's queue. */
@@ -72,16 +159,29 @@ export async function viewQueue(shard: Runner): Promise<QueueView> {
 }
 
 /** The age of the oldest due task of each operation that has one, in milliseconds. */
-export function oldestDueMs(shard: Runner): Promise<{ operation: Operation; ageMs: number }[]> {
-  return shard.run(OLDEST_DUE, [GATEWAY, OPERATIONS])
+export function oldestDueMs(shard: Runner, gateway: string): Promise<OldestDue[]> {
+  if (gateway === GATEWAY) return shard.run(OLDEST_DUE, [OPERATIONS])
+  return shard.run(OLDEST_DUE_OF, [OPERATIONS, gateway])
+}
+
+/** Open tasks of other gateways than these, by gateway. */
+export async function strandedTasks(
+  shard: Runner,
+  gateways: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await shard.run(STRANDED, [gateways])
+  return new Map(rows.map(({ gateway, count }) => [gateway, count]))
 }
 
 /** Tasks of a route that are due within a minute, counted up to `limit`. */
 export async function waitingTasks(
   shard: Runner,
-  operation: Operation,
+  { gateway, operation }: Route,
   limit: number,
 ): Promise<number> {
-  const [row] = await shard.run(WAITING, [GATEWAY, operation, limit])
+  const [row] =
+    gateway === GATEWAY
+      ? await shard.run(WAITING, [operation, limit])
+      : await shard.run(WAITING_OF, [operation, limit, gateway])
   return row?.count ?? 0
 }

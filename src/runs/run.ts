@@ -4,6 +4,8 @@ import type { Refusal } from '../domain/refusal.ts'
 import { isLocked, type Clock } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
 import { eachPart, eachShard, whole } from '../each-shard.ts'
+import { GATEWAY } from '../domain/payment.ts'
+import { readPayments } from '../payments/store.ts'
 import { keyOf } from '../domain/acceptance.ts'
 import { knownOf } from '../dead-letters/evidence-store.ts'
 import { referencesLeft, type Left } from '../payments/details-store.ts'
@@ -100,18 +102,24 @@ async function refusedOf(
       const ids = group.map(({ paymentId }) => paymentId)
       // A payment that is not failed has its reference still.
       const failed = group.filter((letter) => letter.class === 'failed')
-      const [known, left] = await Promise.all([
+      const [known, payments, left] = await Promise.all([
         knownOf(shard, ids),
+        readPayments(shard, ids),
         referencesLeft(
           shard,
           failed.map(({ paymentId }) => paymentId),
         ),
       ])
+      const gateways = new Map(payments.map(({ id, gateway }) => [id, gateway]))
       const taken = new Set<string>()
       for (const letter of group) {
         const { paymentId, class: status } = letter
         const evidence = known.get(paymentId) ?? NO_EVIDENCE
-        const refusal = againstRedrive(status, evidence, world.policy)
+        const refusal = againstRedrive(
+          status,
+          evidence,
+          world.terms(gateways.get(paymentId) ?? GATEWAY),
+        )
         const code = refusal?.code ?? (isTaken(left.get(paymentId), taken) ? TAKEN : null)
         if (code === null) continue
         byCode.set(code, [...(byCode.get(code) ?? []), letter])

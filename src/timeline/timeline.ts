@@ -37,8 +37,8 @@ export interface Timeline {
 
 export interface TimelineWorld {
   readonly db: Db
-  /** What the gateway in use can do. */
-  readonly policy: GatewayTerms
+  /** What each gateway can do. */
+  readonly terms: (gateway: string) => GatewayTerms
 }
 
 /** Of what happened in the same millisecond, causes come before effects. */
@@ -76,7 +76,7 @@ export async function timeline(world: TimelineWorld, id: bigint): Promise<Timeli
     exponent,
     task,
     known: known.get(id) ?? NO_EVIDENCE,
-    terms: world.policy,
+    terms: world.terms(payment.gateway),
     lateYes: attempts.find(({ outcome }) => outcome === 'success')?.late ?? false,
     redriven: acts.findLast(({ act }) => act === 'redrive')?.after['payment'] === 'new',
     lastOutcome: attempts.findLast(({ late, call }) => !late && call > 0)?.outcome ?? null,

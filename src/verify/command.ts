@@ -1,13 +1,15 @@
 import type { Command } from 'commander'
 import { feeMinsIn, parseFeeMins } from '../domain/fee.ts'
+import { GATEWAY } from '../domain/payment.ts'
 import { printableLines } from '../domain/printable.ts'
 import { withOpen, type Opened } from '../adapters/commands.ts'
 import { progress, wrapped, type ProgressBar, type ProgressStream } from '../adapters/terminal.ts'
 import { httpCharges } from '../gateways/http-charges.ts'
-import type { ListCharges } from '../ports.ts'
+import type { GatewayList } from '../ports.ts'
 import type { Floor } from './check.ts'
 import type { Progress, VerifyWorld } from './pass.ts'
 import { nameOf, reportJson, type Report } from './report.ts'
+import type { Listed } from './gateway.ts'
 import { EXAMPLES_MAX, verify } from './verify.ts'
 
 /** Exit codes of `payments verify`. */
@@ -18,17 +20,13 @@ const UNCHECKED = 2
 
 /** What the command needs of the world. */
 export interface CommandWorld extends VerifyWorld {
-  /** The gateway of the configuration; null when there is none that could be asked. */
-  readonly gatewayUrl: string | null
-  /** What calls of that gateway carry, names and values in turn: for no other address. */
-  readonly gatewayHeaders?: readonly string[]
-  /** The list of the gateway of the configuration, where it has one of its own. */
-  readonly charges?: ListCharges | null
+  /** The gateways of the configuration. */
+  readonly gateways: readonly GatewayList[]
 }
 
 interface RunOptions {
   readonly json?: boolean
-  /** Compare with the gateway: `true` for that of the configuration, or a URL. */
+  /** Compare with the gateways: `true` for those of the configuration, or a URL of the first. */
   readonly gateway?: boolean | string
   /** Decimal texts, as the configuration has them. */
   readonly feeFloor?: readonly string[]
@@ -55,7 +53,10 @@ export function verifyCommand(program: Command, open: () => Promise<Opened<Comma
   program
     .command('verify')
     .description('Check every invariant of the books, online and read-only.')
-    .option('--gateway [url]', 'compare with the charges that the gateway executed as well')
+    .option(
+      '--gateway [url]',
+      'compare with what the gateways executed; the URL is that of the first',
+    )
     .option(
       '--fee-floor <amount>',
       'a former TRANSACTION_FEE_MIN; give each. A commission above its rate must then be one of ' +
@@ -100,13 +101,10 @@ export async function runVerify(
     streams.err.write(`verify: ${read}\n`)
     return UNCHECKED
   }
-  const { gatewayUrl, feeFloors, examplesMax } = read
-  const headers = options.gateway === true ? (world.gatewayHeaders ?? []) : []
-  const own = options.gateway === true ? (world.charges ?? null) : null
-  const list = own ?? (gatewayUrl === null ? null : httpCharges(gatewayUrl, headers))
+  const { gateways, feeFloors, examplesMax } = read
   const bars = barsOn(streams.err)
   const report = await verify(world, {
-    ...(list === null ? {} : { charges: list }),
+    gateways,
     ...(feeFloors.length === 0 ? {} : { feeFloors }),
     examplesMax,
     onProgress: bars.show,
@@ -119,7 +117,7 @@ export async function runVerify(
 }
 
 interface ReadOptions {
-  readonly gatewayUrl: string | null
+  readonly gateways: readonly Listed[]
   readonly feeFloors: readonly Floor[]
   readonly examplesMax: number
 }
@@ -127,18 +125,33 @@ interface ReadOptions {
 /** The options as values, or what is wrong with them. */
 function readOptions(world: CommandWorld, options: RunOptions): ReadOptions | string {
   const { gateway = false, feeFloor = [], examples = `${EXAMPLES_MAX}` } = options
-  const own = world.charges ?? null
-  const url = gateway === true ? world.gatewayUrl : gateway === false ? null : gateway
-  if (gateway === true && url === null && own === null) {
-    return '--gateway needs PAYMENT_GATEWAY_URL or a URL of its own'
-  }
-  if (url !== null && (!/^https?:\/\//.test(url) || !URL.canParse(url))) {
-    return `--gateway must be an http or https URL`
-  }
+  const gateways = gateway === false ? [] : listsOf(world.gateways, gateway)
+  if (typeof gateways === 'string') return gateways
   const feeFloors = readFloors(feeFloor, world.db.currency)
   if (typeof feeFloors === 'string') return feeFloors
   if (!/^[1-9]\d{0,5}$/.test(examples)) return '--examples must be a whole number from 1'
-  return { gatewayUrl: url, feeFloors, examplesMax: Number(examples) }
+  return { gateways, feeFloors, examplesMax: Number(examples) }
+}
+
+/** The lists to compare with, or what is wrong. Credentials go to configured addresses alone. */
+function listsOf(
+  configured: readonly GatewayList[],
+  at: true | string,
+): readonly Listed[] | string {
+  const [first] = configured
+  if (at !== true) {
+    if (!/^https?:\/\//.test(at) || !URL.canParse(at)) {
+      return `--gateway must be an http or https URL`
+    }
+    return [{ gateway: first?.gateway ?? GATEWAY, list: httpCharges(at) }]
+  }
+  const lists: Listed[] = []
+  for (const { gateway, list } of configured) if (list !== null) lists.push({ gateway, list })
+  // Half of them compared would look like all.
+  if (lists.length === 0 || lists.length < configured.length) {
+    return '--gateway needs PAYMENT_GATEWAY_URL or a URL of its own'
+  }
+  return lists
 }
 
 /** Floors as they are written, those without a currency in that of the books; or what is wrong. */

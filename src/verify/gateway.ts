@@ -1,6 +1,11 @@
 import { exponentIn, toldCurrency } from '../domain/currency.ts'
 import { fromWire } from '../domain/money.ts'
-import { GatewayUnreadable, type GatewayCharge, type ListCharges } from '../ports.ts'
+import {
+  GatewayUnreadable,
+  type GatewayCharge,
+  type GatewayList,
+  type ListCharges,
+} from '../ports.ts'
 import { eachPart, whole } from '../each-shard.ts'
 import { halves, integerSet } from './integers.ts'
 import { eachRange, found, type Pass } from './pass.ts'
@@ -10,9 +15,12 @@ import { databaseTime, readBooked, succeededBefore, type Booked } from './store.
 /** More than any gateway executed: a list that goes on beyond it has no end. */
 const CHARGES_MAX = 200_000_000
 
+/** A gateway that can be asked, by its name. */
+export type Listed = GatewayList & { readonly list: ListCharges }
+
 /**
- * Compare the books with everything that the gateway executed: charged twice, unknown or failed
- * here, successful here and not charged there, another amount.
+ * Compare the books with everything that a gateway executed: charged twice, unknown, failed or
+ * somebody else's here, successful here and not charged there, another amount.
  *
  * The time is read first, then the gateway's list to its end, then our successes of before that
  * time. A charge is executed before it is booked, so each of those must have been in the list, and
@@ -20,7 +28,7 @@ const CHARGES_MAX = 200_000_000
  * comparison keeps 32 bytes in memory for each payment of ours that was charged, however much the
  * gateway lists.
  */
-export async function compareWithGateway(pass: Pass, list: ListCharges): Promise<void> {
+export async function compareWithGateway(pass: Pass, { gateway, list }: Listed): Promise<void> {
   const { world, tally, options } = pass
   const before = await databaseTime(world.db.global)
   const charged = integerSet()
@@ -33,7 +41,8 @@ export async function compareWithGateway(pass: Pass, list: ListCharges): Promise
       const payment = booked.get(charge.paymentId)
       // What is not ours need not be remembered: it is a violation by itself.
       const again = payment !== undefined && charged.add(...halves(charge.paymentId))
-      return judge(charge, payment, again, world.db.currency)
+      const own = payment?.gateway === gateway ? payment : undefined
+      return judge(charge, own, again, world.db.currency)
     })
     const checked = { charge: page.charges.length }
     tally.add(
@@ -47,10 +56,10 @@ export async function compareWithGateway(pass: Pass, list: ListCharges): Promise
   }
   // Half a list proves nothing missing.
   if (options.signal?.aborted === true) return
-  await checkSuccesses(pass, before, (id) => charged.has(...halves(id)))
+  await checkSuccesses(pass, { gateway, before }, (id) => charged.has(...halves(id)))
 }
 
-/** What is wrong with a charge, given what is booked under its payment's id. Pure. */
+/** What is wrong with a charge, given what is booked under its payment's id there. Pure. */
 function judge(
   charge: GatewayCharge,
   booked: Booked | undefined,
@@ -85,14 +94,14 @@ async function readAll(
 
 async function checkSuccesses(
   pass: Pass,
-  before: Date,
+  which: { readonly gateway: string; readonly before: Date },
   wasCharged: (id: bigint) => boolean,
 ): Promise<void> {
   const { tally, options } = pass
   const total = tally.checked('payment')
   let done = 0
   await eachRange(pass, async (shard, range) => {
-    const { ids, checked, next } = await succeededBefore(shard, range, before)
+    const { ids, checked, next } = await succeededBefore(shard, range, which)
     const findings = ids
       .filter((id) => !wasCharged(id))
       .map((id) => found('gateway_missing_there', 'charge', id))

@@ -50,7 +50,7 @@ const wentBack = (within: ChunkSql['within']) => `
  */
 const belongings = (within: ChunkSql['within']) => `
   task as materialized (
-    select payment_id, operation, purpose, fence, attempts, lookups, leased, run_at
+    select payment_id, gateway, operation, purpose, fence, attempts, lookups, leased, run_at
     from payment_tasks
     where shard = $1 and ${within('payment_id')}
   ), letter as materialized (
@@ -137,6 +137,7 @@ const KNOWN = `
       payment.status in ('new', 'unknown') as open,
       div(payment.amount::numeric * payment.fee_bps + 5000, 10000) as share,
       posted.*, task.payment_id is not null as queued, task.fence, task.attempts as task_attempts,
+      task.gateway as task_gateway, coalesce(payment.gateway, 'http') as own_gateway,
       task.operation, coalesce(task.purpose, '') as purpose, task.lookups,
       coalesce(task.leased, false) as leased, task.run_at,
       coalesce(letters.letters, 0) as letters, coalesce(letters.open, 0) as letters_open,

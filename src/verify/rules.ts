@@ -228,6 +228,9 @@ export const RULES = {
   task_of_final: critical('task', 'A final payment has no task left but one that watches it.', {
     payment: `not open and queued and purpose <> 'watch'`,
   }),
+  task_gateway: critical('task', 'A task waits for the gateway of its payment.', {
+    payment: `open and queued and task_gateway <> own_gateway`,
+  }),
   task_operation: warning('task', 'A task’s operation is the one of its payment’s type.', {
     payment: `open and queued and operation <> case type
       when 'deposit' then 'charge' when 'withdraw' then 'payout' when 'refund' then 'refund'

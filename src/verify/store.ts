@@ -158,6 +158,7 @@ export interface Booked {
   readonly status: string
   readonly amount: bigint
   readonly currency: string | null
+  readonly gateway: string
   /** It failed, and that the gateway executed it was booked afterwards. */
   readonly corrected: boolean
 }
@@ -168,6 +169,7 @@ const BOOKED: Statement<Booked> = {
   text: `
   select
     id, gateway_key::text as key, type, status, amount, currency,
+    coalesce(gateway, 'http') as gateway,
     exists (
       select from postings
       where postings.shard = $1 and postings.user_id = payment.user_id
@@ -178,22 +180,24 @@ const BOOKED: Statement<Booked> = {
 }
 
 /**
- * The successes of a range that finished before `$4`, their ids separated by commas. A return came
- * back by itself: the gateway executed nothing under its id.
+ * The successes of a range at the gateway `$5` that finished before `$4`, their ids separated by
+ * commas. A return came back by itself: the gateway executed nothing under its id.
  */
 const SUCCEEDED: Statement<{ ids: string | null; checked: number; upto: bigint }> = {
   name: 'verify_succeeded',
   text: `
   with chunk as materialized (
-    select id, type, status, finished_at
+    select id, type, status, gateway, finished_at
     from payments
     where shard = $1 and id > $2
     order by id
     limit $3::int
   )
   select
-    string_agg(id::text, ',')
-      filter (where status = 'success' and type <> 'return' and finished_at < $4) as ids,
+    string_agg(id::text, ',') filter (
+      where status = 'success' and type <> 'return' and finished_at < $4
+        and coalesce(gateway, 'http') = $5
+    ) as ids,
     count(*)::int as checked,
     case when count(*) < $3 then 9223372036854775807 else max(id) end as upto
   from chunk`,
@@ -286,13 +290,13 @@ export function readBooked(shard: Runner, paymentIds: readonly bigint[]): Promis
   return shard.run(BOOKED, [numbers(paymentIds)])
 }
 
-/** The payments of a range that succeeded before a moment, and where the next range begins. */
+/** Payments of a range that succeeded at a gateway before a moment, and where the next begins. */
 export async function succeededBefore(
   shard: Shard,
   range: { readonly after: bigint; readonly limit: number },
-  before: Date,
+  { gateway, before }: { readonly gateway: string; readonly before: Date },
 ): Promise<{ ids: readonly bigint[]; checked: number; next: bigint | null }> {
-  const [row] = await inSnapshot(shard, SUCCEEDED, [range.after, range.limit, before])
+  const [row] = await inSnapshot(shard, SUCCEEDED, [range.after, range.limit, before, gateway])
   const ids = row?.ids?.split(',').map(BigInt) ?? []
   return { ids, checked: row?.checked ?? 0, next: nextOf(row?.upto) }
 }

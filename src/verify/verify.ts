@@ -1,5 +1,4 @@
-import type { ListCharges } from '../ports.ts'
-import { compareWithGateway } from './gateway.ts'
+import { compareWithGateway, type Listed } from './gateway.ts'
 import { integerSet, type IntegerSet } from './integers.ts'
 import {
   eachRange,
@@ -17,8 +16,8 @@ import { ID_BEFORE_ALL, ID_LAST, type Scope, type Span } from './snapshot-store.
 import { gatewayKeys, readSequences, rowsOutside, withGatewayKeys } from './store.ts'
 
 export interface VerifyOptions extends PassOptions {
-  /** Compares the books with the gateway's as well. */
-  readonly charges?: ListCharges
+  /** Compares the books with those of these gateways as well. */
+  readonly gateways?: readonly Listed[]
   /**
    * Every floor that the commission ever had. With them a commission above its
    * rate's must be one of them; without, any floor is believed, because the books do not store
@@ -54,7 +53,7 @@ export async function verify(world: VerifyWorld, options: VerifyOptions = {}): P
     checkPayments(scope, floors, span, goesOn),
   )
   await checkGatewayKeys(pass)
-  if (options.charges !== undefined) await compareWithGateway(pass, options.charges)
+  for (const one of options.gateways ?? []) await compareWithGateway(pass, one)
 
   const complete = goesOn()
   const durationMs = world.clock.elapsedMs() - startedMs

@@ -248,7 +248,9 @@ async function books(stack: Stack): Promise<Check> {
   })
   try {
     const world = { db, clock: systemClock }
-    const report = await verify(world, { charges: httpCharges(stack.gatewayUrl) })
+    const report = await verify(world, {
+      gateways: [{ gateway: 'http', list: httpCharges(stack.gatewayUrl) }],
+    })
     const broken = report.rules
       .filter(({ violations }) => violations > 0)
       .map(({ rule, violations }) => `${rule}: ${violations}`)

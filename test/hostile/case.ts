@@ -24,6 +24,7 @@ const MEMBERS = new Set([
   'required',
   'at_most',
   'evidence',
+  'gateways',
 ])
 
 /** What no caller may ever read: stacks, paths, SQL and the words of PostgreSQL. */

@@ -174,6 +174,7 @@ const refunds: Handlers = {
           refusedFor,
           gatewayRef: null,
           currency: tables.payments.get(parentId)?.currency ?? null,
+          gateway: tables.payments.get(parentId)?.gateway ?? 'http',
         })
         tables.details.set(id, {
           shard: Number(shard),
@@ -226,6 +227,7 @@ const refunds: Handlers = {
           gatewayRef: null,
           redriveOf: first.id,
           currency: first.currency,
+          gateway: first.gateway,
         })
         const child = { parentId: parentId ?? 0n, paymentId: id, ref: null }
         addChild(tables, { shard: first.shard, ...child })
@@ -279,6 +281,7 @@ const returns: Handlers = {
           refusedFor: null,
           gatewayRef: ref,
           currency: tables.payments.get(parentId)?.currency ?? null,
+          gateway: tables.payments.get(parentId)?.gateway ?? 'http',
         })
         addChild(tables, { shard: Number(shard), parentId, paymentId: id, ref })
       })

@@ -1,12 +1,21 @@
 import { sessions } from '../../src/adapters/shard-session.ts'
-import type { Draft } from '../../src/domain/acceptance.ts'
+import type { Draft, Gateways } from '../../src/domain/acceptance.ts'
 import { redrive } from '../../src/dead-letters/redrive.ts'
 import { resolve } from '../../src/dead-letters/resolve.ts'
+import type { PaymentType } from '../../src/domain/payment.ts'
+import { routing } from '../../src/domain/routes.ts'
 import { seededRandom } from '../../src/domain/random.ts'
 import { charge, claim, type ChargeWorld } from '../../src/charging/charge.ts'
 import { refresh } from '../../src/charging/refresh.ts'
 import { settle } from '../../src/charging/settle.ts'
-import { CommitUnknown, Unavailable, type Db, type Shard, type Tx } from '../../src/ports.ts'
+import {
+  CommitUnknown,
+  Unavailable,
+  type Db,
+  type Gateway,
+  type Shard,
+  type Tx,
+} from '../../src/ports.ts'
 import { withShards } from '../../src/each-shard.ts'
 import { openUsers } from '../../src/users/open.ts'
 import {
@@ -27,6 +36,8 @@ import { said } from './asked.ts'
 import { memoryTables, type Tables } from './tables.ts'
 
 const STEPS = 180
+/** The last seed whose history has one gateway. */
+const ONE_GATEWAY = 20
 
 /** What happens to payments, told apart from what is given back of them. */
 const ACTS = [
@@ -83,13 +94,32 @@ function beginHistory(seed: number, open: (shards: number) => Db, clock: ManualC
   const policy = { ...POLICY, attemptsMax: between(1, 4), ...gateway.profile }
   const limits = { leaseMs: LEASE_MS, callMsMax: 1_000 }
   const world: ChargeWorld = { db, clock, gateway, policy, ...limits, random }
-  const accepts = [0, 1].map(() => acceptAll(db, fee))
+  const other = { ...gateway, profile: { ...gateway.profile, name: 'other' } }
+  // By chances of its own, so that histories with one gateway stay what they were.
+  const elsewhere = { ...world, gateway: other, random: seededRandom(seed + 1_000) }
+  const gateways = routed(elsewhereOf(seed), [gateway, other])
+  const accepts = [0, 1].map(() => acceptAll(db, fee, gateways))
   const policies = {
     refundFee: pick(['keep', 'return', 'return'] as const),
     returnFee: pick(['keep', 'return', 'return'] as const),
   }
   const state = { users: [], accepted: [], succeeded: [], unsettled: [], told: [] }
-  return { between, pick, clock, gateway, db, fate, shards, accepts, policies, world, ...state }
+  const worlds = { world, elsewhere }
+  return { between, pick, clock, gateway, db, fate, shards, accepts, policies, ...worlds, ...state }
+}
+
+/** What goes to a second gateway in the history of a seed: in the first ones there is none. */
+function elsewhereOf(seed: number): PaymentType | null {
+  if (seed <= ONE_GATEWAY) return null
+  return seed % 2 === 0 ? 'withdraw' : 'deposit'
+}
+
+/** Payments of a type go to the second gateway, if there is one; all others to the first. */
+function routed(type: PaymentType | null, gateways: readonly Gateway[]): Gateways {
+  const profiles = new Map(gateways.map(({ profile }) => [profile.name, profile]))
+  const rules = [{ type: null, currency: null, gateway: 'http' }]
+  const own = type === null ? [] : [{ type, currency: null, gateway: 'other' }]
+  return { routing: routing(profiles, [...own, ...rules]), closed: () => null }
 }
 
 /** Let transactions meet their fate; put claims, which come in no order, into one. */
@@ -98,7 +128,7 @@ function fated(shard: Shard, fate: History['fate']): Shard {
     ...shard,
     async run(statement, values) {
       const rows = await shard.run(statement, values)
-      if (statement.name !== 'tasks_claim') return rows
+      if (!/^tasks_claim(_of)?$/.test(statement.name)) return rows
       const claimed = rows as unknown as { paymentId: bigint }[]
       claimed.sort((one, other) => (one.paymentId < other.paymentId ? -1 : 1))
       return rows
@@ -180,8 +210,8 @@ const SCRIPTS: readonly Script[] = [
 
 /** Claim what is due and charge it; some workers die before they can tell. */
 async function work(history: History): Promise<string> {
-  const { world, pick, between, gateway } = history
-  const claims = await claim(world, 1_000)
+  const { world, elsewhere, pick, between, gateway } = history
+  const claims = [...(await claim(world, 1_000)), ...(await claim(elsewhere, 1_000))]
   for (const claimed of claims) {
     if (between(0, 6) === 0) continue
     gateway.script = [pick(SCRIPTS)]
@@ -217,7 +247,9 @@ async function redriveSome(history: History): Promise<string> {
   })
   const by = { ...WHO, redriveId: pick([null, null, 7n, 8n]) }
   fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
-  return show(await redrive({ ...world, ...history.policies }, by, requests))
+  return show(
+    await redrive({ ...world, terms: () => world.policy, ...history.policies }, by, requests),
+  )
 }
 
 async function resolveSome(history: History): Promise<string> {
@@ -232,7 +264,9 @@ async function resolveSome(history: History): Promise<string> {
     }
   })
   fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
-  return show(await resolve(world, { ...WHO, redriveId: null }, requests))
+  return show(
+    await resolve({ ...world, terms: () => world.policy }, { ...WHO, redriveId: null }, requests),
+  )
 }
 
 /** Somebody wants to know about a payment now, whoever works on it. */

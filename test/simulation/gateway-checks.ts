@@ -27,6 +27,14 @@ export function checkWithGateway(tables: Tables, journal: Journal): void {
     const excused = mayDiffer ? executed - booked : 0n
     add(currency, directionOf(payment) * amount * (excused - executed))
   }
+  for (const [id, names] of journal.asked) {
+    const own = tables.payments.get(id)?.gateway
+    must(
+      [...names].every((name) => name === own),
+      'a payment stays with its gateway',
+      id,
+    )
+  }
   for (const [currency, difference] of differences) {
     must(difference === 0n, 'the books of a currency are those of the gateway', currency)
   }

@@ -27,6 +27,8 @@ export interface Journal {
    * refusal may be another's where such a one uses up nothing.
    */
   readonly calls: ReadonlyMap<bigint, number>
+  /** As which gateways it was asked about each payment. */
+  readonly asked: ReadonlyMap<bigint, ReadonlySet<string>>
   /** Payments that it executed so late that its own profile no longer held. */
   readonly broken: ReadonlySet<bigint>
   /** What it knows of a key. */
@@ -38,7 +40,7 @@ export interface Journal {
 export interface HostileGateway {
   readonly journal: Journal
   /** The gateway as one process calls it. */
-  connect(process: Process): Gateway
+  connect(process: Process, name: string): Gateway
 }
 
 export interface GatewayWorld {
@@ -73,6 +75,7 @@ interface State {
   readonly executed: Map<bigint, Execution[]>
   readonly calls: Map<bigint, number>
   readonly broken: Set<bigint>
+  readonly asked: Map<bigint, Set<string>>
   underway: number
   pagesUntilMs: number
 }
@@ -94,6 +97,7 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
     executed: new Map(),
     calls: new Map(),
     broken: new Set(),
+    asked: new Map(),
     underway: 0,
     pagesUntilMs: Number.NEGATIVE_INFINITY,
   }
@@ -103,14 +107,16 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
       executed,
       calls,
       broken,
+      asked: state.asked,
       known: (key) => known.get(key),
       underway: () => state.underway,
     },
-    connect: (process) => ({
-      profile: profileOf(profile),
+    connect: (process, name) => ({
+      profile: profileOf(profile, { name }),
       close: () => Promise.resolve(),
       async execute(request) {
         const { paymentId } = request
+        note(state, paymentId, name)
         calls.set(paymentId, (calls.get(paymentId) ?? 0) + 1)
         const reply = answer(state, request, process)
         const made = (await withDeadline(world, process, reply)) ?? TIMEOUT
@@ -122,10 +128,16 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
         return made
       },
       async lookup(request) {
+        note(state, request.paymentId, name)
         return (await withDeadline(world, process, look(state, request))) ?? noAnswer('timeout')
       },
     }),
   }
+}
+
+/** Note as which gateway it was asked. */
+function note({ asked }: State, paymentId: bigint, name: string): void {
+  asked.set(paymentId, (asked.get(paymentId) ?? new Set()).add(name))
 }
 
 /** Whether whoever stands in between answers, and the gateway hears nothing. */

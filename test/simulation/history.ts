@@ -18,6 +18,8 @@ export interface History {
   /** Whether refunds and returns return their part of the commission. */
   readonly policies: { readonly refundFee: FeePolicy; readonly returnFee: FeePolicy }
   readonly world: ChargeWorld
+  /** The same at the second gateway. */
+  readonly elsewhere: ChargeWorld
   readonly users: bigint[]
   /** Payments that were accepted, and those that were settled as successes, as far as told. */
   readonly accepted: bigint[]

@@ -2,6 +2,7 @@ import { settle } from '../../src/charging/settle.ts'
 import { CommitUnknown, type Tx } from '../../src/ports.ts'
 import { withShards } from '../../src/each-shard.ts'
 import { BACK_MUTANTS } from './back-mutants.ts'
+import { GATEWAY_MUTANTS } from './gateway-mutants.ts'
 import { LOCK_MUTANTS } from './lock-mutants.ts'
 import { OPERATOR_MUTANTS } from './operator-mutants.ts'
 import { ids, texts } from './handlers.ts'
@@ -372,4 +373,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...OPERATOR_MUTANTS,
   ...BACK_MUTANTS,
   ...TEXT_MUTANTS,
+  ...GATEWAY_MUTANTS,
 ]

@@ -77,7 +77,8 @@ const tasks: Handlers = {
           return tables.tasks.set(paymentId, { ...task, ...started, ...again })
         }
         const operation = texts(operations)[index] as TaskRow['operation']
-        const own = { shard: payment.shard, paymentId, gateway: 'http', operation }
+        const { gateway } = payment
+        const own = { shard: payment.shard, paymentId, gateway, operation }
         const { attempts, createdAt } = payment
         const kept = { attempts, doubtAt: nowMs, firstSentAt: createdAt }
         const fence = 1_000 + lastFence(tables, paymentId)
@@ -92,7 +93,8 @@ const tasks: Handlers = {
       ids(paymentIds).forEach((paymentId, index) => {
         const operation = texts(operations)[index] as TaskRow['operation']
         const runAt = time(at, context) + (ints(delays)[index] as number)
-        const own = { shard: Number(shard), paymentId, gateway: 'http', operation, runAt }
+        const gateway = tables.payments.get(paymentId)?.gateway ?? 'http'
+        const own = { shard: Number(shard), paymentId, gateway, operation, runAt }
         tables.tasks.set(paymentId, { ...FRESH, ...own })
       })
       return []

@@ -74,7 +74,8 @@ async function redriveRun(
 async function refreshOne(world: World, open: readonly LetterRow[]): Promise<void> {
   const { paymentId } = world.faults.pick(open)
   await insist(world, async (api) => {
-    const settled = await refresh(world.charging(api), paymentId)
+    const gateway = world.tables.payments.get(paymentId)?.gateway ?? ''
+    const settled = await refresh(world.charging(api, gateway), paymentId)
     world.count(settled === null ? 'refresh_needless' : 'refreshed')
   })
 }

@@ -1,5 +1,6 @@
 import type { Fee, FeePolicy, Fees } from '../../src/domain/fee.ts'
 import type { Promises } from '../../src/domain/decision.ts'
+import type { PaymentType } from '../../src/domain/payment.ts'
 import type { Faults } from './faults.ts'
 
 /** What a seed decides before anything happens. */
@@ -27,6 +28,11 @@ export interface Plan {
   /** Whether refunds and returns return their part of the commission. */
   readonly refundFee: FeePolicy
   readonly returnFee: FeePolicy
+  /**
+   * Which type of payments goes to another gateway; null: there is one, as in all seeds that are
+   * not made to have two.
+   */
+  readonly elsewhere: PaymentType | null
 }
 
 /** A life that no retry comes near, and one that some outlive. */
@@ -85,6 +91,7 @@ export function drawPlan(
     deeds: 2 + Math.floor(back() * 10),
     refundFee: policy(),
     returnFee: policy(),
+    elsewhere: null,
     currencies: CURRENCIES[Math.floor(back() * 3)] ?? [null],
     shards: pick([1, 1, 2]),
     apis: between(1, 4),

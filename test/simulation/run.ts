@@ -16,7 +16,7 @@ import { runClerk } from './clerks.ts'
 import { HOME, minorOf } from './currencies.ts'
 import { runOperator } from './operators.ts'
 import { tally } from './tally.ts'
-import { createWorld, operationsOf } from './world.ts'
+import { createWorld, gatewayNames, operationsOf } from './world.ts'
 import type { Api, Plants, World } from './world-types.ts'
 
 /** What became of one seed. */
@@ -140,7 +140,9 @@ async function rest(world: World): Promise<void> {
     while (workLeft(world)) {
       const due = [...tables.tasks.rows.values()].map((task) => task.runAt)
       await steps.step(process, 'waits for work', { atMs: Math.min(...due) })
-      await workOnce(world, own)
+      for (const name of gatewayNames(world.plan)) {
+        await workOnce(world, world.charging({ ...own, process }, name))
+      }
       for (const task of tables.tasks.rows.values()) {
         const claims = task.fence - (fences.get(task.paymentId) ?? 0)
         must(claims <= CLAIMS_MAX, 'every payment is finished within a bound', task)

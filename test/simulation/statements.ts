@@ -119,33 +119,18 @@ const payments: Handlers = {
     run: (tables, values) =>
       underKeys(tables, values).map((payment) => {
         const { id, userId, type, amount, commission, idempotencyKey, refusedFor } = payment
-        const { currency } = payment
-        return { id, userId, type, amount, commission, idempotencyKey, refusedFor, currency }
+        const { currency, gateway } = payment
+        const same = { id, userId, type, amount, commission, idempotencyKey, refusedFor }
+        return { ...same, currency, gateway }
       }),
   },
-  payments_accept: {
-    parts(values) {
-      const [shard, at] = values
-      const [queued, operations, userIds, paymentIds, available, held] = values.slice(10)
-      const each = (what: string) => ids(userIds).map(() => what)
-      const zeros = each('0')
-      return [
-        ['payments_insert', values.slice(0, 10)],
-        ['tasks_insert', [shard, at, queued, operations]],
-        [
-          'postings_insert',
-          [shard, at, userIds, paymentIds, each('hold'), available, held, zeros, zeros, zeros],
-        ],
-        ['users_move', [shard, userIds, available, held]],
-      ]
-    },
-    run: () => [],
-  },
+  payments_accept: { parts: (values) => acceptParts(values, 10, 2), run: () => [] },
+  payments_accept_routed: { parts: (values) => acceptParts(values, 11, 3), run: () => [] },
   // Parts of `payments_accept`, as `tasks_insert` is.
   payments_insert: {
     run(tables, values, context) {
       const [shard, at, feeBps, paymentIds, userIds, types, amounts, commissions] = values
-      const [keys, refused] = values.slice(8)
+      const [keys, refused, gateways] = values.slice(8)
       const createdAt = time(at, context)
       ids(paymentIds).forEach((id, index) => {
         const refusedFor = texts(refused)[index] ?? null
@@ -166,6 +151,7 @@ const payments: Handlers = {
           lastError: refusedFor === null ? null : `refused:${refusedFor}`,
           refusedFor,
           gatewayRef: null,
+          gateway: (gateways === undefined ? null : texts(gateways)[index]) ?? 'http',
           redriveOf: null,
           ...NOTHING_BACK,
           currency: null,
@@ -218,6 +204,22 @@ const payments: Handlers = {
       return []
     },
   },
+}
+
+/** What accepting is made of: the values of payments, and how many of them a task has. */
+function acceptParts(values: readonly unknown[], ofPayment: number, ofTask: number) {
+  const [shard, at] = values
+  const queued = values.slice(ofPayment, ofPayment + ofTask)
+  const [userIds, paymentIds, available, held] = values.slice(ofPayment + ofTask)
+  const each = (what: string) => ids(userIds).map(() => what)
+  const zeros = each('0')
+  const posted = [userIds, paymentIds, each('hold'), available, held, zeros, zeros, zeros]
+  return [
+    ['payments_insert', values.slice(0, ofPayment)],
+    ['tasks_insert', [shard, at, ...queued]],
+    ['postings_insert', [shard, at, ...posted]],
+    ['users_move', [shard, userIds, available, held]],
+  ] as const satisfies readonly (readonly [string, unknown[]])[]
 }
 
 export function insertPayment(tables: Tables, payment: PaymentRow): void {

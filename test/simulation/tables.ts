@@ -32,6 +32,7 @@ export interface PaymentRow {
   readonly lastError: string | null
   readonly refusedFor: string | null
   readonly gatewayRef: string | null
+  readonly gateway: string
   readonly redriveOf: bigint | null
   readonly currency: string | null
   readonly parentId: bigint | null

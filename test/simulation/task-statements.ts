@@ -5,6 +5,7 @@ import {
   taskLock,
   texts,
   time,
+  type Context,
   type Handler,
   type Handlers,
 } from './handlers.ts'
@@ -32,12 +33,13 @@ export function lockingTasksAs(shown: (task: TaskRow) => unknown): Handler {
 /** What is known of tasks: claimed, settled, put off. */
 export const tasks: Handlers = {
   tasks_insert: {
-    run(tables, [shard, at, paymentIds, operations], context) {
+    run(tables, [shard, at, paymentIds, operations, gateways], context) {
       ids(paymentIds).forEach((paymentId, index) => {
         refuseUnless(tables.tasks.get(paymentId) === undefined, '23505', 'payment_tasks_pkey')
         const runAt = time(at, context)
         const operation = texts(operations)[index] as TaskRow['operation']
-        const route = { gateway: 'http', operation }
+        const named = gateways === undefined ? null : texts(gateways)[index]
+        const route = { gateway: named ?? 'http', operation }
         tables.tasks.set(paymentId, { shard: Number(shard), paymentId, ...route, runAt, ...FRESH })
       })
       count(tables, shard, 'enqueued', ids(paymentIds).length)
@@ -45,18 +47,9 @@ export const tasks: Handlers = {
     },
   },
   tasks_claim: {
-    run(tables, [shard, at, limit, leaseMs, gateway, operation], context) {
-      const nowMs = time(at, context)
-      const due = [...tables.tasks.rows.values()]
-        .filter((task) => task.shard === shard && task.runAt <= nowMs)
-        .filter((task) => task.gateway === gateway && task.operation === operation)
-        .sort((one, other) => one.runAt - other.runAt)
-        .filter((task) => context.free(taskLock(task.paymentId)))
-        .slice(0, Number(limit))
-      count(tables, shard, 'started', due.length)
-      return due.map((task) => claimTask(tables, task, nowMs, Number(leaseMs)))
-    },
+    run: (tables, values, context) => claimDue(tables, [...values, 'http'], context),
   },
+  tasks_claim_of: { run: claimDue },
   tasks_owned: lockingOwned,
   tasks_owned_free: { ...lockingOwned, skipsLocked: true },
   tasks_owned_read: {
@@ -110,6 +103,20 @@ export const tasks: Handlers = {
       return []
     },
   },
+}
+
+/** Claim due tasks of a route. */
+function claimDue(tables: Tables, values: readonly unknown[], context: Context): unknown[] {
+  const [shard, at, limit, leaseMs, operation, gateway] = values
+  const nowMs = time(at, context)
+  const due = [...tables.tasks.rows.values()]
+    .filter((task) => task.shard === shard && task.runAt <= nowMs)
+    .filter((task) => task.gateway === gateway && task.operation === operation)
+    .sort((one, other) => one.runAt - other.runAt)
+    .filter((task) => context.free(taskLock(task.paymentId)))
+    .slice(0, Number(limit))
+  count(tables, shard, 'started', due.length)
+  return due.map((task) => claimTask(tables, task, nowMs, Number(leaseMs)))
 }
 
 export const FRESH = {

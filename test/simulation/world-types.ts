@@ -97,7 +97,7 @@ export interface World {
   /** A process of its own that can work the queue. */
   hand(name: string): { process: Process; world: ChargeWorld }
   /** An API process as it asks the gateway out of turn. */
-  charging(api: Api): ChargeWorld
+  charging(api: Pick<Api, 'process' | 'db' | 'clock'>, gateway: string): ChargeWorld
   startApi(slot: number): void
   startWorker(slot: number): void
 }

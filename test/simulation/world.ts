@@ -4,9 +4,11 @@ import { correct } from '../../src/dead-letters/correct.ts'
 import { editPayment } from '../../src/operators/edit-texts.ts'
 import { redrive } from '../../src/dead-letters/redrive.ts'
 import { resolve } from '../../src/dead-letters/resolve.ts'
-import type { Draft } from '../../src/domain/acceptance.ts'
+import type { Draft, Gateways } from '../../src/domain/acceptance.ts'
 import type { RetryPolicy } from '../../src/domain/decision.ts'
-import { OPERATIONS, type Operation } from '../../src/domain/payment.ts'
+import { GATEWAY, OPERATIONS, type Operation } from '../../src/domain/payment.ts'
+import { routing } from '../../src/domain/routes.ts'
+import { profileOf } from '../profiles.ts'
 import { seededRandom } from '../../src/domain/random.ts'
 import { confirms } from '../../src/domain/reply.ts'
 import {
@@ -66,8 +68,8 @@ export function createWorld(
   // Streams of chance that do not disturb each other.
   const stream = (index: number) => seededRandom(seed + index * 0x1_0000_0000)
   const faults = drawFaults(stream(1), stream(5), plants.trouble)
-  const drawn = drawPlan(faults, plants.profile, { chance: stream(4), back: stream(6) })
-  const plan = { ...drawn, ...plants.plan }
+  const chances = { chance: stream(4), back: stream(6) }
+  const plan = { ...drawPlan(faults, plants.profile, chances), ...plants.plan }
   let failure: unknown = null
   const steps = scheduler(
     stream(2),
@@ -120,7 +122,7 @@ export function createWorld(
     fail: (error) => (failure ??= error),
     count: (what) => (reached[what] = (reached[what] ?? 0) + 1),
     hand: (name) => hand(world, plants, name),
-    charging: (api) => chargeWorld(world, plants, api),
+    charging: (api, name) => chargeWorld(world, plants, api, name),
     startApi: (slot) => (world.apis[slot] = startApi(world, plants, slot)),
     startWorker(slot) {
       if (!world.closing) world.workers[slot] = startWorkerIn(world, plants, slot)
@@ -155,7 +157,7 @@ function hand(
   const process = world.steps.spawn(name)
   const clock = processClock(world, process, plants)
   const db = connect(world, plants, process, clock)
-  return { process, world: chargeWorld(world, plants, { process, db, clock }) }
+  return { process, world: chargeWorld(world, plants, { process, db, clock }, GATEWAY) }
 }
 
 /** The database as a process sees it. */
@@ -169,6 +171,7 @@ function chargeWorld(
   world: World,
   plants: Plants,
   { process, db, clock }: Pick<Api, 'process' | 'db' | 'clock'>,
+  name: string,
 ): ChargeWorld {
   const { plan, gateway } = world
   const policy: RetryPolicy = {
@@ -181,7 +184,7 @@ function chargeWorld(
     timeoutMs: CALL_MS_MAX,
     ...plan.profile,
   }
-  const reached = gateway.connect(process)
+  const reached = gateway.connect(process, name)
   return {
     db,
     clock,
@@ -203,7 +206,7 @@ function startApi(world: World, plants: Plants, slot: number): Api {
   const limits = { sizeMax: 20, waitingMax: 1_000, sideBySide: 2, lockMsMax: LOCK_MS_MAX }
   const accepts = ofEachShard(db, (shard) => {
     const fees = plants.fees?.(feesOf(fee)) ?? feesOf(fee)
-    const real = acceptor({ shard, currency: HOME, fees })
+    const real = acceptor({ shard, currency: HOME, fees, gateways: gatewaysOf(plan) })
     return acceptingInShard(plants.accept?.(real) ?? real, clock, limits)
   })
   const submit = (draft: Draft) => accepts.of(draft.userId).submit(draft)
@@ -213,7 +216,25 @@ function startApi(world: World, plants: Plants, slot: number): Api {
 /** What operators act on in an API process. */
 export function actWorld({ plan }: World, { db }: Api): ActWorld {
   const { profile, refundFee } = plan
-  return { db, policy: { ...profile, timeoutMs: CALL_MS_MAX }, refundFee }
+  return { db, terms: () => ({ ...profile, timeoutMs: CALL_MS_MAX }), refundFee }
+}
+
+/** Where payments go in a history, and that no route is ever closed. */
+function gatewaysOf({ elsewhere, profile }: Plan): Gateways {
+  const profiles = new Map([GATEWAY, OTHER].map((name) => [name, profileOf(profile, { name })]))
+  const rules = [
+    { type: elsewhere, currency: null, gateway: elsewhere === null ? GATEWAY : OTHER },
+    { type: null, currency: null, gateway: GATEWAY },
+  ]
+  return { routing: routing(profiles, rules), closed: () => null }
+}
+
+/** The second gateway, where a history has one. */
+const OTHER = 'other'
+
+/** The gateways of a history. */
+export function gatewayNames({ elsewhere }: Plan): readonly string[] {
+  return elsewhere === null ? [GATEWAY] : [GATEWAY, OTHER]
 }
 
 /** What the gateway is asked to do in a history; refunds only where somebody asks for them. */
@@ -224,11 +245,16 @@ export function operationsOf({ clerks }: Plan): readonly Operation[] {
 /** The real worker loops around the real operations: one for each thing a gateway does. */
 function startWorkerIn(world: World, plants: Plants, slot: number) {
   const { faults } = world
-  const { process, world: own } = hand(world, plants, `worker-${slot}`)
+  const { process, world: known } = hand(world, plants, `worker-${slot}`)
+  const first = { ...known, process }
   const concurrency = faults.between(1, 6)
   const limits = { concurrency: () => concurrency, batchMax: faults.between(1, 6) }
   const pollMs = faults.between(500, 3_000)
-  const loops = operationsOf(world.plan).map((operation) => {
+  const routes = gatewayNames(world.plan).flatMap((gateway) =>
+    operationsOf(world.plan).map((operation) => ({ gateway, operation })),
+  )
+  const loops = routes.map(({ gateway, operation }) => {
+    const own = chargeWorld(world, plants, first, gateway)
     const settler = settlerOf(world, plants, own, limits.batchMax)
     const handle = chargeUnlessLocked(own, settler.waitsFor)
     const loop = startWorker<Claim, Settlement>({
@@ -246,7 +272,7 @@ function startWorkerIn(world: World, plants: Plants, slot: number) {
       stopMsMax: 60_000,
       onError: (error) => expected(error) || world.fail(error),
     })
-    return [operation, loop] as const
+    return [`${gateway} ${operation}`, loop] as const
   })
   return { process, worker: together(new Map(loops)) }
 }

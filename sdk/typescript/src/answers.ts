@@ -130,6 +130,8 @@ export type ErrorCode =
   | 'currency_unknown'
   | 'currency_mismatch'
   | 'url_refused'
+  | 'gateway_unknown'
+  | 'no_route'
   | 'amount_below_commission'
   | 'card_number'
   | 'idempotency_key_reuse'
@@ -200,6 +202,8 @@ export interface Payment {
   readonly return_url: string | null
   /** Of these amounts (ISO 4217). */
   readonly currency: string
+  /** Where it is carried out, for its whole life. */
+  readonly gateway: string
 }
 
 /**
@@ -226,6 +230,8 @@ export interface Problem {
   readonly required?: Decimal
   /** What could have been refunded or come back at most. */
   readonly at_most?: Decimal
+  /** The gateways that carry out such payments. */
+  readonly gateways?: readonly string[]
   /** What the gateway said, by the evidence that is kept. */
   readonly evidence?: 'success' | 'declined' | 'in_doubt'
   readonly title: string

@@ -30,6 +30,8 @@ export interface DepositRequest {
   readonly deposit: Decimal
   /** The currency that the account must be in (ISO 4217); when left out, any. */
   readonly currency?: string
+  /** Where it is to be carried out; when left out, wherever such payments are. */
+  readonly gateway?: string
   /** What you call it: unique among the user's payments that did not fail. */
   readonly reference?: string
   /** For people: up to 500 characters. No card numbers. */
@@ -153,6 +155,8 @@ export interface WithdrawalRequest {
   readonly amount: Decimal
   /** The currency that the account must be in (ISO 4217); when left out, any. */
   readonly currency?: string
+  /** Where it is to be carried out; when left out, wherever such payments are. */
+  readonly gateway?: string
   /** What you call it: unique among the user's payments that did not fail. */
   readonly reference?: string
   /** For people: up to 500 characters. No card numbers. */
