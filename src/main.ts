@@ -11,6 +11,7 @@ import { redriveCommand } from './runs/command.ts'
 import { paymentCommand } from './timeline/command.ts'
 import { usersCommand } from './users/command.ts'
 import { verifyCommand } from './verify/command.ts'
+import { webhooksCommand } from './webhooks/command.ts'
 
 /** How many letters may be wrong in the name of a command that is suggested. */
 const APART_MAX = 2
@@ -65,6 +66,7 @@ paymentCommand(program, openTool)
 moneyCommands(program, openTool)
 usersCommand(program, openTool, eraseUser)
 exportCommand(program, openTool)
+webhooksCommand(program, openTool)
 
 runProgram(async (args) => {
   const [name] = args

@@ -230,7 +230,7 @@ test('docs/operations.md says of every tool that it creates nothing', () => {
     .filter(({ path }) => path.endsWith('/command.ts'))
     .flatMap(({ text }) => [...text.matchAll(/\bprogram\s*\.command\('(\w+)/g)])
     .map(([, name]) => name)
-  const [, list = ''] = /\n\n(`keys`[^.]+?)\snever run/.exec(read('docs/operations.md')) ?? []
+  const [, list = ''] = /\n\n(`keys`[^.]+?)\snever\srun/.exec(read('docs/operations.md')) ?? []
   assert.deepEqual(
     [...list.matchAll(/`(\w+)`/g)].map(([, name]) => name).toSorted(),
     commands.toSorted(),

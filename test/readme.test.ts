@@ -18,16 +18,18 @@ test(
   { skip: noShell },
   async (t) => {
     const folder = await temporaryFolder(t)
-    const port = await freePort()
+    const [port, hook] = [await freePort(), await freePort()]
     const shell = openShell(t, folder, port)
     const url = await repository(folder)
+    const here = (text: string) =>
+      text
+        .replace('<url of this repository>', url)
+        .replaceAll(':8000/', `:${port}/`)
+        .replace(/\b3000\b/g, String(hook))
     const steps = stepsOf(README)
     assert.ok(steps.length >= 15, String(steps.length))
     for (const step of steps) {
-      const here = step.commands.map((command) =>
-        command.replace('<url of this repository>', url).replaceAll(':8000/', `:${port}/`),
-      )
-      await carryOut(shell, { ...step, commands: here })
+      await carryOut(shell, { ...step, commands: step.commands.map(here) })
     }
     // Ctrl-C stops it, the data stays, and a copy of the example settings changes nothing.
     await pressControlC(shell)
@@ -73,6 +75,10 @@ interface Shell {
   run(command: string): Promise<{ readonly output: string; readonly code: number }>
   /** What the service has said so far. */
   log(): string
+  /** What the program that was started last in a terminal of its own has said so far. */
+  terminal(): string
+  /** The file for what one more of them says. */
+  openTerminal(): string
   /** A process group that ends with the test. */
   owns(group: number): void
 }
@@ -99,6 +105,7 @@ function openShell(t: TestContext, folder: string, port: number): Shell {
   // Should the test be ended from outside, its shell reads no further, and takes the service along.
   bash.stdin.write(`trap 'kill -- "-$SERVER" 2> /dev/null' EXIT\n`)
   const groups = [bash.pid ?? 0]
+  let terminals = 0
   t.after(async () => {
     groups.forEach(endGroup)
     await closed
@@ -106,6 +113,11 @@ function openShell(t: TestContext, folder: string, port: number): Shell {
   })
   return {
     owns: (group) => void groups.push(group),
+    terminal: () => fs.readFileSync(join(folder, `terminal-${terminals}.log`), 'utf8'),
+    openTerminal: () => {
+      terminals += 1
+      return join(folder, `terminal-${terminals}.log`)
+    },
     log: () => (fs.existsSync(log) ? fs.readFileSync(log, 'utf8') : ''),
     async run(command) {
       stdout = ''
@@ -135,6 +147,7 @@ async function carryOut(shell: Shell, step: Step): Promise<void> {
   const done = await until(`${name} is as shown`, async () => {
     const outputs: string[] = []
     for (const command of commands) outputs.push(await carryOutOne(shell, command))
+    if (commands.length === 0) outputs.push(shell.terminal())
     try {
       const last = outputs.slice(-shown.length)
       shown.forEach((one, index) => sameAsShown(one, last[index] ?? ''))
@@ -146,14 +159,33 @@ async function carryOut(shell: Shell, step: Step): Promise<void> {
   }).catch(() => 'wrong')
   if (done !== true)
     throw new Error(`${name}: ${String(failure)}\n${shell.log()}`, { cause: failure })
+  if (commands.length === 0) await endTerminals(shell)
 }
 
 async function carryOutOne(shell: Shell, command: string): Promise<string> {
   if (command === 'npm start') return start(shell)
+  if (GOES_ON.test(command)) return startTerminal(shell, command)
   const { output, code } = await shell.run(command)
   assert.equal(code, 0, `${command}\n${output}`)
   if (command.startsWith('cd ')) install((await shell.run('pwd')).output.trim())
   return output
+}
+
+/** Programs that go on until Ctrl-C, each in a terminal of its own. */
+const GOES_ON = /^node examples\/|webhooks listen /
+
+async function startTerminal(shell: Shell, command: string): Promise<string> {
+  const { output: pid } = await shell.run(
+    `set -m; ${command} < /dev/null > ${shell.openTerminal()} 2>&1 & set +m; echo $!`,
+  )
+  await shell.run(`TERMINALS="$TERMINALS ${pid.trim()}"`)
+  shell.owns(Number(pid))
+  return until(`${command} says that it is ready`, () => shell.terminal() || null)
+}
+
+/** Ctrl-C in each of those terminals: as the page says, that ends what runs there. */
+async function endTerminals(shell: Shell): Promise<void> {
+  await shell.run('for one in $TERMINALS; do kill -INT -- "-$one"; wait "$one"; done; TERMINALS=')
 }
 
 /**

@@ -15,7 +15,8 @@ export interface Step {
 }
 
 export interface Shown {
-  readonly kind: 'json' | 'http'
+  /** `text`: a part of what the last program that goes on running has said. */
+  readonly kind: 'json' | 'http' | 'text'
   readonly text: string
 }
 
@@ -57,6 +58,8 @@ export function stepsOf(page: string): Step[] {
       steps.push({ name: `${heading}: ${commands[0]?.split('\n')[0] ?? ''}`, commands, shown: [] })
     } else if (kind === 'json' || kind === 'http') {
       steps.at(-1)?.shown.push({ kind, text })
+    } else if (kind === 'text') {
+      steps.push({ name: `${heading}: what is shown`, commands: [], shown: [{ kind, text }] })
     } else assert.ok(NOT_RUN.has(kind), `a block of the kind "${kind}" under "${heading}"`)
   }
   return steps
@@ -75,12 +78,22 @@ function commandsOf(text: string): string[] {
 /** Fail unless an output is what the page shows, but for what differs from run to run. */
 export function sameAsShown({ kind, text }: Shown, output: string): void {
   if (kind === 'json') return sameJson(parse(text), parse(output), '')
+  if (kind === 'text') {
+    const said = uncounted(output).split('\n')
+    for (const line of text.split('\n')) assert.ok(said.includes(uncounted(line)), output)
+    return
+  }
   const [head = '', body = ''] = split(text)
   const [ownHead = '', ownBody = ''] = split(output.replaceAll('\r', ''))
   const lines = ownHead.split('\n').map((line) => line.toLowerCase())
   for (const line of head.split('\n'))
     assert.ok(lines.includes(line.toLowerCase()), `${line}: ${output}`)
   sameJson(parse(body), parse(ownBody), '')
+}
+
+/** A text without the numbers that differ from run to run. */
+function uncounted(text: string): string {
+  return text.replace(/\d+ ms$|#\d+|msg_\d+/gm, 'a number')
 }
 
 function split(message: string): string[] {

@@ -358,6 +358,18 @@ test('a service calls an endpoint that was made by its API, tests it, lists and 
   assert.equal((await call('POST', path)).status, 204)
   await again
   assert.equal(events[0], events[1])
+  const calls = await call('GET', `/webhook-endpoints/1/deliveries/${id}/attempts`)
+  const [first] = calls.body['data'] as Record<string, unknown>[]
+  assert.deepEqual([first?.['status'], first?.['reply']], [200, 'thanks'])
+  for (const [endpoint, event, code] of [
+    [1, 'msg_999', 'delivery_not_found'],
+    [1, '7', 'delivery_not_found'],
+    [9, id, 'endpoint_not_found'],
+  ]) {
+    const wrong = `/webhook-endpoints/${endpoint}/deliveries/${event}/attempts`
+    const { status: was, body } = await call('GET', wrong)
+    assert.deepEqual([was, body['code']], [404, code])
+  }
   const none = await call('POST', '/webhook-endpoints/1/deliveries/msg_999/retry')
   assert.deepEqual([none.status, none.body['code']], [409, 'not_deliverable'])
   const refused = await call('POST', '/webhook-endpoints', {

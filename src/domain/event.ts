@@ -74,3 +74,9 @@ export function wantedTypes(wanted: readonly string[]): EventTypeName[] {
 export function messageId(id: bigint): string {
   return `msg_${id}`
 }
+
+/** The number of an event by its id as receivers know it; null: it is the id of none. */
+export function messageNumber(id: string): bigint | null {
+  const [, digits] = /^msg_([1-9]\d{0,17})$/.exec(id) ?? []
+  return digits === undefined ? null : BigInt(digits)
+}

@@ -183,6 +183,12 @@ export async function tellEvent(shard: Runner, type: EventTypeName, body: string
   await shard.run(TELL, [type, body])
 }
 
+/** The position of the newest event of a shard that has one; 0: none has. */
+export async function newestPosition(shard: Runner): Promise<bigint> {
+  const [head] = await shard.run(HEAD, [])
+  return head?.position ?? 0n
+}
+
 /** How many positions one page looks at in a shard, whatever it is asked for. */
 const LOOKED_AT_MAX = 10_000n
 
@@ -202,8 +208,7 @@ export async function lookAtEvents(
   limit: number,
 ): Promise<Look> {
   // Read first: what has a position up to here is seen by the statement that follows.
-  const [head] = await shard.run(HEAD, [])
-  const newest = head?.position ?? 0n
+  const newest = await newestPosition(shard)
   if (newest <= after) return { events: [], upTo: after }
   const end = after + LOOKED_AT_MAX
   const upTo = newest < end ? newest : end

@@ -12,6 +12,7 @@ import { openDatabase } from './database.ts'
 import { listOf } from './drivers.ts'
 import { termsOf } from './routing.ts'
 import { connect, wrongShards } from './shared.ts'
+import { openWebhookTool } from './webhooks.ts'
 
 /** What a tool works with: the service's own database. */
 export interface Tool {
@@ -24,6 +25,8 @@ export interface Tool {
   /** Whether refunds and returns return their part of the commission. */
   readonly refundFee: FeePolicy
   readonly returnFee: FeePolicy
+  /** What commands about webhook endpoints need beside the database. */
+  readonly webhooks: ReturnType<typeof openWebhookTool>
   close(): Promise<void>
 }
 
@@ -51,12 +54,14 @@ export async function openTool(): Promise<Tool> {
     const { refundFee, returnFee } = config
     const currency = (await agreed(db.global, 'currency')) ?? config.currency
     const money = { refundFee, returnFee }
+    const own = { ...db, currency }
     return {
-      db: { ...db, currency },
+      db: own,
       clock: systemClock,
       gateways: config.gateways.map((one) => ({ gateway: one.name, list: listOf(one) })),
       terms: termsOf(config),
       ...money,
+      webhooks: openWebhookTool(own, config, stops),
       close: () => stops.close(),
     }
   } catch (error) {

@@ -3,6 +3,7 @@ import { systemClock } from '../adapters/clock.ts'
 import { publicAddresses } from '../adapters/public-address.ts'
 import { webhookSender, type WebhookSender } from '../adapters/webhook-sender.ts'
 import type { Config } from '../config/config.ts'
+import type { Db } from '../ports.ts'
 import { openSettler } from '../queue/settler.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import {
@@ -15,6 +16,7 @@ import {
   type DeliveryWorld,
 } from '../webhooks/deliver.ts'
 import { ENDPOINTS_MAX } from '../webhooks/store.ts'
+import type { Closing } from './closing.ts'
 import { lastWordsMs } from './settlements.ts'
 import { usesDatabase, type Process, type Roles } from './shared.ts'
 import { VERSION } from './version.ts'
@@ -40,11 +42,22 @@ export function openWebhooks(shared: Process, roles: Roles) {
 }
 
 /** Open what calls endpoints: in production it reaches nobody in a private network. */
-function openSender({ config, stops }: Process): WebhookSender {
+function openSender({ config, stops }: Pick<Process, 'config' | 'stops'>): WebhookSender {
   const allowed = publicAddresses(config.webhookAllowNetworks ?? [], !config.production)
   const sender = webhookSender({ allowed, clock: systemClock })
   stops.push(() => sender.close())
   return sender
+}
+
+/**
+ * What commands about endpoints need. `forward` calls whatever address the operator of this machine
+ * names, for `listen`; `send` calls endpoints and reaches what they reach.
+ */
+export function openWebhookTool(db: Db, config: Config, stops: Closing) {
+  const forwarder = webhookSender({ allowed: () => true, clock: systemClock })
+  stops.push(() => forwarder.close())
+  const world = endpointWorld({ db, config }, openSender({ config, stops }))
+  return { ...world, forward: forwarder.send }
 }
 
 /** The key that seals secrets of endpoints; without a setting, one that everybody knows. */
@@ -54,7 +67,7 @@ function secretsKeyOf({ webhookSecretsKey }: Config): Buffer {
 }
 
 /** What the routes of endpoints need. */
-function endpointWorld({ db, config }: Process, sender: WebhookSender) {
+function endpointWorld({ db, config }: { db: Db; config: Config }, sender: WebhookSender) {
   return {
     db,
     clock: systemClock,

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { messageId, WANTABLE } from '../domain/event.ts'
 import { Id, LOCATION, nullable, oneOf, Time } from '../http/schemas.ts'
-import type { DeliveryView } from './deliveries-store.ts'
+import type { AttemptView, DeliveryView } from './deliveries-store.ts'
 import type { Endpoint } from './store.ts'
 
 const Types = Type.Array(oneOf(WANTABLE), {
@@ -137,7 +137,8 @@ export function endpointBody(endpoint: Endpoint) {
   }
 }
 
-const Attempt = Type.Object(
+/** One call of an endpoint. */
+export const AttemptBody = Type.Object(
   {
     at: Time,
     status: nullable('integer', { description: 'What was answered; null: nothing.' }),
@@ -145,8 +146,19 @@ const Attempt = Type.Object(
     took_ms: Type.Integer(),
     reply: nullable('string', { description: 'The beginning of the answer.' }),
   },
-  { title: 'WebhookAttempt', description: 'The newest call.' },
+  { title: 'WebhookAttempt', description: 'A call of the endpoint.' },
 )
+
+/** A call as the API shows it. */
+export function attemptBody({
+  calledAt,
+  status,
+  reason,
+  tookMs,
+  reply,
+}: Omit<AttemptView, 'fence'>) {
+  return { at: calledAt.toISOString(), status, reason, took_ms: tookMs, reply }
+}
 
 export const DeliveryBody = Type.Object(
   {
@@ -158,7 +170,7 @@ export const DeliveryBody = Type.Object(
     created_at: Time,
     next_attempt_at: nullable('string', { format: 'date-time' }),
     ended_at: nullable('string', { format: 'date-time' }),
-    last_attempt: Type.Union([Attempt, Type.Null()]),
+    last_attempt: Type.Union([AttemptBody, Type.Null()]),
   },
   { title: 'WebhookDelivery' },
 )
@@ -178,6 +190,6 @@ export function deliveryBody(one: DeliveryView) {
     last_attempt:
       calledAt === null
         ? null
-        : { at: calledAt.toISOString(), status, reason, took_ms: tookMs ?? 0, reply },
+        : attemptBody({ calledAt, status, reason, tookMs: tookMs ?? 0, reply }),
   }
 }

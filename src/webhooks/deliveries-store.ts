@@ -211,6 +211,40 @@ const LIST: Statement<DeliveryView> = {
   order by own.position desc`,
 }
 
+/** A call of an endpoint, and what came of it. */
+export interface AttemptView {
+  /** Counts the claims: a number that is missing was claimed and not called. */
+  readonly fence: number
+  readonly calledAt: Date
+  readonly tookMs: number
+  readonly status: number | null
+  readonly reason: string | null
+  readonly reply: string | null
+}
+
+/** Calls of one delivery that are shown: ten a round, and a round for each time it was repeated. */
+const ATTEMPTS_MAX = 1_000
+
+/** The newest calls of one delivery, newest first. */
+const ATTEMPTS: Statement<AttemptView> = {
+  name: 'deliveries_attempts',
+  text: `
+  select fence, started_at as "calledAt", took_ms as "tookMs", status, reason, reply
+  from delivery_attempts
+  where shard = $1 and event_id = $2 and endpoint_id = $3
+  order by fence desc
+  limit ${ATTEMPTS_MAX}`,
+}
+
+/** Whether an event is or was on its way to an endpoint. */
+const KNOWN: Statement<{ eventId: bigint }> = {
+  name: 'deliveries_known',
+  text: `
+  select event_id as "eventId"
+  from deliveries
+  where shard = $1 and event_id = $2 and endpoint_id = $3`,
+}
+
 /** Try a delivery again now, as if it had not been tried; not while it is under way. */
 const RETRY: Statement<{ eventId: bigint }> = {
   name: 'deliveries_retry',
@@ -249,6 +283,16 @@ export function listDeliveries(
   limit: number,
 ): Promise<DeliveryView[]> {
   return shard.run(LIST, [endpointId, 9_223_372_036_854_775_807n, state, limit])
+}
+
+/** The calls of one delivery, newest first; null: there is no such delivery. */
+export async function listAttempts(
+  shard: Runner,
+  eventId: bigint,
+  endpointId: bigint,
+): Promise<AttemptView[] | null> {
+  const known = await shard.run(KNOWN, [eventId, endpointId])
+  return known.length === 0 ? null : shard.run(ATTEMPTS, [eventId, endpointId])
 }
 
 /** Try one delivery again; false: there is none, or it is under way. */

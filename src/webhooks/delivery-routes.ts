@@ -3,9 +3,10 @@ import { Type } from 'typebox'
 import { refusals, refuse } from '../http/problem.ts'
 import { IdParams, IntegerText, oneOf, parseId, parseInteger } from '../http/schemas.ts'
 import type { Db } from '../ports.ts'
-import { DeliveryBody, deliveryBody } from './bodies.ts'
+import { messageNumber } from '../domain/event.ts'
+import { AttemptBody, attemptBody, DeliveryBody, deliveryBody } from './bodies.ts'
 import { newestDeliveries } from './deliveries.ts'
-import { retryDelivery } from './deliveries-store.ts'
+import { listAttempts, retryDelivery } from './deliveries-store.ts'
 import { readEndpoint } from './store.ts'
 
 const PATH = '/webhook-endpoints/:id/deliveries'
@@ -30,15 +31,28 @@ const LIST = {
   },
 }
 
+const OneDelivery = Type.Object({
+  ...IdParams('The endpoint.').properties,
+  event: Type.String({ description: 'The id of the event.', examples: ['msg_1'] }),
+})
+
+const ATTEMPTS = {
+  tags: ['Events'],
+  operationId: 'listWebhookAttempts',
+  summary: 'List the calls of a delivery, newest first',
+  params: OneDelivery,
+  response: {
+    200: Type.Object({ data: Type.Array(AttemptBody) }, { title: 'WebhookAttempts' }),
+    ...refusals(404, 503),
+  },
+}
+
 const RETRY = {
   tags: ['Events'],
   operationId: 'retryWebhookDelivery',
   summary: 'Send an event to an endpoint again',
   description: 'Whether it has arrived or not: at once, and again as if for the first time.',
-  params: Type.Object({
-    ...IdParams('The endpoint.').properties,
-    event: Type.String({ description: 'The id of the event.', examples: ['msg_1'] }),
-  }),
+  params: OneDelivery,
   response: { 204: Type.Null(), ...refusals(404, 409, 503) },
 }
 
@@ -55,9 +69,18 @@ export function deliveryRoutes({ db }: { readonly db: Db }): FastifyPluginAsyncT
       const found = await newestDeliveries(db, endpoint.id, state, limit.value)
       return reply.send({ data: found.map(deliveryBody) })
     })
+    app.get(`${PATH}/:event/attempts`, { schema: ATTEMPTS }, async (request, reply) => {
+      const id = parseId(request.params.id)
+      const event = messageNumber(request.params.event)
+      const endpoint = id === null ? null : await readEndpoint(db.global, id)
+      if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
+      const calls = event === null ? null : await listAttempts(db.of(event), event, endpoint.id)
+      if (calls === null) return refuse(reply, { code: 'delivery_not_found' })
+      return reply.send({ data: calls.map(attemptBody) })
+    })
     app.post(`${PATH}/:event/retry`, { schema: RETRY }, async (request, reply) => {
       const id = parseId(request.params.id)
-      const event = parseId(/^msg_(\d+)$/.exec(request.params.event)?.[1] ?? '')
+      const event = messageNumber(request.params.event)
       const endpoint = id === null ? null : await readEndpoint(db.global, id)
       if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
       const again = event !== null && (await retryDelivery(db.of(event), event, endpoint.id))

@@ -98,6 +98,7 @@ export type ErrorCode =
   | 'endpoint_not_found'
   | 'session_not_found'
   | 'key_not_found'
+  | 'delivery_not_found'
   | 'redrive_not_found'
   | 'method_not_allowed'
   | 'request_timeout'

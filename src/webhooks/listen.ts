@@ -1,0 +1,112 @@
+import { messageId, wantedTypes } from '../domain/event.ts'
+import { signedHeaders } from '../domain/webhook.ts'
+import { eachShard, whole } from '../each-shard.ts'
+import { pageOfEvents } from '../events/read.ts'
+import { newestPosition, type StoredEvent } from '../events/store.ts'
+import type { Clock, Db } from '../ports.ts'
+import { every } from '../queue/every.ts'
+import type { Send } from './deliver.ts'
+import { addEndpoint, dropEndpoint } from './endpoints.ts'
+
+/** What listening to the events of a service needs. */
+interface ListenWorld {
+  readonly db: Db
+  readonly clock: Clock
+  /** Calls the address that events are forwarded to. */
+  readonly forward: Send
+  readonly key: Buffer
+  readonly agent: string
+}
+
+/** What is to be heard, and where it goes. */
+interface Listening {
+  /** Types of events and kinds, as an endpoint has them. */
+  readonly types: readonly string[]
+  /** Where events go; null: they are only shown. */
+  readonly url: string | null
+  /** What forwarded events are signed with. */
+  readonly secret: string
+  readonly actor: string
+  /** Told once, when every event from now on is heard. */
+  readonly onReady: () => void
+  readonly onEvent: (heard: Heard) => void
+  /** Told of what goes wrong between two looks; the next one comes all the same. */
+  readonly onError: (error: unknown) => void
+}
+
+/** An event, and what came of forwarding it; null: it was only shown. */
+export interface Heard {
+  readonly event: StoredEvent
+  readonly called: Awaited<ReturnType<Send>> | null
+}
+
+/** How often new events are looked for, in milliseconds, and how many are read at once. */
+const LOOK_MS = 250
+const PAGE = 100
+
+/** What stands in the list of endpoints while somebody listens. */
+const DESCRIPTION = 'payments webhooks listen'
+
+/**
+ * Hear events as they happen, in the order of the feed, and forward each once, signed as a delivery
+ * is; one that fails is not sent again. It subscribes as somebody who polls does, so the service
+ * need not reach this machine. Ends when `signal` aborts, and takes its subscription away. Returns
+ * false if there are as many endpoints as there may be.
+ */
+export async function listen(
+  world: ListenWorld,
+  how: Listening,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { db, clock, key } = world
+  // Read first: what happens while it subscribes is heard if somebody wants it already.
+  let after = whole(await eachShard(db.shards, newestPosition))
+  const draft = { url: null, types: how.types, description: DESCRIPTION } as const
+  const own = { ...draft, payload: 'full', ordered: false } as const
+  const made = await addEndpoint(db, own, how.actor, key)
+  if (made === null) return false
+  try {
+    how.onReady()
+    const looking = every(
+      clock,
+      LOOK_MS,
+      async (stopping) => {
+        const page = await pageOfEvents(db, after, wantedTypes(how.types), PAGE)
+        for (const event of page.events) {
+          if (stopping.aborted) return false
+          how.onEvent({ event, called: await forwarded(world, how, event, stopping) })
+        }
+        after = [...page.next]
+        return page.events.length > 0
+      },
+      how.onError,
+    )
+    await aborted(signal)
+    await looking.stop()
+  } finally {
+    await dropEndpoint(db, made.endpoint.id)
+  }
+  return true
+}
+
+async function forwarded(
+  { forward, clock, agent }: ListenWorld,
+  { url, secret }: Listening,
+  { id, body }: StoredEvent,
+  signal: AbortSignal,
+): Promise<Heard['called']> {
+  if (url === null) return null
+  const headers = {
+    'content-type': 'application/json',
+    'user-agent': agent,
+    ...signedHeaders({ id: messageId(id), body }, [secret], clock.now()),
+  }
+  return forward({ url, headers, body }, signal)
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
