@@ -19,6 +19,22 @@ const OF_GATEWAYS = {
   gatewayPendingMsMax: 259_200_000,
 } satisfies Partial<Config>
 
+/** The database, where nobody says otherwise. */
+const OF_DATABASE = {
+  databaseUrl: null,
+  databasePooler: 'none',
+  databasePreparedStatements: true,
+  databaseTls: 'auto',
+  autoCreateTables: true,
+  shards: 1,
+  databasePool: 10,
+  databaseConnectTimeoutMs: 2_000,
+  databaseWaitMs: 30_000,
+  databaseStatementTimeoutMs: 5_000,
+  databaseLockTimeoutMs: 3_000,
+  databaseIdleTransactionTimeoutMs: 10_000,
+} satisfies Partial<Config>
+
 /** The one gateway that there is where nobody says otherwise. */
 const HTTP: GatewayConfig = {
   name: 'http',
@@ -61,16 +77,7 @@ test('without any variable every default holds, in the units of its name', () =>
     httpConnectionsMax: null,
     trustedProxies: null,
     rateLimit: 0,
-    databaseUrl: null,
-    databaseTls: 'auto',
-    autoCreateTables: true,
-    shards: 1,
-    databasePool: 10,
-    databaseConnectTimeoutMs: 2_000,
-    databaseWaitMs: 30_000,
-    databaseStatementTimeoutMs: 5_000,
-    databaseLockTimeoutMs: 3_000,
-    databaseIdleTransactionTimeoutMs: 10_000,
+    ...OF_DATABASE,
     ...OF_GATEWAYS,
     gatewayUrl: null,
     gatewayTimeoutMs: 1_000,
@@ -169,7 +176,7 @@ const REFUSED: readonly [name: string, ...texts: string[]][] = [
     'mysql://u:p@h/d',
     'localhost:5432',
     'postgresql://u:p@h:port/d',
-    'postgresql://u:p@a,b/d',
+    'postgresql://u:p@a,,b/d',
   ],
   ['DATABASE_LOCK_TIMEOUT_SECONDS', '0', '601'],
   ['PAYMENT_GATEWAY_URL', 'ftp://x', 'gateway', 'https://u:p@x/', 'https://x/#a', 'https://x/?a=1'],

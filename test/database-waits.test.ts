@@ -81,7 +81,7 @@ test('what no waiting mends is said at once, with its remedy', async (t) => {
     [
       '08P01',
       'unsupported startup parameter: x',
-      'let the pooler in between ignore it, or go around it with DATABASE_URL.',
+      'set DATABASE_POOLER=transaction, as a pooler stands in between.',
     ],
     ['42501', 'denied', 'correct DATABASE_URL.'],
     ['57P06', 'odd', 'correct DATABASE_URL.'],

@@ -7,12 +7,12 @@ import pg from 'pg'
 import { startEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts'
 import { migrate } from '../src/adapters/migrate.ts'
 import { postgres } from '../src/adapters/postgres.ts'
-import { ReadOnly, type Unsharded } from '../src/ports.ts'
+import { CommitUnknown, ReadOnly, type Unsharded } from '../src/ports.ts'
 import { cloneDatabase, endSessions, query } from './databases.ts'
 import { raw } from './harness.ts'
-import { CALM, FAST, MOCK, range, until } from './process-kit.ts'
-import { turnGateway } from '../tools/client.ts'
+import { FAST, range, until } from './process-kit.ts'
 import { serve } from './serve.ts'
+import { steadyLoad } from './steady-load.ts'
 
 /** Deleted by the test script, even if this process is killed. */
 const TEMPORARY = process.env['TEST_FOLDER'] ?? tmpdir()
@@ -47,64 +47,35 @@ async function ownServer(t: TestContext) {
     const text = 'select pid from pg_stat_activity where application_name = $1'
     return (await admin.query(text, [name])).rowCount ?? 0
   }
-  return { url: server.url, readOnly, waitForNobody, backends }
+  /** Backends that wait for a standby. */
+  const waiting = async () => {
+    const text = "select pid from pg_stat_activity where wait_event = 'SyncRep'"
+    return (await admin.query(text)).rowCount ?? 0
+  }
+  return { url: server.url, readOnly, waitForNobody, backends, waiting, admin }
 }
 
 test('a server that turns read-only and back under load costs time, and nothing else', async (t) => {
   const { url, readOnly } = await ownServer(t)
   const timing = { GATEWAY_TIMEOUT_SECONDS: '1', WORKER_PROCESSING_TIMEOUT_SECONDS: '5' }
   const service = await serve(t, { ...FAST, ...timing }, { database: url })
-  await turnGateway(service.url + MOCK, CALM)
-  const user = (await service.call('POST', '/users', { balance: 0 })).body['id']
   const ready = async () => (await fetch(`${service.url}/readyz`)).json() as Promise<object>
-
-  const accepted = new Set<unknown>()
-  const refusals = new Map<string, number>()
-  let stopped = false
-  const client = async (number: number) => {
-    for (let count = 0; !stopped; count += 1) {
-      const headers = { 'idempotency-key': `${number}-${count}` }
-      const body = { user_id: user, deposit: 1 }
-      for (;;) {
-        const reply = await service.call('POST', '/payments/deposit', body, headers)
-        if (reply.status === 202) {
-          accepted.add(reply.body['payment_id'])
-          break
-        }
-        const code = `${reply.status} ${String(reply.body['code'])}`
-        assert.match(code, /^503 (database_unavailable|outcome_unknown)$/)
-        assert.ok(reply.headers.get('retry-after'))
-        refusals.set(code, (refusals.get(code) ?? 0) + 1)
-      }
-    }
-  }
-  const clients = Promise.all(range(8).map(client))
-  await until('payments are accepted', () => accepted.size > 100)
+  const load = await steadyLoad(service, 8)
+  await load.more(100)
   await readOnly(true)
   await until('it is not ready, and says why', async () => {
     const { status } = (await ready()) as { status?: string }
     return status === 'database_read_only'
   })
-  await until('payments are refused', () => refusals.has('503 database_unavailable'))
+  await until('payments are refused', () => load.refusals.has('503 database_unavailable'))
   const { body: health } = await service.call('GET', '/health')
   assert.deepEqual([health['status'], health['database']], ['degraded', 'read_only'])
   assert.equal((await fetch(`${service.url}/livez`)).status, 200)
 
   await readOnly(false)
   await until('it is ready again', async () => (await fetch(`${service.url}/readyz`)).ok)
-  const before = accepted.size
-  await until('payments are accepted again', () => accepted.size > before + 100)
-  stopped = true
-  await clients
-
-  const states = 'select status, count(*)::int as count from payments group by 1'
-  await until('all have succeeded', async () => {
-    const rows = await query<{ status: string; count: number }>(url, states)
-    return rows.length === 1 && rows[0]?.status === 'success'
-  })
-  assert.deepEqual(await query(url, states), [{ status: 'success', count: accepted.size }])
-  const audit = (await service.call('GET', '/mock-gateway/audit')).body
-  assert.deepEqual([audit['executed'], audit['charged_twice_count']], [accepted.size, 0])
+  await load.more(100)
+  await load.settle(url)
   await service.stop()
 })
 
@@ -178,7 +149,7 @@ test('who only reads leaves a demoted server as soon as somebody asks about it',
 })
 
 test('commits that wait for a standby that is lost take no more connections than the pool has', async (t) => {
-  const { url, waitForNobody, backends } = await ownServer(t)
+  const { url, waitForNobody, backends, waiting } = await ownServer(t)
   const db = postgres({
     url,
     currency: 'USD',
@@ -208,6 +179,8 @@ test('commits that wait for a standby that is lost take no more connections than
     ends.push(end)
     assert.ok((await backends('patient')) <= 4, 'three, and one that looks after them')
   }
+  // Each was told to end, so that the pool is whole although the standby stays away.
+  await until('none waits for the standby', async () => (await waiting()) === 0)
   assert.ok(ends.includes('CommitUnknown') && ends.includes('Unavailable'), ends.join())
 
   await waitForNobody(false)
@@ -233,4 +206,38 @@ test('who asks about a demoted server finds its successor, although nobody write
   const admin = process.env.TEST_DATABASE_URL ?? ''
   await query(admin, `alter database ${name} reset default_transaction_read_only`)
   await until('it is ready again', async () => (await fetch(`${service.url}/readyz`)).ok)
+})
+
+test('a COMMIT that was told to wait for no standby any more is no promise', async (t) => {
+  const { url, waitForNobody, admin } = await ownServer(t)
+  const db = postgres({
+    url,
+    currency: 'USD',
+    shards: 1,
+    poolMax: 2,
+    connectTimeoutMs: 60_000,
+    statementTimeoutMs: 60_000,
+    lockTimeoutMs: 60_000,
+    idleTransactionTimeoutMs: 60_000,
+    name: 'canceled',
+  })
+  t.after(() => db.close())
+  const insert = (id: number) => db.of(0n).transaction((tx) => tx.run(INSERT, [id]))
+  await insert(1)
+  await waitForNobody(true)
+  // Those that commit before the server has heard of it are as certain as ever.
+  const doubtful = (async () => {
+    for (let id = 2; ; id += 1) {
+      try {
+        await insert(id)
+      } catch (error) {
+        return error
+      }
+    }
+  })()
+  const cancel = `select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'`
+  await until('it was cancelled', async () => ((await admin.query(cancel)).rowCount ?? 0) > 0)
+  assert.ok((await doubtful) instanceof CommitUnknown)
+  await waitForNobody(false)
+  await until('the next one is certain', () => insert(0).then(() => true))
 })

@@ -143,7 +143,7 @@ const REFUSED = {
     const cases: readonly (readonly [url: string, says: RegExp])[] = [
       [change({ password: 'wrong' }), /password authentication failed.*user and password in DATAB/],
       [change({ pathname: '/nowhere' }), /database "nowhere" does not exist.*create the database/],
-      [await pooler(t), /unsupported startup parameter: statement_timeout\): let the pooler/],
+      [await pooler(t), /unsupported startup parameter: statement_timeout\): set DATABASE_POOLER/],
     ]
     for (const [index, [DATABASE_URL, says]] of cases.entries()) {
       await refused(t, WITH_DATABASE[index] ?? 'api', { ...wrong, DATABASE_URL }, says)

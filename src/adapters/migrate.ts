@@ -1,5 +1,6 @@
-import { Client } from 'pg'
+import type { Client } from 'pg'
 import { systemClock } from './clock.ts'
+import { connectToPrimary } from './primary.ts'
 import { readMigrations, type Migration, type Step } from './migration-files.ts'
 
 /** What a run did. Names are file names without `.sql`, such as `0001_initial`. */
@@ -170,15 +171,11 @@ export async function demandSchema(url: string, dir?: string): Promise<void> {
 }
 
 async function withClient<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({
-    connectionString: url,
+  const options = {
     application_name: 'payments-migrate',
     connectionTimeoutMillis: CONNECT_MS_MAX,
-  })
-  // A lost connection also rejects the query in flight; without a listener it would end the
-  // process.
-  client.on('error', () => undefined)
-  await client.connect()
+  }
+  const client = await connectToPrimary(options, url)
   try {
     return await work(client)
   } finally {

@@ -3,6 +3,7 @@ import { exponentOf } from '../domain/currency.ts'
 import { parseFeeMins } from '../domain/fee.ts'
 import { OPERATIONS, type Operation } from '../domain/payment.ts'
 import { GATEWAY_NAME, parseRoutes } from '../domain/routes.ts'
+import { serverUrls } from '../domain/server-urls.ts'
 
 /**
  * How one kind of setting is read. `read` turns its text into a value, or into undefined when the
@@ -224,19 +225,19 @@ export function choice<const W extends string>(
 }
 
 /**
- * A PostgreSQL URL of one server. `postgres://` and a Python driver's suffix, as in
+ * A PostgreSQL URL of one server or several. `postgres://` and a Python driver's suffix, as in
  * `postgresql+asyncpg://`, are read as `postgresql://`, so that the URL of the original service can
  * be kept.
  */
 export function databaseUrl() {
   const read = (value: string) => {
     const url = value.replace(/^postgres(?:ql)?(?:\+[a-z0-9]+)?:\/\//, 'postgresql://')
-    if (!url.startsWith('postgresql://') || !URL.canParse(url)) return undefined
-    // A list of hosts would be taken for the name of one.
-    return new URL(url).hostname.includes(',') ? undefined : url
+    return serverUrls(url) === null ? undefined : url
   }
   const allowed =
-    '`postgresql://user:password@host:port/database`, one host, special characters %-encoded'
+    '`postgresql://user:password@host:port/database`, special characters %-encoded; several ' +
+    'servers as `host1:port1,host2:port2`, of which the one that takes writes is used ' +
+    '(`target_session_attrs=read-write`)'
   return { read, allowed }
 }
 

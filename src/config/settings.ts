@@ -1,8 +1,8 @@
+import { DATABASE_SETTINGS } from './database-settings.ts'
 import { GATEWAY_SETTINGS } from './gateway-settings.ts'
 import {
   choice,
   currency,
-  databaseUrl,
   feeMins,
   flag,
   host,
@@ -138,84 +138,7 @@ export const SETTINGS = {
     fallback: '0',
     doc: 'Requests per second and API key, or address without a key, in one process; 0: no limit.',
   },
-  databaseUrl: {
-    name: 'DATABASE_URL',
-    group: 'Database',
-    kind: databaseUrl(),
-    fallback: null,
-    example: 'postgresql://payments:payments@localhost:5432/payments',
-    secret: true,
-    doc:
-      'PostgreSQL 14 or newer. When unset, a real PostgreSQL is started in `DATA_DIR`. ' +
-      '`postgres://` and `postgresql+asyncpg://` are read as `postgresql://`.',
-  },
-  databaseTls: {
-    name: 'DATABASE_TLS',
-    group: 'Database',
-    kind: choice(['auto', 'off']),
-    fallback: 'auto',
-    doc:
-      'With `auto`, production demands `sslmode` of a database that is neither on this machine nor in ' +
-      'a private network. `off` leaves it to the network.',
-  },
-  autoCreateTables: {
-    name: 'AUTO_CREATE_TABLES',
-    group: 'Database',
-    kind: flag(),
-    fallback: 'true',
-    doc: 'Run the pending migrations at start. When false, run `payments migrate` before.',
-  },
-  shards: {
-    name: 'SHARDS',
-    group: 'Database',
-    kind: integer(1, 1_024),
-    fallback: '1',
-    doc: 'Shards the data is numbered for. Fixed for the life of a database: ids depend on it.',
-  },
-  databasePool: {
-    name: 'DATABASE_POOL',
-    group: 'Database',
-    kind: integer(2, 1_000),
-    fallback: '10',
-    doc: 'Connections per process. At least `ACCEPT_LANES` + 2.',
-  },
-  databaseConnectTimeoutMs: {
-    name: 'DATABASE_CONNECT_TIMEOUT_SECONDS',
-    group: 'Database',
-    kind: seconds(0.1, 60),
-    fallback: '2',
-    doc: 'Longest wait for a connection.',
-  },
-  databaseWaitMs: {
-    name: 'DATABASE_WAIT_SECONDS',
-    group: 'Database',
-    kind: seconds(0, 3_600),
-    fallback: '30',
-    doc:
-      'How long a process that starts waits for a database that is away, starting or read-only ' +
-      'before it gives up.',
-  },
-  databaseStatementTimeoutMs: {
-    name: 'DATABASE_STATEMENT_TIMEOUT_SECONDS',
-    group: 'Database',
-    kind: seconds(0.1, 600),
-    fallback: '5',
-    doc: 'Longest run of one statement.',
-  },
-  databaseLockTimeoutMs: {
-    name: 'DATABASE_LOCK_TIMEOUT_SECONDS',
-    group: 'Database',
-    kind: seconds(0.1, 600),
-    fallback: '3',
-    doc: 'Longest wait of a statement for a lock.',
-  },
-  databaseIdleTransactionTimeoutMs: {
-    name: 'DATABASE_IDLE_TRANSACTION_TIMEOUT_SECONDS',
-    group: 'Database',
-    kind: seconds(0.1, 600),
-    fallback: '10',
-    doc: 'Longest silence of this process inside a transaction before the database rolls it back.',
-  },
+  ...DATABASE_SETTINGS,
   ...GATEWAY_SETTINGS,
   workerPollIntervalMs: {
     name: 'WORKER_POLL_INTERVAL_SECONDS',

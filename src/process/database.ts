@@ -3,12 +3,13 @@ import { systemClock } from '../adapters/clock.ts'
 import { hasCluster } from '../adapters/embedded-cluster.ts'
 import { startEmbeddedPostgres } from '../adapters/embedded-postgres.ts'
 import { demandSchema, migrate } from '../adapters/migrate.ts'
-import type { PostgresDb } from '../adapters/postgres.ts'
+import type { ConnectionFault, PostgresDb } from '../adapters/postgres.ts'
 import type { Closing } from './closing.ts'
 import type { Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { ReadOnly, type Clock } from '../ports.ts'
 import { reasonOf } from '../domain/error-reason.ts'
+import { serverUrls } from '../domain/server-urls.ts'
 import { connect } from './shared.ts'
 
 /** What somebody who opens a database asks for. */
@@ -34,8 +35,7 @@ export async function openDatabase(config: Config, options: DatabaseOptions): Pr
   const untilMs = systemClock.elapsedMs() + config.databaseWaitMs
   const waiting = { untilMs, waitMs: config.databaseWaitMs, say: options.say, clock: systemClock }
   for (;;) {
-    const db = connect(config, url, 'payments start')
-    await awaitDatabase(db, placeOf(url), waiting).finally(() => db.close())
+    await proveDatabase(config, url, waiting)
     try {
       await bringSchema(url, options.schema)
       return url
@@ -44,6 +44,36 @@ export async function openDatabase(config: Config, options: DatabaseOptions): Pr
       if (!mayPass(error) || systemClock.elapsedMs() >= untilMs) throw error
     }
   }
+}
+
+/** Wait for the database, and see that connections to it are what they have to be. */
+async function proveDatabase(config: Config, url: string, waiting: Waiting): Promise<void> {
+  const db = connect(config, url, 'payments start')
+  try {
+    await awaitDatabase(db, placeOf(url), waiting)
+    await demandConnections(db)
+  } finally {
+    await db.close()
+  }
+}
+
+/** What to do about a pooler in between that makes connections less than they have to be. */
+const POOLERS: Readonly<Record<ConnectionFault, string>> = {
+  limits:
+    'DATABASE_POOLER must be `transaction`: a pooler in front of the database drops the time ' +
+    'limits that connections ask for',
+  prepared:
+    'DATABASE_PREPARED_STATEMENTS must be `false`: the pooler in front of the database does not ' +
+    'keep prepared statements (PgBouncer 1.21 and newer do, with max_prepared_statements=1000)',
+  transactions:
+    'DATABASE_URL must lead to a pooler that allows transactions: let it run with ' +
+    'pool_mode=transaction',
+}
+
+/** Throws a sentence when a pooler in between makes connections less than they have to be. */
+async function demandConnections(db: PostgresDb): Promise<void> {
+  const fault = await db.check()
+  if (fault !== null) throw new ConfigError([POOLERS[fault]])
 }
 
 async function bringSchema(url: string, schema: DatabaseOptions['schema']): Promise<void> {
@@ -144,7 +174,7 @@ function explain(error: unknown, place: string): string {
     return `${refused}: correct user and password in DATABASE_URL.`
   if (codeOf(cause) === '3D000') return `${refused}: create the database, or correct DATABASE_URL.`
   if (/startup parameter/.test(reason)) {
-    return `${refused}: let the pooler in between ignore it, or go around it with DATABASE_URL.`
+    return `${refused}: set DATABASE_POOLER=transaction, as a pooler stands in between.`
   }
   return `${refused}: correct DATABASE_URL.`
 }
@@ -160,6 +190,7 @@ function codeOf(error: unknown): string {
 
 /** Where a database is, without user and password. */
 function placeOf(url: string): string {
-  const { host, pathname } = new URL(url)
-  return `PostgreSQL at ${host === '' ? 'localhost' : host}${pathname}`
+  const places = (serverUrls(url) ?? []).map((each) => new URL(each))
+  const hosts = places.map(({ host }) => (host === '' ? 'localhost' : host)).join(' or ')
+  return `PostgreSQL at ${hosts}${places[0]?.pathname ?? ''}`
 }

@@ -157,6 +157,8 @@ export function connect(
     statementTimeoutMs: config.databaseStatementTimeoutMs,
     lockTimeoutMs: config.databaseLockTimeoutMs,
     idleTransactionTimeoutMs: config.databaseIdleTransactionTimeoutMs,
+    pooler: config.databasePooler,
+    prepared: config.databasePreparedStatements,
     name,
     onError,
   })
