@@ -31,7 +31,7 @@ const UNSHARDED: readonly (readonly [names: RegExp, why: string])[] = [
     /_one_snapshot$|^verify_read_only$|^postings_along_key$/,
     'set the transaction that it is sent in',
   ],
-  [/^postgres_probe$|^migrations_/, 'asks about the server'],
+  [/^postgres_probe$|^connections_|^migrations_/, 'asks about the server'],
 ]
 
 /** Texts that pass the rule, and texts that it has to see. */

@@ -24,7 +24,7 @@ const READ_ONLY = '25006'
 const MISPREPARED = ['26000', '42P05']
 
 /** The SQLSTATE, the system's code, or an empty text. */
-export function codeOf(error: unknown): string {
+function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
 

@@ -12,7 +12,7 @@ export interface Limits {
 }
 
 /** How statements are sent. */
-export interface Sending {
+interface Sending {
   /** Each statement is prepared once per connection. */
   readonly prepared: boolean
   /**
