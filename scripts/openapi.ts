@@ -12,6 +12,7 @@ import { keyRoutes } from '../src/keys/key-routes.ts'
 import { sessionRoutes } from '../src/keys/session-routes.ts'
 import { ledgerRoutes } from '../src/ledger/routes.ts'
 import { counterRoutes } from '../src/metrics/routes.ts'
+import { seriesRoutes } from '../src/metrics/series-routes.ts'
 import { mockGatewayRoutes } from '../src/mock-gateway/routes.ts'
 import { batchRoutes } from '../src/payments/batch-routes.ts'
 import { editRoutes } from '../src/payments/edit-routes.ts'
@@ -61,6 +62,7 @@ const routes: FastifyPluginAsync[] = [
   runRoutes(nobody),
   ledgerRoutes(nobody, 'USD'),
   counterRoutes(nobody),
+  seriesRoutes(nobody),
   sessionRoutes(nobody),
   keyRoutes(nobody),
   healthRoutes(nobody),

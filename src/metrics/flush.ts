@@ -3,7 +3,7 @@ import type { Clock, Db } from '../ports.ts'
 import { every } from '../queue/every.ts'
 import { eachInTurn } from '../each-shard.ts'
 import { readExact } from './exact-counters.ts'
-import { addCounters, foldCounts, readCounters } from './store.ts'
+import { addCounters, foldCounts, forgetMinutes, readCounters } from './store.ts'
 
 /** The counters of this process, as its metrics keep them. */
 interface ProcessCounters {
@@ -16,6 +16,8 @@ interface ProcessCounters {
 const FLUSH_MS = 1_000
 /** The rows of counts are folded at every so many flushes. */
 const FOLD_EVERY = 5
+/** Old minutes are deleted at every so many flushes. */
+const FORGET_EVERY = 600
 
 /** Adds what a process counted to the totals, which are where its database is. */
 export interface Flusher {
@@ -56,6 +58,7 @@ export function startFlusher(
     await flush().catch(() => undefined)
     turns += 1
     if (turns % FOLD_EVERY === 0) await eachInTurn(world.db.shards, foldCounts)
+    if (turns % FORGET_EVERY === 0) await eachInTurn(world.db.shards, forgetMinutes)
   })
   return {
     flush,

@@ -3,6 +3,7 @@ import { columns } from '../domain/columns.ts'
 import type { Entry } from '../domain/ledger.ts'
 import { GATEWAY, operationOf, type Operation } from '../domain/payment.ts'
 import { CLOCK, timed, type Statement, type Tx } from '../ports.ts'
+import { ACCEPTED } from './counted-store.ts'
 import { BEGUN } from './store.ts'
 
 const DRAFTS = columns<AcceptedPayment>({
@@ -86,10 +87,10 @@ const ACCEPT: Statement<never> = {
     select $1::int, id, operation, time
     from clock, ${QUEUED.unnest('queued', 11)}
   ), counted as (
-    insert into payment_counts (shard, enqueued)
-    select $1::int, count(*)
-    from unnest($11::bigint[])
-    having count(*) > 0
+    insert into payment_counts (shard, enqueued, ${ACCEPTED.columns})
+    select $1::int, count(*), ${ACCEPTED.values}
+    from clock, unnest($11::bigint[])
+    group by time
   ), hold as materialized (
     select user_id, payment_id, hold."user" as available, held
     from ${HOLDS.unnest('hold', 13)}
@@ -116,10 +117,10 @@ const ACCEPT_ROUTED: Statement<never> = {
     select $1::int, id, operation, gateway, time
     from clock, ${QUEUED_ROUTED.unnest('queued', 12)}
   ), counted as (
-    insert into payment_counts (shard, enqueued)
-    select $1::int, count(*)
-    from unnest($12::bigint[])
-    having count(*) > 0
+    insert into payment_counts (shard, enqueued, ${ACCEPTED.columns})
+    select $1::int, count(*), ${ACCEPTED.values}
+    from clock, unnest($12::bigint[])
+    group by time
   ), hold as materialized (
     select user_id, payment_id, hold."user" as available, held
     from ${HOLDS.unnest('hold', 15)}

@@ -4,6 +4,7 @@ import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 import { paymentEvents } from '../events/write-store.ts'
+import { countAccepted } from './counted-store.ts'
 import { BEGUN, COLUMNS, KEYED, REFUSED_FOR, returned, UNDER_KEYS } from './store.ts'
 
 /** What is written on a payment of what went back of it, and of what it gives back. */
@@ -212,7 +213,7 @@ const INSERT_REFUNDS: Statement<never> = {
     insert into payment_details (shard, payment_id, description, sent)
     select $1::int, id, reason, sent::jsonb
     from draft
-  )
+  ), ${countAccepted('draft where refused_for is null')}
   insert into payment_children (shard, parent_id, payment_id)
   select $1::int, parent_id, id
   from draft`,
@@ -275,7 +276,7 @@ const INSERT_REPEATS: Statement<never> = {
     from clock, ${REPEATED.unnest('input', 3)}
     join payments first on first.shard = $1 and first.id = input.repeated
     returning id, parent_id
-  )
+  ), ${countAccepted('payment')}
   insert into payment_children (shard, parent_id, payment_id)
   select $1::int, parent_id, id
   from payment`,

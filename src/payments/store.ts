@@ -1,8 +1,9 @@
 import type { AcceptedPayment } from '../domain/acceptance.ts'
 import { columns, numbers } from '../domain/columns.ts'
 import { GATEWAY, TRANSITIONS, type Payment, type StoredStatus } from '../domain/payment.ts'
-import { CLOCK, NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
+import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 import { PAYMENT_SHOWN, paymentEvents } from '../events/write-store.ts'
+import { COUNT_FINISHED, countAccepted } from './counted-store.ts'
 import { leaveReferences } from './details-store.ts'
 
 /** How the error that is shown of a refused payment begins. */
@@ -110,20 +111,14 @@ const CHANGES = Object.entries(TRANSITIONS)
 
 /**
  * Finish payments, or mark them unknown. Only legal changes are made: a final status is never left,
- * whoever asks. What is asked for is counted: the callers hold the locks that keep a payment open.
+ * whoever asks. What is finished is counted in the minute in which it is, with how long it took.
  * Those in `$8` were unknown, and end. The events that somebody wants are written here, so that
  * none is without its change, nor the other way.
  */
 const FINISH: Statement<never> = {
   name: 'payments_finish',
   ...timed`
-  with ${CLOCK}, counted as (
-    insert into payment_counts (shard, succeeded, failed, in_doubt)
-    select
-      $1::int, count(*) filter (where status = 'success'),
-      count(*) filter (where status = 'failed'), count(*) filter (where status = 'unknown')
-    from unnest($4::text[]) as input (status)
-  ), finished as (
+  with ${CLOCK}, finished as (
     update payments payment
     set
       status = input.status,
@@ -137,8 +132,8 @@ const FINISH: Statement<never> = {
     from clock, ${FINISHES.unnest('input', 3)}
     where payment.shard = $1 and payment.id = input.id
       and (payment.status, input.status) in (${CHANGES})
-    returning ${returned('payment')}
-  )${paymentEvents(
+    returning ${returned('payment')}, payment.gateway
+  ), ${COUNT_FINISHED}${paymentEvents(
     'finished',
     `
     (
@@ -195,13 +190,14 @@ const REPEATED = columns<Repeat>({ id: 'bigint', repeated: 'bigint' })
 const INSERT_REPEATS: Statement<never> = {
   name: 'payments_insert_repeats',
   ...timed`
+  with ${CLOCK}, ${countAccepted('unnest($3::bigint[])')}
   insert into payments
     (shard, id, user_id, type, status, amount, commission, fee_bps, redrive_of, currency,
      gateway, created_at)
   select
     $1::int, input.id, first.user_id, first.type, 'new', first.amount, first.commission,
-    first.fee_bps, first.id, first.currency, first.gateway, ${NOW}
-  from ${REPEATED.unnest('input', 3)}
+    first.fee_bps, first.id, first.currency, first.gateway, time
+  from clock, ${REPEATED.unnest('input', 3)}
   join payments first on first.shard = $1 and first.id = input.repeated`,
 }
 

@@ -16,8 +16,6 @@ import { eventRoutes } from '../events/routes.ts'
 import type { Guards } from '../http/auth.ts'
 import { healthRoutes, type Probes } from '../http/health.ts'
 import type { FastRoute } from '../http/fast-path.ts'
-import { keyRoutes } from '../keys/key-routes.ts'
-import { sessionRoutes } from '../keys/session-routes.ts'
 import { sharedBalance } from '../ledger/balance.ts'
 import { ledgerRoutes } from '../ledger/routes.ts'
 import { counterRoutes } from '../metrics/routes.ts'
@@ -45,10 +43,10 @@ import { userTextRoutes } from '../users/text-routes.ts'
 import { deliveryRoutes } from '../webhooks/delivery-routes.ts'
 import { webhookRoutes } from '../webhooks/routes.ts'
 import type { Closing } from './closing.ts'
+import { consoleRoutes } from './console.ts'
 import { admitting, gatewaysOf, openGate, routeProbes, showBreakers } from './admission.ts'
 import { profilesOf, routingOf, termsOf } from './routing.ts'
 import type { Process } from './shared.ts'
-import { VERSION } from './version.ts'
 
 /** Let the worker of this process look at once, for one operation or for all. */
 type Wake = (operation?: Operation) => void
@@ -130,21 +128,10 @@ export async function apiRoutes(
     runRoutes(acting),
     ledgerRoutes(balances, db.currency),
     counterRoutes({ db, flusher }),
-    sessionRoutes(sessionsOf(shared, needs)),
-    keyRoutes(db.global),
+    ...consoleRoutes(shared, { reads, ...needs }),
     healthRoutes({ ...probes, ...routeProbes([...profilesOf(config).keys()], gate) }),
   ]
   return { routes, fast: fastPaymentRoutes(accepts.accept, books) }
-}
-
-/** Who is signed in with which key, and what the console is told of this service. */
-function sessionsOf({ db, config }: Process, { guards, mockGateway }: ApiNeeds) {
-  const { appName: title, appEnv: environment, currency } = config
-  return {
-    db: db.global,
-    guards,
-    service: { title, version: VERSION, environment, currency, mockGateway },
-  }
 }
 
 /** Accept refunds in batches, while their route is open. */

@@ -23,6 +23,7 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   payment_counts: 'src/metrics/store.ts',
   payment_details: 'src/payments/details-store.ts',
   payment_minutes: 'src/payments/time-index-store.ts',
+  payment_series: 'src/metrics/store.ts',
   payment_references: 'src/payments/details-store.ts',
   payment_tasks: 'src/queue/store.ts',
   payments: 'src/payments/store.ts',
@@ -90,7 +91,7 @@ const EXCEPTIONS: readonly (readonly [file: string, tables: readonly string[], w
     'payments/accept-store',
     'dead-letters/store',
     'dead-letters/tasks-store',
-    'payments/store',
+    'payments/counted-store',
     'queue/claims-store',
     'queue/store',
   ].map(

@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { redrive } from '../src/dead-letters/redrive.ts'
+import { seededRandom } from '../src/domain/random.ts'
+import {
+  LATENCY_BOUNDS_MS,
+  LATENCY_CLASSES,
+  plusClasses,
+  quantileMs,
+  SPANS,
+  type Span,
+} from '../src/domain/series.ts'
+import { series, type Series } from '../src/metrics/series.ts'
+import { foldCounts, forgetMinutes } from '../src/metrics/store.ts'
+import { testWorld, type TestWorld } from './harness.ts'
+import { JANE, openLetter } from './operators.ts'
+import { serve } from './serve.ts'
+import { busyHistory, randomDrafts } from './verify-history.ts'
+
+const HOUR_MS = 3_600_000
+
+/** What of the payments of a time the series shows, as SQL finds it among the payments. */
+const FROM_PAYMENTS = `
+  with own as (
+    select * from payments where type <> 'return' and refused_for is null
+  ), step as (
+    select to_timestamp(time) as start, to_timestamp(time + $2::int) as over, time
+    from unnest($1::int[]) time
+  )
+  select
+    time,
+    (select count(*) from own where created_at >= start and created_at < over)::int as accepted,
+    (
+      select count(*) from own
+      where status = 'success' and finished_at >= start and finished_at < over
+    )::int as succeeded,
+    (
+      select count(*) from own
+      where status = 'failed' and finished_at >= start and finished_at < over
+    )::int as failed,
+    (
+      select coalesce(sum(amount), 0) from own
+      where status = 'success' and finished_at >= start and finished_at < over
+    )::bigint as amount
+  from step
+  order by time`
+
+interface Step {
+  readonly time: number
+  readonly accepted: number
+  readonly succeeded: number
+  readonly failed: number
+  readonly amount: bigint
+}
+
+async function assertAgrees(world: TestWorld, span: Span): Promise<Series> {
+  const found = await series(world, span)
+  const steps = await world.sql<Step>(FROM_PAYMENTS, [`{${found.times.join()}}`, found.stepSeconds])
+  assert.deepEqual(
+    found.times.map((time, at) => ({
+      time,
+      accepted: found.accepted[at],
+      succeeded: found.succeeded[at],
+      failed: found.failed[at],
+      amount: found.currencies.reduce((sum, { amounts }) => sum + (amounts[at] ?? 0n), 0n),
+    })),
+    steps,
+    span,
+  )
+  const ended = steps.reduce((sum, { succeeded, failed }) => sum + succeeded + failed, 0)
+  assert.equal(
+    found.latency.reduce((sum, count) => sum + count, 0),
+    ended,
+  )
+  for (const name of ['succeeded', 'failed', 'unknown'] as const) {
+    const parts = found.times.map((_, at) =>
+      found.gateways.reduce((sum, own) => sum + (own[name][at] ?? 0), 0),
+    )
+    assert.deepEqual(parts, found[name], `${name} by gateway`)
+  }
+  return found
+}
+
+for (const shards of [1, 3]) {
+  test(`the series of a week are what SQL finds among its payments, on ${shards} shards`, async (t) => {
+    const world = await testWorld(t, { shards })
+    const random = seededRandom(7)
+    const users = [await world.user(900_000n), await world.user(5_000n), await world.user(0n)]
+    const share = (of: number) => random() < of
+    for (let step = 0; step < 7 * 24; step += 1) {
+      world.gateway.script = share(0.3) ? ['declined'] : share(0.2) ? ['lost_reply'] : ['success']
+      world.gateway.lookups = share(0.3) ? { kind: 'no_answer', reason: 'timeout' } : null
+      await world.accept(randomDrafts(random, users, 1 + Math.floor(random() * 4)))
+      world.clock.advance(Math.floor(random() * 90_000))
+      await world.work()
+      if (share(0.05)) await redriveOne(world)
+      world.clock.advance(HOUR_MS)
+      // Some are folded, and what was written since is not yet.
+      if (step % 60 === 59) for (const shard of world.db.shards) await foldCounts(shard)
+    }
+    for (const span of Object.keys(SPANS) as Span[]) await assertAgrees(world, span)
+    const week = await assertAgrees(world, '7d')
+    const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0)
+    assert.ok(total(week.accepted) > 200 && total(week.failed) > 20, 'a busy week')
+    const [row] = await world.sql<{ folded: bigint }>(
+      'select count(*) as folded from payment_series',
+    )
+    assert.ok((row?.folded ?? 0n) > 50n, 'most was folded')
+  })
+}
+
+/** Redrive a payment that failed: the new one is accepted as others are. */
+async function redriveOne(world: TestWorld): Promise<void> {
+  const [letter] = await world.sql<{ payment: bigint }>(
+    `select payment_id as payment from dead_letters where state = 'open' and class = 'failed' limit 1`,
+  )
+  if (letter === undefined) return
+  await redrive(world.world, JANE, [
+    { letterId: await openLetter(world, letter.payment), delayMs: 0 },
+  ])
+}
+
+test('minutes are told apart to the last payment, whatever became of it', async (t) => {
+  const world = await testWorld(t)
+  await busyHistory(world, 3)
+  for (const span of ['15m', '1h'] as const) await assertAgrees(world, span)
+  const before = await series(world, '1h')
+  assert.ok(before.unknown.some((count) => count > 0))
+  for (const shard of world.db.shards) await foldCounts(shard)
+  assert.deepEqual(await series(world, '1h'), before, 'folding changes nothing')
+})
+
+test('each step shows how long its payments took from acceptance to the end', async (t) => {
+  const world = await testWorld(t)
+  const userId = await world.user(0n)
+  const took = async (ms: number) => {
+    await world.accept([{ type: 'deposit', userId, amount: 100n, idempotencyKey: null }])
+    world.clock.advance(ms)
+    await world.work()
+  }
+  for (const ms of [50, 150, 150, 150]) await took(ms)
+  const found = await series(world, '15m')
+  assert.deepEqual(found.latency, [1, 3, ...Array<number>(LATENCY_CLASSES - 2).fill(0)])
+  assert.equal(found.p50Ms.at(-1), quantileMs([1, 3], 0.5))
+  assert.deepEqual(found.gateways[0]?.p95Ms.at(-1), quantileMs([1, 3], 0.95))
+  assert.equal(found.p50Ms.at(-2), null)
+})
+
+test('a week of minutes takes less than ten megabytes, and older ones are deleted', async (t) => {
+  const world = await testWorld(t)
+  await world.sql(`
+    insert into payment_series
+    select
+      0, timestamptz '2030-01-01' - n * interval '1 minute', gateway, currency, 100, 90, 10, 0,
+      1000000, case when gateway <> '' then array_fill(8, array[${LATENCY_CLASSES}]) end
+    from generate_series(1, 8 * 1440) n
+    cross join (values ('', ''), ('http', ''), ('http', 'EUR')) as kind (gateway, currency)`)
+  await forgetMinutes(world.db.of(0n))
+  const [kept] = await world.sql<{ oldest: Date; bytes: bigint }>(`
+    select min(minute) as oldest, pg_total_relation_size('payment_series') as bytes
+    from payment_series`)
+  assert.deepEqual(kept?.oldest, new Date('2029-12-24T22:00:00Z'))
+  // What was deleted has left its place behind, so it is those of eight days.
+  assert.ok((kept?.bytes ?? 0n) < 10_000_000n, `${kept?.bytes} bytes`)
+})
+
+test('the series of a service are those of its payments, and a span that there is not is refused', async (t) => {
+  const { call } = await serve(t)
+  await call('POST', '/users', { balance: 0 })
+  await call('POST', '/payments/deposit', { user_id: 1, deposit: '12.50' })
+  await call('GET', '/payments/1?wait=20')
+  const { status, body } = await call('GET', '/series?span=15m')
+  assert.equal(status, 200)
+  const sum = (list: unknown) => (list as number[]).reduce((all, one) => all + one, 0)
+  assert.equal(sum(body['accepted']), 1)
+  assert.equal(sum(body['succeeded']) + sum(body['failed']), 1)
+  assert.equal((body['times'] as number[]).length, 15)
+  for (const span of ['2m', '', '1h%00']) {
+    const refused = await call('GET', `/series?span=${span}`)
+    assert.deepEqual([refused.status, refused.body['code']], [400, 'query_invalid'])
+  }
+})
+
+test('a quantile lies in the class that holds it, and no class is lost when parts are added', () => {
+  const classes = fc.array(fc.nat(1_000), {
+    minLength: LATENCY_CLASSES,
+    maxLength: LATENCY_CLASSES,
+  })
+  fc.assert(
+    fc.property(
+      classes,
+      classes,
+      fc.double({ min: 0.01, max: 1, noNaN: true }),
+      (one, other, q) => {
+        const all = plusClasses(one, other)
+        const total = all.reduce((sum, count) => sum + count, 0)
+        const found = quantileMs(all, q)
+        if (total === 0) return assert.equal(found, null)
+        assert.ok(found !== null)
+        let counted = 0
+        const holds = all.findIndex((count) => (counted += count) >= q * total && count > 0)
+        assert.ok(found >= (LATENCY_BOUNDS_MS[holds - 1] ?? 0), `${found} in class ${holds}`)
+        assert.ok(found <= (LATENCY_BOUNDS_MS[holds] ?? found), `${found} in class ${holds}`)
+        return undefined
+      },
+    ),
+  )
+  assert.equal(quantileMs([10], 0.5), 50)
+  assert.equal(quantileMs([0, 10], 0.5), 150)
+  assert.equal(quantileMs([...Array<number>(LATENCY_CLASSES - 1).fill(0), 4], 0.5), 3_600_000)
+})
