@@ -1,21 +1,53 @@
 import type { TestContext } from 'node:test'
-import { systemClock } from '../src/adapters/clock.ts'
 import { httpGateway } from '../src/gateways/http-gateway.ts'
-import type { Promises } from '../src/domain/decision.ts'
-import { behaving, gatewayConformance, type Conformer } from './gateway-conformance.ts'
+import type { GatewayOperation } from '../src/domain/gateway.ts'
+import { chargeKind, lookupKind } from '../src/domain/reply.ts'
+import { vocabularyOf } from './conformance-table.ts'
+import type { Conformer } from './conformer.ts'
+import { behaving, gatewayConformance, REQUEST } from './gateway-conformance.ts'
+import { manualClock } from './harness.ts'
 import { serveMock } from './mock-server.ts'
 import { profileOf } from './profiles.ts'
+import { SHAPES } from './reply-table.ts'
 
-async function conformer(t: TestContext, profile: Promises): Promise<Conformer> {
-  const { url, mock } = await serveMock(t)
+/** What names our payment. */
+function echo({ paymentId, key }: GatewayOperation) {
+  return { payment_id: Number(paymentId), idempotency_key: key }
+}
+
+const VOCABULARY = vocabularyOf({
+  shapes: SHAPES,
+  words: { success: 'success', declined: 'declined', pending: 'pending' },
+  refusal: 'rejected',
+  charge: chargeKind,
+  lookup: lookupKind,
+  body: {
+    success: (operation) => ({ status: 'success', ...echo(operation) }),
+    declined: (operation) => ({ status: 'failed', code: 'card_expired', ...echo(operation) }),
+    pending: (operation) => ({ status: 'pending', ...echo(operation) }),
+    rejected: (operation) => ({ status: 'rejected', code: 'not_found', ...echo(operation) }),
+    json: () => ({ error: 'Bad Gateway' }),
+    page: () => '<html>',
+    empty: () => '',
+    another: (operation) => ({ status: 'success', ...echo(operation), payment_id: 99 }),
+  },
+})
+
+async function conformer(t: TestContext): Promise<Conformer> {
+  const clock = manualClock()
+  const { url, mock } = await serveMock(t, {}, undefined, clock)
   const { url: deadUrl, close } = await serveMock(t)
   await close()
-  const drive = (to: string) => {
+  const at = (to: string) => {
     const common = {
       timeoutMs: 20_000,
       connections: 8,
-      clock: systemClock,
-      profile: profileOf(profile),
+      clock,
+      profile: profileOf({
+        repeats: 'first_answer',
+        keyLifeMs: 3_600_000,
+        lookup: 'consistent',
+      }),
       untold: 'USD',
       echo: 'required' as const,
     }
@@ -24,21 +56,20 @@ async function conformer(t: TestContext, profile: Promises): Promise<Conformer> 
     return gateway
   }
   return {
-    gateway: drive(url),
-    dead: drive(deadUrl),
+    gateway: at(url),
+    dead: at(deadUrl),
+    at,
+    clock,
+    vocabulary: VOCABULARY,
+    charge: REQUEST,
+    ref: 'ref-1',
     behave: behaving(mock),
-    charged(paymentId) {
-      const id = Number(paymentId)
-      const twice = mock.audit().chargedTwice.find(([first]) => first?.paymentId === id)
-      if (twice !== undefined) return twice.length
-      const once = mock
-        .requests(500, 0)
-        .some((seen) => seen.paymentId === id && seen.act === 'executed')
-      return once ? 1 : 0
+    charged: (paymentId) =>
+      mock.executed(0, 1_000).filter((made) => BigInt(made.paymentId) === paymentId).length,
+    async comesBack(_ref, amount) {
+      mock.comeBack('refunded_there', Number(REQUEST.paymentId), amount)
     },
   }
 }
 
-gatewayConformance('http against the mock gateway', (t) =>
-  conformer(t, { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' }),
-)
+gatewayConformance('http against the mock gateway', conformer)

@@ -5,28 +5,13 @@ import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
 import type { Faults } from '../src/mock-gateway/faults.ts'
 import type { MockGateway } from '../src/mock-gateway/server.ts'
 import type { Evidence, Gateway } from '../src/ports.ts'
+import { floods, notices } from './conformance-notices.ts'
+import { totalTable } from './conformance-table.ts'
+import { overTime } from './conformance-time.ts'
+import type { Behaviour, Conform, Conformer } from './conformer.ts'
 import { FAULTS_NONE } from './mock-server.ts'
 
-/** What a gateway can be told to do. */
-export type Behaviour = 'accept' | 'decline' | 'lose_reply' | 'fail' | 'refuse' | 'disown' | 'take'
-
-/** A gateway driver against a gateway that does as it is told. */
-export interface Conformer {
-  readonly gateway: Gateway
-  /** The same driver, against an address where nobody listens. */
-  readonly dead: Gateway
-  /**
-   * From now on the gateway accepts, declines, executes and loses the reply, fails, refuses
-   * requests, does not know us, or takes charges and does not finish them.
-   */
-  behave(how: Behaviour): void
-  /** Amounts that the gateway takes; not there: any. */
-  readonly amounts?: readonly bigint[]
-  /** How many times the gateway charged this payment, by its own books. */
-  charged(paymentId: bigint): number
-}
-
-const REQUEST: GatewayOperation = {
+export const REQUEST: GatewayOperation = {
   key: 'conform_1',
   paymentId: 1n,
   userId: 2n,
@@ -57,12 +42,14 @@ const BEHAVIOURS: Readonly<Record<Behaviour, Partial<Faults>>> = {
   fail: { error_before: 1 },
   refuse: { rejected: 1 },
   disown: { wrong_credential: 1 },
-  take: { pending: 1, late_ms: 60_000 },
+  take: { pending: 1 },
 }
 
 /** The mock gateway as it is told to behave, in whatever words it is asked. */
 export function behaving(mock: MockGateway): Conformer['behave'] {
-  return (how) => void mock.setFaults({ ...FAULTS_NONE, ...BEHAVIOURS[how] })
+  return (how, lateMs = 60_000) => {
+    mock.setFaults({ ...FAULTS_NONE, ...BEHAVIOURS[how], late_ms: lateMs })
+  }
 }
 
 /** A driver that is given every operation with what its gateway needs beside it. */
@@ -93,9 +80,11 @@ export function gatewayConformance(name: string, makeGateway: Make): void {
   lookups(conform)
   refunds(conform)
   ends(conform)
+  totalTable(conform)
+  overTime(conform)
+  notices(conform)
+  floods(conform)
 }
-
-type Conform = (what: string, body: (made: Conformer, t: TestContext) => Promise<unknown>) => void
 
 function charges(conform: Conform): void {
   conform('deposits and withdrawals of any amount succeed', async (made) => {

@@ -86,6 +86,19 @@ test('a late charge is executed when its time has come, under its key, and then 
   assert.equal(mock.audit().executed, 1)
 })
 
+test('a late charge is executed when its gateway’s clock is set forward, and not before', (t) => {
+  const clock = manualClock()
+  const mock = mockGateway({ clock, faults: { ...FAULTS_NONE, pending: 1, late_ms: 604_800_000 } })
+  t.after(() => mock.close())
+  mock.pay(ORDER)
+  clock.advance(604_799_999)
+  assert.equal(told(mock.lookup('k1'))[0], 200)
+  assert.equal(mock.audit().executed, 0)
+  clock.advance(1)
+  assert.deepEqual(told(mock.lookup('k1')), [200, undefined])
+  assert.equal(mock.audit().executed, 1)
+})
+
 test('what is late when everything is forgotten, or at the end, is not executed', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const { mock } = gateway(t, { pending: 1, late_ms: 3_000 })

@@ -6,6 +6,7 @@ import { buildServer } from '../src/http/server.ts'
 import { mockGatewayRoutes } from '../src/mock-gateway/routes.ts'
 import { mockGateway, type MockGateway } from '../src/mock-gateway/server.ts'
 import { CHANCES, FAULTS_DEFAULT, type Faults } from '../src/mock-gateway/faults.ts'
+import type { Clock } from '../src/ports.ts'
 
 /** A gateway without faults: chances at 0, the values as in the default. */
 export const FAULTS_NONE: Faults = {
@@ -25,9 +26,10 @@ export async function serveMock(
   t: TestContext,
   faults: Partial<Faults> = {},
   journalPath?: string,
+  clock: Clock = systemClock,
 ): Promise<MockServer> {
   const path = journalPath === undefined ? {} : { journalPath }
-  const mock = mockGateway({ clock: systemClock, faults: { ...FAULTS_NONE, ...faults }, ...path })
+  const mock = mockGateway({ clock, faults: { ...FAULTS_NONE, ...faults }, ...path })
   const app = await buildServer({
     logger: pino({ level: 'silent' }),
     bodyBytesMax: 65_536,

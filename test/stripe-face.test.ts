@@ -41,6 +41,11 @@ test('Stripe’s client charges, finds by id, by metadata and in lists, and refu
 
   const part = await stripe.refunds.create({ payment_intent: made.id, amount: 50 })
   assert.deepEqual([part.status, part.amount, part.currency], ['succeeded', 50, 'usd'])
+  const { latest_charge: charge } = await stripe.paymentIntents.retrieve(made.id, {
+    expand: ['latest_charge'],
+  })
+  assert.ok(typeof charge === 'object' && charge !== null)
+  assert.deepEqual([charge.amount, charge.amount_refunded, charge.refunded], [2_050, 50, false])
   const rest = await stripe.refunds.create({ payment_intent: made.id })
   assert.equal(rest.amount, 2_000)
   const listed = await stripe.refunds.list({ payment_intent: made.id })

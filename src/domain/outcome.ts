@@ -60,7 +60,7 @@ interface Underway {
 }
 
 /** What came back of a final payment by itself, as a lookup of it tells. In minor units. */
-interface CameBack {
+export interface CameBack {
   readonly ref: string
   readonly amount: bigint
   readonly kind: 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won'

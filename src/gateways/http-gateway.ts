@@ -8,6 +8,7 @@ import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
 import { placeOf, unanswered } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
+import { wentBack } from './http-back.ts'
 import { retryAfterOf } from './retry-after.ts'
 import { readBody, type HttpOrder, type ReplyBody } from './http-reply.ts'
 
@@ -55,7 +56,7 @@ export function httpGateway(options: HttpGatewayOptions): Gateway {
       const request = orderOf(operation, untold)
       const call = lookupCall(root, request, headers)
       const seen = await ask(client, { call, behind: null }, request, signal)
-      return { ...seen.evidence, outcome: lookupOutcome(seen, demanding, clock) }
+      return { ...seen.evidence, outcome: lookupOutcome(seen, request, demanding, clock) }
     },
     close: () => client.close(),
   }
@@ -73,7 +74,13 @@ interface Seen {
   readonly evidence: Pick<Evidence<never>, 'sent' | 'httpStatus'>
 }
 
-const UNREAD: ReplyBody = { shape: 'empty', echoed: false, code: null, gatewayRef: null }
+const UNREAD: ReplyBody = {
+  shape: 'empty',
+  echoed: false,
+  code: null,
+  gatewayRef: null,
+  fields: null,
+}
 
 /** A call, and what is asked behind it where only that tells whose refusal came. */
 interface Asked {
@@ -169,7 +176,12 @@ function isOurs({ reused, behind }: Reply, body: ReplyBody, request: HttpOrder):
   return confirms(behind.status, readBody(behind.body, request).shape, behind.last)
 }
 
-function lookupOutcome(seen: Seen, demanding: boolean, clock: Clock): LookupOutcome {
+function lookupOutcome(
+  seen: Seen,
+  { exponent }: HttpOrder,
+  demanding: boolean,
+  clock: Clock,
+): LookupOutcome {
   const { exchange, body } = seen
   if (exchange.kind === 'fault') return { kind: 'no_answer', reason: exchange.reason }
   const kind = lookupKind(exchange.status, body.shape)
@@ -183,7 +195,9 @@ function lookupOutcome(seen: Seen, demanding: boolean, clock: Clock): LookupOutc
     return { kind: 'no_answer', reason: body.code ?? 'http_404' }
   }
   if (!named) return { kind: 'no_answer', reason: 'no_echo' }
-  if (kind === 'success') return { kind, gatewayRef: body.gatewayRef }
+  if (kind === 'success') {
+    return { kind, gatewayRef: body.gatewayRef, ...wentBack(body.fields ?? {}, exponent) }
+  }
   return kind === 'declined' ? { kind, reason: body.code ?? 'declined' } : { kind }
 }
 

@@ -21,9 +21,11 @@ export interface ReplyBody {
   readonly code: string | null
   /** The gateway's own name for the charge. */
   readonly gatewayRef: string | null
+  /** The JSON object that it is; null: it is none. */
+  readonly fields: Fields | null
 }
 
-const NOTHING = { echoed: false, code: null, gatewayRef: null } as const
+const NOTHING = { echoed: false, code: null, gatewayRef: null, fields: null } as const
 
 /**
  * Read a reply body: a word is one JSON object, with no key twice, and about the payment we sent.
@@ -38,7 +40,8 @@ export function readBody(body: Buffer, request: HttpOrder): ReplyBody {
     shape: echo === 'another' ? 'another' : wordOf(fields, code),
     echoed: echo === 'ours',
     code,
-    gatewayRef: gatewayRefOf(fields),
+    gatewayRef: refIn(fields.gateway_ref ?? fields.id),
+    fields,
   }
 }
 
@@ -141,8 +144,7 @@ export function minorUnits(value: unknown, exponent: number): bigint | null {
 }
 
 /** Printable ASCII only: PostgreSQL refuses NUL in a text, and logs are read on terminals. */
-function gatewayRefOf(fields: Fields): string | null {
-  const ref = fields.gateway_ref ?? fields.id
+export function refIn(ref: unknown): string | null {
   return typeof ref === 'string' && /^[\x20-\x7e]{1,200}$/.test(ref) ? ref : null
 }
 

@@ -30,7 +30,7 @@ const VALUES = {
   latency_ms: value(0, 60_000, 'How long every reply takes.'),
   latency_jitter_ms: value(0, 60_000, 'Up to this much more, by chance.'),
   timeout_ms: value(1_500, 60_000, 'How long a timeout holds the reply.'),
-  late_ms: value(3_000, 60_000, 'When a late charge is executed, counted from its request.'),
+  late_ms: value(3_000, 604_800_000, 'When a late charge is executed, counted from its request.'),
   retry_after_seconds: value(1, 3_600, 'What a 429 asks for.'),
   seed: value(1, 0xffff_ffff, 'Where chance starts: the same seed repeats a run.'),
 } as const satisfies Record<string, FaultSetting>

@@ -57,7 +57,7 @@ interface State {
   readonly clock: Clock
   readonly journal: ReturnType<typeof openJournal>
   /** Orders taken that execute later; keys among them answer `pending`. */
-  readonly late: Map<NodeJS.Timeout, Order>
+  readonly late: Map<NodeJS.Timeout, { readonly order: Order; readonly dueMs: number }>
   readonly lateKeys: Set<string>
   faults: Faults
   random: () => number
@@ -198,14 +198,25 @@ function settle(state: State, order: Order, wanted: Charge['outcome']): Charge |
   }
 }
 
-/** A key among the late orders is refused until its timer fires, so it cannot be settled before. */
+/** A key among the late orders is refused until its time has come: it cannot be settled before. */
 function executeLate(state: State, order: Order): void {
-  const timer = setTimeout(() => {
-    forgetLate(state, timer, order)
-    settle(state, order, 'executed')
-  }, state.faults.late_ms)
-  state.late.set(timer, order)
+  const { late_ms: lateMs } = state.faults
+  const timer = setTimeout(() => executeNow(state, timer, order), lateMs)
+  state.late.set(timer, { order, dueMs: state.clock.now().getTime() + lateMs })
   if (order.key !== null) state.lateKeys.add(order.key)
+}
+
+function executeNow(state: State, timer: NodeJS.Timeout, order: Order): void {
+  forgetLate(state, timer, order)
+  settle(state, order, 'executed')
+}
+
+/** Execute what is due by the clock, which may have been set forward. */
+function catchUp(state: State): void {
+  const nowMs = state.clock.now().getTime()
+  for (const [timer, { order, dueMs }] of state.late) {
+    if (dueMs <= nowMs) executeNow(state, timer, order)
+  }
 }
 
 function forgetLate(state: State, timer: NodeJS.Timeout, order: Order): void {
@@ -215,7 +226,7 @@ function forgetLate(state: State, timer: NodeJS.Timeout, order: Order): void {
 }
 
 function dropLate(state: State): void {
-  for (const [timer, order] of state.late) forgetLate(state, timer, order)
+  for (const [timer, { order }] of state.late) forgetLate(state, timer, order)
 }
 
 function lookup(state: State, key: string): Reply {
@@ -223,6 +234,7 @@ function lookup(state: State, key: string): Reply {
   const fails = state.lookupRandom() < state.faults.lookup_errors
   if (state.closed) return refusal('closing', 0)
   if (fails) return refusal('bad_gateway', afterMs)
+  if (state.lateKeys.has(key)) catchUp(state)
   const charge = state.journal.find(key)
   if (charge !== undefined) {
     const given = state.journal.givenBack(charge.paymentId)

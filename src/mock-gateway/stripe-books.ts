@@ -59,6 +59,18 @@ export function nowMs({ clock }: StripeBooks): number {
   return clock.now().getTime()
 }
 
+/** What was refunded of an intent, or is under way. */
+export function refundedOf(books: StripeBooks, intent: string): number {
+  return allRefunds(books)
+    .filter((refund) => refund.intent === intent)
+    .filter(({ state }) => state.status !== 'failed' && state.status !== 'canceled')
+    .reduce((sum, { amount }) => sum + amount, 0)
+}
+
+export function allRefunds(books: StripeBooks): Refund[] {
+  return [...books.refunds.keys()].flatMap((id) => refundOf(books, id) ?? [])
+}
+
 const LIMIT_MAX = 100
 const LIMIT = 10
 

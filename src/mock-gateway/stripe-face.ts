@@ -199,7 +199,7 @@ const ROUTES: readonly (readonly [
   ],
   ['GET', /^payment_intents$/, ({ books, form }) => listIntents(books, form)],
   ['GET', /^payment_intents\/search$/, ({ books, form }) => searchIntents(books, form)],
-  ['GET', /^payment_intents\/(\w+)$/, ({ books, id }) => retrieveIntent(books, id)],
+  ['GET', /^payment_intents\/(\w+)$/, ({ books, form, id }) => retrieveIntent(books, id, form)],
   [
     'POST',
     /^payment_intents\/(\w+)\/cancel$/,

@@ -1,5 +1,15 @@
-import { nextId, nowMs, pageOf, put, intentOf, refundOf } from './stripe-books.ts'
-import type { Doing, StripeBooks } from './stripe-books.ts'
+import {
+  allRefunds,
+  intentOf,
+  nextId,
+  nowMs,
+  pageOf,
+  put,
+  refundedOf,
+  refundOf,
+  type Doing,
+  type StripeBooks,
+} from './stripe-books.ts'
 import { membersOf, unknownField, type Form } from './stripe-form.ts'
 import { isAnswer, moneyOf } from './stripe-intents.ts'
 import {
@@ -49,17 +59,6 @@ function refundState(books: StripeBooks, { does, lateMs }: Doing): Refund['state
   if (does === 'decline') return { status: 'failed', why: 'declined' }
   if (does === 'execute_late') return { status: 'pending', doneMs: nowMs(books) + lateMs }
   return { status: 'succeeded' }
-}
-
-function refundedOf(books: StripeBooks, intent: string): number {
-  return allRefunds(books)
-    .filter((refund) => refund.intent === intent)
-    .filter(({ state }) => state.status !== 'failed' && state.status !== 'canceled')
-    .reduce((sum, { amount }) => sum + amount, 0)
-}
-
-function allRefunds(books: StripeBooks): Refund[] {
-  return [...books.refunds.keys()].flatMap((id) => refundOf(books, id) ?? [])
 }
 
 /** What a refund or a transfer must not have, before anything is done. */

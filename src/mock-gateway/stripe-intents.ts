@@ -5,6 +5,7 @@ import {
   nowMs,
   pageOf,
   put,
+  refundedOf,
   type Doing,
   type StripeBooks,
 } from './stripe-books.ts'
@@ -153,16 +154,17 @@ function failureOf(method: string): CardFailure | null {
   return card === undefined ? null : { code: card[1], declineCode: card[2] }
 }
 
-export function retrieveIntent(books: StripeBooks, id: string): Answer {
+/** `expand[0]=latest_charge` asks for its charge as well. */
+export function retrieveIntent(books: StripeBooks, id: string, form: Form): Answer {
   const intent = intentOf(books, id)
-  return intent === undefined
-    ? missing('payment_intent', id)
-    : { status: 200, body: intentBody(intent) }
+  if (intent === undefined) return missing('payment_intent', id)
+  const expands = Object.values(membersOf(form, 'expand')).includes('latest_charge')
+  return { status: 200, body: intentBody(intent, expands ? refundedOf(books, id) : null) }
 }
 
 export function listIntents(books: StripeBooks, form: Form): Answer {
   const url = '/v1/payment_intents'
-  return pageOf(allIntents(books), form, { url, body: intentBody })
+  return pageOf(allIntents(books), form, { url, body: (one) => intentBody(one) })
 }
 
 /** By one member of the metadata: Stripe's language of queries can do more. */
@@ -171,7 +173,7 @@ export function searchIntents(books: StripeBooks, form: Form): Answer {
   const [, name = '', value] = /^metadata\['([^']{1,40})'\]:'([^']{0,500})'$/.exec(query) ?? []
   if (value === undefined) return invalid('We were unable to parse your search query.', 'query')
   const found = allIntents(books).filter(({ metadata }) => metadata[name] === value)
-  const data = found.toReversed().map(intentBody)
+  const data = found.toReversed().map((one) => intentBody(one))
   const body = { object: 'search_result', data, has_more: false, next_page: null }
   return { status: 200, body: { ...body, url: '/v1/payment_intents/search' } }
 }

@@ -96,7 +96,8 @@ function seconds(ms: number): number {
   return Math.floor(ms / 1_000)
 }
 
-export function intentBody(intent: Intent): object {
+/** `refunded`: the charge is told as well, with what was refunded of it; null: only its id. */
+export function intentBody(intent: Intent, refunded: number | null = null): object {
   const { state, id } = intent
   const succeeded = state.status === 'succeeded'
   const failed = state.status === 'requires_payment_method' ? state.failure : null
@@ -116,12 +117,34 @@ export function intentBody(intent: Intent): object {
     currency: intent.currency,
     customer: intent.customer,
     last_payment_error: failed === null ? null : cardError(failed),
-    latest_charge: succeeded || failed !== null ? id.replace('pi_', 'ch_') : null,
+    latest_charge: succeeded || failed !== null ? chargeOf(intent, refunded) : null,
     livemode: false,
     metadata: intent.metadata,
     next_action: state.status === 'requires_action' ? redirectOf(intent) : null,
     payment_method: intent.method,
     status: state.status,
+  }
+}
+
+/** The charge of an intent, or its id alone. */
+function chargeOf({ id, amount, currency, createdMs, state }: Intent, refunded: number | null) {
+  const charge = id.replace('pi_', 'ch_')
+  if (refunded === null) return charge
+  const paid = state.status === 'succeeded'
+  return {
+    id: charge,
+    object: 'charge',
+    amount,
+    amount_captured: paid ? amount : 0,
+    amount_refunded: refunded,
+    captured: paid,
+    created: seconds(createdMs),
+    currency,
+    livemode: false,
+    paid,
+    payment_intent: id,
+    refunded: refunded === amount,
+    status: paid ? 'succeeded' : 'failed',
   }
 }
 

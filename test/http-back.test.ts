@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { wentBack } from '../src/gateways/http-back.ts'
+
+const RETURN = { gateway_ref: 'rt_1', kind: 'charged_back', amount: '10.000', at: '2026-11-26' }
+
+test('a lookup tells what was refunded and what came back, in exact amounts', () => {
+  const at = new Date('2026-11-26')
+  assert.deepEqual(wentBack({ refunded: 0.1, returns: [RETURN] }, 2), {
+    refunded: 10n,
+    returns: [{ ref: 'rt_1', kind: 'charged_back', amount: 1_000n, at }],
+  })
+  for (const kind of ['payout_returned', 'refunded_there', 'dispute_won']) {
+    const [told] = wentBack({ returns: [{ ...RETURN, kind, at: 'some day' }] }, 2).returns ?? []
+    assert.deepEqual([told?.kind, told?.at], [kind, null])
+  }
+  assert.deepEqual(wentBack({ refunded: 7, returns: [{ ...RETURN, amount: 5 }] }, 0), {
+    refunded: 7n,
+    returns: [{ ref: 'rt_1', kind: 'charged_back', amount: 5n, at }],
+  })
+})
+
+test('a return that is not whole is none, and does not hide the others', () => {
+  const broken = [
+    null,
+    [],
+    {},
+    { ...RETURN, kind: 'gone' },
+    { ...RETURN, kind: 'constructor' },
+    { ...RETURN, gateway_ref: 7 },
+    { ...RETURN, gateway_ref: '\u0000' },
+    { ...RETURN, amount: '0.001' },
+    { ...RETURN, amount: -1 },
+    { ...RETURN, amount: 0 },
+  ]
+  for (const one of broken) {
+    assert.deepEqual(wentBack({ returns: [one] }, 2), {}, JSON.stringify(one))
+    assert.equal(wentBack({ returns: [one, RETURN] }, 2).returns?.length, 1)
+  }
+  for (const returns of [null, {}, 'x', 7]) assert.deepEqual(wentBack({ returns }, 2), {})
+  for (const refunded of [null, '1.001', -1, 'x', {}])
+    assert.deepEqual(wentBack({ refunded }, 2), {})
+})
