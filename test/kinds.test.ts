@@ -148,7 +148,7 @@ const REFUSED: Readonly<Record<keyof typeof READ, readonly string[]>> = {
   ],
   flag: ['', 'y', '2', 'truee'],
   choice: ['three', '', 'constructor', 'on'],
-  databaseUrl: ['mysql://h/d', 'postgresql://a,b/d', 'postgresql//h', 'xpostgres://h/d'],
+  databaseUrl: ['mysql://h/d', 'postgresql://a,,b/d', 'postgresql//h', 'xpostgres://h/d'],
   httpUrl: [
     'ftp://h',
     'http://',

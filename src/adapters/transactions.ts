@@ -28,6 +28,9 @@ interface SentTx extends DriverTx {
   last<Row>(statement: Statement<Row>, values: readonly unknown[]): Promise<Row[]>
 }
 
+/** The file of the server that waits for standbys. Its warnings have no code of their own. */
+const WAITING = 'syncrep.c'
+
 /** Connections whose server has said that a COMMIT may be lost with it. */
 const warned = new WeakSet<pg.PoolClient>()
 
@@ -36,8 +39,8 @@ const warned = new WeakSet<pg.PoolClient>()
  * as any other, with a warning.
  */
 export function heedWarnings(client: pg.PoolClient): void {
-  client.on('notice', ({ code }) => {
-    if (code === '01000') warned.add(client)
+  client.on('notice', ({ file }) => {
+    if (file === WAITING) warned.add(client)
   })
 }
 
