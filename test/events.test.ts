@@ -1,25 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Compile } from 'typebox/schema'
-import type { Settlement } from '../src/charging/charge.ts'
 import { writeJson } from '../src/domain/json.ts'
 import { EVENT_NAMES, wantedTypes } from '../src/domain/event.ts'
 import { EventBody, eventBody } from '../src/events/bodies.ts'
 import { feed } from '../src/events/feed.ts'
-import { pageOfEvents } from '../src/events/read.ts'
-import type { StoredEvent } from '../src/events/store.ts'
-import { addEndpoint, dropEndpoint, editEndpoint } from '../src/webhooks/endpoints.ts'
+import { dropEndpoint, editEndpoint } from '../src/webhooks/endpoints.ts'
 import { pay } from './charge-kit.ts'
+import { gate, polled, want } from './events-kit.ts'
 import { testWorld, type TestWorld } from './harness.ts'
-
-const want = async (world: TestWorld, types: readonly string[]) => {
-  const draft = { url: null, types, description: null, payload: 'full', ordered: false } as const
-  const made = await addEndpoint(world.db, draft, 'jane', KEY)
-  assert.ok(made !== null)
-  return made.endpoint.id
-}
-
-const KEY = Buffer.alloc(32, 'k')
 
 interface Row {
   readonly type: string
@@ -214,13 +203,6 @@ test('a type that stays wanted is wanted since the first wish for it', async (t)
   assert.ok(others.every(([, at]) => at === Number(first) + 1_000))
 })
 
-/** A promise, and what resolves it. */
-function gate(): [promise: Promise<void>, open: () => void] {
-  let open = () => undefined as void
-  const promise = new Promise<void>((resolve) => (open = resolve))
-  return [promise, () => open()]
-}
-
 /** Wait until a session of this database waits for a lock. */
 async function untilWaiting(world: TestWorld): Promise<void> {
   for (;;) {
@@ -271,124 +253,6 @@ test('a wish that a shard cannot be told of leaves no endpoint behind', async (t
   await holding
   const rows = await world.sql<{ state: string }>('select state from webhook_endpoints order by id')
   assert.deepEqual(rows, [{ state: 'enabled' }, { state: 'removed' }])
-})
-
-/** Everything that a poller sees, page by page, until there is no more. */
-async function polled(world: TestWorld, limit = 2): Promise<StoredEvent[]> {
-  const seen: StoredEvent[] = []
-  let after = world.db.shards.map(() => 0n)
-  for (;;) {
-    const { events, next } = await pageOfEvents(world.db, after, null, limit)
-    seen.push(...events)
-    if (next.every((position, index) => position === after[index])) return seen
-    after = [...next]
-  }
-}
-
-test('events are paged by positions that are given after their commit', async (t) => {
-  const world = await testWorld(t, { shards: 3 })
-  await want(world, ['payment.succeeded'])
-  for (let count = 0; count < 7; count += 1) await pay(world, 'deposit')
-  await world.work()
-  assert.deepEqual(await polled(world), [], 'not before they have positions')
-  assert.equal(await feed(world.db), 7)
-  assert.equal(await feed(world.db), 0)
-  const seen = await polled(world)
-  assert.equal(seen.length, 7)
-  assert.equal(new Set(seen.map(({ id }) => id)).size, 7)
-})
-
-test('an event that is committed late gets a position behind those that were seen', async (t) => {
-  const world = await testWorld(t)
-  await want(world, ['payment.succeeded'])
-  const [shard] = world.db.shards
-  assert.ok(shard !== undefined)
-  const insert = (id: number) => ({
-    name: `test_event_${id}`,
-    text: `insert into events (shard, id, payment_id, type, body, created_at)
-      values ($1, ${id}, 1, 'payment.succeeded', '{}', '2030-01-01')`,
-  })
-  const [goOn, release] = gate()
-  const late = shard.transaction(async (tx) => {
-    await tx.run(insert(1), [])
-    await goOn
-  })
-  await shard.run(insert(2), [])
-  await feed(world.db)
-  assert.deepEqual(
-    (await polled(world)).map(({ id }) => id),
-    [2n],
-  )
-  release()
-  await late
-  await feed(world.db)
-  assert.deepEqual(
-    (await polled(world)).map(({ id, position }) => [id, position]),
-    [
-      [2n, 1n],
-      [1n, 2n],
-    ],
-  )
-})
-
-test('a poller misses none of the events that are written and placed at the same time', async (t) => {
-  const world = await testWorld(t, { shards: 2 })
-  await want(world, ['payment.succeeded'])
-  const user = await Promise.all([world.user(0n), world.user(0n)])
-  const PAYMENTS = 300
-  let ended = 0
-  const seen = new Map<bigint, bigint>()
-  let after: readonly bigint[] = [0n, 0n]
-  const poll = async () => {
-    const { events, next } = await pageOfEvents(world.db, after, null, 20)
-    for (const { id, position } of events) {
-      assert.ok(!seen.has(id), 'none is seen twice')
-      seen.set(id, position)
-    }
-    after = next
-  }
-  const settleDue = async () => {
-    const settlements = await world.claimAndCharge()
-    // In small parts side by side, so that ids and commits come in different orders. Those that
-    // find the others in their way are busy, and come again.
-    const settleOne = async (settlement: Settlement) => {
-      let left: readonly Settlement[] = [settlement]
-      while (left.length > 0) left = (await world.settle(left)).busy
-    }
-    await Promise.all(settlements.map(settleOne))
-    ended += settlements.length
-  }
-  const settleAll = async () => {
-    for (const userId of user) {
-      for (let count = 0; count < PAYMENTS / 20; count += 1) {
-        const drafts = Array.from({ length: 10 }, () => ({
-          type: 'deposit' as const,
-          userId,
-          amount: 1_000n,
-          idempotencyKey: null,
-        }))
-        await world.accept(drafts)
-        await settleDue()
-      }
-    }
-    // What was busy when the last ones were claimed.
-    while (ended < PAYMENTS) await settleDue()
-  }
-  const busy = { on: true }
-  const goesOn = async (turn: () => Promise<unknown>) => {
-    while (busy.on) await turn()
-  }
-  const turns = [goesOn(() => feed(world.db)), goesOn(() => feed(world.db)), goesOn(poll)]
-  await settleAll()
-  busy.on = false
-  await Promise.all(turns)
-  while ((await feed(world.db)) > 0) continue
-  for (let size = -1; size !== seen.size;) {
-    size = seen.size
-    for (let page = 0; page < 3; page += 1) await poll()
-  }
-  assert.equal(ended, PAYMENTS)
-  assert.equal(seen.size, PAYMENTS)
 })
 
 test('kinds stand for their types', () => {
