@@ -1,13 +1,24 @@
+import { effect } from '@preact/signals'
 import { render } from 'preact'
-import { signedOut } from './app/api.ts'
+import { reachable, signedOut } from './app/api.ts'
 import { listenToKeys } from './app/keys.ts'
 import { followLinks, route } from './app/router.ts'
-import { readSession } from './app/session.ts'
+import { readSession, session } from './app/session.ts'
 import { Shell } from './app/shell.tsx'
 import { SignIn } from './app/sign-in.tsx'
-import { Empty } from './parts/basics.tsx'
+import { hrefOf } from './exact/route.ts'
+import { ScreenFrame } from './parts/screen.tsx'
+import { Gateways } from './screens/gateways/gateways.tsx'
+import { Ledger } from './screens/ledger.tsx'
+import { DeadLetters } from './screens/letters/letters.tsx'
+import { Overview } from './screens/overview/overview.tsx'
 import { PaymentScreen } from './screens/payment/payment.tsx'
 import { Payments } from './screens/payments.tsx'
+import { Settings } from './screens/settings.tsx'
+import { UserScreen } from './screens/user.tsx'
+import { Users } from './screens/users.tsx'
+import { EndpointScreen } from './screens/webhooks/endpoint.tsx'
+import { Webhooks } from './screens/webhooks/webhooks.tsx'
 import { language, words } from './words/words.ts'
 
 function Console() {
@@ -23,15 +34,38 @@ function Console() {
 function CurrentScreen() {
   const { screen, id } = route.value
   switch (screen) {
+    case 'overview':
+      return <Overview />
     case 'payments':
       return id === null ? <Payments /> : <PaymentScreen key={id} id={id} />
+    case 'dead-letters':
+      return <DeadLetters />
+    case 'users':
+      return id === null ? <Users /> : <UserScreen key={id} id={id} />
+    case 'ledger':
+      return <Ledger />
+    case 'webhooks':
+      return id === null ? <Webhooks /> : <EndpointScreen key={id} id={id} />
+    case 'gateways':
+      return <Gateways />
+    case 'settings':
+      return <Settings />
     default:
-      return <Empty title={words.value.lost} />
+      return (
+        <ScreenFrame title={words.value.lost}>
+          <p>
+            <a href={hrefOf('overview')}>{words.value.screens.overview}</a>
+          </p>
+        </ScreenFrame>
+      )
   }
 }
 
 followLinks()
 listenToKeys()
-void readSession()
+effect(() => {
+  // At the start, and when the API is back after it was away at the start.
+  if (reachable.value && session.peek() === null) void readSession()
+})
 const place = document.querySelector('#console')
 if (place !== null) render(<Console />, place)

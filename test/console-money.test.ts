@@ -8,6 +8,7 @@ import {
   formatMoved,
   fromMinor,
   readAmount,
+  sumOf,
   toMinor,
 } from '../console/exact/money.ts'
 import { CURRENCIES } from '../src/domain/currency.ts'
@@ -71,6 +72,10 @@ test('minor units and text are the same amount, whatever its size', () => {
     { seed: 1 },
   )
   assert.throws(() => toMinor('1.005', 2), /no amount/)
+})
+
+test('a sum is exact where doubles are not', () => {
+  assert.equal(sumOf(['0.10', '0.20', '9007199254740993.00'], 'USD'), '9007199254740993.30')
 })
 
 test('an amount is read as people type it, and refused where it is none', () => {

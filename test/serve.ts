@@ -32,12 +32,15 @@ export interface Reply {
 export async function serve(
   t: TestContext,
   env: Readonly<Record<string, string>> = {},
-  options: { readonly roles?: Roles; readonly database?: string } = {},
+  options: { readonly roles?: Roles; readonly database?: string; readonly port?: number } = {},
 ): Promise<Served> {
   const database = options.database ?? (await cloneDatabase(t))
   const config = loadConfig({ LOG_LEVEL: 'silent', PORT: '0', ...BUSY, ...env })
   const log = pino({ level: 'silent' })
-  const service = await startService(config, options.roles ?? ALL, log, { url: database, port: 0 })
+  const service = await startService(config, options.roles ?? ALL, log, {
+    url: database,
+    port: options.port ?? 0,
+  })
   t.after(() => service.stop())
   return {
     ...service,

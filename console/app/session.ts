@@ -5,15 +5,16 @@ import { get, signedOut, type Answer, send } from './api.ts'
 interface Session {
   readonly authenticated: boolean
   readonly keys_required: boolean
+  readonly session_id: string | null
   readonly key_id: string | null
   readonly key_name: string | null
   readonly scopes: readonly string[]
   readonly expires_at: string | null
-  readonly console: {
+  readonly service: {
+    readonly title: string
     readonly version: string
-    readonly app: string
-    readonly currency: string
-    readonly environment: string
+    readonly environment: string | null
+    readonly currency: string | null
     readonly mock_gateway: boolean
   }
 }
@@ -21,12 +22,11 @@ interface Session {
 export const session = signal<Session | null>(null)
 
 /** The currency of the books. */
-export const currency = computed(() => session.value?.console.currency ?? 'USD')
+export const currency = computed(() => session.value?.service.currency ?? 'USD')
 
-/** Whether the viewer may use what needs a scope; the API decides in the end. */
+/** Whether the viewer may do what needs a scope; the API decides in the end. */
 export function may(scope: 'write' | 'refund' | 'operate'): boolean {
-  const held = session.value?.scopes ?? []
-  return held.includes(scope)
+  return session.value?.scopes.includes(scope) ?? false
 }
 
 /** Find out who is looking. */
@@ -35,9 +35,9 @@ export async function readSession(): Promise<void> {
 }
 
 /** Exchange an API key for a session. */
-export async function signIn(key: string): Promise<Answer<Session>> {
-  const answer = await send<Session>('POST', '/session', { key })
-  take(answer)
+export async function signIn(key: string): Promise<Answer<unknown>> {
+  const answer = await send('POST', '/session', { key })
+  if (answer.kind === 'ok') await readSession()
   return answer
 }
 

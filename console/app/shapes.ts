@@ -75,10 +75,160 @@ export interface PaymentEvent {
   readonly timestamp: string
 }
 
+export interface DeadLetter {
+  readonly id: number
+  readonly payment_id: number
+  readonly user_id: number
+  readonly amount: Exact
+  readonly payment_type: string
+  readonly class: LetterClass
+  readonly error: string
+  readonly attempts: number
+  readonly state: 'open' | 'redriven' | 'resolved'
+  readonly created_at: string
+  readonly currency: string
+}
+
+export interface RedrivePlan {
+  readonly snapshot: number
+  readonly count: number
+  readonly amount: Exact
+  readonly matching: number
+  readonly would_refuse: readonly { readonly code: string; readonly count: number }[]
+  readonly other_amounts?: readonly CurrencySum[]
+}
+
+interface CurrencySum {
+  readonly currency: string
+  readonly count: number
+  readonly amount: Exact
+}
+
+export interface Redrive {
+  readonly id: number
+  readonly state: 'planned' | 'running' | 'done' | 'canceled'
+  readonly total: number
+  readonly rate_per_second: number
+  readonly done: number
+  readonly redriven: number
+  readonly skipped: number
+  readonly refused: number
+  readonly refusals: Readonly<Record<string, number>>
+}
+
+export interface User {
+  readonly id: number
+  readonly balance: Exact
+  readonly held: Exact
+  readonly created_at: string
+  readonly external_id: string | null
+  readonly metadata: Readonly<Record<string, unknown>> | null
+  readonly currency: string
+}
+
+export interface Transaction {
+  readonly payment_id: number | null
+  readonly kind: string
+  readonly balance: Exact
+  readonly held: Exact
+  readonly commission: Exact
+  readonly created_at: string
+}
+
+export interface Endpoint {
+  readonly id: number
+  readonly url: string | null
+  readonly types: readonly string[]
+  readonly description: string | null
+  readonly state: 'enabled' | 'disabled'
+  readonly disabled_reason: string | null
+  readonly created_at: string
+  readonly payload: string
+  readonly ordered: boolean
+}
+
+export interface Attempt {
+  readonly at: string
+  readonly status: number | null
+  readonly reason: string | null
+  readonly took_ms: number
+  readonly reply: string | null
+}
+
+export interface Delivery {
+  readonly event_id: string
+  readonly type: string
+  readonly payment_id: number | null
+  readonly state: 'pending' | 'delivered' | 'failed'
+  readonly attempts: number
+  readonly created_at: string
+  readonly next_attempt_at: string | null
+  readonly last_attempt: Attempt | null
+}
+
+interface Accounts {
+  readonly user: Exact
+  readonly user_held: Exact
+  readonly gateway: Exact
+  readonly fees: Exact
+  readonly opening: Exact
+  readonly losses: Exact
+}
+
+export interface Books {
+  readonly currency: string
+  readonly accounts: Accounts
+  readonly sum: Exact
+  readonly entries: number
+}
+
+export interface TrialBalance extends Books {
+  readonly as_of: string
+  readonly others: readonly Books[]
+}
+
+export interface Health {
+  readonly status: string
+  readonly database: string
+  readonly worker: string
+  readonly gateways: readonly GatewayHealth[]
+}
+
+export interface GatewayHealth {
+  readonly gateway: string
+  readonly operation: string
+  readonly breaker: 'closed' | 'half_open' | 'open'
+  readonly misconfigured: boolean
+  readonly reason: string | null
+}
+
 /** An error document (RFC 9457). */
 export interface Problem {
   readonly status: number
   readonly title: string
   readonly detail: string
   readonly code: string
+}
+
+/** What became of payments, by steps of time. */
+export interface Series {
+  readonly step_seconds: number
+  /** When each step begins, in seconds of the epoch. */
+  readonly times: readonly number[]
+  readonly accepted: readonly number[]
+  readonly succeeded: readonly number[]
+  readonly failed: readonly number[]
+  readonly unknown: readonly number[]
+  readonly p50_ms: readonly (number | null)[]
+  readonly p95_ms: readonly (number | null)[]
+  readonly latency: { readonly bounds_ms: readonly number[]; readonly counts: readonly number[] }
+  readonly gateways: readonly GatewaySeries[]
+}
+
+export interface GatewaySeries {
+  readonly gateway: string
+  readonly succeeded: readonly number[]
+  readonly failed: readonly number[]
+  readonly unknown: readonly number[]
+  readonly p95_ms: readonly (number | null)[]
 }

@@ -49,21 +49,27 @@ export function Shell({ children }: { children: ComponentChildren }) {
 function Nav({ id, class: name }: { id: string; class: string }) {
   const w = words.value
   const { screen } = route.value
-  const box = useRef<HTMLDivElement>(null)
+  const box = useRef<HTMLElement>(null)
   const drawer = name === 'drawer'
   useEffect(() => {
     if (drawer && box.current?.matches(':popover-open')) box.current.hidePopover()
   }, [screen])
   return (
-    <div id={id} ref={box} class={name} popover={drawer ? 'auto' : undefined}>
-      <nav aria-label={drawer ? w.menu : w.navigation}>
+    <nav
+      id={id}
+      ref={box}
+      class={name}
+      popover={drawer ? 'auto' : undefined}
+      aria-label={drawer ? w.menu : w.navigation}
+    >
+      <div class="links">
         {SCREENS.map((one) => (
           <a key={one} href={hrefOf(one)} aria-current={one === screen ? 'page' : undefined}>
             {w.screens[one]}
             <kbd aria-hidden="true">g {LETTERS[one]}</kbd>
           </a>
         ))}
-      </nav>
+      </div>
       <div class="foot">
         <Freshness />
         <div class="row">
@@ -84,7 +90,7 @@ function Nav({ id, class: name }: { id: string; class: string }) {
           </button>
         ) : null}
       </div>
-    </div>
+    </nav>
   )
 }
 

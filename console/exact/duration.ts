@@ -14,7 +14,7 @@ export function durationOf(ms: number): Duration {
   const span = Math.max(0, ms)
   if (span < SECOND) return { value: String(Math.round(span)), unit: 'ms' }
   if (span < MINUTE) return { value: short(span / SECOND), unit: 's' }
-  if (span < HOUR) return { value: String(Math.floor(span / MINUTE)), unit: 'min' }
+  if (span < HOUR) return { value: short(span / MINUTE), unit: 'min' }
   if (span < 2 * DAY) return { value: short(span / HOUR), unit: 'h' }
   return { value: String(Math.floor(span / DAY)), unit: 'd' }
 }

@@ -65,6 +65,13 @@ export function formatMoved(amount: Exact, currency: string, marks: Marks): stri
   return /[1-9]/.test(text) && !text.startsWith(MINUS) ? `+${text}` : text
 }
 
+/** The sum of amounts of one currency. */
+export function sumOf(amounts: readonly Exact[], currency: string): string {
+  const exponent = exponentOf(currency)
+  const sum = amounts.reduce<bigint>((total, amount) => total + toMinor(amount, exponent), 0n)
+  return fromMinor(sum, exponent)
+}
+
 /** What a person typed as an amount, as the API takes it; null: it is none. */
 export function readAmount(typed: string, currency: string): string | null {
   const text = typed.replace(/[\s\u00a0\u202f']/g, '').replace(',', '.')

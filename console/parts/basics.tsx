@@ -46,7 +46,7 @@ const SHAPES: Readonly<Record<string, string>> = {
   plain: 'M8 4.2V8l2.4 1.8',
 }
 
-type Tone = 'good' | 'bad' | 'doubt' | 'plain'
+export type Tone = 'good' | 'bad' | 'doubt' | 'plain'
 
 /** A sign for a state, told apart by its shape as well as by its colour. */
 export function Sign({ tone }: { tone: Tone }) {
@@ -78,13 +78,13 @@ const TONES: Readonly<Record<string, Tone>> = {
 }
 
 /** A state of a payment, a delivery, an endpoint, by name. */
-export function State({ state, tone }: { state: string; tone?: Tone }) {
+export function State({ state, tone, text }: { state: string; tone?: Tone; text?: string }) {
   const names: Readonly<Record<string, string>> = words.value.states
   const kind = tone ?? TONES[state] ?? 'plain'
   return (
     <span class={`state ${kind}`}>
       <Sign tone={kind} />
-      {names[state] ?? state}
+      {text ?? names[state] ?? state}
     </span>
   )
 }

@@ -39,6 +39,13 @@ export function ask(act: Act): void {
   asked.value = act
 }
 
+/** Say something that there is nothing to decide about. */
+export function tell(title: string, says: string): void {
+  const ok: Answer<unknown> = { kind: 'ok', data: null, etag: null }
+  const { close: verb } = words.value
+  asked.value = { title, says, fields: [], verb, run: () => Promise.resolve(ok) }
+}
+
 /** The one dialog in which acts are confirmed. */
 export function ActDialog() {
   const act = asked.value

@@ -1,10 +1,12 @@
 import { useRef } from 'preact/hooks'
 import { useFeed } from '../app/feed.ts'
 import { filter, go, route } from '../app/router.ts'
+import { may, session } from '../app/session.ts'
 import type { Page, Payment } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
 import { Empty, Money, named, Scroll, State, When } from '../parts/basics.tsx'
 import { Command } from '../parts/command.tsx'
+import { askPayment, tryItOut } from '../parts/new-payment.ts'
 import { saveCsv } from '../parts/save.ts'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
 import { words } from '../words/words.ts'
@@ -26,13 +28,20 @@ export function Payments() {
     <ScreenFrame
       title={w.screens.payments}
       acts={
-        <button
-          type="button"
-          disabled={rows.length === 0}
-          onClick={() => saveCsv('payments', csvOf(rows))}
-        >
-          {w.csv}
-        </button>
+        <>
+          {may('write') && session.value?.service.mock_gateway === true ? (
+            <button type="button" onClick={() => askPayment(String(rows[0]?.user_id ?? 1))}>
+              {w.newPayment}
+            </button>
+          ) : null}
+          <button
+            type="button"
+            disabled={rows.length === 0}
+            onClick={() => saveCsv('payments', csvOf(rows))}
+          >
+            {w.csv}
+          </button>
+        </>
       }
     >
       <Filters />
@@ -212,6 +221,13 @@ function Nothing() {
   return (
     <Empty title={w.noPayments}>
       <p>{w.noPaymentsLead}</p>
+      {may('write') ? (
+        <p>
+          <button type="button" class="primary" onClick={() => void tryItOut()}>
+            {w.tryIt}
+          </button>
+        </p>
+      ) : null}
       <Command text={firstUser(location.origin)} />
       <Command text={firstPayment(location.origin)} />
     </Empty>

@@ -1,11 +1,13 @@
 import { english } from '../exact/plural.ts'
 import { EN_ACTS } from './en-acts.ts'
+import { EN_OVERVIEW } from './en-overview.ts'
 import { EN_SCREENS } from './en-screens.ts'
 
 /** Every word of the console in English; what it has, every other language has. */
 export const EN = {
   ...EN_ACTS,
   ...EN_SCREENS,
+  ...EN_OVERVIEW,
   otherLanguage: 'Русский',
   marks: { group: ',', decimal: '.' },
   units: { ms: 'ms', s: 's', min: 'min', h: 'h', d: 'd' },
@@ -114,6 +116,7 @@ export const EN = {
   foreign: (currency: string) => `In ${currency}, which is not the currency of the books.`,
   reasons: {
     timeout: 'timeout',
+    not_executed: 'not executed',
     payment_declined: 'declined by the gateway',
     insufficient_funds: 'not enough money',
     connection_refused: 'connection refused',

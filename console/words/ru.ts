@@ -1,12 +1,14 @@
 import { russian } from '../exact/plural.ts'
 import type { Words } from './en.ts'
 import { RU_ACTS } from './ru-acts.ts'
+import { RU_OVERVIEW } from './ru-overview.ts'
 import { RU_SCREENS } from './ru-screens.ts'
 
 /** Every word of the console in Russian. */
 export const RU: Words = {
   ...RU_ACTS,
   ...RU_SCREENS,
+  ...RU_OVERVIEW,
   otherLanguage: 'English',
   marks: { group: '\u00a0', decimal: ',' },
   units: { ms: 'мс', s: 'с', min: 'мин', h: 'ч', d: 'д' },
@@ -115,6 +117,7 @@ export const RU: Words = {
   foreign: (currency) => `В ${currency}: это не валюта книги.`,
   reasons: {
     timeout: 'время истекло',
+    not_executed: 'не исполнено',
     payment_declined: 'отклонено шлюзом',
     insufficient_funds: 'не хватает денег',
     connection_refused: 'соединение отклонено',

@@ -35,6 +35,12 @@ export function moved(amount: Exact, currency: string): string {
   return formatMoved(amount, currency, words.value.marks)
 }
 
+/** How often a second: two digits where it is little. */
+export function rate(value: number): string {
+  const text = value === 0 || value >= 100 ? String(Math.round(value)) : value.toPrecision(2)
+  return count(Number(text)).replace('.', words.value.marks.decimal)
+}
+
 /** A duration with its unit. */
 export function span(ms: number): string {
   const { value, unit } = durationOf(ms)
@@ -52,6 +58,7 @@ const formats = computed(() => {
     time: new Intl.DateTimeFormat(tag, time),
     exact: new Intl.DateTimeFormat(tag, { ...time, fractionalSecondDigits: 3 }),
     day: new Intl.DateTimeFormat(tag, { ...day, hour: '2-digit', minute: '2-digit' }),
+    month: new Intl.DateTimeFormat(tag, { month: 'long', year: 'numeric' }),
     year: new Intl.DateTimeFormat(tag, { ...day, year: 'numeric' }),
   }
 })
@@ -67,4 +74,31 @@ export function moment(at: number, now: number): string {
 /** A moment to the millisecond. */
 export function momentExact(at: number): string {
   return formats.value.exact.format(at)
+}
+
+/** A count with marks between thousands. */
+export function count(value: number): string {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, words.value.marks.group)
+}
+
+/** A share as percents: one decimal where it matters. */
+export function percent(share: number): string {
+  const value = share * 100
+  const text =
+    value > 0 && value < 10
+      ? value.toFixed(1)
+      : value > 99 && value < 100
+        ? cut(value)
+        : value.toFixed(0)
+  return `${text.replace('.', words.value.marks.decimal)}\u00a0%`
+}
+
+/** Rounded down: 99.96 % is not 100 %. */
+function cut(value: number): string {
+  return (Math.floor(value * 10) / 10).toFixed(1)
+}
+
+/** The month of a moment, by name. */
+export function monthOf(at: number): string {
+  return formats.value.month.format(at)
 }

@@ -1,0 +1,24 @@
+/** The lines of a chart: from what to what, and where lines are drawn. */
+export interface Scale {
+  readonly min: number
+  readonly max: number
+  readonly ticks: readonly number[]
+}
+
+const STEPS = [1, 2, 2.5, 5, 10]
+
+/** A scale that has all values between round numbers, and zero. */
+export function scaleOf(values: readonly number[]): Scale {
+  const least = Math.min(0, ...values)
+  const most = Math.max(least + 1e-9, ...values)
+  const rough = (most - least) / 3
+  const power = 10 ** Math.floor(Math.log10(rough))
+  const step = (STEPS.find((one) => one * power >= rough * 0.999) ?? 10) * power
+  const min = Math.floor(least / step + 1e-9) * step
+  const max = Math.ceil(most / step - 1e-9) * step
+  const ticks = Array.from(
+    { length: Math.round((max - min) / step) + 1 },
+    (_, at) => min + at * step,
+  )
+  return { min, max, ticks }
+}

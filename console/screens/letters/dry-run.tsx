@@ -1,0 +1,52 @@
+import { send } from '../../app/api.ts'
+import { filter } from '../../app/router.ts'
+import { currency } from '../../app/session.ts'
+import type { Redrive, RedrivePlan } from '../../app/shapes.ts'
+import type { Group } from '../../exact/letters.ts'
+import { Money, named } from '../../parts/basics.tsx'
+import { ask, tell } from '../../parts/dialog.tsx'
+import { count, words } from '../../words/words.ts'
+
+/** Find out what redriving all letters of a group would do; then it can be started, at a rate. */
+export async function askDryRun({ class: kind, error }: Group): Promise<void> {
+  const w = words.value
+  const wanted = { filter: { class: kind, error }, dry_run: true }
+  const answer = await send<RedrivePlan>('POST', '/dlq/redrive', wanted)
+  if (answer.kind === 'refused') return tell(w.redriveAll, answer.problem.detail)
+  if (answer.kind !== 'ok') return tell(w.redriveAll, w.apiAway)
+  const plan = answer.data
+  ask({
+    title: w.runTitle(plan.count),
+    says: <Plan plan={plan} />,
+    fields: [
+      { name: 'rate', label: w.rate, initial: '10', hint: w.rateHint },
+      { name: 'reason', label: w.reason, hint: w.reasonHint },
+    ],
+    verb: w.start,
+    run({ rate = '', reason = '' }, key) {
+      const body = { snapshot: plan.snapshot, reason, rate_per_second: Number(rate) }
+      return send<Redrive>('POST', '/dlq/redrive', body, key)
+    },
+    done: (run) => filter({ run: String((run as Redrive).id), class: '', error: '' }),
+  })
+}
+
+function Plan({ plan }: { plan: RedrivePlan }) {
+  const w = words.value
+  const others = plan.other_amounts ?? []
+  const refused = plan.would_refuse.filter((one) => one.count > 0)
+  return (
+    <>
+      <p>{w.runSays(count(plan.count), count(plan.matching))}</p>
+      <p class="figure">
+        <Money amount={plan.amount} currency={currency.value} />
+        {others.map((one) => (
+          <Money key={one.currency} amount={one.amount} currency={one.currency} />
+        ))}
+      </p>
+      {refused.map((one) => (
+        <p key={one.code}>{w.wouldRefuse(one.count, named(w.reasons, one.code))}</p>
+      ))}
+    </>
+  )
+}

@@ -1,0 +1,274 @@
+import { useState } from 'preact/hooks'
+import { useFeed } from '../../app/feed.ts'
+import { filter, route } from '../../app/router.ts'
+import { may } from '../../app/session.ts'
+import type { DeadLetter } from '../../app/shapes.ts'
+import { groupsOf, type Group } from '../../exact/letters.ts'
+import { hrefOf } from '../../exact/route.ts'
+import { Empty, Money, named, Scroll, Section, State, When } from '../../parts/basics.tsx'
+import { saveCsv } from '../../parts/save.ts'
+import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
+import { count, words } from '../../words/words.ts'
+import { askRedriveChosen } from './chosen.ts'
+import { askDryRun } from './dry-run.tsx'
+import { Run } from './run.tsx'
+
+const LIMIT = 500
+const STATES = ['open', 'redriven', 'resolved'] as const
+
+/** What failed or could not be finished: grouped by what is wrong, and repeated together. */
+export function DeadLetters() {
+  const w = words.value
+  const { query } = route.value
+  const state = query['state'] ?? 'open'
+  const feed = useFeed<readonly DeadLetter[]>(`/dlq?state=${state}&limit=${LIMIT}`)
+  const letters = feed.known.value.data ?? []
+  const run = query['run']
+  return (
+    <ScreenFrame
+      title={w.screens['dead-letters']}
+      lead={w.lettersLead}
+      acts={
+        <button
+          type="button"
+          disabled={letters.length === 0}
+          onClick={() => saveCsv('dead-letters', csvOf(letters))}
+        >
+          {w.csv}
+        </button>
+      }
+    >
+      {run === undefined ? null : <Run id={run} />}
+      <div class="filters">
+        <div class="segments" role="group" aria-label={w.state}>
+          {STATES.map((one) => (
+            <button
+              key={one}
+              type="button"
+              aria-pressed={one === state}
+              onClick={() => filter({ state: one, class: '', error: '' })}
+            >
+              {w.letterStates[one]}
+            </button>
+          ))}
+        </div>
+      </div>
+      <Loaded feed={feed}>
+        {(known) =>
+          known.length === 0 ? (
+            <Empty title={w.noLetters}>
+              <p>{w.noLettersLead}</p>
+            </Empty>
+          ) : (
+            <>
+              <Groups
+                groups={groupsOf(known)}
+                whole={known.length < LIMIT}
+                open={state === 'open'}
+              />
+              <Letters letters={known} open={state === 'open'} />
+            </>
+          )
+        }
+      </Loaded>
+    </ScreenFrame>
+  )
+}
+
+function Groups(props: { groups: readonly Group[]; whole: boolean; open: boolean }) {
+  const w = words.value
+  const { query } = route.value
+  const acts = props.open && may('operate')
+  return (
+    <Section
+      title={w.byCause}
+      aside={props.whole ? null : <span class="quiet">{w.ofNewest(LIMIT)}</span>}
+    >
+      <Scroll label={w.byCause}>
+        <table class="list">
+          <thead>
+            <tr>
+              <th scope="col">{w.cause}</th>
+              <th scope="col" class="number">
+                {w.letters}
+              </th>
+              <th scope="col" class="number">
+                {w.amount}
+              </th>
+              <th scope="col" class="wide number">
+                {w.oldest}
+              </th>
+              {acts ? (
+                <th scope="col">
+                  <span class="unseen">{w.redrive}</span>
+                </th>
+              ) : null}
+            </tr>
+          </thead>
+          <tbody>
+            {props.groups.map((group) => (
+              <tr key={`${group.class} ${group.error}`}>
+                <th scope="row" class="wrap">
+                  <State state={group.class} />{' '}
+                  <button
+                    type="button"
+                    class="plain"
+                    aria-pressed={query['error'] === group.error && query['class'] === group.class}
+                    onClick={() => choose(group)}
+                  >
+                    {named(w.reasons, group.error)}
+                  </button>
+                </th>
+                <td class="number">{count(group.count)}</td>
+                <td class="number">
+                  {group.sums.map(({ amount, currency }) => (
+                    <div key={currency}>
+                      <Money amount={amount} currency={currency} />
+                    </div>
+                  ))}
+                </td>
+                <td class="wide number quiet">
+                  <When at={group.oldest} form="age" />
+                </td>
+                {acts ? (
+                  <td class="number">
+                    <button type="button" onClick={() => void askDryRun(group)}>
+                      {w.redriveAll}
+                    </button>
+                  </td>
+                ) : null}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </Section>
+  )
+}
+
+/** Show the letters of one group, or of all again. */
+function choose({ class: kind, error }: Group): void {
+  const { query } = route.peek()
+  const shown = query['class'] === kind && query['error'] === error
+  filter(shown ? { class: '', error: '' } : { class: kind, error })
+}
+
+function Letters({ letters, open }: { letters: readonly DeadLetter[]; open: boolean }) {
+  const w = words.value
+  const { class: kind, error } = route.value.query
+  const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set())
+  const shown = letters.filter(
+    (one) =>
+      (kind === undefined || one.class === kind) && (error === undefined || one.error === error),
+  )
+  const picked = shown.filter(({ id }) => chosen.has(id))
+  const acts = open && may('operate')
+  function toggle(id: number): void {
+    const next = new Set(chosen)
+    if (!next.delete(id)) next.add(id)
+    setChosen(next)
+  }
+  const redriveChosen = (
+    <button
+      type="button"
+      disabled={picked.length === 0}
+      onClick={() => askRedriveChosen(picked, () => setChosen(new Set()))}
+    >
+      {w.redriveChosen(picked.length)}
+    </button>
+  )
+  return (
+    <Section title={w.letters} aside={acts ? redriveChosen : null}>
+      <Scroll label={w.letters}>
+        <table class="list">
+          <LettersHead acts={acts} />
+          <tbody>
+            {shown.slice(0, 100).map((letter) => (
+              <tr key={letter.id}>
+                {acts ? (
+                  <td>
+                    <input
+                      type="checkbox"
+                      aria-label={w.chooseLetter(letter.id)}
+                      checked={chosen.has(letter.id)}
+                      onChange={() => toggle(letter.id)}
+                    />
+                  </td>
+                ) : null}
+                <Letter letter={letter} />
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+      {shown.length > 100 ? <p class="quiet note">{w.firstOf(100, shown.length)}</p> : null}
+    </Section>
+  )
+}
+
+function LettersHead({ acts }: { acts: boolean }) {
+  const w = words.value
+  return (
+    <thead>
+      <tr>
+        {acts ? (
+          <th scope="col">
+            <span class="unseen">{w.choose}</span>
+          </th>
+        ) : null}
+        <th scope="col">{w.payment}</th>
+        <th scope="col">{w.cause}</th>
+        <th scope="col" class="number">
+          {w.amount}
+        </th>
+        <th scope="col" class="wide number">
+          {w.attempts}
+        </th>
+        <th scope="col" class="wide number">
+          {w.when}
+        </th>
+      </tr>
+    </thead>
+  )
+}
+
+function Letter({ letter }: { letter: DeadLetter }) {
+  const w = words.value
+  return (
+    <>
+      <td>
+        <a href={hrefOf('payments', letter.payment_id)}>
+          <span class="quiet">{named(w.types, letter.payment_type)}</span> {letter.payment_id}
+        </a>
+      </td>
+      <td class="clip wrap">
+        <State state={letter.class} /> <span class="quiet">{named(w.reasons, letter.error)}</span>
+      </td>
+      <td class="number">
+        <Money amount={letter.amount} currency={letter.currency} />
+      </td>
+      <td class="wide number">{letter.attempts}</td>
+      <td class="wide number quiet">
+        <When at={letter.created_at} />
+      </td>
+    </>
+  )
+}
+
+function csvOf(letters: readonly DeadLetter[]): (string | number | null)[][] {
+  const head = ['id', 'payment_id', 'type', 'class', 'error', 'state', 'amount', 'currency']
+  const rows = letters.map((one) => [
+    one.id,
+    one.payment_id,
+    one.payment_type,
+    one.class,
+    one.error,
+    one.state,
+    one.amount,
+    one.currency,
+    one.user_id,
+    one.attempts,
+    one.created_at,
+  ])
+  return [[...head, 'user_id', 'attempts', 'created_at'], ...rows]
+}

@@ -1,0 +1,202 @@
+import { send } from '../app/api.ts'
+import { useFeed } from '../app/feed.ts'
+import { may, session, signOut } from '../app/session.ts'
+import { Facts, Scroll, Section, State, When } from '../parts/basics.tsx'
+import { Command } from '../parts/command.tsx'
+import { ask } from '../parts/dialog.tsx'
+import { Loaded, ScreenFrame } from '../parts/screen.tsx'
+import { language, speak, words } from '../words/words.ts'
+
+/** This service, who may use it, and who is looking. */
+export function Settings() {
+  const w = words.value
+  return (
+    <ScreenFrame title={w.screens.settings}>
+      <div class="narrow">
+        <About />
+      </div>
+      {may('operate') ? (
+        <>
+          <Keys />
+          <Sessions />
+        </>
+      ) : null}
+    </ScreenFrame>
+  )
+}
+
+function About() {
+  const w = words.value
+  const known = session.value
+  if (known === null) return <p class="quiet">{w.loading}</p>
+  const { service } = known
+  const languages = (
+    <select
+      aria-label={w.language}
+      value={language.value}
+      onChange={({ currentTarget }) => speak(currentTarget.value === 'ru' ? 'ru' : 'en')}
+    >
+      <option value="en">English</option>
+      <option value="ru">Русский</option>
+    </select>
+  )
+  return (
+    <>
+      <Facts
+        facts={[
+          [w.service, service.title],
+          [w.version, service.version],
+          [w.environment, service.environment ?? '—'],
+          [w.booksCurrency, service.currency ?? '—'],
+          [w.you, known.key_name ?? (known.keys_required ? '—' : w.nobodyAsked)],
+          [w.scopes, known.scopes.join(', ')],
+          ...(known.expires_at === null
+            ? []
+            : [[w.sessionEnds, <When at={known.expires_at} />] as const]),
+          [w.language, languages],
+          [w.appearance, w.bySystem],
+        ]}
+      />
+      <p class="row">
+        <a href="/docs">{w.apiDocs}</a>
+        {known.session_id === null ? null : (
+          <button type="button" onClick={() => void signOut()}>
+            {w.signOut}
+          </button>
+        )}
+      </p>
+    </>
+  )
+}
+
+interface ApiKey {
+  readonly id: string
+  readonly name: string
+  readonly scopes: readonly string[]
+  readonly created_at: string
+  readonly revoked_at: string | null
+}
+
+function Keys() {
+  const w = words.value
+  const feed = useFeed<{ data: readonly ApiKey[] }>('/keys')
+  return (
+    <Section title={w.apiKeys}>
+      <Loaded feed={feed}>
+        {({ data }) =>
+          data.length === 0 ? (
+            <p class="quiet">{w.noKeys}</p>
+          ) : (
+            <Scroll label={w.apiKeys}>
+              <table class="list">
+                <thead>
+                  <tr>
+                    <th scope="col">{w.state}</th>
+                    <th scope="col">{w.name}</th>
+                    <th scope="col" class="wide">
+                      {w.scopes}
+                    </th>
+                    <th scope="col" class="wide number">
+                      {w.made}
+                    </th>
+                    <th scope="col">
+                      <span class="unseen">{w.revoke}</span>
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {data.map((key) => (
+                    <Key key={key.id} of={key} />
+                  ))}
+                </tbody>
+              </table>
+            </Scroll>
+          )
+        }
+      </Loaded>
+      <p class="quiet note">{w.makeKey}</p>
+      <Command text="node dist/main.js keys create --name my-shop --scopes read,write" />
+    </Section>
+  )
+}
+
+function Key({ of: { id, name, scopes, created_at: at, revoked_at: revoked } }: { of: ApiKey }) {
+  const w = words.value
+  return (
+    <tr>
+      <td>
+        <State
+          state={revoked === null ? 'enabled' : 'disabled'}
+          text={revoked === null ? w.valid : w.revoked}
+        />
+      </td>
+      <td class="clip">
+        {name} <code class="quiet">{id}</code>
+      </td>
+      <td class="wide quiet">{scopes.join(', ')}</td>
+      <td class="wide number quiet">
+        <When at={at} />
+      </td>
+      <td class="number">
+        {revoked === null ? (
+          <button type="button" onClick={() => askRevoke(id, name)}>
+            {w.revoke}
+          </button>
+        ) : null}
+      </td>
+    </tr>
+  )
+}
+
+function askRevoke(id: string, name: string): void {
+  const w = words.value
+  ask({
+    title: w.revokeTitle(name),
+    says: w.revokeSays,
+    fields: [],
+    verb: w.revoke,
+    danger: true,
+    run: () => send('DELETE', `/keys/${id}`),
+  })
+}
+
+interface OpenSession {
+  readonly id: string
+  readonly key_name: string
+  readonly used_at: string
+  readonly expires_at: string
+  readonly current: boolean
+}
+
+function Sessions() {
+  const w = words.value
+  const feed = useFeed<{ data: readonly OpenSession[] }>('/sessions')
+  return (
+    <Section title={w.sessions}>
+      <Loaded feed={feed}>
+        {({ data }) =>
+          data.length === 0 ? (
+            <p class="quiet">{w.noSessions}</p>
+          ) : (
+            <ul class="relatives narrow">
+              {data.map((one) => (
+                <li key={one.id}>
+                  <b>{one.key_name}</b>
+                  <span class="quiet">
+                    {one.current ? w.thisOne : <When at={one.used_at} form="age" />}
+                  </span>
+                  <button
+                    type="button"
+                    onClick={() => void send('DELETE', `/sessions/${one.id}`).then(feed.refresh)}
+                  >
+                    {w.end}
+                  </button>
+                </li>
+              ))}
+            </ul>
+          )
+        }
+      </Loaded>
+    </Section>
+  )
+}

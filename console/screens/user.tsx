@@ -1,0 +1,221 @@
+import { useFeed } from '../app/feed.ts'
+import { may } from '../app/session.ts'
+import type { Page, Transaction, User } from '../app/shapes.ts'
+import { hrefOf } from '../exact/route.ts'
+import { levelsOf, monthsOf } from '../exact/statement.ts'
+import { Facts, Money, named, Scroll, Section, When } from '../parts/basics.tsx'
+import { Chart } from '../parts/chart.tsx'
+import { askPayment } from '../parts/new-payment.ts'
+import { saveCsv } from '../parts/save.ts'
+import { Loaded, ScreenFrame } from '../parts/screen.tsx'
+import { money, monthOf, words } from '../words/words.ts'
+
+const LIMIT = 500
+
+/** One user: what they have, how that came about, and their statement. */
+export function UserScreen({ id }: { id: string }) {
+  const w = words.value
+  const user = useFeed<User>(`/users/${id}`)
+  const entries = useFeed<Page<Transaction>>(`/users/${id}/transactions?limit=${LIMIT}`)
+  return (
+    <ScreenFrame
+      title={`${w.user} ${id}`}
+      acts={
+        <>
+          <a class="button" href={hrefOf('payments', null, { user_id: id })}>
+            {w.screens.payments}
+          </a>
+          {may('write') ? (
+            <button type="button" onClick={() => askPayment(id)}>
+              {w.newPayment}
+            </button>
+          ) : null}
+        </>
+      }
+    >
+      <Loaded feed={user}>
+        {(known) => (
+          <>
+            <Balance user={known} />
+            <Loaded feed={entries}>{(page) => <Statement user={known} page={page} />}</Loaded>
+          </>
+        )}
+      </Loaded>
+    </ScreenFrame>
+  )
+}
+
+function Balance({ user }: { user: User }) {
+  const w = words.value
+  const texts = Object.entries(user.metadata ?? {}).map(
+    ([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)] as const,
+  )
+  return (
+    <div class="balance">
+      <div>
+        <p class="quiet">{w.accounts.available}</p>
+        <p class="figure">
+          <Money amount={user.balance} currency={user.currency} />
+        </p>
+      </div>
+      <div>
+        <p class="quiet">{w.accounts.held}</p>
+        <p class="figure">
+          <Money amount={user.held} currency={user.currency} />
+        </p>
+      </div>
+      <Facts
+        facts={[
+          [w.externalId, user.external_id ?? '—'],
+          [w.opened, <When at={user.created_at} />],
+          ...texts,
+        ]}
+      />
+    </div>
+  )
+}
+
+function Statement({ user, page }: { user: User; page: Page<Transaction> }) {
+  const w = words.value
+  const { currency } = user
+  const levels = levelsOf(user, page.data)
+  const whole = page.next_cursor === null
+  return (
+    <>
+      {levels.length < 2 ? null : (
+        <Section title={w.balanceOverTime}>
+          <Chart
+            label={w.balanceOverTime}
+            kind="steps"
+            points={levels.map(({ at, level }) => ({ at, value: level }))}
+            say={(_, at) => `${money(levels[at]?.balance ?? 0, currency)} ${currency}`}
+          />
+        </Section>
+      )}
+      <Section
+        title={w.statement}
+        aside={
+          <button
+            type="button"
+            onClick={() => saveCsv(`user-${user.id}`, csvOf(page.data, currency))}
+          >
+            {w.csv}
+          </button>
+        }
+      >
+        {whole ? null : <p class="quiet note">{w.ofNewest(LIMIT)}</p>}
+        <Months user={user} entries={page.data} />
+      </Section>
+      <Section title={w.entries}>
+        <EntryList entries={page.data.slice(0, 100)} currency={currency} />
+      </Section>
+    </>
+  )
+}
+
+function Months({ user, entries }: { user: User; entries: readonly Transaction[] }) {
+  const w = words.value
+  const { currency } = user
+  return (
+    <Scroll label={w.statement}>
+      <table class="list">
+        <thead>
+          <tr>
+            <th scope="col">{w.month}</th>
+            <th scope="col" class="number">
+              {w.in}
+            </th>
+            <th scope="col" class="number">
+              {w.out}
+            </th>
+            <th scope="col" class="wide number">
+              {w.commission}
+            </th>
+            <th scope="col" class="wide number">
+              {w.entries}
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {monthsOf(entries, currency).map((month) => (
+            <tr key={month.at}>
+              <th scope="row">{monthOf(month.at)}</th>
+              <td class="number">
+                <Money amount={month.in} currency={currency} signed />
+              </td>
+              <td class="number">
+                <Money amount={month.out} currency={currency} signed />
+              </td>
+              <td class="wide number">
+                <Money amount={month.commission} currency={currency} />
+              </td>
+              <td class="wide number">{month.entries}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Scroll>
+  )
+}
+
+function EntryList({ entries, currency }: { entries: readonly Transaction[]; currency: string }) {
+  const w = words.value
+  return (
+    <Scroll label={w.entries}>
+      <table class="list">
+        <thead>
+          <tr>
+            <th scope="col">{w.what}</th>
+            <th scope="col">{w.payment}</th>
+            <th scope="col" class="number">
+              {w.accounts.available}
+            </th>
+            <th scope="col" class="wide number">
+              {w.accounts.held}
+            </th>
+            <th scope="col" class="number">
+              {w.when}
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {entries.map((entry) => (
+            <tr key={`${entry.payment_id} ${entry.kind}`}>
+              <td>{named(w.happened, entry.kind)}</td>
+              <td>
+                {entry.payment_id === null ? (
+                  '—'
+                ) : (
+                  <a href={hrefOf('payments', entry.payment_id)}>{entry.payment_id}</a>
+                )}
+              </td>
+              <td class="number">
+                <Money amount={entry.balance} currency={currency} signed />
+              </td>
+              <td class="wide number">
+                <Money amount={entry.held} currency={currency} signed />
+              </td>
+              <td class="number quiet">
+                <When at={entry.created_at} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Scroll>
+  )
+}
+
+function csvOf(entries: readonly Transaction[], currency: string): (string | number | null)[][] {
+  const head = ['created_at', 'payment_id', 'kind', 'balance', 'held', 'commission', 'currency']
+  const rows = entries.map((one) => [
+    one.created_at,
+    one.payment_id,
+    one.kind,
+    one.balance,
+    one.held,
+    one.commission,
+    currency,
+  ])
+  return [head, ...rows]
+}

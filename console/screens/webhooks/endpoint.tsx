@@ -1,0 +1,206 @@
+import { send } from '../../app/api.ts'
+import { refreshAll, useFeed } from '../../app/feed.ts'
+import { filter, go, route } from '../../app/router.ts'
+import { may } from '../../app/session.ts'
+import type { Attempt, Delivery, Endpoint } from '../../app/shapes.ts'
+import { hrefOf } from '../../exact/route.ts'
+import { Facts, named, Section, State, When } from '../../parts/basics.tsx'
+import { ask, tell } from '../../parts/dialog.tsx'
+import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
+import { span, words } from '../../words/words.ts'
+
+const STATES = ['', 'pending', 'delivered', 'failed'] as const
+
+/** One endpoint: how it does, what was sent to it, and what it said. */
+export function EndpointScreen({ id }: { id: string }) {
+  const w = words.value
+  const feed = useFeed<Endpoint>(`/webhook-endpoints/${id}`)
+  const endpoint = feed.known.value.data
+  return (
+    <ScreenFrame
+      title={endpoint === null ? w.endpoint : (endpoint.url ?? w.polled(endpoint.id))}
+      acts={endpoint !== null && may('operate') ? <Acts endpoint={endpoint} /> : undefined}
+    >
+      <Loaded feed={feed}>{(known) => <About endpoint={known} />}</Loaded>
+      <Deliveries id={id} />
+    </ScreenFrame>
+  )
+}
+
+function About({ endpoint }: { endpoint: Endpoint }) {
+  const w = words.value
+  return (
+    <div class="narrow">
+      <Facts
+        facts={[
+          [w.state, <State state={endpoint.state} />],
+          ...(endpoint.disabled_reason === null
+            ? []
+            : [[w.reason, endpoint.disabled_reason] as const]),
+          [w.types_, endpoint.types.join(', ')],
+          [w.description, endpoint.description ?? '—'],
+          [w.payload, named(w.payloads, endpoint.payload)],
+          [w.ordered, endpoint.ordered ? w.yes : w.no],
+          [w.made, <When at={endpoint.created_at} />],
+        ]}
+      />
+    </div>
+  )
+}
+
+function Acts({ endpoint }: { endpoint: Endpoint }) {
+  const w = words.value
+  const { id, url, state } = endpoint
+  const path = `/webhook-endpoints/${id}`
+  const next = state === 'enabled' ? 'disabled' : 'enabled'
+  async function turn(): Promise<void> {
+    const answer = await send('PATCH', path, { state: next })
+    if (answer.kind === 'refused') tell(w.refused, answer.problem.detail)
+    await refreshAll()
+  }
+  return (
+    <>
+      {url === null ? null : (
+        <>
+          <button type="button" onClick={() => void test(path)}>
+            {w.test}
+          </button>
+          <button type="button" onClick={() => askRotate(path)}>
+            {w.rotate}
+          </button>
+        </>
+      )}
+      <button type="button" onClick={() => void turn()}>
+        {next === 'disabled' ? w.disable : w.enable}
+      </button>
+      <button type="button" onClick={() => askRemove(path)}>
+        {w.delete}
+      </button>
+    </>
+  )
+}
+
+async function test(path: string): Promise<void> {
+  const w = words.value
+  const answer = await send<Omit<Attempt, 'at'>>('POST', `${path}/test`)
+  if (answer.kind === 'refused') return tell(w.test, answer.problem.detail)
+  if (answer.kind !== 'ok') return tell(w.test, w.apiAway)
+  const { status, reason, took_ms: took, reply } = answer.data
+  const said = status === null ? named(w.reasons, reason ?? '') : `HTTP ${status}`
+  tell(w.test, `${said}, ${span(took)}. ${reply ?? ''}`)
+}
+
+function askRotate(path: string): void {
+  const w = words.value
+  ask({
+    title: w.rotate,
+    says: w.rotateSays,
+    fields: [{ name: 'overlap', label: w.overlap, initial: '86400' }],
+    verb: w.rotate,
+    run: ({ overlap = '' }) =>
+      send('POST', `${path}/rotate-secret`, { overlap_seconds: Number(overlap) }),
+    done: (made) => tell(w.secretTitle, `${w.secretOnce} ${(made as { secret: string }).secret}`),
+  })
+}
+
+function askRemove(path: string): void {
+  const w = words.value
+  ask({
+    title: w.deleteEndpoint,
+    says: w.deleteSays,
+    fields: [],
+    verb: w.delete,
+    danger: true,
+    run: () => send('DELETE', path),
+    done: () => go(hrefOf('webhooks')),
+  })
+}
+
+function Deliveries({ id }: { id: string }) {
+  const w = words.value
+  const state = route.value.query['state'] ?? ''
+  const asked = new URLSearchParams({ limit: '50', ...(state === '' ? {} : { state }) })
+  const path = `/webhook-endpoints/${id}/deliveries`
+  const feed = useFeed<{ data: readonly Delivery[] }>(`${path}?${asked}`)
+  const segments = (
+    <div class="segments" role="group" aria-label={w.state}>
+      {STATES.map((one) => (
+        <button
+          key={one}
+          type="button"
+          aria-pressed={one === state}
+          onClick={() => filter({ state: one })}
+        >
+          {one === '' ? w.all : w.states[one]}
+        </button>
+      ))}
+    </div>
+  )
+  return (
+    <Section title={w.deliveries} aside={segments}>
+      <Loaded feed={feed}>
+        {({ data }) =>
+          data.length === 0 ? (
+            <p class="quiet">{w.noDeliveries}</p>
+          ) : (
+            <div class="deliveries">
+              {data.map((delivery) => (
+                <Row key={delivery.event_id} delivery={delivery} path={path} />
+              ))}
+            </div>
+          )
+        }
+      </Loaded>
+    </Section>
+  )
+}
+
+function Row({ delivery, path }: { delivery: Delivery; path: string }) {
+  const w = words.value
+  const { event_id: event, payment_id: payment, last_attempt: last } = delivery
+  async function retry(): Promise<void> {
+    const answer = await send('POST', `${path}/${event}/retry`)
+    if (answer.kind === 'refused') tell(w.retry, answer.problem.detail)
+    await refreshAll()
+  }
+  return (
+    <details>
+      <summary>
+        <State state={delivery.state} />
+        <code>{delivery.type}</code>
+        <span class="quiet">
+          <When at={delivery.created_at} />
+        </span>
+      </summary>
+      <Facts
+        facts={[
+          [w.event, <code>{event}</code>],
+          [w.payment, payment === null ? '—' : <a href={hrefOf('payments', payment)}>{payment}</a>],
+          [w.attempts, delivery.attempts],
+          [
+            w.next,
+            delivery.next_attempt_at === null ? (
+              '—'
+            ) : (
+              <When at={delivery.next_attempt_at} form="age" />
+            ),
+          ],
+          [w.result, last === null ? '—' : told(last)],
+        ]}
+      />
+      {last?.reply === null || last?.reply === undefined ? null : (
+        <pre class="reply">{last.reply}</pre>
+      )}
+      {may('operate') ? (
+        <button type="button" onClick={() => void retry()}>
+          {w.retry}
+        </button>
+      ) : null}
+    </details>
+  )
+}
+
+function told({ status, reason, took_ms: took }: Attempt): string {
+  const parts = [status === null ? '' : `HTTP ${status}`, reason ?? '', span(took)]
+  return parts.filter((part) => part !== '').join(', ')
+}

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Page } from 'playwright-core'
+import { noBrowser } from './browser.ts'
+import { fill, openConsole } from './console-kit.ts'
+import { CALM, FAST, until } from './process-kit.ts'
+import { serve } from './serve.ts'
+
+const NAME = `(document.activeElement?.innerText || document.activeElement?.name || '').trim()`
+
+/** Go on by the keyboard until what is wanted has the focus. */
+async function tabTo(page: Page, wanted: string): Promise<void> {
+  for (let steps = 0; steps < 80; steps += 1) {
+    if ((await page.evaluate(NAME)) === wanted) return
+    await page.keyboard.press('Tab')
+  }
+  assert.fail(`${wanted} cannot be reached by the keyboard`)
+}
+
+test('dead letters are redriven by the keyboard alone', { skip: noBrowser }, async (t) => {
+  const { service, page, visit, complaints } = await openConsole(t)
+  const { failed } = await fill(service)
+  await service.call('PUT', '/mock-gateway/faults', { ...CALM, lookup_errors: 0 })
+  await visit('/payments')
+  await page.keyboard.press('g')
+  await page.keyboard.press('d')
+  await page.getByRole('heading', { name: 'Dead letters' }).waitFor()
+  await page.getByText('declined by the gateway').first().waitFor()
+
+  await page.getByRole('button', { name: 'declined by the gateway' }).waitFor()
+  await tabTo(page, 'declined by the gateway')
+  await tabTo(page, 'Redrive all')
+  await page.keyboard.press('Enter')
+  await page.getByRole('dialog').getByText('Nothing has happened yet').waitFor()
+  assert.equal((await service.call('GET', '/dlq?state=redriven')).text, '[]')
+
+  await tabTo(page, 'reason')
+  await page.keyboard.type('card was replaced')
+  await tabTo(page, 'Start')
+  await page.keyboard.press('Enter')
+  await page.getByRole('region', { name: /^Redrive \d+$/ }).waitFor()
+  await page.getByText('1 of 1 done, 1 redriven').waitFor()
+
+  const [letter] = JSON.parse((await service.call('GET', '/dlq?state=redriven')).text)
+  assert.equal(letter.payment_id, failed)
+  assert.equal(letter.closed_reason, 'card was replaced')
+  assert.deepEqual(await complaints(), [])
+})
+
+test('every act of a payment says what it will do, and does it', { skip: noBrowser }, async (t) => {
+  const { service, page, visit } = await openConsole(t)
+  const { success, unknown } = await fill(service)
+  await service.call('PUT', '/mock-gateway/faults', { ...CALM })
+
+  await visit(`/payments/${success}`)
+  await page.getByRole('button', { name: 'Refund' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByText('At most 150.25 USD can go back').waitFor()
+  await dialog.getByLabel('Amount, USD').fill('1.005')
+  await dialog.getByLabel('Reason').fill('asked for')
+  await dialog.getByRole('button', { name: 'Refund' }).click()
+  await dialog.getByText('This is no amount of USD.').waitFor()
+  await dialog.getByLabel('Amount, USD').fill('100')
+  await dialog.getByRole('button', { name: 'Refund' }).click()
+  await page.getByText('Of payment').waitFor()
+  await page.getByText('100.00').first().waitFor()
+
+  await visit(`/payments/${unknown}`)
+  await page.getByRole('button', { name: 'Resolve' }).click()
+  await dialog.getByLabel('What happened at the gateway').selectOption('success')
+  await dialog.getByLabel('Reason').fill('on the statement')
+  await dialog.getByRole('button', { name: 'Resolve' }).click()
+  await until('the payment is resolved', async () => {
+    return (await service.call('GET', `/payments/${unknown}`)).body['status'] === 'success'
+  })
+  await page.locator('.figure').getByText('Success').waitFor()
+})
+
+test(
+  'the search finds a payment, and a filter stays in the address',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit } = await openConsole(t)
+    const { success, failed } = await fill(service)
+    await visit('/')
+    await page.keyboard.press('/')
+    await page.keyboard.type('order-7001')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/reference=order-7001/)
+    await page.getByRole('link', { name: `Deposit ${success}` }).waitFor()
+    assert.equal(await page.getByRole('link', { name: `Withdrawal ${failed}` }).count(), 0)
+
+    await page.keyboard.press('?')
+    await page.getByRole('dialog', { name: 'Keys' }).waitFor()
+    await page.keyboard.press('Escape')
+    await page.locator('main').click()
+    await page.keyboard.press('/')
+    await page.keyboard.type(String(failed))
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: `Payment ${failed}` }).waitFor()
+  },
+)
+
+test(
+  'a console says that the API is away, and goes on when it is back',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit } = await openConsole(t)
+    const { success } = await fill(service)
+    await visit('/payments')
+    await page.getByRole('link', { name: `Deposit ${success}` }).waitFor()
+    await service.stop()
+    await page.getByRole('status').getByText('The API does not answer').waitFor()
+    // What was known stays, with the time at which it was.
+    await page.getByText('Shown is what was known at').waitFor()
+    await page.getByRole('link', { name: `Deposit ${success}` }).waitFor()
+
+    const { port } = new URL(service.url)
+    await serve(t, FAST, { database: service.database, port: Number(port) })
+    await page.getByText('The API does not answer').waitFor({ state: 'detached' })
+    await page.locator('#side').getByText('Live').waitFor()
+  },
+)

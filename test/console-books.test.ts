@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { DeadLetter, Transaction, User } from '../console/app/shapes.ts'
+import { groupsOf } from '../console/exact/letters.ts'
+import { newest, rateOf, totalsOf } from '../console/exact/series.ts'
+import { scaleOf } from '../console/exact/scale.ts'
+import { levelsOf, monthsOf } from '../console/exact/statement.ts'
+
+function letter(id: number, more: Partial<DeadLetter>): DeadLetter {
+  return {
+    id,
+    payment_id: id,
+    user_id: 1,
+    amount: '0.10',
+    payment_type: 'deposit',
+    class: 'failed',
+    error: 'payment_declined',
+    attempts: 1,
+    state: 'open',
+    created_at: `2030-01-01T00:00:0${id}.000Z`,
+    currency: 'USD',
+    ...more,
+  }
+}
+
+test('dead letters are grouped by what is wrong, with a sum for each currency', () => {
+  const groups = groupsOf([
+    letter(3, { class: 'unknown', error: 'timeout' }),
+    letter(2, { amount: '0.20' }),
+    letter(1, {}),
+    letter(4, { amount: 500, currency: 'JPY' }),
+  ])
+  assert.deepEqual(groups, [
+    {
+      class: 'failed',
+      error: 'payment_declined',
+      count: 3,
+      sums: [
+        { currency: 'USD', amount: '0.30' },
+        { currency: 'JPY', amount: '500' },
+      ],
+      oldest: '2030-01-01T00:00:01.000Z',
+    },
+    {
+      class: 'unknown',
+      error: 'timeout',
+      count: 1,
+      sums: [{ currency: 'USD', amount: '0.10' }],
+      oldest: '2030-01-01T00:00:03.000Z',
+    },
+  ])
+})
+
+const USER: User = {
+  id: 1,
+  balance: '69.60',
+  held: '0',
+  created_at: '2030-01-01T12:00:00.000Z',
+  external_id: null,
+  metadata: null,
+  currency: 'USD',
+}
+
+function entry(at: string, kind: string, balance: string, commission = '0'): Transaction {
+  return { payment_id: 1, kind, balance, held: '0', commission, created_at: at }
+}
+
+/** Newest payment first, as the API lists them: not in order of time. */
+const ENTRIES = [
+  entry('2030-02-15T12:00:01.000Z', 'release', '20.40'),
+  entry('2030-02-15T12:00:00.000Z', 'hold', '-20.40'),
+  entry('2030-02-20T12:00:00.000Z', 'hold', '-30.40', '0.40'),
+  entry('2030-01-15T12:00:00.000Z', 'opening', '100.00'),
+]
+
+test('a statement has what came in and went out, by month', () => {
+  assert.deepEqual(
+    monthsOf(ENTRIES, 'USD').map(({ entries, in: came, out, commission }) => {
+      return [entries, came, out, commission]
+    }),
+    [
+      [3, '20.40', '-50.80', '0.40'],
+      [1, '100.00', '0.00', '0.00'],
+    ],
+  )
+})
+
+test('the balance after each entry leads to the balance of now', () => {
+  assert.deepEqual(
+    levelsOf(USER, ENTRIES).map(({ balance }) => balance),
+    ['100.00', '79.60', '100.00', '69.60'],
+  )
+})
+
+test('a scale has every value, zero and round numbers', () => {
+  for (const values of [[], [0], [0.0004, 0.7], [3], [999, 1_001], [-5, 80], [1e9]]) {
+    const { min, max, ticks } = scaleOf(values)
+    assert.ok(min <= Math.min(0, ...values) && max >= Math.max(0, ...values), String(values))
+    assert.ok(max > min && ticks.length >= 2 && ticks.length <= 7, `${values}: ${ticks}`)
+    assert.equal(ticks[0], min)
+    assert.ok(Math.abs((ticks.at(-1) ?? 0) - max) < 1e-6 * max)
+  }
+})
+
+const MINUTES = { step_seconds: 60, times: [0, 60, 120] }
+
+test('a rate is that of late, and does not fall because a minute has just begun', () => {
+  assert.equal(rateOf([9, 120, 2], MINUTES, 121_000), 2)
+  assert.equal(rateOf([9, 120, 120], MINUTES, 180_000), 2)
+  assert.equal(rateOf([9, 120, 120], MINUTES, 500_000), 2)
+})
+
+test('a share is of what ended, and there is none where nothing did', () => {
+  const some = { accepted: [9], succeeded: [3, 0], failed: [0, 1], unknown: [0, 0] }
+  assert.equal(totalsOf(some).share, 0.75)
+  assert.equal(totalsOf({ succeeded: [0], failed: [], unknown: [] }).share, null)
+  assert.equal(newest([5, null, 7, null]), 7)
+  assert.equal(newest([null]), null)
+})

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { SCREENS } from '../console/exact/route.ts'
+import { noBrowser } from './browser.ts'
+import { DESKTOP, fill, flaws, openConsole, PHONE, settled, type Filled } from './console-kit.ts'
+
+/** Every screen, with what is open on it. */
+function pathsOf({ user, success, failed, unknown, endpoint }: Filled): string[] {
+  const lists = SCREENS.map((screen) => (screen === 'overview' ? '/' : `/${screen}`))
+  const payments = [success, failed, unknown].map((id) => `/payments/${id}`)
+  const filtered = ['/payments?status=failed&reference=nothing', '/dead-letters?state=resolved']
+  return [...lists, ...payments, ...filtered, `/users/${user}`, `/webhooks/${endpoint}`, '/lost/1']
+}
+
+test(
+  'every screen can be used by everybody, in both themes and languages, wide and narrow',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit, complaints } = await openConsole(t)
+    const paths = pathsOf(await fill(service))
+    const found: string[] = []
+    for (const language of ['en', 'ru']) {
+      await visit('/')
+      await page.evaluate(`localStorage.setItem('console-language', '${language}')`)
+      for (const path of paths) {
+        await visit(path)
+        assert.equal(await page.evaluate('document.documentElement.lang'), language)
+        for (const viewport of [DESKTOP, PHONE]) {
+          await page.setViewportSize(viewport)
+          for (const colorScheme of ['light', 'dark'] as const) {
+            await page.emulateMedia({ colorScheme })
+            await settled(page)
+            const name = `${path} ${language} ${viewport.width} ${colorScheme}`
+            found.push(...(await flaws(page)).map((flaw) => `${name} ${flaw}`))
+          }
+          const width = await page.evaluate('document.documentElement.scrollWidth')
+          if (width !== viewport.width) found.push(`${path} ${language} is ${width} px wide`)
+        }
+        found.push(...(await complaints()).map((complaint) => `${path} ${complaint}`))
+      }
+    }
+    assert.deepEqual(found, [])
+  },
+)
+
+test('an empty database teaches what to do first, and does it', { skip: noBrowser }, async (t) => {
+  const { page, visit, complaints } = await openConsole(t)
+  await visit('/payments')
+  await page.getByText('curl -X POST').first().waitFor()
+  await page.getByRole('button', { name: 'Open a user and deposit 200' }).click()
+  await page.getByRole('heading', { name: /^Payment \d+$/ }).waitFor()
+  await page.getByText('200.00').first().waitFor()
+  assert.deepEqual(await complaints(), [])
+})
+
+test('nothing that comes from outside is run or read as markup', { skip: noBrowser }, async (t) => {
+  const attack = '<img/src=x/onerror=window.pwned=1>'
+  const texts = [
+    attack,
+    '"><script>window.pwned=1</script>',
+    "'onmouseover='window.pwned=1",
+    'javascript:window.pwned=1',
+    '{{window.pwned=1}}${window.pwned=1}',
+    '<svg><use href="data:,x#a"/></svg><iframe srcdoc="<script>parent.pwned=1</script>">',
+  ]
+  const { service, page, visit, complaints } = await openConsole(t)
+  const filled = await fill(service, { reference: attack, text: texts.join(' ') })
+  for (const path of pathsOf(filled)) {
+    await visit(path)
+    assert.equal(await page.evaluate('window.pwned'), undefined, path)
+    assert.equal(await page.locator('main :is(img, script, iframe, use)').count(), 0, path)
+    assert.deepEqual(await complaints(), [], path)
+  }
+  await visit(`/payments/${filled.success}`)
+  const shown = await page.locator('main').innerText()
+  for (const text of texts) assert.ok(shown.includes(text), text)
+})
