@@ -3,6 +3,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { pino } from 'pino'
 import { systemClock } from '../src/adapters/clock.ts'
 import { loadConfig } from '../src/config/config.ts'
+import { letterGroupRoutes } from '../src/dead-letters/group-routes.ts'
 import { deadLetterRoutes } from '../src/dead-letters/routes.ts'
 import { eventRoutes } from '../src/events/routes.ts'
 import { openGuards } from '../src/http/auth.ts'
@@ -14,11 +15,16 @@ import { ledgerRoutes } from '../src/ledger/routes.ts'
 import { counterRoutes } from '../src/metrics/routes.ts'
 import { seriesRoutes } from '../src/metrics/series-routes.ts'
 import { mockGatewayRoutes } from '../src/mock-gateway/routes.ts'
+import { overviewRoutes } from '../src/overview/routes.ts'
 import { batchRoutes } from '../src/payments/batch-routes.ts'
 import { editRoutes } from '../src/payments/edit-routes.ts'
 import { paymentRoutes } from '../src/payments/routes.ts'
+import { processRoutes } from '../src/presence/routes.ts'
+import { statementRoutes } from '../src/users/statement-routes.ts'
+import { searchRoutes } from '../src/search/routes.ts'
 import { timelineRoutes } from '../src/timeline/routes.ts'
 import { API, MOCK_GATEWAY } from '../src/http/paths.ts'
+import { verificationRoutes } from '../src/verify/run-routes.ts'
 import { VERSION } from '../src/process/version.ts'
 import { refundRoutes } from '../src/refunds/routes.ts'
 import { runRoutes } from '../src/runs/routes.ts'
@@ -59,10 +65,16 @@ const routes: FastifyPluginAsync[] = [
   deliveryRoutes(nobody),
   refundRoutes(nobody),
   deadLetterRoutes(nobody),
+  letterGroupRoutes(nobody),
   runRoutes(nobody),
   ledgerRoutes(nobody, 'USD'),
   counterRoutes(nobody),
   seriesRoutes(nobody),
+  verificationRoutes(nobody),
+  processRoutes(nobody),
+  statementRoutes(nobody),
+  searchRoutes(nobody),
+  overviewRoutes(nobody),
   sessionRoutes(nobody),
   keyRoutes(nobody),
   healthRoutes(nobody),

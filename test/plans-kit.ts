@@ -196,5 +196,6 @@ export function explaining(
 
 function literal(value: unknown): string {
   if (value === null) return 'null'
+  if (Array.isArray(value)) return literal(`{${value.map((one) => `"${one}"`).join()}}`)
   return `'${(value instanceof Date ? value.toISOString() : String(value)).replaceAll("'", "''")}'`
 }

@@ -3,8 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type pg from 'pg'
-import { listLetters } from '../src/dead-letters/list.ts'
+import { groupLetters, listLetters } from '../src/dead-letters/list.ts'
+import { readSought } from '../src/domain/search.ts'
 import { pageOfViews } from '../src/payments/read.ts'
+import { search } from '../src/search/search.ts'
 import { cloneDatabase } from './databases.ts'
 import { ANY, openDb } from './harness.ts'
 import { explaining, genericShape, LARGE, planner, shapeOf } from './plans-kit.ts'
@@ -23,6 +25,8 @@ const APART = /^verify_|_one_snapshot$|^postings_along_key$|^event_wants_lock$/
 const WHOLE: Readonly<Record<string, string>> = {
   held_read: 'a gauge, which is read once for each scrape',
   tasks_view: 'a gauge of the queue, which is as long as the backlog',
+  overview_queue: 'the same for the console, once a second at most',
+  overview_pending: 'the same',
   redrives_plan: 'operators plan runs, by hand',
 }
 
@@ -97,6 +101,11 @@ test('every statement has the plan that docs/query-plans.txt shows, and none rea
         await listLetters(db, { class: letters, state }, 50, 0)
       }
     }
+    for (const typed of ['17', '1', 'key 2', 'ref 5', 'id 7', '100.00', 'nobody']) {
+      const sought = readSought(typed)
+      if (sought !== null) await search(db, sought)
+    }
+    await groupLetters(db)
   })
 
   await t.test(

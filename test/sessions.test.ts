@@ -18,6 +18,8 @@ const SHARDED = new Set(
 const UNSHARDED: readonly (readonly [names: RegExp, why: string])[] = [
   [/^settings_|^durability_read$/, 'facts that all processes agree on'],
   [/^(keys|sessions)_/, 'API keys, and who is signed in, are of the whole service'],
+  [/^processes_/, 'a process serves all shards'],
+  [/^verifications_/, 'the books are checked over all shards'],
   [/^endpoints_/, 'an endpoint wants events of all shards'],
   [/^event_wants_lock$/, 'locks the table, and reads no row'],
   [/^redrives_/, 'a run redrives letters of all shards'],

@@ -5,6 +5,7 @@ import { feeIn, feeMinsIn, type Fees } from '../domain/fee.ts'
 import { ConfigError } from './config-error.ts'
 import { assumed, readGateways, type GatewayConfig } from './gateways.ts'
 import type { KindValue, Setting } from './kinds.ts'
+import { shownSetting, type ShownSetting } from './shown.ts'
 import { isNear } from './spelling.ts'
 import { isMockGateway, PRODUCTION_RULES } from './production.ts'
 import { SETTINGS } from './settings.ts'
@@ -37,6 +38,8 @@ export type Config = Omit<Values, 'gatewayLookup' | 'gatewayEcho' | 'feeMin'> & 
   readonly mockGateway: boolean
   /** Sentences about variables that are probably misspelt. Names only, never values. */
   readonly warnings: readonly string[]
+  /** The settings as operators may see them: no secret is among them. */
+  readonly shown: readonly ShownSetting[]
 }
 
 /** Environment variables by name. An empty text is the same as an absent variable. */
@@ -107,7 +110,10 @@ export function loadConfig(env: Environment): Config {
   const business = { fees, feeMin: feeIn(fees, currency).min }
   const gateway = gatewayOf(complete)
   const warnings = misspelt(env, variables)
-  return { ...complete, ...gateway, ...business, gateways, production, warnings }
+  const shown = entries().map(([, setting]) =>
+    shownSetting(setting, env[setting.name]?.trim() || null, fallbackOf(setting, env)),
+  )
+  return { ...complete, ...gateway, ...business, gateways, production, warnings, shown }
 }
 
 function gatewayOf(values: Values) {

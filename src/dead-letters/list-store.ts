@@ -1,3 +1,4 @@
+import type { CarriedType } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
 import { COLUMNS, type DeadLetter } from './store.ts'
 
@@ -52,4 +53,39 @@ export function pageOfLetters(
   offset: number,
 ): Promise<DeadLetter[]> {
   return shard.run(PAGE, [limit, offset, filter.class, filter.state])
+}
+
+/** Open letters of one shard that have the same cause. */
+export interface LetterGroup {
+  readonly class: 'failed' | 'unknown'
+  readonly error: string
+  readonly type: CarriedType
+  /** Null: that of the books. */
+  readonly currency: string | null
+  readonly count: number
+  readonly amount: bigint
+  readonly oldestAt: Date
+  readonly newestAt: Date
+}
+
+/** Groups of one shard that are shown; errors are codes, so there are few. */
+const GROUPS_MAX = 500
+
+/** Open letters by cause: they are few, and an index holds exactly those. */
+const GROUPS: Statement<LetterGroup> = {
+  name: 'dead_letters_groups',
+  text: `
+  select
+    class, error, payment_type as type, currency, count(*)::float8 as count,
+    sum(amount)::bigint as amount, min(created_at) as "oldestAt", max(created_at) as "newestAt"
+  from dead_letters
+  where shard = $1 and state = 'open'
+  group by class, error, payment_type, currency
+  order by count(*) desc
+  limit ${GROUPS_MAX}`,
+}
+
+/** A shard's open letters by cause, the largest groups first. */
+export function groupsOfLetters(shard: Runner): Promise<LetterGroup[]> {
+  return shard.run(GROUPS, [])
 }

@@ -1,6 +1,11 @@
 import type { Db } from '../ports.ts'
 import { eachShard, whole } from '../each-shard.ts'
-import { pageOfLetters, type LetterFilter } from './list-store.ts'
+import {
+  groupsOfLetters,
+  pageOfLetters,
+  type LetterFilter,
+  type LetterGroup,
+} from './list-store.ts'
 import { readLetters, type DeadLetter } from './store.ts'
 
 /**
@@ -25,4 +30,26 @@ export async function listLetters(
 export async function readLetter(db: Db, id: bigint): Promise<DeadLetter | null> {
   const [letter] = await readLetters(db.of(id), [id])
   return letter ?? null
+}
+
+/** Open letters of all shards by cause, the largest groups first. */
+export async function groupLetters(db: Db): Promise<LetterGroup[]> {
+  const groups = new Map<string, LetterGroup>()
+  for (const own of whole(await eachShard(db.shards, groupsOfLetters)).flat()) {
+    const currency = own.currency ?? db.currency
+    const name = [own.class, own.type, currency, own.error].join(' ')
+    const known = groups.get(name)
+    groups.set(name, known === undefined ? { ...own, currency } : together(known, own))
+  }
+  return [...groups.values()].sort((one, other) => other.count - one.count)
+}
+
+function together(one: LetterGroup, other: LetterGroup): LetterGroup {
+  return {
+    ...one,
+    count: one.count + other.count,
+    amount: one.amount + other.amount,
+    oldestAt: one.oldestAt < other.oldestAt ? one.oldestAt : other.oldestAt,
+    newestAt: one.newestAt > other.newestAt ? one.newestAt : other.newestAt,
+  }
 }

@@ -34,6 +34,7 @@ export const REFUSALS = {
   session_not_found: [404, 'No session has this id, or it has ended.'],
   key_not_found: [404, 'No API key has this id.'],
   delivery_not_found: [404, 'This event was never on its way to this endpoint.'],
+  verification_not_found: [404, 'No check of the books has this id.'],
   redrive_not_found: [404, 'No redrive has this id.'],
   method_not_allowed: [405, 'This path does not take this method. See the Allow header.'],
   request_timeout: [408, 'The request did not arrive in time.'],

@@ -106,11 +106,15 @@ const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[
   [/\/mock-gateway\/(payments|refunds)\/:key$/, /^(GET|HEAD)$/, 'gateway'],
   // Who is told what, and where, is the operators' own.
   [/\/webhook-endpoints(\/|$)/, /./, 'operate'],
-  // Who has which key, and who is signed in with it.
-  [/\/api\/v1\/(keys|sessions)(\/|$)/, /./, 'operate'],
+  // Who has which key, who is signed in with it, and how this is set up.
+  [/\/api\/v1\/(keys|sessions|configuration)(\/|$)/, /./, 'operate'],
   [/\/mock-gateway\/(stripe\/v1|yookassa\/v3)\/\*$/, /^(GET|HEAD|POST)$/, 'gateway'],
   [/./, /^(GET|HEAD|OPTIONS)$/, 'read'],
-  [/\/(dlq|mock-gateway)(\/|$)|\/payments\/:id\/returns$|\/users\/:id\/erase$/, /./, 'operate'],
+  [
+    /\/(dlq|ledger|mock-gateway)(\/|$)|\/payments\/:id\/returns$|\/users\/:id\/erase$/,
+    /./,
+    'operate',
+  ],
   [/\/payments\/:id\/(refunds|cancel)$/, /./, 'refund'],
   [/./, /./, 'write'],
 ]

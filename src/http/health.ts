@@ -110,7 +110,8 @@ export function healthRoutes(probes: Probes & RouteProbes): FastifyPluginAsyncTy
   }
 }
 
-function workerOf({ worker, workedMs }: Probes & RouteProbes): 'ok' | 'stalled' | 'none' {
+/** How the worker of this process is; without one, whether any is alive. */
+export function workerOf({ worker, workedMs }: Probes & RouteProbes): 'ok' | 'stalled' | 'none' {
   const own = worker()
   if (own !== null) return own ? 'ok' : 'stalled'
   return workedMs() < WORKED_MS_MAX ? 'ok' : 'none'

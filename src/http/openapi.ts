@@ -24,6 +24,8 @@ const DESCRIPTION =
   '**Idempotency.** Send an `Idempotency-Key` with every payment: the same request under the same ' +
   'key is carried out once and answered the same. A key belongs to its user: two users may use the ' +
   'same one, and it serves deposits, withdrawals and refunds alike. Keys are kept for good.\n\n' +
+  '**Polling.** An answer to a GET has an `ETag`. Sent back as `If-None-Match`, it gets 304 without a ' +
+  'body while the answer is the same.\n\n' +
   '**Errors** are problem documents (RFC 9457). Programs should read `code`. A path that does not take a ' +
   'method answers 405 with `Allow`, and `OPTIONS` tells the same.'
 

@@ -5,6 +5,7 @@ import { writeJson } from '../domain/json.ts'
 import { guard, type Guards } from './auth.ts'
 import { refuseCardNumbers } from './card-numbers.ts'
 import type { ConnectionOptions } from './connections.ts'
+import { tagAnswers } from './etag.ts'
 import { SAFE_HEADERS } from './headers.ts'
 import { failed } from './failures.ts'
 import { unroutable } from './unroutable.ts'
@@ -88,6 +89,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   documentRefusals(app)
   app.setErrorHandler(failed)
   unroutable(app)
+  tagAnswers(app)
   observe(app, options)
   demandHttp(app)
   guard(app, options.guards)

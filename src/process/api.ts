@@ -94,6 +94,7 @@ export async function apiRoutes(
   }
   const { refundFee, returnFee } = config
   const books = exponentIn(null, db.currency)
+  const health = { ...probes, ...routeProbes([...profilesOf(config).keys()], gate) }
   const acting = {
     db,
     terms,
@@ -128,8 +129,8 @@ export async function apiRoutes(
     runRoutes(acting),
     ledgerRoutes(balances, db.currency),
     counterRoutes({ db, flusher }),
-    ...consoleRoutes(shared, { reads, ...needs }),
-    healthRoutes({ ...probes, ...routeProbes([...profilesOf(config).keys()], gate) }),
+    ...consoleRoutes(shared, { reads, health, ...needs }),
+    healthRoutes(health),
   ]
   return { routes, fast: fastPaymentRoutes(accepts.accept, books) }
 }

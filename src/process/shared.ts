@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import { systemClock } from '../adapters/clock.ts'
 import { createMetrics, type Metrics } from '../adapters/metrics.ts'
@@ -11,6 +12,7 @@ import { startFeed } from '../events/feed.ts'
 import { startRedriver } from '../runs/run.ts'
 import { startSync } from '../webhooks/sync.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
+import { startBeat } from '../presence/beat.ts'
 import { databaseGauges } from '../metrics/database-gauges.ts'
 import type { Gateway } from '../ports.ts'
 import { VERSION } from './version.ts'
@@ -84,12 +86,24 @@ export async function startProcess(
   if (usesDatabase(roles)) {
     await checkDurability(shared)
     await checkFacts(shared)
+    startPresence(shared, role)
     const flusher = (shared.flusher = startFlusher({ db, clock: systemClock }, metrics))
     stops.push(() => flusher.stop())
     metrics.database(() => databaseGauges(db))
     metrics.pool(() => db.pool())
   }
   return shared
+}
+
+/** Let operators see that this process lives. */
+function startPresence({ db, stops }: Process, role: Role): void {
+  const host = hostname()
+  const pid = process.pid
+  const started = systemClock.now().getTime().toString(36)
+  const id = `${role}-${host.slice(0, 30)}-${pid}-${started}`
+  const own = { id, role, version: VERSION, host, pid }
+  const beating = startBeat({ db: db.global, clock: systemClock }, own)
+  stops.push(() => beating.stop())
 }
 
 /** The name of a process, in its log, its metrics and its connections. */

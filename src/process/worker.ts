@@ -18,6 +18,7 @@ import type { Settler } from '../queue/settler.ts'
 import { roomBeside, together, type Workers } from '../queue/workers.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary, type Report } from '../verify/report.ts'
+import { keepRecent } from '../verify/runs-store.ts'
 import { startVerifier } from '../verify/watch.ts'
 import type { Closing } from './closing.ts'
 import { openBreakers, type OpenGateway } from './gateway.ts'
@@ -91,7 +92,11 @@ function verifyBeside({ db, metrics, log, stops }: Process): void {
     db,
     clock: systemClock,
     everyMs: VERIFY_MS,
-    onReport: (found) => tellOfBooks({ metrics, log }, found),
+    onReport(found) {
+      tellOfBooks({ metrics, log }, found)
+      // It is written again in a minute.
+      keepRecent(db.global, found.startedAt, reportJson(found)).catch(() => undefined)
+    },
     onError: (error) => log.warn({ err: error }, 'the books could not be checked'),
   })
   stops.push(() => verifier.stop())

@@ -291,7 +291,7 @@ function transactionsRoute(app: App, { read, db }: UserRoutes): void {
 function startOf(position: readonly string[]): { paymentId: bigint; kind: string } | null {
   const [paymentId, kind] = position
   if (paymentId === undefined || kind === undefined) return START
-  return /^\d{1,18}$/.test(paymentId) && /^[a-z]{1,20}$/.test(kind)
+  return /^\d{1,18}$/.test(paymentId) && /^[a-z_]{1,20}$/.test(kind)
     ? { paymentId: BigInt(paymentId), kind }
     : null
 }

@@ -28,6 +28,7 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   payment_tasks: 'src/queue/store.ts',
   payments: 'src/payments/store.ts',
   postings: 'src/ledger/store.ts',
+  processes: 'src/presence/store.ts',
   redrives: 'src/runs/store.ts',
   schema_migration_steps: 'src/adapters/migrate.ts',
   schema_migrations: 'src/adapters/migrate.ts',
@@ -35,6 +36,7 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   user_details: 'src/users/details-store.ts',
   user_keys: 'src/users/opening-keys-store.ts',
   users: 'src/users/store.ts',
+  verifications: 'src/verify/runs-store.ts',
   webhook_endpoints: 'src/webhooks/store.ts',
   webhook_subscriptions: 'src/webhooks/subscriptions-store.ts',
 }

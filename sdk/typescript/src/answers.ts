@@ -99,6 +99,7 @@ export type ErrorCode =
   | 'session_not_found'
   | 'key_not_found'
   | 'delivery_not_found'
+  | 'verification_not_found'
   | 'redrive_not_found'
   | 'method_not_allowed'
   | 'request_timeout'

@@ -1,0 +1,61 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { exponentIn } from '../domain/currency.ts'
+import { toWire } from '../domain/money.ts'
+import { refusals } from '../http/problem.ts'
+import { CarriedTypes, Money, OfCurrency, Time } from '../http/schemas.ts'
+import type { Db } from '../ports.ts'
+import { LetterClass } from './bodies.ts'
+import type { LetterGroup } from './list-store.ts'
+import { groupLetters } from './list.ts'
+
+const GroupBody = Type.Object(
+  {
+    class: LetterClass,
+    error: Type.String(),
+    payment_type: CarriedTypes,
+    currency: OfCurrency,
+    count: Type.Integer(),
+    amount: Money('What they come to.'),
+    oldest_at: Time,
+    newest_at: Time,
+  },
+  { title: 'DeadLetterGroup' },
+)
+
+const GROUPS = {
+  tags: ['Dead letters'],
+  operationId: 'groupDeadLetters',
+  summary: 'Open dead letters by their cause',
+  description:
+    'How many there are of each class, error, type of payment and currency, and what they come ' +
+    'to; the largest groups first. `POST /dlq/redrive` takes class, error and type as a filter.',
+  response: {
+    200: Type.Object({ data: Type.Array(GroupBody) }, { title: 'DeadLetterGroups' }),
+    ...refusals(503),
+  },
+}
+
+/** `GET /dlq/groups`. */
+export function letterGroupRoutes(db: Db): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    app.get('/dlq/groups', { schema: GROUPS }, async (_request, reply) => {
+      const groups = await groupLetters(db)
+      return reply.send({ data: groups.map((group) => groupBody(group, db.currency)) })
+    })
+  }
+}
+
+function groupBody(group: LetterGroup, books: string) {
+  const { error, type, count, amount, oldestAt, newestAt } = group
+  return {
+    class: group.class,
+    error,
+    payment_type: type,
+    currency: group.currency ?? books,
+    count,
+    amount: toWire(amount, exponentIn(group.currency, books)),
+    oldest_at: oldestAt.toISOString(),
+    newest_at: newestAt.toISOString(),
+  }
+}

@@ -1,0 +1,211 @@
+import { plusClasses, quantileMs } from '../domain/series.ts'
+import { eachShard, whole } from '../each-shard.ts'
+import type { Operation } from '../domain/payment.ts'
+import { readHeld, readSeries } from '../metrics/store.ts'
+import type { Clock, Db, Shard } from '../ports.ts'
+import { newestRuns, type VerifyRun } from '../verify/runs-store.ts'
+import { listEndpoints } from '../webhooks/store.ts'
+import { readFailing, readLetterSums, readPending, readQueue } from './store.ts'
+
+/** What lately means: so many minutes, of which the last is not over. */
+const LATELY_MINUTES = 5
+const MINUTE_MS = 60_000
+
+/** How long an overview is shown to others who ask, in milliseconds. */
+const KEPT_MS = 1_000
+
+/** The circuit breaker of an operation of a gateway. */
+interface RouteState {
+  readonly gateway: string
+  readonly operation: Operation
+  readonly breaker: 'closed' | 'half_open' | 'open'
+  readonly misconfigured: boolean
+  readonly reason: string | null
+}
+
+/** Money that is not where it will be, in one currency. */
+interface AtRisk {
+  readonly currency: string
+  readonly unknown: Amount
+  readonly pending: Amount
+  readonly held: bigint
+}
+
+interface Amount {
+  readonly count: number
+  readonly amount: bigint
+  readonly oldestAt: Date | null
+}
+
+/** What became of payments lately; of all, or of those of a gateway. */
+interface Lately {
+  readonly succeeded: number
+  readonly failed: number
+  readonly unknown: number
+  readonly p50Ms: number | null
+  readonly p95Ms: number | null
+}
+
+export interface Overview {
+  readonly seconds: number
+  readonly accepted: number
+  readonly lately: Lately
+  readonly queue: {
+    readonly due: number
+    readonly leased: number
+    readonly waiting: number
+    readonly oldestDueAt: Date | null
+  }
+  readonly atRisk: readonly AtRisk[]
+  readonly letters: {
+    readonly failed: Omit<Amount, 'amount'>
+    readonly unknown: Omit<Amount, 'amount'>
+  }
+  readonly gateways: readonly (RouteState & { readonly lately: Lately })[]
+  readonly webhooks: {
+    readonly endpoints: number
+    readonly disabled: number
+    /** Endpoints at which something did not arrive. */
+    readonly failing: number
+    readonly deliveries: number
+    readonly oldestAt: Date | null
+  }
+  /** The newest check of each scope, and the one that runs. */
+  readonly books: readonly VerifyRun[]
+  readonly workerAlive: boolean
+}
+
+interface OverviewWorld {
+  readonly db: Db
+  readonly clock: Clock
+  readonly routes: () => readonly RouteState[]
+  readonly workerAlive: () => boolean
+}
+
+/** Read an overview once a second at most, for everybody who asks. */
+export function sharedOverview(world: OverviewWorld): () => Promise<Overview> {
+  let askedMs = Number.NEGATIVE_INFINITY
+  let answer: Promise<Overview> | null = null
+  return () => {
+    const nowMs = world.clock.elapsedMs()
+    if (answer !== null && nowMs - askedMs < KEPT_MS) return answer
+    askedMs = nowMs
+    const mine = overview(world)
+    answer = mine
+    // What failed is asked for again.
+    mine.catch(() => void (answer = answer === mine ? null : answer))
+    return mine
+  }
+}
+
+/** Everything that the first page of the console shows, over all shards. */
+export async function overview(world: OverviewWorld): Promise<Overview> {
+  const { db, clock } = world
+  const all = async <Value>(read: (shard: Shard) => Promise<Value>) =>
+    whole(await eachShard(db.shards, read))
+  const nowMs = clock.now().getTime()
+  const fromMs = Math.floor(nowMs / MINUTE_MS - (LATELY_MINUTES - 1)) * MINUTE_MS
+  const [from, to] = [new Date(fromMs), new Date(fromMs + LATELY_MINUTES * MINUTE_MS)]
+  const [rows, queues, pending, letters, held, failing, endpoints, books] = await Promise.all([
+    all((shard) => readSeries(shard, from, to, 60)).then((parts) => parts.flat()),
+    all(readQueue),
+    all(readPending).then((parts) => parts.flat()),
+    all(readLetterSums).then((parts) => parts.flat()),
+    all(readHeld).then((parts) => parts.flat()),
+    all(readFailing).then((parts) => parts.flat()),
+    listEndpoints(db.global),
+    newestRuns(db.global),
+  ])
+  const unknown = letters.filter((one) => one.class === 'unknown')
+  return {
+    seconds: Math.max(1, Math.round((nowMs - fromMs) / 1_000)),
+    accepted: sum(rows.map((row) => row.accepted)),
+    lately: latelyOf(rows),
+    queue: {
+      due: sum(queues.map(({ due }) => due)),
+      leased: sum(queues.map(({ leased }) => leased)),
+      waiting: sum(queues.map(({ waiting }) => waiting)),
+      oldestDueAt: oldest(queues.flatMap(({ oldestDueAt }) => oldestDueAt ?? [])),
+    },
+    atRisk: atRisk(db.currency, { unknown, pending, held }),
+    letters: {
+      failed: amountOf(letters.filter((one) => one.class === 'failed')),
+      unknown: amountOf(unknown),
+    },
+    gateways: world.routes().map((route) => ({
+      ...route,
+      lately: latelyOf(rows.filter(({ gateway }) => gateway === route.gateway)),
+    })),
+    webhooks: {
+      endpoints: endpoints.length,
+      disabled: endpoints.filter(({ state }) => state === 'disabled').length,
+      failing: new Set(failing.map(({ endpointId }) => endpointId)).size,
+      deliveries: sum(failing.map(({ count }) => count)),
+      oldestAt: oldest(failing.map(({ oldestAt }) => oldestAt)),
+    },
+    books,
+    workerAlive: world.workerAlive(),
+  }
+}
+
+type SeriesRows = Awaited<ReturnType<typeof readSeries>>
+
+function latelyOf(rows: SeriesRows): Lately {
+  const classes = rows.reduce<number[]>((all, { latency }) => plusClasses(all, latency), [])
+  return {
+    succeeded: sum(rows.map(({ succeeded }) => succeeded)),
+    failed: sum(rows.map(({ failed }) => failed)),
+    unknown: sum(rows.map(({ inDoubt }) => inDoubt)),
+    p50Ms: quantileMs(classes, 0.5),
+    p95Ms: quantileMs(classes, 0.95),
+  }
+}
+
+interface Part {
+  readonly currency: string | null
+  readonly count: number
+  readonly amount: bigint
+  readonly oldestAt: Date
+}
+
+/** Sums by currency, that of the books first and always, the others by name. */
+function atRisk(
+  books: string,
+  parts: {
+    readonly unknown: readonly Part[]
+    readonly pending: readonly Part[]
+    readonly held: Awaited<ReturnType<typeof readHeld>>
+  },
+): AtRisk[] {
+  const all = [...parts.unknown, ...parts.pending, ...parts.held]
+  const codes = new Set(all.map(({ currency }) => currency ?? books))
+  codes.delete(books)
+  return [books, ...[...codes].toSorted()].map((code) => {
+    const own = <One extends { readonly currency: string | null }>(list: readonly One[]) =>
+      list.filter(({ currency }) => (currency ?? books) === code)
+    return {
+      currency: code,
+      unknown: amountOf(own(parts.unknown)),
+      pending: amountOf(own(parts.pending)),
+      held: own(parts.held).reduce((total, { held }) => total + held, 0n),
+    }
+  })
+}
+
+function amountOf(parts: readonly Part[]): Amount {
+  return {
+    count: sum(parts.map(({ count }) => count)),
+    amount: parts.reduce((total, { amount }) => total + amount, 0n),
+    oldestAt: oldest(parts.map(({ oldestAt }) => oldestAt)),
+  }
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0)
+}
+
+function oldest(times: readonly Date[]): Date | null {
+  const [first, ...others] = times
+  if (first === undefined) return null
+  return others.reduce((least, time) => (time < least ? time : least), first)
+}

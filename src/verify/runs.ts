@@ -1,0 +1,72 @@
+import { reasonOf } from '../domain/error-reason.ts'
+import type { Progress, VerifyWorld } from './pass.ts'
+import { reportJson, type Report } from './report.ts'
+import { beginRun, endRun, newestRuns, seeRun, type VerifyRun } from './runs-store.ts'
+import { verify } from './verify.ts'
+
+/** How often a running check says how far it is, in milliseconds. */
+const TOLD_MS = 1_000
+
+/** Checks of the whole books that somebody asks for: one at a time, over all processes. */
+export interface VerifyRuns {
+  /** Begin a check, or join the one that is running. */
+  start(by: string): Promise<VerifyRun>
+  /** Ends the check that runs in this process; it is then marked as failed. */
+  stop(): Promise<void>
+}
+
+/** Why a check ended that its process did not let end. */
+const STOPPED = 'process_stopped'
+
+/** Make the checks that this process carries out. */
+export function verifyRuns(
+  world: VerifyWorld & {
+    /** Told of each report, as of those of the checks beside the work. */
+    readonly onReport: (report: Report) => void
+    readonly onError: (error: unknown) => void
+  },
+): VerifyRuns {
+  const { db, clock } = world
+  const stopping = new AbortController()
+  let running: Promise<void> = Promise.resolve()
+
+  const carryOut = async ({ id }: VerifyRun): Promise<void> => {
+    let toldMs = clock.elapsedMs()
+    const onProgress = (progress: Progress): void => {
+      if (clock.elapsedMs() - toldMs < TOLD_MS) return
+      toldMs = clock.elapsedMs()
+      // What is lost here is told again, and the check goes on.
+      seeRun(db.global, id, progress).catch(() => undefined)
+    }
+    const report = await verify(world, { signal: stopping.signal, onProgress })
+    if (!report.complete) return endRun(db.global, id, { error: STOPPED })
+    world.onReport(report)
+    return endRun(db.global, id, { report: reportJson(report) })
+  }
+  const work = async (run: VerifyRun): Promise<void> => {
+    try {
+      await carryOut(run)
+    } catch (error) {
+      world.onError(error)
+      await endRun(db.global, run.id, { error: reasonOf(error) }).catch(world.onError)
+    }
+  }
+
+  return {
+    async start(by) {
+      const begun = await beginRun(db.global, by)
+      if (begun !== null) {
+        running = work(begun)
+        return begun
+      }
+      const runs = await newestRuns(db.global)
+      const joined = runs.find(({ scope, state }) => scope === 'full' && state === 'running')
+      // It ended in between.
+      return joined ?? this.start(by)
+    },
+    async stop() {
+      stopping.abort()
+      await running
+    },
+  }
+}

@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { listRuns, readRun, seeRun } from '../src/verify/runs-store.ts'
+import { verifyRuns } from '../src/verify/runs.ts'
+import type { Report } from '../src/verify/report.ts'
+import { openDb, raw, testWorld } from './harness.ts'
+import { until } from './process-kit.ts'
+import { serve, type Served } from './serve.ts'
+import { busyHistory } from './verify-history.ts'
+
+/** Checks of a world's books. */
+async function checked(t: TestContext) {
+  const world = await testWorld(t)
+  const reports: Report[] = []
+  const errors: unknown[] = []
+  const open = () =>
+    verifyRuns({
+      ...world,
+      onReport: (report) => void reports.push(report),
+      onError: (error) => void errors.push(error),
+    })
+  const ended = (id: bigint) =>
+    until('the check has ended', async () => {
+      const run = await readRun(world.db.global, id)
+      return run?.state === 'running' ? null : run
+    })
+  return { world, reports, errors, open, ended }
+}
+
+test('a check that is started is carried out, and its result is kept by rule', async (t) => {
+  const { world, reports, open, ended } = await checked(t)
+  await busyHistory(world, 4, 3)
+  await world.sql(`update users set available = available + 1 where id = 2`)
+  const runs = open()
+  const begun = await runs.start('jane')
+  assert.deepEqual(
+    [begun.scope, begun.state, begun.startedBy, begun.report],
+    ['full', 'running', 'jane', null],
+  )
+  const run = await ended(begun.id)
+  assert.equal(run.state, 'done')
+  assert.equal(run.report?.complete, true)
+  assert.ok((run.report?.violations ?? 0) > 0)
+  assert.equal(run.report?.violations, reports[0]?.violations)
+  const wrong = run.report?.rules.filter(({ violations }) => violations > 0) ?? []
+  assert.ok(wrong.some(({ examples }) => examples.some(({ name }) => name === 'user 2')))
+  await runs.stop()
+})
+
+test('one check runs at a time: who asks meanwhile is told of it, in every process', async (t) => {
+  const { world, open } = await checked(t)
+  await world.sql(
+    `insert into verifications (scope, state, started_at, started_by, seen_at)
+     values ('full', 'running', '2030-01-01', 'somebody', '2030-01-01')`,
+  )
+  const joined = await open().start('jane')
+  assert.equal(joined.startedBy, 'somebody')
+  assert.equal((await listRuns(world.db.global)).length, 1)
+})
+
+test('a check whose process has died has failed after a minute, and another may begin', async (t) => {
+  const { world, open, ended } = await checked(t)
+  const runs = open()
+  await world.sql(
+    `insert into verifications (scope, state, started_at, started_by, seen_at)
+     values ('full', 'running', '2030-01-01', 'somebody', '2030-01-01')`,
+  )
+  const [row] = await listRuns(world.db.global)
+  assert(row !== undefined)
+  world.clock.advance(50_000)
+  await seeRun(world.db.global, row.id, { part: 'users', done: 1, total: 2 })
+  world.clock.advance(60_000)
+  assert.deepEqual((await readRun(world.db.global, row.id))?.progress, {
+    part: 'users',
+    done: 1,
+    total: 2,
+  })
+  world.clock.advance(1)
+  const begun = await runs.start('jane')
+  assert.equal(begun.startedBy, 'jane')
+  const lost = await readRun(world.db.global, row.id)
+  assert.deepEqual([lost?.state, lost?.error], ['failed', 'process_lost'])
+  assert.deepEqual(lost?.endedAt, new Date('2030-01-01T00:00:50Z'))
+  assert.equal((await ended(begun.id)).state, 'done')
+})
+
+test('a process that stops ends its check, and says so', async (t) => {
+  const { world, reports, open } = await checked(t)
+  await world.user(100n)
+  const runs = open()
+  const begun = await runs.start('jane')
+  await runs.stop()
+  const run = await readRun(world.db.global, begun.id)
+  assert.deepEqual([run?.state, run?.error, run?.report], ['failed', 'process_stopped', null])
+  assert.deepEqual(reports, [])
+})
+
+test('a check that cannot be made says why', async (t) => {
+  const { world, errors, open, ended } = await checked(t)
+  await world.sql('alter table payments rename to payments_away')
+  const begun = await open().start('jane')
+  const run = await ended(begun.id)
+  assert.equal(run.state, 'failed')
+  assert.match(run.error ?? '', /payments/)
+  assert.equal(errors.length, 1)
+})
+
+interface Shown {
+  readonly verification_id: number
+  readonly state: string
+  readonly scope: string
+}
+
+test('operators start a check by the API, follow it, and see what each rule found', async (t) => {
+  const service: Served = await serve(t)
+  const { call } = service
+  await call('POST', '/users', { balance: 10 })
+  const started = await call('POST', '/ledger/verifications', undefined, { 'x-actor': 'jane' })
+  assert.equal(started.status, 202)
+  const { verification_id: id, started_by: by } = started.body
+  assert.equal(by, 'jane')
+  assert.equal(started.headers.get('location'), `/api/v1/ledger/verifications/${String(id)}`)
+  const done = await until('it is done', async () => {
+    const { body } = await call('GET', `/ledger/verifications/${String(id)}`)
+    return body['state'] === 'done' ? body : null
+  })
+  const { rules, violations, complete, results, progress } = done
+  assert.deepEqual([violations, complete, progress], [0, true, null])
+  const found = results as { rule: string; checked: number; examples: string[] }[]
+  assert.equal(found.length, rules)
+  assert.ok(found.some(({ checked: rows }) => rows > 0))
+  const { body } = await call('GET', '/ledger/verifications')
+  const mine = (body['data'] as Shown[]).filter(({ scope }) => scope === 'full')
+  assert.deepEqual(
+    mine.map(({ verification_id: own, state }) => [own, state]),
+    [[id, 'done']],
+  )
+  for (const path of ['99', 'x', '0']) {
+    const none = await call('GET', `/ledger/verifications/${path}`)
+    assert.deepEqual([none.status, none.body['code']], [404, 'verification_not_found'])
+  }
+  const bad = await call('POST', '/ledger/verifications', undefined, { 'x-actor': 'key:x' })
+  assert.equal(bad.body['code'], 'actor_invalid')
+})
+
+test('of the checks that workers make the newest is kept, and of the others fifty', async (t) => {
+  const service = await serve(t)
+  const { global: db } = openDb(t, service.database)
+  await db.run(
+    raw(`insert into verifications
+      (scope, state, started_at, started_by, seen_at, ended_at, report)
+      select 'full', 'done', now(), 'x', now(), now(), '{"rules": []}'
+      from generate_series(1, 60)`),
+    [],
+  )
+  const { body } = await service.call('POST', '/ledger/verifications')
+  await until('it is done', async () => {
+    const run = await readRun(db, BigInt(body['verification_id'] as number))
+    return run?.state === 'done'
+  })
+  const [row] = await db.run(raw<{ count: bigint }>(`select count(*) from verifications`), [])
+  assert.equal(row?.count, 50n)
+})
