@@ -1,14 +1,19 @@
 import { FAULT_SETTINGS } from '../src/mock-gateway/faults.ts'
 import { DECLINE_WORDS } from '../src/domain/decline.ts'
+import type { GatewayOperation } from '../src/domain/gateway.ts'
 import { chargeKind, lookupKind, type Shape } from '../src/domain/reply.ts'
+import { STRIPE_WORDS } from '../src/gateways/stripe-declines.ts'
+import { readObject } from '../src/gateways/stripe-objects.ts'
 import {
   stripeChargeKind,
   stripeLookupKind,
   type StripeShape,
 } from '../src/gateways/stripe-reply.ts'
 import {
+  readFields,
   yookassaCharge,
   yookassaLookup,
+  YOOKASSA_WORDS,
   type YookassaShape,
 } from '../src/gateways/yookassa-reply.ts'
 
@@ -93,7 +98,6 @@ export function markdown(rows: readonly (readonly string[])[]): string {
   return [line(head), rule, ...rest.map(line)].join('\n')
 }
 
-/** Every fault of the sandbox, as a body that sets it, and what it does. */
 /** Values that show something; of a chance it is 1. */
 const EXAMPLES: Readonly<Record<string, number>> = {
   latency_ms: 2_000,
@@ -104,12 +108,82 @@ const EXAMPLES: Readonly<Record<string, number>> = {
   seed: 42,
 }
 
+/** Every fault of the sandbox, as a body that sets it, and what it does. */
 function faults(): string {
   const rows = Object.entries(FAULT_SETTINGS).map(([name, { initial, max, description }]) => {
     const to = EXAMPLES[name] ?? 1
     return [`\`{"${name}": ${to}}\``, max === 1 ? '0 to 1' : `to ${max}`, `${initial}`, description]
   })
   return markdown([['body', 'range', 'at first', 'what it does'], ...rows])
+}
+
+/** The codes of a gateway by the words that they mean. */
+function codes(words: ReadonlyMap<string, string>): string {
+  const of = (word: string) =>
+    [...words].flatMap(([code, means]) => (means === word ? [`\`${code}\``] : []))
+  const rows = Object.keys(DECLINE_WORDS).map((word) => [`\`${word}\``, of(word).join(' ')])
+  return markdown([['word', 'its codes'], ...rows.filter(([, own]) => own !== '')])
+}
+
+const OPERATION: GatewayOperation = {
+  kind: 'charge',
+  key: 'k',
+  paymentId: 7n,
+  userId: 1n,
+  amount: 1_050n,
+  commission: 0n,
+  currency: 'USD',
+  exponent: 2,
+}
+
+/** Objects of Stripe's in a status; the name says what else is known of them. */
+const STRIPE_STATES: Readonly<Record<string, object>> = {
+  succeeded: { status: 'succeeded' },
+  processing: { status: 'processing' },
+  pending: { status: 'pending' },
+  requires_action: { status: 'requires_action' },
+  requires_capture: { status: 'requires_capture' },
+  requires_confirmation: { status: 'requires_confirmation' },
+  'requires_payment_method, with an error': {
+    status: 'requires_payment_method',
+    last_payment_error: { code: 'card_declined' },
+  },
+  'requires_payment_method, without': { status: 'requires_payment_method' },
+  failed: { status: 'failed' },
+  canceled: { status: 'canceled' },
+  'any other': { status: 'new_at_stripe' },
+}
+
+/** What an object's status means for a payment of ours. */
+function stripeStates(): string {
+  const kinds = { charge: 'payment_intent', refund: 'refund', payout: 'transfer' } as const
+  const read = (kind: keyof typeof kinds, state: object) => {
+    const about = { id: 'x', amount: 1_050, currency: 'usd', metadata: { payments_key: 'k' } }
+    const word = readObject({ object: kinds[kind], ...about, ...state }, { ...OPERATION, kind })
+    return word === null || word === 'another' ? '`in_doubt`' : `\`${word.kind}\``
+  }
+  const rows = Object.entries(STRIPE_STATES).map(([name, state]) => {
+    const [status = '', ...more] = name.split(',')
+    const title = name === 'any other' ? name : [`\`${status}\``, ...more].join(',')
+    return [title, read('charge', state), read('refund', state)]
+  })
+  const transfer = ['none: a transfer has no status', '', '', read('payout', {})]
+  const head = ['status', 'payment intent', 'refund', 'transfer']
+  return markdown([head, ...rows.map((row) => [...row, '']), transfer])
+}
+
+/** The same of objects of YooKassa's: those of all kinds have the same. */
+function yookassaStates(): string {
+  const amount = { value: '10.50', currency: 'USD' }
+  const object = { id: 'x', amount, metadata: { payment_key: 'k' } }
+  const rows = ['succeeded', 'pending', 'waiting_for_capture', 'canceled', 'any other'].map(
+    (status) => {
+      const { shape } = readFields({ ...object, status }, OPERATION)
+      const title = status === 'any other' ? status : `\`${status}\``
+      return [title, `\`${yookassaCharge(200, shape)}\``]
+    },
+  )
+  return markdown([['status', 'what it is here'], ...rows])
 }
 
 /** The tables of docs/gateways.md, by the marks around them. */
@@ -124,6 +198,10 @@ export const TABLES: Readonly<Record<string, string>> = {
   'stripe lookups': table(STRIPE_SHAPES, (status, shape) => stripeLookupKind(status, shape)),
   'yookassa charges': table(YOOKASSA_SHAPES, (status, shape) => yookassaCharge(status, shape)),
   'yookassa lookups': table(YOOKASSA_SHAPES, (status, shape) => yookassaLookup(status, shape)),
+  'stripe states': stripeStates(),
+  'stripe codes': codes(STRIPE_WORDS),
+  'yookassa states': yookassaStates(),
+  'yookassa codes': codes(YOOKASSA_WORDS),
   faults: faults(),
 }
 

@@ -1,7 +1,7 @@
 import { declineWords, type DeclineWord } from '../domain/decline.ts'
 
 /** Stripe's codes of declines, errors that are declines, and reasons of failed refunds. */
-const WORDS = declineWords({
+export const STRIPE_WORDS = declineWords({
   insufficient_funds: 'insufficient_funds',
   limit_exceeded:
     'card_velocity_exceeded withdrawal_count_limit_exceeded pin_try_exceeded amount_too_large ' +
@@ -47,7 +47,7 @@ const DECLINING: ReadonlySet<string> = new Set([
 /** Our word for Stripe's codes, of which the first counts that has one. */
 export function wordFor(...codes: readonly (string | null)[]): DeclineWord {
   for (const code of codes) {
-    const word = code === null ? undefined : WORDS.get(code)
+    const word = code === null ? undefined : STRIPE_WORDS.get(code)
     if (word !== undefined) return word
   }
   return 'declined'

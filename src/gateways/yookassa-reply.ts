@@ -169,7 +169,7 @@ export function yookassaLookup(status: number | null, shape: YookassaShape): Loo
 }
 
 /** Why payments, payouts and refunds are canceled, in the words of all gateways. */
-const REASONS = declineWords({
+export const YOOKASSA_WORDS = declineWords({
   declined: 'general_decline loan_declined',
   insufficient_funds: 'insufficient_funds',
   limit_exceeded:
@@ -194,5 +194,5 @@ const REASONS = declineWords({
 
 /** A reason of YooKassa's in the words of all gateways. */
 export function yookassaDecline(code: string | null): string {
-  return REASONS.get(code ?? '') ?? 'declined'
+  return YOOKASSA_WORDS.get(code ?? '') ?? 'declined'
 }
