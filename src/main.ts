@@ -55,6 +55,7 @@ program
   .description('Migrate the schema of the database, and exit.')
   .option('--dry-run', 'say what would be applied and change nothing')
   .option('--status', 'list the migrations and when they were applied')
+  .option('--app-role <name>', 'grant this role what the service needs, and no more')
   .option('--embedded', 'make the embedded database of DATA_DIR where there is none')
   .option('--json', 'print JSON')
   .action(runMigrate)

@@ -1,3 +1,4 @@
+import { grantTo } from '../adapters/app-role.ts'
 import { systemClock } from '../adapters/clock.ts'
 import { migrate, migrationStatus } from '../adapters/migrate.ts'
 import type { PostgresDb } from '../adapters/postgres.ts'
@@ -76,6 +77,8 @@ export interface MigrateOptions {
   readonly status?: boolean
   readonly json?: boolean
   readonly embedded?: boolean
+  /** The role that is granted what the service needs. */
+  readonly appRole?: string
 }
 
 /** `payments migrate`: bring the newest schema, or say what that would do. */
@@ -87,11 +90,14 @@ export async function runMigrate(options: MigrateOptions): Promise<void> {
     const url = await openDatabase(config, { stops, say: tell, schema: 'any', embedded })
     if (options.status) return printStatus(await migrationStatus(url), options.json)
     const dryRun = options.dryRun ?? false
+    const appRole = dryRun ? undefined : options.appRole
     const log = options.json ? () => undefined : print
     const result = await migrate(url, { log, dryRun })
-    if (options.json) return print(writeJson(result))
+    if (appRole !== undefined) await grantTo(url, appRole)
+    if (options.json) return print(writeJson({ ...result, app_role: appRole ?? null }))
     if (dryRun) for (const name of result.applied) print(`Would apply ${name}`)
     print(migrated(result, dryRun))
+    if (appRole !== undefined) print(`Granted to ${appRole} what the service needs.`)
   } finally {
     await stops.close()
   }
