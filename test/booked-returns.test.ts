@@ -4,7 +4,7 @@ import { claim } from '../src/charging/charge.ts'
 import { correct } from '../src/dead-letters/correct.ts'
 import { lettersOfPayment } from '../src/dead-letters/store.ts'
 import type { FeePolicy } from '../src/domain/fee.ts'
-import type { ReturnDraft, ReturnKind } from '../src/domain/returns.ts'
+import type { ReturnDraft, SaidKind } from '../src/domain/returns.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
 import { timeline } from '../src/timeline/timeline.ts'
 import { testWorld, type TestWorld } from './harness.ts'
@@ -29,7 +29,7 @@ async function spend(world: TestWorld, userId: bigint, amount: bigint): Promise<
   await world.work()
 }
 
-const came = (parentId: bigint, kind: ReturnKind, amount: bigint, ref = 'rt_1'): ReturnDraft => {
+const came = (parentId: bigint, kind: SaidKind, amount: bigint, ref = 'rt_1'): ReturnDraft => {
   return { parentId, kind, amount, ref }
 }
 

@@ -143,7 +143,7 @@ test('a payment that was redriven and executed as well is booked, and its letter
   await world.work()
   const request = { letterId, gatewayRef: REF, againstEvidence: true }
   const [answer] = await correct({ db: world.db }, JANE, [request])
-  assert.deepEqual(answer, { kind: 'corrected', letterId, paymentId: id })
+  assert.deepEqual(answer, { kind: 'corrected', letterId, paymentId: id, letter: 'redriven' })
   assert.equal((await letters(world, id))[0]?.state, 'redriven')
   assert.equal((await balanced(world))['gateway'], -10_000n)
   assert.deepEqual(violated(await verifyWorld(world)), [])

@@ -73,7 +73,7 @@ test('docs/errors.md lists every word that `errors` may say, and no other', () =
     ...(path === 'src/http/failures.ts' ? text.matchAll(/^ {4}\w+: '(\w+)',$/gm) : []),
   ])
   const schema = ['minLength', 'format']
-  const money = ['amount_malformed', 'amount_precision', 'amount_range']
+  const money = ['amount_malformed', 'amount_precision', 'amount_range', 'balance_range']
   const expected = said.map(([, word, other]) => word ?? other ?? '')
   assert.deepEqual(
     [...new Set(words)].toSorted(),

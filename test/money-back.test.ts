@@ -20,7 +20,7 @@ import {
   returnable,
   type OpenRefund,
   type ReturnDraft,
-  type ReturnKind,
+  type SaidKind,
   type ReturnParent,
 } from '../src/domain/returns.ts'
 
@@ -31,7 +31,7 @@ const PARENT = { id: 1n, userId: 3n, type: 'deposit', status: 'success', exponen
 type Step =
   | { readonly do: 'refund'; readonly part: number | null }
   | { readonly do: 'send' | 'settle' | 'release'; readonly which: number }
-  | { readonly do: 'return'; readonly kind: ReturnKind; readonly part: number }
+  | { readonly do: 'return'; readonly kind: SaidKind; readonly part: number }
   | { readonly do: 'spend'; readonly part: number }
 
 // Single minor units and small deposits as often as any: there every rounding shows.
@@ -47,7 +47,7 @@ const ends: fc.Arbitrary<Step> = fc.record({
 })
 const returned: fc.Arbitrary<Step> = fc.record({
   do: fc.constant('return' as const),
-  kind: fc.constantFrom<ReturnKind>('charged_back', 'refunded_there', 'dispute_won'),
+  kind: fc.constantFrom<SaidKind>('charged_back', 'refunded_there', 'dispute_won'),
   part,
 })
 const spends: fc.Arbitrary<Step> = fc.record({ do: fc.constant('spend' as const), part })

@@ -2,16 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { NO_EVIDENCE } from '../src/domain/evidence.ts'
 import { CHARGED_AFTER_FAILED } from '../src/domain/explain.ts'
+import { decideCorrection } from '../src/domain/correction.ts'
 import {
   chargebackShares,
-  decideCorrection,
   decideReturns,
   disputeShares,
   returnKeyOf,
   type ReturnAnswer,
   type ReturnBooks,
   type ReturnDraft,
-  type ReturnKind,
+  type SaidKind,
   type ReturnParent,
 } from '../src/domain/returns.ts'
 
@@ -34,7 +34,7 @@ const DEPOSIT: ReturnParent = {
 }
 const PAYOUT: ReturnParent = { ...DEPOSIT, id: 2n, type: 'withdraw' }
 
-const back = (kind: ReturnKind, amount: bigint, ref: string, parentId = 1n): ReturnDraft => ({
+const back = (kind: SaidKind, amount: bigint, ref: string, parentId = 1n): ReturnDraft => ({
   parentId,
   ref,
   kind,
@@ -327,7 +327,13 @@ test('nothing else is corrected', () => {
 
 test('a word corrects what failed, and goes against a no of the gateway only if it is meant so', () => {
   const view = { payment: FAILED, letter: null, corrected: false }
-  const said = { known: NO_EVIDENCE, insists: false }
+  const said = {
+    ref: 'gw-1',
+    known: NO_EVIDENCE,
+    insists: false,
+    besidesRedrive: false,
+    relatives: [],
+  }
   const plain = decideCorrection({ ...view, word: said }, 50n)
   assert.ok(plain.kind === 'correct' && plain.evidence === null)
   for (const no of [{ no: true }, { declined: true }]) {
@@ -336,7 +342,7 @@ test('a word corrects what failed, and goes against a no of the gateway only if 
       kind: 'refused',
       refusal: { code: 'evidence_contradicts', paymentId: 5n, evidence: 'declined' },
     })
-    const insists = decideCorrection({ ...view, word: { known, insists: true } }, 50n)
+    const insists = decideCorrection({ ...view, word: { ...said, known, insists: true } }, 50n)
     assert.ok(insists.kind === 'correct' && insists.evidence === 'declined')
     // A late yes outweighs the no, so nobody has to insist.
     const late = { ...view, letter: CHARGED_AFTER_FAILED, word: { ...said, known } }

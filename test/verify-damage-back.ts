@@ -2,6 +2,7 @@ import {
   CANCELED,
   CHARGED_BACK,
   CORRECTED,
+  DISPUTE,
   GAVE_BACK,
   OPEN_REFUND,
   PAYOUT_RETURNED,
@@ -26,6 +27,16 @@ export const BACK_DAMAGES: readonly Damage[] = [
     name: 'a return that its payment does not show',
     sql: [`${PAY} returned = 0, returned_fee = 0 where id = ${WATCHED}`],
     rules: ['returns_sum'],
+  },
+  {
+    name: 'a refund that is booked as a return as well',
+    sql: [
+      `${PAY} return_kind = 'was_refund' where id = ${DISPUTE}`,
+      `${PAY} gateway_ref = (
+        select ref from payment_children where payment_id = ${CHARGED_BACK}
+      ) where id = ${REFUND}`,
+    ],
+    rules: ['return_was_refund'],
   },
   {
     name: 'more refunds than the payment came to',

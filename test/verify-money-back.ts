@@ -22,6 +22,7 @@ export const OPEN_REFUND = payment("type = 'refund' and status = 'new'")
 export const CANCELED = payment("last_error = 'canceled'")
 export const GAVE_BACK = payment('refund_reserved > 0')
 export const CHARGED_BACK = payment("return_kind = 'charged_back'")
+export const DISPUTE = payment("return_kind = 'dispute_won'")
 export const PAYOUT_RETURNED = payment("return_kind = 'payout_returned'")
 export const WATCHED = payment("type = 'withdraw' and returned > 0")
 /** A failed withdrawal that was settled late. */

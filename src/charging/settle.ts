@@ -20,6 +20,9 @@ import type { ChargeWorld, Settlement } from './charge.ts'
 import { lockAll, lockFree, movesMoney } from './settle-locks.ts'
 import { moveGivenBack } from '../payments/back-store.ts'
 import { finishPayments, readPayments, tellPending, type Finish } from '../payments/store.ts'
+import { noteNow } from '../payments/time-index-store.ts'
+import { takeBackBooked } from '../payments/was-refund.ts'
+import type { NamedRefund } from '../domain/was-refund.ts'
 
 export type SettleWorld = Pick<ChargeWorld, 'db' | 'clock'>
 
@@ -40,11 +43,12 @@ export interface Settled {
 
 /**
  * Write what claims came to: payment, task, evidence, hold, postings and balance of N claims in one
- * transaction per shard, of two round trips. Only claims that still own their task change anything;
- * the evidence of the others is kept as late, and changes one thing: a yes settles a payment that
- * is still open, whoever works on it now. Repeating it after a lost COMMIT changes nothing. Nobody
- * waits for somebody else's lock: what cannot be had in a moment, or at once if it is not
- * `patient`, is left out. Throws only where nothing was written in any shard.
+ * transaction per shard, of two round trips; a third where refunds end well. Only claims that
+ * still own their task change anything; the evidence of the others is kept as late, and changes one
+ * thing: a yes settles a payment that is still open, whoever works on it now. Repeating it after a
+ * lost COMMIT changes nothing. Nobody waits for somebody else's lock: what cannot be had in a
+ * moment, or at once if it is not `patient`, is left out. Throws only where nothing was written in
+ * any shard.
  */
 export async function settle(
   world: SettleWorld,
@@ -115,10 +119,12 @@ function settleWith(
     const owning = free.filter(isCurrent)
     const late = await lateWords(tx, stale, locked)
     const current = [...(await byEvidence(tx, owning, late.yes)), ...late.yes.values()]
+    const takenBack = await takeBackBooked(tx, current.flatMap(namedRefund))
     await write(tx, current, late.contradictions)
     const nowMs = world.clock.elapsedMs()
     const evidence = [...attemptsOf(owning, false, nowMs), ...attemptsOf(stale, true, nowMs)]
     insertAttempts(tx, evidence)
+    noteNow(tx, takenBack)
     const left = settlements.length - current.length - busy.size
     return { current, stale: left, busy: [...busy] }
   }, LOCK_MS)
@@ -228,6 +234,12 @@ async function write(
   // A payment that was unknown ends its first letter before it may open another.
   closeLetters(tx, settlements.flatMap(closingOf))
   await openLetters(tx, [...settlements.flatMap(letterOf), ...contradictions])
+}
+
+/** A refund that the gateway executed, where it has a name there. */
+function namedRefund({ claim: { payment, refund }, decision }: Settlement): NamedRefund[] {
+  if (refund === undefined || decision.step !== 'succeed' || decision.gatewayRef === null) return []
+  return [{ id: payment.id, parentId: refund.parentId, ref: decision.gatewayRef }]
 }
 
 function leavesQueue(decision: Decision): boolean {

@@ -1,5 +1,5 @@
 import { NO_EVIDENCE, type KnownEvidence } from '../domain/evidence.ts'
-import { decideCorrection } from '../domain/returns.ts'
+import { decideCorrection, type Relative } from '../domain/correction.ts'
 import { correctedPayments } from '../ledger/store.ts'
 import type { Shard } from '../ports.ts'
 import {
@@ -14,6 +14,7 @@ import {
 import { knownOf } from './evidence-store.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
+import { relativesOf } from './relatives-store.ts'
 import { readLetters, type DeadLetter } from './store.ts'
 
 /** A letter about a failed payment that the gateway executed. */
@@ -23,6 +24,8 @@ export interface CorrectRequest {
   readonly gatewayRef: string | null
   /** The operator knows that the evidence says otherwise, and insists. */
   readonly againstEvidence?: boolean
+  /** The operator knows that a redrive without a reference of its own was something else. */
+  readonly besidesRedrive?: boolean
 }
 
 /** The money of a failed payment is booked; its status stays. */
@@ -30,6 +33,8 @@ interface Corrected {
   readonly kind: 'corrected'
   readonly letterId: bigint
   readonly paymentId: bigint
+  /** What its letter is now: that of a payment which was redriven stays so. */
+  readonly letter: 'resolved' | 'redriven'
 }
 
 type CorrectAnswer = Corrected | Refused
@@ -55,14 +60,18 @@ export function correctUnderKey(
   { request, key }: { readonly request: CorrectRequest; readonly key: string | null },
   by: Operator,
 ) {
-  const { letterId, gatewayRef, againstEvidence } = request
+  const { letterId, gatewayRef, againstEvidence, besidesRedrive } = request
   const against_evidence = againstEvidence === true ? 'true' : null
+  const besides_redrive = besidesRedrive === true ? 'true' : null
   return actUnderKey<Corrected>(world.db, 'correct', by, {
     letterId,
     key,
-    fields: { reason: by.reason, gateway_ref: gatewayRef, against_evidence },
+    fields: { reason: by.reason, gateway_ref: gatewayRef, against_evidence, besides_redrive },
     act: (operator) => correct(world, operator, [request]),
-    again: ({ paymentId }) => ({ kind: 'corrected', letterId, paymentId: paymentId ?? 0n }),
+    again: ({ paymentId, after }) => {
+      const letter = after['letter'] === 'redriven' ? 'redriven' : 'resolved'
+      return { kind: 'corrected', letterId, paymentId: paymentId ?? 0n, letter }
+    },
   })
 }
 
@@ -82,11 +91,13 @@ async function correctInShard(
     const userIds = [...new Set(found.map(({ userId }) => userId))]
     const paymentIds = [...locked.payments.keys()]
     const words = requests.some(({ gatewayRef }) => gatewayRef !== null)
-    const [corrected, known] = await Promise.all([
+    const [corrected, known, relatives] = await Promise.all([
       correctedPayments(tx, userIds, paymentIds),
       words ? knownOf(tx, paymentIds) : new Map<bigint, KnownEvidence>(),
+      relativesOf(tx, words ? paymentIds : []),
     ])
-    const verdict = decide(requests, { ...locked, known, corrected: new Set(corrected) })
+    const books = { ...locked, known, relatives: new Map(relatives) }
+    const verdict = decide(requests, { ...books, corrected: new Set(corrected) })
     await writeEnds(tx, verdict, 'correct', by)
     return verdict
   })
@@ -94,6 +105,8 @@ async function correctInShard(
 
 type Books = Locked & {
   readonly known: ReadonlyMap<bigint, KnownEvidence>
+  /** The other payments of their chains of redrives, as earlier letters are decided. */
+  readonly relatives: Map<bigint, readonly Relative[]>
   /** Payments that are booked, those of earlier letters among them. */
   readonly corrected: Set<bigint>
 }
@@ -112,19 +125,19 @@ function decide(requests: readonly CorrectRequest[], books: Books): Verdict<Corr
 }
 
 function decideOne(
-  { gatewayRef, againstEvidence = false }: CorrectRequest,
+  request: CorrectRequest,
   { id: letterId, paymentId, userId, state: was, error }: DeadLetter,
   books: Books & { readonly available: Map<bigint, bigint> },
   verdict: Verdict<Corrected>,
 ): CorrectAnswer | null {
   const payment = books.payments.get(paymentId)
   if (payment === undefined) return null
-  const known = books.known.get(paymentId) ?? NO_EVIDENCE
+  const { gatewayRef } = request
   const seen = {
     payment,
     letter: was === 'open' ? error : null,
     corrected: books.corrected.has(paymentId),
-    word: gatewayRef === null ? null : { known, insists: againstEvidence },
+    word: gatewayRef === null ? null : wordOf(request, gatewayRef, paymentId, books),
   }
   const available = books.available.get(userId) ?? 0n
   const decision = decideCorrection(seen, available)
@@ -136,6 +149,7 @@ function decideOne(
   if (decision.kind === 'correct') {
     const { entry, evidence } = decision
     books.corrected.add(paymentId)
+    noteCorrected(books.relatives, paymentId, gatewayRef)
     books.available.set(userId, available + entry.user)
     verdict.entries.push(entry)
     const word = gatewayRef === null ? {} : { gateway_ref: gatewayRef }
@@ -145,5 +159,31 @@ function decideOne(
     // A late yes about what an operator's word has booked: there is nothing left to do.
     verdict.acts.push({ paymentId, letterId, before, after })
   }
-  return { kind: 'corrected', letterId, paymentId }
+  return { kind: 'corrected', letterId, paymentId, letter: state }
+}
+
+/** What an operator says, and what it may be up against. */
+function wordOf(
+  { againstEvidence: insists = false, besidesRedrive = false }: CorrectRequest,
+  ref: string,
+  paymentId: bigint,
+  { known, relatives }: Books,
+) {
+  const own = relatives.get(paymentId) ?? []
+  const evidence = known.get(paymentId) ?? NO_EVIDENCE
+  return { ref, known: evidence, insists, besidesRedrive, relatives: own }
+}
+
+/** Tell the other payments of its chain that one is corrected now. */
+function noteCorrected(
+  relatives: Map<bigint, readonly Relative[]>,
+  id: bigint,
+  gatewayRef: string | null,
+): void {
+  for (const [of, own] of relatives) {
+    const told = own.map((one) =>
+      one.id === id ? { ...one, corrected: true, correctedAs: gatewayRef } : one,
+    )
+    relatives.set(of, told)
+  }
 }

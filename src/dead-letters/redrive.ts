@@ -5,6 +5,7 @@ import {
   type KnownEvidence,
 } from '../domain/evidence.ts'
 import { keyOf } from '../domain/acceptance.ts'
+import { bookedElsewhere } from '../domain/correction.ts'
 import { executed, NO_MOVE, refundShare } from '../domain/ends.ts'
 import { exponentIn } from '../domain/currency.ts'
 import type { FeePolicy } from '../domain/fee.ts'
@@ -17,6 +18,7 @@ import {
   type WholePayment,
 } from '../payments/back-store.ts'
 import { referencesLeft, takeReferences } from '../payments/details-store.ts'
+import { childrenOf } from '../payments/returns-store.ts'
 import { noteNow } from '../payments/time-index-store.ts'
 import { insertRepeats, reopenPayments } from '../payments/store.ts'
 import type { Shard, Tx } from '../ports.ts'
@@ -35,6 +37,7 @@ import { knownOf } from './evidence-store.ts'
 import { recordedRefusal, recordRefusal } from './kept-refusal.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
+import { relativesOf } from './relatives-store.ts'
 import { readLetters, type DeadLetter } from './store.ts'
 import { insertTasksLater, redriveTasks, type Delayed } from './tasks-store.ts'
 
@@ -138,14 +141,18 @@ async function redriveInShard(
     const [locked, ids] = await Promise.all([lock(tx, found), tx.ids('payment_ids', failed.length)])
     const paymentIds = [...locked.payments.keys()]
     // Behind the locks: a late report waits for them, or is here.
-    const [known, left] = await Promise.all([
+    const failedIds = failedOf(locked)
+    const [known, left, relatives, children] = await Promise.all([
       knownOf(tx, paymentIds),
-      referencesLeft(tx, failedOf(locked)),
+      referencesLeft(tx, failedIds),
+      relativesOf(tx, failedIds),
+      childrenOf(tx, [...locked.parents.keys()]),
     ])
     const { redriveId } = by
     const { terms, refundFee = 'keep' } = world
     const { currency } = world.db
-    const books = { locked, ids, redriveId, known, left, terms, refundFee, currency }
+    const seen = { locked, ids, redriveId, known, left, relatives, children }
+    const books = { ...seen, terms, refundFee, currency }
     const verdict = decide(requests, books)
     await write(tx, verdict, by)
     await keepRefusals(tx, verdict, by, books)
@@ -173,6 +180,10 @@ interface Books {
   readonly known: ReadonlyMap<bigint, KnownEvidence>
   /** References of failed payments, and who has them now. */
   readonly left: Awaited<ReturnType<typeof referencesLeft>>
+  /** The other payments of their chains of redrives. */
+  readonly relatives: Awaited<ReturnType<typeof relativesOf>>
+  /** What went back of the deposits that refunds give back. */
+  readonly children: Awaited<ReturnType<typeof childrenOf>>
   readonly terms: (gateway: string) => GatewayTerms
   readonly verdict: RedriveVerdict
 }
@@ -255,11 +266,11 @@ function repeat(
 ): RedriveAnswer {
   const { paymentId, id: letterId } = letter
   const { verdict } = books
-  const known = books.known.get(paymentId) ?? NO_EVIDENCE
-  const refusal = againstRedrive('failed', known, books.terms(payment.gateway))
+  const refusal = againstRepeat(payment, books)
+  const certain = refusal?.code === 'evidence_contradicts'
   // A yes is never charged again; what is only in doubt is, by somebody who knows it.
-  if (refusal !== null && (known.yes || !againstEvidence)) {
-    return { kind: 'refused', refusal: { ...refusal, paymentId } }
+  if (refusal !== null && (certain || !againstEvidence)) {
+    return { kind: 'refused', refusal: { paymentId, ...refusal } }
   }
   const reference = books.left.get(paymentId)
   const takenBy = reference === undefined ? null : holderOf(reference, verdict)
@@ -280,6 +291,15 @@ function repeat(
   const after = { payment: 'failed', letter: 'redriven', repeated_by: String(id), ...insisted }
   verdict.acts.push({ paymentId, letterId, before, after })
   return { kind: 'redriven', letterId, paymentId, newPaymentId: id }
+}
+
+/** What speaks against repeating a failed payment: its evidence, or what operators booked. */
+function againstRepeat(payment: WholePayment, { known, relatives, children, terms }: Books) {
+  const { id, gateway } = payment
+  return (
+    againstRedrive('failed', known.get(id) ?? NO_EVIDENCE, terms(gateway)) ??
+    bookedElsewhere(payment, relatives.get(id) ?? [], children)
+  )
 }
 
 /** The payment that has a reference now, or will by a letter before; null: none. */

@@ -1,6 +1,9 @@
 import { against, NO_EVIDENCE, type KnownEvidence } from '../domain/evidence.ts'
 import { executed, refundShare, undone } from '../domain/ends.ts'
 import type { WholePayment } from '../payments/back-store.ts'
+import type { NamedRefund } from '../domain/was-refund.ts'
+import { noteNow } from '../payments/time-index-store.ts'
+import { takeBackBooked } from '../payments/was-refund.ts'
 import type { Shard } from '../ports.ts'
 import {
   actOnEach,
@@ -90,7 +93,9 @@ async function resolveInShard(
     // Behind the locks: a late report waits for them, or is here.
     const known = await knownOf(tx, openOf(locked))
     const verdict = decide(requests, locked, known)
+    const takenBack = await takeBackBooked(tx, verdict.refunds)
     await writeEnds(tx, verdict, 'resolve', by)
+    noteNow(tx, takenBack)
     return verdict
   })
 }
@@ -100,12 +105,15 @@ function openOf({ payments }: Locked): bigint[] {
   return [...payments.values()].filter(({ status }) => status === 'unknown').map(({ id }) => id)
 }
 
+/** `refunds`: those that were executed, where the operator names them as the gateway does. */
+type ResolveVerdict = Verdict<Resolved> & { readonly refunds: NamedRefund[] }
+
 function decide(
   requests: readonly ResolveRequest[],
   locked: Locked,
   known: ReadonlyMap<bigint, KnownEvidence>,
-): Verdict<Resolved> {
-  const verdict = newVerdict<Resolved>(locked.busy)
+): ResolveVerdict {
+  const verdict: ResolveVerdict = { ...newVerdict<Resolved>(locked.busy), refunds: [] }
   for (const request of requests) {
     const letter = locked.letters.get(request.letterId)
     if (letter === undefined || verdict.answers.has(request.letterId)) continue
@@ -118,7 +126,7 @@ function decideOne(
   request: ResolveRequest,
   letter: DeadLetter,
   locked: Locked & { readonly known: ReadonlyMap<bigint, KnownEvidence> },
-  verdict: Verdict<Resolved>,
+  verdict: ResolveVerdict,
 ): ResolveAnswer {
   const { outcome, gatewayRef, againstEvidence = false } = request
   const { id: letterId, paymentId } = letter
@@ -131,15 +139,7 @@ function decideOne(
   if (evidence !== null && !againstEvidence) {
     return { kind: 'refused', refusal: { code: 'evidence_contradicts', paymentId, evidence } }
   }
-  if (open) {
-    const attempts = locked.tasks.get(paymentId)?.attempts ?? payment.attempts
-    const error = outcome === 'failed' ? OPERATOR_ERROR : null
-    const resolves = payment.status === 'unknown'
-    verdict.finishes.push({ id: paymentId, status: outcome, attempts, error, gatewayRef, resolves })
-    const { entries, moves } = endOf(payment, outcome)
-    verdict.entries.push(...entries)
-    verdict.moves.push(...moves)
-  }
+  if (open) end(request, payment, locked, verdict)
   const before = { payment: payment.status, letter: letter.state }
   const insisted = evidence === null ? {} : { against_evidence: evidence }
   const after = { payment: outcome, letter: 'resolved', gateway_ref: gatewayRef, ...insisted }
@@ -147,7 +147,21 @@ function decideOne(
   return { kind: 'resolved', letterId, paymentId }
 }
 
-function endOf(payment: WholePayment, outcome: 'success' | 'failed') {
+/** End a payment of unknown outcome as the operator says, with its postings. */
+function end(
+  { outcome, gatewayRef }: ResolveRequest,
+  payment: WholePayment,
+  { tasks }: Locked,
+  verdict: ResolveVerdict,
+): void {
+  const { id } = payment
+  const attempts = tasks.get(id)?.attempts ?? payment.attempts
+  const error = outcome === 'failed' ? OPERATOR_ERROR : null
+  verdict.finishes.push({ id, status: outcome, attempts, error, gatewayRef, resolves: true })
   const share = refundShare(payment)
-  return outcome === 'success' ? executed(payment, share) : undone(payment, share)
+  const { entries, moves } = (outcome === 'success' ? executed : undone)(payment, share)
+  verdict.entries.push(...entries)
+  verdict.moves.push(...moves)
+  if (share === null || outcome === 'failed' || gatewayRef === null) return
+  verdict.refunds.push({ id, parentId: share.parentId, ref: gatewayRef })
 }

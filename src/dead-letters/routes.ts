@@ -59,12 +59,20 @@ const Resolved = Type.Object(
 
 const LetterList = Type.Array(DeadLetterBody, { title: 'DeadLetterList' })
 
-const CorrectedState = oneOf(['resolved'], {
+const CorrectedState = oneOf(['resolved', 'redriven'], {
   description: 'Nothing is left to do about it. A letter that was redriven stays so in the list.',
 })
 
 const AgainstEvidence = Type.Optional(
   Type.Boolean({ description: 'You know what the evidence says, and insist. It is recorded.' }),
+)
+
+const BesidesRedrive = Type.Optional(
+  Type.Boolean({
+    description:
+      'It is none of the redrives that succeeded without a reference of their own: you have compared ' +
+      'them at the gateway.',
+  }),
 )
 
 const GatewayRef = Type.Optional(
@@ -255,13 +263,19 @@ function correctRoute(app: App, world: ActWorld): void {
       'found at the gateway, under the `gateway_ref` that it has there: what moved is booked, once, ' +
       'and the letter is closed. The payment stays `failed`. A withdrawal is paid by the user as far ' +
       'as the balance goes, and the rest is a loss. A word against what the gateway said is refused ' +
-      'with 409 `evidence_contradicts`, unless `against_evidence` says that it is meant so. Anything ' +
-      'else is refused with 409 `not_correctable`; a refund that was made after all is a return of ' +
-      'its deposit.',
+      'with 409 `evidence_contradicts`, unless `against_evidence` says that it is meant so. What may ' +
+      'be a redrive of the payment is refused with 409 `redrive_open` or `correction_is_redrive`: ' +
+      'that is booked by itself. Anything else is refused with 409 `not_correctable`; a refund that ' +
+      'was made after all is a return of its deposit.',
     headers: ActHeaders,
     params: LetterId,
     body: Type.Object(
-      { reason: Reason, gateway_ref: GatewayRef, against_evidence: AgainstEvidence },
+      {
+        reason: Reason,
+        gateway_ref: GatewayRef,
+        against_evidence: AgainstEvidence,
+        besides_redrive: BesidesRedrive,
+      },
       {
         title: 'CorrectRequest',
         additionalProperties: false,
@@ -286,14 +300,15 @@ function correctRoute(app: App, world: ActWorld): void {
     const { actor, letterId, key } = asked
     const { reason, gateway_ref: gatewayRef = null } = request.body
     const { against_evidence: againstEvidence = false } = request.body
+    const { besides_redrive: besidesRedrive = false } = request.body
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const word = { letterId, gatewayRef, againstEvidence }
+    const word = { letterId, gatewayRef, againstEvidence, besidesRedrive }
     const { answer, replayed } = await correctUnderKey(world, { request: word, key }, by)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (replayed) void reply.header('idempotent-replayed', 'true')
     return reply.send({
       id: Number(letterId),
-      state: 'resolved',
+      state: answer.letter,
       payment_id: Number(answer.paymentId),
       payment: 'failed',
     })

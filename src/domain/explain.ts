@@ -45,7 +45,8 @@ type Explained = Omit<Payment, 'type'> & {
   readonly type: BookedType
   readonly parentId: bigint | null
   readonly feeReturned: bigint | null
-  readonly returnKind: 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won' | null
+  readonly returnKind:
+    'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won' | 'was_refund' | null
 }
 
 /** All that a payment's state follows from. */
@@ -254,6 +255,7 @@ const CAME_BACK = {
   charged_back: 'A deposit was charged back',
   refunded_there: 'A deposit was refunded at the gateway itself',
   dispute_won: 'A dispute was won, so money of a deposit came back',
+  was_refund: 'A return turned out to be a refund of ours, and was taken back',
 } as const
 
 function cameBack({ returnKind, parentId, gatewayRef, finishedAt }: Explained): string {

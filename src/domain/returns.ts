@@ -1,10 +1,7 @@
 import assert from 'node:assert'
-import { against, type KnownEvidence } from './evidence.ts'
-import { CHARGED_AFTER_FAILED } from './explain.ts'
 import { feeOfReturn, least, type FeePolicy } from './fee.ts'
 import {
   chargebackEntry,
-  correctionEntry,
   disputeWonEntry,
   payoutReturnedEntry,
   refundCost,
@@ -13,23 +10,27 @@ import {
   type RefundParts,
   type Shares,
 } from './ledger.ts'
-import type { BookedType, Payment } from './payment.ts'
 import type { Parent, TaskFacts } from './refund.ts'
 import type { Refusal } from './refusal.ts'
 
 /**
- * What came back without our doing: a payout, a deposit that was charged back or refunded at the
- * gateway itself, or money of these that came back from a dispute.
+ * What came back without our doing, as somebody says: a payout, a deposit that was charged back or
+ * refunded at the gateway itself, or money of these that came back from a dispute.
  */
-export type ReturnKind = 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won'
+export type SaidKind = 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won'
+
+/** `was_refund` takes back a return of a deposit that turned out to be a refund of ours. */
+export type ReturnKind = SaidKind | 'was_refund'
 
 /** A return as the gateway or an operator reports it; more than 0, in minor units. */
 export interface ReturnDraft {
   readonly parentId: bigint
   /** The gateway's reference of the return: a parent has one return under it. */
   readonly ref: string
-  readonly kind: ReturnKind
+  readonly kind: SaidKind
   readonly amount: bigint
+  /** Somebody has compared it with the refunds that are in doubt, and it is none of them. */
+  readonly besidesRefund?: boolean
 }
 
 /** A refund of a deposit that is not finished. */
@@ -154,6 +155,8 @@ function decide(batch: Batch, draft: ReturnDraft): ReturnAnswer {
   if (batch.refunds.has(returnKeyOf(parentId, ref))) return refuse({ code: 'return_is_refund' })
   const atMost = returnable(parent, kind)
   if (amount > atMost) return refuse({ code: 'not_returnable', atMost, exponent: parent.exponent })
+  const inDoubt = refundInDoubt(parent, draft)
+  if (inDoubt !== null) return refuse({ code: 'refund_in_doubt', paymentId: inDoubt })
   return kind === 'dispute_won'
     ? won(batch, parent, draft)
     : kind === 'payout_returned'
@@ -162,11 +165,26 @@ function decide(batch: Batch, draft: ReturnDraft): ReturnAnswer {
 }
 
 /** What of a payment can have come back in this way: no more than went there, in all. */
-export function returnable(parent: ReturnParent, kind: ReturnKind): bigint {
+export function returnable(parent: ReturnParent, kind: SaidKind): bigint {
   const { type, status, amount, returned } = parent
   const of = kind === 'payout_returned' ? 'withdraw' : 'deposit'
   if (type !== of || status !== 'success') return 0n
   return kind === 'dispute_won' ? returned : amount - returned
+}
+
+/**
+ * The refund of ours that a refund at the gateway may be: as much of the same deposit, perhaps sent
+ * and not finished. Null: there is none, or somebody has told the two apart.
+ */
+function refundInDoubt({ openRefunds }: ReturnParent, draft: ReturnDraft): bigint | null {
+  if (draft.kind !== 'refunded_there' || draft.besidesRefund === true) return null
+  const alike = openRefunds.find((refund) => !isUnsent(refund) && refund.amount === draft.amount)
+  return alike?.id ?? null
+}
+
+/** It was provably never sent, and nobody is about to. */
+function isUnsent({ task }: OpenRefund): boolean {
+  return task !== null && !task.leased && !task.sent
 }
 
 function payoutReturned(batch: Batch, parent: ReturnParent, draft: ReturnDraft): ReturnAnswer {
@@ -238,9 +256,7 @@ export function disputeShares(paid: Shares, amount: bigint): Shares {
 
 /** Cancel the refunds of a deposit that were provably never sent: their holds are free again. */
 function withoutUnsent(batch: Batch, parent: ReturnParent) {
-  const unsent = parent.openRefunds.filter(
-    ({ task }) => task !== null && !task.leased && !task.sent,
-  )
+  const unsent = parent.openRefunds.filter(isUnsent)
   let { refundReserved, feeReserved } = parent
   for (const refund of unsent) {
     book(batch, refundReleaseEntry(refund))
@@ -287,53 +303,4 @@ function minus(one: Shares, other: Shares): Shares {
 
 function refuse(refusal: Refusal): ReturnAnswer {
   return { kind: 'refused', refusal }
-}
-
-/** A payment whose outcome may have to be corrected. */
-interface Correctable {
-  readonly payment: Omit<
-    Pick<Payment, 'id' | 'userId' | 'type' | 'status' | 'amount' | 'commission'>,
-    'type'
-  > & { readonly type: BookedType }
-  /** The error of its open letter; null: it has none. */
-  readonly letter: string | null
-  /** It has an entry of a correction. */
-  readonly corrected: boolean
-  /** An operator has seen it at the gateway, under the gateway's reference; null: nobody has. */
-  readonly word: { readonly known: KnownEvidence; readonly insists: boolean } | null
-}
-
-type CorrectionDecision =
-  /** Its status stays `failed`; its letter is closed. `evidence`: what a word goes against. */
-  | {
-      readonly kind: 'correct'
-      readonly entry: Entry
-      readonly evidence: ReturnType<typeof against>
-    }
-  /** It was corrected before: the same answer again. */
-  | { readonly kind: 'corrected' }
-  | { readonly kind: 'refused'; readonly refusal: Refusal }
-
-/**
- * Whether the money of a failed payment that the gateway executed is booked, and how: by a late yes
- * of the gateway, or by the word of an operator who has seen it there. A word against what the
- * gateway said is refused unless it is meant so.
- */
-export function decideCorrection(
-  { payment, letter, corrected, word }: Correctable,
-  available: bigint,
-): CorrectionDecision {
-  if (corrected) return { kind: 'corrected' }
-  const { id: paymentId, type } = payment
-  // A refund that was made after all is booked as a return of its deposit.
-  const plain = type === 'deposit' || type === 'withdraw'
-  const late = letter === CHARGED_AFTER_FAILED
-  if (!plain || payment.status !== 'failed' || (!late && word === null)) {
-    return { kind: 'refused', refusal: { code: 'not_correctable' } }
-  }
-  const evidence = late || word === null ? null : against('success', word.known)
-  if (evidence !== null && word?.insists !== true) {
-    return { kind: 'refused', refusal: { code: 'evidence_contradicts', paymentId, evidence } }
-  }
-  return { kind: 'correct', entry: correctionEntry({ ...payment, type }, available), evidence }
 }

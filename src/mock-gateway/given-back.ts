@@ -1,11 +1,11 @@
 import { exponentOf, type Exponent } from '../domain/currency.ts'
-import type { ReturnKind } from '../domain/returns.ts'
+import type { SaidKind } from '../domain/returns.ts'
 import type { Charge, Order } from './orders.ts'
 
 /** Money that came back, `number` counts from 1; a dispute won goes the other way. */
 export interface Returned {
   readonly number: number
-  readonly kind: ReturnKind
+  readonly kind: SaidKind
   readonly paymentId: number
   readonly amount: bigint
   readonly currency?: string

@@ -1,6 +1,7 @@
 import { columns, numbers } from '../domain/columns.ts'
 import type { GivenBackMove, RefundShare } from '../domain/ends.ts'
 import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
+import type { ReturnKind } from '../domain/returns.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 import { paymentEvents } from '../events/write-store.ts'
@@ -13,7 +14,7 @@ interface Back {
   readonly parentId: bigint | null
   /** Of a refund or a return: what of the commission goes back with it. */
   readonly feeReturned: bigint | null
-  readonly returnKind: 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won' | null
+  readonly returnKind: ReturnKind | null
   /** Its refunds that are done, and what came back of it by itself. */
   readonly refunded: bigint
   readonly returned: bigint

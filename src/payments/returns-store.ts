@@ -80,6 +80,33 @@ const INSERT: Statement<never> = {
   from made`,
 }
 
+const REFS = columns<{ readonly parentId: bigint; readonly ref: string }>({
+  parentId: 'bigint',
+  ref: 'text',
+})
+
+/** Of references of what went back of payments, those that returns are booked under. */
+const BOOKED_UNDER: Statement<{ parentId: bigint; ref: string }> = {
+  name: 'payments_booked_under',
+  text: `
+  select child.parent_id as "parentId", child.ref
+  from ${REFS.unnest('asked', 2)}
+  cross join lateral (
+    select parent_id, ref
+    from payment_children
+    where shard = $1 and parent_id = asked.parent_id and ref = asked.ref
+    limit 1
+  ) child`,
+}
+
+/** Which of these references returns are booked under. */
+export async function bookedUnder(
+  shard: Runner,
+  asked: readonly { readonly parentId: bigint; readonly ref: string }[],
+): Promise<{ parentId: bigint; ref: string }[]> {
+  return asked.length === 0 ? [] : shard.run(BOOKED_UNDER, REFS.of(asked))
+}
+
 /** The refunds and returns of payments, oldest first. */
 export async function childrenOf(shard: Runner, parentIds: readonly bigint[]): Promise<Child[]> {
   return parentIds.length === 0 ? [] : shard.run(CHILDREN, [numbers(parentIds)])

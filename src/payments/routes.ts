@@ -90,7 +90,7 @@ const PaymentFields = {
   }),
   return_kind: Type.Unsafe<WholePayment['returnKind']>({
     type: ['string', 'null'],
-    enum: ['payout_returned', 'charged_back', 'refunded_there', 'dispute_won', null],
+    enum: ['payout_returned', 'charged_back', 'refunded_there', 'dispute_won', 'was_refund', null],
     description: 'Of a return: how it came back.',
   }),
   ...DetailFields,

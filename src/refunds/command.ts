@@ -11,6 +11,7 @@ import type { Opened } from '../adapters/commands.ts'
 import { correct } from '../dead-letters/correct.ts'
 import { writeJson } from '../domain/json.ts'
 import { parseMoney } from '../domain/money.ts'
+import type { SaidKind } from '../domain/returns.ts'
 import { exponentsOf } from './exponents.ts'
 import { bookReturns, type ReturnWorld } from './returns.ts'
 
@@ -32,6 +33,7 @@ export function moneyCommands(program: Command, open: () => Promise<Opened<Retur
     .requiredOption('--amount <amount>', 'what came back, such as 12.50')
     .requiredOption('--ref <reference>', "the gateway's own reference of it", parseRef)
     .requiredOption('--reason <text>', 'why; kept in the record for good', parseReason)
+    .option('--besides-refund', 'it is not the refund that is in doubt')
     .option('--json', 'print JSON')
     .action(async (parentId: bigint, options: ReturnOptions) => {
       await withOpen(open, (world) => book(world, parentId, options))
@@ -43,6 +45,7 @@ export function moneyCommands(program: Command, open: () => Promise<Opened<Retur
     .requiredOption('--reason <text>', 'why; kept in the record for good', parseReason)
     .option('--ref <reference>', 'found at the gateway as this, without a late yes', parseRef)
     .option('--against-evidence', 'although the gateway had said no')
+    .option('--besides-redrive', 'it is no redrive that succeeded without a reference')
     .option('--json', 'print JSON')
     .action(async (letterId: bigint, { reason, ref, json, ...more }: CorrectOptions) => {
       await withOpen(open, async (world) => {
@@ -63,24 +66,26 @@ interface CorrectOptions {
   readonly reason: string
   readonly ref?: string
   readonly againstEvidence?: boolean
+  readonly besidesRedrive?: boolean
   readonly json?: boolean
 }
 
 interface ReturnOptions {
-  readonly kind: 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won'
+  readonly kind: SaidKind
   readonly amount: string
   readonly ref: string
   readonly reason: string
+  readonly besidesRefund?: boolean
   readonly json?: boolean
 }
 
 async function book(world: ReturnWorld, parentId: bigint, options: ReturnOptions): Promise<void> {
-  const { kind, ref, reason, json } = options
+  const { kind, ref, reason, besidesRefund = false, json } = options
   const exponent = (await exponentsOf(world.db, [parentId])).get(parentId)
   if (exponent === undefined) throw refusedAs('payment_not_found')
   const money = parseMoney(options.amount, 1n, exponent)
   if (!money.ok) throw refusedAs(money.problem)
-  const draft = { parentId, kind, ref, amount: money.minor }
+  const draft = { parentId, kind, ref, amount: money.minor, besidesRefund }
   const [answer] = await bookReturns(world, operatorHere(reason), [draft])
   if (answer === undefined || answer.kind === 'refused')
     throw refusedAs(answer?.refusal.code ?? 'payment_not_found')

@@ -1,7 +1,6 @@
 import assert from 'node:assert'
 import type { GivenBackMove } from '../domain/ends.ts'
 import type { FeePolicy } from '../domain/fee.ts'
-import type { Shares } from '../domain/ledger.ts'
 import { formatMoney } from '../domain/money.ts'
 import { CANCELED } from '../domain/refund.ts'
 import {
@@ -20,6 +19,7 @@ import type { Operator } from '../domain/operator.ts'
 import { post } from '../ledger/post.ts'
 import { lockParents, moveGivenBack, readParents } from '../payments/back-store.ts'
 import { childrenOf, insertReturns, type Child } from '../payments/returns-store.ts'
+import { paidFor, refundRef } from '../payments/was-refund.ts'
 import { noteNow } from '../payments/time-index-store.ts'
 import { finishPayments } from '../payments/store.ts'
 import type { Db, Shard, Tx } from '../ports.ts'
@@ -81,7 +81,8 @@ export function returnUnderKey(
 ) {
   const { reason } = by
   const { parentId, kind, amount, ref } = draft
-  const fields = { kind, amount: `${amount}`, gateway_ref: ref, reason }
+  const besides_refund = draft.besidesRefund === true ? 'true' : null
+  const fields = { kind, amount: `${amount}`, gateway_ref: ref, reason, besides_refund }
   return underKey<Returned>(
     world.db,
     { key, about: aboutPayment(parentId), act: 'return', fields },
@@ -125,7 +126,11 @@ async function returnInShard(
       parents.map((stored) => {
         const own = children.filter(({ parentId }) => parentId === stored.id)
         const parent = toParent(stored, world.db.currency)
-        return [stored.id, { ...parent, ...givenBack(stored.refunded, own, tasks) }]
+        const openRefunds = own.filter(isOpenRefund).map((child): OpenRefund => {
+          return { ...child, task: tasks.get(child.id) ?? null }
+        })
+        const paid = paidFor(own, stored.id)
+        return [stored.id, { ...parent, refunded: stored.refunded, paid, openRefunds }]
       }),
     )
     const books: ReturnBooks = {
@@ -145,35 +150,10 @@ function isOpenRefund({ type, status }: Child): boolean {
   return type === 'refund' && (status === 'new' || status === 'unknown')
 }
 
-/** What of a parent's giving back its row does not tell. */
-function givenBack(
-  refunded: bigint,
-  children: readonly Child[],
-  tasks: ReadonlyMap<bigint, TaskSeen>,
-): Pick<ReturnParent, 'refunded' | 'paid' | 'openRefunds'> {
-  const openRefunds = children.filter(isOpenRefund).map((child): OpenRefund => {
-    return { ...child, task: tasks.get(child.id) ?? null }
-  })
-  const paid = children
-    .filter(({ type }) => type === 'return')
-    .reduce<Shares>(
-      (sum, { user, fees, losses }) => {
-        return { user: sum.user - user, fee: sum.fee - fees, loss: sum.loss - losses }
-      },
-      { user: 0n, fee: 0n, loss: 0n },
-    )
-  return { refunded, paid, openRefunds }
-}
-
 /** An earlier return, by its reference. */
 function known({ parentId, id, kind, amount, ref }: Child) {
   if (ref === null || kind === null) return []
   return [[returnKeyOf(parentId, ref), { id, kind, amount }] as const]
-}
-
-/** What the gateway calls a refund, where it has said so. */
-function refundRef({ type, parentId, ref }: Child): string[] {
-  return type === 'refund' && ref !== null ? [returnKeyOf(parentId, ref)] : []
 }
 
 async function write(

@@ -190,7 +190,9 @@ const RETURN = {
   description:
     'Books money that came back without our doing, under the reference that the gateway gives it: ' +
     'once, however often it is told. A user pays for a charge-back as far as the balance goes, and ' +
-    'the rest is a loss. Refunds of the deposit that were never sent are canceled.',
+    'the rest is a loss. Refunds of the deposit that were never sent are canceled. What may be a ' +
+    'refund of ours that is in doubt is refused with 409 `refund_in_doubt`; a return that turns out ' +
+    'to be one is taken back when that refund ends.',
   headers: ActHeaders,
   params: PaymentId,
   body: Type.Object(
@@ -203,6 +205,13 @@ const RETURN = {
         examples: ['rt_00000001'],
       }),
       reason: Reason,
+      besides_refund: Type.Optional(
+        Type.Boolean({
+          description:
+            'It is none of the refunds of this payment that are in doubt: you have compared them at ' +
+            'the gateway.',
+        }),
+      ),
     },
     {
       title: 'ReturnRequest',
@@ -228,6 +237,7 @@ function returnRoute(app: App, world: RefundRoutes): void {
     const parentId = parseId(request.params.id)
     if (parentId === null) return refuse(reply, { code: 'payment_not_found' })
     const { kind, amount, gateway_ref: ref, reason } = request.body
+    const besidesRefund = request.body.besides_refund ?? false
     const exponent = (await exponentsOf(world.db, [parentId])).get(parentId)
     if (exponent === undefined) return refuse(reply, { code: 'payment_not_found' })
     const money = parseMoney(amount, 1n, exponent)
@@ -236,7 +246,7 @@ function returnRoute(app: App, world: RefundRoutes): void {
       return refuse(reply, { code, errors: [{ pointer: '/amount', code }], exponent })
     }
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const draft = { parentId, ref, kind, amount: money.minor }
+    const draft = { parentId, ref, kind, amount: money.minor, besidesRefund }
     const { answer, replayed } = await returnUnderKey(world, { draft, key }, by)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (replayed) void reply.header('idempotent-replayed', 'true')

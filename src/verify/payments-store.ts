@@ -29,18 +29,28 @@ const wentBack = (within: ChunkSql['within']) => `
       sum(amount) filter (where type = 'refund' and status <> 'failed') as refund_reserved,
       sum(fee_returned) filter (where type = 'refund' and status <> 'failed') as fee_reserved,
       sum(amount) filter (where type = 'refund' and status = 'success') as refunded,
-      sum(case return_kind when 'dispute_won' then -amount else amount end)
+      sum(case when return_kind in ('dispute_won', 'was_refund') then -amount else amount end)
         filter (where type = 'return') as returned,
-      sum(case return_kind when 'dispute_won' then -fee_returned else fee_returned end)
+      sum(case when return_kind in ('dispute_won', 'was_refund') then -fee_returned
+        else fee_returned end)
         filter (where type = 'return') as returned_fee,
-      count(*) filter (where amount is null) as strays
+      count(*) filter (where amount is null) as strays,
+      count(*) filter (
+        where type = 'refund' and status = 'success' and booked.ref is not null
+          and taken_back.ref is null
+      ) > 0 and count(*) filter (where return_kind = 'dispute_won') = 0 as booked_twice
     from child
     left join lateral (
-      select type, status, amount, fee_returned, return_kind
+      select type, status, amount, fee_returned, return_kind, gateway_ref
       from payments
       where shard = $1 and id = child.payment_id and parent_id = child.parent_id
       limit 1
     ) payment on true
+    left join child booked
+      on booked.parent_id = child.parent_id and booked.ref = payment.gateway_ref
+    left join child taken_back
+      on taken_back.parent_id = child.parent_id
+      and taken_back.ref = 'refund ' || child.payment_id
     group by child.parent_id
   )`
 
@@ -153,6 +163,7 @@ const KNOWN = `
       (coalesce(payment.returned, 0), coalesce(payment.returned_fee, 0)) is distinct from
         (coalesce(went_back.returned, 0), coalesce(went_back.returned_fee, 0)) as returns_wrong,
       coalesce(went_back.strays, 0) as children_wrong,
+      coalesce(went_back.booked_twice, false) as booked_twice,
       payment.parent_id is null or (
         select true
         from payments parent
@@ -219,8 +230,8 @@ const KNOWN = `
             (paid - earned, 0, -paid, earned, 0, 0)
           when 'return' then
             (user_held, gateway, fees, opening) is distinct from
-              (0, taken * paid, case payment.return_kind when 'dispute_won' then given
-                else -given end, 0)
+              (0, taken * paid, case when payment.return_kind in ('dispute_won', 'was_refund')
+                then given else -given end, 0)
             or greatest(taken * user_available, taken * losses) > 0
             or (payment.return_kind = 'payout_returned' and losses <> 0)
           else

@@ -178,6 +178,10 @@ export const RULES = {
   returns_sum: critical('payment', 'What came back is the sum of the returns.', {
     payment: `returns_wrong`,
   }),
+  // A dispute that was won may have put right what was booked twice.
+  return_was_refund: critical('payment', 'What went back under one reference is booked once.', {
+    payment: `booked_twice`,
+  }),
   // The last line of defence is a constraint; this finds what was damaged together with it.
   given_back_range: critical('payment', 'No more goes back of a payment than it came to.', {
     payment: `refund_reserved not between 0 and amount or returned not between 0 and amount

@@ -44,7 +44,11 @@ export function checkNewActs(
   before: { readonly acts: number; readonly yes: ReadonlySet<bigint> },
 ): void {
   if (tables.acts.rows.size === before.acts) return
-  for (const act of [...tables.acts.rows.values()].slice(before.acts)) {
+  const all = [...tables.acts.rows.values()]
+  for (const [index, act] of all.slice(before.acts).entries()) {
+    if (act.after['repeated_by'] !== undefined) {
+      checkUncorrected(tables, act, all.slice(0, before.acts + index))
+    }
     if (!before.yes.has(act.paymentId)) continue
     const { after } = act
     if (act.before['payment'] !== 'unknown') {
@@ -54,5 +58,14 @@ export function checkNewActs(
     const insisted = after['against_evidence'] === 'success'
     must(after['payment'] === 'success' || insisted, 'no word goes against a yes unawares', act)
     must(after['payment'] !== 'new', 'nobody is asked about what is known', act)
+  }
+}
+
+/** What was booked as executed is charged no more, under whichever payment of its chain. */
+function checkUncorrected(tables: Tables, act: ActRow, earlier: readonly ActRow[]): void {
+  for (let id: bigint | null = act.paymentId; id !== null;) {
+    const booked = earlier.some((one) => one.act === 'correct' && one.paymentId === id)
+    must(!booked, 'what was corrected is never charged again', act)
+    id = tables.payments.get(id)?.redriveOf ?? null
   }
 }

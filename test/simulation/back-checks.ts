@@ -1,4 +1,5 @@
 import type { FeePolicy } from '../../src/domain/fee.ts'
+import { ACCOUNT_NAMES } from '../../src/domain/ledger.ts'
 import { must } from './promises.ts'
 import type { PaymentRow, Tables } from './tables.ts'
 
@@ -44,6 +45,7 @@ export function checkGivenBack(world: BackWorld, known: ReadonlyMap<bigint, Paym
     must(parent !== undefined, 'what goes back is of a payment', parentId)
     if (parent === undefined) continue
     checkSums(parent, children, tables)
+    checkBookedOnce(children)
     // In the order of their effect: what was there before, and then what is new, by ids.
     const old = children.filter(({ id }) => known.has(id))
     const fresh = children.filter(({ id }) => !known.has(id)).toSorted(byId)
@@ -81,7 +83,7 @@ function sumsOf(children: readonly PaymentRow[], tables: Tables): Before {
       if (status === 'success') sums.refunded += amount
     }
     if (type !== 'return') continue
-    const sign = returnKind === 'dispute_won' ? -1n : 1n
+    const sign = returnKind === 'dispute_won' || returnKind === 'was_refund' ? -1n : 1n
     sums.returned += sign * amount
     sums.returnedFee += sign * fee
     if (returnKind === 'payout_returned') continue
@@ -121,6 +123,7 @@ function checkArrived(world: BackWorld, arrival: Arrival, alone: boolean): void 
   if (child.type === 'refund') checkRefund(world, arrival)
   else if (child.returnKind === 'payout_returned') checkPayout(world, arrival)
   else if (child.returnKind === 'dispute_won') checkDispute(world, arrival)
+  else if (child.returnKind === 'was_refund') checkTakenBack(world, child)
   else checkChargeBack(world, arrival, alone)
 }
 
@@ -178,6 +181,35 @@ function checkChargeBack(
   must(paid <= covered - fee, 'nobody pays twice for one deposit', child)
   const empty = tables.users.get(userId)?.available === 0n
   must(!alone || paid === covered - fee || empty, 'a loss is what a user cannot pay', child)
+}
+
+/** What went back under one reference is booked once, unless a dispute helped. */
+function checkBookedOnce(children: readonly PaymentRow[]): void {
+  if (children.some(({ returnKind }) => returnKind === 'dispute_won')) return
+  for (const { id, type, status, gatewayRef } of children) {
+    if (type !== 'refund' || status !== 'success' || gatewayRef === null) continue
+    const booked = children.find((one) => one.type === 'return' && one.gatewayRef === gatewayRef)
+    const back = children.find((one) => one.gatewayRef === `refund ${id}`)
+    must((booked === undefined) === (back === undefined), 'what went back is booked once', id)
+  }
+}
+
+/** A return that was a refund of ours is taken back whole, each account what it had moved. */
+function checkTakenBack({ tables }: BackWorld, child: PaymentRow): void {
+  const { id, userId, parentId, gatewayRef } = child
+  const own = [...tables.payments.rows.values()].filter((one) => one.parentId === parentId)
+  const refund = own.find((one) => gatewayRef === `refund ${one.id}`)
+  const done = refund?.type === 'refund' && refund.status === 'success'
+  must(done, 'only a refund that is done takes a return back', child)
+  const booked = own.find((one) => one.type === 'return' && one.gatewayRef === refund?.gatewayRef)
+  must(booked !== undefined, 'only a return under the name of a refund is taken back', child)
+  if (own.some(({ returnKind }) => returnKind === 'dispute_won')) return
+  const [first, back] = [booked?.id, id].map((one) =>
+    tables.postings.get(`${userId} ${one} settle`),
+  )
+  for (const account of ACCOUNT_NAMES) {
+    must(first?.[account] === -(back?.[account] ?? 0n), 'what is taken back was taken', child)
+  }
 }
 
 /** Money that comes back from a dispute is for our losses first, and then the user's. */

@@ -2,7 +2,7 @@ import { withShards } from '../../src/each-shard.ts'
 import type { Db, Statement, Tx } from '../../src/ports.ts'
 import { ids } from './handlers.ts'
 import { both, mutant, NOTHING, statement, type Mutant } from './planting.ts'
-import { GIVING, LATE } from './plenty.ts'
+import { GIVING, LATE, MISTAKEN, REDRIVEN } from './plenty.ts'
 import type { Acts, Plants } from './world-types.ts'
 
 /** Histories in which refunds are in doubt, fail, and are acted on. */
@@ -234,6 +234,28 @@ export const BACK_MUTANTS: readonly Mutant[] = [
     forgetting('cancel', 'operator_acts_insert'),
   ),
   giving('told_is_booked', 'what came back is booked each time that it is told', TOLD_IS_BOOKED),
+  giving('refund_booked_twice', 'a refund that was booked as a return moves money again', {
+    ...statement('payments_booked_under', () => NOTHING),
+    ...MISTAKEN,
+  }),
+  giving('return_unawares', 'what may be a refund in doubt is booked as a return', {
+    acts: (real) => ({
+      ...real,
+      book: (world, by, drafts) =>
+        real.book(
+          world,
+          by,
+          drafts.map((draft) => ({ ...draft, besidesRefund: true })),
+        ),
+    }),
+    ...MISTAKEN,
+  }),
+  giving('taken_back_in_part', 'a user gets nothing back of a return that was a refund', {
+    ...rows('payments_children', (row) =>
+      row['kind'] === 'refunded_there' ? { ...row, user: 0n } : row,
+    ),
+    ...MISTAKEN,
+  }),
   giving('losses_are_fees', 'what no user can pay is taken from the fees', LOSSES_ARE_FEES),
   giving('pays_twice', 'a user pays for a charge-back of what was refunded', REFUNDS_UNSEEN),
   giving(
@@ -251,6 +273,10 @@ export const BACK_MUTANTS: readonly Mutant[] = [
     'money from a dispute is the user’s before our losses are paid',
     rows('payments_children', (row) => ({ ...row, user: row['losses'], losses: row['user'] })),
   ),
+  mutant('correct_unawares', 'a redrive is booked as a correction as well', {
+    ...statement('payments_relatives', () => NOTHING),
+    ...REDRIVEN,
+  }),
   mutant('correct_twice', 'two operators book the same money', {
     ...both(
       statement('postings_corrected', () => NOTHING),

@@ -254,6 +254,16 @@ const returns: Handlers = {
       })
     },
   },
+  payments_booked_under: {
+    run: (tables, [shard, parentIds, refs]) =>
+      ids(parentIds).flatMap((parentId, index) => {
+        const ref = texts(refs)[index] ?? ''
+        const paymentId = tables.childRefs.get(`${parentId} ${ref}`)
+        const payment =
+          paymentId === undefined ? undefined : inShard(tables.payments, paymentId, shard)
+        return payment === undefined ? [] : [{ parentId, ref }]
+      }),
+  },
   payments_insert_returns: {
     run(tables, values, context) {
       const [shard, at, paymentIds, userIds, parentIds, refs, kinds, amounts, fees] = values
@@ -288,6 +298,20 @@ const returns: Handlers = {
       return []
     },
   },
+  payments_relatives: {
+    run: (tables, [shard, paymentIds]) =>
+      sorted(ids(paymentIds)).flatMap((of) =>
+        chainOf(tables, inShard(tables.payments, of, shard)).flatMap((payment) => {
+          const { id, userId, status, gatewayRef } = payment
+          const word = [...tables.acts.rows.values()].find((one) => {
+            return one.paymentId === id && one.act === 'correct'
+          })
+          const corrected = tables.postings.get(`${userId} ${id} settle_late`) !== undefined
+          const correctedAs = word?.after['gateway_ref'] ?? null
+          return id === of ? [] : [{ of, id, status, gatewayRef, corrected, correctedAs }]
+        }),
+      ),
+  },
   postings_corrected: {
     run: (tables, [, userIds, paymentIds]) => {
       const asked = new Set(ids(paymentIds))
@@ -298,6 +322,19 @@ const returns: Handlers = {
         .map(({ paymentId }) => ({ paymentId }))
     },
   },
+}
+
+/** The payments that redrives made one of the other, the first one first. */
+function chainOf(tables: Tables, payment: PaymentRow | undefined): PaymentRow[] {
+  let first = payment
+  while (first !== undefined && first.redriveOf !== null)
+    first = tables.payments.get(first.redriveOf)
+  const chain = first === undefined ? [] : [first]
+  for (const { id } of chain) {
+    const next = [...tables.payments.rows.values()].find(({ redriveOf }) => redriveOf === id)
+    if (next !== undefined) chain.push(next)
+  }
+  return chain
 }
 
 function inOrder(one: ChildRow, other: ChildRow): number {

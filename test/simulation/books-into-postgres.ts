@@ -56,6 +56,9 @@ function written(field: string, value: unknown, offset: bigint): unknown {
   const id = IDS.has(field) && typeof value === 'bigint' && value !== 0n
   if (typeof value === 'bigint') return Number(id ? value + offset : value)
   if (field.endsWith('At') && typeof value === 'number') return new Date(value).toISOString()
+  // A return that takes another one back names the refund that it was.
+  const refund = /^refund (\d+)$/.exec(typeof value === 'string' ? value : '')
+  if (refund !== null) return `refund ${BigInt(refund[1] ?? 0) + offset}`
   if (field !== 'gatewayKey') return value
   const number = BigInt(String(value).replaceAll(/\D/g, '')) + offset
   return `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`

@@ -1,5 +1,5 @@
 import type { RefundAnswer, RefundDraft } from '../../src/domain/refund.ts'
-import type { ReturnDraft, ReturnKind } from '../../src/domain/returns.ts'
+import type { ReturnDraft, SaidKind } from '../../src/domain/returns.ts'
 import { refundDraft } from './asked.ts'
 import { expected, insist, Lost, nap, untilDeath } from './asking.ts'
 import { HOME, written } from './currencies.ts'
@@ -34,7 +34,9 @@ const DEEDS = [
   cancelSome,
   bookOne,
   bookOne,
+  mistakeOne,
   correctOne,
+  misreadOne,
   editOne,
 ] as const
 
@@ -132,25 +134,31 @@ async function cancelSome(world: World): Promise<void> {
   }
 }
 
-const KINDS: Readonly<Record<string, readonly ReturnKind[]>> = {
+const KINDS: Readonly<Record<string, readonly SaidKind[]>> = {
   withdraw: ['payout_returned'],
   deposit: ['charged_back', 'charged_back', 'refunded_there', 'dispute_won'],
 }
 
 /** The gateway says that something came back, now and then twice, and of what never went there. */
 async function bookOne(world: World): Promise<void> {
-  const { faults, tables, plan } = world
+  const { faults } = world
   const odd = faults.between(0, 15) === 0
   const from = await some(world, ({ status, type }) => {
     return odd || (status === 'success' && KINDS[type] !== undefined)
   })
   if (from.length === 0) return
-  const draft = returnOf(world, faults.pick(from))
+  await book(world, returnOf(world, faults.pick(from)))
+}
+
+/** Tell what came back until it is answered, now and then twice. Returns whether this booked it. */
+async function book(world: World, draft: ReturnDraft): Promise<boolean> {
+  const { faults, tables, plan } = world
   const { parentId, kind } = draft
+  let booked = false
   const own = { returnFee: plan.returnFee, currency: HOME }
   for (let told = faults.pick([1, 1, 2]); told > 0; told -= 1) {
     const [answer] = await insist(world, ({ db }) => world.acts.book({ ...own, db }, BY, [draft]))
-    if (answer === undefined) return
+    if (answer === undefined) return booked
     world.count(answer.kind === 'refused' ? `return_${answer.refusal.code}` : answer.kind)
     if (answer.kind === 'refused') continue
     const id = answer.kind === 'booked' ? answer.payment.id : answer.paymentId
@@ -161,7 +169,29 @@ async function bookOne(world: World): Promise<void> {
     const before = world.told.get(key) ?? id
     must(before === id, 'what came back is booked once, however often it is told', answer)
     world.told.set(key, id)
+    booked ||= answer.kind === 'booked'
   }
+  return booked
+}
+
+/**
+ * Somebody sees a refund of ours at the gateway while nobody knows here what became of it, and
+ * books it as a return: unawares, or because somebody is sure that it is another one.
+ */
+async function mistakeOne(world: World): Promise<void> {
+  const { faults, tables, gateway } = world
+  const open = ({ status }: PaymentRow) => status === 'new' || status === 'unknown'
+  const executed = ({ id }: PaymentRow) => gateway.journal.executed.has(id)
+  const from = await some(world, (one) => one.type === 'refund' && open(one) && executed(one), 500)
+  if (from.length === 0) return
+  const { id, parentId, amount, gatewayKey } = faults.pick(from)
+  const besidesRefund = faults.pick([true, false])
+  const kind = faults.pick(['refunded_there', 'refunded_there', 'charged_back'] as const)
+  const draft = { parentId: parentId ?? 0n, kind, amount, ref: `gw-${gatewayKey}`, besidesRefund }
+  const booked = await book(world, draft)
+  if (!booked || besidesRefund || kind === 'charged_back') return
+  const failed = tables.payments.get(id)?.status === 'failed'
+  must(failed, 'what may be a refund in doubt is not booked unawares', draft)
 }
 
 /** All of a payment or a part came back, or more than there was, or in a way that it cannot. */
@@ -202,6 +232,39 @@ async function correctOne(world: World): Promise<void> {
   }
   const times = faults.pick([1, 2])
   await Promise.all(Array.from({ length: times }, correct))
+}
+
+/**
+ * Somebody sees at the gateway what a redrive did, takes it for the payment that was redriven, and
+ * books it: the redrive books the same.
+ */
+async function misreadOne(world: World): Promise<void> {
+  const { faults, tables, gateway } = world
+  const seen = await some(
+    world,
+    ({ id, type, status, redriveOf }) =>
+      redriveOf !== null &&
+      type !== 'refund' &&
+      status !== 'failed' &&
+      gateway.journal.executed.has(id),
+    500,
+  )
+  if (seen.length === 0) return
+  const { id, redriveOf, gatewayKey } = faults.pick(seen)
+  const letters = [...tables.letters.rows.values()]
+  const letterId = letters.find(({ paymentId }) => paymentId === redriveOf)?.id
+  if (letterId === undefined) return
+  const gatewayRef = `gw-${gatewayKey}`
+  const request = { letterId, gatewayRef, againstEvidence: true }
+  const [answer] = await insist(world, ({ db }) => world.acts.correct({ db }, BY, [request]))
+  world.count(answer?.kind === 'refused' ? `correct_${answer.refusal.code}` : 'misread')
+  // Where somebody failed the redrive meanwhile, nobody can tell.
+  if (tables.payments.get(id)?.status === 'failed') return
+  const own = [...tables.acts.rows.values()].filter(({ paymentId }) => paymentId === redriveOf)
+  const booked = own.find(
+    ({ act, after }) => act === 'correct' && after['gateway_ref'] === gatewayRef,
+  )
+  must(booked === undefined, 'what a redrive did is booked once', booked)
 }
 
 /** Letters, closed ones too, of failed payments that the gateway has executed. */

@@ -20,7 +20,11 @@ async function refundSome(history: History): Promise<string> {
     return refundDraft(somePayment(history, history.succeeded), amount, key)
   })
   fate.next = pick(['kept', 'kept', 'kept', 'away', 'reply_lost'])
-  return show(await acceptRefunds({ db, ...policies }, drafts))
+  const answers = await acceptRefunds({ db, ...policies }, drafts)
+  for (const answer of answers) {
+    if (answer.kind === 'accepted') history.refunds.push(answer.payment)
+  }
+  return show(answers)
 }
 
 async function cancelSome(history: History): Promise<string> {
@@ -36,7 +40,25 @@ async function cancelSome(history: History): Promise<string> {
 
 async function bookSome(history: History): Promise<string> {
   const { db, between, pick, fate, policies } = history
-  const drafts = Array.from({ length: between(1, 4) }, (): ReturnDraft => ({
+  const drafts = Array.from({ length: between(1, 4) }, (): ReturnDraft => {
+    const refund = between(0, 3) === 0 ? pick(history.refunds.slice(-3)) : undefined
+    return refund === undefined ? someReturn(history) : seenRefund(history, refund)
+  })
+  fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
+  const world = { db, ...policies, currency: 'USD' }
+  return show(await bookReturns(world, { ...WHO, redriveId: null }, drafts))
+}
+
+/** A refund of ours as somebody sees it at the gateway, who takes it for something else. */
+function seenRefund({ pick }: History, refund: History['refunds'][number]): ReturnDraft {
+  const { id, parentId, amount } = refund
+  const kind = pick(['refunded_there', 'charged_back'] as const)
+  return { parentId, kind, amount, ref: `gw-${id}`, besidesRefund: pick([true, true, false]) }
+}
+
+function someReturn(history: History): ReturnDraft {
+  const { between, pick } = history
+  return {
     parentId: somePayment(history, history.succeeded),
     ref: `ref-${between(0, 4)}`,
     kind: pick([
@@ -46,22 +68,21 @@ async function bookSome(history: History): Promise<string> {
       'refunded_there',
       'dispute_won',
     ]),
-    amount: BigInt(pick([1, 20, 1_001, 2_525, 9_999])),
-  }))
-  fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
-  const world = { db, ...policies, currency: 'USD' }
-  return show(await bookReturns(world, { ...WHO, redriveId: null }, drafts))
+    amount: BigInt(pick([1, 20, 1_001, 1_234, 2_525, 9_999])),
+    besidesRefund: pick([true, false]),
+  }
 }
 
 async function correctSome(history: History): Promise<string> {
-  const { db, pick, fate } = history
+  const { db, pick, between, fate } = history
   fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
   const letters = someLetters(history)
   const requests = [...new Set(letters)].map((letterId) => {
     return {
       letterId,
-      gatewayRef: pick([null, null, 'gw-1']),
+      gatewayRef: pick([null, 'gw-1', `gw-${between(1, PAYMENTS)}`]),
       againstEvidence: pick([false, true]),
+      besidesRedrive: pick([false, true]),
     }
   })
   return show(await correct({ db }, { ...WHO, redriveId: null }, requests))
@@ -87,6 +108,7 @@ export const GIVING_BACK = [
   cancelSome,
   bookSome,
   bookSome,
+  correctSome,
   correctSome,
   editOne,
 ] as const

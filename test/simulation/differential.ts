@@ -103,7 +103,7 @@ function beginHistory(seed: number, open: (shards: number) => Db, clock: ManualC
     refundFee: pick(['keep', 'return', 'return'] as const),
     returnFee: pick(['keep', 'return', 'return'] as const),
   }
-  const state = { users: [], accepted: [], succeeded: [], unsettled: [], told: [] }
+  const state = { users: [], accepted: [], succeeded: [], refunds: [], unsettled: [], told: [] }
   const worlds = { world, elsewhere }
   return { between, pick, clock, gateway, db, fate, shards, accepts, policies, ...worlds, ...state }
 }

@@ -23,7 +23,7 @@ export function checkWithGateway(tables: Tables, journal: Journal): void {
     const booked = isBooked(payment, tables) ? 1n : 0n
     const executed = payment.type === 'return' ? booked : times
     const open = payment.status === 'unknown'
-    const mayDiffer = open || journal.broken.has(id) || hasWord(id, tables)
+    const mayDiffer = open || journal.broken.has(id) || hasWord(payment, tables)
     const excused = mayDiffer ? executed - booked : 0n
     add(currency, directionOf(payment) * amount * (excused - executed))
   }
@@ -44,13 +44,17 @@ function isBooked({ id, userId, status }: PaymentRow, tables: Tables): boolean {
   return status === 'success' || tables.postings.get(`${userId} ${id} settle_late`) !== undefined
 }
 
-function hasWord(id: bigint, tables: Tables): boolean {
-  return [...tables.acts.rows.values()].some((one) => one.paymentId === id && one.act === 'resolve')
+/** Somebody said how it ended, or took what the gateway did under another key for it. */
+function hasWord({ id, gatewayKey }: PaymentRow, tables: Tables): boolean {
+  return [...tables.acts.rows.values()].some(({ paymentId, act, after }) => {
+    const ref = after['gateway_ref'] ?? ''
+    const misread = act === 'correct' && ref.startsWith('gw-key-') && ref !== `gw-${gatewayKey}`
+    return paymentId === id && (act === 'resolve' || misread)
+  })
 }
 
 /** Paid out, or taken in. */
 function directionOf({ type, returnKind }: PaymentRow): bigint {
-  const taken =
-    type === 'deposit' || returnKind === 'payout_returned' || returnKind === 'dispute_won'
-  return taken ? -1n : 1n
+  const taken = ['payout_returned', 'dispute_won', 'was_refund'].includes(returnKind ?? '')
+  return type === 'deposit' || taken ? -1n : 1n
 }

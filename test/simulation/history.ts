@@ -24,6 +24,8 @@ export interface History {
   /** Payments that were accepted, and those that were settled as successes, as far as told. */
   readonly accepted: bigint[]
   readonly succeeded: bigint[]
+  /** Refunds that were accepted, as far as told. */
+  readonly refunds: { readonly id: bigint; readonly parentId: bigint; readonly amount: bigint }[]
   /** Charged and not yet settled, by workers that may have lost their lease meanwhile. */
   unsettled: Settlement[]
   /** Everything that anybody was told. */

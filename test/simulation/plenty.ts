@@ -11,3 +11,17 @@ export const LATE: Plants = {
   trouble: { beyond_grace: 0.9, pause: 0, worker_crash: 0, lookup_failed: 0, reply_lost: 0 },
   plan: { ...GIVING.plan, deeds: 30, steps: 1_200, workers: 2, attemptsMax: 1, giveUpMs: 0 },
 }
+
+/** Histories in which refunds are seen at the gateway that are in doubt here. */
+export const MISTAKEN: Plants = {
+  profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'eventual' },
+  trouble: { reply_lost: 0.5, lookup_failed: 0.5 },
+  plan: { ...GIVING.plan, deeds: 30, steps: 1_200, attemptsMax: 1 },
+}
+
+/** Histories in which much that failed is redriven, and what becomes of that is seen elsewhere. */
+export const REDRIVEN: Plants = {
+  profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'eventual' },
+  trouble: { declined: 0.5, reply_lost: 0.3 },
+  plan: { ...GIVING.plan, deeds: 30, operators: 2, acts: 20, steps: 1_200, attemptsMax: 1 },
+}

@@ -43,7 +43,7 @@ function settled(payment: PaymentRow, posting: PostingRow): Legs {
 function returned({ amount, feeReturned, returnKind }: PaymentRow, { user }: PostingRow): Legs {
   const fee = feeReturned ?? 0n
   if (returnKind === 'payout_returned') return [amount + fee, 0n, -amount, -fee, 0n]
-  if (returnKind === 'dispute_won') {
+  if (returnKind === 'dispute_won' || returnKind === 'was_refund') {
     must(user >= 0n && user <= amount - fee, 'a dispute gives no more than it was', user)
     return [user, 0n, -amount, fee, amount - fee - user]
   }

@@ -45,7 +45,7 @@ export type CarriedType = 'deposit' | 'withdraw' | 'refund'
 export interface CorrectedDeadLetter {
   readonly id: number
   /** Nothing is left to do about it. A letter that was redriven stays so in the list. */
-  readonly state: 'resolved'
+  readonly state: 'resolved' | 'redriven'
   readonly payment_id: number
   readonly payment: 'failed'
 }
@@ -118,9 +118,12 @@ export type ErrorCode =
   | 'redrive_not_running'
   | 'not_refundable'
   | 'in_flight'
+  | 'refund_in_doubt'
   | 'return_is_refund'
   | 'not_returnable'
   | 'return_differs'
+  | 'redrive_open'
+  | 'correction_is_redrive'
   | 'not_correctable'
   | 'body_too_large'
   | 'uri_too_long'
@@ -194,7 +197,8 @@ export interface Payment {
   /** Of a refund or a return: what of the commission goes back with it. */
   readonly fee_returned: Decimal | null
   /** Of a return: how it came back. */
-  readonly return_kind: 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won' | null
+  readonly return_kind:
+    'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won' | 'was_refund' | null
   /** What the caller calls it. */
   readonly reference: string | null
   readonly description: string | null

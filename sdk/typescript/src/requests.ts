@@ -20,6 +20,11 @@ export interface CorrectRequest {
   readonly gateway_ref?: string
   /** You know what the evidence says, and insist. It is recorded. */
   readonly against_evidence?: boolean
+  /**
+   * It is none of the redrives that succeeded without a reference of their own: you have compared
+   * them at the gateway.
+   */
+  readonly besides_redrive?: boolean
 }
 
 export interface DepositRequest {

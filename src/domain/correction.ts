@@ -1,0 +1,130 @@
+import { against, type KnownEvidence } from './evidence.ts'
+import { CHARGED_AFTER_FAILED } from './explain.ts'
+import { correctionEntry, type Entry } from './ledger.ts'
+import { isOpen, type BookedType, type Payment, type StoredStatus } from './payment.ts'
+import type { Refusal } from './refusal.ts'
+
+/** Another payment of the chain that redrives made: it repeats the payment, or the other way. */
+export interface Relative {
+  readonly id: bigint
+  readonly status: StoredStatus
+  /** What the gateway calls it; null: it has not said, or not executed it. */
+  readonly gatewayRef: string | null
+  /** It failed, and that the gateway executed it is booked. */
+  readonly corrected: boolean
+  /** The reference under which somebody had found it there. */
+  readonly correctedAs: string | null
+}
+
+/** An operator's word that a payment was executed. */
+interface Word {
+  /** What the gateway calls it. */
+  readonly ref: string
+  readonly known: KnownEvidence
+  readonly insists: boolean
+  /** The operator has compared it with the redrives that have no name there: it is none of them. */
+  readonly besidesRedrive: boolean
+  readonly relatives: readonly Relative[]
+}
+
+/** A payment whose outcome may have to be corrected. */
+interface Correctable {
+  readonly payment: Omit<
+    Pick<Payment, 'id' | 'userId' | 'type' | 'status' | 'amount' | 'commission'>,
+    'type'
+  > & { readonly type: BookedType }
+  /** The error of its open letter; null: it has none. */
+  readonly letter: string | null
+  /** It has an entry of a correction. */
+  readonly corrected: boolean
+  /** An operator has seen it at the gateway, under the gateway's reference; null: nobody has. */
+  readonly word: Word | null
+}
+
+type CorrectionDecision =
+  /** Its status stays `failed`; its letter is closed. `evidence`: what a word goes against. */
+  | {
+      readonly kind: 'correct'
+      readonly entry: Entry
+      readonly evidence: ReturnType<typeof against>
+    }
+  /** It was corrected before: the same answer again. */
+  | { readonly kind: 'corrected' }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+
+/**
+ * Whether the money of a failed payment that the gateway executed is booked, and how: by a late yes
+ * of the gateway, or by the word of an operator who has seen it there. A word against what the
+ * gateway said is refused unless it is meant so; one that may be about a redrive of the payment is
+ * refused, because that is booked by itself.
+ */
+export function decideCorrection(
+  { payment, letter, corrected, word }: Correctable,
+  available: bigint,
+): CorrectionDecision {
+  if (corrected) return { kind: 'corrected' }
+  const { id: paymentId, type } = payment
+  // A refund that was made after all is booked as a return of its deposit.
+  const plain = type === 'deposit' || type === 'withdraw'
+  const late = letter === CHARGED_AFTER_FAILED
+  if (!plain || payment.status !== 'failed' || (!late && word === null)) {
+    return { kind: 'refused', refusal: { code: 'not_correctable' } }
+  }
+  const said = late ? null : word
+  const another = said === null ? null : whichElse(said)
+  if (another !== null) return { kind: 'refused', refusal: another }
+  const evidence = said === null ? null : against('success', said.known)
+  if (evidence !== null && word?.insists !== true) {
+    return { kind: 'refused', refusal: { code: 'evidence_contradicts', paymentId, evidence } }
+  }
+  return { kind: 'correct', entry: correctionEntry({ ...payment, type }, available), evidence }
+}
+
+/** Why what an operator has seen may be another payment of the chain; null: it is none of them. */
+function whichElse({ ref, besidesRedrive, relatives }: Word): Refusal | null {
+  const open = relatives.find(({ status }) => isOpen(status))
+  if (open !== undefined) return { code: 'redrive_open', paymentId: open.id }
+  const same = relatives.find(({ status, gatewayRef, correctedAs }) => {
+    const unnamed = status === 'success' && gatewayRef === null && !besidesRedrive
+    return gatewayRef === ref || correctedAs === ref || unnamed
+  })
+  return same === undefined ? null : { code: 'correction_is_redrive', paymentId: same.id }
+}
+
+/** What went back of a deposit, as far as it tells whether a refund was made after all. */
+interface WentBack {
+  readonly id: bigint
+  readonly parentId: bigint
+  readonly type: 'refund' | 'return'
+  readonly amount: bigint
+  readonly kind: string | null
+  readonly ref: string | null
+}
+
+/**
+ * Why a failed payment is not repeated although no evidence speaks against it: an operator has
+ * booked that a payment of its chain was executed, or, of a refund, a refund at the gateway of as
+ * much, which it may have been. Null: nothing of the kind is booked.
+ */
+export function bookedElsewhere(
+  payment: Pick<Payment, 'id' | 'amount'> & { readonly parentId: bigint | null },
+  relatives: readonly Pick<Relative, 'id' | 'corrected'>[],
+  wentBack: readonly WentBack[],
+): Pick<Refusal, 'code' | 'evidence' | 'paymentId'> | null {
+  const done = relatives.find(({ corrected }) => corrected)
+  if (done !== undefined) {
+    return { code: 'evidence_contradicts', evidence: 'success', paymentId: done.id }
+  }
+  const own = wentBack.filter(({ parentId }) => parentId === payment.parentId)
+  const refunds = new Set(own.flatMap(({ type, ref }) => (type === 'refund' ? [ref] : [])))
+  const seen = own.find(
+    ({ id, kind, amount, ref }) =>
+      kind === 'refunded_there' &&
+      id > payment.id &&
+      amount === payment.amount &&
+      !refunds.has(ref),
+  )
+  return seen === undefined
+    ? null
+    : { code: 'maybe_executed', evidence: 'in_doubt', paymentId: seen.id }
+}
