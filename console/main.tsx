@@ -8,6 +8,7 @@ import { Shell } from './app/shell.tsx'
 import { SignIn } from './app/sign-in.tsx'
 import { hrefOf } from './exact/route.ts'
 import { ScreenFrame } from './parts/screen.tsx'
+import { Found } from './screens/found.tsx'
 import { Gateways } from './screens/gateways/gateways.tsx'
 import { Ledger } from './screens/ledger.tsx'
 import { DeadLetters } from './screens/letters/letters.tsx'
@@ -32,11 +33,12 @@ function Console() {
 }
 
 function CurrentScreen() {
-  const { screen, id } = route.value
+  const { screen, id, query } = route.value
   switch (screen) {
     case 'overview':
       return <Overview />
     case 'payments':
+      if (query['q'] !== undefined) return <Found key={query['q']} q={query['q']} />
       return id === null ? <Payments /> : <PaymentScreen key={id} id={id} />
     case 'dead-letters':
       return <DeadLetters />

@@ -86,7 +86,7 @@ test(
     await page.keyboard.press('/')
     await page.keyboard.type('order-7001')
     await page.keyboard.press('Enter')
-    await page.waitForURL(/reference=order-7001/)
+    await page.waitForURL(/q=order-7001/)
     await page.getByRole('link', { name: `Deposit ${success}` }).waitFor()
     assert.equal(await page.getByRole('link', { name: `Withdrawal ${failed}` }).count(), 0)
 

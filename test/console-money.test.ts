@@ -21,21 +21,27 @@ test('JSON is read without losing a digit of an amount', () => {
   assert.deepEqual(read, { id: 7, amount: '12.50', big: '90071992547409931', text: '1.5 " 2' })
 })
 
+/** Documents of texts, whole numbers, and all that is neither. */
+const { document } = fc.letrec((tie) => ({
+  document: fc.oneof(
+    { depthSize: 'small' },
+    fc.string({ unit: 'binary' }),
+    fc.maxSafeInteger(),
+    fc.constantFrom(null, true, false, '1.5', '"', '\\', '\\"12.5'),
+    fc.array(tie('document')),
+    fc.dictionary(fc.string(), tie('document')),
+  ),
+}))
+
 test('JSON of texts and whole numbers is read as JSON.parse reads it', () => {
-  const values = fc
-    .jsonValue({ noUnicodeString: false })
-    .filter((one) => !/\d[.e]\d|\d{16}|\de[+-]/.test(str(one)))
   fc.assert(
-    fc.property(values, (value) => {
-      assert.deepEqual(readJson(str(value)), JSON.parse(str(value)))
+    fc.property(document, (value) => {
+      const text = JSON.stringify(value)
+      assert.deepEqual(readJson(text), JSON.parse(text))
     }),
     { seed: 1 },
   )
 })
-
-function str(value: unknown): string {
-  return JSON.stringify(value)
-}
 
 test('an amount shows every decimal of its currency, at any size', () => {
   const cases = [

@@ -128,11 +128,13 @@ test('an address of a screen is read as what it was made of', () => {
   assert.ok(isOwn('/console/') && !isOwn('/consoles'))
 })
 
-test('a search is the payment, the user or the reference that was typed', () => {
+test('a search is for the payment or the user that was typed, or for everything', () => {
   assert.deepEqual(guess(' 42 '), { kind: 'payment', id: '42' })
   assert.deepEqual(guess('#42'), { kind: 'payment', id: '42' })
   assert.deepEqual(guess('user:7'), { kind: 'filter', query: { user_id: '7' } })
-  assert.deepEqual(guess('gw_01'), { kind: 'filter', query: { gateway_ref: 'gw_01' } })
-  assert.deepEqual(guess('order-1'), { kind: 'filter', query: { reference: 'order-1' } })
+  assert.deepEqual(guess('ref: A 1'), { kind: 'filter', query: { reference: 'A 1' } })
+  for (const text of ['gw_01', 'order-1', '42.50']) {
+    assert.deepEqual(guess(text), { kind: 'filter', query: { q: text } })
+  }
   assert.equal(guess('  '), null)
 })

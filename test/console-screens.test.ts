@@ -9,7 +9,16 @@ function pathsOf({ user, success, failed, unknown, endpoint }: Filled): string[]
   const lists = SCREENS.map((screen) => (screen === 'overview' ? '/' : `/${screen}`))
   const payments = [success, failed, unknown].map((id) => `/payments/${id}`)
   const filtered = ['/payments?status=failed&reference=nothing', '/dead-letters?state=resolved']
-  return [...lists, ...payments, ...filtered, `/users/${user}`, `/webhooks/${endpoint}`, '/lost/1']
+  const found = ['/payments?q=order-7001', '/payments?q=nothing']
+  return [
+    ...lists,
+    ...payments,
+    ...filtered,
+    ...found,
+    `/users/${user}`,
+    `/webhooks/${endpoint}`,
+    '/lost/1',
+  ]
 }
 
 test(

@@ -89,6 +89,17 @@ export interface DeadLetter {
   readonly currency: string
 }
 
+/** Open letters that have the same thing wrong with them. */
+export interface LetterGroup {
+  readonly class: LetterClass
+  readonly error: string
+  readonly payment_type: string
+  readonly currency: string
+  readonly count: number
+  readonly amount: Exact
+  readonly oldest_at: string
+}
+
 export interface RedrivePlan {
   readonly snapshot: number
   readonly count: number
@@ -124,6 +135,20 @@ export interface User {
   readonly external_id: string | null
   readonly metadata: Readonly<Record<string, unknown>> | null
   readonly currency: string
+}
+
+/** What came in and went out of what a user has, by month. */
+export interface Statement {
+  readonly complete: boolean
+  readonly periods: readonly {
+    readonly from: string
+    readonly entries: number
+    readonly opening: Exact
+    readonly credited: Exact
+    readonly debited: Exact
+    readonly commission: Exact
+    readonly closing: Exact
+  }[]
 }
 
 export interface Transaction {
@@ -231,4 +256,77 @@ export interface GatewaySeries {
   readonly failed: readonly number[]
   readonly unknown: readonly number[]
   readonly p95_ms: readonly (number | null)[]
+}
+
+interface OpenLetters {
+  readonly count: number
+  readonly oldest_at: string | null
+}
+
+interface AmountAtRisk {
+  readonly count: number
+  readonly amount: Exact
+  readonly oldest_at: string | null
+}
+
+/** Money of which nobody knows yet where it will be. */
+export interface AtRisk {
+  readonly currency: string
+  readonly unknown: AmountAtRisk
+  readonly pending: AmountAtRisk
+  readonly held: Exact
+}
+
+interface BooksChecked {
+  readonly ended_at: string
+  readonly rules: number
+  readonly violations: number
+}
+
+/** How the service is, in one answer. */
+export interface State {
+  readonly queue: {
+    readonly due: number
+    readonly leased: number
+    readonly waiting: number
+    readonly oldest_due_at: string | null
+  }
+  readonly at_risk: readonly AtRisk[]
+  readonly letters: { readonly failed: OpenLetters; readonly unknown: OpenLetters }
+  readonly gateways: readonly GatewayHealth[]
+  readonly webhooks: {
+    readonly endpoints: number
+    readonly failing: number
+    readonly disabled: number
+  }
+  readonly books: {
+    readonly recent: BooksChecked | null
+    readonly full: BooksChecked | null
+    readonly running: number | null
+  }
+  readonly worker: string
+}
+
+export interface Verification {
+  readonly verification_id: number
+  readonly state: 'running' | 'done' | 'failed'
+  readonly started_at: string
+  readonly ended_at: string | null
+  readonly progress: {
+    readonly part: string
+    readonly done: number
+    readonly total: number
+  } | null
+  readonly rules: number | null
+  readonly violations: number | null
+  readonly error: string | null
+}
+
+export interface RuleResult {
+  readonly rule: string
+  readonly severity: string
+  readonly holds: string
+  readonly checked: number
+  readonly violations: number
+  readonly examples: readonly string[]
 }

@@ -1,10 +1,10 @@
-import type { DeadLetter } from '../app/shapes.ts'
+import type { LetterGroup } from '../app/shapes.ts'
 import { groupBy } from './group.ts'
 import { sumOf } from './money.ts'
 
-/** Dead letters that have the same thing wrong with them. */
-export interface Group {
-  readonly class: DeadLetter['class']
+/** Dead letters that have the same thing wrong with them, of whatever type and currency. */
+export interface Cause {
+  readonly class: LetterGroup['class']
   readonly error: string
   readonly count: number
   /** The sum by currency, since sums are never made across currencies. */
@@ -13,27 +13,22 @@ export interface Group {
   readonly oldest: string
 }
 
-/** Letters by what is wrong, those first that concern most. */
-export function groupsOf(letters: readonly DeadLetter[]): Group[] {
-  const groups = groupBy(letters, ({ class: kind, error }) => `${kind} ${error}`)
-  return [...groups.values()]
-    .map((members): Group => {
+/** Open letters by what is wrong, those first that are most. */
+export function causesOf(groups: readonly LetterGroup[]): Cause[] {
+  const causes = groupBy(groups, ({ class: kind, error }) => `${kind} ${error}`)
+  return [...causes.values()]
+    .map((members): Cause => {
       const [first] = members
-      const currencies = groupBy(members, ({ currency }) => currency)
-      const sums = [...currencies].map(([currency, those]) => ({
-        currency,
-        amount: sumOf(
-          those.map(({ amount }) => amount),
-          currency,
-        ),
-      }))
-      const oldest = members.map(({ created_at: at }) => at).toSorted()[0] ?? ''
+      const sums = [...groupBy(members, ({ currency }) => currency)].map(([currency, those]) => {
+        const amounts = those.map(({ amount }) => amount)
+        return { currency, amount: sumOf(amounts, currency) }
+      })
       return {
         class: first?.class ?? 'failed',
         error: first?.error ?? '',
-        count: members.length,
+        count: members.reduce((sum, one) => sum + one.count, 0),
         sums,
-        oldest,
+        oldest: members.map(({ oldest_at: at }) => at).toSorted()[0] ?? '',
       }
     })
     .toSorted((one, other) => other.count - one.count)

@@ -4,18 +4,17 @@ type Guess =
   | { readonly kind: 'filter'; readonly query: Readonly<Record<string, string>> }
 
 /**
- * Guess what was typed: a number is the id of a payment, `user 7` and `user:7` the payments of a
- * user, `gw_…` a reference of the gateway, and anything else the caller's reference.
+ * Guess what was typed: a whole number is the id of a payment, `user 7` and `user:7` the payments of
+ * a user, and anything else is looked for wherever it can be.
  */
 export function guess(typed: string): Guess | null {
   const text = typed.trim()
   if (text === '') return null
-  if (/^#?\d{1,19}$/.test(text)) return { kind: 'payment', id: text.replace('#', '') }
+  if (/^#?\d{1,15}$/.test(text)) return { kind: 'payment', id: text.replace('#', '') }
   const [, name = '', value = ''] = /^(\w+)\s*[: ]\s*(.+)$/.exec(text) ?? []
   const field = FIELDS[name.toLowerCase()]
   if (field !== undefined) return { kind: 'filter', query: { [field]: value.trim() } }
-  if (text.startsWith('gw_')) return { kind: 'filter', query: { gateway_ref: text } }
-  return { kind: 'filter', query: { reference: text } }
+  return { kind: 'filter', query: { q: text } }
 }
 
 const FIELDS: Readonly<Record<string, string>> = {

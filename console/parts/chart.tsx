@@ -127,6 +127,8 @@ function heightOf(value: number, { min, max }: Scale): number {
 function lineOf(places: readonly Place[], kind: ChartProps['kind']): string {
   const [first, ...rest] = places
   if (first === undefined) return ''
+  // A line of one point could not be seen.
+  if (rest.length === 0) return `M ${first.x - 4} ${first.y} h 4`
   const steps = rest.map(({ x, y }) => (kind === 'steps' ? `H ${x} V ${y}` : `L ${x} ${y}`))
   return `M ${first.x} ${first.y} ${steps.join(' ')}`
 }

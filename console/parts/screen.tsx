@@ -30,11 +30,16 @@ export function ScreenFrame(props: {
 }
 
 /** What a feed knows, or why it knows nothing. */
-export function Loaded<T>(props: { feed: Feed<T>; children: (data: T) => ComponentChildren }) {
+export function Loaded<T>(props: {
+  feed: Feed<T>
+  /** What is offered where there is no such thing. */
+  missing?: ComponentChildren
+  children: (data: T) => ComponentChildren
+}) {
   const { data, problem } = props.feed.known.value
   if (data !== null) return <>{props.children(data)}</>
   if (problem === null) return <p class="quiet loading">{words.value.loading}</p>
-  if (problem.status === 404) return <Empty title={words.value.notFound} />
+  if (problem.status === 404) return <Empty title={words.value.notFound}>{props.missing}</Empty>
   return (
     <Empty title={words.value.refused}>
       <p>

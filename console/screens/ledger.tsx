@@ -1,8 +1,8 @@
 import { useFeed } from '../app/feed.ts'
 import type { Books, TrialBalance } from '../app/shapes.ts'
 import { Money, Scroll, Section, State, When } from '../parts/basics.tsx'
-import { Command } from '../parts/command.tsx'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
+import { Verifications } from './verifications.tsx'
 import { count, words } from '../words/words.ts'
 
 const ACCOUNTS = ['user', 'user_held', 'gateway', 'fees', 'opening', 'losses'] as const
@@ -14,10 +14,7 @@ export function Ledger() {
   return (
     <ScreenFrame title={w.screens.ledger} lead={w.ledgerLead}>
       <Loaded feed={feed}>{(balance) => <Trial balance={balance} />}</Loaded>
-      <Section title={w.verify}>
-        <p class="lead">{w.verifyLead}</p>
-        <Command text="node dist/main.js verify" />
-      </Section>
+      <Verifications />
     </ScreenFrame>
   )
 }

@@ -6,6 +6,7 @@ import { Command } from '../parts/command.tsx'
 import { ask } from '../parts/dialog.tsx'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
 import { language, speak, words } from '../words/words.ts'
+import { Configuration, Processes } from './service.tsx'
 
 /** This service, who may use it, and who is looking. */
 export function Settings() {
@@ -17,8 +18,10 @@ export function Settings() {
       </div>
       {may('operate') ? (
         <>
+          <Processes />
           <Keys />
           <Sessions />
+          <Configuration />
         </>
       ) : null}
     </ScreenFrame>

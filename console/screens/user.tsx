@@ -1,8 +1,8 @@
 import { useFeed } from '../app/feed.ts'
 import { may } from '../app/session.ts'
-import type { Page, Transaction, User } from '../app/shapes.ts'
+import type { Page, Statement, Transaction, User } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
-import { levelsOf, monthsOf } from '../exact/statement.ts'
+import { levelsOf } from '../exact/statement.ts'
 import { Facts, Money, named, Scroll, Section, When } from '../parts/basics.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { askPayment } from '../parts/new-payment.ts'
@@ -37,7 +37,7 @@ export function UserScreen({ id }: { id: string }) {
         {(known) => (
           <>
             <Balance user={known} />
-            <Loaded feed={entries}>{(page) => <Statement user={known} page={page} />}</Loaded>
+            <Loaded feed={entries}>{(page) => <History user={known} page={page} />}</Loaded>
           </>
         )}
       </Loaded>
@@ -75,11 +75,10 @@ function Balance({ user }: { user: User }) {
   )
 }
 
-function Statement({ user, page }: { user: User; page: Page<Transaction> }) {
+function History({ user, page }: { user: User; page: Page<Transaction> }) {
   const w = words.value
   const { currency } = user
   const levels = levelsOf(user, page.data)
-  const whole = page.next_cursor === null
   return (
     <>
       {levels.length < 2 ? null : (
@@ -103,8 +102,7 @@ function Statement({ user, page }: { user: User; page: Page<Transaction> }) {
           </button>
         }
       >
-        {whole ? null : <p class="quiet note">{w.ofNewest(LIMIT)}</p>}
-        <Months user={user} entries={page.data} />
+        <Months user={user} />
       </Section>
       <Section title={w.entries}>
         <EntryList entries={page.data.slice(0, 100)} currency={currency} />
@@ -113,48 +111,57 @@ function Statement({ user, page }: { user: User; page: Page<Transaction> }) {
   )
 }
 
-function Months({ user, entries }: { user: User; entries: readonly Transaction[] }) {
+function Months({ user }: { user: User }) {
   const w = words.value
   const { currency } = user
+  const feed = useFeed<Statement>(`/users/${user.id}/statement?by=month`)
+  const columns = [
+    [w.before, 'wide number'],
+    [w.in, 'number'],
+    [w.out, 'number'],
+    [w.commission, 'wide number'],
+    [w.after, 'number'],
+  ] as const
   return (
-    <Scroll label={w.statement}>
-      <table class="list">
-        <thead>
-          <tr>
-            <th scope="col">{w.month}</th>
-            <th scope="col" class="number">
-              {w.in}
-            </th>
-            <th scope="col" class="number">
-              {w.out}
-            </th>
-            <th scope="col" class="wide number">
-              {w.commission}
-            </th>
-            <th scope="col" class="wide number">
-              {w.entries}
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {monthsOf(entries, currency).map((month) => (
-            <tr key={month.at}>
-              <th scope="row">{monthOf(month.at)}</th>
-              <td class="number">
-                <Money amount={month.in} currency={currency} signed />
-              </td>
-              <td class="number">
-                <Money amount={month.out} currency={currency} signed />
-              </td>
-              <td class="wide number">
-                <Money amount={month.commission} currency={currency} />
-              </td>
-              <td class="wide number">{month.entries}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
+    <Loaded feed={feed}>
+      {({ periods }) => (
+        <Scroll label={w.statement}>
+          <table class="list">
+            <thead>
+              <tr>
+                <th scope="col">{w.month}</th>
+                {columns.map(([name, kind]) => (
+                  <th key={name} scope="col" class={kind}>
+                    {name}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {periods.map((one) => {
+                const amounts = [
+                  one.opening,
+                  one.credited,
+                  one.debited,
+                  one.commission,
+                  one.closing,
+                ]
+                return (
+                  <tr key={one.from}>
+                    <th scope="row">{monthOf(Date.parse(one.from))}</th>
+                    {amounts.map((amount, at) => (
+                      <td key={at} class={columns[at]?.[1]}>
+                        <Money amount={amount} currency={currency} />
+                      </td>
+                    ))}
+                  </tr>
+                )
+              })}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+    </Loaded>
   )
 }
 

@@ -18,7 +18,7 @@ export const EN = {
   menu: 'Menu',
   navigation: 'Screens',
   search: 'Search payments',
-  searchHint: 'Payment id, reference, gw_…, user:7',
+  searchHint: 'Id, reference, amount, user:7',
   keys: 'Keys',
   close: 'Close',
   live: 'Live',
@@ -87,6 +87,8 @@ export const EN = {
   types: { deposit: 'Deposit', withdraw: 'Withdrawal', refund: 'Refund', return: 'Return' },
   allTypes: 'All types',
   filters: {
+    amount: 'Amount',
+    payment_id: 'Id',
     user_id: 'User',
     reference: 'Reference',
     gateway_ref: 'Gateway reference',

@@ -2,13 +2,13 @@ import { send } from '../../app/api.ts'
 import { filter } from '../../app/router.ts'
 import { currency } from '../../app/session.ts'
 import type { Redrive, RedrivePlan } from '../../app/shapes.ts'
-import type { Group } from '../../exact/letters.ts'
+import type { Cause } from '../../exact/letters.ts'
 import { Money, named } from '../../parts/basics.tsx'
 import { ask, tell } from '../../parts/dialog.tsx'
 import { count, words } from '../../words/words.ts'
 
 /** Find out what redriving all letters of a group would do; then it can be started, at a rate. */
-export async function askDryRun({ class: kind, error }: Group): Promise<void> {
+export async function askDryRun({ class: kind, error }: Cause): Promise<void> {
   const w = words.value
   const wanted = { filter: { class: kind, error }, dry_run: true }
   const answer = await send<RedrivePlan>('POST', '/dlq/redrive', wanted)

@@ -2,8 +2,8 @@ import { useState } from 'preact/hooks'
 import { useFeed } from '../../app/feed.ts'
 import { filter, route } from '../../app/router.ts'
 import { may } from '../../app/session.ts'
-import type { DeadLetter } from '../../app/shapes.ts'
-import { groupsOf, type Group } from '../../exact/letters.ts'
+import type { DeadLetter, LetterGroup } from '../../app/shapes.ts'
+import { causesOf, type Cause } from '../../exact/letters.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { Empty, Money, named, Scroll, Section, State, When } from '../../parts/basics.tsx'
 import { saveCsv } from '../../parts/save.ts'
@@ -61,11 +61,7 @@ export function DeadLetters() {
             </Empty>
           ) : (
             <>
-              <Groups
-                groups={groupsOf(known)}
-                whole={known.length < LIMIT}
-                open={state === 'open'}
-              />
+              {state === 'open' ? <Causes /> : null}
               <Letters letters={known} open={state === 'open'} />
             </>
           )
@@ -75,15 +71,15 @@ export function DeadLetters() {
   )
 }
 
-function Groups(props: { groups: readonly Group[]; whole: boolean; open: boolean }) {
+/** Open letters by what is wrong with them: all that there are, not those of the list alone. */
+function Causes() {
   const w = words.value
   const { query } = route.value
-  const acts = props.open && may('operate')
+  const acts = may('operate')
+  const feed = useFeed<{ data: readonly LetterGroup[] }>('/dlq/groups')
+  const causes = causesOf(feed.known.value.data?.data ?? [])
   return (
-    <Section
-      title={w.byCause}
-      aside={props.whole ? null : <span class="quiet">{w.ofNewest(LIMIT)}</span>}
-    >
+    <Section title={w.byCause}>
       <Scroll label={w.byCause}>
         <table class="list">
           <thead>
@@ -106,7 +102,7 @@ function Groups(props: { groups: readonly Group[]; whole: boolean; open: boolean
             </tr>
           </thead>
           <tbody>
-            {props.groups.map((group) => (
+            {causes.map((group) => (
               <tr key={`${group.class} ${group.error}`}>
                 <th scope="row" class="wrap">
                   <State state={group.class} />{' '}
@@ -147,7 +143,7 @@ function Groups(props: { groups: readonly Group[]; whole: boolean; open: boolean
 }
 
 /** Show the letters of one group, or of all again. */
-function choose({ class: kind, error }: Group): void {
+function choose({ class: kind, error }: Cause): void {
   const { query } = route.peek()
   const shown = query['class'] === kind && query['error'] === error
   filter(shown ? { class: '', error: '' } : { class: kind, error })

@@ -1,4 +1,4 @@
-import type { DeadLetter, Health } from '../../app/shapes.ts'
+import type { State } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { named, Sign, type Tone } from '../../parts/basics.tsx'
 import { words } from '../../words/words.ts'
@@ -10,11 +10,9 @@ interface Concern {
 }
 
 /** What a person should look at now, worst first; or that there is nothing. */
-export function Concerns(props: { health: Health | null; letters: readonly DeadLetter[] | null }) {
+export function Concerns({ state }: { state: State }) {
   const w = words.value
-  const { health, letters } = props
-  if (health === null || letters === null) return <p class="quiet loading">{w.loading}</p>
-  const concerns = [...ofHealth(health), ...ofLetters(letters)]
+  const concerns = [...ofBooks(state), ...ofWork(state), ...ofLetters(state), ...ofWebhooks(state)]
   if (concerns.length === 0) {
     return (
       <p class="sentence concern">
@@ -33,32 +31,36 @@ export function Concerns(props: { health: Health | null; letters: readonly DeadL
   )
 }
 
-function ofHealth({ database, worker, gateways }: Health): Concern[] {
-  const w = words.value
-  const concerns: Concern[] = []
-  if (database !== 'ok') {
-    const said = named(w.states, database)
-    concerns.push({ tone: 'bad', text: w.databaseConcern(said), href: hrefOf('settings') })
-  }
-  if (worker !== 'ok')
-    concerns.push({ tone: 'bad', text: w.workerConcern, href: hrefOf('settings') })
-  for (const { gateway, operation, breaker, misconfigured } of gateways) {
-    if (breaker === 'closed' && !misconfigured) continue
-    const what = named(w.operations, operation)
-    const text = misconfigured ? w.misconfigured(gateway, what) : w.breakerOpen(gateway, what)
-    concerns.push({ tone: misconfigured ? 'bad' : 'doubt', text, href: hrefOf('gateways') })
-  }
-  return concerns
+function ofBooks({ books: { recent, full } }: State): Concern[] {
+  const violations = Math.max(recent?.violations ?? 0, full?.violations ?? 0)
+  if (violations === 0) return []
+  return [{ tone: 'bad', text: words.value.booksConcern(violations), href: hrefOf('ledger') }]
 }
 
-function ofLetters(letters: readonly DeadLetter[]): Concern[] {
+function ofWork({ worker, gateways }: State): Concern[] {
   const w = words.value
-  const unknown = letters.filter((one) => one.class === 'unknown').length
-  const failed = letters.length - unknown
+  const idle: Concern = { tone: 'bad', text: w.workerConcern, href: hrefOf('gateways') }
+  const cut = gateways
+    .filter(({ breaker, misconfigured }) => breaker !== 'closed' || misconfigured)
+    .map(({ gateway, operation, misconfigured }): Concern => {
+      const what = named(w.operations, operation)
+      const text = misconfigured ? w.misconfigured(gateway, what) : w.breakerOpen(gateway, what)
+      return { tone: misconfigured ? 'bad' : 'doubt', text, href: hrefOf('gateways') }
+    })
+  return worker === 'ok' ? cut : [idle, ...cut]
+}
+
+function ofLetters({ letters: { unknown, failed } }: State): Concern[] {
+  const w = words.value
   const href = hrefOf('dead-letters')
-  const all: Concern[] = [
-    { tone: 'doubt', text: w.unknownConcern(unknown), href },
-    { tone: 'bad', text: w.failedConcern(failed), href },
-  ]
-  return all.filter(({ tone }) => (tone === 'doubt' ? unknown : failed) > 0)
+  const all: Concern[] = []
+  if (unknown.count > 0) all.push({ tone: 'doubt', text: w.unknownConcern(unknown.count), href })
+  if (failed.count > 0) all.push({ tone: 'bad', text: w.failedConcern(failed.count), href })
+  return all
+}
+
+function ofWebhooks({ webhooks: { failing, disabled } }: State): Concern[] {
+  const off = failing + disabled
+  if (off === 0) return []
+  return [{ tone: 'doubt', text: words.value.webhooksConcern(off), href: hrefOf('webhooks') }]
 }

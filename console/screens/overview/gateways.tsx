@@ -1,12 +1,17 @@
-import type { GatewaySeries, Health, Series } from '../../app/shapes.ts'
+import type { GatewaySeries, Series, State as Standing } from '../../app/shapes.ts'
 import { newest, totalsOf } from '../../exact/series.ts'
 import { named, Scroll, State } from '../../parts/basics.tsx'
 import { count, percent, span, words } from '../../words/words.ts'
 
 /** Each gateway: whether it can be reached, how often it succeeds, and how long it takes. */
-export function GatewayTable({ series, health }: { series: Series; health: Health | null }) {
+export function GatewayTable({
+  series,
+  gateways: known,
+}: {
+  series: Series
+  gateways: Standing['gateways']
+}) {
   const w = words.value
-  const known = health?.gateways ?? []
   const names = [...new Set([...known, ...series.gateways].map(({ gateway }) => gateway))]
   return (
     <Scroll label={w.screens.gateways}>
@@ -46,7 +51,7 @@ export function GatewayTable({ series, health }: { series: Series; health: Healt
 function Row(props: {
   name: string
   series: GatewaySeries | undefined
-  broken: Health['gateways']
+  broken: Standing['gateways']
 }) {
   const w = words.value
   const { name, series, broken } = props

@@ -1,14 +1,14 @@
 import { now, useFeed } from '../../app/feed.ts'
 import { filter, route } from '../../app/router.ts'
-import type { DeadLetter, Health, Series } from '../../app/shapes.ts'
-import { hrefOf } from '../../exact/route.ts'
+import type { Series, State } from '../../app/shapes.ts'
 import { newest, rateOf, totalsOf } from '../../exact/series.ts'
-import { Section, Sign, type Tone } from '../../parts/basics.tsx'
+import { Section } from '../../parts/basics.tsx'
 import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
 import { count, percent, rate, span, words } from '../../words/words.ts'
 import { Charts } from './charts.tsx'
 import { Concerns } from './concerns.tsx'
 import { GatewayTable } from './gateways.tsx'
+import { Standing } from './standing.tsx'
 
 const SPANS = ['15m', '1h', '24h', '7d'] as const
 
@@ -17,8 +17,7 @@ export function Overview() {
   const w = words.value
   const asked = SPANS.find((one) => one === route.value.query['span']) ?? '1h'
   const series = useFeed<Series>(`/series?span=${asked}`)
-  const health = useFeed<Health>('/health')
-  const letters = useFeed<readonly DeadLetter[]>('/dlq?state=open&limit=500')
+  const state = useFeed<State>('/overview')
   const spans = (
     <div class="segments" role="group" aria-label={w.span}>
       {SPANS.map((one) => (
@@ -35,14 +34,15 @@ export function Overview() {
   )
   return (
     <ScreenFrame title={w.screens.overview} acts={spans}>
-      <Concerns health={health.known.value.data} letters={letters.known.value.data} />
+      <Loaded feed={state}>{(known) => <Concerns state={known} />}</Loaded>
       <Loaded feed={series}>
         {(known) => (
           <>
-            <Figures series={known} open={letters.known.value.data?.length ?? null} />
+            <Figures series={known} state={state.known.value.data} />
+            <Loaded feed={state}>{(standing) => <Standing state={standing} />}</Loaded>
             <Charts series={known} />
             <Section title={w.screens.gateways}>
-              <GatewayTable series={known} health={health.known.value.data} />
+              <GatewayTable series={known} gateways={state.known.value.data?.gateways ?? []} />
             </Section>
           </>
         )}
@@ -51,9 +51,10 @@ export function Overview() {
   )
 }
 
-function Figures({ series, open }: { series: Series; open: number | null }) {
+function Figures({ series, state }: { series: Series; state: State | null }) {
   const w = words.value
   const totals = totalsOf(series)
+  const queue = state?.queue ?? null
   const [half, most] = [newest(series.p50_ms), newest(series.p95_ms)]
   return (
     <div class="figures">
@@ -72,13 +73,8 @@ function Figures({ series, open }: { series: Series; open: number | null }) {
       <FigureBox name={w.latency} value={half === null ? '—' : span(half)}>
         {most === null ? w.nothingEnded : w.most(span(most))}
       </FigureBox>
-      <FigureBox
-        name={w.openLetters}
-        value={open === null ? '—' : open >= 500 ? '500+' : count(open)}
-        tone={open === null ? undefined : open === 0 ? 'good' : 'bad'}
-        href={hrefOf('dead-letters')}
-      >
-        {open === 0 ? w.noLetters : w.waitForYou}
+      <FigureBox name={w.waiting} value={queue === null ? '—' : count(queue.due + queue.waiting)}>
+        {queue === null ? '' : w.queueSaid(count(queue.due), count(queue.leased))}
       </FigureBox>
     </div>
   )
@@ -87,19 +83,14 @@ function Figures({ series, open }: { series: Series; open: number | null }) {
 interface FigureProps {
   readonly name: string
   readonly value: string
-  readonly tone?: Tone | undefined
-  readonly href?: string
   readonly children: string
 }
 
-function FigureBox({ name, value, tone, href, children }: FigureProps) {
+function FigureBox({ name, value, children }: FigureProps) {
   return (
     <div>
-      <p class="quiet">{href === undefined ? name : <a href={href}>{name}</a>}</p>
-      <p class="figure">
-        {tone === undefined ? null : <Sign tone={tone} />}
-        {value}
-      </p>
+      <p class="quiet">{name}</p>
+      <p class="figure">{value}</p>
       <p class="quiet">{children}</p>
     </div>
   )

@@ -19,7 +19,10 @@ export function PaymentScreen({ id }: { id: string }) {
   const events = useFeed<{ data: readonly PaymentEvent[] }>(`/payments/${id}/events`)
   return (
     <ScreenFrame title={`${w.payment} ${id}`}>
-      <Loaded feed={payment}>
+      <Loaded
+        feed={payment}
+        missing={<a href={hrefOf('payments', null, { q: id })}>{w.searchFor(id)}</a>}
+      >
         {(known) => (
           <Loaded feed={timeline}>
             {(told) => (

@@ -1,0 +1,89 @@
+import { useFeed } from '../app/feed.ts'
+import type { DeadLetter, Payment, User } from '../app/shapes.ts'
+import { hrefOf } from '../exact/route.ts'
+import { Empty, Money, named, Section, State } from '../parts/basics.tsx'
+import { Loaded, ScreenFrame } from '../parts/screen.tsx'
+import { words } from '../words/words.ts'
+
+interface FoundBody {
+  readonly payments: readonly { readonly payment: Payment; readonly by: readonly string[] }[]
+  readonly users: readonly { readonly user: User; readonly by: readonly string[] }[]
+  readonly dead_letters: readonly DeadLetter[]
+}
+
+/** Everything that is called as the viewer typed. */
+export function Found({ q }: { q: string }) {
+  const w = words.value
+  const feed = useFeed<FoundBody>(`/search?${new URLSearchParams({ q })}`)
+  return (
+    <ScreenFrame title={w.foundFor(q)}>
+      <Loaded feed={feed}>
+        {(found) => {
+          const { payments, users, dead_letters: letters } = found
+          if (payments.length + users.length + letters.length === 0) {
+            return (
+              <Empty title={w.nothingFound}>
+                <p>{w.nothingFoundLead}</p>
+              </Empty>
+            )
+          }
+          return <Results found={found} />
+        }}
+      </Loaded>
+    </ScreenFrame>
+  )
+}
+
+function Results({ found: { payments, users, dead_letters: letters } }: { found: FoundBody }) {
+  const w = words.value
+  return (
+    <div class="narrow">
+      {payments.length === 0 ? null : (
+        <Section title={w.screens.payments}>
+          <ul class="relatives">
+            {payments.map(({ payment, by }) => (
+              <li key={payment.payment_id}>
+                <a href={hrefOf('payments', payment.payment_id)}>
+                  {w.types[payment.type]} {payment.payment_id}
+                </a>
+                <State state={payment.status} />
+                <Money amount={payment.amount} currency={payment.currency} />
+                <span class="quiet">{by.map((one) => named(w.filters, one)).join(', ')}</span>
+              </li>
+            ))}
+          </ul>
+        </Section>
+      )}
+      {users.length === 0 ? null : (
+        <Section title={w.screens.users}>
+          <ul class="relatives">
+            {users.map(({ user }) => (
+              <li key={user.id}>
+                <a href={hrefOf('users', user.id)}>
+                  {w.user} {user.id}
+                </a>
+                <span>{user.external_id}</span>
+                <Money amount={user.balance} currency={user.currency} />
+              </li>
+            ))}
+          </ul>
+        </Section>
+      )}
+      {letters.length === 0 ? null : (
+        <Section title={w.screens['dead-letters']}>
+          <ul class="relatives">
+            {letters.map((letter) => (
+              <li key={letter.id}>
+                <a href={hrefOf('payments', letter.payment_id)}>
+                  {w.payment} {letter.payment_id}
+                </a>
+                <State state={letter.class} />
+                <span class="quiet">{named(w.reasons, letter.error)}</span>
+              </li>
+            ))}
+          </ul>
+        </Section>
+      )}
+    </div>
+  )
+}
