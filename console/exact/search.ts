@@ -4,8 +4,8 @@ type Guess =
   | { readonly kind: 'filter'; readonly query: Readonly<Record<string, string>> }
 
 /**
- * Guess what was typed: a whole number is the id of a payment, `user 7` and `user:7` the payments of
- * a user, and anything else is looked for wherever it can be.
+ * Guess what was typed: a whole number is the id of a payment, `user 7` and `user:7` the payments
+ * of a user, and anything else is looked for wherever it can be.
  */
 export function guess(typed: string): Guess | null {
   const text = typed.trim()

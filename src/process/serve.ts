@@ -138,10 +138,11 @@ function greet(config: Config, url: string, dataDir: string): void {
   const create = `curl -X POST ${url}${API}/users/${headers} -d '{"balance": 1000}'`
   const mock = `${url}${MOCK_GATEWAY} (the built-in mock gateway)`
   const gateways = config.gateways.map(({ settings }) => settings.url ?? mock).join(', ')
+  const pages = config.console === 'on' ? `    Console    ${url}/console\n` : ''
   say(`
   ${config.appName} is ready
 
-    API        ${url}${API}
+${pages}    API        ${url}${API}
     Docs       ${url}/docs
     Metrics    ${url}/metrics
     Gateway    ${gateways}
