@@ -11,7 +11,7 @@ import { lost } from './operators.ts'
 import { lint, samplesOf, valueOf, type Sample } from './prometheus.ts'
 import { serve } from './serve.ts'
 
-const ALERTS = readFileSync(new URL('../docs/alerts.yaml', import.meta.url), 'utf8')
+const ALERTS = readFileSync(new URL('../deploy/prometheus/rules.yaml', import.meta.url), 'utf8')
 const OPERATIONS = readFileSync(new URL('../docs/operations.md', import.meta.url), 'utf8')
 
 interface Alert {
@@ -22,9 +22,7 @@ interface Alert {
 }
 
 function alerts(): Alert[] {
-  const rules = ALERTS.matchAll(
-    /- alert: (\w+)\n\s+expr:\s+(?:>-\s+)?([^]*?)\n\s+(?:for|annotations):/g,
-  )
+  const rules = ALERTS.matchAll(/- alert: (\w+)\n\s+expr:\s+(?:>-\s+)?([^]*?)\n\s+(?:for|labels):/g)
   return [...rules].map(([, name = '', expr = '']) => {
     const [, expression = '', op = '', limit = ''] =
       /^(.*) (>|==) ([\d.]+)$/.exec(expr.replace(/\s+/g, ' ')) ?? []
@@ -80,7 +78,7 @@ test('promtool finds nothing wrong with the metrics of any role, nor with the al
     const { status, stdout, stderr } = check('metrics', await scrape())
     assert.deepEqual([status, stdout, stderr], [0, '', ''], role)
   }
-  const file = new URL('../docs/alerts.yaml', import.meta.url).pathname
+  const file = new URL('../deploy/prometheus/rules.yaml', import.meta.url).pathname
   const rules = check('rules', '', file)
   assert.equal(rules.status, 0, rules.stderr)
 })

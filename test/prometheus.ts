@@ -64,7 +64,7 @@ function samplesWrong(text: string, types: ReadonlyMap<string | undefined, strin
 
 /**
  * The value of an alert's expression between two scrapes, up to its comparison; NaN where a sample
- * is missing. It knows the forms that docs/alerts.yaml uses and throws for any other.
+ * is missing. It knows the forms that deploy/prometheus/rules.yaml uses and throws for any other.
  */
 export function valueOf(
   expression: string,
