@@ -9,7 +9,7 @@ import { startFlusher, totals } from '../src/metrics/flush.ts'
 import { foldCounts, readCounters } from '../src/metrics/store.ts'
 import { Unavailable, type Global } from '../src/ports.ts'
 import { claimTasks } from '../src/queue/claims-store.ts'
-import { COUNTED, miscounted } from './counts.ts'
+import { COUNTED, miscounted, MISCOUNTED_MINUTES } from './counts.ts'
 import { cloneDatabase, query } from './databases.ts'
 import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 import { declined, JANE, lost, openLetter, somebodyElse } from './operators.ts'
@@ -37,6 +37,7 @@ async function assertCounts(world: TestWorld): Promise<Record<ExactName, number>
   const [counted] = await world.sql<Counted>(COUNTED)
   assert(counted !== undefined)
   assert.deepEqual(miscounted(counted, shown), [])
+  assert.deepEqual(await world.sql(MISCOUNTED_MINUTES), [])
   return shown
 }
 
@@ -347,6 +348,7 @@ test('counters equal the finals exactly, though api and workers are killed at ev
   assert(counted !== undefined)
   const shown = await get<Record<string, number>>(`${api.url}${API}/metrics`)
   assert.deepEqual(miscounted(counted, shown), [])
+  assert.deepEqual(await query(database, MISCOUNTED_MINUTES), [])
   const { payments_success_total: succeeded = 0, payments_failed_total: failed = 0 } = shown
   assert.equal(succeeded + failed, 42)
 })

@@ -6,7 +6,7 @@ import { exponentIn } from '../../src/domain/currency.ts'
 import { fromWire } from '../../src/domain/money.ts'
 import { httpCharges } from '../../src/gateways/http-charges.ts'
 import { verify } from '../../src/verify/verify.ts'
-import { COUNTED, miscounted } from '../counts.ts'
+import { COUNTED, miscounted, MISCOUNTED_MINUTES } from '../counts.ts'
 import { ask, definite, isDefinite, type Answer, type Entry } from './load.ts'
 import { LEASE_MS, type Stack } from './stack.ts'
 
@@ -266,7 +266,9 @@ async function counters({ apis, query }: Stack): Promise<Check> {
   const answer = await fetch(`${apis[0]?.url}/api/v1/metrics`)
   // Our own API: what is no number there equals nothing here.
   const shown = (await answer.json()) as Record<string, number>
-  const wrong = counted === undefined ? ['no counts'] : miscounted(counted, shown)
+  const minutes = await query<{ wrong: string }>(MISCOUNTED_MINUTES)
+  const totals = counted === undefined ? ['no counts'] : miscounted(counted, shown)
+  const wrong = [...totals, ...minutes.map((minute) => `counted by minute: ${minute.wrong}`)]
   const ended = `${shown['payments_success_total']} successes`
   return check('The counters equal the finals exactly', wrong, ended)
 }
