@@ -11,6 +11,7 @@ import { healthRoutes } from '../src/http/health.ts'
 import { buildServer } from '../src/http/server.ts'
 import { keyRoutes } from '../src/keys/key-routes.ts'
 import { sessionRoutes } from '../src/keys/session-routes.ts'
+import { journalRoutes } from '../src/ledger/journal-routes.ts'
 import { ledgerRoutes } from '../src/ledger/routes.ts'
 import { counterRoutes } from '../src/metrics/routes.ts'
 import { seriesRoutes } from '../src/metrics/series-routes.ts'
@@ -66,6 +67,7 @@ const routes: FastifyPluginAsync[] = [
   refundRoutes(nobody),
   deadLetterRoutes(nobody),
   letterGroupRoutes(nobody),
+  journalRoutes(nobody),
   runRoutes(nobody),
   ledgerRoutes(nobody, 'USD'),
   counterRoutes(nobody),

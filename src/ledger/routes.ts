@@ -7,7 +7,8 @@ import { Money, OfCurrency, Time } from '../http/schemas.ts'
 import type { Balances } from './balance.ts'
 import type { TrialBalance as TrialBalanceSums } from './store.ts'
 
-const Accounts = Type.Object(
+/** What each account comes to, or what an entry moves on it. */
+export const Accounts = Type.Object(
   {
     user: Money('What users can spend.'),
     user_held: Money('What is held for withdrawals and refunds in progress.'),

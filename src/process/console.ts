@@ -7,6 +7,7 @@ import { keyRoutes } from '../keys/key-routes.ts'
 import { sessionRoutes } from '../keys/session-routes.ts'
 import { seriesRoutes } from '../metrics/series-routes.ts'
 import { series } from '../metrics/series.ts'
+import { journalRoutes } from '../ledger/journal-routes.ts'
 import { accountStatement } from '../ledger/statement.ts'
 import { processRoutes } from '../presence/routes.ts'
 import { overviewRoutes } from '../overview/routes.ts'
@@ -41,6 +42,7 @@ export function consoleRoutes(shared: Process, needs: ConsoleNeeds): FastifyPlug
     keyRoutes(db.global),
     verificationRoutes({ db: db.global, runs: openVerifyRuns(shared) }),
     letterGroupRoutes(reads),
+    journalRoutes(reads),
     processRoutes({ db: db.global, settings: shared.config.shown }),
     statementRoutes({
       user: (id) => readUser(reads, id),
