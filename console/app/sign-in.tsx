@@ -33,7 +33,7 @@ export function SignIn() {
         </button>
         <p class="quiet">{w.makeKey}</p>
         <pre class="command">
-          node dist/main.js keys create --name console --scopes read,operate
+          node dist/main.js keys create --name jane --scopes read,refund,operate
         </pre>
       </form>
     </main>

@@ -12,9 +12,12 @@ export function Command({ text }: { text: string }) {
   return (
     <div class="command">
       <code>{text}</code>
-      <button type="button" onClick={() => void copy()}>
-        {copied ? w.copied : w.copy}
-      </button>
+      {/* Browsers offer it on https and on this machine alone. */}
+      {isSecureContext ? (
+        <button type="button" onClick={() => void copy()}>
+          {copied ? w.copied : w.copy}
+        </button>
+      ) : null}
     </div>
   )
 }

@@ -30,7 +30,7 @@ export const EN_SCREENS = {
     `${count} ${english(count, 'payment')} over ${sums}. What failed is repeated as a new payment; what is unknown is opened again and looked up.`,
   runTitle: (count: number) => `Redrive ${count} ${english(count, 'letter')}`,
   runSays: (count: string, matching: string) =>
-    `This was a dry run: ${count} of ${matching} that match would be redriven. Nothing has happened yet. They are over`,
+    `This was a dry run: ${count} of ${matching} that match would be redriven. Nothing has happened yet. They come to`,
   wouldRefuse: (count: number, code: string) => `${count} would be refused: ${code}.`,
   rate: 'Per second',
   rateHint: 'How many letters a second, so that the gateway is not flooded.',

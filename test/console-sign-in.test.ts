@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { newKey } from '../src/domain/api-key.ts'
+import { insertKey, revokeKey } from '../src/keys/store.ts'
+import { noBrowser, openPage } from './browser.ts'
+import { DESKTOP, settled } from './console-kit.ts'
+import { openDb } from './harness.ts'
+import { serve } from './serve.ts'
+
+test(
+  'a key opens a session, its scopes decide which buttons there are, and its end is seen',
+  { skip: noBrowser },
+  async (t) => {
+    const service = await serve(t, { HOST: '0.0.0.0' })
+    const { global: db } = openDb(t, service.database)
+    const [reader, operator] = [newKey(randomBytes), newKey(randomBytes)]
+    await insertKey(db, reader, 'reader', ['read'])
+    await insertKey(db, operator, 'operator', ['read', 'write', 'refund', 'operate'])
+    const { page } = await openPage(t, DESKTOP)
+    const console_ = `http://localhost:${new URL(service.url).port}/console`
+    const enter = async (token: string) => {
+      await page.getByLabel('API key').fill(token)
+      await page.getByRole('button', { name: 'Sign in' }).click()
+    }
+
+    await page.goto(`${console_}/webhooks`)
+    await enter(`${reader.token}x`)
+    await page.getByText('No key is this one, or it was revoked.').waitFor()
+    await enter(reader.token)
+    await page.getByRole('heading', { name: 'Webhooks' }).waitFor()
+    await settled(page)
+    assert.equal(await page.getByRole('button', { name: 'Add an endpoint' }).count(), 0)
+
+    await page.locator('#side').getByRole('button', { name: 'Sign out' }).click()
+    await enter(operator.token)
+    await page.getByRole('button', { name: 'Add an endpoint' }).waitFor()
+
+    await revokeKey(db, operator.id)
+    await page.getByLabel('API key').waitFor()
+    assert.equal(await page.getByRole('heading', { name: 'Webhooks' }).count(), 0)
+  },
+)
