@@ -7,6 +7,7 @@ import { letterGroupRoutes } from '../src/dead-letters/group-routes.ts'
 import { deadLetterRoutes } from '../src/dead-letters/routes.ts'
 import { eventRoutes } from '../src/events/routes.ts'
 import { openGuards } from '../src/http/auth.ts'
+import { noticeRoutes } from '../src/charging/notice-routes.ts'
 import { healthRoutes } from '../src/http/health.ts'
 import { buildServer } from '../src/http/server.ts'
 import { keyRoutes } from '../src/keys/key-routes.ts'
@@ -79,6 +80,7 @@ const routes: FastifyPluginAsync[] = [
   overviewRoutes(nobody),
   sessionRoutes(nobody),
   keyRoutes(nobody),
+  noticeRoutes(nobody),
   healthRoutes(nobody),
 ]
 for (const plugin of routes) void app.register(plugin, { prefix: API })

@@ -1,11 +1,5 @@
 import { RULES, UNSAID } from '../src/config/config.ts'
-import {
-  COMMON_SETTINGS,
-  DRIVER_SETTINGS,
-  NOT_YET,
-  type DriverName,
-  type GatewaySetting,
-} from '../src/config/drivers.ts'
+import { COMMON_SETTINGS, DRIVER_SETTINGS, type GatewaySetting } from '../src/config/drivers.ts'
 import type { Setting } from '../src/config/kinds.ts'
 import { PRODUCTION_RULES } from '../src/config/production.ts'
 import { SETTINGS } from '../src/config/settings.ts'
@@ -102,8 +96,7 @@ function gatewayTables(): string[] {
       kind.allowed,
       doc,
     ])
-  const known = Object.entries(DRIVER_SETTINGS).filter(([name]) => !NOT_YET.has(name as DriverName))
-  const drivers = known.flatMap(([driver, settings]) => [
+  const drivers = Object.entries(DRIVER_SETTINGS).flatMap(([driver, settings]) => [
     `### Settings of gateways with the driver ${driver}`,
     table([head, ...rows(Object.values<GatewaySetting>(settings), false)]),
   ])

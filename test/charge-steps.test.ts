@@ -35,6 +35,7 @@ const TASK: ClaimedTask = {
   triedAgeMs: null,
   lookups: 0,
   pendings: 0,
+  pendingAgeMs: null,
   doubtAgeMs: null,
   firstSentAgeMs: 0,
   misconfiguredAgeMs: null,

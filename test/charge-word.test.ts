@@ -199,14 +199,14 @@ test('a restart of the gateway fails nobody: tries alone end nothing before thei
   assert.equal((await assertBooks(world))['held'], 0n)
 })
 
-test('what the gateway has in hand is shown as processing, asked about, and opens no letter', async (t) => {
+test('what the gateway has in hand is shown as pending, asked about, and opens no letter', async (t) => {
   const world = await testWorld(t, { script: ['pending'] })
   const id = await withdraw(world)
   await world.work()
   const waits: number[] = []
   for (let asked = 0; asked < 8; asked += 1) {
     const { status, nextAt, attempts } = await world.view(id)
-    assert.deepEqual([status, attempts], ['processing', 1])
+    assert.deepEqual([status, attempts], ['pending', 1])
     const waitMs = (nextAt?.getTime() ?? 0) - world.clock.now().getTime()
     waits.push(waitMs / 1_000)
     world.clock.advance(waitMs)

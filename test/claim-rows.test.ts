@@ -52,7 +52,12 @@ test('a claim takes the oldest, and says of each what is known of it', async (t)
     },
     { payment_id: 3, run_at: -20, lookups: 2, pendings: 1 },
   )
-  const unknown = { triedAgeMs: null, doubtAgeMs: null, misconfiguredAgeMs: null }
+  const unknown = {
+    triedAgeMs: null,
+    pendingAgeMs: null,
+    doubtAgeMs: null,
+    misconfiguredAgeMs: null,
+  }
   assert.deepEqual(await claimed(shard, 2), [
     {
       paymentId: 2n,
@@ -61,6 +66,7 @@ test('a claim takes the oldest, and says of each what is known of it', async (t)
       tries: 3,
       lookups: 0,
       pendings: 0,
+      pendingAgeMs: null,
       triedAgeMs: 4_000,
       doubtAgeMs: 3_000,
       firstSentAgeMs: 5_000,

@@ -108,3 +108,12 @@ test('the currency of the books and each that has a floor must have a route, bot
   const rules = { GATEWAYS: 'http,bank', GATEWAY_ROUTES: 'withdraw=http' }
   assert.match(found({ ...rules, CURRENCY: 'EUR' }).join(), /^GATEWAY_ROUTES .* deposit in EUR/)
 })
+
+test('production refuses a test key of Stripe, and no process takes one that cannot charge', () => {
+  const stripe = { GATEWAYS: 'stripe', GATEWAY_STRIPE_SECRET_KEY: 'sk_test_0' }
+  assert.deepEqual(problemsOf(stripe), [])
+  const problems = problemsOf({ ...stripe, APP_ENV: 'production' })
+  assert.match(problems.join('\n'), /^GATEWAY_STRIPE_SECRET_KEY must not be a test key/m)
+  const publishable = problemsOf({ ...stripe, GATEWAY_STRIPE_SECRET_KEY: 'pk_live_0' })
+  assert.match(publishable.join(), /^GATEWAY_STRIPE_SECRET_KEY must begin with/)
+})

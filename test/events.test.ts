@@ -89,7 +89,7 @@ test('that the gateway works on a payment is told once', async (t) => {
   world.clock.advance(120_000)
   await world.work()
   assert.deepEqual(await types(world), ['payment.pending 1'])
-  assert.equal(JSON.parse((await written(world))[0]?.body ?? '').data.status, 'processing')
+  assert.equal(JSON.parse((await written(world))[0]?.body ?? '').data.status, 'pending')
 })
 
 test('every body is a document of its type’s schema, with the payment as it was right then', async (t) => {

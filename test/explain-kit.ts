@@ -36,6 +36,7 @@ export const TASK = {
   leased: false,
   due: false,
   inDoubt: false,
+  asksPayer: false,
   lastError: null,
 }
 

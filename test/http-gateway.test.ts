@@ -23,7 +23,12 @@ const REFUND: GatewayOperation = {
   parent: { paymentId: 5n, gatewayRef: 'gw_5' },
 }
 
-const pending: ChargeOutcome = { kind: 'pending', reason: 'pending' }
+const pending: ChargeOutcome = {
+  kind: 'pending',
+  reason: 'pending',
+  gatewayRef: null,
+  action: null,
+}
 
 const ECHO = '"payment_id":7,"amount":200.5,"idempotency_key":"pay_7"'
 const LONG_REF = 'r'.repeat(201)
@@ -207,7 +212,7 @@ test('a refund names what it gives back, and is looked up where refunds are', as
 const LOOKUPS: readonly (readonly [status: number, body: string, outcome: object])[] = [
   [200, '{"status":"success","gateway_ref":"g"}', { kind: 'success', gatewayRef: 'g' }],
   [200, '{"status":"failed","code":"no"}', { kind: 'declined', reason: 'no' }],
-  [200, '{"status":"pending"}', { kind: 'pending' }],
+  [200, '{"status":"pending"}', { kind: 'pending', gatewayRef: null, action: null }],
   [200, '{"status":"huh"}', { kind: 'no_answer', reason: 'unknown_status' }],
   [200, '<html>', { kind: 'no_answer', reason: 'unreadable_reply' }],
   [200, '{"status":"success","amount":1}', { kind: 'no_answer', reason: 'reply_mismatch' }],

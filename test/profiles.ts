@@ -13,6 +13,7 @@ export function profileOf(promises: Promises, more: Partial<GatewayProfile> = {}
     keyLifeMs,
     lookup,
     lookupBy: 'key',
+    details: false,
     pendingMsMax: 259_200_000,
     watchMs: [],
     ...more,

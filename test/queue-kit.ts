@@ -21,6 +21,7 @@ const TASK = {
   first_sent_at: null as number | null,
   misconfigured_at: null as number | null,
   asked_at: null as number | null,
+  pending_at: null as number | null,
   last_error: null as string | null,
 }
 

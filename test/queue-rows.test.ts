@@ -24,12 +24,17 @@ const RESCHEDULED: Rescheduled = {
   unsent: false,
   refused: false,
   reason: null,
+  action: null,
 }
 
 /** What the end of a claim makes of a task. */
 const ENDS: readonly (readonly [Partial<Task>, Partial<Rescheduled>, Partial<Task>])[] = [
   [{}, {}, {}],
-  [{ last_error: 'x' }, { lookups: 2, pendings: 3 }, { last_error: 'x', lookups: 2, pendings: 3 }],
+  [
+    { last_error: 'x' },
+    { lookups: 2, pendings: 3 },
+    { last_error: 'x', lookups: 2, pendings: 3, pending_at: 0 },
+  ],
   [{ lookups: 2, pendings: 3, last_error: 'x' }, { reason: 'y' }, { last_error: 'y' }],
   [
     { tries: 1, attempts: 5 },
@@ -43,6 +48,9 @@ const ENDS: readonly (readonly [Partial<Task>, Partial<Rescheduled>, Partial<Tas
   [{ first_sent_at: -9 }, {}, { first_sent_at: -9 }],
   [{ first_sent_at: -9 }, { unsent: true }, {}],
   [{ first_sent_at: -9, doubt_at: -8 }, { unsent: true }, { first_sent_at: -9, doubt_at: -8 }],
+  [{ pending_at: -9, pendings: 1 }, { pendings: 2 }, { pending_at: -9, pendings: 2 }],
+  [{ pending_at: -9 }, { pendings: 1 }, { pending_at: 0, pendings: 1 }],
+  [{ pending_at: -9, pendings: 1 }, {}, {}],
   [{ misconfigured_at: -9 }, {}, { misconfigured_at: -9 }],
   [{ misconfigured_at: -9 }, { refused: true }, { misconfigured_at: 0 }],
 ]
@@ -107,7 +115,14 @@ test('what is shown of tasks is as it is now: a lease that is over holds nothing
     { payment_id: 1, shard: 1 },
   )
   const at = (ms: number) => new Date(world.clock.now().getTime() + ms)
-  const plain = { attempts: 0, lookups: 0, pending: false, leased: false, inDoubt: false }
+  const plain = {
+    attempts: 0,
+    lookups: 0,
+    pending: false,
+    action: null,
+    leased: false,
+    inDoubt: false,
+  }
   const tasks = await readTasks(shard, [1n, 2n, 3n])
   assert.deepEqual(
     [...tasks.values()].toSorted((one, two) => Number(one.paymentId - two.paymentId)),

@@ -120,6 +120,8 @@ export const working = (delayMs: number, reason = 'pending'): Decision => ({
   delayMs,
   reason,
   doubt: true,
+  // Nothing is learned of it where nobody says that it is worked on.
+  ...(reason === 'pending' ? { underway: { gatewayRef: null, action: null } } : {}),
 })
 
 export const fail = (reason: string): Decision => ({ step: 'fail', reason })

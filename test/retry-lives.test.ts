@@ -6,6 +6,8 @@ import { next } from '../src/domain/retry.ts'
 
 const GRACE_MS = 60_000
 const LIFE_MS = 3_600_000
+/** How long the gateway may work on what it has taken. */
+const END_MS = 86_400_000
 
 const POLICIES: readonly RetryPolicy[] = [1, 2, 3].flatMap((attemptsMax) =>
   (['none', 'eventual', 'consistent'] as const).flatMap((lookup) =>
@@ -20,6 +22,7 @@ const POLICIES: readonly RetryPolicy[] = [1, 2, 3].flatMap((attemptsMax) =>
       keyLifeMs: LIFE_MS,
       repeats,
       lookup,
+      endPendingMs: END_MS,
     })),
   ),
 )
@@ -100,13 +103,15 @@ function later(life: Life, policy: RetryPolicy): Life[] {
 
 function during(life: Life, calls: readonly Call[], policy: RetryPolicy): Life[] {
   const { tries, lookups, pendings, age, first } = life
-  const state = { tries, triedAgeMs: 0, lookups, pendings, doubtAgeMs: age, firstSentAgeMs: first }
+  const ages = { triedAgeMs: 0, doubtAgeMs: age, firstSentAgeMs: first }
+  // What is worked on for the second time has been so for too long.
+  const state = { tries, lookups, pendings, ...ages, pendingAgeMs: pendings > 1 ? END_MS : null }
   const step = next(state, calls, policy, 0)
   const only = lookups > 0 || pendings > 0
   const lost = { ...life, age: 0, tries: Math.min(tries + 1, 5) }
   const crashed = waited(only ? life : lost, !only)
   if (step.kind === 'decide') return [...crashed, ...decided(life, step.decision)]
-  const made = step.call === 'charge' ? charge(life, policy) : look(life, policy)
+  const made = { charge, lookup: look, cancel: end }[step.call](life, policy)
   // After any call the worker may stand still, before it reads the answer and goes on.
   const read = made.flatMap(([after, call]) =>
     waited(after, false).map((now) => [now, call] as const),
@@ -149,6 +154,27 @@ function look(life: Life, policy: RetryPolicy): (readonly [Life, Call])[] {
   // What is still on its way is not found, or already worked on.
   if (life.inFlight) return [...ends, [life, asked(pending, life)], [life, asked(absent, life)]]
   return [...ends, [life, asked(absent, life)]]
+}
+
+/** It ends what is on its way, or it has ended; that it was done may be told or not. */
+function end(life: Life, policy: RetryPolicy): (readonly [Life, Call])[] {
+  const asking = (outcome: LookupOutcome): Call => {
+    return { kind: 'cancel', outcome, doubtAgeMs: life.age }
+  }
+  if (life.executed > 0 || !life.inFlight) {
+    // A lookup has no other outcomes.
+    return look(life, policy).map(([after, { outcome }]) => [
+      after,
+      asking(outcome as LookupOutcome),
+    ])
+  }
+  const ended = { ...life, inFlight: false, declined: true, known: true }
+  return [
+    [life, asking(silent)],
+    [life, asking(pending)],
+    [ended, asking(silent)],
+    [ended, asking(no)],
+  ]
 }
 
 function decided(life: Life, decision: Decision): Life[] {

@@ -32,7 +32,8 @@ const DUMPS = {
   tasks: `
     select
       shard, payment_id as "paymentId", gateway, operation, ${ms('run_at')} as "runAt", fence,
-      attempts, tries, ${ms('tried_at')} as "triedAt", lookups, pendings, leased,
+      attempts, tries, ${ms('tried_at')} as "triedAt", lookups, pendings,
+      ${ms('pending_at')} as "pendingAt", leased,
       ${ms('doubt_at')} as "doubtAt", ${ms('first_sent_at')} as "firstSentAt",
       ${ms('misconfigured_at')} as "misconfiguredAt", last_error as "lastError",
       ${ms('asked_at')} as "askedAt"

@@ -100,6 +100,17 @@ test('with two gateways each payment is carried out by its own', { skip: ifGiven
   }
 })
 
+test('what a gateway has in hand for too long is ended by it, and only by its word', async (t) => {
+  if (ifGiven !== false) return t.skip()
+  let ended = 0
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const result = await simulate(seed, { plan: { endPendingMs: 2_000 } })
+    assert.equal(result.failure, null, replayOf(result))
+    ended += result.reached['ended_there'] ?? 0
+  }
+  assert.ok(ended > 0, 'nothing was ended')
+})
+
 test('a seed is one history, step by step', { skip: ifGiven }, async () => {
   for (const seed of [1, 77, 4_242]) {
     const first: string[] = []

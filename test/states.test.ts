@@ -43,20 +43,30 @@ test('every open status can still reach both final ones', () => {
   }
 })
 
-const SHOWN: readonly (readonly [StoredStatus, leased: boolean, PaymentStatus, string])[] = [
-  ['new', false, 'new', 'processing'],
-  ['new', true, 'processing', 'processing'],
-  ['unknown', false, 'unknown', 'processing'],
-  ['unknown', true, 'unknown', 'processing'],
-  ['success', false, 'success', 'success'],
-  ['success', true, 'success', 'success'],
-  ['failed', false, 'failed', 'failed'],
-  ['failed', true, 'failed', 'failed'],
+const TASKS = {
+  'a task that waits': { leased: false, pending: false },
+  'a worker that has it': { leased: true, pending: false },
+  'a gateway that has it': { leased: false, pending: true },
+  'a worker that asks about it': { leased: true, pending: true },
+  'no task': undefined,
+} as const
+
+const SHOWN: readonly (readonly [StoredStatus, keyof typeof TASKS, PaymentStatus, string])[] = [
+  ['new', 'a task that waits', 'new', 'processing'],
+  ['new', 'a worker that has it', 'processing', 'processing'],
+  ['new', 'a gateway that has it', 'pending', 'processing'],
+  ['new', 'a worker that asks about it', 'pending', 'processing'],
+  ['unknown', 'a task that waits', 'unknown', 'processing'],
+  ['unknown', 'a worker that asks about it', 'unknown', 'processing'],
+  ['unknown', 'no task', 'unknown', 'processing'],
+  ['success', 'no task', 'success', 'success'],
+  ['success', 'a gateway that has it', 'success', 'success'],
+  ['failed', 'no task', 'failed', 'failed'],
 ]
 
-for (const [stored, leased, shown, transaction] of SHOWN) {
-  test(`${stored}, ${leased ? '' : 'not '}leased, is shown as ${shown} and ${transaction}`, () => {
-    assert.equal(shownStatus(stored, leased), shown)
+for (const [stored, of, shown, transaction] of SHOWN) {
+  test(`${stored}, with ${of}, is shown as ${shown} and ${transaction}`, () => {
+    assert.equal(shownStatus(stored, TASKS[of]), shown)
     assert.equal(transactionStatus(stored), transaction)
   })
 }

@@ -318,7 +318,13 @@ test('production refuses the keys of test shops, and payout credentials are both
   assert.deepEqual(broken({ url: 'http://api.yookassa.ru/v3' }), [['url', false]])
 })
 
-test('the driver cannot be chosen as long as nobody is shown the page that a payer has to open', () => {
-  const chosen = { GATEWAYS: 'yookassa', GATEWAY_YOOKASSA_SHOP_ID: '1' }
-  assert.deepEqual(problemsOf(chosen), ['GATEWAY_YOOKASSA_DRIVER must be one of http'])
+test('production refuses the keys of a test shop, and everybody else takes them', () => {
+  const chosen = {
+    GATEWAYS: 'yookassa',
+    GATEWAY_YOOKASSA_SHOP_ID: '1',
+    GATEWAY_YOOKASSA_SECRET_KEY: 'test_a',
+  }
+  assert.deepEqual(problemsOf(chosen), [])
+  const problems = problemsOf({ ...chosen, APP_ENV: 'production' })
+  assert.match(problems.join('\n'), /^GATEWAY_YOOKASSA_SECRET_KEY must not be the key of a test/m)
 })

@@ -28,7 +28,7 @@ export interface Payment {
   readonly currency: string
 }
 
-type PaymentStatus = 'new' | 'processing' | 'success' | 'failed' | 'unknown'
+type PaymentStatus = 'new' | 'processing' | 'pending' | 'success' | 'failed' | 'unknown'
 
 export interface Page<T> {
   readonly data: readonly T[]

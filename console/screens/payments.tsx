@@ -11,7 +11,7 @@ import { saveCsv } from '../parts/save.ts'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
 import { words } from '../words/words.ts'
 
-const STATES = ['', 'processing', 'success', 'failed', 'unknown'] as const
+const STATES = ['', 'processing', 'pending', 'success', 'failed', 'unknown'] as const
 const TYPES = ['', 'deposit', 'withdraw', 'refund', 'return'] as const
 /** Filters that a search sets, shown as what can be taken away. */
 const FOUND_BY = ['user_id', 'reference', 'gateway_ref', 'idempotency_key'] as const

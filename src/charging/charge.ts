@@ -1,4 +1,6 @@
+import assert from 'node:assert'
 import { exponentIn } from '../domain/currency.ts'
+import type { Details } from '../domain/details.ts'
 import { operationOf, OPERATIONS, type Operation, type Payment } from '../domain/payment.ts'
 import type { Call, Decision, RetryPolicy, TaskState } from '../domain/decision.ts'
 import { doubtedNow } from '../domain/doubt.ts'
@@ -7,6 +9,7 @@ import type { GatewayOperation } from '../domain/gateway.ts'
 import type { Clock, Db, Evidence, Gateway, Runner, Shard } from '../ports.ts'
 import { claimTasks, type ClaimedTask } from '../queue/claims-store.ts'
 import { readShares, type Share } from '../payments/back-store.ts'
+import { detailsOf } from '../payments/details-store.ts'
 import { readPayments } from '../payments/store.ts'
 import { beginningAt, eachInTurn, whole } from '../each-shard.ts'
 
@@ -45,6 +48,8 @@ export interface Claim {
   readonly payment: Payment
   /** Of a refund: what it gives back. */
   readonly refund?: Share
+  /** What was said about it; not there: nothing, or its gateway is not told. */
+  readonly details?: Details
   /** On the monotonic clock, not after the claim: the task's ages count from here. */
   readonly claimedMs: number
   /**
@@ -96,6 +101,8 @@ export async function claim(
   return claims
 }
 
+const NOTHING_SAID: ReadonlyMap<bigint, Details> = new Map()
+
 async function claimInShard(
   world: ChargeWorld,
   shard: Shard,
@@ -106,18 +113,23 @@ async function claimInShard(
   // Taken before the claim, so our own deadline is never later than the lease.
   const claimedMs = clock.elapsedMs()
   const callsUntilMs = claimedMs + leaseMs - world.callMsMax
-  const route = { gateway: world.gateway.profile.name, operation }
+  const { profile } = world.gateway
+  const route = { gateway: profile.name, operation }
   const tasks = await claimTasks(shard, route, limit, leaseMs)
   if (tasks.length === 0) return []
-  const payments = await readPayments(
-    shard,
-    tasks.map((task) => task.paymentId),
-  )
+  const ids = tasks.map((task) => task.paymentId)
+  const [payments, said] = await Promise.all([
+    readPayments(shard, ids),
+    profile.details ? detailsOf(shard, ids) : NOTHING_SAID,
+  ])
   const byId = new Map(payments.map((payment) => [payment.id, payment]))
   const claims = tasks.flatMap((task) => {
     const payment = byId.get(task.paymentId)
     // A task without a payment is damage that `verify` reports; its lease hides it from the others.
-    return payment === undefined ? [] : [{ task, payment, claimedMs, callsUntilMs }]
+    if (payment === undefined) return []
+    const claimed = { task, payment, claimedMs, callsUntilMs }
+    const details = said.get(payment.id)
+    return details === undefined ? [claimed] : [{ ...claimed, details }]
   })
   return operation === 'refund' ? withParents(shard, claims) : claims
 }
@@ -183,7 +195,7 @@ export async function charge(
 /** The task as of now: what waited in this process has grown older since its claim. */
 function stateOf(world: ChargeWorld, { task, payment, claimedMs, lookupOnly }: Claim): TaskState {
   const sinceMs = world.clock.elapsedMs() - claimedMs
-  const { tries, lookups, pendings, misconfiguredAgeMs } = task
+  const { tries, lookups, pendings, pendingAgeMs = null, misconfiguredAgeMs } = task
   const odd =
     misconfiguredAgeMs !== null &&
     world.answeredSince?.(operationOf(payment.type), misconfiguredAgeMs + sinceMs) === true
@@ -194,6 +206,7 @@ function stateOf(world: ChargeWorld, { task, payment, claimedMs, lookupOnly }: C
     triedAgeMs: aged(task.triedAgeMs, sinceMs),
     lookups,
     pendings,
+    pendingAgeMs: aged(pendingAgeMs, sinceMs),
     doubtAgeMs: aged(task.doubtAgeMs, sinceMs),
     firstSentAgeMs: aged(task.firstSentAgeMs, sinceMs),
     odd,
@@ -216,14 +229,14 @@ function budgeted(world: ChargeWorld, { task }: Claim, decision: Decision): Deci
 
 /** What becomes of a claim that has to stop between two calls. */
 function interrupted(world: ChargeWorld, state: TaskState, calls: readonly CallMade[]): Decision {
-  if (calls.every(({ kind }) => kind === 'lookup')) return { step: 'release' }
+  if (calls.every(({ kind }) => kind !== 'charge')) return { step: 'release' }
   const doubt = doubtedNow({ task: state, calls, policy: world.policy })
   return { step: 'retry', delayMs: 0, reason: 'interrupted', doubt }
 }
 
 async function make(
   world: ChargeWorld,
-  kind: 'charge' | 'lookup',
+  kind: Call['kind'],
   claimed: Claim,
   { doubtAgeMs, firstSentAgeMs }: TaskState,
 ): Promise<CallMade> {
@@ -237,14 +250,20 @@ async function make(
     tookMs: Math.round(clock.elapsedMs() - startedMs),
   })
   if (kind === 'lookup') return { kind, doubtAgeMs, ...stamp(await gateway.lookup(request)) }
+  if (kind === 'cancel') {
+    assert(gateway.cancel !== undefined, 'only what can end a payment is asked to')
+    return { kind, doubtAgeMs, ...stamp(await gateway.cancel(request)) }
+  }
   return { kind, ...stamp(await gateway.execute(request)) }
 }
 
-function requestOf({ payment, refund }: Claim, books: string): GatewayOperation {
-  const { id, userId, amount, commission, type, gatewayKey } = payment
+function requestOf({ payment, refund, details }: Claim, books: string): GatewayOperation {
+  const { id, userId, amount, commission, type, gatewayKey, gatewayRef } = payment
   const exponent = exponentIn(payment.currency, books)
   const money = { amount, commission, exponent, currency: payment.currency ?? books }
-  const request = { kind: operationOf(type), key: gatewayKey, paymentId: id, userId, ...money }
+  const about = { kind: operationOf(type), key: gatewayKey, paymentId: id, userId, ...money }
+  const named = gatewayRef === null ? about : { ...about, gatewayRef }
+  const request = details === undefined ? named : { ...named, details }
   if (refund === undefined) return request
   return { ...request, parent: { paymentId: refund.parentId, gatewayRef: refund.parentRef } }
 }

@@ -2,6 +2,7 @@ import type { Decision } from '../domain/decision.ts'
 import { claimAhead, type ClaimedAhead } from '../queue/claims-store.ts'
 import { charge, withParents, type ChargeWorld, type Settlement } from './charge.ts'
 import { settle, type Settled } from './settle.ts'
+import { detailsOf } from '../payments/details-store.ts'
 import { readPayments } from '../payments/store.ts'
 
 /**
@@ -34,7 +35,9 @@ export async function refresh(
   const [payment] = await readPayments(shard, [id])
   if (payment === undefined) return null
 
-  const own = { task, payment, claimedMs, callsUntilMs, lookupOnly: true } as const
+  const said = world.gateway.profile.details ? (await detailsOf(shard, [id])).get(id) : undefined
+  const about = { task, payment, claimedMs, callsUntilMs, lookupOnly: true } as const
+  const own = said === undefined ? about : { ...about, details: said }
   const [claimed] = payment.type === 'refund' ? await withParents(shard, [own]) : [own]
   if (claimed === undefined) return null
   const made = await charge(world, claimed)

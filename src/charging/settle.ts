@@ -3,6 +3,7 @@ import { CHARGED_AFTER_FAILED, MAYBE_CHARGED_TWICE } from '../domain/explain.ts'
 import { executed, undone } from '../domain/ends.ts'
 import { isOpen } from '../domain/payment.ts'
 import type { Decision } from '../domain/decision.ts'
+import { writeJson } from '../domain/json.ts'
 import { isUnproven } from '../domain/doubt.ts'
 import { post } from '../ledger/post.ts'
 import { isLocked, type Shard, type Tx } from '../ports.ts'
@@ -19,7 +20,14 @@ import {
 import type { ChargeWorld, Settlement } from './charge.ts'
 import { lockAll, lockFree, movesMoney } from './settle-locks.ts'
 import { moveGivenBack } from '../payments/back-store.ts'
-import { finishPayments, readPayments, tellPending, type Finish } from '../payments/store.ts'
+import {
+  finishPayments,
+  namePayments,
+  readPayments,
+  tellPending,
+  type Finish,
+  type Named,
+} from '../payments/store.ts'
 import { noteNow } from '../payments/time-index-store.ts'
 import { takeBackBooked } from '../payments/was-refund.ts'
 import type { NamedRefund } from '../domain/was-refund.ts'
@@ -217,6 +225,7 @@ async function write(
 ): Promise<void> {
   const finished = settlements.filter(({ decision }) => leavesQueue(decision))
   finishPayments(tx, settlements.flatMap(finishOf))
+  namePayments(tx, settlements.flatMap(nameOf))
   tellPending(tx, settlements.filter(isFirstPending).map(paymentIdOf))
   const ends = settlements.flatMap(endOf)
   post(
@@ -249,6 +258,26 @@ function leavesQueue(decision: Decision): boolean {
 /** The gateway works on a payment, and had not said so before. */
 function isFirstPending({ claim, decision }: Settlement): boolean {
   return decision.step === 'pending' && claim.task.pendings === 0
+}
+
+/**
+ * What the gateway calls a payment that it has not finished, where that is new. A refund has its
+ * name only once it is done: until then a return under that name may turn out to be it.
+ */
+function nameOf({ claim, decision }: Settlement): Named[] {
+  if (claim.refund !== undefined) return []
+  const ref = decision.step === 'pending' ? (decision.underway?.gatewayRef ?? null) : null
+  const { id, gatewayRef } = claim.payment
+  return ref === null || ref === gatewayRef ? [] : [{ id, gatewayRef: ref }]
+}
+
+/** What the payer has to do, as it is kept: null leaves it as it is, '' takes it away. */
+function actionOf(decision: Decision): string | null {
+  if (decision.step !== 'pending' || decision.underway === undefined) return null
+  const { action = null } = decision.underway
+  if (action === null) return ''
+  const { type, url, expiresAt } = action
+  return writeJson({ type, url, expires_at: expiresAt?.toISOString() ?? null })
 }
 
 function finishOf(settlement: Settlement): Finish[] {
@@ -305,6 +334,7 @@ function rescheduleOf(settlement: Settlement): Rescheduled[] {
       unsent: !doubt,
       refused: step === 'wait',
       reason,
+      action: actionOf(decision),
     },
   ]
 }

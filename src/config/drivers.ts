@@ -144,9 +144,6 @@ export const DRIVER_SETTINGS = {
 /** What a gateway speaks, by the name that `GATEWAY_<NAME>_DRIVER` has for it. */
 export type DriverName = keyof typeof DRIVER_SETTINGS
 
-/** Drivers that are whole, and whose payments the service does not carry out to the end yet. */
-export const NOT_YET: ReadonlySet<DriverName> = new Set(['stripe', 'yookassa'])
-
 /** Whether a setting may be absent. */
 type Absent<S extends GatewaySetting> = S extends { readonly demanded: true }
   ? never

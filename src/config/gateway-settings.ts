@@ -168,7 +168,7 @@ export const GATEWAY_SETTINGS = {
     group: 'External services',
     kind: seconds(1, 31_536_000),
     fallback: '259200',
-    doc: 'How long the gateway may take to finish what it has taken. Without effect yet: nothing is ended.',
+    doc: 'How long the gateway may take to finish what it has taken; then it is asked to end it.',
   },
   gatewayNotFoundGraceMs: {
     name: 'GATEWAY_NOT_FOUND_GRACE_SECONDS',

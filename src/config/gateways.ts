@@ -4,7 +4,6 @@ import {
   COMMON_SETTINGS,
   DRIVER_RULES,
   DRIVER_SETTINGS,
-  NOT_YET,
   type DriverName,
   type GatewaySetting,
   type ValuesOf,
@@ -152,7 +151,7 @@ function isDriver(name: string): name is DriverName {
 
 /** What can be chosen. */
 // Its keys are the names.
-const DRIVERS = (Object.keys(DRIVER_SETTINGS) as DriverName[]).filter((name) => !NOT_YET.has(name))
+const DRIVERS = Object.keys(DRIVER_SETTINGS) as DriverName[]
 
 /** Read the settings of a table; `unset` is what those are that have no variable. */
 function readTable(

@@ -30,7 +30,7 @@ const KNOWN: Statement<Known> = {
   cross join lateral (
     select
       bool_or(outcome = 'success') as yes,
-      bool_or(kind = 'lookup' and outcome = 'declined') as no,
+      bool_or(kind in ('lookup', 'cancel') and outcome = 'declined') as no,
       bool_or(kind = 'charge' and outcome = 'declined'
         and coalesce(http_status in (400, 402, 409, 422), true)) as declined,
       bool_or(kind = 'lookup' and outcome = 'not_found') as absent,

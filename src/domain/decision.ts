@@ -1,4 +1,4 @@
-import type { ChargeOutcome, LookupOutcome } from './outcome.ts'
+import type { ChargeOutcome, LookupOutcome, Underway } from './outcome.ts'
 
 /** What a gateway does when a key is used again, and what it can be asked. Part of its profile. */
 export interface Promises {
@@ -29,6 +29,8 @@ export interface RetryPolicy extends Promises {
   readonly notFoundGraceMs: number
   /** The longest a gateway call can take. */
   readonly timeoutMs: number
+  /** How long the gateway may work on it until it is asked to end it; not there: it never is. */
+  readonly endPendingMs?: number
 }
 
 /** What earlier claims left behind of a task. Ages in milliseconds. */
@@ -43,6 +45,8 @@ export interface TaskPast {
   readonly lookups: number
   /** How often the gateway said that it is working on it; above 0 it is never charged. */
   readonly pendings: number
+  /** Time since it said so first; null or not there: it never did. */
+  readonly pendingAgeMs?: number | null
   /** Time since the last moment a charge of unknown outcome may have been sent; null: none was. */
   readonly doubtAgeMs: number | null
   /** Time since the first charge may have been sent, and the gateway's memory of our key began. */
@@ -66,7 +70,8 @@ export type Call =
       readonly sent?: boolean
     }
   | {
-      readonly kind: 'lookup'
+      /** `cancel`: the gateway was asked to end it. */
+      readonly kind: 'lookup' | 'cancel'
       readonly outcome: LookupOutcome
       /** How old the doubt was when the gateway was asked: whoever decides may have stood still. */
       readonly doubtAgeMs: number | null
@@ -94,8 +99,11 @@ export type Decision =
   | (Later<'retry'> & { readonly free?: true })
   /** The gateway would not talk to us: behind all that is due now, and nothing is used up. */
   | Later<'wait'>
-  /** The gateway works on it: asked again after `delayMs`, and nothing is used up. */
-  | Later<'pending'>
+  /**
+   * The gateway works on it: asked again after `delayMs`, and nothing is used up. `underway`: what
+   * it said of it; not there: nothing was learned.
+   */
+  | (Later<'pending'> & { readonly underway?: Underway })
   /**
    * `unknown`, with the hold kept. Looked up again after `delayMs`; null: it cannot be looked up.
    */

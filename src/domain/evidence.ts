@@ -8,7 +8,7 @@ export interface Attempt {
   readonly fence: number
   /** 1, 2, 3 within a claim. */
   readonly call: number
-  readonly kind: 'charge' | 'lookup'
+  readonly kind: 'charge' | 'lookup' | 'cancel'
   readonly outcome: string
   readonly reason: string | null
   readonly sent: boolean

@@ -32,6 +32,8 @@ export interface TaskLook {
   readonly lookups: number
   /** The gateway has it and has not finished it. */
   readonly pending: boolean
+  /** Its payer has to do something first. */
+  readonly asksPayer: boolean
   /** Claimed and not settled, even if the lease is over: then its worker is lost. */
   readonly leased: boolean
   /** Whether `runAt` has come. */
@@ -111,6 +113,9 @@ function claimed(task: TaskLook): string {
 
 function waiting(situation: Situation, task: TaskLook): string {
   const { tries, attempts, lastError } = task
+  if (task.pending && task.asksPayer) {
+    return `The gateway waits for the payer, who has to open a page; it is asked again ${when(task)}.`
+  }
   if (task.pending) {
     return `The gateway has it and has not finished it; ${when(task)} it is asked again.`
   }

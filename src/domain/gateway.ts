@@ -21,6 +21,8 @@ export interface GatewayProfile extends Promises {
    * Where it is `ref`, references are kept from the first answer on.
    */
   readonly lookupBy: 'key' | 'ref'
+  /** Whether it is told what was said about a payment: only then that is read for its calls. */
+  readonly details: boolean
   /** How long it may take to finish what it has taken; then it is asked to end it. */
   readonly pendingMsMax: number
   /** How old final payments are when it is asked whether they came back; none: it never is. */

@@ -44,7 +44,7 @@ interface Declined {
 }
 
 /** What the payer has to do before a gateway goes on: open a page. */
-interface PayerAction {
+export interface PayerAction {
   readonly type: 'redirect'
   readonly url: string
   /** Null: the gateway did not say. */
@@ -52,7 +52,7 @@ interface PayerAction {
 }
 
 /** What is known of a charge that a gateway has not finished. */
-interface Underway {
+export interface Underway {
   /** The gateway's own name for it; null or not there: it gave none. */
   readonly gatewayRef?: string | null
   /** What the payer has to do; null or not there: nothing. */

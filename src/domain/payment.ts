@@ -39,8 +39,11 @@ export function typeOf(operation: Operation): CarriedType {
 /** What is stored. `success` and `failed` are final. */
 export type StoredStatus = 'new' | 'success' | 'failed' | 'unknown'
 
-/** What is shown: an open payment that a worker or the gateway has in hand is being processed. */
-export type PaymentStatus = StoredStatus | 'processing'
+/**
+ * What is shown: an open payment that a worker has in hand is being processed, and one that the
+ * gateway has taken and not finished is pending.
+ */
+export type PaymentStatus = StoredStatus | 'processing' | 'pending'
 
 /** A payment as it is stored; amounts in minor units. */
 export interface Payment {
@@ -84,9 +87,14 @@ export function isOpen(status: StoredStatus): boolean {
   return TRANSITIONS[status].length > 0
 }
 
-/** The status to show. `inHand`: a worker holds its task, or the gateway works on it. */
-export function shownStatus(status: StoredStatus, inHand: boolean): PaymentStatus {
-  return status === 'new' && inHand ? 'processing' : status
+/** The status to show, by what its task says: a worker holds it, or the gateway works on it. */
+export function shownStatus(
+  status: StoredStatus,
+  task: { readonly leased: boolean; readonly pending: boolean } | undefined,
+): PaymentStatus {
+  if (status !== 'new' || task === undefined) return status
+  if (task.pending) return 'pending'
+  return task.leased ? 'processing' : status
 }
 
 /** The status of the payment's transaction on the ledger, in the words of the original API. */

@@ -11,10 +11,10 @@ import {
   perhapsTwice,
   proven,
 } from './doubt.ts'
-import type { ChargeOutcome, LookupOutcome } from './outcome.ts'
+import type { ChargeOutcome, LookupOutcome, Underway } from './outcome.ts'
 
 type Next =
-  | { readonly kind: 'call'; readonly call: 'charge' | 'lookup' }
+  | { readonly kind: 'call'; readonly call: Call['kind'] }
   | { readonly kind: 'decide'; readonly decision: Decision }
 
 /** What a step looks at. */
@@ -22,12 +22,16 @@ interface Scene extends Known {
   readonly chance: number
 }
 
+/** It is asked no sooner again than this, in milliseconds. */
+const PENDING_MS_MIN = 1_000
+
 /** Why a payment failed that the gateway refused, each time, as a request. */
 const REJECTED = 'rejected'
 
 /**
  * The next thing to do for a claimed task: a gateway call, or a decision that ends the claim.
- * Chance is an argument in [0, 1). At most three calls are made per claim: lookup, charge, lookup.
+ * Chance is an argument in [0, 1). At most three calls are made per claim: lookup, charge, lookup;
+ * or lookup, cancel.
  *
  * The one rule that everything here serves: after a charge whose outcome nobody knows, only a word
  * about that charge ends the payment. A refused request is no such word: it says that this request
@@ -48,7 +52,11 @@ export function next(
     return decide({ step: 'succeed', gatewayRef: outcome.gatewayRef, twice: perhapsTwice(scene) })
   }
   if (last.kind === 'charge') return afterCharge(scene, last.outcome as Unsuccessful)
-  if (outcome.kind === 'declined') return decide({ step: 'fail', reason: outcome.reason })
+  if (outcome.kind === 'declined') {
+    const expired = last.kind === 'cancel' && outcome.reason === 'canceled'
+    return decide({ step: 'fail', reason: expired ? 'expired' : outcome.reason })
+  }
+  if (last.kind === 'cancel') return pending(scene, last.outcome as NoWord)
   if (task.lookupOnly) return afterQuestion(scene, last.outcome as NoWord)
   return afterLookup(scene, last.outcome as NoWord)
 }
@@ -76,7 +84,7 @@ function afterCharge(scene: Scene, outcome: Unsuccessful): Next {
   if (kind === 'declined') return afterDecline(scene, reason)
   const doubt = doubtedNow(scene)
   const asked = askedOf(outcome)
-  if (kind === 'pending' && policy.lookup !== 'none') return pending(task, reason, asked)
+  if (kind === 'pending' && policy.lookup !== 'none') return pending(scene, outcome)
   if (kind === 'misconfigured' && !task.odd) {
     const delayMs = Math.max(asked, Math.round(policy.backoffMaxMs + chance * policy.jitterMs))
     return decide({ step: 'wait', delayMs, reason, doubt })
@@ -148,10 +156,8 @@ function afterLookup(scene: Scene, outcome: NoWord): Next {
   const reason = reasonOf(doubt && charge !== undefined ? charge.outcome : outcome)
   const asked = askedOf(outcome)
   const proof = proven(scene)
-  if (task.lookups === 0) {
-    if (outcome.kind === 'pending') return pending(task, 'pending', asked)
-    if (task.pendings > 0 && !proof) return pending(task, reason, asked)
-  }
+  const underway = outcome.kind === 'pending' || (task.pendings > 0 && !proof)
+  if (task.lookups === 0 && underway) return goesOn(scene, outcome)
   const ended = task.lookups > 0 || task.pendings > 0 || task.tries >= policy.attemptsMax
   if (ended || charge !== undefined) {
     return proof ? decide({ step: 'fail', reason: 'not_executed' }) : unknown(scene, reason, asked)
@@ -163,11 +169,16 @@ function afterLookup(scene: Scene, outcome: NoWord): Next {
   return decide({ step: 'retry', delayMs, reason, doubt: false })
 }
 
+/** What the gateway works on is asked about again; what it has had for too long it is to end. */
+function goesOn(scene: Scene, outcome: NoWord): Next {
+  return outcome.kind === 'pending' && outlived(scene) ? call('cancel') : pending(scene, outcome)
+}
+
 /** A question out of turn ends a payment by the gateway's word; without one it is as it was. */
 function afterQuestion(scene: Scene, outcome: NoWord): Next {
   const { task } = scene
   const fresh = task.lookups === 0 && task.pendings === 0
-  if (fresh && outcome.kind === 'pending') return pending(task, 'pending', 0)
+  if (fresh && outcome.kind === 'pending') return pending(scene, outcome)
   // "Not found" finishes a payment only where nothing more is sent: before, it is sent again.
   if (!fresh && proven(scene)) return decide({ step: 'fail', reason: 'not_executed' })
   return decide({ step: 'leave', delayMs: 0 })
@@ -190,13 +201,28 @@ function unknown(scene: Scene, reason: string, asked = 0): Next {
   return decide({ step: 'doubt', delayMs, reason, doubt: doubtedNow(scene) })
 }
 
-/** The gateway has it in hand, so the grace of a later "not found" counts from now. */
-function pending(task: TaskState, reason: string, asked: number): Next {
-  const delayMs = Math.max(asked, pendingDelayMs(task.pendings))
-  return decide({ step: 'pending', delayMs, reason, doubt: true })
+/**
+ * The gateway has it in hand, so the grace of a later "not found" counts from now. It is asked
+ * again as scheduled, and when its time is over.
+ */
+function pending({ task, policy }: Scene, outcome: Unsuccessful | NoWord): Next {
+  const scheduledMs = pendingDelayMs(task.pendings)
+  const leftMs = (policy.endPendingMs ?? Infinity) - (task.pendingAgeMs ?? 0)
+  const waitMs = leftMs > 0 ? Math.min(scheduledMs, Math.max(leftMs, PENDING_MS_MIN)) : scheduledMs
+  const delayMs = Math.ceil(Math.max(askedOf(outcome), waitMs))
+  const decision = { step: 'pending', delayMs, reason: reasonOf(outcome), doubt: true } as const
+  if (outcome.kind !== 'pending') return decide(decision)
+  const { gatewayRef = null, action = null } = outcome
+  return decide({ ...decision, underway: { gatewayRef, action } satisfies Underway })
 }
 
-function call(kind: 'charge' | 'lookup'): Next {
+/** Whether the gateway has worked on it for longer than it may. */
+function outlived({ task, policy }: Scene): boolean {
+  const { endPendingMs } = policy
+  return endPendingMs !== undefined && (task.pendingAgeMs ?? 0) >= endPendingMs
+}
+
+function call(kind: Call['kind']): Next {
   return { kind: 'call', call: kind }
 }
 

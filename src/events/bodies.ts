@@ -13,7 +13,7 @@ const PaymentData = Type.Object(
     amount: Money('What was asked for.'),
     commission: Money('What it costs beside that.'),
     currency: OfCurrency,
-    status: oneOf(['processing', 'success', 'failed', 'unknown']),
+    status: oneOf(['processing', 'pending', 'success', 'failed', 'unknown']),
     attempts: Type.Integer(),
     last_error: nullable('string'),
     gateway_ref: nullable('string'),

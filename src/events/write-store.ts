@@ -75,7 +75,11 @@ export function paymentEvents(source: string, kinds: string): string {
             ${amount('changed.amount')} as amount,
             ${amount('changed.commission')} as commission,
             coalesce(changed.currency, wanted.currency) as currency,
-            case changed.status when 'new' then 'processing' else changed.status end as status,
+            case
+              when kind.type = 'payment.pending' then 'pending'
+              when changed.status = 'new' then 'processing'
+              else changed.status
+            end as status,
             changed.attempts, changed.last_error, changed.gateway_ref,
             ${shown('changed.created_at')} as created_at,
             ${shown('changed.finished_at')} as finished_at,

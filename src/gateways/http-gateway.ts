@@ -1,5 +1,6 @@
 import assert from 'node:assert'
 import { writeJson } from '../domain/json.ts'
+import type { Exponent } from '../domain/currency.ts'
 import { shortestMoney } from '../domain/money.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import { typeOf } from '../domain/payment.ts'
@@ -10,6 +11,7 @@ import { placeOf, unanswered } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
 import { wentBack } from './http-back.ts'
 import { retryAfterOf } from './retry-after.ts'
+import { readHttpNotice } from './http-notice.ts'
 import { readBody, type HttpOrder, type ReplyBody } from './http-reply.ts'
 
 /** Settings of the HTTP gateway. */
@@ -35,7 +37,8 @@ export interface HttpGatewayOptions {
 
 /**
  * The gateway behind `url`: `POST {url}/pay` and `/refund` with `Idempotency-Key`, and
- * `GET {url}/payments/{key}` and `/refunds/{key}`.
+ * `GET {url}/payments/{key}` and `/refunds/{key}`; `POST {url}/payments/{key}/cancel` ends a
+ * deposit that waits for its payer.
  * docs/gateways.md is its contract. Throws only here, for a `url` that is not a URL.
  */
 export function httpGateway(options: HttpGatewayOptions): Gateway {
@@ -58,6 +61,13 @@ export function httpGateway(options: HttpGatewayOptions): Gateway {
       const seen = await ask(client, { call, behind: null }, request, signal)
       return { ...seen.evidence, outcome: lookupOutcome(seen, request, demanding, clock) }
     },
+    async cancel(operation, signal) {
+      const request = orderOf(operation, untold)
+      const call = cancelCall(root, request, headers)
+      const seen = await ask(client, { call, behind: null }, request, signal)
+      return { ...seen.evidence, outcome: lookupOutcome(seen, request, demanding, clock) }
+    },
+    readNotice: (raw) => readHttpNotice(raw.body),
     close: () => client.close(),
   }
 }
@@ -80,6 +90,7 @@ const UNREAD: ReplyBody = {
   code: null,
   gatewayRef: null,
   fields: null,
+  action: null,
 }
 
 /** A call, and what is asked behind it where only that tells whose refusal came. */
@@ -136,6 +147,12 @@ function lookupCall(root: string, request: HttpOrder, headers: readonly string[]
   return { method: 'GET', path, headers: ['accept', 'application/json', ...headers], body: null }
 }
 
+/** Asks to end what it looks up. */
+function cancelCall(root: string, request: HttpOrder, headers: readonly string[]): HttpCall {
+  const looked = lookupCall(root, request, headers)
+  return { ...looked, method: 'POST', path: `${looked.path}/cancel` }
+}
+
 function chargeOutcome(
   seen: Seen,
   request: HttpOrder,
@@ -154,7 +171,9 @@ function chargeOutcome(
   if (kind === 'success') return { kind, gatewayRef: body.gatewayRef }
   if (kind === 'declined') return { kind, reason: body.code ?? 'declined' }
   const ours = isOurs(exchange, body, request)
-  return wordless(kind, { reason, retryAfterMs: retryAfterOf(exchange, clock) }, ours)
+  const made = wordless(kind, { reason, retryAfterMs: retryAfterOf(exchange, clock) }, ours)
+  const { gatewayRef, action } = body
+  return made.kind === 'pending' ? { ...made, gatewayRef, action } : made
 }
 
 /** A reply that ends nothing: why, what it asks to wait, and whether it is about our payment. */
@@ -195,10 +214,20 @@ function lookupOutcome(
     return { kind: 'no_answer', reason: body.code ?? 'http_404' }
   }
   if (!named) return { kind: 'no_answer', reason: 'no_echo' }
+  return wordOf(kind, body, exponent)
+}
+
+/** What a lookup is told of our charge. */
+function wordOf(
+  kind: Exclude<LookupOutcome['kind'], 'misconfigured' | 'no_answer'>,
+  body: ReplyBody,
+  exponent: Exponent,
+): LookupOutcome {
   if (kind === 'success') {
     return { kind, gatewayRef: body.gatewayRef, ...wentBack(body.fields ?? {}, exponent) }
   }
-  return kind === 'declined' ? { kind, reason: body.code ?? 'declined' } : { kind }
+  if (kind === 'declined') return { kind, reason: body.code ?? 'declined' }
+  return kind === 'pending' ? { kind, gatewayRef: body.gatewayRef, action: body.action } : { kind }
 }
 
 /** Why a 2xx says nothing, by the shape of its body. */

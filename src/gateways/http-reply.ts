@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { Shape } from '../domain/reply.ts'
 import type { GatewayOperation } from '../domain/gateway.ts'
+import type { PayerAction } from '../domain/outcome.ts'
 import type { CarriedType } from '../domain/payment.ts'
 
 export type Fields = Readonly<Record<string, unknown>>
@@ -23,9 +24,11 @@ export interface ReplyBody {
   readonly gatewayRef: string | null
   /** The JSON object that it is; null: it is none. */
   readonly fields: Fields | null
+  /** What the payer has to do; null: nothing, or nothing that anybody could be sent to. */
+  readonly action: PayerAction | null
 }
 
-const NOTHING = { echoed: false, code: null, gatewayRef: null, fields: null } as const
+const NOTHING = { echoed: false, code: null, gatewayRef: null, fields: null, action: null } as const
 
 /**
  * Read a reply body: a word is one JSON object, with no key twice, and about the payment we sent.
@@ -42,7 +45,27 @@ export function readBody(body: Buffer, request: HttpOrder): ReplyBody {
     code,
     gatewayRef: refIn(fields.gateway_ref ?? fields.id),
     fields,
+    action: actionOf(fields),
   }
+}
+
+/** The longest address of a page. */
+const URL_MAX = 2_048
+
+/** The page that the payer has to open: https, but on this machine. What is not whole is none. */
+function actionOf({ action }: Fields): PayerAction | null {
+  if (typeof action !== 'object' || action === null) return null
+  const { type, url, expires_at: expires = null } = action as Fields // An object has string keys.
+  if (type !== 'redirect' || typeof url !== 'string' || url.length > URL_MAX) return null
+  if (!isPage(url)) return null
+  const at = typeof expires === 'string' ? new Date(expires) : null
+  return { type, url, expiresAt: at === null || Number.isNaN(at.getTime()) ? null : at }
+}
+
+function isPage(url: string): boolean {
+  if (!/^https?:\/\/[\x21-\x7e]+$/.test(url) || !URL.canParse(url)) return false
+  const { protocol, hostname } = new URL(url)
+  return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
 }
 
 /** The one JSON object that a body is, with no key twice; null: it is none. */

@@ -102,6 +102,8 @@ const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[
   ],
   // It says who asks, which may be nobody.
   [/\/session$/, /./, 'anybody'],
+  // What a gateway sends by itself is checked by its signature, or by where it comes from.
+  [/\/gateways\/:name\/notices$/, /^POST$/, 'gateway'],
   [/\/mock-gateway\/(pay|refund)$/, /^POST$/, 'gateway'],
   [/\/mock-gateway\/(payments|refunds)\/:key$/, /^(GET|HEAD)$/, 'gateway'],
   // Who is told what, and where, is the operators' own.

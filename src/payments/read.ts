@@ -19,6 +19,8 @@ export interface PaymentView {
   readonly lastError: string | null
   /** When it is tried or looked up next; null when it is final or being processed. */
   readonly nextAt: Date | null
+  /** What the payer has to do before it goes on; null: nothing. */
+  readonly action: TaskView['action']
   /** What was said about it; null: nothing. */
   readonly details: Details | null
 }
@@ -98,12 +100,13 @@ function view(
 ): Omit<PaymentView, 'details' | 'currency' | 'exponent'> {
   const { status, attempts, lastError } = payment
   const ended = transactionStatus(status)
-  const worked = task !== undefined && (task.leased || task.pending)
-  const common = { payment, status: shownStatus(status, worked), transactionStatus: ended }
+  const common = { payment, status: shownStatus(status, task), transactionStatus: ended }
   // A task that is there says more of an open payment than its row does, and nothing of another.
   if (ended !== 'processing' || task === undefined) {
-    return { ...common, attempts, lastError, nextAt: null }
+    return { ...common, attempts, lastError, nextAt: null, action: null }
   }
   const nextAt = task.leased ? null : task.runAt
-  return { ...common, attempts: task.attempts, lastError: lastError ?? task.lastError, nextAt }
+  const why = lastError ?? task.lastError
+  const action = status === 'new' ? task.action : null
+  return { ...common, attempts: task.attempts, lastError: why, nextAt, action }
 }

@@ -55,14 +55,30 @@ interface PaymentRoutes {
   readonly page: (filter: PaymentFilter, before: bigint, limit: number) => Promise<PageOfViews>
 }
 
-const STATUSES = ['new', 'processing', 'success', 'failed', 'unknown'] as const
+const STATUSES = ['new', 'processing', 'pending', 'success', 'failed', 'unknown'] as const
 
 const PaymentStatus = oneOf(STATUSES, {
   title: 'PaymentStatus',
   description:
-    '`success` and `failed` are final. `unknown`: the gateway may have executed it; its money ' +
+    '`success` and `failed` are final. `pending`: the gateway has taken it and has not finished it; ' +
+    'perhaps the payer has to do something first, which is in `action`. `unknown`: the gateway may have executed it; its money ' +
     'stays held and lookups go on.',
 })
+
+const PayerAction = Type.Union(
+  [
+    Type.Object(
+      {
+        type: oneOf(['redirect']),
+        url: Type.String({ format: 'uri', description: 'The page to send the payer to.' }),
+        expires_at: nullable('string', { format: 'date-time', description: 'Null: unknown.' }),
+      },
+      { title: 'PayerAction' },
+    ),
+    Type.Null(),
+  ],
+  { description: 'While it is `pending`: what its payer has to do; null: nothing.' },
+)
 
 const PaymentFields = {
   payment_id: Id,
@@ -96,6 +112,7 @@ const PaymentFields = {
   ...DetailFields,
   currency: OfCurrency,
   gateway: Type.String({ description: 'Where it is carried out, for its whole life.' }),
+  action: PayerAction,
 }
 
 export const PaymentBody = Type.Object(PaymentFields, {
@@ -127,6 +144,7 @@ export const PaymentBody = Type.Object(PaymentFields, {
       return_url: null,
       currency: 'USD',
       gateway: 'http',
+      action: null,
     },
   ],
 })
@@ -317,10 +335,10 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
   })
 }
 
-/** `processing` is not stored: it is a new payment whose task is leased. */
+/** Not stored is what the task of a new payment tells: that it is leased, or pending. */
 function storedStatus(status: (typeof STATUSES)[number] | undefined): StoredStatus | null {
   if (status === undefined) return null
-  return status === 'processing' ? 'new' : status
+  return status === 'processing' || status === 'pending' ? 'new' : status
 }
 
 function matches(view: PaymentView, status: string | undefined): boolean {
@@ -352,5 +370,6 @@ export function paymentBody(view: PaymentView) {
     ...detailsBody(view.details),
     currency,
     gateway: payment.gateway,
+    action: view.action,
   }
 }

@@ -124,7 +124,7 @@ const FINISH: Statement<never> = {
       status = input.status,
       attempts = input.attempts,
       last_error = input.error,
-      gateway_ref = input.gateway_ref,
+      gateway_ref = coalesce(input.gateway_ref, payment.gateway_ref),
       finished_at = case when input.status = 'unknown' then null else clock.time end,
       transitions =
         coalesce(payment.transitions, 0)
@@ -163,6 +163,24 @@ const PENDING: Statement<never> = {
       )
     returning ${returned('payment')}
   )${paymentEvents('pending', `('payment.pending', changed.transitions)`)}`,
+}
+
+/** What the gateway calls a payment. */
+export interface Named {
+  readonly id: bigint
+  readonly gatewayRef: string
+}
+
+const NAMED = columns<Named>({ id: 'bigint', gatewayRef: 'text' })
+
+/** Keep what the gateway calls payments that it has not finished. */
+const NAME: Statement<never> = {
+  name: 'payments_name',
+  text: `
+  update payments payment
+  set gateway_ref = input.gateway_ref
+  from ${NAMED.unnest('input', 2)}
+  where payment.shard = $1 and payment.id = input.id and payment.status in ('new', 'unknown')`,
 }
 
 /**
@@ -248,6 +266,11 @@ export function finishPayments(tx: Tx, finishes: readonly Finish[]): void {
     tx,
     failed.map(({ id }) => id),
   )
+}
+
+/** Keep what the gateway calls payments that it has not finished. */
+export function namePayments(tx: Tx, named: readonly Named[]): void {
+  if (named.length > 0) tx.write(NAME, NAMED.of(named))
 }
 
 /** Say that the gateway works on payments, to whoever wants to know. */

@@ -44,6 +44,9 @@ import { deliveryRoutes } from '../webhooks/delivery-routes.ts'
 import { webhookRoutes } from '../webhooks/routes.ts'
 import type { Closing } from './closing.ts'
 import { consoleRoutes } from './console.ts'
+import { noticeRoutes } from '../charging/notice-routes.ts'
+import type { NoticeEnd } from '../charging/notices.ts'
+import type { OpenGateway } from './gateway.ts'
 import { admitting, gatewaysOf, openGate, routeProbes, showBreakers } from './admission.ts'
 import { profilesOf, routingOf, termsOf } from './routing.ts'
 import type { Process } from './shared.ts'
@@ -60,6 +63,7 @@ interface ApiNeeds {
   readonly wake: Wake
   readonly refresh: Refresh
   readonly webhooks: Parameters<typeof webhookRoutes>[0]
+  readonly gateways: readonly OpenGateway[]
   readonly guards: Guards
   /** Whether the mock gateway is in this process. */
   readonly mockGateway: boolean
@@ -131,8 +135,21 @@ export async function apiRoutes(
     counterRoutes({ db, flusher }),
     ...consoleRoutes(shared, { reads, health, ...needs }),
     healthRoutes(health),
+    noticeRoutes(noticesOf(shared, needs)),
   ]
   return { routes, fast: fastPaymentRoutes(accepts.accept, books) }
+}
+
+/** What gateways send by themselves, and whom that wakes. */
+function noticesOf({ db, log }: Process, { gateways, guards, wake }: ApiNeeds) {
+  return {
+    db,
+    clock: systemClock,
+    gateways: new Map(gateways.map(({ config, gateway }) => [config.name, gateway])),
+    callerOf: guards.callerOf,
+    onHurried: ({ operation }: Route) => wake(operation),
+    onNotice: (gateway: string, what: NoticeEnd) => log.debug({ gateway, what }, 'a notice'),
+  }
 }
 
 /** Accept refunds in batches, while their route is open. */

@@ -81,6 +81,7 @@ function httpProfile({ name, settings }: GatewayOf<'http'>): GatewayProfile {
     keyLifeMs,
     lookup: assumed(settings).lookup,
     lookupBy: 'key',
+    details: false,
     pendingMsMax,
     watchMs: [],
   }
@@ -141,6 +142,7 @@ function stripeProfile({ name, settings }: GatewayOf<'stripe'>): GatewayProfile 
     keyLifeMs: STRIPE_KEY_LIFE_MS,
     lookup: 'eventual',
     lookupBy: 'key',
+    details: true,
     pendingMsMax,
     watchMs: [],
   }
@@ -168,6 +170,7 @@ function yookassaProfile({ name, settings }: GatewayOf<'yookassa'>): GatewayProf
     keyLifeMs: YOOKASSA_KEY_LIFE_MS,
     lookup: 'eventual',
     lookupBy: 'ref',
+    details: true,
     pendingMsMax,
     watchMs: [],
   }

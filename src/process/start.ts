@@ -103,6 +103,7 @@ async function open(
           wake: (operation) => worker?.wakeAll(operation),
           refresh: openRefresh(shared, gateways, needed),
           webhooks,
+          gateways,
           guards,
           mockGateway: roles.mockGateway,
           stops: needed,

@@ -29,12 +29,14 @@ import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
 function chargeWorld({ config: all, db }: Process, { config, gateway }: OpenGateway): ChargeWorld {
   const { attemptsMax, giveUpMs, backoffBaseMs, backoffMaxMs, jitterMs } = config
   const { notFoundGraceMs, timeoutMs } = config
+  const { pendingMsMax: endPendingMs } = gateway.profile
+  const ending = gateway.cancel === undefined ? {} : { endPendingMs }
   const waits = { attemptsMax, giveUpMs, backoffBaseMs, backoffMaxMs, jitterMs, notFoundGraceMs }
   return {
     db,
     clock: systemClock,
     gateway,
-    policy: { ...waits, timeoutMs, ...gateway.profile },
+    policy: { ...waits, timeoutMs, ...gateway.profile, ...ending },
     leaseMs: all.leaseMs,
     callMsMax: timeoutMs,
     random: Math.random,

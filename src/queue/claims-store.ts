@@ -12,6 +12,7 @@ export interface ClaimedTask extends TaskPast {
   readonly attempts: number
   /** Since the gateway would not talk to us about it; null: it always has. */
   readonly misconfiguredAgeMs: number | null
+  readonly pendingAgeMs: number | null
 }
 
 /** A task claimed out of turn, and when it would have been due. */
@@ -76,6 +77,10 @@ const claimWanted = (also = '') => `
   returning
     task.payment_id as "paymentId", task.fence, task.attempts, task.tries, task.lookups,
     task.pendings,
+    case
+      when task.pendings > 0
+        then (extract(epoch from clock.time - task.pending_at) * 1000)::float8
+    end as "pendingAgeMs",
     (extract(epoch from clock.time - task.tried_at) * 1000)::float8 as "triedAgeMs",
     (extract(epoch from clock.time - task.doubt_at) * 1000)::float8 as "doubtAgeMs",
     (extract(epoch from clock.time - task.first_sent_at) * 1000)::float8 as "firstSentAgeMs",

@@ -1,4 +1,5 @@
 import { columns, numbers } from '../domain/columns.ts'
+import type { Route } from '../domain/payment.ts'
 import { CLOCK, NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** Remove finished tasks from the queue. */
@@ -27,6 +28,8 @@ export interface Rescheduled {
   readonly refused: boolean
   /** Null: as it was. */
   readonly reason: string | null
+  /** What the payer has to do, as JSON; null: as it was, '': nothing. */
+  readonly action: string | null
 }
 
 const RESCHEDULED = columns<Rescheduled>({
@@ -40,14 +43,47 @@ const RESCHEDULED = columns<Rescheduled>({
   unsent: 'boolean',
   refused: 'boolean',
   reason: 'text',
+  action: 'text',
 })
+
+/** A payment is not asked about more often than this because of notices. */
+const NOTICES_APART = `interval '10 seconds'`
+
+/**
+ * Ask about a payment sooner, because its gateway sent a notice: at once, or when the last time is
+ * long enough ago; `asked_at` says when, and until then further notices change nothing. Only what
+ * is asked about anyway: no notice makes a charge come sooner. While a claim holds the payment,
+ * `noticed_at` keeps the moment for the end of the claim.
+ */
+const HURRY: Statement<{ paymentId: bigint }> = {
+  name: 'tasks_hurry',
+  ...timed`
+  with ${CLOCK}
+  update payment_tasks task
+  set
+    asked_at = soonest.time,
+    noticed_at = case when task.leased then soonest.time end,
+    run_at = case when task.leased then task.run_at else least(task.run_at, soonest.time) end
+  from (
+    select greatest(clock.time, own.asked_at + ${NOTICES_APART}) as time
+    from clock
+    cross join payment_tasks own
+    where own.shard = $1 and own.payment_id = $3 and own.gateway = $4 and own.operation = $5
+      and (own.leased or own.lookups > 0 or own.pendings > 0)
+      and (own.asked_at is null or own.asked_at <= clock.time)
+    for update of own
+  ) soonest
+  where task.shard = $1 and task.payment_id = $3
+  returning task.payment_id as "paymentId"`,
+}
 
 /**
  * End claims whose payments stay open: due again after their delay. `tries` and `sent` are added to
  * what is counted. `doubted` moves the moment of the last charge of unknown outcome to now;
  * `unsent` says that whatever the claim sent was provably not executed, so if nothing else is in
  * doubt, no charge of this payment ever was. `lookups` and `pendings` above 0 keep a payment from
- * being charged.
+ * being charged. What the payer has to do, and since when the gateway has the payment, is known of
+ * those that it has in hand alone.
  */
 const RESCHEDULE: Statement<never> = {
   name: 'tasks_reschedule',
@@ -61,7 +97,14 @@ const RESCHEDULE: Statement<never> = {
   )
   update payment_tasks task
   set
-    run_at = clock.time + input.delay_ms * interval '1 millisecond',
+    run_at = least(
+      clock.time + input.delay_ms * interval '1 millisecond',
+      case
+        when input.pendings > 0 and task.noticed_at is not null
+          then greatest(clock.time, task.noticed_at)
+      end
+    ),
+    noticed_at = null,
     leased = false,
     attempts = task.attempts + input.sent,
     tries = task.tries + input.tries,
@@ -75,7 +118,15 @@ const RESCHEDULE: Statement<never> = {
       when input.unsent and task.doubt_at is null then null else task.first_sent_at
     end,
     misconfigured_at = case when input.refused then clock.time else task.misconfigured_at end,
-    last_error = coalesce(input.reason, task.last_error)
+    last_error = coalesce(input.reason, task.last_error),
+    pending_at = case
+      when input.pendings > 0
+        then coalesce(case when task.pendings > 0 then task.pending_at end, clock.time)
+    end,
+    action = case
+      when input.pendings > 0 and input.action is distinct from ''
+        then coalesce(input.action::jsonb, case when task.pendings > 0 then task.action end)
+    end
   from clock, ${RESCHEDULED.unnest('input', 3)}
   where task.shard = $1 and task.payment_id = input.payment_id`,
 }
@@ -101,6 +152,13 @@ const CHARGED: Statement<{ paymentId: bigint }> = {
   where shard = $1 and payment_id = any ($2::bigint[]) and outcome = 'success'`,
 }
 
+/** What the payer has to do, as it is shown. */
+interface ShownAction {
+  readonly type: 'redirect'
+  readonly url: string
+  readonly expires_at: string | null
+}
+
 /** What is known of the open tasks of some payments. */
 export interface TaskView {
   readonly paymentId: bigint
@@ -109,6 +167,8 @@ export interface TaskView {
   readonly lookups: number
   /** The gateway has it and has not finished it. */
   readonly pending: boolean
+  /** What the payer has to do before it goes on; null: nothing. */
+  readonly action: ShownAction | null
   readonly leased: boolean
   readonly inDoubt: boolean
   readonly lastError: string | null
@@ -120,6 +180,7 @@ const READ: Statement<TaskView> = {
   ...timed`
   select
     payment_id as "paymentId", run_at as "runAt", attempts, lookups, pendings > 0 as "pending",
+    case when pendings > 0 then action end as action,
     leased and run_at > ${NOW} as "leased",
     doubt_at is not null as "inDoubt", last_error as "lastError"
   from payment_tasks
@@ -134,6 +195,16 @@ export function deleteTasks(tx: Tx, paymentIds: readonly bigint[]): void {
 /** End claims whose payments stay open. */
 export function rescheduleTasks(tx: Tx, tasks: readonly Rescheduled[]): void {
   if (tasks.length > 0) tx.write(RESCHEDULE, RESCHEDULED.of(tasks))
+}
+
+/** Ask about a payment of this route sooner; false: there is nothing to ask, or it is soon. */
+export async function hurryTask(
+  shard: Runner,
+  paymentId: bigint,
+  { gateway, operation }: Route,
+): Promise<boolean> {
+  const rows = await shard.run(HURRY, [paymentId, gateway, operation])
+  return rows.length > 0
 }
 
 /** Give back claims that were never started. */

@@ -9,7 +9,8 @@ const LOOK: Statement<TaskLook> = {
   select
     run_at as "runAt", greatest(extract(epoch from
       run_at - ${NOW}) * 1000, 0)::float8 as "dueInMs",
-    attempts, tries, lookups, pendings > 0 as "pending", leased,
+    attempts, tries, lookups, pendings > 0 as "pending",
+    pendings > 0 and action is not null as "asksPayer", leased,
     run_at <= ${NOW} as "due",
     doubt_at is not null as "inDoubt", last_error as "lastError"
   from payment_tasks

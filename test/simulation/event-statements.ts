@@ -14,6 +14,7 @@ export function tell(
 }
 
 export const tellsPending: Handlers = {
+  payments_name: { run: () => [] },
   payments_pending: {
     run(tables, [shard, , paymentIds]) {
       for (const id of new Set(ids(paymentIds))) {

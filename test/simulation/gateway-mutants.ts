@@ -31,4 +31,16 @@ export const GATEWAY_MUTANTS: readonly Mutant[] = [
       })),
     ),
   ),
+  mutant('silence_is_canceled', 'a gateway that does not answer is taken to have ended a payment', {
+    plan: { endPendingMs: 2_000 },
+    gateway: (real) => ({
+      ...real,
+      async cancel(operation, signal) {
+        const made = await real.lookup(operation, signal)
+        const { kind } = made.outcome
+        if (kind !== 'pending' && kind !== 'no_answer') return made
+        return { ...made, outcome: { kind: 'declined', reason: 'canceled' } }
+      },
+    }),
+  }),
 ]

@@ -131,6 +131,10 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
         note(state, request.paymentId, name)
         return (await withDeadline(world, process, look(state, request))) ?? noAnswer('timeout')
       },
+      async cancel(request) {
+        note(state, request.paymentId, name)
+        return (await withDeadline(world, process, end(state, request))) ?? noAnswer('timeout')
+      },
     }),
   }
 }
@@ -180,7 +184,8 @@ function receive(state: State, request: GatewayOperation): Charged {
   const atMs = steps.nowMs() + faults.between(100, 30_000)
   void steps.step(state.network, `finishes ${key}`, { atMs }).then(() => {
     state.underway -= 1
-    decide(state, request)
+    // What was ended meanwhile is finished.
+    if (known.get(key) !== 'declined') decide(state, request)
   })
   return replyOf(request, 'pending')
 }
@@ -249,6 +254,21 @@ async function look(
   }
   const stale = profile.lookup === 'eventual' && faults.fires('lookup_stale')
   return { outcome: stale ? { kind: 'not_found' } : truth(key, state.known.get(key)), ...REACHED }
+}
+
+/** End what is in hand, and say what it is afterwards; either may be lost on its way. */
+async function end(
+  state: State,
+  { key }: GatewayOperation,
+): Promise<Evidence<LookupOutcome> | null> {
+  const { steps, faults } = state.world
+  const atMs = steps.nowMs() + faults.between(1, 300)
+  await steps.step(state.network, `ends ${key}`, { atMs })
+  if (intercepted(state)) return noAnswer(...pageOf(faults))
+  if (faults.fires('lookup_failed')) return faults.pick([null, noAnswer('http_500', 500)])
+  if (state.known.get(key) === 'pending') state.known.set(key, 'declined')
+  if (faults.fires('reply_lost')) return null
+  return { outcome: truth(key, state.known.get(key)), ...REACHED }
 }
 
 type Misfortune = readonly [

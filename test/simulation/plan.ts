@@ -33,6 +33,11 @@ export interface Plan {
    * not made to have two.
    */
   readonly elsewhere: PaymentType | null
+  /**
+   * How long the gateway may have a payment in hand until it is asked to end it, in milliseconds;
+   * null: it never is, as in all seeds that are not made for it.
+   */
+  readonly endPendingMs: number | null
 }
 
 /** A life that no retry comes near, and one that some outlive. */
@@ -92,6 +97,7 @@ export function drawPlan(
     refundFee: policy(),
     returnFee: policy(),
     elsewhere: null,
+    endPendingMs: null,
     currencies: CURRENCIES[Math.floor(back() * 3)] ?? [null],
     shards: pick([1, 1, 2]),
     apis: between(1, 4),

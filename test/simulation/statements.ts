@@ -194,7 +194,7 @@ const payments: Handlers = {
           status,
           attempts: ints(attempts)[index] as number,
           lastError: texts(errors)[index] ?? null,
-          gatewayRef: texts(refs)[index] ?? null,
+          gatewayRef: texts(refs)[index] ?? payment.gatewayRef,
           finishedAt: status === 'unknown' ? null : time(at, context),
           transitions,
         })

@@ -107,6 +107,8 @@ export interface TaskRow {
   readonly triedAt: number | null
   readonly lookups: number
   readonly pendings: number
+  /** Since when the gateway has it in hand. */
+  readonly pendingAt: number | null
   readonly leased: boolean
   readonly doubtAt: number | null
   readonly firstSentAt: number | null

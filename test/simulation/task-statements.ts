@@ -83,6 +83,7 @@ export const tasks: Handlers = {
           triedAt: added > 0 ? (task.triedAt ?? nowMs) : task.triedAt,
           lookups: ints(lookups)[index] as number,
           pendings: ints(pendings)[index] as number,
+          pendingAt: (ints(pendings)[index] as number) > 0 ? sinceOf(task, nowMs) : null,
           doubtAt: texts(doubted)[index] === 'true' ? nowMs : task.doubtAt,
           firstSentAt: never ? null : task.firstSentAt,
           misconfiguredAt: texts(refused)[index] === 'true' ? nowMs : task.misconfiguredAt,
@@ -103,6 +104,11 @@ export const tasks: Handlers = {
       return []
     },
   },
+}
+
+/** Since when the gateway has a task in hand of which it says so now. */
+function sinceOf({ pendings, pendingAt }: TaskRow, nowMs: number): number {
+  return (pendings > 0 ? pendingAt : null) ?? nowMs
 }
 
 /** Claim due tasks of a route. */
@@ -126,6 +132,7 @@ export const FRESH = {
   triedAt: null,
   lookups: 0,
   pendings: 0,
+  pendingAt: null,
   leased: false,
   doubtAt: null,
   firstSentAt: null,
@@ -167,6 +174,7 @@ export function claimTask(tables: Tables, task: TaskRow, nowMs: number, leaseMs:
     tries,
     lookups,
     pendings,
+    pendingAgeMs: pendings > 0 ? age(claimed.pendingAt) : null,
     triedAgeMs: age(claimed.triedAt),
     doubtAgeMs: age(claimed.doubtAt),
     firstSentAgeMs: age(claimed.firstSentAt),

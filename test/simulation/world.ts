@@ -183,6 +183,7 @@ function chargeWorld(
     giveUpMs: plan.giveUpMs,
     timeoutMs: CALL_MS_MAX,
     ...plan.profile,
+    ...(plan.endPendingMs === null ? {} : { endPendingMs: plan.endPendingMs }),
   }
   const reached = gateway.connect(process, name)
   return {
@@ -284,7 +285,11 @@ function settlerOf(world: World, plants: Plants, own: ChargeWorld, batchMax: num
       const beganMs = world.steps.nowMs()
       const settled = await (plants.settle ?? settle)(own, done, patient)
       if (settled.stale > 0) world.count('stale')
-      for (const { decision } of settled.settlements) world.count(`decided_${decision.step}`)
+      for (const { decision, calls } of settled.settlements) {
+        world.count(`decided_${decision.step}`)
+        const ended = calls.at(-1)?.kind === 'cancel' && decision.step === 'fail'
+        if (ended) world.count('ended_there')
+      }
       for (const { claim: claimed } of settled.busy) {
         world.count('left_out')
         const { id, userId } = claimed.payment

@@ -86,6 +86,7 @@ export type ErrorCode =
   | 'amount_malformed'
   | 'idempotency_key_invalid'
   | 'actor_invalid'
+  | 'notice_refused'
   | 'unauthorized'
   | 'insufficient_funds'
   | 'forbidden'
@@ -97,6 +98,7 @@ export type ErrorCode =
   | 'letter_not_found'
   | 'endpoint_not_found'
   | 'session_not_found'
+  | 'gateway_not_found'
   | 'key_not_found'
   | 'delivery_not_found'
   | 'verification_not_found'
@@ -168,6 +170,14 @@ export interface OpenedUser {
   readonly metadata?: Readonly<Record<string, string>> | null
 }
 
+export interface PayerAction {
+  readonly type: 'redirect'
+  /** The page to send the payer to. */
+  readonly url: string
+  /** Null: unknown. */
+  readonly expires_at: string | null
+}
+
 export interface Payment {
   readonly payment_id: number
   readonly user_id: number
@@ -210,13 +220,16 @@ export interface Payment {
   readonly currency: string
   /** Where it is carried out, for its whole life. */
   readonly gateway: string
+  /** While it is `pending`: what its payer has to do; null: nothing. */
+  readonly action: PayerAction | null
 }
 
 /**
- * `success` and `failed` are final. `unknown`: the gateway may have executed it; its money stays
- * held and lookups go on.
+ * `success` and `failed` are final. `pending`: the gateway has taken it and has not finished it;
+ * perhaps the payer has to do something first, which is in `action`. `unknown`: the gateway may
+ * have executed it; its money stays held and lookups go on.
  */
-export type PaymentStatus = 'new' | 'processing' | 'success' | 'failed' | 'unknown'
+export type PaymentStatus = 'new' | 'processing' | 'pending' | 'success' | 'failed' | 'unknown'
 
 export interface Problem {
   /** A link to what the code means and what to do about it. */

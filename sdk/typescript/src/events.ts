@@ -75,7 +75,7 @@ export interface PaymentEventData {
   readonly commission: Decimal
   /** Of these amounts (ISO 4217). */
   readonly currency: string
-  readonly status: 'processing' | 'success' | 'failed' | 'unknown'
+  readonly status: 'processing' | 'pending' | 'success' | 'failed' | 'unknown'
   readonly attempts: number
   readonly last_error: string | null
   readonly gateway_ref: string | null

@@ -63,8 +63,9 @@ export interface ListPayments {
   /** Payments of one user. */
   readonly user_id?: number
   /**
-   * `success` and `failed` are final. `unknown`: the gateway may have executed it; its money
-   * stays held and lookups go on.
+   * `success` and `failed` are final. `pending`: the gateway has taken it and has not finished
+   * it; perhaps the payer has to do something first, which is in `action`. `unknown`: the gateway
+   * may have executed it; its money stays held and lookups go on.
    */
   readonly status?: PaymentStatus
   readonly type?: BookedType

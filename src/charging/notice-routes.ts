@@ -1,0 +1,57 @@
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { refusals, refuse } from '../http/problem.ts'
+import { allowance } from '../http/rate-limit.ts'
+import type { Clock } from '../ports.ts'
+import { takeNotice, type NoticeWorld } from './notices.ts'
+
+interface NoticeRoutes extends NoticeWorld {
+  readonly clock: Pick<Clock, 'elapsedMs'>
+  /** Where a request comes from, behind trusted proxies. */
+  readonly callerOf: (request: FastifyRequest['raw']) => string
+}
+
+/** The largest body of a notice. */
+const BYTES_MAX = 256 * 1_024
+
+/** Notices that nobody has signed are looked into so often a second, for each gateway. */
+const HINTS_MAX = 5
+
+const schema = {
+  tags: ['Gateways'],
+  operationId: 'sendGatewayNotice',
+  summary: 'What a gateway sends by itself',
+  description:
+    'For the gateway alone, whose own signature or address is checked; no API key is asked for. A ' +
+    'notice never ends a payment: the payment that it names is asked about sooner. What is signed ' +
+    'by nobody is looked into five times a second at most.',
+  params: Type.Object({
+    name: Type.String({ description: 'The gateway, as `GATEWAYS` names it.' }),
+  }),
+  response: {
+    200: Type.Object({ received: Type.Literal(true) }, { title: 'NoticeTaken' }),
+    ...refusals(400, 404, 413, 429, 503),
+  },
+}
+
+/** `POST /gateways/{name}/notices`. */
+export function noticeRoutes(world: NoticeRoutes): FastifyPluginAsync {
+  const { elapsedMs } = world.clock
+  const hints = allowance({ max: HINTS_MAX, windowMs: 1_000, elapsedMs })
+  return async (app) => {
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+    const options = { schema, bodyLimit: BYTES_MAX }
+    app.post<{ Params: { name: string } }>(PATH, options, async (request, reply) => {
+      const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+      const raw = { source: world.callerOf(request.raw), headers: request.headers, body }
+      const taken = await takeNotice(world, request.params.name, raw, hints.take)
+      if (taken.kind === 'refused') return refuse(reply, { code: taken.code })
+      if (taken.kind === 'taken') return reply.send({ received: true })
+      void reply.header('retry-after', String(Math.ceil(taken.waitMs / 1_000)))
+      return refuse(reply, { code: 'rate_limited' })
+    })
+  }
+}
+
+const PATH = '/gateways/:name/notices'

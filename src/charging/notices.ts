@@ -1,0 +1,56 @@
+import type { Route } from '../domain/payment.ts'
+import type { Db, Gateway, RawNotice } from '../ports.ts'
+import { hurryTask } from '../queue/store.ts'
+
+export interface NoticeWorld {
+  readonly db: Db
+  /** The gateways of this process, by name. */
+  readonly gateways: ReadonlyMap<string, Pick<Gateway, 'readNotice'>>
+  /** Told that a route has something to ask about. */
+  readonly onHurried: (route: Route) => void
+  /** Told what became of each. */
+  readonly onNotice: (gateway: string, what: NoticeEnd) => void
+}
+
+/** What became of a notice: only the first two cost more than reading it. */
+export type NoticeEnd = 'hurried' | 'nothing' | 'ignored' | 'refused' | 'limited'
+
+type Taken =
+  | { readonly kind: 'taken' }
+  | { readonly kind: 'limited'; readonly waitMs: number }
+  | { readonly kind: 'refused'; readonly code: 'gateway_not_found' | 'notice_refused' }
+
+/**
+ * Take a notice: a hint at which payment is worth asking about, and nothing else. What is not the
+ * gateway's, or names no payment that it has in hand, costs no lookup and leaves nothing behind.
+ * `take` says how long the next one that nobody has signed has to wait; 0: not at all.
+ */
+export async function takeNotice(
+  { db, gateways, onHurried, onNotice }: NoticeWorld,
+  name: string,
+  raw: RawNotice,
+  take: (gateway: string) => number,
+): Promise<Taken> {
+  const readNotice = gateways.get(name)?.readNotice
+  if (readNotice === undefined) return { kind: 'refused', code: 'gateway_not_found' }
+  const notice = readNotice(raw)
+  if (notice.kind === 'refused') {
+    onNotice(name, 'refused')
+    return { kind: 'refused', code: 'notice_refused' }
+  }
+  const paymentId = notice.kind === 'ignored' ? null : notice.paymentId
+  if (notice.kind === 'ignored' || paymentId === null) {
+    onNotice(name, notice.kind === 'ignored' ? 'ignored' : 'nothing')
+    return { kind: 'taken' }
+  }
+  const waitMs = notice.kind === 'hint' ? take(name) : 0
+  if (waitMs > 0) {
+    onNotice(name, 'limited')
+    return { kind: 'limited', waitMs }
+  }
+  const route = { gateway: name, operation: notice.operation }
+  const hurried = await hurryTask(db.of(paymentId), paymentId, route)
+  onNotice(name, hurried ? 'hurried' : 'nothing')
+  if (hurried) onHurried(route)
+  return { kind: 'taken' }
+}

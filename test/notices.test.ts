@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict'
+import { createHmac } from 'node:crypto'
+import { test, type TestContext } from 'node:test'
+import fastify from 'fastify'
+import { systemClock } from '../src/adapters/clock.ts'
+import { noticeRoutes } from '../src/charging/notice-routes.ts'
+import { readHttpNotice } from '../src/gateways/http-notice.ts'
+import { Problem } from '../src/http/problem.ts'
+import type { RawNotice } from '../src/ports.ts'
+import { hurryTask, rescheduleTasks } from '../src/queue/store.ts'
+import { query } from './databases.ts'
+import { queueOf } from './queue-kit.ts'
+import { serve } from './serve.ts'
+
+const CHARGES = { gateway: 'http', operation: 'charge' } as const
+const HAND = { run_at: 60_000, pendings: 2, pending_at: -9 }
+
+test('a notice makes the question about a payment in hand come at once, and again ten seconds later', async (t) => {
+  const { world, shard, put, rows } = await queueOf(t)
+  await put({ payment_id: 1, ...HAND })
+  assert.equal(await hurryTask(shard, 1n, CHARGES), true)
+  assert.deepEqual((await rows())['0/1'], { pendings: 2, pending_at: -9, asked_at: 0 })
+  // The question was asked; nothing came of it.
+  await shard.transaction(async (tx) => {
+    await tx.run(
+      {
+        name: 'x',
+        text: "update payment_tasks set run_at = run_at + interval '60 s' where shard = $1",
+      },
+      [],
+    )
+  })
+  world.clock.advance(1)
+  assert.equal(await hurryTask(shard, 1n, CHARGES), true)
+  const soon = { pendings: 2, pending_at: -9, asked_at: 10_000, run_at: 10_000 }
+  assert.deepEqual((await rows())['0/1'], soon)
+  assert.equal(await hurryTask(shard, 1n, CHARGES), false, 'it is to be asked about already')
+  assert.deepEqual((await rows())['0/1'], soon)
+})
+
+test('a notice never makes a charge come sooner, nor touches what is another gateway’s', async (t) => {
+  const { shard, put, rows } = await queueOf(t)
+  await put(
+    { payment_id: 1, run_at: 60_000, tries: 1, doubt_at: -9 },
+    { payment_id: 2, run_at: 60_000 },
+    { payment_id: 3, ...HAND, gateway: 'bank' },
+    { payment_id: 4, ...HAND, operation: 'payout' },
+  )
+  const before = await rows()
+  for (const id of [1n, 2n, 3n, 4n, 99n]) assert.equal(await hurryTask(shard, id, CHARGES), false)
+  assert.deepEqual(await rows(), before)
+})
+
+test('a notice that comes while a claim holds the payment is kept for the end of the claim', async (t) => {
+  const { shard, put, rows, write } = await queueOf(t)
+  await put(
+    { payment_id: 1, run_at: 5_000, leased: true },
+    { payment_id: 2, run_at: 5_000, leased: true },
+  )
+  assert.equal(await hurryTask(shard, 1n, CHARGES), true)
+  assert.equal(await hurryTask(shard, 2n, CHARGES), true)
+  const held = { run_at: 5_000, leased: true, asked_at: 0 }
+  assert.deepEqual((await rows())['0/1'], held, 'the lease stays as it was')
+  const end = {
+    paymentId: 1n,
+    delayMs: 60_000,
+    lookups: 0,
+    pendings: 1,
+    tries: 0,
+    sent: 1,
+    doubted: false,
+    unsent: false,
+    refused: false,
+    reason: 'pending',
+    action: null,
+  }
+  await write((tx) => rescheduleTasks(tx, [end, { ...end, paymentId: 2n, pendings: 0 }]))
+  const after = await rows()
+  assert.equal(after['0/1']?.run_at ?? 0, 0, 'asked at once')
+  assert.equal(after['0/2']?.run_at, 60_000, 'not in hand: what is next may be a charge')
+})
+
+const SECRET = 'whsec_of_a_test'
+const STRIPE = {
+  GATEWAYS: 'stripe,http',
+  GATEWAY_STRIPE_SECRET_KEY: 'sk_test_0',
+  GATEWAY_STRIPE_NOTICE_SECRETS: SECRET,
+  GATEWAY_STRIPE_URL: 'http://127.0.0.1:9',
+  PAYMENT_GATEWAY_URL: 'http://127.0.0.1:9',
+}
+
+/** An API with two gateways and a payment of each that they have in hand. */
+async function api(t: TestContext) {
+  const roles = { api: true, worker: false, mockGateway: false }
+  const service = await serve(t, STRIPE, { roles })
+  const later = `clock_timestamp() + interval '1 hour'`
+  await query(
+    service.database,
+    `insert into payment_tasks (shard, payment_id, gateway, operation, run_at, pendings)
+     values (0, 7, 'stripe', 'charge', ${later}, 1), (0, 8, 'http', 'charge', ${later}, 1)`,
+  )
+  const due = async () => {
+    const tasks = await query<{ id: number }>(
+      service.database,
+      'select payment_id::int as id from payment_tasks where run_at <= now() order by 1',
+    )
+    return tasks.map(({ id }) => id)
+  }
+  const send = async (name: string, body: string, headers: Record<string, string> = {}) => {
+    const url = `${service.url}/api/v1/gateways/${name}/notices`
+    const answer = await fetch(url, { method: 'POST', body, headers })
+    return { status: answer.status, text: await answer.text(), headers: answer.headers }
+  }
+  return { ...service, due, send }
+}
+
+function event(payment: number): string {
+  const object = {
+    id: 'pi_1',
+    status: 'succeeded',
+    metadata: { payments_payment_id: `${payment}` },
+  }
+  return JSON.stringify({
+    id: 'evt_1',
+    object: 'event',
+    type: 'payment_intent.succeeded',
+    data: { object },
+  })
+}
+
+function signed(body: string, secret = SECRET): Record<string, string> {
+  const time = Math.floor(systemClock.now().getTime() / 1_000)
+  const signature = createHmac('sha256', secret).update(`${time}.${body}`).digest('hex')
+  return { 'stripe-signature': `t=${time},v1=${signature}` }
+}
+
+test('a signed notice brings its payment’s question forward; a forged or strange one does nothing', async (t) => {
+  const { send, due } = await api(t)
+  const body = event(7)
+  for (const [headers, status] of [
+    [{}, 400],
+    [signed(body, 'whsec_forged'), 400],
+    [signed(event(8)), 400],
+  ] as const) {
+    const answer = await send('stripe', body, headers)
+    assert.deepEqual([answer.status, JSON.parse(answer.text).code], [status, 'notice_refused'])
+  }
+  assert.deepEqual(await due(), [])
+  // Of another gateway, of nobody, and about nothing that we use.
+  const nothing = [event(8), event(99), body.replaceAll('payment_intent', 'product')]
+  for (const other of nothing) {
+    assert.equal((await send('stripe', other, signed(other))).status, 200)
+  }
+  assert.deepEqual(await due(), [])
+  const taken = await send('stripe', body, signed(body))
+  assert.deepEqual([taken.status, taken.text], [200, '{"received":true}'])
+  assert.deepEqual(await due(), [7])
+})
+
+test('hints that nobody signs are looked into five times a second, and malformed ones never', async (t) => {
+  const { shard, world, put } = await queueOf(t)
+  await put(...[1, 2, 3, 4, 5, 6, 7].map((id) => ({ payment_id: id, ...HAND })))
+  const ends: string[] = []
+  const app = fastify()
+  app.addSchema(Problem)
+  t.after(() => app.close())
+  const gateways = new Map([['http', { readNotice: (raw: RawNotice) => readHttpNotice(raw.body) }]])
+  const told = { onHurried: () => undefined, onNotice: (_: string, end: string) => ends.push(end) }
+  const { db, clock } = world
+  await app.register(noticeRoutes({ db, clock, gateways, callerOf: () => '', ...told }))
+  const send = async (payload: string) => {
+    const headers = { 'content-type': 'application/json' }
+    const url = '/gateways/http/notices'
+    const answer = await app.inject({ method: 'POST', url, headers, payload })
+    return [answer.statusCode, answer.headers['retry-after']]
+  }
+  for (const body of ['{', '[]', '{"payment_id":"8","type":"deposit"}', '{"payment_id":8}']) {
+    assert.deepEqual(await send(body), [400, undefined], body)
+  }
+  const hint = (id: number) => send(`{"payment_id":${id},"type":"deposit"}`)
+  for (const id of [1, 2, 3, 4, 99]) assert.deepEqual(await hint(id), [200, undefined])
+  assert.deepEqual(await hint(6), [429, '1'])
+  clock.advance(1_000)
+  assert.deepEqual(await hint(6), [200, undefined])
+  const hurried = Array<string>(4).fill('hurried')
+  const refused = Array<string>(4).fill('refused')
+  assert.deepEqual(ends, [...refused, ...hurried, 'nothing', 'limited', 'hurried'])
+  const asked = await world.sql('select from payment_tasks where asked_at is not null')
+  assert.equal(asked.length, 5)
+  assert.equal(await hurryTask(shard, 7n, CHARGES), true, 'the last was left alone')
+})
+
+test('a hint of the HTTP contract brings its payment’s question forward', async (t) => {
+  const { send, due } = await api(t)
+  assert.equal((await send('http', '{"payment_id":8,"type":"deposit"}')).status, 200)
+  assert.deepEqual(await due(), [8])
+})
+
+test('a name that is no gateway, and a body that is too large, are refused', async (t) => {
+  const { send } = await api(t)
+  const unknown = await send('bank', '{}')
+  assert.deepEqual([unknown.status, JSON.parse(unknown.text).code], [404, 'gateway_not_found'])
+  assert.equal((await send('http', 'x'.repeat(300_000))).status, 413)
+})

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { charge, claim } from '../src/charging/charge.ts'
+import { settle } from '../src/charging/settle.ts'
+import type { LookupOutcome, PayerAction } from '../src/domain/outcome.ts'
+import { POLICY, testWorld } from './harness.ts'
+
+const HOUR_MS = 3_600_000
+const PROMISES = { repeats: 'first_answer', keyLifeMs: HOUR_MS, lookup: 'consistent' } as const
+const ACTION: PayerAction = {
+  type: 'redirect',
+  url: 'https://bank.example/confirm/1',
+  expiresAt: new Date(Date.UTC(2030, 0, 1, 1)),
+}
+const SHOWN = {
+  type: 'redirect',
+  url: 'https://bank.example/confirm/1',
+  expires_at: '2030-01-01T01:00:00.000Z',
+}
+
+/** A gateway that takes a deposit, asks its payer, and says what a test says. */
+async function asking(t: TestContext) {
+  const own = await testWorld(t)
+  const said: { lookup: LookupOutcome; cancel: LookupOutcome } = {
+    lookup: { kind: 'pending', gatewayRef: 'gw-9', action: ACTION },
+    cancel: { kind: 'declined', reason: 'canceled' },
+  }
+  const calls: string[] = []
+  const seen = <Outcome>(call: string, outcome: Outcome) => {
+    calls.push(call)
+    return Promise.resolve({ outcome, sent: true, httpStatus: 200 })
+  }
+  const gateway = {
+    ...own.gateway,
+    execute: () =>
+      seen('charge', {
+        kind: 'pending' as const,
+        reason: 'requires_action',
+        gatewayRef: 'gw-9',
+        action: ACTION,
+      }),
+    lookup: () => seen('lookup', said.lookup),
+    cancel: () => seen('cancel', said.cancel),
+  }
+  const policy = { ...POLICY, ...PROMISES, endPendingMs: HOUR_MS }
+  const world = { ...own.world, gateway, policy }
+  const work = async () => {
+    calls.length = 0
+    const claims = await claim(world, 10)
+    await settle(world, await Promise.all(claims.map((claimed) => charge(world, claimed))))
+    return calls.join()
+  }
+  const userId = await own.user(0n)
+  const draft = { type: 'deposit', userId, amount: 1_000n, idempotencyKey: null } as const
+  const [answer] = await own.accept([draft])
+  assert(answer?.kind === 'accepted')
+  const { id } = answer.payment
+  return { ...own, id, said, work, shown: () => own.view(id) }
+}
+
+test('a payment that waits for its payer is pending, with the page and what the gateway calls it', async (t) => {
+  const { work, shown, said, clock, sql } = await asking(t)
+  assert.equal(await work(), 'charge')
+  const view = await shown()
+  assert.deepEqual(
+    [view.status, view.transactionStatus, view.action, view.payment.gatewayRef, view.attempts],
+    ['pending', 'processing', SHOWN, 'gw-9', 1],
+  )
+  assert.equal((await sql('select from dead_letters')).length, 0)
+  said.lookup = { kind: 'no_answer', reason: 'timeout' }
+  clock.advance(10_000)
+  assert.equal(await work(), 'lookup')
+  assert.deepEqual((await shown()).action, SHOWN, 'kept while nothing is learned')
+  said.lookup = { kind: 'pending' }
+  clock.advance(30_000)
+  await work()
+  const later = await shown()
+  assert.deepEqual([later.status, later.action], ['pending', null], 'gone when it is done')
+  assert.equal(later.payment.gatewayRef, 'gw-9')
+})
+
+test('a payer who says yes, or no, ends it by the word of the gateway', async (t) => {
+  for (const [word, status, error] of [
+    [{ kind: 'success', gatewayRef: 'gw-9' }, 'success', null],
+    [{ kind: 'declined', reason: 'authentication_failed' }, 'failed', 'authentication_failed'],
+  ] as const) {
+    const { work, shown, said, clock } = await asking(t)
+    await work()
+    said.lookup = word
+    clock.advance(10_000)
+    assert.equal(await work(), 'lookup')
+    const view = await shown()
+    assert.deepEqual([view.status, view.lastError, view.action], [status, error, null])
+    assert.equal(view.payment.gatewayRef, 'gw-9')
+  }
+})
+
+/** Let the time of a pending payment run out, looking as often as is due. */
+async function runOut({ work, clock, shown }: Awaited<ReturnType<typeof asking>>) {
+  const calls: string[] = []
+  for (let round = 0; round < 12; round += 1) {
+    const due = (await shown()).nextAt
+    if (due === null || due.getTime() > Date.UTC(2030, 0, 1) + HOUR_MS) break
+    clock.advance(Math.max(0, due.getTime() - clock.now().getTime()))
+    calls.push(await work())
+  }
+  return calls
+}
+
+test('where nobody answers in time the gateway ends it, and it is expired by its word', async (t) => {
+  const own = await asking(t)
+  const calls = await runOut(own)
+  assert.deepEqual(calls, ['charge', ...Array<string>(5).fill('lookup'), 'lookup,cancel'])
+  const view = await own.shown()
+  assert.deepEqual([view.status, view.lastError], ['failed', 'expired'])
+  const asked = await own.sql<{ kind: string; outcome: string }>(
+    'select kind, outcome from payment_attempts order by fence desc, call desc limit 1',
+  )
+  assert.deepEqual(asked, [{ kind: 'cancel', outcome: 'declined' }])
+})
+
+test('a gateway that says nothing to being asked to end it is asked on, and nothing fails', async (t) => {
+  const own = await asking(t)
+  own.said.cancel = { kind: 'no_answer', reason: 'timeout' }
+  await runOut(own)
+  assert.equal((await own.shown()).status, 'pending')
+  // It had ended it, and its answer was lost.
+  own.said.lookup = { kind: 'declined', reason: 'canceled' }
+  own.clock.advance(24 * HOUR_MS)
+  assert.equal(await own.work(), 'lookup')
+  const view = await own.shown()
+  assert.deepEqual([view.status, view.lastError], ['failed', 'canceled'])
+})
+
+test('what was paid in the last moment is a success, although it was to be ended', async (t) => {
+  const own = await asking(t)
+  own.said.cancel = { kind: 'success', gatewayRef: 'gw-9' }
+  await runOut(own)
+  assert.equal((await own.shown()).status, 'success')
+})
+
+test('nothing is ended while the gateway cannot be asked', async (t) => {
+  const own = await asking(t)
+  own.said.lookup = { kind: 'no_answer', reason: 'timeout' }
+  const calls = await runOut(own)
+  assert.ok(calls.length > 3)
+  assert.doesNotMatch(calls.join(), /cancel/)
+  assert.equal((await own.shown()).status, 'pending')
+})
