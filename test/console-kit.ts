@@ -56,9 +56,11 @@ export async function settled(page: Page): Promise<void> {
   await page.locator('.loading').first().waitFor({ state: 'detached' })
 }
 
-/** What axe-core finds wrong with the page as it is, in words. */
-export function flaws(page: Page): Promise<string[]> {
-  return page.evaluate<string[]>(`axe.run(document, { resultTypes: ['violations'] }).then(
+/** What axe-core finds wrong with the page as it is, in words; `rules` are all, or some by name. */
+export function flaws(page: Page, rules: readonly string[] | null = null): Promise<string[]> {
+  const only = rules === null ? {} : { runOnly: rules }
+  const options = JSON.stringify({ resultTypes: ['violations'], ...only })
+  return page.evaluate<string[]>(`axe.run(document, ${options}).then(
     ({ violations }) => violations.map(({ id, nodes }) =>
       id + ': ' + nodes.map(({ html, any }) => html + ' ' + (any[0]?.message ?? '')).join('\\n')))`)
 }
