@@ -12,7 +12,9 @@ export interface Document {
 const OPERATIONS = `
   createDeposit createWithdrawal createRefund cancelPayment getPayment updatePayment listPayments
   getTimeline createUser getUser updateUser listUsers listTransactions getDeadLetter
-  listDeadLetters listEvents redriveDeadLetter resolveDeadLetter correctDeadLetter`
+  listDeadLetters listEvents redriveDeadLetter resolveDeadLetter correctDeadLetter
+  createWebhookEndpoint listWebhookEndpoints getWebhookEndpoint updateWebhookEndpoint
+  rotateWebhookSecret testWebhookEndpoint listWebhookDeliveries listWebhookAttempts`
   .trim()
   .split(/\s+/)
 
@@ -22,8 +24,9 @@ const DECIMAL = '/** A decimal number such as `200` or `10.50`: money is never a
 
 /** Files of `sdk/typescript/src` by what is in them: what callers write, hear of, and read. */
 const FILES = [
-  ['requests.ts', /Request$|Update$|^List/],
+  ['requests.ts', /Request$|Update$|Change$|^List/],
   ['events.ts', /^Event|EventData$/],
+  ['endpoints.ts', /^(Webhook|RotateSecret)/],
   ['answers.ts', /./],
 ] as const
 
@@ -43,7 +46,7 @@ export async function typesOf(document: Document): Promise<TypeFiles> {
   const filters = operations.flatMap((operation) => {
     const { operationId, parameters } = operation as { operationId: string; parameters?: Node[] }
     const query = (parameters ?? []).filter((one) => one['in'] === 'query')
-    return operationId.startsWith('list') && operationId !== 'listEvents'
+    return operationId.startsWith('list') && operationId !== 'listEvents' && query.length > 0
       ? [[capital(operationId), filterOf(query)] as const]
       : []
   })
@@ -60,7 +63,7 @@ export async function typesOf(document: Document): Promise<TypeFiles> {
       .filter((name) => fileOf(name) === 'answers.ts')
       .filter((name) => texts.some((text) => new RegExp(`: .*\\b${name}\\b`).test(text)))
     const imported = `import type { ${used.join(', ')} } from './answers.ts'`
-    return [file, await written([imported, ...texts])]
+    return [file, await written(used.length === 0 ? texts : [imported, ...texts])]
   })
   // A text for each of FILES.
   return Object.fromEntries(await Promise.all(files)) as TypeFiles
@@ -162,7 +165,10 @@ function typeOf(schema: Node): string {
   if (Array.isArray(words)) return words.map(quoted).join(' | ')
   if ('const' in schema) return quoted(schema['const'])
   if (Array.isArray(anyOf)) return (anyOf as Node[]).map(typeOf).join(' | ')
-  if (type === 'array') return `readonly ${typeOf(items as Node)}[]`
+  if (type === 'array') {
+    const item = typeOf(items as Node)
+    return `readonly ${item.includes('|') ? `(${item})` : item}[]`
+  }
   const kinds = [type].flat()
   // A number or a text: an amount of a request, which is sent as a text.
   const plain = kinds.includes('number') ? kinds.filter((kind) => kind !== 'string') : kinds

@@ -3,15 +3,13 @@ import { pageOfEvents } from '../src/events/read.ts'
 import type { StoredEvent } from '../src/events/store.ts'
 import { addEndpoint } from '../src/webhooks/endpoints.ts'
 import type { TestWorld } from './harness.ts'
-
-/** A key that seals the secrets of endpoints. */
-const KEY = Buffer.alloc(32, 'k')
+import { BY, KEY } from './webhooks-kit.ts'
 
 /** Make an endpoint that is polled and wants these types. Returns its id. */
 export async function want(world: TestWorld, types: readonly string[]) {
   const draft = { url: null, types, description: null, payload: 'full', ordered: false } as const
-  const made = await addEndpoint(world.db, draft, 'jane', KEY)
-  assert.ok(made !== null)
+  const made = await addEndpoint(world.db, draft, BY, KEY)
+  assert.ok(made.kind === 'made')
   return made.endpoint.id
 }
 

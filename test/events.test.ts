@@ -9,6 +9,7 @@ import { dropEndpoint, editEndpoint } from '../src/webhooks/endpoints.ts'
 import { pay } from './charge-kit.ts'
 import { gate, polled, want } from './events-kit.ts'
 import { testWorld, type TestWorld } from './harness.ts'
+import { BY } from './webhooks-kit.ts'
 
 interface Row {
   readonly type: string
@@ -179,15 +180,15 @@ test('what is no longer wanted is not written, and what others want still is', a
   const world = await testWorld(t)
   const one = await want(world, ['payment.*'])
   const other = await want(world, ['payment.succeeded'])
-  assert.ok(await dropEndpoint(world.db, one))
+  assert.ok(await dropEndpoint(world.db, one, BY))
   await pay(world, 'deposit')
   await world.work()
   assert.deepEqual(await types(world), ['payment.succeeded 1'])
-  await editEndpoint(world.db, other, { types: ['payment.failed'] })
+  await editEndpoint(world.db, other, { types: ['payment.failed'] }, BY)
   await pay(world, 'deposit')
   await world.work()
   assert.equal((await written(world)).length, 1)
-  assert.ok(!(await dropEndpoint(world.db, one)), 'it is gone')
+  assert.ok(!(await dropEndpoint(world.db, one, BY)), 'it is gone')
 })
 
 test('a type that stays wanted is wanted since the first wish for it', async (t) => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { connect, isFinal } from '../sdk/typescript/src/index.ts'
+import { connect, isFinal, webhooks } from '../sdk/typescript/src/index.ts'
+import { until } from './process-kit.ts'
 import { serve, type Served } from './serve.ts'
+import { receiver, status } from './webhooks-kit.ts'
 
 async function all<Item>(list: AsyncIterable<Item>): Promise<Item[]> {
   const items: Item[] = []
@@ -95,4 +97,45 @@ test('the SDK lists dead letters in pages, and redrives one once under a key', a
   assert.deepEqual(second.letter, first.letter)
   const closed = await deadLetters.get(id)
   assert.ok(closed.ok && closed.letter.closed_by === 'jane')
+})
+
+test('the SDK makes an endpoint once, tells what it is told, and looks after its deliveries', async (t) => {
+  const service = await serve(t)
+  await turn(service, {})
+  const to = await receiver(t, status(204))
+  const { payments, users, webhookEndpoints } = connect({ url: service.url })
+  const draft = { url: to.url, types: ['payment.*'] } as const
+  const made = await webhookEndpoints.create(draft, { key: 'hook', actor: 'jane' })
+  const again = await webhookEndpoints.create(draft, { key: 'hook' })
+  assert.ok(made.ok && again.ok)
+  assert.deepEqual([again.replayed, again.endpoint], [true, made.endpoint])
+  const { id, secret, created_by } = made.endpoint
+  assert.equal(created_by, 'jane')
+  const tried = await webhookEndpoints.test(id)
+  assert.ok(tried.ok && tried.test.status === 204)
+
+  const opened = await users.create({ balance: '10' })
+  assert.ok(opened.ok)
+  await payments.deposit({ user_id: opened.user.id, deposit: '5' })
+  const arrived = await until('it has arrived', async () => {
+    const found = await webhookEndpoints.deliveries(id, { state: 'delivered' })
+    return found.ok ? found.deliveries.data[0] : null
+  })
+  const event = arrived.event_id
+  const calls = await webhookEndpoints.attempts(id, event)
+  assert.ok(calls.ok && calls.attempts.data[0]?.status === 204)
+  const message = to.received.find((one) => one.id === event)
+  const heard = await webhooks.verify(message?.body ?? '', message?.headers ?? {}, secret ?? '')
+  assert.ok(heard.type === 'payment.succeeded' && heard.data.amount === '5')
+  assert.ok((await webhookEndpoints.retry(id, event)).ok)
+
+  const off = await webhookEndpoints.update(id, { state: 'disabled', rate_per_second: 3 })
+  assert.ok(off.ok && off.endpoint.disabled_reason === 'operator')
+  const rotated = await webhookEndpoints.rotateSecret(id, { overlap_seconds: 0 })
+  assert.ok(rotated.ok && rotated.endpoint.secret !== secret)
+  const listed = await webhookEndpoints.list()
+  assert.ok(listed.ok && listed.endpoints.data.length === 1)
+  assert.deepEqual(await webhookEndpoints.remove(id), { ok: true, removed: null })
+  const gone = await webhookEndpoints.get(id)
+  assert.ok(!gone.ok && gone.problem.code === 'endpoint_not_found')
 })

@@ -18,6 +18,9 @@ import type { NewEndpoint } from '../src/webhooks/store.ts'
 import { pay } from './charge-kit.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 
+/** Who works here. */
+export const BY = { actor: 'jane', requestId: 'test' }
+
 export const KEY = Buffer.alloc(32, 'k')
 
 interface Received {
@@ -106,8 +109,8 @@ export async function delivering(t: TestContext, shards = 1) {
   }
   const endpoint = async (url: string, more: Partial<NewEndpoint> = {}) => {
     const draft = { url, types: ['payment.*'], description: null, payload: 'full' } as const
-    const made = await addEndpoint(world.db, { ...draft, ordered: false, ...more }, 'jane', KEY)
-    assert.ok(made?.secret)
+    const made = await addEndpoint(world.db, { ...draft, ordered: false, ...more }, BY, KEY)
+    assert.ok(made.kind === 'made' && made.secret !== null)
     return { id: made.endpoint.id, secret: made.secret }
   }
   return { world, own, claimAndSend, turn, endpoint, disabled }

@@ -7,6 +7,7 @@ import { seal, unseal } from '../src/webhooks/secrets.ts'
 import { pay } from './charge-kit.ts'
 import { serve } from './serve.ts'
 import {
+  BY,
   delivering,
   gate,
   KEY,
@@ -186,7 +187,7 @@ test('410 disables an endpoint at once', async (t) => {
   assert.deepEqual(disabled, [`${id} gone`])
   await succeed(world)
   assert.equal(await turn(), 0)
-  await editEndpoint(world.db, id, { state: 'enabled' })
+  await editEndpoint(world.db, id, { state: 'enabled' }, BY)
   await succeed(world)
   assert.ok((await turn()) > 0, 'enabled again')
 })
@@ -247,7 +248,7 @@ test('while a secret is rotated, whoever has one of the two verifies everything'
   const { world, turn, endpoint } = await delivering(t)
   const to = await receiver(t, status(200))
   const { id, secret } = await endpoint(to.url)
-  const rotated = await rotateSecret(world.db, id, 60_000, KEY)
+  const rotated = await rotateSecret({ db: world.db, key: KEY }, id, 60_000, BY)
   assert.ok(rotated?.secret)
   await succeed(world)
   await turn()

@@ -32,6 +32,10 @@ export function parseOverlap(text: string): number {
   return wholeNumber(text, 0, 604_800)
 }
 
+export function parseRate(text: string): number {
+  return wholeNumber(text, 1, 1_000)
+}
+
 function wholeNumber(text: string, min: number, max: number): number {
   const number = Number(text)
   if (/^\d{1,9}$/.test(text) && number >= min && number <= max) return number

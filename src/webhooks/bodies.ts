@@ -1,7 +1,8 @@
 import { Type } from 'typebox'
 import { messageId, WANTABLE } from '../domain/event.ts'
-import { Id, LOCATION, nullable, oneOf, Time } from '../http/schemas.ts'
+import { Id, LOCATION, nullable, oneOf, REPLAYED, Time } from '../http/schemas.ts'
 import type { AttemptView, DeliveryView } from './deliveries-store.ts'
+import type { EndpointAct } from './acts-store.ts'
 import type { Endpoint } from './store.ts'
 
 const Types = Type.Array(oneOf(WANTABLE), {
@@ -29,6 +30,13 @@ const Ordered = Type.Boolean({
     'Between payments there is no order.',
 })
 
+const Rate = Type.Union([Type.Integer({ minimum: 1, maximum: 1_000 }), Type.Null()], {
+  description:
+    'Calls a second at most, on average, over all processes; null: as many as there are. Further ' +
+    'events wait and lose nothing.',
+  examples: [10],
+})
+
 export const EndpointDraft = Type.Object(
   {
     url: Type.Optional(
@@ -45,6 +53,7 @@ export const EndpointDraft = Type.Object(
     description: Type.Optional(Description),
     payload: Type.Optional(Payload),
     ordered: Type.Optional(Ordered),
+    rate_per_second: Type.Optional(Rate),
   },
   { title: 'WebhookEndpointRequest', additionalProperties: false },
 )
@@ -55,6 +64,17 @@ export const EndpointEdit = Type.Object(
     description: Type.Optional(Description),
     payload: Type.Optional(Payload),
     ordered: Type.Optional(Ordered),
+    rate_per_second: Type.Optional(Rate),
+    url: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 2_048,
+        description:
+          'Another URL, for an endpoint that has one. Every call that begins after the answer goes ' +
+          'there, of deliveries that are under way as well; the secret stays.',
+        examples: ['https://shop.example/hooks/v2'],
+      }),
+    ),
     state: Type.Optional(
       oneOf(['enabled', 'disabled'], {
         description: 'A disabled endpoint is not called. Its events are kept.',
@@ -89,6 +109,7 @@ const EndpointFields = {
   disabled_at: nullable('string', { format: 'date-time' }),
   payload: Payload,
   ordered: Ordered,
+  rate_per_second: nullable('integer', { description: 'Null: as many as there are.' }),
   created_at: Time,
   created_by: Type.String(),
 }
@@ -101,7 +122,7 @@ const Secret = nullable('string', {
 
 export const EndpointMade = Type.Object(
   { ...EndpointFields, secret: Secret },
-  { title: 'WebhookEndpointWithSecret', headers: LOCATION },
+  { title: 'WebhookEndpointWithSecret', headers: { ...LOCATION, ...REPLAYED } },
 )
 
 export const EndpointRotated = Type.Object(
@@ -132,6 +153,7 @@ export function endpointBody(endpoint: Endpoint) {
     disabled_at: endpoint.disabledAt?.toISOString() ?? null,
     payload,
     ordered,
+    rate_per_second: endpoint.ratePerSecond,
     created_at: endpoint.createdAt.toISOString(),
     created_by: endpoint.createdBy,
   }
@@ -192,4 +214,27 @@ export function deliveryBody(one: DeliveryView) {
         ? null
         : attemptBody({ calledAt, status, reason, tookMs: tookMs ?? 0, reply }),
   }
+}
+
+const Kept = Type.Unsafe<Readonly<Record<string, unknown>> | null>({
+  type: ['object', 'null'],
+  additionalProperties: true,
+  description: 'The fields of the endpoint, without its secret.',
+})
+
+export const EndpointActBody = Type.Object(
+  {
+    act: oneOf(['create', 'change', 'rotate', 'disable', 'remove']),
+    actor: nullable('string', { description: 'Null: the service itself.' }),
+    request_id: nullable('string', { description: 'Or why the service did it.' }),
+    at: Time,
+    before: Kept,
+    after: Kept,
+  },
+  { title: 'WebhookEndpointAct' },
+)
+
+/** What was done to an endpoint as the API shows it. */
+export function endpointActBody({ act, actor, requestId, before, after, createdAt }: EndpointAct) {
+  return { act, actor, request_id: requestId, at: createdAt.toISOString(), before, after }
 }

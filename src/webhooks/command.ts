@@ -10,6 +10,7 @@ import {
   parseEvent,
   parseDeliveries,
   parseOverlap,
+  parseRate,
   parseSecret,
   parseTypes,
   parseUrl,
@@ -67,6 +68,12 @@ export function webhooksCommand(program: Command, open: Open): void {
   listenCommand(webhooks, within)
 }
 
+/** Who works at this terminal, for the record. */
+function byHere() {
+  const { actor, requestId } = operatorHere('')
+  return { actor, requestId }
+}
+
 type Within = (work: (world: World) => Promise<void>) => Promise<void>
 
 function readCommands(webhooks: Command, within: Within): void {
@@ -98,6 +105,7 @@ interface Draft extends Json {
   readonly description?: string
   readonly payload?: Endpoint['payload']
   readonly ordered?: boolean
+  readonly rate?: number
 }
 
 function changeCommands(webhooks: Command, within: Within): void {
@@ -109,6 +117,7 @@ function changeCommands(webhooks: Command, within: Within): void {
     .option('--description <text>', 'for people, at most 200 characters', parseDescription)
     .addOption(PAYLOAD_OPTION())
     .option('--ordered', 'events of a payment one after the other')
+    .option('--rate <n>', 'calls a second at most, 1 to 1000', parseRate)
     .option(...JSON_OPTION)
     .action((draft: Draft) => within((world) => create(world, draft)))
   webhooks
@@ -120,11 +129,14 @@ function changeCommands(webhooks: Command, within: Within): void {
     .addOption(PAYLOAD_OPTION())
     .option('--ordered', 'events of a payment one after the other')
     .option('--no-ordered', 'in any order')
+    .option('--rate <n>', 'calls a second at most, 1 to 1000', parseRate)
+    .option('--no-rate', 'as many calls as there are')
+    .option('--url <url>', 'where events are sent from now on')
     .option(...JSON_OPTION)
-    .action((id: bigint, { json, ...given }: EndpointChange & Json, command: Command) => {
+    .action((id: bigint, { json, ...given }: Update, command: Command) => {
       if (Object.keys(given).length === 0) command.error('error: say what is to change')
-      const change = given.description === '' ? { ...given, description: null } : given
-      return within(async ({ db }) => show(await editEndpoint(db, id, change), json))
+      const change = changeOf(given)
+      return within(async ({ db }) => show(await editEndpoint(db, id, change, byHere()), json))
     })
   for (const [name, state, says] of [
     ['enable', 'enabled', 'Call an endpoint again; what waits for it goes on.'],
@@ -136,7 +148,7 @@ function changeCommands(webhooks: Command, within: Within): void {
       .argument(...ID)
       .option(...JSON_OPTION)
       .action((id: bigint, { json }: Json) =>
-        within(async ({ db }) => show(await editEndpoint(db, id, { state }), json)),
+        within(async ({ db }) => show(await editEndpoint(db, id, { state }, byHere()), json)),
       )
   }
   webhooks
@@ -146,7 +158,7 @@ function changeCommands(webhooks: Command, within: Within): void {
     .option(...JSON_OPTION)
     .action((id: bigint, { json }: Json) =>
       within(async ({ db }) => {
-        if (!(await dropEndpoint(db, id))) throw refusedAs('endpoint_not_found')
+        if (!(await dropEndpoint(db, id, byHere()))) throw refusedAs('endpoint_not_found')
         print(json ? writeJson({ id: Number(id), removed: true }) : `Endpoint ${id} is removed.`)
       }),
     )
@@ -157,22 +169,35 @@ function changeCommands(webhooks: Command, within: Within): void {
     .option('--overlap-seconds <n>', 'how long the old one signs as well', parseOverlap, 86_400)
     .option(...JSON_OPTION)
     .action((id: bigint, { overlapSeconds, json }: Json & { readonly overlapSeconds: number }) =>
-      within(async ({ db, key }) => {
-        const rotated = await rotateSecret(db, id, overlapSeconds * 1_000, key)
+      within(async (world) => {
+        const rotated = await rotateSecret(world, id, overlapSeconds * 1_000, byHere())
         if (rotated === null) throw refusedAs('endpoint_not_found')
         await showSecret(rotated, json)
       }),
     )
 }
 
+interface Update extends Omit<EndpointChange, 'ratePerSecond'>, Json {
+  readonly rate?: number | false
+}
+
+/** A change as it was typed: an empty description and no rate take away what there was. */
+function changeOf({ rate, description, ...given }: Omit<Update, 'json'>): EndpointChange {
+  return {
+    ...given,
+    ...(description === undefined ? {} : { description: description || null }),
+    ...(rate === undefined ? {} : { ratePerSecond: rate || null }),
+  }
+}
+
 async function create(world: World, draft: Draft): Promise<void> {
   const { url = null, types, description = '', payload = 'full', ordered = false, json } = draft
+  const { rate: ratePerSecond = null } = draft
   const problem = url === null ? null : urlProblem(url, world.development)
   if (problem !== null) throw refusedAs(`url_refused (${problem})`)
-  const { actor } = operatorHere('')
-  const own = { url, types, description: description || null, payload, ordered }
-  const made = await addEndpoint(world.db, own, actor, world.key)
-  if (made === null) throw refusedAs('endpoints_full')
+  const own = { url, types, description: description || null, payload, ordered, ratePerSecond }
+  const made = await addEndpoint(world.db, own, byHere(), world.key)
+  if (made.kind === 'refused') throw refusedAs(made.refusal.code)
   await showSecret(made, json)
 }
 
@@ -281,8 +306,7 @@ async function listenHere(world: World, options: ListenOptions): Promise<void> {
   const onEvent = (heard: Heard) => print(json ? writeJson(heardBody(heard)) : heardLine(heard))
   const onError = (error: unknown) =>
     void process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-  const { actor } = operatorHere('')
-  const how = { types, url, secret, actor, onReady, onEvent, onError }
+  const how = { types, url, secret, by: byHere(), onReady, onEvent, onError }
   if (!(await listen(world, how, stop.signal))) throw refusedAs('endpoints_full')
 }
 

@@ -12,7 +12,8 @@ import {
   type DueDelivery,
 } from './deliveries-store.ts'
 import { unseal } from './secrets.ts'
-import { calledEndpoints, disableEndpoint, type CalledEndpoint } from './store.ts'
+import { calledEndpoints, paceEndpoints, type CalledEndpoint } from './called-store.ts'
+import { disableEndpoint } from './store.ts'
 import { arrivedWithin, pauseEndpoint } from './subscriptions-store.ts'
 import { tellShards } from './sync.ts'
 
@@ -64,7 +65,12 @@ export async function claimDue(
 ): Promise<Delivery[]> {
   const { db, leaseMs } = world
   const endpoints = new Map((await calledEndpoints(db.global)).map((one) => [one.id, one]))
-  const free = new Map([...endpoints.keys()].map((id) => [id, AT_ONCE - running(id)]))
+  const free = new Map(
+    [...endpoints.values()].map(({ id, left }) => [
+      id,
+      Math.min(AT_ONCE - running(id), left ?? AT_ONCE),
+    ]),
+  )
   const claimed: Delivery[] = []
   // Not always the same shard first, which would have all the room.
   const first = Math.floor(world.random() * db.shards.length)
@@ -82,7 +88,17 @@ export async function claimDue(
     }
   })
   if (claimed.length === 0) whole(turns)
+  await paceEndpoints(db.global, pacesOf(claimed))
   return claimed
+}
+
+/** What claims use up of the rates of their endpoints. */
+function pacesOf(claimed: readonly Delivery[]) {
+  const paces = new Map<bigint, number>()
+  for (const { endpoint } of claimed) {
+    if (endpoint.left !== null) paces.set(endpoint.id, (paces.get(endpoint.id) ?? 0) + 1)
+  }
+  return [...paces].map(([id, calls]) => ({ id, calls }))
 }
 
 /** The message of an event to an endpoint: the same at every attempt, but for its time. */

@@ -1,17 +1,23 @@
 import { writeJson } from '../domain/json.ts'
+import type { Refusal } from '../domain/refusal.ts'
+import { differing, sentFields } from '../domain/sent-fields.ts'
 import type { Clock, Db } from '../ports.ts'
 import { messageOf, type Send } from './deliver.ts'
-import { newSecret, seal } from './secrets.ts'
+import { newSecret, seal, unseal } from './secrets.ts'
+import { calledEndpoints } from './called-store.ts'
 import {
-  calledEndpoints,
   changeEndpoint,
+  endpointMade,
   ENDPOINTS_MAX,
+  forgetKey,
   insertEndpoint,
   listEndpoints,
   removeEndpoint,
   rotateEndpoint,
   type Endpoint,
+  type EndpointBy,
   type EndpointChange,
+  type EndpointKey,
   type NewEndpoint,
 } from './store.ts'
 import { tellShards } from './sync.ts'
@@ -22,47 +28,100 @@ interface WithSecret {
   readonly secret: string | null
 }
 
+interface Refused {
+  readonly kind: 'refused'
+  readonly refusal: Refusal
+}
+
+/** `replayed`: an earlier request under the same key made it. */
+type Made = ({ readonly kind: 'made'; readonly replayed: boolean } & WithSecret) | Refused
+
+const refused = (code: Refusal['code']): Refused => ({ kind: 'refused', refusal: { code } })
+
+/** Who makes an endpoint, and under which key; null, or not there: under none. */
+interface MadeBy extends EndpointBy {
+  readonly under?: Omit<EndpointKey, 'sent'> | null
+}
+
 /**
  * Make an endpoint. When it returns, every shard writes the events that it wants. Where a shard
- * cannot be told it throws, and there is no endpoint. Null: there are as many as there may be.
+ * cannot be told it throws, and there is no endpoint. The same request under the same key is
+ * answered with the endpoint as it is now, and with its secret until that is rotated.
  */
 export async function addEndpoint(
   db: Db,
   draft: NewEndpoint,
-  by: string,
+  by: MadeBy,
   key: Buffer,
-): Promise<WithSecret | null> {
-  if ((await listEndpoints(db.global)).length >= ENDPOINTS_MAX) return null
+): Promise<Made> {
+  const under = by.under == null ? null : { ...by.under, sent: sentOf(draft) }
+  const earlier = under === null ? null : await again(db, under, key)
+  if (earlier !== null) return earlier
+  if ((await listEndpoints(db.global)).length >= ENDPOINTS_MAX) return refused('endpoints_full')
   const secret = draft.url === null ? null : newSecret()
   const sealed = secret === null ? null : seal(secret, key)
-  const endpoint = await insertEndpoint(db.global, draft, by, sealed)
+  const endpoint = await insertEndpoint(db.global, draft, { ...by, under }, sealed)
+  if (endpoint === null) {
+    // Another request under the key came at the same time.
+    return (under && (await again(db, under, key))) ?? refused('busy')
+  }
   try {
     await tellShards(db)
   } catch (error) {
     // Whoever asked hears that it failed. What this cannot take back, they see in the list.
-    await removeEndpoint(db.global, endpoint.id).catch(() => undefined)
+    await takeBack(db, endpoint.id, by).catch(() => undefined)
     throw error
   }
-  return { endpoint, secret }
+  return { kind: 'made', endpoint, secret, replayed: false }
+}
+
+async function takeBack(db: Db, id: bigint, by: EndpointBy): Promise<void> {
+  await forgetKey(db.global, id)
+  await removeEndpoint(db.global, id, by)
+}
+
+/** What was asked for, to be compared with what comes under the same key again. */
+function sentOf({ url, types, description, payload, ordered, ratePerSecond }: NewEndpoint) {
+  const rate = ratePerSecond == null ? null : String(ratePerSecond)
+  const flags = { payload, ordered: String(ordered), rate_per_second: rate }
+  return sentFields({ url, types: types.join(), description, ...flags })
+}
+
+/** What a request under the key of an earlier one is answered with; null: there is none. */
+async function again(db: Db, under: EndpointKey, key: Buffer): Promise<Made | null> {
+  const made = await endpointMade(db.global, under)
+  if (made === null) return null
+  const errors = differing(under.sent, made.sent)
+  if (errors.length > 0) {
+    return { kind: 'refused', refusal: { code: 'idempotency_key_reuse', errors } }
+  }
+  if (made.state === 'removed') return refused('endpoint_not_found')
+  // Whoever made it may have died before every shard knew.
+  await tellShards(db)
+  const secret = made.sealed === null ? null : unseal(made.sealed, key)
+  return { kind: 'made', endpoint: made, secret, replayed: true }
 }
 
 /**
- * Change an endpoint; null: there is none. When it returns, every shard knows. Where it throws, the
- * change is stored, and the shards that do not know yet are told within seconds.
+ * Change an endpoint; null: there is none, or its URL was to be changed and it has none. When it
+ * returns, every shard knows. Where it throws, the change is stored, and the shards that do not
+ * know yet are told within seconds. Of another URL: calls that have begun end where they began, and
+ * every call after that, of deliveries that are under way as well, goes to the new one.
  */
 export async function editEndpoint(
   db: Db,
   id: bigint,
   change: EndpointChange,
+  by: EndpointBy,
 ): Promise<Endpoint | null> {
-  const endpoint = await changeEndpoint(db.global, id, change)
+  const endpoint = await changeEndpoint(db.global, id, change, by)
   if (endpoint !== null) await tellShards(db)
   return endpoint
 }
 
 /** Remove an endpoint. Its events stay. False: there is none. */
-export async function dropEndpoint(db: Db, id: bigint): Promise<boolean> {
-  const endpoint = await removeEndpoint(db.global, id)
+export async function dropEndpoint(db: Db, id: bigint, by: EndpointBy): Promise<boolean> {
+  const endpoint = await removeEndpoint(db.global, id, by)
   if (endpoint !== null) await tellShards(db)
   return endpoint !== null
 }
@@ -72,13 +131,14 @@ export async function dropEndpoint(db: Db, id: bigint): Promise<boolean> {
  * so a receiver that has only one of them verifies all. Null: there is none that is called.
  */
 export async function rotateSecret(
-  db: Db,
+  { db, key }: { readonly db: Db; readonly key: Buffer },
   id: bigint,
   overlapMs: number,
-  key: Buffer,
+  by: EndpointBy,
 ): Promise<WithSecret | null> {
   const secret = newSecret()
-  const endpoint = await rotateEndpoint(db.global, id, seal(secret, key), overlapMs)
+  const sealed = seal(secret, key)
+  const endpoint = await rotateEndpoint(db.global, id, { secret: sealed, overlapMs }, by)
   return endpoint === null ? null : { endpoint, secret }
 }
 

@@ -7,6 +7,7 @@ import type { Clock, Db } from '../ports.ts'
 import { every } from '../queue/every.ts'
 import type { Send } from './deliver.ts'
 import { addEndpoint, dropEndpoint } from './endpoints.ts'
+import type { EndpointBy } from './store.ts'
 
 /** What listening to the events of a service needs. */
 interface ListenWorld {
@@ -26,7 +27,7 @@ interface Listening {
   readonly url: string | null
   /** What forwarded events are signed with. */
   readonly secret: string
-  readonly actor: string
+  readonly by: EndpointBy
   /** Told once, when every event from now on is heard. */
   readonly onReady: () => void
   readonly onEvent: (heard: Heard) => void
@@ -63,8 +64,8 @@ export async function listen(
   let after = whole(await eachShard(db.shards, newestPosition))
   const draft = { url: null, types: how.types, description: DESCRIPTION } as const
   const own = { ...draft, payload: 'full', ordered: false } as const
-  const made = await addEndpoint(db, own, how.actor, key)
-  if (made === null) return false
+  const made = await addEndpoint(db, own, how.by, key)
+  if (made.kind === 'refused') return false
   try {
     how.onReady()
     const looking = every(
@@ -84,7 +85,7 @@ export async function listen(
     await aborted(signal)
     await looking.stop()
   } finally {
-    await dropEndpoint(db, made.endpoint.id)
+    await dropEndpoint(db, made.endpoint.id, how.by)
   }
   return true
 }

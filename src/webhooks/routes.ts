@@ -1,11 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import { urlProblem } from '../domain/webhook.ts'
-import { ActorHeaders, actorOf } from '../http/actor.ts'
+import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { IdParams, parseId } from '../http/schemas.ts'
+import { actsOfEndpoint } from './acts-store.ts'
 import {
+  EndpointActBody,
+  endpointActBody,
   EndpointBody,
   endpointBody,
   EndpointDraft,
@@ -29,7 +33,6 @@ const PATH = '/webhook-endpoints'
 const ONE = `${PATH}/:id`
 const tags = ['Events']
 const params = IdParams('The endpoint.')
-const headers = ActorHeaders
 
 const CREATE = {
   tags,
@@ -38,10 +41,12 @@ const CREATE = {
   description:
     'From the answer on, every event of these types is kept: `GET /events` shows it, and it is ' +
     'sent to the `url`, if there is one. Nothing that happened before is. The `secret` is shown in ' +
-    'this answer and nowhere else.',
-  headers,
+    'this answer and nowhere else. Under an `Idempotency-Key`, which belongs to the API key, one ' +
+    'endpoint is made: the same request again is answered with it as it is now, and with its ' +
+    'secret until that is rotated.',
+  headers: ActHeaders,
   body: EndpointDraft,
-  response: { 201: EndpointMade, ...refusals(400, 409, 422, 503) },
+  response: { 201: EndpointMade, ...refusals(400, 404, 409, 422, 503) },
 }
 
 const LIST = {
@@ -66,9 +71,10 @@ const CHANGE = {
   tags,
   operationId: 'updateWebhookEndpoint',
   summary: 'Change, disable or enable an endpoint',
+  headers: ActorHeaders,
   params,
   body: EndpointEdit,
-  response: { 200: EndpointBody, ...refusals(400, 404, 503) },
+  response: { 200: EndpointBody, ...refusals(400, 404, 422, 503) },
 }
 
 const REMOVE = {
@@ -76,14 +82,16 @@ const REMOVE = {
   operationId: 'deleteWebhookEndpoint',
   summary: 'Remove an endpoint',
   description: 'It is not called any more. Events that were kept stay where they are.',
+  headers: ActorHeaders,
   params,
-  response: { 204: Type.Null(), ...refusals(404, 503) },
+  response: { 204: Type.Null(), ...refusals(400, 404, 503) },
 }
 
 const ROTATE = {
   tags,
   operationId: 'rotateWebhookSecret',
   summary: 'Give an endpoint a new secret',
+  headers: ActorHeaders,
   params,
   body: RotateBody,
   response: { 200: EndpointRotated, ...refusals(400, 404, 503) },
@@ -100,66 +108,124 @@ const TEST = {
   response: { 200: TestBody, ...refusals(404, 503) },
 }
 
+const RECORD = {
+  tags,
+  operationId: 'listWebhookEndpointActs',
+  summary: 'List what was done to an endpoint, newest first',
+  description: 'The newest 100, also of an endpoint that was removed.',
+  params,
+  response: {
+    200: Type.Object({ data: Type.Array(EndpointActBody) }, { title: 'WebhookEndpointActs' }),
+    ...refusals(404, 503),
+  },
+}
+
 interface WebhookRoutes extends TestWorld {
   /** Whether a URL may be http to this machine. */
   readonly development: boolean
   readonly newMessageId: () => string
 }
 
+type App = Parameters<FastifyPluginAsyncTypebox>[0]
+
 /** The routes of `/webhook-endpoints`. */
 export function webhookRoutes(world: WebhookRoutes): FastifyPluginAsyncTypebox {
-  const { db, key } = world
   return async (app) => {
-    app.post(PATH, { schema: CREATE }, async (request, reply) => {
-      const actor = actorOf(request)
-      if (actor === null) return refuse(reply, { code: 'actor_invalid' })
-      const { url = null, types, description = null, payload = 'full' } = request.body
-      const problem = url === null ? null : urlProblem(url, world.development)
-      if (problem !== null) {
-        return refuse(reply, { code: 'url_refused', errors: [{ pointer: '/url', code: problem }] })
-      }
-      const ordered = request.body.ordered ?? false
-      const draft = { url, types, description, payload, ordered }
-      const made = await addEndpoint(db, draft, actor, key)
-      if (made === null) return refuse(reply, { code: 'endpoints_full' })
-      void reply.header('location', `${API}${PATH}/${made.endpoint.id}`)
-      return reply.code(201).send({ ...endpointBody(made.endpoint), secret: made.secret })
-    })
-    app.get(PATH, { schema: LIST }, async (_request, reply) => {
-      const endpoints = await listEndpoints(db.global)
-      return reply.send({ data: endpoints.map(endpointBody) })
-    })
-    app.get(ONE, { schema: READ }, async (request, reply) => {
-      const id = parseId(request.params.id)
-      const endpoint = id === null ? null : await readEndpoint(db.global, id)
-      if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
-      return reply.send(endpointBody(endpoint))
-    })
-    app.patch(ONE, { schema: CHANGE }, async (request, reply) => {
-      const id = parseId(request.params.id)
-      const endpoint = id === null ? null : await editEndpoint(db, id, request.body)
-      if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
-      return reply.send(endpointBody(endpoint))
-    })
-    app.delete(ONE, { schema: REMOVE }, async (request, reply) => {
-      const id = parseId(request.params.id)
-      const dropped = id !== null && (await dropEndpoint(db, id))
-      if (!dropped) return refuse(reply, { code: 'endpoint_not_found' })
-      return reply.code(204).send(null)
-    })
-    app.post(`${ONE}/rotate-secret`, { schema: ROTATE }, async (request, reply) => {
-      const id = parseId(request.params.id)
-      const overlapMs = (request.body.overlap_seconds ?? 86_400) * 1_000
-      const rotated = id === null ? null : await rotateSecret(db, id, overlapMs, key)
-      if (rotated === null) return refuse(reply, { code: 'endpoint_not_found' })
-      return reply.send({ ...endpointBody(rotated.endpoint), secret: rotated.secret })
-    })
-    app.post(`${ONE}/test`, { schema: TEST }, async (request, reply) => {
-      const id = parseId(request.params.id)
-      const called = id === null ? null : await testEndpoint(world, id, world.newMessageId())
-      if (called === null) return refuse(reply, { code: 'endpoint_not_found' })
-      const { status, reason, tookMs, reply: said } = called
-      return reply.send({ status, reason, took_ms: tookMs, reply: said })
-    })
+    createRoute(app, world)
+    readRoutes(app, world)
+    changeRoutes(app, world)
+    secretRoutes(app, world)
   }
+}
+
+function createRoute(app: App, { db, key, development }: WebhookRoutes): void {
+  app.post(PATH, { schema: CREATE }, async (request, reply) => {
+    const acting = readActing(request)
+    if (!acting.ok) return refuse(reply, acting.refusal)
+    const { url = null, types, description = null, payload = 'full' } = request.body
+    const problem = url === null ? null : urlProblem(url, development)
+    if (problem !== null) return refuseUrl(reply, problem)
+    const { ordered = false, rate_per_second: ratePerSecond = null } = request.body
+    const draft = { url, types, description, payload, ordered, ratePerSecond }
+    const under = acting.key === null ? null : { apiKey: request.keyId ?? '', key: acting.key }
+    const by = { actor: acting.actor, requestId: request.id, under }
+    const made = await addEndpoint(db, draft, by, key)
+    if (made.kind === 'refused') return refuse(reply, made.refusal)
+    if (made.replayed) void reply.header('idempotent-replayed', 'true')
+    void reply.header('location', `${API}${PATH}/${made.endpoint.id}`)
+    return reply.code(201).send({ ...endpointBody(made.endpoint), secret: made.secret })
+  })
+}
+
+function refuseUrl(reply: FastifyReply, problem: string): FastifyReply {
+  return refuse(reply, { code: 'url_refused', errors: [{ pointer: '/url', code: problem }] })
+}
+
+function readRoutes(app: App, { db }: WebhookRoutes): void {
+  app.get(PATH, { schema: LIST }, async (_request, reply) => {
+    const endpoints = await listEndpoints(db.global)
+    return reply.send({ data: endpoints.map(endpointBody) })
+  })
+  app.get(ONE, { schema: READ }, async (request, reply) => {
+    const id = parseId(request.params.id)
+    const endpoint = id === null ? null : await readEndpoint(db.global, id)
+    if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
+    return reply.send(endpointBody(endpoint))
+  })
+  app.get(`${ONE}/acts`, { schema: RECORD }, async (request, reply) => {
+    const id = parseId(request.params.id)
+    const acts = id === null ? [] : await actsOfEndpoint(db.global, id)
+    // Every endpoint was made.
+    if (acts.length === 0) return refuse(reply, { code: 'endpoint_not_found' })
+    return reply.send({ data: acts.map(endpointActBody) })
+  })
+}
+
+function changeRoutes(app: App, { db, development }: WebhookRoutes): void {
+  app.patch(ONE, { schema: CHANGE }, async (request, reply) => {
+    const actor = actorOf(request)
+    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const { rate_per_second: ratePerSecond, ...given } = request.body
+    const { url } = given
+    const problem = url === undefined ? null : urlProblem(url, development)
+    if (problem !== null) return refuseUrl(reply, problem)
+    const id = parseId(request.params.id)
+    const known = id === null ? null : await readEndpoint(db.global, id)
+    if (known === null) return refuse(reply, { code: 'endpoint_not_found' })
+    if (url !== undefined && known.url === null) return refuseUrl(reply, 'not_called')
+    const change = { ...given, ...(ratePerSecond === undefined ? {} : { ratePerSecond }) }
+    const by = { actor, requestId: request.id }
+    const endpoint = await editEndpoint(db, known.id, change, by)
+    if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
+    return reply.send(endpointBody(endpoint))
+  })
+  app.delete(ONE, { schema: REMOVE }, async (request, reply) => {
+    const actor = actorOf(request)
+    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const id = parseId(request.params.id)
+    const by = { actor, requestId: request.id }
+    const dropped = id !== null && (await dropEndpoint(db, id, by))
+    if (!dropped) return refuse(reply, { code: 'endpoint_not_found' })
+    return reply.code(204).send(null)
+  })
+}
+
+function secretRoutes(app: App, world: WebhookRoutes): void {
+  app.post(`${ONE}/rotate-secret`, { schema: ROTATE }, async (request, reply) => {
+    const actor = actorOf(request)
+    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const id = parseId(request.params.id)
+    const overlapMs = (request.body.overlap_seconds ?? 86_400) * 1_000
+    const by = { actor, requestId: request.id }
+    const rotated = id === null ? null : await rotateSecret(world, id, overlapMs, by)
+    if (rotated === null) return refuse(reply, { code: 'endpoint_not_found' })
+    return reply.send({ ...endpointBody(rotated.endpoint), secret: rotated.secret })
+  })
+  app.post(`${ONE}/test`, { schema: TEST }, async (request, reply) => {
+    const id = parseId(request.params.id)
+    const called = id === null ? null : await testEndpoint(world, id, world.newMessageId())
+    if (called === null) return refuse(reply, { code: 'endpoint_not_found' })
+    const { status, reason, tookMs, reply: said } = called
+    return reply.send({ status, reason, took_ms: tookMs, reply: said })
+  })
 }

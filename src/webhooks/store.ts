@@ -1,3 +1,5 @@
+import { writeJson } from '../domain/json.ts'
+import type { SentFields } from '../domain/sent-fields.ts'
 import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
 
 /** Who wants to be told of events. */
@@ -13,6 +15,8 @@ export interface Endpoint {
   readonly payload: 'full' | 'thin'
   /** Events of a payment one after the other, each when the one before has arrived. */
   readonly ordered: boolean
+  /** Calls of it a second, over all processes; null: as many as there are. */
+  readonly ratePerSecond: number | null
   /** Why it was disabled, by whoever did it; null: it is not. */
   readonly disabledWhy: string | null
   readonly disabledAt: Date | null
@@ -23,20 +27,78 @@ export interface Endpoint {
 }
 
 const COLUMNS = `
-    id, url, types, description, state, payload, ordered, version, disabled_why as "disabledWhy",
-    disabled_at as "disabledAt", created_at as "createdAt", created_by as "createdBy"`
+    id, url, types, description, state, payload, ordered, rate_per_second as "ratePerSecond",
+    version, disabled_why as "disabledWhy", disabled_at as "disabledAt", created_at as "createdAt",
+    created_by as "createdBy"`
 
+/** What the record has of an endpoint: never its secret. */
+const recorded = (of: string) => `jsonb_build_object(
+      'url', ${of}.url, 'types', ${of}.types, 'description', ${of}.description,
+      'state', ${of}.state, 'payload', ${of}.payload, 'ordered', ${of}.ordered,
+      'rate_per_second', ${of}.rate_per_second
+    )`
+
+/** Keep who did what; \`by\` are the parameters of the actor and the request. */
+const record = (act: string, by: string, rows: string, before: string) => `
+    insert into endpoint_acts
+      (id, endpoint_id, act, actor, request_id, before, after, created_at)
+    select
+      nextval('endpoint_act_ids'), changed.id, '${act}', ${by}, ${before}, ${recorded('changed')},
+      clock.time
+    from clock, ${rows}`
+
+/** The endpoint as it was, locked until it has changed. */
+const BEFORE = `before as materialized (
+    select *
+    from webhook_endpoints
+    where id = $2 and state <> 'removed'
+    for update
+  )`
+
+/** Make an endpoint; under a key that has made one, nothing. */
 const INSERT: Unsharded<Endpoint> = {
   name: 'endpoints_insert',
   ...timedUnsharded`
-  with ${CLOCK}
-  insert into webhook_endpoints
-    (id, url, types, description, state, payload, ordered, secret, created_at, created_by,
-     changed_at, enabled_at)
-  select
-    nextval('webhook_endpoint_ids'), $2, $3::text[], $4, 'enabled', $6, $7, $8, time, $5, time, time
-  from clock
-  returning ${COLUMNS}`,
+  with ${CLOCK}, changed as (
+    insert into webhook_endpoints
+      (id, url, types, description, state, payload, ordered, secret, created_at, created_by,
+       changed_at, enabled_at, rate_per_second, api_key, key, sent)
+    select
+      nextval('webhook_endpoint_ids'), $2, $3::text[], $4, 'enabled', $6, $7, $8, time, $5, time,
+      time, $9::int, $10, $11, $12::jsonb
+    from clock
+    on conflict (api_key, key) where key is not null do nothing
+    returning *
+  ), kept as (${record('create', '$5, $13', 'changed', 'null')}
+  )
+  select ${COLUMNS}
+  from changed`,
+}
+
+/** An endpoint that was made under a key, and its first secret if it still has that one. */
+interface KeptEndpoint extends Endpoint {
+  readonly sent: SentFields
+  readonly sealed: string | null
+}
+
+/** The endpoint that was made under a key, even if it was removed. */
+const MADE: Unsharded<KeptEndpoint> = {
+  name: 'endpoints_made',
+  sharded: false,
+  text: `
+  select ${COLUMNS}, sent, case when rotated_at is null then secret end as sealed
+  from webhook_endpoints
+  where api_key = $1 and key = $2`,
+}
+
+/** Forget the key of an endpoint that was not made after all, so that it can be asked for again. */
+const FORGET: Unsharded<never> = {
+  name: 'endpoints_forget',
+  sharded: false,
+  text: `
+  update webhook_endpoints
+  set api_key = null, key = null, sent = null
+  where id = $1`,
 }
 
 /** Read an endpoint that was not removed. */
@@ -73,86 +135,93 @@ const KNOWN: Unsharded<Endpoint> = {
   order by id`,
 }
 
-/** Change what was asked for; null stays as it is. Only what is called can be disabled. */
+/** Change what was asked for; null stays as it is. The URL of one that is called, to another. */
 const CHANGE: Unsharded<Endpoint> = {
   name: 'endpoints_change',
   ...timedUnsharded`
-  with ${CLOCK}
-  update webhook_endpoints
-  set
-    types = coalesce($3::text[], types),
-    description = case when $4 then $5 else description end,
-    payload = coalesce($6, payload),
-    ordered = coalesce($7, ordered),
-    state = coalesce($8, state),
-    disabled_why = case $8 when 'disabled' then $9 when 'enabled' then null else disabled_why end,
-    disabled_at = case $8 when 'disabled' then clock.time when 'enabled' then null
-      else disabled_at end,
-    enabled_at = case when $8 = 'enabled' then clock.time else enabled_at end,
-    version = version + 1,
-    changed_at = clock.time
-  from clock
-  where id = $2 and state <> 'removed'
-  returning ${COLUMNS}`,
+  with ${CLOCK}, ${BEFORE}, changed as (
+    update webhook_endpoints endpoint
+    set
+      types = coalesce($3::text[], endpoint.types),
+      description = case when $4 then $5 else endpoint.description end,
+      payload = coalesce($6, endpoint.payload),
+      ordered = coalesce($7, endpoint.ordered),
+      state = coalesce($8, endpoint.state),
+      disabled_why = case $8 when 'disabled' then $9 when 'enabled' then null
+        else endpoint.disabled_why end,
+      disabled_at = case $8 when 'disabled' then clock.time when 'enabled' then null
+        else endpoint.disabled_at end,
+      enabled_at = case when $8 = 'enabled' then clock.time else endpoint.enabled_at end,
+      url = coalesce($10, endpoint.url),
+      rate_per_second = case when $11 then $12::int else endpoint.rate_per_second end,
+      version = endpoint.version + 1,
+      changed_at = clock.time
+    from clock, before
+    where endpoint.id = before.id and ($10::text is null or endpoint.url is not null)
+    returning endpoint.*
+  ), kept as (${record('change', '$13, $14', 'before, changed', recorded('before'))}
+  )
+  select ${COLUMNS}
+  from changed`,
 }
 
 /** Disable an endpoint that is enabled: of several who notice, one does it. */
 const DISABLE: Unsharded<Endpoint> = {
   name: 'endpoints_disable',
   ...timedUnsharded`
-  with ${CLOCK}
-  update webhook_endpoints
-  set
-    state = 'disabled', disabled_why = $3, disabled_at = clock.time, version = version + 1,
-    changed_at = clock.time
-  from clock
-  where id = $2 and state = 'enabled'
-    and ($4::int is null or enabled_at <= clock.time - $4 * interval '1 millisecond')
-  returning ${COLUMNS}`,
+  with ${CLOCK}, ${BEFORE}, changed as (
+    update webhook_endpoints endpoint
+    set
+      state = 'disabled', disabled_why = $3, disabled_at = clock.time,
+      version = endpoint.version + 1, changed_at = clock.time
+    from clock, before
+    where endpoint.id = before.id and before.state = 'enabled'
+      and ($4::int is null or before.enabled_at <= clock.time - $4 * interval '1 millisecond')
+    returning endpoint.*
+  ), kept as (${record('disable', 'null, $3', 'before, changed', recorded('before'))}
+  )
+  select ${COLUMNS}
+  from changed`,
 }
 
 /** Give an endpoint a new secret; the one before is good for `$4` milliseconds longer. */
 const ROTATE: Unsharded<Endpoint> = {
   name: 'endpoints_rotate',
   ...timedUnsharded`
-  with ${CLOCK}
-  update webhook_endpoints
-  set
-    secret = $3,
-    secret_before = case when $4::int > 0 then secret end,
-    secret_before_until =
-      case when $4::int > 0 then clock.time + $4::int * interval '1 millisecond' end,
-    changed_at = clock.time
-  from clock
-  where id = $2 and state <> 'removed' and url is not null
-  returning ${COLUMNS}`,
-}
-
-/** Where deliveries go, and the sealed secrets that sign them, the newest first. */
-const CALLED: Unsharded<CalledEndpoint> = {
-  name: 'endpoints_called',
-  ...timedUnsharded`
-  select
-    id, url, payload,
-    case when secret_before_until > ${NOW} then array[secret, secret_before] else array[secret] end
-      as sealed
-  from webhook_endpoints
-  where url is not null and state <> 'removed' and ($3::bigint is null or id = $3)
-    and ($3 is not null or state = 'enabled')
-  order by id
-  limit $2`,
+  with ${CLOCK}, ${BEFORE}, changed as (
+    update webhook_endpoints endpoint
+    set
+      secret = $3,
+      secret_before = case when $4::int > 0 then endpoint.secret end,
+      secret_before_until =
+        case when $4::int > 0 then clock.time + $4::int * interval '1 millisecond' end,
+      rotated_at = clock.time,
+      changed_at = clock.time
+    from clock, before
+    where endpoint.id = before.id and endpoint.url is not null
+    returning endpoint.*
+  ), kept as (${record('rotate', '$5, $6', 'before, changed', recorded('before'))}
+  )
+  select ${COLUMNS}
+  from changed`,
 }
 
 /** Remove an endpoint: what it wanted is no longer wanted by it. */
 const REMOVE: Unsharded<Endpoint> = {
   name: 'endpoints_remove',
   ...timedUnsharded`
-  update webhook_endpoints
-  set
-    state = 'removed', version = version + 1, changed_at = ${NOW}, url = null, secret = null,
-    secret_before = null, secret_before_until = null
-  where id = $2 and state <> 'removed'
-  returning ${COLUMNS}`,
+  with ${CLOCK}, ${BEFORE}, changed as (
+    update webhook_endpoints endpoint
+    set
+      state = 'removed', version = endpoint.version + 1, changed_at = clock.time, url = null,
+      secret = null, secret_before = null, secret_before_until = null
+    from clock, before
+    where endpoint.id = before.id
+    returning endpoint.*
+  ), kept as (${record('remove', '$3, $4', 'before, changed', recorded('before'))}
+  )
+  select ${COLUMNS}
+  from changed`,
 }
 
 /** How many endpoints are shown, and how many there may be. */
@@ -165,26 +234,49 @@ export interface NewEndpoint {
   readonly description: string | null
   readonly payload: Endpoint['payload']
   readonly ordered: boolean
+  /** Null, or not there: as many as there are. */
+  readonly ratePerSecond?: number | null
 }
 
-/** An endpoint as it is called. */
-export interface CalledEndpoint {
-  readonly id: bigint
-  readonly url: string
-  readonly payload: 'full' | 'thin'
-  readonly sealed: readonly string[]
+/** Who does something to an endpoint, for the record. */
+export interface EndpointBy {
+  readonly actor: string
+  readonly requestId: string
 }
 
-/** `secret` is sealed; null where there is nobody to call. */
+/** The key under which an endpoint is made once, and what was asked for under it. */
+export interface EndpointKey {
+  readonly apiKey: string
+  readonly key: string
+  readonly sent: SentFields
+}
+
+/** `secret` is sealed; null where there is nobody to call. Null: the key has made one before. */
 export async function insertEndpoint(
   db: Global,
-  { url, types, description, payload, ordered }: NewEndpoint,
-  by: string,
-  secret: string | null,
-): Promise<Endpoint> {
-  const values = [url, types, description, by, payload, ordered, secret]
-  const [row] = await db.run(INSERT, values)
-  return row as Endpoint // The statement inserts one.
+  draft: NewEndpoint,
+  { actor, requestId, under }: EndpointBy & { readonly under: EndpointKey | null },
+  sealed: string | null,
+): Promise<Endpoint | null> {
+  const { url, types, description, payload, ordered, ratePerSecond = null } = draft
+  const own = [url, types, description, actor, payload, ordered, sealed, ratePerSecond]
+  const key = [under?.apiKey ?? null, under?.key ?? null, under && writeJson(under.sent)]
+  const [row] = await db.run(INSERT, [...own, ...key, requestId])
+  return row ?? null
+}
+
+/** The endpoint that was made under a key, even if it was removed; null: none was. */
+export async function endpointMade(
+  db: Global,
+  { apiKey, key }: Pick<EndpointKey, 'apiKey' | 'key'>,
+): Promise<KeptEndpoint | null> {
+  const [row] = await db.run(MADE, [apiKey, key])
+  return row ?? null
+}
+
+/** Let the key of an endpoint that was not made after all be used again. */
+export async function forgetKey(db: Global, id: bigint): Promise<void> {
+  await db.run(FORGET, [id])
 }
 
 export async function readEndpoint(db: Global, id: bigint): Promise<Endpoint | null> {
@@ -208,20 +300,25 @@ export interface EndpointChange {
   readonly payload?: Endpoint['payload']
   readonly ordered?: boolean
   readonly state?: 'enabled' | 'disabled'
+  readonly url?: string
+  readonly ratePerSecond?: number | null
 }
 
 /** What an operator disables says so. */
 const BY_OPERATOR = 'operator'
 
+/** Null: there is none, or it is not called and so has no URL to change. */
 export async function changeEndpoint(
   db: Global,
   id: bigint,
   change: EndpointChange,
+  { actor, requestId }: EndpointBy,
 ): Promise<Endpoint | null> {
   const { types = null, description = null, payload = null, ordered = null, state = null } = change
   const said = ['description' in change, description]
-  const values = [id, types, ...said, payload, ordered, state, BY_OPERATOR]
-  const [row] = await db.run(CHANGE, values)
+  const rate = ['ratePerSecond' in change, change.ratePerSecond ?? null]
+  const values = [id, types, ...said, payload, ordered, state, BY_OPERATOR, change.url ?? null]
+  const [row] = await db.run(CHANGE, [...values, ...rate, actor, requestId])
   return row ?? null
 }
 
@@ -240,19 +337,18 @@ export async function disableEndpoint(
 export async function rotateEndpoint(
   db: Global,
   id: bigint,
-  secret: string,
-  overlapMs: number,
+  { secret, overlapMs }: { readonly secret: string; readonly overlapMs: number },
+  { actor, requestId }: EndpointBy,
 ): Promise<Endpoint | null> {
-  const [row] = await db.run(ROTATE, [id, secret, overlapMs])
+  const [row] = await db.run(ROTATE, [id, secret, overlapMs, actor, requestId])
   return row ?? null
 }
 
-/** The endpoints that deliveries go to; or one, whether it is enabled or not. */
-export function calledEndpoints(db: Global, id: bigint | null = null): Promise<CalledEndpoint[]> {
-  return db.run(CALLED, [ENDPOINTS_MAX, id])
-}
-
-export async function removeEndpoint(db: Global, id: bigint): Promise<Endpoint | null> {
-  const [row] = await db.run(REMOVE, [id])
+export async function removeEndpoint(
+  db: Global,
+  id: bigint,
+  { actor, requestId }: EndpointBy,
+): Promise<Endpoint | null> {
+  const [row] = await db.run(REMOVE, [id, actor, requestId])
   return row ?? null
 }

@@ -19,7 +19,10 @@ const READ: Statement<Subscription> = {
   where shard = $1`,
 }
 
-/** Write what a shard has to know, unless it knows something newer. */
+/**
+ * Write what a shard has to know, unless it knows something newer. A change begins afresh: the
+ * endpoint that had asked for a pause may be at another address by now.
+ */
 const WRITE: Statement<never> = {
   name: 'subscriptions_write',
   text: `
@@ -27,7 +30,7 @@ const WRITE: Statement<never> = {
   values ($1::int, $2, $3, $4::text[], $5, $6)
   on conflict (shard, endpoint_id) do update
   set version = excluded.version, types = excluded.types, deliver = excluded.deliver,
-    ordered = excluded.ordered
+    ordered = excluded.ordered, paused_until = null
   where webhook_subscriptions.version <= excluded.version`,
 }
 

@@ -54,7 +54,8 @@ function takenBy(files: readonly Parsed[]): Set<string> {
 }
 
 /** What programs of others import. */
-const ENTRIES = /^sdk\/\w+\/src\/(index|file-keys|answers|events|requests|amounts|webhooks)\.ts$/
+const ENTRIES =
+  /^sdk\/\w+\/src\/(index|file-keys|answers|endpoints|events|requests|amounts|webhooks)\.ts$/
 
 /** The product, its tools and its SDK. */
 function isChecked(path: string): boolean {

@@ -12,6 +12,7 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   dead_letters: 'src/dead-letters/store.ts',
   deliveries: 'src/webhooks/deliveries-store.ts',
   delivery_attempts: 'src/webhooks/deliveries-store.ts',
+  endpoint_acts: 'src/webhooks/store.ts',
   event_wants: 'src/events/store.ts',
   events: 'src/events/store.ts',
   gateway_breakers: 'src/gateways/breaker-store.ts',
@@ -57,6 +58,11 @@ const EXCEPTIONS: readonly (readonly [file: string, tables: readonly string[], w
     'src/payments/returns-store.ts',
     ['payments', 'payment_children'],
     'a return is one statement: the payment and its place among the children',
+  ],
+  [
+    'src/webhooks/called-store.ts',
+    ['webhook_endpoints'],
+    'what calls used up of a rate is written where calls are made',
   ],
   [
     'src/events/store.ts',

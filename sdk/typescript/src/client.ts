@@ -58,6 +58,17 @@ export interface Client {
     body: object,
     options?: ActOptions,
   ): Promise<Done<Name, Body>>
+  /** Sent once: what is lost is not sent again. */
+  send<Name extends string, Body>(
+    name: Name,
+    request: {
+      readonly method: 'POST' | 'DELETE'
+      readonly path: string
+      readonly body?: object
+      readonly waitMs?: number
+    },
+    options?: CallOptions & { readonly actor?: string },
+  ): Promise<Answer<Name, Body>>
   /** All items of a list, page after page. */
   pages<Item>(path: string, filter: object, options?: CallOptions): AsyncGenerator<Item>
   /** A pause between two looks at the same thing. */
@@ -87,6 +98,11 @@ export function clientOf(given: Options): Client {
       const reply = await send(options, request)
       const answer = answerOf(name, reply)
       return answer.ok ? { ...answer, replayed: reply.replayed } : answer
+    },
+    async send(name, { body, ...request }, { signal, actor } = {}) {
+      const text = body === undefined ? {} : { body: writeJson(body) }
+      const once = { ...options, attemptsMax: 1 }
+      return answerOf(name, await send(once, { ...request, ...text, signal, actor }))
     },
     async *pages<Item>(path: string, filter: object, callOptions?: CallOptions) {
       for (let cursor: string | null | undefined; cursor !== null;) {

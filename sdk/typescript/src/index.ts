@@ -4,12 +4,14 @@ import { paymentsOf, type Payments } from './payments.ts'
 import { refuseBrowsers } from './runtime.ts'
 import type { Options } from './send.ts'
 import { usersOf, type Users } from './users.ts'
+import { webhookEndpointsOf, type WebhookEndpointCalls } from './webhook-endpoints.ts'
 
 /** The service. */
 export interface Service {
   readonly payments: Payments
   readonly users: Users
   readonly deadLetters: DeadLetters
+  readonly webhookEndpoints: WebhookEndpointCalls
 }
 
 /** Talk to a service. Nothing is sent before the first call. Throws in a browser. */
@@ -20,6 +22,7 @@ export function connect(options: Options): Service {
     payments: paymentsOf(client),
     users: usersOf(client),
     deadLetters: deadLettersOf(client),
+    webhookEndpoints: webhookEndpointsOf(client),
   }
 }
 
@@ -32,5 +35,6 @@ export { isFinal, type WaitOptions } from './payments.ts'
 export type { Options } from './send.ts'
 export * as webhooks from './webhooks.ts'
 export type * from './answers.ts'
+export type * from './endpoints.ts'
 export type * from './events.ts'
 export type * from './requests.ts'

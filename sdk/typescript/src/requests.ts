@@ -99,6 +99,12 @@ export interface ListUsers {
   readonly limit?: number
 }
 
+export interface ListWebhookDeliveries {
+  readonly state?: 'pending' | 'delivered' | 'failed'
+  /** Deliveries. 1 to 500; 50 if left out. */
+  readonly limit?: number
+}
+
 export interface OpenUserRequest {
   /**
    * The opening balance, 0 or more. It has at most the decimals of its currency: 2 in USD, none
@@ -147,9 +153,92 @@ export interface ResolveRequest {
   readonly against_evidence?: boolean
 }
 
+export interface RotateSecretRequest {
+  /** For how long the secret before signs as well; 86400 if left out. */
+  readonly overlap_seconds?: number
+}
+
 export interface UserUpdate {
   /** For you alone: a flat object of texts, up to 20 members. No card numbers. */
   readonly metadata?: Readonly<Record<string, string>> | null
+}
+
+export interface WebhookEndpointChange {
+  /** Types of events, or all of a kind, such as `payment.*`. */
+  readonly types?: readonly (
+    | 'payment.succeeded'
+    | 'payment.failed'
+    | 'payment.pending'
+    | 'payment.unknown'
+    | 'payment.resolved'
+    | 'payment.refunded'
+    | 'payment.returned'
+    | 'dead_letter.opened'
+    | 'dead_letter.closed'
+    | 'webhook_endpoint.disabled'
+    | 'payment.*'
+    | 'dead_letter.*'
+    | 'webhook_endpoint.*'
+  )[]
+  /** For people. */
+  readonly description?: string | null
+  /** `full`: the payment as it was; `thin`: only which payment it is. */
+  readonly payload?: 'full' | 'thin'
+  /**
+   * True: an event of a payment is sent when the one before has arrived or was given up. Between
+   * payments there is no order.
+   */
+  readonly ordered?: boolean
+  /**
+   * Calls a second at most, on average, over all processes; null: as many as there are. Further
+   * events wait and lose nothing.
+   */
+  readonly rate_per_second?: number | null
+  /**
+   * Another URL, for an endpoint that has one. Every call that begins after the answer goes
+   * there, of deliveries that are under way as well; the secret stays.
+   */
+  readonly url?: string
+  /** A disabled endpoint is not called. Its events are kept. */
+  readonly state?: 'enabled' | 'disabled'
+}
+
+export interface WebhookEndpointRequest {
+  /**
+   * Where events are sent: https, without credentials, and no private address. In development
+   * also http to this machine. Without one nobody is called: read `GET /events`.
+   */
+  readonly url?: string
+  /** Types of events, or all of a kind, such as `payment.*`. */
+  readonly types: readonly (
+    | 'payment.succeeded'
+    | 'payment.failed'
+    | 'payment.pending'
+    | 'payment.unknown'
+    | 'payment.resolved'
+    | 'payment.refunded'
+    | 'payment.returned'
+    | 'dead_letter.opened'
+    | 'dead_letter.closed'
+    | 'webhook_endpoint.disabled'
+    | 'payment.*'
+    | 'dead_letter.*'
+    | 'webhook_endpoint.*'
+  )[]
+  /** For people. */
+  readonly description?: string | null
+  /** `full`: the payment as it was; `thin`: only which payment it is. */
+  readonly payload?: 'full' | 'thin'
+  /**
+   * True: an event of a payment is sent when the one before has arrived or was given up. Between
+   * payments there is no order.
+   */
+  readonly ordered?: boolean
+  /**
+   * Calls a second at most, on average, over all processes; null: as many as there are. Further
+   * events wait and lose nothing.
+   */
+  readonly rate_per_second?: number | null
 }
 
 export interface WithdrawalRequest {

@@ -24,7 +24,7 @@ export interface Options {
 
 /** What one call wants. */
 interface Request {
-  readonly method: 'GET' | 'POST' | 'PATCH'
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   /** Below `/api/v1`, with its query. */
   readonly path: string
   /** Made once, and the same for every try. */
@@ -188,9 +188,9 @@ function read(answer: Response, text: string): Try {
   const { status, headers } = answer
   const seconds = headers.get('retry-after') ?? ''
   const retryAfter = /^\d{1,6}$/.test(seconds) ? Number(seconds) : null
-  const body = readJson(text)
+  const body = status === 204 ? null : readJson(text)
   const ours = typeof body === 'object' && body !== null && (status < 300 || 'code' in body)
-  if (!ours) throw new Error(`not an answer of the service: ${status}`)
+  if (!ours && status !== 204) throw new Error(`not an answer of the service: ${status}`)
   const replayed = headers.get('idempotent-replayed') === 'true'
   return { reply: { status, body, replayed }, cause: null, retryAfter }
 }

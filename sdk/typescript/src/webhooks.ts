@@ -1,5 +1,10 @@
 import { WebhookInvalid } from './errors.ts'
-import type { DeadLetterEventData, EventType, PaymentEventData } from './events.ts'
+import type {
+  DeadLetterEventData,
+  EventType,
+  PaymentEventData,
+  WebhookEndpointEventData,
+} from './events.ts'
 import { readJson } from './json.ts'
 import { webCrypto } from './runtime.ts'
 
@@ -20,7 +25,9 @@ interface About<Thing extends string, Data> {
 
 /** What the service tells; its `type` says what `data` is. */
 export type WebhookEvent =
-  About<'payment', PaymentEventData> | About<'dead_letter', DeadLetterEventData>
+  | About<'payment', PaymentEventData>
+  | About<'dead_letter', DeadLetterEventData>
+  | About<'webhook_endpoint', WebhookEndpointEventData>
 
 export interface VerifyOptions {
   /** How old, or how far ahead, the message may be; 300 if left out. */

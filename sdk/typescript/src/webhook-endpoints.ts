@@ -1,0 +1,78 @@
+import { queryOf, type ActOptions, type Answer, type CallOptions } from './client.ts'
+import type { Client, Done } from './client.ts'
+import type {
+  WebhookAttempts,
+  WebhookDeliveries,
+  WebhookEndpoint,
+  WebhookEndpointRotated,
+  WebhookEndpoints,
+  WebhookEndpointWithSecret,
+  WebhookTest,
+} from './endpoints.ts'
+import type {
+  ListWebhookDeliveries,
+  RotateSecretRequest,
+  WebhookEndpointChange,
+  WebhookEndpointRequest,
+} from './requests.ts'
+
+type Named = CallOptions & { readonly actor?: string }
+
+/** What can be done with those who are told of events. */
+export interface WebhookEndpointCalls {
+  /** Its `secret` is shown now, and to who repeats the call under its key. */
+  create(
+    body: WebhookEndpointRequest,
+    options?: ActOptions,
+  ): Promise<Done<'endpoint', WebhookEndpointWithSecret>>
+  get(id: number, options?: CallOptions): Promise<Answer<'endpoint', WebhookEndpoint>>
+  list(options?: CallOptions): Promise<Answer<'endpoints', WebhookEndpoints>>
+  update(
+    id: number,
+    body: WebhookEndpointChange,
+    options?: Named,
+  ): Promise<Answer<'endpoint', WebhookEndpoint>>
+  remove(id: number, options?: Named): Promise<Answer<'removed', null>>
+  /** Sent once: another would end the overlap of the first. Where no answer comes it throws. */
+  rotateSecret(
+    id: number,
+    body?: RotateSecretRequest,
+    options?: Named,
+  ): Promise<Answer<'endpoint', WebhookEndpointRotated>>
+  test(id: number, options?: CallOptions): Promise<Answer<'test', WebhookTest>>
+  deliveries(
+    id: number,
+    filter?: ListWebhookDeliveries,
+    options?: CallOptions,
+  ): Promise<Answer<'deliveries', WebhookDeliveries>>
+  attempts(
+    id: number,
+    event: string,
+    options?: CallOptions,
+  ): Promise<Answer<'attempts', WebhookAttempts>>
+  retry(id: number, event: string, options?: CallOptions): Promise<Answer<'retried', null>>
+}
+
+export function webhookEndpointsOf(client: Client): WebhookEndpointCalls {
+  const all = '/webhook-endpoints'
+  const of = (id: number) => `${all}/${id}`
+  const delivery = (id: number, event: string) =>
+    `${of(id)}/deliveries/${encodeURIComponent(event)}`
+  return {
+    create: (body, options) => client.once('endpoint', all, body, options),
+    get: (id, options) => client.read('endpoint', of(id), options),
+    list: (options) => client.read('endpoints', all, options),
+    update: (id, body, options) => client.change('endpoint', of(id), body, options),
+    remove: (id, options) => client.send('removed', { method: 'DELETE', path: of(id) }, options),
+    rotateSecret: (id, body = {}, options) =>
+      client.send('endpoint', { method: 'POST', path: `${of(id)}/rotate-secret`, body }, options),
+    test: (id, options) =>
+      client.send('test', { method: 'POST', path: `${of(id)}/test`, waitMs: 20_000 }, options),
+    deliveries: (id, filter = {}, options) =>
+      client.read('deliveries', `${of(id)}/deliveries${queryOf(filter)}`, options),
+    attempts: (id, event, options) =>
+      client.read('attempts', `${delivery(id, event)}/attempts`, options),
+    retry: (id, event, options) =>
+      client.send('retried', { method: 'POST', path: `${delivery(id, event)}/retry` }, options),
+  }
+}
