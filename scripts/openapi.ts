@@ -5,6 +5,7 @@ import { systemClock } from '../src/adapters/clock.ts'
 import { loadConfig } from '../src/config/config.ts'
 import { letterGroupRoutes } from '../src/dead-letters/group-routes.ts'
 import { deadLetterRoutes } from '../src/dead-letters/routes.ts'
+import { WEBHOOKS } from '../src/events/webhook-document.ts'
 import { eventRoutes } from '../src/events/routes.ts'
 import { openGuards } from '../src/http/auth.ts'
 import { noticeRoutes } from '../src/charging/notice-routes.ts'
@@ -50,6 +51,7 @@ const app = await buildServer({
   version: VERSION,
   title: loadConfig({}).appName,
   documented: true,
+  webhooks: WEBHOOKS,
   guards: openGuards(systemClock, { keys: nobody }),
   connections: { max: 1, elapsedMs: systemClock.elapsedMs },
   onAnswer: () => undefined,

@@ -19,6 +19,7 @@ export const RECORD_DAMAGES: readonly Damage[] = [
     name: 'an unknown withdrawal that somebody failed',
     sql: [`${PAY} status = 'failed', finished_at = created_at where id = ${UNKNOWN_OUT}`],
     rules: [
+      'event_missing',
       'failed_without_evidence',
       'failed_without_letter',
       'held_open',
@@ -26,6 +27,23 @@ export const RECORD_DAMAGES: readonly Damage[] = [
       'release_missing',
       'task_of_final',
     ],
+  },
+  {
+    name: 'a success whose event is gone',
+    sql: [`delete from events where payment_id = ${PAID_IN}`],
+    rules: ['event_missing'],
+  },
+  {
+    name: 'a failure whose event is of a success',
+    sql: [`update events set type = 'payment.succeeded' where payment_id = ${FAILED_IN}`],
+    rules: ['event_missing'],
+  },
+  {
+    name: 'a refund whose event is gone',
+    sql: [
+      `delete from events where payment_id = ${payment("type = 'refund' and status = 'success'")}`,
+    ],
+    rules: ['event_missing'],
   },
   {
     name: 'a refused payment with a task',

@@ -5,7 +5,8 @@ import type { StoredEvent } from './store.ts'
 
 const ID_OR_NULL = (description: string) => nullable('integer', { description })
 
-const PaymentData = Type.Object(
+/** What an event of a payment says. */
+export const PaymentData = Type.Object(
   {
     payment_id: Id,
     user_id: Id,
@@ -40,7 +41,8 @@ const PaymentData = Type.Object(
   { title: 'PaymentEventData', description: 'The payment as it was right after the change.' },
 )
 
-const LetterData = Type.Object(
+/** What an event of a dead letter says. */
+export const LetterData = Type.Object(
   {
     id: Id,
     payment_id: Id,
@@ -61,7 +63,8 @@ const LetterData = Type.Object(
   { title: 'DeadLetterEventData', description: 'The letter as it was right after the change.' },
 )
 
-const EndpointData = Type.Object(
+/** What an event of an endpoint says. */
+export const EndpointData = Type.Object(
   { endpoint_id: Id, url: nullable('string'), reason: oneOf(['gone', 'silent']) },
   { title: 'WebhookEndpointEventData' },
 )

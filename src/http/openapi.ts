@@ -13,6 +13,8 @@ interface DocumentOptions {
   readonly version: string
   /** Whether API keys are asked for: only then does the document speak of them. */
   readonly keys: boolean
+  /** What the service sends by itself: path items by name, with schemas that have titles. */
+  readonly webhooks: object
 }
 
 const DESCRIPTION =
@@ -74,7 +76,8 @@ export async function document(app: FastifyInstance, options: DocumentOptions): 
       schema: options.keys ? withScope(schema, url, [route.method].flat()[0] ?? 'GET') : schema,
       url,
     }),
-    transformObject: (made) => finish('openapiObject' in made ? made.openapiObject : {}),
+    transformObject: (made) =>
+      finish('openapiObject' in made ? made.openapiObject : {}, options.webhooks),
   })
   void app.register(docsPage(options.title))
   void app.register(errorsPage(options.title))
@@ -104,13 +107,14 @@ type Node = Record<string, unknown>
  * a title becomes a component of that name, and the refusals that operations share become
  * components.
  */
-function finish(made: object): object {
+function finish(made: object, sent: object): object {
   const openapi = made as Node & { paths: Node; components: { schemas: Node } }
   const schemas: Node = {}
   const paths = named(openapi.paths, schemas) as Record<string, Record<string, Node>>
   for (const [known, schema] of Object.entries(openapi.components.schemas)) {
     schemas[known] = named(schema, schemas)
   }
+  const webhooks = named(sent, schemas)
   for (const operation of Object.values(paths).flatMap(Object.values)) {
     operation['parameters'] = (operation['parameters'] as Node[] | undefined)?.map(capitalized)
     operation['responses'] = described(operation['responses'] as Record<string, Node>)
@@ -119,7 +123,7 @@ function finish(made: object): object {
     Object.entries(schemas).toSorted(([a], [b]) => (a < b ? -1 : 1)),
   )
   const components = { ...openapi.components, schemas: sorted, responses: SHARED_RESPONSES }
-  return { ...openapi, paths, components }
+  return { ...openapi, paths, webhooks, components }
 }
 
 /** Headers are read whatever their case, and are known by their capitals. */

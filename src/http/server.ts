@@ -29,6 +29,8 @@ interface ServerOptions {
   readonly version: string
   readonly title: string
   readonly documented: boolean
+  /** What of its own the document says that the service sends. */
+  readonly webhooks?: object
   readonly guards: Guards
   /** Makes the ids of requests; `requestIds` by default. */
   readonly requestId?: ReturnType<typeof requestIds>
@@ -94,7 +96,10 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   demandHttp(app)
   guard(app, options.guards)
   refuseCardNumbers(app)
-  if (options.documented) await document(app, { ...options, keys: options.guards.keys !== null })
+  if (options.documented) {
+    const { webhooks = {}, guards } = options
+    await document(app, { ...options, webhooks, keys: guards.keys !== null })
+  }
   return app
 }
 

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { WEBHOOKS } from '../events/webhook-document.ts'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { systemClock } from '../adapters/clock.ts'
@@ -154,6 +155,7 @@ async function openServer(shared: Process, roles: Roles) {
     version: VERSION,
     title: config.appName,
     documented: roles.api,
+    webhooks: WEBHOOKS,
     guards,
     connections: connectionOptions(shared),
     requestId,

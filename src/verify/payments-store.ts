@@ -133,6 +133,29 @@ const AMOUNT_MAX = `case
           .join('\n        ')}
         else ${AMOUNTS_MAX[2]} end`
 
+/** Since when a type of event is wanted in this shard; null: it is not. */
+const wantedSince = (type: string) => `(
+        select since[array_position(types, '${type}')]
+        from event_wants
+        where shard = $1
+      )`
+
+/**
+ * Whether a final payment has no event although it was wanted when it ended. Who wants a type has
+ * locked out whoever ended payments without knowing, so the time when it ended tells. A return is
+ * told of the payment that it is of.
+ */
+const UNTOLD = `payment.type <> 'return' and case payment.status
+        when 'success' then payment.finished_at >= ${wantedSince('payment.succeeded')}
+        when 'failed' then payment.finished_at >= ${wantedSince('payment.failed')}
+      end is true and (
+        select true
+        from events
+        where shard = $1 and payment_id = payment.id and type = case payment.status
+          when 'success' then 'payment.succeeded' else 'payment.failed' end
+        limit 1
+      ) is not true`
+
 /**
  * Payments with everything the rules ask about them. Postings are found through the payment's user,
  * because their key begins with it; those under another user are found from their side, in the
@@ -209,7 +232,8 @@ const KNOWN = `
         select count(*)
         from payments
         where shard = $1 and redrive_of = payment.redrive_of
-      ) > 1 as repeats_again
+      ) > 1 as repeats_again,
+      ${UNTOLD} as untold
     from chunk payment
     cross join lateral (
       select

@@ -244,6 +244,9 @@ export const RULES = {
     payment: `queued and (task_attempts not between 0 and fence or lookups < 0
       or (status = 'new' and lookups > 0))`,
   }),
+  event_missing: warning('payment', 'A final payment has its event, where one was wanted.', {
+    payment: `untold and not refused`,
+  }),
   letter_orphan: warning('letter', 'A dead letter belongs to a payment that exists.', {
     letter: `payment.id is null`,
   }),

@@ -146,7 +146,7 @@ const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
   ],
   [/store\.ts$/, /^src\/domain\/|^src\/ports|^OWN\//, 'a store knows the domain and the ports'],
   [
-    /routes\.ts$|\/bodies\.ts$/,
+    /routes\.ts$|\/bodies\.ts$|\/webhook-document\.ts$/,
     /^src\/(domain|http)\/|^src\/ports|^OWN\/|^@?fastify|^typebox/,
     'routes are thin',
   ],

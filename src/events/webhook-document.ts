@@ -1,0 +1,56 @@
+import { Type, type TSchema } from 'typebox'
+import { EVENT_NAMES, EVENT_TYPES, type EventTypeName } from '../domain/event.ts'
+import { Time } from '../http/schemas.ts'
+import { EndpointData, LetterData, PaymentData } from './bodies.ts'
+
+const DATA = { payment: PaymentData, letter: LetterData, endpoint: EndpointData } as const
+
+/** The headers of a message, as Standard Webhooks has them. */
+const HEADERS = [
+  ['webhook-id', 'The id of the event: the same at every attempt.', 'msg_1'],
+  ['webhook-timestamp', 'When this attempt was made, in seconds since 1970.', '1900000000'],
+  ['webhook-signature', '`v1,` and a signature; two of them while a secret is rotated.', 'v1,c2ln'],
+].map(([name, description, example]) => ({
+  name,
+  in: 'header',
+  required: true,
+  description,
+  schema: { type: 'string', examples: [example] },
+}))
+
+const ANSWERS = {
+  '2XX': { description: 'Taken. Everything else is tried again, over three days.' },
+  '410': { description: 'The endpoint is gone: it is disabled.' },
+  '429': { description: 'Too many: the endpoint is left alone for `Retry-After` seconds.' },
+}
+
+/**
+ * What endpoints are sent, for the document: an item for each type of event, so that receivers can
+ * generate types. An endpoint that asked for `thin` events gets ids alone in `data`.
+ */
+export const WEBHOOKS: Readonly<Record<string, object>> = Object.fromEntries(
+  EVENT_NAMES.map((name) => [name, { post: operationOf(name) }]),
+)
+
+function operationOf(name: EventTypeName): object {
+  const { about, tells } = EVENT_TYPES[name]
+  const title = capitals(name)
+  const data: TSchema = DATA[about]
+  const schema = Type.Object({ type: Type.Literal(name), timestamp: Time, data }, { title })
+  return {
+    tags: ['Events'],
+    operationId: `on${title}`,
+    summary: name,
+    description: tells,
+    security: [],
+    parameters: HEADERS,
+    requestBody: { required: true, content: { 'application/json': { schema } } },
+    responses: ANSWERS,
+  }
+}
+
+/** `payment.succeeded` as `PaymentSucceededEvent`. */
+function capitals(name: string): string {
+  const words = name.split(/[._]/).map((word) => word.slice(0, 1).toUpperCase() + word.slice(1))
+  return `${words.join('')}Event`
+}
