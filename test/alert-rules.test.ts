@@ -71,6 +71,9 @@ const STORIES: Readonly<Record<string, Story>> = {
     fires: '8m',
     over: '30m',
   },
+  PaymentsWebhooksFailing: wrong('payments_webhook_endpoints{state="failing"}', 1, 20),
+  PaymentsWebhooksDisabled: wrong('payments_webhook_endpoints{state="disabled"}', 1, 5),
+  PaymentsWebhooksLate: wrong('payments_webhook_oldest_due_seconds', 90, 10),
   PaymentsErrors: {
     series: { [`${HTTP}{status="500"}`]: '0+1x5 5x60' },
     fires: '5m',

@@ -90,6 +90,8 @@ const SICK = {
   unknownAmounts: { USD: 1n },
   unknownOldestSeconds: 7_200,
   heldAmounts: { USD: 0n },
+  webhookEndpoints: { failing: 1, disabled: 1 },
+  webhookOldestDueSeconds: 90,
   deadLettersOpen: { failed: 3, unknown: 1 },
   // fromEntries forgets the keys' type.
   counts: Object.fromEntries(EXACT_NAMES.map((name) => [name, 0])) as Record<ExactName, number>,
@@ -97,6 +99,7 @@ const SICK = {
 const WELL = {
   ...SICK,
   queueTasks: { due: 0, waiting: 0, leased: 0 },
+  webhookEndpoints: { failing: 0, disabled: 0 },
   deadLettersOpen: { failed: 0, unknown: 0 },
 }
 

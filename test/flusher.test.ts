@@ -140,6 +140,14 @@ const QUEUES = [
   { due: 2, leased: 30, waiting: 400, oldestDueSeconds: 50 },
   { due: 4, leased: 50, waiting: 600, oldestDueSeconds: 0 },
 ]
+const BEHIND = [
+  [{ endpointId: 1n, dueSeconds: 3, failing: true }],
+  [
+    { endpointId: 1n, dueSeconds: 7, failing: true },
+    { endpointId: 2n, dueSeconds: 0, failing: false },
+  ],
+  [],
+]
 const RISKS = [
   { unknownCount: 1, unknownAmount: 10n, unknownOldestSeconds: 9, failedLetters: 100 },
   { unknownCount: 3, unknownAmount: 30n, unknownOldestSeconds: 2, failedLetters: 0 },
@@ -150,6 +158,8 @@ test('gauges add amounts and counts of unlike shards, and show the oldest of the
   const db = fakeDb((name, shard) => {
     if (name === 'risk_read') return [RISKS[shard]]
     if (name === 'held_read') return [{ currency: null, held: BigInt(10 ** shard) }]
+    if (name === 'webhooks_behind') return BEHIND[shard] ?? []
+    if (name === 'webhooks_disabled') return [{ count: 2 }]
     return name.includes('counts') || name.includes('counters') ? [] : [QUEUES[shard]]
   })
   const { counts, ...gauges } = await databaseGauges(db)
@@ -161,6 +171,8 @@ test('gauges add amounts and counts of unlike shards, and show the oldest of the
     unknownAmounts: { USD: 40n },
     unknownOldestSeconds: 9,
     heldAmounts: { USD: 111n },
+    webhookEndpoints: { failing: 1, disabled: 2 },
+    webhookOldestDueSeconds: 7,
     deadLettersOpen: { unknown: 4, failed: 150 },
   })
 })

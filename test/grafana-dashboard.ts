@@ -67,6 +67,11 @@ const ROWS: Readonly<Record<string, readonly Panel[]>> = {
       queries: [['{{class}}', 'max by (class) (payments_dead_letters_open)']],
     },
     {
+      title: 'Webhook endpoints that fail or are disabled',
+      unit: 'short',
+      queries: [['{{state}}', 'max by (state) (payments_webhook_endpoints)']],
+    },
+    {
       title: 'Rules of the books that are broken',
       unit: 'short',
       queries: [['{{rule}}', 'max by (rule) (payments_invariant_violations) > 0']],

@@ -17,6 +17,8 @@ const GAUGES = {
   unknownAmounts: { USD: 0n },
   unknownOldestSeconds: 0,
   heldAmounts: { USD: 0n },
+  webhookEndpoints: { failing: 0, disabled: 0 },
+  webhookOldestDueSeconds: 0,
   deadLettersOpen: { failed: 0, unknown: 0 },
   // fromEntries forgets the keys' type.
   counts: Object.fromEntries(EXACT_NAMES.map((name) => [name, 0])) as Record<ExactName, number>,

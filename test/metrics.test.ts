@@ -14,6 +14,8 @@ const DATABASE = {
   unknownAmounts: { USD: 12_345n },
   unknownOldestSeconds: 90,
   heldAmounts: { USD: 999_999_999_999n },
+  webhookEndpoints: { failing: 5, disabled: 1 },
+  webhookOldestDueSeconds: 2.5,
   deadLettersOpen: { failed: 4, unknown: 2 },
   counts: Object.fromEntries(EXACT_NAMES.map((name, at) => [name, at + 1])) as Record<
     ExactName,
@@ -156,6 +158,8 @@ test('every metric is scraped under its name, in base units', async (t) => {
     'payments_unknown_amount_minor{currency="USD"}': 12_345,
     payments_unknown_oldest_seconds: 90,
     'payments_held_amount_minor{currency="USD"}': 999_999_999_999,
+    'payments_webhook_endpoints{state="failing"}': 5,
+    payments_webhook_oldest_due_seconds: 2.5,
     'payments_dead_letters_open{class="failed"}': 4,
     'payments_build_info{version="1.2.3",role="test"}': 1,
     payments_scrape_errors_total: 0,

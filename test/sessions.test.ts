@@ -20,7 +20,7 @@ const UNSHARDED: readonly (readonly [names: RegExp, why: string])[] = [
   [/^(keys|sessions)_/, 'API keys, and who is signed in, are of the whole service'],
   [/^processes_/, 'a process serves all shards'],
   [/^verifications_/, 'the books are checked over all shards'],
-  [/^endpoints_/, 'an endpoint wants events of all shards'],
+  [/^(endpoints_|webhooks_disabled$)/, 'an endpoint wants events of all shards'],
   [/^event_wants_lock$/, 'locks the table, and reads no row'],
   [/^redrives_/, 'a run redrives letters of all shards'],
   [/^breaker_/, 'a gateway knows no shards'],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { feed } from '../src/events/feed.ts'
+import { databaseGauges } from '../src/metrics/database-gauges.ts'
 import { claimDue } from '../src/webhooks/deliver.ts'
 import { addEndpoint, dropEndpoint, editEndpoint, rotateSecret } from '../src/webhooks/endpoints.ts'
 import { Unavailable } from '../src/ports.ts'
@@ -172,4 +173,32 @@ test('an endpoint that is disabled by what it answers is in the record as an act
     where act <> 'create'`,
   )
   assert.deepEqual(acts, [{ act: 'disable', actor: null, request_id: 'gone', state: 'disabled' }])
+})
+
+test('gauges tell of endpoints that fail, are late, and are disabled by the service alone', async (t) => {
+  const { world, turn, endpoint } = await delivering(t, 2)
+  const bad = await receiver(t, status(500))
+  const gone = await receiver(t, status(410))
+  const { id } = await endpoint(bad.url)
+  await endpoint(gone.url)
+  const off = await endpoint(gone.url)
+  await editEndpoint(world.db, off.id, { state: 'disabled' }, BY)
+  const gauges = async () => {
+    const { webhookEndpoints, webhookOldestDueSeconds } = await databaseGauges(world.db)
+    return { ...webhookEndpoints, late: webhookOldestDueSeconds }
+  }
+  assert.deepEqual(await gauges(), { failing: 0, disabled: 0, late: 0 })
+  await succeed(world)
+  await feed(world.db)
+  world.clock.advance(7_000)
+  assert.deepEqual(await gauges(), { failing: 0, disabled: 0, late: 7 })
+  await turn()
+  assert.deepEqual(await gauges(), { failing: 0, disabled: 1, late: 0 }, 'it failed once')
+  world.clock.advance(5_000)
+  await turn()
+  assert.deepEqual(await gauges(), { failing: 1, disabled: 1, late: 0 })
+  world.clock.advance(400_000)
+  assert.equal((await gauges()).late, 100)
+  await editEndpoint(world.db, id, { state: 'disabled' }, BY)
+  assert.deepEqual(await gauges(), { failing: 0, disabled: 1, late: 0 })
 })

@@ -273,8 +273,15 @@ function databaseSource(make: MakeGauge, counters: ReadonlyMap<ExactName, Counte
     'currency',
   )
   const deadLetters = make('dead_letters_open', 'Open dead letters.', 'class')
+  const endpoints = make(
+    'webhook_endpoints',
+    'Endpoints that fail, and those that the service disabled.',
+    'state',
+  )
+  const oldestWebhook = make('webhook_oldest_due_seconds', 'Age of the oldest due delivery.')
+  const webhooks = [endpoints, oldestWebhook]
   const own = [tasks, oldestDue, unknown, unknownAmount, unknownOldest, held, deadLetters]
-  const gauges = [...own, ...counters.values()]
+  const gauges = [...own, ...webhooks, ...counters.values()]
 
   return (read: () => Promise<DatabaseGauges>): Source => ({
     gauges,
@@ -288,6 +295,8 @@ function databaseSource(make: MakeGauge, counters: ReadonlyMap<ExactName, Counte
       unknownOldest.set(values.unknownOldestSeconds)
       setEach(held, 'currency', numbersOf(values.heldAmounts))
       setEach(deadLetters, 'class', values.deadLettersOpen)
+      setEach(endpoints, 'state', values.webhookEndpoints)
+      oldestWebhook.set(values.webhookOldestDueSeconds)
       for (const [name, counter] of counters) {
         counter.reset()
         counter.inc(values.counts[name])

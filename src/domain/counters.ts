@@ -112,6 +112,10 @@ export interface DatabaseGauges {
   readonly heldAmounts: Readonly<Record<string, bigint>>
   /** Open dead letters by class: `failed`, `unknown`. */
   readonly deadLettersOpen: Readonly<Record<string, number>>
+  /** Endpoints of webhooks: `failing`, and `disabled` by the service itself. */
+  readonly webhookEndpoints: Readonly<Record<string, number>>
+  /** Of the delivery that has been due for longest; 0: none is due. */
+  readonly webhookOldestDueSeconds: number
   /** The counters that the database keeps, over all processes. */
   readonly counts: Readonly<Record<ExactName, number>>
 }

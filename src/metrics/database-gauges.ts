@@ -4,17 +4,20 @@ import { eachShard, whole } from '../each-shard.ts'
 import { viewQueue } from '../queue/load-store.ts'
 import { readExact } from './exact-counters.ts'
 import { readHeld, readRisk } from './store.ts'
+import { countDisabled, readBehind } from './webhooks-store.ts'
 
 /**
  * Read the gauges of all shards: amounts, by currency, and counts are added, ages are the oldest.
  */
 export async function databaseGauges(db: Db): Promise<DatabaseGauges> {
   const { shards } = db
-  const [counts, queues, risks, held] = await Promise.all([
+  const [counts, queues, risks, held, behind, disabled] = await Promise.all([
     readExact(db),
     eachShard(shards, viewQueue).then(whole),
     eachShard(shards, readRisk).then((parts) => whole(parts).flat()),
     eachShard(shards, readHeld).then((parts) => whole(parts).flat()),
+    eachShard(shards, readBehind).then((parts) => whole(parts).flat()),
+    countDisabled(db.global),
   ])
   const unknown = sum(risks.map((risk) => risk.unknownCount))
   return {
@@ -35,6 +38,12 @@ export async function databaseGauges(db: Db): Promise<DatabaseGauges> {
       held.map((part) => [part.currency, part.held]),
     ),
     counts,
+    webhookEndpoints: {
+      failing: new Set(behind.filter(({ failing }) => failing).map(({ endpointId }) => endpointId))
+        .size,
+      disabled,
+    },
+    webhookOldestDueSeconds: Math.max(0, ...behind.map(({ dueSeconds }) => dueSeconds)),
     deadLettersOpen: { unknown, failed: sum(risks.map((risk) => risk.failedLetters)) },
   }
 }
