@@ -3,6 +3,7 @@ import { assumed, type GatewayConfig, type GatewayOf } from '../config/gateways.
 import type { GatewayProfile } from '../domain/gateway.ts'
 import { exponentOf, untoldCurrency } from '../domain/currency.ts'
 import { httpCharges } from '../gateways/http-charges.ts'
+import { readHttpNotice } from '../gateways/http-notice.ts'
 import { httpGateway } from '../gateways/http-gateway.ts'
 import { STRIPE_CURRENCIES } from '../gateways/stripe-amount.ts'
 import { stripeCharges } from '../gateways/stripe-list.ts'
@@ -115,6 +116,11 @@ function openedLate(profile: GatewayProfile, open: () => Gateway): Gateway {
     profile,
     execute: (operation, signal) => gateway().execute(operation, signal),
     lookup: (operation, signal) => gateway().lookup(operation, signal),
+    cancel: (operation, signal) => {
+      const { cancel, lookup } = gateway()
+      return (cancel ?? lookup)(operation, signal)
+    },
+    readNotice: (raw) => readHttpNotice(raw.body),
     close: async () => opened?.close(),
   }
 }
