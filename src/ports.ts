@@ -241,6 +241,8 @@ export interface GatewayCharge {
   /** The currency that the list names; null: none. */
   readonly currency: string | null
   readonly type: string
+  /** The gateway's own reference of it; null: the list names none. */
+  readonly ref: string | null
 }
 
 /**

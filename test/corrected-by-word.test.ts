@@ -33,7 +33,7 @@ function charges({ gateway }: TestWorld, type: 'deposit' | 'withdraw') {
   const ids = new Map(gateway.calls.map(({ key, paymentId }) => [key, paymentId]))
   const listed = [...gateway.charged].map(([key, [amount = 0n]]): GatewayCharge => {
     const decimal = `${amount / 100n}.${String(amount % 100n).padStart(2, '0')}`
-    return { paymentId: ids.get(key) ?? 0n, key, amount: decimal, currency: null, type }
+    return { paymentId: ids.get(key) ?? 0n, key, amount: decimal, currency: null, type, ref: null }
   })
   return () => Promise.resolve({ charges: listed, next: null })
 }

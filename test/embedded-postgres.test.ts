@@ -9,11 +9,8 @@ import { after, afterEach, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
 import { findPackage, prepareBinaries, serverUser } from '../src/adapters/embedded-binaries.ts'
-import {
-  startEmbeddedPostgres,
-  type EmbeddedOptions,
-  type EmbeddedPostgres,
-} from '../src/adapters/embedded-postgres.ts'
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../src/adapters/embedded-postgres.ts'
+import type { EmbeddedOptions } from '../src/adapters/embedded-session.ts'
 import { killTree } from '../src/adapters/embedded-server.ts'
 import { until } from './process-kit.ts'
 
@@ -83,17 +80,13 @@ test("the service's password does not open the superuser's account, nor the othe
 })
 
 test('a server that dies while it is used is started again on its port', async () => {
-  const first = await start({ dataDir: shared })
+  const lost: Error[] = []
+  const first = await start({ dataDir: shared, onLost: (error) => lost.push(error) })
   const lock = join(shared, 'pg18', 'postmaster.pid')
   // Again as soon as it answers, when whoever started it may not even know that it does.
   for (let round = 0; round < 3; round += 1) {
     killTree(Number((await fs.readFile(lock, 'utf8')).split('\n', 1)[0]))
-    await until('it answers again', () =>
-      run(first, 'select 1').then(
-        () => true,
-        () => false,
-      ),
-    )
+    await answersAgain(first, lost)
   }
   const [pid] = (await fs.readFile(lock, 'utf8')).split('\n', 1)
   await until('it is known', () => first.pid === Number(pid))
@@ -105,6 +98,17 @@ test('a server that dies while it is used is started again on its port', async (
   await second.stop()
   await assert.rejects(run(second, 'select 1'), { code: 'ECONNREFUSED' })
 })
+
+/** Wait until a server answers; fails with what is said when it is given up. */
+async function answersAgain(server: EmbeddedPostgres, lost: readonly Error[]): Promise<void> {
+  await until('it answers again', () => {
+    if (lost[0] !== undefined) throw lost[0]
+    return run(server, 'select 1').then(
+      () => true,
+      () => false,
+    )
+  })
+}
 
 test('a server that cannot be started again is given up, with its log', async () => {
   const lost: Error[] = []

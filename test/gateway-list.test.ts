@@ -103,7 +103,7 @@ test('however many charges a gateway lists, those that are not ours are not reme
     const charges = Array.from({ length: 1_000 }, (_, at) => {
       // Every id is listed twice.
       const paymentId = BigInt(after + (at >> 1) + 1)
-      return { paymentId, key: 'k', amount: 0.01, currency: null, type: 'deposit' }
+      return { paymentId, key: 'k', amount: 0.01, currency: null, type: 'deposit', ref: null }
     })
     return Promise.resolve({ charges, next: after + 1_000 < pages * 1_000 ? after + 1_000 : null })
   }

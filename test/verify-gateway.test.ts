@@ -124,6 +124,55 @@ test('a gateway agrees with what went back: refunds, returns, and what was booke
   assert.deepEqual(gateway(await compare(world, server.url)), ['gateway_missing_here'])
 })
 
+test('a correction of what the gateway never executed is reported', async (t) => {
+  const world = await testWorld(t)
+  await moneyGoesBack(world)
+  const server = await serveMock(t)
+  world.clock.advance(1_000)
+  const report = await compare(world, server.url)
+  const missing = report.rules.find(({ rule }) => rule === 'gateway_missing_there')
+  const lates = "select payment_id as id from postings where kind = 'settle_late'"
+  const [late] = await world.sql<{ id: bigint }>(lates)
+  assert.ok(missing?.examples.some(({ id }) => id === late?.id))
+})
+
+test('a refund that failed by mistake agrees with the gateway once it is booked as a return', async (t) => {
+  const world = await testWorld(t)
+  await moneyGoesBack(world)
+  const server = await serveMock(t)
+  const rows = await world.sql<Order & { parent: bigint | null }>(
+    `select id::int as "paymentId", user_id::int as "userId", gateway_key::text as key, amount,
+       commission, type, parent_id as parent
+     from payments
+     where type in ('deposit', 'refund') and status in ('success', 'failed') and attempts > 0
+     order by id`,
+  )
+  for (const { parent, ...order } of rows) {
+    server.mock.pay({ ...order, ...(parent === null ? {} : { parentId: Number(parent) }) })
+  }
+  world.clock.advance(1_000)
+  const missing = async () => {
+    const report = await compare(world, server.url)
+    const rule = report.rules.find((one) => one.rule === 'gateway_missing_here')
+    return rule?.examples.map(({ id }) => id)
+  }
+  const [failed] = await world.sql<{ id: bigint; parent: bigint }>(
+    `select id, parent_id as parent from payments
+     where type = 'refund' and status = 'failed' and attempts > 0`,
+  )
+  assert.deepEqual(await missing(), [failed?.id])
+  // The return is under the name that the refund has in the gateway's list.
+  const { charges } = await httpCharges(server.url)(0)
+  const ref = charges.find(({ paymentId }) => paymentId === failed?.id)?.ref
+  assert.ok(typeof ref === 'string')
+  await world.sql(
+    `update payment_children set ref = $1 where parent_id = $2 and payment_id = (
+       select id from payments where return_kind = 'charged_back')`,
+    [ref, failed?.parent],
+  )
+  assert.deepEqual(await missing(), [])
+})
+
 test('what is charged and booked behind the end of the gateway’s list is no alarm', async (t) => {
   const { world, server } = await agreeing(t)
   const list = httpCharges(server.url)

@@ -200,7 +200,8 @@ function decide(batch: Batch, draft: Draft): Answer {
  * that, whoever it is for, unless a currency was named.
  */
 function nobodys({ asked }: Draft, { exponent }: Terms): Answer {
-  return asked?.currency === null ? wrongAmount('amount_precision', exponent) : refuse(NOBODY)
+  const money = asked?.currency === null ? inCurrency(asked.amount, exponent) : null
+  return money === null || money.ok ? refuse(NOBODY) : wrongAmount(money.problem, exponent)
 }
 
 const NOBODY: DraftRefusal = { code: 'user_not_found' }

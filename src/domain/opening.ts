@@ -21,6 +21,8 @@ export interface UserDraft {
   readonly texts?: UserTexts | null
   /** Its fields as they were sent; needed with a key. */
   readonly sent?: SentFields
+  /** The same said in another way: with the currency of the books named, or left out. */
+  readonly alike?: SentFields
 }
 
 /** A draft with an id for its user, which may turn out to be another's. */
@@ -58,8 +60,10 @@ type KeyVerdict =
  * Decide what the key of an opening stands for: `holder` is who has it, be it this opening. The
  * same key with other fields is refused, and the answer names them.
  */
-export function decideKey({ id, sent = {} }: Opening, holder: KeyHolder): KeyVerdict {
-  const errors = differing(sent, holder.sent)
+export function decideKey({ id, sent = {}, alike }: Opening, holder: KeyHolder): KeyVerdict {
+  const [errors = []] = [sent, alike ?? sent]
+    .map((said) => differing(said, holder.sent))
+    .toSorted((one, other) => one.length - other.length)
   if (errors.length === 0) return { kind: 'held', id: holder.userId, fresh: holder.userId === id }
   const refusal = { code: 'idempotency_key_reuse', errors, userId: holder.userId } as const
   return { kind: 'refused', refusal }

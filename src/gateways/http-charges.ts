@@ -71,6 +71,7 @@ function toCharge(item: unknown): GatewayCharge {
   // Whatever it is, its fields are checked one by one.
   const row = Object(item) as Record<string, unknown>
   const { payment_id: paymentId, idempotency_key: key, amount, currency, type } = row
+  const { gateway_ref: ref } = row
   // A text where a double might lose digits.
   if (!/^(0|[1-9]\d{0,17})$/.test(String(paymentId))) {
     throw new GatewayUnreadable('the gateway listed a charge without a payment_id')
@@ -81,5 +82,6 @@ function toCharge(item: unknown): GatewayCharge {
     amount,
     currency: typeof currency === 'string' ? currency : null,
     type: String(type),
+    ref: typeof ref === 'string' ? ref : null,
   }
 }

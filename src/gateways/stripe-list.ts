@@ -44,12 +44,13 @@ function readPage(exchange: Exchange) {
 
 /** An executed object of ours. Transfers have no status: there is none that is not done. */
 function chargeOf(row: Fields, type: GatewayCharge['type']): GatewayCharge[] {
-  const { status = 'succeeded', amount, currency, metadata } = row
+  const { id, status = 'succeeded', amount, currency, metadata } = row
   const ours = oursIn(metadata, OURS)
   const code = typeof currency === 'string' ? currency.toUpperCase() : ''
   const exponent = exponentOf(code)
   if (status !== 'succeeded' || ours === null || exponent === undefined) return []
   const units = fromStripe(amount, { currency: code, exponent })
   const money = units === null ? null : shortestMoney(units, exponent)
-  return [{ ...ours, amount: money, currency: code, type }]
+  const ref = typeof id === 'string' ? id : null
+  return [{ ...ours, amount: money, currency: code, type, ref }]
 }

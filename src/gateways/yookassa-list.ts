@@ -152,10 +152,11 @@ export function yookassaCharges({ url, shop, payoutShop }: YookassaListing): Lis
 }
 
 /** An executed object of ours. */
-function chargeOf({ status, amount, metadata }: Fields, kind: Operation): GatewayCharge[] {
+function chargeOf({ id, status, amount, metadata }: Fields, kind: Operation): GatewayCharge[] {
   const ours = oursIn(metadata, OURS)
   if (status !== 'succeeded' || ours === null) return []
   const { value, currency } = fieldsIn(amount)
   const named = typeof currency === 'string' ? currency : null
-  return [{ ...ours, amount: value, currency: named, type: typeOf(kind) }]
+  const ref = typeof id === 'string' ? id : null
+  return [{ ...ours, amount: value, currency: named, type: typeOf(kind), ref }]
 }

@@ -183,12 +183,18 @@ function openRoute(app: App, { open, db }: UserRoutes): void {
     if (!read.ok) return refuse(reply, read.refusal)
     const { texts } = read
     const said = { external_id: texts?.externalId ?? null, metadata: texts?.metadata ?? null }
+    const fields = { balance: `${money.minor}`, ...said }
+    const named = currency ?? db.currency
+    const home = named === db.currency
     const answer = await open({
       balance: money.minor,
-      currency: currency === db.currency ? null : currency,
+      currency: home ? null : currency,
       key: key.key === null ? null : { apiKey: request.keyId ?? '', key: key.key },
       texts,
-      sent: sentFields({ balance: `${money.minor}`, currency, ...said }),
+      sent: sentFields({ ...fields, currency }),
+      ...(home && {
+        alike: sentFields({ ...fields, currency: currency === null ? named : null }),
+      }),
     })
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (answer.replayed) void reply.header('idempotent-replayed', 'true')

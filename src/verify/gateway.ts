@@ -69,7 +69,7 @@ function judge(
   const finding = (rule: Finding['rule']) => found(rule, 'charge', charge.paymentId)
   const findings: Finding[] = []
   if (again) findings.push(finding('gateway_charged_twice'))
-  const failed = booked?.status === 'failed' && !booked.corrected
+  const failed = booked?.status === 'failed' && !booked.corrected && !cameBack(charge, booked)
   if (booked === undefined || booked.key !== charge.key || failed) {
     return [...findings, finding('gateway_missing_here')]
   }
@@ -81,6 +81,11 @@ function judge(
     findings.push(finding('gateway_amount'))
   }
   return findings
+}
+
+/** A refund that failed here, and whose money is booked as a return under its reference. */
+function cameBack({ ref }: GatewayCharge, { returns }: Booked): boolean {
+  return ref !== null && (returns?.split('\n').includes(ref) ?? false)
 }
 
 async function readAll(

@@ -301,11 +301,11 @@ export const RULES = {
   gateway_charged_twice: critical('charge', 'The gateway charged each payment once at most.'),
   gateway_missing_here: critical(
     'charge',
-    'What the gateway charged is not failed here, or was corrected.',
+    'What the gateway charged is not failed here, or booked by a word.',
   ),
   gateway_missing_there: critical(
     'charge',
-    'What succeeded here was charged there, or came back by itself.',
+    'What is booked as executed was executed there, or came back by itself.',
   ),
   gateway_amount: critical('charge', 'The gateway charged the amount that is in the books.'),
 } satisfies Record<string, Rule>

@@ -161,6 +161,8 @@ export interface Booked {
   readonly gateway: string
   /** It failed, and that the gateway executed it was booked afterwards. */
   readonly corrected: boolean
+  /** Of a failed refund: the references of what came back of its deposit, a line each. */
+  readonly returns: string | null
 }
 
 /** Read payments for the comparison with the gateway. */
@@ -174,20 +176,26 @@ const BOOKED: Statement<Booked> = {
       select from postings
       where postings.shard = $1 and postings.user_id = payment.user_id
         and postings.payment_id = payment.id and kind = 'settle_late'
-    ) as corrected
+    ) as corrected,
+    case when type = 'refund' and status = 'failed' then (
+      select string_agg(ref, chr(10))
+      from payment_children
+      where shard = $1 and parent_id = payment.parent_id and ref is not null
+    ) end as returns
   from payments payment
   where shard = $1 and id = any ($2::bigint[])`,
 }
 
 /**
- * The successes of a range at the gateway `$5` that finished before `$4`, their ids separated by
- * commas. A return came back by itself: the gateway executed nothing under its id.
+ * The successes of a range at the gateway `$5` that finished before `$4`, and the failures that were
+ * booked as executed before it, their ids separated by commas. A return came back by itself: the
+ * gateway executed nothing under its id.
  */
 const SUCCEEDED: Statement<{ ids: string | null; checked: number; upto: bigint }> = {
   name: 'verify_succeeded',
   text: `
   with chunk as materialized (
-    select id, type, status, gateway, finished_at
+    select id, user_id, type, status, gateway, finished_at
     from payments
     where shard = $1 and id > $2
     order by id
@@ -195,8 +203,16 @@ const SUCCEEDED: Statement<{ ids: string | null; checked: number; upto: bigint }
   )
   select
     string_agg(id::text, ',') filter (
-      where status = 'success' and type <> 'return' and finished_at < $4
-        and coalesce(gateway, 'http') = $5
+      where type <> 'return' and coalesce(gateway, 'http') = $5
+        and case status
+          when 'success' then finished_at < $4
+          when 'failed' then exists (
+            select from postings
+            where postings.shard = $1 and postings.user_id = chunk.user_id
+              and postings.payment_id = chunk.id and kind = 'settle_late' and created_at < $4
+          )
+          else false
+        end
     ) as ids,
     count(*)::int as checked,
     case when count(*) < $3 then 9223372036854775807 else max(id) end as upto
