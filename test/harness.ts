@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test'
 import { postgres, type PostgresDb } from '../src/adapters/postgres.ts'
 import type { Answer, Draft, Gateways } from '../src/domain/acceptance.ts'
 import type { GatewayTerms } from '../src/domain/evidence.ts'
-import type { Fee } from '../src/domain/fee.ts'
+import type { Fee, FeePolicy } from '../src/domain/fee.ts'
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
 import { seededRandom } from '../src/domain/random.ts'
 import type { RetryPolicy } from '../src/domain/decision.ts'
@@ -148,7 +148,10 @@ export const POLICY: Omit<RetryPolicy, keyof Promises> = {
 export const LEASE_MS = 15_000
 
 /** What charging takes, and acts of operators with it. */
-export type ActingWorld = ChargeWorld & { readonly terms: (gateway: string) => GatewayTerms }
+export type ActingWorld = ChargeWorld & {
+  readonly terms: (gateway: string) => GatewayTerms
+  readonly refundFee: FeePolicy
+}
 
 /** The service's operations on a database of its own, with time and gateway under control. */
 export interface TestWorld {
@@ -187,6 +190,7 @@ export async function testWorld(
   const policy = { ...POLICY, ...gateway.profile }
   const world: ActingWorld = {
     db,
+    refundFee: 'keep',
     clock,
     gateway,
     policy,

@@ -25,7 +25,14 @@ import {
 } from '../src/domain/returns.ts'
 
 /** The one deposit of the one user of a history. */
-const PARENT = { id: 1n, userId: 3n, type: 'deposit', status: 'success', exponent: 0 } as const
+const PARENT = {
+  id: 1n,
+  userId: 3n,
+  type: 'deposit',
+  status: 'success',
+  exponent: 0,
+  gateway: 'http',
+} as const
 
 /** A step of a history; parts are in thousandths of what there is at that moment. */
 type Step =
@@ -60,7 +67,7 @@ const deposits = fc
   )
 
 /** What no earlier refund or return has left. */
-const NOTHING = { earlier: new Map(), refunds: new Set<string>() }
+const NOTHING = { earlier: new Map(), refunds: new Set<string>(), refundsAt: () => true }
 
 /** What a history has come to: the books as somebody who only adds up entries sees them. */
 function history(deposit: { amount: bigint; commission: bigint }, given: Policies) {
@@ -275,6 +282,7 @@ test('a batch of refunds is decided as the same refunds are one by one', () => {
         parents: new Map([[1n, all.state()]]),
         available: new Map([[3n, all.sum('user')]]),
         earlier: new Map(),
+        refundsAt: () => true,
         ids: drafts.map((_, index) => BigInt(index + 10)),
       }
       const { answers, reserved } = decideRefunds(drafts, books, policy)

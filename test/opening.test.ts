@@ -44,6 +44,26 @@ test('of any openings, each external id and each id is opened once, by who holds
   )
 })
 
+test('a key is the same with the books’ currency named and left out, whichever was first', () => {
+  const [plain, spelled] = [{ balance: '1' }, { balance: '1', currency: 'USD' }].map(sentFields)
+  assert.ok(plain !== undefined && spelled !== undefined)
+  for (const [first, again] of [
+    [plain, spelled],
+    [spelled, plain],
+  ] as const) {
+    const holder = { apiKey: '', key: 'k', userId: 7n, sent: first }
+    const verdict = decideKey({ ...named(8n), sent: again, alike: first }, holder)
+    assert.deepEqual(verdict, { kind: 'held', id: 7n, fresh: false })
+    const other = sentFields({ balance: '2', currency: 'USD' })
+    const differs = decideKey(
+      { ...named(8n), sent: other, alike: sentFields({ balance: '2' }) },
+      holder,
+    )
+    assert.ok(differs.kind === 'refused')
+    assert.deepEqual(differs.refusal.errors, [{ pointer: '/balance', code: 'differs' }])
+  }
+})
+
 test('a key stands for the id of who has it, and for nobody whose fields differ', () => {
   const sent = sentFields({ balance: '1' })
   const holder = { apiKey: '', key: 'k', userId: 7n, sent }

@@ -28,6 +28,7 @@ const DEPOSIT: Parent = {
   amount: 10_000n,
   commission: 200n,
   exponent: 2,
+  gateway: 'http',
   ...NOTHING,
 }
 
@@ -51,6 +52,7 @@ function books(
     available: new Map([[3n, available]]),
     earlier: new Map(earlier.map((one) => [keyOf(one.userId, one.idempotencyKey ?? ''), one])),
     ids: Array.from({ length: 20 }, (_, index) => BigInt(index + 10)),
+    refundsAt: () => true,
   }
 }
 
@@ -276,4 +278,15 @@ test('a final payment is not canceled; one that was canceled is answered as the 
   for (const ended of [final('failed', 'rejected'), final('success', null)]) {
     assert.deepEqual(ended, { kind: 'refused', refusal: { code: 'payment_final' } })
   }
+})
+
+test('what was paid through a gateway that makes no refunds is not refunded, and holds nothing', () => {
+  const given = { ...books(10_000n), refundsAt: (gateway: string) => gateway !== 'http' }
+  const verdict = decideRefunds([refund('1', 'k')], given, 'keep')
+  assert.deepEqual(verdict.answers.map(word), ['no_route'])
+  assert.deepEqual([verdict.holds, verdict.payments], [[], []])
+  // What was accepted under the key before is answered the same.
+  const { payments } = decideRefunds([refund('1', 'k')], books(10_000n), 'keep')
+  const again = { ...given, earlier: books(0n, [DEPOSIT], payments).earlier }
+  assert.deepEqual(decideRefunds([refund('1', 'k')], again, 'keep').answers.map(word), ['=10'])
 })

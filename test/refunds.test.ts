@@ -11,7 +11,7 @@ import { until } from './process-kit.ts'
 import { balanced, done, givenBack, refund, refunded, refundOf } from './refunds-kit.ts'
 import { serve } from './serve.ts'
 
-const acting = ({ db, world }: TestWorld) => ({ db, terms: world.terms })
+const acting = ({ world }: TestWorld) => world
 
 async function letterOf(world: TestWorld, id: bigint): Promise<bigint> {
   const letters = await lettersOfPayment(world.db.of(id), id)

@@ -24,6 +24,7 @@ const DEPOSIT: ReturnParent = {
   amount: 10_000n,
   commission: 200n,
   exponent: 2,
+  gateway: 'http',
   refundReserved: 0n,
   feeReserved: 0n,
   returned: 0n,

@@ -63,7 +63,7 @@ test('traffic causes no false alarm, in a full pass and in a recent one', async 
 test('books that operators worked on are clean', async (t) => {
   const world = await testWorld(t)
   await busyHistory(world, 2)
-  const act = { db: world.db, clock: world.clock, shards: 1, terms: world.world.terms }
+  const act = { ...world.world, shards: 1 }
   const letters = await world.sql<{ id: bigint; class: string }>(
     "select id, class from dead_letters where state = 'open' order by id",
   )

@@ -18,8 +18,8 @@ export interface ActWorld {
   readonly db: Db
   /** What the gateway in use can do. */
   readonly terms: (gateway: string) => GatewayTerms
-  /** Whether refunds return their part of the commission; they keep it if left out. */
-  readonly refundFee?: FeePolicy
+  /** Whether refunds return their part of the commission. */
+  readonly refundFee: FeePolicy
   /** Told after each commit that tasks are due. */
   readonly onEnqueued?: (count: number) => void
 }

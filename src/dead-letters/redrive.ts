@@ -149,7 +149,7 @@ async function redriveInShard(
       childrenOf(tx, [...locked.parents.keys()]),
     ])
     const { redriveId } = by
-    const { terms, refundFee = 'keep' } = world
+    const { terms, refundFee } = world
     const { currency } = world.db
     const seen = { locked, ids, redriveId, known, left, relatives, children }
     const books = { ...seen, terms, refundFee, currency }

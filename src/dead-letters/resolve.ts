@@ -50,7 +50,7 @@ const OPERATOR_ERROR = 'resolved_by_operator'
  * closed; the word must agree with what is final.
  */
 export async function resolve(
-  world: ActWorld,
+  world: Pick<ActWorld, 'db'>,
   by: Operator,
   requests: readonly ResolveRequest[],
 ): Promise<ResolveAnswer[]> {
@@ -59,7 +59,7 @@ export async function resolve(
 
 /** Resolve one letter, once for the key of a request; null: it has none. */
 export function resolveUnderKey(
-  world: ActWorld,
+  world: Pick<ActWorld, 'db'>,
   { word, key }: { readonly word: ResolveRequest; readonly key: string | null },
   by: Operator,
 ) {

@@ -34,6 +34,8 @@ export interface Parent extends GivenBack {
   readonly status: StoredStatus
   /** Of its user's currency. */
   readonly exponent: Exponent
+  /** Where it was carried out, and so what gives it back. */
+  readonly gateway: string
 }
 
 /** A refund as it is written, or a refusal of one that is kept. */
@@ -58,6 +60,8 @@ export interface RefundBooks {
   readonly earlier: ReadonlyMap<string, EarlierPayment>
   /** At least one unused payment id for each draft. */
   readonly ids: readonly bigint[]
+  /** Whether a gateway carries out refunds. */
+  readonly refundsAt: (gateway: string) => boolean
 }
 
 export type RefundAnswer =
@@ -97,7 +101,7 @@ export function refundable({
   amount,
   refundReserved,
   returned,
-}: Omit<Parent, 'exponent'>): bigint {
+}: Omit<Parent, 'exponent' | 'gateway'>): bigint {
   const left = amount - refundReserved - returned
   return type === 'deposit' && status === 'success' && left > 0n ? left : 0n
 }
@@ -116,6 +120,7 @@ export function decideRefunds(
   const batch: Batch = {
     policy,
     ids: books.ids,
+    refundsAt: books.refundsAt,
     parents: new Map(books.parents),
     available: new Map(books.available),
     decided: new Map(books.earlier),
@@ -132,6 +137,7 @@ export function decideRefunds(
 interface Batch {
   readonly policy: FeePolicy
   readonly ids: readonly bigint[]
+  readonly refundsAt: (gateway: string) => boolean
   readonly parents: Map<bigint, Parent>
   readonly available: Map<bigint, bigint>
   readonly decided: Map<string, EarlierPayment>
@@ -152,6 +158,7 @@ function decide(batch: Batch, draft: RefundDraft): RefundAnswer {
     const earlier = batch.decided.get(keyOf(parent.userId, draft.idempotencyKey))
     if (earlier !== undefined) return replay(draft, earlier, parent.exponent)
   }
+  if (!batch.refundsAt(parent.gateway)) return refuse({ code: 'no_route' })
   const { exponent } = parent
   const atMost = refundable(parent)
   const amount = money?.minor ?? atMost

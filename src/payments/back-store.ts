@@ -1,6 +1,6 @@
 import { columns, numbers } from '../domain/columns.ts'
 import type { GivenBackMove, RefundShare } from '../domain/ends.ts'
-import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
+import { GATEWAY, type BookedType, type Payment, type StoredStatus } from '../domain/payment.ts'
 import type { ReturnKind } from '../domain/returns.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
@@ -77,6 +77,8 @@ export interface StoredParent {
   readonly returnedFee: bigint
   /** Null: that of the books. */
   readonly currency: string | null
+  /** Where it was carried out, and so what gives it back. */
+  readonly gateway: string
 }
 
 const PARENTS = `
@@ -84,7 +86,8 @@ const PARENTS = `
     id, user_id as "userId", type, status, amount, commission,
     coalesce(refund_reserved, 0) as "refundReserved", coalesce(fee_reserved, 0) as "feeReserved",
     coalesce(refunded, 0) as refunded, coalesce(returned, 0) as returned,
-    coalesce(returned_fee, 0) as "returnedFee", currency
+    coalesce(returned_fee, 0) as "returnedFee", currency,
+    coalesce(gateway, '${GATEWAY}') as gateway
   from payments
   where shard = $1 and id = any ($2::bigint[])
   order by id`

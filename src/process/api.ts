@@ -159,8 +159,10 @@ function refunding(
   gate: ReturnType<typeof openGate>,
   stops: Closing,
 ): (draft: RefundDraft) => Promise<RefundAnswer> {
+  const profiles = profilesOf(config)
+  const refundsAt = (name: string) => profiles.get(name)?.operations.has('refund') ?? true
   const batches = batcher<RefundDraft, RefundAnswer>(
-    (drafts) => acceptRefunds(acting, drafts),
+    (drafts) => acceptRefunds({ ...acting, refundsAt }, drafts),
     limits(config),
   )
   stops.push(() => batches.idle())

@@ -32,6 +32,8 @@ interface RefundWorld {
   readonly db: Db
   /** Whether refunds return their part of the commission. */
   readonly refundFee: FeePolicy
+  /** Whether a gateway carries out refunds; not there: each does. */
+  readonly refundsAt?: (gateway: string) => boolean
   /** Told after each commit how many tasks were put in the queue. */
   readonly onEnqueued?: (count: number) => void
 }
@@ -116,6 +118,7 @@ async function readBooks(
     tx.ids('payment_ids', drafts.length),
   ])
   return {
+    refundsAt: world.refundsAt ?? (() => true),
     parents: new Map(parents.map((parent) => [parent.id, toParent(parent, world.db.currency)])),
     earlier: new Map(earlier.map((made) => [keyOf(made.userId, made.idempotencyKey), known(made)])),
     ids,

@@ -172,6 +172,17 @@ const OPEN = {
   },
 }
 
+/** The fields of a request as they were sent; the books' currency may be named or left out. */
+function spellings(
+  fields: Parameters<typeof sentFields>[0],
+  currency: string | null,
+  books: string,
+): Pick<UserDraft, 'sent' | 'alike'> {
+  const sent = sentFields({ ...fields, currency })
+  if (currency !== null && currency !== books) return { sent }
+  return { sent, alike: sentFields({ ...fields, currency: currency === null ? books : null }) }
+}
+
 function openRoute(app: App, { open, db }: UserRoutes): void {
   app.post('/users', { schema: OPEN }, async (request, reply) => {
     const { balance, currency = null, external_id: externalId, metadata } = request.body
@@ -184,17 +195,12 @@ function openRoute(app: App, { open, db }: UserRoutes): void {
     const { texts } = read
     const said = { external_id: texts?.externalId ?? null, metadata: texts?.metadata ?? null }
     const fields = { balance: `${money.minor}`, ...said }
-    const named = currency ?? db.currency
-    const home = named === db.currency
     const answer = await open({
       balance: money.minor,
-      currency: home ? null : currency,
+      currency: currency === db.currency ? null : currency,
       key: key.key === null ? null : { apiKey: request.keyId ?? '', key: key.key },
       texts,
-      sent: sentFields({ ...fields, currency }),
-      ...(home && {
-        alike: sentFields({ ...fields, currency: currency === null ? named : null }),
-      }),
+      ...spellings(fields, currency, db.currency),
     })
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (answer.replayed) void reply.header('idempotent-replayed', 'true')

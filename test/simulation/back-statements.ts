@@ -36,6 +36,7 @@ function parentOf(payment: PaymentRow) {
     returned: payment.returned ?? 0n,
     returnedFee: payment.returnedFee ?? 0n,
     currency: payment.currency,
+    gateway: payment.gateway,
   }
 }
 
