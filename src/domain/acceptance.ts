@@ -200,8 +200,7 @@ function decide(batch: Batch, draft: Draft): Answer {
  * that, whoever it is for, unless a currency was named.
  */
 function nobodys({ asked }: Draft, { exponent }: Terms): Answer {
-  const money = asked?.currency === null ? inCurrency(asked.amount, exponent) : null
-  return money === null || money.ok ? refuse(NOBODY) : wrongAmount(money.problem, exponent)
+  return asked?.currency === null ? wrongAmount('amount_precision', exponent) : refuse(NOBODY)
 }
 
 const NOBODY: DraftRefusal = { code: 'user_not_found' }

@@ -70,8 +70,8 @@ function amountOf(
   if (currency === undefined) {
     const money = parseMoney(amount, 1n, books)
     if (money.ok) return { type, userId: BigInt(userId), amount: money.minor, idempotencyKey }
-    if (money.problem === 'amount_malformed') return wrongAmount(money.problem, books)
-    // The account's currency may have more decimals, and says which amounts are in its range.
+    // What is out of range is so in every currency; the account's may have more decimals.
+    if (money.problem !== 'amount_precision') return wrongAmount(money.problem, books)
   }
   const read = parseDecimal(amount)
   if (!read.ok) return wrongAmount(read.problem, exponentOf(currency ?? '') ?? books)

@@ -187,9 +187,9 @@ const BOOKED: Statement<Booked> = {
 }
 
 /**
- * The successes of a range at the gateway `$5` that finished before `$4`, and the failures that were
- * booked as executed before it, their ids separated by commas. A return came back by itself: the
- * gateway executed nothing under its id.
+ * The successes of a range at the gateway `$5` that finished before `$4`, and the failures that
+ * were booked as executed before it, their ids separated by commas. A return came back by itself:
+ * the gateway executed nothing under its id.
  */
 const SUCCEEDED: Statement<{ ids: string | null; checked: number; upto: bigint }> = {
   name: 'verify_succeeded',
