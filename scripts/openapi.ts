@@ -9,6 +9,7 @@ import { WEBHOOKS } from '../src/events/webhook-document.ts'
 import { eventRoutes } from '../src/events/routes.ts'
 import { openGuards } from '../src/http/auth.ts'
 import { noticeRoutes } from '../src/charging/notice-routes.ts'
+import { gatewayRoutes } from '../src/charging/gateway-routes.ts'
 import { healthRoutes } from '../src/http/health.ts'
 import { buildServer } from '../src/http/server.ts'
 import { keyRoutes } from '../src/keys/key-routes.ts'
@@ -83,6 +84,7 @@ const routes: FastifyPluginAsync[] = [
   sessionRoutes(nobody),
   keyRoutes(nobody),
   noticeRoutes(nobody),
+  gatewayRoutes(nobody),
   healthRoutes(nobody),
 ]
 for (const plugin of routes) void app.register(plugin, { prefix: API })

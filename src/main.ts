@@ -1,5 +1,6 @@
 import { editDistance } from './config/spelling.ts'
 import { eraseUser } from './operators/erase-user.ts'
+import { gatewaysCommand } from './charging/command.ts'
 import { exportCommand } from './export/command.ts'
 import { keysCommand } from './keys/command.ts'
 import { newProgram, runProgram } from './process/command-line.ts'
@@ -68,6 +69,7 @@ moneyCommands(program, openTool)
 usersCommand(program, openTool, eraseUser)
 exportCommand(program, openTool)
 webhooksCommand(program, openTool)
+gatewaysCommand(program, openTool)
 
 runProgram(async (args) => {
   const [name] = args

@@ -121,7 +121,7 @@ test('a process that stops waits for what the gateway said out of turn to be wri
   const own = { config, log, metrics, db: world.db } as unknown as Process
   const stops = closing()
   const gateway = guardedGateway(world.gateway, world.clock, () => undefined)
-  const gateways = config.gateways.map((of) => ({ config: of, gateway }))
+  const gateways = config.gateways.map((of) => ({ config: of, gateway, driver: gateway }))
   await openRefresh(own, gateways, stops)(id, () => true)
 
   let stopped = false

@@ -33,7 +33,7 @@ export const REFUSALS = {
   letter_not_found: [404, 'No dead letter has this id.'],
   endpoint_not_found: [404, 'No webhook endpoint has this id.'],
   session_not_found: [404, 'No session has this id, or it has ended.'],
-  gateway_not_found: [404, 'No gateway of this name takes notices here.'],
+  gateway_not_found: [404, 'No gateway of this name can do that here.'],
   key_not_found: [404, 'No API key has this id.'],
   delivery_not_found: [404, 'This event was never on its way to this endpoint.'],
   verification_not_found: [404, 'No check of the books has this id.'],

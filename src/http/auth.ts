@@ -113,7 +113,7 @@ const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[
   [/\/mock-gateway\/(stripe\/v1|yookassa\/v3)\/\*$/, /^(GET|HEAD|POST)$/, 'gateway'],
   [/./, /^(GET|HEAD|OPTIONS)$/, 'read'],
   [
-    /\/(dlq|ledger|mock-gateway)(\/|$)|\/payments\/:id\/returns$|\/users\/:id\/erase$/,
+    /\/(dlq|gateways|ledger|mock-gateway)(\/|$)|\/payments\/:id\/returns$|\/users\/:id\/erase$/,
     /./,
     'operate',
   ],

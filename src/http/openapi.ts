@@ -36,7 +36,7 @@ const TAGS = [
   { name: 'Users', description: 'Balances and their history.' },
   { name: 'Events', description: 'What becomes of payments, told to whoever asked for it.' },
   { name: 'Dead letters', description: 'What failed or could not be finished.' },
-  { name: 'Gateways', description: 'What gateways send by themselves.' },
+  { name: 'Gateways', description: 'What gateways can do, how they are, and what they send.' },
   { name: 'Keys', description: 'API keys, and who is signed in with them.' },
   { name: 'Operations', description: 'Health and counters.' },
   { name: 'Mock gateway', description: 'A gateway with adjustable faults.' },

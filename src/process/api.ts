@@ -48,7 +48,8 @@ import { noticeRoutes } from '../charging/notice-routes.ts'
 import type { NoticeEnd } from '../charging/notices.ts'
 import type { OpenGateway } from './gateway.ts'
 import { admitting, gatewaysOf, openGate, routeProbes, showBreakers } from './admission.ts'
-import { profilesOf, routingOf, termsOf } from './routing.ts'
+import { gatewayRoutes } from '../charging/gateway-routes.ts'
+import { knownGateways, profilesOf, routingOf, termsOf } from './routing.ts'
 import type { Process } from './shared.ts'
 
 /** Let the worker of this process look at once, for one operation or for all. */
@@ -136,8 +137,15 @@ export async function apiRoutes(
     ...consoleRoutes(shared, { reads, health, ...needs }),
     healthRoutes(health),
     noticeRoutes(noticesOf(shared, needs)),
+    gatewayRoutes(gatewaysShown(shared, needs)),
   ]
   return { routes, fast: fastPaymentRoutes(accepts.accept, books) }
+}
+
+/** The gateways as they are shown, and those that can be asked. */
+function gatewaysShown({ db, config }: Process, { gateways }: ApiNeeds) {
+  const open = new Map(gateways.map(({ config: { name }, driver }) => [name, driver]))
+  return { db, clock: systemClock, known: knownGateways(config), open }
 }
 
 /** What gateways send by themselves, and whom that wakes. */

@@ -1,5 +1,6 @@
 import { systemClock } from '../adapters/clock.ts'
 import type { Metrics } from '../adapters/metrics.ts'
+import type { Gateway } from '../ports.ts'
 import { breakerPolicy } from '../domain/breaker.ts'
 import type { GatewayConfig } from '../config/gateways.ts'
 import { OPERATIONS } from '../domain/payment.ts'
@@ -18,6 +19,8 @@ import type { Process } from './shared.ts'
 export interface OpenGateway {
   readonly config: GatewayConfig
   readonly gateway: GuardedGateway
+  /** The same without breakers and counters. */
+  readonly driver: Gateway
 }
 
 /** Open a gateway; `mockUrl` is where the built-in mock gateway is. */
@@ -33,10 +36,12 @@ export function openGateway(
     mockUrl,
   })
   const policy = breakerPolicy(config.timeoutMs)
+  const decorated = decorators.gateway(driver)
   const onCall = (seen: CallSeen) => countCall(metrics, seen)
   return {
     config,
-    gateway: guardedGateway(decorators.gateway(driver), systemClock, onCall, policy),
+    gateway: guardedGateway(decorated, systemClock, onCall, policy),
+    driver: decorated,
   }
 }
 

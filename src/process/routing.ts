@@ -5,6 +5,7 @@ import type { GatewayProfile } from '../domain/gateway.ts'
 import { operationOf, type PaymentType } from '../domain/payment.ts'
 import { routing, type Routing } from '../domain/routes.ts'
 import { eachInTurn, whole } from '../each-shard.ts'
+import type { KnownGateway } from '../charging/gateway-look.ts'
 import { strandedTasks } from '../queue/load-store.ts'
 import { profileOf } from './drivers.ts'
 import type { Db } from '../ports.ts'
@@ -13,6 +14,19 @@ import type { Logger } from 'pino'
 /** What the configured gateways can do, by name. */
 export function profilesOf({ gateways }: Config): ReadonlyMap<string, GatewayProfile> {
   return new Map(gateways.map((gateway) => [gateway.name, profileOf(gateway)]))
+}
+
+/** The configured gateways as they are shown. */
+export function knownGateways(config: Config): KnownGateway[] {
+  const rules =
+    config.gatewayRoutes ??
+    config.gateways.map(({ name }) => ({ type: null, currency: null, gateway: name }))
+  return config.gateways.map((one) => ({
+    name: one.name,
+    driver: one.driver,
+    profile: profileOf(one),
+    rules: rules.filter(({ gateway }) => gateway === one.name),
+  }))
 }
 
 /** Where payments go, by the settings. */

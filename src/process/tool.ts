@@ -3,15 +3,17 @@ import { systemClock } from '../adapters/clock.ts'
 import { migrate, migrationStatus } from '../adapters/migrate.ts'
 import type { PostgresDb } from '../adapters/postgres.ts'
 import { closing } from './closing.ts'
-import { loadConfig, readEnvironment } from '../config/config.ts'
+import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { agreed } from './database-store.ts'
 import type { FeePolicy } from '../domain/fee.ts'
 import type { GatewayTerms } from '../domain/evidence.ts'
 import { writeJson } from '../domain/json.ts'
-import type { Clock, GatewayList } from '../ports.ts'
+import type { Clock, Gateway, GatewayList } from '../ports.ts'
+import type { KnownGateway } from '../charging/gateway-look.ts'
+import { hasAddress } from '../config/gateways.ts'
 import { openDatabase } from './database.ts'
-import { listOf } from './drivers.ts'
-import { termsOf } from './routing.ts'
+import { listOf, openDriver, profileOf } from './drivers.ts'
+import { knownGateways, termsOf } from './routing.ts'
 import { connect, wrongShards } from './shared.ts'
 import { openWebhookTool } from './webhooks.ts'
 
@@ -21,6 +23,10 @@ export interface Tool {
   readonly clock: Clock
   /** What each gateway executed. */
   readonly gateways: readonly GatewayList[]
+  /** The gateways as they are configured. */
+  readonly known: readonly KnownGateway[]
+  /** Open a gateway by its name; null: none is called so, or it has no address. */
+  readonly openGateway: (name: string) => Gateway | null
   /** What each gateway can do. */
   readonly terms: (gateway: string) => GatewayTerms
   /** Whether refunds and returns return their part of the commission. */
@@ -60,6 +66,8 @@ export async function openTool(): Promise<Tool> {
       db: own,
       clock: systemClock,
       gateways: config.gateways.map((one) => ({ gateway: one.name, list: listOf(one) })),
+      known: knownGateways(config),
+      openGateway: (name) => opened(config, currency, name),
       terms: termsOf(config),
       ...money,
       webhooks: openWebhookTool(own, config, stops),
@@ -69,6 +77,14 @@ export async function openTool(): Promise<Tool> {
     await stops.close().catch(() => undefined)
     throw error
   }
+}
+
+/** A configured gateway, for one command. */
+function opened(config: Config, books: string, name: string): Gateway | null {
+  const gateway = config.gateways.find((one) => one.name === name)
+  if (gateway === undefined || !hasAddress(gateway)) return null
+  const opening = { clock: systemClock, books, connections: 1, mockUrl: () => '' }
+  return openDriver(gateway, profileOf(gateway), opening)
 }
 
 /** The options of `payments migrate`. */
