@@ -6,12 +6,14 @@ import { OUTAGES } from './outages.ts'
 import { RACES } from './races.ts'
 import { REFUSED_STARTS } from './refused-starts.ts'
 import type { Scenario } from './scenario.ts'
+import { TWO_GATEWAYS } from './two-gateways.ts'
 
 /** Every scenario of the fault suite, in the order in which they are shown. */
 export const SCENARIOS: readonly Scenario[] = [
   ...KILLS,
   ...OUTAGES,
   ...GATEWAY_MOODS,
+  TWO_GATEWAYS,
   ...LATE_WORDS,
   ...RACES,
   MIXED_OPERATIONS,

@@ -126,6 +126,20 @@ export interface StackOptions {
   readonly front?: boolean
   /** Whether the gateway remembers what it did when it is killed. */
   readonly gatewayFile?: boolean
+  /** Whether there is a second gateway, `bank`, which carries out what is in euros. */
+  readonly bank?: boolean
+}
+
+/** A second gateway. */
+export interface Bank {
+  readonly process: Managed
+  /** The way to it, which can be cut. */
+  readonly way: Proxy
+  readonly front: Front
+  /** Past the proxies. */
+  readonly url: string
+  readonly env: Variables
+  begin(faults: Readonly<Record<string, number>>): Promise<void>
 }
 
 /** All processes of a service with its database and gateway, and chaos proxies in between. */
@@ -140,6 +154,8 @@ export interface Stack {
   readonly gateway: Proxy
   /** Stands before the mock gateway where a scenario asks for it. */
   readonly front: Front | null
+  /** The second gateway where a scenario asks for it. */
+  readonly bank: Bank | null
   /** The mock gateway and the database, past the proxies. */
   readonly gatewayUrl: string
   readonly databaseUrl: string
@@ -157,9 +173,16 @@ export interface Stack {
   stop(): Promise<void>
 }
 
+/** Where the program is, and where a stack keeps what it writes. */
+interface Place {
+  readonly program: string
+  readonly folder: string
+  readonly name: string
+}
+
 export async function startStack(
   server: Server,
-  at: { readonly program: string; readonly folder: string; readonly name: string },
+  at: Place,
   options: StackOptions,
   { random, onDeath }: { random: () => number; onDeath: (death: Death) => void },
 ): Promise<Stack> {
@@ -170,28 +193,24 @@ export async function startStack(
     onDeath(death)
   })
   const { program, folder } = at
-  const remembering = rememberingGateway(program, join(folder, `${at.name}.jsonl`))
-  const run = options.gatewayFile === true ? { run: remembering } : {}
+  const run = options.gatewayFile === true ? remembering(at) : {}
   const mock = await start('gateway', 'mock-gateway', {}, run)
   const ways = await openWays(server.port(), Number(new URL(mock.url).port), options, random)
   const { database, line, gateway } = ways
+  const bank = options.bank === true ? await openBank(start, random) : null
   const PAYMENT_GATEWAY_URL = `http://127.0.0.1:${gateway.port}${MOCK}`
+  const settings = { PAYMENT_GATEWAY_URL, ...bank?.env, ...options.env }
   const startAll = (role: 'api' | 'worker', count: number) =>
     Promise.all(
       upTo(count).map((index) => {
         const name = `${role} ${index}`
-        const proxied = new URL(databaseUrl)
-        proxied.port = String((name === options.line ? line : database).port)
-        return start(name, role, {
-          DATABASE_URL: proxied.href,
-          PAYMENT_GATEWAY_URL,
-          ...options.env,
-        })
+        const { port } = name === options.line ? line : database
+        return start(name, role, { DATABASE_URL: throughPort(databaseUrl, port), ...settings })
       }),
     )
   const apis = await startAll('api', options.apis)
   const workers = await startAll('worker', options.workers)
-  const all = [mock, ...apis, ...workers]
+  const all = [mock, ...(bank === null ? [] : [bank.process]), ...apis, ...workers]
   const gatewayUrl = mock.url + MOCK
   const stack: Stack = {
     server,
@@ -199,6 +218,7 @@ export async function startStack(
     workers,
     mock,
     ...ways,
+    bank,
     gatewayUrl,
     databaseUrl,
     deaths,
@@ -213,7 +233,9 @@ export async function startStack(
       }),
     async begin() {
       await mock.ready()
-      await stack.turnGateway({ ...GATEWAY_FAULTS, ...options.gatewayFaults })
+      const faults = { ...GATEWAY_FAULTS, ...options.gatewayFaults }
+      await stack.turnGateway(faults)
+      await bank?.begin(faults)
       // Armed processes may die while others start: one of each role is enough to begin.
       await Promise.all([apis.at(0)?.ready(), workers.at(0)?.ready()])
     },
@@ -222,7 +244,7 @@ export async function startStack(
     },
     async stop() {
       await Promise.all(all.map((one) => one.end()))
-      await Promise.all([...new Set(Object.values(ways))].map((way) => way?.close()))
+      await closeAll([...Object.values(ways), bank?.way, bank?.front])
     },
   }
   return stack
@@ -242,10 +264,47 @@ async function starter(
   }
 }
 
-/** What Node runs for a mock gateway with a journal at `path`. */
-function rememberingGateway(program: string, path: string): string[] {
+/** A second gateway, and the settings that lead what is in euros to it. */
+async function openBank(
+  start: (name: string, role: Role, env: Variables) => Promise<Managed>,
+  random: () => number,
+): Promise<Bank> {
+  const process = await start('bank', 'mock-gateway', {})
+  const front = await startFront(Number(new URL(process.url).port))
+  const way = await startProxy(front.port, random)
+  const env = {
+    GATEWAYS: 'http,bank',
+    GATEWAY_ROUTES: '*:EUR=bank,*=http',
+    GATEWAY_BANK_DRIVER: 'http',
+    GATEWAY_BANK_URL: `http://127.0.0.1:${way.port}${MOCK}`,
+    GATEWAY_BANK_LOOKUP: 'consistent',
+    // A page names nobody: only on a connection of its own is it about the request it answers.
+    GATEWAY_BANK_ECHO: 'optional',
+  }
+  const url = process.url + MOCK
+  const begin = async (faults: Readonly<Record<string, number>>) => {
+    await process.ready()
+    await turnGateway(url, faults)
+  }
+  return { process, way, front, url, env, begin }
+}
+
+/** The same address at another port. */
+function throughPort(url: string, port: number): string {
+  const there = new URL(url)
+  there.port = String(port)
+  return there.href
+}
+
+/** What Node runs for a mock gateway that keeps its journal in a file. */
+function remembering({ program, folder, name }: Place): Pick<ManagedOptions, 'run'> {
   const main = fileURLToPath(new URL('remembering-gateway.ts', import.meta.url))
-  return ['--import', import.meta.resolve('tsx'), main, dirname(program), path]
+  const path = join(folder, `${name}.jsonl`)
+  return { run: ['--import', import.meta.resolve('tsx'), main, dirname(program), path] }
+}
+
+function closeAll(ways: readonly (Pick<Proxy, 'close'> | null | undefined)[]): Promise<unknown> {
+  return Promise.all([...new Set(ways)].map((way) => way?.close()))
 }
 
 type Ways = Pick<Stack, 'database' | 'line' | 'gateway' | 'front'>

@@ -7,6 +7,7 @@ import { fromWire } from '../../src/domain/money.ts'
 import { httpCharges } from '../../src/gateways/http-charges.ts'
 import { verify } from '../../src/verify/verify.ts'
 import { COUNTED, miscounted, MISCOUNTED_MINUTES } from '../counts.ts'
+import { listed } from '../driver-kit.ts'
 import { ask, definite, isDefinite, type Answer, type Entry } from './load.ts'
 import { LEASE_MS, type Stack } from './stack.ts'
 
@@ -197,11 +198,8 @@ async function gatewayWitness(
   rows: readonly Row[],
   charges: readonly GatewayCharge[],
 ): Promise<Check[]> {
-  const audit = (await (await fetch(`${stack.gatewayUrl}/audit`)).json()) as {
-    executed: number
-    charged_twice_count: number
-    duplicates_refused: number
-  }
+  const audits = await Promise.all(gatewaysOf(stack).map(({ url }) => auditOf(url)))
+  const total = (name: keyof Audit) => sum(audits.map((audit) => audit[name]))
   const executed = new Set(charges.map(({ paymentId }) => Number(paymentId)))
   const byId = new Map(rows.map((row) => [row.id, row]))
   const wrong = [
@@ -222,15 +220,27 @@ async function gatewayWitness(
       )
       .map(({ id }) => `success, and not charged: ${id}`),
   ]
-  const twice = audit.charged_twice_count + charges.length - executed.size
+  const twice = total('charged_twice_count') + charges.length - executed.size
   return [
     check(
       'The gateway charged nobody twice',
       twice === 0 ? [] : [`${twice} charged twice`],
-      `${audit.executed} charges, ${audit.duplicates_refused} repetitions it refused`,
+      `${total('executed')} charges, ${total('duplicates_refused')} repetitions it refused`,
     ),
     check('What the gateway charged is what succeeded here', wrong, `${executed.size} payments`),
   ]
+}
+
+type Audit = Readonly<Record<'executed' | 'charged_twice_count' | 'duplicates_refused', number>>
+
+async function auditOf(url: string): Promise<Audit> {
+  return (await (await fetch(`${url}/audit`)).json()) as Audit // The mock gateway's own.
+}
+
+/** Every gateway, past the proxies. */
+function gatewaysOf({ gatewayUrl, bank }: Stack) {
+  const own = { gateway: 'http', url: gatewayUrl }
+  return bank === null ? [own] : [own, { gateway: 'bank', url: bank.url }]
 }
 
 /** Witness 3: `payments verify` with all its rules, the comparison with the gateway included. */
@@ -248,9 +258,10 @@ async function books(stack: Stack): Promise<Check> {
   })
   try {
     const world = { db, clock: systemClock }
-    const report = await verify(world, {
-      gateways: [{ gateway: 'http', list: httpCharges(stack.gatewayUrl) }],
+    const gateways = gatewaysOf(stack).map(({ gateway, url }) => {
+      return { gateway, list: httpCharges(url) }
     })
+    const report = await verify(world, { gateways })
     const broken = report.rules
       .filter(({ violations }) => violations > 0)
       .map(({ rule, violations }) => `${rule}: ${violations}`)
@@ -342,15 +353,9 @@ async function readPayments(stack: Stack): Promise<Row[]> {
   return rows.map((row) => ({ ...row, id: Number(row.id) }))
 }
 
-async function readCharges({ gatewayUrl }: Stack): Promise<GatewayCharge[]> {
-  const list = httpCharges(gatewayUrl)
-  const charges: GatewayCharge[] = []
-  for (let after: number | null = 0; after !== null;) {
-    const page = await list(after)
-    charges.push(...page.charges)
-    after = page.next
-  }
-  return charges
+async function readCharges(stack: Stack): Promise<GatewayCharge[]> {
+  const all = await Promise.all(gatewaysOf(stack).map(({ url }) => listed(httpCharges(url))))
+  return all.flat()
 }
 
 /** A check that holds if nothing is wrong; the first few wrong ones are named. */
