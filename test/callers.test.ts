@@ -35,7 +35,22 @@ test('a caller is the first stranger behind the trusted proxies, read from the r
   for (const [remoteAddress, forwarded, caller] of table) {
     const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }
     const given = request({ socket: { remoteAddress }, headers })
-    assert.equal(callers(trusted)(given), caller, `${remoteAddress} ${forwarded}`)
+    assert.equal(callers(trusted)(given).network, caller, `${remoteAddress} ${forwarded}`)
+  }
+})
+
+test('a limit counts the /64 of a caller, and a check of sources sees its whole address', () => {
+  const table: [remote: string, forwarded: string | undefined, address: string, network: string][] =
+    [
+      ['2a02:5180:0:2655::1', undefined, '2a02:5180:0:2655::1', '2a02:5180:0:2655::/64'],
+      ['fd12::1', '[2a02:5180:0:2655::7]:443', '2a02:5180:0:2655::7', '2a02:5180:0:2655::/64'],
+      ['::ffff:185.71.76.5', undefined, '185.71.76.5', '185.71.76.5'],
+      ['::1', undefined, '::1', '0:0:0:0::/64'],
+    ]
+  for (const [remoteAddress, forwarded, address, network] of table) {
+    const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }
+    const given = request({ socket: { remoteAddress }, headers })
+    assert.deepEqual(callers(['fd00::/8'])(given), { address, network }, remoteAddress)
   }
 })
 

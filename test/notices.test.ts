@@ -5,37 +5,109 @@ import fastify from 'fastify'
 import { systemClock } from '../src/adapters/clock.ts'
 import { noticeRoutes } from '../src/charging/notice-routes.ts'
 import { readHttpNotice } from '../src/gateways/http-notice.ts'
+import { readYookassaNotice } from '../src/gateways/yookassa-notice.ts'
+import { callers } from '../src/http/caller.ts'
 import { Problem } from '../src/http/problem.ts'
-import type { RawNotice } from '../src/ports.ts'
+import type { Notice, RawNotice } from '../src/ports.ts'
 import { hurryTask, rescheduleTasks } from '../src/queue/store.ts'
 import { query } from './databases.ts'
 import { queueOf } from './queue-kit.ts'
 import { serve } from './serve.ts'
 
 const CHARGES = { gateway: 'http', operation: 'charge' } as const
+const END = {
+  paymentId: 1n,
+  delayMs: 60_000,
+  lookups: 0,
+  pendings: 1,
+  tries: 0,
+  sent: 1,
+  doubted: false,
+  unsent: false,
+  refused: false,
+  reason: 'pending',
+  action: null,
+}
 const HAND = { run_at: 60_000, pendings: 2, pending_at: -9 }
 
 test('a notice makes the question about a payment in hand come at once, and again ten seconds later', async (t) => {
   const { world, shard, put, rows } = await queueOf(t)
   await put({ payment_id: 1, ...HAND })
   assert.equal(await hurryTask(shard, 1n, CHARGES), true)
-  assert.deepEqual((await rows())['0/1'], { pendings: 2, pending_at: -9, asked_at: 0 })
+  assert.deepEqual((await rows())['0/1'], { pendings: 1, pending_at: -9, asked_at: 0 })
   // The question was asked; nothing came of it.
   await shard.transaction(async (tx) => {
     await tx.run(
       {
         name: 'x',
-        text: "update payment_tasks set run_at = run_at + interval '60 s' where shard = $1",
+        text: `
+        update payment_tasks
+        set run_at = run_at + interval '60 s', pendings = pendings + 1
+        where shard = $1`,
       },
       [],
     )
   })
   world.clock.advance(1)
   assert.equal(await hurryTask(shard, 1n, CHARGES), true)
-  const soon = { pendings: 2, pending_at: -9, asked_at: 10_000, run_at: 10_000 }
+  const soon = { pendings: 1, pending_at: -9, asked_at: 10_000, run_at: 10_000 }
   assert.deepEqual((await rows())['0/1'], soon)
   assert.equal(await hurryTask(shard, 1n, CHARGES), false, 'it is to be asked about already')
   assert.deepEqual((await rows())['0/1'], soon)
+})
+
+test('notices do not advance the delays of questions, however many come', async (t) => {
+  const { world, shard, put, rows, write } = await queueOf(t)
+  await put(
+    { payment_id: 1, run_at: 60_000, pendings: 3, pending_at: -9 },
+    { payment_id: 2, run_at: 60_000, lookups: 3, doubt_at: -9 },
+    { payment_id: 3, run_at: 60_000, pendings: 1, pending_at: -9 },
+    { payment_id: 4, run_at: 60_000, lookups: 1, pendings: 2, pending_at: -9, doubt_at: -9 },
+    { payment_id: 5, run_at: 0, pendings: 3, pending_at: -9 },
+  )
+  const counted = async () =>
+    Object.values(await rows()).map(({ lookups = 0, pendings = 0 }) => [lookups, pendings])
+  for (const id of [1n, 2n, 3n, 4n, 5n]) await hurryTask(shard, id, CHARGES)
+  const forward = [[0, 2], [2, 0], [0, 1], [1, 2], [0, 3]] // prettier-ignore
+  assert.deepEqual(await counted(), forward, 'what was due anyway is counted')
+  world.clock.advance(1)
+  for (const id of [1n, 2n, 3n, 4n, 5n]) await hurryTask(shard, id, CHARGES)
+  assert.deepEqual(await counted(), forward, 'one question is taken off once')
+  // Each question is asked, counted, and brought forward again.
+  for (let at = 0; at < 8; at += 1) {
+    world.clock.advance(20_000)
+    const asked = { ...END, reason: 'pending', paymentId: 1n, pendings: 3 }
+    const sought = { ...END, reason: 'unclear', paymentId: 2n, lookups: 3, pendings: 0 }
+    await write((tx) => rescheduleTasks(tx, [asked, sought]))
+    assert.equal(await hurryTask(shard, 1n, CHARGES), true)
+    assert.equal(await hurryTask(shard, 2n, CHARGES), true)
+    assert.deepEqual((await counted()).slice(0, 2), [[0, 2], [2, 0]]) // prettier-ignore
+  }
+})
+
+test('a notice that comes during a claim does not advance the delays either', async (t) => {
+  const { shard, put, rows, write } = await queueOf(t)
+  const held = { run_at: 5_000, leased: true, pendings: 2, pending_at: -9 }
+  await put(
+    { payment_id: 1, ...held },
+    { payment_id: 2, ...held },
+    { payment_id: 3, ...held },
+    { payment_id: 4, ...held },
+  )
+  for (const id of [1n, 2n, 3n]) assert.equal(await hurryTask(shard, id, CHARGES), true)
+  await write((tx) =>
+    rescheduleTasks(tx, [
+      { ...END, paymentId: 1n, pendings: 3 },
+      { ...END, paymentId: 2n, pendings: 1 },
+      { ...END, paymentId: 3n, pendings: 3, delayMs: 0 },
+      { ...END, paymentId: 4n, pendings: 3 },
+    ]),
+  )
+  const after = Object.values(await rows())
+  assert.deepEqual(
+    after.map(({ pendings, run_at = 0 }) => [pendings, run_at]),
+    [[2, 0], [1, 0], [3, 0], [3, 60_000]], // prettier-ignore
+  )
 })
 
 test('a notice never makes a charge come sooner, nor touches what is another gateway’s', async (t) => {
@@ -61,20 +133,7 @@ test('a notice that comes while a claim holds the payment is kept for the end of
   assert.equal(await hurryTask(shard, 2n, CHARGES), true)
   const held = { run_at: 5_000, leased: true, asked_at: 0 }
   assert.deepEqual((await rows())['0/1'], held, 'the lease stays as it was')
-  const end = {
-    paymentId: 1n,
-    delayMs: 60_000,
-    lookups: 0,
-    pendings: 1,
-    tries: 0,
-    sent: 1,
-    doubted: false,
-    unsent: false,
-    refused: false,
-    reason: 'pending',
-    action: null,
-  }
-  await write((tx) => rescheduleTasks(tx, [end, { ...end, paymentId: 2n, pendings: 0 }]))
+  await write((tx) => rescheduleTasks(tx, [END, { ...END, paymentId: 2n, pendings: 0 }]))
   const after = await rows()
   assert.equal(after['0/1']?.run_at ?? 0, 0, 'asked at once')
   assert.equal(after['0/2']?.run_at, 60_000, 'not in hand: what is next may be a charge')
@@ -157,23 +216,34 @@ test('a signed notice brings its payment’s question forward; a forged or stran
   assert.deepEqual(await due(), [7])
 })
 
-test('hints that nobody signs are looked into five times a second, and malformed ones never', async (t) => {
-  const { shard, world, put } = await queueOf(t)
-  await put(...[1, 2, 3, 4, 5, 6, 7].map((id) => ({ payment_id: id, ...HAND })))
+/** The route of notices alone; the connections come from `remoteAddress`. */
+async function noticed(t: TestContext, readNotice: (raw: RawNotice) => Notice) {
+  const queue = await queueOf(t)
   const ends: string[] = []
   const app = fastify()
   app.addSchema(Problem)
   t.after(() => app.close())
-  const gateways = new Map([['http', { readNotice: (raw: RawNotice) => readHttpNotice(raw.body) }]])
+  const gateways = new Map([['http', { readNotice }]])
   const told = { onHurried: () => undefined, onNotice: (_: string, end: string) => ends.push(end) }
-  const { db, clock } = world
-  await app.register(noticeRoutes({ db, clock, gateways, callerOf: () => '', ...told }))
-  const send = async (payload: string) => {
-    const headers = { 'content-type': 'application/json' }
+  const { db, clock } = queue.world
+  const callerOf = callers(['fd00::/8'])
+  await app.register(noticeRoutes({ db, clock, gateways, callerOf, ...told }))
+  const send = async (payload: string, remoteAddress = '198.51.100.1', forwarded?: string) => {
+    const headers = {
+      'content-type': 'application/json',
+      ...(forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }),
+    }
     const url = '/gateways/http/notices'
-    const answer = await app.inject({ method: 'POST', url, headers, payload })
+    const answer = await app.inject({ method: 'POST', url, headers, payload, remoteAddress })
     return [answer.statusCode, answer.headers['retry-after']]
   }
+  return { ...queue, ends, clock, send }
+}
+
+test('hints that nobody signs are looked into five times a second, and malformed ones never', async (t) => {
+  const opened = await noticed(t, (raw) => readHttpNotice(raw.body))
+  const { shard, world, put, ends, clock, send } = opened
+  await put(...[1, 2, 3, 4, 5, 6, 7].map((id) => ({ payment_id: id, ...HAND })))
   for (const body of ['{', '[]', '{"payment_id":"8","type":"deposit"}', '{"payment_id":8}']) {
     assert.deepEqual(await send(body), [400, undefined], body)
   }
@@ -188,6 +258,32 @@ test('hints that nobody signs are looked into five times a second, and malformed
   const asked = await world.sql('select from payment_tasks where asked_at is not null')
   assert.equal(asked.length, 5)
   assert.equal(await hurryTask(shard, 7n, CHARGES), true, 'the last was left alone')
+})
+
+test('hints of one caller leave those of others their place, up to fifty a second of a gateway', async (t) => {
+  const { clock, send } = await noticed(t, (raw) => readHttpNotice(raw.body))
+  const hint = async (from: string) => (await send('{"payment_id":9,"type":"deposit"}', from))[0]
+  // Whoever has a /64 is one caller.
+  for (let at = 1; at <= 5; at += 1) assert.equal(await hint(`2001:db8::${at}`), 200)
+  assert.equal(await hint('2001:db8::6'), 429)
+  assert.equal(await hint('2001:db8:0:1::1'), 200, 'another caller')
+  for (let at = 1; at <= 44; at += 1) assert.equal(await hint(`203.0.113.${at}`), 200)
+  assert.equal(await hint('203.0.113.99'), 429, 'the fifty-first of the gateway')
+  clock.advance(1_000)
+  assert.equal(await hint('2001:db8::6'), 200)
+})
+
+test('a notice over IPv6 is checked by the whole address that it comes from', async (t) => {
+  const { send } = await noticed(t, readYookassaNotice)
+  const object = { id: '2e5e0000-000f-5000-8000-000000000001', status: 'succeeded' }
+  const body = JSON.stringify({ type: 'notification', event: 'payment.succeeded', object })
+  const status = async (...from: [string, string?]) => (await send(body, ...from))[0]
+  assert.equal(await status('2a02:5180:0:2655::1'), 200)
+  assert.equal(await status('fd12::1', '[2a02:5180:0:2669::9]:4711'), 200, 'behind a proxy')
+  assert.equal(await status('::ffff:185.71.76.5'), 200)
+  assert.equal(await status('2a02:5180:0:2656::1'), 400)
+  assert.equal(await status('fd12::1', '2001:db8::1'), 400)
+  assert.equal(await status('2001:db8::1', '2a02:5180:0:2669::9'), 400, 'nobody trusts its header')
 })
 
 test('a hint of the HTTP contract brings its payment’s question forward', async (t) => {

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
+import type { Caller } from '../http/caller.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { allowance } from '../http/rate-limit.ts'
 import type { Clock } from '../ports.ts'
@@ -8,14 +9,17 @@ import { takeNotice, type NoticeWorld } from './notices.ts'
 interface NoticeRoutes extends NoticeWorld {
   readonly clock: Pick<Clock, 'elapsedMs'>
   /** Where a request comes from, behind trusted proxies. */
-  readonly callerOf: (request: FastifyRequest['raw']) => string
+  readonly callerOf: (request: FastifyRequest['raw']) => Caller
 }
 
 /** The largest body of a notice. */
 const BYTES_MAX = 256 * 1_024
 
-/** Notices that nobody has signed are looked into so often a second, for each gateway. */
+/** Notices that nobody has signed are looked into so often a second, of each caller. */
 const HINTS_MAX = 5
+/** And of all callers together, for each gateway: one of them cannot use up what is the others'. */
+const HINTS_TOTAL_MAX = 50
+const HINTS_MS = 1_000
 
 const schema = {
   tags: ['Gateways'],
@@ -24,7 +28,8 @@ const schema = {
   description:
     'For the gateway alone, whose own signature or address is checked; no API key is asked for. A ' +
     'notice never ends a payment: the payment that it names is asked about sooner. What is signed ' +
-    'by nobody is looked into five times a second at most.',
+    'by nobody is looked into five times a second at most for each caller, and fifty times for ' +
+    'each gateway.',
   params: Type.Object({
     name: Type.String({ description: 'The gateway, as `GATEWAYS` names it.' }),
   }),
@@ -36,21 +41,35 @@ const schema = {
 
 /** `POST /gateways/{name}/notices`. */
 export function noticeRoutes(world: NoticeRoutes): FastifyPluginAsync {
-  const { elapsedMs } = world.clock
-  const hints = allowance({ max: HINTS_MAX, windowMs: 1_000, elapsedMs })
+  const take = hintLimits(world.clock)
   return async (app) => {
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
     const options = { schema, bodyLimit: BYTES_MAX }
     app.post<{ Params: { name: string } }>(PATH, options, async (request, reply) => {
       const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
-      const raw = { source: world.callerOf(request.raw), headers: request.headers, body }
-      const taken = await takeNotice(world, request.params.name, raw, hints.take)
+      const { address, network } = world.callerOf(request.raw)
+      const raw = { source: address, headers: request.headers, body }
+      const taken = await takeNotice(world, request.params.name, raw, (name) => take(name, network))
       if (taken.kind === 'refused') return refuse(reply, { code: taken.code })
       if (taken.kind === 'taken') return reply.send({ received: true })
       void reply.header('retry-after', String(Math.ceil(taken.waitMs / 1_000)))
       return refuse(reply, { code: 'rate_limited' })
     })
+  }
+}
+
+/** Take a hint of a caller for a gateway; how long it has to wait otherwise. */
+function hintLimits({ elapsedMs }: Pick<Clock, 'elapsedMs'>) {
+  const own = allowance({ max: HINTS_MAX, windowMs: HINTS_MS, elapsedMs })
+  const all = allowance({ max: HINTS_TOTAL_MAX, windowMs: HINTS_MS, elapsedMs })
+  return (gateway: string, network: string): number => {
+    const key = `${gateway} ${network}`
+    const waitMs = own.take(key)
+    if (waitMs > 0) return waitMs
+    const sharedMs = all.take(gateway)
+    if (sharedMs > 0) own.giveBack(key)
+    return sharedMs
   }
 }
 

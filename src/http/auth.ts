@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Checked, KnownKey, Scope } from '../domain/api-key.ts'
 import type { Clock } from '../ports.ts'
 import { allowance, type Allowance } from './rate-limit.ts'
-import { callers } from './caller.ts'
+import { callers, type Caller } from './caller.ts'
 import { trusted } from './connections.ts'
 import { refuse } from './problem.ts'
 import {
@@ -54,7 +54,7 @@ export interface Guards {
   /** Wrong keys by address. */
   readonly wrongKeys: Allowance
   /** Where a request comes from, behind trusted proxies. */
-  readonly callerOf: (request: IncomingMessage) => string
+  readonly callerOf: (request: IncomingMessage) => Caller
   /** What keeps the pages of a browser on this machine out, where no key does. */
   readonly checkHostAndOrigin: ReturnType<typeof hostAndOriginCheck>
 }
@@ -184,7 +184,9 @@ function keepSitesOut(app: FastifyInstance, { checkHostAndOrigin }: Guards): voi
 function askForKeys(app: FastifyInstance, keys: Keys, guards: Guards): void {
   app.addHook('onRequest', async (request, reply) => {
     const needs = needsOf(request)
-    if (needs === 'gateway' && isLoopback(guards.callerOf(request.raw))) trusted(request.raw.socket)
+    if (needs === 'gateway' && isLoopback(guards.callerOf(request.raw).address)) {
+      trusted(request.raw.socket)
+    }
     if (needs === 'public' || needs === 'gateway') return
     // Nobody is signed in or out by another site.
     if (needs === 'anybody' && isFromElsewhere(request.raw)) {
@@ -252,7 +254,7 @@ export async function identifyBy(
 ): Promise<Identified> {
   const known = token === null ? { ok: false as const } : tokens.peek(token)
   if (known?.ok) return known
-  const caller = callerOf(request)
+  const caller = callerOf(request).network
   const waitMs = wrongKeys.take(caller)
   if (known !== null || token === null) return { ok: false, waitMs }
   try {
@@ -270,7 +272,7 @@ function limitRequests(app: FastifyInstance, { requests, callerOf }: Guards): vo
   app.addHook('onRequest', (request, reply, done) => {
     if (needsOf(request) === 'gateway') return done()
     // The id of a key and an address are never the same text.
-    const waitMs = requests.take(request.keyId ?? callerOf(request.raw))
+    const waitMs = requests.take(request.keyId ?? callerOf(request.raw).network)
     if (waitMs === 0) return done()
     void tooMany(reply, waitMs)
   })

@@ -4,18 +4,34 @@ import { BlockList, isIP } from 'node:net'
 /** Proxies that a request is followed back through; more of them are no network but a forgery. */
 const HOPS_MAX = 20
 
+/** Where a request comes from. */
+export interface Caller {
+  /** The whole address; empty: the connection is gone. */
+  readonly address: string
+  /** The unit that limits are counted by: an IPv6 address counts as its /64. */
+  readonly network: string
+}
+
 /**
- * Make the function that says where a request comes from, for limits: the address of the
- * connection, or where that is a trusted proxy, the last address in `X-Forwarded-For` that is none.
- * The header is read from the right, because everything left of the first stranger is what the
- * stranger wrote. An IPv6 address counts as its /64: one machine has all of it.
+ * Make the function that says where a request comes from: the address of the connection, or where
+ * that is a trusted proxy, the last address in `X-Forwarded-For` that is none. The header is read
+ * from the right, because everything left of the first stranger is what the stranger wrote. Limits
+ * count networks, because one machine has all of a /64.
  */
-export function callers(trusted: readonly string[]): (request: IncomingMessage) => string {
+export function callers(trusted: readonly string[]): (request: IncomingMessage) => Caller {
+  const addressOf = addresses(trusted)
+  return (request) => {
+    const address = addressOf(request)
+    return { address, network: network(address) }
+  }
+}
+
+function addresses(trusted: readonly string[]): (request: IncomingMessage) => string {
   const proxies = blockList(trusted)
   const isProxy = (address: string) => proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
   return (request) => {
     let address = plain(request.socket.remoteAddress ?? '')
-    if (trusted.length === 0 || address === '' || !isProxy(address)) return network(address)
+    if (trusted.length === 0 || address === '' || !isProxy(address)) return address
     // Node joins repeated headers of this name in their order.
     const hops = String(request.headers['x-forwarded-for'] ?? '').split(',')
     for (const hop of hops.slice(-HOPS_MAX).toReversed()) {
@@ -24,7 +40,7 @@ export function callers(trusted: readonly string[]): (request: IncomingMessage) 
       address = named
       if (!isProxy(address)) break
     }
-    return network(address)
+    return address
   }
 }
 

@@ -49,11 +49,18 @@ const RESCHEDULED = columns<Rescheduled>({
 /** A payment is not asked about more often than this because of notices. */
 const NOTICES_APART = `interval '10 seconds'`
 
+/** A notice moves the next question of a task, rather than finds it as soon already. */
+const FORWARD = 'not task.leased and task.run_at > soonest.time'
+
 /**
  * Ask about a payment sooner, because its gateway sent a notice: at once, or when the last time is
  * long enough ago; `asked_at` says when, and until then further notices change nothing. Only what
  * is asked about anyway: no notice makes a charge come sooner. While a claim holds the payment,
  * `noticed_at` keeps the moment for the end of the claim.
+ *
+ * Anybody may send a notice, so the question that it brings forward is not counted: one is taken
+ * off that its claim adds again, and the delays go on as if nobody had sent anything. At 1 it stays
+ * 1, because at 0 the payment might be charged.
  */
 const HURRY: Statement<{ paymentId: bigint }> = {
   name: 'tasks_hurry',
@@ -63,6 +70,8 @@ const HURRY: Statement<{ paymentId: bigint }> = {
   set
     asked_at = soonest.time,
     noticed_at = case when task.leased then soonest.time end,
+    lookups = task.lookups - (task.lookups > 1 and ${FORWARD})::int,
+    pendings = task.pendings - (task.lookups = 0 and task.pendings > 1 and ${FORWARD})::int,
     run_at = case when task.leased then task.run_at else least(task.run_at, soonest.time) end
   from (
     select greatest(clock.time, own.asked_at + ${NOTICES_APART}) as time
@@ -77,13 +86,21 @@ const HURRY: Statement<{ paymentId: bigint }> = {
   returning task.payment_id as "paymentId"`,
 }
 
+const SCHEDULED = `clock.time + input.delay_ms * interval '1 millisecond'`
+
+/** When a notice that came during the claim has its payment asked about; null: there was none. */
+const NOTICED = `case
+      when input.pendings > 0 and task.noticed_at is not null
+        then greatest(clock.time, task.noticed_at)
+    end`
+
 /**
  * End claims whose payments stay open: due again after their delay. `tries` and `sent` are added to
  * what is counted. `doubted` moves the moment of the last charge of unknown outcome to now;
  * `unsent` says that whatever the claim sent was provably not executed, so if nothing else is in
  * doubt, no charge of this payment ever was. `lookups` and `pendings` above 0 keep a payment from
  * being charged. What the payer has to do, and since when the gateway has the payment, is known of
- * those that it has in hand alone.
+ * those that it has in hand alone. The question that a notice asked for meanwhile is not counted.
  */
 const RESCHEDULE: Statement<never> = {
   name: 'tasks_reschedule',
@@ -97,13 +114,7 @@ const RESCHEDULE: Statement<never> = {
   )
   update payment_tasks task
   set
-    run_at = least(
-      clock.time + input.delay_ms * interval '1 millisecond',
-      case
-        when input.pendings > 0 and task.noticed_at is not null
-          then greatest(clock.time, task.noticed_at)
-      end
-    ),
+    run_at = least(${SCHEDULED}, ${NOTICED}),
     noticed_at = null,
     leased = false,
     attempts = task.attempts + input.sent,
@@ -112,7 +123,9 @@ const RESCHEDULE: Statement<never> = {
       when input.tries > 0 then coalesce(task.tried_at, clock.time) else task.tried_at
     end,
     lookups = input.lookups,
-    pendings = input.pendings,
+    pendings = input.pendings - (
+      input.lookups = 0 and input.pendings > 1 and coalesce(${NOTICED} < ${SCHEDULED}, false)
+    )::int,
     doubt_at = case when input.doubted then clock.time else task.doubt_at end,
     first_sent_at = case
       when input.unsent and task.doubt_at is null then null else task.first_sent_at
