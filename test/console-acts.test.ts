@@ -8,6 +8,8 @@ import { serve } from './serve.ts'
 
 const NAME = `(document.activeElement?.innerText || document.activeElement?.name || '').trim()`
 
+const TWO_FRAMES = 'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))'
+
 /** Go on by the keyboard until what is wanted has the focus. */
 async function tabTo(page: Page, wanted: string): Promise<void> {
   for (let steps = 0; steps < 80; steps += 1) {
@@ -119,5 +121,35 @@ test(
     await serve(t, FAST, { database: service.database, port: Number(port) })
     await page.getByText('The API does not answer').waitFor({ state: 'detached' })
     await page.locator('#side').getByText('Live').waitFor()
+  },
+)
+
+test(
+  'the secret of an endpoint is shown once it is made, and once it is replaced',
+  { skip: noBrowser },
+  async (t) => {
+    const { page, visit, complaints } = await openConsole(t)
+    const dialog = page.getByRole('dialog')
+    /** The secret in the dialog that tells it, which is then closed. */
+    const told = async (): Promise<string> => {
+      const said = await dialog.getByText(/whsec_/).innerText()
+      // After two frames the page knows that the dialog before this one is closed.
+      await page.evaluate(TWO_FRAMES)
+      assert.equal(await dialog.getByText(said).count(), 1)
+      await dialog.getByRole('button', { name: 'Close' }).click()
+      await dialog.waitFor({ state: 'detached' })
+      return /whsec_\S+/.exec(said)?.[0] ?? ''
+    }
+    await visit('/webhooks')
+    await page.getByRole('button', { name: 'Add an endpoint' }).click()
+    await dialog.getByLabel('URL').fill('https://example.com/hooks')
+    await dialog.getByRole('button', { name: 'Add an endpoint' }).click()
+    const first = await told()
+
+    await page.getByRole('button', { name: 'New secret' }).click()
+    await dialog.getByRole('button', { name: 'New secret' }).click()
+    const second = await told()
+    assert.notEqual(first, second)
+    assert.deepEqual(await complaints(), [])
   },
 )

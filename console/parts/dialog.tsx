@@ -49,7 +49,7 @@ export function tell(title: string, says: string): void {
 /** The one dialog in which acts are confirmed. */
 export function ActDialog() {
   const act = asked.value
-  return act === null ? null : <Asking key={act.title} act={act} />
+  return act === null ? null : <Asking key={act} act={act} />
 }
 
 function Asking({ act }: { act: Act }) {
@@ -59,6 +59,11 @@ function Asking({ act }: { act: Act }) {
   const [problem, setProblem] = useState<Problem | 'away' | null>(null)
   useEffect(() => box.current?.showModal(), [])
   const w = words.value
+
+  /** The browser says so later: by then what was done may have asked or told something else. */
+  function closed(): void {
+    if (asked.peek() === act) asked.value = null
+  }
 
   async function submit(event: SubmitEvent): Promise<void> {
     event.preventDefault()
@@ -76,7 +81,7 @@ function Asking({ act }: { act: Act }) {
   }
 
   return (
-    <dialog ref={box} class="act" aria-labelledby="act-title" onClose={() => (asked.value = null)}>
+    <dialog ref={box} class="act" aria-labelledby="act-title" onClose={closed}>
       <form method="dialog" onSubmit={(event) => void submit(event)}>
         <h2 id="act-title">{act.title}</h2>
         <div class="says">{act.says}</div>
