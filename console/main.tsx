@@ -1,6 +1,6 @@
 import { effect } from '@preact/signals'
 import { render } from 'preact'
-import { reachable, signedOut } from './app/api.ts'
+import { inDoubt, reachable, signedOut } from './app/api.ts'
 import { listenToKeys } from './app/keys.ts'
 import { followLinks, route } from './app/router.ts'
 import { readSession, session } from './app/session.ts'
@@ -68,6 +68,11 @@ listenToKeys()
 effect(() => {
   // At the start, and when the API is back after it was away at the start.
   if (reachable.value && session.peek() === null) void readSession()
+})
+effect(() => {
+  // Strangers whose address sent too many wrong tokens are told that, and not to sign in.
+  // If this was too much as well, the next answer that says so asks again.
+  if (inDoubt.value) void readSession().finally(() => (inDoubt.value = false))
 })
 const place = document.querySelector('#console')
 if (place !== null) render(<Console />, place)

@@ -41,3 +41,36 @@ test(
     assert.equal(await page.getByRole('heading', { name: 'Webhooks' }).count(), 0)
   },
 )
+
+test(
+  'a session that ends is seen though its address has sent too many wrong tokens',
+  { skip: noBrowser },
+  async (t) => {
+    const service = await serve(t, { HOST: '0.0.0.0' })
+    const { global: db } = openDb(t, service.database)
+    const reader = newKey(randomBytes)
+    await insertKey(db, reader, 'reader', ['read'])
+    const { page } = await openPage(t, DESKTOP)
+    await page.goto(`http://localhost:${new URL(service.url).port}/console/webhooks`)
+    await page.getByLabel('API key').fill(reader.token)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('heading', { name: 'Webhooks' }).waitFor()
+
+    const wrong = { authorization: 'Bearer wrong' }
+    let limited = 0
+    // The page never gets the 401 that there is at the start of each minute.
+    await page.route('**/api/v1/**', async (route) => {
+      let response = await route.fetch()
+      while (response.status() === 401) {
+        while ((await service.call('GET', '/payments', undefined, wrong)).status !== 429);
+        response = await route.fetch()
+      }
+      if (response.status() === 429) limited += 1
+      await route.fulfill({ response })
+    })
+    await revokeKey(db, reader.id)
+    await page.getByLabel('API key').waitFor()
+    assert.notEqual(limited, 0)
+    assert.equal(await page.getByRole('heading', { name: 'Webhooks' }).count(), 0)
+  },
+)

@@ -15,6 +15,8 @@ export type Answer<T> =
 export const reachable = signal(true)
 /** Whether the API wants a key that nobody has given. */
 export const signedOut = signal(false)
+/** Whether the API said only that there was too much: whoever asks may be signed out by now. */
+export const inDoubt = signal(false)
 
 const AWAY = new Set([502, 503, 504])
 
@@ -59,6 +61,7 @@ function read<T>(response: Response, text: string): Answer<T> {
   if (response.ok) return { kind: 'ok', data: data as T, etag: response.headers.get('etag') }
   const { code = '', title = '', detail = '' } = data as Partial<Problem>
   if (response.status === 401) signedOut.value = true
+  if (response.status === 429) inDoubt.value = true
   if (AWAY.has(response.status) && code === '') return { kind: 'away' }
   return { kind: 'refused', problem: { status: response.status, code, title, detail } }
 }
