@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { postgres } from '../src/adapters/postgres.ts'
-import { CommitUnknown, ReadOnly, type Unsharded } from '../src/ports.ts'
+import { CommitUnknown, ReadOnly, Unavailable, type Unsharded } from '../src/ports.ts'
 import { cloneDatabase, endSessions, query } from './databases.ts'
 import { raw } from './harness.ts'
 import { ownServer } from './own-server.ts'
@@ -180,18 +180,25 @@ test('a COMMIT that was told to wait for no standby any more is no promise', asy
   await insert(1)
   await waitForNobody(true)
   // Those that commit before the server has heard of it are as certain as ever.
-  const doubtful = (async () => {
-    for (let id = 2; ; id += 1) {
+  const firstFailure = async (first: number, one: (id: number) => Promise<unknown>) => {
+    for (let id = first; ; id += 1) {
       try {
-        await insert(id)
+        await one(id)
       } catch (error) {
         return error
       }
     }
-  })()
+  }
+  const doubtful = firstFailure(2, insert)
   const cancel = `select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'`
   await until('it was cancelled', async () => ((await admin.query(cancel)).rowCount ?? 0) > 0)
   assert.ok((await doubtful) instanceof CommitUnknown)
+  const single = firstFailure(100_000, (id) => db.global.run(INSERT, [id]))
+  await until(
+    'the other was cancelled',
+    async () => ((await admin.query(cancel)).rowCount ?? 0) > 0,
+  )
+  assert.ok((await single) instanceof Unavailable)
   await waitForNobody(false)
   await until('the next one is certain', () => insert(0).then(() => true))
 })

@@ -60,7 +60,7 @@ export async function checkConnections(
   try {
     if (await isDirect(await connect())) return null
     if (!(await hasLimits(driver, asked))) return 'limits'
-    if (asked.prepared) await demandPrepared(await connect(), await connect())
+    if (asked.prepared) await demandPrepared(connect)
     return null
   } catch (error) {
     if (isMisprepared(error)) return 'prepared'
@@ -97,7 +97,12 @@ async function hasLimits({ run }: Driver, asked: Limits): Promise<boolean> {
  * Fails unless what one of two connections has prepared is there for it wherever it is sent, and
  * for nobody else. Both are closed.
  */
-async function demandPrepared(one: pg.PoolClient, other: pg.PoolClient): Promise<void> {
+async function demandPrepared(connect: () => Promise<pg.PoolClient>): Promise<void> {
+  const one = await connect()
+  const other = await connect().catch((error: unknown) => {
+    one.release(true)
+    throw error
+  })
   const over = new AbortController()
   try {
     await prepare(one)

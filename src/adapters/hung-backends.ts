@@ -7,12 +7,18 @@ const ANSWER_MS_MAX = 2_000
 
 /**
  * Those of some backends that are still there. One that is still at work is told to end: it went
- * past every limit that it has. It is never cancelled, as a COMMIT that is cancelled while it waits
- * for a standby says that it succeeded, and is lost with the server. The name spares a backend of
- * somebody else's that has got the number meanwhile.
+ * past every limit that it has, unlike a backend that has got its number meanwhile. It is never
+ * cancelled, as a COMMIT that is cancelled while it waits for a standby says that it succeeded, and
+ * is lost with the server.
  */
 const ALIVE = `
-  select pid, case when state = 'active' then pg_terminate_backend(pid) end
+  select
+    pid,
+    case
+      when state = 'active'
+        and clock_timestamp() - state_change > current_setting('statement_timeout')::interval
+      then pg_terminate_backend(pid)
+    end
   from pg_stat_activity
   where pid = any ($1::int[]) and application_name = current_setting('application_name')`
 

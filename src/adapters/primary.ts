@@ -96,8 +96,13 @@ export function primaryOf(pool: pg.Pool, url: string, moved: () => void): Primar
  */
 function seeker(pool: pg.Pool, urls: readonly string[], moved: () => void) {
   let seeking: Promise<boolean> | null = null
+  // The one in use comes first: that the pool is full says nothing against it.
+  const find = () =>
+    writableOf([pool.options.connectionString ?? ''], pool.options).catch(() =>
+      writableOf(urls, pool.options),
+    )
   const look = async (): Promise<boolean> => {
-    const { url, client } = await writableOf(urls, pool.options)
+    const { url, client } = await find()
     await client.end()
     if (pool.options.connectionString === url) return true
     pool.options.connectionString = url

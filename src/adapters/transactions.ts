@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream'
 import type pg from 'pg'
-import { CommitUnknown, type Statement } from '../ports.ts'
+import { CommitUnknown, Unavailable, type Statement } from '../ports.ts'
 import { isAborted, isConnectionLost, isSpoiled } from './database-errors.ts'
 import type { DriverTx } from './shard-session.ts'
 
@@ -30,6 +30,7 @@ interface SentTx extends DriverTx {
 
 /** The file of the server that waits for standbys. Its warnings have no code of their own. */
 const WAITING = 'syncrep.c'
+const WAITED_FOR_NONE = 'the server waited for no standby: what it committed may be lost with it'
 
 /** Connections whose server has said that a COMMIT may be lost with it. */
 const warned = new WeakSet<pg.PoolClient>()
@@ -54,6 +55,7 @@ export async function runAlone<Row>(
   if (sending.limits === null) {
     try {
       const rows = await query(client, sending, statement, values)
+      if (warned.delete(client)) throw new Unavailable(WAITED_FOR_NONE)
       client.release()
       return rows
     } catch (error) {
@@ -69,7 +71,7 @@ export async function runAlone<Row>(
     })
   } catch (error) {
     // To those who ask for a single statement it is one, with or without a pooler.
-    throw error instanceof CommitUnknown ? error.cause : error
+    throw error instanceof CommitUnknown ? (error.cause ?? new Unavailable(error.message)) : error
   }
   return (await rows) ?? []
 }
@@ -119,6 +121,7 @@ export async function transact<T>(
     // Statements that were sent together fail together: what the first one says is the reason.
     const error = isAborted(thrown) && first !== null ? first : thrown
     await abandon(client, error, committing)
+    if (error instanceof CommitUnknown) throw error
     if (committing && isConnectionLost(error)) {
       throw new CommitUnknown('the reply to COMMIT was lost', { cause: error })
     }
@@ -130,7 +133,7 @@ export async function transact<T>(
 function demandCommit(client: pg.PoolClient, command: string): void {
   if (command !== 'COMMIT') throw new Error(`the transaction ended in ${command}`)
   if (!warned.delete(client)) return
-  throw new CommitUnknown('the server waited for no standby: the transaction may be lost with it')
+  throw new CommitUnknown(WAITED_FOR_NONE)
 }
 
 /** BEGIN and what is set for this transaction alone, in one message. */

@@ -32,7 +32,8 @@ const KNOWN: Statement<Known> = {
       bool_or(outcome = 'success') as yes,
       bool_or(kind in ('lookup', 'cancel') and outcome = 'declined') as no,
       bool_or(kind = 'charge' and outcome = 'declined'
-        and coalesce(http_status in (400, 402, 409, 422), true)) as declined,
+        and coalesce(http_status between 200 and 299 or http_status in (400, 402, 409, 422), true))
+        as declined,
       bool_or(kind = 'lookup' and outcome = 'not_found') as absent,
       bool_or(kind = 'charge' and outcome in ('in_doubt', 'pending')) as doubted
     from payment_attempts

@@ -266,6 +266,7 @@ function repeat(
 ): RedriveAnswer {
   const { paymentId, id: letterId } = letter
   const { verdict } = books
+  if (books.terms(payment.gateway).gone === true) return refuse('no_route', { paymentId })
   const refusal = againstRepeat(payment, books)
   const certain = refusal?.code === 'evidence_contradicts'
   // A yes is never charged again; what is only in doubt is, by somebody who knows it.

@@ -47,7 +47,11 @@ export const NO_EVIDENCE: KnownEvidence = {
 }
 
 /** What a gateway promises, and how long a call of it can take. */
-export type GatewayTerms = Promises & { readonly timeoutMs: number }
+export type GatewayTerms = Promises & {
+  readonly timeoutMs: number
+  /** It is not configured any more, so nobody would send anything there. */
+  readonly gone?: true
+}
 
 /**
  * What is stored that an operator's word goes against; null: nothing. A yes is never outweighed.

@@ -168,7 +168,7 @@ function refunding(
   stops: Closing,
 ): (draft: RefundDraft) => Promise<RefundAnswer> {
   const profiles = profilesOf(config)
-  const refundsAt = (name: string) => profiles.get(name)?.operations.has('refund') ?? true
+  const refundsAt = (name: string) => profiles.get(name)?.operations.has('refund') ?? false
   const batches = batcher<RefundDraft, RefundAnswer>(
     (drafts) => acceptRefunds({ ...acting, refundsAt }, drafts),
     limits(config),

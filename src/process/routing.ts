@@ -42,7 +42,7 @@ export function termsOf(config: Config): (gateway: string) => GatewayTerms {
       return [gateway.name, { repeats, keyLifeMs, lookup, timeoutMs: gateway.timeoutMs }]
     }),
   )
-  const none = { repeats: 'may_execute_again', keyLifeMs: 0, lookup: 'none' } as const
+  const none = { repeats: 'may_execute_again', keyLifeMs: 0, lookup: 'none', gone: true } as const
   return (gateway) => terms.get(gateway) ?? { ...none, timeoutMs: config.gatewayTimeoutMs }
 }
 
