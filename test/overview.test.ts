@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
+import { readShare } from '../src/adapters/read-share.ts'
 import { overview, sharedOverview, type Overview } from '../src/overview/overview.ts'
+import { sharedAnswer } from '../src/overview/shared-answer.ts'
+import type { Db, Shard } from '../src/ports.ts'
 import { keepRecent } from '../src/verify/runs-store.ts'
-import { openDb, raw, testWorld, type TestWorld } from './harness.ts'
+import { manualClock, openDb, raw, testWorld, type TestWorld } from './harness.ts'
 import { accepted, declined, lost } from './operators.ts'
 import { until } from './process-kit.ts'
 import { serve } from './serve.ts'
@@ -18,6 +21,11 @@ const CLOSED = {
 function look(world: TestWorld): Promise<Overview> {
   const { db, clock } = world
   return overview({ db, clock, routes: () => [CLOSED], workerAlive: () => true })
+}
+
+/** The database as if it had so many shards, all of which are its first one. */
+function ofShards(db: Db, count: number): Db {
+  return { ...db, shards: Array.from({ length: count }, () => db.shards[0] as Shard) }
 }
 
 const NOTHING = { count: 0, amount: 0n, oldestAt: null }
@@ -112,30 +120,85 @@ test('an endpoint at which something did not arrive is failing, one that was not
   })
 })
 
-test('however many ask, it is read once a second, and what failed is read again', async (t) => {
+/** A shared overview, and how often it was read. */
+async function sharedRead(t: TestContext) {
   const world = await testWorld(t)
-  const reads: number[] = []
-  let broken = false
+  const state = { reads: 0, broken: false }
   const read = sharedOverview({
     ...world,
     workerAlive() {
-      reads.push(1)
-      if (broken) throw new Error('away')
+      state.reads += 1
+      if (state.broken) throw new Error('away')
       return true
     },
     routes: () => [],
   })
+  return { world, state, read }
+}
+
+test('however many ask, an overview is read once a second, whether or not it fails', async (t) => {
+  const { world, state, read } = await sharedRead(t)
   await Promise.all([read(), read(), read()])
-  assert.equal(reads.length, 1)
+  assert.equal(state.reads, 1)
   world.clock.advance(999)
   await read()
-  assert.equal(reads.length, 1)
+  assert.equal(state.reads, 1)
   world.clock.advance(1)
-  broken = true
+  state.broken = true
   await assert.rejects(read(), /away/)
-  broken = false
+  state.broken = false
+  world.clock.advance(999)
+  await assert.rejects(read(), /away/)
+  assert.equal(state.reads, 2)
+  world.clock.advance(1)
   await read()
-  assert.equal(reads.length, 3)
+  assert.equal(state.reads, 3)
+})
+
+test('an answer that takes long is not asked for again meanwhile, and is kept from its end', async () => {
+  const clock = manualClock()
+  const asked: { resolve: (said: string) => void; reject: (error: Error) => void }[] = []
+  const read = sharedAnswer(clock, 5_000, () => {
+    return new Promise<string>((resolve, reject) => void asked.push({ resolve, reject }))
+  })
+  const first = read()
+  clock.advance(60_000)
+  const second = read()
+  assert.equal(asked.length, 1)
+  asked[0]?.resolve('a')
+  assert.deepEqual(await Promise.all([first, second]), ['a', 'a'])
+  clock.advance(4_999)
+  assert.equal(await read(), 'a')
+  clock.advance(1)
+  const third = read()
+  assert.equal(asked.length, 2)
+  clock.advance(60_000)
+  asked[1]?.reject(new Error('away'))
+  await assert.rejects(third, /away/)
+  clock.advance(999)
+  await assert.rejects(read(), /away/)
+  clock.advance(1)
+  void read()
+  assert.equal(asked.length, 3, 'what failed is kept for a second at most')
+})
+
+test('what is held is summed over all users every thirty seconds at most', async (t) => {
+  const { world, read } = await sharedRead(t)
+  const heldNow = async () => (await read()).atRisk[0]?.held
+  assert.equal(await heldNow(), 0n)
+  world.gateway.script = ['pending']
+  await accepted(world, 'withdraw', 1)
+  world.clock.advance(29_999)
+  assert.equal(await heldNow(), 0n)
+  world.clock.advance(1_000)
+  assert.equal(await heldNow(), 5_100n)
+})
+
+test('an overview of many shards asks one statement at a time', async (t) => {
+  const { db, clock } = await testWorld(t)
+  const reads = readShare(ofShards(db, 64), { runningMax: 1, waitingMax: 0 })
+  const found = await overview({ db: reads, clock, routes: () => [], workerAlive: () => true })
+  assert.equal(found.accepted, 0)
 })
 
 test('the newest check of the books is shown, whoever made it', async (t) => {

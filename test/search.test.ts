@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { readShare } from '../src/adapters/read-share.ts'
 import { groupLetters } from '../src/dead-letters/list.ts'
 import { EXPONENTS } from '../src/domain/currency.ts'
 import { formatMoney } from '../src/domain/money.ts'
 import { readSought } from '../src/domain/search.ts'
+import type { Shard } from '../src/ports.ts'
 import { search } from '../src/search/search.ts'
 import { COMPARED_MAX } from '../src/search/store.ts'
 import { testWorld, type TestWorld } from './harness.ts'
@@ -232,3 +234,18 @@ interface Shown {
   readonly by: readonly string[]
   readonly payment: Record<string, unknown>
 }
+
+test('a search over many shards asks few statements at a time', async (t) => {
+  const world = await testWorld(t)
+  const userId = await world.user(100n)
+  const shards = Array.from({ length: 64 }, () => world.db.shards[0] as Shard)
+  const reads = readShare({ ...world.db, shards }, { runningMax: 1, waitingMax: 3 })
+  const sought = readSought(String(userId))
+  assert(sought !== null)
+  const found = await search(reads, sought)
+  assert.deepEqual(
+    found.users.map(({ user }) => user.id),
+    [userId],
+  )
+  assert.deepEqual(await groupLetters(reads), [])
+})

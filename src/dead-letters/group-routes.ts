@@ -4,10 +4,8 @@ import { exponentIn } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
 import { refusals } from '../http/problem.ts'
 import { CarriedTypes, Money, OfCurrency, Time } from '../http/schemas.ts'
-import type { Db } from '../ports.ts'
 import { LetterClass } from './bodies.ts'
 import type { LetterGroup } from './list-store.ts'
-import { groupLetters } from './list.ts'
 
 const GroupBody = Type.Object(
   {
@@ -36,12 +34,18 @@ const GROUPS = {
   },
 }
 
+interface GroupRoutes {
+  /** The currency of the books. */
+  readonly books: string
+  readonly read: () => Promise<readonly LetterGroup[]>
+}
+
 /** `GET /dlq/groups`. */
-export function letterGroupRoutes(db: Db): FastifyPluginAsyncTypebox {
+export function letterGroupRoutes({ books, read }: GroupRoutes): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.get('/dlq/groups', { schema: GROUPS }, async (_request, reply) => {
-      const groups = await groupLetters(db)
-      return reply.send({ data: groups.map((group) => groupBody(group, db.currency)) })
+      const groups = await read()
+      return reply.send({ data: groups.map((group) => groupBody(group, books)) })
     })
   }
 }

@@ -1,5 +1,5 @@
 import type { Db } from '../ports.ts'
-import { eachShard, whole } from '../each-shard.ts'
+import { eachInTurn, eachShard, whole } from '../each-shard.ts'
 import {
   groupsOfLetters,
   pageOfLetters,
@@ -35,7 +35,7 @@ export async function readLetter(db: Db, id: bigint): Promise<DeadLetter | null>
 /** Open letters of all shards by cause, the largest groups first. */
 export async function groupLetters(db: Db): Promise<LetterGroup[]> {
   const groups = new Map<string, LetterGroup>()
-  for (const own of whole(await eachShard(db.shards, groupsOfLetters)).flat()) {
+  for (const own of whole(await eachInTurn(db.shards, groupsOfLetters)).flat()) {
     const currency = own.currency ?? db.currency
     const name = [own.class, own.type, currency, own.error].join(' ')
     const known = groups.get(name)

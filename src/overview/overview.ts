@@ -1,10 +1,11 @@
 import { plusClasses, quantileMs } from '../domain/series.ts'
-import { eachShard, whole } from '../each-shard.ts'
+import { eachInTurn, whole } from '../each-shard.ts'
 import type { Operation } from '../domain/payment.ts'
 import { readHeld, readSeries } from '../metrics/store.ts'
-import type { Clock, Db, Shard } from '../ports.ts'
+import type { Clock, Db } from '../ports.ts'
 import { newestRuns, type VerifyRun } from '../verify/runs-store.ts'
 import { listEndpoints } from '../webhooks/store.ts'
+import { sharedAnswer } from './shared-answer.ts'
 import { readFailing, readLetterSums, readPending, readQueue } from './store.ts'
 
 /** What lately means: so many minutes, of which the last is not over. */
@@ -13,6 +14,8 @@ const MINUTE_MS = 60_000
 
 /** How long an overview is shown to others who ask, in milliseconds. */
 const KEPT_MS = 1_000
+/** The same of what is held: it is summed over all users. */
+const HELD_KEPT_MS = 30_000
 
 /** The circuit breaker of an operation of a gateway. */
 interface RouteState {
@@ -82,40 +85,47 @@ interface OverviewWorld {
   readonly workerAlive: () => boolean
 }
 
+type Held = Awaited<ReturnType<typeof readHeld>>
+
 /** Read an overview once a second at most, for everybody who asks. */
 export function sharedOverview(world: OverviewWorld): () => Promise<Overview> {
-  let askedMs = Number.NEGATIVE_INFINITY
-  let answer: Promise<Overview> | null = null
-  return () => {
-    const nowMs = world.clock.elapsedMs()
-    if (answer !== null && nowMs - askedMs < KEPT_MS) return answer
-    askedMs = nowMs
-    const mine = overview(world)
-    answer = mine
-    // What failed is asked for again.
-    mine.catch(() => void (answer = answer === mine ? null : answer))
-    return mine
-  }
+  const held = sharedAnswer(world.clock, HELD_KEPT_MS, () => heldIn(world.db))
+  return sharedAnswer(world.clock, KEPT_MS, () => overview(world, held))
 }
 
-/** Everything that the first page of the console shows, over all shards. */
-export async function overview(world: OverviewWorld): Promise<Overview> {
+async function heldIn(db: Db): Promise<Held> {
+  return whole(await eachInTurn(db.shards, readHeld)).flat()
+}
+
+/**
+ * Everything that the first page of the console shows, over all shards: one statement at a time, so
+ * that it is no burden and finds its place among other reading, however many shards there are.
+ */
+export async function overview(
+  world: OverviewWorld,
+  readAllHeld: () => Promise<Held> = () => heldIn(world.db),
+): Promise<Overview> {
   const { db, clock } = world
-  const all = async <Value>(read: (shard: Shard) => Promise<Value>) =>
-    whole(await eachShard(db.shards, read))
   const nowMs = clock.now().getTime()
   const fromMs = Math.floor(nowMs / MINUTE_MS - (LATELY_MINUTES - 1)) * MINUTE_MS
   const [from, to] = [new Date(fromMs), new Date(fromMs + LATELY_MINUTES * MINUTE_MS)]
-  const [rows, queues, pending, letters, held, failing, endpoints, books] = await Promise.all([
-    all((shard) => readSeries(shard, from, to, 60)).then((parts) => parts.flat()),
-    all(readQueue),
-    all(readPending).then((parts) => parts.flat()),
-    all(readLetterSums).then((parts) => parts.flat()),
-    all(readHeld).then((parts) => parts.flat()),
-    all(readFailing).then((parts) => parts.flat()),
-    listEndpoints(db.global),
-    newestRuns(db.global),
-  ])
+  const parts = whole(
+    await eachInTurn(db.shards, async (shard) => ({
+      rows: await readSeries(shard, from, to, 60),
+      queue: await readQueue(shard),
+      pending: await readPending(shard),
+      letters: await readLetterSums(shard),
+      failing: await readFailing(shard),
+    })),
+  )
+  const rows = parts.flatMap((part) => part.rows)
+  const queues = parts.map(({ queue }) => queue)
+  const pending = parts.flatMap((part) => part.pending)
+  const letters = parts.flatMap((part) => part.letters)
+  const failing = parts.flatMap((part) => part.failing)
+  const held = await readAllHeld()
+  const endpoints = await listEndpoints(db.global)
+  const books = await newestRuns(db.global)
   const unknown = letters.filter((one) => one.class === 'unknown')
   return {
     seconds: Math.max(1, Math.round((nowMs - fromMs) / 1_000)),
@@ -174,7 +184,7 @@ function atRisk(
   parts: {
     readonly unknown: readonly Part[]
     readonly pending: readonly Part[]
-    readonly held: Awaited<ReturnType<typeof readHeld>>
+    readonly held: Held
   },
 ): AtRisk[] {
   const all = [...parts.unknown, ...parts.pending, ...parts.held]

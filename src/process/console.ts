@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { systemClock } from '../adapters/clock.ts'
 import { letterGroupRoutes } from '../dead-letters/group-routes.ts'
+import { groupLetters } from '../dead-letters/list.ts'
 import type { Guards } from '../http/auth.ts'
 import { workerOf, type Probes, type RouteProbes } from '../http/health.ts'
 import { keyRoutes } from '../keys/key-routes.ts'
@@ -12,6 +13,7 @@ import { accountStatement } from '../ledger/statement.ts'
 import { processRoutes } from '../presence/routes.ts'
 import { overviewRoutes } from '../overview/routes.ts'
 import { sharedOverview } from '../overview/overview.ts'
+import { sharedAnswer } from '../overview/shared-answer.ts'
 import type { Db } from '../ports.ts'
 import { searchRoutes } from '../search/routes.ts'
 import { search } from '../search/search.ts'
@@ -41,7 +43,11 @@ export function consoleRoutes(shared: Process, needs: ConsoleNeeds): FastifyPlug
     sessionRoutes({ db: db.global, guards, service: factsOf(shared, needs) }),
     keyRoutes(db.global),
     verificationRoutes({ db: db.global, runs: openVerifyRuns(shared) }),
-    letterGroupRoutes(reads),
+    letterGroupRoutes({
+      books: db.currency,
+      // Kept for nobody once it is read: who resolves letters looks at what is left.
+      read: sharedAnswer(systemClock, 0, () => groupLetters(reads)),
+    }),
     journalRoutes(reads),
     processRoutes({ db: db.global, settings: shared.config.shown }),
     statementRoutes({

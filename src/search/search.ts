@@ -1,9 +1,9 @@
 import { readLetter } from '../dead-letters/list.ts'
 import type { DeadLetter } from '../dead-letters/store.ts'
 import type { Sought } from '../domain/search.ts'
-import { eachShard, whole } from '../each-shard.ts'
+import { eachInTurn, whole } from '../each-shard.ts'
 import { viewPayments, type PaymentView } from '../payments/read.ts'
-import type { Db, Shard } from '../ports.ts'
+import type { Db } from '../ports.ts'
 import { pageOfUsers, viewUsers, type ShownUser } from '../users/read.ts'
 import { recentMatches, referenced } from './store.ts'
 
@@ -41,19 +41,21 @@ export async function search(db: Db, sought: Sought): Promise<Found> {
 
 async function findPayments(db: Db, sought: Sought): Promise<Found['payments']> {
   const { text, id, amounts } = sought
-  const all = async <Value>(read: (shard: Shard) => Promise<Value[]>) =>
-    whole(await eachShard(db.shards, read)).flat()
-  const [named, recent] = await Promise.all([
-    all((shard) => referenced(shard, text)),
-    all((shard) => recentMatches(shard, text, [...new Set(amounts.values())])),
-  ])
+  const minors = [...new Set(amounts.values())]
+  // One statement at a time, however many shards there are: other reading has its place as well.
+  const parts = whole(
+    await eachInTurn(db.shards, async (shard) => ({
+      named: await referenced(shard, text),
+      recent: await recentMatches(shard, text, minors),
+    })),
+  )
   const by = new Map<bigint, Set<PaymentMatch>>()
   const note = (one: bigint, match: PaymentMatch) => {
     by.set(one, (by.get(one) ?? new Set()).add(match))
   }
   if (id !== null) note(id, 'payment_id')
-  for (const one of named) note(one.id, 'reference')
-  for (const one of recent) {
+  for (const one of parts.flatMap(({ named }) => named)) note(one.id, 'reference')
+  for (const one of parts.flatMap(({ recent }) => recent)) {
     if (one.byKey) note(one.id, 'idempotency_key')
     if (one.byRef) note(one.id, 'gateway_ref')
     // The decimals of its currency are known only with the payment.
