@@ -107,7 +107,8 @@ function lastFence(tables: Tables, paymentId: bigint): number {
   return Math.max(0, ...own.map(({ fence }) => fence))
 }
 
-const DECLINES = [400, 402, 409, 422]
+const isDecline = (httpStatus: number) =>
+  (httpStatus >= 200 && httpStatus < 300) || [400, 402, 409, 422].includes(httpStatus)
 
 const evidence: Handlers = {
   attempts_known: {
@@ -125,7 +126,7 @@ const evidence: Handlers = {
             yes: own.some(({ outcome }) => outcome === 'success'),
             no: some('lookup', 'declined').length > 0,
             declined: some('charge', 'declined').some(
-              ({ httpStatus }) => httpStatus === null || DECLINES.includes(httpStatus),
+              ({ httpStatus }) => httpStatus === null || isDecline(httpStatus),
             ),
             absent: some('lookup', 'not_found').length > 0,
             doubted: some('charge', 'in_doubt', 'pending').length > 0,
