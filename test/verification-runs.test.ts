@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { withShards } from '../src/each-shard.ts'
+import type { Clock, Db } from '../src/ports.ts'
 import { listRuns, readRun, seeRun } from '../src/verify/runs-store.ts'
 import { verifyRuns } from '../src/verify/runs.ts'
 import type { Report } from '../src/verify/report.ts'
@@ -8,14 +10,30 @@ import { until } from './process-kit.ts'
 import { serve, type Served } from './serve.ts'
 import { busyHistory } from './verify-history.ts'
 
+/** Sleeps that end when they are told to. */
+function sleeper() {
+  const asleep = new Set<() => void>()
+  return {
+    asleep,
+    sleep: (_: number, signal?: AbortSignal) =>
+      new Promise<void>((resolve) => {
+        const wake = () => void (asleep.delete(wake), resolve())
+        asleep.add(wake)
+        signal?.addEventListener('abort', wake)
+      }),
+  }
+}
+
 /** Checks of a world's books. */
 async function checked(t: TestContext) {
   const world = await testWorld(t)
   const reports: Report[] = []
   const errors: unknown[] = []
-  const open = () =>
+  const open = (own: { db?: Db; clock?: Clock } = {}) =>
     verifyRuns({
-      ...world,
+      db: world.db,
+      clock: { ...world.clock, ...sleeper() },
+      ...own,
       onReport: (report) => void reports.push(report),
       onError: (error) => void errors.push(error),
     })
@@ -82,6 +100,33 @@ test('a check whose process has died has failed after a minute, and another may 
   assert.deepEqual([lost?.state, lost?.error], ['failed', 'process_lost'])
   assert.deepEqual(lost?.endedAt, new Date('2030-01-01T00:00:50Z'))
   assert.equal((await ended(begun.id)).state, 'done')
+})
+
+test('a check that makes no progress for minutes is not lost while its process lives', async (t) => {
+  const { world, reports, open, ended } = await checked(t)
+  let letOn = () => {}
+  const gate = new Promise<void>((resolve) => (letOn = resolve))
+  const db = withShards(world.db, (shard) => ({
+    ...shard,
+    run: (statement, values) => gate.then(() => shard.run(statement, values)),
+    transaction: (work, lockMs) => gate.then(() => shard.transaction(work, lockMs)),
+  }))
+  const { asleep, sleep } = sleeper()
+  const runs = open({ db, clock: { ...world.clock, sleep } })
+  const begun = await runs.start('jane')
+  for (let at = 0; at < 5; at += 1) {
+    const [wake] = await until('it has said that it lives', () => asleep.size > 0 && [...asleep])
+    world.clock.advance(40_000)
+    wake?.()
+  }
+  await until('it has said that it lives', () => asleep.size > 0)
+  assert.equal((await readRun(world.db.global, begun.id))?.state, 'running')
+  assert.deepEqual(reports, [])
+  letOn()
+  assert.equal((await ended(begun.id)).state, 'done')
+  assert.equal(reports.length, 1)
+  await runs.stop()
+  assert.equal(asleep.size, 0, 'nobody says any more that it lives')
 })
 
 test('a process that stops ends its check, and says so', async (t) => {

@@ -130,7 +130,7 @@ const READ = {
   tags: ['Operations'],
   operationId: 'getOverview',
   summary: 'How the service is, in one answer',
-  description: 'Over all processes. It is up to a second old.',
+  description: 'Over all processes. It is up to a second old, and what is held up to thirty.',
   response: { 200: OverviewBody, ...refusals(503) },
 }
 

@@ -1,10 +1,11 @@
 import { reasonOf } from '../domain/error-reason.ts'
+import { every } from '../queue/every.ts'
 import type { Progress, VerifyWorld } from './pass.ts'
 import { reportJson, type Report } from './report.ts'
 import { beginRun, endRun, newestRuns, seeRun, type VerifyRun } from './runs-store.ts'
 import { verify } from './verify.ts'
 
-/** How often a running check says how far it is, in milliseconds. */
+/** How often a running check says that it lives and how far it is, in milliseconds. */
 const TOLD_MS = 1_000
 
 /** Checks of the whole books that somebody asks for: one at a time, over all processes. */
@@ -31,17 +32,18 @@ export function verifyRuns(
   let running: Promise<void> = Promise.resolve()
 
   const carryOut = async ({ id }: VerifyRun): Promise<void> => {
-    let toldMs = clock.elapsedMs()
-    const onProgress = (progress: Progress): void => {
-      if (clock.elapsedMs() - toldMs < TOLD_MS) return
-      toldMs = clock.elapsedMs()
-      // What is lost here is told again, and the check goes on.
-      seeRun(db.global, id, progress).catch(() => undefined)
+    let progress: Progress | null = null
+    // By a timer, because some steps take long without any progress. What is lost is told again.
+    const telling = every(clock, TOLD_MS, () => seeRun(db.global, id, progress))
+    const onProgress = (made: Progress): void => void (progress = made)
+    try {
+      const report = await verify(world, { signal: stopping.signal, onProgress })
+      if (!report.complete) return await endRun(db.global, id, { error: STOPPED })
+      world.onReport(report)
+      return await endRun(db.global, id, { report: reportJson(report) })
+    } finally {
+      await telling.stop()
     }
-    const report = await verify(world, { signal: stopping.signal, onProgress })
-    if (!report.complete) return endRun(db.global, id, { error: STOPPED })
-    world.onReport(report)
-    return endRun(db.global, id, { report: reportJson(report) })
   }
   const work = async (run: VerifyRun): Promise<void> => {
     try {
