@@ -18,6 +18,7 @@ import { recentVerifier } from '../src/verify/watch.ts'
 import { testWorld, type TestWorld, raw } from './harness.ts'
 import { MONEY_DAMAGES } from './verify-damage-money.ts'
 import { RECORD_DAMAGES } from './verify-damage-records.ts'
+import { history } from './verify-books.ts'
 import { busyHistory, tryOut, verifyWorld, violated } from './verify-history.ts'
 
 const AT = "'2030-01-01'::timestamptz"
@@ -112,7 +113,7 @@ async function inSmallSteps(world: TestWorld, db: Db): Promise<Report> {
 
 test('steps of a few rows see what one large step sees, in healthy and in damaged books', async (t) => {
   const world = await testWorld(t)
-  await busyHistory(world, 1)
+  await history(world, 1)
   const [most] = await world.sql<{ count: number }>(
     'select count(*)::int from postings group by user_id order by 1 desc limit 1',
   )

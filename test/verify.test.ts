@@ -6,36 +6,15 @@ import { PAYMENTS_IN_LIST, PAYMENTS_IN_RANGE } from '../src/verify/payments-stor
 import { RULE_CODES, RULES, type Rule } from '../src/verify/rules.ts'
 import { USERS_IN_LIST, USERS_IN_RANGE } from '../src/verify/users-store.ts'
 import { verify } from '../src/verify/verify.ts'
-import { want } from './events-kit.ts'
-import { testWorld, type TestWorld } from './harness.ts'
+import { testWorld } from './harness.ts'
 import { withRules } from './rules-table.ts'
 import { BACK_DAMAGES } from './verify-damage-back.ts'
 import { MONEY_DAMAGES } from './verify-damage-money.ts'
 import { RECORD_DAMAGES } from './verify-damage-records.ts'
-import { busyHistory, tryOut, verifyWorld, violated } from './verify-history.ts'
-import { moneyGoesBack } from './verify-money-back.ts'
+import { history } from './verify-books.ts'
+import { tryOut, verifyWorld, violated } from './verify-history.ts'
 
 const DAMAGES = [...MONEY_DAMAGES, ...BACK_DAMAGES, ...RECORD_DAMAGES]
-
-/** Everything that can be in the books. */
-async function history(world: TestWorld, seed: number): Promise<void> {
-  await want(world, ['payment.*'])
-  await busyHistory(world, seed)
-  await moneyGoesBack(world)
-  await world.sql(TOLD)
-}
-
-/** What goes back is written by hand here, and so are its events. */
-const TOLD = `
-  insert into events (shard, id, payment_id, type, sequence, body, created_at)
-  select
-    payment.shard, nextval('event_ids') * wanted.shards + payment.shard, payment.id,
-    case status when 'success' then 'payment.succeeded' else 'payment.failed' end, 1, '{}',
-    finished_at
-  from payments payment
-  join event_wants wanted on wanted.shard = payment.shard
-  where transitions is null and status in ('success', 'failed') and type <> 'return'
-    and refused_for is null`
 
 for (const seed of [1, 2, 3]) {
   test(`the books of a busy history are clean, seed ${seed}`, async (t) => {
