@@ -4,11 +4,12 @@ import { filter, go, route } from '../app/router.ts'
 import { may, session } from '../app/session.ts'
 import type { Page, Payment } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
-import { Empty, Money, named, Scroll, State, When } from '../parts/basics.tsx'
+import { Empty, Money, named, State, When } from '../parts/basics.tsx'
 import { Command } from '../parts/command.tsx'
 import { askPayment, tryItOut } from '../parts/new-payment.ts'
 import { saveCsv } from '../parts/save.ts'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
+import { Pages, Table } from '../parts/table.tsx'
 import { words } from '../words/words.ts'
 
 const STATES = ['', 'processing', 'pending', 'success', 'failed', 'unknown'] as const
@@ -106,48 +107,23 @@ function List({ page }: { page: Page<Payment> }) {
   const fresh = useNewest(page.data, query)
   return (
     <>
-      <Scroll label={w.screens.payments}>
-        <table class="list">
-          <thead>
-            <tr>
-              <th scope="col">{w.state}</th>
-              <th scope="col">{w.payment}</th>
-              <th scope="col" class="number">
-                {w.amount}
-              </th>
-              <th scope="col" class="wide">
-                {w.user}
-              </th>
-              <th scope="col" class="wide">
-                {w.reference}
-              </th>
-              <th scope="col" class="wide">
-                {w.error}
-              </th>
-              <th scope="col" class="number">
-                {w.accepted}
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {page.data.map((payment) => (
-              <Row key={payment.payment_id} payment={payment} fresh={fresh(payment)} />
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
-      <nav class="pages" aria-label={w.pages}>
-        {query['cursor'] === undefined ? null : (
-          <button type="button" onClick={() => filter({ cursor: '' })}>
-            {w.newest}
-          </button>
-        )}
-        {page.next_cursor === null ? null : (
-          <button type="button" onClick={() => filter({ cursor: page.next_cursor ?? '' })}>
-            {w.older}
-          </button>
-        )}
-      </nav>
+      <Table
+        label={w.screens.payments}
+        columns={[
+          [w.state],
+          [w.payment],
+          [w.amount, 'number'],
+          [w.user, 'wide'],
+          [w.reference, 'wide'],
+          [w.error, 'wide'],
+          [w.accepted, 'number'],
+        ]}
+      >
+        {page.data.map((payment) => (
+          <Row key={payment.payment_id} payment={payment} fresh={fresh(payment)} />
+        ))}
+      </Table>
+      <Pages cursor={query['cursor']} next={page.next_cursor} />
     </>
   )
 }

@@ -1,7 +1,8 @@
 import { useFeed } from '../app/feed.ts'
 import { groupBy } from '../exact/group.ts'
-import { Facts, Scroll, Section, State, When } from '../parts/basics.tsx'
+import { Facts, Section, State, When } from '../parts/basics.tsx'
 import { Loaded } from '../parts/screen.tsx'
+import { Table } from '../parts/table.tsx'
 import { words } from '../words/words.ts'
 
 interface Process {
@@ -23,42 +24,32 @@ export function Processes() {
     <Section title={w.processes}>
       <Loaded feed={feed}>
         {({ data }) => (
-          <Scroll label={w.processes}>
-            <table class="list">
-              <thead>
-                <tr>
-                  <th scope="col">{w.state}</th>
-                  <th scope="col">{w.role}</th>
-                  <th scope="col" class="wide">
-                    {w.host}
-                  </th>
-                  <th scope="col" class="wide">
-                    {w.version}
-                  </th>
-                  <th scope="col" class="number">
-                    {w.seen}
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {data.map((one) => (
-                  <tr key={one.process}>
-                    <td>
-                      <State state={one.alive ? 'ok' : 'unavailable'} />
-                    </td>
-                    <td>{one.role}</td>
-                    <td class="wide quiet">
-                      {one.host} · {one.pid}
-                    </td>
-                    <td class="wide quiet">{one.version}</td>
-                    <td class="number quiet">
-                      <When at={one.seen_at} form="age" />
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </Scroll>
+          <Table
+            label={w.processes}
+            columns={[
+              [w.state],
+              [w.role],
+              [w.host, 'wide'],
+              [w.version, 'wide'],
+              [w.seen, 'number'],
+            ]}
+          >
+            {data.map((one) => (
+              <tr key={one.process}>
+                <td>
+                  <State state={one.alive ? 'ok' : 'unavailable'} />
+                </td>
+                <td>{one.role}</td>
+                <td class="wide quiet">
+                  {one.host} · {one.pid}
+                </td>
+                <td class="wide quiet">{one.version}</td>
+                <td class="number quiet">
+                  <When at={one.seen_at} form="age" />
+                </td>
+              </tr>
+            ))}
+          </Table>
         )}
       </Loaded>
     </Section>

@@ -3,11 +3,12 @@ import { may } from '../app/session.ts'
 import type { Page, Statement, Transaction, User } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
 import { levelsOf } from '../exact/statement.ts'
-import { Facts, Money, named, Scroll, Section, When } from '../parts/basics.tsx'
+import { Facts, Money, named, Section, When } from '../parts/basics.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { askPayment } from '../parts/new-payment.ts'
 import { saveCsv } from '../parts/save.ts'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
+import { Table } from '../parts/table.tsx'
 import { money, monthOf, words } from '../words/words.ts'
 
 const LIMIT = 500
@@ -125,41 +126,21 @@ function Months({ user }: { user: User }) {
   return (
     <Loaded feed={feed}>
       {({ periods }) => (
-        <Scroll label={w.statement}>
-          <table class="list">
-            <thead>
-              <tr>
-                <th scope="col">{w.month}</th>
-                {columns.map(([name, kind]) => (
-                  <th key={name} scope="col" class={kind}>
-                    {name}
-                  </th>
+        <Table label={w.statement} columns={[[w.month], ...columns]}>
+          {periods.map((one) => {
+            const amounts = [one.opening, one.credited, one.debited, one.commission, one.closing]
+            return (
+              <tr key={one.from}>
+                <th scope="row">{monthOf(Date.parse(one.from))}</th>
+                {amounts.map((amount, at) => (
+                  <td key={at} class={columns[at]?.[1]}>
+                    <Money amount={amount} currency={currency} />
+                  </td>
                 ))}
               </tr>
-            </thead>
-            <tbody>
-              {periods.map((one) => {
-                const amounts = [
-                  one.opening,
-                  one.credited,
-                  one.debited,
-                  one.commission,
-                  one.closing,
-                ]
-                return (
-                  <tr key={one.from}>
-                    <th scope="row">{monthOf(Date.parse(one.from))}</th>
-                    {amounts.map((amount, at) => (
-                      <td key={at} class={columns[at]?.[1]}>
-                        <Money amount={amount} currency={currency} />
-                      </td>
-                    ))}
-                  </tr>
-                )
-              })}
-            </tbody>
-          </table>
-        </Scroll>
+            )
+          })}
+        </Table>
       )}
     </Loaded>
   )
@@ -168,48 +149,38 @@ function Months({ user }: { user: User }) {
 function EntryList({ entries, currency }: { entries: readonly Transaction[]; currency: string }) {
   const w = words.value
   return (
-    <Scroll label={w.entries}>
-      <table class="list">
-        <thead>
-          <tr>
-            <th scope="col">{w.what}</th>
-            <th scope="col">{w.payment}</th>
-            <th scope="col" class="number">
-              {w.accounts.available}
-            </th>
-            <th scope="col" class="wide number">
-              {w.accounts.held}
-            </th>
-            <th scope="col" class="number">
-              {w.when}
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {entries.map((entry) => (
-            <tr key={`${entry.payment_id} ${entry.kind}`}>
-              <td>{named(w.happened, entry.kind)}</td>
-              <td>
-                {entry.payment_id === null ? (
-                  '—'
-                ) : (
-                  <a href={hrefOf('payments', entry.payment_id)}>{entry.payment_id}</a>
-                )}
-              </td>
-              <td class="number">
-                <Money amount={entry.balance} currency={currency} signed />
-              </td>
-              <td class="wide number">
-                <Money amount={entry.held} currency={currency} signed />
-              </td>
-              <td class="number quiet">
-                <When at={entry.created_at} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
+    <Table
+      label={w.entries}
+      columns={[
+        [w.what],
+        [w.payment],
+        [w.accounts.available, 'number'],
+        [w.accounts.held, 'wide number'],
+        [w.when, 'number'],
+      ]}
+    >
+      {entries.map((entry) => (
+        <tr key={`${entry.payment_id} ${entry.kind}`}>
+          <td>{named(w.happened, entry.kind)}</td>
+          <td>
+            {entry.payment_id === null ? (
+              '—'
+            ) : (
+              <a href={hrefOf('payments', entry.payment_id)}>{entry.payment_id}</a>
+            )}
+          </td>
+          <td class="number">
+            <Money amount={entry.balance} currency={currency} signed />
+          </td>
+          <td class="wide number">
+            <Money amount={entry.held} currency={currency} signed />
+          </td>
+          <td class="number quiet">
+            <When at={entry.created_at} />
+          </td>
+        </tr>
+      ))}
+    </Table>
   )
 }
 

@@ -2,9 +2,10 @@ import { useFeed } from '../app/feed.ts'
 import { filter, go, route } from '../app/router.ts'
 import type { Page, User } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
-import { Empty, Money, Scroll, When } from '../parts/basics.tsx'
+import { Empty, Money, When } from '../parts/basics.tsx'
 import { Command } from '../parts/command.tsx'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
+import { Pages, Table } from '../parts/table.tsx'
 import { words } from '../words/words.ts'
 
 /** Users, newest first. */
@@ -52,58 +53,35 @@ function List({ page }: { page: Page<User> }) {
   const w = words.value
   return (
     <>
-      <Scroll label={w.screens.users}>
-        <table class="list">
-          <thead>
-            <tr>
-              <th scope="col">{w.user}</th>
-              <th scope="col" class="wide">
-                {w.externalId}
-              </th>
-              <th scope="col" class="number">
-                {w.accounts.available}
-              </th>
-              <th scope="col" class="number">
-                {w.accounts.held}
-              </th>
-              <th scope="col" class="wide number">
-                {w.opened}
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {page.data.map((user) => (
-              <tr key={user.id}>
-                <td>
-                  <a href={hrefOf('users', user.id)}>{user.id}</a>
-                </td>
-                <td class="wide clip">{user.external_id}</td>
-                <td class="number">
-                  <Money amount={user.balance} currency={user.currency} />
-                </td>
-                <td class="number">
-                  <Money amount={user.held} currency={user.currency} />
-                </td>
-                <td class="wide number quiet">
-                  <When at={user.created_at} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
-      <nav class="pages" aria-label={w.pages}>
-        {route.value.query['cursor'] === undefined ? null : (
-          <button type="button" onClick={() => filter({ cursor: '' })}>
-            {w.newest}
-          </button>
-        )}
-        {page.next_cursor === null ? null : (
-          <button type="button" onClick={() => filter({ cursor: page.next_cursor ?? '' })}>
-            {w.older}
-          </button>
-        )}
-      </nav>
+      <Table
+        label={w.screens.users}
+        columns={[
+          [w.user],
+          [w.externalId, 'wide'],
+          [w.accounts.available, 'number'],
+          [w.accounts.held, 'number'],
+          [w.opened, 'wide number'],
+        ]}
+      >
+        {page.data.map((user) => (
+          <tr key={user.id}>
+            <td>
+              <a href={hrefOf('users', user.id)}>{user.id}</a>
+            </td>
+            <td class="wide clip">{user.external_id}</td>
+            <td class="number">
+              <Money amount={user.balance} currency={user.currency} />
+            </td>
+            <td class="number">
+              <Money amount={user.held} currency={user.currency} />
+            </td>
+            <td class="wide number quiet">
+              <When at={user.created_at} />
+            </td>
+          </tr>
+        ))}
+      </Table>
+      <Pages cursor={route.value.query['cursor']} next={page.next_cursor} />
     </>
   )
 }

@@ -5,9 +5,10 @@ import { may } from '../../app/session.ts'
 import type { Page, Payment } from '../../app/shapes.ts'
 import type { Exact } from '../../exact/json.ts'
 import { hrefOf } from '../../exact/route.ts'
-import { Money, named, Scroll, Section, State, When } from '../../parts/basics.tsx'
+import { Money, named, Section, State, When } from '../../parts/basics.tsx'
 import { askPayment } from '../../parts/new-payment.ts'
 import { Loaded } from '../../parts/screen.tsx'
+import { Table } from '../../parts/table.tsx'
 import { count, percent, span, words } from '../../words/words.ts'
 
 type Faults = Readonly<Record<string, Exact>>
@@ -236,32 +237,20 @@ function Journal() {
           data.length === 0 ? (
             <p class="quiet">{w.noJournal}</p>
           ) : (
-            <Scroll label={w.journal}>
-              <table class="list">
-                <thead>
-                  <tr>
-                    <th scope="col">{w.when}</th>
-                    <th scope="col">{w.payment}</th>
-                    <th scope="col">{w.what}</th>
-                    <th scope="col">{w.fault}</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {data.map((one, at) => (
-                    <tr key={at}>
-                      <td class="quiet">
-                        <When at={one.at} form="exact" />
-                      </td>
-                      <td>
-                        <a href={hrefOf('payments', one.payment_id)}>{one.payment_id}</a>
-                      </td>
-                      <td>{named({}, one.act)}</td>
-                      <td>{one.fault === null ? null : named(w.faults, one.fault)}</td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </Scroll>
+            <Table label={w.journal} columns={[[w.when], [w.payment], [w.what], [w.fault]]}>
+              {data.map((one, at) => (
+                <tr key={at}>
+                  <td class="quiet">
+                    <When at={one.at} form="exact" />
+                  </td>
+                  <td>
+                    <a href={hrefOf('payments', one.payment_id)}>{one.payment_id}</a>
+                  </td>
+                  <td>{named({}, one.act)}</td>
+                  <td>{one.fault === null ? null : named(w.faults, one.fault)}</td>
+                </tr>
+              ))}
+            </Table>
           )
         }
       </Loaded>

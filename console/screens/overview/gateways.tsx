@@ -1,6 +1,7 @@
 import type { GatewaySeries, Series, State as Standing } from '../../app/shapes.ts'
 import { newest, totalsOf } from '../../exact/series.ts'
-import { named, Scroll, State } from '../../parts/basics.tsx'
+import { named, State } from '../../parts/basics.tsx'
+import { Table } from '../../parts/table.tsx'
 import { count, percent, span, words } from '../../words/words.ts'
 
 /** Each gateway: whether it can be reached, how often it succeeds, and how long it takes. */
@@ -14,37 +15,25 @@ export function GatewayTable({
   const w = words.value
   const names = [...new Set([...known, ...series.gateways].map(({ gateway }) => gateway))]
   return (
-    <Scroll label={w.screens.gateways}>
-      <table class="list">
-        <thead>
-          <tr>
-            <th scope="col">{w.gateway}</th>
-            <th scope="col">{w.breakers}</th>
-            <th scope="col" class="number">
-              {w.succeededShare}
-            </th>
-            <th scope="col" class="wide number">
-              {w.ended}
-            </th>
-            <th scope="col" class="wide number">
-              {w.p95}
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {names.map((name) => (
-            <Row
-              key={name}
-              name={name}
-              series={series.gateways.find(({ gateway }) => gateway === name)}
-              broken={known.filter(
-                ({ gateway, breaker }) => gateway === name && breaker !== 'closed',
-              )}
-            />
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
+    <Table
+      label={w.screens.gateways}
+      columns={[
+        [w.gateway],
+        [w.breakers],
+        [w.succeededShare, 'number'],
+        [w.ended, 'wide number'],
+        [w.p95, 'wide number'],
+      ]}
+    >
+      {names.map((name) => (
+        <Row
+          key={name}
+          name={name}
+          series={series.gateways.find(({ gateway }) => gateway === name)}
+          broken={known.filter(({ gateway, breaker }) => gateway === name && breaker !== 'closed')}
+        />
+      ))}
+    </Table>
   )
 }
 

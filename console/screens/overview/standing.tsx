@@ -1,6 +1,7 @@
 import type { AtRisk, State } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
-import { Facts, Money, Scroll, Section, Sign, When } from '../../parts/basics.tsx'
+import { Facts, Money, Section, Sign, When } from '../../parts/basics.tsx'
+import { Table } from '../../parts/table.tsx'
 import { count, words } from '../../words/words.ts'
 
 /** How it stands now: the money nobody is sure of, the queue, the webhooks and the books. */
@@ -42,44 +43,34 @@ export function Standing({ state }: { state: State }) {
 function Risk({ rows }: { rows: readonly AtRisk[] }) {
   const w = words.value
   return (
-    <Scroll label={w.atRisk}>
-      <table class="list">
-        <thead>
-          <tr>
-            <th scope="col">{w.currency}</th>
-            <th scope="col" class="number">
-              {w.states.unknown}
-            </th>
-            <th scope="col" class="number">
-              {w.states.pending}
-            </th>
-            <th scope="col" class="number">
-              {w.accounts.held}
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map(({ currency, unknown, pending, held }) => (
-            <tr key={currency}>
-              <th scope="row">{currency}</th>
-              {[unknown, pending].map((part, at) => (
-                <td key={at} class="number">
-                  <Money amount={part.amount} currency={currency} />
-                  {part.oldest_at === null ? null : (
-                    <div class="quiet">
-                      {part.count} · <When at={part.oldest_at} form="age" />
-                    </div>
-                  )}
-                </td>
-              ))}
-              <td class="number">
-                <Money amount={held} currency={currency} />
-              </td>
-            </tr>
+    <Table
+      label={w.atRisk}
+      columns={[
+        [w.currency],
+        [w.states.unknown, 'number'],
+        [w.states.pending, 'number'],
+        [w.accounts.held, 'number'],
+      ]}
+    >
+      {rows.map(({ currency, unknown, pending, held }) => (
+        <tr key={currency}>
+          <th scope="row">{currency}</th>
+          {[unknown, pending].map((part, at) => (
+            <td key={at} class="number">
+              <Money amount={part.amount} currency={currency} />
+              {part.oldest_at === null ? null : (
+                <div class="quiet">
+                  {part.count} · <When at={part.oldest_at} form="age" />
+                </div>
+              )}
+            </td>
           ))}
-        </tbody>
-      </table>
-    </Scroll>
+          <td class="number">
+            <Money amount={held} currency={currency} />
+          </td>
+        </tr>
+      ))}
+    </Table>
   )
 }
 

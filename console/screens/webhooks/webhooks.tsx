@@ -4,10 +4,11 @@ import { go } from '../../app/router.ts'
 import { may } from '../../app/session.ts'
 import type { Endpoint } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
-import { Empty, Scroll, State, When } from '../../parts/basics.tsx'
+import { Empty, State, When } from '../../parts/basics.tsx'
 import { Command } from '../../parts/command.tsx'
 import { ask, tell } from '../../parts/dialog.tsx'
 import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
+import { Table } from '../../parts/table.tsx'
 import { words } from '../../words/words.ts'
 
 /** Who is told of events. */
@@ -42,43 +43,26 @@ export function Webhooks() {
 function List({ endpoints }: { endpoints: readonly Endpoint[] }) {
   const w = words.value
   return (
-    <Scroll label={w.screens.webhooks}>
-      <table class="list">
-        <thead>
-          <tr>
-            <th scope="col">{w.state}</th>
-            <th scope="col">{w.endpoint}</th>
-            <th scope="col" class="wide">
-              {w.types_}
-            </th>
-            <th scope="col" class="wide number">
-              {w.made}
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {endpoints.map((endpoint) => (
-            <tr key={endpoint.id}>
-              <td>
-                <State state={endpoint.state} />
-              </td>
-              <td class="clip">
-                <a href={hrefOf('webhooks', endpoint.id)}>
-                  {endpoint.url ?? w.polled(endpoint.id)}
-                </a>
-                {endpoint.description === null ? null : (
-                  <div class="quiet">{endpoint.description}</div>
-                )}
-              </td>
-              <td class="wide clip quiet">{endpoint.types.join(', ')}</td>
-              <td class="wide number quiet">
-                <When at={endpoint.created_at} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
+    <Table
+      label={w.screens.webhooks}
+      columns={[[w.state], [w.endpoint], [w.types_, 'wide'], [w.made, 'wide number']]}
+    >
+      {endpoints.map((endpoint) => (
+        <tr key={endpoint.id}>
+          <td>
+            <State state={endpoint.state} />
+          </td>
+          <td class="clip">
+            <a href={hrefOf('webhooks', endpoint.id)}>{endpoint.url ?? w.polled(endpoint.id)}</a>
+            {endpoint.description === null ? null : <div class="quiet">{endpoint.description}</div>}
+          </td>
+          <td class="wide clip quiet">{endpoint.types.join(', ')}</td>
+          <td class="wide number quiet">
+            <When at={endpoint.created_at} />
+          </td>
+        </tr>
+      ))}
+    </Table>
   )
 }
 

@@ -1,0 +1,54 @@
+import type { ComponentChildren } from 'preact'
+import { filter } from '../app/router.ts'
+import { words } from '../words/words.ts'
+import { Scroll } from './basics.tsx'
+
+/** The head of a column, and how it is set, such as `wide number`. */
+export type Column = readonly [name: string, kind?: string]
+
+/** A table whose rows are things; `label` names it to who does not see it. */
+export function Table({
+  label,
+  columns,
+  children,
+}: {
+  label: string
+  columns: readonly Column[]
+  children: ComponentChildren
+}) {
+  return (
+    <Scroll label={label}>
+      <table class="list">
+        <thead>
+          <tr>
+            {columns.map(([name, kind]) => (
+              <th key={name} scope="col" class={kind}>
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{children}</tbody>
+      </table>
+    </Scroll>
+  )
+}
+
+/** The ways to the newest page of a list and to the next older one. */
+export function Pages({ cursor, next }: { cursor: string | undefined; next: string | null }) {
+  const w = words.value
+  return (
+    <nav class="pages" aria-label={w.pages}>
+      {cursor === undefined ? null : (
+        <button type="button" onClick={() => filter({ cursor: '' })}>
+          {w.newest}
+        </button>
+      )}
+      {next === null ? null : (
+        <button type="button" onClick={() => filter({ cursor: next })}>
+          {w.older}
+        </button>
+      )}
+    </nav>
+  )
+}
