@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { holderOf } from '../adapters/file-owner.ts'
+import { keepYoung } from '../adapters/heap.ts'
 import { logger } from '../adapters/log.ts'
 import { closing, type Closing } from './closing.ts'
 import { ConfigError } from '../config/config-error.ts'
@@ -58,6 +59,7 @@ async function start(config: Config, roles: Roles, around: Surroundings): Promis
   const url = usesDatabase(roles) ? await openDatabase(config, databaseOptions(config, around)) : ''
   const journal = mockGateway && role === 'all' ? { journalPath: openJournal(dataDir) } : {}
   const port = config[PORTS[role].field]
+  keepYoung()
   // Loaded only now, with the HTTP server and all features: what prevents a start is said sooner.
   const { startService } = await import('./start.ts')
   const service = await startService(config, { ...roles, mockGateway }, log, {
