@@ -4,7 +4,7 @@ import { words } from '../words/words.ts'
 import { Scroll } from './basics.tsx'
 
 /** The head of a column, and how it is set, such as `wide number`. */
-export type Column = readonly [name: string, kind?: string]
+type Column = readonly [name: string, kind?: string]
 
 /** A table whose rows are things; `label` names it to who does not see it. */
 export function Table({
