@@ -67,7 +67,12 @@ const deposits = fc
   )
 
 /** What no earlier refund or return has left. */
-const NOTHING = { earlier: new Map(), refunds: new Set<string>(), refundsAt: () => true }
+const NOTHING = {
+  earlier: new Map(),
+  refunds: new Set<string>(),
+  unnamed: [],
+  refundsAt: () => true,
+}
 
 /** What a history has come to: the books as somebody who only adds up entries sees them. */
 function history(deposit: { amount: bigint; commission: bigint }, given: Policies) {

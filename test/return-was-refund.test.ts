@@ -90,6 +90,33 @@ test('a refund that a worker has in hand is in doubt as well', async (t) => {
   assert.deepEqual(await violations(world), [])
 })
 
+test('what may be a done refund that has no reference is not booked again as a return', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world)
+  const refundId = await refunded(world, deposit.id, '50')
+  await world.work()
+  // Not every gateway says what it calls a refund.
+  await world.sql('update payments set gateway_ref = null where id = $1', [refundId])
+  const draft = { parentId: deposit.id, kind: 'refunded_there', amount: 5_000n, ref: 'a' } as const
+  const answer = await book(world, draft)
+  assert(answer.kind === 'refused')
+  assert.deepEqual(answer.refusal, { code: 'refund_in_doubt', paymentId: refundId })
+  // Another amount or kind can be told apart, and who has compared them may say so.
+  const others = [
+    { ...draft, amount: 1n, ref: 'b' },
+    { ...draft, kind: 'charged_back', amount: 2n, ref: 'c' } as const,
+    { ...draft, amount: 4_997n, ref: 'd' },
+  ]
+  for (const other of others) assert.equal((await book(world, other)).kind, 'booked')
+  const second = await done(world)
+  const known = await refunded(world, second.id, '50')
+  await world.work()
+  await world.sql('update payments set gateway_ref = null where id = $1', [known])
+  const told = { ...draft, parentId: second.id, besidesRefund: true }
+  assert.equal((await book(world, told)).kind, 'booked')
+  assert.deepEqual(await violations(world), [])
+})
+
 for (const kind of ['refunded_there', 'charged_back'] as const) {
   for (const fee of ['keep', 'return'] as const) {
     test(`a refund that was booked as ${kind} moves money once when it ends well (fee: ${fee})`, async (t) => {

@@ -48,6 +48,7 @@ function books(available: bigint, ...parents: readonly ReturnParent[]): ReturnBo
     available: new Map([[3n, available]]),
     earlier: new Map(),
     refunds: new Set<string>(),
+    unnamed: [],
     ids: Array.from({ length: 20 }, (_, index) => BigInt(index + 10)),
   }
 }

@@ -276,6 +276,25 @@ test('a recent pass looks at what finished since the last one, however old it is
   assert.deepEqual(violated(await recent()), ['attempts_without_evidence'])
 })
 
+test('a recent pass looks at all that was made since the last one, however many', async (t) => {
+  const world = await testWorld(t)
+  const users = await busyHistory(world, 3)
+  const recent = recentVerifier({ db: world.db, clock: world.clock })
+  assert.deepEqual(violated(await recent()), [])
+  // The first of these is further behind than the payments that a pass looks at in any case.
+  for (let step = 0; step < 30; step += 1) {
+    await world.accept(randomDrafts(seededRandom(step), users, 50))
+    await world.work()
+  }
+  await world.sql(`
+    update payments set attempts = 99
+    where id = (
+      select max(id) from payments
+      where status = 'success' and id < (select max(id) - 1100 from payments)
+    )`)
+  assert.deepEqual(violated(await recent()), ['attempts_without_evidence'])
+})
+
 test('a worker tells that the books are clean, that they are not, and that they are mended', async (t) => {
   const world = await testWorld(t)
   const user = await world.user(100n)

@@ -70,7 +70,10 @@ export const REFUSALS = {
   redrive_not_running: [409, 'Only a running redrive can be canceled.'],
   not_refundable: [409, 'Only what is left of a successful deposit can be refunded.'],
   in_flight: [409, 'It is being sent to the gateway, or was sent, so only the gateway can end it.'],
-  refund_in_doubt: [409, 'A refund of this payment is in doubt, and may be what is to be booked.'],
+  refund_in_doubt: [
+    409,
+    'A refund of this payment may be what is to be booked. The answer names it.',
+  ],
   return_is_refund: [409, 'The gateway calls a refund of this payment so: it is booked as that.'],
   not_returnable: [409, 'A payment of this kind and state cannot have come back so far.'],
   return_differs: [409, 'This reference belongs to a return of another kind or amount.'],

@@ -68,8 +68,17 @@ export interface ReturnBooks {
   readonly earlier: ReadonlyMap<string, Pick<ReturnPayment, 'id' | 'kind' | 'amount'>>
   /** Of refunds: what the gateway calls them, by `returnKeyOf`. They are no returns. */
   readonly refunds: ReadonlySet<string>
+  /** Refunds that the gateway made without saying what it calls them. */
+  readonly unnamed: readonly UnnamedRefund[]
   /** At least one unused payment id for each draft. */
   readonly ids: readonly bigint[]
+}
+
+/** A refund that is done, and that no reference tells from another one there. */
+interface UnnamedRefund {
+  readonly id: bigint
+  readonly parentId: bigint
+  readonly amount: bigint
 }
 
 export type ReturnAnswer =
@@ -116,6 +125,7 @@ export function decideReturns(
     available: new Map(books.available),
     decided: new Map(books.earlier),
     refunds: books.refunds,
+    unnamed: books.unnamed,
     changed: new Set(),
     payments: [],
     entries: [],
@@ -134,6 +144,7 @@ interface Batch {
   readonly available: Map<bigint, bigint>
   readonly decided: Map<string, Pick<ReturnPayment, 'id' | 'kind' | 'amount'>>
   readonly refunds: ReadonlySet<string>
+  readonly unnamed: readonly UnnamedRefund[]
   readonly changed: Set<bigint>
   readonly payments: ReturnPayment[]
   readonly entries: Entry[]
@@ -155,7 +166,7 @@ function decide(batch: Batch, draft: ReturnDraft): ReturnAnswer {
   if (batch.refunds.has(returnKeyOf(parentId, ref))) return refuse({ code: 'return_is_refund' })
   const atMost = returnable(parent, kind)
   if (amount > atMost) return refuse({ code: 'not_returnable', atMost, exponent: parent.exponent })
-  const inDoubt = refundInDoubt(parent, draft)
+  const inDoubt = refundInDoubt(batch, parent, draft)
   if (inDoubt !== null) return refuse({ code: 'refund_in_doubt', paymentId: inDoubt })
   return kind === 'dispute_won'
     ? won(batch, parent, draft)
@@ -174,12 +185,15 @@ export function returnable(parent: ReturnParent, kind: SaidKind): bigint {
 
 /**
  * The refund of ours that a refund at the gateway may be: as much of the same deposit, perhaps sent
- * and not finished. Null: there is none, or somebody has told the two apart.
+ * and not finished, or done without a reference. Null: there is none, or somebody has told the two
+ * apart.
  */
-function refundInDoubt({ openRefunds }: ReturnParent, draft: ReturnDraft): bigint | null {
-  if (draft.kind !== 'refunded_there' || draft.besidesRefund === true) return null
-  const alike = openRefunds.find((refund) => !isUnsent(refund) && refund.amount === draft.amount)
-  return alike?.id ?? null
+function refundInDoubt({ unnamed }: Batch, parent: ReturnParent, draft: ReturnDraft) {
+  const { parentId, kind, amount } = draft
+  if (kind !== 'refunded_there' || draft.besidesRefund === true) return null
+  const open = parent.openRefunds.find((refund) => !isUnsent(refund) && refund.amount === amount)
+  const done = unnamed.find((refund) => refund.parentId === parentId && refund.amount === amount)
+  return open?.id ?? done?.id ?? null
 }
 
 /** It was provably never sent, and nobody is about to. */

@@ -138,6 +138,7 @@ async function returnInShard(
       available: new Map(users.map((user) => [user.id, user.available])),
       earlier: new Map(children.flatMap(known)),
       refunds: new Set(children.flatMap(refundRef)),
+      unnamed: children.filter(isUnnamed),
       ids: newIds,
     }
     const verdict = decideReturns(drafts, books, world.returnFee)
@@ -148,6 +149,10 @@ async function returnInShard(
 
 function isOpenRefund({ type, status }: Child): boolean {
   return type === 'refund' && (status === 'new' || status === 'unknown')
+}
+
+function isUnnamed({ type, status, ref }: Child): boolean {
+  return type === 'refund' && status === 'success' && ref === null
 }
 
 /** An earlier return, by its reference. */

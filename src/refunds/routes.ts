@@ -191,8 +191,8 @@ const RETURN = {
     'Books money that came back without our doing, under the reference that the gateway gives it: ' +
     'once, however often it is told. A user pays for a charge-back as far as the balance goes, and ' +
     'the rest is a loss. Refunds of the deposit that were never sent are canceled. What may be a ' +
-    'refund of ours that is in doubt is refused with 409 `refund_in_doubt`; a return that turns out ' +
-    'to be one is taken back when that refund ends.',
+    'refund of ours, in doubt or done without a reference, is refused with 409 `refund_in_doubt`; a ' +
+    'return that turns out to be one is taken back when that refund ends.',
   headers: ActHeaders,
   params: PaymentId,
   body: Type.Object(
@@ -208,8 +208,8 @@ const RETURN = {
       besides_refund: Type.Optional(
         Type.Boolean({
           description:
-            'It is none of the refunds of this payment that are in doubt: you have compared them at ' +
-            'the gateway.',
+            'It is none of the refunds of this payment that are in doubt or have no reference: you ' +
+            'have compared them at the gateway.',
         }),
       ),
     },
