@@ -58,6 +58,7 @@ const EXECUTED: Readonly<Record<Fault, 0 | 1>> = {
   pending: 1,
   rejected: 0,
   wrong_credential: 0,
+  asks_payer: 0,
 }
 
 for (const fault of Object.keys(EXECUTED) as Fault[]) {
@@ -96,6 +97,11 @@ for (const fault of Object.keys(EXECUTED) as Fault[]) {
     let { outcome } = await gateway.execute(request)
     // Its key is refused until it is executed, a millisecond after it was taken.
     while (fault === 'pending' && outcome.kind === 'in_doubt') {
+      outcome = (await gateway.execute(request)).outcome
+    }
+    if (fault === 'asks_payer') {
+      assert.equal(outcome.kind, 'pending')
+      assert.ok(mock.decide('k1', 'yes'))
       outcome = (await gateway.execute(request)).outcome
     }
     assert.equal(outcome.kind, fault === 'decline' ? 'declined' : 'success')

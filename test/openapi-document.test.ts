@@ -100,6 +100,7 @@ test('the document speaks of keys where they are asked for, and nowhere else', a
     'get /api/v1/session',
     'post /api/v1/gateways/{name}/notices',
     'post /api/v1/mock-gateway/pay',
+    'post /api/v1/mock-gateway/payments/{key}/cancel',
     'post /api/v1/mock-gateway/refund',
     'post /api/v1/session',
   ])

@@ -119,7 +119,7 @@ test('where nobody answers in time the gateway ends it, and it is expired by its
   assert.deepEqual(asked, [{ kind: 'cancel', outcome: 'declined' }])
 })
 
-test('a gateway that says nothing to being asked to end it is asked on, and nothing fails', async (t) => {
+test('what was ended while the answer was lost is expired, as a later lookup tells', async (t) => {
   const own = await asking(t)
   own.said.cancel = { kind: 'no_answer', reason: 'timeout' }
   await runOut(own)
@@ -128,6 +128,16 @@ test('a gateway that says nothing to being asked to end it is asked on, and noth
   own.said.lookup = { kind: 'declined', reason: 'canceled' }
   own.clock.advance(24 * HOUR_MS)
   assert.equal(await own.work(), 'lookup')
+  const view = await own.shown()
+  assert.deepEqual([view.status, view.lastError], ['failed', 'expired'])
+})
+
+test('what its payer ends in time is canceled by their word, and not expired', async (t) => {
+  const own = await asking(t)
+  await own.work()
+  own.said.lookup = { kind: 'declined', reason: 'canceled' }
+  own.clock.advance(10_000)
+  await own.work()
   const view = await own.shown()
   assert.deepEqual([view.status, view.lastError], ['failed', 'canceled'])
 })

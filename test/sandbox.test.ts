@@ -78,6 +78,8 @@ const EXECUTES = new Set<Fault>([
   'wrong_amount',
   'slow_drip',
   'pending',
+  // A refund has no payer to ask.
+  'asks_payer',
 ])
 
 for (const fault of Object.keys(CHANCES) as Fault[]) {

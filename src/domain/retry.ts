@@ -53,8 +53,7 @@ export function next(
   }
   if (last.kind === 'charge') return afterCharge(scene, last.outcome as Unsuccessful)
   if (outcome.kind === 'declined') {
-    const expired = last.kind === 'cancel' && outcome.reason === 'canceled'
-    return decide({ step: 'fail', reason: expired ? 'expired' : outcome.reason })
+    return decide({ step: 'fail', reason: wordOf(scene, outcome.reason) })
   }
   if (last.kind === 'cancel') return pending(scene, last.outcome as NoWord)
   if (task.lookupOnly) return afterQuestion(scene, last.outcome as NoWord)
@@ -90,6 +89,14 @@ function afterCharge(scene: Scene, outcome: Unsuccessful): Next {
     return decide({ step: 'wait', delayMs, reason, doubt })
   }
   return tryAgain(scene, outcome, doubt)
+}
+
+/**
+ * Why a payment ended that the gateway was asked to end, or is to be: its time was over. The answer
+ * to that may be lost, and then a lookup or another claim is told.
+ */
+function wordOf(scene: Scene, reason: string): string {
+  return reason === 'canceled' && outlived(scene) ? 'expired' : reason
 }
 
 /** A no is the word on a charge that was never in doubt, or under a key that repeats its answer. */

@@ -106,6 +106,9 @@ const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[
   [/\/gateways\/:name\/notices$/, /^POST$/, 'gateway'],
   [/\/mock-gateway\/(pay|refund)$/, /^POST$/, 'gateway'],
   [/\/mock-gateway\/(payments|refunds)\/:key$/, /^(GET|HEAD)$/, 'gateway'],
+  [/\/mock-gateway\/payments\/:key\/cancel$/, /^POST$/, 'gateway'],
+  // A payer has no key of ours; the address of the page is what nobody can guess.
+  [/\/mock-gateway\/pages\/:key(\/:answer)?$/, /^(GET|HEAD|POST)$/, 'public'],
   // Who is told what, and where, is the operators' own.
   [/\/webhook-endpoints(\/|$)/, /./, 'operate'],
   // Who has which key, who is signed in with it, and how this is set up.

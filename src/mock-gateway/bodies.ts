@@ -105,6 +105,9 @@ const Answer = Type.Object(
     idempotency_key: Type.Optional(Type.String()),
     currency: Type.Optional(Type.String()),
     refunded: Type.Optional(Money('Of a deposit: what was refunded.')),
+    action: Type.Optional(
+      Type.Object({ type: oneOf(['redirect']), url: Type.String() }, { title: 'MockAction' }),
+    ),
     returns: Type.Optional(Type.Array(Type.Object(RETURN, { title: 'MockCameBack' }))),
   },
   { title: 'MockAnswer' },

@@ -23,6 +23,7 @@ export const CHANCES = {
   pending: chance(0, 'Answers 202 `pending`, and executes after `late_ms`.'),
   rejected: chance(0, 'Refuses the request with 422 `rejected`, without executing.'),
   wrong_credential: chance(0, 'Answers 401 with a page, without executing.'),
+  asks_payer: chance(0, 'Answers 202 `pending` with a page on which the payer says yes or no.'),
 } as const satisfies Record<string, FaultSetting>
 
 /** How long and how much. Milliseconds where the name ends in `_ms`. */

@@ -21,6 +21,7 @@ export type Act =
   | 'conflict'
   | 'in_progress'
   | 'will_execute'
+  | 'asked'
   | 'nothing'
   | 'returned'
 
@@ -62,7 +63,7 @@ export interface Audit {
 interface Journal {
   find(key: string): Charge | undefined
   /** Settle an order for good. Throws when the file cannot be written: then nothing happened. */
-  settle(order: Order, outcome: Charge['outcome'], at: Date): Charge
+  settle(order: Order, outcome: Charge['outcome'], at: Date, code?: string): Charge
   /** What was given back of a payment, and what of it came back. */
   givenBack(paymentId: number): GivenBack
   /** Keep that a payment came back. Throws like `settle`. */
@@ -99,8 +100,10 @@ export function openJournal(path?: string): Journal {
 
   return {
     find: (key) => books.byKey.get(key),
-    settle(order, outcome, at) {
-      const charge = { ...order, number: books.charges + 1, outcome, at: at.toISOString() }
+    settle(order, outcome, at, code) {
+      const why = code === undefined ? {} : { code }
+      const number = books.charges + 1
+      const charge = { ...order, number, outcome, at: at.toISOString(), ...why }
       file?.append(toLine(charge))
       enter(books, charge)
       return charge
@@ -261,14 +264,15 @@ function openFile(path: string) {
 /** Written by hand, because it is a good part of the work of a charge. */
 function toLine(charge: Charge): string {
   const { number, outcome, at, key, paymentId, userId, amount, commission, type } = charge
-  const { parentId, currency } = charge
+  const { parentId, currency, code } = charge
   const exponent = decimalsOf(charge)
   const parent = parentId === undefined ? '' : `,"parent_id":${parentId}`
   return (
     `{"number":${number},"outcome":"${outcome}","at":"${at}","key":${JSON.stringify(key)}` +
     `,"payment_id":${paymentId},"user_id":${userId},"amount":"${formatMoney(amount, exponent)}"` +
     `,"commission":"${formatMoney(commission, exponent)}","type":"${type}"${parent}` +
-    `${currency === undefined ? '' : `,"currency":"${currency}"`}}`
+    `${currency === undefined ? '' : `,"currency":"${currency}"`}` +
+    `${code === undefined ? '' : `,"code":"${code}"`}}`
   )
 }
 

@@ -16,6 +16,8 @@ export interface Order {
 export interface Charge extends Order {
   readonly number: number
   readonly outcome: 'executed' | 'declined'
+  /** Why it was declined, where it was not by a fault. */
+  readonly code?: string
   /** ISO 8601. */
   readonly at: string
 }

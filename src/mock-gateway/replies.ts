@@ -46,6 +46,7 @@ interface Body {
   readonly currency?: string
   readonly refunded?: JsonNumber
   readonly returns?: readonly ReturnBody[]
+  readonly action?: { readonly type: 'redirect'; readonly url: string }
 }
 
 /** What came back of a charge, as a lookup of it tells. */
@@ -58,7 +59,8 @@ interface ReturnBody {
 
 /** What a fault does, and what is seen of it. */
 export interface Effect {
-  readonly does: 'execute' | 'decline' | 'execute_late' | 'nothing'
+  /** `ask`: it waits for what its payer says on a page. */
+  readonly does: 'execute' | 'decline' | 'execute_late' | 'ask' | 'nothing'
   readonly shows:
     | 'outcome'
     | 'other_amount'
@@ -116,6 +118,7 @@ export const EFFECTS: Readonly<Record<Fault | 'none', Effect>> = {
   pending: { does: 'execute_late', shows: 'pending' },
   rejected: { does: 'nothing', shows: 'unknown_method' },
   wrong_credential: { does: 'nothing', shows: 'unauthorized' },
+  asks_payer: { does: 'ask', shows: 'pending' },
 }
 
 /**
@@ -154,7 +157,7 @@ function bodyOf(charge: Charge): Body {
   const executed = charge.outcome === 'executed'
   return {
     status: executed ? 'success' : 'failed',
-    ...(executed ? {} : { code: 'payment_declined' }),
+    ...(executed ? {} : { code: charge.code ?? 'payment_declined' }),
     gateway_ref: gatewayRef(charge),
     payment_id: charge.paymentId,
     amount: toWire(charge.amount, decimalsOf(charge)),

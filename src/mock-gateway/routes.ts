@@ -12,6 +12,7 @@ import { decimalsOf } from './given-back.ts'
 import { REQUESTS_MAX, type Audit, type Seen } from './journal.ts'
 import type { Charge, Order } from './orders.ts'
 import { faceRoutes } from './face-routes.ts'
+import { payerPages } from './payer-routes.ts'
 import { gatewayRef, malformed, type Reply } from './replies.ts'
 import type { MockGateway } from './server.ts'
 
@@ -44,6 +45,10 @@ export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
     app.get('/payments/:key', { schema: LOOKUP }, (request, reply) => {
       play(gateway, reply, gateway.lookup(request.params.key))
     })
+    app.post('/payments/:key/cancel', { schema: CANCEL }, (request, reply) => {
+      play(gateway, reply, gateway.cancel(request.params.key))
+    })
+    payerPages(app, gateway)
     const played = (reply: FastifyReply, how: Reply) => play(gateway, reply, how)
     backRoutes(app, gateway, played)
     void app.register(faceRoutes(gateway.stripe, STRIPE, played), { prefix: '/stripe' })
@@ -109,6 +114,14 @@ const LOOKUP = {
   operationId: 'mockLookup',
   summary: 'Look a charge up by its key',
   description: 'What became of it; 404: it was never seen. Fails as its faults say.',
+  ...BY_KEY,
+}
+
+const CANCEL = {
+  tags,
+  operationId: 'mockCancel',
+  summary: 'End a charge that waits for its payer',
+  description: 'What became of it; what does not wait is left as it is. Fails as its faults say.',
   ...BY_KEY,
 }
 

@@ -7,6 +7,7 @@ import { openJournal } from './journal.ts'
 import type { Act, Audit, Seen } from './journal.ts'
 import type { Charge, Order } from './orders.ts'
 import type { Face } from './face.ts'
+import type { Answer as PayersAnswer } from './payer-routes.ts'
 import { stripeFace } from './stripe-face.ts'
 import { answer, EFFECTS, lookupBody, refusal, show, type Effect, type Reply } from './replies.ts'
 import { yookassaFace } from './yookassa-face.ts'
@@ -17,6 +18,12 @@ export interface MockGateway {
   pay(order: Order): Reply
   /** What became of the order sent under `key`. Never disagrees with the journal. */
   lookup(key: string): Reply
+  /** End the order under `key` if it waits for its payer, and say what it is afterwards. */
+  cancel(key: string): Reply
+  /** The order that waits for its payer under a key. */
+  asked(key: string): Order | undefined
+  /** Its payer has answered; false: it does not wait any more. */
+  decide(key: string, answer: PayersAnswer): boolean
   /** Resolves after `ms` milliseconds, or as soon as the gateway closes. */
   hold(ms: number): Promise<void>
   faults(): Faults
@@ -59,6 +66,10 @@ interface State {
   /** Orders taken that execute later; keys among them answer `pending`. */
   readonly late: Map<NodeJS.Timeout, { readonly order: Order; readonly dueMs: number }>
   readonly lateKeys: Set<string>
+  /** Orders that wait for their payers, by key. */
+  readonly asking: Map<string, Order>
+  readonly onDecided: (order: Order) => void
+  readonly pageUrl: (key: string) => string
   faults: Faults
   random: () => number
   /** Lookups have their own chance: how often they come depends on timing. */
@@ -75,6 +86,10 @@ export function mockGateway(options: {
   readonly seed?: number
   readonly faults?: Partial<Faults>
   readonly journalPath?: string
+  /** Where it is, for pages. */
+  readonly url?: () => string
+  /** Told when a payer has answered: a notice may be sent. */
+  readonly onDecided?: (order: Order) => void
 }): MockGateway {
   const seed = options.seed === undefined ? {} : { seed: options.seed }
   const changed = changeFaults(FAULTS_DEFAULT, { ...options.faults, ...seed })
@@ -84,6 +99,9 @@ export function mockGateway(options: {
     journal: openJournal(options.journalPath),
     late: new Map(),
     lateKeys: new Set(),
+    asking: new Map(),
+    onDecided: options.onDecided ?? (() => undefined),
+    pageUrl: (key) => `${options.url?.() ?? ''}/pages/${encodeURIComponent(key)}`,
     faults: changed.faults,
     ...chances(changed.faults.seed),
     closed: false,
@@ -99,6 +117,9 @@ export function mockGateway(options: {
   return {
     pay: (order) => pay(state, order),
     lookup: (key) => lookup(state, key),
+    cancel: (key) => cancel(state, key),
+    asked: (key) => state.asking.get(key),
+    decide: (key, said) => decide(state, key, said),
     hold: holds.hold,
     faults: () => state.faults,
     setFaults: (change) => setFaults(state, change),
@@ -157,6 +178,7 @@ function pay(state: State, order: Order): Reply {
   const done = carryOut(state, order, effect, known)
   note(done?.act ?? 'nothing')
   if (done === null) return refusal('journal_unavailable', plan.latencyMs, order.key)
+  if (done.act === 'asked') return asking(state, order.key ?? '', plan.latencyMs)
   return show({ faults: state.faults, plan, key: order.key }, effect, done.charge)
 }
 
@@ -170,11 +192,18 @@ function carryOut(
   effect: Effect,
   known: Charge | undefined,
 ): { readonly act: Act; readonly charge: Charge | undefined } | null {
+  // Whoever waits for a payer goes on waiting, whatever the faults say now.
+  if (state.asking.has(order.key ?? '')) return { act: 'asked', charge: undefined }
   if (effect.does === 'nothing') return { act: 'nothing', charge: known }
   if (known !== undefined) return { act: 'replayed', charge: known }
   if (effect.does === 'execute_late') {
     executeLate(state, order)
     return { act: 'will_execute', charge: undefined }
+  }
+  // Only the payer of a deposit can be asked.
+  if (effect.does === 'ask' && order.type === 'deposit' && order.key !== null) {
+    state.asking.set(order.key, order)
+    return { act: 'asked', charge: undefined }
   }
   const charge = settle(state, order, effect.does === 'decline' ? 'declined' : 'executed')
   return charge === null ? null : { act: charge.outcome, charge }
@@ -186,12 +215,17 @@ function isRefundOfNothing({ journal }: State, { type, parentId = 0 }: Order): b
 }
 
 /** A refund of more than is left is declined when it is carried out. */
-function settle(state: State, order: Order, wanted: Charge['outcome']): Charge | null {
+function settle(
+  state: State,
+  order: Order,
+  wanted: Charge['outcome'],
+  code?: string,
+): Charge | null {
   const { type, parentId = 0, amount } = order
   const left = type === 'refund' ? (refundableOf(state.journal.givenBack(parentId)) ?? 0n) : amount
   const outcome = amount <= left ? wanted : 'declined'
   try {
-    return state.journal.settle(order, outcome, state.clock.now())
+    return state.journal.settle(order, outcome, state.clock.now(), code)
   } catch {
     // The disk is full or gone. A charge that is not in the journal did not happen.
     return null
@@ -226,6 +260,7 @@ function forgetLate(state: State, timer: NodeJS.Timeout, order: Order): void {
 }
 
 function dropLate(state: State): void {
+  state.asking.clear()
   for (const [timer, { order }] of state.late) forgetLate(state, timer, order)
 }
 
@@ -240,8 +275,37 @@ function lookup(state: State, key: string): Reply {
     const given = state.journal.givenBack(charge.paymentId)
     return answer(200, lookupBody(charge, given), afterMs)
   }
+  if (state.asking.has(key)) return asking(state, key, afterMs, 200)
   if (!state.lateKeys.has(key)) return refusal('not_found', afterMs, key)
   return answer(200, { status: 'pending', idempotency_key: key }, afterMs)
+}
+
+/** It waits for its payer, who has a page. */
+function asking({ pageUrl }: State, key: string, afterMs: number, status = 202): Reply {
+  const action = { type: 'redirect', url: pageUrl(key) } as const
+  return answer(status, { status: 'pending', idempotency_key: key, action }, afterMs)
+}
+
+function decide(state: State, key: string, said: PayersAnswer): boolean {
+  const order = state.asking.get(key)
+  if (order === undefined || state.closed) return false
+  const [outcome, code] = said === 'yes' ? YES : NO
+  if (settle(state, order, outcome, code) === null) return false
+  state.asking.delete(key)
+  state.onDecided(order)
+  return true
+}
+
+const YES = ['executed', undefined] as const
+const NO = ['declined', 'authentication_failed'] as const
+
+/** What does not wait for its payer goes on as it is. */
+function cancel(state: State, key: string): Reply {
+  const order = state.asking.get(key)
+  if (order !== undefined && !state.closed) {
+    if (settle(state, order, 'declined', 'canceled') !== null) state.asking.delete(key)
+  }
+  return lookup(state, key)
 }
 
 function isSame(charge: Charge, order: Order): boolean {

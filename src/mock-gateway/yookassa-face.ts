@@ -125,7 +125,8 @@ function create(
   const fate = nextFate(state)
   const { does } = fate.effect
   if (does === 'nothing') return nothingDone(fate)
-  const doing: Doing = { does, lateMs: fate.faults.late_ms }
+  // Its payers are asked by what is said of a payment.
+  const doing: Doing = { does: does === 'ask' ? 'execute' : does, lateMs: fate.faults.late_ms }
   const made = state.books.enter(draft, doing)
   keep(state, request, made)
   return told(fate, { status: 200, body: shown(state.books, made) })

@@ -6,6 +6,8 @@ import { systemClock } from '../adapters/clock.ts'
 import { takeOwnership } from '../adapters/file-owner.ts'
 import { closing } from './closing.ts'
 import type { Config } from '../config/config.ts'
+import { GATEWAY } from '../domain/payment.ts'
+import { writeJson } from '../domain/json.ts'
 import { hasAddress } from '../config/gateways.ts'
 import type { Metrics } from '../adapters/metrics.ts'
 import type { PostgresDb } from '../adapters/postgres.ts'
@@ -90,7 +92,7 @@ async function open(
   stops.push(() => needed.close())
   const { app, guards, requestId, onAnswer } = await openServer(shared, roles)
   stops.push(() => closeServer(app))
-  const mock = roles.mockGateway ? openMock(shared, at.journalPath) : null
+  const mock = roles.mockGateway ? openMock(shared, at.journalPath, app) : null
   const gateways = openGateways(shared, roles, () => hereOf(app.listeningOrigin) + MOCK_GATEWAY)
   if (usesDatabase(roles)) await checkGateways(shared)
   const worker = roles.worker ? openWorker(shared, gateways) : null
@@ -223,7 +225,11 @@ export function refuseWhenStopping(
 }
 
 /** Open the mock gateway, on a journal that nobody else has. */
-function openMock(shared: Process, journalPath: string | undefined): MockGateway {
+function openMock(
+  shared: Process,
+  journalPath: string | undefined,
+  app: FastifyInstance,
+): MockGateway {
   const { config, log, stops } = shared
   const seed = config.mockGatewaySeed
   if (journalPath !== undefined) {
@@ -235,6 +241,16 @@ function openMock(shared: Process, journalPath: string | undefined): MockGateway
     clock: systemClock,
     seed: seed ?? randomInt(1, 2 ** 32 - 1),
     ...(journalPath === undefined ? {} : { journalPath }),
+    url: () => hereOf(app.listeningOrigin) + MOCK_GATEWAY,
+    // Where there is an API beside it, that is who it tells. Lost, it costs time alone.
+    onDecided: ({ paymentId, type }) => {
+      const payload = writeJson({ payment_id: paymentId, type })
+      const headers = { 'content-type': 'application/json' }
+      const url = `${API}/gateways/${GATEWAY}/notices`
+      app.inject({ method: 'POST', url, headers, payload }).catch((err: unknown) => {
+        log.debug({ err }, 'the mock gateway could not send a notice')
+      })
+    },
   })
   stops.push(() => mock.close())
   return mock
