@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { withShards } from '../src/each-shard.ts'
 import type { Clock, Db } from '../src/ports.ts'
-import { listRuns, readRun, seeRun } from '../src/verify/runs-store.ts'
+import { cancelRun, listRuns, readRun, seeRun } from '../src/verify/runs-store.ts'
 import { verifyRuns } from '../src/verify/runs.ts'
 import type { Report } from '../src/verify/report.ts'
 import { openDb, raw, testWorld } from './harness.ts'
@@ -129,6 +129,35 @@ test('a check that makes no progress for minutes is not lost while its process l
   assert.equal(asleep.size, 0, 'nobody says any more that it lives')
 })
 
+test('a check that is canceled stops, leaves no result, and another may begin at once', async (t) => {
+  const { world, reports, open, ended } = await checked(t)
+  let letOn = () => {}
+  const gate = new Promise<void>((resolve) => (letOn = resolve))
+  let statements = 0
+  const db = withShards(world.db, (shard) => ({
+    ...shard,
+    run: (statement, values) => gate.then(() => ((statements += 1), shard.run(statement, values))),
+  }))
+  const { asleep, sleep } = sleeper()
+  const runs = open({ db, clock: { ...world.clock, sleep } })
+  const begun = await runs.start('jane')
+  const canceled = await cancelRun(world.db.global, begun.id, 'joe')
+  assert.deepEqual([canceled?.state, canceled?.error], ['failed', 'canceled by joe'])
+  assert.deepEqual(await cancelRun(world.db.global, begun.id, 'ann'), canceled, 'it has ended')
+  const other = await open().start('ann')
+  assert.notEqual(other.id, begun.id)
+  assert.equal((await ended(other.id)).state, 'done')
+
+  const [wake] = await until('it has said that it lives', () => asleep.size > 0 && [...asleep])
+  wake?.()
+  await until('it knows that it was canceled', () => asleep.size > 0 && !asleep.has(wake as never))
+  letOn()
+  await runs.stop()
+  assert.ok(statements < 5, 'it went on to the end')
+  assert.equal(reports.length, 1, 'that of the other')
+  assert.deepEqual(await readRun(world.db.global, begun.id), canceled)
+})
+
 test('a process that stops ends its check, and says so', async (t) => {
   const { world, reports, open } = await checked(t)
   await world.user(100n)
@@ -180,9 +209,15 @@ test('operators start a check by the API, follow it, and see what each rule foun
     mine.map(({ verification_id: own, state }) => [own, state]),
     [[id, 'done']],
   )
+  const late = await call('POST', `/ledger/verifications/${String(id)}/cancel`)
+  assert.deepEqual([late.status, late.body['state']], [200, 'done'], 'it had ended')
   for (const path of ['99', 'x', '0']) {
-    const none = await call('GET', `/ledger/verifications/${path}`)
-    assert.deepEqual([none.status, none.body['code']], [404, 'verification_not_found'])
+    for (const asked of [
+      await call('GET', `/ledger/verifications/${path}`),
+      await call('POST', `/ledger/verifications/${path}/cancel`),
+    ]) {
+      assert.deepEqual([asked.status, asked.body['code']], [404, 'verification_not_found'])
+    }
   }
   const bad = await call('POST', '/ledger/verifications', undefined, { 'x-actor': 'key:x' })
   assert.equal(bad.body['code'], 'actor_invalid')

@@ -17,6 +17,11 @@ export function Verifications() {
     if (answer.kind === 'refused') tell(w.verify, answer.problem.detail)
     await feed.refresh()
   }
+  async function cancel(id: number): Promise<void> {
+    const answer = await send('POST', `/ledger/verifications/${id}/cancel`)
+    if (answer.kind === 'refused') tell(w.verify, answer.problem.detail)
+    await feed.refresh()
+  }
   const button = may('operate') ? (
     <button type="button" disabled={newest?.state === 'running'} onClick={() => void start()}>
       {w.verifyNow}
@@ -27,14 +32,18 @@ export function Verifications() {
       <p class="lead">{w.verifyLead}</p>
       <Loaded feed={feed}>
         {() =>
-          newest === undefined ? <p class="quiet">{w.neverVerified}</p> : <Newest of={newest} />
+          newest === undefined ? (
+            <p class="quiet">{w.neverVerified}</p>
+          ) : (
+            <Newest of={newest} onCancel={() => void cancel(newest.verification_id)} />
+          )
         }
       </Loaded>
     </Section>
   )
 }
 
-function Newest({ of: known }: { of: Verification }) {
+function Newest({ of: known, onCancel }: { of: Verification; onCancel: () => void }) {
   const w = words.value
   const { state, progress, violations, rules, ended_at: ended } = known
   if (state === 'running') {
@@ -50,6 +59,11 @@ function Newest({ of: known }: { of: Verification }) {
             ? w.working
             : `${progress.part}: ${w.checkedOf(count(progress.done), count(progress.total))}`}
         </p>
+        {may('operate') ? (
+          <button type="button" onClick={onCancel}>
+            {w.cancel}
+          </button>
+        ) : null}
       </div>
     )
   }

@@ -5,7 +5,7 @@ import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { Id, IdParams, LOCATION, nullable, oneOf, parseId, Time } from '../http/schemas.ts'
 import type { Global } from '../ports.ts'
-import { listRuns, readRun, type VerifyRun } from './runs-store.ts'
+import { cancelRun, listRuns, readRun, type VerifyRun } from './runs-store.ts'
 import type { VerifyRuns } from './runs.ts'
 
 const SCOPES = ['recent', 'full'] as const
@@ -95,9 +95,23 @@ const READ = {
   response: { 200: Whole, ...refusals(404, 503) },
 }
 
+const CANCEL = {
+  tags,
+  operationId: 'cancelVerification',
+  summary: 'Cancel a check of the books',
+  description:
+    'The check ends as `failed` within seconds, without a result. One that has ended stays as it is.',
+  headers: ActorHeaders,
+  params: IdParams('The id of the check.'),
+  response: {
+    200: Type.Unsafe<unknown>(Type.Object(FIELDS, { title: 'Verification' })),
+    ...refusals(400, 404, 503),
+  },
+}
+
 const PATH = '/ledger/verifications'
 
-/** `POST`, `GET /ledger/verifications`, `GET /ledger/verifications/{id}`. */
+/** `POST`, `GET /ledger/verifications`, `GET …/{id}`, `POST …/{id}/cancel`. */
 export function verificationRoutes(world: {
   readonly db: Global
   readonly runs: VerifyRuns
@@ -128,6 +142,14 @@ export function verificationRoutes(world: {
         examples: rule.examples.map(({ name }) => name),
       }))
       return reply.send({ ...runBody(run), results })
+    })
+    app.post(`${PATH}/:id/cancel`, { schema: CANCEL }, async (request, reply) => {
+      const actor = actorOf(request)
+      if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+      const id = parseId(request.params.id)
+      const run = id === null ? null : await cancelRun(db, id, actor)
+      if (run === null) return refuse(reply, { code: 'verification_not_found' })
+      return reply.send(runBody(run))
     })
   }
 }

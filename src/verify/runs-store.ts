@@ -72,13 +72,25 @@ const BEGIN: Unsharded<VerifyRun> = {
   returning ${COLUMNS}`,
 }
 
-/** Say how far a check is. */
-const SEE: Unsharded<never> = {
+/** Say how far a check is. No row: it has ended, because somebody canceled it. */
+const SEE: Unsharded<{ id: bigint }> = {
   name: 'verifications_see',
   ...timedUnsharded`
   with ${CLOCK}
   update verifications
   set seen_at = time, progress = $3::jsonb
+  from clock
+  where id = $2 and state = 'running'
+  returning id`,
+}
+
+/** End a check before it has a result. */
+const CANCEL: Unsharded<never> = {
+  name: 'verifications_cancel',
+  ...timedUnsharded`
+  with ${CLOCK}
+  update verifications
+  set state = 'failed', error = $3, ended_at = time
   from clock
   where id = $2 and state = 'running'`,
 }
@@ -157,9 +169,20 @@ export async function beginRun(db: Global, by: string): Promise<VerifyRun | null
   return run ?? null
 }
 
-/** Say how far a check is, and that it lives. */
-export async function seeRun(db: Global, id: bigint, progress: RunProgress | null): Promise<void> {
-  await db.run(SEE, [id, progress === null ? null : JSON.stringify(progress)])
+/** Say how far a check is, and that it lives; false: it has ended. */
+export async function seeRun(
+  db: Global,
+  id: bigint,
+  progress: RunProgress | null,
+): Promise<boolean> {
+  const seen = await db.run(SEE, [id, progress === null ? null : JSON.stringify(progress)])
+  return seen.length > 0
+}
+
+/** End a check that runs; the process that makes it stops when it next says that it lives. */
+export async function cancelRun(db: Global, id: bigint, by: string): Promise<VerifyRun | null> {
+  await db.run(CANCEL, [id, `canceled by ${by}`])
+  return readRun(db, id)
 }
 
 /** End a check with its report, or with why there is none. */

@@ -16,6 +16,12 @@ export interface VerifyRuns {
   stop(): Promise<void>
 }
 
+/**
+ * Gateway keys compared at once by a process that serves: 64 MB at most. `payments verify` takes
+ * more at once, because it does nothing else.
+ */
+const KEYS_AT_ONCE = 2_000_000
+
 /** Why a check ended that its process did not let end. */
 const STOPPED = 'process_stopped'
 
@@ -29,15 +35,19 @@ export function verifyRuns(
 ): VerifyRuns {
   const { db, clock } = world
   const stopping = new AbortController()
-  let running: Promise<void> = Promise.resolve()
+  let running: Promise<unknown> = Promise.resolve()
 
   const carryOut = async ({ id }: VerifyRun): Promise<void> => {
     let progress: Progress | null = null
+    const canceled = new AbortController()
     // By a timer, because some steps take long without any progress. What is lost is told again.
-    const telling = every(clock, TOLD_MS, () => seeRun(db.global, id, progress))
+    const telling = every(clock, TOLD_MS, async () => {
+      if (!(await seeRun(db.global, id, progress))) canceled.abort()
+    })
     const onProgress = (made: Progress): void => void (progress = made)
+    const signal = AbortSignal.any([stopping.signal, canceled.signal])
     try {
-      const report = await verify(world, { signal: stopping.signal, onProgress })
+      const report = await verify(world, { signal, onProgress, keysAtOnce: KEYS_AT_ONCE })
       if (!report.complete) return await endRun(db.global, id, { error: STOPPED })
       world.onReport(report)
       return await endRun(db.global, id, { report: reportJson(report) })
@@ -58,7 +68,8 @@ export function verifyRuns(
     async start(by) {
       const begun = await beginRun(db.global, by)
       if (begun !== null) {
-        running = work(begun)
+        // One that was canceled may not have noticed yet.
+        running = Promise.all([running, work(begun)])
         return begun
       }
       const runs = await newestRuns(db.global)
