@@ -111,6 +111,16 @@ const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[
       'asked again now.',
   ],
   [
+    'a deposit that its gateway neither finished nor ended',
+    {
+      payment: { ...UNKNOWN, type: 'deposit', lastError: 'not_finished' },
+      doubtedBy: 'requires_action',
+      task: { lookups: 2, due: true, lastError: 'pending' },
+    },
+    'The gateway took it, and neither finished nor ended it in time; nothing is credited, and the ' +
+      'gateway is asked again now (last lookup: pending).',
+  ],
+  [
     'unknown, being looked up',
     { payment: UNKNOWN, task: { lookups: 2, leased: true } },
     'Nobody knows whether the gateway executed it (timeout); its 51.00 stay held, and the gateway is ' +

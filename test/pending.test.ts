@@ -2,10 +2,14 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { charge, claim } from '../src/charging/charge.ts'
 import { settle } from '../src/charging/settle.ts'
+import { redrive } from '../src/dead-letters/redrive.ts'
+import { resolve } from '../src/dead-letters/resolve.ts'
 import type { LookupOutcome, PayerAction } from '../src/domain/outcome.ts'
 import { POLICY, testWorld } from './harness.ts'
+import { JANE } from './operators.ts'
 
 const HOUR_MS = 3_600_000
+const LOST_MS = 25 * HOUR_MS
 const PROMISES = { repeats: 'first_answer', keyLifeMs: HOUR_MS, lookup: 'consistent' } as const
 const ACTION: PayerAction = {
   type: 'redirect',
@@ -17,6 +21,8 @@ const SHOWN = {
   url: 'https://bank.example/confirm/1',
   expires_at: '2030-01-01T01:00:00.000Z',
 }
+
+const SILENT: LookupOutcome = { kind: 'no_answer', reason: 'timeout' }
 
 /** A gateway that takes a deposit, asks its payer, and says what a test says. */
 async function asking(t: TestContext) {
@@ -42,7 +48,7 @@ async function asking(t: TestContext) {
     lookup: () => seen('lookup', said.lookup),
     cancel: () => seen('cancel', said.cancel),
   }
-  const policy = { ...POLICY, ...PROMISES, endPendingMs: HOUR_MS }
+  const policy = { ...POLICY, ...PROMISES, endPendingMs: HOUR_MS, lostPendingMs: LOST_MS }
   const world = { ...own.world, gateway, policy }
   const work = async () => {
     calls.length = 0
@@ -126,7 +132,7 @@ test('what was ended while the answer was lost is expired, as a later lookup tel
   assert.equal((await own.shown()).status, 'pending')
   // It had ended it, and its answer was lost.
   own.said.lookup = { kind: 'declined', reason: 'canceled' }
-  own.clock.advance(24 * HOUR_MS)
+  own.clock.advance(HOUR_MS)
   assert.equal(await own.work(), 'lookup')
   const view = await own.shown()
   assert.deepEqual([view.status, view.lastError], ['failed', 'expired'])
@@ -155,5 +161,76 @@ test('nothing is ended while the gateway cannot be asked', async (t) => {
   const calls = await runOut(own)
   assert.ok(calls.length > 3)
   assert.doesNotMatch(calls.join(), /cancel/)
+  assert.equal((await own.shown()).status, 'pending')
+})
+
+/** Ask as often as is due until nobody knows what became of it; what was asked after its time. */
+async function lost(own: Awaited<ReturnType<typeof asking>>): Promise<string[]> {
+  await runOut(own)
+  const calls: string[] = []
+  for (let round = 0; round < 40; round += 1) {
+    const view = await own.shown()
+    if (view.status !== 'pending') break
+    own.clock.advance(Math.max(0, (view.nextAt?.getTime() ?? 0) - own.clock.now().getTime()))
+    calls.push(await own.work())
+  }
+  return calls
+}
+
+for (const [why, lookup, cancel, call] of [
+  ['says nothing of', { kind: 'no_answer', reason: 'timeout' }, null, 'lookup'],
+  ['cannot end', { kind: 'pending' }, { kind: 'pending' }, 'lookup,cancel'],
+  ['does not say that it ended', { kind: 'pending' }, SILENT, 'lookup,cancel'],
+] as const) {
+  test(`what its gateway ${why} becomes unknown a day after its time, with a letter`, async (t) => {
+    const own = await asking(t)
+    own.said.lookup = lookup
+    if (cancel !== null) own.said.cancel = cancel
+    const calls = await lost(own)
+    // About once an hour, and no more.
+    assert.ok(calls.length >= 23 && calls.length <= 26, `${calls.length} questions`)
+    assert.ok(calls.every((made) => made === call))
+    assert.ok(own.clock.now().getTime() >= Date.UTC(2030, 0, 1) + LOST_MS)
+    const view = await own.shown()
+    assert.deepEqual([view.status, view.lastError, view.action], ['unknown', 'not_finished', null])
+    const letters = await own.sql('select class, error, state from dead_letters')
+    assert.deepEqual(letters, [{ class: 'unknown', error: 'not_finished', state: 'open' }])
+    // It is asked on, and its own word ends it and closes the letter.
+    own.clock.advance(24 * HOUR_MS)
+    assert.equal(await own.work(), call)
+    assert.equal((await own.shown()).status, 'unknown')
+    own.said.lookup = { kind: 'success', gatewayRef: 'gw-9' }
+    own.clock.advance(24 * HOUR_MS)
+    await own.work()
+    assert.equal((await own.shown()).status, 'success')
+    const after = await own.sql('select state, closed_reason from dead_letters')
+    assert.deepEqual(after, [{ state: 'resolved', closed_reason: 'success' }])
+  })
+}
+
+test('an operator ends what was not finished, by what the gateway shows, once', async (t) => {
+  for (const outcome of ['success', 'failed'] as const) {
+    const own = await asking(t)
+    own.said.lookup = SILENT
+    await lost(own)
+    const [letter] = await own.sql<{ id: bigint }>('select id from dead_letters')
+    const word = { letterId: letter?.id ?? 0n, outcome, gatewayRef: null }
+    const [answer] = await resolve(own.world, JANE, [word])
+    assert.equal(answer?.kind, 'resolved')
+    assert.equal((await own.shown()).status, outcome)
+    own.clock.advance(30 * 24 * HOUR_MS)
+    assert.equal(await own.work(), '', 'nobody is asked any more')
+  }
+})
+
+test('a gateway that says that it is still at it when it is redriven has it in hand again', async (t) => {
+  const own = await asking(t)
+  own.said.cancel = SILENT
+  await lost(own)
+  const [letter] = await own.sql<{ id: bigint }>('select id from dead_letters')
+  const world = { ...own.world, terms: () => own.world.policy, refundFee: 'keep' as const }
+  const [answer] = await redrive(world, JANE, [{ letterId: letter?.id ?? 0n, delayMs: 0 }])
+  assert.equal(answer?.kind, 'redriven')
+  assert.equal(await own.work(), 'lookup')
   assert.equal((await own.shown()).status, 'pending')
 })

@@ -8,6 +8,8 @@ const GRACE_MS = 60_000
 const LIFE_MS = 3_600_000
 /** How long the gateway may work on what it has taken. */
 const END_MS = 86_400_000
+/** And until nobody knows what becomes of it. */
+const LOST_MS = 2 * END_MS
 
 const POLICIES: readonly RetryPolicy[] = [1, 2, 3].flatMap((attemptsMax) =>
   (['none', 'eventual', 'consistent'] as const).flatMap((lookup) =>
@@ -23,6 +25,7 @@ const POLICIES: readonly RetryPolicy[] = [1, 2, 3].flatMap((attemptsMax) =>
       repeats,
       lookup,
       endPendingMs: END_MS,
+      lostPendingMs: LOST_MS,
     })),
   ),
 )
@@ -104,8 +107,9 @@ function later(life: Life, policy: RetryPolicy): Life[] {
 function during(life: Life, calls: readonly Call[], policy: RetryPolicy): Life[] {
   const { tries, lookups, pendings, age, first } = life
   const ages = { triedAgeMs: 0, doubtAgeMs: age, firstSentAgeMs: first }
-  // What is worked on for the second time has been so for too long.
-  const state = { tries, lookups, pendings, ...ages, pendingAgeMs: pendings > 1 ? END_MS : null }
+  // What is worked on for the second time has been so for too long; then nobody knows.
+  const pendingAgeMs = [null, 0, END_MS, LOST_MS][pendings] ?? null
+  const state = { tries, lookups, pendings, ...ages, pendingAgeMs }
   const step = next(state, calls, policy, 0)
   const only = lookups > 0 || pendings > 0
   const lost = { ...life, age: 0, tries: Math.min(tries + 1, 5) }
@@ -194,7 +198,7 @@ function decided(life: Life, decision: Decision): Life[] {
     ...life,
     tries: step === 'retry' ? Math.min(life.tries + 1, 5) : life.tries,
     lookups: step === 'doubt' ? Math.min(life.lookups + 1, 2) : life.lookups,
-    pendings: step === 'pending' ? Math.min(life.pendings + 1, 2) : life.pendings,
+    pendings: step === 'pending' ? Math.min(life.pendings + 1, 3) : life.pendings,
     age: doubt ? 0 : life.age,
     first: doubt || life.age !== null ? life.first : null,
   }

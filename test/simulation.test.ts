@@ -111,6 +111,17 @@ test('what a gateway has in hand for too long is ended by it, and only by its wo
   assert.ok(ended > 0, 'nothing was ended')
 })
 
+test('what a gateway neither ends nor finishes is unknown, and ends by its word', async (t) => {
+  if (ifGiven !== false) return t.skip()
+  let lost = 0
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const result = await simulate(seed, { plan: { lostPendingMs: 1_000 } })
+    assert.equal(result.failure, null, replayOf(result))
+    lost += result.reached['lost_there'] ?? 0
+  }
+  assert.ok(lost > 0, 'everything was ended')
+})
+
 test('a seed is one history, step by step', { skip: ifGiven }, async () => {
   for (const seed of [1, 77, 4_242]) {
     const first: string[] = []

@@ -273,6 +273,7 @@ function nameOf({ claim, decision }: Settlement): Named[] {
 
 /** What the payer has to do, as it is kept: null leaves it as it is, '' takes it away. */
 function actionOf(decision: Decision): string | null {
+  if (decision.step === 'doubt') return ''
   if (decision.step !== 'pending' || decision.underway === undefined) return null
   const { action = null } = decision.underway
   if (action === null) return ''

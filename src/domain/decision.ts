@@ -31,6 +31,11 @@ export interface RetryPolicy extends Promises {
   readonly timeoutMs: number
   /** How long the gateway may work on it until it is asked to end it; not there: it never is. */
   readonly endPendingMs?: number
+  /**
+   * How long it may work on it until nobody knows what becomes of it, for people to see; not there:
+   * for ever.
+   */
+  readonly lostPendingMs?: number
 }
 
 /** What earlier claims left behind of a task. Ages in milliseconds. */

@@ -9,6 +9,12 @@ export const LOOKUP_DELAYS_MS: readonly number[] = [
   5_000, 15_000, 60_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000,
 ]
 
+/**
+ * How long a gateway has to end what has been in its hands for too long. It is asked to so often.
+ */
+export const ENDING_MS = 86_400_000
+export const ENDING_DELAY_MS_MAX = 3_600_000
+
 /** When payments that the gateway works on are asked about. The last interval repeats. */
 const PENDING_DELAYS_MS: readonly number[] = [
   10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000, 86_400_000,

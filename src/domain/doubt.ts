@@ -1,6 +1,9 @@
 import type { Call, Known, Promises, RetryPolicy, TaskPast } from './decision.ts'
 import type { ChargeOutcome, LookupOutcome } from './outcome.ts'
 
+/** Why nobody knows what became of what the gateway took, and neither finished nor ended. */
+export const NOT_FINISHED = 'not_finished'
+
 /** Of a key's life this much is used: clocks differ, and the gateway's began before ours ended. */
 const KEY_LIFE_SHARE = 0.9
 

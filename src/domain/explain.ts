@@ -5,7 +5,7 @@ import type { Exponent } from './currency.ts'
 import { formatMoney } from './money.ts'
 import type { BookedType, Payment } from './payment.ts'
 import type { Refusal } from './refusal.ts'
-import { mayRepeat } from './doubt.ts'
+import { mayRepeat, NOT_FINISHED } from './doubt.ts'
 
 /**
  * The error of a letter about a failed payment that the gateway turned out to have charged. Its
@@ -167,8 +167,11 @@ function unknown(situation: Situation): string {
     return `The gateway said that it executed it, in a report that came late; redriving ${which} settles it.`
   }
   const canAsk = terms.lookup !== 'none'
-  const doubt = situation.doubtedBy ?? payment.lastError
-  const why = `Nobody knows whether the gateway executed it${because(doubt)}`
+  const given = payment.lastError === NOT_FINISHED
+  const doubt = given ? payment.lastError : (situation.doubtedBy ?? payment.lastError)
+  const why = given
+    ? 'The gateway took it, and neither finished nor ended it in time'
+    : `Nobody knows whether the gateway executed it${because(doubt)}`
   if (task === null || (!canAsk && !task.leased)) {
     const acts = canAsk || mayRepeat(known, terms) ? 'redrives or resolves' : 'resolves'
     const how = canAsk ? 'it is not looked up any more' : 'the gateway cannot be asked'

@@ -1,6 +1,6 @@
 import assert from 'node:assert'
 import type { Call, Decision, Known, RetryPolicy, TaskState } from './decision.ts'
-import { backoffMs, lookupDelayMs, pendingDelayMs } from './delays.ts'
+import { backoffMs, ENDING_DELAY_MS_MAX, lookupDelayMs, pendingDelayMs } from './delays.ts'
 import {
   alive,
   chargeOf,
@@ -8,6 +8,7 @@ import {
   doubtedNow,
   isUnproven,
   mayRepeat,
+  NOT_FINISHED,
   perhapsTwice,
   proven,
 } from './doubt.ts'
@@ -163,8 +164,7 @@ function afterLookup(scene: Scene, outcome: NoWord): Next {
   const reason = reasonOf(doubt && charge !== undefined ? charge.outcome : outcome)
   const asked = askedOf(outcome)
   const proof = proven(scene)
-  const underway = outcome.kind === 'pending' || (task.pendings > 0 && !proof)
-  if (task.lookups === 0 && underway) return goesOn(scene, outcome)
+  if (isUnderway(scene, outcome)) return goesOn(scene, outcome)
   const ended = task.lookups > 0 || task.pendings > 0 || task.tries >= policy.attemptsMax
   if (ended || charge !== undefined) {
     return proof ? decide({ step: 'fail', reason: 'not_executed' }) : unknown(scene, reason, asked)
@@ -174,6 +174,13 @@ function afterLookup(scene: Scene, outcome: NoWord): Next {
   if (tries >= policy.attemptsMax) return unknown(scene, reason, asked)
   const delayMs = Math.max(asked, backoffMs(tries, policy, chance))
   return decide({ step: 'retry', delayMs, reason, doubt: false })
+}
+
+/** Whether it is asked on as what the gateway has in hand, even when it is unknown at last. */
+function isUnderway(scene: Scene, { kind }: NoWord): boolean {
+  const { lookups, pendings } = scene.task
+  const inHand = kind === 'pending' || (pendings > 0 && !proven(scene))
+  return inHand && (lookups === 0 || outlived(scene))
 }
 
 /** What the gateway works on is asked about again; what it has had for too long it is to end. */
@@ -210,13 +217,20 @@ function unknown(scene: Scene, reason: string, asked = 0): Next {
 
 /**
  * The gateway has it in hand, so the grace of a later "not found" counts from now. It is asked
- * again as scheduled, and when its time is over.
+ * again as scheduled, and when its time is over. What it then neither ends nor tells the end of is
+ * unknown at last, so that people see it: it fails by nobody's guess.
  */
-function pending({ task, policy }: Scene, outcome: Unsuccessful | NoWord): Next {
-  const scheduledMs = pendingDelayMs(task.pendings)
-  const leftMs = (policy.endPendingMs ?? Infinity) - (task.pendingAgeMs ?? 0)
-  const waitMs = leftMs > 0 ? Math.min(scheduledMs, Math.max(leftMs, PENDING_MS_MIN)) : scheduledMs
-  const delayMs = Math.ceil(Math.max(askedOf(outcome), waitMs))
+function pending(scene: Scene, outcome: Unsuccessful | NoWord): Next {
+  const { task, policy } = scene
+  const { endPendingMs = Infinity, lostPendingMs = Infinity } = policy
+  const ageMs = task.pendingAgeMs ?? 0
+  if (task.lookups > 0) return unknown(scene, reasonOf(outcome), askedOf(outcome))
+  if (ageMs >= lostPendingMs) return unknown(scene, NOT_FINISHED, askedOf(outcome))
+  const late = ageMs >= endPendingMs
+  const scheduledMs = Math.min(pendingDelayMs(task.pendings), late ? ENDING_DELAY_MS_MAX : Infinity)
+  const turnMs = late ? lostPendingMs : Math.min(endPendingMs, lostPendingMs)
+  const leftMs = Math.max(turnMs - ageMs, PENDING_MS_MIN)
+  const delayMs = Math.ceil(Math.max(askedOf(outcome), Math.min(scheduledMs, leftMs)))
   const decision = { step: 'pending', delayMs, reason: reasonOf(outcome), doubt: true } as const
   if (outcome.kind !== 'pending') return decide(decision)
   const { gatewayRef = null, action = null } = outcome

@@ -2,6 +2,7 @@ import { systemClock } from '../adapters/clock.ts'
 import type { Metrics } from '../adapters/metrics.ts'
 import type { SharedBreakers } from '../gateways/shared-breaker.ts'
 import { earned, FULL, spent } from '../domain/budget.ts'
+import { ENDING_MS } from '../domain/delays.ts'
 import { operationOf, OPERATIONS, type Operation, type Route } from '../domain/payment.ts'
 import {
   chargeUnlessLocked,
@@ -30,7 +31,8 @@ function chargeWorld({ config: all, db }: Process, { config, gateway }: OpenGate
   const { attemptsMax, giveUpMs, backoffBaseMs, backoffMaxMs, jitterMs } = config
   const { notFoundGraceMs, timeoutMs } = config
   const { pendingMsMax: endPendingMs } = gateway.profile
-  const ending = gateway.cancel === undefined ? {} : { endPendingMs }
+  const lostPendingMs = endPendingMs + ENDING_MS
+  const ending = gateway.cancel === undefined ? { lostPendingMs } : { endPendingMs, lostPendingMs }
   const waits = { attemptsMax, giveUpMs, backoffBaseMs, backoffMaxMs, jitterMs, notFoundGraceMs }
   return {
     db,

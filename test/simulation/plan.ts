@@ -38,6 +38,8 @@ export interface Plan {
    * null: it never is, as in all seeds that are not made for it.
    */
   readonly endPendingMs: number | null
+  /** And until nobody knows what becomes of it; null: for ever. */
+  readonly lostPendingMs: number | null
 }
 
 /** A life that no retry comes near, and one that some outlive. */
@@ -98,6 +100,7 @@ export function drawPlan(
     returnFee: policy(),
     elsewhere: null,
     endPendingMs: null,
+    lostPendingMs: null,
     currencies: CURRENCIES[Math.floor(back() * 3)] ?? [null],
     shards: pick([1, 1, 2]),
     apis: between(1, 4),

@@ -4,6 +4,7 @@ import { correct } from '../../src/dead-letters/correct.ts'
 import { editPayment } from '../../src/operators/edit-texts.ts'
 import { redrive } from '../../src/dead-letters/redrive.ts'
 import { resolve } from '../../src/dead-letters/resolve.ts'
+import { NOT_FINISHED } from '../../src/domain/doubt.ts'
 import type { Draft, Gateways } from '../../src/domain/acceptance.ts'
 import type { RetryPolicy } from '../../src/domain/decision.ts'
 import { GATEWAY, OPERATIONS, type Operation } from '../../src/domain/payment.ts'
@@ -184,6 +185,7 @@ function chargeWorld(
     timeoutMs: CALL_MS_MAX,
     ...plan.profile,
     ...(plan.endPendingMs === null ? {} : { endPendingMs: plan.endPendingMs }),
+    ...(plan.lostPendingMs === null ? {} : { lostPendingMs: plan.lostPendingMs }),
   }
   const reached = gateway.connect(process, name)
   return {
@@ -289,6 +291,7 @@ function settlerOf(world: World, plants: Plants, own: ChargeWorld, batchMax: num
         world.count(`decided_${decision.step}`)
         const ended = calls.at(-1)?.kind === 'cancel' && decision.step === 'fail'
         if (ended) world.count('ended_there')
+        if (decision.step === 'doubt' && decision.reason === NOT_FINISHED) world.count('lost_there')
       }
       for (const { claim: claimed } of settled.busy) {
         world.count('left_out')
