@@ -169,6 +169,43 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
+/** What was learned of a span by its end. */
+interface SpanEnd {
+  /** Why it failed, as a code; null or not there: it did not. */
+  readonly failed?: string | null
+  readonly attributes?: SpanAttributes
+}
+
+export type SpanAttributes = Readonly<Record<string, string | number | bigint>>
+
+/** Something that is being done, as traces show it. */
+export interface Span {
+  /** Its place in its trace, as the header `traceparent` names it. */
+  readonly traceparent: string
+  /** It is over. Never throws, and waits for nobody. */
+  end(how?: SpanEnd): void
+}
+
+/** A span that begins. */
+export interface SpanStart {
+  readonly name: string
+  readonly kind: 'server' | 'client' | 'internal'
+  /** The `traceparent` of what it is a part of; null: a trace begins with it. */
+  readonly parent: string | null
+  readonly attributes?: SpanAttributes
+}
+
+/** Where spans go. There is none unless tracing is on. */
+export interface Tracer {
+  /** Begin a span; null: its trace is not kept. */
+  begin(start: SpanStart): Span | null
+  /**
+   * A batch that took `tookMs` until now, with a link to each trace that has a part in it. One
+   * without such is not kept.
+   */
+  batch(name: string, traceparents: readonly string[], tookMs: number): void
+}
+
 /** What was seen of one gateway call. `sent` is false only if no byte of the request left. */
 export interface Evidence<Outcome> {
   readonly outcome: Outcome

@@ -108,6 +108,11 @@ test('without any variable every default holds, in the units of its name', () =>
     logLevel: 'info',
     logFormat: 'auto',
     statsdUrl: null,
+    otlpEndpoint: null,
+    otlpHeaders: null,
+    otelServiceName: 'payments',
+    tracesSampler: 'parentbased_always_on',
+    tracesSamplerArg: 1,
     currency: 'USD',
     feeBps: 200,
     feeMin: 0n,
@@ -155,6 +160,9 @@ const READ: readonly [name: string, text: string, field: keyof Config, value: un
   ['PAYMENT_GATEWAY_URL', 'http://localhost:9/api/', 'gatewayUrl', 'http://localhost:9/api'],
   ['GATEWAY_LOOKUP', 'none', 'gatewayLookup', 'none'],
   ['STATSD_URL', 'udp://127.0.0.1:8125', 'statsdUrl', 'udp://127.0.0.1:8125'],
+  ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://c:4318/otlp', 'otlpEndpoint', 'http://c:4318/otlp'],
+  ['OTEL_TRACES_SAMPLER', 'traceidratio', 'tracesSampler', 'traceidratio'],
+  ['OTEL_TRACES_SAMPLER_ARG', '0.05', 'tracesSamplerArg', 0.05],
 ]
 
 test('texts are read exactly, and an empty one is an unset one', () => {

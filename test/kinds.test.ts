@@ -77,6 +77,29 @@ const READ: Readonly<
       [`{"${long(64)}":"v w"}`, { [long(64)]: 'v w' }],
     ],
   ],
+  listedHeaders: [
+    kinds.listedHeaders(),
+    [
+      ['api-key=a%20b', { 'api-key': 'a b' }],
+      [' a=1 , b=x=y', { a: '1', b: 'x=y' }],
+      ['authorization=Bearer%20t', { authorization: 'Bearer t' }],
+    ],
+  ],
+  collectorUrl: [
+    kinds.collectorUrl(),
+    [
+      ['http://h:4318', 'http://h:4318'],
+      ['https://h/otlp/', 'https://h/otlp/'],
+    ],
+  ],
+  share: [
+    kinds.share(),
+    [
+      ['0', 0],
+      ['0.000000001', 0.000000001],
+      ['1.0', 1],
+    ],
+  ],
   flag: [
     kinds.flag(),
     [
@@ -146,6 +169,21 @@ const REFUSED: Readonly<Record<keyof typeof READ, readonly string[]>> = {
     '{"Content-Type":"v"}',
     '{"authorization":"v"}',
   ],
+  listedHeaders: [
+    '',
+    'a',
+    'a=',
+    '=b',
+    'a=1,a=2',
+    'a b=1',
+    'a=%zz',
+    'a=%0a',
+    'Content-Type=x',
+    'host=h',
+    Array.from({ length: 21 }, (_, index) => `x-${index}=v`).join(),
+  ],
+  collectorUrl: ['ftp://h', 'h:4318', '', 'http://u:p@h', 'http://h?q', 'http://h#f'],
+  share: ['1.1', '-1', '2', '.5', '0.1234567891', '1e0', ''],
   flag: ['', 'y', '2', 'truee'],
   choice: ['three', '', 'constructor', 'on'],
   databaseUrl: ['mysql://h/d', 'postgresql://a,,b/d', 'postgresql//h', 'xpostgres://h/d'],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Answer, Draft, DraftField } from '../src/domain/acceptance.ts'
+import type { Answer, DraftField } from '../src/domain/acceptance.ts'
 import { writeJson } from '../src/domain/json.ts'
 import type { PaymentType } from '../src/domain/payment.ts'
 import { isRefusal, readDraft, respond, respondToItem, undecided } from '../src/payments/api.ts'
@@ -112,7 +112,7 @@ test('what may be sent again later says when', () => {
   assert.deepEqual(headers.slice(-2), ['retry-after', '1'])
 })
 
-const FIELDS: readonly (keyof Draft)[] = ['type', 'userId', 'amount', 'idempotencyKey']
+const FIELDS: readonly DraftField[] = ['type', 'userId', 'amount', 'idempotencyKey']
 const reused = undecided({
   code: 'idempotency_key_reuse',
   faults: FIELDS.map((field) => ({ field, code: 'differs' })),

@@ -61,6 +61,9 @@ const HISTORY = `
   from generate_series(1, ${ROWS}) n;
   insert into payment_details (shard, payment_id, reference, sent)
   select 0, n, 'ref ' || n, '{}' from generate_series(1, ${ROWS}) n;
+  insert into payment_traces
+  select 0, n, '00-' || lpad('', 32, 'a') || '-' || lpad('', 16, 'b') || '-01'
+  from generate_series(1, ${ROWS}) n;
   insert into payment_references select 0, n, 'ref ' || n, n from generate_series(1, ${ROWS}) n;
   insert into payment_children select 0, n / 2, n, 'ref ' || n from generate_series(1, ${ROWS}) n;
   insert into idempotency_keys
@@ -85,6 +88,7 @@ export const LARGE: readonly string[] = [
   'operator_acts',
   'redrives',
   'payment_details',
+  'payment_traces',
   'payment_references',
   'payment_children',
   'idempotency_keys',

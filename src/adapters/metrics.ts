@@ -39,6 +39,8 @@ export interface Metrics {
   gatewayCall(call: 'charge' | 'lookup', outcome: string, durationMs: number): void
   /** One payment that became final, `durationMs` after it was created. */
   paymentCompleted(durationMs: number): void
+  /** Spans that a collector took, or that nobody will. */
+  spans(result: 'exported' | 'dropped', count: number): void
   /** Register where the breakers are read at each scrape. */
   breaker(read: () => readonly BreakerGauge[]): void
   /** Register where the connections of clients are read at each scrape. */
@@ -100,6 +102,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     pool: gauges.pool,
     database: gauges.database,
     violations: createViolations(registry),
+    spans: createSpans(registry, statsd),
     text: async () => {
       await gauges.refresh()
       return registry.metrics()
@@ -123,6 +126,20 @@ function createViolations(registry: Registry): Metrics['violations'] {
   })
   return ({ rules }) => {
     for (const { rule, violations } of rules) gauge.set({ rule }, violations)
+  }
+}
+
+/** No samples while nothing is traced. */
+function createSpans(registry: Registry, statsd: Statsd | null): Metrics['spans'] {
+  const counter = new Counter({
+    name: 'payments_trace_spans_total',
+    help: 'Spans by what became of them: a collector took them, or they were dropped.',
+    labelNames: ['result'],
+    registers: [registry],
+  })
+  return (result, count) => {
+    counter.inc({ result }, count)
+    statsd?.count(`payments_trace_spans_total.${result}`, count)
   }
 }
 

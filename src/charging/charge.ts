@@ -11,6 +11,7 @@ import { claimTasks, type ClaimedTask } from '../queue/claims-store.ts'
 import { readShares, type Share } from '../payments/back-store.ts'
 import { detailsOf } from '../payments/details-store.ts'
 import { readPayments } from '../payments/store.ts'
+import { readTraces } from '../payments/traces-store.ts'
 import { beginningAt, eachInTurn, whole } from '../each-shard.ts'
 
 export interface ChargeWorld {
@@ -32,6 +33,8 @@ export interface ChargeWorld {
    * Without it nothing is known of others: no.
    */
   readonly answeredSince?: (operation: Operation, ageMs: number) => boolean
+  /** Whether payments may belong to traces, which their calls then continue. */
+  readonly traced?: boolean
 }
 
 /** A retry budget that is shared by the claims of a process. */
@@ -56,6 +59,8 @@ export interface Claim {
    * On the monotonic clock: no call begins after it, because the lease could end before the call.
    */
   readonly callsUntilMs: number
+  /** The place of its request in a trace; not there: it is not traced. */
+  readonly traceparent?: string
   /** The gateway is asked out of turn: nothing is charged, and without a word nothing changes. */
   readonly lookupOnly?: true
 }
@@ -102,6 +107,7 @@ export async function claim(
 }
 
 const NOTHING_SAID: ReadonlyMap<bigint, Details> = new Map()
+const UNTRACED: ReadonlyMap<bigint, string> = new Map()
 
 async function claimInShard(
   world: ChargeWorld,
@@ -118,9 +124,10 @@ async function claimInShard(
   const tasks = await claimTasks(shard, route, limit, leaseMs)
   if (tasks.length === 0) return []
   const ids = tasks.map((task) => task.paymentId)
-  const [payments, said] = await Promise.all([
+  const [payments, said, traces] = await Promise.all([
     readPayments(shard, ids),
     profile.details ? detailsOf(shard, ids) : NOTHING_SAID,
+    world.traced === true ? readTraces(shard, ids) : UNTRACED,
   ])
   const byId = new Map(payments.map((payment) => [payment.id, payment]))
   const claims = tasks.flatMap((task) => {
@@ -129,7 +136,9 @@ async function claimInShard(
     if (payment === undefined) return []
     const claimed = { task, payment, claimedMs, callsUntilMs }
     const details = said.get(payment.id)
-    return details === undefined ? [claimed] : [{ ...claimed, details }]
+    const told = details === undefined ? claimed : { ...claimed, details }
+    const traceparent = traces.get(payment.id)
+    return traceparent === undefined ? [told] : [{ ...told, traceparent }]
   })
   return operation === 'refund' ? withParents(shard, claims) : claims
 }
@@ -257,13 +266,15 @@ async function make(
   return { kind, ...stamp(await gateway.execute(request)) }
 }
 
-function requestOf({ payment, refund, details }: Claim, books: string): GatewayOperation {
+function requestOf(claimed: Claim, books: string): GatewayOperation {
+  const { payment, refund, details, traceparent } = claimed
   const { id, userId, amount, commission, type, gatewayKey, gatewayRef } = payment
   const exponent = exponentIn(payment.currency, books)
   const money = { amount, commission, exponent, currency: payment.currency ?? books }
   const about = { kind: operationOf(type), key: gatewayKey, paymentId: id, userId, ...money }
   const named = gatewayRef === null ? about : { ...about, gatewayRef }
-  const request = details === undefined ? named : { ...named, details }
+  const told = details === undefined ? named : { ...named, details }
+  const request = traceparent === undefined ? told : { ...told, traceparent }
   if (refund === undefined) return request
   return { ...request, parent: { paymentId: refund.parentId, gatewayRef: refund.parentRef } }
 }

@@ -126,6 +126,55 @@ export function currencies() {
   return { read, allowed: 'ISO 4217 codes such as `USD,EUR`, separated by commas' }
 }
 
+/** The URL of a collector of OTLP over HTTP, to which `/v1/traces` is added. */
+export function collectorUrl() {
+  const read = (value: string) => {
+    const url = URL.canParse(value) ? new URL(value) : null
+    const plain = url !== null && /^https?:$/.test(url.protocol) && url.search + url.hash === ''
+    return plain && url.username + url.password === '' ? value : undefined
+  }
+  return { read, allowed: 'an http or https URL without user, password and query' }
+}
+
+/** Headers as OpenTelemetry writes them: `name=value,name=value`, values percent-encoded. */
+export function listedHeaders() {
+  const allowed = `up to ${HEADERS_MAX} headers such as \`api-key=abc,team=payments\``
+  return { read: listedHeadersOf, allowed }
+}
+
+function listedHeadersOf(list: string): Readonly<Record<string, string>> | undefined {
+  const listed: Record<string, string> = {}
+  for (const part of list.split(',')) {
+    const [, name = '', encoded = ''] = /^ *([^= ]+) *= *(.*?) *$/.exec(part) ?? []
+    const value = decoded(encoded)
+    const right = HEADER_NAME.test(name) && !FRAMING_HEADERS.test(name) && !(name in listed)
+    if (!right || value === undefined || headerValueOf(value) === undefined) return undefined
+    listed[name] = value
+  }
+  return Object.keys(listed).length <= HEADERS_MAX ? listed : undefined
+}
+
+function decoded(encoded: string): string | undefined {
+  try {
+    return decodeURIComponent(encoded)
+  } catch {
+    return undefined
+  }
+}
+
+/** What frames our requests. */
+const FRAMING_HEADERS =
+  /^(connection|content-.*|expect|host|keep-alive|te|trailer|transfer-.*|upgrade)$/i
+
+/** A share from 0 to 1, with up to 9 decimals. */
+export function share() {
+  const read = (value: string) => {
+    const given = /^\d(\.\d{1,9})?$/.test(value) ? Number(value) : NaN
+    return given >= 0 && given <= 1 ? given : undefined
+  }
+  return { read, allowed: 'a number from 0 to 1' }
+}
+
 /** What a gateway carries out. */
 export function operations() {
   const isOne = (word: string) => OPERATIONS.some((operation) => operation === word)

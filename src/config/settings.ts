@@ -1,5 +1,6 @@
 import { DATABASE_SETTINGS } from './database-settings.ts'
 import { GATEWAY_SETTINGS } from './gateway-settings.ts'
+import { TRACING_SETTINGS } from './tracing-settings.ts'
 import {
   choice,
   currency,
@@ -248,6 +249,7 @@ export const SETTINGS = {
     example: 'udp://127.0.0.1:8125',
     doc: 'StatsD daemon that gets the metrics too. Prometheus is always served.',
   },
+  ...TRACING_SETTINGS,
   currency: {
     name: 'CURRENCY',
     group: 'Business',

@@ -24,6 +24,8 @@ export interface Draft {
    * of the books' currency and may be one of another. Not there in any other request.
    */
   readonly asked?: Asked
+  /** The place of its request in a trace; not there: it is not traced. */
+  readonly traceparent?: string
 }
 
 interface Asked {
@@ -46,7 +48,7 @@ interface Given {
 }
 
 /** A field of a request; of what was said about a payment, `at` says which. */
-export type DraftField = keyof Draft
+export type DraftField = Exclude<keyof Draft, 'traceparent'>
 
 interface Fault {
   readonly field: DraftField

@@ -54,4 +54,6 @@ export interface GatewayOperation {
   readonly sentAt?: Date | null
   /** What was said about the payment: method, page to return to, metadata; not there: nothing. */
   readonly details?: Details
+  /** Its place in a trace, which is told to the gateway; not there: it is not traced. */
+  readonly traceparent?: string
 }

@@ -1,12 +1,19 @@
 import type { ChargeOutcome } from '../domain/outcome.ts'
 import type { Evidence } from '../ports.ts'
-import type { Exchange } from './http-exchange.ts'
+import type { GatewayOperation } from '../domain/gateway.ts'
+import type { Exchange, HttpCall } from './http-exchange.ts'
 import { fieldsIn } from './http-reply.ts'
 
 /** Where requests to a URL go: its origin, and the path in front of all others, mostly empty. */
 export function placeOf(url: string): { readonly origin: string; readonly root: string } {
   const { origin, pathname } = new URL(url)
   return { origin, root: pathname.replace(/\/+$/, '') }
+}
+
+/** The call with the place of its operation in a trace, where it has one. */
+export function placed(call: HttpCall, { traceparent }: Pick<GatewayOperation, 'traceparent'>) {
+  if (traceparent === undefined) return call
+  return { ...call, headers: [...call.headers, 'traceparent', traceparent] }
 }
 
 /** Nothing was sent, because there is nothing that could be asked for. */

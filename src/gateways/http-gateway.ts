@@ -7,7 +7,7 @@ import { typeOf } from '../domain/payment.ts'
 import { chargeKind, confirms, lookupKind, refuses, type Shape } from '../domain/reply.ts'
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
-import { placeOf, unanswered } from './driver.ts'
+import { placed, placeOf, unanswered } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
 import { wentBack } from './http-back.ts'
 import { retryAfterOf } from './retry-after.ts'
@@ -110,7 +110,7 @@ async function ask(
   signal?: AbortSignal,
 ): Promise<Seen> {
   let body = UNREAD
-  const exchange = await client.exchange(call, signal, (reply) => {
+  const exchange = await client.exchange(placed(call, request), signal, (reply) => {
     body = readBody(reply.body, request)
     if (body.echoed) return 'keep'
     const doubtful = behind !== null && reply.reused && !reply.last

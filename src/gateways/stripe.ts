@@ -1,7 +1,7 @@
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
-import { declined, placeOf, unanswered, unasked } from './driver.ts'
+import { declined, placed, placeOf, unanswered, unasked } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
 import { retryAfterOf } from './retry-after.ts'
 import {
@@ -47,7 +47,7 @@ export function stripeGateway(options: StripeOptions): Gateway {
   const access: StripeAccess = { root, secretKey }
   const client = httpClient({ ...options, origin, keepAlive: true })
   const ask = (call: HttpCall, operation: GatewayOperation, signal?: AbortSignal) =>
-    asked(client, { ...call, bytesMax: LOOKUP_BYTES_MAX }, operation, signal)
+    asked(client, { ...placed(call, operation), bytesMax: LOOKUP_BYTES_MAX }, operation, signal)
   const lookup: Gateway['lookup'] = async (operation, signal) => {
     const wanted = lookupCall(access, operation)
     if (!wanted.ok) return unasked({ kind: 'no_answer', reason: wanted.reason })

@@ -1,7 +1,7 @@
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
-import { declined, placeOf, unanswered, unasked } from './driver.ts'
+import { declined, placed, placeOf, unanswered, unasked } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall } from './http-exchange.ts'
 import { clamp, retryAfterOf } from './retry-after.ts'
 import { findListed } from './yookassa-list.ts'
@@ -57,7 +57,7 @@ export function yookassaGateway(options: YookassaOptions): Gateway {
     return { root, clock, headers: headersOf(shop), live: !isTestKey(shop.secretKey) }
   }
   const ask = async (call: HttpCall, operation: GatewayOperation, signal?: AbortSignal) => {
-    const exchange = await client.exchange(call, signal)
+    const exchange = await client.exchange(placed(call, operation), signal)
     const body = readYookassa(exchange.kind === 'reply' ? exchange.body : NO_BYTES, operation)
     return { exchange, body, sent: exchange.sent, httpStatus: exchange.status }
   }

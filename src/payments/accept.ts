@@ -16,6 +16,7 @@ import { lockFreeUsers, lockUsers, readUsers, type Spendable } from '../users/st
 import { paymentsByReferences, sentOf, writeNoted } from './details-store.ts'
 import { writeAccepted } from './accept-store.ts'
 import { paymentsByKeys } from './store.ts'
+import { writeTraces, type Traced } from './traces-store.ts'
 
 interface AcceptWorld {
   readonly shard: Shard
@@ -26,6 +27,8 @@ interface AcceptWorld {
   readonly gateways?: Gateways
   /** Told after each commit how many tasks were put in the queue. */
   readonly onEnqueued?: (count: number) => void
+  /** Whether drafts may have a place in a trace, which is then kept with their payments. */
+  readonly traced?: boolean
   /** Told after each commit which payments were written, in order of their ids. */
   readonly onWritten?: (payments: Verdict['payments']) => void
 }
@@ -65,7 +68,7 @@ export type Accept = (
  * all others are accepted. Without it the database's own limit holds, and ends the whole batch.
  */
 export function acceptor(world: AcceptWorld): Accept {
-  const { shard, currency, fees, gateways, onEnqueued, onWritten } = world
+  const { shard, currency, fees, gateways, onEnqueued, onWritten, traced = false } = world
   const routed = gateways === undefined ? {} : { gateways }
   const home = termsIn(currency, fees)
   // Ids that a batch took and did not use, kept for the next one so that replays leave no gaps; and
@@ -99,6 +102,7 @@ export function acceptor(world: AcceptWorld): Accept {
         )
         writeAccepted(tx, decided, fees.bps)
         writeNoted(tx, decided.noted)
+        if (traced) writeTraces(tx, tracesOf(left.without(drafts), decided.answers))
         onDecided()
         return decided
       }, lockMs)
@@ -146,6 +150,15 @@ function leftOut(patience: Patience | undefined) {
       return drafts.map(({ userId }) => (out.has(userId) ? BUSY : (given.next().value ?? BUSY)))
     },
   }
+}
+
+/** The traces of those drafts that became payments now. */
+function tracesOf(drafts: readonly Draft[], answers: readonly Answer[]): Traced[] {
+  return drafts.flatMap(({ traceparent }, place) => {
+    const answer = answers[place]
+    if (traceparent === undefined || answer?.kind !== 'accepted' || answer.replayed) return []
+    return [{ paymentId: answer.payment.id, traceparent }]
+  })
 }
 
 /** What a batch is decided on, and whose drafts cannot be decided. */

@@ -20,6 +20,8 @@ interface AcceptingWorld {
   readonly limits: AcceptingLimits
   /** Where payments go; not there: to the one gateway there is. */
   readonly gateways?: Gateways
+  /** Whether drafts may have a place in a trace. */
+  readonly traced?: boolean
   /** Told after each commit how many tasks were put in the queue. */
   readonly onEnqueued: (count: number) => void
   /** Told after each commit which payments were written. */

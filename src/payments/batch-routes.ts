@@ -7,6 +7,7 @@ import { refusalOfFault } from '../http/failures.ts'
 import { readKey, type Key } from '../http/idempotency.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { ItemDetailProperties } from './bodies.ts'
+import type { Span } from '../ports.ts'
 import { Currency, GatewayName, Id, Money, oneOf, PaymentTypes } from '../http/schemas.ts'
 import {
   isRefusal,
@@ -17,10 +18,13 @@ import {
   type Fields,
   type ItemResult,
 } from './api.ts'
+import type { TraceRequest } from '../http/traced.ts'
 
 interface BatchRoutes {
   /** The exponent of the books' currency. */
   readonly books: Exponent
+  /** Not there: nothing is traced. */
+  readonly trace?: TraceRequest
   /** Accept payments: an answer for each in order, or what kept it from being decided. */
   readonly accept: (drafts: readonly Draft[]) => Promise<readonly (Answer | Error)[]>
 }
@@ -106,9 +110,23 @@ export function batchRoutes(options: BatchRoutes): FastifyPluginAsyncTypebox {
         const errors = [{ pointer: '/payments/0/idempotency_key', code: 'key_per_item' }]
         return refuse(reply, { code: 'idempotency_key_invalid', errors })
       }
-      const results = await acceptItems(options, request.body.payments, request.id)
+      const span = options.trace?.('/payments/batch', request.headers.traceparent) ?? null
+      const within = span === null ? options : { ...options, accept: acceptWithin(span, options) }
+      const results = await acceptItems(within, request.body.payments, request.id)
       return reply.code(202).send({ results })
     })
+  }
+}
+
+/** All payments of a request have its place in its trace. */
+function acceptWithin(span: Span, { accept }: BatchRoutes): BatchRoutes['accept'] {
+  const { traceparent } = span
+  return async (drafts) => {
+    try {
+      return await accept(drafts.map((draft) => ({ ...draft, traceparent })))
+    } finally {
+      span.end()
+    }
   }
 }
 

@@ -6,14 +6,17 @@ import { API } from '../http/paths.ts'
 import type { FastRoute } from '../http/fast-path.ts'
 import { isRefusal, readDraft, respond, type Fields } from './api.ts'
 import { FORMS } from './body-fields.ts'
+import { answeredWithin, type TraceRequest } from '../http/traced.ts'
 
 /**
  * `POST /payments/deposit` and `POST /payments/withdraw`, as long as there is nothing to refuse
- * before a payment is decided on. `books` is the exponent of the books' currency.
+ * before a payment is decided on. `books` is the exponent of the books' currency. Without `trace`
+ * nothing is traced.
  */
 export function fastPaymentRoutes(
   accept: (draft: Draft) => Promise<Answer>,
   books: Exponent,
+  trace?: TraceRequest,
 ): FastRoute[] {
   const route = (type: PaymentType): FastRoute => ({
     path: `${API}/payments/${type}`,
@@ -21,7 +24,11 @@ export function fastPaymentRoutes(
       const fields = readFields(type, body)
       const draft = fields === null ? null : readDraft(fields, keyOfHeaders(request), books)
       if (draft === null || isRefusal(draft)) return null
-      return accept(draft).then((answer) => respond(answer, requestId, FORMS[type].where))
+      const made = (one: Draft) =>
+        accept(one).then((answer) => respond(answer, requestId, FORMS[type].where))
+      const span = trace?.(`/payments/${type}`, request.headers.traceparent) ?? null
+      if (span === null) return made(draft)
+      return answeredWithin(span, made({ ...draft, traceparent: span.traceparent }))
     },
   })
   return [route('deposit'), route('withdraw')]

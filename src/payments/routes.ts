@@ -36,6 +36,7 @@ import { DetailFields, DetailProperties, detailsBody, FILTERS, readFilters } fro
 import { isRefusal, readDraft, respond, undecided, type Fields } from './api.ts'
 import type { WholePayment } from './back-store.ts'
 import { FORMS } from './body-fields.ts'
+import { answeredWithin, type TraceRequest } from '../http/traced.ts'
 import type { PageOfViews, PaymentView } from './read.ts'
 import type { PaymentFilter } from './list-store.ts'
 
@@ -44,6 +45,8 @@ interface PaymentRoutes {
   readonly books: Exponent
   /** Accept one payment; concurrent calls are joined into batches. */
   readonly accept: (draft: Draft) => Promise<Answer>
+  /** Not there: nothing is traced. */
+  readonly trace?: TraceRequest
   /** Read one payment; concurrent calls are joined. Null: there is none. */
   readonly read: (id: bigint) => Promise<PaymentView | null>
   /**
@@ -253,8 +256,14 @@ async function accept(
   fields: Fields,
 ): Promise<FastifyReply> {
   const draft = readDraft(fields, keyOfHeaders(request.raw), options.books)
-  const answer = isRefusal(draft) ? undecided(draft) : await options.accept(draft)
-  return send(reply, respond(answer, request.id, FORMS[fields.type].where))
+  const { where } = FORMS[fields.type]
+  if (isRefusal(draft)) return send(reply, respond(undecided(draft), request.id, where))
+  const made = async (one: Draft) => respond(await options.accept(one), request.id, where)
+  const { traceparent } = request.headers
+  const span = options.trace?.(`/payments/${fields.type}`, traceparent) ?? null
+  if (span === null) return send(reply, await made(draft))
+  const within = made({ ...draft, traceparent: span.traceparent })
+  return send(reply, await answeredWithin(span, within))
 }
 
 function readRoute(app: App, { read, refresh, final }: PaymentRoutes): void {

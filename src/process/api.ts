@@ -51,6 +51,7 @@ import { admitting, gatewaysOf, openGate, routeProbes, showBreakers } from './ad
 import { gatewayRoutes } from '../charging/gateway-routes.ts'
 import { knownGateways, profilesOf, routingOf, termsOf } from './routing.ts'
 import type { Process } from './shared.ts'
+import { placesOf, requestSpans } from './tracing.ts'
 
 /** Let the worker of this process look at once, for one operation or for all. */
 type Wake = (operation?: Operation) => void
@@ -77,7 +78,8 @@ export async function apiRoutes(
   needs: ApiNeeds,
 ): Promise<{ readonly routes: FastifyPluginAsync[]; readonly fast: FastRoute[] }> {
   const { probes, wake, refresh, webhooks, stops } = needs
-  const { db, config, metrics, flusher } = shared
+  const { db, config, metrics, flusher, tracer } = shared
+  const tracing = requestSpans(tracer)
   const reads = listReads(shared)
   const terms = termsOf(config)
   const routing = routingOf(config)
@@ -97,13 +99,12 @@ export async function apiRoutes(
     const { trips = 0, openMs = 0 } = gate.breaker(route) ?? {}
     return trips === 0 || openMs === 0
   }
-  const { refundFee, returnFee } = config
   const books = exponentIn(null, db.currency)
   const health = { ...probes, ...routeProbes([...profilesOf(config).keys()], gate) }
   const acting = {
     db,
     terms,
-    refundFee,
+    refundFee: config.refundFee,
     onEnqueued(count: number) {
       countEnqueued(shared, count)
       wake()
@@ -112,6 +113,7 @@ export async function apiRoutes(
   const routes = [
     ...routesOfUsers(shared, reads),
     paymentRoutes({
+      ...tracing,
       books,
       accept: accepts.accept,
       read: (id) => views.submit(id),
@@ -120,14 +122,14 @@ export async function apiRoutes(
       page: (filter, before, limit) => pageOfViews(reads, filter, before, limit),
     }),
     editRoutes({ edit: (...edit) => editPayment(db, ...edit), read: views.submit }),
-    batchRoutes({ books, accept: accepts.acceptAll }),
+    batchRoutes({ ...tracing, books, accept: accepts.acceptAll }),
     timelineRoutes({ read: (id) => timeline({ db: reads, terms }, id) }),
     eventRoutes({ db: reads, exists: async (id) => (await views.submit(id)) !== null }),
     webhookRoutes(webhooks),
     deliveryRoutes({ db }),
     refundRoutes({
       db,
-      returnFee,
+      returnFee: config.returnFee,
       refund: refunding(shared, acting, gate, stops),
     }),
     deadLetterRoutes({ ...acting, reads }),
@@ -139,7 +141,7 @@ export async function apiRoutes(
     noticeRoutes(noticesOf(shared, needs)),
     gatewayRoutes(gatewaysShown(shared, needs)),
   ]
-  return { routes, fast: fastPaymentRoutes(accepts.accept, books) }
+  return { routes, fast: fastPaymentRoutes(accepts.accept, books, tracing.trace) }
 }
 
 /** The gateways as they are shown, and those that can be asked. */
@@ -262,7 +264,7 @@ function limits(config: Config) {
 
 /** Accept payments as this process is set up to, and let it know of each batch. */
 function acceptPayments(shared: Process, wake: Wake, gateways: Gateways, stops: Closing): Accepts {
-  const { db, config, metrics } = shared
+  const { db, config, metrics, tracer } = shared
   const minutes = startMinutes({ db, clock: systemClock })
   stops.push(() => minutes.stop())
   const all = accepting({
@@ -277,11 +279,13 @@ function acceptPayments(shared: Process, wake: Wake, gateways: Gateways, stops: 
     },
     onEnqueued: (count) => countEnqueued(shared, count),
     onWritten: minutes.accepted,
+    traced: tracer !== null,
     onBatch(drafts, answers, tookMs) {
       for (const operation of new Set(drafts.map(({ type }) => operationOf(type)))) wake(operation)
       const replays = answers.filter(({ replayed }) => replayed).length
       if (replays > 0) metrics.count('idempotency_hits_total', replays)
       metrics.acceptBatch(drafts.length, tookMs)
+      tracer?.batch('accept', placesOf(drafts), tookMs)
     },
   })
   stops.push(() => all.idle())

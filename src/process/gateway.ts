@@ -4,6 +4,7 @@ import type { Gateway } from '../ports.ts'
 import { breakerPolicy } from '../domain/breaker.ts'
 import type { GatewayConfig } from '../config/gateways.ts'
 import { OPERATIONS } from '../domain/payment.ts'
+import { tracedGateway } from '../gateways/traced.ts'
 import { guardedGateway, type CallSeen, type GuardedGateway } from '../gateways/guarded.ts'
 import {
   BREAKERS_MS,
@@ -25,7 +26,7 @@ export interface OpenGateway {
 
 /** Open a gateway; `mockUrl` is where the built-in mock gateway is. */
 export function openGateway(
-  { db, metrics, decorators }: Pick<Process, 'db' | 'metrics' | 'decorators'>,
+  { db, metrics, decorators, tracer }: Pick<Process, 'db' | 'metrics' | 'decorators' | 'tracer'>,
   config: GatewayConfig,
   mockUrl: () => string,
 ): OpenGateway {
@@ -37,10 +38,11 @@ export function openGateway(
   })
   const policy = breakerPolicy(config.timeoutMs)
   const decorated = decorators.gateway(driver)
+  const traced = tracer === null ? decorated : tracedGateway(decorated, tracer)
   const onCall = (seen: CallSeen) => countCall(metrics, seen)
   return {
     config,
-    gateway: guardedGateway(decorated, systemClock, onCall, policy),
+    gateway: guardedGateway(traced, systemClock, onCall, policy),
     driver: decorated,
   }
 }

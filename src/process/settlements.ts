@@ -7,6 +7,7 @@ import { operationOf } from '../domain/payment.ts'
 import { Busy, CommitUnknown, Unavailable } from '../ports.ts'
 import { openSettler, type Settler } from '../queue/settler.ts'
 import type { Process } from './shared.ts'
+import { placesOf } from './tracing.ts'
 
 /** The settler of a process, which knows what it had to leave to the log alone. */
 interface Settlements extends Settler<Settlement> {
@@ -23,11 +24,16 @@ export function openSettlements(
   world: ChargeWorld,
   onSettled: (settled: Settled) => void,
 ): Settlements {
-  const { config, log } = shared
+  const { config, log, tracer } = shared
   const lost = new WeakSet<Settlement>()
   const settler = openSettler<Settlement>({
     async settle(done, patient) {
+      const beganMs = systemClock.elapsedMs()
       const settled = await settle(world, done, patient)
+      if (tracer !== null) {
+        const places = placesOf(done.map(({ claim }) => claim))
+        tracer.batch('settle', places, systemClock.elapsedMs() - beganMs)
+      }
       onSettled(settled)
       // What other shards would not take waits by itself: it is nothing that these have to wait
       // for.

@@ -14,7 +14,8 @@ import { startSync } from '../webhooks/sync.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
 import { startBeat } from '../presence/beat.ts'
 import { databaseGauges } from '../metrics/database-gauges.ts'
-import type { Gateway } from '../ports.ts'
+import type { Gateway, Tracer } from '../ports.ts'
+import { startTracing } from './tracing.ts'
 import { VERSION } from './version.ts'
 
 /** What one process does. */
@@ -39,6 +40,8 @@ export interface Process {
   readonly metrics: Metrics
   readonly db: PostgresDb
   readonly decorators: Decorators
+  /** Where spans go; null: nothing is traced. */
+  readonly tracer: Tracer | null
   /** Adds what this process counted to the totals of all. */
   flusher: Flusher
   /** Closes what was started, in reverse order. */
@@ -72,12 +75,14 @@ export async function startProcess(
   const db = decorators.db(connected)
   stops.push(() => db.close())
   stops.push(() => metrics.close())
+  const tracer = startTracing({ config, log, metrics, stops }, role)
   const shared: Process = {
     config,
     log,
     metrics,
     db,
     decorators,
+    tracer,
     flusher: IDLE,
     stops,
     serving: false,

@@ -81,9 +81,10 @@ function endpointWorld({ db, config }: { db: Db; config: Config }, sender: Webho
 
 /** Deliver events: claimed, leased and settled as charges are, by a loop of its own. */
 function openDeliveries(shared: Process, sender: WebhookSender): Worker {
-  const { config, log } = shared
+  const { config, log, tracer } = shared
   const world: DeliveryWorld = {
     ...endpointWorld(shared, sender),
+    ...(tracer === null ? {} : { tracer }),
     random: Math.random,
     leaseMs: LEASE_MS,
     onDisabled: (endpoint, why) =>

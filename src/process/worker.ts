@@ -24,10 +24,14 @@ import { startVerifier } from '../verify/watch.ts'
 import type { Closing } from './closing.ts'
 import { openBreakers, type OpenGateway } from './gateway.ts'
 import type { Process } from './shared.ts'
+import { forgetOldTraces, placesOf } from './tracing.ts'
 import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
 
 /** What charging and looking up takes at a gateway, by its settings and what it can do. */
-function chargeWorld({ config: all, db }: Process, { config, gateway }: OpenGateway): ChargeWorld {
+function chargeWorld(
+  { config: all, db, tracer }: Process,
+  { config, gateway }: OpenGateway,
+): ChargeWorld {
   const { attemptsMax, giveUpMs, backoffBaseMs, backoffMaxMs, jitterMs } = config
   const { notFoundGraceMs, timeoutMs } = config
   const { pendingMsMax: endPendingMs } = gateway.profile
@@ -43,6 +47,7 @@ function chargeWorld({ config: all, db }: Process, { config, gateway }: OpenGate
     callMsMax: timeoutMs,
     random: Math.random,
     budget: retryBudget(),
+    ...(tracer === null ? {} : { traced: true }),
   }
 }
 
@@ -125,6 +130,7 @@ export function openWorker(
 ): Workers<string> & { wakeAll(operation?: Operation): void } {
   const breakersOf = openBreakers(shared, gateways)
   verifyBeside(shared)
+  if (shared.tracer !== null) forgetOldTraces(shared)
   const [first] = gateways
   if (first === undefined) throw new Error('a worker needs a gateway')
   // One for all: results of several operations are one transaction.
@@ -194,11 +200,13 @@ function openLoop(
     readonly concurrency: () => number
   },
 ): Worker {
-  const { config, metrics, log } = shared
+  const { config, metrics, log, tracer } = shared
   const { world, operation, breakers, settler, concurrency } = loop
   return startWorker<Claim, Settlement>({
     async claim(limit) {
+      const beganMs = systemClock.elapsedMs()
       const claims = await claim(world, limit, [operation])
+      tracer?.batch('claim', placesOf(claims), systemClock.elapsedMs() - beganMs)
       metrics.count('payments_processing_started_total', claims.length)
       return claims
     },

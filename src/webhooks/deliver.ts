@@ -4,10 +4,11 @@ import { messageId } from '../domain/event.ts'
 import { signedHeaders, thinBody } from '../domain/webhook.ts'
 import { eachInTurn, eachPart, eachShard, beginningAt, whole } from '../each-shard.ts'
 import { tellEvent } from '../events/store.ts'
-import type { Clock, Db } from '../ports.ts'
+import type { Clock, Db, Runner, Span, Tracer } from '../ports.ts'
 import {
   claimDeliveries,
   settleDeliveries,
+  tracesOfEvents,
   type DeliveryResult,
   type DueDelivery,
 } from './deliveries-store.ts'
@@ -37,6 +38,8 @@ export interface DeliveryWorld {
   readonly agent: string
   readonly random: () => number
   readonly leaseMs: number
+  /** Where spans go; not there: nothing is traced. */
+  readonly tracer?: Tracer
   /** Told when an endpoint is not called any more, and why. */
   readonly onDisabled?: (endpointId: bigint, why: string) => void
 }
@@ -45,6 +48,8 @@ export interface DeliveryWorld {
 export interface Delivery {
   readonly due: DueDelivery
   readonly endpoint: CalledEndpoint
+  /** The place of its payment in a trace; not there: it is not traced. */
+  readonly traceparent?: string
 }
 
 /** What a delivery came to. `verdict` is null where it was not made. */
@@ -80,16 +85,33 @@ export async function claimDue(
     )
     const left = limit - claimed.length
     if (rooms.length === 0 || left === 0) return
-    for (const due of await claimDeliveries(shard, left, leaseMs, rooms)) {
+    const dues = await claimDeliveries(shard, left, leaseMs, rooms)
+    const traces = await tracesFor(world, shard, dues)
+    for (const due of dues) {
       const endpoint = endpoints.get(due.endpointId)
       if (endpoint === undefined) continue
       free.set(due.endpointId, (free.get(due.endpointId) ?? 0) - 1)
-      claimed.push({ due, endpoint })
+      const traceparent = traces.get(due.eventId)
+      claimed.push(traceparent === undefined ? { due, endpoint } : { due, endpoint, traceparent })
     }
   })
   if (claimed.length === 0) whole(turns)
   await paceEndpoints(db.global, pacesOf(claimed))
   return claimed
+}
+
+const UNTRACED: ReadonlyMap<bigint, string> = new Map()
+
+/** To which traces claimed deliveries belong; nothing is read where nothing is traced. */
+async function tracesFor(
+  { tracer }: DeliveryWorld,
+  shard: Runner,
+  dues: readonly DueDelivery[],
+): Promise<ReadonlyMap<bigint, string>> {
+  if (tracer === undefined || dues.length === 0) return UNTRACED
+  const ids = dues.map(({ eventId }) => eventId)
+  // That a delivery is not traced is no reason not to make it.
+  return tracesOfEvents(shard, ids).catch(() => UNTRACED)
 }
 
 /** What claims use up of the rates of their endpoints. */
@@ -142,7 +164,7 @@ export async function deliver(
 /** Call the endpoint; null: cut short by the end of this process, so that nothing is known. */
 async function call(
   world: DeliveryWorld,
-  { due, endpoint }: Delivery,
+  { due, endpoint, traceparent }: Delivery,
   body: string,
   signal: AbortSignal,
 ): Promise<Awaited<ReturnType<Send>> | null> {
@@ -153,8 +175,34 @@ async function call(
     // Another WEBHOOK_SECRETS_KEY than the one it was sealed with.
     return { status: null, reason: 'secret_unreadable', retryAfterMs: null, reply: null, tookMs: 0 }
   }
-  const called = await world.send(message, signal)
+  const span = begun(world, due, traceparent)
+  const traced = span === null ? {} : { traceparent: span.traceparent }
+  const headers = { ...message.headers, ...traced }
+  const called = await world.send({ ...message, headers }, signal)
+  span?.end(spanEnd(called))
   return called.reason === 'aborted' ? null : called
+}
+
+/** Begin the span of a delivery; null: it is not traced. */
+function begun(
+  { tracer }: DeliveryWorld,
+  { eventId, endpointId, attempts }: DueDelivery,
+  parent: string | undefined,
+): Span | null {
+  if (tracer === undefined || parent === undefined) return null
+  const attributes = {
+    'payments.event_id': messageId(eventId),
+    'payments.endpoint_id': endpointId,
+    'payments.attempt': attempts + 1,
+  }
+  return tracer.begin({ name: 'webhook deliver', kind: 'client', parent, attributes })
+}
+
+function spanEnd({ status, reason }: Called) {
+  if (status === null) return { failed: reason ?? 'unknown' }
+  const attributes = { 'http.response.status_code': status }
+  const arrived = status >= 200 && status < 300
+  return arrived ? { attributes } : { attributes, failed: `http_${status}` }
 }
 
 /** Write what deliveries came to, and what they say of their endpoints. Safe to repeat. */

@@ -1,4 +1,4 @@
-import { columns } from '../domain/columns.ts'
+import { columns, numbers } from '../domain/columns.ts'
 import { CLOCK, timed, type Runner, type Statement } from '../ports.ts'
 
 /** A delivery that is due, with what is to be sent. */
@@ -75,6 +75,31 @@ const CLAIM: Statement<DueDelivery> = {
   returning
     delivery.event_id as "eventId", delivery.endpoint_id as "endpointId", delivery.fence,
     delivery.attempts, event.body`,
+}
+
+interface TracedEvent {
+  readonly eventId: bigint
+  readonly traceparent: string
+}
+
+/** To which traces the payments of events belong: those that are not traced are not in it. */
+const TRACES: Statement<TracedEvent> = {
+  name: 'deliveries_traces',
+  text: `
+  select event.id as "eventId", traced.traceparent
+  from unnest($2::bigint[]) as wanted (id)
+  cross join lateral (
+    select id, payment_id
+    from events
+    where shard = $1 and id = wanted.id
+    limit 1
+  ) event
+  cross join lateral (
+    select traceparent
+    from payment_traces
+    where shard = $1 and payment_id = event.payment_id
+    limit 1
+  ) traced`,
 }
 
 /** What a claim came to. */
@@ -255,6 +280,15 @@ const RETRY: Statement<{ eventId: bigint }> = {
   from clock
   where shard = $1 and event_id = $3 and endpoint_id = $4 and not leased
   returning event_id as "eventId"`,
+}
+
+/** The `traceparent` of the payments of those events that have one. */
+export async function tracesOfEvents(
+  shard: Runner,
+  ids: readonly bigint[],
+): Promise<ReadonlyMap<bigint, string>> {
+  const rows = await shard.run(TRACES, [numbers(ids)])
+  return new Map(rows.map(({ eventId, traceparent }) => [eventId, traceparent]))
 }
 
 /** Claim due deliveries. Committed when it returns. */

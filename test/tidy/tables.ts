@@ -27,6 +27,7 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   payment_series: 'src/metrics/store.ts',
   payment_references: 'src/payments/details-store.ts',
   payment_tasks: 'src/queue/store.ts',
+  payment_traces: 'src/payments/traces-store.ts',
   payments: 'src/payments/store.ts',
   postings: 'src/ledger/store.ts',
   processes: 'src/presence/store.ts',

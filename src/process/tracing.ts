@@ -1,0 +1,80 @@
+import { hostname } from 'node:os'
+import type { Logger } from 'pino'
+import { systemClock } from '../adapters/clock.ts'
+import type { Metrics } from '../adapters/metrics.ts'
+import { otlpExporter } from '../adapters/otlp-exporter.ts'
+import { openTracer } from '../adapters/tracer.ts'
+import type { Config } from '../config/config.ts'
+import { eachShard } from '../each-shard.ts'
+import type { TraceRequest } from '../http/traced.ts'
+import { forgetTraces } from '../payments/traces-store.ts'
+import type { Db, Tracer } from '../ports.ts'
+import { every } from '../queue/every.ts'
+import type { Closing } from './closing.ts'
+import { VERSION } from './version.ts'
+
+/** What tracing needs of its process. */
+interface Traces {
+  readonly config: Config
+  readonly log: Logger
+  readonly metrics: Metrics
+  readonly stops: Closing
+}
+
+/** Send traces to the collector of the settings; null: there is none, and nothing is traced. */
+export function startTracing({ config, log, metrics, stops }: Traces, role: string): Tracer | null {
+  const { otlpEndpoint: endpoint, otelServiceName: service } = config
+  if (endpoint === null) return null
+  const instance = `${hostname()}-${process.pid}`
+  const exporter = otlpExporter({
+    endpoint,
+    headers: config.otlpHeaders ?? {},
+    resource: { service, version: VERSION, role, instance },
+    onSpans: metrics.spans,
+    onChange: (away) =>
+      away === null
+        ? log.info('the collector takes traces again')
+        : log.warn({ reason: away }, 'the collector does not take traces: some will be missing'),
+  })
+  stops.push(() => exporter.close())
+  const sampling = { sampler: config.tracesSampler, ratio: config.tracesSamplerArg }
+  return openTracer(systemClock, sampling, exporter.add)
+}
+
+/** What begins the spans of requests for payments; nothing where nothing is traced. */
+export function requestSpans(tracer: Tracer | null): { readonly trace?: TraceRequest } {
+  if (tracer === null) return {}
+  return {
+    trace: (route, parent) =>
+      tracer.begin({
+        name: `POST ${route}`,
+        kind: 'server',
+        parent: typeof parent === 'string' ? parent : null,
+        attributes: { 'http.request.method': 'POST', 'http.route': route },
+      }),
+  }
+}
+
+/** How often the traces of old payments are forgotten, in milliseconds. */
+const FORGET_MS = 600_000
+
+/** Forget to which traces old payments belong. */
+export function forgetOldTraces({
+  db,
+  log,
+  stops,
+}: Omit<Traces, 'config' | 'metrics'> & { db: Db }): void {
+  const turn = async () => {
+    const { done } = await eachShard(db.shards, forgetTraces)
+    return done.some(({ value }) => value)
+  }
+  const forgetting = every(systemClock, FORGET_MS, turn, (error) =>
+    log.warn({ err: error }, 'old traces could not be forgotten'),
+  )
+  stops.push(() => forgetting.stop())
+}
+
+/** The places in traces of those that have one. */
+export function placesOf(all: readonly { readonly traceparent?: string }[]): string[] {
+  return all.flatMap(({ traceparent }) => traceparent ?? [])
+}
