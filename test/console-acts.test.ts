@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Page } from 'playwright-core'
 import { noBrowser } from './browser.ts'
-import { fill, openConsole } from './console-kit.ts'
+import { fill, flaws, openConsole } from './console-kit.ts'
 import { CALM, FAST, until } from './process-kit.ts'
 import { serve } from './serve.ts'
+import { receiver, status } from './webhooks-kit.ts'
 
 const NAME = `(document.activeElement?.innerText || document.activeElement?.name || '').trim()`
 
@@ -151,5 +152,78 @@ test(
     const second = await told()
     assert.notEqual(first, second)
     assert.deepEqual(await complaints(), [])
+  },
+)
+
+test(
+  'who was told of a payment is on its screen, and is told again',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit, complaints } = await openConsole(t)
+    const hooks = await receiver(t, status(204))
+    await service.call('PUT', '/mock-gateway/faults', { ...CALM })
+    const types = ['payment.succeeded']
+    await service.call('POST', '/webhook-endpoints', { url: hooks.url, types })
+    const { body: user } = await service.call('POST', '/users', { balance: 100 })
+    const draft = { user_id: user['id'], deposit: 20 }
+    const { body: made } = await service.call('POST', '/payments/deposit', draft)
+    await until('the webhook has come', () => Promise.resolve(hooks.received.length === 1))
+
+    await visit(`/payments/${String(made['payment_id'])}`)
+    const told = page.locator('.told')
+    await told.getByText('Delivered').waitFor()
+    assert.deepEqual(await flaws(page), [])
+    await told.locator('summary').click()
+    await told.getByText('HTTP 204').waitFor()
+    await told.getByRole('button', { name: 'Send again' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText(`payment.succeeded goes to ${hooks.url} at once`).waitFor()
+    await dialog.getByText('the receiver gets it twice').waitFor()
+    assert.equal(hooks.received.length, 1, 'nothing is sent before that is meant')
+    await dialog.getByRole('button', { name: 'Send again' }).click()
+    await until('it has come again', () => Promise.resolve(hooks.received.length === 2))
+    assert.equal(hooks.received[0]?.id, hooks.received[1]?.id)
+    assert.deepEqual(await complaints(), [])
+  },
+)
+
+test(
+  'what happened at the gateway without us is booked, by amount, reference and reason',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit, complaints } = await openConsole(t)
+    const { success, failed } = await fill(service)
+    const dialog = page.getByRole('dialog')
+
+    await visit(`/payments/${failed}`)
+    await page.getByRole('button', { name: 'Correct' }).click()
+    await dialog.getByText('The 19.90 USD and the commission are taken from the user').waitFor()
+    await dialog.getByLabel('Gateway reference').fill('po_1')
+    await dialog.getByLabel('Reason').fill('on the statement')
+    await dialog.getByRole('button', { name: 'Correct' }).click()
+    await dialog.getByRole('alert').getByText('evidence').waitFor()
+    await dialog.getByLabel('What the gateway said before').selectOption('yes')
+    await dialog.getByRole('button', { name: 'Correct' }).click()
+    await dialog.waitFor({ state: 'detached' })
+    const { body: story } = await service.call('GET', `/payments/${failed}/timeline`)
+    const acts = story['events'] as { event: string; reason?: string }[]
+    assert.equal(acts.find(({ event }) => event === 'correct')?.reason, 'on the statement')
+    await page.getByRole('button', { name: 'Correct' }).waitFor({ state: 'detached' })
+
+    await visit(`/payments/${success}`)
+    await page.getByRole('button', { name: 'Book a return' }).click()
+    await dialog.getByText('The user pays for it as far as the balance goes').waitFor()
+    assert.equal(await dialog.getByLabel('Amount, USD').inputValue(), '150.25')
+    await dialog.getByLabel('How it came back').selectOption('charged_back')
+    await dialog.getByLabel('Amount, USD').fill('100.5')
+    await dialog.getByLabel('Gateway reference').fill('cb_1')
+    await dialog.getByLabel('Reason').fill('lost dispute')
+    await dialog.getByRole('button', { name: 'Book a return' }).click()
+    await dialog.waitFor({ state: 'detached' })
+    const { body: parent } = await service.call('GET', `/payments/${success}`)
+    assert.equal(parent['returned'], 100.5)
+    // The browser tells of every refusal.
+    const others = (await complaints()).filter((said) => !said.includes('409'))
+    assert.deepEqual(others, [])
   },
 )

@@ -371,6 +371,14 @@ test('a service calls an endpoint that was made by its API, tests it, lists and 
     const { status: was, body } = await call('GET', wrong)
     assert.deepEqual([was, body['code']], [404, code])
   }
+  const own = await call('GET', '/payments/1/deliveries')
+  const told = own.body['data'] as Record<string, unknown>[]
+  assert.deepEqual(
+    told.map(({ url, endpoint_id: at, payment_id: of, event_id: event }) => [url, at, of, event]),
+    [[to.url, 1, 1, id]],
+  )
+  assert.deepEqual((await call('GET', '/payments/2/deliveries')).body['code'], 'payment_not_found')
+
   const none = await call('POST', '/webhook-endpoints/1/deliveries/msg_999/retry')
   assert.deepEqual([none.status, none.body['code']], [409, 'not_deliverable'])
   const refused = await call('POST', '/webhook-endpoints', {

@@ -191,6 +191,12 @@ export interface Delivery {
   readonly last_attempt: Attempt | null
 }
 
+/** A delivery of a payment's event, and where it goes. */
+export interface PaymentDelivery extends Delivery {
+  readonly endpoint_id: number
+  readonly url: string | null
+}
+
 interface Accounts {
   readonly user: Exact
   readonly user_held: Exact

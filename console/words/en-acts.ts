@@ -34,6 +34,32 @@ export const EN_ACTS = {
   resolveSuccess: 'It was executed',
   resolveFailed: 'It was not executed',
   resolveRefHint: 'If the gateway shows one.',
+  correct: 'Correct',
+  correctTitle: (id: number) => `Correct payment ${id}`,
+  correctDepositSays: (sum: string) =>
+    `It failed here and was executed at the gateway. The ${sum} are booked once, less the commission, to the user; the payment stays failed.`,
+  correctWithdrawalSays: (sum: string) =>
+    `It failed here and was executed at the gateway. The ${sum} and the commission are taken from the user as far as the balance goes, and the rest is a loss; the payment stays failed.`,
+  correctRefHint:
+    'What it is called at the gateway. Needed unless a late answer said that it was executed.',
+  evidenceSays: 'What the gateway said before',
+  evidenceAgrees: 'It does not contradict',
+  evidenceIgnored: 'It contradicts, and I insist',
+  bookReturn: 'Book a return',
+  returnTitle: (id: number) => `Money of payment ${id} came back`,
+  returnDepositSays:
+    'Money that was taken back without us is booked, once for each reference. The user pays for it as far as the balance goes, and the rest is a loss. Refunds that were not sent are canceled.',
+  returnWithdrawalSays:
+    'The payout came back without us. It is booked, once for each reference, and the user has the money again.',
+  returnKind: 'How it came back',
+  returnKinds: {
+    charged_back: 'Charge-back',
+    refunded_there: 'Refunded at the gateway itself',
+    dispute_won: 'A dispute was won',
+    payout_returned: 'The payout came back',
+  },
+  returnAmountHint: (sum: string) => `The payment was ${sum}.`,
+  returnRefHint: 'What the gateway calls it.',
   life: 'Life',
   lifeTold: (count: number, span: string) =>
     `A picture of ${count} ${english(count, 'event')} over ${span}; the table below tells the same.`,

@@ -144,6 +144,11 @@ export const EN_SCREENS = {
   event: 'Event',
   next: 'Next attempt',
   retry: 'Send again',
+  retryTitle: (event: string) => `Send ${event} again`,
+  retrySays: (type: string, to: string, arrived: boolean) =>
+    `${type} goes to ${to} at once, and again as if for the first time.${
+      arrived ? ' It has arrived before: the receiver gets it twice, under the same id.' : ''
+    }`,
   service: 'Service',
   version: 'Version',
   environment: 'Environment',

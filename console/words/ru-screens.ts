@@ -143,6 +143,11 @@ export const RU_SCREENS: typeof EN_SCREENS = {
   noDeliveries: 'Здесь пусто.',
   event: 'Событие',
   next: 'Следующая попытка',
+  retryTitle: (event) => `Отправить ${event} ещё раз`,
+  retrySays: (type, to, arrived) =>
+    `${type} уйдёт на ${to} сразу и дальше как в первый раз.${
+      arrived ? ' Оно уже доставлено: получатель увидит его дважды, под тем же id.' : ''
+    }`,
   retry: 'Отправить снова',
   service: 'Сервис',
   version: 'Версия',

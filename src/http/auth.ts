@@ -110,7 +110,7 @@ const RULES: readonly (readonly [route: RegExp, methods: RegExp, scope: Needs])[
   // A payer has no key of ours; the address of the page is what nobody can guess.
   [/\/mock-gateway\/pages\/:key(\/:answer)?$/, /^(GET|HEAD|POST)$/, 'public'],
   // Who is told what, and where, is the operators' own.
-  [/\/webhook-endpoints(\/|$)/, /./, 'operate'],
+  [/\/webhook-endpoints(\/|$)|\/payments\/:id\/deliveries$/, /./, 'operate'],
   // Who has which key, who is signed in with it, and how this is set up.
   [/\/api\/v1\/(keys|sessions|configuration)(\/|$)/, /./, 'operate'],
   [/\/mock-gateway\/(stripe\/v1|yookassa\/v3)\/\*$/, /^(GET|HEAD|POST)$/, 'gateway'],

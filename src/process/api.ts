@@ -93,12 +93,9 @@ export async function apiRoutes(
     metrics,
   )
   const views = reader<bigint, PaymentView>(limits(config), (ids) => viewPayments(db, ids))
+  const exists = async (id: bigint) => (await views.submit(id)) !== null
   const waits = openWaits(shared, stops)
-  // One that was closed early still says how long it would have been open.
-  const mayAsk = (route: Route) => {
-    const { trips = 0, openMs = 0 } = gate.breaker(route) ?? {}
-    return trips === 0 || openMs === 0
-  }
+  const mayAsk = (route: Route) => isClosed(gate, route)
   const books = exponentIn(null, db.currency)
   const health = { ...probes, ...routeProbes([...profilesOf(config).keys()], gate) }
   const acting = {
@@ -124,9 +121,9 @@ export async function apiRoutes(
     editRoutes({ edit: (...edit) => editPayment(db, ...edit), read: views.submit }),
     batchRoutes({ ...tracing, books, accept: accepts.acceptAll }),
     timelineRoutes({ read: (id) => timeline({ db: reads, terms }, id) }),
-    eventRoutes({ db: reads, exists: async (id) => (await views.submit(id)) !== null }),
+    eventRoutes({ db: reads, exists }),
     webhookRoutes(webhooks),
-    deliveryRoutes({ db }),
+    deliveryRoutes({ db, exists }),
     refundRoutes({
       db,
       returnFee: config.returnFee,
@@ -142,6 +139,12 @@ export async function apiRoutes(
     gatewayRoutes(gatewaysShown(shared, needs)),
   ]
   return { routes, fast: fastPaymentRoutes(accepts.accept, books, tracing.trace) }
+}
+
+/** Whether a gateway may be asked: one that was closed early still says how long it was open. */
+function isClosed(gate: ReturnType<typeof openGate>, route: Route): boolean {
+  const { trips = 0, openMs = 0 } = gate.breaker(route) ?? {}
+  return trips === 0 || openMs === 0
 }
 
 /** The gateways as they are shown, and those that can be asked. */

@@ -197,6 +197,11 @@ export const DeliveryBody = Type.Object(
   { title: 'WebhookDelivery' },
 )
 
+export const PaymentDeliveryBody = Type.Object(
+  { endpoint_id: Id, url: nullable('string'), ...DeliveryBody.properties },
+  { title: 'PaymentDelivery' },
+)
+
 /** A delivery as the API shows it. */
 export function deliveryBody(one: DeliveryView) {
   const { calledAt, tookMs, status, reason, reply } = one

@@ -197,6 +197,21 @@ export interface DeliveryView {
 /** How many deliveries a list with a state looks at in a shard, whatever they are. */
 const LOOKED_AT_MAX = 10_000
 
+/** The newest call of the delivery `own`; its columns are null where none was made. */
+export const NEWEST_CALL = `
+  left join lateral (
+    select status, reason, reply, started_at, took_ms
+    from delivery_attempts
+    where delivery_attempts.shard = $1 and delivery_attempts.event_id = own.event_id
+      and delivery_attempts.endpoint_id = own.endpoint_id
+    order by fence desc
+    limit 1
+  ) call on true`
+
+/** The columns of that call. */
+export const CALL_COLUMNS = `call.status,
+    call.reason, call.reply, call.started_at as "calledAt", call.took_ms as "tookMs"`
+
 /** The newest deliveries of an endpoint, below position `$3`, each with its newest call. */
 const LIST: Statement<DeliveryView> = {
   name: 'deliveries_list',
@@ -204,8 +219,7 @@ const LIST: Statement<DeliveryView> = {
   select
     own.event_id as "eventId", event.type, nullif(own.payment_id, 0) as "paymentId", own.state,
     own.attempts, case when own.state = 'pending' then own.run_at end as "nextAt",
-    own.ended_at as "endedAt", own.created_at as "createdAt", own.position, call.status,
-    call.reason, call.reply, call.started_at as "calledAt", call.took_ms as "tookMs"
+    own.ended_at as "endedAt", own.created_at as "createdAt", own.position, ${CALL_COLUMNS}
   from (
     select *
     from (
@@ -224,15 +238,7 @@ const LIST: Statement<DeliveryView> = {
     from events
     where events.shard = $1 and events.id = own.event_id
     limit 1
-  ) event on true
-  left join lateral (
-    select status, reason, reply, started_at, took_ms
-    from delivery_attempts
-    where delivery_attempts.shard = $1 and delivery_attempts.event_id = own.event_id
-      and delivery_attempts.endpoint_id = own.endpoint_id
-    order by fence desc
-    limit 1
-  ) call on true
+  ) event on true${NEWEST_CALL}
   order by own.position desc`,
 }
 

@@ -4,10 +4,17 @@ import { refusals, refuse } from '../http/problem.ts'
 import { IdParams, IntegerText, oneOf, parseId, parseInteger } from '../http/schemas.ts'
 import type { Db } from '../ports.ts'
 import { messageNumber } from '../domain/event.ts'
-import { AttemptBody, attemptBody, DeliveryBody, deliveryBody } from './bodies.ts'
+import {
+  AttemptBody,
+  attemptBody,
+  DeliveryBody,
+  deliveryBody,
+  PaymentDeliveryBody,
+} from './bodies.ts'
 import { newestDeliveries } from './deliveries.ts'
 import { listAttempts, retryDelivery } from './deliveries-store.ts'
-import { readEndpoint } from './store.ts'
+import { deliveriesOfPayment } from './of-payment-store.ts'
+import { listEndpoints, readEndpoint } from './store.ts'
 
 const PATH = '/webhook-endpoints/:id/deliveries'
 const PAGE = { min: 1, max: 500, fallback: 50 }
@@ -28,6 +35,20 @@ const LIST = {
   response: {
     200: Type.Object({ data: Type.Array(DeliveryBody) }, { title: 'WebhookDeliveries' }),
     ...refusals(400, 404, 503),
+  },
+}
+
+const OF_PAYMENT = {
+  tags: ['Events'],
+  operationId: 'listPaymentDeliveries',
+  summary: 'List the deliveries of a payment, newest first',
+  description:
+    'Of its newest 200 events, to each endpoint. There are none where no endpoint with a URL ' +
+    'wanted them. Needs a key with the scope `operate`.',
+  params: IdParams('The payment.'),
+  response: {
+    200: Type.Object({ data: Type.Array(PaymentDeliveryBody) }, { title: 'PaymentDeliveries' }),
+    ...refusals(404, 503),
   },
 }
 
@@ -56,9 +77,29 @@ const RETRY = {
   response: { 204: Type.Null(), ...refusals(404, 409, 503) },
 }
 
-/** The routes of `/webhook-endpoints/{id}/deliveries`. */
-export function deliveryRoutes({ db }: { readonly db: Db }): FastifyPluginAsyncTypebox {
+interface DeliveryRoutes {
+  readonly db: Db
+  /** Whether there is such a payment. */
+  readonly exists: (id: bigint) => Promise<boolean>
+}
+
+/** The routes of `/webhook-endpoints/{id}/deliveries`, and `GET /payments/{id}/deliveries`. */
+export function deliveryRoutes({ db, exists }: DeliveryRoutes): FastifyPluginAsyncTypebox {
   return async (app) => {
+    app.get('/payments/:id/deliveries', { schema: OF_PAYMENT }, async (request, reply) => {
+      const id = parseId(request.params.id)
+      if (id === null || !(await exists(id))) return refuse(reply, { code: 'payment_not_found' })
+      const found = await deliveriesOfPayment(db.of(id), id)
+      const endpoints = found.length === 0 ? [] : await listEndpoints(db.global)
+      const urls = new Map(endpoints.map((endpoint) => [endpoint.id, endpoint.url]))
+      return reply.send({
+        data: found.map((one) => ({
+          endpoint_id: Number(one.endpointId),
+          url: urls.get(one.endpointId) ?? null,
+          ...deliveryBody(one),
+        })),
+      })
+    })
     app.get(PATH, { schema: LIST }, async (request, reply) => {
       const limit = parseInteger('limit', request.query.limit, PAGE)
       if (!limit.ok) return refuse(reply, limit.refusal)

@@ -1,12 +1,14 @@
-import { get, send, type Answer } from '../../app/api.ts'
+import { get, send } from '../../app/api.ts'
 import { refreshAll } from '../../app/feed.ts'
 import { go } from '../../app/router.ts'
 import { may } from '../../app/session.ts'
 import type { Payment, Timeline } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { exponentOf, fromMinor, readAmount, toMinor } from '../../exact/money.ts'
-import { ask, type Field } from '../../parts/dialog.tsx'
+import { ask } from '../../parts/dialog.tsx'
 import { money, words } from '../../words/words.ts'
+import { reasonField, refusedHere } from './asking.ts'
+import { Booking } from './booking.tsx'
 
 /** What can be done with a payment; each button says first what it will do. */
 export function Acts({ payment, timeline }: { payment: Payment; timeline: Timeline }) {
@@ -47,6 +49,7 @@ export function Acts({ payment, timeline }: { payment: Payment; timeline: Timeli
           ) : null}
         </>
       ) : null}
+      <Booking payment={payment} timeline={timeline} />
     </div>
   )
 }
@@ -73,11 +76,6 @@ function leftToRefund({ type, status, amount, refunded, returned, currency }: Pa
 async function refresh({ payment_id: id }: Payment): Promise<void> {
   await get(`/payments/${id}?refresh=true`)
   await refreshAll()
-}
-
-function reasonField(): Field {
-  const { reason, reasonHint } = words.value
-  return { name: 'reason', label: reason, hint: reasonHint }
 }
 
 function askCancel({ payment_id: id, amount, currency, type }: Payment): void {
@@ -154,10 +152,4 @@ function askResolve({ payment_id: id, amount, currency }: Payment, letter: numbe
       return send('POST', `/dlq/${letter}/resolve`, { outcome, reason, ...told }, key)
     },
   })
-}
-
-/** What the console itself refuses, in the form of what the API refuses. */
-function refusedHere(detail: string): Answer<never> {
-  const { refused: title } = words.value
-  return { kind: 'refused', problem: { status: 422, code: '', title, detail } }
 }

@@ -6,6 +6,7 @@ import { Facts, Money, named, State, When } from '../../parts/basics.tsx'
 import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
 import { language, words } from '../../words/words.ts'
 import { Acts } from './acts.tsx'
+import { PaymentDeliveries } from './deliveries.tsx'
 import { Entries } from './entries.tsx'
 import { Evidence } from './evidence.tsx'
 import { Life } from './life.tsx'
@@ -69,6 +70,7 @@ function Known({ payment, timeline, events }: KnownProps) {
             <h2>{w.events}</h2>
             {events.length === 0 ? <p class="quiet">{w.noEvents}</p> : <Events events={events} />}
           </section>
+          <PaymentDeliveries id={String(payment.payment_id)} />
         </aside>
       </div>
     </>

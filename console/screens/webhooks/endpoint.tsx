@@ -8,6 +8,7 @@ import { Facts, named, Section, State, When } from '../../parts/basics.tsx'
 import { ask, tell } from '../../parts/dialog.tsx'
 import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
 import { span, words } from '../../words/words.ts'
+import { DeliveryRow } from './delivery.tsx'
 
 const STATES = ['', 'pending', 'delivered', 'failed'] as const
 
@@ -145,7 +146,12 @@ function Deliveries({ id }: { id: string }) {
           ) : (
             <div class="deliveries">
               {data.map((delivery) => (
-                <Row key={delivery.event_id} delivery={delivery} path={path} />
+                <DeliveryRow
+                  key={delivery.event_id}
+                  delivery={delivery}
+                  endpointId={Number(id)}
+                  payment={delivery.payment_id}
+                />
               ))}
             </div>
           )
@@ -153,54 +159,4 @@ function Deliveries({ id }: { id: string }) {
       </Loaded>
     </Section>
   )
-}
-
-function Row({ delivery, path }: { delivery: Delivery; path: string }) {
-  const w = words.value
-  const { event_id: event, payment_id: payment, last_attempt: last } = delivery
-  async function retry(): Promise<void> {
-    const answer = await send('POST', `${path}/${event}/retry`)
-    if (answer.kind === 'refused') tell(w.retry, answer.problem.detail)
-    await refreshAll()
-  }
-  return (
-    <details>
-      <summary>
-        <State state={delivery.state} />
-        <code>{delivery.type}</code>
-        <span class="quiet">
-          <When at={delivery.created_at} />
-        </span>
-      </summary>
-      <Facts
-        facts={[
-          [w.event, <code>{event}</code>],
-          [w.payment, payment === null ? '—' : <a href={hrefOf('payments', payment)}>{payment}</a>],
-          [w.attempts, delivery.attempts],
-          [
-            w.next,
-            delivery.next_attempt_at === null ? (
-              '—'
-            ) : (
-              <When at={delivery.next_attempt_at} form="age" />
-            ),
-          ],
-          [w.result, last === null ? '—' : told(last)],
-        ]}
-      />
-      {last?.reply === null || last?.reply === undefined ? null : (
-        <pre class="reply">{last.reply}</pre>
-      )}
-      {may('operate') ? (
-        <button type="button" onClick={() => void retry()}>
-          {w.retry}
-        </button>
-      ) : null}
-    </details>
-  )
-}
-
-function told({ status, reason, took_ms: took }: Attempt): string {
-  const parts = [status === null ? '' : `HTTP ${status}`, reason ?? '', span(took)]
-  return parts.filter((part) => part !== '').join(', ')
 }

@@ -1,0 +1,113 @@
+import { send } from '../../app/api.ts'
+import { go } from '../../app/router.ts'
+import { may } from '../../app/session.ts'
+import type { Payment, Timeline } from '../../app/shapes.ts'
+import { exponentOf, fromMinor, readAmount, toMinor } from '../../exact/money.ts'
+import { hrefOf } from '../../exact/route.ts'
+import { ask } from '../../parts/dialog.tsx'
+import { money, words } from '../../words/words.ts'
+import { reasonField, refusedHere } from './asking.ts'
+
+/** What the books can be told of what happened at the gateway without us. */
+export function Booking({ payment, timeline }: { payment: Payment; timeline: Timeline }) {
+  const w = words.value
+  const { status, type } = payment
+  if (!may('operate') || (type !== 'deposit' && type !== 'withdraw')) return null
+  const letter = timeline.events.findLast(({ event }) => event === 'dead_letter')?.letter_id ?? null
+  const corrected = timeline.events.some(({ event }) => event === 'correct')
+  if (status === 'success') {
+    return (
+      <button type="button" onClick={() => askReturn(payment)}>
+        {w.bookReturn}
+      </button>
+    )
+  }
+  if (status !== 'failed' || letter === null || corrected) return null
+  return (
+    <button type="button" onClick={() => askCorrect(payment, letter)}>
+      {w.correct}
+    </button>
+  )
+}
+
+function askCorrect({ payment_id: id, type, amount, currency }: Payment, letter: number): void {
+  const w = words.value
+  const sum = `${money(amount, currency)} ${currency}`
+  ask({
+    title: w.correctTitle(id),
+    says: type === 'deposit' ? w.correctDepositSays(sum) : w.correctWithdrawalSays(sum),
+    fields: [
+      { name: 'gateway_ref', label: w.gatewayRef, optional: true, hint: w.correctRefHint },
+      {
+        name: 'insist',
+        label: w.evidenceSays,
+        choices: [
+          ['', w.evidenceAgrees],
+          ['yes', w.evidenceIgnored],
+        ],
+      },
+      reasonField(),
+    ],
+    verb: w.correct,
+    danger: true,
+    run: ({ gateway_ref: ref = '', insist = '', reason = '' }, key) => {
+      const told = ref === '' ? {} : { gateway_ref: ref }
+      const insists = insist === 'yes' ? { against_evidence: true } : {}
+      return send('POST', `/dlq/${letter}/correct`, { reason, ...told, ...insists }, key)
+    },
+  })
+}
+
+/** In which ways money of a payment comes back. */
+const KINDS = {
+  deposit: ['charged_back', 'refunded_there', 'dispute_won'],
+  withdraw: ['payout_returned'],
+} as const
+
+function askReturn(payment: Payment): void {
+  const w = words.value
+  const { payment_id: id, type, currency } = payment
+  const sum = money(payment.amount, currency)
+  ask({
+    title: w.returnTitle(id),
+    says: type === 'deposit' ? w.returnDepositSays : w.returnWithdrawalSays,
+    fields: [
+      {
+        name: 'kind',
+        label: w.returnKind,
+        choices: KINDS[type === 'deposit' ? 'deposit' : 'withdraw'].map((kind) => [
+          kind,
+          w.returnKinds[kind],
+        ]),
+      },
+      {
+        name: 'amount',
+        label: `${w.amount}, ${currency}`,
+        initial: leftOf(payment),
+        hint: w.returnAmountHint(`${sum} ${currency}`),
+      },
+      { name: 'gateway_ref', label: w.gatewayRef, hint: w.returnRefHint },
+      reasonField(),
+    ],
+    verb: w.bookReturn,
+    danger: true,
+    run: async ({ kind = '', amount = '', gateway_ref: ref = '', reason = '' }, key) => {
+      const read = readAmount(amount, currency)
+      if (read === null) return refusedHere(w.amountBad(currency))
+      const body = { kind, amount: read, gateway_ref: ref, reason }
+      return send('POST', `/payments/${id}/returns`, body, key)
+    },
+    done: (made) => go(hrefOf('payments', (made as { payment_id: number }).payment_id)),
+  })
+}
+
+/** What of a payment has not gone back yet. */
+function leftOf({ amount, refunded, returned, currency }: Payment): string {
+  const [whole = 0n, ...back] = [amount, refunded, returned].map((one) =>
+    toMinor(one, exponentOf(currency)),
+  )
+  return fromMinor(
+    back.reduce((left, one) => left - one, whole),
+    exponentOf(currency),
+  )
+}
