@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import { test, type TestContext } from 'node:test'
 import { newKey, type Scope } from '../src/domain/api-key.ts'
 import { sessionChecker } from '../src/keys/check.ts'
 import { findSessions, listSessions, useSession } from '../src/keys/sessions-store.ts'
+import { sessionToken } from '../src/http/session-cookie.ts'
 import { signIn } from '../src/keys/sessions.ts'
 import { insertKey, revokeKey } from '../src/keys/store.ts'
 import { cloneDatabase } from './databases.ts'
@@ -98,6 +100,33 @@ test('over https the cookie is kept to this host, and to https', async (t) => {
   assert.equal((await call('GET', '/payments', undefined, { cookie: mixed })).status, 200)
 })
 
+/** What tells that a browser speaks https, and what does not. */
+const SPEAKS: readonly (readonly [headers: Record<string, string>, https: boolean])[] = [
+  [{}, false],
+  [{ 'sec-fetch-site': 'same-origin' }, true],
+  [{ 'sec-fetch-site': 'none' }, true],
+  [{ 'x-forwarded-proto': 'https' }, true],
+  [{ origin: 'https://pay.example' }, true],
+  [{ origin: 'null', 'sec-fetch-site': 'same-origin' }, true],
+  [{ origin: 'http://pay.example' }, false],
+  [{ host: 'localhost:8000', 'sec-fetch-site': 'same-origin' }, false],
+  [{ host: 'pay.localhost', 'sec-fetch-site': 'same-origin' }, false],
+  [{ host: '[::1]:8000', 'sec-fetch-site': 'same-origin' }, false],
+]
+
+test('over https a cookie that another site of the domain may have set is not believed', () => {
+  for (const [given, https] of SPEAKS) {
+    const token = (cookie: string) => {
+      const headers = { host: 'pay.example', ...given, cookie }
+      return sessionToken({ headers } as unknown as IncomingMessage)
+    }
+    const said = JSON.stringify(given)
+    assert.equal(token('payments_session=planted'), https ? null : 'planted', said)
+    const both = 'payments_session=planted; __Host-payments_session=own'
+    assert.equal(token(both), 'own', said)
+  }
+})
+
 test('strangers are told to sign in and nothing else, and a wrong key signs nobody in', async (t) => {
   const { call, make, enter } = await guarded(t)
   const stranger = await call('GET', '/session')
@@ -141,7 +170,7 @@ const FROM: readonly (readonly [headers: Record<string, string>, allowed: boolea
   [{ 'sec-fetch-site': 'cross-site' }, false],
   [{ 'sec-fetch-site': 'cross-site', origin: 'OWN' }, false],
   [{ 'sec-fetch-site': 'same-origin, same-origin' }, false],
-  [{ origin: 'https://evil.example' }, false],
+  [{ origin: 'http://evil.example' }, false],
   [{ origin: 'null' }, false],
 ]
 
@@ -313,6 +342,27 @@ test('that a session is used is noted once a minute, by those who have its secre
   assert.equal((await checker.check(token)).ok, true)
   await until('it is noted', async () => (await noted()) === clock.now().getTime())
   assert.equal((await findSessions(db, [id]))[0]?.resting, false)
+})
+
+test('what a page asks by itself does not use a session, and an act does', async (t) => {
+  const { db, clock, key, inForce } = await stored(t)
+  const { id, token } = await signIn(db, key.id)
+  const noted = async () => (await listSessions(db))[0]?.usedAt.getTime()
+  const begun = await noted()
+  const checker = sessionChecker({ db, clock })
+  for (let minutes = 0; minutes < 58; minutes += 2) {
+    clock.advance(2 * MINUTE_MS)
+    assert.equal((await checker.check(token, false, true)).ok, true)
+    assert.equal(checker.peek(token, true)?.ok, true)
+  }
+  assert.equal(await noted(), begun)
+  assert.equal((await checker.check(token)).ok, true)
+  await until('it is noted', async () => (await noted()) === clock.now().getTime())
+  clock.advance(59 * MINUTE_MS)
+  assert.ok(await inForce(id))
+  assert.equal((await checker.check(token, false, true)).ok, true)
+  clock.advance(MINUTE_MS)
+  assert.equal((await checker.check(token, false, true)).ok, false)
 })
 
 test('of a session only a hash is stored, and a key has a hundred at most', async (t) => {

@@ -20,9 +20,17 @@ export const inDoubt = signal(false)
 
 const AWAY = new Set([502, 503, 504])
 
-/** Read from the API: a path below its prefix. With `etag`, an unchanged answer is `same`. */
-export async function get<T>(path: string, etag: string | null = null): Promise<Answer<T>> {
-  return ask<T>(path, { headers: etag === null ? {} : { 'if-none-match': etag } })
+/**
+ * Read from the API: a path below its prefix. With `etag`, an unchanged answer is `same`.
+ * `polling`: the page asks by itself, so that the session is not taken for used.
+ */
+export async function get<T>(
+  path: string,
+  etag: string | null = null,
+  polling = false,
+): Promise<Answer<T>> {
+  const known: Record<string, string> = etag === null ? {} : { 'if-none-match': etag }
+  return ask<T>(path, { headers: polling ? { ...known, 'x-polling': 'true' } : known })
 }
 
 /**

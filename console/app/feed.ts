@@ -25,6 +25,12 @@ export const paused = signal(false)
 const hidden = signal(document.hidden)
 document.addEventListener('visibilitychange', () => (hidden.value = document.hidden))
 
+/** Whether somebody has used the page since it last asked: a key, the pointer, the wheel. */
+let touched = true
+for (const sign of ['keydown', 'pointerdown', 'wheel', 'touchmove']) {
+  document.addEventListener(sign, () => (touched = true), { passive: true })
+}
+
 /** When the API last answered anything that is on the page. */
 export const heardAt = signal<number | null>(null)
 /** The time now, every second while the page is seen. */
@@ -64,7 +70,9 @@ function makeFeed(path: string): Polled {
   let end = () => {}
 
   async function ask(): Promise<void> {
-    const answer = await get<unknown>(path, etag)
+    const polling = !touched
+    touched = false
+    const answer = await get<unknown>(path, etag, polling)
     const at = Date.now()
     failures = answer.kind === 'away' ? failures + 1 : 0
     if (answer.kind === 'ok') {

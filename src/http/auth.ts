@@ -28,11 +28,12 @@ declare module 'fastify' {
 interface Keys {
   /**
    * Checks a bearer token. Throws when it cannot: nobody is let in unchecked. `patient`: it may
-   * take a moment longer, and is to cost the database less.
+   * take a moment longer, and is to cost the database less. `unused`: a page asks by itself, which
+   * is no use of a session.
    */
-  check(token: string, patient?: boolean): Promise<Checked>
+  check(token: string, patient?: boolean, unused?: boolean): Promise<Checked>
   /** The same without asking the database; null: not known without. */
-  peek(token: string): Checked | null
+  peek(token: string, unused?: boolean): Checked | null
 }
 
 interface Sessions extends Keys {
@@ -255,13 +256,14 @@ export async function identifyBy(
   request: IncomingMessage,
   { wrongKeys, callerOf }: Pick<Guards, 'wrongKeys' | 'callerOf'>,
 ): Promise<Identified> {
-  const known = token === null ? { ok: false as const } : tokens.peek(token)
+  const unused = request.headers['x-polling'] === 'true'
+  const known = token === null ? { ok: false as const } : tokens.peek(token, unused)
   if (known?.ok) return known
   const caller = callerOf(request).network
   const waitMs = wrongKeys.take(caller)
   if (known !== null || token === null) return { ok: false, waitMs }
   try {
-    const found = await tokens.check(token, waitMs > 0)
+    const found = await tokens.check(token, waitMs > 0, unused)
     if (!found.ok) return { ok: false, waitMs }
     if (waitMs === 0) wrongKeys.giveBack(caller)
     return found

@@ -42,8 +42,18 @@ export function hostAndOriginCheck(
  * Names that lead to this machine wherever they are asked for (RFC 6761), and the configured one.
  */
 function isOwnName(given: string, host: string): boolean {
-  const name = given.toLowerCase().replace(/:\d{1,5}$/, '')
-  return isLoopback(name) || name === host.toLowerCase() || name.endsWith('.localhost')
+  return isOwnMachine(given) || nameOf(given) === host.toLowerCase()
+}
+
+/** Whether a Host, with its port, leads to this machine wherever it is asked for. */
+export function isOwnMachine(given: string): boolean {
+  const name = nameOf(given)
+  return isLoopback(name) || name.endsWith('.localhost')
+}
+
+/** A Host without its port. */
+function nameOf(given: string): string {
+  return given.toLowerCase().replace(/:\d{1,5}$/, '')
 }
 
 /**

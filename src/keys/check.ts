@@ -37,11 +37,11 @@ interface KeyChecker {
   /**
    * Asks the database where it has to. Throws `Unavailable` when it cannot: nobody is let in
    * unchecked. `patient`: a moment later, together with others, because the caller has guessed too
-   * often.
+   * often. `unused`: a page asks by itself, and nobody uses the session by that.
    */
-  check(token: string, patient?: boolean): Promise<Checked>
+  check(token: string, patient?: boolean, unused?: boolean): Promise<Checked>
   /** The same from what is known already, without asking anybody; null: nothing is. */
-  peek(token: string): Checked | null
+  peek(token: string, unused?: boolean): Checked | null
 }
 
 interface CheckWorld {
@@ -110,10 +110,10 @@ function checker(
     if (ageMs >= RENEW_MS && !lookups.asks(id)) learn(id, false).catch(() => undefined)
     return known
   }
-  const compared = (hash: Buffer, known: Known): Checked => {
+  const compared = (hash: Buffer, known: Known, unused: boolean): Checked => {
     if (!sameHash(hash, known.secretHash) || known.scopes.length === 0) return { ok: false }
     const { id, scopes, keyId, resting = false } = known
-    if (resting) {
+    if (resting && !unused) {
       cache.set(id, { ...known, resting: false })
       onUse(id)
     }
@@ -123,15 +123,16 @@ function checker(
   }
 
   return {
-    async check(token, patient = false) {
+    async check(token, patient = false, unused = false) {
       const parsed = parseToken(token, kind)
       if (parsed === null) return { ok: false }
-      return compared(parsed.hash, remembered(parsed.id) ?? (await learn(parsed.id, patient)))
+      const known = remembered(parsed.id) ?? (await learn(parsed.id, patient))
+      return compared(parsed.hash, known, unused)
     },
-    peek(token) {
+    peek(token, unused = false) {
       const parsed = parseToken(token, kind)
       const known = parsed === null ? null : remembered(parsed.id)
-      return parsed === null || known === null ? null : compared(parsed.hash, known)
+      return parsed === null || known === null ? null : compared(parsed.hash, known, unused)
     },
     forget: (id) => void cache.delete(id),
   }
