@@ -50,7 +50,7 @@ async function accounts(t: TestContext) {
 }
 
 const codeOf = (answer: Answer) => (answer.kind === 'refused' ? answer.refusal.code : 'accepted')
-const bodyOf = (answer: Answer) => writeJson(respond(answer, 'r', (field) => `/${field}`).body)
+const bodyOf = (answer: Answer) => writeJson(respond(answer, 'r', (field) => field).body)
 
 test('an amount is one of its account’s currency, commission and floor included', async (t) => {
   const { world, ask, usd, jpy, kwd } = await accounts(t)

@@ -76,7 +76,7 @@ for (const [field, takes, not] of BOUNDS) {
     for (const value of takes) assert.deepEqual(errorsOf({ [field]: value }), [], value)
     for (const value of not) {
       const code = typeof value === 'string' ? 'malformed' : 'wrong_type'
-      const expected = ['body_invalid', [{ pointer: `/${field}`, code }]]
+      const expected = ['body_invalid', [{ field, code }]]
       assert.deepEqual(errorsOf({ [field]: value }), expected, String(value))
     }
   })
@@ -88,24 +88,24 @@ const members = (count: number) =>
 const METADATA: readonly (readonly [
   name: string,
   metadata: unknown,
-  pointer: string,
+  field: string,
   code: string,
 ])[] = [
-  ['21 members', members(21), '/metadata', 'too_many'],
-  ['a list', ['x'], '/metadata', 'wrong_type'],
-  ['nothing', null, '/metadata', 'wrong_type'],
-  ['an empty key', { '': 'x' }, '/metadata', 'malformed_key'],
-  ['a key of 41', { [long(41)]: 'x' }, '/metadata', 'malformed_key'],
-  ['a key that a pointer would escape', { 'a/b': 'x' }, '/metadata', 'malformed_key'],
-  ['a number', { a: 7 }, '/metadata/a', 'wrong_type'],
-  ['an object', { a: { b: 'x' } }, '/metadata/a', 'wrong_type'],
-  ['a value of 501', { a: long(501) }, '/metadata/a', 'malformed'],
-  ['a value that breaks lines', { a: 'x\ny' }, '/metadata/a', 'malformed'],
+  ['21 members', members(21), 'metadata', 'too_many'],
+  ['a list', ['x'], 'metadata', 'wrong_type'],
+  ['nothing', null, 'metadata', 'wrong_type'],
+  ['an empty key', { '': 'x' }, 'metadata', 'malformed_key'],
+  ['a key of 41', { [long(41)]: 'x' }, 'metadata', 'malformed_key'],
+  ['a key that a pointer would escape', { 'a/b': 'x' }, 'metadata', 'malformed_key'],
+  ['a number', { a: 7 }, 'metadata/a', 'wrong_type'],
+  ['an object', { a: { b: 'x' } }, 'metadata/a', 'wrong_type'],
+  ['a value of 501', { a: long(501) }, 'metadata/a', 'malformed'],
+  ['a value that breaks lines', { a: 'x\ny' }, 'metadata/a', 'malformed'],
 ]
 
-for (const [name, metadata, pointer, code] of METADATA) {
+for (const [name, metadata, field, code] of METADATA) {
   test(`metadata with ${name} is refused`, () => {
-    assert.deepEqual(errorsOf({ metadata }), ['body_invalid', [{ pointer, code }]])
+    assert.deepEqual(errorsOf({ metadata }), ['body_invalid', [{ field, code }]])
   })
 }
 
@@ -128,27 +128,27 @@ test('every field that is wrong is named, and a card number only where all are w
   assert.deepEqual(read, [
     'body_invalid',
     [
-      { pointer: '/reference', code: 'malformed' },
-      { pointer: '/metadata/a', code: 'wrong_type' },
+      { field: 'reference', code: 'malformed' },
+      { field: 'metadata/a', code: 'wrong_type' },
     ],
   ])
 })
 
 const CARD = '4242424242424242'
-const WITH_CARD: readonly (readonly [fields: DetailFields, pointer: string])[] = [
-  [{ payment_method: CARD }, '/payment_method'],
-  [{ payment_method: '9999999999999995' }, '/payment_method'],
-  [{ reference: `card-${CARD}` }, '/reference'],
-  [{ description: 'paid with 4242 4242 4242 4242' }, '/description'],
-  [{ metadata: { card: CARD } }, '/metadata/card'],
-  [{ metadata: { [CARD]: 'x' } }, '/metadata'],
-  [{ return_url: `https://shop.example/?card=${CARD}` }, '/return_url'],
+const WITH_CARD: readonly (readonly [fields: DetailFields, field: string])[] = [
+  [{ payment_method: CARD }, 'payment_method'],
+  [{ payment_method: '9999999999999995' }, 'payment_method'],
+  [{ reference: `card-${CARD}` }, 'reference'],
+  [{ description: 'paid with 4242 4242 4242 4242' }, 'description'],
+  [{ metadata: { card: CARD } }, 'metadata/card'],
+  [{ metadata: { [CARD]: 'x' } }, 'metadata'],
+  [{ return_url: `https://shop.example/?card=${CARD}` }, 'return_url'],
 ]
 
-for (const [fields, pointer] of WITH_CARD) {
-  test(`a card number in ${pointer} of ${Object.keys(fields).join()} is refused, and not repeated`, () => {
+for (const [fields, field] of WITH_CARD) {
+  test(`a card number in ${field} of ${Object.keys(fields).join()} is refused, and not repeated`, () => {
     const refusal = errorsOf(fields)
-    assert.deepEqual(refusal, ['card_number', [{ pointer, code: 'card_number' }]])
+    assert.deepEqual(refusal, ['card_number', [{ field, code: 'card_number' }]])
     assert.doesNotMatch(JSON.stringify(refusal), /\d{4}/)
   })
 }
@@ -176,7 +176,7 @@ test('each field that differs is named: another value, one more, one less', () =
     ] as const) {
       const [one, two] = [readDetails(first), readDetails(again)]
       assert.ok(one.ok && two.ok, 'one.ok && two.ok')
-      const errors = [{ pointer: `/${field}`, code: 'differs' }]
+      const errors = [{ field, code: 'differs' }]
       assert.deepEqual(differing(two.sent, one.sent), errors)
     }
   }

@@ -60,7 +60,7 @@ test('a key is the same with the books’ currency named and left out, whichever
       holder,
     )
     assert.ok(differs.kind === 'refused')
-    assert.deepEqual(differs.refusal.errors, [{ pointer: '/balance', code: 'differs' }])
+    assert.deepEqual(differs.refusal.errors, [{ field: 'balance', code: 'differs' }])
   }
 })
 
@@ -77,7 +77,7 @@ test('a key stands for the id of who has it, and for nobody whose fields differ'
   assert.ok(other.kind === 'refused')
   assert.deepEqual(other.refusal, {
     code: 'idempotency_key_reuse',
-    errors: [{ pointer: '/balance', code: 'differs' }],
+    errors: [{ field: 'balance', code: 'differs' }],
     userId: 7n,
   })
 })

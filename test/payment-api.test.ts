@@ -8,7 +8,7 @@ import { FORMS } from '../src/payments/body-fields.ts'
 
 const nowhere = () => null
 const KEYLESS = { ok: true, key: null } as const
-const named = (field: DraftField) => `/${field}`
+const named = (field: DraftField) => field
 
 const AMOUNTS: readonly (readonly [given: number | string, read: bigint | string])[] = [
   [200, 20_000n],

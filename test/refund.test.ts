@@ -193,13 +193,13 @@ test('a key that a refund of another payment, or no refund, was made under says 
   const given = books(ALL, [DEPOSIT, other], first)
   const [elsewhere] = decideRefunds([refund('5', 'a', 2n)], given, 'keep').answers
   assert.ok(elsewhere?.kind === 'refused', 'refused')
-  assert.deepEqual(elsewhere.refusal.errors, [{ pointer: '/payment_id', code: 'differs' }])
+  assert.deepEqual(elsewhere.refusal.errors, [{ field: 'payment_id', code: 'differs' }])
   assert.equal(elsewhere.refusal.paymentId, 10n)
 
   const earlier = new Map([[keyOf(3n, 'a'), { id: 7n, type: 'deposit' } as const]])
   const [deposit] = decideRefunds([refund('5', 'a')], { ...books(ALL), earlier }, 'keep').answers
   assert.ok(deposit?.kind === 'refused', 'refused')
-  assert.deepEqual(deposit.refusal.errors, [{ pointer: '/type', code: 'differs' }])
+  assert.deepEqual(deposit.refusal.errors, [{ field: 'type', code: 'differs' }])
 })
 
 test('a replay answers what the first request was answered, whatever the policy is now', () => {

@@ -132,7 +132,7 @@ test('a key makes one refund, and a refusal for lack of funds under it stays one
   assert.equal(again.payment.id, first.payment.id)
   const [other] = await refund(world.db, [refundOf(deposit.id, '41', 'k1')])
   assert(other?.kind === 'refused')
-  assert.deepEqual(other.refusal.errors, [{ pointer: '/amount', code: 'differs' }])
+  assert.deepEqual(other.refusal.errors, [{ field: 'amount', code: 'differs' }])
 
   const [poor] = await refund(world.db, [refundOf(deposit.id, null, 'k2')])
   assert(poor?.kind === 'refused' && poor.refusal.code === 'insufficient_funds')

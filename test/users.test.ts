@@ -168,19 +168,19 @@ for (const where of ['same', 'other'] as const) {
     const externalId = externalIdFor('k', where)
     const first = await open(world.db, { key: 'k', externalId })
     const others: readonly (readonly [Asked, readonly string[]])[] = [
-      [{ key: 'k', externalId, balance: 7n }, ['/balance']],
-      [{ key: 'k', externalId: externalIdFor('k', 'other', 'x') }, ['/external_id']],
-      [{ key: 'k', externalId: externalIdFor('k', 'same', 'x') }, ['/external_id']],
-      [{ key: 'k' }, ['/external_id', '/metadata']],
+      [{ key: 'k', externalId, balance: 7n }, ['balance']],
+      [{ key: 'k', externalId: externalIdFor('k', 'other', 'x') }, ['external_id']],
+      [{ key: 'k', externalId: externalIdFor('k', 'same', 'x') }, ['external_id']],
+      [{ key: 'k' }, ['external_id', 'metadata']],
     ]
-    for (const [ask, pointers] of others) {
+    for (const [ask, fields] of others) {
       const answer = await open(world.db, ask)
       assert.ok(answer.kind === 'refused')
       const { code, errors, userId } = answer.refusal
       assert.equal(code, 'idempotency_key_reuse')
       assert.deepEqual(
-        errors?.map((error) => error.pointer),
-        pointers,
+        errors?.map((error) => error.field),
+        fields,
       )
       assert.equal(userId, openedId(first))
     }

@@ -31,7 +31,7 @@ test('an endpoint is made once for its key, and a repetition has its secret unti
   const differs = await addEndpoint(db, { ...DRAFT, ordered: true }, by, KEY)
   assert.deepEqual(differs.kind === 'refused' && differs.refusal, {
     code: 'idempotency_key_reuse',
-    errors: [{ pointer: '/ordered', code: 'differs' }],
+    errors: [{ field: 'ordered', code: 'differs' }],
   })
   const id = made[0]?.endpoint.id ?? 0n
   await editEndpoint(db, id, { ordered: true }, BY)

@@ -239,7 +239,7 @@ function decideIn(batch: Batch, draft: Draft, balance: bigint, terms: Terms): An
   if (draft.given !== undefined) {
     const paymentId = withReference(batch, userId, draft.given)
     if (paymentId !== undefined) {
-      const faults = [{ field: 'given', at: '/reference', code: 'taken' }] as const
+      const faults = [{ field: 'given', at: 'reference', code: 'taken' }] as const
       return refuse({ code: 'reference_taken', faults, paymentId })
     }
   }
@@ -321,7 +321,7 @@ function replay(batch: Batch, draft: Draft, earlier: AcceptedPayment, exponent: 
   if (differs.length + said.length > 0 || elsewhere) {
     const faults: Fault[] = differs.map((field) => ({ field, code: 'differs' }))
     if (elsewhere) faults.push({ field: 'gateway', code: 'differs' })
-    for (const { pointer, code } of said) faults.push({ field: 'given', at: pointer, code })
+    for (const { field: at, code } of said) faults.push({ field: 'given', at, code })
     return refuse({ code: 'idempotency_key_reuse', faults, paymentId: earlier.id })
   }
   return answerOf(earlier, true, exponent)

@@ -82,9 +82,9 @@ const IS = {
 
 type Texts = 'reference' | 'description' | 'payment_method' | 'return_url' | 'external_id'
 
-/** What is wrong with a field: a JSON Pointer and a code. */
+/** What is wrong with a field, or with a member of one, such as `metadata/order`. */
 interface Problem {
-  readonly pointer: string
+  readonly field: string
   readonly code: string
 }
 
@@ -151,13 +151,12 @@ function textOf(
   cards: Problem[],
 ): string | null {
   if (value === undefined) return null
-  const pointer = `/${name}`
-  if (typeof value !== 'string') malformed.push({ pointer, code: 'wrong_type' })
+  if (typeof value !== 'string') malformed.push({ field: name, code: 'wrong_type' })
   else if (!IS[name].test(value) || (name === 'return_url' && !isReturnUrl(value))) {
-    malformed.push({ pointer, code: 'malformed' })
+    malformed.push({ field: name, code: 'malformed' })
   } else {
     const isCard = name === 'payment_method' ? couldBeCardNumber : holdsCardNumber
-    if (isCard(value)) cards.push({ pointer, code: 'card_number' })
+    if (isCard(value)) cards.push({ field: name, code: 'card_number' })
     return value
   }
   return null
@@ -179,25 +178,25 @@ function metadataOf(
   cards: Problem[],
 ): Readonly<Record<string, string>> | null {
   if (value === undefined) return null
-  const pointer = '/metadata'
+  const field = 'metadata'
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    malformed.push({ pointer, code: 'wrong_type' })
+    malformed.push({ field, code: 'wrong_type' })
     return null
   }
   const members = Object.entries(value)
-  if (members.length > DETAILS_MAX.metadataKeys) malformed.push({ pointer, code: 'too_many' })
+  if (members.length > DETAILS_MAX.metadataKeys) malformed.push({ field, code: 'too_many' })
   for (const [key, text] of members.slice(0, DETAILS_MAX.metadataKeys)) {
-    if (!IS.metadataKey.test(key)) malformed.push({ pointer, code: 'malformed_key' })
-    else if (holdsCardNumber(key)) cards.push({ pointer, code: 'card_number' })
-    else if (typeof text !== 'string') malformed.push({ pointer: member(key), code: 'wrong_type' })
+    if (!IS.metadataKey.test(key)) malformed.push({ field, code: 'malformed_key' })
+    else if (holdsCardNumber(key)) cards.push({ field, code: 'card_number' })
+    else if (typeof text !== 'string') malformed.push({ field: member(key), code: 'wrong_type' })
     else if (!IS.metadataValue.test(text)) {
-      malformed.push({ pointer: member(key), code: 'malformed' })
-    } else if (holdsCardNumber(text)) cards.push({ pointer: member(key), code: 'card_number' })
+      malformed.push({ field: member(key), code: 'malformed' })
+    } else if (holdsCardNumber(text)) cards.push({ field: member(key), code: 'card_number' })
   }
   return members.length === 0 ? null : (Object.fromEntries(members) as Record<string, string>)
 }
 
-/** The pointer of a member whose key holds nothing that a pointer escapes. */
+/** Where a member is; its key holds nothing that a JSON Pointer escapes. */
 function member(key: string): string {
-  return `/metadata/${key}`
+  return `metadata/${key}`
 }

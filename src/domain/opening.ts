@@ -104,6 +104,6 @@ export function decideOpenings(openings: readonly Opening[], books: OpeningBooks
 }
 
 function taken(userId: bigint): OpeningAnswer {
-  const errors = [{ pointer: '/external_id', code: 'taken' }]
+  const errors = [{ field: 'external_id', code: 'taken' }]
   return { kind: 'refused', refusal: { code: 'external_id_taken', errors, userId } }
 }

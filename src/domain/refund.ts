@@ -152,7 +152,7 @@ function decide(batch: Batch, draft: RefundDraft): RefundAnswer {
   const money = draft.amount === null ? null : inCurrency(draft.amount, parent.exponent)
   if (money !== null && !money.ok) {
     const code = money.problem
-    return refuse({ code, errors: [{ pointer: '/amount', code }], exponent: parent.exponent })
+    return refuse({ code, errors: [{ field: 'amount', code }], exponent: parent.exponent })
   }
   if (draft.idempotencyKey !== null) {
     const earlier = batch.decided.get(keyOf(parent.userId, draft.idempotencyKey))
@@ -218,10 +218,9 @@ function reserve(batch: Batch, parent: Parent, refund: RefundPayment): void {
 /** The answer to a request whose key was used before: the first answer, or what differs. */
 function replay(draft: RefundDraft, earlier: EarlierPayment, exponent: Exponent): RefundAnswer {
   const errors = []
-  if (earlier.type !== 'refund') errors.push({ pointer: '/type', code: 'differs' })
+  if (earlier.type !== 'refund') errors.push({ field: 'type', code: 'differs' })
   else {
-    if (draft.parentId !== earlier.parentId)
-      errors.push({ pointer: '/payment_id', code: 'differs' })
+    if (draft.parentId !== earlier.parentId) errors.push({ field: 'payment_id', code: 'differs' })
     errors.push(...differing(draft.sent, earlier.sent))
   }
   if (errors.length === 0 && earlier.type === 'refund') return answerOf(earlier, exponent, true)

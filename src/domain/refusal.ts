@@ -124,8 +124,8 @@ export type RefusalCode = keyof typeof REFUSALS
 /** A no, with what the caller needs beside its code. */
 export interface Refusal {
   readonly code: RefusalCode
-  /** JSON Pointers of the fields at fault (RFC 6901), each with a code of its own. */
-  readonly errors?: readonly { readonly pointer: string; readonly code: string }[]
+  /** The fields at fault, null for the whole request, each with a code of its own. */
+  readonly errors?: readonly { readonly field: string | null; readonly code: string }[]
   /** The payment a stored refusal belongs to. */
   readonly paymentId?: bigint
   /** The user that a key opened, or that has an external id. */

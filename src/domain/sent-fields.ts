@@ -33,14 +33,14 @@ function byName([one]: readonly [string, string], [other]: readonly [string, str
   return one < other ? -1 : 1
 }
 
-/** The fields in which a repeated request differs from the first one, by JSON Pointer. */
+/** The fields in which a repeated request differs from the first one. */
 export function differing(
   again: SentFields,
   first: SentFields,
-): readonly { readonly pointer: string; readonly code: 'differs' }[] {
+): readonly { readonly field: string; readonly code: 'differs' }[] {
   const names = new Set([...Object.keys(first), ...Object.keys(again)])
   return [...names]
     .toSorted()
     .filter((name) => again[name] !== first[name])
-    .map((name) => ({ pointer: `/${name}`, code: 'differs' }))
+    .map((name) => ({ field: name, code: 'differs' }))
 }

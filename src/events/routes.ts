@@ -79,7 +79,7 @@ export function eventRoutes({ db, exists }: EventRoutes): FastifyPluginAsyncType
       const limit = parseInteger('limit', request.query.limit, PAGE)
       if (!limit.ok) return refuse(reply, limit.refusal)
       if (type !== undefined && !WANTABLE.includes(type)) {
-        const errors = [{ pointer: '/type', code: 'unknown' }]
+        const errors = [{ field: 'type', code: 'unknown' }]
         return refuse(reply, { code: 'query_invalid', errors })
       }
       const list = type === undefined ? 'events' : `events ${type}`

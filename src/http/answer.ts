@@ -19,7 +19,7 @@ export interface ProblemBody {
   readonly detail: string
   readonly instance: string
   readonly code: RefusalCode
-  readonly errors?: Refusal['errors']
+  readonly errors?: readonly { readonly pointer: string; readonly code: string }[]
   readonly payment_id?: number
   readonly user_id?: number
   readonly required?: JsonNumber
@@ -54,7 +54,7 @@ export function problem(refusal: Refusal, instance: string): ProblemBody {
     detail: detailOf(refusal),
     instance,
     code: refusal.code,
-    ...(refusal.errors === undefined ? {} : { errors: refusal.errors }),
+    ...(refusal.errors === undefined ? {} : { errors: refusal.errors.map(pointed) }),
     ...(refusal.paymentId === undefined ? {} : { payment_id: Number(refusal.paymentId) }),
     ...(refusal.userId === undefined ? {} : { user_id: Number(refusal.userId) }),
     ...(refusal.required === undefined ? {} : { required: wire(refusal, refusal.required) }),
@@ -62,6 +62,11 @@ export function problem(refusal: Refusal, instance: string): ProblemBody {
     ...(refusal.evidence === undefined ? {} : { evidence: refusal.evidence }),
     ...(refusal.gateways === undefined ? {} : { gateways: refusal.gateways }),
   }
+}
+
+/** A field at fault as a JSON Pointer (RFC 6901), which is empty for the whole request. */
+function pointed({ field, code }: NonNullable<Refusal['errors']>[number]) {
+  return { pointer: field === null ? '' : `/${field}`, code }
 }
 
 function wire({ exponent }: Refusal, minor: bigint): JsonNumber {

@@ -10,7 +10,7 @@ export function refuseCardNumbers(app: FastifyInstance): void {
   app.addHook('preHandler', (request, reply, done) => {
     const reason = (request.body as { readonly reason?: unknown } | null | undefined)?.reason
     if (typeof reason !== 'string' || !holdsCardNumber(reason)) return done()
-    const errors = [{ pointer: '/reason', code: 'card_number' }]
+    const errors = [{ field: 'reason', code: 'card_number' }]
     void refuse(reply, { code: 'card_number', errors })
   })
 }

@@ -67,7 +67,7 @@ async function drained(raw: IncomingMessage): Promise<void> {
 
 function refusalOf(error: FastifyError & { refusal?: RefusalCode; why?: string }): Refusal {
   if (error.refusal !== undefined) {
-    const errors = error.why === undefined ? {} : { errors: [{ pointer: '', code: error.why }] }
+    const errors = error.why === undefined ? {} : { errors: [{ field: null, code: error.why }] }
     return { code: error.refusal, ...errors }
   }
   if (error.validation !== undefined) return invalid(error)
@@ -84,15 +84,17 @@ export function refusalOfFault(error: unknown): Refusal | null {
   return null
 }
 
-/** The first thing wrong with a body or query, by pointer; never the value itself. */
+/** The first thing wrong with a body or query, by field; never the value itself. */
 function invalid(error: FastifyError): Refusal {
   const [first] = error.validation ?? []
   const missing = first?.params['missingProperty'] ?? first?.params['additionalProperty']
-  const pointer = (first?.instancePath ?? '') + (missing === undefined ? '' : `/${String(missing)}`)
+  const at = (first?.instancePath ?? '') + (missing === undefined ? '' : `/${String(missing)}`)
   const code = error.validationContext === 'body' ? 'body_invalid' : 'query_invalid'
   return {
     code,
-    errors: [{ pointer: pointer.slice(0, 200), code: wording(first?.keyword ?? 'invalid') }],
+    errors: [
+      { field: at === '' ? null : at.slice(1, 200), code: wording(first?.keyword ?? 'invalid') },
+    ],
   }
 }
 

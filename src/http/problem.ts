@@ -84,7 +84,7 @@ const SHARED: Readonly<Record<number, Shared>> = {
   400: {
     name: 'BadRequest',
     description: 'The request cannot be read.',
-    example: { code: 'body_invalid', errors: [{ pointer: '/user_id', code: 'missing' }] },
+    example: { code: 'body_invalid', errors: [{ field: 'user_id', code: 'missing' }] },
   },
   401: {
     name: 'Unauthorized',
@@ -144,7 +144,7 @@ const SHARED: Readonly<Record<number, Shared>> = {
     description: 'The request is well-formed and refused.',
     example: {
       code: 'idempotency_key_reuse',
-      errors: [{ pointer: '/amount', code: 'differs' }],
+      errors: [{ field: 'amount', code: 'differs' }],
       paymentId: 1n,
     },
   },

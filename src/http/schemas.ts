@@ -204,7 +204,7 @@ export function parseInteger(
   if (text === undefined) return { ok: true, value: bounds.fallback }
   const value = Number(text)
   if (value >= bounds.min && value <= bounds.max) return { ok: true, value }
-  const errors = [{ pointer: `/${name}`, code: 'out_of_range' }]
+  const errors = [{ field: name, code: 'out_of_range' }]
   return { ok: false, refusal: { code: 'query_invalid', errors } }
 }
 

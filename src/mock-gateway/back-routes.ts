@@ -36,7 +36,7 @@ export function backRoutes(
     const money = asked === undefined ? null : parseMoney(asked, 1n, decimals)
     if (money !== null && !money.ok) {
       const code = money.problem
-      return void refuse(reply, { code, errors: [{ pointer: '/amount', code }] })
+      return void refuse(reply, { code, errors: [{ field: 'amount', code }] })
     }
     const made = gateway.comeBack(kind, paymentId, money?.minor ?? null)
     if (made === null) return void refuse(reply, { code: 'busy' })

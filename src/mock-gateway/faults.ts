@@ -36,11 +36,14 @@ const VALUES = {
   seed: value(1, 0xffff_ffff, 'Where chance starts: the same seed repeats a run.'),
 } as const satisfies Record<string, FaultSetting>
 
-/** Every setting by its name on the wire. */
+const { asks_payer: asksPayer, ...FIRST } = CHANCES
+
+/** Every setting by its name on the wire. What came later is last: answers only gain fields. */
 export const FAULT_SETTINGS = {
-  ...CHANCES,
+  ...FIRST,
   ...VALUES,
   lookup_errors: chance(0, 'Answers a lookup with 502.'),
+  asks_payer: asksPayer,
 } as const satisfies Record<string, FaultSetting>
 
 /** One fault of a charge. */

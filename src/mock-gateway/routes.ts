@@ -73,8 +73,8 @@ export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
       const changed = gateway.setFaults(request.body)
       if (changed.ok) return void reply.send(changed.faults)
       const errors = changed.problems.map(({ name, code }) => ({
-        // The whole body is at fault when it is about the sum: its JSON Pointer is empty.
-        pointer: name === '' ? '' : `/${name}`,
+        // The whole body is at fault when it is about the sum.
+        field: name === '' ? null : name,
         code,
       }))
       return void refuse(reply, { code: 'body_invalid', errors })

@@ -40,7 +40,7 @@ export interface Fields {
   readonly gateway?: string | undefined
 }
 
-/** Where a request has each field, as a JSON Pointer (RFC 6901); null: not in its body. */
+/** Where a request has each field: its path there, '' for all; null: not in its body. */
 export type Where = (field: DraftField) => string | null
 
 /**
@@ -97,7 +97,7 @@ function withGiven(draft: Draft, fields: DetailFields): Draft | DraftRefusal {
     const { code, errors } = read.refusal
     const faults = errors.map((error) => ({
       field: 'given' as const,
-      at: error.pointer,
+      at: error.field,
       code: error.code,
     }))
     return { code, faults }
@@ -193,7 +193,9 @@ function acceptedBody({ id, userId, type, amount }: AcceptedPayment, exponent: E
 function pointed({ faults = [], ...refusal }: DraftRefusal, where: Where): Refusal {
   const errors = faults.flatMap(({ field, code, at = '' }) => {
     const place = where(field)
-    return place === null ? [] : [{ pointer: place + at, code }]
+    return place === null
+      ? []
+      : [{ field: [place, at].filter((part) => part !== '').join('/'), code }]
   })
   return errors.length === 0 ? refusal : { ...refusal, errors }
 }

@@ -107,7 +107,7 @@ export function batchRoutes(options: BatchRoutes): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.post('/payments/batch', { schema, bodyLimit: BODY_BYTES_MAX }, async (request, reply) => {
       if (request.headers['idempotency-key'] !== undefined) {
-        const errors = [{ pointer: '/payments/0/idempotency_key', code: 'key_per_item' }]
+        const errors = [{ field: 'payments/0/idempotency_key', code: 'key_per_item' }]
         return refuse(reply, { code: 'idempotency_key_invalid', errors })
       }
       const span = options.trace?.('/payments/batch', request.headers.traceparent) ?? null
@@ -141,7 +141,10 @@ async function acceptItems(
   const answers = (await options.accept(drafts)).values()
   return read.map((one, index) => {
     const answer = isRefusal(one) ? undecided(one) : answers.next().value
-    return respondToItem(decided(answer), requestId, (field) => `/payments/${index}${NAMES[field]}`)
+    return respondToItem(decided(answer), requestId, (field) => {
+      const place = `payments/${index}`
+      return NAMES[field] === '' ? place : `${place}/${NAMES[field]}`
+    })
   })
 }
 
@@ -163,12 +166,12 @@ function decided(answer: Answer | Error | undefined): Answer {
   return undecided(refusal)
 }
 
-const NAMES: Readonly<Record<DraftField, '' | `/${keyof ItemBody}`>> = {
-  type: '/type',
-  userId: '/user_id',
-  amount: '/amount',
-  idempotencyKey: '/idempotency_key',
+const NAMES: Readonly<Record<DraftField, '' | keyof ItemBody>> = {
+  type: 'type',
+  userId: 'user_id',
+  amount: 'amount',
+  idempotencyKey: 'idempotency_key',
   given: '',
-  asked: '/currency',
-  gateway: '/gateway',
+  asked: 'currency',
+  gateway: 'gateway',
 }

@@ -105,7 +105,7 @@ type FiltersRead =
 export function readFilters(query: FilterTexts): FiltersRead {
   const { user_id: userId, reference = null, idempotency_key: key, gateway_ref: ref } = query
   if (key !== undefined && userId === undefined) {
-    const errors = [{ pointer: '/user_id', code: 'required' }]
+    const errors = [{ field: 'user_id', code: 'required' }]
     return { ok: false, refusal: { code: 'query_invalid', errors } }
   }
   const timeOf = (given: string | undefined) => (given === undefined ? null : new Date(given))
@@ -118,7 +118,7 @@ export function readFilters(query: FilterTexts): FiltersRead {
     to: timeOf(query.to),
   }
   if (read !== null && !read.ok) {
-    const errors = [{ pointer: '/idempotency_key', code: 'malformed' }]
+    const errors = [{ field: 'idempotency_key', code: 'malformed' }]
     return { ok: false, refusal: { code: 'query_invalid', errors } }
   }
   const given = Object.values(filter).some((one) => one !== null)

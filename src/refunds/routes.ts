@@ -95,7 +95,7 @@ function refundRoute(app: App, { refund }: RefundRoutes): void {
     const read = amount === undefined ? null : parseDecimal(amount)
     if (read !== null && !read.ok) {
       const code = read.problem
-      return refuse(reply, { code, errors: [{ pointer: '/amount', code }] })
+      return refuse(reply, { code, errors: [{ field: 'amount', code }] })
     }
     const decimal = read?.decimal ?? null
     const sent = sentFields({ amount: textOf(decimal), reason })
@@ -243,7 +243,7 @@ function returnRoute(app: App, world: RefundRoutes): void {
     const money = parseMoney(amount, 1n, exponent)
     if (!money.ok) {
       const code = money.problem
-      return refuse(reply, { code, errors: [{ pointer: '/amount', code }], exponent })
+      return refuse(reply, { code, errors: [{ field: 'amount', code }], exponent })
     }
     const by = { actor, reason, requestId: request.id, redriveId: null }
     const draft = { parentId, ref, kind, amount: money.minor, besidesRefund }

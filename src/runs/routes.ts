@@ -161,7 +161,7 @@ async function answerPlan(
 ): Promise<FastifyReply> {
   const parsed = parseFilter(filter)
   if ('wrong' in parsed) {
-    const errors = [{ pointer: `/filter/${parsed.wrong}`, code: 'out_of_range' }]
+    const errors = [{ field: `filter/${parsed.wrong}`, code: 'out_of_range' }]
     return refuse(reply, { code: 'body_invalid', errors })
   }
   const { run, matching, byClass, refused, sample } = await plan(world, parsed, actor)

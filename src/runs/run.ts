@@ -238,7 +238,7 @@ function again(
   const names = Object.keys(asked) as (keyof typeof asked)[]
   const errors = names
     .filter((name) => asked[name] !== first[name])
-    .map((name) => ({ pointer: `/${name}`, code: 'differs' }))
+    .map((name) => ({ field: name, code: 'differs' }))
   if (errors.length === 0) return { kind: 'run', run: asStarted(run), replayed: true }
   return { kind: 'refused', refusal: { code: 'idempotency_key_reuse', errors } }
 }

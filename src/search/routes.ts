@@ -72,7 +72,7 @@ export function searchRoutes({ books, find }: SearchRoutes): FastifyPluginAsyncT
     app.get('/search', { schema: SEARCH }, async (request, reply) => {
       const sought = readSought(request.query.q)
       if (sought === null) {
-        const errors = [{ pointer: '/q', code: 'malformed' }]
+        const errors = [{ field: 'q', code: 'malformed' }]
         return refuse(reply, { code: 'query_invalid', errors })
       }
       const found = await find(sought)

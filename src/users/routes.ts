@@ -233,13 +233,13 @@ function readBalance(
   const exponent = exponentOf(currency)
   if (exponent === undefined) {
     const code = 'currency_unknown'
-    return { code, errors: [{ pointer: '/currency', code }] }
+    return { code, errors: [{ field: 'currency', code }] }
   }
   const money = parseMoney(balance, 0n, exponent)
   if (money.ok) return { minor: money.minor, exponent }
   // Its bounds are others than those of a payment.
   const code = money.problem === 'amount_range' ? 'balance_range' : money.problem
-  return { code, errors: [{ pointer: '/balance', code }], exponent }
+  return { code, errors: [{ field: 'balance', code }], exponent }
 }
 
 function readRoute(app: App, { read }: UserRoutes): void {

@@ -158,7 +158,7 @@ function createRoute(app: App, { db, key, development }: WebhookRoutes): void {
 }
 
 function refuseUrl(reply: FastifyReply, problem: string): FastifyReply {
-  return refuse(reply, { code: 'url_refused', errors: [{ pointer: '/url', code: problem }] })
+  return refuse(reply, { code: 'url_refused', errors: [{ field: 'url', code: problem }] })
 }
 
 function readRoutes(app: App, { db }: WebhookRoutes): void {
