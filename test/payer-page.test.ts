@@ -102,3 +102,41 @@ test('a payer who does nothing is canceled at the gateway, and the payment expir
   const audit = await service.call('GET', '/mock-gateway/audit')
   assert.deepEqual([audit.body['executed'], audit.body['declined']], [0, 1])
 })
+
+test('a payment that waits for its payer is canceled by its gateway, when somebody asks for it', async (t) => {
+  const { call, id, url, database } = await waiting(t)
+  const path = `/payments/${id}/cancel`
+  const reason = 'ordered by mistake'
+  const key = { 'idempotency-key': 'c1' }
+  await call('PUT', '/mock-gateway/faults', { lookup_errors: 1 })
+  const silent = await call('POST', path, { reason }, key)
+  assert.deepEqual([silent.status, silent.body['code']], [409, 'not_ended'])
+  await call('PUT', '/mock-gateway/faults', { lookup_errors: 0 })
+  const done = await call('POST', path, { reason }, key)
+  const canceled = { payment_id: id, user_id: 1, status: 'failed', last_error: 'canceled' }
+  assert.deepEqual([done.status, done.body], [200, canceled])
+  const again = await call('POST', path, { reason }, key)
+  assert.deepEqual([again.status, again.body], [200, canceled])
+  assert.equal(again.headers.get('idempotent-replayed'), 'true')
+  const other = await call('POST', path, { reason: 'another' }, key)
+  assert.equal(other.body['code'], 'idempotency_key_reuse')
+  assert.equal(
+    (await fetch(`${url}/yes`, { method: 'POST' })).status,
+    404,
+    'nobody can pay any more',
+  )
+  assert.deepEqual(await query(database, 'select from dead_letters'), [])
+  const acts = await query(database, 'select act, after from operator_acts')
+  assert.deepEqual(acts, [{ act: 'cancel', after: { payment: 'new', asked: 'gateway' } }])
+})
+
+test('what its payer paid meanwhile is not canceled', async (t) => {
+  const { call, id, url, database } = await waiting(t)
+  // The notice changes nothing, so nobody here knows.
+  await query(database, `update payment_tasks set asked_at = now() + interval '1 day'`)
+  assert.equal((await fetch(`${url}/yes`, { method: 'POST' })).status, 200)
+  await query(database, `update payment_tasks set asked_at = null`)
+  const late = await call('POST', `/payments/${id}/cancel`, { reason: 'too late' })
+  assert.deepEqual([late.status, late.body['code']], [409, 'payment_final'])
+  assert.equal((await call('GET', `/payments/${id}`)).body['status'], 'success')
+})

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { charge, claim } from '../src/charging/charge.ts'
+import { endPending } from '../src/charging/refresh.ts'
 import { settle } from '../src/charging/settle.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
@@ -61,7 +62,7 @@ async function asking(t: TestContext) {
   const [answer] = await own.accept([draft])
   assert(answer?.kind === 'accepted')
   const { id } = answer.payment
-  return { ...own, id, said, work, shown: () => own.view(id) }
+  return { ...own, world, calls, id, said, work, shown: () => own.view(id) }
 }
 
 test('a payment that waits for its payer is pending, with the page and what the gateway calls it', async (t) => {
@@ -232,5 +233,50 @@ test('a gateway that says that it is still at it when it is redriven has it in h
   const [answer] = await redrive(world, JANE, [{ letterId: letter?.id ?? 0n, delayMs: 0 }])
   assert.equal(answer?.kind, 'redriven')
   assert.equal(await own.work(), 'lookup')
+  assert.equal((await own.shown()).status, 'pending')
+})
+
+test('what somebody wants ended is ended by the word of its gateway, without a letter', async (t) => {
+  const own = await asking(t)
+  await own.work()
+  own.calls.length = 0
+  await endPending(own.world, own.id)
+  assert.equal(own.calls.join(), 'lookup,cancel')
+  const view = await own.shown()
+  assert.deepEqual([view.status, view.lastError, view.action], ['failed', 'canceled', null])
+  assert.deepEqual(await own.sql('select from dead_letters'), [])
+})
+
+test('what was wanted ended and not said to be is soon asked about, and is as its gateway says', async (t) => {
+  for (const [word, status] of [
+    [{ kind: 'declined', reason: 'canceled' }, 'failed'],
+    [{ kind: 'success', gatewayRef: 'gw-9' }, 'success'],
+  ] as const) {
+    const own = await asking(t)
+    await own.work()
+    own.said.cancel = SILENT
+    await endPending(own.world, own.id)
+    const { status: still, nextAt } = await own.shown()
+    assert.equal(still, 'pending')
+    assert.equal((nextAt?.getTime() ?? 0) - own.clock.now().getTime(), 10_000)
+    const kept = await own.sql('select kind, outcome from payment_attempts order by fence, call')
+    assert.deepEqual(kept.at(-1), { kind: 'cancel', outcome: 'no_answer' })
+    own.said.lookup = word
+    own.clock.advance(10_000)
+    await own.work()
+    assert.equal((await own.shown()).status, status)
+  }
+})
+
+test('nothing is ended that its gateway does not say it has, or that is sent right now', async (t) => {
+  const own = await asking(t)
+  const [claimed] = await claim(own.world, 10)
+  assert(claimed !== undefined)
+  assert.equal(await endPending(own.world, own.id), null, 'a worker has it')
+  await settle(own.world, [await charge(own.world, claimed)])
+  own.said.lookup = SILENT
+  own.calls.length = 0
+  await endPending(own.world, own.id)
+  assert.equal(own.calls.join(), 'lookup')
   assert.equal((await own.shown()).status, 'pending')
 })

@@ -13,7 +13,7 @@ import { buildServer } from '../src/http/server.ts'
 import { closing } from '../src/process/closing.ts'
 import type { Process } from '../src/process/shared.ts'
 import { refuseWhenStopping } from '../src/process/start.ts'
-import { openRefresh } from '../src/process/worker.ts'
+import { openQuestions } from '../src/process/worker.ts'
 import { openDb, raw, testWorld } from './harness.ts'
 import { lost, somebodyElse } from './operators.ts'
 import { until } from './process-kit.ts'
@@ -122,7 +122,7 @@ test('a process that stops waits for what the gateway said out of turn to be wri
   const stops = closing()
   const gateway = guardedGateway(world.gateway, world.clock, () => undefined)
   const gateways = config.gateways.map((of) => ({ config: of, gateway, driver: gateway }))
-  await openRefresh(own, gateways, stops)(id, () => true)
+  await openQuestions(own, gateways, stops).refresh(id, () => true)
 
   let stopped = false
   const stopping = stops.close().then(() => (stopped = true))

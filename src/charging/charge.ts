@@ -63,6 +63,8 @@ export interface Claim {
   readonly traceparent?: string
   /** The gateway is asked out of turn: nothing is charged, and without a word nothing changes. */
   readonly lookupOnly?: true
+  /** And it is to end the payment, because somebody wants that. */
+  readonly ending?: true
 }
 
 /** A gateway call that was made, with its evidence. */
@@ -202,7 +204,8 @@ export async function charge(
 }
 
 /** The task as of now: what waited in this process has grown older since its claim. */
-function stateOf(world: ChargeWorld, { task, payment, claimedMs, lookupOnly }: Claim): TaskState {
+function stateOf(world: ChargeWorld, claimed: Claim): TaskState {
+  const { task, payment, claimedMs, lookupOnly, ending } = claimed
   const sinceMs = world.clock.elapsedMs() - claimedMs
   const { tries, lookups, pendings, pendingAgeMs = null, misconfiguredAgeMs } = task
   const odd =
@@ -220,6 +223,7 @@ function stateOf(world: ChargeWorld, { task, payment, claimedMs, lookupOnly }: C
     firstSentAgeMs: aged(task.firstSentAgeMs, sinceMs),
     odd,
     lookupOnly: lookupOnly === true,
+    ending: ending === true,
   }
 }
 

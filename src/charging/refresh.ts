@@ -19,24 +19,55 @@ const REFRESH_MS_MIN = 2_000
  *
  * What the gateway said is not lost when it cannot be written now: it goes to `keep`.
  */
-export async function refresh(
+export function refresh(
   world: ChargeWorld,
   id: bigint,
   keep: (settlement: Settlement) => void = () => undefined,
+): Promise<Settled | null> {
+  return ask(world, id, { intervalMs: REFRESH_MS_MIN }, keep)
+}
+
+/**
+ * Ask the gateway now to end what it has in hand: a lookup, and if it still has it, a cancelation,
+ * under a claim of its own. Only the gateway's word changes the payment; ended so, it leaves no
+ * letter. Where it gave none, it is soon asked what became of it. Null: somebody else has it.
+ */
+export function endPending(
+  world: ChargeWorld,
+  id: bigint,
+  keep: (settlement: Settlement) => void = () => undefined,
+): Promise<Settled | null> {
+  return ask(world, id, { intervalMs: END_MS_MIN, ending: true }, keep)
+}
+
+/** Whoever wants a payment ended does not wait for what notices have it asked, seconds ahead. */
+const END_MS_MIN = -60_000
+
+/** How soon after other questions it is asked, and whether it is to end the payment. */
+interface Question {
+  readonly intervalMs: number
+  readonly ending?: true
+}
+
+async function ask(
+  world: ChargeWorld,
+  id: bigint,
+  { intervalMs, ending }: Question,
+  keep: (settlement: Settlement) => void,
 ): Promise<Settled | null> {
   if (world.gateway.profile.lookup === 'none') return null
   const shard = world.db.of(id)
   // Taken before the claim, so our own deadline is never later than the lease.
   const claimedMs = world.clock.elapsedMs()
   const callsUntilMs = claimedMs + world.leaseMs - world.callMsMax
-  const limits = { leaseMs: world.leaseMs, intervalMs: REFRESH_MS_MIN }
-  const task = await claimAhead(shard, id, limits)
+  const task = await claimAhead(shard, id, { leaseMs: world.leaseMs, intervalMs })
   if (task === null) return null
   const [payment] = await readPayments(shard, [id])
   if (payment === undefined) return null
 
   const said = world.gateway.profile.details ? (await detailsOf(shard, [id])).get(id) : undefined
-  const about = { task, payment, claimedMs, callsUntilMs, lookupOnly: true } as const
+  const asked = { task, payment, claimedMs, callsUntilMs, lookupOnly: true } as const
+  const about = ending ? { ...asked, ending } : asked
   const own = said === undefined ? about : { ...about, details: said }
   const [claimed] = payment.type === 'refund' ? await withParents(shard, [own]) : [own]
   if (claimed === undefined) return null

@@ -2,6 +2,7 @@ import { closeLetters, openLetters, type Closing, type NewLetter } from '../dead
 import { CHARGED_AFTER_FAILED, MAYBE_CHARGED_TWICE } from '../domain/explain.ts'
 import { executed, undone } from '../domain/ends.ts'
 import { isOpen } from '../domain/payment.ts'
+import { CANCELED } from '../domain/refund.ts'
 import type { Decision } from '../domain/decision.ts'
 import { writeJson } from '../domain/json.ts'
 import { isUnproven } from '../domain/doubt.ts'
@@ -351,7 +352,11 @@ function letterOf(settlement: Settlement): NewLetter[] {
   if (decision.step === 'succeed') {
     return decision.twice ? [letter(settlement, 'unknown', MAYBE_CHARGED_TWICE)] : []
   }
-  if (decision.step === 'fail') return [letter(settlement, 'failed', decision.reason)]
+  if (decision.step === 'fail') {
+    // Who wanted it ended needs nobody to look at it.
+    const wanted = claim.ending === true && decision.reason === CANCELED
+    return wanted ? [] : [letter(settlement, 'failed', decision.reason)]
+  }
   const fresh = claim.payment.status === 'new'
   return decision.step === 'doubt' && fresh ? [letter(settlement, 'unknown', decision.reason)] : []
 }

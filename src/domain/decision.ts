@@ -64,6 +64,8 @@ export interface TaskState extends TaskPast {
   readonly odd?: boolean
   /** Only asked out of turn: nothing may be sent, and without a word everything stays as it is. */
   readonly lookupOnly?: boolean
+  /** Somebody wants it ended: what the gateway has in hand, it is asked to end. */
+  readonly ending?: boolean
 }
 
 /** One gateway call of this claim, and what came of it. */

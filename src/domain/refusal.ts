@@ -70,6 +70,10 @@ export const REFUSALS = {
   redrive_not_running: [409, 'Only a running redrive can be canceled.'],
   not_refundable: [409, 'Only what is left of a successful deposit can be refunded.'],
   in_flight: [409, 'It is being sent to the gateway, or was sent, so only the gateway can end it.'],
+  not_ended: [
+    409,
+    'Its gateway has it in hand, and has not said that it ended it. Ask for the payment, or again.',
+  ],
   refund_in_doubt: [
     409,
     'A refund of this payment may be what is to be booked. The answer names it.',

@@ -57,6 +57,7 @@ export function next(
     return decide({ step: 'fail', reason: wordOf(scene, outcome.reason) })
   }
   if (last.kind === 'cancel') return pending(scene, last.outcome as NoWord)
+  if (task.ending && outcome.kind === 'pending') return call('cancel')
   if (task.lookupOnly) return afterQuestion(scene, last.outcome as NoWord)
   return afterLookup(scene, last.outcome as NoWord)
 }
@@ -97,7 +98,7 @@ function afterCharge(scene: Scene, outcome: Unsuccessful): Next {
  * to that may be lost, and then a lookup or another claim is told.
  */
 function wordOf(scene: Scene, reason: string): string {
-  return reason === 'canceled' && outlived(scene) ? 'expired' : reason
+  return reason === 'canceled' && outlived(scene) && !scene.task.ending ? 'expired' : reason
 }
 
 /** A no is the word on a charge that was never in doubt, or under a key that repeats its answer. */
@@ -227,7 +228,8 @@ function pending(scene: Scene, outcome: Unsuccessful | NoWord): Next {
   if (task.lookups > 0) return unknown(scene, reasonOf(outcome), askedOf(outcome))
   if (ageMs >= lostPendingMs) return unknown(scene, NOT_FINISHED, askedOf(outcome))
   const late = ageMs >= endPendingMs
-  const scheduledMs = Math.min(pendingDelayMs(task.pendings), late ? ENDING_DELAY_MS_MAX : Infinity)
+  const asSoonMs = task.ending ? pendingDelayMs(0) : late ? ENDING_DELAY_MS_MAX : Infinity
+  const scheduledMs = Math.min(pendingDelayMs(task.pendings), asSoonMs)
   const turnMs = late ? lostPendingMs : Math.min(endPendingMs, lostPendingMs)
   const leftMs = Math.max(turnMs - ageMs, PENDING_MS_MIN)
   const delayMs = Math.ceil(Math.max(askedOf(outcome), Math.min(scheduledMs, leftMs)))

@@ -52,18 +52,18 @@ import { gatewayRoutes } from '../charging/gateway-routes.ts'
 import { knownGateways, profilesOf, routingOf, termsOf } from './routing.ts'
 import type { Process } from './shared.ts'
 import { placesOf, requestSpans } from './tracing.ts'
+import type { Question } from './worker.ts'
 
 /** Let the worker of this process look at once, for one operation or for all. */
 type Wake = (operation?: Operation) => void
-
-/** Ask the gateway about a payment in doubt, if its operation may be asked now. */
-type Refresh = (id: bigint, mayAsk: (route: Route) => boolean) => Promise<void>
 
 /** What the API needs of the other parts of its process. */
 interface ApiNeeds {
   readonly probes: Probes
   readonly wake: Wake
-  readonly refresh: Refresh
+  /** Ask the gateway about a payment in doubt, and to end one that it has in hand. */
+  readonly refresh: Question
+  readonly end: Question
   readonly webhooks: Parameters<typeof webhookRoutes>[0]
   readonly gateways: readonly OpenGateway[]
   readonly guards: Guards
@@ -77,7 +77,7 @@ export async function apiRoutes(
   shared: Process,
   needs: ApiNeeds,
 ): Promise<{ readonly routes: FastifyPluginAsync[]; readonly fast: FastRoute[] }> {
-  const { probes, wake, refresh, webhooks, stops } = needs
+  const { probes, wake, refresh, end, webhooks, stops } = needs
   const { db, config, metrics, flusher, tracer } = shared
   const tracing = requestSpans(tracer)
   const reads = listReads(shared)
@@ -127,6 +127,7 @@ export async function apiRoutes(
     refundRoutes({
       db,
       returnFee: config.returnFee,
+      end: (id) => end(id, mayAsk),
       refund: refunding(shared, acting, gate, stops),
     }),
     deadLetterRoutes({ ...acting, reads }),

@@ -44,7 +44,7 @@ import { VERSION } from './version.ts'
 import { checkGateways } from './routing.ts'
 import { openGateway, type OpenGateway } from './gateway.ts'
 import { openWebhooks } from './webhooks.ts'
-import { openWorker, openRefresh } from './worker.ts'
+import { openQuestions, openWorker } from './worker.ts'
 
 /** A running process of the service. */
 export interface Service {
@@ -104,7 +104,7 @@ async function open(
       ? await apiRoutes(shared, {
           probes,
           wake: (operation) => worker?.wakeAll(operation),
-          refresh: openRefresh(shared, gateways, needed),
+          ...openQuestions(shared, gateways, needed),
           webhooks,
           gateways,
           guards,

@@ -12,7 +12,7 @@ import {
   type Claim,
   type Settlement,
 } from '../charging/charge.ts'
-import { refresh } from '../charging/refresh.ts'
+import { endPending, refresh } from '../charging/refresh.ts'
 import type { Settled } from '../charging/settle.ts'
 import { readPayments } from '../payments/store.ts'
 import type { Settler } from '../queue/settler.ts'
@@ -66,30 +66,40 @@ function retryBudget(): Budget {
   }
 }
 
-/** Ask its gateway about one payment in doubt, unless `mayAsk` keeps calls away from it. */
-export function openRefresh(
+/** Asks the gateway of one payment, unless `mayAsk` keeps calls away from it. */
+export type Question = (id: bigint, mayAsk: (route: Route) => boolean) => Promise<void>
+
+/**
+ * Ask its gateway out of turn about one payment in doubt, or to end one that it has in hand.
+ */
+export function openQuestions(
   shared: Process,
   gateways: readonly OpenGateway[],
   stops: Closing,
-): (id: bigint, mayAsk: (route: Route) => boolean) => Promise<void> {
+): { readonly refresh: Question; readonly end: Question } {
   let kept: Settler<Settlement> | undefined
   stops.push(async () => {
     kept?.hurry(lastWordsMs(shared.config))
     await kept?.idle()
   })
-  return async (id, mayAsk) => {
-    if (gateways.length === 0) return
-    const [payment] = await readPayments(shared.db.of(id), [id])
-    if (payment === undefined) return
-    const { gateway: name, type } = payment
-    const gateway = gateways.find(({ config }) => config.name === name)
-    if (gateway === undefined || !mayAsk({ gateway: name, operation: operationOf(type) })) return
-    const world = chargeWorld(shared, gateway)
-    kept ??= openSettlements(shared, world, (settled) => countSettled(shared.metrics, settled))
-    const { submit } = kept
-    const settled = await refresh(world, id, (settlement) => void submit(settlement))
-    if (settled !== null) countSettled(shared.metrics, settled)
-  }
+  const asking =
+    (how: typeof refresh): Question =>
+    async (id, mayAsk) => {
+      if (gateways.length === 0) return
+      const [payment] = await readPayments(shared.db.of(id), [id])
+      if (payment === undefined) return
+      const { gateway: name, type } = payment
+      const gateway = gateways.find(({ config }) => config.name === name)
+      if (gateway === undefined || !mayAsk({ gateway: name, operation: operationOf(type) })) return
+      const world = chargeWorld(shared, gateway)
+      kept ??= openSettlements(shared, world, (settled) => countSettled(shared.metrics, settled))
+      const { submit } = kept
+      const settled = await how(world, id, (settlement) => void submit(settlement))
+      if (settled !== null) countSettled(shared.metrics, settled)
+    }
+  const end: typeof refresh = async (world, ...about) =>
+    world.gateway.cancel === undefined ? null : endPending(world, ...about)
+  return { refresh: asking(refresh), end: asking(end) }
 }
 
 /** How often a worker checks what changed in the books, in milliseconds. */

@@ -1,13 +1,14 @@
 import { NO_MOVE, type GivenBackMove } from '../domain/ends.ts'
 import type { Entry } from '../domain/ledger.ts'
 import { CANCELED, decideCancel } from '../domain/refund.ts'
+import { isOpen } from '../domain/payment.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { insertActs, type OperatorAct } from '../operators/acts-store.ts'
 import { aboutPayment, underKey } from '../operators/under-key.ts'
 import type { Operator } from '../domain/operator.ts'
 import { post } from '../ledger/post.ts'
 import { moveGivenBack, readWhole, type WholePayment } from '../payments/back-store.ts'
-import { finishPayments, type Finish } from '../payments/store.ts'
+import { finishPayments, readPayments, type Finish } from '../payments/store.ts'
 import type { Db, Shard } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
 import { eachPart, whole } from '../each-shard.ts'
@@ -15,7 +16,7 @@ import { lockUsers } from '../users/store.ts'
 import { lockSeen, type TaskSeen } from './tasks-store.ts'
 
 type CancelAnswer =
-  | { readonly kind: 'canceled'; readonly payment: WholePayment }
+  | { readonly kind: 'canceled' | 'ask'; readonly payment: WholePayment }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
 
 /** How long a cancelation waits for locks, in milliseconds; then it is refused as `busy`. */
@@ -25,12 +26,14 @@ const LOCK_MS = 500
  * Cancel payments: N ids in, N answers out, in order; one transaction per shard. Only what was
  * provably never sent ends: its task is locked, so no worker can claim it, and then its user. It
  * fails without a dead letter, its hold is given back, and a refund no longer takes anything of its
- * deposit.
+ * deposit. What its gateway has in hand is answered with `ask` where it can be asked, and kept as
+ * wanted: nothing else of it changes.
  */
 export async function cancelPayments(
   db: Db,
   by: Operator,
   ids: readonly bigint[],
+  asks = false,
 ): Promise<CancelAnswer[]> {
   const answers = new Map<bigint, CancelAnswer>()
   const parts = await eachPart(
@@ -38,36 +41,66 @@ export async function cancelPayments(
     ids,
     (id) => id,
     async (shard, own) => {
-      for (const [id, answer] of await cancelInShard(shard, by, own)) answers.set(id, answer)
+      for (const [id, answer] of await cancelInShard(shard, { by, asks }, own))
+        answers.set(id, answer)
     },
   )
   whole(parts)
   return ids.map((id) => answers.get(id) ?? refuse({ code: 'payment_not_found' }))
 }
 
-/** A payment was canceled, by this request or an earlier one. */
+/** A payment was canceled, by this request or an earlier one, or its gateway is to be asked. */
 interface Canceled {
-  readonly kind: 'canceled'
+  readonly kind: 'canceled' | 'ask'
   readonly userId: bigint
 }
 
-/** Cancel one payment, once for the key of a request; null: it has none. */
-export function cancelUnderKey(
-  db: Db,
+export interface CancelWorld {
+  readonly db: Db
+  /** Ask its gateway to end a payment that it has in hand, if it can be asked now. */
+  readonly end: (id: bigint) => Promise<void>
+}
+
+/**
+ * Cancel one payment, once for the key of a request; null: it has none. What its gateway has in
+ * hand is ended by its word alone: without one the same request asks again.
+ */
+export async function cancelUnderKey(
+  world: CancelWorld,
   { id, key }: { readonly id: bigint; readonly key: string | null },
   by: Operator,
 ) {
+  const { db } = world
   const { reason } = by
-  return underKey<Canceled>(
+  const { answer, replayed } = await underKey<Canceled>(
     db,
     { key, about: aboutPayment(id), act: 'cancel', fields: { reason } },
     async (own) => {
-      const [answer] = await cancelPayments(db, { ...by, key: own }, [id])
-      if (answer?.kind === 'canceled') return { kind: 'canceled', userId: answer.payment.userId }
-      return answer ?? { kind: 'refused', refusal: { code: 'payment_not_found' } }
+      const [made] = await cancelPayments(db, { ...by, key: own }, [id], true)
+      if (made === undefined) return { kind: 'refused', refusal: { code: 'payment_not_found' } }
+      return made.kind === 'refused' ? made : { kind: made.kind, userId: made.payment.userId }
     },
-    (_, userId) => ({ kind: 'canceled', userId }),
+    ({ after }, userId) => ({ kind: ASKED in after ? 'ask' : 'canceled', userId }),
   )
+  if (answer.kind !== 'ask') return { answer, replayed }
+  const refusal = await endThere(world, id)
+  return refusal === null
+    ? { answer: { ...answer, kind: 'canceled' as const }, replayed }
+    : { answer: { kind: 'refused' as const, refusal }, replayed }
+}
+
+/** What the record of a cancelation has where the gateway is asked. */
+const ASKED = 'asked'
+
+/** Have a payment ended by its gateway; null: it ended it, now or before. */
+async function endThere({ db, end }: CancelWorld, paymentId: bigint): Promise<Refusal | null> {
+  const shard = db.of(paymentId)
+  const [before] = await readPayments(shard, [paymentId])
+  if (before !== undefined && isOpen(before.status)) await end(paymentId)
+  const [after] = await readPayments(shard, [paymentId])
+  if (after === undefined || isOpen(after.status)) return { code: 'not_ended', paymentId }
+  if (after.status === 'failed' && after.lastError === CANCELED) return null
+  return { code: 'payment_final', paymentId }
 }
 
 function refuse(refusal: Refusal): CancelAnswer {
@@ -76,7 +109,7 @@ function refuse(refusal: Refusal): CancelAnswer {
 
 async function cancelInShard(
   shard: Shard,
-  by: Operator,
+  { by, asks }: { readonly by: Operator; readonly asks: boolean },
   ids: readonly bigint[],
 ): Promise<ReadonlyMap<bigint, CancelAnswer>> {
   // Whose a payment is never changes, so this needs no lock.
@@ -90,7 +123,7 @@ async function cancelInShard(
       // Behind the locks, so it is what their last holders left.
       readWhole(tx, own),
     ])
-    const verdict = decide(payments, tasks)
+    const verdict = decide(payments, tasks, asks)
     finishPayments(tx, verdict.finishes)
     post(tx, verdict.entries)
     moveGivenBack(tx, verdict.moves)
@@ -98,10 +131,10 @@ async function cancelInShard(
       tx,
       verdict.finishes.map(({ id }) => id),
     )
-    await insertActs(
-      tx,
-      verdict.finishes.map(({ id }) => canceled(id, by)),
-    )
+    await insertActs(tx, [
+      ...verdict.finishes.map(({ id }) => canceled(id, by)),
+      ...verdict.asked.map((payment) => wanted(payment, by)),
+    ])
     return verdict.answers
   }, LOCK_MS)
 }
@@ -113,25 +146,39 @@ export function canceled(paymentId: bigint, by: Operator): OperatorAct {
   return { ...by, act: 'cancel', paymentId, letterId: null, before, after }
 }
 
+/** The record of a payment whose gateway is to be asked to end it. */
+function wanted({ id: paymentId, status }: WholePayment, by: Operator): OperatorAct {
+  const after = { payment: status, [ASKED]: 'gateway' }
+  return { ...by, act: 'cancel', paymentId, letterId: null, before: { payment: status }, after }
+}
+
 /** What a batch of cancelations comes to: the answers, and everything to write. */
 interface Verdict {
   readonly answers: Map<bigint, CancelAnswer>
   readonly finishes: Finish[]
   readonly entries: Entry[]
   readonly moves: GivenBackMove[]
+  readonly asked: WholePayment[]
 }
 
-function decide(payments: readonly WholePayment[], tasks: ReadonlyMap<bigint, TaskSeen>): Verdict {
-  const verdict: Verdict = { answers: new Map(), finishes: [], entries: [], moves: [] }
+function decide(
+  payments: readonly WholePayment[],
+  tasks: ReadonlyMap<bigint, TaskSeen>,
+  asks: boolean,
+): Verdict {
+  const verdict: Verdict = { answers: new Map(), finishes: [], entries: [], moves: [], asked: [] }
   for (const payment of payments) {
     const { id } = payment
     const task = tasks.get(id) ?? null
     const feeReturned = payment.feeReturned ?? 0n
-    // Nothing asks a gateway yet to end what it has not finished.
-    const decision = decideCancel({ ...payment, feeReturned }, task, false)
-    if (decision.kind === 'refused' || decision.kind === 'ask') {
-      const code = decision.kind === 'ask' ? 'in_flight' : decision.refusal.code
-      verdict.answers.set(id, refuse({ code, paymentId: id }))
+    const decision = decideCancel({ ...payment, feeReturned }, task, asks)
+    if (decision.kind === 'refused') {
+      verdict.answers.set(id, refuse({ code: decision.refusal.code, paymentId: id }))
+      continue
+    }
+    if (decision.kind === 'ask') {
+      verdict.answers.set(id, { kind: 'ask', payment })
+      verdict.asked.push(payment)
       continue
     }
     verdict.answers.set(id, { kind: 'canceled', payment })

@@ -21,11 +21,11 @@ import {
   ReturnKinds,
 } from '../http/schemas.ts'
 import { respond } from './api.ts'
-import { cancelUnderKey } from './cancel.ts'
+import { cancelUnderKey, type CancelWorld } from './cancel.ts'
 import { exponentsOf } from './exponents.ts'
 import { returnUnderKey, type ReturnWorld } from './returns.ts'
 
-interface RefundRoutes extends ReturnWorld {
+interface RefundRoutes extends ReturnWorld, CancelWorld {
   /** Accept one refund; concurrent calls are joined into batches. */
   readonly refund: (draft: RefundDraft) => Promise<RefundAnswer>
 }
@@ -118,11 +118,13 @@ function textOf(decimal: Decimal | null): string | null {
 const CANCEL = {
   tags: ['Payments'],
   operationId: 'cancelPayment',
-  summary: 'Cancel a payment that was not sent',
+  summary: 'Cancel a payment that was not sent, or that its gateway has not finished',
   description:
     'Ends a payment of which nothing was sent to the gateway as `failed`, with the error ' +
-    '`canceled`; its hold is given back. A payment that is being sent, or may have been, is refused ' +
-    'with 409 `in_flight`. One that was canceled before is answered the same.',
+    '`canceled`; its hold is given back. A payment that is `pending` its gateway is asked to end, ' +
+    'and only its word does: without one it is refused with 409 `not_ended`, and goes on. One that ' +
+    'is being sent, or may have been, is refused with 409 `in_flight`. One that was canceled before ' +
+    'is answered the same.',
   headers: ActHeaders,
   params: PaymentId,
   body: Type.Object(
@@ -146,7 +148,7 @@ const CANCEL = {
   },
 }
 
-function cancelRoute(app: App, { db }: RefundRoutes): void {
+function cancelRoute(app: App, world: RefundRoutes): void {
   app.post('/payments/:id/cancel', { schema: CANCEL }, async (request, reply) => {
     const acting = readActing(request)
     if (!acting.ok) return refuse(reply, acting.refusal)
@@ -155,7 +157,7 @@ function cancelRoute(app: App, { db }: RefundRoutes): void {
     if (id === null) return refuse(reply, { code: 'payment_not_found' })
     const { reason } = request.body
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const { answer, replayed } = await cancelUnderKey(db, { id, key }, by)
+    const { answer, replayed } = await cancelUnderKey(world, { id, key }, by)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (replayed) void reply.header('idempotent-replayed', 'true')
     return reply.send({

@@ -120,6 +120,7 @@ export type ErrorCode =
   | 'redrive_not_running'
   | 'not_refundable'
   | 'in_flight'
+  | 'not_ended'
   | 'refund_in_doubt'
   | 'return_is_refund'
   | 'not_returnable'

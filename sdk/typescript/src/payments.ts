@@ -45,7 +45,7 @@ export interface Payments {
     body: RefundRequest,
     options?: ActOptions,
   ): Promise<Done<'payment', AcceptedRefund>>
-  /** Cancel a payment of which nothing was sent. */
+  /** Cancel a payment of which nothing was sent, or which its gateway has not finished. */
   cancel(
     id: number,
     body: CancelRequest,
