@@ -1,4 +1,4 @@
-import type { Db, Shard } from './ports.ts'
+import { Overloaded, type Db, type Shard } from './ports.ts'
 
 /** What became of work on several shards: of each what it gave, or why it failed. */
 interface PerShard<Value> {
@@ -46,6 +46,42 @@ export async function eachInTurn<Value>(
 export function whole<Value>({ done, failed }: PerShard<Value>): Value[] {
   for (const { error } of failed) throw error
   return done.map(({ value }) => value)
+}
+
+/** What could be known, and the numbers of the shards that could not be asked. */
+export interface Partly<Value> {
+  readonly known: readonly Value[]
+  readonly missing: readonly number[]
+}
+
+/**
+ * What those shards gave that could be asked: for what is of use without the others, and says which
+ * they are. Throws where none could be asked, and where it is not the shard's doing.
+ */
+export function partly<Value>({ done, failed }: PerShard<Value>): Partly<Value> {
+  for (const { error } of failed) if (done.length === 0 || error instanceof Overloaded) throw error
+  return {
+    known: done.map(({ value }) => value),
+    missing: failed.map(({ shard }) => shard.number),
+  }
+}
+
+/**
+ * Ask every shard; of one that cannot be asked, tell what it told last. Throws where one has never
+ * told anything, and where none can be asked.
+ */
+export function lastKnown<Value>(
+  work: (shard: Shard) => Promise<Value>,
+): (shards: readonly Shard[]) => Promise<Value[]> {
+  const told = new Map<number, Value>()
+  return async (shards) => {
+    const { done, failed } = await eachShard(shards, work)
+    for (const { shard, value } of done) told.set(shard.number, value)
+    for (const { shard, error } of failed) {
+      if (done.length === 0 || !told.has(shard.number)) throw error
+    }
+    return shards.map(({ number }) => told.get(number) as Value) // Each has told something.
+  }
 }
 
 /**

@@ -152,7 +152,7 @@ test('the text of each counter says in Prometheus what the documentation says', 
 test('the age of money at risk is measured with the clock it was written with', async (t) => {
   const world = await testWorld(t)
   await lost(world, 'withdraw')
-  const read = () => databaseGauges(world.db)
+  const read = databaseGauges(world.db)
   const before = await read()
   world.clock.advance(7_200_000)
   const after = await read()

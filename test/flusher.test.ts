@@ -162,7 +162,7 @@ test('gauges add amounts and counts of unlike shards, and show the oldest of the
     if (name === 'webhooks_disabled') return [{ count: 2 }]
     return name.includes('counts') || name.includes('counters') ? [] : [QUEUES[shard]]
   })
-  const { counts, ...gauges } = await databaseGauges(db)
+  const { counts, ...gauges } = await databaseGauges(db)()
   assert.equal(counts.payments_success_total, 0)
   assert.deepEqual(gauges, {
     queueTasks: { due: 7, leased: 100, waiting: 1_300 },

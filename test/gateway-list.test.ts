@@ -108,7 +108,10 @@ test('however many charges a gateway lists, those that are not ours are not reme
     return Promise.resolve({ charges, next: after + 1_000 < pages * 1_000 ? after + 1_000 : null })
   }
   const kept = tally(5)
-  await compareWithGateway({ world, tally: kept, options: {} }, { gateway: 'http', list })
+  await compareWithGateway(
+    { world, tally: kept, options: {}, missing: new Set() },
+    { gateway: 'http', list },
+  )
   const at = { scope: 'full', complete: true, startedAt: new Date(0), durationMs: 0 } as const
   const report = kept.report(at)
   const rule = report.rules.find(({ rule: code }) => code === 'gateway_missing_here')

@@ -153,7 +153,7 @@ export async function server(t: TestContext, world: TestWorld): Promise<FastifyI
       books: 2,
       accept: () => Promise.reject(new Error('not here')),
       read: async (id) => (await viewPayments(charging.db, [id]))[0] ?? null,
-      page: () => Promise.resolve({ views: [], next: null }),
+      page: () => Promise.resolve({ views: [], next: null, missing: [] }),
       final: () => Promise.resolve(),
       refresh: async (id) => void (await refresh(charging, id)),
     }),

@@ -78,7 +78,7 @@ function processWith(unsettledDir: string | null) {
   const log = { info: write, warn: write, error: write }
   const config = { unsettledDir, workerBatch: 500, leaseMs: LEASE_MS, shutdownTimeoutMs: 8_000 }
   // Nothing else of a process is asked for.
-  return { lines, own: { config, log } as unknown as Process }
+  return { lines, own: { config, log, tracer: null } as unknown as Process }
 }
 
 for (const [name, chosen] of [

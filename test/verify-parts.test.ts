@@ -98,6 +98,7 @@ test('a report adds up what its chunks saw, and names the first violations of ea
   assert.deepEqual(rest, {
     scope: 'full',
     complete: true,
+    missing: [],
     startedAt: new Date(0),
     durationMs: 101,
     longestMs: 50,

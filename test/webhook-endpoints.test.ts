@@ -184,7 +184,7 @@ test('gauges tell of endpoints that fail, are late, and are disabled by the serv
   const off = await endpoint(gone.url)
   await editEndpoint(world.db, off.id, { state: 'disabled' }, BY)
   const gauges = async () => {
-    const { webhookEndpoints, webhookOldestDueSeconds } = await databaseGauges(world.db)
+    const { webhookEndpoints, webhookOldestDueSeconds } = await databaseGauges(world.db)()
     return { ...webhookEndpoints, late: webhookOldestDueSeconds }
   }
   assert.deepEqual(await gauges(), { failing: 0, disabled: 0, late: 0 })

@@ -13,6 +13,7 @@ import { detailsOf } from '../payments/details-store.ts'
 import { readPayments } from '../payments/store.ts'
 import { readTraces } from '../payments/traces-store.ts'
 import { beginningAt, eachInTurn, whole } from '../each-shard.ts'
+import type { ShardTurns } from '../queue/shard-turns.ts'
 
 export interface ChargeWorld {
   readonly db: Db
@@ -35,6 +36,8 @@ export interface ChargeWorld {
   readonly answeredSince?: (operation: Operation, ageMs: number) => boolean
   /** Whether payments may belong to traces, which their calls then continue. */
   readonly traced?: boolean
+  /** Which shards are asked for work now; without it all of them are. */
+  readonly turns?: ShardTurns
 }
 
 /** A retry budget that is shared by the claims of a process. */
@@ -86,26 +89,34 @@ export interface Settlement {
 /**
  * Claim up to `limit` due tasks of some operations of the gateway, oldest first in each shard and
  * operation. The claim is committed when this returns, so no byte leaves for the gateway before it
- * is counted. What was claimed in one shard is worked on, although another cannot be asked: the
- * first such error is thrown only where nothing else was claimed.
+ * is counted. What was claimed in one shard is worked on, although another cannot be asked: an
+ * error is thrown only where no shard could be.
  */
 export async function claim(
   world: ChargeWorld,
   limit: number,
   operations: readonly Operation[] = OPERATIONS,
 ): Promise<Claim[]> {
-  const { shards } = world.db
-  // Begins at any shard, so that a busy one cannot starve those behind it.
-  const first = shards.length === 1 ? 0 : Math.floor(world.random() * shards.length)
+  const { turns } = world
   const claims: Claim[] = []
-  const asked = await eachInTurn(beginningAt(shards, first), async (shard) => {
+  const asked = await eachInTurn(turns?.due() ?? anyFirst(world), async (shard) => {
+    const before = claims.length
     for (const operation of operations) {
       const room = limit - claims.length
-      if (room > 0) claims.push(...(await claimInShard(world, shard, operation, room)))
+      // Nobody knows what is in a shard that was not asked.
+      if (room <= 0) return
+      claims.push(...(await claimInShard(world, shard, operation, room)))
     }
+    turns?.asked(shard, claims.length > before)
   })
-  if (claims.length === 0) whole(asked)
+  for (const { shard, error } of asked.failed) turns?.failed(shard, error)
+  if (claims.length === 0 && asked.done.length === 0) whole(asked)
   return claims
+}
+
+/** Begins at any shard, so that a busy one cannot starve those behind it. */
+function anyFirst({ db: { shards }, random }: ChargeWorld): readonly Shard[] {
+  return beginningAt(shards, shards.length === 1 ? 0 : Math.floor(random() * shards.length))
 }
 
 const NOTHING_SAID: ReadonlyMap<bigint, Details> = new Map()

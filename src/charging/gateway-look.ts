@@ -2,7 +2,7 @@ import { exponentOf } from '../domain/currency.ts'
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import { OPERATIONS, type Operation, type Route } from '../domain/payment.ts'
 import type { RouteRule } from '../domain/routes.ts'
-import { eachInTurn, whole } from '../each-shard.ts'
+import { eachInTurn, partly } from '../each-shard.ts'
 import type { Clock, Db, Gateway } from '../ports.ts'
 import { oldestDueMs, waitingTasks } from '../queue/load-store.ts'
 import { readBreakers, type SharedBreaker } from '../gateways/breaker-store.ts'
@@ -73,7 +73,7 @@ function stateOf(operation: Operation, shared: SharedBreaker | undefined) {
 async function oldestOf(db: Db, gateway: string): Promise<Map<Operation, number>> {
   const oldest = new Map<Operation, number>()
   const looks = await eachInTurn(db.shards, (shard) => oldestDueMs(shard, gateway))
-  for (const { operation, ageMs } of whole(looks).flat()) {
+  for (const { operation, ageMs } of partly(looks).known.flat()) {
     oldest.set(operation, Math.max(ageMs, oldest.get(operation) ?? 0))
   }
   return oldest
@@ -84,7 +84,7 @@ async function waitingOf(db: Db, route: Route): Promise<number> {
   const counts = await eachInTurn(db.shards, async (shard) => {
     if (count < WAITING_MAX) count += await waitingTasks(shard, route, WAITING_MAX - count)
   })
-  whole(counts)
+  partly(counts)
   return count
 }
 

@@ -3,8 +3,16 @@ import { Type } from 'typebox'
 import { exponentIn } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
 import { refusals } from '../http/problem.ts'
-import { CarriedTypes, Money, OfCurrency, Time } from '../http/schemas.ts'
+import {
+  CarriedTypes,
+  missingBody,
+  MissingShards,
+  Money,
+  OfCurrency,
+  Time,
+} from '../http/schemas.ts'
 import { LetterClass } from './bodies.ts'
+import type { LetterGroups } from './list.ts'
 import type { LetterGroup } from './list-store.ts'
 
 const GroupBody = Type.Object(
@@ -29,7 +37,10 @@ const GROUPS = {
     'How many there are of each class, error, type of payment and currency, and what they come ' +
     'to; the largest groups first. `POST /dlq/redrive` takes class, error and type as a filter.',
   response: {
-    200: Type.Object({ data: Type.Array(GroupBody) }, { title: 'DeadLetterGroups' }),
+    200: Type.Object(
+      { data: Type.Array(GroupBody), missing_shards: MissingShards },
+      { title: 'DeadLetterGroups' },
+    ),
     ...refusals(503),
   },
 }
@@ -37,15 +48,18 @@ const GROUPS = {
 interface GroupRoutes {
   /** The currency of the books. */
   readonly books: string
-  readonly read: () => Promise<readonly LetterGroup[]>
+  readonly read: () => Promise<LetterGroups>
 }
 
 /** `GET /dlq/groups`. */
 export function letterGroupRoutes({ books, read }: GroupRoutes): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.get('/dlq/groups', { schema: GROUPS }, async (_request, reply) => {
-      const groups = await read()
-      return reply.send({ data: groups.map((group) => groupBody(group, books)) })
+      const { known, missing } = await read()
+      return reply.send({
+        data: known.map((group) => groupBody(group, books)),
+        ...missingBody(missing),
+      })
     })
   }
 }

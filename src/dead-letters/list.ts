@@ -1,5 +1,5 @@
 import type { Db } from '../ports.ts'
-import { eachInTurn, eachShard, whole } from '../each-shard.ts'
+import { eachInTurn, eachShard, partly, type Partly } from '../each-shard.ts'
 import {
   groupsOfLetters,
   pageOfLetters,
@@ -10,20 +10,23 @@ import { readLetters, type DeadLetter } from './store.ts'
 
 /**
  * A page over all shards, newest first. A shard can hold the whole page, so each is asked for it.
+ * Letters of one that cannot be asked are left out; it throws when none can be asked.
  */
 export async function listLetters(
   db: Db,
   filter: LetterFilter,
   limit: number,
   offset: number,
-): Promise<DeadLetter[]> {
+): Promise<Partly<DeadLetter>> {
   const [only] = db.shards
-  if (db.shards.length === 1 && only) return pageOfLetters(only, filter, limit, offset)
-  const pages = whole(
+  if (db.shards.length === 1 && only) {
+    return { known: await pageOfLetters(only, filter, limit, offset), missing: [] }
+  }
+  const { known: pages, missing } = partly(
     await eachShard(db.shards, (shard) => pageOfLetters(shard, filter, limit + offset, 0)),
   )
   const newest = pages.flat().sort((one, other) => Number(other.createdAt) - Number(one.createdAt))
-  return newest.slice(offset, offset + limit)
+  return { known: newest.slice(offset, offset + limit), missing }
 }
 
 /** Read one letter; null when there is none. */
@@ -32,16 +35,24 @@ export async function readLetter(db: Db, id: bigint): Promise<DeadLetter | null>
   return letter ?? null
 }
 
-/** Open letters of all shards by cause, the largest groups first. */
-export async function groupLetters(db: Db): Promise<LetterGroup[]> {
+/** Open letters by cause, and the shards that could not be asked. */
+export type LetterGroups = Partly<LetterGroup>
+
+/**
+ * Open letters of all shards that can be asked by cause, the largest groups first. It throws when
+ * none can be asked.
+ */
+export async function groupLetters(db: Db): Promise<LetterGroups> {
   const groups = new Map<string, LetterGroup>()
-  for (const own of whole(await eachInTurn(db.shards, groupsOfLetters)).flat()) {
+  const { known, missing } = partly(await eachInTurn(db.shards, groupsOfLetters))
+  for (const own of known.flat()) {
     const currency = own.currency ?? db.currency
     const name = [own.class, own.type, currency, own.error].join(' ')
-    const known = groups.get(name)
-    groups.set(name, known === undefined ? { ...own, currency } : together(known, own))
+    const before = groups.get(name)
+    groups.set(name, before === undefined ? { ...own, currency } : together(before, own))
   }
-  return [...groups.values()].sort((one, other) => other.count - one.count)
+  const largest = [...groups.values()].sort((one, other) => other.count - one.count)
+  return { known: largest, missing }
 }
 
 function together(one: LetterGroup, other: LetterGroup): LetterGroup {

@@ -114,7 +114,9 @@ function listRoute(app: App, db: Db): void {
     tags: ['Dead letters'],
     operationId: 'listDeadLetters',
     summary: 'List what failed or could not be finished, newest first',
-    description: 'A plain array. Closed letters stay in the list; `state=open` leaves them out.',
+    description:
+      'A plain array. Closed letters stay in the list; `state=open` leaves them out. What is in ' +
+      'shards that cannot be read is left out, and the header `Missing-Shards` names them.',
     querystring: Type.Object(
       {
         limit: IntegerText('Letters per page.', LIMIT.min, LIMIT.max, LIMIT.fallback),
@@ -132,8 +134,10 @@ function listRoute(app: App, db: Db): void {
     const offset = parseInteger('offset', request.query.offset, OFFSET)
     if (!offset.ok) return refuse(reply, offset.refusal)
     const filter = { class: request.query.class ?? null, state: request.query.state ?? null }
-    const letters = await listLetters(db, filter, limit.value, offset.value)
-    return reply.send(letters.map((letter) => letterBody(letter, db.currency)))
+    const { known, missing } = await listLetters(db, filter, limit.value, offset.value)
+    // A plain array has no other place for it.
+    if (missing.length > 0) void reply.header('missing-shards', missing.join(', '))
+    return reply.send(known.map((letter) => letterBody(letter, db.currency)))
   })
 }
 

@@ -1,7 +1,8 @@
 import { eachShard } from '../each-shard.ts'
 import type { Clock, Db } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
-import { feedEvents } from './store.ts'
+import { shardTurns, type ShardTurns } from '../queue/shard-turns.ts'
+import { feedEvents, newestPosition } from './store.ts'
 
 /** How often a process looks for events without a position, in milliseconds. */
 const LOOK_MS = 250
@@ -13,16 +14,24 @@ const FEED_MAX = 1_000
 export async function feed(
   db: Db,
   onError: (error: unknown) => void = () => undefined,
+  turns?: ShardTurns,
 ): Promise<number> {
-  const fed = await eachShard(db.shards, (shard) => feedEvents(shard, FEED_MAX))
-  for (const { error } of fed.failed) onError(error)
+  const fed = await eachShard(turns?.due() ?? db.shards, (shard) => feedEvents(shard, FEED_MAX))
+  for (const { shard, error } of fed.failed) {
+    turns?.failed(shard, error)
+    onError(error)
+  }
+  for (const { shard, value } of fed.done) turns?.asked(shard, value > 0)
   return fed.done.reduce((sum, { value }) => sum + value, 0)
 }
 
 /** Feed events, in this process as in any other: one at a time has a shard's turn. */
 export function startFeed(
-  { db, clock }: { readonly db: Db; readonly clock: Clock },
+  world: { readonly db: Db; readonly clock: Clock; readonly random: () => number },
   onError: (error: unknown) => void,
 ): Background {
-  return every(clock, LOOK_MS, async () => (await feed(db, onError)) > 0, onError)
+  const { db, clock } = world
+  const { shards } = db
+  const turns = shardTurns({ ...world, shards, pauseMs: LOOK_MS, look: newestPosition })
+  return every(clock, LOOK_MS, async () => (await feed(db, onError, turns)) > 0, onError)
 }

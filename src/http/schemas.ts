@@ -1,4 +1,4 @@
-import { Type, type TSchema } from 'typebox'
+import { Type, type TProperties, type TSchema } from 'typebox'
 import type { JsonNumber } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { REASON_LENGTH_MAX, REASON_PATTERN } from '../domain/words.ts'
@@ -165,9 +165,27 @@ export const Cursor = Type.Optional(
 )
 
 /** A page of a list. */
-export function pageOf<Item extends TSchema>(title: string, item: Item) {
+export function pageOf<Item extends TSchema, More extends TProperties = Record<never, never>>(
+  title: string,
+  item: Item,
+  more?: More,
+) {
   const next = nullable('string', { description: 'Where the list goes on; null: it has ended.' })
-  return Type.Object({ data: Type.Array(item), next_cursor: next }, { title })
+  return Type.Object({ data: Type.Array(item), next_cursor: next, ...more }, { title })
+}
+
+/** What a list leaves out; it is not there where it leaves out nothing. */
+export const MissingShards = Type.Optional(
+  Type.Array(Type.Integer(), {
+    description:
+      'The shards of the database that cannot be read: what is in them is left out. Not there: ' +
+      'nothing is left out.',
+  }),
+)
+
+/** The part of an answer that says what it leaves out. */
+export function missingBody(missing: readonly number[]): { missing_shards?: number[] } {
+  return missing.length === 0 ? {} : { missing_shards: [...missing] }
 }
 
 /**

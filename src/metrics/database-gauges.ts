@@ -1,22 +1,43 @@
 import type { DatabaseGauges } from '../domain/counters.ts'
-import type { Db } from '../ports.ts'
-import { eachShard, whole } from '../each-shard.ts'
+import type { Db, Shard } from '../ports.ts'
+import { lastKnown } from '../each-shard.ts'
 import { viewQueue } from '../queue/load-store.ts'
-import { readExact } from './exact-counters.ts'
-import { readHeld, readRisk } from './store.ts'
+import { readExact, type ReadCounts } from './exact-counters.ts'
+import { readCounts, readHeld, readRisk } from './store.ts'
 import { countDisabled, readBehind } from './webhooks-store.ts'
 
 /**
  * Read the gauges of all shards: amounts, by currency, and counts are added, ages are the oldest.
+ * Of a shard that cannot be asked they are what they were when it was asked last.
  */
-export async function databaseGauges(db: Db): Promise<DatabaseGauges> {
+export function databaseGauges(db: Db): () => Promise<DatabaseGauges> {
+  const readers = {
+    exact: lastKnown(readCounts),
+    queues: lastKnown(viewQueue),
+    risks: lastKnown(readRisk),
+    held: lastKnown(readHeld),
+    behind: lastKnown(readBehind),
+  }
+  return () => readGauges(db, readers)
+}
+
+async function readGauges(
+  db: Db,
+  readers: {
+    readonly exact: ReadCounts
+    readonly queues: Reader<typeof viewQueue>
+    readonly risks: Reader<typeof readRisk>
+    readonly held: Reader<typeof readHeld>
+    readonly behind: Reader<typeof readBehind>
+  },
+): Promise<DatabaseGauges> {
   const { shards } = db
   const [counts, queues, risks, held, behind, disabled] = await Promise.all([
-    readExact(db),
-    eachShard(shards, viewQueue).then(whole),
-    eachShard(shards, readRisk).then((parts) => whole(parts).flat()),
-    eachShard(shards, readHeld).then((parts) => whole(parts).flat()),
-    eachShard(shards, readBehind).then((parts) => whole(parts).flat()),
+    readExact(db, readers.exact),
+    readers.queues(shards),
+    readers.risks(shards).then((parts) => parts.flat()),
+    readers.held(shards).then((parts) => parts.flat()),
+    readers.behind(shards).then((parts) => parts.flat()),
     countDisabled(db.global),
   ])
   const unknown = sum(risks.map((risk) => risk.unknownCount))
@@ -47,6 +68,11 @@ export async function databaseGauges(db: Db): Promise<DatabaseGauges> {
     deadLettersOpen: { unknown, failed: sum(risks.map((risk) => risk.failedLetters)) },
   }
 }
+
+/** Reads something of every shard. */
+type Reader<Read extends (shard: Shard) => Promise<unknown>> = (
+  shards: readonly Shard[],
+) => Promise<Awaited<ReturnType<Read>>[]>
 
 /** Sums by currency: one of the books', if only of nothing. */
 function amounts(

@@ -1,5 +1,5 @@
 import { plusClasses, quantileMs } from '../domain/series.ts'
-import { eachInTurn, whole } from '../each-shard.ts'
+import { eachInTurn, partly } from '../each-shard.ts'
 import type { Operation } from '../domain/payment.ts'
 import { readHeld, readSeries } from '../metrics/store.ts'
 import type { Clock, Db } from '../ports.ts'
@@ -76,6 +76,8 @@ export interface Overview {
   /** The newest check of each scope, and the one that runs. */
   readonly books: readonly VerifyRun[]
   readonly workerAlive: boolean
+  /** The shards that could not be asked: what is in them is not counted. */
+  readonly missing: readonly number[]
 }
 
 interface OverviewWorld {
@@ -94,7 +96,7 @@ export function sharedOverview(world: OverviewWorld): () => Promise<Overview> {
 }
 
 async function heldIn(db: Db): Promise<Held> {
-  return whole(await eachInTurn(db.shards, readHeld)).flat()
+  return partly(await eachInTurn(db.shards, readHeld)).known.flat()
 }
 
 /**
@@ -109,7 +111,7 @@ export async function overview(
   const nowMs = clock.now().getTime()
   const fromMs = Math.floor(nowMs / MINUTE_MS - (LATELY_MINUTES - 1)) * MINUTE_MS
   const [from, to] = [new Date(fromMs), new Date(fromMs + LATELY_MINUTES * MINUTE_MS)]
-  const parts = whole(
+  const { known: parts, missing } = partly(
     await eachInTurn(db.shards, async (shard) => ({
       rows: await readSeries(shard, from, to, 60),
       queue: await readQueue(shard),
@@ -155,6 +157,7 @@ export async function overview(
     },
     books,
     workerAlive: world.workerAlive(),
+    missing,
   }
 }
 

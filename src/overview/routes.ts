@@ -4,7 +4,15 @@ import { exponentIn } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
 import { OPERATIONS } from '../domain/payment.ts'
 import { refusals } from '../http/problem.ts'
-import { Money, nullable, OfCurrency, oneOf, Time } from '../http/schemas.ts'
+import {
+  missingBody,
+  MissingShards,
+  Money,
+  nullable,
+  OfCurrency,
+  oneOf,
+  Time,
+} from '../http/schemas.ts'
 import type { Overview } from './overview.ts'
 
 const time = (description: string) => nullable('string', { format: 'date-time', description })
@@ -122,6 +130,7 @@ const OverviewBody = Type.Object(
       { title: 'BooksState' },
     ),
     worker: oneOf(['ok', 'none'], { description: 'Whether any worker is alive.' }),
+    missing_shards: MissingShards,
   },
   { title: 'Overview' },
 )
@@ -203,6 +212,7 @@ function overviewBody(found: Overview, books: string) {
     },
     books: booksBody(found.books),
     worker: found.workerAlive ? ('ok' as const) : ('none' as const),
+    ...missingBody(found.missing),
   }
 }
 

@@ -3,7 +3,7 @@ import { admissionRefusal, type AdmissionPolicy, type RouteLoad } from '../domai
 import { OPERATIONS, type Operation, type Route } from '../domain/payment.ts'
 import { GatewayUnavailable, Overloaded, type Clock, type Db } from '../ports.ts'
 import { oldestDueMs, waitingTasks } from '../queue/load-store.ts'
-import { eachInTurn, whole } from '../each-shard.ts'
+import { eachInTurn, partly } from '../each-shard.ts'
 
 /** Whether new work may be accepted, by what its route could begin now. */
 export interface Admission {
@@ -32,7 +32,8 @@ export const ADMISSION_MS = 1_000
 
 /**
  * Watch what waits for each operation of each gateway, and refuse what could not be begun soon.
- * Stays as it was while the database cannot be asked.
+ * Stays as it was while the database cannot be asked. What is in a shard that cannot be asked
+ * counts as nothing.
  */
 export function admission(world: World): Admission {
   const { db, clock, gateways, policy } = world
@@ -96,7 +97,7 @@ function errorOf(refusal: 'overloaded' | 'gateway_unavailable'): Overloaded | Ga
 async function oldestDue(db: Db, gateway: string): Promise<Map<Operation, number>> {
   const oldest = new Map<Operation, number>()
   const looks = await eachInTurn(db.shards, (shard) => oldestDueMs(shard, gateway))
-  for (const { operation, ageMs } of whole(looks).flat()) {
+  for (const { operation, ageMs } of partly(looks).known.flat()) {
     oldest.set(operation, Math.max(ageMs, oldest.get(operation) ?? 0))
   }
   return oldest
@@ -109,6 +110,6 @@ async function waiting(db: Db, route: Route, tasksMax: number): Promise<number> 
   const counts = await eachInTurn(db.shards, async (shard) => {
     if (count < limit) count += await waitingTasks(shard, route, limit - count)
   })
-  whole(counts)
+  partly(counts)
   return count
 }

@@ -6,7 +6,7 @@ import { readTasks, type TaskView } from '../queue/store.ts'
 import { lookAtPayments, type PaymentFilter } from './list-store.ts'
 import { readWhole, type WholePayment } from './back-store.ts'
 import { detailsOf } from './details-store.ts'
-import { eachPart, eachShard, whole } from '../each-shard.ts'
+import { eachPart, eachShard, partly, whole } from '../each-shard.ts'
 
 /** A payment as it is shown: what is stored, joined with what its task knows while it is open. */
 export interface PaymentView {
@@ -62,12 +62,14 @@ export async function viewPayments(
 export interface PageOfViews {
   readonly views: readonly PaymentView[]
   readonly next: bigint | null
+  /** The shards that could not be asked: their payments are not on the page. */
+  readonly missing: readonly number[]
 }
 
 /**
  * A page of payments over all shards, newest first, with ids below `before`. With a filter it may
  * hold fewer than `limit`, or none, although there is a next one: a page looks at so many payments
- * only.
+ * only. Payments of a shard that cannot be asked are left out; it throws when none can be asked.
  */
 export async function pageOfViews(
   db: Db,
@@ -77,7 +79,7 @@ export async function pageOfViews(
 ): Promise<PageOfViews> {
   const { userId } = filter
   const shards = userId === null ? db.shards : [db.of(userId)]
-  const looks = whole(
+  const { known: looks, missing } = partly(
     await eachShard(shards, (shard) => lookAtPayments(shard, filter, before, limit + 1)),
   )
   // Below that, a shard that was not looked through might have one that belongs in between.
@@ -91,7 +93,8 @@ export async function pageOfViews(
   const ids = newest.slice(0, limit).map(({ id }) => id)
   const views = await viewPayments(db, ids)
   const beyond = newest.length > limit ? (ids.at(-1) ?? null) : downTo
-  return { views: views.filter((one) => one !== null), next: beyond === 0n ? null : beyond }
+  const shown = views.filter((one) => one !== null)
+  return { views: shown, next: beyond === 0n ? null : beyond, missing }
 }
 
 function view(

@@ -20,6 +20,8 @@ import {
   IdParams,
   IntegerText,
   LOCATION,
+  missingBody,
+  MissingShards,
   Money,
   nullable,
   OfCurrency,
@@ -314,7 +316,7 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
       { additionalProperties: false },
     ),
     response: {
-      200: pageOf('PaymentPage', PaymentBody),
+      200: pageOf('PaymentPage', PaymentBody, { missing_shards: MissingShards }),
       ...refusals(400, 503),
     },
   }
@@ -335,11 +337,12 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
       type: type ?? null,
       ...found.filter,
     }
-    const { views, next } = await page(filter, BigInt(before), limit.value)
+    const { views, next, missing } = await page(filter, BigInt(before), limit.value)
     const shown = views.filter((view) => matches(view, status))
     return reply.send({
       data: shown.map(paymentBody),
       next_cursor: next === null ? null : writeCursor(list, [String(next)]),
+      ...missingBody(missing),
     })
   })
 }

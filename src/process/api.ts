@@ -54,8 +54,11 @@ import type { Process } from './shared.ts'
 import { placesOf, requestSpans } from './tracing.ts'
 import type { Question } from './worker.ts'
 
-/** Let the worker of this process look at once, for one operation or for all. */
-type Wake = (operation?: Operation) => void
+/**
+ * Let the worker of this process look at once, for one operation or for all, and for payments of
+ * one user's shard or of anybody.
+ */
+type Wake = (operation?: Operation, userId?: bigint) => void
 
 /** What the API needs of the other parts of its process. */
 interface ApiNeeds {
@@ -239,7 +242,8 @@ const READS_WAITING_MAX = 200
 /** A third of the connections for lists and timelines: the others are left to what moves money. */
 function listReads({ db, config }: Process): Db {
   const runningMax = Math.max(1, Math.floor(config.databasePool / 3))
-  return readShare(db, { runningMax, waitingMax: READS_WAITING_MAX })
+  // A list asks every shard, and counts as one.
+  return readShare(db, { runningMax, waitingMax: READS_WAITING_MAX * db.shards.length })
 }
 
 /** Count what is asked for. */
@@ -285,7 +289,11 @@ function acceptPayments(shared: Process, wake: Wake, gateways: Gateways, stops: 
     onWritten: minutes.accepted,
     traced: tracer !== null,
     onBatch(drafts, answers, tookMs) {
-      for (const operation of new Set(drafts.map(({ type }) => operationOf(type)))) wake(operation)
+      // They are all of one shard.
+      const userId = drafts[0]?.userId
+      for (const operation of new Set(drafts.map(({ type }) => operationOf(type)))) {
+        wake(operation, userId)
+      }
       const replays = answers.filter(({ replayed }) => replayed).length
       if (replays > 0) metrics.count('idempotency_hits_total', replays)
       metrics.acceptBatch(drafts.length, tookMs)

@@ -2,7 +2,8 @@ import { systemClock } from '../adapters/clock.ts'
 import { unsettledIn } from '../adapters/unsettled.ts'
 import type { Config } from '../config/config.ts'
 import type { ChargeWorld, Settlement } from '../charging/charge.ts'
-import { settle, type Settled } from '../charging/settle.ts'
+import { settleApart } from '../charging/settle-apart.ts'
+import type { Settled } from '../charging/settle.ts'
 import { operationOf } from '../domain/payment.ts'
 import { Busy, CommitUnknown, Unavailable } from '../ports.ts'
 import { openSettler, type Settler } from '../queue/settler.ts'
@@ -26,10 +27,13 @@ export function openSettlements(
 ): Settlements {
   const { config, log, tracer } = shared
   const lost = new WeakSet<Settlement>()
+  const settle = settleApart(world, ({ number }, err) =>
+    log.error({ err, shard: number }, 'a shard takes no settlements'),
+  )
   const settler = openSettler<Settlement>({
     async settle(done, patient) {
       const beganMs = systemClock.elapsedMs()
-      const settled = await settle(world, done, patient)
+      const settled = await settle(done, patient)
       if (tracer !== null) {
         const places = placesOf(done.map(({ claim }) => claim))
         tracer.batch('settle', places, systemClock.elapsedMs() - beganMs)
@@ -37,10 +41,7 @@ export function openSettlements(
       onSettled(settled)
       // What other shards would not take waits by itself: it is nothing that these have to wait
       // for.
-      const left = settled.failed.flatMap(({ settlements }) => settlements)
-      for (const { error } of settled.failed)
-        log.error({ err: error }, 'a shard took no settlements')
-      return [...settled.busy, ...left]
+      return settled.left
     },
     clock: systemClock,
     batchMax: config.workerBatch,

@@ -8,9 +8,7 @@ import { ConfigError } from '../config/config-error.ts'
 import type { Closing } from './closing.ts'
 import { agree, durabilityProblems } from './database-store.ts'
 import { termsOf } from './routing.ts'
-import { startFeed } from '../events/feed.ts'
 import { startRedriver } from '../runs/run.ts'
-import { startSync } from '../webhooks/sync.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
 import { startBeat } from '../presence/beat.ts'
 import { databaseGauges } from '../metrics/database-gauges.ts'
@@ -94,7 +92,7 @@ export async function startProcess(
     startPresence(shared, role)
     const flusher = (shared.flusher = startFlusher({ db, clock: systemClock }, metrics))
     stops.push(() => flusher.stop())
-    metrics.database(() => databaseGauges(db))
+    metrics.database(databaseGauges(db))
     metrics.pool(() => db.pool())
   }
   return shared
@@ -146,18 +144,6 @@ export function startRedrives({ db, config, metrics, log, stops }: Process): voi
     (error) => log.error({ err: error }, 'a redrive could not go on'),
   )
   stops.push(() => redriver.stop())
-}
-
-/** Place events, and let shards know what is wanted: every process does. */
-export function startEvents({ db, log, stops }: Process): void {
-  const feeding = startFeed({ db, clock: systemClock }, (error) =>
-    log.error({ err: error }, 'events could not be placed'),
-  )
-  stops.push(() => feeding.stop())
-  const syncing = startSync({ db, clock: systemClock }, (error) =>
-    log.error({ err: error }, 'a shard could not be told which events are wanted'),
-  )
-  stops.push(() => syncing.stop())
 }
 
 /** Open the database with the configured limits. */

@@ -32,7 +32,6 @@ import { connectionOptions, guardsOf } from './guards.ts'
 import { listen } from './listen.ts'
 import {
   startProcess,
-  startEvents,
   startRedrives,
   usesDatabase,
   type Decorators,
@@ -43,7 +42,7 @@ import { API, MOCK_GATEWAY } from '../http/paths.ts'
 import { VERSION } from './version.ts'
 import { checkGateways } from './routing.ts'
 import { openGateway, type OpenGateway } from './gateway.ts'
-import { openWebhooks } from './webhooks.ts'
+import { openWebhooks, startEvents } from './webhooks.ts'
 import { openQuestions, openWorker } from './worker.ts'
 
 /** A running process of the service. */
@@ -103,7 +102,7 @@ async function open(
     webhooks !== null
       ? await apiRoutes(shared, {
           probes,
-          wake: (operation) => worker?.wakeAll(operation),
+          wake: (operation, userId) => worker?.wakeAll(operation, userId),
           ...openQuestions(shared, gateways, needed),
           webhooks,
           gateways,

@@ -5,7 +5,10 @@ import { webhookSender, type WebhookSender } from '../adapters/webhook-sender.ts
 import type { Config } from '../config/config.ts'
 import type { Db } from '../ports.ts'
 import { openSettler } from '../queue/settler.ts'
+import { shardTurns } from '../queue/shard-turns.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
+import { startFeed } from '../events/feed.ts'
+import { newestPosition } from '../events/store.ts'
 import {
   AT_ONCE,
   claimDue,
@@ -16,6 +19,7 @@ import {
   type DeliveryWorld,
 } from '../webhooks/deliver.ts'
 import { ENDPOINTS_MAX } from '../webhooks/store.ts'
+import { startSync } from '../webhooks/sync.ts'
 import type { Closing } from './closing.ts'
 import { lastWordsMs } from './settlements.ts'
 import { usesDatabase, type Process, type Roles } from './shared.ts'
@@ -39,6 +43,18 @@ export function openWebhooks(shared: Process, roles: Roles) {
     shared.stops.push(() => deliveries.stop())
   }
   return roles.api ? endpointWorld(shared, sender) : null
+}
+
+/** Place events, and let shards know what is wanted: every process does. */
+export function startEvents({ db, log, stops }: Process): void {
+  const feeding = startFeed({ db, clock: systemClock, random: Math.random }, (error) =>
+    log.error({ err: error }, 'events could not be placed'),
+  )
+  stops.push(() => feeding.stop())
+  const syncing = startSync({ db, clock: systemClock }, (error) =>
+    log.error({ err: error }, 'a shard could not be told which events are wanted'),
+  )
+  stops.push(() => syncing.stop())
 }
 
 /** Open what calls endpoints: in production it reaches nobody in a private network. */
@@ -82,10 +98,19 @@ function endpointWorld({ db, config }: { db: Db; config: Config }, sender: Webho
 /** Deliver events: claimed, leased and settled as charges are, by a loop of its own. */
 function openDeliveries(shared: Process, sender: WebhookSender): Worker {
   const { config, log, tracer } = shared
+  const turns = shardTurns({
+    shards: shared.db.shards,
+    clock: systemClock,
+    random: Math.random,
+    pauseMs: config.workerPollIntervalMs,
+    look: newestPosition,
+    onIll: ({ number }, err) => log.error({ err, shard: number }, 'a shard gives no deliveries'),
+  })
   const world: DeliveryWorld = {
     ...endpointWorld(shared, sender),
     ...(tracer === null ? {} : { tracer }),
     random: Math.random,
+    turns,
     leaseMs: LEASE_MS,
     onDisabled: (endpoint, why) =>
       log.error({ endpoint: Number(endpoint), why }, 'a webhook endpoint was disabled'),
@@ -114,7 +139,11 @@ function openDeliveries(shared: Process, sender: WebhookSender): Worker {
       } finally {
         count(delivery.endpoint.id, -1)
         // Half of an endpoint's places free at once makes claims as large as they are useful.
-        if (running.get(delivery.endpoint.id) === AT_ONCE / 2) worker.wake()
+        if (running.get(delivery.endpoint.id) === AT_ONCE / 2) {
+          // What waited for these places was passed over as if it were not there.
+          turns.wake()
+          worker.wake()
+        }
       }
     },
     settler,

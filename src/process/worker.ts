@@ -17,6 +17,8 @@ import type { Settled } from '../charging/settle.ts'
 import { readPayments } from '../payments/store.ts'
 import type { Settler } from '../queue/settler.ts'
 import { roomBeside, together, type Workers } from '../queue/workers.ts'
+import { shardTurns } from '../queue/shard-turns.ts'
+import { oldestDueMs } from '../queue/load-store.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary, type Report } from '../verify/report.ts'
 import { keepRecent } from '../verify/runs-store.ts'
@@ -137,7 +139,7 @@ export function tellOfBooks(
 export function openWorker(
   shared: Process,
   gateways: readonly OpenGateway[],
-): Workers<string> & { wakeAll(operation?: Operation): void } {
+): Workers<string> & { wakeAll(operation?: Operation, userId?: bigint): void } {
   const breakersOf = openBreakers(shared, gateways)
   verifyBeside(shared)
   if (shared.tracer !== null) forgetOldTraces(shared)
@@ -147,7 +149,7 @@ export function openWorker(
   const settler = openSettlements(shared, chargeWorld(shared, first), (settled) =>
     countSettled(shared.metrics, settled),
   )
-  const workers = new Map<string, Worker>()
+  const workers = new Map<string, Loop>()
   for (const gateway of gateways) {
     const breakers = breakersOf.get(gateway.config.name) as SharedBreakers // One for each.
     openLoops({ shared, gateway, breakers, settler }, workers)
@@ -156,11 +158,19 @@ export function openWorker(
   const all = together(workers)
   return {
     ...all,
-    wakeAll(operation) {
-      if (operation === undefined) return all.wake()
-      for (const { config } of gateways) all.wake(loopOf(config.name, operation))
+    wakeAll(operation, userId) {
+      for (const [name, loop] of workers) {
+        if (operation !== undefined && !name.endsWith(` ${operation}`)) continue
+        loop.look(userId)
+      }
     },
   }
+}
+
+/** A loop that can be told where there is something to do. */
+interface Loop extends Worker {
+  /** Look now, for payments of this user or of anybody. */
+  look(userId?: bigint): void
 }
 
 function loopOf(gateway: string, operation: Operation): string {
@@ -175,7 +185,7 @@ function openLoops(
     readonly breakers: SharedBreakers
     readonly settler: Settler<Settlement>
   },
-  all: Map<string, Worker>,
+  all: Map<string, Loop>,
 ): void {
   const { shared, gateway, breakers, settler } = needs
   const { name, concurrency: total } = gateway.config
@@ -209,13 +219,22 @@ function openLoop(
     readonly settler: Settler<Settlement>
     readonly concurrency: () => number
   },
-): Worker {
-  const { config, metrics, log, tracer } = shared
+): Loop {
+  const { config, metrics, log, db, tracer } = shared
   const { world, operation, breakers, settler, concurrency } = loop
-  return startWorker<Claim, Settlement>({
+  const { name } = world.gateway.profile
+  const turns = shardTurns({
+    shards: db.shards,
+    clock: systemClock,
+    random: world.random,
+    pauseMs: config.workerPollIntervalMs,
+    look: (shard) => oldestDueMs(shard, name),
+    onIll: ({ number }, err) => log.error({ err, shard: number }, 'a shard gives no payments'),
+  })
+  const worker = startWorker<Claim, Settlement>({
     async claim(limit) {
       const beganMs = systemClock.elapsedMs()
-      const claims = await claim(world, limit, [operation])
+      const claims = await claim({ ...world, turns }, limit, [operation])
       tracer?.batch('claim', placesOf(claims), systemClock.elapsedMs() - beganMs)
       metrics.count('payments_processing_started_total', claims.length)
       return claims
@@ -231,6 +250,13 @@ function openLoop(
     stopMsMax: lastWordsMs(config),
     onError: (error, what) => log.error({ err: error }, `the worker could not ${what}`),
   })
+  return {
+    ...worker,
+    look(userId) {
+      turns.wake(userId === undefined ? undefined : db.of(userId))
+      worker.wake()
+    },
+  }
 }
 
 function countSettled(metrics: Metrics, settled: Settled): void {

@@ -85,7 +85,8 @@ interface ListOptions {
 async function list(db: Db, options: ListOptions): Promise<void> {
   const { externalId = null, before = NEWEST, limit, json } = options
   const filter = { externalId, from: null, to: null }
-  const { users, next, incomplete } = await pageOfUsers(db, filter, before, limit)
+  const { users, next, missing } = await pageOfUsers(db, filter, before, limit)
+  const incomplete = missing.length > 0
   if (json) {
     const goesOn = next === null ? null : Number(next)
     print(writeJson({ data: users.map(userBody), next_before: goesOn, incomplete }))

@@ -6,6 +6,8 @@ import { refusals, refuse } from '../http/problem.ts'
 import {
   Cursor,
   IntegerText,
+  missingBody,
+  MissingShards,
   nullable,
   parseId,
   parseInteger,
@@ -33,6 +35,7 @@ const UserPage = Type.Object(
     incomplete: Type.Boolean({
       description: 'True: a part of the database cannot be read, and its users are left out.',
     }),
+    missing_shards: MissingShards,
   },
   { title: 'UserPage' },
 )
@@ -73,11 +76,12 @@ export function userListRoutes({ page }: UserListRoutes): FastifyPluginAsyncType
       const position = cursor === undefined ? [String(ID_MAX)] : readCursor(list, cursor, 1)
       const before = parseId(position?.[0] ?? '')
       if (before === null) return refuse(reply, { code: 'cursor_invalid' })
-      const { users, next, incomplete } = await page(filter, before, limit.value)
+      const { users, next, missing } = await page(filter, before, limit.value)
       return reply.send({
         data: users.map(userBody),
         next_cursor: next === null ? null : writeCursor(list, [String(next)]),
-        incomplete,
+        incomplete: missing.length > 0,
+        ...missingBody(missing),
       })
     })
   }

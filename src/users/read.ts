@@ -1,5 +1,5 @@
 import type { Db } from '../ports.ts'
-import { eachPart, eachShard } from '../each-shard.ts'
+import { eachPart, eachShard, partly } from '../each-shard.ts'
 import { userNamed } from './details-store.ts'
 import { externalIdShard } from './open.ts'
 import { lookAtUsers, readViews, type UserFilter, type UserView } from './view-store.ts'
@@ -41,8 +41,8 @@ export async function viewUsers(
 export interface PageOfUsers {
   readonly users: readonly ShownUser[]
   readonly next: bigint | null
-  /** A shard could not be asked: its users are not on the page. */
-  readonly incomplete: boolean
+  /** The shards that could not be asked: their users are not on the page. */
+  readonly missing: readonly number[]
 }
 
 /**
@@ -60,22 +60,20 @@ export async function pageOfUsers(
 ): Promise<PageOfUsers> {
   const { externalId } = filter
   if (externalId !== null) return userWithName(db, { ...filter, externalId }, before)
-  const { done, failed } = await eachShard(db.shards, (shard) =>
-    lookAtUsers(shard, filter, before, limit + 1),
+  const { known: looks, missing } = partly(
+    await eachShard(db.shards, (shard) => lookAtUsers(shard, filter, before, limit + 1)),
   )
-  const [first] = failed
-  if (done.length === 0 && first !== undefined) throw first.error
   // Below that, a shard that was not looked through might have one that belongs in between.
-  const downTo = done.reduce((highest, { value: look }) => {
+  const downTo = looks.reduce((highest, look) => {
     return look.downTo !== null && look.downTo > highest ? look.downTo : highest
   }, 0n)
-  const newest = done
-    .flatMap(({ value }) => value.users)
+  const newest = looks
+    .flatMap((look) => look.users)
     .filter(({ id }) => id >= downTo)
     .toSorted((one, other) => (one.id < other.id ? 1 : -1))
   const users = newest.slice(0, limit).map((user) => shown(db, user))
   const beyond = newest.length > limit ? (users.at(-1)?.id ?? null) : downTo
-  return { users, next: beyond === 0n ? null : beyond, incomplete: failed.length > 0 }
+  return { users, next: beyond === 0n ? null : beyond, missing }
 }
 
 /** The user with an external id, which is in one shard only. */
@@ -90,5 +88,5 @@ async function userWithName(
   const users = found.filter(
     ({ createdAt }) => (from === null || createdAt >= from) && (to === null || createdAt < to),
   )
-  return { users: users.map((user) => shown(db, user)), next: null, incomplete: false }
+  return { users: users.map((user) => shown(db, user)), next: null, missing: [] }
 }

@@ -1,5 +1,5 @@
 import { Busy, Unavailable, type Clock, type Db, type Shard } from '../ports.ts'
-import { eachInTurn, whole } from '../each-shard.ts'
+import { eachInTurn, partly, whole } from '../each-shard.ts'
 import type { Accounts, Chunk, Finding, Tally } from './report.ts'
 import { ID_BEFORE_ALL } from './snapshot-store.ts'
 
@@ -26,6 +26,25 @@ export interface Pass {
   readonly world: VerifyWorld
   readonly options: PassOptions
   readonly tally: Tally
+  /** The shards that could not be checked to their end. */
+  readonly missing: Set<number>
+}
+
+/**
+ * Check the shards one after the other. Those that cannot be asked are missing in the report;
+ * throws where none can be, and where it is not the shard's doing.
+ */
+export async function inEachShard<Value>(
+  { world, missing }: Pass,
+  check: (shard: Shard) => Promise<Value>,
+): Promise<readonly Value[]> {
+  const ends = await eachInTurn(world.db.shards, check)
+  if (!ends.failed.every(({ error }) => error instanceof Unavailable || error instanceof Busy)) {
+    return whole(ends)
+  }
+  const checked = partly(ends)
+  for (const number of checked.missing) missing.add(number)
+  return checked.known
 }
 
 /** A range of ids to read: at most `limit` rows behind `after`. */
@@ -43,11 +62,12 @@ const TRIES_MAX = 6
 
 /** Go over the payments of all shards in ranges; `read` says where the next one begins. */
 export async function eachRange(
-  { world, options, tally: sum }: Pass,
+  pass: Pass,
   read: (shard: Shard, range: Range) => Promise<bigint | null>,
 ): Promise<void> {
+  const { world, options, tally: sum } = pass
   const stride = strides(world.clock)
-  const ends = await eachInTurn(world.db.shards, async (shard) => {
+  await inEachShard(pass, async (shard) => {
     let after: bigint | null = ID_BEFORE_ALL
     while (after !== null && options.signal?.aborted !== true) {
       const from: bigint = after
@@ -56,7 +76,6 @@ export async function eachRange(
       after = value
     }
   })
-  whole(ends)
 }
 
 /**

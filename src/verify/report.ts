@@ -58,6 +58,8 @@ export interface Report {
   readonly scope: 'full' | 'recent'
   /** False when a bound was reached before everything in scope was looked at. */
   readonly complete: boolean
+  /** The shards that could not be checked to their end. */
+  readonly missing: readonly number[]
   readonly startedAt: Date
   readonly durationMs: number
   /**
@@ -82,7 +84,10 @@ export interface Tally {
   add(chunk: Chunk, durationMs: number): void
   /** Rows of a kind looked at so far. */
   checked(subject: Subject): number
-  report(at: Pick<Report, 'scope' | 'complete' | 'startedAt' | 'durationMs'>): Report
+  report(
+    at: Pick<Report, 'scope' | 'complete' | 'startedAt' | 'durationMs'> &
+      Partial<Pick<Report, 'missing'>>,
+  ): Report
 }
 
 const NOTHING: Accounts = {
@@ -142,6 +147,7 @@ export function tally(examplesMax: number): Tally {
     },
     checked: (subject) => checked.get(subject) ?? 0,
     report: (at) => ({
+      missing: [],
       ...at,
       durationMs: Math.round(at.durationMs),
       longestMs: Math.round(longestMs),
@@ -203,6 +209,7 @@ export function reportJson(report: Report): object {
     ok: report.violations === 0,
     scope: report.scope,
     complete: report.complete,
+    ...(report.missing.length === 0 ? {} : { missing_shards: report.missing }),
     started_at: report.startedAt.toISOString(),
     duration_ms: report.durationMs,
     longest_statement_ms: report.longestMs,

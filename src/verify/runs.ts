@@ -48,7 +48,7 @@ export function verifyRuns(
     const signal = AbortSignal.any([stopping.signal, canceled.signal])
     try {
       const report = await verify(world, { signal, onProgress, keysAtOnce: KEYS_AT_ONCE })
-      if (!report.complete) return await endRun(db.global, id, { error: STOPPED })
+      if (signal.aborted) return await endRun(db.global, id, { error: STOPPED })
       world.onReport(report)
       return await endRun(db.global, id, { report: reportJson(report) })
     } finally {

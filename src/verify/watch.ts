@@ -1,7 +1,6 @@
 import type { Shard } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
-import { eachInTurn, whole } from '../each-shard.ts'
-import { strides, withLedgerRule, type Pass, type VerifyWorld } from './pass.ts'
+import { inEachShard, strides, withLedgerRule, type Pass, type VerifyWorld } from './pass.ts'
 import { tally, type Chunk, type Report } from './report.ts'
 import type { Span } from './snapshot-store.ts'
 import {
@@ -52,16 +51,15 @@ export function recentVerifier(world: VerifyWorld): (signal?: AbortSignal) => Pr
   return async (signal) => {
     const startedAt = world.clock.now()
     const startedMs = world.clock.elapsedMs()
-    const pass: Pass = { world, options: {}, tally: tally(SUSPECTS_MAX) }
+    const pass: Pass = { world, options: {}, tally: tally(SUSPECTS_MAX), missing: new Set() }
     const within = () =>
       signal?.aborted !== true && world.clock.elapsedMs() - startedMs < PASS_MS_MAX
     await checkWhole(pass)
-    const checked = await eachInTurn(world.db.shards, (shard) =>
-      checkShard(pass, shard, memory, within),
-    )
-    const complete = whole(checked).every((one) => one)
+    const checked = await inEachShard(pass, (shard) => checkShard(pass, shard, memory, within))
+    const missing = [...pass.missing]
+    const complete = missing.length === 0 && checked.every((one) => one)
     const durationMs = world.clock.elapsedMs() - startedMs
-    const report = pass.tally.report({ scope: 'recent', complete, startedAt, durationMs })
+    const report = pass.tally.report({ scope: 'recent', complete, missing, startedAt, durationMs })
     remember(memory, report)
     return withFewExamples(report)
   }

@@ -2,9 +2,10 @@ import { writeJson } from '../domain/json.ts'
 import { afterCall, SILENT_MS, type Called, type Verdict } from '../domain/delivery.ts'
 import { messageId } from '../domain/event.ts'
 import { signedHeaders, thinBody } from '../domain/webhook.ts'
-import { eachInTurn, eachPart, eachShard, beginningAt, whole } from '../each-shard.ts'
+import { eachInTurn, eachPart, eachShard, beginningAt, partly, whole } from '../each-shard.ts'
 import { tellEvent } from '../events/store.ts'
-import type { Clock, Db, Runner, Span, Tracer } from '../ports.ts'
+import type { Clock, Db, Runner, Shard, Span, Tracer } from '../ports.ts'
+import type { ShardTurns } from '../queue/shard-turns.ts'
 import {
   claimDeliveries,
   settleDeliveries,
@@ -42,6 +43,8 @@ export interface DeliveryWorld {
   readonly tracer?: Tracer
   /** Told when an endpoint is not called any more, and why. */
   readonly onDisabled?: (endpointId: bigint, why: string) => void
+  /** Which shards are asked for deliveries now; without it all of them are. */
+  readonly turns?: ShardTurns
 }
 
 /** A claimed delivery, and where it goes. */
@@ -78,14 +81,14 @@ export async function claimDue(
   )
   const claimed: Delivery[] = []
   // Not always the same shard first, which would have all the room.
-  const first = Math.floor(world.random() * db.shards.length)
-  const turns = await eachInTurn(beginningAt(db.shards, first), async (shard) => {
+  const asked = await eachInTurn(world.turns?.due() ?? anyFirst(world), async (shard) => {
     const rooms = [...free].flatMap(([endpointId, own]) =>
       own > 0 ? [{ endpointId, free: own }] : [],
     )
     const left = limit - claimed.length
     if (rooms.length === 0 || left === 0) return
     const dues = await claimDeliveries(shard, left, leaseMs, rooms)
+    world.turns?.asked(shard, dues.length > 0)
     const traces = await tracesFor(world, shard, dues)
     for (const due of dues) {
       const endpoint = endpoints.get(due.endpointId)
@@ -95,9 +98,14 @@ export async function claimDue(
       claimed.push(traceparent === undefined ? { due, endpoint } : { due, endpoint, traceparent })
     }
   })
-  if (claimed.length === 0) whole(turns)
+  for (const { shard, error } of asked.failed) world.turns?.failed(shard, error)
+  if (claimed.length === 0 && asked.done.length === 0) whole(asked)
   await paceEndpoints(db.global, pacesOf(claimed))
   return claimed
+}
+
+function anyFirst({ db: { shards }, random }: DeliveryWorld): readonly Shard[] {
+  return beginningAt(shards, Math.floor(random() * shards.length))
 }
 
 const UNTRACED: ReadonlyMap<bigint, string> = new Map()
@@ -241,17 +249,19 @@ async function noteEndpoints(world: DeliveryWorld, all: readonly Delivered[]): P
     else if (verdict.state === 'failed') failed.add(id)
   }
   for (const [id, ms] of pauses) {
-    whole(await eachShard(world.db.shards, (shard) => pauseEndpoint(shard, id, ms)))
+    // A shard that cannot be told delivers nothing either.
+    partly(await eachShard(world.db.shards, (shard) => pauseEndpoint(shard, id, ms)))
   }
   for (const id of gone) await disable(world, id, 'gone', null)
   for (const id of failed)
     if (await isSilent(world.db, id)) await disable(world, id, 'silent', SILENT_MS)
 }
 
-/** Whether nothing arrived at an endpoint for a day, in any shard. */
+/** Whether it is known that nothing arrived at an endpoint for a day, in any shard. */
 async function isSilent(db: Db, id: bigint): Promise<boolean> {
-  const arrived = whole(await eachShard(db.shards, (shard) => arrivedWithin(shard, id, SILENT_MS)))
-  return !arrived.includes(true)
+  const arrived = await eachShard(db.shards, (shard) => arrivedWithin(shard, id, SILENT_MS))
+  const { known, missing } = partly(arrived)
+  return missing.length === 0 && !known.includes(true)
 }
 
 /** Disable an endpoint, and tell the others. What is on its way to it stays, and waits. */

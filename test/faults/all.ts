@@ -1,4 +1,5 @@
 import { GATEWAY_MOODS } from './gateway-moods.ts'
+import { ILL_SHARD } from './ill-shard.ts'
 import { KILLS } from './kills.ts'
 import { LATE_WORDS } from './late-words.ts'
 import { MIXED_OPERATIONS } from './mixed-operations.ts'
@@ -14,6 +15,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...OUTAGES,
   ...GATEWAY_MOODS,
   TWO_GATEWAYS,
+  ILL_SHARD,
   ...LATE_WORDS,
   ...RACES,
   MIXED_OPERATIONS,

@@ -1,15 +1,13 @@
 import pg from 'pg'
 import { ask, openUser, type Entry } from './load.ts'
 import type { Scenario, Stage } from './scenario.ts'
+import { accepts, noSlower } from './slower.ts'
 import type { Stack } from './stack.ts'
 import { check } from './witnesses.ts'
 
 /** How long others are watched without a lock: before it, and as long again after it. */
 const FREE_MS = 30_000
 const LOCKED_MS = 60_000
-/** What a minute's lock may cost everybody else: twice as long, or so many milliseconds more. */
-const FACTOR_MAX = 2
-const MORE_MS_MAX = 50
 /** Payments of the locked user that are being charged when the lock begins. */
 const ON_THE_WAY = 20
 const ASKED_EVERY_MS = 500
@@ -95,13 +93,6 @@ async function askFor({ stack, asked, add }: Stage, userId: number, count: numbe
   await Promise.all(entries.map((entry) => ask(api, entry)))
 }
 
-/** How long answers took that came between two moments, in milliseconds. */
-function accepts(entries: readonly Entry[], fromMs: number, toMs: number): number[] {
-  return entries.flatMap(({ answers }) =>
-    answers.flatMap(({ atMs, tookMs }) => (atMs > fromMs && atMs < toMs ? tookMs : [])),
-  )
-}
-
 /** How long others' payments took that were made between two moments and are finished. */
 async function settles(stack: Stack, userId: number, from: Date, to: Date): Promise<number[]> {
   const rows = await stack.query<{ ms: number }>(`
@@ -110,16 +101,4 @@ async function settles(stack: Stack, userId: number, from: Date, to: Date): Prom
     where user_id <> ${userId} and last_error is null
       and created_at between '${from.toISOString()}' and '${to.toISOString()}'`)
   return rows.map(({ ms }) => ms)
-}
-
-function noSlower(name: string, before: readonly number[], during: readonly number[]) {
-  const [was, is] = [p99(before), p99(during)]
-  const slow = is <= Math.max(was * FACTOR_MAX, was + MORE_MS_MAX) ? [] : [`${is} ms`]
-  const told = `p99 ${was} ms without it, ${is} ms during it, ${during.length} of them`
-  return { ...check(name, slow, told), timed: true }
-}
-
-function p99(values: readonly number[]): number {
-  const sorted = values.toSorted((one, other) => one - other)
-  return Math.round(sorted[Math.floor(sorted.length * 0.99)] ?? 0)
 }

@@ -126,6 +126,8 @@ export interface StackOptions {
   readonly front?: boolean
   /** Whether the gateway remembers what it did when it is killed. */
   readonly gatewayFile?: boolean
+  /** How many shards there are; 1 by default. */
+  readonly shards?: number
   /** Whether there is a second gateway, `bank`, which carries out what is in euros. */
   readonly bank?: boolean
 }
@@ -159,6 +161,7 @@ export interface Stack {
   /** The mock gateway and the database, past the proxies. */
   readonly gatewayUrl: string
   readonly databaseUrl: string
+  readonly shards: number
   readonly deaths: readonly Death[]
   query<Row extends object>(text: string): Promise<Row[]>
   /** Let the database take no more writes, as one that is not the primary any more; and back. */
@@ -192,14 +195,13 @@ export async function startStack(
     deaths.push(death)
     onDeath(death)
   })
-  const { program, folder } = at
   const run = options.gatewayFile === true ? remembering(at) : {}
   const mock = await start('gateway', 'mock-gateway', {}, run)
   const ways = await openWays(server.port(), Number(new URL(mock.url).port), options, random)
   const { database, line, gateway } = ways
   const bank = options.bank === true ? await openBank(start, random) : null
   const PAYMENT_GATEWAY_URL = `http://127.0.0.1:${gateway.port}${MOCK}`
-  const settings = { PAYMENT_GATEWAY_URL, ...bank?.env, ...options.env }
+  const settings = { PAYMENT_GATEWAY_URL, ...shardsOf(options), ...bank?.env, ...options.env }
   const startAll = (role: 'api' | 'worker', count: number) =>
     Promise.all(
       upTo(count).map((index) => {
@@ -221,13 +223,15 @@ export async function startStack(
     bank,
     gatewayUrl,
     databaseUrl,
+    shards: options.shards ?? 1,
     deaths,
     query: (text) => query(databaseUrl, text),
     readOnly: (on) => turnReadOnly(server, at.name, on),
     turnGateway: (faults) => turnGateway(gatewayUrl, faults),
     command: (...args) =>
-      runCommand([program, ...args], folder, {
+      runCommand([at.program, ...args], at.folder, {
         ...FAST,
+        ...shardsOf(options),
         DATABASE_URL: databaseUrl,
         PAYMENT_GATEWAY_URL: gatewayUrl,
       }),
@@ -287,6 +291,10 @@ async function openBank(
     await turnGateway(url, faults)
   }
   return { process, way, front, url, env, begin }
+}
+
+function shardsOf({ shards = 1 }: StackOptions): Variables {
+  return { SHARDS: String(shards) }
 }
 
 /** The same address at another port. */

@@ -248,7 +248,7 @@ async function books(stack: Stack): Promise<Check> {
   const db = postgres({
     url: stack.databaseUrl,
     currency: 'USD',
-    shards: 1,
+    shards: stack.shards,
     poolMax: 2,
     connectTimeoutMs: 5_000,
     statementTimeoutMs: 20_000,

@@ -128,7 +128,11 @@ const RULES: readonly (readonly [files: RegExp, may: RegExp, who: string])[] = [
     /^src\/(gateways|domain)\/|^src\/ports|^node:|^undici$/,
     'gateways know no feature',
   ],
-  [/^src\/queue\//, /^src\/(queue|domain)\/|^src\/ports/, 'the queue knows no feature'],
+  [
+    /^src\/queue\//,
+    /^src\/(queue|domain)\/|^src\/(ports|each-shard)/,
+    'the queue knows no feature',
+  ],
   [
     /^src\/(payments|refunds)\/api\.ts$/,
     /^src\/domain\/|^src\/http\/(answer|idempotency|paths)\.ts$|^src\/payments\/api\.ts$/,

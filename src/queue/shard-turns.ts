@@ -1,0 +1,110 @@
+import { beginningAt } from '../each-shard.ts'
+import type { Clock, Shard } from '../ports.ts'
+
+/** Which shards a loop asks for work, and when: not those again and again that have none. */
+export interface ShardTurns {
+  /** The shards to ask now, beginning with any, so that none is always the first. */
+  due(): Shard[]
+  /** It was asked, and had work, or had none. */
+  asked(shard: Shard, found: boolean): void
+  /** It could not be asked. */
+  failed(shard: Shard, error: unknown): void
+  /** There may be work in a shard, or in any, so it is asked at the next turn. */
+  wake(shard?: Shard): void
+}
+
+interface TurnsOptions {
+  readonly shards: readonly Shard[]
+  readonly clock: Clock
+  /** Chance in [0, 1): processes that start together soon ask at different times. */
+  readonly random: () => number
+  /** The first pause of a shard without work, in milliseconds. */
+  readonly pauseMs: number
+  /** Asks a shard for anything, to see whether it is well again. */
+  readonly look: (shard: Shard) => Promise<unknown>
+  /** Told when a shard turns out to be ill, and by what. */
+  readonly onIll?: (shard: Shard, error: unknown) => void
+}
+
+/** The longest pause of a shard that has no work, in milliseconds. */
+const EMPTY_MS_MAX = 2_000
+
+/** Between two looks at a shard that is ill, in milliseconds. */
+const LOOK_MS = 1_000
+
+/**
+ * How long a shard is left alone that failed, in milliseconds; it doubles where it answers looks
+ * and fails at the work itself. Whoever asks it may wait for as long as a statement may take, and
+ * all other shards with him.
+ */
+const FAILED_MS = { min: 250, max: 30_000 }
+
+interface State {
+  /** The pause that it had last; 0: it had work. */
+  emptyMs: number
+  nextMs: number
+  /** How often it failed since it last gave an answer. */
+  failures: number
+  ill: boolean
+  looking: boolean
+}
+
+/**
+ * Take turns with shards. One that has no work is asked after a pause, which doubles up to two
+ * seconds; so however many shards there are, a process that has nothing to do asks for it no more
+ * often. One that is ill is looked at beside the work until it answers: nobody waits for it. A
+ * single shard is asked at every turn.
+ */
+export function shardTurns(options: TurnsOptions): ShardTurns {
+  const { shards, clock, random, pauseMs, look, onIll = () => undefined } = options
+  const states = new Map(shards.map((shard) => [shard, wellAndDue()]))
+  const of = (shard: Shard) => states.get(shard) as State // There is one for each.
+  const emptyMsMax = Math.max(pauseMs, Math.min(EMPTY_MS_MAX, pauseMs * shards.length))
+
+  const lookAt = (shard: Shard, state: State): void => {
+    state.looking = true
+    look(shard)
+      .then(
+        () => (state.ill = false),
+        () => (state.nextMs = clock.elapsedMs() + LOOK_MS),
+      )
+      .finally(() => (state.looking = false))
+  }
+
+  return {
+    due() {
+      if (shards.length === 1) return [...shards]
+      const nowMs = clock.elapsedMs()
+      const all = beginningAt(shards, Math.floor(random() * shards.length))
+      const due = all.filter((shard) => of(shard).nextMs <= nowMs)
+      return due.filter((shard) => {
+        const state = of(shard)
+        if (state.ill && !state.looking) lookAt(shard, state)
+        return !state.ill
+      })
+    },
+    asked(shard, found) {
+      const state = of(shard)
+      state.failures = 0
+      state.emptyMs = found ? 0 : Math.min(emptyMsMax, Math.max(pauseMs, state.emptyMs * 2))
+      state.nextMs = clock.elapsedMs() + state.emptyMs * (0.5 + random() / 2)
+    },
+    failed(shard, error) {
+      const state = of(shard)
+      if (state.failures === 0) onIll(shard, error)
+      const restMs = Math.min(FAILED_MS.max, FAILED_MS.min * 2 ** state.failures)
+      Object.assign(state, { ill: true, nextMs: clock.elapsedMs() + restMs })
+      state.failures += 1
+    },
+    wake(shard) {
+      for (const one of shard === undefined ? shards : [shard]) {
+        const state = of(one)
+        if (!state.ill) Object.assign(state, { nextMs: 0, emptyMs: 0 })
+      }
+    },
+  }
+}
+
+function wellAndDue(): State {
+  return { emptyMs: 0, nextMs: 0, failures: 0, ill: false, looking: false }
+}
