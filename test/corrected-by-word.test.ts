@@ -194,3 +194,28 @@ test('a correction by word is answered the same under its key, and another refer
   assert.match(String(body['explanation']), /an operator booked that the gateway had executed it/)
   assert.equal((await lates(world)).length, 1)
 })
+
+test('of payments that are corrected together the later ones find what the earlier ones left', async (t) => {
+  const world = await testWorld(t)
+  const ids = await declined(world, 'withdraw', 3)
+  // What they had is spent, but for a payment and a half.
+  const [user] = await world.sql<{ id: bigint }>('select id from users')
+  const userId = user?.id ?? 0n
+  world.gateway.script = ['success']
+  await world.accept([{ type: 'withdraw', userId, amount: 7_500n, idempotencyKey: null }])
+  await world.work()
+  assert.equal((await balanced(world))['user'], 7_650n)
+  const requests = await Promise.all(
+    ids.map(async (id) => {
+      const letterId = await openLetter(world, id)
+      return { letterId, gatewayRef: `gw-${id}`, againstEvidence: true }
+    }),
+  )
+  const answers = await untilFree(() => correct({ db: world.db }, JANE, requests))
+  assert.ok(answers.every(({ kind }) => kind === 'corrected'))
+  assert.deepEqual(
+    (await lates(world)).map(({ user: paid }) => paid),
+    [-5_100n, -2_550n, 0n],
+  )
+  assert.equal((await balanced(world))['user'], 0n)
+})

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Clock } from '../src/ports.ts'
+import { idsOfTime, noteMinutes } from '../src/payments/time-index-store.ts'
 import { startMinutes } from '../src/payments/time-index.ts'
 import { pageOfViews } from '../src/payments/read.ts'
 import type { PaymentFilter } from '../src/payments/list-store.ts'
@@ -171,4 +172,29 @@ test('refunds, returns and redriven payments are noted in their minute when they
   const [booked] = await bookReturns(returning, JANE, [draft])
   assert.ok(booked?.kind === 'booked')
   assert.deepEqual(await noted(), [booked.payment.id, booked.payment.id, minute()])
+})
+
+test('a time reaches into the neighbouring minutes, because ids are given ahead and clocks disagree', async (t) => {
+  const { db } = await testWorld(t)
+  const [shard] = db.shards
+  assert.ok(shard !== undefined)
+  const start = Date.UTC(2030, 0, 1)
+  await noteMinutes(
+    shard,
+    Array.from({ length: 10 }, (_, nth) => ({
+      minuteMs: start + nth * MINUTE_MS,
+      idMin: BigInt(nth * 100 + 1),
+      idMax: BigInt(nth * 100 + 99),
+    })),
+  )
+  const ids = async (from: number | null, to: number | null) => {
+    const at = (minute: number | null) =>
+      minute === null ? null : new Date(start + minute * MINUTE_MS)
+    const { low, high } = await idsOfTime(shard, at(from), at(to))
+    return { low: Number(low), high: Number(high) }
+  }
+  // Two minutes on either side, and what lies between them and the next that are known.
+  assert.deepEqual(await ids(5, 6), { low: 299, high: 901 })
+  assert.ok((await ids(5, null)).low <= 301)
+  assert.ok((await ids(null, 3)).high >= 599)
 })

@@ -4,8 +4,9 @@ import { test } from 'node:test'
 import { loadConfig } from '../src/config/config.ts'
 import { listen } from '../src/process/listen.ts'
 import { httpHeaders } from '../src/process/drivers.ts'
-import { termsOf } from '../src/process/routing.ts'
+import { checkGateways, termsOf } from '../src/process/routing.ts'
 import { roleOf, usesDatabase, type Roles } from '../src/process/shared.ts'
+import { testWorld } from './harness.ts'
 
 const role = (api: boolean, worker: boolean, mockGateway: boolean): Roles => ({
   api,
@@ -119,5 +120,48 @@ test('what a gateway can do, and what its calls carry, is as the settings say', 
     '2',
     'x-shop',
     'a',
+  ])
+})
+
+const TWO = {
+  GATEWAYS: 'http,bank',
+  PAYMENT_GATEWAY_URL: 'https://gateway.test',
+  GATEWAY_TIMEOUT_SECONDS: '2',
+  GATEWAY_BANK_DRIVER: 'http',
+  GATEWAY_BANK_URL: 'https://bank.test',
+  GATEWAY_BANK_TIMEOUT_SECONDS: '7',
+  GATEWAY_BANK_LOOKUP: 'none',
+  GATEWAY_ROUTES: 'withdraw:*=bank,*=http',
+}
+
+test('each gateway has terms of its own, and of one that is gone nothing is assumed', () => {
+  const terms = termsOf(loadConfig(TWO))
+  const all = ['http', 'bank', 'gone'].map((name) => {
+    const { timeoutMs, lookup, gone = false } = terms(name)
+    return [timeoutMs, lookup === 'none', gone]
+  })
+  assert.deepEqual(all, [
+    [2_000, false, false],
+    [7_000, true, false],
+    [2_000, true, true],
+  ])
+})
+
+test('what waits for a gateway that is not configured is counted over all shards', async (t) => {
+  const { db, sql } = await testWorld(t, { shards: 3 })
+  for (const [shard, count] of [1, 4, 2].entries()) {
+    await sql(
+      `insert into payment_tasks (shard, payment_id, gateway, operation, run_at)
+       select $1, 3 * n + $1, case when n > 1 then 'old' else 'older' end, 'payout', '2030-01-01'
+       from generate_series(1, $2::int) n`,
+      [shard, count],
+    )
+  }
+  const told: string[] = []
+  const log = { warn: (problem: unknown) => void told.push(String(problem)) }
+  await checkGateways({ db, config: loadConfig(TWO), log })
+  assert.deepEqual(told.toSorted(), [
+    'GATEWAYS must name old until its payments are final: 4 of them wait for it',
+    'GATEWAYS must name older until its payments are final: 3 of them wait for it',
   ])
 })

@@ -277,3 +277,22 @@ test('the background loop carries out what is started', async (t) => {
   await redriver.stop()
   await assertBooks(world)
 })
+
+test('what was charged after it had failed is in no snapshot, whatever is asked for', async (t) => {
+  const world = await testWorld(t)
+  const [charged] = await declined(world, 'deposit', 3)
+  await world.sql(
+    `update dead_letters set class = 'unknown', error = 'charged_after_failed'
+     where payment_id = $1`,
+    [charged],
+  )
+  for (const [filter, count] of [
+    [ALL, 2],
+    [{ ...ALL, class: 'unknown' }, 0],
+    [{ ...ALL, error: 'charged_after_failed' }, 0],
+    [{ ...ALL, class: 'failed' }, 2],
+  ] as const) {
+    const { run, matching } = await plan(world.world, filter, 'jane')
+    assert.deepEqual([run.total, matching], [count, count])
+  }
+})

@@ -4,6 +4,7 @@ import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import { lettersOfPayment } from '../src/dead-letters/store.ts'
 import type { RefundAnswer } from '../src/domain/refund.ts'
+import { acceptRefunds } from '../src/refunds/refund.ts'
 import { timeline } from '../src/timeline/timeline.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { JANE } from './operators.ts'
@@ -276,4 +277,28 @@ test('a run of the service repeats refunds with the part of the commission that 
   const { body } = await call('GET', '/payments?type=refund&status=new')
   const [repeat] = body['data'] as Record<string, unknown>[]
   assert.deepEqual([repeat?.['amount'], repeat?.['fee_returned']], [40, 0.8])
+})
+
+test('those that were put in the queue are told, and no refusal is among them', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world)
+  const told: number[] = []
+  const asked = {
+    db: world.db,
+    refundFee: 'keep',
+    onEnqueued: (n: number) => told.push(n),
+  } as const
+  const ask = (...amounts: string[]) =>
+    acceptRefunds(
+      asked,
+      amounts.map((amount, index) => refundOf(deposit.id, amount, `${amount}-${index}`)),
+    )
+  const first = await ask('30', '80', '30')
+  assert.deepEqual(
+    first.map(({ kind }) => kind),
+    ['accepted', 'refused', 'accepted'],
+  )
+  assert.deepEqual(told, [2])
+  await ask('30', '80', '30')
+  assert.deepEqual(told, [2], 'what is repeated is not put there again')
 })

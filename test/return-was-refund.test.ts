@@ -186,8 +186,14 @@ test('an operator who says how a refund ended takes back the return that it was'
   const letterId = await openLetter(world, refundId)
   const word = { letterId, outcome: 'success', gatewayRef: refOf(refundId) } as const
   const world2 = { db: world.db, terms: world.world.terms }
+  await world.sql('delete from payment_minutes')
   const [answer] = await untilFree(() => resolve(world2, JANE, [word]))
   assert.equal(answer?.kind, 'resolved')
+  // What takes it back is a payment, which a list of its time finds.
+  const noted = await world.sql(`
+    select id from payments join payment_minutes on id between id_min and id_max
+    where id = (select max(id) from payments)`)
+  assert.equal(noted.length, 1)
   const { user, losses } = await moved(world, before)
   assert.deepEqual([user, losses], [-5_000n, 0n])
   assert.deepEqual(await violations(world), [])

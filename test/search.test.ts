@@ -249,3 +249,21 @@ test('a search over many shards asks few statements at a time', async (t) => {
   )
   assert.deepEqual((await groupLetters(reads)).known, [])
 })
+
+test('what is called so stands before what only costs as much, also where it costs that itself', async (t) => {
+  const world = await testWorld(t)
+  const userId = await world.user(0n)
+  const ids: bigint[] = []
+  for (const [index, amount] of [4_700n, 100n, 4_700n, 4_700n].entries()) {
+    const idempotencyKey = index < 2 ? `${47 - index}` : null
+    const [answer] = await world.accept([{ type: 'deposit', userId, amount, idempotencyKey }])
+    assert(answer?.kind === 'accepted')
+    ids.push(answer.payment.id)
+  }
+  const [both = 0n, , third = 0n, fourth = 0n] = ids
+  assert.deepEqual((await find(world, '47')).payments, [
+    [both, ['amount', 'idempotency_key']],
+    [fourth, ['amount']],
+    [third, ['amount']],
+  ])
+})

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { charge, claim } from '../src/charging/charge.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import { timeline, type TimelineEvent } from '../src/timeline/timeline.ts'
@@ -239,4 +240,25 @@ test('every route of operators is documented with a summary, a tag and its refus
     assert(operation.summary.length > 0 && operation.tags.length === 1, path)
     assert('503' in operation.responses, path)
   }
+})
+
+test('a yes in time is not told as late, whatever else came late', async (t) => {
+  const world = await testWorld(t)
+  const [id = 0n] = await accepted(world, 'withdraw')
+  const [lostClaim] = await claim(world.world, 1)
+  assert(lostClaim !== undefined)
+  world.gateway.script = ['in_doubt']
+  const late = await charge(world.world, lostClaim)
+  world.clock.advance(LEASE_MS)
+  world.gateway.script = ['success']
+  await world.work()
+  await world.settle([late])
+  const told = await story(world, id)
+  assert.ok(
+    told.some((line) => line.endsWith('in_doubt late')),
+    told.join(),
+  )
+  const { explanation = '' } = (await timeline(world.world, id)) ?? {}
+  assert.match(explanation, /^The gateway executed it/)
+  assert.doesNotMatch(explanation, /late/)
 })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { unsettledIn } from '../src/adapters/unsettled.ts'
 import type { ChargeWorld, Settlement } from '../src/charging/charge.ts'
-import { Unavailable } from '../src/ports.ts'
+import { CommitUnknown, Unavailable } from '../src/ports.ts'
 import type { Process } from '../src/process/shared.ts'
 import { openSettlements, settleLeftovers } from '../src/process/settlements.ts'
 import { withShards } from '../src/each-shard.ts'
@@ -81,9 +81,10 @@ function processWith(unsettledDir: string | null) {
   return { lines, own: { config, log, tracer: null } as unknown as Process }
 }
 
-for (const [name, chosen] of [
-  ['is left in a file, and the next one to start writes it', true],
-  ['has its last word in the log, where no folder is set', false],
+for (const [name, chosen, why] of [
+  ['is left in a file, and the next one to start writes it', true, new Unavailable('away')],
+  ['as nobody knows of its commit is left in a file as well', true, new CommitUnknown('cut')],
+  ['has its last word in the log, where no folder is set', false, new Unavailable('away')],
 ] as const) {
   test(`what a stopping process cannot write ${name}`, async (t) => {
     const world = await testWorld(t)
@@ -93,7 +94,7 @@ for (const [name, chosen] of [
     assert.ok(done, 'done')
     const folder = folderOf(t)
     const stopping = processWith(chosen ? folder : null)
-    const away = () => Promise.reject(new Unavailable('away'))
+    const away = () => Promise.reject(why)
     const db = withShards(world.db, (shard) => ({ ...shard, run: away, transaction: away }))
     const cut = { ...world.world, db }
     const settler = openSettlements(stopping.own, cut, () => undefined)

@@ -57,10 +57,13 @@ test('endpoints are made, shown, changed and removed in a terminal, while no API
 test('deliveries are looked at, tried and repeated in a terminal', async (t) => {
   const { world, turn } = await delivering(t)
   const { webhooks, json } = commandsOn(t, world.url)
-  const to = await receiver(t, status(500), (response) => void response.end('taken \u001b[2J'))
+  const answers = [status(500), status(302, { location: '/other' })]
+  const to = await receiver(t, ...answers, (response) => void response.end('taken \u001b[2J'))
   const { secret } = await json('create', '--url', to.url, '--types', 'payment.succeeded')
   const failing = await webhooks('test', '1')
   assert.deepEqual([failing.code, failing.stdout.split(' ')[0]], [1, '500'])
+  const elsewhere = await webhooks('test', '1')
+  assert.deepEqual([elsewhere.code, elsewhere.stdout.split(' ')[0]], [1, '302'])
   const tried = await json('test', '1')
   assert.deepEqual([tried['status'], tried['reply']], [200, 'taken \u001b[2J'])
   assert.ok(to.received.every((one) => verifies(one, String(secret))))
