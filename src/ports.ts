@@ -235,6 +235,8 @@ export interface Gateway {
    * goes on.
    */
   cancel?(operation: GatewayOperation, signal?: AbortSignal): Promise<Evidence<LookupOutcome>>
+  /** Whether it sends notices from this address; not there: that is no sign of anything. */
+  sendsFrom?(source: string): boolean
   /** Read what the gateway sends by itself. Pure: nothing is looked up or kept. */
   readNotice?(raw: RawNotice): Notice
   close(): Promise<void>

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
+import http from 'node:http'
 import { test, type TestContext } from 'node:test'
 import fastify from 'fastify'
 import { systemClock } from '../src/adapters/clock.ts'
+import { noticeRoom } from '../src/charging/notice-room.ts'
 import { noticeRoutes } from '../src/charging/notice-routes.ts'
 import { readHttpNotice } from '../src/gateways/http-notice.ts'
 import { readYookassaNotice } from '../src/gateways/yookassa-notice.ts'
@@ -297,4 +299,64 @@ test('a name that is no gateway, and a body that is too large, are refused', asy
   const unknown = await send('bank', '{}')
   assert.deepEqual([unknown.status, JSON.parse(unknown.text).code], [404, 'gateway_not_found'])
   assert.equal((await send('http', 'x'.repeat(300_000))).status, 413)
+})
+
+/** A request that has sent its head and waits with its body; what it is answered. */
+function slowly(t: TestContext, url: string, path: string, length: number) {
+  const request = http.request(`${url}/api/v1/gateways/${path}/notices`, {
+    method: 'POST',
+    headers: { 'content-length': length },
+    agent: new http.Agent(),
+  })
+  t.after(() => request.destroy())
+  request.on('error', () => undefined)
+  const status = new Promise<number>((resolve) => {
+    request.on('response', (response) => {
+      response.resume()
+      resolve(response.statusCode ?? 0)
+    })
+  })
+  request.flushHeaders()
+  return { request, status }
+}
+
+test('what a head tells is refused before any body is read', async (t) => {
+  const { url } = await api(t)
+  assert.equal(await slowly(t, url, 'bank', 100).status, 404)
+  assert.equal(await slowly(t, url, 'http', 300_000).status, 413)
+})
+
+test('bodies of one caller take so much room at once, which is free again when they end', async (t) => {
+  const { url, send, due } = await api(t)
+  const body = '{"payment_id":8,"type":"deposit"}'
+  const full = 256 * 1_024
+  const held = [1, 2, 3, 4].map(() => slowly(t, url, 'http', full))
+  // Heads arrive in no order, so it is asked until all of them have.
+  let answer = await send('http', body)
+  while (answer.status !== 429 || answer.headers.get('retry-after') !== '1') {
+    answer = await send('http', '{"payment_id":99,"type":"deposit"}')
+  }
+  const text = await (await fetch(`${url}/metrics`)).text()
+  assert.match(text, /payments_gateway_notices_total{gateway="http",verdict="crowded"} [1-9]/)
+  for (const { request } of held) request.destroy()
+  while (answer.status !== 200) answer = await send('http', body)
+  assert.deepEqual(await due(), [8])
+})
+
+test('bodies that were read one after the other leave their room, on every way in', async (t) => {
+  const { send } = await noticed(t, (raw) => readHttpNotice(raw.body))
+  const large = `"${'x'.repeat(250_000)}"`
+  for (let at = 0; at < 6; at += 1) assert.deepEqual(await send(large), [400, undefined])
+})
+
+test('room is taken by caller and in all, and given back once', () => {
+  const room = noticeRoom()
+  const mebibyte = 1_024 * 1_024
+  const [first, ...others] = Array.from({ length: 16 }, (_, at) => room.take(`c${at}`, mebibyte))
+  assert.ok(first !== null && first !== undefined && others.every((one) => one !== null))
+  assert.equal(room.take('c99', 1), null, 'nothing is left')
+  first()
+  first()
+  assert.notEqual(room.take('c99', mebibyte), null)
+  assert.equal(room.take('c0', 1), null, 'it was given back once')
 })

@@ -39,6 +39,8 @@ export interface Metrics {
   gatewayCall(call: 'charge' | 'lookup', outcome: string, durationMs: number): void
   /** One payment that became final, `durationMs` after it was created. */
   paymentCompleted(durationMs: number): void
+  /** One notice of a gateway, and what became of it. */
+  notice(gateway: string, verdict: string): void
   /** Spans that a collector took, or that nobody will. */
   spans(result: 'exported' | 'dropped', count: number): void
   /** Register where the breakers are read at each scrape. */
@@ -102,6 +104,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     pool: gauges.pool,
     database: gauges.database,
     violations: createViolations(registry),
+    notice: createNotices(registry, statsd),
     spans: createSpans(registry, statsd),
     text: async () => {
       await gauges.refresh()
@@ -130,6 +133,19 @@ function createViolations(registry: Registry): Metrics['violations'] {
 }
 
 /** No samples while nothing is traced. */
+function createNotices(registry: Registry, statsd: Statsd | null): Metrics['notice'] {
+  const notices = new Counter({
+    name: 'payments_gateway_notices_total',
+    help: 'Notices of gateways, and what became of them.',
+    labelNames: ['gateway', 'verdict'],
+    registers: [registry],
+  })
+  return (gateway, verdict) => {
+    notices.inc({ gateway, verdict })
+    statsd?.count(`payments_gateway_notices_total.${gateway}.${verdict}`, 1)
+  }
+}
+
 function createSpans(registry: Registry, statsd: Statsd | null): Metrics['spans'] {
   const counter = new Counter({
     name: 'payments_trace_spans_total',

@@ -4,6 +4,7 @@ import type { Caller } from '../http/caller.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { allowance } from '../http/rate-limit.ts'
 import type { Clock } from '../ports.ts'
+import { noticeRoom } from './notice-room.ts'
 import { takeNotice, type NoticeWorld } from './notices.ts'
 
 interface NoticeRoutes extends NoticeWorld {
@@ -42,10 +43,21 @@ const schema = {
 /** `POST /gateways/{name}/notices`. */
 export function noticeRoutes(world: NoticeRoutes): FastifyPluginAsync {
   const take = hintLimits(world.clock)
+  const room = noticeRoom()
   return async (app) => {
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
     const options = { schema, bodyLimit: BYTES_MAX }
+    // Before any of the body is read.
+    app.addHook<{ Params: { name: string } }>('onRequest', async (request, reply) => {
+      const refusal = unread(world, request, (caller, bytes) => {
+        const leave = room.take(caller, bytes)
+        if (leave !== null) reply.raw.once('close', leave)
+        return leave !== null
+      })
+      if (refusal === 'rate_limited') void reply.header('retry-after', '1')
+      return refusal === null ? undefined : refuse(reply, { code: refusal })
+    })
     app.post<{ Params: { name: string } }>(PATH, options, async (request, reply) => {
       const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
       const { address, network } = world.callerOf(request.raw)
@@ -57,6 +69,26 @@ export function noticeRoutes(world: NoticeRoutes): FastifyPluginAsync {
       return refuse(reply, { code: 'rate_limited' })
     })
   }
+}
+
+/** Why a notice is refused by what is known before its body; null: it is read. */
+function unread(
+  { gateways, callerOf, onNotice }: NoticeRoutes,
+  { params: { name }, raw }: FastifyRequest<{ Params: { name: string } }>,
+  take: (caller: string, bytes: number) => boolean,
+) {
+  const gateway = gateways.get(name)
+  if (gateway?.readNotice === undefined) return 'gateway_not_found'
+  const { address, network } = callerOf(raw)
+  if (gateway.sendsFrom?.(address) === false) {
+    onNotice(name, 'refused')
+    return 'notice_refused'
+  }
+  const length = Number(raw.headers['content-length'] ?? BYTES_MAX)
+  // What says that it is larger is refused as such.
+  if (length > BYTES_MAX || take(network, length)) return null
+  onNotice(name, 'crowded')
+  return 'rate_limited'
 }
 
 /** Take a hint of a caller for a gateway; how long it has to wait otherwise. */

@@ -5,15 +5,18 @@ import { hurryTask } from '../queue/store.ts'
 export interface NoticeWorld {
   readonly db: Db
   /** The gateways of this process, by name. */
-  readonly gateways: ReadonlyMap<string, Pick<Gateway, 'readNotice'>>
+  readonly gateways: ReadonlyMap<string, Pick<Gateway, 'readNotice' | 'sendsFrom'>>
   /** Told that a route has something to ask about. */
   readonly onHurried: (route: Route) => void
   /** Told what became of each. */
   readonly onNotice: (gateway: string, what: NoticeEnd) => void
 }
 
-/** What became of a notice: only the first two cost more than reading it. */
-export type NoticeEnd = 'hurried' | 'nothing' | 'ignored' | 'refused' | 'limited'
+/**
+ * What became of a notice: only the first two cost more than reading it, and `crowded` ones were
+ * not even read.
+ */
+export type NoticeEnd = 'hurried' | 'nothing' | 'ignored' | 'refused' | 'limited' | 'crowded'
 
 type Taken =
   | { readonly kind: 'taken' }

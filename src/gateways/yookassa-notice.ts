@@ -35,7 +35,7 @@ function familyOf(address: string): 'ipv4' | 'ipv6' {
 }
 
 /** Whether an address is one of YooKassa's; one that is written as IPv6 may be of IPv4. */
-function isTrusted(source: string): boolean {
+export function isTrusted(source: string): boolean {
   const address = source.replace(/^::ffff:(?=\d+\.)/i, '')
   return isIP(address) !== 0 && TRUSTED.check(address, familyOf(address))
 }

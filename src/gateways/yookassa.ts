@@ -5,7 +5,7 @@ import { declined, placed, placeOf, unanswered, unasked } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall } from './http-exchange.ts'
 import { clamp, retryAfterOf } from './retry-after.ts'
 import { findListed } from './yookassa-list.ts'
-import { readYookassaNotice } from './yookassa-notice.ts'
+import { isTrusted, readYookassaNotice } from './yookassa-notice.ts'
 import {
   readYookassa,
   refOf,
@@ -104,6 +104,7 @@ export function yookassaGateway(options: YookassaOptions): Gateway {
       // One that waits for its payer cannot be canceled: it ends by itself.
       return isWord ? seen : lookup(operation, signal)
     },
+    sendsFrom: isTrusted,
     readNotice: readYookassaNotice,
     close: () => client.close(),
   }

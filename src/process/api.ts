@@ -158,14 +158,17 @@ function gatewaysShown({ db, config }: Process, { gateways }: ApiNeeds) {
 }
 
 /** What gateways send by themselves, and whom that wakes. */
-function noticesOf({ db, log }: Process, { gateways, guards, wake }: ApiNeeds) {
+function noticesOf({ db, log, metrics }: Process, { gateways, guards, wake }: ApiNeeds) {
   return {
     db,
     clock: systemClock,
     gateways: new Map(gateways.map(({ config, gateway }) => [config.name, gateway])),
     callerOf: guards.callerOf,
     onHurried: ({ operation }: Route) => wake(operation),
-    onNotice: (gateway: string, what: NoticeEnd) => log.debug({ gateway, what }, 'a notice'),
+    onNotice(gateway: string, what: NoticeEnd) {
+      metrics.notice(gateway, what)
+      log.debug({ gateway, what }, 'a notice')
+    },
   }
 }
 
