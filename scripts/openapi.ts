@@ -31,6 +31,7 @@ import { API, MOCK_GATEWAY } from '../src/http/paths.ts'
 import { verificationRoutes } from '../src/verify/run-routes.ts'
 import { VERSION } from '../src/process/version.ts'
 import { refundRoutes } from '../src/refunds/routes.ts'
+import { replayRoutes } from '../src/runs/replay-routes.ts'
 import { runRoutes } from '../src/runs/routes.ts'
 import { userListRoutes } from '../src/users/list-routes.ts'
 import { userRoutes } from '../src/users/routes.ts'
@@ -68,6 +69,7 @@ const routes: FastifyPluginAsync[] = [
   eventRoutes(nobody),
   webhookRoutes(nobody),
   deliveryRoutes(nobody),
+  replayRoutes(nobody),
   refundRoutes(nobody),
   deadLetterRoutes(nobody),
   letterGroupRoutes(nobody),

@@ -9,6 +9,8 @@ import type { Roles } from './process/shared.ts'
 import { VERSION } from './process/version.ts'
 import { moneyCommands } from './refunds/command.ts'
 import { redriveCommand } from './runs/command.ts'
+import { planMissed } from './runs/events.ts'
+import { replayCommand } from './runs/replay-command.ts'
 import { paymentCommand } from './timeline/command.ts'
 import { usersCommand } from './users/command.ts'
 import { verifyCommand } from './verify/command.ts'
@@ -68,7 +70,7 @@ paymentCommand(program, openTool)
 moneyCommands(program, openTool)
 usersCommand(program, openTool, eraseUser)
 exportCommand(program, openTool)
-webhooksCommand(program, openTool)
+replayCommand(webhooksCommand(program, openTool, planMissed), openTool)
 gatewaysCommand(program, openTool)
 
 runProgram(async (args) => {

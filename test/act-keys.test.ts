@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { cancel as cancelRun, plan, step } from '../src/runs/run.ts'
+import { plan } from '../src/runs/letters.ts'
+import { cancel as cancelRun, step } from '../src/runs/run.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { declined, openLetter } from './operators.ts'
 import { ALL } from './redrive-kit.ts'

@@ -75,6 +75,28 @@ const HISTORY = `
   insert into gateway_refs select 0, 'http', 'ref ' || n, n from generate_series(1, ${ROWS}) n;
   insert into payment_minutes
   select 0, timestamptz '2030-01-01' + n * interval '1 minute', n, n
+  from generate_series(1, ${ROWS}) n;
+  insert into events (shard, id, payment_id, type, sequence, body, created_at, position)
+  select
+    0, n, n, case when n % 10 = 0 then 'payment.failed' else 'payment.succeeded' end, 1,
+    repeat('x', 700), timestamptz '2030-01-01' + n * interval '1 minute',
+    case when n % 200 = 0 then null else n end
+  from generate_series(1, ${ROWS}) n;
+  insert into webhook_subscriptions (shard, endpoint_id, version, types, deliver)
+  select 0, n, 1, '{payment.succeeded}', true from generate_series(1, 4) n;
+  insert into deliveries
+    (shard, event_id, endpoint_id, payment_id, position, state, run_at, attempts, created_at,
+     ended_at, replay_id)
+  select
+    0, n, n % 4 + 1, n, n,
+    case when n % 100 = 0 then 'failed' when n % 20 = 0 then 'pending' else 'delivered' end,
+    timestamptz '2030-01-01' + n * interval '1 minute', 1, timestamptz '2030-01-01',
+    case when n % 20 = 0 and n % 100 <> 0 then null else timestamptz '2030-01-02' end,
+    case when n % 10 = 0 then n / 1000 end
+  from generate_series(1, ${ROWS}) n;
+  insert into delivery_attempts
+  select
+    0, n, n % 4 + 1, 1, timestamptz '2030-01-01' + n * interval '1 minute', 10, 200
   from generate_series(1, ${ROWS}) n`
 
 /** The tables that grow for as long as payments are made. */
@@ -96,6 +118,9 @@ export const LARGE: readonly string[] = [
   'user_details',
   'gateway_refs',
   'payment_minutes',
+  'events',
+  'deliveries',
+  'delivery_attempts',
 ]
 
 /** What a plan depends on besides the data, as the embedded server has it. */

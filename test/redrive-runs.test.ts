@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
-import { cancel, plan, start, startRedriver, step } from '../src/runs/run.ts'
+import { plan } from '../src/runs/letters.ts'
+import { cancel, start, startRunner, step } from '../src/runs/run.ts'
 import {
   advanceRun,
   beginStep,
@@ -127,12 +128,7 @@ const SECOND_RECORDS = {
     return advanceRun(world.db.global, begun, counts)
   },
   'puts off a part of it': (world: TestWorld, begun: Step) =>
-    putOff(
-      world.db.global,
-      begun,
-      { ...NO_COUNTS, redriven: 1 },
-      new Set(begun.letterIds.slice(1)),
-    ),
+    putOff(world.db.global, begun, { ...NO_COUNTS, redriven: 1 }, new Set(begun.ids.slice(1))),
 }
 
 for (const [name, record] of Object.entries(SECOND_RECORDS)) {
@@ -150,8 +146,8 @@ for (const [name, record] of Object.entries(SECOND_RECORDS)) {
     const first = await begin()
     world.clock.advance(30_000)
     const second = await begin()
-    assert.deepEqual(second.letterIds, first.letterIds)
-    await putOff(world.db.global, first, NO_COUNTS, new Set(first.letterIds))
+    assert.deepEqual(second.ids, first.ids)
+    await putOff(world.db.global, first, NO_COUNTS, new Set(first.ids))
     await record(world, second)
 
     for (let round = 0; round < 5; round += 1) {
@@ -272,7 +268,7 @@ test('the background loop carries out what is started', async (t) => {
   await start(world.world, run.id, { ...BY, ratePerSecond: 100 })
   // The manual clock does not wait, so the loop yields to the test here.
   const sleep = async () => void (await turn())
-  const redriver = startRedriver({ ...world.world, clock: { ...world.clock, sleep } })
+  const redriver = startRunner({ ...world.world, clock: { ...world.clock, sleep } })
   while ((await readRun(world.db.global, run.id))?.state !== 'done') await sleep()
   await redriver.stop()
   await assertBooks(world)

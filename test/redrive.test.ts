@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
-import { plan } from '../src/runs/run.ts'
+import { plan } from '../src/runs/letters.ts'
 import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 import {
   accepted,

@@ -14,14 +14,21 @@ import {
 } from '../src/runs/store.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 
-const START = { actor: 'joe', reason: 'again', requestId: 'r2', ageMsMax: 60_000, key: null }
+const START = {
+  actor: 'joe',
+  reason: 'again',
+  requestId: 'r2',
+  ageMsMax: 60_000,
+  key: null,
+  endpointId: null,
+}
 const LEASE_MS = 30_000
 const NONE: StepCounts = { redriven: 0, skipped: 0, refused: 0, refusals: {} }
 
 /** Plan a run of letters with these ids. */
-function planned(world: TestWorld, letterIds: readonly bigint[]) {
-  const plan = { filter: { class: 'failed' }, letterIds, amount: 70n, actor: 'jane' }
-  return planRun(world.db.global, { ...plan, others: null })
+function planned(world: TestWorld, ids: readonly bigint[]) {
+  const plan = { filter: { class: 'failed' }, ids, amount: 70n, actor: 'jane' }
+  return planRun(world.db.global, { ...plan, others: null, endpointId: null })
 }
 
 async function started(world: TestWorld, letterIds: readonly bigint[], ratePerSecond = 2) {
@@ -132,7 +139,8 @@ test('steps are taken one after the other under a lease, the one that waits long
     id: first,
     position: 0,
     ratePerSecond: 2,
-    letterIds: ['1', '2'],
+    endpointId: null,
+    ids: ['1', '2'],
     startedBy: 'joe',
     reason: 'again',
     requestId: 'r2',
@@ -145,7 +153,7 @@ test('steps are taken one after the other under a lease, the one that waits long
   assert.equal(await beginStep(global, null, LEASE_MS), null)
   // Whoever began it is lost.
   world.clock.advance(1)
-  assert.deepEqual((await begun(world, null)).letterIds, ['1', '2'])
+  assert.deepEqual((await begun(world, null)).ids, ['1', '2'])
 })
 
 test('a step counts what it did, once, and the next is due a second after it began', async (t) => {
@@ -174,7 +182,7 @@ test('a step counts what it did, once, and the next is due a second after it beg
   assert.equal(await beginStep(global, id, LEASE_MS), null)
   world.clock.advance(600)
   const last = await begun(world, id)
-  assert.deepEqual(last.letterIds, ['3'])
+  assert.deepEqual(last.ids, ['3'])
   world.clock.advance(50)
   await advanceRun(global, last, { ...counts, refusals: { payment_final: 5, letter_not_open: 1 } })
   assert.deepEqual(await rowOf(world, id), {
@@ -217,10 +225,10 @@ test('letters that are put off have their turn after all others, and none is pas
   const id = await started(world, [1n, 2n, 3n, 4n, 5n, 6n, 7n], 4)
   const other = await started(world, [1n, 2n, 3n, 4n], 4)
   const before = await rowOf(world, other)
-  await advanceRun(global, { ...(await begun(world, id)), letterIds: ['1'] }, NONE)
+  await advanceRun(global, { ...(await begun(world, id)), ids: ['1'] }, NONE)
   world.clock.advance(1_000)
   const step = await begun(world, id)
-  assert.deepEqual(step.letterIds, ['2', '3', '4', '5'])
+  assert.deepEqual(step.ids, ['2', '3', '4', '5'])
   const counts = { redriven: 1, skipped: 1, refused: 2, refusals: { payment_final: 2 } }
   await putOff(global, step, counts, new Set(['2', '4']))
   const row = {
@@ -241,5 +249,5 @@ test('letters that are put off have their turn after all others, and none is pas
   assert.deepEqual(await rowOf(world, id), row)
   assert.deepEqual(await rowOf(world, other), before)
   world.clock.advance(1_000)
-  assert.deepEqual((await begun(world, id)).letterIds, ['6', '7', '2', '4'])
+  assert.deepEqual((await begun(world, id)).ids, ['6', '7', '2', '4'])
 })

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RedriveFilter } from '../src/dead-letters/store.ts'
 import { Busy, Unavailable, type Db } from '../src/ports.ts'
-import { plan, start, startRedriver, step } from '../src/runs/run.ts'
+import { plan } from '../src/runs/letters.ts'
+import { start, startRunner, step } from '../src/runs/run.ts'
 import { readRun } from '../src/runs/store.ts'
 import { withShards } from '../src/each-shard.ts'
 import { testWorld } from './harness.ts'
@@ -111,7 +112,7 @@ test('runs are looked for once a second, and at once after a step that was made'
   await declined(world, 'deposit', 2)
   const { run } = await plan(world.world, ANY, 'joe')
   const clock = waitingClock()
-  const redriver = startRedriver({ ...world.world, clock })
+  const redriver = startRunner({ ...world.world, clock })
   const asleep = async () => {
     for (let turn = 0; turn < 500 && clock.waits().length === 0; turn += 1) await quiet()
     return clock.waits()

@@ -38,6 +38,7 @@ export const REFUSALS = {
   delivery_not_found: [404, 'This event was never on its way to this endpoint.'],
   verification_not_found: [404, 'No check of the books has this id.'],
   redrive_not_found: [404, 'No redrive has this id.'],
+  replay_not_found: [404, 'This endpoint has no replay of this id.'],
   method_not_allowed: [405, 'This path does not take this method. See the Allow header.'],
   request_timeout: [408, 'The request did not arrive in time.'],
   letter_not_open: [409, 'The dead letter was redriven or resolved already.'],
@@ -68,6 +69,9 @@ export const REFUSALS = {
   redrive_started: [409, 'This snapshot was started already. See the redrive with its id.'],
   redrive_expired: [409, 'This snapshot is older than 15 minutes. Make a new one.'],
   redrive_not_running: [409, 'Only a running redrive can be canceled.'],
+  replay_started: [409, 'This snapshot was started already. See the replay with its id.'],
+  replay_expired: [409, 'This snapshot is older than 15 minutes. Make a new one.'],
+  replay_not_running: [409, 'Only a running replay can be canceled.'],
   not_refundable: [409, 'Only what is left of a successful deposit can be refunded.'],
   in_flight: [409, 'It is being sent to the gateway, or was sent, so only the gateway can end it.'],
   not_ended: [

@@ -198,6 +198,17 @@ export function parseId(text: string): bigint | null {
   return id <= ID_MAX ? id : null
 }
 
+/**
+ * A moment that people can mean: what is shaped like a time need not be one. Null: it is left out;
+ * undefined: it is none.
+ */
+export function parseMoment(text: string | undefined): Date | null | undefined {
+  if (text === undefined) return null
+  const at = new Date(text)
+  const year = at.getUTCFullYear()
+  return year >= 1970 && year <= 9999 ? at : undefined
+}
+
 /** An integer in a query string: digits only, checked against its bounds here. */
 export function IntegerText(description: string, min: number, max: number, fallback: number) {
   return Type.Optional(

@@ -34,6 +34,8 @@ import type { Db } from '../ports.ts'
 import type { RefundAnswer, RefundDraft } from '../domain/refund.ts'
 import { acceptRefunds } from '../refunds/refund.ts'
 import { refundRoutes } from '../refunds/routes.ts'
+import { planMissed } from '../runs/events.ts'
+import { replayRoutes } from '../runs/replay-routes.ts'
 import { runRoutes } from '../runs/routes.ts'
 import { userListRoutes } from '../users/list-routes.ts'
 import { openUsers, type OpenAnswer } from '../users/open.ts'
@@ -67,7 +69,7 @@ interface ApiNeeds {
   /** Ask the gateway about a payment in doubt, and to end one that it has in hand. */
   readonly refresh: Question
   readonly end: Question
-  readonly webhooks: Parameters<typeof webhookRoutes>[0]
+  readonly webhooks: Omit<Parameters<typeof webhookRoutes>[0], 'findMissed'>
   readonly gateways: readonly OpenGateway[]
   readonly guards: Guards
   /** Whether the mock gateway is in this process. */
@@ -125,8 +127,9 @@ export async function apiRoutes(
     batchRoutes({ ...tracing, books, accept: accepts.acceptAll }),
     timelineRoutes({ read: (id) => timeline({ db: reads, terms }, id) }),
     eventRoutes({ db: reads, exists }),
-    webhookRoutes(webhooks),
+    webhookRoutes({ ...webhooks, findMissed: (...of) => planMissed(db, ...of) }),
     deliveryRoutes({ db, exists }),
+    replayRoutes({ db }),
     refundRoutes({
       db,
       returnFee: config.returnFee,

@@ -8,7 +8,7 @@ import { ConfigError } from '../config/config-error.ts'
 import type { Closing } from './closing.ts'
 import { agree, durabilityProblems } from './database-store.ts'
 import { termsOf } from './routing.ts'
-import { startRedriver } from '../runs/run.ts'
+import { startRunner } from '../runs/run.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
 import { startBeat } from '../presence/beat.ts'
 import { databaseGauges } from '../metrics/database-gauges.ts'
@@ -131,9 +131,9 @@ export function usesDatabase(roles: Roles): boolean {
   return roles.api || roles.worker
 }
 
-/** Carry out redrives of many letters: every process does, so that none has to be the one. */
-export function startRedrives({ db, config, metrics, log, stops }: Process): void {
-  const redriver = startRedriver(
+/** Carry out redrives and replays: every process does, so that none has to be the one. */
+export function startRuns({ db, config, metrics, log, stops }: Process): void {
+  const runner = startRunner(
     {
       db,
       clock: systemClock,
@@ -141,9 +141,9 @@ export function startRedrives({ db, config, metrics, log, stops }: Process): voi
       refundFee: config.refundFee,
       onEnqueued: (count) => metrics.count('payments_task_enqueued_total', count),
     },
-    (error) => log.error({ err: error }, 'a redrive could not go on'),
+    (error) => log.error({ err: error }, 'a redrive or a replay could not go on'),
   )
-  stops.push(() => redriver.stop())
+  stops.push(() => runner.stop())
 }
 
 /** Open the database with the configured limits. */

@@ -32,7 +32,7 @@ import { connectionOptions, guardsOf } from './guards.ts'
 import { listen } from './listen.ts'
 import {
   startProcess,
-  startRedrives,
+  startRuns,
   usesDatabase,
   type Decorators,
   type Process,
@@ -131,7 +131,7 @@ async function open(
   shared.serving = true
   worker?.wake()
   if (usesDatabase(roles)) {
-    startRedrives(shared)
+    startRuns(shared)
     startEvents(shared)
   }
   stops.push(() => void (shared.stopping = true))

@@ -1,15 +1,14 @@
-import { createInterface } from 'node:readline/promises'
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { writeJson } from '../domain/json.ts'
 import { exponentIn } from '../domain/currency.ts'
 import { formatMoney } from '../domain/money.ts'
-import { isReason } from '../domain/words.ts'
 import { operatorHere, print, withOpen, type Opened } from '../adapters/commands.ts'
-import { progress } from '../adapters/terminal.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
 import type { Clock } from '../ports.ts'
-import { cancel, plan, RATE_DEFAULT, RATE_MAX, start, step, type Plan, type Sum } from './run.ts'
-import { readRun, type Run } from './store.ts'
+import { plan, type Plan, type Sum } from './letters.ts'
+import { RATE_DEFAULT, RATE_MAX, start } from './run.ts'
+import type { Run } from './store.ts'
+import { carryOut, confirmed, isMisused, parseRate, parseTime } from './run-command.ts'
 import type { RedriveFilter } from '../dead-letters/store.ts'
 
 interface World extends ActWorld {
@@ -30,12 +29,8 @@ interface Options {
   readonly json?: boolean
 }
 
-/** Exit codes: some letters were left open or the run was canceled; the call is wrong. */
+/** The exit code: some letters were left open, or the run was canceled. */
 const INCOMPLETE = 1
-const MISUSED = 2
-
-/** How often the run is looked at while another process, or the next second, is awaited. */
-const LOOK_MS = 100
 
 /**
  * `payments redrive`: the redrive of many letters, on the database itself, so it works while no API
@@ -70,25 +65,9 @@ export function redriveCommand(program: Command, open: () => Promise<Opened<Worl
     .option('--yes', 'do not ask')
     .option('--json', 'print JSON')
     .action(async (options: Options) => {
-      const problem = misuse(options)
-      if (problem !== null) {
-        process.stderr.write(`${problem}\n`)
-        process.exitCode = MISUSED
-        return
-      }
+      if (isMisused(options)) return
       await withOpen(open, (world) => redrive(world, options))
     })
-}
-
-/** What is wrong with a call before anything is opened. */
-function misuse(options: Options): string | null {
-  if (options.dryRun) return null
-  // The same text that the API takes.
-  if (!isReason(options.reason?.trim() ?? '')) {
-    return 'Say why with --reason, 1 to 500 characters, or look first with --dry-run.'
-  }
-  const asks = process.stdin.isTTY === true && options.json !== true
-  return options.yes || asks ? null : 'Nobody can be asked here: confirm with --yes.'
 }
 
 async function redrive(world: World, options: Options): Promise<void> {
@@ -101,7 +80,7 @@ async function redrive(world: World, options: Options): Promise<void> {
     return
   }
   if (!options.json) print(summary(found, books))
-  if (!options.yes && !(await confirmed(found.run.total))) {
+  if (!options.yes && !(await confirmed(`Redrive ${letters(found.run.total)}?`))) {
     print('Nothing was changed.')
     return
   }
@@ -109,7 +88,8 @@ async function redrive(world: World, options: Options): Promise<void> {
   const by = { ...operator, ratePerSecond: options.rate }
   const answer = await start(world, found.run.id, by)
   if (answer.kind === 'refused') throw new Error(answer.refusal.code)
-  const ended = await carryOut(world, answer.run, actor, options.json === true)
+  const bar = options.json ? null : 'Redriving'
+  const ended = await carryOut(world, answer.run, actor, bar)
   print(options.json ? await runJson(ended, books) : ending(ended))
   if (ended.state !== 'done' || ended.refused > 0) process.exitCode = INCOMPLETE
 }
@@ -123,32 +103,6 @@ function filterOf(options: Options): RedriveFilter {
     createdBefore: options.before ?? null,
     createdAfter: options.after ?? null,
   }
-}
-
-/**
- * Do the steps of a run until it ends, and show how far it is. Running services take steps as well,
- * so what is shown is the run's own progress. The first signal cancels the run.
- */
-async function carryOut(world: World, begun: Run, actor: string, quiet: boolean): Promise<Run> {
-  const bar = quiet ? null : progress('Redriving', begun.total)
-  const interrupted = () => void cancel(world, begun.id, actor).catch(() => undefined)
-  process.once('SIGINT', interrupted)
-  process.once('SIGTERM', interrupted)
-  let current = begun
-  try {
-    while (current.state === 'running') {
-      const done = await step(world, begun.id)
-      const now = (await readRun(world.db.global, begun.id)) ?? current
-      bar?.tick(now.position - current.position)
-      current = now
-      if (done === null) await world.clock.sleep(LOOK_MS)
-    }
-  } finally {
-    process.off('SIGINT', interrupted)
-    process.off('SIGTERM', interrupted)
-  }
-  bar?.done()
-  return current
 }
 
 function summary(found: Plan, books: string): string {
@@ -210,16 +164,6 @@ async function planBody(found: Plan, books: string) {
   }
 }
 
-async function confirmed(count: number): Promise<boolean> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  try {
-    const answer = await terminal.question(`Redrive ${letters(count)}? [y/N] `)
-    return /^y(es)?$/i.test(answer.trim())
-  } finally {
-    terminal.close()
-  }
-}
-
 function letters(count: number): string {
   return count === 1 ? '1 dead letter' : `${count} dead letters`
 }
@@ -227,17 +171,4 @@ function letters(count: number): string {
 function parseUser(text: string): bigint {
   if (!/^[1-9]\d{0,17}$/.test(text)) throw new InvalidArgumentError('It is not a user id.')
   return BigInt(text)
-}
-
-function parseTime(text: string): Date {
-  const at = new Date(text)
-  const year = at.getUTCFullYear()
-  if (!(year >= 1970 && year <= 9999)) throw new InvalidArgumentError('It is not a time.')
-  return at
-}
-
-function parseRate(text: string): number {
-  const rate = Number(text)
-  if (/^\d{1,4}$/.test(text) && rate >= 1 && rate <= RATE_MAX) return rate
-  throw new InvalidArgumentError(`It is a whole number from 1 to ${RATE_MAX}.`)
 }

@@ -6,12 +6,13 @@ import { toWire } from '../domain/money.ts'
 import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { CarriedTypes, Id, IdParams, Money, parseId, Reason } from '../http/schemas.ts'
+import { CarriedTypes, Id, IdParams, Money, parseId, parseMoment, Reason } from '../http/schemas.ts'
 import { DeadLetterBody, letterBody, LetterClass } from '../dead-letters/bodies.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
 import type { DeadLetter, RedriveFilter } from '../dead-letters/store.ts'
 import { amountsBody, OtherAmounts, RunBody, runBody } from './bodies.ts'
-import { cancel, LETTERS_MAX, plan, RATE_DEFAULT, RATE_MAX, start, type Sum } from './run.ts'
+import { LETTERS_MAX, plan, type Sum } from './letters.ts'
+import { cancel, RATE_DEFAULT, RATE_MAX, start } from './run.ts'
 import { readRun } from './store.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
@@ -192,9 +193,9 @@ function sampleBody(letter: DeadLetter, books: string) {
 }
 
 function parseFilter(filter: Static<typeof FilterBody>): RedriveFilter | { wrong: string } {
-  const createdBefore = moment(filter.created_before)
+  const createdBefore = parseMoment(filter.created_before)
   if (createdBefore === undefined) return { wrong: 'created_before' }
-  const createdAfter = moment(filter.created_after)
+  const createdAfter = parseMoment(filter.created_after)
   if (createdAfter === undefined) return { wrong: 'created_after' }
   return {
     class: filter.class ?? null,
@@ -204,16 +205,6 @@ function parseFilter(filter: Static<typeof FilterBody>): RedriveFilter | { wrong
     createdBefore,
     createdAfter,
   }
-}
-
-/**
- * A moment that people can mean: what is shaped like a time need not be one. Undefined: it is none.
- */
-function moment(text: string | undefined): Date | null | undefined {
-  if (text === undefined) return null
-  const at = new Date(text)
-  const year = at.getUTCFullYear()
-  return year >= 1970 && year <= 9999 ? at : undefined
 }
 
 function readRoute(app: App, world: ActWorld): void {

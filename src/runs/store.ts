@@ -1,9 +1,14 @@
 import { numbers } from '../domain/columns.ts'
 import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
 
-/** A redrive of many letters: what a dry run found, and how far carrying it out has come. */
+/**
+ * What is done to many things by one act, such as the redrive of letters: what a dry run found, and
+ * how far carrying it out has come.
+ */
 export interface Run {
   readonly id: bigint
+  /** The endpoint that events are sent to again; null: letters are redriven. */
+  readonly endpointId: bigint | null
   readonly state: 'planned' | 'running' | 'done' | 'canceled'
   /** As it was asked for, for people. */
   readonly filter: Readonly<Record<string, string | number>>
@@ -13,12 +18,13 @@ export interface Run {
   /** The letters in other currencies, by currency; null: there are none. */
   readonly others: Readonly<Record<string, Other>> | null
   readonly ratePerSecond: number
-  /** How many letters are done, whatever came of them. */
+  /** How many are done, whatever came of them. */
   readonly position: number
+  /** Letters that were redriven, or events that were put on their way again. */
   readonly redriven: number
-  /** No longer open when their turn came. */
+  /** Letters no longer open when their turn came, and events no longer kept. */
   readonly skipped: number
-  /** Left open, such as for lack of funds. */
+  /** Letters left open, such as for lack of funds. */
   readonly refused: number
   /** How many were refused why, by error code. */
   readonly refusals: Readonly<Record<string, number>>
@@ -37,12 +43,15 @@ interface Other {
   readonly amount: string
 }
 
-/** The letters of a run that are due now. */
+/** What is due of a run now. */
 export interface Step {
   readonly id: bigint
+  /** The endpoint that events are sent to again; null: letters are redriven. */
+  readonly endpointId: bigint | null
   readonly position: number
   readonly ratePerSecond: number
-  readonly letterIds: readonly string[]
+  /** Of letters, or of events. */
+  readonly ids: readonly string[]
   readonly startedBy: string
   readonly reason: string
   readonly requestId: string
@@ -50,8 +59,13 @@ export interface Step {
   readonly begunAt: Date
 }
 
+/** What a run goes through: one of the two is empty. */
+const ITEMS = '(letter_ids || event_ids)'
+
 const COLUMNS = `
-    id, state, filter, cardinality(letter_ids) as total, amount, others,
+    id, endpoint_id as "endpointId",
+    case when state = 'replaying' then 'running' else state end as state, filter,
+    cardinality(${ITEMS}) as total, amount, others,
     rate_per_second as "ratePerSecond", position, redriven, skipped, refused, refusals,
     created_at as "createdAt", created_by as "createdBy", started_at as "startedAt",
     started_by as "startedBy", reason, ended_at as "endedAt", canceled_by as "canceledBy"`
@@ -67,16 +81,20 @@ const PLAN: Unsharded<Run> = {
     delete from redrives
     where state = 'planned' and created_at < (select time from clock) - interval '1 day'
   )
-  insert into redrives (id, state, filter, letter_ids, amount, others, created_by, created_at)
+  insert into redrives
+    (id, state, filter, letter_ids, event_ids, endpoint_id, amount, others, created_by, created_at)
   select
-    nextval('redrive_ids'), 'planned', $2::jsonb, $3::bigint[], $4::bigint, $6::jsonb, $5, time
+    nextval('redrive_ids'), 'planned', $2::jsonb,
+    case when $7::bigint is null then $3::bigint[] else '{}' end,
+    case when $7::bigint is not null then $3::bigint[] end,
+    $7::bigint, $4::bigint, $6::jsonb, $5, time
   from clock
   returning ${COLUMNS}`,
 }
 
 /**
  * Start a snapshot, if nobody has and it is not older than `$7` milliseconds. Under a key that has
- * started another one it fails, so no key ever stands for two redrives.
+ * started another one it fails, so no key ever stands for two runs.
  */
 const START: Unsharded<Run> = {
   name: 'redrives_start',
@@ -84,30 +102,46 @@ const START: Unsharded<Run> = {
   with ${CLOCK}
   update redrives
   set
-    state = case when cardinality(letter_ids) = 0 then 'done' else 'running' end,
+    state = case
+      when cardinality(${ITEMS}) = 0 then 'done'
+      when endpoint_id is null then 'running'
+      else 'replaying'
+    end,
     rate_per_second = $3,
     started_by = $4,
     reason = $5,
     request_id = $6,
     started_at = clock.time,
     next_at = clock.time,
-    ended_at = case when cardinality(letter_ids) = 0 then clock.time end,
+    ended_at = case when cardinality(${ITEMS}) = 0 then clock.time end,
     api_key = $8,
     key = $9
   from clock
-  where id = $2 and state = 'planned'
+  where id = $2 and state = 'planned' and endpoint_id is not distinct from $10::bigint
     and created_at >= clock.time - $7::int * interval '1 millisecond'
   returning ${COLUMNS}`,
 }
 
-/** Read a run. */
+/** Read a run of letters, or one of the events of an endpoint. */
 const READ: Unsharded<Run> = {
   name: 'redrives_read',
   sharded: false,
   text: `
   select ${COLUMNS}
   from redrives
-  where id = $1`,
+  where id = $1 and endpoint_id is not distinct from $2::bigint`,
+}
+
+/** The newest runs of the events of an endpoint that were started, newest first. */
+const OF_ENDPOINT: Unsharded<Run> = {
+  name: 'redrives_of_endpoint',
+  sharded: false,
+  text: `
+  select ${COLUMNS}
+  from redrives
+  where endpoint_id = $1 and started_at is not null
+  order by id desc
+  limit $2`,
 }
 
 /** The run that was started under a key. */
@@ -129,7 +163,8 @@ const CANCEL: Unsharded<Run> = {
     state = 'canceled',
     canceled_by = $3,
     ended_at = ${NOW}
-  where id = $2 and state = 'running'
+  where id = $2 and state in ('running', 'replaying')
+    and endpoint_id is not distinct from $4::bigint
   returning ${COLUMNS}`,
 }
 
@@ -143,7 +178,7 @@ const BEGIN: Unsharded<Step> = {
   with ${CLOCK}, due as materialized (
     select id
     from redrives
-    where state = 'running' and next_at <= (select time from clock)
+    where state in ('running', 'replaying') and next_at <= (select time from clock)
       and ($2::bigint is null or id = $2)
     order by next_at
     limit 1
@@ -154,8 +189,9 @@ const BEGIN: Unsharded<Step> = {
   from due, clock
   where run.id = due.id
   returning
-    run.id, run.position, run.rate_per_second as "ratePerSecond",
-    run.letter_ids[run.position + 1 : run.position + run.rate_per_second] as "letterIds",
+    run.id, run.endpoint_id as "endpointId", run.position,
+    run.rate_per_second as "ratePerSecond",
+    ${ITEMS}[run.position + 1 : run.position + run.rate_per_second] as ids,
     run.started_by as "startedBy", run.reason, run.request_id as "requestId",
     clock.time as "begunAt"`,
 }
@@ -177,9 +213,9 @@ const withRefusals = (added: string) => `(
     )`
 
 /**
- * Record a step that began at `$8`; the next is due a second after that. Conditional on its
- * letters, `$4`, standing where they stood: a step that two processes did is counted once, and
- * where one of them put letters off, those that stand there now are not passed over.
+ * Record a step that began at `$8`; the next is due a second after that. Conditional on what it
+ * did, `$4`, standing where it stood: a step that two processes did is counted once, and where one
+ * of them put letters off, those that stand there now are not passed over.
  */
 const ADVANCE: Unsharded<never> = {
   name: 'redrives_advance',
@@ -196,16 +232,16 @@ const ADVANCE: Unsharded<never> = {
     refusals = ${withRefusals('$9')},
     next_at = $8::timestamptz + interval '1 second',
     state = case
-      when state = 'running' and position + done >= cardinality(letter_ids) then 'done'
+      when state <> 'canceled' and position + done >= cardinality(${ITEMS}) then 'done'
       else state
     end,
     ended_at = case
-      when position + done >= cardinality(letter_ids) then coalesce(ended_at, clock.time)
+      when position + done >= cardinality(${ITEMS}) then coalesce(ended_at, clock.time)
       else ended_at
     end
   from clock, step
   where id = $2 and position = $3
-    and letter_ids[position + 1 : position + done] = $4::bigint[]`,
+    and ${ITEMS}[position + 1 : position + done] = $4::bigint[]`,
 }
 
 /**
@@ -232,20 +268,21 @@ const PUT_OFF: Unsharded<never> = {
     and letter_ids[position + 1 : position + cardinality($3::bigint[])] = $3::bigint[]`,
 }
 
-/** Store a snapshot of letters. */
+/** Store a snapshot: of letters, or of the events of an endpoint. */
 export async function planRun(
   db: Global,
   plan: {
     readonly filter: Run['filter']
-    readonly letterIds: readonly bigint[]
+    readonly ids: readonly bigint[]
     readonly amount: bigint
     readonly others: Run['others']
     readonly actor: string
+    readonly endpointId: bigint | null
   },
 ): Promise<Run> {
-  const { filter, letterIds, amount, others, actor } = plan
+  const { filter, ids, amount, others, actor, endpointId } = plan
   const elsewhere = others === null ? null : JSON.stringify(others)
-  const values = [JSON.stringify(filter), numbers(letterIds), amount, actor, elsewhere]
+  const values = [JSON.stringify(filter), numbers(ids), amount, actor, elsewhere, endpointId]
   const [run] = await db.run(PLAN, values)
   if (run === undefined) throw new Error('the snapshot was not stored')
   return run
@@ -268,19 +305,32 @@ export async function startRun(
     readonly requestId: string
     readonly ageMsMax: number
     readonly key: RunKey | null
+    readonly endpointId: bigint | null
   },
 ): Promise<Run | null> {
-  const { ratePerSecond, actor, reason, requestId, ageMsMax, key } = start
+  const { ratePerSecond, actor, reason, requestId, ageMsMax, key, endpointId } = start
   const under = [key?.apiKey ?? null, key?.key ?? null]
-  const values = [id, ratePerSecond, actor, reason, requestId, ageMsMax, ...under]
+  const values = [id, ratePerSecond, actor, reason, requestId, ageMsMax, ...under, endpointId]
   const [run] = await db.run(START, values)
   return run ?? null
 }
 
-/** Read a run; null when there is none. */
-export async function readRun(db: Global, id: bigint): Promise<Run | null> {
-  const [run] = await db.run(READ, [id])
+/** Read a run of letters, or of the events of an endpoint; null when there is none. */
+export async function readRun(
+  db: Global,
+  id: bigint,
+  endpointId: bigint | null = null,
+): Promise<Run | null> {
+  const [run] = await db.run(READ, [id, endpointId])
   return run ?? null
+}
+
+/** Runs of an endpoint that are listed. */
+const LISTED_MAX = 100
+
+/** The newest runs of the events of an endpoint, newest first. */
+export function runsOfEndpoint(db: Global, endpointId: bigint): Promise<Run[]> {
+  return db.run(OF_ENDPOINT, [endpointId, LISTED_MAX])
 }
 
 /** The run that was started under a key; null: none was. */
@@ -290,8 +340,13 @@ export async function runStarted(db: Global, { apiKey, key }: RunKey): Promise<R
 }
 
 /** Stop a running run; null when it is not running. */
-export async function cancelRun(db: Global, id: bigint, actor: string): Promise<Run | null> {
-  const [run] = await db.run(CANCEL, [id, actor])
+export async function cancelRun(
+  db: Global,
+  id: bigint,
+  actor: string,
+  endpointId: bigint | null = null,
+): Promise<Run | null> {
+  const [run] = await db.run(CANCEL, [id, actor, endpointId])
   return run ?? null
 }
 
@@ -305,7 +360,7 @@ export async function beginStep(
   return step ?? null
 }
 
-/** What became of the letters of a step. */
+/** What a step came to. */
 export interface StepCounts {
   readonly redriven: number
   readonly skipped: number
@@ -317,8 +372,8 @@ export interface StepCounts {
 /** Record what a step did. */
 export async function advanceRun(db: Global, step: Step, counts: StepCounts): Promise<void> {
   const { redriven, skipped, refused, refusals } = counts
-  const { id, position, letterIds, begunAt } = step
-  const values = [id, position, letterIds, redriven, skipped, refused, begunAt]
+  const { id, position, ids, begunAt } = step
+  const values = [id, position, ids, redriven, skipped, refused, begunAt]
   await db.run(ADVANCE, [...values, JSON.stringify(refusals)])
 }
 
@@ -329,10 +384,10 @@ export async function putOff(
   counts: StepCounts,
   busy: ReadonlySet<string>,
 ): Promise<void> {
-  const { id, position, letterIds, begunAt } = step
+  const { id, position, ids, begunAt } = step
   const { redriven, skipped, refused, refusals } = counts
-  const done = letterIds.filter((letterId) => !busy.has(letterId))
+  const done = ids.filter((letterId) => !busy.has(letterId))
   const counted = [redriven, skipped, refused]
-  const values = [id, position, letterIds, [...busy], done, ...counted, begunAt]
+  const values = [id, position, ids, [...busy], done, ...counted, begunAt]
   await db.run(PUT_OFF, [...values, JSON.stringify(refusals)])
 }

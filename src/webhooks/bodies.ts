@@ -3,6 +3,7 @@ import { messageId, WANTABLE } from '../domain/event.ts'
 import { Id, LOCATION, nullable, oneOf, REPLAYED, Time } from '../http/schemas.ts'
 import type { AttemptView, DeliveryView } from './deliveries-store.ts'
 import type { EndpointAct } from './acts-store.ts'
+import { ReplayPlanBody } from './replay-bodies.ts'
 import type { Endpoint } from './store.ts'
 
 const Types = Type.Array(oneOf(WANTABLE), {
@@ -116,6 +117,21 @@ const EndpointFields = {
 
 export const EndpointBody = Type.Object(EndpointFields, { title: 'WebhookEndpoint' })
 
+export const EndpointChanged = Type.Object(
+  {
+    ...EndpointFields,
+    missed: Type.Optional(
+      Type.Object(ReplayPlanBody.properties, {
+        title: 'MissedEvents',
+        description:
+          'Only of an endpoint that was disabled and is enabled: what it has missed, as a dry run ' +
+          'of `POST …/replays` finds it. Start the snapshot to have it sent.',
+      }),
+    ),
+  },
+  { title: 'WebhookEndpointChanged' },
+)
+
 const Secret = nullable('string', {
   description: 'What deliveries are signed with. Shown this once; null where nobody is called.',
 })
@@ -224,12 +240,12 @@ export function deliveryBody(one: DeliveryView) {
 const Kept = Type.Unsafe<Readonly<Record<string, unknown>> | null>({
   type: ['object', 'null'],
   additionalProperties: true,
-  description: 'The fields of the endpoint, without its secret.',
+  description: 'The fields of the endpoint, without its secret; of a replay, what was sent again.',
 })
 
 export const EndpointActBody = Type.Object(
   {
-    act: oneOf(['create', 'change', 'rotate', 'disable', 'remove']),
+    act: oneOf(['create', 'change', 'rotate', 'disable', 'remove', 'replay', 'cancel_replay']),
     actor: nullable('string', { description: 'Null: the service itself.' }),
     request_id: nullable('string', { description: 'Or why the service did it.' }),
     at: Time,

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander'
-import { operatorHere, parseId, print, refusedAs, withOpen } from '../adapters/commands.ts'
+import { parseId, print, refusedAs, withOpen } from '../adapters/commands.ts'
 import type { Opened } from '../adapters/commands.ts'
 import { messageId } from '../domain/event.ts'
 import { writeJson } from '../domain/json.ts'
@@ -11,44 +11,25 @@ import {
   parseDeliveries,
   parseOverlap,
   parseRate,
-  parseSecret,
   parseTypes,
-  parseUrl,
 } from '../adapters/webhook-arguments.ts'
+import type { Db } from '../ports.ts'
 import { newestDeliveries } from './deliveries.ts'
 import { listAttempts, retryDelivery, type DeliveryView } from './deliveries-store.ts'
-import {
-  addEndpoint,
-  dropEndpoint,
-  editEndpoint,
-  rotateSecret,
-  testEndpoint,
-  type TestWorld,
-} from './endpoints.ts'
-import { listen, type Heard } from './listen.ts'
-import { newSecret } from './secrets.ts'
+import { addEndpoint, dropEndpoint, editEndpoint, rotateSecret, testEndpoint } from './endpoints.ts'
+import { listenCommand } from './listen-command.ts'
+import type { FoundEvents } from './replay-bodies.ts'
 import { listEndpoints, readEndpoint, type Endpoint, type EndpointChange } from './store.ts'
+import { byHere, came, JSON_OPTION, type Json, type Within, type World } from './shared-command.ts'
 
-/** What the commands about endpoints work with. */
-interface World extends TestWorld {
-  readonly development: boolean
-  readonly newMessageId: () => string
-  /** Calls what `listen` forwards to. */
-  readonly forward: TestWorld['send']
-}
+type FindMissed = (db: Db, before: Endpoint, actor: string) => Promise<FoundEvents>
 
 type Open = () => Promise<Opened<{ readonly webhooks: World }>>
-
-/** What each of these commands takes. */
-interface Json {
-  readonly json?: boolean
-}
 
 const PAYLOADS = ['full', 'thin'] as const
 const STATES = ['pending', 'delivered', 'failed'] as const
 const PAYLOAD_OPTION = () =>
   new Option('--payload <kind>', 'full: events carry the payment; thin: its id').choices(PAYLOADS)
-const JSON_OPTION = ['--json', 'print JSON'] as const
 const ID = ['<id>', 'the id of the endpoint', parseId] as const
 const EVENT = ['<event>', 'the id of the event, such as msg_1', parseEvent] as const
 
@@ -56,7 +37,7 @@ const EVENT = ['<event>', 'the id of the event, such as msg_1', parseEvent] as c
  * `payments webhooks …`, on the database itself, so that it works while no API runs. Each ends with
  * 1 when it is refused; `test` also when the endpoint does not take the message.
  */
-export function webhooksCommand(program: Command, open: Open): void {
+export function webhooksCommand(program: Command, open: Open, missed: FindMissed): Command {
   const webhooks = program
     .command('webhooks')
     .description('Make, list and change webhook endpoints; see deliveries; listen to events.')
@@ -64,17 +45,11 @@ export function webhooksCommand(program: Command, open: Open): void {
     withOpen(open, (tool) => work(tool.webhooks))
   readCommands(webhooks, within)
   changeCommands(webhooks, within)
+  stateCommands(webhooks, within, missed)
   deliveryCommands(webhooks, within)
   listenCommand(webhooks, within)
+  return webhooks
 }
-
-/** Who works at this terminal, for the record. */
-function byHere() {
-  const { actor, requestId } = operatorHere('')
-  return { actor, requestId }
-}
-
-type Within = (work: (world: World) => Promise<void>) => Promise<void>
 
 function readCommands(webhooks: Command, within: Within): void {
   webhooks
@@ -138,19 +113,6 @@ function changeCommands(webhooks: Command, within: Within): void {
       const change = changeOf(given)
       return within(async ({ db }) => show(await editEndpoint(db, id, change, byHere()), json))
     })
-  for (const [name, state, says] of [
-    ['enable', 'enabled', 'Call an endpoint again; what waits for it goes on.'],
-    ['disable', 'disabled', 'Call an endpoint no more. Its events are kept.'],
-  ] as const) {
-    webhooks
-      .command(name)
-      .description(says)
-      .argument(...ID)
-      .option(...JSON_OPTION)
-      .action((id: bigint, { json }: Json) =>
-        within(async ({ db }) => show(await editEndpoint(db, id, { state }, byHere()), json)),
-      )
-  }
   webhooks
     .command('delete')
     .description('Remove an endpoint. Events that were kept stay.')
@@ -175,6 +137,48 @@ function changeCommands(webhooks: Command, within: Within): void {
         await showSecret(rotated, json)
       }),
     )
+}
+
+function stateCommands(webhooks: Command, within: Within, missed: FindMissed): void {
+  webhooks
+    .command('enable')
+    .description('Call an endpoint again; what waits for it goes on.')
+    .argument(...ID)
+    .option(...JSON_OPTION)
+    .action((id: bigint, { json }: Json) => within((world) => enable(world, id, missed, json)))
+  webhooks
+    .command('disable')
+    .description('Call an endpoint no more. Its events are kept.')
+    .argument(...ID)
+    .option(...JSON_OPTION)
+    .action((id: bigint, { json }: Json) =>
+      within(async ({ db }) =>
+        show(await editEndpoint(db, id, { state: 'disabled' }, byHere()), json),
+      ),
+    )
+}
+
+/** Call an endpoint again, and say what it has missed. */
+async function enable(
+  { db }: World,
+  id: bigint,
+  findMissed: FindMissed,
+  json: boolean | undefined,
+): Promise<void> {
+  const before = await readEndpoint(db.global, id)
+  const endpoint = await editEndpoint(db, id, { state: 'enabled' }, byHere())
+  const back = before?.state === 'disabled' && before.url !== null
+  if (endpoint === null || !back) return show(endpoint, json)
+  const missed = await findMissed(db, before, byHere().actor)
+  if (json) {
+    const { replayPlanBody } = await import('./replay-bodies.ts')
+    const body = { ...(await bodyOf(endpoint)), missed: replayPlanBody(id, missed) }
+    return print(writeJson(body))
+  }
+  print(lineOf(endpoint))
+  if (missed.oldestAt === null) return
+  const range = `--undelivered --after ${missed.oldestAt.toISOString()}`
+  print(`It has missed ${missed.matching} events: payments webhooks replay ${id} ${range}`)
 }
 
 interface Update extends Omit<EndpointChange, 'ratePerSecond'>, Json {
@@ -267,75 +271,6 @@ function deliveryCommands(webhooks: Command, within: Within): void {
         if (status === null || status < 200 || status > 299) process.exitCode = 1
       }),
     )
-}
-
-interface ListenOptions extends Json {
-  readonly forwardTo?: string
-  readonly types: string[]
-  readonly secret?: string
-}
-
-function listenCommand(webhooks: Command, within: Within): void {
-  webhooks
-    .command('listen')
-    .description(
-      'For development: show events as they happen and forward them, signed, to a program on ' +
-        'this machine. Ends with Ctrl-C.',
-    )
-    .option('--forward-to <url>', 'where to, such as http://localhost:3000/hook', parseUrl)
-    .option('--types <list>', 'such as payment.*,dead_letter.opened', parseTypes, ALL_KINDS)
-    .option('--secret <whsec>', 'what signs; a new one if left out', parseSecret)
-    .option('--json', 'print JSON, a line for each event')
-    .action((options: ListenOptions) => within((world) => listenHere(world, options)))
-}
-
-const ALL_KINDS = parseTypes('payment.*,dead_letter.*,webhook_endpoint.*')
-
-async function listenHere(world: World, options: ListenOptions): Promise<void> {
-  const { forwardTo: url = null, types, json } = options
-  const secret = options.secret ?? newSecret()
-  const stop = new AbortController()
-  const stopped = () => stop.abort()
-  // Once: a second signal ends the process whatever it does.
-  process.once('SIGINT', stopped).once('SIGTERM', stopped)
-  const onReady = () => {
-    if (json) return print(writeJson({ listening: true, url, secret }))
-    print(url === null ? 'Listening. Ctrl-C ends it.' : `Forwarding to ${url}. Ctrl-C ends it.`)
-    if (url !== null) print(`The signing secret is ${secret}`)
-  }
-  const onEvent = (heard: Heard) => print(json ? writeJson(heardBody(heard)) : heardLine(heard))
-  const onError = (error: unknown) =>
-    void process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-  const how = { types, url, secret, by: byHere(), onReady, onEvent, onError }
-  if (!(await listen(world, how, stop.signal))) throw refusedAs('endpoints_full')
-}
-
-function heardBody({ event, called }: Heard) {
-  const { id, type, paymentId, sequence } = event
-  return {
-    event_id: messageId(id),
-    type,
-    payment_id: paymentId === null ? null : Number(paymentId),
-    sequence,
-    status: called?.status ?? null,
-    reason: called?.reason ?? null,
-    took_ms: called?.tookMs ?? null,
-  }
-}
-
-function heardLine({ event: { id, type, paymentId, sequence }, called }: Heard): string {
-  const of = paymentId === null ? '' : `  payment ${paymentId}`
-  const nth = sequence === null ? '' : ` #${sequence}`
-  return `${type}${of}${nth}  ${messageId(id)}${called === null ? '' : `  ${came(called)}`}`
-}
-
-/** What a call came to. */
-function came(call: {
-  readonly status: number | null
-  readonly reason: string | null
-  readonly tookMs: number
-}): string {
-  return `${call.status ?? call.reason ?? 'no answer'}  ${call.tookMs} ms`
 }
 
 function said(reply: string | null): string {

@@ -9,10 +9,10 @@ import type { ShardTurns } from '../queue/shard-turns.ts'
 import {
   claimDeliveries,
   settleDeliveries,
-  tracesOfEvents,
   type DeliveryResult,
   type DueDelivery,
 } from './deliveries-store.ts'
+import { tracesOfEvents } from './traces-store.ts'
 import { unseal } from './secrets.ts'
 import { calledEndpoints, paceEndpoints, type CalledEndpoint } from './called-store.ts'
 import { disableEndpoint } from './store.ts'

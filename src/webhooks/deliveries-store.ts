@@ -1,4 +1,4 @@
-import { columns, numbers } from '../domain/columns.ts'
+import { columns } from '../domain/columns.ts'
 import { CLOCK, timed, type Runner, type Statement } from '../ports.ts'
 
 /** A delivery that is due, with what is to be sent. */
@@ -77,30 +77,13 @@ const CLAIM: Statement<DueDelivery> = {
     delivery.attempts, event.body`,
 }
 
-interface TracedEvent {
+/** An event that is to be sent again, and when. */
+interface Replayed {
   readonly eventId: bigint
-  readonly traceparent: string
+  readonly delayMs: number
 }
 
-/** To which traces the payments of events belong: those that are not traced are not in it. */
-const TRACES: Statement<TracedEvent> = {
-  name: 'deliveries_traces',
-  text: `
-  select event.id as "eventId", traced.traceparent
-  from unnest($2::bigint[]) as wanted (id)
-  cross join lateral (
-    select id, payment_id
-    from events
-    where shard = $1 and id = wanted.id
-    limit 1
-  ) event
-  cross join lateral (
-    select traceparent
-    from payment_traces
-    where shard = $1 and payment_id = event.payment_id
-    limit 1
-  ) traced`,
-}
+const REPLAYED = columns<Replayed>({ eventId: 'bigint', delayMs: 'int' })
 
 /** What a claim came to. */
 export interface DeliveryResult {
@@ -288,13 +271,45 @@ const RETRY: Statement<{ eventId: bigint }> = {
   returning event_id as "eventId"`,
 }
 
-/** The `traceparent` of the payments of those events that have one. */
-export async function tracesOfEvents(
-  shard: Runner,
-  ids: readonly bigint[],
-): Promise<ReadonlyMap<bigint, string>> {
-  const rows = await shard.run(TRACES, [numbers(ids)])
-  return new Map(rows.map(({ eventId, traceparent }) => [eventId, traceparent]))
+/**
+ * Send events to an endpoint again as if for the first time, `delay_ms` from now: those that were
+ * never on their way to it as well. What is under way right now is sent once more: its claim has
+ * lost its lease. Repeated by the same run, `$4`, it changes nothing. Returns the events that there
+ * still are; none for an endpoint that was removed.
+ */
+const REPLAY: Statement<{ eventId: bigint }> = {
+  name: 'deliveries_replay',
+  ...timed`
+  with ${CLOCK}, kept as materialized (
+    select event.id, event.payment_id, event.position, asked.delay_ms
+    from ${REPLAYED.unnest('asked', 5)}
+    cross join lateral (
+      select events.id, events.payment_id, events.position
+      from events
+      where events.shard = $1 and events.id = asked.event_id and events.position is not null
+      limit 1
+    ) event
+    where exists (
+      select
+      from webhook_subscriptions known
+      where known.shard = $1 and known.endpoint_id = $3 and known.types <> '{}'
+    )
+  ), sent as (
+    insert into deliveries as own
+      (shard, event_id, endpoint_id, payment_id, position, run_at, created_at, replay_id)
+    select
+      $1::int, id, $3, payment_id, position, clock.time + delay_ms * interval '1 millisecond',
+      clock.time, $4
+    from clock, kept
+    order by id
+    on conflict (shard, event_id, endpoint_id) do update
+    set
+      state = 'pending', run_at = excluded.run_at, attempts = 0, leased = false,
+      fence = own.fence + own.leased::int, ended_at = null, replay_id = excluded.replay_id
+    where own.replay_id is distinct from excluded.replay_id
+  )
+  select id as "eventId"
+  from kept`,
 }
 
 /** Claim due deliveries. Committed when it returns. */
@@ -343,4 +358,15 @@ export async function retryDelivery(
 ): Promise<boolean> {
   const rows = await shard.run(RETRY, [eventId, endpointId])
   return rows.length > 0
+}
+
+/** Send events to an endpoint again, by a run. Returns how many of them there still are. */
+export async function replayDeliveries(
+  shard: Runner,
+  endpointId: bigint,
+  replayId: bigint,
+  events: readonly Replayed[],
+): Promise<number> {
+  const rows = await shard.run(REPLAY, [endpointId, replayId, ...REPLAYED.of(events)])
+  return rows.length
 }

@@ -12,6 +12,7 @@ import {
   endpointActBody,
   EndpointBody,
   endpointBody,
+  EndpointChanged,
   EndpointDraft,
   EndpointEdit,
   EndpointMade,
@@ -27,7 +28,8 @@ import {
   testEndpoint,
   type TestWorld,
 } from './endpoints.ts'
-import { listEndpoints, readEndpoint } from './store.ts'
+import { replayPlanBody, type FoundEvents } from './replay-bodies.ts'
+import { listEndpoints, readEndpoint, type Endpoint } from './store.ts'
 
 const PATH = '/webhook-endpoints'
 const ONE = `${PATH}/:id`
@@ -74,7 +76,7 @@ const CHANGE = {
   headers: ActorHeaders,
   params,
   body: EndpointEdit,
-  response: { 200: EndpointBody, ...refusals(400, 404, 422, 503) },
+  response: { 200: EndpointChanged, ...refusals(400, 404, 422, 503) },
 }
 
 const REMOVE = {
@@ -124,6 +126,8 @@ interface WebhookRoutes extends TestWorld {
   /** Whether a URL may be http to this machine. */
   readonly development: boolean
   readonly newMessageId: () => string
+  /** Find what an endpoint has missed that was disabled until now. */
+  readonly findMissed: (before: Endpoint, actor: string) => Promise<FoundEvents>
 }
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
@@ -181,7 +185,7 @@ function readRoutes(app: App, { db }: WebhookRoutes): void {
   })
 }
 
-function changeRoutes(app: App, { db, development }: WebhookRoutes): void {
+function changeRoutes(app: App, { db, development, findMissed }: WebhookRoutes): void {
   app.patch(ONE, { schema: CHANGE }, async (request, reply) => {
     const actor = actorOf(request)
     if (actor === null) return refuse(reply, { code: 'actor_invalid' })
@@ -197,7 +201,10 @@ function changeRoutes(app: App, { db, development }: WebhookRoutes): void {
     const by = { actor, requestId: request.id }
     const endpoint = await editEndpoint(db, known.id, change, by)
     if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
-    return reply.send(endpointBody(endpoint))
+    const back = known.state === 'disabled' && endpoint.state === 'enabled' && known.url !== null
+    if (!back) return reply.send(endpointBody(endpoint))
+    const missed = replayPlanBody(endpoint.id, await findMissed(known, actor))
+    return reply.send({ ...endpointBody(endpoint), missed })
   })
   app.delete(ONE, { schema: REMOVE }, async (request, reply) => {
     const actor = actorOf(request)

@@ -33,7 +33,7 @@ const WORLD: readonly (readonly [what: RegExp, files: RegExp, why: string])[] = 
   ],
   [
     /^process\b/,
-    /^src\/(?:main|config\/config)\.ts$|^src\/(?:process|adapters)\/|\/command\.ts$|^tools\//,
+    /^src\/(?:main|config\/config)\.ts$|^src\/(?:process|adapters)\/|[/-]command\.ts$|^tools\//,
     'the process is that of the composition root, of commands and of adapters',
   ],
 ]

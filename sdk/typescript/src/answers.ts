@@ -103,6 +103,7 @@ export type ErrorCode =
   | 'delivery_not_found'
   | 'verification_not_found'
   | 'redrive_not_found'
+  | 'replay_not_found'
   | 'method_not_allowed'
   | 'request_timeout'
   | 'letter_not_open'
@@ -118,6 +119,9 @@ export type ErrorCode =
   | 'redrive_started'
   | 'redrive_expired'
   | 'redrive_not_running'
+  | 'replay_started'
+  | 'replay_expired'
+  | 'replay_not_running'
   | 'not_refundable'
   | 'in_flight'
   | 'not_ended'
@@ -158,6 +162,23 @@ export interface FieldError {
   /** JSON Pointer (RFC 6901) of the field at fault. */
   readonly pointer: string
   readonly code: string
+}
+
+/**
+ * Only of an endpoint that was disabled and is enabled: what it has missed, as a dry run of `POST
+ * …/replays` finds it. Start the snapshot to have it sent.
+ */
+export interface MissedEvents {
+  /** Start it within 15 minutes; then it is the replay’s id. */
+  readonly snapshot: number
+  readonly endpoint_id: number
+  /** Events of the snapshot, at most 100,000: the oldest. */
+  readonly count: number
+  /** Events that match, beyond the limit too. */
+  readonly matching: number
+  readonly by_type: readonly ReplayTypeCount[]
+  readonly oldest_at: string | null
+  readonly newest_at: string | null
 }
 
 export interface OpenedUser {
@@ -263,6 +284,11 @@ export interface RedrivenDeadLetter {
   readonly payment_id: number
   /** The payment that repeats a failed one; null: the same payment goes on. */
   readonly new_payment_id: number | null
+}
+
+export interface ReplayTypeCount {
+  readonly type: string
+  readonly count: number
 }
 
 export interface ResolvedDeadLetter {

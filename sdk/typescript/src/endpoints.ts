@@ -1,5 +1,7 @@
 // Written by `npm run sdk-types` from docs/openapi.json; do not edit.
 
+import type { MissedEvents } from './answers.ts'
+
 /** A call of the endpoint. */
 export interface WebhookAttempt {
   readonly at: string
@@ -53,6 +55,30 @@ export interface WebhookEndpoint {
   readonly rate_per_second: number | null
   readonly created_at: string
   readonly created_by: string
+}
+
+export interface WebhookEndpointChanged {
+  readonly id: number
+  /** Null: nobody is called. Read `GET /events`. */
+  readonly url: string | null
+  readonly types: readonly string[]
+  readonly description: string | null
+  readonly state: 'enabled' | 'disabled'
+  /** `gone`: it answered 410. `silent`: nothing arrived for a day. `operator`. */
+  readonly disabled_reason: string | null
+  readonly disabled_at: string | null
+  /** `full`: the payment as it was; `thin`: only which payment it is. */
+  readonly payload: 'full' | 'thin'
+  /**
+   * True: an event of a payment is sent when the one before has arrived or was given up. Between
+   * payments there is no order.
+   */
+  readonly ordered: boolean
+  /** Null: as many as there are. */
+  readonly rate_per_second: number | null
+  readonly created_at: string
+  readonly created_by: string
+  readonly missed?: MissedEvents
 }
 
 export interface WebhookEndpointRotated {

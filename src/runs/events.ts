@@ -1,0 +1,144 @@
+import { wantedTypes } from '../domain/event.ts'
+import { eachPart, eachShard, whole } from '../each-shard.ts'
+import type { Db } from '../ports.ts'
+import { replayDeliveries } from '../webhooks/deliveries-store.ts'
+import {
+  matchingEvents,
+  replayStates,
+  type MatchingEvent,
+  type ReplayFilter,
+} from '../webhooks/replayed-store.ts'
+import type { FoundEvents } from '../webhooks/replay-bodies.ts'
+import type { Endpoint } from '../webhooks/store.ts'
+import { planRun, readRun, runsOfEndpoint, type Run, type Step, type StepCounts } from './store.ts'
+
+/** The most events of one run: a day of a busy endpoint, and a list that one row can hold. */
+const EVENTS_MAX = 100_000
+
+/** How many events a second are sent again, if nothing else is said. */
+export const REPLAY_RATE_DEFAULT = 100
+
+/** What is asked for; `types` null: all that the endpoint is told of. */
+export interface ReplayRequest extends Omit<ReplayFilter, 'types'> {
+  readonly types: readonly string[] | null
+}
+
+/**
+ * Find the events that match and store exactly which they are: nothing else changes. Only types
+ * that the endpoint wants are sent to it, whatever is asked for.
+ */
+export async function planReplay(
+  db: Db,
+  endpoint: Endpoint,
+  asked: ReplayRequest,
+  actor: string,
+): Promise<FoundEvents> {
+  const wanted = wantedTypes(endpoint.types)
+  const types = wantedTypes(asked.types ?? wanted).filter((type) => wanted.includes(type))
+  const filter = { ...asked, types }
+  const found = whole(
+    await eachShard(db.shards, (shard) => matchingEvents(shard, endpoint.id, filter, EVENTS_MAX)),
+  )
+  // Stable: those of one shard stay in the order of their positions.
+  const events = found
+    .flatMap((part) => part.events)
+    .sort((one, other) => Number(one.createdAt) - Number(other.createdAt))
+    .slice(0, EVENTS_MAX)
+  const ids = events.map(({ id }) => id)
+  const none = { amount: 0n, others: null }
+  const stored = { ...none, filter: shown(asked), ids, actor, endpointId: endpoint.id }
+  const run = await planRun(db.global, stored)
+  const matching = found.reduce((count, part) => count + part.matching, 0)
+  return {
+    snapshot: run.id,
+    count: run.total,
+    matching,
+    byType: counts(events),
+    oldestAt: events[0]?.createdAt ?? null,
+    newestAt: events.at(-1)?.createdAt ?? null,
+  }
+}
+
+function counts(events: readonly MatchingEvent[]): FoundEvents['byType'] {
+  const found = new Map<string, number>()
+  for (const { type } of events) found.set(type, (found.get(type) ?? 0) + 1)
+  return [...found].map(([type, count]) => ({ type, count }))
+}
+
+/** A filter in the words of the API, without what it does not filter by. */
+function shown({ types, undelivered, createdAfter, createdBefore }: ReplayRequest): Run['filter'] {
+  return {
+    ...(types === null ? {} : { types: types.join() }),
+    ...(undelivered ? { only: 'undelivered' } : {}),
+    ...(createdAfter === null ? {} : { created_after: createdAfter.toISOString() }),
+    ...(createdBefore === null ? {} : { created_before: createdBefore.toISOString() }),
+  }
+}
+
+/**
+ * How long before it was disabled an endpoint may have begun to miss events, in milliseconds: a
+ * delivery is given up after four days, or later where no worker ran meanwhile.
+ */
+const MISSED_MS = 14 * 86_400_000
+
+/**
+ * A dry run of what an endpoint has missed: what failed in the two weeks before it was disabled,
+ * and everything since that was never sent to it.
+ */
+export function planMissed(db: Db, before: Endpoint, actor: string): Promise<FoundEvents> {
+  const since = (before.disabledAt ?? before.createdAt).getTime() - MISSED_MS
+  const asked = { types: null, undelivered: true, createdBefore: null }
+  return planReplay(db, before, { ...asked, createdAfter: new Date(since) }, actor)
+}
+
+/** Put the events of a step on their way to their endpoint again, spread over a second. */
+export async function replayStep(
+  db: Db,
+  { id, endpointId, ids, ratePerSecond }: Step & { readonly endpointId: bigint },
+): Promise<StepCounts> {
+  const events = ids.map((eventId, index) => ({
+    eventId: BigInt(eventId),
+    delayMs: Math.floor((index * 1_000) / ratePerSecond),
+  }))
+  const parts = whole(
+    await eachPart(
+      db,
+      events,
+      ({ eventId }) => eventId,
+      (shard, part) => replayDeliveries(shard, endpointId, id, part),
+    ),
+  )
+  const redriven = parts.reduce((sum, count) => sum + count, 0)
+  return { redriven, skipped: events.length - redriven, refused: 0, refusals: {} }
+}
+
+/** A replay, and what has become of the events that it sent. */
+export interface Replay {
+  readonly run: Run
+  readonly delivered: number
+  readonly failed: number
+  /** On their way, or waiting for it. */
+  readonly pending: number
+}
+
+/** A replay with what its deliveries have come to; null: the endpoint has none of this id. */
+export async function readReplay(db: Db, endpointId: bigint, id: bigint): Promise<Replay | null> {
+  const run = await readRun(db.global, id, endpointId)
+  return run === null ? null : replayOf(db, run)
+}
+
+/** The newest replays of an endpoint that were started, newest first. */
+export async function replaysOf(db: Db, endpointId: bigint): Promise<Replay[]> {
+  const found: Replay[] = []
+  for (const run of await runsOfEndpoint(db.global, endpointId)) found.push(await replayOf(db, run))
+  return found
+}
+
+/** A run of events with what its deliveries have come to. */
+export async function replayOf(db: Db, run: Run): Promise<Replay> {
+  const states = whole(await eachShard(db.shards, (shard) => replayStates(shard, run.id))).flat()
+  const inState = (wanted: string) =>
+    states.reduce((sum, { state, count }) => sum + (state === wanted ? count : 0), 0)
+  const [delivered, failed] = [inState('delivered'), inState('failed')]
+  return { run, delivered, failed, pending: inState('pending') }
+}

@@ -1,0 +1,203 @@
+import { againstRedrive, NO_EVIDENCE } from '../domain/evidence.ts'
+import type { Operator } from '../domain/operator.ts'
+import type { Refusal } from '../domain/refusal.ts'
+import { isLocked } from '../ports.ts'
+import { eachPart, eachShard, whole } from '../each-shard.ts'
+import { GATEWAY } from '../domain/payment.ts'
+import { readPayments } from '../payments/store.ts'
+import { keyOf } from '../domain/acceptance.ts'
+import { knownOf } from '../dead-letters/evidence-store.ts'
+import { referencesLeft, type Left } from '../payments/details-store.ts'
+import type { ActWorld } from '../dead-letters/letter-act.ts'
+import { redrive, type RedriveAnswer, type RedriveRequest } from '../dead-letters/redrive.ts'
+import { matchingLetters, type DeadLetter, type RedriveFilter } from '../dead-letters/store.ts'
+import { planRun, type Run, type Step } from './store.ts'
+
+/** The most letters of one run: enough for a bad night, few enough to be looked at. */
+export const LETTERS_MAX = 5_000
+
+/** Letters shown of a snapshot. */
+const SAMPLE = 10
+
+/** Letters in one currency; null: that of the books. */
+export interface Sum {
+  readonly currency: string | null
+  readonly count: number
+  readonly amount: bigint
+}
+
+/** What a dry run found. */
+export interface Plan {
+  readonly run: Run
+  /** Letters that match, those beyond the limit of one run included. */
+  readonly matching: number
+  /** What they come to, by currency. */
+  readonly sums: readonly Sum[]
+  readonly byClass: readonly (Sum & { readonly class: DeadLetter['class'] })[]
+  /** Letters that would be refused as things are, by why. */
+  readonly refused: readonly (Sum & { readonly code: Refusal['code'] })[]
+  readonly sample: readonly DeadLetter[]
+}
+
+/** Find the open letters that match and store exactly which they are: nothing else changes. */
+export async function plan(world: ActWorld, filter: RedriveFilter, actor: string): Promise<Plan> {
+  const { db } = world
+  const shards = filter.userId === null ? db.shards : [db.of(filter.userId)]
+  const found = whole(
+    await eachShard(shards, (shard) => matchingLetters(shard, filter, LETTERS_MAX)),
+  )
+  const letters = found
+    .flatMap((part) => part.letters)
+    .sort((one, other) => Number(one.createdAt) - Number(other.createdAt))
+    .slice(0, LETTERS_MAX)
+  const ids = letters.map((letter) => letter.id)
+  const stored = { filter: shown(filter), ids, ...totals(letters), actor, endpointId: null }
+  const run = await planRun(db.global, stored)
+  const byClass = (['failed', 'unknown'] as const).flatMap((kind) => {
+    const ofKind = letters.filter((letter) => letter.class === kind)
+    return sums(ofKind).map((part) => ({ class: kind, ...part }))
+  })
+  const matching = found.reduce((count, part) => count + part.matching, 0)
+  const refused = await refusedOf(world, letters)
+  return { run, matching, sums: sums(letters), byClass, refused, sample: letters.slice(0, SAMPLE) }
+}
+
+/** Which of the letters would be refused by what is known of their payments, and why. */
+async function refusedOf(
+  world: ActWorld,
+  letters: readonly DeadLetter[],
+): Promise<Plan['refused']> {
+  const byCode = new Map<Refusal['code'], DeadLetter[]>()
+  const read = await eachPart(
+    world.db,
+    letters,
+    ({ id }) => id,
+    async (shard, group) => {
+      const ids = group.map(({ paymentId }) => paymentId)
+      // A payment that is not failed has its reference still.
+      const failed = group.filter((letter) => letter.class === 'failed')
+      const [known, payments, left] = await Promise.all([
+        knownOf(shard, ids),
+        readPayments(shard, ids),
+        referencesLeft(
+          shard,
+          failed.map(({ paymentId }) => paymentId),
+        ),
+      ])
+      const gateways = new Map(payments.map(({ id, gateway }) => [id, gateway]))
+      const taken = new Set<string>()
+      for (const letter of group) {
+        const { paymentId, class: status } = letter
+        const evidence = known.get(paymentId) ?? NO_EVIDENCE
+        const refusal = againstRedrive(
+          status,
+          evidence,
+          world.terms(gateways.get(paymentId) ?? GATEWAY),
+        )
+        const code = refusal?.code ?? (isTaken(left.get(paymentId), taken) ? TAKEN : null)
+        if (code === null) continue
+        byCode.set(code, [...(byCode.get(code) ?? []), letter])
+      }
+    },
+  )
+  whole(read)
+  return [...byCode].flatMap(([code, refused]) => sums(refused).map((part) => ({ code, ...part })))
+}
+
+const TAKEN = 'reference_taken'
+
+/**
+ * Whether somebody else has the reference of a failed payment, be it the repeat of a letter before
+ * it; if nobody has, its own repeat will.
+ */
+function isTaken(left: Left | undefined, taken: Set<string>): boolean {
+  if (left === undefined) return false
+  const text = keyOf(left.userId, left.reference)
+  if (left.takenBy !== null || taken.has(text)) return true
+  taken.add(text)
+  return false
+}
+
+/** What letters come to in each currency: in the books' first, then by code. */
+function sums(letters: readonly DeadLetter[]): Sum[] {
+  const found = new Map<string | null, Sum>()
+  for (const { currency, amount } of letters) {
+    const { count, amount: before } = found.get(currency) ?? { count: 0, amount: 0n }
+    found.set(currency, { currency, count: count + 1, amount: before + amount })
+  }
+  return [...found.values()].sort((one, other) =>
+    (one.currency ?? '') < (other.currency ?? '') ? -1 : 1,
+  )
+}
+
+/** The same as a run keeps it. */
+function totals(letters: readonly DeadLetter[]): Pick<Run, 'amount' | 'others'> {
+  let amount = 0n
+  const others: Record<string, { count: number; amount: string }> = {}
+  for (const { currency, count, amount: sum } of sums(letters)) {
+    if (currency === null) amount = sum
+    else others[currency] = { count, amount: `${sum}` }
+  }
+  return { amount, others: Object.keys(others).length === 0 ? null : others }
+}
+
+/** A filter in the words of the API, without what it does not filter by. */
+function shown(filter: RedriveFilter): Run['filter'] {
+  return {
+    ...(filter.class === null ? {} : { class: filter.class }),
+    ...(filter.error === null ? {} : { error: filter.error }),
+    ...(filter.type === null ? {} : { payment_type: filter.type }),
+    ...(filter.userId === null ? {} : { user_id: Number(filter.userId) }),
+    ...(filter.createdBefore === null
+      ? {}
+      : { created_before: filter.createdBefore.toISOString() }),
+    ...(filter.createdAfter === null ? {} : { created_after: filter.createdAfter.toISOString() }),
+  }
+}
+
+/**
+ * Redrive the letters of a step, their tasks spread over a second. `busy` are those that somebody
+ * else's lock keeps back.
+ */
+export async function redriveStep(world: ActWorld, begun: Step) {
+  const { id, ids, ratePerSecond, startedBy, reason, requestId } = begun
+  const by = { actor: startedBy, reason, requestId, redriveId: id }
+  const requests = ids.map((letterId, index) => ({
+    letterId: BigInt(letterId),
+    delayMs: Math.floor((index * 1_000) / ratePerSecond),
+  }))
+  const answers = await redriveApart(world, by, requests)
+  const refusals: Record<string, number> = {}
+  const counts = { redriven: 0, skipped: 0, refused: 0, refusals, busy: new Set<string>() }
+  answers.forEach((answer, index) => {
+    if (answer.kind === 'redriven') counts.redriven += 1
+    else if (answer.refusal.code === 'letter_not_open') counts.skipped += 1
+    else if (answer.refusal.code === 'busy') counts.busy.add(ids[index] ?? '')
+    else {
+      const { code } = answer.refusal
+      counts.refused += 1
+      refusals[code] = (refusals[code] ?? 0) + 1
+    }
+  })
+  return counts
+}
+
+/**
+ * Redrive letters; where that fails for a lock that cannot be left out, halve until one stands
+ * alone.
+ */
+async function redriveApart(
+  world: ActWorld,
+  by: Operator,
+  requests: readonly RedriveRequest[],
+): Promise<RedriveAnswer[]> {
+  try {
+    return await redrive(world, by, requests)
+  } catch (error) {
+    if (!isLocked(error)) throw error
+    if (requests.length === 1) return [{ kind: 'refused', refusal: { code: 'busy' } }]
+    const middle = Math.ceil(requests.length / 2)
+    const first = await redriveApart(world, by, requests.slice(0, middle))
+    return [...first, ...(await redriveApart(world, by, requests.slice(middle)))]
+  }
+}

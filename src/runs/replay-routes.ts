@@ -1,0 +1,200 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply } from 'fastify'
+import { Type, type Static } from 'typebox'
+import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
+import { API } from '../http/paths.ts'
+import { refusals, refuse } from '../http/problem.ts'
+import { Id, IdParams, parseId, parseMoment, Reason } from '../http/schemas.ts'
+import type { Db } from '../ports.ts'
+import { ReplayFilterBody, replayPlanBody, ReplayPlanBody } from '../webhooks/replay-bodies.ts'
+import { readEndpoint, type Endpoint } from '../webhooks/store.ts'
+import {
+  planReplay,
+  readReplay,
+  REPLAY_RATE_DEFAULT,
+  replayOf,
+  replaysOf,
+  type ReplayRequest,
+} from './events.ts'
+import { ReplayBody, replayBody, ReplayStarted } from './replay-bodies.ts'
+import { cancel, RATE_MAX, start } from './run.ts'
+
+type App = Parameters<FastifyPluginAsyncTypebox>[0]
+
+const PATH = '/webhook-endpoints/:id/replays'
+const tags = ['Events']
+
+const PlanBody = Type.Object(
+  { filter: ReplayFilterBody, dry_run: Type.Literal(true) },
+  {
+    title: 'ReplayPlanRequest',
+    additionalProperties: false,
+    description: 'First: see which events match, send nothing.',
+  },
+)
+
+const StartBody = Type.Object(
+  {
+    snapshot: Id,
+    reason: Reason,
+    rate_per_second: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: RATE_MAX,
+        description: `Events per second; ${REPLAY_RATE_DEFAULT} if left out.`,
+      }),
+    ),
+  },
+  {
+    title: 'ReplayStartRequest',
+    additionalProperties: false,
+    description: 'Then: send exactly the events of a snapshot again.',
+  },
+)
+
+const OneReplay = Type.Object({
+  ...IdParams('The endpoint.').properties,
+  replay: IdParams('The replay.').properties.id,
+})
+
+const START = {
+  tags,
+  operationId: 'replayWebhookEvents',
+  summary: 'Send events of a time to an endpoint again',
+  description:
+    'In two steps. `{"filter": …, "dry_run": true}` answers 200 with how many events match, and a ' +
+    'snapshot. `{"snapshot": …, "reason": …}` answers 202 and sends exactly those events again, so ' +
+    'many per second, whether they have arrived or not, under the same ids and with the same bytes ' +
+    'as before. Events that are no longer kept cannot be sent.',
+  headers: ActHeaders,
+  params: IdParams('The endpoint.'),
+  body: Type.Union([PlanBody, StartBody], {
+    title: 'ReplayWebhookEventsRequest',
+    examples: [
+      { filter: { created_after: '2030-01-31T12:00:00Z', only: 'undelivered' }, dry_run: true },
+      { snapshot: 1, reason: 'The shop lost a day', rate_per_second: 100 },
+    ],
+  }),
+  response: {
+    200: ReplayPlanBody,
+    202: ReplayStarted,
+    ...refusals(400, 404, 409, 413, 415, 422, 503),
+  },
+}
+
+const LIST = {
+  tags,
+  operationId: 'listWebhookReplays',
+  summary: 'List the replays of an endpoint, newest first',
+  description: 'The newest 100 that were started.',
+  params: IdParams('The endpoint.'),
+  response: {
+    200: Type.Object({ data: Type.Array(ReplayBody) }, { title: 'WebhookReplays' }),
+    ...refusals(404, 503),
+  },
+}
+
+const READ = {
+  tags,
+  operationId: 'getWebhookReplay',
+  summary: 'See how far a replay has come',
+  params: OneReplay,
+  response: { 200: ReplayBody, ...refusals(404, 503) },
+}
+
+const CANCEL = {
+  tags,
+  operationId: 'cancelWebhookReplay',
+  summary: 'Cancel a replay',
+  description: 'Events whose turn has not come are not sent; what is on its way goes on.',
+  headers: ActorHeaders,
+  params: OneReplay,
+  response: { 200: ReplayBody, ...refusals(400, 404, 409, 503) },
+}
+
+/** The routes of `/webhook-endpoints/{id}/replays`. */
+export function replayRoutes({ db }: { readonly db: Db }): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    startRoute(app, db)
+    readRoutes(app, db)
+    cancelRoute(app, db)
+  }
+}
+
+/** An endpoint by the id in a path; null: there is none that is called. */
+async function calledBy(db: Db, text: string): Promise<Endpoint | null> {
+  const id = parseId(text)
+  const endpoint = id === null ? null : await readEndpoint(db.global, id)
+  return endpoint?.url == null ? null : endpoint
+}
+
+function startRoute(app: App, db: Db): void {
+  app.post(PATH, { schema: START }, async (request, reply) => {
+    const acting = readActing(request)
+    if (!acting.ok) return refuse(reply, acting.refusal)
+    const { actor, key } = acting
+    const endpoint = await calledBy(db, request.params.id)
+    if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
+    const { body } = request
+    if ('filter' in body) {
+      const asked = parseFilter(body.filter)
+      if ('wrong' in asked) return refuseFilter(reply, asked.wrong)
+      return reply
+        .code(200)
+        .send(replayPlanBody(endpoint.id, await planReplay(db, endpoint, asked, actor)))
+    }
+    const answer = await start({ db }, BigInt(body.snapshot), {
+      actor,
+      reason: body.reason,
+      requestId: request.id,
+      ratePerSecond: body.rate_per_second ?? REPLAY_RATE_DEFAULT,
+      under: key === null ? null : { apiKey: request.keyId ?? '', key },
+      endpointId: endpoint.id,
+    })
+    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    if (answer.replayed) void reply.header('idempotent-replayed', 'true')
+    const location = `${API}/webhook-endpoints/${endpoint.id}/replays/${answer.run.id}`
+    void reply.code(202).header('location', location)
+    return reply.send(replayBody(await replayOf(db, answer.run)))
+  })
+}
+
+function refuseFilter(reply: FastifyReply, name: string): FastifyReply {
+  const errors = [{ field: `filter/${name}`, code: 'out_of_range' }]
+  return refuse(reply, { code: 'body_invalid', errors })
+}
+
+function parseFilter(filter: Static<typeof ReplayFilterBody>): ReplayRequest | { wrong: string } {
+  const createdBefore = parseMoment(filter.created_before)
+  if (createdBefore === undefined) return { wrong: 'created_before' }
+  const createdAfter = parseMoment(filter.created_after)
+  if (createdAfter === undefined) return { wrong: 'created_after' }
+  const undelivered = filter.only === 'undelivered'
+  return { types: filter.types ?? null, undelivered, createdBefore, createdAfter }
+}
+
+function readRoutes(app: App, db: Db): void {
+  app.get(PATH, { schema: LIST }, async (request, reply) => {
+    const endpoint = await calledBy(db, request.params.id)
+    if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
+    return reply.send({ data: (await replaysOf(db, endpoint.id)).map(replayBody) })
+  })
+  app.get(`${PATH}/:replay`, { schema: READ }, async (request, reply) => {
+    const [id, replayId] = [parseId(request.params.id), parseId(request.params.replay)]
+    const replay = id === null || replayId === null ? null : await readReplay(db, id, replayId)
+    if (replay === null) return refuse(reply, { code: 'replay_not_found' })
+    return reply.send(replayBody(replay))
+  })
+}
+
+function cancelRoute(app: App, db: Db): void {
+  app.post(`${PATH}/:replay/cancel`, { schema: CANCEL }, async (request, reply) => {
+    const actor = actorOf(request)
+    if (actor === null) return refuse(reply, { code: 'actor_invalid' })
+    const [id, replayId] = [parseId(request.params.id), parseId(request.params.replay)]
+    if (id === null || replayId === null) return refuse(reply, { code: 'replay_not_found' })
+    const answer = await cancel({ db }, replayId, actor, id)
+    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
+    return reply.send(replayBody(await replayOf(db, answer.run)))
+  })
+}
