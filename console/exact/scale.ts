@@ -10,7 +10,8 @@ const STEPS = [1, 2, 2.5, 5, 10]
 /** A scale that has all values between round numbers, and zero. */
 export function scaleOf(values: readonly number[]): Scale {
   const least = Math.min(0, ...values)
-  const most = Math.max(least + 1e-9, ...values)
+  // Where all is zero there is a line above it, and no fraction of nothing.
+  const most = values.some((value) => value !== 0) ? Math.max(least + 1e-9, ...values) : 1
   const rough = (most - least) / 3
   const power = 10 ** Math.floor(Math.log10(rough))
   const step = (STEPS.find((one) => one * power >= rough * 0.999) ?? 10) * power

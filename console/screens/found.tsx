@@ -24,10 +24,16 @@ export function Found({ q }: { q: string }) {
             return (
               <Empty title={w.nothingFound}>
                 <p>{w.nothingFoundLead}</p>
+                <p>{w.searchBound}</p>
               </Empty>
             )
           }
-          return <Results found={found} />
+          return (
+            <>
+              <Results found={found} />
+              <p class="quiet">{w.searchBound}</p>
+            </>
+          )
         }}
       </Loaded>
     </ScreenFrame>

@@ -11,6 +11,8 @@ export const EN_OVERVIEW = {
     `${good} succeeded, ${bad} failed, ${doubt} unknown`,
   latency: 'From acceptance to the end',
   most: (span: string) => `95 % within ${span}`,
+  nothingAccepted: 'Nothing was accepted in this span.',
+  beginHere: 'Make a payment, or look for one',
   nothingEnded: 'Nothing ended in this span.',
   perSecond: (rate: string) => `${rate} per second`,
   ended: 'Ended',

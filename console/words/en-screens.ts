@@ -3,6 +3,8 @@ import { english } from '../exact/plural.ts'
 /** What the console says on the other screens. */
 export const EN_SCREENS = {
   nothingFound: 'Nothing fits these filters.',
+  searchBound:
+    'Idempotency keys, gateway references and amounts are looked for among the newest 5,000 payments of each shard; ids and references among all.',
   nothingFoundLead: 'A reference, a key and a user must be whole, letter by letter.',
   showAll: 'Show all payments',
   noPayments: 'No payments yet.',

@@ -13,6 +13,8 @@ export const RU_OVERVIEW: typeof EN_OVERVIEW = {
   ofEnded: (good, bad, doubt) => `успешно ${good}, неудачно ${bad}, неизвестно ${doubt}`,
   latency: 'От приёма до конца',
   most: (span) => `95 % за ${span}`,
+  nothingAccepted: 'За этот срок ничего не принято.',
+  beginHere: 'Создать платёж или найти его',
   nothingEnded: 'За этот срок ничего не закончилось.',
   perSecond: (rate) => `${rate} в секунду`,
   ended: 'Завершено',

@@ -6,6 +6,8 @@ const payments = (count: number) => russian(count, ['платёж', 'плате�
 /** What the console says on the other screens, in Russian. */
 export const RU_SCREENS: typeof EN_SCREENS = {
   nothingFound: 'Ничего не подходит.',
+  searchBound:
+    'Ключи идемпотентности, ссылки шлюза и суммы ищутся среди 5000 новейших платежей каждого шарда; номера и ссылки — среди всех.',
   nothingFoundLead: 'Номер, ключ и пользователь должны совпасть целиком.',
   showAll: 'Показать все платежи',
   noPayments: 'Платежей пока нет.',

@@ -1,6 +1,7 @@
 import { now, useFeed } from '../../app/feed.ts'
 import { filter, route } from '../../app/router.ts'
 import type { Series, State } from '../../app/shapes.ts'
+import { hrefOf } from '../../exact/route.ts'
 import { newest, rateOf, totalsOf } from '../../exact/series.ts'
 import { Section } from '../../parts/basics.tsx'
 import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
@@ -39,6 +40,7 @@ export function Overview() {
         {(known) => (
           <>
             <Figures series={known} state={state.known.value.data} />
+            {totalsOf(known).accepted === 0 ? <Begin /> : null}
             <Loaded feed={state}>{(standing) => <Standing state={standing} />}</Loaded>
             <Charts series={known} />
             <Section title={w.screens.gateways}>
@@ -48,6 +50,16 @@ export function Overview() {
         )}
       </Loaded>
     </ScreenFrame>
+  )
+}
+
+/** Where to begin, while there is nothing to see. */
+function Begin() {
+  const w = words.value
+  return (
+    <p class="lead">
+      {w.nothingAccepted} <a href={hrefOf('payments')}>{w.beginHere}</a>
+    </p>
   )
 }
 

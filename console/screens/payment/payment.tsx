@@ -1,3 +1,4 @@
+import { useEffect } from 'preact/hooks'
 import { currency as books } from '../../app/session.ts'
 import { useFeed } from '../../app/feed.ts'
 import type { Payment, PaymentEvent, Timeline } from '../../app/shapes.ts'
@@ -18,6 +19,11 @@ export function PaymentScreen({ id }: { id: string }) {
   const payment = useFeed<Payment>(`/payments/${id}`)
   const timeline = useFeed<Timeline>(`/payments/${id}/timeline`)
   const events = useFeed<{ data: readonly PaymentEvent[] }>(`/payments/${id}/events`)
+  const differs = payment.known.value.data?.status !== timeline.known.value.data?.status
+  useEffect(() => {
+    // Each is asked in its own time; a state and the sentence about it are shown together.
+    if (differs) void Promise.all([payment, timeline, events].map((feed) => feed.refresh()))
+  }, [differs])
   return (
     <ScreenFrame title={`${w.payment} ${id}`}>
       <Loaded
