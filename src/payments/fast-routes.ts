@@ -18,20 +18,26 @@ export function fastPaymentRoutes(
   books: Exponent,
   trace?: TraceRequest,
 ): FastRoute[] {
-  const route = (type: PaymentType): FastRoute => ({
-    path: `${API}/payments/${type}`,
+  const route = (type: PaymentType, path: string): FastRoute => ({
+    path: API + path,
     answer(body, request, requestId) {
       const fields = readFields(type, body)
       const draft = fields === null ? null : readDraft(fields, keyOfHeaders(request), books)
       if (draft === null || isRefusal(draft)) return null
-      const made = (one: Draft) =>
-        accept(one).then((answer) => respond(answer, requestId, FORMS[type].where))
-      const span = trace?.(`/payments/${type}`, request.headers.traceparent) ?? null
-      if (span === null) return made(draft)
-      return answeredWithin(span, made({ ...draft, traceparent: span.traceparent }))
+      // Nothing is made for traces where there are none.
+      const span = trace === undefined ? null : trace(path, request.headers.traceparent)
+      if (span !== null) {
+        const traced = { ...draft, traceparent: span.traceparent }
+        return answeredWithin(span, answered(accept(traced), requestId, type))
+      }
+      return accept(draft).then((answer) => respond(answer, requestId, FORMS[type].where))
     },
   })
-  return [route('deposit'), route('withdraw')]
+  return [route('deposit', '/payments/deposit'), route('withdraw', '/payments/withdraw')]
+}
+
+async function answered(accepting: Promise<Answer>, requestId: string, type: PaymentType) {
+  return respond(await accepting, requestId, FORMS[type].where)
 }
 
 /**

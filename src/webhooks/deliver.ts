@@ -184,11 +184,14 @@ async function call(
     return { status: null, reason: 'secret_unreadable', retryAfterMs: null, reply: null, tookMs: 0 }
   }
   const span = begun(world, due, traceparent)
-  const traced = span === null ? {} : { traceparent: span.traceparent }
-  const headers = { ...message.headers, ...traced }
-  const called = await world.send({ ...message, headers }, signal)
+  const called = await world.send(span === null ? message : placed(message, span), signal)
   span?.end(spanEnd(called))
   return called.reason === 'aborted' ? null : called
+}
+
+/** A message with its place in a trace. */
+function placed(message: ReturnType<typeof messageOf>, { traceparent }: Span) {
+  return { ...message, headers: { ...message.headers, traceparent } }
 }
 
 /** Begin the span of a delivery; null: it is not traced. */
