@@ -332,7 +332,7 @@ test('no line is wider than a line of code may be', () => {
     readdirSync(join(ROOT, name), { recursive: true, encoding: 'utf8' })
       .filter((file) => /\.(?:sql|ya?ml)$/.test(file))
       .map((file) => `${name}/${file.replaceAll('\\', '/')}`)
-  const folders = ['.github', 'docs', 'migrations'].flatMap(folder)
+  const folders = ['.github', 'deploy', 'docs', 'migrations'].flatMap(folder)
   const paths = [...folders, '.ci/run', 'Dockerfile', 'compose.yaml']
   const wide = paths.flatMap((path) => wideText({ path, text: read(path) }))
   assert.deepEqual(
