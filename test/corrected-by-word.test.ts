@@ -79,6 +79,21 @@ for (const type of ['deposit', 'withdraw'] as const) {
   })
 }
 
+test('a payment is not corrected under the name of another one that succeeded', async (t) => {
+  const world = await testWorld(t)
+  const { letterId, id } = await failedByMistake(world, 'deposit')
+  const [own] = await world.sql<{ userId: bigint }>('select user_id as "userId" from payments')
+  const draft = { type: 'deposit', amount: 5_000n, idempotencyKey: null } as const
+  await world.accept([{ ...draft, userId: own?.userId ?? 0n }])
+  world.gateway.script = ['success']
+  world.gateway.lookups = null
+  await world.work()
+  await world.sql('update payments set gateway_ref = $1 where id <> $2', [REF, id])
+  assert.equal(await corrected(world, { letterId, gatewayRef: REF }), 'gateway_ref_taken')
+  assert.equal(await corrected(world, { letterId, gatewayRef: `${REF}-own` }), 'corrected')
+  assert.equal((await lates(world)).length, 1)
+})
+
 test('twenty who find the same payment at the gateway book it once', async (t) => {
   const world = await testWorld(t)
   const { letterId } = await failedByMistake(world, 'withdraw')

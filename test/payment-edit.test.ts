@@ -51,6 +51,29 @@ test('the description and the metadata of a payment may be changed, and nothing 
   assert.deepEqual(after.body, one.body)
 })
 
+test('the reason of a refund stays, and so does that of one that repeats it', async (t) => {
+  const { world, call, made, patch } = await shop(t)
+  const parent = await made()
+  await world.work()
+  const asked = { amount: 4, reason: 'suspected fraud' }
+  const { body } = await call('POST', `/payments/${parent}/refunds`, asked)
+  const id = Number(body['payment_id'])
+  for (const edit of [{ description: null }, { description: 'x', metadata: { a: '1' } }]) {
+    const answer = await patch(id, edit)
+    assert.deepEqual([answer.status, answer.body['code']], [409, 'reason_stays'])
+  }
+  world.gateway.script = ['declined']
+  await world.work()
+  const letterId = await openLetter(world, BigInt(id))
+  const [again] = await redrive(world.world, JANE, [{ letterId, delayMs: 0 }])
+  assert(again?.kind === 'redriven')
+  const repeat = await patch(Number(again.newPaymentId), { description: 'x' })
+  assert.equal(repeat.body['code'], 'reason_stays')
+  assert.equal((await patch(id, { metadata: { a: '1' } })).status, 200)
+  const shown = (await call('GET', `/payments/${id}`)).body
+  assert.deepEqual([shown['description'], shown['metadata']], ['suspected fraud', { a: '1' }])
+})
+
 test('a payment about which nothing was said can be told something later', async (t) => {
   const { made, patch, call } = await shop(t)
   const id = await made()

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { claim, charge } from '../src/charging/charge.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
+import { bookedElsewhere } from '../src/domain/correction.ts'
 import type { FeePolicy } from '../src/domain/fee.ts'
 import type { ReturnDraft, SaidKind } from '../src/domain/returns.ts'
+import { childrenOf } from '../src/payments/returns-store.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
 import { timeline } from '../src/timeline/timeline.ts'
 import { verify } from '../src/verify/verify.ts'
@@ -197,6 +199,41 @@ test('an operator who says how a refund ended takes back the return that it was'
   const { user, losses } = await moved(world, before)
   assert.deepEqual([user, losses], [-5_000n, 0n])
   assert.deepEqual(await violations(world), [])
+})
+
+test('what an operator took for a failed refund can be booked as what it was, and is not repeated', async (t) => {
+  const world = await testWorld(t)
+  const { refundId, draft, before } = await doubted(world)
+  const letterId = await openLetter(world, refundId)
+  // The reference is of the refund that the gateway did execute.
+  const word = { letterId, outcome: 'failed', gatewayRef: refOf(refundId) } as const
+  const [answer] = await resolve(world.world, JANE, [{ ...word, againstEvidence: true }])
+  assert.equal(answer?.kind, 'resolved')
+  assert.equal((await book(world, draft('refunded_there'))).kind, 'booked')
+  assert.deepEqual((await moved(world, before)).user, -5_000n)
+  const again = { id: refundId, amount: 5_000n, parentId: draft('refunded_there').parentId }
+  const children = await childrenOf(world.db.of(refundId), [again.parentId])
+  assert.equal(bookedElsewhere(again, [], children)?.code, 'maybe_executed')
+  assert.deepEqual(await violations(world), [])
+})
+
+test('a refund does not end well under the name of another refund', async (t) => {
+  const world = await testWorld(t)
+  const { id, refundId, before } = await doubted(world)
+  world.gateway.script = ['success']
+  const other = await refunded(world, id, '30')
+  await world.work()
+  const ref = 'gw-other'
+  await world.sql('update payments set gateway_ref = $1 where id = $2', [ref, other])
+  const letterId = await openLetter(world, refundId)
+  const word = { letterId, outcome: 'success', gatewayRef: ref } as const
+  const [answer] = await resolve(world.world, JANE, [word])
+  assert(answer?.kind === 'refused')
+  assert.deepEqual(answer.refusal, { code: 'gateway_ref_taken', paymentId: other })
+  assert.equal((await world.view(refundId)).status, 'unknown')
+  const [own] = await resolve(world.world, JANE, [{ ...word, gatewayRef: refOf(refundId) }])
+  assert.equal(own?.kind, 'resolved')
+  assert.deepEqual((await moved(world, before)).gateway, 8_000n)
 })
 
 test('what a dispute gave back of a return is not given back again when it was a refund', async (t) => {

@@ -1,11 +1,13 @@
 import { NO_EVIDENCE, type KnownEvidence } from '../domain/evidence.ts'
 import { decideCorrection, type Relative } from '../domain/correction.ts'
+import { paymentsNamed } from '../payments/of-user-store.ts'
 import { correctedPayments } from '../ledger/store.ts'
 import type { Shard } from '../ports.ts'
 import {
   actOnEach,
   actUnderKey,
   newVerdict,
+  refuse,
   writeEnds,
   type ActWorld,
   type Refused,
@@ -14,6 +16,7 @@ import {
 import { knownOf } from './evidence-store.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
+import { namedBefore, namesOf } from './resolve.ts'
 import { relativesOf } from './relatives-store.ts'
 import { readLetters, type DeadLetter } from './store.ts'
 
@@ -91,12 +94,13 @@ async function correctInShard(
     const userIds = [...new Set(found.map(({ userId }) => userId))]
     const paymentIds = [...locked.payments.keys()]
     const words = requests.some(({ gatewayRef }) => gatewayRef !== null)
-    const [corrected, known, relatives] = await Promise.all([
+    const [corrected, known, relatives, named] = await Promise.all([
       correctedPayments(tx, userIds, paymentIds),
       words ? knownOf(tx, paymentIds) : new Map<bigint, KnownEvidence>(),
       relativesOf(tx, words ? paymentIds : []),
+      paymentsNamed(tx, namesOf(requests, locked)),
     ])
-    const books = { ...locked, known, relatives: new Map(relatives) }
+    const books = { ...locked, known, named, relatives: new Map(relatives) }
     const verdict = decide(requests, { ...books, corrected: new Set(corrected) })
     await writeEnds(tx, verdict, 'correct', by)
     return verdict
@@ -107,6 +111,8 @@ type Books = Locked & {
   readonly known: ReadonlyMap<bigint, KnownEvidence>
   /** The other payments of their chains of redrives, as earlier letters are decided. */
   readonly relatives: Map<bigint, readonly Relative[]>
+  /** Successful payments by their names at the gateway, and those corrected by earlier letters. */
+  readonly named: Map<string, bigint>
   /** Payments that are booked, those of earlier letters among them. */
   readonly corrected: Set<bigint>
 }
@@ -147,6 +153,8 @@ function decideOne(
   const before = { payment: payment.status, letter: was }
   const after = { payment: payment.status, letter: state }
   if (decision.kind === 'correct') {
+    const other = namedBefore(payment, gatewayRef, books)
+    if (other !== null) return refuse('gateway_ref_taken', { paymentId: other })
     const { entry, evidence } = decision
     books.corrected.add(paymentId)
     noteCorrected(books.relatives, paymentId, gatewayRef)

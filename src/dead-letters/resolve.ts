@@ -2,6 +2,7 @@ import { against, NO_EVIDENCE, type KnownEvidence } from '../domain/evidence.ts'
 import { executed, refundShare, undone } from '../domain/ends.ts'
 import type { WholePayment } from '../payments/back-store.ts'
 import type { NamedRefund } from '../domain/was-refund.ts'
+import { nameKeyOf, paymentsNamed, type Named } from '../payments/of-user-store.ts'
 import { noteNow } from '../payments/time-index-store.ts'
 import { takeBackBooked } from '../payments/was-refund.ts'
 import type { Shard } from '../ports.ts'
@@ -91,8 +92,11 @@ async function resolveInShard(
   return whereFree(shard, async (tx, lock) => {
     const locked = await lock(tx, found)
     // Behind the locks: a late report waits for them, or is here.
-    const known = await knownOf(tx, openOf(locked))
-    const verdict = decide(requests, locked, known)
+    const [known, named] = await Promise.all([
+      knownOf(tx, openOf(locked)),
+      paymentsNamed(tx, namesOf(requests, locked)),
+    ])
+    const verdict = decide(requests, { ...locked, known, named })
     const takenBack = await takeBackBooked(tx, verdict.refunds)
     await writeEnds(tx, verdict, 'resolve', by)
     noteNow(tx, takenBack)
@@ -105,19 +109,33 @@ function openOf({ payments }: Locked): bigint[] {
   return [...payments.values()].filter(({ status }) => status === 'unknown').map(({ id }) => id)
 }
 
+/** What operators say that the gateway calls payments. */
+export function namesOf(
+  requests: readonly Pick<ResolveRequest, 'letterId' | 'gatewayRef'>[],
+  { letters, payments }: Locked,
+): Named[] {
+  return requests.flatMap(({ letterId, gatewayRef: ref }) => {
+    const payment = payments.get(letters.get(letterId)?.paymentId ?? 0n)
+    if (ref === null || payment === undefined) return []
+    return [{ userId: payment.userId, type: payment.type, ref }]
+  })
+}
+
+type Books = Locked & {
+  readonly known: ReadonlyMap<bigint, KnownEvidence>
+  /** Successful payments by their names at the gateway, and those that earlier letters end. */
+  readonly named: Map<string, bigint>
+}
+
 /** `refunds`: those that were executed, where the operator names them as the gateway does. */
 type ResolveVerdict = Verdict<Resolved> & { readonly refunds: NamedRefund[] }
 
-function decide(
-  requests: readonly ResolveRequest[],
-  locked: Locked,
-  known: ReadonlyMap<bigint, KnownEvidence>,
-): ResolveVerdict {
-  const verdict: ResolveVerdict = { ...newVerdict<Resolved>(locked.busy), refunds: [] }
+function decide(requests: readonly ResolveRequest[], books: Books): ResolveVerdict {
+  const verdict: ResolveVerdict = { ...newVerdict<Resolved>(books.busy), refunds: [] }
   for (const request of requests) {
-    const letter = locked.letters.get(request.letterId)
+    const letter = books.letters.get(request.letterId)
     if (letter === undefined || verdict.answers.has(request.letterId)) continue
-    verdict.answers.set(letter.id, decideOne(request, letter, { ...locked, known }, verdict))
+    verdict.answers.set(letter.id, decideOne(request, letter, books, verdict))
   }
   return verdict
 }
@@ -125,26 +143,41 @@ function decide(
 function decideOne(
   request: ResolveRequest,
   letter: DeadLetter,
-  locked: Locked & { readonly known: ReadonlyMap<bigint, KnownEvidence> },
+  books: Books,
   verdict: ResolveVerdict,
 ): ResolveAnswer {
   const { outcome, gatewayRef, againstEvidence = false } = request
   const { id: letterId, paymentId } = letter
-  const payment = locked.payments.get(paymentId)
+  const payment = books.payments.get(paymentId)
   if (letter.state !== 'open' || payment === undefined) return refuse('letter_not_open')
   // Only an outcome nobody knows can be decided by a person; what is final stays.
   const open = payment.status === 'unknown'
   if (!open && payment.status !== outcome) return refuse('payment_final')
-  const evidence = open ? against(outcome, locked.known.get(paymentId) ?? NO_EVIDENCE) : null
+  const evidence = open ? against(outcome, books.known.get(paymentId) ?? NO_EVIDENCE) : null
   if (evidence !== null && !againstEvidence) {
     return { kind: 'refused', refusal: { code: 'evidence_contradicts', paymentId, evidence } }
   }
-  if (open) end(request, payment, locked, verdict)
+  const other = open && outcome === 'success' ? namedBefore(payment, gatewayRef, books) : null
+  if (other !== null) return refuse('gateway_ref_taken', { paymentId: other })
+  if (open) end(request, payment, books, verdict)
   const before = { payment: payment.status, letter: letter.state }
   const insisted = evidence === null ? {} : { against_evidence: evidence }
   const after = { payment: outcome, letter: 'resolved', gateway_ref: gatewayRef, ...insisted }
   verdict.acts.push({ paymentId, letterId, before, after })
   return { kind: 'resolved', letterId, paymentId }
+}
+
+/** Note the name of a payment; the successful payment that has it already, or null. */
+export function namedBefore(
+  payment: Pick<WholePayment, 'id' | 'userId' | 'type'>,
+  ref: string | null,
+  { named }: Pick<Books, 'named'>,
+): bigint | null {
+  if (ref === null) return null
+  const name = nameKeyOf({ ...payment, ref })
+  const other = named.get(name)
+  if (other === undefined) named.set(name, payment.id)
+  return other ?? null
 }
 
 /** End a payment of unknown outcome as the operator says, with its postings. */

@@ -96,6 +96,7 @@ interface WentBack {
   readonly id: bigint
   readonly parentId: bigint
   readonly type: 'refund' | 'return'
+  readonly status: StoredStatus
   readonly amount: bigint
   readonly kind: string | null
   readonly ref: string | null
@@ -116,7 +117,8 @@ export function bookedElsewhere(
     return { code: 'evidence_contradicts', evidence: 'success', paymentId: done.id }
   }
   const own = wentBack.filter(({ parentId }) => parentId === payment.parentId)
-  const refunds = new Set(own.flatMap(({ type, ref }) => (type === 'refund' ? [ref] : [])))
+  const made = own.filter(({ type, status }) => type === 'refund' && status !== 'failed')
+  const refunds = new Set(made.map(({ ref }) => ref))
   const seen = own.find(
     ({ id, kind, amount, ref }) =>
       kind === 'refunded_there' &&

@@ -85,6 +85,8 @@ export const REFUSALS = {
   return_is_refund: [409, 'The gateway calls a refund of this payment so: it is booked as that.'],
   not_returnable: [409, 'A payment of this kind and state cannot have come back so far.'],
   return_differs: [409, 'This reference belongs to a return of another kind or amount.'],
+  gateway_ref_taken: [409, 'Another payment is booked under this reference of the gateway.'],
+  reason_stays: [409, 'The description of a refund is the reason for it, which stays.'],
   redrive_open: [409, 'A redrive of this payment is open, and may be what is to be booked.'],
   correction_is_redrive: [409, 'Another payment of its chain of redrives is booked as that.'],
   not_correctable: [409, 'Only a failed payment that the gateway executed can be corrected, once.'],

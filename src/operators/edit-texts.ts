@@ -1,3 +1,4 @@
+import type { Refusal } from '../domain/refusal.ts'
 import type { Edit, UserTexts } from '../domain/details.ts'
 import { lockTexts, writeTexts } from '../payments/details-store.ts'
 import type { Db } from '../ports.ts'
@@ -10,18 +11,20 @@ const REASON = 'edited'
 
 /**
  * Change the description or the metadata of a payment, and keep who changed which of them; of a
- * payment that repeats another, those of the first, because they have the same. False: there is no
- * such payment. The texts themselves are not kept in the record, so that erasing them erases them.
+ * payment that repeats another, those of the first, because they have the same. Null: done. The
+ * texts themselves are not kept in the record, so that erasing them erases them. The description of
+ * a refund is its reason, which stays.
  */
 export function editPayment(
   db: Db,
   id: bigint,
   edit: Edit,
   by: { readonly actor: string; readonly requestId: string },
-): Promise<boolean> {
+): Promise<Refusal | null> {
   return db.of(id).transaction(async (tx) => {
     const [actId, texts] = await Promise.all([takeActId(tx), lockTexts(tx, id)])
-    if (texts === null) return false
+    if (texts === null) return { code: 'payment_not_found' }
+    if (texts.type === 'refund' && edit.description !== undefined) return { code: 'reason_stays' }
     const now = { ...texts, ...edit }
     writeTexts(tx, now)
     const names = Object.keys(edit) as (keyof Edit)[]
@@ -36,7 +39,7 @@ export function editPayment(
       before: shown(texts),
       after: shown(now),
     })
-    return true
+    return null
   })
 }
 

@@ -1,6 +1,7 @@
 import type { Noted } from '../domain/acceptance.ts'
 import { columns, numbers } from '../domain/columns.ts'
 import type { Details } from '../domain/details.ts'
+import type { BookedType } from '../domain/payment.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
 import { writeJson } from '../domain/json.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
@@ -134,16 +135,23 @@ const READ: Statement<DetailsRow> = {
 /** The texts of a payment that may be changed, and the payment that has them. */
 interface Texts {
   readonly firstId: bigint
+  readonly type: BookedType
   readonly description: string | null
   readonly metadata: Readonly<Record<string, string>> | null
 }
 
 /** The first of the payments that one repeats. */
-const FIRST: Statement<{ firstId: bigint }> = {
+const FIRST: Statement<Pick<Texts, 'firstId' | 'type'>> = {
   name: 'payments_first',
   text: `${CHAIN}
-  select first_id as "firstId"
+  select first_id as "firstId", payment.type
   from chain
+  cross join lateral (
+    select type
+    from payments
+    where shard = $1 and id = chain.first_id
+    limit 1
+  ) payment
   where repeats is null`,
 }
 
@@ -152,7 +160,7 @@ const FIRST: Statement<{ firstId: bigint }> = {
  * the last one left. Their row is written where nothing was said so far: the row of the payment
  * itself is locked by whoever moves its money, and a change of texts waits for none of them.
  */
-const LOCK: Statement<Omit<Texts, 'firstId'>> = {
+const LOCK: Statement<Omit<Texts, 'firstId' | 'type'>> = {
   name: 'payment_details_lock',
   text: `
   insert into payment_details (shard, payment_id, sent)
@@ -274,13 +282,12 @@ export async function paymentsByReferences(
 export async function lockTexts(tx: Tx, id: bigint): Promise<Texts | null> {
   const [first] = await tx.run(FIRST, [numbers([id])])
   if (first === undefined) return null
-  const { firstId } = first
-  const [texts] = await tx.run(LOCK, [firstId])
-  return { description: null, metadata: null, ...texts, firstId }
+  const [texts] = await tx.run(LOCK, [first.firstId])
+  return { description: null, metadata: null, ...texts, ...first }
 }
 
 /** Change the texts of a payment. */
-export function writeTexts(tx: Tx, { firstId, description, metadata }: Texts): void {
+export function writeTexts(tx: Tx, { firstId, description, metadata }: Omit<Texts, 'type'>): void {
   const document = metadata === null ? null : writeJson(metadata)
   tx.write(WRITE_TEXTS, [firstId, description, document])
 }

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { readDetails, type Edit } from '../domain/details.ts'
+import type { Refusal } from '../domain/refusal.ts'
 import { ActorHeaders, actorOf } from '../http/actor.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { IdParams, parseId } from '../http/schemas.ts'
@@ -15,7 +16,7 @@ interface EditRoutes {
     id: bigint,
     edit: Edit,
     by: { readonly actor: string; readonly requestId: string },
-  ) => Promise<boolean>
+  ) => Promise<Refusal | null>
   readonly read: (id: bigint) => Promise<PaymentView | null>
 }
 
@@ -31,7 +32,7 @@ export function editRoutes({ edit, read }: EditRoutes): FastifyPluginAsyncTypebo
     description:
       'A field that is left out stays as it is; null takes it away, and metadata is replaced as a ' +
       'whole. Who changed which fields is kept. A repeated `Idempotency-Key` is compared with what ' +
-      'was first sent, so a change breaks no retry.',
+      'was first sent, so a change breaks no retry. The reason of a refund stays: 409 `reason_stays`.',
     headers: ActorHeaders,
     params: IdParams('The payment id.'),
     body: Type.Object(
@@ -43,7 +44,7 @@ export function editRoutes({ edit, read }: EditRoutes): FastifyPluginAsyncTypebo
         examples: [{ description: 'Two tickets', metadata: { shop: 'berlin' } }],
       },
     ),
-    response: { 200: PaymentBody, ...refusals(400, 404, 413, 415, 422, 503) },
+    response: { 200: PaymentBody, ...refusals(400, 404, 409, 413, 415, 422, 503) },
   }
   return async (app) => {
     app.patch('/payments/:id', { schema }, async (request, reply) => {
@@ -58,8 +59,9 @@ export function editRoutes({ edit, read }: EditRoutes): FastifyPluginAsyncTypebo
         given.map(([name]) => [name, texts.details?.[name as keyof Edit] ?? null]),
       ) as Edit // Of the two names that the schema lets through.
       const by = { actor, requestId: request.id }
-      const found = await edit(id, change, by)
-      const view = found ? await read(id) : null
+      const refusal = await edit(id, change, by)
+      if (refusal !== null) return refuse(reply, refusal)
+      const view = await read(id)
       if (view === null) return refuse(reply, { code: 'payment_not_found' })
       return reply.send(paymentBody(view))
     })

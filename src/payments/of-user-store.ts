@@ -1,3 +1,5 @@
+import { columns } from '../domain/columns.ts'
+import type { BookedType } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
 
 /** Payments of a user that are looked at, or whose texts are erased, at a time. */
@@ -33,6 +35,53 @@ const NEWER: Statement<Seen> = {
     and (user_id, id) < ($2::bigint, 9223372036854775807)
   order by user_id, id
   limit ${PAGE_MAX}`,
+}
+
+/** What an operator says that the gateway calls a payment. */
+export interface Named {
+  readonly userId: bigint
+  readonly type: BookedType
+  readonly ref: string
+}
+
+const NAMED = columns<Named>({ userId: 'bigint', type: 'word', ref: 'text' })
+
+/**
+ * Successful payments that the gateway calls so. No index has its references, because nothing else
+ * asks: the user's newest payments are looked at.
+ */
+const NAMED_SO: Statement<Named & { readonly id: bigint }> = {
+  name: 'payments_named_so',
+  text: `
+  select input.user_id as "userId", input.type, input.ref, payment.id
+  from ${NAMED.unnest('input', 2)}
+  cross join lateral (
+    select min(id) as id
+    from (
+      select id, type, status, gateway_ref
+      from payments
+      where shard = $1 and (user_id, id) > (input.user_id, 0)
+        and (user_id, id) < (input.user_id, 9223372036854775807)
+      order by user_id desc, id desc
+      limit ${PAGE_MAX}
+    ) newest
+    where newest.type = input.type and status = 'success' and gateway_ref = input.ref
+  ) payment
+  where payment.id is not null`,
+}
+
+/** The key of a name among those of all users. */
+export function nameKeyOf({ userId, type, ref }: Named): string {
+  return `${userId} ${type} ${ref}`
+}
+
+/** The successful payments of these names, by `nameKeyOf`. */
+export async function paymentsNamed(
+  shard: Runner,
+  names: readonly Named[],
+): Promise<Map<string, bigint>> {
+  const rows = names.length === 0 ? [] : await shard.run(NAMED_SO, NAMED.of(names))
+  return new Map(rows.map((row) => [nameKeyOf(row), row.id]))
 }
 
 /** A page of a user's payments with ids below `before`, newest first. */

@@ -47,9 +47,11 @@ export function paidFor(children: readonly Child[], parentId: bigint): Shares {
   )
 }
 
-/** What the gateway calls a refund, where it has said so. */
-export function refundRef({ type, parentId, ref }: Child): string[] {
-  return type === 'refund' && ref !== null ? [returnKeyOf(parentId, ref)] : []
+/** What the gateway calls a refund that did not fail, where it has said so. */
+export function refundRef({ type, status, parentId, ref }: Child): string[] {
+  return type === 'refund' && status !== 'failed' && ref !== null
+    ? [returnKeyOf(parentId, ref)]
+    : []
 }
 
 function sharesOf({ user, fees, losses }: Child): Shares {

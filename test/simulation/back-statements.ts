@@ -255,6 +255,22 @@ const returns: Handlers = {
       })
     },
   },
+  payments_named_so: {
+    run: (tables, [shard, userIds, types, refs]) =>
+      ids(userIds).flatMap((userId, index) => {
+        const [type, ref] = [texts(types)[index], texts(refs)[index]]
+        const same = [...tables.payments.rows.values()].filter(
+          (one) =>
+            one.shard === shard &&
+            one.userId === userId &&
+            one.type === type &&
+            one.status === 'success' &&
+            one.gatewayRef === ref,
+        )
+        const [id] = same.map((one) => one.id).toSorted((a, b) => (a < b ? -1 : 1))
+        return id === undefined ? [] : [{ userId, type, ref, id }]
+      }),
+  },
   payments_booked_under: {
     run: (tables, [shard, parentIds, refs]) =>
       ids(parentIds).flatMap((parentId, index) => {

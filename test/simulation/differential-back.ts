@@ -97,7 +97,7 @@ async function editOne(history: History): Promise<string> {
     { metadata: null, description: 'red' },
   ])
   const by = { actor: 'jane', requestId: 'r' }
-  return String(await editPayment(db, somePayment(history), edit, by))
+  return (await editPayment(db, somePayment(history), edit, by))?.code ?? 'edited'
 }
 
 /** What people do about money that goes back, and about what is said of payments. */

@@ -114,9 +114,10 @@ const UNSAID = {
 const edits: Handlers = {
   payments_first: {
     run: (tables, [shard, paymentIds]) =>
-      ids(paymentIds)
-        .filter((id) => inShard(tables.payments, id, shard) !== undefined)
-        .map((id) => ({ firstId: firstOf(tables, id) })),
+      ids(paymentIds).flatMap((id) => {
+        const payment = inShard(tables.payments, id, shard)
+        return payment === undefined ? [] : [{ firstId: firstOf(tables, id), type: payment.type }]
+      }),
   },
   payment_details_lock: {
     locks: (_, [, id]) => [`texts ${BigInt(id as bigint)}`],

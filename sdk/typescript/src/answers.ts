@@ -129,6 +129,8 @@ export type ErrorCode =
   | 'return_is_refund'
   | 'not_returnable'
   | 'return_differs'
+  | 'gateway_ref_taken'
+  | 'reason_stays'
   | 'redrive_open'
   | 'correction_is_redrive'
   | 'not_correctable'
