@@ -122,6 +122,21 @@ test('what a gateway neither ends nor finishes is unknown, and ends by its word'
   assert.ok(lost > 0, 'everything was ended')
 })
 
+test('what somebody wants ended its gateway ends, and only by its word', async (t) => {
+  if (ifGiven !== false) return t.skip()
+  let ended = 0
+  let open = 0
+  const trouble = { pending: 0.8 }
+  const plan = { clerks: 3, deeds: 12, endsPending: true }
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const result = await simulate(seed, { trouble, plan })
+    assert.equal(result.failure, null, replayOf(result))
+    ended += result.reached['ended_when_asked'] ?? 0
+    open += result.reached['asked_to_end'] ?? 0
+  }
+  assert.ok(ended > 0 && open > 0, 'it is ended, and not always')
+})
+
 test('a seed is one history, step by step', { skip: ifGiven }, async () => {
   for (const seed of [1, 77, 4_242]) {
     const first: string[] = []

@@ -8,6 +8,8 @@ export interface Acts {
   /** How often it was started over. */
   readonly redriven: number
   readonly canceled: boolean
+  /** Its gateway was to be asked to end it. */
+  readonly asked: boolean
   /** Its money was booked although it failed. */
   readonly corrected: boolean
   readonly returns: number
@@ -17,6 +19,7 @@ export const NO_ACTS: Acts = {
   word: null,
   redriven: 0,
   canceled: false,
+  asked: false,
   corrected: false,
   returns: 0,
 }
@@ -26,11 +29,14 @@ export function actsByPayment(tables: Tables): Map<bigint, Acts> {
   for (const act of tables.acts.rows.values()) {
     const own = acts.get(act.paymentId) ?? NO_ACTS
     const word = act.act === 'resolve' && act.before['payment'] === 'unknown'
+    const cancel = act.act === 'cancel'
+    const asked = act.after['asked'] !== undefined
     const again = act.act === 'redrive' && act.after['payment'] === 'new'
     acts.set(act.paymentId, {
       word: word ? act : own.word,
       redriven: own.redriven + (again ? 1 : 0),
-      canceled: own.canceled || act.act === 'cancel',
+      canceled: own.canceled || (cancel && !asked),
+      asked: own.asked || (cancel && asked),
       corrected: own.corrected || act.act === 'correct',
       returns: own.returns + (act.act === 'return' ? 1 : 0),
     })

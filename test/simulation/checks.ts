@@ -276,10 +276,16 @@ function checkWork(
   if (status === 'failed' || status === 'success') {
     must(task === undefined, 'a final payment has no task', payment)
   }
+  checkEnd(payment, { letters, acts })
+}
+
+/** Whoever wanted it ended is known; of what else failed somebody is told. */
+function checkEnd(payment: PaymentRow, { letters, acts }: Known): void {
   const canceled = payment.lastError === 'canceled'
-  must(canceled === acts.canceled, 'a payment is canceled by somebody’s act', payment)
-  if (canceled) return must(letters.length === 0, 'a canceled payment has no letter', payment)
-  if (status === 'failed' && !refusedAtOnce(payment)) {
+  const byAct = canceled ? acts.canceled || acts.asked : !acts.canceled
+  must(byAct, 'a payment is canceled by somebody’s act', payment)
+  if (acts.canceled) return must(letters.length === 0, 'a canceled payment has no letter', payment)
+  if (payment.status === 'failed' && !canceled && !refusedAtOnce(payment)) {
     const told = letters.some(
       (letter) => letter.class === 'failed' || letter.error === 'charged_after_failed',
     )
@@ -291,7 +297,7 @@ function checkWork(
 function checkVerdict(
   payment: PaymentRow,
   { journal, ignored }: AuditWorld,
-  { letters, acts: { word } }: Known,
+  { letters, acts: { word, canceled } }: Known,
   evidence: ReadonlySet<string> | undefined,
 ): void {
   const { id, status, type, parentId } = payment
@@ -309,17 +315,19 @@ function checkVerdict(
     must(executed, 'only what the gateway executed succeeds', payment)
     must(seen, 'a success has evidence', payment)
   }
-  if (status === 'failed') checkFailure(payment, { executed, journal }, { letters, word }, evidence)
+  const known = { letters, word, canceled }
+  if (status === 'failed') checkFailure(payment, { executed, journal }, known, evidence)
 }
 
 function checkFailure(
   payment: PaymentRow,
   { executed, journal }: { readonly executed: boolean; readonly journal: Journal },
-  { letters, word }: { readonly letters: readonly LetterRow[]; readonly word: Acts['word'] },
+  { letters, word, canceled }: Pick<Known, 'letters'> & Pick<Acts, 'word' | 'canceled'>,
   evidence: ReadonlySet<string> | undefined,
 ): void {
   if (refusedAtOnce(payment)) return must(!executed, 'what was refused is never executed', payment)
-  if (payment.lastError === 'canceled') {
+  // What its gateway ended because somebody asked was in its hands, and is like any other failure.
+  if (canceled) {
     const doubt = DOUBTS.some((outcome) => evidence?.has(outcome))
     return must(!executed && !doubt, 'what was canceled is never charged', payment)
   }

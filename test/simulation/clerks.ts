@@ -1,5 +1,6 @@
 import type { RefundAnswer, RefundDraft } from '../../src/domain/refund.ts'
 import type { ReturnDraft, SaidKind } from '../../src/domain/returns.ts'
+import { endPending } from '../../src/charging/refresh.ts'
 import { refundDraft } from './asked.ts'
 import { expected, insist, Lost, nap, untilDeath } from './asking.ts'
 import { HOME, written } from './currencies.ts'
@@ -19,11 +20,12 @@ const LOOKS_MAX = 10
  */
 export async function runClerk(world: World, index: number): Promise<void> {
   const { faults, plan } = world
+  const deeds = plan.endsPending ? [...DEEDS, endOne, endOne, endOne] : DEEDS
   for (let deed = 0; deed < plan.deeds; deed += 1) {
     // Few histories have any, so they come first where there are some.
     const executed = charged(world).length + foundThere(world).length
-    const doing = executed > 0 ? faults.pick([correctOne, faults.pick(DEEDS)]) : null
-    await (doing ?? faults.pick(DEEDS))(world, `${index}.${deed}`)
+    const doing = executed > 0 ? faults.pick([correctOne, faults.pick(deeds)]) : null
+    await (doing ?? faults.pick(deeds))(world, `${index}.${deed}`)
   }
 }
 
@@ -132,6 +134,26 @@ async function cancelSome(world: World): Promise<void> {
     must(payment?.lastError === 'canceled', 'what was canceled stays so', payment)
     must(!gateway.journal.executed.has(id), 'what was canceled is never charged', payment)
   }
+}
+
+/** Somebody wants a payment ended that its gateway has in hand: whoever is free asks it to. */
+async function endOne(world: World): Promise<void> {
+  const { faults, tables } = world
+  const inHand = ({ id, status }: PaymentRow) =>
+    status === 'new' && (tables.tasks.get(id)?.pendings ?? 0) > 0
+  const from = await some(world, inHand, 500)
+  if (from.length === 0) return
+  const { id, gateway } = faults.pick(from)
+  const [answer] = await insist(world, ({ db }) => world.acts.cancel(db, BY, [id], true))
+  if (answer?.kind !== 'ask') return
+  const settled = await insist(world, (api) => endPending(world.charging(api, gateway), id))
+  const [made] = settled?.settlements ?? []
+  const end = made?.decision.step === 'fail' ? made.decision.reason : null
+  world.count(end === 'canceled' ? 'ended_when_asked' : 'asked_to_end')
+  if (end !== 'canceled') return
+  const told = [...tables.letters.rows.values()].filter(({ paymentId }) => paymentId === id)
+  const quiet = told.every((letter) => letter.class === 'unknown' && letter.state === 'resolved')
+  must(quiet, 'what somebody wanted ended leaves nobody anything to do', told)
 }
 
 const KINDS: Readonly<Record<string, readonly SaidKind[]>> = {

@@ -75,6 +75,8 @@ interface State {
   readonly executed: Map<bigint, Execution[]>
   readonly calls: Map<bigint, number>
   readonly broken: Set<bigint>
+  /** Keys of what it ended because it was asked to. */
+  readonly ended: Set<string>
   readonly asked: Map<bigint, Set<string>>
   underway: number
   pagesUntilMs: number
@@ -97,6 +99,7 @@ export function hostileGateway(world: GatewayWorld): HostileGateway {
     executed: new Map(),
     calls: new Map(),
     broken: new Set(),
+    ended: new Set(),
     asked: new Map(),
     underway: 0,
     pagesUntilMs: Number.NEGATIVE_INFINITY,
@@ -253,7 +256,7 @@ async function look(
     return faults.pick([null, null, noAnswer('http_500', 500), noAnswer('http_404', 404)])
   }
   const stale = profile.lookup === 'eventual' && faults.fires('lookup_stale')
-  return { outcome: stale ? { kind: 'not_found' } : truth(key, state.known.get(key)), ...REACHED }
+  return { outcome: stale ? { kind: 'not_found' } : truth(state, key), ...REACHED }
 }
 
 /** End what is in hand, and say what it is afterwards; either may be lost on its way. */
@@ -266,9 +269,12 @@ async function end(
   await steps.step(state.network, `ends ${key}`, { atMs })
   if (intercepted(state)) return noAnswer(...pageOf(faults))
   if (faults.fires('lookup_failed')) return faults.pick([null, noAnswer('http_500', 500)])
-  if (state.known.get(key) === 'pending') state.known.set(key, 'declined')
+  if (state.known.get(key) === 'pending') {
+    state.known.set(key, 'declined')
+    state.ended.add(key)
+  }
   if (faults.fires('reply_lost')) return null
-  return { outcome: truth(key, state.known.get(key)), ...REACHED }
+  return { outcome: truth(state, key), ...REACHED }
 }
 
 type Misfortune = readonly [
@@ -364,11 +370,12 @@ function replyOf({ key }: GatewayOperation, known: Known): Charged {
   return { outcome: { kind: 'declined', reason: 'http_402' }, sent: true, httpStatus: 402 }
 }
 
-function truth(key: string, known: Known | undefined): LookupOutcome {
+function truth(state: State, key: string): LookupOutcome {
+  const known = state.known.get(key)
   if (known === undefined) return { kind: 'not_found' }
   if (known === 'pending') return { kind: 'pending' }
   if (known === 'success') return { kind: 'success', gatewayRef: `gw-${key}` }
-  return { kind: 'declined', reason: 'http_402' }
+  return { kind: 'declined', reason: state.ended.has(key) ? 'canceled' : 'http_402' }
 }
 
 function inDoubt(reason: string, httpStatus: number): Charged {

@@ -40,6 +40,10 @@ export interface Plan {
   readonly endPendingMs: number | null
   /** And until nobody knows what becomes of it; null: for ever. */
   readonly lostPendingMs: number | null
+  /**
+   * Whether clerks have the gateway end what it has in hand; not in seeds that are not made for it.
+   */
+  readonly endsPending: boolean
 }
 
 /** A life that no retry comes near, and one that some outlive. */
@@ -101,6 +105,7 @@ export function drawPlan(
     elsewhere: null,
     endPendingMs: null,
     lostPendingMs: null,
+    endsPending: false,
     currencies: CURRENCIES[Math.floor(back() * 3)] ?? [null],
     shards: pick([1, 1, 2]),
     apis: between(1, 4),
