@@ -22,11 +22,15 @@ const WIDTH = 98
 
 const DECIMAL = '/** A decimal number such as `200` or `10.50`: money is never a float. */'
 
-/** Files of `sdk/typescript/src` by what is in them: what callers write, hear of, and read. */
+/**
+ * Files of `sdk/typescript/src` by what is in them: what callers write, hear of, are refused with,
+ * and read.
+ */
 const FILES = [
   ['requests.ts', /Request$|Update$|Change$|^List/],
-  ['events.ts', /^Event|EventData$/],
+  ['events.ts', /^Event|EventData$|^BrokenRule$/],
   ['endpoints.ts', /^(Webhook|RotateSecret)/],
+  ['problems.ts', /^(Problem|ErrorCode|FieldError)$/],
   ['answers.ts', /./],
 ] as const
 

@@ -1,6 +1,6 @@
 /** A type of event: what it tells, and of what. */
 interface EventType {
-  readonly about: 'payment' | 'letter' | 'endpoint'
+  readonly about: 'payment' | 'letter' | 'endpoint' | 'books'
   readonly tells: string
 }
 
@@ -48,6 +48,10 @@ export const EVENT_TYPES = {
   'webhook_endpoint.disabled': {
     about: 'endpoint',
     tells: 'An endpoint is not called any more: it is gone, or nothing arrives there.',
+  },
+  'books.broken': {
+    about: 'books',
+    tells: 'A check of the books found something that it had not found a minute before.',
   },
 } as const satisfies Record<string, EventType>
 

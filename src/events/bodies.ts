@@ -69,6 +69,24 @@ export const EndpointData = Type.Object(
   { title: 'WebhookEndpointEventData' },
 )
 
+/** What an event of the books says. */
+export const BooksData = Type.Object(
+  {
+    scope: oneOf(['recent', 'full'], {
+      description: '`recent`: the check of what may have changed. `full`: of everything.',
+    }),
+    checked_at: Time,
+    violations: Type.Integer({ description: 'Rows that violate a rule.' }),
+    rules: Type.Array(
+      Type.Object(
+        { rule: Type.String(), violations: Type.Integer() },
+        { title: 'BrokenRule', description: 'A rule that some rows violate.' },
+      ),
+    ),
+  },
+  { title: 'BooksEventData' },
+)
+
 /** An event as lists show it. */
 export const EventBody = Type.Object(
   {
@@ -88,7 +106,7 @@ export const EventBody = Type.Object(
         'wanted to know of. Null where the event is about something else.',
     }),
     timestamp: Time,
-    data: Type.Unsafe<object>(Type.Union([PaymentData, LetterData, EndpointData])),
+    data: Type.Unsafe<object>(Type.Union([PaymentData, LetterData, EndpointData, BooksData])),
   },
   { title: 'Event' },
 )

@@ -1,9 +1,14 @@
 import { Type, type TSchema } from 'typebox'
 import { EVENT_NAMES, EVENT_TYPES, type EventTypeName } from '../domain/event.ts'
 import { Time } from '../http/schemas.ts'
-import { EndpointData, LetterData, PaymentData } from './bodies.ts'
+import { BooksData, EndpointData, LetterData, PaymentData } from './bodies.ts'
 
-const DATA = { payment: PaymentData, letter: LetterData, endpoint: EndpointData } as const
+const DATA = {
+  payment: PaymentData,
+  letter: LetterData,
+  endpoint: EndpointData,
+  books: BooksData,
+} as const
 
 /** The headers of a message, as Standard Webhooks has them. */
 const HEADERS = [

@@ -20,6 +20,7 @@ import { search } from '../search/search.ts'
 import { viewUsers } from '../users/read.ts'
 import { statementRoutes } from '../users/statement-routes.ts'
 import { verificationRoutes } from '../verify/run-routes.ts'
+import { tellBroken } from '../events/books.ts'
 import { verifyRuns } from '../verify/runs.ts'
 import type { Process } from './shared.ts'
 import { VERSION } from './version.ts'
@@ -76,7 +77,12 @@ function openVerifyRuns({ db, metrics, log, stops }: Process) {
   const runs = verifyRuns({
     db,
     clock: systemClock,
-    onReport: (found) => tellOfBooks({ metrics, log }, found),
+    onReport(found) {
+      tellOfBooks({ metrics, log }, found)
+      tellBroken(db, found, null).catch((error: unknown) =>
+        log.warn({ err: error }, 'nobody could be told of broken books'),
+      )
+    },
     onError: (error) => log.warn({ err: error }, 'the books could not be checked'),
   })
   stops.push(() => runs.stop())

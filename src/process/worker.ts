@@ -21,7 +21,9 @@ import { shardTurns } from '../queue/shard-turns.ts'
 import { oldestDueMs } from '../queue/load-store.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary, type Report } from '../verify/report.ts'
-import { keepRecent } from '../verify/runs-store.ts'
+import { keepRecent, newestRuns } from '../verify/runs-store.ts'
+import { tellBroken } from '../events/books.ts'
+import type { Db } from '../ports.ts'
 import { startVerifier } from '../verify/watch.ts'
 import type { Closing } from './closing.ts'
 import { openBreakers, type OpenGateway } from './gateway.ts'
@@ -115,12 +117,22 @@ function verifyBeside({ db, metrics, log, stops }: Process): void {
     everyMs: VERIFY_MS,
     onReport(found) {
       tellOfBooks({ metrics, log }, found)
-      // It is written again in a minute.
-      keepRecent(db.global, found.startedAt, reportJson(found)).catch(() => undefined)
+      keepFound(db, found).catch((error: unknown) =>
+        // Tried again in a minute.
+        log.warn({ err: error }, 'what a check of the books found could not be kept'),
+      )
     },
     onError: (error) => log.warn({ err: error }, 'the books could not be checked'),
   })
   stops.push(() => verifier.stop())
+}
+
+/** Keep what a pass found, and tell of it if the one before did not find the same. */
+async function keepFound(db: Db, found: Report): Promise<void> {
+  const runs = await newestRuns(db.global)
+  const before = runs.find(({ scope, state }) => scope === 'recent' && state === 'done')
+  await tellBroken(db, found, before?.report?.rules ?? null)
+  await keepRecent(db.global, found.startedAt, reportJson(found))
 }
 
 /** What a pass found, told to whoever watches: also that there is nothing, or an alarm stays. */

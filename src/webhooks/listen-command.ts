@@ -28,7 +28,7 @@ export function listenCommand(webhooks: Command, within: Within): void {
     .action((options: ListenOptions) => within((world) => listenHere(world, options)))
 }
 
-const ALL_KINDS = parseTypes('payment.*,dead_letter.*,webhook_endpoint.*')
+const ALL_KINDS = parseTypes('payment.*,dead_letter.*,webhook_endpoint.*,books.*')
 
 async function listenHere(world: World, options: ListenOptions): Promise<void> {
   const { forwardTo: url = null, types, json } = options

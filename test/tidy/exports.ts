@@ -55,7 +55,7 @@ function takenBy(files: readonly Parsed[]): Set<string> {
 
 /** What programs of others import. */
 const ENTRIES =
-  /^sdk\/\w+\/src\/(index|file-keys|answers|endpoints|events|requests|amounts|webhooks)\.ts$/
+  /^sdk\/\w+\/src\/(index|file-keys|answers|endpoints|events|problems|requests|amounts|webhooks)\.ts$/
 
 /** The product, its tools and its SDK. */
 function isChecked(path: string): boolean {

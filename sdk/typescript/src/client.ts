@@ -2,7 +2,7 @@ import { Refusal } from './errors.ts'
 import { writeJson } from './json.ts'
 import { keyFor, type Named } from './keys.ts'
 import { send, sleepMs, type Options, type Reply } from './send.ts'
-import type { Problem } from './answers.ts'
+import type { Problem } from './problems.ts'
 
 /** What was asked was refused, and why. Nothing was done. */
 export interface Refused {

@@ -1,4 +1,4 @@
-import type { Problem } from './answers.ts'
+import type { Problem } from './problems.ts'
 
 /**
  * Nobody can tell whether the service did what was asked: an answer was lost, and asking again did

@@ -2,6 +2,21 @@
 
 import type { Decimal, BookedType } from './answers.ts'
 
+export interface BooksEventData {
+  /** `recent`: the check of what may have changed. `full`: of everything. */
+  readonly scope: 'recent' | 'full'
+  readonly checked_at: string
+  /** Rows that violate a rule. */
+  readonly violations: number
+  readonly rules: readonly BrokenRule[]
+}
+
+/** A rule that some rows violate. */
+export interface BrokenRule {
+  readonly rule: string
+  readonly violations: number
+}
+
 /** The letter as it was right after the change. */
 export interface DeadLetterEventData {
   readonly id: number
@@ -36,7 +51,7 @@ export interface Event {
    */
   readonly sequence: number | null
   readonly timestamp: string
-  readonly data: PaymentEventData | DeadLetterEventData | WebhookEndpointEventData
+  readonly data: PaymentEventData | DeadLetterEventData | WebhookEndpointEventData | BooksEventData
 }
 
 /**
@@ -50,7 +65,8 @@ export interface Event {
  * back so far. `dead_letter.opened`: A payment failed or could not be finished, and left a dead
  * letter. `dead_letter.closed`: The dead letter was redriven, resolved, corrected, or answered by
  * the gateway. `webhook_endpoint.disabled`: An endpoint is not called any more: it is gone, or
- * nothing arrives there.
+ * nothing arrives there. `books.broken`: A check of the books found something that it had not
+ * found a minute before.
  */
 export type EventType =
   | 'payment.succeeded'
@@ -63,6 +79,7 @@ export type EventType =
   | 'dead_letter.opened'
   | 'dead_letter.closed'
   | 'webhook_endpoint.disabled'
+  | 'books.broken'
 
 /** The payment as it was right after the change. */
 export interface PaymentEventData {

@@ -176,9 +176,11 @@ export interface WebhookEndpointChange {
     | 'dead_letter.opened'
     | 'dead_letter.closed'
     | 'webhook_endpoint.disabled'
+    | 'books.broken'
     | 'payment.*'
     | 'dead_letter.*'
     | 'webhook_endpoint.*'
+    | 'books.*'
   )[]
   /** For people. */
   readonly description?: string | null
@@ -221,9 +223,11 @@ export interface WebhookEndpointRequest {
     | 'dead_letter.opened'
     | 'dead_letter.closed'
     | 'webhook_endpoint.disabled'
+    | 'books.broken'
     | 'payment.*'
     | 'dead_letter.*'
     | 'webhook_endpoint.*'
+    | 'books.*'
   )[]
   /** For people. */
   readonly description?: string | null

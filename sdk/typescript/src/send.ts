@@ -1,7 +1,7 @@
 import { NoAnswer, OutcomeUnknown } from './errors.ts'
 import { readJson } from './json.ts'
 import type { KeyStore } from './keys.ts'
-import type { Problem } from './answers.ts'
+import type { Problem } from './problems.ts'
 
 /** How the service is reached. */
 export interface Options {
