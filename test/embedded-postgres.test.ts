@@ -253,8 +253,10 @@ test('a server that says that it is starting is waited for, however long it take
   assert.deepEqual(told, [
     'Waiting for the PostgreSQL server, which is starting, recovering or stopping',
   ])
-  await second.stop()
   await fs.writeFile(lock, lines.join('\n'))
+  await second.stop()
+  // It looks after its server, which must not come back while the next test has the folder.
+  await first.stop()
 })
 
 test('a lock file that names a dead or a foreign process does not prevent a start', async () => {
