@@ -14,6 +14,10 @@ import { isFile } from './unfinished.mjs'
 
 /** The files that take longest, longest first; a whole run says when this is no longer true. */
 const LONGEST = [
+  'webhooks-command',
+  'python-client',
+  'console-screens',
+  'payer-page',
   'start',
   'commands',
   'processes',

@@ -75,8 +75,6 @@ const REFUSED: readonly (readonly [name: string, body: string | readonly number[
     ['a number that a double rounds', '{"a":12345678901234567890}', 'number_too_precise'],
     ['sixteen digits', '{"a":1234567890.123456}', 'number_too_precise'],
     ['a cent that a double loses', '[9007199254740993.01]', 'number_too_precise'],
-    ['a number that vanishes', '{"a":1e-400}', 'number_too_precise'],
-    ['one that vanishes without an exponent', `[-0.${'0'.repeat(330)}1]`, 'number_too_precise'],
     ['precision under an exponent', '{"a":0.12345678901234567e3}', 'number_too_precise'],
   ]
 

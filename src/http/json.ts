@@ -90,16 +90,10 @@ function beginsNumber(char: number): boolean {
   return char === MINUS || (char >= (ZERO ?? 0) && char <= (NINE ?? 0))
 }
 
-/** Whether the number from `start` to `end` has more digits than a double keeps, or vanishes. */
+/** Whether the number from `start` to `end` has more digits than a double keeps. */
 function isTooPrecise(text: string, start: number, end: number): boolean {
-  if (end - start < VANISHING_LENGTH_MIN) return false
-  const token = text.slice(start, end)
-  return digits(token) > DIGITS_MAX || (Number(token) === 0 && SOMETHING.test(token))
+  return end - start > DIGITS_MAX && digits(text.slice(start, end)) > DIGITS_MAX
 }
-
-/** A number that is not 0, though a double may be, as of `1e-400`. */
-const SOMETHING = /^[^eE]*[1-9]/
-const VANISHING_LENGTH_MIN = '1e-324'.length
 
 /** The index of the quote that ends the string which begins at `start`. */
 function stringEnd(text: string, start: number): number {
