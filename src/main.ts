@@ -7,6 +7,7 @@ import { newProgram, runProgram } from './process/command-line.ts'
 import type { MigrateOptions, Tool } from './process/tool.ts'
 import type { Roles } from './process/shared.ts'
 import { VERSION } from './process/version.ts'
+import { cancelCommand } from './refunds/cancel-command.ts'
 import { moneyCommands } from './refunds/command.ts'
 import { redriveCommand } from './runs/command.ts'
 import { planMissed } from './runs/events.ts'
@@ -67,6 +68,7 @@ keysCommand(program, openTool)
 verifyCommand(program, openTool)
 redriveCommand(program, openTool)
 paymentCommand(program, openTool)
+cancelCommand(program, openTool)
 moneyCommands(program, openTool)
 usersCommand(program, openTool, eraseUser)
 exportCommand(program, openTool)

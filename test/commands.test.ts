@@ -65,6 +65,7 @@ const MISUSE: readonly (readonly [args: string[], says: RegExp])[] = [
   [['keys', 'create', '--name', 'x', '--scopes', 'all'], /Unknown scope: all/],
   [['redrive', '--rate', 'fast'], /^error: .*It is a whole number/],
   [['payment'], /^error: missing required argument 'id'/],
+  [['cancel', '7'], /^error: required option '--reason <text>' not specified/],
   [['payment', 'seven'], /^error: .*It is a whole number of at most 15 digits/],
 ]
 
@@ -99,6 +100,7 @@ const TOOLS: readonly string[][] = [
   ['keys', 'create', '--name', 'x'],
   ['redrive', '--dry-run'],
   ['payment', '1'],
+  ['cancel', '1', '--reason', 'x'],
 ]
 
 test('a tool without DATABASE_URL and without data refuses, and makes nothing', async (t) => {

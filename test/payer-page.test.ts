@@ -4,6 +4,7 @@ import type { Page } from 'playwright-core'
 import { noBrowser, openPage } from './browser.ts'
 import { FAULTS_NONE } from './mock-server.ts'
 import { query } from './databases.ts'
+import { run } from './process-kit.ts'
 import { serve, type Served } from './serve.ts'
 
 const SIZE = { width: 800, height: 600 }
@@ -139,4 +140,45 @@ test('what its payer paid meanwhile is not canceled', async (t) => {
   const late = await call('POST', `/payments/${id}/cancel`, { reason: 'too late' })
   assert.deepEqual([late.status, late.body['code']], [409, 'payment_final'])
   assert.equal((await call('GET', `/payments/${id}`)).body['status'], 'success')
+})
+
+test('payments cancel has the gateway end what it has in hand, on the database itself', async (t) => {
+  const { id, url, database, call } = await waiting(t)
+  const env = {
+    DATABASE_URL: database,
+    PAYMENT_GATEWAY_URL: new URL('/api/v1/mock-gateway', url).href,
+  }
+  const args = ['cancel', String(id), '--reason', 'ordered by mistake']
+  const lost = await run(t, args, { ...env, PAYMENT_GATEWAY_URL: '' })
+  assert.equal(lost.code, 1, lost.stderr)
+  assert.match(lost.stderr, /The gateway http has no address in these settings/)
+  const open = await call('GET', `/payments/${id}`)
+  assert.equal(open.body['status'], 'pending', 'it goes on')
+
+  const done = await run(t, args, env)
+  assert.deepEqual([done.code, done.stdout], [0, `Payment ${id} is canceled.\n`], done.stderr)
+  const shown = await call('GET', `/payments/${id}`)
+  assert.deepEqual([shown.body['status'], shown.body['last_error']], ['failed', 'canceled'])
+  const again = await run(t, [...args, '--json'], env)
+  assert.deepEqual(JSON.parse(again.stdout), { payment_id: id, canceled: true })
+  const [act] = await query(database, `select actor from operator_acts where act = 'cancel'`)
+  assert.match(String((act as { actor: string }).actor), /^cli:/)
+})
+
+test('payments cancel ends with 1 when the payment is over, or none', async (t) => {
+  const { database, call } = await serve(t)
+  await call('PUT', '/mock-gateway/faults', FAULTS_NONE)
+  const user = await call('POST', '/users/', { balance: 0 })
+  const made = await call('POST', '/payments/deposit', { user_id: user.body['id'], deposit: 20 })
+  const id = Number(made.body['payment_id'])
+  await until({ call }, id, ({ finished_at: at }) => at !== null)
+  for (const [payment, code] of [
+    [id, 'payment_final'],
+    [999_999, 'payment_not_found'],
+  ] as const) {
+    const args = ['cancel', String(payment), '--reason', 'seen']
+    const refused = await run(t, args, { DATABASE_URL: database })
+    assert.equal(refused.code, 1)
+    assert.match(refused.stderr, new RegExp(`Refused: ${code}\\.`))
+  }
 })

@@ -10,12 +10,15 @@ import type { GatewayTerms } from '../domain/evidence.ts'
 import { writeJson } from '../domain/json.ts'
 import type { Clock, Gateway, GatewayList } from '../ports.ts'
 import type { KnownGateway } from '../charging/gateway-look.ts'
+import { endPending } from '../charging/refresh.ts'
 import { hasAddress } from '../config/gateways.ts'
+import { readPayments } from '../payments/store.ts'
 import { openDatabase } from './database.ts'
 import { listOf, openDriver, profileOf } from './drivers.ts'
 import { knownGateways, termsOf } from './routing.ts'
 import { connect, wrongShards } from './shared.ts'
 import { openWebhookTool } from './webhooks.ts'
+import { chargeWorld } from './worker.ts'
 
 /** What a tool works with: the service's own database. */
 export interface Tool {
@@ -27,6 +30,8 @@ export interface Tool {
   readonly known: readonly KnownGateway[]
   /** Open a gateway by its name; null: none is called so, or it has no address. */
   readonly openGateway: (name: string) => Gateway | null
+  /** Ask its gateway to end a payment that it has in hand. */
+  readonly end: (id: bigint) => Promise<void>
   /** What each gateway can do. */
   readonly terms: (gateway: string) => GatewayTerms
   /** Whether refunds and returns return their part of the commission. */
@@ -68,6 +73,7 @@ export async function openTool(): Promise<Tool> {
       gateways: config.gateways.map((one) => ({ gateway: one.name, list: listOf(one) })),
       known: knownGateways(config),
       openGateway: (name) => opened(config, currency, name),
+      end: (id) => endThere(config, own, id),
       terms: termsOf(config),
       ...money,
       webhooks: openWebhookTool(own, config, stops),
@@ -85,6 +91,27 @@ function opened(config: Config, books: string, name: string): Gateway | null {
   if (gateway === undefined || !hasAddress(gateway)) return null
   const opening = { clock: systemClock, books, connections: 1, mockUrl: () => '' }
   return openDriver(gateway, profileOf(gateway), opening)
+}
+
+/** Have a payment ended by its gateway, if that can; what it said is settled like any answer. */
+async function endThere(config: Config, db: PostgresDb, id: bigint): Promise<void> {
+  const [payment] = await readPayments(db.of(id), [id])
+  if (payment === undefined) return
+  const { gateway: name } = payment
+  const own = config.gateways.find((one) => one.name === name)
+  const gateway = opened(config, db.currency, name)
+  if (own === undefined || gateway === null) {
+    throw new Error(
+      `The gateway ${name} has no address in these settings: run this with those of the worker, ` +
+        'or cancel the payment through the API.',
+    )
+  }
+  try {
+    if (gateway.cancel === undefined) return
+    await endPending(chargeWorld({ config, db, tracer: null }, { config: own, gateway }), id)
+  } finally {
+    await gateway.close()
+  }
 }
 
 /** The options of `payments migrate`. */

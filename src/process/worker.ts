@@ -15,6 +15,7 @@ import {
 import { endPending, refresh } from '../charging/refresh.ts'
 import type { Settled } from '../charging/settle.ts'
 import { readPayments } from '../payments/store.ts'
+import type { Gateway } from '../ports.ts'
 import type { Settler } from '../queue/settler.ts'
 import { roomBeside, together, type Workers } from '../queue/workers.ts'
 import { shardTurns } from '../queue/shard-turns.ts'
@@ -32,9 +33,9 @@ import { forgetOldTraces, placesOf } from './tracing.ts'
 import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
 
 /** What charging and looking up takes at a gateway, by its settings and what it can do. */
-function chargeWorld(
-  { config: all, db, tracer }: Process,
-  { config, gateway }: OpenGateway,
+export function chargeWorld(
+  { config: all, db, tracer }: Pick<Process, 'config' | 'db' | 'tracer'>,
+  { config, gateway }: Pick<OpenGateway, 'config'> & { readonly gateway: Gateway },
 ): ChargeWorld {
   const { attemptsMax, giveUpMs, backoffBaseMs, backoffMaxMs, jitterMs } = config
   const { notFoundGraceMs, timeoutMs } = config
