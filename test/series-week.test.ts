@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { charge, claim } from '../src/charging/charge.ts'
+import { settle } from '../src/charging/settle.ts'
+import { redrive } from '../src/dead-letters/redrive.ts'
+import { seededRandom } from '../src/domain/random.ts'
+import { LATENCY_CLASSES, SPANS, type Span } from '../src/domain/series.ts'
+import { seriesRoutes } from '../src/metrics/series-routes.ts'
+import { series } from '../src/metrics/series.ts'
+import { foldCounts, forgetMinutes } from '../src/metrics/store.ts'
+import { acceptAll, LEASE_MS, testWorld, type ActingWorld, type TestWorld } from './harness.ts'
+import { JANE, openLetter, server } from './operators.ts'
+import { randomDrafts } from './verify-history.ts'
+
+const MINUTE_MS = 60_000
+
+/** What of a time the series shows, as SQL finds it among the payments and their letters. */
+const FROM_PAYMENTS = `
+  with own as (
+    select * from payments where type <> 'return' and refused_for is null
+  ), step as (
+    select to_timestamp(time) as start, to_timestamp(time + $2::int) as over, time
+    from unnest($1::int[]) time
+  )
+  select
+    time,
+    (select count(*) from own where created_at >= start and created_at < over)::int as accepted,
+    (
+      select count(*) from own
+      where status = 'success' and finished_at >= start and finished_at < over
+    )::int as succeeded,
+    (
+      select count(*) from own
+      where status = 'failed' and finished_at >= start and finished_at < over
+    )::int as failed,
+    (
+      select count(*) from dead_letters
+      where class = 'unknown' and created_at >= start and created_at < over
+    )::int as unknown,
+    (
+      select (coalesce(sum(amount), 0) / 100.0)::float8 from own
+      where status = 'success' and finished_at >= start and finished_at < over
+    ) as amount
+  from step
+  order by time`
+
+interface Step {
+  readonly time: number
+  readonly accepted: number
+  readonly succeeded: number
+  readonly failed: number
+  readonly unknown: number
+  readonly amount: number
+}
+
+interface Answered {
+  readonly step_seconds: number
+  readonly times: readonly number[]
+  readonly accepted: readonly number[]
+  readonly succeeded: readonly number[]
+  readonly failed: readonly number[]
+  readonly unknown: readonly number[]
+  readonly currencies: readonly { readonly amounts: readonly number[] }[]
+}
+
+/** Ask the API for a span, as a chart does, and compare every step with the payments. */
+async function asker(t: TestContext, world: TestWorld) {
+  const app = await server(t, world)
+  await app.register(seriesRoutes({ books: 'USD', read: (span) => series(world, span) }))
+  return async (span: Span): Promise<readonly Step[]> => {
+    const answer = await app.inject(`/series?span=${span}`)
+    assert.equal(answer.statusCode, 200)
+    const body = answer.json<Answered>()
+    assert.equal(body.times.length, SPANS[span].seconds / SPANS[span].stepSeconds)
+    const shown = body.times.map((time, at) => ({
+      time,
+      accepted: body.accepted[at],
+      succeeded: body.succeeded[at],
+      failed: body.failed[at],
+      unknown: body.unknown[at],
+      amount: Number(body.currencies[0]?.amounts[at] ?? 0),
+    }))
+    const steps = await world.sql<Step>(FROM_PAYMENTS, [
+      `{${body.times.join()}}`,
+      body.step_seconds,
+    ])
+    assert.deepEqual(shown, steps, span)
+    return steps
+  }
+}
+
+/** Processes of one service, each with connections of its own to one database. */
+function processesOf(world: TestWorld, count: number) {
+  return Array.from({ length: count }, () => {
+    const own: ActingWorld = { ...world.world, db: world.connect(2) }
+    return { own, accept: acceptAll(own.db, { bps: 200, min: 0n }) }
+  })
+}
+
+/** Where a process dies in a round of work; what it began is then somebody else's. */
+const DEATHS = ['claimed', 'charged', 'settled', null, null, null] as const
+
+async function round(own: ActingWorld, dies: (typeof DEATHS)[number]): Promise<void> {
+  const claims = await claim(own, 1_000)
+  if (dies === 'claimed') return
+  const settlements = await Promise.all(claims.map((claimed) => charge(own, claimed)))
+  if (dies === 'charged') return
+  await settle(own, settlements)
+  // It dies before it hears that this was written, and whoever goes on says it once more.
+  if (dies === 'settled') await settle(own, settlements)
+}
+
+async function redriveOne(world: TestWorld): Promise<void> {
+  const [letter] = await world.sql<{ payment: bigint }>(
+    `select payment_id as payment from dead_letters where state = 'open' limit 1`,
+  )
+  if (letter === undefined) return
+  const letterId = await openLetter(world, letter.payment)
+  await redrive(world.world, JANE, [{ letterId, delayMs: 0 }])
+}
+
+test('the series of a week agree with SQL over 4 shards and 3 processes that die on the way', async (t) => {
+  const world = await testWorld(t, { shards: 4 })
+  const asked = await asker(t, world)
+  const random = seededRandom(11)
+  const share = (of: number) => random() < of
+  const one = <Value>(of: readonly Value[]) => of[Math.floor(random() * of.length)] as Value
+  const users: bigint[] = []
+  for (const balance of [900_000n, 400_000n, 80_000n, 5_000n, 0n, 0n]) {
+    users.push(await world.user(balance))
+  }
+  const processes = processesOf(world, 3)
+  let deaths = 0
+  // Eight days, so that the oldest is seen to leave.
+  for (let hour = 0; hour < 8 * 24; hour += 1) {
+    world.gateway.script = one([['success'], ['success'], ['declined'], ['lost_reply']])
+    world.gateway.lookups = share(0.3) ? { kind: 'no_answer', reason: 'timeout' } : null
+    await one(processes).accept(randomDrafts(random, users, 1 + Math.floor(random() * 4)))
+    world.clock.advance(Math.floor(random() * 2_000))
+    const dies = one(DEATHS)
+    if (dies !== null) deaths += 1
+    await round(one(processes).own, dies)
+    world.clock.advance(LEASE_MS + Math.floor(random() * 5 * MINUTE_MS))
+    await round(one(processes).own, null)
+    if (share(0.1)) await redriveOne(world)
+    // Two processes fold the same shard at once, and one forgets what is old.
+    if (share(0.1)) {
+      const folded = processes.slice(0, 2).flatMap(({ own }) => own.db.shards.map(foldCounts))
+      await Promise.all(folded)
+      for (const shard of world.db.shards) await forgetMinutes(shard)
+    }
+    world.clock.advance(Math.floor(random() * 100) * MINUTE_MS)
+    if (hour % 48 === 47) for (const span of Object.keys(SPANS) as Span[]) await asked(span)
+  }
+  assert.ok(deaths > 60, `${deaths} deaths`)
+  const week = await asked('7d')
+  const total = (name: 'accepted' | 'succeeded' | 'failed' | 'unknown') =>
+    week.reduce((sum, step) => sum + step[name], 0)
+  assert.ok(total('accepted') > 200 && total('succeeded') > 80, 'a busy week')
+  assert.ok(total('failed') > 20 && total('unknown') > 5, 'a week with faults')
+  const shards = await world.sql<{ shard: number }>('select distinct shard from payment_series')
+  assert.equal(shards.length, 4, 'minutes of every shard were folded')
+})
+
+/** Of each minute: what was accepted, and what ended at a gateway. */
+const KINDS = 2
+const BYTES_MAX = 10_000_000
+
+for (const shards of [1, 2]) {
+  test(`a week in which every minute has payments is below ten megabytes, on ${shards} shards`, async (t) => {
+    const world = await testWorld(t, { shards })
+    await world.sql(`
+      insert into payment_series
+      select
+        shard, timestamptz '2030-01-01' - n * interval '1 minute', gateway, currency, 100, 90, 10,
+        0, 1000000, case when gateway <> '' then array_fill(8, array[${LATENCY_CLASSES}]) end
+      from generate_series(0, ${7 * 1_440 - 1}) n
+      cross join generate_series(0, ${shards - 1}) shard
+      cross join (values ('', ''), ('http', '')) as kind (gateway, currency)`)
+    const [row] = await world.sql<{ minutes: bigint; bytes: bigint }>(`
+      select
+        count(*) as minutes,
+        pg_total_relation_size('payment_series') + pg_total_relation_size('payment_counts') as bytes
+      from payment_series`)
+    assert.equal(row?.minutes, BigInt(7 * 1_440 * shards * KINDS))
+    assert.ok(row.bytes < BYTES_MAX, `${row.bytes} bytes`)
+  })
+}
