@@ -5,7 +5,9 @@
  * Makes some payments, with a few faults turned on, and writes docs/console/<screen>-<theme>.png.
  * CHROMIUM_PATH names the browser. Fails when a picture is too large for a README.
  */
+import { once } from 'node:events'
 import { mkdirSync, statSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { chromium, type Page } from 'playwright-core'
 
@@ -60,10 +62,32 @@ async function reaches(id: number, ...wanted: readonly string[]): Promise<void> 
   }
 }
 
+/** The port of what is told of events; any would do, but a picture shows it. */
+const SHOP_PORT = 4_100
+
+/** A shop that understands most of what it is told, and says so. */
+async function openShop(): Promise<Server> {
+  let told = 0
+  const server = createServer((request, response) => {
+    request.resume()
+    told += 1
+    const busy = told % 9 === 4
+    response.writeHead(busy ? 503 : 200).end(busy ? 'Try later' : 'Thank you')
+  }).listen(SHOP_PORT, '127.0.0.1')
+  await once(server, 'listening')
+  return server
+}
+
 /** Payments of every kind: what is shown, by screen. */
 async function fill(): Promise<Readonly<Record<string, string>>> {
   await call('DELETE', '/mock-gateway/faults')
   await call('POST', '/webhook-endpoints', { types: ['payment.*', 'dead_letter.*'] })
+  const shop = {
+    url: `http://127.0.0.1:${SHOP_PORT}/payments`,
+    types: ['payment.succeeded', 'payment.failed'],
+    description: 'The shop',
+  }
+  const endpoint = (await call('POST', '/webhook-endpoints', shop)).id
   const users: number[] = []
   for (const at of [0, 1, 2, 3, 4, 5]) {
     const account = { balance: `${1_000 + 350 * at}`, external_id: `customer-${1_000 + at}` }
@@ -87,8 +111,11 @@ async function fill(): Promise<Readonly<Record<string, string>>> {
     payments: '/payments',
     payment: `/payments/${doubted}`,
     'dead-letters': '/dead-letters',
+    users: '/users',
     user: `/users/${userOf(46)}`,
     ledger: '/ledger',
+    webhooks: '/webhooks',
+    'webhook-endpoint': `/webhooks/${endpoint}`,
     gateways: '/gateways',
     settings: '/settings',
   }
@@ -110,6 +137,7 @@ async function take(page: Page, name: string, path: string): Promise<void> {
 
 const folder = fileURLToPath(new URL('../docs/console/', import.meta.url))
 mkdirSync(folder, { recursive: true })
+const shop = await openShop()
 const screens = await fill()
 const executablePath = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium'
 const browser = await chromium.launch({ executablePath, args: FLAGS })
@@ -118,4 +146,5 @@ try {
   for (const [name, path] of Object.entries(screens)) await take(page, name, path)
 } finally {
   await browser.close()
+  shop.close()
 }

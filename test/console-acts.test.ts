@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import type { Page } from 'playwright-core'
 import { noBrowser } from './browser.ts'
 import { fill, flaws, openConsole } from './console-kit.ts'
+import { query } from './databases.ts'
 import { CALM, FAST, until } from './process-kit.ts'
-import { serve } from './serve.ts'
+import { serve, type Served } from './serve.ts'
 import { receiver, status } from './webhooks-kit.ts'
 
 const NAME = `(document.activeElement?.innerText || document.activeElement?.name || '').trim()`
@@ -225,5 +226,137 @@ test(
     // The browser tells of every refusal.
     const others = (await complaints()).filter((said) => !said.includes('409'))
     assert.deepEqual(others, [])
+  },
+)
+
+test(
+  'what may be a payment or refund of ours is booked once somebody has compared them',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit } = await openConsole(t)
+    const { success, failed } = await fill(service)
+    const dialog = page.getByRole('dialog')
+    const box = dialog.getByRole('checkbox')
+
+    await service.call('PUT', '/mock-gateway/faults', { ...CALM, lookup_errors: 0 })
+    const [letter] = JSON.parse((await service.call('GET', '/dlq?class=failed')).text)
+    const again = await service.call('POST', `/dlq/${letter.id}/redrive`, { reason: 'again' })
+    const repeat = Number(again.body['new_payment_id'])
+    await reaches(service, repeat, 'success')
+    // Not every gateway says what it calls a payment.
+    await query(service.database, `update payments set gateway_ref = null where id = ${repeat}`)
+    await visit(`/payments/${failed}`)
+    await page.getByRole('button', { name: 'Correct' }).click()
+    await dialog.getByLabel('Gateway reference').fill('po_1')
+    await dialog.getByLabel('What the gateway said before').selectOption('yes')
+    await dialog.getByLabel('Reason').fill('on the statement')
+    assert.equal(await box.count(), 0, 'nobody is asked what nobody doubts')
+    await dialog.getByRole('button', { name: 'Correct' }).click()
+    await dialog.getByLabel('none of the payments that repeated this one').check()
+    assert.deepEqual(await flaws(page), [])
+    await dialog.getByRole('button', { name: 'Correct' }).click()
+    await dialog.waitFor({ state: 'detached' })
+
+    await service.call('PUT', '/mock-gateway/faults', { error_after: 1, lookup_errors: 1 })
+    const refund = { amount: 20, reason: 'asked for' }
+    const doubted = await service.call('POST', `/payments/${success}/refunds`, refund)
+    await reaches(service, Number(doubted.body['payment_id']), 'unknown')
+    await visit(`/payments/${success}`)
+    await page.getByRole('button', { name: 'Book a return' }).click()
+    await dialog.getByLabel('How it came back').selectOption('refunded_there')
+    await dialog.getByLabel('Amount, USD').fill('20')
+    await dialog.getByLabel('Gateway reference').fill('re_1')
+    await dialog.getByLabel('Reason').fill('on the statement')
+    await dialog.getByRole('button', { name: 'Book a return' }).click()
+    await dialog.getByLabel('none of our refunds of this payment').check()
+    await dialog.getByRole('button', { name: 'Book a return' }).click()
+    await dialog.waitFor({ state: 'detached' })
+    assert.equal((await service.call('GET', `/payments/${success}`)).body['returned'], 20)
+  },
+)
+
+async function reaches(service: Served, id: number, wanted: string): Promise<void> {
+  await until(`payment ${id} is ${wanted}`, async () => {
+    return (await service.call('GET', `/payments/${id}`)).body['status'] === wanted
+  })
+}
+
+test(
+  'events of a time are counted, sent to an endpoint again, and the run can be canceled',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit, complaints } = await openConsole(t)
+    const hooks = await receiver(t, status(204))
+    await service.call('PUT', '/mock-gateway/faults', { ...CALM })
+    const wanted = { url: hooks.url, types: ['payment.succeeded'] }
+    const { body: endpoint } = await service.call('POST', '/webhook-endpoints', wanted)
+    const { body: user } = await service.call('POST', '/users', { balance: 100 })
+    for (let count = 0; count < 3; count += 1) {
+      await service.call('POST', '/payments/deposit', { user_id: user['id'], deposit: 20 })
+    }
+    await until('all have come', () => Promise.resolve(hooks.received.length === 3))
+    const dialog = page.getByRole('dialog')
+    const plan = async (which: string): Promise<void> => {
+      await page.getByRole('button', { name: 'Send a time again' }).click()
+      await dialog.getByLabel('From').fill('2020-01-31T12:00')
+      await dialog.getByLabel('Which').selectOption({ label: which })
+      assert.deepEqual(await flaws(page), [])
+      await dialog.getByRole('button', { name: 'Count them' }).click()
+    }
+    await visit(`/webhooks/${String(endpoint['id'])}`)
+    await plan('Those that have not arrived')
+    await dialog.getByText('0 of 0 that match').waitFor()
+    await dialog.getByRole('button', { name: 'Back' }).click()
+    await dialog.waitFor({ state: 'detached' })
+
+    await plan('All, those that have arrived too')
+    await dialog.getByText('3 of 3 that match').waitFor()
+    assert.equal(hooks.received.length, 3, 'nothing is sent before that is meant')
+    await dialog.getByLabel('Per second').fill('500')
+    await dialog.getByLabel('Reason').fill('the shop lost a day')
+    await dialog.getByRole('button', { name: 'Start' }).click()
+    await page.getByRole('region', { name: /^Replay \d+$/ }).waitFor()
+    await page.getByText('3 of 3 sent, 3 arrived, 0 failed').waitFor()
+    assert.deepEqual(await flaws(page), [])
+    assert.equal(hooks.received.length, 6)
+    await page.locator('.run').getByRole('button', { name: 'Close' }).click()
+    await page.locator('.run').waitFor({ state: 'detached' })
+
+    // One that is asked for what it cannot do before it is canceled: one event a second.
+    await plan('All, those that have arrived too')
+    await dialog.getByLabel('Per second').fill('1')
+    await dialog.getByLabel('Reason').fill('once more')
+    await dialog.getByRole('button', { name: 'Start' }).click()
+    await page.locator('.run').getByRole('button', { name: 'Cancel the run' }).click()
+    await page.locator('.run').getByText('Canceled').waitFor()
+    assert.deepEqual(await complaints(), [])
+  },
+)
+
+test(
+  'a list says which shards it leaves out, and says so no longer when none is',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit, complaints } = await openConsole(t)
+    await fill(service)
+    let missing = { missing_shards: [2, 5] as readonly number[] }
+    // Only several shards, one of which is ill, would answer so.
+    for (const path of ['payments?*', 'users?*', 'dlq/groups', 'overview']) {
+      await page.route(`**/api/v1/${path}`, async (route) => {
+        const { 'if-none-match': _known, ...headers } = route.request().headers()
+        const answer = await route.fetch({ headers })
+        const body = (await answer.json()) as object
+        await route.fulfill({ response: answer, json: { ...body, ...missing } })
+      })
+    }
+    for (const path of ['/payments', '/users', '/dead-letters', '/']) {
+      await visit(path)
+      await page.locator('main').getByText('is not shown: shards 2, 5.').waitFor()
+      assert.deepEqual(await flaws(page), [])
+    }
+    missing = { missing_shards: [] }
+    await visit('/payments')
+    assert.equal(await page.locator('main').getByText('is not shown').count(), 0)
+    assert.deepEqual(await complaints(), [])
   },
 )

@@ -30,7 +30,12 @@ export interface Payment {
 
 type PaymentStatus = 'new' | 'processing' | 'pending' | 'success' | 'failed' | 'unknown'
 
-export interface Page<T> {
+/** The shards that could not be read, so that what is in them is left out; mostly none. */
+export interface Missing {
+  readonly missing_shards?: readonly number[]
+}
+
+export interface Page<T> extends Missing {
   readonly data: readonly T[]
   readonly next_cursor: string | null
 }
@@ -98,6 +103,10 @@ export interface LetterGroup {
   readonly count: number
   readonly amount: Exact
   readonly oldest_at: string
+}
+
+export interface LetterGroups extends Missing {
+  readonly data: readonly LetterGroup[]
 }
 
 export interface RedrivePlan {
@@ -170,6 +179,24 @@ export interface Endpoint {
   readonly created_at: string
   readonly payload: string
   readonly ordered: boolean
+}
+
+export interface ReplayPlan {
+  readonly snapshot: number
+  readonly count: number
+  readonly matching: number
+  readonly by_type: readonly { readonly type: string; readonly count: number }[]
+  readonly oldest_at: string | null
+  readonly newest_at: string | null
+}
+
+export interface Replay {
+  readonly id: number
+  readonly state: 'planned' | 'running' | 'done' | 'canceled'
+  readonly total: number
+  readonly done: number
+  readonly delivered: number
+  readonly failed: number
 }
 
 export interface Attempt {
@@ -290,7 +317,7 @@ interface BooksChecked {
 }
 
 /** How the service is, in one answer. */
-export interface State {
+export interface State extends Missing {
   readonly queue: {
     readonly due: number
     readonly leased: number

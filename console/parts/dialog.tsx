@@ -18,6 +18,10 @@ export interface Field {
   readonly initial?: string
   /** Offered answers; without them the field is a line of text. */
   readonly choices?: readonly (readonly [value: string, label: string])[]
+  /** A box to tick, which says `yes`, or a time in the viewer's zone. */
+  readonly kind?: 'box' | 'time'
+  /** Asked only after the API has refused the act with this code. */
+  readonly after?: string
 }
 
 /** Something an operator can do: what happens then, what is asked, and how it is done. */
@@ -57,6 +61,7 @@ function Asking({ act }: { act: Act }) {
   const [key] = useState(newKey)
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<Problem | 'away' | null>(null)
+  const [refused, setRefused] = useState<readonly string[]>([])
   useEffect(() => box.current?.showModal(), [])
   const w = words.value
 
@@ -73,7 +78,10 @@ function Asking({ act }: { act: Act }) {
     setProblem(null)
     const answer = await act.run(typed, key)
     setBusy(false)
-    if (answer.kind === 'refused') return setProblem(answer.problem)
+    if (answer.kind === 'refused') {
+      setRefused([...refused, answer.problem.code])
+      return setProblem(answer.problem)
+    }
     if (answer.kind !== 'ok') return setProblem('away')
     box.current?.close()
     act.done?.(answer.data)
@@ -85,9 +93,11 @@ function Asking({ act }: { act: Act }) {
       <form method="dialog" onSubmit={(event) => void submit(event)}>
         <h2 id="act-title">{act.title}</h2>
         <div class="says">{act.says}</div>
-        {act.fields.map((field) => (
-          <FieldRow key={field.name} field={field} />
-        ))}
+        {act.fields
+          .filter(({ after }) => after === undefined || refused.includes(after))
+          .map((field) => (
+            <FieldRow key={field.name} field={field} />
+          ))}
         <p class="problem" role="alert">
           {problem === 'away'
             ? w.actAway
@@ -109,28 +119,51 @@ function Asking({ act }: { act: Act }) {
 }
 
 function FieldRow({ field }: { field: Field }) {
-  const { name, label, hint, optional = false, initial = '', choices } = field
+  const { name, label, hint, kind } = field
   const id = `act-${name}`
-  const common = { id, name, 'aria-describedby': hint === undefined ? undefined : `${id}-hint` }
+  if (kind === 'box') {
+    return (
+      <label class="field box">
+        <input id={id} name={name} type="checkbox" value="yes" />
+        {label}
+      </label>
+    )
+  }
   return (
     <div class="field">
       <label for={id}>{label}</label>
-      {choices === undefined ? (
-        <input {...common} defaultValue={initial} required={!optional} autocomplete="off" />
-      ) : (
-        <select {...common} defaultValue={initial}>
-          {choices.map(([value, text]) => (
-            <option key={value} value={value}>
-              {text}
-            </option>
-          ))}
-        </select>
-      )}
+      <Control id={id} field={field} />
       {hint === undefined ? null : (
         <small id={`${id}-hint`} class="quiet">
           {hint}
         </small>
       )}
     </div>
+  )
+}
+
+function Control({ id, field }: { id: string; field: Field }) {
+  const { name, hint, optional = false, initial = '', choices, kind } = field
+  const common = {
+    id,
+    name,
+    defaultValue: initial,
+    'aria-describedby': hint === undefined ? undefined : `${id}-hint`,
+  }
+  if (choices !== undefined) {
+    return (
+      <select {...common}>
+        {choices.map(([value, text]) => (
+          <option key={value} value={value}>
+            {text}
+          </option>
+        ))}
+      </select>
+    )
+  }
+  return kind === 'time' ? (
+    <input {...common} type="datetime-local" required={!optional} />
+  ) : (
+    <input {...common} required={!optional} autocomplete="off" />
   )
 }

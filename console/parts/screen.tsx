@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect } from 'preact/hooks'
 import type { Feed } from '../app/feed.ts'
+import type { Missing } from '../app/shapes.ts'
 import { words } from '../words/words.ts'
 import { Empty } from './basics.tsx'
 
@@ -26,6 +27,17 @@ export function ScreenFrame(props: {
       </header>
       {children}
     </>
+  )
+}
+
+/** Says that what is shown is not all, while a part of the database cannot be read. */
+export function LeftOut({ feed }: { feed: Feed<Missing> }) {
+  const missing = feed.known.value.data?.missing_shards ?? []
+  if (missing.length === 0) return null
+  return (
+    <p class="banner" role="status">
+      {words.value.leftOut(missing.length, missing.join(', '))}
+    </p>
   )
 }
 

@@ -8,7 +8,7 @@ import { Empty, Money, named, State, When } from '../parts/basics.tsx'
 import { Command } from '../parts/command.tsx'
 import { askPayment, tryItOut } from '../parts/new-payment.ts'
 import { saveCsv } from '../parts/save.ts'
-import { Loaded, ScreenFrame } from '../parts/screen.tsx'
+import { LeftOut, Loaded, ScreenFrame } from '../parts/screen.tsx'
 import { Pages, Table } from '../parts/table.tsx'
 import { words } from '../words/words.ts'
 
@@ -46,6 +46,7 @@ export function Payments() {
       }
     >
       <Filters />
+      <LeftOut feed={feed} />
       <Loaded feed={feed}>
         {(page) => (page.data.length === 0 ? <Nothing /> : <List page={page} />)}
       </Loaded>

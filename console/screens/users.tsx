@@ -4,7 +4,7 @@ import type { Page, User } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
 import { Empty, Money, When } from '../parts/basics.tsx'
 import { Command } from '../parts/command.tsx'
-import { Loaded, ScreenFrame } from '../parts/screen.tsx'
+import { LeftOut, Loaded, ScreenFrame } from '../parts/screen.tsx'
 import { Pages, Table } from '../parts/table.tsx'
 import { words } from '../words/words.ts'
 
@@ -32,6 +32,7 @@ export function Users() {
         />
         <button type="submit">{w.find}</button>
       </form>
+      <LeftOut feed={feed} />
       <Loaded feed={feed}>
         {(page) =>
           page.data.length === 0 ? (

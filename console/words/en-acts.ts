@@ -45,6 +45,8 @@ export const EN_ACTS = {
   evidenceSays: 'What the gateway said before',
   evidenceAgrees: 'It does not contradict',
   evidenceIgnored: 'It contradicts, and I insist',
+  besidesRedrive:
+    'It is none of the payments that repeated this one: I have compared them at the gateway.',
   bookReturn: 'Book a return',
   returnTitle: (id: number) => `Money of payment ${id} came back`,
   returnDepositSays:
@@ -60,6 +62,7 @@ export const EN_ACTS = {
   },
   returnAmountHint: (sum: string) => `The payment was ${sum}.`,
   returnRefHint: 'What the gateway calls it.',
+  besidesRefund: 'It is none of our refunds of this payment: I have compared them at the gateway.',
   life: 'Life',
   lifeTold: (count: number, span: string) =>
     `A picture of ${count} ${english(count, 'event')} over ${span}; the table below tells the same.`,

@@ -145,6 +145,22 @@ export const EN_SCREENS = {
   noDeliveries: 'Nothing here.',
   event: 'Event',
   next: 'Next attempt',
+  replay: 'Send a time again',
+  replaySays:
+    'Events of a time are sent to this endpoint again, under the same ids. First it is counted; nothing is sent yet.',
+  replayFrom: 'From',
+  replayTo: 'Until',
+  replayOnly: 'Which',
+  replayAll: 'All, those that have arrived too',
+  replayUndelivered: 'Those that have not arrived',
+  countThem: 'Count them',
+  replayTitle: (count: number) => `Send ${count} ${english(count, 'event')} again`,
+  replayFound: (count: string, matching: string) =>
+    `This was a dry run: ${count} of ${matching} that match would be sent again. Nothing has happened yet.`,
+  replayRateHint: 'How many events a second, so that the receiver is not flooded.',
+  replayOf: (id: number) => `Replay ${id}`,
+  replayCounts: (done: string, total: string, arrived: string, failed: string) =>
+    `${done} of ${total} sent, ${arrived} arrived, ${failed} failed`,
   retry: 'Send again',
   retryTitle: (event: string) => `Send ${event} again`,
   retrySays: (type: string, to: string, arrived: boolean) =>

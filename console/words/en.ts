@@ -37,6 +37,8 @@ export const EN = {
   keyUnknown: 'No key is this one, or it was revoked.',
   makeKey: 'To make a key, on the machine of the service:',
   loading: 'Reading …',
+  leftOut: (count: number, shards: string) =>
+    `A part of the database cannot be read just now, and what is in it is not shown: ${english(count, 'shard')} ${shards}.`,
   notFound: 'There is no such thing.',
   refused: 'The API refused this.',
   lost: 'There is no such page.',

@@ -45,6 +45,7 @@ export const RU_ACTS: typeof EN_ACTS = {
   evidenceSays: 'Что шлюз говорил раньше',
   evidenceAgrees: 'Не противоречит',
   evidenceIgnored: 'Противоречит, и я настаиваю',
+  besidesRedrive: 'Это не один из повторов этого платежа: я сравнил их на шлюзе.',
   bookReturn: 'Провести возврат',
   returnTitle: (id) => `Деньги платежа ${id} вернулись`,
   returnDepositSays:
@@ -60,6 +61,7 @@ export const RU_ACTS: typeof EN_ACTS = {
   },
   returnAmountHint: (sum) => `Платёж был на ${sum}.`,
   returnRefHint: 'Как его называет шлюз.',
+  besidesRefund: 'Это не один из наших возвратов этого платежа: я сравнил их на шлюзе.',
   life: 'Жизнь',
   lifeTold: (count, span) =>
     `Картина: ${count} ${russian(count, ['событие', 'события', 'событий'])} за ${span}; таблица ниже говорит то же.`,

@@ -150,6 +150,23 @@ export const RU_SCREENS: typeof EN_SCREENS = {
     `${type} уйдёт на ${to} сразу и дальше как в первый раз.${
       arrived ? ' Оно уже доставлено: получатель увидит его дважды, под тем же id.' : ''
     }`,
+  replay: 'Отправить за время',
+  replaySays:
+    'События за время уйдут на этот адрес ещё раз, под теми же id. Сначала их сосчитают; пока ничего не отправлено.',
+  replayFrom: 'С',
+  replayTo: 'До',
+  replayOnly: 'Какие',
+  replayAll: 'Все, и доставленные',
+  replayUndelivered: 'Недоставленные',
+  countThem: 'Сосчитать',
+  replayTitle: (count) =>
+    `Отправить снова ${count} ${russian(count, ['событие', 'события', 'событий'])}`,
+  replayFound: (count, matching) =>
+    `Это была проба: из подходящих ${matching} снова уйдёт ${count}. Пока ничего не произошло.`,
+  replayRateHint: 'Сколько событий в секунду, чтобы не завалить получателя.',
+  replayOf: (id) => `Отправка ${id}`,
+  replayCounts: (done, total, arrived, failed) =>
+    `Отправлено ${done} из ${total}, доставлено ${arrived}, не удалось ${failed}`,
   retry: 'Отправить снова',
   service: 'Сервис',
   version: 'Версия',

@@ -2,12 +2,12 @@ import { useState } from 'preact/hooks'
 import { useFeed } from '../../app/feed.ts'
 import { filter, route } from '../../app/router.ts'
 import { may } from '../../app/session.ts'
-import type { DeadLetter, LetterGroup } from '../../app/shapes.ts'
+import type { DeadLetter, LetterGroups } from '../../app/shapes.ts'
 import { causesOf, type Cause } from '../../exact/letters.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { Empty, Money, named, Scroll, Section, State, When } from '../../parts/basics.tsx'
 import { saveCsv } from '../../parts/save.ts'
-import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
+import { LeftOut, Loaded, ScreenFrame } from '../../parts/screen.tsx'
 import { count, words } from '../../words/words.ts'
 import { askRedriveChosen } from './chosen.ts'
 import { askDryRun } from './dry-run.tsx'
@@ -22,6 +22,7 @@ export function DeadLetters() {
   const { query } = route.value
   const state = query['state'] ?? 'open'
   const feed = useFeed<readonly DeadLetter[]>(`/dlq?state=${state}&limit=${LIMIT}`)
+  const groups = useFeed<LetterGroups>('/dlq/groups')
   const letters = feed.known.value.data ?? []
   const run = query['run']
   return (
@@ -53,6 +54,7 @@ export function DeadLetters() {
           ))}
         </div>
       </div>
+      <LeftOut feed={groups} />
       <Loaded feed={feed}>
         {(known) =>
           known.length === 0 ? (
@@ -76,7 +78,7 @@ function Causes() {
   const w = words.value
   const { query } = route.value
   const acts = may('operate')
-  const feed = useFeed<{ data: readonly LetterGroup[] }>('/dlq/groups')
+  const feed = useFeed<LetterGroups>('/dlq/groups')
   const causes = causesOf(feed.known.value.data?.data ?? [])
   return (
     <Section title={w.byCause}>

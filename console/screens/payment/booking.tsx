@@ -46,14 +46,24 @@ function askCorrect({ payment_id: id, type, amount, currency }: Payment, letter:
           ['yes', w.evidenceIgnored],
         ],
       },
+      {
+        name: 'besides',
+        label: w.besidesRedrive,
+        kind: 'box',
+        after: 'correction_is_redrive',
+      },
       reasonField(),
     ],
     verb: w.correct,
     danger: true,
-    run: ({ gateway_ref: ref = '', insist = '', reason = '' }, key) => {
-      const told = ref === '' ? {} : { gateway_ref: ref }
-      const insists = insist === 'yes' ? { against_evidence: true } : {}
-      return send('POST', `/dlq/${letter}/correct`, { reason, ...told, ...insists }, key)
+    run: ({ gateway_ref: ref = '', insist = '', besides = '', reason = '' }, key) => {
+      const body = {
+        reason,
+        ...(ref === '' ? {} : { gateway_ref: ref }),
+        ...(insist === 'yes' ? { against_evidence: true } : {}),
+        ...(besides === 'yes' ? { besides_redrive: true } : {}),
+      }
+      return send('POST', `/dlq/${letter}/correct`, body, key)
     },
   })
 }
@@ -87,14 +97,17 @@ function askReturn(payment: Payment): void {
         hint: w.returnAmountHint(`${sum} ${currency}`),
       },
       { name: 'gateway_ref', label: w.gatewayRef, hint: w.returnRefHint },
+      { name: 'besides', label: w.besidesRefund, kind: 'box', after: 'refund_in_doubt' },
       reasonField(),
     ],
     verb: w.bookReturn,
     danger: true,
-    run: async ({ kind = '', amount = '', gateway_ref: ref = '', reason = '' }, key) => {
+    run: async ({ kind = '', amount = '', gateway_ref: ref = '', ...typed }, key) => {
       const read = readAmount(amount, currency)
       if (read === null) return refusedHere(w.amountBad(currency))
-      const body = { kind, amount: read, gateway_ref: ref, reason }
+      const { besides = '', reason = '' } = typed
+      const insists = besides === 'yes' ? { besides_refund: true } : {}
+      const body = { kind, amount: read, gateway_ref: ref, reason, ...insists }
       return send('POST', `/payments/${id}/returns`, body, key)
     },
     done: (made) => go(hrefOf('payments', (made as { payment_id: number }).payment_id)),

@@ -9,6 +9,7 @@ import { ask, tell } from '../../parts/dialog.tsx'
 import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
 import { span, words } from '../../words/words.ts'
 import { DeliveryRow } from './delivery.tsx'
+import { askReplay, ReplayRun } from './replay.tsx'
 
 const STATES = ['', 'pending', 'delivered', 'failed'] as const
 
@@ -17,11 +18,13 @@ export function EndpointScreen({ id }: { id: string }) {
   const w = words.value
   const feed = useFeed<Endpoint>(`/webhook-endpoints/${id}`)
   const endpoint = feed.known.value.data
+  const run = route.value.query['replay']
   return (
     <ScreenFrame
       title={endpoint === null ? w.endpoint : (endpoint.url ?? w.polled(endpoint.id))}
       acts={endpoint !== null && may('operate') ? <Acts endpoint={endpoint} /> : undefined}
     >
+      {run === undefined ? null : <ReplayRun endpoint={id} id={run} />}
       <Loaded feed={feed}>{(known) => <About endpoint={known} />}</Loaded>
       <Deliveries id={id} />
     </ScreenFrame>
@@ -68,6 +71,9 @@ function Acts({ endpoint }: { endpoint: Endpoint }) {
           </button>
           <button type="button" onClick={() => askRotate(path)}>
             {w.rotate}
+          </button>
+          <button type="button" onClick={() => askReplay(path)}>
+            {w.replay}
           </button>
         </>
       )}
