@@ -106,6 +106,7 @@ async function fill(): Promise<Readonly<Record<string, string>>> {
   const doubted = await pay('withdraw', userOf(46), 46)
   await pay('deposit', userOf(47), 47)
   await reaches(doubted, 'unknown')
+  await call('POST', '/ledger/verifications')
   return {
     overview: '/?span=15m',
     payments: '/payments',

@@ -297,7 +297,7 @@ test(
     await until('all have come', () => Promise.resolve(hooks.received.length === 3))
     const dialog = page.getByRole('dialog')
     const plan = async (which: string): Promise<void> => {
-      await page.getByRole('button', { name: 'Send a time again' }).click()
+      await page.getByRole('button', { name: 'Replay events' }).click()
       await dialog.getByLabel('From').fill('2020-01-31T12:00')
       await dialog.getByLabel('Which').selectOption({ label: which })
       assert.deepEqual(await flaws(page), [])

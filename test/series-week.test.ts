@@ -110,6 +110,22 @@ async function round(own: ActingWorld, dies: (typeof DEATHS)[number]): Promise<v
   if (dies === 'settled') await settle(own, settlements)
 }
 
+/** So much within a minute that it is folded twice: what comes later is added to what is there. */
+async function rush(
+  world: TestWorld,
+  [first]: ReturnType<typeof processesOf>,
+  users: readonly bigint[],
+): Promise<void> {
+  assert.ok(first !== undefined)
+  const random = seededRandom(users.length)
+  world.gateway.script = ['success']
+  for (let half = 0; half < 2; half += 1) {
+    for (let count = 0; count < 101; count += 1) await first.accept(randomDrafts(random, users, 4))
+    await round(first.own, null)
+    for (const shard of world.db.shards) await foldCounts(shard)
+  }
+}
+
 async function redriveOne(world: TestWorld): Promise<void> {
   const [letter] = await world.sql<{ payment: bigint }>(
     `select payment_id as payment from dead_letters where state = 'open' limit 1`,
@@ -149,6 +165,7 @@ test('the series of a week agree with SQL over 4 shards and 3 processes that die
       await Promise.all(folded)
       for (const shard of world.db.shards) await forgetMinutes(shard)
     }
+    if (hour % 50 === 49) await rush(world, processes, users)
     world.clock.advance(Math.floor(random() * 100) * MINUTE_MS)
     if (hour % 48 === 47) for (const span of Object.keys(SPANS) as Span[]) await asked(span)
   }

@@ -9,7 +9,7 @@ export const EN_OVERVIEW = {
   succeededShare: 'Succeeded',
   ofEnded: (good: string, bad: string, doubt: string) =>
     `${good} succeeded, ${bad} failed, ${doubt} unknown`,
-  latency: 'From acceptance to the end',
+  latency: 'Accepted to ended',
   most: (span: string) => `95 % within ${span}`,
   nothingAccepted: 'Nothing was accepted in this span.',
   beginHere: 'Make a payment, or look for one',

@@ -145,7 +145,7 @@ export const EN_SCREENS = {
   noDeliveries: 'Nothing here.',
   event: 'Event',
   next: 'Next attempt',
-  replay: 'Send a time again',
+  replay: 'Replay events',
   replaySays:
     'Events of a time are sent to this endpoint again, under the same ids. First it is counted; nothing is sent yet.',
   replayFrom: 'From',

@@ -165,7 +165,7 @@ function Watch() {
       </header>
       <Loaded feed={feed}>
         {({ data }) => (
-          <ul class="relatives">
+          <ul class="relatives newest">
             {data.map((payment) => (
               <li key={payment.payment_id}>
                 <a href={hrefOf('payments', payment.payment_id)}>{payment.payment_id}</a>
