@@ -15,6 +15,7 @@ import { series, type Series } from '../src/metrics/series.ts'
 import { foldCounts, forgetMinutes } from '../src/metrics/store.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { JANE, openLetter } from './operators.ts'
+import { CALM, FAST, until } from './process-kit.ts'
 import { serve } from './serve.ts'
 import { busyHistory, randomDrafts } from './verify-history.ts'
 
@@ -166,10 +167,14 @@ test('a week of minutes takes less than ten megabytes, and older ones are delete
 })
 
 test('the series of a service are those of its payments, and a span that there is not is refused', async (t) => {
-  const { call } = await serve(t)
+  const { call } = await serve(t, FAST)
+  await call('PUT', '/mock-gateway/faults', { ...CALM })
   await call('POST', '/users', { balance: 0 })
   await call('POST', '/payments/deposit', { user_id: 1, deposit: '12.50' })
-  await call('GET', '/payments/1?wait=20')
+  await until('the payment has ended', async () => {
+    const { body } = await call('GET', '/payments/1')
+    return body['status'] === 'success' || body['status'] === 'failed'
+  })
   const { status, body } = await call('GET', '/series?span=15m')
   assert.equal(status, 200)
   const sum = (list: unknown) => (list as number[]).reduce((all, one) => all + one, 0)
