@@ -112,6 +112,33 @@ test('a notice that comes during a claim does not advance the delays either', as
   )
 })
 
+test('a notice before our own word is in the books has a payment in doubt asked about at once', async (t) => {
+  const { shard, put, rows, write } = await queueOf(t)
+  const asking = { run_at: 5_000, leased: true, lookups: 2, doubt_at: -9 }
+  await put(
+    { payment_id: 1, run_at: 5_000, leased: true },
+    { payment_id: 2, ...asking },
+    { payment_id: 3, ...asking },
+    { payment_id: 4, run_at: 5_000, leased: true, tries: 1 },
+  )
+  for (const id of [1n, 2n, 4n]) assert.equal(await hurryTask(shard, id, CHARGES), true)
+  const doubt = { ...END, pendings: 0, reason: 'timeout', doubted: true }
+  await write((tx) =>
+    rescheduleTasks(tx, [
+      { ...doubt, paymentId: 1n, lookups: 1 },
+      { ...doubt, paymentId: 2n, lookups: 3 },
+      { ...doubt, paymentId: 3n, lookups: 3 },
+      // It is sent again when its time comes: no notice makes that sooner.
+      { ...doubt, paymentId: 4n, tries: 1 },
+    ]),
+  )
+  const after = Object.values(await rows())
+  assert.deepEqual(
+    after.map(({ lookups = 0, run_at = 0 }) => [lookups, run_at]),
+    [[1, 0], [2, 0], [3, 60_000], [0, 60_000]], // prettier-ignore
+  )
+})
+
 test('a notice never makes a charge come sooner, nor touches what is another gateway’s', async (t) => {
   const { shard, put, rows } = await queueOf(t)
   await put(

@@ -88,9 +88,12 @@ const HURRY: Statement<{ paymentId: bigint }> = {
 
 const SCHEDULED = `clock.time + input.delay_ms * interval '1 millisecond'`
 
-/** When a notice that came during the claim has its payment asked about; null: there was none. */
+/**
+ * When a notice that came during the claim has its payment asked about, if that is all that comes
+ * next; null: there was none. What is to be charged again comes no sooner by it.
+ */
 const NOTICED = `case
-      when input.pendings > 0 and task.noticed_at is not null
+      when input.lookups + input.pendings > 0 and task.noticed_at is not null
         then greatest(clock.time, task.noticed_at)
     end`
 
@@ -122,7 +125,9 @@ const RESCHEDULE: Statement<never> = {
     tried_at = case
       when input.tries > 0 then coalesce(task.tried_at, clock.time) else task.tried_at
     end,
-    lookups = input.lookups,
+    lookups = input.lookups - (
+      input.lookups > 1 and coalesce(${NOTICED} < ${SCHEDULED}, false)
+    )::int,
     pendings = input.pendings - (
       input.lookups = 0 and input.pendings > 1 and coalesce(${NOTICED} < ${SCHEDULED}, false)
     )::int,
