@@ -160,6 +160,31 @@ test('data survives SIGKILL of the server', async () => {
   ])
 })
 
+test('what is left of a killed server is waited for, however long it takes to end', async (t) => {
+  if (process.platform === 'win32') return t.skip('there are no signals on Windows')
+  const first = await start({ dataDir: shared })
+  const client = new Client({ connectionString: first.url })
+  client.on('error', () => undefined)
+  await client.connect()
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  const pid = rows[0]?.pid ?? 0
+  process.kill(pid, 'SIGSTOP')
+  process.kill(first.pid ?? 0, 'SIGKILL')
+  const log = join(shared, 'pg18.log')
+  const begunAt = (await fs.readFile(log, 'utf8')).length
+  const starting = start({ dataDir: shared })
+  const refusals = async () => {
+    const text = (await fs.readFile(log, 'utf8')).slice(begunAt)
+    return text.split('pre-existing shared memory block').length - 1
+  }
+  // More often than a server that cannot start for another reason is tried.
+  await until('it was refused again and again', async () => (await refusals()) > 12)
+  process.kill(pid, 'SIGCONT')
+  const second = await starting
+  await run(second, 'select 1')
+  await client.end().catch(() => undefined)
+})
+
 test('a second start on the same folder attaches, and the last to stop shuts down', async () => {
   const first = await start({ dataDir: shared })
   const second = await start({ dataDir: shared })

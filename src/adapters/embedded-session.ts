@@ -47,6 +47,8 @@ const POLL_MS = 10
  */
 export const LAUNCHES_MAX = 5
 const LAUNCH_RETRY_MS = 100
+/** How long what is left of a killed server may take to vanish on a busy machine. */
+const LEFT_MS_MAX = 30_000
 /** How many last lines of the server's log an error shows. */
 const LOG_LINES_SHOWN = 10
 /**
@@ -68,6 +70,7 @@ export async function attachOrLaunch(
   log: (line: string) => void,
 ): Promise<{ session: Session; attached: boolean }> {
   const deadlineMs = performance.now() + START_MS_MAX
+  const leftUntilMs = performance.now() + LEFT_MS_MAX
   let firstPort = options.port ?? rememberedPort(cluster)
   for (let launches = 0; ;) {
     const running = await attach(cluster, deadlineMs, log)
@@ -83,13 +86,13 @@ export async function attachOrLaunch(
       return { session, attached: launch.pid !== null && launch.pid !== winner }
     }
     if (launch.failure instanceof Error) throw launch.failure
-    launches += 1
+    if (performance.now() > leftUntilMs || !(await isSomethingLeft(cluster))) launches += 1
     // Someone took the port between our look and the server's; or another process started first.
     if (!(await portFree(port))) firstPort = port + 1
     if (launches === LAUNCHES_MAX || performance.now() > deadlineMs) {
       throw new Error(await describeFailure(cluster, 'did not start', launch.failure))
     }
-    await delay(LAUNCH_RETRY_MS * launches)
+    await delay(LAUNCH_RETRY_MS * Math.max(1, launches))
   }
 }
 
@@ -188,6 +191,13 @@ export async function describeFailure(
   const lines = text.trimEnd().split('\n').slice(-LOG_LINES_SHOWN)
   const reason = failure ?? `it was not ready within ${START_MS_MAX / 1_000} s`
   return `PostgreSQL ${what}: ${reason}. Its log ${cluster.logFile} ends:\n  ${lines.join('\n  ')}`
+}
+
+/** Whether the server was not started because processes of an earlier one still end. */
+async function isSomethingLeft(cluster: Cluster): Promise<boolean> {
+  const text = (await readText(cluster.logFile)) ?? ''
+  const lines = text.trimEnd().split('\n').slice(-LOG_LINES_SHOWN)
+  return lines.some((line) => line.includes('pre-existing shared memory block'))
 }
 
 /** Give up our use of the server, and shut it down if that was the last use. */
