@@ -54,8 +54,10 @@ function takenBy(files: readonly Parsed[]): Set<string> {
 }
 
 /** What programs of others import. */
-const ENTRIES =
-  /^sdk\/\w+\/src\/(index|file-keys|answers|endpoints|events|problems|requests|amounts|webhooks)\.ts$/
+const ENTRIES = new RegExp(
+  String.raw`^sdk/\w+/src/(index|file-keys|amounts|webhooks|` +
+    String.raw`answers|endpoints|events|problems|requests)\.ts$`,
+)
 
 /** The product, its tools and its SDK. */
 function isChecked(path: string): boolean {
