@@ -3,6 +3,8 @@ import { test } from 'node:test'
 import { correct, type CorrectRequest } from '../src/dead-letters/correct.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
+import type { ReturnDraft } from '../src/domain/returns.ts'
+import { bookReturns } from '../src/refunds/returns.ts'
 import type { GatewayCharge } from '../src/ports.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { declined, JANE, letters, lost, openLetter } from './operators.ts'
@@ -78,6 +80,48 @@ for (const type of ['deposit', 'withdraw'] as const) {
     )
   })
 }
+
+for (const [type, kind] of [
+  ['deposit', 'charged_back'],
+  ['withdraw', 'payout_returned'],
+] as const) {
+  test(`a corrected ${type} that is ${kind} is booked, up to what it came to`, async (t) => {
+    const world = await testWorld(t)
+    const { id, letterId } = await failedByMistake(world, type)
+    const back = (amount: bigint, ref: string) => ({ parentId: id, kind, amount, ref })
+    const book = async (draft: ReturnDraft) => {
+      const { db } = world
+      const [answer] = await untilFree(() => bookReturns({ db, returnFee: 'keep' }, JANE, [draft]))
+      return answer?.kind === 'refused' ? answer.refusal.code : answer?.kind
+    }
+    assert.equal(await book(back(5_000n, 'a')), 'not_returnable')
+    assert.equal(await corrected(world, { letterId, gatewayRef: REF }), 'corrected')
+    assert.equal(await book(back(4_999n, 'a')), 'booked')
+    assert.equal(await book(back(2n, 'b')), 'not_returnable')
+    assert.equal(await book(back(1n, 'b')), 'booked')
+    assert.equal((await world.view(id)).status, 'failed')
+    assert.deepEqual(violated(await verifyWorld(world)), [])
+    await balanced(world)
+  })
+}
+
+test('what comes back of a payout that was corrected at a loss is for people to decide', async (t) => {
+  const world = await testWorld(t)
+  const { id, letterId } = await failedByMistake(world, 'withdraw')
+  // The user spends all but a little before the payout is found at the gateway.
+  const [own] = await world.sql<{ userId: bigint; available: bigint }>(
+    'select id as "userId", available from users where id = (select user_id from payments)',
+  )
+  const amount = (((own?.available ?? 0n) - 1_000n) * 100n) / 102n
+  const draft = { type: 'withdraw', amount, idempotencyKey: null } as const
+  await world.accept([{ ...draft, userId: own?.userId ?? 0n }])
+  assert.equal(await corrected(world, { letterId, gatewayRef: REF }), 'corrected')
+  assert.ok(((await lates(world))[0]?.['losses'] ?? 0n) < 0n)
+  const back = { parentId: id, kind: 'payout_returned', amount: 1n, ref: 'a' } as const
+  const [answer] = await bookReturns({ db: world.db, returnFee: 'keep' }, JANE, [back])
+  assert.equal(answer?.kind === 'refused' && answer.refusal.code, 'not_returnable')
+  assert.deepEqual(violated(await verifyWorld(world)), [])
+})
 
 test('a payment is not corrected under the name of another one that succeeded', async (t) => {
   const world = await testWorld(t)

@@ -32,6 +32,7 @@ const DEPOSIT: ReturnParent = {
   refunded: 0n,
   paid: { user: 0n, fee: 0n, loss: 0n },
   openRefunds: [],
+  corrected: false,
 }
 const PAYOUT: ReturnParent = { ...DEPOSIT, id: 2n, type: 'withdraw' }
 

@@ -1,7 +1,7 @@
 import { NO_EVIDENCE, type KnownEvidence } from '../domain/evidence.ts'
 import { decideCorrection, type Relative } from '../domain/correction.ts'
 import { paymentsNamed } from '../payments/of-user-store.ts'
-import { correctedPayments } from '../ledger/store.ts'
+import { corrections } from '../ledger/store.ts'
 import type { Shard } from '../ports.ts'
 import {
   actOnEach,
@@ -95,13 +95,13 @@ async function correctInShard(
     const paymentIds = [...locked.payments.keys()]
     const words = requests.some(({ gatewayRef }) => gatewayRef !== null)
     const [corrected, known, relatives, named] = await Promise.all([
-      correctedPayments(tx, userIds, paymentIds),
+      corrections(tx, userIds, paymentIds),
       words ? knownOf(tx, paymentIds) : new Map<bigint, KnownEvidence>(),
       relativesOf(tx, words ? paymentIds : []),
       paymentsNamed(tx, namesOf(requests, locked)),
     ])
     const books = { ...locked, known, named, relatives: new Map(relatives) }
-    const verdict = decide(requests, { ...books, corrected: new Set(corrected) })
+    const verdict = decide(requests, { ...books, corrected: new Set(corrected.map(({ paymentId }) => paymentId)) })
     await writeEnds(tx, verdict, 'correct', by)
     return verdict
   })

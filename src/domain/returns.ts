@@ -40,6 +40,8 @@ export interface OpenRefund extends RefundParts {
 
 /** A payment of which something came back; its row, its user and its refunds' tasks are locked. */
 export interface ReturnParent extends Parent {
+  /** It failed, and that the gateway executed it is booked, at no loss of ours. */
+  readonly corrected: boolean
   /** Of its refunds, those that are done. */
   readonly refunded: bigint
   /** Who paid for its returns so far, less what came back from disputes. */
@@ -177,9 +179,9 @@ function decide(batch: Batch, draft: ReturnDraft): ReturnAnswer {
 
 /** What of a payment can have come back in this way: no more than went there, in all. */
 export function returnable(parent: ReturnParent, kind: SaidKind): bigint {
-  const { type, status, amount, returned } = parent
+  const { type, status, corrected, amount, returned } = parent
   const of = kind === 'payout_returned' ? 'withdraw' : 'deposit'
-  if (type !== of || status !== 'success') return 0n
+  if (type !== of || (status !== 'success' && !corrected)) return 0n
   return kind === 'dispute_won' ? returned : amount - returned
 }
 

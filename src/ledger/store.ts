@@ -197,25 +197,30 @@ const ADD_UP: Statement<Part> = {
   group by owner.currency`,
 }
 
+/** That a failed payment was executed is booked; `losses`: what nobody paid for, negative or 0. */
+interface Correction {
+  readonly paymentId: bigint
+  readonly losses: bigint
+}
+
 /** The payments that have an entry of a correction. */
-const CORRECTED: Statement<{ paymentId: bigint }> = {
+const CORRECTED: Statement<Correction> = {
   name: 'postings_corrected',
   text: `
-  select payment_id as "paymentId"
+  select payment_id as "paymentId", losses
   from postings
   where shard = $1 and user_id = any ($2::bigint[]) and payment_id = any ($3::bigint[])
     and kind = 'settle_late'`,
 }
 
 /** Which of these payments of these users have been corrected. */
-export async function correctedPayments(
+export async function corrections(
   tx: Runner,
   userIds: readonly bigint[],
   paymentIds: readonly bigint[],
-): Promise<bigint[]> {
+): Promise<Correction[]> {
   if (paymentIds.length === 0) return []
-  const rows = await tx.run(CORRECTED, [numbers(userIds), numbers(paymentIds)])
-  return rows.map((row) => row.paymentId)
+  return tx.run(CORRECTED, [numbers(userIds), numbers(paymentIds)])
 }
 
 /** Append entries; the caller moves the balances in the same transaction. */

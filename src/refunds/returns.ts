@@ -17,6 +17,7 @@ import { insertActs } from '../operators/acts-store.ts'
 import { aboutPayment, underKey } from '../operators/under-key.ts'
 import type { Operator } from '../domain/operator.ts'
 import { post } from '../ledger/post.ts'
+import { corrections } from '../ledger/store.ts'
 import { lockParents, moveGivenBack, readParents } from '../payments/back-store.ts'
 import { childrenOf, insertReturns, type Child } from '../payments/returns-store.ts'
 import { paidFor, refundRef } from '../payments/was-refund.ts'
@@ -111,10 +112,11 @@ async function returnInShard(
   const found = await readParents(shard, ids)
   return shard.transaction(async (tx) => {
     const userIds = [...new Set(found.map(({ userId }) => userId))]
-    const [users, parents, children, newIds] = await Promise.all([
+    const [users, parents, children, corrected, newIds] = await Promise.all([
       lockUsers(tx, userIds),
       lockParents(tx, ids),
       childrenOf(tx, ids),
+      corrections(tx, userIds, ids),
       tx.ids('payment_ids', drafts.length),
     ])
     const open = children.filter(isOpenRefund)
@@ -130,7 +132,10 @@ async function returnInShard(
           return { ...child, task: tasks.get(child.id) ?? null }
         })
         const paid = paidFor(own, stored.id)
-        return [stored.id, { ...parent, refunded: stored.refunded, paid, openRefunds }]
+        // Where we bore a part of a correction, who gets what comes back is for people to say.
+        const whole = corrected.some((one) => one.paymentId === stored.id && one.losses === 0n)
+        const { refunded } = stored
+        return [stored.id, { ...parent, corrected: whole, refunded, paid, openRefunds }]
       }),
     )
     const books: ReturnBooks = {
@@ -193,7 +198,7 @@ async function write(
     act: 'return' as const,
     paymentId: parentId,
     letterId: null,
-    before: { payment: 'success' },
+    before: { payment: before.get(parentId)?.status ?? null },
     after: {
       return: String(id),
       kind,

@@ -190,8 +190,14 @@ const KNOWN = `
       payment.parent_id is null or (
         select true
         from payments parent
-        where shard = $1 and id = payment.parent_id and id < payment.id and status = 'success'
+        where shard = $1 and id = payment.parent_id and id < payment.id
           and user_id = payment.user_id
+          and (status = 'success' or payment.type = 'return' and exists (
+            select
+            from postings
+            where shard = $1 and user_id = payment.user_id and payment_id = payment.parent_id
+              and kind = 'settle_late'
+          ))
           and type = case payment.return_kind
             when 'payout_returned' then 'withdraw'
             else 'deposit'

@@ -166,7 +166,7 @@ export const RULES = {
       or fee_bps < 0 or status not in ('new', 'success', 'failed', 'unknown')
       or (type in ('refund', 'return') and commission > 0)`,
   }),
-  parent_wrong: critical('payment', 'A refund or return is of a success of the same user.', {
+  parent_wrong: critical('payment', 'A refund or return is of an executed payment of the user.', {
     payment: `not parent_right`,
   }),
   child_unlisted: critical('payment', 'A refund or return is listed with its payment.', {

@@ -336,7 +336,7 @@ const returns: Handlers = {
       return [...tables.postings.rows.values()]
         .filter(({ kind, paymentId }) => kind === 'settle_late' && asked.has(paymentId))
         .filter(({ userId }) => users.has(userId))
-        .map(({ paymentId }) => ({ paymentId }))
+        .map(({ paymentId, losses }) => ({ paymentId, losses }))
     },
   },
 }
