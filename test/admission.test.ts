@@ -22,7 +22,6 @@ const CALM: RouteLoad = {
   outageMs: null,
   oldestDueMs: 0,
   closedMs: null,
-  watchedMs: HOUR,
   waiting: 0,
 }
 
@@ -30,8 +29,6 @@ const CASES: readonly (readonly [load: Partial<RouteLoad>, refusal: string | nul
   [{}, null],
   [{ oldestDueMs: MINUTE }, null],
   [{ oldestDueMs: MINUTE + 1 }, 'overloaded'],
-  [{ oldestDueMs: HOUR, watchedMs: MINUTE }, null],
-  [{ oldestDueMs: HOUR, watchedMs: MINUTE + 1 }, 'overloaded'],
   [{ oldestDueMs: HOUR, closedMs: MINUTE }, null],
   [{ oldestDueMs: HOUR, closedMs: MINUTE + 1 }, 'overloaded'],
   [{ outageMs: 0, oldestDueMs: 2 * HOUR, waiting: 2 }, null],

@@ -7,7 +7,7 @@ import type { ReturnDraft } from '../src/domain/returns.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
 import type { GatewayCharge } from '../src/ports.ts'
 import { testWorld, type TestWorld } from './harness.ts'
-import { declined, JANE, letters, lost, openLetter } from './operators.ts'
+import { declined, exhaust, JANE, letters, lost, openLetter } from './operators.ts'
 import { balanced, done, refunded, untilFree } from './refunds-kit.ts'
 import { serve } from './serve.ts'
 import { verifyWorld, violated } from './verify-history.ts'
@@ -134,8 +134,26 @@ test('a payment is not corrected under the name of another one that succeeded', 
   await world.work()
   await world.sql('update payments set gateway_ref = $1 where id <> $2', [REF, id])
   assert.equal(await corrected(world, { letterId, gatewayRef: REF }), 'gateway_ref_taken')
-  assert.equal(await corrected(world, { letterId, gatewayRef: `${REF}-own` }), 'corrected')
+  // Names are those of one gateway; and a payment that is not final has one, too.
+  await world.sql(`update payments set gateway = 'other' where id <> $1`, [id])
+  const aside = await world.sql('select from payments where gateway = $1', ['other'])
+  assert.equal(aside.length, 1)
+  assert.equal(await corrected(world, { letterId, gatewayRef: REF }), 'corrected')
   assert.equal((await lates(world)).length, 1)
+
+  // What was corrected has its name, although it stays failed.
+  world.gateway.script = ['lost_reply']
+  world.gateway.lookups = { kind: 'no_answer', reason: 'timeout' }
+  const [next] = await world.accept([{ ...draft, userId: own?.userId ?? 0n }])
+  assert(next?.kind === 'accepted')
+  await exhaust(world, 3)
+  const second = await openLetter(world, next.payment.id)
+  const word = { letterId: second, outcome: 'success', gatewayRef: REF } as const
+  const [answer] = await resolve(world.world, JANE, [word])
+  assert.deepEqual(answer?.kind === 'refused' && answer.refusal, {
+    code: 'gateway_ref_taken',
+    paymentId: id,
+  })
 })
 
 test('twenty who find the same payment at the gateway book it once', async (t) => {

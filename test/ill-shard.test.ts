@@ -8,11 +8,12 @@ import { databaseGauges } from '../src/metrics/database-gauges.ts'
 import { overview } from '../src/overview/overview.ts'
 import { admission } from '../src/payments/admission.ts'
 import { pageOfViews } from '../src/payments/read.ts'
-import { Overloaded, Unavailable, type Db } from '../src/ports.ts'
+import { Busy, Overloaded, Unavailable, type Db } from '../src/ports.ts'
 import { reportJson } from '../src/verify/report.ts'
 import { recentVerifier } from '../src/verify/watch.ts'
 import { verify } from '../src/verify/verify.ts'
 import { runVerify } from '../src/verify/command.ts'
+import { somebodyElse } from './operators.ts'
 import { ANY, testWorld, type TestWorld } from './harness.ts'
 
 const SHARDS = 4
@@ -166,6 +167,75 @@ test('once a shard takes no settlements, nobody waits for it but its own', async
   assert.equal((await settle(own, false)).settlements.length, 1)
   assert.deepEqual((await settle(own, true)).left, [])
   for (const id of ids) assert.equal((await world.view(id)).status, 'success')
+})
+
+test('one locked result of a shard takes no neighbour along, and makes nobody ill', async (t) => {
+  const { world, ids, db } = await sharded(t, 'success')
+  const own = ids.find((id) => shardOf(id, SHARDS) === ILL) ?? 0n
+  const [user] = await world.sql<{ id: bigint }>(
+    'select user_id as id from payments where id = $1',
+    [own],
+  )
+  const draft = { type: 'deposit', userId: user?.id ?? 0n, amount: 1_000n } as const
+  await world.accept([1, 2, 3, 4].map(() => ({ ...draft, idempotencyKey: null })))
+  const done = await world.claimAndCharge()
+  assert.equal(done.length, SHARDS + 4)
+  const other = await somebodyElse(t, world)
+  await other.lock('payments', own)
+  const told: number[] = []
+  const settle = settleApart({ db, clock: world.clock }, ({ number }) => told.push(number))
+  const { left, settlements } = await settle(done, true)
+  assert.deepEqual(
+    left.map(({ claim }) => claim.payment.id),
+    [own],
+  )
+  assert.equal(settlements.length, SHARDS + 3)
+  assert.deepEqual(told, [])
+  // By itself it is told to whoever looks for what is at fault.
+  await assert.rejects(settle(left, true), Busy)
+  await other.release()
+  assert.equal((await settle(left, true)).settlements.length, 1)
+})
+
+test('a shard that is back refuses nobody for what waited while it could not be seen', async (t) => {
+  const { world, ill, db } = await sharded(t, 'success')
+  const done = await claimed(world)
+  const others = done.filter(({ claim }) => shardOf(claim.payment.id, SHARDS) !== ILL)
+  await settleApart({ db, clock: world.clock }, () => undefined)(others, true)
+  const policy = { ageMsMax: 60_000, outageMsMax: 60_000, outageTasksMax: 100 }
+  const gate = admission({ db, clock: world.clock, gateways: ['http'], policy })
+  const route = { gateway: 'http', operation: 'charge' } as const
+  ill.add(ILL)
+  await gate.look()
+  world.clock.advance(300_000)
+  await gate.look()
+  ill.clear()
+  await gate.look()
+  assert.equal(gate.refusal(route), null)
+  world.clock.advance(60_001)
+  await gate.look()
+  assert.ok(gate.refusal(route) instanceof Overloaded, 'now it was seen for that long')
+})
+
+test('what was wrong in a shard that is away for a while is still known when it is back', async (t) => {
+  const { world, ids, ill, db } = await sharded(t, 'success')
+  await world.work()
+  const own = ids.find((id) => shardOf(id, SHARDS) === ILL) ?? 0n
+  await world.sql('update payments set attempts = 99 where id = $1', [own])
+  const check = recentVerifier({ db, clock: world.clock })
+  assert.equal((await check()).violations, 1)
+  // The newest are far above it from now on.
+  await world.sql(`select setval('payment_ids', 1000000)`)
+  const users = await world.sql<{ id: bigint }>('select id from users')
+  await world.accept(
+    users.map(({ id }) => ({ type: 'deposit', userId: id, amount: 1_000n, idempotencyKey: null })),
+  )
+  await world.work()
+  assert.equal((await check()).violations, 1)
+  ill.add(ILL)
+  assert.equal((await check()).violations, 0)
+  ill.clear()
+  assert.equal((await check()).violations, 1)
 })
 
 test('where no shard takes settlements, the database is away', async (t) => {

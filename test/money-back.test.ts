@@ -26,6 +26,7 @@ import {
 
 /** The one deposit of the one user of a history. */
 const PARENT = {
+  corrected: false,
   id: 1n,
   userId: 3n,
   type: 'deposit',
@@ -79,14 +80,7 @@ function history(deposit: { amount: bigint; commission: bigint }, given: Policie
   const entries: Entry[] = [settleEntry({ ...PARENT, ...deposit })]
   const none = { refundReserved: 0n, feeReserved: 0n, returned: 0n, returnedFee: 0n, refunded: 0n }
   const paid = { user: 0n, fee: 0n, loss: 0n }
-  let parent: ReturnParent = {
-    ...PARENT,
-    ...deposit,
-    ...none,
-    paid,
-    openRefunds: [],
-    corrected: false,
-  }
+  let parent: ReturnParent = { ...PARENT, ...deposit, ...none, paid, openRefunds: [] }
   let ids = 10n
   const sum = (account: keyof Entry & string) =>
     entries.reduce((all, entry) => all + BigInt(entry[account as 'user']), 0n)

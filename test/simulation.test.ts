@@ -19,7 +19,7 @@ const RARE: readonly number[] = [373, 428, 477, 557]
 const PLENTY = [
   [LATE, [1, 2, 3]],
   [MISTAKEN, [20, 30, 58]],
-  [REDRIVEN, [3, 4]],
+  [REDRIVEN, [3, 4, 10]],
 ] as const
 
 /** What a run over many seeds has to see at least once, or it tests less than it says. */

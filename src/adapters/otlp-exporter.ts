@@ -32,6 +32,8 @@ export const SPANS_MAX = 8_192
 const BATCH_MAX = 512
 const INTERVAL_MS = 1_000
 const TIMEOUT_MS = 5_000
+/** How long a stop waits for the collector, in milliseconds. */
+const CLOSE_MS_MAX = 1_000
 /** After these the same spans are sent again: the collector asks for it. */
 const AGAIN: ReadonlySet<number> = new Set([429, 502, 503, 504])
 
@@ -47,6 +49,7 @@ export function otlpExporter(options: ExporterOptions): OtlpExporter {
   let waiting: EndedSpan[] = []
   let sending: Promise<void> | null = null
   let closed = false
+  const ending = new AbortController()
   let away: string | null = null
 
   const tell = (why: string | null): void => {
@@ -56,7 +59,10 @@ export function otlpExporter(options: ExporterOptions): OtlpExporter {
   /** Send one batch; true: it is done with, and there may be more. */
   const sendOne = async (): Promise<boolean> => {
     const batch = waiting.slice(0, BATCH_MAX)
-    const why = await post(url, headers, tracesJson(resource, batch), timeoutMs)
+    const why = await post(url, headers, tracesJson(resource, batch), {
+      timeoutMs,
+      ending: ending.signal,
+    })
     tell(why === null ? null : why.reason)
     if (why?.again === true) return false
     waiting = waiting.slice(batch.length)
@@ -82,8 +88,11 @@ export function otlpExporter(options: ExporterOptions): OtlpExporter {
       if (closed) return
       clearInterval(timer)
       closed = true
+      // Whoever stops waits this long for a collector, and no longer.
+      const end = setTimeout(() => ending.abort(), CLOSE_MS_MAX)
       await sending
       await flush()
+      clearTimeout(end)
       if (waiting.length > 0) onSpans('dropped', waiting.length)
       waiting = []
     },
@@ -95,11 +104,12 @@ async function post(
   url: string,
   headers: Readonly<Record<string, string>>,
   body: string,
-  timeoutMs: number,
+  { timeoutMs, ending }: { readonly timeoutMs: number; readonly ending: AbortSignal },
 ): Promise<{ readonly reason: string; readonly again: boolean } | null> {
   try {
-    const limits = { headersTimeout: timeoutMs, bodyTimeout: timeoutMs }
-    const reply = await request(url, { method: 'POST', headers, body, ...limits })
+    // Of all of it, connecting included.
+    const signal = AbortSignal.any([ending, AbortSignal.timeout(timeoutMs)])
+    const reply = await request(url, { method: 'POST', headers, body, signal })
     await reply.body.dump()
     const { statusCode: status } = reply
     if (status >= 200 && status < 300) return null

@@ -5,11 +5,11 @@ import { isOpen } from '../domain/payment.ts'
 import { CANCELED } from '../domain/refund.ts'
 import type { Decision } from '../domain/decision.ts'
 import { writeJson } from '../domain/json.ts'
-import { isUnproven } from '../domain/doubt.ts'
 import { post } from '../ledger/post.ts'
 import { isLocked, type Shard, type Tx } from '../ports.ts'
-import { eachPart, whole } from '../each-shard.ts'
-import { insertAttempts, type AttemptMade } from './evidence-store.ts'
+import { eachPart } from '../each-shard.ts'
+import { insertAttempts } from './evidence-store.ts'
+import { attemptsOf } from './evidence.ts'
 import type { LockedClaims } from './settle-store.ts'
 import {
   chargedPayments,
@@ -64,10 +64,25 @@ export async function settle(
   settlements: readonly Settlement[],
   patient = true,
 ): Promise<Settled> {
+  const settled = await settleParts(world, settlements, patient)
+  if (takenOf(settled, settlements) || settlements.length === 0) return settled
+  throw settled.failed[0]?.error
+}
+
+/** Whether some shard took its part. */
+export function takenOf({ failed }: Settled, asked: readonly Settlement[]): boolean {
+  return failed.reduce((sum, part) => sum + part.settlements.length, 0) < asked.length
+}
+
+/** Settle, and say of each shard what it would not take. */
+export async function settleParts(
+  world: SettleWorld,
+  settlements: readonly Settlement[],
+  patient: boolean,
+): Promise<Settled> {
   const parts = await eachPart(world.db, settlements, paymentIdOf, (shard, part) =>
     settleInShard(world, shard, part, patient),
   )
-  if (parts.done.length === 0) whole(parts)
   const done = parts.done.map(({ value }) => value)
   return {
     settlements: done.flatMap(({ current }) => current),
@@ -366,29 +381,4 @@ function letter(settlement: Settlement, kind: 'failed' | 'unknown', error: strin
   const attempts = attemptsAfter(settlement)
   const about = { paymentId: id, userId, type, amount, commission, currency }
   return { ...about, class: kind, error, attempts }
-}
-
-/** The evidence of claims. A question out of turn that learned nothing leaves none. */
-function attemptsOf(
-  settlements: readonly Settlement[],
-  late: boolean,
-  nowMs: number,
-): AttemptMade[] {
-  const telling = settlements.filter(({ decision }) => decision.step !== 'leave')
-  return telling.flatMap(({ claim, calls }) =>
-    calls.map((call, index) => ({
-      paymentId: claim.payment.id,
-      fence: claim.task.fence,
-      call: index + 1,
-      kind: call.kind,
-      // What may be another's refusal is evidence of a doubt.
-      outcome: isUnproven(call.outcome) ? 'in_doubt' : call.outcome.kind,
-      reason: 'reason' in call.outcome ? call.outcome.reason : null,
-      sent: call.sent,
-      httpStatus: call.httpStatus,
-      ageMs: Math.max(0, Math.round(nowMs - call.startedMs)),
-      tookMs: call.tookMs,
-      late,
-    })),
-  )
 }

@@ -101,7 +101,10 @@ async function correctInShard(
       paymentsNamed(tx, namesOf(requests, locked)),
     ])
     const books = { ...locked, known, named, relatives: new Map(relatives) }
-    const verdict = decide(requests, { ...books, corrected: new Set(corrected.map(({ paymentId }) => paymentId)) })
+    const verdict = decide(requests, {
+      ...books,
+      corrected: new Set(corrected.map(({ paymentId }) => paymentId)),
+    })
     await writeEnds(tx, verdict, 'correct', by)
     return verdict
   })

@@ -117,7 +117,8 @@ export function namesOf(
   return requests.flatMap(({ letterId, gatewayRef: ref }) => {
     const payment = payments.get(letters.get(letterId)?.paymentId ?? 0n)
     if (ref === null || payment === undefined) return []
-    return [{ userId: payment.userId, type: payment.type, ref }]
+    const { id, userId, type, gateway } = payment
+    return [{ id, userId, type, gateway, ref }]
   })
 }
 
@@ -169,7 +170,7 @@ function decideOne(
 
 /** Note the name of a payment; the successful payment that has it already, or null. */
 export function namedBefore(
-  payment: Pick<WholePayment, 'id' | 'userId' | 'type'>,
+  payment: Pick<WholePayment, 'id' | 'userId' | 'type' | 'gateway'>,
   ref: string | null,
   { named }: Pick<Books, 'named'>,
 ): bigint | null {

@@ -2,12 +2,13 @@
 export interface RouteLoad {
   /** How long the gateway has been out of reach; null: it is not. */
   readonly outageMs: number | null
-  /** Age of the oldest due task; 0: none is due. */
+  /**
+   * Age of the oldest due task, of those that were there before somebody could see them no more than
+   * the time since; 0: none is due.
+   */
   readonly oldestDueMs: number
   /** How long ago the breaker closed after an outage; null: there was none. */
   readonly closedMs: number | null
-  /** For how long whoever asks has been able to see the queue. */
-  readonly watchedMs: number
   /** Tasks that are due within a minute; counted only in an outage. */
   readonly waiting: number
 }
@@ -39,7 +40,7 @@ export function admissionRefusal(
 ): AdmissionRefusal | null {
   const { ageMsMax, outageMsMax, outageTasksMax } = policy
   if (load.outageMs === null) {
-    const ageMs = Math.min(load.oldestDueMs, load.closedMs ?? Infinity, load.watchedMs)
+    const ageMs = Math.min(load.oldestDueMs, load.closedMs ?? Infinity)
     return exceeds(ageMs, ageMsMax) ? 'overloaded' : null
   }
   const tooLong = exceeds(load.outageMs, outageMsMax) && load.waiting > 0

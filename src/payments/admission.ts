@@ -40,13 +40,14 @@ export function admission(world: World): Admission {
   const refusals = new Map<string, Overloaded | GatewayUnavailable>()
   const breakers = new Map<string, ReadonlyMap<Operation, SharedBreaker>>()
   let lookedMs = 0
-  // Since when it has been able to look without a break: older work may just not have been seen.
-  let watchingMs: number | null = null
+  // Since when it has been able to look at a shard without a break: older work of it may just not
+  // have been seen.
+  const watching = new Map<number, number>()
 
   const lookAt = async (gateway: string): Promise<void> => {
     const known = await readBreakers(db.global, gateway)
     breakers.set(gateway, known)
-    const due = await oldestDue(db, gateway)
+    const due = await oldestDue(world, gateway, watching)
     for (const operation of OPERATIONS) {
       const route = { gateway, operation }
       const breaker = known.get(operation)
@@ -55,7 +56,6 @@ export function admission(world: World): Admission {
         outageMs: isOpen ? (breaker.outageMs ?? 0) : null,
         closedMs: breaker?.closedMs ?? null,
         oldestDueMs: due.get(operation) ?? 0,
-        watchedMs: watchingMs === null ? 0 : clock.elapsedMs() - watchingMs,
         waiting: isOpen ? await waiting(db, route, policy.outageTasksMax) : 0,
       }
       const refusal = admissionRefusal(load, policy)
@@ -67,7 +67,6 @@ export function admission(world: World): Admission {
   const look = async (): Promise<void> => {
     for (const gateway of gateways) await lookAt(gateway)
     lookedMs = clock.elapsedMs()
-    watchingMs ??= clock.elapsedMs()
   }
 
   return {
@@ -80,7 +79,7 @@ export function admission(world: World): Admission {
     },
     look: () =>
       look().catch(() => {
-        watchingMs = null
+        watching.clear()
       }),
   }
 }
@@ -93,11 +92,26 @@ function errorOf(refusal: 'overloaded' | 'gateway_unavailable'): Overloaded | Ga
   return refusal === 'overloaded' ? new Overloaded() : new GatewayUnavailable()
 }
 
-/** The age of the oldest due task of each operation that has one, over all shards. */
-async function oldestDue(db: Db, gateway: string): Promise<Map<Operation, number>> {
+/**
+ * The age of the oldest due task of each operation that has one, over all shards; of a shard that
+ * could not be seen before, no more than the time since.
+ */
+async function oldestDue(
+  { db, clock }: World,
+  gateway: string,
+  watching: Map<number, number>,
+): Promise<Map<Operation, number>> {
   const oldest = new Map<Operation, number>()
-  const looks = await eachInTurn(db.shards, (shard) => oldestDueMs(shard, gateway))
-  for (const { operation, ageMs } of partly(looks).known.flat()) {
+  const nowMs = clock.elapsedMs()
+  const looks = await eachInTurn(db.shards, async (shard) => {
+    const due = await oldestDueMs(shard, gateway)
+    const watchedMs = nowMs - (watching.get(shard.number) ?? nowMs)
+    if (!watching.has(shard.number)) watching.set(shard.number, nowMs)
+    return due.map(({ operation, ageMs }) => ({ operation, ageMs: Math.min(ageMs, watchedMs) }))
+  })
+  const { known, missing } = partly(looks)
+  for (const number of missing) watching.delete(number)
+  for (const { operation, ageMs } of known.flat()) {
     oldest.set(operation, Math.max(ageMs, oldest.get(operation) ?? 0))
   }
   return oldest

@@ -1,5 +1,5 @@
 import { columns } from '../domain/columns.ts'
-import type { BookedType } from '../domain/payment.ts'
+import { GATEWAY, type BookedType } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
 
 /** Payments of a user that are looked at, or whose texts are erased, at a time. */
@@ -39,49 +39,69 @@ const NEWER: Statement<Seen> = {
 
 /** What an operator says that the gateway calls a payment. */
 export interface Named {
+  /** The payment that they speak of. */
+  readonly id: bigint
   readonly userId: bigint
   readonly type: BookedType
+  readonly gateway: string
   readonly ref: string
 }
 
-const NAMED = columns<Named>({ userId: 'bigint', type: 'word', ref: 'text' })
+const NAMED = columns<Named>({
+  id: 'bigint',
+  userId: 'bigint',
+  type: 'word',
+  gateway: 'text',
+  ref: 'text',
+})
 
 /**
- * Successful payments that the gateway calls so. No index has its references, because nothing else
- * asks: the user's newest payments are looked at.
+ * Other payments that their gateway calls so: those that did not fail, and those that failed and
+ * were corrected under that name. No index has the references, because nothing else asks: the
+ * user's newest payments are looked at.
  */
-const NAMED_SO: Statement<Named & { readonly id: bigint }> = {
+const NAMED_SO: Statement<Named & { readonly other: bigint }> = {
   name: 'payments_named_so',
   text: `
-  select input.user_id as "userId", input.type, input.ref, payment.id
+  select
+    input.id, input.user_id as "userId", input.type, input.gateway, input.ref, payment.id as other
   from ${NAMED.unnest('input', 2)}
   cross join lateral (
     select min(id) as id
     from (
-      select id, type, status, gateway_ref
+      select id, type, status, coalesce(gateway, '${GATEWAY}') as gateway, gateway_ref
       from payments
       where shard = $1 and (user_id, id) > (input.user_id, 0)
         and (user_id, id) < (input.user_id, 9223372036854775807)
       order by user_id desc, id desc
       limit ${PAGE_MAX}
     ) newest
-    where newest.type = input.type and status = 'success' and gateway_ref = input.ref
+    where newest.id <> input.id and newest.type = input.type and newest.gateway = input.gateway
+      and case
+        when status <> 'failed' then gateway_ref = input.ref
+        else exists (
+          select
+          from operator_acts
+          where shard = $1 and payment_id = newest.id and act = 'correct'
+            and after ->> 'gateway_ref' = input.ref
+        )
+      end
   ) payment
   where payment.id is not null`,
 }
 
 /** The key of a name among those of all users. */
-export function nameKeyOf({ userId, type, ref }: Named): string {
-  return `${userId} ${type} ${ref}`
+export function nameKeyOf({ userId, type, gateway, ref }: Omit<Named, 'id'>): string {
+  return `${userId} ${type} ${gateway} ${ref}`
 }
 
-/** The successful payments of these names, by `nameKeyOf`. */
+/** The other payments of these names, by `nameKeyOf`. */
 export async function paymentsNamed(
   shard: Runner,
   names: readonly Named[],
 ): Promise<Map<string, bigint>> {
   const rows = names.length === 0 ? [] : await shard.run(NAMED_SO, NAMED.of(names))
-  return new Map(rows.map((row) => [nameKeyOf(row), row.id]))
+  return new Map(rows.map((row) => [nameKeyOf(row), row.other]))
 }
 
 /** A page of a user's payments with ids below `before`, newest first. */

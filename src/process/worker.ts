@@ -112,13 +112,14 @@ const VERIFY_MS = 60_000
 
 /** Check the books beside the work: a violation is an error in the log and a gauge above zero. */
 function verifyBeside({ db, metrics, log, stops }: Process): void {
+  const last: LastFound = { rules: null }
   const verifier = startVerifier({
     db,
     clock: systemClock,
     everyMs: VERIFY_MS,
     onReport(found) {
       tellOfBooks({ metrics, log }, found)
-      keepFound(db, found).catch((error: unknown) =>
+      keepFound(db, found, last).catch((error: unknown) =>
         // Tried again in a minute.
         log.warn({ err: error }, 'what a check of the books found could not be kept'),
       )
@@ -128,11 +129,23 @@ function verifyBeside({ db, metrics, log, stops }: Process): void {
   stops.push(() => verifier.stop())
 }
 
-/** Keep what a pass found, and tell of it if the one before did not find the same. */
-async function keepFound(db: Db, found: Report): Promise<void> {
-  const runs = await newestRuns(db.global)
-  const before = runs.find(({ scope, state }) => scope === 'recent' && state === 'done')
-  await tellBroken(db, found, before?.report?.rules ?? null)
+/** What the last pass of this process found; null: there was none. */
+interface LastFound {
+  rules: Parameters<typeof tellBroken>[2]
+}
+
+/**
+ * Keep what a pass found, and tell of it if the one before did not find the same. That is one of
+ * this process, because each remembers other rows; at first the newest of any.
+ */
+async function keepFound(db: Db, found: Report, last: LastFound): Promise<void> {
+  // What a shard holds that could not be asked is neither broken nor mended.
+  if (found.missing.length === 0) {
+    const runs = last.rules === null ? await newestRuns(db.global) : []
+    const before = runs.find(({ scope, state }) => scope === 'recent' && state === 'done')
+    await tellBroken(db, found, last.rules ?? before?.report?.rules ?? null)
+    last.rules = found.rules
+  }
   await keepRecent(db.global, found.startedAt, reportJson(found))
 }
 
@@ -141,7 +154,8 @@ export function tellOfBooks(
   { metrics, log }: Pick<Process, 'metrics' | 'log'>,
   found: Report,
 ): void {
-  metrics.violations(found)
+  // What was wrong in a shard that could not be asked is not mended by that.
+  if (found.missing.length === 0 || found.violations > 0) metrics.violations(found)
   if (found.violations > 0) log.error({ report: reportJson(found) }, summary(found))
 }
 
@@ -155,7 +169,8 @@ export function openWorker(
 ): Workers<string> & { wakeAll(operation?: Operation, userId?: bigint): void } {
   const breakersOf = openBreakers(shared, gateways)
   verifyBeside(shared)
-  if (shared.tracer !== null) forgetOldTraces(shared)
+  // Whether this process traces or not: others may, or have done so.
+  forgetOldTraces(shared)
   const [first] = gateways
   if (first === undefined) throw new Error('a worker needs a gateway')
   // One for all: results of several operations are one transaction.

@@ -133,9 +133,9 @@ async function returnInShard(
         })
         const paid = paidFor(own, stored.id)
         // Where we bore a part of a correction, who gets what comes back is for people to say.
-        const whole = corrected.some((one) => one.paymentId === stored.id && one.losses === 0n)
+        const atNoLoss = corrected.some((one) => one.paymentId === stored.id && one.losses === 0n)
         const { refunded } = stored
-        return [stored.id, { ...parent, corrected: whole, refunded, paid, openRefunds }]
+        return [stored.id, { ...parent, corrected: atNoLoss, refunded, paid, openRefunds }]
       }),
     )
     const books: ReturnBooks = {

@@ -206,7 +206,7 @@ function texts(accounts: Accounts): Record<string, string> {
  */
 export function reportJson(report: Report): object {
   return {
-    ok: report.violations === 0,
+    ok: report.violations === 0 && report.missing.length === 0,
     scope: report.scope,
     complete: report.complete,
     ...(report.missing.length === 0 ? {} : { missing_shards: report.missing }),

@@ -60,7 +60,7 @@ export function recentVerifier(world: VerifyWorld): (signal?: AbortSignal) => Pr
     const complete = missing.length === 0 && checked.every((one) => one)
     const durationMs = world.clock.elapsedMs() - startedMs
     const report = pass.tally.report({ scope: 'recent', complete, missing, startedAt, durationMs })
-    remember(memory, report)
+    remember(memory, report, (id) => missing.includes(world.db.of(id).number))
     return withFewExamples(report)
   }
 }
@@ -163,10 +163,13 @@ async function eachRow(
   return true
 }
 
-/** Keep what was found, by the payment or user that has to be looked at to see it mended. */
-function remember(memory: Memory, report: Report): void {
-  const payments = new Set<bigint>()
-  const users = new Set<bigint>()
+/**
+ * Keep what was found, by the payment or user that has to be looked at to see it mended; and what
+ * was found before in a shard that could not be asked this time.
+ */
+function remember(memory: Memory, report: Report, isMissing: (id: bigint) => boolean): void {
+  const payments = new Set(memory.payments.filter(isMissing))
+  const users = new Set(memory.users.filter(isMissing))
   for (const { subject, id, userId, paymentId } of report.rules.flatMap((rule) => rule.examples)) {
     if (subject === 'user') users.add(id)
     else if (subject === 'posting' && userId !== null) users.add(userId)

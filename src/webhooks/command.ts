@@ -169,7 +169,9 @@ async function enable(
   const endpoint = await editEndpoint(db, id, { state: 'enabled' }, byHere())
   const back = before?.state === 'disabled' && before.url !== null
   if (endpoint === null || !back) return show(endpoint, json)
-  const missed = await findMissed(db, before, byHere().actor)
+  // It is enabled, whether what it missed can be counted now or not.
+  const missed = await findMissed(db, before, byHere().actor).catch(() => null)
+  if (missed === null) return show(endpoint, json)
   if (json) {
     const { replayPlanBody } = await import('./replay-bodies.ts')
     const body = { ...(await bodyOf(endpoint)), missed: replayPlanBody(id, missed) }

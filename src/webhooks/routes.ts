@@ -203,8 +203,13 @@ function changeRoutes(app: App, { db, development, findMissed }: WebhookRoutes):
     if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
     const back = known.state === 'disabled' && endpoint.state === 'enabled' && known.url !== null
     if (!back) return reply.send(endpointBody(endpoint))
-    const missed = replayPlanBody(endpoint.id, await findMissed(known, actor))
-    return reply.send({ ...endpointBody(endpoint), missed })
+    // It is enabled, whether what it missed can be counted now or not.
+    const plan = await findMissed(known, actor).catch((err: unknown) => {
+      request.log.warn({ err }, 'what an endpoint missed could not be counted')
+      return null
+    })
+    const missed = plan === null ? {} : { missed: replayPlanBody(endpoint.id, plan) }
+    return reply.send({ ...endpointBody(endpoint), ...missed })
   })
   app.delete(ONE, { schema: REMOVE }, async (request, reply) => {
     const actor = actorOf(request)

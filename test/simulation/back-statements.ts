@@ -256,19 +256,26 @@ const returns: Handlers = {
     },
   },
   payments_named_so: {
-    run: (tables, [shard, userIds, types, refs]) =>
+    run: (tables, [shard, own, userIds, types, gateways, refs]) =>
       ids(userIds).flatMap((userId, index) => {
         const [type, ref] = [texts(types)[index], texts(refs)[index]]
+        const corrected = new Set(
+          [...tables.acts.rows.values()]
+            .filter(({ act, after }) => act === 'correct' && after['gateway_ref'] === ref)
+            .map(({ paymentId }) => paymentId),
+        )
         const same = [...tables.payments.rows.values()].filter(
           (one) =>
             one.shard === shard &&
             one.userId === userId &&
             one.type === type &&
-            one.status === 'success' &&
-            one.gatewayRef === ref,
+            one.id !== ids(own)[index] &&
+            (one.status === 'failed' ? corrected.has(one.id) : one.gatewayRef === ref),
         )
-        const [id] = same.map((one) => one.id).toSorted((a, b) => (a < b ? -1 : 1))
-        return id === undefined ? [] : [{ userId, type, ref, id }]
+        const [other] = same.map((one) => one.id).toSorted((a, b) => (a < b ? -1 : 1))
+        return other === undefined
+          ? []
+          : [{ userId, type, gateway: texts(gateways)[index], ref, other }]
       }),
   },
   payments_booked_under: {
