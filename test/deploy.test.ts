@@ -67,7 +67,7 @@ test('each unit runs a role that there is, with settings that there are, and wai
     for (const [setting = ''] of given.map((one) => one.split('='))) {
       assert.ok(names.has(setting) || setting === 'NODE_ENV', `${name}: ${setting}`)
     }
-    const waits = /^Requires=payments-migrate\.service$/m.test(text)
+    const waits = /^Wants=payments-migrate\.service$/m.test(text)
     assert.equal(waits, role !== 'migrate', name)
     // A stop in order takes as long as SHUTDOWN_TIMEOUT_SECONDS at its default.
     const stopS = Number(/^TimeoutStopSec=(\d+)$/m.exec(text)?.[1] ?? Infinity)

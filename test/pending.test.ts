@@ -6,6 +6,7 @@ import { settle } from '../src/charging/settle.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import type { LookupOutcome, PayerAction } from '../src/domain/outcome.ts'
+import { cancelPayments } from '../src/refunds/cancel.ts'
 import { POLICY, testWorld } from './harness.ts'
 import { JANE } from './operators.ts'
 
@@ -255,6 +256,8 @@ test('what was wanted ended and not said to be is soon asked about, and is as it
     const own = await asking(t)
     await own.work()
     own.said.cancel = SILENT
+    const [asked] = await cancelPayments(own.db, JANE, [own.id], true)
+    assert.notEqual(asked?.kind, 'canceled')
     await endPending(own.world, own.id)
     const { status: still, nextAt } = await own.shown()
     assert.equal(still, 'pending')
@@ -265,6 +268,8 @@ test('what was wanted ended and not said to be is soon asked about, and is as it
     own.clock.advance(10_000)
     await own.work()
     assert.equal((await own.shown()).status, status)
+    // Nobody has to look at what somebody wanted, nor is it to be repeated.
+    assert.deepEqual(await own.sql('select from dead_letters'), [])
   }
 })
 

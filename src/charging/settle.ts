@@ -8,6 +8,7 @@ import { writeJson } from '../domain/json.ts'
 import { post } from '../ledger/post.ts'
 import { isLocked, type Shard, type Tx } from '../ports.ts'
 import { eachPart } from '../each-shard.ts'
+import { cancelsAsked } from '../operators/acts-store.ts'
 import { insertAttempts } from './evidence-store.ts'
 import { attemptsOf } from './evidence.ts'
 import type { LockedClaims } from './settle-store.ts'
@@ -258,7 +259,13 @@ async function write(
   releaseTasks(tx, released.map(paymentIdOf))
   // A payment that was unknown ends its first letter before it may open another.
   closeLetters(tx, settlements.flatMap(closingOf))
-  await openLetters(tx, [...settlements.flatMap(letterOf), ...contradictions])
+  // The gateway's answer to who asked may have been lost; then another claim is told of the end.
+  const canceled = settlements.filter((one) => isCanceled(one) && one.claim.ending !== true)
+  const wanted = await cancelsAsked(tx, canceled.map(paymentIdOf))
+  const letters = settlements.filter(
+    (one) => !isCanceled(one) || (canceled.includes(one) && !wanted.has(paymentIdOf(one))),
+  )
+  await openLetters(tx, [...letters.flatMap(letterOf), ...contradictions])
 }
 
 /** A refund that the gateway executed, where it has a name there. */
@@ -362,16 +369,17 @@ function closingOf({ claim, decision }: Settlement): Closing[] {
   return [{ paymentId: claim.payment.id, reason }]
 }
 
+/** Its gateway ended it; who asked for that needs nobody to look at it. */
+function isCanceled({ decision }: Settlement): boolean {
+  return decision.step === 'fail' && decision.reason === CANCELED
+}
+
 function letterOf(settlement: Settlement): NewLetter[] {
   const { claim, decision } = settlement
   if (decision.step === 'succeed') {
     return decision.twice ? [letter(settlement, 'unknown', MAYBE_CHARGED_TWICE)] : []
   }
-  if (decision.step === 'fail') {
-    // Who wanted it ended needs nobody to look at it.
-    const wanted = claim.ending === true && decision.reason === CANCELED
-    return wanted ? [] : [letter(settlement, 'failed', decision.reason)]
-  }
+  if (decision.step === 'fail') return [letter(settlement, 'failed', decision.reason)]
   const fresh = claim.payment.status === 'new'
   return decision.step === 'doubt' && fresh ? [letter(settlement, 'unknown', decision.reason)] : []
 }

@@ -1,4 +1,4 @@
-import { columns } from '../domain/columns.ts'
+import { columns, numbers } from '../domain/columns.ts'
 import type { Operator } from '../domain/operator.ts'
 import { keepKey } from './act-keys-store.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
@@ -111,6 +111,21 @@ export async function insertActs(tx: Tx, acts: readonly OperatorAct[]): Promise<
     keepKey(tx, first.key, { actId, userId: null, paymentId: first.paymentId })
   }
   tx.write(INSERT_ACTS, [redriveId, act, actor, reason, requestId, ...ACT_ROWS.of(rows)])
+}
+
+/** Payments of which somebody has asked that they end. */
+const CANCELS: Statement<{ paymentId: bigint }> = {
+  name: 'operator_acts_cancels',
+  text: `
+  select distinct payment_id as "paymentId"
+  from operator_acts
+  where shard = $1 and payment_id = any ($2::bigint[]) and act = 'cancel'`,
+}
+
+/** Those of these payments of which somebody has asked that they end. */
+export async function cancelsAsked(tx: Tx, ids: readonly bigint[]): Promise<Set<bigint>> {
+  const rows = ids.length === 0 ? [] : await tx.run(CANCELS, [numbers(ids)])
+  return new Set(rows.map(({ paymentId }) => paymentId))
 }
 
 /** Every act of an operator on a payment, oldest first. */

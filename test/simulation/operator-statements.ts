@@ -195,6 +195,17 @@ const letters: Handlers = {
       return []
     },
   },
+  operator_acts_cancels: {
+    run(tables, [shard, paymentIds]) {
+      const asked = new Set(ids(paymentIds))
+      const found = [...tables.acts.rows.values()].filter(
+        (one) => one.shard === shard && one.act === 'cancel' && asked.has(one.paymentId ?? 0n),
+      )
+      return [...new Set(found.map(({ paymentId }) => paymentId))].map((paymentId) => ({
+        paymentId,
+      }))
+    },
+  },
   operator_acts_insert: {
     run(tables, values, context) {
       const [shard, at, redriveId, act, actor] = values
