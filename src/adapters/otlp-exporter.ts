@@ -107,9 +107,8 @@ async function post(
   { timeoutMs, ending }: { readonly timeoutMs: number; readonly ending: AbortSignal },
 ): Promise<{ readonly reason: string; readonly again: boolean } | null> {
   try {
-    // Of all of it, connecting included.
-    const signal = AbortSignal.any([ending, AbortSignal.timeout(timeoutMs)])
-    const reply = await request(url, { method: 'POST', headers, body, signal })
+    const limits = { headersTimeout: timeoutMs, bodyTimeout: timeoutMs, signal: ending }
+    const reply = await request(url, { method: 'POST', headers, body, ...limits })
     await reply.body.dump()
     const { statusCode: status } = reply
     if (status >= 200 && status < 300) return null

@@ -3,8 +3,8 @@ export interface RouteLoad {
   /** How long the gateway has been out of reach; null: it is not. */
   readonly outageMs: number | null
   /**
-   * Age of the oldest due task, of those that were there before somebody could see them no more than
-   * the time since; 0: none is due.
+   * Age of the oldest due task, of those that were there before somebody could see them no more
+   * than the time since; 0: none is due.
    */
   readonly oldestDueMs: number
   /** How long ago the breaker closed after an outage; null: there was none. */
