@@ -38,10 +38,11 @@ const passing =
     const { port, hostname } = new URL(url)
     const onward = connect(Number(port), hostname)
     onward.on('error', () => socket.destroy())
+    socket.on('close', () => onward.destroy())
     socket.pipe(onward).pipe(socket)
   }
 
-async function open(url: string, waitSeconds: number) {
+async function open(url: string, waitSeconds: number, schema: 'any' | 'demand' = 'any') {
   const config = loadConfig({
     DATABASE_URL: url,
     DATABASE_WAIT_SECONDS: String(waitSeconds),
@@ -49,7 +50,7 @@ async function open(url: string, waitSeconds: number) {
   })
   const said: string[] = []
   const say = (line: string) => void said.push(line)
-  const options = { stops: closing(), say, schema: 'any', embedded: 'found' } as const
+  const options = { stops: closing(), say, schema, embedded: 'found' } as const
   const error = await openDatabase(config, options).then(
     () => null,
     (thrown: Error) => thrown.message,
@@ -102,6 +103,41 @@ test('a database that comes while it is waited for is opened, and the wait was t
   assert.equal(error, null)
   assert.equal(said.length, 1)
   assert.match(said[0] ?? '', /^Waiting up to 3600 s for the database: .*cannot be reached/)
+})
+
+/** Hand a connection on until its client has sent so often, then reset it. */
+const cutting =
+  (url: string, after: number, cut: () => void) =>
+  (socket: Socket): void => {
+    let sent = 0
+    socket.on('data', () => {
+      sent += 1
+      if (sent <= after) return
+      cut()
+      socket.resetAndDestroy()
+    })
+    passing(url)(socket)
+  }
+
+test('a database that goes away at any step of the look at it is waited for', async (t) => {
+  const url = await cloneDatabase(t)
+  let steps = 0
+  for (;;) {
+    let cuts = 0
+    const port = await server(
+      t,
+      cutting(url, steps, () => void (cuts += 1)),
+      passing(url),
+    )
+    const through = new URL(url)
+    through.port = String(port)
+    const { error } = await open(through.href, 60, 'demand')
+    assert.equal(error, null, `cut after ${steps}`)
+    if (cuts === 0) break
+    steps += 1
+  }
+  t.diagnostic(`${steps} steps`)
+  assert.ok(steps >= 4, `${steps} steps`)
 })
 
 test('a server that takes no writes is waited for, and said to be no primary', async (t) => {

@@ -10,6 +10,7 @@ import { ConfigError } from '../config/config-error.ts'
 import { ReadOnly, type Clock } from '../ports.ts'
 import { reasonOf } from '../domain/error-reason.ts'
 import { serverUrls } from '../domain/server-urls.ts'
+import { causeOf, codeOf, LOOK_MS, mayPass, whileItComes } from './away.ts'
 import { connect } from './shared.ts'
 
 /** What somebody who opens a database asks for. */
@@ -34,16 +35,11 @@ export async function openDatabase(config: Config, options: DatabaseOptions): Pr
   const url = config.databaseUrl ?? (await openEmbedded(config, options))
   const untilMs = systemClock.elapsedMs() + config.databaseWaitMs
   const waiting = { untilMs, waitMs: config.databaseWaitMs, say: options.say, clock: systemClock }
-  for (;;) {
+  await whileItComes(untilMs, async () => {
     await proveDatabase(config, url, waiting)
-    try {
-      await bringSchema(url, options.schema)
-      return url
-    } catch (error) {
-      // It went away again in between: what was not finished was rolled back.
-      if (!mayPass(error) || systemClock.elapsedMs() >= untilMs) throw error
-    }
-  }
+    await bringSchema(url, options.schema)
+  })
+  return url
 }
 
 /** Wait for the database, and see that connections to it are what they have to be. */
@@ -104,9 +100,6 @@ async function openEmbedded(config: Config, options: DatabaseOptions): Promise<s
   return (await opening).url
 }
 
-/** How often a database that is away is looked at, in milliseconds. */
-const LOOK_MS = 500
-
 interface Waiting {
   /** Until when, in the clock's elapsed milliseconds, and how long that is from the start. */
   readonly untilMs: number
@@ -141,21 +134,6 @@ async function awaitDatabase(
   }
 }
 
-/** The system's codes for a server that is not there now. */
-const AWAY =
-  /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|E(HOST|NET)(UNREACH|DOWN)|ENOTFOUND|EAI_AGAIN)$/
-
-/** SQLSTATEs of a server that starts, stops, recovers or is full. */
-const BUSY = /^(57P0[1-5]|53\d{3}|08(000|001|003|004|006))$/
-
-function mayPass(error: unknown): boolean {
-  if (error instanceof ReadOnly) return true
-  const cause = causeOf(error)
-  const code = codeOf(cause)
-  if (AWAY.test(code) || BUSY.test(code)) return true
-  return code === '' && cause instanceof Error && /timeout|terminated/i.test(cause.message)
-}
-
 /** What is the matter with the database, and what to do about it. */
 function explain(error: unknown, place: string): string {
   const cause = causeOf(error)
@@ -177,15 +155,6 @@ function explain(error: unknown, place: string): string {
     return `${refused}: set DATABASE_POOLER=transaction, as a pooler stands in between.`
   }
   return `${refused}: correct DATABASE_URL.`
-}
-
-/** What the driver said; the adapter wraps it in its own error. */
-function causeOf(error: unknown): unknown {
-  return error instanceof Error && error.cause !== undefined ? error.cause : error
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
 
 /** Where a database is, without user and password. */

@@ -14,6 +14,7 @@ import { startBeat } from '../presence/beat.ts'
 import { databaseGauges } from '../metrics/database-gauges.ts'
 import type { Gateway, Tracer } from '../ports.ts'
 import { startTracing } from './tracing.ts'
+import { atStart } from './away.ts'
 import { VERSION } from './version.ts'
 
 /** What one process does. */
@@ -87,8 +88,10 @@ export async function startProcess(
     stopping: false,
   }
   if (usesDatabase(roles)) {
-    await checkDurability(shared)
-    await checkFacts(shared)
+    await atStart(config, async () => {
+      await checkDurability(shared)
+      await checkFacts(shared)
+    })
     startPresence(shared, role)
     const flusher = (shared.flusher = startFlusher({ db, clock: systemClock }, metrics))
     stops.push(() => flusher.stop())

@@ -38,6 +38,7 @@ import {
   type Process,
   type Roles,
 } from './shared.ts'
+import { atStart } from './away.ts'
 import { API, MOCK_GATEWAY } from '../http/paths.ts'
 import { VERSION } from './version.ts'
 import { checkGateways } from './routing.ts'
@@ -93,7 +94,7 @@ async function open(
   stops.push(() => closeServer(app))
   const mock = roles.mockGateway ? openMock(shared, at.journalPath, app) : null
   const gateways = openGateways(shared, roles, () => hereOf(app.listeningOrigin) + MOCK_GATEWAY)
-  if (usesDatabase(roles)) await checkGateways(shared)
+  if (usesDatabase(roles)) await atStart(config, () => checkGateways(shared))
   const worker = roles.worker ? openWorker(shared, gateways) : null
   if (worker !== null) stops.push(() => worker.stop())
   const webhooks = openWebhooks(shared, roles)
