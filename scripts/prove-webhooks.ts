@@ -36,6 +36,8 @@ const CALLERS = 24
 export const ROTATIONS = 2
 /** Longer than any run: a receiver has its new secret long before. */
 const OVERLAP_SECONDS = 3_600
+/** A wait in which nothing changes is over after this long. */
+const GIVE_UP_MS = 180_000
 const TYPES = ['payment.succeeded', 'payment.failed', 'payment.unknown'] as const
 const ENDS: Readonly<Record<string, string>> = {
   success: 'payment.succeeded',
@@ -63,6 +65,8 @@ export async function proveWebhooks({ url, receivers, payments, query }: Proof):
     const paying = pay(service, users, count)
     if (part < ROTATIONS) {
       await paying.reached(Math.ceil(count / 2))
+      // However quickly that was: each secret has to verify something.
+      await untilHeard(receivers)
       await rotate()
     }
     await paying.done
@@ -190,6 +194,30 @@ async function rotateAll(
   for (const [index, receiver] of receivers.entries()) await receiver.use(secrets[index] ?? '')
 }
 
+/** Wait until every receiver has got a message since it has its secret. */
+function untilHeard(receivers: readonly Receiver[]): Promise<void> {
+  return progress('some receiver gets no message', async () =>
+    receivers.every(({ heard, secrets }) => heard.length > (secrets.at(-1) ?? 0))
+      ? ''
+      : counted(receivers),
+  )
+}
+
+function counted(receivers: readonly Receiver[]): string {
+  return receivers.map(({ name, heard }) => `${heard.length} at ${name}`).join(', ')
+}
+
+/** Wait until nothing is `left`, and give up where that stays what it is for long. */
+async function progress(what: string, left: () => Promise<string>): Promise<void> {
+  let [before, sinceMs] = [await left(), performance.now()]
+  while (before !== '') {
+    assert.ok(performance.now() - sinceMs < GIVE_UP_MS, `${what}, for minutes: ${before}`)
+    await wait(50)
+    const now = await left()
+    if (now !== before) [before, sinceMs] = [now, performance.now()]
+  }
+}
+
 const OF_CLAIM = `select concat_ws(' ', shard, event_id, endpoint_id, fence) as claim
   from deliveries where leased`
 
@@ -217,11 +245,11 @@ async function untilDelivered(
     select (select count(*) from payment_tasks)::int
       + (select count(*) from events where position is null)::int
       + (select count(*) from deliveries where state = 'pending')::int as open`
-  for (;;) {
+  await progress('what is due does not arrive', async () => {
     const [row] = await query<{ open: number }>(open)
-    if (row?.open === 0 || receivers.some(({ heard }) => heard.some(isRefused))) return
-    await wait(200)
-  }
+    if (row?.open === 0 || receivers.some(({ heard }) => heard.some(isRefused))) return ''
+    return `${row?.open} open, ${counted(receivers)}`
+  })
 }
 
 function isRefused({ verdict }: Heard): boolean {
