@@ -3,8 +3,10 @@ import { test } from 'node:test'
 import { correct, type CorrectRequest } from '../src/dead-letters/correct.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import type { RedriveRequest } from '../src/dead-letters/redrive.ts'
+import { plan } from '../src/runs/letters.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { accepted, declined, exhaust, JANE, letters, openLetter } from './operators.ts'
+import { ALL } from './redrive-kit.ts'
 import { balanced, done, refunded, untilFree } from './refunds-kit.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
 import { verifyWorld, violated } from './verify-history.ts'
@@ -35,6 +37,12 @@ async function repeated(world: TestWorld, type: 'deposit' | 'withdraw') {
 }
 
 const insisting = { againstEvidence: true } as const
+
+/** What a dry run says of the open letters that would be refused. */
+async function refusedDry({ world }: TestWorld) {
+  const { refused } = await plan(world, ALL, 'jane')
+  return refused.map(({ code }) => code)
+}
 
 for (const type of ['deposit', 'withdraw'] as const) {
   test(`what may be the redrive of a ${type} is not booked as a correction while that is open`, async (t) => {
@@ -119,6 +127,7 @@ test('a payment whose chain holds a corrected one is not charged again, whoever 
   await world.work()
   assert.equal(await corrected(world, { letterId, gatewayRef: 'gw-1', ...insisting }), 'corrected')
   const second = await openLetter(world, newId)
+  assert.deepEqual(await refusedDry(world), ['evidence_contradicts'])
   for (const more of [{}, insisting]) {
     const answer = await redriven(world, { letterId: second, ...more })
     assert.ok(answer.kind === 'refused')
@@ -135,8 +144,10 @@ test('a failed refund is made again beside a refund of as much at the gateway on
   await world.work()
   const letterId = await openLetter(world, refundId)
   const draft = { parentId: deposit.id, kind: 'refunded_there', amount: 2_000n, ref: 'rf' } as const
+  assert.deepEqual(await refusedDry(world), [])
   const [booked] = await bookReturns({ db: world.db, returnFee: 'keep' }, JANE, [draft])
   assert.ok(booked?.kind === 'booked')
+  assert.deepEqual(await refusedDry(world), ['maybe_executed'])
   const answer = await redriven(world, { letterId })
   assert.ok(answer.kind === 'refused')
   const { code, paymentId } = answer.refusal

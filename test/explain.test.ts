@@ -338,6 +338,24 @@ const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[
       '2030-01-01T12:00:00Z, and nothing happens next.',
   ],
   [
+    'canceled after it was refused as a request',
+    {
+      payment: { status: 'failed', lastError: 'canceled', attempts: 1 },
+      lastOutcome: 'rejected',
+    },
+    'It was canceled before it was executed and its hold was given back; it is final since ' +
+      '2030-01-01T12:00:00Z, and nothing happens next.',
+  ],
+  [
+    'canceled at its gateway',
+    {
+      payment: { status: 'failed', lastError: 'canceled', attempts: 1 },
+      lastOutcome: 'declined',
+    },
+    'It was canceled at the gateway and its hold was given back; it is final since ' +
+      '2030-01-01T12:00:00Z, and nothing happens next.',
+  ],
+  [
     'a charge-back',
     {
       payment: {

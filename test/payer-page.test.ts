@@ -128,7 +128,7 @@ test('a payment that waits for its payer is canceled by its gateway, when somebo
   )
   assert.deepEqual(await query(database, 'select from dead_letters'), [])
   const acts = await query(database, 'select act, after from operator_acts')
-  assert.deepEqual(acts, [{ act: 'cancel', after: { payment: 'new', asked: 'gateway' } }])
+  assert.deepEqual(acts, [{ act: 'cancel', after: { payment: 'new', wanted: 'canceled' } }])
 })
 
 test('what its payer paid meanwhile is not canceled', async (t) => {

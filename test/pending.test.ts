@@ -273,6 +273,20 @@ test('what was wanted ended and not said to be is soon asked about, and is as it
   }
 })
 
+test('what is unknown and wanted ended is soon asked about, however rarely it was before', async (t) => {
+  const own = await asking(t)
+  own.said.cancel = SILENT
+  await lost(own)
+  for (let day = 0; day < 9; day += 1) {
+    own.clock.advance(24 * HOUR_MS)
+    await own.work()
+  }
+  await endPending(own.world, own.id)
+  const { status, nextAt } = await own.shown()
+  assert.equal(status, 'unknown')
+  assert.equal((nextAt?.getTime() ?? 0) - own.clock.now().getTime(), 10_000)
+})
+
 test('nothing is ended that its gateway does not say it has, or that is sent right now', async (t) => {
   const own = await asking(t)
   const [claimed] = await claim(own.world, 10)

@@ -4,7 +4,6 @@ import { redrive } from '../src/dead-letters/redrive.ts'
 import { plan } from '../src/runs/letters.ts'
 import { start, step } from '../src/runs/run.ts'
 import { readRun } from '../src/runs/store.ts'
-import type { RedriveFilter } from '../src/dead-letters/store.ts'
 import { againstRedrive, NO_EVIDENCE, type GatewayTerms } from '../src/domain/evidence.ts'
 import type { Promises } from '../src/domain/decision.ts'
 import { testWorld, type TestWorld } from './harness.ts'
@@ -19,21 +18,13 @@ import {
   openLetter,
   server,
 } from './operators.ts'
+import { ALL } from './redrive-kit.ts'
 import { verifyWorld, violated } from './verify-history.ts'
 
 const HOUR = 3_600_000
 
 /** A gateway that can neither be asked nor charged again. */
 const NEITHER: Promises = { repeats: 'may_execute_again', keyLifeMs: HOUR, lookup: 'none' }
-
-const ALL: RedriveFilter = {
-  class: null,
-  error: null,
-  type: null,
-  userId: null,
-  createdBefore: null,
-  createdAfter: null,
-}
 
 async function redriveOf(world: TestWorld, paymentId: bigint, againstEvidence = false) {
   const letterId = await openLetter(world, paymentId)

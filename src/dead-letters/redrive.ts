@@ -5,7 +5,7 @@ import {
   type KnownEvidence,
 } from '../domain/evidence.ts'
 import { keyOf } from '../domain/acceptance.ts'
-import { bookedElsewhere } from '../domain/correction.ts'
+import { againstRepeat } from '../domain/correction.ts'
 import { executed, NO_MOVE, refundShare } from '../domain/ends.ts'
 import { exponentIn } from '../domain/currency.ts'
 import type { FeePolicy } from '../domain/fee.ts'
@@ -266,9 +266,13 @@ function repeat(
 ): RedriveAnswer {
   const { paymentId, id: letterId } = letter
   const { verdict } = books
-  if (books.terms(payment.gateway).gone === true) return refuse('no_route', { paymentId })
-  const refusal = againstRepeat(payment, books)
-  const certain = refusal?.code === 'evidence_contradicts'
+  const refusal = againstRepeat(payment, {
+    known: books.known.get(paymentId) ?? NO_EVIDENCE,
+    relatives: books.relatives.get(paymentId) ?? [],
+    wentBack: books.children,
+    terms: books.terms(payment.gateway),
+  })
+  const certain = refusal !== null && refusal.code !== 'maybe_executed'
   // A yes is never charged again; what is only in doubt is, by somebody who knows it.
   if (refusal !== null && (certain || !againstEvidence)) {
     return { kind: 'refused', refusal: { paymentId, ...refusal } }
@@ -292,15 +296,6 @@ function repeat(
   const after = { payment: 'failed', letter: 'redriven', repeated_by: String(id), ...insisted }
   verdict.acts.push({ paymentId, letterId, before, after })
   return { kind: 'redriven', letterId, paymentId, newPaymentId: id }
-}
-
-/** What speaks against repeating a failed payment: its evidence, or what operators booked. */
-function againstRepeat(payment: WholePayment, { known, relatives, children, terms }: Books) {
-  const { id, gateway } = payment
-  return (
-    againstRedrive('failed', known.get(id) ?? NO_EVIDENCE, terms(gateway)) ??
-    bookedElsewhere(payment, relatives.get(id) ?? [], children)
-  )
 }
 
 /** The payment that has a reference now, or will by a letter before; null: none. */

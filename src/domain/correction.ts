@@ -1,4 +1,4 @@
-import { against, type KnownEvidence } from './evidence.ts'
+import { against, againstRedrive, type GatewayTerms, type KnownEvidence } from './evidence.ts'
 import { CHARGED_AFTER_FAILED } from './explain.ts'
 import { correctionEntry, type Entry } from './ledger.ts'
 import { isOpen, type BookedType, type Payment, type StoredStatus } from './payment.ts'
@@ -100,6 +100,24 @@ interface WentBack {
   readonly amount: bigint
   readonly kind: string | null
   readonly ref: string | null
+}
+
+/**
+ * What speaks against repeating a failed payment: its gateway is gone, what its calls saw, or what
+ * operators booked. Only what may have been executed is repeated by somebody who insists.
+ */
+export function againstRepeat(
+  payment: Parameters<typeof bookedElsewhere>[0],
+  seen: {
+    readonly known: KnownEvidence
+    readonly relatives: Parameters<typeof bookedElsewhere>[1]
+    readonly wentBack: readonly WentBack[]
+    readonly terms: GatewayTerms
+  },
+): Pick<Refusal, 'code' | 'evidence' | 'paymentId'> | null {
+  const { known, relatives, wentBack, terms } = seen
+  if (terms.gone === true) return { code: 'no_route', paymentId: payment.id }
+  return againstRedrive('failed', known, terms) ?? bookedElsewhere(payment, relatives, wentBack)
 }
 
 /**

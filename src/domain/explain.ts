@@ -244,8 +244,10 @@ function failure({ payment, resolved, lastOutcome }: Situation): string {
   const { lastError: reason, refusedFor } = payment
   if (refusedFor !== null) return `It was refused when it arrived${because(refusedFor)}`
   const back = heldOf(payment) === null ? ' and no money moved' : ' and its hold was given back'
-  if (reason === CANCELED && payment.attempts === 0) {
-    return `It was canceled before it was sent${back}`
+  if (reason === CANCELED) {
+    if (lastOutcome === 'declined') return `It was canceled at the gateway${back}`
+    const before = payment.attempts === 0 ? 'sent' : 'executed'
+    return `It was canceled before it was ${before}${back}`
   }
   if (resolved !== null) {
     return `${resolved.actor} resolved it as not executed${back}: "${resolved.reason}"`

@@ -211,7 +211,10 @@ function askedOf(outcome: ChargeOutcome | LookupOutcome): number {
 
 function unknown(scene: Scene, reason: string, asked = 0): Next {
   const { task, policy } = scene
-  const waitMs = Math.max(asked, lookupDelayMs(task.lookups))
+  const scheduledMs = lookupDelayMs(task.lookups)
+  // Somebody who had it asked to end wants to know what came of that.
+  const soonMs = task.ending ? Math.min(scheduledMs, pendingDelayMs(0)) : scheduledMs
+  const waitMs = Math.max(asked, soonMs)
   const delayMs = policy.lookup === 'none' ? null : waitMs
   return decide({ step: 'doubt', delayMs, reason, doubt: doubtedNow(scene) })
 }

@@ -80,7 +80,7 @@ export async function cancelUnderKey(
       if (made === undefined) return { kind: 'refused', refusal: { code: 'payment_not_found' } }
       return made.kind === 'refused' ? made : { kind: made.kind, userId: made.payment.userId }
     },
-    ({ after }, userId) => ({ kind: ASKED in after ? 'ask' : 'canceled', userId }),
+    ({ after }, userId) => ({ kind: WANTED in after ? 'ask' : 'canceled', userId }),
   )
   if (answer.kind !== 'ask') return { answer, replayed }
   const refusal = await endThere(world, id)
@@ -89,8 +89,8 @@ export async function cancelUnderKey(
     : { answer: { kind: 'refused' as const, refusal }, replayed }
 }
 
-/** What the record of a cancelation has where the gateway is asked. */
-const ASKED = 'asked'
+/** What the record of a cancelation has where its gateway has to end the payment. */
+const WANTED = 'wanted'
 
 /** Have a payment ended by its gateway; null: it ended it, now or before. */
 async function endThere({ db, end }: CancelWorld, paymentId: bigint): Promise<Refusal | null> {
@@ -146,9 +146,9 @@ export function canceled(paymentId: bigint, by: Operator): OperatorAct {
   return { ...by, act: 'cancel', paymentId, letterId: null, before, after }
 }
 
-/** The record of a payment whose gateway is to be asked to end it. */
+/** The record of a payment whose gateway is to be asked to end it: written before it is asked. */
 function wanted({ id: paymentId, status }: WholePayment, by: Operator): OperatorAct {
-  const after = { payment: status, [ASKED]: 'gateway' }
+  const after = { payment: status, [WANTED]: CANCELED }
   return { ...by, act: 'cancel', paymentId, letterId: null, before: { payment: status }, after }
 }
 

@@ -1,15 +1,17 @@
+import { againstRepeat } from '../domain/correction.ts'
 import { againstRedrive, NO_EVIDENCE } from '../domain/evidence.ts'
 import type { Operator } from '../domain/operator.ts'
 import type { Refusal } from '../domain/refusal.ts'
-import { isLocked } from '../ports.ts'
+import { isLocked, type Shard } from '../ports.ts'
 import { eachPart, eachShard, whole } from '../each-shard.ts'
-import { GATEWAY } from '../domain/payment.ts'
-import { readPayments } from '../payments/store.ts'
+import { readWhole } from '../payments/back-store.ts'
+import { childrenOf } from '../payments/returns-store.ts'
 import { keyOf } from '../domain/acceptance.ts'
 import { knownOf } from '../dead-letters/evidence-store.ts'
 import { referencesLeft, type Left } from '../payments/details-store.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
 import { redrive, type RedriveAnswer, type RedriveRequest } from '../dead-letters/redrive.ts'
+import { relativesOf } from '../dead-letters/relatives-store.ts'
 import { matchingLetters, type DeadLetter, type RedriveFilter } from '../dead-letters/store.ts'
 import { planRun, type Run, type Step } from './store.ts'
 
@@ -73,28 +75,23 @@ async function refusedOf(
     letters,
     ({ id }) => id,
     async (shard, group) => {
-      const ids = group.map(({ paymentId }) => paymentId)
-      // A payment that is not failed has its reference still.
-      const failed = group.filter((letter) => letter.class === 'failed')
-      const [known, payments, left] = await Promise.all([
-        knownOf(shard, ids),
-        readPayments(shard, ids),
-        referencesLeft(
-          shard,
-          failed.map(({ paymentId }) => paymentId),
-        ),
-      ])
-      const gateways = new Map(payments.map(({ id, gateway }) => [id, gateway]))
+      const books = await readBooks(shard, group)
       const taken = new Set<string>()
       for (const letter of group) {
-        const { paymentId, class: status } = letter
-        const evidence = known.get(paymentId) ?? NO_EVIDENCE
-        const refusal = againstRedrive(
-          status,
-          evidence,
-          world.terms(gateways.get(paymentId) ?? GATEWAY),
-        )
-        const code = refusal?.code ?? (isTaken(left.get(paymentId), taken) ? TAKEN : null)
+        const payment = books.payments.get(letter.paymentId)
+        if (payment === undefined) continue
+        const known = books.known.get(payment.id) ?? NO_EVIDENCE
+        const terms = world.terms(payment.gateway)
+        const refusal =
+          letter.class === 'failed'
+            ? againstRepeat(payment, {
+                known,
+                relatives: books.relatives.get(payment.id) ?? [],
+                wentBack: books.children,
+                terms,
+              })
+            : againstRedrive('unknown', known, terms)
+        const code = refusal?.code ?? (isTaken(books.left.get(payment.id), taken) ? TAKEN : null)
         if (code === null) continue
         byCode.set(code, [...(byCode.get(code) ?? []), letter])
       }
@@ -102,6 +99,30 @@ async function refusedOf(
   )
   whole(read)
   return [...byCode].flatMap(([code, refused]) => sums(refused).map((part) => ({ code, ...part })))
+}
+
+/** What the decision about letters of a shard depends on. */
+async function readBooks(shard: Shard, letters: readonly DeadLetter[]) {
+  const ids = letters.map(({ paymentId }) => paymentId)
+  // A payment that is not failed has its reference still, and nothing was booked in its place.
+  const failed = letters
+    .filter((letter) => letter.class === 'failed')
+    .map(({ paymentId }) => paymentId)
+  const [known, payments, left, relatives] = await Promise.all([
+    knownOf(shard, ids),
+    readWhole(shard, ids),
+    referencesLeft(shard, failed),
+    relativesOf(shard, failed),
+  ])
+  const parents = new Set(payments.flatMap(({ parentId }) => parentId ?? []))
+  const children = await childrenOf(shard, [...parents])
+  return {
+    known,
+    payments: new Map(payments.map((one) => [one.id, one])),
+    left,
+    relatives,
+    children,
+  }
 }
 
 const TAKEN = 'reference_taken'
