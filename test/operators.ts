@@ -101,6 +101,16 @@ export async function assertBooks(world: TestWorld): Promise<Record<string, bigi
   return sums
 }
 
+/** The column by which rows of a table are locked. */
+const KEY_OF = {
+  users: 'id',
+  payments: 'id',
+  dead_letters: 'id',
+  payment_details: 'payment_id',
+  payment_tasks: 'payment_id',
+  deliveries: 'event_id',
+} as const
+
 /** Somebody else, such as an operator at a prompt, who locks rows for as long as they like. */
 export async function somebodyElse(t: TestContext, world: TestWorld) {
   const client = new pg.Client({ connectionString: world.url })
@@ -109,11 +119,8 @@ export async function somebodyElse(t: TestContext, world: TestWorld) {
   await client.connect()
   t.after(() => client.end())
   return {
-    async lock(
-      table: 'users' | 'payments' | 'payment_details' | 'payment_tasks' | 'dead_letters',
-      id: bigint,
-    ) {
-      const column = table.startsWith('payment_') ? 'payment_id' : 'id'
+    async lock(table: keyof typeof KEY_OF, id: bigint) {
+      const column = KEY_OF[table]
       await client.query('begin')
       await client.query(`select from ${table} where ${column} = $1 for update`, [id])
     },

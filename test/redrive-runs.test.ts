@@ -1,18 +1,12 @@
 import assert from 'node:assert/strict'
+import { readRun } from '../src/runs/read-store.ts'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import { plan } from '../src/runs/letters.ts'
 import { cancel, start, startRunner, step } from '../src/runs/run.ts'
-import {
-  advanceRun,
-  beginStep,
-  putOff,
-  readRun,
-  type Step,
-  type StepCounts,
-} from '../src/runs/store.ts'
+import { advanceRun, beginStep, putOff, type Step, type StepCounts } from '../src/runs/store.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { assertBooks, declined, JANE, letters } from './operators.ts'
 import { ALL, badNight } from './redrive-kit.ts'

@@ -1,47 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Unavailable, type Db } from '../src/ports.ts'
-import { planMissed, planReplay, readReplay, type ReplayRequest } from '../src/runs/events.ts'
+import { planMissed, readReplay } from '../src/runs/events.ts'
 import { cancel, start, step } from '../src/runs/run.ts'
-import { readRun } from '../src/runs/store.ts'
-import { settleDelivered } from '../src/webhooks/deliver.ts'
+import { readRun } from '../src/runs/read-store.ts'
 import { dropEndpoint, editEndpoint } from '../src/webhooks/endpoints.ts'
 import { readEndpoint } from '../src/webhooks/store.ts'
 import { want } from './events-kit.ts'
 import { run } from './process-kit.ts'
+import { carriedOut, delivered, found, START, UNSENT } from './replay-kit.ts'
 import { serve } from './serve.ts'
 import { feed } from '../src/events/feed.ts'
-import type { TestWorld } from './harness.ts'
 import { declined } from './operators.ts'
 import { BY, delivering, receiver, states, status, succeed, type Answer } from './webhooks-kit.ts'
 
-const ANY: ReplayRequest = {
-  types: null,
-  undelivered: false,
-  createdAfter: null,
-  createdBefore: null,
-}
 const NO_FAULTS = { timeout_before: 0, timeout_after: 0, error_before: 0, error_after: 0 }
-const START = { actor: 'joe', reason: 'lost', requestId: 'r', ratePerSecond: 500 }
-const UNSENT = { ...ANY, undelivered: true }
-
-async function found(world: TestWorld, endpointId: bigint, asked: Partial<ReplayRequest> = {}) {
-  const endpoint = await readEndpoint(world.db.global, endpointId)
-  assert.ok(endpoint !== null)
-  return planReplay(world.db, endpoint, { ...ANY, ...asked }, 'jane')
-}
-
-/** Take the steps of all runs until none is due any more. */
-async function carriedOut(world: TestWorld): Promise<void> {
-  for (let steps = 0; steps < 50; steps += 1) {
-    await step(world.world, null)
-    world.clock.advance(1_000)
-  }
-}
-
-async function delivered(turn: () => Promise<number>): Promise<void> {
-  while ((await turn()) > 0) continue
-}
 
 test('a replay delivers as many events as its dry run counted, each with its id and its bytes', async (t) => {
   const { world, turn, endpoint } = await delivering(t, 2)
@@ -169,52 +141,6 @@ test('a replay keeps its rate, and what it has not reached is not sent once it i
     kind: 'refused',
     refusal: { code: 'replay_not_running' },
   })
-})
-
-test('a step of a replay that is repeated after a crash sends nothing twice and counts the same', async (t) => {
-  const { world, turn, endpoint } = await delivering(t)
-  const to = await receiver(t, status(200))
-  const { id } = await endpoint(to.url)
-  await succeed(world, 3)
-  await delivered(turn)
-  to.received.splice(0)
-  const { snapshot } = await found(world, id)
-  await start(world.world, snapshot, { ...START, endpointId: id })
-  const { global } = world.db
-  const cut: Db = {
-    ...world.db,
-    global: {
-      run: (given, values) =>
-        given.name === 'redrives_advance'
-          ? Promise.reject(new Unavailable('away'))
-          : global.run(given, values),
-    },
-  }
-  await assert.rejects(step({ ...world.world, db: cut }, null), Unavailable)
-  world.clock.advance(30_000)
-  await delivered(turn)
-  assert.equal(await step(world.world, null), 3)
-  world.clock.advance(1_000)
-  await delivered(turn)
-  assert.equal(to.received.length, 3)
-  const ended = await readRun(global, snapshot, id)
-  assert.deepEqual([ended?.state, ended?.position, ended?.redriven], ['done', 3, 3])
-})
-
-test('what is under way while it is replayed is sent once more, and its old call says nothing', async (t) => {
-  const { world, turn, claimAndSend, own, endpoint } = await delivering(t)
-  const to = await receiver(t, status(200))
-  const { id } = await endpoint(to.url)
-  await succeed(world)
-  const [first] = await claimAndSend()
-  const { snapshot } = await found(world, id)
-  await start(world.world, snapshot, { ...START, endpointId: id })
-  await step(world.world, null)
-  await settleDelivered(own, first === undefined ? [] : [first])
-  assert.deepEqual(await states(world), [{ state: 'pending', attempts: 0 }])
-  await delivered(turn)
-  assert.equal(to.received.length, 2)
-  assert.equal((await readReplay(world.db, id, snapshot))?.delivered, 1)
 })
 
 test('events of a removed endpoint, and events no longer kept, are skipped', async (t) => {

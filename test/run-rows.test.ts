@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { readRun, runStarted } from '../src/runs/read-store.ts'
 import {
   advanceRun,
+  planRun,
   beginStep,
   cancelRun,
-  planRun,
   putOff,
-  readRun,
-  runStarted,
   startRun,
   type Step,
   type StepCounts,

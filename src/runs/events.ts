@@ -10,7 +10,8 @@ import {
 } from '../webhooks/replayed-store.ts'
 import type { FoundEvents } from '../webhooks/replay-bodies.ts'
 import type { Endpoint } from '../webhooks/store.ts'
-import { planRun, readRun, runsOfEndpoint, type Run, type Step, type StepCounts } from './store.ts'
+import { readRun, runsOfEndpoint } from './read-store.ts'
+import { planRun, type Run, type Step, type StepCounts } from './store.ts'
 
 /** The most events of one run: a day of a busy endpoint, and a list that one row can hold. */
 const EVENTS_MAX = 100_000
@@ -91,25 +92,31 @@ export function planMissed(db: Db, before: Endpoint, actor: string): Promise<Fou
   return planReplay(db, before, { ...asked, createdAfter: new Date(since) }, actor)
 }
 
-/** Put the events of a step on their way to their endpoint again, spread over a second. */
+/**
+ * Put the events of a step on their way to their endpoint again, spread over a second. `busy` are
+ * those of shards that failed: the others are sent all the same.
+ */
 export async function replayStep(
   db: Db,
   { id, endpointId, ids, ratePerSecond }: Step & { readonly endpointId: bigint },
-): Promise<StepCounts> {
+  onError: (error: unknown) => void = () => undefined,
+): Promise<StepCounts & { readonly busy: ReadonlySet<string> }> {
   const events = ids.map((eventId, index) => ({
     eventId: BigInt(eventId),
     delayMs: Math.floor((index * 1_000) / ratePerSecond),
   }))
-  const parts = whole(
-    await eachPart(
-      db,
-      events,
-      ({ eventId }) => eventId,
-      (shard, part) => replayDeliveries(shard, endpointId, id, part),
-    ),
+  const { done, failed } = await eachPart(
+    db,
+    events,
+    ({ eventId }) => eventId,
+    (shard, part) => replayDeliveries(shard, endpointId, id, part),
   )
-  const redriven = parts.reduce((sum, count) => sum + count, 0)
-  return { redriven, skipped: events.length - redriven, refused: 0, refusals: {} }
+  for (const { error } of failed) onError(error)
+  const ill = new Set(failed.map(({ shard }) => shard))
+  const busy = new Set(ids.filter((eventId) => ill.has(db.of(BigInt(eventId)))))
+  const redriven = done.reduce((sum, { value }) => sum + value, 0)
+  const skipped = events.length - busy.size - redriven
+  return { redriven, skipped, refused: 0, refusals: {}, busy }
 }
 
 /** A replay, and what has become of the events that it sent. */

@@ -13,7 +13,7 @@ import type { DeadLetter, RedriveFilter } from '../dead-letters/store.ts'
 import { amountsBody, OtherAmounts, RunBody, runBody } from './bodies.ts'
 import { LETTERS_MAX, plan, type Sum } from './letters.ts'
 import { cancel, RATE_DEFAULT, RATE_MAX, start } from './run.ts'
-import { readRun } from './store.ts'
+import { readRun } from './read-store.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 

@@ -5,7 +5,8 @@ import { isReason } from '../domain/words.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
 import type { Clock } from '../ports.ts'
 import { cancel, RATE_MAX, step } from './run.ts'
-import { readRun, type Run } from './store.ts'
+import { readRun } from './read-store.ts'
+import type { Run } from './store.ts'
 
 /** What the commands about runs share: what they demand of a call, and how a run is carried out. */
 

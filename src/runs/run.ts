@@ -4,13 +4,12 @@ import { every, type Background } from '../queue/every.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
 import { replayStep } from './events.ts'
 import { redriveStep } from './letters.ts'
+import { readRun, runStarted } from './read-store.ts'
 import {
   advanceRun,
   beginStep,
   cancelRun,
   putOff,
-  readRun,
-  runStarted,
   startRun,
   type Run,
   type RunKey,
@@ -86,12 +85,14 @@ async function startOnce(
 }
 
 /** What a request under the key of an earlier one is answered with; null: there is none. */
-function again(
-  run: Run | null,
-  id: bigint,
-  { reason, ratePerSecond }: StartRequest,
-): RunAnswer | null {
+function again(run: Run | null, id: bigint, by: StartRequest): RunAnswer | null {
   if (run === null) return null
+  const { reason, ratePerSecond, endpointId = null } = by
+  if (run.endpointId !== endpointId) {
+    // What it started is read elsewhere, so nothing is said of how its fields differ.
+    const errors = [{ field: 'path', code: 'differs' }]
+    return { kind: 'refused', refusal: { code: 'idempotency_key_reuse', errors } }
+  }
   const asked = { rate_per_second: ratePerSecond, reason, snapshot: id }
   const first = { rate_per_second: run.ratePerSecond, reason: run.reason, snapshot: run.id }
   const names = Object.keys(asked) as (keyof typeof asked)[]
@@ -136,17 +137,20 @@ function refuse(
  * Do the next due step of run `id`, or of any run: a second's worth of letters or events, spread
  * over that second. Returns how many it did; null: no step is due. A step that is repeated after a
  * crash does nothing twice and counts the same. Letters that somebody else's lock keeps back have
- * their turn again after all others.
+ * their turn again after all others, and so have events of a shard that fails: it is told to
+ * `onError`.
  */
-export async function step(world: ActWorld, id: bigint | null): Promise<number | null> {
+export async function step(
+  world: ActWorld,
+  id: bigint | null,
+  onError?: (error: unknown) => void,
+): Promise<number | null> {
   const begun = await beginStep(world.db.global, id, STEP_LEASE_MS)
   if (begun === null) return null
   const { endpointId, ids } = begun
-  if (endpointId !== null) {
-    await advanceRun(world.db.global, begun, await replayStep(world.db, { ...begun, endpointId }))
-    return ids.length
-  }
-  const { busy, ...counts } = await redriveStep(world, begun)
+  const { busy, ...counts } = await (endpointId === null
+    ? redriveStep(world, begun)
+    : replayStep(world.db, { ...begun, endpointId }, onError))
   if (busy.size > 0) await putOff(world.db.global, begun, counts, busy)
   else await advanceRun(world.db.global, begun, counts)
   return ids.length - busy.size
@@ -160,5 +164,10 @@ export function startRunner(
   world: ActWorld & { readonly clock: Clock },
   onError?: (error: unknown) => void,
 ): Background {
-  return every(world.clock, LOOK_MS, async () => (await step(world, null)) !== null, onError)
+  return every(
+    world.clock,
+    LOOK_MS,
+    async () => (await step(world, null, onError)) !== null,
+    onError,
+  )
 }

@@ -62,7 +62,8 @@ export interface Step {
 /** What a run goes through: one of the two is empty. */
 const ITEMS = '(letter_ids || event_ids)'
 
-const COLUMNS = `
+/** The columns of a run. */
+export const COLUMNS = `
     id, endpoint_id as "endpointId",
     case when state = 'replaying' then 'running' else state end as state, filter,
     cardinality(${ITEMS}) as total, amount, others,
@@ -120,38 +121,6 @@ const START: Unsharded<Run> = {
   where id = $2 and state = 'planned' and endpoint_id is not distinct from $10::bigint
     and created_at >= clock.time - $7::int * interval '1 millisecond'
   returning ${COLUMNS}`,
-}
-
-/** Read a run of letters, or one of the events of an endpoint. */
-const READ: Unsharded<Run> = {
-  name: 'redrives_read',
-  sharded: false,
-  text: `
-  select ${COLUMNS}
-  from redrives
-  where id = $1 and endpoint_id is not distinct from $2::bigint`,
-}
-
-/** The newest runs of the events of an endpoint that were started, newest first. */
-const OF_ENDPOINT: Unsharded<Run> = {
-  name: 'redrives_of_endpoint',
-  sharded: false,
-  text: `
-  select ${COLUMNS}
-  from redrives
-  where endpoint_id = $1 and started_at is not null
-  order by id desc
-  limit $2`,
-}
-
-/** The run that was started under a key. */
-const STARTED: Unsharded<Run> = {
-  name: 'redrives_started',
-  sharded: false,
-  text: `
-  select ${COLUMNS}
-  from redrives
-  where api_key = $1 and key = $2`,
 }
 
 /** Stop a running run. The step in progress, at most a second's worth, still ends. */
@@ -244,10 +213,16 @@ const ADVANCE: Unsharded<never> = {
     and ${ITEMS}[position + 1 : position + done] = $4::bigint[]`,
 }
 
+/** What a run goes through, with the items of a step, `$3`, as `$5` and, at the end, `$4`. */
+const TURNED = `
+      ${ITEMS}[1 : position] || $5::bigint[]
+      || ${ITEMS}[position + cardinality($3::bigint[]) + 1 :] || $4::bigint[]`
+
 /**
- * Record a step in which the letters `$5` were done and `$4` were not, because somebody else has
- * locked what they depend on: those go to the end and have their turn again. Conditional on the
- * letters of the step, `$3`, standing where they stood, so that none is lost or done twice.
+ * Record a step in which the items `$5` were done and `$4` were not, because somebody else has
+ * locked what letters depend on, or because the shard of events is ill: those go to the end and
+ * have their turn again. Conditional on the items of the step, `$3`, standing where they stood, so
+ * that none is lost or done twice.
  */
 const PUT_OFF: Unsharded<never> = {
   name: 'redrives_put_off',
@@ -255,9 +230,11 @@ const PUT_OFF: Unsharded<never> = {
   text: `
   update redrives
   set
-    letter_ids =
-      letter_ids[1 : position] || $5::bigint[]
-      || letter_ids[position + cardinality($3::bigint[]) + 1 :] || $4::bigint[],
+    letter_ids = case when endpoint_id is null then${TURNED}
+      else letter_ids
+    end,
+    event_ids = case when endpoint_id is not null then${TURNED}
+    end,
     position = position + cardinality($5::bigint[]),
     redriven = redriven + $6::int,
     skipped = skipped + $7::int,
@@ -265,7 +242,7 @@ const PUT_OFF: Unsharded<never> = {
     refusals = ${withRefusals('$10')},
     next_at = $9::timestamptz + interval '1 second'
   where id = $1 and position = $2
-    and letter_ids[position + 1 : position + cardinality($3::bigint[])] = $3::bigint[]`,
+    and ${ITEMS}[position + 1 : position + cardinality($3::bigint[])] = $3::bigint[]`,
 }
 
 /** Store a snapshot: of letters, or of the events of an endpoint. */
@@ -315,30 +292,6 @@ export async function startRun(
   return run ?? null
 }
 
-/** Read a run of letters, or of the events of an endpoint; null when there is none. */
-export async function readRun(
-  db: Global,
-  id: bigint,
-  endpointId: bigint | null = null,
-): Promise<Run | null> {
-  const [run] = await db.run(READ, [id, endpointId])
-  return run ?? null
-}
-
-/** Runs of an endpoint that are listed. */
-const LISTED_MAX = 100
-
-/** The newest runs of the events of an endpoint, newest first. */
-export function runsOfEndpoint(db: Global, endpointId: bigint): Promise<Run[]> {
-  return db.run(OF_ENDPOINT, [endpointId, LISTED_MAX])
-}
-
-/** The run that was started under a key; null: none was. */
-export async function runStarted(db: Global, { apiKey, key }: RunKey): Promise<Run | null> {
-  const [run] = await db.run(STARTED, [apiKey, key])
-  return run ?? null
-}
-
 /** Stop a running run; null when it is not running. */
 export async function cancelRun(
   db: Global,
@@ -377,7 +330,7 @@ export async function advanceRun(db: Global, step: Step, counts: StepCounts): Pr
   await db.run(ADVANCE, [...values, JSON.stringify(refusals)])
 }
 
-/** Record what a step did, some of whose letters have to have their turn again. */
+/** Record what a step did, some of whose items have to have their turn again. */
 export async function putOff(
   db: Global,
   step: Step,
@@ -386,7 +339,7 @@ export async function putOff(
 ): Promise<void> {
   const { id, position, ids, begunAt } = step
   const { redriven, skipped, refused, refusals } = counts
-  const done = ids.filter((letterId) => !busy.has(letterId))
+  const done = ids.filter((itemId) => !busy.has(itemId))
   const counted = [redriven, skipped, refused]
   const values = [id, position, ids, [...busy], done, ...counted, begunAt]
   await db.run(PUT_OFF, [...values, JSON.stringify(refusals)])

@@ -117,8 +117,9 @@ const RESULTS = columns<DeliveryResult>({
 
 /**
  * Write what claims came to, and the calls that were made. A claim that lost its lease changes
- * nothing and leaves its call. When something arrives, an endpoint is not silent: noted once a
- * minute, because all its deliveries would wait for one row.
+ * nothing and leaves its call. Deliveries are locked in the order of their key, as replays lock
+ * them. When something arrives, an endpoint is not silent: noted once a minute, because all its
+ * deliveries would wait for one row, and by whoever finds that row free.
  */
 const SETTLE: Statement<never> = {
   name: 'deliveries_settle',
@@ -135,27 +136,40 @@ const SETTLE: Statement<never> = {
     from clock, result
     where made
     on conflict (shard, event_id, endpoint_id, fence) do nothing
+  ), quiet as materialized (
+    select endpoint_id
+    from webhook_subscriptions
+    where shard = $1
+      and endpoint_id = any (array(select endpoint_id from result where state = 'delivered'))
+      and (
+        delivered_at is null or delivered_at < (select time from clock) - interval '1 minute'
+      )
+    for update skip locked
   ), arrived as (
     update webhook_subscriptions known
     set delivered_at = clock.time
     from clock
-    where known.shard = $1
-      and known.endpoint_id = any (
-        array(select endpoint_id from result where state = 'delivered')
-      )
-      and (known.delivered_at is null or known.delivered_at < clock.time - interval '1 minute')
+    where known.shard = $1 and known.endpoint_id = any (array(select endpoint_id from quiet))
+  ), own as materialized (
+    select result.*
+    from result
+    join deliveries held
+      on held.shard = $1 and held.event_id = result.event_id
+        and held.endpoint_id = result.endpoint_id and held.fence = result.fence
+        and held.leased and held.state = 'pending'
+    order by held.event_id, held.endpoint_id
+    for update of held
   )
   update deliveries delivery
   set
-    state = result.state,
-    run_at = clock.time + result.delay_ms * interval '1 millisecond',
+    state = own.state,
+    run_at = clock.time + own.delay_ms * interval '1 millisecond',
     leased = false,
-    attempts = delivery.attempts + result.made::int,
-    ended_at = case when result.state = 'pending' then null else clock.time end
-  from clock, result
-  where delivery.shard = $1 and delivery.event_id = result.event_id
-    and delivery.endpoint_id = result.endpoint_id and delivery.fence = result.fence
-    and delivery.leased and delivery.state = 'pending'`,
+    attempts = delivery.attempts + own.made::int,
+    ended_at = case when own.state = 'pending' then null else clock.time end
+  from clock, own
+  where delivery.shard = $1 and delivery.event_id = own.event_id
+    and delivery.endpoint_id = own.endpoint_id`,
 }
 
 /** A delivery as it is shown. */

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { withShards } from '../src/each-shard.ts'
+import { feed } from '../src/events/feed.ts'
+import { Unavailable, type Db } from '../src/ports.ts'
+import { readReplay } from '../src/runs/events.ts'
+import { start, step } from '../src/runs/run.ts'
+import { readRun } from '../src/runs/read-store.ts'
+import { settleDelivered } from '../src/webhooks/deliver.ts'
+import { somebodyElse, someoneWaits } from './operators.ts'
+import { carriedOut, delivered, found, START } from './replay-kit.ts'
+import { delivering, receiver, states, status, succeed } from './webhooks-kit.ts'
+
+test('a step of a replay that is repeated after a crash sends nothing twice and counts the same', async (t) => {
+  const { world, turn, endpoint } = await delivering(t)
+  const to = await receiver(t, status(200))
+  const { id } = await endpoint(to.url)
+  await succeed(world, 3)
+  await delivered(turn)
+  to.received.splice(0)
+  const { snapshot } = await found(world, id)
+  await start(world.world, snapshot, { ...START, endpointId: id })
+  const { global } = world.db
+  const cut: Db = {
+    ...world.db,
+    global: {
+      run: (given, values) =>
+        given.name === 'redrives_advance'
+          ? Promise.reject(new Unavailable('away'))
+          : global.run(given, values),
+    },
+  }
+  await assert.rejects(step({ ...world.world, db: cut }, null), Unavailable)
+  world.clock.advance(30_000)
+  await delivered(turn)
+  assert.equal(await step(world.world, null), 3)
+  world.clock.advance(1_000)
+  await delivered(turn)
+  assert.equal(to.received.length, 3)
+  const ended = await readRun(global, snapshot, id)
+  assert.deepEqual([ended?.state, ended?.position, ended?.redriven], ['done', 3, 3])
+})
+
+test('what is under way while it is replayed is sent once more, and its old call says nothing', async (t) => {
+  const { world, turn, claimAndSend, own, endpoint } = await delivering(t)
+  const to = await receiver(t, status(200))
+  const { id } = await endpoint(to.url)
+  await succeed(world)
+  const [first] = await claimAndSend()
+  const { snapshot } = await found(world, id)
+  await start(world.world, snapshot, { ...START, endpointId: id })
+  await step(world.world, null)
+  await settleDelivered(own, first === undefined ? [] : [first])
+  assert.deepEqual(await states(world), [{ state: 'pending', attempts: 0 }])
+  await delivered(turn)
+  assert.equal(to.received.length, 2)
+  assert.equal((await readReplay(world.db, id, snapshot))?.delivered, 1)
+})
+
+test('a key that started a replay is refused to another endpoint, and to a redrive', async (t) => {
+  const { world, endpoint } = await delivering(t)
+  const to = await receiver(t, status(200))
+  const [one, other] = [await endpoint(to.url), await endpoint(to.url)]
+  await succeed(world)
+  await feed(world.db)
+  const { snapshot } = await found(world, one.id)
+  const under = { ...START, under: { apiKey: 'ops', key: 'k' } }
+  const asked = { ...under, endpointId: one.id }
+  assert.equal((await start(world.world, snapshot, asked)).kind, 'run')
+  const refusal = {
+    code: 'idempotency_key_reuse',
+    errors: [{ field: 'path', code: 'differs' }],
+  } as const
+  const reused = { kind: 'refused', refusal }
+  assert.deepEqual(await start(world.world, snapshot, { ...asked, endpointId: other.id }), reused)
+  assert.deepEqual(await start(world.world, snapshot, under), reused)
+  const same = await start(world.world, snapshot, asked)
+  assert.ok(same.kind === 'run' && same.replayed)
+})
+
+test('a shard that is ill keeps back its own events of a replay alone, and they follow', async (t) => {
+  const { world, turn, endpoint } = await delivering(t, 2)
+  const to = await receiver(t, status(200))
+  const { id } = await endpoint(to.url)
+  await succeed(world, 12)
+  await delivered(turn)
+  to.received.splice(0)
+  const { snapshot } = await found(world, id)
+  await start(world.world, snapshot, { ...START, ratePerSecond: 3, endpointId: id })
+  const ill = withShards(world.db, (shard) => ({
+    ...shard,
+    run: (given, values) =>
+      shard.number === 1 ? Promise.reject(new Unavailable('away')) : shard.run(given, values),
+  }))
+  const errors: unknown[] = []
+  for (let steps = 0; steps < 12; steps += 1) {
+    await step({ ...world.world, db: ill }, null, (error) => errors.push(error))
+    world.clock.advance(1_000)
+  }
+  await delivered(turn)
+  const own = await world.sql<{ shard: number; count: bigint }>(
+    'select shard, count(*) from events group by shard order by shard',
+  )
+  const counts = own.map(({ count }) => Number(count))
+  assert.equal(to.received.length, counts[0])
+  assert.ok(errors.length > 0, 'it is said that a shard is ill')
+  const halfway = await readRun(world.db.global, snapshot, id)
+  assert.deepEqual([halfway?.state, halfway?.position, halfway?.total], ['running', counts[0], 12])
+  await carriedOut(world)
+  await delivered(turn)
+  assert.equal(new Set(to.received.map((one) => one.id)).size, 12)
+  assert.equal(to.received.length, 12, 'none is sent twice')
+  const ended = await readRun(world.db.global, snapshot, id)
+  assert.deepEqual([ended?.state, ended?.redriven, ended?.skipped], ['done', 12, 0])
+})
+
+test('results of deliveries are written in the order of the key, as a replay locks them', async (t) => {
+  const { world, own, claimAndSend, endpoint } = await delivering(t)
+  const to = await receiver(t, status(200))
+  await endpoint(to.url)
+  await succeed(world, 2)
+  const done = await claimAndSend()
+  const events = done.map(({ result }) => result.eventId).sort((one, other) => Number(one - other))
+  const [first = 0n, last = 0n] = events
+  const newestFirst = done.toSorted((one, other) =>
+    Number(other.result.eventId - one.result.eventId),
+  )
+  // In the table the later one comes first as well, in case it is read from there.
+  await world.sql('update deliveries set position = position where event_id = $1', [first])
+  await world.sql('analyze deliveries')
+  const other = await somebodyElse(t, world)
+  await other.lock('deliveries', first)
+  const writing = settleDelivered(own, newestFirst)
+  await someoneWaits(world)
+  const free = await world.sql<object>(
+    'select from deliveries where event_id = $1 for update skip locked',
+    [last],
+  )
+  await other.release()
+  assert.deepEqual(await writing, [])
+  assert.equal(free.length, 1, 'the later one is not locked while the earlier one is awaited')
+  assert.deepEqual(
+    (await states(world)).map(({ state }) => state),
+    ['delivered', 'delivered'],
+  )
+})
