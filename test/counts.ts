@@ -21,13 +21,16 @@ export const COUNTED = `
 
 /**
  * The minutes of which something else was counted than the payments say, each as a text: what was
- * accepted, succeeded and failed, and what succeeded came to. None: the series is right.
+ * accepted, succeeded and failed, and what succeeded came to. None: the series is right. Of the
+ * last hour, because what is older is rolled up.
  */
 export const MISCOUNTED_MINUTES = `
   with own as (
     select * from payments where type <> 'return' and refused_for is null
   ), part as (
     select minute, accepted, succeeded, failed, amount from payment_series
+    union all
+    select begins_at, accepted, succeeded, failed, amount from payment_series_steps
     union all
     select minute, coalesce(accepted, 0), succeeded, failed, coalesce(amount, 0)
     from payment_counts where minute is not null

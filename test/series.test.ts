@@ -12,7 +12,7 @@ import {
   type Span,
 } from '../src/domain/series.ts'
 import { series, type Series } from '../src/metrics/series.ts'
-import { foldCounts, forgetMinutes } from '../src/metrics/store.ts'
+import { foldCounts, forgetHours, rollUpMinutes } from '../src/metrics/series-store.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { JANE, openLetter } from './operators.ts'
 import { CALM, FAST, until } from './process-kit.ts'
@@ -99,13 +99,14 @@ for (const shards of [1, 3]) {
       world.clock.advance(HOUR_MS)
       // Some are folded, and what was written since is not yet.
       if (step % 60 === 59) for (const shard of world.db.shards) await foldCounts(shard)
+      if (step % 24 === 23) for (const shard of world.db.shards) await rollUpMinutes(shard)
     }
     for (const span of Object.keys(SPANS) as Span[]) await assertAgrees(world, span)
     const week = await assertAgrees(world, '7d')
     const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0)
     assert.ok(total(week.accepted) > 200 && total(week.failed) > 20, 'a busy week')
     const [row] = await world.sql<{ folded: bigint }>(
-      'select count(*) as folded from payment_series',
+      'select count(*) as folded from payment_series_steps',
     )
     assert.ok((row?.folded ?? 0n) > 50n, 'most was folded')
   })
@@ -148,22 +149,138 @@ test('each step shows how long its payments took from acceptance to the end', as
   assert.equal(found.p50Ms.at(-2), null)
 })
 
-test('a week of minutes takes less than ten megabytes, and older ones are deleted', async (t) => {
+test('what no chart shows any more is deleted', async (t) => {
+  const world = await testWorld(t)
+  await world.sql(`
+    insert into payment_series_steps
+    select
+      0, 3600, timestamptz '2030-01-01' - n * interval '1 hour', 'http', '', 100, 90, 10, 0,
+      1000000, null
+    from generate_series(1, 8 * 24) n`)
+  await forgetHours(world.db.of(0n))
+  const [kept] = await world.sql<{ oldest: Date }>(
+    'select min(begins_at) as oldest from payment_series_steps',
+  )
+  assert.deepEqual(kept?.oldest, new Date('2029-12-24T22:00:00Z'))
+})
+
+/** Every shard's minutes, rolled up as far as they can be; how many statements it took at most. */
+async function rollAllUp(world: TestWorld): Promise<number> {
+  let most = 0
+  for (const shard of world.db.shards) {
+    let turns = 1
+    while (await rollUpMinutes(shard)) turns += 1
+    most = Math.max(most, turns)
+  }
+  return most
+}
+
+/** The ages of the rows of a series, in minutes, by how many seconds they are of. */
+async function ages(world: TestWorld) {
+  const rows = await world.sql<{ seconds: number; age: number }>(
+    `select seconds, (extract(epoch from $1::timestamptz - begins_at) / 60)::float8 as age
+     from (
+       select 60 as seconds, minute as begins_at from payment_series
+       union all
+       select seconds, begins_at from payment_series_steps
+     ) part order by begins_at desc`,
+    [world.clock.now()],
+  )
+  const of = (seconds: number) =>
+    rows.filter((row) => row.seconds === seconds).map(({ age }) => age)
+  return { minutes: of(60), tens: of(600), hours: of(3_600), count: rows.length }
+}
+
+test('minutes become steps of ten after two hours and hours after 26, and add up to the same', async (t) => {
   const world = await testWorld(t)
   await world.sql(`
     insert into payment_series
     select
-      0, timestamptz '2030-01-01' - n * interval '1 minute', gateway, currency, 100, 90, 10, 0,
-      1000000, case when gateway <> '' then array_fill(8, array[${LATENCY_CLASSES}]) end
-    from generate_series(1, 8 * 1440) n
-    cross join (values ('', ''), ('http', ''), ('http', 'EUR')) as kind (gateway, currency)`)
-  await forgetMinutes(world.db.of(0n))
-  const [kept] = await world.sql<{ oldest: Date; bytes: bigint }>(`
-    select min(minute) as oldest, pg_total_relation_size('payment_series') as bytes
-    from payment_series`)
-  assert.deepEqual(kept?.oldest, new Date('2029-12-24T22:00:00Z'))
-  // What was deleted has left its place behind, so it is those of eight days.
-  assert.ok((kept?.bytes ?? 0n) < 10_000_000n, `${kept?.bytes} bytes`)
+      0, timestamptz '2030-01-01' - n * interval '1 minute', 'http', '', n, 2 * n, 3 * n, 4 * n,
+      5 * n, array_fill(n, array[${LATENCY_CLASSES}])
+    from generate_series(1, 3 * 1440) n`)
+  const before = await Promise.all(
+    (Object.keys(SPANS) as Span[]).map((span) => series(world, span)),
+  )
+  assert.equal(await rollAllUp(world), 3, 'at most 2,000 rows at a time')
+  const after = await Promise.all((Object.keys(SPANS) as Span[]).map((span) => series(world, span)))
+  assert.deepEqual(after, before)
+  const every = (step: number, count: number, from: number) =>
+    Array.from({ length: count }, (_, at) => from + at * step)
+  const { minutes, tens, hours } = await ages(world)
+  assert.deepEqual(minutes, every(1, 120, 1))
+  assert.deepEqual(tens, every(10, 138, 130))
+  assert.deepEqual(hours, every(60, 47, 26 * 60))
+  // What is of a day's chart today is of a week's tomorrow.
+  world.clock.advance(HOUR_MS)
+  const week = await series(world, '7d')
+  await rollAllUp(world)
+  assert.deepEqual(await series(world, '7d'), week)
+  const later = await ages(world)
+  assert.deepEqual(later.minutes, every(1, 60, 61))
+  assert.deepEqual(later.tens, every(10, 144, 130))
+})
+
+test('what is counted late is added to what its minute was rolled up into', async (t) => {
+  const world = await testWorld(t)
+  const minutesAgo = [70, 80, 119, 121, 24 * 60, 25 * 60 + 1, 26 * 60 - 1, 26 * 60 + 1, 6 * 1440]
+  const late = async (fold: boolean) => {
+    for (const age of minutesAgo) {
+      await world.sql(
+        `insert into payment_counts
+           (shard, minute, gateway, succeeded, failed, in_doubt, amount, latency)
+         select
+           0, $1::timestamptz - $2 * interval '1 minute', 'http', 1, 0, 0, 7,
+           array_fill(1, array[${LATENCY_CLASSES}])
+         from generate_series(1, 12)`,
+        [world.clock.now(), age],
+      )
+    }
+    if (fold) for (const shard of world.db.shards) await foldCounts(shard)
+  }
+  const sums = async () => {
+    const all = []
+    for (const span of Object.keys(SPANS) as Span[]) all.push(await series(world, span))
+    return all
+  }
+  await late(false)
+  const counted = await sums()
+  for (const shard of world.db.shards) await foldCounts(shard)
+  assert.deepEqual(await sums(), counted, 'folding changes nothing')
+  await rollAllUp(world)
+  assert.deepEqual(await sums(), counted, 'rolling up changes nothing')
+  await late(true)
+  const rows = (await ages(world)).count
+  await rollAllUp(world)
+  assert.equal((await ages(world)).count, rows, 'no row is left beside that of its step')
+  const twice = await sums()
+  const total = (all: Series | undefined) => all?.succeeded.reduce((sum, one) => sum + one, 0)
+  assert.deepEqual([total(twice[3]), total(counted[3])], [9 * 24, 9 * 12])
+})
+
+test('a roll-up that dies changes nothing, and two at once never take a row twice', async (t) => {
+  const world = await testWorld(t)
+  await world.sql(`
+    insert into payment_series
+    select
+      0, timestamptz '2030-01-01' - n * interval '1 minute', 'http', '', 1, 1, 0, 0, 1, null
+    from generate_series(1, 7 * 1440) n`)
+  const before = await series(world, '7d')
+  const shard = world.db.of(0n)
+  const dying = shard.transaction(async (tx) => {
+    await rollUpMinutes(tx)
+    throw new Error('dies')
+  })
+  await assert.rejects(dying, /dies/)
+  assert.equal((await ages(world)).count, 7 * 1440)
+  const other = world.connect(2).of(0n)
+  for (let turn = 0; turn < 6; turn += 1) {
+    const both = [shard, other].flatMap((one) => [rollUpMinutes(one), foldCounts(one)])
+    await Promise.all(both)
+    assert.deepEqual(await series(world, '7d'), before)
+  }
+  assert.equal(await rollAllUp(world), 1)
+  assert.ok((await ages(world)).count < 500)
 })
 
 test('the series of a service are those of its payments, and a span that there is not is refused', async (t) => {

@@ -41,5 +41,5 @@ export const SPANS = {
 
 export type Span = keyof typeof SPANS
 
-/** How long minutes are kept, in hours: the longest span, and the steps at its two ends. */
+/** How long hours are kept: the longest span, and the steps at its two ends. */
 export const SERIES_HOURS = 7 * 24 + 2

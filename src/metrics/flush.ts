@@ -3,7 +3,8 @@ import type { Clock, Db } from '../ports.ts'
 import { every } from '../queue/every.ts'
 import { eachInTurn } from '../each-shard.ts'
 import { readExact } from './exact-counters.ts'
-import { addCounters, foldCounts, forgetMinutes, readCounters } from './store.ts'
+import { foldCounts, forgetHours, rollUpMinutes } from './series-store.ts'
+import { addCounters, readCounters } from './store.ts'
 
 /** The counters of this process, as its metrics keep them. */
 interface ProcessCounters {
@@ -16,7 +17,9 @@ interface ProcessCounters {
 const FLUSH_MS = 1_000
 /** The rows of counts are folded at every so many flushes. */
 const FOLD_EVERY = 5
-/** Old minutes are deleted at every so many flushes. */
+/** Minutes are rolled up at every so many flushes. */
+const ROLL_UP_EVERY = 60
+/** What charts no longer show is deleted at every so many flushes. */
 const FORGET_EVERY = 600
 
 /** Adds what a process counted to the totals, which are where its database is. */
@@ -58,7 +61,8 @@ export function startFlusher(
     await flush().catch(() => undefined)
     turns += 1
     if (turns % FOLD_EVERY === 0) await eachInTurn(world.db.shards, foldCounts)
-    if (turns % FORGET_EVERY === 0) await eachInTurn(world.db.shards, forgetMinutes)
+    if (turns % ROLL_UP_EVERY === 0) await eachInTurn(world.db.shards, rollUpMinutes)
+    if (turns % FORGET_EVERY === 0) await eachInTurn(world.db.shards, forgetHours)
   })
   return {
     flush,

@@ -1,7 +1,7 @@
 import { LATENCY_BOUNDS_MS, plusClasses, quantileMs, SPANS, type Span } from '../domain/series.ts'
 import { eachShard, whole } from '../each-shard.ts'
 import type { Clock, Db } from '../ports.ts'
-import { readSeries, type SeriesRow } from './store.ts'
+import { readSeries, type SeriesRow } from './series-store.ts'
 
 /** What became of payments, step by step; each list has an element for each step. */
 interface Outcomes {

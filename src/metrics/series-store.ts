@@ -1,0 +1,240 @@
+import { LATENCY_CLASSES, SERIES_HOURS } from '../domain/series.ts'
+import { CLOCK, NOW, timed, type Runner, type Statement } from '../ports.ts'
+
+/**
+ * So many rows of counts a shard may have before they are folded, and so many are folded at a time.
+ */
+const FOLD_ABOVE = 100
+const FOLD_MAX = 10_000
+
+/** The classes of latencies, as PostgreSQL numbers the elements of an array. */
+const CLASSES = Array.from({ length: LATENCY_CLASSES }, (_, index) => index + 1)
+
+const TOTALS = 'gateway, currency, accepted, succeeded, failed, in_doubt, amount, latency'
+
+const SUMS = `coalesce(sum(accepted), 0), sum(succeeded), sum(failed), sum(in_doubt),
+      coalesce(sum(amount), 0),
+      case when count(latency) > 0 then array[${CLASSES.map((at) => `sum(latency[${at}])`)}] end`
+
+/** Two parts of the same time, as one row. */
+const ADD_UP = `do update
+    set
+      accepted = known.accepted + excluded.accepted,
+      succeeded = known.succeeded + excluded.succeeded,
+      failed = known.failed + excluded.failed,
+      in_doubt = known.in_doubt + excluded.in_doubt,
+      amount = known.amount + excluded.amount,
+      latency = case
+        when known.latency is null then excluded.latency
+        when excluded.latency is null then known.latency
+        else array[${CLASSES.map((at) => `known.latency[${at}] + excluded.latency[${at}]`)}]
+      end`
+
+/**
+ * Add up `source`, whose rows say of which `minute` they are, in the steps of which charts show
+ * them at that age. Rows are touched in the order of their key, so that two never wait in a circle.
+ */
+const addToSteps = (source: string) => `insert into payment_series_steps as known
+      (shard, seconds, begins_at, ${TOTALS})
+    select $1::int, seconds, begins_at, gateway, currency, ${SUMS}
+    from clock, ${source} part
+    cross join lateral (
+      select case when minute >= time - interval '25 hours' then 600 else 3600 end as seconds
+    ) size
+    cross join lateral (
+      select date_bin(
+        seconds * interval '1 second', minute, timestamptz '2000-01-01 00:00:00+00'
+      ) as begins_at
+    ) step
+    group by seconds, begins_at, gateway, currency
+    order by seconds, begins_at, gateway, currency
+    on conflict (shard, seconds, begins_at, gateway, currency) ${ADD_UP}`
+
+/**
+ * Make one row of a shard's rows of counts, once there are more than a few, and add what they say
+ * of minutes to the totals of those, or of what they are long since rolled up into. Rows that
+ * somebody else holds, another folder first of all, are left to the next time; the oldest come
+ * first, the sum of the time before among them. One statement, so whoever reads sees the rows or
+ * their sum. Minutes are touched in their order, so that two folders never wait in a circle.
+ */
+const FOLD: Statement<never> = {
+  name: 'payment_counts_fold',
+  ...timed`
+  with ${CLOCK}, taken as materialized (
+    select slot
+    from payment_counts
+    where shard = $1
+      and exists (select from payment_counts where shard = $1 offset ${String(FOLD_ABOVE)})
+    order by slot
+    limit ${String(FOLD_MAX)}
+    for update skip locked
+  ), gone as (
+    delete from payment_counts
+    where shard = $1 and slot = any (array(select slot from taken))
+    returning *
+  ), part as (
+    select
+      minute, coalesce(gateway, '') as gateway, coalesce(currency, '') as currency, accepted,
+      succeeded, failed, in_doubt, amount, latency,
+      minute >= time - interval '75 minutes' as fresh
+    from clock, gone
+    where minute is not null
+  ), summed as (
+    insert into payment_series as known (shard, minute, ${TOTALS})
+    select $1::int, minute, gateway, currency, ${SUMS}
+    from part
+    where fresh
+    group by minute, gateway, currency
+    order by minute, gateway, currency
+    on conflict (shard, minute, gateway, currency) ${ADD_UP}
+  ), late as (
+    select *
+    from part
+    where not fresh
+  ), summed_late as (
+    ${addToSteps('late')}
+  )
+  insert into payment_counts
+    (shard, enqueued, started, succeeded, failed, in_doubt, retried, letters, resolved_success,
+     resolved_failed)
+  select
+    $1::int, sum(enqueued), sum(started), sum(succeeded), sum(failed), sum(in_doubt), sum(retried),
+    sum(letters), sum(resolved_success), sum(resolved_failed)
+  from gone
+  having count(*) > 0`,
+}
+
+/** So many rows are rolled up at a time: the minutes of half a day of one gateway. */
+const ROLL_MAX = 2_000
+
+/**
+ * Roll up what charts show in larger steps: minutes older than two hours into steps of ten minutes,
+ * and those older than 26 hours into hours. One statement, so whoever reads sees the parts or their
+ * sum; what somebody else rolls up is left to him. Between what one statement adds to and another
+ * takes away there is always most of an hour, so that they never wait for each other in a circle.
+ */
+const ROLL_UP: Statement<{ rows: number }> = {
+  name: 'payment_series_roll_up',
+  ...timed`
+  with ${CLOCK}, old_minute as materialized (
+    select minute, gateway, currency
+    from payment_series
+    where shard = $1 and minute < (select time from clock) - interval '2 hours'
+    order by minute, gateway, currency
+    limit ${String(ROLL_MAX)}
+    for update skip locked
+  ), minutes as (
+    delete from payment_series series
+    using old_minute
+    where series.shard = $1 and series.minute = old_minute.minute
+      and series.gateway = old_minute.gateway and series.currency = old_minute.currency
+    returning series.*
+  ), old_step as materialized (
+    select begins_at, gateway, currency
+    from payment_series_steps
+    where shard = $1 and seconds = 600
+      and begins_at < (select time from clock) - interval '26 hours'
+    order by begins_at, gateway, currency
+    limit ${String(ROLL_MAX)}
+    for update skip locked
+  ), steps as (
+    delete from payment_series_steps step
+    using old_step
+    where step.shard = $1 and step.seconds = 600 and step.begins_at = old_step.begins_at
+      and step.gateway = old_step.gateway and step.currency = old_step.currency
+    returning step.*
+  ), part as (
+    select minute, ${TOTALS} from minutes
+    union all
+    select begins_at, ${TOTALS} from steps
+  ), summed as (
+    ${addToSteps('part')}
+  )
+  select greatest((select count(*) from minutes), (select count(*) from steps))::float8 as rows`,
+}
+
+/** What became of payments in a step of time. */
+export interface SeriesRow {
+  readonly at: Date
+  /** Empty: of no gateway in particular, as what was accepted is. */
+  readonly gateway: string
+  /** Empty: that of the books. */
+  readonly currency: string
+  readonly accepted: number
+  readonly succeeded: number
+  readonly failed: number
+  readonly inDoubt: number
+  /** Of those that succeeded, in minor units. */
+  readonly amount: bigint
+  /** How many ended in each class of latencies. */
+  readonly latency: readonly number[]
+}
+
+/**
+ * What became of payments between two times, in steps: the minutes that were added up, what they
+ * were rolled up into, and the rows of counts that were not added up yet.
+ */
+const SERIES: Statement<Omit<SeriesRow, 'latency'> & { latency: string[] }> = {
+  name: 'payment_series_read',
+  text: `
+  with found as (
+    select minute, gateway, currency, accepted, succeeded, failed, in_doubt, amount, latency
+    from payment_series
+    where shard = $1 and minute >= $2 and minute < $3
+    union all
+    select begins_at, gateway, currency, accepted, succeeded, failed, in_doubt, amount, latency
+    from payment_series_steps
+    where shard = $1 and seconds in (600, 3600) and begins_at >= $2 and begins_at < $3
+    union all
+    select
+      minute, coalesce(gateway, ''), coalesce(currency, ''), coalesce(accepted, 0), succeeded,
+      failed, in_doubt, coalesce(amount, 0), latency
+    from payment_counts
+    where shard = $1 and minute >= $2 and minute < $3
+  )
+  select
+    date_bin($4::int * interval '1 second', minute, timestamptz '2000-01-01 00:00:00+00') as at,
+    gateway, currency, sum(accepted)::float8 as accepted, sum(succeeded)::float8 as succeeded,
+    sum(failed)::float8 as failed, sum(in_doubt)::float8 as "inDoubt",
+    sum(amount)::bigint as amount,
+    array[${CLASSES.map((at) => `coalesce(sum(latency[${at}]), 0)::bigint`)}] as latency
+  from found
+  group by 1, gateway, currency
+  order by 1`,
+}
+
+/** Delete hours that no chart shows any more: a day of them is a few dozen rows. */
+const FORGET: Statement<never> = {
+  name: 'payment_series_forget',
+  ...timed`
+  delete from payment_series_steps
+  where shard = $1 and seconds = 3600
+    and begins_at < ${NOW} - interval '${String(SERIES_HOURS)} hours'`,
+}
+
+/** Keep the rows of counts few. Waits for nobody. */
+export async function foldCounts(shard: Runner): Promise<void> {
+  await shard.run(FOLD, [])
+}
+
+/** What became of payments between two times, in steps that begin with the first. */
+export async function readSeries(
+  shard: Runner,
+  from: Date,
+  to: Date,
+  stepSeconds: number,
+): Promise<SeriesRow[]> {
+  const rows = await shard.run(SERIES, [from, to, stepSeconds])
+  return rows.map((row) => ({ ...row, latency: row.latency.map(Number) }))
+}
+
+/** Roll up a part of what charts no longer show by minute; true: there is more. */
+export async function rollUpMinutes(shard: Runner): Promise<boolean> {
+  const [row] = await shard.run(ROLL_UP, [])
+  return row?.rows === ROLL_MAX
+}
+
+/** Delete what charts no longer show. */
+export async function forgetHours(shard: Runner): Promise<void> {
+  await shard.run(FORGET, [])
+}
