@@ -30,7 +30,7 @@ export function actsByPayment(tables: Tables): Map<bigint, Acts> {
     const own = acts.get(act.paymentId) ?? NO_ACTS
     const word = act.act === 'resolve' && act.before['payment'] === 'unknown'
     const cancel = act.act === 'cancel'
-    const asked = act.after['asked'] !== undefined
+    const asked = act.after['wanted'] !== undefined
     const again = act.act === 'redrive' && act.after['payment'] === 'new'
     acts.set(act.paymentId, {
       word: word ? act : own.word,
