@@ -17,6 +17,7 @@ const OF_GATEWAYS = {
   gatewayCurrencies: null,
   gatewayOperations: ['charge', 'payout', 'refund'],
   gatewayPendingMsMax: 259_200_000,
+  gatewayWatchMs: [],
 } satisfies Partial<Config>
 
 /** The database, where nobody says otherwise. */
@@ -58,6 +59,7 @@ const HTTP: GatewayConfig = {
     currencies: null,
     operations: ['charge', 'payout', 'refund'],
     pendingMsMax: 259_200_000,
+    watchMs: [],
   },
 }
 

@@ -20,7 +20,8 @@ const OPERATIONS = ['charge', 'payout', 'refund'] as const
 /** Gateways as they are configured, once they may be. */
 function stripeAt(url: string): GatewayOf<'stripe'> {
   const secrets = { secretKey: 'sk_test_0', noticeSecrets: null, noticeAgeMsMax: 300_000 }
-  const settings = { ...secrets, currencies: null, operations: OPERATIONS, pendingMsMax: 1, url }
+  const limits = { currencies: null, operations: OPERATIONS, pendingMsMax: 1, watchMs: [] }
+  const settings = { ...secrets, ...limits, url }
   return { ...COMMON, name: 'stripe', driver: 'stripe', settings }
 }
 
@@ -33,6 +34,7 @@ function yookassaAt(url: string, payoutShopId: number | null = 200_600): Gateway
     returnUrl: null,
     currencies: ['RUB'],
     pendingMsMax: 1,
+    watchMs: [],
     url,
   }
   return { ...COMMON, name: 'yookassa', driver: 'yookassa', settings }

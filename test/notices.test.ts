@@ -252,8 +252,9 @@ async function noticed(t: TestContext, readNotice: (raw: RawNotice) => Notice) {
   const app = fastify()
   app.addSchema(Problem)
   t.after(() => app.close())
-  const gateways = new Map([['http', { readNotice }]])
-  const told = { onHurried: () => undefined, onNotice: (_: string, end: string) => ends.push(end) }
+  const gateways = new Map([['http', { readNotice, profile: queue.world.gateway.profile }]])
+  const woken = { onHurried: () => undefined, onWatched: () => undefined }
+  const told = { ...woken, onNotice: (_: string, end: string) => ends.push(end) }
   const { db, clock } = queue.world
   const callerOf = callers(['fd00::/8'])
   await app.register(noticeRoutes({ db, clock, gateways, callerOf, ...told }))

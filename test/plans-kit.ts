@@ -64,6 +64,9 @@ const HISTORY = `
   insert into payment_traces
   select 0, n, '00-' || lpad('', 32, 'a') || '-' || lpad('', 16, 'b') || '-01'
   from generate_series(1, ${ROWS}) n;
+  insert into payment_watches (shard, payment_id, gateway, run_at, fence, looked)
+  select 0, n, 'http', timestamptz '2030-01-01' + n * interval '1 second', n, n % 50 = 0
+  from generate_series(1, ${ROWS}) n;
   insert into payment_references select 0, n, 'ref ' || n, n from generate_series(1, ${ROWS}) n;
   insert into payment_children select 0, n / 2, n, 'ref ' || n from generate_series(1, ${ROWS}) n;
   insert into idempotency_keys
@@ -111,6 +114,7 @@ export const LARGE: readonly string[] = [
   'redrives',
   'payment_details',
   'payment_traces',
+  'payment_watches',
   'payment_references',
   'payment_children',
   'idempotency_keys',

@@ -313,6 +313,7 @@ test('production refuses the keys of test shops, and payout credentials are both
     returnUrl: 'https://shop.example/back',
     currencies: ['RUB'],
     pendingMsMax: 1,
+    watchMs: [],
     url: 'https://api.yookassa.ru/v3',
   }
   const broken = (change: Partial<typeof live> | { payoutSecretKey: null }) =>

@@ -41,6 +41,8 @@ export interface Metrics {
   paymentCompleted(durationMs: number): void
   /** One notice of a gateway, and what became of it. */
   notice(gateway: string, verdict: string): void
+  /** One look at a final payment, and what it came to. */
+  watched(gateway: string, result: string): void
   /** Spans that a collector took, or that nobody will. */
   spans(result: 'exported' | 'dropped', count: number): void
   /** Register where the breakers are read at each scrape. */
@@ -105,6 +107,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     database: gauges.database,
     violations: createViolations(registry),
     notice: createNotices(registry, statsd),
+    watched: createWatched(registry, statsd),
     spans: createSpans(registry, statsd),
     text: async () => {
       await gauges.refresh()
@@ -143,6 +146,20 @@ function createNotices(registry: Registry, statsd: Statsd | null): Metrics['noti
   return (gateway, verdict) => {
     notices.inc({ gateway, verdict })
     statsd?.count(`payments_gateway_notices_total.${gateway}.${verdict}`, 1)
+  }
+}
+
+/** No samples while nothing is looked at again. */
+function createWatched(registry: Registry, statsd: Statsd | null): Metrics['watched'] {
+  const counter = new Counter({
+    name: 'payments_watched_total',
+    help: 'Looks at final payments that may come back, and what they came to.',
+    labelNames: ['gateway', 'result'],
+    registers: [registry],
+  })
+  return (gateway, result) => {
+    counter.inc({ gateway, result })
+    statsd?.count(`payments_watched_total.${gateway}.${result}`, 1)
   }
 }
 

@@ -5,7 +5,7 @@ import { operationOf, OPERATIONS, type Operation, type Payment } from '../domain
 import type { Call, Decision, RetryPolicy, TaskState } from '../domain/decision.ts'
 import { doubtedNow } from '../domain/doubt.ts'
 import { next } from '../domain/retry.ts'
-import type { GatewayOperation } from '../domain/gateway.ts'
+import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import type { Clock, Db, Evidence, Gateway, Runner, Shard } from '../ports.ts'
 import { claimTasks, type ClaimedTask } from '../queue/claims-store.ts'
 import { readShares, type Share } from '../payments/back-store.ts'
@@ -64,6 +64,8 @@ export interface Claim {
   readonly callsUntilMs: number
   /** The place of its request in a trace; not there: it is not traced. */
   readonly traceparent?: string
+  /** How long after it has ended well it is looked at, in milliseconds; not there: never. */
+  readonly watchMs?: number
   /** The gateway is asked out of turn: nothing is charged, and without a word nothing changes. */
   readonly lookupOnly?: true
   /** And it is to end the payment, because somebody wants that. */
@@ -147,7 +149,7 @@ async function claimInShard(
     const payment = byId.get(task.paymentId)
     // A task without a payment is damage that `verify` reports; its lease hides it from the others.
     if (payment === undefined) return []
-    const claimed = { task, payment, claimedMs, callsUntilMs }
+    const claimed = { task, payment, claimedMs, callsUntilMs, ...watched(profile, operation) }
     const details = said.get(payment.id)
     const told = details === undefined ? claimed : { ...claimed, details }
     const traceparent = traces.get(payment.id)
@@ -155,6 +157,16 @@ async function claimInShard(
   })
   return operation === 'refund' ? withParents(shard, claims) : claims
 }
+
+/** When what is carried out now is looked at first; nothing of it comes back: never. */
+export function watched(
+  { watchMs: [first] }: Pick<GatewayProfile, 'watchMs'>,
+  operation: Operation,
+): Pick<Claim, 'watchMs'> {
+  return first === undefined || operation === 'refund' ? NEVER : { watchMs: first }
+}
+
+const NEVER = {}
 
 /** Claims of refunds with what they give back: only they have more to read. */
 export async function withParents(shard: Runner, claims: readonly Claim[]): Promise<Claim[]> {
@@ -281,7 +293,11 @@ async function make(
   return { kind, ...stamp(await gateway.execute(request)) }
 }
 
-function requestOf(claimed: Claim, books: string): GatewayOperation {
+/** A payment as its gateway is asked about it. */
+export function requestOf(
+  claimed: Pick<Claim, 'payment' | 'refund' | 'details' | 'traceparent'>,
+  books: string,
+): GatewayOperation {
   const { payment, refund, details, traceparent } = claimed
   const { id, userId, amount, commission, type, gatewayKey, gatewayRef } = payment
   const exponent = exponentIn(payment.currency, books)

@@ -1,6 +1,7 @@
 import type { Decision } from '../domain/decision.ts'
+import { operationOf } from '../domain/payment.ts'
 import { claimAhead, type ClaimedAhead } from '../queue/claims-store.ts'
-import { charge, withParents, type ChargeWorld, type Settlement } from './charge.ts'
+import { charge, watched, withParents, type ChargeWorld, type Settlement } from './charge.ts'
 import { settle, type Settled } from './settle.ts'
 import { detailsOf } from '../payments/details-store.ts'
 import { readPayments } from '../payments/store.ts'
@@ -66,7 +67,8 @@ async function ask(
   if (payment === undefined) return null
 
   const said = world.gateway.profile.details ? (await detailsOf(shard, [id])).get(id) : undefined
-  const asked = { task, payment, claimedMs, callsUntilMs, lookupOnly: true } as const
+  const later = watched(world.gateway.profile, operationOf(payment.type))
+  const asked = { task, payment, claimedMs, callsUntilMs, lookupOnly: true, ...later } as const
   const about = ending ? { ...asked, ending } : asked
   const own = said === undefined ? about : { ...about, details: said }
   const [claimed] = payment.type === 'refund' ? await withParents(shard, [own]) : [own]

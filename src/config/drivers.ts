@@ -30,7 +30,12 @@ function apiAt(fallback: string) {
 
 const { gatewayUrl, gatewayAuthorization, gatewayHeaders, gatewayEcho } = SETTINGS
 const { gatewayLookup, gatewayIdempotent, gatewayKeyLifeMs } = SETTINGS
-const { gatewayCurrencies, gatewayOperations, gatewayPendingMsMax } = SETTINGS
+const { gatewayCurrencies, gatewayOperations, gatewayPendingMsMax, gatewayWatchMs } = SETTINGS
+
+/** The same setting with other ages where nothing is said. */
+function watchedAt(fallback: string) {
+  return { ...own(gatewayWatchMs, 'WATCH_SECONDS'), fallback }
+}
 
 /**
  * What every gateway has, whatever its driver, by its field in `GatewayConfig`. Unset, it is as the
@@ -60,6 +65,7 @@ export const DRIVER_SETTINGS = {
     currencies: own(gatewayCurrencies, 'CURRENCIES'),
     operations: own(gatewayOperations, 'OPERATIONS'),
     pendingMsMax: own(gatewayPendingMsMax, 'PENDING_MAX_SECONDS'),
+    watchMs: own(gatewayWatchMs, 'WATCH_SECONDS'),
   },
   stripe: {
     secretKey: {
@@ -93,6 +99,8 @@ export const DRIVER_SETTINGS = {
     },
     operations: own(gatewayOperations, 'OPERATIONS'),
     pendingMsMax: own(gatewayPendingMsMax, 'PENDING_MAX_SECONDS'),
+    // A day, a week, a month and three: most disputes come within 120 days.
+    watchMs: watchedAt('86400,604800,2592000,7776000'),
     url: apiAt('https://api.stripe.com'),
   },
   yookassa: {
@@ -137,6 +145,7 @@ export const DRIVER_SETTINGS = {
       doc: 'What the shop takes.',
     },
     pendingMsMax: own(gatewayPendingMsMax, 'PENDING_MAX_SECONDS'),
+    watchMs: watchedAt('3600,86400,604800,2592000'),
     url: apiAt('https://api.yookassa.ru/v3'),
   },
 } as const satisfies Record<string, Readonly<Record<string, GatewaySetting>>>

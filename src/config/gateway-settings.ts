@@ -1,4 +1,5 @@
 import {
+  ages,
   currencies,
   gatewayNames,
   headers,
@@ -169,6 +170,16 @@ export const GATEWAY_SETTINGS = {
     kind: seconds(1, 31_536_000),
     fallback: '259200',
     doc: 'How long the gateway may take to finish what it has taken; then it is asked to end it.',
+  },
+  gatewayWatchMs: {
+    name: 'GATEWAY_WATCH_SECONDS',
+    group: 'External services',
+    kind: ages(),
+    fallback: 'off',
+    example: '86400,604800,2592000',
+    doc:
+      'How old payments that ended well are when the gateway is asked whether they came back: its ' +
+      'lookups have to tell `returns`. What its notices tell of is looked at in any case.',
   },
   gatewayNotFoundGraceMs: {
     name: 'GATEWAY_NOT_FOUND_GRACE_SECONDS',

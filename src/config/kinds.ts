@@ -85,6 +85,21 @@ export function seconds(min: number, max: number) {
   return { read, allowed: `seconds from ${min} to ${max}, up to 3 decimals` }
 }
 
+/** How many ages a list of them holds at most. */
+const AGES_MAX = 10
+
+/** Ages in whole seconds, each more than the one before, read into milliseconds; `off`: none. */
+export function ages() {
+  const read = (value: string) => {
+    if (value.toLowerCase() === 'off') return []
+    const parts = listOf(value, (part) => /^[1-9]\d{0,8}$/.test(part))?.map(Number)
+    const rise = parts?.every((age, index) => age > (parts[index - 1] ?? 0)) === true
+    return rise && parts.length <= AGES_MAX ? parts.map((age) => age * 1_000) : undefined
+  }
+  const allowed = `\`off\`, or up to ${AGES_MAX} rising ages in whole seconds, separated by commas`
+  return { read, allowed }
+}
+
 /** A percentage with up to 2 decimals, read into basis points: "2.5" is 250. */
 export function percent() {
   const read = (value: string) => within(fixedPoint(value, 2), 0, 10_000)

@@ -54,6 +54,8 @@ export interface GatewayOperation {
   readonly sentAt?: Date | null
   /** What was said about the payment: method, page to return to, metadata; not there: nothing. */
   readonly details?: Details
+  /** It is final, and a lookup is to tell what came back of it as well. */
+  readonly watched?: true
   /** Its place in a trace, which is told to the gateway; not there: it is not traced. */
   readonly traceparent?: string
 }

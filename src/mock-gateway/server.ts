@@ -88,7 +88,7 @@ export function mockGateway(options: {
   readonly journalPath?: string
   /** Where it is, for pages. */
   readonly url?: () => string
-  /** Told when a payer has answered: a notice may be sent. */
+  /** Told when a payer has answered or something came back: a notice may be sent. */
   readonly onDecided?: (order: Order) => void
 }): MockGateway {
   const seed = options.seed === undefined ? {} : { seed: options.seed }
@@ -321,7 +321,7 @@ function isSame(charge: Charge, order: Order): boolean {
 }
 
 function comeBack(
-  { journal, clock }: State,
+  { journal, clock, onDecided }: State,
   { kind, paymentId }: Pick<Returned, 'kind' | 'paymentId'>,
   wanted: bigint | null,
 ): ComeBack | null {
@@ -335,6 +335,7 @@ function comeBack(
   try {
     const returned = journal.giveBack({ ...of, kind }, at)
     journal.note({ ...of, at, key: null, type: 'return', act: 'returned', fault: null })
+    if (given.charge !== null) onDecided(given.charge)
     return { ok: true, returned }
   } catch {
     return null

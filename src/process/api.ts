@@ -66,6 +66,8 @@ type Wake = (operation?: Operation, userId?: bigint) => void
 interface ApiNeeds {
   readonly probes: Probes
   readonly wake: Wake
+  /** Look at final payments now. */
+  readonly watch: () => void
   /** Ask the gateway about a payment in doubt, and to end one that it has in hand. */
   readonly refresh: Question
   readonly end: Question
@@ -161,13 +163,14 @@ function gatewaysShown({ db, config }: Process, { gateways }: ApiNeeds) {
 }
 
 /** What gateways send by themselves, and whom that wakes. */
-function noticesOf({ db, log, metrics }: Process, { gateways, guards, wake }: ApiNeeds) {
+function noticesOf({ db, log, metrics }: Process, { gateways, guards, wake, watch }: ApiNeeds) {
   return {
     db,
     clock: systemClock,
     gateways: new Map(gateways.map(({ config, gateway }) => [config.name, gateway])),
     callerOf: guards.callerOf,
     onHurried: ({ operation }: Route) => wake(operation),
+    onWatched: watch,
     onNotice(gateway: string, what: NoticeEnd) {
       metrics.notice(gateway, what)
       log.debug({ gateway, what }, 'a notice')

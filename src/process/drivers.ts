@@ -73,18 +73,20 @@ function driverOf(gateway: GatewayConfig): Driver<DriverName> {
 }
 
 function httpProfile({ name, settings }: GatewayOf<'http'>): GatewayProfile {
-  const { currencies, operations, idempotent, keyLifeMs, pendingMsMax } = settings
+  const { currencies, operations, idempotent, keyLifeMs, pendingMsMax, watchMs } = settings
+  const { lookup } = assumed(settings)
   return {
     name,
     operations: new Set(operations),
     currencies: currencies === null ? 'any' : decimalsOf(currencies),
     repeats: idempotent ? 'first_answer' : 'may_execute_again',
     keyLifeMs,
-    lookup: assumed(settings).lookup,
+    lookup,
     lookupBy: 'key',
     details: false,
     pendingMsMax,
-    watchMs: [],
+    // What it cannot be asked about, it cannot be watched for.
+    watchMs: lookup === 'none' ? [] : watchMs,
   }
 }
 
@@ -138,7 +140,7 @@ export function httpHeaders({
 const STRIPE_KEY_LIFE_MS = 86_400_000
 
 function stripeProfile({ name, settings }: GatewayOf<'stripe'>): GatewayProfile {
-  const { currencies, operations, pendingMsMax } = settings
+  const { currencies, operations, pendingMsMax, watchMs } = settings
   const taken = [...STRIPE_CURRENCIES].filter(([code]) => currencies?.includes(code) ?? true)
   return {
     name,
@@ -150,7 +152,7 @@ function stripeProfile({ name, settings }: GatewayOf<'stripe'>): GatewayProfile 
     lookupBy: 'key',
     details: true,
     pendingMsMax,
-    watchMs: [],
+    watchMs,
   }
 }
 
@@ -166,7 +168,7 @@ function openStripe(
 }
 
 function yookassaProfile({ name, settings }: GatewayOf<'yookassa'>): GatewayProfile {
-  const { currencies, pendingMsMax } = settings
+  const { currencies, pendingMsMax, watchMs } = settings
   const { payoutShop } = yookassaShops(settings)
   return {
     name,
@@ -178,7 +180,7 @@ function yookassaProfile({ name, settings }: GatewayOf<'yookassa'>): GatewayProf
     lookupBy: 'ref',
     details: true,
     pendingMsMax,
-    watchMs: [],
+    watchMs,
   }
 }
 

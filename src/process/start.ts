@@ -44,6 +44,7 @@ import { VERSION } from './version.ts'
 import { checkGateways } from './routing.ts'
 import { openGateway, type OpenGateway } from './gateway.ts'
 import { openWebhooks, startEvents } from './webhooks.ts'
+import { openWatches } from './watches.ts'
 import { openQuestions, openWorker } from './worker.ts'
 
 /** A running process of the service. */
@@ -97,6 +98,7 @@ async function open(
   if (usesDatabase(roles)) await atStart(config, () => checkGateways(shared))
   const worker = roles.worker ? openWorker(shared, gateways) : null
   if (worker !== null) stops.push(() => worker.stop())
+  const watches = openWatches(shared, roles, gateways)
   const webhooks = openWebhooks(shared, roles)
   const probes = probesOf(shared, worker, usesDatabase(roles))
   const { routes, fast } =
@@ -104,6 +106,7 @@ async function open(
       ? await apiRoutes(shared, {
           probes,
           wake: (operation, userId) => worker?.wakeAll(operation, userId),
+          watch: () => watches.wake(),
           ...openQuestions(shared, gateways, needed),
           webhooks,
           gateways,
@@ -131,6 +134,7 @@ async function open(
   // What works by itself begins when it is certain that this process can serve.
   shared.serving = true
   worker?.wake()
+  watches.wake()
   if (usesDatabase(roles)) {
     startRuns(shared)
     startEvents(shared)

@@ -29,6 +29,7 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   payment_series_steps: 'src/metrics/series-store.ts',
   payment_tasks: 'src/queue/store.ts',
   payment_traces: 'src/payments/traces-store.ts',
+  payment_watches: 'src/queue/watches-store.ts',
   payments: 'src/payments/store.ts',
   postings: 'src/ledger/store.ts',
   processes: 'src/presence/store.ts',

@@ -1,0 +1,171 @@
+import type { FeePolicy } from '../domain/fee.ts'
+import type { Operator } from '../domain/operator.ts'
+import type { CameBack } from '../domain/outcome.ts'
+import type { Payment } from '../domain/payment.ts'
+import type { Refusal } from '../domain/refusal.ts'
+import type { ReturnDraft } from '../domain/returns.ts'
+import { nextWatchMs, WATCH_AGAIN_MS } from '../domain/watch.ts'
+import { eachInTurn, eachPart, whole } from '../each-shard.ts'
+import { bookedUnder } from '../payments/returns-store.ts'
+import { readPayments } from '../payments/store.ts'
+import { isLocked, type Db, type Gateway, type Shard } from '../ports.ts'
+import {
+  claimWatches,
+  endWatches,
+  type ClaimedWatch,
+  type WatchEnd,
+} from '../queue/watches-store.ts'
+import { bookReturns } from '../refunds/returns.ts'
+import { requestOf } from './charge.ts'
+
+/** What looking at final payments of a gateway takes. */
+export interface WatchWorld {
+  readonly db: Db
+  readonly gateway: Gateway
+  readonly returnFee: FeePolicy
+  /** How long a claim lasts, in milliseconds. */
+  readonly leaseMs: number
+  /** Told what a look came to. */
+  readonly onWatched: (seen: WatchSeen) => void
+}
+
+/** What a look at a payment came to. */
+export interface WatchSeen {
+  readonly paymentId: bigint
+  /**
+   * `refused`: what came back contradicts the books, so a person has to look at it. `put_off`: it
+   * cannot be said yet. `no_word`: the gateway did not say.
+   */
+  readonly what: 'nothing' | 'booked' | 'refused' | 'put_off' | 'no_word'
+  /** Why something is not booked. */
+  readonly refusals: readonly { readonly ref: string; readonly code: Refusal['code'] }[]
+}
+
+/** A final payment that is looked at, claimed. */
+export interface WatchClaim {
+  readonly watch: ClaimedWatch
+  readonly payment: Payment
+}
+
+/**
+ * Claim up to `limit` final payments that are to be looked at now. What was claimed in one shard is
+ * looked at, although another cannot be asked: an error is thrown only where no shard could be.
+ */
+export async function claimWatched(world: WatchWorld, limit: number): Promise<WatchClaim[]> {
+  const claims: WatchClaim[] = []
+  const asked = await eachInTurn(world.db.shards, async (shard) => {
+    const room = limit - claims.length
+    if (room > 0) claims.push(...(await claimInShard(world, shard, room)))
+  })
+  if (asked.done.length === 0) whole(asked)
+  return claims
+}
+
+async function claimInShard(
+  { gateway, leaseMs }: WatchWorld,
+  shard: Shard,
+  limit: number,
+): Promise<WatchClaim[]> {
+  const watches = await claimWatches(shard, gateway.profile.name, limit, leaseMs)
+  if (watches.length === 0) return []
+  const payments = await readPayments(
+    shard,
+    watches.map(({ paymentId }) => paymentId),
+  )
+  const byId = new Map(payments.map((payment) => [payment.id, payment]))
+  return watches.flatMap((held) => {
+    const payment = byId.get(held.paymentId)
+    return payment === undefined ? [] : [{ watch: held, payment }]
+  })
+}
+
+/**
+ * Look at a final payment: ask its gateway, and book what came back of it, each return once. What
+ * is booked is committed before this returns, so a worker that dies in between leaves a claim whose
+ * payment is looked at again, and finds it booked. Its status never changes. `signal` stops it
+ * before it has asked.
+ */
+export async function watch(
+  world: WatchWorld,
+  claimed: WatchClaim,
+  signal?: AbortSignal,
+): Promise<WatchEnd> {
+  const { watch: held, payment } = claimed
+  const end = (delayMs: number | null): WatchEnd => {
+    return { paymentId: payment.id, fence: held.fence, delayMs }
+  }
+  if (signal?.aborted) return end(0)
+  const seen = await look(world, payment)
+  world.onWatched(seen)
+  if (seen.what === 'put_off' || seen.what === 'no_word') return end(WATCH_AGAIN_MS)
+  const ageMs = held.claimedAt.getTime() - (payment.finishedAt ?? payment.createdAt).getTime()
+  return end(nextWatchMs(world.gateway.profile.watchMs, ageMs))
+}
+
+async function look(world: WatchWorld, payment: Payment): Promise<WatchSeen> {
+  const { db, gateway } = world
+  const asked = { ...requestOf({ payment }, db.currency), watched: true } as const
+  const { outcome } = await gateway.lookup(asked)
+  const said = (what: WatchSeen['what'], refusals: WatchSeen['refusals'] = []): WatchSeen => {
+    return { paymentId: payment.id, what, refusals }
+  }
+  if (outcome.kind === 'no_answer' || outcome.kind === 'misconfigured') return said('no_word')
+  // That it does not know a payment which we have booked is for `verify --gateway` to tell.
+  const returns = outcome.kind === 'success' ? (outcome.returns ?? []) : []
+  const fresh = await unbooked(db.of(payment.id), payment.id, returns)
+  if (fresh.length === 0) return said('nothing')
+  try {
+    return await book(world, fresh, said)
+  } catch (error) {
+    if (!isLocked(error)) throw error
+    return said('put_off')
+  }
+}
+
+/** What came back and is not booked yet, as it is booked. */
+async function unbooked(
+  shard: Shard,
+  parentId: bigint,
+  returns: readonly CameBack[],
+): Promise<ReturnDraft[]> {
+  const drafts = returns.map(({ ref, kind, amount }) => ({ parentId, ref, kind, amount }))
+  const booked = await bookedUnder(shard, drafts)
+  const refs = new Set(booked.map(({ ref }) => ref))
+  return drafts.filter(({ ref }) => !refs.has(ref))
+}
+
+async function book(
+  { db, gateway, returnFee }: WatchWorld,
+  drafts: readonly ReturnDraft[],
+  said: (what: WatchSeen['what'], refusals?: WatchSeen['refusals']) => WatchSeen,
+): Promise<WatchSeen> {
+  const answers = await bookReturns({ db, returnFee }, toldBy(gateway.profile.name), drafts)
+  const refusals = answers.flatMap((answer, index) => {
+    const { ref = '' } = drafts[index] ?? {}
+    return answer.kind === 'refused' ? [{ ref, code: answer.refusal.code }] : []
+  })
+  // A refund of ours that may be the same has to end first. One that is, is booked as that.
+  const open = refusals.filter(({ code }) => code !== 'return_is_refund')
+  if (open.some(({ code }) => code === 'refund_in_doubt')) return said('put_off', open)
+  if (open.length > 0) return said('refused', open)
+  return said(answers.some(({ kind }) => kind === 'booked') ? 'booked' : 'nothing')
+}
+
+/** In whose name it is booked. */
+function toldBy(gateway: string): Operator {
+  const actor = `gateway ${gateway}`
+  return { actor, reason: 'The gateway told it.', requestId: 'watch', redriveId: null }
+}
+
+/**
+ * End claims: those that could not be written are returned. Throws where none could be.
+ */
+export async function endWatched(
+  { db }: Pick<WatchWorld, 'db'>,
+  ends: readonly WatchEnd[],
+): Promise<WatchEnd[]> {
+  const parts = await eachPart(db, ends, ({ paymentId }) => paymentId, endWatches)
+  if (parts.done.length === 0) whole(parts)
+  const failed = new Set(parts.failed.map(({ shard }) => shard))
+  return ends.filter(({ paymentId }) => failed.has(db.of(paymentId)))
+}

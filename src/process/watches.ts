@@ -1,0 +1,86 @@
+import { systemClock } from '../adapters/clock.ts'
+import {
+  claimWatched,
+  endWatched,
+  watch,
+  type WatchClaim,
+  type WatchSeen,
+  type WatchWorld,
+} from '../charging/watch.ts'
+import { openSettler } from '../queue/settler.ts'
+import type { WatchEnd } from '../queue/watches-store.ts'
+import { startWorker, type Worker } from '../queue/worker.ts'
+import { together } from '../queue/workers.ts'
+import type { OpenGateway } from './gateway.ts'
+import { lastWordsMs } from './settlements.ts'
+import type { Process, Roles } from './shared.ts'
+
+/** How often due watches are looked for, in milliseconds: none of them is in a hurry. */
+const POLL_MS = 5_000
+/** Of the room of a gateway this part is for looks at final payments. */
+const SHARE = 8
+
+/**
+ * Look at final payments again, in loops of their own: however many there are, they take no room
+ * from charges. Not through the breakers, to which a look says nothing of whether charges work.
+ */
+export function openWatches(
+  shared: Process,
+  { worker }: Roles,
+  gateways: readonly OpenGateway[],
+): Pick<Worker, 'wake'> {
+  const asked = gateways.filter(({ gateway }) => worker && gateway.profile.lookup !== 'none')
+  const loops = together(
+    new Map(asked.map((gateway) => [gateway.config.name, openLoop(shared, gateway)] as const)),
+  )
+  shared.stops.push(() => loops.stop())
+  return loops
+}
+
+function openLoop(shared: Process, { config: own, driver }: OpenGateway): Worker {
+  const { config, db, log, metrics } = shared
+  const world: WatchWorld = {
+    db,
+    gateway: driver,
+    returnFee: config.returnFee,
+    leaseMs: config.leaseMs,
+    onWatched(seen) {
+      metrics.watched(own.name, seen.what)
+      report(log, own.name, seen)
+    },
+  }
+  const concurrency = Math.ceil(own.concurrency / SHARE)
+  return startWorker<WatchClaim, WatchEnd>({
+    claim: (limit) => claimWatched(world, limit),
+    handle: (claimed, signal) => watch(world, claimed, signal),
+    settler: openSettler<WatchEnd>({
+      settle: (ends) => endWatched(world, ends),
+      clock: systemClock,
+      batchMax: config.workerBatch,
+      keyOf: ({ paymentId }) => paymentId,
+      faultyMsMax: config.leaseMs,
+      onError: (err) => log.warn({ err }, 'what was looked at could not be written'),
+      // Their claims end by themselves, and they are looked at again.
+      onGivenUp: (ends, err) => log.warn({ err, count: ends.length }, 'looked at in vain'),
+    }),
+    admitted: (wanted) => (shared.serving ? wanted : 0),
+    clock: systemClock,
+    concurrency: () => concurrency,
+    batchMax: config.workerBatch,
+    pollMs: Math.max(POLL_MS, config.workerPollIntervalMs),
+    stopMsMax: lastWordsMs(config),
+    onError: (error, what) => log.error({ err: error }, `the watch could not ${what}`),
+  })
+}
+
+/** What is booked is said once; what contradicts the books each time it is seen. */
+function report(log: Process['log'], gateway: string, seen: WatchSeen): void {
+  const { paymentId, what, refusals } = seen
+  const about = { gateway, payment: Number(paymentId) }
+  if (what === 'booked') log.info(about, 'what came back of a payment is booked')
+  if (what !== 'refused') return
+  log.error(
+    { ...about, refusals },
+    'the gateway says that something came back which the books cannot hold: look at the payment',
+  )
+}

@@ -1,0 +1,171 @@
+import { columns } from '../domain/columns.ts'
+import type { CarriedType, Route } from '../domain/payment.ts'
+import { typeOf } from '../domain/payment.ts'
+import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
+
+/** A final payment that is to be looked at, claimed. */
+export interface ClaimedWatch {
+  readonly paymentId: bigint
+  /** The number of this claim; only the newest claim may end it. */
+  readonly fence: bigint
+  /** On the database's clock. */
+  readonly claimedAt: Date
+}
+
+/** A payment is not looked at more often than this because of notices. */
+const NOTICES_APART = `interval '10 seconds'`
+
+/** Numbers of claims rise from here, so that they are never those of an earlier row. */
+const FIRST_FENCE = '(extract(epoch from clock.time) * 1000)::bigint'
+
+/** A payment that has ended well, and when it is looked at first. */
+export interface Watched {
+  readonly paymentId: bigint
+  readonly gateway: string
+  readonly delayMs: number
+}
+
+const WATCHED = columns<Watched>({ paymentId: 'bigint', gateway: 'text', delayMs: 'bigint' })
+
+/** Look at payments later. One that a notice came about meanwhile is looked at sooner already. */
+const INSERT: Statement<never> = {
+  name: 'watches_insert',
+  ...timed`
+  with ${CLOCK}
+  insert into payment_watches (shard, payment_id, gateway, run_at, fence)
+  select
+    $1::int, payment_id, gateway, clock.time + delay_ms * interval '1 millisecond', ${FIRST_FENCE}
+  from clock, ${WATCHED.unnest('input', 3)}
+  on conflict (shard, payment_id) do nothing`,
+}
+
+/**
+ * Look at a payment because its gateway sent a notice: at once, or when the last look is long
+ * enough ago. Only one that ended well, of this type and gateway: whoever names another has it not
+ * even written down. While a claim holds it, `noticed` keeps the notice for the end of the claim.
+ */
+const NOTICE: Statement<{ paymentId: bigint }> = {
+  name: 'watches_notice',
+  ...timed`
+  with ${CLOCK}
+  insert into payment_watches as watch (shard, payment_id, gateway, run_at, fence)
+  select $1::int, payment.id, $4, clock.time, ${FIRST_FENCE}
+  from clock
+  cross join payments payment
+  where payment.shard = $1 and payment.id = $3 and payment.status = 'success'
+    and payment.type = $5 and coalesce(payment.gateway, 'http') = $4
+  on conflict (shard, payment_id) do update
+  set
+    looked = false,
+    noticed = watch.leased,
+    run_at = case
+      when watch.leased then watch.run_at
+      else least(watch.run_at, greatest(excluded.run_at, watch.asked_at + ${NOTICES_APART}))
+    end
+  where case
+    when watch.leased then not watch.noticed
+    else watch.looked
+      or watch.run_at > greatest(excluded.run_at, watch.asked_at + ${NOTICES_APART})
+  end
+  returning payment_id as "paymentId"`,
+}
+
+/**
+ * Claim up to `$3` due payments of a gateway, as tasks are claimed: `run_at` moves to the end of
+ * the lease of `$4` milliseconds, and `fence` rises. What was only kept to hold off notices goes.
+ */
+const CLAIM: Statement<ClaimedWatch> = {
+  name: 'watches_claim',
+  ...timed`
+  with ${CLOCK}, wanted as materialized (
+    select payment_id, looked
+    from payment_watches
+    where shard = $1 and gateway = $5 and run_at <= (select time from clock)
+    order by run_at
+    limit $3
+    for update skip locked
+  ), forgotten as (
+    delete from payment_watches
+    where shard = $1
+      and payment_id = any (array(select payment_id from wanted where looked))
+  )
+  update payment_watches watch
+  set
+    run_at = clock.time + $4::int * interval '1 millisecond',
+    fence = watch.fence + 1,
+    leased = true,
+    noticed = false,
+    asked_at = clock.time
+  from clock
+  where watch.shard = $1
+    and watch.payment_id = any (array(select payment_id from wanted where not looked))
+  returning watch.payment_id as "paymentId", watch.fence, clock.time as "claimedAt"`,
+}
+
+/** How the claim of a watch ends. */
+export interface WatchEnd {
+  readonly paymentId: bigint
+  readonly fence: bigint
+  /** When it is looked at next, in milliseconds; null: never. */
+  readonly delayMs: number | null
+}
+
+const ENDS = columns<WatchEnd>({ paymentId: 'bigint', fence: 'bigint', delayMs: 'bigint' })
+
+const LATER = `clock.time + input.delay_ms * interval '1 millisecond'`
+const APART = `watch.asked_at + ${NOTICES_APART}`
+
+/**
+ * End claims that are still the newest of their payment. A notice that came meanwhile has it looked
+ * at again; one of which nothing more is asked stays for a moment, to hold off the next notice.
+ */
+const END: Statement<never> = {
+  name: 'watches_end',
+  ...timed`
+  with ${CLOCK}
+  update payment_watches watch
+  set
+    leased = false,
+    noticed = false,
+    looked = input.delay_ms is null and not watch.noticed,
+    run_at = case
+      when input.delay_ms is null then greatest(clock.time, ${APART})
+      when watch.noticed then least(${LATER}, greatest(clock.time, ${APART}))
+      else ${LATER}
+    end
+  from clock, ${ENDS.unnest('input', 3)}
+  where watch.shard = $1 and watch.payment_id = input.payment_id
+    and watch.leased and watch.fence = input.fence`,
+}
+
+/** Look at payments that have just ended well, each after its delay. */
+export function insertWatches(tx: Tx, watched: readonly Watched[]): void {
+  if (watched.length > 0) tx.write(INSERT, WATCHED.of(watched))
+}
+
+/** Have a payment of this route looked at; false: there is none, or it is to be looked at soon. */
+export async function watchNoticed(
+  shard: Runner,
+  paymentId: bigint,
+  { gateway, operation }: Route,
+): Promise<boolean> {
+  const type: CarriedType = typeOf(operation)
+  if (type === 'refund') return false
+  const rows = await shard.run(NOTICE, [paymentId, gateway, type])
+  return rows.length > 0
+}
+
+/** Claim up to `limit` due watches of a gateway for `leaseMs`. Committed when it returns. */
+export function claimWatches(
+  shard: Runner,
+  gateway: string,
+  limit: number,
+  leaseMs: number,
+): Promise<ClaimedWatch[]> {
+  return shard.run(CLAIM, [limit, leaseMs, gateway])
+}
+
+/** End claims of watches. Repeating it changes nothing. */
+export async function endWatches(shard: Runner, ends: readonly WatchEnd[]): Promise<void> {
+  if (ends.length > 0) await shard.run(END, ENDS.of(ends))
+}
