@@ -21,28 +21,39 @@ export function countAccepted(source: string): string {
   )`
 }
 
-/** How many final payments are in each class of latencies. */
-const LATENCIES = Array.from(
-  { length: LATENCY_CLASSES },
-  (_, at) => `count(*) filter (where ended.class = ${at})`,
-).join(', ')
+/** How many of the payments in `part` ended in each way. */
+const ENDS = ['success', 'failed', 'unknown'].map((status) => sumOf(`status = '${status}'`))
 
-/** Count what a statement finished, which its `finished` returns: by gateway and currency. */
+/** How many of the payments in `part` are in each class of latencies. */
+const LATENCIES = Array.from({ length: LATENCY_CLASSES }, (_, at) => sumOf(`class = ${at}`))
+
+/** How many of the payments in `part` are as wanted. */
+function sumOf(wanted: string): string {
+  return `coalesce(sum(payments) filter (where ${wanted}), 0)`
+}
+
+/**
+ * Count what a statement finished, which its `finished` returns: by gateway and currency. Payments
+ * are first grouped by all that is told of them, so that each is looked at once, and then the few
+ * groups. Intervals are compared as such: as numbers they cost three times as much.
+ */
 export const COUNT_FINISHED = `counted as (
     insert into payment_counts
       (shard, minute, gateway, currency, succeeded, failed, in_doubt, amount, latency)
     select
       $1::int, ${MINUTE}, coalesce(gateway, '${GATEWAY}'), currency,
-      count(*) filter (where status = 'success'), count(*) filter (where status = 'failed'),
-      count(*) filter (where status = 'unknown'),
-      coalesce(sum(amount) filter (where status = 'success'), 0), array[${LATENCIES}]
-    from clock, finished
-    cross join lateral (
+      ${ENDS.join(', ')},
+      coalesce(sum(amount) filter (where status = 'success'), 0), array[${LATENCIES.join(', ')}]
+    from clock, (
       select
+        gateway, currency, status,
         width_bucket(
-          extract(epoch from finished.finished_at - finished.created_at) * 1000,
-          array[${LATENCY_BOUNDS_MS.join(', ')}]::numeric[]
-        ) as class
-    ) ended
+          finished_at - created_at,
+          array[${LATENCY_BOUNDS_MS.map((ms) => `'${ms} ms'`).join(', ')}]::interval[]
+        ) as class,
+        count(*) as payments, sum(amount) as amount
+      from finished
+      group by gateway, currency, status, class
+    ) part
     group by time, gateway, currency
   )`
