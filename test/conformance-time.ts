@@ -37,6 +37,7 @@ function repeatsAt(gateway: Gateway, ageMs: number): boolean {
 
 /** What any driver keeps to as time goes by. */
 export function overTime(conform: Conform): void {
+  comesBackByItself(conform)
   conform('as long as a charge in doubt is sent again, its key is honoured', async (made, t) => {
     const { gateway, clock, behave, charge } = made
     if (gateway.profile.repeats !== 'first_answer') return t.skip('not promised')
@@ -91,6 +92,51 @@ export function overTime(conform: Conform): void {
       assert.equal(made.charged(charge.paymentId), 1)
     },
   )
+}
+
+/** What does not come back by itself is no return: refunds that we asked for. */
+function comesBackByItself(conform: Conform): void {
+  conform(
+    'a look at a final payment tells each return under its own reference, and no refund of ours',
+    async (made, t) => {
+      const { gateway, charge, comesBack } = made
+      if (comesBack === undefined) return t.skip('nothing comes back by itself')
+      const done = await gateway.execute(charge)
+      assert(done.outcome.kind === 'success')
+      const { gatewayRef } = done.outcome
+      const watched = { ...charge, gatewayRef, watched: true } as const
+      assert.deepEqual(await returnsOf(gateway, watched), [])
+      const parent = { paymentId: charge.paymentId, gatewayRef }
+      const about = { ...charge, kind: 'refund', key: 'refund-of-ours', parent } as const
+      const refund = { ...about, paymentId: charge.paymentId + 1n, amount: 100n, commission: 0n }
+      assert.equal((await gateway.execute(refund)).outcome.kind, 'success')
+      assert.deepEqual(await returnsOf(gateway, watched), [])
+      await comesBack(gatewayRef ?? '', 50n)
+      await comesBack(gatewayRef ?? '', 7_000n)
+      const told = await returnsOf(gateway, watched)
+      assert.deepEqual(
+        told.map(({ amount }) => amount),
+        [50n, 7_000n],
+        'the oldest first',
+      )
+      assert.equal(new Set(told.map(({ ref }) => ref)).size, 2)
+      assert.deepEqual(await returnsOf(gateway, watched), told, 'the same, however often')
+      assert.equal(made.charged(charge.paymentId), 1)
+    },
+  )
+
+  conform('a look at a final payment that gets no answer tells nothing', async (made, t) => {
+    const { dead, charge, ref } = made
+    if (dead.profile.lookup === 'none') return t.skip('it cannot be asked')
+    const { outcome } = await dead.lookup({ ...charge, gatewayRef: ref, watched: true })
+    assert.equal(outcome.kind, 'no_answer')
+  })
+}
+
+async function returnsOf(gateway: Gateway, watched: GatewayOperation) {
+  const { outcome } = await gateway.lookup(watched)
+  assert(outcome.kind === 'success', outcome.kind)
+  return outcome.returns ?? []
 }
 
 /** What a lookup tells that went back of a success. */

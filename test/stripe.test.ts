@@ -160,6 +160,63 @@ test('a lookup tells what was refunded of a charge, and what came back of a payo
   )
 })
 
+test('a look at a payment tells its disputes, and what was won of them', async (t) => {
+  const { driver, stripeUrl } = await made(t)
+  const { outcome } = await driver.execute(DEPOSIT)
+  assert.ok(outcome.kind === 'success')
+  const intent = outcome.gatewayRef ?? ''
+  const helper = async (path: string, fields: Record<string, string>) => {
+    const headers = { authorization: `Bearer ${SECRET_KEY}` }
+    const body = new URLSearchParams(fields)
+    const url = `${stripeUrl}/v1/test_helpers/${path}`
+    const answer = await fetch(url, { method: 'POST', headers, body })
+    assert.equal(answer.status, 200)
+    return ((await answer.json()) as { id: string }).id
+  }
+  const watched = { ...DEPOSIT, gatewayRef: intent, watched: true } as const
+  const told = async () => {
+    const found = (await driver.lookup(watched)).outcome
+    assert.ok(found.kind === 'success')
+    return found.returns?.map(({ ref, amount, kind }) => [ref, amount, kind])
+  }
+  const first = await helper(`payment_intents/${intent}/dispute`, { amount: '5000' })
+  const second = await helper(`payment_intents/${intent}/dispute`, { amount: '100' })
+  const open = [
+    [first, 5_000n, 'charged_back'],
+    [second, 100n, 'charged_back'],
+  ]
+  assert.deepEqual(await told(), open)
+  await helper(`disputes/${first}/answer`, { answer: 'won' })
+  await helper(`disputes/${second}/answer`, { answer: 'lost' })
+  const [taken, other] = open
+  assert.deepEqual(await told(), [taken, [`${first}:won`, 5_000n, 'dispute_won'], other])
+  // Nobody asks for it where the payment is not final.
+  const plain = (await driver.lookup({ ...DEPOSIT, gatewayRef: intent })).outcome
+  assert.ok(plain.kind === 'success' && plain.returns === undefined)
+})
+
+test('where a list of what came back cannot be read, a look tells nothing', async (t) => {
+  const intent = {
+    id: 'pi_1',
+    object: 'payment_intent',
+    status: 'succeeded',
+    amount: 20_050,
+    currency: 'usd',
+    metadata: { payments_payment_id: '7', payments_key: 'key_1' },
+  }
+  const list = { object: 'list', data: [], has_more: false }
+  for (const broken of ['refunds', 'disputes']) {
+    const { url } = await peer(t, (socket, request) => {
+      if (request.includes(`/v1/${broken}`)) return void socket.write(http(500, '{"error":{}}'))
+      const body = request.includes('/v1/payment_intents') ? intent : list
+      socket.write(http(200, JSON.stringify(body)))
+    })
+    const watched = { ...DEPOSIT, gatewayRef: 'pi_1', watched: true } as const
+    const { outcome } = await stripeDriver(t, url, { connections: 1 }).lookup(watched)
+    assert.deepEqual(outcome, { kind: 'no_answer', reason: 'http_500' }, broken)
+  }
+})
+
 test('everything that was executed is listed, over all pages, and nothing of others', async (t) => {
   const { driver, stripe, stripeUrl } = await made(t)
   for (let n = 1; n <= 120; n += 1) {

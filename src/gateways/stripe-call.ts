@@ -134,6 +134,18 @@ export function listCall(access: StripeAccess, what: string, after: string | nul
   return getCall(access, `/v1/${what}`, [['limit', '100'], ...more])
 }
 
+/** The call for what was refunded or disputed of a payment intent, newest first. */
+export function backCall(
+  access: StripeAccess,
+  what: 'refunds' | 'disputes',
+  intent: string,
+): HttpCall {
+  return getCall(access, `/v1/${what}`, [
+    ['payment_intent', intent],
+    ['limit', '100'],
+  ])
+}
+
 function idIn(ref: string): string {
   return encodeURIComponent(ref)
 }

@@ -26,7 +26,7 @@ export function stripeCharges(url: string, secretKey: string): ListCharges {
   return listsInTurn({ name: 'Stripe', url }, LISTS, async ({ client, root }, list, after) => {
     const call = listCall({ root, secretKey }, list.what, after)
     const exchange = await client.exchange({ ...call, bytesMax: PAGE_BYTES_MAX })
-    const page = readPage(exchange)
+    const page = pageIn(exchange)
     if (page === null) return whyNoPage(exchange)
     const { rows, more } = page
     const charges = rows.flatMap((row) => chargeOf(row, list.type))
@@ -35,7 +35,7 @@ export function stripeCharges(url: string, secretKey: string): ListCharges {
 }
 
 /** The objects of a page, and whether others follow. */
-function readPage(exchange: Exchange) {
+export function pageIn(exchange: Exchange) {
   const page = exchange.kind === 'reply' && exchange.status === 200 ? exchange.body : null
   const { data, has_more: more } = (page === null ? null : objectOf(page)) ?? {}
   if (!Array.isArray(data) || typeof more !== 'boolean' || (more && data.length === 0)) return null

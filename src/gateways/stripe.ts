@@ -11,6 +11,7 @@ import {
   type Asked,
   type StripeAccess,
 } from './stripe-call.ts'
+import { stripeBack } from './stripe-back.ts'
 import { wordFor } from './stripe-declines.ts'
 import { readStripeNotice } from './stripe-notice.ts'
 import type { StripeWord } from './stripe-objects.ts'
@@ -52,7 +53,14 @@ export function stripeGateway(options: StripeOptions): Gateway {
     const wanted = lookupCall(access, operation)
     if (!wanted.ok) return unasked({ kind: 'no_answer', reason: wanted.reason })
     const seen = await ask(wanted.call, operation, signal)
-    return { ...seen.evidence, outcome: lookupOutcome(seen, clock) }
+    const outcome = lookupOutcome(seen, clock)
+    if (operation.watched !== true || operation.kind !== 'charge') {
+      return { ...seen.evidence, outcome }
+    }
+    const listed = (call: HttpCall) => {
+      return client.exchange({ ...placed(call, operation), bytesMax: LOOKUP_BYTES_MAX }, signal)
+    }
+    return { ...seen.evidence, outcome: await withBack(outcome, operation, access, listed) }
   }
   return {
     profile: options.profile,
@@ -76,6 +84,20 @@ export function stripeGateway(options: StripeOptions): Gateway {
       readStripeNotice(raw, { secrets: noticeSecrets, ageMsMax: noticeAgeMsMax }, clock.now()),
     close: () => client.close(),
   }
+}
+
+/** The same with what came back of it; where that cannot be told, nothing is. */
+async function withBack(
+  outcome: LookupOutcome,
+  operation: GatewayOperation,
+  access: StripeAccess,
+  listed: Parameters<typeof stripeBack>[0],
+): Promise<LookupOutcome> {
+  if (outcome.kind !== 'success' || outcome.gatewayRef === null) return outcome
+  const returns = await stripeBack(listed, access, operation, outcome.gatewayRef)
+  return typeof returns === 'string'
+    ? { kind: 'no_answer', reason: returns }
+    : { ...outcome, returns }
 }
 
 /** What is to be ended: its reference, and what is known of it if it goes no further. */

@@ -1,12 +1,12 @@
 import type { GatewayOperation } from '../domain/gateway.ts'
-import type { LookupOutcome } from '../domain/outcome.ts'
+import type { CameBack, LookupOutcome } from '../domain/outcome.ts'
 import { typeOf, type Operation } from '../domain/payment.ts'
 import type { Clock, Evidence, GatewayCharge, ListCharges } from '../ports.ts'
 import { oursIn } from './driver.ts'
 import { listsInTurn, PAGE_MS_MAX, whyNoPage, type Pages } from './driver-lists.ts'
 import type { Exchange, HttpCall } from './http-exchange.ts'
-import { fieldsIn, objectOf, type Fields } from './http-reply.ts'
-import { OURS, readFields, type YookassaBody } from './yookassa-reply.ts'
+import { fieldsIn, minorUnits, objectOf, type Fields } from './http-reply.ts'
+import { OURS, readFields, refOf, type YookassaBody } from './yookassa-reply.ts'
 import { headersOf, PATHS, type Shop } from './yookassa-request.ts'
 
 /** What YooKassa lists at most on one page, and how long such a page may be, in bytes. */
@@ -60,6 +60,37 @@ export async function findListed(
     if (cursor === null) return { ...last, body: null, outcome: { kind: 'not_found' } }
   }
   return { ...last, body: null, outcome: noAnswer('list_too_long') }
+}
+
+/**
+ * The refunds of a payment that were not made by us, oldest first; a text says why they cannot be
+ * told.
+ */
+export async function refundedThere(
+  listing: Listing,
+  { exponent, currency }: Pick<GatewayOperation, 'exponent' | 'currency'>,
+  ref: string,
+  { msMax, signal }: { readonly msMax: number; readonly signal?: AbortSignal | undefined },
+): Promise<readonly CameBack[] | string> {
+  const back: CameBack[] = []
+  let cursor: string | null = null
+  for (let pages = 0; pages < PAGES_MAX; pages += 1) {
+    const asked: PageAsked = { kind: 'refund', query: [['payment_id', ref]], cursor, msMax }
+    const page = readPage(await pageOf(listing, asked, signal))
+    if (typeof page === 'string') return page
+    for (const { id, status, amount, metadata, created_at: at } of page.items) {
+      const { value, currency: code } = fieldsIn(amount)
+      const [own, minor] = [refOf(id), minorUnits(value, exponent)]
+      const ours = oursIn(metadata, OURS) !== null
+      if (ours || status !== 'succeeded' || own === null || !minor || code !== currency) continue
+      const madeMs = typeof at === 'string' ? Date.parse(at) : NaN
+      const when = Number.isNaN(madeMs) ? null : new Date(madeMs)
+      back.push({ ref: own, amount: minor, kind: 'refunded_there', at: when })
+    }
+    cursor = page.cursor
+    if (cursor === null) return back.toReversed()
+  }
+  return 'list_too_long'
 }
 
 const OUR_SHAPES = { succeeded: true, canceled: true, pending: true }

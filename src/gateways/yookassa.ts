@@ -4,7 +4,7 @@ import type { Clock, Evidence, Gateway } from '../ports.ts'
 import { declined, placed, placeOf, unanswered, unasked } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall } from './http-exchange.ts'
 import { clamp, retryAfterOf } from './retry-after.ts'
-import { findListed } from './yookassa-list.ts'
+import { findListed, refundedThere } from './yookassa-list.ts'
 import { isTrusted, readYookassaNotice } from './yookassa-notice.ts'
 import {
   readYookassa,
@@ -73,7 +73,14 @@ export function yookassaGateway(options: YookassaOptions): Gateway {
     }
     const path = `${root}${PATHS[operation.kind]}/${ref}`
     const call: HttpCall = { method: 'GET', path, headers: [...headers], body: null }
-    return lookedUp(await ask(call, operation, signal), asking, ref)
+    const seen = lookedUp(await ask(call, operation, signal), asking, ref)
+    if (operation.watched !== true || operation.kind !== 'charge') return seen
+    if (seen.outcome.kind !== 'success') return seen
+    const limits = { msMax: timeoutMs, signal }
+    const returns = await refundedThere({ client, root, headers }, operation, ref, limits)
+    return typeof returns === 'string'
+      ? { ...seen, outcome: { kind: 'no_answer', reason: returns } }
+      : { ...seen, outcome: { ...seen.outcome, returns } }
   }
   return {
     profile,

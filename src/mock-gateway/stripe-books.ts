@@ -1,6 +1,13 @@
 import type { Clock } from '../ports.ts'
 import { EFFECTS, type Effect } from './replies.ts'
-import { listBody, type Answer, type Intent, type Refund, type Transfer } from './stripe-objects.ts'
+import {
+  listBody,
+  type Answer,
+  type Dispute,
+  type Intent,
+  type Refund,
+  type Transfer,
+} from './stripe-objects.ts'
 import type { Form } from './stripe-form.ts'
 
 /** What an operation at Stripe is carried out on. */
@@ -9,6 +16,7 @@ export interface StripeBooks {
   readonly intents: Map<string, Intent>
   readonly refunds: Map<string, Refund>
   readonly transfers: Map<string, Transfer>
+  readonly disputes: Map<string, Dispute>
   count: number
 }
 
@@ -23,7 +31,8 @@ export interface Doing {
 export const PLAINLY: Doing = { does: EFFECTS.none.does, lateMs: 0 }
 
 export function stripeBooks(clock: Clock): StripeBooks {
-  return { clock, intents: new Map(), refunds: new Map(), transfers: new Map(), count: 0 }
+  const empty = { refunds: new Map(), transfers: new Map(), disputes: new Map() }
+  return { clock, intents: new Map(), ...empty, count: 0 }
 }
 
 /** The next number, and the id that is made of it. */

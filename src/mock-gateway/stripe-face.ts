@@ -11,6 +11,7 @@ import {
 import type { Reply } from './replies.ts'
 import { PLAINLY, stripeBooks, type Doing, type StripeBooks } from './stripe-books.ts'
 import { readForm, type Form } from './stripe-form.ts'
+import { disputeIntent, endDispute, listDisputes } from './stripe-disputes.ts'
 import {
   checkGiving,
   createRefund,
@@ -215,6 +216,17 @@ const ROUTES: readonly (readonly [
     /^refunds$/,
     ({ books, form }, doing) => createRefund(books, form, doing),
     (form) => checkGiving('refund', form),
+  ],
+  ['GET', /^disputes$/, ({ books, form }) => listDisputes(books, form)],
+  [
+    'POST',
+    /^test_helpers\/payment_intents\/(\w+)\/dispute$/,
+    ({ books, form, id }) => disputeIntent(books, id, form),
+  ],
+  [
+    'POST',
+    /^test_helpers\/disputes\/(\w+)\/answer$/,
+    ({ books, form, id }) => endDispute(books, id, form),
   ],
   ['GET', /^refunds$/, ({ books, form }) => listRefunds(books, form)],
   ['GET', /^refunds\/(\w+)$/, ({ books, id }) => retrieveRefund(books, id)],

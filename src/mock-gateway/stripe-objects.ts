@@ -59,6 +59,16 @@ interface Reversal {
   readonly createdMs: number
 }
 
+/** A payer who wants money back by way of the bank. */
+export interface Dispute {
+  readonly id: string
+  readonly intent: string
+  readonly amount: number
+  readonly currency: string
+  readonly createdMs: number
+  readonly status: 'needs_response' | 'won' | 'lost'
+}
+
 /** An answer before it goes out. */
 export interface Answer {
   readonly status: number
@@ -175,6 +185,22 @@ export function refundBody({ id, amount, currency, metadata, ...refund }: Refund
     metadata,
     payment_intent: refund.intent,
     status: refund.state.status,
+  }
+}
+
+export function disputeBody({ id, intent, amount, currency, ...dispute }: Dispute): object {
+  return {
+    id,
+    object: 'dispute',
+    amount,
+    charge: intent.replace('pi_', 'ch_'),
+    created: seconds(dispute.createdMs),
+    currency,
+    livemode: false,
+    metadata: {},
+    payment_intent: intent,
+    reason: 'general',
+    status: dispute.status,
   }
 }
 

@@ -1,0 +1,65 @@
+import type { GatewayOperation } from '../domain/gateway.ts'
+import type { CameBack } from '../domain/outcome.ts'
+import { oursIn } from './driver.ts'
+import { whyNoPage } from './driver-lists.ts'
+import type { Exchange, HttpCall } from './http-exchange.ts'
+import type { Fields } from './http-reply.ts'
+import { fromStripe } from './stripe-amount.ts'
+import { backCall, OURS, type StripeAccess } from './stripe-call.ts'
+import { pageIn } from './stripe-list.ts'
+
+/** Disputes for which Stripe takes the money: others are questions, or over before they began. */
+const TAKEN: ReadonlySet<unknown> = new Set(['needs_response', 'under_review', 'lost', 'won'])
+
+/**
+ * What came back of a payment intent: refunds that were not made by us, disputes, and the money of
+ * those that were won. Of each all on one page; a text says why it cannot be told.
+ */
+export async function stripeBack(
+  exchange: (call: HttpCall) => Promise<Exchange>,
+  access: StripeAccess,
+  operation: GatewayOperation,
+  intent: string,
+): Promise<readonly CameBack[] | string> {
+  const back: CameBack[] = []
+  for (const [what, read] of LISTS) {
+    const seen = await exchange(backCall(access, what, intent))
+    const page = pageIn(seen)
+    if (page === null) return whyNoPage(seen)
+    if (page.more) return 'list_too_long'
+    // The oldest first: what is won was taken before.
+    back.push(...page.rows.toReversed().flatMap((row) => read(row, operation)))
+  }
+  return back
+}
+
+type Read = (row: Fields, operation: GatewayOperation) => CameBack[]
+
+const LISTS: readonly (readonly [what: 'refunds' | 'disputes', read: Read])[] = [
+  ['refunds', refundIn],
+  ['disputes', disputeIn],
+]
+
+function refundIn(row: Fields, operation: GatewayOperation): CameBack[] {
+  if (row['status'] !== 'succeeded' || oursIn(row['metadata'], OURS) !== null) return []
+  return named(row, operation).map((one) => ({ ...one, kind: 'refunded_there' as const }))
+}
+
+function disputeIn(row: Fields, operation: GatewayOperation): CameBack[] {
+  if (!TAKEN.has(row['status'])) return []
+  return named(row, operation).flatMap((one): CameBack[] => {
+    const taken = { ...one, kind: 'charged_back' } as const
+    if (row['status'] !== 'won') return [taken]
+    return [taken, { ...one, ref: `${one.ref}:won`, kind: 'dispute_won' }]
+  })
+}
+
+/** What of an object is told of every return; nothing where it is not whole. */
+function named(row: Fields, operation: GatewayOperation): Omit<CameBack, 'kind'>[] {
+  const { id, amount: units, currency, created } = row
+  const amount = fromStripe(units, operation)
+  const whole = typeof id === 'string' && /^[\x21-\x7e]{1,100}$/.test(id)
+  if (!whole || amount === null || amount <= 0n) return []
+  if (currency !== operation.currency.toLowerCase()) return []
+  return [{ ref: id, amount, at: typeof created === 'number' ? new Date(created * 1_000) : null }]
+}
