@@ -195,6 +195,12 @@ export interface SpanStart {
   readonly attributes?: SpanAttributes
 }
 
+/**
+ * Begin a batch, with a link to each trace that has a part in it, and get what ends it. One span,
+ * and none where none of the traces is kept.
+ */
+export type BatchSpan = (name: string, traceparents: readonly string[]) => () => void
+
 /** Where spans go. There is none unless tracing is on. */
 export interface Tracer {
   /** Begin a span; null: its trace is not kept. */

@@ -143,6 +143,7 @@ test('steps are taken one after the other under a lease, the one that waits long
     startedBy: 'joe',
     reason: 'again',
     requestId: 'r2',
+    traceparent: null,
     begunAt: world.clock.now(),
   })
   assert.equal(await beginStep(global, first, LEASE_MS), null)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import * as fs from 'node:fs/promises'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -22,17 +23,21 @@ const CALLER = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b716
 const NO_FEES = { bps: 0, mins: new Map() }
 const TRACEPARENT = `00-${CALLER.traceId}-${CALLER.spanId}-01`
 
-/** A gateway that executes whatever it is asked, and keeps what it was sent. */
+/** What the gateway says to whatever it is asked. */
+type Mood = 'success' | 'declined' | 'silent'
+
+/** A gateway that says one thing to whatever it is asked, and keeps what it was sent. */
 async function gateway(t: TestContext) {
   const calls: { readonly path: string; readonly headers: IncomingHttpHeaders }[] = []
+  let mood: Mood = 'success'
   const server = createServer((request, response) => {
-    const parts: Buffer[] = []
-    request.on('data', (part: Buffer) => parts.push(part))
-    request.on('end', () => {
-      calls.push({ path: request.url ?? '', headers: request.headers })
-      const key = request.headers['idempotency-key']
-      const body = { status: 'success', gateway_ref: 'ch_1', idempotency_key: key }
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+    request.resume().on('end', () => {
+      const { url = '', headers } = request
+      calls.push({ path: url, headers })
+      const key = headers['idempotency-key'] ?? url.split('/').at(-1)
+      const said = { success: 200, declined: 402, silent: 500 }[mood]
+      const body = { status: mood, gateway_ref: 'ch_1', idempotency_key: key }
+      response.writeHead(said, { 'content-type': 'application/json' }).end(JSON.stringify(body))
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -41,7 +46,7 @@ async function gateway(t: TestContext) {
     server.close()
   })
   const { port } = server.address() as AddressInfo
-  return { url: `http://127.0.0.1:${port}`, calls }
+  return { url: `http://127.0.0.1:${port}`, calls, say: (now: Mood) => void (mood = now) }
 }
 
 /** An API and a worker of their own, a gateway, and somebody who takes webhooks. */
@@ -139,6 +144,25 @@ test('one payment is one trace: from its caller over API and worker to gateway a
   })
 })
 
+/** The official definitions of OTLP read what a collector got as it was read here. */
+async function readsTheSame(
+  t: TestContext,
+  bodies: readonly string[],
+  all: readonly ArrivedSpan[],
+) {
+  await t.test('as the official definitions of OTLP read it', SKIP, async () => {
+    const file = join(process.env['TEST_FOLDER'] ?? tmpdir(), `${randomUUID()}.jsonl`)
+    await fs.writeFile(file, bodies.join('\n'))
+    const decoded = (await runClient('otlp_decode.py', file)) as Record<string, unknown>[]
+    assert.deepEqual(
+      decoded.map(({ name, trace, span, parent, links }) => [name, trace, span, parent, links]),
+      all.map(({ name, traceId, spanId, parentSpanId = '', links }) => {
+        return [name, traceId, spanId, parentSpanId, links.map((link) => link.spanId)]
+      }),
+    )
+  })
+}
+
 const SKIP = { skip: skipWithout('opentelemetry.proto') }
 
 test('every way to ask for a payment is traced, and a replay makes no second trace', async (t) => {
@@ -158,6 +182,121 @@ test('every way to ask for a payment is traced, and a replay makes no second tra
   assert.deepEqual(traces('gateway execute charge').toSorted(), [first, batch, batch].toSorted())
   assert.deepEqual(traces('webhook deliver').toSorted(), [first, batch, batch].toSorted())
   assert.equal(charges.calls.length, 3)
+})
+
+/** A call that a request led to. */
+const callOf = (all: readonly ArrivedSpan[], name: string, parent: ArrivedSpan | undefined) =>
+  all.find((span) => span.name === name && span.parentSpanId === parent?.spanId)
+
+const CALLERS = ['a', 'b', 'c'].map((letter) => letter.repeat(32))
+const callerOf = (traceId = CALLER.traceId) => `00-${traceId}-${CALLER.spanId}-01`
+
+test('a refund is a trace of its own: its request, its batch, its gateway call and its webhook', async (t) => {
+  const { to, api, charges, hooks, pay, spans } = await tracedService(t)
+  await pay({}, { traceparent: TRACEPARENT })
+  await until('the deposit is told', () => Promise.resolve(hooks.received.length === 1))
+  const body = { amount: 50, reason: 'returned' }
+  const { body: refund } = await api.call('POST', '/payments/1/refunds', body, {
+    traceparent: callerOf(CALLERS[0]),
+  })
+  await until('the refund is told', () => Promise.resolve(hooks.received.length === 2))
+  const all = await spans()
+  const asked = named(all, 'POST /payments/{id}/refunds')
+  assert.equal(asked.traceId, CALLERS[0])
+  assert.equal(asked.attributes['http.response.status_code'], '202')
+  const called = callOf(all, 'gateway execute refund', asked)
+  assert.equal(called?.attributes['payments.payment_id'], String(refund['payment_id']))
+  assert.deepEqual(placeOf(charges.calls.at(-1)?.headers).slice(1, 3), [CALLERS[0], called?.spanId])
+  const told = callOf(all, 'webhook deliver', asked)
+  assert.deepEqual(placeOf(hooks.received[1]?.headers).slice(1, 3), [CALLERS[0], told?.spanId])
+  assert.deepEqual(linksOf(named(all, 'accept refunds')), [[CALLERS[0], asked.spanId]])
+  await readsTheSame(t, to.bodies, all)
+})
+
+const linksOf = ({ links }: ArrivedSpan) => links.map(({ traceId, spanId }) => [traceId, spanId])
+
+test('what a redrive sends belongs to who asked for it, one letter or a run of them', async (t) => {
+  const { to, api, charges, pay, spans } = await tracedService(t)
+  charges.say('declined')
+  for (const _ of [1, 2]) await pay({}, { traceparent: TRACEPARENT })
+  const letters = async () => (await api.call('GET', '/dlq?state=open')).body as unknown as Letter[]
+  await until('both have failed', async () => (await letters()).length === 2)
+  charges.say('success')
+  const [first, second] = (await letters()).toReversed()
+  const as = (caller: number) => ({ traceparent: callerOf(CALLERS[caller]) })
+  const reason = { reason: 'the card was replaced' }
+  const { body: one } = await api.call('POST', `/dlq/${first?.id}/redrive`, reason, as(1))
+  const filter = { filter: {}, dry_run: true }
+  const { body: plan } = await api.call('POST', '/dlq/redrive', filter)
+  const start = { snapshot: plan['snapshot'], ...reason }
+  await api.call('POST', '/dlq/redrive', start, as(2))
+  const made = [Number(one['new_payment_id']), Number(one['new_payment_id']) + 1]
+  for (const id of made) {
+    const ended = async () =>
+      (await api.call('GET', `/payments/${id}`)).body['status'] === 'success'
+    await until('it has been charged', ended)
+  }
+  const all = await spans()
+  const asked = all.find(({ traceId, kind }) => traceId === CALLERS[1] && kind === SERVER)
+  assert.equal(asked?.name, 'POST /dlq/{id}/redrive')
+  const run = all.find(({ traceId, kind }) => traceId === CALLERS[2] && kind === SERVER)
+  assert.equal(run?.name, 'POST /dlq/redrive')
+  const calls = [asked, run].map((span) => callOf(all, 'gateway execute charge', span))
+  assert.deepEqual(
+    calls.map((call) => Number(call?.attributes['payments.payment_id'])),
+    made,
+  )
+  assert.deepEqual(
+    charges.calls.slice(-2).map(({ headers }) => placeOf(headers).slice(1, 3)),
+    calls.map((call, at) => [CALLERS[at + 1], call?.spanId]),
+  )
+  const batches = all.filter(({ name }) => name === 'redrive').flatMap(linksOf)
+  assert.deepEqual(
+    batches,
+    [asked, run].map((span) => [span?.traceId, span?.spanId]),
+  )
+  assert.equal(second?.state, 'open')
+  await readsTheSame(t, to.bodies, all)
+})
+
+const SERVER = 2
+
+interface Letter {
+  readonly id: number
+  readonly state: string
+}
+
+test('a question out of turn belongs to who asks it, and its answer to the payment', async (t) => {
+  const once = { GATEWAY_MAX_ATTEMPTS: '1', GATEWAY_GIVE_UP_SECONDS: '0' }
+  const { to, api, charges, hooks, pay, spans } = await tracedService(t, once)
+  charges.say('silent')
+  await pay({}, { traceparent: callerOf(CALLERS[0]) })
+  const look = async (query = '', headers = {}) =>
+    (await api.call('GET', `/payments/1${query}`, undefined, headers)).body['status']
+  await until('nobody knows', async () => (await look()) === 'unknown')
+  charges.say('success')
+  const asking = { traceparent: callerOf(CALLERS[1]) }
+  await until('it is known', async () => (await look('?refresh=true', asking)) === 'success')
+  await until('the webhook has come', () => Promise.resolve(hooks.received.length === 1))
+  const all = await spans()
+  const answered = all.findLast(({ name }) => name === 'gateway lookup charge')
+  assert.equal(answered?.traceId, CALLERS[1])
+  const asked = all.find(({ spanId }) => spanId === answered?.parentSpanId)
+  assert.equal(asked?.name, 'GET /payments/{id}')
+  assert.deepEqual(
+    all
+      .filter(({ name }) => name === 'ask')
+      .flatMap(linksOf)
+      .at(-1),
+    [CALLERS[1], asked?.spanId],
+  )
+  assert.equal(named(all, 'webhook deliver').traceId, CALLERS[0])
+  const reads = all.filter(({ name }) => name === 'GET /payments/{id}')
+  assert.ok(
+    reads.every(({ traceId }) => traceId === CALLERS[1]),
+    'who only reads is not traced',
+  )
+  await readsTheSame(t, to.bodies, all)
 })
 
 test('what is not sampled leaves no span, no row and no header', async (t) => {

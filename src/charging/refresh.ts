@@ -18,14 +18,16 @@ const REFRESH_MS_MIN = 2_000
  * that curious clients neither use up its schedule nor fill its timeline. Null: there was nothing
  * to ask, or no need.
  *
- * What the gateway said is not lost when it cannot be written now: it goes to `keep`.
+ * What the gateway said is not lost when it cannot be written now: it goes to `keep`. With
+ * `traceparent` the calls belong to the trace of the request that asks.
  */
 export function refresh(
   world: ChargeWorld,
   id: bigint,
   keep: (settlement: Settlement) => void = () => undefined,
+  traceparent?: string,
 ): Promise<Settled | null> {
-  return ask(world, id, { intervalMs: REFRESH_MS_MIN }, keep)
+  return ask(world, id, { intervalMs: REFRESH_MS_MIN, traceparent }, keep)
 }
 
 /**
@@ -37,8 +39,9 @@ export function endPending(
   world: ChargeWorld,
   id: bigint,
   keep: (settlement: Settlement) => void = () => undefined,
+  traceparent?: string,
 ): Promise<Settled | null> {
-  return ask(world, id, { intervalMs: END_MS_MIN, ending: true }, keep)
+  return ask(world, id, { intervalMs: END_MS_MIN, ending: true, traceparent }, keep)
 }
 
 /** Whoever wants a payment ended does not wait for what notices have it asked, seconds ahead. */
@@ -48,12 +51,14 @@ const END_MS_MIN = -60_000
 interface Question {
   readonly intervalMs: number
   readonly ending?: true
+  /** The place in a trace of the request that asks; undefined: it is not traced. */
+  readonly traceparent: string | undefined
 }
 
 async function ask(
   world: ChargeWorld,
   id: bigint,
-  { intervalMs, ending }: Question,
+  { intervalMs, ending, traceparent }: Question,
   keep: (settlement: Settlement) => void,
 ): Promise<Settled | null> {
   if (world.gateway.profile.lookup === 'none') return null
@@ -70,7 +75,8 @@ async function ask(
   const later = watched(world.gateway.profile, operationOf(payment.type))
   const asked = { task, payment, claimedMs, callsUntilMs, lookupOnly: true, ...later } as const
   const about = ending ? { ...asked, ending } : asked
-  const own = said === undefined ? about : { ...about, details: said }
+  const placed = traceparent === undefined ? about : { ...about, traceparent }
+  const own = said === undefined ? placed : { ...placed, details: said }
   const [claimed] = payment.type === 'refund' ? await withParents(shard, [own]) : [own]
   if (claimed === undefined) return null
   const made = await charge(world, claimed)

@@ -6,7 +6,7 @@ import type { Refusal } from '../domain/refusal.ts'
 import { post } from '../ledger/post.ts'
 import { moveGivenBack } from '../payments/back-store.ts'
 import { finishPayments, type Finish } from '../payments/store.ts'
-import type { Db, Runner, Shard, Tx } from '../ports.ts'
+import type { BatchSpan, Db, Runner, Shard, Tx } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
 import { eachPart, whole } from '../each-shard.ts'
 import { underKey, type About } from '../operators/under-key.ts'
@@ -22,6 +22,8 @@ export interface ActWorld {
   readonly refundFee: FeePolicy
   /** Told after each commit that tasks are due. */
   readonly onEnqueued?: (count: number) => void
+  /** Not there: nothing is traced. */
+  readonly batchSpan?: BatchSpan
 }
 
 export interface Refused {

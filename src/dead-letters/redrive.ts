@@ -20,6 +20,7 @@ import {
 import { referencesLeft, takeReferences } from '../payments/details-store.ts'
 import { childrenOf } from '../payments/returns-store.ts'
 import { noteNow } from '../payments/time-index-store.ts'
+import { writePlace } from '../payments/traces-store.ts'
 import { insertRepeats, reopenPayments } from '../payments/store.ts'
 import type { Shard, Tx } from '../ports.ts'
 import { insertActs } from '../operators/acts-store.ts'
@@ -95,12 +96,17 @@ export async function redrive(
   by: Operator,
   requests: readonly RedriveRequest[],
 ): Promise<RedriveAnswer[]> {
-  return actOnEach(world.db, requests, async (shard, part) => {
-    const verdict = await redriveInShard(world, shard, by, part)
-    const queued = verdict.reopened.length + verdict.repeats.length
-    if (queued > 0) world.onEnqueued?.(queued)
-    return verdict
-  })
+  const end = by.traceparent === undefined ? null : world.batchSpan?.('redrive', [by.traceparent])
+  try {
+    return await actOnEach(world.db, requests, async (shard, part) => {
+      const verdict = await redriveInShard(world, shard, by, part)
+      const queued = verdict.reopened.length + verdict.repeats.length
+      if (queued > 0) world.onEnqueued?.(queued)
+      return verdict
+    })
+  } finally {
+    end?.()
+  }
 }
 
 /** Redrive one letter, once for the key of a request; null: it has none. */
@@ -340,10 +346,9 @@ function holdAgain(
 
 async function write(tx: Tx, verdict: RedriveVerdict, by: Operator): Promise<void> {
   const { reopened, repeats } = verdict
-  reopenPayments(
-    tx,
-    reopened.map(({ paymentId }) => paymentId),
-  )
+  const again = reopened.map(({ paymentId }) => paymentId)
+  const made = repeats.map(({ id }) => id)
+  reopenPayments(tx, again)
   redriveTasks(tx, reopened)
   const isRefund = ({ operation }: Repeat) => operation === 'refund'
   insertRepeats(
@@ -352,16 +357,17 @@ async function write(tx: Tx, verdict: RedriveVerdict, by: Operator): Promise<voi
   )
   insertRefundRepeats(tx, repeats.filter(isRefund))
   takeReferences(tx, [...verdict.taken.values()])
+  writePlace(tx, by, [
+    ...reopened.map(({ paymentId }) => paymentId),
+    ...repeats.map(({ id }) => id),
+  ])
   insertTasksLater(
     tx,
     repeats.map(({ id, operation, delayMs }) => ({ paymentId: id, operation, delayMs })),
   )
   await writeEnds(tx, verdict, 'redrive', by)
   // The last lock of the transaction, because everybody's minute is the same.
-  noteNow(
-    tx,
-    repeats.map(({ id }) => id),
-  )
+  noteNow(tx, made)
 }
 
 /**

@@ -16,6 +16,7 @@ import {
   Reason,
   REPLAYED,
 } from '../http/schemas.ts'
+import { placeOf } from '../http/traced.ts'
 import { DeadLetterBody, letterBody, LetterClass, LetterState } from './bodies.ts'
 import type { Db } from '../ports.ts'
 import { listLetters, readLetter } from './list.ts'
@@ -188,7 +189,7 @@ function redriveRoute(app: App, world: ActWorld): void {
     if ('code' in asked) return refuse(reply, asked)
     const { actor, letterId, key } = asked
     const { reason, against_evidence: againstEvidence = false } = request.body
-    const by = { actor, reason, requestId: request.id, redriveId: null }
+    const by = { actor, reason, requestId: request.id, redriveId: null, ...placeOf(request) }
     const letter = { letterId, delayMs: 0, againstEvidence }
     const { answer, replayed } = await redriveUnderKey(world, { letter, key }, by)
     if (replayed) void reply.header('idempotent-replayed', 'true')

@@ -15,6 +15,8 @@ export interface Operator {
   readonly requestId: string
   /** The run that acts; null: none. */
   readonly redriveId: bigint | null
+  /** The place of the request in a trace; not there: it is not traced. */
+  readonly traceparent?: string
   /** The key of the request, which is about one act; null or not there: none. */
   readonly key?: ActKey | null
 }

@@ -25,6 +25,8 @@ export interface RefundDraft {
   readonly reason: string
   /** The fields of the request as they were sent, the amount among them. */
   readonly sent: SentFields
+  /** The place of its request in a trace; not there: it is not traced. */
+  readonly traceparent?: string
 }
 
 /** A payment whose money goes back; its row is locked. */

@@ -110,7 +110,7 @@ export function batchRoutes(options: BatchRoutes): FastifyPluginAsyncTypebox {
         const errors = [{ field: 'payments/0/idempotency_key', code: 'key_per_item' }]
         return refuse(reply, { code: 'idempotency_key_invalid', errors })
       }
-      const span = options.trace?.('/payments/batch', request.headers.traceparent) ?? null
+      const span = options.trace?.('POST', '/payments/batch', request.headers.traceparent) ?? null
       const within = span === null ? options : { ...options, accept: acceptWithin(span, options) }
       const results = await acceptItems(within, request.body.payments, request.id)
       return reply.code(202).send({ results })

@@ -25,7 +25,7 @@ export function fastPaymentRoutes(
       const draft = fields === null ? null : readDraft(fields, keyOfHeaders(request), books)
       if (draft === null || isRefusal(draft)) return null
       // Nothing is made for traces where there are none.
-      const span = trace === undefined ? null : trace(path, request.headers.traceparent)
+      const span = trace === undefined ? null : trace('POST', path, request.headers.traceparent)
       if (span !== null) {
         const traced = { ...draft, traceparent: span.traceparent }
         return answeredWithin(span, answered(accept(traced), requestId, type))

@@ -54,7 +54,7 @@ interface PaymentRoutes {
   /**
    * Ask the gateway about a payment in doubt; does nothing where there is no gateway or no doubt.
    */
-  readonly refresh: (id: bigint) => Promise<void>
+  readonly refresh: (id: bigint, traceparent?: string) => Promise<void>
   /** Resolves when a payment is final, or the time is over. */
   readonly final: (id: bigint, waitMs: number) => Promise<void>
   readonly page: (filter: PaymentFilter, before: bigint, limit: number) => Promise<PageOfViews>
@@ -262,7 +262,7 @@ async function accept(
   if (isRefusal(draft)) return send(reply, respond(undecided(draft), request.id, where))
   const made = async (one: Draft) => respond(await options.accept(one), request.id, where)
   const { traceparent } = request.headers
-  const span = options.trace?.(`/payments/${fields.type}`, traceparent) ?? null
+  const span = options.trace?.('POST', `/payments/${fields.type}`, traceparent) ?? null
   if (span === null) return send(reply, await made(draft))
   const within = made({ ...draft, traceparent: span.traceparent })
   return send(reply, await answeredWithin(span, within))
@@ -288,7 +288,9 @@ function readRoute(app: App, { read, refresh, final }: PaymentRoutes): void {
     const wait = parseInteger('wait', request.query.wait, WAIT)
     if (!wait.ok) return refuse(reply, wait.refusal)
     const id = parseId(request.params.id)
-    if (id !== null && request.query.refresh === 'true') await refresh(id)
+    if (id !== null && request.query.refresh === 'true') {
+      await refresh(id, request.traceparent)
+    }
     if (id !== null && wait.value > 0) await final(id, wait.value * 1_000)
     const view = id === null ? null : await read(id)
     if (view === null) return refuse(reply, { code: 'payment_not_found' })

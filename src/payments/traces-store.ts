@@ -1,7 +1,7 @@
 import { columns, numbers } from '../domain/columns.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
-/** The place of a payment's request in a trace. */
+/** The place in a trace of the request by which a payment, or that it goes on, was asked for. */
 export interface Traced {
   readonly paymentId: bigint
   readonly traceparent: string
@@ -10,16 +10,18 @@ export interface Traced {
 const TRACED = columns<Traced>({ paymentId: 'bigint', traceparent: 'text' })
 
 /**
- * Keep to which traces payments belong, in the transaction that accepts them. A table and a
- * statement of their own, so that accepting those that are not traced sends and writes nothing for
- * it.
+ * Keep to which traces payments belong, in the transaction that accepts them or starts them over:
+ * what follows belongs to whoever asked last. A table and a statement of their own, so that
+ * accepting those that are not traced sends and writes nothing for it.
  */
 const WRITE: Statement<never> = {
   name: 'payment_traces_write',
   text: `
   insert into payment_traces (shard, payment_id, traceparent)
   select $1::int, payment_id, traceparent
-  from ${TRACED.unnest('traced', 2)}`,
+  from ${TRACED.unnest('traced', 2)}
+  order by payment_id
+  on conflict (shard, payment_id) do update set traceparent = excluded.traceparent`,
 }
 
 /** To which traces payments belong: those that are not traced are not in it. */
@@ -62,6 +64,19 @@ const FORGET: Statement<{ paymentId: bigint }> = {
 /** Keep to which traces payments belong. */
 export function writeTraces(tx: Tx, traced: readonly Traced[]): void {
   if (traced.length > 0) tx.write(WRITE, TRACED.of(traced))
+}
+
+/** Keep that payments belong to the trace of one request; nothing where it is not traced. */
+export function writePlace(
+  tx: Tx,
+  { traceparent }: { readonly traceparent?: string },
+  paymentIds: readonly bigint[],
+): void {
+  if (traceparent === undefined) return
+  writeTraces(
+    tx,
+    paymentIds.map((paymentId) => ({ paymentId, traceparent })),
+  )
 }
 
 /** The `traceparent` of those payments that have one. */

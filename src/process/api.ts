@@ -30,7 +30,8 @@ import { waiting } from '../payments/waiting.ts'
 import { paymentRoutes } from '../payments/routes.ts'
 import { timeline } from '../timeline/timeline.ts'
 import { timelineRoutes } from '../timeline/routes.ts'
-import type { Db } from '../ports.ts'
+import { tracedActs } from '../http/traced.ts'
+import type { BatchSpan, Db } from '../ports.ts'
 import type { RefundAnswer, RefundDraft } from '../domain/refund.ts'
 import { acceptRefunds } from '../refunds/refund.ts'
 import { refundRoutes } from '../refunds/routes.ts'
@@ -53,7 +54,7 @@ import { admitting, gatewaysOf, openGate, routeProbes, showBreakers } from './ad
 import { gatewayRoutes } from '../charging/gateway-routes.ts'
 import { knownGateways, profilesOf, routingOf, termsOf } from './routing.ts'
 import type { Process } from './shared.ts'
-import { placesOf, requestSpans } from './tracing.ts'
+import { batchSpans, placesOf, requestSpans } from './tracing.ts'
 import type { Question } from './worker.ts'
 
 /**
@@ -88,8 +89,7 @@ export async function apiRoutes(
   const { db, config, metrics, flusher, tracer } = shared
   const tracing = requestSpans(tracer)
   const reads = listReads(shared)
-  const terms = termsOf(config)
-  const routing = routingOf(config)
+  const [terms, routing] = [termsOf(config), routingOf(config)]
   const gate = openGate(shared, stops)
   // A worker in this process knows better.
   if (probes.worker() === null) showBreakers(shared, gate)
@@ -113,6 +113,7 @@ export async function apiRoutes(
       countEnqueued(shared, count)
       wake()
     },
+    ...batchSpans(tracer),
   }
   const routes = [
     ...routesOfUsers(shared, reads),
@@ -121,7 +122,7 @@ export async function apiRoutes(
       books,
       accept: accepts.accept,
       read: (id) => views.submit(id),
-      refresh: (id) => refresh(id, mayAsk),
+      refresh: (id, place) => refresh(id, mayAsk, place),
       final: (id, waitMs) => waits.final(id, waitMs),
       page: (filter, before, limit) => pageOfViews(reads, filter, before, limit),
     }),
@@ -135,7 +136,7 @@ export async function apiRoutes(
     refundRoutes({
       db,
       returnFee: config.returnFee,
-      end: (id) => end(id, mayAsk),
+      end: (id, place) => end(id, mayAsk, place),
       refund: refunding(shared, acting, gate, stops),
     }),
     deadLetterRoutes({ ...acting, reads }),
@@ -147,7 +148,8 @@ export async function apiRoutes(
     noticeRoutes(noticesOf(shared, needs)),
     gatewayRoutes(gatewaysShown(shared, needs)),
   ]
-  return { routes, fast: fastPaymentRoutes(accepts.accept, books, tracing.trace) }
+  const fast = fastPaymentRoutes(accepts.accept, books, tracing.trace)
+  return { routes: tracedActs(tracing, routes), fast }
 }
 
 /** Whether a gateway may be asked: one that was closed early still says how long it was open. */
@@ -181,16 +183,18 @@ function noticesOf({ db, log, metrics }: Process, { gateways, guards, wake, watc
 /** Accept refunds in batches, while their route is open. */
 function refunding(
   { db, config, metrics }: Process,
-  acting: Parameters<typeof acceptRefunds>[0],
+  acting: Parameters<typeof acceptRefunds>[0] & { readonly batchSpan?: BatchSpan },
   gate: ReturnType<typeof openGate>,
   stops: Closing,
 ): (draft: RefundDraft) => Promise<RefundAnswer> {
   const profiles = profilesOf(config)
   const refundsAt = (name: string) => profiles.get(name)?.operations.has('refund') ?? false
-  const batches = batcher<RefundDraft, RefundAnswer>(
-    (drafts) => acceptRefunds({ ...acting, refundsAt }, drafts),
-    limits(config),
-  )
+  const batches = batcher<RefundDraft, RefundAnswer>(async (drafts) => {
+    const ended = acting.batchSpan?.('accept refunds', placesOf(drafts))
+    const answers = await acceptRefunds({ ...acting, refundsAt }, drafts)
+    ended?.()
+    return answers
+  }, limits(config))
   stops.push(() => batches.idle())
   const [only, ...others] = config.gateways.map(({ name }) => name)
   // A refund goes where its deposit was; only where there are several that has to be looked up.

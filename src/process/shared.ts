@@ -13,7 +13,7 @@ import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
 import { startBeat } from '../presence/beat.ts'
 import { databaseGauges } from '../metrics/database-gauges.ts'
 import type { Gateway, Tracer } from '../ports.ts'
-import { startTracing } from './tracing.ts'
+import { batchSpans, startTracing } from './tracing.ts'
 import { atStart } from './away.ts'
 import { VERSION } from './version.ts'
 
@@ -135,7 +135,7 @@ export function usesDatabase(roles: Roles): boolean {
 }
 
 /** Carry out redrives and replays: every process does, so that none has to be the one. */
-export function startRuns({ db, config, metrics, log, stops }: Process): void {
+export function startRuns({ db, config, metrics, log, stops, tracer }: Process): void {
   const runner = startRunner(
     {
       db,
@@ -143,6 +143,7 @@ export function startRuns({ db, config, metrics, log, stops }: Process): void {
       terms: termsOf(config),
       refundFee: config.refundFee,
       onEnqueued: (count) => metrics.count('payments_task_enqueued_total', count),
+      ...batchSpans(tracer),
     },
     (error) => log.error({ err: error }, 'a redrive or a replay could not go on'),
   )

@@ -8,7 +8,7 @@ import type { Config } from '../config/config.ts'
 import { eachShard } from '../each-shard.ts'
 import type { TraceRequest } from '../http/traced.ts'
 import { forgetTraces } from '../payments/traces-store.ts'
-import type { Db, Tracer } from '../ports.ts'
+import type { BatchSpan, Db, Tracer } from '../ports.ts'
 import { every } from '../queue/every.ts'
 import type { Closing } from './closing.ts'
 import { VERSION } from './version.ts'
@@ -45,13 +45,24 @@ export function startTracing({ config, log, metrics, stops }: Traces, role: stri
 export function requestSpans(tracer: Tracer | null): { readonly trace?: TraceRequest } {
   if (tracer === null) return {}
   return {
-    trace: (route, parent) =>
+    trace: (method, route, parent) =>
       tracer.begin({
-        name: `POST ${route}`,
+        name: `${method} ${route}`,
         kind: 'server',
         parent: typeof parent === 'string' ? parent : null,
-        attributes: { 'http.request.method': 'POST', 'http.route': route },
+        attributes: { 'http.request.method': method, 'http.route': route },
       }),
+  }
+}
+
+/** What begins the span of a batch and returns what ends it; nothing where nothing is traced. */
+export function batchSpans(tracer: Tracer | null): { readonly batchSpan?: BatchSpan } {
+  if (tracer === null) return {}
+  return {
+    batchSpan(name, places) {
+      const beganMs = systemClock.elapsedMs()
+      return () => tracer.batch(name, places, systemClock.elapsedMs() - beganMs)
+    },
   }
 }
 

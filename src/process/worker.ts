@@ -29,7 +29,7 @@ import { startVerifier } from '../verify/watch.ts'
 import type { Closing } from './closing.ts'
 import { openBreakers, type OpenGateway } from './gateway.ts'
 import type { Process } from './shared.ts'
-import { forgetOldTraces, placesOf } from './tracing.ts'
+import { batchSpans, forgetOldTraces, placesOf } from './tracing.ts'
 import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
 
 /** What charging and looking up takes at a gateway, by its settings and what it can do. */
@@ -72,7 +72,11 @@ function retryBudget(): Budget {
 }
 
 /** Asks the gateway of one payment, unless `mayAsk` keeps calls away from it. */
-export type Question = (id: bigint, mayAsk: (route: Route) => boolean) => Promise<void>
+export type Question = (
+  id: bigint,
+  mayAsk: (route: Route) => boolean,
+  traceparent?: string,
+) => Promise<void>
 
 /**
  * Ask its gateway out of turn about one payment in doubt, or to end one that it has in hand.
@@ -83,13 +87,14 @@ export function openQuestions(
   stops: Closing,
 ): { readonly refresh: Question; readonly end: Question } {
   let kept: Settler<Settlement> | undefined
+  const { batchSpan } = batchSpans(shared.tracer)
   stops.push(async () => {
     kept?.hurry(lastWordsMs(shared.config))
     await kept?.idle()
   })
   const asking =
     (how: typeof refresh): Question =>
-    async (id, mayAsk) => {
+    async (id, mayAsk, traceparent) => {
       if (gateways.length === 0) return
       const [payment] = await readPayments(shared.db.of(id), [id])
       if (payment === undefined) return
@@ -99,7 +104,9 @@ export function openQuestions(
       const world = chargeWorld(shared, gateway)
       kept ??= openSettlements(shared, world, (settled) => countSettled(shared.metrics, settled))
       const { submit } = kept
-      const settled = await how(world, id, (settlement) => void submit(settlement))
+      const ended = traceparent === undefined ? null : batchSpan?.('ask', [traceparent])
+      const settled = await how(world, id, (settlement) => void submit(settlement), traceparent)
+      ended?.()
       if (settled !== null) countSettled(shared.metrics, settled)
     }
   const end: typeof refresh = async (world, ...about) =>

@@ -58,7 +58,7 @@ interface Canceled {
 export interface CancelWorld {
   readonly db: Db
   /** Ask its gateway to end a payment that it has in hand, if it can be asked now. */
-  readonly end: (id: bigint) => Promise<void>
+  readonly end: (id: bigint, traceparent?: string) => Promise<void>
 }
 
 /**

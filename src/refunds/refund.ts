@@ -24,6 +24,7 @@ import {
   type StoredParent,
 } from '../payments/back-store.ts'
 import { noteNow } from '../payments/time-index-store.ts'
+import { writeTraces, type Traced } from '../payments/traces-store.ts'
 import { isLocked, type Db, type Shard, type Tx } from '../ports.ts'
 import { eachPart, whole } from '../each-shard.ts'
 import { lockFreeUsers, lockUsers } from '../users/store.ts'
@@ -90,6 +91,7 @@ async function refundInShard(
       const books = await readBooks(world, tx, free, userOf)
       const verdict = decideRefunds(free, { ...books, available }, world.refundFee)
       write(tx, verdict)
+      writeTraces(tx, tracesOf(free, verdict.answers))
       const given = new Map(free.map((draft, index) => [draft, verdict.answers[index]]))
       return { verdict, answers: drafts.map((draft) => given.get(draft) ?? BUSY) }
     }, LOCK_MS)
@@ -99,6 +101,15 @@ async function refundInShard(
   })
   if (verdict.holds.length > 0) world.onEnqueued?.(verdict.holds.length)
   return answers
+}
+
+/** The traces of those drafts that became refunds now. */
+function tracesOf(drafts: readonly RefundDraft[], answers: readonly RefundAnswer[]): Traced[] {
+  return drafts.flatMap(({ traceparent }, place) => {
+    const answer = answers[place]
+    if (traceparent === undefined || answer?.kind !== 'accepted' || answer.replayed) return []
+    return [{ paymentId: answer.payment.id, traceparent }]
+  })
 }
 
 /** What the decisions depend on; the users are locked. */

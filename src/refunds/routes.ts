@@ -20,6 +20,7 @@ import {
   REPLAYED,
   ReturnKinds,
 } from '../http/schemas.ts'
+import { placeOf } from '../http/traced.ts'
 import { respond } from './api.ts'
 import { cancelUnderKey, type CancelWorld } from './cancel.ts'
 import { exponentsOf } from './exponents.ts'
@@ -105,6 +106,7 @@ function refundRoute(app: App, { refund }: RefundRoutes): void {
       idempotencyKey: key.key,
       reason,
       sent,
+      ...placeOf(request),
     })
     return send(reply, respond(answer, request.id))
   })
@@ -157,7 +159,9 @@ function cancelRoute(app: App, world: RefundRoutes): void {
     if (id === null) return refuse(reply, { code: 'payment_not_found' })
     const { reason } = request.body
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const { answer, replayed } = await cancelUnderKey(world, { id, key }, by)
+    // Its gateway is asked by this request.
+    const asking = { ...world, end: () => world.end(id, request.traceparent) }
+    const { answer, replayed } = await cancelUnderKey(asking, { id, key }, by)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (replayed) void reply.header('idempotent-replayed', 'true')
     return reply.send({

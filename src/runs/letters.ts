@@ -181,8 +181,9 @@ function shown(filter: RedriveFilter): Run['filter'] {
  * else's lock keeps back.
  */
 export async function redriveStep(world: ActWorld, begun: Step) {
-  const { id, ids, ratePerSecond, startedBy, reason, requestId } = begun
-  const by = { actor: startedBy, reason, requestId, redriveId: id }
+  const { id, ids, ratePerSecond, startedBy, reason, requestId, traceparent } = begun
+  const place = traceparent === null ? {} : { traceparent }
+  const by = { actor: startedBy, reason, requestId, redriveId: id, ...place }
   const requests = ids.map((letterId, index) => ({
     letterId: BigInt(letterId),
     delayMs: Math.floor((index * 1_000) / ratePerSecond),

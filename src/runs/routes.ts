@@ -7,6 +7,7 @@ import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { CarriedTypes, Id, IdParams, Money, parseId, parseMoment, Reason } from '../http/schemas.ts'
+import { placeOf } from '../http/traced.ts'
 import { DeadLetterBody, letterBody, LetterClass } from '../dead-letters/bodies.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
 import type { DeadLetter, RedriveFilter } from '../dead-letters/store.ts'
@@ -146,6 +147,7 @@ function startRoute(app: App, world: ActWorld): void {
       requestId: request.id,
       ratePerSecond: body.rate_per_second ?? RATE_DEFAULT,
       under: key === null ? null : { apiKey: request.keyId ?? '', key },
+      ...placeOf(request),
     })
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (answer.replayed) void reply.header('idempotent-replayed', 'true')

@@ -42,6 +42,8 @@ interface StartRequest {
   readonly under?: RunKey | null
   /** The endpoint whose events are sent again; not there: letters are redriven. */
   readonly endpointId?: bigint
+  /** The place of the request in a trace; not there: it is not traced. */
+  readonly traceparent?: string
 }
 
 /**

@@ -55,6 +55,8 @@ export interface Step {
   readonly startedBy: string
   readonly reason: string
   readonly requestId: string
+  /** The place of the request in a trace; null: it is not traced. */
+  readonly traceparent: string | null
   /** When this step was begun: the next one follows a second later. */
   readonly begunAt: Date
 }
@@ -116,7 +118,8 @@ const START: Unsharded<Run> = {
     next_at = clock.time,
     ended_at = case when cardinality(${ITEMS}) = 0 then clock.time end,
     api_key = $8,
-    key = $9
+    key = $9,
+    traceparent = $11
   from clock
   where id = $2 and state = 'planned' and endpoint_id is not distinct from $10::bigint
     and created_at >= clock.time - $7::int * interval '1 millisecond'
@@ -162,6 +165,7 @@ const BEGIN: Unsharded<Step> = {
     run.rate_per_second as "ratePerSecond",
     ${ITEMS}[run.position + 1 : run.position + run.rate_per_second] as ids,
     run.started_by as "startedBy", run.reason, run.request_id as "requestId",
+    run.traceparent,
     clock.time as "begunAt"`,
 }
 
@@ -283,11 +287,13 @@ export async function startRun(
     readonly ageMsMax: number
     readonly key: RunKey | null
     readonly endpointId: bigint | null
+    readonly traceparent?: string
   },
 ): Promise<Run | null> {
   const { ratePerSecond, actor, reason, requestId, ageMsMax, key, endpointId } = start
   const under = [key?.apiKey ?? null, key?.key ?? null]
   const values = [id, ratePerSecond, actor, reason, requestId, ageMsMax, ...under, endpointId]
+  values.push(start.traceparent ?? null)
   const [run] = await db.run(START, values)
   return run ?? null
 }
