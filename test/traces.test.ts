@@ -299,6 +299,18 @@ test('a question out of turn belongs to who asks it, and its answer to the payme
   await readsTheSame(t, to.bodies, all)
 })
 
+test('a look at a final payment belongs to the request for the payment', async (t) => {
+  const { to, charges, pay, spans } = await tracedService(t, { GATEWAY_WATCH_SECONDS: '1' })
+  await pay({}, { traceparent: TRACEPARENT })
+  await until('it is looked at', () => Promise.resolve(charges.calls.length === 2))
+  const all = await spans()
+  const asked = named(all, 'POST /payments/deposit')
+  const look = callOf(all, 'gateway lookup charge', asked)
+  assert.deepEqual(placeOf(charges.calls[1]?.headers).slice(1, 3), [CALLER.traceId, look?.spanId])
+  assert.deepEqual(linksOf(named(all, 'watch')), [[CALLER.traceId, asked.spanId]])
+  await readsTheSame(t, to.bodies, all)
+})
+
 test('what is not sampled leaves no span, no row and no header', async (t) => {
   const { api, charges, hooks, pay, spans } = await tracedService(t)
   await pay({}, { traceparent: TRACEPARENT.replace(/01$/, '00') })

@@ -122,7 +122,8 @@ function anyFirst({ db: { shards }, random }: ChargeWorld): readonly Shard[] {
 }
 
 const NOTHING_SAID: ReadonlyMap<bigint, Details> = new Map()
-const UNTRACED: ReadonlyMap<bigint, string> = new Map()
+/** The traces of payments where nothing is traced. */
+export const UNTRACED: ReadonlyMap<bigint, string> = new Map()
 
 async function claimInShard(
   world: ChargeWorld,

@@ -8,6 +8,7 @@ import { nextWatchMs, WATCH_AGAIN_MS } from '../domain/watch.ts'
 import { eachInTurn, eachPart, whole } from '../each-shard.ts'
 import { bookedUnder } from '../payments/returns-store.ts'
 import { readPayments } from '../payments/store.ts'
+import { readTraces } from '../payments/traces-store.ts'
 import { isLocked, type Db, type Gateway, type Shard } from '../ports.ts'
 import {
   claimWatches,
@@ -16,7 +17,7 @@ import {
   type WatchEnd,
 } from '../queue/watches-store.ts'
 import { bookReturns } from '../refunds/returns.ts'
-import { requestOf } from './charge.ts'
+import { requestOf, UNTRACED } from './charge.ts'
 
 /** What looking at final payments of a gateway takes. */
 export interface WatchWorld {
@@ -25,6 +26,8 @@ export interface WatchWorld {
   readonly returnFee: FeePolicy
   /** How long a claim lasts, in milliseconds. */
   readonly leaseMs: number
+  /** Whether payments may belong to traces, which looks at them then continue. */
+  readonly traced?: boolean
   /** Told what a look came to. */
   readonly onWatched: (seen: WatchSeen) => void
 }
@@ -45,6 +48,8 @@ export interface WatchSeen {
 export interface WatchClaim {
   readonly watch: ClaimedWatch
   readonly payment: Payment
+  /** The place of its request in a trace; not there: it is not traced. */
+  readonly traceparent?: string
 }
 
 /**
@@ -62,20 +67,24 @@ export async function claimWatched(world: WatchWorld, limit: number): Promise<Wa
 }
 
 async function claimInShard(
-  { gateway, leaseMs }: WatchWorld,
+  { gateway, leaseMs, traced = false }: WatchWorld,
   shard: Shard,
   limit: number,
 ): Promise<WatchClaim[]> {
   const watches = await claimWatches(shard, gateway.profile.name, limit, leaseMs)
   if (watches.length === 0) return []
-  const payments = await readPayments(
-    shard,
-    watches.map(({ paymentId }) => paymentId),
-  )
+  const ids = watches.map(({ paymentId }) => paymentId)
+  const [payments, traces] = await Promise.all([
+    readPayments(shard, ids),
+    traced ? readTraces(shard, ids) : UNTRACED,
+  ])
   const byId = new Map(payments.map((payment) => [payment.id, payment]))
   return watches.flatMap((held) => {
     const payment = byId.get(held.paymentId)
-    return payment === undefined ? [] : [{ watch: held, payment }]
+    if (payment === undefined) return []
+    const traceparent = traces.get(held.paymentId)
+    const claimed = { watch: held, payment }
+    return [traceparent === undefined ? claimed : { ...claimed, traceparent }]
   })
 }
 
@@ -95,16 +104,17 @@ export async function watch(
     return { paymentId: payment.id, fence: held.fence, delayMs }
   }
   if (signal?.aborted) return end(0)
-  const seen = await look(world, payment)
+  const seen = await look(world, claimed)
   world.onWatched(seen)
   if (seen.what === 'put_off' || seen.what === 'no_word') return end(WATCH_AGAIN_MS)
   const ageMs = held.claimedAt.getTime() - (payment.finishedAt ?? payment.createdAt).getTime()
   return end(nextWatchMs(world.gateway.profile.watchMs, ageMs))
 }
 
-async function look(world: WatchWorld, payment: Payment): Promise<WatchSeen> {
+async function look(world: WatchWorld, { payment, traceparent }: WatchClaim): Promise<WatchSeen> {
   const { db, gateway } = world
-  const asked = { ...requestOf({ payment }, db.currency), watched: true } as const
+  const placed = traceparent === undefined ? { payment } : { payment, traceparent }
+  const asked = { ...requestOf(placed, db.currency), watched: true } as const
   const { outcome } = await gateway.lookup(asked)
   const said = (what: WatchSeen['what'], refusals: WatchSeen['refusals'] = []): WatchSeen => {
     return { paymentId: payment.id, what, refusals }

@@ -7,6 +7,7 @@ import {
   type WatchSeen,
   type WatchWorld,
 } from '../charging/watch.ts'
+import { tracedGateway } from '../gateways/traced.ts'
 import { openSettler } from '../queue/settler.ts'
 import type { WatchEnd } from '../queue/watches-store.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
@@ -14,6 +15,7 @@ import { together } from '../queue/workers.ts'
 import type { OpenGateway } from './gateway.ts'
 import { lastWordsMs } from './settlements.ts'
 import type { Process, Roles } from './shared.ts'
+import { placesOf } from './tracing.ts'
 
 /** How often due watches are looked for, in milliseconds: none of them is in a hurry. */
 const POLL_MS = 5_000
@@ -38,10 +40,11 @@ export function openWatches(
 }
 
 function openLoop(shared: Process, { config: own, driver }: OpenGateway): Worker {
-  const { config, db, log, metrics } = shared
+  const { config, db, log, metrics, tracer } = shared
   const world: WatchWorld = {
     db,
-    gateway: driver,
+    gateway: tracer === null ? driver : tracedGateway(driver, tracer),
+    traced: tracer !== null,
     returnFee: config.returnFee,
     leaseMs: config.leaseMs,
     onWatched(seen) {
@@ -51,7 +54,12 @@ function openLoop(shared: Process, { config: own, driver }: OpenGateway): Worker
   }
   const concurrency = Math.ceil(own.concurrency / SHARE)
   return startWorker<WatchClaim, WatchEnd>({
-    claim: (limit) => claimWatched(world, limit),
+    async claim(limit) {
+      const beganMs = systemClock.elapsedMs()
+      const claims = await claimWatched(world, limit)
+      tracer?.batch('watch', placesOf(claims), systemClock.elapsedMs() - beganMs)
+      return claims
+    },
     handle: (claimed, signal) => watch(world, claimed, signal),
     settler: openSettler<WatchEnd>({
       settle: (ends) => endWatched(world, ends),
