@@ -3,12 +3,13 @@ import { test } from 'node:test'
 import { withShards } from '../src/each-shard.ts'
 import { feed } from '../src/events/feed.ts'
 import { Unavailable, type Db } from '../src/ports.ts'
-import { readReplay } from '../src/runs/events.ts'
+import { planReplay, readReplay } from '../src/runs/events.ts'
 import { start, step } from '../src/runs/run.ts'
 import { readRun } from '../src/runs/read-store.ts'
 import { settleDelivered } from '../src/webhooks/deliver.ts'
+import { readEndpoint } from '../src/webhooks/store.ts'
 import { somebodyElse, someoneWaits } from './operators.ts'
-import { carriedOut, delivered, found, START } from './replay-kit.ts'
+import { ANY, carriedOut, delivered, found, START } from './replay-kit.ts'
 import { delivering, receiver, states, status, succeed } from './webhooks-kit.ts'
 
 test('a step of a replay that is repeated after a crash sends nothing twice and counts the same', async (t) => {
@@ -112,6 +113,103 @@ test('a shard that is ill keeps back its own events of a replay alone, and they 
   assert.equal(to.received.length, 12, 'none is sent twice')
   const ended = await readRun(world.db.global, snapshot, id)
   assert.deepEqual([ended?.state, ended?.redriven, ended?.skipped], ['done', 12, 0])
+})
+
+test('more events than fit into one replay are found by the next one, which goes on where it says', async (t) => {
+  const { world, endpoint } = await delivering(t, 2)
+  const to = await receiver(t, status(200))
+  const { id } = await endpoint(to.url)
+  for (let payment = 0; payment < 11; payment += 1) {
+    await succeed(world)
+    world.clock.advance(1_000)
+  }
+  while ((await feed(world.db)) > 0) continue
+  const idsOf = async (snapshot: bigint) => {
+    const [row] = await world.sql<{ ids: string[] }>(
+      'select event_ids::text[] as ids from redrives where id = $1',
+      [snapshot],
+    )
+    return row?.ids ?? []
+  }
+  for (const bounds of [
+    { events: 4, looks: 100 },
+    { events: 100, looks: 1 },
+  ]) {
+    const seen = new Set<string>()
+    let createdAfter: Date | null = null
+    for (let replays = 0; replays < 11; replays += 1) {
+      const dry = await found(world, id, { createdAfter, bounds })
+      assert.ok(dry.count <= bounds.events && dry.matching >= dry.count)
+      for (const event of await idsOf(dry.snapshot)) seen.add(event)
+      createdAfter = dry.until
+      if (createdAfter === null) break
+    }
+    assert.equal(seen.size, 11)
+  }
+  const all = await found(world, id)
+  assert.deepEqual([all.count, all.matching, all.until], [11, 11, null])
+})
+
+test('a dry run reads the events of its time alone, a look at a time, wherever some are gone', async (t) => {
+  const { world, endpoint } = await delivering(t)
+  const to = await receiver(t, status(200))
+  const { id } = await endpoint(to.url)
+  const all = 45_000
+  await world.sql(
+    `insert into events (shard, id, payment_id, type, sequence, body, created_at, position)
+     select 0, n, n, 'payment.succeeded', 1, '{}',
+       timestamptz '2029-12-01' + n * interval '1 second', n
+     from generate_series(5001, ${all}) n where n not between 20001 and 29000`,
+  )
+  await world.sql(`update event_wants set position = ${all}`)
+  const at = (second: number) => new Date(Date.UTC(2029, 11, 1) + second * 1_000)
+  const endpointNow = await readEndpoint(world.db.global, id)
+  assert.ok(endpointNow !== null)
+  const read: number[] = []
+  const counted = withShards(world.db, (shard) => ({
+    ...shard,
+    async run(given, values) {
+      const rows = await shard.run(given, values)
+      if (given.name === 'replayed_look') read.push(rows.length)
+      return rows
+    },
+  }))
+  const dry = (createdAfter: Date | null, createdBefore: Date | null) => {
+    read.splice(0)
+    return planReplay(counted, endpointNow, { ...ANY, createdAfter, createdBefore }, 'jane')
+  }
+  const few = await dry(at(33_000), at(33_010))
+  assert.deepEqual([few.count, few.oldestAt, few.newestAt], [10, at(33_000), at(33_009)])
+  assert.deepEqual(read, [10, 0])
+  assert.equal((await dry(at(19_990), at(29_005))).count, 15)
+  assert.equal((await dry(null, at(1_000))).count, 0)
+  assert.equal((await dry(at(60_000), null)).count, 0)
+  const whole = await dry(null, null)
+  assert.deepEqual([whole.count, whole.until], [31_000, null])
+  assert.ok(Math.max(...read) <= 10_000, 'never more at once')
+})
+
+test('a dry run and a progress leave out a shard that is ill, and name it', async (t) => {
+  const { world, turn, endpoint } = await delivering(t, 2)
+  const to = await receiver(t, status(200))
+  const { id } = await endpoint(to.url)
+  await succeed(world, 8)
+  await delivered(turn)
+  const own = await readEndpoint(world.db.global, id)
+  assert.ok(own !== null)
+  const ill = withShards(world.db, (shard) => ({
+    ...shard,
+    run: (given, values) =>
+      shard.number === 1 ? Promise.reject(new Unavailable('away')) : shard.run(given, values),
+  }))
+  const [row] = await world.sql<{ count: bigint }>('select count(*) from events where shard = 0')
+  const dry = await planReplay(ill, own, ANY, 'jane')
+  assert.deepEqual([dry.count, dry.missing], [Number(row?.count), [1]])
+  await start(world.world, dry.snapshot, { ...START, endpointId: id })
+  await carriedOut(world)
+  await delivered(turn)
+  const seen = await readReplay(ill, id, dry.snapshot)
+  assert.deepEqual([seen?.delivered, seen?.missing], [dry.count, [1]])
 })
 
 test('results of deliveries are written in the order of the key, as a replay locks them', async (t) => {

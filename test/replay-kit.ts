@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { planReplay, type ReplayRequest } from '../src/runs/events.ts'
+import type { Bounds } from '../src/runs/matching.ts'
 import { step } from '../src/runs/run.ts'
 import { readEndpoint } from '../src/webhooks/store.ts'
 import type { TestWorld } from './harness.ts'
 
-const ANY: ReplayRequest = {
+export const ANY: ReplayRequest = {
   types: null,
   undelivered: false,
   createdAfter: null,
@@ -16,7 +17,7 @@ export const UNSENT = { ...ANY, undelivered: true }
 export async function found(
   world: TestWorld,
   endpointId: bigint,
-  asked: Partial<ReplayRequest> = {},
+  asked: Partial<ReplayRequest & { readonly bounds: Bounds }> = {},
 ) {
   const endpoint = await readEndpoint(world.db.global, endpointId)
   assert.ok(endpoint !== null)

@@ -6,6 +6,7 @@ import {
   planRun,
   beginStep,
   cancelRun,
+  forgetItems,
   putOff,
   startRun,
   type Step,
@@ -108,6 +109,31 @@ test('a run of no letters is done when it is started', async (t) => {
   const row = await rowOf(world, id)
   assert.deepEqual([row.ended_at, (await readRun(world.db.global, id))?.state], [0, 'done'])
   assert.equal(await beginStep(world.db.global, null, LEASE_MS), null)
+})
+
+test('what an ended run went through is forgotten an hour later, and how much it was is not', async (t) => {
+  const world = await testWorld(t)
+  const { global } = world.db
+  const done = await started(world, [1n, 2n])
+  await advanceRun(global, await begun(world, done), { ...NONE, redriven: 2 })
+  const canceled = await started(world, [3n, 4n, 5n])
+  await cancelRun(global, canceled, 'joe')
+  const running = await started(world, [6n])
+  const before = await readRun(global, done)
+  world.clock.advance(3_600_000)
+  assert.equal(await forgetItems(global), false)
+  assert.equal((await rowOf(world, done))['letters' as never], '{1,2}')
+  world.clock.advance(1)
+  await forgetItems(global)
+  for (const [id, letters, total] of [
+    [done, '{}', 2],
+    [canceled, '{}', 3],
+    [running, '{6}', 1],
+  ] as const) {
+    assert.equal((await rowOf(world, id))['letters' as never], letters)
+    assert.equal((await readRun(global, id))?.total, total)
+  }
+  assert.deepEqual(await readRun(global, done), before)
 })
 
 test('a plan that nobody started is forgotten after a day, and nothing else', async (t) => {

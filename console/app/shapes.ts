@@ -188,6 +188,7 @@ export interface ReplayPlan {
   readonly by_type: readonly { readonly type: string; readonly count: number }[]
   readonly oldest_at: string | null
   readonly newest_at: string | null
+  readonly until: string | null
 }
 
 export interface Replay {

@@ -5,11 +5,8 @@ import type { Metrics } from '../adapters/metrics.ts'
 import { otlpExporter } from '../adapters/otlp-exporter.ts'
 import { openTracer } from '../adapters/tracer.ts'
 import type { Config } from '../config/config.ts'
-import { eachShard } from '../each-shard.ts'
 import type { TraceRequest } from '../http/traced.ts'
-import { forgetTraces } from '../payments/traces-store.ts'
-import type { BatchSpan, Db, Tracer } from '../ports.ts'
-import { every } from '../queue/every.ts'
+import type { BatchSpan, Tracer } from '../ports.ts'
 import type { Closing } from './closing.ts'
 import { VERSION } from './version.ts'
 
@@ -64,25 +61,6 @@ export function batchSpans(tracer: Tracer | null): { readonly batchSpan?: BatchS
       return () => tracer.batch(name, places, systemClock.elapsedMs() - beganMs)
     },
   }
-}
-
-/** How often the traces of old payments are forgotten, in milliseconds. */
-const FORGET_MS = 600_000
-
-/** Forget to which traces old payments belong. */
-export function forgetOldTraces({
-  db,
-  log,
-  stops,
-}: Omit<Traces, 'config' | 'metrics'> & { db: Db }): void {
-  const turn = async () => {
-    const { done } = await eachShard(db.shards, forgetTraces)
-    return done.some(({ value }) => value)
-  }
-  const forgetting = every(systemClock, FORGET_MS, turn, (error) =>
-    log.warn({ err: error }, 'old traces could not be forgotten'),
-  )
-  stops.push(() => forgetting.stop())
 }
 
 /** The places in traces of those that have one. */

@@ -29,7 +29,8 @@ import { startVerifier } from '../verify/watch.ts'
 import type { Closing } from './closing.ts'
 import { openBreakers, type OpenGateway } from './gateway.ts'
 import type { Process } from './shared.ts'
-import { batchSpans, forgetOldTraces, placesOf } from './tracing.ts'
+import { forgetOld } from './ageing.ts'
+import { batchSpans, placesOf } from './tracing.ts'
 import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
 
 /** What charging and looking up takes at a gateway, by its settings and what it can do. */
@@ -177,7 +178,7 @@ export function openWorker(
   const breakersOf = openBreakers(shared, gateways)
   verifyBeside(shared)
   // Whether this process traces or not: others may, or have done so.
-  forgetOldTraces(shared)
+  forgetOld(shared)
   const [first] = gateways
   if (first === undefined) throw new Error('a worker needs a gateway')
   // One for all: results of several operations are one transaction.

@@ -1,20 +1,13 @@
 import { wantedTypes } from '../domain/event.ts'
-import { eachPart, eachShard, whole } from '../each-shard.ts'
+import { eachPart, eachShard, partly } from '../each-shard.ts'
 import type { Db } from '../ports.ts'
 import { replayDeliveries } from '../webhooks/deliveries-store.ts'
-import {
-  matchingEvents,
-  replayStates,
-  type MatchingEvent,
-  type ReplayFilter,
-} from '../webhooks/replayed-store.ts'
+import { replayStates, type ReplayFilter } from '../webhooks/replayed-store.ts'
 import type { FoundEvents } from '../webhooks/replay-bodies.ts'
 import type { Endpoint } from '../webhooks/store.ts'
+import { findMatching, type Bounds } from './matching.ts'
 import { readRun, runsOfEndpoint } from './read-store.ts'
 import { planRun, type Run, type Step, type StepCounts } from './store.ts'
-
-/** The most events of one run: a day of a busy endpoint, and a list that one row can hold. */
-const EVENTS_MAX = 100_000
 
 /** How many events a second are sent again, if nothing else is said. */
 export const REPLAY_RATE_DEFAULT = 100
@@ -31,25 +24,18 @@ export interface ReplayRequest extends Omit<ReplayFilter, 'types'> {
 export async function planReplay(
   db: Db,
   endpoint: Endpoint,
-  asked: ReplayRequest,
+  { bounds, ...asked }: ReplayRequest & { readonly bounds?: Bounds },
   actor: string,
 ): Promise<FoundEvents> {
   const wanted = wantedTypes(endpoint.types)
   const types = wantedTypes(asked.types ?? wanted).filter((type) => wanted.includes(type))
   const filter = { ...asked, types }
-  const found = whole(
-    await eachShard(db.shards, (shard) => matchingEvents(shard, endpoint.id, filter, EVENTS_MAX)),
-  )
-  // Stable: those of one shard stay in the order of their positions.
-  const events = found
-    .flatMap((part) => part.events)
-    .sort((one, other) => Number(one.createdAt) - Number(other.createdAt))
-    .slice(0, EVENTS_MAX)
+  const found = await findMatching(db, endpoint.id, filter, bounds)
+  const { events, matching, until, missing } = found
   const ids = events.map(({ id }) => id)
   const none = { amount: 0n, others: null }
   const stored = { ...none, filter: shown(asked), ids, actor, endpointId: endpoint.id }
   const run = await planRun(db.global, stored)
-  const matching = found.reduce((count, part) => count + part.matching, 0)
   return {
     snapshot: run.id,
     count: run.total,
@@ -57,10 +43,12 @@ export async function planReplay(
     byType: counts(events),
     oldestAt: events[0]?.createdAt ?? null,
     newestAt: events.at(-1)?.createdAt ?? null,
+    until,
+    missing,
   }
 }
 
-function counts(events: readonly MatchingEvent[]): FoundEvents['byType'] {
+function counts(events: readonly { readonly type: string }[]): FoundEvents['byType'] {
   const found = new Map<string, number>()
   for (const { type } of events) found.set(type, (found.get(type) ?? 0) + 1)
   return [...found].map(([type, count]) => ({ type, count }))
@@ -126,6 +114,8 @@ export interface Replay {
   readonly failed: number
   /** On their way, or waiting for it. */
   readonly pending: number
+  /** Shards that could not be asked: what they sent is in none of these. */
+  readonly missing: readonly number[]
 }
 
 /** A replay with what its deliveries have come to; null: the endpoint has none of this id. */
@@ -143,9 +133,11 @@ export async function replaysOf(db: Db, endpointId: bigint): Promise<Replay[]> {
 
 /** A run of events with what its deliveries have come to. */
 export async function replayOf(db: Db, run: Run): Promise<Replay> {
-  const states = whole(await eachShard(db.shards, (shard) => replayStates(shard, run.id))).flat()
+  const asked = await eachShard(db.shards, (shard) => replayStates(shard, run.id))
+  const { known, missing } = partly(asked)
+  const states = known.flat()
   const inState = (wanted: string) =>
     states.reduce((sum, { state, count }) => sum + (state === wanted ? count : 0), 0)
   const [delivered, failed] = [inState('delivered'), inState('failed')]
-  return { run, delivered, failed, pending: inState('pending') }
+  return { run, delivered, failed, pending: inState('pending'), missing }
 }

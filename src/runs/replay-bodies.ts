@@ -1,5 +1,14 @@
 import { Type } from 'typebox'
-import { Id, LOCATION, nullable, oneOf, REPLAYED, Time } from '../http/schemas.ts'
+import {
+  Id,
+  LOCATION,
+  missingBody,
+  MissingShards,
+  nullable,
+  oneOf,
+  REPLAYED,
+  Time,
+} from '../http/schemas.ts'
 import type { Replay } from './events.ts'
 
 export const ReplayBody = Type.Object(
@@ -27,6 +36,7 @@ export const ReplayBody = Type.Object(
     started_by: nullable('string'),
     ended_at: nullable('string', { format: 'date-time' }),
     canceled_by: nullable('string'),
+    missing_shards: MissingShards,
   },
   { title: 'Replay', description: 'What another replay has sent since counts there.' },
 )
@@ -37,7 +47,7 @@ export const ReplayStarted = Type.Object(ReplayBody.properties, {
 })
 
 /** A replay as the API shows it. */
-export function replayBody({ run, delivered, failed, pending }: Replay) {
+export function replayBody({ run, delivered, failed, pending, missing }: Replay) {
   return {
     id: Number(run.id),
     endpoint_id: Number(run.endpointId),
@@ -58,5 +68,6 @@ export function replayBody({ run, delivered, failed, pending }: Replay) {
     started_by: run.startedBy,
     ended_at: run.endedAt?.toISOString() ?? null,
     canceled_by: run.canceledBy,
+    ...missingBody(missing),
   }
 }

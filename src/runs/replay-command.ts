@@ -94,12 +94,17 @@ async function send(
   if (ended.state !== 'done' || ended.skipped > 0) process.exitCode = INCOMPLETE
 }
 
-function summary({ count, matching, byType, oldestAt, newestAt }: FoundEvents): string {
-  if (count === 0) return 'No event matches.'
+function summary({ count, byType, oldestAt, newestAt, until, missing }: FoundEvents): string {
+  const ill = missing.map(
+    (number) => `  shard ${number} could not be read: run it again for its events`,
+  )
+  if (count === 0 && until === null) return ['No event matches.', ...ill].join('\n')
   const time = `${oldestAt?.toISOString()} to ${newestAt?.toISOString()}`
   const parts = byType.map((part) => `  ${part.count} ${part.type}`)
-  const more = matching > count ? [`  ${matching - count} more match: run it again from there`] : []
-  return [`${events(count)} of ${time} would be sent again:`, ...parts, ...more].join('\n')
+  const more = until === null ? [] : [`  there may be more: --after ${until.toISOString()}`]
+  const head =
+    count === 0 ? 'No event matches so far.' : `${events(count)} of ${time} would be sent again:`
+  return [head, ...parts, ...more, ...ill].join('\n')
 }
 
 function ending(run: Run): string {

@@ -68,7 +68,7 @@ const ITEMS = '(letter_ids || event_ids)'
 export const COLUMNS = `
     id, endpoint_id as "endpointId",
     case when state = 'replaying' then 'running' else state end as state, filter,
-    cardinality(${ITEMS}) as total, amount, others,
+    coalesce(total, cardinality(${ITEMS})) as total, amount, others,
     rate_per_second as "ratePerSecond", position, redriven, skipped, refused, refusals,
     created_at as "createdAt", created_by as "createdBy", started_at as "startedAt",
     started_by as "startedBy", reason, ended_at as "endedAt", canceled_by as "canceledBy"`
@@ -93,6 +93,30 @@ const PLAN: Unsharded<Run> = {
     $7::bigint, $4::bigint, $6::jsonb, $5, time
   from clock
   returning ${COLUMNS}`,
+}
+
+/**
+ * Forget which items some runs went through that ended an hour ago: their last steps have ended as
+ * well. How many there were stays.
+ */
+const FORGET: Unsharded<{ id: bigint }> = {
+  name: 'redrives_forget',
+  ...timedUnsharded`
+  update redrives
+  set
+    total = cardinality(${ITEMS}),
+    letter_ids = '{}',
+    event_ids = case when endpoint_id is not null then '{}'::bigint[] end
+  where id = any (
+      array(
+        select id
+        from redrives
+        where total is null and ended_at < ${NOW} - interval '1 hour'
+        order by ended_at
+        limit $2
+      )
+    )
+  returning id`,
 }
 
 /**
@@ -268,6 +292,13 @@ export async function planRun(
   if (run === undefined) throw new Error('the snapshot was not stored')
   return run
 }
+
+/** Forget what some ended runs went through; true: there may be more. */
+export async function forgetItems(db: Global): Promise<boolean> {
+  return (await db.run(FORGET, [FORGOTTEN_MAX])).length === FORGOTTEN_MAX
+}
+
+const FORGOTTEN_MAX = 100
 
 /** The idempotency key of a start, and the API key it came with; '' where none is asked for. */
 export interface RunKey {

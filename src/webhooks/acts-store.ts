@@ -30,7 +30,8 @@ const ACTS: Unsharded<EndpointAct> = {
         did.act, did.actor, did.request_id, null,
         jsonb_build_object(
           'replay', run.id, 'reason', run.reason, 'filter', run.filter,
-          'events', cardinality(run.event_ids), 'rate_per_second', run.rate_per_second
+          'events', coalesce(run.total, cardinality(run.event_ids)),
+          'rate_per_second', run.rate_per_second
         ), did.at, null
       from (
         select *

@@ -180,7 +180,9 @@ async function enable(
   print(lineOf(endpoint))
   if (missed.oldestAt === null) return
   const range = `--undelivered --after ${missed.oldestAt.toISOString()}`
-  print(`It has missed ${missed.matching} events: payments webhooks replay ${id} ${range}`)
+  print(
+    `It has missed ${missed.until === null ? '' : 'at least '}${missed.matching} events: payments webhooks replay ${id} ${range}`,
+  )
 }
 
 interface Update extends Omit<EndpointChange, 'ratePerSecond'>, Json {

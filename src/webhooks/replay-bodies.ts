@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { Id, nullable, oneOf } from '../http/schemas.ts'
+import { Id, missingBody, MissingShards, nullable, oneOf } from '../http/schemas.ts'
 import { WANTABLE } from '../domain/event.ts'
 
 /** What a dry run of a replay found. */
@@ -7,11 +7,15 @@ export interface FoundEvents {
   /** What to start it by. */
   readonly snapshot: bigint
   readonly count: number
-  /** Events that match, those beyond the limit of one run included. */
+  /** Events that match, as far as was looked: those beyond the limit of one run included. */
   readonly matching: number
   readonly byType: readonly { readonly type: string; readonly count: number }[]
   readonly oldestAt: Date | null
   readonly newestAt: Date | null
+  /** From when on there are more than fit into one run; null: there are not. */
+  readonly until: Date | null
+  /** Shards that could not be read: nothing of theirs is in it. */
+  readonly missing: readonly number[]
 }
 
 export const ReplayFilterBody = Type.Object(
@@ -47,19 +51,28 @@ export const ReplayPlanBody = Type.Object(
     }),
     endpoint_id: Id,
     count: Type.Integer({ description: 'Events of the snapshot, at most 100,000: the oldest.' }),
-    matching: Type.Integer({ description: 'Events that match, beyond the limit too.' }),
+    matching: Type.Integer({
+      description: 'Events that match. Where `until` is not null: at least so many.',
+    }),
     by_type: Type.Array(
       Type.Object({ type: Type.String(), count: Type.Integer() }, { title: 'ReplayTypeCount' }),
     ),
     oldest_at: nullable('string', { format: 'date-time' }),
     newest_at: nullable('string', { format: 'date-time' }),
+    until: nullable('string', {
+      format: 'date-time',
+      description:
+        'Not null: there are, or may be, more than one replay looks at. The next one goes on with ' +
+        'this as `created_after`.',
+    }),
+    missing_shards: MissingShards,
   },
   { title: 'ReplayPlan', description: 'Events that can be sent to the endpoint again.' },
 )
 
 /** A plan as the API shows it. */
 export function replayPlanBody(endpointId: bigint, found: FoundEvents) {
-  const { snapshot, count, matching, byType, oldestAt, newestAt } = found
+  const { snapshot, count, matching, byType, oldestAt, newestAt, until, missing } = found
   return {
     snapshot: Number(snapshot),
     endpoint_id: Number(endpointId),
@@ -68,5 +81,7 @@ export function replayPlanBody(endpointId: bigint, found: FoundEvents) {
     by_type: byType.map((part) => ({ ...part })),
     oldest_at: oldestAt?.toISOString() ?? null,
     newest_at: newestAt?.toISOString() ?? null,
+    until: until?.toISOString() ?? null,
+    ...missingBody(missing),
   }
 }

@@ -62,7 +62,12 @@ function Plan({ plan }: { plan: ReplayPlan }) {
   const w = words.value
   return (
     <>
-      <p>{w.replayFound(count(plan.count), count(plan.matching))}</p>
+      <p>
+        {w.replayFound(
+          count(plan.count),
+          `${count(plan.matching)}${plan.until === null ? '' : '+'}`,
+        )}
+      </p>
       {plan.oldest_at === null || plan.newest_at === null ? null : (
         <p>
           <When at={plan.oldest_at} /> – <When at={plan.newest_at} />

@@ -86,11 +86,21 @@ export interface MissedEvents {
   readonly endpoint_id: number
   /** Events of the snapshot, at most 100,000: the oldest. */
   readonly count: number
-  /** Events that match, beyond the limit too. */
+  /** Events that match. Where `until` is not null: at least so many. */
   readonly matching: number
   readonly by_type: readonly ReplayTypeCount[]
   readonly oldest_at: string | null
   readonly newest_at: string | null
+  /**
+   * Not null: there are, or may be, more than one replay looks at. The next one goes on with this
+   * as `created_after`.
+   */
+  readonly until: string | null
+  /**
+   * The shards of the database that cannot be read: what is in them is left out. Not there:
+   * nothing is left out.
+   */
+  readonly missing_shards?: readonly number[]
 }
 
 export interface OpenedUser {

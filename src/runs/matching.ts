@@ -1,0 +1,144 @@
+import { eachShard, partly, type Partly } from '../each-shard.ts'
+import type { Db, Shard } from '../ports.ts'
+import {
+  createdFirst,
+  matchingEvents,
+  placesOf,
+  type MatchingEvent,
+  type ReplayFilter,
+} from '../webhooks/replayed-store.ts'
+
+/** The most events of one run: a day of a busy endpoint, and a list that one row can hold. */
+const EVENTS_MAX = 100_000
+
+/** Looks that one dry run takes in all shards, of up to 10,000 events each: seconds of reading. */
+const LOOKS_MAX = 400
+
+/** What can be sent again. */
+interface Matching {
+  /** About in the order of time; those of one shard are in order. */
+  readonly events: readonly Found[]
+  /** How many match, as far as it was looked: more than there are events where that is too many. */
+  readonly matching: number
+  /** From when on it has to be looked again for the rest; null: there is none. */
+  readonly until: Date | null
+}
+
+type Found = Pick<MatchingEvent, 'id' | 'type' | 'createdAt'>
+
+/** A shard that is read a look ahead of what was taken of it. */
+interface Reader {
+  readonly shard: Shard
+  readonly end: bigint
+  /** What matches and was not taken yet, from `taken` on. */
+  ahead: MatchingEvent[]
+  taken: number
+  /** How far it was looked; null: to the end. */
+  upTo: bigint | null
+  /** When that was created which is not looked at any more; null: nothing yet. */
+  stoppedAt: Date | null
+}
+
+/** Bounds that tests make smaller. */
+export interface Bounds {
+  readonly events: number
+  readonly looks: number
+}
+
+/**
+ * The oldest events of all shards that match, as many as fit into one run. Each shard is read a
+ * look ahead, so that what is held is bounded, however much matches. Shards that cannot be read are
+ * left out, and named.
+ */
+export async function findMatching(
+  db: Db,
+  endpointId: bigint,
+  filter: ReplayFilter,
+  bounds: Bounds = { events: EVENTS_MAX, looks: LOOKS_MAX },
+): Promise<Matching & { readonly missing: readonly number[] }> {
+  const placed = await eachShard(db.shards, async (shard): Promise<Reader> => {
+    const { after, end } = await placesOf(shard, filter)
+    return { shard, end, ahead: [], taken: 0, upTo: after, stoppedAt: null }
+  })
+  const opened = partly(placed)
+  let readers = [...opened.known]
+  const missing = new Set(opened.missing)
+  const events: Found[] = []
+  let looks = 0
+  while (events.length < bounds.events) {
+    const empty = readers.filter(isEmpty)
+    if (empty.length > 0 && looks >= bounds.looks) {
+      for (const reader of empty) await stop(reader)
+      continue
+    }
+    if (empty.length > 0) {
+      looks += empty.length
+      const looked = await lookOn(empty, endpointId, filter)
+      for (const number of looked.missing) missing.add(number)
+      readers = readers.filter(({ shard }) => !missing.has(shard.number))
+      continue
+    }
+    const next = oldest(readers)
+    if (next === null) break
+    events.push(next)
+  }
+  const rest = readers.reduce((sum, one) => sum + one.ahead.length - one.taken, 0)
+  const until = await restFrom(readers)
+  return { events, matching: events.length + rest, until, missing: [...missing] }
+}
+
+/** Whether it has to be looked on before it is known which event is the oldest. */
+function isEmpty({ ahead, taken, upTo, stoppedAt }: Reader): boolean {
+  return taken === ahead.length && upTo !== null && stoppedAt === null
+}
+
+/** Look no further in a shard: nothing is taken that is newer than what is left there. */
+async function stop(reader: Reader): Promise<void> {
+  const { shard, end, upTo } = reader
+  reader.stoppedAt = upTo === null ? null : await createdFirst(shard, { after: upTo, end })
+  if (reader.stoppedAt === null) reader.upTo = null
+}
+
+async function lookOn(
+  readers: readonly Reader[],
+  endpointId: bigint,
+  filter: ReplayFilter,
+): Promise<Partly<void>> {
+  const byShard = new Map(readers.map((reader) => [reader.shard, reader]))
+  const looked = await eachShard([...byShard.keys()], async (shard) => {
+    const reader = byShard.get(shard)
+    if (reader?.upTo == null) return
+    const range = { after: reader.upTo, end: reader.end }
+    const { events, upTo } = await matchingEvents(shard, endpointId, filter, range)
+    Object.assign(reader, { ahead: events, taken: 0, upTo })
+  })
+  return partly(looked)
+}
+
+/** Take the oldest event; null: there is none any more, or it is not known which it is. */
+function oldest(readers: readonly Reader[]): Found | null {
+  let first: { readonly reader: Reader; readonly event: MatchingEvent } | null = null
+  for (const reader of readers) {
+    const event = reader.ahead[reader.taken]
+    if (event !== undefined && (first === null || event.createdAt < first.event.createdAt)) {
+      first = { reader, event }
+    }
+  }
+  if (first === null) return null
+  const { id, type, createdAt } = first.event
+  if (readers.some(({ stoppedAt }) => stoppedAt !== null && stoppedAt < createdAt)) return null
+  first.reader.taken += 1
+  return { id, type, createdAt }
+}
+
+/** The oldest time of what was not taken, or not looked at. */
+async function restFrom(readers: readonly Reader[]): Promise<Date | null> {
+  const times: Date[] = []
+  for (const reader of readers) {
+    const { ahead, taken } = reader
+    for (const { createdAt } of ahead.slice(taken)) times.push(createdAt)
+    await stop(reader)
+    if (reader.stoppedAt !== null) times.push(reader.stoppedAt)
+  }
+  return times.reduce<Date | null>((first, at) => (first === null || at < first ? at : first), null)
+}
