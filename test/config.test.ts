@@ -126,6 +126,7 @@ test('without any variable every default holds, in the units of its name', () =>
     mockGateway: true,
     webhookSecretsKey: null,
     webhookAllowNetworks: null,
+    eventsKeepDays: 30,
     warnings: [],
     shown: loadConfig({}).shown,
   } satisfies Config)

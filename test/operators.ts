@@ -109,6 +109,7 @@ const KEY_OF = {
   payment_details: 'payment_id',
   payment_tasks: 'payment_id',
   deliveries: 'event_id',
+  events: 'id',
 } as const
 
 /** Somebody else, such as an operator at a prompt, who locks rows for as long as they like. */

@@ -311,4 +311,13 @@ export const SETTINGS = {
       'Private networks in which webhook endpoints are allowed. Without it only public ' +
       'addresses are called, and in development this machine.',
   },
+  eventsKeepDays: {
+    name: 'EVENTS_KEEP_DAYS',
+    group: 'Webhooks',
+    kind: integer(1, 3_650),
+    fallback: '30',
+    doc:
+      'How many days events are kept, with their deliveries and attempts. What is still on its way to ' +
+      'an endpoint stays until it has arrived or was given up.',
+  },
 } as const satisfies Record<string, Setting>

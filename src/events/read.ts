@@ -6,6 +6,8 @@ import { lookAtEvents, type StoredEvent } from './store.ts'
 interface EventPage {
   readonly events: readonly StoredEvent[]
   readonly next: readonly bigint[]
+  /** Whether events behind these positions are gone for their age. */
+  readonly dropped: boolean
 }
 
 /**
@@ -21,8 +23,7 @@ export async function pageOfEvents(
 ): Promise<EventPage> {
   const looks = whole(
     await eachShard(db.shards, async (shard) => {
-      const from = after[shard.number] ?? 0n
-      return { shard, from, ...(await lookAtEvents(shard, from, types, limit)) }
+      return { shard, ...(await lookAtEvents(shard, after[shard.number] ?? 0n, types, limit)) }
     }),
   )
   const all = looks.flatMap(({ shard, events }) => events.map((event) => ({ shard, event })))
@@ -33,7 +34,8 @@ export async function pageOfEvents(
     if (own.length === events.length) return upTo
     return own.at(-1)?.event.position ?? from
   })
-  return { events: taken.map(({ event }) => event), next }
+  const dropped = looks.some((look) => look.dropped)
+  return { events: taken.map(({ event }) => event), next, dropped }
 }
 
 interface Placed {

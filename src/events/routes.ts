@@ -24,7 +24,8 @@ const LIST = {
   description:
     'Events are kept where somebody wants them: see `POST /webhook-endpoints`. Go on with ' +
     '`next_cursor` for good: an empty page means that nothing has happened since. No event is ever ' +
-    'left out, however many are written meanwhile. A page of one type looks at 10,000 events of ' +
+    'left out, however many are written meanwhile, but those older than `EVENTS_KEEP_DAYS`: ' +
+    '`dropped` says so. A page of one type looks at 10,000 events of ' +
     'each shard at most, so it may be short, or empty, although there are more: `more` says so.',
   querystring: Type.Object(
     {
@@ -47,6 +48,11 @@ const LIST = {
         data: Type.Array(EventBody),
         next_cursor: Type.String({ description: 'Where to go on; there for good.' }),
         more: Type.Boolean({ description: 'Whether there may be more right now.' }),
+        dropped: Type.Boolean({
+          description:
+            'Whether events behind `after` are no longer kept: what happened meanwhile may have to be ' +
+            'read from the payments. False without `after`.',
+        }),
       },
       { title: 'EventPage' },
     ),
@@ -86,12 +92,13 @@ export function eventRoutes({ db, exists }: EventRoutes): FastifyPluginAsyncType
       const positions = positionsOf(db, list, after)
       if (positions === null) return refuse(reply, { code: 'cursor_invalid' })
       const types = type === undefined ? null : wantedTypes([type])
-      const { events, next } = await pageOfEvents(db, positions, types, limit.value)
+      const { events, next, dropped } = await pageOfEvents(db, positions, types, limit.value)
       const moved = next.some((position, index) => position !== positions[index])
       return reply.send({
         data: events.map(eventBody),
         next_cursor: writeCursor(list, next.map(String)),
         more: moved,
+        dropped: after !== undefined && dropped,
       })
     })
     app.get('/payments/:id/events', { schema: OF_PAYMENT }, async (request, reply) => {

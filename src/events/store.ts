@@ -135,6 +135,77 @@ const HEAD: Statement<{ position: bigint }> = {
   where shard = $1`,
 }
 
+/**
+ * The position of the newest event of a shard, and of the first that there is behind `$2`; null:
+ * there is none.
+ */
+const AHEAD: Statement<{ newest: bigint; first: bigint | null }> = {
+  name: 'events_ahead',
+  text: `
+  select
+    wants.position as newest,
+    (
+      select events.position
+      from events
+      where events.shard = $1 and events.position > $2
+      order by events.position
+      limit 1
+    ) as first
+  from event_wants wants
+  where wants.shard = $1`,
+}
+
+/** The highest position of which an event was dropped for its age. */
+const DROPPED: Statement<{ dropped: bigint }> = {
+  name: 'events_dropped',
+  text: `
+  select dropped
+  from event_wants
+  where shard = $1`,
+}
+
+/** The next `$4` events behind position `$3`, and whether each was created over `$5` days ago. */
+const AGES: Statement<{ id: bigint; position: bigint; old: boolean }> = {
+  name: 'events_ages',
+  ...timed`
+  select id, position, created_at < ${NOW} - $5::int * interval '1 day' as old
+  from events
+  where shard = $1 and position > $3
+  order by position
+  limit $4`,
+}
+
+/** Lock events, but those that somebody sends again right now. */
+const LOCK: Statement<{ id: bigint }> = {
+  name: 'events_lock',
+  text: `
+  select id
+  from events
+  where shard = $1 and id = any ($2::bigint[])
+  order by id
+  for update skip locked`,
+}
+
+/** Drop events that were locked before, and note up to where some are gone. */
+const DROP: Statement<never> = {
+  name: 'events_drop',
+  text: `
+  with gone as (
+    delete from events
+    where shard = $1 and id = any ($2::bigint[])
+    returning position, created_at
+  ), furthest as (
+    select max(position) as position, max(created_at) as created_at
+    from gone
+  )
+  update event_wants
+  set
+    dropped = greatest(dropped, furthest.position),
+    kept_since = greatest(kept_since, furthest.created_at)
+  from furthest
+  where shard = $1`,
+}
+
 /** Events with positions above `$2` up to `$3`, of all types or of those in `$4`. */
 const PAGE: Statement<StoredEvent> = {
   name: 'events_page',
@@ -196,8 +267,12 @@ const LOOKED_AT_MAX = 10_000n
 interface Look {
   /** In order of position. */
   readonly events: readonly StoredEvent[]
+  /** The position behind which the first event is looked for: there is none before it. */
+  readonly from: bigint
   /** The last position of which it is known whether it matches. */
   readonly upTo: bigint
+  /** Whether events behind the position that was asked for are gone for their age. */
+  readonly dropped: boolean
 }
 
 /** Up to `limit` events of a shard behind a position; of all types where `types` is null. */
@@ -208,13 +283,47 @@ export async function lookAtEvents(
   limit: number,
 ): Promise<Look> {
   // Read first: what has a position up to here is seen by the statement that follows.
-  const newest = await newestPosition(shard)
-  if (newest <= after) return { events: [], upTo: after }
-  const end = after + LOOKED_AT_MAX
+  const [ahead] = await shard.run(AHEAD, [after])
+  const { newest = 0n, first = null } = ahead ?? {}
+  if (newest <= after) return { events: [], from: after, upTo: after, dropped: false }
+  const from = first === null ? newest : first - 1n
+  const end = from + LOOKED_AT_MAX
   const upTo = newest < end ? newest : end
-  const events = await shard.run(PAGE, [after, upTo, types, limit])
+  const events = first === null ? [] : await shard.run(PAGE, [from, upTo, types, limit])
+  // Read last: what was dropped while this looked is known by now.
+  const [gone] = await shard.run(DROPPED, [])
+  const dropped = (gone?.dropped ?? 0n) > after
   const last = events.at(-1)
-  return { events, upTo: events.length === limit && last !== undefined ? last.position : upTo }
+  const isFull = events.length === limit && last !== undefined
+  return { events, from, upTo: isFull ? last.position : upTo, dropped }
+}
+
+/** An event, and whether it is older than it is kept. */
+interface Aged {
+  readonly id: bigint
+  readonly position: bigint
+  readonly old: boolean
+}
+
+/** The next `limit` events of a shard behind a position; old: created over `days` days ago. */
+export function agesOfEvents(
+  shard: Runner,
+  after: bigint,
+  limit: number,
+  days: number,
+): Promise<Aged[]> {
+  return shard.run(AGES, [after, limit, days])
+}
+
+/** Lock events that nobody sends again right now. Returns those that are locked, in order. */
+export async function lockEvents(tx: Tx, ids: readonly bigint[]): Promise<bigint[]> {
+  const rows = await tx.run(LOCK, [numbers(ids)])
+  return rows.map(({ id }) => id)
+}
+
+/** Drop events. */
+export function dropEvents(tx: Tx, ids: readonly bigint[]): void {
+  tx.write(DROP, [numbers(ids)])
 }
 
 /** Events of one payment that are shown. */

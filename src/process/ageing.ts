@@ -1,8 +1,10 @@
 import { systemClock } from '../adapters/clock.ts'
 import { eachShard } from '../each-shard.ts'
 import { forgetTraces } from '../payments/traces-store.ts'
+import type { Shard } from '../ports.ts'
 import { every } from '../queue/every.ts'
 import { forgetItems } from '../runs/store.ts'
+import { dropOldEvents } from '../webhooks/retention.ts'
 import type { Process } from './shared.ts'
 
 /** How often what is old is forgotten, in milliseconds. */
@@ -10,13 +12,27 @@ const FORGET_MS = 600_000
 
 /**
  * Forget what nobody needs any more, a bounded part at a time: to which traces old payments belong,
- * and which items ended runs went through.
+ * which items ended runs went through, and events that are older than they are kept.
  */
-export function forgetOld({ db, log, stops }: Pick<Process, 'db' | 'log' | 'stops'>): void {
+export function forgetOld({
+  config,
+  db,
+  log,
+  stops,
+}: Pick<Process, 'config' | 'db' | 'log' | 'stops'>): void {
   const onError = (err: unknown) => log.warn({ err }, 'what is old could not be forgotten')
+  const positions = new Map<number, bigint>()
+  const forgetIn = async (shard: Shard): Promise<boolean> => {
+    const after = positions.get(shard.number) ?? 0n
+    const next = await dropOldEvents(shard, after, config.eventsKeepDays)
+    // From the beginning again next time: what was on its way then may have arrived.
+    positions.set(shard.number, next ?? 0n)
+    const ofTraces = await forgetTraces(shard)
+    return ofTraces || next !== null
+  }
   const turn = async () => {
     const ofRuns = await forgetItems(db.global)
-    const { done, failed } = await eachShard(db.shards, forgetTraces)
+    const { done, failed } = await eachShard(db.shards, forgetIn)
     for (const { error } of failed) onError(error)
     return ofRuns || done.some(({ value }) => value)
   }

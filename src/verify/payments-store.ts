@@ -143,12 +143,16 @@ const wantedSince = (type: string) => `(
 /**
  * Whether a final payment has no event although it was wanted when it ended. Who wants a type has
  * locked out whoever ended payments without knowing, so the time when it ended tells. A return is
- * told of the payment that it is of.
+ * told of the payment that it is of. Events up to `kept_since` may be gone for their age.
  */
 const UNTOLD = `payment.type <> 'return' and case payment.status
         when 'success' then payment.finished_at >= ${wantedSince('payment.succeeded')}
         when 'failed' then payment.finished_at >= ${wantedSince('payment.failed')}
       end is true and (
+        select payment.finished_at <= kept_since
+        from event_wants
+        where shard = $1
+      ) is not true and (
         select true
         from events
         where shard = $1 and payment_id = payment.id and type = case payment.status

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { messageId, WANTABLE } from '../domain/event.ts'
 import { Id, LOCATION, nullable, oneOf, REPLAYED, Time } from '../http/schemas.ts'
-import type { AttemptView, DeliveryView } from './deliveries-store.ts'
+import type { AttemptView, DeliveryView } from './views-store.ts'
 import type { EndpointAct } from './acts-store.ts'
 import { ReplayPlanBody } from './replay-bodies.ts'
 import type { Endpoint } from './store.ts'

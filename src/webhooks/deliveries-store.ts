@@ -1,5 +1,5 @@
-import { columns } from '../domain/columns.ts'
-import { CLOCK, timed, type Runner, type Statement } from '../ports.ts'
+import { columns, numbers } from '../domain/columns.ts'
+import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** A delivery that is due, with what is to be sent. */
 export interface DueDelivery {
@@ -172,107 +172,6 @@ const SETTLE: Statement<never> = {
     and delivery.endpoint_id = own.endpoint_id`,
 }
 
-/** A delivery as it is shown. */
-export interface DeliveryView {
-  readonly eventId: bigint
-  readonly type: string
-  readonly paymentId: bigint | null
-  readonly state: 'pending' | 'delivered' | 'failed'
-  readonly attempts: number
-  readonly nextAt: Date | null
-  readonly endedAt: Date | null
-  readonly createdAt: Date
-  readonly position: bigint
-  /** Of the newest call; null: none was made. */
-  readonly status: number | null
-  readonly reason: string | null
-  readonly reply: string | null
-  readonly calledAt: Date | null
-  readonly tookMs: number | null
-}
-
-/** How many deliveries a list with a state looks at in a shard, whatever they are. */
-const LOOKED_AT_MAX = 10_000
-
-/** The newest call of the delivery `own`; its columns are null where none was made. */
-export const NEWEST_CALL = `
-  left join lateral (
-    select status, reason, reply, started_at, took_ms
-    from delivery_attempts
-    where delivery_attempts.shard = $1 and delivery_attempts.event_id = own.event_id
-      and delivery_attempts.endpoint_id = own.endpoint_id
-    order by fence desc
-    limit 1
-  ) call on true`
-
-/** The columns of that call. */
-export const CALL_COLUMNS = `call.status,
-    call.reason, call.reply, call.started_at as "calledAt", call.took_ms as "tookMs"`
-
-/** The newest deliveries of an endpoint, below position `$3`, each with its newest call. */
-const LIST: Statement<DeliveryView> = {
-  name: 'deliveries_list',
-  text: `
-  select
-    own.event_id as "eventId", event.type, nullif(own.payment_id, 0) as "paymentId", own.state,
-    own.attempts, case when own.state = 'pending' then own.run_at end as "nextAt",
-    own.ended_at as "endedAt", own.created_at as "createdAt", own.position, ${CALL_COLUMNS}
-  from (
-    select *
-    from (
-      select *
-      from deliveries
-      where shard = $1 and endpoint_id = $2 and position < $3
-      order by position desc
-      limit ${LOOKED_AT_MAX}
-    ) looked
-    where $4::text is null or state = $4
-    order by position desc
-    limit $5
-  ) own
-  left join lateral (
-    select type
-    from events
-    where events.shard = $1 and events.id = own.event_id
-    limit 1
-  ) event on true${NEWEST_CALL}
-  order by own.position desc`,
-}
-
-/** A call of an endpoint, and what came of it. */
-export interface AttemptView {
-  /** Counts the claims: a number that is missing was claimed and not called. */
-  readonly fence: number
-  readonly calledAt: Date
-  readonly tookMs: number
-  readonly status: number | null
-  readonly reason: string | null
-  readonly reply: string | null
-}
-
-/** Calls of one delivery that are shown: ten a round, and a round for each time it was repeated. */
-const ATTEMPTS_MAX = 1_000
-
-/** The newest calls of one delivery, newest first. */
-const ATTEMPTS: Statement<AttemptView> = {
-  name: 'deliveries_attempts',
-  text: `
-  select fence, started_at as "calledAt", took_ms as "tookMs", status, reason, reply
-  from delivery_attempts
-  where shard = $1 and event_id = $2 and endpoint_id = $3
-  order by fence desc
-  limit ${ATTEMPTS_MAX}`,
-}
-
-/** Whether an event is or was on its way to an endpoint. */
-const KNOWN: Statement<{ eventId: bigint }> = {
-  name: 'deliveries_known',
-  text: `
-  select event_id as "eventId"
-  from deliveries
-  where shard = $1 and event_id = $2 and endpoint_id = $3`,
-}
-
 /** Try a delivery again now, as if it had not been tried; not while it is under way. */
 const RETRY: Statement<{ eventId: bigint }> = {
   name: 'deliveries_retry',
@@ -289,7 +188,8 @@ const RETRY: Statement<{ eventId: bigint }> = {
  * Send events to an endpoint again as if for the first time, `delay_ms` from now: those that were
  * never on their way to it as well. What is under way right now is sent once more: its claim has
  * lost its lease. Repeated by the same run, `$4`, it changes nothing. Returns the events that there
- * still are; none for an endpoint that was removed.
+ * still are; none for an endpoint that was removed. The events are locked before any delivery, as
+ * whoever drops old ones does, so that none goes while a delivery of it is made.
  */
 const REPLAY: Statement<{ eventId: bigint }> = {
   name: 'deliveries_replay',
@@ -302,6 +202,7 @@ const REPLAY: Statement<{ eventId: bigint }> = {
       from events
       where events.shard = $1 and events.id = asked.event_id and events.position is not null
       limit 1
+      for key share
     ) event
     where exists (
       select
@@ -326,6 +227,38 @@ const REPLAY: Statement<{ eventId: bigint }> = {
   from kept`,
 }
 
+/**
+ * Lock the deliveries of events, and say which events are still on their way to somebody: not to
+ * an endpoint that was removed, which nothing is sent to any more.
+ */
+const ON_THEIR_WAY: Statement<{ eventId: bigint; pending: boolean }> = {
+  name: 'deliveries_on_their_way',
+  text: `
+  select
+    own.event_id as "eventId",
+    own.state = 'pending' and exists (
+      select
+      from webhook_subscriptions known
+      where known.shard = $1 and known.endpoint_id = own.endpoint_id and known.types <> '{}'
+    ) as pending
+  from deliveries own
+  where own.shard = $1 and own.event_id = any ($2::bigint[])
+  order by own.event_id, own.endpoint_id
+  for update of own`,
+}
+
+/** Drop the deliveries of events, with their attempts. They were locked before. */
+const DROP: Statement<never> = {
+  name: 'deliveries_drop',
+  text: `
+  with attempts as (
+    delete from delivery_attempts
+    where shard = $1 and event_id = any ($2::bigint[])
+  )
+  delete from deliveries
+  where shard = $1 and event_id = any ($2::bigint[])`,
+}
+
 /** Claim due deliveries. Committed when it returns. */
 export function claimDeliveries(
   shard: Runner,
@@ -342,26 +275,6 @@ export async function settleDeliveries(
   results: readonly DeliveryResult[],
 ): Promise<void> {
   await shard.run(SETTLE, RESULTS.of(results))
-}
-
-/** Deliveries of an endpoint in a shard, newest first. */
-export function listDeliveries(
-  shard: Runner,
-  endpointId: bigint,
-  state: DeliveryView['state'] | null,
-  limit: number,
-): Promise<DeliveryView[]> {
-  return shard.run(LIST, [endpointId, 9_223_372_036_854_775_807n, state, limit])
-}
-
-/** The calls of one delivery, newest first; null: there is no such delivery. */
-export async function listAttempts(
-  shard: Runner,
-  eventId: bigint,
-  endpointId: bigint,
-): Promise<AttemptView[] | null> {
-  const known = await shard.run(KNOWN, [eventId, endpointId])
-  return known.length === 0 ? null : shard.run(ATTEMPTS, [eventId, endpointId])
 }
 
 /** Try one delivery again; false: there is none, or it is under way. */
@@ -383,4 +296,15 @@ export async function replayDeliveries(
 ): Promise<number> {
   const rows = await shard.run(REPLAY, [endpointId, replayId, ...REPLAYED.of(events)])
   return rows.length
+}
+
+/** Lock the deliveries of events; which of the events are still on their way to somebody. */
+export async function eventsOnTheirWay(tx: Tx, eventIds: readonly bigint[]): Promise<Set<bigint>> {
+  const rows = await tx.run(ON_THEIR_WAY, [numbers(eventIds)])
+  return new Set(rows.filter(({ pending }) => pending).map(({ eventId }) => eventId))
+}
+
+/** Drop the deliveries of events, and their attempts. */
+export function dropDeliveries(tx: Tx, eventIds: readonly bigint[]): void {
+  tx.write(DROP, [numbers(eventIds)])
 }

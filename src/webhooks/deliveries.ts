@@ -1,6 +1,6 @@
 import { eachShard, whole } from '../each-shard.ts'
 import type { Db } from '../ports.ts'
-import { listDeliveries, type DeliveryView } from './deliveries-store.ts'
+import { listDeliveries, type DeliveryView } from './views-store.ts'
 
 /** The newest deliveries of an endpoint in all shards, newest first. */
 export async function newestDeliveries(

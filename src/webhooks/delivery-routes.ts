@@ -12,7 +12,8 @@ import {
   PaymentDeliveryBody,
 } from './bodies.ts'
 import { newestDeliveries } from './deliveries.ts'
-import { listAttempts, retryDelivery } from './deliveries-store.ts'
+import { retryDelivery } from './deliveries-store.ts'
+import { listAttempts } from './views-store.ts'
 import { deliveriesOfPayment } from './of-payment-store.ts'
 import { listEndpoints, readEndpoint } from './store.ts'
 

@@ -1,5 +1,5 @@
 import type { Runner, Statement } from '../ports.ts'
-import { CALL_COLUMNS, NEWEST_CALL, type DeliveryView } from './deliveries-store.ts'
+import { CALL_COLUMNS, NEWEST_CALL, type DeliveryView } from './views-store.ts'
 
 /** A delivery of a payment's event, and to which endpoint. */
 interface PaymentDelivery extends DeliveryView {
