@@ -5,6 +5,7 @@ import { createMetrics, type Metrics } from '../adapters/metrics.ts'
 import { postgres, type PostgresDb } from '../adapters/postgres.ts'
 import type { Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
+import type { Send } from '../webhooks/deliver.ts'
 import type { Closing } from './closing.ts'
 import { agree, durabilityProblems } from './database-store.ts'
 import { termsOf } from './routing.ts'
@@ -28,9 +29,15 @@ export interface Roles {
 export interface Decorators {
   readonly db: (db: PostgresDb) => PostgresDb
   readonly gateway: (gateway: Gateway) => Gateway
+  /** Around what calls endpoints of webhooks. */
+  readonly send: (send: Send) => Send
 }
 
-export const UNDECORATED: Decorators = { db: (db) => db, gateway: (gateway) => gateway }
+export const UNDECORATED: Decorators = {
+  db: (db) => db,
+  gateway: (gateway) => gateway,
+  send: (send) => send,
+}
 
 /** What the parts of a process share. */
 export interface Process {

@@ -108,6 +108,7 @@ function openDeliveries(shared: Process, sender: WebhookSender): Worker {
   })
   const world: DeliveryWorld = {
     ...endpointWorld(shared, sender),
+    send: shared.decorators.send(sender.send),
     ...(tracer === null ? {} : { tracer }),
     random: Math.random,
     turns,

@@ -8,6 +8,7 @@ import { RACES } from './races.ts'
 import { REFUSED_STARTS } from './refused-starts.ts'
 import type { Scenario } from './scenario.ts'
 import { TWO_GATEWAYS } from './two-gateways.ts'
+import { WEBHOOK_KILLS } from './webhook-kills.ts'
 
 /** Every scenario of the fault suite, in the order in which they are shown. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -19,5 +20,6 @@ export const SCENARIOS: readonly Scenario[] = [
   ...LATE_WORDS,
   ...RACES,
   MIXED_OPERATIONS,
+  WEBHOOK_KILLS,
   REFUSED_STARTS,
 ]

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Gateway, Runner, Shard } from '../../src/ports.ts'
 import type { Decorators } from '../../src/process/shared.ts'
 import { withShards } from '../../src/each-shard.ts'
+import type { Send } from '../../src/webhooks/deliver.ts'
 
 /** Where the fault tests kill a process, in the order in which a payment comes by. */
 export const CRASH_POINTS = [
@@ -18,6 +19,17 @@ export const CRASH_POINTS = [
 
 export type CrashPoint = (typeof CRASH_POINTS)[number]
 
+/** The same of a delivery of a webhook. */
+export const DELIVERY_POINTS = [
+  'deliver.before_claim',
+  'deliver.before_send',
+  'deliver.after_reply',
+  'deliver.before_settle',
+  'deliver.after_settle',
+] as const
+
+type DeliveryPoint = (typeof DELIVERY_POINTS)[number]
+
 /** The statements by which a transaction is known, or a statement that is one by itself. */
 const STATEMENTS: readonly (readonly [step: 'accept' | 'claim' | 'settle', name: RegExp])[] = [
   ['accept', /^payments_accept$/],
@@ -30,7 +42,7 @@ function stepOf(statement: { readonly name: string }) {
 }
 
 /** Told of each point that is passed. */
-type Pass = (point: CrashPoint) => void
+type Pass = (point: CrashPoint | DeliveryPoint) => void
 
 /**
  * What stands around the ports of a process that dies when it comes to a point the nth time, as
@@ -38,17 +50,18 @@ type Pass = (point: CrashPoint) => void
  */
 export function crashing(armed: string): Decorators {
   const [name, nth] = armed.split(':')
-  const point = CRASH_POINTS.find((known) => known === name)
+  const point = [...CRASH_POINTS, ...DELIVERY_POINTS].find((known) => known === name)
   if (point === undefined) throw new Error(`there is no crash point ${name}`)
   const pass = dying(point, Number(nth))
   return {
     db: (db) => ({ ...db, ...withShards(db, (shard) => watchedShard(shard, pass)) }),
     gateway: (gateway) => watched(gateway, pass),
+    send: (send) => watchedSend(send, pass),
   }
 }
 
 /** Die by SIGKILL, after which no other line of ours runs. */
-function dying(armed: CrashPoint, nth: number): Pass {
+function dying(armed: CrashPoint | DeliveryPoint, nth: number): Pass {
   let left = nth
   return (point) => {
     if (point !== armed) return
@@ -62,7 +75,10 @@ function dying(armed: CrashPoint, nth: number): Pass {
 
 function watchedShard(shard: Shard, pass: Pass): Shard {
   const run: Runner['run'] = async (statement, values) => {
+    if (statement.name === 'deliveries_claim') pass('deliver.before_claim')
+    if (statement.name === 'deliveries_settle') pass('deliver.before_settle')
     const rows = await shard.run(statement, values)
+    if (statement.name === 'deliveries_settle') pass('deliver.after_settle')
     if (stepOf(statement) === 'claim' && rows.length > 0) pass('claim.after_commit')
     return rows
   }
@@ -101,6 +117,15 @@ function watched(gateway: Gateway, pass: Pass): Gateway {
       pass('call.after_reply')
       return evidence
     },
+  }
+}
+
+function watchedSend(send: Send, pass: Pass): Send {
+  return async (call, signal) => {
+    pass('deliver.before_send')
+    const reply = await send(call, signal)
+    pass('deliver.after_reply')
+    return reply
   }
 }
 
