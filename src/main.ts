@@ -4,7 +4,9 @@ import { gatewaysCommand } from './charging/command.ts'
 import { exportCommand } from './export/command.ts'
 import { keysCommand } from './keys/command.ts'
 import { newProgram, runProgram } from './process/command-line.ts'
-import type { MigrateOptions, Tool } from './process/tool.ts'
+import type { DistributeOptions } from './process/distribute.ts'
+import type { MigrateOptions } from './process/migrating.ts'
+import type { Tool } from './process/tool.ts'
 import type { Roles } from './process/shared.ts'
 import { VERSION } from './process/version.ts'
 import { cancelCommand } from './refunds/cancel-command.ts'
@@ -24,7 +26,9 @@ const APART_MAX = 2
 const serve = async (roles: Roles) => (await import('./process/serve.ts')).serve(roles)
 const openTool = async (): Promise<Tool> => (await import('./process/tool.ts')).openTool()
 const runMigrate = async (options: MigrateOptions) =>
-  (await import('./process/tool.ts')).runMigrate(options)
+  (await import('./process/migrating.ts')).runMigrate(options)
+const runDistribute = async (options: DistributeOptions) =>
+  (await import('./process/distribute.ts')).runDistribute(options)
 
 const program = newProgram('payments')
   .description('Payment processing with commission, a durable queue and a double-entry ledger.')
@@ -63,6 +67,11 @@ program
   .option('--embedded', 'make the embedded database of DATA_DIR where there is none')
   .option('--json', 'print JSON')
   .action(runMigrate)
+program
+  .command('distribute')
+  .description('Set up the servers of SHARD_DATABASES, and exit.')
+  .option('--dry-run', 'check everything, say what would be done, change nothing')
+  .action(runDistribute)
 
 keysCommand(program, openTool)
 verifyCommand(program, openTool)

@@ -110,17 +110,28 @@ export interface Global {
   run<Row>(statement: Unsharded<Row>, values: readonly unknown[]): Promise<Row[]>
 }
 
+/** The shards that one server holds, from the first to the last. */
+export interface Server {
+  readonly first: number
+  readonly last: number
+}
+
 /**
  * The database: its shards, and what belongs to none of them. Shards are gone through in
- * `each-shard.ts`.
+ * `each-shard.ts`. It is one server that holds everything, or several: then no transaction is
+ * about shards of two, or about shards and what belongs to none.
  */
 export interface Db {
   readonly shards: readonly Shard[]
+  /** Which shards are together on a server, in their order. */
+  readonly servers: readonly Server[]
   /** The currency of the books: that of every account that has none of its own. */
   readonly currency: string
   /** The shard that a user, payment or letter lives in. */
   of(id: bigint): Shard
   readonly global: Global
+  /** Take `count` unused ids of users, of any shards. Never reused. */
+  userIds(count: number): Promise<bigint[]>
 }
 
 /** The database cannot be reached, or takes no work at all. Nothing was committed. */

@@ -23,6 +23,8 @@ const OF_GATEWAYS = {
 /** The database, where nobody says otherwise. */
 const OF_DATABASE = {
   databaseUrl: null,
+  shardDatabases: null,
+  keysOutageMs: 300_000,
   databasePooler: 'none',
   databasePreparedStatements: true,
   databaseTls: 'auto',

@@ -3,11 +3,15 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { newKey, type NewKey } from '../src/domain/api-key.ts'
 import { keyChecker } from '../src/keys/check.ts'
-import type { Clock, Runner } from '../src/ports.ts'
+import { Unavailable, type Clock, type Runner } from '../src/ports.ts'
 import { manualClock } from './harness.ts'
 
 /** A checker over a table of keys that answers when it is told to. */
-function world(keys: readonly NewKey[], clock: Clock = manualClock(), knownMax = 10_000) {
+function world(
+  keys: readonly NewKey[],
+  clock: Clock = manualClock(),
+  { knownMax = 10_000, outageMs = 0 }: { knownMax?: number; outageMs?: number } = {},
+) {
   const table = new Map(keys.map((key) => [key.id, key]))
   const lookups: string[][] = []
   const waiting: (() => void)[] = []
@@ -17,12 +21,12 @@ function world(keys: readonly NewKey[], clock: Clock = manualClock(), knownMax =
       const wanted = ids as readonly string[]
       lookups.push([...wanted])
       await new Promise<void>((resolve) => waiting.push(resolve))
-      if (failing) throw new Error('away')
+      if (failing) throw new Unavailable('away')
       const found = wanted.map((id) => table.get(id)).filter((key) => key !== undefined)
       return found.map(({ id, hash }) => ({ id, secretHash: hash, scopes: ['read'] }))
     },
   } as unknown as Runner
-  const checker = keyChecker({ db, clock, knownMax })
+  const checker = keyChecker({ db, clock, knownMax, outageMs })
   return {
     checker,
     table,
@@ -186,7 +190,7 @@ test('a key that is not there any more is forgotten at once, and renewed by one 
 test('as many keys are remembered as there is room for, those that were looked up last', async () => {
   const clock = manualClock()
   const keys = times(4)
-  const { checker, through } = world(keys, clock, 3)
+  const { checker, through } = world(keys, clock, { knownMax: 3 })
   const check = (some: readonly NewKey[]) =>
     through(Promise.all(some.map(({ token }) => checker.check(token))))
   await check(keys.slice(0, 3))
@@ -196,4 +200,48 @@ test('as many keys are remembered as there is room for, those that were looked u
   await check(keys.slice(3))
   const known = keys.map(({ token }) => checker.peek(token)?.ok === true)
   assert.deepEqual(known, [true, false, true, true])
+})
+
+test('while nobody can be asked a key that is known is believed, as long as it may be', async () => {
+  const key = fresh()
+  const stranger = fresh()
+  const clock = manualClock()
+  const { checker, table, fail, through } = world([key, stranger], clock, {
+    outageMs: 300_000,
+  })
+  assert.equal((await through(checker.check(key.token))).ok, true)
+  fail(true)
+  clock.advance(3_000)
+  // Whoever notices first waits for it; nobody does after that, and peeking is enough.
+  assert.equal(checker.peek(key.token), null)
+  assert.equal((await through(checker.check(key.token))).ok, true)
+  for (let second = 0; second < 200; second += 50) {
+    clock.advance(50_000)
+    assert.equal(checker.peek(key.token)?.ok, true, `${second} s`)
+    await through(Promise.resolve())
+  }
+  assert.equal(checker.peek(`${key.token.slice(0, -1)}x`)?.ok, false, 'with a wrong secret')
+  await assert.rejects(through(checker.check(stranger.token)), Unavailable)
+  clock.advance(97_000)
+  assert.equal(checker.peek(key.token), null)
+  await assert.rejects(through(checker.check(key.token)), Unavailable)
+
+  // When it is back, one that was revoked meanwhile is refused as soon as ever.
+  fail(false)
+  assert.equal((await through(checker.check(key.token))).ok, true)
+  table.delete(key.id)
+  clock.advance(3_000)
+  assert.equal(checker.peek(key.token), null)
+  assert.equal((await through(checker.check(key.token))).ok, false)
+})
+
+test('a key is not believed for longer than ever where one server holds everything', async () => {
+  const key = fresh()
+  const clock = manualClock()
+  const { checker, fail, through } = world([key], clock)
+  assert.equal((await through(checker.check(key.token))).ok, true)
+  fail(true)
+  clock.advance(3_000)
+  await assert.rejects(through(checker.check(key.token)), Unavailable)
+  assert.equal(checker.peek(key.token), null)
 })

@@ -26,8 +26,9 @@ const UNSHARDED: readonly (readonly [names: RegExp, why: string])[] = [
   [/^breaker_/, 'a gateway knows no shards'],
   [/^counters_/, 'counted by processes'],
   [/^users_ids$/, 'the number of a user says which shard is its'],
-  [/^session_ids$/, 'the session names the shard itself'],
+  [/^session_(ids|numbers)$/, 'the session names the shard itself'],
   [/^verify_outside_shards$/, 'looks for rows in shards that there are not'],
+  [/^verify_sequences$/, 'sequences are of all shards'],
   [/^verify_time$/, 'the time, which is no row'],
   [
     /_one_snapshot$|^verify_read_only$|^postings_along_key$/,

@@ -281,3 +281,23 @@ test('an outage that stops for a moment goes on with its age', async (t) => {
   await look(own)
   assert.equal(await outage(), 0, 'a minute without one is the end of it')
 })
+
+test('a process that cannot ask the others for long sends probes by itself, and no more', async (t) => {
+  const world = await testWorld(t)
+  const one = startProcess(world, TIMEOUT)
+  const other = startProcess(world, OK)
+  await one.breakers.look()
+  await one.call(20)
+  await one.breakers.look()
+  await other.breakers.look()
+  assert.equal(other.breakers.state('charge'), 'open')
+  world.clock.advance(29_000)
+  assert.equal(other.breakers.admitted('charge', 50, 0), 0)
+  world.clock.advance(1_000)
+  assert.equal(other.breakers.admitted('charge', 50, 0), POLICY.probes)
+  assert.equal(other.breakers.admitted('charge', 50, POLICY.probes), 0)
+  // One that has never looked knows nothing, and waits.
+  const newcomer = startProcess(world, OK)
+  world.clock.advance(60_000)
+  assert.equal(newcomer.breakers.admitted('charge', 50, 0), 0)
+})

@@ -4,13 +4,16 @@ import { checkConnections, type ConnectionFault } from './connection-check.ts'
 import { classify, isGivenUp, isRetried } from './database-errors.ts'
 import { countHung } from './hung-backends.ts'
 import { isWritable, primaryOf, verify } from './primary.ts'
-import { sessions, type DriverTx, type SessionOptions } from './shard-session.ts'
+import { sessions, type Driver, type DriverTx, type SessionOptions } from './shard-session.ts'
 import { forgetPlans, heedWarnings, runAlone, transact, type Limits } from './transactions.ts'
 
 /**
  * Limits of the connection pool; every timeout is always set, because the driver's default is none.
  */
-export interface PostgresOptions extends SessionOptions, Limits {
+export interface PostgresOptions extends SessionOptions, ServerOptions {}
+
+/** How one server is connected to. */
+export interface ServerOptions extends Limits {
   readonly url: string
   readonly poolMax: number
   readonly connectTimeoutMs: number
@@ -28,14 +31,35 @@ export interface PostgresOptions extends SessionOptions, Limits {
 export type { ConnectionFault }
 
 export interface PostgresDb extends Db {
-  /** Ask whether the database takes writes. Throws `ReadOnly`, or `Unavailable` with the reason. */
-  probe(): Promise<void>
+  /**
+   * Ask whether the database takes writes: all of it, or, where it is several servers, some. Throws
+   * `ReadOnly`, or `Unavailable` with the reason, where no shard does.
+   */
+  probe(): Promise<'all' | 'some'>
+  /** Take what is needed beforehand to go on while a server is away. */
+  prepare(): Promise<void>
   /**
    * Prove that connections through a pooler are what they were asked to be: their limits hold, and
    * prepared statements stay. Null: they are.
    */
   check(): Promise<ConnectionFault | null>
-  pool(): { total: number; idle: number; waiting: number }
+  pool(): PoolCounts
+  close(): Promise<void>
+}
+
+/** Connections of a pool, and who waits for one. */
+export interface PoolCounts {
+  readonly total: number
+  readonly idle: number
+  readonly waiting: number
+}
+
+/** One server, with a pool of its own. */
+export interface PostgresServer extends Driver {
+  /** Throws `ReadOnly`, or `Unavailable` with the reason. */
+  probe(): Promise<void>
+  check(): Promise<ConnectionFault | null>
+  pool(): PoolCounts
   close(): Promise<void>
 }
 
@@ -61,12 +85,29 @@ const types = {
   },
 }
 
+/** The database on one server. */
+export function postgres(options: PostgresOptions): PostgresDb {
+  const server = postgresServer(options)
+  const { check, pool, close } = server
+  return {
+    ...sessions(server, options),
+    check,
+    pool,
+    close,
+    prepare: () => Promise.resolve(),
+    async probe() {
+      await server.probe()
+      return 'all'
+    },
+  }
+}
+
 /**
  * PostgreSQL through a pool of pipelined connections: statements that a transaction starts
  * together, BEGIN and COMMIT among them, share one round trip. Statements are prepared once per
  * connection.
  */
-export function postgres(options: PostgresOptions): PostgresDb {
+export function postgresServer(options: ServerOptions): PostgresServer {
   const { pooler = 'none', prepared = true, plansMsMax = PLANS_MS_MAX } = options
   const pooled = pooler === 'transaction'
   const sending = { prepared, limits: pooled ? options : null }
@@ -114,7 +155,7 @@ export function postgres(options: PostgresOptions): PostgresDb {
 
   const driver = { run, transaction }
   return {
-    ...sessions(driver, options),
+    ...driver,
     check: () => checkConnections(connect, driver, { ...options, prepared }),
     async probe() {
       const client = await connect()
@@ -148,7 +189,7 @@ function withFreshPlans(connect: () => Promise<pg.PoolClient>, plansMsMax: numbe
   }
 }
 
-function poolConfig(options: PostgresOptions, pooled: boolean): pg.PoolConfig {
+function poolConfig(options: ServerOptions, pooled: boolean): pg.PoolConfig {
   // A pooler refuses a connection that asks for limits, or takes them from the next one.
   const limits = {
     statement_timeout: options.statementTimeoutMs,

@@ -1,5 +1,5 @@
 import { shardOf } from '../domain/shard.ts'
-import type { Db, Sequence, Shard, Statement, Tx, Unsharded } from '../ports.ts'
+import type { Db, Sequence, Server, Shard, Statement, Tx, Unsharded } from '../ports.ts'
 
 /**
  * What a driver does: it runs statements with all of their values, in a transaction or each alone.
@@ -10,6 +10,26 @@ export interface Driver {
 }
 
 export type DriverTx = Omit<Tx, 'ids'>
+
+/** Gives the numbers that ids are made of. */
+export interface Numbers {
+  /** Take `count` unused numbers in ascending order, for ids of a shard; null: of users. */
+  take(
+    sequence: Sequence | 'user_ids',
+    count: number,
+    shard: number | null,
+  ): Promise<readonly bigint[]>
+}
+
+/** Where everything is. */
+interface Placement {
+  /** Where what belongs to no shard is. */
+  readonly home: Pick<Driver, 'run'>
+  /** Where shards are: each shard is in one of them, in their order. */
+  readonly servers: readonly (Server & { readonly driver: Driver })[]
+  /** Null: each transaction takes its numbers from the sequences of its own server. */
+  readonly numbers: Numbers | null
+}
 
 export interface SessionOptions {
   /** How many shards there are. */
@@ -32,24 +52,45 @@ const IDS: Unsharded<{ ids: string }> = {
   from generate_series(1, $4::int)`,
 }
 
+/** Take `$1` unused user ids. Ids are never reused; a failed transaction leaves a gap. */
+const USER_IDS: Unsharded<{ id: bigint }> = {
+  name: 'users_ids',
+  sharded: false,
+  text: `
+  select nextval('user_ids') as id
+  from generate_series(1, $1::int)`,
+}
+
 /** The database over one driver: one server, which holds every shard. */
-export function sessions(
-  driver: Driver,
-  { shards: count, currency, now = () => null }: SessionOptions,
-): Db {
-  const shards = Array.from({ length: count }, (_, number) =>
-    openShard(driver, { number, count, now }),
+export function sessions(driver: Driver, options: SessionOptions): Db {
+  const server = { first: 0, last: options.shards - 1, driver }
+  return placed({ home: driver, servers: [server], numbers: null }, options)
+}
+
+/** The database over one server or several. */
+export function placed(placement: Placement, options: SessionOptions): Db {
+  const { home, servers, numbers } = placement
+  const { shards: count, currency, now = () => null } = options
+  const shards = servers.flatMap(({ first, last, driver }) =>
+    Array.from({ length: last - first + 1 }, (_, index) =>
+      openShard(driver, { number: first + index, count, now, numbers }),
+    ),
   )
   const [only] = shards
   return {
     shards,
+    servers: servers.map(({ first, last }) => ({ first, last })),
     currency,
     // There is one for each.
     of: (id) => (count === 1 ? only : shards[shardOf(id, count)]) as Shard,
     global: {
       run: (statement, values) =>
-        driver.run(statement, statement.clock === true ? [now(), ...values] : values),
+        home.run(statement, statement.clock === true ? [now(), ...values] : values),
     },
+    userIds: async (wanted) =>
+      numbers === null
+        ? (await home.run(USER_IDS, [wanted])).map(({ id }) => id)
+        : [...(await numbers.take('user_ids', wanted, null))],
   }
 }
 
@@ -57,6 +98,7 @@ interface Place {
   readonly number: number
   readonly count: number
   readonly now: () => Date | null
+  readonly numbers: Numbers | null
 }
 
 function openShard(driver: Driver, place: Place): Shard {
@@ -83,11 +125,15 @@ function openShard(driver: Driver, place: Place): Shard {
 
 async function takeIds(
   tx: DriverTx,
-  { number, count }: Place,
+  { number, count, numbers }: Place,
   sequence: Sequence,
   wanted: number,
 ): Promise<bigint[]> {
   if (wanted <= 0) return []
+  if (numbers !== null) {
+    const taken = await numbers.take(sequence, wanted, number)
+    return taken.map((each) => each * BigInt(count) + BigInt(number))
+  }
   const [row] = await tx.run(IDS, [sequence, count, number, wanted])
   return row === undefined ? [] : row.ids.split(',').map(BigInt)
 }

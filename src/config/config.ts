@@ -76,6 +76,19 @@ export const RULES: readonly Rule[] = [
       'connection',
   },
   {
+    uses: ['shards', 'shardDatabases'],
+    broken: ({ shards, shardDatabases }) =>
+      shardDatabases !== null && shardDatabases.at(-1)?.last !== shards - 1,
+    fix: 'SHARD_DATABASES must name every shard from 0 to SHARDS - 1, and no others',
+  },
+  {
+    uses: ['databaseUrl', 'shardDatabases'],
+    broken: ({ databaseUrl, shardDatabases }) => shardDatabases !== null && databaseUrl === null,
+    fix:
+      'DATABASE_URL must be set with SHARD_DATABASES: it is the home side, which holds what ' +
+      'belongs to no shard',
+  },
+  {
     uses: ['currency', 'feeMin'],
     broken: ({ currency, feeMin }) => feeMinsIn(feeMin, currency) === null,
     fix:

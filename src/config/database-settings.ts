@@ -1,4 +1,4 @@
-import { choice, databaseUrl, flag, integer, seconds, type Setting } from './kinds.ts'
+import { choice, databaseUrl, flag, integer, seconds, shardMap, type Setting } from './kinds.ts'
 
 /** The settings of the database and of the way to it. */
 export const DATABASE_SETTINGS = {
@@ -55,12 +55,32 @@ export const DATABASE_SETTINGS = {
     fallback: '1',
     doc: 'Shards the data is numbered for. Fixed for the life of a database: ids depend on it.',
   },
+  shardDatabases: {
+    name: 'SHARD_DATABASES',
+    group: 'Database',
+    kind: shardMap(),
+    fallback: null,
+    example: '0=postgresql://payments:payments@localhost:5432/payments',
+    secret: true,
+    doc:
+      'Several servers that hold the shards, each a range of them. `DATABASE_URL` is then the home ' +
+      'side, which holds what belongs to no shard. Set up by `payments distribute`.',
+  },
+  keysOutageMs: {
+    name: 'KEYS_OUTAGE_SECONDS',
+    group: 'Database',
+    kind: seconds(0, 86_400),
+    fallback: '300',
+    doc:
+      'With `SHARD_DATABASES`: how long API keys that are known are believed while the home side is ' +
+      'away. A key that is revoked meanwhile is refused after that, or when the home side is back.',
+  },
   databasePool: {
     name: 'DATABASE_POOL',
     group: 'Database',
     kind: integer(2, 1_000),
     fallback: '10',
-    doc: 'Connections per process. At least `ACCEPT_LANES` + 2.',
+    doc: 'Connections per process and server. At least `ACCEPT_LANES` + 2.',
   },
   databaseConnectTimeoutMs: {
     name: 'DATABASE_CONNECT_TIMEOUT_SECONDS',

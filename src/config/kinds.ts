@@ -305,6 +305,42 @@ export function databaseUrl() {
   return { read, allowed }
 }
 
+/** A server's shards, from the first to the last, and its URL. */
+interface ShardRange {
+  readonly first: number
+  readonly last: number
+  readonly url: string
+}
+
+/**
+ * Ranges of shards, each with the URL of its database, such as `0-31=postgresql://…,32-63=…`, in
+ * their order: each shard from 0 on is in one of them.
+ */
+export function shardMap() {
+  const url = databaseUrl()
+  const read = (value: string): readonly ShardRange[] | undefined => {
+    const ranges: ShardRange[] = []
+    // A URL may have commas as well, between its hosts.
+    for (const part of value.split(/,\s*(?=\d+(?:-\d+)?=)/)) {
+      const [, first, last = first, address = ''] =
+        /^(\d{1,4})(?:-(\d{1,4}))?=(.+)$/.exec(part) ?? []
+      const known = url.read(address.trim())
+      if (first === undefined || known === undefined) return undefined
+      ranges.push({ first: Number(first), last: Number(last), url: known })
+    }
+    ranges.sort((one, other) => one.first - other.first)
+    const urls = new Set(ranges.map((range) => range.url))
+    const right = ranges.every(
+      ({ first, last }, index) => first <= last && first === (ranges[index - 1]?.last ?? -1) + 1,
+    )
+    return right && urls.size === ranges.length ? ranges : undefined
+  }
+  const allowed =
+    'ranges of shards with the URLs of their databases, `0-31=postgresql://…,32-63=postgresql://…`, ' +
+    'each shard from 0 on in one range, and no URL twice'
+  return { read, allowed }
+}
+
 /** An HTTP base URL without credentials, query or fragment; a slash at its end is dropped. */
 export function httpUrl() {
   const read = (value: string) => {

@@ -2,6 +2,7 @@
 interface Deployment {
   readonly gatewayNames: readonly string[]
   readonly databaseUrl: string | null
+  readonly shardDatabases: readonly { readonly url: string }[] | null
   readonly databaseTls: 'auto' | 'off'
   readonly gatewayUrl: string | null
   readonly gatewayEcho: 'required' | 'optional' | null
@@ -82,6 +83,14 @@ export const PRODUCTION_RULES: readonly {
     fix:
       'DATABASE_URL must end in ?sslmode=verify-full (or require), unless the database is on this ' +
       'machine or in a private network: set DATABASE_TLS=off where the network itself encrypts',
+  },
+  {
+    uses: ['shardDatabases', 'databaseTls'],
+    broken: ({ shardDatabases, databaseTls }) =>
+      databaseTls === 'auto' && (shardDatabases ?? []).some(({ url }) => isPlainDatabase(url)),
+    fix:
+      'SHARD_DATABASES must have ?sslmode=verify-full (or require) at each URL, unless its database ' +
+      'is on this machine or in a private network: set DATABASE_TLS=off where the network encrypts',
   },
   ...HTTP_RULES.map(({ field, broken, fix }) => ({
     uses: USES[field],

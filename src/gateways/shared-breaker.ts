@@ -44,6 +44,11 @@ export const BREAKERS_MS = 250
 const PROBE_MS = 10_000
 /** How often a worker says that it lives, in milliseconds: often enough for people, and no load. */
 const BEAT_MS = 5_000
+/**
+ * How old what is known may be, in milliseconds, before a process goes by its own breaker: the home
+ * side of several servers is away, and the shards of the others have payments.
+ */
+const ALONE_MS = 30_000
 /** After an outage the calls in flight may double this often: the backlog returns as a ramp. */
 const DOUBLING_MS = 500
 
@@ -62,7 +67,8 @@ interface World {
  * them all, one worker at a time probes, and its success lets them all back in, slowly at first.
  *
  * Until it has looked a process knows nothing, so nothing is claimed: a worker that starts during
- * an outage burns no attempts. While the database cannot be asked nothing changes.
+ * an outage burns no attempts. While the database cannot be asked nothing changes; after half a
+ * minute without it a process sends probes by itself, and no more.
  */
 export function sharedBreakers(world: World): SharedBreakers {
   const { db, clock, gateway } = world
@@ -103,6 +109,10 @@ function sharedRoute(world: World, operation: Operation) {
   let knownMs = Number.NEGATIVE_INFINITY
   let closedMs = Number.NEGATIVE_INFINITY
   const misconfigured = () => known?.cause === 'misconfigured'
+  /** It has looked, and could not for long. */
+  const isAlone = () => {
+    return Number.isFinite(knownMs) && clock.elapsedMs() - knownMs >= ALONE_MS
+  }
 
   return {
     state: () => state,
@@ -151,7 +161,7 @@ function sharedRoute(world: World, operation: Operation) {
       }
     },
     admitted(wanted: number, running: number) {
-      if (state === 'open') return 0
+      if (state === 'open' && !isAlone()) return 0
       const doublings = Math.min((clock.elapsedMs() - closedMs) / DOUBLING_MS, 30)
       const ramp = state === 'closed' ? Math.floor(policy.probes * 2 ** doublings) : policy.probes
       return Math.min(local.admitted(wanted, running), Math.max(0, ramp - running))

@@ -5,8 +5,8 @@ import { OPERATIONS, type Operation } from '../domain/payment.ts'
 import type { Clock } from '../ports.ts'
 import { nullable, oneOf } from './schemas.ts'
 
-/** Whether the database answers, and takes writes. */
-export type DatabaseState = 'ok' | 'read_only' | 'unavailable'
+/** Whether the database answers, and takes writes; `partly`: some of its servers do. */
+export type DatabaseState = 'ok' | 'partly' | 'read_only' | 'unavailable'
 
 /** What is known of the process's health, cheaply. */
 export interface Probes {
@@ -69,6 +69,24 @@ const RouteBody = Type.Object(
   { title: 'GatewayHealth' },
 )
 
+const HealthBody = Type.Object(
+  {
+    status: oneOf(['ok', 'degraded']),
+    database: oneOf(['ok', 'read_only', 'unavailable']),
+    servers: oneOf(['all', 'some'], {
+      description: 'Some: one of several servers of the database, or the home side, is away.',
+    }),
+    worker: oneOf(['ok', 'stalled', 'none'], {
+      description: 'Of this process; without one, whether any worker is alive.',
+    }),
+    gateway_breaker: Type.String({
+      description: 'The worst of all gateways and operations: closed, half_open or open.',
+    }),
+    gateways: Type.Array(RouteBody),
+  },
+  { title: 'Health' },
+)
+
 /** `GET /health`, under the API's prefix: for people and for clients of the original service. */
 export function healthRoutes(probes: Probes & RouteProbes): FastifyPluginAsyncTypebox {
   const schema = {
@@ -76,22 +94,7 @@ export function healthRoutes(probes: Probes & RouteProbes): FastifyPluginAsyncTy
     operationId: 'getHealth',
     summary: 'Health of this process, its database and the gateways',
     description: 'Always 200: what is wrong stands in the answer.',
-    response: {
-      200: Type.Object(
-        {
-          status: oneOf(['ok', 'degraded']),
-          database: oneOf(['ok', 'read_only', 'unavailable']),
-          worker: oneOf(['ok', 'stalled', 'none'], {
-            description: 'Of this process; without one, whether any worker is alive.',
-          }),
-          gateway_breaker: Type.String({
-            description: 'The worst of all gateways and operations: closed, half_open or open.',
-          }),
-          gateways: Type.Array(RouteBody),
-        },
-        { title: 'Health' },
-      ),
-    },
+    response: { 200: HealthBody },
   }
   return async (app) => {
     app.get('/health', { schema }, async () => {
@@ -101,7 +104,8 @@ export function healthRoutes(probes: Probes & RouteProbes): FastifyPluginAsyncTy
       const ok = database === 'ok' && probes.worker() !== false && probes.accepting() && !broken
       return {
         status: ok ? ('ok' as const) : ('degraded' as const),
-        database,
+        database: database === 'partly' ? ('ok' as const) : database,
+        servers: database === 'partly' ? ('some' as const) : ('all' as const),
         worker: workerOf(probes),
         gateway_breaker: worst(routes),
         gateways: routes.map((route) => ({ ...route })),
@@ -125,13 +129,15 @@ function worst(routes: readonly RouteHealth[]): RouteHealth['breaker'] {
 /** What `/readyz` says about each state of the database. */
 const READY: Readonly<Record<DatabaseState, string>> = {
   ok: 'ok',
+  partly: 'ok',
   read_only: 'database_read_only',
   unavailable: 'no_database',
 }
 
 /**
  * `GET /livez` and `GET /readyz`, at the root. Alive asks nobody else: a database outage must not
- * restart every process. Ready wants a database that takes writes, and not to be stopping.
+ * restart every process. Ready wants a database that takes writes, of several servers any, and not
+ * to be stopping.
  */
 export function probeRoutes(probes: Probes): FastifyPluginAsync {
   return async (app) => {
@@ -142,7 +148,7 @@ export function probeRoutes(probes: Probes): FastifyPluginAsync {
     app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
       if (!probes.accepting()) return reply.code(503).send({ status: 'stopping' })
       const database = await probes.database()
-      return reply.code(database === 'ok' ? 200 : 503).send({ status: READY[database] })
+      return reply.code(READY[database] === 'ok' ? 200 : 503).send({ status: READY[database] })
     })
   }
 }

@@ -1,5 +1,5 @@
 import { parseToken, sameHash, type Checked, type Scope } from '../domain/api-key.ts'
-import { Overloaded, type Clock, type Global } from '../ports.ts'
+import { Busy, Overloaded, Unavailable, type Clock, type Global } from '../ports.ts'
 import { findSessions, useSession } from './sessions-store.ts'
 import { findKeys } from './store.ts'
 
@@ -48,6 +48,11 @@ interface CheckWorld {
   readonly db: Global
   readonly clock: Clock
   readonly knownMax?: number
+  /**
+   * How long one that was found is believed while nobody can be asked, in milliseconds; not there:
+   * no longer than otherwise.
+   */
+  readonly outageMs?: number
 }
 
 /**
@@ -83,31 +88,19 @@ export function sessionChecker(world: CheckWorld): SessionChecker {
 type Find = (ids: readonly string[]) => Promise<readonly Found[]>
 
 function checker(
-  { clock, knownMax = KNOWN_MAX }: CheckWorld,
+  { clock, knownMax = KNOWN_MAX, outageMs = 0 }: CheckWorld,
   kind: 'key' | 'session',
   find: Find,
   onUse: (id: string) => void = () => undefined,
 ): SessionChecker {
-  const cache = new Map<string, Known>()
-  const lookups = lookupQueue(clock, find)
-
-  const learn = async (id: string, patient: boolean): Promise<Known> => {
-    const found = await lookups.find(id, patient)
-    // Deleted first, so that the first of the map is the key that was looked up least recently.
-    cache.delete(id)
-    if (found === null) return NOBODY
-    const [oldest] = cache.keys()
-    if (cache.size >= knownMax && oldest !== undefined) cache.delete(oldest)
-    cache.set(id, found)
-    return found
-  }
+  const { cache, believed, learn, isAway, asks } = memory({ clock, knownMax, outageMs }, find)
   const remembered = (id: string): Known | null => {
-    const known = cache.get(id)
-    if (known === undefined) return null
+    // While nobody can be asked, nobody who is known waits for that to be found out again.
+    const known = believed(id, isAway() ? Math.max(FOUND_MS, outageMs) : FOUND_MS)
+    if (known === null) return null
     const ageMs = clock.elapsedMs() - known.askedMs
-    if (ageMs >= FOUND_MS) return null
     // What comes of it is seen by whoever asks after the old answer has expired.
-    if (ageMs >= RENEW_MS && !lookups.asks(id)) learn(id, false).catch(() => undefined)
+    if (ageMs >= RENEW_MS && !asks(id)) learn(id, false).catch(() => undefined)
     return known
   }
   const compared = (hash: Buffer, known: Known, unused: boolean): Checked => {
@@ -136,6 +129,42 @@ function checker(
     },
     forget: (id) => void cache.delete(id),
   }
+}
+
+/** What was looked up, and how it is looked up again. */
+function memory({ clock, knownMax, outageMs }: Omit<Required<CheckWorld>, 'db'>, find: Find) {
+  const cache = new Map<string, Known>()
+  const lookups = lookupQueue(clock, find)
+  /** The last look-up failed, because nobody could be asked. */
+  let away = false
+
+  const believed = (id: string, ageMsMax: number): Known | null => {
+    const known = cache.get(id)
+    return known !== undefined && clock.elapsedMs() - known.askedMs < ageMsMax ? known : null
+  }
+  const ask = async (id: string, isPatient: boolean): Promise<Known | null> => {
+    try {
+      const found = await lookups.find(id, isPatient)
+      away = false
+      return found
+    } catch (error) {
+      away = error instanceof Unavailable || error instanceof Busy
+      const before = away ? believed(id, outageMs) : null
+      if (before === null) throw error
+      return before
+    }
+  }
+  const learn = async (id: string, isPatient: boolean): Promise<Known> => {
+    const found = await ask(id, isPatient)
+    // Deleted first, so that the first of the map is the key that was looked up least recently.
+    cache.delete(id)
+    if (found === null) return NOBODY
+    const [oldest] = cache.keys()
+    if (cache.size >= knownMax && oldest !== undefined) cache.delete(oldest)
+    cache.set(id, found)
+    return found
+  }
+  return { cache, believed, learn, isAway: () => away, asks: lookups.asks }
 }
 
 interface Asker {

@@ -1,4 +1,6 @@
-import type { Global, Unsharded } from '../ports.ts'
+import { eachInTurn, whole } from '../each-shard.ts'
+import type { StoredPlace } from '../domain/cluster.ts'
+import type { Db, Global, Shard, Unsharded } from '../ports.ts'
 
 /** Write a fact once; whoever comes second reads the first one's value. */
 const AGREE: Unsharded<{ value: string }> = {
@@ -27,6 +29,27 @@ const READ: Unsharded<{ value: string }> = {
   where name = $1`,
 }
 
+/** Write a fact that may change. */
+const PUT: Unsharded<never> = {
+  name: 'settings_put',
+  sharded: false,
+  text: `
+  insert into settings (name, value)
+  values ($1, $2)
+  on conflict (name) do update
+  set value = excluded.value`,
+}
+
+/** What a database knows of its place among several servers. */
+const PLACE: Unsharded<{ name: string; value: string }> = {
+  name: 'settings_place',
+  sharded: false,
+  text: `
+  select name, value
+  from settings
+  where name in ('cluster', 'cluster_range', 'cluster_map', 'cluster_version')`,
+}
+
 /** Settings without which an acknowledged payment can be lost in a crash. */
 const DURABILITY: Unsharded<{ name: string; value: string }> = {
   name: 'durability_read',
@@ -46,6 +69,42 @@ export async function durabilityProblems(db: Global): Promise<string[]> {
   return settings
     .filter(({ value }) => value === 'off')
     .map(({ name, value }) => `the database has ${name} = ${value}: a crash loses payments`)
+}
+
+/** A session of each server that holds shards. */
+export function sessionsOf({ servers, shards }: Pick<Db, 'servers' | 'shards'>): Shard[] {
+  return servers.flatMap(({ first }) => shards[first] ?? [])
+}
+
+/** What the home side and each server that holds shards know of their places, in order. */
+export async function readPlaces(
+  db: Pick<Db, 'global' | 'servers' | 'shards'>,
+): Promise<{ readonly home: StoredPlace; readonly places: readonly StoredPlace[] }> {
+  const home = await readPlace(db.global)
+  return { home, places: whole(await eachInTurn(sessionsOf(db), readPlace)) }
+}
+
+/** What one server knows of its place. */
+export async function readPlace(session: Global): Promise<StoredPlace> {
+  const rows = await session.run(PLACE, [])
+  const known = (name: string) => rows.find((row) => row.name === name)?.value ?? null
+  return {
+    cluster: known('cluster'),
+    range: known('cluster_range'),
+    map: known('cluster_map'),
+    version: known('cluster_version'),
+  }
+}
+
+/** Write what a server is to know of its place: what is null is left as it is. */
+export async function writePlace(session: Global, place: StoredPlace): Promise<void> {
+  const facts = [
+    ['cluster', place.cluster],
+    ['cluster_range', place.range],
+    ['cluster_map', place.map],
+    ['cluster_version', place.version],
+  ] as const
+  for (const [name, value] of facts) if (value !== null) await session.run(PUT, [name, value])
 }
 
 /**

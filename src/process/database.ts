@@ -11,7 +11,7 @@ import { ReadOnly, type Clock } from '../ports.ts'
 import { reasonOf } from '../domain/error-reason.ts'
 import { serverUrls } from '../domain/server-urls.ts'
 import { causeOf, codeOf, LOOK_MS, mayPass, whileItComes } from './away.ts'
-import { connect } from './shared.ts'
+import { connectOne } from './shared.ts'
 
 /** What somebody who opens a database asks for. */
 export interface DatabaseOptions {
@@ -35,18 +35,35 @@ export async function openDatabase(config: Config, options: DatabaseOptions): Pr
   const url = config.databaseUrl ?? (await openEmbedded(config, options))
   const untilMs = systemClock.elapsedMs() + config.databaseWaitMs
   const waiting = { untilMs, waitMs: config.databaseWaitMs, say: options.say, clock: systemClock }
-  await whileItComes(untilMs, async () => {
-    await proveDatabase(config, url, waiting)
-    await bringSchema(url, options.schema)
-  })
+  for (const server of serversOf(config, url)) {
+    await whileItComes(untilMs, async () => {
+      await proveDatabase(config, server, waiting)
+      await bringSchema(server.url, options.schema)
+    })
+  }
   return url
 }
 
-/** Wait for the database, and see that connections to it are what they have to be. */
-async function proveDatabase(config: Config, url: string, waiting: Waiting): Promise<void> {
-  const db = connect(config, url, 'payments start')
+/** A server's URL, and the setting that names it. */
+interface NamedServer {
+  readonly url: string
+  readonly setting: 'DATABASE_URL' | 'SHARD_DATABASES'
+}
+
+/** The servers of a database whose home side is at `url`, each once, and that one first. */
+export function serversOf({ shardDatabases }: Config, url: string): readonly NamedServer[] {
+  const others = (shardDatabases ?? []).filter((server) => server.url !== url)
+  return [
+    { url, setting: 'DATABASE_URL' },
+    ...others.map((server) => ({ url: server.url, setting: 'SHARD_DATABASES' as const })),
+  ]
+}
+
+/** Wait for a server, and see that connections to it are what they have to be. */
+async function proveDatabase(config: Config, server: NamedServer, waiting: Waiting): Promise<void> {
+  const db = connectOne(config, server.url, 'payments start')
   try {
-    await awaitDatabase(db, placeOf(url), waiting)
+    await awaitDatabase(db, server, waiting)
     await demandConnections(db)
   } finally {
     await db.close()
@@ -114,7 +131,7 @@ interface Waiting {
  */
 async function awaitDatabase(
   db: Pick<PostgresDb, 'probe'>,
-  place: string,
+  server: NamedServer,
   { untilMs, waitMs, say, clock }: Waiting,
 ): Promise<void> {
   for (let told = false; ; told = true) {
@@ -124,41 +141,41 @@ async function awaitDatabase(
     )
     if (error === null) return
     const passes = mayPass(error)
-    if (!passes) throw new Error(explain(error, place), { cause: error })
+    if (!passes) throw new Error(explain(error, server), { cause: error })
     if (clock.elapsedMs() >= untilMs) {
       const waited = `It was waited for ${waitMs / 1_000} s (DATABASE_WAIT_SECONDS).`
-      throw new Error(`${explain(error, place)} ${waited}`, { cause: error })
+      throw new Error(`${explain(error, server)} ${waited}`, { cause: error })
     }
-    if (!told) say(`Waiting up to ${waitMs / 1_000} s for the database: ${explain(error, place)}`)
+    if (!told) say(`Waiting up to ${waitMs / 1_000} s for the database: ${explain(error, server)}`)
     await clock.sleep(LOOK_MS)
   }
 }
 
 /** What is the matter with the database, and what to do about it. */
-function explain(error: unknown, place: string): string {
+function explain(error: unknown, { url, setting }: NamedServer): string {
+  const place = placeOf(url)
   const cause = causeOf(error)
   const reason = reasonOf(cause)
   if (error instanceof ReadOnly) {
     return (
       `${place} takes no writes, because it is a standby or read-only: ` +
-      'point DATABASE_URL at the primary server.'
+      `point ${setting} at the primary server.`
     )
   }
   if (mayPass(error)) {
-    return `${place} cannot be reached (${reason}): start it, or correct DATABASE_URL.`
+    return `${place} cannot be reached (${reason}): start it, or correct ${setting}.`
   }
   const refused = `${place} refuses the connection (${reason})`
-  if (codeOf(cause).startsWith('28'))
-    return `${refused}: correct user and password in DATABASE_URL.`
-  if (codeOf(cause) === '3D000') return `${refused}: create the database, or correct DATABASE_URL.`
+  if (codeOf(cause).startsWith('28')) return `${refused}: correct user and password in ${setting}.`
+  if (codeOf(cause) === '3D000') return `${refused}: create the database, or correct ${setting}.`
   if (/startup parameter/.test(reason)) {
     return `${refused}: set DATABASE_POOLER=transaction, as a pooler stands in between.`
   }
-  return `${refused}: correct DATABASE_URL.`
+  return `${refused}: correct ${setting}.`
 }
 
 /** Where a database is, without user and password. */
-function placeOf(url: string): string {
+export function placeOf(url: string): string {
   const places = (serverUrls(url) ?? []).map((each) => new URL(each))
   const hosts = places.map(({ host }) => (host === '' ? 'localhost' : host)).join(' or ')
   return `PostgreSQL at ${hosts}${places[0]?.pathname ?? ''}`

@@ -14,8 +14,10 @@ export function guardsOf({ config, db }: Process, roles: Roles): Guards {
   // The mock gateway alone has no database and charges nobody.
   const unguarded = open || !usesDatabase(roles)
   const world = { db: db.global, clock: systemClock }
+  // Where one server holds everything, a key that cannot be looked up leads nowhere.
+  const outageMs = config.shardDatabases === null ? 0 : config.keysOutageMs
   return openGuards(systemClock, {
-    keys: unguarded ? null : keyChecker(world),
+    keys: unguarded ? null : keyChecker({ ...world, outageMs }),
     sessions: unguarded || !roles.api ? null : sessionChecker(world),
     perSecondMax: config.rateLimit,
     loopback,
@@ -37,7 +39,8 @@ export function connectionsMax(config: Config, filesMax: number | null): number 
   if (config.httpConnectionsMax !== null) return config.httpConnectionsMax
   if (filesMax === null) return CONNECTIONS_MAX
   const calls = config.gateways.reduce((sum, { concurrency }) => sum + concurrency, 0)
-  const left = filesMax - FILES_RESERVED - config.databasePool - calls
+  const pools = 1 + (config.shardDatabases?.length ?? 0)
+  const left = filesMax - FILES_RESERVED - config.databasePool * pools - calls
   return Math.max(CONNECTIONS_MIN, Math.min(CONNECTIONS_MAX, left))
 }
 

@@ -2,12 +2,14 @@ import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import { systemClock } from '../adapters/clock.ts'
 import { createMetrics, type Metrics } from '../adapters/metrics.ts'
-import { postgres, type PostgresDb } from '../adapters/postgres.ts'
+import { postgres, type PostgresDb, type PostgresOptions } from '../adapters/postgres.ts'
+import { postgresServers } from '../adapters/servers.ts'
 import type { Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
 import type { Send } from '../webhooks/deliver.ts'
 import type { Closing } from './closing.ts'
-import { agree, durabilityProblems } from './database-store.ts'
+import { agree, durabilityProblems, sessionsOf } from './database-store.ts'
+import { checkServers } from './cluster.ts'
 import { termsOf } from './routing.ts'
 import { startRunner } from '../runs/run.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
@@ -98,6 +100,7 @@ export async function startProcess(
     await atStart(config, async () => {
       await checkDurability(shared)
       await checkFacts(shared)
+      await db.prepare()
     })
     startPresence(shared, role)
     const flusher = (shared.flusher = startFlusher({ db, clock: systemClock }, metrics))
@@ -157,14 +160,31 @@ export function startRuns({ db, config, metrics, log, stops, tracer }: Process):
   stops.push(() => runner.stop())
 }
 
-/** Open the database with the configured limits. */
+/** Open the database with the configured limits: all of its servers, where it has several. */
 export function connect(
   config: Config,
   url: string,
   name: string,
-  onError: (error: Error) => void = () => undefined,
+  onError?: (error: Error) => void,
 ): PostgresDb {
-  return postgres({
+  const { shardDatabases: servers } = config
+  const options = optionsOf(config, url, name, onError)
+  if (servers === null) return postgres(options)
+  return postgresServers({ ...options, servers, elapsedMs: systemClock.elapsedMs })
+}
+
+/** Open one server by itself, as if it held everything. */
+export function connectOne(config: Config, url: string, name: string): PostgresDb {
+  return postgres(optionsOf(config, url, name))
+}
+
+function optionsOf(
+  config: Config,
+  url: string,
+  name: string,
+  onError: (error: Error) => void = () => undefined,
+): PostgresOptions {
+  return {
     url,
     shards: config.shards,
     currency: config.currency,
@@ -177,14 +197,16 @@ export function connect(
     prepared: config.databasePreparedStatements,
     name,
     onError,
-  })
+  }
 }
 
 /**
  * Production refuses a database that may forget what it acknowledged; elsewhere it is a warning.
  */
 async function checkDurability({ db, config, log }: Process): Promise<void> {
-  const problems = await durabilityProblems(db.global)
+  const servers = config.shardDatabases === null ? [] : sessionsOf(db)
+  const problems: string[] = []
+  for (const server of [db.global, ...servers]) problems.push(...(await durabilityProblems(server)))
   if (problems.length > 0 && config.production) {
     throw new ConfigError(problems)
   }
@@ -196,13 +218,19 @@ async function checkDurability({ db, config, log }: Process): Promise<void> {
  * with others would break the books.
  */
 async function checkFacts({ db, config }: Process): Promise<void> {
+  await checkServers(db, config)
   const shards = await agree(db.global, 'shards', String(config.shards))
   if (shards !== String(config.shards)) throw new Error(wrongShards(shards, config.shards))
   const currency = await agree(db.global, 'currency', config.currency)
   if (currency === config.currency) return
-  throw new Error(
-    `The books of this database are kept in CURRENCY=${currency} and cannot be continued in ` +
-      `CURRENCY=${config.currency}: set CURRENCY=${currency}.`,
+  throw new Error(wrongCurrency(currency, config.currency))
+}
+
+/** What to do where the currency of the books is not the database's. */
+export function wrongCurrency(agreed: string, given: string): string {
+  return (
+    `The books of this database are kept in CURRENCY=${agreed} and cannot be continued in ` +
+    `CURRENCY=${given}: set CURRENCY=${agreed}.`
   )
 }
 

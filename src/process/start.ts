@@ -198,8 +198,7 @@ function probesOf(shared: Process, worker: Worker | null, hasDatabase: boolean):
 
 async function stateOf(db: PostgresDb): Promise<DatabaseState> {
   try {
-    await db.probe()
-    return 'ok'
+    return (await db.probe()) === 'all' ? 'ok' : 'partly'
   } catch (error) {
     return error instanceof ReadOnly ? 'read_only' : 'unavailable'
   }

@@ -1,13 +1,11 @@
-import { grantTo } from '../adapters/app-role.ts'
 import { systemClock } from '../adapters/clock.ts'
-import { migrate, migrationStatus } from '../adapters/migrate.ts'
 import type { PostgresDb } from '../adapters/postgres.ts'
 import { closing } from './closing.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
+import { checkServers } from './cluster.ts'
 import { agreed } from './database-store.ts'
 import type { FeePolicy } from '../domain/fee.ts'
 import type { GatewayTerms } from '../domain/evidence.ts'
-import { writeJson } from '../domain/json.ts'
 import type { Clock, Gateway, GatewayList } from '../ports.ts'
 import type { KnownGateway } from '../charging/gateway-look.ts'
 import { endPending } from '../charging/refresh.ts'
@@ -59,6 +57,7 @@ export async function openTool(): Promise<Tool> {
     })
     const db = connect(config, url, 'payments tool')
     stops.push(() => db.close())
+    await checkServers(db, config)
     const shards = await agreed(db.global, 'shards')
     if (shards !== null && shards !== String(config.shards)) {
       throw new Error(wrongShards(shards, config.shards))
@@ -114,65 +113,7 @@ async function endThere(config: Config, db: PostgresDb, id: bigint): Promise<voi
   }
 }
 
-/** The options of `payments migrate`. */
-export interface MigrateOptions {
-  readonly dryRun?: boolean
-  readonly status?: boolean
-  readonly json?: boolean
-  readonly embedded?: boolean
-  /** The role that is granted what the service needs. */
-  readonly appRole?: string
-}
-
-/** `payments migrate`: bring the newest schema, or say what that would do. */
-export async function runMigrate(options: MigrateOptions): Promise<void> {
-  const config = loadConfig(readEnvironment(process.cwd()))
-  const stops = closing()
-  try {
-    const embedded = options.embedded === true ? 'made' : 'found'
-    const url = await openDatabase(config, { stops, say: tell, schema: 'any', embedded })
-    if (options.status) return printStatus(await migrationStatus(url), options.json)
-    const dryRun = options.dryRun ?? false
-    const appRole = dryRun ? undefined : options.appRole
-    const log = options.json ? () => undefined : print
-    const result = await migrate(url, { log, dryRun })
-    if (appRole !== undefined) await grantTo(url, appRole)
-    if (options.json) return print(writeJson({ ...result, app_role: appRole ?? null }))
-    if (dryRun) for (const name of result.applied) print(`Would apply ${name}`)
-    print(migrated(result, dryRun))
-    if (appRole !== undefined) print(`Granted to ${appRole} what the service needs.`)
-  } finally {
-    await stops.close()
-  }
-}
-
-function migrated(
-  { applied, current }: { readonly applied: readonly string[]; readonly current: string },
-  dryRun: boolean,
-): string {
-  const at = current === '' ? 'without tables' : `at ${current}`
-  if (applied.length === 0) return `Up to date ${at}.`
-  return dryRun ? `The database is ${at}; nothing was changed.` : `Now ${at}.`
-}
-
-function printStatus(
-  migrations: readonly { readonly name: string; readonly appliedAt: Date | null }[],
-  json: boolean | undefined,
-): void {
-  if (json) {
-    const rows = migrations.map(({ name, appliedAt }) => ({ name, applied_at: appliedAt }))
-    return print(writeJson(rows))
-  }
-  for (const { name, appliedAt } of migrations) {
-    print(`${appliedAt === null ? 'pending                 ' : appliedAt.toISOString()}  ${name}`)
-  }
-}
-
-/** Results go to stdout, which can be piped; what is done meanwhile goes to stderr. */
-function print(line: string): void {
-  process.stdout.write(`${line}\n`)
-}
-
+/** What is done meanwhile goes to stderr. */
 function tell(line: string): void {
   process.stderr.write(`${line}\n`)
 }

@@ -1,5 +1,4 @@
 import type { Db } from '../ports.ts'
-import { takeUserIds } from './store.ts'
 
 /** Ids that are drawn at a time, and how often, before somebody gives up. */
 const DRAWN_MAX = 1_000
@@ -21,7 +20,7 @@ export async function takeIdsIn(db: Db, homes: readonly (number | null)[]): Prom
   let left = homes.length
   for (let turn = 0; left > 0 && turn < TURNS_MAX; turn += 1) {
     const count = anywhere ? left : Math.min(left * db.shards.length, DRAWN_MAX)
-    for (const id of await takeUserIds(db.global, count)) {
+    for (const id of await db.userIds(count)) {
       const place = places.get(db.of(id).number)?.shift() ?? places.get(null)?.shift()
       if (place === undefined) continue
       ids[place] = id

@@ -1,13 +1,5 @@
 import { columns, numbers } from '../domain/columns.ts'
-import {
-  NOW,
-  timed,
-  type Global,
-  type Runner,
-  type Statement,
-  type Tx,
-  type Unsharded,
-} from '../ports.ts'
+import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** A user's money in minor units. */
 export interface User {
@@ -20,15 +12,6 @@ export interface User {
 
 /** What a payment of a user is decided on. */
 export type Spendable = Omit<User, 'held'>
-
-/** Take `$1` unused user ids. Ids are never reused; a failed transaction leaves a gap. */
-const IDS: Unsharded<{ id: bigint }> = {
-  name: 'users_ids',
-  sharded: false,
-  text: `
-  select nextval('user_ids') as id
-  from generate_series(1, $1::int)`,
-}
 
 /** A user to be, with the currency of its account; null: that of the books. */
 type NewUser = Pick<User, 'id' | 'currency'>
@@ -74,12 +57,6 @@ const READ: Statement<User> = {
   select id, available, held, currency
   from users
   where shard = $1 and id = any ($2::bigint[])`,
-}
-
-/** Take `count` unused user ids. */
-export async function takeUserIds(db: Global, count: number): Promise<bigint[]> {
-  const rows = await db.run(IDS, [count])
-  return rows.map((row) => row.id)
 }
 
 /** Insert users with nothing on their accounts. */

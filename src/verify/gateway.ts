@@ -2,11 +2,13 @@ import { exponentIn, toldCurrency } from '../domain/currency.ts'
 import { fromWire } from '../domain/money.ts'
 import {
   GatewayUnreadable,
+  type Db,
   type GatewayCharge,
   type GatewayList,
   type ListCharges,
+  type Shard,
 } from '../ports.ts'
-import { eachPart, whole } from '../each-shard.ts'
+import { eachInTurn, eachPart, whole } from '../each-shard.ts'
 import { halves, integerSet } from './integers.ts'
 import { eachRange, found, type Pass } from './pass.ts'
 import type { Finding } from './report.ts'
@@ -30,7 +32,7 @@ export type Listed = GatewayList & { readonly list: ListCharges }
  */
 export async function compareWithGateway(pass: Pass, { gateway, list }: Listed): Promise<void> {
   const { world, tally, options } = pass
-  const before = await databaseTime(world.db.global)
+  const before = await databaseTimes(world.db)
   const charged = integerSet()
   let listed = 0
   for (let after: number | null = 0; after !== null && options.signal?.aborted !== true;) {
@@ -57,6 +59,14 @@ export async function compareWithGateway(pass: Pass, { gateway, list }: Listed):
   // Half a list proves nothing missing.
   if (options.signal?.aborted === true) return
   await checkSuccesses(pass, { gateway, before }, (id) => charged.has(...halves(id)))
+}
+
+/** What time it is on the clock of each shard's server. */
+async function databaseTimes({ shards, servers }: Db): Promise<(shard: Shard) => Date> {
+  // Any session of a server will do.
+  const sessions = servers.flatMap(({ first }) => shards[first] ?? [])
+  const times = whole(await eachInTurn(sessions, databaseTime))
+  return ({ number }) => times[servers.findIndex(({ last }) => number <= last)] as Date
 }
 
 /** What is wrong with a charge, given what is booked under its payment's id there. Pure. */
@@ -99,14 +109,17 @@ async function readAll(
 
 async function checkSuccesses(
   pass: Pass,
-  which: { readonly gateway: string; readonly before: Date },
+  { gateway, before }: { readonly gateway: string; readonly before: (shard: Shard) => Date },
   wasCharged: (id: bigint) => boolean,
 ): Promise<void> {
   const { tally, options } = pass
   const total = tally.checked('payment')
   let done = 0
   await eachRange(pass, async (shard, range) => {
-    const { ids, checked, next } = await succeededBefore(shard, range, which)
+    const { ids, checked, next } = await succeededBefore(shard, range, {
+      gateway,
+      before: before(shard),
+    })
     const findings = ids
       .filter((id) => !wasCharged(id))
       .map((id) => found('gateway_missing_there', 'charge', id))

@@ -2,9 +2,9 @@ import { numbers } from '../domain/columns.ts'
 import {
   NOW,
   timedUnsharded,
-  type Db,
   type Global,
   type Runner,
+  type Server,
   type Shard,
   type Statement,
   type Unsharded,
@@ -12,36 +12,37 @@ import {
 import { TABLES } from './report.ts'
 import { ID_LAST, inSnapshot } from './snapshot-store.ts'
 
-/** The largest ids of a shard, and the last numbers that the sequences gave. */
-interface Sequences {
+/** Of users, payments and letters: the largest ids, or the last numbers that sequences gave. */
+interface Ids {
   readonly users: bigint
   readonly payments: bigint
   readonly letters: bigint
-  readonly userIds: bigint
-  readonly paymentIds: bigint
-  readonly letterIds: bigint
 }
 
-/**
- * Read ids and sequences. A sequence is read as it is now and the ids as they were when the
- * statement began, and a number is taken before its row is written: so no traffic puts a sequence
- * behind.
- */
-const SEQUENCES: Statement<Sequences> = {
-  name: 'verify_sequences',
+/** The largest ids of a shard. */
+const LARGEST: Statement<Ids> = {
+  name: 'verify_largest_ids',
   text: `
   select
     coalesce((select max(id) from users where shard = $1), 0) as users,
     coalesce((select max(id) from payments where shard = $1), 0) as payments,
-    coalesce((select max(id) from dead_letters where shard = $1), 0) as letters,
-    (select case when is_called then last_value else 0 end from user_ids) as "userIds",
-    (select case when is_called then last_value else 0 end from payment_ids) as "paymentIds",
-    (select case when is_called then last_value else 0 end from dead_letter_ids) as "letterIds"`,
+    coalesce((select max(id) from dead_letters where shard = $1), 0) as letters`,
+}
+
+/** The last numbers that the sequences gave. */
+const SEQUENCES: Unsharded<Ids> = {
+  name: 'verify_sequences',
+  sharded: false,
+  text: `
+  select
+    (select case when is_called then last_value else 0 end from user_ids) as users,
+    (select case when is_called then last_value else 0 end from payment_ids) as payments,
+    (select case when is_called then last_value else 0 end from dead_letter_ids) as letters`,
 }
 
 /**
- * Rows in shards that there are not, at most `$2` of each table. It looks at all shards at once,
- * and so names none.
+ * Rows of a server outside the shards from `$1` to `$2`, at most `$3` of each table. It looks at
+ * all shards at once, and so names none.
  */
 const OUTSIDE: Unsharded<{ table: number; count: number }> = {
   name: 'verify_outside_shards',
@@ -52,8 +53,8 @@ const OUTSIDE: Unsharded<{ table: number; count: number }> = {
   from (
     select
     from ${table}
-    where shard < 0 or shard >= $1
-    limit $2
+    where shard < $1 or shard > $2
+    limit $3
   ) row`,
   ).join(' union all '),
 }
@@ -225,27 +226,27 @@ const TIME: Unsharded<{ time: Date }> = {
   ...timedUnsharded`select ${NOW} as time`,
 }
 
-/** A shard's largest ids, and the last numbers its sequences gave. */
-export async function readSequences(
-  shard: Runner,
-): Promise<
-  Record<'users' | 'payments' | 'letters' | 'userIds' | 'paymentIds' | 'letterIds', bigint>
-> {
-  const [row] = await shard.run(SEQUENCES, [])
-  const none = { users: 0n, payments: 0n, letters: 0n }
-  return { ...none, userIds: 0n, paymentIds: 0n, letterIds: 0n, ...row }
+const NO_IDS: Ids = { users: 0n, payments: 0n, letters: 0n }
+
+/** A shard's largest ids. */
+export async function largestIds(shard: Runner): Promise<Ids> {
+  return { ...NO_IDS, ...(await shard.run(LARGEST, []))[0] }
+}
+
+/** The last numbers that the sequences gave. */
+export async function readSequences(db: Global): Promise<Ids> {
+  return { ...NO_IDS, ...(await db.run(SEQUENCES, []))[0] }
 }
 
 /**
- * How many rows each table has in shards that there are not, up to a bound, in the order of
- * `report.ts`.
+ * How many rows each table of a server has outside its shards, up to a bound, in the order of
+ * `report.ts`. Any session of the server will do: its transaction makes the snapshot.
  */
-export async function rowsOutside({
-  shards,
-}: Pick<Db, 'shards'>): Promise<{ table: number; count: number }[]> {
-  // Any session will do: its transaction makes the snapshot.
-  const [first] = shards
-  return first === undefined ? [] : inSnapshot(first, OUTSIDE, [shards.length, OUTSIDE_MAX])
+export function rowsOutside(
+  session: Shard,
+  { first, last }: Server,
+): Promise<{ table: number; count: number }[]> {
+  return inSnapshot(session, OUTSIDE, [first, last, OUTSIDE_MAX])
 }
 
 /** The gateway keys of a range, 16 bytes each, and where the next range begins; null: nowhere. */
@@ -317,9 +318,9 @@ export async function succeededBefore(
   return { ids, checked: row?.checked ?? 0, next: nextOf(row?.upto) }
 }
 
-/** What time it is on the database's clock. */
-export async function databaseTime(db: Global): Promise<Date> {
-  const [row] = await db.run(TIME, [])
+/** What time it is on the clock of a session's server. */
+export async function databaseTime(session: Runner): Promise<Date> {
+  const [row] = await session.run(TIME, [])
   if (row === undefined) throw new Error('the database did not say the time')
   return row.time
 }

@@ -13,7 +13,8 @@ import {
 import { tally, type Chunk, type Finding, type Report } from './report.ts'
 import { checkPayments, checkUsers, type Floor } from './check.ts'
 import { ID_BEFORE_ALL, ID_LAST, type Scope, type Span } from './snapshot-store.ts'
-import { gatewayKeys, readSequences, rowsOutside, withGatewayKeys } from './store.ts'
+import type { Server, Shard } from '../ports.ts'
+import { gatewayKeys, largestIds, readSequences, rowsOutside, withGatewayKeys } from './store.ts'
 
 export interface VerifyOptions extends PassOptions {
   /** Compares the books with those of these gateways as well. */
@@ -76,33 +77,57 @@ export async function checkWhole(pass: Pass): Promise<{
   const { tally: sum } = pass
   const { db, clock } = pass.world
   const count = BigInt(db.shards.length)
-  let users = 0
-  let payments = 0
-  await inEachShard(pass, async (shard) => {
+  const timed = async <Value>(read: Promise<Value>) => {
     const startedMs = clock.elapsedMs()
-    const at = await readSequences(shard)
+    return { read: await read, ms: clock.elapsedMs() - startedMs }
+  }
+  const taken = await inEachShard(pass, (shard) => timed(largestIds(shard)))
+  // Behind the ids: a number is taken before its row is written, so no traffic puts a sequence
+  // behind.
+  const { read: given, ms } = await timed(readSequences(db.global))
+  sum.add({ findings: [], checked: {}, accounts: null, next: null }, ms)
+  for (const { read: at, ms: ownMs } of taken) {
     const findings: Finding[] = []
-    const behind = (place: bigint, taken: bigint, given: bigint) => {
-      if (taken > given) findings.push(found('sequence_behind', 'sequence', place))
+    const behind = (place: bigint, largest: bigint, last: bigint) => {
+      if (largest > last) findings.push(found('sequence_behind', 'sequence', place))
     }
     // A user's id is the sequence's number; the others are number × shards + shard. In the order
     // of SEQUENCES in report.ts.
-    behind(0n, at.users, at.userIds)
-    behind(1n, at.payments / count, at.paymentIds)
-    behind(2n, at.letters / count, at.letterIds)
-    const chunk = { findings, checked: { sequence: 3 }, accounts: null, next: null }
-    sum.add(chunk, clock.elapsedMs() - startedMs)
-    users += Number(at.users / count)
-    payments += Number(at.payments / count)
-  })
+    behind(0n, at.users, given.users)
+    behind(1n, at.payments / count, given.payments)
+    behind(2n, at.letters / count, given.letters)
+    sum.add({ findings, checked: { sequence: 3 }, accounts: null, next: null }, ownMs)
+  }
+  for (const server of db.servers) await checkOutside(pass, server)
+  const all = (ids: readonly bigint[]) => Number(ids.reduce((total, id) => total + id / count, 0n))
+  return {
+    users: all(taken.map(({ read }) => read.users)),
+    payments: all(taken.map(({ read }) => read.payments)),
+  }
+}
+
+/** Look for rows of a server in shards that it does not hold. */
+async function checkOutside({ world, tally: sum, missing }: Pass, server: Server): Promise<void> {
+  const { db, clock } = world
+  const session = sessionOf(db.shards, server, missing)
+  // All of its shards are missing in the report.
+  if (session === null) return
   const startedMs = clock.elapsedMs()
-  const outside = await rowsOutside(db)
+  const outside = await rowsOutside(session, server)
   const findings = outside
     .filter((one) => one.count > 0)
     .map(({ table }) => found('row_outside_shards', 'table', BigInt(table)))
   const chunk = { findings, checked: { table: outside.length }, accounts: null, next: null }
   sum.add(chunk, clock.elapsedMs() - startedMs)
-  return { users, payments }
+}
+
+/** A session of a server that could be asked until now; null: none. */
+function sessionOf(
+  shards: readonly Shard[],
+  { first, last }: Server,
+  missing: ReadonlySet<number>,
+): Shard | null {
+  return shards.slice(first, last + 1).find(({ number }) => !missing.has(number)) ?? null
 }
 
 /** Check all rows of a kind in chunks, shard by shard. */

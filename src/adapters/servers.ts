@@ -1,0 +1,78 @@
+import type { Server } from '../ports.ts'
+import { idBlocks } from './id-blocks.ts'
+import {
+  postgresServer,
+  type PoolCounts,
+  type PostgresDb,
+  type PostgresServer,
+  type ServerOptions,
+} from './postgres.ts'
+import { placed, type SessionOptions } from './shard-session.ts'
+
+/** The shards of one server, and where it is. */
+interface ShardServer extends Server {
+  readonly url: string
+}
+
+interface ServersOptions extends SessionOptions, ServerOptions {
+  /** `url` is the home side. These hold the shards, each one in one of them, in order. */
+  readonly servers: readonly ShardServer[]
+  readonly elapsedMs: () => number
+}
+
+/**
+ * The database on several servers: each range of shards has a pool of its own, and the home side
+ * another one, also where it is the server of a range: whoever holds a connection to a shard may
+ * wait for one to the home side, and must not wait for itself.
+ */
+export function postgresServers(options: ServersOptions): PostgresDb {
+  const { servers, elapsedMs } = options
+  const home = postgresServer(options)
+  const holding = servers.map(({ url }) => postgresServer({ ...options, url }))
+  const all = [home, ...holding]
+  const numbers = idBlocks({ home, elapsedMs })
+  // There is one for each.
+  const places = servers.map(({ first, last }, index) => {
+    return { first, last, driver: holding[index] as PostgresServer }
+  })
+  return {
+    ...placed({ home, servers: places, numbers }, options),
+    prepare: () => numbers.fill(),
+    async check() {
+      for (const server of all) {
+        const fault = await server.check()
+        if (fault !== null) return fault
+      }
+      return null
+    },
+    probe: () => probeAll(home, holding),
+    pool: () => all.map((server) => server.pool()).reduce(plus),
+    async close() {
+      await Promise.all(all.map((server) => server.close()))
+    },
+  }
+}
+
+/** Which of the servers take writes. Throws what one of them said where no shard can be used. */
+async function probeAll(
+  home: PostgresServer,
+  holding: readonly PostgresServer[],
+): Promise<'all' | 'some'> {
+  const [ofHome, ...ends] = await Promise.allSettled(
+    [home, ...holding].map((server) => server.probe()),
+  )
+  const [first] = ends
+  if (first !== undefined && ends.every(({ status }) => status === 'rejected')) {
+    throw (first as PromiseRejectedResult).reason
+  }
+  const well = [ofHome, ...ends].every((end) => end?.status === 'fulfilled')
+  return well ? 'all' : 'some'
+}
+
+function plus(one: PoolCounts, other: PoolCounts): PoolCounts {
+  return {
+    total: one.total + other.total,
+    idle: one.idle + other.idle,
+    waiting: one.waiting + other.waiting,
+  }
+}
