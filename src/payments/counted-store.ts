@@ -29,7 +29,7 @@ const LATENCIES = Array.from({ length: LATENCY_CLASSES }, (_, at) => sumOf(`clas
 
 /** How many of the payments in `part` are as wanted. */
 function sumOf(wanted: string): string {
-  return `coalesce(sum(payments) filter (where ${wanted}), 0)`
+  return `coalesce(sum(ended) filter (where ${wanted}), 0)`
 }
 
 /**
@@ -51,7 +51,7 @@ export const COUNT_FINISHED = `counted as (
           finished_at - created_at,
           array[${LATENCY_BOUNDS_MS.map((ms) => `'${ms} ms'`).join(', ')}]::interval[]
         ) as class,
-        count(*) as payments, sum(amount) as amount
+        count(*) as ended, sum(amount) as amount
       from finished
       group by gateway, currency, status, class
     ) part
