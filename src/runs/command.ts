@@ -1,44 +1,28 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
+import { operatorHere, withOpen, type Opened } from '../adapters/commands.ts'
 import { writeJson } from '../domain/json.ts'
 import { exponentIn } from '../domain/currency.ts'
 import { formatMoney } from '../domain/money.ts'
-import { operatorHere, print, withOpen, type Opened } from '../adapters/commands.ts'
-import type { ActWorld } from '../dead-letters/letter-act.ts'
-import type { Clock } from '../ports.ts'
 import { plan, type Plan, type Sum } from './letters.ts'
-import { RATE_DEFAULT, RATE_MAX, start } from './run.ts'
+import { RATE_DEFAULT } from './run.ts'
 import type { Run } from './store.ts'
-import { carryOut, confirmed, isMisused, parseRate, parseTime } from './run-command.ts'
+import { isMisused, planned, withRunOptions, type Call, type RunWorld } from './run-command.ts'
 import type { RedriveFilter } from '../dead-letters/store.ts'
 
-interface World extends ActWorld {
-  readonly clock: Clock
-}
-
-interface Options {
+interface Options extends Call {
   readonly class?: 'failed' | 'unknown'
   readonly error?: string
   readonly type?: 'deposit' | 'withdraw' | 'refund'
   readonly user?: bigint
-  readonly before?: Date
-  readonly after?: Date
-  readonly rate: number
-  readonly reason?: string
-  readonly dryRun?: boolean
-  readonly yes?: boolean
-  readonly json?: boolean
 }
-
-/** The exit code: some letters were left open, or the run was canceled. */
-const INCOMPLETE = 1
 
 /**
  * `payments redrive`: the redrive of many letters, on the database itself, so it works while no API
  * runs. Exit code 0: every letter was redriven or closed by somebody else; 1: some were refused, or
  * the run was canceled; 2: the call is wrong.
  */
-export function redriveCommand(program: Command, open: () => Promise<Opened<World>>): void {
-  program
+export function redriveCommand(program: Command, open: () => Promise<Opened<RunWorld>>): void {
+  const command = program
     .command('redrive')
     .description('Redrive the open dead letters that match; without filters, all of them.')
     .addOption(
@@ -53,45 +37,31 @@ export function redriveCommand(program: Command, open: () => Promise<Opened<Worl
       ]),
     )
     .option('--user <id>', 'only of this user', parseUser)
-    .option(
-      '--before <time>',
-      'only opened before this moment, such as 2030-01-31T12:00Z',
-      parseTime,
-    )
-    .option('--after <time>', 'only opened at this moment or later', parseTime)
-    .option('--dry-run', 'say how many match and change nothing')
-    .option('--rate <n>', `letters per second, 1 to ${RATE_MAX}`, parseRate, RATE_DEFAULT)
-    .option('--reason <text>', 'why; kept in the record for good')
-    .option('--yes', 'do not ask')
-    .option('--json', 'print JSON')
-    .action(async (options: Options) => {
-      if (isMisused(options)) return
-      await withOpen(open, (world) => redrive(world, options))
-    })
+
+  const words = { items: 'letters', dryRun: 'change nothing', made: 'opened', rate: RATE_DEFAULT }
+  withRunOptions(command, words).action(async (options: Options) => {
+    if (isMisused(options)) return
+    await withOpen(open, (world) => redrive(world, options))
+  })
 }
 
-async function redrive(world: World, options: Options): Promise<void> {
-  const operator = operatorHere(options.reason?.trim() ?? '')
-  const { actor } = operator
+async function redrive(world: RunWorld, options: Options): Promise<void> {
   const books = world.db.currency
-  const found = await plan(world, filterOf(options), actor)
-  if (options.dryRun || found.run.total === 0) {
-    print(options.json ? writeJson(await planBody(found, books)) : summary(found, books))
-    return
-  }
-  if (!options.json) print(summary(found, books))
-  if (!options.yes && !(await confirmed(`Redrive ${letters(found.run.total)}?`))) {
-    print('Nothing was changed.')
-    return
-  }
-
-  const by = { ...operator, ratePerSecond: options.rate }
-  const answer = await start(world, found.run.id, by)
-  if (answer.kind === 'refused') throw new Error(answer.refusal.code)
-  const bar = options.json ? null : 'Redriving'
-  const ended = await carryOut(world, answer.run, actor, bar)
-  print(options.json ? await runJson(ended, books) : ending(ended))
-  if (ended.state !== 'done' || ended.refused > 0) process.exitCode = INCOMPLETE
+  const found = await plan(world, filterOf(options), operatorHere('').actor)
+  await planned(world, options, {
+    snapshot: found.run.id,
+    count: found.run.total,
+    json: async () => writeJson(await planBody(found, books)),
+    text: () => summary(found, books),
+    question: `Redrive ${letters(found.run.total)}?`,
+    declined: 'Nothing was changed.',
+    label: 'Redriving',
+    ended: {
+      json: (run) => runJson(run, books),
+      text: ending,
+      isWhole: ({ refused }) => refused === 0,
+    },
+  })
 }
 
 function filterOf(options: Options): RedriveFilter {

@@ -1,26 +1,16 @@
 import { Type } from 'typebox'
-import {
-  Id,
-  LOCATION,
-  missingBody,
-  MissingShards,
-  nullable,
-  oneOf,
-  REPLAYED,
-  Time,
-} from '../http/schemas.ts'
+import { Id, LOCATION, missingBody, MissingShards, oneOf, REPLAYED } from '../http/schemas.ts'
+import { actsBody, AppliedFilter, RunActs, STATES } from './bodies.ts'
 import type { Replay } from './events.ts'
 
 export const ReplayBody = Type.Object(
   {
     id: Id,
     endpoint_id: Id,
-    state: oneOf(['planned', 'running', 'done', 'canceled'], {
+    state: oneOf(STATES, {
       description: '`done`: every event is on its way again; `pending` says how many still are.',
     }),
-    filter: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]), {
-      title: 'AppliedFilter',
-    }),
+    filter: AppliedFilter,
     total: Type.Integer({ description: 'Events of the snapshot.' }),
     rate_per_second: Type.Integer(),
     done: Type.Integer({ description: 'Events dealt with: sent or skipped.' }),
@@ -29,13 +19,7 @@ export const ReplayBody = Type.Object(
     delivered: Type.Integer({ description: 'Of those sent: have arrived.' }),
     failed: Type.Integer({ description: 'Of those sent: given up.' }),
     pending: Type.Integer({ description: 'Of those sent: on their way.' }),
-    reason: nullable('string'),
-    created_at: Time,
-    created_by: Type.String(),
-    started_at: nullable('string', { format: 'date-time' }),
-    started_by: nullable('string'),
-    ended_at: nullable('string', { format: 'date-time' }),
-    canceled_by: nullable('string'),
+    ...RunActs,
     missing_shards: MissingShards,
   },
   { title: 'Replay', description: 'What another replay has sent since counts there.' },
@@ -61,13 +45,7 @@ export function replayBody({ run, delivered, failed, pending, missing }: Replay)
     delivered,
     failed,
     pending,
-    reason: run.reason,
-    created_at: run.createdAt.toISOString(),
-    created_by: run.createdBy,
-    started_at: run.startedAt?.toISOString() ?? null,
-    started_by: run.startedBy,
-    ended_at: run.endedAt?.toISOString() ?? null,
-    canceled_by: run.canceledBy,
+    ...actsBody(run),
     ...missingBody(missing),
   }
 }

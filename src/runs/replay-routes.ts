@@ -1,10 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Id, IdParams, parseId, parseMoment, Reason } from '../http/schemas.ts'
+import { IdParams, parseId } from '../http/schemas.ts'
 import type { Db } from '../ports.ts'
 import { ReplayFilterBody, replayPlanBody, ReplayPlanBody } from '../webhooks/replay-bodies.ts'
 import { readEndpoint, type Endpoint } from '../webhooks/store.ts'
@@ -16,41 +15,22 @@ import {
   replaysOf,
   type ReplayRequest,
 } from './events.ts'
+import { parseTimes, planRequest, refuseTime, startRequest } from './bodies.ts'
 import { ReplayBody, replayBody, ReplayStarted } from './replay-bodies.ts'
-import { cancel, RATE_MAX, start } from './run.ts'
+import { cancel, start } from './run.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
 const PATH = '/webhook-endpoints/:id/replays'
 const tags = ['Events']
 
-const PlanBody = Type.Object(
-  { filter: ReplayFilterBody, dry_run: Type.Literal(true) },
-  {
-    title: 'ReplayPlanRequest',
-    additionalProperties: false,
-    description: 'First: see which events match, send nothing.',
-  },
-)
-
-const StartBody = Type.Object(
-  {
-    snapshot: Id,
-    reason: Reason,
-    rate_per_second: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: RATE_MAX,
-        description: `Events per second; ${REPLAY_RATE_DEFAULT} if left out.`,
-      }),
-    ),
-  },
-  {
-    title: 'ReplayStartRequest',
-    additionalProperties: false,
-    description: 'Then: send exactly the events of a snapshot again.',
-  },
-)
+const WORDS = {
+  title: 'Replay',
+  items: 'events',
+  dryRun: 'send nothing',
+  start: 'send exactly the events of a snapshot again',
+  rate: REPLAY_RATE_DEFAULT,
+}
 
 const OneReplay = Type.Object({
   ...IdParams('The endpoint.').properties,
@@ -68,7 +48,7 @@ const START = {
     'as before. Events that are no longer kept cannot be sent.',
   headers: ActHeaders,
   params: IdParams('The endpoint.'),
-  body: Type.Union([PlanBody, StartBody], {
+  body: Type.Union([planRequest(ReplayFilterBody, WORDS), startRequest(WORDS)], {
     title: 'ReplayWebhookEventsRequest',
     examples: [
       { filter: { created_after: '2030-01-31T12:00:00Z', only: 'undelivered' }, dry_run: true },
@@ -138,7 +118,7 @@ function startRoute(app: App, db: Db): void {
     const { body } = request
     if ('filter' in body) {
       const asked = parseFilter(body.filter)
-      if ('wrong' in asked) return refuseFilter(reply, asked.wrong)
+      if ('wrong' in asked) return refuseTime(reply, asked.wrong)
       return reply
         .code(200)
         .send(replayPlanBody(endpoint.id, await planReplay(db, endpoint, asked, actor)))
@@ -159,18 +139,10 @@ function startRoute(app: App, db: Db): void {
   })
 }
 
-function refuseFilter(reply: FastifyReply, name: string): FastifyReply {
-  const errors = [{ field: `filter/${name}`, code: 'out_of_range' }]
-  return refuse(reply, { code: 'body_invalid', errors })
-}
-
 function parseFilter(filter: Static<typeof ReplayFilterBody>): ReplayRequest | { wrong: string } {
-  const createdBefore = parseMoment(filter.created_before)
-  if (createdBefore === undefined) return { wrong: 'created_before' }
-  const createdAfter = parseMoment(filter.created_after)
-  if (createdAfter === undefined) return { wrong: 'created_after' }
-  const undelivered = filter.only === 'undelivered'
-  return { types: filter.types ?? null, undelivered, createdBefore, createdAfter }
+  const times = parseTimes(filter)
+  if ('wrong' in times) return times
+  return { types: filter.types ?? null, undelivered: filter.only === 'undelivered', ...times }
 }
 
 function readRoutes(app: App, db: Db): void {

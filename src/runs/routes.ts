@@ -6,14 +6,23 @@ import { toWire } from '../domain/money.ts'
 import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { CarriedTypes, Id, IdParams, Money, parseId, parseMoment, Reason } from '../http/schemas.ts'
+import { CarriedTypes, Id, IdParams, Money, parseId } from '../http/schemas.ts'
 import { placeOf } from '../http/traced.ts'
 import { DeadLetterBody, letterBody, LetterClass } from '../dead-letters/bodies.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
 import type { DeadLetter, RedriveFilter } from '../dead-letters/store.ts'
-import { amountsBody, OtherAmounts, RunBody, runBody } from './bodies.ts'
+import {
+  amountsBody,
+  OtherAmounts,
+  parseTimes,
+  planRequest,
+  refuseTime,
+  RunBody,
+  runBody,
+  startRequest,
+} from './bodies.ts'
 import { LETTERS_MAX, plan, type Sum } from './letters.ts'
-import { cancel, RATE_DEFAULT, RATE_MAX, start } from './run.ts'
+import { cancel, RATE_DEFAULT, start } from './run.ts'
 import { readRun } from './read-store.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
@@ -36,33 +45,13 @@ const FilterBody = Type.Object(
   },
 )
 
-const PlanBody = Type.Object(
-  { filter: FilterBody, dry_run: Type.Literal(true) },
-  {
-    title: 'RedrivePlanRequest',
-    additionalProperties: false,
-    description: 'First: see which letters match, change nothing.',
-  },
-)
-
-const StartBody = Type.Object(
-  {
-    snapshot: Id,
-    reason: Reason,
-    rate_per_second: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: RATE_MAX,
-        description: `Letters per second; ${RATE_DEFAULT} if left out.`,
-      }),
-    ),
-  },
-  {
-    title: 'RedriveStartRequest',
-    additionalProperties: false,
-    description: 'Then: redrive exactly the letters of a snapshot.',
-  },
-)
+const WORDS = {
+  title: 'Redrive',
+  items: 'letters',
+  dryRun: 'change nothing',
+  start: 'redrive exactly the letters of a snapshot',
+  rate: RATE_DEFAULT,
+}
 
 const NAMED = Type.Optional(
   Type.String({ description: 'Named where it is not the currency of the books.' }),
@@ -126,7 +115,7 @@ function startRoute(app: App, world: ActWorld): void {
       '`Idempotency-Key` a snapshot is started once, and a repetition has the first answer; a dry ' +
       'run changes nothing and keeps none.',
     headers: ActHeaders,
-    body: Type.Union([PlanBody, StartBody], {
+    body: Type.Union([planRequest(FilterBody, WORDS), startRequest(WORDS)], {
       title: 'RedriveDeadLettersRequest',
       examples: [
         { filter: { class: 'unknown', error: 'timeout' }, dry_run: true },
@@ -163,10 +152,7 @@ async function answerPlan(
   actor: string,
 ): Promise<FastifyReply> {
   const parsed = parseFilter(filter)
-  if ('wrong' in parsed) {
-    const errors = [{ field: `filter/${parsed.wrong}`, code: 'out_of_range' }]
-    return refuse(reply, { code: 'body_invalid', errors })
-  }
+  if ('wrong' in parsed) return refuseTime(reply, parsed.wrong)
   const { run, matching, byClass, refused, sample } = await plan(world, parsed, actor)
   const books = world.db.currency
   const { amount, ...others } = amountsBody(run, books)
@@ -195,17 +181,14 @@ function sampleBody(letter: DeadLetter, books: string) {
 }
 
 function parseFilter(filter: Static<typeof FilterBody>): RedriveFilter | { wrong: string } {
-  const createdBefore = parseMoment(filter.created_before)
-  if (createdBefore === undefined) return { wrong: 'created_before' }
-  const createdAfter = parseMoment(filter.created_after)
-  if (createdAfter === undefined) return { wrong: 'created_after' }
+  const times = parseTimes(filter)
+  if ('wrong' in times) return times
   return {
     class: filter.class ?? null,
     error: filter.error ?? null,
     type: filter.payment_type ?? null,
     userId: filter.user_id === undefined ? null : BigInt(filter.user_id),
-    createdBefore,
-    createdAfter,
+    ...times,
   }
 }
 
