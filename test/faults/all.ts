@@ -7,6 +7,7 @@ import { OUTAGES } from './outages.ts'
 import { RACES } from './races.ts'
 import { REFUSED_STARTS } from './refused-starts.ts'
 import type { Scenario } from './scenario.ts'
+import { SERVER_KILLED } from './server-killed.ts'
 import { TWO_GATEWAYS } from './two-gateways.ts'
 import { WEBHOOK_KILLS } from './webhook-kills.ts'
 
@@ -17,6 +18,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...GATEWAY_MOODS,
   TWO_GATEWAYS,
   ILL_SHARD,
+  SERVER_KILLED,
   ...LATE_WORDS,
   ...RACES,
   MIXED_OPERATIONS,

@@ -3,7 +3,8 @@ import { createServer, type AddressInfo, type Server } from 'node:net'
 import { once } from 'node:events'
 import type { Variables } from './processes.ts'
 import type { Scenario, Stage } from './scenario.ts'
-import { createDatabase, query } from './stack.ts'
+import { query } from './sql.ts'
+import { createDatabase } from './stack.ts'
 import { check } from './witnesses.ts'
 
 const ROLES = ['start', 'api', 'worker', 'mock-gateway'] as const

@@ -1,8 +1,6 @@
 import * as fs from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import pg from 'pg'
 import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
@@ -20,6 +18,8 @@ import {
 import { endSessions } from '../databases.ts'
 import { startFront, type Front } from './front.ts'
 import { startProxy, type Proxy } from './proxy.ts'
+import { halves, mapOf, type Held } from './spread.ts'
+import { query, queryAll } from './sql.ts'
 import { turnGateway } from '../../tools/client.ts'
 
 const MOCK = '/api/v1/mock-gateway'
@@ -130,6 +130,8 @@ export interface StackOptions {
   readonly shards?: number
   /** Whether there is a second gateway, `bank`, which carries out what is in euros. */
   readonly bank?: boolean
+  /** A second server, which holds the second half of the shards. */
+  readonly second?: Server
 }
 
 /** A second gateway. */
@@ -162,6 +164,8 @@ export interface Stack {
   readonly gatewayUrl: string
   readonly databaseUrl: string
   readonly shards: number
+  /** Which database holds which shards; null: one holds all. */
+  readonly held: readonly Held[] | null
   readonly deaths: readonly Death[]
   query<Row extends object>(text: string): Promise<Row[]>
   /** Let the database take no more writes, as one that is not the primary any more; and back. */
@@ -190,6 +194,7 @@ export async function startStack(
   { random, onDeath }: { random: () => number; onDeath: (death: Death) => void },
 ): Promise<Stack> {
   const databaseUrl = await createDatabase(server, at.name)
+  const held = await spread(at, options, databaseUrl)
   const deaths: Death[] = []
   const start = await starter(at, options, (death) => {
     deaths.push(death)
@@ -201,7 +206,7 @@ export async function startStack(
   const { database, line, gateway } = ways
   const bank = options.bank === true ? await openBank(start, random) : null
   const PAYMENT_GATEWAY_URL = `http://127.0.0.1:${gateway.port}${MOCK}`
-  const settings = { PAYMENT_GATEWAY_URL, ...shardsOf(options), ...bank?.env, ...options.env }
+  const settings = { PAYMENT_GATEWAY_URL, ...shardsOf(options, held), ...bank?.env, ...options.env }
   const startAll = (role: 'api' | 'worker', count: number) =>
     Promise.all(
       upTo(count).map((index) => {
@@ -214,6 +219,9 @@ export async function startStack(
   const workers = await startAll('worker', options.workers)
   const all = [mock, ...(bank === null ? [] : [bank.process]), ...apis, ...workers]
   const gatewayUrl = mock.url + MOCK
+  const own = { DATABASE_URL: databaseUrl, PAYMENT_GATEWAY_URL: gatewayUrl }
+  const commands = (args: readonly string[]) =>
+    runCommand([at.program, ...args], at.folder, { ...FAST, ...shardsOf(options, held), ...own })
   const stack: Stack = {
     server,
     apis,
@@ -224,17 +232,12 @@ export async function startStack(
     gatewayUrl,
     databaseUrl,
     shards: options.shards ?? 1,
+    held,
     deaths,
-    query: (text) => query(databaseUrl, text),
+    query: (text) => queryAll(held?.map(({ url }) => url) ?? [databaseUrl], text),
     readOnly: (on) => turnReadOnly(server, at.name, on),
     turnGateway: (faults) => turnGateway(gatewayUrl, faults),
-    command: (...args) =>
-      runCommand([at.program, ...args], at.folder, {
-        ...FAST,
-        ...shardsOf(options),
-        DATABASE_URL: databaseUrl,
-        PAYMENT_GATEWAY_URL: gatewayUrl,
-      }),
+    command: (...args) => commands(args),
     async begin() {
       await mock.ready()
       const faults = { ...GATEWAY_FAULTS, ...options.gatewayFaults }
@@ -293,8 +296,23 @@ async function openBank(
   return { process, way, front, url, env, begin }
 }
 
-function shardsOf({ shards = 1 }: StackOptions): Variables {
-  return { SHARDS: String(shards) }
+function shardsOf({ shards = 1 }: StackOptions, held: readonly Held[] | null): Variables {
+  return { SHARDS: String(shards), ...(held === null ? {} : { SHARD_DATABASES: mapOf(held) }) }
+}
+
+/** Set up the second server, if there is one. */
+async function spread(
+  { program, folder, name }: Place,
+  options: StackOptions,
+  databaseUrl: string,
+): Promise<readonly Held[] | null> {
+  const { second, shards = 1 } = options
+  if (second === undefined) return null
+  const held = halves(shards, databaseUrl, await createDatabase(second, name))
+  const env = { ...FAST, ...shardsOf(options, held), DATABASE_URL: databaseUrl }
+  const { code, stderr } = await runCommand([program, 'distribute'], folder, env)
+  if (code !== 0) throw new Error(stderr)
+  return held
 }
 
 /** The same address at another port. */
@@ -356,26 +374,4 @@ async function turnReadOnly(server: Server, name: string, on: boolean): Promise<
 
 function upTo(count: number): number[] {
   return Array.from({ length: count }, (_, index) => index + 1)
-}
-
-/** A look at the database that a scenario has just shaken may have to be repeated. */
-const TRIES_MAX = 50
-
-/** Run SQL on a connection of its own. Tried again while the server is away. */
-export async function query<Row extends object>(url: string, text: string): Promise<Row[]> {
-  for (let tries = 1; ; tries += 1) {
-    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 })
-    client.on('error', () => undefined)
-    try {
-      await client.connect()
-      return (await client.query<Row>(text)).rows
-    } catch (error) {
-      // An error of the server in the statement itself does not go away.
-      const code = String((error as { code?: unknown }).code)
-      if (tries === TRIES_MAX || /^(22|23|42)/.test(code)) throw error
-      await wait(100)
-    } finally {
-      await client.end().catch(() => undefined)
-    }
-  }
 }

@@ -1,6 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { systemClock } from '../../src/adapters/clock.ts'
-import { postgres } from '../../src/adapters/postgres.ts'
 import type { GatewayCharge } from '../../src/ports.ts'
 import { exponentIn } from '../../src/domain/currency.ts'
 import { fromWire } from '../../src/domain/money.ts'
@@ -10,6 +9,7 @@ import { COUNTED, miscounted, MISCOUNTED_MINUTES } from '../counts.ts'
 import { listed } from '../driver-kit.ts'
 import { ask, definite, isDefinite, type Answer, type Entry } from './load.ts'
 import { LEASE_MS, type Stack } from './stack.ts'
+import { openBooks } from './spread.ts'
 
 /** One thing that must hold after a scenario, and what was counted. */
 export interface Check {
@@ -245,17 +245,7 @@ function gatewaysOf({ gatewayUrl, bank }: Stack) {
 
 /** Witness 3: `payments verify` with all its rules, the comparison with the gateway included. */
 async function books(stack: Stack): Promise<Check> {
-  const db = postgres({
-    url: stack.databaseUrl,
-    currency: 'USD',
-    shards: stack.shards,
-    poolMax: 2,
-    connectTimeoutMs: 5_000,
-    statementTimeoutMs: 20_000,
-    lockTimeoutMs: 5_000,
-    idleTransactionTimeoutMs: 20_000,
-    name: 'faults verify',
-  })
+  const db = openBooks(stack)
   try {
     const world = { db, clock: systemClock }
     const gateways = gatewaysOf(stack).map(({ gateway, url }) => {
