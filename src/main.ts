@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os'
+import { InvalidArgumentError, Option } from 'commander'
 import { editDistance } from './config/spelling.ts'
 import { eraseUser } from './operators/erase-user.ts'
 import { gatewaysCommand } from './charging/command.ts'
@@ -19,11 +21,14 @@ import { usersCommand } from './users/command.ts'
 import { verifyCommand } from './verify/command.ts'
 import { webhooksCommand } from './webhooks/command.ts'
 
+/** More than the cores of one machine. */
+const PROCESSES_MAX = 256
 /** How many letters may be wrong in the name of a command that is suggested. */
 const APART_MAX = 2
 
 // Loaded when they are needed: help, and a wrong call, take an eighth of the time without them.
-const serve = async (roles: Roles) => (await import('./process/serve.ts')).serve(roles)
+const serve = async (roles: Roles, options: { readonly processes?: number } = {}) =>
+  (await import('./process/serve.ts')).serve(roles, options)
 const openTool = async (): Promise<Tool> => (await import('./process/tool.ts')).openTool()
 const runMigrate = async (options: MigrateOptions) =>
   (await import('./process/migrating.ts')).runMigrate(options)
@@ -45,11 +50,13 @@ program
     'Run API and worker in one process. Without DATABASE_URL it brings a PostgreSQL, without ' +
       'PAYMENT_GATEWAY_URL the mock gateway.',
   )
-  .action(() => serve({ api: true, worker: true, mockGateway: true }))
+  .addOption(processesOption())
+  .action((options) => serve({ api: true, worker: true, mockGateway: true }, options))
 program
   .command('api')
   .description('Run the HTTP API alone. Needs DATABASE_URL.')
-  .action(() => serve({ api: true, worker: false, mockGateway: false }))
+  .addOption(processesOption())
+  .action((options) => serve({ api: true, worker: false, mockGateway: false }, options))
 program
   .command('worker')
   .description('Run a worker alone. Needs DATABASE_URL and PAYMENT_GATEWAY_URL.')
@@ -89,6 +96,18 @@ runProgram(async (args) => {
   if (name !== undefined && !name.startsWith('-')) demandCommand(name)
   await program.parseAsync(args, { from: 'user' })
 })
+
+/** How many processes share the port, for roles that can. */
+function processesOption(): Option {
+  return new Option(
+    '--processes <n>',
+    'processes that share the port; auto: one for each core',
+  ).argParser((text: string) => {
+    const count = text === 'auto' ? availableParallelism() : Number(text)
+    if (Number.isInteger(count) && count >= 1 && count <= PROCESSES_MAX) return count
+    throw new InvalidArgumentError(`It must be auto, or a number from 1 to ${PROCESSES_MAX}.`)
+  })
+}
 
 /** `start` is the default, and would take any word for an argument of its own. */
 function demandCommand(name: string): void {

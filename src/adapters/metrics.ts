@@ -1,4 +1,12 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import {
+  AggregatorRegistry,
+  Counter,
+  Gauge,
+  Histogram,
+  Registry,
+  type MetricObjectWithValues,
+  type MetricValue,
+} from 'prom-client'
 import {
   COUNTERS,
   ROUGH_NAMES,
@@ -62,10 +70,20 @@ export interface Metrics {
   }): void
   /** All metrics in Prometheus' text format. Never rejects for a failing reader. */
   text(): Promise<string>
+  /** The same as data, to be shown with those of other processes by `textOfAll`. */
+  sample(): Promise<MetricsSample>
   /** The content type of `text`. */
   readonly contentType: string
   /** Send what StatsD has not got yet and stop measuring. Never rejects. */
   close(): Promise<void>
+}
+
+/** The metrics of one process at one moment. */
+export type MetricsSample = readonly MetricObjectWithValues<MetricValue<string>>[]
+
+/** The metrics of processes that share a port, as those of one, in Prometheus' text format. */
+export function textOfAll(samples: readonly MetricsSample[]): Promise<string> {
+  return AggregatorRegistry.aggregate(samples.map((sample) => [...sample])).metrics()
 }
 
 /** What the metrics of a process start from. */
@@ -113,6 +131,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
       await gauges.refresh()
       return registry.metrics()
     },
+    sample: async () => {
+      await gauges.refresh()
+      return registry.getMetricsAsJSON()
+    },
     contentType: registry.contentType,
     close: async () => {
       stopSending()
@@ -128,6 +150,7 @@ function createViolations(registry: Registry): Metrics['violations'] {
     name: 'payments_invariant_violations',
     help: 'Violations of each invariant of the books in the newest pass over them.',
     labelNames: ['rule'],
+    aggregator: 'max',
     registers: [registry],
   })
   return ({ rules }) => {

@@ -1,6 +1,6 @@
 import { cpuUsage, memoryUsage } from 'node:process'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { Counter, Gauge, type Aggregator, type Registry } from 'prom-client'
 import {
   COUNTERS,
   EXACT_NAMES,
@@ -62,18 +62,20 @@ const MICROSECONDS = 1e6
  * its gauges without samples, because an old or invented number is worse than none.
  */
 export function createGauges(registry: Registry, identity: Identity) {
-  const make = gaugeMaker(registry)
+  const make = gaugeMaker(registry, 'sum')
+  const makeWorst = gaugeMaker(registry, 'max')
+  const makeShared = gaugeMaker(registry, 'first')
   const sources = new Map<string, Source>()
   const errors = new Counter({
     name: 'payments_scrape_errors_total',
     help: 'Readers of gauges that failed.',
     registers: [registry],
   })
-  const lag = lagSource(make)
+  const lag = lagSource(makeWorst)
   sources.set('lag', lag)
-  sources.set('memory', memorySource(make))
+  sources.set('memory', memorySource(make, makeWorst))
   countCpu(registry)
-  describeBuild(make, identity)
+  describeBuild(makeShared, identity)
 
   const refresh = async () => {
     // The database last: its queries wait for connections, and a scrape must not count itself.
@@ -83,10 +85,10 @@ export function createGauges(registry: Registry, identity: Identity) {
   }
   return {
     refresh: cached(refresh, identity.elapsedMs),
-    breaker: registrar(sources, 'breaker', breakerSource(make)),
+    breaker: registrar(sources, 'breaker', breakerSource(makeWorst)),
     connections: registrar(sources, 'connections', connectionSource(make, registry)),
     pool: registrar(sources, 'pool', poolSource(make)),
-    database: registrar(sources, 'database', databaseSource(make, exactCounters(registry))),
+    database: registrar(sources, 'database', databaseSource(makeShared, exactCounters(registry))),
     close: lag.close,
   }
 }
@@ -124,9 +126,14 @@ function cached(run: () => Promise<void>, elapsedMs: () => number): () => Promis
 
 type MakeGauge = (name: string, help: string, ...labels: readonly string[]) => Gauge
 
-function gaugeMaker(registry: Registry): MakeGauge {
+/**
+ * Where processes share a port, they are shown as one: what each has is added up, of what may be
+ * wrong the worst is shown, and what all read from one place is taken from the first.
+ */
+function gaugeMaker(registry: Registry, aggregator: Aggregator): MakeGauge {
   return (name, help, ...labelNames) => {
-    const gauge = new Gauge({ name: `payments_${name}`, help, labelNames, registers: [registry] })
+    const named = { name: `payments_${name}`, help, labelNames, aggregator }
+    const gauge = new Gauge({ ...named, registers: [registry] })
     clear([gauge])
     return gauge
   }
@@ -155,8 +162,8 @@ function describeBuild(make: MakeGauge, identity: Identity): void {
  * The process metrics that dashboards look for, under their usual names. prom-client's own set also
  * watches every garbage collection and runs a second event loop monitor.
  */
-function memorySource(make: MakeGauge): Source {
-  const startedAt = make('process_start_time_seconds', 'When the process started, Unix time.')
+function memorySource(make: MakeGauge, makeWorst: MakeGauge): Source {
+  const startedAt = makeWorst('process_start_time_seconds', 'When the process started, Unix time.')
   startedAt.set(performance.timeOrigin / 1_000)
   const resident = make('process_resident_memory_bytes', 'Resident memory.')
   const heapTotal = make('nodejs_heap_size_total_bytes', 'Heap that is reserved.')
@@ -250,7 +257,8 @@ function exactCounters(registry: Registry): ReadonlyMap<ExactName, Counter> {
   return new Map(
     EXACT_NAMES.map((name) => {
       const help = `${COUNTERS[name].help} Of all processes, exact.`
-      const counter = new Counter({ name: prometheusName(name), help, registers: [registry] })
+      const named = { name: prometheusName(name), help, aggregator: 'first' as const }
+      const counter = new Counter({ ...named, registers: [registry] })
       clear([counter])
       return [name, counter]
     }),

@@ -1,6 +1,8 @@
+import cluster from 'node:cluster'
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Logger } from 'pino'
+import { systemClock } from '../adapters/clock.ts'
 import { holderOf } from '../adapters/file-owner.ts'
 import { keepYoung } from '../adapters/heap.ts'
 import { logger } from '../adapters/log.ts'
@@ -9,26 +11,41 @@ import { ConfigError } from '../config/config-error.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { hasAddress } from '../config/gateways.ts'
 import { isLoopback } from '../http/host-and-origin.ts'
+import { memberOf, type Member } from './member.ts'
 import { openDatabase, type DatabaseOptions } from './database.ts'
 import { API, MOCK_GATEWAY } from '../http/paths.ts'
 import { endInOrder } from './signals.ts'
 import { PORTS, roleOf, UNDECORATED, usesDatabase, type Decorators, type Roles } from './shared.ts'
 
-/** Run roles until a signal ends them. Throws, with everything closed, what prevents the start. */
-export async function serve(roles: Roles, decorators = UNDECORATED): Promise<void> {
+/**
+ * Run roles until a signal ends them, in this process or in several that share a port. Throws, with
+ * everything closed, what prevents the start.
+ */
+export async function serve(
+  given: Roles,
+  { decorators = UNDECORATED, processes = 1 }: ServeOptions = {},
+): Promise<void> {
+  const member = memberOf()
+  // What there is once, the one that holds them together has.
+  const roles = member === null ? given : { ...given, mockGateway: false }
   const config = loadConfig(readEnvironment(process.cwd()))
   const log = logger(config, roleOf(roles))
-  for (const warning of config.warnings) log.warn(warning)
+  if (member === null) for (const warning of config.warnings) log.warn(warning)
   demandSettings(config, roles)
   const stops = closing()
   // From the first moment on, so that a signal during the start leaves no database server behind.
   const end = endInOrder(config, log, stops)
+  member?.onStop(() => end.asked())
+  const run = member === null && processes > 1 ? startGroup : start
   try {
-    await start(config, roles, {
+    await run(config, roles, {
+      processes,
+      member,
       log,
       stops,
       decorators,
       lost: (error) => end.failed(error),
+      failed: (code) => end.with(code),
       // What a start does while it is being stopped is of no interest.
       tell: (line) => (end.begun() ? undefined : say(line)),
     })
@@ -40,18 +57,72 @@ export async function serve(roles: Roles, decorators = UNDECORATED): Promise<voi
   }
 }
 
+interface ServeOptions {
+  readonly decorators?: Decorators
+  /** How many processes share the port. */
+  readonly processes?: number
+}
+
 interface Surroundings {
+  readonly processes: number
+  /** This process, where it shares its port with others. */
+  readonly member: Member | null
   readonly log: Logger
   readonly stops: Closing
   readonly decorators: Decorators
   /** Told when the embedded database cannot be kept alive. */
   readonly lost: (error: Error) => void
+  /** End with this code: whoever failed has said why. */
+  readonly failed: (code: number) => void
   /** Tells the person at the terminal what is being done or waited for. */
   readonly tell: (line: string) => void
 }
 
+/**
+ * Start the processes that share the port, and beside them what there is once: the embedded
+ * database and the mock gateway.
+ */
+async function startGroup(config: Config, roles: Roles, around: Surroundings): Promise<void> {
+  const { log, stops, lost, processes } = around
+  const all = roleOf(roles) === 'all'
+  const dataDir = resolve(config.dataDir)
+  const env: Record<string, string> = {}
+  if (all) env['DATABASE_URL'] = await openDatabase(config, databaseOptions(config, around))
+  if (all && roles.mockGateway && opensMock(config, dataDir)) {
+    const { startService } = await import('./start.ts')
+    const only = { api: false, worker: false, mockGateway: true }
+    const mock = await startService(config, only, log, {
+      url: '',
+      port: config.mockGatewayPort,
+      journalPath: openJournal(dataDir),
+    })
+    stops.push(() => mock.stop())
+    env['PAYMENT_GATEWAY_URL'] = mock.url + MOCK_GATEWAY
+  }
+  // Each takes connections from the system itself. Handed over by this process, one that is on its
+  // way to a process which dies would be answered by nobody.
+  cluster.schedulingPolicy = cluster.SCHED_NONE
+  const { openGroup } = await import('./supervisor.ts')
+  const stopMsMax = config.shutdownTimeoutMs + LAST_MS
+  const group = openGroup({
+    count: processes,
+    fork: () => cluster.fork(env),
+    log,
+    clock: systemClock,
+    stopMsMax,
+    onLost: lost,
+  })
+  stops.push(() => group.stop())
+  process.on('SIGHUP', () => void group.restart())
+  const first = await group.start()
+  // It has said why.
+  if ('code' in first) return around.failed(first.code)
+  if (all) greet(config, first.url, { dataDir, mock: env['PAYMENT_GATEWAY_URL'] ?? null })
+  else log.info({ url: first.url, processes }, 'listening')
+}
+
 async function start(config: Config, roles: Roles, around: Surroundings): Promise<void> {
-  const { log, stops, decorators } = around
+  const { log, stops, decorators, member } = around
   const role = roleOf(roles)
   const dataDir = resolve(config.dataDir)
   // Also where PAYMENT_GATEWAY_URL names the mock gateway, as the original's example settings do.
@@ -66,10 +137,14 @@ async function start(config: Config, roles: Roles, around: Surroundings): Promis
     url,
     port,
     decorators,
+    member,
     ...journal,
   })
   stops.push(() => service.stop())
-  if (role === 'all') greet(config, service.url, dataDir)
+  if (member !== null) return member.ready(service.url)
+  const mock = service.url + MOCK_GATEWAY
+  if (role === 'all')
+    greet(config, service.url, { dataDir, mock: `${mock} (the built-in mock gateway)` })
   else log.info({ url: service.url }, 'listening')
 }
 
@@ -77,6 +152,9 @@ function databaseOptions(config: Config, { stops, lost, tell }: Surroundings): D
   const schema = config.autoCreateTables ? 'bring' : 'demand'
   return { stops, say: tell, schema, embedded: 'made', onLost: lost }
 }
+
+/** How much longer than a stop may take the end of a process is waited for, in milliseconds. */
+const LAST_MS = 2_000
 
 /** What a single role cannot do without; `payments start` brings its own. Throws `ConfigError`. */
 function demandSettings(config: Config, roles: Roles): void {
@@ -130,7 +208,11 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
-function greet(config: Config, url: string, dataDir: string): void {
+function greet(
+  config: Config,
+  url: string,
+  { dataDir, mock }: { readonly dataDir: string; readonly mock: string | null },
+): void {
   const guarded = config.production || !isLoopback(config.host)
   const authorization = guarded ? " -H 'Authorization: Bearer pay_…'" : ''
   const keys = guarded
@@ -138,7 +220,6 @@ function greet(config: Config, url: string, dataDir: string): void {
     : ''
   const headers = `${authorization} -H 'Content-Type: application/json'`
   const create = `curl -X POST ${url}${API}/users/${headers} -d '{"balance": 1000}'`
-  const mock = `${url}${MOCK_GATEWAY} (the built-in mock gateway)`
   const gateways = config.gateways.map(({ settings }) => settings.url ?? mock).join(', ')
   const pages = config.console === 'on' ? `    Console    ${url}/console\n` : ''
   say(`

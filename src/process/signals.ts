@@ -9,6 +9,10 @@ const FAILED = 1
 interface Ending {
   /** Whether somebody has asked it to end. */
   begun(): boolean
+  /** End it, in order, as whoever holds its group together asks. */
+  asked(): void
+  /** End it, in order, with this code. */
+  with(code: number): void
   /** End it, in order, with a sentence and a code that says so. */
   failed(error: Error): void
 }
@@ -44,6 +48,8 @@ export function endInOrder(config: Config, log: Logger, stops: Closing): Ending 
   process.on('SIGINT', signaled)
   return {
     begun: () => begun,
+    asked: () => (begun ? undefined : void end(0)),
+    with: (code) => (begun ? undefined : void end(code)),
     failed(error) {
       if (begun) return
       process.stderr.write(`${error.message}\n`)

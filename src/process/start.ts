@@ -30,6 +30,7 @@ import type { Worker } from '../queue/worker.ts'
 import { apiRoutes } from './api.ts'
 import { connectionOptions, guardsOf } from './guards.ts'
 import { listen } from './listen.ts'
+import type { Member } from './member.ts'
 import {
   startProcess,
   startRuns,
@@ -69,6 +70,8 @@ export async function startService(
     readonly port: number
     readonly journalPath?: string
     readonly decorators?: Decorators
+    /** This process, where it shares its port with others. */
+    readonly member?: Member | null
   },
 ): Promise<Service> {
   const stops = closing()
@@ -85,7 +88,7 @@ export async function startService(
 async function open(
   shared: Process,
   roles: Roles,
-  at: { readonly port: number; readonly journalPath?: string },
+  at: { readonly port: number; readonly journalPath?: string; readonly member?: Member | null },
 ): Promise<string> {
   const { config, stops } = shared
   // What requests need is closed when none is left; it is owed before it is made.
@@ -128,7 +131,8 @@ async function open(
   void app.register(probeRoutes(probes))
   if (roles.api) void app.register(startPage(frontOf(config, roles)))
   if (roles.api && config.console === 'on') void app.register(consolePage(config.appName))
-  void app.register(prometheusRoute(shared.metrics))
+  const { metrics } = shared
+  void app.register(prometheusRoute(at.member?.metricsOfAll(metrics) ?? metrics))
   if (mock !== null) void app.register(mockGatewayRoutes(mock), { prefix: MOCK_GATEWAY })
   const url = await listen(app, { host: config.host, port: at.port }, roles)
   // What works by itself begins when it is certain that this process can serve.

@@ -10,4 +10,4 @@ const module = pathToFileURL(join(folder, 'process/serve.js')).href
 // What is built of src/process/serve.ts.
 const program = (await import(module)) as { readonly serve: typeof serve }
 const roles = { api: role === 'api', worker: role === 'worker', mockGateway: false }
-await program.serve(roles, crashing(armed))
+await program.serve(roles, { decorators: crashing(armed) })

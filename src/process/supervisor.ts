@@ -1,0 +1,211 @@
+import type { Worker } from 'node:cluster'
+import type { Logger } from 'pino'
+import { textOfAll, type MetricsSample } from '../adapters/metrics.ts'
+import type { Clock } from '../ports.ts'
+import type { FromMember, ToMember } from './member.ts'
+
+/** A member that lives no longer than this has not got going. */
+const SHORT_MS = 10_000
+/** So many in a row that have not got going are not started again: something is wrong. */
+const SHORT_MAX = 5
+/** How long a member that ended is waited for before the next one, in milliseconds. */
+const PAUSES_MS = [0, 1_000, 2_000, 4_000, 8_000]
+/** How long a member may take to say what its metrics are; without it the others' are shown. */
+const MEASURE_MS_MAX = 2_000
+
+/** Where a process listens, or the exit code of one that could not start: it has said why. */
+type Begun = { readonly url: string } | { readonly code: number }
+
+/** A group of processes that share a port. */
+interface Group {
+  /** Start them; resolves when all are ready, or one could not start. */
+  start(): Promise<Begun>
+  /** Start each anew, in turn: one is ended in order when another has taken its place. */
+  restart(): Promise<void>
+  /** End them in order; resolves when none is left. */
+  stop(): Promise<void>
+}
+
+interface GroupOptions {
+  readonly count: number
+  /** Start a process of this program as a member. */
+  readonly fork: () => MemberProcess
+  readonly log: Pick<Logger, 'info' | 'error'>
+  readonly clock: Pick<Clock, 'sleep' | 'elapsedMs'>
+  /** How long a member may take to stop before it is killed, in milliseconds. */
+  readonly stopMsMax: number
+  /** Told when members end as soon as they start. */
+  readonly onLost: (error: Error) => void
+}
+
+/** What is asked of a process that is a member. */
+export type MemberProcess = Pick<Worker, 'on' | 'once' | 'send' | 'isConnected'> & {
+  readonly process: Pick<Worker['process'], 'pid' | 'kill'>
+}
+
+/** A member, and how it is going. */
+interface Held {
+  readonly worker: MemberProcess
+  readonly startedMs: number
+  /** Settled when it is ready, or has ended before. */
+  readonly begun: Promise<Begun>
+  readonly ended: Promise<void>
+  ready: boolean
+  /** It was told to end. */
+  leaving: boolean
+}
+
+/**
+ * Hold `count` processes of this program together: they share the port that each listens on, one
+ * that dies is replaced, and what they measure is shown as that of one. They end when this process
+ * does, however it ends.
+ */
+export function openGroup(options: GroupOptions): Group {
+  const { count, log, clock } = options
+  const state = { stopping: false, short: 0 }
+  const members = openMembers(options, (held, why) => {
+    if (!state.stopping && !held.leaving && held.ready) void replace(held, why)
+  })
+  let restarting: Promise<void> | null = null
+
+  /** Start another in the place of one that ended by itself, until one gets going. */
+  const replace = async (dead: Held, why: string | number): Promise<void> => {
+    state.short = clock.elapsedMs() - dead.startedMs < SHORT_MS ? state.short + 1 : 0
+    log.error({ pid: dead.worker.process.pid, why }, 'a process ended by itself: it is replaced')
+    for (;;) {
+      if (state.short >= SHORT_MAX) return options.onLost(new Error(LOOP))
+      const pauseMs = PAUSES_MS[state.short] ?? 0
+      if (pauseMs > 0) await clock.sleep(pauseMs)
+      if (state.stopping) return
+      const begun = await members.fork().begun
+      if ('url' in begun || state.stopping) return
+      state.short += 1
+      log.error(begun, 'a process could not start: it is tried again')
+    }
+  }
+
+  const renew = async (): Promise<void> => {
+    for (const old of members.all()) {
+      if (state.stopping || !members.has(old)) continue
+      // Should it die meanwhile, its place is taken already.
+      old.leaving = true
+      const begun = await members.fork().begun
+      if (state.stopping) return
+      if ('url' in begun) {
+        await members.leave(old)
+        continue
+      }
+      old.leaving = false
+      log.error(begun, 'a new process could not start: those that run stay')
+      if (!members.has(old)) await replace(old, 'ended')
+      return
+    }
+    log.info({ processes: count }, 'every process was started anew')
+  }
+
+  return {
+    async start() {
+      // The first alone: what prevents a start is said once, and what is to be made is made once.
+      const first = await members.fork().begun
+      if ('code' in first || state.stopping) return first
+      const others = Array.from({ length: count - 1 }, () => members.fork().begun)
+      return (await Promise.all(others)).find((begun) => 'code' in begun) ?? first
+    },
+    restart: () =>
+      (restarting ??= renew().finally(() => {
+        restarting = null
+      })),
+    async stop() {
+      state.stopping = true
+      await Promise.all(members.all().map(members.leave))
+    },
+  }
+}
+
+/** The processes of a group. `onEnd` is told of each that ends. */
+function openMembers(
+  { fork, clock, stopMsMax }: GroupOptions,
+  onEnd: (held: Held, why: string | number) => void,
+) {
+  const members = new Set<Held>()
+  const measures = openMeasures(() => [...members].filter(({ ready }) => ready), clock)
+  return {
+    all: () => [...members],
+    has: (held: Held) => members.has(held),
+    fork(): Held {
+      const worker = fork()
+      const begun = new Promise<Begun>((resolve) => {
+        worker.on('message', (said: FromMember) => {
+          if (said.kind !== 'ready') return measures.heard(held, said)
+          held.ready = true
+          resolve({ url: said.url })
+        })
+        worker.once('exit', (code) => resolve({ code: code ?? FAILED }))
+        worker.once('error', () => resolve({ code: FAILED }))
+      })
+      const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
+      const startedMs = clock.elapsedMs()
+      const held: Held = { worker, startedMs, begun, ended, ready: false, leaving: false }
+      members.add(held)
+      worker.once('exit', (code, signal) => {
+        members.delete(held)
+        onEnd(held, signal ?? code)
+      })
+      return held
+    },
+    /** Have one end in order, or at once when that takes too long. */
+    async leave(held: Held): Promise<void> {
+      held.leaving = true
+      tell(held, { kind: 'stop' })
+      const over = new AbortController()
+      const late = clock.sleep(stopMsMax, over.signal).then(() => {
+        if (!over.signal.aborted) held.worker.process.kill('SIGKILL')
+      })
+      await held.ended
+      over.abort()
+      await late
+    },
+  }
+}
+
+const FAILED = 1
+const LOOP =
+  'Processes end as soon as they start, again and again: see what they said above. ' +
+  'Nothing that was answered is lost.'
+
+function tell({ worker }: Held, what: ToMember): void {
+  if (worker.isConnected()) worker.send(what, () => undefined)
+}
+
+/** Ask all for their metrics when one is asked, and tell it what they come to. */
+function openMeasures(all: () => readonly Held[], clock: Pick<Clock, 'sleep'>) {
+  const rounds = new Map<number, (from: Held, sample: MetricsSample) => void>()
+  let rounded = 0
+
+  const measure = async (): Promise<MetricsSample[]> => {
+    const number = (rounded += 1)
+    const asked = all()
+    const samples = new Map<Held, MetricsSample>()
+    const complete = new Promise<void>((resolve) => {
+      rounds.set(number, (from, sample) => {
+        samples.set(from, sample)
+        if (samples.size === asked.length) resolve()
+      })
+    })
+    for (const held of asked) tell(held, { kind: 'measure', number })
+    const over = new AbortController()
+    await Promise.race([complete, clock.sleep(MEASURE_MS_MAX, over.signal)])
+    over.abort()
+    rounds.delete(number)
+    return [...samples.values()]
+  }
+
+  return {
+    heard(from: Held, said: Exclude<FromMember, { kind: 'ready' }>): void {
+      if (said.kind === 'sample') return rounds.get(said.number)?.(from, said.sample)
+      void measure()
+        .then(textOfAll)
+        .then((text) => tell(from, { kind: 'metrics', number: said.number, text }))
+    },
+  }
+}
