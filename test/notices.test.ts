@@ -209,7 +209,7 @@ function event(payment: number): string {
     metadata: { payments_payment_id: `${payment}` },
   }
   return JSON.stringify({
-    id: 'evt_1',
+    id: `evt_${payment}`,
     object: 'event',
     type: 'payment_intent.succeeded',
     data: { object },

@@ -64,6 +64,11 @@ const HISTORY = `
   insert into payment_traces
   select 0, n, '00-' || lpad('', 32, 'a') || '-' || lpad('', 16, 'b') || '-01'
   from generate_series(1, ${ROWS}) n;
+  insert into gateway_notices
+  select
+    0, 'stripe', 'evt_' || n, n, 'charge', 'pi_' || n, 'payment_intent.succeeded', '', 'hurried',
+    timestamptz '2030-01-01' + n * interval '1 minute'
+  from generate_series(1, ${ROWS}) n;
   insert into payment_watches (shard, payment_id, gateway, run_at, fence, looked)
   select 0, n, 'http', timestamptz '2030-01-01' + n * interval '1 second', n, n % 50 = 0
   from generate_series(1, ${ROWS}) n;
@@ -115,6 +120,7 @@ export const LARGE: readonly string[] = [
   'payment_details',
   'payment_traces',
   'payment_watches',
+  'gateway_notices',
   'payment_references',
   'payment_children',
   'idempotency_keys',

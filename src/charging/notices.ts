@@ -1,6 +1,7 @@
-import type { Route } from '../domain/payment.ts'
-import type { Db, Gateway, RawNotice } from '../ports.ts'
+import type { Operation, Route } from '../domain/payment.ts'
+import type { Db, Gateway, Notice, RawNotice, Runner } from '../ports.ts'
 import { hurryTask } from '../queue/store.ts'
+import { keepNotice, noticeKnown } from './notices-store.ts'
 import { watchNoticed } from '../queue/watches-store.ts'
 
 export interface NoticeWorld {
@@ -16,11 +17,12 @@ export interface NoticeWorld {
 }
 
 /**
- * What became of a notice: only the first three cost more than reading it, and `crowded` ones were
- * not even read. `watched`: it is about a final payment, which is looked at now.
+ * What became of a notice: only the first four cost more than reading it, and `crowded` ones were
+ * not even read. `watched`: it is about a final payment, which is looked at now. `duplicate`: it
+ * came before.
  */
 export type NoticeEnd =
-  'hurried' | 'watched' | 'nothing' | 'ignored' | 'refused' | 'limited' | 'crowded'
+  'hurried' | 'watched' | 'nothing' | 'duplicate' | 'ignored' | 'refused' | 'limited' | 'crowded'
 
 type Taken =
   | { readonly kind: 'taken' }
@@ -29,7 +31,7 @@ type Taken =
 
 /**
  * Take a notice: a hint at which payment is worth asking about, and nothing else. What is not the
- * gateway's, or names no payment that it has in hand, costs no lookup and leaves nothing behind.
+ * gateway's costs no lookup and leaves nothing behind; what is, by its signature, is kept.
  * `take` says how long the next one that nobody has signed has to wait; 0: not at all.
  */
 export async function takeNotice(
@@ -46,33 +48,59 @@ export async function takeNotice(
     onNotice(name, 'refused')
     return { kind: 'refused', code: 'notice_refused' }
   }
-  const paymentId = notice.kind === 'ignored' ? null : notice.paymentId
-  if (notice.kind === 'ignored' || paymentId === null) {
-    onNotice(name, notice.kind === 'ignored' ? 'ignored' : 'nothing')
+  if (notice.kind === 'ignored') {
+    onNotice(name, 'ignored')
     return { kind: 'taken' }
   }
-  const waitMs = notice.kind === 'hint' ? take(name) : 0
+  const waitMs = notice.kind === 'hint' && notice.paymentId !== null ? take(name) : 0
   if (waitMs > 0) {
     onNotice(name, 'limited')
     return { kind: 'limited', waitMs }
   }
-  onNotice(name, await pointed(world, paymentId, { gateway: name, operation: notice.operation }))
+  const verdict = await (notice.kind === 'hint' ? hinted : kept)(world, name, notice)
+  onNotice(name, verdict)
+  const { operation } = notice
+  if (verdict === 'hurried') world.onHurried({ gateway: name, operation })
+  if (verdict === 'watched') world.onWatched()
   return { kind: 'taken' }
+}
+
+type About = Extract<Notice, { kind: 'authentic' | 'hint' }>
+
+/** What a hint comes to: nothing of it is kept. */
+async function hinted(world: NoticeWorld, gateway: string, notice: About): Promise<NoticeEnd> {
+  const { paymentId } = notice
+  if (paymentId === null) return 'nothing'
+  return await pointed(world, world.db.of(paymentId), gateway, { ...notice, paymentId })
+}
+
+/** How long the locks of a notice may take, in milliseconds: whoever sent it sends it again. */
+const LOCK_MS = 2_000
+
+/**
+ * What an authentic notice comes to, the first time it comes. It is kept in the transaction that
+ * does what it asks for, so that one which was answered is never lost, and one that was not is new.
+ */
+function kept(world: NoticeWorld, gateway: string, notice: About): Promise<NoticeEnd> {
+  const { paymentId } = notice
+  return world.db.of(paymentId ?? 0n).transaction(async (tx) => {
+    if (await noticeKnown(tx, gateway, notice)) return 'duplicate'
+    const verdict =
+      paymentId === null ? 'nothing' : await pointed(world, tx, gateway, { ...notice, paymentId })
+    keepNotice(tx, gateway, notice, verdict)
+    return verdict
+  }, LOCK_MS)
 }
 
 /** Ask sooner about the payment that a notice points at, or look at it again where it is final. */
 async function pointed(
-  { db, gateways, onHurried, onWatched }: NoticeWorld,
-  paymentId: bigint,
-  route: Route,
+  { gateways }: NoticeWorld,
+  shard: Runner,
+  gateway: string,
+  { paymentId, operation }: { readonly paymentId: bigint; readonly operation: Operation },
 ): Promise<NoticeEnd> {
-  const shard = db.of(paymentId)
-  if (await hurryTask(shard, paymentId, route)) {
-    onHurried(route)
-    return 'hurried'
-  }
-  const asks = gateways.get(route.gateway)?.profile.lookup !== 'none'
-  if (!asks || !(await watchNoticed(shard, paymentId, route))) return 'nothing'
-  onWatched()
-  return 'watched'
+  const route = { gateway, operation }
+  if (await hurryTask(shard, paymentId, route)) return 'hurried'
+  const asks = gateways.get(gateway)?.profile.lookup !== 'none'
+  return asks && (await watchNoticed(shard, paymentId, route)) ? 'watched' : 'nothing'
 }

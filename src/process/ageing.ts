@@ -1,4 +1,5 @@
 import { systemClock } from '../adapters/clock.ts'
+import { forgetNotices } from '../charging/notices-store.ts'
 import { eachShard } from '../each-shard.ts'
 import { forgetTraces } from '../payments/traces-store.ts'
 import type { Shard } from '../ports.ts'
@@ -12,7 +13,8 @@ const FORGET_MS = 600_000
 
 /**
  * Forget what nobody needs any more, a bounded part at a time: to which traces old payments belong,
- * which items ended runs went through, and events that are older than they are kept.
+ * which items ended runs went through, notices of gateways, and events that are older than they are
+ * kept.
  */
 export function forgetOld({
   config,
@@ -28,7 +30,8 @@ export function forgetOld({
     // From the beginning again next time: what was on its way then may have arrived.
     positions.set(shard.number, next ?? 0n)
     const ofTraces = await forgetTraces(shard)
-    return ofTraces || next !== null
+    const ofNotices = await forgetNotices(shard)
+    return ofTraces || ofNotices || next !== null
   }
   const turn = async () => {
     const ofRuns = await forgetItems(db.global)

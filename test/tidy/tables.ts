@@ -16,6 +16,7 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   event_wants: 'src/events/store.ts',
   events: 'src/events/store.ts',
   gateway_breakers: 'src/gateways/breaker-store.ts',
+  gateway_notices: 'src/charging/notices-store.ts',
   gateway_refs: null,
   idempotency_keys: 'src/operators/act-keys-store.ts',
   operator_acts: 'src/operators/acts-store.ts',
