@@ -341,7 +341,8 @@ test(
     await fill(service)
     let missing = { missing_shards: [2, 5] as readonly number[] }
     // Only several shards, one of which is ill, would answer so.
-    for (const path of ['payments?*', 'users?*', 'dlq/groups', 'overview']) {
+    const paths = ['payments?*', 'users?*', 'dlq/groups', 'overview', 'gateways']
+    for (const path of paths) {
       await page.route(`**/api/v1/${path}`, async (route) => {
         const { 'if-none-match': _known, ...headers } = route.request().headers()
         const answer = await route.fetch({ headers })
@@ -349,7 +350,7 @@ test(
         await route.fulfill({ response: answer, json: { ...body, ...missing } })
       })
     }
-    for (const path of ['/payments', '/users', '/dead-letters', '/']) {
+    for (const path of ['/payments', '/users', '/dead-letters', '/', '/gateways']) {
       await visit(path)
       await page.locator('main').getByText('is not shown: shards 2, 5.').waitFor()
       assert.deepEqual(await flaws(page), [])

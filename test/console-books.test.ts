@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { LetterGroup, Transaction, User } from '../console/app/shapes.ts'
 import { causesOf } from '../console/exact/letters.ts'
-import { newest, rateOf, totalsOf } from '../console/exact/series.ts'
-import { scaleOf } from '../console/exact/scale.ts'
+import { newest, rateOf, ratesOf, totalsOf } from '../console/exact/series.ts'
+import { knownRuns, scaleOf } from '../console/exact/scale.ts'
 import { levelsOf } from '../console/exact/statement.ts'
 
 function group(count: number, amount: string | number, more: Partial<LetterGroup>): LetterGroup {
@@ -92,6 +92,24 @@ test('a rate is that of late, and does not fall because a minute has just begun'
   assert.equal(rateOf([9, 120, 2], MINUTES, 121_000), 2)
   assert.equal(rateOf([9, 120, 120], MINUTES, 180_000), 2)
   assert.equal(rateOf([9, 120, 120], MINUTES, 500_000), 2)
+})
+
+test('the step that runs has the rate of what has passed of it, and no other step has', () => {
+  assert.deepEqual(ratesOf([60, 120, 20], MINUTES, 140_000), [1, 2, 1])
+  assert.deepEqual(ratesOf([60, 120, 20], MINUTES, 121_000), [1, 2, 2])
+  assert.deepEqual(ratesOf([60, 120, 120], MINUTES, 900_000), [1, 2, 2])
+})
+
+test('a line ends where nothing is known and begins again behind it', () => {
+  const places = [null, 1, 2, null, null, 3].map((y, x) => ({ x, y }))
+  assert.deepEqual(knownRuns(places), [
+    [
+      { x: 1, y: 1 },
+      { x: 2, y: 2 },
+    ],
+    [{ x: 5, y: 3 }],
+  ])
+  assert.deepEqual(knownRuns([{ x: 0, y: null }]), [])
 })
 
 test('a share is of what ended, and there is none where nothing did', () => {

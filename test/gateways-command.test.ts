@@ -42,7 +42,9 @@ test('a look at gateways says what waits for each route, and why its breaker is 
        $1::timestamptz + interval '5 s')`,
     [world.clock.now()],
   )
-  const [look] = await lookAtGateways(world.db, [bank])
+  const {
+    looks: [look],
+  } = await lookAtGateways(world.db, [bank])
   assert.deepEqual(look?.routes, [
     {
       operation: 'payout',

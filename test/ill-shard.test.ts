@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { lookAtGateways } from '../src/charging/gateway-look.ts'
+import { series } from '../src/metrics/series.ts'
 import { withShards } from '../src/each-shard.ts'
 import { settleApart } from '../src/charging/settle-apart.ts'
 import { shardOf } from '../src/domain/shard.ts'
@@ -66,6 +68,11 @@ test('lists and the overview leave out the shard that cannot be asked, and say w
   assert.deepEqual([groups.known[0]?.count, groups.missing], [SHARDS - 1, [ILL]])
   const seen = await overview({ db, clock: world.clock, routes: () => [], workerAlive: () => true })
   assert.deepEqual([seen.letters.failed.count, seen.missing], [SHARDS - 1, [ILL]])
+  const counted = await series({ db, clock: world.clock }, '15m')
+  const accepted = counted.accepted.reduce((sum, one) => sum + one, 0)
+  assert.deepEqual([accepted, counted.missing], [SHARDS - 1, [ILL]])
+  const bank = { name: 'http', driver: 'http', profile: world.gateway.profile, rules: [] }
+  assert.deepEqual((await lookAtGateways(db, [bank])).missing, [ILL])
   ill.clear()
   assert.deepEqual((await pageOfViews(db, ANY, TOP, 50)).missing, [])
 })

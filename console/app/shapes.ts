@@ -261,6 +261,23 @@ export interface GatewayHealth {
   readonly reason: string | null
 }
 
+/** A gateway: what it can do, which payments go to it, and what waits for it. */
+export interface Gateway {
+  readonly name: string
+  readonly driver: string
+  readonly operations: readonly string[]
+  readonly currencies: readonly string[] | null
+  readonly repeats: string
+  readonly key_life_seconds: number
+  readonly lookup: string
+  readonly rules: readonly string[]
+  readonly routes: readonly {
+    readonly operation: string
+    readonly waiting: number
+    readonly oldest_due_seconds: number | null
+  }[]
+}
+
 /** An error document (RFC 9457). */
 export interface Problem {
   readonly status: number
@@ -270,7 +287,7 @@ export interface Problem {
 }
 
 /** What became of payments, by steps of time. */
-export interface Series {
+export interface Series extends Missing {
   readonly step_seconds: number
   /** When each step begins, in seconds of the epoch. */
   readonly times: readonly number[]
@@ -341,7 +358,7 @@ export interface State extends Missing {
   readonly worker: string
 }
 
-export interface Verification {
+export interface Verification extends Missing {
   readonly verification_id: number
   readonly state: 'running' | 'done' | 'failed'
   readonly started_at: string

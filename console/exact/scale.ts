@@ -23,3 +23,17 @@ export function scaleOf(values: readonly number[]): Scale {
   )
   return { min, max, ticks }
 }
+
+/** What is known of places, in runs: where a value is missing, one ends and another may begin. */
+export function knownRuns(
+  places: readonly { readonly x: number; readonly y: number | null }[],
+): { readonly x: number; readonly y: number }[][] {
+  const runs: { x: number; y: number }[][] = []
+  let fresh = true
+  for (const { x, y } of places) {
+    if (y === null) fresh = true
+    else if (fresh) fresh = runs.push([{ x, y }]) === 0
+    else runs.at(-1)?.push({ x, y })
+  }
+  return runs
+}

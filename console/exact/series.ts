@@ -44,6 +44,19 @@ export function rateOf(
   return sum(values.slice(-2)) / seconds
 }
 
+/** How many a second in each step; of the one that runs, over what has passed of it. */
+export function ratesOf(
+  values: readonly number[],
+  { step_seconds: step, times }: Pick<Series, 'step_seconds' | 'times'>,
+  nowMs: number,
+): number[] {
+  return values.map((value, at) => {
+    const passed = at === values.length - 1 ? nowMs / 1_000 - (times[at] ?? 0) : step
+    // Of its first seconds a rate says nothing yet.
+    return value / Math.max(Math.min(step, 10), Math.min(step, passed))
+  })
+}
+
 /** The newest value that is known. */
 export function newest(values: readonly (number | null)[]): number | null {
   return values.findLast((value) => value !== null) ?? null

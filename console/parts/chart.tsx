@@ -1,12 +1,13 @@
 import { useState } from 'preact/hooks'
 import { now } from '../app/feed.ts'
-import { scaleOf, type Scale } from '../exact/scale.ts'
-import { moment } from '../words/words.ts'
+import { knownRuns, scaleOf, type Scale } from '../exact/scale.ts'
+import { moment, words } from '../words/words.ts'
+import { Scroll, When } from './basics.tsx'
 
-/** A value at a moment. */
+/** A value at a moment; null: there is none, and nothing is drawn. */
 interface Point {
   readonly at: number
-  readonly value: number
+  readonly value: number | null
 }
 
 interface ChartProps {
@@ -17,8 +18,6 @@ interface ChartProps {
   readonly over?: readonly number[]
   /** What is said of a point: in words, with its unit. */
   say(value: number, at: number): string
-  /** From when to when; without it, from the first point to the last. */
-  readonly within?: readonly [from: number, to: number]
   /** What is written at the lines; without it there is nothing. */
   tick?: (value: number) => string
 }
@@ -26,11 +25,16 @@ interface ChartProps {
 const WIDTH = 600
 const HEIGHT = 132
 
-/** Values over time. A pointer, or the arrow keys, tell each of them exactly. */
-export function Chart({ label, kind, points, over, within, say, tick }: ChartProps) {
+/**
+ * Values over time. A pointer, or the arrow keys, tell each of them exactly; a table has them all.
+ */
+export function Chart({ label, kind, points, over, say, tick }: ChartProps) {
   const [told, setTold] = useState<number | null>(null)
-  const scale = scaleOf(points.map(({ value }) => value))
-  const places = placesOf(points, scale, { kind, within })
+  const scale = scaleOf(points.flatMap(({ value }) => value ?? []))
+  const places = placesOf(points, scale, kind)
+  const sayOf = ({ value }: Point, index: number) =>
+    value === null ? words.value.noValue : say(value, index)
+  const drawn = knownRuns(places)
   const last = points.length - 1
   const at = told === null ? null : Math.min(told, last)
   const point = points[at ?? last]
@@ -41,13 +45,13 @@ export function Chart({ label, kind, points, over, within, say, tick }: ChartPro
     setTold(distances.indexOf(Math.min(...distances)))
   }
   function step(event: KeyboardEvent): void {
-    const by = event.key === 'ArrowLeft' ? -1 : event.key === 'ArrowRight' ? 1 : 0
-    if (by === 0) return
+    const by = STEPS[event.key]
+    if (by === undefined) return
     event.preventDefault()
     setTold(Math.max(0, Math.min(last, (at ?? last) + by)))
   }
   const said =
-    point === undefined ? '' : `${say(point.value, at ?? last)}, ${moment(point.at, now.value)}`
+    point === undefined ? '' : `${sayOf(point, at ?? last)}, ${moment(point.at, now.value)}`
   return (
     <figure class="chart">
       <div
@@ -67,19 +71,11 @@ export function Chart({ label, kind, points, over, within, say, tick }: ChartPro
         <Lines scale={scale} tick={tick} />
         <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
           {kind === 'bars' ? (
-            <Bars
-              places={places}
-              scale={scale}
-              values={points.map(({ value }) => value)}
-              over={over}
-            />
+            <Bars places={places} scale={scale} over={over} />
           ) : (
             <>
-              <path
-                class="area"
-                d={`${lineOf(places, kind)} V ${HEIGHT} H ${places[0]?.x ?? 0} Z`}
-              />
-              <path class="line" d={lineOf(places, kind)} />
+              <path class="area" d={drawn.map((run) => areaOf(run, kind)).join(' ')} />
+              <path class="line" d={drawn.map((run) => lineOf(run, kind)).join(' ')} />
             </>
           )}
         </svg>
@@ -88,63 +84,110 @@ export function Chart({ label, kind, points, over, within, say, tick }: ChartPro
         )}
       </div>
       <figcaption>
-        <span>{moment(spanOf(points, within)[0], now.value)}</span>
+        <span>{moment(points[0]?.at ?? 0, now.value)}</span>
         <b>{said}</b>
       </figcaption>
+      <Values label={label} points={points} say={sayOf} />
     </figure>
+  )
+}
+
+/** Keys that go from one value to another. */
+const STEPS: Readonly<Record<string, number>> = {
+  ArrowLeft: -1,
+  ArrowRight: 1,
+  PageUp: -10,
+  PageDown: 10,
+  Home: -Infinity,
+  End: Infinity,
+}
+
+/** All values as a table, newest first, for whoever wants to read or to hear them. */
+function Values(props: {
+  label: string
+  points: readonly Point[]
+  say: (point: Point, at: number) => string
+}) {
+  const { label, points, say } = props
+  const [open, setOpen] = useState(false)
+  const w = words.value
+  return (
+    <details class="values" onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{w.asTable}</summary>
+      {open ? (
+        <Scroll label={label}>
+          <table class="list">
+            <thead>
+              <tr>
+                <th scope="col">{w.when}</th>
+                <th scope="col">{label}</th>
+              </tr>
+            </thead>
+            <tbody>
+              {points
+                .map((point, at) => (
+                  <tr key={point.at}>
+                    <td>
+                      <When at={new Date(point.at).toISOString()} />
+                    </td>
+                    <td>{say(point, at)}</td>
+                  </tr>
+                ))
+                .reverse()}
+            </tbody>
+          </table>
+        </Scroll>
+      ) : null}
+    </details>
   )
 }
 
 interface Place {
   readonly x: number
-  readonly y: number
+  /** Null: there is no value. */
+  readonly y: number | null
 }
 
-function placesOf(
-  points: readonly Point[],
-  scale: Scale,
-  { kind, within }: { kind: ChartProps['kind']; within: ChartProps['within'] | undefined },
-): Place[] {
-  const [first, end] = spanOf(points, within)
+function placesOf(points: readonly Point[], scale: Scale, kind: ChartProps['kind']): Place[] {
+  const [first, end] = [points[0]?.at ?? 0, points.at(-1)?.at ?? 1]
   const width = kind === 'bars' ? WIDTH * (1 - 1 / Math.max(1, points.length)) : WIDTH
   return points.map(({ at, value }) => ({
     x: (end === first ? 0 : ((at - first) / (end - first)) * width) + (WIDTH - width) / 2,
-    y: heightOf(value, scale),
+    y: value === null ? null : heightOf(value, scale),
   }))
-}
-
-function spanOf(
-  points: readonly Point[],
-  within: ChartProps['within'],
-): readonly [from: number, to: number] {
-  return within ?? [points[0]?.at ?? 0, points.at(-1)?.at ?? 1]
 }
 
 function heightOf(value: number, { min, max }: Scale): number {
   return HEIGHT - ((value - min) / (max - min)) * HEIGHT
 }
 
-function lineOf(places: readonly Place[], kind: ChartProps['kind']): string {
-  const [first, ...rest] = places
+type Known = readonly { readonly x: number; readonly y: number }[]
+
+function lineOf([first, ...rest]: Known, kind: ChartProps['kind']): string {
   if (first === undefined) return ''
   // A line of one point could not be seen.
-  if (rest.length === 0) return `M ${first.x - 4} ${first.y} h 4`
+  if (rest.length === 0) return `M ${first.x - 3} ${first.y} h 6`
   const steps = rest.map(({ x, y }) => (kind === 'steps' ? `H ${x} V ${y}` : `L ${x} ${y}`))
   return `M ${first.x} ${first.y} ${steps.join(' ')}`
 }
 
+function areaOf(run: Known, kind: ChartProps['kind']): string {
+  return run.length < 2 ? '' : `${lineOf(run, kind)} V ${HEIGHT} H ${run[0]?.x ?? 0} Z`
+}
+
 function Bars(props: {
   places: readonly Place[]
-  values: readonly number[]
   over: readonly number[] | undefined
   scale: Scale
 }) {
   const width = Math.max(1, (WIDTH / Math.max(1, props.places.length)) * 0.7)
   return (
     <>
-      {props.places.map(({ x, y }, at) => (
-        <rect key={at} class="bar" x={x - width / 2} y={y} width={width} height={HEIGHT - y} />
-      ))}
+      {props.places.map(({ x, y }, at) =>
+        y === null ? null : (
+          <rect key={at} class="bar" x={x - width / 2} y={y} width={width} height={HEIGHT - y} />
+        ),
+      )}
       {(props.over ?? []).map((value, at) => {
         const y = heightOf(value, props.scale)
         const x = (props.places[at]?.x ?? 0) - width / 2

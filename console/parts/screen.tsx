@@ -32,7 +32,12 @@ export function ScreenFrame(props: {
 
 /** Says that what is shown is not all, while a part of the database cannot be read. */
 export function LeftOut({ feed }: { feed: Feed<Missing> }) {
-  const missing = feed.known.value.data?.missing_shards ?? []
+  return <LeftOutOf of={feed.known.value.data} />
+}
+
+/** The same of what is known. */
+export function LeftOutOf({ of }: { of: Missing | null | undefined }) {
+  const missing = of?.missing_shards ?? []
   if (missing.length === 0) return null
   return (
     <p class="banner" role="status">

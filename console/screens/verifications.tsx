@@ -4,7 +4,7 @@ import { may } from '../app/session.ts'
 import type { RuleResult, Verification } from '../app/shapes.ts'
 import { Scroll, Section, State, When } from '../parts/basics.tsx'
 import { tell } from '../parts/dialog.tsx'
-import { Loaded } from '../parts/screen.tsx'
+import { LeftOutOf, Loaded } from '../parts/screen.tsx'
 import { count, words } from '../words/words.ts'
 
 /** Checks of the books: the newest with its result by rule, and a button that starts another. */
@@ -70,6 +70,7 @@ function Newest({ of: known, onCancel }: { of: Verification; onCancel: () => voi
   const bad = state === 'failed' || (violations ?? 0) > 0
   return (
     <>
+      <LeftOutOf of={known} />
       <p class="concern">
         <State
           state={bad ? 'failed' : 'success'}

@@ -71,6 +71,11 @@ export function moment(at: number, now: number): string {
   return age < 300 * DAY_MS ? day.format(at) : year.format(at)
 }
 
+/** The viewer's zone, by name. */
+export function zone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone
+}
+
 /** A moment to the millisecond. */
 export function momentExact(at: number): string {
   return formats.value.exact.format(at)

@@ -32,7 +32,7 @@ export function gatewaysCommand(program: Command, open: () => Promise<Opened<Com
     .option('--json', 'print JSON')
     .action(({ json }: { json?: boolean }) =>
       withOpen(open, async ({ db, known }) => {
-        const looks = await lookAtGateways(db, known)
+        const { looks } = await lookAtGateways(db, known)
         if (json) return print(writeJson({ data: looks.map(gatewayBody) }))
         for (const look of looks) print(linesOf(look).join('\n'))
       }),

@@ -2,7 +2,7 @@ import { exponentOf } from '../domain/currency.ts'
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import { OPERATIONS, type Operation, type Route } from '../domain/payment.ts'
 import type { RouteRule } from '../domain/routes.ts'
-import { eachInTurn, partly } from '../each-shard.ts'
+import { eachInTurn, partly, type Partly } from '../each-shard.ts'
 import type { Clock, Db, Gateway } from '../ports.ts'
 import { oldestDueMs, waitingTasks } from '../queue/load-store.ts'
 import { readBreakers, type SharedBreaker } from '../gateways/breaker-store.ts'
@@ -38,19 +38,24 @@ export interface GatewayLook extends KnownGateway {
 /** More waiting tasks than this are not counted. */
 export const WAITING_MAX = 10_000
 
-/** How each gateway is now, by what the database knows. */
+/** How each gateway is now, by what the database knows; `missing` are shards not asked. */
 export async function lookAtGateways(
   db: Db,
   gateways: readonly KnownGateway[],
-): Promise<GatewayLook[]> {
+): Promise<{ readonly looks: readonly GatewayLook[]; readonly missing: readonly number[] }> {
   const looks: GatewayLook[] = []
+  const missing = new Set<number>()
+  const note = <Value>(part: Partly<Value>) => {
+    for (const number of part.missing) missing.add(number)
+    return part.known
+  }
   for (const gateway of gateways) {
     const { name, profile } = gateway
     const breakers = await readBreakers(db.global, name)
-    const oldest = await oldestOf(db, name)
+    const oldest = await oldestOf(db, name, note)
     const routes: RouteLook[] = []
     for (const operation of OPERATIONS.filter((one) => profile.operations.has(one))) {
-      const waiting = await waitingOf(db, { gateway: name, operation })
+      const waiting = await waitingOf(db, { gateway: name, operation }, note)
       const oldestMs = oldest.get(operation) ?? null
       routes.push({
         ...stateOf(operation, breakers.get(operation)),
@@ -60,8 +65,11 @@ export async function lookAtGateways(
     }
     looks.push({ ...gateway, routes })
   }
-  return looks
+  return { looks, missing: [...missing].toSorted((one, other) => one - other) }
 }
+
+/** What shards gave that could be asked; the others are noted. */
+type Note = <Value>(part: Partly<Value>) => readonly Value[]
 
 function stateOf(operation: Operation, shared: SharedBreaker | undefined) {
   const isOpen = shared !== undefined && shared.trips > 0
@@ -70,21 +78,21 @@ function stateOf(operation: Operation, shared: SharedBreaker | undefined) {
   return { operation, breaker, misconfigured, reason: shared?.reason ?? null } as const
 }
 
-async function oldestOf(db: Db, gateway: string): Promise<Map<Operation, number>> {
+async function oldestOf(db: Db, gateway: string, note: Note): Promise<Map<Operation, number>> {
   const oldest = new Map<Operation, number>()
   const looks = await eachInTurn(db.shards, (shard) => oldestDueMs(shard, gateway))
-  for (const { operation, ageMs } of partly(looks).known.flat()) {
+  for (const { operation, ageMs } of note(partly(looks)).flat()) {
     oldest.set(operation, Math.max(ageMs, oldest.get(operation) ?? 0))
   }
   return oldest
 }
 
-async function waitingOf(db: Db, route: Route): Promise<number> {
+async function waitingOf(db: Db, route: Route, note: Note): Promise<number> {
   let count = 0
   const counts = await eachInTurn(db.shards, async (shard) => {
     if (count < WAITING_MAX) count += await waitingTasks(shard, route, WAITING_MAX - count)
   })
-  partly(counts)
+  note(partly(counts))
   return count
 }
 

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { OPERATIONS } from '../domain/payment.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { nullable, oneOf } from '../http/schemas.ts'
+import { missingBody, MissingShards, nullable, oneOf } from '../http/schemas.ts'
 import type { Clock, Db, Gateway } from '../ports.ts'
 import { askGateway, lookAtGateways, WAITING_MAX, type KnownGateway } from './gateway-look.ts'
 import { askedBody, gatewayBody } from './gateway-shown.ts'
@@ -77,7 +77,10 @@ const LIST = {
   operationId: 'listGateways',
   summary: 'The gateways: what they can do, where payments go, how they are',
   response: {
-    200: Type.Object({ data: Type.Array(GatewayBody) }, { title: 'Gateways' }),
+    200: Type.Object(
+      { data: Type.Array(GatewayBody), missing_shards: MissingShards },
+      { title: 'Gateways' },
+    ),
     ...refusals(503),
   },
 }
@@ -98,8 +101,8 @@ export function gatewayRoutes(world: GatewayWorld): FastifyPluginAsyncTypebox {
   const { db, clock, known, open } = world
   return async (app) => {
     app.get('/gateways', { schema: LIST }, async (_request, reply) => {
-      const looks = await lookAtGateways(db, known)
-      return reply.send({ data: looks.map(gatewayBody) })
+      const { looks, missing } = await lookAtGateways(db, known)
+      return reply.send({ data: looks.map(gatewayBody), ...missingBody(missing) })
     })
     app.post('/gateways/:name/test', { schema: TEST }, async (request, reply) => {
       const gateway = open.get(request.params.name)

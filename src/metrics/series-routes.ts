@@ -5,7 +5,7 @@ import type { JsonNumber } from '../domain/json.ts'
 import { toWire } from '../domain/money.ts'
 import { SPANS, type Span } from '../domain/series.ts'
 import { refusals } from '../http/problem.ts'
-import { OfCurrency, oneOf } from '../http/schemas.ts'
+import { missingBody, MissingShards, OfCurrency, oneOf } from '../http/schemas.ts'
 import { BOUNDS_MS, type Series } from './series.ts'
 
 // Keys of SPANS, in its order.
@@ -51,6 +51,7 @@ const SeriesBody = Type.Object(
         { title: 'CurrencySeries' },
       ),
     ),
+    missing_shards: MissingShards,
   },
   { title: 'Series' },
 )
@@ -102,6 +103,7 @@ function seriesBody(found: Series, books: string) {
       currency,
       amounts: amounts.map((amount) => toWire(amount, exponentIn(currency, books))),
     })),
+    ...missingBody(found.missing),
   }
 }
 

@@ -1,5 +1,5 @@
 import { LATENCY_BOUNDS_MS, plusClasses, quantileMs, SPANS, type Span } from '../domain/series.ts'
-import { eachShard, whole } from '../each-shard.ts'
+import { eachShard, partly } from '../each-shard.ts'
 import type { Clock, Db } from '../ports.ts'
 import { readSeries, type SeriesRow } from './series-store.ts'
 
@@ -24,13 +24,15 @@ export interface Series extends Outcomes {
   readonly gateways: readonly (Outcomes & { readonly gateway: string })[]
   /** What succeeded by currency, in minor units. */
   readonly currencies: readonly { readonly currency: string; readonly amounts: readonly bigint[] }[]
+  /** The shards that could not be read: what is in them is left out. */
+  readonly missing: readonly number[]
 }
 
 /** Classes of latencies up to bounds, as they are shown. */
 export const BOUNDS_MS: readonly number[] = LATENCY_BOUNDS_MS
 
 /**
- * What became of payments over a span of time, over all shards. The last step is not over yet. It
+ * What became of payments over a span of time, over all shards that can be read. The last step is not over yet. It
  * is read from totals of minutes, so it takes as long whatever was accepted.
  */
 export async function series(
@@ -43,10 +45,10 @@ export async function series(
   const count = seconds / stepSeconds
   const times = Array.from({ length: count }, (_, at) => last - (count - 1 - at) * stepSeconds)
   const [from, to] = [new Date((times[0] ?? 0) * 1_000), new Date((last + stepSeconds) * 1_000)]
-  const rows = whole(
+  const { known, missing } = partly(
     await eachShard(db.shards, (shard) => readSeries(shard, from, to, stepSeconds)),
-  ).flat()
-  return { span, stepSeconds, times, ...addUp(rows, times, db.currency) }
+  )
+  return { span, stepSeconds, times, ...addUp(known.flat(), times, db.currency), missing }
 }
 
 function addUp(rows: readonly SeriesRow[], times: readonly number[], books: string) {

@@ -3,7 +3,17 @@ import { Type } from 'typebox'
 import { ActorHeaders, actorOf } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Id, IdParams, LOCATION, nullable, oneOf, parseId, Time } from '../http/schemas.ts'
+import {
+  Id,
+  IdParams,
+  LOCATION,
+  missingBody,
+  MissingShards,
+  nullable,
+  oneOf,
+  parseId,
+  Time,
+} from '../http/schemas.ts'
 import type { Global } from '../ports.ts'
 import { cancelRun, listRuns, readRun, type VerifyRun } from './runs-store.ts'
 import type { VerifyRuns } from './runs.ts'
@@ -49,6 +59,7 @@ const FIELDS = {
   rules: nullable('integer', { description: 'How many rules were checked.' }),
   violations: nullable('integer', { description: 'How many rows violate one.' }),
   error: nullable('string', { description: 'Why it failed.' }),
+  missing_shards: MissingShards,
 }
 
 const Summary = Type.Object(FIELDS, { title: 'Verification' })
@@ -168,5 +179,6 @@ function runBody(run: VerifyRun) {
     rules: report?.rules.length ?? null,
     violations: report?.violations ?? null,
     error: run.error,
+    ...missingBody(report?.missing_shards ?? []),
   }
 }

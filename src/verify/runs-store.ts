@@ -24,6 +24,8 @@ interface StoredReport {
   readonly duration_ms: number
   readonly violations: number
   readonly rules: readonly RuleResult[]
+  /** Those that could not be checked to their end; not there: none. */
+  readonly missing_shards?: readonly number[]
 }
 
 /** A check of the books, under way or ended. */

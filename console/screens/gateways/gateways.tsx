@@ -1,11 +1,18 @@
 import { useFeed } from '../../app/feed.ts'
 import { session } from '../../app/session.ts'
-import type { GatewayHealth, GatewaySeries, Health, Series } from '../../app/shapes.ts'
+import type {
+  Gateway,
+  GatewayHealth,
+  GatewaySeries,
+  Health,
+  Missing,
+  Series,
+} from '../../app/shapes.ts'
 import { groupBy } from '../../exact/group.ts'
 import { newest, totalsOf } from '../../exact/series.ts'
-import { named, Scroll, Section, State } from '../../parts/basics.tsx'
+import { Facts, named, Scroll, Section, State } from '../../parts/basics.tsx'
 import { Chart } from '../../parts/chart.tsx'
-import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
+import { LeftOut, Loaded, ScreenFrame } from '../../parts/screen.tsx'
 import { count, percent, span, words } from '../../words/words.ts'
 import { Mock } from './mock.tsx'
 
@@ -14,10 +21,21 @@ export function Gateways() {
   const w = words.value
   const feed = useFeed<Health>('/health')
   const series = useFeed<Series>('/series?span=1h')
+  const profiles = useFeed<Missing & { data: readonly Gateway[] }>('/gateways')
   return (
     <ScreenFrame title={w.screens.gateways}>
+      <LeftOut feed={profiles} />
       <Loaded feed={feed}>{(health) => <Reachable gateways={health.gateways} />}</Loaded>
-      <Loaded feed={series}>{(known) => <Outcomes series={known} />}</Loaded>
+      <div class="charts">
+        <Loaded feed={series}>
+          {({ gateways, times }) =>
+            gateways.map((one) => <GatewayChart key={one.gateway} of={one} times={times} />)
+          }
+        </Loaded>
+        <Loaded feed={profiles}>
+          {({ data }) => data.map((one) => <Profile key={one.name} of={one} />)}
+        </Loaded>
+      </div>
       {session.value?.service.mock_gateway === true ? <Mock /> : null}
     </ScreenFrame>
   )
@@ -73,18 +91,34 @@ function Breaker({ health }: { health: GatewayHealth | undefined }) {
   )
 }
 
-/** What became of payments at each gateway, over the last hour. */
-function Outcomes({ series }: { series: Series }) {
-  const { gateways, times } = series
+/** What a gateway can do, and which payments go to it. */
+function Profile({ of }: { of: Gateway }) {
+  const w = words.value
+  const waiting = of.routes.reduce((sum, one) => sum + one.waiting, 0)
+  const rules = of.rules
+    .map((rule) => rule.slice(0, rule.indexOf('=')))
+    .map((rule) => (rule === '*:*' ? w.every : rule))
+    .join(', ')
+  const oldest = Math.max(0, ...of.routes.map((one) => one.oldest_due_seconds ?? 0))
   return (
-    <div class="charts">
-      {gateways.map((one) => (
-        <GatewayChart key={one.gateway} of={one} times={times} />
-      ))}
-    </div>
+    <Section title={`${of.name}, ${w.profile}`}>
+      <Facts
+        facts={[
+          [w.driver, of.driver],
+          [w.can, of.operations.map((one) => named(w.operations, one)).join(', ')],
+          [w.currencies, of.currencies?.join(', ') ?? w.every],
+          [w.ledHere, rules === '' ? w.everyOther : rules],
+          [w.onRepeat, named(w.repeatedKey, of.repeats)],
+          [w.keyLife, span(of.key_life_seconds * 1_000)],
+          [w.canAsk, named(w.lookupKinds, of.lookup)],
+          [w.dueThere, waiting === 0 ? '0' : `${count(waiting)} · ${span(oldest * 1_000)}`],
+        ]}
+      />
+    </Section>
   )
 }
 
+/** What became of payments at a gateway over the last hour, and how long it took. */
 function GatewayChart({ of, times }: { of: GatewaySeries; times: readonly number[] }) {
   const w = words.value
   const wrong = of.failed.map((value, at) => value + (of.unknown[at] ?? 0))
@@ -109,6 +143,18 @@ function GatewayChart({ of, times }: { of: GatewaySeries; times: readonly number
         say={(value, at) => w.endedSaid(count(value), count(wrong[at] ?? 0))}
         tick={count}
       />
+      {most === null ? null : (
+        <>
+          <p class="quiet">{w.latencyOverTime}</p>
+          <Chart
+            label={`${of.gateway}, ${w.latencyOverTime}`}
+            kind="line"
+            points={times.map((time, at) => ({ at: time * 1_000, value: of.p95_ms[at] ?? null }))}
+            say={(value) => w.most(span(value))}
+            tick={span}
+          />
+        </>
+      )}
     </Section>
   )
 }

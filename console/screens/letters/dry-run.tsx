@@ -1,10 +1,11 @@
 import { send } from '../../app/api.ts'
 import { filter } from '../../app/router.ts'
 import { currency } from '../../app/session.ts'
-import type { Redrive, RedrivePlan } from '../../app/shapes.ts'
+import type { RedrivePlan } from '../../app/shapes.ts'
 import type { Cause } from '../../exact/letters.ts'
 import { Money, named } from '../../parts/basics.tsx'
-import { ask, tell } from '../../parts/dialog.tsx'
+import { tell } from '../../parts/dialog.tsx'
+import { askStart } from '../../parts/run.tsx'
 import { count, words } from '../../words/words.ts'
 
 /** Find out what redriving all letters of a group would do; then it can be started, at a rate. */
@@ -15,19 +16,13 @@ export async function askDryRun({ class: kind, error }: Cause): Promise<void> {
   if (answer.kind === 'refused') return tell(w.redriveAll, answer.problem.detail)
   if (answer.kind !== 'ok') return tell(w.redriveAll, w.apiAway)
   const plan = answer.data
-  ask({
+  askStart({
     title: w.runTitle(plan.count),
     says: <Plan plan={plan} />,
-    fields: [
-      { name: 'rate', label: w.rate, initial: '10', hint: w.rateHint },
-      { name: 'reason', label: w.reason, hint: w.reasonHint },
-    ],
-    verb: w.start,
-    run({ rate = '', reason = '' }, key) {
-      const body = { snapshot: plan.snapshot, reason, rate_per_second: Number(rate) }
-      return send<Redrive>('POST', '/dlq/redrive', body, key)
-    },
-    done: (run) => filter({ run: String((run as Redrive).id), class: '', error: '' }),
+    snapshot: plan.snapshot,
+    rateHint: w.rateHint,
+    path: '/dlq/redrive',
+    started: (run) => filter({ run, class: '', error: '' }),
   })
 }
 

@@ -1,21 +1,18 @@
 import type { Series } from '../../app/shapes.ts'
+import { now } from '../../app/feed.ts'
+import { newest, ratesOf } from '../../exact/series.ts'
 import { Section } from '../../parts/basics.tsx'
 import { Chart } from '../../parts/chart.tsx'
-import { count, rate, span, words } from '../../words/words.ts'
+import { count, rate, span, words, zone } from '../../words/words.ts'
 
 /** How the figures of the overview came about. */
 export function Charts({ series }: { series: Series }) {
   const w = words.value
-  const { step_seconds: step, times, accepted, succeeded, failed, unknown, p95_ms: most } = series
+  const { times, accepted, succeeded, failed, unknown, p50_ms: half, p95_ms: most } = series
   const at = (values: readonly (number | null)[]) =>
-    times.map((time, index) => ({ at: time * 1_000, value: values[index] ?? 0 }))
+    times.map((time, index) => ({ at: time * 1_000, value: values[index] ?? null }))
   const wrong = failed.map((value, index) => value + (unknown[index] ?? 0))
   const ended = wrong.map((value, index) => value + (succeeded[index] ?? 0))
-  // A step in which nothing ended has no latency, and is no zero.
-  const timed = times.flatMap((time, index) => {
-    const [half, whole] = [series.p50_ms[index] ?? null, most[index] ?? null]
-    return whole === null ? [] : [{ at: time * 1_000, value: whole, half: half ?? 0 }]
-  })
   const perSecond = (value: number) => w.perSecond(rate(value))
   return (
     <div class="charts">
@@ -23,7 +20,7 @@ export function Charts({ series }: { series: Series }) {
         <Chart
           label={w.acceptedPerSecond}
           kind="line"
-          points={at(accepted.map((value) => value / step))}
+          points={at(ratesOf(accepted, series, now.value))}
           say={perSecond}
           tick={rate}
         />
@@ -39,15 +36,14 @@ export function Charts({ series }: { series: Series }) {
         />
       </Section>
       <Section title={w.latencyOverTime}>
-        {timed.length === 0 ? (
+        {newest(most) === null ? (
           <p class="quiet">{w.nothingEnded}</p>
         ) : (
           <Chart
             label={w.latencyOverTime}
             kind="line"
-            points={timed}
-            within={[(times[0] ?? 0) * 1_000, (times.at(-1) ?? 0) * 1_000]}
-            say={(value, index) => w.latencySaid(span(timed[index]?.half ?? 0), span(value))}
+            points={at(most)}
+            say={(value, index) => w.latencySaid(span(half[index] ?? 0), span(value))}
             tick={span}
           />
         )}
@@ -55,6 +51,7 @@ export function Charts({ series }: { series: Series }) {
       <Section title={w.latencySpread}>
         <Spread latency={series.latency} />
       </Section>
+      <p class="quiet note">{w.timesIn(zone())}</p>
     </div>
   )
 }

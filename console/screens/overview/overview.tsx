@@ -4,7 +4,7 @@ import type { Series, State } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { newest, rateOf, totalsOf } from '../../exact/series.ts'
 import { Section } from '../../parts/basics.tsx'
-import { LeftOut, Loaded, ScreenFrame } from '../../parts/screen.tsx'
+import { LeftOutOf, Loaded, ScreenFrame } from '../../parts/screen.tsx'
 import { count, percent, rate, span, words } from '../../words/words.ts'
 import { Charts } from './charts.tsx'
 import { Concerns } from './concerns.tsx'
@@ -35,7 +35,7 @@ export function Overview() {
   )
   return (
     <ScreenFrame title={w.screens.overview} acts={spans}>
-      <LeftOut feed={state} />
+      <LeftOutOf of={state.known.value.data ?? series.known.value.data} />
       <Loaded feed={state}>{(known) => <Concerns state={known} />}</Loaded>
       <Loaded feed={series}>
         {(known) => (

@@ -1,10 +1,10 @@
 import { send } from '../../app/api.ts'
-import { refreshAll, useFeed } from '../../app/feed.ts'
+import { useFeed } from '../../app/feed.ts'
 import { filter } from '../../app/router.ts'
-import { may } from '../../app/session.ts'
 import type { Replay, ReplayPlan } from '../../app/shapes.ts'
-import { State, When } from '../../parts/basics.tsx'
+import { When } from '../../parts/basics.tsx'
 import { ask } from '../../parts/dialog.tsx'
+import { askStart, Progress } from '../../parts/run.tsx'
 import { Loaded } from '../../parts/screen.tsx'
 import { count, words } from '../../words/words.ts'
 
@@ -36,25 +36,17 @@ export function askReplay(endpoint: string): void {
       }
       return send<ReplayPlan>('POST', `${endpoint}/replays`, { filter: wanted, dry_run: true })
     },
-    done: (plan) => askStart(endpoint, plan as ReplayPlan),
-  })
-}
-
-function askStart(endpoint: string, plan: ReplayPlan): void {
-  const w = words.value
-  ask({
-    title: w.replayTitle(plan.count),
-    says: <Plan plan={plan} />,
-    fields: [
-      { name: 'rate', label: w.rate, initial: '10', hint: w.replayRateHint },
-      { name: 'reason', label: w.reason, hint: w.reasonHint },
-    ],
-    verb: w.start,
-    run({ rate = '', reason = '' }, key) {
-      const body = { snapshot: plan.snapshot, reason, rate_per_second: Number(rate) }
-      return send<Replay>('POST', `${endpoint}/replays`, body, key)
+    done(found) {
+      const plan = found as ReplayPlan
+      askStart({
+        title: w.replayTitle(plan.count),
+        says: <Plan plan={plan} />,
+        snapshot: plan.snapshot,
+        rateHint: w.replayRateHint,
+        path: `${endpoint}/replays`,
+        started: (replay) => filter({ replay }),
+      })
     },
-    done: (run) => filter({ replay: String((run as Replay).id) }),
   })
 }
 
@@ -84,39 +76,28 @@ function Plan({ plan }: { plan: ReplayPlan }) {
 
 /** How far a replay has come. */
 export function ReplayRun({ endpoint, id }: { endpoint: string; id: string }) {
+  const w = words.value
   const path = `/webhook-endpoints/${endpoint}/replays/${id}`
   const feed = useFeed<Replay>(path)
-  return <Loaded feed={feed}>{(run) => <Progress run={run} path={path} />}</Loaded>
-}
-
-function Progress({ run, path }: { run: Replay; path: string }) {
-  const w = words.value
-  const label = w.replayOf(run.id)
-  async function cancel(): Promise<void> {
-    await send('POST', `${path}/cancel`)
-    await refreshAll()
-  }
-  const counts = [run.done, run.total, run.delivered, run.failed].map(count)
-  const [done = '', total = '', arrived = '', failed = ''] = counts
   return (
-    <section class="run" aria-label={label}>
-      <header class="section-head">
-        <h2>{label}</h2>
-        <State state={run.state} />
-      </header>
-      <progress max={run.total} value={run.done} aria-label={label} />
-      <p class="row">
-        <span role="status">{w.replayCounts(done, total, arrived, failed)}</span>
-        {run.state === 'running' && may('operate') ? (
-          <button type="button" onClick={() => void cancel()}>
-            {w.stop}
-          </button>
-        ) : (
-          <button type="button" onClick={() => filter({ replay: '' })}>
-            {w.close}
-          </button>
-        )}
-      </p>
-    </section>
+    <Loaded feed={feed}>
+      {(run) => (
+        <Progress
+          label={w.replayOf(run.id)}
+          run={run}
+          path={path}
+          onClose={() => filter({ replay: '' })}
+        >
+          <span role="status">
+            {w.replayCounts(
+              count(run.done),
+              count(run.total),
+              count(run.delivered),
+              count(run.failed),
+            )}
+          </span>
+        </Progress>
+      )}
+    </Loaded>
   )
 }

@@ -1,0 +1,71 @@
+import type { ComponentChildren } from 'preact'
+import { send } from '../app/api.ts'
+import { refreshAll } from '../app/feed.ts'
+import { may } from '../app/session.ts'
+import { words } from '../words/words.ts'
+import { State } from './basics.tsx'
+import { ask } from './dialog.tsx'
+
+/** What a dry run found, to be started at a rate. */
+interface Found {
+  readonly title: string
+  readonly says: ComponentChildren
+  readonly snapshot: number
+  readonly rateHint: string
+  /** Where dry runs are made and started. */
+  readonly path: string
+  /** Told the id of what was started. */
+  started(id: string): void
+}
+
+/** Ask how fast, and why, what a dry run found is to be done. */
+export function askStart({ title, says, snapshot, rateHint, path, started }: Found): void {
+  const w = words.value
+  ask({
+    title,
+    says,
+    fields: [
+      { name: 'rate', label: w.rate, initial: '10', hint: rateHint },
+      { name: 'reason', label: w.reason, hint: w.reasonHint },
+    ],
+    verb: w.start,
+    run({ rate = '', reason = '' }, key) {
+      const body = { snapshot, reason, rate_per_second: Number(rate) }
+      return send<{ id: number }>('POST', path, body, key)
+    },
+    done: (run) => started(String((run as { id: number }).id)),
+  })
+}
+
+/** How far something that is done to many has come. */
+export function Progress(props: {
+  label: string
+  run: { readonly state: string; readonly done: number; readonly total: number }
+  /** Of this run. */
+  path: string
+  onClose: () => void
+  children: ComponentChildren
+}) {
+  const w = words.value
+  const { label, run, path, onClose, children } = props
+  async function stop(): Promise<void> {
+    await send('POST', `${path}/cancel`)
+    await refreshAll()
+  }
+  const stops = run.state === 'running' && may('operate')
+  return (
+    <section class="run" aria-label={label}>
+      <header class="section-head">
+        <h2>{label}</h2>
+        <State state={run.state} />
+      </header>
+      <progress max={run.total} value={run.done} aria-label={label} />
+      <p class="row">
+        {children}
+        <button type="button" onClick={() => (stops ? void stop() : onClose())}>
+          {stops ? w.stop : w.close}
+        </button>
+      </p>
+    </section>
+  )
+}
