@@ -32,8 +32,24 @@ test(
     await settled(page)
     assert.equal(await page.getByRole('button', { name: 'Add an endpoint' }).count(), 0)
 
+    // What anybody may press who may look; nothing of it changes anything.
+    const looks = /^(15 min|1 hour|24 hours|7 days|Save as CSV|All|Processing|Pending|Success)$/
+    const more = /^(Failed|Unknown|Open|Redriven|Resolved|Older|Find|Copy|Sign out|Close)$/
+    for (const path of ['', '/payments', '/dead-letters', '/users', '/ledger', '/gateways']) {
+      await page.goto(`${console_}${path}`)
+      await settled(page)
+      const names = await page.locator('main').getByRole('button').allInnerTexts()
+      const acts = names.filter((name) => !looks.test(name) && !more.test(name))
+      assert.deepEqual(acts, [], path)
+      for (const dial of await page.getByRole('slider').all()) {
+        if ((await dial.getAttribute('type')) === 'range') assert.ok(await dial.isDisabled(), path)
+      }
+    }
+
     await page.locator('#side').getByRole('button', { name: 'Sign out' }).click()
     await enter(operator.token)
+    await page.locator('main h1').waitFor()
+    await page.goto(`${console_}/webhooks`)
     await page.getByRole('button', { name: 'Add an endpoint' }).waitFor()
 
     await revokeKey(db, operator.id)

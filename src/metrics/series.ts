@@ -23,7 +23,10 @@ export interface Series extends Outcomes {
   readonly latency: readonly number[]
   readonly gateways: readonly (Outcomes & { readonly gateway: string })[]
   /** What succeeded by currency, in minor units. */
-  readonly currencies: readonly { readonly currency: string; readonly amounts: readonly bigint[] }[]
+  readonly currencies: readonly {
+    readonly currency: string
+    readonly amounts: readonly bigint[]
+  }[]
   /** The shards that could not be read: what is in them is left out. */
   readonly missing: readonly number[]
 }
@@ -32,8 +35,8 @@ export interface Series extends Outcomes {
 export const BOUNDS_MS: readonly number[] = LATENCY_BOUNDS_MS
 
 /**
- * What became of payments over a span of time, over all shards that can be read. The last step is not over yet. It
- * is read from totals of minutes, so it takes as long whatever was accepted.
+ * What became of payments over a span of time, over all shards that can be read. The last step is
+ * not over yet. It is read from totals, so it takes as long whatever was accepted.
  */
 export async function series(
   { db, clock }: { readonly db: Db; readonly clock: Clock },

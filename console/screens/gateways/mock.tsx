@@ -53,9 +53,11 @@ export function Mock() {
     <Section
       title={w.mock}
       aside={
-        <button type="button" onClick={() => void reset()}>
-          {w.resetFaults}
-        </button>
+        may('operate') ? (
+          <button type="button" onClick={() => void reset()}>
+            {w.resetFaults}
+          </button>
+        ) : null
       }
     >
       <p class="lead">{w.mockLead}</p>
@@ -81,7 +83,7 @@ function Dials({ faults }: { faults: Faults }) {
   return (
     <div class="dials">
       {groups.map(([title, names]) => (
-        <fieldset key={title}>
+        <fieldset key={title} disabled={!may('operate')}>
           <legend>{title}</legend>
           {names.map((name) => (
             <Dial
@@ -94,7 +96,7 @@ function Dials({ faults }: { faults: Faults }) {
           ))}
         </fieldset>
       ))}
-      <fieldset>
+      <fieldset disabled={!may('operate')}>
         <legend>{w.times}</legend>
         {Object.entries(TIMES).map(([name, max]) => (
           <Dial
