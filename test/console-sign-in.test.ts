@@ -48,7 +48,7 @@ test(
 
     await page.locator('#side').getByRole('button', { name: 'Sign out' }).click()
     await enter(operator.token)
-    await page.locator('main h1').waitFor()
+    await page.locator('#side').getByRole('button', { name: 'Sign out' }).waitFor()
     await page.goto(`${console_}/webhooks`)
     await page.getByRole('button', { name: 'Add an endpoint' }).waitFor()
 

@@ -166,7 +166,7 @@ type Known = readonly { readonly x: number; readonly y: number }[]
 function lineOf([first, ...rest]: Known, kind: ChartProps['kind']): string {
   if (first === undefined) return ''
   // A line of one point could not be seen.
-  if (rest.length === 0) return `M ${first.x - 3} ${first.y} h 6`
+  if (rest.length === 0) return `M ${first.x - 5} ${first.y} h 10`
   const steps = rest.map(({ x, y }) => (kind === 'steps' ? `H ${x} V ${y}` : `L ${x} ${y}`))
   return `M ${first.x} ${first.y} ${steps.join(' ')}`
 }

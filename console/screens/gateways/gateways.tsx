@@ -111,7 +111,10 @@ function Profile({ of }: { of: Gateway }) {
           [w.onRepeat, named(w.repeatedKey, of.repeats)],
           [w.keyLife, span(of.key_life_seconds * 1_000)],
           [w.canAsk, named(w.lookupKinds, of.lookup)],
-          [w.dueThere, waiting === 0 ? '0' : `${count(waiting)} · ${span(oldest * 1_000)}`],
+          [
+            w.dueThere,
+            oldest === 0 ? count(waiting) : `${count(waiting)} · ${span(oldest * 1_000)}`,
+          ],
         ]}
       />
     </Section>
