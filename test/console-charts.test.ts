@@ -38,6 +38,7 @@ test(
       .locator('figure')
       .filter({ has: page.getByRole('slider', { name: '95 %' }) })
     await latency.getByText('As a table').click()
+    await latency.locator('tbody tr').first().waitFor()
     const times = await latency.locator('tbody tr').allInnerTexts()
     const known = times.filter((text) => !text.includes('nothing ended'))
     const drawn = (await latency.locator('path.line').getAttribute('d')) ?? ''
