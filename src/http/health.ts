@@ -73,9 +73,6 @@ const HealthBody = Type.Object(
   {
     status: oneOf(['ok', 'degraded']),
     database: oneOf(['ok', 'read_only', 'unavailable']),
-    servers: oneOf(['all', 'some'], {
-      description: 'Some: one of several servers of the database, or the home side, is away.',
-    }),
     worker: oneOf(['ok', 'stalled', 'none'], {
       description: 'Of this process; without one, whether any worker is alive.',
     }),
@@ -83,6 +80,9 @@ const HealthBody = Type.Object(
       description: 'The worst of all gateways and operations: closed, half_open or open.',
     }),
     gateways: Type.Array(RouteBody),
+    servers: oneOf(['all', 'some'], {
+      description: 'Some: one of several servers of the database, or the home side, is away.',
+    }),
   },
   { title: 'Health' },
 )
@@ -105,10 +105,10 @@ export function healthRoutes(probes: Probes & RouteProbes): FastifyPluginAsyncTy
       return {
         status: ok ? ('ok' as const) : ('degraded' as const),
         database: database === 'partly' ? ('ok' as const) : database,
-        servers: database === 'partly' ? ('some' as const) : ('all' as const),
         worker: workerOf(probes),
         gateway_breaker: worst(routes),
         gateways: routes.map((route) => ({ ...route })),
+        servers: database === 'partly' ? ('some' as const) : ('all' as const),
       }
     })
   }
