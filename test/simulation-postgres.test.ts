@@ -38,6 +38,11 @@ const DUMPS = {
       ${ms('misconfigured_at')} as "misconfiguredAt", last_error as "lastError",
       ${ms('asked_at')} as "askedAt"
     from payment_tasks order by payment_id`,
+  watches: `
+    select
+      shard, payment_id as "paymentId", gateway, ${ms('run_at')} as "runAt", fence, leased, looked,
+      noticed, ${ms('asked_at')} as "askedAt"
+    from payment_watches order by payment_id`,
   attempts: `
     select
       shard, payment_id as "paymentId", fence, call, kind, outcome, reason, sent,

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { FAULTS } from './simulation/faults.ts'
 import { LATE, MISTAKEN, REDRIVEN } from './simulation/plenty.ts'
+import { WATCHED } from './simulation/plenty.ts'
 import { simulate, type SimulationResult } from './simulation/run.ts'
 
 /** Some seconds. `npm run test:simulation -- --seeds N` runs as many as you like, and CI 3,000. */
@@ -135,6 +136,23 @@ test('what somebody wants ended its gateway ends, and only by its word', async (
     open += result.reached['asked_to_end'] ?? 0
   }
   assert.ok(ended > 0 && open > 0, 'it is ended, and not always')
+})
+
+test('what comes back at the gateway is found and booked once, whatever happens', async (t) => {
+  if (ifGiven !== false) return t.skip()
+  let came = 0
+  const seen = new Set<string>()
+  for (const elsewhere of [null, 'withdraw'] as const) {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const result = await simulate(seed, { ...WATCHED, plan: { ...WATCHED.plan, elsewhere } })
+      assert.equal(result.failure, null, replayOf(result))
+      came += result.reached['came_back_there'] ?? 0
+      for (const what of Object.keys(result.reached)) seen.add(what)
+    }
+  }
+  t.diagnostic(`${came} came back`)
+  for (const what of ['booked', 'nothing', 'no_word']) assert.ok(seen.has(`watched_${what}`), what)
+  assert.ok(!seen.has('watched_refused'), 'the gateway never contradicts books that follow it')
 })
 
 test('a seed is one history, step by step', { skip: ifGiven }, async () => {

@@ -4,6 +4,7 @@ import { acting } from './operator-statements.ts'
 import { records } from './records.ts'
 import { states } from './statements.ts'
 import { said } from './text-statements.ts'
+import { watches } from './watch-statements.ts'
 
 /** The counterpart of every statement that a history can come to. */
 export const STATEMENTS: Handlers = {
@@ -12,4 +13,5 @@ export const STATEMENTS: Handlers = {
   ...acting,
   ...goingBack,
   ...said,
+  ...watches,
 }

@@ -2,6 +2,7 @@ import type { RefundAnswer, RefundDraft } from '../../src/domain/refund.ts'
 import type { ReturnDraft, SaidKind } from '../../src/domain/returns.ts'
 import { endPending } from '../../src/charging/refresh.ts'
 import { refundDraft } from './asked.ts'
+import { comeBackThere } from './back-there.ts'
 import { expected, insist, Lost, nap, untilDeath } from './asking.ts'
 import { HOME, written } from './currencies.ts'
 import { userLock } from './handlers.ts'
@@ -20,14 +21,23 @@ const LOOKS_MAX = 10
  */
 export async function runClerk(world: World, index: number): Promise<void> {
   const { faults, plan } = world
-  const deeds = plan.endsPending ? [...DEEDS, endOne, endOne, endOne] : DEEDS
+  const deeds = deedsOf(plan)
   for (let deed = 0; deed < plan.deeds; deed += 1) {
     // Few histories have any, so they come first where there are some.
-    const executed = charged(world).length + foundThere(world).length
+    const watched = plan.watchMs.length > 0
+    const executed = watched ? 0 : charged(world).length + foundThere(world).length
     const doing = executed > 0 ? faults.pick([correctOne, faults.pick(deeds)]) : null
     await (doing ?? faults.pick(deeds))(world, `${index}.${deed}`)
   }
 }
+
+function deedsOf({ endsPending, watchMs }: World['plan']) {
+  // What came back is found there, and nobody books it by hand.
+  if (watchMs.length > 0) return [refundSome, cancelSome, editOne, ...COMING_BACK]
+  return endsPending ? [...DEEDS, endOne, endOne, endOne] : DEEDS
+}
+
+const COMING_BACK = [comeBackThere, comeBackThere, comeBackThere, comeBackThere] as const
 
 const DEEDS = [
   refundSome,

@@ -32,10 +32,11 @@ import { PAYMENTS, show, someLetters, WHO, type History } from './history.ts'
 import { sorted, type Handlers } from './handlers.ts'
 import { STATEMENTS } from './all-statements.ts'
 import { GIVING_BACK } from './differential-back.ts'
+import { WATCH_MS, WATCHING } from './differential-watch.ts'
 import { said } from './asked.ts'
 import { memoryTables, type Tables } from './tables.ts'
 
-const STEPS = 180
+const STEPS = 240
 /** The last seed whose history has one gateway. */
 const ONE_GATEWAY = 20
 
@@ -68,7 +69,7 @@ export async function runHistory(
   const history = beginHistory(seed, open, clock)
   await openSome(history)
   for (let step = 0; step < STEPS; step += 1) {
-    const act = history.pick(history.pick([ACTS, ACTS, GIVING_BACK]))
+    const act = history.pick(history.pick([ACTS, ACTS, ACTS, GIVING_BACK, WATCHING]))
     const line = await act(history).catch((error: unknown) => {
       if (error instanceof Unavailable || error instanceof CommitUnknown) return error.name
       throw error
@@ -91,6 +92,7 @@ function beginHistory(seed: number, open: (shards: number) => Db, clock: ManualC
     keyLifeMs: pick([40_000, 3_600_000]),
     lookup: pick(['consistent', 'eventual', 'none'] as const),
   })
+  Object.assign(gateway, { profile: { ...gateway.profile, watchMs: WATCH_MS } })
   const policy = { ...POLICY, attemptsMax: between(1, 4), ...gateway.profile }
   const limits = { leaseMs: LEASE_MS, callMsMax: 1_000 }
   const world: ChargeWorld = { db, clock, gateway, policy, ...limits, random }
@@ -103,7 +105,15 @@ function beginHistory(seed: number, open: (shards: number) => Db, clock: ManualC
     refundFee: pick(['keep', 'return', 'return'] as const),
     returnFee: pick(['keep', 'return', 'return'] as const),
   }
-  const state = { users: [], accepted: [], succeeded: [], refunds: [], unsettled: [], told: [] }
+  const state = {
+    users: [],
+    accepted: [],
+    succeeded: [],
+    refunds: [],
+    unsettled: [],
+    unended: [],
+    told: [],
+  }
   const worlds = { world, elsewhere }
   return { between, pick, clock, gateway, db, fate, shards, accepts, policies, ...worlds, ...state }
 }

@@ -2,6 +2,7 @@ import type { FeePolicy } from '../../src/domain/fee.ts'
 import type { ChargeWorld, Settlement } from '../../src/charging/charge.ts'
 import type { Accept } from '../../src/payments/accept.ts'
 import type { Db } from '../../src/ports.ts'
+import type { WatchEnd } from '../../src/queue/watches-store.ts'
 import type { ManualClock, ScriptedGateway } from '../harness.ts'
 
 /** One history against one database, with the choices that its seed makes. */
@@ -28,6 +29,8 @@ export interface History {
   readonly refunds: { readonly id: bigint; readonly parentId: bigint; readonly amount: bigint }[]
   /** Charged and not yet settled, by workers that may have lost their lease meanwhile. */
   unsettled: Settlement[]
+  /** Looks at final payments that are not written yet. */
+  unended: WatchEnd[]
   /** Everything that anybody was told. */
   readonly told: string[]
 }

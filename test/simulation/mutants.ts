@@ -7,6 +7,7 @@ import { LOCK_MUTANTS } from './lock-mutants.ts'
 import { OPERATOR_MUTANTS } from './operator-mutants.ts'
 import { ids, texts } from './handlers.ts'
 import { TEXT_MUTANTS } from './text-mutants.ts'
+import { WATCH_MUTANTS } from './watch-mutants.ts'
 import { WORD_MUTANTS } from './word-mutants.ts'
 import type { Plants } from './world-types.ts'
 import {
@@ -370,6 +371,7 @@ export const MUTANTS: readonly Mutant[] = [
   }),
   ...LOCK_MUTANTS,
   ...WORD_MUTANTS,
+  ...WATCH_MUTANTS,
   ...OPERATOR_MUTANTS,
   ...BACK_MUTANTS,
   ...TEXT_MUTANTS,

@@ -44,6 +44,11 @@ export interface Plan {
    * Whether clerks have the gateway end what it has in hand; not in seeds that are not made for it.
    */
   readonly endsPending: boolean
+  /**
+   * How old final payments are when they are looked at; none: they are not, and nothing comes back
+   * at the gateway, as in all seeds that are not made for it.
+   */
+  readonly watchMs: readonly number[]
 }
 
 /** A life that no retry comes near, and one that some outlive. */
@@ -106,6 +111,7 @@ export function drawPlan(
     endPendingMs: null,
     lostPendingMs: null,
     endsPending: false,
+    watchMs: [],
     currencies: CURRENCIES[Math.floor(back() * 3)] ?? [null],
     shards: pick([1, 1, 2]),
     apis: between(1, 4),

@@ -5,6 +5,19 @@ export const GIVING: Plants = {
   plan: { clerks: 3, deeds: 12, refundFee: 'return', returnFee: 'return' },
 }
 
+/** Histories in which much comes back at the gateway, and payments are looked at again. */
+export const WATCHED: Plants = {
+  profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' },
+  plan: {
+    clerks: 3,
+    deeds: 12,
+    operators: 0,
+    steps: 800,
+    returnFee: 'return',
+    watchMs: [5_000, 60_000],
+  },
+}
+
 /** Histories in which payments fail that the gateway executes later than it says. */
 export const LATE: Plants = {
   profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' },

@@ -15,7 +15,9 @@ import { said } from './asked.ts'
 import { runClerk } from './clerks.ts'
 import { HOME, minorOf } from './currencies.ts'
 import { runOperator } from './operators.ts'
+import { checkBackThere } from './back-there.ts'
 import { tally } from './tally.ts'
+import { watchAll } from './watchers.ts'
 import { createWorld, gatewayNames, operationsOf } from './world.ts'
 import type { Api, Plants, World } from './world-types.ts'
 
@@ -71,6 +73,7 @@ export async function play(
   try {
     await trouble(world)
     await rest(world)
+    if (world.plan.watchMs.length > 0) await watchRest(world, plants)
     await replay(world)
     world.books.checkAtRest()
     world.clients.checkAtRest()
@@ -153,6 +156,19 @@ async function rest(world: World): Promise<void> {
     .then(() => (finished = true))
     .catch((error: unknown) => world.fail(error))
   await reach(steps, () => finished && gateway.journal.underway() === 0, 'the queue runs empty')
+}
+
+/** Without faults everything that came back at the gateway is found within a bound. */
+async function watchRest(world: World, plants: Plants): Promise<void> {
+  const { process, world: own } = world.hand('watcher')
+  const until = (atMs: number) => world.steps.step(process, 'waits for a look', { atMs })
+  const charging = (name: string) => world.charging({ ...own, process }, name)
+  let done = false
+  void watchAll(world, plants, charging, until)
+    .then(() => (done = true))
+    .catch((error: unknown) => world.fail(error))
+  await reach(world.steps, () => done, 'everything is looked at')
+  checkBackThere(world)
 }
 
 /** What a gateway told a worker that lived on is kept, however long the database was away. */

@@ -118,6 +118,19 @@ export interface TaskRow {
   readonly askedAt: number | null
 }
 
+/** A final payment that is looked at again. */
+export interface WatchRow {
+  readonly shard: number
+  readonly paymentId: bigint
+  readonly gateway: string
+  readonly runAt: number
+  readonly fence: bigint
+  readonly leased: boolean
+  readonly looked: boolean
+  readonly noticed: boolean
+  readonly askedAt: number | null
+}
+
 export interface AttemptRow {
   readonly shard: number
   readonly paymentId: bigint
@@ -202,6 +215,7 @@ export interface Tables {
   /** Payment ids by `userId key`: the partial unique index. */
   readonly keys: Table<string, bigint>
   readonly tasks: Table<bigint, TaskRow>
+  readonly watches: Table<bigint, WatchRow>
   /** By `paymentId fence call`. */
   readonly attempts: Table<string, AttemptRow>
   /** By `userId paymentId kind`. */
@@ -287,6 +301,7 @@ function emptyTables(
     payments: table(),
     keys: table(),
     tasks: table(),
+    watches: table(),
     attempts: table(),
     postings: table(),
     letters: table(),

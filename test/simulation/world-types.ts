@@ -8,6 +8,7 @@ import type { Fee, Fees } from '../../src/domain/fee.ts'
 import type { confirms } from '../../src/domain/reply.ts'
 import type { ChargeWorld, Settlement } from '../../src/charging/charge.ts'
 import type { settle } from '../../src/charging/settle.ts'
+import type { watch } from '../../src/charging/watch.ts'
 import type { Accept } from '../../src/payments/accept.ts'
 import type { Promises } from '../../src/domain/decision.ts'
 import type { Clock, Db, Gateway } from '../../src/ports.ts'
@@ -15,6 +16,7 @@ import type { Worker } from '../../src/queue/worker.ts'
 import type { cancelPayments } from '../../src/refunds/cancel.ts'
 import type { acceptRefunds } from '../../src/refunds/refund.ts'
 import type { bookReturns } from '../../src/refunds/returns.ts'
+import type { BackThere } from './came-back.ts'
 import type { Auditor } from './checks.ts'
 import type { ClientJournal } from './clients.ts'
 import type { Fault, Faults } from './faults.ts'
@@ -45,6 +47,9 @@ export interface Plants {
   readonly now?: (clock: Clock) => Date
   readonly acts?: (acts: Acts) => Acts
   readonly proves?: typeof confirms
+  readonly watch?: (real: typeof watch) => typeof watch
+  /** What is told to whoever looks at a final payment. */
+  readonly told?: (gateway: Gateway) => Gateway
 }
 
 /** What operators do, and those who give money back. */
@@ -80,6 +85,8 @@ export interface World {
   readonly refunds: RefundJournal
   /** The returns that were booked, by `parentId ref`. */
   readonly told: Map<string, bigint>
+  /** What came back at the gateway. */
+  readonly back: BackThere
   readonly apis: Api[]
   readonly workers: { process: Process; worker: Worker }[]
   /** What gateways told workers. */

@@ -46,6 +46,7 @@ import { Violation } from './promises.ts'
 import { refundJournal } from './refund-clients.ts'
 import { scheduler, START_MS, type Process } from './scheduler.ts'
 import { memoryTables } from './tables.ts'
+import { watchLoop } from './watchers.ts'
 import type { Acts, Api, Plants, World } from './world-types.ts'
 
 const LOCK_MS_MAX = 5_000
@@ -84,7 +85,7 @@ export function createWorld(
   const tables = memoryTables()
   const handlers = (plants.handlers ?? ((same) => same))(STATEMENTS)
   const db = memoryDb({ tables, handlers, steps, faults })
-  const { profile, fee, attemptsMax } = plan
+  const { profile, fee, attemptsMax, refundFee, returnFee } = plan
   const limits = { callMsMax: CALL_MS_MAX, graceMs: GRACE_MS }
   const pausing = {
     ...steps,
@@ -95,7 +96,6 @@ export function createWorld(
   const gateway = hostileGateway({ steps: pausing, faults, profile, proves, spares, ...limits })
   const { journal } = gateway
   const ignored = new Set<bigint>()
-  const { refundFee, returnFee } = plan
   const fees = { fees: feesOf(fee), refundFee, returnFee }
   const rule = { ...fees, attemptsMax, lookup: profile.lookup, ignored }
   const books = auditor({ tables, journal, nowMs: steps.nowMs, ...rule })
@@ -112,6 +112,7 @@ export function createWorld(
     clients,
     refunds: refundJournal(tables),
     told: new Map(),
+    back: new Map(),
     reached,
     random: stream(3),
     apis: [],
@@ -187,7 +188,9 @@ function chargeWorld(
     ...(plan.endPendingMs === null ? {} : { endPendingMs: plan.endPendingMs }),
     ...(plan.lostPendingMs === null ? {} : { lostPendingMs: plan.lostPendingMs }),
   }
-  const reached = gateway.connect(process, name)
+  const connected = gateway.connect(process, name)
+  const { watchMs } = plan
+  const reached = { ...connected, profile: { ...connected.profile, watchMs } }
   return {
     db,
     clock,
@@ -247,7 +250,7 @@ export function operationsOf({ clerks }: Plan): readonly Operation[] {
 
 /** The real worker loops around the real operations: one for each thing a gateway does. */
 function startWorkerIn(world: World, plants: Plants, slot: number) {
-  const { faults } = world
+  const { faults, plan } = world
   const { process, world: known } = hand(world, plants, `worker-${slot}`)
   const first = { ...known, process }
   const concurrency = faults.between(1, 6)
@@ -277,7 +280,12 @@ function startWorkerIn(world: World, plants: Plants, slot: number) {
     })
     return [`${gateway} ${operation}`, loop] as const
   })
-  return { process, worker: together(new Map(loops)) }
+  const watching = plan.watchMs.length === 0 ? [] : gatewayNames(plan)
+  const looks = watching.map((name) => {
+    const own = chargeWorld(world, plants, first, name)
+    return [`${name} watch`, watchLoop(world, plants, own, { ...limits, pollMs })] as const
+  })
+  return { process, worker: together<string>(new Map([...loops, ...looks])) }
 }
 
 /** The real settler; what it leaves out is locked, and it gives nothing up. */

@@ -1,0 +1,81 @@
+import { WATCH_AGAIN_MS } from '../../src/domain/watch.ts'
+import type { Gateway } from '../../src/ports.ts'
+import { both, mutant, NOTHING, statement, type Mutant } from './planting.ts'
+import { WATCHED } from './plenty.ts'
+import type { Plants } from './world-types.ts'
+
+/** Change what a look tells that came back. */
+function telling(change: (told: Told, look: number) => Told): Plants {
+  let looks = 0
+  const gateway = (real: Gateway): Gateway => ({
+    ...real,
+    async lookup(operation, signal) {
+      const made = await real.lookup(operation, signal)
+      if (made.outcome.kind !== 'success' || operation.watched !== true) return made
+      looks += 1
+      const returns = change(made.outcome.returns ?? [], looks)
+      return { ...made, outcome: { ...made.outcome, returns } }
+    },
+  })
+  return { told: gateway }
+}
+
+type Told = NonNullable<
+  Extract<Awaited<ReturnType<Gateway['lookup']>>['outcome'], { kind: 'success' }>['returns']
+>
+
+function watching(name: string, about: string, plants: Plants): Mutant {
+  return mutant(name, about, both(WATCHED, plants))
+}
+
+/** Bugs of how final payments are looked at. */
+export const WATCH_MUTANTS: readonly Mutant[] = [
+  watching(
+    'watch_not_written',
+    'a payment that ends well is not looked at again by itself',
+    statement('watches_insert', () => NOTHING),
+  ),
+  watching(
+    'watch_notice_after_look_lost',
+    'a payment that was just looked at is not looked at again for a notice',
+    statement('watches_notice', (real) => ({
+      run(tables, values, context) {
+        const looked = tables.watches.get(BigInt(values[2] as bigint))?.looked === true
+        return looked ? [] : real.run(tables, values, context)
+      },
+    })),
+  ),
+  watching('watch_silence_ends', 'a gateway that does not answer is not asked again', {
+    watch:
+      (real) =>
+      async (...asked) => {
+        const end = await real(...asked)
+        return end.delayMs === WATCH_AGAIN_MS ? { ...end, delayMs: null } : end
+      },
+  }),
+  watching(
+    'watch_books_each_look',
+    'what came back is booked under a name that each look makes',
+    telling((told, look) => told.map((one) => ({ ...one, ref: `${one.ref} ${look}` }))),
+  ),
+  watching(
+    'watch_first_return_only',
+    'of several that came back only the first is booked',
+    telling((told) => told.slice(0, 1)),
+  ),
+  watching(
+    'watches_of_all',
+    'the looks of one gateway take the payments of another',
+    both(
+      { plan: { ...WATCHED.plan, elsewhere: 'withdraw' } },
+      statement('watches_claim', (real) => ({
+        run(tables, values, context) {
+          for (const one of tables.watches.rows.values()) {
+            if (!one.leased) tables.watches.set(one.paymentId, { ...one, gateway: 'http' })
+          }
+          return real.run(tables, values, context)
+        },
+      })),
+    ),
+  ),
+]

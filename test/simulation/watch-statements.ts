@@ -1,0 +1,86 @@
+import { ids, texts, time, type Handlers } from './handlers.ts'
+import { inShard, type WatchRow } from './tables.ts'
+
+/** Looks at a payment because of notices are so far apart, in milliseconds. */
+const APART_MS = 10_000
+
+/** When a payment may be looked at again because of a notice. */
+function soonest({ askedAt }: Pick<WatchRow, 'askedAt'>, nowMs: number): number {
+  return Math.max(nowMs, (askedAt ?? Number.NEGATIVE_INFINITY) + APART_MS)
+}
+
+const FRESH = { leased: false, looked: false, noticed: false, askedAt: null } as const
+
+/** Final payments that are looked at again. */
+export const watches: Handlers = {
+  watches_insert: {
+    run(tables, [shard, at, paymentIds, gateways, delays], context) {
+      const nowMs = time(at, context)
+      ids(paymentIds).forEach((paymentId, index) => {
+        if (tables.watches.get(paymentId) !== undefined) return
+        const runAt = nowMs + Number(texts(delays)[index])
+        const about = { shard: Number(shard), paymentId, gateway: texts(gateways)[index] ?? '' }
+        tables.watches.set(paymentId, { ...about, ...FRESH, runAt, fence: BigInt(nowMs) })
+      })
+      return []
+    },
+  },
+  watches_notice: {
+    run(tables, [shard, at, id, gateway, type], context) {
+      const nowMs = time(at, context)
+      const paymentId = BigInt(id as bigint)
+      const payment = inShard(tables.payments, paymentId, shard)
+      const ended = payment?.status === 'success' && payment.type === type
+      if (!ended || payment.gateway !== gateway) return []
+      const was = tables.watches.get(paymentId)
+      if (was === undefined) {
+        const about = { shard: Number(shard), paymentId, gateway: payment.gateway }
+        const made = { ...about, ...FRESH, runAt: nowMs, fence: BigInt(nowMs) }
+        tables.watches.set(paymentId, made)
+        return [{ paymentId }]
+      }
+      const atMs = soonest(was, nowMs)
+      if (was.leased ? was.noticed : !was.looked && was.runAt <= atMs) return []
+      const runAt = was.leased ? was.runAt : Math.min(was.runAt, atMs)
+      tables.watches.set(paymentId, { ...was, looked: false, noticed: was.leased, runAt })
+      return [{ paymentId }]
+    },
+  },
+  watches_claim: {
+    run(tables, [shard, at, limit, leaseMs, gateway], context) {
+      const nowMs = time(at, context)
+      const due = [...tables.watches.rows.values()]
+        .filter((one) => one.shard === shard && one.gateway === gateway && one.runAt <= nowMs)
+        .sort((one, other) => one.runAt - other.runAt)
+        .slice(0, Number(limit))
+      for (const { paymentId } of due.filter(({ looked }) => looked)) {
+        tables.watches.delete(paymentId)
+      }
+      return due.flatMap((was) => {
+        if (was.looked) return []
+        const { paymentId } = was
+        const fence = was.fence + 1n
+        const runAt = nowMs + Number(leaseMs)
+        const held = { ...was, fence, runAt, leased: true, noticed: false, askedAt: nowMs }
+        tables.watches.set(paymentId, held)
+        return [{ paymentId, fence, claimedAt: new Date(nowMs) }]
+      })
+    },
+  },
+  watches_end: {
+    run(tables, [shard, at, paymentIds, fences, delays], context) {
+      const nowMs = time(at, context)
+      ids(paymentIds).forEach((paymentId, index) => {
+        const was = inShard(tables.watches, paymentId, shard)
+        if (was === undefined || !was.leased || was.fence !== ids(fences)[index]) return
+        const delay = texts(delays)[index] ?? null
+        const later = delay === null ? Infinity : nowMs + Number(delay)
+        const again = delay === null || was.noticed ? soonest(was, nowMs) : Infinity
+        const looked = delay === null && !was.noticed
+        const runAt = Math.min(later, again)
+        tables.watches.set(paymentId, { ...was, leased: false, noticed: false, looked, runAt })
+      })
+      return []
+    },
+  },
+}
