@@ -63,15 +63,22 @@ export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worke
   const run = async (job: Job, stopping: AbortSignal): Promise<void> => {
     handling += 1
     unsettled += 1
+    let slot = true
+    const leave = () => {
+      if (slot) handling -= 1
+      slot = false
+    }
     try {
       const done = await options.handle(job, stopping)
-      handling -= 1
+      leave()
       // A quarter of the slots free at once makes claims as large as they are useful.
       if (handling % Math.ceil(options.concurrency() / 4) === 0) loop.wake()
       await settler.submit(done)
     } catch (error) {
       options.onError(error, 'handle')
     } finally {
+      // Also where the handler threw: a slot that is lost would be so until the process ends.
+      leave()
       unsettled -= 1
       if (unsettled === settler.aside()) loop.wake()
       if (unsettled === 0) drained()
