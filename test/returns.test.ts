@@ -43,6 +43,11 @@ const back = (kind: SaidKind, amount: bigint, ref: string, parentId = 1n): Retur
   amount,
 })
 
+/** All of the deposit, won in the dispute of a charge-back. */
+const won = (ref: string, undoes: string): ReturnDraft => {
+  return { ...back('dispute_won', 10_000n, ref), undoes }
+}
+
 function books(available: bigint, ...parents: readonly ReturnParent[]): ReturnBooks {
   return {
     parents: new Map(parents.map((parent) => [parent.id, parent])),
@@ -108,6 +113,26 @@ const BATCHES: readonly (readonly [string, readonly ReturnDraft[], readonly stri
       back('dispute_won', 10_000n, 'b'),
       back('charged_back', 10_000n, 'c'),
     ],
+    ['10', '11', '12'],
+  ],
+  [
+    'a dispute that is won gives nothing where its charge-back was refused',
+    [back('refunded_there', 10_000n, 'a'), back('charged_back', 10_000n, 'b'), won('c', 'b')],
+    ['10', 'not_returnable', 'not_returnable'],
+  ],
+  [
+    'a dispute that is won undoes a charge-back, and nothing of another kind',
+    [back('refunded_there', 10_000n, 'a'), won('b', 'a'), won('c', 'gone')],
+    ['10', 'not_returnable', 'not_returnable'],
+  ],
+  [
+    'a dispute that is won gives no more than its charge-back took',
+    [back('charged_back', 9_999n, 'a'), back('charged_back', 1n, 'b'), won('c', 'a')],
+    ['10', '11', 'not_returnable'],
+  ],
+  [
+    'a charge-back that was won leaves the deposit to be refunded',
+    [back('charged_back', 10_000n, 'b'), won('c', 'b'), back('refunded_there', 10_000n, 'a')],
     ['10', '11', '12'],
   ],
   ['a payout is not charged back', [back('charged_back', 5n, 'a', 2n)], ['not_returnable']],

@@ -269,6 +269,35 @@ test('what an operator has booked already is known, and a dispute that is won co
   assert.deepEqual(await violated(world), [])
 })
 
+test('a charge-back that was refused and then won moves nothing, and needs nobody', async (t) => {
+  const world = await testWorld(t)
+  const eyes = watching(world, [DAY_MS, 2 * DAY_MS])
+  const { id } = await done(world)
+  const won = { ...back('dp_1:won', 10_000n, 'dispute_won'), undoes: 'dp_1' } as const
+  eyes.came(id, back('re_1', 10_000n, 'refunded_there'), back('dp_1', 10_000n), won)
+  world.clock.advance(DAY_MS)
+  assert.deepEqual(await eyes.look(), ['booked'])
+  assert.equal((await givenBack(world, id))['returned'], 10_000n)
+  world.clock.advance(DAY_MS)
+  assert.deepEqual(await eyes.look(), ['nothing'])
+  assert.equal((await givenBack(world, id))['returned'], 10_000n)
+  assert.deepEqual(await violated(world), [])
+})
+
+test('a dispute that is won in part only, and not booked, is told', async (t) => {
+  const world = await testWorld(t)
+  const eyes = watching(world, [DAY_MS])
+  const { id } = await done(world)
+  const won = { ...back('dp_1:won', 9_999n, 'dispute_won'), undoes: 'dp_1' } as const
+  eyes.came(id, back('re_1', 10_000n, 'refunded_there'), back('dp_1', 10_000n), won)
+  world.clock.advance(DAY_MS)
+  assert.deepEqual(await eyes.look(), ['refused'])
+  assert.deepEqual(
+    eyes.seen[0]?.refusals.map(({ ref }) => ref),
+    ['dp_1', 'dp_1:won'],
+  )
+})
+
 test('a payment that is watched is neither open nor in the queue', async (t) => {
   const world = await testWorld(t)
   const eyes = watching(world, [DAY_MS])

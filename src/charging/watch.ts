@@ -138,7 +138,10 @@ async function unbooked(
   parentId: bigint,
   returns: readonly CameBack[],
 ): Promise<ReturnDraft[]> {
-  const drafts = returns.map(({ ref, kind, amount }) => ({ parentId, ref, kind, amount }))
+  const drafts = returns.map(({ ref, kind, amount, undoes }): ReturnDraft => {
+    const draft = { parentId, ref, kind, amount }
+    return undoes === undefined ? draft : { ...draft, undoes }
+  })
   const booked = await bookedUnder(shard, drafts)
   const refs = new Set(booked.map(({ ref }) => ref))
   return drafts.filter(({ ref }) => !refs.has(ref))
@@ -150,15 +153,30 @@ async function book(
   said: (what: WatchSeen['what'], refusals?: WatchSeen['refusals']) => WatchSeen,
 ): Promise<WatchSeen> {
   const answers = await bookReturns({ db, returnFee }, toldBy(gateway.profile.name), drafts)
-  const refusals = answers.flatMap((answer, index) => {
-    const { ref = '' } = drafts[index] ?? {}
-    return answer.kind === 'refused' ? [{ ref, code: answer.refusal.code }] : []
+  const refused = answers.flatMap((answer, index) => {
+    const draft = drafts[index]
+    return draft !== undefined && answer.kind === 'refused' ? [{ draft, answer }] : []
   })
-  // A refund of ours that may be the same has to end first. One that is, is booked as that.
-  const open = refusals.filter(({ code }) => code !== 'return_is_refund')
+  const nothing = comeToNothing(refused.map(({ draft }) => draft))
+  const open = refused
+    .filter(({ draft }) => !nothing.has(draft))
+    .map(({ draft, answer }) => ({ ref: draft.ref, code: answer.refusal.code }))
+    // It is booked as the refund that it is.
+    .filter(({ code }) => code !== 'return_is_refund')
+  // A refund of ours that may be the same has to end first.
   if (open.some(({ code }) => code === 'refund_in_doubt')) return said('put_off', open)
   if (open.length > 0) return said('refused', open)
   return said(answers.some(({ kind }) => kind === 'booked') ? 'booked' : 'nothing')
+}
+
+/** Charge-backs that are not booked and were won, with what undoes them: they need no person. */
+function comeToNothing(refused: readonly ReturnDraft[]): ReadonlySet<ReturnDraft> {
+  const byRef = new Map(refused.map((draft) => [draft.ref, draft]))
+  const pairs = refused.flatMap((won) => {
+    const taken = won.undoes === undefined ? undefined : byRef.get(won.undoes)
+    return taken?.kind === 'charged_back' && taken.amount === won.amount ? [taken, won] : []
+  })
+  return new Set(pairs)
 }
 
 /** In whose name it is booked. */

@@ -65,6 +65,8 @@ export interface CameBack {
   readonly amount: bigint
   readonly kind: 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won'
   readonly at: Date | null
+  /** Of a dispute won: the `ref` of what was charged back; not there: the gateway does not say. */
+  readonly undoes?: string
 }
 
 /** What a lookup came to; what is known after a gateway was asked to end what it had taken. */

@@ -31,6 +31,8 @@ export interface ReturnDraft {
   readonly amount: bigint
   /** Somebody has compared it with the refunds that are in doubt, and it is none of them. */
   readonly besidesRefund?: boolean
+  /** Of a dispute won: the reference of the charge-back whose money it is; not there: of any. */
+  readonly undoes?: string
 }
 
 /** A refund of a deposit that is not finished. */
@@ -166,7 +168,7 @@ function decide(batch: Batch, draft: ReturnDraft): ReturnAnswer {
   }
   // The same money went back by our own doing, and is booked as that.
   if (batch.refunds.has(returnKeyOf(parentId, ref))) return refuse({ code: 'return_is_refund' })
-  const atMost = returnable(parent, kind)
+  const atMost = least(returnable(parent, kind), undoable(batch, draft))
   if (amount > atMost) return refuse({ code: 'not_returnable', atMost, exponent: parent.exponent })
   const inDoubt = refundInDoubt(batch, parent, draft)
   if (inDoubt !== null) return refuse({ code: 'refund_in_doubt', paymentId: inDoubt })
@@ -183,6 +185,13 @@ export function returnable(parent: ReturnParent, kind: SaidKind): bigint {
   const of = kind === 'payout_returned' ? 'withdraw' : 'deposit'
   if (type !== of || (status !== 'success' && !corrected)) return 0n
   return kind === 'dispute_won' ? returned : amount - returned
+}
+
+/** No more comes back from a dispute than was booked as taken by it, where it is said which. */
+function undoable({ decided }: Batch, { parentId, undoes, amount }: ReturnDraft): bigint {
+  if (undoes === undefined) return amount
+  const taken = decided.get(returnKeyOf(parentId, undoes))
+  return taken?.kind === 'charged_back' ? taken.amount : 0n
 }
 
 /**

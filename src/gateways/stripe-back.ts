@@ -30,7 +30,14 @@ export async function stripeBack(
     // The oldest first: what is won was taken before.
     back.push(...page.rows.toReversed().flatMap((row) => read(row, operation)))
   }
-  return back
+  return inTime(back)
+}
+
+/** What came back earlier is told earlier, whether it was refunded or disputed. */
+function inTime(back: readonly CameBack[]): readonly CameBack[] {
+  const dated = back.map((one) => ({ one, ms: one.at?.getTime() ?? NaN }))
+  if (dated.some(({ ms }) => Number.isNaN(ms))) return back
+  return dated.toSorted((a, b) => a.ms - b.ms).map(({ one }) => one)
 }
 
 type Read = (row: Fields, operation: GatewayOperation) => CameBack[]
@@ -50,7 +57,7 @@ function disputeIn(row: Fields, operation: GatewayOperation): CameBack[] {
   return named(row, operation).flatMap((one): CameBack[] => {
     const taken = { ...one, kind: 'charged_back' } as const
     if (row['status'] !== 'won') return [taken]
-    return [taken, { ...one, ref: `${one.ref}:won`, kind: 'dispute_won' }]
+    return [taken, { ...one, ref: `${one.ref}:won`, kind: 'dispute_won', undoes: one.ref }]
   })
 }
 
