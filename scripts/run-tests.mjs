@@ -16,6 +16,9 @@ import { isFile } from './unfinished.mjs'
 const LONGEST = [
   'webhooks-command',
   'python-client',
+  'console-acts',
+  'group',
+  'pooler',
   'console-screens',
   'payer-page',
   'start',
@@ -33,7 +36,6 @@ const LONGEST = [
   'pages',
   'readme',
   'verify-traffic',
-  'concurrency',
   'lists',
 ].map((name) => `test/${name}.test.ts`)
 

@@ -15,7 +15,7 @@ function ended({ begin, close = '' }: { readonly begin: string; readonly close?:
     const say = (_, text) => console.log(typeof _ === 'string' ? _ : text)
     const log = { info: say, error: say }
     const stops = closing()
-    const end = endInOrder({ shutdownTimeoutMs: 60_000 }, log, stops)
+    const end = endInOrder(60_000, log, stops)
     const alive = setInterval(() => undefined, 1_000)
     stops.push(async () => { console.log('closed'); ${close} })
     ${begin}`

@@ -104,7 +104,7 @@ test('a process that ends by itself is replaced, by one more attempt after each 
 })
 
 test('processes that end as soon as they start are given up, with a sentence', async () => {
-  const own = group(2)
+  const own = group(1)
   await own.running()
   for (let round = 0; round < 10; round += 1) {
     own.last().ready()
@@ -114,7 +114,51 @@ test('processes that end as soon as they start are given up, with a sentence', a
   }
   assert.equal(own.lost.length, 1)
   assert.match(own.lost[0] ?? '', /again and again/)
-  assert.equal(own.members.length, 2 + 4)
+  assert.equal(own.members.length, 1 + 4)
+})
+
+test('one that cannot start is tried again for as long as others work', async () => {
+  const own = group(2)
+  await own.running()
+  own.last().ends(1)
+  for (let round = 0; round < 12; round += 1) {
+    await quiet()
+    await own.clock.advance(8_000)
+    own.last().ends(1)
+  }
+  assert.deepEqual(own.lost, [])
+  assert.ok(own.members.length > 10, `${own.members.length}`)
+  await quiet()
+  await own.clock.advance(8_000)
+  own.last().ready()
+  await quiet()
+  const made = own.members.length
+  await own.clock.advance(60_000)
+  assert.equal(own.members.length, made)
+})
+
+test('a restart beside a replacement that is starting leaves no process too many', async () => {
+  const own = group(2)
+  await own.running()
+  await own.clock.advance(60_000)
+  const [first, second] = own.members
+  second?.ends(1)
+  await quiet()
+  const replacement = own.last()
+  const restarted = own.restart()
+  await quiet()
+  const successor = own.last()
+  replacement.ends(1)
+  await quiet()
+  successor.ready()
+  await quiet()
+  first?.ends(0)
+  await restarted
+  await own.clock.advance(1_000)
+  own.last().ready()
+  await quiet()
+  await own.clock.advance(60_000)
+  assert.equal(own.members.length, 5, 'two, a replacement, the successor of one, and one more')
 })
 
 test('a restart takes each away when another has its place, and none when one cannot start', async () => {
@@ -172,7 +216,7 @@ test('one that does not stop in time is killed, and nobody is replaced any more'
   assert.equal(own.members.length, 2)
 })
 
-test('metrics are those of all, without the ones of a process that does not answer', async () => {
+test('metrics are those of all, and what was counted stays counted, whoever is late or gone', async () => {
   const own = group(3)
   await own.running()
   const [first, second, third] = own.members
@@ -196,4 +240,19 @@ test('metrics are those of all, without the ones of a process that does not answ
   assert.match(answer.text, /^f 5$/m)
   assert.match(answer.text, /^m 9$/m)
   assert.deepEqual(second?.told, [{ kind: 'measure', number }])
+
+  third?.ends(1)
+  await quiet()
+  own.last().ready()
+  await quiet()
+  first?.says({ kind: 'wanted', number: 8 })
+  await quiet()
+  first?.says({ kind: 'sample', number: 2, sample: sample(2, 6, 3) })
+  own.last().says({ kind: 'sample', number: 2, sample: sample(0, 6, 1) })
+  await own.clock.advance(2_000)
+  const later = first?.told.at(-1)
+  assert.ok(later?.kind === 'metrics' && later.number === 8)
+  assert.match(later.text, /^s 4$/m)
+  assert.match(later.text, /^f 6$/m)
+  assert.match(later.text, /^m 3$/m, 'of what is, and not of what was')
 })

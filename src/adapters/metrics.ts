@@ -83,7 +83,21 @@ export type MetricsSample = readonly MetricObjectWithValues<MetricValue<string>>
 
 /** The metrics of processes that share a port, as those of one, in Prometheus' text format. */
 export function textOfAll(samples: readonly MetricsSample[]): Promise<string> {
-  return AggregatorRegistry.aggregate(samples.map((sample) => [...sample])).metrics()
+  return addedUp(samples).metrics()
+}
+
+/** What is left of processes that ended: what they counted, so that no total of all ever falls. */
+export function countsOf(samples: readonly MetricsSample[]): Promise<MetricsSample> {
+  const counts = samples.map((sample) =>
+    sample.filter(({ type, aggregator }) => COUNTS.has(String(type)) && aggregator === 'sum'),
+  )
+  return addedUp(counts).getMetricsAsJSON()
+}
+
+const COUNTS = new Set(['counter', 'histogram'])
+
+function addedUp(samples: readonly MetricsSample[]): Registry {
+  return AggregatorRegistry.aggregate(samples.map((sample) => [...sample]))
 }
 
 /** What the metrics of a process start from. */

@@ -34,9 +34,13 @@ export async function serve(
   demandSettings(config, roles)
   const stops = closing()
   // From the first moment on, so that a signal during the start leaves no database server behind.
-  const end = endInOrder(config, log, stops)
+  const grouped = member === null && processes > 1
+  const { shutdownTimeoutMs } = config
+  // Who holds others together waits for them.
+  const stopMsMax = grouped ? shutdownTimeoutMs + 2 * LAST_MS : shutdownTimeoutMs
+  const end = endInOrder(stopMsMax, log, stops)
   member?.onStop(() => end.asked())
-  const run = member === null && processes > 1 ? startGroup : start
+  const run = grouped ? startGroup : start
   try {
     await run(config, roles, {
       processes,
@@ -87,7 +91,11 @@ async function startGroup(config: Config, roles: Roles, around: Surroundings): P
   const all = roleOf(roles) === 'all'
   const dataDir = resolve(config.dataDir)
   const env: Record<string, string> = {}
-  if (all) env['DATABASE_URL'] = await openDatabase(config, databaseOptions(config, around))
+  if (all) {
+    const url = await openDatabase(config, databaseOptions(config, around))
+    // Where it is a setting, each reads it anew.
+    if (config.databaseUrl === null) env['DATABASE_URL'] = url
+  }
   if (all && roles.mockGateway && opensMock(config, dataDir)) {
     const { startService } = await import('./start.ts')
     const only = { api: false, worker: false, mockGateway: true }
@@ -113,10 +121,14 @@ async function startGroup(config: Config, roles: Roles, around: Surroundings): P
     onLost: lost,
   })
   stops.push(() => group.stop())
-  process.on('SIGHUP', () => void group.restart())
+  // Whatever ends this process: none that is stuck stays behind with the port.
+  process.once('exit', () => group.kill())
+  let started = false
+  process.on('SIGHUP', () => (started ? void group.restart() : undefined))
   const first = await group.start()
   // It has said why.
   if ('code' in first) return around.failed(first.code)
+  started = true
   if (all) greet(config, first.url, { dataDir, mock: env['PAYMENT_GATEWAY_URL'] ?? null })
   else log.info({ url: first.url, processes }, 'listening')
 }

@@ -1,5 +1,4 @@
 import type { Logger } from 'pino'
-import type { Config } from '../config/config.ts'
 import type { Closing } from './closing.ts'
 
 /** Exit code of a process that ends by itself or cannot stop in order. */
@@ -21,14 +20,14 @@ interface Ending {
  * End in order on the first SIGTERM or SIGINT, at once on the second. A stop that takes longer than
  * its limit ends the process anyway: leases run out, and nothing that was answered is lost.
  */
-export function endInOrder(config: Config, log: Logger, stops: Closing): Ending {
+export function endInOrder(stopMsMax: number, log: Logger, stops: Closing): Ending {
   let begun = false
   const end = async (code: number) => {
     begun = true
     const limit = setTimeout(() => {
       log.error('stopping took too long')
       process.exit(FAILED)
-    }, config.shutdownTimeoutMs)
+    }, stopMsMax)
     limit.unref()
     try {
       await stops.close()

@@ -1,6 +1,6 @@
 import type { Worker } from 'node:cluster'
 import type { Logger } from 'pino'
-import { textOfAll, type MetricsSample } from '../adapters/metrics.ts'
+import { countsOf, textOfAll, type MetricsSample } from '../adapters/metrics.ts'
 import type { Clock } from '../ports.ts'
 import type { FromMember, ToMember } from './member.ts'
 
@@ -24,6 +24,8 @@ interface Group {
   restart(): Promise<void>
   /** End them in order; resolves when none is left. */
   stop(): Promise<void>
+  /** End at once those that are left. */
+  kill(): void
 }
 
 interface GroupOptions {
@@ -61,31 +63,16 @@ interface Held {
  * does, however it ends.
  */
 export function openGroup(options: GroupOptions): Group {
-  const { count, log, clock } = options
+  const { count, log } = options
   const state = { stopping: false, short: 0 }
   const members = openMembers(options, (held, why) => {
     if (!state.stopping && !held.leaving && held.ready) void replace(held, why)
   })
+  const replace = replacer(options, members, state)
   let restarting: Promise<void> | null = null
 
-  /** Start another in the place of one that ended by itself, until one gets going. */
-  const replace = async (dead: Held, why: string | number): Promise<void> => {
-    state.short = clock.elapsedMs() - dead.startedMs < SHORT_MS ? state.short + 1 : 0
-    log.error({ pid: dead.worker.process.pid, why }, 'a process ended by itself: it is replaced')
-    for (;;) {
-      if (state.short >= SHORT_MAX) return options.onLost(new Error(LOOP))
-      const pauseMs = PAUSES_MS[state.short] ?? 0
-      if (pauseMs > 0) await clock.sleep(pauseMs)
-      if (state.stopping) return
-      const begun = await members.fork().begun
-      if ('url' in begun || state.stopping) return
-      state.short += 1
-      log.error(begun, 'a process could not start: it is tried again')
-    }
-  }
-
   const renew = async (): Promise<void> => {
-    for (const old of members.all()) {
+    for (const old of members.all().filter(({ ready }) => ready)) {
       if (state.stopping || !members.has(old)) continue
       // Should it die meanwhile, its place is taken already.
       old.leaving = true
@@ -119,6 +106,39 @@ export function openGroup(options: GroupOptions): Group {
       state.stopping = true
       await Promise.all(members.all().map(members.leave))
     },
+    kill() {
+      for (const { worker } of members.all()) worker.process.kill('SIGKILL')
+    },
+  }
+}
+
+/**
+ * Start another in the place of one that ended by itself, until one gets going. While others work,
+ * it is tried for as long as it takes.
+ */
+function replacer(
+  { count, log, clock, onLost }: GroupOptions,
+  members: ReturnType<typeof openMembers>,
+  state: { readonly stopping: boolean; short: number },
+) {
+  /** Those that are to stay. */
+  const staying = () => members.all().filter(({ leaving }) => !leaving)
+
+  return async (dead: Held, why: string | number): Promise<void> => {
+    log.error({ pid: dead.worker.process.pid, why }, 'a process ended by itself: it is replaced')
+    for (let from = dead.startedMs; ;) {
+      state.short = clock.elapsedMs() - from < SHORT_MS ? state.short + 1 : 0
+      if (state.short >= SHORT_MAX && !staying().some(({ ready }) => ready)) {
+        return onLost(new Error(LOOP))
+      }
+      const pauseMs = PAUSES_MS[Math.min(state.short, PAUSES_MS.length - 1)] ?? 0
+      if (pauseMs > 0) await clock.sleep(pauseMs)
+      if (state.stopping || staying().length >= count) return
+      from = clock.elapsedMs()
+      const begun = await members.fork().begun
+      if ('url' in begun || state.stopping) return
+      log.error(begun, 'a process could not start: it is tried again')
+    }
   }
 }
 
@@ -141,14 +161,20 @@ function openMembers(
           resolve({ url: said.url })
         })
         worker.once('exit', (code) => resolve({ code: code ?? FAILED }))
+        // It was never there, so it does not exit either.
         worker.once('error', () => resolve({ code: FAILED }))
       })
-      const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
+      const ended = new Promise<void>((resolve) => {
+        worker.once('exit', () => resolve())
+        worker.once('error', () => held.ready || resolve())
+      })
       const startedMs = clock.elapsedMs()
       const held: Held = { worker, startedMs, begun, ended, ready: false, leaving: false }
       members.add(held)
+      worker.once('error', () => held.ready || members.delete(held))
       worker.once('exit', (code, signal) => {
         members.delete(held)
+        measures.left(held)
         onEnd(held, signal ?? code)
       })
       return held
@@ -156,7 +182,9 @@ function openMembers(
     /** Have one end in order, or at once when that takes too long. */
     async leave(held: Held): Promise<void> {
       held.leaving = true
-      tell(held, { kind: 'stop' })
+      // Before it is ready it may not hear what it is told.
+      if (held.ready) tell(held, { kind: 'stop' })
+      else held.worker.process.kill('SIGTERM')
       const over = new AbortController()
       const late = clock.sleep(stopMsMax, over.signal).then(() => {
         if (!over.signal.aborted) held.worker.process.kill('SIGKILL')
@@ -177,19 +205,24 @@ function tell({ worker }: Held, what: ToMember): void {
   if (worker.isConnected()) worker.send(what, () => undefined)
 }
 
-/** Ask all for their metrics when one is asked, and tell it what they come to. */
+/**
+ * Ask all for their metrics when one is asked, and tell it what they come to. What was counted
+ * stays counted: of one that does not answer in time by what it said last, and of those that ended.
+ */
 function openMeasures(all: () => readonly Held[], clock: Pick<Clock, 'sleep'>) {
-  const rounds = new Map<number, (from: Held, sample: MetricsSample) => void>()
+  const rounds = new Map<number, (from: Held) => void>()
+  const newest = new Map<Held, MetricsSample>()
+  let gone: Promise<MetricsSample> = Promise.resolve([])
   let rounded = 0
 
-  const measure = async (): Promise<MetricsSample[]> => {
+  const measure = async (): Promise<string> => {
     const number = (rounded += 1)
     const asked = all()
-    const samples = new Map<Held, MetricsSample>()
+    const waited = new Set(asked)
     const complete = new Promise<void>((resolve) => {
-      rounds.set(number, (from, sample) => {
-        samples.set(from, sample)
-        if (samples.size === asked.length) resolve()
+      rounds.set(number, (from) => {
+        waited.delete(from)
+        if (waited.size === 0) resolve()
       })
     })
     for (const held of asked) tell(held, { kind: 'measure', number })
@@ -197,15 +230,28 @@ function openMeasures(all: () => readonly Held[], clock: Pick<Clock, 'sleep'>) {
     await Promise.race([complete, clock.sleep(MEASURE_MS_MAX, over.signal)])
     over.abort()
     rounds.delete(number)
-    return [...samples.values()]
+    return textOfAll([...newest.values(), await gone])
   }
 
   return {
     heard(from: Held, said: Exclude<FromMember, { kind: 'ready' }>): void {
-      if (said.kind === 'sample') return rounds.get(said.number)?.(from, said.sample)
+      if (said.kind === 'sample') {
+        newest.set(from, said.sample)
+        rounds.get(said.number)?.(from)
+        return
+      }
+      const { number } = said
+      // Without metrics rather than without an answer.
       void measure()
-        .then(textOfAll)
-        .then((text) => tell(from, { kind: 'metrics', number: said.number, text }))
+        .catch(() => '')
+        .then((text) => tell(from, { kind: 'metrics', number, text }))
+    },
+    left(held: Held): void {
+      const last = newest.get(held)
+      newest.delete(held)
+      if (last === undefined) return
+      const before = gone
+      gone = before.then((counts) => countsOf([counts, last])).catch(() => before)
     },
   }
 }
