@@ -11,15 +11,17 @@ function world() {
   const last = new Map<unknown, number>()
   const asked: number[] = []
   let away: Error | null = null
-  let hanging = false
-  const run = (_statement: unknown, [name, count]: readonly unknown[]) => {
+  /** Those whom it keeps waiting; null: nobody, as it answers. */
+  let hanging: (() => void)[] | null = null
+  const run = async (_statement: unknown, [name, count]: readonly unknown[]) => {
     asked.push(Number(count))
-    if (hanging) return new Promise(() => undefined)
-    if (away !== null) return Promise.reject(away)
+    const waiting = hanging
+    if (waiting !== null) await new Promise<void>((resolve) => void waiting.push(resolve))
+    if (away !== null) throw away
     const from = last.get(name) ?? 0
     last.set(name, from + Number(count))
     const numbers = Array.from({ length: Number(count) }, (_, index) => from + index + 1)
-    return Promise.resolve([{ numbers: numbers.join() }])
+    return [{ numbers: numbers.join() }]
   }
   const blocks = idBlocks({ home: { run: run as Driver['run'] }, elapsedMs: clock.elapsedMs })
   return {
@@ -27,7 +29,13 @@ function world() {
     blocks,
     asked,
     fall: (error: Error | null = new Unavailable('away')) => void (away = error),
-    hang: () => void (hanging = true),
+    hang: () => void (hanging = []),
+    /** It is well again, and answers those whom it kept waiting. */
+    answer(): void {
+      away = null
+      for (const go of hanging ?? []) go()
+      hanging = null
+    },
     take: (count: number, shard: number | null = 0) => blocks.take('payment_ids', count, shard),
   }
 }
@@ -102,6 +110,9 @@ test('while the home side is away numbers are of a reserve, which every shard ma
   assert.equal(ids.size, 3 * RESERVE)
   fall(null)
   clock.advance(1_000)
+  // It is asked beside, so the first who asks finds nothing yet.
+  await assert.rejects(take(1), Unavailable)
+  await new Promise((resolve) => setImmediate(resolve))
   const back = await take(5)
   assert.equal(new Set([...back, ...seen]).size, 10)
   for (const number of back) assert.ok(!ids.has(number * 3n), 'a number of the reserve again')
@@ -111,8 +122,8 @@ test('while the home side is away numbers are of a reserve, which every shard ma
   for (const number of await take(100)) assert.ok(!ids.has(number * 3n))
 })
 
-test('nobody waits for a home side that did not answer a moment ago', async () => {
-  const { take, blocks, clock, fall, hang, asked } = world()
+test('once the home side has not answered, nobody waits for it until it has, however long it hangs', async () => {
+  const { take, blocks, clock, fall, hang, answer, asked } = world()
   await blocks.fill()
   fall()
   asked.length = 0
@@ -120,11 +131,16 @@ test('nobody waits for a home side that did not answer a moment ago', async () =
   assert.equal(asked.length, 1)
   // From now on it does not answer at all, and is asked beside by one at a time.
   hang()
-  for (let time = 0; time < 9; time += 1) {
+  for (let time = 0; time < 90; time += 1) {
     clock.advance(100)
     await take(1)
   }
   assert.equal(asked.length, 2)
+  answer()
+  await new Promise((resolve) => setImmediate(resolve))
+  // From then on numbers are of blocks again, which are newer than those of the reserve.
+  const [number = 0n] = await take(1)
+  assert.ok(number > BigInt(RESERVE), `${number}`)
 })
 
 test('a fault that is no outage is told, and takes no reserve', async () => {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { newKey, type NewKey } from '../src/domain/api-key.ts'
 import { keyChecker } from '../src/keys/check.ts'
-import { Unavailable, type Clock, type Runner } from '../src/ports.ts'
+import { Busy, Unavailable, type Clock, type Runner } from '../src/ports.ts'
 import { manualClock } from './harness.ts'
 
 /** A checker over a table of keys that answers when it is told to. */
@@ -15,13 +15,13 @@ function world(
   const table = new Map(keys.map((key) => [key.id, key]))
   const lookups: string[][] = []
   const waiting: (() => void)[] = []
-  let failing = false
+  let failing: Error | null = null
   const db = {
     async run(_statement: unknown, [ids]: readonly unknown[]) {
       const wanted = ids as readonly string[]
       lookups.push([...wanted])
       await new Promise<void>((resolve) => waiting.push(resolve))
-      if (failing) throw new Unavailable('away')
+      if (failing !== null) throw failing
       const found = wanted.map((id) => table.get(id)).filter((key) => key !== undefined)
       return found.map(({ id, hash }) => ({ id, secretHash: hash, scopes: ['read'] }))
     },
@@ -31,7 +31,10 @@ function world(
     checker,
     table,
     lookups,
-    fail: (now: boolean) => void (failing = now),
+    /** It fails from now on, if nothing else is said because it is away. */
+    fail(how: boolean | Error): void {
+      failing = how === true ? new Unavailable('away') : how === false ? null : how
+    },
     /** Answer look-ups until `asked` is through. */
     async through<Answer>(asked: Promise<Answer>): Promise<Answer> {
       let over = false
@@ -215,8 +218,8 @@ test('while nobody can be asked a key that is known is believed, as long as it m
   // Whoever notices first waits for it; nobody does after that, and peeking is enough.
   assert.equal(checker.peek(key.token), null)
   assert.equal((await through(checker.check(key.token))).ok, true)
-  for (let second = 0; second < 200; second += 50) {
-    clock.advance(50_000)
+  for (let second = 0; second < 200; second += 2) {
+    clock.advance(2_000)
     assert.equal(checker.peek(key.token)?.ok, true, `${second} s`)
     await through(Promise.resolve())
   }
@@ -233,6 +236,58 @@ test('while nobody can be asked a key that is known is believed, as long as it m
   clock.advance(3_000)
   assert.equal(checker.peek(key.token), null)
   assert.equal((await through(checker.check(key.token))).ok, false)
+})
+
+test('once the database is back a revoked key is refused, also if nobody has asked since it failed', async () => {
+  const key = fresh()
+  const clock = manualClock()
+  const { checker, table, fail, through } = world([key], clock, { outageMs: 300_000 })
+  assert.equal((await through(checker.check(key.token))).ok, true)
+  fail(true)
+  clock.advance(3_000)
+  assert.equal((await through(checker.check(key.token))).ok, true)
+  clock.advance(2_999)
+  assert.equal(checker.peek(key.token)?.ok, true)
+  await through(Promise.resolve())
+  fail(false)
+  table.clear()
+  // Three seconds after the last look-up has failed, the next one is waited for.
+  clock.advance(3_000)
+  assert.equal(checker.peek(key.token), null)
+  assert.equal((await through(checker.check(key.token))).ok, false)
+})
+
+test('nobody who is known waits for a look-up that began while the database was away and hangs', async () => {
+  const key = fresh()
+  const clock = manualClock()
+  const { checker, table, lookups, fail, through } = world([key], clock, { outageMs: 300_000 })
+  assert.equal((await through(checker.check(key.token))).ok, true)
+  fail(true)
+  clock.advance(3_000)
+  assert.equal((await through(checker.check(key.token))).ok, true)
+  assert.equal(lookups.length, 2)
+  for (let second = 0; second < 60; second += 1) {
+    clock.advance(1_000)
+    assert.equal(checker.peek(key.token)?.ok, true, `${second} s`)
+  }
+  assert.equal(lookups.length, 3, 'one look-up is under way')
+  fail(false)
+  table.clear()
+  await through(Promise.resolve())
+  assert.equal(checker.peek(key.token), null)
+})
+
+test('a look-up that the database was too busy for is no outage: the key is not believed for longer', async () => {
+  const key = fresh()
+  const clock = manualClock()
+  const { checker, fail, through } = world([key], clock, { outageMs: 300_000 })
+  assert.equal((await through(checker.check(key.token))).ok, true)
+  fail(new Busy('slow'))
+  clock.advance(3_000)
+  await assert.rejects(through(checker.check(key.token)), Busy)
+  assert.equal(checker.peek(key.token), null)
+  fail(false)
+  assert.equal((await through(checker.check(key.token))).ok, true)
 })
 
 test('a key is not believed for longer than ever where one server holds everything', async () => {

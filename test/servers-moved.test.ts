@@ -80,3 +80,54 @@ test('a range that was moved to another server by hand goes on there, and the bo
   const report = await run(t, ['verify', '--json'], after)
   assert.equal(report.code, 0, report.stdout + report.stderr)
 })
+
+test('the server that a range has left is refused with the old map, though all ranges are as they were', async (t) => {
+  const [home, other, third] = [
+    await cloneDatabase(t),
+    await cloneDatabase(t),
+    await cloneDatabase(t),
+  ]
+  const [before, after] = [mapOf(home, other), mapOf(home, third)]
+  assert.match(await distribute(t, before), /\(version 1 of the map\)/)
+  assert.match(await distribute(t, after), /The servers hold 0-3,4-7 \(version 2 of the map\)/)
+  await assert.rejects(
+    serve(t, before, { database: home }),
+    /has for 4-7 has version 1 of the map and the home side 2/,
+  )
+  assert.equal((await run(t, ['verify'], after)).code, 0)
+  assert.match(await distribute(t, after), /^Nothing to do: the servers hold 0-3,4-7\.$/m)
+})
+
+test('a move that was cut short lets no process start, by the old map or the new one, until it goes on', async (t) => {
+  const [home, other, third, fourth] = [
+    await cloneDatabase(t),
+    await cloneDatabase(t),
+    await cloneDatabase(t),
+    await cloneDatabase(t),
+  ]
+  // The home side holds nothing, so each server has its own step.
+  const mapped = (high: string) => ({
+    ...mapOf(home, high),
+    SHARD_DATABASES: `0-3=${fourth},4-7=${high}`,
+  })
+  const [before, after] = [mapped(other), mapped(third)]
+  await distribute(t, before)
+  // What `fourth` is given is what is not taken: that of the home side was before.
+  await query(
+    fourth,
+    `create function refuse() returns trigger language plpgsql
+      as $$ begin raise exception 'the server is away'; end $$`,
+  )
+  await query(
+    fourth,
+    'create trigger refuse before update on settings for each row execute function refuse()',
+  )
+  await assert.rejects(distribute(t, after), /the server is away/)
+  const refused = await run(t, ['verify'], before)
+  assert.match(refused.stderr, /has version 1 of the map and the home side 2/)
+  assert.match((await run(t, ['verify'], after)).stderr, /belongs to no servers yet/)
+  await query(fourth, 'drop trigger refuse on settings')
+  await distribute(t, after)
+  assert.equal((await run(t, ['verify'], after)).code, 0)
+  assert.equal((await run(t, ['verify'], before)).code, 2)
+})

@@ -22,8 +22,6 @@ const BLOCK_MS = 1_000
 const RESERVE = 5_000
 /** From this age on a reserve is taken anew when numbers are, so that its ids are not too old. */
 const RESERVE_MS = 600_000
-/** How long nobody waits for a home side that did not answer, in milliseconds. */
-const AWAY_MS = 1_000
 
 interface World {
   /** Where the sequences are. */
@@ -62,7 +60,8 @@ function blocksOf({ home, elapsedMs }: World, name: Name) {
   const reserve = reserveOf()
   let waiting = 0
   let filling: Promise<void> | null = null
-  let awayUntilMs = Number.NEGATIVE_INFINITY
+  /** The last block was asked for in vain: until one has come, nobody waits for the next. */
+  let away = false
 
   const ask = async (count: number): Promise<bigint[]> => {
     const [row] = await home.run(NUMBERS, [name, count])
@@ -72,20 +71,20 @@ function blocksOf({ home, elapsedMs }: World, name: Name) {
   const refill = async (): Promise<void> => {
     try {
       block.put(await ask(Math.max(waiting, block.size())))
-      awayUntilMs = Number.NEGATIVE_INFINITY
+      away = false
       // Nobody waits for it, and what fails is tried again with the next block.
       if (reserve.isOld(elapsedMs())) renew().catch(() => undefined)
     } catch (error) {
-      awayUntilMs = elapsedMs() + AWAY_MS
+      away = isOutage(error)
       throw error
     } finally {
       filling = null
     }
   }
-  /** Rejects while the home side is away; the first who notices waits for it, and then nobody. */
+  /** Rejects while the home side is away; who asks first waits for it, and then nobody does. */
   const more = (): Promise<void> => {
     const asked = (filling ??= refill())
-    if (elapsedMs() >= awayUntilMs) return asked
+    if (!away) return asked
     asked.catch(() => undefined)
     return Promise.reject(new Unavailable('the home side of the database is away'))
   }
@@ -97,7 +96,7 @@ function blocksOf({ home, elapsedMs }: World, name: Name) {
       try {
         await more()
       } catch (error) {
-        if (!(error instanceof Unavailable || error instanceof Busy)) throw error
+        if (!isOutage(error)) throw error
         return inOrder([...own, ...reserve.take(left, shard, error)])
       } finally {
         waiting -= left
@@ -110,6 +109,11 @@ function blocksOf({ home, elapsedMs }: World, name: Name) {
     if (reserve.isOld(elapsedMs())) await renew()
   }
   return { take, fill }
+}
+
+/** Whether there may be numbers again later. */
+function isOutage(error: unknown): boolean {
+  return error instanceof Unavailable || error instanceof Busy
 }
 
 /** The block in hand. */

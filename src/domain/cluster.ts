@@ -6,7 +6,7 @@ export interface StoredPlace {
   readonly range: string | null
   /** Of the home side: the shards of all servers. */
   readonly map: string | null
-  /** How often the map was changed, from 1 on. */
+  /** How often servers were given their ranges, from 1 on. */
   readonly version: string | null
 }
 

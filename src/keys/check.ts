@@ -1,5 +1,5 @@
 import { parseToken, sameHash, type Checked, type Scope } from '../domain/api-key.ts'
-import { Busy, Overloaded, Unavailable, type Clock, type Global } from '../ports.ts'
+import { Overloaded, Unavailable, type Clock, type Global } from '../ports.ts'
 import { findSessions, useSession } from './sessions-store.ts'
 import { findKeys } from './store.ts'
 
@@ -23,6 +23,8 @@ interface Known extends Found {
 const FOUND_MS = 3_000
 /** From this age on a key that is used is looked up again beside, so that nobody waits for it. */
 const RENEW_MS = 1_500
+/** How long after a look-up that failed nobody who is known waits for the next, in milliseconds. */
+const AWAY_MS = 3_000
 /** Keys that are remembered. Only keys that exist are, so nobody can fill it by guessing. */
 const KNOWN_MAX = 10_000
 /** How long look-ups for callers who guessed too often are collected, to be made as one. */
@@ -50,7 +52,8 @@ interface CheckWorld {
   readonly knownMax?: number
   /**
    * How long one that was found is believed while nobody can be asked, in milliseconds; not there:
-   * no longer than otherwise.
+   * no longer than otherwise. Whoever is the first to ask in three seconds waits for the look-up,
+   * so one that was revoked is refused as soon as the database is back.
    */
   readonly outageMs?: number
 }
@@ -134,9 +137,21 @@ function checker(
 /** What was looked up, and how it is looked up again. */
 function memory({ clock, knownMax, outageMs }: Omit<Required<CheckWorld>, 'db'>, find: Find) {
   const cache = new Map<string, Known>()
-  const lookups = lookupQueue(clock, find)
-  /** The last look-up failed, because nobody could be asked. */
-  let away = false
+  /** Since when a look-up is under way; infinity: none is. */
+  let sinceMs = Number.POSITIVE_INFINITY
+  const lookups = lookupQueue(clock, async (ids) => {
+    sinceMs = clock.elapsedMs()
+    try {
+      return await find(ids)
+    } finally {
+      sinceMs = Number.POSITIVE_INFINITY
+    }
+  })
+  /** When a look-up failed last, because nobody could be asked, unless one was answered since. */
+  let failedMs = Number.NEGATIVE_INFINITY
+
+  /** Nobody could be asked a moment ago, or one who was asked then has not answered yet. */
+  const isAway = (): boolean => Math.min(clock.elapsedMs(), sinceMs) - failedMs < AWAY_MS
 
   const believed = (id: string, ageMsMax: number): Known | null => {
     const known = cache.get(id)
@@ -145,11 +160,12 @@ function memory({ clock, knownMax, outageMs }: Omit<Required<CheckWorld>, 'db'>,
   const ask = async (id: string, isPatient: boolean): Promise<Known | null> => {
     try {
       const found = await lookups.find(id, isPatient)
-      away = false
+      failedMs = Number.NEGATIVE_INFINITY
       return found
     } catch (error) {
-      away = error instanceof Unavailable || error instanceof Busy
-      const before = away ? believed(id, outageMs) : null
+      if (!(error instanceof Unavailable)) throw error
+      failedMs = clock.elapsedMs()
+      const before = believed(id, outageMs)
       if (before === null) throw error
       return before
     }
@@ -164,7 +180,7 @@ function memory({ clock, knownMax, outageMs }: Omit<Required<CheckWorld>, 'db'>,
     cache.set(id, found)
     return found
   }
-  return { cache, believed, learn, isAway: () => away, asks: lookups.asks }
+  return { cache, believed, learn, isAway, asks: lookups.asks }
 }
 
 interface Asker {

@@ -87,26 +87,29 @@ async function distribute(
   if (problems.length > 0) throw new ConfigError(problems)
   const map = mapText(ranges)
   const cluster = home.place.cluster ?? randomUUID()
-  const last = Number(home.place.version ?? 0)
+  const last = Math.max(...[home, ...holding].map(({ place }) => Number(place.version ?? 0)))
   const done = mapProblems(
     ranges,
     home.place,
     holding.map(({ place }) => place),
   )
   if (done.length === 0) return print(`Nothing to do: the servers hold ${map}.`)
-  const version = `${home.place.map === map ? last : last + 1}`
+  // Ever a new one, also where a range stays as it is and its server does not: so the server that
+  // held it before is refused with whoever has an old map.
+  const version = `${last + 1}`
   for (const { url, range } of holding) {
     print(`${dryRun ? 'Would give' : 'Giving'} ${rangeText(range ?? NONE)} to ${placeOf(url)}.`)
   }
   if (dryRun) return print('Nothing was changed.')
 
-  // Its id first, so that a second run goes on; its map last, so that no process starts before.
-  await writePlace(home.db.global, { ...NOWHERE, cluster })
+  // Its id and version first, so that a second run goes on and no old map is believed any more; its
+  // map last. No process starts in between.
+  await writePlace(home.db.global, { ...NOWHERE, cluster, version })
   for (const { db } of [home, ...holding]) await agreeOn(config, db)
   for (const { db, range } of holding) {
     await writePlace(db.global, { cluster, version, range: rangeText(range ?? NONE), map: null })
   }
-  await writePlace(home.db.global, { ...NOWHERE, map, version })
+  await writePlace(home.db.global, { ...NOWHERE, map })
   const places: StoredPlace[] = []
   for (const { db } of holding) places.push(await readPlace(db.global))
   const wrong = mapProblems(ranges, await readPlace(home.db.global), places)
