@@ -40,7 +40,12 @@ const program = new Command('faults')
   .option('--only <names>', 'scenarios to run, separated by commas; a prefix names several')
   .option('--seed <number>', 'where chance starts', whole, 1 + Math.floor(Math.random() * 1e9))
   .option('--kills <number>', 'SIGKILLs in each scenario of kills', whole, KILLS_DEFAULT)
-  .option('--operations <number>', 'of mixed-operations', whole, OPERATIONS_DEFAULT)
+  .option(
+    '--operations <number>',
+    'of mixed-operations and mixed-gateways',
+    whole,
+    OPERATIONS_DEFAULT,
+  )
   .option('--long', 'outages as long as in service, where a scenario has a shorter form')
   .option('--lanes <number>', 'scenarios at the same time, 1 or 2', whole, 2)
   .option('--json', 'print the result as JSON')

@@ -2,7 +2,7 @@ import { GATEWAY_MOODS } from './gateway-moods.ts'
 import { ILL_SHARD } from './ill-shard.ts'
 import { KILLS } from './kills.ts'
 import { LATE_WORDS } from './late-words.ts'
-import { MIXED_OPERATIONS } from './mixed-operations.ts'
+import { MIXED_GATEWAYS, MIXED_OPERATIONS } from './mixed-operations.ts'
 import { OUTAGES } from './outages.ts'
 import { RACES } from './races.ts'
 import { REFUSED_STARTS } from './refused-starts.ts'
@@ -22,6 +22,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...LATE_WORDS,
   ...RACES,
   MIXED_OPERATIONS,
+  MIXED_GATEWAYS,
   WEBHOOK_KILLS,
   REFUSED_STARTS,
 ]

@@ -1,6 +1,7 @@
 import { exponentOf } from '../../src/domain/currency.ts'
 import { isDefinite, send, untilAnswered, type Answer, type Entry } from './load.ts'
 import type { Stage } from './scenario.ts'
+import { gatewaysOf, type Stack } from './stack.ts'
 
 /** A user, and the decimals of its currency. */
 export interface Account {
@@ -104,7 +105,7 @@ async function comeBack(mix: Mix): Promise<void> {
   const deposit = ['charged_back', 'refunded_there', 'dispute_won'][Math.floor(random() * 3)]
   const kind = type === 'deposit' ? deposit : 'payout_returned'
   const amount = Math.max(1, Math.ceil(whole * random() * 0.6)) / 10 ** exponent
-  const url = `${stage.stack.gatewayUrl}/returns`
+  const url = `${await gatewayOf(stage.stack, payment.id)}/returns`
   // Asked for once: without a key, an answer that was lost may have happened.
   const told = await send(url, { payment_id: payment.id, kind, amount }, null)
   if (told.status === 409 || !isDefinite(told)) return
@@ -127,9 +128,14 @@ async function bookReturn(mix: Mix, back: CameBack): Promise<boolean> {
 
 /** Book all that came back at the gateway and is not booked; returns what cannot be. */
 export async function bookAll(mix: Mix): Promise<string[]> {
+  const all = gatewaysOf(mix.stage.stack).map(({ url }) => bookAllOf(mix, url))
+  return (await Promise.all(all)).flat()
+}
+
+async function bookAllOf(mix: Mix, gateway: string): Promise<string[]> {
   const left: string[] = []
   for (let after: number | null = 0; after !== null;) {
-    const url = `${mix.stage.stack.gatewayUrl}/returns?after=${after}&limit=500`
+    const url = `${gateway}/returns?after=${after}&limit=500`
     const answer = await send(url, null, null)
     const page = JSON.parse(answer.text) as { data: CameBack[]; next_after: number | null }
     for (const back of page.data) {
@@ -138,6 +144,15 @@ export async function bookAll(mix: Mix): Promise<string[]> {
     after = page.next_after
   }
   return left
+}
+
+/** Where the gateway of a payment is, past the proxies. */
+async function gatewayOf(stack: Stack, id: number): Promise<string> {
+  if (stack.bank === null) return stack.gatewayUrl
+  const [row] = await stack.query<{ gateway: string | null }>(
+    `select gateway from payments where id = ${id}`,
+  )
+  return row?.gateway === 'bank' ? stack.bank.url : stack.gatewayUrl
 }
 
 /** Ask for a withdrawal, and at once for its end. */

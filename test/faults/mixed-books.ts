@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { fromWire } from '../../src/domain/money.ts'
 import { httpCharges } from '../../src/gateways/http-charges.ts'
 import { decimals } from './mixed-acts.ts'
-import type { Stack } from './stack.ts'
+import { gatewaysOf, type Stack } from './stack.ts'
 import { check, type Check } from './witnesses.ts'
 
 /** What the books have to say when everything is at rest. */
@@ -76,18 +76,22 @@ async function nobodyPaysTwice({ query }: Stack): Promise<Check> {
 }
 
 /** The same of refunds, as the gateway has them. */
-async function refundsThere({ gatewayUrl, query }: Stack): Promise<Check> {
-  const list = httpCharges(gatewayUrl)
+async function refundsThere(stack: Stack): Promise<Check> {
   const refunds = new Set<string>()
-  for (let after: number | null = 0; after !== null;) {
-    const page: Awaited<ReturnType<typeof list>> = await list(after)
-    for (const { type, paymentId } of page.charges) {
-      if (type === 'refund') refunds.add(String(paymentId))
+  for (const { gateway, url } of gatewaysOf(stack)) {
+    const list = httpCharges(url)
+    for (let after: number | null = 0; after !== null;) {
+      const page: Awaited<ReturnType<typeof list>> = await list(after)
+      for (const { type, paymentId } of page.charges) {
+        if (type === 'refund') refunds.add(`${gateway} ${paymentId}`)
+      }
+      after = page.next
     }
-    after = page.next
   }
-  const ours = await query<{ id: string }>(
-    `select id::text as id from payments where type = 'refund' and status = 'success'`,
+  const ours = await stack.query<{ id: string }>(
+    `select concat_ws(' ', coalesce(gateway, 'http'), id) as id
+     from payments
+     where type = 'refund' and status = 'success'`,
   )
   const missing = ours.filter(({ id }) => !refunds.delete(id)).map(({ id }) => `not there: ${id}`)
   const more = [...refunds].map((id) => `not here: ${id}`)

@@ -11,7 +11,8 @@ import {
 } from './mixed-acts.ts'
 import { booksAtRest } from './mixed-books.ts'
 import type { Scenario, Stage } from './scenario.ts'
-import type { Stack } from './stack.ts'
+import { gatewaysOf, type Stack } from './stack.ts'
+import { turnGateway } from '../../tools/client.ts'
 import { check } from './witnesses.ts'
 
 /** The currencies in which users are opened, in turn: with two, with no and with three decimals. */
@@ -93,12 +94,14 @@ export const MIXED_OPERATIONS: Scenario = {
     await stack.ready()
     const mix: Mix = { stage, accounts: await openAccounts(stage), accepted: [], strange: [] }
     stack.gateway.turn({ loseReply: 0.02 })
+    stack.bank?.way.turn({ loseReply: 0.02 })
     stack.database.turn({ loseReply: 0.001, loseCommit: 0.01 })
     await operations(mix)
     stack.gateway.turn({})
+    stack.bank?.way.turn({})
     stack.database.turn({})
     await stack.ready()
-    await stack.turnGateway(WELL)
+    await turnAll(stack, WELL)
     await rest(stage)
     await cancelUnclaimed(mix)
     await lateCorrections(mix)
@@ -107,7 +110,35 @@ export const MIXED_OPERATIONS: Scenario = {
     await rest(stage)
     expect(check('No act is answered in a way of its own', mix.strange, 'none'))
     for (const result of await booksAtRest(stack)) expect(result)
+    for (const type of ['deposit', 'withdraw', 'refund']) {
+      const there = `payments where gateway = 'bank' and status = 'success' and type = '${type}'`
+      stage.add(`${type}s by the bank`, await count(stack, there))
+    }
   },
+}
+
+/** The same through two gateways, each of which is killed in its turn. */
+export const MIXED_GATEWAYS: Scenario = {
+  ...MIXED_OPERATIONS,
+  name: 'mixed-gateways',
+  title:
+    'mixed-operations through two gateways: what is in yen, and payouts in dollars, go to a bank',
+  needs: {
+    ...MIXED_OPERATIONS.needs,
+    'deposits by the bank': 10,
+    'withdraws by the bank': 10,
+    'refunds by the bank': 3,
+  },
+  stack: (...chances) => ({
+    ...MIXED_OPERATIONS.stack(...chances),
+    bank: true,
+    bankRoutes: '*:JPY=bank,withdraw:USD=bank',
+  }),
+}
+
+/** Set the faults of every gateway. */
+async function turnAll(stack: Stack, faults: Readonly<Record<string, number>>): Promise<void> {
+  for (const { url } of gatewaysOf(stack)) await turnGateway(url, faults)
 }
 
 async function openAccounts(stage: Stage): Promise<Mix['accounts']> {
@@ -152,12 +183,13 @@ async function killOne(stage: Stage, turn: number): Promise<void> {
   const { stack, fired, healed, random, wait } = stage
   const round = Math.floor(turn / 4)
   const [api, worker] = [stack.apis, stack.workers].map((all) => all[round % all.length])
-  const one = [api, worker, stack.mock][turn % 4]
+  const gateway = round % 2 === 1 ? (stack.bank?.process ?? stack.mock) : stack.mock
+  const one = [api, worker, gateway][turn % 4]
   if (one !== undefined) {
     one.kill()
     // A start is no time for the database to go: whoever starts then ends with a sentence.
     await one.ready()
-    if (one === stack.mock) await stack.turnGateway(FAULTS)
+    if (one === gateway) await turnAll(stack, FAULTS)
     healed(`${one.name} is back`)
   }
   if (turn % 4 === 3) {
@@ -205,7 +237,7 @@ async function lateCorrections(mix: Mix): Promise<void> {
   const { until, expect, fired, healed } = stage
   const successors = stack.workers.slice(1)
   for (const one of successors) one.signal('SIGSTOP')
-  await stack.turnGateway({ ...WELL, latency_ms: CALL_MS, latency_jitter_ms: 0 })
+  await turnAll(stack, { ...WELL, latency_ms: CALL_MS, latency_jitter_ms: 0 })
   const before = await executed(stack)
   // All at once, so that the first is not answered before the last is called.
   const entries = await Promise.all(
@@ -219,7 +251,7 @@ async function lateCorrections(mix: Mix): Promise<void> {
   await until(REST_MS_MAX, async () => (await executed(stack)) - before >= accepted)
   stack.line.turn({ blackHole: true })
   fired('a line cut for longer than a lease')
-  await stack.turnGateway(DUMB)
+  await turnAll(stack, DUMB)
   for (const one of successors) one.signal('SIGCONT')
   await until(REST_MS_MAX, async () => (await count(stack, `payments where status = 'new'`)) === 0)
   const unknown = await stack.query<{ id: number }>(
@@ -232,7 +264,7 @@ async function lateCorrections(mix: Mix): Promise<void> {
   }
   stack.line.turn({})
   healed('the line is whole')
-  await stack.turnGateway(WELL)
+  await turnAll(stack, WELL)
   const late = `dead_letters where state = 'open' and error = 'charged_after_failed'`
   await until(REST_MS_MAX, async () => (await count(stack, late)) >= unknown.length)
   const letters = await stack.query<{ id: number }>(`select id::int as id from ${late}`)
@@ -250,7 +282,11 @@ async function lateCorrections(mix: Mix): Promise<void> {
 
 const NOBODY = { id: 0, exponent: 2 }
 
-async function executed({ gatewayUrl }: Stack): Promise<number> {
-  const audit = (await (await fetch(`${gatewayUrl}/audit`)).json()) as { executed: number }
-  return audit.executed
+async function executed(stack: Stack): Promise<number> {
+  let sum = 0
+  for (const { url } of gatewaysOf(stack)) {
+    const audit = (await (await fetch(`${url}/audit`)).json()) as { executed: number }
+    sum += audit.executed
+  }
+  return sum
 }

@@ -128,10 +128,12 @@ export interface StackOptions {
   readonly gatewayFile?: boolean
   /** How many shards there are; 1 by default. */
   readonly shards?: number
-  /** Whether there is a second gateway, `bank`, which carries out what is in euros. */
+  /** Whether there is a second gateway, `bank`, which carries out what `bankRoutes` says. */
   readonly bank?: boolean
   /** A second server, which holds the second half of the shards. */
   readonly second?: Server
+  /** Rules that lead to it; what is in euros where they are left out. */
+  readonly bankRoutes?: string
 }
 
 /** A second gateway. */
@@ -204,7 +206,7 @@ export async function startStack(
   const mock = await start('gateway', 'mock-gateway', {}, run)
   const ways = await openWays(server.port(), Number(new URL(mock.url).port), options, random)
   const { database, line, gateway } = ways
-  const bank = options.bank === true ? await openBank(start, random) : null
+  const bank = options.bank === true ? await openBank(start, at, options, random) : null
   const PAYMENT_GATEWAY_URL = `http://127.0.0.1:${gateway.port}${MOCK}`
   const settings = { PAYMENT_GATEWAY_URL, ...shardsOf(options, held), ...bank?.env, ...options.env }
   const startAll = (role: 'api' | 'worker', count: number) =>
@@ -219,9 +221,10 @@ export async function startStack(
   const workers = await startAll('worker', options.workers)
   const all = [mock, ...(bank === null ? [] : [bank.process]), ...apis, ...workers]
   const gatewayUrl = mock.url + MOCK
+  const direct = { ...shardsOf(options, held), ...pastProxies(bank) }
   const own = { DATABASE_URL: databaseUrl, PAYMENT_GATEWAY_URL: gatewayUrl }
   const commands = (args: readonly string[]) =>
-    runCommand([at.program, ...args], at.folder, { ...FAST, ...shardsOf(options, held), ...own })
+    runCommand([at.program, ...args], at.folder, { ...FAST, ...direct, ...own })
   const stack: Stack = {
     server,
     apis,
@@ -257,6 +260,12 @@ export async function startStack(
   return stack
 }
 
+/** The gateways of a stack by their names, past the proxies. */
+export function gatewaysOf({ gatewayUrl, bank }: Pick<Stack, 'gatewayUrl' | 'bank'>) {
+  const own = { gateway: 'http', url: gatewayUrl }
+  return bank === null ? [own] : [own, { gateway: 'bank', url: bank.url }]
+}
+
 /** What starts a process of a stack, with the settings of all scenarios and those given. */
 async function starter(
   { program, folder }: { readonly program: string; readonly folder: string },
@@ -273,15 +282,18 @@ async function starter(
 
 /** A second gateway, and the settings that lead what is in euros to it. */
 async function openBank(
-  start: (name: string, role: Role, env: Variables) => Promise<Managed>,
+  start: Awaited<ReturnType<typeof starter>>,
+  at: Place,
+  { gatewayFile, bankRoutes = '*:EUR=bank' }: StackOptions,
   random: () => number,
 ): Promise<Bank> {
-  const process = await start('bank', 'mock-gateway', {})
+  const run = gatewayFile === true ? remembering({ ...at, name: `${at.name}-bank` }) : {}
+  const process = await start('bank', 'mock-gateway', {}, run)
   const front = await startFront(Number(new URL(process.url).port))
   const way = await startProxy(front.port, random)
   const env = {
     GATEWAYS: 'http,bank',
-    GATEWAY_ROUTES: '*:EUR=bank,*=http',
+    GATEWAY_ROUTES: `${bankRoutes},*=http`,
     GATEWAY_BANK_DRIVER: 'http',
     GATEWAY_BANK_URL: `http://127.0.0.1:${way.port}${MOCK}`,
     GATEWAY_BANK_LOOKUP: 'consistent',
@@ -313,6 +325,11 @@ async function spread(
   const { code, stderr } = await runCommand([program, 'distribute'], folder, env)
   if (code !== 0) throw new Error(stderr)
   return held
+}
+
+/** The second gateway, past its proxies. */
+function pastProxies(bank: Bank | null): Variables {
+  return bank === null ? {} : { ...bank.env, GATEWAY_BANK_URL: bank.url }
 }
 
 /** The same address at another port. */

@@ -8,7 +8,7 @@ import { verify } from '../../src/verify/verify.ts'
 import { COUNTED, miscounted, MISCOUNTED_MINUTES } from '../counts.ts'
 import { listed } from '../driver-kit.ts'
 import { ask, definite, isDefinite, type Answer, type Entry } from './load.ts'
-import { LEASE_MS, type Stack } from './stack.ts'
+import { gatewaysOf, LEASE_MS, type Stack } from './stack.ts'
 import { openBooks } from './spread.ts'
 
 /** One thing that must hold after a scenario, and what was counted. */
@@ -235,12 +235,6 @@ type Audit = Readonly<Record<'executed' | 'charged_twice_count' | 'duplicates_re
 
 async function auditOf(url: string): Promise<Audit> {
   return (await (await fetch(`${url}/audit`)).json()) as Audit // The mock gateway's own.
-}
-
-/** Every gateway, past the proxies. */
-function gatewaysOf({ gatewayUrl, bank }: Stack) {
-  const own = { gateway: 'http', url: gatewayUrl }
-  return bank === null ? [own] : [own, { gateway: 'bank', url: bank.url }]
 }
 
 /** Witness 3: `payments verify` with all its rules, the comparison with the gateway included. */
