@@ -9,7 +9,15 @@ import { eachInTurn, eachPart, whole } from '../each-shard.ts'
 import { bookedUnder } from '../payments/returns-store.ts'
 import { readPayments } from '../payments/store.ts'
 import { readTraces } from '../payments/traces-store.ts'
-import { isLocked, type Db, type Gateway, type Shard } from '../ports.ts'
+import {
+  CommitUnknown,
+  isLocked,
+  Unavailable,
+  type Db,
+  type Gateway,
+  type Shard,
+} from '../ports.ts'
+import type { ShardTurns } from '../queue/shard-turns.ts'
 import {
   claimWatches,
   endWatches,
@@ -28,6 +36,10 @@ export interface WatchWorld {
   readonly leaseMs: number
   /** Whether payments may belong to traces, which looks at them then continue. */
   readonly traced?: boolean
+  /** The shards that are asked; not there: all, the first one first. */
+  readonly turns?: ShardTurns
+  /** Told which claims could not be ended, and why. */
+  readonly onLost?: (ends: readonly WatchEnd[], error: unknown) => void
   /** Told what a look came to. */
   readonly onWatched: (seen: WatchSeen) => void
 }
@@ -57,11 +69,17 @@ export interface WatchClaim {
  * looked at, although another cannot be asked: an error is thrown only where no shard could be.
  */
 export async function claimWatched(world: WatchWorld, limit: number): Promise<WatchClaim[]> {
+  const { turns } = world
   const claims: WatchClaim[] = []
-  const asked = await eachInTurn(world.db.shards, async (shard) => {
+  const asked = await eachInTurn(turns?.due() ?? world.db.shards, async (shard) => {
     const room = limit - claims.length
-    if (room > 0) claims.push(...(await claimInShard(world, shard, room)))
+    // Nobody knows what is in a shard that was not asked.
+    if (room <= 0) return
+    const own = await claimInShard(world, shard, room)
+    claims.push(...own)
+    turns?.asked(shard, own.length > 0)
   })
+  for (const { shard, error } of asked.failed) turns?.failed(shard, error)
   if (asked.done.length === 0) whole(asked)
   return claims
 }
@@ -186,14 +204,22 @@ function toldBy(gateway: string): Operator {
 }
 
 /**
- * End claims: those that could not be written are returned. Throws where none could be.
+ * End claims: none is left for later. Those of a shard that is away are given up, because their
+ * leases end them, so that nobody waits for it. Throws what else is wrong with one.
  */
 export async function endWatched(
-  { db }: Pick<WatchWorld, 'db'>,
+  { db, onLost }: Pick<WatchWorld, 'db' | 'onLost'>,
   ends: readonly WatchEnd[],
-): Promise<WatchEnd[]> {
-  const parts = await eachPart(db, ends, ({ paymentId }) => paymentId, endWatches)
-  if (parts.done.length === 0) whole(parts)
-  const failed = new Set(parts.failed.map(({ shard }) => shard))
-  return ends.filter(({ paymentId }) => failed.has(db.of(paymentId)))
+): Promise<never[]> {
+  const { failed } = await eachPart(db, ends, ({ paymentId }) => paymentId, endWatches)
+  for (const { error } of failed) {
+    if (!(error instanceof Unavailable || error instanceof CommitUnknown)) throw error
+  }
+  for (const { shard, error } of failed) {
+    onLost?.(
+      ends.filter(({ paymentId }) => db.of(paymentId) === shard),
+      error,
+    )
+  }
+  return []
 }

@@ -8,7 +8,9 @@ import {
   type WatchWorld,
 } from '../charging/watch.ts'
 import { tracedGateway } from '../gateways/traced.ts'
+import { oldestDueMs } from '../queue/load-store.ts'
 import { openSettler } from '../queue/settler.ts'
+import { shardTurns } from '../queue/shard-turns.ts'
 import type { WatchEnd } from '../queue/watches-store.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { together } from '../queue/workers.ts'
@@ -41,19 +43,32 @@ export function openWatches(
 
 function openLoop(shared: Process, { config: own, driver }: OpenGateway): Worker {
   const { config, db, log, metrics, tracer } = shared
+  const turns = shardTurns({
+    shards: db.shards,
+    clock: systemClock,
+    random: Math.random,
+    pauseMs: config.workerPollIntervalMs,
+    look: (shard) => oldestDueMs(shard, own.name),
+    onIll: ({ number }, err) => log.error({ err, shard: number }, 'a shard gives no looks'),
+  })
+  // Their claims end by themselves, and they are looked at again.
+  const lost = (ends: readonly WatchEnd[], err: unknown) =>
+    log.warn({ err, count: ends.length }, 'looked at in vain')
   const world: WatchWorld = {
     db,
+    turns,
     gateway: tracer === null ? driver : tracedGateway(driver, tracer),
     traced: tracer !== null,
     returnFee: config.returnFee,
     leaseMs: config.leaseMs,
+    onLost: lost,
     onWatched(seen) {
       metrics.watched(own.name, seen.what)
       report(log, own.name, seen)
     },
   }
   const concurrency = Math.ceil(own.concurrency / SHARE)
-  return startWorker<WatchClaim, WatchEnd>({
+  const worker = startWorker<WatchClaim, WatchEnd>({
     async claim(limit) {
       const beganMs = systemClock.elapsedMs()
       const claims = await claimWatched(world, limit)
@@ -68,8 +83,7 @@ function openLoop(shared: Process, { config: own, driver }: OpenGateway): Worker
       keyOf: ({ paymentId }) => paymentId,
       faultyMsMax: config.leaseMs,
       onError: (err) => log.warn({ err }, 'what was looked at could not be written'),
-      // Their claims end by themselves, and they are looked at again.
-      onGivenUp: (ends, err) => log.warn({ err, count: ends.length }, 'looked at in vain'),
+      onGivenUp: lost,
     }),
     admitted: (wanted) => (shared.serving ? wanted : 0),
     clock: systemClock,
@@ -79,6 +93,13 @@ function openLoop(shared: Process, { config: own, driver }: OpenGateway): Worker
     stopMsMax: lastWordsMs(config),
     onError: (error, what) => log.error({ err: error }, `the watch could not ${what}`),
   })
+  return {
+    ...worker,
+    wake() {
+      turns.wake()
+      worker.wake()
+    },
+  }
 }
 
 /** What is booked is said once; what contradicts the books each time it is seen. */

@@ -21,7 +21,7 @@ import { nodesOf, placeOf, type Parsed } from './tree.ts'
 const WORLD: readonly (readonly [what: RegExp, files: RegExp, why: string])[] = [
   [/^new Date\(\)$|^Date\.now$/, /^src\/adapters\/clock\.ts$/, 'time comes from the clock'],
   [/^performance\b/, /^src\/adapters\/|^tools\//, "durations are the clock's"],
-  [/^Math\.random$/, /^src\/process\/(?:worker|webhooks)\.ts$/, 'chance is an argument'],
+  [/^Math\.random$/, /^src\/process\/(?:worker|watches|webhooks)\.ts$/, 'chance is an argument'],
   [/^crypto\b/, /^$/, 'chance is an argument, and hashes are of node:crypto'],
   [/^AbortSignal\.timeout$/, /^src\/gateways\/http-charges\.ts$/, "waits are the clock's"],
   [/^fetch$/, /^src\/gateways\/http-charges\.ts$|^tools\//, 'calls leave through a port'],
