@@ -5,6 +5,7 @@ import { feed } from '../src/events/feed.ts'
 import { Unavailable, type Db } from '../src/ports.ts'
 import { planReplay, readReplay } from '../src/runs/events.ts'
 import { start, step } from '../src/runs/run.ts'
+import type { Bounds } from '../src/runs/matching.ts'
 import { readRun } from '../src/runs/read-store.ts'
 import { settleDelivered } from '../src/webhooks/deliver.ts'
 import { readEndpoint } from '../src/webhooks/store.ts'
@@ -241,4 +242,50 @@ test('results of deliveries are written in the order of the key, as a replay loc
     (await states(world)).map(({ state }) => state),
     ['delivered', 'delivered'],
   )
+})
+
+test('a shard that falls ill in the middle of a dry run is left out from then on, and named', async (t) => {
+  const { world, endpoint } = await delivering(t, 2)
+  const to = await receiver(t, status(200))
+  const { id } = await endpoint(to.url)
+  await succeed(world, 8)
+  while ((await feed(world.db)) > 0) continue
+  const [row] = await world.sql<{ well: bigint }>(
+    'select count(*) filter (where shard = 0) as well from events',
+  )
+  const well = Number(row?.well)
+  // Those of the shard are the oldest, so that it is the first to be read on, and by itself.
+  await world.sql("update events set created_at = created_at - interval '1 minute' where shard = 1")
+  const own = await readEndpoint(world.db.global, id)
+  assert.ok(own !== null)
+  const dry = (bounds: Bounds, ill: readonly number[], falls: (name: string) => boolean) => {
+    const db = withShards(world.db, (shard) => {
+      let looks = 0
+      return {
+        ...shard,
+        run(given, values) {
+          const time = given.name === 'replayed_look' ? (looks += 1) : ''
+          return ill.includes(shard.number) && falls(`${given.name} ${time}`.trim())
+            ? Promise.reject(new Unavailable('away'))
+            : shard.run(given, values)
+        },
+      }
+    })
+    return planReplay(db, own, { ...ANY, bounds }, 'jane')
+  }
+  const [all, few] = [
+    { events: 100, looks: 100 },
+    { events: 2, looks: 100 },
+  ]
+  const left = async (...[bounds, falls]: [Bounds, string]) => {
+    const { count, matching, missing } = await dry(bounds, [1], (name) => name === falls)
+    return [count, matching, missing]
+  }
+  assert.deepEqual(await left(all, 'replayed_look 1'), [well, well, [1]])
+  // What was found before is sent again all the same.
+  assert.deepEqual(await left(all, 'replayed_look 2'), [8, 8, [1]])
+  assert.deepEqual(await left({ events: 100, looks: 1 }, 'replayed_next'), [8, 8, [1]])
+  assert.deepEqual(await left(few, 'replayed_next'), [2, 2 + well, [1]])
+  const both = dry(all, [0, 1], (name) => name === 'replayed_look 2')
+  await assert.rejects(both, Unavailable)
 })

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RedriveFilter } from '../src/dead-letters/store.ts'
 import { Busy, Unavailable, type Db } from '../src/ports.ts'
+import { redrive } from '../src/dead-letters/redrive.ts'
 import { plan } from '../src/runs/letters.ts'
 import { start, startRunner, step } from '../src/runs/run.ts'
 import { readRun } from '../src/runs/read-store.ts'
 import { withShards } from '../src/each-shard.ts'
 import { testWorld } from './harness.ts'
-import { declined } from './operators.ts'
+import { declined, JANE } from './operators.ts'
 import { quiet, waitingClock } from './waiting-clock.ts'
 
 const ANY: RedriveFilter = {
@@ -20,14 +21,16 @@ const ANY: RedriveFilter = {
 }
 const BY = { actor: 'joe', reason: 'again', requestId: 'r', ratePerSecond: 10 }
 
-test('a step that the database does not take is not counted, and is made again', async (t) => {
+test('letters that the database does not take are told and not counted, and have their turn again', async (t) => {
   const world = await testWorld(t)
   await declined(world, 'deposit', 2)
   const { run } = await plan(world.world, ANY, 'joe')
   await start(world.world, run.id, BY)
   const away = () => Promise.reject(new Unavailable('away'))
   const db = withShards(world.db, (shard) => ({ ...shard, transaction: away }))
-  await assert.rejects(step({ ...world.world, db }, null), Unavailable)
+  const told: unknown[] = []
+  assert.equal(await step({ ...world.world, db }, null, (error) => told.push(error)), 0)
+  assert.ok(told.length === 1 && told[0] instanceof Unavailable)
   const before = await readRun(world.db.global, run.id)
   assert.deepEqual([before?.position, before?.refused, before?.total], [0, 0, 2])
   world.clock.advance(60_000)
@@ -127,4 +130,37 @@ test('runs are looked for once a second, and at once after a step that was made'
   await asleep()
   assert.equal((await readRun(world.db.global, run.id))?.state, 'done')
   await redriver.stop()
+})
+
+test('a shard that is ill keeps back its own letters of a redrive alone, and they follow', async (t) => {
+  const world = await testWorld(t, { shards: 2 })
+  const ids: bigint[] = []
+  for (let letter = 0; letter < 6; letter += 1) ids.push(...(await declined(world, 'deposit')))
+  const { run, sample } = await plan(world.world, ANY, 'joe')
+  await start(world.world, run.id, { ...BY, ratePerSecond: 2 })
+  const away = () => Promise.reject(new Unavailable('away'))
+  const db = withShards(world.db, (shard) =>
+    shard.number === 1 ? { ...shard, run: away, transaction: away } : shard,
+  )
+  const told: unknown[] = []
+  for (let steps = 0; steps < 8; steps += 1) {
+    await step({ ...world.world, db }, null, (error) => told.push(error))
+    world.clock.advance(1_000)
+  }
+  const halfway = await readRun(world.db.global, run.id)
+  assert.deepEqual([halfway?.state, halfway?.position, halfway?.redriven], ['running', 3, 3])
+  assert.ok(told.length > 0 && told.every((error) => error instanceof Unavailable))
+  // Who asks for one of them is told that its shard is away.
+  const own = sample.find(({ id }) => world.db.of(id).number === 1)
+  const asked = [{ letterId: own?.id ?? 0n, delayMs: 0 }]
+  await assert.rejects(redrive({ ...world.world, db }, JANE, asked), Unavailable)
+
+  for (let steps = 0; steps < 3; steps += 1) {
+    await step(world.world, null)
+    world.clock.advance(1_000)
+  }
+  const ended = await readRun(world.db.global, run.id)
+  assert.deepEqual([ended?.state, ended?.redriven, ended?.skipped], ['done', 6, 0])
+  const payments = await world.sql<object>('select from payments')
+  assert.equal(payments.length, 2 * ids.length, 'none is redriven twice')
 })

@@ -9,7 +9,7 @@ import { childrenOf } from '../payments/returns-store.ts'
 import { keyOf } from '../domain/acceptance.ts'
 import { knownOf } from '../dead-letters/evidence-store.ts'
 import { referencesLeft, type Left } from '../payments/details-store.ts'
-import type { ActWorld } from '../dead-letters/letter-act.ts'
+import { refuse, type ActWorld } from '../dead-letters/letter-act.ts'
 import { redrive, type RedriveAnswer, type RedriveRequest } from '../dead-letters/redrive.ts'
 import { relativesOf } from '../dead-letters/relatives-store.ts'
 import { matchingLetters, type DeadLetter, type RedriveFilter } from '../dead-letters/store.ts'
@@ -178,9 +178,13 @@ function shown(filter: RedriveFilter): Run['filter'] {
 
 /**
  * Redrive the letters of a step, their tasks spread over a second. `busy` are those that somebody
- * else's lock keeps back.
+ * else's lock keeps back, and those of shards that failed: the others are redriven all the same.
  */
-export async function redriveStep(world: ActWorld, begun: Step) {
+export async function redriveStep(
+  world: ActWorld,
+  begun: Step,
+  onError: (error: unknown) => void = () => undefined,
+) {
   const { id, ids, ratePerSecond, startedBy, reason, requestId, traceparent } = begun
   const place = traceparent === null ? {} : { traceparent }
   const by = { actor: startedBy, reason, requestId, redriveId: id, ...place }
@@ -188,19 +192,30 @@ export async function redriveStep(world: ActWorld, begun: Step) {
     letterId: BigInt(letterId),
     delayMs: Math.floor((index * 1_000) / ratePerSecond),
   }))
-  const answers = await redriveApart(world, by, requests)
+  const answers = new Map<bigint, RedriveAnswer>()
+  const { failed } = await eachPart(
+    world.db,
+    requests,
+    ({ letterId }) => letterId,
+    async (_shard, part) => {
+      const own = await redriveApart(world, by, part)
+      part.forEach(({ letterId }, index) => answers.set(letterId, own[index] ?? refuse('busy')))
+    },
+  )
+  for (const { error } of failed) onError(error)
   const refusals: Record<string, number> = {}
   const counts = { redriven: 0, skipped: 0, refused: 0, refusals, busy: new Set<string>() }
-  answers.forEach((answer, index) => {
+  for (const letterId of ids) {
+    const answer = answers.get(BigInt(letterId)) ?? refuse('busy')
     if (answer.kind === 'redriven') counts.redriven += 1
     else if (answer.refusal.code === 'letter_not_open') counts.skipped += 1
-    else if (answer.refusal.code === 'busy') counts.busy.add(ids[index] ?? '')
+    else if (answer.refusal.code === 'busy') counts.busy.add(letterId)
     else {
       const { code } = answer.refusal
       counts.refused += 1
       refusals[code] = (refusals[code] ?? 0) + 1
     }
-  })
+  }
   return counts
 }
 
@@ -217,7 +232,7 @@ async function redriveApart(
     return await redrive(world, by, requests)
   } catch (error) {
     if (!isLocked(error)) throw error
-    if (requests.length === 1) return [{ kind: 'refused', refusal: { code: 'busy' } }]
+    if (requests.length === 1) return [refuse('busy')]
     const middle = Math.ceil(requests.length / 2)
     const first = await redriveApart(world, by, requests.slice(0, middle))
     return [...first, ...(await redriveApart(world, by, requests.slice(middle)))]

@@ -1,5 +1,5 @@
-import { eachShard, partly, type Partly } from '../each-shard.ts'
-import type { Db, Shard } from '../ports.ts'
+import { eachShard, partly } from '../each-shard.ts'
+import { Overloaded, type Db, type Shard } from '../ports.ts'
 import {
   createdFirst,
   matchingEvents,
@@ -48,7 +48,7 @@ export interface Bounds {
 /**
  * The oldest events of all shards that match, as many as fit into one run. Each shard is read a
  * look ahead, so that what is held is bounded, however much matches. Shards that cannot be read are
- * left out, and named.
+ * left out from then on, and named; throws where none is left.
  */
 export async function findMatching(
   db: Db,
@@ -68,23 +68,50 @@ export async function findMatching(
   while (events.length < bounds.events) {
     const empty = readers.filter(isEmpty)
     if (empty.length > 0 && looks >= bounds.looks) {
-      for (const reader of empty) await stop(reader)
+      readers = await withoutIll(readers, empty, stop, missing)
       continue
     }
     if (empty.length > 0) {
       looks += empty.length
-      const looked = await lookOn(empty, endpointId, filter)
-      for (const number of looked.missing) missing.add(number)
-      readers = readers.filter(({ shard }) => !missing.has(shard.number))
+      const look = (reader: Reader) => lookOn(reader, endpointId, filter)
+      readers = await withoutIll(readers, empty, look, missing)
       continue
     }
     const next = oldest(readers)
     if (next === null) break
     events.push(next)
   }
-  const rest = readers.reduce((sum, one) => sum + one.ahead.length - one.taken, 0)
-  const until = await restFrom(readers)
-  return { events, matching: events.length + rest, until, missing: [...missing] }
+  const left = await withoutIll(readers, readers, stop, missing)
+  const rest = left.reduce((sum, one) => sum + one.ahead.length - one.taken, 0)
+  return {
+    events,
+    matching: events.length + rest,
+    until: restFrom(left),
+    missing: [...missing].toSorted((one, other) => one - other),
+  }
+}
+
+/**
+ * Do something with some of the readers. Returns all but those whose shards failed in it, which are
+ * missing from now on. Throws why, if no reader is left, or where it is not the shard's doing.
+ */
+async function withoutIll(
+  readers: readonly Reader[],
+  some: readonly Reader[],
+  work: (reader: Reader) => Promise<void>,
+  missing: Set<number>,
+): Promise<Reader[]> {
+  const byShard = new Map(some.map((reader) => [reader.shard, reader]))
+  const { failed } = await eachShard([...byShard.keys()], async (shard) => {
+    const reader = byShard.get(shard)
+    if (reader !== undefined) await work(reader)
+  })
+  for (const { shard } of failed) missing.add(shard.number)
+  const left = readers.filter(({ shard }) => !missing.has(shard.number))
+  for (const { error } of failed) {
+    if (left.length === 0 || error instanceof Overloaded) throw error
+  }
+  return left
 }
 
 /** Whether it has to be looked on before it is known which event is the oldest. */
@@ -99,20 +126,11 @@ async function stop(reader: Reader): Promise<void> {
   if (reader.stoppedAt === null) reader.upTo = null
 }
 
-async function lookOn(
-  readers: readonly Reader[],
-  endpointId: bigint,
-  filter: ReplayFilter,
-): Promise<Partly<void>> {
-  const byShard = new Map(readers.map((reader) => [reader.shard, reader]))
-  const looked = await eachShard([...byShard.keys()], async (shard) => {
-    const reader = byShard.get(shard)
-    if (reader?.upTo == null) return
-    const range = { after: reader.upTo, end: reader.end }
-    const { events, upTo } = await matchingEvents(shard, endpointId, filter, range)
-    Object.assign(reader, { ahead: events, taken: 0, upTo })
-  })
-  return partly(looked)
+async function lookOn(reader: Reader, endpointId: bigint, filter: ReplayFilter): Promise<void> {
+  const { shard, end, upTo: after } = reader
+  if (after === null) return
+  const { events, upTo } = await matchingEvents(shard, endpointId, filter, { after, end })
+  Object.assign(reader, { ahead: events, taken: 0, upTo })
 }
 
 /** Take the oldest event; null: there is none any more, or it is not known which it is. */
@@ -131,14 +149,12 @@ function oldest(readers: readonly Reader[]): Found | null {
   return { id, type, createdAt }
 }
 
-/** The oldest time of what was not taken, or not looked at. */
-async function restFrom(readers: readonly Reader[]): Promise<Date | null> {
+/** The oldest time of what was not taken, or not looked at; the readers were stopped. */
+function restFrom(readers: readonly Reader[]): Date | null {
   const times: Date[] = []
-  for (const reader of readers) {
-    const { ahead, taken } = reader
+  for (const { ahead, taken, stoppedAt } of readers) {
     for (const { createdAt } of ahead.slice(taken)) times.push(createdAt)
-    await stop(reader)
-    if (reader.stoppedAt !== null) times.push(reader.stoppedAt)
+    if (stoppedAt !== null) times.push(stoppedAt)
   }
   return times.reduce<Date | null>((first, at) => (first === null || at < first ? at : first), null)
 }

@@ -139,8 +139,8 @@ function refuse(
  * Do the next due step of run `id`, or of any run: a second's worth of letters or events, spread
  * over that second. Returns how many it did; null: no step is due. A step that is repeated after a
  * crash does nothing twice and counts the same. Letters that somebody else's lock keeps back have
- * their turn again after all others, and so have events of a shard that fails: it is told to
- * `onError`.
+ * their turn again after all others, and so have letters and events of a shard that fails: it is
+ * told to `onError`.
  */
 export async function step(
   world: ActWorld,
@@ -151,7 +151,7 @@ export async function step(
   if (begun === null) return null
   const { endpointId, ids } = begun
   const { busy, ...counts } = await (endpointId === null
-    ? redriveStep(world, begun)
+    ? redriveStep(world, begun, onError)
     : replayStep(world.db, { ...begun, endpointId }, onError))
   if (busy.size > 0) await putOff(world.db.global, begun, counts, busy)
   else await advanceRun(world.db.global, begun, counts)

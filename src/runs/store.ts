@@ -248,8 +248,8 @@ const TURNED = `
 
 /**
  * Record a step in which the items `$5` were done and `$4` were not, because somebody else has
- * locked what letters depend on, or because the shard of events is ill: those go to the end and
- * have their turn again. Conditional on the items of the step, `$3`, standing where they stood, so
+ * locked what letters depend on, or because their shard is ill: those go to the end and have their
+ * turn again. Conditional on the items of the step, `$3`, standing where they stood, so
  * that none is lost or done twice.
  */
 const PUT_OFF: Unsharded<never> = {
