@@ -1,7 +1,7 @@
 import { Overloaded, type Db, type Shard } from './ports.ts'
 
 /** What became of work on several shards: of each what it gave, or why it failed. */
-interface PerShard<Value> {
+export interface PerShard<Value> {
   readonly done: readonly { readonly shard: Shard; readonly value: Value }[]
   readonly failed: readonly { readonly shard: Shard; readonly error: unknown }[]
 }

@@ -10,7 +10,14 @@ import { databaseGauges } from '../src/metrics/database-gauges.ts'
 import { overview } from '../src/overview/overview.ts'
 import { admission } from '../src/payments/admission.ts'
 import { pageOfViews } from '../src/payments/read.ts'
-import { Busy, Overloaded, Unavailable, type Db } from '../src/ports.ts'
+import {
+  Busy,
+  Overloaded,
+  Unavailable,
+  type Db,
+  type GatewayCharge,
+  type ListCharges,
+} from '../src/ports.ts'
 import { reportJson } from '../src/verify/report.ts'
 import { recentVerifier } from '../src/verify/watch.ts'
 import { verify } from '../src/verify/verify.ts'
@@ -112,6 +119,58 @@ test('the books are verified without the shard that is away, which the report na
   assert.match(told.join(''), /shard 2 of the database is away/)
   ill.add(0).add(1).add(3)
   await assert.rejects(verify({ db, clock: world.clock }), Unavailable)
+})
+
+test('books and gateway are compared without the shards that are away, before it, in it or for a while', async (t) => {
+  const { world, ill, db } = await sharded(t, 'success')
+  await world.work()
+  world.clock.advance(1_000)
+  const rows = await world.sql<{ id: bigint; key: string; type: string }>(
+    'select id, gateway_key::text as key, type from payments order by id',
+  )
+  const charges = rows.map(({ id, ...rest }): GatewayCharge => {
+    return { ...rest, paymentId: id, amount: 10, currency: null, ref: null }
+  })
+  /** Compare with a list of two pages. */
+  const compare = (onPage: (after: number) => void, listed = charges) => {
+    const list: ListCharges = (after) => {
+      onPage(after)
+      const [here, next] = after === 0 ? [listed.slice(0, 2), 2] : [listed.slice(2), null]
+      return Promise.resolve({ charges: here, next })
+    }
+    return verify({ db, clock: world.clock }, { gateways: [{ gateway: 'http', list }] })
+  }
+  const whole = await compare(() => undefined)
+  assert.deepEqual([whole.complete, whole.violations, whole.checked.charge], [true, 0, SHARDS])
+  const others = charges.filter(({ paymentId }) => well([paymentId]).length > 0)
+  for (const number of [0, ILL]) {
+    const fall = () => void ill.add(number)
+    fall()
+    const before = await compare(() => undefined)
+    assert.deepEqual([before.missing, before.violations], [[number], 0])
+    assert.equal(before.checked.charge, SHARDS - 1)
+    ill.clear()
+    const meanwhile = await compare(fall)
+    assert.deepEqual([meanwhile.missing, meanwhile.violations], [[number], 0])
+    assert.equal(meanwhile.complete, false)
+    ill.clear()
+    // The others are still compared with the list.
+    const gone = await compare(fall, others.slice(0, 2))
+    assert.ok(gone.violations > 0, 'what the list lacks is missing there')
+    ill.clear()
+  }
+  // Its charges were passed over, so its successes are no violation once it is back.
+  const own = charges.filter((charge) => !others.includes(charge))
+  const sorted = [...own, ...others]
+  const back = await compare((after) => {
+    if (after === 0) ill.add(ILL)
+    else ill.clear()
+  }, sorted)
+  assert.deepEqual([back.missing, back.violations], [[ILL], 0])
+  await assert.rejects(
+    compare(() => void [0, 1, 2, 3].forEach((number) => ill.add(number))),
+    Unavailable,
+  )
 })
 
 test('gauges of a shard that cannot be asked stay as they were', async (t) => {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { withShards } from '../src/each-shard.ts'
 import { feed } from '../src/events/feed.ts'
 import { pageOfEvents } from '../src/events/read.ts'
+import { Unavailable } from '../src/ports.ts'
+import { forgettingTurn } from '../src/process/ageing.ts'
 import { start } from '../src/runs/run.ts'
 import { readRun } from '../src/runs/read-store.ts'
 import { verify } from '../src/verify/verify.ts'
@@ -193,4 +196,59 @@ test('verify misses no event that was dropped for its age, and still misses a yo
   assert.deepEqual(await broken(), [])
   await world.sql('delete from events')
   assert.deepEqual(await broken(), ['event_missing'])
+})
+
+test('what an endpoint waits for is looked at again without a lock, and goes once it has ended', async (t) => {
+  const { world, turn, endpoint } = await delivering(t)
+  const to = await receiver(t, status(500))
+  await endpoint(to.url)
+  await succeed(world, 2)
+  await turn()
+  world.clock.advance((KEEP_DAYS + 1) * DAY_MS)
+  let transactions = 0
+  const { shards } = withShards(world.db, (shard) => ({
+    ...shard,
+    transaction(...how) {
+      transactions += 1
+      return shard.transaction(...how)
+    },
+  }))
+  const drop = async () => {
+    for (const shard of shards) await dropOldEvents(shard, 0n, KEEP_DAYS)
+    return [transactions, ...(await counts(world)).slice(0, 1)]
+  }
+  await world.sql('update webhook_subscriptions set deliver = false')
+  assert.deepEqual(await drop(), [0, 2])
+  await world.sql(
+    `update deliveries set state = 'failed', ended_at = now()
+     where event_id = (select min(event_id) from deliveries)`,
+  )
+  assert.deepEqual(await drop(), [1, 1], 'its neighbour is still waited for')
+})
+
+test('while the home side or a shard is away, what is old everywhere else is forgotten', async (t) => {
+  const { world, turn, endpoint } = await delivering(t, 2)
+  const to = await receiver(t, status(200))
+  await endpoint(to.url)
+  await succeed(world, 4)
+  await delivered(turn)
+  world.clock.advance((KEEP_DAYS + 1) * DAY_MS)
+  const [before = 0] = await counts(world)
+  assert.equal(before, 4)
+  const away = () => Promise.reject(new Unavailable('away'))
+  const told: unknown[] = []
+  const home = { ...world.db, global: { run: away } }
+  await forgettingTurn(home, KEEP_DAYS, (error) => told.push(error))()
+  assert.deepEqual([(await counts(world))[0], told.length], [0, 1])
+
+  const asked: string[] = []
+  const ill = withShards(world.db, (shard) => ({ ...shard, run: away, transaction: away }))
+  const global: typeof ill.global = {
+    run(statement, values) {
+      asked.push(statement.name)
+      return world.db.global.run(statement, values)
+    },
+  }
+  await forgettingTurn({ ...ill, global }, KEEP_DAYS, (error) => told.push(error))()
+  assert.deepEqual([asked.length, told.length], [1, 3])
 })

@@ -2,15 +2,14 @@ import { exponentIn, toldCurrency } from '../domain/currency.ts'
 import { fromWire } from '../domain/money.ts'
 import {
   GatewayUnreadable,
-  type Db,
   type GatewayCharge,
   type GatewayList,
   type ListCharges,
   type Shard,
 } from '../ports.ts'
-import { eachInTurn, eachPart, whole } from '../each-shard.ts'
+import { eachPart } from '../each-shard.ts'
 import { halves, integerSet } from './integers.ts'
-import { eachRange, found, type Pass } from './pass.ts'
+import { eachRange, found, knownOnly, onServer, type Pass } from './pass.ts'
 import type { Finding } from './report.ts'
 import { databaseTime, readBooked, succeededBefore, type Booked } from './store.ts'
 
@@ -28,25 +27,25 @@ export type Listed = GatewayList & { readonly list: ListCharges }
  * time. A charge is executed before it is booked, so each of those must have been in the list, and
  * a charge in the list is at least an open payment here: traffic causes no false alarm. The
  * comparison keeps 32 bytes in memory for each payment of ours that was charged, however much the
- * gateway lists.
+ * gateway lists. What is in a shard that is missing in the report is left out.
  */
 export async function compareWithGateway(pass: Pass, { gateway, list }: Listed): Promise<void> {
   const { world, tally, options } = pass
-  const before = await databaseTimes(world.db)
+  const before = await databaseTimes(pass)
   const charged = integerSet()
   let listed = 0
   for (let after: number | null = 0; after !== null && options.signal?.aborted !== true;) {
     const startedMs = world.clock.elapsedMs()
     const page: Awaited<ReturnType<ListCharges>> = await list(after)
-    const booked = await readAll(pass, page.charges)
-    const findings = page.charges.flatMap((charge) => {
+    const { charges, booked } = await readAll(pass, page.charges)
+    const findings = charges.flatMap((charge) => {
       const payment = booked.get(charge.paymentId)
       // What is not ours need not be remembered: it is a violation by itself.
       const again = payment !== undefined && charged.add(...halves(charge.paymentId))
       const own = payment?.gateway === gateway ? payment : undefined
       return judge(charge, own, again, world.db.currency)
     })
-    const checked = { charge: page.charges.length }
+    const checked = { charge: charges.length }
     tally.add(
       { findings, checked, accounts: null, next: null },
       world.clock.elapsedMs() - startedMs,
@@ -61,12 +60,12 @@ export async function compareWithGateway(pass: Pass, { gateway, list }: Listed):
   await checkSuccesses(pass, { gateway, before }, (id) => charged.has(...halves(id)))
 }
 
-/** What time it is on the clock of each shard's server. */
-async function databaseTimes({ shards, servers }: Db): Promise<(shard: Shard) => Date> {
-  // Any session of a server will do.
-  const sessions = servers.flatMap(({ first }) => shards[first] ?? [])
-  const times = whole(await eachInTurn(sessions, databaseTime))
-  return ({ number }) => times[servers.findIndex(({ last }) => number <= last)] as Date
+/** What time it is on the clock of each shard's server; null: it could not be asked. */
+async function databaseTimes(pass: Pass): Promise<(shard: Shard) => Date | null> {
+  const { servers } = pass.world.db
+  const times: (Date | null)[] = []
+  for (const server of servers) times.push(await onServer(pass, server, databaseTime))
+  return ({ number }) => times[servers.findIndex(({ last }) => number <= last)] ?? null
 }
 
 /** What is wrong with a charge, given what is booked under its payment's id there. Pure. */
@@ -98,28 +97,38 @@ function cameBack({ ref }: GatewayCharge, { returns }: Booked): boolean {
   return ref !== null && (returns?.split('\n').includes(ref) ?? false)
 }
 
+/** What is booked of charges: of those whose shards can be asked, which are returned as well. */
 async function readAll(
-  { world }: Pass,
+  pass: Pass,
   charges: readonly GatewayCharge[],
-): Promise<Map<bigint, Booked>> {
-  const ids = [...new Set(charges.map((charge) => charge.paymentId))]
-  const booked = whole(await eachPart(world.db, ids, (id) => id, readBooked)).flat()
-  return new Map(booked.map((payment) => [payment.id, payment]))
+): Promise<{
+  readonly charges: readonly GatewayCharge[]
+  readonly booked: ReadonlyMap<bigint, Booked>
+}> {
+  const { db } = pass.world
+  const isMissing = (id: bigint) => pass.missing.has(db.of(id).number)
+  const ids = new Set(charges.map((charge) => charge.paymentId))
+  const asked = [...ids].filter((id) => !isMissing(id))
+  const booked = knownOnly(pass, await eachPart(db, asked, (id) => id, readBooked)).flat()
+  return {
+    charges: charges.filter(({ paymentId }) => !isMissing(paymentId)),
+    booked: new Map(booked.map((payment) => [payment.id, payment])),
+  }
 }
 
 async function checkSuccesses(
   pass: Pass,
-  { gateway, before }: { readonly gateway: string; readonly before: (shard: Shard) => Date },
+  { gateway, before }: { readonly gateway: string; readonly before: (shard: Shard) => Date | null },
   wasCharged: (id: bigint) => boolean,
 ): Promise<void> {
   const { tally, options } = pass
   const total = tally.checked('payment')
   let done = 0
   await eachRange(pass, async (shard, range) => {
-    const { ids, checked, next } = await succeededBefore(shard, range, {
-      gateway,
-      before: before(shard),
-    })
+    const time = before(shard)
+    // Of one that was away for a while it is not known what was charged.
+    if (time === null || pass.missing.has(shard.number)) return null
+    const { ids, checked, next } = await succeededBefore(shard, range, { gateway, before: time })
     const findings = ids
       .filter((id) => !wasCharged(id))
       .map((id) => found('gateway_missing_there', 'charge', id))

@@ -1,5 +1,5 @@
-import { Busy, Unavailable, type Clock, type Db, type Shard } from '../ports.ts'
-import { eachInTurn, partly, whole } from '../each-shard.ts'
+import { Busy, Unavailable, type Clock, type Db, type Server, type Shard } from '../ports.ts'
+import { eachInTurn, partly, whole, type PerShard } from '../each-shard.ts'
 import type { Accounts, Chunk, Finding, Tally } from './report.ts'
 import { ID_BEFORE_ALL } from './snapshot-store.ts'
 
@@ -45,6 +45,39 @@ export async function inEachShard<Value>(
   const checked = partly(ends)
   for (const number of checked.missing) missing.add(number)
   return checked.known
+}
+
+/**
+ * Ask shards for what is needed of them; those that are missing by now are to be left out before.
+ * Those that cannot be asked are missing from now on; throws as `inEachShard` does.
+ */
+export function knownOnly<Value>(
+  { world, missing }: Pass,
+  { done, failed }: PerShard<Value>,
+): readonly Value[] {
+  for (const { shard, error } of failed) {
+    if (!(error instanceof Unavailable || error instanceof Busy)) throw error
+    missing.add(shard.number)
+    if (missing.size === world.db.shards.length) throw error
+  }
+  return done.map(({ value }) => value)
+}
+
+/**
+ * Ask a server what any session of it can tell; null: none of its shards can be asked, and all of
+ * them are missing.
+ */
+export async function onServer<Value extends object>(
+  pass: Pass,
+  { first, last }: Server,
+  ask: (session: Shard) => Promise<Value>,
+): Promise<Value | null> {
+  for (const shard of pass.world.db.shards.slice(first, last + 1)) {
+    if (pass.missing.has(shard.number)) continue
+    const [value] = knownOnly(pass, await eachInTurn([shard], ask))
+    if (value !== undefined) return value
+  }
+  return null
 }
 
 /** A range of ids to read: at most `limit` rows behind `after`. */

@@ -4,6 +4,7 @@ import {
   eachRange,
   found,
   inEachShard,
+  onServer,
   strides,
   withLedgerRule,
   type Pass,
@@ -13,7 +14,7 @@ import {
 import { tally, type Chunk, type Finding, type Report } from './report.ts'
 import { checkPayments, checkUsers, type Floor } from './check.ts'
 import { ID_BEFORE_ALL, ID_LAST, type Scope, type Span } from './snapshot-store.ts'
-import type { Server, Shard } from '../ports.ts'
+import type { Server } from '../ports.ts'
 import { gatewayKeys, largestIds, readSequences, rowsOutside, withGatewayKeys } from './store.ts'
 
 export interface VerifyOptions extends PassOptions {
@@ -107,27 +108,16 @@ export async function checkWhole(pass: Pass): Promise<{
 }
 
 /** Look for rows of a server in shards that it does not hold. */
-async function checkOutside({ world, tally: sum, missing }: Pass, server: Server): Promise<void> {
-  const { db, clock } = world
-  const session = sessionOf(db.shards, server, missing)
-  // All of its shards are missing in the report.
-  if (session === null) return
+async function checkOutside(pass: Pass, server: Server): Promise<void> {
+  const { clock } = pass.world
   const startedMs = clock.elapsedMs()
-  const outside = await rowsOutside(session, server)
+  const outside = await onServer(pass, server, (session) => rowsOutside(session, server))
+  if (outside === null) return
   const findings = outside
     .filter((one) => one.count > 0)
     .map(({ table }) => found('row_outside_shards', 'table', BigInt(table)))
   const chunk = { findings, checked: { table: outside.length }, accounts: null, next: null }
-  sum.add(chunk, clock.elapsedMs() - startedMs)
-}
-
-/** A session of a server that could be asked until now; null: none. */
-function sessionOf(
-  shards: readonly Shard[],
-  { first, last }: Server,
-  missing: ReadonlySet<number>,
-): Shard | null {
-  return shards.slice(first, last + 1).find(({ number }) => !missing.has(number)) ?? null
+  pass.tally.add(chunk, clock.elapsedMs() - startedMs)
 }
 
 /** Check all rows of a kind in chunks, shard by shard. */

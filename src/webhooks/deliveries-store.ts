@@ -247,6 +247,20 @@ const ON_THEIR_WAY: Statement<{ eventId: bigint; pending: boolean }> = {
   for update of own`,
 }
 
+/** Which events are still on their way to somebody, as the one above, and without a lock. */
+const WAITED_FOR: Statement<{ eventId: bigint }> = {
+  name: 'deliveries_waited_for',
+  text: `
+  select own.event_id as "eventId"
+  from deliveries own
+  where own.shard = $1 and own.event_id = any ($2::bigint[]) and own.state = 'pending'
+    and exists (
+      select
+      from webhook_subscriptions known
+      where known.shard = $1 and known.endpoint_id = own.endpoint_id and known.types <> '{}'
+    )`,
+}
+
 /** Drop the deliveries of events, with their attempts. They were locked before. */
 const DROP: Statement<never> = {
   name: 'deliveries_drop',
@@ -302,6 +316,15 @@ export async function replayDeliveries(
 export async function eventsOnTheirWay(tx: Tx, eventIds: readonly bigint[]): Promise<Set<bigint>> {
   const rows = await tx.run(ON_THEIR_WAY, [numbers(eventIds)])
   return new Set(rows.filter(({ pending }) => pending).map(({ eventId }) => eventId))
+}
+
+/** Which of the events are on their way to somebody right now. Locks nothing. */
+export async function eventsWaitedFor(
+  shard: Runner,
+  eventIds: readonly bigint[],
+): Promise<Set<bigint>> {
+  const rows = await shard.run(WAITED_FOR, [numbers(eventIds)])
+  return new Set(rows.map(({ eventId }) => eventId))
 }
 
 /** Drop the deliveries of events, and their attempts. */
