@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { endWatched, watch } from '../src/charging/watch.ts'
-import { nextWatchMs } from '../src/domain/watch.ts'
+import { nextWatchMs, watchAgainMs } from '../src/domain/watch.ts'
 import { verify } from '../src/verify/verify.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
 import { watchNoticed } from '../src/queue/watches-store.ts'
@@ -31,6 +31,57 @@ test('a payment is looked at next at the first age that it has not reached', () 
   assert.equal(nextWatchMs(ages, 500), 500, 'what was missed is not made up for')
   assert.equal(nextWatchMs(ages, 1_000), null)
   assert.equal(nextWatchMs([], 0), null)
+})
+
+test('what cannot be said is asked again in pauses that grow to a day, and at each age', () => {
+  const HOUR = 3_600_000
+  const again = (ageMs: number, watchedMs = ageMs) =>
+    watchAgainMs([DAY_MS, 30 * DAY_MS], { ageMs, watchedMs })
+  const since = (ms: number) => again(DAY_MS + ms)
+  assert.equal(since(0), HOUR / 4)
+  assert.equal(since(HOUR - 1), HOUR / 4)
+  assert.equal(since(HOUR), HOUR)
+  assert.equal(since(6 * HOUR), 6 * HOUR)
+  assert.equal(since(DAY_MS - 1), 6 * HOUR)
+  assert.equal(since(DAY_MS), DAY_MS)
+  assert.equal(again(30 * DAY_MS - 5), 5, 'no look at an age is left out')
+  assert.equal(again(30 * DAY_MS), HOUR / 4, 'which begins anew')
+  assert.equal(again(90 * DAY_MS), DAY_MS)
+  assert.equal(again(90 * DAY_MS, 0), HOUR / 4, 'so does a notice about what was watched no more')
+})
+
+test('a gateway that never answers about a payment is asked less and less', async (t) => {
+  const world = await testWorld(t)
+  const eyes = watching(world, [DAY_MS])
+  await done(world)
+  world.clock.advance(DAY_MS)
+  world.gateway.lookups = { kind: 'no_answer', reason: 'timeout' }
+  const pauses: number[] = []
+  for (let round = 0; round < 16; round += 1) {
+    assert.deepEqual(await eyes.look(), ['no_word'])
+    const ms = Math.round((await eyes.rows())[0]?.in_ms ?? 0)
+    pauses.push(ms / 900_000)
+    world.clock.advance(ms)
+  }
+  assert.deepEqual(pauses, [1, 1, 1, 1, 4, 4, 4, 4, 4, 24, 24, 24, 96, 96, 96, 96])
+  assert.equal(eyes.seen[0]?.reason, 'timeout')
+})
+
+test('a refund of another is booked beside one of ours without a reference, where its gateway tells them apart', async (t) => {
+  const world = await testWorld(t)
+  const eyes = watching(world, [DAY_MS])
+  const { id } = await done(world)
+  const refund = await refunded(world, id, '40')
+  await world.work()
+  await world.sql('update payments set gateway_ref = null where id = $1 returning id', [refund])
+  eyes.came(id, back('re_1', 4_000n, 'refunded_there'))
+  world.clock.advance(DAY_MS)
+  assert.deepEqual(await eyes.look(), ['put_off'])
+  assert.deepEqual(eyes.seen[0]?.refusals, [{ ref: 're_1', code: 'refund_in_doubt' }])
+  eyes.came(id, { ...back('re_2', 4_000n, 'refunded_there'), besidesRefund: true })
+  world.clock.advance(900_000)
+  assert.deepEqual(await eyes.look(), ['put_off'])
+  assert.equal((await givenBack(world, id))['returned'], 4_000n)
 })
 
 test('where a gateway is not watched, a settlement writes nothing for it', async (t) => {

@@ -4,7 +4,7 @@ import type { CameBack } from '../domain/outcome.ts'
 import type { Payment } from '../domain/payment.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import type { ReturnDraft } from '../domain/returns.ts'
-import { nextWatchMs, WATCH_AGAIN_MS } from '../domain/watch.ts'
+import { WATCH_AGAIN_MS, nextWatchMs, watchAgainMs } from '../domain/watch.ts'
 import { eachInTurn, eachPart, whole } from '../each-shard.ts'
 import { bookedUnder } from '../payments/returns-store.ts'
 import { readPayments } from '../payments/store.ts'
@@ -54,6 +54,8 @@ export interface WatchSeen {
   readonly what: 'nothing' | 'booked' | 'refused' | 'put_off' | 'no_word'
   /** Why something is not booked. */
   readonly refusals: readonly { readonly ref: string; readonly code: Refusal['code'] }[]
+  /** Why the gateway did not say; not there: it did. */
+  readonly reason?: string
 }
 
 /** A final payment that is looked at, claimed. */
@@ -117,16 +119,23 @@ export async function watch(
   claimed: WatchClaim,
   signal?: AbortSignal,
 ): Promise<WatchEnd> {
-  const { watch: held, payment } = claimed
+  const { payment } = claimed
+  const { fence, claimedAt } = claimed.watch
   const end = (delayMs: number | null): WatchEnd => {
-    return { paymentId: payment.id, fence: held.fence, delayMs }
+    return { paymentId: payment.id, fence, delayMs }
   }
   if (signal?.aborted) return end(0)
   const seen = await look(world, claimed)
   world.onWatched(seen)
-  if (seen.what === 'put_off' || seen.what === 'no_word') return end(WATCH_AGAIN_MS)
-  const ageMs = held.claimedAt.getTime() - (payment.finishedAt ?? payment.createdAt).getTime()
-  return end(nextWatchMs(world.gateway.profile.watchMs, ageMs))
+  // Nothing speaks against it but somebody's lock.
+  const inDoubt = seen.refusals.some(({ code }) => code === 'refund_in_doubt')
+  if (seen.what === 'put_off' && !inDoubt) return end(WATCH_AGAIN_MS)
+  const { watchMs } = world.gateway.profile
+  const nowMs = claimedAt.getTime()
+  const ageMs = nowMs - (payment.finishedAt ?? payment.createdAt).getTime()
+  if (seen.what !== 'put_off' && seen.what !== 'no_word') return end(nextWatchMs(watchMs, ageMs))
+  // Numbers of claims rise from the time at which a payment began to be watched.
+  return end(watchAgainMs(watchMs, { ageMs, watchedMs: nowMs - Number(fence) }))
 }
 
 async function look(world: WatchWorld, { payment, traceparent }: WatchClaim): Promise<WatchSeen> {
@@ -137,7 +146,9 @@ async function look(world: WatchWorld, { payment, traceparent }: WatchClaim): Pr
   const said = (what: WatchSeen['what'], refusals: WatchSeen['refusals'] = []): WatchSeen => {
     return { paymentId: payment.id, what, refusals }
   }
-  if (outcome.kind === 'no_answer' || outcome.kind === 'misconfigured') return said('no_word')
+  if (outcome.kind === 'no_answer' || outcome.kind === 'misconfigured') {
+    return { ...said('no_word'), reason: outcome.reason }
+  }
   // That it does not know a payment which we have booked is for `verify --gateway` to tell.
   const returns = outcome.kind === 'success' ? (outcome.returns ?? []) : []
   const fresh = await unbooked(db.of(payment.id), payment.id, returns)
@@ -156,10 +167,7 @@ async function unbooked(
   parentId: bigint,
   returns: readonly CameBack[],
 ): Promise<ReturnDraft[]> {
-  const drafts = returns.map(({ ref, kind, amount, undoes }): ReturnDraft => {
-    const draft = { parentId, ref, kind, amount }
-    return undoes === undefined ? draft : { ...draft, undoes }
-  })
+  const drafts = returns.map((told): ReturnDraft => ({ parentId, ...told }))
   const booked = await bookedUnder(shard, drafts)
   const refs = new Set(booked.map(({ ref }) => ref))
   return drafts.filter(({ ref }) => !refs.has(ref))

@@ -67,6 +67,8 @@ export interface CameBack {
   readonly at: Date | null
   /** Of a dispute won: the `ref` of what was charged back; not there: the gateway does not say. */
   readonly undoes?: string
+  /** The gateway tells refunds of ours from others, and it is none of them. */
+  readonly besidesRefund?: true
 }
 
 /** What a lookup came to; what is known after a gateway was asked to end what it had taken. */

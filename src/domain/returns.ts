@@ -29,7 +29,10 @@ export interface ReturnDraft {
   readonly ref: string
   readonly kind: SaidKind
   readonly amount: bigint
-  /** Somebody has compared it with the refunds that are in doubt, and it is none of them. */
+  /**
+   * Somebody has compared it with the refunds that are in doubt, and it is none of them; or its
+   * gateway tells which refunds are ours.
+   */
   readonly besidesRefund?: boolean
   /** Of a dispute won: the reference of the charge-back whose money it is; not there: of any. */
   readonly undoes?: string

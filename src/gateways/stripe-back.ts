@@ -49,7 +49,9 @@ const LISTS: readonly (readonly [what: 'refunds' | 'disputes', read: Read])[] = 
 
 function refundIn(row: Fields, operation: GatewayOperation): CameBack[] {
   if (row['status'] !== 'succeeded' || oursIn(row['metadata'], OURS) !== null) return []
-  return named(row, operation).map((one) => ({ ...one, kind: 'refunded_there' as const }))
+  return named(row, operation).map((one) => {
+    return { ...one, kind: 'refunded_there', besidesRefund: true } as const
+  })
 }
 
 function disputeIn(row: Fields, operation: GatewayOperation): CameBack[] {

@@ -85,7 +85,8 @@ export async function refundedThere(
       if (ours || status !== 'succeeded' || own === null || !minor || code !== currency) continue
       const madeMs = typeof at === 'string' ? Date.parse(at) : NaN
       const when = Number.isNaN(madeMs) ? null : new Date(madeMs)
-      back.push({ ref: own, amount: minor, kind: 'refunded_there', at: when })
+      const there = { ref: own, amount: minor, at: when }
+      back.push({ ...there, kind: 'refunded_there', besidesRefund: true })
     }
     cursor = page.cursor
     if (cursor === null) return back.toReversed()

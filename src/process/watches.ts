@@ -4,7 +4,6 @@ import {
   endWatched,
   watch,
   type WatchClaim,
-  type WatchSeen,
   type WatchWorld,
 } from '../charging/watch.ts'
 import { tracedGateway } from '../gateways/traced.ts'
@@ -18,6 +17,7 @@ import type { OpenGateway } from './gateway.ts'
 import { lastWordsMs } from './settlements.ts'
 import type { Process, Roles } from './shared.ts'
 import { placesOf } from './tracing.ts'
+import { watchReports } from './watch-reports.ts'
 
 /** How often due watches are looked for, in milliseconds: none of them is in a hurry. */
 const POLL_MS = 5_000
@@ -54,6 +54,7 @@ function openLoop(shared: Process, { config: own, driver }: OpenGateway): Worker
   // Their claims end by themselves, and they are looked at again.
   const lost = (ends: readonly WatchEnd[], err: unknown) =>
     log.warn({ err, count: ends.length }, 'looked at in vain')
+  const report = watchReports(log, own.name)
   const world: WatchWorld = {
     db,
     turns,
@@ -64,7 +65,7 @@ function openLoop(shared: Process, { config: own, driver }: OpenGateway): Worker
     onLost: lost,
     onWatched(seen) {
       metrics.watched(own.name, seen.what)
-      report(log, own.name, seen)
+      report(seen)
     },
   }
   const concurrency = Math.ceil(own.concurrency / SHARE)
@@ -100,16 +101,4 @@ function openLoop(shared: Process, { config: own, driver }: OpenGateway): Worker
       worker.wake()
     },
   }
-}
-
-/** What is booked is said once; what contradicts the books each time it is seen. */
-function report(log: Process['log'], gateway: string, seen: WatchSeen): void {
-  const { paymentId, what, refusals } = seen
-  const about = { gateway, payment: Number(paymentId) }
-  if (what === 'booked') log.info(about, 'what came back of a payment is booked')
-  if (what !== 'refused') return
-  log.error(
-    { ...about, refusals },
-    'the gateway says that something came back which the books cannot hold: look at the payment',
-  )
 }
