@@ -20,22 +20,24 @@ test('a lookup tells what was refunded and what came back, in exact amounts', ()
   })
 })
 
-test('a return that is not whole is none, and does not hide the others', () => {
+test('a return that is not whole is told as that, and does not hide the others', () => {
   const broken = [
-    null,
-    [],
-    {},
-    { ...RETURN, kind: 'gone' },
-    { ...RETURN, kind: 'constructor' },
-    { ...RETURN, gateway_ref: 7 },
-    { ...RETURN, gateway_ref: '\u0000' },
-    { ...RETURN, amount: '0.001' },
-    { ...RETURN, amount: -1 },
-    { ...RETURN, amount: 0 },
-  ]
-  for (const one of broken) {
-    assert.deepEqual(wentBack({ returns: [one] }, 2), {}, JSON.stringify(one))
-    assert.equal(wentBack({ returns: [one, RETURN] }, 2).returns?.length, 1)
+    [null, null, 'ref_unreadable'],
+    [[], null, 'ref_unreadable'],
+    [{}, null, 'ref_unreadable'],
+    [{ ...RETURN, gateway_ref: 7 }, null, 'ref_unreadable'],
+    [{ ...RETURN, gateway_ref: '\u0000' }, null, 'ref_unreadable'],
+    [{ ...RETURN, kind: 'gone' }, 'rt_1', 'kind_unknown'],
+    [{ ...RETURN, kind: 'constructor' }, 'rt_1', 'kind_unknown'],
+    [{ ...RETURN, amount: '0.001' }, 'rt_1', 'amount_unreadable'],
+    [{ ...RETURN, amount: -1 }, 'rt_1', 'amount_unreadable'],
+    [{ ...RETURN, amount: 0 }, 'rt_1', 'amount_unreadable'],
+  ] as const
+  for (const [one, ref, code] of broken) {
+    const unread = [{ ref, code }]
+    assert.deepEqual(wentBack({ returns: [one] }, 2), { unread }, JSON.stringify(one))
+    const both = wentBack({ returns: [one, RETURN] }, 2)
+    assert.deepEqual([both.returns?.length, both.unread], [1, unread])
   }
   for (const returns of [null, {}, 'x', 7]) assert.deepEqual(wentBack({ returns }, 2), {})
   for (const refunded of [null, '1.001', -1, 'x', {}])

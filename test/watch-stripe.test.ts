@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import type { CameBack } from '../src/domain/outcome.ts'
+import type { CameBack, LookupOutcome } from '../src/domain/outcome.ts'
+import { readObject } from '../src/gateways/stripe-objects.ts'
 import { testWorld } from './harness.ts'
 import { http, peer } from './misbehaving-peer.ts'
 import { balanced, done, givenBack } from './refunds-kit.ts'
-import { DEPOSIT, stripeDriver } from './stripe-kit.ts'
+import { DEPOSIT, PAYOUT, stripeDriver } from './stripe-kit.ts'
 import { DAY_MS, watching } from './watch-kit.ts'
 
 const PAID = { ...DEPOSIT, amount: 10_000n, gatewayRef: 'pi_1' } as const
@@ -13,11 +14,11 @@ const WHOLE = { amount: 10_000, currency: 'usd', payment_intent: 'pi_1' }
 const INTENT = { ...WHOLE, id: 'pi_1', object: 'payment_intent', metadata: METADATA }
 
 /** What Stripe tells of a payment intent with these refunds and disputes. */
-async function told(
+async function lookedUp(
   t: TestContext,
   refunds: readonly object[],
   disputes: readonly object[],
-): Promise<readonly CameBack[]> {
+): Promise<LookupOutcome> {
   const { url } = await peer(t, (socket, request) => {
     const data = request.includes('/v1/refunds') ? refunds : disputes
     const list = { object: 'list', data, has_more: false }
@@ -26,7 +27,11 @@ async function told(
     socket.write(http(200, JSON.stringify(body)))
   })
   const driver = stripeDriver(t, url, { connections: 1 })
-  const { outcome } = await driver.lookup({ ...PAID, watched: true })
+  return (await driver.lookup({ ...PAID, watched: true })).outcome
+}
+
+async function told(...about: Parameters<typeof lookedUp>): Promise<readonly CameBack[]> {
+  const outcome = await lookedUp(...about)
   assert(outcome.kind === 'success', outcome.kind)
   return outcome.returns ?? []
 }
@@ -54,5 +59,75 @@ test('a deposit that is disputed at Stripe, won and refunded there comes back on
       results,
     )
     await balanced(world)
+  }
+})
+
+const REFUND = { ...WHOLE, id: 're_1', status: 'succeeded', created: 1 }
+
+test('a refund at Stripe without our metadata is none of ours', async (t) => {
+  const ours = { ...REFUND, id: 're_2', metadata: METADATA }
+  assert.deepEqual(await told(t, [REFUND, ours], []), [
+    {
+      ref: 're_1',
+      amount: 10_000n,
+      at: new Date(1_000),
+      kind: 'refunded_there',
+      besidesRefund: true,
+    },
+  ])
+})
+
+test('what came back at Stripe and cannot be booked as told is told by its name', async (t) => {
+  for (const [change, ref, code] of [
+    [{ currency: 'eur' }, 'x_1', 'currency_differs'],
+    [{ amount: 0.5 }, 'x_1', 'amount_unreadable'],
+    [{ amount: 0 }, 'x_1', 'amount_unreadable'],
+    [{ id: 'x\u0000' }, null, 'ref_unreadable'],
+    [{ id: 7 }, null, 'ref_unreadable'],
+  ] as const) {
+    const refund = { ...REFUND, id: 'x_1', ...change }
+    const dispute = { ...refund, status: 'won' }
+    for (const [refunds, disputes] of [
+      [[refund], [{ ...WHOLE, id: 'dp_1', status: 'lost' }]],
+      [[REFUND], [dispute]],
+    ] as const) {
+      const outcome = await lookedUp(t, refunds, disputes)
+      assert(outcome.kind === 'success')
+      assert.deepEqual(outcome.unread, [{ ref, code }])
+      assert.equal(outcome.returns?.length, 1, 'it hides no other')
+    }
+  }
+})
+
+test('a list of Stripe with what came back of another payment is not believed', async (t) => {
+  const other = { ...REFUND, payment_intent: 'pi_2' }
+  const nobody = { ...REFUND, payment_intent: undefined }
+  for (const row of [other, nobody]) {
+    for (const [refunds, disputes] of [
+      [[row], []],
+      [[REFUND], [row]],
+    ] as const) {
+      const outcome = await lookedUp(t, refunds, disputes)
+      assert.deepEqual(outcome, { kind: 'no_answer', reason: 'reply_mismatch' })
+    }
+  }
+})
+
+test('a reversal at Stripe that cannot be booked as told is told by its name', () => {
+  const whole = { id: 'trr_1', amount: 50, currency: 'usd', created: 1 }
+  const seen = (...data: readonly unknown[]) => {
+    const fields = { ...WHOLE, id: 'tr_1', object: 'transfer', amount: 20_050 }
+    const transfer = { ...fields, reversals: { data } }
+    return readObject(transfer, { ...PAYOUT, gatewayRef: 'tr_1' })
+  }
+  for (const [row, ref, code] of [
+    [null, null, 'ref_unreadable'],
+    [{ ...whole, id: 'x\u0000' }, null, 'ref_unreadable'],
+    [{ ...whole, currency: 'eur' }, 'trr_1', 'currency_differs'],
+    [{ ...whole, amount: 0 }, 'trr_1', 'amount_unreadable'],
+  ] as const) {
+    const word = seen(row, whole)
+    assert(word !== null && word !== 'another' && word.kind === 'success')
+    assert.deepEqual([word.returns?.length, word.unread], [1, [{ ref, code }]])
   }
 })

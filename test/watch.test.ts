@@ -307,6 +307,25 @@ test('what contradicts the books is not booked, and is told', async (t) => {
   assert.equal((await givenBack(world, id))['returned'], 0n)
 })
 
+test('what came back and cannot be read is refused until it is booked by hand, and hides nothing', async (t) => {
+  const world = await testWorld(t)
+  const eyes = watching(world, [DAY_MS, 2 * DAY_MS, 3 * DAY_MS])
+  const { id } = await done(world)
+  const foreign = { ref: 'dp_9', code: 'currency_differs' } as const
+  eyes.unread.push(foreign)
+  eyes.came(id, back('dp_1', 4_000n))
+  for (const returned of [4_000n, 4_000n]) {
+    world.clock.advance(DAY_MS)
+    assert.deepEqual(await eyes.look(), ['refused'])
+    assert.deepEqual(eyes.seen.at(-1)?.refusals, [foreign])
+    assert.equal((await givenBack(world, id))['returned'], returned)
+  }
+  const draft = { parentId: id, ref: 'dp_9', kind: 'charged_back', amount: 100n } as const
+  await untilFree(() => bookReturns({ db: world.db, returnFee: 'keep' }, JANE, [draft]))
+  world.clock.advance(DAY_MS)
+  assert.deepEqual(await eyes.look(), ['nothing'])
+})
+
 test('what an operator has booked already is known, and a dispute that is won comes after it', async (t) => {
   const world = await testWorld(t)
   const eyes = watching(world, [DAY_MS])

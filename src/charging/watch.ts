@@ -1,6 +1,6 @@
 import type { FeePolicy } from '../domain/fee.ts'
 import type { Operator } from '../domain/operator.ts'
-import type { CameBack } from '../domain/outcome.ts'
+import type { CameBack, UnreadReturn } from '../domain/outcome.ts'
 import type { Payment } from '../domain/payment.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import type { ReturnDraft } from '../domain/returns.ts'
@@ -44,6 +44,12 @@ export interface WatchWorld {
   readonly onWatched: (seen: WatchSeen) => void
 }
 
+/** What is not booked of what came back; one whose `ref` is null cannot be named. */
+interface NotBooked {
+  readonly ref: string | null
+  readonly code: Refusal['code'] | UnreadReturn['code']
+}
+
 /** What a look at a payment came to. */
 export interface WatchSeen {
   readonly paymentId: bigint
@@ -53,7 +59,7 @@ export interface WatchSeen {
    */
   readonly what: 'nothing' | 'booked' | 'refused' | 'put_off' | 'no_word'
   /** Why something is not booked. */
-  readonly refusals: readonly { readonly ref: string; readonly code: Refusal['code'] }[]
+  readonly refusals: readonly NotBooked[]
   /** Why the gateway did not say; not there: it did. */
   readonly reason?: string
 }
@@ -150,33 +156,54 @@ async function look(world: WatchWorld, { payment, traceparent }: WatchClaim): Pr
     return { ...said('no_word'), reason: outcome.reason }
   }
   // That it does not know a payment which we have booked is for `verify --gateway` to tell.
-  const returns = outcome.kind === 'success' ? (outcome.returns ?? []) : []
-  const fresh = await unbooked(db.of(payment.id), payment.id, returns)
-  if (fresh.length === 0) return said('nothing')
+  if (outcome.kind !== 'success') return said('nothing')
+  const { fresh, unread } = await unbooked(db.of(payment.id), payment.id, outcome)
+  const seen = fresh.length === 0 ? said('nothing') : await bookUnlessLocked(world, fresh, said)
+  if (unread.length === 0) return seen
+  const what = seen.what === 'put_off' ? seen.what : 'refused'
+  return said(what, [...seen.refusals, ...unread])
+}
+
+/** What came back and is not booked yet, as it is booked, and what has to be by a person. */
+async function unbooked(
+  shard: Shard,
+  parentId: bigint,
+  { returns = [], unread = [] }: Back,
+): Promise<{ readonly fresh: ReturnDraft[]; readonly unread: UnreadReturn[] }> {
+  const drafts = returns.map((told): ReturnDraft => ({ parentId, ...told }))
+  const named = unread.flatMap(({ ref }) => (ref === null ? [] : [{ parentId, ref }]))
+  const booked = await bookedUnder(shard, [...drafts, ...named])
+  const refs = new Set<string | null>(booked.map(({ ref }) => ref))
+  return {
+    fresh: drafts.filter(({ ref }) => !refs.has(ref)),
+    unread: unread.filter(({ ref }) => !refs.has(ref)),
+  }
+}
+
+interface Back {
+  readonly returns?: readonly CameBack[]
+  readonly unread?: readonly UnreadReturn[]
+}
+
+type Say = (what: WatchSeen['what'], refusals?: WatchSeen['refusals']) => WatchSeen
+
+async function bookUnlessLocked(
+  world: WatchWorld,
+  drafts: readonly ReturnDraft[],
+  said: Say,
+): Promise<WatchSeen> {
   try {
-    return await book(world, fresh, said)
+    return await book(world, drafts, said)
   } catch (error) {
     if (!isLocked(error)) throw error
     return said('put_off')
   }
 }
 
-/** What came back and is not booked yet, as it is booked. */
-async function unbooked(
-  shard: Shard,
-  parentId: bigint,
-  returns: readonly CameBack[],
-): Promise<ReturnDraft[]> {
-  const drafts = returns.map((told): ReturnDraft => ({ parentId, ...told }))
-  const booked = await bookedUnder(shard, drafts)
-  const refs = new Set(booked.map(({ ref }) => ref))
-  return drafts.filter(({ ref }) => !refs.has(ref))
-}
-
 async function book(
   { db, gateway, returnFee }: WatchWorld,
   drafts: readonly ReturnDraft[],
-  said: (what: WatchSeen['what'], refusals?: WatchSeen['refusals']) => WatchSeen,
+  said: Say,
 ): Promise<WatchSeen> {
   const answers = await bookReturns({ db, returnFee }, toldBy(gateway.profile.name), drafts)
   const refused = answers.flatMap((answer, index) => {

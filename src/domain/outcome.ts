@@ -71,6 +71,13 @@ export interface CameBack {
   readonly besidesRefund?: true
 }
 
+/** What came back as the gateway tells it, in a way that nothing can be booked of. */
+export interface UnreadReturn {
+  /** Null: it is none that could be stored. */
+  readonly ref: string | null
+  readonly code: 'ref_unreadable' | 'kind_unknown' | 'amount_unreadable' | 'currency_differs'
+}
+
 /** What a lookup came to; what is known after a gateway was asked to end what it had taken. */
 export type LookupOutcome =
   | {
@@ -79,6 +86,8 @@ export type LookupOutcome =
       /** What was refunded of it there, in minor units; not there: nothing is known of it. */
       readonly refunded?: bigint
       readonly returns?: readonly CameBack[]
+      /** Not there: all that came back could be read. */
+      readonly unread?: readonly UnreadReturn[]
     }
   | Declined
   /** The gateway knows the charge and has not finished it. */

@@ -1,8 +1,8 @@
-import type { CameBack, LookupOutcome } from '../domain/outcome.ts'
-import { isFields, minorUnits, refIn, type Fields } from './http-reply.ts'
+import type { CameBack, LookupOutcome, UnreadReturn } from '../domain/outcome.ts'
+import { fieldsIn, minorUnits, refIn, type Fields } from './http-reply.ts'
 
 /** What a lookup tells beside a success. */
-type WentBack = Pick<Extract<LookupOutcome, { kind: 'success' }>, 'refunded' | 'returns'>
+type WentBack = Pick<Extract<LookupOutcome, { kind: 'success' }>, 'refunded' | 'returns' | 'unread'>
 
 const KINDS: readonly CameBack['kind'][] = [
   'payout_returned',
@@ -13,24 +13,30 @@ const KINDS: readonly CameBack['kind'][] = [
 
 /**
  * What went back of a charge since, in the words of the contract: `refunded`, and `returns` with
- * the gateway's reference of each. A return that is not whole is left out: nothing is booked of it.
+ * the gateway's reference of each. Nothing can be booked of a return that is not whole: it is told
+ * as `unread`.
  */
 export function wentBack(fields: Fields, exponent: number): WentBack {
   const { refunded: amount, returns: rows } = fields
   const refunded = minorUnits(amount, exponent)
-  const returns = Array.isArray(rows) ? rows.flatMap((row) => returnIn(row, exponent)) : []
+  const told = Array.isArray(rows) ? rows.map((row) => returnIn(row, exponent)) : []
+  const returns = told.flatMap((one) => ('code' in one ? [] : [one]))
+  const unread = told.flatMap((one) => ('code' in one ? [one] : []))
   return {
     ...(refunded === null ? {} : { refunded }),
     ...(returns.length === 0 ? {} : { returns }),
+    ...(unread.length === 0 ? {} : { unread }),
   }
 }
 
-function returnIn(row: unknown, exponent: number): CameBack[] {
-  if (!isFields(row)) return []
+function returnIn(given: unknown, exponent: number): CameBack | UnreadReturn {
+  const row = fieldsIn(given)
   const kind = KINDS.find((known) => known === row['kind'])
   const ref = refIn(row['gateway_ref'])
   const amount = minorUnits(row['amount'], exponent)
-  if (kind === undefined || ref === null || amount === null || amount === 0n) return []
+  if (ref === null) return { ref, code: 'ref_unreadable' }
+  if (kind === undefined) return { ref, code: 'kind_unknown' }
+  if (amount === null || amount === 0n) return { ref, code: 'amount_unreadable' }
   const atMs = typeof row['at'] === 'string' ? Date.parse(row['at']) : NaN
-  return [{ ref, amount, kind, at: Number.isNaN(atMs) ? null : new Date(atMs) }]
+  return { ref, amount, kind, at: Number.isNaN(atMs) ? null : new Date(atMs) }
 }

@@ -1,5 +1,5 @@
 import type { GatewayOperation } from '../domain/gateway.ts'
-import type { CameBack } from '../domain/outcome.ts'
+import type { CameBack, UnreadReturn } from '../domain/outcome.ts'
 import { oursIn } from './driver.ts'
 import { whyNoPage } from './driver-lists.ts'
 import type { Exchange, HttpCall } from './http-exchange.ts'
@@ -20,17 +20,23 @@ export async function stripeBack(
   access: StripeAccess,
   operation: GatewayOperation,
   intent: string,
-): Promise<readonly CameBack[] | string> {
+): Promise<Told | string> {
   const back: CameBack[] = []
+  const unread: UnreadReturn[] = []
   for (const [what, read] of LISTS) {
     const seen = await exchange(backCall(access, what, intent))
     const page = pageIn(seen)
     if (page === null) return whyNoPage(seen)
     if (page.more) return 'list_too_long'
+    if (page.rows.some((row) => row['payment_intent'] !== intent)) return 'reply_mismatch'
     // The oldest first: what is won was taken before.
-    back.push(...page.rows.toReversed().flatMap((row) => read(row, operation)))
+    for (const row of page.rows.toReversed()) {
+      const told = read(row, operation)
+      if (told instanceof Array) back.push(...told)
+      else unread.push(told)
+    }
   }
-  return inTime(back)
+  return { returns: inTime(back), ...(unread.length === 0 ? {} : { unread }) }
 }
 
 /** What came back earlier is told earlier, whether it was refunded or disputed. */
@@ -40,35 +46,40 @@ function inTime(back: readonly CameBack[]): readonly CameBack[] {
   return dated.toSorted((a, b) => a.ms - b.ms).map(({ one }) => one)
 }
 
-type Read = (row: Fields, operation: GatewayOperation) => CameBack[]
+interface Told {
+  readonly returns: readonly CameBack[]
+  readonly unread?: readonly UnreadReturn[]
+}
+
+type Read = (row: Fields, operation: GatewayOperation) => CameBack[] | UnreadReturn
 
 const LISTS: readonly (readonly [what: 'refunds' | 'disputes', read: Read])[] = [
   ['refunds', refundIn],
   ['disputes', disputeIn],
 ]
 
-function refundIn(row: Fields, operation: GatewayOperation): CameBack[] {
+function refundIn(row: Fields, operation: GatewayOperation): CameBack[] | UnreadReturn {
   if (row['status'] !== 'succeeded' || oursIn(row['metadata'], OURS) !== null) return []
-  return named(row, operation).map((one) => {
-    return { ...one, kind: 'refunded_there', besidesRefund: true } as const
-  })
+  const one = named(row, operation)
+  return 'code' in one ? one : [{ ...one, kind: 'refunded_there', besidesRefund: true }]
 }
 
-function disputeIn(row: Fields, operation: GatewayOperation): CameBack[] {
+function disputeIn(row: Fields, operation: GatewayOperation): CameBack[] | UnreadReturn {
   if (!TAKEN.has(row['status'])) return []
-  return named(row, operation).flatMap((one): CameBack[] => {
-    const taken = { ...one, kind: 'charged_back' } as const
-    if (row['status'] !== 'won') return [taken]
-    return [taken, { ...one, ref: `${one.ref}:won`, kind: 'dispute_won', undoes: one.ref }]
-  })
+  const one = named(row, operation)
+  if ('code' in one) return one
+  const taken = { ...one, kind: 'charged_back' } as const
+  if (row['status'] !== 'won') return [taken]
+  return [taken, { ...one, ref: `${one.ref}:won`, kind: 'dispute_won', undoes: one.ref }]
 }
 
-/** What of an object is told of every return; nothing where it is not whole. */
-function named(row: Fields, operation: GatewayOperation): Omit<CameBack, 'kind'>[] {
+/** What of an object is told of every return, or why that cannot be. */
+function named(row: Fields, operation: GatewayOperation): Omit<CameBack, 'kind'> | UnreadReturn {
   const { id, amount: units, currency, created } = row
   const amount = fromStripe(units, operation)
   const whole = typeof id === 'string' && /^[\x21-\x7e]{1,100}$/.test(id)
-  if (!whole || amount === null || amount <= 0n) return []
-  if (currency !== operation.currency.toLowerCase()) return []
-  return [{ ref: id, amount, at: typeof created === 'number' ? new Date(created * 1_000) : null }]
+  if (!whole) return { ref: null, code: 'ref_unreadable' }
+  if (currency !== operation.currency.toLowerCase()) return { ref: id, code: 'currency_differs' }
+  if (amount === null || amount <= 0n) return { ref: id, code: 'amount_unreadable' }
+  return { ref: id, amount, at: typeof created === 'number' ? new Date(created * 1_000) : null }
 }

@@ -1,5 +1,5 @@
 import type { GatewayOperation } from '../domain/gateway.ts'
-import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
+import type { CameBack, ChargeOutcome, LookupOutcome, UnreadReturn } from '../domain/outcome.ts'
 import { payerPage } from './driver.ts'
 import { fieldsIn, isFields, type Fields } from './http-reply.ts'
 import { fromStripe } from './stripe-amount.ts'
@@ -10,7 +10,7 @@ type Action = NonNullable<Extract<ChargeOutcome, { kind: 'pending' }>['action']>
 
 /** What one of Stripe's objects says of our payment. */
 export type StripeWord =
-  | (Pick<Success, 'kind' | 'returns' | 'refunded'> & { readonly gatewayRef: string })
+  | (Pick<Success, 'kind' | 'returns' | 'unread' | 'refunded'> & { readonly gatewayRef: string })
   | {
       readonly kind: 'pending'
       readonly gatewayRef: string
@@ -77,16 +77,28 @@ function givenBack({ latest_charge: charge }: Fields, operation: GatewayOperatio
 function readTransfer(fields: Fields, id: string, operation: GatewayOperation): StripeWord {
   const { reversals } = fields
   const data = isFields(reversals) && Array.isArray(reversals['data']) ? reversals['data'] : []
-  const returns = data.flatMap((made: unknown) => returnOf(made, operation))
-  return { kind: 'success', gatewayRef: id, ...(returns.length === 0 ? {} : { returns }) }
+  const told = data.map((made: unknown) => returnOf(made, operation))
+  const returns = told.flatMap((one) => ('code' in one ? [] : [one]))
+  const unread = told.flatMap((one) => ('code' in one ? [one] : []))
+  return {
+    kind: 'success',
+    gatewayRef: id,
+    ...(returns.length === 0 ? {} : { returns }),
+    ...(unread.length === 0 ? {} : { unread }),
+  }
 }
 
-function returnOf(made: unknown, operation: GatewayOperation): NonNullable<Success['returns']> {
-  if (!isFields(made) || typeof made['id'] !== 'string') return []
-  const amount = fromStripe(made['amount'], operation)
-  if (amount === null) return []
-  const at = typeof made['created'] === 'number' ? new Date(made['created'] * 1_000) : null
-  return [{ ref: made['id'], amount, kind: 'payout_returned', at }]
+function returnOf(made: unknown, operation: GatewayOperation): CameBack | UnreadReturn {
+  const { id, amount: units, currency, created } = fieldsIn(made)
+  const amount = fromStripe(units, operation)
+  if (typeof id !== 'string' || !/^[\x21-\x7e]{1,100}$/.test(id)) {
+    return { ref: null, code: 'ref_unreadable' }
+  }
+  const same = currency === undefined || currency === operation.currency.toLowerCase()
+  if (!same) return { ref: id, code: 'currency_differs' }
+  if (amount === null || amount <= 0n) return { ref: id, code: 'amount_unreadable' }
+  const at = typeof created === 'number' ? new Date(created * 1_000) : null
+  return { ref: id, amount, kind: 'payout_returned', at }
 }
 
 function readRefund(fields: Fields, id: string): StripeWord | null {

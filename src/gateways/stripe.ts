@@ -94,10 +94,8 @@ async function withBack(
   listed: Parameters<typeof stripeBack>[0],
 ): Promise<LookupOutcome> {
   if (outcome.kind !== 'success' || outcome.gatewayRef === null) return outcome
-  const returns = await stripeBack(listed, access, operation, outcome.gatewayRef)
-  return typeof returns === 'string'
-    ? { kind: 'no_answer', reason: returns }
-    : { ...outcome, returns }
+  const back = await stripeBack(listed, access, operation, outcome.gatewayRef)
+  return typeof back === 'string' ? { kind: 'no_answer', reason: back } : { ...outcome, ...back }
 }
 
 /** What is to be ended: its reference, and what is known of it if it goes no further. */

@@ -1,5 +1,5 @@
 import type { GatewayOperation } from '../domain/gateway.ts'
-import type { CameBack, LookupOutcome } from '../domain/outcome.ts'
+import type { CameBack, LookupOutcome, UnreadReturn } from '../domain/outcome.ts'
 import { typeOf, type Operation } from '../domain/payment.ts'
 import type { Clock, Evidence, GatewayCharge, ListCharges } from '../ports.ts'
 import { oursIn } from './driver.ts'
@@ -68,30 +68,52 @@ export async function findListed(
  */
 export async function refundedThere(
   listing: Listing,
-  { exponent, currency }: Pick<GatewayOperation, 'exponent' | 'currency'>,
+  money: Money,
   ref: string,
   { msMax, signal }: { readonly msMax: number; readonly signal?: AbortSignal | undefined },
-): Promise<readonly CameBack[] | string> {
+): Promise<Back | string> {
   const back: CameBack[] = []
+  const unread: UnreadReturn[] = []
   let cursor: string | null = null
   for (let pages = 0; pages < PAGES_MAX; pages += 1) {
     const asked: PageAsked = { kind: 'refund', query: [['payment_id', ref]], cursor, msMax }
     const page = readPage(await pageOf(listing, asked, signal))
     if (typeof page === 'string') return page
-    for (const { id, status, amount, metadata, created_at: at } of page.items) {
-      const { value, currency: code } = fieldsIn(amount)
-      const [own, minor] = [refOf(id), minorUnits(value, exponent)]
-      const ours = oursIn(metadata, OURS) !== null
-      if (ours || status !== 'succeeded' || own === null || !minor || code !== currency) continue
-      const madeMs = typeof at === 'string' ? Date.parse(at) : NaN
-      const when = Number.isNaN(madeMs) ? null : new Date(madeMs)
-      const there = { ref: own, amount: minor, at: when }
-      back.push({ ...there, kind: 'refunded_there', besidesRefund: true })
+    if (page.items.some((item) => item['payment_id'] !== ref)) return 'reply_mismatch'
+    for (const item of page.items) {
+      if (item['status'] !== 'succeeded' || oursIn(item['metadata'], OURS) !== null) continue
+      const told = refundIn(item, money)
+      if ('code' in told) unread.push(told)
+      else back.push(told)
     }
     cursor = page.cursor
-    if (cursor === null) return back.toReversed()
+    if (cursor !== null) continue
+    const returns = back.toReversed()
+    return unread.length === 0 ? { returns } : { returns, unread }
   }
   return 'list_too_long'
+}
+
+type Money = Pick<GatewayOperation, 'exponent' | 'currency'>
+
+interface Back {
+  readonly returns: readonly CameBack[]
+  readonly unread?: readonly UnreadReturn[]
+}
+
+/** A refund that others made, or why it cannot be told. */
+function refundIn(
+  { id, amount, created_at: at }: Fields,
+  { exponent, currency }: Money,
+): CameBack | UnreadReturn {
+  const { value, currency: code } = fieldsIn(amount)
+  const [own, minor] = [refOf(id), minorUnits(value, exponent)]
+  if (own === null) return { ref: null, code: 'ref_unreadable' }
+  if (code !== currency) return { ref: own, code: 'currency_differs' }
+  if (minor === null || minor === 0n) return { ref: own, code: 'amount_unreadable' }
+  const madeMs = typeof at === 'string' ? Date.parse(at) : NaN
+  const when = Number.isNaN(madeMs) ? null : new Date(madeMs)
+  return { ref: own, amount: minor, kind: 'refunded_there', at: when, besidesRefund: true }
 }
 
 const OUR_SHAPES = { succeeded: true, canceled: true, pending: true }

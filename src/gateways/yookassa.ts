@@ -77,10 +77,10 @@ export function yookassaGateway(options: YookassaOptions): Gateway {
     if (operation.watched !== true || operation.kind !== 'charge') return seen
     if (seen.outcome.kind !== 'success') return seen
     const limits = { msMax: timeoutMs, signal }
-    const returns = await refundedThere({ client, root, headers }, operation, ref, limits)
-    return typeof returns === 'string'
-      ? { ...seen, outcome: { kind: 'no_answer', reason: returns } }
-      : { ...seen, outcome: { ...seen.outcome, returns } }
+    const back = await refundedThere({ client, root, headers }, operation, ref, limits)
+    return typeof back === 'string'
+      ? { ...seen, outcome: { kind: 'no_answer', reason: back } }
+      : { ...seen, outcome: { ...seen.outcome, ...back } }
   }
   return {
     profile,
