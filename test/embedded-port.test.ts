@@ -44,7 +44,8 @@ async function takePort(server: EmbeddedPostgres, told: readonly string[]) {
   for (;;) {
     const times = gone()
     killTree(server.pid)
-    await until('it is missed', () => gone() > times)
+    // Killed just when it was started again, it may be back without having been missed.
+    await until('it is missed, or back', async () => gone() > times || (await answers(server)))
     const blocker = createServer((link) => link.destroy()).listen(server.port, '127.0.0.1')
     const taken = await once(blocker, 'listening').then(
       () => true,

@@ -5,25 +5,9 @@ import { noBrowser, openPage } from './browser.ts'
 import { FAULTS_NONE } from './mock-server.ts'
 import { query } from './databases.ts'
 import { run } from './process-kit.ts'
-import { serve, type Served } from './serve.ts'
+import { serve, untilShown } from './serve.ts'
 
 const SIZE = { width: 800, height: 600 }
-
-/** How often it is asked until a payment is shown so; each answer may take a second. */
-const ROUNDS_MAX = 200
-
-/** Wait until a payment is shown so. */
-async function until(
-  { call }: Pick<Served, 'call'>,
-  id: number,
-  is: (body: Record<string, unknown>) => boolean,
-): Promise<Record<string, unknown>> {
-  for (let round = 0; round < ROUNDS_MAX; round += 1) {
-    const { body } = await call('GET', `/payments/${id}?wait=1`)
-    if (is(body)) return body
-  }
-  throw new Error(`payment ${id} is not shown so`)
-}
 
 /** A service whose gateway asks payers, and a deposit that waits for its own. */
 async function waiting(t: TestContext, env: Record<string, string> = {}) {
@@ -33,7 +17,7 @@ async function waiting(t: TestContext, env: Record<string, string> = {}) {
   const user = await call('POST', '/users/', { balance: 0 })
   const made = await call('POST', '/payments/deposit', { user_id: user.body['id'], deposit: 20 })
   const id = Number(made.body['payment_id'])
-  const shown = await until(service, id, ({ status }) => status === 'pending')
+  const shown = await untilShown(service, id, ({ status }) => status === 'pending')
   const action = shown['action'] as { type: string; url: string }
   assert.equal(action.type, 'redirect')
   return { ...service, id, url: action.url }
@@ -53,7 +37,7 @@ test(
     const service = await waiting(t)
     const { page, complaints } = await openPage(t, SIZE)
     await answered(page, service.url, 'yes')
-    const done = await until(service, service.id, ({ finished_at: at }) => at !== null)
+    const done = await untilShown(service, service.id, ({ finished_at: at }) => at !== null)
     assert.deepEqual([done['status'], done['action']], ['success', null])
     const [task] = await query(service.database, 'select from payment_tasks')
     assert.equal(task, undefined)
@@ -74,7 +58,7 @@ test(
     const service = await waiting(t)
     const { page } = await openPage(t, SIZE)
     await answered(page, service.url, 'no')
-    const done = await until(service, service.id, ({ finished_at: at }) => at !== null)
+    const done = await untilShown(service, service.id, ({ finished_at: at }) => at !== null)
     assert.deepEqual([done['status'], done['last_error']], ['failed', 'authentication_failed'])
   },
 )
@@ -89,14 +73,14 @@ test(
     await query(service.database, `update payment_tasks set asked_at = now() + interval '1 day'`)
     await answered(page, service.url, 'yes')
     await query(service.database, `update payment_tasks set run_at = now()`)
-    const done = await until(service, service.id, ({ finished_at: at }) => at !== null)
+    const done = await untilShown(service, service.id, ({ finished_at: at }) => at !== null)
     assert.equal(done['status'], 'success')
   },
 )
 
 test('a payer who does nothing is canceled at the gateway, and the payment expires', async (t) => {
   const service = await waiting(t, { GATEWAY_PENDING_MAX_SECONDS: '1' })
-  const done = await until(service, service.id, ({ finished_at: at }) => at !== null)
+  const done = await untilShown(service, service.id, ({ finished_at: at }) => at !== null)
   assert.deepEqual([done['status'], done['last_error']], ['failed', 'expired'])
   const late = await fetch(`${service.url}/yes`, { method: 'POST' })
   assert.equal(late.status, 404, 'nobody can pay any more')
@@ -171,7 +155,7 @@ test('payments cancel ends with 1 when the payment is over, or none', async (t) 
   const user = await call('POST', '/users/', { balance: 0 })
   const made = await call('POST', '/payments/deposit', { user_id: user.body['id'], deposit: 20 })
   const id = Number(made.body['payment_id'])
-  await until({ call }, id, ({ finished_at: at }) => at !== null)
+  await untilShown({ call }, id, ({ finished_at: at }) => at !== null)
   for (const [payment, code] of [
     [id, 'payment_final'],
     [999_999, 'payment_not_found'],

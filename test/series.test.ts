@@ -16,54 +16,22 @@ import { foldCounts, forgetHours, rollUpMinutes } from '../src/metrics/series-st
 import { testWorld, type TestWorld } from './harness.ts'
 import { JANE, openLetter } from './operators.ts'
 import { CALM, FAST, until } from './process-kit.ts'
+import { countedOf } from './series-kit.ts'
 import { serve } from './serve.ts'
 import { busyHistory, randomDrafts } from './verify-history.ts'
 
 const HOUR_MS = 3_600_000
 
-/** What of the payments of a time the series shows, as SQL finds it among the payments. */
-const FROM_PAYMENTS = `
-  with own as (
-    select * from payments where type <> 'return' and refused_for is null
-  ), step as (
-    select to_timestamp(time) as start, to_timestamp(time + $2::int) as over, time
-    from unnest($1::int[]) time
-  )
-  select
-    time,
-    (select count(*) from own where created_at >= start and created_at < over)::int as accepted,
-    (
-      select count(*) from own
-      where status = 'success' and finished_at >= start and finished_at < over
-    )::int as succeeded,
-    (
-      select count(*) from own
-      where status = 'failed' and finished_at >= start and finished_at < over
-    )::int as failed,
-    (
-      select coalesce(sum(amount), 0) from own
-      where status = 'success' and finished_at >= start and finished_at < over
-    )::bigint as amount
-  from step
-  order by time`
-
-interface Step {
-  readonly time: number
-  readonly accepted: number
-  readonly succeeded: number
-  readonly failed: number
-  readonly amount: bigint
-}
-
 async function assertAgrees(world: TestWorld, span: Span): Promise<Series> {
   const found = await series(world, span)
-  const steps = await world.sql<Step>(FROM_PAYMENTS, [`{${found.times.join()}}`, found.stepSeconds])
+  const steps = await countedOf(world, found.times, found.stepSeconds)
   assert.deepEqual(
     found.times.map((time, at) => ({
       time,
       accepted: found.accepted[at],
       succeeded: found.succeeded[at],
       failed: found.failed[at],
+      unknown: found.unknown[at],
       amount: found.currencies.reduce((sum, { amounts }) => sum + (amounts[at] ?? 0n), 0n),
     })),
     steps,

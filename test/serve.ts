@@ -67,3 +67,21 @@ function caller(url: string): Served['call'] {
     }
   }
 }
+
+/** How often a payment is asked about until it is as wanted; each answer may take a second. */
+const ROUNDS_MAX = 2_000
+
+/** Ask until a payment is shown as wanted. What is final is answered at once, so it is no race. */
+export async function untilShown(
+  { call }: Pick<Served, 'call'>,
+  id: number,
+  isWanted: (body: Record<string, unknown>) => boolean,
+): Promise<Record<string, unknown>> {
+  for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    const { body } = await call('GET', `/payments/${id}?wait=1`)
+    if (isWanted(body)) return body
+    // A turn for the others.
+    await call('GET', '/ledger')
+  }
+  throw new Error(`payment ${id} is not shown so`)
+}

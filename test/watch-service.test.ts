@@ -1,24 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FAULTS_NONE } from './mock-server.ts'
-import { serve, type Served } from './serve.ts'
-
-/** How often it is asked until something is so; what is final is answered at once. */
-const ROUNDS_MAX = 2_000
-
-/** Ask until a payment is shown so. */
-async function until(
-  { call }: Pick<Served, 'call'>,
-  id: number,
-  is: (body: Record<string, unknown>) => boolean,
-): Promise<Record<string, unknown>> {
-  for (let round = 0; round < ROUNDS_MAX; round += 1) {
-    const { body } = await call('GET', `/payments/${id}?wait=1`)
-    if (is(body)) return body
-    await call('GET', '/ledger')
-  }
-  throw new Error(`payment ${id} is not shown so`)
-}
+import { serve, untilShown } from './serve.ts'
 
 test('what comes back at the gateway is booked by itself, and told as anything else', async (t) => {
   const service = await serve(t)
@@ -27,11 +10,11 @@ test('what comes back at the gateway is booked by itself, and told as anything e
   const user = await call('POST', '/users/', { balance: 100 })
   const made = await call('POST', '/payments/deposit', { user_id: user.body['id'], deposit: 20 })
   const id = Number(made.body['payment_id'])
-  await until(service, id, ({ status }) => status === 'success')
+  await untilShown(service, id, ({ status }) => status === 'success')
   const back = { payment_id: id, kind: 'charged_back', amount: 5 }
   const there = await call('POST', '/mock-gateway/returns', back)
   assert.equal(there.status, 200)
-  const shown = await until(service, id, ({ returned }) => returned === 5)
+  const shown = await untilShown(service, id, ({ returned }) => returned === 5)
   assert.equal(shown['status'], 'success')
 
   // Whoever books it by hand is told that it is booked.

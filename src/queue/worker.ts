@@ -60,25 +60,26 @@ export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worke
   let turned = clock.elapsedMs()
   let drained = () => undefined as void
 
-  const run = async (job: Job, stopping: AbortSignal): Promise<void> => {
+  /** A slot is free again however the job ends: one that is lost would be so until the end. */
+  const handle = async (job: Job, stopping: AbortSignal): Promise<Done> => {
     handling += 1
-    unsettled += 1
-    let slot = true
-    const leave = () => {
-      if (slot) handling -= 1
-      slot = false
-    }
     try {
-      const done = await options.handle(job, stopping)
-      leave()
+      return await options.handle(job, stopping)
+    } finally {
+      handling -= 1
+    }
+  }
+
+  const run = async (job: Job, stopping: AbortSignal): Promise<void> => {
+    unsettled += 1
+    try {
+      const done = await handle(job, stopping)
       // A quarter of the slots free at once makes claims as large as they are useful.
       if (handling % Math.ceil(options.concurrency() / 4) === 0) loop.wake()
       await settler.submit(done)
     } catch (error) {
       options.onError(error, 'handle')
     } finally {
-      // Also where the handler threw: a slot that is lost would be so until the process ends.
-      leave()
       unsettled -= 1
       if (unsettled === settler.aside()) loop.wake()
       if (unsettled === 0) drained()
