@@ -30,12 +30,13 @@ export interface Target {
 }
 
 /**
- * Written by the clock, not by requests: counters, the rows of counts that are folded into one, in
- * which minutes payments were accepted, which is noted after the payments themselves, and what is
- * sent to endpoints, again and again over days where nobody answers.
+ * Written by the clock, not by requests: counters, the rows of counts that are folded into one, the
+ * minutes and steps they are folded into, in which minutes payments were accepted, which is noted
+ * after the payments themselves, and what is sent to endpoints, again and again over days where
+ * nobody answers.
  */
-const UNCOUNTED = `('counters', 'payment_counts', 'payment_minutes', 'deliveries',
-  'delivery_attempts')`
+const UNCOUNTED = `('counters', 'payment_counts', 'payment_series', 'payment_series_steps',
+  'payment_minutes', 'deliveries', 'delivery_attempts')`
 /** A quiet gateway settles everything within milliseconds; polls of 10 ms, five minutes in all. */
 const QUIET_POLLS_MAX = 30_000
 
