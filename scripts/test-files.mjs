@@ -1,25 +1,37 @@
 /**
- * Which files are tests: all of `test/*.test.ts`, or those that need neither a database nor a
- * process of the service, by what they import.
+ * Which files are tests, by suite. What a file needs is read off what it imports and does.
  */
 import * as fs from 'node:fs'
 import { dirname, join } from 'node:path'
 
-/** Who asks for the server of the tests, or starts processes. */
-const NEEDS_A_SERVER = /TEST_DATABASE_URL|\/process-kit\.ts'/
+/** Who asks for the server of the tests. */
+const NEEDS_A_SERVER = /TEST_DATABASE_URL/
+/** Who starts programs: the service as it is shipped, other servers, a browser, other languages. */
+const STARTS_PROGRAMS =
+  /\/(programs|browser|own-server|pgbouncer|python)\.ts'|\bspawn\(process|startEmbeddedPostgres\(/
+
+/** @typedef {'usual' | 'unit' | 'programs'} Suite */
 
 /**
+ * The tests of a suite: `programs` those that start programs, which takes long; `usual` all others;
+ * `unit` those of them that need no database either.
+ *
  * @param {string} root
- * @param {boolean} unit
+ * @param {Suite} suite
  */
-export function testFiles(root, unit) {
+export function testFiles(root, suite) {
   const names = fs.readdirSync(join(root, 'test')).filter((name) => name.endsWith('.test.ts'))
-  const files = names.toSorted().map((name) => join('test', name))
-  if (!unit) return files
-  return files.filter((file) => {
-    const texts = [...textsFrom(root, file, new Map()).values()]
-    return !texts.some((text) => NEEDS_A_SERVER.test(text))
-  })
+  return names
+    .toSorted()
+    .map((name) => join('test', name))
+    .filter((file) => {
+      const texts = textsFrom(root, file, new Map())
+      const own = [...texts].filter(([path]) => path.startsWith('test')).map(([, text]) => text)
+      if (own.some((text) => STARTS_PROGRAMS.test(text))) return suite === 'programs'
+      return (
+        suite === 'usual' || (suite === 'unit' && !own.some((text) => NEEDS_A_SERVER.test(text)))
+      )
+    })
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Run the tests on one PostgreSQL of their own: `node scripts/test.mjs [file ...] [--test-...
- * ...]`. With `--unit` those that need neither a database nor a process of the service run alone,
- * without a server.
+ * ...]`. Without files it runs all tests but those that start programs: with `--programs` it runs
+ * these, with `--unit` those of the others that need no database, without a server.
  *
  * Starts an embedded server in a temporary folder, or uses the one TEST_DATABASE_URL names;
  * migrates the database `payments_template`, which each test clones; hands both to the tests as
@@ -156,7 +156,7 @@ function runTests(url, files, sideBySide) {
  */
 async function runAll(url) {
   const named = given.filter((argument) => !argument.startsWith('-'))
-  const files = named.length > 0 ? named : testFiles(root, unit)
+  const files = named.length > 0 ? named : testFiles(root, suite)
   const code = await runTests(url, files, FILES_SIDE_BY_SIDE)
   if (code === 0 || !again || interrupted) return code
   const failed = failedFiles()
@@ -203,7 +203,7 @@ function compiledIn(folder) {
 
 /** The address of the tests' server, with a template; null: they need none. */
 async function prepare() {
-  if (unit) return null
+  if (suite === 'unit') return null
   const given = process.env.TEST_DATABASE_URL
   const url = given || (await ownServer())
   await createTemplate(url)
@@ -216,9 +216,11 @@ async function ownServer() {
   return server.url
 }
 
-const unit = process.argv.includes('--unit')
 const again = process.argv.includes('--again')
-const given = process.argv.slice(2).filter((argument) => !['--unit', '--again'].includes(argument))
+const SUITES = /** @type {const} */ (['unit', 'programs'])
+const suite = SUITES.find((name) => process.argv.includes(`--${name}`)) ?? 'usual'
+const OURS = ['--again', ...SUITES.map((name) => `--${name}`)]
+const given = process.argv.slice(2).filter((argument) => !OURS.includes(argument))
 const folder = createFolder()
 const witness = startWitness(folder)
 /** @type {() => Promise<void>} */

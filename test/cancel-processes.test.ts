@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cloneDatabase } from './databases.ts'
 import { turnGateway } from '../tools/client.ts'
-import { API, CALM, FAST, get, launch, MOCK, post, until } from './process-kit.ts'
+import { API, CALM, FAST, get, MOCK, post, until } from './process-kit.ts'
+import { launch } from './programs.ts'
 
 interface Shown {
   readonly payment_id: number

@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { cloneDatabase, emptyDatabase, query } from './databases.ts'
-import { dataFolder, range, run, runTool, start, temporaryFolder } from './process-kit.ts'
+import { range, temporaryFolder } from './process-kit.ts'
+import { dataFolder, run, runTool, start } from './programs.ts'
 
 test('the commands explain themselves', async (t) => {
   const { code, stdout } = await run(t, ['--help'])

@@ -14,18 +14,8 @@ import { COUNTED, miscounted, MISCOUNTED_MINUTES } from './counts.ts'
 import { cloneDatabase, query } from './databases.ts'
 import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 import { declined, JANE, lost, openLetter, somebodyElse } from './operators.ts'
-import {
-  API,
-  CALM,
-  FAST,
-  get,
-  launch,
-  launchMortal,
-  MOCK,
-  post,
-  range,
-  until,
-} from './process-kit.ts'
+import { API, CALM, FAST, get, MOCK, post, range, until } from './process-kit.ts'
+import { launch, launchMortal } from './programs.ts'
 import { turnGateway } from '../tools/client.ts'
 import { samplesOf } from './prometheus.ts'
 import { serve } from './serve.ts'

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { plan } from '../tools/demo/plan.ts'
 import type { Report } from '../tools/demo/report.ts'
 import { cloneDatabase } from './databases.ts'
-import { CALM, dataFolder, FAST, launch, MOCK, post, range, runTool } from './process-kit.ts'
+import { CALM, FAST, MOCK, post, range } from './process-kit.ts'
+import { dataFolder, launch, runTool } from './programs.ts'
 import { turnGateway } from '../tools/client.ts'
 
 test('the same seed plans the same payments, with everything in the mix', () => {

@@ -4,7 +4,7 @@ import { askGateway, lookAtGateways } from '../src/charging/gateway-look.ts'
 import { scopeOf } from '../src/http/auth.ts'
 import { scriptedGateway, testWorld } from './harness.ts'
 import { serveMock } from './mock-server.ts'
-import { run } from './process-kit.ts'
+import { run } from './programs.ts'
 import { profileOf } from './profiles.ts'
 import { serve } from './serve.ts'
 

@@ -1,18 +1,8 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { cloneDatabase } from './databases.ts'
-import {
-  API,
-  dataFolder,
-  get,
-  launch,
-  listening,
-  range,
-  run,
-  send,
-  start,
-  until,
-} from './process-kit.ts'
+import { API, get, range, send, until } from './process-kit.ts'
+import { dataFolder, launch, listening, run, start } from './programs.ts'
 
 /** Start the service as a group of processes, with the options of a test. */
 async function grouped(t: TestContext, count: number, env: Readonly<Record<string, string>> = {}) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cloneDatabase } from './databases.ts'
-import { dataFolder, launch } from './process-kit.ts'
+import { dataFolder, launch } from './programs.ts'
 import { serve } from './serve.ts'
 
 /** What a link of an answer leads to. */

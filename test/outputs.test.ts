@@ -5,7 +5,7 @@ import { runVerify } from '../src/verify/command.ts'
 import { wrapped } from '../src/adapters/terminal.ts'
 import { cloneDatabase } from './databases.ts'
 import { testWorld } from './harness.ts'
-import { launch } from './process-kit.ts'
+import { launch } from './programs.ts'
 import { busyHistory } from './verify-history.ts'
 
 test('a text is broken between words, and what stands in front of it stays free', () => {

@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core'
 import { noBrowser, openPage } from './browser.ts'
 import { FAULTS_NONE } from './mock-server.ts'
 import { query } from './databases.ts'
-import { run } from './process-kit.ts'
+import { run } from './programs.ts'
 import { serve, untilShown } from './serve.ts'
 
 const SIZE = { width: 800, height: 600 }

@@ -6,7 +6,7 @@ import { timeline } from '../src/timeline/timeline.ts'
 import { cloneDatabase } from './databases.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { accepted, JANE, openLetter, server } from './operators.ts'
-import { run } from './process-kit.ts'
+import { run } from './programs.ts'
 
 /** A withdrawal in doubt that an operator redrove and the gateway then executed. */
 async function longWay(world: TestWorld): Promise<bigint> {

@@ -5,21 +5,8 @@ import { promisify } from 'node:util'
 import { refuses } from './bad-input.ts'
 import { cloneDatabase, query } from './databases.ts'
 import { complete, type OpenApi } from './openapi.ts'
-import {
-  API,
-  CALM,
-  dataFolder,
-  FAST,
-  get,
-  launch,
-  MOCK,
-  post,
-  powerCut,
-  range,
-  send,
-  until,
-  type Running,
-} from './process-kit.ts'
+import { API, CALM, FAST, get, MOCK, post, range, send, until } from './process-kit.ts'
+import { dataFolder, launch, powerCut, type Running } from './programs.ts'
 import { turnGateway } from '../tools/client.ts'
 
 interface Payment {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { Server } from './faults/stack.ts'
-import { CALM, FAST, run, until } from './process-kit.ts'
+import { CALM, FAST, until } from './process-kit.ts'
+import { run } from './programs.ts'
 import { serve, type Reply } from './serve.ts'
 import { distribute, SHARDS, twoServers } from './two-servers.ts'
 

@@ -5,23 +5,8 @@ import { connect, createServer, type AddressInfo, type Server } from 'node:net'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { cloneDatabase, emptyDatabase, query } from './databases.ts'
-import {
-  API,
-  CALM,
-  dataFolder,
-  FAST,
-  get,
-  launch,
-  listening,
-  MOCK,
-  post,
-  powerCut,
-  range,
-  run,
-  send,
-  start,
-  until,
-} from './process-kit.ts'
+import { API, CALM, FAST, get, MOCK, post, range, send, until } from './process-kit.ts'
+import { dataFolder, launch, listening, powerCut, run, start } from './programs.ts'
 import { turnGateway } from '../tools/client.ts'
 
 type Variables = Readonly<Record<string, string>>

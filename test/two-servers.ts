@@ -1,7 +1,8 @@
 import type { TestContext } from 'node:test'
 import { createDatabase, startServer, type Server } from './faults/stack.ts'
 import { freePort } from './faults/processes.ts'
-import { temporaryFolder, run } from './process-kit.ts'
+import { temporaryFolder } from './process-kit.ts'
+import { run } from './programs.ts'
 
 /** Shards of the tests on two servers: the first four are with the home side. */
 export const SHARDS = 8

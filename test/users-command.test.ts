@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openUsers } from '../src/users/open.ts'
 import { testWorld } from './harness.ts'
-import { run } from './process-kit.ts'
+import { run } from './programs.ts'
 
 test('users are listed, shown and erased in a terminal, while no API runs', async (t) => {
   const world = await testWorld(t)

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { feed } from '../src/events/feed.ts'
-import { run, start, until } from './process-kit.ts'
+import { until } from './process-kit.ts'
+import { run, start } from './programs.ts'
 import { delivering, receiver, status, succeed, verifies } from './webhooks-kit.ts'
 
 type Body = Record<string, unknown>
