@@ -6,8 +6,8 @@ import type { Setting } from '../src/config/kinds.ts'
 import { SETTINGS } from '../src/config/settings.ts'
 import { isOpen, OPERATIONS, TRANSITIONS, type StoredStatus } from '../src/domain/payment.ts'
 import { REFUSALS } from '../src/domain/refusal.ts'
+import { program } from '../src/process/program.ts'
 import { codeOf, deadLinks, PAGES, prose, requestsOf } from './pages.ts'
-import { run } from './programs.ts'
 import { ROOT, sources } from './sources.ts'
 import { COLUMNS_MAX, wideLines, wideText } from './tidy/columns.ts'
 import { parse } from './tidy/tree.ts'
@@ -237,30 +237,21 @@ test('docs/operations.md says of every tool that it creates nothing', () => {
   )
 })
 
-test('docs/operations.md lists every command with the options that it has', async (t) => {
+test('docs/operations.md lists every command with the options that it has', () => {
   const rows = [
     ...read('docs/operations.md').matchAll(/^\| `payments ([a-z-]+)[^`]*` +\| (.+?) +\|/gm),
   ]
-  const { stdout } = await run(t, ['--help'])
-  const [, list = ''] = stdout.split('Commands:\n')
-  const commands = [...list.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name = '']) => name)
   assert.deepEqual(
     rows.map(([, name = '']) => name).toSorted(),
-    commands.filter((name) => name !== 'help').toSorted(),
+    program.commands.map((command) => command.name()).toSorted(),
   )
   for (const [, name = '', says = ''] of rows) {
-    const own = await run(t, [name, '--help'])
-    const subcommands = [...own.stdout.matchAll(/^ {2}([a-z]+) \[options\]/gm)]
-    const helps = await Promise.all(
-      subcommands.map(([, sub = '']) => run(t, [name, sub, '--help'])),
-    )
-    const text = [own, ...helps].map((help) => help.stdout).join('\n')
-    const options = new Set(
-      [...text.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, one]) => one),
-    )
-    options.delete('--help')
+    const own = program.commands.filter((command) => command.name() === name)
+    const options = own
+      .flatMap((command) => [command, ...command.commands])
+      .flatMap((command) => command.options.map(({ long }) => long))
     const named = new Set(says.match(/--[a-z-]+/g))
-    assert.deepEqual([...named].toSorted(), [...options].toSorted(), name)
+    assert.deepEqual([...named].toSorted(), [...new Set(options)].toSorted(), name)
   }
 })
 
@@ -288,10 +279,9 @@ test('each decision is in both lists under its title, with what decided it', () 
   }
 })
 
-test('the version is written once: what is built shows the one of package.json', async (t) => {
+test('the version is written once: the program shows the one of package.json', () => {
   const { version } = JSON.parse(read('package.json')) as { version: string }
-  const { stdout } = await run(t, ['--version'])
-  assert.equal(stdout, `${version}\n`)
+  assert.equal(program.version(), version)
   const again = ['src', 'tools']
     .flatMap(sources)
     .filter(({ text }) => text.includes(`'${version}'`))
