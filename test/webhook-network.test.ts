@@ -5,7 +5,8 @@ import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { cloneDatabase } from './databases.ts'
 import type { Told } from './network/attempts.ts'
-import { API, FAST, launch, post, temporaryFolder, until } from './process-kit.ts'
+import { API, FAST, post, temporaryFolder, until } from './process-kit.ts'
+import { launch } from './programs.ts'
 import { receiver, status } from './webhooks-kit.ts'
 
 const PROGRAM = fileURLToPath(new URL('network/attempts.ts', import.meta.url))
