@@ -8,6 +8,11 @@ import { newestDeliveries } from '../src/webhooks/deliveries.ts'
 import { retryDelivery } from '../src/webhooks/deliveries-store.ts'
 import { editEndpoint, testEndpoint } from '../src/webhooks/endpoints.ts'
 import { disableEndpoint } from '../src/webhooks/store.ts'
+import {
+  pauseEndpoint,
+  readSubscriptions,
+  writeSubscription,
+} from '../src/webhooks/subscriptions-store.ts'
 import { pay } from './charge-kit.ts'
 import { polled, want } from './events-kit.ts'
 import { testWorld, type TestWorld } from './harness.ts'
@@ -49,6 +54,26 @@ test('of several pauses that an endpoint asks for the longest holds, in whatever
     assert.equal(await pausedMs(), 100_000)
     world.clock.advance(86_400_000)
   }
+})
+
+test('a pause ends with a change of the endpoint, and not when a shard is told of it a second time', async (t) => {
+  const { world, endpoint } = await delivering(t)
+  const to = await receiver(t, status(200))
+  const { id } = await endpoint(to.url)
+  const [shard] = world.db.shards
+  assert(shard !== undefined)
+  const [known] = await readSubscriptions(shard)
+  assert(known !== undefined)
+  const tell = (version: number) =>
+    shard.transaction(async (tx) => writeSubscription(tx, { ...known, version }))
+  const paused = () =>
+    world.sql('select 1 from webhook_subscriptions where paused_until is not null')
+  await pauseEndpoint(shard, id, 60_000)
+  // Another process had looked what the shard knows before the pause.
+  await tell(known.version)
+  assert.equal((await paused()).length, 1)
+  await tell(known.version + 1)
+  assert.equal((await paused()).length, 0)
 })
 
 test('an endpoint is not silent while something arrives of another shard', async (t) => {

@@ -21,7 +21,8 @@ const READ: Statement<Subscription> = {
 
 /**
  * Write what a shard has to know, unless it knows something newer. A change begins afresh: the
- * endpoint that had asked for a pause may be at another address by now.
+ * endpoint that had asked for a pause may be at another address by now. A pause that was asked for
+ * since the change stays when a second process tells the shard of it.
  */
 const WRITE: Statement<never> = {
   name: 'subscriptions_write',
@@ -30,7 +31,10 @@ const WRITE: Statement<never> = {
   values ($1::int, $2, $3, $4::text[], $5, $6)
   on conflict (shard, endpoint_id) do update
   set version = excluded.version, types = excluded.types, deliver = excluded.deliver,
-    ordered = excluded.ordered, paused_until = null
+    ordered = excluded.ordered,
+    paused_until = case
+      when webhook_subscriptions.version = excluded.version then webhook_subscriptions.paused_until
+    end
   where webhook_subscriptions.version <= excluded.version`,
 }
 
