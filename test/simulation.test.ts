@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { FAULTS } from './simulation/faults.ts'
 import { LATE, MISTAKEN, REDRIVEN } from './simulation/plenty.ts'
-import { WATCHED } from './simulation/plenty.ts'
+import { TOLD, WATCHED } from './simulation/plenty.ts'
 import { simulate, type SimulationResult } from './simulation/run.ts'
 
 /** Some seconds. `npm run test:simulation -- --seeds N` runs as many as you like, and CI 3,000. */
@@ -153,6 +153,24 @@ test('what comes back at the gateway is found and booked once, whatever happens'
   t.diagnostic(`${came} came back`)
   for (const what of ['booked', 'nothing', 'no_word']) assert.ok(seen.has(`watched_${what}`), what)
   assert.ok(!seen.has('watched_refused'), 'the gateway never contradicts books that follow it')
+})
+
+test('every event that is wanted arrives, each time as it was, whatever receivers answer', async (t) => {
+  if (ifGiven !== false) return t.skip()
+  const seen = new Set<string>()
+  for (let seed = 1; seed <= 12; seed += 1) {
+    const result = await simulate(seed, TOLD)
+    assert.equal(result.failure, null, replayOf(result))
+    for (const what of Object.keys(result.reached)) seen.add(what)
+  }
+  const answers = 'ok error moved refused gone busy busy_long away lost reply_cut silent'
+  const acts = 'disabled_gone disabled_silent turned_off turned_on sent_again caught_up retried_one'
+  const wanted = [...answers.split(' ').map((name) => `told_${name}`), ...acts.split(' ')]
+  assert.deepEqual(
+    wanted.filter((what) => !seen.has(what)),
+    [],
+    'every answer and every act occurs',
+  )
 })
 
 test('a seed is one history, step by step', { skip: ifGiven }, async () => {

@@ -1,7 +1,10 @@
 import { goingBack } from './back-statements.ts'
+import { delivering, placing, replaying } from './delivery-statements.ts'
+import { endpoints, subscriptions } from './endpoint-statements.ts'
 import type { Handlers } from './handlers.ts'
 import { acting } from './operator-statements.ts'
 import { records } from './records.ts'
+import { runs } from './run-statements.ts'
 import { states } from './statements.ts'
 import { said } from './text-statements.ts'
 import { watches } from './watch-statements.ts'
@@ -14,4 +17,10 @@ export const STATEMENTS: Handlers = {
   ...goingBack,
   ...said,
   ...watches,
+  ...placing,
+  ...delivering,
+  ...replaying,
+  ...endpoints,
+  ...subscriptions,
+  ...runs,
 }

@@ -1,6 +1,6 @@
 import type { EventTypeName } from '../../src/domain/event.ts'
 import { ids, type Handlers } from './handlers.ts'
-import { inShard, type Tables } from './tables.ts'
+import { inShard, type EventRow, type Tables } from './tables.ts'
 
 /** Write an event: in a history every type is wanted, of all shards and from the beginning. */
 export function tell(
@@ -10,7 +10,18 @@ export function tell(
   sequence: number | null,
 ): void {
   const { shard, id: paymentId } = of
-  tables.events.set(tables.events.rows.size, { shard, paymentId, type, sequence })
+  const body = `{"type":"${type}","data":{"payment_id":${paymentId},"sequence":${sequence}}}`
+  writeEvent(tables, { shard, paymentId, type, sequence, body })
+}
+
+/** Write an event that has no place yet. Its id tells its shard, of which there are two at most. */
+export function writeEvent(
+  tables: Tables,
+  event: Omit<EventRow, 'id' | 'position' | 'placedAt'>,
+): void {
+  const number = tables.events.rows.size
+  const id = BigInt(number + 1) * 2n + BigInt(event.shard)
+  tables.events.set(number, { ...event, id, position: null, placedAt: null })
 }
 
 export const tellsPending: Handlers = {

@@ -2,6 +2,7 @@ import { settle } from '../../src/charging/settle.ts'
 import { CommitUnknown, type Tx } from '../../src/ports.ts'
 import { withShards } from '../../src/each-shard.ts'
 import { BACK_MUTANTS } from './back-mutants.ts'
+import { DELIVERY_MUTANTS } from './delivery-mutants.ts'
 import { GATEWAY_MUTANTS } from './gateway-mutants.ts'
 import { LOCK_MUTANTS } from './lock-mutants.ts'
 import { OPERATOR_MUTANTS } from './operator-mutants.ts'
@@ -376,4 +377,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...BACK_MUTANTS,
   ...TEXT_MUTANTS,
   ...GATEWAY_MUTANTS,
+  ...DELIVERY_MUTANTS,
 ]

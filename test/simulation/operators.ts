@@ -1,7 +1,7 @@
 import { refresh } from '../../src/charging/refresh.ts'
 import { insist, nap } from './asking.ts'
 import type { LetterRow } from './tables.ts'
-import { actWorld } from './world.ts'
+import { actWorld } from './act-world.ts'
 import type { World } from './world-types.ts'
 
 /** Letters of a run's step at most. */

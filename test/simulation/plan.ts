@@ -49,6 +49,12 @@ export interface Plan {
    * at the gateway, as in all seeds that are not made for it.
    */
   readonly watchMs: readonly number[]
+  /**
+   * Webhook endpoints; none: nobody is told of events, as in all seeds that are not made for it.
+   */
+  readonly endpoints: number
+  /** Acts of whoever has them. */
+  readonly wishes: number
 }
 
 /** A life that no retry comes near, and one that some outlive. */
@@ -112,6 +118,8 @@ export function drawPlan(
     lostPendingMs: null,
     endsPending: false,
     watchMs: [],
+    endpoints: 0,
+    wishes: 0,
     currencies: CURRENCIES[Math.floor(back() * 3)] ?? [null],
     shards: pick([1, 1, 2]),
     apis: between(1, 4),

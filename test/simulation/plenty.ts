@@ -18,6 +18,9 @@ export const WATCHED: Plants = {
   },
 }
 
+/** Histories in which somebody wants to be told of everything. */
+export const TOLD: Plants = { plan: { endpoints: 2, wishes: 8, steps: 700 } }
+
 /** Histories in which payments fail that the gateway executes later than it says. */
 export const LATE: Plants = {
   profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' },

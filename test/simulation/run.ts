@@ -15,6 +15,7 @@ import { said } from './asked.ts'
 import { runClerk } from './clerks.ts'
 import { HOME, minorOf } from './currencies.ts'
 import { runOperator } from './operators.ts'
+import { deliverTheRest, runSubscriber } from './subscribers.ts'
 import { checkBackThere } from './back-there.ts'
 import { tally } from './tally.ts'
 import { watchAll } from './watchers.ts'
@@ -74,6 +75,7 @@ export async function play(
     await trouble(world)
     await rest(world)
     if (world.plan.watchMs.length > 0) await watchRest(world, plants)
+    if (world.plan.endpoints > 0) await deliveryRest(world, plants)
     await replay(world)
     world.books.checkAtRest()
     world.clients.checkAtRest()
@@ -95,7 +97,8 @@ async function trouble(world: World): Promise<void> {
   const { plan, steps } = world
   for (let slot = 0; slot < plan.apis; slot += 1) world.startApi(slot)
   const users: bigint[] = []
-  let clientsLeft = plan.clients + plan.operators + plan.clerks
+  const subscribers = plan.endpoints > 0 ? 1 : 0
+  let clientsLeft = plan.clients + plan.operators + plan.clerks + subscribers
   for (let client = 0; client < plan.clients; client += 1) {
     void runClient(world, users, client)
       .catch((error: unknown) => world.fail(error))
@@ -108,6 +111,11 @@ async function trouble(world: World): Promise<void> {
   }
   for (let clerk = 0; clerk < plan.clerks; clerk += 1) {
     void runClerk(world, clerk)
+      .catch((error: unknown) => world.fail(error))
+      .finally(() => (clientsLeft -= 1))
+  }
+  if (subscribers > 0) {
+    void runSubscriber(world)
       .catch((error: unknown) => world.fail(error))
       .finally(() => (clientsLeft -= 1))
   }
@@ -169,6 +177,16 @@ async function watchRest(world: World, plants: Plants): Promise<void> {
     .catch((error: unknown) => world.fail(error))
   await reach(world.steps, () => done, 'everything is looked at')
   checkBackThere(world)
+}
+
+/** Without faults every event that is wanted arrives within a bound. */
+async function deliveryRest(world: World, plants: Plants): Promise<void> {
+  const { process, world: own } = world.hand('deliverer')
+  let done = false
+  void deliverTheRest(world, plants, { ...own, process })
+    .then(() => (done = true))
+    .catch((error: unknown) => world.fail(error))
+  await reach(world.steps, () => done, 'everything is delivered')
 }
 
 /** What a gateway told a worker that lived on is kept, however long the database was away. */

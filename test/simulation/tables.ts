@@ -3,6 +3,7 @@ import type { EventTypeName } from '../../src/domain/event.ts'
 import type { BookedType, Operation } from '../../src/domain/payment.ts'
 import type { ReturnKind } from '../../src/domain/returns.ts'
 import { ReadOnly } from '../../src/ports.ts'
+import type { DeliveryRow, EndpointRow, RunRow, SubscriptionRow } from './delivery-rows.ts'
 
 /** The rows of migrations/0001_initial.sql; times in milliseconds, amounts in minor units. */
 export interface UserRow {
@@ -49,9 +50,14 @@ export interface PaymentRow {
 /** An event; what is in its body is the payment or letter as it is. */
 export interface EventRow {
   readonly shard: number
+  readonly id: bigint
   readonly paymentId: bigint
   readonly type: EventTypeName
   readonly sequence: number | null
+  readonly body: string
+  /** Null: not yet; and so is the time, which is that of its place. */
+  readonly position: bigint | null
+  readonly placedAt: number | null
 }
 
 /** Of a payment of which nothing went back, and that never changed. */
@@ -234,8 +240,14 @@ export interface Tables {
   readonly references: Table<string, ReferenceRow>
   /** In the order in which they were written. */
   readonly events: Table<number, EventRow>
+  readonly endpoints: Table<bigint, EndpointRow>
+  /** By `shard endpointId`. */
+  readonly subscriptions: Table<string, SubscriptionRow>
+  /** By `eventId endpointId`. */
+  readonly deliveries: Table<string, DeliveryRow>
+  readonly runs: Table<bigint, RunRow>
   /** The next value of a sequence; never undone, as in PostgreSQL. */
-  nextval(sequence: 'user_ids' | 'payment_ids' | 'dead_letter_ids' | 'operator_act_ids'): bigint
+  nextval(sequence: `${'user' | 'payment' | 'dead_letter' | 'operator_act' | Told}_ids`): bigint
   /** Run `work` as one transaction: all of its changes or none. */
   atomically<T>(work: () => T): T
   /** Run `work`, and undo and refuse it if it writes: what a read-only server does. */
@@ -243,6 +255,9 @@ export interface Tables {
   /** Grows with each transaction that changed something. */
   version(): number
 }
+
+/** What has to do with telling of events. */
+type Told = 'webhook_endpoint' | 'redrive'
 
 /** The row with this id, if it lives in this shard. */
 export function inShard<Key, Row extends { readonly shard: number }>(
@@ -313,6 +328,10 @@ function emptyTables(
     details: table(),
     references: table(),
     events: table(),
+    endpoints: table(),
+    subscriptions: table(),
+    deliveries: table(),
+    runs: table(),
   }
 }
 

@@ -16,14 +16,17 @@ import type { Worker } from '../../src/queue/worker.ts'
 import type { cancelPayments } from '../../src/refunds/cancel.ts'
 import type { acceptRefunds } from '../../src/refunds/refund.ts'
 import type { bookReturns } from '../../src/refunds/returns.ts'
+import type { claimDue, deliver, settleDelivered } from '../../src/webhooks/deliver.ts'
 import type { BackThere } from './came-back.ts'
 import type { Auditor } from './checks.ts'
 import type { ClientJournal } from './clients.ts'
+import type { DeliveryAuditor } from './delivery-checks.ts'
 import type { Fault, Faults } from './faults.ts'
 import type { HostileGateway } from './gateway.ts'
 import type { Handlers } from './handlers.ts'
 import type { MemoryDb } from './memory-db.ts'
 import type { Plan } from './plan.ts'
+import type { Receivers } from './receivers.ts'
 import type { RefundJournal } from './refund-clients.ts'
 import type { Process, Scheduler } from './scheduler.ts'
 import type { Tables } from './tables.ts'
@@ -50,6 +53,14 @@ export interface Plants {
   readonly watch?: (real: typeof watch) => typeof watch
   /** What is told to whoever looks at a final payment. */
   readonly told?: (gateway: Gateway) => Gateway
+  readonly telling?: (telling: Telling) => Telling
+}
+
+/** What deliveries are made of. */
+export interface Telling {
+  readonly claimDue: typeof claimDue
+  readonly deliver: typeof deliver
+  readonly settleDelivered: typeof settleDelivered
 }
 
 /** What operators do, and those who give money back. */
@@ -87,6 +98,10 @@ export interface World {
   readonly told: Map<string, bigint>
   /** What came back at the gateway. */
   readonly back: BackThere
+  readonly receivers: Receivers
+  readonly deliveries: DeliveryAuditor
+  /** Endpoints that were answered for, and how many events there were by then. */
+  readonly promised: Map<bigint, number>
   readonly apis: Api[]
   readonly workers: { process: Process; worker: Worker }[]
   /** What gateways told workers. */

@@ -1,5 +1,4 @@
 import { sessions } from '../../src/adapters/shard-session.ts'
-import type { ActWorld } from '../../src/dead-letters/letter-act.ts'
 import { correct } from '../../src/dead-letters/correct.ts'
 import { editPayment } from '../../src/operators/edit-texts.ts'
 import { redrive } from '../../src/dead-letters/redrive.ts'
@@ -30,7 +29,6 @@ import { cancelPayments } from '../../src/refunds/cancel.ts'
 import { acceptRefunds } from '../../src/refunds/refund.ts'
 import { bookReturns } from '../../src/refunds/returns.ts'
 import { ofEachShard } from '../../src/each-shard.ts'
-import { STATEMENTS } from './all-statements.ts'
 import { expected } from './asking.ts'
 import { auditor } from './checks.ts'
 import { clientJournal } from './clients.ts'
@@ -38,11 +36,13 @@ import { HOME } from './currencies.ts'
 import { drawFaults } from './faults.ts'
 import { hostileGateway } from './gateway.ts'
 import { taskLock, userLock } from './handlers.ts'
+import { deliveryLoop } from './deliverers.ts'
 import { CALL_MS_MAX, GRACE_MS, LEASE_MS } from './limits.ts'
 import { memoryDb } from './memory-db.ts'
 import { misfortune, standStill } from './misfortunes.ts'
 import { drawPlan, feesOf, type Plan } from './plan.ts'
 import { Violation } from './promises.ts'
+import { openTelling } from './telling.ts'
 import { refundJournal } from './refund-clients.ts'
 import { scheduler, START_MS, type Process } from './scheduler.ts'
 import { memoryTables } from './tables.ts'
@@ -78,27 +78,26 @@ export function createWorld(
     () => {
       if (failure !== null) throw failure
       books.check()
+      if (plan.endpoints > 0) telling.deliveries.check()
       if (!world.closing) misfortune(world)
     },
     log,
   )
   const tables = memoryTables()
-  const handlers = (plants.handlers ?? ((same) => same))(STATEMENTS)
+  const told = { plan, tables, steps, faults, plants }
+  const { handlers, ...telling } = openTelling(told, (what) => world.count(what))
   const db = memoryDb({ tables, handlers, steps, faults })
   const { profile, fee, attemptsMax, refundFee, returnFee } = plan
   const limits = { callMsMax: CALL_MS_MAX, graceMs: GRACE_MS }
-  const pausing = {
-    ...steps,
-    pause: (process: Process, ms: number) => standStill(world, process, ms),
-  }
+  const pause = (process: Process, ms: number) => standStill(world, process, ms)
+  const pausing = { ...steps, pause }
   const proves = plants.proves ?? confirms
   const spares = plan.giveUpMs > 0
   const gateway = hostileGateway({ steps: pausing, faults, profile, proves, spares, ...limits })
   const { journal } = gateway
   const ignored = new Set<bigint>()
-  const fees = { fees: feesOf(fee), refundFee, returnFee }
-  const rule = { ...fees, attemptsMax, lookup: profile.lookup, ignored }
-  const books = auditor({ tables, journal, nowMs: steps.nowMs, ...rule })
+  const rule = { fees: feesOf(fee), refundFee, returnFee, attemptsMax, lookup: profile.lookup }
+  const books = auditor({ tables, journal, nowMs: steps.nowMs, ...rule, ignored })
   const clients = clientJournal(tables)
   const reached: Record<string, number> = {}
   const world: World = {
@@ -113,6 +112,7 @@ export function createWorld(
     refunds: refundJournal(tables),
     told: new Map(),
     back: new Map(),
+    ...telling,
     reached,
     random: stream(3),
     apis: [],
@@ -219,12 +219,6 @@ function startApi(world: World, plants: Plants, slot: number): Api {
   return { process, db, clock, accept: (drafts) => Promise.all(drafts.map(submit)) }
 }
 
-/** What operators act on in an API process. */
-export function actWorld({ plan }: World, { db }: Api): ActWorld {
-  const { profile, refundFee } = plan
-  return { db, terms: () => ({ ...profile, timeoutMs: CALL_MS_MAX }), refundFee }
-}
-
 /** Where payments go in a history, and that no route is ever closed. */
 function gatewaysOf({ elsewhere, profile }: Plan): Gateways {
   const profiles = new Map([GATEWAY, OTHER].map((name) => [name, profileOf(profile, { name })]))
@@ -285,7 +279,10 @@ function startWorkerIn(world: World, plants: Plants, slot: number) {
     const own = chargeWorld(world, plants, first, name)
     return [`${name} watch`, watchLoop(world, plants, own, { ...limits, pollMs })] as const
   })
-  return { process, worker: together<string>(new Map([...loops, ...looks])) }
+  const telling =
+    plan.endpoints === 0 ? [] : [deliveryLoop(world, plants, first, { ...limits, pollMs })]
+  const tellers = telling.map((loop) => ['webhooks', loop] as const)
+  return { process, worker: together<string>(new Map([...loops, ...looks, ...tellers])) }
 }
 
 /** The real settler; what it leaves out is locked, and it gives nothing up. */

@@ -1,0 +1,227 @@
+import type { EventTypeName } from '../../src/domain/event.ts'
+import type { DeliveryRow } from './delivery-rows.ts'
+import { writeEvent } from './event-statements.ts'
+import { ids, ints, texts, time, type Handlers } from './handlers.ts'
+import type { Tables } from './tables.ts'
+
+const FRESH = {
+  state: 'pending',
+  fence: 0,
+  attempts: 0,
+  leased: false,
+  endedAt: null,
+  replayId: null,
+} as const
+
+/** The key of a delivery, and of what a shard knows of an endpoint. */
+export const deliveryKey = (eventId: bigint, endpointId: bigint) => `${eventId} ${endpointId}`
+export const knownKey = (shard: unknown, endpointId: unknown) => `${String(shard)} ${endpointId}`
+
+/** The position of the newest event of a shard. */
+function head({ events }: Tables, shard: unknown): bigint {
+  let newest = 0n
+  for (const { shard: own, position } of events.rows.values()) {
+    if (own === shard && position !== null && position > newest) newest = position
+  }
+  return newest
+}
+
+/** The deliveries of an endpoint in a shard that have not ended. */
+function pendingOf({ deliveries }: Tables, shard: unknown, endpointId: bigint): DeliveryRow[] {
+  return [...deliveries.rows.values()].filter(
+    (row) => row.shard === shard && row.endpointId === endpointId && row.state === 'pending',
+  )
+}
+
+/** Whether an earlier event of the same payment is still on its way. */
+export function waitsForEarlier(tables: Tables, { paymentId, position, ...own }: DeliveryRow) {
+  return pendingOf(tables, own.shard, own.endpointId).some(
+    (earlier) => earlier.paymentId === paymentId && earlier.position < position,
+  )
+}
+
+/** Places of events, and their deliveries. */
+export const placing: Handlers = {
+  events_feed: {
+    run(tables, [shard, at, limit], context) {
+      const nowMs = time(at, context)
+      const fresh = [...tables.events.rows]
+        .filter(([, event]) => event.shard === shard && event.position === null)
+        .slice(0, Number(limit))
+      let position = fresh.length > 0 ? head(tables, shard) : 0n
+      const known = [...tables.subscriptions.rows.values()].filter((own) => own.shard === shard)
+      for (const [number, event] of fresh) {
+        position += 1n
+        tables.events.set(number, { ...event, position, placedAt: nowMs })
+        for (const { deliver, types, endpointId } of known) {
+          if (!deliver || !types.includes(event.type)) continue
+          const { id: eventId, paymentId } = event
+          const about = { shard: event.shard, eventId, endpointId, paymentId, position }
+          const key = deliveryKey(eventId, endpointId)
+          tables.deliveries.set(key, { ...about, ...FRESH, runAt: nowMs })
+        }
+      }
+      return [{ count: fresh.length }]
+    },
+  },
+  events_tell: {
+    run(tables, [shard, , type, body]) {
+      const about = { shard: Number(shard), paymentId: 0n, type: type as EventTypeName }
+      writeEvent(tables, { ...about, sequence: null, body: String(body) })
+      return []
+    },
+  },
+}
+
+/** What becomes of deliveries. */
+export const delivering: Handlers = {
+  deliveries_claim: {
+    run(tables, [shard, at, limit, leaseMs, endpointIds, frees], context) {
+      const nowMs = time(at, context)
+      const due = ids(endpointIds).flatMap((endpointId, index) => {
+        const known = tables.subscriptions.get(knownKey(shard, endpointId))
+        if (known === undefined || !known.deliver || (known.pausedUntil ?? 0) > nowMs) return []
+        return pendingOf(tables, shard, endpointId)
+          .filter((own) => own.runAt <= nowMs)
+          .filter((own) => !known.ordered || !waitsForEarlier(tables, own))
+          .sort((one, other) => one.runAt - other.runAt)
+          .slice(0, ints(frees)[index])
+      })
+      const bodies = new Map([...tables.events.rows.values()].map(({ id, body }) => [id, body]))
+      return due.slice(0, Number(limit)).map((was) => {
+        const { eventId, endpointId } = was
+        const attempts = was.attempts + Number(was.leased)
+        const fence = was.fence + 1
+        const runAt = nowMs + Number(leaseMs)
+        const held = { ...was, runAt, fence, attempts, leased: true }
+        tables.deliveries.set(deliveryKey(eventId, endpointId), held)
+        return { eventId, endpointId, fence, attempts, body: bodies.get(eventId) }
+      })
+    },
+  },
+  deliveries_settle: {
+    run(tables, [shard, at, eventIds, endpointIds, fences, ...said], context) {
+      const nowMs = time(at, context)
+      const [states, mades, delays] = said.map(texts)
+      ids(eventIds).forEach((eventId, index) => {
+        const key = deliveryKey(eventId, ids(endpointIds)[index] as bigint)
+        const state = states?.[index] as DeliveryRow['state']
+        const known = tables.subscriptions.get(knownKey(shard, ids(endpointIds)[index]))
+        const quiet = (known?.deliveredAt ?? Number.NEGATIVE_INFINITY) < nowMs - 60_000
+        if (known !== undefined && state === 'delivered' && quiet) {
+          tables.subscriptions.set(knownKey(shard, known.endpointId), {
+            ...known,
+            deliveredAt: nowMs,
+          })
+        }
+        const was = tables.deliveries.get(key)
+        if (was === undefined || was.fence !== ints(fences)[index]) return
+        if (!was.leased || was.state !== 'pending') return
+        tables.deliveries.set(key, {
+          ...was,
+          state,
+          runAt: nowMs + Number(delays?.[index]),
+          leased: false,
+          attempts: was.attempts + Number(mades?.[index] === 'true'),
+          endedAt: state === 'pending' ? null : nowMs,
+        })
+      })
+      return []
+    },
+  },
+  deliveries_retry: {
+    run(tables, [, at, eventId, endpointId], context) {
+      const key = deliveryKey(BigInt(eventId as bigint), BigInt(endpointId as bigint))
+      const was = tables.deliveries.get(key)
+      if (was === undefined || was.leased) return []
+      const again = { state: 'pending', runAt: time(at, context), attempts: 0 } as const
+      tables.deliveries.set(key, { ...was, ...again, endedAt: null })
+      return [{ eventId: was.eventId }]
+    },
+  },
+  deliveries_replay: {
+    run(tables, [shard, at, endpoint, replay, eventIds, delays], context) {
+      const nowMs = time(at, context)
+      const [endpointId, replayId] = [BigInt(endpoint as bigint), BigInt(replay as bigint)]
+      const known = tables.subscriptions.get(knownKey(shard, endpointId))
+      if (known === undefined || known.types.length === 0) return []
+      const placed = new Map([...tables.events.rows.values()].map((event) => [event.id, event]))
+      return ids(eventIds).flatMap((eventId, index) => {
+        const event = placed.get(eventId)
+        if (event === undefined || event.position === null) return []
+        const key = deliveryKey(eventId, endpointId)
+        const was = tables.deliveries.get(key)
+        const runAt = nowMs + Number(texts(delays)[index])
+        const { paymentId, position } = event
+        const about = { shard: event.shard, eventId, endpointId, paymentId, position }
+        const again = { ...about, ...FRESH, runAt, replayId }
+        if (was?.replayId === replayId) return [{ eventId }]
+        const fence = was === undefined ? 0 : was.fence + Number(was.leased)
+        tables.deliveries.set(key, { ...again, fence })
+        return [{ eventId }]
+      })
+    },
+  },
+}
+
+const POSITION_MAX = 9_223_372_036_854_775_807n
+const SLACK_MS = 600_000
+
+/** Which events match, and what became of those that were sent again. */
+export const replaying: Handlers = {
+  replayed_place: {
+    run(tables, [shard, since]) {
+      const fromMs = (since as Date).getTime() - SLACK_MS
+      let first = head(tables, shard) + 1n
+      for (const { shard: own, position, placedAt } of tables.events.rows.values()) {
+        if (own !== shard || position === null || (placedAt ?? 0) < fromMs) continue
+        if (position < first) first = position
+      }
+      return [{ position: first }]
+    },
+  },
+  replayed_look: {
+    run(tables, [shard, endpoint, types, undelivered, from, to, after, end]) {
+      const endpointId = BigInt(endpoint as bigint)
+      const looked = [...tables.events.rows.values()]
+        .filter((event) => event.shard === shard && event.position !== null)
+        .filter(({ position }) => between(position, after as bigint, end as bigint))
+      const upTo = looked.at(-1)?.position
+      if (upTo === undefined) return []
+      const matching = looked.filter(({ id, type, placedAt }) => {
+        const own = tables.deliveries.get(deliveryKey(id, endpointId))
+        if (undelivered === true && own !== undefined && own.state !== 'failed') return false
+        const atMs = placedAt ?? 0
+        const inTime = atMs >= (from as Date).getTime() && atMs < (to as Date).getTime()
+        return inTime && texts(types).includes(type)
+      })
+      const none = { id: null, type: null, createdAt: null, position: null }
+      if (matching.length === 0) return [{ upTo, ...none }]
+      return matching.map(({ id, type, position, placedAt }) => {
+        return { upTo, id, type, position, createdAt: new Date(placedAt ?? 0) }
+      })
+    },
+  },
+  replayed_next: {
+    run(tables, [shard, after, end]) {
+      const next = [...tables.events.rows.values()].find(
+        (event) => event.shard === shard && between(event.position, after as bigint, end as bigint),
+      )
+      return next === undefined ? [] : [{ createdAt: new Date(next.placedAt ?? 0) }]
+    },
+  },
+  deliveries_replay_states: {
+    run(tables, [shard, replayId]) {
+      const counts = new Map<string, number>()
+      for (const row of tables.deliveries.rows.values()) {
+        if (row.shard !== shard || row.replayId !== replayId) continue
+        counts.set(row.state, (counts.get(row.state) ?? 0) + 1)
+      }
+      return [...counts].map(([state, count]) => ({ state, count }))
+    },
+  },
+}
+
+function between(position: bigint | null, after: bigint, end: bigint): boolean {
+  return position !== null && position > after && (position < end || end === POSITION_MAX)
+}

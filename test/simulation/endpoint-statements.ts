@@ -1,0 +1,166 @@
+import type { EndpointRow, SubscriptionRow } from './delivery-rows.ts'
+import { knownKey } from './delivery-statements.ts'
+import { texts, time, type Handlers } from './handlers.ts'
+import type { Tables } from './tables.ts'
+
+/** An endpoint as its statements return it. */
+function shown(row: EndpointRow) {
+  const { disabledAt, createdAt, secret: _secret, ...own } = row
+  return {
+    ...own,
+    description: null,
+    ratePerSecond: null,
+    disabledAt: disabledAt === null ? null : new Date(disabledAt),
+    createdAt: new Date(createdAt),
+  }
+}
+
+const there = ({ endpoints }: Tables, id: unknown): EndpointRow | undefined => {
+  const row = endpoints.get(BigInt(id as bigint))
+  return row?.state === 'removed' ? undefined : row
+}
+
+/** Change an endpoint, and return it. */
+function changed(tables: Tables, was: EndpointRow, change: Partial<EndpointRow>) {
+  const row = { ...was, ...change, version: was.version + 1 }
+  tables.endpoints.set(row.id, row)
+  return [shown(row)]
+}
+
+/** Endpoints, at the home side. */
+export const endpoints: Handlers = {
+  endpoints_insert: {
+    run(tables, [at, url, types, , actor, payload, ordered, secret], context) {
+      const nowMs = time(at, context)
+      const row: EndpointRow = {
+        id: tables.nextval('webhook_endpoint_ids'),
+        url: url as string | null,
+        types: texts(types) as string[],
+        state: 'enabled',
+        payload: payload as EndpointRow['payload'],
+        ordered: ordered === true,
+        secret: secret as string | null,
+        version: 1,
+        disabledWhy: null,
+        disabledAt: null,
+        enabledAt: nowMs,
+        changedAt: nowMs,
+        createdAt: nowMs,
+        createdBy: String(actor),
+      }
+      tables.endpoints.set(row.id, row)
+      return [shown(row)]
+    },
+  },
+  endpoints_forget: { run: () => [] },
+  endpoints_read: {
+    run(tables, [id]) {
+      const row = there(tables, id)
+      return row === undefined ? [] : [shown(row)]
+    },
+  },
+  endpoints_list: {
+    run: (tables) =>
+      [...tables.endpoints.rows.values()].filter(({ state }) => state !== 'removed').map(shown),
+  },
+  endpoints_known: { run: (tables) => [...tables.endpoints.rows.values()].map(shown) },
+  endpoints_change: {
+    run(tables, [at, id, , , , , , state, why], context) {
+      const was = there(tables, id)
+      if (was === undefined) return []
+      const nowMs = time(at, context)
+      if (state === 'disabled') {
+        const off = { disabledWhy: String(why), disabledAt: nowMs }
+        return changed(tables, was, { state, ...off, changedAt: nowMs })
+      }
+      const on = { state: 'enabled', disabledWhy: null, disabledAt: null } as const
+      return changed(tables, was, { ...on, enabledAt: nowMs, changedAt: nowMs })
+    },
+  },
+  endpoints_disable: {
+    run(tables, [at, id, why, enabledMs], context) {
+      const nowMs = time(at, context)
+      const was = there(tables, id)
+      if (was === undefined || was.state !== 'enabled') return []
+      if (enabledMs !== null && was.enabledAt > nowMs - Number(enabledMs)) return []
+      const off = { disabledWhy: String(why), disabledAt: nowMs, changedAt: nowMs }
+      return changed(tables, was, { state: 'disabled', ...off })
+    },
+  },
+  endpoints_remove: {
+    run(tables, [at, id], context) {
+      const was = there(tables, id)
+      if (was === undefined) return []
+      const gone = { url: null, secret: null, changedAt: time(at, context) }
+      return changed(tables, was, { state: 'removed', ...gone })
+    },
+  },
+  endpoints_called: {
+    run: (tables) =>
+      [...tables.endpoints.rows.values()]
+        .filter(({ url, state }) => url !== null && state === 'enabled')
+        .map(({ id, url, payload, secret }) => ({
+          id,
+          url,
+          payload,
+          sealed: [secret],
+          left: null,
+        })),
+  },
+}
+
+function told(
+  tables: Tables,
+  shard: unknown,
+  id: unknown,
+  change: (was: SubscriptionRow) => SubscriptionRow,
+): void {
+  const was = tables.subscriptions.get(knownKey(shard, id))
+  if (was !== undefined) tables.subscriptions.set(knownKey(shard, id), change(was))
+}
+
+/** What shards know of them. In a history every type is wanted by somebody who polls. */
+export const subscriptions: Handlers = {
+  event_wants_lock: { locks: () => ['event_wants'], run: () => [] },
+  event_wants_set: { run: () => [] },
+  subscriptions_wanted: { run: () => [] },
+  subscriptions_read: {
+    run: (tables, [shard]) =>
+      [...tables.subscriptions.rows.values()].filter((row) => row.shard === shard),
+  },
+  subscriptions_write: {
+    run(tables, [shard, id, version, types, deliver, ordered]) {
+      const endpointId = BigInt(id as bigint)
+      const was = tables.subscriptions.get(knownKey(shard, endpointId))
+      if (was !== undefined && was.version > Number(version)) return []
+      tables.subscriptions.set(knownKey(shard, endpointId), {
+        shard: Number(shard),
+        endpointId,
+        version: Number(version),
+        types: texts(types) as string[],
+        deliver: deliver === true,
+        ordered: ordered === true,
+        pausedUntil: was?.version === Number(version) ? was.pausedUntil : null,
+        deliveredAt: was?.deliveredAt ?? null,
+      })
+      return []
+    },
+  },
+  subscriptions_pause: {
+    run(tables, [shard, at, id, ms], context) {
+      const untilMs = time(at, context) + Number(ms)
+      told(tables, shard, id, (was) => {
+        return { ...was, pausedUntil: Math.max(was.pausedUntil ?? 0, untilMs) }
+      })
+      return []
+    },
+  },
+  subscriptions_arrived: {
+    run(tables, [shard, at, id, ms], context) {
+      const row = tables.subscriptions.get(knownKey(shard, id))
+      const sinceMs = time(at, context) - Number(ms)
+      const arrived = (row?.deliveredAt ?? Number.NEGATIVE_INFINITY) > sinceMs
+      return arrived ? [{ endpointId: row?.endpointId }] : []
+    },
+  },
+}
