@@ -6,7 +6,7 @@ import { receiver, status } from './webhooks-kit.ts'
 
 const KEEP_DAYS = 7
 
-/** Events of the past, by what became of their deliveries to endpoint 1; `none`: nothing is sent. */
+/** Events of the past, by what became of their deliveries to endpoint 1; `none`: none was made. */
 const PAST = [
   { id: 101, days: 40, delivery: 'delivered' },
   { id: 102, days: 40, delivery: 'pending' },
@@ -38,7 +38,8 @@ async function putPast(database: string): Promise<void> {
     )
     await query(
       database,
-      `insert into delivery_attempts (shard, event_id, endpoint_id, fence, started_at, took_ms, status)
+      `insert into delivery_attempts
+         (shard, event_id, endpoint_id, fence, started_at, took_ms, status)
        values (0, ${id}, 1, 1, ${at}, 5, 500)`,
     )
   }
