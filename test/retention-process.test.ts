@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cloneDatabase, query } from './databases.ts'
-import { API, FAST, get, launch, post, send, until } from './process-kit.ts'
+import { API, FAST, get, post, send, until } from './process-kit.ts'
+import { launch } from './programs.ts'
 import { receiver, status } from './webhooks-kit.ts'
 
 const KEEP_DAYS = 7
