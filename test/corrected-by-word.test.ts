@@ -163,8 +163,30 @@ test('twenty who find the same payment at the gateway book it once', async (t) =
   const answers = await Promise.all(asked.map((request) => corrected(world, request)))
   const codes = new Set(answers)
   codes.delete('busy')
-  assert.deepEqual([...codes], ['corrected'])
+  assert.deepEqual(codes, new Set(['corrected', 'correction_differs']))
+  assert.equal(answers.filter((answer) => answer === 'corrected').length, 1)
   assert.equal((await lates(world)).length, 1)
+  await balanced(world)
+})
+
+test('a second correction under another reference is refused, and books nothing', async (t) => {
+  const world = await testWorld(t)
+  const { id, letterId } = await failedByMistake(world, 'deposit')
+  assert.equal(await corrected(world, { letterId, gatewayRef: REF }), 'corrected')
+  const [answer] = await correct({ db: world.db }, JANE, [{ letterId, gatewayRef: 'gw-2' }])
+  assert.deepEqual(answer, {
+    kind: 'refused',
+    refusal: { code: 'correction_differs', paymentId: id },
+  })
+  assert.equal(await corrected(world, { letterId, gatewayRef: REF }), 'corrected')
+  assert.equal((await lates(world)).length, 1)
+  const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
+  const body = { reason: 'seen', gateway_ref: 'gw-2' }
+  const said = await call('POST', `/dlq/${letterId}/correct`, body)
+  assert.deepEqual(
+    [said.status, said.body['code'], said.body['payment_id']],
+    [409, 'correction_differs', Number(id)],
+  )
   await balanced(world)
 })
 

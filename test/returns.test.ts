@@ -329,12 +329,32 @@ const FAILED = {
 
 test('a failed payment that the gateway executed is corrected once', () => {
   const letter = CHARGED_AFTER_FAILED
-  const decision = decideCorrection({ payment: FAILED, letter, corrected: false, word: null }, 50n)
+  const decision = decideCorrection({ payment: FAILED, letter, corrected: null, word: null }, 50n)
   assert.ok(decision.kind === 'correct', 'correct')
   const { kind, user, gateway, fees, losses } = decision.entry
   assert.deepEqual([kind, user, gateway, fees, losses], ['settle_late', -50n, 100n, 2n, -52n])
-  const again = { payment: FAILED, letter: null, corrected: true, word: null }
+  const again = { payment: FAILED, letter: null, corrected: { ref: null }, word: null }
   assert.deepEqual(decideCorrection(again, 50n), { kind: 'corrected' })
+})
+
+test('a correction under another reference than the first one is refused, whatever else is known', () => {
+  const nothing = { known: NO_EVIDENCE, insists: true, besidesRedrive: true, relatives: [] }
+  for (const letter of [null, 'rejected', CHARGED_AFTER_FAILED]) {
+    for (const [first, again, kind] of [
+      ['gw-1', 'gw-1', 'corrected'],
+      ['gw-1', 'gw-2', 'refused'],
+      // Nobody said what the first one is called there: it may be another one.
+      [null, 'gw-1', 'refused'],
+      ['gw-1', null, 'corrected'],
+    ] as const) {
+      const word = again === null ? null : { ...nothing, ref: again }
+      const seen = { payment: FAILED, letter, corrected: { ref: first }, word }
+      const decision = decideCorrection(seen, 50n)
+      assert.equal(decision.kind, kind, `${first} ${again}`)
+      if (decision.kind !== 'refused') continue
+      assert.deepEqual(decision.refusal, { code: 'correction_differs', paymentId: FAILED.id })
+    }
+  }
 })
 
 test('nothing else is corrected', () => {
@@ -343,18 +363,18 @@ test('nothing else is corrected', () => {
   for (const status of ['new', 'unknown', 'success'] as const) {
     const payment = { ...FAILED, status }
     assert.deepEqual(
-      decideCorrection({ payment, letter, corrected: false, word: null }, 50n),
+      decideCorrection({ payment, letter, corrected: null, word: null }, 50n),
       refused,
     )
   }
   for (const other of [null, 'rejected']) {
-    const view = { payment: FAILED, letter: other, corrected: false, word: null }
+    const view = { payment: FAILED, letter: other, corrected: null, word: null }
     assert.deepEqual(decideCorrection(view, 50n), refused)
   }
 })
 
 test('a word corrects what failed, and goes against a no of the gateway only if it is meant so', () => {
-  const view = { payment: FAILED, letter: null, corrected: false }
+  const view = { payment: FAILED, letter: null, corrected: null }
   const said = {
     ref: 'gw-1',
     known: NO_EVIDENCE,

@@ -40,7 +40,7 @@ const REACHED = [
   'booked known return_not_returnable return_return_differs return_fee lost won_back',
   'return_charged_back return_refunded_there return_payout_returned return_dispute_won',
   'return_was_refund return_refund_in_doubt',
-  'correct_redrive_open correct_correction_is_redrive',
+  'correct_redrive_open correct_correction_is_redrive correct_correction_differs',
   'corrected corrected_by_word settled_late correct_not_correctable edited reference_taken',
   'in_JPY_success in_KWD_success currency_mismatch amount_precision',
 ].flatMap((names) => names.split(' '))

@@ -17,7 +17,7 @@ import { knownOf } from './evidence-store.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
 import { namedBefore, namesOf } from './resolve.ts'
-import { relativesOf } from './relatives-store.ts'
+import { correctedAs, relativesOf } from './relatives-store.ts'
 import { readLetters, type DeadLetter } from './store.ts'
 
 /** A letter about a failed payment that the gateway executed. */
@@ -94,8 +94,9 @@ async function correctInShard(
     const userIds = [...new Set(found.map(({ userId }) => userId))]
     const paymentIds = [...locked.payments.keys()]
     const words = requests.some(({ gatewayRef }) => gatewayRef !== null)
-    const [corrected, known, relatives, named] = await Promise.all([
+    const [corrected, refs, known, relatives, named] = await Promise.all([
       corrections(tx, userIds, paymentIds),
+      correctedAs(tx, words ? paymentIds : []),
       words ? knownOf(tx, paymentIds) : new Map<bigint, KnownEvidence>(),
       relativesOf(tx, words ? paymentIds : []),
       paymentsNamed(tx, namesOf(requests, locked)),
@@ -103,7 +104,7 @@ async function correctInShard(
     const books = { ...locked, known, named, relatives: new Map(relatives) }
     const verdict = decide(requests, {
       ...books,
-      corrected: new Set(corrected.map(({ paymentId }) => paymentId)),
+      corrected: new Map(corrected.map(({ paymentId: id }) => [id, { ref: refs.get(id) ?? null }])),
     })
     await writeEnds(tx, verdict, 'correct', by)
     return verdict
@@ -116,8 +117,8 @@ type Books = Locked & {
   readonly relatives: Map<bigint, readonly Relative[]>
   /** Successful payments by their names at the gateway, and those corrected by earlier letters. */
   readonly named: Map<string, bigint>
-  /** Payments that are booked, those of earlier letters among them. */
-  readonly corrected: Set<bigint>
+  /** Payments that are booked, with their references, those of earlier letters among them. */
+  readonly corrected: Map<bigint, { readonly ref: string | null }>
 }
 
 /** Decide every letter in order: earlier ones use up what users have before later ones. */
@@ -145,7 +146,7 @@ function decideOne(
   const seen = {
     payment,
     letter: was === 'open' ? error : null,
-    corrected: books.corrected.has(paymentId),
+    corrected: books.corrected.get(paymentId) ?? null,
     word: gatewayRef === null ? null : wordOf(request, gatewayRef, paymentId, books),
   }
   const available = books.available.get(userId) ?? 0n
@@ -159,7 +160,7 @@ function decideOne(
     const other = namedBefore(payment, gatewayRef, books)
     if (other !== null) return refuse('gateway_ref_taken', { paymentId: other })
     const { entry, evidence } = decision
-    books.corrected.add(paymentId)
+    books.corrected.set(paymentId, { ref: gatewayRef })
     noteCorrected(books.relatives, paymentId, gatewayRef)
     books.available.set(userId, available + entry.user)
     verdict.entries.push(entry)

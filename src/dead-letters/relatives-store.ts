@@ -68,6 +68,27 @@ const RELATIVES: Statement<Relative & { readonly of: bigint }> = {
   order by down.asked, payment.id`,
 }
 
+/** Under which references operators have booked that failed payments were executed. */
+const CORRECTED_AS: Statement<{ readonly paymentId: bigint; readonly ref: string }> = {
+  name: 'payments_corrected_as',
+  text: `
+  select payment_id as "paymentId", max(after ->> 'gateway_ref') as ref
+  from operator_acts
+  where shard = $1 and payment_id = any ($2::bigint[]) and act = 'correct'
+    and after ->> 'gateway_ref' is not null
+  group by payment_id`,
+}
+
+/** The references under which payments are corrected; not of those without one. */
+export async function correctedAs(
+  shard: Runner,
+  paymentIds: readonly bigint[],
+): Promise<ReadonlyMap<bigint, string>> {
+  if (paymentIds.length === 0) return new Map()
+  const rows = await shard.run(CORRECTED_AS, [numbers(paymentIds)])
+  return new Map(rows.map(({ paymentId, ref }) => [paymentId, ref]))
+}
+
 /** The other payments of the chains of these, by the id of the one that was asked about. */
 export async function relativesOf(
   shard: Runner,

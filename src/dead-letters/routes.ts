@@ -270,8 +270,9 @@ function correctRoute(app: App, world: ActWorld): void {
       'as the balance goes, and the rest is a loss. A word against what the gateway said is refused ' +
       'with 409 `evidence_contradicts`, unless `against_evidence` says that it is meant so. What may ' +
       'be a redrive of the payment is refused with 409 `redrive_open` or `correction_is_redrive`: ' +
-      'that is booked by itself. Anything else is refused with 409 `not_correctable`; a refund that ' +
-      'was made after all is a return of its deposit.',
+      'that is booked by itself. What is booked already is answered the same, and refused with 409 ' +
+      '`correction_differs` under another `gateway_ref`. Anything else is refused with 409 ' +
+      '`not_correctable`; a refund that was made after all is a return of its deposit.',
     headers: ActHeaders,
     params: LetterId,
     body: Type.Object(

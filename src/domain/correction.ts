@@ -35,8 +35,8 @@ interface Correctable {
   > & { readonly type: BookedType }
   /** The error of its open letter; null: it has none. */
   readonly letter: string | null
-  /** It has an entry of a correction. */
-  readonly corrected: boolean
+  /** That it was executed is booked; `ref`: under which reference, null: nobody said one. */
+  readonly corrected: { readonly ref: string | null } | null
   /** An operator has seen it at the gateway, under the gateway's reference; null: nobody has. */
   readonly word: Word | null
 }
@@ -48,7 +48,7 @@ type CorrectionDecision =
       readonly entry: Entry
       readonly evidence: ReturnType<typeof against>
     }
-  /** It was corrected before: the same answer again. */
+  /** It was corrected before, and nobody says anything else: the same answer again. */
   | { readonly kind: 'corrected' }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
 
@@ -62,8 +62,13 @@ export function decideCorrection(
   { payment, letter, corrected, word }: Correctable,
   available: bigint,
 ): CorrectionDecision {
-  if (corrected) return { kind: 'corrected' }
   const { id: paymentId, type } = payment
+  if (corrected !== null) {
+    // What the gateway calls otherwise may be a second charge: booking it here once more is no way.
+    const same = word === null || word.ref === corrected.ref
+    if (same) return { kind: 'corrected' }
+    return { kind: 'refused', refusal: { code: 'correction_differs', paymentId } }
+  }
   // A refund that was made after all is booked as a return of its deposit.
   const plain = type === 'deposit' || type === 'withdraw'
   const late = letter === CHARGED_AFTER_FAILED

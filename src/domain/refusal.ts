@@ -89,6 +89,10 @@ export const REFUSALS = {
   reason_stays: [409, 'The description of a refund is the reason for it, which stays.'],
   redrive_open: [409, 'A redrive of this payment is open, and may be what is to be booked.'],
   correction_is_redrive: [409, 'Another payment of its chain of redrives is booked as that.'],
+  correction_differs: [
+    409,
+    'It is booked already, and not under this reference of the gateway. The answer names it.',
+  ],
   not_correctable: [409, 'Only a failed payment that the gateway executed can be corrected, once.'],
   body_too_large: [413, 'The body is larger than this service reads.'],
   uri_too_long: [414, 'A part of the path is longer than any id.'],

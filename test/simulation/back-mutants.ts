@@ -284,6 +284,14 @@ export const BACK_MUTANTS: readonly Mutant[] = [
     ),
     ...LATE,
   }),
+  mutant('correct_differs_unseen', 'what is booked under one name is booked under any', {
+    ...statement('payments_corrected_as', (real) => ({
+      // Whatever somebody says is what the first one said.
+      run: (tables, values, context) =>
+        real.run(tables, values, context).map((row) => Object.assign({}, row, { ref: 'gw-1' })),
+    })),
+    ...LATE,
+  }),
   mutant('correct_unrecorded', 'nobody knows who booked what had failed', {
     ...forgetting('correct', 'operator_acts_insert'),
     ...LATE,

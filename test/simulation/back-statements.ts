@@ -336,6 +336,16 @@ const returns: Handlers = {
         }),
       ),
   },
+  payments_corrected_as: {
+    run: (tables, [, paymentIds]) =>
+      ids(paymentIds).flatMap((paymentId) => {
+        const words = [...tables.acts.rows.values()].filter(
+          (one) => one.paymentId === paymentId && one.act === 'correct',
+        )
+        const ref = words.map(({ after }) => after['gateway_ref'] ?? null).find(Boolean) ?? null
+        return ref === null ? [] : [{ paymentId, ref }]
+      }),
+  },
   postings_corrected: {
     run: (tables, [, userIds, paymentIds]) => {
       const asked = new Set(ids(paymentIds))

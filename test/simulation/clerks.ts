@@ -252,18 +252,26 @@ async function correctOne(world: World): Promise<void> {
   const letter = faults.pick(letters)
   const { id: letterId, paymentId, type } = letter
   const gatewayRef = seen.includes(letter) ? faults.pick(['gw-1', 'gw-2']) : null
-  const request = { letterId, gatewayRef, againstEvidence: gatewayRef !== null }
-  const correct = async () => {
+  const correct = async (ref: string | null) => {
+    const request = { letterId, gatewayRef: ref, againstEvidence: ref !== null }
     const [answer] = await insist(world, ({ db }) => world.acts.correct({ db }, BY, [request]))
     world.count(answer?.kind === 'refused' ? `correct_${answer.refusal.code}` : 'corrected')
     if (answer?.kind !== 'corrected') return
-    if (gatewayRef !== null) world.count('corrected_by_word')
+    if (ref !== null) {
+      world.count('corrected_by_word')
+      const said = [...tables.acts.rows.values()].find(
+        (one) =>
+          one.paymentId === paymentId && one.act === 'correct' && one.after['gateway_ref'] === ref,
+      )
+      must(said !== undefined, 'who is told that it is booked under a name finds that name', ref)
+    }
     const userId = tables.payments.get(paymentId)?.userId
     const booked = tables.postings.get(`${userId} ${paymentId} settle_late`)
     must(booked !== undefined && type !== 'refund', 'a correction is booked', answer)
   }
-  const times = faults.pick([1, 2])
-  await Promise.all(Array.from({ length: times }, correct))
+  // Two who see it take it for what it is, or for two things.
+  const refs = faults.pick([[gatewayRef], [gatewayRef, gatewayRef && 'gw-1']])
+  await Promise.all(refs.map(correct))
 }
 
 /**

@@ -59,6 +59,7 @@ export type ErrorCode =
   | 'reason_stays'
   | 'redrive_open'
   | 'correction_is_redrive'
+  | 'correction_differs'
   | 'not_correctable'
   | 'body_too_large'
   | 'uri_too_long'
