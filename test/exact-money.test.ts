@@ -83,6 +83,11 @@ test('an integer that a double does not hold is read with all its digits', () =>
   )
   // The first of sixteen digits: as a double it is another payment's id.
   assert.deepEqual(readExactJson('{"id":9007199254740993}'), { id: '9007199254740993' })
+  // No number is taken for another one: what is next to 0 not for 0, what is next to 1 not for 1.
+  for (const text of ['1e-400', '10.0000000000000000001e-1']) {
+    assert.deepEqual(readExactJson(`[${text}]`), [text])
+    assert.equal(fromWire(text, 2), null)
+  }
 })
 
 test('an exact number cannot be written by mistake, nor a bigint that may be anything', () => {

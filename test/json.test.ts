@@ -20,6 +20,8 @@ const READ: readonly (readonly [name: string, text: string])[] = [
   ['the largest amount', '{"a":9999999999.99}'],
   ['fifteen digits and any zeros in front', '[0.000000123456789012345,-123456789012345]'],
   ['an exponent', '[1e2,1E+2,-0,1e-2]'],
+  ['the smallest number that a double tells from 0', '[5e-324]'],
+  ['every spelling of 0', `[0e-400,0.0E5,-0.00e-0400,0.${'0'.repeat(330)}]`],
   ['letters of every script', '{"имя":"ñ 字 👍 \\u0000 \\ud83d\\udc4d"}'],
 ]
 
@@ -76,6 +78,10 @@ const REFUSED: readonly (readonly [name: string, body: string | readonly number[
     ['sixteen digits', '{"a":1234567890.123456}', 'number_too_precise'],
     ['a cent that a double loses', '[9007199254740993.01]', 'number_too_precise'],
     ['precision under an exponent', '{"a":0.12345678901234567e3}', 'number_too_precise'],
+    ['a number so small that a double is 0', '{"a":1e-400}', 'number_too_precise'],
+    ['the largest of those', '{"a":2e-324}', 'number_too_precise'],
+    ['one of those below 0', '{"a":-1.5E-0400}', 'number_too_precise'],
+    ['one of those spelled out', `{"a":0.${'0'.repeat(330)}1}`, 'number_too_precise'],
   ]
 
 for (const [name, body, why] of REFUSED) {

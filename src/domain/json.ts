@@ -79,18 +79,25 @@ function objectText(value: Readonly<Record<string, unknown>>): string {
 
 /** Digits, with or without a point, that a double need not hold exactly; a sign is not counted. */
 const LONG = /\d[\d.]{15,}/
+/** An exponent that may make 0 of whatever stands in front of it. */
+const TINY = /[eE]-\d{3}/
 const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
 
 /**
- * Read JSON without losing digits: a number that a double need not hold comes as its decimal text,
- * any other as a number. Throws for what is not JSON.
+ * Read JSON without losing digits: a number that a double need not hold comes as its text, any
+ * other as a number. Throws for what is not JSON.
  */
 export function readExactJson(text: string): unknown {
   const value: unknown = JSON.parse(text)
-  if (!LONG.test(text)) return value
+  if (!LONG.test(text) && !TINY.test(text)) return value
   // The text is JSON, so its strings and numbers are found by their shape.
   const exact = text.replace(TOKENS, (token) =>
-    token.startsWith('"') || !LONG.test(token) || /[eE]/.test(token) ? token : `"${token}"`,
+    token.startsWith('"') || !(LONG.test(token) || vanishes(token)) ? token : `"${token}"`,
   )
   return JSON.parse(exact)
+}
+
+/** Whether a JSON number is not 0, but so near to it that a double is. */
+export function vanishes(token: string): boolean {
+  return Number(token) === 0 && /^[^eE]*[1-9]/.test(token)
 }
