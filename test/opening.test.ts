@@ -53,7 +53,7 @@ test('a key is the same with the books’ currency named and left out, whichever
   ] as const) {
     const holder = { apiKey: '', key: 'k', userId: 7n, sent: first }
     const verdict = decideKey({ ...named(8n), sent: again, alike: first }, holder)
-    assert.deepEqual(verdict, { kind: 'held', id: 7n, fresh: false })
+    assert.deepEqual(verdict, { kind: 'held', id: 7n, sent: first, fresh: false })
     const other = sentFields({ balance: '2', currency: 'USD' })
     const differs = decideKey(
       { ...named(8n), sent: other, alike: sentFields({ balance: '2' }) },
@@ -67,10 +67,16 @@ test('a key is the same with the books’ currency named and left out, whichever
 test('a key stands for the id of who has it, and for nobody whose fields differ', () => {
   const sent = sentFields({ balance: '1' })
   const holder = { apiKey: '', key: 'k', userId: 7n, sent }
-  assert.deepEqual(decideKey({ ...named(7n), sent }, holder), { kind: 'held', id: 7n, fresh: true })
+  assert.deepEqual(decideKey({ ...named(7n), sent }, holder), {
+    kind: 'held',
+    id: 7n,
+    sent,
+    fresh: true,
+  })
   assert.deepEqual(decideKey({ ...named(8n), sent }, holder), {
     kind: 'held',
     id: 7n,
+    sent,
     fresh: false,
   })
   const other = decideKey({ ...named(8n), sent: sentFields({ balance: '2' }) }, holder)

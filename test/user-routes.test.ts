@@ -51,6 +51,24 @@ test('the same request with the same key has the same answer, and opens one user
   assert.equal(new Set([1, two.body['id'], three.body['id']]).size, 3)
 })
 
+test('a repeated request names the currency as the first one did, however it is spelled now', async (t) => {
+  const { call, open } = await api(t)
+  const plain = { balance: 10, external_id: 'shop-1' }
+  for (const [key, [first, again]] of Object.entries({
+    left_out: [plain, { ...plain, currency: 'USD' }],
+    named: [{ balance: 10, currency: 'USD' }, { balance: 10 }],
+  })) {
+    const opened = await open(first ?? {}, { 'idempotency-key': key })
+    assert.equal('currency' in opened.body, key === 'named')
+    await call('PATCH', `/users/${Number(opened.body['id'])}`, { metadata: { a: '1' } })
+    for (const body of [first, again]) {
+      const replayed = await open(body ?? {}, { 'idempotency-key': key })
+      assert.deepEqual([replayed.status, replayed.text], [201, opened.text])
+      assert.equal(replayed.headers.get('idempotent-replayed'), 'true')
+    }
+  }
+})
+
 test('the same key with another body is refused as that of a payment is', async (t) => {
   const { open } = await api(t)
   await open({ balance: 10, external_id: 'shop-1' }, KEY)

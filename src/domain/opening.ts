@@ -32,7 +32,13 @@ export interface Opening extends UserDraft {
 
 /** What a caller is told. `replayed`: an earlier request opened the user. */
 export type OpeningAnswer =
-  | { readonly kind: 'opened'; readonly userId: bigint; readonly replayed: boolean }
+  | {
+      readonly kind: 'opened'
+      readonly userId: bigint
+      readonly replayed: boolean
+      /** What was sent first under its key, or now; not there: nothing was to be compared. */
+      readonly sent?: SentFields
+    }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
 
 /** Who has a key, and what was first sent under it. */
@@ -52,6 +58,8 @@ type KeyVerdict =
   | {
       readonly kind: 'held'
       readonly id: bigint
+      /** As it was first sent. */
+      readonly sent: SentFields
       /** The key was free until now. */
       readonly fresh: boolean
     }
@@ -64,7 +72,9 @@ export function decideKey({ id, sent = {}, alike }: Opening, holder: KeyHolder):
   const [errors = []] = [sent, alike ?? sent]
     .map((said) => differing(said, holder.sent))
     .toSorted((one, other) => one.length - other.length)
-  if (errors.length === 0) return { kind: 'held', id: holder.userId, fresh: holder.userId === id }
+  if (errors.length === 0) {
+    return { kind: 'held', id: holder.userId, sent: holder.sent, fresh: holder.userId === id }
+  }
   const refusal = { code: 'idempotency_key_reuse', errors, userId: holder.userId } as const
   return { kind: 'refused', refusal }
 }
@@ -91,14 +101,15 @@ export function decideOpenings(openings: readonly Opening[], books: OpeningBooks
   const existing = new Set(books.existing)
   const opened: Opening[] = []
   const answers = openings.map((opening): OpeningAnswer => {
-    const { id: userId } = opening
-    if (existing.has(userId)) return { kind: 'opened', userId, replayed: true }
+    const { id: userId, sent } = opening
+    const known = { kind: 'opened', userId, ...(sent === undefined ? {} : { sent }) } as const
+    if (existing.has(userId)) return { ...known, replayed: true }
     const externalId = opening.texts?.externalId ?? null
     const holder = externalId === null ? undefined : books.holders.get(externalId)
     if (holder !== undefined && holder !== userId) return taken(holder)
     existing.add(userId)
     opened.push(opening)
-    return { kind: 'opened', userId, replayed: false }
+    return { ...known, replayed: false }
   })
   return { answers, opened }
 }

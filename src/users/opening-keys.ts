@@ -51,6 +51,7 @@ export async function holdKeys(tx: Tx, drafts: readonly Placed[]): Promise<Held[
     if (holder === undefined) return { draft, refused: null, fresh: true }
     const verdict = decideKey(draft, holder)
     if (verdict.kind === 'refused') return { draft, refused: verdict, fresh: false }
-    return { draft: { ...draft, id: verdict.id }, refused: null, fresh: verdict.fresh }
+    const { id, sent, fresh } = verdict
+    return { draft: { ...draft, id, sent }, refused: null, fresh }
   })
 }

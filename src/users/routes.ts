@@ -204,14 +204,16 @@ function openRoute(app: App, { open, db }: UserRoutes): void {
     })
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (answer.replayed) void reply.header('idempotent-replayed', 'true')
-    // The same request has the same fields, so the first answer and every replay are the same.
+    // The same request has the same fields, but for the books' currency, which may be left out: it is
+    // named where the first one named it. So the first answer and every replay are the same.
+    const named = answer.sent === undefined ? currency !== null : 'currency' in answer.sent
     return reply
       .code(201)
       .header('location', `${API}/users/${answer.userId}`)
       .send({
         id: Number(answer.userId),
         balance: toWire(money.minor, money.exponent),
-        ...given({ currency, ...said }),
+        ...given({ currency: named ? (currency ?? db.currency) : null, ...said }),
       })
   })
 }
