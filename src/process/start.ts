@@ -24,6 +24,7 @@ import { CONSOLE, consolePage } from '../http/console-page.ts'
 import { buildServer, requestIds } from '../http/server.ts'
 import { startPage } from '../http/start-page.ts'
 import { mockGatewayRoutes } from '../mock-gateway/routes.ts'
+import { openNotices } from '../mock-gateway/notices.ts'
 import { mockGateway, type MockGateway } from '../mock-gateway/server.ts'
 import { ReadOnly } from '../ports.ts'
 import type { Worker } from '../queue/worker.ts'
@@ -244,23 +245,40 @@ function openMock(
     stops.push(() => owner.release())
   }
   log.debug({ seed, journal: journalPath ?? 'memory' }, 'the mock gateway is open')
+  const notices = openNotices({
+    clock: systemClock,
+    send: (notice) => sendNotice(app, notice),
+    onGivenUp: ({ paymentId: payment }, err) =>
+      log.debug({ err, payment }, 'the mock gateway could not send a notice'),
+  })
+  stops.push(() => notices.stop())
   const mock = mockGateway({
     clock: systemClock,
     seed: seed ?? randomInt(1, 2 ** 32 - 1),
     ...(journalPath === undefined ? {} : { journalPath }),
     url: () => hereOf(app.listeningOrigin) + MOCK_GATEWAY,
-    // Where there is an API beside it, that is who it tells. Lost, it costs time alone.
-    onDecided: ({ paymentId, type }) => {
-      const payload = writeJson({ payment_id: paymentId, type })
-      const headers = { 'content-type': 'application/json' }
-      const url = `${API}/gateways/${GATEWAY}/notices`
-      app.inject({ method: 'POST', url, headers, payload }).catch((err: unknown) => {
-        log.debug({ err }, 'the mock gateway could not send a notice')
-      })
-    },
+    onDecided: notices.tell,
   })
   stops.push(() => mock.close())
   return mock
+}
+
+/** Where there is an API beside the mock gateway, that is who it tells. */
+async function sendNotice(
+  app: FastifyInstance,
+  { paymentId, type }: Parameters<ReturnType<typeof openNotices>['tell']>[0],
+) {
+  const payload = writeJson({ payment_id: paymentId, type })
+  const headers = { 'content-type': 'application/json' }
+  const url = `${API}/gateways/${GATEWAY}/notices`
+  const { statusCode: status, headers: said } = await app.inject({
+    method: 'POST',
+    url,
+    headers,
+    payload,
+  })
+  const seconds = Number(said['retry-after'] ?? NaN)
+  return { status, retryAfterMs: Number.isFinite(seconds) ? seconds * 1_000 : null }
 }
 
 /** How long answers may still take to leave before their connections are cut, in milliseconds. */
