@@ -3,6 +3,9 @@ import { test } from 'node:test'
 import { correct, type CorrectRequest } from '../src/dead-letters/correct.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
+import { decideCorrection } from '../src/domain/correction.ts'
+import { NO_EVIDENCE } from '../src/domain/evidence.ts'
+import { CHARGED_AFTER_FAILED } from '../src/domain/explain.ts'
 import type { ReturnDraft } from '../src/domain/returns.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
 import type { GatewayCharge } from '../src/ports.ts'
@@ -188,6 +191,34 @@ test('a second correction under another reference is refused, and books nothing'
     [409, 'correction_differs', Number(id)],
   )
   await balanced(world)
+})
+
+test('a correction under another reference than the first one is refused, whatever else is known', () => {
+  const payment = {
+    id: 5n,
+    userId: 3n,
+    type: 'withdraw',
+    status: 'failed',
+    amount: 100n,
+    commission: 2n,
+  } as const
+  const nothing = { known: NO_EVIDENCE, insists: true, besidesRedrive: true, relatives: [] }
+  for (const letter of [null, 'rejected', CHARGED_AFTER_FAILED]) {
+    for (const [first, again, kind] of [
+      ['gw-1', 'gw-1', 'corrected'],
+      ['gw-1', 'gw-2', 'refused'],
+      // Nobody said what the first one is called there: it may be another one.
+      [null, 'gw-1', 'refused'],
+      ['gw-1', null, 'corrected'],
+    ] as const) {
+      const word = again === null ? null : { ...nothing, ref: again }
+      const seen = { payment, letter, corrected: { ref: first }, word }
+      const decision = decideCorrection(seen, 50n)
+      assert.equal(decision.kind, kind, `${first} ${again}`)
+      if (decision.kind !== 'refused') continue
+      assert.deepEqual(decision.refusal, { code: 'correction_differs', paymentId: payment.id })
+    }
+  }
 })
 
 test('a word against what the gateway said is booked only if it is meant so, and says so', async (t) => {

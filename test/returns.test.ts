@@ -337,26 +337,6 @@ test('a failed payment that the gateway executed is corrected once', () => {
   assert.deepEqual(decideCorrection(again, 50n), { kind: 'corrected' })
 })
 
-test('a correction under another reference than the first one is refused, whatever else is known', () => {
-  const nothing = { known: NO_EVIDENCE, insists: true, besidesRedrive: true, relatives: [] }
-  for (const letter of [null, 'rejected', CHARGED_AFTER_FAILED]) {
-    for (const [first, again, kind] of [
-      ['gw-1', 'gw-1', 'corrected'],
-      ['gw-1', 'gw-2', 'refused'],
-      // Nobody said what the first one is called there: it may be another one.
-      [null, 'gw-1', 'refused'],
-      ['gw-1', null, 'corrected'],
-    ] as const) {
-      const word = again === null ? null : { ...nothing, ref: again }
-      const seen = { payment: FAILED, letter, corrected: { ref: first }, word }
-      const decision = decideCorrection(seen, 50n)
-      assert.equal(decision.kind, kind, `${first} ${again}`)
-      if (decision.kind !== 'refused') continue
-      assert.deepEqual(decision.refusal, { code: 'correction_differs', paymentId: FAILED.id })
-    }
-  }
-})
-
 test('nothing else is corrected', () => {
   const refused = { kind: 'refused', refusal: { code: 'not_correctable' } }
   const letter = CHARGED_AFTER_FAILED

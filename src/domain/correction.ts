@@ -63,12 +63,7 @@ export function decideCorrection(
   available: bigint,
 ): CorrectionDecision {
   const { id: paymentId, type } = payment
-  if (corrected !== null) {
-    // What the gateway calls otherwise may be a second charge: booking it here once more is no way.
-    const same = word === null || word.ref === corrected.ref
-    if (same) return { kind: 'corrected' }
-    return { kind: 'refused', refusal: { code: 'correction_differs', paymentId } }
-  }
+  if (corrected !== null) return correctedBefore(paymentId, corrected, word)
   // A refund that was made after all is booked as a return of its deposit.
   const plain = type === 'deposit' || type === 'withdraw'
   const late = letter === CHARGED_AFTER_FAILED
@@ -83,6 +78,16 @@ export function decideCorrection(
     return { kind: 'refused', refusal: { code: 'evidence_contradicts', paymentId, evidence } }
   }
   return { kind: 'correct', entry: correctionEntry({ ...payment, type }, available), evidence }
+}
+
+/** What the gateway calls otherwise may be a second charge: booking that here again is no way. */
+function correctedBefore(
+  paymentId: bigint,
+  { ref }: NonNullable<Correctable['corrected']>,
+  word: Word | null,
+): CorrectionDecision {
+  if (word === null || word.ref === ref) return { kind: 'corrected' }
+  return { kind: 'refused', refusal: { code: 'correction_differs', paymentId } }
 }
 
 /** Why what an operator has seen may be another payment of the chain; null: it is none of them. */

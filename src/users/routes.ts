@@ -5,7 +5,7 @@ import { DETAIL_PATTERNS, readUserTexts } from '../domain/details.ts'
 import { parseMoney, toWire } from '../domain/money.ts'
 import type { OpeningAnswer, UserDraft } from '../domain/opening.ts'
 import type { Refusal } from '../domain/refusal.ts'
-import { sentFields } from '../domain/sent-fields.ts'
+import { sentFields, type SentFields } from '../domain/sent-fields.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
@@ -204,18 +204,28 @@ function openRoute(app: App, { open, db }: UserRoutes): void {
     })
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (answer.replayed) void reply.header('idempotent-replayed', 'true')
-    // The same request has the same fields, but for the books' currency, which may be left out: it is
-    // named where the first one named it. So the first answer and every replay are the same.
-    const named = answer.sent === undefined ? currency !== null : 'currency' in answer.sent
     return reply
       .code(201)
       .header('location', `${API}/users/${answer.userId}`)
       .send({
         id: Number(answer.userId),
         balance: toWire(money.minor, money.exponent),
-        ...given({ currency: named ? (currency ?? db.currency) : null, ...said }),
+        ...given({ currency: namedCurrency(answer, currency, db.currency), ...said }),
       })
   })
+}
+
+/**
+ * The currency as the first request named it. The same request has the same fields, but for the
+ * currency of the books, which may be left out; so the first answer and every replay are the same.
+ */
+function namedCurrency(
+  { sent }: { readonly sent?: SentFields },
+  currency: string | null,
+  books: string,
+): string | null {
+  const named = sent === undefined ? currency !== null : 'currency' in sent
+  return named ? (currency ?? books) : null
 }
 
 /** Those fields that were given. */
