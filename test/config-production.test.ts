@@ -111,12 +111,17 @@ test('production demands an encrypted connection to a database on a public netwo
     assert.deepEqual(problems(rest), [], rest)
   }
   assert.deepEqual(problems('localhost/d?host=/var/run/postgresql'), [])
+  assert.deepEqual(problems('db,10.1.2.3:5432/d'), [])
   const far = ['db.example.com/d', '203.0.113.9:5432/d', '172.32.0.1/d', '[2001:db8::1]:5432/d']
   for (const rest of [
     ...far,
     '10.example.com/d',
     'localhost.example.com/d',
     'db/d?host=db.example.com',
+    // One of several is enough.
+    'db,db.example.com/d',
+    'db.example.com:5432,db:5432/d',
+    'db/d?host=db,203.0.113.9',
   ]) {
     assert.match(problems(rest).join('\n'), /^DATABASE_URL must end in \?sslmode=/, rest)
     assert.deepEqual(problems(rest, { DATABASE_TLS: 'off' }), [])

@@ -384,3 +384,15 @@ test('of a session only a hash is stored, and a key has a hundred at most', asyn
   assert.equal((await checker.check(tokens[2] ?? '')).ok, false)
   assert.equal((await checker.check(tokens[3] ?? '')).ok, true)
 })
+
+test('that a key has too many sessions ends none of another', async (t) => {
+  const { db, clock, key, inForce } = await stored(t)
+  const other = newKey(randomBytes)
+  await insertKey(db, other, 'joe', ['read'])
+  const first = await signIn(db, other.id)
+  for (let count = 0; count < 101; count += 1) {
+    clock.advance(1)
+    await signIn(db, key.id)
+  }
+  assert.ok(await inForce(first.id))
+})

@@ -201,3 +201,30 @@ test('events are paged in the order of each shard, however their times go', asyn
     }
   }
 })
+
+test('an endpoint that was enabled lately stays so, although a delivery is given up', async (t) => {
+  const { world, own, claimAndSend, endpoint, disabled } = await delivering(t)
+  const to = await receiver(t, status(500))
+  const { id } = await endpoint(to.url)
+  const givenUp = async (): Promise<void> => {
+    await succeed(world)
+    const sent = await claimAndSend()
+    assert.equal(sent.length, 1)
+    const given = sent.map((one): Delivered => {
+      assert(one.verdict !== null)
+      const state = 'failed' as const
+      return { ...one, verdict: { ...one.verdict, state }, result: { ...one.result, state } }
+    })
+    await settleDelivered(own, given)
+  }
+  await givenUp()
+  assert.deepEqual(disabled, [], 'it was made a moment ago')
+  world.clock.advance(SILENT_MS)
+  await editEndpoint(world.db, id, { state: 'disabled' }, BY)
+  await editEndpoint(world.db, id, { state: 'enabled' }, BY)
+  await givenUp()
+  assert.deepEqual(disabled, [], 'it was enabled a moment ago')
+  world.clock.advance(SILENT_MS)
+  await givenUp()
+  assert.equal(disabled.length, 1)
+})

@@ -246,3 +246,22 @@ async function chargeAgainst(
   const { url } = await peer(t, (socket) => socket.write(raw))
   return gateway(t, url, { clock }).execute(request)
 }
+
+test('what is looked up and asked to end is asked for where its kind is, and a key is one part of a path', async (t) => {
+  const asked: string[] = []
+  const { url } = await peer(t, (socket, request) => {
+    asked.push(request.split(' HTTP/')[0] ?? '')
+    socket.write(http(200, '{"status":"pending"}'))
+  })
+  const own = gateway(t, url)
+  for (const operation of [REQUEST, { ...REFUND, key: 'a/b' }]) {
+    await own.lookup(operation)
+    await own.cancel?.(operation)
+  }
+  assert.deepEqual(asked, [
+    'GET /base/payments/pay_7',
+    'POST /base/payments/pay_7/cancel',
+    'GET /base/refunds/a%2Fb',
+    'POST /base/refunds/a%2Fb/cancel',
+  ])
+})

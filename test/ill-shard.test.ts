@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { lookAtGateways } from '../src/charging/gateway-look.ts'
 import { series } from '../src/metrics/series.ts'
 import { withShards } from '../src/each-shard.ts'
@@ -263,7 +263,13 @@ test('one locked result of a shard takes no neighbour along, and makes nobody il
   assert.equal((await settle(left, true)).settlements.length, 1)
 })
 
-test('a shard that is back refuses nobody for what waited while it could not be seen', async (t) => {
+for (const seen of [false, true]) {
+  test(`a shard that is back, ${seen ? '' : 'not '}seen before, refuses nobody for what waited meanwhile`, async (t) => {
+    await backAgain(t, seen)
+  })
+}
+
+async function backAgain(t: TestContext, seen: boolean): Promise<void> {
   const { world, ill, db } = await sharded(t, 'success')
   const done = await claimed(world)
   const others = done.filter(({ claim }) => shardOf(claim.payment.id, SHARDS) !== ILL)
@@ -271,6 +277,7 @@ test('a shard that is back refuses nobody for what waited while it could not be 
   const policy = { ageMsMax: 60_000, outageMsMax: 60_000, outageTasksMax: 100 }
   const gate = admission({ db, clock: world.clock, gateways: ['http'], policy })
   const route = { gateway: 'http', operation: 'charge' } as const
+  if (seen) await gate.look()
   ill.add(ILL)
   await gate.look()
   world.clock.advance(300_000)
@@ -281,7 +288,7 @@ test('a shard that is back refuses nobody for what waited while it could not be 
   world.clock.advance(60_001)
   await gate.look()
   assert.ok(gate.refusal(route) instanceof Overloaded, 'now it was seen for that long')
-})
+}
 
 test('what was wrong in a shard that is away for a while is still known when it is back', async (t) => {
   const { world, ids, ill, db } = await sharded(t, 'success')

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { scopeOf } from '../src/http/auth.ts'
 import { until } from './process-kit.ts'
@@ -242,3 +243,54 @@ test('scopes go by route and method', () => {
 })
 
 const NO_FAULTS = { timeout_before: 0, timeout_after: 0, error_before: 0, error_after: 0 }
+
+/** The operations of each scope but `read`, which all others have. */
+const SCOPES = {
+  write: `
+    POST /users, PATCH /users/{id}, POST /payments/deposit, POST /payments/withdraw,
+    PATCH /payments/{id}, POST /payments/batch`,
+  refund: 'POST /payments/{id}/refunds, POST /payments/{id}/cancel',
+  operate: `
+    POST /users/{id}/erase, POST /webhook-endpoints, GET /webhook-endpoints,
+    GET /webhook-endpoints/{id}, PATCH /webhook-endpoints/{id}, DELETE /webhook-endpoints/{id},
+    GET /webhook-endpoints/{id}/acts, POST /webhook-endpoints/{id}/rotate-secret,
+    POST /webhook-endpoints/{id}/test, GET /payments/{id}/deliveries,
+    GET /webhook-endpoints/{id}/deliveries,
+    GET /webhook-endpoints/{id}/deliveries/{event}/attempts,
+    POST /webhook-endpoints/{id}/deliveries/{event}/retry,
+    POST /webhook-endpoints/{id}/replays, GET /webhook-endpoints/{id}/replays,
+    GET /webhook-endpoints/{id}/replays/{replay},
+    POST /webhook-endpoints/{id}/replays/{replay}/cancel, POST /payments/{id}/returns,
+    POST /dlq/{id}/redrive, POST /dlq/{id}/resolve, POST /dlq/{id}/correct, POST /dlq/redrive,
+    POST /dlq/redrives/{id}/cancel, POST /ledger/verifications,
+    POST /ledger/verifications/{id}/cancel, GET /configuration, GET /sessions,
+    DELETE /sessions/{session}, GET /keys, DELETE /keys/{key}, POST /gateways/{name}/test,
+    POST /mock-gateway/returns, PUT /mock-gateway/faults, DELETE /mock-gateway/faults,
+    POST /mock-gateway/reset`,
+  anybody: 'GET /session, POST /session, DELETE /session',
+  gateway: `
+    POST /gateways/{name}/notices, POST /mock-gateway/pay, GET /mock-gateway/payments/{key},
+    POST /mock-gateway/payments/{key}/cancel, POST /mock-gateway/refund,
+    GET /mock-gateway/refunds/{key}`,
+} as const
+
+test('each operation takes the scope that is written here, and what is not written is read', () => {
+  // A document of paths with operations by method.
+  const { paths } = JSON.parse(readFileSync('docs/openapi.json', 'utf8')) as {
+    readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  }
+  const found: Record<string, string[]> = {}
+  for (const [path, operations] of Object.entries(paths)) {
+    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
+      if (!(method.toLowerCase() in operations)) continue
+      const scope = scopeOf(path.replaceAll(/\{(\w+)\}/g, ':$1'), method)
+      if (scope === 'read' && method === 'GET') continue
+      found[scope] = [...(found[scope] ?? []), `${method} ${path.replace('/api/v1', '')}`]
+    }
+  }
+  const written = Object.entries(SCOPES).map(([scope, list]) => {
+    return [scope, new Set(list.split(',').map((one) => one.trim()))] as const
+  })
+  const sets = Object.entries(found).map(([scope, list]) => [scope, new Set(list)] as const)
+  assert.deepEqual(Object.fromEntries(sets), Object.fromEntries(written))
+})

@@ -252,3 +252,24 @@ test('while the home side or a shard is away, what is old everywhere else is for
   await forgettingTurn({ ...ill, global }, KEEP_DAYS, (error) => told.push(error))()
   assert.deepEqual([asked.length, told.length], [1, 3])
 })
+
+test('what had to wait and is dropped late takes back nothing of what is said to be gone', async (t) => {
+  const { world, turn, endpoint } = await delivering(t)
+  const to = await receiver(t, status(500))
+  const { id } = await endpoint(to.url)
+  await succeed(world, 2)
+  await turn()
+  await world.sql(
+    `update deliveries set state = 'failed', ended_at = now() where position = $1`,
+    [2],
+  )
+  world.clock.advance((KEEP_DAYS + 1) * DAY_MS)
+  const isDropped = async (after: bigint) =>
+    (await pageOfEvents(world.db, [after], null, 10)).dropped
+  await dropped(world)
+  assert.equal(await isDropped(1n), true, 'the second is gone')
+  await dropEndpoint(world.db, id, BY)
+  await dropped(world)
+  assert.deepEqual((await counts(world))[0], 0)
+  assert.equal(await isDropped(1n), true, 'the first went behind it')
+})

@@ -204,3 +204,22 @@ test('a float is refused before anything is sent', async () => {
   await assert.rejects(payments.deposit(floats), /decimal string/)
   assert.equal(sent.length, 0)
 })
+
+test('the kept key of an intent may have been used by whoever kept it: giving up is no no', async () => {
+  const keys = { keyOf: (intent: string, fresh: string) => (intent === 'old' ? 'kept' : fresh) }
+  for (const last of [
+    problem(401, 'unauthorized'),
+    problem(403, 'forbidden'),
+    problem(503, 'busy'),
+  ]) {
+    const before = scripted([last], { keys, attemptsMax: 1 })
+    const error = await before.payments
+      .deposit(BODY, { intent: 'old' })
+      .catch((thrown: unknown) => thrown)
+    assert.ok(error instanceof OutcomeUnknown)
+    assert.equal(error.key, 'kept')
+
+    const now = scripted([last], { keys, attemptsMax: 1 })
+    assert.equal((await now.payments.deposit(BODY, { intent: 'new' })).ok, false)
+  }
+})

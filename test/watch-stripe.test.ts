@@ -18,10 +18,12 @@ async function lookedUp(
   t: TestContext,
   refunds: readonly object[],
   disputes: readonly object[],
+  longer: 'refunds' | 'disputes' | null = null,
 ): Promise<LookupOutcome> {
   const { url } = await peer(t, (socket, request) => {
-    const data = request.includes('/v1/refunds') ? refunds : disputes
-    const list = { object: 'list', data, has_more: false }
+    const what = request.includes('/v1/refunds') ? 'refunds' : 'disputes'
+    const data = what === 'refunds' ? refunds : disputes
+    const list = { object: 'list', data, has_more: what === longer }
     const isIntent = request.includes('/v1/payment_intents')
     const body = isIntent ? { ...INTENT, status: 'succeeded' } : list
     socket.write(http(200, JSON.stringify(body)))
@@ -129,5 +131,13 @@ test('a reversal at Stripe that cannot be booked as told is told by its name', (
     const word = seen(row, whole)
     assert(word !== null && word !== 'another' && word.kind === 'success')
     assert.deepEqual([word.returns?.length, word.unread], [1, [{ ref, code }]])
+  }
+})
+
+test('refunds or disputes beyond one page are not left out: then nothing is told', async (t) => {
+  const dispute = { ...WHOLE, id: 'dp_1', status: 'lost', created: 1 }
+  for (const longer of ['refunds', 'disputes'] as const) {
+    const outcome = await lookedUp(t, [REFUND], [dispute], longer)
+    assert.deepEqual(outcome, { kind: 'no_answer', reason: 'list_too_long' }, longer)
   }
 })
