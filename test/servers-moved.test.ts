@@ -71,6 +71,11 @@ test('a range that was moved to another server by hand goes on there, and the bo
   await assert.rejects(distribute(t, after), /holds rows of shards that .* elsewhere/)
   await move(other, third, '6, 7')
   assert.match(await distribute(t, after), /The servers hold 0-3,4-5,6-7 \(version 2 of the map\)/)
+  const fourth = await cloneDatabase(t)
+  const lost = { ...after, SHARD_DATABASES: `0-3=${home},4-5=${other},6-7=${fourth}` }
+  await assert.rejects(distribute(t, lost), /holds nothing of the shards 6-7, .* copy their rows/)
+  const accepted = await run(t, ['distribute', '--empty', '--dry-run'], lost)
+  assert.match(accepted.stdout, /^Would give 6-7 to .*\nNothing was changed\.$/m, accepted.stderr)
   const second = await serve(t, { ...after, ...FAST }, { database: home })
   await second.call('PUT', '/mock-gateway/faults', CALM)
   for (const id of paid) assert.equal((await second.call('GET', `/payments/${id}`)).status, 200)

@@ -74,6 +74,31 @@ export function isGivenUp(error: unknown): boolean {
   return cause instanceof Error && cause.message === 'Query read timeout'
 }
 
+/** The driver waited in vain for a server, or for its answer. */
+const IN_VAIN = /^(?:Query read timeout|Connection terminated due to connection timeout)$/
+/** The same, as the system says it, and for a name. */
+const IN_VAIN_CODES = /^(?:ETIMEDOUT|EHOSTUNREACH|EHOSTDOWN|EAI_AGAIN)$/
+/** Nobody gave a connection of the pool back in time. */
+const FULL = 'timeout exceeded when trying to connect'
+
+/**
+ * Whether somebody waited for the server until the end of a time limit, and it said nothing: a
+ * server that refuses says so at once.
+ */
+export function isSilent(error: unknown): boolean {
+  return someCause(error, (one) => IN_VAIN.test(one.message) || IN_VAIN_CODES.test(codeOf(one)))
+}
+
+/** Whether all connections of the pool were in use for too long. */
+export function isFull(error: unknown): boolean {
+  return someCause(error, ({ message }) => message === FULL)
+}
+
+/** Whether it is so of an error, or of what caused it. */
+function someCause(error: unknown, is: (one: Error) => boolean): boolean {
+  return error instanceof Error && (is(error) || someCause(error.cause, is))
+}
+
 /** What the failure of a statement or transaction is to those who know the ports alone. */
 export function classify(error: unknown): unknown {
   if (error instanceof CommitUnknown || error instanceof Unavailable) return error

@@ -233,7 +233,7 @@ export function killTree(pid: number | null): void {
 /**
  * The server's children each lead their own process group, so a signal to its group misses them.
  */
-function childrenOf(pid: number): number[] {
+export function childrenOf(pid: number): number[] {
   if (process.platform === 'linux') {
     return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
       .split(' ')

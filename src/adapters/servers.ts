@@ -7,6 +7,7 @@ import {
   type PostgresServer,
   type ServerOptions,
 } from './postgres.ts'
+import { paced } from './server-pace.ts'
 import { placed, type SessionOptions } from './shard-session.ts'
 
 /** The shards of one server, and where it is. */
@@ -23,12 +24,13 @@ interface ServersOptions extends SessionOptions, ServerOptions {
 /**
  * The database on several servers: each range of shards has a pool of its own, and the home side
  * another one, also where it is the server of a range: whoever holds a connection to a shard may
- * wait for one to the home side, and must not wait for itself.
+ * wait for one to the home side, and must not wait for itself. A server that does not answer has a
+ * pace of its own, whoever asks it.
  */
 export function postgresServers(options: ServersOptions): PostgresDb {
   const { servers, elapsedMs } = options
-  const home = postgresServer(options)
-  const holding = servers.map(({ url }) => postgresServer({ ...options, url }))
+  const home = paced(postgresServer(options), elapsedMs)
+  const holding = servers.map(({ url }) => paced(postgresServer({ ...options, url }), elapsedMs))
   const all = [home, ...holding]
   const numbers = idBlocks({ home, elapsedMs })
   // There is one for each.

@@ -17,6 +17,8 @@ import { connectOne, wrongCurrency, wrongShards } from './shared.ts'
 /** The options of `payments distribute`. */
 export interface DistributeOptions {
   readonly dryRun?: boolean
+  /** A new server may hold nothing of shards that were elsewhere: there was nothing. */
+  readonly empty?: boolean
 }
 
 /** A server that is to hold shards; one that is to hold none has no range. */
@@ -57,7 +59,7 @@ export async function runDistribute(options: DistributeOptions): Promise<void> {
     const holding: Target[] = []
     for (const { url, ...range } of ranges) holding.push(await open(url, range))
     const own = holding.find(({ url }) => url === home)?.range ?? null
-    await distribute(config, await open(home, own), holding, options.dryRun ?? false)
+    await distribute(config, await open(home, own), holding, options)
   } finally {
     await stops.close()
   }
@@ -80,10 +82,11 @@ async function distribute(
   config: Config,
   home: Target,
   holding: readonly Target[],
-  dryRun: boolean,
+  { dryRun = false, empty }: DistributeOptions,
 ): Promise<void> {
   const ranges = holding.map(({ range }) => range ?? NONE)
-  const problems = await problemsOf(config, home, holding)
+  const arriving = empty === true ? [] : await notArrived(home, holding)
+  const problems = [...(await problemsOf(config, home, holding)), ...arriving]
   if (problems.length > 0) throw new ConfigError(problems)
   const map = mapText(ranges)
   const cluster = home.place.cluster ?? randomUUID()
@@ -152,6 +155,28 @@ async function problemsOf(
           'emptied, or be the home side',
       )
     }
+  }
+  return problems
+}
+
+/**
+ * New servers that are to hold shards which others have held, and have nothing of them: their users
+ * would seem never to have been. One that has held shards before is no new one.
+ */
+async function notArrived(home: Target, holding: readonly Target[]): Promise<string[]> {
+  const { users } = await readSequences(home.db.global)
+  if (home.place.map === null || users === 0n) return []
+  const problems: string[] = []
+  for (const { db, url, range, place } of holding) {
+    if (place.cluster !== null || range === null) continue
+    const largest = whole(
+      await eachInTurn(db.shards.slice(range.first, range.last + 1), largestIds),
+    )
+    if (largest.some((at) => at.users > 0n)) continue
+    problems.push(
+      `${placeOf(url)} holds nothing of the shards ${rangeText(range)}, which have been on another ` +
+        'server: copy their rows first, or say --empty if there were none',
+    )
   }
   return problems
 }

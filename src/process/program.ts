@@ -79,6 +79,7 @@ program
   .command('distribute')
   .description('Set up the servers of SHARD_DATABASES, and exit.')
   .option('--dry-run', 'check everything, say what would be done, change nothing')
+  .option('--empty', 'accept a new server without rows for shards that were on another one')
   .action(runDistribute)
 
 keysCommand(program, openTool)

@@ -70,6 +70,7 @@ const GATEWAY_FAULTS = {
 export interface Server {
   url(): string
   port(): number
+  pid(): number
   /** SIGKILL the whole process tree, as a power cut would. */
   kill(): void
   /** Start it again; resolves when it answers. */
@@ -94,6 +95,7 @@ export async function startServer(
   return {
     url: () => running.url,
     port: () => running.port,
+    pid: () => running.pid ?? 0,
     kill() {
       killed = true
       running.kill()
