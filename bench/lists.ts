@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { fillHistory } from './backlog.ts'
-import { openDatabase, openRig, ROOT, sleep, type Database, type Rig } from './rig.ts'
+import { adminOf, openRig, ROOT, sleep, type Database, type Rig } from './rig.ts'
 import { ACCEPT_ONLY } from './scenario.ts'
 
 /**
@@ -124,13 +123,6 @@ async function ask(url: string): Promise<void> {
   const answer = await fetch(url)
   await answer.arrayBuffer()
   if (answer.status !== 200) throw new Error(`${url} answered ${answer.status}`)
-}
-
-/** The same database as the superuser, who alone sees what others run. */
-function adminOf({ server }: Rig, { name }: Database): Database {
-  const file = join(ROOT, '.data', `bench-${process.pid}`, 'data', 'pg18.password')
-  const password = readFileSync(file, 'utf8').trim()
-  return openDatabase(`postgresql://postgres:${password}@127.0.0.1:${server.port}/`, name)
 }
 
 async function side(rig: Rig, count: number, times: number) {

@@ -183,6 +183,13 @@ export function openDatabase(server: string, name: string): Database {
   return { url: url.href, name, sql: (text, values) => once(url.href, text, values) }
 }
 
+/** The same database as the superuser, who alone sees what others run. */
+export function adminOf({ server }: Rig, { name }: Database): Database {
+  const file = join(ROOT, '.data', `bench-${process.pid}`, 'data', 'pg18.password')
+  const password = fs.readFileSync(file, 'utf8').trim()
+  return openDatabase(`postgresql://postgres:${password}@127.0.0.1:${server.port}/`, name)
+}
+
 /** An autovacuum at work there may not be ended by us, but it soon ends. */
 async function drop(server: string, name: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {

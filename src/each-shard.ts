@@ -1,4 +1,4 @@
-import { Overloaded, type Db, type Shard } from './ports.ts'
+import { Overloaded, type Db, type Server, type Shard } from './ports.ts'
 
 /** What became of work on several shards: of each what it gave, or why it failed. */
 export interface PerShard<Value> {
@@ -102,6 +102,38 @@ export function eachPart<Item, Value>(
     else part.push(item)
   }
   return eachInTurn([...parts.keys()], (shard) => work(shard, parts.get(shard) ?? []))
+}
+
+/** Asks a server once which of all its shards have work; gives their numbers. */
+export type LookForWork = (session: Shard, { first, last }: Server) => Promise<readonly number[]>
+
+/** Fewer shards are asked themselves, which costs no more than a look at them. */
+const LOOKED_AT_MIN = 4
+
+/**
+ * Leave out shards that have no work, with one statement for each server instead of one for each
+ * shard. `without` are those that have none; those of a server that cannot be looked at are asked,
+ * and say why.
+ */
+export async function withWork(
+  { servers, shards: all }: Pick<Db, 'servers' | 'shards'>,
+  shards: readonly Shard[],
+  look: LookForWork,
+): Promise<{ readonly asked: readonly Shard[]; readonly without: readonly Shard[] }> {
+  if (shards.length < LOOKED_AT_MIN) return { asked: shards, without: [] }
+  const holds = ({ first, last }: Server, { number }: Shard) => first <= number && number <= last
+  const rangeOf = (shard: Shard) => servers.find((one) => holds(one, shard)) as Server
+  const ranges = [...new Set(shards.map(rangeOf))]
+  const { done } = await eachShard(
+    ranges.map(({ first }) => all[first] as Shard), // Any shard of it is a way to its server.
+    async (session) => new Set(await look(session, rangeOf(session))),
+  )
+  const found = new Map(done.map(({ shard, value }) => [rangeOf(shard), value]))
+  const isWithout = (shard: Shard) => found.get(rangeOf(shard))?.has(shard.number) === false
+  return {
+    asked: shards.filter((shard) => !isWithout(shard)),
+    without: shards.filter(isWithout),
+  }
 }
 
 /** Something of its own for each shard, found by the id of what lives there. */

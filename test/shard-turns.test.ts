@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { shardTurns } from '../src/queue/shard-turns.ts'
 import { sessions } from '../src/adapters/shard-session.ts'
+import type { LookForWork } from '../src/each-shard.ts'
 import { Unavailable, type Shard } from '../src/ports.ts'
 import { manualClock } from './harness.ts'
 
@@ -9,14 +10,23 @@ const POLL_MS = 100
 const MINUTE_MS = 60_000
 
 /** Shards that nobody is to ask anything, and turns with them. */
-function turnsWith(count: number, look: (shard: Shard) => Promise<unknown> = never) {
+function turnsWith(
+  count: number,
+  look: (shard: Shard) => Promise<unknown> = never,
+  lookForWork?: LookForWork,
+) {
   const no = () => Promise.reject(new Error('nobody asks'))
-  const { shards } = sessions({ run: no, transaction: no }, { currency: 'USD', shards: count })
+  const { shards, servers } = sessions(
+    { run: no, transaction: no },
+    { currency: 'USD', shards: count },
+  )
   const clock = manualClock()
   const ill: number[] = []
   const chance = { value: 0 }
   const turns = shardTurns({
     shards,
+    servers,
+    ...(lookForWork === undefined ? {} : { lookForWork }),
     clock,
     random: () => chance.value,
     pauseMs: POLL_MS,
@@ -60,6 +70,40 @@ test('however many shards there are, what a process without work asks for grows 
   assert.equal(alone, MINUTE_MS / POLL_MS)
   assert.ok(askedInAMinute(4) <= alone * 1.2)
   assert.ok(askedInAMinute(20) <= alone * 1.3)
+})
+
+test('one look a server tells which of many shards to ask, and the others rest together', async () => {
+  const busy = new Set([3, 40])
+  let looks = 0
+  const { turns, clock, chance } = turnsWith(64, never, () => {
+    looks += 1
+    return Promise.resolve([...busy])
+  })
+  chance.value = 0.999_999
+  let asked = 0
+  for (let ms = 0; ms < MINUTE_MS; ms += POLL_MS) {
+    for (const shard of await turns.next()) {
+      assert.ok(busy.has(shard.number))
+      asked += 1
+      turns.asked(shard, true)
+    }
+    clock.advance(POLL_MS)
+  }
+  assert.ok(looks <= 35, `${looks} looks`)
+  assert.ok(looks >= 25, `${looks} looks: nobody looks any more`)
+  assert.equal(asked, (2 * MINUTE_MS) / POLL_MS)
+  busy.clear()
+  busy.add(7)
+  let ms = 0
+  for (; !numbers(await turns.next()).includes(7); ms += POLL_MS) clock.advance(POLL_MS)
+  assert.ok(ms <= 2_000, `found after ${ms} ms`)
+  turns.wake()
+  assert.deepEqual(numbers(await turns.next()), [7])
+})
+
+test('where the look fails, every shard is asked itself', async () => {
+  const { turns } = turnsWith(4, never, () => Promise.reject(new Unavailable('away')))
+  assert.deepEqual(numbers(await turns.next()), [0, 1, 2, 3])
 })
 
 test('a shard that had work is asked at the next turn, and one that is woken at once', () => {

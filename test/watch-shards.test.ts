@@ -59,10 +59,10 @@ test('looks are claimed beginning with any shard, so that a full one starves no 
   await inTwoShards(world)
   world.clock.advance(DAY_MS)
   for (const number of [1, 0]) {
-    const { shards } = world.db
+    const { shards, servers } = world.db
     const random = () => number / 2
     const look = () => Promise.resolve()
-    const turns = shardTurns({ shards, clock: world.clock, random, pauseMs: 1, look })
+    const turns = shardTurns({ shards, servers, clock: world.clock, random, pauseMs: 1, look })
     const claims = await claimWatched({ ...eyes.own, turns }, 1)
     assert.deepEqual(
       claims.map(({ payment }) => world.db.of(payment.id).number),
@@ -84,7 +84,7 @@ test('a shard that gives no looks is left alone until it answers', async (t) => 
   const db = withShards(world.db, (shard) => (shard.number === 0 ? { ...shard, run: away } : shard))
   const look = () => Promise.reject(new Unavailable('away'))
   const turns = shardTurns({
-    shards: db.shards,
+    ...db,
     clock: world.clock,
     random: () => 0,
     pauseMs: 1,

@@ -101,7 +101,7 @@ export async function claim(
 ): Promise<Claim[]> {
   const { turns } = world
   const claims: Claim[] = []
-  const asked = await eachInTurn(turns?.due() ?? anyFirst(world), async (shard) => {
+  const asked = await eachInTurn((await turns?.next()) ?? anyFirst(world), async (shard) => {
     const before = claims.length
     for (const operation of operations) {
       const room = limit - claims.length

@@ -79,7 +79,7 @@ export interface WatchClaim {
 export async function claimWatched(world: WatchWorld, limit: number): Promise<WatchClaim[]> {
   const { turns } = world
   const claims: WatchClaim[] = []
-  const asked = await eachInTurn(turns?.due() ?? world.db.shards, async (shard) => {
+  const asked = await eachInTurn((await turns?.next()) ?? world.db.shards, async (shard) => {
     const room = limit - claims.length
     // Nobody knows what is in a shard that was not asked.
     if (room <= 0) return

@@ -2,7 +2,7 @@ import { eachShard } from '../each-shard.ts'
 import type { Clock, Db } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
 import { shardTurns, type ShardTurns } from '../queue/shard-turns.ts'
-import { feedEvents, newestPosition } from './store.ts'
+import { feedEvents, newestPosition, shardsWithFresh } from './store.ts'
 
 /** How often a process looks for events without a position, in milliseconds. */
 const LOOK_MS = 250
@@ -16,7 +16,9 @@ export async function feed(
   onError: (error: unknown) => void = () => undefined,
   turns?: ShardTurns,
 ): Promise<number> {
-  const fed = await eachShard(turns?.due() ?? db.shards, (shard) => feedEvents(shard, FEED_MAX))
+  const fed = await eachShard((await turns?.next()) ?? db.shards, (shard) =>
+    feedEvents(shard, FEED_MAX),
+  )
   for (const { shard, error } of fed.failed) {
     turns?.failed(shard, error)
     onError(error)
@@ -31,7 +33,8 @@ export function startFeed(
   onError: (error: unknown) => void,
 ): Background {
   const { db, clock } = world
-  const { shards } = db
-  const turns = shardTurns({ ...world, shards, pauseMs: LOOK_MS, look: newestPosition })
+  const { shards, servers } = db
+  const looks = { look: newestPosition, lookForWork: shardsWithFresh }
+  const turns = shardTurns({ ...world, shards, servers, pauseMs: LOOK_MS, ...looks })
   return every(clock, LOOK_MS, async () => (await feed(db, onError, turns)) > 0, onError)
 }

@@ -5,6 +5,8 @@ import {
   NOW,
   timed,
   type Runner,
+  type Server,
+  type Shard,
   type Statement,
   type Tx,
   type Unsharded,
@@ -62,6 +64,22 @@ const SET_WANTS: Statement<never> = {
   on conflict (shard) do update
   set types = excluded.types, since = excluded.since, shards = excluded.shards,
     currency = excluded.currency`,
+}
+
+/** Which shards of a server, from `$1` to `$2`, have events without a position. */
+const SHARDS_FRESH: Unsharded<{ number: number }> = {
+  name: 'looks_events',
+  sharded: false,
+  text: `
+  select asked.number
+  from generate_series($1::int, $2::int) as asked (number)
+  cross join lateral (
+    select id
+    from events
+    where shard = asked.number and position is null
+    order by id
+    limit 1
+  ) fresh`,
 }
 
 /**
@@ -241,6 +259,15 @@ export function setWants(
 /** Wait for everybody who ends payments by what was wanted so far, and let nobody begin. */
 export async function lockWants(tx: Tx): Promise<void> {
   await tx.run(LOCK_WANTS, [])
+}
+
+/** Which shards of a server have events without a position. */
+export async function shardsWithFresh(
+  session: Shard,
+  { first, last }: Server,
+): Promise<readonly number[]> {
+  const rows = await session.run(SHARDS_FRESH, [first, last])
+  return rows.map(({ number }) => number)
 }
 
 /** Give up to `limit` new events of a shard their positions. Returns how many got one. */

@@ -1,9 +1,9 @@
 import { COUNTER_NAMES, isExact, type CounterName } from '../domain/counters.ts'
 import type { Clock, Db } from '../ports.ts'
 import { every } from '../queue/every.ts'
-import { eachInTurn } from '../each-shard.ts'
+import { eachInTurn, withWork } from '../each-shard.ts'
 import { readExact } from './exact-counters.ts'
-import { foldCounts, forgetHours, rollUpMinutes } from './series-store.ts'
+import { foldCounts, forgetHours, rollUpMinutes, shardsToFold } from './series-store.ts'
 import { addCounters, readCounters } from './store.ts'
 
 /** The counters of this process, as its metrics keep them. */
@@ -60,7 +60,7 @@ export function startFlusher(
   const flushing = every(world.clock, FLUSH_MS, async () => {
     await flush().catch(() => undefined)
     turns += 1
-    if (turns % FOLD_EVERY === 0) await eachInTurn(world.db.shards, foldCounts)
+    if (turns % FOLD_EVERY === 0) await fold(world.db)
     if (turns % ROLL_UP_EVERY === 0) await eachInTurn(world.db.shards, rollUpMinutes)
     if (turns % FORGET_EVERY === 0) await eachInTurn(world.db.shards, forgetHours)
   })
@@ -71,6 +71,12 @@ export function startFlusher(
       await flush().catch(() => undefined)
     },
   }
+}
+
+/** Fold the rows of counts of the shards that have many. */
+async function fold(db: Db): Promise<void> {
+  const { asked } = await withWork(db, db.shards, shardsToFold)
+  await eachInTurn(asked, foldCounts)
 }
 
 /**

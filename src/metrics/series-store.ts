@@ -1,5 +1,14 @@
 import { LATENCY_CLASSES, SERIES_HOURS } from '../domain/series.ts'
-import { CLOCK, NOW, timed, type Runner, type Statement } from '../ports.ts'
+import {
+  CLOCK,
+  NOW,
+  timed,
+  type Runner,
+  type Server,
+  type Shard,
+  type Statement,
+  type Unsharded,
+} from '../ports.ts'
 
 /**
  * So many rows of counts a shard may have before they are folded, and so many are folded at a time.
@@ -102,6 +111,22 @@ const FOLD: Statement<never> = {
     sum(letters), sum(resolved_success), sum(resolved_failed)
   from gone
   having count(*) > 0`,
+}
+
+/** Which shards of a server, from `$1` to `$2`, have more rows of counts than a few. */
+const SHARDS_COUNTED: Unsharded<{ number: number }> = {
+  name: 'looks_counts',
+  sharded: false,
+  text: `
+  select asked.number
+  from generate_series($1::int, $2::int) as asked (number)
+  cross join lateral (
+    select slot
+    from payment_counts
+    where shard = asked.number
+    offset ${String(FOLD_ABOVE)}
+    limit 1
+  ) many`,
 }
 
 /** So many rows are rolled up at a time: the minutes of half a day of one gateway. */
@@ -210,6 +235,15 @@ const FORGET: Statement<never> = {
   delete from payment_series_steps
   where shard = $1 and seconds = 3600
     and begins_at < ${NOW} - interval '${String(SERIES_HOURS)} hours'`,
+}
+
+/** Which shards of a server have rows of counts to be folded. */
+export async function shardsToFold(
+  session: Shard,
+  { first, last }: Server,
+): Promise<readonly number[]> {
+  const rows = await session.run(SHARDS_COUNTED, [first, last])
+  return rows.map(({ number }) => number)
 }
 
 /** Keep the rows of counts few. Waits for nobody. */

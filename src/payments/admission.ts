@@ -2,8 +2,8 @@ import { readBreakers, type SharedBreaker } from '../gateways/breaker-store.ts'
 import { admissionRefusal, type AdmissionPolicy, type RouteLoad } from '../domain/admission.ts'
 import { OPERATIONS, type Operation, type Route } from '../domain/payment.ts'
 import { GatewayUnavailable, Overloaded, type Clock, type Db } from '../ports.ts'
-import { oldestDueMs, waitingTasks } from '../queue/load-store.ts'
-import { eachInTurn, partly } from '../each-shard.ts'
+import { oldestDueMs, shardsWithDue, waitingTasks } from '../queue/load-store.ts'
+import { eachInTurn, partly, withWork } from '../each-shard.ts'
 
 /** Whether new work may be accepted, by what its route could begin now. */
 export interface Admission {
@@ -103,8 +103,12 @@ async function oldestDue(
 ): Promise<Map<Operation, number>> {
   const oldest = new Map<Operation, number>()
   const nowMs = clock.elapsedMs()
+  const { without } = await withWork(db, db.shards, (session, server) =>
+    shardsWithDue(session, server, gateway, OPERATIONS),
+  )
+  const idle = new Set(without)
   const looks = await eachInTurn(db.shards, async (shard) => {
-    const due = await oldestDueMs(shard, gateway)
+    const due = idle.has(shard) ? [] : await oldestDueMs(shard, gateway)
     const watchedMs = nowMs - (watching.get(shard.number) ?? nowMs)
     if (!watching.has(shard.number)) watching.set(shard.number, nowMs)
     return due.map(({ operation, ageMs }) => ({ operation, ageMs: Math.min(ageMs, watchedMs) }))

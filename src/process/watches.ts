@@ -10,7 +10,7 @@ import { tracedGateway } from '../gateways/traced.ts'
 import { oldestDueMs } from '../queue/load-store.ts'
 import { openSettler } from '../queue/settler.ts'
 import { shardTurns } from '../queue/shard-turns.ts'
-import type { WatchEnd } from '../queue/watches-store.ts'
+import { shardsWithWatches, type WatchEnd } from '../queue/watches-store.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { together } from '../queue/workers.ts'
 import type { OpenGateway } from './gateway.ts'
@@ -44,11 +44,12 @@ export function openWatches(
 function openLoop(shared: Process, { config: own, driver }: OpenGateway): Worker {
   const { config, db, log, metrics, tracer } = shared
   const turns = shardTurns({
-    shards: db.shards,
+    ...db,
     clock: systemClock,
     random: Math.random,
     pauseMs: config.workerPollIntervalMs,
     look: (shard) => oldestDueMs(shard, own.name),
+    lookForWork: (session, server) => shardsWithWatches(session, server, own.name),
     onIll: ({ number }, err) => log.error({ err, shard: number }, 'a shard gives no looks'),
   })
   // Their claims end by themselves, and they are looked at again.

@@ -99,7 +99,7 @@ function endpointWorld({ db, config }: { db: Db; config: Config }, sender: Webho
 function openDeliveries(shared: Process, sender: WebhookSender): Worker {
   const { config, log, tracer } = shared
   const turns = shardTurns({
-    shards: shared.db.shards,
+    ...shared.db,
     clock: systemClock,
     random: Math.random,
     pauseMs: config.workerPollIntervalMs,

@@ -19,7 +19,7 @@ import type { Gateway } from '../ports.ts'
 import type { Settler } from '../queue/settler.ts'
 import { roomBeside, together, type Workers } from '../queue/workers.ts'
 import { shardTurns } from '../queue/shard-turns.ts'
-import { oldestDueMs } from '../queue/load-store.ts'
+import { oldestDueMs, shardsWithDue } from '../queue/load-store.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary, type Report } from '../verify/report.ts'
 import { keepRecent, newestRuns } from '../verify/runs-store.ts'
@@ -260,11 +260,12 @@ function openLoop(
   const { world, operation, breakers, settler, concurrency } = loop
   const { name } = world.gateway.profile
   const turns = shardTurns({
-    shards: db.shards,
+    ...db,
     clock: systemClock,
     random: world.random,
     pauseMs: config.workerPollIntervalMs,
     look: (shard) => oldestDueMs(shard, name),
+    lookForWork: (session, server) => shardsWithDue(session, server, name, [operation]),
     onIll: ({ number }, err) => log.error({ err, shard: number }, 'a shard gives no payments'),
   })
   const worker = startWorker<Claim, Settlement>({

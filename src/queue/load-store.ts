@@ -1,6 +1,15 @@
 import { GATEWAY, OPERATIONS, type Operation, type Route } from '../domain/payment.ts'
 import { OF_HTTP, ofGateway } from './route-store.ts'
-import { CLOCK, timed, type Runner, type Statement } from '../ports.ts'
+import {
+  CLOCK,
+  timed,
+  timedUnsharded,
+  type Runner,
+  type Server,
+  type Shard,
+  type Statement,
+  type Unsharded,
+} from '../ports.ts'
 
 /** What the queue of a shard looks like. Ages in seconds. */
 interface QueueView {
@@ -59,6 +68,39 @@ function oldestOf(gateway: string): string {
     select run_at
     from payment_tasks
     where shard = $1 and ${gateway} and operation = asked.operation
+    order by run_at
+    limit 1
+  ) oldest
+  where oldest.run_at <= time`
+}
+
+/**
+ * Which shards of a server, from `$2` to `$3`, have due tasks of the operations `$4`: one look at
+ * an end of the claim's index for each shard and operation. Only where to ask, and nothing else.
+ */
+const SHARDS_DUE: Unsharded<{ number: number }> = {
+  name: 'looks_tasks',
+  ...timedUnsharded`
+  with ${CLOCK}
+  ${shardsDueOf(OF_HTTP)}`,
+}
+
+/** The same of the gateway `$5`, which is another. */
+const SHARDS_DUE_OF: Unsharded<{ number: number }> = {
+  name: 'looks_tasks_of',
+  ...timedUnsharded`
+  with ${CLOCK}
+  ${shardsDueOf(ofGateway('$5'))}`,
+}
+
+function shardsDueOf(gateway: string): string {
+  return `select asked.number
+  from clock, generate_series($2::int, $3::int) as asked (number)
+  cross join unnest($4::text[]) as wanted (operation)
+  cross join lateral (
+    select run_at
+    from payment_tasks
+    where shard = asked.number and ${gateway} and operation = wanted.operation
     order by run_at
     limit 1
   ) oldest
@@ -162,6 +204,21 @@ export async function viewQueue(shard: Runner): Promise<QueueView> {
 export function oldestDueMs(shard: Runner, gateway: string): Promise<OldestDue[]> {
   if (gateway === GATEWAY) return shard.run(OLDEST_DUE, [OPERATIONS])
   return shard.run(OLDEST_DUE_OF, [OPERATIONS, gateway])
+}
+
+/** Which shards of a server have due tasks of some operations of a gateway. */
+export async function shardsWithDue(
+  session: Shard,
+  { first, last }: Server,
+  gateway: string,
+  operations: readonly Operation[],
+): Promise<readonly number[]> {
+  const values = [first, last, operations]
+  const rows =
+    gateway === GATEWAY
+      ? await session.run(SHARDS_DUE, values)
+      : await session.run(SHARDS_DUE_OF, [...values, gateway])
+  return rows.map(({ number }) => number)
 }
 
 /** Open tasks of other gateways than these, by gateway. */

@@ -1,10 +1,12 @@
-import { beginningAt } from '../each-shard.ts'
-import type { Clock, Shard } from '../ports.ts'
+import { beginningAt, withWork, type LookForWork } from '../each-shard.ts'
+import type { Clock, Db, Shard } from '../ports.ts'
 
 /** Which shards a loop asks for work, and when: not those again and again that have none. */
 export interface ShardTurns {
   /** The shards to ask now, beginning with any, so that none is always the first. */
   due(): Shard[]
+  /** The same without those that a look at their servers shows to be without work. */
+  next(): Promise<readonly Shard[]>
   /** It was asked, and had work, or had none. */
   asked(shard: Shard, found: boolean): void
   /** It could not be asked. */
@@ -13,8 +15,7 @@ export interface ShardTurns {
   wake(shard?: Shard): void
 }
 
-interface TurnsOptions {
-  readonly shards: readonly Shard[]
+interface TurnsOptions extends Pick<Db, 'servers' | 'shards'> {
   readonly clock: Clock
   /** Chance in [0, 1): processes that start together soon ask at different times. */
   readonly random: () => number
@@ -22,6 +23,8 @@ interface TurnsOptions {
   readonly pauseMs: number
   /** Asks a shard for anything, to see whether it is well again. */
   readonly look: (shard: Shard) => Promise<unknown>
+  /** Asks a server which of its shards have work; not there: each shard is asked by itself. */
+  readonly lookForWork?: LookForWork
   /** Told when a shard turns out to be ill, and by what. */
   readonly onIll?: (shard: Shard, error: unknown) => void
 }
@@ -52,11 +55,12 @@ interface State {
 /**
  * Take turns with shards. One that has no work is asked after a pause, which doubles up to two
  * seconds; so however many shards there are, a process that has nothing to do asks for it no more
- * often. One that is ill is looked at beside the work until it answers: nobody waits for it. A
+ * often; and where a look tells which shards of a server have work, it is one statement for them
+ * all. One that is ill is looked at beside the work until it answers: nobody waits for it. A
  * single shard is asked at every turn.
  */
 export function shardTurns(options: TurnsOptions): ShardTurns {
-  const { shards, clock, random, pauseMs, look, onIll = () => undefined } = options
+  const { shards, clock, random, pauseMs, look, lookForWork, onIll = () => undefined } = options
   const states = new Map(shards.map((shard) => [shard, wellAndDue()]))
   const of = (shard: Shard) => states.get(shard) as State // There is one for each.
   const emptyMsMax = Math.max(pauseMs, Math.min(EMPTY_MS_MAX, pauseMs * shards.length))
@@ -71,23 +75,42 @@ export function shardTurns(options: TurnsOptions): ShardTurns {
       .finally(() => (state.looking = false))
   }
 
-  return {
-    due() {
-      if (shards.length === 1) return [...shards]
-      const nowMs = clock.elapsedMs()
-      const all = beginningAt(shards, Math.floor(random() * shards.length))
-      const due = all.filter((shard) => of(shard).nextMs <= nowMs)
-      return due.filter((shard) => {
+  const due = (): Shard[] => {
+    if (shards.length === 1) return [...shards]
+    const nowMs = clock.elapsedMs()
+    const all = beginningAt(shards, Math.floor(random() * shards.length))
+    return all
+      .filter((shard) => of(shard).nextMs <= nowMs)
+      .filter((shard) => {
         const state = of(shard)
         if (state.ill && !state.looking) lookAt(shard, state)
         return !state.ill
       })
+  }
+
+  /** Shards that were looked at together rest until the same time: they are again then. */
+  const restTogether = (resting: readonly Shard[]): void => {
+    const emptyMs = Math.max(...resting.map((shard) => afterNone(of(shard).emptyMs)))
+    const nextMs = clock.elapsedMs() + emptyMs * part()
+    for (const shard of resting) Object.assign(of(shard), { emptyMs, nextMs })
+  }
+  const afterNone = (emptyMs: number) => Math.min(emptyMsMax, Math.max(pauseMs, emptyMs * 2))
+  const part = () => 0.5 + random() / 2
+
+  return {
+    due,
+    async next() {
+      const now = due()
+      if (lookForWork === undefined) return now
+      const { asked, without } = await withWork(options, now, lookForWork)
+      if (without.length > 0) restTogether(without)
+      return asked
     },
     asked(shard, found) {
       const state = of(shard)
       state.failures = 0
-      state.emptyMs = found ? 0 : Math.min(emptyMsMax, Math.max(pauseMs, state.emptyMs * 2))
-      state.nextMs = clock.elapsedMs() + state.emptyMs * (0.5 + random() / 2)
+      state.emptyMs = found ? 0 : afterNone(state.emptyMs)
+      state.nextMs = clock.elapsedMs() + state.emptyMs * part()
     },
     failed(shard, error) {
       const state = of(shard)

@@ -1,7 +1,17 @@
 import { columns } from '../domain/columns.ts'
 import type { CarriedType, Route } from '../domain/payment.ts'
 import { typeOf } from '../domain/payment.ts'
-import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
+import {
+  CLOCK,
+  timed,
+  timedUnsharded,
+  type Runner,
+  type Server,
+  type Shard,
+  type Statement,
+  type Tx,
+  type Unsharded,
+} from '../ports.ts'
 
 /** A final payment that is to be looked at, claimed. */
 export interface ClaimedWatch {
@@ -102,6 +112,23 @@ const CLAIM: Statement<ClaimedWatch> = {
   returning watch.payment_id as "paymentId", watch.fence, clock.time as "claimedAt"`,
 }
 
+/** Which shards of a server, from `$2` to `$3`, have due watches of the gateway `$4`. */
+const SHARDS_DUE: Unsharded<{ number: number }> = {
+  name: 'looks_watches',
+  ...timedUnsharded`
+  with ${CLOCK}
+  select asked.number
+  from clock, generate_series($2::int, $3::int) as asked (number)
+  cross join lateral (
+    select run_at
+    from payment_watches
+    where shard = asked.number and gateway = $4
+    order by run_at
+    limit 1
+  ) oldest
+  where oldest.run_at <= time`,
+}
+
 /** How the claim of a watch ends. */
 export interface WatchEnd {
   readonly paymentId: bigint
@@ -163,6 +190,16 @@ export function claimWatches(
   leaseMs: number,
 ): Promise<ClaimedWatch[]> {
   return shard.run(CLAIM, [limit, leaseMs, gateway])
+}
+
+/** Which shards of a server have due watches of a gateway. */
+export async function shardsWithWatches(
+  session: Shard,
+  { first, last }: Server,
+  gateway: string,
+): Promise<readonly number[]> {
+  const rows = await session.run(SHARDS_DUE, [first, last, gateway])
+  return rows.map(({ number }) => number)
 }
 
 /** End claims of watches. Repeating it changes nothing. */

@@ -81,7 +81,7 @@ export async function claimDue(
   )
   const claimed: Delivery[] = []
   // Not always the same shard first, which would have all the room.
-  const asked = await eachInTurn(world.turns?.due() ?? anyFirst(world), async (shard) => {
+  const asked = await eachInTurn((await world.turns?.next()) ?? anyFirst(world), async (shard) => {
     const rooms = [...free].flatMap(([endpointId, own]) =>
       own > 0 ? [{ endpointId, free: own }] : [],
     )

@@ -20,6 +20,11 @@ const TRIES_MAX = 10
 
 /** How often a process looks whether every shard knows every endpoint, in milliseconds. */
 const LOOK_MS = 5_000
+/**
+ * How often it looks again into a shard that knew all of them, while none of them has changed: what
+ * a shard knows only changes with them.
+ */
+const AGAIN_MS = 60_000
 
 /**
  * Let every shard know what endpoints want. When it returns, every transaction that ends payments
@@ -78,5 +83,19 @@ export function startSync(
   { db, clock }: { readonly db: Db; readonly clock: Clock },
   onError: (error: unknown) => void,
 ): Background {
-  return every(clock, LOOK_MS, () => tellShards(db), onError)
+  /** Until when a shard is believed to know endpoints, and which. */
+  const known = new Map<Shard, { readonly versions: string; readonly untilMs: number }>()
+  const turn = async (): Promise<void> => {
+    const endpoints = await knownEndpoints(db.global)
+    const versions = endpoints.map(({ id, version }) => `${id}:${version}`).join()
+    const nowMs = clock.elapsedMs()
+    const told = await eachInTurn(db.shards, async (shard) => {
+      const before = known.get(shard)
+      if (before?.versions === versions && nowMs < before.untilMs) return
+      await tellShard(db, shard, endpoints)
+      known.set(shard, { versions, untilMs: nowMs + AGAIN_MS })
+    })
+    whole(told)
+  }
+  return every(clock, LOOK_MS, turn, onError)
 }
