@@ -59,6 +59,37 @@ async function gated(t: TestContext): Promise<{ world: TestWorld; gate: Admissio
   return { world, gate, user: await world.user(1_000_000n) }
 }
 
+/** The same database, with the number of statements about no shard that it was asked. */
+function watched(db: Db) {
+  const seen = { asked: 0 }
+  const run: Db['global']['run'] = (...how) => {
+    seen.asked += 1
+    return db.global.run(...how)
+  }
+  return { seen, db: { ...db, global: { run } } }
+}
+
+test('while nobody asks, it looks every five seconds only', async (t) => {
+  const world = await testWorld(t)
+  const { clock } = world
+  const { seen, db } = watched(world.db)
+  const gate = admission({ gateways: [GATEWAY], db, clock, policy: POLICY })
+  const route = { gateway: GATEWAY, operation: 'charge' } as const
+  const turns = async (count: number, ask: () => unknown) => {
+    const before = seen.asked
+    for (let turn = 0; turn < count; turn += 1) {
+      ask()
+      await gate.turn()
+      clock.advance(1_000)
+    }
+    return seen.asked - before
+  }
+  assert.equal(await turns(21, () => null), 5)
+  assert.equal(await turns(5, () => gate.refusal(route)), 5)
+  assert.equal(await turns(5, () => gate.breaker(route)), 5)
+  assert.equal(await turns(5, () => gate.workedMs()), 5)
+})
+
 function accept({ world, user }: { world: TestWorld; user: bigint }, type: PaymentType) {
   return world.accept([{ type, userId: user, amount: 100n, idempotencyKey: null }])
 }

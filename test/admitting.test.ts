@@ -25,6 +25,7 @@ function gateOf(known: {
     breaker: ({ operation }) => known.breakers?.[operation] as SharedBreaker | undefined,
     workedMs: () => 7,
     look: () => Promise.resolve(),
+    turn: () => Promise.resolve(),
   }
 }
 

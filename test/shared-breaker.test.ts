@@ -301,3 +301,32 @@ test('a process that cannot ask the others for long sends probes by itself, and 
   world.clock.advance(60_000)
   assert.equal(newcomer.breakers.admitted('charge', 50, 0), 0)
 })
+
+test('what is shared is read once a second while all is calm, and at each turn otherwise', async (t) => {
+  const world = await testWorld(t)
+  let reads = 0
+  const run: TestWorld['db']['global']['run'] = (statement, values) => {
+    if (statement.name === 'breaker_read') reads += 1
+    return world.db.global.run(statement, values)
+  }
+  const own = startProcess({ ...world, db: { ...world.db, global: { run } } }, OK)
+  const turns = async (count: number, running: number) => {
+    reads = 0
+    for (let turn = 0; turn < count; turn += 1) {
+      own.breakers.admitted('charge', 10, running)
+      await own.breakers.turn()
+      world.clock.advance(250)
+    }
+    return reads
+  }
+  assert.equal(await turns(9, 0), 3)
+  assert.equal(await turns(8, 1), 8)
+  // Another process trips: that is no calm any more, however little is under way.
+  const other = startProcess(world, TIMEOUT)
+  await other.breakers.look()
+  await other.call(10)
+  await other.breakers.look()
+  world.clock.advance(1_000)
+  await own.breakers.turn()
+  assert.equal(await turns(4, 0), 4)
+})

@@ -29,6 +29,8 @@ interface RouteState {
 export interface SharedBreakers {
   /** Tell the others what this process has seen, and learn what they have. */
   look(): Promise<void>
+  /** Look, unless nothing is under way, all is well, and the last look is not a second ago. */
+  turn(): Promise<void>
   /** How many of `wanted` tasks may be claimed now, beside `running` ones. */
   admitted(operation: Operation, wanted: number, running: number): number
   state(operation: Operation): Breaker['state']
@@ -40,6 +42,8 @@ export interface SharedBreakers {
 
 /** How often the shared state is to be read, in milliseconds. */
 export const BREAKERS_MS = 250
+/** How often it is read while nothing is under way and all is well, in milliseconds. */
+const CALM_MS = 1_000
 /** How long a probe may take, in milliseconds. */
 const PROBE_MS = 10_000
 /** How often a worker says that it lives, in milliseconds: often enough for people, and no load. */
@@ -75,22 +79,37 @@ export function sharedBreakers(world: World): SharedBreakers {
   const routes = new Map(OPERATIONS.map((operation) => [operation, sharedRoute(world, operation)]))
   const routeOf = (operation: Operation) => routes.get(operation) as SharedRoute // One for each.
   let beatMs = Number.NEGATIVE_INFINITY
+  let triedMs = Number.NEGATIVE_INFINITY
+  const underWay = new Map<Operation, number>()
+  const isCalm = (operation: Operation): boolean => {
+    const isClosed = world.local(operation).breaker() === 'closed'
+    return isClosed && routeOf(operation).state() === 'closed' && !underWay.get(operation)
+  }
+
+  const look = async (): Promise<void> => {
+    triedMs = clock.elapsedMs()
+    for (const route of routes.values()) await route.tell()
+    if (clock.elapsedMs() - beatMs >= BEAT_MS) {
+      await beat(
+        db,
+        gateway,
+        [...routes.values()].map(({ answered }) => answered()),
+      )
+      beatMs = clock.elapsedMs()
+    }
+    const shared = await readBreakers(db, gateway)
+    for (const [operation, route] of routes) await route.learn(shared.get(operation))
+  }
 
   return {
-    async look() {
-      for (const route of routes.values()) await route.tell()
-      if (clock.elapsedMs() - beatMs >= BEAT_MS) {
-        await beat(
-          db,
-          gateway,
-          [...routes.values()].map(({ answered }) => answered()),
-        )
-        beatMs = clock.elapsedMs()
-      }
-      const shared = await readBreakers(db, gateway)
-      for (const [operation, route] of routes) await route.learn(shared.get(operation))
+    look,
+    async turn() {
+      if (!OPERATIONS.every(isCalm) || clock.elapsedMs() - triedMs >= CALM_MS) await look()
     },
-    admitted: (operation, wanted, running) => routeOf(operation).admitted(wanted, running),
+    admitted(operation, wanted, running) {
+      underWay.set(operation, running)
+      return routeOf(operation).admitted(wanted, running)
+    },
     state: (operation) => routeOf(operation).state(),
     routes: () => [...routes.values()].flatMap((route) => route.view()),
     answeredSince: (operation, ageMs) => routeOf(operation).answeredSince(ageMs),

@@ -17,6 +17,8 @@ export interface Admission {
   workedMs(): number
   /** Look at the queue and at the breakers now. */
   look(): Promise<void>
+  /** Look if somebody has asked since the last look, or that is some seconds ago. */
+  turn(): Promise<void>
 }
 
 interface World {
@@ -29,6 +31,8 @@ interface World {
 
 /** How often it is to look, in milliseconds. */
 export const ADMISSION_MS = 1_000
+/** How often it looks while nobody asks, in milliseconds. */
+const UNASKED_MS = 5_000
 
 /**
  * Watch what waits for each operation of each gateway, and refuse what could not be begun soon.
@@ -40,6 +44,8 @@ export function admission(world: World): Admission {
   const refusals = new Map<string, Overloaded | GatewayUnavailable>()
   const breakers = new Map<string, ReadonlyMap<Operation, SharedBreaker>>()
   let lookedMs = 0
+  let triedMs = Number.NEGATIVE_INFINITY
+  let asked = true
   // Since when it has been able to look at a shard without a break: older work of it may just not
   // have been seen.
   const watching = new Map<number, number>()
@@ -69,18 +75,33 @@ export function admission(world: World): Admission {
     lookedMs = clock.elapsedMs()
   }
 
+  const lookAgain = async (): Promise<void> => {
+    asked = false
+    triedMs = clock.elapsedMs()
+    await look().catch(() => {
+      watching.clear()
+    })
+  }
+
   return {
-    refusal: (route) => refusals.get(keyOf(route)) ?? null,
-    breaker: ({ gateway, operation }) => breakers.get(gateway)?.get(operation),
+    refusal(route) {
+      asked = true
+      return refusals.get(keyOf(route)) ?? null
+    },
+    breaker({ gateway, operation }) {
+      asked = true
+      return breakers.get(gateway)?.get(operation)
+    },
     workedMs() {
+      asked = true
       const all = [...breakers.values()].flatMap((known) => [...known.values()])
       const ages = all.map(({ workedMs }) => workedMs ?? Infinity)
       return Math.min(...ages) + clock.elapsedMs() - lookedMs
     },
-    look: () =>
-      look().catch(() => {
-        watching.clear()
-      }),
+    look: lookAgain,
+    async turn() {
+      if (asked || clock.elapsedMs() - triedMs >= UNASKED_MS) await lookAgain()
+    },
   }
 }
 

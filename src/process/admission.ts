@@ -17,7 +17,7 @@ export function openGate({ db, config }: Process, stops: Closing): Admission {
   const policy = { ageMsMax, outageMsMax, outageTasksMax }
   const gateways = config.gateways.map(({ name }) => name)
   const gate = admission({ db, clock: systemClock, gateways, policy })
-  const looking = every(systemClock, ADMISSION_MS, gate.look)
+  const looking = every(systemClock, ADMISSION_MS, gate.turn)
   stops.push(() => looking.stop())
   return gate
 }

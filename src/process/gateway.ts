@@ -62,7 +62,7 @@ export function openBreakers(
       local: gateway.route,
       onAlert: (alert) => report(name, alert, log),
     })
-    const looking = every(systemClock, BREAKERS_MS, breakers.look)
+    const looking = every(systemClock, BREAKERS_MS, breakers.turn)
     shared.stops.push(() => looking.stop())
     return [name, breakers] as const
   })

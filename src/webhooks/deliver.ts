@@ -71,8 +71,12 @@ export async function claimDue(
   limit: number,
   running: (endpointId: bigint) => number,
 ): Promise<Delivery[]> {
-  const { db, leaseMs } = world
+  const { db, leaseMs, turns } = world
+  const now = turns?.due() ?? anyFirst(world)
+  if (now.length === 0) return []
   const endpoints = new Map((await calledEndpoints(db.global)).map((one) => [one.id, one]))
+  // Nothing is on its way to nobody.
+  if (endpoints.size === 0) for (const shard of now) turns?.asked(shard, false)
   const free = new Map(
     [...endpoints.values()].map(({ id, left }) => [
       id,
@@ -81,14 +85,14 @@ export async function claimDue(
   )
   const claimed: Delivery[] = []
   // Not always the same shard first, which would have all the room.
-  const asked = await eachInTurn((await world.turns?.next()) ?? anyFirst(world), async (shard) => {
+  const asked = await eachInTurn(now, async (shard) => {
     const rooms = [...free].flatMap(([endpointId, own]) =>
       own > 0 ? [{ endpointId, free: own }] : [],
     )
     const left = limit - claimed.length
     if (rooms.length === 0 || left === 0) return
     const dues = await claimDeliveries(shard, left, leaseMs, rooms)
-    world.turns?.asked(shard, dues.length > 0)
+    turns?.asked(shard, dues.length > 0)
     const traces = await tracesFor(world, shard, dues)
     for (const due of dues) {
       const endpoint = endpoints.get(due.endpointId)
@@ -98,7 +102,7 @@ export async function claimDue(
       claimed.push(traceparent === undefined ? { due, endpoint } : { due, endpoint, traceparent })
     }
   })
-  for (const { shard, error } of asked.failed) world.turns?.failed(shard, error)
+  for (const { shard, error } of asked.failed) turns?.failed(shard, error)
   if (claimed.length === 0 && asked.done.length === 0) whole(asked)
   await paceEndpoints(db.global, pacesOf(claimed))
   return claimed
