@@ -36,6 +36,17 @@ test('dead letters are listed by class and state, and shown by their number', as
   assert.equal((await get('/dlq?state=open&limit=5')).length, 5)
   assert.equal((await get('/dlq?state=redriven')).length, 0)
   assert.equal((await get('/dlq?state=closed')).code, 'query_invalid')
+  const [letter] = await get('/dlq?class=unknown')
+  const own = `class=unknown&state=open&error=${letter.error}`
+  assert.deepEqual(await get(`/dlq?${own}`), [letter])
+  assert.deepEqual(await get(`/dlq?${own}&offset=1`), [])
+  assert.deepEqual(await get('/dlq?class=unknown&state=open&error=nothing'), [])
+  const { code, errors } = await get(`/dlq?error=${letter.error}`)
+  assert.deepEqual(
+    [code, errors.length],
+    ['query_invalid', 2],
+    'an error is of a class and a state',
+  )
   const letterId = await openLetter(world, unknown)
   assert.equal((await get(`/dlq/${letterId}`)).payment_id, Number(unknown))
   assert.equal((await get('/dlq/999')).code, 'letter_not_found')

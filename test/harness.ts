@@ -264,6 +264,7 @@ export const ANY: PaymentFilter = {
   userId: null,
   status: null,
   type: null,
+  parentId: null,
   reference: null,
   idempotencyKey: null,
   gatewayRef: null,

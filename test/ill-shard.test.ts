@@ -69,7 +69,7 @@ test('lists and the overview leave out the shard that cannot be asked, and say w
     payments.views.map(({ payment }) => payment.id),
     well(ids).toSorted((one, other) => (one < other ? 1 : -1)),
   )
-  const letters = await listLetters(db, { class: null, state: null }, 50, 0)
+  const letters = await listLetters(db, { class: null, state: null, error: null }, 50, 0)
   assert.deepEqual([letters.known.length, letters.missing], [SHARDS - 1, [ILL]])
   const groups = await groupLetters(db)
   assert.deepEqual([groups.known[0]?.count, groups.missing], [SHARDS - 1, [ILL]])
@@ -90,7 +90,10 @@ test('a list that asks for more than its share, or none of whose shards answers,
   await assert.rejects(pageOfViews(crowded, ANY, TOP, 50), Overloaded)
   const away = falling(world.db, new Set([0, 1, 2, 3]))
   await assert.rejects(pageOfViews(away, ANY, TOP, 50), Unavailable)
-  await assert.rejects(listLetters(away, { class: null, state: null }, 50, 0), Unavailable)
+  await assert.rejects(
+    listLetters(away, { class: null, state: null, error: null }, 50, 0),
+    Unavailable,
+  )
 })
 
 test('the books are verified without the shard that is away, which the report names', async (t) => {

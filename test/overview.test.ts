@@ -117,6 +117,7 @@ test('an endpoint at which something did not arrive is failing, one that was not
     failing: 1,
     deliveries: 2,
     oldestAt: new Date('2030-01-01T00:00:02Z'),
+    at: [{ endpointId: 2n, count: 2, oldestAt: new Date('2030-01-01T00:00:02Z') }],
   })
 })
 

@@ -77,6 +77,21 @@ test('a list is filtered by reference, key, gateway reference and all of them to
   await refused('to=2030-01-01', '/to')
 })
 
+test('the refunds and returns of a payment are a list of their own, page by page', async (t) => {
+  const world = await testWorld(t)
+  const { id: parentId, userId } = await done(world)
+  const { id: other } = await done(world)
+  const children: bigint[] = []
+  for (const amount of ['1', '2', '3', '4', '5']) {
+    children.push(await refunded(world, parentId, amount))
+  }
+  await refunded(world, other, '7')
+  assert.deepEqual(await idsOf(world, { parentId }), children.toReversed())
+  assert.deepEqual(await idsOf(world, { parentId, userId, type: 'return' }), [])
+  assert.deepEqual(await idsOf(world, { parentId, userId: userId + 1n }), [])
+  assert.deepEqual(await idsOf(world, { parentId: 999n }), [])
+})
+
 test('a cursor belongs to the filters that it was made with', async (t) => {
   const world = await testWorld(t)
   await accepted(world, 'deposit', 3)

@@ -39,10 +39,35 @@ const PAGE: Statement<DeadLetter> = {
   order by id desc`,
 }
 
+/** Letters of one class and state that a list with an error looks at in a shard. */
+export const LOOKED_AT_MAX = 10_000
+
+/**
+ * The same of one class, state and error. There is no index of errors, which are few: it looks at
+ * so many of the newest letters.
+ */
+const PAGE_OF_ERROR: Statement<DeadLetter> = {
+  name: 'dead_letters_page_of_error',
+  text: `
+  select ${COLUMNS}
+  from (
+    select *
+    from dead_letters
+    where shard = $1 and class = $4 and state = $5
+    order by id desc
+    limit ${LOOKED_AT_MAX}
+  ) letter
+  where error = $6
+  order by id desc
+  limit $2::int offset $3::int`,
+}
+
 /** What a list of letters is filtered by; null: not. */
 export interface LetterFilter {
   readonly class: DeadLetter['class'] | null
   readonly state: DeadLetter['state'] | null
+  /** Of one class and state, which are given as well. */
+  readonly error: string | null
 }
 
 /** A page of a shard's letters, newest first. */
@@ -52,7 +77,9 @@ export function pageOfLetters(
   limit: number,
   offset: number,
 ): Promise<DeadLetter[]> {
-  return shard.run(PAGE, [limit, offset, filter.class, filter.state])
+  const values = [limit, offset, filter.class, filter.state]
+  if (filter.error === null) return shard.run(PAGE, values)
+  return shard.run(PAGE_OF_ERROR, [...values, filter.error])
 }
 
 /** Open letters of one shard that have the same cause. */

@@ -20,6 +20,7 @@ import { placeOf } from '../http/traced.ts'
 import { DeadLetterBody, letterBody, LetterClass, LetterState } from './bodies.ts'
 import type { Db } from '../ports.ts'
 import { listLetters, readLetter } from './list.ts'
+import { LOOKED_AT_MAX } from './list-store.ts'
 import type { ActWorld } from './letter-act.ts'
 import { correctUnderKey } from './correct.ts'
 import { redriveUnderKey } from './redrive.ts'
@@ -124,6 +125,15 @@ function listRoute(app: App, db: Db): void {
         offset: IntegerText('Letters to skip.', OFFSET.min, OFFSET.max, OFFSET.fallback),
         class: Type.Optional(LetterClass),
         state: Type.Optional(LetterState),
+        error: Type.Optional(
+          Type.String({
+            minLength: 1,
+            maxLength: 200,
+            description:
+              'With this error, as `GET /dlq/groups` names it. With `class` and `state`, of which ' +
+              `the newest ${LOOKED_AT_MAX.toLocaleString('en')} of each shard are looked at.`,
+          }),
+        ),
       },
       { additionalProperties: false },
     ),
@@ -134,7 +144,13 @@ function listRoute(app: App, db: Db): void {
     if (!limit.ok) return refuse(reply, limit.refusal)
     const offset = parseInteger('offset', request.query.offset, OFFSET)
     if (!offset.ok) return refuse(reply, offset.refusal)
-    const filter = { class: request.query.class ?? null, state: request.query.state ?? null }
+    const { class: kind = null, state = null, error = null } = request.query
+    const missed = { class: kind, state }
+    const errors = Object.entries(missed)
+      .filter(([, value]) => error !== null && value === null)
+      .map(([field]) => ({ field, code: 'required' }))
+    if (errors.length > 0) return refuse(reply, { code: 'query_invalid', errors })
+    const filter = { class: kind, state, error }
     const { known, missing } = await listLetters(db, filter, limit.value, offset.value)
     // A plain array has no other place for it.
     if (missing.length > 0) void reply.header('missing-shards', missing.join(', '))

@@ -7,7 +7,7 @@ import type { Clock, Db } from '../ports.ts'
 import { newestRuns, type VerifyRun } from '../verify/runs-store.ts'
 import { listEndpoints } from '../webhooks/store.ts'
 import { sharedAnswer } from './shared-answer.ts'
-import { readFailing, readLetterSums, readPending, readQueue } from './store.ts'
+import { readFailing, readLetterSums, readPending, readQueue, type Failing } from './store.ts'
 
 /** What lately means: so many minutes, of which the last is not over. */
 const LATELY_MINUTES = 5
@@ -73,6 +73,8 @@ export interface Overview {
     readonly failing: number
     readonly deliveries: number
     readonly oldestAt: Date | null
+    /** Which these are, by their id. */
+    readonly at: readonly Failing[]
   }
   /** The newest check of each scope, and the one that runs. */
   readonly books: readonly VerifyRun[]
@@ -155,11 +157,27 @@ export async function overview(
       failing: new Set(failing.map(({ endpointId }) => endpointId)).size,
       deliveries: sum(failing.map(({ count }) => count)),
       oldestAt: oldest(failing.map(({ oldestAt }) => oldestAt)),
+      at: byEndpoint(failing),
     },
     books,
     workerAlive: world.workerAlive(),
     missing,
   }
+}
+
+/** What did not arrive at each endpoint, over all shards. */
+function byEndpoint(parts: readonly Failing[]): Failing[] {
+  const known = new Map<bigint, Failing>()
+  for (const part of parts) {
+    const before = known.get(part.endpointId)
+    known.set(part.endpointId, {
+      endpointId: part.endpointId,
+      count: part.count + (before?.count ?? 0),
+      oldestAt:
+        before !== undefined && before.oldestAt < part.oldestAt ? before.oldestAt : part.oldestAt,
+    })
+  }
+  return [...known.values()].sort((one, other) => (one.endpointId < other.endpointId ? -1 : 1))
 }
 
 type SeriesRows = Awaited<ReturnType<typeof readSeries>>

@@ -5,6 +5,7 @@ import { toWire } from '../domain/money.ts'
 import { OPERATIONS } from '../domain/payment.ts'
 import { refusals } from '../http/problem.ts'
 import {
+  Id,
   missingBody,
   MissingShards,
   Money,
@@ -115,6 +116,17 @@ const OverviewBody = Type.Object(
         failing: count('Endpoints at which something did not arrive, although it was tried.'),
         deliveries: count('What did not arrive.'),
         oldest_at: time('Since when the oldest of it is on its way.'),
+        at: Type.Array(
+          Type.Object(
+            {
+              endpoint_id: Id,
+              deliveries: count('What did not arrive there.'),
+              oldest_at: Time,
+            },
+            { title: 'FailingEndpoint' },
+          ),
+          { description: 'The endpoints that are failing.' },
+        ),
       },
       { title: 'WebhooksState' },
     ),
@@ -209,6 +221,11 @@ function overviewBody(found: Overview, books: string) {
       failing,
       deliveries,
       oldest_at: webhooks.oldestAt?.toISOString() ?? null,
+      at: webhooks.at.map((one) => ({
+        endpoint_id: Number(one.endpointId),
+        deliveries: one.count,
+        oldest_at: one.oldestAt.toISOString(),
+      })),
     },
     books: booksBody(found.books),
     worker: found.workerAlive ? ('ok' as const) : ('none' as const),

@@ -76,7 +76,7 @@ const LETTERS: Statement<Letters> = {
 }
 
 /** Deliveries of an endpoint that were tried and did not arrive yet. */
-interface Failing {
+export interface Failing {
   readonly endpointId: bigint
   readonly count: number
   readonly oldestAt: Date

@@ -95,7 +95,7 @@ interface FilterTexts {
 type FiltersRead =
   | {
       readonly ok: true
-      readonly filter: Omit<PaymentFilter, 'userId' | 'status' | 'type'>
+      readonly filter: Omit<PaymentFilter, 'userId' | 'parentId' | 'status' | 'type'>
       /** Which filters these are, for cursors; empty: none. */
       readonly text: string
     }

@@ -136,6 +136,43 @@ const PAGE_OF_KEY: Statement<Payment> = {
   limit $6`,
 }
 
+/** The last of the refunds and returns of a payment below `$2` that a page looks at. */
+const FLOOR_OF_PARENT: Statement<{ floor: bigint }> = {
+  name: 'payments_page_floor_of_parent',
+  text: `
+  select payment_id as floor
+  from payment_children
+  where shard = $1 and parent_id = $3::bigint and payment_id < $2
+  order by payment_id desc
+  offset ${LOOKED_AT_MAX - 1} limit 1`,
+}
+
+/**
+ * A page of the refunds and returns of one payment. The limit of one keeps the planner from reading
+ * all payments for a join.
+ */
+const PAGE_OF_PARENT: Statement<Payment> = {
+  name: 'payments_page_of_parent',
+  text: `
+  with candidate as materialized (
+    select payment_id
+    from payment_children
+    where shard = $1 and parent_id = $11::bigint and payment_id < $2 and payment_id >= $3
+  )
+  select ${COLUMNS}
+  from candidate
+  cross join lateral (
+    select *
+    from payments
+    where shard = $1 and id = candidate.payment_id
+      and ($10::bigint is null or user_id = $10)
+      and ${MATCHES}
+    limit 1
+  ) payment
+  order by id desc
+  limit $6`,
+}
+
 /** Payments of which it was said, and those that repeat them, that a page looks at, in a shard. */
 const SAID_MAX = 1_000
 
@@ -195,6 +232,8 @@ export interface PaymentFilter {
   readonly userId: bigint | null
   readonly status: StoredStatus | null
   readonly type: BookedType | null
+  /** Refunds and returns of this payment. */
+  readonly parentId: bigint | null
   readonly reference: string | null
   /** Of one user, whose id is given as well. */
   readonly idempotencyKey: string | null
@@ -248,9 +287,10 @@ function pageOf(
   limit: number,
 ): Promise<Payment[]> {
   const { userId, status, type, reference, idempotencyKey: key } = filter
-  const { gatewayRef, from, to } = filter
+  const { gatewayRef, from, to, parentId } = filter
   const values = [...range, status, type, limit, gatewayRef, from, to]
   if (key !== null) return shard.run(PAGE_OF_KEY, [...values, userId, key])
+  if (parentId !== null) return shard.run(PAGE_OF_PARENT, [...values, userId, parentId])
   if (reference !== null) return shard.run(PAGE_OF_REFERENCE, [...values, userId, reference])
   if (userId !== null) return shard.run(PAGE_OF_USER, [...values, userId])
   return shard.run(isOpenList(filter) ? OPEN_PAGE : PAGE, values)
@@ -262,8 +302,13 @@ async function floorOf(
   before: bigint,
 ): Promise<bigint | null> {
   const { userId, status, type, reference, idempotencyKey, gatewayRef, from, to } = filter
+  const { parentId } = filter
   // They lead to a few payments by themselves.
   if (reference !== null || idempotencyKey !== null) return null
+  if (parentId !== null) {
+    const [row] = await shard.run(FLOOR_OF_PARENT, [before, parentId])
+    return row?.floor ?? null
+  }
   // Every payment matches: the limit is enough.
   if ((status ?? type ?? gatewayRef ?? from ?? to) === null) return null
   const [row] =

@@ -77,8 +77,9 @@ export async function pageOfViews(
   before: bigint,
   limit: number,
 ): Promise<PageOfViews> {
-  const { userId } = filter
-  const shards = userId === null ? db.shards : [db.of(userId)]
+  // A payment, and what came back of it, lives where its user does.
+  const home = filter.userId ?? filter.parentId
+  const shards = home === null ? db.shards : [db.of(home)]
   const { known: looks, missing } = partly(
     await eachShard(shards, (shard) => lookAtPayments(shard, filter, before, limit + 1)),
   )

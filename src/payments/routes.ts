@@ -311,6 +311,7 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
         user_id: IdFilter('Payments of one user.'),
         status: Type.Optional(PaymentStatus),
         type: Type.Optional(BookedTypes),
+        parent_id: IdFilter('Refunds and returns of one payment.'),
         ...FILTERS,
         limit: IntegerText('Payments per page.', PAGE.min, PAGE.max, PAGE.fallback),
         cursor: Cursor,
@@ -323,12 +324,14 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
     },
   }
   app.get('/payments', { schema }, async (request, reply) => {
-    const { user_id: userId, status, type, cursor } = request.query
+    const { user_id: userId, parent_id: parentId, status, type, cursor } = request.query
     const limit = parseInteger('limit', request.query.limit, PAGE)
     if (!limit.ok) return refuse(reply, limit.refusal)
     const found = readFilters(request.query)
     if (!found.ok) return refuse(reply, found.refusal)
-    const list = `payments ${userId ?? ''} ${status ?? ''} ${type ?? ''}${found.text}`
+    const list = `payments ${userId ?? ''} ${status ?? ''} ${type ?? ''}${found.text}${
+      parentId === undefined ? '' : ` of ${parentId}`
+    }`
     const position = cursor === undefined ? [String(ID_MAX)] : readCursor(list, cursor, 1)
     const before = position?.[0] ?? ''
     if (parseId(before) === null) return refuse(reply, { code: 'cursor_invalid' })
@@ -337,6 +340,7 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
       userId: userId === undefined ? null : BigInt(userId),
       status: storedStatus(status),
       type: type ?? null,
+      parentId: parentId === undefined ? null : BigInt(parentId),
       ...found.filter,
     }
     const { views, next, missing } = await page(filter, BigInt(before), limit.value)

@@ -57,6 +57,11 @@ export interface ListDeadLetters {
   /** `failed`: no money moved. `unknown`: it may have; the hold is kept. */
   readonly class?: DeadLetterClass
   readonly state?: DeadLetterState
+  /**
+   * With this error, as `GET /dlq/groups` names it. With `class` and `state`, of which the newest
+   * 10,000 of each shard are looked at.
+   */
+  readonly error?: string
 }
 
 export interface ListPayments {
@@ -69,6 +74,8 @@ export interface ListPayments {
    */
   readonly status?: PaymentStatus
   readonly type?: BookedType
+  /** Refunds and returns of one payment. */
+  readonly parent_id?: number
   /** With this reference, failed ones too. */
   readonly reference?: string
   /** The one made under this key of the user in `user_id`. */
