@@ -86,6 +86,13 @@ test('a scale has every value, zero and round numbers', () => {
   }
 })
 
+test('what is counted is never drawn in halves', () => {
+  for (const values of [[0], [1], [2, 1], [7], [1_001]]) {
+    const { ticks, max } = scaleOf(values, true)
+    assert.ok(ticks.every(Number.isInteger) && max >= Math.max(...values), `${ticks}`)
+  }
+})
+
 const MINUTES = { step_seconds: 60, times: [0, 60, 120] }
 
 test('a rate is that of late, and does not fall because a minute has just begun', () => {

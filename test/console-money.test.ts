@@ -85,8 +85,23 @@ test('a sum is exact where doubles are not', () => {
 })
 
 test('an amount is read as people type it, and refused where it is none', () => {
-  assert.equal(readAmount(' 1 234,50 ', 'USD'), '1234.50')
-  for (const bad of ['', '0', '-5', '1.005', '1e3', 'ten'])
-    assert.equal(readAmount(bad, 'USD'), null)
-  assert.equal(readAmount('1.5', 'JPY'), null)
+  const cases = [
+    [' 1 234,50 ', 'USD', RUSSIAN, '1234.50'],
+    ['1234.5', 'USD', RUSSIAN, '1234.5'],
+    ['1,234,567.50', 'USD', ENGLISH, '1234567.50'],
+    // A thousand here is one there: what a comma is depends on the language alone.
+    ['1,000', 'KWD', ENGLISH, '1000'],
+    ['1,000', 'KWD', RUSSIAN, '1.000'],
+    ['1,000', 'USD', RUSSIAN, null],
+    ['12,50', 'USD', ENGLISH, null],
+    ['1,00,000', 'USD', ENGLISH, null],
+    ['12 34', 'USD', RUSSIAN, null],
+    ['1.5', 'JPY', ENGLISH, null],
+  ] as const
+  for (const [typed, currency, marks, read] of cases) {
+    assert.equal(readAmount(typed, currency, marks), read, `${typed} ${marks.decimal}`)
+  }
+  for (const bad of ['', '0', '-5', '1.005', '1e3', 'ten']) {
+    assert.equal(readAmount(bad, 'USD', ENGLISH), null)
+  }
 })

@@ -1,14 +1,23 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { formatCount, formatRate } from '../console/exact/count.ts'
 import { writeCsv } from '../console/exact/csv.ts'
 import { durationOf } from '../console/exact/duration.ts'
+import { latinKey } from '../console/exact/keys.ts'
 import { english, russian } from '../console/exact/plural.ts'
 import { isOld, nextPollMs, OLD_MS } from '../console/exact/poll.ts'
+import { isAilment, problemText } from '../console/exact/problem.ts'
 import { hrefOf, isOwn, readRoute, SCREENS } from '../console/exact/route.ts'
 import { guess } from '../console/exact/search.ts'
 import { EN } from '../console/words/en.ts'
+import { EN_ACTS } from '../console/words/en-acts.ts'
+import { EN_OVERVIEW } from '../console/words/en-overview.ts'
+import { EN_SCREENS } from '../console/words/en-screens.ts'
 import { RU } from '../console/words/ru.ts'
+import { RU_ACTS } from '../console/words/ru-acts.ts'
+import { RU_OVERVIEW } from '../console/words/ru-overview.ts'
+import { RU_SCREENS } from '../console/words/ru-screens.ts'
 
 test('no cell of a CSV is run as a formula', () => {
   for (const first of ['=', '+', '-', '@', '\t', '\r', ' =']) {
@@ -133,8 +142,56 @@ test('a search is for the payment or the user that was typed, or for everything'
   assert.deepEqual(guess('#42'), { kind: 'payment', id: '42' })
   assert.deepEqual(guess('user:7'), { kind: 'filter', query: { user_id: '7' } })
   assert.deepEqual(guess('ref: A 1'), { kind: 'filter', query: { reference: 'A 1' } })
+  // Users may be called by names of their own.
+  assert.deepEqual(guess('user: ann'), { kind: 'filter', query: { q: 'ann' } })
   for (const text of ['gw_01', 'order-1', '42.50']) {
     assert.deepEqual(guess(text), { kind: 'filter', query: { q: text } })
   }
   assert.equal(guess('  '), null)
+})
+
+test('thousands are marked in the whole part of a number alone', () => {
+  const marks = { group: ' ', decimal: ',' }
+  const shown = [0, 0.0003, 0.00033, 12, 1_234.5678, 1e6].map((one) => formatCount(one, marks))
+  assert.deepEqual(shown, ['0', '0,0003', '0,00033', '12', '1 234,5678', '1 000 000'])
+  const rates = [0, 1 / 3_600, 0.5, 99.5, 12_345.6].map((one) => formatRate(one, marks))
+  assert.deepEqual(rates, ['0', '0,00028', '0,5', '100', '12 346'])
+})
+
+test('a shortcut is the same key whatever alphabet the keyboard writes', () => {
+  const cases = [
+    ['g', 'KeyG', false, 'g'],
+    ['п', 'KeyG', false, 'g'],
+    ['з', 'KeyP', false, 'p'],
+    ['.', 'Slash', false, '/'],
+    [',', 'Slash', true, '?'],
+    ['.', 'Period', false, '.'],
+    ['?', 'Minus', true, '?'],
+    // Dvorak writes Latin letters, elsewhere: what it writes counts.
+    ['i', 'KeyG', false, 'i'],
+    ['Escape', 'Escape', false, 'Escape'],
+  ] as const
+  for (const [key, code, shiftKey, latin] of cases) {
+    assert.equal(latinKey({ key, code, shiftKey }), latin, `${key} ${code}`)
+  }
+})
+
+test('a refusal says which fields are wrong, and what only ails says nothing about what was asked', () => {
+  assert.equal(problemText({ title: '', detail: 'This is no amount.' }), 'This is no amount.')
+  const errors = [{ pointer: '/rate_per_second', code: 'wrong_type' }]
+  const said = problemText({ title: 'Body invalid', detail: 'Fields.', errors })
+  assert.equal(said, 'Body invalid. Fields. (rate_per_second: wrong_type)')
+  assert.deepEqual([401, 403, 404, 409, 422, 429, 500, 503].filter(isAilment), [429, 500, 503])
+})
+
+test('no word is in two parts of a dictionary, where one of them would never be seen', () => {
+  for (const parts of [
+    [EN_ACTS, EN_SCREENS, EN_OVERVIEW, EN],
+    [RU_ACTS, RU_SCREENS, RU_OVERVIEW, RU],
+  ]) {
+    const own = parts.slice(0, -1).flatMap((part) => Object.entries(part))
+    const whole: Readonly<Record<string, unknown>> = { ...parts.at(-1) }
+    assert.equal(new Set(own.map(([name]) => name)).size, own.length)
+    for (const [name, word] of own) assert.equal(whole[name], word, name)
+  }
 })

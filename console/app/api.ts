@@ -67,11 +67,11 @@ function read<T>(response: Response, text: string): Answer<T> {
   const data: unknown = isJson && text !== '' ? readJson(text) : {}
   // The shapes are the API's own document; a test compares what the console reads of it.
   if (response.ok) return { kind: 'ok', data: data as T, etag: response.headers.get('etag') }
-  const { code = '', title = '', detail = '' } = data as Partial<Problem>
+  const { code = '', title = '', detail = '', errors = [] } = data as Partial<Problem>
   if (response.status === 401) signedOut.value = true
   if (response.status === 429) inDoubt.value = true
   if (AWAY.has(response.status) && code === '') return { kind: 'away' }
-  return { kind: 'refused', problem: { status: response.status, code, title, detail } }
+  return { kind: 'refused', problem: { status: response.status, code, title, detail, errors } }
 }
 
 /** A key for one intent. */

@@ -1,5 +1,6 @@
 import { effect, signal, type Signal } from '@preact/signals'
 import { useEffect, useMemo } from 'preact/hooks'
+import { isAilment } from '../exact/problem.ts'
 import { nextPollMs } from '../exact/poll.ts'
 import { get, signedOut } from './api.ts'
 import type { Problem } from './shapes.ts'
@@ -29,6 +30,18 @@ document.addEventListener('visibilitychange', () => (hidden.value = document.hid
 let touched = true
 for (const sign of ['keydown', 'pointerdown', 'wheel', 'touchmove']) {
   document.addEventListener(sign, () => (touched = true), { passive: true })
+}
+
+/** Why some of what is shown could not be read again, by path; what was known of it is shown. */
+export const ailments = signal<ReadonlyMap<string, Problem>>(new Map())
+
+function note(path: string, problem: Problem | null): void {
+  const known = ailments.peek()
+  if (problem === null && !known.has(path)) return
+  const next = new Map(known)
+  if (problem === null) next.delete(path)
+  else next.set(path, problem)
+  ailments.value = next
 }
 
 /** When the API last answered anything that is on the page. */
@@ -74,13 +87,19 @@ function makeFeed(path: string): Polled {
     touched = false
     const answer = await get<unknown>(path, etag, polling)
     const at = Date.now()
-    failures = answer.kind === 'away' ? failures + 1 : 0
+    const ails = answer.kind === 'refused' && isAilment(answer.problem.status)
+    failures = ails || answer.kind === 'away' ? failures + 1 : 0
+    note(path, ails && known.peek().data !== null ? answer.problem : null)
     if (answer.kind === 'ok') {
       etag = answer.etag
       known.value = { data: answer.data, problem: null, at }
     } else if (answer.kind === 'same') known.value = { ...known.peek(), problem: null, at }
-    else if (answer.kind === 'refused') known.value = { data: null, problem: answer.problem, at }
-    if (answer.kind !== 'away') heardAt.value = at
+    else if (answer.kind === 'refused' && !(ails && known.peek().data !== null)) {
+      // What is not there any more is not known as it was, either.
+      etag = null
+      known.value = { data: null, problem: answer.problem, at }
+    }
+    if (answer.kind !== 'away' && !ails) heardAt.value = at
   }
 
   function refresh(): Promise<void> {
@@ -109,6 +128,7 @@ function makeFeed(path: string): Polled {
     },
     stop() {
       end()
+      note(path, null)
       clearTimeout(timer)
     },
   }

@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals'
+import { latinKey } from '../exact/keys.ts'
 import { hrefOf, type Screen } from '../exact/route.ts'
 import { go } from './router.ts'
 
@@ -21,8 +22,9 @@ export const keysShown = signal(false)
 export function listenToKeys(): void {
   let leading = false
   document.addEventListener('keydown', (event) => {
-    const { target, key } = event
+    const { target } = event
     if (event.metaKey || event.ctrlKey || event.altKey) return
+    const key = latinKey(event)
     const inField = target instanceof Element && target.closest('input, select, textarea, dialog')
     if (inField) return
     if (leading) {

@@ -38,6 +38,8 @@ export function followLinks(): void {
     const link = event.target instanceof Element ? event.target.closest('a') : null
     if (link === null || link.target !== '' || link.hasAttribute('download')) return
     if (link.origin !== location.origin || !isOwn(link.pathname)) return
+    // A place on this very page: the browser goes there, and takes the keyboard along.
+    if (link.hash !== '' && link.href.split('#')[0] === location.href.split('#')[0]) return
     event.preventDefault()
     go(link.pathname + link.search)
   })

@@ -246,6 +246,15 @@ export interface TrialBalance extends Books {
   readonly others: readonly Books[]
 }
 
+/** What a payment moved between the accounts at once. */
+export interface JournalEntry {
+  readonly payment_id: number
+  readonly kind: string
+  readonly currency: string
+  readonly accounts: Accounts
+  readonly created_at: string
+}
+
 export interface Health {
   readonly status: string
   readonly database: string
@@ -284,6 +293,8 @@ export interface Problem {
   readonly title: string
   readonly detail: string
   readonly code: string
+  /** Which fields are wrong, and how. */
+  readonly errors?: readonly { readonly pointer: string; readonly code: string }[]
 }
 
 /** What became of payments, by steps of time. */
@@ -349,6 +360,11 @@ export interface State extends Missing {
     readonly endpoints: number
     readonly failing: number
     readonly disabled: number
+    readonly at: readonly {
+      readonly endpoint_id: number
+      readonly deliveries: number
+      readonly oldest_at: string
+    }[]
   }
   readonly books: {
     readonly recent: BooksChecked | null

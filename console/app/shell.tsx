@@ -1,12 +1,13 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import { isOld } from '../exact/poll.ts'
+import { problemText } from '../exact/problem.ts'
 import { hrefOf, SCREENS } from '../exact/route.ts'
 import { guess } from '../exact/search.ts'
 import { ActDialog } from '../parts/dialog.tsx'
 import { language, moment, span, speak, words } from '../words/words.ts'
 import { reachable } from './api.ts'
-import { heardAt, now, paused } from './feed.ts'
+import { ailments, heardAt, now, paused } from './feed.ts'
 import { keysShown, LETTERS } from './keys.ts'
 import { go, route } from './router.ts'
 import { session, signOut } from './session.ts'
@@ -120,11 +121,14 @@ function Banner() {
   const w = words.value
   const at = heardAt.value
   const shown = at === null ? w.neverHeard : w.shownAsOf(moment(at, now.value))
+  const [ailment] = ailments.value.values()
   const text = !reachable.value
     ? `${w.apiAway} ${shown}`
-    : paused.value && isOld(at, now.value)
-      ? `${w.pausedOld} ${shown}`
-      : ''
+    : ailment !== undefined
+      ? `${w.apiAils(problemText(ailment))} ${shown}`
+      : paused.value && isOld(at, now.value)
+        ? `${w.pausedOld} ${shown}`
+        : ''
   return (
     <p class={text === '' ? 'banner none' : 'banner'} role="status">
       {text}

@@ -17,7 +17,7 @@ export function exponentOf(currency: string): number {
 }
 
 /** How a language writes numbers. */
-interface Marks {
+export interface Marks {
   readonly group: string
   readonly decimal: string
 }
@@ -72,9 +72,17 @@ export function sumOf(amounts: readonly Exact[], currency: string): string {
   return fromMinor(sum, exponent)
 }
 
-/** What a person typed as an amount, as the API takes it; null: it is none. */
-export function readAmount(typed: string, currency: string): string | null {
-  const text = typed.replace(/[\s\u00a0\u202f']/g, '').replace(',', '.')
+/**
+ * What a person typed as an amount, as the API takes it; null: it is none. A comma is what it is in
+ * the viewer's language: "1,000" is a thousand in English, and one dinar in Russian, where a point
+ * does for the comma as well. Marks between thousands must stand between thousands.
+ */
+export function readAmount(typed: string, currency: string, { decimal }: Marks): string | null {
+  const spaced = typed.trim().replace(/(\d)[\s\u00a0\u202f'](?=\d{3}(?!\d))/g, '$1')
+  const text =
+    decimal === ','
+      ? spaced.replace(',', '.')
+      : spaced.replace(/^\d{1,3}(?:,\d{3})+(?!\d)/, (whole) => whole.replaceAll(',', ''))
   const pattern = /^\d{1,16}(?:\.(\d+))?$/.exec(text)
   if (pattern === null || (pattern[1] ?? '').length > exponentOf(currency)) return null
   return /[1-9]/.test(text) ? text : null

@@ -7,14 +7,18 @@ export interface Scale {
 
 const STEPS = [1, 2, 2.5, 5, 10]
 
-/** A scale that has all values between round numbers, and zero. */
-export function scaleOf(values: readonly number[]): Scale {
+/**
+ * A scale that has all values between round numbers, and zero. `whole`: of what is counted there
+ * are no halves.
+ */
+export function scaleOf(values: readonly number[], whole = false): Scale {
   const least = Math.min(0, ...values)
   // Where all is zero there is a line above it, and no fraction of nothing.
   const most = values.some((value) => value !== 0) ? Math.max(least + 1e-9, ...values) : 1
   const rough = (most - least) / 3
   const power = 10 ** Math.floor(Math.log10(rough))
-  const step = (STEPS.find((one) => one * power >= rough * 0.999) ?? 10) * power
+  const found = (STEPS.find((one) => one * power >= rough * 0.999) ?? 10) * power
+  const step = whole ? Math.ceil(found - 1e-9) : found
   const min = Math.floor(least / step + 1e-9) * step
   const max = Math.ceil(most / step - 1e-9) * step
   const ticks = Array.from(

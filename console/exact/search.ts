@@ -13,6 +13,9 @@ export function guess(typed: string): Guess | null {
   if (/^#?\d{1,15}$/.test(text)) return { kind: 'payment', id: text.replace('#', '') }
   const [, name = '', value = ''] = /^(\w+)\s*[: ]\s*(.+)$/.exec(text) ?? []
   const field = FIELDS[name.toLowerCase()]
+  // Users may have names of their own, which the search for everything knows.
+  const unknown = field === 'user_id' && !/^\d{1,15}$/.test(value.trim())
+  if (unknown) return { kind: 'filter', query: { q: value.trim() } }
   if (field !== undefined) return { kind: 'filter', query: { [field]: value.trim() } }
   return { kind: 'filter', query: { q: text } }
 }

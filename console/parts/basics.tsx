@@ -71,6 +71,7 @@ const TONES: Readonly<Record<string, Tone>> = {
   unavailable: 'bad',
   stalled: 'bad',
   unknown: 'doubt',
+  unreached: 'doubt',
   half_open: 'doubt',
   read_only: 'doubt',
   degraded: 'doubt',

@@ -30,7 +30,10 @@ const HEIGHT = 132
  */
 export function Chart({ label, kind, points, over, say, tick }: ChartProps) {
   const [told, setTold] = useState<number | null>(null)
-  const scale = scaleOf(points.flatMap(({ value }) => value ?? []))
+  const scale = scaleOf(
+    points.flatMap(({ value }) => value ?? []),
+    kind === 'bars',
+  )
   const places = placesOf(points, scale, kind)
   const sayOf = ({ value }: Point, index: number) =>
     value === null ? words.value.noValue : say(value, index)

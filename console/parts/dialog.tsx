@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { newKey, type Answer } from '../app/api.ts'
 import { refreshAll } from '../app/feed.ts'
 import type { Problem } from '../app/shapes.ts'
+import { problemText } from '../exact/problem.ts'
 import { words } from '../words/words.ts'
 
 /** What is typed into a dialog, by field. */
@@ -31,6 +32,8 @@ interface Act {
   readonly fields: readonly Field[]
   readonly verb: string
   readonly danger?: boolean
+  /** It carries no key, so that a second try may do it twice. */
+  readonly unkeyed?: boolean
   /** `key` is one for the whole dialog, so that a second try is the same request. */
   run(typed: Typed, key: string): Promise<Answer<unknown>>
   done?: (data: unknown) => void
@@ -48,6 +51,18 @@ export function tell(title: string, says: string): void {
   const ok: Answer<unknown> = { kind: 'ok', data: null, etag: null }
   const { close: verb } = words.value
   asked.value = { title, says, fields: [], verb, run: () => Promise.resolve(ok) }
+}
+
+/**
+ * Do something that needs no question, tell why it was not done, if it was not, and read again what
+ * is shown. Answers whether it was done.
+ */
+export async function perform(title: string, doing: Promise<Answer<unknown>>): Promise<boolean> {
+  const answer = await doing
+  if (answer.kind === 'refused') tell(title, problemText(answer.problem))
+  if (answer.kind === 'away') tell(title, words.value.actLost)
+  await refreshAll()
+  return answer.kind === 'ok'
 }
 
 /** The one dialog in which acts are confirmed. */
@@ -100,10 +115,12 @@ function Asking({ act }: { act: Act }) {
           ))}
         <p class="problem" role="alert">
           {problem === 'away'
-            ? w.actAway
+            ? act.unkeyed === true
+              ? w.actLost
+              : w.actAway
             : problem === null
               ? ''
-              : `${problem.title}. ${problem.detail}`}
+              : problemText(problem)}
         </p>
         <footer>
           <button type="button" onClick={() => box.current?.close()}>

@@ -1,7 +1,10 @@
-import { send } from '../app/api.ts'
+import { get, newKey, send, type Answer } from '../app/api.ts'
 import { go } from '../app/router.ts'
+import type { User } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
-import { words } from '../words/words.ts'
+import { problemText } from '../exact/problem.ts'
+import { typedAmount, words } from '../words/words.ts'
+import { refusedHere } from './asking.ts'
 import { ask, tell } from './dialog.tsx'
 
 /** Ask for a payment and make it. */
@@ -23,8 +26,15 @@ export function askPayment(user = ''): void {
       { name: 'amount', label: w.amount, initial: '10' },
     ],
     verb: w.make,
-    run({ type = '', user: id = '', amount = '' }, key) {
-      const body = { user_id: Number(id), [type === 'deposit' ? type : 'amount']: amount }
+    async run({ type = '', user: id = '', amount = '' }, key) {
+      if (!/^\d{1,15}$/.test(id)) return refusedHere(w.userBad)
+      // How an amount is read depends on the currency of its account.
+      const account = await get<User>(`/users/${id}`)
+      if (account.kind !== 'ok') return account
+      const { currency } = account.data
+      const read = typedAmount(amount, currency)
+      if (read === null) return refusedHere(w.amountBad(currency))
+      const body = { user_id: Number(id), [type === 'deposit' ? type : 'amount']: read }
       return send('POST', `/payments/${type}`, body, key)
     },
     done: show,
@@ -33,14 +43,17 @@ export function askPayment(user = ''): void {
 
 /** The first steps of a new database: a user with money, and a deposit. */
 export async function tryItOut(): Promise<void> {
-  const w = words.value
-  const user = await send<{ id: number }>('POST', '/users', { balance: '1000' })
-  if (user.kind !== 'ok')
-    return tell(w.tryIt, user.kind === 'refused' ? user.problem.detail : w.apiAway)
+  const { tryIt } = words.value
+  const user = await send<{ id: number }>('POST', '/users', { balance: '1000' }, newKey())
+  if (user.kind !== 'ok') return untold(tryIt, user)
   const body = { user_id: user.data.id, deposit: '200' }
-  const made = await send('POST', '/payments/deposit', body)
+  const made = await send('POST', '/payments/deposit', body, newKey())
   if (made.kind === 'ok') show(made.data)
-  else tell(w.tryIt, made.kind === 'refused' ? made.problem.detail : w.apiAway)
+  else untold(tryIt, made)
+}
+
+function untold(title: string, answer: Answer<unknown>): void {
+  tell(title, answer.kind === 'refused' ? problemText(answer.problem) : words.value.actLost)
 }
 
 function show(made: unknown): void {

@@ -1,10 +1,9 @@
 import type { ComponentChildren } from 'preact'
 import { send } from '../app/api.ts'
-import { refreshAll } from '../app/feed.ts'
 import { may } from '../app/session.ts'
 import { words } from '../words/words.ts'
 import { State } from './basics.tsx'
-import { ask } from './dialog.tsx'
+import { ask, perform } from './dialog.tsx'
 
 /** What a dry run found, to be started at a rate. */
 interface Found {
@@ -48,10 +47,7 @@ export function Progress(props: {
 }) {
   const w = words.value
   const { label, run, path, onClose, children } = props
-  async function stop(): Promise<void> {
-    await send('POST', `${path}/cancel`)
-    await refreshAll()
-  }
+  const stop = () => perform(w.stop, send('POST', `${path}/cancel`))
   const stops = run.state === 'running' && may('operate')
   return (
     <section class="run" aria-label={label}>

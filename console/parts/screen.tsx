@@ -2,6 +2,7 @@ import type { ComponentChildren } from 'preact'
 import { useEffect } from 'preact/hooks'
 import type { Feed } from '../app/feed.ts'
 import type { Missing } from '../app/shapes.ts'
+import { problemText } from '../exact/problem.ts'
 import { words } from '../words/words.ts'
 import { Empty } from './basics.tsx'
 
@@ -59,9 +60,7 @@ export function Loaded<T>(props: {
   if (problem.status === 404) return <Empty title={words.value.notFound}>{props.missing}</Empty>
   return (
     <Empty title={words.value.refused}>
-      <p>
-        {problem.title}. {problem.detail}
-      </p>
+      <p>{problemText(problem)}</p>
     </Empty>
   )
 }

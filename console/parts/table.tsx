@@ -34,18 +34,27 @@ export function Table({
   )
 }
 
-/** The ways to the newest page of a list and to the next older one. */
-export function Pages({ cursor, next }: { cursor: string | undefined; next: string | null }) {
+/**
+ * The ways to the newest page of a list and to the next older one. `name` is what the address calls
+ * where a page begins.
+ */
+export function Pages(props: {
+  cursor: string | undefined
+  next: string | null
+  name?: 'cursor' | 'offset'
+}) {
   const w = words.value
+  const { cursor, next, name = 'cursor' } = props
+  if (cursor === undefined && next === null) return null
   return (
     <nav class="pages" aria-label={w.pages}>
       {cursor === undefined ? null : (
-        <button type="button" onClick={() => filter({ cursor: '' })}>
+        <button type="button" onClick={() => filter({ [name]: '' })}>
           {w.newest}
         </button>
       )}
       {next === null ? null : (
-        <button type="button" onClick={() => filter({ cursor: next })}>
+        <button type="button" onClick={() => filter({ [name]: next })}>
           {w.older}
         </button>
       )}

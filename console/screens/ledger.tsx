@@ -2,6 +2,7 @@ import { useFeed } from '../app/feed.ts'
 import type { Books, TrialBalance } from '../app/shapes.ts'
 import { Money, Scroll, Section, State, When } from '../parts/basics.tsx'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
+import { Journal } from './journal.tsx'
 import { Verifications } from './verifications.tsx'
 import { count, words } from '../words/words.ts'
 
@@ -15,6 +16,7 @@ export function Ledger() {
     <ScreenFrame title={w.screens.ledger} lead={w.ledgerLead}>
       <Loaded feed={feed}>{(balance) => <Trial balance={balance} />}</Loaded>
       <Verifications />
+      <Journal />
     </ScreenFrame>
   )
 }

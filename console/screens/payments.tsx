@@ -15,7 +15,7 @@ import { words } from '../words/words.ts'
 const STATES = ['', 'processing', 'pending', 'success', 'failed', 'unknown'] as const
 const TYPES = ['', 'deposit', 'withdraw', 'refund', 'return'] as const
 /** Filters that a search sets, shown as what can be taken away. */
-const FOUND_BY = ['user_id', 'reference', 'gateway_ref', 'idempotency_key'] as const
+const FOUND_BY = ['user_id', 'parent_id', 'reference', 'gateway_ref', 'idempotency_key'] as const
 const LIMIT = 50
 
 /** Payments, newest first. */

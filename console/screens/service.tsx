@@ -31,6 +31,7 @@ export function Processes() {
               [w.role],
               [w.host, 'wide'],
               [w.version, 'wide'],
+              [w.runsSince, 'wide number'],
               [w.seen, 'number'],
             ]}
           >
@@ -44,6 +45,9 @@ export function Processes() {
                   {one.host} · {one.pid}
                 </td>
                 <td class="wide quiet">{one.version}</td>
+                <td class="wide number quiet">
+                  <When at={one.started_at} form="age" />
+                </td>
                 <td class="number quiet">
                   <When at={one.seen_at} form="age" />
                 </td>

@@ -3,7 +3,7 @@ import { useFeed } from '../app/feed.ts'
 import { may, session, signOut } from '../app/session.ts'
 import { Facts, Scroll, Section, State, When } from '../parts/basics.tsx'
 import { Command } from '../parts/command.tsx'
-import { ask } from '../parts/dialog.tsx'
+import { ask, perform } from '../parts/dialog.tsx'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
 import { language, speak, words } from '../words/words.ts'
 import { Configuration, Processes } from './service.tsx'
@@ -190,7 +190,7 @@ function Sessions() {
                   </span>
                   <button
                     type="button"
-                    onClick={() => void send('DELETE', `/sessions/${one.id}`).then(feed.refresh)}
+                    onClick={() => void perform(w.end, send('DELETE', `/sessions/${one.id}`))}
                   >
                     {w.end}
                   </button>

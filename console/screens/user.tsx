@@ -12,6 +12,8 @@ import { Table } from '../parts/table.tsx'
 import { money, monthOf, words } from '../words/words.ts'
 
 const LIMIT = 500
+/** So many entries are listed; the file has all that were read. */
+const SHOWN_MAX = 100
 
 /** One user: what they have, how that came about, and their statement. */
 export function UserScreen({ id }: { id: string }) {
@@ -106,7 +108,10 @@ function History({ user, page }: { user: User; page: Page<Transaction> }) {
         <Months user={user} />
       </Section>
       <Section title={w.entries}>
-        <EntryList entries={page.data.slice(0, 100)} currency={currency} />
+        <EntryList entries={page.data.slice(0, SHOWN_MAX)} currency={currency} />
+        {page.data.length > SHOWN_MAX || page.next_cursor !== null ? (
+          <p class="quiet note">{w.newestShown(Math.min(SHOWN_MAX, page.data.length))}</p>
+        ) : null}
       </Section>
     </>
   )
@@ -125,22 +130,25 @@ function Months({ user }: { user: User }) {
   ] as const
   return (
     <Loaded feed={feed}>
-      {({ periods }) => (
-        <Table label={w.statement} columns={[[w.month], ...columns]}>
-          {periods.map((one) => {
-            const amounts = [one.opening, one.credited, one.debited, one.commission, one.closing]
-            return (
-              <tr key={one.from}>
-                <th scope="row">{monthOf(Date.parse(one.from))}</th>
-                {amounts.map((amount, at) => (
-                  <td key={at} class={columns[at]?.[1]}>
-                    <Money amount={amount} currency={currency} />
-                  </td>
-                ))}
-              </tr>
-            )
-          })}
-        </Table>
+      {({ periods, complete }) => (
+        <>
+          {complete ? null : <p class="quiet note">{w.statementCut}</p>}
+          <Table label={w.statement} columns={[[w.month], ...columns]}>
+            {periods.map((one) => {
+              const amounts = [one.opening, one.credited, one.debited, one.commission, one.closing]
+              return (
+                <tr key={one.from}>
+                  <th scope="row">{monthOf(Date.parse(one.from))}</th>
+                  {amounts.map((amount, at) => (
+                    <td key={at} class={columns[at]?.[1]}>
+                      <Money amount={amount} currency={currency} />
+                    </td>
+                  ))}
+                </tr>
+              )
+            })}
+          </Table>
+        </>
       )}
     </Loaded>
   )

@@ -3,7 +3,7 @@ import { useFeed } from '../app/feed.ts'
 import { may } from '../app/session.ts'
 import type { RuleResult, Verification } from '../app/shapes.ts'
 import { Scroll, Section, State, When } from '../parts/basics.tsx'
-import { tell } from '../parts/dialog.tsx'
+import { perform } from '../parts/dialog.tsx'
 import { LeftOutOf, Loaded } from '../parts/screen.tsx'
 import { count, words } from '../words/words.ts'
 
@@ -12,16 +12,9 @@ export function Verifications() {
   const w = words.value
   const feed = useFeed<{ data: readonly Verification[] }>('/ledger/verifications')
   const newest = feed.known.value.data?.data[0]
-  async function start(): Promise<void> {
-    const answer = await send('POST', '/ledger/verifications')
-    if (answer.kind === 'refused') tell(w.verify, answer.problem.detail)
-    await feed.refresh()
-  }
-  async function cancel(id: number): Promise<void> {
-    const answer = await send('POST', `/ledger/verifications/${id}/cancel`)
-    if (answer.kind === 'refused') tell(w.verify, answer.problem.detail)
-    await feed.refresh()
-  }
+  const start = () => perform(w.verify, send('POST', '/ledger/verifications'))
+  const cancel = (id: number) =>
+    perform(w.verify, send('POST', `/ledger/verifications/${id}/cancel`))
   const button = may('operate') ? (
     <button type="button" disabled={newest?.state === 'running'} onClick={() => void start()}>
       {w.verifyNow}
@@ -82,7 +75,10 @@ function Newest({ of: known, onCancel }: { of: Verification; onCancel: () => voi
           </span>
         )}
       </p>
-      <Rules id={known.verification_id} />
+      <details class="values" open={bad}>
+        <summary>{w.byRule}</summary>
+        <Rules id={known.verification_id} />
+      </details>
     </>
   )
 }

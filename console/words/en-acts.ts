@@ -5,6 +5,8 @@ export const EN_ACTS = {
   back: 'Back',
   working: 'Working …',
   actAway: 'The API did not answer. Try again: it is the same request, and is carried out once.',
+  dryRunLost: 'The API did not answer. Nothing was changed.',
+  actLost: 'The API did not answer. It may have been done: look before you do it again.',
   reason: 'Reason',
   reasonHint: 'Kept in the record, with your name.',
   refresh: 'Ask the gateway',
@@ -20,6 +22,7 @@ export const EN_ACTS = {
     `The money goes back through the gateway, as a payment of its own. At most ${sum} can go back. The user’s balance pays for it.`,
   refundHint: 'A part of it is possible.',
   amountBad: (currency: string) => `This is no amount of ${currency}.`,
+  userBad: 'The id of a user is a whole number.',
   redrive: 'Redrive',
   redriveTitle: (id: number) => `Redrive payment ${id}`,
   redriveFailedSays: (sum: string) =>
@@ -34,6 +37,7 @@ export const EN_ACTS = {
   resolveSuccess: 'It was executed',
   resolveFailed: 'It was not executed',
   resolveRefHint: 'If the gateway shows one.',
+  insist: 'I have looked at the evidence, and insist. This is kept in the record.',
   correct: 'Correct',
   correctTitle: (id: number) => `Correct payment ${id}`,
   correctDepositSays: (sum: string) =>
@@ -81,4 +85,5 @@ export const EN_ACTS = {
   in: 'In',
   relatives: 'Belongs to it',
   of: 'Of payment',
+  showAllOf: 'All of them',
 }

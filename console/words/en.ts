@@ -27,6 +27,7 @@ export const EN = {
   pause: 'Pause',
   resume: 'Resume',
   apiAway: 'The API does not answer. Trying again.',
+  apiAils: (why: string) => `Not all of this can be read again: ${why}`,
   neverHeard: 'Nothing is known yet.',
   shownAsOf: (time: string) => `Shown is what was known at ${time}.`,
   pausedOld: 'Updates are paused.',
@@ -78,6 +79,7 @@ export const EN = {
     ok: 'Fine',
     degraded: 'Degraded',
     unavailable: 'Away',
+    unreached: 'Not reached',
     read_only: 'Read only',
     stalled: 'Stalled',
     none: 'None',
@@ -91,6 +93,7 @@ export const EN = {
   filters: {
     amount: 'Amount',
     payment_id: 'Id',
+    parent_id: 'Of payment',
     user_id: 'User',
     reference: 'Reference',
     gateway_ref: 'Gateway reference',
@@ -159,12 +162,6 @@ export const EN = {
     correct: 'Correct',
     edit: 'Edit',
     refund: 'Refund',
-  },
-  returnKinds: {
-    payout_returned: 'payout returned',
-    charged_back: 'charged back',
-    refunded_there: 'refunded at the gateway',
-    dispute_won: 'dispute won',
   },
   accounts: { available: 'Available', held: 'Held', fees: 'Fees', gateway: 'Gateway' },
 }

@@ -6,6 +6,8 @@ export const RU_ACTS: typeof EN_ACTS = {
   back: 'Назад',
   working: 'Работаем…',
   actAway: 'API не ответил. Повторите: это тот же запрос, и он будет исполнен один раз.',
+  dryRunLost: 'API не ответил. Ничего не изменилось.',
+  actLost: 'API не ответил. Возможно, это уже сделано: посмотрите, прежде чем повторять.',
   reason: 'Причина',
   reasonHint: 'Останется в записях, с вашим именем.',
   refresh: 'Спросить шлюз',
@@ -21,6 +23,7 @@ export const RU_ACTS: typeof EN_ACTS = {
     `Деньги уйдут обратно через шлюз отдельным платежом. Вернуть можно не больше ${sum}. Платит баланс пользователя.`,
   refundHint: 'Можно вернуть часть.',
   amountBad: (currency) => `Это не сумма в ${currency}.`,
+  userBad: 'Номер пользователя — целое число.',
   redrive: 'Повторить',
   redriveTitle: (id) => `Повторить платёж ${id}`,
   redriveFailedSays: (sum) =>
@@ -35,6 +38,7 @@ export const RU_ACTS: typeof EN_ACTS = {
   resolveSuccess: 'Исполнен',
   resolveFailed: 'Не исполнен',
   resolveRefHint: 'Если шлюз её показывает.',
+  insist: 'Я видел доказательства и настаиваю. Это останется в записях.',
   correct: 'Исправить',
   correctTitle: (id) => `Исправить платёж ${id}`,
   correctDepositSays: (sum) =>
@@ -80,4 +84,5 @@ export const RU_ACTS: typeof EN_ACTS = {
   in: 'Пришло',
   relatives: 'Связанное',
   of: 'К платежу',
+  showAllOf: 'Показать все',
 }

@@ -34,7 +34,7 @@ export const RU_OVERVIEW: typeof EN_OVERVIEW = {
   misconfigured: (gateway, what) => `${gateway}, ${what}: наши настройки неверны.`,
   breakerOpen: (gateway, what) => `${gateway}, ${what}: недоступно.`,
   unknownConcern: (count) =>
-    `Неизвестно, чем кончились ${count} ${payments(count)}; деньги удержаны.`,
+    `Неизвестно, чем ${russian(count, ['кончился', 'кончились', 'кончились'])} ${count} ${payments(count)}; деньги удержаны.`,
   failedConcern: (count) =>
     `${count} ${russian(count, ['неудачный платёж', 'неудачных платежа', 'неудачных платежей'])} на разбор.`,
   waiting: 'В очереди',

@@ -28,6 +28,7 @@ export const RU: Words = {
   pause: 'Пауза',
   resume: 'Продолжить',
   apiAway: 'API не отвечает. Пробуем снова.',
+  apiAils: (why) => `Не всё удаётся перечитать: ${why}`,
   neverHeard: 'Пока ничего не известно.',
   shownAsOf: (time) => `Показано то, что было известно в ${time}.`,
   pausedOld: 'Обновление остановлено.',
@@ -79,6 +80,7 @@ export const RU: Words = {
     ok: 'В порядке',
     degraded: 'С перебоями',
     unavailable: 'Недоступна',
+    unreached: 'Не доходит',
     read_only: 'Только чтение',
     stalled: 'Стоит',
     none: 'Нет',
@@ -92,6 +94,7 @@ export const RU: Words = {
   filters: {
     amount: 'Сумма',
     payment_id: 'Номер',
+    parent_id: 'К платежу',
     user_id: 'Пользователь',
     reference: 'Внешний номер',
     gateway_ref: 'Номер у шлюза',
@@ -160,12 +163,6 @@ export const RU: Words = {
     correct: 'Исправление',
     edit: 'Правка',
     refund: 'Возврат',
-  },
-  returnKinds: {
-    payout_returned: 'выплата вернулась',
-    charged_back: 'отозвано плательщиком',
-    refunded_there: 'возвращено у шлюза',
-    dispute_won: 'спор выигран',
   },
   accounts: { available: 'Доступно', held: 'Удержано', fees: 'Комиссии', gateway: 'Шлюз' },
 }

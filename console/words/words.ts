@@ -1,7 +1,8 @@
 import { computed, signal } from '@preact/signals'
 import { durationOf } from '../exact/duration.ts'
 import type { Exact } from '../exact/json.ts'
-import { formatAmount, formatMoved } from '../exact/money.ts'
+import { formatAmount, formatMoved, readAmount } from '../exact/money.ts'
+import { formatCount, formatRate } from '../exact/count.ts'
 import { EN, type Words } from './en.ts'
 import { RU } from './ru.ts'
 
@@ -35,10 +36,14 @@ export function moved(amount: Exact, currency: string): string {
   return formatMoved(amount, currency, words.value.marks)
 }
 
+/** What the viewer typed as an amount of a currency, as the API takes it; null: it is none. */
+export function typedAmount(typed: string, currency: string): string | null {
+  return readAmount(typed, currency, words.value.marks)
+}
+
 /** How often a second: two digits where it is little. */
 export function rate(value: number): string {
-  const text = value === 0 || value >= 100 ? String(Math.round(value)) : value.toPrecision(2)
-  return count(Number(text)).replace('.', words.value.marks.decimal)
+  return formatRate(value, words.value.marks)
 }
 
 /** A duration with its unit. */
@@ -57,18 +62,17 @@ const formats = computed(() => {
   return {
     time: new Intl.DateTimeFormat(tag, time),
     exact: new Intl.DateTimeFormat(tag, { ...time, fractionalSecondDigits: 3 }),
+    date: new Intl.DateTimeFormat(tag, { ...day, year: 'numeric' }),
     day: new Intl.DateTimeFormat(tag, { ...day, hour: '2-digit', minute: '2-digit' }),
-    month: new Intl.DateTimeFormat(tag, { month: 'long', year: 'numeric' }),
-    year: new Intl.DateTimeFormat(tag, { ...day, year: 'numeric' }),
+    month: new Intl.DateTimeFormat(tag, { month: 'long', year: 'numeric', timeZone: 'UTC' }),
   }
 })
 
-/** A moment in the viewer's zone: the time alone where it was within the last day. */
+/** A moment in the viewer's zone: the time alone where it is today, and the year where it is far. */
 export function moment(at: number, now: number): string {
-  const { time, day, year } = formats.value
-  const age = Math.abs(now - at)
-  if (age < DAY_MS) return time.format(at)
-  return age < 300 * DAY_MS ? day.format(at) : year.format(at)
+  const { time, date, day } = formats.value
+  if (date.format(at) === date.format(now)) return time.format(at)
+  return Math.abs(now - at) < 300 * DAY_MS ? day.format(at) : date.format(at)
 }
 
 /** The viewer's zone, by name. */
@@ -83,7 +87,7 @@ export function momentExact(at: number): string {
 
 /** A count with marks between thousands. */
 export function count(value: number): string {
-  return String(value).replace(/\B(?=(\d{3})+$)/g, words.value.marks.group)
+  return formatCount(value, words.value.marks)
 }
 
 /** A share as percents: one decimal where it matters. */
@@ -103,7 +107,7 @@ function cut(value: number): string {
   return (Math.floor(value * 10) / 10).toFixed(1)
 }
 
-/** The month of a moment, by name. */
+/** The month of a moment, by name. Statements have their months in UTC, wherever one reads them. */
 export function monthOf(at: number): string {
   return formats.value.month.format(at)
 }

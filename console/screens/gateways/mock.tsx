@@ -1,11 +1,12 @@
 import { signal } from '@preact/signals'
 import { send } from '../../app/api.ts'
-import { refreshAll, useFeed } from '../../app/feed.ts'
+import { useFeed } from '../../app/feed.ts'
 import { may } from '../../app/session.ts'
 import type { Page, Payment } from '../../app/shapes.ts'
 import type { Exact } from '../../exact/json.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { Money, named, Section, State, When } from '../../parts/basics.tsx'
+import { perform } from '../../parts/dialog.tsx'
 import { askPayment } from '../../parts/new-payment.ts'
 import { Loaded } from '../../parts/screen.tsx'
 import { Table } from '../../parts/table.tsx'
@@ -45,10 +46,7 @@ const moving = signal<Faults>({})
 export function Mock() {
   const w = words.value
   const feed = useFeed<Faults>('/mock-gateway/faults')
-  async function reset(): Promise<void> {
-    await send('DELETE', '/mock-gateway/faults')
-    await refreshAll()
-  }
+  const reset = () => perform(w.resetFaults, send('DELETE', '/mock-gateway/faults'))
   return (
     <Section
       title={w.mock}
@@ -123,8 +121,7 @@ interface DialProps {
 function Dial({ name, label, value, max }: DialProps) {
   const shown = max === 1 ? percent(value) : span(value)
   async function turn(to: number): Promise<void> {
-    await send('PUT', '/mock-gateway/faults', { [name]: to })
-    await refreshAll()
+    await perform(label, send('PUT', '/mock-gateway/faults', { [name]: to }))
     moving.value = {}
   }
   return (
@@ -233,13 +230,13 @@ function Journal() {
   const feed = useFeed<{ data: readonly MockRequest[] }>('/mock-gateway/journal?limit=20')
   return (
     <section>
-      <h3>{w.journal}</h3>
+      <h3>{w.mockJournal}</h3>
       <Loaded feed={feed}>
         {({ data }) =>
           data.length === 0 ? (
-            <p class="quiet">{w.noJournal}</p>
+            <p class="quiet">{w.noMockJournal}</p>
           ) : (
-            <Table label={w.journal} columns={[[w.when], [w.payment], [w.what], [w.fault]]}>
+            <Table label={w.mockJournal} columns={[[w.when], [w.payment], [w.what], [w.fault]]}>
               {data.map((one, at) => (
                 <tr key={at}>
                   <td class="quiet">

@@ -1,26 +1,36 @@
-import { send, type Answer } from '../../app/api.ts'
-import type { DeadLetter } from '../../app/shapes.ts'
+import { send } from '../../app/api.ts'
+import type { DeadLetter, Problem } from '../../app/shapes.ts'
 import { groupBy } from '../../exact/group.ts'
 import { sumOf } from '../../exact/money.ts'
+import { problemText } from '../../exact/problem.ts'
+import { reasonField, refusedHere } from '../../parts/asking.ts'
 import { ask } from '../../parts/dialog.tsx'
 import { money, words } from '../../words/words.ts'
 
-/** Redrive the letters that were picked, one after the other. */
+/**
+ * Redrive the letters that were picked, one after the other, and say of how many it was refused. A
+ * second try says the same of those that were redriven, since their keys are the same.
+ */
 export function askRedriveChosen(letters: readonly DeadLetter[], done: () => void): void {
   const w = words.value
   ask({
     title: w.redriveChosen(letters.length),
     says: w.redriveChosenSays(letters.length, sumsOf(letters)),
-    fields: [{ name: 'reason', label: w.reason, hint: w.reasonHint }],
+    fields: [reasonField()],
     verb: w.redrive,
     done,
     async run({ reason = '' }, key) {
-      let last: Answer<unknown> = { kind: 'ok', data: null, etag: null }
+      const refused: Problem[] = []
       for (const { id } of letters) {
-        last = await send('POST', `/dlq/${id}/redrive`, { reason }, `${key}-${id}`)
-        if (last.kind !== 'ok') return last
+        const answer = await send('POST', `/dlq/${id}/redrive`, { reason }, `${key}-${id}`)
+        // One that somebody else has dealt with keeps no other waiting.
+        if (answer.kind === 'refused' && answer.problem.status < 500) refused.push(answer.problem)
+        else if (answer.kind !== 'ok') return answer
       }
-      return last
+      const [first] = refused
+      if (first === undefined) return { kind: 'ok', data: null, etag: null }
+      const redriven = letters.length - refused.length
+      return refusedHere(w.redrivenOf(redriven, letters.length, problemText(first)))
     },
   })
 }

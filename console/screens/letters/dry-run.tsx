@@ -3,6 +3,7 @@ import { filter } from '../../app/router.ts'
 import { currency } from '../../app/session.ts'
 import type { RedrivePlan } from '../../app/shapes.ts'
 import type { Cause } from '../../exact/letters.ts'
+import { problemText } from '../../exact/problem.ts'
 import { Money, named } from '../../parts/basics.tsx'
 import { tell } from '../../parts/dialog.tsx'
 import { askStart } from '../../parts/run.tsx'
@@ -13,8 +14,8 @@ export async function askDryRun({ class: kind, error }: Cause): Promise<void> {
   const w = words.value
   const wanted = { filter: { class: kind, error }, dry_run: true }
   const answer = await send<RedrivePlan>('POST', '/dlq/redrive', wanted)
-  if (answer.kind === 'refused') return tell(w.redriveAll, answer.problem.detail)
-  if (answer.kind !== 'ok') return tell(w.redriveAll, w.apiAway)
+  if (answer.kind === 'refused') return tell(w.redriveAll, problemText(answer.problem))
+  if (answer.kind !== 'ok') return tell(w.redriveAll, w.dryRunLost)
   const plan = answer.data
   askStart({
     title: w.runTitle(plan.count),
@@ -22,7 +23,7 @@ export async function askDryRun({ class: kind, error }: Cause): Promise<void> {
     snapshot: plan.snapshot,
     rateHint: w.rateHint,
     path: '/dlq/redrive',
-    started: (run) => filter({ run, class: '', error: '' }),
+    started: (run) => filter({ run, class: '', error: '', offset: '' }),
   })
 }
 

@@ -8,12 +8,15 @@ import { hrefOf } from '../../exact/route.ts'
 import { Empty, Money, named, Scroll, Section, State, When } from '../../parts/basics.tsx'
 import { saveCsv } from '../../parts/save.ts'
 import { LeftOut, Loaded, ScreenFrame } from '../../parts/screen.tsx'
+import { Pages } from '../../parts/table.tsx'
 import { count, words } from '../../words/words.ts'
 import { askRedriveChosen } from './chosen.ts'
 import { askDryRun } from './dry-run.tsx'
 import { Run } from './run.tsx'
 
-const LIMIT = 500
+const LIMIT = 100
+/** The API skips no more than so many. */
+const OFFSET_MAX = 10_000
 const STATES = ['open', 'redriven', 'resolved'] as const
 
 /** What failed or could not be finished: grouped by what is wrong, and repeated together. */
@@ -21,7 +24,7 @@ export function DeadLetters() {
   const w = words.value
   const { query } = route.value
   const state = query['state'] ?? 'open'
-  const feed = useFeed<readonly DeadLetter[]>(`/dlq?state=${state}&limit=${LIMIT}`)
+  const feed = useFeed<readonly DeadLetter[]>(`/dlq?${askedOf(query)}`)
   const groups = useFeed<LetterGroups>('/dlq/groups')
   const letters = feed.known.value.data ?? []
   const run = query['run']
@@ -47,7 +50,7 @@ export function DeadLetters() {
               key={one}
               type="button"
               aria-pressed={one === state}
-              onClick={() => filter({ state: one, class: '', error: '' })}
+              onClick={() => filter({ ...NO_CAUSE, state: one })}
             >
               {w.letterStates[one]}
             </button>
@@ -57,7 +60,7 @@ export function DeadLetters() {
       <LeftOut feed={groups} />
       <Loaded feed={feed}>
         {(known) =>
-          known.length === 0 ? (
+          known.length === 0 && query['error'] === undefined && query['offset'] === undefined ? (
             <Empty title={w.noLetters}>
               <p>{w.noLettersLead}</p>
             </Empty>
@@ -71,6 +74,17 @@ export function DeadLetters() {
       </Loaded>
     </ScreenFrame>
   )
+}
+
+/** No cause is chosen, and the list begins at its newest. */
+const NO_CAUSE = { class: '', error: '', offset: '' }
+
+/** What is asked of the API: the letters of a state, and of a cause if one is chosen. */
+function askedOf(query: Readonly<Record<string, string>>): URLSearchParams {
+  const { state = 'open', class: kind, error, offset } = query
+  const cause = kind === undefined || error === undefined ? {} : { class: kind, error }
+  const skipped = offset === undefined ? {} : { offset }
+  return new URLSearchParams({ state, ...cause, ...skipped, limit: String(LIMIT) })
 }
 
 /** Open letters by what is wrong with them: all that there are, not those of the list alone. */
@@ -148,18 +162,14 @@ function Causes() {
 function choose({ class: kind, error }: Cause): void {
   const { query } = route.peek()
   const shown = query['class'] === kind && query['error'] === error
-  filter(shown ? { class: '', error: '' } : { class: kind, error })
+  filter(shown ? NO_CAUSE : { class: kind, error, offset: '' })
 }
 
 function Letters({ letters, open }: { letters: readonly DeadLetter[]; open: boolean }) {
   const w = words.value
-  const { class: kind, error } = route.value.query
+  const { offset } = route.value.query
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set())
-  const shown = letters.filter(
-    (one) =>
-      (kind === undefined || one.class === kind) && (error === undefined || one.error === error),
-  )
-  const picked = shown.filter(({ id }) => chosen.has(id))
+  const picked = letters.filter(({ id }) => chosen.has(id))
   const acts = open && may('operate')
   function toggle(id: number): void {
     const next = new Set(chosen)
@@ -181,7 +191,7 @@ function Letters({ letters, open }: { letters: readonly DeadLetter[]; open: bool
         <table class="list">
           <LettersHead acts={acts} />
           <tbody>
-            {shown.slice(0, 100).map((letter) => (
+            {letters.map((letter) => (
               <tr key={letter.id}>
                 {acts ? (
                   <td>
@@ -199,9 +209,16 @@ function Letters({ letters, open }: { letters: readonly DeadLetter[]; open: bool
           </tbody>
         </table>
       </Scroll>
-      {shown.length > 100 ? <p class="quiet note">{w.firstOf(100, shown.length)}</p> : null}
+      {letters.length === 0 ? <p class="quiet">{w.noLetters}</p> : null}
+      <Pages cursor={offset} next={nextOffset(letters.length, offset)} name="offset" />
     </Section>
   )
+}
+
+/** Where the next page begins; null: there is none, or it is too far away. */
+function nextOffset(shown: number, offset = '0'): string | null {
+  const next = Number(offset) + LIMIT
+  return shown < LIMIT || next > OFFSET_MAX ? null : String(next)
 }
 
 function LettersHead({ acts }: { acts: boolean }) {

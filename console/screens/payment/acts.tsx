@@ -1,13 +1,12 @@
 import { get, send } from '../../app/api.ts'
-import { refreshAll } from '../../app/feed.ts'
 import { go } from '../../app/router.ts'
 import { may } from '../../app/session.ts'
 import type { Payment, Timeline } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
-import { exponentOf, fromMinor, readAmount, toMinor } from '../../exact/money.ts'
-import { ask } from '../../parts/dialog.tsx'
-import { money, words } from '../../words/words.ts'
-import { reasonField, refusedHere } from './asking.ts'
+import { exponentOf, fromMinor, toMinor } from '../../exact/money.ts'
+import { ask, perform } from '../../parts/dialog.tsx'
+import { money, typedAmount, words } from '../../words/words.ts'
+import { insisted, insistField, reasonField, refusedHere } from '../../parts/asking.ts'
 import { Booking } from './booking.tsx'
 
 /** What can be done with a payment; each button says first what it will do. */
@@ -73,9 +72,8 @@ function leftToRefund({ type, status, amount, refunded, returned, currency }: Pa
   return back.reduce((left, one) => left - one, whole)
 }
 
-async function refresh({ payment_id: id }: Payment): Promise<void> {
-  await get(`/payments/${id}?refresh=true`)
-  await refreshAll()
+function refresh({ payment_id: id }: Payment): Promise<unknown> {
+  return perform(words.value.refresh, get(`/payments/${id}?refresh=true`))
 }
 
 function askCancel({ payment_id: id, amount, currency, type }: Payment): void {
@@ -104,7 +102,7 @@ function askRefund({ payment_id: id, currency }: Payment, left: bigint): void {
     verb: w.refund,
     danger: true,
     run: async ({ amount = '', reason = '' }, key) => {
-      const read = readAmount(amount, currency)
+      const read = typedAmount(amount, currency)
       if (read === null) return refusedHere(w.amountBad(currency))
       return send('POST', `/payments/${id}/refunds`, { amount: read, reason }, key)
     },
@@ -118,9 +116,11 @@ function askRedrive({ payment_id: id, amount, currency, status }: Payment, lette
   ask({
     title: w.redriveTitle(id),
     says: status === 'unknown' ? w.redriveUnknownSays(sum) : w.redriveFailedSays(sum),
-    fields: [reasonField()],
+    fields: [insistField('maybe_executed'), reasonField()],
     verb: w.redrive,
-    run: ({ reason = '' }, key) => send('POST', `/dlq/${letter}/redrive`, { reason }, key),
+    run: ({ reason = '', insist }, key) => {
+      return send('POST', `/dlq/${letter}/redrive`, { reason, ...insisted(insist) }, key)
+    },
     done: (made) => {
       const { new_payment_id: repeat } = made as { new_payment_id: number | null }
       if (repeat !== null) go(hrefOf('payments', repeat))
@@ -143,12 +143,13 @@ function askResolve({ payment_id: id, amount, currency }: Payment, letter: numbe
         ],
       },
       { name: 'gateway_ref', label: w.gatewayRef, optional: true, hint: w.resolveRefHint },
+      insistField('evidence_contradicts'),
       reasonField(),
     ],
     verb: w.resolve,
     danger: true,
-    run: ({ outcome = '', gateway_ref: ref = '', reason = '' }, key) => {
-      const told = ref === '' ? {} : { gateway_ref: ref }
+    run: ({ outcome = '', gateway_ref: ref = '', reason = '', insist }, key) => {
+      const told = { ...(ref === '' ? {} : { gateway_ref: ref }), ...insisted(insist) }
       return send('POST', `/dlq/${letter}/resolve`, { outcome, reason, ...told }, key)
     },
   })

@@ -2,11 +2,11 @@ import { send } from '../../app/api.ts'
 import { go } from '../../app/router.ts'
 import { may } from '../../app/session.ts'
 import type { Payment, Timeline } from '../../app/shapes.ts'
-import { exponentOf, fromMinor, readAmount, toMinor } from '../../exact/money.ts'
+import { exponentOf, fromMinor, toMinor } from '../../exact/money.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { ask } from '../../parts/dialog.tsx'
-import { money, words } from '../../words/words.ts'
-import { reasonField, refusedHere } from './asking.ts'
+import { money, typedAmount, words } from '../../words/words.ts'
+import { reasonField, refusedHere } from '../../parts/asking.ts'
 
 /** What the books can be told of what happened at the gateway without us. */
 export function Booking({ payment, timeline }: { payment: Payment; timeline: Timeline }) {
@@ -103,7 +103,7 @@ function askReturn(payment: Payment): void {
     verb: w.bookReturn,
     danger: true,
     run: async ({ kind = '', amount = '', gateway_ref: ref = '', ...typed }, key) => {
-      const read = readAmount(amount, currency)
+      const read = typedAmount(amount, currency)
       if (read === null) return refusedHere(w.amountBad(currency))
       const { besides = '', reason = '' } = typed
       const insists = besides === 'yes' ? { besides_refund: true } : {}

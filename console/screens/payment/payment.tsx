@@ -71,7 +71,7 @@ function Known({ payment, timeline, events }: KnownProps) {
         </div>
         <aside>
           <About payment={payment} />
-          <Relatives payment={payment} timeline={timeline} />
+          <Relatives payment={payment} />
           <section>
             <h2>{w.events}</h2>
             {events.length === 0 ? <p class="quiet">{w.noEvents}</p> : <Events events={events} />}

@@ -1,19 +1,20 @@
 import { useFeed } from '../../app/feed.ts'
-import type { Page, Payment, Timeline } from '../../app/shapes.ts'
+import type { Page, Payment } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { Money, named, State } from '../../parts/basics.tsx'
 import { words } from '../../words/words.ts'
 
+/** So many are listed on the screen of a payment; there is a list of all. */
+const LIMIT = 50
+
 /** The payment that this one is of, and its refunds and returns. */
-export function Relatives({ payment, timeline }: { payment: Payment; timeline: Timeline }) {
+export function Relatives({ payment }: { payment: Payment }) {
   const w = words.value
-  const { payment_id: id, user_id: user, parent_id: parent } = payment
+  const { payment_id: id, parent_id: parent } = payment
   const may = payment.type === 'deposit' || payment.type === 'withdraw'
-  const gave = may && (payment.status === 'success' || timeline.events.length > 0)
-  const path = (type: string) => (gave ? `/payments?user_id=${user}&type=${type}&limit=100` : null)
-  const refunds = useFeed<Page<Payment>>(path('refund')).known.value.data?.data ?? []
-  const returns = useFeed<Page<Payment>>(path('return')).known.value.data?.data ?? []
-  const children = [...refunds, ...returns].filter(({ parent_id: of }) => of === id)
+  const path = `/payments?parent_id=${id}&limit=${LIMIT}`
+  const { data: page } = useFeed<Page<Payment>>(may ? path : null).known.value
+  const children = page?.data ?? []
   if (parent === null && children.length === 0) return null
   return (
     <section>
@@ -37,6 +38,11 @@ export function Relatives({ payment, timeline }: { payment: Payment; timeline: T
           </li>
         ))}
       </ul>
+      {page === null || page.next_cursor === null ? null : (
+        <p class="quiet note">
+          <a href={hrefOf('payments', null, { parent_id: String(id) })}>{w.showAllOf}</a>
+        </p>
+      )}
     </section>
   )
 }

@@ -1,9 +1,12 @@
+import { useState } from 'preact/hooks'
 import { send } from '../../app/api.ts'
+import { useFeed } from '../../app/feed.ts'
 import { may } from '../../app/session.ts'
 import type { Attempt, Delivery } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { Facts, State, When } from '../../parts/basics.tsx'
 import { ask } from '../../parts/dialog.tsx'
+import { Loaded } from '../../parts/screen.tsx'
 import { span, words } from '../../words/words.ts'
 
 interface DeliveryProps {
@@ -18,6 +21,7 @@ interface DeliveryProps {
 /** An event on its way to an endpoint: what came of it, and sending it again. */
 export function DeliveryRow({ delivery, endpointId, url, payment }: DeliveryProps) {
   const w = words.value
+  const [open, setOpen] = useState(false)
   const { event_id: event, last_attempt: last, next_attempt_at: next } = delivery
   const facts = [
     [w.event, <code>{event}</code>],
@@ -37,7 +41,7 @@ export function DeliveryRow({ delivery, endpointId, url, payment }: DeliveryProp
     [w.result, last === null ? '—' : told(last)],
   ] as const
   return (
-    <details>
+    <details onToggle={(shown) => setOpen(shown.currentTarget.open)}>
       <summary>
         <State state={delivery.state} />
         <code>{delivery.type}</code>
@@ -46,15 +50,40 @@ export function DeliveryRow({ delivery, endpointId, url, payment }: DeliveryProp
         </span>
       </summary>
       <Facts facts={facts} />
-      {last?.reply === null || last?.reply === undefined ? null : (
-        <pre class="reply">{last.reply}</pre>
-      )}
+      {open && last !== null ? <Attempts of={delivery} endpointId={endpointId} /> : null}
       {may('operate') ? (
         <button type="button" onClick={() => askAgain(delivery, endpointId, url ?? null)}>
           {w.retry}
         </button>
       ) : null}
     </details>
+  )
+}
+
+/** Each call of the endpoint for this event, the newest first, with what it answered. */
+function Attempts({ of, endpointId }: { of: Delivery; endpointId: number }) {
+  const path = `/webhook-endpoints/${endpointId}/deliveries/${of.event_id}/attempts`
+  const feed = useFeed<{ data: readonly Attempt[] }>(path)
+  return (
+    <Loaded feed={feed}>
+      {({ data }) => (
+        <ol class="attempts">
+          {data
+            .toSorted((one, other) => Date.parse(other.at) - Date.parse(one.at))
+            .map((attempt) => (
+              <li key={attempt.at}>
+                <span class="quiet">
+                  <When at={attempt.at} form="exact" />
+                </span>{' '}
+                {told(attempt)}
+                {attempt.reply === null || attempt.reply === '' ? null : (
+                  <pre class="reply">{attempt.reply}</pre>
+                )}
+              </li>
+            ))}
+        </ol>
+      )}
+    </Loaded>
   )
 }
 
@@ -67,6 +96,7 @@ function askAgain({ event_id: event, type, state }: Delivery, id: number, url: s
     says: w.retrySays(type, url ?? String(id), arrived),
     fields: [],
     verb: w.retry,
+    unkeyed: true,
     run: () => send('POST', `/webhook-endpoints/${id}/deliveries/${event}/retry`),
   })
 }

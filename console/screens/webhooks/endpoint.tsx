@@ -1,16 +1,19 @@
 import { send } from '../../app/api.ts'
-import { refreshAll, useFeed } from '../../app/feed.ts'
+import { useFeed } from '../../app/feed.ts'
 import { filter, go, route } from '../../app/router.ts'
 import { may } from '../../app/session.ts'
 import type { Attempt, Delivery, Endpoint } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
+import { problemText } from '../../exact/problem.ts'
 import { Facts, named, Section, State, When } from '../../parts/basics.tsx'
-import { ask, tell } from '../../parts/dialog.tsx'
+import { ask, perform, tell } from '../../parts/dialog.tsx'
 import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
 import { span, words } from '../../words/words.ts'
 import { DeliveryRow } from './delivery.tsx'
 import { askReplay, ReplayRun } from './replay.tsx'
 
+/** So many deliveries are listed. */
+const LIMIT = 50
 const STATES = ['', 'pending', 'delivered', 'failed'] as const
 
 /** One endpoint: how it does, what was sent to it, and what it said. */
@@ -57,11 +60,8 @@ function Acts({ endpoint }: { endpoint: Endpoint }) {
   const { id, url, state } = endpoint
   const path = `/webhook-endpoints/${id}`
   const next = state === 'enabled' ? 'disabled' : 'enabled'
-  async function turn(): Promise<void> {
-    const answer = await send('PATCH', path, { state: next })
-    if (answer.kind === 'refused') tell(w.refused, answer.problem.detail)
-    await refreshAll()
-  }
+  const turn = () =>
+    perform(next === 'disabled' ? w.disable : w.enable, send('PATCH', path, { state: next }))
   return (
     <>
       {url === null ? null : (
@@ -90,8 +90,8 @@ function Acts({ endpoint }: { endpoint: Endpoint }) {
 async function test(path: string): Promise<void> {
   const w = words.value
   const answer = await send<Omit<Attempt, 'at'>>('POST', `${path}/test`)
-  if (answer.kind === 'refused') return tell(w.test, answer.problem.detail)
-  if (answer.kind !== 'ok') return tell(w.test, w.apiAway)
+  if (answer.kind === 'refused') return tell(w.test, problemText(answer.problem))
+  if (answer.kind !== 'ok') return tell(w.test, w.actLost)
   const { status, reason, took_ms: took, reply } = answer.data
   const said = status === null ? named(w.reasons, reason ?? '') : `HTTP ${status}`
   tell(w.test, `${said}, ${span(took)}. ${reply ?? ''}`)
@@ -104,6 +104,7 @@ function askRotate(path: string): void {
     says: w.rotateSays,
     fields: [{ name: 'overlap', label: w.overlap, initial: '86400' }],
     verb: w.rotate,
+    unkeyed: true,
     run: ({ overlap = '' }) =>
       send('POST', `${path}/rotate-secret`, { overlap_seconds: Number(overlap) }),
     done: (made) => tell(w.secretTitle, `${w.secretOnce} ${(made as { secret: string }).secret}`),
@@ -126,7 +127,7 @@ function askRemove(path: string): void {
 function Deliveries({ id }: { id: string }) {
   const w = words.value
   const state = route.value.query['state'] ?? ''
-  const asked = new URLSearchParams({ limit: '50', ...(state === '' ? {} : { state }) })
+  const asked = new URLSearchParams({ limit: String(LIMIT), ...(state === '' ? {} : { state }) })
   const path = `/webhook-endpoints/${id}/deliveries`
   const feed = useFeed<{ data: readonly Delivery[] }>(`${path}?${asked}`)
   const segments = (
@@ -159,6 +160,7 @@ function Deliveries({ id }: { id: string }) {
                   payment={delivery.payment_id}
                 />
               ))}
+              {data.length < LIMIT ? null : <p class="quiet note">{w.newestShown(LIMIT)}</p>}
             </div>
           )
         }

@@ -2,9 +2,9 @@ import { send } from '../../app/api.ts'
 import { useFeed } from '../../app/feed.ts'
 import { go } from '../../app/router.ts'
 import { may } from '../../app/session.ts'
-import type { Endpoint } from '../../app/shapes.ts'
+import type { Endpoint, State } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
-import { Empty, State, When } from '../../parts/basics.tsx'
+import { Empty, State as StateSign, When } from '../../parts/basics.tsx'
 import { Command } from '../../parts/command.tsx'
 import { ask, tell } from '../../parts/dialog.tsx'
 import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
@@ -42,6 +42,7 @@ export function Webhooks() {
 
 function List({ endpoints }: { endpoints: readonly Endpoint[] }) {
   const w = words.value
+  const failing = useFeed<State>('/overview').known.value.data?.webhooks.at ?? []
   return (
     <Table
       label={w.screens.webhooks}
@@ -50,7 +51,7 @@ function List({ endpoints }: { endpoints: readonly Endpoint[] }) {
       {endpoints.map((endpoint) => (
         <tr key={endpoint.id}>
           <td>
-            <State state={endpoint.state} />
+            <Health of={endpoint} failing={failing} />
           </td>
           <td class="clip">
             <a href={hrefOf('webhooks', endpoint.id)}>{endpoint.url ?? w.polled(endpoint.id)}</a>
@@ -66,6 +67,21 @@ function List({ endpoints }: { endpoints: readonly Endpoint[] }) {
   )
 }
 
+/** Whether an endpoint is told of anything, and since when it is not reached. */
+function Health({ of, failing }: { of: Endpoint; failing: State['webhooks']['at'] }) {
+  const w = words.value
+  const waiting = failing.find(({ endpoint_id: id }) => id === of.id)
+  if (waiting === undefined || of.state === 'disabled') return <StateSign state={of.state} />
+  return (
+    <>
+      <StateSign state="unreached" />
+      <div class="quiet">
+        {w.notArrived(waiting.deliveries)}, <When at={waiting.oldest_at} form="age" />
+      </div>
+    </>
+  )
+}
+
 function askEndpoint(): void {
   const w = words.value
   ask({
@@ -77,14 +93,14 @@ function askEndpoint(): void {
       { name: 'description', label: w.description, optional: true },
     ],
     verb: w.addEndpoint,
-    run({ url = '', types = '', description = '' }) {
+    run({ url = '', types = '', description = '' }, key) {
       const wanted = types.split(/[\s,]+/).filter((type) => type !== '')
       const body = {
         types: wanted,
         ...(url === '' ? {} : { url }),
         ...(description === '' ? {} : { description }),
       }
-      return send('POST', '/webhook-endpoints', body)
+      return send('POST', '/webhook-endpoints', body, key)
     },
     done(made) {
       const { id, secret } = made as { id: number; secret: string | null }
