@@ -84,9 +84,36 @@ test(
       if (response.status() === 429) limited += 1
       await route.fulfill({ response })
     })
+    // Nor does it hear by itself that nobody is signed in any more, before it asks because of a 429.
+    const own = await page.evaluate<string>(`fetch('/api/v1/session').then((all) => all.text())`)
+    await page.route('**/api/v1/session', (route) =>
+      limited > 0
+        ? route.continue()
+        : route.fulfill({ body: own, contentType: 'application/json' }),
+    )
     await revokeKey(db, reader.id)
     await page.getByLabel('API key').waitFor()
     assert.notEqual(limited, 0)
     assert.equal(await page.getByRole('heading', { name: 'Webhooks' }).count(), 0)
+  },
+)
+
+test(
+  'the end of a session is seen on a screen that shows nothing of the service',
+  { skip: noBrowser },
+  async (t) => {
+    const service = await serve(t, { HOST: '0.0.0.0' })
+    const { global: db } = openDb(t, service.database)
+    const [first, second] = [newKey(randomBytes), newKey(randomBytes)]
+    const { page } = await openPage(t, DESKTOP)
+    await page.goto(`http://localhost:${new URL(service.url).port}/console/settings`)
+    for (const key of [first, second]) {
+      await insertKey(db, key, key.id, ['read'])
+      await page.getByLabel('API key').fill(key.token)
+      await page.getByRole('button', { name: 'Sign in' }).click()
+      await page.locator('main').getByText(key.id).waitFor()
+      await revokeKey(db, key.id)
+      await page.getByLabel('API key').waitFor()
+    }
   },
 )

@@ -1,5 +1,7 @@
 import { computed, signal } from '@preact/signals'
+import { useEffect, useState } from 'preact/hooks'
 import { get, signedOut, type Answer, send } from './api.ts'
+import { useFeed } from './feed.ts'
 
 /** Who is looking, what they may do, and which service this is. */
 interface Session {
@@ -31,7 +33,21 @@ export function may(scope: 'write' | 'refund' | 'operate'): boolean {
 
 /** Find out who is looking. */
 export async function readSession(): Promise<void> {
-  take(await get<Session>('/session'))
+  const answer = await get<Session>('/session')
+  if (answer.kind === 'ok') take(answer.data)
+}
+
+/**
+ * Follow who is looking, on every screen: one that asks for nothing else sees the end of a session
+ * as well.
+ */
+export function useSession(): void {
+  const { data } = useFeed<Session>('/session').known.value
+  // What was answered before may be of another session.
+  const [before] = useState(data)
+  useEffect(() => {
+    if (data !== null && data !== before) take(data)
+  }, [data])
 }
 
 /** Exchange an API key for a session. */
@@ -46,8 +62,7 @@ export async function signOut(): Promise<void> {
   await readSession()
 }
 
-function take(answer: Answer<Session>): void {
-  if (answer.kind !== 'ok') return
-  session.value = answer.data
-  signedOut.value = answer.data.keys_required && !answer.data.authenticated
+function take(known: Session): void {
+  session.value = known
+  signedOut.value = known.keys_required && !known.authenticated
 }

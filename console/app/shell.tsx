@@ -10,11 +10,12 @@ import { reachable } from './api.ts'
 import { ailments, heardAt, now, paused } from './feed.ts'
 import { keysShown, LETTERS } from './keys.ts'
 import { go, route } from './router.ts'
-import { session, signOut } from './session.ts'
+import { session, signOut, useSession } from './session.ts'
 
 /** What is around every screen: where one can go, what is searched, and how fresh it all is. */
 export function Shell({ children }: { children: ComponentChildren }) {
   const w = words.value
+  useSession()
   return (
     <>
       <a class="skip" href="#main">
