@@ -84,7 +84,7 @@ test(
       if (response.status() === 429) limited += 1
       await route.fulfill({ response })
     })
-    // Nor does it hear by itself that nobody is signed in any more, before it asks because of a 429.
+    // Nor does it hear by itself that nobody is signed in, before it asks because of a 429.
     const own = await page.evaluate<string>(`fetch('/api/v1/session').then((all) => all.text())`)
     await page.route('**/api/v1/session', (route) =>
       limited > 0

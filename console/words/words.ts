@@ -68,7 +68,7 @@ const formats = computed(() => {
   }
 })
 
-/** A moment in the viewer's zone: the time alone where it is today, and the year where it is far. */
+/** A moment in the viewer's zone: the time alone where it is today, the year where it is far. */
 export function moment(at: number, now: number): string {
   const { time, date, day } = formats.value
   if (date.format(at) === date.format(now)) return time.format(at)
