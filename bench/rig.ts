@@ -56,7 +56,7 @@ export interface Database {
 /** What PostgreSQL must have on, or nothing here is worth measuring. */
 export const DURABLE = ['fsync', 'synchronous_commit', 'full_page_writes'] as const
 
-const READY_MS_MAX = 60_000
+const READY_MS_MAX = 180_000
 const STOP_MS_MAX = 15_000
 const DROPS_MAX = 60
 const QUIET_MS_MAX = 20_000
