@@ -16,6 +16,7 @@ const SHARDED = new Set(
  * The statements that are about no shard, and why. A new one is a decision about where it can run.
  */
 const UNSHARDED: readonly (readonly [names: RegExp, why: string])[] = [
+  [/^restores_/, 'a server is restored with all of its shards'],
   [/^settings_|^durability_read$/, 'facts that all processes agree on'],
   [/^(keys|sessions)_/, 'API keys, and who is signed in, are of the whole service'],
   [/^processes_/, 'a process serves all shards'],

@@ -17,6 +17,8 @@ interface MigrateOptions {
   readonly dir?: string
   /** Check everything and change nothing. */
   readonly dryRun?: boolean
+  /** The last migration to apply, by its name; by default all are. */
+  readonly last?: string
 }
 
 interface MigrationStatus {
@@ -119,7 +121,9 @@ const RECORD = 'insert into schema_migrations (version, name, checksum) values (
  * is newer than these files, or if a file's name or number is wrong.
  */
 export async function migrate(url: string, options: MigrateOptions = {}): Promise<MigrateResult> {
-  const migrations = await readMigrations(options.dir)
+  const all = await readMigrations(options.dir)
+  const end = all.findIndex(({ name }) => name === options.last) + 1
+  const migrations = end === 0 ? all : all.slice(0, end)
   return await withClient(url, async (client) => {
     if (options.dryRun === true) {
       const done = await readApplied(client)

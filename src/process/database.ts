@@ -8,6 +8,7 @@ import type { Closing } from './closing.ts'
 import type { Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { ReadOnly, type Clock } from '../ports.ts'
+import { rangeText } from '../domain/cluster.ts'
 import { reasonOf } from '../domain/error-reason.ts'
 import { serverUrls } from '../domain/server-urls.ts'
 import { causeOf, codeOf, LOOK_MS, mayPass, whileItComes } from './away.ts'
@@ -56,6 +57,21 @@ export function serversOf({ shardDatabases }: Config, url: string): readonly Nam
   return [
     { url, setting: 'DATABASE_URL' },
     ...others.map((server) => ({ url: server.url, setting: 'SHARD_DATABASES' as const })),
+  ]
+}
+
+/**
+ * The servers of a database, by the names that backups have for them. Of two URLs that lead to one
+ * server the settings know nothing, and `payments distribute` refuses them.
+ */
+export function partsOf(
+  config: Config,
+  home: string,
+): readonly { readonly name: string; readonly url: string }[] {
+  const others = (config.shardDatabases ?? []).filter(({ url }) => url !== home)
+  return [
+    { name: 'home', url: home },
+    ...others.map((server) => ({ name: `shards-${rangeText(server)}`, url: server.url })),
   ]
 }
 

@@ -6,8 +6,10 @@ import { gatewaysCommand } from '../charging/command.ts'
 import { exportCommand } from '../export/command.ts'
 import { keysCommand } from '../keys/command.ts'
 import { newProgram } from './command-line.ts'
+import type { BackupOptions } from './backup.ts'
 import type { DistributeOptions } from './distribute.ts'
 import type { MigrateOptions } from './migrating.ts'
+import type { RestoreOptions } from './restore.ts'
 import type { Tool } from './tool.ts'
 import type { Roles } from './shared.ts'
 import { VERSION } from './version.ts'
@@ -19,6 +21,7 @@ import { replayCommand } from '../runs/replay-command.ts'
 import { paymentCommand } from '../timeline/command.ts'
 import { usersCommand } from '../users/command.ts'
 import { verifyCommand } from '../verify/command.ts'
+import { recoverCommand } from '../verify/recover-command.ts'
 import { webhooksCommand } from '../webhooks/command.ts'
 
 /** More than the cores of one machine. */
@@ -30,10 +33,16 @@ const APART_MAX = 2
 const serve = async (roles: Roles, options: { readonly processes?: number } = {}) =>
   (await import('./serve.ts')).serve(roles, options)
 const openTool = async (): Promise<Tool> => (await import('./tool.ts')).openTool()
+/** The same of a database that is only read, or is not to be used yet. */
+const openBooks = async (): Promise<Tool> => (await import('./tool.ts')).openTool('reads')
 const runMigrate = async (options: MigrateOptions) =>
   (await import('./migrating.ts')).runMigrate(options)
 const runDistribute = async (options: DistributeOptions) =>
   (await import('./distribute.ts')).runDistribute(options)
+const runBackup = async (options: BackupOptions) =>
+  (await import('./backup.ts')).runBackup(options)
+const runRestore = async (options: RestoreOptions) =>
+  (await import('./restore.ts')).runRestore(options)
 
 /** Every command of `payments`, with its options and help. */
 export const program = newProgram('payments')
@@ -81,15 +90,29 @@ program
   .option('--dry-run', 'check everything, say what would be done, change nothing')
   .option('--empty', 'accept a new server without rows for shards that were on another one')
   .action(runDistribute)
+program
+  .command('backup')
+  .description('Write everything that the database holds into a new folder, beside live traffic.')
+  .requiredOption('--to <folder>', 'where; nothing is overwritten')
+  .option('--json', 'print JSON')
+  .action(runBackup)
+program
+  .command('restore')
+  .description('Bring a backup into an empty database. `payments recover` comes after it.')
+  .requiredOption('--from <folder>', 'what `payments backup` wrote')
+  .option('--check', 'see that the backup is whole and can be used, and change nothing')
+  .option('--json', 'print JSON')
+  .action(runRestore)
+recoverCommand(program, openBooks)
 
 keysCommand(program, openTool)
-verifyCommand(program, openTool)
+verifyCommand(program, openBooks)
 redriveCommand(program, openTool)
-paymentCommand(program, openTool)
+paymentCommand(program, openBooks)
 cancelCommand(program, openTool)
 moneyCommands(program, openTool)
 usersCommand(program, openTool, eraseUser)
-exportCommand(program, openTool)
+exportCommand(program, openBooks)
 replayCommand(webhooksCommand(program, openTool, planMissed), openTool)
 gatewaysCommand(program, openTool)
 

@@ -17,6 +17,7 @@ import { startBeat } from '../presence/beat.ts'
 import { databaseGauges } from '../metrics/database-gauges.ts'
 import type { Gateway, Tracer } from '../ports.ts'
 import { batchSpans, startTracing } from './tracing.ts'
+import { openRestore } from '../verify/restores-store.ts'
 import { atStart } from './away.ts'
 import { VERSION } from './version.ts'
 
@@ -222,8 +223,21 @@ async function checkFacts({ db, config }: Process): Promise<void> {
   const shards = await agree(db.global, 'shards', String(config.shards))
   if (shards !== String(config.shards)) throw new Error(wrongShards(shards, config.shards))
   const currency = await agree(db.global, 'currency', config.currency)
-  if (currency === config.currency) return
-  throw new Error(wrongCurrency(currency, config.currency))
+  if (currency !== config.currency) throw new Error(wrongCurrency(currency, config.currency))
+  await demandRecovered(db)
+}
+
+/**
+ * Throws a sentence when the database was restored and nobody has looked yet what was charged after
+ * the moment of its backup: who goes on from there may pay out money a second time.
+ */
+export async function demandRecovered(db: PostgresDb): Promise<void> {
+  const restored = await openRestore(db)
+  if (restored === null) return
+  throw new Error(
+    `This database was restored to ${restored.backupAt.toISOString()}, and the gateways may have ` +
+      'executed what it does not have: run `payments recover` first.',
+  )
 }
 
 /** What to do where the currency of the books is not the database's. */

@@ -14,7 +14,7 @@ import { readPayments } from '../payments/store.ts'
 import { openDatabase } from './database.ts'
 import { listOf, openDriver, profileOf } from './drivers.ts'
 import { knownGateways, termsOf } from './routing.ts'
-import { connect, wrongShards } from './shared.ts'
+import { connect, demandRecovered, wrongShards } from './shared.ts'
 import { openWebhookTool } from './webhooks.ts'
 import { chargeWorld } from './worker.ts'
 
@@ -43,9 +43,10 @@ export interface Tool {
 /**
  * Open the database for a tool: DATABASE_URL, or the embedded one where DATA_DIR holds it. Changes
  * nothing: a database whose schema or number of shards is not that of this build and its settings
- * is refused with a sentence.
+ * is refused with a sentence. One that was restored and not recovered is there to be read alone:
+ * what an operator does may have been done already, after the backup.
  */
-export async function openTool(): Promise<Tool> {
+export async function openTool(use: 'acts' | 'reads' = 'acts'): Promise<Tool> {
   const config = loadConfig(readEnvironment(process.cwd()))
   const stops = closing()
   try {
@@ -62,6 +63,7 @@ export async function openTool(): Promise<Tool> {
     if (shards !== null && shards !== String(config.shards)) {
       throw new Error(wrongShards(shards, config.shards))
     }
+    if (use === 'acts') await demandRecovered(db)
     const { refundFee, returnFee } = config
     const currency = (await agreed(db.global, 'currency')) ?? config.currency
     const money = { refundFee, returnFee }

@@ -136,7 +136,7 @@ function readOptions(world: CommandWorld, options: RunOptions): ReadOptions | st
 }
 
 /** The lists to compare with, or what is wrong. Credentials go to configured addresses alone. */
-function listsOf(
+export function listsOf(
   configured: readonly GatewayList[],
   at: true | string,
 ): readonly Listed[] | string {
@@ -171,7 +171,7 @@ function readFloors(texts: readonly string[], books: string): readonly Floor[] |
 }
 
 /** One progress bar for each part of the pass, one after the other. */
-function barsOn(stream: ProgressStream) {
+export function barsOn(stream: ProgressStream) {
   let part: Progress['part'] | null = null
   let bar: ProgressBar | null = null
   let shown = 0

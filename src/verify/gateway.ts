@@ -43,7 +43,9 @@ export async function compareWithGateway(pass: Pass, { gateway, list }: Listed):
       // What is not ours need not be remembered: it is a violation by itself.
       const again = payment !== undefined && charged.add(...halves(charge.paymentId))
       const own = payment?.gateway === gateway ? payment : undefined
-      return judge(charge, own, again, world.db.currency)
+      const wrong = judge(charge, own, again, world.db.currency)
+      options.onListed?.({ gateway, charge, booked: own ?? null, wrong })
+      return wrong
     })
     const checked = { charge: charges.length }
     tally.add(

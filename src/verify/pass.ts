@@ -1,7 +1,16 @@
-import { Busy, Unavailable, type Clock, type Db, type Server, type Shard } from '../ports.ts'
+import {
+  Busy,
+  Unavailable,
+  type Clock,
+  type Db,
+  type GatewayCharge,
+  type Server,
+  type Shard,
+} from '../ports.ts'
 import { eachInTurn, partly, whole, type PerShard } from '../each-shard.ts'
 import type { Accounts, Chunk, Finding, Tally } from './report.ts'
 import { ID_BEFORE_ALL } from './snapshot-store.ts'
+import type { Booked } from './store.ts'
 
 export interface VerifyWorld {
   readonly db: Db
@@ -15,8 +24,19 @@ export interface Progress {
   readonly total: number
 }
 
+/** A charge that a gateway lists, with what is booked under its payment's id there. */
+export interface ListedCharge {
+  readonly gateway: string
+  readonly charge: GatewayCharge
+  /** Null: nothing is. */
+  readonly booked: Booked | null
+  readonly wrong: readonly Finding[]
+}
+
 export interface PassOptions {
   readonly onProgress?: (progress: Progress) => void
+  /** Told of every charge that is compared. */
+  readonly onListed?: (listed: ListedCharge) => void
   /** Ends the pass early; its report is then not complete. */
   readonly signal?: AbortSignal
 }

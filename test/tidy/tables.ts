@@ -35,6 +35,7 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   postings: 'src/ledger/store.ts',
   processes: 'src/presence/store.ts',
   redrives: 'src/runs/store.ts',
+  restores: 'src/verify/restores-store.ts',
   schema_migration_steps: 'src/adapters/migrate.ts',
   schema_migrations: 'src/adapters/migrate.ts',
   settings: 'src/process/database-store.ts',
@@ -92,6 +93,11 @@ const EXCEPTIONS: readonly (readonly [file: string, tables: readonly string[], w
     'src/queue/claims-store.ts',
     ['payment_attempts', 'payment_tasks'],
     'a claim that was lost is recorded by the claim that follows, in one statement',
+  ],
+  [
+    'src/adapters/restore.ts',
+    ['payment_counts', 'payment_tasks', 'redrives', 'restores', 'settings'],
+    'what is loaded from a backup is in doubt, and marked, in the transaction that loads it',
   ],
   [
     'src/dead-letters/tasks-store.ts',
