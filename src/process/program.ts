@@ -39,8 +39,7 @@ const runMigrate = async (options: MigrateOptions) =>
   (await import('./migrating.ts')).runMigrate(options)
 const runDistribute = async (options: DistributeOptions) =>
   (await import('./distribute.ts')).runDistribute(options)
-const runBackup = async (options: BackupOptions) =>
-  (await import('./backup.ts')).runBackup(options)
+const runBackup = async (options: BackupOptions) => (await import('./backup.ts')).runBackup(options)
 const runRestore = async (options: RestoreOptions) =>
   (await import('./restore.ts')).runRestore(options)
 
