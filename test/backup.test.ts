@@ -36,6 +36,9 @@ async function usedDatabase(t: TestContext): Promise<string> {
   const opened = await service.call('POST', '/users', { balance: 100 })
   assert.equal(opened.status, 201, opened.text)
   const user = opened.body['id']
+  const endpoint = { url: 'http://127.0.0.1:9/nobody', types: ['payment.*'] }
+  const wanted = await service.call('POST', '/webhook-endpoints', endpoint)
+  assert.equal(wanted.status, 201, wanted.text)
   for (const amount of range(6)) {
     const kind = amount % 2 === 0 ? 'deposit' : 'withdraw'
     const body = { user_id: user, [kind === 'deposit' ? 'deposit' : 'amount']: amount }
@@ -45,6 +48,11 @@ async function usedDatabase(t: TestContext): Promise<string> {
   await until('all are done', async () => {
     const { body } = await service.call('GET', '/payments?status=new')
     return (body['data'] as unknown[]).length === 0
+  })
+  await until('somebody is told of each', async () => {
+    const told = `select count(*)::int as count from deliveries`
+    const [row] = await query<{ count: number }>(service.database, told)
+    return row?.count === 6
   })
   await service.stop()
   await query(

@@ -66,7 +66,7 @@ const MARK = `
   values ($1, $2, clock_timestamp(), $3)`
 
 /** Who restores, and who is told how far it is. */
-export interface Restoring {
+interface Restoring {
   readonly actor: string
   /** Told of a table that is about to be loaded. */
   readonly onTable: (table: BackedTable) => void

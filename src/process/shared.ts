@@ -17,7 +17,7 @@ import { startBeat } from '../presence/beat.ts'
 import { databaseGauges } from '../metrics/database-gauges.ts'
 import type { Gateway, Tracer } from '../ports.ts'
 import { batchSpans, startTracing } from './tracing.ts'
-import { openRestore } from '../verify/restores-store.ts'
+import { openRestore } from '../verify/restored.ts'
 import { atStart } from './away.ts'
 import { VERSION } from './version.ts'
 

@@ -25,7 +25,7 @@ export interface Progress {
 }
 
 /** A charge that a gateway lists, with what is booked under its payment's id there. */
-export interface ListedCharge {
+interface ListedCharge {
   readonly gateway: string
   readonly charge: GatewayCharge
   /** Null: nothing is. */

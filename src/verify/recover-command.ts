@@ -6,7 +6,8 @@ import { barsOn, listsOf, type CommandWorld } from './command.ts'
 import type { Listed } from './gateway.ts'
 import { findMissed, type Lost, type Missed } from './recover.ts'
 import { nameOf, reportJson } from './report.ts'
-import { closeRestore, openRestore, type Restored } from './restores-store.ts'
+import { closeRestore, openRestore } from './restored.ts'
+import type { Restored } from './restores-store.ts'
 
 /** Exit codes of `payments recover`. */
 const DONE = 0
