@@ -278,6 +278,8 @@ export type Notice =
       readonly ref: string
       /** By the metadata that we gave it; null: it names none of ours. */
       readonly paymentId: bigint | null
+      /** The gateway's own reference of the charge that it is a part of; not there: of none. */
+      readonly parentRef?: string
       readonly event: string
       readonly status: string
       /** The same for a notice that is sent again. */

@@ -172,6 +172,37 @@ test('twenty who find the same payment at the gateway book it once', async (t) =
   await balanced(world)
 })
 
+test('a corrected payment is found by the reference under which it was found', async (t) => {
+  const world = await testWorld(t)
+  const { id, letterId } = await failedByMistake(world, 'deposit')
+  assert.equal(await corrected(world, { letterId, gatewayRef: REF }), 'corrected')
+  const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
+  const user = await call('GET', `/payments/${id}`)
+  const filters = [
+    '',
+    `&user_id=${Number(user.body['user_id'])}`,
+    '&status=failed',
+    '&type=deposit',
+  ]
+  for (const filter of filters) {
+    const { body } = await call('GET', `/payments?gateway_ref=${REF}${filter}`)
+    const rows = body['data'] as { payment_id: number }[]
+    assert.deepEqual(
+      rows.map(({ payment_id }) => BigInt(payment_id)),
+      [id],
+      filter,
+    )
+  }
+  const none = await call('GET', `/payments?gateway_ref=${REF}0`)
+  assert.deepEqual(none.body['data'], [])
+  const found = await call('GET', `/search?q=${REF}`)
+  const payments = found.body['payments'] as { payment: { payment_id: number }; by: string[] }[]
+  assert.deepEqual(
+    payments.map(({ payment, by }) => [BigInt(payment.payment_id), by]),
+    [[id, ['gateway_ref']]],
+  )
+})
+
 test('a second correction under another reference is refused, and books nothing', async (t) => {
   const world = await testWorld(t)
   const { id, letterId } = await failedByMistake(world, 'deposit')

@@ -49,6 +49,19 @@ test('a notice that Stripe’s library signed is authentic, and names what it is
   })
 })
 
+test('a dispute, and a refund that others have made, name their payment intent', () => {
+  for (const [type, object, operation] of [
+    ['charge.dispute.created', { id: 'dp_1', payment_intent: 'pi_1', metadata: {} }, 'charge'],
+    ['refund.failed', { id: 're_1', payment_intent: 'pi_1', metadata: {} }, 'refund'],
+  ] as const) {
+    const body = event(type, object)
+    const notice = read(signed(body), body)
+    assert(notice.kind === 'authentic')
+    assert.deepEqual([notice.operation, notice.paymentId], [operation, null])
+    assert.equal(notice.parentRef, 'pi_1')
+  }
+})
+
 test('an altered notice is refused: each byte of it, its time, its signature, its secret', () => {
   const header = signed(PAID)
   for (let at = 0; at < PAID.length; at += 1) {

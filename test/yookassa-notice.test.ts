@@ -35,6 +35,10 @@ test('a notice from a network of YooKassa is a hint that names a payment, and no
     assert(seen?.kind === 'hint')
     assert.deepEqual([seen.operation, seen.ref, seen.paymentId], [operation, 'of-another', null])
   }
+  const object = { id: 'rf-1', payment_id: NOTICE.object.id }
+  const others = read({ ...NOTICE, event: 'refund.succeeded', object })
+  assert(others?.kind === 'hint')
+  assert.deepEqual([others.paymentId, others.parentRef], [null, NOTICE.object.id])
   assert.deepEqual(read({ ...NOTICE, event: 'deal.closed' }), {
     kind: 'ignored',
     reason: 'other_event',

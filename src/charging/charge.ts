@@ -66,6 +66,8 @@ export interface Claim {
   readonly traceparent?: string
   /** How long after it has ended well it is looked at, in milliseconds; not there: never. */
   readonly watchMs?: number
+  /** What the gateway calls it is kept, once it has ended well. */
+  readonly namesByRef?: true
   /** The gateway is asked out of turn: nothing is charged, and without a word nothing changes. */
   readonly lookupOnly?: true
   /** And it is to end the payment, because somebody wants that. */
@@ -159,12 +161,14 @@ async function claimInShard(
   return operation === 'refund' ? withParents(shard, claims) : claims
 }
 
-/** When what is carried out now is looked at first; nothing of it comes back: never. */
+/** When what is carried out now is looked at first, and whether a notice may name it otherwise. */
 export function watched(
-  { watchMs: [first] }: Pick<GatewayProfile, 'watchMs'>,
+  { watchMs: [first], namesByRef }: Pick<GatewayProfile, 'watchMs' | 'namesByRef'>,
   operation: Operation,
-): Pick<Claim, 'watchMs'> {
-  return first === undefined || operation === 'refund' ? NEVER : { watchMs: first }
+): Pick<Claim, 'watchMs' | 'namesByRef'> {
+  if (operation === 'refund') return NEVER
+  const later = first === undefined ? NEVER : { watchMs: first }
+  return namesByRef === true && operation === 'charge' ? { ...later, namesByRef } : later
 }
 
 const NEVER = {}

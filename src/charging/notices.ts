@@ -1,5 +1,7 @@
-import type { Operation, Route } from '../domain/payment.ts'
+import type { Route } from '../domain/payment.ts'
 import type { Db, Gateway, Notice, RawNotice, Runner } from '../ports.ts'
+import { eachInTurn, whole } from '../each-shard.ts'
+import { findRef } from '../payments/gateway-refs-store.ts'
 import { hurryTask } from '../queue/store.ts'
 import { keepNotice, noticeKnown } from './notices-store.ts'
 import { watchNoticed } from '../queue/watches-store.ts'
@@ -52,20 +54,36 @@ export async function takeNotice(
     onNotice(name, 'ignored')
     return { kind: 'taken' }
   }
-  const waitMs = notice.kind === 'hint' && notice.paymentId !== null ? take(name) : 0
+  const named = notice.paymentId !== null || notice.parentRef !== undefined
+  const waitMs = notice.kind === 'hint' && named ? take(name) : 0
   if (waitMs > 0) {
     onNotice(name, 'limited')
     return { kind: 'limited', waitMs }
   }
-  const verdict = await (notice.kind === 'hint' ? hinted : kept)(world, name, notice)
+  const about = await found(world, name, notice)
+  const verdict = await (notice.kind === 'hint' ? hinted : kept)(world, name, about)
   onNotice(name, verdict)
-  const { operation } = notice
+  const { operation } = about
   if (verdict === 'hurried') world.onHurried({ gateway: name, operation })
   if (verdict === 'watched') world.onWatched()
   return { kind: 'taken' }
 }
 
 type About = Extract<Notice, { kind: 'authentic' | 'hint' }>
+
+/**
+ * A notice that names none of our payments is about the charge that it is a part of, if that is
+ * ours: it is looked for in every shard. Throws where one cannot be asked and no other has it, so
+ * that the notice is sent again.
+ */
+async function found({ db }: NoticeWorld, gateway: string, notice: About): Promise<About> {
+  const { paymentId, parentRef } = notice
+  if (paymentId !== null || parentRef === undefined) return notice
+  const asked = await eachInTurn(db.shards, (shard) => findRef(shard, gateway, parentRef))
+  const parent = asked.done.find(({ value }) => value !== null)?.value ?? null
+  if (parent === null) whole(asked)
+  return parent === null ? notice : { ...notice, paymentId: parent, operation: 'charge' }
+}
 
 /** What a hint comes to: nothing of it is kept. */
 async function hinted(world: NoticeWorld, gateway: string, notice: About): Promise<NoticeEnd> {
@@ -97,10 +115,17 @@ async function pointed(
   { gateways }: NoticeWorld,
   shard: Runner,
   gateway: string,
-  { paymentId, operation }: { readonly paymentId: bigint; readonly operation: Operation },
+  { paymentId, operation, parentRef }: About & { readonly paymentId: bigint },
 ): Promise<NoticeEnd> {
   const route = { gateway, operation }
   if (await hurryTask(shard, paymentId, route)) return 'hurried'
-  const asks = gateways.get(gateway)?.profile.lookup !== 'none'
-  return asks && (await watchNoticed(shard, paymentId, route)) ? 'watched' : 'nothing'
+  if (gateways.get(gateway)?.profile.lookup === 'none') return 'nothing'
+  if (operation !== 'refund') {
+    return (await watchNoticed(shard, paymentId, route)) ? 'watched' : 'nothing'
+  }
+  // A final refund is looked at with its deposit, which is in the same shard.
+  const parent = parentRef === undefined ? null : await findRef(shard, gateway, parentRef)
+  const charge = { gateway, operation: 'charge' } as const
+  const watched = parent !== null && (await watchNoticed(shard, parent, charge))
+  return watched ? 'watched' : 'nothing'
 }

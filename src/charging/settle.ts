@@ -19,8 +19,8 @@ import {
   rescheduleTasks,
   type Rescheduled,
 } from '../queue/store.ts'
-import { insertWatches, type Watched } from '../queue/watches-store.ts'
 import type { ChargeWorld, Settlement } from './charge.ts'
+import { expectBack } from './settle-after.ts'
 import { lockAll, lockFree, movesMoney } from './settle-locks.ts'
 import { moveGivenBack } from '../payments/back-store.ts'
 import {
@@ -255,7 +255,7 @@ async function write(
     ends.flatMap(({ moves }) => moves),
   )
   deleteTasks(tx, finished.map(paymentIdOf))
-  insertWatches(tx, settlements.flatMap(watchOf))
+  expectBack(tx, settlements)
   rescheduleTasks(tx, settlements.flatMap(rescheduleOf))
   const released = settlements.filter(({ decision }) => decision.step === 'release')
   releaseTasks(tx, released.map(paymentIdOf))
@@ -274,12 +274,6 @@ async function write(
 function namedRefund({ claim: { payment, refund }, decision }: Settlement): NamedRefund[] {
   if (refund === undefined || decision.step !== 'succeed' || decision.gatewayRef === null) return []
   return [{ id: payment.id, parentId: refund.parentId, ref: decision.gatewayRef }]
-}
-
-/** What may come back of a payment that ended well is asked about later, where that can be. */
-function watchOf({ claim: { payment, watchMs }, decision }: Settlement): Watched[] {
-  if (watchMs === undefined || decision.step !== 'succeed') return []
-  return [{ paymentId: payment.id, gateway: payment.gateway, delayMs: watchMs }]
 }
 
 function leavesQueue(decision: Decision): boolean {

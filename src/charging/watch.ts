@@ -6,6 +6,7 @@ import type { Refusal } from '../domain/refusal.ts'
 import type { ReturnDraft } from '../domain/returns.ts'
 import { WATCH_AGAIN_MS, nextWatchMs, watchAgainMs } from '../domain/watch.ts'
 import { eachInTurn, eachPart, whole } from '../each-shard.ts'
+import { keepRef } from '../payments/gateway-refs-store.ts'
 import { bookedUnder } from '../payments/returns-store.ts'
 import { readPayments } from '../payments/store.ts'
 import { readTraces } from '../payments/traces-store.ts'
@@ -157,6 +158,11 @@ async function look(world: WatchWorld, { payment, traceparent }: WatchClaim): Pr
   }
   // That it does not know a payment which we have booked is for `verify --gateway` to tell.
   if (outcome.kind !== 'success') return said('nothing')
+  const ref = outcome.gatewayRef ?? payment.gatewayRef
+  // It may have ended before references were kept.
+  if (gateway.profile.namesByRef === true && payment.type === 'deposit' && ref !== null) {
+    await keepRef(db.of(payment.id), { gateway: payment.gateway, ref, paymentId: payment.id })
+  }
   const { fresh, unread } = await unbooked(db.of(payment.id), payment.id, outcome)
   const seen = fresh.length === 0 ? said('nothing') : await bookUnlessLocked(world, fresh, said)
   if (unread.length === 0) return seen

@@ -3,6 +3,7 @@ import { executed, refundShare, undone } from '../domain/ends.ts'
 import type { WholePayment } from '../payments/back-store.ts'
 import type { NamedRefund } from '../domain/was-refund.ts'
 import { nameKeyOf, paymentsNamed, type Named } from '../payments/of-user-store.ts'
+import { keepRefs, type KeptRef } from '../payments/gateway-refs-store.ts'
 import { noteNow } from '../payments/time-index-store.ts'
 import { takeBackBooked } from '../payments/was-refund.ts'
 import type { Shard } from '../ports.ts'
@@ -99,6 +100,7 @@ async function resolveInShard(
     const verdict = decide(requests, { ...locked, known, named })
     const takenBack = await takeBackBooked(tx, verdict.refunds)
     await writeEnds(tx, verdict, 'resolve', by)
+    keepRefs(tx, verdict.refs)
     noteNow(tx, takenBack)
     return verdict
   })
@@ -128,11 +130,17 @@ type Books = Locked & {
   readonly named: Map<string, bigint>
 }
 
-/** `refunds`: those that were executed, where the operator names them as the gateway does. */
-type ResolveVerdict = Verdict<Resolved> & { readonly refunds: NamedRefund[] }
+/**
+ * `refunds`: those that were executed, where the operator names them as the gateway does; `refs`:
+ * the same of deposits.
+ */
+type ResolveVerdict = Verdict<Resolved> & {
+  readonly refunds: NamedRefund[]
+  readonly refs: KeptRef[]
+}
 
 function decide(requests: readonly ResolveRequest[], books: Books): ResolveVerdict {
-  const verdict: ResolveVerdict = { ...newVerdict<Resolved>(books.busy), refunds: [] }
+  const verdict: ResolveVerdict = { ...newVerdict<Resolved>(books.busy), refunds: [], refs: [] }
   for (const request of requests) {
     const letter = books.letters.get(request.letterId)
     if (letter === undefined || verdict.answers.has(request.letterId)) continue
@@ -196,6 +204,9 @@ function end(
   const { entries, moves } = (outcome === 'success' ? executed : undone)(payment, share)
   verdict.entries.push(...entries)
   verdict.moves.push(...moves)
-  if (share === null || outcome === 'failed' || gatewayRef === null) return
+  if (outcome === 'failed' || gatewayRef === null) return
+  const { type, gateway } = payment
+  if (type === 'deposit') verdict.refs.push({ gateway, ref: gatewayRef, paymentId: id })
+  if (share === null) return
   verdict.refunds.push({ id, parentId: share.parentId, ref: gatewayRef })
 }

@@ -25,6 +25,11 @@ export interface GatewayProfile extends Promises {
   readonly details: boolean
   /** How long it may take to finish what it has taken; then it is asked to end it. */
   readonly pendingMsMax: number
+  /**
+   * It tells what came back of a charge under its own reference of the charge alone, so references
+   * are kept; not there: it names our payments.
+   */
+  readonly namesByRef?: true
   /** How old final payments are when it is asked whether they came back; none: it never is. */
   readonly watchMs: readonly number[]
 }

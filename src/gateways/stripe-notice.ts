@@ -69,7 +69,10 @@ export function readStripeNotice(raw: RawNotice, terms: NoticeTerms, now: Date):
   if (operation === undefined || !isText(ref)) return { kind: 'ignored', reason: 'other_event' }
   const status = isText(object['status']) ? object['status'] : ''
   const paymentId = paymentIn(object['metadata'], OURS)
-  return { kind: 'authentic', operation, ref, paymentId, event: type, status, dedupeKey: id }
+  const about = { operation, ref, paymentId, event: type, status, dedupeKey: id }
+  // A dispute, or a refund that we have not made, has nothing of ours but its payment intent.
+  const { payment_intent: parentRef } = object
+  return { kind: 'authentic', ...about, ...(isText(parentRef) ? { parentRef } : {}) }
 }
 
 function isText(value: unknown): value is string {

@@ -69,5 +69,8 @@ export function readYookassaNotice({ source, body }: RawNotice): Notice {
   if (operation === undefined) return { kind: 'ignored', reason: 'other_event' }
   const paymentId = paymentIn(object['metadata'], OURS)
   const dedupeKey = `${name}:${ref}`
-  return { kind: 'hint', operation, ref, paymentId, event: name, status, dedupeKey }
+  const about = { operation, ref, paymentId, event: name, status, dedupeKey }
+  // A refund that we have not made has nothing of ours but its payment.
+  const parentRef = operation === 'refund' ? refOf(object['payment_id']) : null
+  return { kind: 'hint', ...about, ...(parentRef === null ? {} : { parentRef }) }
 }

@@ -151,6 +151,7 @@ function stripeProfile({ name, settings }: GatewayOf<'stripe'>): GatewayProfile 
     lookup: 'eventual',
     lookupBy: 'key',
     details: true,
+    namesByRef: true,
     pendingMsMax,
     watchMs,
   }
@@ -179,6 +180,7 @@ function yookassaProfile({ name, settings }: GatewayOf<'yookassa'>): GatewayProf
     lookup: 'eventual',
     lookupBy: 'ref',
     details: true,
+    namesByRef: true,
     pendingMsMax,
     watchMs,
   }

@@ -1,4 +1,5 @@
 import { numbers } from '../domain/columns.ts'
+import { calledSo } from '../payments/of-user-store.ts'
 import type { Runner, Statement } from '../ports.ts'
 
 /**
@@ -24,15 +25,15 @@ const RECENT: Statement<Match> = {
   text: `
   select
     id, idempotency_key is not distinct from $2 as "byKey",
-    gateway_ref is not distinct from $2 as "byRef", amount
+    ${calledSo('recent', '$2')} is true as "byRef", amount
   from (
-    select id, idempotency_key, gateway_ref, amount
+    select id, status, idempotency_key, gateway_ref, amount
     from payments
     where shard = $1
     order by id desc
     limit ${COMPARED_MAX}
   ) recent
-  where idempotency_key = $2 or gateway_ref = $2 or amount = any ($3::bigint[])
+  where idempotency_key = $2 or amount = any ($3::bigint[]) or ${calledSo('recent', '$2')}
   order by id desc
   limit ${FOUND_MAX}`,
 }

@@ -17,7 +17,7 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   events: 'src/events/store.ts',
   gateway_breakers: 'src/gateways/breaker-store.ts',
   gateway_notices: 'src/charging/notices-store.ts',
-  gateway_refs: null,
+  gateway_refs: 'src/payments/gateway-refs-store.ts',
   idempotency_keys: 'src/operators/act-keys-store.ts',
   operator_acts: 'src/operators/acts-store.ts',
   payment_attempts: 'src/charging/evidence-store.ts',

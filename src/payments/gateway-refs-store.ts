@@ -1,0 +1,47 @@
+import { columns } from '../domain/columns.ts'
+import type { Runner, Statement, Tx } from '../ports.ts'
+
+/** What a gateway calls a deposit, where that may be all that it names later. */
+export interface KeptRef {
+  readonly gateway: string
+  readonly ref: string
+  readonly paymentId: bigint
+}
+
+const REFS = columns<KeptRef>({ gateway: 'text', ref: 'text', paymentId: 'bigint' })
+
+/** Keep references. A gateway gives each once, so of two payments the first one has it. */
+const KEEP: Statement<never> = {
+  name: 'gateway_refs_keep',
+  text: `
+  insert into gateway_refs (shard, gateway, ref, payment_id)
+  select $1::int, gateway, ref, payment_id
+  from ${REFS.unnest('kept', 2)}
+  order by gateway, ref
+  on conflict do nothing`,
+}
+
+/** The payment of a shard that its gateway calls so, however old it is. */
+const FIND: Statement<{ paymentId: bigint }> = {
+  name: 'gateway_refs_find',
+  text: `
+  select payment_id as "paymentId"
+  from gateway_refs
+  where shard = $1 and gateway = $2 and ref = $3`,
+}
+
+/** Keep what gateways call deposits. */
+export function keepRefs(tx: Tx, refs: readonly KeptRef[]): void {
+  if (refs.length > 0) tx.write(KEEP, REFS.of(refs))
+}
+
+/** The same of one payment, by itself. */
+export async function keepRef(shard: Runner, ref: KeptRef): Promise<void> {
+  await shard.run(KEEP, REFS.of([ref]))
+}
+
+/** The payment that its gateway calls so; null: there is none in this shard. */
+export async function findRef(shard: Runner, gateway: string, ref: string): Promise<bigint | null> {
+  const [row] = await shard.run(FIND, [gateway, ref])
+  return row?.paymentId ?? null
+}

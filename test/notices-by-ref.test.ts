@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { takeNotice } from '../src/charging/notices.ts'
+import { watch } from '../src/charging/watch.ts'
+import { resolve } from '../src/dead-letters/resolve.ts'
+import { withShards } from '../src/each-shard.ts'
+import { Unavailable, type Db, type Notice, type RawNotice } from '../src/ports.ts'
+import { testWorld } from './harness.ts'
+import { JANE, lost, openLetter } from './operators.ts'
+import { done, refunded } from './refunds-kit.ts'
+import { back, DAY_MS, watching } from './watch-kit.ts'
+
+const RAW: RawNotice = { source: '198.51.100.1', headers: {}, body: Buffer.alloc(0) }
+
+/** What a driver reads of a dispute, or of a refund that others have made. */
+function about(parentRef: string, dedupeKey: string, more: Partial<Notice> = {}): Notice {
+  const said = { ref: 'dp_1', event: 'charge.dispute.created', status: 'needs_response' }
+  const named = { operation: 'charge', paymentId: null, parentRef, dedupeKey } as const
+  return { kind: 'authentic', ...named, ...said, ...more } as Notice
+}
+
+/** A shop whose gateway names what comes back by its own reference of the charge. */
+async function shop(t: TestContext, shards = 1, namesByRef = true) {
+  const world = await testWorld(t, { shards })
+  const eyes = watching(world, [DAY_MS])
+  const { profile } = world.gateway
+  const named = namesByRef ? { ...profile, namesByRef } : profile
+  Object.assign(world.gateway, { profile: named })
+  const own = { ...eyes.own, gateway: { ...eyes.own.gateway, profile: named } }
+  const send = async (notice: Notice, db: Db = world.db) => {
+    const ends: string[] = []
+    const gateways = new Map([['http', { profile: named, readNotice: () => notice }]])
+    const woken = { onHurried: () => ends.push('woken'), onWatched: () => ends.push('woken') }
+    const onNotice = (_: string, end: string) => void ends.push(end)
+    await takeNotice({ db, gateways, ...woken, onNotice }, 'http', RAW, () => 0)
+    return ends
+  }
+  const refs = () =>
+    world.sql<{ ref: string; id: bigint }>(
+      'select ref, payment_id as id from gateway_refs order by payment_id',
+    )
+  return { world, eyes: { ...eyes, own }, send, refs }
+}
+
+for (const shards of [1, 4]) {
+  test(`a notice that names a deposit by its gateway’s reference alone has it looked at, at any age, of ${shards} shards`, async (t) => {
+    const { world, send, eyes } = await shop(t, shards)
+    const { id } = await done(world)
+    world.clock.advance(400 * DAY_MS)
+    await eyes.look()
+    eyes.came(id, back('dp_1', 5_000n))
+    assert.deepEqual(await send(about('gw-0', 'evt_1')), ['nothing'])
+    assert.deepEqual(await eyes.look(), [])
+    world.clock.advance(DAY_MS)
+    assert.deepEqual(await send(about(`gw-${id}`, 'evt_2')), ['watched', 'woken'])
+    assert.deepEqual(await eyes.look(), ['booked'])
+    assert.deepEqual(await send(about(`gw-${id}`, 'evt_2')), ['duplicate'])
+    const kept = await world.sql(
+      'select dedupe_key as key, payment_id as id from gateway_notices order by 1',
+    )
+    assert.deepEqual(kept, [
+      { key: 'evt_1', id: null },
+      { key: 'evt_2', id },
+    ])
+  })
+}
+
+test('a notice is not taken while the shard cannot be asked that may have its payment', async (t) => {
+  const { world, send } = await shop(t, 2)
+  const { id } = await done(world)
+  const away = (number: number) =>
+    withShards(world.db, (shard) => ({
+      ...shard,
+      run: (...asked) =>
+        shard.number === number && asked[0].name === 'gateway_refs_find'
+          ? Promise.reject(new Unavailable('away'))
+          : shard.run(...asked),
+    }))
+  const home = world.db.of(id).number
+  const notice = about(`gw-${id}`, 'evt_1')
+  await assert.rejects(send(notice, away(home)), Unavailable)
+  assert.deepEqual(await world.sql('select from gateway_notices'), [])
+  assert.deepEqual(await send(notice, away(1 - home)), ['watched', 'woken'], 'another one is away')
+})
+
+test('a notice about a refund of ours that is final has its deposit looked at', async (t) => {
+  const { world, send } = await shop(t)
+  const { id } = await done(world)
+  const refund = await refunded(world, id, '10')
+  const told = { operation: 'refund', paymentId: refund, event: 'refund.failed' } as const
+  await world.work()
+  assert.equal((await world.view(refund)).status, 'success')
+  assert.deepEqual(await send(about(`gw-${id}`, 'evt_1', told)), ['watched', 'woken'])
+  assert.deepEqual(await send(about('gw-0', 'evt_2', told)), ['nothing'])
+})
+
+test('what a gateway calls a deposit is kept whoever ends it, and of older ones when they are looked at', async (t) => {
+  const { world, refs, eyes } = await shop(t)
+  const first = await done(world)
+  const id = await lost(world, 'deposit')
+  const letterId = await openLetter(world, id)
+  const word = { letterId, outcome: 'success', gatewayRef: 'gw-said' } as const
+  await resolve(world.world, JANE, [word])
+  const all = [
+    { ref: `gw-${first.id}`, id: first.id },
+    { ref: 'gw-said', id },
+  ]
+  assert.deepEqual(await refs(), all)
+  await world.sql('delete from gateway_refs where payment_id = $1', [first.id])
+  world.clock.advance(DAY_MS)
+  const claims = await eyes.claim()
+  for (const claimed of claims) await watch(eyes.own, claimed)
+  assert.deepEqual(await refs(), all)
+})
+
+test('a gateway that names our payments has no reference kept', async (t) => {
+  const { world, refs } = await shop(t, 1, false)
+  await done(world)
+  assert.deepEqual(await refs(), [])
+})
