@@ -107,6 +107,7 @@ test('what a gateway calls a deposit is kept whoever ends it, and of older ones 
   ]
   assert.deepEqual(await refs(), all)
   await world.sql('delete from gateway_refs where payment_id = $1', [first.id])
+  world.gateway.lookups = null
   world.clock.advance(DAY_MS)
   const claims = await eyes.claim()
   for (const claimed of claims) await watch(eyes.own, claimed)

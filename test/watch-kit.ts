@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { claimWatched, endWatched, watch, type WatchSeen } from '../src/charging/watch.ts'
-import type { CameBack, UnreadReturn } from '../src/domain/outcome.ts'
+import type { CameBack, ToldRefund, UnreadReturn } from '../src/domain/outcome.ts'
 import type { Gateway } from '../src/ports.ts'
 import { LEASE_MS, type TestWorld } from './harness.ts'
 import { profileOf } from './profiles.ts'
@@ -13,6 +13,7 @@ export function watching(world: TestWorld, watchMs: readonly number[] = []) {
   const { gateway, db } = world
   const returns = new Map<bigint, CameBack[]>()
   const unread: UnreadReturn[] = []
+  const refunds: ToldRefund[] = []
   const watched: bigint[] = []
   const seen: WatchSeen[] = []
   const profile = profileOf(gateway.profile, { watchMs })
@@ -25,7 +26,7 @@ export function watching(world: TestWorld, watchMs: readonly number[] = []) {
       const made = await gateway.lookup(operation, signal)
       if (made.outcome.kind !== 'success') return made
       const own = returns.get(operation.paymentId) ?? []
-      return { ...made, outcome: { ...made.outcome, returns: own, unread } }
+      return { ...made, outcome: { ...made.outcome, returns: own, unread, refunds } }
     },
   }
   // What carries payments out knows when they are looked at.
@@ -42,6 +43,8 @@ export function watching(world: TestWorld, watchMs: readonly number[] = []) {
     seen,
     /** What the gateway tells of every payment, and nobody can read. */
     unread,
+    /** The refunds that it tells as ours, of every payment. */
+    refunds,
     /** The payments that the gateway was asked about, in order. */
     watched,
     came: (id: bigint, ...more: CameBack[]) =>

@@ -66,6 +66,28 @@ test('a deposit that is disputed at Stripe, won and refunded there comes back on
 
 const REFUND = { ...WHOLE, id: 're_1', status: 'succeeded', created: 1 }
 
+test('refunds with our metadata are told by our names, done or failed; of others one that failed undoes itself', async (t) => {
+  const ours = { ...REFUND, metadata: METADATA }
+  const names = { paymentId: 7n, key: 'key_1' }
+  for (const [status, made] of [
+    ['succeeded', true],
+    ['failed', false],
+    ['canceled', false],
+    ['pending', null],
+  ] as const) {
+    const outcome = await lookedUp(t, [{ ...ours, status }], [])
+    assert(outcome.kind === 'success')
+    assert.deepEqual(outcome.returns, [])
+    const [one] = outcome.refunds ?? []
+    assert.deepEqual(one?.ours ?? null, made === null ? null : names, status)
+    assert.equal(one?.back?.amount ?? null, made === true ? 10_000n : null)
+    const others = await told(t, [{ ...REFUND, status }], [])
+    const kinds = others.map(({ ref, kind, undoes }) => `${ref} ${kind} ${undoes ?? ''}`)
+    const failed = made === false ? ['re_1:failed dispute_won re_1'] : []
+    assert.deepEqual(kinds, made === true ? ['re_1 refunded_there '] : failed)
+  }
+})
+
 test('a refund at Stripe without our metadata is none of ours', async (t) => {
   const ours = { ...REFUND, id: 're_2', metadata: METADATA }
   assert.deepEqual(await told(t, [REFUND, ours], []), [

@@ -27,6 +27,7 @@ import {
 } from '../queue/watches-store.ts'
 import { bookReturns } from '../refunds/returns.ts'
 import { requestOf, UNTRACED } from './charge.ts'
+import { compareRefunds, type Contradiction } from './told-refunds.ts'
 
 /** What looking at final payments of a gateway takes. */
 export interface WatchWorld {
@@ -48,7 +49,7 @@ export interface WatchWorld {
 /** What is not booked of what came back; one whose `ref` is null cannot be named. */
 interface NotBooked {
   readonly ref: string | null
-  readonly code: Refusal['code'] | UnreadReturn['code']
+  readonly code: Refusal['code'] | UnreadReturn['code'] | Contradiction['code']
 }
 
 /** What a look at a payment came to. */
@@ -163,11 +164,14 @@ async function look(world: WatchWorld, { payment, traceparent }: WatchClaim): Pr
   if (gateway.profile.namesByRef === true && payment.type === 'deposit' && ref !== null) {
     await keepRef(db.of(payment.id), { gateway: payment.gateway, ref, paymentId: payment.id })
   }
-  const { fresh, unread } = await unbooked(db.of(payment.id), payment.id, outcome)
+  const own = await compareRefunds(db, payment, outcome.refunds ?? [])
+  const told = { ...outcome, returns: [...(outcome.returns ?? []), ...own.returns] }
+  const { fresh, unread } = await unbooked(db.of(payment.id), payment.id, told)
   const seen = fresh.length === 0 ? said('nothing') : await bookUnlessLocked(world, fresh, said)
-  if (unread.length === 0) return seen
+  const wrong = [...unread, ...own.wrong]
+  if (wrong.length === 0) return seen
   const what = seen.what === 'put_off' ? seen.what : 'refused'
-  return said(what, [...seen.refusals, ...unread])
+  return said(what, [...seen.refusals, ...wrong])
 }
 
 /** What came back and is not booked yet, as it is booked, and what has to be by a person. */
@@ -178,10 +182,15 @@ async function unbooked(
 ): Promise<{ readonly fresh: ReturnDraft[]; readonly unread: UnreadReturn[] }> {
   const drafts = returns.map((told): ReturnDraft => ({ parentId, ...told }))
   const named = unread.flatMap(({ ref }) => (ref === null ? [] : [{ parentId, ref }]))
-  const booked = await bookedUnder(shard, [...drafts, ...named])
+  const undone = drafts.flatMap(({ undoes: ref }) => (ref === undefined ? [] : [{ parentId, ref }]))
+  const booked = await bookedUnder(shard, [...drafts, ...named, ...undone])
   const refs = new Set<string | null>(booked.map(({ ref }) => ref))
+  const told = new Set(drafts.map(({ ref }) => ref))
+  /** Of what never was here, and is not told any more either, there is nothing to undo. */
+  const wasNever = ({ undoes }: ReturnDraft) =>
+    undoes !== undefined && !refs.has(undoes) && !told.has(undoes)
   return {
-    fresh: drafts.filter(({ ref }) => !refs.has(ref)),
+    fresh: drafts.filter((draft) => !refs.has(draft.ref) && !wasNever(draft)),
     unread: unread.filter(({ ref }) => !refs.has(ref)),
   }
 }

@@ -65,10 +65,18 @@ export interface CameBack {
   readonly amount: bigint
   readonly kind: 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won'
   readonly at: Date | null
-  /** Of a dispute won: the `ref` of what was charged back; not there: the gateway does not say. */
+  /** Of a dispute won: the `ref` of what was taken; not there: the gateway does not say. */
   readonly undoes?: string
   /** The gateway tells refunds of ours from others, and it is none of them. */
   readonly besidesRefund?: true
+}
+
+/** A refund with our names in its metadata, as the gateway tells it beside its charge. */
+export interface ToldRefund {
+  readonly ref: string
+  readonly ours: { readonly paymentId: bigint; readonly key: string }
+  /** What is booked of it if it turns out to be none of ours; null: it failed there. */
+  readonly back: CameBack | null
 }
 
 /** What came back as the gateway tells it, in a way that nothing can be booked of. */
@@ -86,6 +94,8 @@ export type LookupOutcome =
       /** What was refunded of it there, in minor units; not there: nothing is known of it. */
       readonly refunded?: bigint
       readonly returns?: readonly CameBack[]
+      /** Refunds that say that they are ours, done or failed; not there: none, or it does not say. */
+      readonly refunds?: readonly ToldRefund[]
       /** Not there: all that came back could be read. */
       readonly unread?: readonly UnreadReturn[]
     }

@@ -34,7 +34,7 @@ export interface ReturnDraft {
    * gateway tells which refunds are ours.
    */
   readonly besidesRefund?: boolean
-  /** Of a dispute won: the reference of the charge-back whose money it is; not there: of any. */
+  /** Of a dispute won: the reference of the return whose money it is; not there: of any. */
   readonly undoes?: string
 }
 
@@ -194,7 +194,7 @@ export function returnable(parent: ReturnParent, kind: SaidKind): bigint {
 function undoable({ decided }: Batch, { parentId, undoes, amount }: ReturnDraft): bigint {
   if (undoes === undefined) return amount
   const taken = decided.get(returnKeyOf(parentId, undoes))
-  return taken?.kind === 'charged_back' ? taken.amount : 0n
+  return taken?.kind === 'charged_back' || taken?.kind === 'refunded_there' ? taken.amount : 0n
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { GatewayOperation } from '../domain/gateway.ts'
-import type { CameBack, UnreadReturn } from '../domain/outcome.ts'
+import type { CameBack, ToldRefund, UnreadReturn } from '../domain/outcome.ts'
 import { oursIn } from './driver.ts'
 import { whyNoPage } from './driver-lists.ts'
 import type { Exchange, HttpCall } from './http-exchange.ts'
@@ -22,6 +22,7 @@ export async function stripeBack(
   intent: string,
 ): Promise<Told | string> {
   const back: CameBack[] = []
+  const refunds: ToldRefund[] = []
   const unread: UnreadReturn[] = []
   for (const [what, read] of LISTS) {
     const seen = await exchange(backCall(access, what, intent))
@@ -32,11 +33,17 @@ export async function stripeBack(
     // The oldest first: what is won was taken before.
     for (const row of page.rows.toReversed()) {
       const told = read(row, operation)
-      if (told instanceof Array) back.push(...told)
-      else unread.push(told)
+      if ('code' in told) unread.push(told)
+      else if ('ours' in told) refunds.push(told)
+      else back.push(...told)
     }
   }
-  return { returns: inTime(back), ...(unread.length === 0 ? {} : { unread }) }
+  const returns = inTime(back)
+  return {
+    returns,
+    ...(refunds.length === 0 ? {} : { refunds }),
+    ...(unread.length === 0 ? {} : { unread }),
+  }
 }
 
 /** What came back earlier is told earlier, whether it was refunded or disputed. */
@@ -48,20 +55,35 @@ function inTime(back: readonly CameBack[]): readonly CameBack[] {
 
 interface Told {
   readonly returns: readonly CameBack[]
+  readonly refunds?: readonly ToldRefund[]
   readonly unread?: readonly UnreadReturn[]
 }
 
-type Read = (row: Fields, operation: GatewayOperation) => CameBack[] | UnreadReturn
+type Read = (row: Fields, operation: GatewayOperation) => CameBack[] | ToldRefund | UnreadReturn
 
 const LISTS: readonly (readonly [what: 'refunds' | 'disputes', read: Read])[] = [
   ['refunds', refundIn],
   ['disputes', disputeIn],
 ]
 
-function refundIn(row: Fields, operation: GatewayOperation): CameBack[] | UnreadReturn {
-  if (row['status'] !== 'succeeded' || oursIn(row['metadata'], OURS) !== null) return []
+/**
+ * A refund that others made is a return. Where it fails after all its money is ours again: that
+ * undoes the return, if it was booked.
+ */
+function refundIn(
+  row: Fields,
+  operation: GatewayOperation,
+): CameBack[] | ToldRefund | UnreadReturn {
+  const { status } = row
+  const made = status === 'succeeded'
+  if (!made && status !== 'failed' && status !== 'canceled') return []
   const one = named(row, operation)
-  return 'code' in one ? one : [{ ...one, kind: 'refunded_there', besidesRefund: true }]
+  if ('code' in one) return made ? one : []
+  const { ref } = one
+  const back = { ...one, kind: 'refunded_there', besidesRefund: true } as const
+  const ours = oursIn(row['metadata'], OURS)
+  if (ours !== null) return { ref, ours, back: made ? back : null }
+  return made ? [back] : [{ ...one, ref: `${ref}:failed`, kind: 'dispute_won', undoes: ref }]
 }
 
 function disputeIn(row: Fields, operation: GatewayOperation): CameBack[] | UnreadReturn {

@@ -1,5 +1,5 @@
 import type { GatewayOperation } from '../domain/gateway.ts'
-import type { CameBack, LookupOutcome, UnreadReturn } from '../domain/outcome.ts'
+import type { CameBack, LookupOutcome, ToldRefund, UnreadReturn } from '../domain/outcome.ts'
 import { typeOf, type Operation } from '../domain/payment.ts'
 import type { Clock, Evidence, GatewayCharge, ListCharges } from '../ports.ts'
 import { oursIn } from './driver.ts'
@@ -73,6 +73,7 @@ export async function refundedThere(
   { msMax, signal }: { readonly msMax: number; readonly signal?: AbortSignal | undefined },
 ): Promise<Back | string> {
   const back: CameBack[] = []
+  const refunds: ToldRefund[] = []
   const unread: UnreadReturn[] = []
   let cursor: string | null = null
   for (let pages = 0; pages < PAGES_MAX; pages += 1) {
@@ -81,15 +82,22 @@ export async function refundedThere(
     if (typeof page === 'string') return page
     if (page.items.some((item) => item['payment_id'] !== ref)) return 'reply_mismatch'
     for (const item of page.items) {
-      if (item['status'] !== 'succeeded' || oursIn(item['metadata'], OURS) !== null) continue
+      const ours = oursIn(item['metadata'], OURS)
+      const made = item['status'] === 'succeeded'
+      if (!made && (ours === null || item['status'] !== 'canceled')) continue
       const told = refundIn(item, money)
       if ('code' in told) unread.push(told)
-      else back.push(told)
+      else if (ours === null) back.push(told)
+      else refunds.push({ ref: told.ref, ours, back: made ? told : null })
     }
     cursor = page.cursor
     if (cursor !== null) continue
     const returns = back.toReversed()
-    return unread.length === 0 ? { returns } : { returns, unread }
+    return {
+      returns,
+      ...(refunds.length === 0 ? {} : { refunds }),
+      ...(unread.length === 0 ? {} : { unread }),
+    }
   }
   return 'list_too_long'
 }
@@ -98,6 +106,7 @@ type Money = Pick<GatewayOperation, 'exponent' | 'currency'>
 
 interface Back {
   readonly returns: readonly CameBack[]
+  readonly refunds?: readonly ToldRefund[]
   readonly unread?: readonly UnreadReturn[]
 }
 

@@ -1,0 +1,75 @@
+import { openLetters, type NewLetter } from '../dead-letters/store.ts'
+import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
+import type { CameBack, ToldRefund } from '../domain/outcome.ts'
+import type { Payment } from '../domain/payment.ts'
+import { readWhole, type WholePayment } from '../payments/back-store.ts'
+import { bookedUnder } from '../payments/returns-store.ts'
+import type { Db } from '../ports.ts'
+
+/** What the refunds of a deposit come to that its gateway tells by our names. */
+interface Compared {
+  /** Those that are none of ours, whatever they are called: what is to be booked of them. */
+  readonly returns: readonly CameBack[]
+  /** What contradicts the books, by the gateway's references. */
+  readonly wrong: readonly Contradiction[]
+}
+
+/**
+ * `refund_made_after_all`: it failed here, and was made. `refund_undone`: it was made here, and
+ * failed there.
+ */
+export interface Contradiction {
+  readonly ref: string
+  readonly code: 'refund_made_after_all' | 'refund_undone'
+}
+
+/**
+ * Compare refunds that a gateway tells as ours with ours: names in its metadata are believed only
+ * where the refund is there, of this deposit and under this key. One that failed here and was made
+ * has an open letter from then on, until it is booked as a return.
+ */
+export async function compareRefunds(
+  db: Db,
+  deposit: Payment,
+  told: readonly ToldRefund[],
+): Promise<Compared> {
+  if (told.length === 0) return { returns: [], wrong: [] }
+  const shard = db.of(deposit.id)
+  const here = told.filter(({ ours }) => db.of(ours.paymentId) === shard)
+  const [stored, booked] = await Promise.all([
+    readWhole(
+      shard,
+      here.map(({ ours }) => ours.paymentId),
+    ),
+    bookedUnder(
+      shard,
+      told.map(({ ref }) => ({ parentId: deposit.id, ref })),
+    ),
+  ])
+  const known = new Set(booked.map(({ ref }) => ref))
+  const returns: CameBack[] = []
+  const wrong: Contradiction[] = []
+  const letters: NewLetter[] = []
+  for (const { ref, ours, back } of told) {
+    const refund = stored.find((one) => isSame(one, deposit, ours))
+    if (refund === undefined && back !== null) returns.push(back)
+    if (refund?.status === 'success' && back === null) wrong.push({ ref, code: 'refund_undone' })
+    if (refund?.status !== 'failed' || back === null || known.has(ref)) continue
+    wrong.push({ ref, code: 'refund_made_after_all' })
+    letters.push(letterOf(refund))
+  }
+  if (letters.length > 0) await shard.transaction((tx) => openLetters(tx, letters))
+  return { returns, wrong }
+}
+
+function isSame(one: WholePayment, deposit: Payment, ours: ToldRefund['ours']): boolean {
+  const { id, type, parentId, gatewayKey } = one
+  const same = type === 'refund' && parentId === deposit.id
+  return same && id === ours.paymentId && gatewayKey === ours.key
+}
+
+function letterOf(refund: WholePayment): NewLetter {
+  const { id: paymentId, userId, amount, commission, currency, attempts } = refund
+  const about = { paymentId, userId, type: 'refund', amount, commission, currency } as const
+  return { ...about, attempts, class: 'unknown', error: CHARGED_AFTER_FAILED }
+}
