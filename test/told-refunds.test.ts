@@ -55,6 +55,7 @@ test('a refund of ours that failed here and was made there has an open letter un
 
 test('a refund that only says that it is ours is booked as one of others', async (t) => {
   const { world, eyes, id, refund, key, look } = await shop(t, 'declined')
+  world.gateway.script = ['success']
   const other = await done(world)
   for (const [ref, ours] of [
     ['re_1', { paymentId: refund, key: 'another' }],
