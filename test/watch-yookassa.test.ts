@@ -35,7 +35,12 @@ test('a refund at YooKassa without our metadata is none of ours', async (t) => {
   const metadata = { payment_id: '7', payment_key: 'key_1' }
   const ours = { ...REFUND, id: 'ref-2', metadata }
   const open = { ...REFUND, id: 'ref-3', status: 'pending' }
-  assert.deepEqual(await told(t, ours, open, REFUND), { returns: [TOLD] })
+  const named = { paymentId: 7n, key: 'key_1' }
+  const refunds = [{ ref: 'ref-2', ours: named, back: { ...TOLD, ref: 'ref-2' } }]
+  assert.deepEqual(await told(t, ours, open, REFUND), { returns: [TOLD], refunds })
+  // One that YooKassa took back was not made.
+  const canceled = await told(t, { ...ours, status: 'canceled' }, { ...REFUND, status: 'canceled' })
+  assert.deepEqual(canceled, { returns: [], refunds: [{ ...refunds[0], back: null }] })
 })
 
 test('a refund at YooKassa that cannot be booked as told is told by its name', async (t) => {
