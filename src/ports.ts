@@ -303,11 +303,27 @@ export interface GatewayCharge {
   readonly ref: string | null
 }
 
+/** Something that came back by itself, as the gateway lists it. */
+export interface GatewayReturn {
+  /** Of which payment; null: it names that by `parentRef` alone. */
+  readonly paymentId: bigint | null
+  /** The gateway's own reference of that payment; null: it names our payment. */
+  readonly parentRef: string | null
+  /** The gateway's own reference, as a look at the payment tells it. */
+  readonly ref: string
+  /** Of money that came back from it again: the reference of what it undoes. */
+  readonly undoes?: string
+  /** Null: the list does not say. */
+  readonly at: Date | null
+}
+
 /**
  * A page of executed charges in the gateway's order, and where the next one begins; null: nowhere.
  */
 interface ChargePage {
   readonly charges: readonly GatewayCharge[]
+  /** Not there: none, or the list does not tell them. */
+  readonly returns?: readonly GatewayReturn[]
   readonly next: number | null
 }
 

@@ -1,4 +1,9 @@
-import { GatewayUnreadable, type GatewayCharge, type ListCharges } from '../ports.ts'
+import {
+  GatewayUnreadable,
+  type GatewayCharge,
+  type GatewayReturn,
+  type ListCharges,
+} from '../ports.ts'
 import { placeOf } from './driver.ts'
 import { httpClient, type Exchange } from './http-exchange.ts'
 
@@ -16,6 +21,7 @@ export interface Pages {
 /** A page of a list; `next` is where its next one begins, null: nowhere. */
 interface Page {
   readonly charges: readonly GatewayCharge[]
+  readonly returns: readonly GatewayReturn[]
   readonly next: string | null
 }
 
@@ -54,7 +60,8 @@ export function listsInTurn<List extends { readonly what: string }>(
     if (page.next === null) at.list += 1
     const ended = at.list === lists.length
     if (ended) await client.close()
-    return { charges: page.charges, next: ended ? null : at.pages }
+    const { charges, returns } = page
+    return { charges, returns, next: ended ? null : at.pages }
   }
 }
 

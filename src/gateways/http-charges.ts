@@ -1,7 +1,13 @@
 import { readExactJson } from '../domain/json.ts'
 import { printable } from '../domain/printable.ts'
 import { reasonOf } from '../domain/error-reason.ts'
-import { GatewayUnreadable, type GatewayCharge, type ListCharges } from '../ports.ts'
+import { fieldsIn, refIn } from './http-reply.ts'
+import {
+  GatewayUnreadable,
+  type GatewayCharge,
+  type GatewayReturn,
+  type ListCharges,
+} from '../ports.ts'
 
 /** How long one page may take, in milliseconds, and how many charges are asked for. */
 const PAGE_MS_MAX = 30_000
@@ -29,7 +35,7 @@ export function httpCharges(url: string, headers: readonly string[] = []): ListC
     if (next !== null && (!Number.isSafeInteger(next) || next <= after || data.length === 0)) {
       throw new GatewayUnreadable(`the gateway's list of charges does not go on behind ${after}`)
     }
-    return { charges: data.map(toCharge), next }
+    return { charges: data.map(toCharge), returns: data.flatMap(returnsOf), next }
   }
 }
 
@@ -84,4 +90,17 @@ function toCharge(item: unknown): GatewayCharge {
     type: String(type),
     ref: typeof ref === 'string' ? ref : null,
   }
+}
+
+/** What came back of a charge, where the list tells it as a lookup does. */
+function returnsOf(item: unknown): GatewayReturn[] {
+  const { paymentId } = toCharge(item)
+  const { returns } = Object(item) as Record<string, unknown>
+  const rows = Array.isArray(returns) ? returns.map(fieldsIn) : []
+  return rows.flatMap((row) => {
+    const ref = refIn(row['gateway_ref'])
+    const ms = typeof row['at'] === 'string' ? Date.parse(row['at']) : NaN
+    const at = Number.isNaN(ms) ? null : new Date(ms)
+    return ref === null ? [] : [{ paymentId, parentRef: null, ref, at }]
+  })
 }

@@ -7,9 +7,7 @@ import type { Fields } from './http-reply.ts'
 import { fromStripe } from './stripe-amount.ts'
 import { backCall, OURS, type StripeAccess } from './stripe-call.ts'
 import { pageIn } from './stripe-list.ts'
-
-/** Disputes for which Stripe takes the money: others are questions, or over before they began. */
-const TAKEN: ReadonlySet<unknown> = new Set(['needs_response', 'under_review', 'lost', 'won'])
+import { TAKEN } from './stripe-taken.ts'
 
 /**
  * What came back of a payment intent: refunds that were not made by us, disputes, and the money of

@@ -1,11 +1,12 @@
 import { exponentOf } from '../domain/currency.ts'
 import { shortestMoney } from '../domain/money.ts'
-import type { GatewayCharge, ListCharges } from '../ports.ts'
+import type { GatewayCharge, GatewayReturn, ListCharges } from '../ports.ts'
 import { oursIn } from './driver.ts'
 import { listsInTurn, whyNoPage } from './driver-lists.ts'
 import type { Exchange } from './http-exchange.ts'
 import { fieldsIn, objectOf, type Fields } from './http-reply.ts'
 import { fromStripe } from './stripe-amount.ts'
+import { TAKEN } from './stripe-taken.ts'
 import { listCall, OURS } from './stripe-call.ts'
 
 /** How large one page may be, in bytes. */
@@ -16,11 +17,13 @@ const LISTS = [
   { what: 'payment_intents', type: 'deposit' },
   { what: 'refunds', type: 'refund' },
   { what: 'transfers', type: 'withdraw' },
+  { what: 'disputes', type: null },
 ] as const
 
 /**
  * Lists what Stripe executed for us: payment intents, refunds and transfers one after the other,
- * each newest first. What others made in the same account is left out.
+ * each newest first, and disputes. What others made in the same account is left out, but for what
+ * they gave back of ours.
  */
 export function stripeCharges(url: string, secretKey: string): ListCharges {
   return listsInTurn({ name: 'Stripe', url }, LISTS, async ({ client, root }, list, after) => {
@@ -29,8 +32,10 @@ export function stripeCharges(url: string, secretKey: string): ListCharges {
     const page = pageIn(exchange)
     if (page === null) return whyNoPage(exchange)
     const { rows, more } = page
-    const charges = rows.flatMap((row) => chargeOf(row, list.type))
-    return { charges, next: more ? String(rows.at(-1)?.['id']) : null }
+    const { type } = list
+    const charges = type === null ? [] : rows.flatMap((row) => chargeOf(row, type))
+    const returns = rows.flatMap((row) => returnsOf(row, list.what))
+    return { charges, returns, next: more ? String(rows.at(-1)?.['id']) : null }
   })
 }
 
@@ -53,4 +58,34 @@ function chargeOf(row: Fields, type: GatewayCharge['type']): GatewayCharge[] {
   const money = units === null ? null : shortestMoney(units, exponent)
   const ref = typeof id === 'string' ? id : null
   return [{ ...ours, amount: money, currency: code, type, ref }]
+}
+
+/** What an object says came back, under the names that a look gives it. */
+function returnsOf(row: Fields, what: (typeof LISTS)[number]['what']): GatewayReturn[] {
+  const ours = oursIn(row['metadata'], OURS)
+  if (what === 'transfers') {
+    const { data } = fieldsIn(row['reversals'])
+    const made = Array.isArray(data) && ours !== null ? data.map(fieldsIn) : []
+    return made.flatMap((one) => returned(one, { paymentId: ours?.paymentId ?? null }))
+  }
+  const { payment_intent: parentRef, status } = row
+  if (typeof parentRef !== 'string') return []
+  const of = { parentRef }
+  if (what === 'disputes' && status === 'won') return returned(row, of, ':won')
+  if (what === 'disputes') return TAKEN.has(status) ? returned(row, of) : []
+  if (what !== 'refunds' || ours !== null) return []
+  if (status === 'succeeded') return returned(row, of)
+  return status === 'failed' || status === 'canceled' ? returned(row, of, ':failed') : []
+}
+
+/** With an `end` it undoes what is under the name without it. */
+function returned(
+  { id, created }: Fields,
+  of: Partial<Pick<GatewayReturn, 'paymentId' | 'parentRef'>>,
+  end = '',
+): GatewayReturn[] {
+  if (typeof id !== 'string') return []
+  const at = typeof created === 'number' ? new Date(created * 1_000) : null
+  const undoes = end === '' ? {} : { undoes: id }
+  return [{ paymentId: null, parentRef: null, ...of, ref: `${id}${end}`, ...undoes, at }]
 }

@@ -1,7 +1,7 @@
 import type { GatewayOperation } from '../domain/gateway.ts'
 import type { CameBack, LookupOutcome, ToldRefund, UnreadReturn } from '../domain/outcome.ts'
 import { typeOf, type Operation } from '../domain/payment.ts'
-import type { Clock, Evidence, GatewayCharge, ListCharges } from '../ports.ts'
+import type { Clock, Evidence, GatewayCharge, GatewayReturn, ListCharges } from '../ports.ts'
 import { oursIn } from './driver.ts'
 import { listsInTurn, PAGE_MS_MAX, whyNoPage, type Pages } from './driver-lists.ts'
 import type { Exchange, HttpCall } from './http-exchange.ts'
@@ -210,8 +210,20 @@ export function yookassaCharges({ url, shop, payoutShop }: YookassaListing): Lis
     const listing = { ...pages, headers: headersOf(list.shop) }
     const page = readPage(await pageOf(listing, { kind, query: [], cursor, msMax: PAGE_MS_MAX }))
     if (typeof page === 'string') return page
-    return { charges: page.items.flatMap((item) => chargeOf(item, kind)), next: page.cursor }
+    const charges = page.items.flatMap((item) => chargeOf(item, kind))
+    const returns = kind === 'refund' ? page.items.flatMap(returnOf) : []
+    return { charges, returns, next: page.cursor }
   })
+}
+
+/** A refund that others made of a payment. */
+function returnOf({ id, status, metadata, payment_id: of, created_at: at }: Fields) {
+  const [ref, parentRef] = [refOf(id), refOf(of)]
+  const others = status === 'succeeded' && oursIn(metadata, OURS) === null
+  if (!others || ref === null || parentRef === null) return []
+  const ms = typeof at === 'string' ? Date.parse(at) : NaN
+  const when = Number.isNaN(ms) ? null : new Date(ms)
+  return [{ paymentId: null, parentRef, ref, at: when } satisfies GatewayReturn]
 }
 
 /** An executed object of ours. */

@@ -82,6 +82,8 @@ const RETURN = {
   at: Time,
 }
 
+const ReturnsOf = Type.Optional(Type.Array(Type.Object(RETURN, { title: 'MockCameBack' })))
+
 /** What came back. */
 export const CameBack = Type.Object(
   { payment_id: Type.Integer(), ...RETURN },
@@ -108,7 +110,7 @@ const Answer = Type.Object(
     action: Type.Optional(
       Type.Object({ type: oneOf(['redirect']), url: Type.String() }, { title: 'MockAction' }),
     ),
-    returns: Type.Optional(Type.Array(Type.Object(RETURN, { title: 'MockCameBack' }))),
+    returns: ReturnsOf,
   },
   { title: 'MockAnswer' },
 )
@@ -195,6 +197,7 @@ const Charge = Type.Object(
     at: Time,
     parent_id: Type.Optional(Type.Integer({ description: 'What a refund gives back.' })),
     currency: Type.Optional(Type.String()),
+    returns: ReturnsOf,
   },
   { title: 'MockCharge' },
 )

@@ -169,17 +169,22 @@ function bodyOf(charge: Charge): Body {
 /** The same with what went back of it since, as a lookup tells it. */
 export function lookupBody(charge: Charge, { refunded, returns }: GivenBack): Body {
   const exponent = decimalsOf(charge)
-  const rows = returns.map((made) => ({
-    gateway_ref: returnRef(made),
-    kind: made.kind,
-    amount: toWire(made.amount, exponent),
-    at: made.at,
-  }))
+  const rows = returnRows(returns)
   return {
     ...bodyOf(charge),
     ...(refunded === 0n ? {} : { refunded: toWire(refunded, exponent) }),
     ...(rows.length === 0 ? {} : { returns: rows }),
   }
+}
+
+/** What came back, as lookups and the list tell it. */
+export function returnRows(returns: readonly Returned[]): ReturnBody[] {
+  return returns.map((made) => ({
+    gateway_ref: returnRef(made),
+    kind: made.kind,
+    amount: toWire(made.amount, decimalsOf(made)),
+    at: made.at,
+  }))
 }
 
 /** The gateway's own name for a charge. */

@@ -13,7 +13,7 @@ import { REQUESTS_MAX, type Audit, type Seen } from './journal.ts'
 import type { Charge, Order } from './orders.ts'
 import { faceRoutes } from './face-routes.ts'
 import { payerPages } from './payer-routes.ts'
-import { gatewayRef, malformed, type Reply } from './replies.ts'
+import { gatewayRef, malformed, returnRows, type Reply } from './replies.ts'
 import type { MockGateway } from './server.ts'
 
 /** The audit names at most this many payments; the count beside them is complete. */
@@ -309,9 +309,16 @@ function toPage(gateway: MockGateway, after: number, limit: number): Static<type
       type: charge.type,
       ...(charge.parentId === undefined ? {} : { parent_id: charge.parentId }),
       ...(charge.currency === undefined ? {} : { currency: charge.currency }),
+      ...cameBack(gateway, charge),
     })),
     next_after: charges.length > limit ? after + limit : null,
   }
+}
+
+/** What came back of a charge, where something did. */
+function cameBack(gateway: MockGateway, { paymentId, type }: Charge) {
+  const rows = type === 'refund' ? [] : returnRows(gateway.cameBack(paymentId))
+  return rows.length === 0 ? {} : { returns: rows }
 }
 
 function toCharge(charge: Charge) {

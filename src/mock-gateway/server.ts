@@ -42,6 +42,8 @@ export interface MockGateway {
   comeBack(kind: Returned['kind'], paymentId: number, amount: bigint | null): ComeBack | null
   /** What came back, in order, behind the first `after`. */
   returned(after: number, limit: number): readonly Returned[]
+  /** What came back of a payment. */
+  cameBack(paymentId: number): readonly Returned[]
   /** How many decimals the amounts of a payment have; null: it was never charged here. */
   decimalsOf(paymentId: number): Exponent | null
   /** The same gateway in the words of Stripe's API: payment intents, refunds, transfers. */
@@ -129,6 +131,7 @@ export function mockGateway(options: {
     executed: (after, limit) => state.journal.executed(after, limit),
     comeBack: (kind, paymentId, amount) => comeBack(state, { kind, paymentId }, amount),
     returned: (after, limit) => state.journal.returned(after, limit),
+    cameBack: (paymentId) => state.journal.givenBack(paymentId).returns,
     decimalsOf: (paymentId) => {
       const { charge } = state.journal.givenBack(paymentId)
       return charge === null ? null : decimalsOf(charge)

@@ -11,6 +11,7 @@ import { eachPart } from '../each-shard.ts'
 import { halves, integerSet } from './integers.ts'
 import { eachRange, found, knownOnly, onServer, type Pass } from './pass.ts'
 import type { Finding } from './report.ts'
+import { missingReturns } from './returns.ts'
 import { databaseTime, readBooked, succeededBefore, type Booked } from './store.ts'
 
 /** More than any gateway executed: a list that goes on beyond it has no end. */
@@ -47,6 +48,7 @@ export async function compareWithGateway(pass: Pass, { gateway, list }: Listed):
       options.onListed?.({ gateway, charge, booked: own ?? null, wrong })
       return wrong
     })
+    findings.push(...(await missingReturns(pass, gateway, page.returns ?? [])))
     const checked = { charge: charges.length }
     tally.add(
       { findings, checked, accounts: null, next: null },

@@ -307,6 +307,10 @@ export const RULES = {
     'charge',
     'What is booked as executed was executed there, or came back by itself.',
   ),
+  gateway_return_missing_here: critical(
+    'charge',
+    'What came back at the gateway an hour ago, or before, is booked.',
+  ),
   gateway_amount: critical('charge', 'The gateway charged the amount that is in the books.'),
 } satisfies Record<string, Rule>
 
