@@ -172,29 +172,11 @@ test('twenty who find the same payment at the gateway book it once', async (t) =
   await balanced(world)
 })
 
-test('a corrected payment is found by the reference under which it was found', async (t) => {
+test('a search finds a corrected payment by the reference under which it was found', async (t) => {
   const world = await testWorld(t)
   const { id, letterId } = await failedByMistake(world, 'deposit')
   assert.equal(await corrected(world, { letterId, gatewayRef: REF }), 'corrected')
   const { call } = await serve(t, {}, { database: world.url, roles: ROLES })
-  const user = await call('GET', `/payments/${id}`)
-  const filters = [
-    '',
-    `&user_id=${Number(user.body['user_id'])}`,
-    '&status=failed',
-    '&type=deposit',
-  ]
-  for (const filter of filters) {
-    const { body } = await call('GET', `/payments?gateway_ref=${REF}${filter}`)
-    const rows = body['data'] as { payment_id: number }[]
-    assert.deepEqual(
-      rows.map(({ payment_id }) => BigInt(payment_id)),
-      [id],
-      filter,
-    )
-  }
-  const none = await call('GET', `/payments?gateway_ref=${REF}0`)
-  assert.deepEqual(none.body['data'], [])
   const found = await call('GET', `/search?q=${REF}`)
   const payments = found.body['payments'] as { payment: { payment_id: number }; by: string[] }[]
   assert.deepEqual(

@@ -1,7 +1,6 @@
 import { numbers } from '../domain/columns.ts'
 import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
-import { calledSo } from './of-user-store.ts'
 import { idsOfTime } from './time-index-store.ts'
 import { COLUMNS } from './store.ts'
 
@@ -16,7 +15,7 @@ const LOOKED_AT_MAX = 10_000
 /** What of a filter is compared payment by payment. */
 const MATCHES = `($4::text is null or status = $4)
     and ($5::text is null or type = $5)
-    and ($7::text is null or ${calledSo('payments', '$7')})
+    and ($7::text is null or gateway_ref = $7)
     and ($8::timestamptz is null or created_at >= $8)
     and ($9::timestamptz is null or created_at < $9)`
 
