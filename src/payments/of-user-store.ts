@@ -37,20 +37,6 @@ const NEWER: Statement<Seen> = {
   limit ${PAGE_MAX}`,
 }
 
-/**
- * That the gateway calls a payment so, in SQL: of one that failed and was corrected it is the name
- * under which it was found there. The limit keeps the planner from reading all acts at once.
- */
-export function calledSo(payment: string, ref: string): string {
-  return `(${payment}.gateway_ref = ${ref} or ${payment}.status = 'failed' and (
-      select true
-      from operator_acts
-      where shard = $1 and payment_id = ${payment}.id and act = 'correct'
-        and after ->> 'gateway_ref' = ${ref}
-      limit 1
-    ))`
-}
-
 /** What an operator says that the gateway calls a payment. */
 export interface Named {
   /** The payment that they speak of. */
