@@ -81,7 +81,8 @@ test(
       assert.deepEqual(page.charges, [])
       after = page.next
     }
-    assert.equal(pages, 3)
+    // Charges, refunds, transfers and disputes.
+    assert.equal(pages, 4)
     const canceled = await fetch(`${url}/v1/payment_intents/pi_1/cancel`, {
       method: 'POST',
       headers: { authorization: `Bearer ${SECRET_KEY}` },

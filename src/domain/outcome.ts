@@ -94,7 +94,7 @@ export type LookupOutcome =
       /** What was refunded of it there, in minor units; not there: nothing is known of it. */
       readonly refunded?: bigint
       readonly returns?: readonly CameBack[]
-      /** Refunds that say that they are ours, done or failed; not there: none, or it does not say. */
+      /** Refunds that say that they are ours, done or failed; not there: none, or nobody says. */
       readonly refunds?: readonly ToldRefund[]
       /** Not there: all that came back could be read. */
       readonly unread?: readonly UnreadReturn[]
