@@ -18,9 +18,9 @@ const RARE: readonly number[] = [373, 428, 477, 557]
 
 /** Seeds of histories with much of something rare. */
 const PLENTY = [
-  [LATE, [1, 2, 3]],
+  [LATE, [1, 2, 3, 9, 10]],
   [MISTAKEN, [20, 30, 58]],
-  [REDRIVEN, [3, 4, 10]],
+  [REDRIVEN, [3, 4, 10, 48, 152]],
 ] as const
 
 /** What a run over many seeds has to see at least once, or it tests less than it says. */
