@@ -58,7 +58,9 @@ async function usedDatabase(t: TestContext): Promise<string> {
   await query(
     service.database,
     `insert into payment_details (shard, payment_id, description, metadata, sent)
-    select shard, id, E'tab\\there, \\\\N, \\\\.\\nand\\r\\n„quotes“ "" '''' 💶', '{"a": [1.50, null]}', '{}'
+    select
+      shard, id, E'tab\\there, \\\\N, \\\\.\\nand\\r\\n„quotes“ "" '''' 💶', '{"a": [1.50, null]}',
+      '{}'
     from payments`,
   )
   return service.database

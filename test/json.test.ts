@@ -78,10 +78,6 @@ const REFUSED: readonly (readonly [name: string, body: string | readonly number[
     ['sixteen digits', '{"a":1234567890.123456}', 'number_too_precise'],
     ['a cent that a double loses', '[9007199254740993.01]', 'number_too_precise'],
     ['precision under an exponent', '{"a":0.12345678901234567e3}', 'number_too_precise'],
-    ['a number so small that a double is 0', '{"a":1e-400}', 'number_too_precise'],
-    ['the largest of those', '{"a":2e-324}', 'number_too_precise'],
-    ['one of those below 0', '{"a":-1.5E-0400}', 'number_too_precise'],
-    ['one of those spelled out', `{"a":0.${'0'.repeat(330)}1}`, 'number_too_precise'],
   ]
 
 for (const [name, body, why] of REFUSED) {

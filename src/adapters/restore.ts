@@ -55,7 +55,7 @@ const DOUBT = `
   from lost
   group by shard`
 
-/** What these had still to do may have been done after the backup: people look before they go on. */
+/** What these had still to do may have been done after the backup: people look, then go on. */
 const CANCEL_RUNS = `
   update redrives
   set state = 'canceled', ended_at = clock_timestamp(), canceled_by = $1

@@ -98,6 +98,6 @@ export function readExactJson(text: string): unknown {
 }
 
 /** Whether a JSON number is not 0, but so near to it that a double is. */
-export function vanishes(token: string): boolean {
+function vanishes(token: string): boolean {
   return Number(token) === 0 && /^[^eE]*[1-9]/.test(token)
 }

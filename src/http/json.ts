@@ -1,5 +1,4 @@
 import { isAscii } from 'node:buffer'
-import { vanishes } from '../domain/json.ts'
 import type { RefusalCode } from '../domain/refusal.ts'
 
 /** Nothing this service reads is deeper than four levels. */
@@ -91,19 +90,10 @@ function beginsNumber(char: number): boolean {
   return char === MINUS || (char >= (ZERO ?? 0) && char <= (NINE ?? 0))
 }
 
-/**
- * Whether the number from `start` to `end` has more digits than a double keeps, or is so near to 0
- * that a double is 0.
- */
+/** Whether the number from `start` to `end` has more digits than a double keeps. */
 function isTooPrecise(text: string, start: number, end: number): boolean {
-  // `1e-324` is the shortest of those that vanish.
-  if (end - start < VANISHING_MIN) return false
-  const token = text.slice(start, end)
-  return vanishes(token) || digits(token) > DIGITS_MAX
+  return end - start > DIGITS_MAX && digits(text.slice(start, end)) > DIGITS_MAX
 }
-
-/** No shorter number is 0 as a double, unless it is 0. */
-const VANISHING_MIN = 6
 
 /** The index of the quote that ends the string which begins at `start`. */
 function stringEnd(text: string, start: number): number {
