@@ -86,7 +86,14 @@ async function backedUp(t: TestContext, env: Readonly<Record<string, string>>): 
 }
 
 /** Tables that a restore changes, and what it changes in them is shown below. */
-const CHANGED = ['payment_tasks', 'payment_counts', 'redrives', 'restores']
+const CHANGED = [
+  'console_sessions',
+  'event_wants',
+  'payment_tasks',
+  'payment_counts',
+  'redrives',
+  'restores',
+]
 
 test('every table comes back row by row, whoever added it, and no number is given twice', async (t) => {
   const source = await usedDatabase(t)
@@ -120,6 +127,11 @@ test('every table comes back row by row, whoever added it, and no number is give
   ]) {
     assert.ok(filled.includes(table), table)
   }
+  const newest = 'select max(position)::float8 as newest from event_wants'
+  const [was] = await query<{ newest: number }>(source, newest)
+  const [is] = await query<{ newest: number }>(target, newest)
+  assert.ok((was?.newest ?? 0) > 0)
+  assert.ok((is?.newest ?? 0) >= (was?.newest ?? 0) + 1_000_000, 'a reader’s cursor stays behind')
   const lasts = `
     select sequencename as name, coalesce(last_value, 0)::float8 as last
     from pg_sequences where schemaname = 'public' order by 1`
@@ -265,6 +277,14 @@ test('a restore that fails in the middle restores nothing, and is run again', as
   const again = await run(t, ['restore', '--from', from], env)
   assert.equal(again.code, 0, again.stderr)
   assert.match(again.stderr, /has it already/)
+  // Cut short behind the commit, it lacks what is newer than the backup.
+  await query(
+    target,
+    `insert into schema_migrations (version, name, checksum)
+    values (9999, '9999_newer.sql', 'another')`,
+  )
+  const newer = await run(t, ['restore', '--from', from], env)
+  assert.doesNotMatch(newer.stderr, /restore into a new database/)
 })
 
 test('several servers are a part each, and come back into as many', async (t) => {
@@ -287,7 +307,12 @@ test('several servers are a part each, and come back into as many', async (t) =>
   assert.equal(made.code, 0, made.stderr)
   assert.match(made.stdout, /Its 2 servers were read at moments of their own, \d+ ms apart/)
 
-  const { other: otherAfter, ...after } = await servers()
+  const apart = await servers()
+  const moved = { ...before, DATABASE_URL: apart.other }
+  const misplaced = await run(t, ['restore', '--from', to], moved)
+  assert.equal(misplaced.code, 2)
+  assert.match(misplaced.stderr, /must be as they were: the backup has the parts home, shards-2-3/)
+  const { other: otherAfter, ...after } = apart
   const restored = await run(t, ['restore', '--from', to, '--json'], after)
   assert.equal(restored.code, 0, restored.stderr)
   const { parts } = JSON.parse(restored.stdout) as { parts: { name: string }[] }

@@ -24,6 +24,21 @@ async function idsOf(world: TestWorld, filter: Partial<PaymentFilter>): Promise<
   return ids
 }
 
+test('what finds one payment is not asked for beside the payment that others are of', async (t) => {
+  const { call } = await serve(t)
+  for (const filter of ['reference=order-7', 'idempotency_key=k&user_id=1']) {
+    const { status, body } = await call('GET', `/payments?parent_id=1&${filter}`)
+    assert.equal(status, 400)
+    assert.equal(body['code'], 'query_invalid')
+    const [{ pointer, code } = { pointer: '', code: '' }] = body['errors'] as {
+      pointer: string
+      code: string
+    }[]
+    assert.equal(code, 'without_parent_id')
+    assert.match(pointer, /reference|idempotency_key/)
+  }
+})
+
 test('a list is filtered by reference, key, gateway reference and all of them together', async (t) => {
   const world = await testWorld(t)
   const userId = Number(await world.user(100_000n))

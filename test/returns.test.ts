@@ -121,9 +121,14 @@ const BATCHES: readonly (readonly [string, readonly ReturnDraft[], readonly stri
     ['10', 'not_returnable', 'not_returnable'],
   ],
   [
-    'a dispute that is won undoes a charge-back, and nothing of another kind',
-    [back('refunded_there', 10_000n, 'a'), won('b', 'a'), won('c', 'gone')],
-    ['10', 'not_returnable', 'not_returnable'],
+    'money that is given back is that of the return which is named, and of no other',
+    [back('refunded_there', 10_000n, 'a'), won('c', 'gone')],
+    ['10', 'not_returnable'],
+  ],
+  [
+    'a refund made there that fails after all is undone once, as a dispute that is won',
+    [back('refunded_there', 10_000n, 'a'), won('b', 'a'), won('c', 'a')],
+    ['10', '11', 'not_returnable'],
   ],
   [
     'a dispute that is won gives no more than its charge-back took',

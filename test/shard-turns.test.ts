@@ -101,6 +101,37 @@ test('one look a server tells which of many shards to ask, and the others rest t
   assert.deepEqual(numbers(await turns.next()), [7])
 })
 
+test('a shard that is woken while its server is looked at does not rest after the look', async () => {
+  let during = () => {}
+  const { turns, shards } = turnsWith(64, never, () => {
+    during()
+    return Promise.resolve([])
+  })
+  during = () => turns.wake(shards[5])
+  assert.deepEqual(await turns.next(), [])
+  during = () => undefined
+  assert.deepEqual(numbers(turns.due()), [5])
+})
+
+test('a look that finds a shard without work is an answer: its next failure is a first one', async () => {
+  const found: number[] = []
+  const { turns, clock, shards, ill } = turnsWith(
+    64,
+    () => Promise.resolve(),
+    () => Promise.resolve(found),
+  )
+  const shard = shards[5] as Shard
+  for (let outage = 1; outage <= 8; outage += 1) {
+    turns.failed(shard, new Unavailable('away'))
+    clock.advance(250)
+    turns.due()
+    await settled()
+    await turns.next()
+    assert.equal(ill.length, outage)
+    clock.advance(2_000)
+  }
+})
+
 test('where the look fails, every shard is asked itself', async () => {
   const { turns } = turnsWith(4, never, () => Promise.reject(new Unavailable('away')))
   assert.deepEqual(numbers(await turns.next()), [0, 1, 2, 3])

@@ -264,6 +264,17 @@ export const RECORD_DAMAGES: readonly Damage[] = [
     rules: ['failed_without_letter', 'letter_state'],
   },
   {
+    name: 'a letter that was lost, beside a success that may be charged twice, which has its own',
+    sql: [
+      `update dead_letters letter set payment_id = payment.id, user_id = payment.user_id,
+             payment_type = type, amount = payment.amount, commission = payment.commission,
+             class = 'unknown', error = 'maybe_charged_twice'
+           from payments payment
+           where payment.id = ${PAID_IN} and letter.payment_id = ${FAILED_IN}`,
+    ],
+    rules: ['failed_without_letter'],
+  },
+  {
     name: 'a letter of the other class',
     sql: [`update dead_letters set class = 'unknown' where payment_id = ${FAILED_IN}`],
     rules: ['failed_without_letter', 'letter_state'],

@@ -36,6 +36,19 @@ const ADVANCE = `
   )`
 
 /**
+ * Positions of events are no sequence, and whoever read on after the backup asks from where he was:
+ * new ones come behind that, too.
+ */
+const ADVANCE_EVENTS = `
+  update event_wants
+  set position = position + least(greatest(
+    extract(epoch from clock_timestamp() - $1::timestamptz) * 10000, 1000000
+  ), 10000000000)::bigint`
+
+/** Somebody who was signed in at the backup may be signed out since. */
+const END_SESSIONS = 'delete from console_sessions'
+
+/**
  * Every open payment may have been charged after the backup. It is as if a worker had claimed it
  * and died: its next claim counts that as a charge in doubt, which it dates with the restore, and
  * asks the gateway first. The gateway's memory of its key may have begun at the backup already.
@@ -84,12 +97,16 @@ export async function restorePart(
   restoring: Restoring,
 ): Promise<boolean> {
   const { manifest } = backup
-  await demandKnown(url, backup)
   const done = await withClient(url, async (client) => {
     if (!(await hasTables(client))) return false
     return isRestored(client, manifest.id)
   })
-  if (done) return false
+  if (done) {
+    // Cut short behind the commit, its schema is that of the backup.
+    await migrate(url)
+    return false
+  }
+  await demandKnown(url, backup)
   const last = manifest.migrations.at(-1)?.name
   if (last !== undefined) await migrate(url, { last })
   await withClient(url, async (client) => {
@@ -103,6 +120,8 @@ export async function restorePart(
     for (const { name, last: value } of part.sequences) {
       await client.query(ADVANCE, [name, value, part.moment])
     }
+    await client.query(ADVANCE_EVENTS, [part.moment])
+    await client.query(END_SESSIONS)
     await client.query(DOUBT, [part.moment])
     await client.query(CANCEL_RUNS, [restoring.actor])
     await client.query(MARK, [manifest.id, part.moment, restoring.actor])

@@ -85,6 +85,7 @@ export const FILTERS = {
 
 interface FilterTexts {
   readonly user_id?: string
+  readonly parent_id?: string
   readonly reference?: string
   readonly idempotency_key?: string
   readonly gateway_ref?: string
@@ -101,11 +102,21 @@ type FiltersRead =
     }
   | { readonly ok: false; readonly refusal: Refusal }
 
-/** Read those filters. A key belongs to its user, so it is looked for with one. */
+/**
+ * Read those filters. A key belongs to its user, so it is looked for with one. A reference and a
+ * key lead to one payment each, so neither is asked for beside the payment that others are of.
+ */
 export function readFilters(query: FilterTexts): FiltersRead {
   const { user_id: userId, reference = null, idempotency_key: key, gateway_ref: ref } = query
   if (key !== undefined && userId === undefined) {
     const errors = [{ field: 'user_id', code: 'required' }]
+    return { ok: false, refusal: { code: 'query_invalid', errors } }
+  }
+  const alone = (['reference', 'idempotency_key'] as const).find(
+    (name) => query[name] !== undefined,
+  )
+  if (query.parent_id !== undefined && alone !== undefined) {
+    const errors = [{ field: alone, code: 'without_parent_id' }]
     return { ok: false, refusal: { code: 'query_invalid', errors } }
   }
   const timeOf = (given: string | undefined) => (given === undefined ? null : new Date(given))

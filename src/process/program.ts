@@ -33,7 +33,7 @@ const APART_MAX = 2
 const serve = async (roles: Roles, options: { readonly processes?: number } = {}) =>
   (await import('./serve.ts')).serve(roles, options)
 const openTool = async (): Promise<Tool> => (await import('./tool.ts')).openTool()
-/** The same of a database that is only read, or is not to be used yet. */
+/** The same for what is read, or said of the past, which a restored database needs at once. */
 const openBooks = async (): Promise<Tool> => (await import('./tool.ts')).openTool('reads')
 const runMigrate = async (options: MigrateOptions) =>
   (await import('./migrating.ts')).runMigrate(options)
@@ -104,12 +104,12 @@ program
   .action(runRestore)
 recoverCommand(program, openBooks)
 
-keysCommand(program, openTool)
+keysCommand(program, openBooks)
 verifyCommand(program, openBooks)
 redriveCommand(program, openTool)
 paymentCommand(program, openBooks)
 cancelCommand(program, openTool)
-moneyCommands(program, openTool)
+moneyCommands(program, openBooks)
 usersCommand(program, openTool, eraseUser)
 exportCommand(program, openBooks)
 replayCommand(webhooksCommand(program, openTool, planMissed), openTool)

@@ -34,7 +34,9 @@ export async function runRestore(options: RestoreOptions): Promise<void> {
   try {
     const say = (line: string) => void process.stderr.write(`${line}\n`)
     const home = await openDatabase(config, { stops, say, schema: 'any', embedded: 'made' })
-    for (const { name, url } of partsOf(config, home).toReversed()) {
+    const parts = partsOf(config, home)
+    demandParts(parts, backup)
+    for (const { name, url } of parts.toReversed()) {
       // Its parts are those of the settings: that was looked at.
       const part = backup.manifest.parts.find((one) => one.name === name) as BackupPart
       const bar = progress(`Restoring ${name}`, rowsOf(part))
@@ -74,6 +76,16 @@ function problemsOf(config: Config, { manifest }: Backup): string[] {
     problems.push(`SHARD_DATABASES must be as the backup is: it is of ${has}`)
   }
   return problems
+}
+
+/** Throws unless each part of the backup has its place: the home side may have moved. */
+function demandParts(parts: readonly { readonly name: string }[], { manifest }: Backup): void {
+  const [own, its] = [parts, manifest.parts].map((all) => all.map(({ name }) => name).toSorted())
+  if (String(own) === String(its)) return
+  throw new ConfigError([
+    `DATABASE_URL and SHARD_DATABASES must be as they were: the backup has the parts ` +
+      `${its?.join(', ')}, and they name ${own?.join(', ')}`,
+  ])
 }
 
 async function checkFiles(backup: Backup): Promise<void> {

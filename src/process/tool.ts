@@ -43,8 +43,9 @@ export interface Tool {
 /**
  * Open the database for a tool: DATABASE_URL, or the embedded one where DATA_DIR holds it. Changes
  * nothing: a database whose schema or number of shards is not that of this build and its settings
- * is refused with a sentence. One that was restored and not recovered is there to be read alone:
- * what an operator does may have been done already, after the backup.
+ * is refused with a sentence. One that was restored and not recovered is there to be read, for
+ * keys, and for corrections and returns: what else an operator does may have been done after the
+ * backup.
  */
 export async function openTool(use: 'acts' | 'reads' = 'acts'): Promise<Tool> {
   const config = loadConfig(readEnvironment(process.cwd()))

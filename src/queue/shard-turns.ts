@@ -48,6 +48,8 @@ interface State {
   nextMs: number
   /** How often it failed since it last gave an answer. */
   failures: number
+  /** How often it was woken: whoever is woken during a look does not rest after it. */
+  wakes: number
   ill: boolean
   looking: boolean
 }
@@ -92,7 +94,7 @@ export function shardTurns(options: TurnsOptions): ShardTurns {
   const restTogether = (resting: readonly Shard[]): void => {
     const emptyMs = Math.max(...resting.map((shard) => afterNone(of(shard).emptyMs)))
     const nextMs = clock.elapsedMs() + emptyMs * part()
-    for (const shard of resting) Object.assign(of(shard), { emptyMs, nextMs })
+    for (const shard of resting) Object.assign(of(shard), { emptyMs, nextMs, failures: 0 })
   }
   const afterNone = (emptyMs: number) => Math.min(emptyMsMax, Math.max(pauseMs, emptyMs * 2))
   const part = () => 0.5 + random() / 2
@@ -102,8 +104,9 @@ export function shardTurns(options: TurnsOptions): ShardTurns {
     async next() {
       const now = due()
       if (lookForWork === undefined) return now
+      const wakes = new Map(now.map((shard) => [shard, of(shard).wakes]))
       const { asked, without } = await withWork(options, now, lookForWork)
-      if (without.length > 0) restTogether(without)
+      restTogether(without.filter((shard) => of(shard).wakes === wakes.get(shard)))
       return asked
     },
     asked(shard, found) {
@@ -122,6 +125,7 @@ export function shardTurns(options: TurnsOptions): ShardTurns {
     wake(shard) {
       for (const one of shard === undefined ? shards : [shard]) {
         const state = of(one)
+        state.wakes += 1
         if (!state.ill) Object.assign(state, { nextMs: 0, emptyMs: 0 })
       }
     },
@@ -129,5 +133,5 @@ export function shardTurns(options: TurnsOptions): ShardTurns {
 }
 
 function wellAndDue(): State {
-  return { emptyMs: 0, nextMs: 0, failures: 0, ill: false, looking: false }
+  return { emptyMs: 0, nextMs: 0, failures: 0, wakes: 0, ill: false, looking: false }
 }

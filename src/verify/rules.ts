@@ -258,7 +258,8 @@ export const RULES = {
   }),
   letter_state: warning('letter', 'An open letter is of the class of its payment’s status.', {
     letter: `letter.state = 'open' and payment.id is not null and letter.class <> payment.status
-      and not (letter.error = 'charged_after_failed' and payment.status = 'failed')`,
+      and not (letter.error = 'charged_after_failed' and payment.status = 'failed')
+      and not (letter.error = 'maybe_charged_twice' and payment.status = 'success')`,
   }),
   letter_closing: warning('letter', 'A letter has a closing time if and only if it is closed.', {
     letter: `(letter.state = 'open') <> (closed_at is null) or closed_at < letter.created_at`,
