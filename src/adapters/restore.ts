@@ -23,17 +23,16 @@ const RESTORED = `
   where backup_id = $1 and recovered_at is null`
 
 /**
- * Numbers that were given after the backup are known outside, to gateways and to whoever asked for
- * them, and must not be given again. So every sequence goes on as far behind as it could have come
- * meanwhile, at 10,000 a second: a number too many costs nothing, one given twice may cost money.
+ * How far behind the backup of the moment `parameter` numbers go on: as far as they could have come
+ * meanwhile, at 10,000 a second. A number too many costs nothing, one given twice may cost money.
  */
+const farFrom = (parameter: string) => `least(greatest(
+    extract(epoch from clock_timestamp() - ${parameter}::timestamptz) * 10000, 1000000
+  ), 10000000000)::bigint`
+
+/** Numbers that were given after the backup are known to gateways and to whoever asked for them. */
 const ADVANCE = `
-  select setval(
-    format('%I', $1::text)::regclass,
-    $2::bigint + least(greatest(
-      extract(epoch from clock_timestamp() - $3::timestamptz) * 10000, 1000000
-    ), 10000000000)::bigint
-  )`
+  select setval(format('%I', $1::text)::regclass, $2::bigint + ${farFrom('$3')})`
 
 /**
  * Positions of events are no sequence, and whoever read on after the backup asks from where he was:
@@ -41,9 +40,7 @@ const ADVANCE = `
  */
 const ADVANCE_EVENTS = `
   update event_wants
-  set position = position + least(greatest(
-    extract(epoch from clock_timestamp() - $1::timestamptz) * 10000, 1000000
-  ), 10000000000)::bigint`
+  set position = position + ${farFrom('$1')}`
 
 /** Somebody who was signed in at the backup may be signed out since. */
 const END_SESSIONS = 'delete from console_sessions'
