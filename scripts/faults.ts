@@ -6,7 +6,6 @@
  * reports/faults.html, a timeline and a verdict for each scenario.
  */
 import * as fs from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { SCENARIOS } from '../test/faults/all.ts'
@@ -14,6 +13,7 @@ import { page, shortfalls, table, type Run } from '../test/faults/report.ts'
 import { runScenario, type Result, type Scenario } from '../test/faults/scenario.ts'
 import { startServer, type Server } from '../test/faults/stack.ts'
 import { ROOT } from '../test/sources.ts'
+import { temporaryFolder } from './temporary.mjs'
 
 const FAILED = 1
 const MISUSED = 2
@@ -69,9 +69,7 @@ async function main(options: Options): Promise<number> {
     )
     return MISUSED
   }
-  const folder = fs.mkdtempSync(join(tmpdir(), 'payments-faults-'))
-  // Open to pass through: root's database server runs as another account.
-  fs.chmodSync(folder, 0o711)
+  const folder = temporaryFolder('payments-faults-')
   const copy = copyProgram()
   const clear = () => {
     fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 })

@@ -1,10 +1,10 @@
 import * as fs from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { startEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts'
 import { migrate } from '../src/adapters/migrate.ts'
 import { startTarget, type Target } from '../test/hostile/target.ts'
+import { temporaryFolder } from './temporary.mjs'
 
 interface Own {
   /** The name of the database, and of the temporary folder. */
@@ -22,9 +22,7 @@ export async function withTarget<Result>(
   { name, port, settings }: Own,
   work: (target: Target, folder: string) => Promise<Result>,
 ): Promise<Result> {
-  const folder = fs.mkdtempSync(join(tmpdir(), `payments-${name}-`))
-  // Open to pass through: as root, the server runs as somebody else.
-  fs.chmodSync(folder, 0o711)
+  const folder = temporaryFolder(`payments-${name}-`)
   const given = process.env['TEST_DATABASE_URL']
   const dataDir = join(folder, 'data')
   const server = given ? null : await startEmbeddedPostgres({ dataDir, port })

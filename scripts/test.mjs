@@ -9,15 +9,16 @@
  * server and deletes the folder whatever happens, also when this process is killed. The exit code
  * is the runner's. With `--again`, at most two files that failed run once more, alone.
  *
- * On a slow disk, `TMPDIR=/dev/shm npm test` clones the template several times faster.
+ * The folder is in memory where that has room, and in TMPDIR where that is set.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import * as fs from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import pg from 'pg'
+import { temporaryFolder } from './temporary.mjs'
 import { testFiles } from './test-files.mjs'
 import { compile, loadFrom } from './typescript.mjs'
 
@@ -73,14 +74,6 @@ function startWitness(folder) {
     detached: true,
     windowsHide: true,
   })
-}
-
-/** A folder for the server and whatever the tests write, so that nothing outlives the run. */
-function createFolder() {
-  const folder = fs.mkdtempSync(join(tmpdir(), 'payments-test-'))
-  // Open to pass through: the tests may run as root, and the server then runs as somebody else.
-  fs.chmodSync(folder, 0o711)
-  return folder
 }
 
 /** @param {string} folder */
@@ -221,7 +214,8 @@ const SUITES = /** @type {const} */ (['unit', 'programs'])
 const suite = SUITES.find((name) => process.argv.includes(`--${name}`)) ?? 'usual'
 const OURS = ['--again', ...SUITES.map((name) => `--${name}`)]
 const given = process.argv.slice(2).filter((argument) => !OURS.includes(argument))
-const folder = createFolder()
+// For the server and whatever the tests write, so that nothing outlives the run.
+const folder = temporaryFolder('payments-test-')
 const witness = startWitness(folder)
 /** @type {() => Promise<void>} */
 let stopServer = () => Promise.resolve()

@@ -7,13 +7,13 @@
  * this machine cannot run is named with the reason. 1: not.
  */
 import * as fs from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { startServer, startStack } from '../test/faults/stack.ts'
 import { ROOT } from '../test/sources.ts'
 import { proveWebhooks, ROTATIONS } from './prove-webhooks.ts'
 import { startReceivers } from './receivers.ts'
+import { temporaryFolder } from './temporary.mjs'
 
 /** Away from the ports of the service and of the tests. */
 const PORT = 55_460
@@ -37,10 +37,8 @@ const FAULTS = {
 }
 
 async function main(count: string): Promise<void> {
-  const folder = fs.mkdtempSync(join(tmpdir(), 'payments-webhooks-'))
+  const folder = temporaryFolder('payments-webhooks-')
   process.once('exit', () => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
-  // Open to pass through: as root, the server runs as somebody else.
-  fs.chmodSync(folder, 0o711)
   const receivers = await startReceivers(folder, (why) => console.log(`skipped ${why}`))
   const server = await startServer(folder, PORT)
   const at = { program: join(ROOT, 'dist/main.js'), folder, name: 'payments_webhooks' }

@@ -185,31 +185,37 @@ async function modelled(seed: number, change?: Mutant['plants']['handlers']): Pr
   return [told, memoryState(model.tables)]
 }
 
+/**
+ * Without other transactions a lock that does not lock makes no difference, and no word comes
+ * against a final state: nobody insists against it, and nothing is corrected. Keys are random.
+ */
+const ALONE_UNSEEN = [
+  'lock_does_not_lock',
+  'refund_key_renewed',
+  'insisting_unrecorded',
+  'acts_without_locks',
+  'refunds_without_locks',
+  'cancel_without_lock',
+  'correct_twice',
+  'correct_differs_unseen',
+  'corrected_is_success',
+]
+
 test('a statement that behaves differently is noticed by the same histories', async (t) => {
+  const sound: unknown[] = []
+  for (let seed = 1; seed <= SEEDS; seed += 1) sound.push(await modelled(seed))
   const unnoticed: string[] = []
   // Nobody is told of events in these histories.
-  const known = MUTANTS.filter((mutant) => !DELIVERY_MUTANTS.includes(mutant))
-  for (const { name, plants } of known) {
+  const seen = MUTANTS.filter((mutant) => !DELIVERY_MUTANTS.includes(mutant)).filter(
+    ({ name }) => !ALONE_UNSEEN.includes(name),
+  )
+  for (const { name, plants } of seen) {
     let noticed = plants.handlers === undefined
     for (let seed = 1; seed <= SEEDS && !noticed; seed += 1) {
-      noticed = !isDeepStrictEqual(await modelled(seed), await modelled(seed, plants.handlers))
+      noticed = !isDeepStrictEqual(sound[seed - 1], await modelled(seed, plants.handlers))
     }
     if (!noticed) unnoticed.push(name)
   }
-  t.diagnostic(`unnoticed: ${unnoticed.join(', ') || 'none'}`)
-  // Without other transactions a lock that does not lock makes no difference, and no word comes
-  // against a final state: nobody insists against it, and nothing is corrected. Keys are random.
-  const locks = ['acts_without_locks', 'refunds_without_locks', 'cancel_without_lock']
-  const corrections = ['correct_twice', 'correct_differs_unseen', 'corrected_is_success']
-  const alone = [
-    'lock_does_not_lock',
-    'refund_key_renewed',
-    'insisting_unrecorded',
-    ...locks,
-    ...corrections,
-  ]
-  assert.deepEqual(
-    unnoticed.filter((name) => !alone.includes(name)),
-    [],
-  )
+  t.diagnostic(`${seen.length} planted bugs, unnoticed: ${unnoticed.join(', ') || 'none'}`)
+  assert.deepEqual(unnoticed, [])
 })
