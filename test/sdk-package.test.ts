@@ -37,6 +37,11 @@ for (const [name, scene, refused] of [
     true,
   ],
   [
+    'an app',
+    "Object.defineProperty(globalThis, 'navigator', { value: { product: 'ReactNative' } })",
+    true,
+  ],
+  [
     'a worker at the edge',
     "globalThis.WorkerGlobalScope = class {}; Object.defineProperty(globalThis, 'navigator', { value: { userAgent: 'Cloudflare-Workers' } })",
     false,
@@ -129,7 +134,8 @@ const PROGRAMS: readonly (readonly [name: string, wrong: RegExp | null, code: st
     null,
     `const event = await webhooks.verify('', new Headers(), 'whsec_')
      if (event.type === 'payment.succeeded') console.log(event.data.user_id, event.data.status)
-     if (event.type === 'dead_letter.opened') console.log(event.data.class)`,
+     if (event.type === 'dead_letter.opened') console.log(event.data.class)
+     if (event.type === 'books.broken') console.log(event.data.violations)`,
   ],
   [
     'the data of an event is not that of another',

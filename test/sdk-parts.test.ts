@@ -54,6 +54,13 @@ test('amounts are added, compared and turned into minor units without a float', 
   }
 })
 
+test('an amount is not turned by a number of decimals that is none', () => {
+  for (const decimals of [undefined, Number.NaN, -1, 0.5, Infinity]) {
+    assert.throws(() => amounts.toMinor('12.3', decimals as number), /no number of decimals/)
+    assert.throws(() => amounts.fromMinor(123n, decimals as number), /no number of decimals/)
+  }
+})
+
 test('a file keeps the first key of an intent, also behind a line that was cut off', async () => {
   const folder = mkdtempSync(join(process.env['TEST_FOLDER'] ?? '/tmp', 'keys-'))
   const path = join(folder, 'keys')
@@ -157,6 +164,30 @@ for (const [name, fault, call] of [
     () => webhooks.verify(BODY, { ...signed(BODY), 'webhook-signature': '' }, SECRET, now(0)),
   ],
   ['no JSON', 'unreadable', () => webhooks.verify('hello', signed('hello'), SECRET, now(0))],
+  ['JSON of no event', 'unreadable', () => webhooks.verify('[1]', signed('[1]'), SECRET, now(0))],
+  ['null', 'unreadable', () => webhooks.verify('null', signed('null'), SECRET, now(0))],
+  ['an empty body', 'unreadable', () => webhooks.verify('', signed(''), SECRET, now(0))],
+  [
+    'a tolerance that is no number',
+    'too_old',
+    () => webhooks.verify(BODY, signed(BODY), SECRET, { ...now(0), toleranceSeconds: Number.NaN }),
+  ],
+  [
+    'a clock that tells no time',
+    'too_old',
+    () => webhooks.verify(BODY, signed(BODY), SECRET, { now: () => Number.NaN }),
+  ],
+  [
+    'two times',
+    'header_missing',
+    () =>
+      webhooks.verify(
+        BODY,
+        { ...signed(BODY), 'webhook-timestamp': [String(AT), '1'] },
+        SECRET,
+        now(0),
+      ),
+  ],
 ] as const) {
   test(`a webhook with ${name} is not believed`, async () => {
     const error = await call().catch((thrown: unknown) => thrown)
@@ -164,3 +195,25 @@ for (const [name, fault, call] of [
     assert.equal(error.fault, fault)
   })
 }
+
+test('headers that come as lists are read, and of many signatures one has to be right', async () => {
+  const lists = Object.fromEntries(
+    Object.entries(signed(BODY)).map(([name, value]) => [name, [value]]),
+  )
+  const event = await webhooks.verify(BODY, lists, SECRET, now(0))
+  assert.equal(event.type, 'payment.succeeded')
+  const right = signed(BODY)['webhook-signature']
+  const many = { ...signed(BODY), 'webhook-signature': `v1,AAAA ${'v1,BBBB '.repeat(200)}${right}` }
+  assert.equal((await webhooks.verify(BODY, many, SECRET, now(0))).id, 'msg_1')
+})
+
+test('what cannot be checked at all is a mistake of the receiver, and is not believed', async () => {
+  const check = (body: unknown, secret: unknown) =>
+    webhooks.verify(body as string, signed(BODY), secret as string, now(0))
+  for (const body of [JSON.parse(BODY), { length: 3 }, null, undefined, new ArrayBuffer(3)]) {
+    await assert.rejects(check(body, SECRET), /rawBody is the body as it came/)
+  }
+  for (const secret of [[], '', 'whsec_', 'whsec_?', undefined]) {
+    await assert.rejects(check(BODY, secret), TypeError)
+  }
+})

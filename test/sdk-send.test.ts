@@ -1,49 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { connect, NoAnswer, OutcomeUnknown, type Options } from '../sdk/typescript/src/index.ts'
-
-const ACCEPTED = { payment_id: 1, user_id: 1, status: 'processing', deposit: 200 }
-const BODY = { user_id: 1, deposit: '200.00' } as const
-
-interface Sent {
-  readonly key: string | null
-  readonly body: unknown
-}
-
-type Reaction = () => Response | Promise<Response>
-
-const answer =
-  (status: number, body: object, headers: Record<string, string> = {}): Reaction =>
-  () =>
-    new Response(JSON.stringify(body), { status, headers })
-
-const problem = (status: number, code: string, headers: Record<string, string> = {}) =>
-  answer(status, { status, code, title: code, detail: code, type: code, instance: '1' }, headers)
-
-const accepted = answer(202, ACCEPTED)
-
-const lost: Reaction = () => Promise.reject(new TypeError('fetch failed'))
-
-const refusedConnection: Reaction = () =>
-  Promise.reject(new TypeError('fetch failed', { cause: { code: 'ECONNREFUSED' } }))
-
-/** A service that reacts in this order, with what it got and how long the SDK paused. */
-function scripted(reactions: readonly Reaction[], more: Partial<Options> = {}) {
-  const sent: Sent[] = []
-  const pauses: number[] = []
-  const service = connect({
-    url: 'http://localhost:1/',
-    random: () => 0.5,
-    sleep: async (ms) => void pauses.push(ms),
-    fetch: async (_url, init) => {
-      const reaction = reactions[sent.length] ?? (() => assert.fail('one try too many'))
-      sent.push({ key: new Headers(init?.headers).get('idempotency-key'), body: init?.body })
-      return reaction()
-    },
-    ...more,
-  })
-  return { ...service, sent, pauses }
-}
+import { NoAnswer, OutcomeUnknown } from '../sdk/typescript/src/index.ts'
+import {
+  ACCEPTED,
+  accepted,
+  answer,
+  BODY,
+  lost,
+  problem,
+  refusedConnection,
+  scripted,
+  type Reaction,
+} from './sdk-scripted.ts'
 
 const RETRIED: readonly (readonly [string, Reaction])[] = [
   ['a lost connection', lost],

@@ -12,6 +12,7 @@ export function isDecimal(text: string): text is Decimal {
  * more decimals than the currency; money is never rounded here.
  */
 export function toMinor(amount: Decimal, decimals: number): bigint {
+  checkDecimals(decimals)
   const [, sign = '', whole = '', fraction = ''] = DECIMAL.exec(amount) ?? []
   if (whole === '') throw new RangeError(`${amount} is no decimal number`)
   const significant = fraction.replace(/0+$/, '')
@@ -23,6 +24,7 @@ export function toMinor(amount: Decimal, decimals: number): bigint {
 
 /** An amount of minor units: `fromMinor(1230n, 2)` is `12.30`. */
 export function fromMinor(minor: bigint, decimals: number): Decimal {
+  checkDecimals(decimals)
   const sign = minor < 0n ? '-' : ''
   const digits = String(minor < 0n ? -minor : minor).padStart(decimals + 1, '0')
   if (decimals === 0) return `${sign}${digits}`
@@ -46,6 +48,12 @@ export function compare(a: Decimal, b: Decimal): number {
   const decimals = Math.max(decimalsOf(a), decimalsOf(b))
   const difference = toMinor(a, decimals) - toMinor(b, decimals)
   return difference < 0n ? -1 : difference > 0n ? 1 : 0
+}
+
+/** Of a currency that somebody looked up in vain there are none, and 12.3 would become 123. */
+function checkDecimals(decimals: number): void {
+  if (Number.isInteger(decimals) && decimals >= 0) return
+  throw new RangeError(`${decimals} is no number of decimals`)
 }
 
 function decimalsOf(amount: Decimal): number {

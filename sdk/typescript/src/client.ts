@@ -1,7 +1,7 @@
 import { Refusal } from './errors.ts'
 import { writeJson } from './json.ts'
 import { keyFor, type Named } from './keys.ts'
-import { send, sleepMs, type Options, type Reply } from './send.ts'
+import { checkOptions, send, sleepMs, type Options, type Reply } from './send.ts'
 import type { Problem } from './problems.ts'
 
 /** What was asked was refused, and why. Nothing was done. */
@@ -73,36 +73,47 @@ export interface Client {
   pages<Item>(path: string, filter: object, options?: CallOptions): AsyncGenerator<Item>
   /** A pause between two looks at the same thing. */
   rest(signal?: AbortSignal): Promise<void>
+  /** Milliseconds that only go forward: the clock of a machine may be set at any time. */
+  nowMs(): number
 }
 
 const REST_MS = 250
 
+/** Where answers name what they are about. */
+const IDS: Readonly<Record<string, string>> = {
+  payment: 'payment_id',
+  user: 'id',
+  letter: 'id',
+  endpoint: 'id',
+}
+
 /** The calls over these options. */
 export function clientOf(given: Options): Client {
+  checkOptions(given)
   const options = { ...given, url: given.url.replace(/\/+$/, '') }
-  const read: Client['read'] = async (name, path, { signal, waitMs = 0 } = {}) =>
-    answerOf(name, await send(options, { method: 'GET', path, signal, waitMs }))
+  const { random = Math.random, sleep = sleepMs, now = () => performance.now() } = options
+  const read: Client['read'] = async (name, path, { signal, waitMs = 0 } = {}) => {
+    const request = { method: 'GET', path, signal, waitMs, idAt: IDS[name] } as const
+    return answerOf(name, await send(options, request))
+  }
   return {
     read,
     async change(name, path, body, { signal, actor } = {}) {
-      const text = writeJson(body)
-      return answerOf(
-        name,
-        await send(options, { method: 'PATCH', path, body: text, signal, actor }),
-      )
+      const about = { path, body: writeJson(body), signal, actor, idAt: IDS[name] }
+      return answerOf(name, await send(options, { method: 'PATCH', ...about }))
     },
     async once(name, path, body, { signal, actor, ...named } = {}) {
-      const text = writeJson(body)
-      const { key, old } = await keyFor(named, options.keys)
-      const request = { method: 'POST', path, body: text, key, old, signal, actor } as const
-      const reply = await send(options, request)
+      const about = { path, body: writeJson(body), signal, actor, idAt: IDS[name] }
+      signal?.throwIfAborted()
+      const kept = await unlessAborted(keyFor(named, options.keys), signal)
+      const reply = await send(options, { method: 'POST', ...about, ...kept })
       const answer = answerOf(name, reply)
       return answer.ok ? { ...answer, replayed: reply.replayed } : answer
     },
     async send(name, { body, ...request }, { signal, actor } = {}) {
       const text = body === undefined ? {} : { body: writeJson(body) }
-      const once = { ...options, attemptsMax: 1 }
-      return answerOf(name, await send(once, { ...request, ...text, signal, actor }))
+      const about = { ...request, ...text, signal, actor, idAt: IDS[name] }
+      return answerOf(name, await send({ ...options, attemptsMax: 1 }, about))
     },
     async *pages<Item>(path: string, filter: object, callOptions?: CallOptions) {
       for (let cursor: string | null | undefined; cursor !== null;) {
@@ -113,11 +124,19 @@ export function clientOf(given: Options): Client {
         cursor = answer.page.next_cursor
       }
     },
-    rest(signal) {
-      const { random = Math.random, sleep = sleepMs } = options
-      return sleep(random() * REST_MS, signal)
-    },
+    rest: (signal) => sleep(random() * REST_MS, signal),
+    nowMs: now,
   }
+}
+
+/** What a promise comes to, or the reason of the signal: a store may be slow. */
+function unlessAborted<Kept>(promise: Promise<Kept>, signal?: AbortSignal): Promise<Kept> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason as Error)
+    signal.addEventListener('abort', stop)
+    void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
 }
 
 function answerOf<Name extends string, Body>(name: Name, reply: Reply): Answer<Name, Body> {

@@ -43,20 +43,32 @@ export function deadLettersOf(client: Client): DeadLetters {
   }
 }
 
-/** Letters come in pages by number: one that moved to the next page meanwhile is not told twice. */
+/**
+ * Letters come in pages by number, so one that moved to the next page meanwhile is not told twice.
+ * Where a state is asked for, letters leave the list as they are dealt with, and those behind them
+ * move up: the list is gone through again until it has none that was there at the beginning.
+ */
 async function* list(
   client: Client,
   { limit = PAGE, offset = 0, ...filter }: ListDeadLetters,
   options?: CallOptions,
 ): AsyncGenerator<DeadLetter> {
   const told = new Set<number>()
-  for (let skip = offset; ; skip += limit) {
-    const path = `/dlq${queryOf({ ...filter, limit, offset: skip })}`
-    const answer = await client.read<'letters', readonly DeadLetter[]>('letters', path, options)
-    if (!answer.ok) throw new Refusal(answer.problem)
-    const fresh = answer.letters.filter(({ id }) => !told.has(id))
-    for (const letter of fresh) told.add(letter.id)
-    yield* fresh
-    if (answer.letters.length < limit) return
+  let newest: string | null = null
+  for (let left = true; left;) {
+    left = false
+    for (let [skip, full] = [offset, true]; full; skip += limit) {
+      const path = `/dlq${queryOf({ ...filter, limit, offset: skip })}`
+      const answer = await client.read<'letters', readonly DeadLetter[]>('letters', path, options)
+      if (!answer.ok) throw new Refusal(answer.problem)
+      const latest = (newest ??= answer.letters[0]?.created_at ?? '')
+      const fresh = answer.letters.filter(
+        ({ id, created_at }) => !told.has(id) && created_at <= latest,
+      )
+      for (const letter of fresh) told.add(letter.id)
+      yield* fresh
+      full = answer.letters.length >= limit
+      left ||= fresh.length > 0 && filter.state !== undefined
+    }
   }
 }

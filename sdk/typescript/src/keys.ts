@@ -4,7 +4,8 @@ import { webCrypto } from './runtime.ts'
 export interface KeyStore {
   /**
    * The key of an intent. Where none is kept yet, keep `fresh`, durably, and return it. Of several
-   * who ask at the same time all must get the same one.
+   * who ask at the same time all must get the same one. What throws here ends the call before
+   * anything is sent.
    */
   keyOf(intent: string, fresh: string): string | Promise<string>
 }
@@ -20,15 +21,33 @@ export interface Named {
   readonly intent?: string
 }
 
+/** What the service takes for a key; a quote would be the beginning of another spelling. */
+const KEY = /^[\x21\x23-\x7e]{1,255}$/
+
 /** The key of one call, made once; `old` says that it may have been sent before. */
 export async function keyFor(
   { key, intent }: Named,
   keys: KeyStore | undefined,
 ): Promise<{ readonly key: string; readonly old: boolean }> {
-  if (key !== undefined) return { key, old: true }
+  if (key !== undefined && intent !== undefined) {
+    throw new TypeError('A call has a key or an intent: of two names nobody knows which counts')
+  }
+  if (key !== undefined) return { key: checked(key, 'The key'), old: true }
   const fresh = (await webCrypto()).randomUUID()
   if (intent === undefined) return { key: fresh, old: false }
+  if (typeof intent !== 'string' || intent === '') {
+    throw new TypeError('An intent is a text that says what the payment is for')
+  }
   if (keys === undefined) throw new TypeError('An intent needs `keys`: somewhere to keep its key')
-  const kept = await keys.keyOf(intent, fresh)
+  const kept = checked(await keys.keyOf(intent, fresh), 'What the KeyStore returned')
   return { key: kept, old: kept !== fresh }
+}
+
+/**
+ * Without a key, or with one that the service does not read, each try could be a payment of its
+ * own: a store that finds nothing must not come to that.
+ */
+function checked(key: unknown, what: string): string {
+  if (typeof key === 'string' && KEY.test(key)) return key
+  throw new TypeError(`${what} is no Idempotency-Key: 1 to 255 visible ASCII characters, no quotes`)
 }

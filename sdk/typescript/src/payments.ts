@@ -88,15 +88,17 @@ async function wait(
   { timeoutMs = Infinity, signal }: WaitOptions,
 ): Promise<Answer<'payment', Payment>> {
   const options = signal === undefined ? {} : { signal }
-  for (let left = timeoutMs / 1_000; ;) {
-    const seconds = Math.max(0, Math.min(WAIT_MAX, Math.ceil(left)))
+  const endMs = client.nowMs() + timeoutMs
+  for (;;) {
+    const left = Math.ceil((endMs - client.nowMs()) / 1_000)
+    const seconds = Math.max(0, Math.min(WAIT_MAX, left))
     const path = `/payments/${id}${queryOf({ wait: seconds })}`
     const answer = await client.read<'payment', Payment>('payment', path, {
       ...options,
       waitMs: seconds * 1_000,
     })
-    left -= seconds
-    if (!answer.ok || isFinal(answer.payment) || left <= 0) return answer
+    // By the time that went by: a busy service may answer sooner than it was asked to.
+    if (!answer.ok || isFinal(answer.payment) || client.nowMs() >= endMs) return answer
     await client.rest(signal)
     signal?.throwIfAborted()
   }

@@ -1,17 +1,19 @@
 // Not every runtime has these, and none of them has all.
 declare const document: unknown
 declare const WorkerGlobalScope: unknown
-declare const navigator: { readonly userAgent?: string } | undefined
+declare const navigator: { readonly userAgent?: string; readonly product?: string } | undefined
 
 /** Throw in a browser: what an API key may do, whoever opens the page could do as well. */
 export function refuseBrowsers(): void {
   const page = typeof document !== 'undefined'
   const worker = typeof WorkerGlobalScope !== 'undefined'
-  const agent = typeof navigator === 'undefined' ? '' : (navigator.userAgent ?? '')
-  if (!page && !(worker && agent.startsWith('Mozilla/'))) return
+  const { userAgent = '', product } = typeof navigator === 'undefined' ? {} : navigator
+  // React Native runs in an app that anybody may take apart.
+  const app = product === 'ReactNative'
+  if (!page && !app && !(worker && userAgent.startsWith('Mozilla/'))) return
   throw new Error(
-    'This must not run in a browser: everybody who opens the page could read the API key and move ' +
-      'money with it. Call the service from your own server, and let the page ask that.',
+    'This must not run in a browser or an app: everybody who opens it could read the API key and ' +
+      'move money with it. Call the service from your own server, and let the page ask that.',
   )
 }
 

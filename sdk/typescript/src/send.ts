@@ -16,6 +16,8 @@ export interface Options {
   /** How long one try may take, reading the answer included; 10,000 ms if left out. */
   readonly attemptMsMax?: number
   readonly fetch?: typeof fetch
+  /** Milliseconds that only go forward, from whenever. */
+  readonly now?: () => number
   /** Where chance comes from, from 0 to 1. */
   readonly random?: () => number
   /** How a pause is made; it may end early when the signal does. */
@@ -36,6 +38,8 @@ interface Request {
   readonly signal?: AbortSignal | undefined
   /** How long the service itself may take before it answers, on top. */
   readonly waitMs?: number
+  /** The member of the answer that names what was asked for; not there: it names nothing. */
+  readonly idAt?: string | undefined
 }
 
 /** What the service answered. */
@@ -49,6 +53,8 @@ interface Try {
   /** Null: no answer of the service came, for this reason. */
   readonly reply: Reply | null
   readonly cause: unknown
+  /** Whether the service may have got the request. */
+  readonly sent: boolean
   /** Seconds; null: it does not say. */
   readonly retryAfter: number | null
 }
@@ -58,41 +64,74 @@ const ATTEMPT_MS_MAX = 10_000
 const PAUSE = { firstMs: 250, msMax: 8_000 }
 /** A longer pause is the caller's to make. */
 const RETRY_AFTER_MAX = 60
+/** The longest that timers of all runtimes can count: a longer one would end at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1
 
 /** Codes of errors before a byte was sent. */
 const UNSENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'])
+
+/** A path of the service. An id that is a text of somebody else must not become another path. */
+const PATH = /^(?:\/[\w-]+)+(?:\?[^#]*)?$/
+
+/** Options that nothing could be sent with, or that would be sent for ever, are a mistake. */
+export function checkOptions({ url, attemptsMax = 1, attemptMsMax = 1 }: Options): void {
+  const { protocol, username, password, search, hash } = new URL(url)
+  if (!/^https?:$/.test(protocol) || username + password + search + hash !== '') {
+    throw new TypeError('The url is the address of the service, by http or https, and no more')
+  }
+  if (!Number.isInteger(attemptsMax) || attemptsMax < 1 || !(attemptMsMax > 0)) {
+    throw new TypeError('attemptsMax is at least 1, and attemptMsMax more than 0')
+  }
+}
 
 /**
  * Send a request until there is an answer, under one key and with one body.
  *
  * Throws `OutcomeUnknown` if a try may have been carried out and no later one could tell, and
- * `NoAnswer` if there was never an answer and nothing can have been carried out twice.
+ * `NoAnswer` if there was never an answer and nothing can have been carried out twice. Throws the
+ * reason of the signal where that ends it before anything may have been carried out.
  */
 export async function send(options: Options, request: Request): Promise<Reply> {
   const { attemptsMax = ATTEMPTS_MAX } = options
-  let doubt = request.old === true
-  request.signal?.throwIfAborted()
+  const { signal, old = false } = request
+  const headers = checkedHeaders(options, request)
+  let doubt = old
   for (let attempt = 1; ; attempt += 1) {
-    const one = await trySend(options, request)
-    const final = one.reply !== null && !isTransient(one.reply)
-    if (final && !(doubt && isBeforeKeys(one.reply))) return one.reply
+    const one = await trySend(options, request, headers)
+    const final = finalOf(one)
+    if (final !== null && !(doubt && isBeforeKeys(final))) return final
     doubt ||= mayBeDone(one)
-    if (final || attempt >= attemptsMax || !isWorthIt(one, request)) {
-      return givenUp(request, one, doubt)
-    }
-    await pause(options, request, attempt, one.retryAfter ?? 0)
+    const last = final !== null || attempt >= attemptsMax || !isWorthIt(one, signal)
+    if (!last) await pause(options, request, attempt, one.retryAfter ?? 0)
+    if (last || signal?.aborted === true) return givenUp(request, one, doubt)
   }
 }
 
+/** What no request is made of is a mistake of the caller's, or its wish, and no lost answer. */
+function checkedHeaders(options: Options, request: Request): Headers {
+  if (!PATH.test(request.path)) throw new TypeError(`${request.path} is no path: an id is a number`)
+  const headers = new Headers(headersOf(options, request))
+  request.signal?.throwIfAborted()
+  return headers
+}
+
 /** The caller still wants to know, and the service does not ask for a very long pause. */
-function isWorthIt({ retryAfter }: Try, { signal }: Request): boolean {
+function isWorthIt({ retryAfter }: Try, signal: AbortSignal | undefined): boolean {
   return signal?.aborted !== true && (retryAfter ?? 0) <= RETRY_AFTER_MAX
 }
 
-function givenUp({ key }: Request, { reply, cause }: Try, doubt: boolean): Reply {
+function givenUp({ key, method, signal }: Request, { reply, cause }: Try, doubt: boolean): Reply {
   if (doubt && key !== undefined) throw new OutcomeUnknown(key, problemOf(reply), cause)
-  if (reply === null) throw new NoAnswer(cause)
+  signal?.throwIfAborted()
+  // Of a change without a key nobody may read "refused" where it may be done.
+  const isLost = reply === null || (doubt && method !== 'GET')
+  if (isLost) throw new NoAnswer(cause ?? problemOf(reply))
   return reply
+}
+
+/** The answer that no other try will change; null: there is none. */
+function finalOf({ reply }: Try): Reply | null {
+  return reply === null || isTransient(reply) ? null : reply
 }
 
 /** Answers that another try may change: nothing has been said about the request itself. */
@@ -106,8 +145,8 @@ function isBeforeKeys({ status }: Reply): boolean {
 }
 
 /** Whether the service may have done what was asked without our knowing. */
-function mayBeDone({ reply, cause }: Try): boolean {
-  if (reply === null) return !UNSENT.has(codeOf(cause))
+function mayBeDone({ reply, sent }: Try): boolean {
+  if (reply === null) return sent
   if (reply.status < 500) return false
   // 503 says that nothing was done, but for this one.
   return reply.status !== 503 || problemOf(reply)?.code === 'outcome_unknown'
@@ -147,30 +186,46 @@ export function sleepMs(ms: number, signal?: AbortSignal): Promise<void> {
   })
 }
 
-async function trySend(options: Options, request: Request): Promise<Try> {
+async function trySend(options: Options, request: Request, headers: Headers): Promise<Try> {
   const { signal, waitMs = 0 } = request
   const controller = new AbortController()
+  const { signal: over } = controller
+  const ended = new Promise<never>((_, reject) => {
+    over.addEventListener('abort', () => reject(over.reason))
+  })
   const stop = () => controller.abort(signal?.reason)
   const late = () => controller.abort(new Error('the service took too long'))
-  if (signal?.aborted === true) stop()
-  const timer = setTimeout(late, (options.attemptMsMax ?? ATTEMPT_MS_MAX) + waitMs)
+  const longest = (options.attemptMsMax ?? ATTEMPT_MS_MAX) + waitMs
+  const timer = setTimeout(late, Math.min(longest, TIMER_MS_MAX))
   signal?.addEventListener('abort', stop)
   try {
-    const answer = await (options.fetch ?? fetch)(`${options.url}/api/v1${request.path}`, {
-      method: request.method,
-      headers: headersOf(options, request),
-      // A key must not follow a redirect to somebody else.
-      redirect: 'manual',
-      signal: controller.signal,
-      ...(request.body === undefined ? {} : { body: request.body }),
-    })
-    return read(answer, await answer.text())
+    // A transport may not listen to its signal: then nobody waits for it.
+    return await Promise.race([ask(options, request, headers, over), ended])
   } catch (cause) {
-    return { reply: null, cause, retryAfter: null }
+    // Whoever ends it may give any reason, which says nothing of what was sent.
+    const sent = over.aborted || !UNSENT.has(codeOf(cause))
+    return { reply: null, cause, sent, retryAfter: null }
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', stop)
   }
+}
+
+async function ask(
+  options: Options,
+  { method, path, body, idAt }: Request,
+  headers: Headers,
+  signal: AbortSignal,
+): Promise<Try> {
+  const answer = await (options.fetch ?? fetch)(`${options.url}/api/v1${path}`, {
+    method,
+    headers,
+    // A key must not follow a redirect to somebody else.
+    redirect: 'manual',
+    signal,
+    ...(body === undefined ? {} : { body }),
+  })
+  return read(answer, await answer.text(), idAt)
 }
 
 function headersOf({ apiKey }: Options, { body, key, actor }: Request): Record<string, string> {
@@ -184,13 +239,44 @@ function headersOf({ apiKey }: Options, { body, key, actor }: Request): Record<s
 }
 
 /** The answer, if the service made it: what a proxy says on its own is no word about a payment. */
-function read(answer: Response, text: string): Try {
-  const { status, headers } = answer
-  const seconds = headers.get('retry-after') ?? ''
-  const retryAfter = /^\d{1,6}$/.test(seconds) ? Number(seconds) : null
-  const body = status === 204 ? null : readJson(text)
-  const ours = typeof body === 'object' && body !== null && (status < 300 || 'code' in body)
-  if (!ours && status !== 204) throw new Error(`not an answer of the service: ${status}`)
+function read({ status, headers }: Response, text: string, idAt: string | undefined): Try {
+  const retryAfter = secondsOf(headers.get('retry-after') ?? '', headers.get('date') ?? '')
   const replayed = headers.get('idempotent-replayed') === 'true'
-  return { reply: { status, body, replayed }, cause: null, retryAfter }
+  const body = status === 204 ? null : readAnything(text)
+  const ours = status < 300 ? isSuccess(status, body, idAt) : isProblem(status, body)
+  if (ours) return { reply: { status, body, replayed }, cause: null, sent: true, retryAfter }
+  const cause = new Error(`not an answer of the service: ${status}`)
+  return { reply: null, cause, sent: true, retryAfter }
+}
+
+function readAnything(text: string): unknown {
+  try {
+    return readJson(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** What names what was done, where it should; a page that says yes to everything does not. */
+function isSuccess(status: number, body: unknown, idAt: string | undefined): boolean {
+  if (idAt !== undefined) return Number.isInteger(memberOf(body, idAt))
+  return status === 204 || (typeof body === 'object' && body !== null)
+}
+
+/** What every refusal of the service has, and hardly any page of a proxy. */
+function isProblem(status: number, body: unknown): boolean {
+  const texts = ['code', 'detail', 'instance'].map((name) => memberOf(body, name))
+  const is = status >= 400 && memberOf(body, 'status') === status
+  return is && texts.every((text) => typeof text === 'string')
+}
+
+function memberOf(body: unknown, name: string): unknown {
+  return (body as Readonly<Record<string, unknown>> | null | undefined)?.[name]
+}
+
+/** Retry-After in seconds. A time counts from the one of the answer: clocks differ. */
+function secondsOf(said: string, date: string): number | null {
+  if (/^\d+$/.test(said)) return Number(said)
+  const ms = Date.parse(said) - Date.parse(date)
+  return ms > 0 ? Math.ceil(ms / 1_000) : null
 }
