@@ -1,6 +1,8 @@
 /**
  * Run the SDK, as it is built, on Node.js 18, 20, 22 and 24, Deno and Bun, against the service:
- * `npm run test:runtimes`. The runtimes come from npm, into a temporary folder.
+ * `npm run test:runtimes`. The runtimes come from npm, into a temporary folder. On Node.js 24,
+ * whose own clients take proxies from the environment, the tests of what webhooks reach are run as
+ * well, and with them the service.
  *
  * Exit code 0: it works on every one that could be had; the others are named with the reason.
  */
@@ -9,6 +11,7 @@ import { cpSync, existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { installedSdk } from '../test/sdk-kit.ts'
+import { ROOT } from '../test/sources.ts'
 import { withTarget } from './own-target.ts'
 
 /** Away from the ports of the service and of the tests. */
@@ -21,6 +24,8 @@ interface Runtime {
   readonly package: string
   readonly binary: string
   readonly args: readonly string[]
+  /** Tests of the service that mean something else there. */
+  readonly tests?: string
 }
 
 const system = `${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
@@ -32,6 +37,7 @@ const RUNTIMES: readonly Runtime[] = [
     package: `node-${system}@${version}`,
     binary: `node-${system}/bin/node`,
     args: [],
+    ...(version.startsWith('24.') && { tests: 'test/webhook-network.test.ts' }),
   })),
   {
     name: 'Deno 2.9.6',
@@ -59,6 +65,12 @@ await withTarget({ name: 'runtimes', port: PORT }, async ({ url }) => {
     const { ok, said } = await run(binary, [...runtime.args, 'smoke.mjs', url], folder)
     console.log(`${ok ? 'ok     ' : 'FAILED '} ${runtime.name}: ${said}`)
     if (!ok) process.exitCode = 1
+    if (runtime.tests === undefined) continue
+    const tested = await run(binary, ['scripts/test.mjs', runtime.tests], ROOT)
+    const counts = tested.said.match(/^# (?:pass|fail|skipped) \d+$/gm)?.join(', ') ?? ''
+    console.log(`${tested.ok ? 'ok     ' : 'FAILED '} ${runtime.name}: ${runtime.tests} ${counts}`)
+    if (!tested.ok) console.log(tested.said)
+    if (!tested.ok) process.exitCode = 1
   }
   rmSync(folder, { recursive: true, force: true })
 })

@@ -1,3 +1,5 @@
+import type { EventTypeName } from '../../src/domain/event.ts'
+
 /** Who wants events; times in milliseconds. */
 export interface EndpointRow {
   readonly id: bigint
@@ -42,6 +44,32 @@ export interface DeliveryRow {
   readonly leased: boolean
   readonly endedAt: number | null
   readonly replayId: bigint | null
+}
+
+/** An event; what is in its body is the payment or letter as it is. */
+export interface EventRow {
+  readonly shard: number
+  readonly id: bigint
+  readonly paymentId: bigint
+  readonly type: EventTypeName
+  readonly sequence: number | null
+  readonly body: string
+  readonly createdAt: number
+  /** Null: not yet. */
+  readonly position: bigint | null
+}
+
+/** A call that was made for a delivery. */
+export interface CallRow {
+  readonly shard: number
+  readonly eventId: bigint
+  readonly endpointId: bigint
+  readonly fence: number
+  readonly startedAt: number
+  readonly tookMs: number
+  readonly status: number | null
+  readonly reason: string | null
+  readonly reply: string | null
 }
 
 /** A run that sends events again. */

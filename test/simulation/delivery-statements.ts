@@ -52,7 +52,7 @@ export const placing: Handlers = {
       const known = [...tables.subscriptions.rows.values()].filter((own) => own.shard === shard)
       for (const [number, event] of fresh) {
         position += 1n
-        tables.events.set(number, { ...event, position, placedAt: nowMs })
+        tables.events.set(number, { ...event, position })
         for (const { deliver, types, endpointId } of known) {
           if (!deliver || !types.includes(event.type)) continue
           const { id: eventId, paymentId } = event
@@ -71,6 +71,31 @@ export const placing: Handlers = {
       return []
     },
   },
+}
+
+/** Write the calls that were made, each once. */
+function writeCalls(tables: Tables, values: readonly unknown[], nowMs: number): void {
+  const [shard, eventIds, endpointIds, fences, , mades, , ages, tooks, ...said] = values
+  const [statuses, reasons, replies] = said.map(texts)
+  ids(eventIds).forEach((eventId, index) => {
+    if (texts(mades)[index] !== 'true') return
+    const endpointId = ids(endpointIds)[index] as bigint
+    const fence = ints(fences)[index] as number
+    const key = `${deliveryKey(eventId, endpointId)} ${fence}`
+    if (tables.calls.get(key) !== undefined) return
+    const status = statuses?.[index] ?? null
+    tables.calls.set(key, {
+      shard: Number(shard),
+      eventId,
+      endpointId,
+      fence,
+      startedAt: nowMs - (ints(ages)[index] as number),
+      tookMs: ints(tooks)[index] as number,
+      status: status === null ? null : Number(status),
+      reason: reasons?.[index] ?? null,
+      reply: replies?.[index] ?? null,
+    })
+  })
 }
 
 /** What becomes of deliveries. */
@@ -103,6 +128,7 @@ export const delivering: Handlers = {
     run(tables, [shard, at, eventIds, endpointIds, fences, ...said], context) {
       const nowMs = time(at, context)
       const [states, mades, delays] = said.map(texts)
+      writeCalls(tables, [shard, eventIds, endpointIds, fences, ...said], nowMs)
       ids(eventIds).forEach((eventId, index) => {
         const key = deliveryKey(eventId, ids(endpointIds)[index] as bigint)
         const state = states?.[index] as DeliveryRow['state']
@@ -173,8 +199,8 @@ export const replaying: Handlers = {
     run(tables, [shard, since]) {
       const fromMs = (since as Date).getTime() - SLACK_MS
       let first = head(tables, shard) + 1n
-      for (const { shard: own, position, placedAt } of tables.events.rows.values()) {
-        if (own !== shard || position === null || (placedAt ?? 0) < fromMs) continue
+      for (const { shard: own, position, createdAt } of tables.events.rows.values()) {
+        if (own !== shard || position === null || createdAt < fromMs) continue
         if (position < first) first = position
       }
       return [{ position: first }]
@@ -188,17 +214,16 @@ export const replaying: Handlers = {
         .filter(({ position }) => between(position, after as bigint, end as bigint))
       const upTo = looked.at(-1)?.position
       if (upTo === undefined) return []
-      const matching = looked.filter(({ id, type, placedAt }) => {
+      const matching = looked.filter(({ id, type, createdAt: atMs }) => {
         const own = tables.deliveries.get(deliveryKey(id, endpointId))
         if (undelivered === true && own !== undefined && own.state !== 'failed') return false
-        const atMs = placedAt ?? 0
         const inTime = atMs >= (from as Date).getTime() && atMs < (to as Date).getTime()
         return inTime && texts(types).includes(type)
       })
       const none = { id: null, type: null, createdAt: null, position: null }
       if (matching.length === 0) return [{ upTo, ...none }]
-      return matching.map(({ id, type, position, placedAt }) => {
-        return { upTo, id, type, position, createdAt: new Date(placedAt ?? 0) }
+      return matching.map(({ id, type, position, createdAt }) => {
+        return { upTo, id, type, position, createdAt: new Date(createdAt) }
       })
     },
   },
@@ -207,7 +232,7 @@ export const replaying: Handlers = {
       const next = [...tables.events.rows.values()].find(
         (event) => event.shard === shard && between(event.position, after as bigint, end as bigint),
       )
-      return next === undefined ? [] : [{ createdAt: new Date(next.placedAt ?? 0) }]
+      return next === undefined ? [] : [{ createdAt: new Date(next.createdAt) }]
     },
   },
   deliveries_replay_states: {

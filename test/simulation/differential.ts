@@ -312,6 +312,9 @@ export function instantDb(
   const driver = memory.connect(process)
   return {
     tables,
-    open: (shards) => sessions(driver, { currency: 'USD', shards, now: () => clock.now() }),
+    open(shards) {
+      tables.telling.shards = shards
+      return sessions(driver, { currency: 'USD', shards, now: () => clock.now() })
+    },
   }
 }

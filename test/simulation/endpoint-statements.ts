@@ -27,6 +27,8 @@ function changed(tables: Tables, was: EndpointRow, change: Partial<EndpointRow>)
   return [shown(row)]
 }
 
+const DAY_MS = 86_400_000
+
 /** Endpoints, at the home side. */
 export const endpoints: Handlers = {
   endpoints_insert: {
@@ -63,18 +65,31 @@ export const endpoints: Handlers = {
     run: (tables) =>
       [...tables.endpoints.rows.values()].filter(({ state }) => state !== 'removed').map(shown),
   },
-  endpoints_known: { run: (tables) => [...tables.endpoints.rows.values()].map(shown) },
+  endpoints_known: {
+    run: (tables, [at], context) =>
+      [...tables.endpoints.rows.values()]
+        .filter((row) => row.state !== 'removed' || row.changedAt > time(at, context) - DAY_MS)
+        .map(shown),
+  },
   endpoints_change: {
-    run(tables, [at, id, , , , , , state, why], context) {
+    run(tables, [at, id, types, , , payload, ordered, state, why, url], context) {
       const was = there(tables, id)
-      if (was === undefined) return []
-      const nowMs = time(at, context)
-      if (state === 'disabled') {
-        const off = { disabledWhy: String(why), disabledAt: nowMs }
-        return changed(tables, was, { state, ...off, changedAt: nowMs })
+      if (was === undefined || (url !== null && was.url === null)) return []
+      const changedAt = time(at, context)
+      const change = {
+        types: types === null ? was.types : (texts(types) as string[]),
+        payload: (payload as EndpointRow['payload'] | null) ?? was.payload,
+        ordered: (ordered as boolean | null) ?? was.ordered,
+        url: (url as string | null) ?? was.url,
+        changedAt,
       }
-      const on = { state: 'enabled', disabledWhy: null, disabledAt: null } as const
-      return changed(tables, was, { ...on, enabledAt: nowMs, changedAt: nowMs })
+      if (state === 'disabled') {
+        const off = { disabledWhy: String(why), disabledAt: changedAt }
+        return changed(tables, was, { ...change, state, ...off })
+      }
+      if (state !== 'enabled') return changed(tables, was, change)
+      const on = { state, disabledWhy: null, disabledAt: null } as const
+      return changed(tables, was, { ...change, ...on, enabledAt: changedAt })
     },
   },
   endpoints_disable: {

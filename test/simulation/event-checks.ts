@@ -1,5 +1,6 @@
+import type { EventRow } from './delivery-rows.ts'
 import { must } from './promises.ts'
-import type { EventRow, PaymentRow, Tables } from './tables.ts'
+import type { PaymentRow, Tables } from './tables.ts'
 
 /** Each change of a payment is told once, in order; an end as what it is, and so are letters. */
 export function checkEvents(tables: Tables): void {

@@ -1,6 +1,7 @@
 import type { EventTypeName } from '../../src/domain/event.ts'
+import type { EventRow } from './delivery-rows.ts'
 import { ids, type Handlers } from './handlers.ts'
-import { inShard, type EventRow, type Tables } from './tables.ts'
+import { inShard, type Tables } from './tables.ts'
 
 /** Write an event: in a history every type is wanted, of all shards and from the beginning. */
 export function tell(
@@ -14,14 +15,15 @@ export function tell(
   writeEvent(tables, { shard, paymentId, type, sequence, body })
 }
 
-/** Write an event that has no place yet. Its id tells its shard, of which there are two at most. */
+/** Write an event that has no place yet. Its id tells its shard. */
 export function writeEvent(
   tables: Tables,
-  event: Omit<EventRow, 'id' | 'position' | 'placedAt'>,
+  event: Omit<EventRow, 'id' | 'position' | 'createdAt'>,
 ): void {
-  const number = tables.events.rows.size
-  const id = BigInt(number + 1) * 2n + BigInt(event.shard)
-  tables.events.set(number, { ...event, id, position: null, placedAt: null })
+  const { nowMs, shards } = tables.telling
+  const id = tables.nextval('event_ids') * BigInt(shards) + BigInt(event.shard)
+  const row = { ...event, id, createdAt: nowMs, position: null }
+  tables.events.set(tables.events.rows.size, row)
 }
 
 export const tellsPending: Handlers = {

@@ -181,6 +181,7 @@ function execute(
     mine: (key) => tx !== null && holders.get(key) === tx,
     free: (key) => [undefined, tx].includes(holders.get(key)),
   }
+  tables.telling.nowMs = context.nowMs
   const { parts, run } = handlerOf(handlers, name)
   if (parts === undefined) return run(tables, values, context)
   return parts(values).flatMap(([part, given]) => execute(state, tx, part, given))

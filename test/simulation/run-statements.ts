@@ -48,10 +48,16 @@ function standing(tables: Tables, [id, position, items]: readonly unknown[]): Ru
   return itemsOf(run, step.length).join() === step.join() ? run : null
 }
 
+const DAY_MS = 86_400_000
+
 /** Runs of events that are sent again. */
 export const runs: Handlers = {
   redrives_plan: {
     run(tables, [at, , items, , actor, , endpointId], context) {
+      for (const { id, state, createdAt } of tables.runs.rows.values()) {
+        const old = createdAt < time(at, context) - DAY_MS
+        if (state === 'planned' && old) tables.runs.delete(id)
+      }
       const row: RunRow = {
         ...NEW,
         id: tables.nextval('redrive_ids'),

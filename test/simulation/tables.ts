@@ -1,9 +1,15 @@
 import type { Entry } from '../../src/domain/ledger.ts'
-import type { EventTypeName } from '../../src/domain/event.ts'
 import type { BookedType, Operation } from '../../src/domain/payment.ts'
 import type { ReturnKind } from '../../src/domain/returns.ts'
 import { ReadOnly } from '../../src/ports.ts'
-import type { DeliveryRow, EndpointRow, RunRow, SubscriptionRow } from './delivery-rows.ts'
+import type {
+  CallRow,
+  DeliveryRow,
+  EndpointRow,
+  EventRow,
+  RunRow,
+  SubscriptionRow,
+} from './delivery-rows.ts'
 
 /** The rows of migrations/0001_initial.sql; times in milliseconds, amounts in minor units. */
 export interface UserRow {
@@ -45,19 +51,6 @@ export interface PaymentRow {
   readonly returned: bigint | null
   readonly returnedFee: bigint | null
   readonly transitions: number
-}
-
-/** An event; what is in its body is the payment or letter as it is. */
-export interface EventRow {
-  readonly shard: number
-  readonly id: bigint
-  readonly paymentId: bigint
-  readonly type: EventTypeName
-  readonly sequence: number | null
-  readonly body: string
-  /** Null: not yet; and so is the time, which is that of its place. */
-  readonly position: bigint | null
-  readonly placedAt: number | null
 }
 
 /** Of a payment of which nothing went back, and that never changed. */
@@ -245,7 +238,11 @@ export interface Tables {
   readonly subscriptions: Table<string, SubscriptionRow>
   /** By `eventId endpointId`. */
   readonly deliveries: Table<string, DeliveryRow>
+  /** By `eventId endpointId fence`. */
+  readonly calls: Table<string, CallRow>
   readonly runs: Table<bigint, RunRow>
+  /** What is known wherever an event is written: the time, and how many shards there are. */
+  readonly telling: { nowMs: number; shards: number }
   /** The next value of a sequence; never undone, as in PostgreSQL. */
   nextval(sequence: `${'user' | 'payment' | 'dead_letter' | 'operator_act' | Told}_ids`): bigint
   /** Run `work` as one transaction: all of its changes or none. */
@@ -257,7 +254,7 @@ export interface Tables {
 }
 
 /** What has to do with telling of events. */
-type Told = 'webhook_endpoint' | 'redrive'
+type Told = 'event' | 'webhook_endpoint' | 'redrive'
 
 /** The row with this id, if it lives in this shard. */
 export function inShard<Key, Row extends { readonly shard: number }>(
@@ -310,7 +307,7 @@ export function refuseUnless(fact: boolean, code: '23505' | '23514', constraint:
 /** One of each, made by `table`. */
 function emptyTables(
   table: <Key, Row>() => Table<Key, Row>,
-): Omit<Tables, 'nextval' | 'atomically' | 'reading' | 'version'> {
+): Omit<Tables, 'telling' | 'nextval' | 'atomically' | 'reading' | 'version'> {
   return {
     users: table(),
     payments: table(),
@@ -331,6 +328,7 @@ function emptyTables(
     endpoints: table(),
     subscriptions: table(),
     deliveries: table(),
+    calls: table(),
     runs: table(),
   }
 }
@@ -363,6 +361,7 @@ export function memoryTables(): Tables {
 
   return {
     ...emptyTables(table),
+    telling: { nowMs: 0, shards: 2 },
     nextval(sequence) {
       const value = (sequences.get(sequence) ?? 0n) + 1n
       sequences.set(sequence, value)
