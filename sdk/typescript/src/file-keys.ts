@@ -37,7 +37,7 @@ export async function fileKeys(path: string): Promise<FileKeys> {
   }
 }
 
-/** Have a new file outlive the machine: its name is in its folder, which has a place on the disk. */
+/** Have a new file outlive the machine: its name is in its folder, which is on the disk too. */
 async function syncFolder(path: string): Promise<void> {
   // Where a folder cannot be opened, as on Windows, there is nothing of the kind.
   const folder = await open(path.replace(/[^/\\]*$/, '') || '.', 'r').catch(() => null)
