@@ -12,6 +12,9 @@ import { fileURLToPath } from 'node:url'
 import { chromium, type Page } from 'playwright-core'
 
 const VIEWPORT = { width: 1_100, height: 720 }
+const PHONE = { width: 360, height: 740 }
+/** The screens that are shown on a phone as well. */
+const ON_PHONE = ['overview', 'payments', 'payment', 'dead-letters']
 const BYTES_MAX = 160 * 1_024
 const THEMES = ['light', 'dark'] as const
 
@@ -88,6 +91,8 @@ async function fill(): Promise<Readonly<Record<string, string>>> {
     description: 'The shop',
   }
   const endpoint = (await call('POST', '/webhook-endpoints', shop)).id
+  const mail = { ...shop, url: `http://127.0.0.1:${SHOP_PORT + 1}/mail`, description: 'Receipts' }
+  await call('POST', '/webhook-endpoints', mail)
   const users: number[] = []
   for (const at of [0, 1, 2, 3, 4, 5]) {
     const account = { balance: `${1_000 + 350 * at}`, external_id: `customer-${1_000 + at}` }
@@ -145,6 +150,8 @@ const browser = await chromium.launch({ executablePath, args: FLAGS })
 try {
   const page = await browser.newPage({ viewport: VIEWPORT, locale: 'en-US', timezoneId: 'UTC' })
   for (const [name, path] of Object.entries(screens)) await take(page, name, path)
+  await page.setViewportSize(PHONE)
+  for (const name of ON_PHONE) await take(page, `phone-${name}`, screens[name] ?? '/')
 } finally {
   await browser.close()
   shop.close()

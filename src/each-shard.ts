@@ -104,8 +104,44 @@ export function eachPart<Item, Value>(
   return eachInTurn([...parts.keys()], (shard) => work(shard, parts.get(shard) ?? []))
 }
 
+/** Does something on a server once for all of its shards, by way of any of them. */
+type ServerWork<Value> = (session: Shard, server: Server) => Promise<Value>
+
+/**
+ * Do something on every server, one after the other: what one statement does for many shards, or
+ * has to, because the shards change together.
+ */
+export function eachServer<Value>(
+  db: Pick<Db, 'servers' | 'shards'>,
+  work: ServerWork<Value>,
+): Promise<PerShard<Value>> {
+  const { shards, servers } = db
+  const first = servers.map((server) => shards[server.first] as Shard)
+  return eachInTurn(first, (session) => work(session, serverOf(db, session)))
+}
+
+/**
+ * What those servers gave that could be asked, and the numbers of all shards of those that could
+ * not. Throws as `partly` does.
+ */
+export function partlyOfServers<Value>(
+  db: Pick<Db, 'servers' | 'shards'>,
+  found: PerShard<Value>,
+): Partly<Value> {
+  const { known } = partly(found)
+  const missing = found.failed.flatMap(({ shard }) => {
+    const { first, last } = serverOf(db, shard)
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index)
+  })
+  return { known, missing }
+}
+
+function serverOf({ servers }: Pick<Db, 'servers'>, { number }: Shard): Server {
+  return servers.find(({ first, last }) => first <= number && number <= last) as Server // One has it.
+}
+
 /** Asks a server once which of all its shards have work; gives their numbers. */
-export type LookForWork = (session: Shard, { first, last }: Server) => Promise<readonly number[]>
+export type LookForWork = ServerWork<readonly number[]>
 
 /** Fewer shards are asked themselves, which costs no more than a look at them. */
 const LOOKED_AT_MIN = 4
@@ -116,16 +152,15 @@ const LOOKED_AT_MIN = 4
  * and say why.
  */
 export async function withWork(
-  { servers, shards: all }: Pick<Db, 'servers' | 'shards'>,
+  db: Pick<Db, 'servers' | 'shards'>,
   shards: readonly Shard[],
   look: LookForWork,
 ): Promise<{ readonly asked: readonly Shard[]; readonly without: readonly Shard[] }> {
   if (shards.length < LOOKED_AT_MIN) return { asked: shards, without: [] }
-  const holds = ({ first, last }: Server, { number }: Shard) => first <= number && number <= last
-  const rangeOf = (shard: Shard) => servers.find((one) => holds(one, shard)) as Server
+  const rangeOf = (shard: Shard) => serverOf(db, shard)
   const ranges = [...new Set(shards.map(rangeOf))]
   const { done } = await eachShard(
-    ranges.map(({ first }) => all[first] as Shard), // Any shard of it is a way to its server.
+    ranges.map(({ first }) => db.shards[first] as Shard), // Any shard of it is a way to its server.
     async (session) => new Set(await look(session, rangeOf(session))),
   )
   const found = new Map(done.map(({ shard, value }) => [rangeOf(shard), value]))

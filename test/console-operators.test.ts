@@ -5,6 +5,7 @@ import { noBrowser } from './browser.ts'
 import { fill, flaws, openConsole } from './console-kit.ts'
 import { query } from './databases.ts'
 import { CALM } from './process-kit.ts'
+import { untilShown } from './serve.ts'
 
 /** Press a key of a keyboard that writes another alphabet. */
 function press(page: Page, key: string, code: string): Promise<unknown> {
@@ -85,6 +86,34 @@ test(
     await dialog.waitFor({ state: 'detached' })
     const [first, second] = bodies as { against_evidence?: boolean }[]
     assert.deepEqual([first?.against_evidence, second?.against_evidence], [undefined, true])
+  },
+)
+
+test(
+  'a payment that its gateway has not finished says what its payer has to do, and can be ended',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit, complaints } = await openConsole(t)
+    const { call } = service
+    await call('PUT', '/mock-gateway/faults', { ...CALM, asks_payer: 1 })
+    const user = (await call('POST', '/users', { balance: 100 })).body['id']
+    const made = await call('POST', '/payments/deposit', { user_id: user, deposit: 20 })
+    const id = Number(made.body['payment_id'])
+    await untilShown(service, id, ({ status }) => status === 'pending')
+    await visit(`/payments/${id}`)
+    const payer = page.getByRole('link', { name: /mock-gateway/ })
+    assert.match((await payer.getAttribute('href')) ?? '', /^http:/)
+    await page.getByRole('button', { name: 'Ask the gateway' }).waitFor()
+    assert.deepEqual(await flaws(page), [])
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText('It is asked to end it, and only its word does').waitFor()
+    await dialog.getByLabel('Reason').fill('the payer went away')
+    await dialog.getByRole('button', { name: 'Cancel' }).click()
+    await page.locator('.figure').getByText('Failed').waitFor()
+    const { body } = await call('GET', `/payments/${id}`)
+    assert.deepEqual([body['status'], body['last_error']], ['failed', 'canceled'])
+    assert.deepEqual(await complaints(), [])
   },
 )
 

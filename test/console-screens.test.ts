@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
+import type { Page } from 'playwright-core'
 import { SCREENS } from '../console/exact/route.ts'
 import { noBrowser } from './browser.ts'
 import { DESKTOP, fill, flaws, openConsole, PHONE, settled, type Filled } from './console-kit.ts'
+import { until } from './process-kit.ts'
+import type { Served } from './serve.ts'
+import { receiver } from './webhooks-kit.ts'
 
 const COLOURS = ['color-contrast', 'link-in-text-block']
 
 /** Every screen, with what is open on it. */
-function pathsOf({ user, success, failed, unknown, endpoint }: Filled): string[] {
+function pathsOf({ user, success, failed, unknown, endpoint }: Filled, busy: number): string[] {
   const lists = SCREENS.map((screen) => (screen === 'overview' ? '/' : `/${screen}`))
   const payments = [success, failed, unknown].map((id) => `/payments/${id}`)
   const filtered = ['/payments?status=failed&reference=nothing', '/dead-letters?state=resolved']
@@ -19,22 +23,49 @@ function pathsOf({ user, success, failed, unknown, endpoint }: Filled): string[]
     ...found,
     `/users/${user}`,
     `/webhooks/${endpoint}`,
+    `/webhooks/${busy}`,
     '/lost/1',
   ]
 }
+
+/** An endpoint that takes nothing, and says `text` instead: its id. */
+async function openBusy(t: TestContext, { call }: Served, text: string): Promise<number> {
+  const { url } = await receiver(t, (response) => void response.writeHead(503).end(text))
+  const types = ['payment.*', 'dead_letter.*']
+  const made = await call('POST', '/webhook-endpoints', { url, types, description: text })
+  return Number(made.body['id'])
+}
+
+/** Open all that is folded, and wait for what is in it. */
+async function unfold(page: Page): Promise<void> {
+  await page.evaluate(
+    `for (const one of document.querySelectorAll('main details')) one.open = true`,
+  )
+  await settled(page)
+}
+
+/** Once an endpoint is not reached. */
+const failing = ({ call }: Served) =>
+  until('an endpoint is not reached', async () => {
+    const { webhooks } = (await call('GET', '/overview')).body as { webhooks: { failing: number } }
+    return webhooks.failing === 1
+  })
 
 test(
   'every screen can be used by everybody, in both themes and languages, wide and narrow',
   { skip: noBrowser },
   async (t) => {
     const { service, page, visit, complaints } = await openConsole(t)
-    const paths = pathsOf(await fill(service))
+    const busy = await openBusy(t, service, 'Try later')
+    const paths = pathsOf(await fill(service), busy)
+    await failing(service)
     const found: string[] = []
     for (const language of ['en', 'ru']) {
       await visit('/')
       await page.evaluate(`localStorage.setItem('console-language', '${language}')`)
       for (const path of paths) {
         await visit(path)
+        await unfold(page)
         assert.equal(await page.evaluate('document.documentElement.lang'), language)
         for (const viewport of [DESKTOP, PHONE]) {
           await page.setViewportSize(viewport)
@@ -77,9 +108,12 @@ test('nothing that comes from outside is run or read as markup', { skip: noBrows
     '<svg><use href="data:,x#a"/></svg><iframe srcdoc="<script>parent.pwned=1</script>">',
   ]
   const { service, page, visit, complaints } = await openConsole(t)
+  const busy = await openBusy(t, service, texts.join(' '))
   const filled = await fill(service, { reference: attack, text: texts.join(' ') })
-  for (const path of pathsOf(filled)) {
+  await failing(service)
+  for (const path of pathsOf(filled, busy)) {
     await visit(path)
+    await unfold(page)
     assert.equal(await page.evaluate('window.pwned'), undefined, path)
     assert.equal(await page.locator('main :is(img, script, iframe, use)').count(), 0, path)
     assert.deepEqual(await complaints(), [], path)
@@ -87,4 +121,8 @@ test('nothing that comes from outside is run or read as markup', { skip: noBrows
   await visit(`/payments/${filled.success}`)
   const shown = await page.locator('main').innerText()
   for (const text of texts) assert.ok(shown.includes(text), text)
+  await visit(`/webhooks/${busy}`)
+  await unfold(page)
+  const replies = await page.locator('.attempts .reply').first().innerText()
+  for (const text of texts) assert.ok(replies.includes(text), text)
 })

@@ -117,3 +117,27 @@ test(
     }
   },
 )
+
+test(
+  'the end of a session is seen while updates are paused, and nothing else is asked for then',
+  { skip: noBrowser },
+  async (t) => {
+    const service = await serve(t, { HOST: '0.0.0.0' })
+    const { global: db } = openDb(t, service.database)
+    const key = newKey(randomBytes)
+    await insertKey(db, key, 'reader', ['read'])
+    const { page } = await openPage(t, DESKTOP)
+    await page.goto(`http://localhost:${new URL(service.url).port}/console/users`)
+    await page.getByLabel('API key').fill(key.token)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('heading', { name: 'Users' }).waitFor()
+    await settled(page)
+    await page.locator('#side').getByRole('button', { name: 'Pause' }).click()
+    const asked: string[] = []
+    page.on('request', (request) => asked.push(new URL(request.url()).pathname))
+    await page.waitForRequest('**/api/v1/session')
+    await revokeKey(db, key.id)
+    await page.getByLabel('API key').waitFor()
+    assert.deepEqual([...new Set(asked)], ['/api/v1/session'])
+  },
+)

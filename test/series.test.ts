@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { redrive } from '../src/dead-letters/redrive.ts'
+import { eachServer, whole } from '../src/each-shard.ts'
+import type { Shard } from '../src/ports.ts'
 import { seededRandom } from '../src/domain/random.ts'
 import {
   LATENCY_BOUNDS_MS,
@@ -67,7 +69,7 @@ for (const shards of [1, 3]) {
       world.clock.advance(HOUR_MS)
       // Some are folded, and what was written since is not yet.
       if (step % 60 === 59) for (const shard of world.db.shards) await foldCounts(shard)
-      if (step % 24 === 23) for (const shard of world.db.shards) await rollUpMinutes(shard)
+      if (step % 24 === 23) await eachServer(world.db, rollUpMinutes)
     }
     for (const span of Object.keys(SPANS) as Span[]) await assertAgrees(world, span)
     const week = await assertAgrees(world, '7d')
@@ -114,6 +116,7 @@ test('each step shows how long its payments took from acceptance to the end', as
   assert.deepEqual(found.latency, [1, 3, ...Array<number>(LATENCY_CLASSES - 2).fill(0)])
   assert.equal(found.p50Ms.at(-1), quantileMs([1, 3], 0.5))
   assert.deepEqual(found.gateways[0]?.p95Ms.at(-1), quantileMs([1, 3], 0.95))
+  assert.deepEqual(found.gateways[0]?.latency, found.latency)
   assert.equal(found.p50Ms.at(-2), null)
 })
 
@@ -132,15 +135,13 @@ test('what no chart shows any more is deleted', async (t) => {
   assert.deepEqual(kept?.oldest, new Date('2029-12-24T22:00:00Z'))
 })
 
-/** Every shard's minutes, rolled up as far as they can be; how many statements it took at most. */
-async function rollAllUp(world: TestWorld): Promise<number> {
-  let most = 0
-  for (const shard of world.db.shards) {
-    let turns = 1
-    while (await rollUpMinutes(shard)) turns += 1
-    most = Math.max(most, turns)
+/** All minutes, rolled up as far as they can be; how many statements it took. */
+async function rollAllUp({ db }: TestWorld): Promise<number> {
+  let turns = 1
+  while (await rollUpMinutes(db.shards[0] as Shard, { first: 0, last: db.shards.length - 1 })) {
+    turns += 1
   }
-  return most
+  return turns
 }
 
 /** The ages of the rows of a series, in minutes, by how many seconds they are of. */
@@ -235,20 +236,97 @@ test('a roll-up that dies changes nothing, and two at once never take a row twic
     from generate_series(1, 7 * 1440) n`)
   const before = await series(world, '7d')
   const shard = world.db.of(0n)
+  const only = { first: 0, last: 0 }
   const dying = shard.transaction(async (tx) => {
-    await rollUpMinutes(tx)
+    await rollUpMinutes(tx, only)
     throw new Error('dies')
   })
   await assert.rejects(dying, /dies/)
   assert.equal((await ages(world)).count, 7 * 1440)
   const other = world.connect(2).of(0n)
   for (let turn = 0; turn < 6; turn += 1) {
-    const both = [shard, other].flatMap((one) => [rollUpMinutes(one), foldCounts(one)])
+    const both = [shard, other].flatMap((one) => [rollUpMinutes(one, only), foldCounts(one)])
     await Promise.all(both)
     assert.deepEqual(await series(world, '7d'), before)
   }
   assert.equal(await rollAllUp(world), 1)
   assert.ok((await ages(world)).count < 500)
+})
+
+/** Minutes of three days on every shard, and the same of the last hours not folded yet. */
+const ON_ALL_SHARDS = `
+  insert into payment_series
+  select
+    shard, timestamptz '2030-01-01' - n * interval '1 minute', 'http', '', n, 2 * n, 3 * n, 4 * n,
+    5 * n, array_fill(n, array[${LATENCY_CLASSES}])
+  from generate_series(1, 3 * 1440) n
+  cross join generate_series(0, 3) shard`
+
+const COUNTS_ON_ALL_SHARDS = `
+  insert into payment_counts
+    (shard, minute, gateway, succeeded, failed, in_doubt, amount, latency)
+  select
+    shard, timestamptz '2030-01-01' - n * interval '1 minute', 'http', 1, 2, 3, 7,
+    array_fill(1, array[${LATENCY_CLASSES}])
+  from generate_series(1, 160) n
+  cross join generate_series(0, 3) shard`
+
+test('the minutes of all shards of a server become rows of its first, and add up to the same', async (t) => {
+  const world = await testWorld(t, { shards: 4 })
+  await world.sql(ON_ALL_SHARDS)
+  const spans = Object.keys(SPANS) as Span[]
+  const before = await Promise.all(spans.map((span) => series(world, span)))
+  const halves = [
+    { first: 0, last: 2 },
+    { first: 3, last: 3 },
+  ]
+  const db = { ...world.db, servers: halves }
+  for (let turn = 0; turn < 10; turn += 1) await eachServer(db, rollUpMinutes)
+  assert.deepEqual(await Promise.all(spans.map((span) => series({ ...world, db }, span))), before)
+  const kept = () =>
+    world.sql<{ shard: number; minutes: number; steps: number }>(
+      `select shard, count(*) filter (where fine)::int as minutes,
+         count(*) filter (where not fine)::int as steps
+       from (
+         select shard, true as fine from payment_series
+         union all
+         select shard, false from payment_series_steps
+       ) part
+       group by shard order by shard`,
+    )
+  assert.deepEqual(await kept(), [
+    { shard: 0, minutes: 120, steps: 185 },
+    { shard: 1, minutes: 3, steps: 0 },
+    { shard: 2, minutes: 3, steps: 0 },
+    { shard: 3, minutes: 120, steps: 185 },
+  ])
+  // All of them are on one server now.
+  await rollAllUp(world)
+  assert.deepEqual(await Promise.all(spans.map((span) => series(world, span))), before)
+  assert.deepEqual(
+    (await kept()).map(({ steps }) => steps),
+    [185, 0, 0, 0],
+  )
+})
+
+test('whoever reads while shards are folded and added up sees each payment once', async (t) => {
+  const world = await testWorld(t, { shards: 4 })
+  await world.sql(ON_ALL_SHARDS)
+  await world.sql(COUNTS_ON_ALL_SHARDS)
+  const before = await Promise.all([series(world, '1h'), series(world, '7d')])
+  const two = [world.connect(2), world.connect(2)]
+  for (let turn = 0; turn < 8; turn += 1) {
+    const works = two.map(async (db) => {
+      const rolled = eachServer(db, rollUpMinutes)
+      await Promise.all(db.shards.map((shard) => foldCounts(shard)))
+      whole(await rolled)
+    })
+    const reads = [series(world, '1h'), series(world, '7d'), series(world, '1h')]
+    const [hour, week, again] = await Promise.all(reads)
+    assert.deepEqual([hour, week, again], [...before, before[0]])
+    await Promise.all(works)
+  }
+  assert.deepEqual(await Promise.all([series(world, '1h'), series(world, '7d')]), before)
 })
 
 test('the series of a service are those of its payments, and a span that there is not is refused', async (t) => {

@@ -30,6 +30,7 @@ const UNSHARDED: readonly (readonly [names: RegExp, why: string])[] = [
   [/^session_(ids|numbers)$/, 'the session names the shard itself'],
   [/^verify_outside_shards$/, 'looks for rows in shards that there are not'],
   [/^looks_/, 'looks which shards of a server are worth asking, in each by itself'],
+  [/^payment_series_(read|roll_up)$/, 'charts are of all shards of a server, in rows of its first'],
   [/^verify_sequences$/, 'sequences are of all shards'],
   [/^verify_time$/, 'the time, which is no row'],
   [
@@ -38,6 +39,9 @@ const UNSHARDED: readonly (readonly [names: RegExp, why: string])[] = [
   ],
   [/^postgres_probe$|^connections_|^migrations_/, 'asks about the server'],
 ]
+
+/** What is added up over the shards of a server: counts, of which no row is anybody's. */
+const SUMMED_UP = new Set(['payment_counts', 'payment_series', 'payment_series_steps'])
 
 /** Texts that pass the rule, and texts that it has to see. */
 const NAMING: readonly (readonly [sql: string, wrong: RegExp | null])[] = [
@@ -92,6 +96,11 @@ test('every statement names one shard, $1, in each table that it touches, or is 
         /where shard = asked\.number/,
         `${name} looks into one shard after another`,
       )
+      continue
+    }
+    if (name.startsWith('payment_series_')) {
+      for (const table of touchedBy(text, SHARDED)) assert.ok(SUMMED_UP.has(table), name)
+      assert.match(text, /where shard = asked\.number/)
       continue
     }
     assert.deepEqual(touchedBy(text, SHARDED), [], `${name} touches what belongs to a shard`)

@@ -23,11 +23,17 @@ export interface Feed<T> {
 /** Whether the viewer has stopped the updates. */
 export const paused = signal(false)
 /** Whether nobody sees the page. */
-const hidden = signal(document.hidden)
+export const hidden = signal(document.hidden)
 document.addEventListener('visibilitychange', () => (hidden.value = document.hidden))
 
 /** Whether somebody has used the page since it last asked: a key, the pointer, the wheel. */
 let touched = true
+/** The same, told once: whoever asks next says that it was used. */
+export function wasTouched(): boolean {
+  const before = touched
+  touched = false
+  return before
+}
 for (const sign of ['keydown', 'pointerdown', 'wheel', 'touchmove']) {
   document.addEventListener(sign, () => (touched = true), { passive: true })
 }
@@ -83,9 +89,7 @@ function makeFeed(path: string): Polled {
   let end = () => {}
 
   async function ask(): Promise<void> {
-    const polling = !touched
-    touched = false
-    const answer = await get<unknown>(path, etag, polling)
+    const answer = await get<unknown>(path, etag, !wasTouched())
     const at = Date.now()
     const ails = answer.kind === 'refused' && isAilment(answer.problem.status)
     failures = ails || answer.kind === 'away' ? failures + 1 : 0

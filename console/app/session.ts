@@ -1,7 +1,8 @@
-import { computed, signal } from '@preact/signals'
-import { useEffect, useState } from 'preact/hooks'
+import { computed, effect, signal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
+import { nextPollMs } from '../exact/poll.ts'
 import { get, signedOut, type Answer, send } from './api.ts'
-import { useFeed } from './feed.ts'
+import { hidden, wasTouched } from './feed.ts'
 
 /** Who is looking, what they may do, and which service this is. */
 interface Session {
@@ -23,36 +24,53 @@ interface Session {
 
 export const session = signal<Session | null>(null)
 
-/** The currency of the books. */
-export const currency = computed(() => session.value?.service.currency ?? 'USD')
+/** The currency of the books; null: not known yet. */
+export const currency = computed(() => session.value?.service.currency ?? null)
 
 /** Whether the viewer may do what needs a scope; the API decides in the end. */
 export function may(scope: 'write' | 'refund' | 'operate'): boolean {
   return session.value?.scopes.includes(scope) ?? false
 }
 
-/** Find out who is looking. */
+/** Names what was answered last, so that the same is not sent again. */
+let etag: string | null = null
+
+/** Find out who is looking. Screens are drawn beside it: what they show the API decides. */
 export async function readSession(): Promise<void> {
-  const answer = await get<Session>('/session')
-  if (answer.kind === 'ok') take(answer.data)
+  const answer = await get<Session>('/session', etag, !wasTouched())
+  if (answer.kind !== 'ok') return
+  etag = answer.etag
+  take(answer.data)
 }
 
 /**
- * Follow who is looking, on every screen: one that asks for nothing else sees the end of a session
- * as well.
+ * Follow who is looking, where somebody has to sign in: on every screen, also on one that asks for
+ * nothing else, and also while updates are paused, since the end of a session is no update.
  */
 export function useSession(): void {
-  const { data } = useFeed<Session>('/session').known.value
-  // What was answered before may be of another session.
-  const [before] = useState(data)
+  const required = session.value?.keys_required === true
   useEffect(() => {
-    if (data !== null && data !== before) take(data)
-  }, [data])
+    if (!required) return
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let over = false
+    const plan = () => {
+      clearTimeout(timer)
+      const wait = nextPollMs({ paused: false, hidden: hidden.value, failures: 0 }, Math.random())
+      if (wait !== null && !over) timer = setTimeout(() => void readSession().then(plan), wait)
+    }
+    const end = effect(plan)
+    return () => {
+      over = true
+      end()
+      clearTimeout(timer)
+    }
+  }, [required])
 }
 
 /** Exchange an API key for a session. */
 export async function signIn(key: string): Promise<Answer<unknown>> {
   const answer = await send('POST', '/session', { key })
+  etag = null
   if (answer.kind === 'ok') await readSession()
   return answer
 }

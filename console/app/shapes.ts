@@ -25,6 +25,8 @@ export interface Payment {
   readonly metadata: Readonly<Record<string, unknown>> | null
   readonly payment_method: string | null
   readonly return_url: string | null
+  /** What its payer has to do first, while it is pending. */
+  readonly action: { readonly url: string; readonly expires_at: string | null } | null
   readonly currency: string
 }
 
@@ -318,6 +320,7 @@ export interface GatewaySeries {
   readonly failed: readonly number[]
   readonly unknown: readonly number[]
   readonly p95_ms: readonly (number | null)[]
+  readonly latency_counts: readonly number[]
 }
 
 interface OpenLetters {
@@ -387,13 +390,4 @@ export interface Verification extends Missing {
   readonly rules: number | null
   readonly violations: number | null
   readonly error: string | null
-}
-
-export interface RuleResult {
-  readonly rule: string
-  readonly severity: string
-  readonly holds: string
-  readonly checked: number
-  readonly violations: number
-  readonly examples: readonly string[]
 }

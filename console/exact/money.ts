@@ -22,7 +22,8 @@ export interface Marks {
   readonly decimal: string
 }
 
-const MINUS = '−'
+/** In front of what is less than nothing. */
+export const MINUS = '−'
 
 /** An amount in whole minor units. Throws for a text that is no amount of `exponent` decimals. */
 export function toMinor(amount: Exact, exponent: number): bigint {

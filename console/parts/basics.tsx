@@ -32,6 +32,15 @@ export function When({ at, form = 'moment' }: { at: string; form?: Form }) {
   )
 }
 
+/** The same below what it is of, where the window is too narrow for a column of times. */
+export function NarrowWhen({ at }: { at: string }) {
+  return (
+    <div class="narrow-only quiet">
+      <When at={at} />
+    </div>
+  )
+}
+
 function ageOf(time: number): string {
   const ms = now.value - time
   const { ago, ahead, justNow } = words.value
@@ -92,7 +101,7 @@ export function State({ state, tone, text }: { state: string; tone?: Tone; text?
 
 /** A word of the API in the viewer's language; as it is where there is none. */
 export function named(names: Readonly<Record<string, string>>, code: string): string {
-  return names[code] ?? code.replaceAll('_', ' ')
+  return names[code] ?? code.replace(/^http_/, 'HTTP ').replaceAll('_', ' ')
 }
 
 /** A part of a screen under a heading. */

@@ -4,7 +4,7 @@ import { filter, go, route } from '../app/router.ts'
 import { may, session } from '../app/session.ts'
 import type { Page, Payment } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
-import { Empty, Money, named, State, When } from '../parts/basics.tsx'
+import { Empty, Money, named, NarrowWhen, State, When } from '../parts/basics.tsx'
 import { Command } from '../parts/command.tsx'
 import { askPayment, tryItOut } from '../parts/new-payment.ts'
 import { saveCsv } from '../parts/save.ts'
@@ -117,7 +117,7 @@ function List({ page }: { page: Page<Payment> }) {
           [w.user, 'wide'],
           [w.reference, 'wide'],
           [w.error, 'wide'],
-          [w.accepted, 'number'],
+          [w.accepted, 'wide number'],
         ]}
       >
         {page.data.map((payment) => (
@@ -155,6 +155,7 @@ function Row({ payment, fresh }: { payment: Payment; fresh: boolean }) {
         <a href={href}>
           <span class="quiet">{w.types[payment.type]}</span> {id}
         </a>
+        <NarrowWhen at={payment.created_at} />
       </td>
       <td class="number">
         <Money amount={payment.amount} currency={payment.currency} />
@@ -168,7 +169,7 @@ function Row({ payment, fresh }: { payment: Payment; fresh: boolean }) {
           ? null
           : named(w.reasons, payment.last_error)}
       </td>
-      <td class="number quiet">
+      <td class="wide number quiet">
         <When at={payment.created_at} />
       </td>
     </tr>

@@ -3,13 +3,13 @@ import { may } from '../app/session.ts'
 import type { Page, Statement, Transaction, User } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
 import { levelsOf } from '../exact/statement.ts'
-import { Facts, Money, named, Section, When } from '../parts/basics.tsx'
+import { Facts, Money, named, NarrowWhen, Section, When } from '../parts/basics.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { askPayment } from '../parts/new-payment.ts'
 import { saveCsv } from '../parts/save.ts'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
 import { Table } from '../parts/table.tsx'
-import { money, monthOf, words } from '../words/words.ts'
+import { money, monthOf, roughly, words } from '../words/words.ts'
 
 const LIMIT = 500
 /** So many entries are listed; the file has all that were read. */
@@ -91,6 +91,7 @@ function History({ user, page }: { user: User; page: Page<Transaction> }) {
             kind="steps"
             points={levels.map(({ at, level }) => ({ at, value: level }))}
             say={(_, at) => `${money(levels[at]?.balance ?? 0, currency)} ${currency}`}
+            tick={(value) => roughly(value, currency)}
           />
         </Section>
       )}
@@ -164,12 +165,15 @@ function EntryList({ entries, currency }: { entries: readonly Transaction[]; cur
         [w.payment],
         [w.accounts.available, 'number'],
         [w.accounts.held, 'wide number'],
-        [w.when, 'number'],
+        [w.when, 'wide number'],
       ]}
     >
       {entries.map((entry) => (
         <tr key={`${entry.payment_id} ${entry.kind}`}>
-          <td>{named(w.happened, entry.kind)}</td>
+          <td>
+            {named(w.happened, entry.kind)}
+            <NarrowWhen at={entry.created_at} />
+          </td>
           <td>
             {entry.payment_id === null ? (
               '—'
@@ -183,7 +187,7 @@ function EntryList({ entries, currency }: { entries: readonly Transaction[]; cur
           <td class="wide number">
             <Money amount={entry.held} currency={currency} signed />
           </td>
-          <td class="number quiet">
+          <td class="wide number quiet">
             <When at={entry.created_at} />
           </td>
         </tr>

@@ -1,7 +1,7 @@
 import { send } from '../app/api.ts'
 import { useFeed } from '../app/feed.ts'
 import { may } from '../app/session.ts'
-import type { RuleResult, Verification } from '../app/shapes.ts'
+import type { Verification } from '../app/shapes.ts'
 import { Scroll, Section, State, When } from '../parts/basics.tsx'
 import { perform } from '../parts/dialog.tsx'
 import { LeftOutOf, Loaded } from '../parts/screen.tsx'
@@ -81,6 +81,15 @@ function Newest({ of: known, onCancel }: { of: Verification; onCancel: () => voi
       </details>
     </>
   )
+}
+
+interface RuleResult {
+  readonly rule: string
+  readonly severity: string
+  readonly holds: string
+  readonly checked: number
+  readonly violations: number
+  readonly examples: readonly string[]
 }
 
 function Rules({ id }: { id: number }) {

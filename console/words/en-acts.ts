@@ -16,6 +16,12 @@ export const EN_ACTS = {
     `Nothing of it was sent to the gateway. It becomes failed, and ${
       held ? `the hold for ${sum} goes back to the user.` : `no money moves; it was for ${sum}.`
     }`,
+  cancelPendingSays: (sum: string, held: boolean) =>
+    `The gateway has it and has not finished it. It is asked to end it, and only its word does. Then the payment becomes failed, and ${
+      held ? `the hold for ${sum} goes back to the user.` : `no money moves; it was for ${sum}.`
+    }`,
+  payerOpens: 'The payer opens',
+  payerUntil: 'Until',
   refund: 'Refund',
   refundTitle: (id: number) => `Refund payment ${id}`,
   refundSays: (sum: string) =>

@@ -65,6 +65,7 @@ export const EN_SCREENS = {
     reset_after: 'resets the connection',
     late_execute: 'only later',
     pending: 'says pending first',
+    asks_payer: 'once the payer says yes',
     truncated: 'cuts its answer short',
     wrong_body: 'answers with a page',
     wrong_amount: 'names another amount',

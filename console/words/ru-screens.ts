@@ -65,6 +65,7 @@ export const RU_SCREENS: typeof EN_SCREENS = {
     reset_after: 'рвёт соединение',
     late_execute: 'делает это позже',
     pending: 'сначала просит ждать',
+    asks_payer: 'когда плательщик скажет «да»',
     truncated: 'обрывает ответ',
     wrong_body: 'отвечает страницей',
     wrong_amount: 'называет другую сумму',

@@ -1,7 +1,7 @@
 import { computed, signal } from '@preact/signals'
 import { durationOf } from '../exact/duration.ts'
 import type { Exact } from '../exact/json.ts'
-import { formatAmount, formatMoved, readAmount } from '../exact/money.ts'
+import { exponentOf, formatAmount, formatMoved, MINUS, readAmount } from '../exact/money.ts'
 import { formatCount, formatRate } from '../exact/count.ts'
 import { EN, type Words } from './en.ts'
 import { RU } from './ru.ts'
@@ -36,6 +36,11 @@ export function moved(amount: Exact, currency: string): string {
   return formatMoved(amount, currency, words.value.marks)
 }
 
+/** About how much so many minor units are, as short as there is room at the line of a chart. */
+export function roughly(minor: number, currency: string): string {
+  return formats.value.short.format(minor / 10 ** exponentOf(currency)).replace('-', MINUS)
+}
+
 /** What the viewer typed as an amount of a currency, as the API takes it; null: it is none. */
 export function typedAmount(typed: string, currency: string): string | null {
   return readAmount(typed, currency, words.value.marks)
@@ -64,6 +69,7 @@ const formats = computed(() => {
     exact: new Intl.DateTimeFormat(tag, { ...time, fractionalSecondDigits: 3 }),
     date: new Intl.DateTimeFormat(tag, { ...day, year: 'numeric' }),
     day: new Intl.DateTimeFormat(tag, { ...day, hour: '2-digit', minute: '2-digit' }),
+    short: new Intl.NumberFormat(tag, { notation: 'compact', maximumSignificantDigits: 3 }),
     month: new Intl.DateTimeFormat(tag, { month: 'long', year: 'numeric', timeZone: 'UTC' }),
   }
 })

@@ -1,7 +1,7 @@
 import { COUNTER_NAMES, isExact, type CounterName } from '../domain/counters.ts'
-import type { Clock, Db } from '../ports.ts'
+import type { Clock, Db, Server, Shard } from '../ports.ts'
 import { every } from '../queue/every.ts'
-import { eachInTurn, withWork } from '../each-shard.ts'
+import { eachInTurn, eachServer, withWork } from '../each-shard.ts'
 import { readExact } from './exact-counters.ts'
 import { foldCounts, forgetHours, rollUpMinutes, shardsToFold } from './series-store.ts'
 import { addCounters, readCounters } from './store.ts'
@@ -19,6 +19,8 @@ const FLUSH_MS = 1_000
 const FOLD_EVERY = 5
 /** Minutes are rolled up at every so many flushes. */
 const ROLL_UP_EVERY = 60
+/** So many parts of a server are rolled up then at most: more than 1,024 shards fill. */
+const ROLL_UPS_MAX = 10
 /** What charts no longer show is deleted at every so many flushes. */
 const FORGET_EVERY = 600
 
@@ -61,7 +63,7 @@ export function startFlusher(
     await flush().catch(() => undefined)
     turns += 1
     if (turns % FOLD_EVERY === 0) await fold(world.db)
-    if (turns % ROLL_UP_EVERY === 0) await eachInTurn(world.db.shards, rollUpMinutes)
+    if (turns % ROLL_UP_EVERY === 0) await eachServer(world.db, rollUp)
     if (turns % FORGET_EVERY === 0) await eachInTurn(world.db.shards, forgetHours)
   })
   return {
@@ -70,6 +72,13 @@ export function startFlusher(
       await flushing.stop()
       await flush().catch(() => undefined)
     },
+  }
+}
+
+/** Roll up what a server has, part by part. */
+async function rollUp(session: Shard, server: Server): Promise<void> {
+  for (let part = 0; part < ROLL_UPS_MAX; part += 1) {
+    if (!(await rollUpMinutes(session, server))) return
   }
 }
 

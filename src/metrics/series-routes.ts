@@ -38,7 +38,14 @@ const SeriesBody = Type.Object(
       { title: 'Latencies' },
     ),
     gateways: Type.Array(
-      Type.Object({ gateway: Type.String(), ...OUTCOMES }, { title: 'GatewaySeries' }),
+      Type.Object(
+        {
+          gateway: Type.String(),
+          latency_counts: counts('How many ended there in each class of `latency`.'),
+          ...OUTCOMES,
+        },
+        { title: 'GatewaySeries' },
+      ),
     ),
     currencies: Type.Array(
       Type.Object(
@@ -98,7 +105,11 @@ function seriesBody(found: Series, books: string) {
     accepted: [...found.accepted],
     ...outcomesBody(found),
     latency: { bounds_ms: [...BOUNDS_MS], counts: [...found.latency] },
-    gateways: found.gateways.map((one) => ({ gateway: one.gateway, ...outcomesBody(one) })),
+    gateways: found.gateways.map((one) => ({
+      gateway: one.gateway,
+      latency_counts: [...one.latency],
+      ...outcomesBody(one),
+    })),
     currencies: found.currencies.map(({ currency, amounts }) => ({
       currency,
       amounts: amounts.map((amount) => toWire(amount, exponentIn(currency, books))),

@@ -3,6 +3,7 @@ import {
   CLOCK,
   NOW,
   timed,
+  timedUnsharded,
   type Runner,
   type Server,
   type Shard,
@@ -39,14 +40,24 @@ const ADD_UP = `do update
         else array[${CLASSES.map((at) => `known.latency[${at}] + excluded.latency[${at}]`)}]
       end`
 
+/** Add up what of `part` is `fresh` in minutes of a shard, touched in the order of their key. */
+const addToMinutes = (shard: string) => `insert into payment_series as known
+      (shard, minute, ${TOTALS})
+    select ${shard}::int, minute, gateway, currency, ${SUMS}
+    from part
+    where fresh
+    group by minute, gateway, currency
+    order by minute, gateway, currency
+    on conflict (shard, minute, gateway, currency) ${ADD_UP}`
+
 /**
- * Add up `source`, whose rows say of which `minute` they are, in the steps of which charts show
- * them at that age. Rows are touched in the order of their key, so that two never wait in a circle.
+ * Add up `late`, whose rows say of which `minute` they are, in the steps of which charts show them
+ * at that age. Rows are touched in the order of their key, so that two never wait in a circle.
  */
-const addToSteps = (source: string) => `insert into payment_series_steps as known
+const addToSteps = (shard: string) => `insert into payment_series_steps as known
       (shard, seconds, begins_at, ${TOTALS})
-    select $1::int, seconds, begins_at, gateway, currency, ${SUMS}
-    from clock, ${source} part
+    select ${shard}::int, seconds, begins_at, gateway, currency, ${SUMS}
+    from clock, late
     cross join lateral (
       select case when minute >= time - interval '25 hours' then 600 else 3600 end as seconds
     ) size
@@ -89,19 +100,13 @@ const FOLD: Statement<never> = {
     from clock, gone
     where minute is not null
   ), summed as (
-    insert into payment_series as known (shard, minute, ${TOTALS})
-    select $1::int, minute, gateway, currency, ${SUMS}
-    from part
-    where fresh
-    group by minute, gateway, currency
-    order by minute, gateway, currency
-    on conflict (shard, minute, gateway, currency) ${ADD_UP}
+    ${addToMinutes('$1')}
   ), late as (
     select *
     from part
     where not fresh
   ), summed_late as (
-    ${addToSteps('late')}
+    ${addToSteps('$1')}
   )
   insert into payment_counts
     (shard, enqueued, started, succeeded, failed, in_doubt, retried, letters, resolved_success,
@@ -133,47 +138,76 @@ const SHARDS_COUNTED: Unsharded<{ number: number }> = {
 const ROLL_MAX = 2_000
 
 /**
- * Roll up what charts show in larger steps: minutes older than two hours into steps of ten minutes,
- * and those older than 26 hours into hours. One statement, so whoever reads sees the parts or their
- * sum; what somebody else rolls up is left to him. Between what one statement adds to and another
- * takes away there is always most of an hour, so that they never wait for each other in a circle.
+ * Add up the shards of a server, from `$2` to `$3`, in rows of its first, so that their number does
+ * not matter for how much is kept; and roll up what charts show in larger steps: minutes older than
+ * two hours into steps of ten minutes, and those older than 26 hours into hours. What somebody else
+ * rolls up is left to him.
+ *
+ * One statement, so whoever reads sees the parts or their sum. It waits for rows of the first shard
+ * alone: minutes of the last 75, and then steps, each in the order of their key, as folding does.
+ * Of those nothing is taken away: between what is added to and what is taken there is always most
+ * of an hour. So nobody waits in a circle.
  */
-const ROLL_UP: Statement<{ rows: number }> = {
+const ROLL_UP: Unsharded<{ rows: number }> = {
   name: 'payment_series_roll_up',
-  ...timed`
-  with ${CLOCK}, old_minute as materialized (
-    select minute, gateway, currency
-    from payment_series
-    where shard = $1 and minute < (select time from clock) - interval '2 hours'
-    order by minute, gateway, currency
+  ...timedUnsharded`
+  with ${CLOCK}, asked as materialized (
+    select
+      number,
+      time - case when number = $2 then interval '2 hours' else interval '3 minutes' end
+        as minutes_to,
+      time - case when number = $2 then interval '26 hours' else interval '0' end as steps_to,
+      case when number = $2 then array[600] else array[600, 3600] end as sizes
+    from clock, generate_series($2::int, $3::int) as asked (number)
+  ), old_minute as materialized (
+    select old.shard, old.minute, old.gateway, old.currency
+    from asked
+    cross join lateral (
+      select shard, minute, gateway, currency
+      from payment_series
+      where shard = asked.number and minute < asked.minutes_to
+      order by minute, gateway, currency
+      limit ${String(ROLL_MAX)}
+      for update skip locked
+    ) old
     limit ${String(ROLL_MAX)}
-    for update skip locked
   ), minutes as (
     delete from payment_series series
     using old_minute
-    where series.shard = $1 and series.minute = old_minute.minute
+    where series.shard = old_minute.shard and series.minute = old_minute.minute
       and series.gateway = old_minute.gateway and series.currency = old_minute.currency
     returning series.*
   ), old_step as materialized (
-    select begins_at, gateway, currency
-    from payment_series_steps
-    where shard = $1 and seconds = 600
-      and begins_at < (select time from clock) - interval '26 hours'
-    order by begins_at, gateway, currency
+    select old.shard, old.seconds, old.begins_at, old.gateway, old.currency
+    from asked
+    cross join lateral (
+      select shard, seconds, begins_at, gateway, currency
+      from payment_series_steps
+      where shard = asked.number and seconds = any (asked.sizes) and begins_at < asked.steps_to
+      order by seconds, begins_at, gateway, currency
+      limit ${String(ROLL_MAX)}
+      for update skip locked
+    ) old
     limit ${String(ROLL_MAX)}
-    for update skip locked
   ), steps as (
     delete from payment_series_steps step
     using old_step
-    where step.shard = $1 and step.seconds = 600 and step.begins_at = old_step.begins_at
-      and step.gateway = old_step.gateway and step.currency = old_step.currency
+    where step.shard = old_step.shard and step.seconds = old_step.seconds
+      and step.begins_at = old_step.begins_at and step.gateway = old_step.gateway
+      and step.currency = old_step.currency
     returning step.*
   ), part as (
-    select minute, ${TOTALS} from minutes
+    select minute, ${TOTALS}, minute >= time - interval '75 minutes' as fresh from clock, minutes
     union all
-    select begins_at, ${TOTALS} from steps
+    select begins_at, ${TOTALS}, false from steps
   ), summed as (
-    ${addToSteps('part')}
+    ${addToMinutes('$2')}
+  ), late as (
+    select *
+    from part
+    where not fresh
+  ), summed_late as (
+    ${addToSteps('$2')}
   )
   select greatest((select count(*) from minutes), (select count(*) from steps))::float8 as rows`,
 }
@@ -196,29 +230,35 @@ export interface SeriesRow {
 }
 
 /**
- * What became of payments between two times, in steps: the minutes that were added up, what they
- * were rolled up into, and the rows of counts that were not added up yet.
+ * What became of payments between two times, in steps, over all shards of a server: the minutes
+ * that were added up, what they were rolled up into, and the rows of counts that were not added up
+ * yet. One statement for all, because rows go from one shard to another.
  */
-const SERIES: Statement<Omit<SeriesRow, 'latency'> & { latency: string[] }> = {
+const SERIES: Unsharded<Omit<SeriesRow, 'latency'> & { latency: string[] }> = {
   name: 'payment_series_read',
+  sharded: false,
   text: `
   with found as (
-    select minute, gateway, currency, accepted, succeeded, failed, in_doubt, amount, latency
-    from payment_series
-    where shard = $1 and minute >= $2 and minute < $3
-    union all
-    select begins_at, gateway, currency, accepted, succeeded, failed, in_doubt, amount, latency
-    from payment_series_steps
-    where shard = $1 and seconds in (600, 3600) and begins_at >= $2 and begins_at < $3
-    union all
-    select
-      minute, coalesce(gateway, ''), coalesce(currency, ''), coalesce(accepted, 0), succeeded,
-      failed, in_doubt, coalesce(amount, 0), latency
-    from payment_counts
-    where shard = $1 and minute >= $2 and minute < $3
+    select part.*
+    from generate_series($1::int, $2::int) as asked (number)
+    cross join lateral (
+      select minute, gateway, currency, accepted, succeeded, failed, in_doubt, amount, latency
+      from payment_series
+      where shard = asked.number and minute >= $3 and minute < $4
+      union all
+      select begins_at, gateway, currency, accepted, succeeded, failed, in_doubt, amount, latency
+      from payment_series_steps
+      where shard = asked.number and seconds in (600, 3600) and begins_at >= $3 and begins_at < $4
+      union all
+      select
+        minute, coalesce(gateway, ''), coalesce(currency, ''), coalesce(accepted, 0), succeeded,
+        failed, in_doubt, coalesce(amount, 0), latency
+      from payment_counts
+      where shard = asked.number and minute >= $3 and minute < $4
+    ) part
   )
   select
-    date_bin($4::int * interval '1 second', minute, timestamptz '2000-01-01 00:00:00+00') as at,
+    date_bin($5::int * interval '1 second', minute, timestamptz '2000-01-01 00:00:00+00') as at,
     gateway, currency, sum(accepted)::float8 as accepted, sum(succeeded)::float8 as succeeded,
     sum(failed)::float8 as failed, sum(in_doubt)::float8 as "inDoubt",
     sum(amount)::bigint as amount,
@@ -251,20 +291,26 @@ export async function foldCounts(shard: Runner): Promise<void> {
   await shard.run(FOLD, [])
 }
 
-/** What became of payments between two times, in steps that begin with the first. */
+/** A part of time: its steps begin with the first moment, and end before the last. */
+interface Stretch {
+  readonly from: Date
+  readonly to: Date
+  readonly stepSeconds: number
+}
+
+/** What became of payments of all shards of a server in a stretch of time, in steps. */
 export async function readSeries(
-  shard: Runner,
-  from: Date,
-  to: Date,
-  stepSeconds: number,
+  session: Shard,
+  { first, last }: Server,
+  { from, to, stepSeconds }: Stretch,
 ): Promise<SeriesRow[]> {
-  const rows = await shard.run(SERIES, [from, to, stepSeconds])
+  const rows = await session.run(SERIES, [first, last, from, to, stepSeconds])
   return rows.map((row) => ({ ...row, latency: row.latency.map(Number) }))
 }
 
-/** Roll up a part of what charts no longer show by minute; true: there is more. */
-export async function rollUpMinutes(shard: Runner): Promise<boolean> {
-  const [row] = await shard.run(ROLL_UP, [])
+/** Roll up a part of what a server has of several shards, or by minute; true: there is more. */
+export async function rollUpMinutes(session: Runner, { first, last }: Server): Promise<boolean> {
+  const [row] = await session.run(ROLL_UP, [first, last])
   return row?.rows === ROLL_MAX
 }
 

@@ -1,5 +1,5 @@
 import { LATENCY_BOUNDS_MS, plusClasses, quantileMs, SPANS, type Span } from '../domain/series.ts'
-import { eachShard, partly } from '../each-shard.ts'
+import { eachServer, partlyOfServers } from '../each-shard.ts'
 import type { Clock, Db } from '../ports.ts'
 import { readSeries, type SeriesRow } from './series-store.ts'
 
@@ -21,7 +21,10 @@ export interface Series extends Outcomes {
   readonly accepted: readonly number[]
   /** How many ended in each class of latencies, of all steps. */
   readonly latency: readonly number[]
-  readonly gateways: readonly (Outcomes & { readonly gateway: string })[]
+  readonly gateways: readonly (Outcomes & {
+    readonly gateway: string
+    readonly latency: readonly number[]
+  })[]
   /** What succeeded by currency, in minor units. */
   readonly currencies: readonly {
     readonly currency: string
@@ -48,8 +51,11 @@ export async function series(
   const count = seconds / stepSeconds
   const times = Array.from({ length: count }, (_, at) => last - (count - 1 - at) * stepSeconds)
   const [from, to] = [new Date((times[0] ?? 0) * 1_000), new Date((last + stepSeconds) * 1_000)]
-  const { known, missing } = partly(
-    await eachShard(db.shards, (shard) => readSeries(shard, from, to, stepSeconds)),
+  const { known, missing } = partlyOfServers(
+    db,
+    await eachServer(db, (session, server) =>
+      readSeries(session, server, { from, to, stepSeconds }),
+    ),
   )
   return { span, stepSeconds, times, ...addUp(known.flat(), times, db.currency), missing }
 }
@@ -61,13 +67,14 @@ function addUp(rows: readonly SeriesRow[], times: readonly number[], books: stri
   return {
     accepted: sums(rows, times, ({ accepted }) => accepted),
     ...outcomesOf(rows, times),
-    latency: rows.reduce<number[]>(
-      (all, { latency }) => plusClasses(all, latency),
-      plusClasses([], []),
-    ),
+    latency: latencyOf(rows),
     gateways: gateways
       .filter(([gateway]) => gateway !== '')
-      .map(([gateway, own]) => ({ gateway, ...outcomesOf(own, times) })),
+      .map(([gateway, own]) => ({
+        gateway,
+        latency: latencyOf(own),
+        ...outcomesOf(own, times),
+      })),
     currencies: currencies.map(([currency, own]) => ({
       currency,
       amounts: perStep(own, times).map((part) =>
@@ -75,6 +82,11 @@ function addUp(rows: readonly SeriesRow[], times: readonly number[], books: stri
       ),
     })),
   }
+}
+
+/** How many ended in each class of latencies, over all steps. */
+function latencyOf(rows: readonly SeriesRow[]): number[] {
+  return rows.reduce<number[]>((all, { latency }) => plusClasses(all, latency), plusClasses([], []))
 }
 
 function outcomesOf(rows: readonly SeriesRow[], times: readonly number[]): Outcomes {

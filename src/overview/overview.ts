@@ -1,5 +1,5 @@
 import { plusClasses, quantileMs } from '../domain/series.ts'
-import { eachInTurn, partly } from '../each-shard.ts'
+import { eachInTurn, eachServer, partly, partlyOfServers } from '../each-shard.ts'
 import type { Operation } from '../domain/payment.ts'
 import { readSeries } from '../metrics/series-store.ts'
 import { readHeld } from '../metrics/store.ts'
@@ -111,19 +111,15 @@ export async function overview(
   readAllHeld: () => Promise<Held> = () => heldIn(world.db),
 ): Promise<Overview> {
   const { db, clock } = world
-  const nowMs = clock.now().getTime()
-  const fromMs = Math.floor(nowMs / MINUTE_MS - (LATELY_MINUTES - 1)) * MINUTE_MS
-  const [from, to] = [new Date(fromMs), new Date(fromMs + LATELY_MINUTES * MINUTE_MS)]
   const { known: parts, missing } = partly(
     await eachInTurn(db.shards, async (shard) => ({
-      rows: await readSeries(shard, from, to, 60),
       queue: await readQueue(shard),
       pending: await readPending(shard),
       letters: await readLetterSums(shard),
       failing: await readFailing(shard),
     })),
   )
-  const rows = parts.flatMap((part) => part.rows)
+  const { rows, ...counted } = await countedLately(db, clock.now().getTime())
   const queues = parts.map(({ queue }) => queue)
   const pending = parts.flatMap((part) => part.pending)
   const letters = parts.flatMap((part) => part.letters)
@@ -133,7 +129,7 @@ export async function overview(
   const books = await newestRuns(db.global)
   const unknown = letters.filter((one) => one.class === 'unknown')
   return {
-    seconds: Math.max(1, Math.round((nowMs - fromMs) / 1_000)),
+    seconds: counted.seconds,
     accepted: sum(rows.map((row) => row.accepted)),
     lately: latelyOf(rows),
     queue: {
@@ -161,8 +157,20 @@ export async function overview(
     },
     books,
     workerAlive: world.workerAlive(),
-    missing,
+    missing: [...new Set([...missing, ...counted.missing])].toSorted((one, other) => one - other),
   }
+}
+
+/** What was counted lately, of how many seconds that is, and the shards that it is not of. */
+async function countedLately(db: Db, nowMs: number) {
+  const fromMs = Math.floor(nowMs / MINUTE_MS - (LATELY_MINUTES - 1)) * MINUTE_MS
+  const [from, to] = [new Date(fromMs), new Date(fromMs + LATELY_MINUTES * MINUTE_MS)]
+  const read = await eachServer(db, (session, server) =>
+    readSeries(session, server, { from, to, stepSeconds: 60 }),
+  )
+  const { known, missing } = partlyOfServers(db, read)
+  const seconds = Math.max(1, Math.round((nowMs - fromMs) / 1_000))
+  return { seconds, rows: known.flat(), missing }
 }
 
 /** What did not arrive at each endpoint, over all shards. */

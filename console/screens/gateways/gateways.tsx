@@ -13,6 +13,7 @@ import { newest, totalsOf } from '../../exact/series.ts'
 import { Facts, named, Scroll, Section, State } from '../../parts/basics.tsx'
 import { Chart } from '../../parts/chart.tsx'
 import { LeftOut, Loaded, ScreenFrame } from '../../parts/screen.tsx'
+import { Spread } from '../../parts/spread.tsx'
 import { count, percent, span, words } from '../../words/words.ts'
 import { Mock } from './mock.tsx'
 
@@ -28,8 +29,8 @@ export function Gateways() {
       <Loaded feed={feed}>{(health) => <Reachable gateways={health.gateways} />}</Loaded>
       <div class="charts">
         <Loaded feed={series}>
-          {({ gateways, times }) =>
-            gateways.map((one) => <GatewayChart key={one.gateway} of={one} times={times} />)
+          {(known) =>
+            known.gateways.map((one) => <GatewayChart key={one.gateway} of={one} series={known} />)
           }
         </Loaded>
         <Loaded feed={profiles}>
@@ -111,10 +112,7 @@ function Profile({ of }: { of: Gateway }) {
           [w.onRepeat, named(w.repeatedKey, of.repeats)],
           [w.keyLife, span(of.key_life_seconds * 1_000)],
           [w.canAsk, named(w.lookupKinds, of.lookup)],
-          [
-            w.dueThere,
-            oldest === 0 ? count(waiting) : `${count(waiting)} · ${span(oldest * 1_000)}`,
-          ],
+          [w.dueThere, oldest < 1 ? count(waiting) : `${count(waiting)} · ${span(oldest * 1_000)}`],
         ]}
       />
     </Section>
@@ -122,8 +120,9 @@ function Profile({ of }: { of: Gateway }) {
 }
 
 /** What became of payments at a gateway over the last hour, and how long it took. */
-function GatewayChart({ of, times }: { of: GatewaySeries; times: readonly number[] }) {
+function GatewayChart({ of, series }: { of: GatewaySeries; series: Series }) {
   const w = words.value
+  const { times, latency } = series
   const wrong = of.failed.map((value, at) => value + (of.unknown[at] ?? 0))
   const points = times.map((time, at) => ({
     at: time * 1_000,
@@ -156,6 +155,8 @@ function GatewayChart({ of, times }: { of: GatewaySeries; times: readonly number
             say={(value) => w.most(span(value))}
             tick={span}
           />
+          <p class="quiet">{w.latencySpread}</p>
+          <Spread bounds={latency.bounds_ms} counts={of.latency_counts} />
         </>
       )}
     </Section>

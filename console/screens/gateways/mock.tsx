@@ -30,6 +30,7 @@ const CHARGED = [
   'reset_after',
   'late_execute',
   'pending',
+  'asks_payer',
   'truncated',
   'wrong_body',
   'wrong_amount',

@@ -35,7 +35,7 @@ function Plan({ plan }: { plan: RedrivePlan }) {
     <>
       <p>{w.runSays(count(plan.count), count(plan.matching))}</p>
       <p class="figure">
-        <Money amount={plan.amount} currency={currency.value} />
+        <Money amount={plan.amount} currency={currency.value ?? ''} />
         {others.map((one) => (
           <Money key={one.currency} amount={one.amount} currency={one.currency} />
         ))}

@@ -3,6 +3,7 @@ import { now } from '../../app/feed.ts'
 import { newest, ratesOf } from '../../exact/series.ts'
 import { Section } from '../../parts/basics.tsx'
 import { Chart } from '../../parts/chart.tsx'
+import { Spread } from '../../parts/spread.tsx'
 import { count, rate, span, words, zone } from '../../words/words.ts'
 
 /** How the figures of the overview came about. */
@@ -49,7 +50,7 @@ export function Charts({ series }: { series: Series }) {
         )}
       </Section>
       <Section title={w.latencySpread}>
-        <Spread latency={series.latency} />
+        <Spread bounds={series.latency.bounds_ms} counts={series.latency.counts} />
       </Section>
       <p class="quiet note">{w.timesIn(zone())}</p>
     </div>
@@ -62,31 +63,5 @@ function Key() {
     <span class="quiet key">
       <i class="swatch" /> {w.states.success} <i class="swatch over" /> {w.wentWrong}
     </span>
-  )
-}
-
-/** How many took how long, as bars that a person can read. */
-function Spread({ latency: { bounds_ms: bounds, counts } }: { latency: Series['latency'] }) {
-  const w = words.value
-  const all = counts.reduce((sum, one) => sum + one, 0)
-  if (all === 0) return <p class="quiet">{w.nothingEnded}</p>
-  const last = counts.findLastIndex((one) => one > 0)
-  const first = counts.findIndex((one) => one > 0)
-  const most = Math.max(...counts)
-  return (
-    <ul class="spread">
-      {counts.slice(first, last + 1).map((value, index) => {
-        const bound = bounds[first + index]
-        return (
-          <li key={bound ?? 'more'}>
-            <span class="quiet">{bound === undefined ? w.longer : w.upTo(span(bound))}</span>
-            <span class="bar-track">
-              <i style={{ width: `${(value / most) * 100}%` }} />
-            </span>
-            <span class="number">{count(value)}</span>
-          </li>
-        )
-      })}
-    </ul>
   )
 }

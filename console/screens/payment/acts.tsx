@@ -14,7 +14,8 @@ export function Acts({ payment, timeline }: { payment: Payment; timeline: Timeli
   const w = words.value
   const { status } = payment
   const letter = openLetter(timeline)
-  const open = status === 'new' || status === 'processing'
+  const pending = status === 'pending'
+  const open = pending || status === 'new' || status === 'processing'
   const sent = timeline.events.some(
     ({ sent: left, event }) => left === true || event === 'worker_lost',
   )
@@ -26,7 +27,7 @@ export function Acts({ payment, timeline }: { payment: Payment; timeline: Timeli
           {w.refresh}
         </button>
       ) : null}
-      {may('operate') && open && !sent ? (
+      {may('operate') && (pending || (open && !sent)) ? (
         <button type="button" onClick={() => askCancel(payment)}>
           {w.cancel}
         </button>
@@ -76,12 +77,13 @@ function refresh({ payment_id: id }: Payment): Promise<unknown> {
   return perform(words.value.refresh, get(`/payments/${id}?refresh=true`))
 }
 
-function askCancel({ payment_id: id, amount, currency, type }: Payment): void {
+function askCancel({ payment_id: id, amount, currency, type, status }: Payment): void {
   const w = words.value
   const held = type !== 'deposit'
+  const says = status === 'pending' ? w.cancelPendingSays : w.cancelSays
   ask({
     title: w.cancelTitle(id),
-    says: w.cancelSays(`${money(amount, currency)} ${currency}`, held),
+    says: says(`${money(amount, currency)} ${currency}`, held),
     fields: [reasonField()],
     verb: w.cancel,
     danger: true,

@@ -91,7 +91,7 @@ function Sentence({ text }: { text: string }) {
 
 function About({ payment }: { payment: Payment }) {
   const w = words.value
-  const { currency, metadata } = payment
+  const { currency, metadata, action } = payment
   const facts = [
     [w.type, w.types[payment.type]],
     [w.user, <a href={hrefOf('users', payment.user_id)}>{payment.user_id}</a>],
@@ -101,6 +101,8 @@ function About({ payment }: { payment: Payment }) {
     [w.attempts, payment.attempts],
     [w.error, payment.last_error === null ? null : named(w.reasons, payment.last_error)],
     [w.gatewayRef, payment.gateway_ref === null ? null : <code>{payment.gateway_ref}</code>],
+    [w.payerOpens, action === null ? null : <Outside url={action.url} />],
+    [w.payerUntil, action?.expires_at ? <When at={action.expires_at} /> : null],
     [w.reference, payment.reference],
     [w.description, payment.description],
     [w.method, payment.payment_method],
@@ -114,8 +116,20 @@ function About({ payment }: { payment: Payment }) {
     <section>
       <h2>{w.details}</h2>
       <Facts facts={known.map(([name, value]) => [name as string, value])} />
-      {books.value === currency ? null : <p class="quiet">{w.foreign(currency)}</p>}
+      {books.value === null || books.value === currency ? null : (
+        <p class="quiet">{w.foreign(currency)}</p>
+      )}
     </section>
+  )
+}
+
+/** A page of somebody else, opened beside this one. */
+function Outside({ url }: { url: string }) {
+  if (!/^https?:/.test(url)) return <code>{url}</code>
+  return (
+    <a href={url} target="_blank" rel="noreferrer">
+      {url}
+    </a>
   )
 }
 
