@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { TestContext } from 'node:test'
@@ -80,12 +81,18 @@ export interface Texts {
   readonly text: string
 }
 
+/** The longest description of an endpoint. */
+export const SAID_MAX = 200
+
 const PLAIN: Texts = { reference: 'order-7001', text: 'Invoice 300' }
 
 /** Make payments that succeed, fail and stay unknown, a refund, and an endpoint. */
 export async function fill({ call }: Served, { reference, text }: Texts = PLAIN): Promise<Filled> {
   const faults = (set: object) => call('PUT', '/mock-gateway/faults', set)
-  const number = (body: Record<string, unknown>, name: string) => Number(body[name])
+  const number = (body: Record<string, unknown>, name: string) => {
+    assert.ok(Number.isSafeInteger(body[name]), JSON.stringify(body))
+    return Number(body[name])
+  }
   const pay = async (type: string, body: object) => {
     const made = await call('POST', `/payments/${type}`, body)
     return number(made.body, 'payment_id')
@@ -96,7 +103,7 @@ export async function fill({ call }: Served, { reference, text }: Texts = PLAIN)
       return body['status'] === status
     })
   await faults({ ...CALM })
-  const webhook = { types: ['payment.*', 'dead_letter.*'], description: text }
+  const webhook = { types: ['payment.*', 'dead_letter.*'], description: text.slice(0, SAID_MAX) }
   const endpoint = number((await call('POST', '/webhook-endpoints', webhook)).body, 'id')
   const opened = { balance: '1234567.89', external_id: reference, metadata: { note: text } }
   const user = number((await call('POST', '/users', opened)).body, 'id')

@@ -3,7 +3,16 @@ import { test, type TestContext } from 'node:test'
 import type { Page } from 'playwright-core'
 import { SCREENS } from '../console/exact/route.ts'
 import { noBrowser } from './browser.ts'
-import { DESKTOP, fill, flaws, openConsole, PHONE, settled, type Filled } from './console-kit.ts'
+import {
+  DESKTOP,
+  fill,
+  flaws,
+  openConsole,
+  PHONE,
+  SAID_MAX,
+  settled,
+  type Filled,
+} from './console-kit.ts'
 import { until } from './process-kit.ts'
 import type { Served } from './serve.ts'
 import { receiver } from './webhooks-kit.ts'
@@ -32,7 +41,9 @@ function pathsOf({ user, success, failed, unknown, endpoint }: Filled, busy: num
 async function openBusy(t: TestContext, { call }: Served, text: string): Promise<number> {
   const { url } = await receiver(t, (response) => void response.writeHead(503).end(text))
   const types = ['payment.*', 'dead_letter.*']
-  const made = await call('POST', '/webhook-endpoints', { url, types, description: text })
+  const description = text.slice(0, SAID_MAX)
+  const made = await call('POST', '/webhook-endpoints', { url, types, description })
+  assert.equal(made.status, 201, made.text)
   return Number(made.body['id'])
 }
 
