@@ -137,7 +137,8 @@ export function partlyOfServers<Value>(
 }
 
 function serverOf({ servers }: Pick<Db, 'servers'>, { number }: Shard): Server {
-  return servers.find(({ first, last }) => first <= number && number <= last) as Server // One has it.
+  const holds = ({ first, last }: Server) => first <= number && number <= last
+  return servers.find(holds) as Server // One has it.
 }
 
 /** Asks a server once which of all its shards have work; gives their numbers. */

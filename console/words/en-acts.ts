@@ -1,5 +1,8 @@
 import { english } from '../exact/plural.ts'
 
+const PENDING_SAYS =
+  'The gateway has it and has not finished it. It is asked to end it, and only its word does.'
+
 /** What the console says of acts and of one payment. */
 export const EN_ACTS = {
   back: 'Back',
@@ -17,8 +20,8 @@ export const EN_ACTS = {
       held ? `the hold for ${sum} goes back to the user.` : `no money moves; it was for ${sum}.`
     }`,
   cancelPendingSays: (sum: string, held: boolean) =>
-    `The gateway has it and has not finished it. It is asked to end it, and only its word does. Then the payment becomes failed, and ${
-      held ? `the hold for ${sum} goes back to the user.` : `no money moves; it was for ${sum}.`
+    `${PENDING_SAYS} ${
+      held ? `The hold for ${sum} then goes back to the user.` : `It is for ${sum}.`
     }`,
   payerOpens: 'The payer opens',
   payerUntil: 'Until',

@@ -1,6 +1,9 @@
 import { russian } from '../exact/plural.ts'
 import type { EN_ACTS } from './en-acts.ts'
 
+const PENDING_SAYS =
+  'Платёж у шлюза и ещё не завершён. Шлюз попросят его прекратить, и решает только его слово.'
+
 /** What the console says of acts and of one payment, in Russian. */
 export const RU_ACTS: typeof EN_ACTS = {
   back: 'Назад',
@@ -18,8 +21,8 @@ export const RU_ACTS: typeof EN_ACTS = {
       held ? `удержание на ${sum} вернётся пользователю.` : `деньги не двинутся; он был на ${sum}.`
     }`,
   cancelPendingSays: (sum, held) =>
-    `Платёж у шлюза и ещё не завершён. Шлюз попросят его прекратить, и решает только его слово. Тогда платёж станет неудачным, и ${
-      held ? `удержание на ${sum} вернётся пользователю.` : `деньги не двинутся; он был на ${sum}.`
+    `${PENDING_SAYS} ${
+      held ? `Удержание на ${sum} тогда вернётся пользователю.` : `Он на ${sum}.`
     }`,
   payerOpens: 'Плательщик открывает',
   payerUntil: 'До',
