@@ -163,8 +163,8 @@ const bytesMax = ({ shards, pairs }: (typeof SIZES)[number]) =>
   pairs > 1 ? 10_000_000 : Math.min(10_000_000, 600_000 + 220_000 * shards)
 
 /**
- * Of each minute what was accepted, and what ended at each pair of gateway and currency: charts
- * have so many minutes, steps and hours of that, and of each shard what is newer than three minutes.
+ * Of each minute what was accepted, and what ended at each pair of gateway and currency. Charts
+ * have so many minutes, steps and hours of that; a shard has what is newer than three minutes.
  */
 const rowsMax = ({ shards, pairs }: (typeof SIZES)[number]) => (445 + 5 * shards) * (pairs + 1)
 
