@@ -301,6 +301,8 @@ export interface GatewayCharge {
   readonly type: string
   /** The gateway's own reference of it; null: the list names none. */
   readonly ref: string | null
+  /** Of a refund: the gateway's own reference of its charge; not there: the list names none. */
+  readonly parentRef?: string
 }
 
 /** Something that came back by itself, as the gateway lists it. */
@@ -313,6 +315,8 @@ export interface GatewayReturn {
   readonly ref: string
   /** Of money that came back from it again: the reference of what it undoes. */
   readonly undoes?: string
+  /** It says that it is a refund of ours, which failed there. */
+  readonly ours?: { readonly paymentId: bigint; readonly key: string }
   /** Null: the list does not say. */
   readonly at: Date | null
 }

@@ -94,6 +94,42 @@ test('a notice about a refund of ours that is final has its deposit looked at', 
   assert.deepEqual(await send(about('gw-0', 'evt_2', told)), ['nothing'])
 })
 
+for (const shards of [1, 4]) {
+  test(`a notice that names a payment which is not ours is about the charge that it is of, of ${shards} shards`, async (t) => {
+    const { world, send, eyes } = await shop(t, shards)
+    const { id } = await done(world)
+    const other = await done(world, 'withdraw')
+    const kept = () =>
+      world.sql(
+        `select dedupe_key as key, payment_id as id, verdict from gateway_notices order by 1`,
+      )
+    for (const [key, operation, paymentId] of [
+      ['evt_1', 'refund', 999_999n],
+      // In the shard behind that of the deposit.
+      ['evt_2', 'refund', id + 1n],
+      // One of ours, and no refund.
+      ['evt_3', 'refund', other.id],
+      ['evt_4', 'charge', 999_999n],
+    ] as const) {
+      world.clock.advance(DAY_MS)
+      await eyes.look()
+      const notice = about(`gw-${id}`, key, { operation, paymentId })
+      assert.deepEqual(await send(notice), ['watched', 'woken'], key)
+      assert.deepEqual((await kept()).at(-1), { key, id, verdict: 'watched' })
+      assert.deepEqual(await send(notice), ['duplicate'])
+      assert.equal((await kept()).length, Number(key.at(-1)))
+    }
+    const hint = about(`gw-${id}`, 'hint', { kind: 'hint', operation: 'refund', paymentId: 5n })
+    world.clock.advance(DAY_MS)
+    await eyes.look()
+    assert.deepEqual(await send(hint), ['watched', 'woken'])
+    const nobody = about('gw-0', 'evt_5', { operation: 'refund', paymentId: 999_999n })
+    assert.deepEqual(await send(nobody), ['nothing'])
+    assert.deepEqual((await kept()).at(-1), { key: 'evt_5', id: 999_999n, verdict: 'nothing' })
+    assert.deepEqual(await send(nobody), ['duplicate'])
+  })
+}
+
 test('what a gateway calls a deposit is kept whoever ends it, and of older ones when they are looked at', async (t) => {
   const { world, refs, eyes } = await shop(t)
   const first = await done(world)

@@ -1,14 +1,22 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { resolve } from '../src/dead-letters/resolve.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
 import { watchNoticed } from '../src/queue/watches-store.ts'
-import { testWorld } from './harness.ts'
-import { JANE, letters } from './operators.ts'
+import { testWorld, type TestWorld } from './harness.ts'
+import { exhaust, JANE, letters, openLetter } from './operators.ts'
 import { balanced, done, givenBack, refunded } from './refunds-kit.ts'
 import { verifyWorld, violated } from './verify-history.ts'
 import { back, DAY_MS, watching } from './watch-kit.ts'
 
 const CHARGES = { gateway: 'http', operation: 'charge' } as const
+
+/** The key that the gateway was given for a payment. */
+async function keyOf(world: TestWorld, id: bigint): Promise<string> {
+  const text = 'select gateway_key::text as key from payments where id = $1'
+  const [row] = await world.sql<{ key: string }>(text, [id])
+  return row?.key ?? ''
+}
 
 /** A deposit with a refund of ours that ended so, and looks at it whenever somebody wants one. */
 async function shop(t: TestContext, end: 'success' | 'declined') {
@@ -18,24 +26,24 @@ async function shop(t: TestContext, end: 'success' | 'declined') {
   const refund = await refunded(world, id, '10')
   world.gateway.script = [end]
   await world.work()
-  const [row] = await world.sql<{ key: string }>(
-    'select gateway_key::text as key from payments where id = $1',
-    [refund],
-  )
+  const key = await keyOf(world, refund)
   const look = async () => {
     world.clock.advance(DAY_MS)
     assert.equal(await watchNoticed(world.db.of(id), id, CHARGES), true)
     return eyes.look()
   }
   const wrong = () => eyes.seen.at(-1)?.refusals.map(({ ref, code }) => [ref, code])
-  return { world, eyes, id, refund, key: row?.key ?? '', look, wrong }
+  return { world, eyes, id, refund, key, look, wrong }
 }
 
 const THERE = { ...back('re_1', 1_000n, 'refunded_there'), besidesRefund: true } as const
+const FAILED = { ...back('re_1:failed', 1_000n, 'dispute_won'), undoes: 're_1' } as const
+const MADE = { ref: 're_1', made: true, back: THERE } as const
+const UNDONE = { ref: 're_1', made: false, back: FAILED } as const
 
 test('a refund of ours that failed here and was made there has an open letter until it is booked', async (t) => {
   const { world, eyes, id, refund, key, look, wrong } = await shop(t, 'declined')
-  eyes.refunds.push({ ref: 're_1', ours: { paymentId: refund, key }, back: THERE })
+  eyes.refunds.push({ ...MADE, ours: { paymentId: refund, key } })
   for (const times of [1, 2]) {
     assert.deepEqual(await look(), ['refused'], `${times}`)
     assert.deepEqual(wrong(), [['re_1', 'refund_made_after_all']])
@@ -63,7 +71,7 @@ test('a refund that only says that it is ours is booked as one of others', async
     ['re_3', { paymentId: id, key }],
     ['re_4', { paymentId: other.id, key }],
   ] as const) {
-    eyes.refunds.splice(0, 1, { ref, ours, back: { ...THERE, ref, amount: 100n } })
+    eyes.refunds.splice(0, 1, { ref, ours, made: true, back: { ...THERE, ref, amount: 100n } })
     assert.deepEqual(await look(), ['booked'], ref)
   }
   assert.equal((await givenBack(world, id))['returned'], 400n)
@@ -73,9 +81,9 @@ test('a refund that only says that it is ours is booked as one of others', async
 test('a refund of ours that was made and fails there afterwards is told, and stays as it is', async (t) => {
   const { world, eyes, refund, key, look, wrong } = await shop(t, 'success')
   const ours = { paymentId: refund, key }
-  eyes.refunds.push({ ref: 're_1', ours, back: THERE })
+  eyes.refunds.push({ ...MADE, ours })
   assert.deepEqual(await look(), ['nothing'])
-  eyes.refunds.splice(0, 1, { ref: 're_1', ours, back: null })
+  eyes.refunds.splice(0, 1, { ...UNDONE, ours })
   assert.deepEqual(await look(), ['refused'])
   assert.deepEqual(wrong(), [['re_1', 'refund_undone']])
   assert.equal((await world.view(refund)).status, 'success')
@@ -84,7 +92,6 @@ test('a refund of ours that was made and fails there afterwards is told, and sta
 
 test('a refund of others that fails after it was booked is taken back, and one that never was is nothing', async (t) => {
   const { world, eyes, id, look } = await shop(t, 'declined')
-  const failed = { ...back('re_1:failed', 1_000n, 'dispute_won'), undoes: 're_1' }
   const never = { ...back('re_2:failed', 500n, 'dispute_won'), undoes: 're_2' }
   eyes.came(id, never)
   assert.deepEqual(await look(), ['nothing'])
@@ -92,9 +99,84 @@ test('a refund of others that fails after it was booked is taken back, and one t
   await bookReturns({ db, returnFee: 'keep' }, JANE, [{ parentId: id, ...THERE }])
   const before = await balanced(world)
   assert.equal((await givenBack(world, id))['returned'], 1_000n)
-  eyes.came(id, failed)
+  eyes.came(id, FAILED)
   for (const what of ['booked', 'nothing']) assert.deepEqual(await look(), [what])
   assert.equal((await givenBack(world, id))['returned'], 0n)
   assert.equal((await balanced(world))['gateway'], (before['gateway'] ?? 0n) - 1_000n)
   assert.deepEqual(violated(await verifyWorld(world)), [])
+})
+
+test('a refund that only says that it is ours, or failed here, is taken back when it fails after it was booked', async (t) => {
+  const { world, eyes, id, refund, key, look } = await shop(t, 'declined')
+  const { db } = world
+  const before = await balanced(world)
+  for (const ours of [
+    { paymentId: 999_999n, key },
+    { paymentId: refund, key },
+  ]) {
+    const ref = `re_${ours.paymentId}`
+    const made = { ...THERE, ref }
+    const failed = { ...FAILED, ref: `${ref}:failed`, undoes: ref }
+    eyes.refunds.splice(0, 1, { ref, ours, made: false, back: failed })
+    assert.deepEqual(await look(), ['nothing'], 'of what was never booked nothing is taken back')
+    await bookReturns({ db, returnFee: 'keep' }, JANE, [{ parentId: id, ...made }])
+    assert.equal((await givenBack(world, id))['returned'], 1_000n)
+    for (const what of ['booked', 'nothing']) assert.deepEqual(await look(), [what])
+    assert.equal((await givenBack(world, id))['returned'], 0n)
+    assert.deepEqual(await balanced(world), before)
+  }
+  assert.deepEqual(violated(await verifyWorld(world)), [])
+})
+
+/** A refund of 10.00 whose replies are lost, so nobody knows what became of it. */
+async function doubted(world: TestWorld, id: bigint) {
+  const refund = await refunded(world, id, '10')
+  world.gateway.script = ['lost_reply']
+  world.gateway.lookups = { kind: 'no_answer', reason: 'timeout' }
+  await exhaust(world, 3)
+  world.gateway.lookups = null
+  assert.equal((await world.view(refund)).payment.status, 'unknown')
+  return { refund, key: await keyOf(world, refund) }
+}
+
+test('a return that turned out to be a refund of ours is not taken back a second time', async (t) => {
+  const { world, eyes, id, refund: failed, key, look, wrong } = await shop(t, 'declined')
+  const { db } = world
+  const done = await doubted(world, id)
+  const ref = `gw-${done.refund}`
+  await bookReturns({ db, returnFee: 'keep' }, JANE, [
+    { parentId: id, ...THERE, ref },
+    { parentId: id, ...back('dp_1', 2_000n) },
+  ])
+  world.clock.advance(60_000)
+  await world.work()
+  assert.equal((await world.view(done.refund)).payment.status, 'success')
+  assert.equal((await givenBack(world, id))['returned'], 2_000n)
+  const before = await balanced(world)
+  const undone = { ref, made: false, back: { ...FAILED, ref: `${ref}:failed`, undoes: ref } }
+  for (const [ours, what] of [
+    [{ paymentId: done.refund, key: done.key }, [ref, 'refund_undone']],
+    [{ paymentId: failed, key }, [`${ref}:failed`, 'not_returnable']],
+    [{ paymentId: 999_999n, key }, [`${ref}:failed`, 'not_returnable']],
+  ] as const) {
+    eyes.refunds.splice(0, 1, { ...undone, ours })
+    assert.deepEqual(await look(), ['refused'])
+    assert.deepEqual(wrong(), [what])
+  }
+  assert.deepEqual(await balanced(world), before)
+})
+
+test('a refund of ours that is open is not taken back when it fails there, but once it failed here', async (t) => {
+  const { world, eyes, id, look } = await shop(t, 'declined')
+  const { db } = world
+  const { refund, key } = await doubted(world, id)
+  await bookReturns({ db, returnFee: 'keep' }, JANE, [{ parentId: id, ...THERE }])
+  eyes.refunds.push({ ...UNDONE, ours: { paymentId: refund, key } })
+  assert.deepEqual(await look(), ['nothing'])
+  assert.equal((await givenBack(world, id))['returned'], 1_000n)
+  const letterId = await openLetter(world, refund)
+  await resolve(world.world, JANE, [{ letterId, outcome: 'failed', gatewayRef: null }])
+  assert.deepEqual(await look(), ['booked'])
+  assert.equal((await givenBack(world, id))['returned'], 0n)
+  await balanced(world)
 })

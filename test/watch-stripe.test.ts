@@ -80,11 +80,14 @@ test('refunds with our metadata are told by our names, done or failed; of others
     assert.deepEqual(outcome.returns, [])
     const [one] = outcome.refunds ?? []
     assert.deepEqual(one?.ours ?? null, made === null ? null : names, status)
-    assert.equal(one?.back?.amount ?? null, made === true ? 10_000n : null)
-    const others = await told(t, [{ ...REFUND, status }], [])
-    const kinds = others.map(({ ref, kind, undoes }) => `${ref} ${kind} ${undoes ?? ''}`)
+    assert.deepEqual(one?.made ?? null, made, status)
+    const kindOf = ({ ref, kind, undoes }: CameBack) => `${ref} ${kind} ${undoes ?? ''}`
+    const others = (await told(t, [{ ...REFUND, status }], [])).map(kindOf)
     const failed = made === false ? ['re_1:failed dispute_won re_1'] : []
-    assert.deepEqual(kinds, made === true ? ['re_1 refunded_there '] : failed)
+    assert.deepEqual(others, made === true ? ['re_1 refunded_there '] : failed)
+    // What is booked of it if the books say that it is none of ours.
+    assert.deepEqual(one === undefined ? [] : [kindOf(one.back)], others)
+    assert.equal(one?.back.amount ?? 10_000n, 10_000n)
   }
 })
 

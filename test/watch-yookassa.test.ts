@@ -36,11 +36,24 @@ test('a refund at YooKassa without our metadata is none of ours', async (t) => {
   const ours = { ...REFUND, id: 'ref-2', metadata }
   const open = { ...REFUND, id: 'ref-3', status: 'pending' }
   const named = { paymentId: 7n, key: 'key_1' }
-  const refunds = [{ ref: 'ref-2', ours: named, back: { ...TOLD, ref: 'ref-2' } }]
+  const refunds = [{ ref: 'ref-2', ours: named, made: true, back: { ...TOLD, ref: 'ref-2' } }]
   assert.deepEqual(await told(t, ours, open, REFUND), { returns: [TOLD], refunds })
-  // One that YooKassa took back was not made.
-  const canceled = await told(t, { ...ours, status: 'canceled' }, { ...REFUND, status: 'canceled' })
-  assert.deepEqual(canceled, { returns: [], refunds: [{ ...refunds[0], back: null }] })
+})
+
+test('a refund that YooKassa canceled was not made, and takes back what was booked of it', async (t) => {
+  const metadata = { payment_id: '7', payment_key: 'key_1' }
+  const canceled = { ...REFUND, status: 'canceled' }
+  const undone = (ref: string) => {
+    const { amount, at } = TOLD
+    return { ref: `${ref}:failed`, amount, at, kind: 'dispute_won', undoes: ref }
+  }
+  const ours = { paymentId: 7n, key: 'key_1' }
+  assert.deepEqual(await told(t, { ...canceled, id: 'ref-2', metadata }, canceled), {
+    returns: [undone('ref-1')],
+    refunds: [{ ref: 'ref-2', ours, made: false, back: undone('ref-2') }],
+  })
+  // Of one that was not made there is nothing to book, so nobody needs to read it.
+  assert.deepEqual(await told(t, { ...canceled, amount: null }), { returns: [] })
 })
 
 test('a refund at YooKassa that cannot be booked as told is told by its name', async (t) => {

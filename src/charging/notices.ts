@@ -1,5 +1,6 @@
-import type { Route } from '../domain/payment.ts'
-import type { Db, Gateway, Notice, RawNotice, Runner } from '../ports.ts'
+import type { GatewayProfile } from '../domain/gateway.ts'
+import type { Operation, Route } from '../domain/payment.ts'
+import type { Db, Gateway, Notice, RawNotice, Runner, Shard } from '../ports.ts'
 import { eachInTurn, whole } from '../each-shard.ts'
 import { findRef } from '../payments/gateway-refs-store.ts'
 import { hurryTask } from '../queue/store.ts'
@@ -60,72 +61,115 @@ export async function takeNotice(
     onNotice(name, 'limited')
     return { kind: 'limited', waitMs }
   }
-  const about = await found(world, name, notice)
-  const verdict = await (notice.kind === 'hint' ? hinted : kept)(world, name, about)
-  onNotice(name, verdict)
-  const { operation } = about
-  if (verdict === 'hurried') world.onHurried({ gateway: name, operation })
-  if (verdict === 'watched') world.onWatched()
+  const seen = await takeAbout({ world, gateway: name, notice })
+  onNotice(name, ENDS.find((end) => seen.some((one) => one.end === end)) ?? 'nothing')
+  for (const { end, operation } of seen) {
+    if (end === 'hurried') world.onHurried({ gateway: name, operation })
+    if (end === 'watched') world.onWatched()
+  }
   return { kind: 'taken' }
 }
 
 type About = Extract<Notice, { kind: 'authentic' | 'hint' }>
 
-/**
- * A notice that names none of our payments is about the charge that it is a part of, if that is
- * ours: it is looked for in every shard. Throws where one cannot be asked and no other has it, so
- * that the notice is sent again.
- */
-async function found({ db }: NoticeWorld, gateway: string, notice: About): Promise<About> {
-  const { paymentId, parentRef } = notice
-  if (paymentId !== null || parentRef === undefined) return notice
-  const asked = await eachInTurn(db.shards, (shard) => findRef(shard, gateway, parentRef))
-  const parent = asked.done.find(({ value }) => value !== null)?.value ?? null
-  if (parent === null) whole(asked)
-  return parent === null ? notice : { ...notice, paymentId: parent, operation: 'charge' }
+/** A notice that is taken. */
+interface Taking {
+  readonly world: NoticeWorld
+  readonly gateway: string
+  readonly notice: About
 }
 
-/** What a hint comes to: nothing of it is kept. */
-async function hinted(world: NoticeWorld, gateway: string, notice: About): Promise<NoticeEnd> {
-  const { paymentId } = notice
-  if (paymentId === null) return 'nothing'
-  return await pointed(world, world.db.of(paymentId), gateway, { ...notice, paymentId })
+/** What a notice comes to, the most telling first. */
+const ENDS = ['hurried', 'watched', 'duplicate', 'nothing'] as const
+
+/** What came of a notice in a shard, and about what it was. */
+interface Seen {
+  readonly end: (typeof ENDS)[number]
+  readonly paymentId: bigint | null
+  readonly operation: Operation
+}
+
+/**
+ * A notice is about the payment that it names. Where nothing comes of that, because it is none of
+ * ours or is a refund that is over, it is about the charge that it is a part of, if that is ours:
+ * it is looked for in every shard, and all that are called so are asked about. Throws where a shard
+ * cannot be asked and no other has it, so that the notice is sent again.
+ */
+async function takeAbout(taking: Taking): Promise<readonly Seen[]> {
+  const { db } = taking.world
+  const { paymentId, parentRef } = taking.notice
+  const home = paymentId === null ? null : db.of(paymentId)
+  const others = parentRef === undefined ? [] : db.shards.filter((shard) => shard !== home)
+  const last = others.length === 0
+  const first = home === null ? null : await takeIn(taking, home, last)
+  if (first !== null && (first.end !== 'nothing' || last)) return [first]
+  const asked = await eachInTurn(others, async (shard) => {
+    const here = parentRef === undefined ? null : await findRef(shard, taking.gateway, parentRef)
+    return here === null ? [] : [await takeIn(taking, shard, true)]
+  })
+  const found = asked.done.flatMap(({ value }) => value)
+  if (found.length > 0) return found
+  whole(asked)
+  return [await takeNothing(taking)]
 }
 
 /** How long the locks of a notice may take, in milliseconds: whoever sent it sends it again. */
 const LOCK_MS = 2_000
 
 /**
- * What an authentic notice comes to, the first time it comes. It is kept in the transaction that
- * does what it asks for, so that one which was answered is never lost, and one that was not is new.
+ * What a notice comes to in a shard, the first time it comes. What is signed is kept in the
+ * transaction that does what it asks for, so that one which was answered is never lost, and one
+ * that was not is new. That nothing came of it is kept in the `last` shard that may know more. Of a
+ * hint nothing is kept.
  */
-function kept(world: NoticeWorld, gateway: string, notice: About): Promise<NoticeEnd> {
-  const { paymentId } = notice
-  return world.db.of(paymentId ?? 0n).transaction(async (tx) => {
-    if (await noticeKnown(tx, gateway, notice)) return 'duplicate'
-    const verdict =
-      paymentId === null ? 'nothing' : await pointed(world, tx, gateway, { ...notice, paymentId })
-    keepNotice(tx, gateway, notice, verdict)
-    return verdict
+async function takeIn(taking: Taking, shard: Shard, last: boolean): Promise<Seen> {
+  const { gateway, notice } = taking
+  if (notice.kind === 'hint') return await askedIn(taking, shard, shard)
+  return await shard.transaction(async (tx) => {
+    if (await noticeKnown(tx, gateway, notice)) return { ...notice, end: 'duplicate' }
+    const seen = await askedIn(taking, shard, tx)
+    if (last || seen.end !== 'nothing') keepNotice(tx, gateway, { ...notice, ...seen }, seen.end)
+    return seen
   }, LOCK_MS)
 }
 
-/** Ask sooner about the payment that a notice points at, or look at it again where it is final. */
-async function pointed(
-  { gateways }: NoticeWorld,
-  shard: Runner,
-  gateway: string,
-  { paymentId, operation, parentRef }: About & { readonly paymentId: bigint },
-): Promise<NoticeEnd> {
+/** Keep that nothing came of a notice anywhere: until then it is not taken. */
+async function takeNothing({ world: { db }, gateway, notice }: Taking): Promise<Seen> {
+  if (notice.kind === 'hint') return { ...notice, end: 'nothing' }
+  return await db.of(notice.paymentId ?? 0n).transaction(async (tx) => {
+    if (await noticeKnown(tx, gateway, notice)) return { ...notice, end: 'duplicate' }
+    keepNotice(tx, gateway, notice, 'nothing')
+    return { ...notice, end: 'nothing' }
+  }, LOCK_MS)
+}
+
+/** Ask about what a notice is about in a shard: its payment, or else the charge that it is of. */
+async function askedIn(
+  { world, gateway, notice }: Taking,
+  shard: Shard,
+  runner: Runner,
+): Promise<Seen> {
+  const { paymentId, operation, parentRef } = notice
+  const lookup = world.gateways.get(gateway)?.profile.lookup ?? 'none'
   const route = { gateway, operation }
-  if (await hurryTask(shard, paymentId, route)) return 'hurried'
-  if (gateways.get(gateway)?.profile.lookup === 'none') return 'nothing'
-  if (operation !== 'refund') {
-    return (await watchNoticed(shard, paymentId, route)) ? 'watched' : 'nothing'
+  if (paymentId !== null && world.db.of(paymentId) === shard) {
+    const end = await pointed(runner, paymentId, route, lookup)
+    if (end !== 'nothing') return { end, paymentId, operation }
   }
-  // A final refund is looked at with its deposit, which is in the same shard.
-  const parent = parentRef === undefined ? null : await findRef(shard, gateway, parentRef)
+  const parent = parentRef === undefined ? null : await findRef(runner, gateway, parentRef)
+  if (parent === null) return { end: 'nothing', paymentId, operation }
   const charge = { gateway, operation: 'charge' } as const
-  const watched = parent !== null && (await watchNoticed(shard, parent, charge))
-  return watched ? 'watched' : 'nothing'
+  return { ...charge, end: await pointed(runner, parent, charge, lookup), paymentId: parent }
+}
+
+/** Ask sooner about a payment, or look at it again where it is final. */
+async function pointed(
+  shard: Runner,
+  paymentId: bigint,
+  route: Route,
+  lookup: GatewayProfile['lookup'],
+): Promise<Seen['end']> {
+  if (await hurryTask(shard, paymentId, route)) return 'hurried'
+  if (lookup === 'none') return 'nothing'
+  return (await watchNoticed(shard, paymentId, route)) ? 'watched' : 'nothing'
 }

@@ -8,7 +8,10 @@ import type { Db } from '../ports.ts'
 
 /** What the refunds of a deposit come to that its gateway tells by our names. */
 interface Compared {
-  /** Those that are none of ours, whatever they are called: what is to be booked of them. */
+  /**
+   * Those that are none of ours, whatever they are called: what is to be booked of them. Of one
+   * that failed, here and there, it is what takes back a return that somebody booked of it.
+   */
   readonly returns: readonly CameBack[]
   /** What contradicts the books, by the gateway's references. */
   readonly wrong: readonly Contradiction[]
@@ -50,11 +53,12 @@ export async function compareRefunds(
   const returns: CameBack[] = []
   const wrong: Contradiction[] = []
   const letters: NewLetter[] = []
-  for (const { ref, ours, back } of told) {
+  for (const { ref, ours, made, back } of told) {
     const refund = stored.find((one) => isSame(one, deposit, ours))
-    if (refund === undefined && back !== null) returns.push(back)
-    if (refund?.status === 'success' && back === null) wrong.push({ ref, code: 'refund_undone' })
-    if (refund?.status !== 'failed' || back === null || known.has(ref)) continue
+    const status = refund?.status
+    if (status === undefined || (status === 'failed' && !made)) returns.push(back)
+    if (status === 'success' && !made) wrong.push({ ref, code: 'refund_undone' })
+    if (refund === undefined || status !== 'failed' || !made || known.has(ref)) continue
     wrong.push({ ref, code: 'refund_made_after_all' })
     letters.push(letterOf(refund))
   }

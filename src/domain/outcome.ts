@@ -75,8 +75,13 @@ export interface CameBack {
 export interface ToldRefund {
   readonly ref: string
   readonly ours: { readonly paymentId: bigint; readonly key: string }
-  /** What is booked of it if it turns out to be none of ours; null: it failed there. */
-  readonly back: CameBack | null
+  /** False: it failed there. */
+  readonly made: boolean
+  /**
+   * What is booked of it if it turns out to be none of ours: a return; of one that failed, what
+   * takes that back.
+   */
+  readonly back: CameBack
 }
 
 /** What came back as the gateway tells it, in a way that nothing can be booked of. */

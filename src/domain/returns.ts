@@ -190,10 +190,14 @@ export function returnable(parent: ReturnParent, kind: SaidKind): bigint {
   return kind === 'dispute_won' ? returned : amount - returned
 }
 
-/** No more comes back from a dispute than was booked as taken by it, where it is said which. */
-function undoable({ decided }: Batch, { parentId, undoes, amount }: ReturnDraft): bigint {
+/**
+ * No more comes back from a dispute than was booked as taken by it, where it is said which. What
+ * turned out to be a refund of ours was taken back by that.
+ */
+function undoable({ decided, refunds }: Batch, { parentId, undoes, amount }: ReturnDraft): bigint {
   if (undoes === undefined) return amount
-  const taken = decided.get(returnKeyOf(parentId, undoes))
+  const key = returnKeyOf(parentId, undoes)
+  const taken = refunds.has(key) ? undefined : decided.get(key)
   return taken?.kind === 'charged_back' || taken?.kind === 'refunded_there' ? taken.amount : 0n
 }
 

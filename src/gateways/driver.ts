@@ -1,4 +1,4 @@
-import type { ChargeOutcome } from '../domain/outcome.ts'
+import type { CameBack, ChargeOutcome } from '../domain/outcome.ts'
 import type { Evidence } from '../ports.ts'
 import type { GatewayOperation } from '../domain/gateway.ts'
 import type { Exchange, HttpCall } from './http-exchange.ts'
@@ -42,6 +42,12 @@ export function payerPage(url: unknown): Action | null {
   if (!/^https:\/\/[\x21-\x7e]+$/.test(url) || !URL.canParse(url)) return null
   const { username, password } = new URL(url)
   return username === '' && password === '' ? { type: 'redirect', url, expiresAt: null } : null
+}
+
+/** What is booked of a refund that failed after all: it takes back the return that it was. */
+export function failedAfterAll(made: Omit<CameBack, 'kind'>): CameBack {
+  const { ref, amount, at } = made
+  return { ref: `${ref}:failed`, amount, at, kind: 'dispute_won', undoes: ref }
 }
 
 /** What a payment's id and its key are called in the metadata of a gateway's objects. */

@@ -1,6 +1,6 @@
 import type { GatewayOperation } from '../domain/gateway.ts'
 import type { CameBack, ToldRefund, UnreadReturn } from '../domain/outcome.ts'
-import { oursIn } from './driver.ts'
+import { failedAfterAll, oursIn } from './driver.ts'
 import { whyNoPage } from './driver-lists.ts'
 import type { Exchange, HttpCall } from './http-exchange.ts'
 import type { Fields } from './http-reply.ts'
@@ -66,7 +66,7 @@ const LISTS: readonly (readonly [what: 'refunds' | 'disputes', read: Read])[] = 
 
 /**
  * A refund that others made is a return. Where it fails after all its money is ours again: that
- * undoes the return, if it was booked.
+ * undoes the return, if it was booked. Whether one with our names is ours is for the books to say.
  */
 function refundIn(
   row: Fields,
@@ -77,11 +77,11 @@ function refundIn(
   if (!made && status !== 'failed' && status !== 'canceled') return []
   const one = named(row, operation)
   if ('code' in one) return made ? one : []
-  const { ref } = one
-  const back = { ...one, kind: 'refunded_there', besidesRefund: true } as const
+  const back: CameBack = made
+    ? { ...one, kind: 'refunded_there', besidesRefund: true }
+    : failedAfterAll(one)
   const ours = oursIn(row['metadata'], OURS)
-  if (ours !== null) return { ref, ours, back: made ? back : null }
-  return made ? [back] : [{ ...one, ref: `${ref}:failed`, kind: 'dispute_won', undoes: ref }]
+  return ours === null ? [back] : { ref: one.ref, ours, made, back }
 }
 
 function disputeIn(row: Fields, operation: GatewayOperation): CameBack[] | UnreadReturn {

@@ -49,7 +49,7 @@ export function pageIn(exchange: Exchange) {
 
 /** An executed object of ours. Transfers have no status: there is none that is not done. */
 function chargeOf(row: Fields, type: GatewayCharge['type']): GatewayCharge[] {
-  const { id, status = 'succeeded', amount, currency, metadata } = row
+  const { id, status = 'succeeded', amount, currency, metadata, payment_intent: parentRef } = row
   const ours = oursIn(metadata, OURS)
   const code = typeof currency === 'string' ? currency.toUpperCase() : ''
   const exponent = exponentOf(code)
@@ -57,7 +57,8 @@ function chargeOf(row: Fields, type: GatewayCharge['type']): GatewayCharge[] {
   const units = fromStripe(amount, { currency: code, exponent })
   const money = units === null ? null : shortestMoney(units, exponent)
   const ref = typeof id === 'string' ? id : null
-  return [{ ...ours, amount: money, currency: code, type, ref }]
+  const about = { ...ours, amount: money, currency: code, type, ref }
+  return [type === 'refund' && typeof parentRef === 'string' ? { ...about, parentRef } : about]
 }
 
 /** What an object says came back, under the names that a look gives it. */
@@ -73,15 +74,17 @@ function returnsOf(row: Fields, what: (typeof LISTS)[number]['what']): GatewayRe
   const of = { parentRef }
   if (what === 'disputes' && status === 'won') return returned(row, of, ':won')
   if (what === 'disputes') return TAKEN.has(status) ? returned(row, of) : []
-  if (what !== 'refunds' || ours !== null) return []
-  if (status === 'succeeded') return returned(row, of)
-  return status === 'failed' || status === 'canceled' ? returned(row, of, ':failed') : []
+  if (what !== 'refunds') return []
+  // With our names it is listed as a refund of ours, while it is made.
+  if (status === 'succeeded') return ours === null ? returned(row, of) : []
+  const told = ours === null ? of : { ...of, ours }
+  return status === 'failed' || status === 'canceled' ? returned(row, told, ':failed') : []
 }
 
 /** With an `end` it undoes what is under the name without it. */
 function returned(
   { id, created }: Fields,
-  of: Partial<Pick<GatewayReturn, 'paymentId' | 'parentRef'>>,
+  of: Partial<Pick<GatewayReturn, 'paymentId' | 'parentRef' | 'ours'>>,
   end = '',
 ): GatewayReturn[] {
   if (typeof id !== 'string') return []

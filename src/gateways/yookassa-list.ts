@@ -2,7 +2,7 @@ import type { GatewayOperation } from '../domain/gateway.ts'
 import type { CameBack, LookupOutcome, ToldRefund, UnreadReturn } from '../domain/outcome.ts'
 import { typeOf, type Operation } from '../domain/payment.ts'
 import type { Clock, Evidence, GatewayCharge, GatewayReturn, ListCharges } from '../ports.ts'
-import { oursIn } from './driver.ts'
+import { failedAfterAll, oursIn } from './driver.ts'
 import { listsInTurn, PAGE_MS_MAX, whyNoPage, type Pages } from './driver-lists.ts'
 import type { Exchange, HttpCall } from './http-exchange.ts'
 import { fieldsIn, minorUnits, objectOf, type Fields } from './http-reply.ts'
@@ -82,13 +82,11 @@ export async function refundedThere(
     if (typeof page === 'string') return page
     if (page.items.some((item) => item['payment_id'] !== ref)) return 'reply_mismatch'
     for (const item of page.items) {
-      const ours = oursIn(item['metadata'], OURS)
-      const made = item['status'] === 'succeeded'
-      if (!made && (ours === null || item['status'] !== 'canceled')) continue
       const told = refundIn(item, money)
+      if (told === null) continue
       if ('code' in told) unread.push(told)
-      else if (ours === null) back.push(told)
-      else refunds.push({ ref: told.ref, ours, back: made ? told : null })
+      else if ('ours' in told) refunds.push(told)
+      else back.push(told)
     }
     cursor = page.cursor
     if (cursor !== null) continue
@@ -110,8 +108,19 @@ interface Back {
   readonly unread?: readonly UnreadReturn[]
 }
 
-/** A refund that others made, or why it cannot be told. */
-function refundIn(
+/** What is told of a refund, or why it cannot be; null: nothing, because it goes on. */
+function refundIn(item: Fields, money: Money): CameBack | ToldRefund | UnreadReturn | null {
+  const made = item['status'] === 'succeeded'
+  if (!made && item['status'] !== 'canceled') return null
+  const one = madeIn(item, money)
+  if ('code' in one) return made ? one : null
+  const ours = oursIn(item['metadata'], OURS)
+  const back = made ? one : failedAfterAll(one)
+  return ours === null ? back : { ref: one.ref, ours, made, back }
+}
+
+/** What a refund is if it was made by others. */
+function madeIn(
   { id, amount, created_at: at }: Fields,
   { exponent, currency }: Money,
 ): CameBack | UnreadReturn {
@@ -216,22 +225,29 @@ export function yookassaCharges({ url, shop, payoutShop }: YookassaListing): Lis
   })
 }
 
-/** A refund that others made of a payment. */
-function returnOf({ id, status, metadata, payment_id: of, created_at: at }: Fields) {
+/** A refund that others made of a payment, and any that failed: it may be booked as made. */
+function returnOf(item: Fields): GatewayReturn[] {
+  const { id, status, metadata, payment_id: of, created_at: at } = item
   const [ref, parentRef] = [refOf(id), refOf(of)]
-  const others = status === 'succeeded' && oursIn(metadata, OURS) === null
-  if (!others || ref === null || parentRef === null) return []
+  if (ref === null || parentRef === null) return []
+  const ours = oursIn(metadata, OURS)
   const ms = typeof at === 'string' ? Date.parse(at) : NaN
-  const when = Number.isNaN(ms) ? null : new Date(ms)
-  return [{ paymentId: null, parentRef, ref, at: when } satisfies GatewayReturn]
+  const about = { paymentId: null, parentRef, at: Number.isNaN(ms) ? null : new Date(ms) }
+  // With our names it is listed as a refund of ours, while it is made.
+  if (status === 'succeeded') return ours === null ? [{ ...about, ref }] : []
+  const told = ours === null ? about : { ...about, ours }
+  return status === 'canceled' ? [{ ...told, ref: `${ref}:failed`, undoes: ref }] : []
 }
 
 /** An executed object of ours. */
-function chargeOf({ id, status, amount, metadata }: Fields, kind: Operation): GatewayCharge[] {
+function chargeOf(item: Fields, kind: Operation): GatewayCharge[] {
+  const { id, status, amount, metadata, payment_id: of } = item
   const ours = oursIn(metadata, OURS)
   if (status !== 'succeeded' || ours === null) return []
   const { value, currency } = fieldsIn(amount)
   const named = typeof currency === 'string' ? currency : null
   const ref = typeof id === 'string' ? id : null
-  return [{ ...ours, amount: value, currency: named, type: typeOf(kind), ref }]
+  const about = { ...ours, amount: value, currency: named, type: typeOf(kind), ref }
+  const parentRef = kind === 'refund' ? refOf(of) : null
+  return [parentRef === null ? about : { ...about, parentRef }]
 }

@@ -11,7 +11,7 @@ import { eachPart } from '../each-shard.ts'
 import { halves, integerSet } from './integers.ts'
 import { eachRange, found, knownOnly, onServer, type Pass } from './pass.ts'
 import type { Finding } from './report.ts'
-import { missingReturns } from './returns.ts'
+import { bookedAsReturns, missingReturns } from './returns.ts'
 import { databaseTime, readBooked, succeededBefore, type Booked } from './store.ts'
 
 /** More than any gateway executed: a list that goes on beyond it has no end. */
@@ -22,7 +22,8 @@ export type Listed = GatewayList & { readonly list: ListCharges }
 
 /**
  * Compare the books with everything that a gateway executed: charged twice, unknown, failed or
- * somebody else's here, successful here and not charged there, another amount.
+ * somebody else's here, successful here and not charged there, another amount. A refund that is
+ * none of ours, whatever it says, is not missing where it is booked as a return.
  *
  * The time is read first, then the gateway's list to its end, then our successes of before that
  * time. A charge is executed before it is booked, so each of those must have been in the list, and
@@ -39,7 +40,10 @@ export async function compareWithGateway(pass: Pass, { gateway, list }: Listed):
     const startedMs = world.clock.elapsedMs()
     const page: Awaited<ReturnType<ListCharges>> = await list(after)
     const { charges, booked } = await readAll(pass, page.charges)
+    const others = charges.filter((charge) => isOthers(charge, booked.get(charge.paymentId)))
+    const returned = await bookedAsReturns(pass, gateway, others)
     const findings = charges.flatMap((charge) => {
+      if (returned.has(charge)) return []
       const payment = booked.get(charge.paymentId)
       // What is not ours need not be remembered: it is a violation by itself.
       const again = payment !== undefined && charged.add(...halves(charge.paymentId))
@@ -94,6 +98,11 @@ function judge(
     findings.push(finding('gateway_amount'))
   }
   return findings
+}
+
+/** A refund that says that it is ours, and is not by the books. */
+function isOthers({ type, key }: GatewayCharge, booked: Booked | undefined): boolean {
+  return type === 'refund' && (booked?.type !== 'refund' || booked.key !== key)
 }
 
 /** A refund that failed here, and whose money is booked as a return under its reference. */

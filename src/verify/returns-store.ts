@@ -57,6 +57,27 @@ const MISSING: Statement<Told> = {
     )`,
 }
 
+interface Under {
+  readonly parentId: bigint
+  readonly ref: string
+}
+
+const UNDER = columns<Under>({ parentId: 'bigint', ref: 'text' })
+
+/** Of references of what went back of payments, those that returns are booked under. */
+const BOOKED: Statement<Under> = {
+  name: 'verify_returns_booked',
+  text: `
+  select told.parent_id as "parentId", told.ref
+  from ${UNDER.unnest('told', 2)}
+  cross join lateral (
+    select
+    from payment_children
+    where shard = $1 and parent_id = told.parent_id and ref = told.ref
+    limit 1
+  ) child`,
+}
+
 /** The payments of a shard that a gateway calls so. */
 export function paymentsCalled(
   shard: Runner,
@@ -64,6 +85,11 @@ export function paymentsCalled(
   refs: readonly string[],
 ): Promise<{ ref: string; paymentId: bigint }[]> {
   return shard.run(CALLED, [gateway, refs])
+}
+
+/** Under which of these references returns are booked. */
+export async function returnsBooked(shard: Runner, told: readonly Under[]): Promise<Under[]> {
+  return told.length === 0 ? [] : shard.run(BOOKED, UNDER.of(told))
 }
 
 /** What came back and is not booked. */

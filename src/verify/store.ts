@@ -162,6 +162,8 @@ export interface Booked {
   readonly gateway: string
   /** It failed, and that the gateway executed it was booked afterwards. */
   readonly corrected: boolean
+  /** Of a refund or a return: the payment that it is of. */
+  readonly parentId: bigint | null
   /** Of a failed refund: the references of what came back of its deposit, a line each. */
   readonly returns: string | null
 }
@@ -172,7 +174,7 @@ const BOOKED: Statement<Booked> = {
   text: `
   select
     id, gateway_key::text as key, type, status, amount, currency,
-    coalesce(gateway, 'http') as gateway,
+    coalesce(gateway, 'http') as gateway, parent_id as "parentId",
     exists (
       select from postings
       where postings.shard = $1 and postings.user_id = payment.user_id

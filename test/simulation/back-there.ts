@@ -1,8 +1,7 @@
-import type { CameBack } from '../../src/domain/outcome.ts'
 import { operationOf } from '../../src/domain/payment.ts'
 import { watchNoticed } from '../../src/queue/watches-store.ts'
 import { insist, nap } from './asking.ts'
-import { returnedThere } from './came-back.ts'
+import { failedRefOf, returnedThere, type CameBackThere } from './came-back.ts'
 import { must } from './promises.ts'
 import type { PaymentRow } from './tables.ts'
 import type { World } from './world-types.ts'
@@ -20,10 +19,17 @@ export async function comeBackThere(world: World): Promise<void> {
   const payment = faults.pick(done)
   const { id, type, gateway } = payment
   const own = back.get(id) ?? []
-  const one = returnOf(world, payment, own)
-  if (one === null) return nap(world)
-  back.set(id, [...own, one])
-  world.count('came_back_there')
+  const made = own.find(({ ours, failed }) => ours !== undefined && failed !== true)
+  const fails = made !== undefined && faults.between(0, 1) === 0
+  const one = fails ? null : returnOf(world, payment, own)
+  if (!fails && one === null) return nap(world)
+  if (one !== null) back.set(id, [...own, one])
+  else
+    back.set(
+      id,
+      own.map((each) => (each === made ? { ...made, failed: true } : each)),
+    )
+  world.count(one === null ? 'failed_there' : 'came_back_there')
   const last = plan.watchMs.at(-1) ?? 0
   const looked = steps.nowMs() < (payment.finishedAt ?? 0) + last
   if (looked && faults.pick([true, false])) return
@@ -32,30 +38,49 @@ export async function comeBackThere(world: World): Promise<void> {
 }
 
 /** A part of what has not come back yet, or of what has; null: there is nothing. */
-function returnOf({ faults }: World, payment: PaymentRow, own: readonly CameBack[]) {
+function returnOf(
+  { faults }: World,
+  payment: PaymentRow,
+  own: readonly CameBackThere[],
+): CameBackThere | null {
   const { id, type, amount } = payment
-  const returned = returnedThere(own)
-  const won = returned > 0n && type === 'deposit' && faults.between(0, 3) === 0
-  const left = won ? returned : amount - returned
+  // Of what was refunded nothing is won in a dispute.
+  const disputed = returnedThere(own.filter(({ ours }) => ours === undefined))
+  const won = disputed > 0n && type === 'deposit' && faults.between(0, 3) === 0
+  const left = won ? disputed : amount - returnedThere(own)
   if (left <= 0n) return null
   const kind = won ? 'dispute_won' : type === 'deposit' ? 'charged_back' : 'payout_returned'
   const part = faults.pick([left, BigInt(faults.between(1, Number(left))), left / 2n + 1n])
   const ref = `there-${id}-${own.length}`
-  return { ref, kind, amount: part > left ? left : part, at: null } satisfies CameBack
+  const one = { ref, kind, amount: part > left ? left : part, at: null } as const
+  if (kind !== 'charged_back' || faults.between(0, 2) > 0) return one
+  // Somebody has copied the names of a payment.
+  const ours = { paymentId: faults.pick([id, id + 1_000_000n]), key: payment.gatewayKey }
+  return { ...one, kind: 'refunded_there', ours }
 }
 
 /** At rest, what came back at the gateway is booked, each once, and nothing else is. */
 export function checkBackThere({ tables, back }: World): void {
+  const bookedAs = (id: bigint, ref: string) =>
+    tables.payments.get(tables.childRefs.get(`${id} ${ref}`) ?? -1n)
   for (const [id, came] of back) {
-    for (const { ref, kind, amount } of came) {
-      const booked = tables.payments.get(tables.childRefs.get(`${id} ${ref}`) ?? -1n)
+    for (const { ref, kind, amount, failed } of came) {
+      const booked = bookedAs(id, ref)
       const same = booked?.amount === amount && booked.returnKind === kind
-      must(same, 'what came back at the gateway is booked', `${id} ${ref} ${kind} ${amount}`)
+      const undone = bookedAs(id, failedRefOf(ref))
+      const about = `${id} ${ref} ${kind} ${amount}`
+      // One that failed before anybody looked at it is nothing.
+      must(same || failed === true, 'what came back at the gateway is booked', about)
+      const taken = undone === undefined ? 0n : undone.amount
+      const due = failed === true ? (booked?.amount ?? 0n) : 0n
+      must(taken === due, 'a refund that failed after all is taken back', about)
     }
   }
   for (const { id, type, parentId, gatewayRef } of tables.payments.rows.values()) {
     if (type !== 'return' || gatewayRef?.startsWith('refund ')) continue
-    const there = back.get(parentId ?? -1n)?.some(({ ref }) => ref === gatewayRef)
+    const there = back
+      .get(parentId ?? -1n)
+      ?.some(({ ref }) => gatewayRef === ref || gatewayRef === failedRefOf(ref))
     must(there === true, 'what is booked came back at the gateway, once under its name', id)
   }
 }

@@ -1,4 +1,5 @@
 import { WATCH_AGAIN_MS } from '../../src/domain/watch.ts'
+import type { ToldRefund } from '../../src/domain/outcome.ts'
 import type { Gateway } from '../../src/ports.ts'
 import { both, mutant, NOTHING, statement, type Mutant } from './planting.ts'
 import { WATCHED } from './plenty.ts'
@@ -18,6 +19,20 @@ function telling(change: (told: Told, look: number) => Told): Plants {
     },
   })
   return { told: gateway }
+}
+
+/** Change which refunds a look tells by our names. */
+function tellingRefunds(
+  change: (refunds: readonly ToldRefund[]) => readonly ToldRefund[],
+): NonNullable<Plants['told']> {
+  return (real) => ({
+    ...real,
+    async lookup(operation, signal) {
+      const made = await real.lookup(operation, signal)
+      if (made.outcome.kind !== 'success') return made
+      return { ...made, outcome: { ...made.outcome, refunds: change(made.outcome.refunds ?? []) } }
+    },
+  })
 }
 
 type Told = NonNullable<
@@ -63,6 +78,12 @@ export const WATCH_MUTANTS: readonly Mutant[] = [
     'of several that came back only the first is booked',
     telling((told) => told.slice(0, 1)),
   ),
+  watching('watch_told_refund_unbooked', 'a refund that only says that it is ours is not booked', {
+    told: tellingRefunds(() => []),
+  }),
+  watching('watch_failed_refund_stays', 'a refund that fails after it was booked stays booked', {
+    told: tellingRefunds((refunds) => refunds.filter(({ made }) => made)),
+  }),
   watching(
     'watches_of_all',
     'the looks of one gateway take the payments of another',
