@@ -5,6 +5,7 @@ import { watch } from '../src/charging/watch.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import { withShards } from '../src/each-shard.ts'
 import { Unavailable, type Db, type Notice, type RawNotice } from '../src/ports.ts'
+import { keepRefs, keepSaidRefs } from '../src/payments/gateway-refs-store.ts'
 import { testWorld } from './harness.ts'
 import { JANE, lost, openLetter } from './operators.ts'
 import { done, refunded } from './refunds-kit.ts'
@@ -148,6 +149,54 @@ test('what a gateway calls a deposit is kept whoever ends it, and of older ones 
   const claims = await eyes.claim()
   for (const claimed of claims) await watch(eyes.own, claimed)
   assert.deepEqual(await refs(), all)
+})
+
+for (const first of ['the person', 'the gateway']) {
+  test(`a reference that somebody has mistyped hides no payment that its gateway calls so, where ${first} says it first`, async (t) => {
+    const { world, refs, send, eyes } = await shop(t)
+    const mistaken = await lost(world, 'deposit')
+    const letterId = await openLetter(world, mistaken)
+    world.gateway.lookups = null
+    const typed = async (gatewayRef: string) => {
+      const word = { letterId, outcome: 'success', gatewayRef } as const
+      assert.equal((await resolve(world.world, JANE, [word]))[0]?.kind, 'resolved')
+    }
+    // Ids of one shard follow one another.
+    if (first === 'the person') await typed(`gw-${mistaken + 1n}`)
+    world.gateway.script = ['success']
+    const { id } = await done(world)
+    if (first === 'the gateway') await typed(`gw-${id}`)
+    assert.deepEqual(await refs(), [{ ref: `gw-${id}`, id }])
+    world.clock.advance(DAY_MS)
+    await eyes.look()
+    assert.deepEqual(await send(about(`gw-${id}`, 'evt_1')), ['watched', 'woken'])
+    const [kept] = await world.sql<{ id: bigint }>('select payment_id as id from gateway_notices')
+    assert.equal(kept?.id, id)
+  })
+}
+
+test('all payments that are called the same are asked about, in whichever shards they are', async (t) => {
+  const { world, send, eyes } = await shop(t, 2)
+  const ids = [await done(world), await done(world)].map(({ id }) => id)
+  assert.notEqual(world.db.of(ids[0] ?? 0n), world.db.of(ids[1] ?? 0n), 'users are in turn')
+  await world.sql(`update gateway_refs set ref = 'pi_1'`)
+  world.clock.advance(DAY_MS)
+  await eyes.look()
+  assert.deepEqual(await send(about('pi_1', 'evt_1')), ['watched', 'woken', 'woken'])
+  assert.deepEqual(await eyes.look(), ['nothing', 'nothing'])
+  assert.deepEqual(await send(about('pi_1', 'evt_1')), ['duplicate'])
+})
+
+test('of two payments that a gateway calls the same in one batch one is kept, and nothing fails', async (t) => {
+  const { world, refs } = await shop(t)
+  const [shard] = world.db.shards
+  const kept = (paymentId: bigint) => ({ gateway: 'http', ref: 'pi_1', paymentId })
+  await shard?.transaction(async (tx) => keepRefs(tx, [kept(2n), kept(1n)]))
+  assert.deepEqual(await refs(), [{ ref: 'pi_1', id: 1n }])
+  await shard?.transaction(async (tx) => keepRefs(tx, [kept(2n)]))
+  assert.deepEqual(await refs(), [{ ref: 'pi_1', id: 2n }], 'its last word counts')
+  await shard?.transaction(async (tx) => keepSaidRefs(tx, [kept(3n)]))
+  assert.deepEqual(await refs(), [{ ref: 'pi_1', id: 2n }])
 })
 
 test('a gateway that names our payments has no reference kept', async (t) => {

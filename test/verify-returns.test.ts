@@ -91,6 +91,25 @@ test('a payment that the list names by its gateway’s reference alone is found 
   assert.deepEqual(await missing(one), [`${RULE} ${id}`])
 })
 
+test('of several payments that are called the same it is enough that one has what came back', async (t) => {
+  const { world, id, returned, missing, book } = await shop(t, 2)
+  const { id: other } = await done(world)
+  assert.notEqual(world.db.of(id), world.db.of(other), 'users are in turn')
+  await world.sql(
+    `insert into gateway_refs
+     select shard, 'http', 'pi_1', id from payments where id = any ($1)`,
+    [[id, other]],
+  )
+  const one = returned('dp_1', { paymentId: null, parentRef: 'pi_1' })
+  world.clock.advance(2 * HOUR_MS)
+  const both = [id, other].map((of) => `${RULE} ${of}`).toSorted()
+  assert.deepEqual((await missing(one)).toSorted(), both)
+  await book(back('dp_1', 100n))
+  assert.deepEqual(await missing(one), [])
+  const won = returned('dp_1:won', { paymentId: null, parentRef: 'pi_1', undoes: 'dp_1' })
+  assert.deepEqual(await missing(won), [`${RULE} ${id}`], 'where it is that was taken')
+})
+
 test('a refund of ours is no return, and what undoes a return matters if that is booked', async (t) => {
   const { world, id, returned, missing, book } = await shop(t)
   const refund = await refunded(world, id, '10')

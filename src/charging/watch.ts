@@ -162,7 +162,9 @@ async function look(world: WatchWorld, { payment, traceparent }: WatchClaim): Pr
   const ref = outcome.gatewayRef ?? payment.gatewayRef
   // It may have ended before references were kept.
   if (gateway.profile.namesByRef === true && payment.type === 'deposit' && ref !== null) {
-    await keepRef(db.of(payment.id), { gateway: payment.gateway, ref, paymentId: payment.id })
+    const { id: paymentId, gateway: name } = payment
+    const by = outcome.gatewayRef === null ? 'books' : 'gateway'
+    await keepRef(db.of(paymentId), { gateway: name, ref, paymentId }, by)
   }
   const own = await compareRefunds(db, payment, outcome.refunds ?? [])
   const told = { ...outcome, returns: [...(outcome.returns ?? []), ...own.returns] }

@@ -3,7 +3,7 @@ import { executed, refundShare, undone } from '../domain/ends.ts'
 import type { WholePayment } from '../payments/back-store.ts'
 import type { NamedRefund } from '../domain/was-refund.ts'
 import { nameKeyOf, paymentsNamed, type Named } from '../payments/of-user-store.ts'
-import { keepRefs, type KeptRef } from '../payments/gateway-refs-store.ts'
+import { keepSaidRefs, type KeptRef } from '../payments/gateway-refs-store.ts'
 import { noteNow } from '../payments/time-index-store.ts'
 import { takeBackBooked } from '../payments/was-refund.ts'
 import type { Shard } from '../ports.ts'
@@ -100,7 +100,7 @@ async function resolveInShard(
     const verdict = decide(requests, { ...locked, known, named })
     const takenBack = await takeBackBooked(tx, verdict.refunds)
     await writeEnds(tx, verdict, 'resolve', by)
-    keepRefs(tx, verdict.refs)
+    keepSaidRefs(tx, verdict.refs)
     noteNow(tx, takenBack)
     return verdict
   })

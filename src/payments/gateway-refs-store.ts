@@ -10,9 +10,25 @@ export interface KeptRef {
 
 const REFS = columns<KeptRef>({ gateway: 'text', ref: 'text', paymentId: 'bigint' })
 
-/** Keep references. A gateway gives each once, so of two payments the first one has it. */
+/**
+ * Keep what gateways say. A gateway gives each reference once, so what somebody else has said of it
+ * before was a mistake.
+ */
 const KEEP: Statement<never> = {
   name: 'gateway_refs_keep',
+  text: `
+  insert into gateway_refs (shard, gateway, ref, payment_id)
+  select distinct on (gateway, ref) $1::int, gateway, ref, payment_id
+  from ${REFS.unnest('kept', 2)}
+  order by gateway, ref, payment_id
+  on conflict (shard, gateway, ref) do update
+  set payment_id = excluded.payment_id
+  where gateway_refs.payment_id <> excluded.payment_id`,
+}
+
+/** Keep what people say: of references that are kept already they say nothing new. */
+const KEEP_SAID: Statement<never> = {
+  name: 'gateway_refs_keep_said',
   text: `
   insert into gateway_refs (shard, gateway, ref, payment_id)
   select $1::int, gateway, ref, payment_id
@@ -30,14 +46,19 @@ const FIND: Statement<{ paymentId: bigint }> = {
   where shard = $1 and gateway = $2 and ref = $3`,
 }
 
-/** Keep what gateways call deposits. */
+/** Keep what gateways call deposits, by their own word. */
 export function keepRefs(tx: Tx, refs: readonly KeptRef[]): void {
   if (refs.length > 0) tx.write(KEEP, REFS.of(refs))
 }
 
-/** The same of one payment, by itself. */
-export async function keepRef(shard: Runner, ref: KeptRef): Promise<void> {
-  await shard.run(KEEP, REFS.of([ref]))
+/** The same by the word of people. */
+export function keepSaidRefs(tx: Tx, refs: readonly KeptRef[]): void {
+  if (refs.length > 0) tx.write(KEEP_SAID, REFS.of(refs))
+}
+
+/** Keep what a gateway calls one payment, by its own word or by that of whoever ended it. */
+export async function keepRef(shard: Runner, ref: KeptRef, by: 'gateway' | 'books'): Promise<void> {
+  await shard.run(by === 'gateway' ? KEEP : KEEP_SAID, REFS.of([ref]))
 }
 
 /** The payment that its gateway calls so; null: there is none in this shard. */

@@ -338,6 +338,7 @@ const returns: Handlers = {
   },
   // No gateway of the simulator names payments by its own references.
   gateway_refs_keep: { run: () => [] },
+  gateway_refs_keep_said: { run: () => [] },
   payments_corrected_as: {
     run: (tables, [, paymentIds]) =>
       ids(paymentIds).flatMap((paymentId) => {
