@@ -3,7 +3,9 @@ import { test, type TestContext } from 'node:test'
 import { stripeCharges } from '../src/gateways/stripe-list.ts'
 import { yookassaCharges } from '../src/gateways/yookassa-list.ts'
 import type { GatewayCharge, GatewayReturn, ListCharges } from '../src/ports.ts'
+import { manualClock } from './harness.ts'
 import { http, peer } from './misbehaving-peer.ts'
+import { serveMock } from './mock-server.ts'
 import { SECRET_KEY } from './stripe-kit.ts'
 import { SHOP } from './yookassa-kit.ts'
 
@@ -87,4 +89,73 @@ test('YooKassa’s list has refunds with our names as ours while they are made, 
     undone('ref-canceled'),
     { ...undone('ours-canceled'), ours: OURS },
   ])
+})
+
+test('how old something is that came back at Stripe counts from the move of its balance, where that is told', async (t) => {
+  const moved = (amount: number, created: number) => ({ amount, created })
+  const dispute = { payment_intent: 'pi_1', created: 1, status: 'lost' }
+  const refund = { ...STRIPE_REFUND, status: 'succeeded' }
+  const { returns } = await stripe(t, {
+    refunds: [
+      { ...refund, id: 're_1', balance_transaction: moved(-100, 5) },
+      { ...refund, id: 're_2', balance_transaction: 'txn_1' },
+      { ...refund, id: 're_3', status: 'failed', failure_balance_transaction: moved(100, 9) },
+      { ...refund, id: 're_4', status: 'canceled', balance_transaction: moved(-100, 5) },
+    ],
+    disputes: [
+      // A question at first, for which nothing is taken.
+      { ...dispute, id: 'dp_1', balance_transactions: [moved(-100, 4)] },
+      {
+        ...dispute,
+        id: 'dp_2',
+        status: 'won',
+        balance_transactions: [moved(-100, 4), moved(100, 8)],
+      },
+      { ...dispute, id: 'dp_3', status: 'won', balance_transactions: [] },
+      { ...dispute, id: 'dp_4', status: 'won', created: null },
+    ],
+  })
+  assert.deepEqual(
+    returns.map(({ ref, at }) => [ref, at === null ? null : at.getTime() / 1_000]),
+    [
+      ['re_1', 5],
+      ['re_2', 1],
+      ['re_3:failed', 9],
+      ['re_4:failed', 1],
+      ['dp_1', 4],
+      ['dp_2:won', 8],
+      ['dp_3:won', 1],
+      ['dp_4:won', null],
+    ],
+  )
+})
+
+test('the sandbox’s list of disputes tells when money was taken, and when it came back', async (t) => {
+  const time = manualClock()
+  const server = await serveMock(t, {}, undefined, time)
+  const url = `${server.url}/stripe`
+  const post = async (path: string, fields: Record<string, string>) => {
+    const headers = { authorization: `Bearer ${SECRET_KEY}` }
+    const body = new URLSearchParams(fields)
+    const answer = await fetch(`${url}/v1/${path}`, { method: 'POST', headers, body })
+    // Whatever it answers is read field by field.
+    return (await answer.json()) as { id: string }
+  }
+  const intent = await post('payment_intents', {
+    amount: '2050',
+    currency: 'usd',
+    confirm: 'true',
+    off_session: 'true',
+    payment_method: 'pm_card_visa',
+    'automatic_payment_methods[enabled]': 'true',
+    'automatic_payment_methods[allow_redirects]': 'never',
+  })
+  const dispute = await post(`test_helpers/payment_intents/${intent.id}/dispute`, { amount: '30' })
+  const taken = (await listed(stripeCharges(url, SECRET_KEY))).returns
+  time.advance(86_400_000)
+  await post(`test_helpers/disputes/${dispute.id}/answer`, { answer: 'won' })
+  const won = (await listed(stripeCharges(url, SECRET_KEY))).returns
+  const [at, later] = [taken[0]?.at, won[0]?.at].map((one) => one?.getTime() ?? NaN)
+  assert.deepEqual([taken[0]?.ref, won[0]?.ref], [dispute.id, `${dispute.id}:won`])
+  assert.equal((later ?? NaN) - (at ?? NaN), 86_400_000)
 })

@@ -128,11 +128,20 @@ export function cancelCall(access: StripeAccess, ref: string): HttpCall {
   return postCall(access, path, null, [['cancellation_reason', 'abandoned']])
 }
 
-/** The call for a page of everything of a kind, newest first. */
+/**
+ * The call for a page of everything of a kind, newest first. Refunds come with the moves of the
+ * balance that they made, which say when.
+ */
 export function listCall(access: StripeAccess, what: string, after: string | null): HttpCall {
   const more = after === null ? [] : ([['starting_after', after]] as const)
-  return getCall(access, `/v1/${what}`, [['limit', '100'], ...more])
+  const moves = what === 'refunds' ? MOVES_OF_REFUNDS : []
+  return getCall(access, `/v1/${what}`, [['limit', '100'], ...moves, ...more])
 }
+
+const MOVES_OF_REFUNDS: Fields = [
+  ['expand[0]', 'data.balance_transaction'],
+  ['expand[1]', 'data.failure_balance_transaction'],
+]
 
 /** The call for what was refunded or disputed of a payment intent, newest first. */
 export function backCall(

@@ -81,14 +81,33 @@ function returnsOf(row: Fields, what: (typeof LISTS)[number]['what']): GatewayRe
   return status === 'failed' || status === 'canceled' ? returned(row, told, ':failed') : []
 }
 
+/** What undoes something else ends so. */
+type End = '' | ':won' | ':failed'
+
 /** With an `end` it undoes what is under the name without it. */
 function returned(
-  { id, created }: Fields,
+  row: Fields,
   of: Partial<Pick<GatewayReturn, 'paymentId' | 'parentRef' | 'ours'>>,
-  end = '',
+  end: End = '',
 ): GatewayReturn[] {
+  const { id, created } = row
   if (typeof id !== 'string') return []
-  const at = typeof created === 'number' ? new Date(created * 1_000) : null
+  const seconds = [created, ...movesOf(row, end).map((move) => move['created'])]
+  const known = seconds.filter((one) => typeof one === 'number')
+  const at = known.length === 0 ? null : new Date(Math.max(...known) * 1_000)
   const undoes = end === '' ? {} : { undoes: id }
   return [{ paymentId: null, parentRef: null, ...of, ref: `${id}${end}`, ...undoes, at }]
+}
+
+/**
+ * The moves of Stripe's balance by which something came back, or was given back again: a dispute
+ * that was a question at first takes the money later, one is won weeks after that, and a refund
+ * goes out or fails days after it was made. None: Stripe has not listed them.
+ */
+function movesOf(row: Fields, end: End): readonly Fields[] {
+  if (end === ':failed') return [fieldsIn(row['failure_balance_transaction'])]
+  const { balance_transactions: moves } = row
+  if (!Array.isArray(moves)) return [fieldsIn(row['balance_transaction'])]
+  const sign = end === ':won' ? 1 : -1
+  return moves.map(fieldsIn).filter(({ amount }) => Math.sign(Number(amount)) === sign)
 }

@@ -13,7 +13,8 @@ export function disputeIntent(books: StripeBooks, id: string, form: Form): Answe
   }
   const { currency } = intent
   const about = { intent: id, amount, currency, createdMs: nowMs(books) }
-  const dispute: Dispute = { ...nextId(books, 'dp'), ...about, status: 'needs_response' }
+  const state = { status: 'needs_response', wonMs: null } as const
+  const dispute: Dispute = { ...nextId(books, 'dp'), ...about, ...state }
   return { status: 200, body: disputeBody(put(books.disputes, dispute)) }
 }
 
@@ -21,8 +22,9 @@ export function disputeIntent(books: StripeBooks, id: string, form: Form): Answe
 export function endDispute(books: StripeBooks, id: string, form: Form): Answer {
   const dispute = books.disputes.get(id)
   if (dispute === undefined) return missing('dispute', id, 'dispute')
-  const status = form.get('answer') === 'won' ? 'won' : 'lost'
-  return { status: 200, body: disputeBody(put(books.disputes, { ...dispute, status })) }
+  const won = form.get('answer') === 'won'
+  const state = { status: won ? 'won' : 'lost', wonMs: won ? nowMs(books) : null } as const
+  return { status: 200, body: disputeBody(put(books.disputes, { ...dispute, ...state })) }
 }
 
 export function listDisputes(books: StripeBooks, form: Form): Answer {

@@ -67,6 +67,8 @@ export interface Dispute {
   readonly currency: string
   readonly createdMs: number
   readonly status: 'needs_response' | 'won' | 'lost'
+  /** When its money came back; null: it did not. */
+  readonly wonMs: number | null
 }
 
 /** An answer before it goes out. */
@@ -193,6 +195,7 @@ export function disputeBody({ id, intent, amount, currency, ...dispute }: Disput
     id,
     object: 'dispute',
     amount,
+    balance_transactions: movesOf({ id, amount, currency }, dispute),
     charge: intent.replace('pi_', 'ch_'),
     created: seconds(dispute.createdMs),
     currency,
@@ -202,6 +205,23 @@ export function disputeBody({ id, intent, amount, currency, ...dispute }: Disput
     reason: 'general',
     status: dispute.status,
   }
+}
+
+/** What a dispute moved of the balance: its money was taken, and given back where it was won. */
+function movesOf(
+  { id, amount, currency }: Pick<Dispute, 'id' | 'amount' | 'currency'>,
+  { createdMs, wonMs }: Pick<Dispute, 'createdMs' | 'wonMs'>,
+): readonly object[] {
+  const move = (sum: number, ms: number) => ({
+    id: `${id.replace('dp_', 'txn_')}${sum < 0 ? '' : '_won'}`,
+    object: 'balance_transaction',
+    amount: sum,
+    created: seconds(ms),
+    currency,
+    source: id,
+    type: 'adjustment',
+  })
+  return [move(-amount, createdMs), ...(wonMs === null ? [] : [move(amount, wonMs)])]
 }
 
 export function transferBody({ id, amount, currency, metadata, ...transfer }: Transfer): object {
