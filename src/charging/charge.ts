@@ -66,7 +66,10 @@ export interface Claim {
   readonly traceparent?: string
   /** How long after it has ended well it is looked at, in milliseconds; not there: never. */
   readonly watchMs?: number
-  /** What the gateway calls it is kept, once it has ended well. */
+  /**
+   * What the gateway calls it is kept, once it has ended well; a refund that fails has its deposit
+   * looked at.
+   */
   readonly namesByRef?: true
   /** The gateway is asked out of turn: nothing is charged, and without a word nothing changes. */
   readonly lookupOnly?: true
@@ -166,9 +169,8 @@ export function watched(
   { watchMs: [first], namesByRef }: Pick<GatewayProfile, 'watchMs' | 'namesByRef'>,
   operation: Operation,
 ): Pick<Claim, 'watchMs' | 'namesByRef'> {
-  if (operation === 'refund') return NEVER
-  const later = first === undefined ? NEVER : { watchMs: first }
-  return namesByRef === true && operation === 'charge' ? { ...later, namesByRef } : later
+  const named = namesByRef === true && operation !== 'payout' ? { namesByRef } : NEVER
+  return first === undefined || operation === 'refund' ? named : { ...named, watchMs: first }
 }
 
 const NEVER = {}

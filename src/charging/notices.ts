@@ -153,23 +153,35 @@ async function askedIn(
   const lookup = world.gateways.get(gateway)?.profile.lookup ?? 'none'
   const route = { gateway, operation }
   if (paymentId !== null && world.db.of(paymentId) === shard) {
-    const end = await pointed(runner, paymentId, route, lookup)
+    const cameBack = parentRef !== undefined
+    const end = await pointed(runner, paymentId, { route, lookup, cameBack })
     if (end !== 'nothing') return { end, paymentId, operation }
   }
   const parent = parentRef === undefined ? null : await findRef(runner, gateway, parentRef)
   if (parent === null) return { end: 'nothing', paymentId, operation }
   const charge = { gateway, operation: 'charge' } as const
-  return { ...charge, end: await pointed(runner, parent, charge, lookup), paymentId: parent }
+  const asked = { route: charge, lookup, cameBack: true }
+  return { ...charge, end: await pointed(runner, parent, asked), paymentId: parent }
 }
 
-/** Ask sooner about a payment, or look at it again where it is final. */
+interface Pointed {
+  readonly route: Route
+  readonly lookup: GatewayProfile['lookup']
+  /** The notice is about something that is a part of the payment. */
+  readonly cameBack: boolean
+}
+
+/**
+ * Ask sooner about a payment, and look at it again where it is final, or once it is: it may end by
+ * an answer that knows nothing of what came back.
+ */
 async function pointed(
   shard: Runner,
   paymentId: bigint,
-  route: Route,
-  lookup: GatewayProfile['lookup'],
+  { route, lookup, cameBack }: Pointed,
 ): Promise<Seen['end']> {
-  if (await hurryTask(shard, paymentId, route)) return 'hurried'
-  if (lookup === 'none') return 'nothing'
-  return (await watchNoticed(shard, paymentId, route)) ? 'watched' : 'nothing'
+  const hurried = await hurryTask(shard, paymentId, route)
+  if (lookup === 'none') return hurried ? 'hurried' : 'nothing'
+  const watched = await watchNoticed(shard, paymentId, route, cameBack)
+  return hurried ? 'hurried' : watched ? 'watched' : 'nothing'
 }

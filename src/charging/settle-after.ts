@@ -4,23 +4,47 @@ import { insertWatches, type Watched } from '../queue/watches-store.ts'
 import type { Settlement } from './charge.ts'
 
 /**
- * What payments that end well need when something of them comes back: when they are looked at
- * again, and what their gateway calls them.
+ * What payments that end need when something of them comes back: when they are looked at again, and
+ * what their gateway calls them.
  */
 export function expectBack(tx: Tx, settlements: readonly Settlement[]): void {
-  insertWatches(tx, settlements.flatMap(watchOf))
+  const watches = new Map(settlements.flatMap(watchOf).map((one) => [one.paymentId, one]))
+  insertWatches(tx, [...watches.values()])
   keepRefs(tx, settlements.flatMap(refOf))
 }
 
-/** What may come back of a payment that ended well is asked about later, where that can be. */
-function watchOf({ claim: { payment, watchMs }, decision }: Settlement): Watched[] {
-  if (watchMs === undefined || decision.step !== 'succeed') return []
-  return [{ paymentId: payment.id, gateway: payment.gateway, delayMs: watchMs }]
+/**
+ * What may come back of a payment that ended well is asked about later, where that can be; at once
+ * where the answer that ended it says that something has.
+ */
+function watchOf(settlement: Settlement): Watched[] {
+  const { claim, decision } = settlement
+  const { payment, watchMs, refund, namesByRef } = claim
+  const { gateway } = payment
+  // Somebody may have booked a refund as a return that failed there.
+  if (refund !== undefined) {
+    const failed = namesByRef === true && decision.step === 'fail'
+    return failed ? [{ paymentId: refund.parentId, gateway, delayMs: 0 }] : []
+  }
+  if (decision.step !== 'succeed') return []
+  const delayMs = settlement.calls.some(tellsBack) ? 0 : watchMs
+  return delayMs === undefined ? [] : [{ paymentId: payment.id, gateway, delayMs }]
 }
 
-/** Its gateway may name it by nothing else. */
+/** An answer that says of a success that something of it has come back. */
+function tellsBack(call: Settlement['calls'][number]): boolean {
+  const { kind, outcome } = call
+  if (kind === 'charge' || outcome.kind !== 'success') return false
+  const { refunded = 0n, returns = [], unread = [] } = outcome
+  return refunded > 0n || returns.length > 0 || unread.length > 0
+}
+
+/** Its gateway may name it by nothing else, once it has ended well, and while it goes on. */
 function refOf({ claim: { payment, namesByRef }, decision }: Settlement): KeptRef[] {
-  if (namesByRef !== true || decision.step !== 'succeed') return []
-  const ref = decision.gatewayRef ?? payment.gatewayRef
-  return ref === null ? [] : [{ gateway: payment.gateway, ref, paymentId: payment.id }]
+  if (namesByRef !== true || payment.type !== 'deposit') return []
+  const { id: paymentId, gateway, gatewayRef: known } = payment
+  const going = decision.step === 'pending' ? (decision.underway?.gatewayRef ?? known) : known
+  const ref = decision.step === 'succeed' ? (decision.gatewayRef ?? known) : going
+  const isNew = decision.step === 'succeed' || ref !== known
+  return ref === null || !isNew ? [] : [{ gateway, ref, paymentId }]
 }

@@ -1,7 +1,7 @@
 import type { FeePolicy } from '../domain/fee.ts'
 import type { Operator } from '../domain/operator.ts'
 import type { CameBack, UnreadReturn } from '../domain/outcome.ts'
-import type { Payment } from '../domain/payment.ts'
+import { isOpen, type Payment } from '../domain/payment.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import type { ReturnDraft } from '../domain/returns.ts'
 import { WATCH_AGAIN_MS, nextWatchMs, watchAgainMs } from '../domain/watch.ts'
@@ -133,6 +133,9 @@ export async function watch(
     return { paymentId: payment.id, fence, delayMs }
   }
   if (signal?.aborted) return end(0)
+  // A notice came before it had ended. What failed has nothing that could come back.
+  if (isOpen(payment.status)) return end(WATCH_AGAIN_MS)
+  if (payment.status === 'failed') return end(null)
   const seen = await look(world, claimed)
   world.onWatched(seen)
   // Nothing speaks against it but somebody's lock.

@@ -37,33 +37,61 @@ export interface Watched {
 
 const WATCHED = columns<Watched>({ paymentId: 'bigint', gateway: 'text', delayMs: 'bigint' })
 
-/** Look at payments later. One that a notice came about meanwhile is looked at sooner already. */
+/**
+ * Look at payments later, or sooner than it was meant before. Those that are looked at meanwhile
+ * are looked at again.
+ */
 const INSERT: Statement<never> = {
   name: 'watches_insert',
   ...timed`
   with ${CLOCK}
-  insert into payment_watches (shard, payment_id, gateway, run_at, fence)
+  insert into payment_watches as watch (shard, payment_id, gateway, run_at, fence)
   select
     $1::int, payment_id, gateway, clock.time + delay_ms * interval '1 millisecond', ${FIRST_FENCE}
   from clock, ${WATCHED.unnest('input', 3)}
-  on conflict (shard, payment_id) do nothing`,
+  order by payment_id
+  on conflict (shard, payment_id) do update
+  set
+    looked = false,
+    noticed = watch.leased,
+    run_at = case
+      when watch.leased then watch.run_at
+      when watch.looked then greatest(excluded.run_at, watch.asked_at + ${NOTICES_APART})
+      else least(watch.run_at, excluded.run_at)
+    end
+  where watch.leased or watch.looked or watch.run_at > excluded.run_at`,
 }
+
+/** How soon a payment is looked at that may have ended well until then. */
+const MEANWHILE = `interval '1 minute'`
 
 /**
  * Look at a payment because its gateway sent a notice: at once, or when the last look is long
  * enough ago. Only one that ended well, of this type and gateway: whoever names another has it not
  * even written down. While a claim holds it, `noticed` keeps the notice for the end of the claim.
+ *
+ * One that is open is looked at once it has ended well, if something came back of it by the notice
+ * ($6), or if the gateway is being asked to carry it out: its answer may be older than the notice.
  */
 const NOTICE: Statement<{ paymentId: bigint }> = {
   name: 'watches_notice',
   ...timed`
   with ${CLOCK}
   insert into payment_watches as watch (shard, payment_id, gateway, run_at, fence)
-  select $1::int, payment.id, $4, clock.time, ${FIRST_FENCE}
+  select
+    $1::int, payment.id, $4,
+    case payment.status when 'success' then clock.time else clock.time + ${MEANWHILE} end,
+    ${FIRST_FENCE}
   from clock
   cross join payments payment
-  where payment.shard = $1 and payment.id = $3 and payment.status = 'success'
+  where payment.shard = $1 and payment.id = $3 and payment.status <> 'failed'
     and payment.type = $5 and coalesce(payment.gateway, 'http') = $4
+    and (
+      payment.status = 'success' or $6::boolean or exists (
+        select from payment_tasks
+        where shard = $1 and payment_id = payment.id and leased
+      )
+    )
   on conflict (shard, payment_id) do update
   set
     looked = false,
@@ -165,20 +193,25 @@ const END: Statement<never> = {
     and watch.leased and watch.fence = input.fence`,
 }
 
-/** Look at payments that have just ended well, each after its delay. */
+/** Look at payments that have ended well, each after its delay. */
 export function insertWatches(tx: Tx, watched: readonly Watched[]): void {
   if (watched.length > 0) tx.write(INSERT, WATCHED.of(watched))
 }
 
-/** Have a payment of this route looked at; false: there is none, or it is to be looked at soon. */
+/**
+ * Have a payment of this route looked at; false: there is none, or it is to be looked at soon.
+ * `cameBack`: its gateway says that something did, so an open payment is looked at once it has
+ * ended.
+ */
 export async function watchNoticed(
   shard: Runner,
   paymentId: bigint,
   { gateway, operation }: Route,
+  cameBack = false,
 ): Promise<boolean> {
   const type: CarriedType = typeOf(operation)
   if (type === 'refund') return false
-  const rows = await shard.run(NOTICE, [paymentId, gateway, type])
+  const rows = await shard.run(NOTICE, [paymentId, gateway, type, cameBack])
   return rows.length > 0
 }
 

@@ -17,8 +17,15 @@ export const watches: Handlers = {
     run(tables, [shard, at, paymentIds, gateways, delays], context) {
       const nowMs = time(at, context)
       ids(paymentIds).forEach((paymentId, index) => {
-        if (tables.watches.get(paymentId) !== undefined) return
         const runAt = nowMs + Number(texts(delays)[index])
+        const was = tables.watches.get(paymentId)
+        if (was !== undefined) {
+          if (!was.leased && !was.looked && was.runAt <= runAt) return
+          const sooner = was.looked ? soonest(was, runAt) : Math.min(was.runAt, runAt)
+          const next = { looked: false, noticed: was.leased }
+          tables.watches.set(paymentId, { ...was, ...next, runAt: was.leased ? was.runAt : sooner })
+          return
+        }
         const about = { shard: Number(shard), paymentId, gateway: texts(gateways)[index] ?? '' }
         tables.watches.set(paymentId, { ...about, ...FRESH, runAt, fence: BigInt(nowMs) })
       })
@@ -26,16 +33,20 @@ export const watches: Handlers = {
     },
   },
   watches_notice: {
-    run(tables, [shard, at, id, gateway, type], context) {
-      const nowMs = time(at, context)
+    run(tables, [shard, at, id, gateway, type, cameBack], context) {
       const paymentId = BigInt(id as bigint)
       const payment = inShard(tables.payments, paymentId, shard)
-      const ended = payment?.status === 'success' && payment.type === type
-      if (!ended || payment.gateway !== gateway) return []
+      if (payment?.type !== type || payment.gateway !== gateway) return []
+      const ended = payment.status === 'success'
+      const awaited = cameBack === true || tables.tasks.get(paymentId)?.leased === true
+      if (payment.status === 'failed' || !(ended || awaited)) return []
+      const clockMs = time(at, context)
+      // What has not ended yet may have a minute later.
+      const nowMs = clockMs + (ended ? 0 : 60_000)
       const was = tables.watches.get(paymentId)
       if (was === undefined) {
         const about = { shard: Number(shard), paymentId, gateway: payment.gateway }
-        const made = { ...about, ...FRESH, runAt: nowMs, fence: BigInt(nowMs) }
+        const made = { ...about, ...FRESH, runAt: nowMs, fence: BigInt(clockMs) }
         tables.watches.set(paymentId, made)
         return [{ paymentId }]
       }
