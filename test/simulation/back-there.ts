@@ -11,9 +11,11 @@ import type { World } from './world-types.ts'
  * answered; or none, as long as the payment is to be looked at anyway.
  */
 export async function comeBackThere(world: World): Promise<void> {
-  const { faults, tables, plan, back, steps } = world
-  const done = [...tables.payments.rows.values()].filter(({ type, status }) => {
-    return status === 'success' && (type === 'deposit' || type === 'withdraw')
+  const { faults, tables, plan, back, steps, gateway } = world
+  const done = [...tables.payments.rows.values()].filter(({ id, type, status }) => {
+    // It may be executed there before anybody here knows.
+    const there = status !== 'failed' && (gateway.journal.executed.get(id)?.length ?? 0) > 0
+    return (status === 'success' || there) && (type === 'deposit' || type === 'withdraw')
   })
   if (done.length === 0) return nap(world)
   const payment = faults.pick(done)
@@ -34,7 +36,7 @@ export async function comeBackThere(world: World): Promise<void> {
   const looked = steps.nowMs() < (payment.finishedAt ?? 0) + last
   if (looked && faults.pick([true, false])) return
   const route = { gateway, operation: operationOf(type as 'deposit') } as const
-  await insist(world, ({ db }) => watchNoticed(db.of(id), id, route))
+  await insist(world, ({ db }) => watchNoticed(db.of(id), id, route, true))
 }
 
 /** A part of what has not come back yet, or of what has; null: there is nothing. */
@@ -64,6 +66,8 @@ export function checkBackThere({ tables, back }: World): void {
   const bookedAs = (id: bigint, ref: string) =>
     tables.payments.get(tables.childRefs.get(`${id} ${ref}`) ?? -1n)
   for (const [id, came] of back) {
+    // What failed here after all is for people.
+    if (tables.payments.get(id)?.status !== 'success') continue
     for (const { ref, kind, amount, failed } of came) {
       const booked = bookedAs(id, ref)
       const same = booked?.amount === amount && booked.returnKind === kind

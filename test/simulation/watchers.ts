@@ -64,10 +64,15 @@ export async function watchAll(
   charging: (gateway: string) => ChargeWorld,
   until: (atMs: number) => Promise<void>,
 ): Promise<void> {
-  const { watches } = world.tables
+  const { watches, payments } = world.tables
   const look = plants.watch?.(watch) ?? watch
-  while (watches.rows.size > 0) {
-    const rows = [...watches.rows.values()]
+  // One that is unknown for good is never looked at.
+  const left = () =>
+    [...watches.rows.values()].filter(({ paymentId }) => {
+      const status = payments.get(paymentId)?.status
+      return status === 'success' || status === 'failed'
+    })
+  for (let rows = left(); rows.length > 0; rows = left()) {
     await until(Math.min(...rows.map(({ runAt }) => runAt)))
     for (const name of new Set(rows.map(({ gateway }) => gateway))) {
       const own = watchWorld(world, plants, charging(name))
