@@ -46,6 +46,7 @@ const bodies = (id: number): (readonly [what: string, text: string, answer: Bad[
   ['three decimals in a text', `{"user_id": ${id}, "deposit": "1.005"}`, PRECISION],
   ['an amount of 1e300', `{"user_id": ${id}, "deposit": 1e300}`, RANGE],
   ['an amount of 1e-300', `{"user_id": ${id}, "deposit": 1e-300}`, RANGE],
+  ['an amount of 1e-400', `{"user_id": ${id}, "deposit": 1e-400}`, RANGE],
   ['an amount that overflows', `{"user_id": ${id}, "deposit": 1e999}`, INVALID],
   ['a negative amount', `{"user_id": ${id}, "deposit": -1}`, RANGE],
   ['an amount of 0', `{"user_id": ${id}, "deposit": 0}`, RANGE],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { parseMoney } from '../src/domain/money.ts'
 import { readJson } from '../src/http/json.ts'
 
 const bytes = (text: string) => Buffer.from(text, 'utf8')
@@ -147,4 +148,31 @@ test('whatever the bytes, reading them never throws, and reads nothing that JSON
     }),
     { seed: 1, numRuns: 20_000 },
   )
+})
+
+test('a number that a double takes for 0 is read as the one next to it, and 0 as 0', () => {
+  for (const [text, value] of [
+    ['1e-400', 5e-324],
+    ['2e-324', 5e-324],
+    ['-1.5E-0400', -5e-324],
+    [`0.${'0'.repeat(330)}1`, 5e-324],
+    [`0.${'0'.repeat(290)}1e-50`, 5e-324],
+    ['0e-400', 0],
+    [`0.${'0'.repeat(330)}`, 0],
+    ['5e-324', 5e-324],
+    ['1e-100', 1e-100],
+  ] as const) {
+    const read = readJson(Buffer.from(`{"a":${text},"b":"${text} \\" 1e-400"}`))
+    assert.deepEqual(read, { ok: true, value: { a: value, b: `${text} " 1e-400` } }, text)
+  }
+})
+
+test('an account is not opened with a number that a double takes for 0, nor is that paid', () => {
+  const read = readJson(Buffer.from('[1e-400,-1e-400]'))
+  assert(read.ok)
+  for (const number of read.value as readonly number[]) {
+    for (const min of [0n, 1n]) {
+      assert.deepEqual(parseMoney(number, min, 2), { ok: false, problem: 'amount_range' })
+    }
+  }
 })

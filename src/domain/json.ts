@@ -97,6 +97,26 @@ export function readExactJson(text: string): unknown {
   return JSON.parse(exact)
 }
 
+/** What a text has in which some number may vanish. */
+const VANISHING = /[eE]-\d{3}|0{200}/
+
+/**
+ * `JSON.parse`, but that no number becomes 0 which is not: it becomes the one next to it, and so is
+ * as far out of every range as it was.
+ */
+export function parseJson(text: string): unknown {
+  const value: unknown = JSON.parse(text)
+  if (!VANISHING.test(text)) return value
+  const kept = text.replace(TOKENS, (token) =>
+    token.startsWith('"') || !vanishes(token)
+      ? token
+      : token.startsWith('-')
+        ? '-5e-324'
+        : '5e-324',
+  )
+  return JSON.parse(kept)
+}
+
 /** Whether a JSON number is not 0, but so near to it that a double is. */
 function vanishes(token: string): boolean {
   return Number(token) === 0 && /^[^eE]*[1-9]/.test(token)

@@ -1,4 +1,5 @@
 import { isAscii } from 'node:buffer'
+import { parseJson } from '../domain/json.ts'
 import type { RefusalCode } from '../domain/refusal.ts'
 
 /** Nothing this service reads is deeper than four levels. */
@@ -30,7 +31,7 @@ export function readJson(body: Uint8Array): Json {
   try {
     // ASCII, as nearly every body is, needs no decoding.
     text = isAscii(body) ? ascii(body) : decoder.decode(body)
-    value = JSON.parse(text)
+    value = parseJson(text)
   } catch {
     return unreadable('not_json')
   }
