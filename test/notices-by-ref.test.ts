@@ -183,6 +183,7 @@ test('all payments that are called the same are asked about, in whichever shards
   world.clock.advance(DAY_MS)
   await eyes.look()
   assert.deepEqual(await send(about('pi_1', 'evt_1')), ['watched', 'woken', 'woken'])
+  world.clock.advance(10_000)
   assert.deepEqual(await eyes.look(), ['nothing', 'nothing'])
   assert.deepEqual(await send(about('pi_1', 'evt_1')), ['duplicate'])
 })

@@ -106,7 +106,7 @@ test('of several payments that are called the same it is enough that one has wha
   assert.deepEqual((await missing(one)).toSorted(), both)
   await book(back('dp_1', 100n))
   assert.deepEqual(await missing(one), [])
-  const won = returned('dp_1:won', { paymentId: null, parentRef: 'pi_1', undoes: 'dp_1' })
+  const won = { ...one, ref: 'dp_1:won', undoes: 'dp_1' }
   assert.deepEqual(await missing(won), [`${RULE} ${id}`], 'where it is that was taken')
 })
 

@@ -99,12 +99,12 @@ async function takeAbout(taking: Taking): Promise<readonly Seen[]> {
   const { db } = taking.world
   const { paymentId, parentRef } = taking.notice
   const home = paymentId === null ? null : db.of(paymentId)
-  const others = parentRef === undefined ? [] : db.shards.filter((shard) => shard !== home)
-  const last = others.length === 0
+  const last = parentRef === undefined || db.shards.length === 1
   const first = home === null ? null : await takeIn(taking, home, last)
   if (first !== null && (first.end !== 'nothing' || last)) return [first]
-  const asked = await eachInTurn(others, async (shard) => {
-    const here = parentRef === undefined ? null : await findRef(shard, taking.gateway, parentRef)
+  const asked = await eachInTurn(db.shards, async (shard) => {
+    if (shard === home || parentRef === undefined) return []
+    const here = await findRef(shard, taking.gateway, parentRef)
     return here === null ? [] : [await takeIn(taking, shard, true)]
   })
   const found = asked.done.flatMap(({ value }) => value)

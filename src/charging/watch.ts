@@ -22,6 +22,7 @@ import type { ShardTurns } from '../queue/shard-turns.ts'
 import {
   claimWatches,
   endWatches,
+  holdWatch,
   type ClaimedWatch,
   type WatchEnd,
 } from '../queue/watches-store.ts'
@@ -149,7 +150,8 @@ export async function watch(
   return end(watchAgainMs(watchMs, { ageMs, watchedMs: nowMs - Number(fence) }))
 }
 
-async function look(world: WatchWorld, { payment, traceparent }: WatchClaim): Promise<WatchSeen> {
+async function look(world: WatchWorld, claimed: WatchClaim): Promise<WatchSeen> {
+  const { payment, traceparent } = claimed
   const { db, gateway } = world
   const placed = traceparent === undefined ? { payment } : { payment, traceparent }
   const asked = { ...requestOf(placed, db.currency), watched: true } as const
@@ -170,13 +172,25 @@ async function look(world: WatchWorld, { payment, traceparent }: WatchClaim): Pr
     await keepRef(db.of(paymentId), { gateway: name, ref, paymentId }, by)
   }
   const own = await compareRefunds(db, payment, outcome.refunds ?? [])
-  const told = { ...outcome, returns: [...(outcome.returns ?? []), ...own.returns] }
+  const told = { ...outcome, returns: inOrder(outcome.returns ?? [], own.returns) }
   const { fresh, unread } = await unbooked(db.of(payment.id), payment.id, told)
-  const seen = fresh.length === 0 ? said('nothing') : await bookUnlessLocked(world, fresh, said)
+  const seen =
+    fresh.length === 0 ? said('nothing') : await bookUnlessLocked(world, claimed, fresh, said)
   const wrong = [...unread, ...own.wrong]
   if (wrong.length === 0) return seen
   const what = seen.what === 'put_off' ? seen.what : 'refused'
   return said(what, [...seen.refusals, ...wrong])
+}
+
+/**
+ * What came back, with refunds that only say that they are ours. Those that failed come first:
+ * what was not given back can come back in another way.
+ */
+function inOrder(returns: readonly CameBack[], refunds: readonly CameBack[]): readonly CameBack[] {
+  const [failed, made] = [true, false].map((is) =>
+    refunds.filter(({ undoes }) => (undoes !== undefined) === is),
+  )
+  return [...(failed ?? []), ...returns, ...(made ?? [])]
 }
 
 /** What came back and is not booked yet, as it is booked, and what has to be by a person. */
@@ -209,23 +223,30 @@ type Say = (what: WatchSeen['what'], refusals?: WatchSeen['refusals']) => WatchS
 
 async function bookUnlessLocked(
   world: WatchWorld,
+  claimed: WatchClaim,
   drafts: readonly ReturnDraft[],
   said: Say,
 ): Promise<WatchSeen> {
   try {
-    return await book(world, drafts, said)
+    return await book(world, claimed, drafts, said)
   } catch (error) {
     if (!isLocked(error)) throw error
     return said('put_off')
   }
 }
 
+/**
+ * Book what a look saw, unless somebody has looked since: a worker that stood still knows of
+ * refunds that have failed meanwhile.
+ */
 async function book(
   { db, gateway, returnFee }: WatchWorld,
+  { watch: held }: WatchClaim,
   drafts: readonly ReturnDraft[],
   said: Say,
 ): Promise<WatchSeen> {
-  const answers = await bookReturns({ db, returnFee }, toldBy(gateway.profile.name), drafts)
+  const by = toldBy(gateway.profile.name)
+  const answers = await bookReturns({ db, returnFee }, by, drafts, (tx) => holdWatch(tx, held))
   const refused = answers.flatMap((answer, index) => {
     const draft = drafts[index]
     return draft !== undefined && answer.kind === 'refused' ? [{ draft, answer }] : []
@@ -238,6 +259,7 @@ async function book(
     .filter(({ code }) => code !== 'return_is_refund')
   // A refund of ours that may be the same has to end first.
   if (open.some(({ code }) => code === 'refund_in_doubt')) return said('put_off', open)
+  if (open.some(({ code }) => code === 'busy')) return said('put_off')
   if (open.length > 0) return said('refused', open)
   return said(answers.some(({ kind }) => kind === 'booked') ? 'booked' : 'nothing')
 }

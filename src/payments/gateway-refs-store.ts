@@ -18,9 +18,10 @@ const KEEP: Statement<never> = {
   name: 'gateway_refs_keep',
   text: `
   insert into gateway_refs (shard, gateway, ref, payment_id)
-  select distinct on (gateway, ref) $1::int, gateway, ref, payment_id
+  select $1::int, gateway, ref, min(payment_id)
   from ${REFS.unnest('kept', 2)}
-  order by gateway, ref, payment_id
+  group by gateway, ref
+  order by gateway, ref
   on conflict (shard, gateway, ref) do update
   set payment_id = excluded.payment_id
   where gateway_refs.payment_id <> excluded.payment_id`,

@@ -140,6 +140,16 @@ const CLAIM: Statement<ClaimedWatch> = {
   returning watch.payment_id as "paymentId", watch.fence, clock.time as "claimedAt"`,
 }
 
+/** Lock a claim that is still the newest of its payment: nobody else has looked meanwhile. */
+const HELD: Statement<{ paymentId: bigint }> = {
+  name: 'watches_held',
+  text: `
+  select payment_id as "paymentId"
+  from payment_watches
+  where shard = $1 and payment_id = $2 and fence = $3 and leased
+  for update`,
+}
+
 /** Which shards of a server, from `$2` to `$3`, have due watches of the gateway `$4`. */
 const SHARDS_DUE: Unsharded<{ number: number }> = {
   name: 'looks_watches',
@@ -233,6 +243,14 @@ export async function shardsWithWatches(
 ): Promise<readonly number[]> {
   const rows = await session.run(SHARDS_DUE, [first, last, gateway])
   return rows.map(({ number }) => number)
+}
+
+/** Lock a claim; false: somebody else has looked at its payment since. */
+export async function holdWatch(
+  tx: Runner,
+  { paymentId, fence }: Pick<ClaimedWatch, 'paymentId' | 'fence'>,
+): Promise<boolean> {
+  return (await tx.run(HELD, [paymentId, fence])).length > 0
 }
 
 /** End claims of watches. Repeating it changes nothing. */

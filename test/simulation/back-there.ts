@@ -11,10 +11,11 @@ import type { World } from './world-types.ts'
  * answered; or none, as long as the payment is to be looked at anyway.
  */
 export async function comeBackThere(world: World): Promise<void> {
-  const { faults, tables, plan, back, steps, gateway } = world
+  const { faults, tables, plan, back, steps } = world
+  const { executed } = world.gateway.journal
   const done = [...tables.payments.rows.values()].filter(({ id, type, status }) => {
     // It may be executed there before anybody here knows.
-    const there = status !== 'failed' && (gateway.journal.executed.get(id)?.length ?? 0) > 0
+    const there = status !== 'failed' && (executed.get(id)?.length ?? 0) > 0
     return (status === 'success' || there) && (type === 'deposit' || type === 'withdraw')
   })
   if (done.length === 0) return nap(world)
@@ -63,22 +64,10 @@ function returnOf(
 
 /** At rest, what came back at the gateway is booked, each once, and nothing else is. */
 export function checkBackThere({ tables, back }: World): void {
-  const bookedAs = (id: bigint, ref: string) =>
-    tables.payments.get(tables.childRefs.get(`${id} ${ref}`) ?? -1n)
   for (const [id, came] of back) {
     // What failed here after all is for people.
     if (tables.payments.get(id)?.status !== 'success') continue
-    for (const { ref, kind, amount, failed } of came) {
-      const booked = bookedAs(id, ref)
-      const same = booked?.amount === amount && booked.returnKind === kind
-      const undone = bookedAs(id, failedRefOf(ref))
-      const about = `${id} ${ref} ${kind} ${amount}`
-      // One that failed before anybody looked at it is nothing.
-      must(same || failed === true, 'what came back at the gateway is booked', about)
-      const taken = undone === undefined ? 0n : undone.amount
-      const due = failed === true ? (booked?.amount ?? 0n) : 0n
-      must(taken === due, 'a refund that failed after all is taken back', about)
-    }
+    for (const one of came) checkBooked(tables, id, one)
   }
   for (const { id, type, parentId, gatewayRef } of tables.payments.rows.values()) {
     if (type !== 'return' || gatewayRef?.startsWith('refund ')) continue
@@ -87,4 +76,17 @@ export function checkBackThere({ tables, back }: World): void {
       ?.some(({ ref }) => gatewayRef === ref || gatewayRef === failedRefOf(ref))
     must(there === true, 'what is booked came back at the gateway, once under its name', id)
   }
+}
+
+/** One that failed before anybody looked at it is nothing; otherwise that is booked as well. */
+function checkBooked(tables: World['tables'], id: bigint, one: CameBackThere): void {
+  const bookedAs = (ref: string) => tables.payments.get(tables.childRefs.get(`${id} ${ref}`) ?? -1n)
+  const { ref, kind, amount, failed = false } = one
+  const booked = bookedAs(ref)
+  const same = booked?.amount === amount && booked.returnKind === kind
+  const about = `${id} ${ref} ${kind} ${amount}`
+  must(same || failed, 'what came back at the gateway is booked', about)
+  const due = failed ? (booked?.amount ?? 0n) : 0n
+  const taken = bookedAs(failedRefOf(ref))?.amount ?? 0n
+  must(taken === due, 'a refund that failed after all is taken back', about)
 }

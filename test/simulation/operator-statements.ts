@@ -177,6 +177,15 @@ const letters: Handlers = {
   },
   dead_letters_lock: lockingLetters,
   dead_letters_lock_free: { ...lockingLetters, skipsLocked: true },
+  dead_letters_executed: {
+    run: (tables, [shard, paymentIds]) => {
+      const wanted = new Set(ids(paymentIds))
+      return [...tables.letters.rows.values()].flatMap(({ paymentId, state, error, ...one }) => {
+        const open = state === 'open' && error === 'charged_after_failed' && one.shard === shard
+        return open && wanted.has(paymentId) ? [{ paymentId }] : []
+      })
+    },
+  },
   dead_letters_end: {
     run(tables, [shard, at, letterIds, state, actor, reason, redriveId], context) {
       for (const letter of lettersOf(tables, shard, letterIds)) {

@@ -61,14 +61,9 @@ export const WATCH_MUTANTS: readonly Mutant[] = [
     })),
   ),
   watching(
-    'watch_notice_too_early',
-    'what comes back of a payment that is open here is looked at by nobody',
-    statement('watches_notice', (real) => ({
-      run(tables, values, context) {
-        const status = tables.payments.get(BigInt(values[2] as bigint))?.status
-        return status === 'success' ? real.run(tables, values, context) : []
-      },
-    })),
+    'watch_stale_look_books',
+    'a look that stood still books what was true before another one',
+    statement('watches_held', () => ({ run: (_, [, paymentId]) => [{ paymentId }] })),
   ),
   watching('watch_silence_ends', 'a gateway that does not answer is not asked again', {
     watch:

@@ -36,7 +36,7 @@ export const watches: Handlers = {
     run(tables, [shard, at, id, gateway, type, cameBack], context) {
       const paymentId = BigInt(id as bigint)
       const payment = inShard(tables.payments, paymentId, shard)
-      if (payment?.type !== type || payment.gateway !== gateway) return []
+      if (payment === undefined || payment.type !== type || payment.gateway !== gateway) return []
       const ended = payment.status === 'success'
       const awaited = cameBack === true || tables.tasks.get(paymentId)?.leased === true
       if (payment.status === 'failed' || !(ended || awaited)) return []
@@ -76,6 +76,12 @@ export const watches: Handlers = {
         tables.watches.set(paymentId, held)
         return [{ paymentId, fence, claimedAt: new Date(nowMs) }]
       })
+    },
+  },
+  watches_held: {
+    run(tables, [shard, id, fence]) {
+      const was = inShard(tables.watches, BigInt(id as bigint), shard)
+      return was?.leased === true && was.fence === fence ? [{ paymentId: was.paymentId }] : []
     },
   },
   watches_end: {
