@@ -323,7 +323,7 @@ const CASES: readonly (readonly [name: string, facts: Facts, sentence: string])[
       letter: { id: 4n, error: 'charged_after_failed' },
     },
     'It failed, and later the gateway said that it had charged it; nothing happens by itself: book ' +
-      'it as a return of payment 5, then resolve dead letter 4.',
+      'it as a return of payment 5, and resolve dead letter 4 if that does not close it.',
   ],
   [
     'a refund of unknown outcome',

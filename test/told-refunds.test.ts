@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import type { DeadLetter } from '../src/dead-letters/store.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
+import { claimWatched, endWatched, watch } from '../src/charging/watch.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
 import { watchNoticed } from '../src/queue/watches-store.ts'
-import { testWorld, type TestWorld } from './harness.ts'
+import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 import { exhaust, JANE, letters, openLetter } from './operators.ts'
 import { balanced, done, givenBack, refunded } from './refunds-kit.ts'
 import { verifyWorld, violated } from './verify-history.ts'
@@ -56,9 +58,37 @@ test('a refund of ours that failed here and was made there has an open letter un
   assert.deepEqual(violated(await verifyWorld(world)), [])
   const { db } = world
   await bookReturns({ db, returnFee: 'keep' }, JANE, [{ parentId: id, ...THERE }])
-  assert.deepEqual(await look(), ['nothing'])
+  // Whoever books it has it looked at, and that closes the letter.
+  world.clock.advance(10_000)
+  assert.deepEqual(await eyes.look(), ['nothing'])
   assert.equal((await givenBack(world, id))['returned'], 1_000n)
+  assert.deepEqual((await letters(world, refund)).at(-1), await closedLetter(world, 'returned'))
   await balanced(world)
+})
+
+/** The one letter that its gateway has closed with these words. */
+async function closedLetter(world: TestWorld, reason: string) {
+  const all = await world.sql<DeadLetter>(
+    `select id, state, class, error, closed_by as "closedBy" from dead_letters
+     where error = 'charged_after_failed' and state = 'resolved' and closed_by = 'gateway'
+       and closed_reason = $1`,
+    [reason],
+  )
+  assert.equal(all.length, 1)
+  return all[0]
+}
+
+test('the letter of a refund that was made there is closed when it fails there as well, and no other is', async (t) => {
+  const { world, eyes, refund, key, look } = await shop(t, 'declined')
+  const ours = { paymentId: refund, key }
+  eyes.refunds.push({ ...UNDONE, ours })
+  assert.deepEqual(await look(), ['nothing'])
+  assert.equal((await letters(world, refund)).at(-1)?.state, 'open', 'it may be redriven')
+  eyes.refunds.splice(0, 1, { ...MADE, ours })
+  assert.deepEqual(await look(), ['refused'])
+  eyes.refunds.splice(0, 1, { ...UNDONE, ours })
+  assert.deepEqual(await look(), ['nothing'])
+  assert.deepEqual((await letters(world, refund)).at(-1), await closedLetter(world, 'failed'))
 })
 
 test('a refund that only says that it is ours is booked as one of others', async (t) => {
@@ -142,20 +172,20 @@ async function doubted(world: TestWorld, id: bigint) {
 test('a return that turned out to be a refund of ours is not taken back a second time', async (t) => {
   const { world, eyes, id, refund: failed, key, look, wrong } = await shop(t, 'declined')
   const { db } = world
-  const done = await doubted(world, id)
-  const ref = `gw-${done.refund}`
+  const doubt = await doubted(world, id)
+  const ref = `gw-${doubt.refund}`
   await bookReturns({ db, returnFee: 'keep' }, JANE, [
     { parentId: id, ...THERE, ref },
     { parentId: id, ...back('dp_1', 2_000n) },
   ])
   world.clock.advance(60_000)
   await world.work()
-  assert.equal((await world.view(done.refund)).payment.status, 'success')
+  assert.equal((await world.view(doubt.refund)).payment.status, 'success')
   assert.equal((await givenBack(world, id))['returned'], 2_000n)
   const before = await balanced(world)
   const undone = { ref, made: false, back: { ...FAILED, ref: `${ref}:failed`, undoes: ref } }
   for (const [ours, what] of [
-    [{ paymentId: done.refund, key: done.key }, [ref, 'refund_undone']],
+    [{ paymentId: doubt.refund, key: doubt.key }, [ref, 'refund_undone']],
     [{ paymentId: failed, key }, [`${ref}:failed`, 'not_returnable']],
     [{ paymentId: 999_999n, key }, [`${ref}:failed`, 'not_returnable']],
   ] as const) {
@@ -164,6 +194,36 @@ test('a return that turned out to be a refund of ours is not taken back a second
     assert.deepEqual(wrong(), [what])
   }
   assert.deepEqual(await balanced(world), before)
+})
+
+test('what a refund that failed did not give back can come back in another way, by the same look', async (t) => {
+  const { world, eyes, id, look } = await shop(t, 'declined')
+  const ours = { paymentId: 999_999n, key: 'copied' }
+  const all = { ...THERE, amount: 10_000n }
+  eyes.refunds.push({ ...MADE, ours, back: all })
+  assert.deepEqual(await look(), ['booked'])
+  eyes.refunds.splice(0, 1, { ...UNDONE, ours, back: { ...FAILED, amount: 10_000n } })
+  eyes.came(id, back('dp_1', 9_000n))
+  assert.deepEqual(await look(), ['booked'])
+  assert.equal((await givenBack(world, id))['returned'], 9_000n)
+  await balanced(world)
+})
+
+test('a look that stood still while another one was made books nothing of what it saw', async (t) => {
+  const { world, eyes, id } = await shop(t, 'declined')
+  eyes.refunds.push({ ...MADE, ours: { paymentId: 999_999n, key: 'copied' } })
+  await watchNoticed(world.db.of(id), id, CHARGES)
+  const [stale] = await eyes.claim()
+  world.clock.advance(LEASE_MS)
+  const failed = { ...eyes.own, gateway: world.gateway }
+  const [newer] = await claimWatched(failed, 10)
+  assert(stale !== undefined && newer !== undefined)
+  assert.deepEqual(await endWatched(failed, [await watch(failed, newer)]), [])
+  // What it was told before is told now: that a refund was made, which has failed since.
+  const end = await watch(eyes.own, stale)
+  assert.equal(eyes.seen.at(-1)?.what, 'put_off')
+  assert.deepEqual(await endWatched(eyes.own, [end]), [])
+  assert.equal((await givenBack(world, id))['returned'], 0n)
 })
 
 test('a refund of ours that is open is not taken back when it fails there, but once it failed here', async (t) => {

@@ -1,10 +1,16 @@
-import { openLetters, type NewLetter } from '../dead-letters/store.ts'
+import {
+  closeAgreeing,
+  executedAfterAll,
+  openLetters,
+  type Agreeing,
+  type NewLetter,
+} from '../dead-letters/store.ts'
 import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
 import type { CameBack, ToldRefund } from '../domain/outcome.ts'
 import type { Payment } from '../domain/payment.ts'
 import { readWhole, type WholePayment } from '../payments/back-store.ts'
 import { bookedUnder } from '../payments/returns-store.ts'
-import type { Db } from '../ports.ts'
+import type { Db, Shard } from '../ports.ts'
 
 /** What the refunds of a deposit come to that its gateway tells by our names. */
 interface Compared {
@@ -29,7 +35,7 @@ export interface Contradiction {
 /**
  * Compare refunds that a gateway tells as ours with ours: names in its metadata are believed only
  * where the refund is there, of this deposit and under this key. One that failed here and was made
- * has an open letter from then on, until it is booked as a return.
+ * has an open letter from then on, until it is booked as a return, or fails there as well.
  */
 export async function compareRefunds(
   db: Db,
@@ -53,17 +59,31 @@ export async function compareRefunds(
   const returns: CameBack[] = []
   const wrong: Contradiction[] = []
   const letters: NewLetter[] = []
+  const agreeing: Agreeing[] = []
   for (const { ref, ours, made, back } of told) {
     const refund = stored.find((one) => isSame(one, deposit, ours))
     const status = refund?.status
     if (status === undefined || (status === 'failed' && !made)) returns.push(back)
     if (status === 'success' && !made) wrong.push({ ref, code: 'refund_undone' })
-    if (refund === undefined || status !== 'failed' || !made || known.has(ref)) continue
+    if (refund === undefined || status !== 'failed') continue
+    if (!made || known.has(ref)) {
+      agreeing.push({ paymentId: refund.id, reason: made ? 'returned' : 'failed' })
+      continue
+    }
     wrong.push({ ref, code: 'refund_made_after_all' })
     letters.push(letterOf(refund))
   }
   if (letters.length > 0) await shard.transaction((tx) => openLetters(tx, letters))
+  await closeOpen(shard, agreeing)
   return { returns, wrong }
+}
+
+/** Close the letters of refunds about which books and gateway agree by now. Few have one. */
+async function closeOpen(shard: Shard, agreeing: readonly Agreeing[]): Promise<void> {
+  const ids = agreeing.map(({ paymentId }) => paymentId)
+  const open = new Set(await executedAfterAll(shard, ids))
+  const own = agreeing.filter(({ paymentId }) => open.has(paymentId))
+  if (own.length > 0) await shard.transaction(async (tx) => closeAgreeing(tx, own))
 }
 
 function isSame(one: WholePayment, deposit: Payment, ours: ToldRefund['ours']): boolean {

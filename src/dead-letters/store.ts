@@ -118,6 +118,43 @@ const CLOSE: Statement<never> = {
   )${letterEvents('closed', 'dead_letter.closed')}`,
 }
 
+/** A failed payment that the gateway executed, and what the books say of that by now. */
+export interface Agreeing {
+  readonly paymentId: bigint
+  /** `returned`: it is booked as a return; `failed`: it failed there as well. */
+  readonly reason: 'returned' | 'failed'
+}
+
+const AGREEING = columns<Agreeing>({ paymentId: 'bigint', reason: 'word' })
+
+/** Close the letters that say that failed payments were executed: the books agree with it. */
+const CLOSE_AGREEING: Statement<never> = {
+  name: 'dead_letters_close_agreeing',
+  ...timed`
+  with ${CLOCK}, closed as (
+    update dead_letters
+    set
+      state = 'resolved',
+      closed_at = clock.time,
+      closed_by = 'gateway',
+      closed_reason = input.reason
+    from clock, ${AGREEING.unnest('input', 3)}
+    where shard = $1 and dead_letters.payment_id = input.payment_id and state = 'open'
+      and error = '${CHARGED_AFTER_FAILED}'
+    returning ${RETURNED}
+  )${letterEvents('closed', 'dead_letter.closed')}`,
+}
+
+/** Of failed payments, those with an open letter that says that the gateway executed them. */
+const EXECUTED: Statement<{ paymentId: bigint }> = {
+  name: 'dead_letters_executed',
+  text: `
+  select payment_id as "paymentId"
+  from dead_letters
+  where shard = $1 and payment_id = any ($2::bigint[]) and state = 'open'
+    and error = '${CHARGED_AFTER_FAILED}'`,
+}
+
 /** The letters of one payment, oldest first. */
 const OF_PAYMENT: Statement<DeadLetter> = {
   name: 'dead_letters_of_payment',
@@ -203,6 +240,21 @@ export async function openLetters(tx: Tx, letters: readonly NewLetter[]): Promis
 /** Close the open letters of payments, each with what the gateway said. */
 export function closeLetters(tx: Tx, closings: readonly Closing[]): void {
   if (closings.length > 0) tx.write(CLOSE, CLOSINGS.of(closings))
+}
+
+/** Close the letters of payments that failed and were executed, of which the books know by now. */
+export function closeAgreeing(tx: Tx, agreeing: readonly Agreeing[]): void {
+  if (agreeing.length > 0) tx.write(CLOSE_AGREEING, AGREEING.of(agreeing))
+}
+
+/** Which failed payments have an open letter that says that the gateway executed them. */
+export async function executedAfterAll(
+  shard: Runner,
+  paymentIds: readonly bigint[],
+): Promise<bigint[]> {
+  if (paymentIds.length === 0) return []
+  const rows = await shard.run(EXECUTED, [numbers(paymentIds)])
+  return rows.map((row) => row.paymentId)
 }
 
 /** Read letters of a shard by id; those that do not exist are left out. */

@@ -217,7 +217,8 @@ function failed(situation: Situation): string {
     return (
       'It failed, and later the gateway said that it had charged it; nothing happens by itself: ' +
       (payment.type === 'refund'
-        ? `book it as a return of payment ${payment.parentId}, then resolve dead letter ${letter.id}.`
+        ? `book it as a return of payment ${payment.parentId}, and resolve dead letter ${letter.id} if ` +
+          'that does not close it.'
         : `correct dead letter ${letter.id}, which books it, or settle it there and resolve it.`)
     )
   }

@@ -13,18 +13,25 @@ import {
   type ReturnParent,
   type ReturnVerdict,
 } from '../domain/returns.ts'
+import { executedAfterAll } from '../dead-letters/store.ts'
 import { insertActs } from '../operators/acts-store.ts'
 import { aboutPayment, underKey } from '../operators/under-key.ts'
 import type { Operator } from '../domain/operator.ts'
 import { post } from '../ledger/post.ts'
 import { corrections } from '../ledger/store.ts'
-import { lockParents, moveGivenBack, readParents } from '../payments/back-store.ts'
+import {
+  lockParents,
+  moveGivenBack,
+  readParents,
+  type StoredParent,
+} from '../payments/back-store.ts'
 import { childrenOf, insertReturns, type Child } from '../payments/returns-store.ts'
 import { paidFor, refundRef } from '../payments/was-refund.ts'
 import { noteNow } from '../payments/time-index-store.ts'
 import { finishPayments } from '../payments/store.ts'
 import type { Db, Shard, Tx } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
+import { insertWatches } from '../queue/watches-store.ts'
 import { eachPart, whole } from '../each-shard.ts'
 import { lockUsers } from '../users/store.ts'
 import { canceled } from './cancel.ts'
@@ -43,12 +50,14 @@ const LOCK_MS = 500
 /**
  * Book what came back: N drafts in, N answers out, in order; one transaction per shard. What is
  * booked is final. The users are locked, then the parents. The tasks of refunds come behind them
- * and are not waited for: what somebody else has locked is in hand, so it may be sent.
+ * and are not waited for: what somebody else has locked is in hand, so it may be sent. `isNews`
+ * says whether the drafts still hold; not there: they do.
  */
 export async function bookReturns(
   world: ReturnWorld,
   by: Operator,
   drafts: readonly ReturnDraft[],
+  isNews?: IsNews,
 ): Promise<readonly ReturnAnswer[]> {
   const numbered = drafts.map((draft, place) => ({ draft, place }))
   const answers: ReturnAnswer[] = []
@@ -57,12 +66,8 @@ export async function bookReturns(
     numbered,
     ({ draft }) => draft.parentId,
     async (shard, own) => {
-      const given = await returnInShard(
-        world,
-        shard,
-        by,
-        own.map(({ draft }) => draft),
-      )
+      const told = own.map(({ draft }) => draft)
+      const given = await returnInShard({ world, by, isNews }, shard, told)
       own.forEach(({ place }, index) => (answers[place] = given[index] as ReturnAnswer))
     },
   )
@@ -101,10 +106,16 @@ export function returnUnderKey(
   )
 }
 
+/** Whether nothing newer is known, asked behind the locks; false: all drafts are `busy`. */
+type IsNews = (tx: Tx) => Promise<boolean>
+
 async function returnInShard(
-  world: ReturnWorld,
+  {
+    world,
+    by,
+    isNews,
+  }: { readonly world: ReturnWorld; readonly by: Operator; readonly isNews: IsNews | undefined },
   shard: Shard,
-  by: Operator,
   drafts: readonly ReturnDraft[],
 ): Promise<readonly ReturnAnswer[]> {
   const ids = [...new Set(drafts.map(({ parentId }) => parentId))]
@@ -119,6 +130,7 @@ async function returnInShard(
       corrections(tx, userIds, ids),
       tx.ids('payment_ids', drafts.length),
     ])
+    if (isNews !== undefined && !(await isNews(tx))) return drafts.map(busy)
     const open = children.filter(isOpenRefund)
     const tasks = await lockFreeSeen(
       tx,
@@ -147,9 +159,41 @@ async function returnInShard(
       ids: newIds,
     }
     const verdict = decideReturns(drafts, books, world.returnFee)
+    await lookAgain(tx, verdict, { parents, children })
     await write(tx, by, verdict, { before, tasks })
     return verdict.answers
   }, LOCK_MS)
+}
+
+/**
+ * What is booked may be a refund that failed here and was made there: its gateway knows, so that it
+ * is asked, and the letter that says so is closed.
+ */
+async function lookAgain(
+  tx: Tx,
+  { payments }: ReturnVerdict,
+  { parents, children }: { parents: readonly StoredParent[]; children: readonly Child[] },
+): Promise<void> {
+  const booked = new Set(payments.map(({ parentId }) => parentId))
+  const failed = children.filter(({ type, status, parentId }) => {
+    return type === 'refund' && status === 'failed' && booked.has(parentId)
+  })
+  const executed = new Set(
+    await executedAfterAll(
+      tx,
+      failed.map(({ id }) => id),
+    ),
+  )
+  const asked = new Set(failed.filter(({ id }) => executed.has(id)).map((one) => one.parentId))
+  const own = parents.filter(({ id }) => asked.has(id))
+  insertWatches(
+    tx,
+    own.map(({ id: paymentId, gateway }) => ({ paymentId, gateway, delayMs: 0 })),
+  )
+}
+
+function busy(): ReturnAnswer {
+  return { kind: 'refused', refusal: { code: 'busy' } }
 }
 
 function isOpenRefund({ type, status }: Child): boolean {
