@@ -108,6 +108,8 @@ function movesOf(row: Fields, end: End): readonly Fields[] {
   if (end === ':failed') return [fieldsIn(row['failure_balance_transaction'])]
   const { balance_transactions: moves } = row
   if (!Array.isArray(moves)) return [fieldsIn(row['balance_transaction'])]
-  const sign = end === ':won' ? 1 : -1
-  return moves.map(fieldsIn).filter(({ amount }) => Math.sign(Number(amount)) === sign)
+  const came = end === ':won'
+  return moves
+    .map(fieldsIn)
+    .filter(({ amount }) => typeof amount === 'number' && (came ? amount > 0 : amount < 0))
 }
