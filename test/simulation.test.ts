@@ -6,7 +6,7 @@ import { LATE, MISTAKEN, REDRIVEN } from './simulation/plenty.ts'
 import { TOLD, WATCHED } from './simulation/plenty.ts'
 import { simulate, type SimulationResult } from './simulation/run.ts'
 
-/** Some seconds. `npm run test:simulation -- --seeds N` runs as many as you like, and CI 3,000. */
+/** Some seconds. `npm run test:simulation -- --seeds N` runs as many as you like, and CI 2,000. */
 const SEEDS = 300
 const FIRST_SEED = 1
 
