@@ -60,11 +60,6 @@ export const WATCH_MUTANTS: readonly Mutant[] = [
       },
     })),
   ),
-  watching(
-    'watch_stale_look_books',
-    'a look that stood still books what was true before another one',
-    statement('watches_held', () => ({ run: (_, [, paymentId]) => [{ paymentId }] })),
-  ),
   watching('watch_silence_ends', 'a gateway that does not answer is not asked again', {
     watch:
       (real) =>
