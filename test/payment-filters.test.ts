@@ -7,7 +7,6 @@ import { pageOfViews } from '../src/payments/read.ts'
 import type { PaymentFilter } from '../src/payments/list-store.ts'
 import { ANY, testWorld, type TestWorld } from './harness.ts'
 import { accepted, JANE, openLetter } from './operators.ts'
-import { correct } from '../src/dead-letters/correct.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
 import { done, refunded } from './refunds-kit.ts'
@@ -79,18 +78,6 @@ test('a list is filtered by reference, key, gateway reference and all of them to
   assert.deepEqual(await list(`idempotency_key=k&user_id=${userId}&type=withdraw`), [])
   assert.deepEqual(await list(`gateway_ref=gw-${again}`), [again])
   assert.deepEqual(await list(`gateway_ref=gw-${again}&user_id=${other}`), [])
-
-  // One that failed and was corrected is called as it was found there.
-  world.gateway.script = ['declined']
-  const found = await deposit({})
-  await world.work()
-  const foundLetter = await openLetter(world, found)
-  const seen = { letterId: foundLetter, gatewayRef: 'gw-seen', againstEvidence: true }
-  assert.equal((await correct(world.world, JANE, [seen]))[0]?.kind, 'corrected')
-  assert.deepEqual(await list('gateway_ref=gw-seen'), [found])
-  assert.deepEqual(await list(`gateway_ref=gw-seen&user_id=${userId}&status=failed`), [found])
-  assert.deepEqual(await list('gateway_ref=gw-seen&status=success'), [])
-  assert.deepEqual(await list(`gateway_ref=gw-seen&user_id=${other}`), [])
 
   const refused = async (query: string, pointer: string) => {
     const { body } = await call('GET', `/payments?${query}`)

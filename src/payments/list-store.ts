@@ -12,19 +12,10 @@ import { COLUMNS } from './store.ts'
  */
 const LOOKED_AT_MAX = 10_000
 
-/**
- * What of a filter is compared payment by payment. One that failed and was corrected is called as
- * it was found at the gateway; the limit keeps the planner from reading all acts at once.
- */
+/** What of a filter is compared payment by payment. */
 const MATCHES = `($4::text is null or status = $4)
     and ($5::text is null or type = $5)
-    and ($7::text is null or gateway_ref = $7 or status = 'failed' and (
-      select true
-      from operator_acts
-      where shard = $1 and payment_id = payments.id and act = 'correct'
-        and after ->> 'gateway_ref' = $7
-      limit 1
-    ))
+    and ($7::text is null or gateway_ref = $7)
     and ($8::timestamptz is null or created_at >= $8)
     and ($9::timestamptz is null or created_at < $9)`
 
