@@ -13,7 +13,7 @@ import {
   Unavailable,
   type Unsharded,
 } from '../src/ports.ts'
-import { cloneDatabase } from './databases.ts'
+import { cloneDatabase, endSessions } from './databases.ts'
 import { openDb, raw } from './harness.ts'
 
 const LOCK: Unsharded<{ id: bigint }> = {
@@ -32,7 +32,13 @@ const INSERT: Unsharded<never> = {
   text: 'insert into users (shard, id, available, held, created_at) values (0, $1, 0, 0, now())',
 }
 
-function impatient(url: string, more: { poolMax?: number; plansMsMax?: number } = {}) {
+interface More {
+  readonly poolMax?: number
+  readonly plansMsMax?: number
+  readonly onError?: (error: Error) => void
+}
+
+function impatient(url: string, more: More = {}) {
   return postgres({
     url,
     currency: 'USD',
@@ -311,4 +317,18 @@ test('work that overlooks a failure has not committed, and is not told that it h
   })
   await assert.rejects(careless)
   assert.deepEqual(await db.global.run(raw('select id from users'), []), [])
+})
+
+test('what is told of a lost connection has nothing of the driver: no key that cancels its statements', async (t) => {
+  const url = await cloneDatabase(t)
+  let tell: (error: Error) => void = () => undefined
+  const told = new Promise<Error>((resolve) => (tell = resolve))
+  const db = impatient(url, { poolMax: 1, onError: (error) => tell(error) })
+  t.after(() => db.close())
+  await db.global.run(ONE, [])
+  await endSessions(url, new URL(url).pathname.slice(1))
+  // The connection is idle: nothing but this tells that it is lost.
+  const error = await told
+  assert.equal(itself('57P01')(error), true)
+  assert.equal('client' in error, false)
 })

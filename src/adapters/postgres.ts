@@ -103,6 +103,15 @@ export function postgres(options: PostgresOptions): PostgresDb {
 }
 
 /**
+ * The error of an idle connection without the driver's client, which the pool adds to it: in a log,
+ * that is pages of state, with the key that cancels what the connection runs.
+ */
+function withoutClient(error: Error): Error {
+  Reflect.deleteProperty(error, 'client')
+  return error
+}
+
+/**
  * PostgreSQL through a pool of pipelined connections: statements that a transaction starts
  * together, BEGIN and COMMIT among them, share one round trip. Statements are prepared once per
  * connection.
@@ -119,7 +128,7 @@ export function postgresServer(options: ServerOptions): PostgresServer {
   const report = options.onError ?? (() => undefined)
   // A backend that dies emits `error` on the pool when idle and on the client when checked out;
   // without both listeners it ends the process.
-  pool.on('error', report)
+  pool.on('error', (error) => report(withoutClient(error)))
   pool.on('connect', (client) => {
     client.on('error', report)
     heedWarnings(client)

@@ -93,6 +93,26 @@ const INSERT: Statement<never> = {
   )${letterEvents('(select * from opened where fresh)', 'dead_letter.opened')}`,
 }
 
+/**
+ * Close the open letters of payments by the word of their gateway: of the rows `input`, of a
+ * payment and a reason each, and only those that fulfil a further condition, if there is one.
+ */
+function closingOpen(input: string, further = '') {
+  return timed`
+  with ${CLOCK}, closed as (
+    update dead_letters
+    set
+      state = 'resolved',
+      closed_at = clock.time,
+      closed_by = 'gateway',
+      closed_reason = input.reason
+    from clock, ${input}
+    where shard = $1 and dead_letters.payment_id = input.payment_id and state = 'open'
+      ${further}
+    returning ${RETURNED}
+  )${letterEvents('closed', 'dead_letter.closed')}`
+}
+
 /** A payment that was finished after all, and as what. */
 export interface Closing {
   readonly paymentId: bigint
@@ -104,18 +124,7 @@ const CLOSINGS = columns<Closing>({ paymentId: 'bigint', reason: 'word' })
 /** Close the open letters of payments that were finished after all. */
 const CLOSE: Statement<never> = {
   name: 'dead_letters_close',
-  ...timed`
-  with ${CLOCK}, closed as (
-    update dead_letters
-    set
-      state = 'resolved',
-      closed_at = clock.time,
-      closed_by = 'gateway',
-      closed_reason = input.reason
-    from clock, ${CLOSINGS.unnest('input', 3)}
-    where shard = $1 and dead_letters.payment_id = input.payment_id and state = 'open'
-    returning ${RETURNED}
-  )${letterEvents('closed', 'dead_letter.closed')}`,
+  ...closingOpen(CLOSINGS.unnest('input', 3)),
 }
 
 /** A failed payment that the gateway executed, and what the books say of that by now. */
@@ -130,19 +139,7 @@ const AGREEING = columns<Agreeing>({ paymentId: 'bigint', reason: 'word' })
 /** Close the letters that say that failed payments were executed: the books agree with it. */
 const CLOSE_AGREEING: Statement<never> = {
   name: 'dead_letters_close_agreeing',
-  ...timed`
-  with ${CLOCK}, closed as (
-    update dead_letters
-    set
-      state = 'resolved',
-      closed_at = clock.time,
-      closed_by = 'gateway',
-      closed_reason = input.reason
-    from clock, ${AGREEING.unnest('input', 3)}
-    where shard = $1 and dead_letters.payment_id = input.payment_id and state = 'open'
-      and error = '${CHARGED_AFTER_FAILED}'
-    returning ${RETURNED}
-  )${letterEvents('closed', 'dead_letter.closed')}`,
+  ...closingOpen(AGREEING.unnest('input', 3), `and error = '${CHARGED_AFTER_FAILED}'`),
 }
 
 /** Of failed payments, those with an open letter that says that the gateway executed them. */
