@@ -121,18 +121,31 @@ export function eachServer<Value>(
 }
 
 /**
- * What those servers gave that could be asked, and the numbers of all shards of those that could
- * not. Throws as `partly` does.
+ * Ask every server once for all of its shards. Where that fails, its halves are asked, so that one
+ * shard that cannot be read takes along none of the others that are beside it. Throws as `partly`
+ * does.
  */
-export function partlyOfServers<Value>(
+export async function partlyByServer<Value>(
   db: Pick<Db, 'servers' | 'shards'>,
-  found: PerShard<Value>,
-): Partly<Value> {
-  const { known } = partly(found)
-  const missing = found.failed.flatMap(({ shard }) => {
-    const { first, last } = serverOf(db, shard)
-    return Array.from({ length: last - first + 1 }, (_, index) => first + index)
-  })
+  work: ServerWork<Value>,
+): Promise<Partly<Value>> {
+  const known: Value[] = []
+  const missing: number[] = []
+  let why: unknown
+  const left = [...db.servers]
+  for (let range = left.shift(); range !== undefined; range = left.shift()) {
+    const { first, last } = range
+    try {
+      known.push(await work(db.shards[first] as Shard, range)) // Any is a way to the server.
+    } catch (error) {
+      if (error instanceof Overloaded) throw error
+      why = error
+      const middle = Math.floor((first + last) / 2)
+      if (first === last) missing.push(first)
+      else left.unshift({ first, last: middle }, { first: middle + 1, last })
+    }
+  }
+  if (known.length === 0) throw why
   return { known, missing }
 }
 

@@ -1,5 +1,5 @@
 import { LATENCY_BOUNDS_MS, plusClasses, quantileMs, SPANS, type Span } from '../domain/series.ts'
-import { eachServer, partlyOfServers } from '../each-shard.ts'
+import { partlyByServer } from '../each-shard.ts'
 import type { Clock, Db } from '../ports.ts'
 import { readSeries, type SeriesRow } from './series-store.ts'
 
@@ -51,11 +51,8 @@ export async function series(
   const count = seconds / stepSeconds
   const times = Array.from({ length: count }, (_, at) => last - (count - 1 - at) * stepSeconds)
   const [from, to] = [new Date((times[0] ?? 0) * 1_000), new Date((last + stepSeconds) * 1_000)]
-  const { known, missing } = partlyOfServers(
-    db,
-    await eachServer(db, (session, server) =>
-      readSeries(session, server, { from, to, stepSeconds }),
-    ),
+  const { known, missing } = await partlyByServer(db, (session, server) =>
+    readSeries(session, server, { from, to, stepSeconds }),
   )
   return { span, stepSeconds, times, ...addUp(known.flat(), times, db.currency), missing }
 }

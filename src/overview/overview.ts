@@ -1,5 +1,5 @@
 import { plusClasses, quantileMs } from '../domain/series.ts'
-import { eachInTurn, eachServer, partly, partlyOfServers } from '../each-shard.ts'
+import { eachInTurn, partly, partlyByServer } from '../each-shard.ts'
 import type { Operation } from '../domain/payment.ts'
 import { readSeries } from '../metrics/series-store.ts'
 import { readHeld } from '../metrics/store.ts'
@@ -165,10 +165,9 @@ export async function overview(
 async function countedLately(db: Db, nowMs: number) {
   const fromMs = Math.floor(nowMs / MINUTE_MS - (LATELY_MINUTES - 1)) * MINUTE_MS
   const [from, to] = [new Date(fromMs), new Date(fromMs + LATELY_MINUTES * MINUTE_MS)]
-  const read = await eachServer(db, (session, server) =>
+  const { known, missing } = await partlyByServer(db, (session, server) =>
     readSeries(session, server, { from, to, stepSeconds: 60 }),
   )
-  const { known, missing } = partlyOfServers(db, read)
   const seconds = Math.max(1, Math.round((nowMs - fromMs) / 1_000))
   return { seconds, rows: known.flat(), missing }
 }
