@@ -9,7 +9,7 @@ import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { SCENARIOS } from '../test/faults/all.ts'
-import { page, shortfalls, table, type Run } from '../test/faults/report.ts'
+import { KILLS_DEFAULT, page, shortfalls, table, type Run } from '../test/faults/report.ts'
 import { runScenario, type Result, type Scenario } from '../test/faults/scenario.ts'
 import { startServer, type Server } from '../test/faults/stack.ts'
 import { ROOT } from '../test/sources.ts'
@@ -21,7 +21,6 @@ const MISUSED = 2
 const PORT = 55_620
 /** The number of the lane that runs after the others. */
 const ALONE = 2
-const KILLS_DEFAULT = 24
 const OPERATIONS_DEFAULT = 400
 
 interface Options {

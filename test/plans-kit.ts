@@ -107,6 +107,18 @@ const HISTORY = `
     0, n, n % 4 + 1, 1, timestamptz '2030-01-01' + n * interval '1 minute', 10, 200
   from generate_series(1, ${ROWS}) n`
 
+/** Everything is done, as it is most of the time. */
+const CALM = `
+  update events set position = id where position is null;
+  update deliveries set state = 'delivered', ended_at = timestamptz '2030-01-02'
+  where state = 'pending';
+  update dead_letters set state = 'resolved' where state = 'open';
+  update redrives set state = 'done' where state = 'running';
+  delete from payment_tasks;
+  delete from payment_watches;
+  update payments set status = 'success', finished_at = timestamptz '2030-01-02'
+  where status in ('new', 'unknown')`
+
 /** The tables that grow for as long as payments are made. */
 export const LARGE: readonly string[] = [
   'users',
@@ -143,14 +155,30 @@ const SETTINGS = `
 
 /** A connection to a database with the history, of which PostgreSQL knows everything. */
 export async function planner(t: TestContext, url: string): Promise<pg.Client> {
+  const client = await newPlanner(t, url)
+  await client.query(HISTORY)
+  await analyze(client)
+  return client
+}
+
+/** A connection to a database of which PostgreSQL knows nothing yet. */
+export async function newPlanner(t: TestContext, url: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url })
   client.on('error', () => undefined)
   await client.connect()
   t.after(() => client.end())
-  await client.query(HISTORY)
-  for (const table of LARGE) await client.query(`vacuum (freeze, analyze) ${table}`)
   await client.query(SETTINGS)
   return client
+}
+
+async function analyze(client: pg.Client): Promise<void> {
+  for (const table of LARGE) await client.query(`vacuum (freeze, analyze) ${table}`)
+}
+
+/** Let PostgreSQL learn that nothing waits, and that nothing ever does. */
+export async function calmDown(client: pg.Client): Promise<void> {
+  await client.query(CALM)
+  await analyze(client)
 }
 
 /** A plan as PostgreSQL tells it. */
@@ -162,6 +190,7 @@ export interface Plan {
   readonly 'Index Name'?: string
   readonly 'CTE Name'?: string
   readonly 'Subplan Name'?: string
+  readonly 'Join Filter'?: string
   readonly 'Actual Rows'?: number
   readonly 'Actual Loops'?: number
   readonly 'Rows Removed by Filter'?: number
@@ -206,6 +235,20 @@ export async function genericShape(client: pg.Client, text: string): Promise<str
   const { rows } = await client.query<Explained>(`explain (generic_plan, format json) ${text}`)
   const [row] = rows
   return row === undefined ? '' : shapeOf(row['QUERY PLAN'][0].Plan)
+}
+
+/**
+ * Where each row of one side is compared with each of the other, to find those that are equal: what
+ * is found in no index is looked for as often as there are rows on both sides.
+ */
+export async function comparedOneByOne(client: pg.Client, text: string): Promise<string[]> {
+  const { rows } = await client.query<Explained>(`explain (generic_plan, format json) ${text}`)
+  const within = (plan: Plan): string[] => {
+    const { 'Node Type': type, 'Join Filter': filter = '', Plans: plans = [] } = plan
+    const compares = type === 'Nested Loop' && /\w\.\w+ = \w+\.\w/.test(filter)
+    return [...(compares ? [filter] : []), ...plans.flatMap(within)]
+  }
+  return rows.flatMap((row) => within(row['QUERY PLAN'][0].Plan))
 }
 
 /** A database that explains what it runs, by the plan for all values or by that for the given. */

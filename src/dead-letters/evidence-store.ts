@@ -26,7 +26,12 @@ const KNOWN: Statement<Known> = {
       as "firstSentAgeMs"
   from clock
   cross join payments payment
-  left join payment_tasks task on task.shard = $1 and task.payment_id = payment.id
+  left join lateral (
+    select first_sent_at
+    from payment_tasks
+    where shard = $1 and payment_id = payment.id
+    limit 1
+  ) task on true
   cross join lateral (
     select
       bool_or(outcome = 'success') as yes,

@@ -87,7 +87,8 @@ const SHARDS_FRESH: Unsharded<{ number: number }> = {
  * each to everybody who is called for its type. Under the lock of the
  * shard's row, so no event gets a lower position than one that somebody has seen already: whoever
  * pages by positions misses none. Who finds the row locked leaves it to its holder. An event that
- * another turn was quicker with is left as it is.
+ * another turn was quicker with is left as it is. The ids come as an array, for the planner's sake:
+ * while nothing waited, it has learned that nothing ever does.
  */
 const FEED: Statement<{ count: number }> = {
   name: 'events_feed',
@@ -101,7 +102,7 @@ const FEED: Statement<{ count: number }> = {
     )
     for update skip locked
   ), fresh as materialized (
-    select id, row_number() over (order by id) as place
+    select array_agg(id order by id) as ids
     from (
       select id
       from events
@@ -111,14 +112,15 @@ const FEED: Statement<{ count: number }> = {
     ) next
   ), moved as (
     update event_wants
-    set position = feed.position + (select count(*) from fresh)
-    from feed
-    where shard = $1
+    set position = feed.position + cardinality(fresh.ids)
+    from feed, fresh
+    where shard = $1 and fresh.ids is not null
   ), placed as (
     update events
-    set position = feed.position + fresh.place
-    from fresh, feed
-    where events.shard = $1 and events.id = fresh.id and events.position is null
+    set position = feed.position + array_position(fresh.ids, events.id)
+    from feed, fresh
+    where events.shard = $1 and events.id = any (array(select unnest(ids) from fresh))
+      and events.position is null
     returning events.id, events.payment_id, events.type, events.position
   ), fanned as (
     insert into deliveries

@@ -42,9 +42,13 @@ const CHILDREN: Statement<Child> = {
     where shard = $1 and id = child.payment_id
     limit 1
   ) payment
-  left join postings entry
-    on entry.shard = $1 and entry.user_id = payment.user_id and entry.payment_id = payment.id
-    and entry.kind = 'settle' and payment.type = 'return'
+  left join lateral (
+    select user_available, fees, losses
+    from postings
+    where shard = $1 and user_id = payment.user_id and payment_id = payment.id
+      and kind = 'settle' and payment.type = 'return'
+    limit 1
+  ) entry on true
   where child.shard = $1 and child.parent_id = any ($2::bigint[])
   order by child.parent_id, child.payment_id`,
 }
