@@ -97,10 +97,11 @@ export async function delivering(t: TestContext, shards = 1) {
     leaseMs: 45_000,
     onDisabled: (id, why) => disabled.push(`${id} ${why}`),
   }
+  const never = new AbortController().signal
   const claimAndSend = async (): Promise<Delivered[]> => {
     await feed(world.db)
     const claimed = await claimDue(own, 500, () => 0)
-    return Promise.all(claimed.map((one) => deliver(own, one, NEVER)))
+    return Promise.all(claimed.map((one) => deliver(own, one, never)))
   }
   const turn = async (): Promise<number> => {
     const done = await claimAndSend()
@@ -115,8 +116,6 @@ export async function delivering(t: TestContext, shards = 1) {
   }
   return { world, own, claimAndSend, turn, endpoint, disabled }
 }
-
-const NEVER = new AbortController().signal
 
 export const states = (world: TestWorld) =>
   world.sql<{ state: string; attempts: number }>(

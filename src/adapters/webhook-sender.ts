@@ -1,7 +1,7 @@
 import { lookup, type LookupAddress } from 'node:dns'
-import { setMaxListeners } from 'node:events'
 import { isIP, type LookupFunction } from 'node:net'
-import { Agent, buildConnector } from 'undici'
+import { Agent, buildConnector, type Dispatcher } from 'undici'
+import { abortWatch } from '../domain/abort-watch.ts'
 import type { Called } from '../domain/delivery.ts'
 import type { Clock } from '../ports.ts'
 import type { Allowed } from './public-address.ts'
@@ -54,69 +54,91 @@ export function webhookSender(options: SenderOptions): WebhookSender {
     keepAliveTimeout: 4_000,
     maxHeaderSize: 16 * 1_024,
   })
-  const send = async (call: WebhookCall, signal?: AbortSignal): Promise<WebhookReply> => {
+  const watch = abortWatch()
+  const send = (call: WebhookCall, signal?: AbortSignal): Promise<WebhookReply> => {
     const startedMs = clock.elapsedMs()
-    const ended = (what: Omit<WebhookReply, 'tookMs'>): WebhookReply => ({
-      ...what,
-      tookMs: Math.max(0, Math.round(clock.elapsedMs() - startedMs)),
+    return new Promise((resolve) => {
+      const exchange = exchangeOf((what) => {
+        clearTimeout(late)
+        unwatch?.()
+        resolve({ ...what, tookMs: Math.max(0, Math.round(clock.elapsedMs() - startedMs)) })
+      })
+      const late = setTimeout(exchange.cut, deadlineMs, 'timeout')
+      const unwatch = signal && watch(signal, () => exchange.cut('aborted'))
+      if (signal?.aborted) return exchange.cut('aborted')
+      try {
+        dispatch(agent, call, allowed, exchange.handler)
+      } catch (error) {
+        exchange.cut(reasonOf(error))
+      }
     })
-    const cut = new AbortController()
-    const late = setTimeout(() => cut.abort('timeout'), deadlineMs)
-    const stop = () => cut.abort('aborted')
-    // All calls of a worker share one signal; Node takes more than ten listeners for a leak.
-    if (signal !== undefined) setMaxListeners(0, signal)
-    signal?.addEventListener('abort', stop, { once: true })
-    try {
-      if (signal?.aborted) stop()
-      return ended(await exchange(agent, call, allowed, cut.signal))
-    } catch (error) {
-      const reason = cut.signal.aborted ? String(cut.signal.reason) : reasonOf(error)
-      return ended({ status: null, reason, retryAfterMs: null, reply: null })
-    } finally {
-      clearTimeout(late)
-      signal?.removeEventListener('abort', stop)
-    }
   }
   return { send, close: () => agent.destroy() }
 }
 
-async function exchange(
+function dispatch(
   agent: Agent,
   { url, headers, body }: WebhookCall,
   allowed: Allowed,
-  signal: AbortSignal,
-): Promise<Omit<WebhookReply, 'tookMs'>> {
+  handler: Dispatcher.DispatchHandler,
+): void {
   const { origin, pathname, search, hostname } = new URL(url)
   demandAllowed(hostname, allowed)
-  const response = await agent.request({
-    origin,
-    path: pathname + search,
-    method: 'POST',
-    headers,
-    body,
-    signal,
-  })
-  const { statusCode: status } = response
-  // Who answers without end is cut off: what is read says enough.
-  const parts: Buffer[] = []
-  let bytes = 0
-  try {
-    for await (const part of response.body as AsyncIterable<Buffer>) {
-      parts.push(part.subarray(0, READ_BYTES_MAX - bytes))
-      bytes += part.length
-      if (bytes >= READ_BYTES_MAX) break
-    }
-  } catch (error) {
-    // A 2xx of which the body broke off is not taken for one.
-    return { status: null, reason: cutReason(signal, error), retryAfterMs: null, reply: null }
-  }
-  const kept = Buffer.concat(parts).subarray(0, KEPT_BYTES_MAX)
-  const reply = kept.length === 0 ? null : kept.toString('utf8').replaceAll('\0', '\ufffd')
-  return { status, reason: null, retryAfterMs: retryAfterOf(response.headers), reply }
+  agent.dispatch({ origin, path: pathname + search, method: 'POST', headers, body }, handler)
 }
 
-function cutReason(signal: AbortSignal, error: unknown): string {
-  return signal.aborted ? String(signal.reason) : reasonOf(error)
+type End = Omit<WebhookReply, 'tookMs'>
+
+/**
+ * One exchange while it lasts, as undici's handler. `end` is told once what came of it. Nothing is
+ * sent once it was cut, nor a second time by undici itself. A 2xx of which the body broke off is
+ * not taken for one; who answers without end is cut off, because what is read says enough.
+ */
+function exchangeOf(end: (what: End) => void) {
+  let controller: Dispatcher.DispatchController | null = null
+  let ended = false
+  let status: number | null = null
+  let retryAfterMs: number | null = null
+  const parts: Buffer[] = []
+  let bytes = 0
+  const endOnce = (what: End): void => {
+    if (ended) return
+    ended = true
+    end(what)
+  }
+  const failed = (reason: string) =>
+    endOnce({ status: null, reason, retryAfterMs: null, reply: null })
+  const answered = () => {
+    const kept = Buffer.concat(parts).subarray(0, KEPT_BYTES_MAX)
+    const reply = kept.length === 0 ? null : kept.toString('utf8').replaceAll('\0', '\ufffd')
+    endOnce({ status, reason: null, retryAfterMs, reply })
+  }
+  const handler: Dispatcher.DispatchHandler = {
+    onRequestStart(own) {
+      // Throwing keeps it from being written, and leaves the connection to the others.
+      if (ended || controller !== null) throw new Error('must not be sent')
+      controller = own
+    },
+    onResponseStart(_own, code, headers) {
+      if (code < 200) return
+      status = code
+      retryAfterMs = retryAfterOf(headers)
+    },
+    onResponseData(own, part) {
+      parts.push(part.subarray(0, READ_BYTES_MAX - bytes))
+      bytes += part.length
+      if (bytes < READ_BYTES_MAX) return
+      answered()
+      own.abort(new Error('enough was read'))
+    },
+    onResponseEnd: answered,
+    onResponseError: (_own, error) => failed(reasonOf(error)),
+  }
+  const cut = (reason: string): void => {
+    failed(reason)
+    controller?.abort(new Error(reason))
+  }
+  return { handler, cut }
 }
 
 /** `Retry-After` in seconds; a date is read as none, because clocks differ. */

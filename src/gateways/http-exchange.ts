@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { Client, errors, Pool, type buildConnector, type Dispatcher } from 'undici'
+import { abortWatch } from '../domain/abort-watch.ts'
 
 /** The largest reply body that is read, in bytes. A longer one ends the exchange. */
 const REPLY_BYTES_MAX = 64 * 1024
@@ -329,24 +330,4 @@ function reasonOf(error: Error, sent: boolean): string {
   if (code === 'ETIMEDOUT') return sent ? 'timeout' : 'connect_timeout'
   if (TLS.test(code)) return 'tls'
   return REASONS[code] ?? otherwise
-}
-
-/** Run `cut` when `signal` aborts; the function returned ends the watch. */
-type AbortWatch = (signal: AbortSignal, cut: () => void) => () => void
-
-/**
- * One listener per signal, however many calls share it: adding and removing a listener takes time
- * in proportion to the listeners there are, and Node warns of a leak from the eleventh on.
- */
-function abortWatch(): AbortWatch {
-  const watchers = new WeakMap<AbortSignal, Set<() => void>>()
-  return (signal, cut) => {
-    const cuts = watchers.get(signal) ?? new Set()
-    if (!watchers.has(signal)) {
-      watchers.set(signal, cuts)
-      signal.addEventListener('abort', () => cuts.forEach((each) => each()), { once: true })
-    }
-    cuts.add(cut)
-    return () => cuts.delete(cut)
-  }
 }

@@ -50,7 +50,7 @@ export interface DeliveryWorld {
 /** A claimed delivery, and where it goes. */
 export interface Delivery {
   readonly due: DueDelivery
-  readonly endpoint: CalledEndpoint
+  readonly endpoint: OpenEndpoint
   /** The place of its payment in a trace; not there: it is not traced. */
   readonly traceparent?: string
 }
@@ -71,10 +71,11 @@ export async function claimDue(
   limit: number,
   running: (endpointId: bigint) => number,
 ): Promise<Delivery[]> {
-  const { db, leaseMs, turns } = world
+  const { db, key, leaseMs, turns } = world
   const now = turns?.due() ?? anyFirst(world)
   if (now.length === 0) return []
-  const endpoints = new Map((await calledEndpoints(db.global)).map((one) => [one.id, one]))
+  const called = await calledEndpoints(db.global)
+  const endpoints = new Map(called.map((one) => [one.id, openEndpoint(one, key)]))
   // Nothing is on its way to nobody.
   if (endpoints.size === 0) for (const shard of now) turns?.asked(shard, false)
   const free = new Map(
@@ -135,18 +136,29 @@ function pacesOf(claimed: readonly Delivery[]) {
   return [...paces].map(([id, calls]) => ({ id, calls }))
 }
 
+/** An endpoint with its secrets, which are opened when the first delivery to it is signed. */
+interface OpenEndpoint extends CalledEndpoint {
+  /** Throws where the key is another than the one they were sealed with. */
+  readonly secrets: () => readonly string[]
+}
+
+export function openEndpoint(endpoint: CalledEndpoint, key: Buffer): OpenEndpoint {
+  let opened: readonly string[] | null = null
+  const secrets = () => (opened ??= endpoint.sealed.map((secret) => unseal(secret, key)))
+  return { ...endpoint, secrets }
+}
+
 /** The message of an event to an endpoint: the same at every attempt, but for its time. */
 export function messageOf(
-  { key, clock, agent }: Pick<DeliveryWorld, 'key' | 'clock' | 'agent'>,
-  { url, payload, sealed }: CalledEndpoint,
+  { clock, agent }: Pick<DeliveryWorld, 'clock' | 'agent'>,
+  { url, payload, secrets }: OpenEndpoint,
   event: { readonly id: string; readonly body: string },
 ) {
   const body = payload === 'thin' ? thinBody(event.body) : event.body
-  const secrets = sealed.map((secret) => unseal(secret, key))
   const headers = {
     'content-type': 'application/json',
     'user-agent': agent,
-    ...signedHeaders({ id: event.id, body }, secrets, clock.now()),
+    ...signedHeaders({ id: event.id, body }, secrets(), clock.now()),
   }
   return { url, headers, body }
 }

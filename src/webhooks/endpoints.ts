@@ -2,7 +2,7 @@ import { writeJson } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { differing, sentFields } from '../domain/sent-fields.ts'
 import type { Clock, Db } from '../ports.ts'
-import { messageOf, type Send } from './deliver.ts'
+import { messageOf, openEndpoint, type Send } from './deliver.ts'
 import { newSecret, seal, unseal } from './secrets.ts'
 import { calledEndpoints } from './called-store.ts'
 import {
@@ -165,5 +165,5 @@ export async function testEndpoint(
     timestamp,
     data: { endpoint_id: Number(id) },
   })
-  return world.send(messageOf(world, endpoint, { id: messageId, body }))
+  return world.send(messageOf(world, openEndpoint(endpoint, world.key), { id: messageId, body }))
 }

@@ -19,9 +19,10 @@ import {
 } from '../../src/webhooks/deliveries-store.ts'
 import {
   deliver,
-  settleDelivered,
   type Delivered,
   type DeliveryWorld,
+  openEndpoint,
+  settleDelivered,
 } from '../../src/webhooks/deliver.ts'
 import { addEndpoint, dropEndpoint, editEndpoint } from '../../src/webhooks/endpoints.ts'
 import { listEndpoints, readEndpoint, type Endpoint } from '../../src/webhooks/store.ts'
@@ -192,7 +193,8 @@ const MOODS: Readonly<Record<'well' | 'bad', readonly (keyof typeof SAID)[]>> = 
 /** Claim what is due in a shard and call it; some workers die before they can tell. */
 async function callSome(told: Told): Promise<string> {
   const { db, delivering, pick, between, bad, wide } = told
-  const endpoints = new Map((await calledEndpoints(db.global)).map((one) => [one.id, one]))
+  const called = await calledEndpoints(db.global)
+  const endpoints = new Map(called.map((one) => [one.id, openEndpoint(one, delivering.key)]))
   const ids = [...endpoints.keys(), 99n]
   const alone = !wide && pick([true, false])
   const free = wide ? 1_000 : alone ? 3 : 1
