@@ -10,7 +10,7 @@ import { COLUMNS } from './store.ts'
  * condition, would end the cheap update of finishing a payment. So a page looks at so many and says
  * where the next one is to go on.
  */
-const LOOKED_AT_MAX = 10_000
+const LOOKED_AT_MAX = 5_000
 
 /** What of a filter is compared payment by payment. */
 const MATCHES = `($4::text is null or status = $4)
@@ -98,12 +98,14 @@ const OPEN_FLOOR: Statement<{ floor: bigint | null }> = {
 }
 
 /**
- * A page of open payments. The limit of one keeps the planner from reading all payments for a join.
+ * A page of open payments. The limit of one keeps the planner from reading all payments for a join,
+ * and the order of the candidates from reading more of them than the page has.
  */
 const OPEN_PAGE: Statement<Payment> = {
   name: 'payments_open_page',
   text: `
-  with candidate as materialized (
+  select ${COLUMNS}
+  from (
     select payment_id
     from payment_tasks
     where shard = $1 and payment_id < $2 and payment_id >= $3
@@ -111,9 +113,7 @@ const OPEN_PAGE: Statement<Payment> = {
     select payment_id
     from dead_letters
     where shard = $1 and payment_id < $2 and payment_id >= $3 and state = 'open'
-  )
-  select ${COLUMNS}
-  from candidate
+  ) candidate
   cross join lateral (
     select *
     from payments
@@ -121,7 +121,7 @@ const OPEN_PAGE: Statement<Payment> = {
       and ${MATCHES}
     limit 1
   ) payment
-  order by id desc
+  order by candidate.payment_id desc
   limit $6`,
 }
 

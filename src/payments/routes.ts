@@ -304,7 +304,7 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
     operationId: 'listPayments',
     summary: 'List payments, newest first',
     description:
-      'A page of a filtered list looks at 10,000 payments at most, so it may be short, or empty, ' +
+      'A page of a filtered list looks at 5,000 payments at most, so it may be short, or empty, ' +
       'although there are more: go on until `next_cursor` is null.',
     querystring: Type.Object(
       {
