@@ -99,7 +99,8 @@ const OPEN_FLOOR: Statement<{ floor: bigint | null }> = {
 
 /**
  * A page of open payments. The limit of one keeps the planner from reading all payments for a join,
- * and the order of the candidates from reading more of them than the page has.
+ * and the order of the candidates, which has all of them in its limit, from reading more payments
+ * than the page has.
  */
 const OPEN_PAGE: Statement<Payment> = {
   name: 'payments_open_page',
@@ -107,12 +108,17 @@ const OPEN_PAGE: Statement<Payment> = {
   select ${COLUMNS}
   from (
     select payment_id
-    from payment_tasks
-    where shard = $1 and payment_id < $2 and payment_id >= $3
-    union
-    select payment_id
-    from dead_letters
-    where shard = $1 and payment_id < $2 and payment_id >= $3 and state = 'open'
+    from (
+      select payment_id
+      from payment_tasks
+      where shard = $1 and payment_id < $2 and payment_id >= $3
+      union
+      select payment_id
+      from dead_letters
+      where shard = $1 and payment_id < $2 and payment_id >= $3 and state = 'open'
+    ) open
+    order by payment_id desc
+    limit ${2 * LOOKED_AT_MAX}
   ) candidate
   cross join lateral (
     select *
