@@ -4,7 +4,7 @@ import { wrapped } from '../adapters/terminal.ts'
 import { writeJson } from '../domain/json.ts'
 import { barsOn, listsOf, type CommandWorld } from './command.ts'
 import type { Listed } from './gateway.ts'
-import { findMissed, type Lost, type Missed } from './recover.ts'
+import { findMissed, gatewaysUnnamed, type Lost, type Missed } from './recover.ts'
 import { nameOf, reportJson } from './report.ts'
 import { closeRestore, openRestore } from './restored.ts'
 import type { Restored } from './restores-store.ts'
@@ -49,20 +49,21 @@ export function recoverCommand(program: Command, open: () => Promise<Opened<Comm
     })
 }
 
-async function recover(world: CommandWorld, options: RecoverOptions): Promise<number> {
+/** Returns the exit code. */
+export async function recover(world: CommandWorld, options: RecoverOptions): Promise<number> {
   const { json = false } = options
   const restored = await openRestore(world.db)
   if (restored === null) {
     print(json ? writeJson({ restored: false }) : 'Nothing to do: the database was not restored.')
     return DONE
   }
-  const { lists, unlisted } = readLists(world, options)
-  if (unlisted.length > 0 && options.acceptLosses !== true) {
-    throw new Error(
-      `What ${unlisted.join(', ')} executed cannot be listed: compare with its statement by hand, ` +
-        'and then give --accept-losses --reason.',
-    )
-  }
+  const { lists, unlisted: without } = readLists(world, options)
+  const unnamed = await gatewaysUnnamed(
+    world.db,
+    world.gateways.map(({ gateway }) => gateway),
+  )
+  if (options.acceptLosses !== true) demandAll(without, unnamed)
+  const unlisted = [...without, ...unnamed]
   const bars = barsOn(process.stderr)
   const missed = await findMissed(world, lists, { onProgress: bars.show })
   bars.done()
@@ -71,6 +72,21 @@ async function recover(world: CommandWorld, options: RecoverOptions): Promise<nu
   if (json) print(writeJson(asJson(found, done, options.reason ?? null)))
   else for (const line of linesOf(found, done)) print(wrapped(line, 0))
   return done ? DONE : NOT_RECOVERED
+}
+
+/** Refuse to say what is missing where not every gateway can be asked. */
+function demandAll(without: readonly string[], unnamed: readonly string[]): void {
+  if (unnamed.length > 0) {
+    throw new Error(
+      `Payments went to ${unnamed.join(', ')}, which GATEWAYS does not name: name it there, or ` +
+        'compare with its statement by hand, and then give --accept-losses --reason.',
+    )
+  }
+  if (without.length === 0) return
+  throw new Error(
+    `What ${without.join(', ')} executed cannot be listed: compare with its statement by hand, ` +
+      'and then give --accept-losses --reason.',
+  )
 }
 
 interface Found {
@@ -118,12 +134,18 @@ function readLists(
 }
 
 function linesOf({ restored, missed, unlisted }: Found, done: boolean): string[] {
-  const { lost, lostCount, toldCount, report } = missed
+  const { lost, lostCount, toldCount, unknownCount, report } = missed
   const lines = [`Restored to ${restored.backupAt.toISOString()}.`]
   if (toldCount > 0) {
     lines.push(
       `${toldCount} payments that are open here were executed by their gateways: a worker asks ` +
         'and ends them.',
+    )
+  }
+  if (unknownCount > 0) {
+    lines.push(
+      `${unknownCount} payments that are unknown here were executed by their gateways: they end ` +
+        'when they are asked for with refresh=true, or are resolved.',
     )
   }
   if (lostCount > 0) {
@@ -158,7 +180,7 @@ function lostLine({ gateway, charge, failedHere }: Lost): string {
 }
 
 function asJson({ restored, missed, unlisted }: Found, done: boolean, reason: string | null) {
-  const { lost, lostCount, toldCount, report } = missed
+  const { lost, lostCount, toldCount, unknownCount, report } = missed
   return {
     restored: true,
     backup_at: restored.backupAt,
@@ -176,6 +198,7 @@ function asJson({ restored, missed, unlisted }: Found, done: boolean, reason: st
       failed_here: failedHere,
     })),
     told_count: toldCount,
+    unknown_count: unknownCount,
     not_compared: unlisted,
     report: reportJson(report),
   }

@@ -1,7 +1,9 @@
-import type { GatewayCharge } from '../ports.ts'
+import { eachInTurn, whole } from '../each-shard.ts'
+import type { Db, GatewayCharge } from '../ports.ts'
 import type { Listed } from './gateway.ts'
 import type { PassOptions, VerifyWorld } from './pass.ts'
 import type { Report } from './report.ts'
+import { gatewaysUsed } from './store.ts'
 import { verify } from './verify.ts'
 
 /** A charge that a gateway executed and the books do not have. */
@@ -19,7 +21,15 @@ export interface Missed {
   readonly lostCount: number
   /** Payments that are open here, and executed there: they end by themselves. */
   readonly toldCount: number
+  /** Payments that are unknown here, and executed there: they end once somebody asks. */
+  readonly unknownCount: number
   readonly report: Report
+}
+
+/** Of the gateways that payments went to, those that are none of these. */
+export async function gatewaysUnnamed(db: Db, named: readonly string[]): Promise<string[]> {
+  const used = whole(await eachInTurn(db.shards, gatewaysUsed)).flat()
+  return [...new Set(used)].filter((name) => !named.includes(name)).toSorted()
 }
 
 /** How many lost charges are named. */
@@ -37,16 +47,18 @@ export async function findMissed(
   const lost: Lost[] = []
   let lostCount = 0
   let toldCount = 0
+  let unknownCount = 0
   const report = await verify(world, {
     gateways,
     ...(onProgress === undefined ? {} : { onProgress }),
     onListed({ gateway, charge, booked, wrong }) {
-      if (booked?.status === 'new' || booked?.status === 'unknown') toldCount += 1
+      if (booked?.status === 'new') toldCount += 1
+      if (booked?.status === 'unknown') unknownCount += 1
       if (!wrong.some(({ rule }) => rule === 'gateway_missing_here')) return
       lostCount += 1
       const failedHere = booked?.key === charge.key && booked?.status === 'failed'
       if (lost.length < LOST_MAX) lost.push({ gateway, charge, failedHere })
     },
   })
-  return { lost, lostCount, toldCount, report }
+  return { lost, lostCount, toldCount, unknownCount, report }
 }

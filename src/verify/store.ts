@@ -1,4 +1,5 @@
 import { numbers } from '../domain/columns.ts'
+import { GATEWAY } from '../domain/payment.ts'
 import {
   NOW,
   timedUnsharded,
@@ -222,6 +223,16 @@ const SUCCEEDED: Statement<{ ids: string | null; checked: number; upto: bigint }
   from chunk`,
 }
 
+/** The gateways that payments went to; of those of before there were several, the first. */
+const GATEWAYS: Statement<{ gateway: string }> = {
+  name: 'verify_gateways_used',
+  text: `
+  select distinct coalesce(gateway, '${GATEWAY}') as gateway
+  from payments
+  where shard = $1 and type in ('deposit', 'withdraw')
+  order by 1`,
+}
+
 /** The database's time, which stamps what is finished. */
 const TIME: Unsharded<{ time: Date }> = {
   name: 'verify_time',
@@ -302,6 +313,12 @@ export function openPayments(
 /** Whose payments these are. */
 export function usersOf(shard: Runner, paymentIds: readonly bigint[]): Promise<{ id: bigint }[]> {
   return shard.run(USERS_OF, [numbers(paymentIds)])
+}
+
+/** The names of the gateways that payments of a shard went to. */
+export async function gatewaysUsed(shard: Runner): Promise<string[]> {
+  const rows = await shard.run(GATEWAYS, [])
+  return rows.map(({ gateway }) => gateway)
 }
 
 /** What the books say of payments; those that do not exist are left out. */
