@@ -18,6 +18,7 @@ import {
   type Delivery,
   type DeliveryWorld,
 } from '../webhooks/deliver.ts'
+import { deliveryPlaces } from '../webhooks/places.ts'
 import { ENDPOINTS_MAX } from '../webhooks/store.ts'
 import { startSync } from '../webhooks/sync.ts'
 import type { Closing } from './closing.ts'
@@ -116,37 +117,30 @@ function openDeliveries(shared: Process, sender: WebhookSender): Worker {
     onDisabled: (endpoint, why) =>
       log.error({ endpoint: Number(endpoint), why }, 'a webhook endpoint was disabled'),
   }
-  const running = new Map<bigint, number>()
-  const count = (id: bigint, by: number) => void running.set(id, (running.get(id) ?? 0) + by)
+  const places = deliveryPlaces(() => {
+    // What waited for these places was passed over as if it were not there.
+    turns.wake()
+    worker.wake()
+  })
   const settler = openSettler<Delivered>({
-    settle: (done) => settleDelivered(world, done),
+    settle: async (done) => places.written(done, await settleDelivered(world, done)),
     clock: systemClock,
     batchMax: config.workerBatch,
     keyOf: ({ result }) => result.eventId,
     faultyMsMax: LEASE_MS,
     onError: (error) => log.error({ err: error }, 'deliveries could not be written'),
-    onGivenUp: (done, error) =>
-      log.error({ err: error, count: done.length }, 'deliveries were not written: made again'),
+    onGivenUp: (done, error) => {
+      places.written(done, [])
+      log.error({ err: error, count: done.length }, 'deliveries were not written: made again')
+    },
   })
   const worker = startWorker<Delivery, Delivered>({
     async claim(limit) {
-      const claimed = await claimDue(world, limit, (id) => running.get(id) ?? 0)
-      for (const { endpoint } of claimed) count(endpoint.id, 1)
+      const claimed = await claimDue(world, limit, places.taken)
+      places.take(claimed)
       return claimed
     },
-    async handle(delivery, signal) {
-      try {
-        return await deliver(world, delivery, signal)
-      } finally {
-        count(delivery.endpoint.id, -1)
-        // Half of an endpoint's places free at once makes claims as large as they are useful.
-        if (running.get(delivery.endpoint.id) === AT_ONCE / 2) {
-          // What waited for these places was passed over as if it were not there.
-          turns.wake()
-          worker.wake()
-        }
-      }
-    },
+    handle: (delivery, signal) => places.during(delivery, deliver(world, delivery, signal)),
     settler,
     admitted: (wanted) => (shared.serving ? wanted : 0),
     clock: systemClock,

@@ -6,7 +6,7 @@
 import { execFileSync } from 'node:child_process'
 import { lookup } from 'node:dns/promises'
 import { writeFileSync } from 'node:fs'
-import { get } from 'node:http'
+import { Agent, get } from 'node:http'
 import { createServer, isIP } from 'node:net'
 import { join } from 'node:path'
 import { EnvHttpProxyAgent, request } from 'undici'
@@ -139,8 +139,10 @@ async function beCareless(asked: number): Promise<void> {
   if (asked % 2 !== 0) await lookup('turns.test', 4)
   const { address } = await lookup('turns.test', 4)
   if (address !== OUTSIDE) throw new Error(`it resolved to ${address}`)
+  // From Node 24 on the agent that everybody shares asks the proxy, which would ask nobody here.
+  const agent = new Agent()
   await new Promise<void>((resolve, reject) => {
-    const asking = get({ host: 'turns.test', port: PORT, family: 4 }, (response) => {
+    const asking = get({ host: 'turns.test', port: PORT, family: 4, agent }, (response) => {
       response.resume().on('end', resolve)
     })
     asking.on('error', reject)

@@ -1,0 +1,45 @@
+import { AT_ONCE, type Delivered, type Delivery } from './deliver.ts'
+
+/**
+ * The places of endpoints in this process: `AT_ONCE` for each. A place is free when its call has
+ * ended. Where the endpoint asked not to be called, or is gone, it is free when that is written:
+ * until then the database does not know of it and would give out more of its deliveries.
+ * `onHalf` is told when half of the places of an endpoint are free, which makes claims as large as
+ * they are useful.
+ */
+export function deliveryPlaces(onHalf: () => void) {
+  const taken = new Map<bigint, number>()
+  const free = (id: bigint) => {
+    const left = (taken.get(id) ?? 0) - 1
+    taken.set(id, left)
+    if (left === AT_ONCE / 2) onHalf()
+  }
+  return {
+    taken: (id: bigint): number => taken.get(id) ?? 0,
+    take(claimed: readonly Delivery[]): void {
+      for (const { endpoint } of claimed) taken.set(endpoint.id, (taken.get(endpoint.id) ?? 0) + 1)
+    },
+    /** A delivery that has a place, while it is made. */
+    async during(delivery: Delivery, made: Promise<Delivered>): Promise<Delivered> {
+      let held = false
+      try {
+        const delivered = await made
+        held = holds(delivered)
+        return delivered
+      } finally {
+        if (!held) free(delivery.endpoint.id)
+      }
+    },
+    /** All of these are written but those left. Returns those left. */
+    written(all: readonly Delivered[], left: readonly Delivered[]): readonly Delivered[] {
+      const later = new Set(left)
+      for (const one of all) if (holds(one) && !later.has(one)) free(one.delivery.endpoint.id)
+      return left
+    },
+  }
+}
+
+/** Whether an endpoint said that it is not to be called. */
+function holds({ verdict }: Delivered): boolean {
+  return verdict !== null && (verdict.pauseMs > 0 || verdict.gone)
+}
