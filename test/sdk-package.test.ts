@@ -144,6 +144,12 @@ const PROGRAMS: readonly (readonly [name: string, wrong: RegExp | null, code: st
      if (event.type === 'payment.succeeded') console.log(event.data.class)`,
   ],
   [
+    'an event of a thin endpoint says only which payment it is about',
+    /Property 'status' does not exist/,
+    `const event = await webhooks.verify('', new Headers(), 'whsec_', { payload: 'thin' })
+     if (event.type === 'payment.succeeded') console.log(event.data.payment_id, event.data.status)`,
+  ],
+  [
     'a store may be asynchronous or not',
     null,
     `export const stores: KeyStore[] = [

@@ -113,6 +113,25 @@ test('a webhook that is signed is read, its amounts as texts', async () => {
   assert.deepEqual(await webhooks.verify(BODY, loud, SECRET, now(-300)), event)
 })
 
+for (const [type, data] of [
+  ['payment.failed', { payment_id: 7, sequence: 2 }],
+  ['dead_letter.opened', { id: 3, payment_id: 7 }],
+] as const) {
+  test(`a thin ${type} is read as such and never as a full one`, async () => {
+    const body = JSON.stringify({ type, data })
+    const thin = { ...now(0), payload: 'thin' } as const
+    const event: object = await webhooks.verify(body, signed(body), SECRET, thin)
+    assert.deepEqual(event, { id: 'msg_1', type, data })
+    await assert.rejects(webhooks.verify(body, signed(body), SECRET, now(0)), {
+      name: 'TypeError',
+      message: "The endpoint is thin: verify with { payload: 'thin' }",
+    })
+    // A full one says everything that a thin one says.
+    const full: object = await webhooks.verify(BODY, signed(BODY), SECRET, thin)
+    assert.deepEqual(full, { id: 'msg_1', type: 'payment.succeeded', data: { amount: '10.50' } })
+  })
+}
+
 for (const [name, fault, call] of [
   [
     'another body',

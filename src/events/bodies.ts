@@ -87,6 +87,19 @@ export const BooksData = Type.Object(
   { title: 'BooksEventData' },
 )
 
+const OF_PAYMENT = PaymentData.properties
+
+/** What is left of it where an endpoint asked for `thin` events: `thinBody` keeps no more. */
+export const THIN = {
+  payment: Type.Object(
+    { payment_id: OF_PAYMENT.payment_id, sequence: OF_PAYMENT.sequence },
+    { title: 'ThinPaymentEventData' },
+  ),
+  letter: Type.Object({ id: Id, payment_id: Id }, { title: 'ThinDeadLetterEventData' }),
+  endpoint: Type.Object({ endpoint_id: Id }, { title: 'ThinWebhookEndpointEventData' }),
+  books: Type.Object({}, { title: 'ThinBooksEventData' }),
+} as const
+
 /** An event as lists show it. */
 export const EventBody = Type.Object(
   {

@@ -1,7 +1,7 @@
 import { Type, type TSchema } from 'typebox'
 import { EVENT_NAMES, EVENT_TYPES, type EventTypeName } from '../domain/event.ts'
 import { Time } from '../http/schemas.ts'
-import { BooksData, EndpointData, LetterData, PaymentData } from './bodies.ts'
+import { BooksData, EndpointData, LetterData, PaymentData, THIN } from './bodies.ts'
 
 const DATA = {
   payment: PaymentData,
@@ -31,7 +31,8 @@ const ANSWERS = {
 
 /**
  * What endpoints are sent, for the document: an item for each type of event, so that receivers can
- * generate types. An endpoint that asked for `thin` events gets ids alone in `data`.
+ * generate types. An endpoint that asked for `thin` events gets ids alone in `data`, by a schema of
+ * their own.
  */
 export const WEBHOOKS: Readonly<Record<string, object>> = Object.fromEntries(
   EVENT_NAMES.map((name) => [name, { post: operationOf(name) }]),
@@ -40,7 +41,7 @@ export const WEBHOOKS: Readonly<Record<string, object>> = Object.fromEntries(
 function operationOf(name: EventTypeName): object {
   const { about, tells } = EVENT_TYPES[name]
   const title = capitals(name)
-  const data: TSchema = DATA[about]
+  const data: TSchema = Type.Union([DATA[about], THIN[about]])
   const schema = Type.Object({ type: Type.Literal(name), timestamp: Time, data }, { title })
   return {
     tags: ['Events'],

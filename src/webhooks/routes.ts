@@ -105,7 +105,8 @@ const TEST = {
   summary: 'Send a test message',
   description:
     'A signed message of the type `webhook_endpoint.test` is sent once, on the way that events ' +
-    'take, and this answers what came of it. It is no event, and counts for nothing.',
+    'take, and this answers what came of it, after 15 seconds at the latest. It is no event, and ' +
+    'counts for nothing.',
   params,
   response: { 200: TestBody, ...refusals(404, 503) },
 }

@@ -20,7 +20,6 @@ interface About<Thing extends string, Data> {
   readonly id: string
   readonly type: Extract<EventType, `${Thing}.${string}`>
   readonly timestamp: string
-  /** Of an endpoint that asked for `thin` events, only what it is about. */
   readonly data: Data
 }
 
@@ -31,7 +30,16 @@ export type WebhookEvent =
   | About<'webhook_endpoint', WebhookEndpointEventData>
   | About<'books', BooksEventData>
 
+/** What an endpoint with the payload `thin` is told: only what it is about. */
+export type ThinWebhookEvent =
+  | About<'payment', Pick<PaymentEventData, 'payment_id' | 'sequence'>>
+  | About<'dead_letter', Pick<DeadLetterEventData, 'id' | 'payment_id'>>
+  | About<'webhook_endpoint', Pick<WebhookEndpointEventData, 'endpoint_id'>>
+  | About<'books', object>
+
 export interface VerifyOptions {
+  /** That of the endpoint; `full` if left out. */
+  readonly payload?: 'full' | 'thin'
   /** How old, or how far ahead, the message may be; 300 if left out. */
   readonly toleranceSeconds?: number
   /** Milliseconds since 1970. */
@@ -45,14 +53,27 @@ const VERSION = 'v1,'
 /**
  * Check that the service sent this, by Standard Webhooks, and read it. `rawBody` is the body as it
  * came: parsed and written again it is another one. Several secrets: any of them will do, so that
- * one can be changed. Throws `WebhookInvalid`.
+ * one can be changed. Throws `WebhookInvalid`, and a `TypeError` where the endpoint is `thin` and
+ * the options do not say so.
  */
+export function verify(
+  rawBody: string | Uint8Array,
+  headers: HeadersLike,
+  secret: string | readonly string[],
+  options: VerifyOptions & { readonly payload: 'thin' },
+): Promise<ThinWebhookEvent>
+export function verify(
+  rawBody: string | Uint8Array,
+  headers: HeadersLike,
+  secret: string | readonly string[],
+  options?: VerifyOptions & { readonly payload?: 'full' },
+): Promise<WebhookEvent>
 export async function verify(
   rawBody: string | Uint8Array,
   headers: HeadersLike,
   secret: string | readonly string[],
   options: VerifyOptions = {},
-): Promise<WebhookEvent> {
+): Promise<WebhookEvent | ThinWebhookEvent> {
   const id = header(headers, 'webhook-id')
   const timestamp = header(headers, 'webhook-timestamp')
   const signatures = header(headers, 'webhook-signature')
@@ -64,6 +85,9 @@ export async function verify(
   }
   const event = readEvent(body)
   if (event === null) throw new WebhookInvalid('unreadable')
+  if (options.payload !== 'thin' && isThin(event)) {
+    throw new TypeError("The endpoint is thin: verify with { payload: 'thin' }")
+  }
   // The service signed it: it is an event, as its schemas say. Its id is in the headers alone.
   return { ...event, id } as WebhookEvent
 }
@@ -75,13 +99,22 @@ function bytesAsTheyCame(rawBody: unknown): Uint8Array {
   throw new TypeError('rawBody is the body as it came: a string or bytes, and nothing parsed')
 }
 
-function readEvent(body: Uint8Array): { readonly type: string } | null {
+function readEvent(body: Uint8Array): { readonly type: string; readonly data?: unknown } | null {
   try {
     const event = readJson(new TextDecoder().decode(body)) as { readonly type?: unknown } | null
     return typeof event?.type === 'string' ? (event as { readonly type: string }) : null
   } catch {
     return null
   }
+}
+
+/** What events of payments and letters say to a thin endpoint. */
+const THIN = new Set(['id', 'payment_id', 'sequence'])
+
+/** Whether it says only which payment or letter it is about. */
+function isThin({ data }: { readonly data?: unknown }): boolean {
+  if (typeof data !== 'object' || data === null || !('payment_id' in data)) return false
+  return Object.keys(data).every((name) => THIN.has(name))
 }
 
 function header(headers: HeadersLike, name: string): string {
