@@ -37,9 +37,12 @@ export interface Target {
  */
 const UNCOUNTED = `('counters', 'payment_counts', 'payment_series', 'payment_series_steps',
   'payment_minutes', 'deliveries', 'delivery_attempts')`
-/** Of a table that requests and the clock write, the rows of requests. */
+/**
+ * Of a table that requests and the clock write, what requests have written: of the checks that they
+ * start, of which the oldest go when one ends, the newest.
+ */
 const BY_REQUESTS: Readonly<Record<string, string>> = {
-  verifications: "where started_by <> 'worker'",
+  verifications: "select coalesce(max(id), 0)::int from verifications where started_by <> 'worker'",
 }
 /** A quiet gateway settles everything within milliseconds; polls of 10 ms, five minutes in all. */
 const QUIET_POLLS_MAX = 30_000
@@ -140,7 +143,7 @@ function rowCounter(sql: Target['sql']): Target['rows'] {
         where schemaname = 'public' and tablename not in ${UNCOUNTED}
         order by tablename`)
       const counts = tables.map(
-        ({ name }) => `(select count(*)::int from ${name} ${BY_REQUESTS[name] ?? ''}) as ${name}`,
+        ({ name }) => `(${BY_REQUESTS[name] ?? `select count(*)::int from ${name}`}) as ${name}`,
       )
       text = `select ${counts.join(', ')}`
     }
