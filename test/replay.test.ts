@@ -229,6 +229,12 @@ test('replays are started, seen, listed, canceled and recorded by API, and enabl
     listed.map(({ id }) => id),
     [begun.body['id']],
   )
+  const polled = await call('POST', '/webhook-endpoints', { types: ['payment.*'] }, jane)
+  const ofPolled = `/webhook-endpoints/${polled.body['id']}/replays`
+  const empty = await call('GET', ofPolled)
+  assert.deepEqual([empty.status, empty.body['data']], [200, []])
+  const nowhere = await call('POST', ofPolled, { filter: {}, dry_run: true }, jane)
+  assert.equal(nowhere.body['code'], 'endpoint_not_found')
   const canceled = await call('POST', `${one}/cancel`, undefined, { 'x-actor': 'joe' })
   assert.deepEqual([canceled.status, canceled.body['canceled_by']], [200, 'joe'])
   assert.equal((await call('POST', `${one}/cancel`, undefined, jane)).status, 409)

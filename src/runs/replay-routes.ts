@@ -147,7 +147,8 @@ function parseFilter(filter: Static<typeof ReplayFilterBody>): ReplayRequest | {
 
 function readRoutes(app: App, db: Db): void {
   app.get(PATH, { schema: LIST }, async (request, reply) => {
-    const endpoint = await calledBy(db, request.params.id)
+    const id = parseId(request.params.id)
+    const endpoint = id === null ? null : await readEndpoint(db.global, id)
     if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
     return reply.send({ data: (await replaysOf(db, endpoint.id)).map(replayBody) })
   })
