@@ -68,7 +68,7 @@ export const MIXED_OPERATIONS: Scenario = {
     'PostgreSQL killed': 2,
     'refunds accepted': 5,
     'returns booked': 5,
-    'letters redriven': 3,
+    'letters redriven': 1,
     'payments canceled': 1,
     'payments corrected': 1,
     ...Object.fromEntries(CURRENCIES.map((currency) => [`payments in ${currency}`, 30])),
