@@ -134,7 +134,7 @@ function readLists(
 }
 
 function linesOf({ restored, missed, unlisted }: Found, done: boolean): string[] {
-  const { lost, lostCount, toldCount, unknownCount, report } = missed
+  const { lost, lostCount, toldCount, unaskedCount, report } = missed
   const lines = [`Restored to ${restored.backupAt.toISOString()}.`]
   if (toldCount > 0) {
     lines.push(
@@ -142,10 +142,10 @@ function linesOf({ restored, missed, unlisted }: Found, done: boolean): string[]
         'and ends them.',
     )
   }
-  if (unknownCount > 0) {
+  if (unaskedCount > 0) {
     lines.push(
-      `${unknownCount} payments that are unknown here were executed by their gateways: they end ` +
-        'when they are asked for with refresh=true, or are resolved.',
+      `${unaskedCount} payments that are unknown here were executed by their gateways, and no ` +
+        'worker asks about them: resolve them.',
     )
   }
   if (lostCount > 0) {
@@ -180,7 +180,7 @@ function lostLine({ gateway, charge, failedHere }: Lost): string {
 }
 
 function asJson({ restored, missed, unlisted }: Found, done: boolean, reason: string | null) {
-  const { lost, lostCount, toldCount, unknownCount, report } = missed
+  const { lost, lostCount, toldCount, unaskedCount, report } = missed
   return {
     restored: true,
     backup_at: restored.backupAt,
@@ -198,7 +198,7 @@ function asJson({ restored, missed, unlisted }: Found, done: boolean, reason: st
       failed_here: failedHere,
     })),
     told_count: toldCount,
-    unknown_count: unknownCount,
+    unasked_count: unaskedCount,
     not_compared: unlisted,
     report: reportJson(report),
   }

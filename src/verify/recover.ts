@@ -21,8 +21,8 @@ export interface Missed {
   readonly lostCount: number
   /** Payments that are open here, and executed there: they end by themselves. */
   readonly toldCount: number
-  /** Payments that are unknown here, and executed there: they end once somebody asks. */
-  readonly unknownCount: number
+  /** Payments that are open here, executed there, and asked about by no worker. */
+  readonly unaskedCount: number
   readonly report: Report
 }
 
@@ -47,18 +47,20 @@ export async function findMissed(
   const lost: Lost[] = []
   let lostCount = 0
   let toldCount = 0
-  let unknownCount = 0
+  let unaskedCount = 0
   const report = await verify(world, {
     gateways,
     ...(onProgress === undefined ? {} : { onProgress }),
     onListed({ gateway, charge, booked, wrong }) {
-      if (booked?.status === 'new') toldCount += 1
-      if (booked?.status === 'unknown') unknownCount += 1
+      if (booked?.status === 'new' || booked?.status === 'unknown') {
+        if (booked.queued) toldCount += 1
+        else unaskedCount += 1
+      }
       if (!wrong.some(({ rule }) => rule === 'gateway_missing_here')) return
       lostCount += 1
       const failedHere = booked?.key === charge.key && booked?.status === 'failed'
       if (lost.length < LOST_MAX) lost.push({ gateway, charge, failedHere })
     },
   })
-  return { lost, lostCount, toldCount, unknownCount, report }
+  return { lost, lostCount, toldCount, unaskedCount, report }
 }

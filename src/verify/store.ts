@@ -161,6 +161,8 @@ export interface Booked {
   readonly amount: bigint
   readonly currency: string | null
   readonly gateway: string
+  /** It has a task: a worker will ask about it. */
+  readonly queued: boolean
   /** It failed, and that the gateway executed it was booked afterwards. */
   readonly corrected: boolean
   /** Of a refund or a return: the payment that it is of. */
@@ -176,6 +178,7 @@ const BOOKED: Statement<Booked> = {
   select
     id, gateway_key::text as key, type, status, amount, currency,
     coalesce(gateway, 'http') as gateway, parent_id as "parentId",
+    exists (select from payment_tasks where shard = $1 and payment_id = payment.id) as queued,
     exists (
       select from postings
       where postings.shard = $1 and postings.user_id = payment.user_id
