@@ -9,12 +9,12 @@ import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { startServer, startStack, type Stack } from '../test/faults/stack.ts'
 import { send } from '../test/faults/load.ts'
 import { ROOT } from '../test/sources.ts'
+import { temporaryFolder } from './temporary.mjs'
 
 /** Away from the ports of the service and of the tests. */
 const PORT = 55_490
@@ -106,10 +106,8 @@ async function outage(stack: Stack, events: number): Promise<boolean> {
 }
 
 async function main(events: number): Promise<void> {
-  const folder = fs.mkdtempSync(join(tmpdir(), 'payments-outage-'))
+  const folder = temporaryFolder('payments-outage-')
   process.once('exit', () => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
-  // Open to pass through: as root, the server runs as somebody else.
-  fs.chmodSync(folder, 0o711)
   const server = await startServer(folder, PORT)
   const at = { program: join(ROOT, 'dist/main.js'), folder, name: 'payments_outage' }
   const around = { random: () => 0.5, onDeath: () => undefined }

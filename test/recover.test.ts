@@ -59,7 +59,7 @@ test('a restored database is not used while payments went to a gateway that nobo
 
 test('what ends by itself after a restore is told apart from what somebody has to ask for', async (t) => {
   const { world, ids } = await deposits(t, ['success', 'in_doubt', 'in_doubt', 'in_doubt'])
-  const [done, open, doubted, unasked] = ids
+  const [, , doubted, unasked] = ids
   await world.sql(`update payments set status = 'unknown' where id in ($1, $2)`, [doubted, unasked])
   await world.sql('delete from payment_tasks where payment_id = $1', [unasked])
   const { db, clock } = world
@@ -69,5 +69,4 @@ test('what ends by itself after a restore is told apart from what somebody has t
     {},
   )
   assert.deepEqual([missed.toldCount, missed.unaskedCount, missed.lostCount], [2, 1, 0])
-  assert.ok(done !== undefined && open !== undefined)
 })

@@ -99,8 +99,8 @@ const OPEN_FLOOR: Statement<{ floor: bigint | null }> = {
 
 /**
  * A page of open payments. The limit of one keeps the planner from reading all payments for a join,
- * and the order of the candidates, which has all of them in its limit, from reading more payments
- * than the page has.
+ * and the order of the candidates, which has all of them in its limit, from reading more once the
+ * page is full.
  */
 const OPEN_PAGE: Statement<Payment> = {
   name: 'payments_open_page',

@@ -172,13 +172,18 @@ interface Letter {
 
 /** Redrive or correct a letter, whatever it is about. */
 async function operate(mix: Mix): Promise<void> {
-  const { stage } = mix
-  const answer = await persist(stage, 'dlq?limit=100', null)
-  if (answer.status !== 200) return void mix.strange.push(`letters: ${said(answer)}`)
-  const letters = JSON.parse(answer.text) as Letter[]
-  const open = letters.filter(({ state }) => state === 'open')
-  const letter = pick(open, stage.random)
+  const letter = pick((await openLetters(mix)) ?? [], mix.stage.random)
   if (letter !== null) await workOn(mix, letter)
+}
+
+/** The newest open letters; null: the answer was strange. */
+export async function openLetters(mix: Mix): Promise<Letter[] | null> {
+  const answer = await persist(mix.stage, 'dlq?limit=100', null)
+  if (answer.status === 200) {
+    return (JSON.parse(answer.text) as Letter[]).filter(({ state }) => state === 'open')
+  }
+  mix.strange.push(`letters: ${said(answer)}`)
+  return null
 }
 
 /** What its error takes: a correction, or another try. */
