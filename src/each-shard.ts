@@ -1,4 +1,4 @@
-import { Overloaded, type Db, type Server, type Shard } from './ports.ts'
+import { Overloaded, type Db, type Kind, type Places, type Server, type Shard } from './ports.ts'
 
 /** What became of work on several shards: of each what it gave, or why it failed. */
 export interface PerShard<Value> {
@@ -89,19 +89,24 @@ export function lastKnown<Value>(
  * the shards come in the order of their first item.
  */
 export function eachPart<Item, Value>(
-  db: Pick<Db, 'of'>,
+  places: Places,
   items: readonly Item[],
   idOf: (item: Item) => bigint,
   work: (shard: Shard, part: Item[]) => Promise<Value>,
 ): Promise<PerShard<Value>> {
   const parts = new Map<Shard, Item[]>()
   for (const item of items) {
-    const shard = db.of(idOf(item))
+    const shard = places.of(idOf(item))
     const part = parts.get(shard)
     if (part === undefined) parts.set(shard, [item])
     else part.push(item)
   }
   return eachInTurn([...parts.keys()], (shard) => work(shard, parts.get(shard) ?? []))
+}
+
+/** The shard of one payment, letter or event, of which nothing but its id is known. */
+export async function shardWith(db: Db, kind: Kind, id: bigint): Promise<Shard> {
+  return (await db.find(kind, [id])).of(id)
 }
 
 /** Does something on a server once for all of its shards, by way of any of them. */
@@ -205,5 +210,19 @@ export function beginningAt(shards: readonly Shard[], first: number): Shard[] {
 /** The database with each of its shards changed, such as for a share of its connections. */
 export function withShards(db: Db, change: (shard: Shard) => Shard): Db {
   const { all, of } = ofEachShard(db, change)
-  return { ...db, shards: all, of }
+  return {
+    ...db,
+    shards: all,
+    of,
+    async find(kind, ids) {
+      const places = await db.find(kind, ids)
+      return {
+        of(id) {
+          const shard = places.of(id)
+          // One that nobody knows is none of them, and fails as it is.
+          return db.shards[shard.number] === shard ? (all[shard.number] as Shard) : shard
+        },
+      }
+    },
+  }
 }

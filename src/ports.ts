@@ -1,6 +1,7 @@
 import type { ChargeOutcome, LookupOutcome } from './domain/outcome.ts'
 import type { GatewayOperation, GatewayProfile } from './domain/gateway.ts'
 import type { Operation } from './domain/payment.ts'
+import type { Grown } from './domain/shard.ts'
 
 /**
  * A static SQL text with its name. The name is the key of the prepared statement on every
@@ -116,19 +117,36 @@ export interface Server {
   readonly last: number
 }
 
+/** What is found by its id alone. */
+export type Kind = 'payment' | 'letter' | 'event'
+
+/** Tells of ids in which shards they are. */
+export interface Places {
+  of(id: bigint): Shard
+}
+
 /**
  * The database: its shards, and what belongs to none of them. Shards are gone through in
  * `each-shard.ts`. It is one server that holds everything, or several: then no transaction is
  * about shards of two, or about shards and what belongs to none.
  */
-export interface Db {
+export interface Db extends Places {
   readonly shards: readonly Shard[]
   /** Which shards are together on a server, in their order. */
   readonly servers: readonly Server[]
   /** The currency of the books: that of every account that has none of its own. */
   readonly currency: string
-  /** The shard that a user, payment or letter lives in. */
-  of(id: bigint): Shard
+  /** The shard that a user lives in, with everything that is the user's. */
+  of(userId: bigint): Shard
+  /**
+   * Where payments, letters or events are, of which nothing but the id is known. Their ids tell it,
+   * but for those that were given before the database got more shards: these are looked for, one
+   * statement for each server. What is nowhere is where its id says. Where a server cannot be asked
+   * and no other has it, the shard that is told refuses everything with the reason.
+   */
+  find(kind: Kind, ids: readonly bigint[]): Promise<Places>
+  /** Whether the database got more shards, and when; null: it has had them from the start. */
+  growth(): Promise<Grown | null>
   readonly global: Global
   /** Take `count` unused ids of users, of any shards. Never reused. */
   userIds(count: number): Promise<bigint[]>

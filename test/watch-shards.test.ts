@@ -50,7 +50,10 @@ test('what is wrong with an end itself is thrown', async (t) => {
   const world = await testWorld(t)
   const faulty = () => Promise.reject(new Error('faulty'))
   const db = withShards(world.db, (shard) => ({ ...shard, run: faulty }))
-  await assert.rejects(endWatched({ db }, [{ paymentId: 1n, fence: 1n, delayMs: null }]), /faulty/)
+  await assert.rejects(
+    endWatched({ db }, [{ paymentId: 1n, userId: 1n, fence: 1n, delayMs: null }]),
+    /faulty/,
+  )
 })
 
 test('looks are claimed beginning with any shard, so that a full one starves no other', async (t) => {

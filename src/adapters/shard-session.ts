@@ -1,5 +1,6 @@
-import { shardOf } from '../domain/shard.ts'
-import type { Db, Sequence, Server, Shard, Statement, Tx, Unsharded } from '../ports.ts'
+import { shardOf, type Grown } from '../domain/shard.ts'
+import { findOld } from './old-ids.ts'
+import type { Db, Places, Sequence, Server, Shard, Statement, Tx, Unsharded } from '../ports.ts'
 
 /**
  * What a driver does: it runs statements with all of their values, in a transaction or each alone.
@@ -38,6 +39,8 @@ export interface SessionOptions {
   readonly currency: string
   /** The time that counts as now in the database. Only tests have one: null is its own clock. */
   readonly now?: () => Date | null
+  /** Whether the database got more shards; asked once. Not there: it never did. */
+  readonly growth?: () => Promise<Grown | null>
 }
 
 /**
@@ -77,12 +80,20 @@ export function placed(placement: Placement, options: SessionOptions): Db {
     ),
   )
   const [only] = shards
+  // There is one for each.
+  const of = (id: bigint) => (count === 1 ? only : shards[shardOf(id, count)]) as Shard
+  const places: Places = { of }
+  const growth = once(options.growth ?? (() => Promise.resolve(null)))
   return {
     shards,
     servers: servers.map(({ first, last }) => ({ first, last })),
     currency,
-    // There is one for each.
-    of: (id) => (count === 1 ? only : shards[shardOf(id, count)]) as Shard,
+    of,
+    growth,
+    async find(kind, ids) {
+      const grown = await growth()
+      return grown === null ? places : findOld({ grown, servers, shards }, kind, ids)
+    },
     global: {
       run: (statement, values) =>
         home.run(statement, statement.clock === true ? [now(), ...values] : values),
@@ -91,6 +102,18 @@ export function placed(placement: Placement, options: SessionOptions): Db {
       numbers === null
         ? (await home.run(USER_IDS, [wanted])).map(({ id }) => id)
         : [...(await numbers.take('user_ids', wanted, null))],
+  }
+}
+
+/** Ask until there is an answer, and then never again. */
+function once<Value>(ask: () => Promise<Value>): () => Promise<Value> {
+  let asked: Promise<Value> | null = null
+  return () => {
+    asked ??= ask().catch((error: unknown) => {
+      asked = null
+      throw error
+    })
+    return asked
   }
 }
 

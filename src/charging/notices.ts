@@ -1,7 +1,7 @@
 import type { GatewayProfile } from '../domain/gateway.ts'
 import type { Operation, Route } from '../domain/payment.ts'
 import type { Db, Gateway, Notice, RawNotice, Runner, Shard } from '../ports.ts'
-import { eachInTurn, whole } from '../each-shard.ts'
+import { eachInTurn, shardWith, whole } from '../each-shard.ts'
 import { findRef } from '../payments/gateway-refs-store.ts'
 import { hurryTask } from '../queue/store.ts'
 import { keepNotice, noticeKnown } from './notices-store.ts'
@@ -61,7 +61,9 @@ export async function takeNotice(
     onNotice(name, 'limited')
     return { kind: 'limited', waitMs }
   }
-  const seen = await takeAbout({ world, gateway: name, notice })
+  const { paymentId } = notice
+  const home = paymentId === null ? null : await shardWith(world.db, 'payment', paymentId)
+  const seen = await takeAbout({ world, gateway: name, notice, home })
   onNotice(name, ENDS.find((end) => seen.some((one) => one.end === end)) ?? 'nothing')
   for (const { end, operation } of seen) {
     if (end === 'hurried') world.onHurried({ gateway: name, operation })
@@ -77,6 +79,8 @@ interface Taking {
   readonly world: NoticeWorld
   readonly gateway: string
   readonly notice: About
+  /** Where the payment that it names is, if it is ours; null: it names none. */
+  readonly home: Shard | null
 }
 
 /** What a notice comes to, the most telling first. */
@@ -96,9 +100,9 @@ interface Seen {
  * cannot be asked and no other has it, so that the notice is sent again.
  */
 async function takeAbout(taking: Taking): Promise<readonly Seen[]> {
+  const { home } = taking
   const { db } = taking.world
-  const { paymentId, parentRef } = taking.notice
-  const home = paymentId === null ? null : db.of(paymentId)
+  const { parentRef } = taking.notice
   const last = parentRef === undefined || db.shards.length === 1
   const first = home === null ? null : await takeIn(taking, home, last)
   if (first !== null && (first.end !== 'nothing' || last)) return [first]
@@ -134,9 +138,9 @@ async function takeIn(taking: Taking, shard: Shard, last: boolean): Promise<Seen
 }
 
 /** Keep that nothing came of a notice anywhere: until then it is not taken. */
-async function takeNothing({ world: { db }, gateway, notice }: Taking): Promise<Seen> {
+async function takeNothing({ world, gateway, notice, home }: Taking): Promise<Seen> {
   if (notice.kind === 'hint') return { ...notice, end: 'nothing' }
-  return await db.of(notice.paymentId ?? 0n).transaction(async (tx) => {
+  return await (home ?? world.db.of(0n)).transaction(async (tx) => {
     if (await noticeKnown(tx, gateway, notice)) return { ...notice, end: 'duplicate' }
     keepNotice(tx, gateway, notice, 'nothing')
     return { ...notice, end: 'nothing' }
@@ -145,14 +149,14 @@ async function takeNothing({ world: { db }, gateway, notice }: Taking): Promise<
 
 /** Ask about what a notice is about in a shard: its payment, or else the charge that it is of. */
 async function askedIn(
-  { world, gateway, notice }: Taking,
+  { world, gateway, notice, home }: Taking,
   shard: Shard,
   runner: Runner,
 ): Promise<Seen> {
   const { paymentId, operation, parentRef } = notice
   const lookup = world.gateways.get(gateway)?.profile.lookup ?? 'none'
   const route = { gateway, operation }
-  if (paymentId !== null && world.db.of(paymentId) === shard) {
+  if (paymentId !== null && shard === home) {
     const cameBack = parentRef !== undefined
     const end = await pointed(runner, paymentId, { route, lookup, cameBack })
     if (end !== 'nothing') return { end, paymentId, operation }

@@ -1,4 +1,5 @@
 import type { Decision } from '../domain/decision.ts'
+import { shardWith } from '../each-shard.ts'
 import { operationOf } from '../domain/payment.ts'
 import { claimAhead, type ClaimedAhead } from '../queue/claims-store.ts'
 import { charge, watched, withParents, type ChargeWorld, type Settlement } from './charge.ts'
@@ -62,7 +63,7 @@ async function ask(
   keep: (settlement: Settlement) => void,
 ): Promise<Settled | null> {
   if (world.gateway.profile.lookup === 'none') return null
-  const shard = world.db.of(id)
+  const shard = await shardWith(world.db, 'payment', id)
   // Taken before the claim, so our own deadline is never later than the lease.
   const claimedMs = world.clock.elapsedMs()
   const callsUntilMs = claimedMs + world.leaseMs - world.callMsMax

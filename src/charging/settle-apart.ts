@@ -19,7 +19,7 @@ export function settleApart(
 ): (settlements: readonly Settlement[], patient: boolean) => Promise<SettledApart> {
   const { db } = world
   const ill = new Set<Shard>()
-  const shardOf = ({ claim }: Settlement) => db.of(claim.payment.id)
+  const shardOf = ({ claim }: Settlement) => db.of(claim.payment.userId)
   const fallIll = (shard: Shard, error: unknown): void => {
     if (!ill.has(shard)) onIll(shard, error)
     ill.add(shard)

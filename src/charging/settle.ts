@@ -82,7 +82,7 @@ export async function settleParts(
   settlements: readonly Settlement[],
   patient: boolean,
 ): Promise<Settled> {
-  const parts = await eachPart(world.db, settlements, paymentIdOf, (shard, part) =>
+  const parts = await eachPart(world.db, settlements, userIdOf, (shard, part) =>
     settleInShard(world, shard, part, patient),
   )
   const done = parts.done.map(({ value }) => value)
@@ -91,7 +91,7 @@ export async function settleParts(
     stale: done.reduce((sum, part) => sum + part.stale, 0),
     busy: done.flatMap(({ busy }) => busy),
     failed: parts.failed.map(({ shard, error }) => ({
-      settlements: settlements.filter((one) => world.db.of(paymentIdOf(one)) === shard),
+      settlements: settlements.filter((one) => world.db.of(userIdOf(one)) === shard),
       error,
     })),
   }
@@ -99,6 +99,10 @@ export async function settleParts(
 
 function paymentIdOf({ claim }: Settlement): bigint {
   return claim.payment.id
+}
+
+function userIdOf({ claim }: Settlement): bigint {
+  return claim.payment.userId
 }
 
 /**

@@ -43,12 +43,11 @@ export async function compareRefunds(
   told: readonly ToldRefund[],
 ): Promise<Compared> {
   if (told.length === 0) return { returns: [], wrong: [] }
-  const shard = db.of(deposit.id)
-  const here = told.filter(({ ours }) => db.of(ours.paymentId) === shard)
+  const shard = db.of(deposit.userId)
   const [stored, booked] = await Promise.all([
     readWhole(
       shard,
-      here.map(({ ours }) => ours.paymentId),
+      told.map(({ ours }) => ours.paymentId),
     ),
     bookedUnder(
       shard,

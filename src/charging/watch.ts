@@ -131,7 +131,7 @@ export async function watch(
   const { payment } = claimed
   const { fence, claimedAt } = claimed.watch
   const end = (delayMs: number | null): WatchEnd => {
-    return { paymentId: payment.id, fence, delayMs }
+    return { paymentId: payment.id, userId: payment.userId, fence, delayMs }
   }
   if (signal?.aborted) return end(0)
   // A notice came before it had ended. What failed has nothing that could come back.
@@ -169,11 +169,11 @@ async function look(world: WatchWorld, claimed: WatchClaim): Promise<WatchSeen> 
   if (gateway.profile.namesByRef === true && payment.type === 'deposit' && ref !== null) {
     const { id: paymentId, gateway: name } = payment
     const by = outcome.gatewayRef === null ? 'books' : 'gateway'
-    await keepRef(db.of(paymentId), { gateway: name, ref, paymentId }, by)
+    await keepRef(db.of(payment.userId), { gateway: name, ref, paymentId }, by)
   }
   const own = await compareRefunds(db, payment, outcome.refunds ?? [])
   const told = { ...outcome, returns: inOrder(outcome.returns ?? [], own.returns) }
-  const { fresh, unread } = await unbooked(db.of(payment.id), payment.id, told)
+  const { fresh, unread } = await unbooked(db.of(payment.userId), payment.id, told)
   const seen =
     fresh.length === 0 ? said('nothing') : await bookUnlessLocked(world, claimed, fresh, said)
   const wrong = [...unread, ...own.wrong]
@@ -288,13 +288,13 @@ export async function endWatched(
   { db, onLost }: Pick<WatchWorld, 'db' | 'onLost'>,
   ends: readonly WatchEnd[],
 ): Promise<never[]> {
-  const { failed } = await eachPart(db, ends, ({ paymentId }) => paymentId, endWatches)
+  const { failed } = await eachPart(db, ends, ({ userId }) => userId, endWatches)
   for (const { error } of failed) {
     if (!(error instanceof Unavailable || error instanceof CommitUnknown)) throw error
   }
   for (const { shard, error } of failed) {
     onLost?.(
-      ends.filter(({ paymentId }) => db.of(paymentId) === shard),
+      ends.filter(({ userId }) => db.of(userId) === shard),
       error,
     )
   }

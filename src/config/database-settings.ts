@@ -53,7 +53,9 @@ export const DATABASE_SETTINGS = {
     group: 'Database',
     kind: integer(1, 1_024),
     fallback: '1',
-    doc: 'Shards the data is numbered for. Fixed for the life of a database: ids depend on it.',
+    doc:
+      'Shards the data is numbered for. Fixed for the life of a database, because ids depend on ' +
+      'it; `payments reshard` copies one into another with more.',
   },
   shardDatabases: {
     name: 'SHARD_DATABASES',

@@ -63,7 +63,8 @@ export async function actOnEach<Request extends { readonly letterId: bigint }, A
 ): Promise<(Answer | Refused)[]> {
   const answers = new Map<bigint, Answer | Refused>()
   const idOf = ({ letterId }: Request) => letterId
-  const acted = await eachPart(db, requests, idOf, async (shard, part) => {
+  const places = await db.find('letter', requests.map(idOf))
+  const acted = await eachPart(places, requests, idOf, async (shard, part) => {
     const verdict = await act(shard, part)
     for (const [letterId, answer] of verdict.answers) answers.set(letterId, answer)
   })

@@ -1,5 +1,5 @@
 import type { Db } from '../ports.ts'
-import { eachInTurn, eachShard, partly, type Partly } from '../each-shard.ts'
+import { eachInTurn, eachShard, partly, shardWith, type Partly } from '../each-shard.ts'
 import {
   groupsOfLetters,
   pageOfLetters,
@@ -31,7 +31,7 @@ export async function listLetters(
 
 /** Read one letter; null when there is none. */
 export async function readLetter(db: Db, id: bigint): Promise<DeadLetter | null> {
-  const [letter] = await readLetters(db.of(id), [id])
+  const [letter] = await readLetters(await shardWith(db, 'letter', id), [id])
   return letter ?? null
 }
 

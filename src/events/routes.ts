@@ -89,7 +89,7 @@ export function eventRoutes({ db, exists }: EventRoutes): FastifyPluginAsyncType
         return refuse(reply, { code: 'query_invalid', errors })
       }
       const list = type === undefined ? 'events' : `events ${type}`
-      const positions = positionsOf(db, list, after)
+      const positions = await positionsOf(db, list, after)
       if (positions === null) return refuse(reply, { code: 'cursor_invalid' })
       const types = type === undefined ? null : wantedTypes([type])
       const { events, next, dropped } = await pageOfEvents(db, positions, types, limit.value)
@@ -104,17 +104,31 @@ export function eventRoutes({ db, exists }: EventRoutes): FastifyPluginAsyncType
     app.get('/payments/:id/events', { schema: OF_PAYMENT }, async (request, reply) => {
       const id = parseId(request.params.id)
       if (id === null || !(await exists(id))) return refuse(reply, { code: 'payment_not_found' })
-      const events = await eventsOfPayment(db.of(id), id)
+      const events = await eventsOfPayment((await db.find('payment', [id])).of(id), id)
       return reply.send({ data: events.map(eventBody) })
     })
   }
 }
 
-/** The positions of a cursor; the beginning without one, null where it is none of this list. */
-function positionsOf(db: Db, list: string, cursor: string | undefined): bigint[] | null {
+/**
+ * The positions of a cursor; the beginning without one, null where it is none of this list. One of
+ * before there were more shards is good for those that came from each of its own: their events have
+ * the positions that they had there.
+ */
+async function positionsOf(
+  db: Db,
+  list: string,
+  cursor: string | undefined,
+): Promise<bigint[] | null> {
   const count = db.shards.length
   if (cursor === undefined) return Array.from({ length: count }, () => 0n)
-  const texts = readCursor(list, cursor, count)
-  if (texts === null || !texts.every((text) => /^(0|[1-9]\d{0,17})$/.test(text))) return null
-  return texts.map(BigInt)
+  const before = (await db.growth())?.from ?? count
+  // Each time it got more, they were a multiple of what there were.
+  for (let length = before; length <= count; length += before) {
+    const texts = count % length === 0 ? readCursor(list, cursor, length) : null
+    if (texts === null) continue
+    if (!texts.every((text) => /^(0|[1-9]\d{0,17})$/.test(text))) return null
+    return Array.from({ length: count }, (_, index) => BigInt(texts[index % length] ?? 0))
+  }
+  return null
 }

@@ -2,6 +2,7 @@ import type { Refusal } from '../domain/refusal.ts'
 import type { Edit, UserTexts } from '../domain/details.ts'
 import { lockTexts, writeTexts } from '../payments/details-store.ts'
 import type { Db } from '../ports.ts'
+import { shardWith } from '../each-shard.ts'
 import { lockUsers } from '../users/store.ts'
 import { metadataOf, writeMetadata } from '../users/details-store.ts'
 import { insertTextAct, takeActId } from './acts-store.ts'
@@ -15,13 +16,14 @@ const REASON = 'edited'
  * texts themselves are not kept in the record, so that erasing them erases them. The description of
  * a refund is its reason, which stays.
  */
-export function editPayment(
+export async function editPayment(
   db: Db,
   id: bigint,
   edit: Edit,
   by: { readonly actor: string; readonly requestId: string },
 ): Promise<Refusal | null> {
-  return db.of(id).transaction(async (tx) => {
+  const shard = await shardWith(db, 'payment', id)
+  return shard.transaction(async (tx) => {
     const [actId, texts] = await Promise.all([takeActId(tx), lockTexts(tx, id)])
     if (texts === null) return { code: 'payment_not_found' }
     if (texts.type === 'refund' && edit.description !== undefined) return { code: 'reason_stays' }

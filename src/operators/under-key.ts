@@ -3,6 +3,7 @@ import type { Refusal } from '../domain/refusal.ts'
 import { differing, sentFields } from '../domain/sent-fields.ts'
 import { readParents } from '../payments/back-store.ts'
 import type { Db, Runner } from '../ports.ts'
+import { shardWith } from '../each-shard.ts'
 import { keyHeld, type KeptKey } from './act-keys-store.ts'
 
 /** What an act is about; a key belongs to the user of that. */
@@ -20,6 +21,11 @@ export function aboutUser(id: bigint): About {
 export function aboutPayment(id: bigint): About {
   const userIn = async (shard: Runner) => (await readParents(shard, [id]))[0]?.userId ?? null
   return { kind: 'payment', id, userIn }
+}
+
+/** Whose it is; null: it is not there. */
+async function userOf(db: Db, { kind, id, userIn }: About): Promise<bigint | null> {
+  return userIn(kind === 'user' ? db.of(id) : await shardWith(db, kind, id))
 }
 
 /** A request for an act. */
@@ -55,7 +61,7 @@ export async function underKey<Answer>(
   again: (kept: KeptKey, userId: bigint) => Answer | Refused,
 ): Promise<KeyedAnswer<Answer>> {
   const { key, about, fields } = request
-  const userId = key === null ? null : await about.userIn(db.of(about.id))
+  const userId = key === null ? null : await userOf(db, about)
   if (key === null || userId === null) return { answer: await act(null), replayed: false }
   const sent = sentFields({ path: `${request.act} ${about.kind} ${about.id}`, ...fields })
   /** The act of this request itself: what it keeps is no answer of an earlier one. */

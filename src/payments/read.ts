@@ -1,12 +1,12 @@
 import { exponentIn, type Exponent } from '../domain/currency.ts'
 import { shownStatus, transactionStatus, type PaymentStatus } from '../domain/payment.ts'
 import type { Details } from '../domain/details.ts'
-import type { Db } from '../ports.ts'
+import type { Db, Shard } from '../ports.ts'
 import { readTasks, type TaskView } from '../queue/store.ts'
 import { lookAtPayments, type PaymentFilter } from './list-store.ts'
 import { readWhole, type WholePayment } from './back-store.ts'
 import { detailsOf } from './details-store.ts'
-import { eachPart, eachShard, partly, whole } from '../each-shard.ts'
+import { eachPart, eachShard, partly, shardWith, whole } from '../each-shard.ts'
 
 /** A payment as it is shown: what is stored, joined with what its task knows while it is open. */
 export interface PaymentView {
@@ -34,7 +34,7 @@ export async function viewPayments(
 ): Promise<(PaymentView | null)[]> {
   const views = new Map<bigint, PaymentView>()
   const read = await eachPart(
-    db,
+    await db.find('payment', ids),
     ids,
     (id) => id,
     async (shard, own) => {
@@ -77,9 +77,7 @@ export async function pageOfViews(
   before: bigint,
   limit: number,
 ): Promise<PageOfViews> {
-  // A payment, and what came back of it, lives where its user does.
-  const home = filter.userId ?? filter.parentId
-  const shards = home === null ? db.shards : [db.of(home)]
+  const shards = await shardsOf(db, filter)
   const { known: looks, missing } = partly(
     await eachShard(shards, (shard) => lookAtPayments(shard, filter, before, limit + 1)),
   )
@@ -96,6 +94,12 @@ export async function pageOfViews(
   const beyond = newest.length > limit ? (ids.at(-1) ?? null) : downTo
   const shown = views.filter((one) => one !== null)
   return { views: shown, next: beyond === 0n ? null : beyond, missing }
+}
+
+/** A payment, and what came back of it, lives where its user does. */
+async function shardsOf(db: Db, { userId, parentId }: PaymentFilter): Promise<readonly Shard[]> {
+  if (userId !== null) return [db.of(userId)]
+  return parentId === null ? db.shards : [await shardWith(db, 'payment', parentId)]
 }
 
 function view(

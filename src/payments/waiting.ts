@@ -46,11 +46,12 @@ export function waiting({ db, clock, open }: World): Waiting {
 
   const look = async (): Promise<void> => {
     const ids = [...new Set(waiters.map(({ id }) => id))]
-    const { done, failed } = await eachPart(db, ids, (id) => id, finalPayments)
+    const places = await db.find('payment', ids)
+    const { done, failed } = await eachPart(places, ids, (id) => id, finalPayments)
     const final = new Set(done.flatMap(({ value }) => value))
     const ill = new Set(failed.map(({ shard }) => shard))
     const nowMs = clock.elapsedMs()
-    release(({ id, untilMs }) => final.has(id) || ill.has(db.of(id)) || untilMs <= nowMs)
+    release(({ id, untilMs }) => final.has(id) || ill.has(places.of(id)) || untilMs <= nowMs)
   }
 
   const turn = async (): Promise<void> => {

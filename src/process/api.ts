@@ -32,6 +32,7 @@ import { timeline } from '../timeline/timeline.ts'
 import { timelineRoutes } from '../timeline/routes.ts'
 import { tracedActs } from '../http/traced.ts'
 import type { BatchSpan, Db } from '../ports.ts'
+import { shardWith } from '../each-shard.ts'
 import type { RefundAnswer, RefundDraft } from '../domain/refund.ts'
 import { acceptRefunds } from '../refunds/refund.ts'
 import { refundRoutes } from '../refunds/routes.ts'
@@ -200,7 +201,8 @@ function refunding(
   // A refund goes where its deposit was; only where there are several that has to be looked up.
   const gatewayOf = async ({ parentId }: RefundDraft): Promise<string> => {
     if (only !== undefined && others.length === 0) return only
-    const [parent] = await readPayments(db.of(parentId), [parentId])
+    const shard = await shardWith(db, 'payment', parentId)
+    const [parent] = await readPayments(shard, [parentId])
     return parent?.gateway ?? GATEWAY
   }
   return async (draft) => {

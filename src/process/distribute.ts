@@ -138,9 +138,8 @@ async function problemsOf(
     const { db, place } = target
     const named = placeOf(target.url)
     const shards = await agreed(db.global, 'shards')
-    if (shards !== null && shards !== `${config.shards}`) {
-      problems.push(`${named}: ${wrongShards(shards, config.shards)}`)
-    }
+    const wrong = shards === null ? null : wrongShards(shards, config.shards)
+    if (wrong !== null) problems.push(`${named}: ${wrong}`)
     const currency = await agreed(db.global, 'currency')
     if (currency !== null && currency !== config.currency) {
       problems.push(`${named}: ${wrongCurrency(currency, config.currency)}`)

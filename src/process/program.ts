@@ -9,6 +9,7 @@ import { newProgram } from './command-line.ts'
 import type { BackupOptions } from './backup.ts'
 import type { DistributeOptions } from './distribute.ts'
 import type { MigrateOptions } from './migrating.ts'
+import type { ReshardOptions } from './reshard.ts'
 import type { RestoreOptions } from './restore.ts'
 import type { Tool } from './tool.ts'
 import type { Roles } from './shared.ts'
@@ -39,6 +40,8 @@ const runMigrate = async (options: MigrateOptions) =>
   (await import('./migrating.ts')).runMigrate(options)
 const runDistribute = async (options: DistributeOptions) =>
   (await import('./distribute.ts')).runDistribute(options)
+const runReshard = async (options: ReshardOptions) =>
+  (await import('./reshard.ts')).runReshard(options)
 const runBackup = async (options: BackupOptions) => (await import('./backup.ts')).runBackup(options)
 const runRestore = async (options: RestoreOptions) =>
   (await import('./restore.ts')).runRestore(options)
@@ -89,6 +92,15 @@ program
   .option('--dry-run', 'check everything, say what would be done, change nothing')
   .option('--empty', 'accept a new server without rows for shards that were on another one')
   .action(runDistribute)
+program
+  .command('reshard')
+  .description(
+    'Copy a database that nobody uses into an empty one with more shards, that of these settings.',
+  )
+  .requiredOption('--from <url>', 'the database to copy; it is only read')
+  .option('--dry-run', 'check everything, say what would be done, change nothing')
+  .option('--json', 'print JSON')
+  .action(runReshard)
 program
   .command('backup')
   .description('Write everything that the database holds into a new folder, beside live traffic.')

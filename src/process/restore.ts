@@ -64,9 +64,8 @@ function rowsOf({ tables }: BackupPart): number {
 function problemsOf(config: Config, { manifest }: Backup): string[] {
   const problems: string[] = []
   const { shards, currency } = manifest
-  if (shards !== null && shards !== `${config.shards}`) {
-    problems.push(wrongShards(shards, config.shards))
-  }
+  const wrong = shards === null ? null : wrongShards(shards, config.shards)
+  if (wrong !== null) problems.push(wrong)
   if (currency !== null && currency !== config.currency) {
     problems.push(wrongCurrency(currency, config.currency))
   }

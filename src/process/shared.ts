@@ -8,7 +8,8 @@ import type { Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
 import type { Send } from '../webhooks/deliver.ts'
 import type { Closing } from './closing.ts'
-import { agree, durabilityProblems, sessionsOf } from './database-store.ts'
+import { readShards, type Grown } from '../domain/shard.ts'
+import { agree, agreed, durabilityProblems, sessionsOf } from './database-store.ts'
 import { checkServers } from './cluster.ts'
 import { termsOf } from './routing.ts'
 import { startRunner } from '../runs/run.ts'
@@ -169,9 +170,16 @@ export function connect(
   onError?: (error: Error) => void,
 ): PostgresDb {
   const { shardDatabases: servers } = config
-  const options = optionsOf(config, url, name, onError)
-  if (servers === null) return postgres(options)
-  return postgresServers({ ...options, servers, elapsedMs: systemClock.elapsedMs })
+  const growth = async (): Promise<Grown | null> => {
+    const stored = await agreed(db.global, 'shards')
+    return stored === null ? null : (readShards(stored)?.grown ?? null)
+  }
+  const options = { ...optionsOf(config, url, name, onError), growth }
+  const db: PostgresDb =
+    servers === null
+      ? postgres(options)
+      : postgresServers({ ...options, servers, elapsedMs: systemClock.elapsedMs })
+  return db
 }
 
 /** Open one server by itself, as if it held everything. */
@@ -221,7 +229,9 @@ async function checkDurability({ db, config, log }: Process): Promise<void> {
 async function checkFacts({ db, config }: Process): Promise<void> {
   await checkServers(db, config)
   const shards = await agree(db.global, 'shards', String(config.shards))
-  if (shards !== String(config.shards)) throw new Error(wrongShards(shards, config.shards))
+  demandShards(shards, config.shards)
+  // Asked here, so that nobody waits for it later.
+  await db.growth()
   const currency = await agree(db.global, 'currency', config.currency)
   if (currency !== config.currency) throw new Error(wrongCurrency(currency, config.currency))
   await demandRecovered(db)
@@ -241,17 +251,31 @@ export async function demandRecovered(db: PostgresDb): Promise<void> {
 }
 
 /** What to do where the currency of the books is not the database's. */
-export function wrongCurrency(agreed: string, given: string): string {
+export function wrongCurrency(stored: string, given: string): string {
   return (
-    `The books of this database are kept in CURRENCY=${agreed} and cannot be continued in ` +
-    `CURRENCY=${given}: set CURRENCY=${agreed}.`
+    `The books of this database are kept in CURRENCY=${stored} and cannot be continued in ` +
+    `CURRENCY=${given}: set CURRENCY=${stored}.`
   )
 }
 
-/** What to do where the number of shards is not the database's. */
-export function wrongShards(agreed: string, given: number): string {
+/** Throws a sentence unless these are the shards that the database has. */
+export function demandShards(stored: string, given: number): void {
+  const problem = wrongShards(stored, given)
+  if (problem !== null) throw new Error(problem)
+}
+
+/** What to do where the number of shards is not the database's; null: it is. */
+export function wrongShards(stored: string, given: number): string | null {
+  const count = readShards(stored)?.count
+  if (count === given) return null
+  if (count === undefined) {
+    return (
+      'This database is being filled by `payments reshard`, and was not to its end: run that ' +
+      'again, or empty it.'
+    )
+  }
   return (
-    `This database was made with SHARDS=${agreed} and cannot be used with SHARDS=${given}: ` +
-    `set SHARDS=${agreed}.`
+    `This database was made with SHARDS=${count} and cannot be used with SHARDS=${given}: ` +
+    `set SHARDS=${count}.`
   )
 }

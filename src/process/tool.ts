@@ -7,6 +7,7 @@ import { agreed } from './database-store.ts'
 import type { FeePolicy } from '../domain/fee.ts'
 import type { GatewayTerms } from '../domain/evidence.ts'
 import type { Clock, Gateway, GatewayList } from '../ports.ts'
+import { shardWith } from '../each-shard.ts'
 import type { KnownGateway } from '../charging/gateway-look.ts'
 import { endPending } from '../charging/refresh.ts'
 import { hasAddress } from '../config/gateways.ts'
@@ -14,7 +15,7 @@ import { readPayments } from '../payments/store.ts'
 import { openDatabase } from './database.ts'
 import { listOf, openDriver, profileOf } from './drivers.ts'
 import { knownGateways, termsOf } from './routing.ts'
-import { connect, demandRecovered, wrongShards } from './shared.ts'
+import { connect, demandRecovered, demandShards } from './shared.ts'
 import { openWebhookTool } from './webhooks.ts'
 import { chargeWorld } from './worker.ts'
 
@@ -61,9 +62,7 @@ export async function openTool(use: 'acts' | 'reads' = 'acts'): Promise<Tool> {
     stops.push(() => db.close())
     await checkServers(db, config)
     const shards = await agreed(db.global, 'shards')
-    if (shards !== null && shards !== String(config.shards)) {
-      throw new Error(wrongShards(shards, config.shards))
-    }
+    if (shards !== null) demandShards(shards, config.shards)
     if (use === 'acts') await demandRecovered(db)
     const { refundFee, returnFee } = config
     const currency = (await agreed(db.global, 'currency')) ?? config.currency
@@ -97,7 +96,7 @@ function opened(config: Config, books: string, name: string): Gateway | null {
 
 /** Have a payment ended by its gateway, if that can; what it said is settled like any answer. */
 async function endThere(config: Config, db: PostgresDb, id: bigint): Promise<void> {
-  const [payment] = await readPayments(db.of(id), [id])
+  const [payment] = await readPayments(await shardWith(db, 'payment', id), [id])
   if (payment === undefined) return
   const { gateway: name } = payment
   const own = config.gateways.find((one) => one.name === name)

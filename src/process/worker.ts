@@ -16,6 +16,7 @@ import { endPending, refresh } from '../charging/refresh.ts'
 import type { Settled } from '../charging/settle.ts'
 import { readPayments } from '../payments/store.ts'
 import type { Gateway } from '../ports.ts'
+import { shardWith } from '../each-shard.ts'
 import type { Settler } from '../queue/settler.ts'
 import { roomBeside, together, type Workers } from '../queue/workers.ts'
 import { shardTurns } from '../queue/shard-turns.ts'
@@ -97,7 +98,7 @@ export function openQuestions(
     (how: typeof refresh): Question =>
     async (id, mayAsk, traceparent) => {
       if (gateways.length === 0) return
-      const [payment] = await readPayments(shared.db.of(id), [id])
+      const [payment] = await readPayments(await shardWith(shared.db, 'payment', id), [id])
       if (payment === undefined) return
       const { gateway: name, type } = payment
       const gateway = gateways.find(({ config }) => config.name === name)

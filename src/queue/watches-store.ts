@@ -170,12 +170,17 @@ const SHARDS_DUE: Unsharded<{ number: number }> = {
 /** How the claim of a watch ends. */
 export interface WatchEnd {
   readonly paymentId: bigint
+  readonly userId: bigint
   readonly fence: bigint
   /** When it is looked at next, in milliseconds; null: never. */
   readonly delayMs: number | null
 }
 
-const ENDS = columns<WatchEnd>({ paymentId: 'bigint', fence: 'bigint', delayMs: 'bigint' })
+const ENDS = columns<Omit<WatchEnd, 'userId'>>({
+  paymentId: 'bigint',
+  fence: 'bigint',
+  delayMs: 'bigint',
+})
 
 const LATER = `clock.time + input.delay_ms * interval '1 millisecond'`
 const APART = `watch.asked_at + ${NOTICES_APART}`

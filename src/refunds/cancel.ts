@@ -11,7 +11,7 @@ import { moveGivenBack, readWhole, type WholePayment } from '../payments/back-st
 import { finishPayments, readPayments, type Finish } from '../payments/store.ts'
 import type { Db, Shard } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
-import { eachPart, whole } from '../each-shard.ts'
+import { eachPart, shardWith, whole } from '../each-shard.ts'
 import { lockUsers } from '../users/store.ts'
 import { lockSeen, type TaskSeen } from './tasks-store.ts'
 
@@ -37,7 +37,7 @@ export async function cancelPayments(
 ): Promise<CancelAnswer[]> {
   const answers = new Map<bigint, CancelAnswer>()
   const parts = await eachPart(
-    db,
+    await db.find('payment', ids),
     ids,
     (id) => id,
     async (shard, own) => {
@@ -94,7 +94,7 @@ const WANTED = 'wanted'
 
 /** Have a payment ended by its gateway; null: it ended it, now or before. */
 async function endThere({ db, end }: CancelWorld, paymentId: bigint): Promise<Refusal | null> {
-  const shard = db.of(paymentId)
+  const shard = await shardWith(db, 'payment', paymentId)
   const [before] = await readPayments(shard, [paymentId])
   if (before !== undefined && isOpen(before.status)) await end(paymentId)
   const [after] = await readPayments(shard, [paymentId])

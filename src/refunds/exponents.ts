@@ -8,6 +8,7 @@ export async function exponentsOf(
   db: Db,
   ids: readonly bigint[],
 ): Promise<ReadonlyMap<bigint, Exponent>> {
-  const found = whole(await eachPart(db, ids, (id) => id, readParents)).flat()
+  const places = await db.find('payment', ids)
+  const found = whole(await eachPart(places, ids, (id) => id, readParents)).flat()
   return new Map(found.map(({ id, currency }) => [id, exponentIn(currency, db.currency)]))
 }

@@ -55,8 +55,9 @@ export async function acceptRefunds(
 ): Promise<readonly RefundAnswer[]> {
   const numbered = drafts.map((draft, place) => ({ draft, place }))
   const answers: RefundAnswer[] = []
+  const parents = drafts.map(({ parentId }) => parentId)
   const parts = await eachPart(
-    world.db,
+    await world.db.find('payment', parents),
     numbered,
     ({ draft }) => draft.parentId,
     async (shard, own) => {

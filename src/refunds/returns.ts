@@ -61,8 +61,9 @@ export async function bookReturns(
 ): Promise<readonly ReturnAnswer[]> {
   const numbered = drafts.map((draft, place) => ({ draft, place }))
   const answers: ReturnAnswer[] = []
+  const parents = drafts.map(({ parentId }) => parentId)
   const parts = await eachPart(
-    world.db,
+    await world.db.find('payment', parents),
     numbered,
     ({ draft }) => draft.parentId,
     async (shard, own) => {

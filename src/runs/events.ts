@@ -93,15 +93,16 @@ export async function replayStep(
     eventId: BigInt(eventId),
     delayMs: Math.floor((index * 1_000) / ratePerSecond),
   }))
+  const places = await db.find('event', ids.map(BigInt))
   const { done, failed } = await eachPart(
-    db,
+    places,
     events,
     ({ eventId }) => eventId,
     (shard, part) => replayDeliveries(shard, endpointId, id, part),
   )
   for (const { error } of failed) onError(error)
   const ill = new Set(failed.map(({ shard }) => shard))
-  const busy = new Set(ids.filter((eventId) => ill.has(db.of(BigInt(eventId)))))
+  const busy = new Set(ids.filter((eventId) => ill.has(places.of(BigInt(eventId)))))
   const redriven = done.reduce((sum, { value }) => sum + value, 0)
   const skipped = events.length - busy.size - redriven
   return { redriven, skipped, refused: 0, refusals: {}, busy }

@@ -73,7 +73,7 @@ async function refusedOf(
   const read = await eachPart(
     world.db,
     letters,
-    ({ id }) => id,
+    ({ userId }) => userId,
     async (shard, group) => {
       const books = await readBooks(shard, group)
       const taken = new Set<string>()
@@ -194,7 +194,7 @@ export async function redriveStep(
   }))
   const answers = new Map<bigint, RedriveAnswer>()
   const { failed } = await eachPart(
-    world.db,
+    await world.db.find('letter', ids.map(BigInt)),
     requests,
     ({ letterId }) => letterId,
     async (_shard, part) => {

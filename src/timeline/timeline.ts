@@ -8,6 +8,7 @@ import { knownOf } from '../dead-letters/evidence-store.ts'
 import { readWhole, type WholePayment } from '../payments/back-store.ts'
 import { repeatsOf } from '../payments/store.ts'
 import type { Db } from '../ports.ts'
+import { shardWith } from '../each-shard.ts'
 import { attemptsOfPayment, lookAtTask } from './store.ts'
 
 /** One thing that is known of a payment, and when it happened. */
@@ -55,7 +56,7 @@ const RANKS: Readonly<Record<TimelineEvent['kind'], number>> = {
 
 /** Everything known about a payment, in order, and why it is in its state. Null: there is none. */
 export async function timeline(world: TimelineWorld, id: bigint): Promise<Timeline | null> {
-  const shard = world.db.of(id)
+  const shard = await shardWith(world.db, 'payment', id)
   const [payment] = await readWhole(shard, [id])
   if (payment === undefined) return null
   const [task, known, attempts, postings, letters, acts, repeats] = await Promise.all([

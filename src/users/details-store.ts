@@ -1,7 +1,7 @@
 import { columns } from '../domain/columns.ts'
 import type { UserTexts } from '../domain/details.ts'
 import { writeJson } from '../domain/json.ts'
-import type { Runner, Statement, Tx } from '../ports.ts'
+import type { Runner, Server, Shard, Statement, Tx, Unsharded } from '../ports.ts'
 
 interface SaidRow {
   readonly id: bigint
@@ -37,6 +37,25 @@ const NAMED: Statement<{ externalId: string; userId: bigint }> = {
     select external_id, user_id
     from user_details
     where shard = $1 and external_id = wanted.external_id
+    limit 1
+  ) named`,
+}
+
+/**
+ * Who has these external ids, `$3`, in shards of a server from `$1` to `$2`. Who had one before
+ * there were more shards is not in the shard that the text tells.
+ */
+const NAMED_ANYWHERE: Unsharded<{ externalId: string; userId: bigint }> = {
+  name: 'looks_external_ids',
+  sharded: false,
+  text: `
+  select named.external_id as "externalId", named.user_id as "userId"
+  from unnest($3::text[]) as wanted (external_id)
+  cross join generate_series($1::int, $2::int) as asked (number)
+  cross join lateral (
+    select external_id, user_id
+    from user_details
+    where shard = asked.number and external_id = wanted.external_id
     limit 1
   ) named`,
 }
@@ -90,6 +109,15 @@ export async function sayOf(
 export async function userNamed(shard: Runner, externalId: string): Promise<bigint | null> {
   const [named] = await shard.run(NAMED, WANTED.of([{ externalId }]))
   return named?.userId ?? null
+}
+
+/** Who has external ids in the shards of a server. */
+export async function namedOn(
+  session: Shard,
+  { first, last }: Server,
+  externalIds: readonly string[],
+): Promise<{ externalId: string; userId: bigint }[]> {
+  return session.run(NAMED_ANYWHERE, [first, last, externalIds])
 }
 
 /** The metadata of a user that is locked. */

@@ -7,6 +7,7 @@ import { eachPart } from '../each-shard.ts'
 import { takeIdsIn } from './ids.ts'
 import { holdKeys, keyed, keyShard, type Placed } from './opening-keys.ts'
 import { sayOf } from './details-store.ts'
+import { namedBefore } from './named.ts'
 import { releaseKeys } from './opening-keys-store.ts'
 import { insertUsers, readUsers } from './store.ts'
 
@@ -20,14 +21,21 @@ export type OpenAnswer = OpeningAnswer | { readonly kind: 'failed'; readonly err
  * A user with an external id lives where that is, another one with a key where the key is; so most
  * are one transaction of one shard. Where both are given and fall to different shards, the key is
  * reserved first, with the id that the user is to have: whoever repeats the request opens that user
- * or finds it, so a lost reply never makes two.
+ * or finds it, so a lost reply never makes two. A key of before the database got more shards may
+ * stand for a user of another shard, and is answered there.
  */
 export async function openUsers(db: Db, drafts: readonly UserDraft[]): Promise<OpenAnswer[]> {
   const homes = drafts.map((draft) => homeOf(db, draft))
   const ids = await takeIdsIn(db, homes)
   const answers: OpenAnswer[] = []
   const each = eachAnswering(db, answers)
-  const placed = drafts.map((draft, place): Placed => ({ ...draft, place, id: ids[place] ?? 0n }))
+  const { holders, failed } = await namedBefore(db, drafts.flatMap(externalIdOf))
+  const placed: Placed[] = []
+  drafts.forEach((draft, place) => {
+    const isKnown = failed === null || externalIdOf(draft).every((name) => holders.has(name))
+    if (isKnown) placed.push({ ...draft, place, id: ids[place] ?? 0n })
+    else answers[place] = { kind: 'failed', error: failed.error }
+  })
 
   const reserved: Placed[] = []
   const away = placed.filter((draft) => isAway(db, draft))
@@ -39,28 +47,40 @@ export async function openUsers(db: Db, drafts: readonly UserDraft[]): Promise<O
   })
 
   const refused: Placed[] = []
+  const elsewhere: Placed[] = []
   const here = placed.filter((draft) => !isAway(db, draft))
   const idOf = ({ id }: Placed) => id
-  await each([...here, ...reserved], idOf, async (shard, part) => {
-    const given = await shard.transaction((tx) => openInShard(tx, part))
+  const open = async (shard: Shard, part: readonly Placed[]): Promise<void> => {
+    const books = { holders, isHere: (id: bigint) => db.of(id) === shard }
+    const given = await shard.transaction((tx) => openInShard(tx, part, books))
+    elsewhere.push(...given.elsewhere)
     for (const draft of part) {
-      const answer = given.get(draft.place)
+      const answer = given.answers.get(draft.place)
       if (answer === undefined) continue
       answers[draft.place] = answer
       // Be it this request or an earlier one that reserved the key: it opened nobody.
       if (draft.reserved !== undefined && answer.kind === 'refused') refused.push(draft)
     }
-  })
+  }
+  await each([...here, ...reserved], idOf, open)
+  await each([...elsewhere], idOf, open)
   await each(refused, keyPlace(db), (shard, part) => {
     return shard.transaction(async (tx) => releaseKeys(tx, part.flatMap(keyed)))
   })
   return answers
 }
 
-/** The shard of a user to be; null: any. */
-function homeOf(db: Db, { texts, key }: UserDraft): number | null {
+/** The external id of a draft, if it has one. */
+function externalIdOf({ texts }: UserDraft): string[] {
   const externalId = texts?.externalId ?? null
-  if (externalId !== null) return externalIdShard(db, externalId)
+  return externalId === null ? [] : [externalId]
+}
+
+/** The shard of a user to be; null: any. */
+function homeOf(db: Db, draft: UserDraft): number | null {
+  const { key } = draft
+  const [externalId] = externalIdOf(draft)
+  if (externalId !== undefined) return externalIdShard(db, externalId)
   return key === undefined || key === null ? null : keyShard(db, key)
 }
 
@@ -97,18 +117,34 @@ function eachAnswering(db: Db, answers: OpenAnswer[]) {
   }
 }
 
+/** What the users of a shard are opened by. */
+interface Books {
+  /** Who had an external id before there were more shards. */
+  readonly holders: ReadonlyMap<string, bigint>
+  readonly isHere: (userId: bigint) => boolean
+}
+
+/** What became of drafts, and those whose keys stand for users of other shards. */
+interface Opened {
+  readonly answers: ReadonlyMap<number, OpeningAnswer>
+  readonly elsewhere: readonly Placed[]
+}
+
 /** Open the users of a shard; keys that are in another one are reserved already. */
 async function openInShard(
   tx: Tx,
   drafts: readonly Placed[],
-): Promise<ReadonlyMap<number, OpeningAnswer>> {
+  { holders: before, isHere }: Books,
+): Promise<Opened> {
   const own = await holdKeys(
     tx,
     drafts.filter(({ reserved }) => reserved === undefined),
   )
   const answers = new Map<number, OpeningAnswer>()
   for (const { draft, refused } of own) if (refused !== null) answers.set(draft.place, refused)
-  const held = own.filter(({ refused }) => refused === null)
+  const kept = own.filter(({ refused }) => refused === null)
+  const held = kept.filter(({ draft }) => isHere(draft.id))
+  const elsewhere = kept.filter(({ draft }) => !isHere(draft.id))
   const others = drafts.flatMap((draft) =>
     draft.reserved === undefined ? [] : [{ draft, fresh: draft.reserved }],
   )
@@ -119,10 +155,12 @@ async function openInShard(
   const old = [...new Set(known.map(({ draft }) => draft.id))]
   const existing = new Set((await readUsers(tx, old)).map(({ id }) => id))
   // Of whoever is there nothing is said any more: it may have been erased since.
-  const said = open.flatMap(({ draft: { id, texts } }) =>
-    texts === undefined || texts === null || existing.has(id) ? [] : [{ ...texts, id }],
-  )
-  const holders = await sayOf(tx, said)
+  const said = open.flatMap(({ draft: { id, texts } }) => {
+    if (texts === undefined || texts === null || existing.has(id)) return []
+    const isTaken = texts.externalId !== null && before.has(texts.externalId)
+    return isTaken ? [] : [{ ...texts, id }]
+  })
+  const holders = new Map([...before, ...(await sayOf(tx, said))])
   // Another process may have opened a reserved one meanwhile: its external id was waited for.
   for (const { id } of await readUsers(tx, old)) existing.add(id)
 
@@ -143,5 +181,6 @@ async function openInShard(
     tx,
     verdict.opened.map(({ id, balance }) => openingEntry(id, balance)),
   )
-  return answers
+  const away = elsewhere.map(({ draft }) => ({ ...draft, reserved: false }))
+  return { answers, elsewhere: away }
 }

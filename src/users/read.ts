@@ -1,6 +1,7 @@
 import type { Db } from '../ports.ts'
 import { eachPart, eachShard, partly } from '../each-shard.ts'
 import { userNamed } from './details-store.ts'
+import { namedBefore } from './named.ts'
 import { externalIdShard } from './open.ts'
 import { lookAtUsers, readViews, type UserFilter, type UserView } from './view-store.ts'
 
@@ -76,17 +77,27 @@ export async function pageOfUsers(
   return { users, next: beyond === 0n ? null : beyond, missing }
 }
 
-/** The user with an external id, which is in one shard only. */
+/**
+ * The user with an external id, which is in one shard only: in that which the text tells, if it is
+ * not one of before there were more.
+ */
 async function userWithName(
   db: Db,
   { externalId, from, to }: UserFilter & { readonly externalId: string },
   before: bigint,
 ): Promise<PageOfUsers> {
-  const shard = db.of(BigInt(externalIdShard(db, externalId)))
-  const id = await userNamed(shard, externalId)
-  const found = id === null || id >= before ? [] : await readViews(shard, [id])
+  const told = db.of(BigInt(externalIdShard(db, externalId)))
+  const id = (await userNamed(told, externalId)) ?? (await namedAnywhere(db, externalId))
+  const found = id === null || id >= before ? [] : await readViews(db.of(id), [id])
   const users = found.filter(
     ({ createdAt }) => (from === null || createdAt >= from) && (to === null || createdAt < to),
   )
   return { users: users.map((user) => shown(db, user)), next: null, missing: [] }
+}
+
+async function namedAnywhere(db: Db, externalId: string): Promise<bigint | null> {
+  const { holders, failed } = await namedBefore(db, [externalId])
+  const id = holders.get(externalId) ?? null
+  if (id === null && failed !== null) throw failed.error
+  return id
 }

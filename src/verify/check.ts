@@ -80,11 +80,12 @@ export interface Floor {
 
 /** What every statement judges by. */
 function given(
-  { count, books }: Omit<Scope, 'shard'>,
+  { count, books, grown }: Omit<Scope, 'shard'>,
   floors: readonly Floor[] | null,
 ): [count: number, terms: string] {
   const known = floors === null ? [] : floors.map(({ currency, minor }) => `${currency}:${minor}`)
-  return [count, writeJson({ books, floors: known })]
+  const before = grown === null ? {} : { from: grown.from, below: `${grown.below}` }
+  return [count, writeJson({ books, floors: known, ...before })]
 }
 
 function atLeast(span: Span): Span {

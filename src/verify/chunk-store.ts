@@ -28,7 +28,7 @@ export interface ChunkSql {
 
 /**
  * What both statements judge by: no time may be later than `latest`, an id leaves its shard's
- * number modulo `shards`, what has no currency is in that of the `books`, and a commission above
+ * number modulo `shards`, or `shards_before` where it is below `below`, what has no currency is in that of the `books`, and a commission above
  * its rate's is one of the `floors`, as `JPY:40` in minor units; null: any.
  */
 export const GIVEN = `
@@ -36,6 +36,8 @@ export const GIVEN = `
     select
       clock.time + interval '1 minute' as latest,
       $3::int as shards, $4::jsonb ->> 'books' as books,
+      coalesce(($4::jsonb ->> 'from')::int, $3::int) as shards_before,
+      coalesce(($4::jsonb ->> 'below')::bigint, 0) as below,
       (
         select array_agg(floor)
         from jsonb_array_elements_text($4::jsonb -> 'floors') floor

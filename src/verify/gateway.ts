@@ -119,10 +119,11 @@ async function readAll(
   readonly booked: ReadonlyMap<bigint, Booked>
 }> {
   const { db } = pass.world
-  const isMissing = (id: bigint) => pass.missing.has(db.of(id).number)
   const ids = new Set(charges.map((charge) => charge.paymentId))
+  const places = await db.find('payment', [...ids])
+  const isMissing = (id: bigint) => pass.missing.has(places.of(id).number)
   const asked = [...ids].filter((id) => !isMissing(id))
-  const booked = knownOnly(pass, await eachPart(db, asked, (id) => id, readBooked)).flat()
+  const booked = knownOnly(pass, await eachPart(places, asked, (id) => id, readBooked)).flat()
   return {
     charges: charges.filter(({ paymentId }) => !isMissing(paymentId)),
     booked: new Map(booked.map((payment) => [payment.id, payment])),

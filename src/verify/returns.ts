@@ -1,5 +1,5 @@
 import { eachPart } from '../each-shard.ts'
-import type { GatewayCharge, GatewayReturn } from '../ports.ts'
+import type { GatewayCharge, GatewayReturn, Places } from '../ports.ts'
 import { found, inEachShard, knownOnly, type Pass } from './pass.ts'
 import type { Finding } from './report.ts'
 import { paymentsCalled, returnsBooked, returnsMissing } from './returns-store.ts'
@@ -18,7 +18,7 @@ export async function missingReturns(
   gateway: string,
   returns: readonly GatewayReturn[],
 ): Promise<Finding[]> {
-  const { db, clock } = pass.world
+  const { clock, db } = pass.world
   const beforeMs = clock.now().getTime() - GRACE_MS
   const old = returns.filter(({ at }) => at === null || at.getTime() < beforeMs)
   const refs = old.flatMap(({ parentRef }) => (parentRef === null ? [] : [parentRef]))
@@ -29,9 +29,11 @@ export async function missingReturns(
     const of = parents.filter((parentId) => !isOwn(one, parentId, own))
     return of.map((parentId) => ({ parentId, ref, undoes }))
   })
+  const all = told.flat()
+  const places = await db.find('payment', idsOf(all))
   const parts = await eachPart(
-    db,
-    told.flat().filter(({ parentId }) => !isAway(pass, parentId)),
+    places,
+    all.filter(({ parentId }) => !isAway(pass, places, parentId)),
     ({ parentId }) => parentId,
     (shard, part) => returnsMissing(shard, gateway, part),
   )
@@ -60,8 +62,12 @@ function isElsewhere(of: Told, missing: ReadonlySet<string>): boolean {
   return of.some((one) => one.undoes === '' && !missing.has(nameOf(one)))
 }
 
-function isAway({ world, missing }: Pass, id: bigint): boolean {
-  return missing.has(world.db.of(id).number)
+function idsOf(told: readonly { readonly parentId: bigint }[]): bigint[] {
+  return told.map(({ parentId }) => parentId)
+}
+
+function isAway({ missing }: Pass, places: Places, id: bigint): boolean {
+  return missing.has(places.of(id).number)
 }
 
 /**
@@ -81,14 +87,15 @@ export async function bookedAsReturns(
     const parents = ref === null ? [] : (called.get(parentRef) ?? [])
     return parents.map((parentId) => ({ refund, parentId, ref: ref ?? '', undoes: '' }))
   })
-  const here = asked.filter(({ parentId }) => !isAway(pass, parentId))
-  const parts = await eachPart(db, here, ({ parentId }) => parentId, returnsBooked)
+  const places = await db.find('payment', [...called.values()].flat())
+  const here = asked.filter(({ parentId }) => !isAway(pass, places, parentId))
+  const parts = await eachPart(places, here, ({ parentId }) => parentId, returnsBooked)
   const booked = knownOnly(pass, parts).flat()
   const names = new Set(booked.map(({ parentId, ref }) => `${parentId} ${ref}`))
   // Of what is in a shard that is away nothing is known.
   const away = refunds.filter(({ parentRef }) => {
     const parents = called.get(parentRef ?? '')
-    const unseen = parents?.some((id) => isAway(pass, id)) ?? pass.missing.size > 0
+    const unseen = parents?.some((id) => isAway(pass, places, id)) ?? pass.missing.size > 0
     return parentRef !== undefined && unseen
   })
   const returned = here.filter((one) => names.has(nameOf(one))).map(({ refund }) => refund)
@@ -118,8 +125,9 @@ async function ownRefunds(
 ): Promise<ReadonlyMap<bigint, Booked>> {
   const { db } = pass.world
   const named = new Set(returns.flatMap(({ ours }) => (ours === undefined ? [] : [ours.paymentId])))
-  const asked = [...named].filter((id) => !isAway(pass, id))
-  const parts = await eachPart(db, asked, (id) => id, readBooked)
+  const places = await db.find('payment', [...named])
+  const asked = [...named].filter((id) => !isAway(pass, places, id))
+  const parts = await eachPart(places, asked, (id) => id, readBooked)
   return new Map(
     knownOnly(pass, parts)
       .flat()

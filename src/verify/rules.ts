@@ -44,6 +44,12 @@ function rule(severity: Severity) {
 const critical = rule('critical')
 const warning = rule('warning')
 
+/** Whether an id tells another shard. One of before there were more shards tells one of those. */
+function misplaced(id: string): string {
+  const shards = `(case when ${id} < below then shards_before else shards end)`
+  return `${id} % ${shards} <> $1 % ${shards}`
+}
+
 /**
  * Every invariant of the books: what it is checked on, how bad its violation is, what holds, and
  * the condition that finds what violates it. The names are codes: of the report, of the metric's
@@ -220,11 +226,11 @@ export const RULES = {
   }),
   // A task of a payment that is here is where its payment is.
   id_in_wrong_shard: critical('payment', 'An id tells the shard in which its row is.', {
-    payment: `id % shards <> $1 or user_id % shards <> $1`,
-    task: `orphan and payment_id % shards <> $1`,
-    letter: `letter.id % shards <> $1 or letter.payment_id % shards <> $1`,
+    payment: `${misplaced('id')} or user_id % shards <> $1`,
+    task: `orphan and ${misplaced('payment_id')}`,
+    letter: `${misplaced('letter.id')} or ${misplaced('letter.payment_id')}`,
     user: `id % shards <> $1`,
-    posting: `payment_id <> 0 and payment_id % shards <> $1`,
+    posting: `payment_id <> 0 and ${misplaced('payment_id')}`,
   }),
   row_outside_shards: critical('table', 'No row is in a shard that there is not.'),
   sequence_behind: critical('sequence', 'The next id of a sequence is not taken.'),

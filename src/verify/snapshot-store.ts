@@ -1,3 +1,4 @@
+import type { Grown } from '../domain/shard.ts'
 import type { Shard, Statement, Tx, Unsharded } from '../ports.ts'
 
 /** A row of a checking statement. Which of the other columns are set depends on `kind`. */
@@ -27,6 +28,8 @@ export interface Scope {
   readonly shard: Shard
   readonly count: number
   readonly books: string
+  /** Whether there were fewer shards before. */
+  readonly grown: Grown | null
 }
 
 /** The rows with ids in (`after`, `to`], read at most `limit` at a time. */

@@ -130,17 +130,15 @@ async function scan(
   const { world, options, tally: sum } = pass
   const subject = part === 'users' ? 'user' : 'payment'
   const stride = strides(world.clock)
-  const { shards } = world.db
+  const { shards, currency: books } = world.db
+  const grown = await world.db.growth()
   await inEachShard(pass, async (shard) => {
     let after: bigint | null = ID_BEFORE_ALL
     while (after !== null && options.signal?.aborted !== true) {
       const from: bigint = after
       const { value: chunk, ms } = await stride(
         (limit) =>
-          check(
-            { shard, count: shards.length, books: world.db.currency },
-            { after: from, to: ID_LAST, limit },
-          ),
+          check({ shard, count: shards.length, books, grown }, { after: from, to: ID_LAST, limit }),
         (one) => one?.steps ?? 1,
       )
       // Told to stop in the middle of a row.

@@ -1,4 +1,5 @@
-import type { Shard } from '../ports.ts'
+import type { Grown } from '../domain/shard.ts'
+import type { Places, Shard } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
 import { inEachShard, strides, withLedgerRule, type Pass, type VerifyWorld } from './pass.ts'
 import { tally, type Chunk, type Report } from './report.ts'
@@ -55,27 +56,41 @@ export function recentVerifier(world: VerifyWorld): (signal?: AbortSignal) => Pr
     const within = () =>
       signal?.aborted !== true && world.clock.elapsedMs() - startedMs < PASS_MS_MAX
     await checkWhole(pass)
-    const checked = await inEachShard(pass, (shard) => checkShard(pass, shard, memory, within))
+    const places = await world.db.find('payment', memory.payments)
+    const known = { memory, places, grown: await world.db.growth() }
+    const checked = await inEachShard(pass, (shard) => checkShard(pass, shard, known, within))
     const missing = [...pass.missing]
     const complete = missing.length === 0 && checked.every((one) => one)
     const durationMs = world.clock.elapsedMs() - startedMs
     const report = pass.tally.report({ scope: 'recent', complete, missing, startedAt, durationMs })
-    remember(memory, report, (id) => missing.includes(world.db.of(id).number))
+    remember(memory, report, {
+      payment: (id) => missing.includes(places.of(id).number),
+      user: (id) => missing.includes(world.db.of(id).number),
+    })
     return withFewExamples(report)
   }
+}
+
+/** What a pass knows before it begins. */
+interface Known {
+  readonly memory: Memory
+  /** Where the payments are that have to be looked at again. */
+  readonly places: Places
+  readonly grown: Grown | null
 }
 
 /** Returns whether everything in scope was looked at. */
 async function checkShard(
   pass: Pass,
   shard: Shard,
-  memory: Memory,
+  known: Known,
   within: () => boolean,
 ): Promise<boolean> {
   const { world } = pass
   const { db } = world
-  const scope = { shard, count: db.shards.length, books: db.currency }
-  const changed = await changedPayments(world, shard, memory)
+  const { memory, grown } = known
+  const scope = { shard, count: db.shards.length, books: db.currency, grown }
+  const changed = await changedPayments(world, shard, known)
   const payments = await eachRow(pass, changed.ids, within, {
     all: (ids) => checkPaymentsListed(scope, ids),
     listMax: PAYMENTS_LISTED_MAX,
@@ -99,7 +114,7 @@ async function checkShard(
 async function changedPayments(
   { db }: VerifyWorld,
   shard: Shard,
-  memory: Memory,
+  { memory, places }: Known,
 ): Promise<{ ids: bigint[]; complete: boolean }> {
   const upto = memory.upto.get(shard)
   const above = upto === undefined ? -1n : upto - BigInt(OVERLAP * db.shards.length)
@@ -108,7 +123,7 @@ async function changedPayments(
     openPayments(shard, PAYMENTS_MAX),
   ])
   const finished = memory.open.get(shard) ?? []
-  const suspects = memory.payments.filter((id) => db.of(id) === shard)
+  const suspects = memory.payments.filter((id) => places.of(id) === shard)
   const ids = new Set([...suspects, ...finished])
   for (const { id } of [...newest, ...tasks, ...letters]) ids.add(id)
   memory.open.set(
@@ -167,9 +182,13 @@ async function eachRow(
  * Keep what was found, by the payment or user that has to be looked at to see it mended; and what
  * was found before in a shard that could not be asked this time.
  */
-function remember(memory: Memory, report: Report, isMissing: (id: bigint) => boolean): void {
-  const payments = new Set(memory.payments.filter(isMissing))
-  const users = new Set(memory.users.filter(isMissing))
+function remember(
+  memory: Memory,
+  report: Report,
+  isMissing: Readonly<Record<'payment' | 'user', (id: bigint) => boolean>>,
+): void {
+  const payments = new Set(memory.payments.filter(isMissing.payment))
+  const users = new Set(memory.users.filter(isMissing.user))
   for (const { subject, id, userId, paymentId } of report.rules.flatMap((rule) => rule.examples)) {
     if (subject === 'user') users.add(id)
     else if (subject === 'posting' && userId !== null) users.add(userId)

@@ -14,6 +14,7 @@ import {
   parseTypes,
 } from '../adapters/webhook-arguments.ts'
 import type { Db } from '../ports.ts'
+import { shardWith } from '../each-shard.ts'
 import { newestDeliveries } from './deliveries.ts'
 import { retryDelivery } from './deliveries-store.ts'
 import { listAttempts, type DeliveryView } from './views-store.ts'
@@ -238,7 +239,7 @@ function deliveryCommands(webhooks: Command, within: Within): void {
     .option(...JSON_OPTION)
     .action((id: bigint, event: bigint, { json }: Json) =>
       within(async ({ db }) => {
-        const calls = await listAttempts(db.of(event), event, id)
+        const calls = await listAttempts(await shardWith(db, 'event', event), event, id)
         if (calls === null) throw refusedAs('delivery_not_found')
         const { attemptBody } = await import('./bodies.ts')
         if (json) return print(writeJson({ data: calls.map(attemptBody) }))
@@ -256,7 +257,8 @@ function deliveryCommands(webhooks: Command, within: Within): void {
     .option(...JSON_OPTION)
     .action((id: bigint, event: bigint, { json }: Json) =>
       within(async ({ db }) => {
-        if (!(await retryDelivery(db.of(event), event, id))) throw refusedAs('not_deliverable')
+        const shard = await shardWith(db, 'event', event)
+        if (!(await retryDelivery(shard, event, id))) throw refusedAs('not_deliverable')
         const body = { id: Number(id), event_id: messageId(event), due: true }
         print(json ? writeJson(body) : `${messageId(event)} is due; a worker sends it.`)
       }),

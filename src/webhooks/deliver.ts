@@ -2,7 +2,7 @@ import { writeJson } from '../domain/json.ts'
 import { afterCall, SILENT_MS, type Called, type Verdict } from '../domain/delivery.ts'
 import { messageId } from '../domain/event.ts'
 import { signedHeaders, thinBody } from '../domain/webhook.ts'
-import { eachInTurn, eachPart, eachShard, beginningAt, partly, whole } from '../each-shard.ts'
+import { eachInTurn, eachShard, beginningAt, partly, whole } from '../each-shard.ts'
 import { tellEvent } from '../events/store.ts'
 import type { Clock, Db, Runner, Shard, Span, Tracer } from '../ports.ts'
 import type { ShardTurns } from '../queue/shard-turns.ts'
@@ -47,9 +47,10 @@ export interface DeliveryWorld {
   readonly turns?: ShardTurns
 }
 
-/** A claimed delivery, and where it goes. */
+/** A claimed delivery, where it is and where it goes. */
 export interface Delivery {
   readonly due: DueDelivery
+  readonly shard: Shard
   readonly endpoint: OpenEndpoint
   /** The place of its payment in a trace; not there: it is not traced. */
   readonly traceparent?: string
@@ -100,7 +101,8 @@ export async function claimDue(
       if (endpoint === undefined) continue
       free.set(due.endpointId, (free.get(due.endpointId) ?? 0) - 1)
       const traceparent = traces.get(due.eventId)
-      claimed.push(traceparent === undefined ? { due, endpoint } : { due, endpoint, traceparent })
+      const own = { due, shard, endpoint }
+      claimed.push(traceparent === undefined ? own : { ...own, traceparent })
     }
   })
   for (const { shard, error } of asked.failed) turns?.failed(shard, error)
@@ -237,22 +239,23 @@ export async function settleDelivered(
   world: DeliveryWorld,
   all: readonly Delivered[],
 ): Promise<readonly Delivered[]> {
-  const { db } = world
-  const parts = await eachPart(db, all, idOf, (shard, part) =>
+  const parts = await eachInTurn([...new Set(all.map(shardOf))], (shard) =>
     settleDeliveries(
       shard,
-      part.map(({ result }) => result),
+      all.filter((one) => shardOf(one) === shard).map(({ result }) => result),
     ),
   )
   if (parts.done.length === 0) whole(parts)
   const failed = new Set(parts.failed.map(({ shard }) => shard))
-  const written = all.filter((one) => !failed.has(db.of(idOf(one))))
-  await noteEndpoints(world, written)
-  return all.filter((one) => failed.has(db.of(idOf(one))))
+  await noteEndpoints(
+    world,
+    all.filter((one) => !failed.has(shardOf(one))),
+  )
+  return all.filter((one) => failed.has(shardOf(one)))
 }
 
-function idOf({ result }: Delivered): bigint {
-  return result.eventId
+function shardOf({ delivery }: Delivered): Shard {
+  return delivery.shard
 }
 
 /** Pause endpoints that are busy, and disable those that are gone or have been silent too long. */

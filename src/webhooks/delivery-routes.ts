@@ -90,7 +90,7 @@ export function deliveryRoutes({ db, exists }: DeliveryRoutes): FastifyPluginAsy
     app.get('/payments/:id/deliveries', { schema: OF_PAYMENT }, async (request, reply) => {
       const id = parseId(request.params.id)
       if (id === null || !(await exists(id))) return refuse(reply, { code: 'payment_not_found' })
-      const found = await deliveriesOfPayment(db.of(id), id)
+      const found = await deliveriesOfPayment((await db.find('payment', [id])).of(id), id)
       const endpoints = found.length === 0 ? [] : await listEndpoints(db.global)
       const urls = new Map(endpoints.map((endpoint) => [endpoint.id, endpoint.url]))
       return reply.send({
@@ -116,7 +116,9 @@ export function deliveryRoutes({ db, exists }: DeliveryRoutes): FastifyPluginAsy
       const event = messageNumber(request.params.event)
       const endpoint = id === null ? null : await readEndpoint(db.global, id)
       if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
-      const calls = event === null ? null : await listAttempts(db.of(event), event, endpoint.id)
+      const shard = event === null ? null : (await db.find('event', [event])).of(event)
+      const calls =
+        event === null || shard === null ? null : await listAttempts(shard, event, endpoint.id)
       if (calls === null) return refuse(reply, { code: 'delivery_not_found' })
       return reply.send({ data: calls.map(attemptBody) })
     })
@@ -125,7 +127,9 @@ export function deliveryRoutes({ db, exists }: DeliveryRoutes): FastifyPluginAsy
       const event = messageNumber(request.params.event)
       const endpoint = id === null ? null : await readEndpoint(db.global, id)
       if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
-      const again = event !== null && (await retryDelivery(db.of(event), event, endpoint.id))
+      const shard = event === null ? null : (await db.find('event', [event])).of(event)
+      const again =
+        event !== null && shard !== null && (await retryDelivery(shard, event, endpoint.id))
       if (!again) return refuse(reply, { code: 'not_deliverable' })
       return reply.code(204).send(null)
     })

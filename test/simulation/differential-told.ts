@@ -199,7 +199,8 @@ async function callSome(told: Told): Promise<string> {
   const alone = !wide && pick([true, false])
   const free = wide ? 1_000 : alone ? 3 : 1
   const rooms = (alone ? [pick(ids)] : ids).map((endpointId) => ({ endpointId, free }))
-  const dues = await claimDeliveries(pick(db.shards), alone ? 1 : 1_000, LEASE_MS, rooms)
+  const shard = pick(db.shards)
+  const dues = await claimDeliveries(shard, alone ? 1 : 1_000, LEASE_MS, rooms)
   const inOrder = dues.toSorted((one, other) => (keyOf(one) < keyOf(other) ? -1 : 1))
   for (const due of inOrder) {
     told.seen.push(due)
@@ -208,7 +209,7 @@ async function callSome(told: Told): Promise<string> {
     told.next.said = SAID[pick(MOODS[bad ? 'bad' : 'well'])]
     const stopped = AbortSignal.abort()
     const signal = between(0, 15) === 0 ? stopped : new AbortController().signal
-    told.undone.push(await deliver(delivering, { due, endpoint }, signal))
+    told.undone.push(await deliver(delivering, { due, shard, endpoint }, signal))
   }
   return show(inOrder.map(({ body, ...due }) => [due, aboutOf(body)]))
 }
