@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { cloneDatabase, emptyDatabase, query } from './databases.ts'
-import { CALM, FAST, range, until } from './process-kit.ts'
+import { API, CALM as PROMPT, FAST, range, until } from './process-kit.ts'
 import { run, start } from './programs.ts'
 import { serve, type Reply, type Served } from './serve.ts'
 
@@ -13,6 +13,12 @@ interface Way {
   readonly to: string
   readonly shards: number
 }
+
+/** The gateway goes on while the service changes its database. */
+const GATEWAY = { api: false, worker: false, mockGateway: true }
+/** It takes everything at once. */
+const CALM = { ...PROMPT, decline: 0 }
+const SERVICE = { api: true, worker: true, mockGateway: false }
 
 /** Run `payments reshard` to its end. */
 function reshard(t: TestContext, { from, to, shards }: Way, more: readonly string[] = []) {
@@ -33,7 +39,7 @@ function ok({ status, text, body }: Reply, wanted: number): Body {
 const list = (body: Body) => body['data'] as Body[]
 
 const USERS = range(16)
-const EACH = range(130)
+const EACH = range(40)
 
 /** What somebody remembers of a database. */
 interface Remembered {
@@ -74,10 +80,10 @@ async function readAll({ call }: Served, ids: readonly number[]): Promise<Body[]
   return bodies
 }
 
-/** Use a service: users with keys and names, thousands of payments, some failed, one refunded. */
-async function fillByUse(service: Served): Promise<Remembered> {
+/** Use a service: users with keys and names, hundreds of payments, some failed, one refunded. */
+async function fillByUse(service: Served, gateway: Served): Promise<Remembered> {
   const { call } = service
-  await call('PUT', '/mock-gateway/faults', CALM)
+  await gateway.call('PUT', '/mock-gateway/faults', CALM)
   ok(await call('POST', '/webhook-endpoints', { types: ['payment.*'] }), 201)
   const users: number[] = []
   for (const number of USERS) users.push(Number(ok(await open(service, number), 201)['id']))
@@ -85,13 +91,13 @@ async function fillByUse(service: Served): Promise<Remembered> {
   for (const number of EACH) {
     if (number === EACH.length) {
       await untilFinal(service)
-      await call('PUT', '/mock-gateway/faults', { ...CALM, decline: 1 })
+      await gateway.call('PUT', '/mock-gateway/faults', { ...CALM, decline: 1 })
     }
     const made = await Promise.all(users.map((user) => pay(service, user, number)))
     ids.push(...made.map((reply) => Number(ok(reply, 202)['payment_id'])))
   }
   await untilFinal(service)
-  await call('PUT', '/mock-gateway/faults', CALM)
+  await gateway.call('PUT', '/mock-gateway/faults', CALM)
   const amount = { amount: 0.1, reason: 'a part' }
   ids.push(Number(ok(await call('POST', `/payments/${ids[0]}/refunds`, amount), 202)['payment_id']))
   await untilFinal(service)
@@ -175,8 +181,10 @@ async function goOn(
 }
 
 test('with more shards everything of before is found, and no key makes anything twice', async (t) => {
-  const before = await serve(t, { ...FAST, SHARDS: '1' })
-  const { users, ids, payments, cursor } = await fillByUse(before)
+  const gateway = await serve(t, {}, { roles: GATEWAY })
+  const env = { ...FAST, PAYMENT_GATEWAY_URL: `${gateway.url}${API}/mock-gateway` }
+  const before = await serve(t, { ...env, SHARDS: '1' }, { roles: SERVICE })
+  const { users, ids, payments, cursor } = await fillByUse(before, gateway)
   const unread = await eventsBehind(before, cursor)
   await before.stop()
   const [eight, target] = [await emptyDatabase(t), await emptyDatabase(t)]
@@ -185,9 +193,8 @@ test('with more shards everything of before is found, and no key makes anything 
   await done(t, { from: eight, to: target, shards: 64 })
   await verified(t, target, 64)
 
-  const after = await serve(t, { ...FAST, SHARDS: '64' }, { database: target })
+  const after = await serve(t, { ...env, SHARDS: '64' }, { database: target, roles: SERVICE })
   const { call } = after
-  await call('PUT', '/mock-gateway/faults', CALM)
   assert.deepEqual(await readAll(after, ids), [...payments.values()])
   for (const number of [1, EACH.length]) {
     for (const user of users) {
