@@ -16,9 +16,10 @@ interface Way {
 
 /** The gateway goes on while the service changes its database. */
 const GATEWAY = { api: false, worker: false, mockGateway: true }
+const SERVICE = { api: true, worker: true, mockGateway: false }
+
 /** It takes everything at once. */
 const CALM = { ...PROMPT, decline: 0 }
-const SERVICE = { api: true, worker: true, mockGateway: false }
 
 /** Run `payments reshard` to its end. */
 function reshard(t: TestContext, { from, to, shards }: Way, more: readonly string[] = []) {
@@ -177,7 +178,8 @@ async function goOn(
   const children = list(ok(await call('GET', `/payments?parent_id=${old}`), 200))
   assert.equal(children.length, 2, 'the refund of before and that of now')
   const found = ok(await call('GET', `/search?q=${old}`), 200)
-  assert.ok((found['payments'] as Body[]).some(({ payment_id: id }) => id === old))
+  const shown = found['payments'] as { payment: Body }[]
+  assert.ok(shown.some(({ payment }) => payment['payment_id'] === old))
 }
 
 test('with more shards everything of before is found, and no key makes anything twice', async (t) => {

@@ -28,8 +28,9 @@ export interface ChunkSql {
 
 /**
  * What both statements judge by: no time may be later than `latest`, an id leaves its shard's
- * number modulo `shards`, or `shards_before` where it is below `below`, what has no currency is in that of the `books`, and a commission above
- * its rate's is one of the `floors`, as `JPY:40` in minor units; null: any.
+ * number modulo `shards`, or `shards_before` where it is below `below`, what has no currency is in
+ * that of the `books`, and a commission above its rate's is one of the `floors`, as `JPY:40` in
+ * minor units; null: any.
  */
 export const GIVEN = `
   given as materialized (
