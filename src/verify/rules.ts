@@ -44,10 +44,12 @@ function rule(severity: Severity) {
 const critical = rule('critical')
 const warning = rule('warning')
 
-/** Whether an id tells another shard. One of before there were more shards tells one of those. */
+/**
+ * Whether an id tells another shard. One of before there were more shards tells one of those, of
+ * which the shards are a multiple.
+ */
 function misplaced(id: string): string {
-  const shards = `(case when ${id} < below then shards_before else shards end)`
-  return `${id} % ${shards} <> $1 % ${shards}`
+  return `(${id} % shards <> $1 and (${id} >= below or ${id} % shards_before <> $1 % shards_before))`
 }
 
 /**
