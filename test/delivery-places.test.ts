@@ -6,12 +6,16 @@ import { deliveryPlaces } from '../src/webhooks/places.ts'
 
 const ENDPOINT = 7n
 
+/** Nothing is asked of it. */
+const unasked = () => Promise.reject(new Error('nobody asks'))
+const NOWHERE: Delivery['shard'] = { number: 0, run: unasked, transaction: unasked }
+
 function claimed(count: number): Delivery[] {
   const known = { id: ENDPOINT, url: 'http://127.0.0.1/', payload: 'full', sealed: [] } as const
   const endpoint = openEndpoint({ ...known, left: null }, Buffer.alloc(32))
   return Array.from({ length: count }, (_, at) => {
     const own = { eventId: BigInt(at), endpointId: ENDPOINT, fence: 1, attempts: 0, body: '{}' }
-    return { due: own, endpoint }
+    return { due: own, shard: NOWHERE, endpoint }
   })
 }
 
