@@ -1,6 +1,14 @@
 import { numbers } from '../domain/columns.ts'
 import { shardOf, type Grown } from '../domain/shard.ts'
-import type { Kind, Places, Runner, Server, Shard, Unsharded } from '../ports.ts'
+import {
+  Overloaded,
+  type Kind,
+  type Places,
+  type Runner,
+  type Server,
+  type Shard,
+  type Unsharded,
+} from '../ports.ts'
 
 /** Where an id was found. */
 interface Found {
@@ -73,7 +81,8 @@ interface Known {
 
 /**
  * Look for ids that were given before the database got more shards, on all servers at once. An id
- * that is nowhere is where an id of today would be; if a server could not be asked, nobody knows.
+ * that is nowhere is where an id of today would be; if a shard where it may be could not be asked,
+ * nobody knows.
  */
 export async function findOld(
   { grown, servers, shards }: Known,
@@ -81,20 +90,21 @@ export async function findOld(
   ids: readonly bigint[],
 ): Promise<Places> {
   const old = [...new Set(ids.filter((id) => isOld(grown, id)))]
-  const found = new Map<bigint, Shard>()
-  let away: Shard | null = null
-  if (old.length > 0) {
-    const ends = await Promise.allSettled(
-      servers.map((server) => lookOn(server, { kind, from: grown.from }, old)),
-    )
-    ends.forEach((end, index) => {
-      if (end.status === 'rejected') away ??= failing(servers[index]?.first ?? 0, end.reason)
-      else for (const { id, number } of end.value) found.set(id, shards[number] as Shard)
-    })
-  }
+  const looks = await Promise.all(
+    old.length === 0
+      ? []
+      : servers.map((server) => lookOn(server, { kind, from: grown.from }, old)),
+  )
+  const all = looks.flatMap(({ found }) => found)
+  const found = new Map(all.map(({ id, number }) => [id, shards[number] as Shard]))
+  const failed = looks.flatMap((each) => each.failed)
+  const perhaps = (id: bigint) =>
+    isOld(grown, id)
+      ? failed.find(({ number }) => number % grown.from === shardOf(id, grown.from))
+      : undefined
   return {
     of(id) {
-      const own = found.get(id) ?? (isOld(grown, id) ? away : null)
+      const own = found.get(id) ?? perhaps(id)
       return own ?? (shards[shardOf(id, shards.length)] as Shard) // There is one for each.
     },
   }
@@ -104,7 +114,40 @@ function isOld({ below }: Grown, id: bigint): boolean {
   return id > 0n && id < below
 }
 
+/** What a look came to: what was found, and shards that could not be asked. */
+interface Look {
+  readonly found: readonly Found[]
+  readonly failed: readonly Shard[]
+}
+
+/**
+ * Ask one server. Where that fails, its halves are asked for what is not found yet, so that one
+ * shard that cannot be read hides nothing of the others that are beside it.
+ */
 async function lookOn(
+  server: Asked,
+  wanted: { readonly kind: Kind; readonly from: number },
+  ids: readonly bigint[],
+): Promise<Look> {
+  const { driver, first, last } = server
+  try {
+    return { found: await ask(server, wanted, ids), failed: [] }
+  } catch (error) {
+    if (first === last || error instanceof Overloaded) {
+      const shards = Array.from({ length: last - first + 1 }, (_, index) => first + index)
+      return { found: [], failed: shards.map((number) => failing(number, error)) }
+    }
+    const middle = Math.floor((first + last) / 2)
+    const one = await lookOn({ driver, first, last: middle }, wanted, ids)
+    const known = new Set(one.found.map(({ id }) => id))
+    const left = ids.filter((id) => !known.has(id))
+    if (left.length === 0) return one
+    const other = await lookOn({ driver, first: middle + 1, last }, wanted, left)
+    return { found: [...one.found, ...other.found], failed: [...one.failed, ...other.failed] }
+  }
+}
+
+async function ask(
   { driver, first, last }: Asked,
   { kind, from }: { readonly kind: Kind; readonly from: number },
   ids: readonly bigint[],
