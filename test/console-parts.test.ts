@@ -139,6 +139,15 @@ test('an address of a screen is read as what it was made of', () => {
   assert.ok(isOwn('/console/') && !isOwn('/consoles'))
 })
 
+test('what an address calls an id is one, or is not there', () => {
+  const read = (search: string) => readRoute('/console/dead-letters', search).query
+  assert.deepEqual(read('?run=12&replay=7'), { run: '12', replay: '7' })
+  for (const bad of ['../../overview', '1/../2', '', '-1', '1x', '12345678901234567890']) {
+    assert.deepEqual(read(`?run=${encodeURIComponent(bad)}&state=open`), { state: 'open' })
+    assert.deepEqual(read(`?run=1&run=${encodeURIComponent(bad)}`), { run: '1' })
+  }
+})
+
 test('a search is for the payment or the user that was typed, or for everything', () => {
   assert.deepEqual(guess(' 42 '), { kind: 'payment', id: '42' })
   assert.deepEqual(guess('#42'), { kind: 'payment', id: '42' })

@@ -20,6 +20,11 @@ export const inDoubt = signal(false)
 
 const AWAY = new Set([502, 503, 504])
 
+/** How long a reading may take: after that nobody is taken to answer. */
+const READ_MS_MAX = 10_000
+/** The same of an act, and of what is asked at a gateway. */
+const ACT_MS_MAX = 60_000
+
 /**
  * Read from the API: a path below its prefix. With `etag`, an unchanged answer is `same`.
  * `polling`: the page asks by itself, so that the session is not taken for used.
@@ -30,7 +35,13 @@ export async function get<T>(
   polling = false,
 ): Promise<Answer<T>> {
   const known: Record<string, string> = etag === null ? {} : { 'if-none-match': etag }
-  return ask<T>(path, { headers: polling ? { ...known, 'x-polling': 'true' } : known })
+  const headers = polling ? { ...known, 'x-polling': 'true' } : known
+  return ask<T>(path, { headers }, READ_MS_MAX)
+}
+
+/** Read from the API what it has to ask a gateway for. */
+export function getFromGateway<T>(path: string): Promise<Answer<T>> {
+  return ask<T>(path, {}, ACT_MS_MAX)
 }
 
 /**
@@ -46,32 +57,44 @@ export async function send<T>(
   const headers: Record<string, string> = { 'x-actor': 'console' }
   if (body !== null) headers['content-type'] = 'application/json'
   if (key !== null) headers['idempotency-key'] = key
-  return ask<T>(path, { method, headers, body: body === null ? null : JSON.stringify(body) })
+  const init = { method, headers, body: body === null ? null : JSON.stringify(body) }
+  return ask<T>(path, init, ACT_MS_MAX)
 }
 
-async function ask<T>(path: string, init: RequestInit): Promise<Answer<T>> {
+async function ask<T>(path: string, init: RequestInit, limitMs: number): Promise<Answer<T>> {
+  const answer = await heard<T>(path, init, limitMs)
+  reachable.value = answer.kind !== 'away'
+  return answer
+}
+
+async function heard<T>(path: string, init: RequestInit, limitMs: number): Promise<Answer<T>> {
+  const limit = new AbortController()
+  const timer = setTimeout(() => limit.abort(), limitMs)
   try {
-    const response = await fetch(API + path, { credentials: 'same-origin', ...init })
-    const text = response.status === 304 ? '' : await response.text()
-    reachable.value = !AWAY.has(response.status) || text.includes('"code"')
-    return read<T>(response, text)
+    const { signal: ended } = limit
+    const response = await fetch(API + path, { credentials: 'same-origin', ...init, signal: ended })
+    return read<T>(response, response.status === 304 ? '' : await response.text())
   } catch {
-    reachable.value = false
     return { kind: 'away' }
+  } finally {
+    clearTimeout(timer)
   }
 }
 
+/** What was answered. What is no JSON does not come from the API, but from what is before it. */
 function read<T>(response: Response, text: string): Answer<T> {
-  if (response.status === 304) return { kind: 'same' }
-  const isJson = /json/.test(response.headers.get('content-type') ?? '')
-  const data: unknown = isJson && text !== '' ? readJson(text) : {}
+  const { status, headers } = response
+  if (status === 304) return { kind: 'same' }
+  if (status === 401) signedOut.value = true
+  if (status === 429) inDoubt.value = true
+  const isJson = /json/.test(headers.get('content-type') ?? '')
+  if (text !== '' && !isJson) return { kind: 'away' }
+  const data: unknown = text === '' ? {} : readJson(text)
   // The shapes are the API's own document; a test compares what the console reads of it.
-  if (response.ok) return { kind: 'ok', data: data as T, etag: response.headers.get('etag') }
+  if (response.ok) return { kind: 'ok', data: data as T, etag: headers.get('etag') }
   const { code = '', title = '', detail = '', errors = [] } = data as Partial<Problem>
-  if (response.status === 401) signedOut.value = true
-  if (response.status === 429) inDoubt.value = true
-  if (AWAY.has(response.status) && code === '') return { kind: 'away' }
-  return { kind: 'refused', problem: { status: response.status, code, title, detail, errors } }
+  if (AWAY.has(status) && code === '') return { kind: 'away' }
+  return { kind: 'refused', problem: { status, code, title, detail, errors } }
 }
 
 /** A key for one intent. */

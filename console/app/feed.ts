@@ -86,6 +86,7 @@ function makeFeed(path: string): Polled {
   let failures = 0
   let timer: ReturnType<typeof setTimeout> | undefined
   let asking: Promise<void> | null = null
+  let followed = false
   let end = () => {}
 
   async function ask(): Promise<void> {
@@ -93,7 +94,7 @@ function makeFeed(path: string): Polled {
     const at = Date.now()
     const ails = answer.kind === 'refused' && isAilment(answer.problem.status)
     failures = ails || answer.kind === 'away' ? failures + 1 : 0
-    note(path, ails && known.peek().data !== null ? answer.problem : null)
+    note(path, followed && ails && known.peek().data !== null ? answer.problem : null)
     if (answer.kind === 'ok') {
       etag = answer.etag
       known.value = { data: answer.data, problem: null, at }
@@ -113,6 +114,8 @@ function makeFeed(path: string): Polled {
 
   function plan(): void {
     clearTimeout(timer)
+    // Whoever asked last may have left since.
+    if (!followed) return
     const state = { paused: paused.value, hidden: hidden.value, failures }
     const wait = signedOut.value ? null : nextPollMs(state, Math.random())
     if (wait !== null) timer = setTimeout(() => void refresh().then(plan), wait)
@@ -123,6 +126,7 @@ function makeFeed(path: string): Polled {
     refresh,
     users: 0,
     start() {
+      followed = true
       void refresh()
       end = effect(() => {
         // Whoever comes back sees what is true now, not what was when they left.
@@ -131,6 +135,7 @@ function makeFeed(path: string): Polled {
       })
     },
     stop() {
+      followed = false
       end()
       note(path, null)
       clearTimeout(timer)

@@ -6,7 +6,7 @@ import { hrefOf, SCREENS } from '../exact/route.ts'
 import { guess } from '../exact/search.ts'
 import { ActDialog } from '../parts/dialog.tsx'
 import { language, moment, span, speak, words } from '../words/words.ts'
-import { reachable } from './api.ts'
+import { reachable, signedOut } from './api.ts'
 import { ailments, heardAt, now, paused } from './feed.ts'
 import { keysShown, LETTERS } from './keys.ts'
 import { go, route } from './router.ts'
@@ -101,8 +101,9 @@ function Freshness() {
   const w = words.value
   const age = heardAt.value === null ? null : now.value - heardAt.value
   const old = isOld(heardAt.value, now.value)
-  const state = paused.value ? w.paused : reachable.value ? w.live : w.away
-  const kind = paused.value ? 'paused' : reachable.value ? 'live' : 'lost'
+  const live = reachable.value && !isSilent()
+  const state = paused.value ? w.paused : live ? w.live : w.away
+  const kind = paused.value ? 'paused' : live ? 'live' : 'lost'
   return (
     <div class={`fresh-state ${kind}`}>
       <span class="dot" aria-hidden="true" />
@@ -117,6 +118,12 @@ function Freshness() {
   )
 }
 
+/** Whether nothing was heard for a while on a screen that asks all the time. */
+function isSilent(): boolean {
+  const asks = !paused.value && !signedOut.value && route.value.screen !== 'lost'
+  return asks && isOld(heardAt.value, now.value)
+}
+
 /** Says when the API is away or what is shown is old. */
 function Banner() {
   const w = words.value
@@ -129,7 +136,9 @@ function Banner() {
       ? `${w.apiAils(problemText(ailment))} ${shown}`
       : paused.value && isOld(at, now.value)
         ? `${w.pausedOld} ${shown}`
-        : ''
+        : isSilent()
+          ? `${w.silent} ${shown}`
+          : ''
   return (
     <p class={text === '' ? 'banner none' : 'banner'} role="status">
       {text}

@@ -21,13 +21,23 @@ export interface Route {
 
 const BASE = '/console'
 
+/** What of a query is an id, and so a part of a path of the API: nothing else is taken for one. */
+const IDS: ReadonlySet<string> = new Set(['run', 'replay'])
+
+function isId(text: string): boolean {
+  return /^\d{1,19}$/.test(text)
+}
+
 /** Read an address of the console. */
 export function readRoute(pathname: string, search: string): Route {
-  const query = Object.fromEntries(new URLSearchParams(search))
+  const asked = [...new URLSearchParams(search)].filter(
+    ([name, value]) => !IDS.has(name) || isId(value),
+  )
+  const query = Object.fromEntries(asked)
   const parts = pathname.replace(BASE, '').split('/').filter(Boolean)
   const [first = 'overview', id = null] = parts
   const screen = SCREENS.find((name) => name === first)
-  const bad = screen === undefined || parts.length > 2 || (id !== null && !/^\d{1,19}$/.test(id))
+  const bad = screen === undefined || parts.length > 2 || (id !== null && !isId(id))
   return bad ? { screen: 'lost', id: null, query } : { screen, id, query }
 }
 

@@ -27,6 +27,7 @@ export const EN = {
   pause: 'Pause',
   resume: 'Resume',
   apiAway: 'The API does not answer. Trying again.',
+  silent: 'The API has not answered for a while. Trying again.',
   apiAils: (why: string) => `Not all of this can be read again: ${why}`,
   neverHeard: 'Nothing is known yet.',
   shownAsOf: (time: string) => `Shown is what was known at ${time}.`,

@@ -28,6 +28,7 @@ export const RU: Words = {
   pause: 'Пауза',
   resume: 'Продолжить',
   apiAway: 'API не отвечает. Пробуем снова.',
+  silent: 'API давно не отвечает. Пробуем снова.',
   apiAils: (why) => `Не всё удаётся перечитать: ${why}`,
   neverHeard: 'Пока ничего не известно.',
   shownAsOf: (time) => `Показано то, что было известно в ${time}.`,

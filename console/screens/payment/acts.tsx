@@ -1,4 +1,4 @@
-import { get, send } from '../../app/api.ts'
+import { getFromGateway, send } from '../../app/api.ts'
 import { go } from '../../app/router.ts'
 import { may } from '../../app/session.ts'
 import type { Payment, Timeline } from '../../app/shapes.ts'
@@ -74,7 +74,7 @@ function leftToRefund({ type, status, amount, refunded, returned, currency }: Pa
 }
 
 function refresh({ payment_id: id }: Payment): Promise<unknown> {
-  return perform(words.value.refresh, get(`/payments/${id}?refresh=true`))
+  return perform(words.value.refresh, getFromGateway(`/payments/${id}?refresh=true`))
 }
 
 function askCancel({ payment_id: id, amount, currency, type, status }: Payment): void {
