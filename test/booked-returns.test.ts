@@ -131,7 +131,7 @@ for (const type of ['deposit', 'withdraw'] as const) {
     const { id, letterId } = await charged(world, type)
     const before = await balanced(world)
     for (const times of [1, 2]) {
-      const [answer] = await correct({ db: world.db }, JANE, [{ letterId, gatewayRef: null }])
+      const [answer] = await correct(world.world, JANE, [{ letterId, gatewayRef: null }])
       assert.equal(answer?.kind, 'corrected', `time ${times}`)
     }
     const after = await balanced(world)
@@ -153,7 +153,7 @@ test('a withdrawal that is corrected costs the user what is there, and the rest 
   const { id, letterId } = await charged(world, 'withdraw')
   world.gateway.script = ['success']
   await spend(world, (await world.view(id)).payment.userId, 4_900n)
-  await correct({ db: world.db }, JANE, [{ letterId, gatewayRef: null }])
+  await correct(world.world, JANE, [{ letterId, gatewayRef: null }])
   const sums = await balanced(world)
   assert.deepEqual([sums['user'], sums['losses']], [0n, -4_998n])
 })
@@ -162,7 +162,7 @@ test('a failed payment that was not executed is not corrected', async (t) => {
   const world = await testWorld(t)
   const [id = 0n] = await declined(world, 'deposit')
   const [letter] = await lettersOfPayment(world.db.of(id), id)
-  const [answer, missing] = await correct({ db: world.db }, JANE, [
+  const [answer, missing] = await correct(world.world, JANE, [
     { letterId: letter?.id ?? 0n, gatewayRef: null },
     { letterId: 999_999n, gatewayRef: null },
   ])
@@ -181,7 +181,7 @@ test('withdrawals that are corrected in one batch spend what their user has once
   const letterIds = await Promise.all(ids.map((id) => openLetter(world, id)))
   const [first = 0n, second = 0n] = letterIds
   const answers = await correct(
-    { db: world.db },
+    world.world,
     JANE,
     [first, second, first].map((letterId) => ({ letterId, gatewayRef: null })),
   )

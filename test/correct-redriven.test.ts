@@ -15,7 +15,7 @@ import { verifyWorld, violated } from './verify-history.ts'
 const refOf = (id: bigint) => `gw-${id}`
 
 async function corrected(world: TestWorld, request: CorrectRequest) {
-  const [answer] = await untilFree(() => correct({ db: world.db }, JANE, [request]))
+  const [answer] = await untilFree(() => correct(world.world, JANE, [request]))
   assert.ok(answer !== undefined)
   return answer.kind === 'refused' ? answer.refusal : answer.kind
 }
@@ -109,7 +109,7 @@ test('one charge at the gateway corrects one payment of a chain of redrives', as
   const second = await openLetter(world, newId)
   const word = { gatewayRef: 'gw-1', ...insisting }
   const answers = await untilFree(() =>
-    correct({ db: world.db }, JANE, [
+    correct(world.world, JANE, [
       { letterId, ...word },
       { letterId: second, ...word },
     ]),

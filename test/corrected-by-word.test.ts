@@ -28,7 +28,7 @@ async function failedByMistake(world: TestWorld, type: 'deposit' | 'withdraw') {
 }
 
 async function corrected(world: TestWorld, request: CorrectRequest) {
-  const [answer] = await untilFree(() => correct({ db: world.db }, JANE, [request]))
+  const [answer] = await untilFree(() => correct(world.world, JANE, [request]))
   assert.ok(answer !== undefined)
   return answer.kind === 'refused' ? answer.refusal.code : answer.kind
 }
@@ -189,7 +189,7 @@ test('a second correction under another reference is refused, and books nothing'
   const world = await testWorld(t)
   const { id, letterId } = await failedByMistake(world, 'deposit')
   assert.equal(await corrected(world, { letterId, gatewayRef: REF }), 'corrected')
-  const [answer] = await correct({ db: world.db }, JANE, [{ letterId, gatewayRef: 'gw-2' }])
+  const [answer] = await correct(world.world, JANE, [{ letterId, gatewayRef: 'gw-2' }])
   assert.deepEqual(answer, {
     kind: 'refused',
     refusal: { code: 'correction_differs', paymentId: id },
@@ -285,7 +285,7 @@ test('a payment that was redriven and executed as well is booked, and its letter
   await redrive(world.world, JANE, [{ letterId, delayMs: 0 }])
   await world.work()
   const request = { letterId, gatewayRef: REF, againstEvidence: true }
-  const [answer] = await correct({ db: world.db }, JANE, [request])
+  const [answer] = await correct(world.world, JANE, [request])
   assert.deepEqual(answer, { kind: 'corrected', letterId, paymentId: id, letter: 'redriven' })
   assert.equal((await letters(world, id))[0]?.state, 'redriven')
   assert.equal((await balanced(world))['gateway'], -10_000n)
@@ -354,7 +354,7 @@ test('of payments that are corrected together the later ones find what the earli
       return { letterId, gatewayRef: `gw-${id}`, againstEvidence: true }
     }),
   )
-  const answers = await untilFree(() => correct({ db: world.db }, JANE, requests))
+  const answers = await untilFree(() => correct(world.world, JANE, requests))
   assert.ok(answers.every(({ kind }) => kind === 'corrected'))
   assert.deepEqual(
     (await lates(world)).map(({ user: paid }) => paid),

@@ -194,7 +194,7 @@ export async function testWorld(
     clock,
     gateway,
     policy,
-    terms: () => policy,
+    terms: () => ({ ...policy, ...gateway.profile }),
     leaseMs: LEASE_MS,
     callMsMax: 1_000,
     random: seededRandom(1),

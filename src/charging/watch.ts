@@ -6,6 +6,7 @@ import type { Refusal } from '../domain/refusal.ts'
 import type { ReturnDraft } from '../domain/returns.ts'
 import { WATCH_AGAIN_MS, nextWatchMs, watchAgainMs } from '../domain/watch.ts'
 import { eachInTurn, eachPart, whole } from '../each-shard.ts'
+import { corrections } from '../ledger/store.ts'
 import { keepRef } from '../payments/gateway-refs-store.ts'
 import { bookedUnder } from '../payments/returns-store.ts'
 import { readPayments } from '../payments/store.ts'
@@ -134,9 +135,9 @@ export async function watch(
     return { paymentId: payment.id, userId: payment.userId, fence, delayMs }
   }
   if (signal?.aborted) return end(0)
-  // A notice came before it had ended. What failed has nothing that could come back.
+  // A notice came before it had ended.
   if (isOpen(payment.status)) return end(WATCH_AGAIN_MS)
-  if (payment.status === 'failed') return end(null)
+  if (!(await wasExecuted(world.db, payment))) return end(null)
   const seen = await look(world, claimed)
   world.onWatched(seen)
   // Nothing speaks against it but somebody's lock.
@@ -148,6 +149,12 @@ export async function watch(
   if (seen.what !== 'put_off' && seen.what !== 'no_word') return end(nextWatchMs(watchMs, ageMs))
   // Numbers of claims rise from the time at which a payment began to be watched.
   return end(watchAgainMs(watchMs, { ageMs, watchedMs: nowMs - Number(fence) }))
+}
+
+/** What failed has nothing that could come back, unless it was corrected: then it was executed. */
+async function wasExecuted(db: Db, { id, userId, status }: Payment): Promise<boolean> {
+  if (status !== 'failed') return true
+  return (await corrections(db.of(userId), [userId], [id])).length > 0
 }
 
 async function look(world: WatchWorld, claimed: WatchClaim): Promise<WatchSeen> {

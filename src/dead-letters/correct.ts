@@ -6,6 +6,7 @@ import type { Shard } from '../ports.ts'
 import {
   actOnEach,
   actUnderKey,
+  expectBack,
   newVerdict,
   refuse,
   writeEnds,
@@ -40,6 +41,8 @@ interface Corrected {
   readonly letter: 'resolved' | 'redriven'
 }
 
+type CorrectWorld = Pick<ActWorld, 'db' | 'terms'>
+
 type CorrectAnswer = Corrected | Refused
 
 /**
@@ -50,16 +53,16 @@ type CorrectAnswer = Corrected | Refused
  * the gateway; then the letter may be closed already, as it is when somebody failed the payment.
  */
 export async function correct(
-  world: Pick<ActWorld, 'db'>,
+  { db, terms }: CorrectWorld,
   by: Operator,
   requests: readonly CorrectRequest[],
 ): Promise<CorrectAnswer[]> {
-  return actOnEach(world.db, requests, (shard, own) => correctInShard(shard, by, own))
+  return actOnEach(db, requests, (shard, own) => correctInShard({ shard, terms }, by, own))
 }
 
 /** Correct one, once for the key of a request; null: it has none. */
 export function correctUnderKey(
-  world: Pick<ActWorld, 'db'>,
+  world: CorrectWorld,
   { request, key }: { readonly request: CorrectRequest; readonly key: string | null },
   by: Operator,
 ) {
@@ -79,7 +82,7 @@ export function correctUnderKey(
 }
 
 async function correctInShard(
-  shard: Shard,
+  { shard, terms }: { readonly shard: Shard } & Pick<ActWorld, 'terms'>,
   by: Operator,
   requests: readonly CorrectRequest[],
 ): Promise<Verdict<Corrected>> {
@@ -101,7 +104,7 @@ async function correctInShard(
       relativesOf(tx, words ? paymentIds : []),
       paymentsNamed(tx, namesOf(requests, locked)),
     ])
-    const books = { ...locked, known, named, relatives: new Map(relatives) }
+    const books = { ...locked, known, named, terms, relatives: new Map(relatives) }
     const verdict = decide(requests, {
       ...books,
       corrected: new Map(corrected.map(({ paymentId: id }) => [id, { ref: refs.get(id) ?? null }])),
@@ -119,6 +122,7 @@ type Books = Locked & {
   readonly named: Map<string, bigint>
   /** Payments that are booked, with their references, those of earlier letters among them. */
   readonly corrected: Map<bigint, { readonly ref: string | null }>
+  readonly terms: ActWorld['terms']
 }
 
 /** Decide every letter in order: earlier ones use up what users have before later ones. */
@@ -164,6 +168,8 @@ function decideOne(
     noteCorrected(books.relatives, paymentId, gatewayRef)
     books.available.set(userId, available + entry.user)
     verdict.entries.push(entry)
+    const ended = { payment, outcome: 'success', parentId: null, gatewayRef } as const
+    expectBack(verdict, ended, books.terms(payment.gateway))
     const word = gatewayRef === null ? {} : { gateway_ref: gatewayRef }
     const insisted = evidence === null ? {} : { against_evidence: evidence }
     verdict.acts.push({ paymentId, letterId, before, after: { ...after, ...word, ...insisted } })

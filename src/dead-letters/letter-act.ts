@@ -4,10 +4,12 @@ import type { FeePolicy } from '../domain/fee.ts'
 import type { Entry } from '../domain/ledger.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { post } from '../ledger/post.ts'
-import { moveGivenBack } from '../payments/back-store.ts'
+import { moveGivenBack, type WholePayment } from '../payments/back-store.ts'
 import { finishPayments, type Finish } from '../payments/store.ts'
 import type { BatchSpan, Db, Runner, Shard, Tx } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
+import { insertWatches, type Watched } from '../queue/watches-store.ts'
+import { keepSaidRefs, type KeptRef } from '../payments/gateway-refs-store.ts'
 import { eachPart, whole } from '../each-shard.ts'
 import { underKey, type About } from '../operators/under-key.ts'
 import { insertActs, type OperatorAct } from '../operators/acts-store.ts'
@@ -43,12 +45,45 @@ export interface Verdict<Answer> {
   readonly entries: Entry[]
   readonly moves: GivenBackMove[]
   readonly acts: LetterAct[]
+  /** What is looked at, now that somebody has ended it: see `expectBack`. */
+  readonly watched: Watched[]
+  /** What operators say that gateways call deposits. */
+  readonly refs: KeptRef[]
 }
 
 /** What a batch comes to before anything of it is decided, but that letters are busy. */
 export function newVerdict<Answer>(busy: Iterable<bigint>): Verdict<Answer> {
   const answers = new Map([...busy].map((letterId) => [letterId, refuse('busy')] as const))
-  return { answers, finishes: [], entries: [], moves: [], acts: [] }
+  return { answers, finishes: [], entries: [], moves: [], acts: [], watched: [], refs: [] }
+}
+
+/** What an act has ended, for what may come back of it. */
+interface Ended {
+  readonly payment: Pick<WholePayment, 'id' | 'type' | 'gateway'>
+  readonly outcome: 'success' | 'failed'
+  /** Of a refund, the deposit that it gives back; null: it is none. */
+  readonly parentId: bigint | null
+  /** What its gateway calls it; null: nobody has said. */
+  readonly gatewayRef: string | null
+}
+
+/**
+ * What payments that an act has ended need when something of them comes back, as those that a
+ * worker settles do: they are looked at, and may be named by nothing but the gateway's reference.
+ * They are looked at once at first, since until now nobody looked what came back of them.
+ */
+export function expectBack(
+  { watched, refs }: Pick<Verdict<unknown>, 'watched' | 'refs'>,
+  { payment, outcome, parentId, gatewayRef }: Ended,
+  { watchMs = [], namesByRef }: GatewayTerms,
+): void {
+  const { id, type, gateway } = payment
+  // Somebody may have booked a refund as a return that failed there.
+  const back = parentId !== null && namesByRef === true && outcome === 'failed' ? parentId : null
+  const paymentId = parentId === null && outcome === 'success' ? id : back
+  if (paymentId !== null && watchMs.length > 0) watched.push({ paymentId, gateway, delayMs: 0 })
+  if (type !== 'deposit' || outcome === 'failed' || gatewayRef === null) return
+  refs.push({ gateway, ref: gatewayRef, paymentId: id })
 }
 
 export function refuse(code: Refusal['code'], more: Omit<Refusal, 'code'> = {}): Refused {
@@ -106,11 +141,11 @@ function aboutLetter(id: bigint): About {
 /** Write what ends: payments with their entries and tasks, and letters; and who did it. */
 export async function writeEnds(
   tx: Tx,
-  verdict: Pick<Verdict<unknown>, 'finishes' | 'entries' | 'moves' | 'acts'>,
+  verdict: Omit<Verdict<unknown>, 'answers'>,
   act: OperatorAct['act'],
   by: Operator,
 ): Promise<void> {
-  const { finishes, entries, moves, acts } = verdict
+  const { finishes, entries, moves, acts, watched, refs } = verdict
   finishPayments(tx, finishes)
   post(tx, entries)
   moveGivenBack(tx, moves)
@@ -118,6 +153,8 @@ export async function writeEnds(
     tx,
     finishes.map(({ id }) => id),
   )
+  insertWatches(tx, [...new Map(watched.map((one) => [one.paymentId, one])).values()])
+  keepSaidRefs(tx, refs)
   const letterIds = acts.map(({ letterId }) => letterId)
   endLetters(tx, letterIds, act === 'redrive' ? 'redriven' : 'resolved', by)
   await insertActs(

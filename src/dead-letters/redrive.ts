@@ -27,6 +27,7 @@ import { insertActs } from '../operators/acts-store.ts'
 import {
   actOnEach,
   actUnderKey,
+  expectBack,
   newVerdict,
   refuse,
   writeEnds,
@@ -253,6 +254,9 @@ function startOver(
     const { entries, moves } = executed(payment, refundShare(payment))
     verdict.entries.push(...entries)
     verdict.moves.push(...moves)
+    const parentId = refundShare(payment)?.parentId ?? null
+    const ended = { payment, outcome: 'success', parentId, gatewayRef: null } as const
+    expectBack(verdict, ended, books.terms(payment.gateway))
     const after = { payment: 'success', letter: 'redriven', evidence: 'success' }
     verdict.acts.push({ paymentId, letterId, before, after })
   } else {

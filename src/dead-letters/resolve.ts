@@ -3,13 +3,13 @@ import { executed, refundShare, undone } from '../domain/ends.ts'
 import type { WholePayment } from '../payments/back-store.ts'
 import type { NamedRefund } from '../domain/was-refund.ts'
 import { nameKeyOf, paymentsNamed, type Named } from '../payments/of-user-store.ts'
-import { keepSaidRefs, type KeptRef } from '../payments/gateway-refs-store.ts'
 import { noteNow } from '../payments/time-index-store.ts'
 import { takeBackBooked } from '../payments/was-refund.ts'
 import type { Shard } from '../ports.ts'
 import {
   actOnEach,
   actUnderKey,
+  expectBack,
   newVerdict,
   refuse,
   writeEnds,
@@ -38,6 +38,8 @@ interface Resolved {
   readonly paymentId: bigint
 }
 
+type ResolveWorld = Pick<ActWorld, 'db' | 'terms'>
+
 type ResolveAnswer = Resolved | Refused
 
 /** Why a payment failed when an operator said so. */
@@ -52,16 +54,16 @@ const OPERATOR_ERROR = 'resolved_by_operator'
  * closed; the word must agree with what is final.
  */
 export async function resolve(
-  world: Pick<ActWorld, 'db'>,
+  { db, terms }: ResolveWorld,
   by: Operator,
   requests: readonly ResolveRequest[],
 ): Promise<ResolveAnswer[]> {
-  return actOnEach(world.db, requests, (shard, part) => resolveInShard(shard, by, part))
+  return actOnEach(db, requests, (shard, part) => resolveInShard({ shard, terms }, by, part))
 }
 
 /** Resolve one letter, once for the key of a request; null: it has none. */
 export function resolveUnderKey(
-  world: Pick<ActWorld, 'db'>,
+  world: ResolveWorld,
   { word, key }: { readonly word: ResolveRequest; readonly key: string | null },
   by: Operator,
 ) {
@@ -81,7 +83,7 @@ export function resolveUnderKey(
 }
 
 async function resolveInShard(
-  shard: Shard,
+  { shard, terms }: { readonly shard: Shard } & Pick<ActWorld, 'terms'>,
   by: Operator,
   requests: readonly ResolveRequest[],
 ): Promise<Verdict<Resolved>> {
@@ -97,10 +99,9 @@ async function resolveInShard(
       knownOf(tx, openOf(locked)),
       paymentsNamed(tx, namesOf(requests, locked)),
     ])
-    const verdict = decide(requests, { ...locked, known, named })
+    const verdict = decide(requests, { ...locked, known, named, terms })
     const takenBack = await takeBackBooked(tx, verdict.refunds)
     await writeEnds(tx, verdict, 'resolve', by)
-    keepSaidRefs(tx, verdict.refs)
     noteNow(tx, takenBack)
     return verdict
   })
@@ -128,19 +129,14 @@ type Books = Locked & {
   readonly known: ReadonlyMap<bigint, KnownEvidence>
   /** Successful payments by their names at the gateway, and those that earlier letters end. */
   readonly named: Map<string, bigint>
+  readonly terms: ActWorld['terms']
 }
 
-/**
- * `refunds`: those that were executed, where the operator names them as the gateway does; `refs`:
- * the same of deposits.
- */
-type ResolveVerdict = Verdict<Resolved> & {
-  readonly refunds: NamedRefund[]
-  readonly refs: KeptRef[]
-}
+/** `refunds`: those that were executed, where the operator names them as the gateway does. */
+type ResolveVerdict = Verdict<Resolved> & { readonly refunds: NamedRefund[] }
 
 function decide(requests: readonly ResolveRequest[], books: Books): ResolveVerdict {
-  const verdict: ResolveVerdict = { ...newVerdict<Resolved>(books.busy), refunds: [], refs: [] }
+  const verdict: ResolveVerdict = { ...newVerdict<Resolved>(books.busy), refunds: [] }
   for (const request of requests) {
     const letter = books.letters.get(request.letterId)
     if (letter === undefined || verdict.answers.has(request.letterId)) continue
@@ -193,7 +189,7 @@ export function namedBefore(
 function end(
   { outcome, gatewayRef }: ResolveRequest,
   payment: WholePayment,
-  { tasks }: Locked,
+  { tasks, terms }: Pick<Books, 'tasks' | 'terms'>,
   verdict: ResolveVerdict,
 ): void {
   const { id } = payment
@@ -204,9 +200,8 @@ function end(
   const { entries, moves } = (outcome === 'success' ? executed : undone)(payment, share)
   verdict.entries.push(...entries)
   verdict.moves.push(...moves)
-  if (outcome === 'failed' || gatewayRef === null) return
-  const { type, gateway } = payment
-  if (type === 'deposit') verdict.refs.push({ gateway, ref: gatewayRef, paymentId: id })
-  if (share === null) return
+  const parentId = share?.parentId ?? null
+  expectBack(verdict, { payment, outcome, parentId, gatewayRef }, terms(payment.gateway))
+  if (outcome === 'failed' || gatewayRef === null || share === null) return
   verdict.refunds.push({ id, parentId: share.parentId, ref: gatewayRef })
 }

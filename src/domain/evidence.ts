@@ -51,6 +51,10 @@ export type GatewayTerms = Promises & {
   readonly timeoutMs: number
   /** It is not configured any more, so nobody would send anything there. */
   readonly gone?: true
+  /** When final payments are looked at, as in its profile; not there or empty: never. */
+  readonly watchMs?: readonly number[]
+  /** It may name a deposit by nothing but its own reference. */
+  readonly namesByRef?: true
 }
 
 /**

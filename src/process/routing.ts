@@ -38,8 +38,10 @@ export function routingOf(config: Config): Routing {
 export function termsOf(config: Config): (gateway: string) => GatewayTerms {
   const terms = new Map(
     config.gateways.map((gateway) => {
-      const { repeats, keyLifeMs, lookup } = profileOf(gateway)
-      return [gateway.name, { repeats, keyLifeMs, lookup, timeoutMs: gateway.timeoutMs }]
+      const { repeats, keyLifeMs, lookup, watchMs, namesByRef } = profileOf(gateway)
+      const { timeoutMs } = gateway
+      const named = namesByRef === true ? { namesByRef } : {}
+      return [gateway.name, { repeats, keyLifeMs, lookup, timeoutMs, watchMs, ...named }]
     }),
   )
   const none = { repeats: 'may_execute_again', keyLifeMs: 0, lookup: 'none', gone: true } as const

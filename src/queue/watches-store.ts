@@ -67,8 +67,9 @@ const MEANWHILE = `interval '1 minute'`
 
 /**
  * Look at a payment because its gateway sent a notice: at once, or when the last look is long
- * enough ago. Only one that ended well, of this type and gateway: whoever names another has it not
- * even written down. While a claim holds it, `noticed` keeps the notice for the end of the claim.
+ * enough ago. Only one that ended well, or was corrected, of this type and gateway: whoever names
+ * another has it not even written down. While a claim holds it, `noticed` keeps the notice for the
+ * end of the claim.
  *
  * One that is open is looked at once it has ended well, if something came back of it by the notice
  * ($6), or if the gateway is being asked to carry it out: its answer may be older than the notice.
@@ -80,17 +81,26 @@ const NOTICE: Statement<{ paymentId: bigint }> = {
   insert into payment_watches as watch (shard, payment_id, gateway, run_at, fence)
   select
     $1::int, payment.id, $4,
-    case payment.status when 'success' then clock.time else clock.time + ${MEANWHILE} end,
+    case when payment.executed then clock.time else clock.time + ${MEANWHILE} end,
     ${FIRST_FENCE}
   from clock
-  cross join payments payment
-  where payment.shard = $1 and payment.id = $3 and payment.status <> 'failed'
-    and payment.type = $5 and coalesce(payment.gateway, 'http') = $4
+  cross join (
+    select
+      id, status, type, gateway,
+      status = 'success' or status = 'failed' and exists (
+        select from postings
+        where shard = $1 and user_id = payments.user_id and payment_id = payments.id
+          and kind = 'settle_late'
+      ) as executed
+    from payments
+    where shard = $1 and id = $3
+  ) payment
+  where payment.type = $5 and coalesce(payment.gateway, 'http') = $4
     and (
-      payment.status = 'success' or $6::boolean or exists (
+      payment.executed or payment.status <> 'failed' and ($6::boolean or exists (
         select from payment_tasks
         where shard = $1 and payment_id = payment.id and leased
-      )
+      ))
     )
   on conflict (shard, payment_id) do update
   set

@@ -8,6 +8,7 @@ import {
   withOpen,
 } from '../adapters/commands.ts'
 import type { Opened } from '../adapters/commands.ts'
+import type { ActWorld } from '../dead-letters/letter-act.ts'
 import { correct } from '../dead-letters/correct.ts'
 import { writeJson } from '../domain/json.ts'
 import { parseMoney } from '../domain/money.ts'
@@ -15,12 +16,14 @@ import type { SaidKind } from '../domain/returns.ts'
 import { exponentsOf } from './exponents.ts'
 import { bookReturns, type ReturnWorld } from './returns.ts'
 
+type MoneyWorld = ReturnWorld & Pick<ActWorld, 'terms'>
+
 /**
  * `payments return` and `payments correct`: an operator's word about money that moved at the
  * gateway, booked on the database itself, so that it works while no API runs. Each ends with 1 when
  * it is refused.
  */
-export function moneyCommands(program: Command, open: () => Promise<Opened<ReturnWorld>>): void {
+export function moneyCommands(program: Command, open: () => Promise<Opened<MoneyWorld>>): void {
   program
     .command('return')
     .description('Book that a payment came back. The same --ref is booked once.')

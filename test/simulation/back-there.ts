@@ -4,6 +4,7 @@ import { insist, nap } from './asking.ts'
 import { failedRefOf, returnedThere, type CameBackThere } from './came-back.ts'
 import { must } from './promises.ts'
 import type { PaymentRow } from './tables.ts'
+import { isCorrected } from './watch-statements.ts'
 import type { World } from './world-types.ts'
 
 /**
@@ -13,10 +14,11 @@ import type { World } from './world-types.ts'
 export async function comeBackThere(world: World): Promise<void> {
   const { faults, tables, plan, back, steps } = world
   const { executed } = world.gateway.journal
-  const done = [...tables.payments.rows.values()].filter(({ id, type, status }) => {
+  const done = [...tables.payments.rows.values()].filter((one) => {
     // It may be executed there before anybody here knows.
-    const there = status !== 'failed' && (executed.get(id)?.length ?? 0) > 0
-    return (status === 'success' || there) && (type === 'deposit' || type === 'withdraw')
+    const there = one.status !== 'failed' && (executed.get(one.id)?.length ?? 0) > 0
+    const moved = one.status === 'success' || there || isExpectedBack(world, one)
+    return moved && (one.type === 'deposit' || one.type === 'withdraw')
   })
   if (done.length === 0) return nap(world)
   const payment = faults.pick(done)
@@ -38,6 +40,14 @@ export async function comeBackThere(world: World): Promise<void> {
   if (looked && faults.pick([true, false])) return
   const route = { gateway, operation: operationOf(type as 'deposit') } as const
   await insist(world, ({ db }) => watchNoticed(db.of(id), id, route, true))
+}
+
+/** Whether a payment failed here that its gateway executed, which is booked as well. */
+function isExpectedBack({ tables, gateway }: World, payment: PaymentRow): boolean {
+  const { id, userId } = payment
+  const executed = (gateway.journal.executed.get(id)?.length ?? 0) > 0
+  const { losses } = tables.postings.get(`${userId} ${id} settle_late`) ?? { losses: null }
+  return executed && isCorrected(tables, payment) && losses === 0n
 }
 
 /** A part of what has not come back yet, or of what has; null: there is nothing. */
@@ -63,10 +73,13 @@ function returnOf(
 }
 
 /** At rest, what came back at the gateway is booked, each once, and nothing else is. */
-export function checkBackThere({ tables, back }: World): void {
+export function checkBackThere(world: World): void {
+  const { tables, back } = world
   for (const [id, came] of back) {
-    // What failed here after all is for people.
-    if (tables.payments.get(id)?.status !== 'success') continue
+    const payment = tables.payments.get(id)
+    // What failed here after all is for people, until one of them corrects it.
+    const expected = payment?.status === 'success' || (payment && isExpectedBack(world, payment))
+    if (expected !== true) continue
     for (const one of came) checkBooked(tables, id, one)
   }
   for (const { id, type, parentId, gatewayRef } of tables.payments.rows.values()) {

@@ -1,6 +1,7 @@
 import type { RefundAnswer, RefundDraft } from '../../src/domain/refund.ts'
 import type { ReturnDraft, SaidKind } from '../../src/domain/returns.ts'
 import { endPending } from '../../src/charging/refresh.ts'
+import { actWorld } from './act-world.ts'
 import { refundDraft } from './asked.ts'
 import { comeBackThere } from './back-there.ts'
 import { expected, insist, Lost, nap, untilDeath } from './asking.ts'
@@ -254,7 +255,9 @@ async function correctOne(world: World): Promise<void> {
   const gatewayRef = seen.includes(letter) ? faults.pick(['gw-1', 'gw-2']) : null
   const correct = async (ref: string | null) => {
     const request = { letterId, gatewayRef: ref, againstEvidence: ref !== null }
-    const [answer] = await insist(world, ({ db }) => world.acts.correct({ db }, BY, [request]))
+    const [answer] = await insist(world, (api) =>
+      world.acts.correct(actWorld(world, api), BY, [request]),
+    )
     world.count(answer?.kind === 'refused' ? `correct_${answer.refusal.code}` : 'corrected')
     if (answer?.kind !== 'corrected') return
     if (ref !== null) {
@@ -296,7 +299,9 @@ async function misreadOne(world: World): Promise<void> {
   if (letterId === undefined) return
   const gatewayRef = `gw-${gatewayKey}`
   const request = { letterId, gatewayRef, againstEvidence: true }
-  const [answer] = await insist(world, ({ db }) => world.acts.correct({ db }, BY, [request]))
+  const [answer] = await insist(world, (api) =>
+    world.acts.correct(actWorld(world, api), BY, [request]),
+  )
   world.count(answer?.kind === 'refused' ? `correct_${answer.refusal.code}` : 'misread')
   // Where somebody failed the redrive meanwhile, nobody can tell.
   if (tables.payments.get(id)?.status === 'failed') return

@@ -74,7 +74,7 @@ function someReturn(history: History): ReturnDraft {
 }
 
 async function correctSome(history: History): Promise<string> {
-  const { db, pick, between, fate } = history
+  const { db, world, pick, between, fate } = history
   fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
   const letters = someLetters(history)
   const requests = [...new Set(letters)].map((letterId) => {
@@ -85,7 +85,7 @@ async function correctSome(history: History): Promise<string> {
       besidesRedrive: pick([false, true]),
     }
   })
-  return show(await correct({ db }, { ...WHO, redriveId: null }, requests))
+  return show(await correct({ db, terms: () => world.policy }, { ...WHO, redriveId: null }, requests))
 }
 
 async function editOne(history: History): Promise<string> {

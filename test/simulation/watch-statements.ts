@@ -1,5 +1,5 @@
 import { ids, texts, time, type Handlers } from './handlers.ts'
-import { inShard, type WatchRow } from './tables.ts'
+import { inShard, type PaymentRow, type Tables, type WatchRow } from './tables.ts'
 
 /** Looks at a payment because of notices are so far apart, in milliseconds. */
 const APART_MS = 10_000
@@ -10,6 +10,11 @@ function soonest({ askedAt }: Pick<WatchRow, 'askedAt'>, nowMs: number): number 
 }
 
 const FRESH = { leased: false, looked: false, noticed: false, askedAt: null } as const
+
+/** Whether a payment failed, and that its gateway had executed it is booked. */
+export function isCorrected({ postings }: Tables, { userId, id, status }: PaymentRow): boolean {
+  return status === 'failed' && postings.get(`${userId} ${id} settle_late`) !== undefined
+}
 
 /** Final payments that are looked at again. */
 export const watches: Handlers = {
@@ -37,9 +42,11 @@ export const watches: Handlers = {
       const paymentId = BigInt(id as bigint)
       const payment = inShard(tables.payments, paymentId, shard)
       if (payment === undefined || payment.type !== type || payment.gateway !== gateway) return []
-      const ended = payment.status === 'success'
+      const failed = payment.status === 'failed'
+      const corrected = isCorrected(tables, payment)
+      const ended = payment.status === 'success' || corrected
       const awaited = cameBack === true || tables.tasks.get(paymentId)?.leased === true
-      if (payment.status === 'failed' || !(ended || awaited)) return []
+      if (!ended && (failed || !awaited)) return []
       const clockMs = time(at, context)
       // What has not ended yet may have a minute later.
       const nowMs = clockMs + (ended ? 0 : 60_000)
