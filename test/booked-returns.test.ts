@@ -16,7 +16,7 @@ async function back(
   draft: ReturnDraft,
   returnFee: FeePolicy = 'keep',
 ) {
-  const world = { db, returnFee, currency: 'USD' }
+  const world = { db, refundFee: 'keep', returnFee, currency: 'USD' } as const
   const [answer] = await untilFree(() => bookReturns(world, JANE, [draft]))
   assert(answer !== undefined)
   return answer

@@ -145,7 +145,9 @@ test('a failed refund is made again beside a refund of as much at the gateway on
   const letterId = await openLetter(world, refundId)
   const draft = { parentId: deposit.id, kind: 'refunded_there', amount: 2_000n, ref: 'rf' } as const
   assert.deepEqual(await refusedDry(world), [])
-  const [booked] = await bookReturns({ db: world.db, returnFee: 'keep' }, JANE, [draft])
+  const [booked] = await bookReturns({ db: world.db, refundFee: 'keep', returnFee: 'keep' }, JANE, [
+    draft,
+  ])
   assert.ok(booked?.kind === 'booked')
   assert.deepEqual(await refusedDry(world), ['maybe_executed'])
   const answer = await redriven(world, { letterId })

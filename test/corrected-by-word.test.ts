@@ -94,7 +94,9 @@ for (const [type, kind] of [
     const back = (amount: bigint, ref: string) => ({ parentId: id, kind, amount, ref })
     const book = async (draft: ReturnDraft) => {
       const { db } = world
-      const [answer] = await untilFree(() => bookReturns({ db, returnFee: 'keep' }, JANE, [draft]))
+      const [answer] = await untilFree(() =>
+        bookReturns({ db, refundFee: 'keep', returnFee: 'keep' }, JANE, [draft]),
+      )
       return answer?.kind === 'refused' ? answer.refusal.code : answer?.kind
     }
     assert.equal(await book(back(5_000n, 'a')), 'not_returnable')
@@ -121,7 +123,9 @@ test('what comes back of a payout that was corrected at a loss is for people to 
   assert.equal(await corrected(world, { letterId, gatewayRef: REF }), 'corrected')
   assert.ok(((await lates(world))[0]?.['losses'] ?? 0n) < 0n)
   const back = { parentId: id, kind: 'payout_returned', amount: 1n, ref: 'a' } as const
-  const [answer] = await bookReturns({ db: world.db, returnFee: 'keep' }, JANE, [back])
+  const [answer] = await bookReturns({ db: world.db, refundFee: 'keep', returnFee: 'keep' }, JANE, [
+    back,
+  ])
   assert.equal(answer?.kind === 'refused' && answer.refusal.code, 'not_returnable')
   assert.deepEqual(violated(await verifyWorld(world)), [])
 })

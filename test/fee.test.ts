@@ -9,10 +9,16 @@ import {
   feeOfReturn,
   parseFeeMins,
 } from '../src/domain/fee.ts'
+import type { FeePolicies } from '../src/domain/fee.ts'
 import { AMOUNTS_MAX } from '../src/domain/money.ts'
 
 /** Of a currency with two decimals: 9,999,999,999.99. */
 const AMOUNT_MAX = AMOUNTS_MAX[2]
+
+const [KEEP, RETURN] = (['keep', 'return'] as const).map((policy) => ({
+  refundFee: policy,
+  returnFee: policy,
+})) as [FeePolicies, FeePolicies]
 
 const TWO_PERCENT = { bps: 200, min: 0n }
 
@@ -100,15 +106,15 @@ test('a refund returns at most its own amount of a commission that earlier ones 
     returnedFee: 0n,
   } as const
   const reserved = { refundReserved: 3n, feeReserved: 0n }
-  assert.equal(feeOfRefund({ ...given, ...reserved }, 1n, 'return'), 1n)
-  assert.equal(feeOfRefund({ ...given, ...reserved }, 3n, 'return'), 3n)
-  assert.equal(feeOfRefund({ ...given, ...reserved }, 1n, 'keep'), 0n)
+  assert.equal(feeOfRefund({ ...given, ...reserved }, 1n, RETURN), 1n)
+  assert.equal(feeOfRefund({ ...given, ...reserved }, 3n, RETURN), 3n)
+  assert.equal(feeOfRefund({ ...given, ...reserved }, 1n, KEEP), 0n)
 })
 
 test('of a deposit at most what came back returns, of a payout as much as its commission was', () => {
   const nothing = { refundReserved: 0n, feeReserved: 0n, returned: 0n, returnedFee: 0n }
   const given = { ...nothing, amount: 2n, commission: 50n }
-  assert.equal(feeOfReturn({ ...given, type: 'withdraw' }, 1n, 'return'), 25n)
-  assert.equal(feeOfReturn({ ...given, type: 'deposit' }, 1n, 'return'), 1n)
-  assert.equal(feeOfReturn({ ...given, type: 'withdraw' }, 1n, 'keep'), 0n)
+  assert.equal(feeOfReturn({ ...given, type: 'withdraw' }, 1n, RETURN), 25n)
+  assert.equal(feeOfReturn({ ...given, type: 'deposit' }, 1n, RETURN), 1n)
+  assert.equal(feeOfReturn({ ...given, type: 'withdraw' }, 1n, KEEP), 0n)
 })

@@ -151,6 +151,7 @@ export const LEASE_MS = 15_000
 export type ActingWorld = ChargeWorld & {
   readonly terms: (gateway: string) => GatewayTerms
   readonly refundFee: FeePolicy
+  readonly returnFee: FeePolicy
 }
 
 /** The service's operations on a database of its own, with time and gateway under control. */
@@ -191,6 +192,7 @@ export async function testWorld(
   const world: ActingWorld = {
     db,
     refundFee: 'keep',
+    returnFee: 'keep',
     clock,
     gateway,
     policy,

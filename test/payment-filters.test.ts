@@ -90,6 +90,9 @@ test('a list is filtered by reference, key, gateway reference and all of them to
   await refused('reference=a%20b', '/reference')
   await refused('from=yesterday', '/from')
   await refused('to=2030-01-01', '/to')
+  // A leap second is a time by RFC 3339, and none that PostgreSQL is told.
+  await refused('from=2016-12-31T23:59:60Z', '/from')
+  await refused('to=2016-06-30T16:59:60-07:00', '/to')
 })
 
 test('the refunds and returns of a payment are a list of their own, page by page', async (t) => {
@@ -198,7 +201,7 @@ test('refunds, returns and redriven payments are noted in their minute when they
   assert.deepEqual(await noted(), [first, again.newPaymentId, minute()])
   world.clock.advance(2 * MINUTE_MS)
   const draft = { parentId: id, ref: 'rt', kind: 'charged_back', amount: 100n } as const
-  const returning = { db: world.db, returnFee: 'keep', currency: 'USD' } as const
+  const returning = world.world
   const [booked] = await bookReturns(returning, JANE, [draft])
   assert.ok(booked?.kind === 'booked')
   assert.deepEqual(await noted(), [booked.payment.id, booked.payment.id, minute()])

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { FeePolicies, FeePolicy } from '../src/domain/fee.ts'
 import { keyOf } from '../src/domain/acceptance.ts'
 import { parseDecimal } from '../src/domain/money.ts'
 import type { StoredStatus } from '../src/domain/payment.ts'
@@ -16,6 +17,9 @@ import {
   type RefundPayment,
 } from '../src/domain/refund.ts'
 import { sentFields } from '../src/domain/sent-fields.ts'
+
+/** A policy for refunds, where returns keep the commission. */
+const refunding = (policy: FeePolicy): FeePolicies => ({ refundFee: policy, returnFee: 'keep' })
 
 const NOTHING = { refundReserved: 0n, feeReserved: 0n, returned: 0n, returnedFee: 0n }
 
@@ -120,7 +124,10 @@ const BATCHES: readonly (readonly [string, bigint, readonly RefundDraft[], reado
 
 for (const [name, available, drafts, expected] of BATCHES) {
   test(name, () => {
-    assert.deepEqual(decideRefunds(drafts, books(available), 'keep').answers.map(word), expected)
+    assert.deepEqual(
+      decideRefunds(drafts, books(available), refunding('keep')).answers.map(word),
+      expected,
+    )
   })
 }
 
@@ -140,7 +147,11 @@ for (const other of OTHERS) {
   test(`of a payment with ${Object.entries(other).join(' and ')} nothing is refunded`, () => {
     const parent = { ...DEPOSIT, ...other }
     assert.equal(refundable(parent), 0n)
-    const { answers } = decideRefunds([refund('1'), refund(null)], books(ALL, [parent]), 'keep')
+    const { answers } = decideRefunds(
+      [refund('1'), refund(null)],
+      books(ALL, [parent]),
+      refunding('keep'),
+    )
     assert.deepEqual(answers.map(word), [NOT, NOT])
   })
 }
@@ -153,7 +164,7 @@ test('a refund holds its amount without what it returns of the commission, and r
     const { payments, holds, reserved, idsUsed } = decideRefunds(
       [refund('50')],
       books(5_000n - fee),
-      policy,
+      refunding(policy),
     )
     assert.equal(idsUsed, 1)
     assert.deepEqual(
@@ -173,7 +184,7 @@ test('a refusal says what is required, or what could be refunded at most', () =>
   const { answers, payments, holds, reserved } = decideRefunds(
     [refund('70', 'a'), refund('70.01')],
     books(0n, [parent]),
-    'return',
+    refunding('return'),
   )
   const refusals = answers.map((answer) => answer.kind === 'refused' && answer.refusal)
   assert.deepEqual(refusals, [
@@ -188,23 +199,31 @@ test('a refusal says what is required, or what could be refunded at most', () =>
 })
 
 test('a key that a refund of another payment, or no refund, was made under says so', () => {
-  const first = decideRefunds([refund('5', 'a')], books(ALL), 'keep').payments
+  const first = decideRefunds([refund('5', 'a')], books(ALL), refunding('keep')).payments
   const other = { ...DEPOSIT, id: 2n }
   const given = books(ALL, [DEPOSIT, other], first)
-  const [elsewhere] = decideRefunds([refund('5', 'a', 2n)], given, 'keep').answers
+  const [elsewhere] = decideRefunds([refund('5', 'a', 2n)], given, refunding('keep')).answers
   assert.ok(elsewhere?.kind === 'refused', 'refused')
   assert.deepEqual(elsewhere.refusal.errors, [{ field: 'payment_id', code: 'differs' }])
   assert.equal(elsewhere.refusal.paymentId, 10n)
 
   const earlier = new Map([[keyOf(3n, 'a'), { id: 7n, type: 'deposit' } as const]])
-  const [deposit] = decideRefunds([refund('5', 'a')], { ...books(ALL), earlier }, 'keep').answers
+  const [deposit] = decideRefunds(
+    [refund('5', 'a')],
+    { ...books(ALL), earlier },
+    refunding('keep'),
+  ).answers
   assert.ok(deposit?.kind === 'refused', 'refused')
   assert.deepEqual(deposit.refusal.errors, [{ field: 'type', code: 'differs' }])
 })
 
 test('a replay answers what the first request was answered, whatever the policy is now', () => {
-  const first = decideRefunds([refund('5', 'a')], books(ALL), 'return')
-  const again = decideRefunds([refund('5', 'a')], books(0n, [DEPOSIT], first.payments), 'keep')
+  const first = decideRefunds([refund('5', 'a')], books(ALL), refunding('return'))
+  const again = decideRefunds(
+    [refund('5', 'a')],
+    books(0n, [DEPOSIT], first.payments),
+    refunding('keep'),
+  )
   assert.deepEqual(
     again.answers,
     first.answers.map((answer) => ({ ...answer, replayed: true })),
@@ -214,14 +233,14 @@ test('a replay answers what the first request was answered, whatever the policy 
 
 test('an amount is read in the exponent of the parent', () => {
   const yen = { ...DEPOSIT, exponent: 0 as const }
-  const decided = decideRefunds([refund('5'), refund('0.5')], books(ALL, [yen]), 'keep')
+  const decided = decideRefunds([refund('5'), refund('0.5')], books(ALL, [yen]), refunding('keep'))
   assert.deepEqual(decided.answers.map(word), ['10', 'amount_precision'])
   assert.equal(decided.payments[0]?.amount, 5n)
 })
 
 test('the verdict leaves what it was decided on as it was', () => {
   const given = books(ALL)
-  decideRefunds([refund('5', 'a')], given, 'return')
+  decideRefunds([refund('5', 'a')], given, refunding('return'))
   assert.deepEqual(given, books(ALL))
 })
 
@@ -285,11 +304,13 @@ test('a final payment is not canceled; one that was canceled is answered as the 
 
 test('what was paid through a gateway that makes no refunds is not refunded, and holds nothing', () => {
   const given = { ...books(10_000n), refundsAt: (gateway: string) => gateway !== 'http' }
-  const verdict = decideRefunds([refund('1', 'k')], given, 'keep')
+  const verdict = decideRefunds([refund('1', 'k')], given, refunding('keep'))
   assert.deepEqual(verdict.answers.map(word), ['no_route'])
   assert.deepEqual([verdict.holds, verdict.payments], [[], []])
   // What was accepted under the key before is answered the same.
-  const { payments } = decideRefunds([refund('1', 'k')], books(10_000n), 'keep')
+  const { payments } = decideRefunds([refund('1', 'k')], books(10_000n), refunding('keep'))
   const again = { ...given, earlier: books(0n, [DEPOSIT], payments).earlier }
-  assert.deepEqual(decideRefunds([refund('1', 'k')], again, 'keep').answers.map(word), ['=10'])
+  assert.deepEqual(decideRefunds([refund('1', 'k')], again, refunding('keep')).answers.map(word), [
+    '=10',
+  ])
 })

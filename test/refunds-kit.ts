@@ -41,7 +41,7 @@ export function refund(
   drafts: readonly RefundDraft[],
   refundFee: FeePolicy = 'keep',
 ): Promise<readonly RefundAnswer[]> {
-  return acceptRefunds({ db, refundFee }, drafts)
+  return acceptRefunds({ db, refundFee, returnFee: 'keep' }, drafts)
 }
 
 /** Ask for one refund that is accepted, and return its id. */

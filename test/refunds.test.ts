@@ -286,6 +286,7 @@ test('those that were put in the queue are told, and no refusal is among them', 
   const asked = {
     db: world.db,
     refundFee: 'keep',
+    returnFee: 'keep',
     onEnqueued: (n: number) => told.push(n),
   } as const
   const ask = (...amounts: string[]) =>

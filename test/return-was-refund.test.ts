@@ -14,7 +14,9 @@ import { JANE, openLetter } from './operators.ts'
 import { balanced, done, givenBack, refunded, untilFree } from './refunds-kit.ts'
 
 async function book({ db }: TestWorld, draft: ReturnDraft, returnFee: FeePolicy = 'keep') {
-  const [answer] = await untilFree(() => bookReturns({ db, returnFee }, JANE, [draft]))
+  const [answer] = await untilFree(() =>
+    bookReturns({ db, refundFee: 'keep', returnFee }, JANE, [draft]),
+  )
   assert(answer !== undefined)
   return answer
 }

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { NO_EVIDENCE } from '../src/domain/evidence.ts'
-import { CHARGED_AFTER_FAILED } from '../src/domain/explain.ts'
-import { decideCorrection } from '../src/domain/correction.ts'
+import type { FeePolicies, FeePolicy } from '../src/domain/fee.ts'
 import {
   chargebackShares,
   decideReturns,
@@ -16,6 +14,9 @@ import {
 } from '../src/domain/returns.ts'
 
 /** A deposit of 100.00 with a commission of 2.00, of which nothing was given back. */
+/** A policy for returns, where refunds keep the commission. */
+const returning = (policy: FeePolicy): FeePolicies => ({ returnFee: policy, refundFee: 'keep' })
+
 const DEPOSIT: ReturnParent = {
   id: 1n,
   userId: 3n,
@@ -155,7 +156,7 @@ const BATCHES: readonly (readonly [string, readonly ReturnDraft[], readonly stri
 
 for (const [name, drafts, expected] of BATCHES) {
   test(name, () => {
-    const { answers } = decideReturns(drafts, books(20_000n, DEPOSIT, PAYOUT), 'keep')
+    const { answers } = decideReturns(drafts, books(20_000n, DEPOSIT, PAYOUT), returning('keep'))
     assert.deepEqual(answers.map(word), expected)
   })
 }
@@ -165,7 +166,11 @@ test('only a payment that succeeded comes back', () => {
     for (const parent of [DEPOSIT, PAYOUT]) {
       const kind = parent === DEPOSIT ? 'charged_back' : 'payout_returned'
       const given = books(20_000n, { ...parent, status })
-      const { answers, entries } = decideReturns([back(kind, 1n, 'a', parent.id)], given, 'keep')
+      const { answers, entries } = decideReturns(
+        [back(kind, 1n, 'a', parent.id)],
+        given,
+        returning('keep'),
+      )
       assert.deepEqual([answers.map(word), entries], [['not_returnable'], []])
     }
   }
@@ -174,18 +179,18 @@ test('only a payment that succeeded comes back', () => {
 test('what the gateway calls a refund of ours is no return: nobody pays twice for one refund', () => {
   const given = { ...books(20_000n, DEPOSIT), refunds: new Set([returnKeyOf(1n, 'a')]) }
   const drafts = [back('refunded_there', 5n, 'a'), back('charged_back', 5n, 'a')]
-  const { answers, entries } = decideReturns(drafts, given, 'keep')
+  const { answers, entries } = decideReturns(drafts, given, returning('keep'))
   assert.deepEqual(answers.map(word), ['return_is_refund', 'return_is_refund'])
   assert.deepEqual(entries, [])
 })
 
 test('a return that is known from before is booked no second time', () => {
   const drafts = [back('charged_back', 5n, 'a')]
-  const first = decideReturns(drafts, books(20_000n, DEPOSIT), 'keep')
+  const first = decideReturns(drafts, books(20_000n, DEPOSIT), returning('keep'))
   const [payment] = first.payments
   assert.ok(payment, 'payment')
   const earlier = new Map([[returnKeyOf(1n, 'a'), payment]])
-  const again = decideReturns(drafts, { ...books(20_000n, DEPOSIT), earlier }, 'keep')
+  const again = decideReturns(drafts, { ...books(20_000n, DEPOSIT), earlier }, returning('keep'))
   assert.deepEqual(again.answers, [{ kind: 'known', paymentId: 10n }])
   assert.deepEqual([again.payments, again.entries, again.parents], [[], [], []])
 })
@@ -240,7 +245,12 @@ const SHARES: readonly (readonly [
 
 for (const [name, parent, available, policy, [user, fee, loss]] of SHARES) {
   test(`of a charge-back ${name}`, () => {
-    const shares = chargebackShares({ ...DEPOSIT, ...parent }, 10_000n, available, policy)
+    const shares = chargebackShares(
+      { ...DEPOSIT, ...parent },
+      10_000n,
+      available,
+      returning(policy),
+    )
     assert.deepEqual(shares, { user, fee, loss })
   })
 }
@@ -267,7 +277,7 @@ test('a payout that comes back returns its whole commission, although that is mo
   const { entries, parents } = decideReturns(
     [back('payout_returned', 1n, 'a', 2n), back('payout_returned', 1n, 'b', 2n)],
     books(0n, parent),
-    'return',
+    returning('return'),
   )
   assert.deepEqual(
     entries.map(({ user, gateway, fees }) => [user, gateway, fees]),
@@ -295,7 +305,7 @@ test('a charge-back cancels the refunds that were provably not sent, and spends 
   const verdict = decideReturns(
     [back('charged_back', 10_000n, 'a')],
     books(100n, { ...DEPOSIT, ...reserved }),
-    'keep',
+    returning('keep'),
   )
   const [answer] = verdict.answers
   assert.deepEqual(answer?.kind === 'booked' && answer.canceled, [5n])
@@ -321,72 +331,4 @@ test('a charge-back cancels the refunds that were provably not sent, and spends 
     parent?.openRefunds.map(({ id }) => id),
     [6n, 7n, 8n],
   )
-})
-
-const FAILED = {
-  id: 5n,
-  userId: 3n,
-  type: 'withdraw',
-  status: 'failed',
-  amount: 100n,
-  commission: 2n,
-} as const
-
-test('a failed payment that the gateway executed is corrected once', () => {
-  const letter = CHARGED_AFTER_FAILED
-  const decision = decideCorrection({ payment: FAILED, letter, corrected: null, word: null }, 50n)
-  assert.ok(decision.kind === 'correct', 'correct')
-  const { kind, user, gateway, fees, losses } = decision.entry
-  assert.deepEqual([kind, user, gateway, fees, losses], ['settle_late', -50n, 100n, 2n, -52n])
-  const again = { payment: FAILED, letter: null, corrected: { ref: null }, word: null }
-  assert.deepEqual(decideCorrection(again, 50n), { kind: 'corrected' })
-})
-
-test('nothing else is corrected', () => {
-  const refused = { kind: 'refused', refusal: { code: 'not_correctable' } }
-  const letter = CHARGED_AFTER_FAILED
-  for (const status of ['new', 'unknown', 'success'] as const) {
-    const payment = { ...FAILED, status }
-    assert.deepEqual(
-      decideCorrection({ payment, letter, corrected: null, word: null }, 50n),
-      refused,
-    )
-  }
-  for (const other of [null, 'rejected']) {
-    const view = { payment: FAILED, letter: other, corrected: null, word: null }
-    assert.deepEqual(decideCorrection(view, 50n), refused)
-  }
-})
-
-test('a word corrects what failed, and goes against a no of the gateway only if it is meant so', () => {
-  const view = { payment: FAILED, letter: null, corrected: null }
-  const said = {
-    ref: 'gw-1',
-    known: NO_EVIDENCE,
-    insists: false,
-    besidesRedrive: false,
-    relatives: [],
-  }
-  const plain = decideCorrection({ ...view, word: said }, 50n)
-  assert.ok(plain.kind === 'correct' && plain.evidence === null)
-  for (const no of [{ no: true }, { declined: true }]) {
-    const known = { ...NO_EVIDENCE, ...no }
-    assert.deepEqual(decideCorrection({ ...view, word: { ...said, known } }, 50n), {
-      kind: 'refused',
-      refusal: { code: 'evidence_contradicts', paymentId: 5n, evidence: 'declined' },
-    })
-    const insists = decideCorrection({ ...view, word: { ...said, known, insists: true } }, 50n)
-    assert.ok(insists.kind === 'correct' && insists.evidence === 'declined')
-    // A late yes outweighs the no, so nobody has to insist.
-    const late = { ...view, letter: CHARGED_AFTER_FAILED, word: { ...said, known } }
-    const booked = decideCorrection(late, 50n)
-    assert.ok(booked.kind === 'correct' && booked.evidence === null)
-  }
-  for (const other of [{ status: 'success' }, { status: 'unknown' }, { type: 'refund' }] as const) {
-    const decision = decideCorrection(
-      { ...view, payment: { ...FAILED, ...other }, word: said },
-      50n,
-    )
-    assert.ok(decision.kind === 'refused' && decision.refusal.code === 'not_correctable')
-  }
 })

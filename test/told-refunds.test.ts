@@ -57,7 +57,9 @@ test('a refund of ours that failed here and was made there has an open letter un
   }
   assert.deepEqual(violated(await verifyWorld(world)), [])
   const { db } = world
-  await bookReturns({ db, returnFee: 'keep' }, JANE, [{ parentId: id, ...THERE }])
+  await bookReturns({ db, refundFee: 'keep', returnFee: 'keep' }, JANE, [
+    { parentId: id, ...THERE },
+  ])
   // Whoever books it has it looked at, and that closes the letter.
   world.clock.advance(10_000)
   assert.deepEqual(await eyes.look(), ['nothing'])
@@ -126,7 +128,9 @@ test('a refund of others that fails after it was booked is taken back, and one t
   eyes.came(id, never)
   assert.deepEqual(await look(), ['nothing'])
   const { db } = world
-  await bookReturns({ db, returnFee: 'keep' }, JANE, [{ parentId: id, ...THERE }])
+  await bookReturns({ db, refundFee: 'keep', returnFee: 'keep' }, JANE, [
+    { parentId: id, ...THERE },
+  ])
   const before = await balanced(world)
   assert.equal((await givenBack(world, id))['returned'], 1_000n)
   eyes.came(id, FAILED)
@@ -149,7 +153,9 @@ test('a refund that only says that it is ours, or failed here, is taken back whe
     const failed = { ...FAILED, ref: `${ref}:failed`, undoes: ref }
     eyes.refunds.splice(0, 1, { ref, ours, made: false, back: failed })
     assert.deepEqual(await look(), ['nothing'], 'of what was never booked nothing is taken back')
-    await bookReturns({ db, returnFee: 'keep' }, JANE, [{ parentId: id, ...made }])
+    await bookReturns({ db, refundFee: 'keep', returnFee: 'keep' }, JANE, [
+      { parentId: id, ...made },
+    ])
     assert.equal((await givenBack(world, id))['returned'], 1_000n)
     for (const what of ['booked', 'nothing']) assert.deepEqual(await look(), [what])
     assert.equal((await givenBack(world, id))['returned'], 0n)
@@ -174,7 +180,7 @@ test('a return that turned out to be a refund of ours is not taken back a second
   const { db } = world
   const doubt = await doubted(world, id)
   const ref = `gw-${doubt.refund}`
-  await bookReturns({ db, returnFee: 'keep' }, JANE, [
+  await bookReturns({ db, refundFee: 'keep', returnFee: 'keep' }, JANE, [
     { parentId: id, ...THERE, ref },
     { parentId: id, ...back('dp_1', 2_000n) },
   ])
@@ -230,7 +236,9 @@ test('a refund of ours that is open is not taken back when it fails there, but o
   const { world, eyes, id, look } = await shop(t, 'declined')
   const { db } = world
   const { refund, key } = await doubted(world, id)
-  await bookReturns({ db, returnFee: 'keep' }, JANE, [{ parentId: id, ...THERE }])
+  await bookReturns({ db, refundFee: 'keep', returnFee: 'keep' }, JANE, [
+    { parentId: id, ...THERE },
+  ])
   eyes.refunds.push({ ...UNDONE, ours: { paymentId: refund, key } })
   assert.deepEqual(await look(), ['nothing'])
   assert.equal((await givenBack(world, id))['returned'], 1_000n)

@@ -172,6 +172,8 @@ test('users are listed newest first, page by page, and found by their external i
     ['name=a', 'query_invalid'],
     ['external_id=a%20b', 'query_invalid'],
     ['from=yesterday', 'query_invalid'],
+    ['from=2016-12-31T23:59:60Z', 'query_invalid'],
+    ['to=2016-12-31T23:59:60Z', 'query_invalid'],
   ]
   for (const [query, code] of wrong) {
     const answer = await call('GET', `/users?${query}`)

@@ -40,7 +40,11 @@ async function shop(t: TestContext, shards = 1) {
   const book = async (...drafts: ReturnType<typeof back>[]) => {
     const { db } = world
     const told = drafts.map((draft) => ({ parentId: id, ...draft }))
-    for (const answer of await bookReturns({ db, returnFee: 'keep' }, JANE, told)) {
+    for (const answer of await bookReturns(
+      { db, refundFee: 'keep', returnFee: 'keep' },
+      JANE,
+      told,
+    )) {
       assert.equal(answer.kind, 'booked')
     }
   }

@@ -54,7 +54,11 @@ async function shop(t: TestContext, shards = 1) {
   }
   const book = async (...drafts: ReturnType<typeof back>[]) => {
     const told = drafts.map((draft) => ({ parentId: id, besidesRefund: true, ...draft }))
-    for (const one of await bookReturns({ db: world.db, returnFee: 'keep' }, JANE, told)) {
+    for (const one of await bookReturns(
+      { db: world.db, refundFee: 'keep', returnFee: 'keep' },
+      JANE,
+      told,
+    )) {
       assert.equal(one.kind, 'booked')
     }
   }

@@ -34,6 +34,7 @@ export function watching(world: TestWorld, watchMs: readonly number[] = []) {
   const own = {
     db,
     gateway: telling,
+    refundFee: 'keep',
     returnFee: 'keep',
     leaseMs: LEASE_MS,
     onWatched: (one: WatchSeen) => void seen.push(one),

@@ -321,7 +321,9 @@ test('what came back and cannot be read is refused until it is booked by hand, a
     assert.equal((await givenBack(world, id))['returned'], returned)
   }
   const draft = { parentId: id, ref: 'dp_9', kind: 'charged_back', amount: 100n } as const
-  await untilFree(() => bookReturns({ db: world.db, returnFee: 'keep' }, JANE, [draft]))
+  await untilFree(() =>
+    bookReturns({ db: world.db, refundFee: 'keep', returnFee: 'keep' }, JANE, [draft]),
+  )
   world.clock.advance(DAY_MS)
   assert.deepEqual(await eyes.look(), ['nothing'])
 })
@@ -331,7 +333,9 @@ test('what an operator has booked already is known, and a dispute that is won co
   const eyes = watching(world, [DAY_MS])
   const { id } = await done(world)
   const draft = { parentId: id, ref: 'dp_1', kind: 'charged_back', amount: 4_000n } as const
-  await untilFree(() => bookReturns({ db: world.db, returnFee: 'keep' }, JANE, [draft]))
+  await untilFree(() =>
+    bookReturns({ db: world.db, refundFee: 'keep', returnFee: 'keep' }, JANE, [draft]),
+  )
   eyes.came(id, back('dp_1', 4_000n), back('dp_1:won', 4_000n, 'dispute_won'))
   world.clock.advance(DAY_MS)
   assert.deepEqual(await eyes.look(), ['booked'])

@@ -54,7 +54,7 @@ export async function compareRefunds(
       told.map(({ ref }) => ({ parentId: deposit.id, ref })),
     ),
   ])
-  const known = new Set(booked.map(({ ref }) => ref))
+  const known = new Map(booked.map(({ ref, amount }) => [ref, amount]))
   const returns: CameBack[] = []
   const wrong: Contradiction[] = []
   const letters: NewLetter[] = []
@@ -65,7 +65,7 @@ export async function compareRefunds(
     if (status === undefined || (status === 'failed' && !made)) returns.push(back)
     if (status === 'success' && !made) wrong.push({ ref, code: 'refund_undone' })
     if (refund === undefined || status !== 'failed') continue
-    if (!made || known.has(ref)) {
+    if (!made || known.get(ref) === back.amount) {
       agreeing.push({ paymentId: refund.id, reason: made ? 'returned' : 'failed' })
       continue
     }

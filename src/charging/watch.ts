@@ -1,9 +1,9 @@
-import type { FeePolicy } from '../domain/fee.ts'
+import type { FeePolicies } from '../domain/fee.ts'
 import type { Operator } from '../domain/operator.ts'
 import type { CameBack, UnreadReturn } from '../domain/outcome.ts'
 import { isOpen, type Payment } from '../domain/payment.ts'
 import type { Refusal } from '../domain/refusal.ts'
-import type { ReturnDraft } from '../domain/returns.ts'
+import { wentOut, type ReturnAnswer, type ReturnDraft } from '../domain/returns.ts'
 import { WATCH_AGAIN_MS, nextWatchMs, watchAgainMs } from '../domain/watch.ts'
 import { eachInTurn, eachPart, whole } from '../each-shard.ts'
 import { corrections } from '../ledger/store.ts'
@@ -32,10 +32,9 @@ import { requestOf, UNTRACED } from './charge.ts'
 import { compareRefunds, type Contradiction } from './told-refunds.ts'
 
 /** What looking at final payments of a gateway takes. */
-export interface WatchWorld {
+export interface WatchWorld extends FeePolicies {
   readonly db: Db
   readonly gateway: Gateway
-  readonly returnFee: FeePolicy
   /** How long a claim lasts, in milliseconds. */
   readonly leaseMs: number
   /** Whether payments may belong to traces, which looks at them then continue. */
@@ -179,7 +178,7 @@ async function look(world: WatchWorld, claimed: WatchClaim): Promise<WatchSeen> 
     await keepRef(db.of(payment.userId), { gateway: name, ref, paymentId }, by)
   }
   const own = await compareRefunds(db, payment, outcome.refunds ?? [])
-  const told = { ...outcome, returns: inOrder(outcome.returns ?? [], own.returns) }
+  const told = readable({ ...outcome, returns: inOrder(outcome.returns ?? [], own.returns) })
   const { fresh, unread } = await unbooked(db.of(payment.userId), payment.id, told)
   const seen =
     fresh.length === 0 ? said('nothing') : await bookUnlessLocked(world, claimed, fresh, said)
@@ -187,6 +186,19 @@ async function look(world: WatchWorld, claimed: WatchClaim): Promise<WatchSeen> 
   if (wrong.length === 0) return seen
   const what = seen.what === 'put_off' ? seen.what : 'refused'
   return said(what, [...seen.refusals, ...wrong])
+}
+
+/**
+ * What can be booked under the name that it has. With a space in it, it would be the name of what
+ * takes a return back: see `was_refund`.
+ */
+function readable({
+  returns,
+  unread = [],
+}: Back & { readonly returns: readonly CameBack[] }): Back {
+  const odd = returns.filter(({ ref }) => ref.includes(' '))
+  const more = odd.map(({ ref }) => ({ ref, code: 'ref_unreadable' }) as const)
+  return { returns: returns.filter((one) => !odd.includes(one)), unread: [...unread, ...more] }
 }
 
 /**
@@ -200,7 +212,10 @@ function inOrder(returns: readonly CameBack[], refunds: readonly CameBack[]): re
   return [...(failed ?? []), ...returns, ...(made ?? [])]
 }
 
-/** What came back and is not booked yet, as it is booked, and what has to be by a person. */
+/**
+ * What came back and is not booked yet, as it is booked, and what has to be by a person. What is
+ * booked otherwise than it is told is not left out: it is refused, which is told.
+ */
 async function unbooked(
   shard: Shard,
   parentId: bigint,
@@ -210,13 +225,18 @@ async function unbooked(
   const named = unread.flatMap(({ ref }) => (ref === null ? [] : [{ parentId, ref }]))
   const undone = drafts.flatMap(({ undoes: ref }) => (ref === undefined ? [] : [{ parentId, ref }]))
   const booked = await bookedUnder(shard, [...drafts, ...named, ...undone])
-  const refs = new Set<string | null>(booked.map(({ ref }) => ref))
+  const byRef = new Map(booked.map((one) => [one.ref, one]))
+  const refs = new Set<string | null>(byRef.keys())
+  const isBooked = ({ ref, amount, kind }: ReturnDraft) => {
+    const was = byRef.get(ref)
+    return was?.amount === amount && wentOut(was.kind) === wentOut(kind)
+  }
   const told = new Set(drafts.map(({ ref }) => ref))
   /** Of what never was here, and is not told any more either, there is nothing to undo. */
   const wasNever = ({ undoes }: ReturnDraft) =>
     undoes !== undefined && !refs.has(undoes) && !told.has(undoes)
   return {
-    fresh: drafts.filter((draft) => !refs.has(draft.ref) && !wasNever(draft)),
+    fresh: drafts.filter((draft) => !isBooked(draft) && !wasNever(draft)),
     unread: unread.filter(({ ref }) => !refs.has(ref)),
   }
 }
@@ -247,13 +267,12 @@ async function bookUnlessLocked(
  * refunds that have failed meanwhile.
  */
 async function book(
-  { db, gateway, returnFee }: WatchWorld,
+  world: WatchWorld,
   { watch: held }: WatchClaim,
   drafts: readonly ReturnDraft[],
   said: Say,
 ): Promise<WatchSeen> {
-  const by = toldBy(gateway.profile.name)
-  const answers = await bookReturns({ db, returnFee }, by, drafts, (tx) => holdWatch(tx, held))
+  const answers = await bookInAnyOrder(world, held, drafts)
   const refused = answers.flatMap((answer, index) => {
     const draft = drafts[index]
     return draft !== undefined && answer.kind === 'refused' ? [{ draft, answer }] : []
@@ -269,6 +288,30 @@ async function book(
   if (open.some(({ code }) => code === 'busy')) return said('put_off')
   if (open.length > 0) return said('refused', open)
   return said(answers.some(({ kind }) => kind === 'booked') ? 'booked' : 'nothing')
+}
+
+/**
+ * Book returns in whichever order their gateway tells them: what could not have come back yet is
+ * tried again behind what was booked, such as a dispute that is told before it was taken.
+ */
+async function bookInAnyOrder(
+  world: WatchWorld,
+  held: ClaimedWatch,
+  drafts: readonly ReturnDraft[],
+): Promise<readonly ReturnAnswer[]> {
+  const by = toldBy(world.gateway.profile.name)
+  const answers = new Map<ReturnDraft, ReturnAnswer>()
+  for (let left = drafts; left.length > 0;) {
+    const told = await bookReturns(world, by, left, (tx) => holdWatch(tx, held))
+    left.forEach((draft, index) => answers.set(draft, told[index] as ReturnAnswer))
+    const booked = told.some(({ kind }) => kind === 'booked')
+    left = booked ? left.filter((draft) => isTooEarly(answers.get(draft))) : []
+  }
+  return drafts.map((draft) => answers.get(draft) as ReturnAnswer) // Each has one.
+}
+
+function isTooEarly(answer: ReturnAnswer | undefined): boolean {
+  return answer?.kind === 'refused' && answer.refusal.code === 'not_returnable'
 }
 
 /** Charge-backs that are not booked and were won, with what undoes them: they need no person. */

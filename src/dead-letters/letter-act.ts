@@ -1,6 +1,6 @@
 import type { GatewayTerms } from '../domain/evidence.ts'
 import type { GivenBackMove } from '../domain/ends.ts'
-import type { FeePolicy } from '../domain/fee.ts'
+import type { FeePolicies } from '../domain/fee.ts'
 import type { Entry } from '../domain/ledger.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { post } from '../ledger/post.ts'
@@ -16,12 +16,10 @@ import { insertActs, type OperatorAct } from '../operators/acts-store.ts'
 import type { Operator } from '../domain/operator.ts'
 import { endLetters, readLetters } from './store.ts'
 
-export interface ActWorld {
+export interface ActWorld extends FeePolicies {
   readonly db: Db
   /** What the gateway in use can do. */
   readonly terms: (gateway: string) => GatewayTerms
-  /** Whether refunds return their part of the commission. */
-  readonly refundFee: FeePolicy
   /** Told after each commit that tasks are due. */
   readonly onEnqueued?: (count: number) => void
   /** Not there: nothing is traced. */

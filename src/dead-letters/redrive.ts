@@ -8,7 +8,7 @@ import { keyOf } from '../domain/acceptance.ts'
 import { againstRepeat } from '../domain/correction.ts'
 import { executed, NO_MOVE, refundShare } from '../domain/ends.ts'
 import { exponentIn } from '../domain/currency.ts'
-import type { FeePolicy } from '../domain/fee.ts'
+import type { FeePolicies } from '../domain/fee.ts'
 import { holdEntry, refundHoldEntry, total } from '../domain/ledger.ts'
 import { operationOf, type Operation } from '../domain/payment.ts'
 import { decideRepeat } from '../domain/refund.ts'
@@ -156,10 +156,9 @@ async function redriveInShard(
       childrenOf(tx, [...locked.parents.keys()]),
     ])
     const { redriveId } = by
-    const { terms, refundFee } = world
-    const { currency } = world.db
+    const { terms, db } = world
     const seen = { locked, ids, redriveId, known, left, relatives, children }
-    const books = { ...seen, terms, refundFee, currency }
+    const books = { ...seen, terms, policies: world, currency: db.currency }
     const verdict = decide(requests, books)
     await write(tx, verdict, by)
     await keepRefusals(tx, verdict, by, books)
@@ -180,7 +179,7 @@ interface Books {
   readonly available: Map<bigint, bigint>
   /** What refunds give back, as earlier letters are decided. */
   readonly parents: Map<bigint, StoredParent>
-  readonly refundFee: FeePolicy
+  readonly policies: FeePolicies
   /** Of the books. */
   readonly currency: string
   readonly redriveId: bigint | null
@@ -320,7 +319,7 @@ function holderOf(
 function holdAgain(
   payment: WholePayment,
   id: bigint,
-  { available, parents, refundFee, currency, verdict }: Books,
+  { available, parents, policies, currency, verdict }: Books,
 ): { readonly kind: 'held'; readonly feeReturned: bigint } | Refused {
   const { type, userId, amount } = payment
   const left = available.get(userId) ?? 0n
@@ -335,7 +334,7 @@ function holdAgain(
   const { parentId = null } = refundShare(payment) ?? {}
   const parent = parentId === null ? undefined : parents.get(parentId)
   if (parent === undefined) throw new Error('a refund has a parent')
-  const again = decideRepeat(amount, { ...parent, exponent }, left, refundFee)
+  const again = decideRepeat(amount, { ...parent, exponent }, left, policies)
   if (again.kind === 'refused') return again
   const { fee: feeReturned } = again
   available.set(userId, left - amount + feeReturned)

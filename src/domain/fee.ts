@@ -88,28 +88,47 @@ export interface GivenBack {
   readonly returnedFee: bigint
 }
 
+/** The policies for what we give back, and for what comes back without our doing. */
+export interface FeePolicies {
+  readonly refundFee: FeePolicy
+  readonly returnFee: FeePolicy
+}
+
+/** The policies alone of whatever has them, such as the settings. */
+export function feePolicies({ refundFee, returnFee }: FeePolicies): FeePolicies {
+  return { refundFee, returnFee }
+}
+
 /** How much of the commission a refund of `amount` more returns: at most `amount`. */
-export function feeOfRefund(payment: GivenBack, amount: bigint, policy: FeePolicy): bigint {
-  if (policy === 'keep') return 0n
-  const { refundReserved, feeReserved } = payment
-  return least(amount, shareOf(payment, refundReserved + amount, feeReserved))
+export function feeOfRefund(payment: GivenBack, amount: bigint, policies: FeePolicies): bigint {
+  if (policies.refundFee === 'keep') return 0n
+  const { refundReserved, feeReserved, returned, returnedFee } = payment
+  const both = policies.returnFee === 'return'
+  const share = both
+    ? shareOf(payment, refundReserved + returned + amount, feeReserved + returnedFee)
+    : shareOf(payment, refundReserved + amount, feeReserved)
+  return least(amount, share)
 }
 
 /**
  * How much of the commission goes back when `amount` more came back: of a deposit at most `amount`,
  * because it is paid out of it.
  */
-export function feeOfReturn(payment: GivenBack, amount: bigint, policy: FeePolicy): bigint {
-  if (policy === 'keep') return 0n
-  const { returned, returnedFee } = payment
-  const share = shareOf(payment, returned + amount, returnedFee)
+export function feeOfReturn(payment: GivenBack, amount: bigint, policies: FeePolicies): bigint {
+  if (policies.returnFee === 'keep') return 0n
+  const { refundReserved, feeReserved, returned, returnedFee } = payment
+  const both = policies.refundFee === 'return'
+  const share = both
+    ? shareOf(payment, refundReserved + returned + amount, feeReserved + returnedFee)
+    : shareOf(payment, returned + amount, returnedFee)
   return payment.type === 'deposit' ? least(amount, share) : share
 }
 
 /**
  * What of the commission goes back when `given` of the payment went back and `before` of the
- * commission: its share, rounded down, so that giving back everything gives back all of it. Never
- * less than nothing, and never more than is left, whatever was given back and taken back again.
+ * commission: its share, rounded down, so that giving back everything gives back all of it. Where
+ * both policies return it, that is one share of what went back in either way. Never less than
+ * nothing, and never more than is left, whatever was given back and taken back again.
  */
 function shareOf(payment: GivenBack, given: bigint, before: bigint): bigint {
   const { feeReserved, returnedFee } = payment

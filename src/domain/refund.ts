@@ -1,7 +1,7 @@
 import assert from 'node:assert'
 import { keyOf } from './acceptance.ts'
 import type { Exponent } from './currency.ts'
-import { feeOfRefund, type FeePolicy, type GivenBack } from './fee.ts'
+import { feeOfRefund, type FeePolicies, type GivenBack } from './fee.ts'
 import {
   refundCost,
   refundHoldEntry,
@@ -117,10 +117,10 @@ export function refundable({
 export function decideRefunds(
   drafts: readonly RefundDraft[],
   books: RefundBooks,
-  policy: FeePolicy,
+  policies: FeePolicies,
 ): RefundVerdict {
   const batch: Batch = {
-    policy,
+    policies,
     ids: books.ids,
     refundsAt: books.refundsAt,
     parents: new Map(books.parents),
@@ -137,7 +137,7 @@ export function decideRefunds(
 
 /** What the drafts of a batch have come to so far. */
 interface Batch {
-  readonly policy: FeePolicy
+  readonly policies: FeePolicies
   readonly ids: readonly bigint[]
   readonly refundsAt: (gateway: string) => boolean
   readonly parents: Map<bigint, Parent>
@@ -166,7 +166,7 @@ function decide(batch: Batch, draft: RefundDraft): RefundAnswer {
   const amount = money?.minor ?? atMost
   if (amount > atMost || amount === 0n) return refuse({ code: 'not_refundable', atMost, exponent })
 
-  const feeReturned = feeOfRefund(parent, amount, batch.policy)
+  const feeReturned = feeOfRefund(parent, amount, batch.policies)
   const refund = { draft, parent, amount, feeReturned }
   const available = batch.available.get(parent.userId)
   assert(available !== undefined, 'a payment has a user')
@@ -248,14 +248,14 @@ export function decideRepeat(
   amount: bigint,
   parent: Parent,
   available: bigint,
-  policy: FeePolicy,
+  policies: FeePolicies,
 ): { readonly kind: 'repeat'; readonly fee: bigint } | RepeatRefused {
   const { exponent } = parent
   const atMost = refundable(parent)
   if (amount > atMost) {
     return { kind: 'refused', refusal: { code: 'not_refundable', atMost, exponent } }
   }
-  const fee = feeOfRefund(parent, amount, policy)
+  const fee = feeOfRefund(parent, amount, policies)
   const required = amount - fee
   if (required <= available) return { kind: 'repeat', fee }
   return { kind: 'refused', refusal: { code: 'insufficient_funds', required, exponent } }

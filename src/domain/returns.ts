@@ -1,5 +1,5 @@
 import assert from 'node:assert'
-import { feeOfReturn, least, type FeePolicy } from './fee.ts'
+import { feeOfReturn, least, type FeePolicies } from './fee.ts'
 import {
   chargebackEntry,
   disputeWonEntry,
@@ -21,6 +21,11 @@ export type SaidKind = 'payout_returned' | 'charged_back' | 'refunded_there' | '
 
 /** `was_refund` takes back a return of a deposit that turned out to be a refund of ours. */
 export type ReturnKind = SaidKind | 'was_refund'
+
+/** Whether money went out with it, to the payer; otherwise it came in. */
+export function wentOut(kind: ReturnKind): boolean {
+  return kind === 'charged_back' || kind === 'refunded_there'
+}
 
 /** A return as the gateway or an operator reports it; more than 0, in minor units. */
 export interface ReturnDraft {
@@ -123,10 +128,10 @@ export function returnKeyOf(parentId: bigint, ref: string): string {
 export function decideReturns(
   drafts: readonly ReturnDraft[],
   books: ReturnBooks,
-  policy: FeePolicy,
+  policies: FeePolicies,
 ): ReturnVerdict {
   const batch: Batch = {
-    policy,
+    policies,
     ids: books.ids,
     parents: new Map(books.parents),
     available: new Map(books.available),
@@ -145,7 +150,7 @@ export function decideReturns(
 
 /** What the drafts of a batch have come to so far. */
 interface Batch {
-  readonly policy: FeePolicy
+  readonly policies: FeePolicies
   readonly ids: readonly bigint[]
   readonly parents: Map<bigint, ReturnParent>
   readonly available: Map<bigint, bigint>
@@ -220,7 +225,7 @@ function isUnsent({ task }: OpenRefund): boolean {
 }
 
 function payoutReturned(batch: Batch, parent: ReturnParent, draft: ReturnDraft): ReturnAnswer {
-  const fee = feeOfReturn(parent, draft.amount, batch.policy)
+  const fee = feeOfReturn(parent, draft.amount, batch.policies)
   const payment = store(batch, draft, parent, fee)
   book(batch, payoutReturnedEntry(payment, draft.amount, fee))
   const returned = parent.returned + draft.amount
@@ -232,7 +237,7 @@ function chargedBack(batch: Batch, given: ReturnParent, draft: ReturnDraft): Ret
   const { parent, canceled } = withoutUnsent(batch, given)
   const available = batch.available.get(parent.userId)
   assert(available !== undefined, 'a payment has a user')
-  const shares = chargebackShares(parent, draft.amount, available, batch.policy)
+  const shares = chargebackShares(parent, draft.amount, available, batch.policies)
   const payment = store(batch, draft, parent, shares.fee)
   book(batch, chargebackEntry(payment, shares))
   change(batch, {
@@ -268,11 +273,11 @@ export function chargebackShares(
   parent: ReturnParent,
   amount: bigint,
   available: bigint,
-  policy: FeePolicy,
+  policies: FeePolicies,
 ): Shares {
   const left = parent.amount - parent.refundReserved - parent.returned
   const covered = left > 0n ? least(amount, left) : 0n
-  const fee = covered > 0n ? feeOfReturn(parent, covered, policy) : 0n
+  const fee = covered > 0n ? feeOfReturn(parent, covered, policies) : 0n
   const user = least(available, covered - fee)
   return { user, fee, loss: amount - fee - user }
 }

@@ -1,5 +1,5 @@
 import type { CameBack, LookupOutcome, UnreadReturn } from '../domain/outcome.ts'
-import { fieldsIn, minorUnits, refIn, type Fields } from './http-reply.ts'
+import { fieldsIn, minorUnits, refIn, type Fields, type HttpOrder } from './http-reply.ts'
 
 /** What a lookup tells beside a success. */
 type WentBack = Pick<Extract<LookupOutcome, { kind: 'success' }>, 'refunded' | 'returns' | 'unread'>
@@ -16,10 +16,10 @@ const KINDS: readonly CameBack['kind'][] = [
  * the gateway's reference of each. Nothing can be booked of a return that is not whole: it is told
  * as `unread`.
  */
-export function wentBack(fields: Fields, exponent: number): WentBack {
+export function wentBack(fields: Fields, order: Money): WentBack {
   const { refunded: amount, returns: rows } = fields
-  const refunded = minorUnits(amount, exponent)
-  const told = Array.isArray(rows) ? rows.map((row) => returnIn(row, exponent)) : []
+  const refunded = minorUnits(amount, order.exponent)
+  const told = Array.isArray(rows) ? rows.map((row) => returnIn(row, order)) : []
   const returns = told.flatMap((one) => ('code' in one ? [] : [one]))
   const unread = told.flatMap((one) => ('code' in one ? [one] : []))
   return {
@@ -29,12 +29,16 @@ export function wentBack(fields: Fields, exponent: number): WentBack {
   }
 }
 
-function returnIn(given: unknown, exponent: number): CameBack | UnreadReturn {
+type Money = Pick<HttpOrder, 'exponent' | 'currency'>
+
+function returnIn(given: unknown, { exponent, currency }: Money): CameBack | UnreadReturn {
   const row = fieldsIn(given)
   const kind = KINDS.find((known) => known === row['kind'])
   const ref = refIn(row['gateway_ref'])
   const amount = minorUnits(row['amount'], exponent)
   if (ref === null) return { ref, code: 'ref_unreadable' }
+  const other = row['currency'] ?? currency
+  if (currency !== null && other !== currency) return { ref, code: 'currency_differs' }
   if (kind === undefined) return { ref, code: 'kind_unknown' }
   if (amount === null || amount === 0n) return { ref, code: 'amount_unreadable' }
   const atMs = typeof row['at'] === 'string' ? Date.parse(row['at']) : NaN

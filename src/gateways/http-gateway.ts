@@ -1,6 +1,5 @@
 import assert from 'node:assert'
 import { writeJson } from '../domain/json.ts'
-import type { Exponent } from '../domain/currency.ts'
 import { shortestMoney } from '../domain/money.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import { typeOf } from '../domain/payment.ts'
@@ -197,7 +196,7 @@ function isOurs({ reused, behind }: Reply, body: ReplyBody, request: HttpOrder):
 
 function lookupOutcome(
   seen: Seen,
-  { exponent }: HttpOrder,
+  order: HttpOrder,
   demanding: boolean,
   clock: Clock,
 ): LookupOutcome {
@@ -214,17 +213,17 @@ function lookupOutcome(
     return { kind: 'no_answer', reason: body.code ?? 'http_404' }
   }
   if (!named) return { kind: 'no_answer', reason: 'no_echo' }
-  return wordOf(kind, body, exponent)
+  return wordOf(kind, body, order)
 }
 
 /** What a lookup is told of our charge. */
 function wordOf(
   kind: Exclude<LookupOutcome['kind'], 'misconfigured' | 'no_answer'>,
   body: ReplyBody,
-  exponent: Exponent,
+  order: Pick<HttpOrder, 'exponent' | 'currency'>,
 ): LookupOutcome {
   if (kind === 'success') {
-    return { kind, gatewayRef: body.gatewayRef, ...wentBack(body.fields ?? {}, exponent) }
+    return { kind, gatewayRef: body.gatewayRef, ...wentBack(body.fields ?? {}, order) }
   }
   if (kind === 'declined') return { kind, reason: body.code ?? 'declined' }
   return kind === 'pending' ? { kind, gatewayRef: body.gatewayRef, action: body.action } : { kind }

@@ -237,6 +237,30 @@ export function parseInteger(
   return { ok: false, refusal: { code: 'query_invalid', errors } }
 }
 
+/** The times of a list: from when on, and until when; null: it is left out. */
+interface Span {
+  readonly from: Date | null
+  readonly to: Date | null
+}
+
+/**
+ * Read the times of a list. What has the shape of one need not be one that a clock here can show,
+ * such as a leap second, which RFC 3339 allows.
+ */
+export function parseSpan(query: { readonly from?: string; readonly to?: string }): Parsed<Span> {
+  const [from, to] = (['from', 'to'] as const).map((name) => {
+    const text = query[name]
+    return text === undefined ? null : new Date(text)
+  }) as [Date | null, Date | null]
+  const wrong = [
+    { name: 'from', at: from },
+    { name: 'to', at: to },
+  ].filter(({ at }) => at !== null && Number.isNaN(at.getTime()))
+  if (wrong.length === 0) return { ok: true, value: { from, to } }
+  const errors = wrong.map(({ name: field }) => ({ field, code: 'out_of_range' }))
+  return { ok: false, refusal: { code: 'query_invalid', errors } }
+}
+
 /**
  * A cursor: where a page ended, and of which list with which filters. Opaque to callers; one that
  * was made for another list or filter is refused, because continuing it would skip or repeat rows.

@@ -3,7 +3,7 @@ import { DETAIL_PATTERNS, type Details } from '../domain/details.ts'
 import { writeJson } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { readKey } from '../http/idempotency.ts'
-import { nullable, SHOWN } from '../http/schemas.ts'
+import { nullable, parseSpan, SHOWN } from '../http/schemas.ts'
 import { MetadataField, MetadataShown, shownText, textField } from '../http/texts.ts'
 import type { PaymentFilter } from './list-store.ts'
 
@@ -119,14 +119,14 @@ export function readFilters(query: FilterTexts): FiltersRead {
     const errors = [{ field: alone, code: 'without_parent_id' }]
     return { ok: false, refusal: { code: 'query_invalid', errors } }
   }
-  const timeOf = (given: string | undefined) => (given === undefined ? null : new Date(given))
+  const span = parseSpan(query)
+  if (!span.ok) return span
   const read = key === undefined ? null : readKey(key)
   const filter = {
     reference,
     idempotencyKey: read !== null && read.ok ? read.key : null,
     gatewayRef: ref ?? null,
-    from: timeOf(query.from),
-    to: timeOf(query.to),
+    ...span.value,
   }
   if (read !== null && !read.ok) {
     const errors = [{ field: 'idempotency_key', code: 'malformed' }]

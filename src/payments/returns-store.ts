@@ -89,25 +89,34 @@ const REFS = columns<{ readonly parentId: bigint; readonly ref: string }>({
   ref: 'text',
 })
 
+/** A return under its reference, and what of it is booked. */
+type BookedUnder = Pick<ReturnPayment, 'parentId' | 'ref' | 'kind' | 'amount'>
+
 /** Of references of what went back of payments, those that returns are booked under. */
-const BOOKED_UNDER: Statement<{ parentId: bigint; ref: string }> = {
+const BOOKED_UNDER: Statement<BookedUnder> = {
   name: 'payments_booked_under',
   text: `
-  select child.parent_id as "parentId", child.ref
+  select child.parent_id as "parentId", child.ref, booked.return_kind as kind, booked.amount
   from ${REFS.unnest('asked', 2)}
   cross join lateral (
-    select parent_id, ref
+    select parent_id, payment_id, ref
     from payment_children
     where shard = $1 and parent_id = asked.parent_id and ref = asked.ref
     limit 1
-  ) child`,
+  ) child
+  cross join lateral (
+    select return_kind, amount
+    from payments
+    where shard = $1 and id = child.payment_id
+    limit 1
+  ) booked`,
 }
 
 /** Which of these references returns are booked under. */
 export async function bookedUnder(
   shard: Runner,
   asked: readonly { readonly parentId: bigint; readonly ref: string }[],
-): Promise<{ parentId: bigint; ref: string }[]> {
+): Promise<BookedUnder[]> {
   return asked.length === 0 ? [] : shard.run(BOOKED_UNDER, REFS.of(asked))
 }
 

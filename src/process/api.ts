@@ -10,6 +10,7 @@ import { eraseUnderKey } from '../operators/erase-user.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
 import type { Draft, Gateways } from '../domain/acceptance.ts'
 import { exponentIn } from '../domain/currency.ts'
+import { feePolicies } from '../domain/fee.ts'
 import type { UserDraft } from '../domain/opening.ts'
 import { GATEWAY, operationOf, type Operation, type Route } from '../domain/payment.ts'
 import { eventRoutes } from '../events/routes.ts'
@@ -109,7 +110,7 @@ export async function apiRoutes(
   const acting = {
     db,
     terms,
-    refundFee: config.refundFee,
+    ...feePolicies(config),
     onEnqueued(count: number) {
       countEnqueued(shared, count)
       wake()
@@ -136,7 +137,7 @@ export async function apiRoutes(
     replayRoutes({ db }),
     refundRoutes({
       db,
-      returnFee: config.returnFee,
+      ...feePolicies(config),
       end: (id, place) => end(id, mayAsk, place),
       refund: refunding(shared, acting, gate, stops),
     }),

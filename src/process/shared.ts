@@ -8,6 +8,7 @@ import type { Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
 import type { Send } from '../webhooks/deliver.ts'
 import type { Closing } from './closing.ts'
+import { feePolicies } from '../domain/fee.ts'
 import { readShards, type Grown } from '../domain/shard.ts'
 import { agree, agreed, durabilityProblems, sessionsOf } from './database-store.ts'
 import { checkServers } from './cluster.ts'
@@ -153,7 +154,7 @@ export function startRuns({ db, config, metrics, log, stops, tracer }: Process):
       db,
       clock: systemClock,
       terms: termsOf(config),
-      refundFee: config.refundFee,
+      ...feePolicies(config),
       onEnqueued: (count) => metrics.count('payments_task_enqueued_total', count),
       ...batchSpans(tracer),
     },

@@ -4,7 +4,7 @@ import { closing } from './closing.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { checkServers } from './cluster.ts'
 import { agreed } from './database-store.ts'
-import type { FeePolicy } from '../domain/fee.ts'
+import type { FeePolicies } from '../domain/fee.ts'
 import type { GatewayTerms } from '../domain/evidence.ts'
 import type { Clock, Gateway, GatewayList } from '../ports.ts'
 import { shardWith } from '../each-shard.ts'
@@ -20,7 +20,7 @@ import { openWebhookTool } from './webhooks.ts'
 import { chargeWorld } from './worker.ts'
 
 /** What a tool works with: the service's own database. */
-export interface Tool {
+export interface Tool extends FeePolicies {
   readonly db: PostgresDb
   readonly clock: Clock
   /** What each gateway executed. */
@@ -33,9 +33,6 @@ export interface Tool {
   readonly end: (id: bigint) => Promise<void>
   /** What each gateway can do. */
   readonly terms: (gateway: string) => GatewayTerms
-  /** Whether refunds and returns return their part of the commission. */
-  readonly refundFee: FeePolicy
-  readonly returnFee: FeePolicy
   /** What commands about webhook endpoints need beside the database. */
   readonly webhooks: ReturnType<typeof openWebhookTool>
   close(): Promise<void>

@@ -1,3 +1,4 @@
+import { feePolicies } from '../domain/fee.ts'
 import { systemClock } from '../adapters/clock.ts'
 import {
   claimWatched,
@@ -61,7 +62,7 @@ function openLoop(shared: Process, { config: own, driver }: OpenGateway): Worker
     turns,
     gateway: tracer === null ? driver : tracedGateway(driver, tracer),
     traced: tracer !== null,
-    returnFee: config.returnFee,
+    ...feePolicies(config),
     leaseMs: config.leaseMs,
     onLost: lost,
     onWatched(seen) {

@@ -2,7 +2,7 @@ import { exponentIn } from '../domain/currency.ts'
 import { keyOf } from '../domain/acceptance.ts'
 import { NO_MOVE } from '../domain/ends.ts'
 import { writeJson } from '../domain/json.ts'
-import type { FeePolicy } from '../domain/fee.ts'
+import type { FeePolicies } from '../domain/fee.ts'
 import {
   decideRefunds,
   type EarlierPayment,
@@ -29,10 +29,8 @@ import { isLocked, type Db, type Shard, type Tx } from '../ports.ts'
 import { eachPart, whole } from '../each-shard.ts'
 import { lockFreeUsers, lockUsers } from '../users/store.ts'
 
-interface RefundWorld {
+interface RefundWorld extends FeePolicies {
   readonly db: Db
-  /** Whether refunds return their part of the commission. */
-  readonly refundFee: FeePolicy
   /** Whether a gateway carries out refunds; not there: each does. */
   readonly refundsAt?: (gateway: string) => boolean
   /** Told after each commit how many tasks were put in the queue. */
@@ -90,7 +88,7 @@ async function refundInShard(
         return userId === undefined || available.has(userId)
       })
       const books = await readBooks(world, tx, free, userOf)
-      const verdict = decideRefunds(free, { ...books, available }, world.refundFee)
+      const verdict = decideRefunds(free, { ...books, available }, world)
       write(tx, verdict)
       writeTraces(tx, tracesOf(free, verdict.answers))
       const given = new Map(free.map((draft, index) => [draft, verdict.answers[index]]))

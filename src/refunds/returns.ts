@@ -1,6 +1,6 @@
 import assert from 'node:assert'
 import type { GivenBackMove } from '../domain/ends.ts'
-import type { FeePolicy } from '../domain/fee.ts'
+import type { FeePolicies } from '../domain/fee.ts'
 import { formatMoney } from '../domain/money.ts'
 import { CANCELED } from '../domain/refund.ts'
 import {
@@ -38,10 +38,8 @@ import { canceled } from './cancel.ts'
 import { toParent } from './refund.ts'
 import { lockFreeSeen, type TaskSeen } from './tasks-store.ts'
 
-export interface ReturnWorld {
+export interface ReturnWorld extends FeePolicies {
   readonly db: Db
-  /** Whether returns return their part of the commission. */
-  readonly returnFee: FeePolicy
 }
 
 /** How long returns wait for locks, in milliseconds; then they are refused as `busy`. */
@@ -159,7 +157,7 @@ async function returnInShard(
       unnamed: children.filter(isUnnamed),
       ids: newIds,
     }
-    const verdict = decideReturns(drafts, books, world.returnFee)
+    const verdict = decideReturns(drafts, books, world)
     await lookAgain(tx, verdict, { parents, children })
     await write(tx, by, verdict, { before, tasks })
     return verdict.answers

@@ -11,6 +11,7 @@ import {
   nullable,
   parseId,
   parseInteger,
+  parseSpan,
   readCursor,
   writeCursor,
 } from '../http/schemas.ts'
@@ -68,10 +69,12 @@ export function userListRoutes({ page }: UserListRoutes): FastifyPluginAsyncType
   }
   return async (app) => {
     app.get('/users', { schema }, async (request, reply) => {
-      const { external_id: externalId = null, from, to, cursor } = request.query
+      const { external_id: externalId = null, cursor } = request.query
       const limit = parseInteger('limit', request.query.limit, PAGE)
       if (!limit.ok) return refuse(reply, limit.refusal)
-      const filter = { externalId, from: timeOf(from), to: timeOf(to) }
+      const span = parseSpan(request.query)
+      if (!span.ok) return refuse(reply, span.refusal)
+      const filter = { externalId, ...span.value }
       const list = `users ${writeJson(filter)}`
       const position = cursor === undefined ? [String(ID_MAX)] : readCursor(list, cursor, 1)
       const before = parseId(position?.[0] ?? '')
@@ -85,8 +88,4 @@ export function userListRoutes({ page }: UserListRoutes): FastifyPluginAsyncType
       })
     })
   }
-}
-
-function timeOf(given: string | undefined): Date | null {
-  return given === undefined ? null : new Date(given)
 }

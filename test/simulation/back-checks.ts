@@ -1,6 +1,7 @@
 import type { FeePolicy } from '../../src/domain/fee.ts'
 import { ACCOUNT_NAMES } from '../../src/domain/ledger.ts'
 import { must } from './promises.ts'
+import { isCorrected } from './watch-statements.ts'
 import type { PaymentRow, Tables } from './tables.ts'
 
 /** What goes back is judged by; nothing of it comes from the code under test. */
@@ -118,7 +119,8 @@ interface Arrival {
 
 function checkArrived(world: BackWorld, arrival: Arrival, alone: boolean): void {
   const { child, parent } = arrival
-  must(parent.status === 'success', 'only what succeeded goes back', child)
+  const there = parent.status === 'success' || isCorrected(world.tables, parent)
+  must(there, 'only what succeeded goes back, or was corrected', child)
   must(parent.userId === child.userId, 'what goes back is of the same user', child)
   if (child.type === 'refund') checkRefund(world, arrival)
   else if (child.returnKind === 'payout_returned') checkPayout(world, arrival)
@@ -127,24 +129,36 @@ function checkArrived(world: BackWorld, arrival: Arrival, alone: boolean): void 
   else checkChargeBack(world, arrival, alone)
 }
 
+interface Sums {
+  readonly given: bigint
+  readonly before: bigint
+  readonly others: bigint
+}
+
 /** What of the commission `given` of a payment is worth, without `before` and `others`. */
-function share(
-  { amount, commission }: PaymentRow,
-  { given, before, others }: { given: bigint; before: bigint; others: bigint },
-): bigint {
+function share({ amount, commission }: PaymentRow, { given, before, others }: Sums): bigint {
   const due = (commission * given) / amount - before
   const left = commission - before - others
   const most = due < left ? due : left
   return most > 0n ? most : 0n
 }
 
-function checkRefund({ tables, refundFee }: BackWorld, { child, parent, before }: Arrival): void {
+/** Where both policies return it, one share of all that went back. */
+function shareOf(world: BackWorld, parent: PaymentRow, sums: Sums, back: bigint): bigint {
+  const { given, before, others } = sums
+  const both = world.refundFee === 'return' && world.returnFee === 'return'
+  const joint = { given: given + back, before: before + others, others: 0n }
+  return share(parent, both ? joint : sums)
+}
+
+function checkRefund(world: BackWorld, { child, parent, before }: Arrival): void {
   const { amount, feeReturned, refusedFor } = child
   const { reserved, feeReserved, returned, returnedFee } = before
   must(parent.type === 'deposit', 'only a deposit is refunded', child)
   must(amount <= parent.amount - reserved - returned, 'no more is refunded than is left', child)
+  const { tables, refundFee } = world
   const sums = { given: reserved + amount, before: feeReserved, others: returnedFee }
-  const due = share(parent, sums)
+  const due = shareOf(world, parent, sums, returned)
   const fee = refundFee === 'keep' ? 0n : due < amount ? due : amount
   must(feeReturned === fee, 'a refund returns its share of the commission', child)
   if (refusedFor === null) return
@@ -152,18 +166,18 @@ function checkRefund({ tables, refundFee }: BackWorld, { child, parent, before }
   must(available < amount - fee, 'a no is true', child)
 }
 
-function checkPayout({ returnFee }: BackWorld, { child, parent, before }: Arrival): void {
+function checkPayout(world: BackWorld, { child, parent, before }: Arrival): void {
   const { amount, feeReturned } = child
   const { returned, returnedFee, feeReserved } = before
   must(parent.type === 'withdraw', 'only a payout comes back', child)
   const sums = { given: returned + amount, before: returnedFee, others: feeReserved }
-  const fee = returnFee === 'keep' ? 0n : share(parent, sums)
+  const fee = world.returnFee === 'keep' ? 0n : shareOf(world, parent, sums, 0n)
   must(feeReturned === fee, 'a payout that came back returns its share', child)
 }
 
 /** A user pays what is there, at most what the deposit is still worth; we pay the rest. */
 function checkChargeBack(
-  { tables, returnFee }: BackWorld,
+  world: BackWorld,
   { child, parent, before }: Arrival,
   alone: boolean,
 ): void {
@@ -174,7 +188,8 @@ function checkChargeBack(
   const worth = parent.amount - reserved - returned
   const covered = worth < 0n ? 0n : worth < amount ? worth : amount
   const sums = { given: returned + covered, before: returnedFee, others: feeReserved }
-  const due = covered > 0n ? share(parent, sums) : 0n
+  const { tables, returnFee } = world
+  const due = covered > 0n ? shareOf(world, parent, sums, reserved) : 0n
   const fee = returnFee === 'keep' ? 0n : due < covered ? due : covered
   must(feeReturned === fee, 'a charge-back returns its share of the commission', child)
   const paid = -(tables.postings.get(`${userId} ${id} settle`)?.user ?? 0n)

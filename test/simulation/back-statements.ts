@@ -285,7 +285,9 @@ const returns: Handlers = {
         const paymentId = tables.childRefs.get(`${parentId} ${ref}`)
         const payment =
           paymentId === undefined ? undefined : inShard(tables.payments, paymentId, shard)
-        return payment === undefined ? [] : [{ parentId, ref }]
+        if (payment === undefined) return []
+        const { returnKind: kind, amount } = payment
+        return [{ parentId, ref, kind, amount }]
       }),
   },
   payments_insert_returns: {

@@ -1,11 +1,12 @@
 import type { RefundAnswer, RefundDraft } from '../../src/domain/refund.ts'
 import type { ReturnDraft, SaidKind } from '../../src/domain/returns.ts'
 import { endPending } from '../../src/charging/refresh.ts'
+import { feePolicies } from '../../src/domain/fee.ts'
 import { actWorld } from './act-world.ts'
 import { refundDraft } from './asked.ts'
 import { comeBackThere } from './back-there.ts'
 import { expected, insist, Lost, nap, untilDeath } from './asking.ts'
-import { HOME, written } from './currencies.ts'
+import { written } from './currencies.ts'
 import { userLock } from './handlers.ts'
 import { must } from './promises.ts'
 import type { LetterRow, PaymentRow } from './tables.ts'
@@ -105,7 +106,7 @@ async function askRefunds(world: World, asked: readonly RefundDraft[]): Promise<
   while (drafts.length > 0) {
     const api = faults.pick(world.apis)
     const askedMs = world.steps.nowMs()
-    const own = { db: api.db, refundFee: plan.refundFee, currency: HOME }
+    const own = { db: api.db, ...feePolicies(plan) }
     try {
       const answers = await untilDeath(api, world.acts.refund(own, drafts))
       if (faults.fires('answer_lost')) throw new Lost('the answer was lost')
@@ -188,7 +189,7 @@ async function book(world: World, draft: ReturnDraft): Promise<boolean> {
   const { faults, tables, plan } = world
   const { parentId, kind } = draft
   let booked = false
-  const own = { returnFee: plan.returnFee, currency: HOME }
+  const own = feePolicies(plan)
   for (let told = faults.pick([1, 1, 2]); told > 0; told -= 1) {
     const [answer] = await insist(world, ({ db }) => world.acts.book({ ...own, db }, BY, [draft]))
     if (answer === undefined) return booked

@@ -85,7 +85,9 @@ async function correctSome(history: History): Promise<string> {
       besidesRedrive: pick([false, true]),
     }
   })
-  return show(await correct({ db, terms: () => world.policy }, { ...WHO, redriveId: null }, requests))
+  return show(
+    await correct({ db, terms: () => world.policy }, { ...WHO, redriveId: null }, requests),
+  )
 }
 
 async function editOne(history: History): Promise<string> {

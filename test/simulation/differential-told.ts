@@ -94,7 +94,8 @@ async function beginTold(
   const policy = { ...POLICY, attemptsMax: 2, ...gateway.profile }
   const limits = { leaseMs: LEASE_MS, callMsMax: 1_000 }
   const terms = () => policy
-  const world = { db, clock, gateway, policy, terms, ...limits, random, refundFee: 'keep' as const }
+  const policies = { refundFee: 'keep', returnFee: 'keep' } as const
+  const world = { db, clock, gateway, policy, terms, ...limits, random, ...policies }
   const users: bigint[] = []
   const delivering: DeliveryWorld = {
     db,

@@ -27,7 +27,7 @@ async function lookSome(history: History): Promise<string> {
     const seeing: WatchWorld = {
       db,
       gateway: tellingBack({ ...own, lookup: gateway.lookup }, back),
-      returnFee: policies.returnFee,
+      ...policies,
       leaseMs: LEASE_MS,
       onWatched: (seen) => void told.push(seen),
     }

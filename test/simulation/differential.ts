@@ -274,7 +274,9 @@ async function resolveSome(history: History): Promise<string> {
     }
   })
   fate.next = pick(['kept', 'kept', 'away', 'reply_lost'])
-  return show(await resolve({ ...world, terms: () => world.policy }, { ...WHO, redriveId: null }, requests))
+  return show(
+    await resolve({ ...world, terms: () => world.policy }, { ...WHO, redriveId: null }, requests),
+  )
 }
 
 /** Somebody wants to know about a payment now, whoever works on it. */

@@ -6,6 +6,7 @@ import { charge, claim, type ChargeWorld } from '../../src/charging/charge.ts'
 import { settle } from '../../src/charging/settle.ts'
 import { openUsers } from '../../src/users/open.ts'
 import { openedId } from '../harness.ts'
+import { feePolicies } from '../../src/domain/fee.ts'
 import { must, Violation } from './promises.ts'
 import type { Fault } from './faults.ts'
 import { START_MS, type Scheduler } from './scheduler.ts'
@@ -230,7 +231,7 @@ async function replay(world: World): Promise<void> {
       must(answer?.replayed === true || answer?.kind === 'refused', 'an old key is replayed', draft)
       clients.answered(draft, answer as Answer)
     }
-    const own = { db: api.db, refundFee: plan.refundFee, currency: HOME }
+    const own = { db: api.db, ...feePolicies(plan) }
     for (const { draft } of refunds.definite()) {
       const [answer] = await world.acts.refund(own, [draft])
       must(

@@ -16,6 +16,11 @@ export function isCorrected({ postings }: Tables, { userId, id, status }: Paymen
   return status === 'failed' && postings.get(`${userId} ${id} settle_late`) !== undefined
 }
 
+/** Whether an open payment is looked at once it has ended. */
+function isAwaited({ tasks }: Tables, { id, status }: PaymentRow, cameBack: unknown): boolean {
+  return status !== 'failed' && (cameBack === true || tasks.get(id)?.leased === true)
+}
+
 /** Final payments that are looked at again. */
 export const watches: Handlers = {
   watches_insert: {
@@ -42,11 +47,8 @@ export const watches: Handlers = {
       const paymentId = BigInt(id as bigint)
       const payment = inShard(tables.payments, paymentId, shard)
       if (payment === undefined || payment.type !== type || payment.gateway !== gateway) return []
-      const failed = payment.status === 'failed'
-      const corrected = isCorrected(tables, payment)
-      const ended = payment.status === 'success' || corrected
-      const awaited = cameBack === true || tables.tasks.get(paymentId)?.leased === true
-      if (!ended && (failed || !awaited)) return []
+      const ended = payment.status === 'success' || isCorrected(tables, payment)
+      if (!ended && !isAwaited(tables, payment, cameBack)) return []
       const clockMs = time(at, context)
       // What has not ended yet may have a minute later.
       const nowMs = clockMs + (ended ? 0 : 60_000)

@@ -9,6 +9,7 @@ import type { ChargeWorld } from '../../src/charging/charge.ts'
 import { openSettler } from '../../src/queue/settler.ts'
 import type { WatchEnd } from '../../src/queue/watches-store.ts'
 import { startWorker, type Worker } from '../../src/queue/worker.ts'
+import { feePolicies } from '../../src/domain/fee.ts'
 import { expected } from './asking.ts'
 import { tellingBack } from './came-back.ts'
 import { LEASE_MS } from './limits.ts'
@@ -20,7 +21,7 @@ function watchWorld(world: World, plants: Plants, { db, gateway }: ChargeWorld):
   return {
     db,
     gateway: plants.told?.(telling) ?? telling,
-    returnFee: world.plan.returnFee,
+    ...feePolicies(world.plan),
     leaseMs: LEASE_MS,
     onWatched: ({ what }) => world.count(`watched_${what}`),
   }
