@@ -98,13 +98,13 @@ export async function delivering(t: TestContext, shards = 1) {
     onDisabled: (id, why) => disabled.push(`${id} ${why}`),
   }
   const never = new AbortController().signal
-  const claimAndSend = async (): Promise<Delivered[]> => {
+  const claimAndSend = async (by: DeliveryWorld = own): Promise<Delivered[]> => {
     await feed(world.db)
-    const claimed = await claimDue(own, 500, () => 0)
-    return Promise.all(claimed.map((one) => deliver(own, one, never)))
+    const claimed = await claimDue(by, 500, () => 0)
+    return Promise.all(claimed.map((one) => deliver(by, one, never)))
   }
-  const turn = async (): Promise<number> => {
-    const done = await claimAndSend()
+  const turn = async (by: DeliveryWorld = own): Promise<number> => {
+    const done = await claimAndSend(by)
     assert.deepEqual(await settleDelivered(own, done), [])
     return done.length
   }

@@ -7,6 +7,7 @@ export interface CalledEndpoint {
   readonly id: bigint
   readonly url: string
   readonly payload: 'full' | 'thin'
+  readonly ordered: boolean
   readonly sealed: readonly string[]
   /** Calls that its rate has left; null: it has none. */
   readonly left: number | null
@@ -26,7 +27,7 @@ const CALLED: Unsharded<CalledEndpoint> = {
   name: 'endpoints_called',
   ...timedUnsharded`
   select
-    id, url, payload,
+    id, url, payload, ordered,
     case when secret_before_until > ${NOW} then array[secret, secret_before] else array[secret] end
       as sealed,
     floor(

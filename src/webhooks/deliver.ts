@@ -6,12 +6,8 @@ import { eachInTurn, eachShard, beginningAt, partly, whole } from '../each-shard
 import { tellEvent } from '../events/store.ts'
 import type { Clock, Db, Runner, Shard, Span, Tracer } from '../ports.ts'
 import type { ShardTurns } from '../queue/shard-turns.ts'
-import {
-  claimDeliveries,
-  settleDeliveries,
-  type DeliveryResult,
-  type DueDelivery,
-} from './deliveries-store.ts'
+import { claimDeliveries, settleDeliveries, setWaitingAside } from './deliveries-store.ts'
+import type { DeliveryResult, DueDelivery } from './delivery-values.ts'
 import { tracesOfEvents } from './traces-store.ts'
 import { unseal } from './secrets.ts'
 import { calledEndpoints, paceEndpoints, type CalledEndpoint } from './called-store.ts'
@@ -39,6 +35,8 @@ export interface DeliveryWorld {
   readonly agent: string
   readonly random: () => number
   readonly leaseMs: number
+  /** Due deliveries of an ordered endpoint that a claim looks at; not there: as many as usual. */
+  readonly look?: number
   /** Where spans go; not there: nothing is traced. */
   readonly tracer?: Tracer
   /** Told when an endpoint is not called any more, and why. */
@@ -72,7 +70,7 @@ export async function claimDue(
   limit: number,
   running: (endpointId: bigint) => number,
 ): Promise<Delivery[]> {
-  const { db, key, leaseMs, turns } = world
+  const { db, key, turns } = world
   const now = turns?.due() ?? anyFirst(world)
   if (now.length === 0) return []
   const called = await calledEndpoints(db.global)
@@ -89,12 +87,14 @@ export async function claimDue(
   // Not always the same shard first, which would have all the room.
   const asked = await eachInTurn(now, async (shard) => {
     const rooms = [...free].flatMap(([endpointId, own]) =>
-      own > 0 ? [{ endpointId, free: own }] : [],
+      own > 0
+        ? [{ endpointId, free: own, ordered: endpoints.get(endpointId)?.ordered ?? false }]
+        : [],
     )
     const left = limit - claimed.length
     if (rooms.length === 0 || left === 0) return
-    const dues = await claimDeliveries(shard, left, leaseMs, rooms)
-    turns?.asked(shard, dues.length > 0)
+    const { dues, more } = await claimIn(world, shard, left, rooms)
+    turns?.asked(shard, dues.length > 0 || more)
     const traces = await tracesFor(world, shard, dues)
     for (const due of dues) {
       const endpoint = endpoints.get(due.endpointId)
@@ -109,6 +109,48 @@ export async function claimDue(
   if (claimed.length === 0 && asked.done.length === 0) whole(asked)
   await paceEndpoints(db.global, pacesOf(claimed))
   return claimed
+}
+
+/**
+ * Due deliveries of an ordered endpoint that a claim looks at: what waits for an earlier event is
+ * passed over among them, and put aside where there is more of it.
+ */
+const LOOK = 100
+
+/** How often one turn claims in a shard where what is due only waits. */
+const ROUNDS_MAX = 3
+
+/** How many deliveries of an endpoint may be claimed. */
+interface Room {
+  readonly endpointId: bigint
+  readonly free: number
+  readonly ordered: boolean
+}
+
+/**
+ * Claim what is due in a shard. Where an ordered endpoint has less to claim than it has room for,
+ * what waits in front is put aside. `more`: it was, and something due may stand behind it.
+ */
+async function claimIn(
+  { leaseMs, look = LOOK }: DeliveryWorld,
+  shard: Runner,
+  limit: number,
+  rooms: readonly Room[],
+): Promise<{ readonly dues: readonly DueDelivery[]; readonly more: boolean }> {
+  for (let round = 1; ; round += 1) {
+    const dues = await claimDeliveries(shard, { limit, leaseMs, look }, rooms)
+    const claimed = (id: bigint) => dues.filter(({ endpointId }) => endpointId === id).length
+    const short = rooms.filter(
+      ({ endpointId, free, ordered }) => ordered && claimed(endpointId) < free,
+    )
+    if (dues.length === limit || short.length === 0) return { dues, more: false }
+    const ids = short.map(({ endpointId }) => endpointId)
+    const aside = setWaitingAside(shard, ids, look)
+    // What is claimed is delivered, whatever becomes of the rest.
+    if (dues.length > 0) return { dues, more: (await aside.catch(() => 0)) > 0 }
+    const more = (await aside) > 0
+    if (!more || round === ROUNDS_MAX) return { dues, more }
+  }
 }
 
 function anyFirst({ db: { shards }, random }: DeliveryWorld): readonly Shard[] {

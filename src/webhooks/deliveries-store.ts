@@ -1,38 +1,38 @@
-import { columns, numbers } from '../domain/columns.ts'
+import { numbers } from '../domain/columns.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
-
-/** A delivery that is due, with what is to be sent. */
-export interface DueDelivery {
-  readonly eventId: bigint
-  readonly endpointId: bigint
-  /** Only the newest claim may say what came of it. */
-  readonly fence: number
-  /** Calls before this one. */
-  readonly attempts: number
-  readonly body: string
-}
-
-/** How many deliveries of an endpoint may be claimed. */
-interface Room {
-  readonly endpointId: bigint
-  readonly free: number
-}
-
-const ROOMS = columns<Room>({ endpointId: 'bigint', free: 'int' })
+import { REPLAYED, RESULTS, ROOMS } from './delivery-values.ts'
+import { ASIDE, FREED_MAX, LOOKS_ASIDE } from './delivery-values.ts'
+import type { ClaimLimits, DeliveryResult, DueDelivery } from './delivery-values.ts'
+import type { Replayed, Room } from './delivery-values.ts'
 
 /**
  * Claim up to `$3` due deliveries, and of each endpoint as many as there is room for: so one that
  * is slow takes nobody's place. A claim moves `run_at` to the end of its lease of `$4`
  * milliseconds, so those of a dead worker come due again. One that was lost counts as a call: it
  * may have been made. Where an endpoint is `ordered`, nothing is claimed of a payment whose earlier
- * event is still on its way. The ids come as arrays, for the planner's sake.
+ * event is still on its way: of such an endpoint the first `$5` that are due are looked at, and
+ * what waits among them is put aside by the statement below. The ids come as arrays, for the
+ * planner's sake.
  */
 const CLAIM: Statement<DueDelivery> = {
   name: 'deliveries_claim',
   ...timed`
   with ${CLOCK}, room as materialized (
-    select room.endpoint_id, room.free, known.ordered
-    from ${ROOMS.unnest('room', 5)}
+    select
+      room.endpoint_id, room.free, known.ordered,
+      coalesce(
+        case when known.ordered then (
+          select ahead.run_at
+          from deliveries ahead
+          where ahead.shard = $1 and ahead.endpoint_id = room.endpoint_id
+            and ahead.state = 'pending' and ahead.run_at <= (select time from clock)
+          order by ahead.run_at
+          offset $5::int - 1
+          limit 1
+        ) end,
+        (select time from clock)
+      ) as until
+    from ${ROOMS.unnest('room', 6)}
     join webhook_subscriptions known
       on known.shard = $1 and known.endpoint_id = room.endpoint_id and known.deliver
     where known.paused_until is null or known.paused_until <= (select time from clock)
@@ -43,8 +43,8 @@ const CLAIM: Statement<DueDelivery> = {
       select own.event_id, own.endpoint_id
       from deliveries own
       where own.shard = $1 and own.endpoint_id = room.endpoint_id and own.state = 'pending'
-        and own.run_at <= (select time from clock)
-        and not (room.ordered and exists (
+        and own.run_at <= room.until
+        and not (room.ordered and own.payment_id <> 0 and exists (
           select
           from deliveries earlier
           where earlier.shard = $1 and earlier.endpoint_id = own.endpoint_id
@@ -62,7 +62,8 @@ const CLAIM: Statement<DueDelivery> = {
     run_at = clock.time + $4::int * interval '1 millisecond',
     fence = delivery.fence + 1,
     attempts = delivery.attempts + delivery.leased::int,
-    leased = true
+    leased = true,
+    set_aside = false
   from clock, due
   cross join lateral (
     select body
@@ -77,49 +78,115 @@ const CLAIM: Statement<DueDelivery> = {
     delivery.attempts, event.body`,
 }
 
-/** An event that is to be sent again, and when. */
-interface Replayed {
-  readonly eventId: bigint
-  readonly delayMs: number
+/**
+ * Put aside what waits for an earlier event of its payment, where at least `$4` deliveries of an
+ * ordered endpoint are due: of the first `$5`, so that the next claim finds others. Each comes
+ * due again when the earlier one does, in an hour at most: so nothing is lost where that one ends
+ * unseen. A delivery that changes meanwhile is left as it is, and one that is locked too. `is not
+ * distinct` keeps the planner from the index of times, where many are the same.
+ */
+const SET_ASIDE: Statement<{ count: number }> = {
+  name: 'deliveries_set_aside',
+  ...timed`
+  with ${CLOCK}, looked as materialized (
+    select next.*
+    from unnest($3::bigint[]) as asked (endpoint_id)
+    join webhook_subscriptions known
+      on known.shard = $1 and known.endpoint_id = asked.endpoint_id
+        and known.deliver and known.ordered
+    cross join lateral (
+      select first.*, count(*) over () as found
+      from (
+        select own.event_id, own.endpoint_id, own.payment_id, own.position, own.run_at
+        from deliveries own
+        where own.shard = $1 and own.endpoint_id = known.endpoint_id and own.state = 'pending'
+          and own.run_at <= (select time from clock)
+        order by own.run_at
+        limit $5
+      ) first
+    ) next
+    where next.found >= $4::int
+      and (known.paused_until is null or known.paused_until <= (select time from clock))
+  ), waiting as materialized (
+    select own.event_id, own.endpoint_id, earlier.run_at
+    from looked
+    cross join lateral (
+      select head.run_at
+      from deliveries head
+      where head.shard = $1 and head.endpoint_id = looked.endpoint_id
+        and head.payment_id = looked.payment_id and head.payment_id <> 0
+        and head.state = 'pending'
+        and head.position < looked.position
+      order by head.position
+      limit 1
+    ) earlier
+    cross join lateral (
+      select event_id, endpoint_id
+      from deliveries
+      where shard = $1 and event_id = looked.event_id and endpoint_id = looked.endpoint_id
+        and state = 'pending' and run_at is not distinct from looked.run_at
+      limit 1
+      for update skip locked
+    ) own
+  ), aside as (
+    update deliveries delivery
+    set
+      run_at = greatest(
+        least(waiting.run_at, clock.time + ${ASIDE.max}),
+        clock.time + ${ASIDE.min}
+      ),
+      fence = delivery.fence + delivery.leased::int,
+      attempts = delivery.attempts + delivery.leased::int,
+      leased = false,
+      set_aside = true
+    from clock, waiting
+    where delivery.shard = $1 and delivery.event_id = waiting.event_id
+      and delivery.endpoint_id = waiting.endpoint_id
+    returning delivery.event_id
+  )
+  select count(*)::int as count
+  from aside`,
 }
 
-const REPLAYED = columns<Replayed>({ eventId: 'bigint', delayMs: 'int' })
-
-/** What a claim came to. */
-export interface DeliveryResult {
-  readonly eventId: bigint
-  readonly endpointId: bigint
-  readonly fence: number
-  readonly state: 'pending' | 'delivered' | 'failed'
-  /** False: it was not made, and counts as no call. */
-  readonly made: boolean
-  readonly delayMs: number
-  readonly ageMs: number
-  readonly tookMs: number
-  readonly status: number | null
-  readonly reason: string | null
-  readonly reply: string | null
+/**
+ * Make due what was put aside for an endpoint that is not ordered any more, of the next `$4`
+ * deliveries: those behind them come due by themselves.
+ */
+const FREE: Statement<never> = {
+  name: 'deliveries_free',
+  ...timed`
+  with ${CLOCK}, looked as materialized (
+    select own.event_id, own.set_aside
+    from deliveries own
+    where own.shard = $1 and own.endpoint_id = $3 and own.state = 'pending'
+      and own.run_at > (select time from clock)
+    order by own.run_at
+    limit $4
+  ), aside as materialized (
+    select own.event_id
+    from looked
+    cross join lateral (
+      select event_id
+      from deliveries
+      where shard = $1 and event_id = looked.event_id and endpoint_id = $3
+        and set_aside and not leased
+      limit 1
+      for update skip locked
+    ) own
+    where looked.set_aside
+  )
+  update deliveries
+  set run_at = clock.time, set_aside = false
+  from clock
+  where shard = $1 and endpoint_id = $3 and event_id = any (array(select event_id from aside))`,
 }
-
-const RESULTS = columns<DeliveryResult>({
-  eventId: 'bigint',
-  endpointId: 'bigint',
-  fence: 'int',
-  state: 'word',
-  made: 'boolean',
-  delayMs: 'bigint',
-  ageMs: 'bigint',
-  tookMs: 'int',
-  status: 'int',
-  reason: 'text',
-  reply: 'text',
-})
 
 /**
  * Write what claims came to, and the calls that were made. A claim that lost its lease changes
  * nothing and leaves its call. Deliveries are locked in the order of their key, as replays lock
  * them. When something arrives, an endpoint is not silent: noted once a minute, because all its
- * deliveries would wait for one row, and by whoever finds that row free.
+ * deliveries would wait for one row, and by whoever finds that row free. What was put aside behind
+ * a delivery that ends is due at once; one that is locked comes due by itself.
  */
 const SETTLE: Statement<never> = {
   name: 'deliveries_settle',
@@ -151,7 +218,7 @@ const SETTLE: Statement<never> = {
     from clock
     where known.shard = $1 and known.endpoint_id = any (array(select endpoint_id from quiet))
   ), own as materialized (
-    select result.*
+    select result.*, held.payment_id, held.position
     from result
     join deliveries held
       on held.shard = $1 and held.event_id = result.event_id
@@ -159,12 +226,37 @@ const SETTLE: Statement<never> = {
         and held.leased and held.state = 'pending'
     order by held.event_id, held.endpoint_id
     for update of held
+  ), later as materialized (
+    select next.event_id, next.endpoint_id
+    from own
+    cross join lateral (
+      select behind.event_id, behind.endpoint_id
+      from deliveries behind
+      where behind.shard = $1 and behind.endpoint_id = own.endpoint_id
+        and behind.payment_id = own.payment_id and behind.state = 'pending'
+        and behind.position > own.position and behind.set_aside and not behind.leased
+      order by behind.position
+      limit 1
+      for update skip locked
+    ) next
+    where own.state <> 'pending' and own.endpoint_id = any (array(
+      select endpoint_id
+      from webhook_subscriptions
+      where shard = $1 and ordered
+    ))
+  ), woken as (
+    update deliveries delivery
+    set run_at = clock.time, set_aside = false
+    from clock, later
+    where delivery.shard = $1 and delivery.event_id = later.event_id
+      and delivery.endpoint_id = later.endpoint_id
   )
   update deliveries delivery
   set
     state = own.state,
     run_at = clock.time + own.delay_ms * interval '1 millisecond',
     leased = false,
+    set_aside = false,
     attempts = delivery.attempts + own.made::int,
     ended_at = case when own.state = 'pending' then null else clock.time end
   from clock, own
@@ -178,7 +270,7 @@ const RETRY: Statement<{ eventId: bigint }> = {
   ...timed`
   with ${CLOCK}
   update deliveries
-  set state = 'pending', run_at = clock.time, attempts = 0, ended_at = null
+  set state = 'pending', run_at = clock.time, attempts = 0, ended_at = null, set_aside = false
   from clock
   where shard = $1 and event_id = $3 and endpoint_id = $4 and not leased
   returning event_id as "eventId"`,
@@ -220,45 +312,12 @@ const REPLAY: Statement<{ eventId: bigint }> = {
     on conflict (shard, event_id, endpoint_id) do update
     set
       state = 'pending', run_at = excluded.run_at, attempts = 0, leased = false,
-      fence = own.fence + own.leased::int, ended_at = null, replay_id = excluded.replay_id
+      fence = own.fence + own.leased::int, ended_at = null, replay_id = excluded.replay_id,
+      set_aside = false
     where own.replay_id is distinct from excluded.replay_id
   )
   select id as "eventId"
   from kept`,
-}
-
-/**
- * Lock the deliveries of events, and say which events are still on their way to somebody: not to
- * an endpoint that was removed, which nothing is sent to any more.
- */
-const ON_THEIR_WAY: Statement<{ eventId: bigint; pending: boolean }> = {
-  name: 'deliveries_on_their_way',
-  text: `
-  select
-    own.event_id as "eventId",
-    own.state = 'pending' and exists (
-      select
-      from webhook_subscriptions known
-      where known.shard = $1 and known.endpoint_id = own.endpoint_id and known.types <> '{}'
-    ) as pending
-  from deliveries own
-  where own.shard = $1 and own.event_id = any ($2::bigint[])
-  order by own.event_id, own.endpoint_id
-  for update of own`,
-}
-
-/** Which events are still on their way to somebody, as the one above, and without a lock. */
-const WAITED_FOR: Statement<{ eventId: bigint }> = {
-  name: 'deliveries_waited_for',
-  text: `
-  select own.event_id as "eventId"
-  from deliveries own
-  where own.shard = $1 and own.event_id = any ($2::bigint[]) and own.state = 'pending'
-    and exists (
-      select
-      from webhook_subscriptions known
-      where known.shard = $1 and known.endpoint_id = own.endpoint_id and known.types <> '{}'
-    )`,
 }
 
 /** Drop the deliveries of events, with their attempts. They were locked before. */
@@ -276,11 +335,28 @@ const DROP: Statement<never> = {
 /** Claim due deliveries. Committed when it returns. */
 export function claimDeliveries(
   shard: Runner,
-  limit: number,
-  leaseMs: number,
+  { limit, leaseMs, look }: ClaimLimits,
   rooms: readonly Room[],
 ): Promise<DueDelivery[]> {
-  return shard.run(CLAIM, [limit, leaseMs, ...ROOMS.of(rooms)])
+  return shard.run(CLAIM, [limit, leaseMs, look, ...ROOMS.of(rooms)])
+}
+
+/**
+ * Put aside what waits for an earlier event, of ordered endpoints with `look` due deliveries or
+ * more. Returns how many were.
+ */
+export async function setWaitingAside(
+  shard: Runner,
+  endpointIds: readonly bigint[],
+  look: number,
+): Promise<number> {
+  const [row] = await shard.run(SET_ASIDE, [numbers(endpointIds), look, look * LOOKS_ASIDE])
+  return row?.count ?? 0
+}
+
+/** Make due what was put aside for an endpoint that is not ordered any more. */
+export async function freeDeliveries(shard: Runner, endpointId: bigint): Promise<void> {
+  await shard.run(FREE, [endpointId, FREED_MAX])
 }
 
 /** Write what claims came to, in one statement. */
@@ -310,21 +386,6 @@ export async function replayDeliveries(
 ): Promise<number> {
   const rows = await shard.run(REPLAY, [endpointId, replayId, ...REPLAYED.of(events)])
   return rows.length
-}
-
-/** Lock the deliveries of events; which of the events are still on their way to somebody. */
-export async function eventsOnTheirWay(tx: Tx, eventIds: readonly bigint[]): Promise<Set<bigint>> {
-  const rows = await tx.run(ON_THEIR_WAY, [numbers(eventIds)])
-  return new Set(rows.filter(({ pending }) => pending).map(({ eventId }) => eventId))
-}
-
-/** Which of the events are on their way to somebody right now. Locks nothing. */
-export async function eventsWaitedFor(
-  shard: Runner,
-  eventIds: readonly bigint[],
-): Promise<Set<bigint>> {
-  const rows = await shard.run(WAITED_FOR, [numbers(eventIds)])
-  return new Set(rows.map(({ eventId }) => eventId))
 }
 
 /** Drop the deliveries of events, and their attempts. */

@@ -1,10 +1,12 @@
 import { writeJson } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { differing, sentFields } from '../domain/sent-fields.ts'
+import { eachInTurn, whole } from '../each-shard.ts'
 import type { Clock, Db } from '../ports.ts'
 import { messageOf, openEndpoint, type Send } from './deliver.ts'
 import { newSecret, seal, unseal } from './secrets.ts'
 import { calledEndpoints } from './called-store.ts'
+import { freeDeliveries } from './deliveries-store.ts'
 import {
   changeEndpoint,
   endpointMade,
@@ -106,7 +108,8 @@ async function again(db: Db, under: EndpointKey, key: Buffer): Promise<Made | nu
  * Change an endpoint; null: there is none, or its URL was to be changed and it has none. When it
  * returns, every shard knows. Where it throws, the change is stored, and the shards that do not
  * know yet are told within seconds. Of another URL: calls that have begun end where they began, and
- * every call after that, of deliveries that are under way as well, goes to the new one.
+ * every call after that, of deliveries that are under way as well, goes to the new one. Of one that
+ * is not ordered any more, what waited for an earlier event is due.
  */
 export async function editEndpoint(
   db: Db,
@@ -115,7 +118,11 @@ export async function editEndpoint(
   by: EndpointBy,
 ): Promise<Endpoint | null> {
   const endpoint = await changeEndpoint(db.global, id, change, by)
-  if (endpoint !== null) await tellShards(db)
+  if (endpoint === null) return null
+  await tellShards(db)
+  if (change.ordered === false) {
+    whole(await eachInTurn(db.shards, (shard) => freeDeliveries(shard, id)))
+  }
   return endpoint
 }
 

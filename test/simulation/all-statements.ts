@@ -1,3 +1,4 @@
+import { waiting } from './aside-statements.ts'
 import { goingBack } from './back-statements.ts'
 import { delivering, placing, replaying } from './delivery-statements.ts'
 import { endpoints, subscriptions } from './endpoint-statements.ts'
@@ -19,6 +20,7 @@ export const STATEMENTS: Handlers = {
   ...watches,
   ...placing,
   ...delivering,
+  ...waiting,
   ...replaying,
   ...endpoints,
   ...subscriptions,

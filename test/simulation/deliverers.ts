@@ -43,6 +43,7 @@ function deliveryWorld(world: World, { process, db, clock }: Deliverer): Deliver
     agent: 'payments/simulated',
     random: world.random,
     leaseMs: LEASE_MS,
+    look: 2,
     onDisabled: (_, why) => world.count(`disabled_${why}`),
   }
 }

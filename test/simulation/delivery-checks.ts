@@ -49,7 +49,7 @@ export function deliveryAuditor(tables: Tables, receivers: Receivers): DeliveryA
       const of = (row: DeliveryRow) => row.endpointId === endpoint.id
       const own = [...tables.deliveries.rows].filter(([, row]) => of(row))
       const [, now] = own.find(([, { eventId }]) => messageId(eventId) === id) ?? []
-      if (now === undefined) return
+      if (now === undefined || now.paymentId === 0n) return
       for (const [key, { shard, eventId, paymentId, position }] of own) {
         if (shard !== now.shard || paymentId !== now.paymentId) continue
         if (position >= now.position) continue

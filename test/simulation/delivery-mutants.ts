@@ -59,6 +59,27 @@ const LOST_CLAIM_IS_OVER = seeing((tables, shard) => {
   }
 })
 
+/** What is put aside comes due by nothing but the end of what it waits for, which is unseen. */
+const ASIDE_FOR_GOOD = both(
+  statement('deliveries_set_aside', (real) => ({
+    run(tables, values, context) {
+      const rows = real.run(tables, values, context)
+      for (const [key, row] of tables.deliveries.rows) {
+        if (row.setAside) tables.deliveries.set(key, { ...row, runAt: Infinity })
+      }
+      return rows
+    },
+  })),
+  statement('deliveries_settle', (real) => ({
+    run(tables, values, context) {
+      const aside = [...tables.deliveries.rows].filter(([, { setAside }]) => setAside)
+      const rows = real.run(tables, values, context)
+      for (const [key, row] of aside) tables.deliveries.set(key, row)
+      return rows
+    },
+  })),
+)
+
 const BODY_OF_NOW = statement('deliveries_claim', (real) => ({
   run: (tables, values, context) =>
     real.run(tables, values, context).map((row) => {
@@ -108,6 +129,7 @@ const DISABLED_UNTOLD = statement('subscriptions_write', (real) => ({
 export const DELIVERY_MUTANTS: readonly Mutant[] = [
   telling('delivery_order_forgotten', 'an ordered endpoint gets what is due', ORDER_FORGOTTEN),
   telling('delivery_lost_claim_over', 'what a dead worker had is not sent', LOST_CLAIM_IS_OVER),
+  telling('delivery_aside_for_good', 'what waits for an earlier event stays aside', ASIDE_FOR_GOOD),
   telling('delivery_body_of_now', 'the body is made anew at each attempt', BODY_OF_NOW),
   telling(
     'delivery_any_claim_settles',

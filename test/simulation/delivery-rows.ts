@@ -44,6 +44,7 @@ export interface DeliveryRow {
   readonly leased: boolean
   readonly endedAt: number | null
   readonly replayId: bigint | null
+  readonly setAside: boolean
 }
 
 /** An event; what is in its body is the payment or letter as it is. */

@@ -11,6 +11,7 @@ const FRESH = {
   leased: false,
   endedAt: null,
   replayId: null,
+  setAside: false,
 } as const
 
 /** The key of a delivery, and of what a shard knows of an endpoint. */
@@ -27,17 +28,57 @@ function head({ events }: Tables, shard: unknown): bigint {
 }
 
 /** The deliveries of an endpoint in a shard that have not ended. */
-function pendingOf({ deliveries }: Tables, shard: unknown, endpointId: bigint): DeliveryRow[] {
+export function pendingOf(
+  { deliveries }: Tables,
+  shard: unknown,
+  endpointId: bigint,
+): DeliveryRow[] {
   return [...deliveries.rows.values()].filter(
     (row) => row.shard === shard && row.endpointId === endpointId && row.state === 'pending',
   )
 }
 
+/** Those of them that are due, in their order. */
+export function dueOf(
+  tables: Tables,
+  shard: unknown,
+  endpointId: bigint,
+  nowMs: number,
+): DeliveryRow[] {
+  return pendingOf(tables, shard, endpointId)
+    .filter(({ runAt }) => runAt <= nowMs)
+    .sort((one, other) => one.runAt - other.runAt || Number(one.eventId - other.eventId))
+}
+
+/** The first event of the same payment that is still on its way; undefined: this one is. */
+export function earlierOf(tables: Tables, { paymentId, position, ...own }: DeliveryRow) {
+  const [first] = pendingOf(tables, own.shard, own.endpointId)
+    .filter((earlier) => paymentId > 0n && earlier.paymentId === paymentId)
+    .filter((earlier) => earlier.position < position)
+    .sort((one, other) => Number(one.position - other.position))
+  return first
+}
+
 /** Whether an earlier event of the same payment is still on its way. */
-export function waitsForEarlier(tables: Tables, { paymentId, position, ...own }: DeliveryRow) {
-  return pendingOf(tables, own.shard, own.endpointId).some(
-    (earlier) => earlier.paymentId === paymentId && earlier.position < position,
-  )
+export function waitsForEarlier(tables: Tables, own: DeliveryRow): boolean {
+  return earlierOf(tables, own) !== undefined
+}
+
+/** Make due what was put aside behind a delivery that ends. */
+function wakeNext(tables: Tables, over: DeliveryRow, nowMs: number): void {
+  const known = tables.subscriptions.get(knownKey(over.shard, over.endpointId))
+  if (over.state === 'pending' || known?.ordered !== true) return
+  const [next] = pendingOf(tables, over.shard, over.endpointId)
+    .filter(({ paymentId, position }) => paymentId === over.paymentId && position > over.position)
+    .filter(({ setAside, leased }) => setAside && !leased)
+    .sort((one, other) => Number(one.position - other.position))
+  if (next !== undefined) free(tables, next, nowMs)
+}
+
+/** Make a delivery due that was put aside. */
+export function free(tables: Tables, row: DeliveryRow, nowMs: number): void {
+  const key = deliveryKey(row.eventId, row.endpointId)
+  tables.deliveries.set(key, { ...row, runAt: nowMs, setAside: false })
 }
 
 /** Places of events, and their deliveries. */
@@ -101,15 +142,16 @@ function writeCalls(tables: Tables, values: readonly unknown[], nowMs: number): 
 /** What becomes of deliveries. */
 export const delivering: Handlers = {
   deliveries_claim: {
-    run(tables, [shard, at, limit, leaseMs, endpointIds, frees], context) {
+    run(tables, [shard, at, limit, leaseMs, look, endpointIds, frees], context) {
       const nowMs = time(at, context)
       const due = ids(endpointIds).flatMap((endpointId, index) => {
         const known = tables.subscriptions.get(knownKey(shard, endpointId))
         if (known === undefined || !known.deliver || (known.pausedUntil ?? 0) > nowMs) return []
-        return pendingOf(tables, shard, endpointId)
-          .filter((own) => own.runAt <= nowMs)
+        const first = dueOf(tables, shard, endpointId, nowMs)
+        const untilMs = (known.ordered ? first[Number(look) - 1]?.runAt : undefined) ?? nowMs
+        return first
+          .filter((own) => own.runAt <= untilMs)
           .filter((own) => !known.ordered || !waitsForEarlier(tables, own))
-          .sort((one, other) => one.runAt - other.runAt)
           .slice(0, ints(frees)[index])
       })
       const bodies = new Map([...tables.events.rows.values()].map(({ id, body }) => [id, body]))
@@ -118,7 +160,7 @@ export const delivering: Handlers = {
         const attempts = was.attempts + Number(was.leased)
         const fence = was.fence + 1
         const runAt = nowMs + Number(leaseMs)
-        const held = { ...was, runAt, fence, attempts, leased: true }
+        const held = { ...was, runAt, fence, attempts, leased: true, setAside: false }
         tables.deliveries.set(deliveryKey(eventId, endpointId), held)
         return { eventId, endpointId, fence, attempts, body: bodies.get(eventId) }
       })
@@ -148,9 +190,11 @@ export const delivering: Handlers = {
           state,
           runAt: nowMs + Number(delays?.[index]),
           leased: false,
+          setAside: false,
           attempts: was.attempts + Number(mades?.[index] === 'true'),
           endedAt: state === 'pending' ? null : nowMs,
         })
+        wakeNext(tables, { ...was, state }, nowMs)
       })
       return []
     },
@@ -161,7 +205,7 @@ export const delivering: Handlers = {
       const was = tables.deliveries.get(key)
       if (was === undefined || was.leased) return []
       const again = { state: 'pending', runAt: time(at, context), attempts: 0 } as const
-      tables.deliveries.set(key, { ...was, ...again, endedAt: null })
+      tables.deliveries.set(key, { ...was, ...again, endedAt: null, setAside: false })
       return [{ eventId: was.eventId }]
     },
   },

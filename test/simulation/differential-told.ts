@@ -15,8 +15,9 @@ import { calledEndpoints } from '../../src/webhooks/called-store.ts'
 import {
   claimDeliveries,
   retryDelivery,
-  type DueDelivery,
+  setWaitingAside,
 } from '../../src/webhooks/deliveries-store.ts'
+import type { DueDelivery } from '../../src/webhooks/delivery-values.ts'
 import {
   deliver,
   type Delivered,
@@ -201,7 +202,9 @@ async function callSome(told: Told): Promise<string> {
   const free = wide ? 1_000 : alone ? 3 : 1
   const rooms = (alone ? [pick(ids)] : ids).map((endpointId) => ({ endpointId, free }))
   const shard = pick(db.shards)
-  const dues = await claimDeliveries(shard, alone ? 1 : 1_000, LEASE_MS, rooms)
+  const look = wide ? 1_000 : pick([1, 2])
+  const limits = { limit: alone ? 1 : 1_000, look }
+  const dues = await claimDeliveries(shard, { ...limits, leaseMs: LEASE_MS }, rooms)
   const inOrder = dues.toSorted((one, other) => (keyOf(one) < keyOf(other) ? -1 : 1))
   for (const due of inOrder) {
     told.seen.push(due)
@@ -224,6 +227,14 @@ function aboutOf(body: string) {
   const { type, data } = JSON.parse(body) as { type: string; data: Record<string, unknown> }
   const { payment_id, sequence = null, endpoint_id, attempt } = data
   return { type, payment_id, sequence, endpoint_id, attempt }
+}
+
+/** Put aside what waits, of an endpoint or of all. */
+async function asideSome({ db, pick, between, wide }: Told): Promise<string> {
+  const ids = [1n, 2n, 3n, 4n, 5n, 6n, 99n].filter(() => between(0, 3) > 0)
+  // Where many are due at the same time, which of them come first is not said.
+  const look = wide ? 1_000 : pick([1, 2])
+  return String(await setWaitingAside(pick(db.shards), ids, look))
 }
 
 /** Settle some of what was called, some of it twice, and late. */
@@ -341,7 +352,17 @@ async function readOne({ db, between }: Told): Promise<string> {
 }
 
 const PAYING = [payOne, payOne, endOne, endOne, endOne, closeOne, tellOne] as const
-const TELLING = [feedSome, feedSome, callSome, callSome, callSome, settleSome, settleSome, pass]
+const TELLING = [
+  feedSome,
+  feedSome,
+  callSome,
+  callSome,
+  callSome,
+  asideSome,
+  settleSome,
+  settleSome,
+  pass,
+] as const
 const ENDPOINTS = [makeOne, makeOne, changeOne, changeOne, changeOne, dropOne, readOne] as const
 const SENDING_AGAIN = [
   retryOne,

@@ -114,10 +114,11 @@ export const endpoints: Handlers = {
     run: (tables) =>
       [...tables.endpoints.rows.values()]
         .filter(({ url, state }) => url !== null && state === 'enabled')
-        .map(({ id, url, payload, secret }) => ({
+        .map(({ id, url, payload, ordered, secret }) => ({
           id,
           url,
           payload,
+          ordered,
           sealed: [secret],
           left: null,
         })),
