@@ -71,10 +71,7 @@ type Resolve = NonNullable<Parameters<typeof webhookSender>[0]['resolve']>
 /** A resolver with these answers, one after the other. */
 function resolver(...answers: readonly LookupAddress[][]): Resolve {
   let asked = 0
-  const resolve = (_name: string, _options: object, done: (...args: unknown[]) => void) => {
-    done(null, answers[Math.min(asked++, answers.length - 1)])
-  }
-  return resolve as unknown as Resolve
+  return () => Promise.resolve(answers[Math.min(asked++, answers.length - 1)] ?? [])
 }
 
 const v4 = (address: string): LookupAddress => ({ address, family: 4 })

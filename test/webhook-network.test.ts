@@ -65,6 +65,13 @@ test(
       told.reached.filter((address) => !outside.has(address)),
       [],
     )
+    for (const { host, status: answered, reason } of told.silent) {
+      assert.deepEqual([host, answered, reason], [host, null, 'dns'])
+    }
+    assert.equal(told.silent.length, 30)
+    const statuses = told.beside.map((one) => (typeof one === 'string' ? one : one.status))
+    assert.deepEqual([statuses[0], statuses[2]], [200, 200], 'a silent name holds up no other call')
+    assert.deepEqual(statuses[1], told.outside[0]?.host, 'nor what else resolves names')
     // Who asks twice, or asks the environment, is seen here.
     assert.deepEqual(told.careless.toSorted(), ['10.1.2.3', PROXY])
   },

@@ -1,9 +1,9 @@
-import { lookup, type LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { abortWatch } from '../domain/abort-watch.ts'
 import type { Called } from '../domain/delivery.ts'
 import type { Clock } from '../ports.ts'
+import { endpointNames, type ResolveName } from './endpoint-names.ts'
 import type { Allowed } from './public-address.ts'
 
 /** One call of an endpoint. */
@@ -36,7 +36,7 @@ interface SenderOptions {
   readonly clock: Clock
   readonly deadlineMs?: number
   /** How names are resolved; tests have a resolver of their own. */
-  readonly resolve?: typeof lookup
+  readonly resolve?: ResolveName
 }
 
 /**
@@ -47,7 +47,7 @@ interface SenderOptions {
 export function webhookSender(options: SenderOptions): WebhookSender {
   const { allowed, clock, deadlineMs = DEADLINE_MS } = options
   const agent = new Agent({
-    connect: guardedConnector(allowed, options.resolve ?? lookup),
+    connect: guardedConnector(allowed, options.resolve ?? endpointNames()),
     pipelining: 1,
     headersTimeout: 0,
     bodyTimeout: 0,
@@ -157,7 +157,7 @@ function demandAllowed(hostname: string, allowed: Allowed): void {
   if (isIP(literal) !== 0 && !allowed(literal)) throw new Forbidden('the address is not allowed')
 }
 
-function guardedConnector(allowed: Allowed, resolve: typeof lookup): buildConnector.connector {
+function guardedConnector(allowed: Allowed, resolve: ResolveName): buildConnector.connector {
   const connect = buildConnector({ timeout: 5_000, lookup: guardedLookup(allowed, resolve) })
   return (options, done) => {
     try {
@@ -178,16 +178,19 @@ function guardedConnector(allowed: Allowed, resolve: typeof lookup): buildConnec
 }
 
 /** Resolve a name, and refuse it if one of its addresses is not allowed: never choose another. */
-function guardedLookup(allowed: Allowed, resolve: typeof lookup): LookupFunction {
+function guardedLookup(allowed: Allowed, resolve: ResolveName): LookupFunction {
   return (hostname, options, done) => {
-    resolve(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
-      if (error !== null) return done(error, [])
-      const refused = addresses.length === 0 || !addresses.every(({ address }) => allowed(address))
-      if (refused) return done(new Forbidden('the address is not allowed'), [])
-      if (options.all === true) return done(null, addresses)
-      const [first] = addresses
-      done(null, first?.address ?? '', first?.family)
-    })
+    void resolve(hostname).then(
+      (addresses) => {
+        const none = addresses.length === 0
+        const refused = none || !addresses.every(({ address }) => allowed(address))
+        if (refused) return done(new Forbidden('the address is not allowed'), [])
+        if (options.all === true) return done(null, [...addresses])
+        const [first] = addresses
+        done(null, first?.address ?? '', first?.family)
+      },
+      (error: unknown) => done(error as Error, []),
+    )
   }
 }
 

@@ -35,6 +35,10 @@ export interface Told {
   /** A name that is another's in turn, and what redirects there. */
   readonly rebound: readonly Attempt[]
   readonly redirected: readonly Attempt[]
+  /** Names whose name servers say nothing. */
+  readonly silent: readonly Attempt[]
+  /** What came to its end while these were asked for: a call, and a look of the system's. */
+  readonly beside: readonly (Attempt | string)[]
   /** Addresses that somebody connected to on behalf of the sender. */
   readonly reached: readonly string[]
   /** And on behalf of senders that are not careful: they show that this would be seen. */
@@ -94,6 +98,11 @@ const MIXED: Zone = {
   'metadata.inside.test': [['169.254.169.254']],
 }
 
+/** More names than the process has threads to resolve them. */
+const SILENT: Zone = Object.fromEntries(
+  Array.from({ length: 30 }, (_, at) => [`silent${at}.test`, []] as const),
+)
+
 /** Names of this machine and its network, some of which only the resolver knows. */
 const NAMES = [
   ...Object.keys(MIXED),
@@ -104,7 +113,7 @@ async function main(folder: string): Promise<Told> {
   prepareNetwork(folder)
   const [inside, outside] = [namesOf(PRIVATE, 'in'), namesOf(PUBLIC, 'out')]
   const turns: Zone = { 'turns.test': [[OUTSIDE], [INSIDE], [OUTSIDE], ['127.0.0.1']] }
-  const names = await nameServer({ ...inside, ...outside, ...MIXED, ...turns })
+  const names = await nameServer({ ...inside, ...outside, ...MIXED, ...turns, ...SILENT })
   const reached = await listenEverywhere()
   const sender = webhookSender({ allowed: publicAddresses([], false), clock: systemClock })
   const send = async (host: string, path = '/'): Promise<Attempt> => {
@@ -126,11 +135,30 @@ async function main(folder: string): Promise<Told> {
   for (const code of [301, 302, 303, 307, 308]) {
     told.redirected.push(await send(OUTSIDE, `/to/${code}/http://${INSIDE}:${PORT}/`))
   }
+  const { silent, beside } = await besideSilence(send)
   await sender.close()
   const seen = [...reached]
   reached.clear()
   await beCareless(names.asked('turns.test'))
-  return { ...told, reached: seen, careless: [...reached] }
+  return { ...told, silent, beside, reached: seen, careless: [...reached] }
+}
+
+/** What goes on while endpoints are called whose names nobody answers for. */
+async function besideSilence(send: (host: string) => Promise<Attempt>) {
+  let ended = false
+  const calls = Object.keys(SILENT).map(async (host) => {
+    const attempt = await send(host)
+    ended = true
+    return attempt
+  })
+  const beside: (Attempt | string)[] = []
+  for (const name of ['out0.test', 'out1.test']) {
+    const attempt = await send(name)
+    // As a client of a gateway does it.
+    const { address } = await lookup(name)
+    if (!ended) beside.push(attempt, address)
+  }
+  return { silent: await Promise.all(calls), beside }
 }
 
 /** Ask the resolver first and connect by the name then; and use the proxy of the environment. */

@@ -1,7 +1,10 @@
 import { createSocket } from 'node:dgram'
 import { isIP } from 'node:net'
 
-/** What a name answers: one list of addresses after the other, from the first again. */
+/**
+ * What a name answers: one list of addresses after the other, from the first again. A name without
+ * any is never answered for.
+ */
 export type Zone = Readonly<Record<string, readonly (readonly string[])[]>>
 
 const TYPES = { a: 1, cname: 5, aaaa: 28 } as const
@@ -61,6 +64,7 @@ export async function nameServer(zone: Zone): Promise<{ asked(name: string): num
   socket.on('message', (question, from) => {
     const end = question.indexOf(0, 12)
     const name = readName(question.subarray(12, end))
+    if (zone[name]?.length === 0) return
     const records = recordsOf(name, question.readUInt16BE(end + 1))
     const head = Buffer.alloc(12)
     question.copy(head, 0, 0, 2)

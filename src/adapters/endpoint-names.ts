@@ -1,0 +1,100 @@
+import { lookup, Resolver, type LookupAddress } from 'node:dns'
+
+/** The addresses of a name; rejects where there are none, or nobody says. */
+export type ResolveName = (hostname: string) => Promise<readonly LookupAddress[]>
+
+/** How long name servers have, in milliseconds: for a try, and for all. */
+const TRY_MS = 1_500
+const ALL_MS_MAX = 4_500
+
+/**
+ * Names that the system resolves at a time: each may take one of the few threads of the process for
+ * as long as a name server is silent, and the names of gateways need these threads as well.
+ */
+const SYSTEM_MAX = 2
+
+/**
+ * Resolve the names of endpoints so that one whose name servers are silent holds up nobody else: by
+ * a client of name servers that takes no thread and can be stopped. What no name server knows, or
+ * what has no dot, the system may know, such as from its file of hosts. Who asks for a name that is
+ * being asked for waits for the same answer.
+ */
+export function endpointNames(): ResolveName {
+  const asked = new Map<string, Promise<readonly LookupAddress[]>>()
+  const system = systemNames()
+  const find = async (hostname: string): Promise<readonly LookupAddress[]> => {
+    const own = hostname.replace(/\.$/, '')
+    if (!own.includes('.') || own.endsWith('.localhost')) return system(hostname)
+    return (await askNameServers(hostname)) ?? system(hostname)
+  }
+  return (hostname) => {
+    const under = asked.get(hostname)
+    if (under !== undefined) return under
+    const answer = find(hostname).finally(() => asked.delete(hostname))
+    asked.set(hostname, answer)
+    return answer
+  }
+}
+
+class Silent extends Error {
+  readonly code = 'EAI_AGAIN'
+}
+
+/** Addresses by the name servers; null: they do not know the name. Rejects in silence. */
+async function askNameServers(hostname: string): Promise<readonly LookupAddress[] | null> {
+  // Each reads anew which name servers there are.
+  const resolver = new Resolver({ timeout: TRY_MS, tries: 2 })
+  const late = setTimeout(() => resolver.cancel(), ALL_MS_MAX)
+  try {
+    const asked = await Promise.all([
+      addresses(resolver, 'resolve4', hostname),
+      addresses(resolver, 'resolve6', hostname),
+    ])
+    const found = asked.flat().filter((one) => one !== null)
+    if (found.length > 0) return found
+    if (asked.flat().includes(null)) throw new Silent('the name servers do not answer')
+    return null
+  } finally {
+    clearTimeout(late)
+  }
+}
+
+/** Addresses of one family; `[null]`: nobody said whether there are any. */
+function addresses(
+  resolver: Resolver,
+  how: 'resolve4' | 'resolve6',
+  hostname: string,
+): Promise<(LookupAddress | null)[]> {
+  return new Promise((resolve) => {
+    resolver[how](hostname, (error, found) => {
+      const family = how === 'resolve4' ? 4 : 6
+      if (error === null) return resolve(found.map((address) => ({ address, family })))
+      resolve(error.code === 'ETIMEOUT' || error.code === 'ECANCELLED' ? [null] : [])
+    })
+  })
+}
+
+/** What the system says, for a few names at a time, the others in turn. */
+function systemNames(): ResolveName {
+  let running = 0
+  const waiting: (() => void)[] = []
+  const ask = (hostname: string) =>
+    new Promise<readonly LookupAddress[]>((resolve, reject) => {
+      lookup(hostname, { all: true }, (error, found) => {
+        if (error === null) resolve(found)
+        else reject(error)
+      })
+    })
+  return async (hostname) => {
+    if (running >= SYSTEM_MAX) await new Promise<void>((go) => waiting.push(go))
+    else running += 1
+    try {
+      return await ask(hostname)
+    } finally {
+      // The place goes to the next one, if somebody waits.
+      const next = waiting.shift()
+      if (next === undefined) running -= 1
+      else next()
+    }
+  }
+}
