@@ -68,7 +68,7 @@ test('a pause ends with a change of the endpoint, and not when a shard is told o
     shard.transaction(async (tx) => writeSubscription(tx, { ...known, version }))
   const paused = () =>
     world.sql('select 1 from webhook_subscriptions where paused_until is not null')
-  await pauseEndpoint(shard, id, 60_000)
+  await pauseEndpoint(shard, { id, version: known.version }, 60_000)
   // Another process had looked what the shard knows before the pause.
   await tell(known.version)
   assert.equal((await paused()).length, 1)
@@ -151,7 +151,7 @@ test('an endpoint that was enabled lately is not silent, and one that is disable
   const { world, own, endpoint } = await delivering(t)
   const to = await receiver(t, status(200))
   const { id } = await endpoint(to.url)
-  const silent = () => disableEndpoint(world.db.global, id, 'silent', SILENT_MS)
+  const silent = () => disableEndpoint(world.db.global, { id, url: to.url }, 'silent', SILENT_MS)
   world.clock.advance(SILENT_MS - 1)
   assert.equal(await silent(), null)
   await editEndpoint(world.db, id, { state: 'disabled' }, BY)

@@ -12,7 +12,10 @@ const NOWHERE: Delivery['shard'] = { number: 0, run: unasked, transaction: unask
 
 function claimed(count: number): Delivery[] {
   const known = { id: ENDPOINT, url: 'http://127.0.0.1/', payload: 'full', sealed: [] } as const
-  const endpoint = openEndpoint({ ...known, ordered: false, left: null }, Buffer.alloc(32))
+  const endpoint = openEndpoint(
+    { ...known, version: 1, ordered: false, left: null },
+    Buffer.alloc(32),
+  )
   return Array.from({ length: count }, (_, at) => {
     const own = { eventId: BigInt(at), endpointId: ENDPOINT, fence: 1, attempts: 0, body: '{}' }
     return { due: own, shard: NOWHERE, endpoint }

@@ -6,6 +6,7 @@ import { ENDPOINTS_MAX } from './store.ts'
 export interface CalledEndpoint {
   readonly id: bigint
   readonly url: string
+  readonly version: number
   readonly payload: 'full' | 'thin'
   readonly ordered: boolean
   readonly sealed: readonly string[]
@@ -27,7 +28,7 @@ const CALLED: Unsharded<CalledEndpoint> = {
   name: 'endpoints_called',
   ...timedUnsharded`
   select
-    id, url, payload, ordered,
+    id, url, version, payload, ordered,
     case when secret_before_until > ${NOW} then array[secret, secret_before] else array[secret] end
       as sealed,
     floor(

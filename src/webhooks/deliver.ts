@@ -6,7 +6,8 @@ import { eachInTurn, eachShard, beginningAt, partly, whole } from '../each-shard
 import { tellEvent } from '../events/store.ts'
 import type { Clock, Db, Runner, Shard, Span, Tracer } from '../ports.ts'
 import type { ShardTurns } from '../queue/shard-turns.ts'
-import { claimDeliveries, settleDeliveries, setWaitingAside } from './deliveries-store.ts'
+import { claimIn } from './claim.ts'
+import { settleDeliveries } from './deliveries-store.ts'
 import type { DeliveryResult, DueDelivery } from './delivery-values.ts'
 import { tracesOfEvents } from './traces-store.ts'
 import { unseal } from './secrets.ts'
@@ -108,49 +109,36 @@ export async function claimDue(
   for (const { shard, error } of asked.failed) turns?.failed(shard, error)
   if (claimed.length === 0 && asked.done.length === 0) whole(asked)
   await paceEndpoints(db.global, pacesOf(claimed))
-  return claimed
+  return claimed.length === 0 ? claimed : asTheyAre(world, claimed)
 }
 
 /**
- * Due deliveries of an ordered endpoint that a claim looks at: what waits for an earlier event is
- * passed over among them, and put aside where there is more of it.
+ * Claimed deliveries with their endpoints as they are after the claim, which may have taken long:
+ * so nothing goes to where an endpoint was before. What goes to nobody by now is given back.
  */
-const LOOK = 100
-
-/** How often one turn claims in a shard where what is due only waits. */
-const ROUNDS_MAX = 3
-
-/** How many deliveries of an endpoint may be claimed. */
-interface Room {
-  readonly endpointId: bigint
-  readonly free: number
-  readonly ordered: boolean
-}
-
-/**
- * Claim what is due in a shard. Where an ordered endpoint has less to claim than it has room for,
- * what waits in front is put aside. `more`: it was, and something due may stand behind it.
- */
-async function claimIn(
-  { leaseMs, look = LOOK }: DeliveryWorld,
-  shard: Runner,
-  limit: number,
-  rooms: readonly Room[],
-): Promise<{ readonly dues: readonly DueDelivery[]; readonly more: boolean }> {
-  for (let round = 1; ; round += 1) {
-    const dues = await claimDeliveries(shard, { limit, leaseMs, look }, rooms)
-    const claimed = (id: bigint) => dues.filter(({ endpointId }) => endpointId === id).length
-    const short = rooms.filter(
-      ({ endpointId, free, ordered }) => ordered && claimed(endpointId) < free,
-    )
-    if (dues.length === limit || short.length === 0) return { dues, more: false }
-    const ids = short.map(({ endpointId }) => endpointId)
-    const aside = setWaitingAside(shard, ids, look)
-    // What is claimed is delivered, whatever becomes of the rest.
-    if (dues.length > 0) return { dues, more: (await aside.catch(() => 0)) > 0 }
-    const more = (await aside) > 0
-    if (!more || round === ROUNDS_MAX) return { dues, more }
+async function asTheyAre(
+  { db, key }: DeliveryWorld,
+  claimed: readonly Delivery[],
+): Promise<Delivery[]> {
+  const called = await calledEndpoints(db.global)
+  const endpoints = new Map(called.map((one) => [one.id, openEndpoint(one, key)]))
+  const left = claimed.flatMap((one) => {
+    const endpoint = endpoints.get(one.endpoint.id)
+    return endpoint === undefined ? [] : [{ ...one, endpoint }]
+  })
+  const back = claimed.filter(({ endpoint }) => !endpoints.has(endpoint.id))
+  for (const shard of new Set(back.map((one) => one.shard))) {
+    const dues = back.filter((one) => one.shard === shard).map(({ due }) => due)
+    // Where it cannot be given back, its lease ends.
+    await settleDeliveries(shard, dues.map(notMade)).catch(() => undefined)
   }
+  return left
+}
+
+/** A delivery that was claimed and not made. */
+function notMade({ eventId, endpointId, fence }: DueDelivery): DeliveryResult {
+  const none = { tookMs: 0, status: null, reason: null, reply: null, ageMs: 0, delayMs: 0 }
+  return { eventId, endpointId, fence, ...none, state: 'pending', made: false }
 }
 
 function anyFirst({ db: { shards }, random }: DeliveryWorld): readonly Shard[] {
@@ -218,9 +206,7 @@ export async function deliver(
   const own = { eventId, endpointId, fence }
   const called = signal.aborted ? null : await call(world, delivery, body, signal)
   if (called === null) {
-    const none = { tookMs: 0, status: null, reason: null, reply: null, ageMs: 0, delayMs: 0 }
-    const result: DeliveryResult = { ...own, ...none, state: 'pending', made: false }
-    return { delivery, verdict: null, result }
+    return { delivery, verdict: null, result: notMade(delivery.due) }
   }
   const { status, reason, reply, tookMs } = called
   const verdict = afterCall(called, attempts, world.random())
@@ -279,8 +265,9 @@ function spanEnd({ status, reason }: Called) {
 /** Write what deliveries came to, and what they say of their endpoints. Safe to repeat. */
 export async function settleDelivered(
   world: DeliveryWorld,
-  all: readonly Delivered[],
+  made: readonly Delivered[],
 ): Promise<readonly Delivered[]> {
+  const all = await withoutMoved(world, made)
   const parts = await eachInTurn([...new Set(all.map(shardOf))], (shard) =>
     settleDeliveries(
       shard,
@@ -296,29 +283,56 @@ export async function settleDelivered(
   return all.filter((one) => failed.has(shardOf(one)))
 }
 
+/**
+ * What deliveries came to, where an endpoint has moved during the call: what its old URL said of
+ * the endpoint is nothing about the new one, which is called at once.
+ */
+async function withoutMoved(
+  { db }: DeliveryWorld,
+  all: readonly Delivered[],
+): Promise<readonly Delivered[]> {
+  if (!all.some(({ verdict }) => verdict !== null && saysMore(verdict))) return all
+  const urls = new Map((await calledEndpoints(db.global)).map(({ id, url }) => [id, url]))
+  return all.map((one) => {
+    const { delivery, verdict, result } = one
+    const url = urls.get(delivery.endpoint.id)
+    if (verdict === null || !saysMore(verdict)) return one
+    if (url === undefined || url === delivery.endpoint.url) return one
+    const again = { state: 'pending', delayMs: 0 } as const
+    const unsaid = { ...verdict, ...again, gone: false, pauseMs: 0 }
+    return { delivery, verdict: unsaid, result: { ...result, ...again } }
+  })
+}
+
+/** Whether an answer says something of the endpoint itself. */
+function saysMore({ gone, pauseMs }: Verdict): boolean {
+  return gone || pauseMs > 0
+}
+
 function shardOf({ delivery }: Delivered): Shard {
   return delivery.shard
 }
 
 /** Pause endpoints that are busy, and disable those that are gone or have been silent too long. */
 async function noteEndpoints(world: DeliveryWorld, all: readonly Delivered[]): Promise<void> {
-  const pauses = new Map<bigint, number>()
-  const gone = new Set<bigint>()
-  const failed = new Set<bigint>()
-  for (const { verdict, result } of all) {
-    const { endpointId: id } = result
+  const pauses = new Map<OpenEndpoint, number>()
+  const gone = new Set<OpenEndpoint>()
+  const failed = new Set<OpenEndpoint>()
+  for (const { delivery, verdict } of all) {
+    const { endpoint } = delivery
     if (verdict === null) continue
-    if (verdict.pauseMs > 0) pauses.set(id, Math.max(pauses.get(id) ?? 0, verdict.pauseMs))
-    if (verdict.gone) gone.add(id)
-    else if (verdict.state === 'failed') failed.add(id)
+    const { pauseMs } = verdict
+    if (pauseMs > 0) pauses.set(endpoint, Math.max(pauses.get(endpoint) ?? 0, pauseMs))
+    if (verdict.gone) gone.add(endpoint)
+    else if (verdict.state === 'failed') failed.add(endpoint)
   }
-  for (const [id, ms] of pauses) {
+  for (const [endpoint, ms] of pauses) {
     // A shard that cannot be told delivers nothing either.
-    partly(await eachShard(world.db.shards, (shard) => pauseEndpoint(shard, id, ms)))
+    partly(await eachShard(world.db.shards, (shard) => pauseEndpoint(shard, endpoint, ms)))
   }
-  for (const id of gone) await disable(world, id, 'gone', null)
-  for (const id of failed)
-    if (await isSilent(world.db, id)) await disable(world, id, 'silent', SILENT_MS)
+  for (const endpoint of gone) await disable(world, endpoint, 'gone', null)
+  for (const endpoint of failed)
+    if (await isSilent(world.db, endpoint.id)) await disable(world, endpoint, 'silent', SILENT_MS)
 }
 
 /** Whether it is known that nothing arrived at an endpoint for a day, in any shard. */
@@ -328,15 +342,16 @@ async function isSilent(db: Db, id: bigint): Promise<boolean> {
   return missing.length === 0 && !known.includes(true)
 }
 
-/** Disable an endpoint, and tell the others. What is on its way to it stays, and waits. */
+/** Disable an endpoint where it was called, and tell the others. What is on its way to it waits. */
 async function disable(
   world: DeliveryWorld,
-  id: bigint,
+  called: OpenEndpoint,
   why: 'gone' | 'silent',
   enabledMs: number | null,
 ): Promise<void> {
   const { db, clock } = world
-  const endpoint = await disableEndpoint(db.global, id, why, enabledMs)
+  const { id } = called
+  const endpoint = await disableEndpoint(db.global, called, why, enabledMs)
   if (endpoint === null) return
   world.onDisabled?.(id, why)
   const data = { endpoint_id: Number(id), url: endpoint.url, reason: why }

@@ -165,7 +165,7 @@ const CHANGE: Unsharded<Endpoint> = {
   from changed`,
 }
 
-/** Disable an endpoint that is enabled: of several who notice, one does it. */
+/** Disable an endpoint that is enabled, at the URL that was called: of several, one does it. */
 const DISABLE: Unsharded<Endpoint> = {
   name: 'endpoints_disable',
   ...timedUnsharded`
@@ -175,7 +175,7 @@ const DISABLE: Unsharded<Endpoint> = {
       state = 'disabled', disabled_why = $3, disabled_at = clock.time,
       version = endpoint.version + 1, changed_at = clock.time
     from clock, before
-    where endpoint.id = before.id and before.state = 'enabled'
+    where endpoint.id = before.id and before.state = 'enabled' and before.url = $5
       and ($4::int is null or before.enabled_at <= clock.time - $4 * interval '1 millisecond')
     returning endpoint.*
   ), kept as (${record('disable', 'null, $3', 'before, changed', recorded('before'))}
@@ -322,14 +322,14 @@ export async function changeEndpoint(
   return row ?? null
 }
 
-/** Disable an endpoint, if it has been enabled for `enabledMs`; null: any time. */
+/** Disable an endpoint at this URL, if it has been enabled for `enabledMs`; null: any time. */
 export async function disableEndpoint(
   db: Global,
-  id: bigint,
+  { id, url }: { readonly id: bigint; readonly url: string },
   why: string,
   enabledMs: number | null,
 ): Promise<Endpoint | null> {
-  const [row] = await db.run(DISABLE, [id, why, enabledMs])
+  const [row] = await db.run(DISABLE, [id, why, enabledMs, url])
   return row ?? null
 }
 

@@ -47,6 +47,7 @@ const WANTED: Statement<{ type: string }> = {
   where shard = $1`,
 }
 
+/** An endpoint of which the shard knows a newer version than was called is not paused by that. */
 const PAUSE: Statement<never> = {
   name: 'subscriptions_pause',
   ...timed`
@@ -54,7 +55,7 @@ const PAUSE: Statement<never> = {
   update webhook_subscriptions
   set paused_until = greatest(paused_until, clock.time + $4::int * interval '1 millisecond')
   from clock
-  where shard = $1 and endpoint_id = $3`,
+  where shard = $1 and endpoint_id = $3 and version <= $5`,
 }
 
 const ARRIVED: Statement<{ endpointId: bigint }> = {
@@ -74,9 +75,13 @@ export function writeSubscription(tx: Tx, own: Subscription): void {
   tx.write(WRITE, [own.endpointId, own.version, own.types, own.deliver, own.ordered])
 }
 
-/** Call an endpoint no more for a while; a longer pause stays. */
-export async function pauseEndpoint(shard: Runner, id: bigint, ms: number): Promise<void> {
-  await shard.run(PAUSE, [id, ms])
+/** Call an endpoint no more for a while, as `version` of it has asked; a longer pause stays. */
+export async function pauseEndpoint(
+  shard: Runner,
+  { id, version }: { readonly id: bigint; readonly version: number },
+  ms: number,
+): Promise<void> {
+  await shard.run(PAUSE, [id, ms, version])
 }
 
 /** Whether something arrived at an endpoint within so many milliseconds. */

@@ -80,7 +80,8 @@ async function settleJudged(
       ({ endpointId }) => endpointId === id,
     )
     const late = known.some(({ version }) => version < row.version)
-    if (pauseMs > 0 && row.changedAt < beganMs && !late)
+    const same = row.version === one.delivery.endpoint.version
+    if (pauseMs > 0 && same && row.changedAt < beganMs && !late)
       world.deliveries.paused(id, beganMs + pauseMs)
   }
   return left

@@ -93,10 +93,10 @@ export const endpoints: Handlers = {
     },
   },
   endpoints_disable: {
-    run(tables, [at, id, why, enabledMs], context) {
+    run(tables, [at, id, why, enabledMs, url], context) {
       const nowMs = time(at, context)
       const was = there(tables, id)
-      if (was === undefined || was.state !== 'enabled') return []
+      if (was === undefined || was.state !== 'enabled' || was.url !== url) return []
       if (enabledMs !== null && was.enabledAt > nowMs - Number(enabledMs)) return []
       const off = { disabledWhy: String(why), disabledAt: nowMs, changedAt: nowMs }
       return changed(tables, was, { state: 'disabled', ...off })
@@ -114,9 +114,10 @@ export const endpoints: Handlers = {
     run: (tables) =>
       [...tables.endpoints.rows.values()]
         .filter(({ url, state }) => url !== null && state === 'enabled')
-        .map(({ id, url, payload, ordered, secret }) => ({
+        .map(({ id, url, version, payload, ordered, secret }) => ({
           id,
           url,
+          version,
           payload,
           ordered,
           sealed: [secret],
@@ -163,9 +164,10 @@ export const subscriptions: Handlers = {
     },
   },
   subscriptions_pause: {
-    run(tables, [shard, at, id, ms], context) {
+    run(tables, [shard, at, id, ms, version], context) {
       const untilMs = time(at, context) + Number(ms)
       told(tables, shard, id, (was) => {
+        if (was.version > Number(version)) return was
         return { ...was, pausedUntil: Math.max(was.pausedUntil ?? 0, untilMs) }
       })
       return []

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { feed } from '../src/events/feed.ts'
+import type { Runner } from '../src/ports.ts'
+import { claimDue, deliver, settleDelivered, type DeliveryWorld } from '../src/webhooks/deliver.ts'
+import { editEndpoint } from '../src/webhooks/endpoints.ts'
+import { readEndpoint, type EndpointChange } from '../src/webhooks/store.ts'
+import { BY, delivering, receiver, states, status, succeed } from './webhooks-kit.ts'
+
+const BUSY = status(503, { 'retry-after': '3600' })
+
+for (const [says, answer] of [
+  ['is gone', status(410)],
+  ['is busy', BUSY],
+] as const) {
+  test(`that an endpoint ${says} at its old URL says nothing of the new one`, async (t) => {
+    const { world, own, claimAndSend, turn, endpoint, disabled } = await delivering(t)
+    const before = await receiver(t, answer)
+    const after = await receiver(t, status(200))
+    const { id } = await endpoint(before.url)
+    await succeed(world)
+    const called = await claimAndSend()
+    assert.equal(before.received.length, 1)
+    await editEndpoint(world.db, id, { url: after.url }, BY)
+    await settleDelivered(own, called)
+    assert.equal((await readEndpoint(world.db.global, id))?.state, 'enabled')
+    assert.deepEqual(disabled, [])
+    await succeed(world)
+    world.clock.advance(6_000)
+    await turn()
+    assert.equal(after.received.length, 2)
+    assert.deepEqual(
+      (await states(world)).map(({ state }) => state),
+      ['delivered', 'delivered'],
+    )
+  })
+}
+
+/** A world in which an endpoint is changed while deliveries are claimed. */
+function changing(own: DeliveryWorld, id: bigint, change: EndpointChange): DeliveryWorld {
+  const shards = own.db.shards.map((shard) => {
+    const run: Runner['run'] = async (statement, values) => {
+      const rows = await shard.run(statement, values)
+      if (statement.name === 'deliveries_claim') await editEndpoint(own.db, id, change, BY)
+      return rows
+    }
+    return { ...shard, run }
+  })
+  return { ...own, db: { ...own.db, shards } }
+}
+
+test('what is claimed while an endpoint moves goes to the new URL', async (t) => {
+  const { world, own, endpoint } = await delivering(t)
+  const before = await receiver(t, status(200))
+  const after = await receiver(t, status(200))
+  const { id } = await endpoint(before.url)
+  await succeed(world)
+  await feed(world.db)
+  const [delivery] = await claimDue(changing(own, id, { url: after.url }), 10, () => 0)
+  assert(delivery !== undefined)
+  await deliver(own, delivery, new AbortController().signal)
+  assert.deepEqual([before.received.length, after.received.length], [0, 1])
+})
+
+test('what is claimed while an endpoint is disabled is given back, and goes when it is enabled', async (t) => {
+  const { world, own, turn, endpoint } = await delivering(t)
+  const to = await receiver(t, status(200))
+  const { id } = await endpoint(to.url)
+  await succeed(world)
+  await feed(world.db)
+  assert.deepEqual(await claimDue(changing(own, id, { state: 'disabled' }), 10, () => 0), [])
+  await editEndpoint(world.db, id, { state: 'enabled' }, BY)
+  await turn()
+  assert.equal(to.received.length, 1)
+  assert.deepEqual(await states(world), [{ state: 'delivered', attempts: 1 }])
+})
