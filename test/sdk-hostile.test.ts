@@ -154,9 +154,7 @@ test('a change without a key that may have been done is no refusal', async () =>
 })
 
 test('what no request can be made of is a mistake, and no lost payment', async () => {
-  const { payments, sent } = scripted([], { apiKey: 'pay_\u20ac' })
-  await assert.rejects(payments.deposit(BODY), TypeError)
-  const { payments: refunds } = scripted([])
+  const { payments: refunds, sent } = scripted([])
   const by = { actor: 'a\nb' }
   await assert.rejects(refunds.refund(1, { amount: '1', reason: 'r' }, by), TypeError)
   assert.equal(sent.length, 0)
@@ -179,6 +177,8 @@ test('options that nothing could be sent with, or for ever, are refused at once'
     { url: 'https://me:secret@payments.example' },
     { url: 'https://payments.example/?a=1' },
     { url: 'https://payments.example/#a' },
+    { apiKey: '' },
+    { apiKey: 'pay_\u20ac' },
     { attemptsMax: 0 },
     { attemptsMax: Number.NaN },
     { attemptsMax: 1.5 },
@@ -188,6 +188,45 @@ test('options that nothing could be sent with, or for ever, are refused at once'
   for (const one of wrong) {
     assert.throws(() => connect({ url: 'https://payments.example', ...one }), TypeError)
   }
+})
+
+test('a key of two lines is refused, and stands in no error', () => {
+  for (const apiKey of ['pay_secret\nmore', ' pay_secret', 'pay_secret\r\n']) {
+    assert.throws(
+      () => connect({ url: 'https://payments.example', apiKey }),
+      (error: Error) => error instanceof TypeError && !error.message.includes('secret'),
+    )
+  }
+})
+
+test('a name that is undefined makes no payment under a name that nobody knows', async () => {
+  const keys = { keyOf: (_: string, fresh: string) => Promise.resolve(fresh) }
+  const { payments, sent } = scripted([], { keys })
+  for (const named of [{ intent: undefined }, { key: undefined }]) {
+    await assert.rejects(payments.deposit(BODY, named as object), /undefined/)
+  }
+  assert.equal(sent.length, 0)
+})
+
+test('a wait comes to its end although the service hangs', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  let tries = 0
+  const hanging = (_url: unknown, init?: RequestInit) =>
+    new Promise<Response>((_, reject) => {
+      tries += 1
+      init?.signal?.addEventListener('abort', () => reject(init.signal?.reason as Error))
+    })
+  const { payments } = scripted([], { fetch: hanging as typeof fetch })
+  const waiting = payments.wait(1, { until: 'final', timeoutMs: 1_000 })
+  const ended = assert.rejects(waiting, NoAnswer)
+  await Promise.resolve()
+  t.mock.timers.tick(6_000)
+  await ended
+  assert.equal(tries, 1)
+  const aborter = new AbortController()
+  const stopped = payments.wait(1, { until: 'final', signal: aborter.signal })
+  aborter.abort(new Error('nobody waits any more'))
+  await assert.rejects(stopped, /nobody waits/)
 })
 
 test('a try without an end of its own is not ended at once', async () => {

@@ -26,9 +26,14 @@ const KEY = /^[\x21\x23-\x7e]{1,255}$/
 
 /** The key of one call, made once; `old` says that it may have been sent before. */
 export async function keyFor(
-  { key, intent }: Named,
+  named: Named,
   keys: KeyStore | undefined,
 ): Promise<{ readonly key: string; readonly old: boolean }> {
+  const { key, intent } = named
+  for (const name of ['key', 'intent'] as const) {
+    if (!(name in named) || named[name] !== undefined) continue
+    throw new TypeError(`The ${name} is undefined. Leave it out where each call is one of its own`)
+  }
   if (key !== undefined && intent !== undefined) {
     throw new TypeError('A call has a key or an intent: of two names nobody knows which counts')
   }

@@ -1,3 +1,5 @@
+import { NoAnswer } from './errors.ts'
+import { TIMER_MS_MAX } from './send.ts'
 import {
   queryOf,
   type ActOptions,
@@ -28,7 +30,10 @@ import type {
 export interface WaitOptions extends CallOptions {
   /** `success` and `failed` are final; `unknown` is not. */
   readonly until: 'final'
-  /** After about so long the payment is returned as it is; without it, this waits for its end. */
+  /**
+   * After about so long the payment is returned as it is; without it, this waits for its end. A
+   * service that has not answered 5 seconds later is not waited for: that throws `NoAnswer`.
+   */
   readonly timeoutMs?: number
 }
 
@@ -82,25 +87,58 @@ export function paymentsOf(client: Client): Payments {
   }
 }
 
+/** How long an answer may take behind the end of a wait. */
+const GRACE_MS = 5_000
+
 async function wait(
   client: Client,
   id: number,
-  { timeoutMs = Infinity, signal }: WaitOptions,
+  { timeoutMs = Infinity, signal: given }: WaitOptions,
 ): Promise<Answer<'payment', Payment>> {
-  const options = signal === undefined ? {} : { signal }
+  const limit = limited(timeoutMs + GRACE_MS, given)
+  try {
+    return await waitUntil(client, id, timeoutMs, limit.signal)
+  } finally {
+    limit.clear()
+  }
+}
+
+/** A signal that ends with another, or after so long: then the service has given no answer. */
+function limited(ms: number, given: AbortSignal | undefined) {
+  const over = new AbortController()
+  const stop = () => over.abort(given?.reason)
+  const late = () => over.abort(new NoAnswer(new Error('the service took too long')))
+  const timer = ms > TIMER_MS_MAX ? undefined : setTimeout(late, ms)
+  given?.addEventListener('abort', stop)
+  if (given?.aborted === true) stop()
+  return {
+    signal: over.signal,
+    clear() {
+      clearTimeout(timer)
+      given?.removeEventListener('abort', stop)
+    },
+  }
+}
+
+async function waitUntil(
+  client: Client,
+  id: number,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Answer<'payment', Payment>> {
   const endMs = client.nowMs() + timeoutMs
   for (;;) {
     const left = Math.ceil((endMs - client.nowMs()) / 1_000)
     const seconds = Math.max(0, Math.min(WAIT_MAX, left))
     const path = `/payments/${id}${queryOf({ wait: seconds })}`
     const answer = await client.read<'payment', Payment>('payment', path, {
-      ...options,
+      signal,
       waitMs: seconds * 1_000,
     })
     // By the time that went by: a busy service may answer sooner than it was asked to.
     if (!answer.ok || isFinal(answer.payment) || client.nowMs() >= endMs) return answer
     await client.rest(signal)
-    signal?.throwIfAborted()
+    signal.throwIfAborted()
   }
 }
 

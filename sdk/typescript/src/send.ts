@@ -65,7 +65,7 @@ const PAUSE = { firstMs: 250, msMax: 8_000 }
 /** A longer pause is the caller's to make. */
 const RETRY_AFTER_MAX = 60
 /** The longest that timers of all runtimes can count: a longer one would end at once. */
-const TIMER_MS_MAX = 2 ** 31 - 1
+export const TIMER_MS_MAX = 2 ** 31 - 1
 
 /** Codes of errors before a byte was sent. */
 const UNSENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'])
@@ -74,10 +74,14 @@ const UNSENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'])
 const PATH = /^(?:\/[\w-]+)+(?:\?[^#]*)?$/
 
 /** Options that nothing could be sent with, or that would be sent for ever, are a mistake. */
-export function checkOptions({ url, attemptsMax = 1, attemptMsMax = 1 }: Options): void {
+export function checkOptions({ url, apiKey, attemptsMax = 1, attemptMsMax = 1 }: Options): void {
   const { protocol, username, password, search, hash } = new URL(url)
   if (!/^https?:$/.test(protocol) || username + password + search + hash !== '') {
     throw new TypeError('The url is the address of the service, by http or https, and no more')
+  }
+  // Nothing of it is told: whoever mistypes one often has a good one in it.
+  if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey)) {
+    throw new TypeError('The apiKey is one line of visible ASCII characters, and nothing around it')
   }
   if (!Number.isInteger(attemptsMax) || attemptsMax < 1 || !(attemptMsMax > 0)) {
     throw new TypeError('attemptsMax is at least 1, and attemptMsMax more than 0')
