@@ -134,8 +134,8 @@ async function lookOn(
     return { found: await ask(server, wanted, ids), failed: [] }
   } catch (error) {
     if (first === last || error instanceof Overloaded) {
-      const shards = Array.from({ length: last - first + 1 }, (_, index) => first + index)
-      return { found: [], failed: shards.map((number) => failing(number, error)) }
+      const all = Array.from({ length: last - first + 1 }, (_, index) => first + index)
+      return { found: [], failed: all.map((number) => failing(number, error)) }
     }
     const middle = Math.floor((first + last) / 2)
     const one = await lookOn({ driver, first, last: middle }, wanted, ids)
