@@ -25,6 +25,26 @@ test(
 )
 
 test(
+  'a part of a screen that hangs is told as old, however well the rest of it answers',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit } = await openConsole(t)
+    const { success } = await fill(service)
+    await page.clock.install()
+    await visit(`/payments/${success}`)
+    await page.route('**/timeline', () => undefined)
+    await page.clock.runFor(20_000)
+    const heard = page.waitForResponse(`**/api/v1/payments/${success}`)
+    await page.clock.runFor(6_000)
+    await heard
+    await page.getByRole('status').getByText('has not answered for a while').waitFor()
+    await page.unroute('**/timeline')
+    await page.clock.runFor(20_000)
+    await page.locator('.banner.none').waitFor({ state: 'attached' })
+  },
+)
+
+test(
   'an answer that does not come from the API is none, and is gone with the next that does',
   { skip: noBrowser },
   async (t) => {

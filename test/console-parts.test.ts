@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { readAnswer } from '../console/exact/answer.ts'
 import { formatCount, formatRate } from '../console/exact/count.ts'
 import { writeCsv } from '../console/exact/csv.ts'
 import { durationOf } from '../console/exact/duration.ts'
@@ -8,7 +9,7 @@ import { latinKey } from '../console/exact/keys.ts'
 import { english, russian } from '../console/exact/plural.ts'
 import { isOld, nextPollMs, OLD_MS } from '../console/exact/poll.ts'
 import { isAilment, problemText } from '../console/exact/problem.ts'
-import { hrefOf, isOwn, readRoute, SCREENS } from '../console/exact/route.ts'
+import { hrefOf, isOwn, isStraight, readRoute, SCREENS } from '../console/exact/route.ts'
 import { guess } from '../console/exact/search.ts'
 import { EN } from '../console/words/en.ts'
 import { EN_ACTS } from '../console/words/en-acts.ts'
@@ -146,6 +147,55 @@ test('what an address calls an id is one, or is not there', () => {
     assert.deepEqual(read(`?run=${encodeURIComponent(bad)}&state=open`), { state: 'open' })
     assert.deepEqual(read(`?run=1&run=${encodeURIComponent(bad)}`), { run: '1' })
   }
+})
+
+test('a path of the API is asked as it is written, or not at all', () => {
+  for (const straight of ['/dlq?error=../x', '/payments/1', '/users?q=a/../b', '/keys/a.b']) {
+    assert.ok(isStraight(straight), straight)
+  }
+  for (const id of [
+    '../keys',
+    '..%2f..',
+    '.',
+    '%2e%2e',
+    '%2E%2e/x',
+    'a\\..\\b',
+    '1#x',
+    ' 1',
+    '\t',
+  ]) {
+    const straight = isStraight(`/dlq/redrives/${id}/cancel`)
+    assert.equal(straight, id === '..%2f..', id)
+  }
+})
+
+test('what does not come from the API, but from what is before it, is no answer', () => {
+  const json = 'application/json'
+  const read = (status: number, type: string | null, text: string, method = 'GET') =>
+    readAnswer({ method, status, type, text, etag: null })
+  const problem = JSON.stringify({ title: 'T', detail: 'D', code: 'not_found' })
+  const known = [
+    read(200, json, '{"id": 1}').kind,
+    read(200, json, '[]').kind,
+    read(304, null, '').kind,
+    read(204, null, '', 'DELETE').kind,
+    read(404, 'application/problem+json', problem).kind,
+    read(503, 'application/problem+json', problem).kind,
+  ]
+  assert.deepEqual(known, ['ok', 'ok', 'same', 'ok', 'refused', 'refused'])
+  const others = [
+    read(200, 'text/html', '<h1>Sign in to the proxy</h1>'),
+    read(200, 'text/html', '<h1>Sign in to the proxy</h1>', 'POST'),
+    read(200, null, ''),
+    read(200, json, ''),
+    read(200, json, '{"id": 1'),
+    read(200, json, 'null'),
+    read(401, 'text/html', '<h1>401</h1>'),
+    read(404, json, '{"message": "no route matched"}'),
+    read(500, json, 'null'),
+    read(502, 'text/html', '<h1>502</h1>'),
+  ]
+  for (const answer of others) assert.deepEqual(answer, { kind: 'away' })
 })
 
 test('a search is for the payment or the user that was typed, or for everything', () => {

@@ -1,15 +1,12 @@
 import { signal } from '@preact/signals'
-import { readJson } from '../exact/json.ts'
-import type { Problem } from './shapes.ts'
+import { readAnswer, type Answer } from '../exact/answer.ts'
+import { isStraight } from '../exact/route.ts'
 
 const API = '/api/v1'
-
-/** What a request came to. A refusal is a value; `away`: nobody answered, or only to say so. */
-export type Answer<T> =
-  | { readonly kind: 'ok'; readonly data: T; readonly etag: string | null }
-  | { readonly kind: 'same' }
-  | { readonly kind: 'refused'; readonly problem: Problem }
-  | { readonly kind: 'away' }
+/** How long a reading may take: after that nobody is taken to answer. */
+const READ_MS_MAX = 10_000
+/** The same of an act, and of what is asked at a gateway. */
+const ACT_MS_MAX = 60_000
 
 /** Whether the API answers; what the banner shows. */
 export const reachable = signal(true)
@@ -17,13 +14,6 @@ export const reachable = signal(true)
 export const signedOut = signal(false)
 /** Whether the API said only that there was too much: whoever asks may be signed out by now. */
 export const inDoubt = signal(false)
-
-const AWAY = new Set([502, 503, 504])
-
-/** How long a reading may take: after that nobody is taken to answer. */
-const READ_MS_MAX = 10_000
-/** The same of an act, and of what is asked at a gateway. */
-const ACT_MS_MAX = 60_000
 
 /**
  * Read from the API: a path below its prefix. With `etag`, an unchanged answer is `same`.
@@ -36,12 +26,12 @@ export async function get<T>(
 ): Promise<Answer<T>> {
   const known: Record<string, string> = etag === null ? {} : { 'if-none-match': etag }
   const headers = polling ? { ...known, 'x-polling': 'true' } : known
-  return ask<T>(path, { headers }, READ_MS_MAX)
+  return ask<T>(path, { method: 'GET', headers }, READ_MS_MAX)
 }
 
 /** Read from the API what it has to ask a gateway for. */
 export function getFromGateway<T>(path: string): Promise<Answer<T>> {
-  return ask<T>(path, {}, ACT_MS_MAX)
+  return ask<T>(path, { method: 'GET' }, ACT_MS_MAX)
 }
 
 /**
@@ -57,44 +47,36 @@ export async function send<T>(
   const headers: Record<string, string> = { 'x-actor': 'console' }
   if (body !== null) headers['content-type'] = 'application/json'
   if (key !== null) headers['idempotency-key'] = key
-  const init = { method, headers, body: body === null ? null : JSON.stringify(body) }
-  return ask<T>(path, init, ACT_MS_MAX)
+  const text = body === null ? null : JSON.stringify(body)
+  return ask<T>(path, { method, headers, body: text }, ACT_MS_MAX)
 }
 
-async function ask<T>(path: string, init: RequestInit, limitMs: number): Promise<Answer<T>> {
-  const answer = await heard<T>(path, init, limitMs)
+type Init = RequestInit & { readonly method: string }
+
+async function ask<T>(path: string, init: Init, limitMs: number): Promise<Answer<T>> {
+  // An id that leads elsewhere would read, and do, what nobody has chosen.
+  if (!isStraight(path)) throw new Error(`${path} leads elsewhere`)
+  const limit = new AbortController()
+  const timer = setTimeout(() => limit.abort(), limitMs)
+  const answer = await fetched<T>(path, { ...init, signal: limit.signal })
+  clearTimeout(timer)
   reachable.value = answer.kind !== 'away'
+  const status = answer.kind === 'refused' ? answer.problem.status : 0
+  if (status === 401) signedOut.value = true
+  if (status === 429) inDoubt.value = true
   return answer
 }
 
-async function heard<T>(path: string, init: RequestInit, limitMs: number): Promise<Answer<T>> {
-  const limit = new AbortController()
-  const timer = setTimeout(() => limit.abort(), limitMs)
+async function fetched<T>(path: string, init: Init): Promise<Answer<T>> {
   try {
-    const { signal: ended } = limit
-    const response = await fetch(API + path, { credentials: 'same-origin', ...init, signal: ended })
-    return read<T>(response, response.status === 304 ? '' : await response.text())
+    const response = await fetch(API + path, { credentials: 'same-origin', ...init })
+    const { status, headers } = response
+    const text = status === 304 ? '' : await response.text()
+    const [type, etag] = [headers.get('content-type'), headers.get('etag')]
+    return readAnswer<T>({ method: init.method, status, type, etag, text })
   } catch {
     return { kind: 'away' }
-  } finally {
-    clearTimeout(timer)
   }
-}
-
-/** What was answered. What is no JSON does not come from the API, but from what is before it. */
-function read<T>(response: Response, text: string): Answer<T> {
-  const { status, headers } = response
-  if (status === 304) return { kind: 'same' }
-  if (status === 401) signedOut.value = true
-  if (status === 429) inDoubt.value = true
-  const isJson = /json/.test(headers.get('content-type') ?? '')
-  if (text !== '' && !isJson) return { kind: 'away' }
-  const data: unknown = text === '' ? {} : readJson(text)
-  // The shapes are the API's own document; a test compares what the console reads of it.
-  if (response.ok) return { kind: 'ok', data: data as T, etag: headers.get('etag') }
-  const { code = '', title = '', detail = '', errors = [] } = data as Partial<Problem>
-  if (AWAY.has(status) && code === '') return { kind: 'away' }
-  return { kind: 'refused', problem: { status, code, title, detail, errors } }
 }
 
 /** A key for one intent. */

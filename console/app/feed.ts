@@ -1,4 +1,4 @@
-import { effect, signal, type Signal } from '@preact/signals'
+import { computed, effect, signal, type Signal } from '@preact/signals'
 import { useEffect, useMemo } from 'preact/hooks'
 import { isAilment } from '../exact/problem.ts'
 import { nextPollMs } from '../exact/poll.ts'
@@ -41,17 +41,27 @@ for (const sign of ['keydown', 'pointerdown', 'wheel', 'touchmove']) {
 /** Why some of what is shown could not be read again, by path; what was known of it is shown. */
 export const ailments = signal<ReadonlyMap<string, Problem>>(new Map())
 
-function note(path: string, problem: Problem | null): void {
-  const known = ailments.peek()
-  if (problem === null && !known.has(path)) return
+/** The same with what is told of a path; null: nothing is. */
+function told<T>(known: ReadonlyMap<string, T>, path: string, of: T | null) {
+  if (of === (known.get(path) ?? null)) return known
   const next = new Map(known)
-  if (problem === null) next.delete(path)
-  else next.set(path, problem)
-  ailments.value = next
+  if (of === null) next.delete(path)
+  else next.set(path, of)
+  return next
 }
 
-/** When the API last answered anything that is on the page. */
-export const heardAt = signal<number | null>(null)
+/** Tell what the banner shows of a path. */
+function note(path: string, problem: Problem | null, at: number | null): void {
+  ailments.value = told(ailments.peek(), path, problem)
+  heard.value = told(heard.peek(), path, at)
+}
+
+/** When the API last answered each path that is on the page and has been asked. */
+const heard = signal<ReadonlyMap<string, number>>(new Map())
+/** Since when the oldest of what is on the page is as it is; null: nothing is known yet. */
+export const heardAt = computed(() =>
+  heard.value.size === 0 ? null : Math.min(...heard.value.values()),
+)
 /** The time now, every second while the page is seen. */
 export const now = signal(Date.now())
 setInterval(() => {
@@ -86,25 +96,26 @@ function makeFeed(path: string): Polled {
   let failures = 0
   let timer: ReturnType<typeof setTimeout> | undefined
   let asking: Promise<void> | null = null
-  let followed = false
   let end = () => {}
 
   async function ask(): Promise<void> {
     const answer = await get<unknown>(path, etag, !wasTouched())
     const at = Date.now()
+    const before = known.peek()
     const ails = answer.kind === 'refused' && isAilment(answer.problem.status)
     failures = ails || answer.kind === 'away' ? failures + 1 : 0
-    note(path, followed && ails && known.peek().data !== null ? answer.problem : null)
     if (answer.kind === 'ok') {
       etag = answer.etag
       known.value = { data: answer.data, problem: null, at }
-    } else if (answer.kind === 'same') known.value = { ...known.peek(), problem: null, at }
-    else if (answer.kind === 'refused' && !(ails && known.peek().data !== null)) {
+    } else if (answer.kind === 'same') known.value = { ...before, problem: null, at }
+    else if (answer.kind === 'refused' && !(ails && before.data !== null)) {
       // What is not there any more is not known as it was, either.
       etag = null
-      known.value = { data: null, problem: answer.problem, at }
+      known.value = { data: null, problem: answer.problem, at: ails ? null : at }
     }
-    if (answer.kind !== 'away' && !ails) heardAt.value = at
+    // Who has left meanwhile is told nothing any more.
+    if (polled.users === 0) return
+    note(path, ails && before.data !== null ? answer.problem : null, known.peek().at)
   }
 
   function refresh(): Promise<void> {
@@ -114,19 +125,17 @@ function makeFeed(path: string): Polled {
 
   function plan(): void {
     clearTimeout(timer)
-    // Whoever asked last may have left since.
-    if (!followed) return
+    if (polled.users === 0) return
     const state = { paused: paused.value, hidden: hidden.value, failures }
     const wait = signedOut.value ? null : nextPollMs(state, Math.random())
     if (wait !== null) timer = setTimeout(() => void refresh().then(plan), wait)
   }
 
-  return {
+  const polled: Polled = {
     known,
     refresh,
     users: 0,
     start() {
-      followed = true
       void refresh()
       end = effect(() => {
         // Whoever comes back sees what is true now, not what was when they left.
@@ -135,12 +144,12 @@ function makeFeed(path: string): Polled {
       })
     },
     stop() {
-      followed = false
       end()
-      note(path, null)
+      note(path, null, null)
       clearTimeout(timer)
     },
   }
+  return polled
 }
 
 const NOTHING: Feed<never> = {
@@ -153,8 +162,8 @@ export function useFeed<T>(path: string | null): Feed<T> {
   const feed = useMemo(() => (path === null ? null : open(path)), [path])
   useEffect(() => {
     if (feed === null) return
-    if (feed.users === 0) feed.start()
     feed.users += 1
+    if (feed.users === 1) feed.start()
     return () => {
       feed.users -= 1
       if (feed.users === 0) feed.stop()

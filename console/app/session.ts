@@ -1,7 +1,8 @@
 import { computed, effect, signal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
+import type { Answer } from '../exact/answer.ts'
 import { nextPollMs } from '../exact/poll.ts'
-import { get, signedOut, type Answer, send } from './api.ts'
+import { get, signedOut, send } from './api.ts'
 import { hidden, wasTouched } from './feed.ts'
 
 /** Who is looking, what they may do, and which service this is. */

@@ -6,7 +6,7 @@ import { hrefOf, SCREENS } from '../exact/route.ts'
 import { guess } from '../exact/search.ts'
 import { ActDialog } from '../parts/dialog.tsx'
 import { language, moment, span, speak, words } from '../words/words.ts'
-import { reachable, signedOut } from './api.ts'
+import { reachable } from './api.ts'
 import { ailments, heardAt, now, paused } from './feed.ts'
 import { keysShown, LETTERS } from './keys.ts'
 import { go, route } from './router.ts'
@@ -101,7 +101,7 @@ function Freshness() {
   const w = words.value
   const age = heardAt.value === null ? null : now.value - heardAt.value
   const old = isOld(heardAt.value, now.value)
-  const live = reachable.value && !isSilent()
+  const live = reachable.value && !old
   const state = paused.value ? w.paused : live ? w.live : w.away
   const kind = paused.value ? 'paused' : live ? 'live' : 'lost'
   return (
@@ -118,12 +118,6 @@ function Freshness() {
   )
 }
 
-/** Whether nothing was heard for a while on a screen that asks all the time. */
-function isSilent(): boolean {
-  const asks = !paused.value && !signedOut.value && route.value.screen !== 'lost'
-  return asks && isOld(heardAt.value, now.value)
-}
-
 /** Says when the API is away or what is shown is old. */
 function Banner() {
   const w = words.value
@@ -134,11 +128,9 @@ function Banner() {
     ? `${w.apiAway} ${shown}`
     : ailment !== undefined
       ? `${w.apiAils(problemText(ailment))} ${shown}`
-      : paused.value && isOld(at, now.value)
-        ? `${w.pausedOld} ${shown}`
-        : isSilent()
-          ? `${w.silent} ${shown}`
-          : ''
+      : isOld(at, now.value)
+        ? `${paused.value ? w.pausedOld : w.silent} ${shown}`
+        : ''
   return (
     <p class={text === '' ? 'banner none' : 'banner'} role="status">
       {text}

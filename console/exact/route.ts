@@ -58,3 +58,9 @@ export function hrefOf(
 export function isOwn(pathname: string): boolean {
   return pathname === BASE || pathname.startsWith(`${BASE}/`)
 }
+
+/** Whether a path of the API is asked as it is written: no part of it leads up or elsewhere. */
+export function isStraight(path: string): boolean {
+  const [written] = path.split('?')
+  return new URL(`http://api/v1${path}`).pathname === `/v1${written}`
+}

@@ -1,4 +1,4 @@
-import type { Answer } from '../app/api.ts'
+import type { Answer } from '../exact/answer.ts'
 import type { Field } from './dialog.tsx'
 import { words } from '../words/words.ts'
 

@@ -1,9 +1,10 @@
 import { signal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { newKey, type Answer } from '../app/api.ts'
+import { newKey } from '../app/api.ts'
 import { refreshAll } from '../app/feed.ts'
 import type { Problem } from '../app/shapes.ts'
+import type { Answer } from '../exact/answer.ts'
 import { problemText } from '../exact/problem.ts'
 import { words } from '../words/words.ts'
 

@@ -1,6 +1,7 @@
-import { get, newKey, send, type Answer } from '../app/api.ts'
+import { get, newKey, send } from '../app/api.ts'
 import { go } from '../app/router.ts'
 import type { User } from '../app/shapes.ts'
+import type { Answer } from '../exact/answer.ts'
 import { hrefOf } from '../exact/route.ts'
 import { problemText } from '../exact/problem.ts'
 import { typedAmount, words } from '../words/words.ts'
