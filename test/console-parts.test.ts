@@ -6,11 +6,12 @@ import { formatCount, formatRate } from '../console/exact/count.ts'
 import { writeCsv } from '../console/exact/csv.ts'
 import { durationOf } from '../console/exact/duration.ts'
 import { latinKey } from '../console/exact/keys.ts'
+import { own } from '../console/exact/own.ts'
 import { english, russian } from '../console/exact/plural.ts'
 import { isOld, nextPollMs, OLD_MS } from '../console/exact/poll.ts'
 import { isAilment, problemText } from '../console/exact/problem.ts'
 import { hrefOf, isOwn, isStraight, readRoute, SCREENS } from '../console/exact/route.ts'
-import { guess } from '../console/exact/search.ts'
+import { guess, meaningsOf } from '../console/exact/search.ts'
 import { EN } from '../console/words/en.ts'
 import { EN_ACTS } from '../console/words/en-acts.ts'
 import { EN_OVERVIEW } from '../console/words/en-overview.ts'
@@ -199,16 +200,33 @@ test('what does not come from the API, but from what is before it, is no answer'
 })
 
 test('a search is for the payment or the user that was typed, or for everything', () => {
-  assert.deepEqual(guess(' 42 '), { kind: 'payment', id: '42' })
-  assert.deepEqual(guess('#42'), { kind: 'payment', id: '42' })
-  assert.deepEqual(guess('user:7'), { kind: 'filter', query: { user_id: '7' } })
-  assert.deepEqual(guess('ref: A 1'), { kind: 'filter', query: { reference: 'A 1' } })
-  // Users may be called by names of their own.
-  assert.deepEqual(guess('user: ann'), { kind: 'filter', query: { q: 'ann' } })
-  for (const text of ['gw_01', 'order-1', '42.50']) {
-    assert.deepEqual(guess(text), { kind: 'filter', query: { q: text } })
-  }
+  assert.deepEqual(guess(' 42 '), { kind: 'payment', id: '42', typed: '42' })
+  assert.deepEqual(guess('#42'), { kind: 'payment', id: '42', typed: '#42' })
+  // What was typed is kept, since it may be a name that only looks like a field.
+  const filters = [
+    ['user:7', { user_id: '7', typed: 'user:7' }],
+    ['ref: A 1', { reference: 'A 1', typed: 'ref: A 1' }],
+    ['gateway:gw_1', { gateway_ref: 'gw_1', typed: 'gateway:gw_1' }],
+  ] as const
+  for (const [text, query] of filters) assert.deepEqual(guess(text), { kind: 'filter', query })
+  const names = ['gw_01', 'order-1', '42.50', 'user: ann', 'user:alice', 'constructor: 1', 'a: b']
+  for (const q of names) assert.deepEqual(guess(q), { kind: 'filter', query: { q } })
   assert.equal(guess('  '), null)
+})
+
+test('what stands behind the name of a field is looked for beside the whole', () => {
+  assert.deepEqual(meaningsOf('user: ann'), ['user: ann', 'ann'])
+  assert.deepEqual(meaningsOf('ref:abc-1'), ['ref:abc-1', 'abc-1'])
+  for (const whole of ['order-1', 'constructor: 1', 'toString x', '__proto__: 1', 'a: b']) {
+    assert.deepEqual(meaningsOf(whole), [whole, null])
+  }
+})
+
+test('what every object has is no word of a dictionary', () => {
+  for (const name of ['constructor', 'toString', '__proto__', 'hasOwnProperty']) {
+    assert.equal(own(EN.reasons, name), undefined, name)
+  }
+  assert.equal(own(EN.reasons, 'timeout'), 'timeout')
 })
 
 test('thousands are marked in the whole part of a number alone', () => {

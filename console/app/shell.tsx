@@ -145,7 +145,7 @@ function Search() {
     const form = event.target as HTMLFormElement
     const found = guess(String(new FormData(form).get('q') ?? ''))
     if (found === null) return
-    if (found.kind === 'payment') go(hrefOf('payments', found.id))
+    if (found.kind === 'payment') go(hrefOf('payments', found.id, { typed: found.typed }))
     else go(hrefOf('payments', null, found.query))
     form.reset()
   }

@@ -1,23 +1,40 @@
-/** What a text in the search box may be. */
+import { own } from './own.ts'
+
+/** Where a text of the search box leads. `typed` is what was typed, to look for everywhere else. */
 type Guess =
-  | { readonly kind: 'payment'; readonly id: string }
+  | { readonly kind: 'payment'; readonly id: string; readonly typed: string }
   | { readonly kind: 'filter'; readonly query: Readonly<Record<string, string>> }
 
 /**
  * Guess what was typed: a whole number is the id of a payment, `user 7` and `user:7` the payments
  * of a user, and anything else is looked for wherever it can be.
  */
-export function guess(typed: string): Guess | null {
-  const text = typed.trim()
-  if (text === '') return null
-  if (/^#?\d{1,15}$/.test(text)) return { kind: 'payment', id: text.replace('#', '') }
-  const [, name = '', value = ''] = /^(\w+)\s*[: ]\s*(.+)$/.exec(text) ?? []
-  const field = FIELDS[name.toLowerCase()]
+export function guess(text: string): Guess | null {
+  const typed = text.trim()
+  if (typed === '') return null
+  if (/^#?\d{1,15}$/.test(typed)) return { kind: 'payment', id: typed.replace('#', ''), typed }
+  const { field, rest } = named(typed)
   // Users may have names of their own, which the search for everything knows.
-  const unknown = field === 'user_id' && !/^\d{1,15}$/.test(value.trim())
-  if (unknown) return { kind: 'filter', query: { q: value.trim() } }
-  if (field !== undefined) return { kind: 'filter', query: { [field]: value.trim() } }
-  return { kind: 'filter', query: { q: text } }
+  if (field === undefined || (field === 'user_id' && !isId(rest))) {
+    return { kind: 'filter', query: { q: typed } }
+  }
+  return { kind: 'filter', query: { [field]: rest, typed } }
+}
+
+/** What a text may be the name of: itself, and what stands behind the name of a field. */
+export function meaningsOf(typed: string): readonly [whole: string, rest: string | null] {
+  const { field, rest } = named(typed)
+  return [typed, field === undefined ? null : rest]
+}
+
+/** Whether a text may be one of our ids. */
+export function isId(text: string): boolean {
+  return /^\d{1,15}$/.test(text)
+}
+
+function named(typed: string): { field: string | undefined; rest: string } {
+  const [, name = '', rest = ''] = /^(\w+)\s*[: ]\s*(.+)$/.exec(typed) ?? []
+  return { field: own(FIELDS, name.toLowerCase()), rest: rest.trim() }
 }
 
 const FIELDS: Readonly<Record<string, string>> = {

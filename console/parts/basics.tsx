@@ -1,6 +1,8 @@
 import type { ComponentChildren } from 'preact'
 import { now } from '../app/feed.ts'
 import type { Exact } from '../exact/json.ts'
+import { hrefOf } from '../exact/route.ts'
+import { own } from '../exact/own.ts'
 import { money, moment, momentExact, moved, span, words } from '../words/words.ts'
 
 /** An amount with its currency; `signed`: how much it moved. */
@@ -90,18 +92,18 @@ const TONES: Readonly<Record<string, Tone>> = {
 /** A state of a payment, a delivery, an endpoint, by name. */
 export function State({ state, tone, text }: { state: string; tone?: Tone; text?: string }) {
   const names: Readonly<Record<string, string>> = words.value.states
-  const kind = tone ?? TONES[state] ?? 'plain'
+  const kind = tone ?? own(TONES, state) ?? 'plain'
   return (
     <span class={`state ${kind}`}>
       <Sign tone={kind} />
-      {text ?? names[state] ?? state}
+      {text ?? own(names, state) ?? state}
     </span>
   )
 }
 
 /** A word of the API in the viewer's language; as it is where there is none. */
 export function named(names: Readonly<Record<string, string>>, code: string): string {
-  return names[code] ?? code.replace(/^http_/, 'HTTP ').replaceAll('_', ' ')
+  return own(names, code) ?? code.replace(/^http_/, 'HTTP ').replaceAll('_', ' ')
 }
 
 /** A part of a screen under a heading. */
@@ -153,4 +155,9 @@ export function Empty({ title, children }: { title: string; children?: Component
       {children}
     </div>
   )
+}
+
+/** The way from what a search was taken for to everything that is called so. */
+export function Everywhere({ typed }: { typed: string }) {
+  return <a href={hrefOf('payments', null, { q: typed })}>{words.value.searchFor(typed)}</a>
 }

@@ -1,6 +1,7 @@
 import { useFeed } from '../app/feed.ts'
 import type { DeadLetter, Payment, User } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
+import { meaningsOf } from '../exact/search.ts'
 import { Empty, Money, named, Section, State } from '../parts/basics.tsx'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
 import { words } from '../words/words.ts'
@@ -14,11 +15,14 @@ interface FoundBody {
 /** Everything that is called as the viewer typed. */
 export function Found({ q }: { q: string }) {
   const w = words.value
-  const feed = useFeed<FoundBody>(`/search?${new URLSearchParams({ q })}`)
+  const [whole, rest] = meaningsOf(q)
+  const feed = useFeed<FoundBody>(askedFor(whole))
+  const behind = useFeed<FoundBody>(rest === null ? null : askedFor(rest)).known.value.data
   return (
     <ScreenFrame title={w.foundFor(q)}>
       <Loaded feed={feed}>
-        {(found) => {
+        {(known) => {
+          const found = behind === null ? known : both(known, behind)
           const { payments, users, dead_letters: letters } = found
           if (payments.length + users.length + letters.length === 0) {
             return (
@@ -38,6 +42,27 @@ export function Found({ q }: { q: string }) {
       </Loaded>
     </ScreenFrame>
   )
+}
+
+function askedFor(q: string): string {
+  return `/search?${new URLSearchParams({ q })}`
+}
+
+/** What is called by the whole text first, and nothing twice. */
+function both(one: FoundBody, other: FoundBody): FoundBody {
+  const ids = {
+    payments: new Set(one.payments.map(({ payment }) => payment.payment_id)),
+    users: new Set(one.users.map(({ user }) => user.id)),
+    letters: new Set(one.dead_letters.map(({ id }) => id)),
+  }
+  const payments = other.payments.filter(({ payment }) => !ids.payments.has(payment.payment_id))
+  const users = other.users.filter(({ user }) => !ids.users.has(user.id))
+  const letters = other.dead_letters.filter(({ id }) => !ids.letters.has(id))
+  return {
+    payments: [...one.payments, ...payments],
+    users: [...one.users, ...users],
+    dead_letters: [...one.dead_letters, ...letters],
+  }
 }
 
 function Results({ found: { payments, users, dead_letters: letters } }: { found: FoundBody }) {

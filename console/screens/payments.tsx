@@ -4,7 +4,7 @@ import { filter, go, route } from '../app/router.ts'
 import { may, session } from '../app/session.ts'
 import type { Page, Payment } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
-import { Empty, Money, named, NarrowWhen, State, When } from '../parts/basics.tsx'
+import { Empty, Everywhere, Money, named, NarrowWhen, State, When } from '../parts/basics.tsx'
 import { Command } from '../parts/command.tsx'
 import { askPayment, tryItOut } from '../parts/new-payment.ts'
 import { saveCsv } from '../parts/save.ts'
@@ -22,12 +22,14 @@ const LIMIT = 50
 export function Payments() {
   const w = words.value
   const { query } = route.value
-  const asked = new URLSearchParams({ ...query, limit: String(LIMIT) })
+  const { typed, ...filters } = query
+  const asked = new URLSearchParams({ ...filters, limit: String(LIMIT) })
   const feed = useFeed<Page<Payment>>(`/payments?${asked}`)
   const rows = feed.known.value.data?.data ?? []
   return (
     <ScreenFrame
       title={w.screens.payments}
+      lead={typed === undefined ? undefined : <Everywhere typed={typed} />}
       acts={
         <>
           {may('write') && session.value?.service.mock_gateway === true ? (
@@ -91,7 +93,7 @@ function Filters() {
           key={name}
           type="button"
           class="chip"
-          onClick={() => filter({ [name]: '', cursor: '' })}
+          onClick={() => filter({ [name]: '', cursor: '', typed: '' })}
         >
           {w.filters[name]} <b>{query[name]}</b>
           <span class="unseen">{w.remove}</span>

@@ -3,7 +3,7 @@ import { may } from '../app/session.ts'
 import type { Page, Statement, Transaction, User } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
 import { levelsOf } from '../exact/statement.ts'
-import { Facts, Money, named, NarrowWhen, Section, When } from '../parts/basics.tsx'
+import { Everywhere, Facts, Money, named, NarrowWhen, Section, When } from '../parts/basics.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { askPayment } from '../parts/new-payment.ts'
 import { saveCsv } from '../parts/save.ts'
@@ -36,7 +36,7 @@ export function UserScreen({ id }: { id: string }) {
         </>
       }
     >
-      <Loaded feed={user}>
+      <Loaded feed={user} missing={<Everywhere typed={id} />}>
         {(known) => (
           <>
             <Balance user={known} />

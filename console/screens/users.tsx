@@ -1,8 +1,9 @@
 import { useFeed } from '../app/feed.ts'
-import { filter, go, route } from '../app/router.ts'
+import { filter, route } from '../app/router.ts'
 import type { Page, User } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
-import { Empty, Money, When } from '../parts/basics.tsx'
+import { isId } from '../exact/search.ts'
+import { Empty, Everywhere, Money, When } from '../parts/basics.tsx'
 import { Command } from '../parts/command.tsx'
 import { LeftOut, Loaded, ScreenFrame } from '../parts/screen.tsx'
 import { Pages, Table } from '../parts/table.tsx'
@@ -14,11 +15,13 @@ export function Users() {
   const { query } = route.value
   const asked = new URLSearchParams({ ...query, limit: '50' })
   const feed = useFeed<Page<User>>(`/users?${asked}`)
+  const name = query['external_id'] ?? ''
+  // A number may be the id of one user and the external id of another.
+  const { data: byId } = useFeed<User>(isId(name) ? `/users/${name}` : null).known.value
   function find(event: SubmitEvent): void {
     event.preventDefault()
     const typed = String(new FormData(event.target as HTMLFormElement).get('user') ?? '').trim()
-    if (/^\d+$/.test(typed)) go(hrefOf('users', typed))
-    else filter({ external_id: typed, cursor: '' })
+    filter({ external_id: typed, cursor: '' })
   }
   return (
     <ScreenFrame title={w.screens.users}>
@@ -34,23 +37,39 @@ export function Users() {
       </form>
       <LeftOut feed={feed} />
       <Loaded feed={feed}>
-        {(page) =>
-          page.data.length === 0 ? (
-            <Empty title={query['external_id'] === undefined ? w.noUsers : w.nothingFound}>
-              <Command
-                text={`curl -X POST ${location.origin}/api/v1/users -H 'Content-Type: application/json' -d '{"balance": 1000}'`}
-              />
-            </Empty>
-          ) : (
-            <List page={page} />
-          )
-        }
+        {(page) => {
+          const users = byId === null ? page.data : [byId, ...page.data.filter(isOther(byId))]
+          if (users.length > 0) return <List users={users} next={page.next_cursor} />
+          return name === '' ? <None /> : <Unfound name={name} />
+        }}
       </Loaded>
     </ScreenFrame>
   )
 }
 
-function List({ page }: { page: Page<User> }) {
+function isOther({ id }: User): (user: User) => boolean {
+  return (user) => user.id !== id
+}
+
+function None() {
+  return (
+    <Empty title={words.value.noUsers}>
+      <Command
+        text={`curl -X POST ${location.origin}/api/v1/users -H 'Content-Type: application/json' -d '{"balance": 1000}'`}
+      />
+    </Empty>
+  )
+}
+
+function Unfound({ name }: { name: string }) {
+  return (
+    <Empty title={words.value.nothingFound}>
+      <Everywhere typed={name} />
+    </Empty>
+  )
+}
+
+function List({ users, next }: { users: readonly User[]; next: string | null }) {
   const w = words.value
   return (
     <>
@@ -64,7 +83,7 @@ function List({ page }: { page: Page<User> }) {
           [w.opened, 'wide number'],
         ]}
       >
-        {page.data.map((user) => (
+        {users.map((user) => (
           <tr key={user.id}>
             <td>
               <a href={hrefOf('users', user.id)}>{user.id}</a>
@@ -82,7 +101,7 @@ function List({ page }: { page: Page<User> }) {
           </tr>
         ))}
       </Table>
-      <Pages cursor={route.value.query['cursor']} next={page.next_cursor} />
+      <Pages cursor={route.value.query['cursor']} next={next} />
     </>
   )
 }

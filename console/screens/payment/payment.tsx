@@ -1,9 +1,10 @@
 import { useEffect } from 'preact/hooks'
 import { currency as books } from '../../app/session.ts'
 import { useFeed } from '../../app/feed.ts'
+import { route } from '../../app/router.ts'
 import type { Payment, PaymentEvent, Timeline } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
-import { Facts, Money, named, State, When } from '../../parts/basics.tsx'
+import { Everywhere, Facts, Money, named, State, When } from '../../parts/basics.tsx'
 import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
 import { language, words } from '../../words/words.ts'
 import { Acts } from './acts.tsx'
@@ -16,6 +17,7 @@ import { Relatives } from './relatives.tsx'
 /** One payment: why it is as it is, how it came to that, and what can be done. */
 export function PaymentScreen({ id }: { id: string }) {
   const w = words.value
+  const { typed } = route.value.query
   const payment = useFeed<Payment>(`/payments/${id}`)
   const timeline = useFeed<Timeline>(`/payments/${id}/timeline`)
   const events = useFeed<{ data: readonly PaymentEvent[] }>(`/payments/${id}/events`)
@@ -25,11 +27,11 @@ export function PaymentScreen({ id }: { id: string }) {
     if (differs) void Promise.all([payment, timeline, events].map((feed) => feed.refresh()))
   }, [differs])
   return (
-    <ScreenFrame title={`${w.payment} ${id}`}>
-      <Loaded
-        feed={payment}
-        missing={<a href={hrefOf('payments', null, { q: id })}>{w.searchFor(id)}</a>}
-      >
+    <ScreenFrame
+      title={`${w.payment} ${id}`}
+      lead={typed === undefined ? undefined : <Everywhere typed={typed} />}
+    >
+      <Loaded feed={payment} missing={typed === undefined ? <Everywhere typed={id} /> : undefined}>
         {(known) => (
           <Loaded feed={timeline}>
             {(told) => (
