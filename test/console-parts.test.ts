@@ -6,6 +6,7 @@ import { formatCount, formatRate } from '../console/exact/count.ts'
 import { writeCsv } from '../console/exact/csv.ts'
 import { durationOf } from '../console/exact/duration.ts'
 import { latinKey } from '../console/exact/keys.ts'
+import { momentsOf } from '../console/exact/moment.ts'
 import { own } from '../console/exact/own.ts'
 import { english, russian } from '../console/exact/plural.ts'
 import { isOld, nextPollMs, OLD_MS } from '../console/exact/poll.ts'
@@ -95,6 +96,23 @@ test('a duration has as many digits as a person wants', () => {
     [172_800_000, '2', 'd'],
   ] as const
   for (const [ms, value, unit] of cases) assert.deepEqual(durationOf(ms), { value, unit })
+})
+
+test('a moment of another day has its day, however exact it is, and one of another year its year', () => {
+  const { moment, exact } = momentsOf('en-GB')
+  const at = new Date(2030, 10, 24, 15, 22, 5, 759).getTime()
+  const later = (...date: [number, number, number]) => new Date(...date, 9).getTime()
+  const cases = [
+    [later(2030, 10, 24), '15:22:05', '15:22:05.759'],
+    [later(2030, 10, 25), '24 Nov, 15:22', '24 Nov, 15:22:05.759'],
+    [later(2030, 10, 23), '24 Nov, 15:22', '24 Nov, 15:22:05.759'],
+    [later(2032, 10, 24), '24 Nov 2030', '24 Nov 2030, 15:22:05.759'],
+  ] as const
+  for (const [now, plain, full] of cases) {
+    assert.deepEqual([moment(at, now), exact(at, now)], [plain, full])
+  }
+  const russianly = momentsOf('ru-RU').exact(at, later(2030, 10, 25))
+  assert.match(russianly, /^24 нояб\..*15:22:05,759$/)
 })
 
 test('asking again takes from 2 to 5 seconds, and stops when nobody looks', () => {
@@ -268,9 +286,9 @@ test('no word is in two parts of a dictionary, where one of them would never be 
     [EN_ACTS, EN_SCREENS, EN_OVERVIEW, EN],
     [RU_ACTS, RU_SCREENS, RU_OVERVIEW, RU],
   ]) {
-    const own = parts.slice(0, -1).flatMap((part) => Object.entries(part))
+    const pairs = parts.slice(0, -1).flatMap((part) => Object.entries(part))
     const whole: Readonly<Record<string, unknown>> = { ...parts.at(-1) }
-    assert.equal(new Set(own.map(([name]) => name)).size, own.length)
-    for (const [name, word] of own) assert.equal(whole[name], word, name)
+    assert.equal(new Set(pairs.map(([name]) => name)).size, pairs.length)
+    for (const [name, word] of pairs) assert.equal(whole[name], word, name)
   }
 })

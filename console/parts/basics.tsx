@@ -26,7 +26,7 @@ export function When({ at, form = 'moment' }: { at: string; form?: Form }) {
   return (
     <time dateTime={at} title={utc}>
       {form === 'exact'
-        ? momentExact(time)
+        ? momentExact(time, now.value)
         : form === 'age'
           ? ageOf(time)
           : moment(time, now.value)}

@@ -6,8 +6,12 @@ export function Command({ text }: { text: string }) {
   const w = words.value
   const [copied, setCopied] = useState(false)
   async function copy(): Promise<void> {
-    await navigator.clipboard.writeText(text)
-    setCopied(true)
+    try {
+      await navigator.clipboard.writeText(text)
+      setCopied(true)
+    } catch {
+      // The browser does not allow it: the line can still be marked by hand.
+    }
   }
   return (
     <div class="command">

@@ -1,8 +1,10 @@
 import { computed, signal } from '@preact/signals'
+import { kept } from '../app/kept.ts'
 import { durationOf } from '../exact/duration.ts'
 import type { Exact } from '../exact/json.ts'
 import { exponentOf, formatAmount, formatMoved, MINUS, readAmount } from '../exact/money.ts'
 import { formatCount, formatRate } from '../exact/count.ts'
+import { momentsOf } from '../exact/moment.ts'
 import { EN, type Words } from './en.ts'
 import { RU } from './ru.ts'
 
@@ -12,7 +14,7 @@ const DICTIONARIES: Readonly<Record<Language, Words>> = { en: EN, ru: RU }
 const KEPT_AS = 'console-language'
 
 function first(): Language {
-  const wanted = localStorage.getItem(KEPT_AS) ?? navigator.language
+  const wanted = kept.read(KEPT_AS) ?? navigator.language
   return wanted.startsWith('ru') ? 'ru' : 'en'
 }
 
@@ -22,7 +24,7 @@ export const language = signal<Language>(first())
 export const words = computed(() => DICTIONARIES[language.value])
 
 export function speak(wanted: Language): void {
-  localStorage.setItem(KEPT_AS, wanted)
+  kept.write(KEPT_AS, wanted)
   language.value = wanted
 }
 
@@ -58,17 +60,10 @@ export function span(ms: number): string {
   return `${value.replace('.', marks.decimal)}\u00a0${units[unit]}`
 }
 
-const DAY_MS = 86_400_000
-
 const formats = computed(() => {
   const tag = language.value === 'ru' ? 'ru-RU' : 'en-GB'
-  const time = { hour: '2-digit', minute: '2-digit', second: '2-digit' } as const
-  const day = { day: 'numeric', month: 'short' } as const
   return {
-    time: new Intl.DateTimeFormat(tag, time),
-    exact: new Intl.DateTimeFormat(tag, { ...time, fractionalSecondDigits: 3 }),
-    date: new Intl.DateTimeFormat(tag, { ...day, year: 'numeric' }),
-    day: new Intl.DateTimeFormat(tag, { ...day, hour: '2-digit', minute: '2-digit' }),
+    moments: momentsOf(tag),
     short: new Intl.NumberFormat(tag, { notation: 'compact', maximumSignificantDigits: 3 }),
     month: new Intl.DateTimeFormat(tag, { month: 'long', year: 'numeric', timeZone: 'UTC' }),
   }
@@ -76,9 +71,7 @@ const formats = computed(() => {
 
 /** A moment in the viewer's zone: the time alone where it is today, the year where it is far. */
 export function moment(at: number, now: number): string {
-  const { time, date, day } = formats.value
-  if (date.format(at) === date.format(now)) return time.format(at)
-  return Math.abs(now - at) < 300 * DAY_MS ? day.format(at) : date.format(at)
+  return formats.value.moments.moment(at, now)
 }
 
 /** The viewer's zone, by name. */
@@ -86,9 +79,9 @@ export function zone(): string {
   return Intl.DateTimeFormat().resolvedOptions().timeZone
 }
 
-/** A moment to the millisecond. */
-export function momentExact(at: number): string {
-  return formats.value.exact.format(at)
+/** The same to the millisecond. */
+export function momentExact(at: number, now: number): string {
+  return formats.value.moments.exact(at, now)
 }
 
 /** A count with marks between thousands. */
