@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { noBrowser } from './browser.ts'
-import { openConsole } from './console-kit.ts'
+import { fill, openConsole } from './console-kit.ts'
 
 test(
   'a browser that lets no page keep anything shows the console all the same',
@@ -15,5 +15,86 @@ test(
     await page.getByLabel('Language').selectOption('ru')
     await page.getByRole('heading', { name: 'Настройки', level: 1 }).waitFor()
     assert.deepEqual(await complaints(), [])
+  },
+)
+
+test(
+  'going back turns a list to the page before, and closes what was asked on another screen',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit, complaints } = await openConsole(t)
+    const { success } = await fill(service)
+    for (let made = 0; made < 110; made += 1) await service.call('POST', '/users', { balance: 1 })
+    const first = page.locator('main tbody tr').first().getByRole('link')
+    const newest = async (id: string) => page.getByRole('link', { name: id, exact: true }).waitFor()
+    await visit('/users')
+    const top = Number(await first.textContent())
+    await page.getByRole('button', { name: 'Older' }).click()
+    await newest(String(top - 50))
+    await page.getByRole('button', { name: 'Older' }).click()
+    await newest(String(top - 100))
+    await page.goBack()
+    await newest(String(top - 50))
+    await page.goBack()
+    await newest(String(top))
+
+    await visit(`/payments/${success}`)
+    await page.locator('#side').getByRole('link', { name: 'Users' }).click()
+    await page.goBack()
+    await page.getByRole('button', { name: 'Refund' }).click()
+    await page.getByRole('dialog').getByText(`Refund payment ${success}`).waitFor()
+    await page.goForward()
+    await page.getByRole('heading', { name: 'Users', level: 1 }).waitFor()
+    assert.equal(await page.getByRole('dialog').count(), 0)
+    assert.deepEqual(await complaints(), [])
+  },
+)
+
+test(
+  'an act that is being done keeps its dialog, which says how it ended',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit } = await openConsole(t)
+    const { success } = await fill(service)
+    await visit(`/payments/${success}`)
+    const answers: (() => void)[] = []
+    await page.route('**/refunds', async (route) => {
+      await new Promise<void>((resolve) => answers.push(resolve))
+      const problem = { title: 'Refund too large', detail: 'No.', code: 'refund_too_large' }
+      const type = 'application/problem+json'
+      await route.fulfill({ status: 409, contentType: type, body: JSON.stringify(problem) })
+    })
+    await page.getByRole('button', { name: 'Refund' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Reason').fill('asked for')
+    await dialog.getByRole('button', { name: 'Refund' }).click()
+    await dialog.getByRole('button', { name: 'Working' }).waitFor()
+    for (let pressed = 0; pressed < 3; pressed += 1) await page.keyboard.press('Escape')
+    assert.ok(await dialog.getByRole('button', { name: 'Back' }).isDisabled())
+    answers.forEach((answer) => answer())
+    await dialog.getByText('Refund too large').waitFor()
+    await page.keyboard.press('Escape')
+    await dialog.waitFor({ state: 'detached' })
+  },
+)
+
+test(
+  'a rate that the API would not take is refused with its bounds',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit } = await openConsole(t)
+    await fill(service)
+    await visit('/dead-letters')
+    await page.getByRole('button', { name: 'Redrive all' }).first().click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Reason').fill('the gateway is back')
+    for (const typed of ['0', 'abc', '501', '1.5', '10,5', '-1']) {
+      await dialog.getByLabel('Per second').fill(typed)
+      await dialog.getByRole('button', { name: 'Start' }).click()
+      await dialog.getByRole('alert').getByText('A whole number from 1 to 500.').waitFor()
+    }
+    await dialog.getByLabel('Per second').fill('500')
+    await dialog.getByRole('button', { name: 'Start' }).click()
+    await page.getByRole('region', { name: /^Redrive \d+$/ }).waitFor()
   },
 )

@@ -13,6 +13,7 @@ import { isOld, nextPollMs, OLD_MS } from '../console/exact/poll.ts'
 import { isAilment, problemText } from '../console/exact/problem.ts'
 import { hrefOf, isOwn, isStraight, readRoute, SCREENS } from '../console/exact/route.ts'
 import { guess, meaningsOf } from '../console/exact/search.ts'
+import { OVERLAP_MAX, RATE_MAX, readWhole } from '../console/exact/whole.ts'
 import { EN } from '../console/words/en.ts'
 import { EN_ACTS } from '../console/words/en-acts.ts'
 import { EN_OVERVIEW } from '../console/words/en-overview.ts'
@@ -21,6 +22,7 @@ import { RU } from '../console/words/ru.ts'
 import { RU_ACTS } from '../console/words/ru-acts.ts'
 import { RU_OVERVIEW } from '../console/words/ru-overview.ts'
 import { RU_SCREENS } from '../console/words/ru-screens.ts'
+import document from '../docs/openapi.json' with { type: 'json' }
 
 test('no cell of a CSV is run as a formula', () => {
   for (const first of ['=', '+', '-', '@', '\t', '\r', ' =']) {
@@ -113,6 +115,23 @@ test('a moment of another day has its day, however exact it is, and one of anoth
   }
   const russianly = momentsOf('ru-RU').exact(at, later(2030, 10, 25))
   assert.match(russianly, /^24 нояб\..*15:22:05,759$/)
+})
+
+test('a whole number is typed within the bounds that the API has, or is none', () => {
+  const { schemas } = document.components
+  assert.equal(schemas.RedriveStartRequest.properties.rate_per_second.maximum, RATE_MAX)
+  assert.equal(schemas.ReplayStartRequest.properties.rate_per_second.maximum, RATE_MAX)
+  assert.equal(schemas.RotateSecretRequest.properties.overlap_seconds.maximum, OVERLAP_MAX)
+  for (const [typed, value] of [
+    ['1', 1],
+    ['007', 7],
+    [String(RATE_MAX), RATE_MAX],
+  ] as const) {
+    assert.equal(readWhole(typed, 1, RATE_MAX), value)
+  }
+  for (const typed of ['', '0', '501', '1.5', '10,5', 'abc', '-1', '+1', '1e2', '9'.repeat(30)]) {
+    assert.equal(readWhole(typed, 1, RATE_MAX), null, typed)
+  }
 })
 
 test('asking again takes from 2 to 5 seconds, and stops when nobody looks', () => {

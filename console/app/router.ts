@@ -17,10 +17,20 @@ export function go(href: string, replace = false): void {
   if (moved) arrive()
 }
 
-/** Change the filters of the screen that is open. */
+/** Change the filters of the screen that is open; going back leaves it. */
 export function filter(change: Readonly<Record<string, string>>): void {
+  go(changed(change), true)
+}
+
+/** Turn to another page of the list that is open; going back turns to this one again. */
+export function turn(change: Readonly<Record<string, string>>): void {
+  go(changed(change))
+}
+
+function changed(change: Readonly<Record<string, string>>): string {
   const { screen, id, query } = route.peek()
-  if (screen !== 'lost') go(hrefOf(screen, id, { ...query, ...change }), true)
+  const lost = location.pathname + location.search
+  return screen === 'lost' ? lost : hrefOf(screen, id, { ...query, ...change })
 }
 
 /** The reader of a screen reader, and the keyboard, begin at the new page. */

@@ -172,7 +172,11 @@ function KeysDialog() {
   const box = useRef<HTMLDialogElement>(null)
   const shown = keysShown.value
   useEffect(() => {
-    if (shown) box.current?.showModal()
+    if (!shown) return
+    box.current?.showModal()
+    const leave = () => box.current?.close()
+    addEventListener('popstate', leave)
+    return () => removeEventListener('popstate', leave)
   }, [shown])
   const keys: [string, string][] = [
     ['/', w.search],

@@ -1,7 +1,7 @@
 const DAY_MS = 86_400_000
 
 /** How a language writes moments, in the viewer's zone. */
-export interface Moments {
+interface Moments {
   /** The time alone where it is today, the day where it is another, the year where it is far. */
   moment(at: number, now: number): string
   /** The same to the millisecond: always a time, so that moments of one day can be told apart. */

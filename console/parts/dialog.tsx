@@ -35,6 +35,8 @@ interface Act {
   readonly danger?: boolean
   /** It carries no key, so that a second try may do it twice. */
   readonly unkeyed?: boolean
+  /** It only says something, which going back does not take away: it may be told once alone. */
+  readonly stays?: boolean
   /** `key` is one for the whole dialog, so that a second try is the same request. */
   run(typed: Typed, key: string): Promise<Answer<unknown>>
   done?: (data: unknown) => void
@@ -51,7 +53,7 @@ export function ask(act: Act): void {
 export function tell(title: string, says: string): void {
   const ok: Answer<unknown> = { kind: 'ok', data: null, etag: null }
   const { close: verb } = words.value
-  asked.value = { title, says, fields: [], verb, run: () => Promise.resolve(ok) }
+  asked.value = { title, says, fields: [], verb, stays: true, run: () => Promise.resolve(ok) }
 }
 
 /**
@@ -72,40 +74,66 @@ export function ActDialog() {
   return act === null ? null : <Asking key={act} act={act} />
 }
 
-function Asking({ act }: { act: Act }) {
+/**
+ * The dialog of an act, closed with the screen that it was asked on. While the act is being done it
+ * stays, or nobody would be told how it ended; browsers close it all the same when asked twice.
+ */
+function useOpened(act: Act) {
   const box = useRef<HTMLDialogElement>(null)
+  const working = useRef(false)
+  useEffect(() => {
+    box.current?.showModal()
+    const leave = () => {
+      if (act.stays !== true && !working.current) box.current?.close()
+    }
+    addEventListener('popstate', leave)
+    return () => removeEventListener('popstate', leave)
+  }, [])
+  function onCancel(event: Event): void {
+    if (working.current) event.preventDefault()
+  }
+  /** The browser says so later: by then what was done may have asked or told something else. */
+  function onClose(): void {
+    if (working.current) box.current?.showModal()
+    else if (asked.peek() === act) asked.value = null
+  }
+  return { box, working, onCancel, onClose }
+}
+
+function Asking({ act }: { act: Act }) {
+  const { box, working, onCancel, onClose } = useOpened(act)
   const [key] = useState(newKey)
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<Problem | 'away' | null>(null)
   const [refused, setRefused] = useState<readonly string[]>([])
-  useEffect(() => box.current?.showModal(), [])
   const w = words.value
+  const away = act.unkeyed === true ? w.actLost : w.actAway
+  const close = () => box.current?.close()
 
-  /** The browser says so later: by then what was done may have asked or told something else. */
-  function closed(): void {
-    if (asked.peek() === act) asked.value = null
+  function work(on: boolean): void {
+    working.current = on
+    setBusy(on)
   }
 
   async function submit(event: SubmitEvent): Promise<void> {
     event.preventDefault()
     const form = new FormData(event.target as HTMLFormElement)
     const typed = Object.fromEntries([...form].map(([name, value]) => [name, String(value).trim()]))
-    setBusy(true)
+    work(true)
     setProblem(null)
-    const answer = await act.run(typed, key)
-    setBusy(false)
+    const answer = await act.run(typed, key).finally(() => work(false))
     if (answer.kind === 'refused') {
       setRefused([...refused, answer.problem.code])
       return setProblem(answer.problem)
     }
     if (answer.kind !== 'ok') return setProblem('away')
-    box.current?.close()
+    close()
     act.done?.(answer.data)
     await refreshAll()
   }
 
   return (
-    <dialog ref={box} class="act" aria-labelledby="act-title" onClose={closed}>
+    <dialog ref={box} class="act" aria-labelledby="act-title" onCancel={onCancel} onClose={onClose}>
       <form method="dialog" onSubmit={(event) => void submit(event)}>
         <h2 id="act-title">{act.title}</h2>
         <div class="says">{act.says}</div>
@@ -115,16 +143,10 @@ function Asking({ act }: { act: Act }) {
             <FieldRow key={field.name} field={field} />
           ))}
         <p class="problem" role="alert">
-          {problem === 'away'
-            ? act.unkeyed === true
-              ? w.actLost
-              : w.actAway
-            : problem === null
-              ? ''
-              : problemText(problem)}
+          {problem === null ? '' : problem === 'away' ? away : problemText(problem)}
         </p>
         <footer>
-          <button type="button" onClick={() => box.current?.close()}>
+          <button type="button" disabled={busy} onClick={close}>
             {w.back}
           </button>
           <button type="submit" class={act.danger ? 'danger' : 'primary'} disabled={busy}>

@@ -1,7 +1,9 @@
 import type { ComponentChildren } from 'preact'
 import { send } from '../app/api.ts'
 import { may } from '../app/session.ts'
+import { readWhole, RATE_MAX } from '../exact/whole.ts'
 import { words } from '../words/words.ts'
+import { refusedHere } from './asking.ts'
 import { State } from './basics.tsx'
 import { ask, perform } from './dialog.tsx'
 
@@ -24,12 +26,14 @@ export function askStart({ title, says, snapshot, rateHint, path, started }: Fou
     title,
     says,
     fields: [
-      { name: 'rate', label: w.rate, initial: '10', hint: rateHint },
+      { name: 'rate', label: w.rate, initial: '10', hint: `${w.fromTo(1, RATE_MAX)} ${rateHint}` },
       { name: 'reason', label: w.reason, hint: w.reasonHint },
     ],
     verb: w.start,
-    run({ rate = '', reason = '' }, key) {
-      const body = { snapshot, reason, rate_per_second: Number(rate) }
+    async run({ rate = '', reason = '' }, key) {
+      const read = readWhole(rate, 1, RATE_MAX)
+      if (read === null) return refusedHere(`${w.rate}: ${w.fromTo(1, RATE_MAX)}`)
+      const body = { snapshot, reason, rate_per_second: read }
       return send<{ id: number }>('POST', path, body, key)
     },
     done: (run) => started(String((run as { id: number }).id)),

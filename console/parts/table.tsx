@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { filter } from '../app/router.ts'
+import { turn } from '../app/router.ts'
 import { words } from '../words/words.ts'
 import { Scroll } from './basics.tsx'
 
@@ -49,12 +49,12 @@ export function Pages(props: {
   return (
     <nav class="pages" aria-label={w.pages}>
       {cursor === undefined ? null : (
-        <button type="button" onClick={() => filter({ [name]: '' })}>
+        <button type="button" onClick={() => turn({ [name]: '' })}>
           {w.newest}
         </button>
       )}
       {next === null ? null : (
-        <button type="button" onClick={() => filter({ [name]: next })}>
+        <button type="button" onClick={() => turn({ [name]: next })}>
           {w.older}
         </button>
       )}

@@ -32,6 +32,7 @@ export const EN_ACTS = {
   refundHint: 'A part of it is possible.',
   amountBad: (currency: string) => `This is no amount of ${currency}.`,
   userBad: 'The id of a user is a whole number.',
+  fromTo: (least: number, most: number) => `A whole number from ${least} to ${most}.`,
   redrive: 'Redrive',
   redriveTitle: (id: number) => `Redrive payment ${id}`,
   redriveFailedSays: (sum: string) =>

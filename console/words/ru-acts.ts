@@ -33,6 +33,7 @@ export const RU_ACTS: typeof EN_ACTS = {
   refundHint: 'Можно вернуть часть.',
   amountBad: (currency) => `Это не сумма в ${currency}.`,
   userBad: 'Номер пользователя — целое число.',
+  fromTo: (least, most) => `Целое число от ${least} до ${most}.`,
   redrive: 'Повторить',
   redriveTitle: (id) => `Повторить платёж ${id}`,
   redriveFailedSays: (sum) =>

@@ -4,8 +4,10 @@ import { filter, go, route } from '../../app/router.ts'
 import { may } from '../../app/session.ts'
 import type { Attempt, Delivery, Endpoint } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
+import { OVERLAP_MAX, readWhole } from '../../exact/whole.ts'
 import { problemText } from '../../exact/problem.ts'
 import { Facts, named, Section, State, When } from '../../parts/basics.tsx'
+import { refusedHere } from '../../parts/asking.ts'
 import { ask, perform, tell } from '../../parts/dialog.tsx'
 import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
 import { span, words } from '../../words/words.ts'
@@ -99,14 +101,18 @@ async function test(path: string): Promise<void> {
 
 function askRotate(path: string): void {
   const w = words.value
+  const bounds = w.fromTo(0, OVERLAP_MAX)
   ask({
     title: w.rotate,
     says: w.rotateSays,
-    fields: [{ name: 'overlap', label: w.overlap, initial: '86400' }],
+    fields: [{ name: 'overlap', label: w.overlap, initial: '86400', hint: bounds }],
     verb: w.rotate,
     unkeyed: true,
-    run: ({ overlap = '' }) =>
-      send('POST', `${path}/rotate-secret`, { overlap_seconds: Number(overlap) }),
+    async run({ overlap = '' }) {
+      const read = readWhole(overlap, 0, OVERLAP_MAX)
+      if (read === null) return refusedHere(`${w.overlap}: ${bounds}`)
+      return send('POST', `${path}/rotate-secret`, { overlap_seconds: read })
+    },
     done: (made) => tell(w.secretTitle, `${w.secretOnce} ${(made as { secret: string }).secret}`),
   })
 }
