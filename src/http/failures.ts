@@ -111,7 +111,8 @@ function meantShape({ body, routeOptions }: FastifyRequest): number {
   const { anyOf: shapes = [] } = (routeOptions.schema?.body ?? {}) as Shapes
   const fields = typeof body === 'object' && body !== null ? body : {}
   const shared = shapes.map(
-    ({ properties = {} }) => Object.keys(properties).filter((name) => Object.hasOwn(fields, name)).length,
+    ({ properties = {} }) =>
+      Object.keys(properties).filter((name) => Object.hasOwn(fields, name)).length,
   )
   return shared.indexOf(Math.max(...shared))
 }
