@@ -112,6 +112,33 @@ test('an endpoint that is enabled again is offered what failed and what it was n
   assert.ok((await states(world)).every(({ state }) => state === 'delivered'))
 })
 
+test('what happened before an endpoint was made, or wanted its type, is nothing that it missed', async (t) => {
+  const { world, turn, endpoint } = await delivering(t)
+  await want(world, ['payment.*'])
+  await succeed(world, 4)
+  await delivered(turn)
+  world.clock.advance(1_000)
+  const to = await receiver(t, status(200))
+  const { id } = await endpoint(to.url, { types: ['dead_letter.opened'] })
+  await succeed(world, 3)
+  await delivered(turn)
+  world.clock.advance(1_000)
+  await editEndpoint(world.db, id, { types: ['dead_letter.opened', 'payment.succeeded'] }, BY)
+  const missed = async () => {
+    const before = await readEndpoint(world.db.global, id)
+    return (await planMissed(world.db, before ?? assert.fail('it is there'), 'jane')).count
+  }
+  await editEndpoint(world.db, id, { state: 'disabled' }, BY)
+  assert.equal(await missed(), 0)
+  await succeed(world, 2)
+  await feed(world.db)
+  assert.equal(await missed(), 2, 'what happens while it is disabled is missed')
+  world.clock.advance(1_000)
+  await editEndpoint(world.db, id, { types: ['dead_letter.opened'] }, BY)
+  await editEndpoint(world.db, id, { types: ['payment.*'] }, BY)
+  assert.equal(await missed(), 0, 'it wants them again from now on')
+})
+
 test('a replay keeps its rate, and what it has not reached is not sent once it is canceled', async (t) => {
   const { world, turn, endpoint } = await delivering(t)
   const to = await receiver(t, status(200))

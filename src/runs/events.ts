@@ -1,6 +1,7 @@
 import { wantedTypes } from '../domain/event.ts'
 import { eachPart, eachShard, partly } from '../each-shard.ts'
 import type { Db } from '../ports.ts'
+import { actsOfEndpoint, type EndpointAct } from '../webhooks/acts-store.ts'
 import { replayDeliveries } from '../webhooks/deliveries-store.ts'
 import { replayStates, type ReplayFilter } from '../webhooks/replayed-store.ts'
 import type { FoundEvents } from '../webhooks/replay-bodies.ts'
@@ -71,13 +72,44 @@ function shown({ types, undelivered, createdAfter, createdBefore }: ReplayReques
 const MISSED_MS = 14 * 86_400_000
 
 /**
- * A dry run of what an endpoint has missed: what failed in the two weeks before it was disabled,
- * and everything since that was never sent to it.
+ * How long before an endpoint was disabled an event may have happened that was not sent to it for
+ * that reason: its place comes after its transaction, which takes less than that.
  */
-export function planMissed(db: Db, before: Endpoint, actor: string): Promise<FoundEvents> {
-  const since = (before.disabledAt ?? before.createdAt).getTime() - MISSED_MS
-  const asked = { types: null, undelivered: true, createdBefore: null }
-  return planReplay(db, before, { ...asked, createdAfter: new Date(since) }, actor)
+const UNSENT_MS = 600_000
+
+/**
+ * A dry run of what an endpoint has missed: what failed in the two weeks before it was disabled,
+ * and everything since that was never sent to it. Nothing from before the endpoint was made, or
+ * before it wanted the type.
+ */
+export async function planMissed(db: Db, before: Endpoint, actor: string): Promise<FoundEvents> {
+  const disabledAt = (before.disabledAt ?? before.createdAt).getTime()
+  const unsentSince = await wantedSince(db, before, new Date(disabledAt - UNSENT_MS))
+  const asked = { types: null, undelivered: true, unsentSince, createdBefore: null }
+  return planReplay(db, before, { ...asked, createdAfter: new Date(disabledAt - MISSED_MS) }, actor)
+}
+
+/** Since when an endpoint has wanted each of its types; not before `floor`. */
+async function wantedSince(
+  db: Db,
+  { id, types, createdAt }: Endpoint,
+  floor: Date,
+): Promise<ReadonlyMap<string, Date>> {
+  const first = createdAt > floor ? createdAt : floor
+  const since = new Map<string, Date>(wantedTypes(types).map((type) => [type, first]))
+  // Oldest first: the last time that a type was added counts.
+  for (const act of (await actsOfEndpoint(db.global, id)).toReversed()) {
+    const [had, has] = [typesIn(act.before), typesIn(act.after)]
+    if (act.act !== 'change' || act.createdAt < first) continue
+    for (const type of has) if (!had.includes(type)) since.set(type, act.createdAt)
+  }
+  return since
+}
+
+/** The types that an endpoint wanted, as the record has them. */
+function typesIn(recorded: EndpointAct['after'] | null): readonly string[] {
+  const types = recorded?.['types']
+  return Array.isArray(types) ? wantedTypes(types.map(String)) : []
 }
 
 /**

@@ -6,6 +6,8 @@ export interface ReplayFilter {
   readonly types: readonly string[]
   /** Only what never arrived and is not on its way: what failed, or was never sent. */
   readonly undelivered: boolean
+  /** Since when an event of a type that was never sent counts as undelivered; not there: always. */
+  readonly unsentSince?: ReadonlyMap<string, Date>
   readonly createdAfter: Date | null
   readonly createdBefore: Date | null
 }
@@ -76,7 +78,8 @@ interface Looked {
 /**
  * Look at the next 10,000 events behind position `$7`: those that match, in order. No row:
  * there are none any more. The positions keep events out that have no place in the list yet: they
- * are still to be sent for the first time.
+ * are still to be sent for the first time. Each type has in `$9` since when it counts though it was
+ * never sent.
  */
 const LOOK: Statement<Looked> = {
   name: 'replayed_look',
@@ -105,6 +108,15 @@ const LOOK: Statement<Looked> = {
         where own.shard = $1 and own.event_id = looked.id and own.endpoint_id = $2
           and own.state <> 'failed'
       ))
+      and (
+        not $4
+        or created_at >= ($9::timestamptz[])[array_position($3::text[], type)]
+        or exists (
+          select
+          from deliveries own
+          where own.shard = $1 and own.event_id = looked.id and own.endpoint_id = $2
+        )
+      )
   ) event on true
   where far.position is not null
   order by event.position`,
@@ -121,6 +133,7 @@ const NEXT: Statement<{ createdAt: Date }> = {
   limit 1`,
 }
 
+const BEGINNING = new Date(0)
 const ALWAYS = new Date('9999-12-31T00:00:00Z')
 
 /** Between which positions the events of a time are: behind `after` and before `end`. */
@@ -149,9 +162,11 @@ export async function matchingEvents(
   filter: ReplayFilter,
   { after, end }: Range,
 ): Promise<{ readonly events: MatchingEvent[]; readonly upTo: bigint | null }> {
-  const { types, undelivered, createdAfter, createdBefore } = filter
-  const times = [createdAfter ?? new Date(0), createdBefore ?? ALWAYS]
-  const rows = await shard.run(LOOK, [endpointId, types, undelivered, ...times, after, end])
+  const { types, undelivered, unsentSince, createdAfter, createdBefore } = filter
+  const times = [createdAfter ?? BEGINNING, createdBefore ?? ALWAYS]
+  const since = types.map((type) => unsentSince?.get(type) ?? BEGINNING)
+  const values = [endpointId, types, undelivered, ...times, after, end, since]
+  const rows = await shard.run(LOOK, values)
   const events = rows.flatMap(({ id, type, createdAt, position }) =>
     id === null || type === null || createdAt === null || position === null
       ? []

@@ -251,7 +251,7 @@ export const replaying: Handlers = {
     },
   },
   replayed_look: {
-    run(tables, [shard, endpoint, types, undelivered, from, to, after, end]) {
+    run(tables, [shard, endpoint, types, undelivered, from, to, after, end, since]) {
       const endpointId = BigInt(endpoint as bigint)
       const looked = [...tables.events.rows.values()]
         .filter((event) => event.shard === shard && event.position !== null)
@@ -261,6 +261,8 @@ export const replaying: Handlers = {
       const matching = looked.filter(({ id, type, createdAt: atMs }) => {
         const own = tables.deliveries.get(deliveryKey(id, endpointId))
         if (undelivered === true && own !== undefined && own.state !== 'failed') return false
+        const countsFrom = (since as readonly Date[])[texts(types).indexOf(type)]?.getTime() ?? 0
+        if (undelivered === true && own === undefined && atMs < countsFrom) return false
         const inTime = atMs >= (from as Date).getTime() && atMs < (to as Date).getTime()
         return inTime && texts(types).includes(type)
       })
