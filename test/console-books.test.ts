@@ -2,7 +2,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { LetterGroup, Transaction, User } from '../console/app/shapes.ts'
 import { causesOf } from '../console/exact/letters.ts'
-import { newest, rateOf, ratesOf, totalsOf } from '../console/exact/series.ts'
+import {
+  FIRST_CLASS_MS,
+  newest,
+  rateOf,
+  ratesOf,
+  totalsOf,
+  withinMs,
+} from '../console/exact/series.ts'
+import { LATENCY_BOUNDS_MS } from '../src/domain/series.ts'
 import { knownRuns, scaleOf } from '../console/exact/scale.ts'
 import { levelsOf } from '../console/exact/statement.ts'
 
@@ -117,6 +125,11 @@ test('a line ends where nothing is known and begins again behind it', () => {
     [{ x: 5, y: 3 }],
   ])
   assert.deepEqual(knownRuns([{ x: 0, y: null }]), [])
+})
+
+test('a latency in the first class is within its end, and no figure is made up below it', () => {
+  assert.equal(FIRST_CLASS_MS, LATENCY_BOUNDS_MS[0])
+  assert.deepEqual([1, 50, 100, 101].map(withinMs), [100, 100, 100, 101])
 })
 
 test('a share is of what ended, and there is none where nothing did', () => {

@@ -54,27 +54,6 @@ test('dead letters are listed by class and state, and shown by their number', as
   await assertBooks(world)
 })
 
-test('what is wrong with a body of one of two shapes is told of the shape that was meant', async (t) => {
-  const { post } = await routesOf(t)
-  const start = { snapshot: 1, reason: 'back' }
-  const cases = [
-    [{ ...start, rate_per_second: 0 }, '/rate_per_second', 'too_small'],
-    [{ ...start, rate_per_second: 501 }, '/rate_per_second', 'too_large'],
-    [{ ...start, rate_per_second: null }, '/rate_per_second', 'wrong_type'],
-    [{ ...start, rate: 1 }, '/rate', 'unknown'],
-    [{ snapshot: 1 }, '/reason', 'missing'],
-    [{ filter: {}, dry_run: 'yes' }, '/dry_run', 'wrong_type'],
-    [{ filter: {} }, '/dry_run', 'missing'],
-    [{ filter: { class: 'x' }, dry_run: true }, '/filter/class', 'not_one_of'],
-    [{}, '/filter', 'missing'],
-  ] as const
-  for (const [body, pointer, code] of cases) {
-    const { status, body: refusal } = await post('/dlq/redrive', body)
-    assert.equal(status, 400)
-    assert.deepEqual(refusal.errors, [{ pointer, code }], JSON.stringify(body))
-  }
-})
-
 test('a redrive names the payment that goes on: the old one, or the one that repeats it', async (t) => {
   const { world, failed, unknown, post } = await routesOf(t)
   const letterId = await openLetter(world, unknown)

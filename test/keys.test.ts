@@ -94,6 +94,21 @@ test('a key does what its scopes say and no more', async (t) => {
   }
 })
 
+test('asking the gateway, which may end a payment, takes more than reading', async (t) => {
+  const { service, make } = await guarded(t)
+  const [read, both] = [await make('read'), await make('read', 'write')]
+  await service.call('POST', '/users', { balance: 100 }, both.headers)
+  await service.call('POST', '/payments/deposit', { user_id: 1, deposit: 1 }, both.headers)
+  const get = async (query: string, headers: Record<string, string>) => {
+    const { status, body } = await service.call('GET', `/payments/1${query}`, undefined, headers)
+    return [status, body['code']]
+  }
+  assert.deepEqual(await get('?refresh=true', read.headers), [403, 'forbidden'])
+  assert.deepEqual(await get('?refresh=false', read.headers), [200, undefined])
+  assert.deepEqual(await get('', read.headers), [200, undefined])
+  assert.deepEqual(await get('?refresh=true', both.headers), [200, undefined])
+})
+
 test('payments are charged although the worker has no key', async (t) => {
   const { service, make } = await guarded(t)
   const { headers } = await make('read', 'write', 'operate')

@@ -61,3 +61,11 @@ export function ratesOf(
 export function newest(values: readonly (number | null)[]): number | null {
   return values.findLast((value) => value !== null) ?? null
 }
+
+/** Below this nobody knows how long a payment took: the first class of latencies ends here. */
+export const FIRST_CLASS_MS = 100
+
+/** Within how long it was, as far as that is known: an estimate inside a class says no more. */
+export function withinMs(ms: number): number {
+  return Math.max(ms, FIRST_CLASS_MS)
+}

@@ -52,6 +52,18 @@ export const EN_SCREENS = {
   charged: 'Charges, and',
   lookups: 'When asked what became of it',
   times: 'Times',
+  mockActs: {
+    executed: 'executed',
+    declined: 'declined',
+    replayed: 'replayed',
+    nothing: 'nothing',
+    asked: 'asked the payer',
+    will_execute: 'will execute',
+    in_progress: 'in progress',
+    conflict: 'conflict',
+    canceled: 'canceled',
+    returned: 'returned',
+  },
   faults: {
     error_before: 'answers 502',
     timeout_before: 'says nothing in time',

@@ -52,6 +52,18 @@ export const RU_SCREENS: typeof EN_SCREENS = {
   charged: 'Списывает и',
   lookups: 'На вопрос, что стало с платежом,',
   times: 'Время',
+  mockActs: {
+    executed: 'исполнено',
+    declined: 'отклонено',
+    replayed: 'прежний ответ',
+    nothing: 'ничего',
+    asked: 'спрошен плательщик',
+    will_execute: 'исполнит позже',
+    in_progress: 'выполняется',
+    conflict: 'другой запрос',
+    canceled: 'отменено',
+    returned: 'вернулось',
+  },
   faults: {
     error_before: 'отвечает 502',
     timeout_before: 'молчит дольше срока',

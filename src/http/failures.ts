@@ -26,7 +26,7 @@ export async function failed(
 ): Promise<FastifyReply> {
   // A client that hangs up in the middle of its body is no bug, and nobody reads the answer.
   const gone = request.raw.readableAborted
-  const refusal = gone ? ({ code: 'body_unreadable' } as const) : refusalOf(error, request)
+  const refusal = gone ? ({ code: 'body_unreadable' } as const) : refusalOf(error)
   report(refusal, error, request.log)
   if (refusal.code === 'body_too_large') await drained(request.raw)
   return refuse(reply, refusal)
@@ -65,15 +65,12 @@ async function drained(raw: IncomingMessage): Promise<void> {
   clearTimeout(limit)
 }
 
-function refusalOf(
-  error: FastifyError & { refusal?: RefusalCode; why?: string },
-  request: FastifyRequest,
-): Refusal {
+function refusalOf(error: FastifyError & { refusal?: RefusalCode; why?: string }): Refusal {
   if (error.refusal !== undefined) {
     const errors = error.why === undefined ? {} : { errors: [{ field: null, code: error.why }] }
     return { code: error.refusal, ...errors }
   }
-  if (error.validation !== undefined) return invalid(error, request)
+  if (error.validation !== undefined) return invalid(error)
   return refusalOfFault(error) ?? { code: FRAMEWORK[error.code] ?? 'internal_error' }
 }
 
@@ -87,14 +84,9 @@ export function refusalOfFault(error: unknown): Refusal | null {
   return null
 }
 
-/**
- * The first thing wrong with a body or query, by field; never the value itself. Where a body may
- * have one of several shapes, it is what is wrong with the one that was meant.
- */
-function invalid(error: FastifyError, request: FastifyRequest): Refusal {
-  const { validation = [] } = error
-  const meant = `#/anyOf/${meantShape(request)}/`
-  const first = validation.find(({ schemaPath }) => schemaPath.startsWith(meant)) ?? validation[0]
+/** The first thing wrong with a body or query, by field; never the value itself. */
+function invalid(error: FastifyError): Refusal {
+  const [first] = error.validation ?? []
   const missing = first?.params['missingProperty'] ?? first?.params['additionalProperty']
   const at = (first?.instancePath ?? '') + (missing === undefined ? '' : `/${String(missing)}`)
   const code = error.validationContext === 'body' ? 'body_invalid' : 'query_invalid'
@@ -104,22 +96,6 @@ function invalid(error: FastifyError, request: FastifyRequest): Refusal {
       { field: at === '' ? null : at.slice(1, 200), code: wording(first?.keyword ?? 'invalid') },
     ],
   }
-}
-
-/** The place of the shape that shares most fields with the body; the first, where none has more. */
-function meantShape({ body, routeOptions }: FastifyRequest): number {
-  const { anyOf: shapes = [] } = (routeOptions.schema?.body ?? {}) as Shapes
-  const fields = typeof body === 'object' && body !== null ? body : {}
-  const shared = shapes.map(
-    ({ properties = {} }) =>
-      Object.keys(properties).filter((name) => Object.hasOwn(fields, name)).length,
-  )
-  return shared.indexOf(Math.max(...shared))
-}
-
-/** A schema, as far as it may be one of several. */
-interface Shapes {
-  readonly anyOf?: readonly { readonly properties?: object }[]
 }
 
 function wording(keyword: string): string {

@@ -19,7 +19,11 @@ const OUTCOMES = {
   succeeded: counts('Ended in success.'),
   failed: counts('Ended in failed, after they were accepted.'),
   unknown: counts('Became unknown.'),
-  p50_ms: times('Half of what ended took no longer from acceptance; null: nothing ended.'),
+  p50_ms: times(
+    'Half of what ended took no longer from acceptance; null: nothing ended. An estimate, as if ' +
+      'what is in a class of `latency` were spread evenly in it: below the first bound it says ' +
+      'nothing but that.',
+  ),
   p95_ms: times('The same of 95 %.'),
 }
 

@@ -279,18 +279,25 @@ function readRoute(app: App, { read, refresh, final }: PaymentRoutes): void {
       'the payment is final, or after so many seconds, whatever it is then.',
     params: IdParams('The payment id.'),
     querystring: Type.Object({
-      refresh: Type.Optional(oneOf(['true', 'false'], { description: 'Ask the gateway first.' })),
+      refresh: Type.Optional(
+        oneOf(['true', 'false'], {
+          description: 'Ask the gateway first, which may end the payment: needs the scope `write`.',
+        }),
+      ),
       wait: IntegerText('Seconds to wait for it to be final.', WAIT.min, WAIT.max, WAIT.fallback),
     }),
-    response: { 200: PaymentBody, ...refusals(400, 404, 503) },
+    response: { 200: PaymentBody, ...refusals(400, 403, 404, 503) },
   }
   app.get('/payments/:id', { schema }, async (request, reply) => {
     const wait = parseInteger('wait', request.query.wait, WAIT)
     if (!wait.ok) return refuse(reply, wait.refusal)
     const id = parseId(request.params.id)
-    if (id !== null && request.query.refresh === 'true') {
-      await refresh(id, request.traceparent)
+    const asks = request.query.refresh === 'true'
+    // What the gateway says may end the payment: that is no reading.
+    if (asks && request.scopes?.includes('write') === false) {
+      return refuse(reply, { code: 'forbidden' })
     }
+    if (id !== null && asks) await refresh(id, request.traceparent)
     if (id !== null && wait.value > 0) await final(id, wait.value * 1_000)
     const view = id === null ? null : await read(id)
     if (view === null) return refuse(reply, { code: 'payment_not_found' })

@@ -9,7 +9,7 @@ import type {
   Series,
 } from '../../app/shapes.ts'
 import { groupBy } from '../../exact/group.ts'
-import { newest, totalsOf } from '../../exact/series.ts'
+import { withinMs, newest, totalsOf } from '../../exact/series.ts'
 import { Facts, named, Scroll, Section, State } from '../../parts/basics.tsx'
 import { Chart } from '../../parts/chart.tsx'
 import { LeftOut, Loaded, ScreenFrame } from '../../parts/screen.tsx'
@@ -132,7 +132,7 @@ function GatewayChart({ of, series }: { of: GatewaySeries; series: Series }) {
   const most = newest(of.p95_ms)
   const said = [
     share === null ? w.nothingEnded : `${w.succeededShare} ${percent(share)}`,
-    most === null ? '' : w.most(span(most)),
+    most === null ? '' : w.most(span(withinMs(most))),
   ]
   return (
     <Section title={`${of.gateway}, ${w.spans['1h']}`}>
@@ -152,7 +152,7 @@ function GatewayChart({ of, series }: { of: GatewaySeries; series: Series }) {
             label={`${of.gateway}, ${w.latencyOverTime}`}
             kind="line"
             points={times.map((time, at) => ({ at: time * 1_000, value: of.p95_ms[at] ?? null }))}
-            say={(value) => w.most(span(value))}
+            say={(value) => w.most(span(withinMs(value)))}
             tick={span}
           />
           <p class="quiet">{w.latencySpread}</p>

@@ -246,7 +246,7 @@ function Journal() {
                   <td>
                     <a href={hrefOf('payments', one.payment_id)}>{one.payment_id}</a>
                   </td>
-                  <td>{named({}, one.act)}</td>
+                  <td>{named(w.mockActs, one.act)}</td>
                   <td>{one.fault === null ? null : named(w.faults, one.fault)}</td>
                 </tr>
               ))}

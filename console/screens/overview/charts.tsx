@@ -1,6 +1,6 @@
 import type { Series } from '../../app/shapes.ts'
 import { now } from '../../app/feed.ts'
-import { newest, ratesOf } from '../../exact/series.ts'
+import { withinMs, newest, ratesOf } from '../../exact/series.ts'
 import { Section } from '../../parts/basics.tsx'
 import { Chart } from '../../parts/chart.tsx'
 import { Spread } from '../../parts/spread.tsx'
@@ -44,7 +44,9 @@ export function Charts({ series }: { series: Series }) {
             label={w.latencyOverTime}
             kind="line"
             points={at(most)}
-            say={(value, index) => w.latencySaid(span(half[index] ?? 0), span(value))}
+            say={(value, index) =>
+              w.latencySaid(span(withinMs(half[index] ?? 0)), span(withinMs(value)))
+            }
             tick={span}
           />
         )}

@@ -1,5 +1,5 @@
 import type { GatewaySeries, Series, State as Standing } from '../../app/shapes.ts'
-import { newest, totalsOf } from '../../exact/series.ts'
+import { withinMs, newest, totalsOf } from '../../exact/series.ts'
 import { named, State } from '../../parts/basics.tsx'
 import { Table } from '../../parts/table.tsx'
 import { count, percent, span, words } from '../../words/words.ts'
@@ -66,7 +66,7 @@ function Row(props: {
       <td class="wide number">
         {totals === null ? '—' : count(totals.succeeded + totals.failed + totals.unknown)}
       </td>
-      <td class="wide number">{most === null ? '—' : span(most)}</td>
+      <td class="wide number">{most === null ? '—' : span(withinMs(most))}</td>
     </tr>
   )
 }

@@ -2,7 +2,7 @@ import { now, useFeed } from '../../app/feed.ts'
 import { filter, route } from '../../app/router.ts'
 import type { Series, State } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
-import { newest, rateOf, totalsOf } from '../../exact/series.ts'
+import { FIRST_CLASS_MS, withinMs, newest, rateOf, totalsOf } from '../../exact/series.ts'
 import { Section } from '../../parts/basics.tsx'
 import { LeftOutOf, Loaded, ScreenFrame } from '../../parts/screen.tsx'
 import { count, percent, rate, span, words } from '../../words/words.ts'
@@ -83,8 +83,11 @@ function Figures({ series, state }: { series: Series; state: State | null }) {
       >
         {w.ofEnded(count(totals.succeeded), count(totals.failed), count(totals.unknown))}
       </FigureBox>
-      <FigureBox name={w.latency} value={half === null ? '—' : span(half)}>
-        {most === null ? w.nothingEnded : w.most(span(most))}
+      <FigureBox
+        name={w.latency}
+        value={half === null ? '—' : `${half < FIRST_CLASS_MS ? '≤ ' : ''}${span(withinMs(half))}`}
+      >
+        {most === null ? w.nothingEnded : w.most(span(withinMs(most)))}
       </FigureBox>
       <FigureBox name={w.waiting} value={queue === null ? '—' : count(queue.due + queue.waiting)}>
         {queue === null ? '' : w.queueSaid(count(queue.due), count(queue.leased))}

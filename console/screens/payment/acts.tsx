@@ -22,7 +22,7 @@ export function Acts({ payment, timeline }: { payment: Payment; timeline: Timeli
   const left = leftToRefund(payment)
   return (
     <div class="acts">
-      {open || status === 'unknown' ? (
+      {may('write') && (open || status === 'unknown') ? (
         <button type="button" onClick={() => void refresh(payment)}>
           {w.refresh}
         </button>

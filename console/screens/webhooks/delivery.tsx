@@ -4,7 +4,7 @@ import { useFeed } from '../../app/feed.ts'
 import { may } from '../../app/session.ts'
 import type { Attempt, Delivery } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
-import { Facts, State, When } from '../../parts/basics.tsx'
+import { Facts, named, State, When } from '../../parts/basics.tsx'
 import { ask } from '../../parts/dialog.tsx'
 import { Loaded } from '../../parts/screen.tsx'
 import { span, words } from '../../words/words.ts'
@@ -102,6 +102,10 @@ function askAgain({ event_id: event, type, state }: Delivery, id: number, url: s
 }
 
 function told({ status, reason, took_ms: took }: Attempt): string {
-  const parts = [status === null ? '' : `HTTP ${status}`, reason ?? '', span(took)]
+  const parts = [
+    status === null ? '' : `HTTP ${status}`,
+    reason === null ? '' : named(words.value.reasons, reason),
+    span(took),
+  ]
   return parts.filter((part) => part !== '').join(', ')
 }
