@@ -65,7 +65,11 @@ export const LetterData = Type.Object(
 
 /** What an event of an endpoint says. */
 export const EndpointData = Type.Object(
-  { endpoint_id: Id, url: nullable('string'), reason: oneOf(['gone', 'silent']) },
+  {
+    endpoint_id: Id,
+    url: nullable('string', { description: 'Its origin: the rest of a URL may be a secret.' }),
+    reason: oneOf(['gone', 'silent']),
+  },
   { title: 'WebhookEndpointEventData' },
 )
 

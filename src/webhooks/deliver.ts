@@ -354,7 +354,9 @@ async function disable(
   const endpoint = await disableEndpoint(db.global, called, why, enabledMs)
   if (endpoint === null) return
   world.onDisabled?.(id, why)
-  const data = { endpoint_id: Number(id), url: endpoint.url, reason: why }
+  // The path and query of a URL may be a secret, and others read this.
+  const url = new URL(called.url).origin
+  const data = { endpoint_id: Number(id), url, reason: why }
   const timestamp = clock.now().toISOString()
   const type = 'webhook_endpoint.disabled'
   await tellEvent(db.of(id), type, writeJson({ type, timestamp, data }))

@@ -120,6 +120,7 @@ export interface PaymentEventData {
 
 export interface WebhookEndpointEventData {
   readonly endpoint_id: number
+  /** Its origin: the rest of a URL may be a secret. */
   readonly url: string | null
   readonly reason: 'gone' | 'silent'
 }
