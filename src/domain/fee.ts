@@ -102,12 +102,8 @@ export function feePolicies({ refundFee, returnFee }: FeePolicies): FeePolicies 
 /** How much of the commission a refund of `amount` more returns: at most `amount`. */
 export function feeOfRefund(payment: GivenBack, amount: bigint, policies: FeePolicies): bigint {
   if (policies.refundFee === 'keep') return 0n
-  const { refundReserved, feeReserved, returned, returnedFee } = payment
-  const both = policies.returnFee === 'return'
-  const share = both
-    ? shareOf(payment, refundReserved + returned + amount, feeReserved + returnedFee)
-    : shareOf(payment, refundReserved + amount, feeReserved)
-  return least(amount, share)
+  const { refundReserved: gone, feeReserved: before } = payment
+  return least(amount, shareOf(payment, together(payment, policies) ?? { gone, before }, amount))
 }
 
 /**
@@ -116,24 +112,33 @@ export function feeOfRefund(payment: GivenBack, amount: bigint, policies: FeePol
  */
 export function feeOfReturn(payment: GivenBack, amount: bigint, policies: FeePolicies): bigint {
   if (policies.returnFee === 'keep') return 0n
-  const { refundReserved, feeReserved, returned, returnedFee } = payment
-  const both = policies.refundFee === 'return'
-  const share = both
-    ? shareOf(payment, refundReserved + returned + amount, feeReserved + returnedFee)
-    : shareOf(payment, returned + amount, returnedFee)
+  const { returned: gone, returnedFee: before } = payment
+  const share = shareOf(payment, together(payment, policies) ?? { gone, before }, amount)
   return payment.type === 'deposit' ? least(amount, share) : share
 }
 
+/** What went back of a payment before, and of its commission with that. */
+interface Gone {
+  readonly gone: bigint
+  readonly before: bigint
+}
+
+/** Refunds and returns together, where both policies return the commission; null: they do not. */
+function together(payment: GivenBack, { refundFee, returnFee }: FeePolicies): Gone | null {
+  if (refundFee !== 'return' || returnFee !== 'return') return null
+  const { refundReserved, feeReserved, returned, returnedFee } = payment
+  return { gone: refundReserved + returned, before: feeReserved + returnedFee }
+}
+
 /**
- * What of the commission goes back when `given` of the payment went back and `before` of the
- * commission: its share, rounded down, so that giving back everything gives back all of it. Where
- * both policies return it, that is one share of what went back in either way. Never less than
+ * What of the commission goes back with `amount` more of the payment, behind what went back before:
+ * its share, rounded down, so that giving back everything gives back all of it. Never less than
  * nothing, and never more than is left, whatever was given back and taken back again.
  */
-function shareOf(payment: GivenBack, given: bigint, before: bigint): bigint {
+function shareOf(payment: GivenBack, { gone, before }: Gone, amount: bigint): bigint {
   const { feeReserved, returnedFee } = payment
   const left = payment.commission - feeReserved - returnedFee
-  const share = (payment.commission * given) / payment.amount - before
+  const share = (payment.commission * (gone + amount)) / payment.amount - before
   return share > 0n && left > 0n ? least(share, left) : 0n
 }
 

@@ -203,7 +203,7 @@ function undoable({ decided, refunds }: Batch, { parentId, undoes, amount }: Ret
   if (undoes === undefined) return amount
   const key = returnKeyOf(parentId, undoes)
   const taken = refunds.has(key) ? undefined : decided.get(key)
-  return taken?.kind === 'charged_back' || taken?.kind === 'refunded_there' ? taken.amount : 0n
+  return taken !== undefined && wentOut(taken.kind) ? taken.amount : 0n
 }
 
 /**

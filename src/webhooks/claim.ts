@@ -1,6 +1,6 @@
 import type { Runner } from '../ports.ts'
 import { claimDeliveries, setWaitingAside } from './deliveries-store.ts'
-import type { DueDelivery } from './delivery-values.ts'
+import type { DueDelivery, Room } from './delivery-values.ts'
 
 /**
  * Due deliveries of an ordered endpoint that a claim looks at: what waits for an earlier event is
@@ -17,10 +17,8 @@ interface ClaimTerms {
   readonly look?: number
 }
 
-/** How many deliveries of an endpoint may be claimed. */
-interface Room {
-  readonly endpointId: bigint
-  readonly free: number
+/** How many deliveries of an endpoint may be claimed, and whether one waits for another. */
+interface OrderedRoom extends Room {
   readonly ordered: boolean
 }
 
@@ -32,7 +30,7 @@ export async function claimIn(
   { leaseMs, look = LOOK }: ClaimTerms,
   shard: Runner,
   limit: number,
-  rooms: readonly Room[],
+  rooms: readonly OrderedRoom[],
 ): Promise<{ readonly dues: readonly DueDelivery[]; readonly more: boolean }> {
   for (let round = 1; ; round += 1) {
     const dues = await claimDeliveries(shard, { limit, leaseMs, look }, rooms)
