@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { postgres } from '../src/adapters/postgres.ts'
-import type { Draft } from '../src/domain/acceptance.ts'
+import type { PaymentDraft } from '../src/domain/acceptance.ts'
 import { foldCounts } from '../src/metrics/series-store.ts'
 import { acceptor } from '../src/payments/accept.ts'
 import type { Shard, Statement, Tx } from '../src/ports.ts'
@@ -78,7 +78,7 @@ async function spent(database: Database): Promise<number> {
   }, 0)
 }
 
-function drafts(round: number): Draft[] {
+function drafts(round: number): PaymentDraft[] {
   return Array.from({ length: BATCH }, (_, at) => ({
     type: at % 2 === 0 ? 'deposit' : 'withdraw',
     userId: BigInt(1 + (((round * BATCH + at) * 7919) % USERS.count)),

@@ -102,6 +102,8 @@ async function run(target: Target, { part, program, folder, seed, size }: Run): 
     '--checks': 'all',
     '--exclude-checks': part.unchecked,
     '--max-examples': String(each),
+    // `wait` lets a request take 30 seconds.
+    '--max-response-time': '40',
     '--request-timeout': '60',
     '--report': 'json',
     '--report-json-path': report,

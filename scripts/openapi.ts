@@ -30,6 +30,7 @@ import { timelineRoutes } from '../src/timeline/routes.ts'
 import { API, MOCK_GATEWAY } from '../src/http/paths.ts'
 import { verificationRoutes } from '../src/verify/run-routes.ts'
 import { VERSION } from '../src/process/version.ts'
+import { cancelRoutes } from '../src/operators/cancel-routes.ts'
 import { refundRoutes } from '../src/refunds/routes.ts'
 import { replayRoutes } from '../src/runs/replay-routes.ts'
 import { runRoutes } from '../src/runs/routes.ts'
@@ -71,6 +72,7 @@ const routes: FastifyPluginAsync[] = [
   deliveryRoutes(nobody),
   replayRoutes(nobody),
   refundRoutes(nobody),
+  cancelRoutes(nobody),
   deadLetterRoutes(nobody),
   letterGroupRoutes(nobody),
   journalRoutes(nobody),

@@ -4,7 +4,8 @@
  *     npm run test:planted-bugs [-- --write]
  *
  * `--write` notes the seeds, where `npm test` looks first. Exits with 1 when a bug is not found
- * within the seeds that it may take, or elsewhere than noted.
+ * within the seeds that it may take. One that is found at another seed than noted is told: `npm
+ * test` finds it too, and takes longer.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -28,5 +29,5 @@ const text = `${JSON.stringify(seeds, null, 2)}\n`
 if (values.write) writeFileSync(FOUND_AT, text)
 const moved = readFileSync(FOUND_AT, 'utf8') !== text
 if (never.length > 0) console.error(`Not found in ${SEEDS_MAX} seeds: ${never.join(', ')}`)
-if (moved) console.error('They are found elsewhere now: `npm run test:planted-bugs -- --write`')
-process.exitCode = never.length > 0 || moved ? 1 : 0
+if (moved) console.log('Found elsewhere than noted: `npm run test:planted-bugs -- --write`')
+process.exitCode = never.length > 0 ? 1 : 0

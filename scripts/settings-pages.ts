@@ -1,4 +1,4 @@
-import { RULES, UNSAID } from '../src/config/config.ts'
+import { SETTING_RULES, UNSAID } from '../src/config/config.ts'
 import { COMMON_SETTINGS, DRIVER_SETTINGS, type GatewaySetting } from '../src/config/drivers.ts'
 import type { Setting } from '../src/config/kinds.ts'
 import { PRODUCTION_RULES } from '../src/config/production.ts'
@@ -55,7 +55,7 @@ export function configurationTable(): string {
     SEVERAL,
     ...gatewayTables(),
     '## Together',
-    bullets(RULES),
+    bullets(SETTING_RULES),
     '## Encrypted database connections',
     SSLMODE,
     '## Production',

@@ -1,4 +1,4 @@
-import { Overloaded, type Db, type Kind, type Places, type Server, type Shard } from './ports.ts'
+import { Overloaded, type Db, type IdKind, type Places, type Server, type Shard } from './ports.ts'
 
 /** What became of work on several shards: of each what it gave, or why it failed. */
 export interface PerShard<Value> {
@@ -104,8 +104,36 @@ export function eachPart<Item, Value>(
   return eachInTurn([...parts.keys()], (shard) => work(shard, parts.get(shard) ?? []))
 }
 
+/**
+ * Answer items where they live: N items in, N answers out, in order. `work` gives those of a shard
+ * in the order of its part. Throws why a shard failed, after all others have been answered.
+ */
+export async function answeredByShard<Item, Answer>(
+  places: Places,
+  items: readonly Item[],
+  idOf: (item: Item) => bigint,
+  work: (shard: Shard, part: Item[]) => Promise<readonly Answer[]>,
+): Promise<Answer[]> {
+  const numbered = items.map((item, place) => ({ item, place }))
+  const answers: Answer[] = []
+  const parts = await eachPart(
+    places,
+    numbered,
+    ({ item }) => idOf(item),
+    async (shard, part) => {
+      const given = await work(
+        shard,
+        part.map(({ item }) => item),
+      )
+      part.forEach(({ place }, index) => (answers[place] = given[index] as Answer)) // One for each.
+    },
+  )
+  whole(parts)
+  return answers
+}
+
 /** The shard of one payment, letter or event, of which nothing but its id is known. */
-export async function shardWith(db: Db, kind: Kind, id: bigint): Promise<Shard> {
+export async function shardWith(db: Db, kind: IdKind, id: bigint): Promise<Shard> {
   return (await db.find(kind, [id])).of(id)
 }
 

@@ -1,6 +1,6 @@
-import type { ChargeOutcome, LookupOutcome } from './domain/outcome.ts'
+import type { CameBack, ChargeOutcome, LookupOutcome } from './domain/outcome.ts'
 import type { GatewayOperation, GatewayProfile } from './domain/gateway.ts'
-import type { Operation } from './domain/payment.ts'
+import type { EndStatus, Operation } from './domain/payment.ts'
 import type { Grown } from './domain/shard.ts'
 
 /**
@@ -38,6 +38,15 @@ export const NOW = Symbol('now')
 export const CLOCK = Symbol('clock')
 /** When the transaction began. */
 export const BEGAN = Symbol('began')
+
+/**
+ * The CTE `lease`, for a text with that of the clock: the end of a lease of `$4` milliseconds that
+ * begins now. A part of its own, because an UPDATE on Citus may add no interval to what it reads.
+ */
+export const LEASE = `lease as materialized (
+    select time, time + $4::int * interval '1 millisecond' as until
+    from clock
+  )`
 
 type Time = typeof NOW | typeof CLOCK | typeof BEGAN
 
@@ -118,7 +127,7 @@ export interface Server {
 }
 
 /** What is found by its id alone. */
-export type Kind = 'payment' | 'letter' | 'event'
+export type IdKind = 'payment' | 'letter' | 'event'
 
 /** Tells of ids in which shards they are. */
 export interface Places {
@@ -144,7 +153,7 @@ export interface Db extends Places {
    * statement for each server. What is nowhere is where its id says. Where a server cannot be asked
    * and no other has it, the shard that is told refuses everything with the reason.
    */
-  find(kind: Kind, ids: readonly bigint[]): Promise<Places>
+  find(kind: IdKind, ids: readonly bigint[]): Promise<Places>
   /** Whether the database got more shards, and when; null: it has had them from the start. */
   growth(): Promise<Grown | null>
   readonly global: Global
@@ -302,6 +311,8 @@ export type Notice =
       readonly status: string
       /** The same for a notice that is sent again. */
       readonly dedupeKey: string
+      /** Of payments that ended so it tells nothing new; not there: of all it may. */
+      readonly noNewsOf?: readonly EndStatus[]
     }
   /** It is the gateway's, and about nothing that we use: it is taken, and nothing is done. */
   | { readonly kind: 'ignored'; readonly reason: string }
@@ -331,6 +342,12 @@ export interface GatewayReturn {
   readonly parentRef: string | null
   /** The gateway's own reference, as a look at the payment tells it. */
   readonly ref: string
+  /** In the words of returns; null: the list does not say, or says something else. */
+  readonly kind: CameBack['kind'] | null
+  /** As the gateway tells it, in major units; null: it does not. */
+  readonly amount: unknown
+  /** Null: it does not say. */
+  readonly currency: string | null
   /** Of money that came back from it again: the reference of what it undoes. */
   readonly undoes?: string
   /** It says that it is a refund of ours, which failed there. */
@@ -339,13 +356,15 @@ export interface GatewayReturn {
   readonly at: Date | null
 }
 
-/**
- * A page of executed charges in the gateway's order, and where the next one begins; null: nowhere.
- */
-interface ChargePage {
+/** A page of executed charges in the gateway's order; `next`: where the next begins, or null. */
+export interface ChargePage {
   readonly charges: readonly GatewayCharge[]
   /** Not there: none, or the list does not tell them. */
   readonly returns?: readonly GatewayReturn[]
+  /** Of what came back in these ways the list tells all; not there: perhaps of none. */
+  readonly tells?: readonly CameBack['kind'][]
+  /** Names of what is there and is told as nothing: people book under them. */
+  readonly names?: readonly string[]
   readonly next: number | null
 }
 
@@ -361,6 +380,13 @@ export interface GatewayList {
 /** The gateway's list cannot be read. Nothing is known about whether it agrees with the books. */
 export class GatewayUnreadable extends Error {
   override readonly name = 'GatewayUnreadable'
+  /** The same page may be read a moment later. */
+  readonly passing: boolean
+
+  constructor(message: string, options: ErrorOptions & { readonly passing?: boolean } = {}) {
+    super(message, options)
+    this.passing = options.passing === true
+  }
 }
 
 /** Too much is waiting already: nothing was done, and the same request may be sent again later. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Answer, Draft } from '../src/domain/acceptance.ts'
+import type { Answer, PaymentDraft } from '../src/domain/acceptance.ts'
 import { acceptor } from '../src/payments/accept.ts'
 import { Busy, Unavailable, type Shard, type Tx } from '../src/ports.ts'
 import { deposit, withdraw } from './locks-kit.ts'
@@ -158,7 +158,7 @@ test('who is locked is told of before anything is decided, and all others are an
   const { state, accept, enqueued } = shardOf()
   state.locked = [2n]
   const told: string[] = []
-  const drafts: Draft[] = [
+  const drafts: PaymentDraft[] = [
     withdraw(2n),
     withdraw(1n),
     // It needs no lock, and comes behind the others of its user all the same.

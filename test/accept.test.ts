@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Answer, Draft } from '../src/domain/acceptance.ts'
+import type { Answer, PaymentDraft } from '../src/domain/acceptance.ts'
 import { withShards } from '../src/each-shard.ts'
 import { verify } from '../src/verify/verify.ts'
 import { books, testWorld, type TestWorld, acceptAll } from './harness.ts'
 
 const draft = (
-  type: Draft['type'],
+  type: PaymentDraft['type'],
   userId: bigint,
   amount: bigint,
   idempotencyKey: string | null = null,
-): Draft => ({ type, userId, amount, idempotencyKey })
+): PaymentDraft => ({ type, userId, amount, idempotencyKey })
 
 function accepted(answer: Answer | undefined) {
   assert.ok(answer?.kind === 'accepted', JSON.stringify(answer, String))
@@ -206,7 +206,7 @@ test('ids are counted from 1, and neither replays nor refusals leave gaps', asyn
 test('a thousand drafts are one transaction of a fixed number of statements', async (t) => {
   const world = await testWorld(t)
   const users = [await world.user(10_000_000n), await world.user(10_000_000n)]
-  const statements = async (drafts: readonly Draft[]) => {
+  const statements = async (drafts: readonly PaymentDraft[]) => {
     let calls = 0
     const db = withShards(world.db, (shard) => ({
       ...shard,

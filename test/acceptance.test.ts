@@ -8,7 +8,7 @@ import {
   type AcceptedPayment,
   type Answer,
   type Books,
-  type Draft,
+  type PaymentDraft,
   type Terms,
 } from '../src/domain/acceptance.ts'
 import { commission, type Fee } from '../src/domain/fee.ts'
@@ -18,13 +18,21 @@ const home = (fee: Fee): Terms => ({ currency: 'USD', exponent: 2, fee })
 const FEE = home({ bps: 200, min: 0n })
 const IDS = Array.from({ length: 100 }, (_, index) => BigInt(index + 1))
 
-const deposit = (amount: bigint, idempotencyKey: string | null = null, userId = 1n): Draft => ({
+const deposit = (
+  amount: bigint,
+  idempotencyKey: string | null = null,
+  userId = 1n,
+): PaymentDraft => ({
   type: 'deposit',
   userId,
   amount,
   idempotencyKey,
 })
-const withdraw = (amount: bigint, idempotencyKey: string | null = null, userId = 1n): Draft => ({
+const withdraw = (
+  amount: bigint,
+  idempotencyKey: string | null = null,
+  userId = 1n,
+): PaymentDraft => ({
   ...deposit(amount, idempotencyKey, userId),
   type: 'withdraw',
 })
@@ -52,7 +60,7 @@ function word(answer: Answer): string {
 }
 
 const decide = (
-  drafts: readonly Draft[],
+  drafts: readonly PaymentDraft[],
   balance: bigint,
   earlier: readonly AcceptedPayment[] = [],
 ) => decideBatch(drafts, books(balance, earlier), FEE)
@@ -60,73 +68,79 @@ const decide = (
 const NO_FUNDS = 'insufficient_funds'
 const REUSED = 'idempotency_key_reuse'
 
-const BATCHES: readonly (readonly [string, bigint, readonly Draft[], readonly string[]])[] = [
-  ['nothing comes to nothing', 0n, [], []],
-  ['ids are used in the order of the drafts', 0n, [deposit(100n), deposit(200n)], ['1', '2']],
-  ['the balance covers amount and commission exactly', 1_020n, [withdraw(1_000n)], ['1']],
-  ['the balance lacks the last cent of commission', 1_019n, [withdraw(1_000n)], [NO_FUNDS]],
-  ['earlier drafts spend first', 1_020n, [withdraw(1_000n), withdraw(1n)], ['1', NO_FUNDS]],
+const BATCHES: readonly (readonly [string, bigint, readonly PaymentDraft[], readonly string[]])[] =
   [
-    'a small draft passes after a refused one',
-    50n,
-    [withdraw(999n), withdraw(49n)],
-    [NO_FUNDS, '1'],
-  ],
-  ['a deposit in progress cannot be spent', 0n, [deposit(999n), withdraw(1n)], ['1', NO_FUNDS]],
-  [
-    'no refusal harms a neighbour',
-    60n,
-    [deposit(5n, null, 9n), withdraw(999n), deposit(5n)],
-    ['user_not_found', NO_FUNDS, '1'],
-  ],
-  [
-    'users do not spend from each other',
-    0n,
-    [withdraw(10n), withdraw(10n, null, 2n)],
-    [NO_FUNDS, '1'],
-  ],
-  ['twins in a batch are one payment', 0n, [deposit(5n, 'a'), deposit(5n, 'a')], ['1', '=1']],
-  [
-    'a hundred twins are one payment',
-    0n,
-    Array<Draft>(100).fill(deposit(5n, 'a')),
-    ['1', ...Array<string>(99).fill('=1')],
-  ],
-  ['twins without a key are two payments', 0n, [deposit(5n), deposit(5n)], ['1', '2']],
-  [
-    'twins of a withdrawal hold once',
-    102n,
-    [withdraw(100n, 'a'), withdraw(100n, 'a')],
-    ['1', '=1'],
-  ],
-  ['one key of two users is two keys', 0n, [deposit(5n, 'a'), deposit(5n, 'a', 2n)], ['1', '2']],
-  ['a key with another amount is refused', 0n, [deposit(5n, 'a'), deposit(6n, 'a')], ['1', REUSED]],
-  [
-    'a key with another type is refused',
-    900n,
-    [deposit(5n, 'a'), withdraw(5n, 'a')],
-    ['1', REUSED],
-  ],
-  [
-    'a refused reuse leaves the key as it was',
-    0n,
-    [deposit(5n, 'a'), deposit(6n, 'a'), deposit(5n, 'a')],
-    ['1', REUSED, '=1'],
-  ],
-  [
-    'a refusal under a key is replayed',
-    0n,
-    [withdraw(5n, 'a'), withdraw(5n, 'a')],
-    [NO_FUNDS, `=${NO_FUNDS}`],
-  ],
-  ['a refusal without a key is not', 0n, [withdraw(5n), withdraw(5n)], [NO_FUNDS, NO_FUNDS]],
-  [
-    'an unknown user has no key',
-    0n,
-    [deposit(5n, 'a', 9n), deposit(5n, 'a', 9n)],
-    ['user_not_found', 'user_not_found'],
-  ],
-]
+    ['nothing comes to nothing', 0n, [], []],
+    ['ids are used in the order of the drafts', 0n, [deposit(100n), deposit(200n)], ['1', '2']],
+    ['the balance covers amount and commission exactly', 1_020n, [withdraw(1_000n)], ['1']],
+    ['the balance lacks the last cent of commission', 1_019n, [withdraw(1_000n)], [NO_FUNDS]],
+    ['earlier drafts spend first', 1_020n, [withdraw(1_000n), withdraw(1n)], ['1', NO_FUNDS]],
+    [
+      'a small draft passes after a refused one',
+      50n,
+      [withdraw(999n), withdraw(49n)],
+      [NO_FUNDS, '1'],
+    ],
+    ['a deposit in progress cannot be spent', 0n, [deposit(999n), withdraw(1n)], ['1', NO_FUNDS]],
+    [
+      'no refusal harms a neighbour',
+      60n,
+      [deposit(5n, null, 9n), withdraw(999n), deposit(5n)],
+      ['user_not_found', NO_FUNDS, '1'],
+    ],
+    [
+      'users do not spend from each other',
+      0n,
+      [withdraw(10n), withdraw(10n, null, 2n)],
+      [NO_FUNDS, '1'],
+    ],
+    ['twins in a batch are one payment', 0n, [deposit(5n, 'a'), deposit(5n, 'a')], ['1', '=1']],
+    [
+      'a hundred twins are one payment',
+      0n,
+      Array<PaymentDraft>(100).fill(deposit(5n, 'a')),
+      ['1', ...Array<string>(99).fill('=1')],
+    ],
+    ['twins without a key are two payments', 0n, [deposit(5n), deposit(5n)], ['1', '2']],
+    [
+      'twins of a withdrawal hold once',
+      102n,
+      [withdraw(100n, 'a'), withdraw(100n, 'a')],
+      ['1', '=1'],
+    ],
+    ['one key of two users is two keys', 0n, [deposit(5n, 'a'), deposit(5n, 'a', 2n)], ['1', '2']],
+    [
+      'a key with another amount is refused',
+      0n,
+      [deposit(5n, 'a'), deposit(6n, 'a')],
+      ['1', REUSED],
+    ],
+    [
+      'a key with another type is refused',
+      900n,
+      [deposit(5n, 'a'), withdraw(5n, 'a')],
+      ['1', REUSED],
+    ],
+    [
+      'a refused reuse leaves the key as it was',
+      0n,
+      [deposit(5n, 'a'), deposit(6n, 'a'), deposit(5n, 'a')],
+      ['1', REUSED, '=1'],
+    ],
+    [
+      'a refusal under a key is replayed',
+      0n,
+      [withdraw(5n, 'a'), withdraw(5n, 'a')],
+      [NO_FUNDS, `=${NO_FUNDS}`],
+    ],
+    ['a refusal without a key is not', 0n, [withdraw(5n), withdraw(5n)], [NO_FUNDS, NO_FUNDS]],
+    [
+      'an unknown user has no key',
+      0n,
+      [deposit(5n, 'a', 9n), deposit(5n, 'a', 9n)],
+      ['user_not_found', 'user_not_found'],
+    ],
+  ]
 
 for (const [name, balance, drafts, expected] of BATCHES) {
   test(name, () => {
@@ -177,7 +191,7 @@ test('a replay answers what the first request was answered, whatever the commiss
   assert.deepEqual([again.payments, again.holds, again.idsUsed], [[], [], 0])
 })
 
-const DIFFERENCES: readonly (readonly [Draft, Draft, readonly string[]])[] = [
+const DIFFERENCES: readonly (readonly [PaymentDraft, PaymentDraft, readonly string[]])[] = [
   [deposit(5n, 'a'), deposit(6n, 'a'), ['amount']],
   [withdraw(5n, 'a'), withdraw(6n, 'a'), ['amount']],
   [deposit(5n, 'a'), withdraw(5n, 'a'), ['type']],
@@ -252,7 +266,7 @@ test('a batch answers as the same drafts do one by one, however they are cut', (
   )
 })
 
-function cutAlike(all: readonly Draft[], size: number, balance: bigint): void {
+function cutAlike(all: readonly PaymentDraft[], size: number, balance: bigint): void {
   const whole = decide(all, balance).answers.map(word)
   const available = new Map(books(balance).available)
   const earlier = new Map<string, AcceptedPayment>()

@@ -235,7 +235,7 @@ test('a redrive refused for lack of funds stays refused under its key, whatever 
   assert.equal((await ask('k2')).status, 202)
   assert.deepEqual([(await ask('k')).status, (await ask('k2')).status], [402, 202])
   // The service's clock is years behind the one by which the letter was written.
-  assert.deepEqual(violated(await verifyWorld(world)), ['letter_closing'])
+  assert.deepEqual(violated(await verifyWorld(world)), ['letter_closing', 'repeat_wrong'])
 })
 
 test('a letter whose redrive was refused under a key is shown as closed when it is', async (t) => {

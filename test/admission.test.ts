@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
-import { beat, closeBreaker, tripBreaker } from '../src/gateways/breaker-store.ts'
+import { keepBreaker, closeBreaker, tripBreaker } from '../src/gateways/breaker-store.ts'
 import { admissionRefusal, type RouteLoad } from '../src/domain/admission.ts'
 import { GATEWAY, type PaymentType } from '../src/domain/payment.ts'
-import { GatewayUnavailable, Overloaded, Unavailable, type Db } from '../src/ports.ts'
+import { Unavailable, type Db } from '../src/ports.ts'
 import { admission, type Admission } from '../src/payments/admission.ts'
 import { withShards } from '../src/each-shard.ts'
 import { openDb, testWorld, type TestWorld, raw } from './harness.ts'
@@ -108,7 +108,7 @@ test('payments are refused while the oldest one could have been begun long ago, 
   assert.equal(gate.refusal(CHARGES), null)
   world.clock.advance(1)
   await gate.look()
-  assert.ok(gate.refusal(CHARGES) instanceof Overloaded)
+  assert.equal(gate.refusal(CHARGES), 'overloaded')
   assert.equal(gate.refusal(PAYOUTS), null, 'nothing of the other operation waits')
   await world.work()
   await gate.look()
@@ -133,11 +133,11 @@ test('the oldest payment of all shards counts, in whichever it is, and those of 
     await put(0, 'payout', 1, 102)
     await put(1, 'payout', 1, 103)
     await gate.look()
-    assert.ok(gate.refusal(CHARGES) instanceof Overloaded, `in shard ${old}`)
+    assert.equal(gate.refusal(CHARGES), 'overloaded', `in shard ${old}`)
     assert.equal(gate.refusal(PAYOUTS), null)
     await put(old, 'payout', 1, 104)
     await gate.look()
-    assert.ok(gate.refusal(PAYOUTS) instanceof GatewayUnavailable)
+    assert.equal(gate.refusal(PAYOUTS), 'gateway_unavailable')
   }
 })
 
@@ -152,7 +152,7 @@ test('after a downtime an overdue task is no sign of too much work', async (t) =
   assert.equal(fresh.refusal(CHARGES), null)
   world.clock.advance(MINUTE + 1)
   await fresh.look()
-  assert.ok(fresh.refusal(CHARGES) instanceof Overloaded, 'a minute later it is')
+  assert.equal(fresh.refusal(CHARGES), 'overloaded', 'a minute later it is')
 })
 
 test('after an outage of the database an overdue task is no sign of too much work', async (t) => {
@@ -180,7 +180,7 @@ test('after an outage of the database an overdue task is no sign of too much wor
   assert.equal(gate.refusal(CHARGES), null)
   clock.advance(MINUTE + 1)
   await gate.look()
-  assert.ok(gate.refusal(CHARGES) instanceof Overloaded, 'a minute later it is')
+  assert.equal(gate.refusal(CHARGES), 'overloaded', 'a minute later it is')
 })
 
 test('payments wait for a gateway that is out of reach, up to a time, and the others go on', async (t) => {
@@ -194,7 +194,7 @@ test('payments wait for a gateway that is out of reach, up to a time, and the ot
   assert.equal(gate.refusal(PAYOUTS), null)
   clock.advance(1)
   await gate.look()
-  assert.ok(gate.refusal(PAYOUTS) instanceof GatewayUnavailable)
+  assert.equal(gate.refusal(PAYOUTS), 'gateway_unavailable')
   assert.equal(gate.refusal(CHARGES), null)
 
   await closeBreaker(db.global, PAYOUTS)
@@ -203,7 +203,7 @@ test('payments wait for a gateway that is out of reach, up to a time, and the ot
   assert.equal(gate.refusal(PAYOUTS), null, 'what waited meanwhile has a minute to be begun')
   clock.advance(1)
   await gate.look()
-  assert.ok(gate.refusal(PAYOUTS) instanceof Overloaded)
+  assert.equal(gate.refusal(PAYOUTS), 'overloaded')
 })
 
 test('only so many payments wait for a gateway that is out of reach', async (t) => {
@@ -216,7 +216,7 @@ test('only so many payments wait for a gateway that is out of reach', async (t) 
     await accept(own, 'withdraw')
   }
   await gate.look()
-  assert.ok(gate.refusal(PAYOUTS) instanceof GatewayUnavailable)
+  assert.equal(gate.refusal(PAYOUTS), 'gateway_unavailable')
 })
 
 test('the next payment is accepted where none waits, so that somebody finds out that the gateway is back', async (t) => {
@@ -241,7 +241,7 @@ test('every way in refuses only the operation whose gateway is out of reach, and
   assert.equal((await health())['worker'], 'none')
 
   const wrong = { cause: 'misconfigured', reason: 'http_401' } as const
-  await beat(db, GATEWAY, [{ operation: 'payout', answeredMs: null }])
+  await keepBreaker(db, GATEWAY, [{ operation: 'payout', answeredMs: null }])
   await tripBreaker(db, PAYOUTS, { ...wrong, pauseMs: HOUR, pauseMsMax: HOUR })
   await db.run(raw(AGED), [])
   await until('withdrawals are refused', async () => (await withdraw()).status === 503)

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Answer, Draft } from '../src/domain/acceptance.ts'
+import type { Answer, PaymentDraft } from '../src/domain/acceptance.ts'
+import { shownBreaker } from '../src/domain/breaker.ts'
+import type { AdmissionRefusal } from '../src/domain/admission.ts'
 import { UNROUTED } from '../src/domain/routes.ts'
 import type { Operation } from '../src/domain/payment.ts'
 import type { SharedBreaker } from '../src/gateways/breaker-store.ts'
@@ -8,7 +10,7 @@ import type { Admission } from '../src/payments/admission.ts'
 import { GatewayUnavailable, Overloaded } from '../src/ports.ts'
 import { admitting, routeProbes } from '../src/process/admission.ts'
 
-const draft = (type: Draft['type'], amount: bigint): Draft => ({
+const draft = (type: PaymentDraft['type'], amount: bigint): PaymentDraft => ({
   type,
   userId: 1n,
   amount,
@@ -17,12 +19,13 @@ const draft = (type: Draft['type'], amount: bigint): Draft => ({
 
 /** A gate that knows what it is told. */
 function gateOf(known: {
-  readonly refusals?: Partial<Record<Operation, Overloaded | GatewayUnavailable>>
+  readonly refusals?: Partial<Record<Operation, AdmissionRefusal>>
   readonly breakers?: Partial<Record<Operation, Partial<SharedBreaker>>>
 }): Admission {
   return {
     refusal: ({ operation }) => known.refusals?.[operation] ?? null,
-    breaker: ({ operation }) => known.breakers?.[operation] as SharedBreaker | undefined,
+    breaker: ({ operation }) =>
+      shownBreaker(known.breakers?.[operation] as SharedBreaker | undefined),
     workedMs: () => 7,
     look: () => Promise.resolve(),
     turn: () => Promise.resolve(),
@@ -32,14 +35,14 @@ function gateOf(known: {
 /** Answers name their draft by its amount. */
 function accepts() {
   const seen: bigint[][] = []
-  const answerOf = ({ amount }: Draft) => ({ kind: 'answer', amount }) as unknown as Answer
+  const answerOf = ({ amount }: PaymentDraft) => ({ kind: 'answer', amount }) as unknown as Answer
   return {
     seen,
-    accept: (one: Draft) => {
+    accept: (one: PaymentDraft) => {
       seen.push([one.amount])
       return Promise.resolve(answerOf(one))
     },
-    acceptAll: (drafts: readonly Draft[]) => {
+    acceptAll: (drafts: readonly PaymentDraft[]) => {
       seen.push(drafts.map(({ amount }) => amount))
       return Promise.resolve(drafts.map(answerOf))
     },
@@ -47,18 +50,20 @@ function accepts() {
 }
 
 test('a payment is refused by its own operation alone, and then nothing sees it', async () => {
-  const overloaded = new Overloaded()
   const own = accepts()
-  const { accept } = admitting(own, gateOf({ refusals: { payout: overloaded } }), UNROUTED)
-  await assert.rejects(accept(draft('withdraw', 1n)), overloaded)
+  const { accept } = admitting(own, gateOf({ refusals: { payout: 'overloaded' } }), UNROUTED)
+  await assert.rejects(accept(draft('withdraw', 1n)), Overloaded)
   assert.deepEqual(own.seen, [])
   assert.deepEqual(await accept(draft('deposit', 2n)), { kind: 'answer', amount: 2n })
 })
 
 test('in a batch each draft has its own answer or refusal, in order', async () => {
-  const away = new GatewayUnavailable()
   const own = accepts()
-  const { acceptAll } = admitting(own, gateOf({ refusals: { charge: away } }), UNROUTED)
+  const { acceptAll } = admitting(
+    own,
+    gateOf({ refusals: { charge: 'gateway_unavailable' } }),
+    UNROUTED,
+  )
   const batch = [
     draft('deposit', 1n),
     draft('withdraw', 2n),
@@ -66,6 +71,7 @@ test('in a batch each draft has its own answer or refusal, in order', async () =
     draft('withdraw', 4n),
     draft('withdraw', 5n),
   ]
+  const away = new GatewayUnavailable()
   assert.deepEqual(await acceptAll(batch), [
     away,
     { kind: 'answer', amount: 2n },

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import * as fs from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -132,6 +133,9 @@ test('every table comes back row by row, whoever added it, and no number is give
   const [is] = await query<{ newest: number }>(target, newest)
   assert.ok((was?.newest ?? 0) > 0)
   assert.ok((is?.newest ?? 0) >= (was?.newest ?? 0) + 1_000_000, 'a reader’s cursor stays behind')
+  const told = 'select min(dropped - position)::float8 as behind from event_wants'
+  const [{ behind } = { behind: -1 }] = await query<{ behind: number }>(target, told)
+  assert.equal(behind, 0, 'a reader is told that some may be gone')
   const lasts = `
     select sequencename as name, coalesce(last_value, 0)::float8 as last
     from pg_sequences where schemaname = 'public' order by 1`
@@ -145,13 +149,13 @@ test('every table comes back row by row, whoever added it, and no number is give
 
 test('a table that no migration makes is in the backup, and restoring it is refused', async (t) => {
   const source = await cloneDatabase(t)
-  await query(source, 'create table "Extra, table" (value text)')
-  await query(source, `insert into "Extra, table" values ('kept')`)
+  await query(source, 'create table "../Extra, table" (value text)')
+  await query(source, `insert into "../Extra, table" values ('kept')`)
   const from = await backedUp(t, { DATABASE_URL: source })
   const target = await emptyDatabase(t)
   const restored = await run(t, ['restore', '--from', from], { DATABASE_URL: target })
   assert.equal(restored.code, 1)
-  assert.match(restored.stderr, /has the table Extra, table, which no migration makes/)
+  assert.match(restored.stderr, /has the table \.\.\/Extra, table, which no migration makes/)
   assert.deepEqual(await query(target, 'select * from settings'), [])
 })
 
@@ -177,6 +181,15 @@ async function edited(from: string, change: (manifest: Row) => void): Promise<vo
   const manifest = JSON.parse(await fs.readFile(path, 'utf8')) as Row
   change(manifest)
   await fs.writeFile(path, JSON.stringify(manifest))
+}
+
+/** Name another file for the first table, and vouch for it as a forger would. */
+function withFile(manifest: Row, file: string): void {
+  const [part] = manifest['parts'] as { tables: { file: string }[] }[]
+  if (part?.tables[0] !== undefined) part.tables[0].file = file
+  const { sha256, ...all } = manifest
+  assert.notEqual(sha256, undefined)
+  manifest['sha256'] = createHash('sha256').update(JSON.stringify(all)).digest('hex')
 }
 
 const DAMAGES: readonly (readonly [
@@ -213,6 +226,11 @@ const DAMAGES: readonly (readonly [
     'half a manifest',
     (from) => fs.truncate(join(from, 'manifest.json'), 40),
     /manifest\.json is damaged/,
+  ],
+  [
+    'a file of somebody else',
+    (from) => edited(from, (it) => withFile(it, '../../etc/passwd')),
+    /names a file that is not its own: \.\.\/\.\.\/etc\/passwd/,
   ],
   ['no manifest', (from) => fs.rm(join(from, 'manifest.json')), /is no backup: it has no manifest/],
 ]

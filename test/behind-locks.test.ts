@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { cancelPayments } from '../src/refunds/cancel.ts'
+import { cancelPayments } from '../src/operators/cancel.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { accepted, JANE, somebodyElse } from './operators.ts'
 import { until } from './process-kit.ts'

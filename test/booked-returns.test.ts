@@ -10,6 +10,7 @@ import { timeline } from '../src/timeline/timeline.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { declined, JANE, openLetter } from './operators.ts'
 import { balanced, done, givenBack, refunded, untilFree } from './refunds-kit.ts'
+import { verifyWorld, violated } from './verify-history.ts'
 
 async function back(
   { db }: Pick<TestWorld, 'db'>,
@@ -67,11 +68,36 @@ test('a return is booked once under its reference, however often it is told', as
   assert.equal((await givenBack(world, deposit.id))['returned'], 3_000n)
   const differs = await back(world, came(deposit.id, 'charged_back', 3_001n))
   assert(differs.kind === 'refused' && differs.refusal.code === 'return_differs')
-  const more = await back(world, came(deposit.id, 'charged_back', 7_001n, 'rt_2'))
+  const more = await back(world, came(deposit.id, 'charged_back', 20_001n, 'rt_2'))
   assert(more.kind === 'refused')
-  assert.deepEqual(more.refusal, { code: 'not_returnable', atMost: 7_000n, exponent: 2 })
+  assert.deepEqual(more.refusal, { code: 'not_returnable', atMost: 20_000n, exponent: 2 })
   await balanced(world)
 })
+
+for (const [name, first, amount, loss] of [
+  ['the rates had changed', null, 10_043n, -43n],
+  ['it was refunded at the gateway', 10_000n, 10_000n, -10_000n],
+  ['a part was refunded at the gateway', 3_000n, 10_000n, -3_000n],
+] as const) {
+  test(`a charge-back of more than is left is booked, because ${name}, and the rest is a loss`, async (t) => {
+    const world = await testWorld(t)
+    const { id } = await done(world)
+    const before = await balanced(world)
+    if (first !== null) await back(world, came(id, 'refunded_there', first, 're_1'))
+    assert.equal((await back(world, came(id, 'charged_back', amount, 'dp_1'))).kind, 'booked')
+    assert.equal((await back(world, came(id, 'charged_back', amount, 'dp_1'))).kind, 'known')
+    const taken = await balanced(world)
+    assert.equal(taken['losses'], loss)
+    const gone = (first ?? 0n) + amount
+    assert.equal((taken['gateway'] ?? 0n) - (before['gateway'] ?? 0n), gone)
+    assert.equal((taken['user'] ?? 0n) - (before['user'] ?? 0n), -10_000n)
+    assert.equal((await givenBack(world, id))['returned'], gone)
+    assert.deepEqual(violated(await verifyWorld(world)), [])
+    assert.equal((await back(world, came(id, 'dispute_won', gone, 'dp_1:won'))).kind, 'booked')
+    assert.deepEqual(await balanced(world), before)
+    assert.deepEqual(violated(await verifyWorld(world)), [])
+  })
+}
 
 test('a charge-back takes from the user what is there, and the rest is a loss; a dispute won pays it back', async (t) => {
   const world = await testWorld(t)

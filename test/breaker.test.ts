@@ -10,7 +10,7 @@ import {
   type Breaker,
   type BreakerPolicy,
   type CallEnded,
-  type Verdict,
+  type BreakerVerdict,
   verdictOf,
   pauseMs,
 } from '../src/domain/breaker.ts'
@@ -30,16 +30,18 @@ const ended = (ok: boolean, tookMs = 0): CallEnded => ({
   paymentId: 1n,
   verdict: ok ? 'good' : 'failed',
   reason: ok ? '' : 'timeout',
+  httpStatus: ok ? 200 : null,
   tookMs,
 })
 
-const lookup = (verdict: Verdict): CallEnded => ({ ...ended(true), call: 'lookup', verdict })
+const lookup = (verdict: BreakerVerdict): CallEnded => ({ ...ended(true), call: 'lookup', verdict })
 const refused: CallEnded = { ...ended(false), verdict: 'refused', reason: 'connection_refused' }
 const misconfigured = (reason: string, paymentId: bigint): CallEnded => ({
   ...ended(false),
   paymentId,
   verdict: 'misconfigured',
   reason,
+  httpStatus: Number(/^http_(\d+)$/.exec(reason)?.[1] ?? 403),
 })
 
 /** How long it still stays open, in milliseconds; 0 when it would let a probe through. */
@@ -268,6 +270,15 @@ test('a wrong credential opens it at once', () => {
     assert.equal(open.state, 'open')
     assert.deepEqual(open.why, { cause: 'misconfigured', reason })
   }
+})
+
+test('a wrong credential opens it at once in whatever word the gateway says it', () => {
+  for (const httpStatus of [401, 407]) {
+    const call = { ...misconfigured('invalid_credentials', 1n), httpStatus }
+    assert.equal(seen(seen(CLOSED, [ended(true)]), [call]).state, 'open')
+  }
+  const other = { ...misconfigured('http_401', 1n), httpStatus: 404 }
+  assert.equal(seen(seen(CLOSED, [ended(true)]), [other]).state, 'closed')
 })
 
 test('a wrong address opens it when it is wrong for three different payments in a row', () => {

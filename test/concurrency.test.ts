@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
-import type { Answer, Draft } from '../src/domain/acceptance.ts'
+import type { Answer, PaymentDraft } from '../src/domain/acceptance.ts'
 import { seededRandom } from '../src/domain/random.ts'
 import { charge, claim } from '../src/charging/charge.ts'
 import { settle } from '../src/charging/settle.ts'
@@ -12,7 +12,11 @@ import { books, openDb, testWorld, type TestWorld, acceptAll, raw } from './harn
 
 const FEE = { bps: 200, min: 0n }
 
-const withdraw = (userId: bigint, amount: bigint, idempotencyKey: string | null = null): Draft => ({
+const withdraw = (
+  userId: bigint,
+  amount: bigint,
+  idempotencyKey: string | null = null,
+): PaymentDraft => ({
   type: 'withdraw',
   userId,
   amount,
@@ -27,7 +31,7 @@ function acceptors(world: TestWorld, count: number) {
 /** Send every draft in a call of its own, all at once, over all acceptors in turn. */
 async function race(
   accepts: ReturnType<typeof acceptors>,
-  drafts: readonly Draft[],
+  drafts: readonly PaymentDraft[],
   size = 1,
 ): Promise<readonly Answer[]> {
   const calls: Promise<readonly Answer[]>[] = []
@@ -99,7 +103,7 @@ test('one key in many batches of many processes in any order is one payment', as
   const world = await testWorld(t)
   const users = [await world.user(0n), await world.user(0n), await world.user(0n)]
   const random = seededRandom(7)
-  const drafts = Array.from({ length: 600 }, (): Draft => {
+  const drafts = Array.from({ length: 600 }, (): PaymentDraft => {
     const userId = users[Math.floor(random() * 3)] ?? 0n
     const key = `key ${Math.floor(random() * 20)}`
     return { type: 'deposit', userId, amount: 100n, idempotencyKey: key }
@@ -108,7 +112,7 @@ test('one key in many batches of many processes in any order is one payment', as
   const ids = new Map<string, Set<bigint>>()
   answers.forEach((answer, index) => {
     assert.ok(answer.kind === 'accepted', 'answer.kind === accepted')
-    const { userId, idempotencyKey } = drafts[index] as Draft
+    const { userId, idempotencyKey } = drafts[index] as PaymentDraft
     const key = `${userId} ${idempotencyKey}`
     ids.set(key, (ids.get(key) ?? new Set()).add(answer.payment.id))
   })
@@ -151,7 +155,7 @@ test('accepting and settling for the same users at once never deadlocks, and the
   const accepting = dbs.slice(0, 3).map(async (db) => {
     const accept = acceptAll(db, FEE)
     for (let batch = 0; batch < 30; batch += 1) {
-      const drafts = Array.from({ length: 20 }, (): Draft => {
+      const drafts = Array.from({ length: 20 }, (): PaymentDraft => {
         const userId = users[Math.floor(random() * users.length)] ?? 0n
         const type = random() < 0.5 ? 'deposit' : 'withdraw'
         const key = random() < 0.5 ? null : `key ${Math.floor(random() * 500)}`

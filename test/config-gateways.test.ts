@@ -115,5 +115,8 @@ test('production refuses a test key of Stripe, and no process takes one that can
   const problems = problemsOf({ ...stripe, APP_ENV: 'production' })
   assert.match(problems.join('\n'), /^GATEWAY_STRIPE_SECRET_KEY must not be a test key/m)
   const publishable = problemsOf({ ...stripe, GATEWAY_STRIPE_SECRET_KEY: 'pk_live_0' })
-  assert.match(publishable.join(), /^GATEWAY_STRIPE_SECRET_KEY must begin with/)
+  const fix = /^GATEWAY_STRIPE_SECRET_KEY must be a key of the account/
+  assert.match(publishable.join(), fix)
+  const organization = problemsOf({ ...stripe, GATEWAY_STRIPE_SECRET_KEY: 'sk_org_live_0' })
+  assert.match(organization.join(), fix)
 })

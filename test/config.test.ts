@@ -24,6 +24,7 @@ const OF_GATEWAYS = {
 const OF_DATABASE = {
   databaseUrl: null,
   shardDatabases: null,
+  citus: false,
   keysOutageMs: 300_000,
   databasePooler: 'none',
   databasePreparedStatements: true,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { LetterGroup, Transaction, User } from '../console/app/shapes.ts'
+import type { LetterGroup, Transaction } from '../console/app/shapes.ts'
 import { causesOf } from '../console/exact/letters.ts'
 import {
   FIRST_CLASS_MS,
@@ -12,7 +12,7 @@ import {
 } from '../console/exact/series.ts'
 import { LATENCY_BOUNDS_MS } from '../src/domain/series.ts'
 import { knownRuns, scaleOf } from '../console/exact/scale.ts'
-import { levelsOf } from '../console/exact/statement.ts'
+import { dailyLevels, levelsOf } from '../console/exact/statement.ts'
 
 function group(count: number, amount: string | number, more: Partial<LetterGroup>): LetterGroup {
   return {
@@ -55,16 +55,6 @@ test('dead letters are shown by what is wrong, with a sum for each currency', ()
   ])
 })
 
-const USER: User = {
-  id: 1,
-  balance: '69.60',
-  held: '0',
-  created_at: '2030-01-01T12:00:00.000Z',
-  external_id: null,
-  metadata: null,
-  currency: 'USD',
-}
-
 function entry(at: string, kind: string, balance: string, commission = '0'): Transaction {
   return { payment_id: 1, kind, balance, held: '0', commission, created_at: at }
 }
@@ -79,8 +69,30 @@ const ENTRIES = [
 
 test('the balance after each entry leads to the balance of now', () => {
   assert.deepEqual(
-    levelsOf(USER, ENTRIES).map(({ balance }) => balance),
+    levelsOf('USD', ENTRIES).map(({ balance }) => balance),
     ['100.00', '79.60', '100.00', '69.60'],
+  )
+})
+
+test('of more entries than are read the balance is told by day, as the statement has it', () => {
+  const day = (from: string, available: string) => {
+    const none = { entries: 1, opening: '0', credited: '0', debited: '0', commission: '0' }
+    return { from, ...none, closing: '9', available }
+  }
+  const periods = [
+    day('2030-02-20T00:00:00.000Z', '69.60'),
+    day('2030-01-15T00:00:00.000Z', '100.00'),
+  ]
+  const now = Date.parse('2030-02-20T12:00:00.000Z')
+  assert.deepEqual(
+    dailyLevels('USD', { complete: true, periods }, now).map(({ at, balance }) => [
+      new Date(at).toISOString(),
+      balance,
+    ]),
+    [
+      ['2030-01-15T23:59:59.999Z', '100.00'],
+      ['2030-02-20T12:00:00.000Z', '69.60'],
+    ],
   )
 })
 
@@ -133,7 +145,8 @@ test('a latency in the first class is within its end, and no figure is made up b
 })
 
 test('a share is of what ended, and there is none where nothing did', () => {
-  const some = { accepted: [9], succeeded: [3, 0], failed: [0, 1], unknown: [0, 0] }
+  // What became unknown has not ended, and is counted again when it does.
+  const some = { accepted: [9], succeeded: [3, 0], failed: [0, 1], unknown: [2, 0] }
   assert.equal(totalsOf(some).share, 0.75)
   assert.equal(totalsOf({ succeeded: [0], failed: [], unknown: [] }).share, null)
   assert.equal(newest([5, null, 7, null]), 7)

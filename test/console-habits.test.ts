@@ -3,6 +3,8 @@ import { test } from 'node:test'
 import { noBrowser } from './browser.ts'
 import { fill, openConsole } from './console-kit.ts'
 
+const TWO_FRAMES = 'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))'
+
 test(
   'a browser that lets no page keep anything shows the console all the same',
   { skip: noBrowser },
@@ -96,5 +98,47 @@ test(
     await dialog.getByLabel('Per second').fill('500')
     await dialog.getByRole('button', { name: 'Start' }).click()
     await page.getByRole('region', { name: /^Redrive \d+$/ }).waitFor()
+  },
+)
+
+test(
+  'who goes elsewhere is not asked about what was to be redriven, before the dry run or after it',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit, complaints } = await openConsole(t)
+    await fill(service)
+    const redriveAll = page.getByRole('button', { name: 'Redrive all' }).first()
+    const dialog = page.getByRole('dialog')
+    const goTo = async (letter: string, heading: string): Promise<void> => {
+      await page.keyboard.press('g')
+      await page.keyboard.press(letter)
+      await page.getByRole('heading', { name: heading, level: 1 }).waitFor()
+    }
+    let answer: (() => void) | undefined
+    await page.route('**/dlq/redrive', async (route) => {
+      await new Promise<void>((resolve) => (answer = resolve))
+      await route.continue()
+    })
+    await visit('/dead-letters')
+    await redriveAll.click()
+    await goTo('u', 'Users')
+    const answered = page.waitForResponse('**/dlq/redrive')
+    answer?.()
+    await (await answered).finished()
+    await page.evaluate(TWO_FRAMES)
+    assert.equal(await dialog.count(), 0)
+
+    await page.unroute('**/dlq/redrive')
+    await goTo('d', 'Dead letters')
+    await redriveAll.click()
+    await dialog.getByText('Nothing has happened yet').waitFor()
+    // Keys wait for the dialog, also while nothing in it has the focus.
+    await page.evaluate('document.activeElement.blur()')
+    for (const key of ['g', 'l']) await page.keyboard.press(key)
+    assert.equal(await dialog.count(), 1)
+    await page.goBack()
+    await page.getByRole('heading', { name: 'Users', level: 1 }).waitFor()
+    await dialog.waitFor({ state: 'detached' })
+    assert.deepEqual(await complaints(), [])
   },
 )

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { accountsOf } from '../console/exact/accounts.ts'
 import { lifeOf } from '../console/exact/life.ts'
+import { statusBeside } from '../console/exact/status.ts'
 import type { TimelineEvent } from '../console/app/shapes.ts'
 
 const at = (ms: number) => new Date(Date.UTC(2030, 0, 1) + ms).toISOString()
@@ -90,4 +91,22 @@ test('the entries of a payment sum to zero over its accounts, exactly', () => {
   const held = accounts.find(({ account }) => account === 'held')
   assert.deepEqual(held?.left, [{ entry: 'settle', amount: '20.40' }])
   assert.deepEqual(held.right, [{ entry: 'hold', amount: '20.40' }])
+})
+
+test('a state never contradicts the sentence beside it, whichever of both was read first', () => {
+  const cases = [
+    ['new', 'new', 'new'],
+    ['new', 'pending', 'pending'],
+    ['new', 'processing', 'processing'],
+    // The payment was read after it had ended, and before it was tried again.
+    ['new', 'success', 'processing'],
+    ['new', 'unknown', 'processing'],
+    // And before it ended.
+    ['success', 'processing', 'success'],
+    ['failed', 'new', 'failed'],
+    ['unknown', 'pending', 'unknown'],
+  ] as const
+  for (const [told, read, shown] of cases) {
+    assert.equal(statusBeside(told, read), shown, `${told} ${read}`)
+  }
 })

@@ -117,6 +117,35 @@ test(
   },
 )
 
+test(
+  'a payment that was corrected says which other one has its reference by now',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit, complaints } = await openConsole(t)
+    const { call } = service
+    const user = (await call('POST', '/users', { balance: 100 })).body['id']
+    const pay = async (faults: object, status: string) => {
+      await call('PUT', '/mock-gateway/faults', { ...CALM, ...faults })
+      const order = { user_id: user, deposit: 20, reference: 'order-1' }
+      const made = await call('POST', '/payments/deposit', order)
+      const id = Number(made.body['payment_id'])
+      await untilShown(service, id, (shown) => shown.status === status)
+      return id
+    }
+    const failed = await pay({ decline: 1 }, 'failed')
+    const holder = await pay({ decline: 0 }, 'success')
+    const [letter] = JSON.parse((await call('GET', '/dlq?class=failed')).text) as { id: number }[]
+    const word = { reason: 'seen there', gateway_ref: 'po_1', against_evidence: true }
+    const { body } = await call('POST', `/dlq/${letter?.id}/correct`, word)
+    assert.equal(body['reference_taken_by'], holder)
+    await visit(`/payments/${failed}`)
+    const link = page.getByRole('link', { name: `reference taken by ${holder}` })
+    assert.match((await link.getAttribute('href')) ?? '', new RegExp(`/payments/${holder}$`))
+    assert.deepEqual(await flaws(page), [])
+    assert.deepEqual(await complaints(), [])
+  },
+)
+
 /** Letters as those of the first declined payment, more than a page of them, newer and older. */
 const MANY = `
   insert into dead_letters
@@ -156,7 +185,8 @@ test(
   async (t) => {
     const { service, page, visit } = await openConsole(t)
     const { failed, user } = await fill(service)
-    await service.call('PUT', '/mock-gateway/faults', { ...CALM, decline: 1, lookup_errors: 0 })
+    // Lookups go on failing, or the letter of the payment that is unknown is resolved meanwhile.
+    await service.call('PUT', '/mock-gateway/faults', { ...CALM, decline: 1 })
     const draft = { user_id: user, amount: '5' }
     const { body } = await service.call('POST', '/payments/withdraw', draft)
     await service.call('GET', `/payments/${String(body['payment_id'])}?wait=30`)

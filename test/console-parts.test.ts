@@ -298,10 +298,19 @@ test('a shortcut is the same key whatever alphabet the keyboard writes', () => {
 })
 
 test('a refusal says which fields are wrong, and what only ails says nothing about what was asked', () => {
-  assert.equal(problemText({ title: '', detail: 'This is no amount.' }), 'This is no amount.')
+  assert.equal(problemText({ title: '', detail: 'No amount.' }, EN_ACTS.fieldFaults), 'No amount.')
   const errors = [{ pointer: '/rate_per_second', code: 'wrong_type' }]
-  const said = problemText({ title: 'Body invalid', detail: 'Fields.', errors })
-  assert.equal(said, 'Body invalid. Fields. (rate_per_second: wrong_type)')
+  const told = { title: 'Body invalid', detail: 'Fields.', errors }
+  const said = problemText(told, EN_ACTS.fieldFaults)
+  assert.equal(said, 'Body invalid. Fields. (rate_per_second: is of the wrong type)')
+  // Words of our own that have no place in the dictionary are still words, and no raw rule is told.
+  const codes = ['const', 'name_twice', 'constructor'].map((code) => ({
+    pointer: '/dry_run',
+    code,
+  }))
+  const others = problemText({ ...told, errors: codes }, EN_ACTS.fieldFaults)
+  const value = 'dry_run: has another value than the one that is taken here'
+  assert.ok(others.endsWith(`(${value}, dry_run: name twice, dry_run: constructor)`), others)
   assert.deepEqual([401, 403, 404, 409, 422, 429, 500, 503].filter(isAilment), [429, 500, 503])
 })
 

@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { bundleConsole } from '../scripts/console.mjs'
 
+/** Compressed as the build leaves them for whoever asks. */
 const BYTES_MAX = 60_000
 
 test('all of the console is at most 60 KB compressed, and its page names what is there', async (t) => {
@@ -13,7 +14,7 @@ test('all of the console is at most 60 KB compressed, and its page names what is
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   await bundleConsole(folder)
   const names = readdirSync(folder)
-  const sizes = names.map((name) => gzipSync(readFileSync(join(folder, name))).length)
+  const sizes = names.map((name) => gzipSync(readFileSync(join(folder, name)), { level: 9 }).length)
   const size = sizes.reduce((sum, one) => sum + one, 0)
   assert.ok(size <= BYTES_MAX, `${size} bytes`)
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import fc from 'fast-check'
-import type { Answer, Draft } from '../src/domain/acceptance.ts'
+import type { Answer, PaymentDraft } from '../src/domain/acceptance.ts'
 import { decideBatch } from '../src/domain/acceptance.ts'
 import { EXPONENTS } from '../src/domain/currency.ts'
 import { feeIn } from '../src/domain/fee.ts'
@@ -36,7 +36,7 @@ async function accounts(t: TestContext) {
   const ask = async (
     userId: bigint,
     amount: string,
-    more: { currency?: string; key?: string; type?: Draft['type'] } = {},
+    more: { currency?: string; key?: string; type?: PaymentDraft['type'] } = {},
   ): Promise<Answer> => {
     const { currency, key = null, type = 'deposit' } = more
     const fields = { type, userId: Number(userId), amount, currency }

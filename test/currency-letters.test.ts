@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import type { Draft } from '../src/domain/acceptance.ts'
+import type { PaymentDraft } from '../src/domain/acceptance.ts'
 import { correct } from '../src/dead-letters/correct.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import { acceptor } from '../src/payments/accept.ts'
@@ -47,7 +47,7 @@ async function paid(
   const accept = acceptor({ shard, currency: 'USD', fees: FEES })
   const opened = await openUsers(world.db, CASES)
   const users = opened.map(openedId)
-  const drafts = CASES.map(({ amount, currency }, index): Draft => {
+  const drafts = CASES.map(({ amount, currency }, index): PaymentDraft => {
     const userId = Number(users[index])
     const fields = { type, userId, amount, currency: currency ?? 'USD' }
     const draft = readDraft(fields, { ok: true, key: null }, 2)
@@ -178,7 +178,7 @@ for (const type of ['deposit', 'withdraw'] as const) {
       world.gateway.lookups = { kind: 'no_answer', reason: 'timeout' }
       for (let round = 0; round < 4; round += 1) await look()
       for (const { id } of each) {
-        const word = { letterId: await letter(id), outcome, gatewayRef: 'gw-9' }
+        const word = { letterId: await letter(id), outcome, gatewayRef: `gw-${id}` }
         assert.equal((await resolve(world.world, JANE, [word]))[0]?.kind, 'resolved')
       }
       const sums = await booksOf(world)

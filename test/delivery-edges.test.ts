@@ -4,9 +4,10 @@ import { SILENT_MS } from '../src/domain/delivery.ts'
 import { feed } from '../src/events/feed.ts'
 import { overview } from '../src/overview/overview.ts'
 import { claimDue, settleDelivered, type Delivered } from '../src/webhooks/deliver.ts'
-import { newestDeliveries } from '../src/webhooks/deliveries.ts'
+import { deliveryAttempts, deliverAgain, newestDeliveries } from '../src/webhooks/deliveries.ts'
 import { retryDelivery } from '../src/webhooks/deliveries-store.ts'
-import { editEndpoint, testEndpoint } from '../src/webhooks/endpoints.ts'
+import { deliveriesOfPayment } from '../src/webhooks/of-payment-store.ts'
+import { dropEndpoint, editEndpoint, testEndpoint } from '../src/webhooks/endpoints.ts'
 import { disableEndpoint } from '../src/webhooks/store.ts'
 import {
   pauseEndpoint,
@@ -147,6 +148,41 @@ test('a claim that was lost counts as a call, and a delivery that is repeated be
   assert.ok(!(await retryDelivery(world.db.of(delivery.eventId), delivery.eventId, id)))
 })
 
+test('nothing is sent again to an endpoint that is disabled, removed or unknown, nor what it never got', async (t) => {
+  const { world, turn, endpoint } = await delivering(t)
+  const to = await receiver(t, status(200))
+  const { id: endpointId } = await endpoint(to.url)
+  await succeed(world)
+  assert.equal(await turn(), 1)
+  const [delivery] = await newestDeliveries(world.db, endpointId, null, 1)
+  assert(delivery !== undefined)
+  const { eventId } = delivery
+  const asked = { endpointId, eventId }
+  const again = (other: object = {}) => deliverAgain(world.db, { ...asked, ...other })
+  const calls = async () => {
+    const found = await deliveryAttempts(world.db, asked)
+    return found.kind === 'calls' ? found.calls.length : found.refusal.code
+  }
+  const refused = (code: string) => ({ kind: 'refused', refusal: { code } })
+  for (const other of [{ eventId: 999n }, { eventId: null }]) {
+    assert.deepEqual(await again(other), refused('not_deliverable'))
+  }
+  for (const other of [{ endpointId: 9n }, { endpointId: null }]) {
+    assert.deepEqual(await again(other), refused('endpoint_not_found'))
+  }
+  await editEndpoint(world.db, endpointId, { state: 'disabled' }, BY)
+  assert.deepEqual(await again(), refused('endpoint_disabled'))
+  assert.deepEqual(await states(world), [{ state: 'delivered', attempts: 1 }])
+  assert.equal(await calls(), 1)
+  await editEndpoint(world.db, endpointId, { state: 'enabled' }, BY)
+  assert.deepEqual(await again(), { kind: 'due' })
+  assert.equal(await turn(), 1)
+  assert.equal(await calls(), 2)
+  await dropEndpoint(world.db, endpointId, BY)
+  assert.deepEqual(await again(), refused('endpoint_not_found'))
+  assert.equal(await calls(), 'endpoint_not_found')
+})
+
 test('an endpoint that was enabled lately is not silent, and one that is disabled can be tested', async (t) => {
   const { world, own, endpoint } = await delivering(t)
   const to = await receiver(t, status(200))
@@ -155,7 +191,8 @@ test('an endpoint that was enabled lately is not silent, and one that is disable
   world.clock.advance(SILENT_MS - 1)
   assert.equal(await silent(), null)
   await editEndpoint(world.db, id, { state: 'disabled' }, BY)
-  assert.equal((await testEndpoint(own, id, 'msg_test'))?.status, 200)
+  const tested = await testEndpoint(own, id, 'msg_test')
+  assert.ok(tested.kind === 'called' && tested.status === 200)
   world.clock.advance(1)
   await editEndpoint(world.db, id, { state: 'enabled' }, BY)
   assert.equal(await silent(), null)
@@ -227,4 +264,15 @@ test('an endpoint that was enabled lately stays so, although a delivery is given
   world.clock.advance(SILENT_MS)
   await givenUp()
   assert.equal(disabled.length, 1)
+})
+
+test('the deliveries of a payment are those to every endpoint that there may be', async (t) => {
+  const { world, endpoint } = await delivering(t)
+  for (let made = 0; made < 51; made += 1) await endpoint('http://127.0.0.1:9/')
+  await succeed(world)
+  await feed(world.db)
+  const [payment] = await world.sql<{ id: bigint }>('select id from payments')
+  assert.ok(payment)
+  const found = await deliveriesOfPayment(world.db.of(payment.id), payment.id)
+  assert.equal(found.length, 51)
 })

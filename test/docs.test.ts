@@ -227,7 +227,7 @@ test('the health that docs/operations.md shows has every operation', () => {
 
 test('docs/operations.md says of every tool that it creates nothing', () => {
   const commands = sources('src')
-    .filter(({ path }) => path.endsWith('/command.ts'))
+    .filter(({ path }) => /[/-]command\.ts$/.test(path))
     .flatMap(({ text }) => [...text.matchAll(/\bprogram\s*\.command\('(\w+)/g)])
     .map(([, name]) => name)
   const [, list = ''] = /\n\n(`keys`[^.]+?)\snever\srun/.exec(read('docs/operations.md')) ?? []

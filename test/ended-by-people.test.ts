@@ -58,8 +58,7 @@ for (const type of ['deposit', 'withdraw'] as const) {
     const word = { ...(await openOf(id)), outcome: 'failed', gatewayRef: null } as const
     assert.equal((await resolve(world.world, JANE, [word]))[0]?.kind, 'resolved')
     const route = { gateway: 'http', operation: type === 'deposit' ? 'charge' : 'payout' } as const
-    const noticed = () => watchNoticed(world.db.of(id), id, route, true)
-    assert.equal(await noticed(), false, 'what failed has nothing that could come back')
+    const noticed = () => watchNoticed(world.db.of(id), id, route, { cameBack: true })
     const request = { letterId: word.letterId, gatewayRef: 'gw-said', againstEvidence: true }
     const [answer] = await untilFree(() => correct(world.world, JANE, [request]))
     assert.equal(answer?.kind, 'corrected')
@@ -75,7 +74,7 @@ for (const type of ['deposit', 'withdraw'] as const) {
   })
 }
 
-test('what failed is not looked at, whoever named it', async (t) => {
+test('what failed is looked at once, whoever named it', async (t) => {
   const { world, eyes } = await watched(t)
   const [id = 0n] = await declined(world, 'deposit')
   await world.sql(
@@ -83,8 +82,10 @@ test('what failed is not looked at, whoever named it', async (t) => {
       values (0, $1, 'http', '2000-01-01Z', 1)`,
     [id],
   )
+  assert.deepEqual(await eyes.look(), ['nothing'])
+  world.clock.advance(DAY_MS)
   assert.deepEqual(await eyes.look(), [])
-  assert.deepEqual(eyes.watched, [])
+  assert.deepEqual(eyes.watched, [id])
 })
 
 test('without ages of its gateway nothing that an operator ends is looked at', async (t) => {
@@ -95,25 +96,30 @@ test('without ages of its gateway nothing that an operator ends is looked at', a
   assert.deepEqual(await eyes.rows(), [])
 })
 
-test('a refund that an operator fails has its deposit looked at, which may have it as a return', async (t) => {
-  const { world, eyes, openOf } = await watched(t)
-  const { profile } = world.gateway
-  Object.assign(world.gateway, { profile: { ...profile, namesByRef: true } })
-  const { id } = await done(world)
-  world.clock.advance(DAY_MS)
-  await eyes.look()
-  await world.sql('delete from payment_watches')
-  world.gateway.script = ['lost_reply']
-  world.gateway.lookups = { kind: 'no_answer', reason: 'timeout' }
-  const refund = await refunded(world, id, '10')
-  for (let round = 0; round < 4; round += 1) {
-    await world.work()
-    world.clock.advance(4_500)
-  }
-  const word = { ...(await openOf(refund)), outcome: 'failed', gatewayRef: null } as const
-  assert.equal((await resolve(world.world, JANE, [word]))[0]?.kind, 'resolved')
-  assert.deepEqual(
-    (await eyes.rows()).map((row) => row.payment_id),
-    [id],
-  )
-})
+for (const [kept, ages] of [
+  ['', [DAY_MS]],
+  [', also where nothing is watched by its age', []],
+] as const) {
+  test(`a refund that an operator fails has its deposit looked at, which may have it as a return${kept}`, async (t) => {
+    const { world, eyes, openOf } = await watched(t, ages)
+    const { profile } = world.gateway
+    Object.assign(world.gateway, { profile: { ...profile, namesByRef: true } })
+    const { id } = await done(world)
+    world.clock.advance(DAY_MS)
+    await eyes.look()
+    await world.sql('delete from payment_watches')
+    world.gateway.script = ['lost_reply']
+    world.gateway.lookups = { kind: 'no_answer', reason: 'timeout' }
+    const refund = await refunded(world, id, '10')
+    for (let round = 0; round < 4; round += 1) {
+      await world.work()
+      world.clock.advance(4_500)
+    }
+    const word = { ...(await openOf(refund)), outcome: 'failed', gatewayRef: null } as const
+    assert.equal((await resolve(world.world, JANE, [word]))[0]?.kind, 'resolved')
+    assert.deepEqual(
+      (await eyes.rows()).map((row) => row.payment_id),
+      [id],
+    )
+  })
+}

@@ -53,6 +53,27 @@ test('an event that is committed late gets a position behind those that were see
   )
 })
 
+test('a cursor of before the database was put back is told so, and goes on at the end', async (t) => {
+  const world = await testWorld(t, { shards: 2 })
+  await want(world, ['payment.succeeded'])
+  for (let count = 0; count < 6; count += 1) await pay(world, 'deposit')
+  await world.work()
+  await feed(world.db)
+  const begin = world.db.shards.map(() => 0n)
+  const { next: end } = await pageOfEvents(world.db, begin, null, 100)
+  const calm = await pageOfEvents(world.db, end, null, 100)
+  assert.deepEqual([calm.next, calm.dropped], [end, false], 'a cursor at the end is none ahead')
+  for (const types of [null, ['payment.failed']]) {
+    const ahead = await pageOfEvents(world.db, [(end[0] ?? 0n) + 3n, end[1] ?? 0n], types, 100)
+    assert.deepEqual([ahead.events, ahead.next, ahead.dropped], [[], end, true])
+  }
+  for (let count = 0; count < 4; count += 1) await pay(world, 'deposit')
+  await world.work()
+  await feed(world.db)
+  const { events, dropped } = await pageOfEvents(world.db, end, null, 100)
+  assert.deepEqual([events.length, dropped], [4, false], 'from there on none is left out')
+})
+
 test('a poller misses none of the events that are written and placed at the same time', async (t) => {
   const world = await testWorld(t, { shards: 2 })
   await want(world, ['payment.succeeded'])

@@ -86,6 +86,48 @@ test('a list that does not go on is no list', async (t) => {
   assert.equal((await httpCharges(url)(7)).next, 8)
 })
 
+const raw = (text: string): RequestListener => {
+  return (_, response) => void response.end(text)
+}
+
+test('a page, or a charge, that has a key twice has two meanings, so that it is no list', async (t) => {
+  const twice = '{"payment_id":1,"amount":1,"amount":2,"type":"deposit"}'
+  const row = JSON.stringify(CHARGE)
+  for (const text of [
+    `{"data":[],"data":[${row}],"next_after":null}`,
+    `{"data":[${row}],"next_after":8,"next_after":null}`,
+    `{"data":[${row},${twice}],"next_after":null}`,
+    `{"data":[{"\\u0070ayment_id":2,"payment_id":1,"amount":1,"type":"deposit"}],"next_after":null}`,
+  ]) {
+    const url = await lying(t, raw(text))
+    await assert.rejects(
+      httpCharges(url)(7),
+      (error) => error instanceof GatewayUnreadable && /has a key twice/.test(error.message),
+      text,
+    )
+  }
+  const elsewhere = `{"payment_id":1,"amount":1,"type":"deposit","extra":{"a":1,"a":2}}`
+  const url = await lying(t, raw(`{"data":[${elsewhere},${row}],"next_after":null}`))
+  assert.equal((await httpCharges(url)(7)).charges.length, 2, 'what nobody reads may say anything')
+})
+
+test('of what came back of a listed charge nothing is believed that has a key twice', async (t) => {
+  const row = (ref: string, more: string) => `{"gateway_ref":"${ref}","kind":"charged_back"${more}}`
+  const returns = [row('a', ',"amount":1'), row('b', ',"amount":1,"amount":2'), 'null']
+  const charge = (own: readonly string[]) =>
+    `{"payment_id":1,"amount":3,"type":"deposit","note":"\\"{","returns":[${own.join()}]}`
+  const data = [charge(returns), charge([row('c', ',"amount":12345678901234567890')])]
+  const url = await lying(t, raw(`{"data":[${data.join()}],"next_after":null}`))
+  const { returns: read = [] } = await httpCharges(url)(0)
+  assert.deepEqual(
+    read.map(({ ref, amount }) => [ref, amount]),
+    [
+      ['a', 1],
+      ['c', '12345678901234567890'],
+    ],
+  )
+})
+
 test('charges and ids beyond 2^53 are read with all their digits', async (t) => {
   const text = '{"payment_id":900719925474099301,"amount":97019999999901.03,"type":"deposit"}'
   const url = await lying(

@@ -26,9 +26,11 @@ const POLICY: BreakerPolicy = {
 function world() {
   const clock = manualClock()
   const seen: CallSeen[] = []
-  const told: { charge: ChargeOutcome; lookup: LookupOutcome; tookMs: number; closed: number } = {
-    charge: { kind: 'success', gatewayRef: null },
-    lookup: { kind: 'not_found' },
+  const told = {
+    charge: { kind: 'success', gatewayRef: null } as ChargeOutcome,
+    lookup: { kind: 'not_found' } as LookupOutcome,
+    cancel: { kind: 'declined', reason: 'canceled' } as LookupOutcome,
+    sent: true,
     tookMs: 0,
     closed: 0,
   }
@@ -36,13 +38,14 @@ function world() {
     return async (): Promise<Evidence<Outcome>> => {
       await Promise.resolve()
       clock.advance(told.tookMs)
-      return { outcome: outcome(), sent: true, httpStatus: null }
+      return { outcome: outcome(), sent: told.sent, httpStatus: null }
     }
   }
   const remote: Gateway = {
     ...scriptedGateway(),
     execute: answer(() => told.charge),
     lookup: answer(() => told.lookup),
+    cancel: answer(() => told.cancel),
     close: () => Promise.resolve(void (told.closed += 1)),
   }
   const gateway = guardedGateway(remote, clock, (call) => void seen.push(call), POLICY)
@@ -63,10 +66,12 @@ test('each call is told with its outcome, its reason and how long it took', asyn
   await gateway.execute(request('withdraw'))
   told.lookup = { kind: 'no_answer', reason: 'http_500' }
   await gateway.lookup(request('deposit'))
+  await gateway.cancel?.(request('deposit'))
   assert.deepEqual(seen, [
     { call: 'charge', outcome: 'success', reason: null, ms: 40 },
     { call: 'charge', outcome: 'in_doubt', reason: 'timeout', ms: 40 },
     { call: 'lookup', outcome: 'no_answer', reason: 'http_500', ms: 40 },
+    { call: 'cancel', outcome: 'declined', reason: 'canceled', ms: 40 },
   ])
   await gateway.close()
   assert.equal(told.closed, 1)
@@ -118,6 +123,23 @@ test('while its breaker is not closed an operation admits its probes less those 
   )
 })
 
+test('what a driver refuses by itself says nothing of a gateway that is down', async () => {
+  const { clock, told, gateway, request } = world()
+  const route = gateway.route('charge')
+  const why = { cause: 'charges', reason: 'reset' } as const
+  route.probe(why)
+  told.sent = false
+  told.charge = { kind: 'rejected', reason: 'no_payment_method' }
+  for (const _ of [1, 2, 3, 4]) {
+    await gateway.execute(request('deposit'))
+    clock.advance(1_000)
+  }
+  assert.deepEqual([route.breaker(), route.why(), route.admitted(10, 0)], ['half_open', why, 3])
+  told.sent = true
+  await gateway.execute(request('deposit'))
+  assert.equal(route.breaker(), 'closed')
+})
+
 test('a route that is told to probe does, whatever it has seen itself, until a call of its own works', async () => {
   const { clock, told, gateway, request } = world()
   const route = gateway.route('payout')
@@ -139,7 +161,24 @@ const COUNTED: readonly (readonly [ChargeOutcome, counter: string])[] = [
   [{ kind: 'misconfigured', reason: 'http_401' }, 'gateway_errors_total'],
 ]
 
-test('every charge counts once by its outcome, and lookups count nothing', async (t) => {
+test('cancelations that fail keep no payment waiting, and those that work end no outage', async () => {
+  const { told, gateway, request } = world()
+  const route = gateway.route('charge')
+  told.cancel = { kind: 'no_answer', reason: 'timeout' }
+  for (const _ of [1, 2, 3, 4, 5, 6]) await gateway.cancel?.(request('deposit'))
+  assert.equal(route.breaker(), 'closed')
+  route.probe({ cause: 'lookups', reason: 'http_500' })
+  told.cancel = { kind: 'declined', reason: 'canceled' }
+  await gateway.cancel?.(request('deposit'))
+  assert.equal(route.breaker(), 'half_open')
+})
+
+test('a gateway that cancels nothing does not either with a breaker around it', () => {
+  const gateway = guardedGateway(scriptedGateway(), manualClock(), () => undefined, POLICY)
+  assert.equal(gateway.cancel, undefined)
+})
+
+test('every charge counts once by its outcome, and other calls count nothing', async (t) => {
   const { told, remote, request } = world()
   const metrics = createMetrics({ role: 'test', version: '0', elapsedMs: () => 0 })
   t.after(() => metrics.close())
@@ -164,7 +203,9 @@ test('every charge counts once by its outcome, and lookups count nothing', async
     { kind: 'no_answer', reason: 'timeout' },
   ] satisfies LookupOutcome[]) {
     told.lookup = lookup
+    told.cancel = lookup
     await gateway.lookup(request('deposit'))
+    await gateway.cancel?.(request('deposit'))
   }
   assert.deepEqual(counted(), {})
 })

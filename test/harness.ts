@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test'
 import { postgres, type PostgresDb } from '../src/adapters/postgres.ts'
-import type { Answer, Draft, Gateways } from '../src/domain/acceptance.ts'
+import type { Answer, PaymentDraft, Gateways } from '../src/domain/acceptance.ts'
 import type { GatewayTerms } from '../src/domain/evidence.ts'
 import type { Fee, FeePolicy } from '../src/domain/fee.ts'
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
@@ -248,7 +248,7 @@ export function acceptAll(db: Db, fee: Fee, gateways?: Gateways): Accept {
   return async (drafts, ...how) => {
     const numbered = drafts.map((draft, index) => ({ draft, index }))
     const answers: Answer[] = []
-    const idOf = ({ draft }: { readonly draft: Draft }) => draft.userId
+    const idOf = ({ draft }: { readonly draft: PaymentDraft }) => draft.userId
     const given = await eachPart(db, numbered, idOf, async (shard, part) => {
       const all = await accepts.all[shard.number]?.(
         part.map(({ draft }) => draft),

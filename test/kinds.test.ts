@@ -11,7 +11,7 @@ const pairs = (count: number) =>
 
 /** Of each kind, texts and what they are read into. */
 const READ: Readonly<
-  Record<string, readonly [kind: kinds.Kind, cases: readonly (readonly [string, unknown])[]]>
+  Record<string, readonly [kind: kinds.SettingKind, cases: readonly (readonly [string, unknown])[]]>
 > = {
   text: [
     kinds.text(5),

@@ -56,6 +56,18 @@ const ENTRIES: readonly Row[] = [
     'settle',
     [5_100n, 0n, -5_000n, -100n, 0n, 0n],
   ],
+  [
+    'a payout that comes back and lost us a part',
+    payoutReturnedEntry(about, 5_000n, 100n, 4_000n),
+    'settle',
+    [1_100n, 0n, -5_000n, -100n, 0n, 4_000n],
+  ],
+  [
+    'a payout that comes back and lost us more',
+    payoutReturnedEntry(about, 5_000n, 100n, 5_101n),
+    'settle',
+    [0n, 0n, -5_000n, -100n, 0n, 5_100n],
+  ],
   ['a charge-back', chargebackEntry(about, shares), 'settle', [-700n, 0n, 1_000n, -20n, 0n, -280n]],
   ['a dispute won', disputeWonEntry(about, shares), 'settle', [700n, 0n, -1_000n, 20n, 0n, 280n]],
   [
@@ -105,6 +117,7 @@ test('no refund, return or share of one is less than nothing, or returns more th
     () => refundReleaseEntry({ ...refund, amount: 0n, feeReturned: 0n }),
     () => payoutReturnedEntry(about, 0n, 0n),
     () => payoutReturnedEntry(about, 1n, -1n),
+    () => payoutReturnedEntry(about, 1n, 0n, -1n),
     () => chargebackEntry(about, { ...shares, loss: -1n }),
     () => chargebackEntry(about, { user: 0n, fee: 0n, loss: 0n }),
     () => disputeWonEntry(about, { ...shares, user: -1n }),

@@ -13,13 +13,15 @@ import { SHOP } from './yookassa-kit.ts'
 async function listed(list: ListCharges) {
   const charges: GatewayCharge[] = []
   const returns: GatewayReturn[] = []
+  const names: string[] = []
   for (let after: number | null = 0; after !== null;) {
     const page: Awaited<ReturnType<ListCharges>> = await list(after)
     charges.push(...page.charges)
     returns.push(...(page.returns ?? []))
+    names.push(...(page.names ?? []))
     after = page.next
   }
-  return { charges, returns }
+  return { charges, returns, names }
 }
 
 /** Stripe with these rows in some of its lists, each on one page. */
@@ -53,8 +55,11 @@ test('Stripe’s list has refunds with our names as ours while they are made, an
   const { charges, returns } = await stripe(t, { refunds })
   const about = { ...OURS, amount: '1', currency: 'USD', type: 'refund' }
   assert.deepEqual(charges, [{ ...about, ref: 'ours_succeeded', parentRef: 'pi_1' }])
-  const of = { paymentId: null, parentRef: 'pi_1', at: AT }
-  const undone = (id: string) => ({ ...of, ref: `${id}:failed`, undoes: id })
+  const money = { amount: '1', currency: 'USD' }
+  const of = { paymentId: null, parentRef: 'pi_1', kind: 'refunded_there', ...money, at: AT }
+  const undone = (id: string) => {
+    return { ...of, ref: `${id}:failed`, kind: 'dispute_won', undoes: id }
+  }
   assert.deepEqual(returns, [
     { ...of, ref: 're_succeeded' },
     undone('re_failed'),
@@ -82,8 +87,11 @@ test('YooKassa’s list has refunds with our names as ours while they are made, 
   const { charges, returns } = await listed(yookassaCharges({ url, shop: SHOP, payoutShop: null }))
   const about = { ...OURS, amount: '1.00', currency: 'RUB', type: 'refund' }
   assert.deepEqual(charges, [{ ...about, ref: 'ours-succeeded', parentRef: 'pay-1' }])
-  const of = { paymentId: null, parentRef: 'pay-1', at: AT }
-  const undone = (id: string) => ({ ...of, ref: `${id}:failed`, undoes: id })
+  const money = { amount: '1.00', currency: 'RUB' }
+  const of = { paymentId: null, parentRef: 'pay-1', kind: 'refunded_there', ...money, at: AT }
+  const undone = (id: string) => {
+    return { ...of, ref: `${id}:failed`, kind: 'dispute_won', undoes: id }
+  }
   assert.deepEqual(returns, [
     { ...of, ref: 'ref-succeeded' },
     undone('ref-canceled'),
@@ -111,6 +119,7 @@ test('how old something is that came back at Stripe counts from the move of its 
         status: 'won',
         balance_transactions: [moved(-100, 4), moved(100, 8)],
       },
+      // Nothing was taken for it, whatever it says.
       { ...dispute, id: 'dp_3', status: 'won', balance_transactions: [] },
       { ...dispute, id: 'dp_4', status: 'won', created: null },
     ],
@@ -124,10 +133,21 @@ test('how old something is that came back at Stripe counts from the move of its 
       ['re_4:failed', 1],
       ['dp_1', 4],
       ['dp_2:won', 8],
-      ['dp_3:won', 1],
       ['dp_4:won', null],
     ],
   )
+})
+
+test('what moves at Stripe besides what is told is there by its name, as a person books it', async (t) => {
+  const refund = { ...STRIPE_REFUND, status: 'pending', id: 're_1' }
+  const moves = ['txn_1', 'txn_2'].map((id) => ({ id, amount: 50, created: 4 }))
+  const dispute = { payment_intent: 'pi_1', created: 1, status: 'lost' }
+  const { returns, names } = await stripe(t, {
+    refunds: [refund],
+    disputes: [{ ...dispute, id: 'dp_1', balance_transactions: moves }],
+  })
+  assert.deepEqual(returns, [])
+  assert.deepEqual(names, ['re_1', 'dp_1', 'txn_1', 'txn_2'])
 })
 
 test('the sandbox’s list of disputes tells when money was taken, and when it came back', async (t) => {

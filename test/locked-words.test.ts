@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Draft } from '../src/domain/acceptance.ts'
+import type { PaymentDraft } from '../src/domain/acceptance.ts'
 import type { Accept } from '../src/payments/accept.ts'
 import { acceptingInShard } from '../src/payments/accepting.ts'
 import type { Settlement } from '../src/charging/charge.ts'
@@ -102,7 +102,7 @@ test('a draft that waits aside for its user is answered by what becomes of it, n
     sideBySide: 1,
     lockMsMax: 3_000,
   })
-  const withdraw = (userId: bigint): Draft => {
+  const withdraw = (userId: bigint): PaymentDraft => {
     return { type: 'withdraw', userId, amount: 100n, idempotencyKey: null }
   }
   const [aside, own] = [submit(withdraw(locked)), submit(withdraw(free))]
@@ -124,7 +124,7 @@ test('nobody who waits aside is refused untried, however long the process stood 
     waitingMax: 1_000,
     sizeMax: 500,
   })
-  const draft: Draft = { type: 'withdraw', userId, amount: 100n, idempotencyKey: null }
+  const draft: PaymentDraft = { type: 'withdraw', userId, amount: 100n, idempotencyKey: null }
   const answers = [add(draft), add(draft)]
   world.clock.advance(60_000)
   for (const answer of answers) assert.equal((await answer).kind, 'accepted')

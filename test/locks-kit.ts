@@ -1,11 +1,11 @@
-import type { Draft } from '../src/domain/acceptance.ts'
+import type { PaymentDraft } from '../src/domain/acceptance.ts'
 import { type TestWorld } from './harness.ts'
 
-export const withdraw = (userId: bigint, idempotencyKey: string | null = null): Draft => {
+export const withdraw = (userId: bigint, idempotencyKey: string | null = null): PaymentDraft => {
   return { type: 'withdraw', userId, amount: 100n, idempotencyKey }
 }
 
-export const deposit = (userId: bigint, idempotencyKey: string | null = null): Draft => {
+export const deposit = (userId: bigint, idempotencyKey: string | null = null): PaymentDraft => {
   return { type: 'deposit', userId, amount: 100n, idempotencyKey }
 }
 

@@ -195,7 +195,7 @@ for (const [table, column] of ACT_ON) {
     await start(world.world, run.id, by)
     assert.equal(await step(world.world, run.id), 2)
     const passing = await readRun(world.db.global, run.id)
-    assert.deepEqual([passing?.state, passing?.position, passing?.redriven], ['running', 2, 2])
+    assert.deepEqual([passing?.state, passing?.position, passing?.carriedOut], ['running', 2, 2])
     world.clock.advance(1_000)
     assert.equal(await step(world.world, run.id), 0)
 
@@ -203,7 +203,7 @@ for (const [table, column] of ACT_ON) {
     world.clock.advance(1_000)
     assert.equal(await step(world.world, run.id), 1)
     const ended = await readRun(world.db.global, run.id)
-    assert.deepEqual([ended?.state, ended?.position, ended?.redriven], ['done', 3, 3])
+    assert.deepEqual([ended?.state, ended?.position, ended?.carriedOut], ['done', 3, 3])
     await assertBooks(world)
   })
 }

@@ -20,6 +20,7 @@ import {
 
 const PARENT = {
   corrected: false,
+  lost: 0n,
   id: 1n,
   userId: 3n,
   type: 'deposit',
@@ -73,7 +74,9 @@ export function history(deposit: { amount: bigint; commission: bigint }, given: 
   const entries: Entry[] = [settleEntry({ ...PARENT, ...deposit })]
   const none = { refundReserved: 0n, feeReserved: 0n, returned: 0n, returnedFee: 0n, refunded: 0n }
   const paid = { user: 0n, fee: 0n, loss: 0n }
-  let parent: ReturnParent = { ...PARENT, ...deposit, ...none, paid, openRefunds: [] }
+  const fresh = { ...none, paid, refundedThere: 0n, openRefunds: [] }
+  let parent: ReturnParent = { ...PARENT, ...deposit, ...fresh }
+  let chargedBack = 0n
   let ids = 10n
   const sum = (account: keyof Entry & string) =>
     entries.reduce((all, entry) => all + BigInt(entry[account as 'user']), 0n)
@@ -124,6 +127,8 @@ export function history(deposit: { amount: bigint; commission: bigint }, given: 
     const verdict = decideReturns([draft], books, policiesOf(given))
     entries.push(...verdict.entries)
     parent = verdict.parents[0] ?? parent
+    const [booked] = verdict.payments
+    if (booked?.kind === 'charged_back') chargedBack += booked.amount
   }
   const spend = (amount: bigint) => {
     // A withdrawal without a commission, all at once.
@@ -132,7 +137,7 @@ export function history(deposit: { amount: bigint; commission: bigint }, given: 
     if (first !== undefined) entries.push({ ...zero(first), ...moved })
   }
   const state = () => parent
-  return { entries, sum, refund, end, comeBack, spend, state }
+  return { entries, sum, refund, end, comeBack, spend, state, chargedBack: () => chargedBack }
 }
 
 interface Policies {
@@ -183,7 +188,7 @@ export function check(books: ReturnType<typeof history>): void {
   assert.ok(feeReserved + returnedFee <= commission, 'fees of the parent')
   const { amount, refundReserved, refunded, returned: back } = parent
   assert.ok(0n <= refunded && refunded <= refundReserved && refundReserved <= amount, 'refunds')
-  assert.ok(0n <= back && back <= amount, 'returns')
+  assert.ok(0n <= back && back <= amount + books.chargedBack(), 'returns')
   // What open refunds hold is paid as soon as they succeed.
   const paid = refundReserved - feeReserved + parent.paid.user
   assert.ok(paid <= amount, 'no user pays twice for one deposit')

@@ -36,6 +36,23 @@ for (const [says, answer] of [
   })
 }
 
+test('what is left of deliveries to an endpoint that moved is what was handed in', async (t) => {
+  const { world, own, claimAndSend, endpoint } = await delivering(t)
+  const before = await receiver(t, BUSY)
+  const { id } = await endpoint(before.url)
+  await succeed(world, 2)
+  const called = await claimAndSend()
+  await editEndpoint(world.db, id, { url: 'http://127.0.0.1:9/' }, BY)
+  const ill = { number: 1, run: () => Promise.reject(new Error('ill')) }
+  const [first, second] = called
+  assert(first !== undefined && second !== undefined)
+  const unwritten = {
+    ...first,
+    delivery: { ...first.delivery, shard: { ...first.delivery.shard, ...ill } },
+  }
+  assert.deepEqual(await settleDelivered(own, [unwritten, second]), [unwritten])
+})
+
 /** A world in which an endpoint is changed while deliveries are claimed. */
 function changing(own: DeliveryWorld, id: bigint, change: EndpointChange): DeliveryWorld {
   const shards = own.db.shards.map((shard) => {

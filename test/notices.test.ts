@@ -246,13 +246,19 @@ test('a signed notice brings its payment’s question forward; a forged or stran
 })
 
 /** The route of notices alone; the connections come from `remoteAddress`. */
-async function noticed(t: TestContext, readNotice: (raw: RawNotice) => Notice) {
+async function noticed(
+  t: TestContext,
+  readNotice: (raw: RawNotice) => Notice,
+  from: { readonly sendsFrom?: (source: string) => boolean } = {},
+) {
   const queue = await queueOf(t)
   const ends: string[] = []
   const app = fastify()
   app.addSchema(Problem)
   t.after(() => app.close())
-  const gateways = new Map([['http', { readNotice, profile: queue.world.gateway.profile }]])
+  const gateways = new Map([
+    ['http', { readNotice, profile: queue.world.gateway.profile, ...from }],
+  ])
   const woken = { onHurried: () => undefined, onWatched: () => undefined }
   const told = { ...woken, onNotice: (_: string, end: string) => ends.push(end) }
   const { db, clock } = queue.world
@@ -293,6 +299,7 @@ test('hints that nobody signs are looked into five times a second, and malformed
 test('hints of one caller leave those of others their place, up to fifty a second of a gateway', async (t) => {
   const { clock, send } = await noticed(t, (raw) => readHttpNotice(raw.body))
   const hint = async (from: string) => (await send('{"payment_id":9,"type":"deposit"}', from))[0]
+  const read = readHttpNotice(Buffer.from('{"payment_id":9,"type":"deposit"}'))
   // Whoever has a /64 is one caller.
   for (let at = 1; at <= 5; at += 1) assert.equal(await hint(`2001:db8::${at}`), 200)
   assert.equal(await hint('2001:db8::6'), 429)
@@ -301,6 +308,9 @@ test('hints of one caller leave those of others their place, up to fifty a secon
   assert.equal(await hint('203.0.113.99'), 429, 'the fifty-first of the gateway')
   clock.advance(1_000)
   assert.equal(await hint('2001:db8::6'), 200)
+  // A gateway whose addresses are known has a few of them, and is no caller like others.
+  const { send: known } = await noticed(t, () => read, { sendsFrom: () => true })
+  for (let at = 1; at <= 51; at += 1) assert.equal((await known('{}'))[0], at < 51 ? 200 : 429)
 })
 
 test('a notice over IPv6 is checked by the whole address that it comes from', async (t) => {

@@ -287,6 +287,27 @@ test('OPTIONS and 405 name the methods of the path itself, not of its neighbours
   }
 })
 
+/** What is needed in the query of an operation. */
+const NEEDED: Readonly<Record<string, string>> = { '/search': 'q=1&' }
+
+test('every operation with a query refuses a parameter that it does not know, and one that comes twice', async (t) => {
+  const service = await serve(t)
+  const asked = operationsOf(await documentOf(service)).flatMap(([name, { parameters = [] }]) => {
+    const [known] = parameters.filter(({ in: where }) => where === 'query')
+    const [method = '', path = ''] = name.split(' ')
+    const at = path.replace(/^\/api\/v1/, '').replaceAll(/\{\w+\}/g, '1')
+    return known === undefined ? [] : [[method.toUpperCase(), at, String(known['name'])] as const]
+  })
+  assert.ok(asked.length >= 12, asked.join(' '))
+  for (const [method, path, known] of asked) {
+    const unknown = await service.call(method, `${path}?${NEEDED[path] ?? ''}nothing=1`)
+    assert.deepEqual([unknown.status, unknown.body['code']], [400, 'query_invalid'], path)
+    assert.deepEqual(unknown.body['errors'], [{ pointer: '/nothing', code: 'unknown' }], path)
+    const twice = await service.call(method, `${path}?${known}=1&${known}=1`)
+    assert.deepEqual([twice.status, twice.body['code']], [400, 'query_invalid'], path)
+  }
+})
+
 test('a change that takes a text away is one that the document shows', async (t) => {
   const service = await serve(t)
   const document = await documentOf(service)

@@ -310,5 +310,5 @@ test('a dry run foresees which letters find their references taken, as the run t
   await start(world.world, planned.run.id, by)
   await step(world.world, planned.run.id)
   const run = await readRun(world.db.global, planned.run.id)
-  assert.deepEqual([run?.redriven, run?.refusals], [3, { reference_taken: 4 }])
+  assert.deepEqual([run?.carriedOut, run?.refusals], [3, { reference_taken: 4 }])
 })

@@ -175,6 +175,18 @@ test('what cannot be noted now is noted later, and what a process accepted when 
   assert.deepEqual(rows, [{ low: 5n, high: 12n }])
 })
 
+test('a batch is noted as a whole, in whichever order its ids are', async (t) => {
+  const world = await testWorld(t)
+  const clock: Clock = { ...world.clock, sleep: (_, signal) => sleepUntil(signal) }
+  const minutes = startMinutes({ db: world.db, clock })
+  minutes.accepted([{ id: 5_003n }, { id: 1n }, { id: 5_004n }, { id: 2n }])
+  await minutes.stop()
+  const rows = await world.sql<{ low: bigint; high: bigint }>(
+    'select id_min as low, id_max as high from payment_minutes',
+  )
+  assert.deepEqual(rows, [{ low: 1n, high: 5_004n }])
+})
+
 function sleepUntil(signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => signal?.addEventListener('abort', () => resolve()))
 }

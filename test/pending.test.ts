@@ -6,7 +6,7 @@ import { settle } from '../src/charging/settle.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import type { LookupOutcome, PayerAction } from '../src/domain/outcome.ts'
-import { cancelPayments } from '../src/refunds/cancel.ts'
+import { cancelPayments } from '../src/operators/cancel.ts'
 import { POLICY, testWorld } from './harness.ts'
 import { JANE } from './operators.ts'
 

@@ -4,7 +4,6 @@ import { createServer, type AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { publicAddresses } from '../src/adapters/public-address.ts'
 import { webhookSender } from '../src/adapters/webhook-sender.ts'
-import { urlProblem } from '../src/domain/webhook.ts'
 import { manualClock } from './harness.ts'
 import { peer } from './misbehaving-peer.ts'
 import { hostOf, PRIVATE, PUBLIC } from './network/hosts.ts'
@@ -120,27 +119,6 @@ test('a proxy that the environment names is not asked', async (t) => {
   t.after(() => sender.close())
   const { status } = await sender.send({ ...CALL, url: `http://127.0.0.1:${target.port}/` })
   assert.deepEqual([status, proxy.connections, target.connections], [200, 0, 1])
-})
-
-test('the URL of an endpoint is https, or in development http to this machine', () => {
-  const table: readonly (readonly [url: string, development: boolean, problem: string | null])[] = [
-    ['https://shop.example/hook', false, null],
-    ['http://shop.example/hook', true, 'not_https'],
-    ['http://localhost:3000/hook', true, null],
-    ['http://127.0.0.1:3000/hook', true, null],
-    ['http://[::1]:3000/', true, null],
-    ['http://localhost:3000/hook', false, 'not_https'],
-    ['http://localhost.example/', true, 'not_https'],
-    ['https://user@shop.example/', true, 'credentials'],
-    ['https://user:word@shop.example/', false, 'credentials'],
-    ['ftp://shop.example/', true, 'not_https'],
-    ['file:///etc/passwd', true, 'not_https'],
-    ['shop.example', true, 'malformed'],
-    [`https://shop.example/${'a'.repeat(2_048)}`, false, 'too_long'],
-  ]
-  for (const [url, development, problem] of table) {
-    assert.equal(urlProblem(url, development), problem, url)
-  }
 })
 
 test('a hundred calls share one signal without a warning, and one abort ends them all', async (t) => {

@@ -193,6 +193,24 @@ test('POST /dlq/{id}/redrive and a dry run say that a redrive would come to noth
   assert.deepEqual([letter?.state, others], ['open', []])
 })
 
+test('a dry run says of each letter what the redrive then comes to', async (t) => {
+  const world = await testWorld(t)
+  const [charged = 0n, ended = 0n] = await declined(world, 'withdraw', 3)
+  await evidence(world, charged, 'success', 200)
+  // It was unknown when its letter was opened.
+  await world.sql("update dead_letters set class = 'unknown' where payment_id = $1", [ended])
+
+  const dry = await plan(world.world, ALL, 'jane')
+  await start(world.world, dry.run.id, { ...JANE, reason: 'x', ratePerSecond: 10 })
+  await step(world.world, dry.run.id)
+
+  const foreseen = Object.fromEntries(dry.refused.map(({ code, count }) => [code, count]))
+  const each = { evidence_contradicts: 1, payment_final: 1 }
+  assert.deepEqual(foreseen, each)
+  const { carriedOut, refusals } = (await readRun(world.db.global, dry.run.id)) ?? dry.run
+  assert.deepEqual([carriedOut, refusals], [1, each])
+})
+
 test('a run adds up over its steps why letters were refused', async (t) => {
   const world = await testWorld(t, { script: ['lost_reply'], profile: NEITHER })
   await accepted(world, 'withdraw', 5)

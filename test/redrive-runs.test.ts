@@ -6,7 +6,7 @@ import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import { plan } from '../src/runs/letters.ts'
 import { cancel, start, startRunner, step } from '../src/runs/run.ts'
-import { advanceRun, beginStep, putOff, type Step, type StepCounts } from '../src/runs/store.ts'
+import { advanceRun, beginStep, putOff, type RunStep, type StepCounts } from '../src/runs/store.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { assertBooks, declined, JANE, letters } from './operators.ts'
 import { ALL, badNight } from './redrive-kit.ts'
@@ -79,9 +79,9 @@ test('a run redrives exactly its snapshot, at its rate, and counts what became o
   world.clock.advance(1_000)
   assert.equal(await step(world.world, run.id), null)
 
-  const { state, position, redriven, skipped, refused } =
+  const { state, position, carriedOut, skipped, refused } =
     (await readRun(world.db.global, run.id)) ?? run
-  assert.deepEqual([state, position, redriven, skipped, refused], ['done', 10, 9, 1, 0])
+  assert.deepEqual([state, position, carriedOut, skipped, refused], ['done', 10, 9, 1, 0])
   assert.equal((await letters(world, later))[0]?.state, 'open')
   const acts = await world.sql('select id from operator_acts where redrive_id = $1', [run.id])
   assert.equal(acts.length, 9)
@@ -108,21 +108,21 @@ test('a step that a dead process began is done by another and counts the same', 
   world.clock.advance(30_000)
   assert.equal(await step(world.world, null), 3)
 
-  const { state, redriven, skipped } = (await readRun(world.db.global, run.id)) ?? run
-  assert.deepEqual([state, redriven, skipped], ['done', 3, 0])
+  const { state, carriedOut, skipped } = (await readRun(world.db.global, run.id)) ?? run
+  assert.deepEqual([state, carriedOut, skipped], ['done', 3, 0])
   assert.equal((await world.sql('select id from payments')).length, 6)
 })
 
-const NO_COUNTS: StepCounts = { redriven: 0, skipped: 0, refused: 0, refusals: {} }
+const NO_COUNTS: StepCounts = { carriedOut: 0, skipped: 0, refused: 0, refusals: {} }
 
 /** How the second of two processes records a step, all of which the first has put off. */
 const SECOND_RECORDS = {
-  'has done it': (world: TestWorld, begun: Step) => {
-    const counts = { ...NO_COUNTS, redriven: 2 }
+  'has done it': (world: TestWorld, begun: RunStep) => {
+    const counts = { ...NO_COUNTS, carriedOut: 2 }
     return advanceRun(world.db.global, begun, counts)
   },
-  'puts off a part of it': (world: TestWorld, begun: Step) =>
-    putOff(world.db.global, begun, { ...NO_COUNTS, redriven: 1 }, new Set(begun.ids.slice(1))),
+  'puts off a part of it': (world: TestWorld, begun: RunStep) =>
+    putOff(world.db.global, begun, { ...NO_COUNTS, carriedOut: 1 }, new Set(begun.ids.slice(1))),
 }
 
 for (const [name, record] of Object.entries(SECOND_RECORDS)) {
@@ -131,7 +131,7 @@ for (const [name, record] of Object.entries(SECOND_RECORDS)) {
     await declined(world, 'deposit', 5)
     const { run } = await plan(world.world, ALL, 'jane')
     await start(world.world, run.id, { ...BY, ratePerSecond: 2 })
-    const begin = async (): Promise<Step> => {
+    const begin = async (): Promise<RunStep> => {
       const begun = await beginStep(world.db.global, run.id, 30_000)
       assert(begun !== null)
       return begun
@@ -148,8 +148,8 @@ for (const [name, record] of Object.entries(SECOND_RECORDS)) {
       world.clock.advance(30_000)
       await step(world.world, run.id)
     }
-    const { state, redriven, position } = (await readRun(world.db.global, run.id)) ?? run
-    assert.deepEqual([state, redriven, position], ['done', 5, 5])
+    const { state, carriedOut, position } = (await readRun(world.db.global, run.id)) ?? run
+    assert.deepEqual([state, carriedOut, position], ['done', 5, 5])
     const open = await world.sql(`select id from dead_letters where state = 'open'`)
     assert.deepEqual(open, [])
   })
@@ -181,9 +181,9 @@ test('a run that is canceled in the middle of its last step stays canceled, and 
   const begun = await beginStep(world.db.global, run.id, 30_000)
   assert(begun !== null)
   await cancel(world.world, run.id, 'joe')
-  await advanceRun(world.db.global, begun, { ...NO_COUNTS, redriven: 2 })
-  const { state, position, redriven } = (await readRun(world.db.global, run.id)) ?? run
-  assert.deepEqual([state, position, redriven], ['canceled', 2, 2])
+  await advanceRun(world.db.global, begun, { ...NO_COUNTS, carriedOut: 2 })
+  const { state, position, carriedOut } = (await readRun(world.db.global, run.id)) ?? run
+  assert.deepEqual([state, position, carriedOut], ['canceled', 2, 2])
 })
 
 test('of old runs a dry run forgets only those that nobody started', async (t) => {
@@ -237,8 +237,8 @@ test('several processes carry out a run together, over several shards, each lett
     world.clock.advance(1_000)
   }
 
-  const { state, position, redriven } = (await readRun(world.db.global, run.id)) ?? run
-  assert.deepEqual([state, position, redriven], ['done', 120, 120])
+  const { state, position, carriedOut } = (await readRun(world.db.global, run.id)) ?? run
+  assert.deepEqual([state, position, carriedOut], ['done', 120, 120])
   assert.equal((await world.sql('select id from payments')).length, 240)
   await assertBooks(world)
 })

@@ -118,7 +118,7 @@ test('a payment that came back is told, shown and refused in so many words', asy
 
   const refusals: readonly (readonly [string, unknown, number, string])[] = [
     [path, { ...body, amount: 31 }, 409, 'return_differs'],
-    [path, { ...body, gateway_ref: 'rt_9', amount: 70.01 }, 409, 'not_returnable'],
+    [path, { ...body, gateway_ref: 'rt_9', amount: 200.01 }, 409, 'not_returnable'],
     [path, { ...body, gateway_ref: 'rt_9', kind: 'payout_returned' }, 409, 'not_returnable'],
     ['/payments/999999/returns', body, 404, 'payment_not_found'],
     [path, { ...body, amount: 0.001 }, 422, 'amount_precision'],

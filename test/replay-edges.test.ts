@@ -40,7 +40,7 @@ test('a step of a replay that is repeated after a crash sends nothing twice and 
   await delivered(turn)
   assert.equal(to.received.length, 3)
   const ended = await readRun(global, snapshot, id)
-  assert.deepEqual([ended?.state, ended?.position, ended?.redriven], ['done', 3, 3])
+  assert.deepEqual([ended?.state, ended?.position, ended?.carriedOut], ['done', 3, 3])
 })
 
 test('what is under way while it is replayed is sent once more, and its old call says nothing', async (t) => {
@@ -113,7 +113,7 @@ test('a shard that is ill keeps back its own events of a replay alone, and they 
   assert.equal(new Set(to.received.map((one) => one.id)).size, 12)
   assert.equal(to.received.length, 12, 'none is sent twice')
   const ended = await readRun(world.db.global, snapshot, id)
-  assert.deepEqual([ended?.state, ended?.redriven, ended?.skipped], ['done', 12, 0])
+  assert.deepEqual([ended?.state, ended?.carriedOut, ended?.skipped], ['done', 12, 0])
 })
 
 test('more events than fit into one replay are found by the next one, which goes on where it says', async (t) => {

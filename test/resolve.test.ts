@@ -152,7 +152,22 @@ test('a worker that comes late keeps its evidence and says that the word was wro
   const again = await redrive(world.world, JANE, [{ letterId, delayMs: 0 }])
   assert.deepEqual(again, [{ kind: 'refused', refusal: { code: 'payment_final' } }])
   assert.equal((await act(world, letterId, 'success'))[0]?.kind, 'refused')
-  assert.equal((await act(world, letterId, 'failed'))[0]?.kind, 'resolved')
+  // Closing it as failed would hide that, so it takes somebody who insists.
+  const refusal = { code: 'evidence_contradicts', paymentId: id, evidence: 'success' }
+  assert.deepEqual(await act(world, letterId, 'failed'), [{ kind: 'refused', refusal }])
+  await world.sql("update dead_letters set state = 'resolved', closed_at = created_at")
+  assert.deepEqual(violated(await verifyWorld(world)), ['failed_but_charged'])
+  await world.sql("update dead_letters set state = 'open', closed_at = null where id = $1", [
+    letterId,
+  ])
+  const insisting = {
+    letterId,
+    outcome: 'failed',
+    gatewayRef: null,
+    againstEvidence: true,
+  } as const
+  assert.equal((await resolve(world.world, JANE, [insisting]))[0]?.kind, 'resolved')
+  assert.deepEqual(violated(await verifyWorld(world)), [])
   await assertBooks(world)
 })
 

@@ -172,7 +172,7 @@ test('an event that is sent again right now is not dropped under its delivery', 
   await other.release()
   await sending
   const run = await readRun(world.db.global, snapshot, id)
-  assert.deepEqual([run?.redriven, run?.skipped], [1, 1], 'what is gone is skipped')
+  assert.deepEqual([run?.carriedOut, run?.skipped], [1, 1], 'what is gone is skipped')
   await dropped(world)
   assert.deepEqual(await states(world), [{ state: 'pending', attempts: 0 }])
   await delivered(turn)

@@ -213,7 +213,9 @@ test('what an operator took for a failed refund can be booked as what it was, an
   assert.equal(answer?.kind, 'resolved')
   assert.equal((await book(world, draft('refunded_there'))).kind, 'booked')
   assert.deepEqual((await moved(world, before)).user, -5_000n)
-  const again = { id: refundId, amount: 5_000n, parentId: draft('refunded_there').parentId }
+  const { createdAt } = (await world.view(refundId)).payment
+  const { parentId } = draft('refunded_there')
+  const again = { id: refundId, amount: 5_000n, parentId, createdAt }
   const children = await childrenOf(world.db.of(refundId), [again.parentId])
   assert.equal(bookedElsewhere(again, [], children)?.code, 'maybe_executed')
   assert.deepEqual(await violations(world), [])

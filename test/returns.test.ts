@@ -32,8 +32,10 @@ const DEPOSIT: ReturnParent = {
   returnedFee: 0n,
   refunded: 0n,
   paid: { user: 0n, fee: 0n, loss: 0n },
+  refundedThere: 0n,
   openRefunds: [],
   corrected: false,
+  lost: 0n,
 }
 const PAYOUT: ReturnParent = { ...DEPOSIT, id: 2n, type: 'withdraw' }
 
@@ -98,9 +100,24 @@ const BATCHES: readonly (readonly [string, readonly ReturnDraft[], readonly stri
     ['10', 'return_differs'],
   ],
   [
-    'a deposit is not charged back twice',
-    [back('charged_back', 10_000n, 'a'), back('charged_back', 1n, 'b')],
+    'a deposit is not refunded there twice',
+    [back('refunded_there', 10_000n, 'a'), back('refunded_there', 1n, 'b')],
     ['10', 'not_returnable'],
+  ],
+  [
+    'a deposit is charged back by whatever its gateway took, also where nothing of it is left',
+    [back('refunded_there', 10_000n, 'a'), back('charged_back', 10_043n, 'b')],
+    ['10', '11'],
+  ],
+  [
+    'what was refunded there is booked as well where it is told behind the charge-back',
+    [back('charged_back', 10_000n, 'a'), back('refunded_there', 3_000n, 'b')],
+    ['10', '11'],
+  ],
+  [
+    'no charge-back is more than twice the deposit',
+    [back('charged_back', 20_001n, 'a'), back('charged_back', 20_000n, 'b')],
+    ['not_returnable', '10'],
   ],
   [
     'only what was charged back comes back from a dispute',
@@ -118,7 +135,7 @@ const BATCHES: readonly (readonly [string, readonly ReturnDraft[], readonly stri
   ],
   [
     'a dispute that is won gives nothing where its charge-back was refused',
-    [back('refunded_there', 10_000n, 'a'), back('charged_back', 10_000n, 'b'), won('c', 'b')],
+    [back('refunded_there', 10_000n, 'a'), back('charged_back', 20_001n, 'b'), won('c', 'b')],
     ['10', 'not_returnable', 'not_returnable'],
   ],
   [
@@ -202,6 +219,7 @@ const SHARES: readonly (readonly [
   available: bigint,
   policy: 'keep' | 'return',
   shares: readonly [user: bigint, fee: bigint, loss: bigint],
+  amount?: bigint,
 ])[] = [
   ['a user who can pays it all', {}, 20_000n, 'keep', [10_000n, 0n, 0n]],
   [
@@ -241,16 +259,26 @@ const SHARES: readonly (readonly [
     'return',
     [0n, 0n, 10_000n],
   ],
+  [
+    'what is more than the deposit is ours to lose',
+    {},
+    20_000n,
+    'return',
+    [9_800n, 200n, 43n],
+    10_043n,
+  ],
+  [
+    'more came back than the deposit was',
+    { returned: 10_043n, returnedFee: 200n },
+    20_000n,
+    'return',
+    [0n, 0n, 10_000n],
+  ],
 ]
 
-for (const [name, parent, available, policy, [user, fee, loss]] of SHARES) {
+for (const [name, parent, available, policy, [user, fee, loss], amount = 10_000n] of SHARES) {
   test(`of a charge-back ${name}`, () => {
-    const shares = chargebackShares(
-      { ...DEPOSIT, ...parent },
-      10_000n,
-      available,
-      returning(policy),
-    )
+    const shares = chargebackShares({ ...DEPOSIT, ...parent }, amount, available, returning(policy))
     assert.deepEqual(shares, { user, fee, loss })
   })
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { decideBatch, type Books, type Draft, type Terms } from '../src/domain/acceptance.ts'
+import { decideBatch, type Books, type PaymentDraft, type Terms } from '../src/domain/acceptance.ts'
 import type { GatewayProfile } from '../src/domain/gateway.ts'
 import { parseRoutes, routing, UNROUTED } from '../src/domain/routes.ts'
 import { profileOf } from './profiles.ts'
@@ -39,10 +39,10 @@ test('without rules payments go to the first gateway that can do it', () => {
 
 const HOME: Terms = { currency: 'USD', exponent: 2, fee: { bps: 200, min: 0n } }
 
-function decided(draft: Partial<Draft>, gateways: Books['gateways']) {
+function decided(draft: Partial<PaymentDraft>, gateways: Books['gateways']) {
   const whole = { type: 'deposit', userId: 1n, amount: 1_000n, idempotencyKey: null, ...draft }
   const books = { available: new Map([[1n, 0n]]), earlier: new Map(), ids: [1n, 2n] }
-  const drafts = [whole as Draft]
+  const drafts = [whole as PaymentDraft]
   const [answer] = decideBatch(
     drafts,
     gateways === undefined ? books : { ...books, gateways },
@@ -80,7 +80,7 @@ test('a repeated key that names another gateway is another request', () => {
   const routes = routing(profiles({ http: {}, second: {} }), null)
   const gateways = { routing: routes, closed: () => null }
   const books = { available: new Map([[1n, 0n]]), earlier: new Map(), ids: [1n, 2n], gateways }
-  const draft: Draft = { type: 'deposit', userId: 1n, amount: 1_000n, idempotencyKey: 'k' }
+  const draft: PaymentDraft = { type: 'deposit', userId: 1n, amount: 1_000n, idempotencyKey: 'k' }
   const batch = [draft, { ...draft, gateway: 'http' }, { ...draft, gateway: 'second' }]
   const kinds = decideBatch(batch, books, HOME).answers.map((answer) =>
     answer.kind === 'accepted' ? answer.replayed : answer.refusal.faults,

@@ -9,7 +9,7 @@ import {
   forgetItems,
   putOff,
   startRun,
-  type Step,
+  type RunStep,
   type StepCounts,
 } from '../src/runs/store.ts'
 import { testWorld, type TestWorld } from './harness.ts'
@@ -23,7 +23,7 @@ const START = {
   endpointId: null,
 }
 const LEASE_MS = 30_000
-const NONE: StepCounts = { redriven: 0, skipped: 0, refused: 0, refusals: {} }
+const NONE: StepCounts = { carriedOut: 0, skipped: 0, refused: 0, refusals: {} }
 
 /** Plan a run of letters with these ids. */
 function planned(world: TestWorld, ids: readonly bigint[]) {
@@ -38,7 +38,7 @@ async function started(world: TestWorld, letterIds: readonly bigint[], ratePerSe
 }
 
 /** Take the next step; it has to be due. */
-async function begun(world: TestWorld, id: bigint | null): Promise<Step> {
+async function begun(world: TestWorld, id: bigint | null): Promise<RunStep> {
   const step = await beginStep(world.db.global, id, LEASE_MS)
   assert.ok(step !== null, 'a step is due')
   return step
@@ -115,7 +115,7 @@ test('what an ended run went through is forgotten an hour later, and how much it
   const world = await testWorld(t)
   const { global } = world.db
   const done = await started(world, [1n, 2n])
-  await advanceRun(global, await begun(world, done), { ...NONE, redriven: 2 })
+  await advanceRun(global, await begun(world, done), { ...NONE, carriedOut: 2 })
   const canceled = await started(world, [3n, 4n, 5n])
   await cancelRun(global, canceled, 'joe')
   const running = await started(world, [6n])
@@ -190,7 +190,7 @@ test('a step counts what it did, once, and the next is due a second after it beg
   const before = await rowOf(world, other)
   const step = await begun(world, id)
   world.clock.advance(400)
-  const counts = { redriven: 1, skipped: 2, refused: 3, refusals: { busy: 1, payment_final: 2 } }
+  const counts = { carriedOut: 1, skipped: 2, refused: 3, refusals: { busy: 1, payment_final: 2 } }
   await advanceRun(global, step, counts)
   await advanceRun(global, step, counts)
   const row = {
@@ -236,7 +236,7 @@ test('a run that was canceled stays so when its step ends, whether that was the 
     assert.deepEqual([canceled?.state, canceled?.canceledBy], ['canceled', 'ann'])
     const { ended_at: endedAt } = await rowOf(world, id)
     world.clock.advance(100)
-    await advanceRun(global, step, { ...NONE, redriven: 1 })
+    await advanceRun(global, step, { ...NONE, carriedOut: 1 })
     const row = await rowOf(world, id)
     const position = Math.min(letters.length, 2)
     assert.deepEqual([(row as { state?: unknown }).state, row.ended_at], ['canceled', endedAt])
@@ -255,7 +255,7 @@ test('letters that are put off have their turn after all others, and none is pas
   world.clock.advance(1_000)
   const step = await begun(world, id)
   assert.deepEqual(step.ids, ['2', '3', '4', '5'])
-  const counts = { redriven: 1, skipped: 1, refused: 2, refusals: { payment_final: 2 } }
+  const counts = { carriedOut: 1, skipped: 1, refused: 2, refusals: { payment_final: 2 } }
   await putOff(global, step, counts, new Set(['2', '4']))
   const row = {
     state: 'running',

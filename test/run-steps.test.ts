@@ -36,7 +36,7 @@ test('letters that the database does not take are told and not counted, and have
   world.clock.advance(60_000)
   assert.equal(await step(world.world, null), 2)
   const after = await readRun(world.db.global, run.id)
-  assert.deepEqual([after?.position, after?.redriven, after?.state], [2, 2, 'done'])
+  assert.deepEqual([after?.position, after?.carriedOut, after?.state], [2, 2, 'done'])
 })
 
 for (const [what, locked, statement] of [
@@ -71,7 +71,7 @@ for (const [what, locked, statement] of [
     world.clock.advance(60_000)
     assert.equal(await step({ ...world.world, db: held }, null), locked ? 0 : 2)
     const after = await readRun(global, run.id)
-    assert.deepEqual([after?.state, after?.redriven], locked ? ['running', 0] : ['done', 2])
+    assert.deepEqual([after?.state, after?.carriedOut], locked ? ['running', 0] : ['done', 2])
   })
 }
 
@@ -148,7 +148,7 @@ test('a shard that is ill keeps back its own letters of a redrive alone, and the
     world.clock.advance(1_000)
   }
   const halfway = await readRun(world.db.global, run.id)
-  assert.deepEqual([halfway?.state, halfway?.position, halfway?.redriven], ['running', 3, 3])
+  assert.deepEqual([halfway?.state, halfway?.position, halfway?.carriedOut], ['running', 3, 3])
   assert.ok(told.length > 0 && told.every((error) => error instanceof Unavailable))
   // Who asks for one of them is told that its shard is away.
   const own = sample.find(({ id }) => world.db.of(id).number === 1)
@@ -160,7 +160,7 @@ test('a shard that is ill keeps back its own letters of a redrive alone, and the
     world.clock.advance(1_000)
   }
   const ended = await readRun(world.db.global, run.id)
-  assert.deepEqual([ended?.state, ended?.redriven, ended?.skipped], ['done', 6, 0])
+  assert.deepEqual([ended?.state, ended?.carriedOut, ended?.skipped], ['done', 6, 0])
   const payments = await world.sql<object>('select from payments')
   assert.equal(payments.length, 2 * ids.length, 'none is redriven twice')
 })

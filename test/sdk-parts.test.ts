@@ -116,6 +116,8 @@ test('a webhook that is signed is read, its amounts as texts', async () => {
 for (const [type, data] of [
   ['payment.failed', { payment_id: 7, sequence: 2 }],
   ['dead_letter.opened', { id: 3, payment_id: 7 }],
+  ['webhook_endpoint.disabled', { endpoint_id: 3 }],
+  ['books.broken', {}],
 ] as const) {
   test(`a thin ${type} is read as such and never as a full one`, async () => {
     const body = JSON.stringify({ type, data })
@@ -131,6 +133,16 @@ for (const [type, data] of [
     assert.deepEqual(full, { id: 'msg_1', type: 'payment.succeeded', data: { amount: '10.50' } })
   })
 }
+
+test('a test message is read as what it is, by full and thin endpoints', async () => {
+  const event = { type: 'webhook_endpoint.test', timestamp: 'now', data: { endpoint_id: 3 } }
+  const body = JSON.stringify(event)
+  for (const payload of ['full', 'thin'] as const) {
+    const options: object = { ...now(0), payload }
+    const read: object = await webhooks.verify(body, signed(body), SECRET, options)
+    assert.deepEqual(read, { id: 'msg_1', ...event })
+  }
+})
 
 for (const [name, fault, call] of [
   [

@@ -87,12 +87,92 @@ test('giving up after a lost answer throws OutcomeUnknown, with the key to go on
   assert.equal(error.problem, null)
 })
 
+/** What the service says before it looks a key up. */
+const BEFORE_KEYS = [
+  [400, 'body_invalid'],
+  [401, 'unauthorized'],
+  [403, 'forbidden'],
+  [404, 'user_not_found'],
+  [404, 'payment_not_found'],
+  [404, 'route_not_found'],
+  [405, 'method_not_allowed'],
+  [413, 'body_too_large'],
+  [415, 'media_type_unsupported'],
+  [422, 'amount_precision'],
+  [422, 'amount_range'],
+  [422, 'currency_mismatch'],
+  [422, 'card_number'],
+  [503, 'busy'],
+] as const
+
+/** What it says when it has looked up a key that nothing was done under, and keeps with no key. */
+const BEHIND_KEYS = [
+  [409, 'not_refundable'],
+  [409, 'reference_taken'],
+  [409, 'letter_not_open'],
+  [422, 'amount_below_commission'],
+  [422, 'gateway_unknown'],
+  [422, 'no_route'],
+] as const
+
+/** What it keeps, or says of the key itself. */
+const OF_KEYS = [
+  [402, 'insufficient_funds'],
+  [422, 'idempotency_key_reuse'],
+] as const
+
 test('after a lost answer no later refusal before the key is looked up counts as a no', async () => {
-  for (const last of [problem(401, 'unauthorized'), problem(503, 'busy')]) {
-    const { payments } = scripted([lost, last], { attemptsMax: 2 })
+  for (const [status, code] of BEFORE_KEYS) {
+    const { payments } = scripted([lost, problem(status, code)], { attemptsMax: 2 })
     const error = await payments.deposit(BODY).catch((thrown: unknown) => thrown)
-    assert.ok(error instanceof OutcomeUnknown)
-    assert.ok(error.problem !== null)
+    assert.ok(error instanceof OutcomeUnknown, code)
+    assert.equal(error.problem?.code, code)
+    assert.match(error.message, new RegExp(code))
+  }
+})
+
+test('while a try may still be under way, a refusal that is kept with no key is no no', async () => {
+  for (const [status, code] of BEHIND_KEYS) {
+    const { payments } = scripted([lost, problem(status, code), problem(status, code)])
+    const refund = (key: string) => payments.refund(1, { amount: '10', reason: 'r' }, { key })
+    const error = await refund('refund-1').catch((thrown: unknown) => thrown)
+    assert.ok(error instanceof OutcomeUnknown, code)
+    assert.deepEqual([error.key, error.problem?.code], ['refund-1', code])
+    // Asked again later under its key, the refusal is the answer.
+    const later = await refund(error.key)
+    assert.ok(!later.ok && later.problem.code === code)
+  }
+})
+
+test('after a lost answer what the service keeps with the key, or says of it, is the answer', async () => {
+  for (const [status, code] of OF_KEYS) {
+    const { payments, sent } = scripted([lost, problem(status, code)])
+    const refused = await payments.deposit(BODY)
+    assert.ok(!refused.ok && refused.problem.code === code)
+    assert.equal(sent.length, 2)
+  }
+})
+
+test('under a key that may have been used, only a refusal behind the key is a no', async () => {
+  for (const [status, code] of BEFORE_KEYS) {
+    const { payments } = scripted([problem(status, code)], { attemptsMax: 1 })
+    const error = await payments
+      .deposit(BODY, { key: 'order-1' })
+      .catch((thrown: unknown) => thrown)
+    assert.ok(error instanceof OutcomeUnknown, code)
+    assert.equal(error.problem?.code, code)
+  }
+  for (const [status, code] of [...BEHIND_KEYS, ...OF_KEYS]) {
+    const { payments } = scripted([problem(status, code)], { attemptsMax: 1 })
+    const refused = await payments.deposit(BODY, { key: 'order-1' })
+    assert.ok(!refused.ok && refused.problem.code === code)
+  }
+})
+
+test('a change without a key of which a try was lost is refused by nothing that comes later', async () => {
+  for (const [status, code] of [...BEFORE_KEYS, ...BEHIND_KEYS]) {
+    const { payments } = scripted([lost, problem(status, code)], { attemptsMax: 2 })
+    await assert.rejects(payments.update(1, { description: 'blue' }), NoAnswer)
   }
 })
 
@@ -157,6 +237,41 @@ test('the key of an intent is the one that the store keeps', async () => {
 
   const without = scripted([])
   await assert.rejects(without.payments.deposit(BODY, { intent: 'order-1' }), /needs `keys`/)
+})
+
+test('an intent stands for one user and one call: for another nothing is sent', async () => {
+  const kept = new Map<string, string>([['older', '0b2a4f0e-5d0c-4f5e-9d55-1f2a3b4c5d6e']])
+  const keys = {
+    keyOf(intent: string, fresh: string) {
+      kept.set(intent, kept.get(intent) ?? fresh)
+      return kept.get(intent) ?? ''
+    },
+  }
+  const { payments, users, sent } = scripted(
+    Array.from({ length: 9 }, () => accepted),
+    { keys },
+  )
+  const intent = { intent: 'order-1' }
+  await payments.deposit(BODY, intent)
+  const amount = '1'
+  const [user_id, reason] = [1, 'r']
+  for (const another of [
+    () => payments.deposit({ ...BODY, user_id: 2 }, intent),
+    () => payments.withdraw({ user_id, amount }, intent),
+    () => payments.refund(1, { amount, reason }, intent),
+    () => users.create({ balance: '1' }, intent),
+  ]) {
+    await assert.rejects(another, /The intent order-1 is kept for something else/)
+  }
+  assert.equal(sent.length, 1)
+  // Another body of the same user is for the service to compare: it names the payment.
+  await payments.deposit({ ...BODY, deposit: '5' }, intent)
+  await payments.refund(1, { amount, reason }, { intent: 'refund-1' })
+  await assert.rejects(payments.refund(2, { amount, reason }, { intent: 'refund-1' }), /kept for/)
+  // A key that was kept before keys said what they are for.
+  await payments.deposit(BODY, { intent: 'older' })
+  assert.equal(sent[3]?.key, kept.get('older'))
+  for (const key of kept.values()) assert.match(key, /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/)
 })
 
 test('a key that could not be kept is not used', async () => {

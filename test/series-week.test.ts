@@ -6,7 +6,7 @@ import type { Shard } from '../src/ports.ts'
 import { settle } from '../src/charging/settle.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { seededRandom } from '../src/domain/random.ts'
-import { LATENCY_CLASSES, SPANS, type Span } from '../src/domain/series.ts'
+import { LATENCY_CLASSES, SPANS, type SeriesSpan } from '../src/domain/series.ts'
 import { seriesRoutes } from '../src/metrics/series-routes.ts'
 import { series } from '../src/metrics/series.ts'
 import { foldCounts, forgetHours, rollUpMinutes } from '../src/metrics/series-store.ts'
@@ -31,7 +31,7 @@ interface Answered {
 async function asker(t: TestContext, world: TestWorld) {
   const app = await server(t, world)
   await app.register(seriesRoutes({ books: 'USD', read: (span) => series(world, span) }))
-  return async (span: Span): Promise<readonly Step[]> => {
+  return async (span: SeriesSpan): Promise<readonly Step[]> => {
     const answer = await app.inject(`/series?span=${span}`)
     assert.equal(answer.statusCode, 200)
     const body = answer.json<Answered>()
@@ -131,7 +131,7 @@ test('the series of a week agree with SQL over 4 shards and 3 processes that die
     }
     if (hour % 50 === 49) await rush(world, processes, users)
     world.clock.advance(Math.floor(random() * 100) * MINUTE_MS)
-    if (hour % 48 === 47) for (const span of Object.keys(SPANS) as Span[]) await asked(span)
+    if (hour % 48 === 47) for (const span of Object.keys(SPANS) as SeriesSpan[]) await asked(span)
   }
   assert.ok(deaths > 60, `${deaths} deaths`)
   const week = await asked('7d')

@@ -11,7 +11,7 @@ import {
   plusClasses,
   quantileMs,
   SPANS,
-  type Span,
+  type SeriesSpan,
 } from '../src/domain/series.ts'
 import { series, type Series } from '../src/metrics/series.ts'
 import { foldCounts, forgetHours, rollUpMinutes } from '../src/metrics/series-store.ts'
@@ -24,7 +24,7 @@ import { busyHistory, randomDrafts } from './verify-history.ts'
 
 const HOUR_MS = 3_600_000
 
-async function assertAgrees(world: TestWorld, span: Span): Promise<Series> {
+async function assertAgrees(world: TestWorld, span: SeriesSpan): Promise<Series> {
   const found = await series(world, span)
   const steps = await countedOf(world, found.times, found.stepSeconds)
   assert.deepEqual(
@@ -71,7 +71,7 @@ for (const shards of [1, 3]) {
       if (step % 60 === 59) for (const shard of world.db.shards) await foldCounts(shard)
       if (step % 24 === 23) await eachServer(world.db, rollUpMinutes)
     }
-    for (const span of Object.keys(SPANS) as Span[]) await assertAgrees(world, span)
+    for (const span of Object.keys(SPANS) as SeriesSpan[]) await assertAgrees(world, span)
     const week = await assertAgrees(world, '7d')
     const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0)
     assert.ok(total(week.accepted) > 200 && total(week.failed) > 20, 'a busy week')
@@ -169,10 +169,12 @@ test('minutes become steps of ten after two hours and hours after 26, and add up
       5 * n, array_fill(n, array[${LATENCY_CLASSES}])
     from generate_series(1, 3 * 1440) n`)
   const before = await Promise.all(
-    (Object.keys(SPANS) as Span[]).map((span) => series(world, span)),
+    (Object.keys(SPANS) as SeriesSpan[]).map((span) => series(world, span)),
   )
   assert.equal(await rollAllUp(world), 3, 'at most 2,000 rows at a time')
-  const after = await Promise.all((Object.keys(SPANS) as Span[]).map((span) => series(world, span)))
+  const after = await Promise.all(
+    (Object.keys(SPANS) as SeriesSpan[]).map((span) => series(world, span)),
+  )
   assert.deepEqual(after, before)
   const every = (step: number, count: number, from: number) =>
     Array.from({ length: count }, (_, at) => from + at * step)
@@ -209,7 +211,7 @@ test('what is counted late is added to what its minute was rolled up into', asyn
   }
   const sums = async () => {
     const all = []
-    for (const span of Object.keys(SPANS) as Span[]) all.push(await series(world, span))
+    for (const span of Object.keys(SPANS) as SeriesSpan[]) all.push(await series(world, span))
     return all
   }
   await late(false)
@@ -274,7 +276,7 @@ const COUNTS_ON_ALL_SHARDS = `
 test('the minutes of all shards of a server become rows of its first, and add up to the same', async (t) => {
   const world = await testWorld(t, { shards: 4 })
   await world.sql(ON_ALL_SHARDS)
-  const spans = Object.keys(SPANS) as Span[]
+  const spans = Object.keys(SPANS) as SeriesSpan[]
   const before = await Promise.all(spans.map((span) => series(world, span)))
   const halves = [
     { first: 0, last: 2 },

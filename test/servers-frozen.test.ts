@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { childrenOf } from '../src/adapters/embedded-server.ts'
+import { childProcessesOf } from '../src/adapters/embedded-server.ts'
 import { CALM, FAST, until } from './process-kit.ts'
 import type { Server } from './faults/stack.ts'
 import { serve } from './serve.ts'
@@ -18,7 +18,7 @@ function freeze(t: TestContext, server: Server): () => void {
   const pid = server.pid()
   process.kill(pid, 'SIGSTOP')
   let frozen = [pid]
-  for (const child of childrenOf(pid)) {
+  for (const child of childProcessesOf(pid)) {
     process.kill(child, 'SIGSTOP')
     frozen.push(child)
   }

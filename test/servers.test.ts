@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { cloneDatabase, emptyDatabase, query } from './databases.ts'
-import { CALM, FAST, until } from './process-kit.ts'
 import { run } from './programs.ts'
-import { serve, type Served } from './serve.ts'
+import { serve } from './serve.ts'
 import { distribute, mapOf, SHARDS } from './two-servers.ts'
-import { receiver, status } from './webhooks-kit.ts'
+import { wholeLife } from './whole-life.ts'
 
 /** Two databases that are set up to hold half of the shards each. */
 async function spread(t: TestContext) {
@@ -16,111 +15,19 @@ async function spread(t: TestContext) {
   return { home, other, env }
 }
 
-async function openUsers({ call }: Served, count: number): Promise<number[]> {
-  const ids: number[] = []
-  for (let index = 0; index < count; index += 1) {
-    const opened = await call('POST', '/users/', { balance: 1_000 })
-    assert.equal(opened.status, 201)
-    ids.push(Number(opened.body['id']))
-  }
-  return ids
-}
-
-async function deposit({ call }: Served, user: number): Promise<number> {
-  const answer = await call('POST', '/payments/deposit', { user_id: user, deposit: 10 })
-  assert.equal(answer.status, 202, answer.text)
-  return Number(answer.body['payment_id'])
-}
-
-/** All pages of a list, by its ids. */
-async function listed({ call }: Served, path: string): Promise<number[]> {
-  const ids: number[] = []
-  for (let cursor: unknown = null, pages = 0; pages < 100; pages += 1) {
-    const next = cursor === null ? '' : `&cursor=${String(cursor)}`
-    const { body, text } = await call('GET', `${path}?limit=7${next}`)
-    const { data } = body as { data: { id?: number; payment_id?: number }[] }
-    assert.ok(Array.isArray(data), text)
-    ids.push(...data.map((one) => one.payment_id ?? one.id ?? 0))
-    cursor = body['next_cursor']
-    if (cursor === null || cursor === undefined) return ids
-  }
-  throw new Error('a list without an end')
-}
-
-async function isStatus({ call }: Served, ids: readonly number[], wanted: string) {
-  for (const id of ids) {
-    const { body } = await call('GET', `/payments/${id}`)
-    if (body['status'] !== wanted) return false
-  }
-  return true
-}
-
 test('a service on two servers accepts, settles, lists, redrives, tells and verifies as on one', async (t) => {
   const { home, other, env } = await spread(t)
-  const service = await serve(
-    t,
-    { ...env, ...FAST, WEBHOOK_ALLOW_NETWORKS: '127.0.0.0/8' },
-    {
-      database: home,
-    },
-  )
-  const { call } = service
-  await call('PUT', '/mock-gateway/faults', CALM)
-  const told = await receiver(t, status(200))
-  const endpoint = await call('POST', '/webhook-endpoints', {
-    url: told.url,
-    types: ['payment.succeeded'],
+  await wholeLife(t, { env, database: home, shards: SHARDS, users: 2 * SHARDS }, async () => {
+    // Half of it is on each, and none on both.
+    for (const [url, from] of [
+      [home, 0],
+      [other, SHARDS / 2],
+    ] as const) {
+      const rows = await query<{ shard: number }>(url, 'select distinct shard from payments')
+      const shards = rows.map(({ shard }) => shard).toSorted((one, another) => one - another)
+      assert.deepEqual(shards, [from, from + 1, from + 2, from + 3])
+    }
   })
-  assert.equal(endpoint.status, 201, endpoint.text)
-
-  const users = await openUsers(service, 2 * SHARDS)
-  assert.equal(new Set(users.map((id) => id % SHARDS)).size, SHARDS)
-  const ids: number[] = []
-  for (const user of [...users, ...users]) ids.push(await deposit(service, user))
-  assert.ok(ids.every((id, index) => id % SHARDS === (users[index % users.length] ?? 0) % SHARDS))
-  assert.ok(ids.every((id) => Number.isSafeInteger(id)))
-  assert.equal(new Set(ids).size, ids.length)
-  await until('all are done', () => isStatus(service, ids, 'success'))
-  const newestFirst = ids.toSorted((one, another) => another - one)
-  assert.deepEqual(await listed(service, '/payments'), newestFirst)
-  await until('each is told', () => new Set(told.received.map(({ id }) => id)).size === ids.length)
-
-  // Half of it is on each, and none on both.
-  for (const [url, from] of [
-    [home, 0],
-    [other, SHARDS / 2],
-  ] as const) {
-    const rows = await query<{ shard: number }>(url, 'select distinct shard from payments')
-    const shards = rows.map(({ shard }) => shard).toSorted((one, another) => one - another)
-    assert.deepEqual(shards, [from, from + 1, from + 2, from + 3])
-  }
-
-  await call('PUT', '/mock-gateway/faults', { ...CALM, decline: 1 })
-  const declined: number[] = []
-  for (const user of users) declined.push(await deposit(service, user))
-  await until('all are declined', () => isStatus(service, declined, 'failed'))
-  await call('PUT', '/mock-gateway/faults', { ...CALM, decline: 0 })
-  const dry = await call('POST', '/dlq/redrive', { filter: {}, dry_run: true })
-  const plan = {
-    snapshot: dry.body['snapshot'],
-    reason: 'the gateway is back',
-    rate_per_second: 500,
-  }
-  const begun = await call('POST', '/dlq/redrive', plan)
-  assert.equal(begun.status, 202, begun.text)
-  await until('the run is done', async () => {
-    const { body } = await call('GET', `/dlq/redrives/${String(plan.snapshot)}`)
-    return body['state'] === 'done'
-  })
-  const paid = ids.length + users.length
-  await until('all are paid again', () => told.received.length >= paid)
-
-  const report = await run(t, ['verify', '--json'], { ...env })
-  assert.equal(report.code, 0, report.stdout + report.stderr)
-  const { violations, complete, checked } = JSON.parse(report.stdout) as Record<string, unknown>
-  const { payment, sequence } = checked as Record<string, number>
-  assert.deepEqual([violations, complete], [0, true])
-  assert.deepEqual([payment, sequence], [paid + declined.length, 3 * SHARDS])
 })
 
 /** Settings under which a start is refused, and what it says of them. */

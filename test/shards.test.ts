@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Draft } from '../src/domain/acceptance.ts'
+import type { PaymentDraft } from '../src/domain/acceptance.ts'
 import { seededRandom } from '../src/domain/random.ts'
 import { shardOf } from '../src/domain/shard.ts'
 import { claim } from '../src/charging/charge.ts'
@@ -14,10 +14,10 @@ import { ANY, books, testWorld, type TestWorld } from './harness.ts'
 const SHARDS = 4
 
 const draft = (
-  type: Draft['type'],
+  type: PaymentDraft['type'],
   userId: bigint,
   idempotencyKey: string | null = null,
-): Draft => ({
+): PaymentDraft => ({
   type,
   userId,
   amount: 1_000n,
@@ -33,7 +33,7 @@ async function sharded(...args: Parameters<typeof testWorld>) {
   return { world, users }
 }
 
-async function accept(world: TestWorld, drafts: readonly Draft[]): Promise<bigint[]> {
+async function accept(world: TestWorld, drafts: readonly PaymentDraft[]): Promise<bigint[]> {
   const answers = await world.accept(drafts)
   return answers.map((answer) => {
     assert.ok(answer.kind === 'accepted', 'answer.kind === accepted')

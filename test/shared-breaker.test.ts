@@ -40,7 +40,8 @@ function startProcess({ db, clock }: TestWorld, answers: ChargeOutcome): Process
   const remote = scriptedGateway()
   const execute: ScriptedGateway['execute'] = ({ key, paymentId }) => {
     remote.calls.push({ kind: 'charge', key, paymentId })
-    return Promise.resolve({ outcome: process.answers, sent: true, httpStatus: null })
+    const httpStatus = process.answers === WRONG_KEY ? 401 : null
+    return Promise.resolve({ outcome: process.answers, sent: true, httpStatus })
   }
   const gateway = guardedGateway({ ...remote, execute }, clock, () => undefined, POLICY)
   const alerts: Alert[] = []

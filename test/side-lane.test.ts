@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { BUSY, type Answer, type Draft } from '../src/domain/acceptance.ts'
+import { BUSY, type Answer, type PaymentDraft } from '../src/domain/acceptance.ts'
 import { Overloaded } from '../src/ports.ts'
 import { acceptingInShard } from '../src/payments/accepting.ts'
 import { sideLane } from '../src/payments/side-lane.ts'
@@ -12,7 +12,7 @@ const IN_LINE_MS = 100
 const REMEMBERED_MS = 60_000
 
 /** An accepted draft, recognizable by its key. */
-function yes(draft: Draft): Answer {
+function yes(draft: PaymentDraft): Answer {
   const { userId, type, amount, idempotencyKey } = draft
   const payment = { id: 1n, userId, type, amount, idempotencyKey, commission: 0n }
   return {
@@ -28,8 +28,8 @@ function keyOf(answer: Answer): string {
 }
 
 /** Drafts by user and key, `2b`. */
-const draft = (name: string): Draft => withdraw(BigInt(name.slice(0, -1)), name)
-const nameOf = ({ idempotencyKey }: Draft): string => idempotencyKey ?? ''
+const draft = (name: string): PaymentDraft => withdraw(BigInt(name.slice(0, -1)), name)
+const nameOf = ({ idempotencyKey }: PaymentDraft): string => idempotencyKey ?? ''
 
 /** What was asked of a database that answers when it is told to. */
 interface Asked {
@@ -236,7 +236,7 @@ function acceptingOf(limits: Partial<Parameters<typeof acceptingInShard>[2]> = {
     batches,
     aside,
     answers,
-    async submit(...drafts: (string | Draft)[]) {
+    async submit(...drafts: (string | PaymentDraft)[]) {
       for (const each of drafts) {
         const own = typeof each === 'string' ? draft(each) : each
         accepts.submit(own).then(

@@ -142,7 +142,8 @@ async function modelled(seed: number, change?: Mutant['plants']['handlers']): Pr
 
 /**
  * Without other transactions a lock that does not lock makes no difference, and no word comes
- * against a final state: nobody insists against it, and nothing is corrected. Keys are random.
+ * against a final state: nobody insists against it, and nothing is corrected, so nothing comes back
+ * of what was corrected at a loss either. Keys are random.
  */
 const ALONE_UNSEEN = [
   'lock_does_not_lock',
@@ -154,6 +155,8 @@ const ALONE_UNSEEN = [
   'correct_twice',
   'correct_differs_unseen',
   'corrected_is_success',
+  'loss_not_repaid',
+  'loss_repaid_again',
 ]
 
 test('a statement that behaves differently is noticed by the same histories', async (t) => {

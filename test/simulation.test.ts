@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { FAULTS } from './simulation/faults.ts'
-import { LATE, MISTAKEN, REDRIVEN } from './simulation/plenty.ts'
-import { TOLD, WATCHED } from './simulation/plenty.ts'
+import { LATE, LOSING, MISTAKEN, REDRIVEN } from './simulation/plenty.ts'
+import { FAILED_WATCHED, TOLD, WATCHED } from './simulation/plenty.ts'
 import { simulate, type SimulationResult } from './simulation/run.ts'
 
 /** Some seconds. `npm run test:simulation -- --seeds N` runs as many as you like, and CI 2,000. */
@@ -14,13 +14,14 @@ const FIRST_SEED = 1
 const FOUND: readonly number[] = [1_558, 1_690, 1_996, 2_279, 10_034]
 
 /** Seeds that reach what few others do. */
-const RARE: readonly number[] = [373, 428, 477, 557]
+const RARE: readonly number[] = [317, 370, 373, 420, 428, 477, 557, 784]
 
 /** Seeds of histories with much of something rare. */
 const PLENTY = [
   [LATE, [1, 2, 3, 9, 10]],
-  [MISTAKEN, [20, 30, 58]],
+  [MISTAKEN, [30, 40, 41, 45, 48, 74]],
   [REDRIVEN, [3, 4, 10, 48, 152]],
+  [LOSING, [1, 2, 3]],
 ] as const
 
 /** What a run over many seeds has to see at least once, or it tests less than it says. */
@@ -42,6 +43,7 @@ const REACHED = [
   'return_was_refund return_refund_in_doubt',
   'correct_redrive_open correct_correction_is_redrive correct_correction_differs',
   'corrected corrected_by_word settled_late correct_not_correctable edited reference_taken',
+  'settled_at_a_loss loss_repaid',
   'in_JPY_success in_KWD_success currency_mismatch amount_precision',
 ].flatMap((names) => names.split(' '))
 
@@ -153,6 +155,20 @@ test('what comes back at the gateway is found and booked once, whatever happens'
   t.diagnostic(`${came} came back`)
   for (const what of ['booked', 'nothing', 'no_word']) assert.ok(seen.has(`watched_${what}`), what)
   assert.ok(!seen.has('watched_refused'), 'the gateway never contradicts books that follow it')
+})
+
+test('a yes about a payment that failed here has a letter, whatever happens', async (t) => {
+  if (ifGiven !== false) return t.skip()
+  const seen = new Map<string, number>()
+  for (const seed of [2, 3, 9, 14, 15, 16]) {
+    const result = await simulate(seed, FAILED_WATCHED)
+    assert.equal(result.failure, null, replayOf(result))
+    for (const what of ['yes_after_failed', 'watched_charged']) {
+      seen.set(what, (seen.get(what) ?? 0) + (result.reached[what] ?? 0))
+    }
+  }
+  t.diagnostic(JSON.stringify([...seen]))
+  for (const [what, count] of seen) assert.ok(count > 0, what)
 })
 
 test('every event that is wanted arrives, each time as it was, whatever receivers answer', async (t) => {

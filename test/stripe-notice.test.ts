@@ -8,7 +8,7 @@ import { stripeDriver } from './stripe-kit.ts'
 const SECRET = 'whsec_current'
 const AT_S = 1_800_000_000
 const NOW = new Date(AT_S * 1_000)
-const TERMS = { secrets: [SECRET], ageMsMax: 300_000 }
+const TERMS = { secrets: [SECRET], ageMsMax: 300_000, live: false }
 
 const OBJECT = {
   id: 'pi_1',
@@ -111,17 +111,29 @@ test('what is no signature is refused without an error', () => {
   }
 })
 
-test('what is signed and of no use is ignored, and what is no event is refused', () => {
+test('what is signed and of no use is ignored, in whatever form it comes', () => {
   const told = (body: string) => {
     const notice = read(signed(body), body)
     return notice.kind === 'ignored' || notice.kind === 'refused' ? notice.kind : notice.operation
   }
   assert.equal(told(event('customer.created', { id: 'cus_1' })), 'ignored')
   assert.equal(told(event('payment_intent.succeeded', {})), 'ignored')
-  assert.equal(told('{"object":"event"}'), 'refused')
-  assert.equal(told('not JSON'), 'refused')
+  const thin = { id: 'evt_1', object: 'v2.core.event', type: 'v1.payment_intent.succeeded' }
+  for (const body of ['{"object":"event"}', 'not JSON', '[]', JSON.stringify(thin)]) {
+    assert.equal(told(body), 'ignored')
+  }
   assert.equal(told(event('refund.updated', { id: 're_1' })), 'refund')
   assert.equal(told(event('transfer.reversed', { id: 'tr_1' })), 'payout')
+})
+
+test('what is signed and of the test mode is ignored where our key is of none', () => {
+  const body = PAID.replace('"object":"event"', '"object":"event","livemode":false')
+  assert.equal(read(signed(body), body).kind, 'authentic')
+  const live = { ...TERMS, live: true }
+  assert.equal(read(signed(body), body, live).kind, 'ignored')
+  assert.equal(read(signed(PAID), PAID, live).kind, 'authentic')
+  // Nobody else can say so.
+  assert.equal(read(signed(body, 'whsec_forged'), body, live).kind, 'refused')
 })
 
 test('a charge-back is about the payment intent of its charge', () => {

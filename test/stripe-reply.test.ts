@@ -109,6 +109,25 @@ test('a payment intent is read by its state, and by nothing else', () => {
   }
 })
 
+test('a payment intent that waits for its payer has the page that Stripe has for it, whatever pays', () => {
+  const url = 'https://pay.example/1'
+  for (const [way, page] of [
+    [{ redirect_to_url: { url, return_url: null } }, url],
+    [{ alipay_handle_redirect: { url, native_url: null } }, url],
+    [{ oxxo_display_details: { hosted_voucher_url: url, number: '1' } }, url],
+    [{ swish_handle_redirect_or_display_qr_code: { hosted_instructions_url: url } }, url],
+    [{ verify_with_microdeposits: { hosted_verification_url: url } }, url],
+    [{ use_stripe_sdk: { url } }, null],
+    [{ redirect_to_url: { url: 'http://pay.example/1' } }, null],
+    [null, null],
+  ] as const) {
+    const body = intent({ status: 'requires_action', next_action: way })
+    const { word } = readStripe(Buffer.from(writeJson(body)), DEPOSIT, 'key_1')
+    assert.ok(word?.kind === 'pending')
+    assert.equal(word.action?.url ?? null, page, JSON.stringify(way))
+  }
+})
+
 test('an object about another payment, amount or currency is none of ours', () => {
   const others = [
     { metadata: { ...METADATA, payments_key: 'key_9' } },
@@ -117,11 +136,22 @@ test('an object about another payment, amount or currency is none of ours', () =
     { amount: 20_051 },
     { amount: '20050' },
     { currency: 'eur' },
+    { amount_received: 20_049 },
+    { amount_received: 0 },
+    { amount_received: null },
     { currency: undefined },
   ]
   for (const change of others) {
     assert.equal(seen(intent({ status: 'succeeded', ...change })), 'another')
   }
+  assert.deepEqual(seen(intent({ status: 'succeeded', amount_received: 20_050 })), [
+    'success',
+    'success',
+  ])
+  assert.deepEqual(seen(intent({ status: 'processing', amount_received: 0 })), [
+    'pending',
+    'pending',
+  ])
   assert.equal(seen(intent({ status: 'succeeded' }), DEPOSIT, 'key_9'), 'another')
   assert.equal(seen(intent({ status: 'succeeded', object: 'charge' })), 'json')
   const known = { ...DEPOSIT, gatewayRef: 'pi_1' }
@@ -151,7 +181,8 @@ test('an error is a decline, a refusal, a credential or nothing, by its type and
     [error('card_error', { code: 'card_declined', ...declinedIntent }), ['declined', 'declined']],
     [error('card_error', { code: 'card_declined' }), ['declined', 'declined']],
     [error('invalid_request_error', { code: 'parameter_unknown' }), 'rejected'],
-    [error('invalid_request_error'), 'rejected'],
+    [error('invalid_request_error', { param: 'amount' }), 'rejected'],
+    [error('invalid_request_error'), 'credential'],
     [error('invalid_request_error', { code: 'charge_already_refunded' }), ['declined', 'declined']],
     [error('invalid_request_error', { code: 'testmode_charges_only' }), 'credential'],
     [error('invalid_request_error', { code: 'idempotency_key_in_use' }), 'key_in_use'],
@@ -171,6 +202,22 @@ test('an error is a decline, a refusal, a credential or nothing, by its type and
   assert.equal(seen(error('card_error', { code: 'card_declined', ...another })), 'another')
   // Nobody is named: it may be anybody's.
   assert.equal(seen(error('card_error', { code: 'card_declined' }), DEPOSIT, null), 'trouble')
+})
+
+test('a card error whose payment intent is done or goes on is no decline: that is asked', () => {
+  for (const [status, shape] of [
+    ['succeeded', 'trouble'],
+    ['processing', 'trouble'],
+    ['requires_action', 'trouble'],
+    ['requires_capture', 'trouble'],
+    ['requires_payment_method', ['declined', 'declined']],
+    ['canceled', ['declined', 'declined']],
+    ['of_tomorrow', ['declined', 'declined']],
+  ] as const) {
+    const said = error('card_error', { code: 'card_declined', payment_intent: intent({ status }) })
+    assert.deepEqual(seen(said), shape, status)
+  }
+  assert.equal(stripeChargeKind(402, 'trouble'), 'in_doubt')
 })
 
 test('of a list only what is ours counts, and what is done most', () => {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { ROOT } from './sources.ts'
-import { deadExports, usedByTestsAlone } from './tidy/exports.ts'
+import { deadExports, namedTwice, usedByTestsAlone } from './tidy/exports.ts'
 import { kept, worldly } from './tidy/globals.ts'
 import { backwards, ORDER, outwards, unreached } from './tidy/imports.ts'
 import { lint } from './tidy/lint.ts'
@@ -75,6 +75,10 @@ test('every file is reached from a program or a test: nothing is dead', () => {
 test('what is exported is imported, and not by tests alone', () => {
   assert.deepEqual(deadExports(FILES), [])
   assert.deepEqual(usedByTestsAlone(FILES), [])
+})
+
+test('no two files of the product export one name', () => {
+  assert.deepEqual(namedTwice(FILES), [])
 })
 
 test('a table is written by its own store, with exceptions that say why', () => {

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import type { Draft } from '../src/domain/acceptance.ts'
+import type { PaymentDraft } from '../src/domain/acceptance.ts'
 import { acceptor } from '../src/payments/accept.ts'
 import { fastPaymentRoutes } from '../src/payments/fast-routes.ts'
 import { forgetTraces } from '../src/payments/traces-store.ts'
@@ -332,7 +332,7 @@ test('payments go on as ever while the collector is away, and what is lost is co
 })
 
 test('without a collector nothing is begun, kept, read or added to a request', async (t) => {
-  const drafts: Draft[] = []
+  const drafts: PaymentDraft[] = []
   const [route] = fastPaymentRoutes(
     (draft) => (drafts.push(draft), new Promise(() => undefined)),
     2,
@@ -344,7 +344,7 @@ test('without a collector nothing is begun, kept, read or added to a request', a
   const world = await testWorld(t)
   const user = await world.user(10_000n)
   const seen: string[] = []
-  const draft: Draft = { type: 'deposit', userId: user, amount: 500n, idempotencyKey: null }
+  const draft: PaymentDraft = { type: 'deposit', userId: user, amount: 500n, idempotencyKey: null }
   const [shard] = world.db.shards
   assert.ok(shard !== undefined)
   const accept = (traced: boolean) => {

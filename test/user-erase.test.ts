@@ -168,26 +168,34 @@ test('nothing is erased while a payment is not final, nor of a user who is not t
   assert.equal(named.body['code'], 'actor_invalid')
 })
 
-test('a payment that begins to repeat an older one meanwhile stops the erasure', async (t) => {
-  const { world, userId, deposit } = await shop(t)
-  world.gateway.script = ['declined']
-  const { body } = await deposit()
-  await world.work()
-  const letterId = await openLetter(world, BigInt(Number(body['payment_id'])))
-  let turn = 0
-  const racing = withShards(world.db, (shard) => ({
-    ...shard,
-    async transaction(work, lockMs) {
-      turn += 1
-      // Behind the look at all payments, in front of the first page.
-      if (turn === 1) await redrive(world.world, JANE, [{ letterId, delayMs: 0 }])
-      return shard.transaction(work, lockMs)
-    },
-  }))
-  const answer = await eraseUser(racing, BigInt(userId), BY)
-  assert.deepEqual(answer, { kind: 'refused', refusal: { code: 'payments_open' } })
-  assert.match(await everything(world), /CANARY-method/, 'it is sent as it was first')
-})
+for (const [what, next] of [
+  ['larger', 2_000],
+  // One of a reserve.
+  ['smaller', 10],
+] as const) {
+  test(`a payment with a ${what} id that begins to repeat an older one stops the erasure`, async (t) => {
+    const { world, userId, deposit } = await shop(t)
+    await world.sql('alter sequence payment_ids restart 1000')
+    world.gateway.script = ['declined']
+    const { body } = await deposit()
+    await world.work()
+    const letterId = await openLetter(world, BigInt(Number(body['payment_id'])))
+    await world.sql(`alter sequence payment_ids restart ${next}`)
+    let turn = 0
+    const racing = withShards(world.db, (shard) => ({
+      ...shard,
+      async transaction(work, lockMs) {
+        turn += 1
+        // Behind the look at all payments, in front of the first page.
+        if (turn === 1) await redrive(world.world, JANE, [{ letterId, delayMs: 0 }])
+        return shard.transaction(work, lockMs)
+      },
+    }))
+    const answer = await eraseUser(racing, BigInt(userId), BY)
+    assert.deepEqual(answer, { kind: 'refused', refusal: { code: 'payments_open' } })
+    assert.match(await everything(world), /CANARY-method/, 'it is sent as it was first')
+  })
+}
 
 test('a payment that is accepted while an erasure waits for its user stops it, and no text is gone', async (t) => {
   const { world, userId, deposit, erase } = await shop(t)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { withShards } from '../src/each-shard.ts'
 import type { Clock, Db } from '../src/ports.ts'
-import { cancelRun, listRuns, readRun, seeRun } from '../src/verify/runs-store.ts'
+import { cancelVerifyRun, listRuns, readVerifyRun, seeRun } from '../src/verify/runs-store.ts'
 import { verifyRuns } from '../src/verify/runs.ts'
 import type { Report } from '../src/verify/report.ts'
 import { openDb, raw, testWorld } from './harness.ts'
@@ -39,7 +39,7 @@ async function checked(t: TestContext) {
     })
   const ended = (id: bigint) =>
     until('the check has ended', async () => {
-      const run = await readRun(world.db.global, id)
+      const run = await readVerifyRun(world.db.global, id)
       return run?.state === 'running' ? null : run
     })
   return { world, reports, errors, open, ended }
@@ -88,7 +88,7 @@ test('a check whose process has died has failed after a minute, and another may 
   world.clock.advance(50_000)
   await seeRun(world.db.global, row.id, { part: 'users', done: 1, total: 2 })
   world.clock.advance(60_000)
-  assert.deepEqual((await readRun(world.db.global, row.id))?.progress, {
+  assert.deepEqual((await readVerifyRun(world.db.global, row.id))?.progress, {
     part: 'users',
     done: 1,
     total: 2,
@@ -96,7 +96,7 @@ test('a check whose process has died has failed after a minute, and another may 
   world.clock.advance(1)
   const begun = await runs.start('jane')
   assert.equal(begun.startedBy, 'jane')
-  const lost = await readRun(world.db.global, row.id)
+  const lost = await readVerifyRun(world.db.global, row.id)
   assert.deepEqual([lost?.state, lost?.error], ['failed', 'process_lost'])
   assert.deepEqual(lost?.endedAt, new Date('2030-01-01T00:00:50Z'))
   assert.equal((await ended(begun.id)).state, 'done')
@@ -120,7 +120,7 @@ test('a check that makes no progress for minutes is not lost while its process l
     wake?.()
   }
   await until('it has said that it lives', () => asleep.size > 0)
-  assert.equal((await readRun(world.db.global, begun.id))?.state, 'running')
+  assert.equal((await readVerifyRun(world.db.global, begun.id))?.state, 'running')
   assert.deepEqual(reports, [])
   letOn()
   assert.equal((await ended(begun.id)).state, 'done')
@@ -141,9 +141,13 @@ test('a check that is canceled stops, leaves no result, and another may begin at
   const { asleep, sleep } = sleeper()
   const runs = open({ db, clock: { ...world.clock, sleep } })
   const begun = await runs.start('jane')
-  const canceled = await cancelRun(world.db.global, begun.id, 'joe')
+  const canceled = await cancelVerifyRun(world.db.global, begun.id, 'joe')
   assert.deepEqual([canceled?.state, canceled?.error], ['failed', 'canceled by joe'])
-  assert.deepEqual(await cancelRun(world.db.global, begun.id, 'ann'), canceled, 'it has ended')
+  assert.deepEqual(
+    await cancelVerifyRun(world.db.global, begun.id, 'ann'),
+    canceled,
+    'it has ended',
+  )
   const other = await open().start('ann')
   assert.notEqual(other.id, begun.id)
   assert.equal((await ended(other.id)).state, 'done')
@@ -155,7 +159,7 @@ test('a check that is canceled stops, leaves no result, and another may begin at
   await runs.stop()
   assert.ok(statements < 5, 'it went on to the end')
   assert.equal(reports.length, 1, 'that of the other')
-  assert.deepEqual(await readRun(world.db.global, begun.id), canceled)
+  assert.deepEqual(await readVerifyRun(world.db.global, begun.id), canceled)
 })
 
 test('a process that stops ends its check, and says so', async (t) => {
@@ -164,7 +168,7 @@ test('a process that stops ends its check, and says so', async (t) => {
   const runs = open()
   const begun = await runs.start('jane')
   await runs.stop()
-  const run = await readRun(world.db.global, begun.id)
+  const run = await readVerifyRun(world.db.global, begun.id)
   assert.deepEqual([run?.state, run?.error, run?.report], ['failed', 'process_stopped', null])
   assert.deepEqual(reports, [])
 })
@@ -235,7 +239,7 @@ test('of the checks that workers make the newest is kept, and of the others fift
   )
   const { body } = await service.call('POST', '/ledger/verifications')
   await until('it is done', async () => {
-    const run = await readRun(db, BigInt(body['verification_id'] as number))
+    const run = await readVerifyRun(db, BigInt(body['verification_id'] as number))
     return run?.state === 'done'
   })
   const [row] = await db.run(raw<{ count: bigint }>(`select count(*) from verifications`), [])

@@ -8,6 +8,7 @@ import {
   PAYOUT_RETURNED,
   REFUND,
   WATCHED,
+  WON_BACK,
 } from './verify-money-back.ts'
 import { copyPosting, drop, FAILED_IN, PAY, type Damage } from './verify-picks.ts'
 
@@ -52,6 +53,11 @@ export const BACK_DAMAGES: readonly Damage[] = [
     rules: ['child_unlisted', 'parent_wrong', 'refunds_sum'],
   },
   {
+    name: 'a refund that is older than its payment',
+    sql: [`${PAY} created_at = created_at - interval '1 hour' where id = ${REFUND}`],
+    rules: ['parent_wrong'],
+  },
+  {
     name: 'a refund that its payment does not know',
     sql: [`delete from payment_children where payment_id = ${REFUND}`],
     rules: ['child_unlisted', 'refunds_sum'],
@@ -59,6 +65,16 @@ export const BACK_DAMAGES: readonly Damage[] = [
   {
     name: 'a return without its reference',
     sql: [`update payment_children set ref = null where payment_id = ${PAYOUT_RETURNED}`],
+    rules: ['child_unlisted'],
+  },
+  {
+    name: 'a return that is listed under another reference',
+    sql: [`update payment_children set ref = 'rt_9' where payment_id = ${CHARGED_BACK}`],
+    rules: ['child_unlisted'],
+  },
+  {
+    name: 'a refund that is listed under a reference',
+    sql: [`update payment_children set ref = 'rt_9' where payment_id = ${REFUND}`],
     rules: ['child_unlisted'],
   },
   {
@@ -124,7 +140,23 @@ export const BACK_DAMAGES: readonly Damage[] = [
       `update postings set user_available = user_available + 5, losses = losses - 5
        where payment_id = ${PAYOUT_RETURNED}`,
     ],
-    rules: ['balance_available', 'settle_legs'],
+    rules: ['balance_available', 'return_losses', 'settle_legs'],
+  },
+  {
+    name: 'a payout that came back and pays for a loss that there was not',
+    sql: [
+      `update postings set user_available = user_available - 5, losses = losses + 5
+       where payment_id = ${PAYOUT_RETURNED}`,
+    ],
+    rules: ['balance_available', 'return_losses'],
+  },
+  {
+    name: 'a user who gets what a payout lost us',
+    sql: [
+      `update postings set user_available = user_available + 5, losses = losses - 5
+       where payment_id = ${WON_BACK}`,
+    ],
+    rules: ['balance_available', 'return_losses'],
   },
   {
     name: 'a return that holds',

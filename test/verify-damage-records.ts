@@ -13,6 +13,16 @@ import {
   type Damage,
 } from './verify-picks.ts'
 
+/** A payment is given a reference. */
+const referred = (of: string) =>
+  `insert into payment_details (shard, payment_id, reference, sent)
+   select shard, id, 'order-1', '{}' from payments where id = ${of}`
+
+/** A payment has a reference. */
+const taken = (by: string, reference: string) =>
+  `insert into payment_references (shard, user_id, reference, payment_id)
+   select shard, user_id, '${reference}', id from payments where id = ${by}`
+
 /** Damage to records: payments, evidence, tasks, letters, ids. */
 export const RECORD_DAMAGES: readonly Damage[] = [
   {
@@ -301,6 +311,30 @@ export const RECORD_DAMAGES: readonly Damage[] = [
          and amount <> (select amount from payments where id = ${FAILED_IN}))`,
     ],
     rules: ['repeat_wrong'],
+  },
+  {
+    name: 'a reference that its payment has not',
+    sql: [referred(PAID_IN)],
+    rules: ['reference_wrong'],
+  },
+  {
+    name: 'a reference that a failed payment has',
+    sql: [referred(FAILED_IN), taken(FAILED_IN, 'order-1')],
+    rules: ['reference_wrong'],
+  },
+  {
+    name: 'another reference than its payment was given',
+    sql: [referred(PAID_IN), taken(PAID_IN, 'order-2')],
+    rules: ['reference_wrong'],
+  },
+  {
+    name: 'a reference that another user has',
+    sql: [
+      referred(PAID_IN),
+      taken(PAID_IN, 'order-1'),
+      'update payment_references set user_id = user_id + 1',
+    ],
+    rules: ['reference_wrong'],
   },
   {
     name: 'two payments that repeat the same failed one',

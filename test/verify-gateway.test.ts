@@ -3,7 +3,7 @@ import { test, type TestContext } from 'node:test'
 import { Command } from 'commander'
 import { progress } from '../src/adapters/terminal.ts'
 import type { Opened } from '../src/adapters/commands.ts'
-import { openAndRun, verifyCommand, type CommandWorld } from '../src/verify/command.ts'
+import { openAndRun, verifyCommand, type VerifyCommandWorld } from '../src/verify/command.ts'
 import { GatewayUnreadable, type ListCharges } from '../src/ports.ts'
 import { httpCharges } from '../src/gateways/http-charges.ts'
 import { halves, integerSet } from '../src/verify/integers.ts'
@@ -257,7 +257,7 @@ function opened(
   world: TestWorld,
   gatewayUrl: string | null,
   charges: ListCharges | null = null,
-): () => Promise<Opened<CommandWorld>> {
+): () => Promise<Opened<VerifyCommandWorld>> {
   const { db, clock } = world
   const list = charges ?? (gatewayUrl === null ? null : httpCharges(gatewayUrl))
   const gateways = [{ gateway: 'http', list }]

@@ -1,4 +1,4 @@
-import type { Draft } from '../src/domain/acceptance.ts'
+import type { PaymentDraft } from '../src/domain/acceptance.ts'
 import { seededRandom } from '../src/domain/random.ts'
 import type { Db, Tx } from '../src/ports.ts'
 import { verify, type VerifyOptions } from '../src/verify/verify.ts'
@@ -24,7 +24,7 @@ export function randomDrafts(
   random: () => number,
   users: readonly bigint[],
   count: number,
-): Draft[] {
+): PaymentDraft[] {
   return Array.from({ length: count }, () => ({
     type: random() < 0.5 ? 'deposit' : 'withdraw',
     userId: users[Math.floor(random() * users.length)] ?? 1n,

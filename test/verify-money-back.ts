@@ -25,6 +25,8 @@ export const CHARGED_BACK = payment("return_kind = 'charged_back'")
 export const DISPUTE = payment("return_kind = 'dispute_won'")
 export const PAYOUT_RETURNED = payment("return_kind = 'payout_returned'")
 export const WATCHED = payment("type = 'withdraw' and returned > 0")
+/** What came back of a payout that was corrected at a loss. */
+export const WON_BACK = payment("return_kind = 'payout_returned' and amount = 1500")
 /** A failed withdrawal that was settled late. */
 export const CORRECTED =
   "(select min(payment_id) from postings where kind = 'settle_late' and losses < 0)"
@@ -35,13 +37,14 @@ const COMMON = { commission: 0, fee_bps: 200, attempts: 0 }
 /**
  * A history in which money goes back in every way: refunds that are done, failed, open and
  * canceled, a payout that came back, a charge-back that a user cannot pay for, a dispute won, and a
- * failed withdrawal that the gateway had executed. Its rows are written here, so that the rules are
- * tested on what the design says and not on what the features do.
+ * failed withdrawal that the gateway had executed and of which a part came back. Its rows are
+ * written here, so that the rules are tested on what the design says and not on what the features
+ * do.
  */
 export async function moneyGoesBack(world: TestWorld): Promise<void> {
   const userId = await world.user(100_000n)
   await world.db.of(userId).transaction(async (tx) => {
-    const ids = await tx.ids('payment_ids', 10)
+    const ids = await tx.ids('payment_ids', 11)
     const letters = await tx.ids('dead_letter_ids', 2)
     const [act] = await tx.ids('operator_act_ids', 1)
     const at = world.clock.now().toISOString()
@@ -54,6 +57,7 @@ export async function moneyGoesBack(world: TestWorld): Promise<void> {
       created_at: at,
       ...(row['status'] === 'new' ? {} : { finished_at: at }),
       ...row,
+      ...(row['type'] === 'return' ? { gateway_ref: refOf(row) } : {}),
     }))
     await insert(tx, 'payments', rows)
     await insert(tx, 'payment_children', childrenOf(rows))
@@ -76,6 +80,7 @@ type Row = Readonly<Record<string, unknown>>
 /** The payments, in the order of their ids. */
 function paymentsOf(ids: readonly bigint[]): Row[] {
   const [deposit, withdrawal] = ids.map(Number)
+  const lost = Number(ids[9])
   const done = { status: 'success', attempts: 1 }
   const of = { type: 'refund', parent_id: deposit }
   const came = { type: 'return', status: 'success' }
@@ -123,6 +128,15 @@ function paymentsOf(ids: readonly bigint[]): Row[] {
       status: 'failed',
       attempts: 1,
       last_error: 'http_402',
+      returned: 1_500,
+      returned_fee: 30,
+    },
+    {
+      ...came,
+      parent_id: lost,
+      amount: 1_500,
+      fee_returned: 30,
+      return_kind: 'payout_returned',
     },
   ].map((row, index) => ({ ...row, id: Number(ids[index]) }))
 }
@@ -130,16 +144,21 @@ function paymentsOf(ids: readonly bigint[]): Row[] {
 function childrenOf(rows: readonly Row[]): Row[] {
   return rows
     .filter((row) => row['parent_id'] !== undefined)
-    .map(({ shard, parent_id, id, type }) => {
-      const ref = type === 'return' ? `re_${String(id)}` : null
-      return { shard, parent_id, payment_id: id, ref }
+    .map((row) => {
+      const { shard, parent_id, id, type } = row
+      return { shard, parent_id, payment_id: id, ref: type === 'return' ? refOf(row) : null }
     })
+}
+
+/** The gateway's reference of a return. */
+function refOf({ id }: Row): string {
+  return `re_${String(id)}`
 }
 
 /** A yes for what succeeded, a no for what failed; of the last one a late yes as well. */
 function attemptsOf(rows: readonly Row[], at: string): Row[] {
   const call = { call: 1, kind: 'charge', sent: true, started_at: at, took_ms: 1, late: false }
-  const last = rows.at(-1)
+  const last = rows[9]
   return [
     ...rows
       .filter(({ attempts }) => attempts === 1)
@@ -212,6 +231,7 @@ function entriesOf(ids: readonly bigint[], userId: bigint): Entry[] {
     holdEntry(late),
     releaseEntry(late),
     correctionEntry(late, 90_000n),
+    payoutReturnedEntry(of(10), 1_500n, 30n, 1_800n),
   ]
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { httpCharges } from '../src/gateways/http-charges.ts'
 import { stripeCharges } from '../src/gateways/stripe-list.ts'
+import { SAID_KINDS, type SaidKind } from '../src/domain/returns.ts'
 import type { GatewayCharge, GatewayReturn, ListCharges } from '../src/ports.ts'
 import { watchNoticed } from '../src/queue/watches-store.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
@@ -15,6 +16,9 @@ import { back } from './watch-kit.ts'
 
 const HOUR_MS = 3_600_000
 const RULE = 'gateway_return_missing_here'
+const DIFFERS = 'gateway_return_amount'
+/** Of any age. */
+const AGED = { at: null } as const
 
 /** A deposit that its gateway lists, with whatever came back of it there. */
 async function shop(t: TestContext, shards = 1) {
@@ -27,17 +31,22 @@ async function shop(t: TestContext, shards = 1) {
   const about = { key: row?.key ?? '', amount: 100, currency: null, type: 'deposit' }
   const charge: GatewayCharge = { paymentId: id, ref: `gw-${id}`, ...about }
   const returned = (ref: string, more: Partial<GatewayReturn> = {}): GatewayReturn => {
-    return { paymentId: id, parentRef: null, ref, at: world.clock.now(), ...more }
+    const unsaid = { kind: null, amount: null, currency: null } as const
+    return { paymentId: id, parentRef: null, ref, ...unsaid, at: world.clock.now(), ...more }
   }
-  const missing = async (...returns: GatewayReturn[]) => {
-    const list: ListCharges = () => Promise.resolve({ charges: [charge], returns, next: null })
+  const missing = (...returns: GatewayReturn[]) => listed([], ...returns)
+  const names: string[] = []
+  /** The same of a list that tells all that came back in some ways. */
+  const listed = async (tells: readonly SaidKind[], ...returns: GatewayReturn[]) => {
+    const page = { charges: [charge], returns, tells, names, next: null }
+    const list: ListCharges = () => Promise.resolve(page)
     const report = await verifyWorld(world, { gateways: [{ gateway: 'http', list }] })
     const rules = report.rules.filter(({ rule, violations }) => {
       return rule.startsWith('gateway_return') && violations > 0
     })
     return rules.flatMap(({ rule, examples }) => examples.map((one) => `${rule} ${one.id}`))
   }
-  const book = async (...drafts: ReturnType<typeof back>[]) => {
+  const book = async (...drafts: (ReturnType<typeof back> & { parentId?: bigint })[]) => {
     const { db } = world
     const told = drafts.map((draft) => ({ parentId: id, ...draft }))
     for (const answer of await bookReturns(
@@ -48,7 +57,7 @@ async function shop(t: TestContext, shards = 1) {
       assert.equal(answer.kind, 'booked')
     }
   }
-  return { world, id, returned, missing, book }
+  return { world, id, returned, missing, listed, names, book }
 }
 
 for (const shards of [1, 4]) {
@@ -128,6 +137,99 @@ test('a refund of ours is no return, and what undoes a return matters if that is
   assert.deepEqual(await missing(won), [])
 })
 
+test('a return that is booked as another one, or as another amount, than its gateway tells is found', async (t) => {
+  const { world, id, returned, missing, book } = await shop(t)
+  const found = [`${DIFFERS} ${id}`]
+  await book(back('rt_1', 1_000n))
+  world.clock.advance(2 * HOUR_MS)
+  const whole = { kind: 'charged_back', amount: '10.000', currency: 'USD' } as const
+  for (const same of [
+    whole,
+    { ...whole, amount: 10 },
+    // It moves the same money, and no act changes it.
+    { ...whole, kind: 'refunded_there' },
+    { kind: null },
+    { amount: 'ten' },
+    {},
+  ] as const) {
+    assert.deepEqual(
+      await missing(returned('rt_1', { ...AGED, ...same })),
+      [],
+      JSON.stringify(same),
+    )
+  }
+  for (const other of [
+    { amount: 100 },
+    { amount: '9.99' },
+    { kind: 'dispute_won' },
+    { ...whole, kind: 'payout_returned' },
+  ] as const) {
+    assert.deepEqual(
+      await missing(returned('rt_1', { ...AGED, ...other })),
+      found,
+      JSON.stringify(other),
+    )
+  }
+  // Of another gateway's payment nothing is known here, whatever it says.
+  await world.sql(`update payments set gateway = 'bank'`)
+  assert.deepEqual(await missing(returned('rt_1', { ...AGED, amount: 100 })), [])
+})
+
+test('a return that is booked and that its gateway does not list is found', async (t) => {
+  const { world, id, returned, missing, listed, names, book } = await shop(t)
+  await book(back('typo', 100n), back('dp_1', 100n), back('dp_1:won', 100n, 'dispute_won'))
+  const dispute = { undoes: 'dp_1', kind: 'dispute_won', amount: 1 } as const
+  const won = returned('dp_1:won', { ...AGED, ...dispute })
+  assert.deepEqual(await listed(SAID_KINDS, won), [], 'the list may be from before')
+  world.clock.advance(2 * HOUR_MS)
+  const [typo] = await world.sql<{ id: bigint }>(
+    "select id from payments where gateway_ref = 'typo'",
+  )
+  const found = [`gateway_return_missing_there ${typo?.id}`]
+  assert.deepEqual(await listed(SAID_KINDS, won), found)
+  assert.deepEqual(await missing(won), [], 'the list does not tell returns')
+  assert.deepEqual(await listed(['refunded_there'], won), [], 'nor all of this kind')
+  // It is listed, of a payment that is not ours.
+  const elsewhere = { ...AGED, paymentId: id + 1_000n }
+  assert.deepEqual(await listed(SAID_KINDS, won, returned('typo', elsewhere)), found)
+  assert.deepEqual(await listed(SAID_KINDS, won, returned('typo', AGED)), [])
+  const unknown = { ...AGED, paymentId: null, parentRef: 'pi_unknown' }
+  assert.deepEqual(await listed(SAID_KINDS, won, returned('typo', unknown)), [])
+  names.push('typo')
+  assert.deepEqual(await listed(SAID_KINDS, won), [], 'what is told as nothing may be booked')
+})
+
+test('a return in another currency is found where the gateway was told one', async (t) => {
+  const { world, id, returned, missing, book } = await shop(t)
+  await book(back('rt_1', 1_000n))
+  world.clock.advance(2 * HOUR_MS)
+  const euros = returned('rt_1', { ...AGED, amount: 10, currency: 'EUR' })
+  assert.deepEqual(await missing(euros), [], 'it takes euros for what is ours')
+  await world.sql(`update payments set currency = 'KWD'`)
+  await world.sql(`update users set currency = 'KWD'`)
+  const dinars = { ...AGED, amount: '1.000', currency: 'KWD' }
+  assert.deepEqual(await missing(returned('rt_1', dinars)), [])
+  assert.deepEqual(await missing(returned('rt_1', { ...dinars, currency: 'EUR' })), [
+    `${DIFFERS} ${id}`,
+  ])
+})
+
+test('of several payments that are called the same it is enough that one has as much booked', async (t) => {
+  const { world, id, returned, missing, book } = await shop(t, 2)
+  const { id: other } = await done(world)
+  await world.sql(
+    `insert into gateway_refs
+     select shard, 'http', 'pi_1', id from payments where id = any ($1)`,
+    [[id, other]],
+  )
+  const about = { ...AGED, paymentId: null, parentRef: 'pi_1', amount: 1 }
+  await book(back('dp_1', 1_000n))
+  world.clock.advance(2 * HOUR_MS)
+  assert.deepEqual(await missing(returned('dp_1', about)), [`${DIFFERS} ${id}`])
+  await book({ ...back('dp_1', 100n), parentId: other })
+  assert.deepEqual(await missing(returned('dp_1', about)), [])
+})
+
 test('the lists of the sandbox and of its Stripe face tell what came back', async (t) => {
   const server = await serveMock(t)
   const order = { paymentId: 1, userId: 1, amount: 10_000n, commission: 0n } as const
@@ -136,8 +238,20 @@ test('the lists of the sandbox and of its Stripe face tell what came back', asyn
   assert.ok(made?.ok === true)
   const { returns = [] } = await httpCharges(server.url)(0)
   assert.deepEqual(
-    returns.map(({ paymentId, ref, at }) => [paymentId, ref, at instanceof Date]),
-    [[1n, 'rt_00000001', true]],
+    returns.map(({ at, ...told }) => [told, at instanceof Date]),
+    [
+      [
+        {
+          paymentId: 1n,
+          parentRef: null,
+          ref: 'rt_00000001',
+          kind: 'charged_back',
+          amount: 1,
+          currency: null,
+        },
+        true,
+      ],
+    ],
   )
   const url = `${server.url}/stripe`
   const post = async (path: string, fields: Record<string, string>) => {
@@ -170,10 +284,12 @@ test('the lists of the sandbox and of its Stripe face tell what came back', asyn
     after = page.next
   }
   assert.deepEqual(
-    told.map(({ parentRef, ref }) => [parentRef, ref]),
+    told.map(({ parentRef, ref, kind, amount, currency }) => {
+      return [parentRef, ref, kind, amount, currency]
+    }),
     [
-      [intent.id, refund.id],
-      [intent.id, dispute.id],
+      [intent.id, refund.id, 'refunded_there', '0.2', 'USD'],
+      [intent.id, dispute.id, 'charged_back', '0.3', 'USD'],
     ],
   )
 })

@@ -10,7 +10,7 @@ import {
   ID_LAST,
   inOneSnapshot,
   inSnapshot,
-  type Span,
+  type IdSpan,
 } from '../src/verify/snapshot-store.ts'
 import { USERS_IN_LIST } from '../src/verify/users-store.ts'
 import { verify } from '../src/verify/verify.ts'
@@ -97,7 +97,7 @@ const LIMIT = 9
 async function inSmallSteps(world: TestWorld, db: Db): Promise<Report> {
   const sum = tally(10)
   const scope = { shard: db.of(0n), count: 1, books: 'USD', grown: null }
-  const all = async (check: (span: Span) => Promise<Chunk | null>) => {
+  const all = async (check: (span: IdSpan) => Promise<Chunk | null>) => {
     for (let after: bigint | null = ID_BEFORE_ALL; after !== null;) {
       const chunk: Chunk | null = await check({ after, to: ID_LAST, limit: LIMIT })
       assert.ok(chunk)

@@ -38,7 +38,8 @@ async function shop(t: TestContext, shards = 1) {
     return { ...about, ...money, amount: 10 }
   }
   const failed = (paymentId: bigint, key: string): GatewayReturn => {
-    const about = { ref: 're_1:failed', undoes: 're_1', at: null }
+    const unsaid = { kind: null, amount: null, currency: null }
+    const about = { ref: 're_1:failed', undoes: 're_1', ...unsaid, at: null }
     return { ...about, paymentId: null, parentRef: 'pi_1', ours: { paymentId, key } }
   }
   const rules = async (

@@ -39,10 +39,7 @@ async function told(...about: Parameters<typeof lookedUp>): Promise<readonly Cam
 }
 
 test('a deposit that is disputed at Stripe, won and refunded there comes back once, in whatever order', async (t) => {
-  for (const [refundedAt, results] of [
-    [2_000, ['return', 'return', 'return']],
-    [500, ['return']],
-  ] as const) {
+  for (const refundedAt of [2_000, 500]) {
     const refund = { ...WHOLE, id: 're_1', status: 'succeeded', created: refundedAt }
     const dispute = { ...WHOLE, id: 'dp_1', status: 'won', created: 1_000 }
     const world = await testWorld(t)
@@ -52,14 +49,8 @@ test('a deposit that is disputed at Stripe, won and refunded there comes back on
     world.clock.advance(DAY_MS)
     assert.deepEqual(await eyes.look(), ['booked'])
     assert.equal((await givenBack(world, id))['returned'], 10_000n)
-    const rows = await world.sql<{ type: string }>(
-      `select type from payments where type = 'return'`,
-      [],
-    )
-    assert.deepEqual(
-      rows.map(({ type }) => type),
-      results,
-    )
+    const rows = await world.sql(`select from payments where type = 'return'`, [])
+    assert.equal(rows.length, 3)
     await balanced(world)
   }
 })
@@ -123,6 +114,54 @@ test('what came back at Stripe and cannot be booked as told is told by its name'
       assert.deepEqual(outcome.unread, [{ ref, code }])
       assert.equal(outcome.returns?.length, 1, 'it hides no other')
     }
+  }
+})
+
+test('what became of the money of a dispute is read off the moves of Stripe’s balance', async (t) => {
+  const dispute = { ...WHOLE, id: 'dp_1', created: 1 }
+  const moved = (id: string, amount: number, currency = 'usd') => ({
+    id,
+    amount,
+    currency,
+    created: Number(id.slice(4)),
+  })
+  const took = moved('txn_1', -10_000)
+  const gave = moved('txn_2', 10_000)
+  const inEuro = [moved('txn_1', -9_100, 'eur'), moved('txn_2', 9_020, 'eur')]
+  const cases: readonly (readonly [
+    status: string,
+    moves: readonly object[] | undefined,
+    refs: readonly string[],
+    unread: readonly string[],
+  ])[] = [
+    ...['needs_response', 'appeal_needs_response', 'appeal_under_review', 'lost'].flatMap(
+      (status) => [[took], undefined].map((moves) => [status, moves, ['dp_1'], []] as const),
+    ),
+    ['won', [gave, took], ['dp_1', 'dp_1:won'], []],
+    ['won', inEuro, ['dp_1', 'dp_1:won'], []],
+    ['lost', inEuro, ['dp_1'], ['txn_2 dispute_moved']],
+    ['won', [took], ['dp_1'], []],
+    ['won', undefined, ['dp_1', 'dp_1:won'], []],
+    ['under_review', [], [], []],
+    ['lost', [], [], ['dp_1 dispute_not_taken']],
+    ['won', [took, moved('txn_2', 9_500)], ['dp_1'], ['txn_2 dispute_moved']],
+    ['lost', [took, moved('txn_2', 3_000)], ['dp_1'], ['txn_2 dispute_moved']],
+    ['lost', [took, gave, moved('txn_3', -10_000)], ['dp_1', 'dp_1:won'], ['txn_3 dispute_moved']],
+    ['prevented', undefined, [], []],
+    ['warning_closed', [], [], []],
+    ['warning_closed', [took], ['dp_1'], []],
+    ['of_tomorrow', undefined, [], ['dp_1 dispute_unknown']],
+    ['of_tomorrow', [took], ['dp_1'], []],
+  ]
+  for (const [status, moves, refs, unread] of cases) {
+    const row = { ...dispute, status, balance_transactions: moves }
+    const outcome = await lookedUp(t, [], [row])
+    assert(outcome.kind === 'success')
+    const seen = {
+      refs: (outcome.returns ?? []).map(({ ref }) => ref),
+      unread: (outcome.unread ?? []).map(({ ref, code }) => `${ref} ${code}`),
+    }
+    assert.deepEqual(seen, { refs, unread }, `${status} ${JSON.stringify(moves)}`)
   }
 })
 

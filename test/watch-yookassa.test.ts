@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { httpClient } from '../src/gateways/http-exchange.ts'
 import { refundedThere } from '../src/gateways/yookassa-list.ts'
+import { manualClock } from './harness.ts'
 import { http, peer } from './misbehaving-peer.ts'
 
 const MONEY = { exponent: 2, currency: 'RUB' } as const
@@ -20,7 +21,8 @@ async function told(t: TestContext, ...items: readonly object[]) {
   const { origin } = new URL(url)
   const client = httpClient({ origin, timeoutMs: 10_000, connections: 1, keepAlive: false })
   t.after(() => client.close())
-  return refundedThere({ client, root: '', headers: [] }, MONEY, 'pay-1', { msMax: 10_000 })
+  const listing = { client, root: '', headers: [], clock: manualClock() }
+  return refundedThere(listing, MONEY, 'pay-1', { untilMs: 10_000 })
 }
 
 const TOLD = {

@@ -300,7 +300,7 @@ test('what contradicts the books is not booked, and is told', async (t) => {
   const world = await testWorld(t)
   const eyes = watching(world, [DAY_MS])
   const { id } = await done(world)
-  eyes.came(id, back('dp_1', 10_001n))
+  eyes.came(id, back('dp_1', 20_001n))
   world.clock.advance(DAY_MS)
   assert.deepEqual(await eyes.look(), ['refused'])
   assert.deepEqual(eyes.seen[0]?.refusals, [{ ref: 'dp_1', code: 'not_returnable' }])
@@ -347,8 +347,8 @@ test('a charge-back that was refused and then won moves nothing, and needs nobod
   const world = await testWorld(t)
   const eyes = watching(world, [DAY_MS, 2 * DAY_MS])
   const { id } = await done(world)
-  const won = { ...back('dp_1:won', 10_000n, 'dispute_won'), undoes: 'dp_1' } as const
-  eyes.came(id, back('re_1', 10_000n, 'refunded_there'), back('dp_1', 10_000n), won)
+  const won = { ...back('dp_1:won', 20_001n, 'dispute_won'), undoes: 'dp_1' } as const
+  eyes.came(id, back('re_1', 10_000n, 'refunded_there'), back('dp_1', 20_001n), won)
   world.clock.advance(DAY_MS)
   assert.deepEqual(await eyes.look(), ['booked'])
   assert.equal((await givenBack(world, id))['returned'], 10_000n)
@@ -362,8 +362,8 @@ test('a dispute that is won in part only, and not booked, is told', async (t) =>
   const world = await testWorld(t)
   const eyes = watching(world, [DAY_MS])
   const { id } = await done(world)
-  const won = { ...back('dp_1:won', 9_999n, 'dispute_won'), undoes: 'dp_1' } as const
-  eyes.came(id, back('re_1', 10_000n, 'refunded_there'), back('dp_1', 10_000n), won)
+  const won = { ...back('dp_1:won', 20_000n, 'dispute_won'), undoes: 'dp_1' } as const
+  eyes.came(id, back('re_1', 10_000n, 'refunded_there'), back('dp_1', 20_001n), won)
   world.clock.advance(DAY_MS)
   assert.deepEqual(await eyes.look(), ['refused'])
   assert.deepEqual(

@@ -149,14 +149,11 @@ test('what was done to an endpoint is kept with who did it, for good and without
 test('a URL that cannot be, and one for an endpoint that is not called, are refused', async (t) => {
   const { call } = await serve(t)
   await call('POST', '/webhook-endpoints', { types: ['payment.*'] })
-  for (const [url, code] of [
-    ['http://shop.example/', 'not_https'],
-    ['https://shop.example/', 'not_called'],
-  ]) {
-    const refused = await call('PATCH', '/webhook-endpoints/1', { url })
-    assert.equal(refused.status, 422)
-    assert.deepEqual(refused.body['errors'], [{ pointer: '/url', code }])
-  }
+  const near = await call('PATCH', '/webhook-endpoints/1', { url: 'http://shop.example/' })
+  assert.equal(near.status, 422)
+  assert.deepEqual(near.body['errors'], [{ pointer: '/url', code: 'not_https' }])
+  const polled = await call('PATCH', '/webhook-endpoints/1', { url: 'https://shop.example/' })
+  assert.deepEqual([polled.status, polled.body['code']], [409, 'endpoint_not_called'])
   const named = await call('DELETE', '/webhook-endpoints/1', undefined, { 'x-actor': 'key:x' })
   assert.deepEqual([named.status, named.body['code']], [400, 'actor_invalid'])
 })

@@ -251,7 +251,7 @@ test('while a secret is rotated, whoever has one of the two verifies everything'
   const to = await receiver(t, status(200))
   const { id, secret } = await endpoint(to.url)
   const rotated = await rotateSecret({ db: world.db, key: KEY }, id, 60_000, BY)
-  assert.ok(rotated?.secret)
+  assert.ok(rotated.kind === 'rotated' && rotated.secret)
   await succeed(world)
   await turn()
   const [both] = to.received
@@ -316,7 +316,7 @@ test('a secret stands nowhere in the database, and opens with its key alone', as
   assert.ok(row)
   assert.ok(!row.dump.includes(secret.slice(6)))
   assert.equal(unseal(row.secret, KEY), secret)
-  assert.throws(() => unseal(row.secret, Buffer.alloc(32, 'x')))
+  assert.equal(unseal(row.secret, Buffer.alloc(32, 'x')), null)
   assert.notEqual(seal(secret, KEY), seal(secret, KEY))
 })
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DRIVER_RULES } from '../src/config/drivers.ts'
 import type { GatewayOperation } from '../src/domain/gateway.ts'
-import { findListed, yookassaCharges } from '../src/gateways/yookassa-list.ts'
+import { findListed, refundedThere, yookassaCharges } from '../src/gateways/yookassa-list.ts'
 import { GatewayUnreadable } from '../src/ports.ts'
 import { manualClock } from './harness.ts'
 import { listed } from './driver-kit.ts'
@@ -102,10 +102,19 @@ test('a lookup lists only what was made while the key lived, and no more than a 
   const { outcome } = await gateway.lookup({ ...DEPOSIT, sentAt })
   assert.deepEqual(outcome, { kind: 'no_answer', reason: 'list_too_long' })
   assert.equal(requests.length, 10)
-  const [, query = ''] = /^GET \/base\/payments\?(\S+) /.exec(requests.at(-1) ?? '') ?? []
-  assert.deepEqual(Object.fromEntries(new URLSearchParams(query)), {
+  const asked = requests.map((request) => {
+    const [, query = ''] = /^GET \/base\/payments\?(\S+) /.exec(request) ?? []
+    return Object.fromEntries(new URLSearchParams(query))
+  })
+  assert.deepEqual(asked[0], {
     'created_at.gte': '2026-11-26T09:55:00.000Z',
     'created_at.lte': '2026-11-27T10:05:00.000Z',
+    limit: '100',
+  })
+  // There is more than a page, so it goes on where ours most likely is.
+  assert.deepEqual(asked.at(-1), {
+    'created_at.gte': '2026-11-26T09:59:30.000Z',
+    'created_at.lte': '2026-11-26T10:01:00.000Z',
     limit: '100',
     cursor: 'more',
   })
@@ -116,11 +125,10 @@ test('a lookup lists only what was made while the key lived, and no more than a 
   for (const request of requests) assert.match(request, /^connection: close\r$/im)
 })
 
-test('all pages of a lookup have one deadline together', async () => {
-  const clock = manualClock()
+/** A client that answers with a page of these, of which each takes four seconds. */
+function slowPages(clock: ReturnType<typeof manualClock>, page: object) {
   const given: (number | undefined)[] = []
-  const body = Buffer.from(JSON.stringify({ type: 'list', items: [], next_cursor: 'more' }))
-  // Each page takes four of the ten seconds.
+  const body = Buffer.from(JSON.stringify({ type: 'list', ...page }))
   const client: Parameters<typeof findListed>[0]['client'] = {
     async exchange({ msMax }) {
       given.push(msMax)
@@ -130,10 +138,38 @@ test('all pages of a lookup have one deadline together', async () => {
     },
     close: async () => {},
   }
-  const listing = { client, root: '', headers: [], clock, timeoutMs: 10_000 }
+  return { given, listing: { client, root: '', headers: [], clock, timeoutMs: 10_000 } }
+}
+
+test('all pages of a lookup have one deadline together', async () => {
+  const clock = manualClock()
+  const { given, listing } = slowPages(clock, { items: [], next_cursor: 'more' })
   const { outcome } = await findListed(listing, DEPOSIT)
   assert.deepEqual(given, [10_000, 6_000, 2_000])
   assert.deepEqual(outcome, { kind: 'no_answer', reason: 'timeout' })
+  const untilMs = clock.elapsedMs() + 10_000
+  assert.equal(await refundedThere(listing, DEPOSIT, 'pay-1', { untilMs }), 'timeout')
+  assert.deepEqual(given.slice(3), [10_000, 6_000, 2_000])
+})
+
+test('of two objects of ours on a list what is done counts most, however old it is', async () => {
+  const ours = {
+    amount: { value: '200.50', currency: 'RUB' },
+    metadata: { payment_id: '7', payment_key: DEPOSIT.key },
+  }
+  for (const [newer, older] of [
+    ['canceled', 'succeeded'],
+    ['canceled', 'pending'],
+    ['pending', 'succeeded'],
+  ] as const) {
+    const items = [
+      { ...ours, id: 'newer', status: newer },
+      { ...ours, id: 'older', status: older },
+    ]
+    const { listing } = slowPages(manualClock(), { items })
+    const { body } = await findListed(listing, DEPOSIT)
+    assert.deepEqual([body?.shape, body?.ref], [older, 'older'])
+  }
 })
 
 test('a payment is canceled under a key of its own, and asked about where that is refused', async (t) => {

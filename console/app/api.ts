@@ -51,6 +51,13 @@ export async function send<T>(
   return ask<T>(path, { method, headers, body: text }, ACT_MS_MAX)
 }
 
+/** Take something away. What is not there is gone, as when an answer before was lost. */
+export async function remove(path: string): Promise<Answer<unknown>> {
+  const answer = await send('DELETE', path)
+  const isGone = answer.kind === 'refused' && answer.problem.status === 404
+  return isGone ? { kind: 'ok', data: {}, etag: null } : answer
+}
+
 type Init = RequestInit & { readonly method: string }
 
 async function ask<T>(path: string, init: Init, limitMs: number): Promise<Answer<T>> {

@@ -16,7 +16,7 @@ interface Known<T> {
 
 export interface Feed<T> {
   readonly known: Signal<Known<T>>
-  /** Ask now. */
+  /** Ask now, unless it is being asked. */
   refresh(): Promise<void>
 }
 
@@ -69,6 +69,8 @@ setInterval(() => {
 }, 1_000)
 
 interface Polled extends Feed<unknown> {
+  /** Ask anew: what is being asked may say what was before. */
+  again: () => Promise<void>
   users: number
   stop: () => void
   start: () => void
@@ -77,6 +79,11 @@ interface Polled extends Feed<unknown> {
 const feeds = new Map<string, Polled>()
 /** Kept after the last user has left, so that going back shows something at once. */
 const KEPT_MAX = 40
+
+// Whoever signs in next may not be allowed to read what was known.
+effect(() => {
+  if (signedOut.value) feeds.clear()
+})
 
 function open(path: string): Polled {
   const found = feeds.get(path)
@@ -134,6 +141,7 @@ function makeFeed(path: string): Polled {
   const polled: Polled = {
     known,
     refresh,
+    again: () => (asking ?? Promise.resolve()).then(refresh),
     users: 0,
     start() {
       void refresh()
@@ -176,5 +184,5 @@ export function useFeed<T>(path: string | null): Feed<T> {
 /** Ask again for everything that is on the page: after an act. */
 export async function refreshAll(): Promise<void> {
   const shown = [...feeds.values()].filter(({ users }) => users > 0)
-  await Promise.all(shown.map((feed) => feed.refresh()))
+  await Promise.all(shown.map((feed) => feed.again()))
 }

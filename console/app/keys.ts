@@ -25,8 +25,9 @@ export function listenToKeys(): void {
     const { target } = event
     if (event.metaKey || event.ctrlKey || event.altKey) return
     const key = latinKey(event)
-    const inField = target instanceof Element && target.closest('input, select, textarea, dialog')
-    if (inField) return
+    const inField = target instanceof Element && target.closest('input, select, textarea')
+    // What is behind a dialog waits for it, wherever the focus is.
+    if (inField || document.querySelector('dialog[open]') !== null) return
     if (leading) {
       leading = false
       const screen = Object.entries(LETTERS).find(([, letter]) => letter === key)?.[0]

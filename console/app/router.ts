@@ -39,6 +39,12 @@ function arrive(): void {
   document.querySelector<HTMLElement>('main')?.focus({ preventScroll: true })
 }
 
+/** Answers from now on whether the same thing is still shown, however it is filtered. */
+export function stillHere(): () => boolean {
+  const { screen, id } = route.peek()
+  return () => route.peek().screen === screen && route.peek().id === id
+}
+
 /** Links are plain links; those of the console are followed without loading it again. */
 export function followLinks(): void {
   addEventListener('popstate', () => (route.value = here()))

@@ -82,6 +82,9 @@ export async function signOut(): Promise<void> {
 }
 
 function take(known: Session): void {
+  const before = session.peek()?.key_id
+  // Another person has signed in, in another tab: nothing of before is theirs.
+  if (!signedOut.peek() && before && known.key_id && before !== known.key_id) location.reload()
   session.value = known
   signedOut.value = known.keys_required && !known.authenticated
 }

@@ -30,7 +30,7 @@ export interface Payment {
   readonly currency: string
 }
 
-type PaymentStatus = 'new' | 'processing' | 'pending' | 'success' | 'failed' | 'unknown'
+export type PaymentStatus = 'new' | 'processing' | 'pending' | 'success' | 'failed' | 'unknown'
 
 /** The shards that could not be read, so that what is in them is left out; mostly none. */
 export interface Missing {
@@ -64,12 +64,13 @@ export interface TimelineEvent {
   readonly error?: string
   readonly actor?: string | null
   readonly redrive_id?: number | null
+  readonly after?: { readonly reference_taken_by?: string }
   readonly gateway?: string | null
 }
 
 export interface Timeline {
   readonly payment_id: number
-  readonly status: string
+  readonly status: PaymentStatus
   readonly explanation: string
   readonly events: readonly TimelineEvent[]
 }
@@ -159,6 +160,7 @@ export interface Statement {
     readonly debited: Exact
     readonly commission: Exact
     readonly closing: Exact
+    readonly available: Exact
   }[]
 }
 
@@ -181,6 +183,7 @@ export interface Endpoint {
   readonly created_at: string
   readonly payload: string
   readonly ordered: boolean
+  readonly paused_until: string | null
 }
 
 export interface ReplayPlan {
@@ -200,6 +203,7 @@ export interface Replay {
   readonly done: number
   readonly delivered: number
   readonly failed: number
+  readonly other: number | null
 }
 
 export interface Attempt {

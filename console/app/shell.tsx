@@ -1,11 +1,10 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import { isOld } from '../exact/poll.ts'
-import { problemText } from '../exact/problem.ts'
 import { hrefOf, SCREENS } from '../exact/route.ts'
 import { guess } from '../exact/search.ts'
 import { ActDialog } from '../parts/dialog.tsx'
-import { language, moment, span, speak, words } from '../words/words.ts'
+import { language, moment, refusal, span, speak, words } from '../words/words.ts'
 import { reachable } from './api.ts'
 import { ailments, heardAt, now, paused } from './feed.ts'
 import { keysShown, LETTERS } from './keys.ts'
@@ -127,7 +126,7 @@ function Banner() {
   const text = !reachable.value
     ? `${w.apiAway} ${shown}`
     : ailment !== undefined
-      ? `${w.apiAils(problemText(ailment))} ${shown}`
+      ? `${w.apiAils(refusal(ailment))} ${shown}`
       : isOld(at, now.value)
         ? `${paused.value ? w.pausedOld : w.silent} ${shown}`
         : ''

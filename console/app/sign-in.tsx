@@ -1,12 +1,18 @@
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import type { Problem } from './shapes.ts'
-import { signIn } from './session.ts'
+import { readSession, signIn } from './session.ts'
 import { words } from '../words/words.ts'
 
 /** Asks for an API key; it is exchanged for a session and not kept. */
 export function SignIn() {
   const w = words.value
   const [problem, setProblem] = useState<Problem | 'away' | null>(null)
+  // Somebody may have signed in in another tab.
+  useEffect(() => {
+    const look = () => void readSession()
+    addEventListener('focus', look)
+    return () => removeEventListener('focus', look)
+  }, [])
   async function submit(event: SubmitEvent): Promise<void> {
     event.preventDefault()
     const form = new FormData(event.target as HTMLFormElement)

@@ -8,6 +8,11 @@ export type Answer<T> =
   | { readonly kind: 'refused'; readonly problem: Problem }
   | { readonly kind: 'away' }
 
+/** What the console itself refuses, in the form of what the API refuses. */
+export function refusedHere(detail: string): Answer<never> {
+  return { kind: 'refused', problem: { status: 422, code: '', title: '', detail } }
+}
+
 /** What came back, before anybody has read it. */
 interface Reply {
   readonly method: string

@@ -1,3 +1,5 @@
+import { own } from './own.ts'
+
 /** An error document, as far as it is shown. */
 interface Told {
   readonly title: string
@@ -6,9 +8,14 @@ interface Told {
   readonly errors?: readonly { readonly pointer: string; readonly code: string }[]
 }
 
-/** Why the API, or without a title the console itself, refused. */
-export function problemText({ title, detail, errors = [] }: Told): string {
-  const fields = errors.map(({ pointer, code }) => `${pointer.replace(/^\//, '')}: ${code}`)
+/** Why the API, or without a title the console itself, refused; `faults` are words for codes. */
+export function problemText(
+  { title, detail, errors = [] }: Told,
+  faults: Readonly<Record<string, string>>,
+): string {
+  const fields = errors.map(({ pointer, code }) => {
+    return `${pointer.replace(/^\//, '')}: ${own(faults, code) ?? code.replaceAll('_', ' ')}`
+  })
   const where = fields.length === 0 ? '' : ` (${fields.join(', ')})`
   return (title === '' ? detail : `${title}. ${detail}`) + where
 }

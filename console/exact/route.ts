@@ -24,8 +24,9 @@ const BASE = '/console'
 /** What of a query is an id, and so a part of a path of the API: nothing else is taken for one. */
 const IDS: ReadonlySet<string> = new Set(['run', 'replay'])
 
-function isId(text: string): boolean {
-  return /^\d{1,19}$/.test(text)
+/** Whether a text may be an id, which has 15 digits at most, and so a part of a path of the API. */
+export function isId(text: string): boolean {
+  return /^\d{1,15}$/.test(text)
 }
 
 /** Read an address of the console. */

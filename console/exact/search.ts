@@ -1,4 +1,5 @@
 import { own } from './own.ts'
+import { isId } from './route.ts'
 
 /** Where a text of the search box leads. `typed` is what was typed, to look for everywhere else. */
 type Guess =
@@ -12,7 +13,8 @@ type Guess =
 export function guess(text: string): Guess | null {
   const typed = text.trim()
   if (typed === '') return null
-  if (/^#?\d{1,15}$/.test(typed)) return { kind: 'payment', id: typed.replace('#', ''), typed }
+  const id = typed.replace(/^#/, '')
+  if (isId(id)) return { kind: 'payment', id, typed }
   const { field, rest } = named(typed)
   // Users may have names of their own, which the search for everything knows.
   if (field === undefined || (field === 'user_id' && !isId(rest))) {
@@ -25,11 +27,6 @@ export function guess(text: string): Guess | null {
 export function meaningsOf(typed: string): readonly [whole: string, rest: string | null] {
   const { field, rest } = named(typed)
   return [typed, field === undefined ? null : rest]
-}
-
-/** Whether a text may be one of our ids. */
-export function isId(text: string): boolean {
-  return /^\d{1,15}$/.test(text)
 }
 
 function named(typed: string): { field: string | undefined; rest: string } {

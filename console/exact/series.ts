@@ -12,7 +12,7 @@ interface Totals {
 
 export function totalsOf({ accepted, succeeded, failed, unknown }: Counts): Totals {
   const [good, bad, doubt] = [sum(succeeded), sum(failed), sum(unknown)]
-  const ended = good + bad + doubt
+  const ended = good + bad
   return {
     accepted: sum(accepted ?? []),
     succeeded: good,

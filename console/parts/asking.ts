@@ -1,4 +1,3 @@
-import type { Answer } from '../exact/answer.ts'
 import type { Field } from './dialog.tsx'
 import { words } from '../words/words.ts'
 
@@ -16,9 +15,4 @@ export function insistField(code: string): Field {
 /** What the box says to the API. */
 export function insisted(insist: string | undefined): { readonly against_evidence?: true } {
   return insist === 'yes' ? { against_evidence: true } : {}
-}
-
-/** What the console itself refuses, in the form of what the API refuses. */
-export function refusedHere(detail: string): Answer<never> {
-  return { kind: 'refused', problem: { status: 422, code: '', title: '', detail } }
 }

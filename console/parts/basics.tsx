@@ -35,10 +35,10 @@ export function When({ at, form = 'moment' }: { at: string; form?: Form }) {
 }
 
 /** The same below what it is of, where the window is too narrow for a column of times. */
-export function NarrowWhen({ at }: { at: string }) {
+export function NarrowWhen({ at, form = 'moment' }: { at: string; form?: Form }) {
   return (
     <div class="narrow-only quiet">
-      <When at={at} />
+      <When at={at} form={form} />
     </div>
   )
 }

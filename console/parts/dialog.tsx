@@ -1,12 +1,12 @@
-import { signal } from '@preact/signals'
+import { effect, signal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { newKey } from '../app/api.ts'
+import { newKey, signedOut } from '../app/api.ts'
 import { refreshAll } from '../app/feed.ts'
+import { route } from '../app/router.ts'
 import type { Problem } from '../app/shapes.ts'
-import type { Answer } from '../exact/answer.ts'
-import { problemText } from '../exact/problem.ts'
-import { words } from '../words/words.ts'
+import { refusedHere, type Answer } from '../exact/answer.ts'
+import { refusal, words } from '../words/words.ts'
 
 /** What is typed into a dialog, by field. */
 type Typed = Readonly<Record<string, string>>
@@ -44,6 +44,21 @@ interface Act {
 
 const asked = signal<Act | null>(null)
 
+/** The title of the act that is under way, and of one that was when the session ended. */
+let underWay: string | null = null
+let lost: string | null = null
+// Whoever signs in next is asked and shown nothing that was meant for who was there before, but
+// told what nobody knows.
+effect(() => {
+  if (signedOut.value) {
+    lost ??= underWay
+    asked.value = null
+  } else if (lost !== null) {
+    tell(lost, words.peek().actLost)
+    lost = null
+  }
+})
+
 /** Ask whether an act is meant. */
 export function ask(act: Act): void {
   asked.value = act
@@ -52,7 +67,7 @@ export function ask(act: Act): void {
 /** Say something that there is nothing to decide about. */
 export function tell(title: string, says: string): void {
   const ok: Answer<unknown> = { kind: 'ok', data: null, etag: null }
-  const { close: verb } = words.value
+  const { close: verb } = words.peek()
   asked.value = { title, says, fields: [], verb, stays: true, run: () => Promise.resolve(ok) }
 }
 
@@ -62,10 +77,19 @@ export function tell(title: string, says: string): void {
  */
 export async function perform(title: string, doing: Promise<Answer<unknown>>): Promise<boolean> {
   const answer = await doing
-  if (answer.kind === 'refused') tell(title, problemText(answer.problem))
+  if (answer.kind === 'refused') tell(title, refusal(answer.problem))
   if (answer.kind === 'away') tell(title, words.value.actLost)
   await refreshAll()
   return answer.kind === 'ok'
+}
+
+/** What an act came to. One that fails here, before anybody is asked, says why. */
+async function answerOf(run: () => Promise<Answer<unknown>>): Promise<Answer<unknown>> {
+  try {
+    return await run()
+  } catch (error) {
+    return refusedHere((error as Error).message)
+  }
 }
 
 /** The one dialog in which acts are confirmed. */
@@ -83,11 +107,10 @@ function useOpened(act: Act) {
   const working = useRef(false)
   useEffect(() => {
     box.current?.showModal()
-    const leave = () => {
-      if (act.stays !== true && !working.current) box.current?.close()
-    }
-    addEventListener('popstate', leave)
-    return () => removeEventListener('popstate', leave)
+    const opened = route.peek()
+    return route.subscribe((now) => {
+      if (now !== opened && act.stays !== true && !working.current) box.current?.close()
+    })
   }, [])
   function onCancel(event: Event): void {
     if (working.current) event.preventDefault()
@@ -112,6 +135,7 @@ function Asking({ act }: { act: Act }) {
 
   function work(on: boolean): void {
     working.current = on
+    underWay = on ? act.title : null
     setBusy(on)
   }
 
@@ -121,7 +145,9 @@ function Asking({ act }: { act: Act }) {
     const typed = Object.fromEntries([...form].map(([name, value]) => [name, String(value).trim()]))
     work(true)
     setProblem(null)
-    const answer = await act.run(typed, key).finally(() => work(false))
+    const answer = await answerOf(() => act.run(typed, key)).finally(() => work(false))
+    // The session has ended meanwhile: what is said now is for somebody else.
+    if (asked.peek() !== act) return
     if (answer.kind === 'refused') {
       setRefused([...refused, answer.problem.code])
       return setProblem(answer.problem)
@@ -143,12 +169,14 @@ function Asking({ act }: { act: Act }) {
             <FieldRow key={field.name} field={field} />
           ))}
         <p class="problem" role="alert">
-          {problem === null ? '' : problem === 'away' ? away : problemText(problem)}
+          {problem === null ? '' : problem === 'away' ? away : refusal(problem)}
         </p>
         <footer>
-          <button type="button" disabled={busy} onClick={close}>
-            {w.back}
-          </button>
+          {act.stays === true ? null : (
+            <button type="button" disabled={busy} onClick={close}>
+              {w.back}
+            </button>
+          )}
           <button type="submit" class={act.danger ? 'danger' : 'primary'} disabled={busy}>
             {busy ? w.working : act.verb}
           </button>
@@ -202,7 +230,7 @@ function Control({ id, field }: { id: string; field: Field }) {
     )
   }
   return kind === 'time' ? (
-    <input {...common} type="datetime-local" required={!optional} />
+    <input {...common} type="datetime-local" max="9999-12-31T23:59" required={!optional} />
   ) : (
     <input {...common} required={!optional} autocomplete="off" />
   )

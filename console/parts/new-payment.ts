@@ -2,10 +2,9 @@ import { get, newKey, send } from '../app/api.ts'
 import { go } from '../app/router.ts'
 import type { User } from '../app/shapes.ts'
 import type { Answer } from '../exact/answer.ts'
-import { hrefOf } from '../exact/route.ts'
-import { problemText } from '../exact/problem.ts'
-import { typedAmount, words } from '../words/words.ts'
-import { refusedHere } from './asking.ts'
+import { hrefOf, isId } from '../exact/route.ts'
+import { refusal, typedAmount, words } from '../words/words.ts'
+import { refusedHere } from '../exact/answer.ts'
 import { ask, tell } from './dialog.tsx'
 
 /** Ask for a payment and make it. */
@@ -28,7 +27,7 @@ export function askPayment(user = ''): void {
     ],
     verb: w.make,
     async run({ type = '', user: id = '', amount = '' }, key) {
-      if (!/^\d{1,15}$/.test(id)) return refusedHere(w.userBad)
+      if (!isId(id)) return refusedHere(w.userBad)
       // How an amount is read depends on the currency of its account.
       const account = await get<User>(`/users/${id}`)
       if (account.kind !== 'ok') return account
@@ -54,7 +53,7 @@ export async function tryItOut(): Promise<void> {
 }
 
 function untold(title: string, answer: Answer<unknown>): void {
-  tell(title, answer.kind === 'refused' ? problemText(answer.problem) : words.value.actLost)
+  tell(title, answer.kind === 'refused' ? refusal(answer.problem) : words.value.actLost)
 }
 
 function show(made: unknown): void {

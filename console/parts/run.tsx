@@ -3,7 +3,7 @@ import { send } from '../app/api.ts'
 import { may } from '../app/session.ts'
 import { readWhole, RATE_MAX } from '../exact/whole.ts'
 import { words } from '../words/words.ts'
-import { refusedHere } from './asking.ts'
+import { refusedHere } from '../exact/answer.ts'
 import { State } from './basics.tsx'
 import { ask, perform } from './dialog.tsx'
 

@@ -2,8 +2,7 @@ import type { ComponentChildren } from 'preact'
 import { useEffect } from 'preact/hooks'
 import type { Feed } from '../app/feed.ts'
 import type { Missing } from '../app/shapes.ts'
-import { problemText } from '../exact/problem.ts'
-import { words } from '../words/words.ts'
+import { refusal, words } from '../words/words.ts'
 import { Empty } from './basics.tsx'
 
 /** A screen: its title, what can be done with it as a whole, and its content. */
@@ -60,7 +59,7 @@ export function Loaded<T>(props: {
   if (problem.status === 404) return <Empty title={words.value.notFound}>{props.missing}</Empty>
   return (
     <Empty title={words.value.refused}>
-      <p>{problemText(problem)}</p>
+      <p>{refusal(problem)}</p>
     </Empty>
   )
 }

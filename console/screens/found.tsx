@@ -4,7 +4,7 @@ import { hrefOf } from '../exact/route.ts'
 import { meaningsOf } from '../exact/search.ts'
 import { Empty, Money, named, Section, State } from '../parts/basics.tsx'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
-import { words } from '../words/words.ts'
+import { typedAmount, words } from '../words/words.ts'
 
 interface FoundBody {
   readonly payments: readonly { readonly payment: Payment; readonly by: readonly string[] }[]
@@ -15,7 +15,10 @@ interface FoundBody {
 /** Everything that is called as the viewer typed. */
 export function Found({ q }: { q: string }) {
   const w = words.value
-  const [whole, rest] = meaningsOf(q)
+  const [whole, behindName] = meaningsOf(q)
+  // An amount as the viewer's language writes it; with as many decimals as any currency has.
+  const amount = typedAmount(q, 'CLF')
+  const rest = behindName ?? (amount === q ? null : amount)
   const feed = useFeed<FoundBody>(askedFor(whole))
   const behind = useFeed<FoundBody>(rest === null ? null : askedFor(rest)).known.value.data
   return (

@@ -2,7 +2,7 @@ import { useFeed } from '../app/feed.ts'
 import { route } from '../app/router.ts'
 import type { JournalEntry, Page } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
-import { Money, named, Section, When } from '../parts/basics.tsx'
+import { Money, named, NarrowWhen, Section, When } from '../parts/basics.tsx'
 import { Loaded } from '../parts/screen.tsx'
 import { Pages, Table } from '../parts/table.tsx'
 import { words } from '../words/words.ts'
@@ -25,7 +25,7 @@ export function Journal() {
             ) : (
               <Table
                 label={w.journal}
-                columns={[[w.payment], [w.what], [w.moved], [w.when, 'number']]}
+                columns={[[w.payment], [w.what], [w.moved], [w.when, 'wide number']]}
               >
                 {data.map((entry) => (
                   <Entry key={`${entry.payment_id} ${entry.kind}`} of={entry} />
@@ -48,7 +48,10 @@ function Entry({ of: { payment_id: id, kind, currency, accounts, created_at: at 
       <td>
         <a href={hrefOf('payments', id)}>{id}</a>
       </td>
-      <td>{named(w.happened, kind)}</td>
+      <td>
+        {named(w.happened, kind)}
+        <NarrowWhen at={at} />
+      </td>
       <td class="wrap">
         {moved.map((account) => (
           <span key={account} class="leg">
@@ -57,7 +60,7 @@ function Entry({ of: { payment_id: id, kind, currency, accounts, created_at: at 
           </span>
         ))}
       </td>
-      <td class="number quiet">
+      <td class="wide number quiet">
         <When at={at} />
       </td>
     </tr>

@@ -167,7 +167,8 @@ function Row({ payment, fresh }: { payment: Payment; fresh: boolean }) {
       </td>
       <td class="wide clip">{payment.reference}</td>
       <td class="wide clip quiet">
-        {payment.last_error === null || payment.status === 'success'
+        {/* That it is not finished is no error. */}
+        {payment.last_error === null || /success|pending/.test(payment.status)
           ? null
           : named(w.reasons, payment.last_error)}
       </td>

@@ -1,4 +1,4 @@
-import { send } from '../app/api.ts'
+import { remove } from '../app/api.ts'
 import { useFeed } from '../app/feed.ts'
 import { may, session, signOut } from '../app/session.ts'
 import { Facts, Scroll, Section, State, When } from '../parts/basics.tsx'
@@ -159,7 +159,7 @@ function askRevoke(id: string, name: string): void {
     fields: [],
     verb: w.revoke,
     danger: true,
-    run: () => send('DELETE', `/keys/${id}`),
+    run: () => remove(`/keys/${id}`),
   })
 }
 
@@ -190,7 +190,7 @@ function Sessions() {
                   </span>
                   <button
                     type="button"
-                    onClick={() => void perform(w.end, send('DELETE', `/sessions/${one.id}`))}
+                    onClick={() => void perform(w.end, remove(`/sessions/${one.id}`))}
                   >
                     {w.end}
                   </button>

@@ -2,7 +2,7 @@ import { useFeed } from '../app/feed.ts'
 import { may } from '../app/session.ts'
 import type { Page, Statement, Transaction, User } from '../app/shapes.ts'
 import { hrefOf } from '../exact/route.ts'
-import { levelsOf } from '../exact/statement.ts'
+import { dailyLevels, levelsOf, newestFirst, type Level } from '../exact/statement.ts'
 import { Everywhere, Facts, Money, named, NarrowWhen, Section, When } from '../parts/basics.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { askPayment } from '../parts/new-payment.ts'
@@ -81,26 +81,22 @@ function Balance({ user }: { user: User }) {
 function History({ user, page }: { user: User; page: Page<Transaction> }) {
   const w = words.value
   const { currency } = user
-  const levels = levelsOf(user, page.data)
+  const isWhole = page.next_cursor === null
+  const shown = newestFirst(page.data).slice(0, SHOWN_MAX)
+  const file = isWhole ? `user-${user.id}` : `user-${user.id}-newest`
   return (
     <>
-      {levels.length < 2 ? null : (
-        <Section title={w.balanceOverTime}>
-          <Chart
-            label={w.balanceOverTime}
-            kind="steps"
-            points={levels.map(({ at, level }) => ({ at, value: level }))}
-            say={(_, at) => `${money(levels[at]?.balance ?? 0, currency)} ${currency}`}
-            tick={(value) => roughly(value, currency)}
-          />
-        </Section>
+      {isWhole ? (
+        <Levels currency={currency} levels={levelsOf(currency, page.data)} />
+      ) : (
+        <Days user={user} />
       )}
       <Section
         title={w.statement}
         aside={
           <button
             type="button"
-            onClick={() => saveCsv(`user-${user.id}`, csvOf(page.data, currency))}
+            onClick={() => saveCsv(file, csvOf(newestFirst(page.data), currency))}
           >
             {w.csv}
           </button>
@@ -109,12 +105,38 @@ function History({ user, page }: { user: User; page: Page<Transaction> }) {
         <Months user={user} />
       </Section>
       <Section title={w.entries}>
-        <EntryList entries={page.data.slice(0, SHOWN_MAX)} currency={currency} />
-        {page.data.length > SHOWN_MAX || page.next_cursor !== null ? (
-          <p class="quiet note">{w.newestShown(Math.min(SHOWN_MAX, page.data.length))}</p>
-        ) : null}
+        <EntryList entries={shown} currency={currency} />
+        {isWhole && page.data.length <= SHOWN_MAX ? null : (
+          <p class="quiet note">{w.newestShown(SHOWN_MAX)}</p>
+        )}
       </Section>
     </>
+  )
+}
+
+/** The balance at the end of each day: of a user with more entries than are read one by one. */
+function Days({ user: { id, currency } }: { user: User }) {
+  const feed = useFeed<Statement>(`/users/${id}/statement?by=day`)
+  return (
+    <Loaded feed={feed}>
+      {(known) => <Levels currency={currency} levels={dailyLevels(currency, known, Date.now())} />}
+    </Loaded>
+  )
+}
+
+function Levels({ currency, levels }: { currency: string; levels: readonly Level[] }) {
+  const w = words.value
+  if (levels.length < 2) return null
+  return (
+    <Section title={w.balanceOverTime}>
+      <Chart
+        label={w.balanceOverTime}
+        kind="steps"
+        points={levels.map(({ at, level }) => ({ at, value: level }))}
+        say={(_, at) => `${money(levels[at]?.balance ?? 0, currency)} ${currency}`}
+        tick={(value) => roughly(value, currency)}
+      />
+    </Section>
   )
 }
 

@@ -5,6 +5,22 @@ const PENDING_SAYS =
 
 /** What the console says of acts and of one payment. */
 export const EN_ACTS = {
+  /** What is wrong with a field, by the code that the API has for it. */
+  fieldFaults: {
+    missing: 'is missing',
+    unknown: 'is no such field',
+    wrong_type: 'is of the wrong type',
+    not_one_of: 'is none of the words that are taken',
+    const: 'has another value than the one that is taken here',
+    too_small: 'is too small',
+    too_large: 'is too large',
+    out_of_range: 'is out of bounds',
+    not_whole: 'is no whole number',
+    too_long: 'is too long',
+    minLength: 'is too short',
+    format: 'is written otherwise than it has to be',
+    taken: 'is taken',
+  },
   back: 'Back',
   working: 'Working …',
   actAway: 'The API did not answer. Try again: it is the same request, and is carried out once.',
@@ -56,9 +72,6 @@ export const EN_ACTS = {
     `It failed here and was executed at the gateway. The ${sum} and the commission are taken from the user as far as the balance goes, and the rest is a loss; the payment stays failed.`,
   correctRefHint:
     'What it is called at the gateway. Needed unless a late answer said that it was executed.',
-  evidenceSays: 'What the gateway said before',
-  evidenceAgrees: 'It does not contradict',
-  evidenceIgnored: 'It contradicts, and I insist',
   besidesRedrive:
     'It is none of the payments that repeated this one: I have compared them at the gateway.',
   bookReturn: 'Book a return',
@@ -88,6 +101,7 @@ export const EN_ACTS = {
   claim: (fence: number) => `claim ${fence}`,
   late: 'Late.',
   repeats: (id: number) => `repeats ${id}`,
+  referenceTaken: (id: string) => `reference taken by ${id}`,
   letter: 'letter',
   entries: 'Entries',
   noEntries: 'The books have nothing of it yet.',

@@ -4,12 +4,11 @@ import { english } from '../exact/plural.ts'
 export const EN_SCREENS = {
   nothingFound: 'Nothing fits these filters.',
   searchBound:
-    'Idempotency keys, gateway references and amounts are looked for among the newest 5,000 payments of each shard; ids and references among all.',
+    'Keys, gateway references and amounts are looked for among the newest 5,000 payments of each shard; ids and references among all.',
   nothingFoundLead: 'A reference, a key and a user must be whole, letter by letter.',
   showAll: 'Show all payments',
   noPayments: 'No payments yet.',
-  noPaymentsLead:
-    'Open a user and make the first deposit, here or in a terminal. It appears by itself.',
+  noPaymentsLead: 'Open a user and make the first deposit. It appears by itself.',
   tryIt: 'Open a user and deposit 200',
   newPayment: 'New payment',
   newPaymentSays: 'It is accepted at once and carried out by the gateway in the background.',
@@ -105,7 +104,7 @@ export const EN_SCREENS = {
   statement: 'Statement',
   month: 'Month',
   statementCut: 'There are more entries than are added up; the oldest are left out.',
-  newestShown: (shown: number) => `These are the newest ${shown}; the API lists all.`,
+  newestShown: (shown: number) => `${shown} are shown; the API lists all.`,
   before: 'Before',
   after: 'After',
   processes: 'Processes',
@@ -153,8 +152,10 @@ export const EN_SCREENS = {
   yes: 'yes',
   no: 'no',
   test: 'Test',
+  pausedUntil: 'Asked not to be called until',
   rotate: 'New secret',
-  rotateSays: 'A new secret signs from now on. For a while the old one signs as well.',
+  rotateSays:
+    'A new secret signs from now on. For a while the old one signs as well; with 0 the new one alone.',
   overlap: 'Seconds in which both sign',
   disable: 'Disable',
   enable: 'Enable',
@@ -181,6 +182,7 @@ export const EN_SCREENS = {
   replayOf: (id: number) => `Replay ${id}`,
   replayCounts: (done: string, total: string, arrived: string, failed: string) =>
     `${done} of ${total} sent, ${arrived} arrived, ${failed} failed`,
+  replayOther: (count: string) => `${count} sent again since, or no longer kept`,
   retry: 'Send again',
   retryTitle: (event: string) => `Send ${event} again`,
   retrySays: (type: string, to: string, arrived: boolean) =>

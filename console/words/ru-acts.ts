@@ -6,6 +6,21 @@ const PENDING_SAYS =
 
 /** What the console says of acts and of one payment, in Russian. */
 export const RU_ACTS: typeof EN_ACTS = {
+  fieldFaults: {
+    missing: 'не указано',
+    unknown: 'нет такого поля',
+    wrong_type: 'не того типа',
+    not_one_of: 'не из допустимых слов',
+    const: 'не то значение, которое здесь допустимо',
+    too_small: 'слишком мало',
+    too_large: 'слишком много',
+    out_of_range: 'вне границ',
+    not_whole: 'не целое число',
+    too_long: 'слишком длинно',
+    minLength: 'слишком коротко',
+    format: 'записано не так, как нужно',
+    taken: 'уже занято',
+  },
   back: 'Назад',
   working: 'Работаем…',
   actAway: 'API не ответил. Повторите: это тот же запрос, и он будет исполнен один раз.',
@@ -56,9 +71,6 @@ export const RU_ACTS: typeof EN_ACTS = {
   correctWithdrawalSays: (sum) =>
     `Здесь он не удался, а на шлюзе исполнен. ${sum} и комиссию спишем с пользователя, насколько хватит баланса, остальное станет убытком; платёж останется неудачным.`,
   correctRefHint: 'Как его называет шлюз. Нужна, если запоздалый ответ не сказал, что он исполнен.',
-  evidenceSays: 'Что шлюз говорил раньше',
-  evidenceAgrees: 'Не противоречит',
-  evidenceIgnored: 'Противоречит, и я настаиваю',
   besidesRedrive: 'Это не один из повторов этого платежа: я сравнил их на шлюзе.',
   bookReturn: 'Провести возврат',
   returnTitle: (id) => `Деньги платежа ${id} вернулись`,
@@ -87,6 +99,7 @@ export const RU_ACTS: typeof EN_ACTS = {
   claim: (fence) => `захват ${fence}`,
   late: 'Поздно.',
   repeats: (id) => `повторяет ${id}`,
+  referenceTaken: (id) => `внешний номер занял ${id}`,
   letter: 'запись',
   entries: 'Проводки',
   noEntries: 'В книге о нём пока ничего нет.',

@@ -7,11 +7,11 @@ const payments = (count: number) => russian(count, ['платёж', 'плате�
 export const RU_SCREENS: typeof EN_SCREENS = {
   nothingFound: 'Ничего не подходит.',
   searchBound:
-    'Ключи идемпотентности, ссылки шлюза и суммы ищутся среди 5000 новейших платежей каждого шарда; номера и ссылки — среди всех.',
+    'Ключи, ссылки шлюза и суммы ищутся среди 5000 новейших платежей каждого шарда; номера и ссылки — среди всех.',
   nothingFoundLead: 'Номер, ключ и пользователь должны совпасть целиком.',
   showAll: 'Показать все платежи',
   noPayments: 'Платежей пока нет.',
-  noPaymentsLead: 'Откройте пользователя и сделайте первое пополнение, здесь или в терминале.',
+  noPaymentsLead: 'Откройте пользователя и сделайте первое пополнение.',
   tryIt: 'Открыть пользователя и пополнить на 200',
   newPayment: 'Новый платёж',
   newPaymentSays: 'Он принимается сразу, а шлюз исполняет его в фоне.',
@@ -104,7 +104,7 @@ export const RU_SCREENS: typeof EN_SCREENS = {
   statement: 'Выписка',
   month: 'Месяц',
   statementCut: 'Проводок больше, чем складывается; старейшие не учтены.',
-  newestShown: (shown) => `Здесь новейшие ${shown}; все перечисляет API.`,
+  newestShown: (shown) => `Показано ${shown}; все перечисляет API.`,
   before: 'Было',
   after: 'Стало',
   processes: 'Процессы',
@@ -152,8 +152,10 @@ export const RU_SCREENS: typeof EN_SCREENS = {
   yes: 'да',
   no: 'нет',
   test: 'Проверить',
+  pausedUntil: 'Просит не звать до',
   rotate: 'Новый секрет',
-  rotateSays: 'Новый секрет подписывает сразу. Какое-то время подписывает и старый.',
+  rotateSays:
+    'Новый секрет подписывает сразу. Какое-то время подписывает и старый; при 0 — только новый.',
   overlap: 'Сколько секунд подписывают оба',
   disable: 'Выключить',
   enable: 'Включить',
@@ -186,6 +188,7 @@ export const RU_SCREENS: typeof EN_SCREENS = {
   replayOf: (id) => `Отправка ${id}`,
   replayCounts: (done, total, arrived, failed) =>
     `Отправлено ${done} из ${total}, доставлено ${arrived}, не удалось ${failed}`,
+  replayOther: (count) => `${count} отправлено снова позже или больше не хранится`,
   retry: 'Отправить снова',
   service: 'Сервис',
   version: 'Версия',

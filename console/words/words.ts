@@ -5,6 +5,7 @@ import type { Exact } from '../exact/json.ts'
 import { exponentOf, formatAmount, formatMoved, MINUS, readAmount } from '../exact/money.ts'
 import { formatCount, formatRate } from '../exact/count.ts'
 import { momentsOf } from '../exact/moment.ts'
+import { problemText } from '../exact/problem.ts'
 import { EN, type Words } from './en.ts'
 import { RU } from './ru.ts'
 
@@ -46,6 +47,11 @@ export function roughly(minor: number, currency: string): string {
 /** What the viewer typed as an amount of a currency, as the API takes it; null: it is none. */
 export function typedAmount(typed: string, currency: string): string | null {
   return readAmount(typed, currency, words.value.marks)
+}
+
+/** Why something was refused: sentences of the API, and in the viewer's language what is wrong. */
+export function refusal(problem: Parameters<typeof problemText>[0]): string {
+  return problemText(problem, words.value.fieldFaults)
 }
 
 /** How often a second: two digits where it is little. */

@@ -22,7 +22,7 @@ for (let number = 0; number < COUNT; number += 1) {
   const body = JSON.stringify({
     id,
     type: 'payment.succeeded',
-    data: { text: bytesOf(id).toString() },
+    data: { amount: '10.00', text: bytesOf(id).toString() },
   })
   const headers = {
     'webhook-id': id,

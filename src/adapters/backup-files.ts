@@ -58,7 +58,7 @@ const MANIFEST = 'manifest.json'
 const LEVEL = 1
 
 /** A folder that becomes a backup. */
-export interface Draft {
+export interface BackupDraft {
   readonly id: string
   /** Write a table's rows, and say what there is to say of the file. */
   write(file: string, rows: Readable): Promise<{ bytes: number; sha256: string }>
@@ -73,16 +73,18 @@ export interface Draft {
  * gets its own when it is on the disk. Throws when there is something already. Only its owner may
  * read it: it holds what the database holds.
  */
-export async function beginBackup(to: string): Promise<Draft> {
+export async function beginBackup(to: string): Promise<BackupDraft> {
   const place = resolve(to)
   await demandFree(place)
   await fs.mkdir(dirname(place), { recursive: true })
   const draft = await fs.mkdtemp(`${place}.unfinished-`)
+  const folders = new Set<string>()
   return {
     id: randomUUID(),
     async write(file, rows) {
       const path = join(draft, file)
       await fs.mkdir(dirname(path), { recursive: true, mode: 0o700 })
+      folders.add(dirname(path))
       const counted = { bytes: 0, hash: createHash('sha256') }
       const handle = await fs.open(path, 'wx', 0o600)
       await pipeline(
@@ -104,6 +106,7 @@ export async function beginBackup(to: string): Promise<Draft> {
       const handle = await fs.open(join(draft, MANIFEST), 'wx', 0o600)
       await handle.writeFile(text)
       await handle.sync().finally(() => handle.close())
+      for (const folder of [...folders, draft]) await syncFolder(folder)
       await demandFree(place)
       await fs.rename(draft, place)
       await syncFolder(dirname(place))
@@ -112,7 +115,10 @@ export async function beginBackup(to: string): Promise<Draft> {
   }
 }
 
-/** Make a rename survive a power cut. Windows has no such call and does not need it. */
+/**
+ * Make what a folder holds, and under which names, survive a power cut. Windows has no such call
+ * and does not need it.
+ */
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return
   const handle = await fs.open(folder, 'r')
@@ -136,7 +142,16 @@ export async function readBackup(from: string): Promise<Backup> {
     throw new Error(`The backup ${folder} is in a form that this build does not know.`)
   }
   if (hashOf(manifest) !== sha256) throw new Error(`${join(folder, MANIFEST)} was changed.`)
+  demandInside(manifest, folder)
   return { folder, manifest }
+}
+
+/** Files of a backup are in the folder of their server, wherever it says that they are. */
+function demandInside({ parts }: Manifest, folder: string): void {
+  for (const { file } of parts.flatMap(({ tables }) => tables)) {
+    if (/^[\w-]+\/[^/\\]+\.copy\.gz$/.test(file)) continue
+    throw new Error(`${join(folder, MANIFEST)} names a file that is not its own: ${file}.`)
+  }
 }
 
 /** What its hash vouches for is of the form that it says. */

@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import type { BackedTable, BackupPart, Draft } from './backup-files.ts'
+import type { BackedTable, BackupPart, BackupDraft } from './backup-files.ts'
 import { copyOut } from './copy-stream.ts'
 import { connectToPrimary } from './primary.ts'
 
@@ -22,7 +22,7 @@ const MOMENT = 'select clock_timestamp() as moment'
  * Every table of the schema, whoever added it, but for the list of migrations, which a restore
  * writes by migrating. What is computed from other columns is not copied.
  */
-export const TABLES = `
+export const BACKUP_TABLES = `
   select
     c.relname as name, greatest(c.reltuples, 0)::float8 as about,
     array_agg(a.attname::text order by a.attnum) filter (where a.attgenerated = '') as columns
@@ -63,7 +63,7 @@ export interface Snapshot {
   readonly facts: ReadonlyMap<string, string>
   readonly tables: readonly FoundTable[]
   /** Write everything into files of a draft. */
-  copy(name: string, draft: Draft, onRow: () => void): Promise<BackupPart>
+  copy(name: string, draft: BackupDraft, onRow: () => void): Promise<BackupPart>
   close(): Promise<void>
 }
 
@@ -84,7 +84,7 @@ export async function openSnapshot(url: string): Promise<Snapshot> {
     const [first] = await read<{ moment: Date }>(MOMENT)
     const migrations = await read<{ name: string; checksum: string }>(APPLIED)
     const facts = await read<{ name: string; value: string }>(FACTS)
-    const tables = await read<FoundTable>(TABLES)
+    const tables = await read<FoundTable>(BACKUP_TABLES)
     return {
       moment: first?.moment.toISOString() ?? '',
       migrations,
@@ -93,7 +93,7 @@ export async function openSnapshot(url: string): Promise<Snapshot> {
       copy: async (name, draft, onRow) => {
         const copied: BackedTable[] = []
         for (const table of tables) {
-          copied.push(await copyTable({ client, draft, onRow }, `${name}/${table.name}`, table))
+          copied.push(await copyTable({ client, draft, onRow }, fileOf(name, table.name), table))
         }
         const sequences = await read<{ name: string; last: string }>(SEQUENCES)
         return { name, moment: first?.moment.toISOString() ?? '', tables: copied, sequences }
@@ -106,20 +106,24 @@ export async function openSnapshot(url: string): Promise<Snapshot> {
   }
 }
 
+/** The file of a table: whatever a table is called, it is one in the folder of its server. */
+function fileOf(part: string, table: string): string {
+  return `${part}/${encodeURIComponent(table)}.copy.gz`
+}
+
 interface Copying {
   readonly client: Client
-  readonly draft: Draft
+  readonly draft: BackupDraft
   readonly onRow: () => void
 }
 
 async function copyTable(
   { client, draft, onRow }: Copying,
-  path: string,
+  file: string,
   { name, columns }: FoundTable,
 ): Promise<BackedTable> {
   let rows = 0
-  const text = `copy (select ${listOf(columns)} from ${quoted(name)}) to stdout`
-  const file = `${path}.copy.gz`
+  const text = `copy (select ${columnList(columns)} from ${quoted(name)}) to stdout`
   const read = copyOut(client, text, () => {
     rows += 1
     onRow()
@@ -128,7 +132,7 @@ async function copyTable(
 }
 
 /** Columns as a text of SQL names them. */
-export function listOf(columns: readonly string[]): string {
+export function columnList(columns: readonly string[]): string {
   return columns.map(quoted).join(', ')
 }
 

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander'
 import { holdsCardNumber } from '../domain/card.ts'
 import type { Operator } from '../domain/operator.ts'
+import type { Refusal } from '../domain/refusal.ts'
 import { isReason } from '../domain/words.ts'
 import { userName } from './terminal.ts'
 
@@ -35,10 +36,15 @@ export function refusedAs(code: string): Error {
   return new Error(`Refused: ${code}. See docs/errors.md.`)
 }
 
+/** How a command ends that is refused; with what the caller needs, where there is more to say. */
+export function refusedBy({ code, until }: Refusal): Error {
+  return until === undefined ? refusedAs(code) : refusedAs(`${code} (until ${until.toISOString()})`)
+}
+
 /** Ids have at most 15 digits, as in the API. */
 const ID = /^[1-9]\d{0,14}$/
 
-export function parseId(text: string): bigint {
+export function parseIdArgument(text: string): bigint {
   if (!ID.test(text)) throw new InvalidArgumentError('It is a whole number of at most 15 digits.')
   return BigInt(text)
 }
@@ -50,4 +56,10 @@ export function parseReason(text: string): string {
   }
   if (isReason(reason)) return reason
   throw new InvalidArgumentError('It has 1 to 500 characters.')
+}
+
+/** A gateway's own reference. */
+export function parseRef(text: string): string {
+  if (/^[\x21-\x7e]{1,200}$/.test(text)) return text
+  throw new InvalidArgumentError('It has 1 to 200 visible ASCII characters.')
 }

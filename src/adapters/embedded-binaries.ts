@@ -40,9 +40,10 @@ const NOBODY: ServerUser = { uid: 65_534, gid: 65_534 }
 /** The one message of a machine without an embedded server: the reason, and what to do instead. */
 export function unsupported(reason: string, cause?: unknown): Error {
   return new Error(
-    `The embedded PostgreSQL cannot run here: ${reason}. Use a PostgreSQL of your own instead: set ` +
-      'DATABASE_URL=postgresql://user:password@host:5432/database, or run ' +
-      '`docker compose up -d db`.',
+    `The embedded PostgreSQL cannot run here: ${reason}. Use a PostgreSQL of your own ` +
+      'instead: set ' +
+      'DATABASE_URL=postgresql://user:password@host:5432/database, or run `docker compose up -d ' +
+      'db`.',
     { cause },
   )
 }

@@ -128,7 +128,8 @@ async function refuseOtherMajor(dataDir: string, found: Package): Promise<void> 
     if (major === undefined || Number(major) === found.major) continue
     throw new Error(
       `${dataDir} holds the data of PostgreSQL ${major}, and this release brings PostgreSQL ` +
-        `${found.major}. Export the data with the release that wrote it, or set another data folder.`,
+        `${found.major}. Export the data with the release that wrote it, or set another data ` +
+        'folder.',
     )
   }
 }

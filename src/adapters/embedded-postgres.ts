@@ -8,9 +8,9 @@ import {
   describeFailure,
   keepsProcessAlive,
   LAUNCHES_MAX,
-  leave,
+  leaveServer,
   type EmbeddedOptions,
-  type Session,
+  type EmbeddedSession,
 } from './embedded-session.ts'
 
 /** A PostgreSQL server on this machine that this process uses, alone or together with others. */
@@ -80,7 +80,7 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
       return use.pid()
     },
     attached,
-    stop: () => (stopping ??= use.end().then((last) => leave(cluster, last, use.pid()))),
+    stop: () => (stopping ??= use.end().then((last) => leaveServer(cluster, last, use.pid()))),
     kill() {
       void use.end()
       killTree(use.pid())
@@ -92,7 +92,7 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
 interface Use {
   pid(): number | null
   /** Watch it no longer. Resolves to the session that counts us among its users. */
-  end(): Promise<Session>
+  end(): Promise<EmbeddedSession>
 }
 
 /**
@@ -102,7 +102,7 @@ interface Use {
  */
 async function supervise(
   cluster: Cluster,
-  first: Session,
+  first: EmbeddedSession,
   options: EmbeddedOptions & { readonly port: number },
 ): Promise<Use> {
   const log = options.log ?? (() => undefined)
@@ -134,7 +134,7 @@ async function supervise(
     pid = await pidOf(pid)
     log('The PostgreSQL server is back')
   }
-  const watch = (watched: Session): void => {
+  const watch = (watched: EmbeddedSession): void => {
     session = watched
     keepsProcessAlive(watched.client, false)
     void watched.ended.then(() => {
@@ -164,13 +164,13 @@ async function backOnPort(
   cluster: Cluster,
   options: EmbeddedOptions & { readonly port: number },
   ended: () => boolean,
-): Promise<Session | null> {
+): Promise<EmbeddedSession | null> {
   const log = options.log ?? (() => undefined)
   for (let launches = 0; launches < LAUNCHES_MAX; launches += 1) {
     if (!(await regainPort(cluster, options, ended)) || ended()) return null
     const { session } = await attachOrLaunch(cluster, options, log)
     if (session.port === options.port) return session
-    await leave(cluster, session, null)
+    await leaveServer(cluster, session, null)
   }
   return null
 }
@@ -215,7 +215,7 @@ async function createDatabase(client: Client, password: string): Promise<void> {
 }
 
 /** Folders of earlier releases have one password for both roles: the service's becomes its own. */
-async function agreeOnPassword({ client, port }: Session, password: string): Promise<void> {
+async function agreeOnPassword({ client, port }: EmbeddedSession, password: string): Promise<void> {
   const at = { host: '127.0.0.1', port, ssl: false, connectionTimeoutMillis: CONNECT_MS_MAX }
   const service = new Client({ ...at, user: 'payments', database: 'payments', password })
   service.on('error', () => undefined)

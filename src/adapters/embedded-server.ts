@@ -224,7 +224,7 @@ export function killTree(pid: number | null): void {
   try {
     // Stopped first, so that it starts no child after we have listed them.
     process.kill(pid, 'SIGSTOP')
-    for (const child of [...childrenOf(pid), pid]) process.kill(child, 'SIGKILL')
+    for (const child of [...childProcessesOf(pid), pid]) process.kill(child, 'SIGKILL')
   } catch {
     // Already gone; its children follow by themselves.
   }
@@ -233,7 +233,7 @@ export function killTree(pid: number | null): void {
 /**
  * The server's children each lead their own process group, so a signal to its group misses them.
  */
-export function childrenOf(pid: number): number[] {
+export function childProcessesOf(pid: number): number[] {
   if (process.platform === 'linux') {
     return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
       .split(' ')

@@ -57,7 +57,7 @@ const LOG_LINES_SHOWN = 10
 const LOCK_IN_USE = 7_233_001
 
 /** A server that answered, proved to serve our cluster, and counts us among its users. */
-export interface Session {
+export interface EmbeddedSession {
   readonly client: Client
   readonly port: number
   /** Resolves when the connection has ended, also for whoever asks afterwards. */
@@ -68,7 +68,7 @@ export async function attachOrLaunch(
   cluster: Cluster,
   options: EmbeddedOptions,
   log: (line: string) => void,
-): Promise<{ session: Session; attached: boolean }> {
+): Promise<{ session: EmbeddedSession; attached: boolean }> {
   const deadlineMs = performance.now() + START_MS_MAX
   const leftUntilMs = performance.now() + LEFT_MS_MAX
   let firstPort = options.port ?? rememberedPort(cluster)
@@ -103,7 +103,7 @@ async function attach(
   cluster: Cluster,
   deadlineMs: number,
   log: (line: string) => void,
-): Promise<Session | null> {
+): Promise<EmbeddedSession | null> {
   let silentUntilMs = performance.now() + SILENCE_MS_MAX
   let told = false
   while (performance.now() < deadlineMs) {
@@ -128,7 +128,7 @@ async function untilReady(
   port: number,
   launch: Launch,
   deadlineMs: number,
-): Promise<Session | null> {
+): Promise<EmbeddedSession | null> {
   while (launch.failure === null && performance.now() < deadlineMs) {
     const answer = await join(cluster, port)
     if (typeof answer === 'object') return answer
@@ -141,7 +141,7 @@ async function untilReady(
  * Connect, make sure that the server serves our cluster, and count ourselves in. `busy` is a server
  * that starts, recovers or stops; `silent` is nothing, or somebody else's server.
  */
-async function join(cluster: Cluster, port: number): Promise<Session | 'busy' | 'silent'> {
+async function join(cluster: Cluster, port: number): Promise<EmbeddedSession | 'busy' | 'silent'> {
   const client = new Client({
     host: '127.0.0.1',
     port,
@@ -201,7 +201,11 @@ async function isSomethingLeft(cluster: Cluster): Promise<boolean> {
 }
 
 /** Give up our use of the server, and shut it down if that was the last use. */
-export async function leave(cluster: Cluster, first: Session, known: number | null): Promise<void> {
+export async function leaveServer(
+  cluster: Cluster,
+  first: EmbeddedSession,
+  known: number | null,
+): Promise<void> {
   keepsProcessAlive(first.client, true)
   let { client } = first
   let alone = await holdAlone(client)

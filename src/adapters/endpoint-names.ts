@@ -1,17 +1,9 @@
-import { lookup, Resolver, type LookupAddress } from 'node:dns'
-
-/** The addresses of a name; rejects where there are none, or nobody says. */
-export type ResolveName = (hostname: string) => Promise<readonly LookupAddress[]>
+import { Resolver, type LookupAddress } from 'node:dns'
+import { systemNames, type ResolveName } from './system-names.ts'
 
 /** How long name servers have, in milliseconds: for a try, and for all. */
 const TRY_MS = 1_500
 const ALL_MS_MAX = 4_500
-
-/**
- * Names that the system resolves at a time: each may take one of the few threads of the process for
- * as long as a name server is silent, and the names of gateways need these threads as well.
- */
-const SYSTEM_MAX = 2
 
 /**
  * Resolve the names of endpoints so that one whose name servers are silent holds up nobody else: by
@@ -23,8 +15,8 @@ export function endpointNames(): ResolveName {
   const asked = new Map<string, Promise<readonly LookupAddress[]>>()
   const system = systemNames()
   const find = async (hostname: string): Promise<readonly LookupAddress[]> => {
-    const own = hostname.replace(/\.$/, '')
-    if (!own.includes('.') || own.endsWith('.localhost')) return system(hostname)
+    const name = hostname.replace(/\.$/, '')
+    if (!name.includes('.') || name.endsWith('.localhost')) return system(hostname)
     return (await askNameServers(hostname)) ?? system(hostname)
   }
   return (hostname) => {
@@ -72,29 +64,4 @@ function addresses(
       resolve(error.code === 'ETIMEOUT' || error.code === 'ECANCELLED' ? [null] : [])
     })
   })
-}
-
-/** What the system says, for a few names at a time, the others in turn. */
-function systemNames(): ResolveName {
-  let running = 0
-  const waiting: (() => void)[] = []
-  const ask = (hostname: string) =>
-    new Promise<readonly LookupAddress[]>((resolve, reject) => {
-      lookup(hostname, { all: true }, (error, found) => {
-        if (error === null) resolve(found)
-        else reject(error)
-      })
-    })
-  return async (hostname) => {
-    if (running >= SYSTEM_MAX) await new Promise<void>((go) => waiting.push(go))
-    else running += 1
-    try {
-      return await ask(hostname)
-    } finally {
-      // The place goes to the next one, if somebody waits.
-      const next = waiting.shift()
-      if (next === undefined) running -= 1
-      else next()
-    }
-  }
 }

@@ -89,21 +89,21 @@ function blocksOf({ home, elapsedMs }: World, name: Name) {
     return Promise.reject(new Unavailable('the home side of the database is away'))
   }
   const take = async (count: number, shard: number | null): Promise<bigint[]> => {
-    const own = block.take(count)
-    while (own.length < count) {
-      const left = count - own.length
+    const taken = block.take(count)
+    while (taken.length < count) {
+      const left = count - taken.length
       waiting += left
       try {
         await more()
       } catch (error) {
         if (!isOutage(error)) throw error
-        return inOrder([...own, ...reserve.take(left, shard, error)])
+        return inOrder([...taken, ...reserve.take(left, shard, error)])
       } finally {
         waiting -= left
       }
-      own.push(...block.take(left))
+      taken.push(...block.take(left))
     }
-    return own
+    return taken
   }
   const fill = async (): Promise<void> => {
     if (reserve.isOld(elapsedMs())) await renew()
@@ -140,9 +140,9 @@ function blockOf(elapsedMs: () => number) {
     },
     take(count: number): bigint[] {
       forgetOld()
-      const own = numbers.splice(0, count)
-      given += own.length
-      return own
+      const taken = numbers.splice(0, count)
+      given += taken.length
+      return taken
     },
   }
 }

@@ -44,7 +44,7 @@ export interface Metrics {
   /** One committed batch of settled attempts. */
   settleBatch(size: number): void
   /** One gateway call, with the kind of its outcome. */
-  gatewayCall(call: 'charge' | 'lookup', outcome: string, durationMs: number): void
+  gatewayCall(call: 'charge' | 'lookup' | 'cancel', outcome: string, durationMs: number): void
   /** One payment that became final, `durationMs` after it was created. */
   paymentCompleted(durationMs: number): void
   /** One notice of a gateway, and what became of it. */
@@ -289,7 +289,7 @@ function createMeasures(registry: Registry, statsd: Statsd | null) {
       acceptTime(durationMs / 1_000)
     },
     settleBatch: (size: number) => settleSize(size),
-    gatewayCall: (call: 'charge' | 'lookup', outcome: string, durationMs: number) =>
+    gatewayCall: (call: string, outcome: string, durationMs: number) =>
       gateway(durationMs / 1_000, [call, outcome]),
     paymentCompleted: (durationMs: number) => completion(durationMs / 1_000),
   }

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { systemClock } from './clock.ts'
 import { connectToPrimary } from './primary.ts'
-import { readMigrations, type Migration, type Step } from './migration-files.ts'
+import { readMigrations, type Migration, type MigrationStep } from './migration-files.ts'
 
 /** What a run did. Names are file names without `.sql`, such as `0001_initial`. */
 interface MigrateResult {
@@ -271,7 +271,7 @@ async function apply(client: Client, migration: Migration): Promise<boolean> {
 async function execute(
   client: Client,
   migration: Migration,
-  step: Step,
+  step: MigrationStep,
   position: string | null = null,
 ): Promise<string | null> {
   try {
@@ -289,7 +289,7 @@ async function execute(
 /** Errors of the server carry the position, counted in characters from 1. */
 type DatabaseError = Error & { readonly position?: string; readonly code?: string }
 
-function failure(migration: Migration, step: Step, error: DatabaseError): Error {
+function failure(migration: Migration, step: MigrationStep, error: DatabaseError): Error {
   const { message, position, code } = error
   const before = position === undefined ? null : step.text.slice(0, Number(position) - 1)
   const line = before === null ? null : step.linesBefore + before.split('\n').length
@@ -324,7 +324,8 @@ function pendingOf(migrations: readonly Migration[], done: readonly Applied[]): 
     }
     if (migration.checksum !== checksum) {
       throw new Error(
-        `Migration ${migration.name} was changed after it had been applied. Restore the file, and ` +
+        `Migration ${migration.name} was changed after it had been applied. Restore the file, ` +
+          'and ' +
           'put the change into a new migration.',
       )
     }
@@ -334,7 +335,8 @@ function pendingOf(migrations: readonly Migration[], done: readonly Applied[]): 
   const late = pending.find(({ version }) => version < current)
   if (late === undefined) return pending
   throw new Error(
-    `Migration ${late.name} has a lower number than ${done.at(-1)?.name}, which is applied already. ` +
+    `Migration ${late.name} has a lower number than ${done.at(-1)?.name}, which is applied ` +
+      'already. ' +
       'Give it the next free number.',
   )
 }

@@ -9,7 +9,7 @@ export interface Migration {
   readonly name: string
   readonly checksum: string
   /** One, or where the file has `-- step: …` lines, what stands behind each. */
-  readonly steps: readonly Step[]
+  readonly steps: readonly MigrationStep[]
 }
 
 /**
@@ -18,7 +18,7 @@ export interface Migration {
  * in a transaction of its own, with the `position` that it last returned as `$1`, a text, null at
  * first; it ends when it returns none.
  */
-export interface Step {
+export interface MigrationStep {
   readonly kind: 'once' | 'batches'
   readonly text: string
   /** Lines of the file before it. */
@@ -56,7 +56,7 @@ export async function readMigrations(dir = MIGRATIONS_DIR): Promise<Migration[]>
 const STEP = /^-- step: (.*)$/gm
 
 /** The steps of a file: all of it is one, or what stands behind each line that begins one. */
-function stepsOf(name: string, text: string): Step[] {
+function stepsOf(name: string, text: string): MigrationStep[] {
   const marks = [...text.matchAll(STEP)]
   if (marks.length === 0) return [{ kind: 'once', text, linesBefore: 0 }]
   const head = text.slice(0, marks[0]?.index)

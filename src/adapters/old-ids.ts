@@ -2,7 +2,7 @@ import { numbers } from '../domain/columns.ts'
 import { shardOf, type Grown } from '../domain/shard.ts'
 import {
   Overloaded,
-  type Kind,
+  type IdKind,
   type Places,
   type Runner,
   type Server,
@@ -60,7 +60,7 @@ const EVENTS: Unsharded<Found> = {
       limit 1`),
 }
 
-const LOOKS: Readonly<Record<Kind, Unsharded<Found>>> = {
+const LOOKS: Readonly<Record<IdKind, Unsharded<Found>>> = {
   payment: PAYMENTS,
   letter: LETTERS,
   event: EVENTS,
@@ -86,7 +86,7 @@ interface Known {
  */
 export async function findOld(
   { grown, servers, shards }: Known,
-  kind: Kind,
+  kind: IdKind,
   ids: readonly bigint[],
 ): Promise<Places> {
   const old = [...new Set(ids.filter((id) => isOld(grown, id)))]
@@ -104,8 +104,8 @@ export async function findOld(
       : undefined
   return {
     of(id) {
-      const own = found.get(id) ?? perhaps(id)
-      return own ?? (shards[shardOf(id, shards.length)] as Shard) // There is one for each.
+      const known = found.get(id) ?? perhaps(id)
+      return known ?? (shards[shardOf(id, shards.length)] as Shard) // There is one for each.
     },
   }
 }
@@ -126,7 +126,7 @@ interface Look {
  */
 async function lookOn(
   server: Asked,
-  wanted: { readonly kind: Kind; readonly from: number },
+  wanted: { readonly kind: IdKind; readonly from: number },
   ids: readonly bigint[],
 ): Promise<Look> {
   const { driver, first, last } = server
@@ -149,7 +149,7 @@ async function lookOn(
 
 async function ask(
   { driver, first, last }: Asked,
-  { kind, from }: { readonly kind: Kind; readonly from: number },
+  { kind, from }: { readonly kind: IdKind; readonly from: number },
   ids: readonly bigint[],
 ): Promise<Found[]> {
   const found: Found[] = []

@@ -118,7 +118,7 @@ function seeker(pool: pg.Pool, urls: readonly string[], moved: () => void) {
 }
 
 /** Ask a new connection whether its server takes writes, before anybody has it. */
-export function verify(client: pg.ClientBase, done: (error?: Error) => void): void {
+export function verifyWritable(client: pg.ClientBase, done: (error?: Error) => void): void {
   demandWritable(client).then(() => done(), done)
 }
 

@@ -292,8 +292,8 @@ function databaseSource(make: MakeGauge, counters: ReadonlyMap<ExactName, Counte
   )
   const oldestWebhook = make('webhook_oldest_due_seconds', 'Age of the oldest due delivery.')
   const webhooks = [endpoints, oldestWebhook]
-  const own = [tasks, oldestDue, unknown, unknownAmount, unknownOldest, held, deadLetters]
-  const gauges = [...own, ...webhooks, ...counters.values()]
+  const ofPayments = [tasks, oldestDue, unknown, unknownAmount, unknownOldest, held, deadLetters]
+  const gauges = [...ofPayments, ...webhooks, ...counters.values()]
 
   return (read: () => Promise<DatabaseGauges>): Source => ({
     gauges,

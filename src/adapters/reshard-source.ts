@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
 import { readShards, type Grown } from '../domain/shard.ts'
-import { quoted, TABLES, type FoundTable } from './backup.ts'
+import { quoted, BACKUP_TABLES, type FoundTable } from './backup.ts'
 import { connectToPrimary } from './primary.ts'
 import { OF_SHARDS, unknownTables, type Division, type Moved } from './reshard-tables.ts'
 
@@ -169,12 +169,13 @@ function problemsOf(facts: Facts, { to, currency }: Omit<Wanted, 'url'>): string
   }
   if (facts.has('cluster')) {
     problems.push(
-      '--from is one of several servers: bring it to one first (docs/servers.md, “Moving a range”).',
+      '--from is one of several servers: bring it to one first (docs/servers.md, “Moving a ' +
+        'range”).',
     )
   }
-  const own = facts.get('currency')
-  if (own !== undefined && own !== currency) {
-    problems.push(`CURRENCY=${currency} must be that of --from: ${own}.`)
+  const booked = facts.get('currency')
+  if (booked !== undefined && booked !== currency) {
+    problems.push(`CURRENCY=${currency} must be that of --from: ${booked}.`)
   }
   return problems
 }
@@ -208,7 +209,7 @@ async function sourceOf(client: Client, facts: Facts, to: number): Promise<Resha
     count: 1,
     grown: null,
   }
-  const tables = (await client.query<FoundTable>(TABLES)).rows
+  const tables = (await client.query<FoundTable>(BACKUP_TABLES)).rows
   const unknown = unknownTables(tables.map(({ name }) => name))
   if (unknown.length > 0) {
     throw new Error(`--from has tables that no migration makes: ${unknown.join(', ')}.`)
@@ -238,13 +239,13 @@ async function sourceOf(client: Client, facts: Facts, to: number): Promise<Resha
     },
     async upTo({ table, key }, at, after, limit) {
       if (key === null) return null
-      const [name, own] = [quoted(table), quoted(key)]
-      const behind = after === null ? '' : `and ${own} > ${BigInt(after)}`
+      const [name, column] = [quoted(table), quoted(key)]
+      const behind = after === null ? '' : `and ${column} > ${BigInt(after)}`
       const { rows } = await client.query<{ id: string }>(`
-        select ${own}::text as id
+        select ${column}::text as id
         from ${name}
         where shard = ${at} ${behind}
-        order by ${own}
+        order by ${column}
         limit 1 offset ${limit - 1}`)
       return rows[0]?.id ?? null
     },

@@ -2,7 +2,7 @@ import type { Client } from 'pg'
 import { writeJson } from '../domain/json.ts'
 import { shardsText, UNFINISHED, type Grown } from '../domain/shard.ts'
 import type { Server } from '../ports.ts'
-import { listOf, quoted, TABLES, type FoundTable } from './backup.ts'
+import { columnList, quoted, BACKUP_TABLES, type FoundTable } from './backup.ts'
 import { copyIn, copyOut } from './copy-stream.ts'
 import type { ReshardSource } from './reshard-source.ts'
 import { HOME, OF_SHARDS, SHARDED, type Moved, type Part } from './reshard-tables.ts'
@@ -75,7 +75,7 @@ export async function beginFilling(
 
 /** A table that has rows where nothing is to be; null: there is none, or it is being filled. */
 export async function notEmpty({ client }: ReshardTarget): Promise<string | null> {
-  const found = (await client.query<FoundTable>(TABLES)).rows.map(({ name }) => name)
+  const found = (await client.query<FoundTable>(BACKUP_TABLES)).rows.map(({ name }) => name)
   if (found.includes('settings') && (await progressOf(client)) !== null) return null
   for (const name of found) {
     // Servers that belong together know it already.
@@ -100,14 +100,14 @@ export async function fill(
   let after = begun?.after ?? null
   for (let step = begun?.step ?? 0; step < steps.length; step += 1) {
     // There is one at each place.
-    const own = steps[step] as Step
+    const current = steps[step] as Step
     for (let from: string | null = after; ; from = after) {
-      const upTo = await source.upTo(own.moved, own.at, from, ROWS_MAX)
+      const upTo = await source.upTo(current.moved, current.at, from, ROWS_MAX)
       after = upTo
       const next = upTo === null ? { step: step + 1, after: null } : { step, after: upTo }
-      const part = { at: own.at, after: from, upTo }
-      const rows = await copyPart({ target, source }, own.moved, part, next)
-      onRows(own.moved.table, rows)
+      const part = { at: current.at, after: from, upTo }
+      const rows = await copyPart({ target, source }, current.moved, part, next)
+      onRows(current.moved.table, rows)
       if (upTo === null) break
     }
   }
@@ -149,7 +149,7 @@ async function copyPart(
   await client.query('begin')
   const rows = await copyIn(
     client,
-    `copy ${quoted(moved.table)} (${listOf(into)}) from stdin`,
+    `copy ${quoted(moved.table)} (${columnList(into)}) from stdin`,
     copyOut(source.client, `copy (${text}) to stdout`, () => undefined),
   )
   await client.query(PROGRESS, [progressText({ source: source.fingerprint, ...next })])

@@ -1,5 +1,6 @@
 import type { Client } from 'pg'
-import { listOf, quoted, TABLES, type FoundTable } from './backup.ts'
+import { numbersBehind } from '../domain/numbers-behind.ts'
+import { columnList, quoted, BACKUP_TABLES, type FoundTable } from './backup.ts'
 import { readRows, type Backup, type BackedTable, type BackupPart } from './backup-files.ts'
 import { copyIn } from './copy-stream.ts'
 import { migrate, migrationStatus } from './migrate.ts'
@@ -22,25 +23,21 @@ const RESTORED = `
   select from restores
   where backup_id = $1 and recovered_at is null`
 
-/**
- * How far behind the backup of the moment `parameter` numbers go on: as far as they could have come
- * meanwhile, at 10,000 a second. A number too many costs nothing, one given twice may cost money.
- */
-const farFrom = (parameter: string) => `least(greatest(
-    extract(epoch from clock_timestamp() - ${parameter}::timestamptz) * 10000, 1000000
-  ), 10000000000)::bigint`
+/** How old the backup is, by the clock that dates what is in it. */
+const AGE = `
+  select extract(epoch from clock_timestamp() - $1::timestamptz)::float8 * 1000 as ms`
 
 /** Numbers that were given after the backup are known to gateways and to whoever asked for them. */
 const ADVANCE = `
-  select setval(format('%I', $1::text)::regclass, $2::bigint + ${farFrom('$3')})`
+  select setval(format('%I', $1::text)::regclass, $2::bigint + $3::bigint)`
 
 /**
  * Positions of events are no sequence, and whoever read on after the backup asks from where he was:
- * new ones come behind that, too.
+ * new ones come behind that, too, and he is told that some between may be gone.
  */
 const ADVANCE_EVENTS = `
   update event_wants
-  set position = position + ${farFrom('$1')}`
+  set position = position + $1::bigint, dropped = position + $1::bigint`
 
 /** Somebody who was signed in at the backup may be signed out since. */
 const END_SESSIONS = 'delete from console_sessions'
@@ -114,10 +111,12 @@ export async function restorePart(
       restoring.onTable(table)
       await load(client, backup, table)
     }
+    const { rows } = await client.query<{ ms: number }>(AGE, [part.moment])
+    const far = numbersBehind(rows[0]?.ms ?? 0)
     for (const { name, last: value } of part.sequences) {
-      await client.query(ADVANCE, [name, value, part.moment])
+      await client.query(ADVANCE, [name, value, far])
     }
-    await client.query(ADVANCE_EVENTS, [part.moment])
+    await client.query(ADVANCE_EVENTS, [far])
     await client.query(END_SESSIONS)
     await client.query(DOUBT, [part.moment])
     await client.query(CANCEL_RUNS, [restoring.actor])
@@ -135,9 +134,9 @@ export async function restorePart(
  * that is newer.
  */
 export async function demandKnown(url: string | null, { manifest }: Backup): Promise<void> {
-  const own = await readMigrations()
+  const migrations = await readMigrations()
   for (const { name, checksum } of manifest.migrations) {
-    const known = own.find((migration) => migration.name === name)
+    const known = migrations.find((migration) => migration.name === name)
     if (known === undefined || known.checksum !== checksum) {
       const what = known === undefined ? 'does not know' : 'has another form of'
       throw new Error(
@@ -171,12 +170,12 @@ async function isRestored(client: Client, backupId: string): Promise<boolean> {
 
 /** Throws unless the tables are those of the backup and no row is in any. */
 async function demandEmpty(client: Client, part: BackupPart): Promise<void> {
-  const { rows: found } = await client.query<FoundTable>(TABLES)
+  const { rows: found } = await client.query<FoundTable>(BACKUP_TABLES)
   for (const { name, columns } of part.tables) {
-    const own = found.find((table) => table.name === name)
-    const missing = columns.filter((column) => own?.columns.includes(column) !== true)
+    const here = found.find((table) => table.name === name)
+    const missing = columns.filter((column) => here?.columns.includes(column) !== true)
     if (missing.length === 0) continue
-    const what = own === undefined ? `the table ${name}` : `${name}.${missing.join(', ')}`
+    const what = here === undefined ? `the table ${name}` : `${name}.${missing.join(', ')}`
     throw new Error(`The backup has ${what}, which no migration makes: it cannot be restored.`)
   }
   for (const { name } of found) {
@@ -190,7 +189,7 @@ async function demandEmpty(client: Client, part: BackupPart): Promise<void> {
 }
 
 async function load(client: Client, backup: Backup, table: BackedTable): Promise<void> {
-  const text = `copy ${quoted(table.name)} (${listOf(table.columns)}) from stdin`
+  const text = `copy ${quoted(table.name)} (${columnList(table.columns)}) from stdin`
   const rows = await readRows(backup, table, (source) => copyIn(client, text, source))
   if (rows === table.rows) return
   throw new Error(`${table.file} has ${rows} rows, and had ${table.rows} when it was written.`)

@@ -58,10 +58,10 @@ export function paced<Server extends Asked>(server: Server, elapsedMs: () => num
     }
   }
 
-  const own: Asked = {
+  const asked: Asked = {
     run: (statement, values) => ask(() => server.run(statement, values)),
     transaction: (work, lockMs) => ask(() => server.transaction(work, lockMs)),
     probe: () => ask(() => server.probe()),
   }
-  return { ...server, ...own }
+  return { ...server, ...asked }
 }

@@ -1,10 +1,12 @@
 import { isIP, type LookupFunction } from 'node:net'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { abortWatch } from '../domain/abort-watch.ts'
+import { connectionReason } from '../domain/connection-reason.ts'
 import type { Called } from '../domain/delivery.ts'
 import type { Clock } from '../ports.ts'
-import { endpointNames, type ResolveName } from './endpoint-names.ts'
+import { endpointNames } from './endpoint-names.ts'
 import type { Allowed } from './public-address.ts'
+import type { ResolveName } from './system-names.ts'
 
 /** One call of an endpoint. */
 interface WebhookCall {
@@ -114,25 +116,29 @@ function exchangeOf(end: (what: End) => void) {
     endOnce({ status, reason: null, retryAfterMs, reply })
   }
   const handler: Dispatcher.DispatchHandler = {
-    onRequestStart(own) {
+    onRequestStart(started) {
       // Throwing keeps it from being written, and leaves the connection to the others.
       if (ended || controller !== null) throw new Error('must not be sent')
-      controller = own
+      controller = started
     },
     onResponseStart(_own, code, headers) {
       if (code < 200) return
       status = code
       retryAfterMs = retryAfterOf(headers)
     },
-    onResponseData(own, part) {
+    onResponseData(reading, part) {
       parts.push(part.subarray(0, READ_BYTES_MAX - bytes))
       bytes += part.length
       if (bytes < READ_BYTES_MAX) return
       answered()
-      own.abort(new Error('enough was read'))
+      reading.abort(new Error('enough was read'))
     },
     onResponseEnd: answered,
-    onResponseError: (_own, error) => failed(reasonOf(error)),
+    onResponseError(_own, error) {
+      // A 204 has no body: it is told whole, whatever some send behind it all the same.
+      if (status === 204) return answered()
+      failed(reasonOf(error))
+    },
   }
   const cut = (reason: string): void => {
     failed(reason)
@@ -141,15 +147,17 @@ function exchangeOf(end: (what: End) => void) {
   return { handler, cut }
 }
 
-/** `Retry-After` in seconds; a date is read as none, because clocks differ. */
+const DAY_S = 86_400
+
+/** `Retry-After` in seconds, however many; a date is read as none, because clocks differ. */
 function retryAfterOf(headers: Readonly<Record<string, unknown>>): number | null {
   const value = headers['retry-after']
-  return typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) * 1_000 : null
+  return typeof value === 'string' && /^\d+$/.test(value)
+    ? Math.min(Number(value), DAY_S) * 1_000
+    : null
 }
 
-class Forbidden extends Error {
-  readonly code = 'FORBIDDEN_ADDRESS'
-}
+class Forbidden extends Error {}
 
 /** Refuse a host that is an address which is not allowed; a name passes, and is resolved later. */
 function demandAllowed(hostname: string, allowed: Allowed): void {
@@ -194,22 +202,22 @@ function guardedLookup(allowed: Allowed, resolve: ResolveName): LookupFunction {
   }
 }
 
-/** Codes of Node and undici, in our words. */
-const REASONS: Readonly<Record<string, string>> = {
-  FORBIDDEN_ADDRESS: 'forbidden_address',
-  ECONNREFUSED: 'connection_refused',
-  ECONNRESET: 'reset',
-  EPIPE: 'reset',
-  UND_ERR_SOCKET: 'reset',
-  ENOTFOUND: 'dns',
-  EAI_AGAIN: 'dns',
-  ETIMEDOUT: 'timeout',
-  UND_ERR_CONNECT_TIMEOUT: 'connect_timeout',
-  UND_ERR_HEADERS_OVERFLOW: 'reply_too_large',
+/** What came is no HTTP, or not as undici's parser reads it. */
+const MALFORMED = 'reply_malformed'
+
+/**
+ * undici says so of what its parser refuses, by a name and mostly without a code, and of a `100
+ * Continue`, which it does not read where none was asked for, by these words alone.
+ */
+function isMalformed(code: string, { name, message }: Error): boolean {
+  const unread = code === 'UND_ERR_SOCKET' && message === 'bad response'
+  return unread || name === 'HTTPParserError' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
 }
 
 function reasonOf(error: unknown): string {
   const { code = '' } = error as { readonly code?: string }
-  if (/^(ERR_TLS|ERR_SSL|EPROTO|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)/.test(code)) return 'tls'
-  return REASONS[code] ?? 'connection_failed'
+  if (error instanceof Forbidden) return 'forbidden_address'
+  if (isMalformed(code, error as Error)) return MALFORMED
+  if (code === 'ETIMEDOUT') return 'timeout'
+  return connectionReason(code) ?? 'connection_failed'
 }

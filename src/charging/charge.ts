@@ -12,8 +12,8 @@ import { readShares, type Share } from '../payments/back-store.ts'
 import { detailsOf } from '../payments/details-store.ts'
 import { readPayments } from '../payments/store.ts'
 import { readTraces } from '../payments/traces-store.ts'
-import { beginningAt, eachInTurn, whole } from '../each-shard.ts'
-import type { ShardTurns } from '../queue/shard-turns.ts'
+import { beginningAt } from '../each-shard.ts'
+import { claimInTurn, type ShardTurns } from '../queue/shard-turns.ts'
 
 export interface ChargeWorld {
   readonly db: Db
@@ -96,8 +96,7 @@ export interface Settlement {
 /**
  * Claim up to `limit` due tasks of some operations of the gateway, oldest first in each shard and
  * operation. The claim is committed when this returns, so no byte leaves for the gateway before it
- * is counted. What was claimed in one shard is worked on, although another cannot be asked: an
- * error is thrown only where no shard could be.
+ * is counted.
  */
 export async function claim(
   world: ChargeWorld,
@@ -105,20 +104,16 @@ export async function claim(
   operations: readonly Operation[] = OPERATIONS,
 ): Promise<Claim[]> {
   const { turns } = world
-  const claims: Claim[] = []
-  const asked = await eachInTurn((await turns?.next()) ?? anyFirst(world), async (shard) => {
+  const shards = (await turns?.next()) ?? anyFirst(world)
+  return claimInTurn<Claim>(turns, shards, async (shard, claims) => {
     const before = claims.length
     for (const operation of operations) {
       const room = limit - claims.length
-      // Nobody knows what is in a shard that was not asked.
-      if (room <= 0) return
+      if (room <= 0) return null
       claims.push(...(await claimInShard(world, shard, operation, room)))
     }
-    turns?.asked(shard, claims.length > before)
+    return claims.length > before
   })
-  for (const { shard, error } of asked.failed) turns?.failed(shard, error)
-  if (claims.length === 0 && asked.done.length === 0) whole(asked)
-  return claims
 }
 
 /** Begins at any shard, so that a busy one cannot starve those behind it. */

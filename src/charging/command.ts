@@ -5,7 +5,7 @@ import type { Clock, Db, Gateway } from '../ports.ts'
 import {
   askGateway,
   lookAtGateways,
-  type Asked,
+  type Probed,
   type GatewayLook,
   type KnownGateway,
 } from './gateway-look.ts'
@@ -72,8 +72,11 @@ function linesOf({ name, driver, profile, rules, routes }: GatewayLook): string[
   ]
 }
 
-function lineOf({ operation, ok, outcome, reason, httpStatus, tookMs }: Asked): string {
+function lineOf({ operation, ok, outcome, reason, httpStatus, tookMs }: Probed): string {
   const said = [outcome, reason, httpStatus === null ? null : `http ${httpStatus}`]
   const words = said.filter((part) => part !== null).join(', ')
-  return `${operation.padEnd(7)} ${ok ? 'talks to us' : 'does not talk to us'} (${words}; ${tookMs} ms)`
+  return (
+    `${operation.padEnd(7)} ${ok ? 'talks to us' : 'does not talk to us'} (${words}; ${tookMs} ` +
+    'ms)'
+  )
 }

@@ -1,11 +1,13 @@
+import { shownBreaker, type ShownBreaker } from '../domain/breaker.ts'
 import { exponentOf } from '../domain/currency.ts'
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
-import { OPERATIONS, type Operation, type Route } from '../domain/payment.ts'
+import { OPERATIONS, type Operation } from '../domain/payment.ts'
 import type { RouteRule } from '../domain/routes.ts'
-import { eachInTurn, partly, type Partly } from '../each-shard.ts'
+import { eachInTurn, partly } from '../each-shard.ts'
 import type { Clock, Db, Gateway } from '../ports.ts'
-import { oldestDueMs, waitingTasks } from '../queue/load-store.ts'
-import { readBreakers, type SharedBreaker } from '../gateways/breaker-store.ts'
+import { countWaiting, oldestOfEach } from '../queue/load.ts'
+import { oldestDueMs } from '../queue/load-store.ts'
+import { readBreakers } from '../gateways/breaker-store.ts'
 
 /** A gateway as it is configured. */
 export interface KnownGateway {
@@ -17,13 +19,8 @@ export interface KnownGateway {
 }
 
 /** How one operation of a gateway is. */
-interface RouteLook {
+interface RouteLook extends ShownBreaker {
   readonly operation: Operation
-  readonly breaker: 'closed' | 'half_open' | 'open'
-  /** It is open because the gateway does not talk to us. */
-  readonly misconfigured: boolean
-  /** The code of the last failure; null while it is closed. */
-  readonly reason: string | null
   /** Tasks that are due within a minute, counted up to a bound. */
   readonly waiting: number
   /** For how long the oldest has been due; null: none is. */
@@ -45,59 +42,27 @@ export async function lookAtGateways(
 ): Promise<{ readonly looks: readonly GatewayLook[]; readonly missing: readonly number[] }> {
   const looks: GatewayLook[] = []
   const missing = new Set<number>()
-  const note = <Value>(part: Partly<Value>) => {
-    for (const number of part.missing) missing.add(number)
-    return part.known
-  }
+  const note = (numbers: readonly number[]) => numbers.forEach((number) => missing.add(number))
   for (const gateway of gateways) {
     const { name, profile } = gateway
     const breakers = await readBreakers(db.global, name)
-    const oldest = await oldestOf(db, name, note)
+    const due = partly(await eachInTurn(db.shards, (shard) => oldestDueMs(shard, name)))
+    note(due.missing)
+    const oldest = oldestOfEach(due.known)
     const routes: RouteLook[] = []
     for (const operation of OPERATIONS.filter((one) => profile.operations.has(one))) {
-      const waiting = await waitingOf(db, { gateway: name, operation }, note)
-      const oldestMs = oldest.get(operation) ?? null
-      routes.push({
-        ...stateOf(operation, breakers.get(operation)),
-        waiting,
-        oldestDueMs: oldestMs,
-      })
+      const waiting = await countWaiting(db, { gateway: name, operation }, WAITING_MAX)
+      note(waiting.missing)
+      const load = { waiting: waiting.count, oldestDueMs: oldest.get(operation) ?? null }
+      routes.push({ operation, ...shownBreaker(breakers.get(operation)), ...load })
     }
     looks.push({ ...gateway, routes })
   }
   return { looks, missing: [...missing].toSorted((one, other) => one - other) }
 }
 
-/** What shards gave that could be asked; the others are noted. */
-type Note = <Value>(part: Partly<Value>) => readonly Value[]
-
-function stateOf(operation: Operation, shared: SharedBreaker | undefined) {
-  const isOpen = shared !== undefined && shared.trips > 0
-  const breaker = !isOpen ? 'closed' : shared.openMs > 0 ? 'open' : 'half_open'
-  const misconfigured = shared?.cause === 'misconfigured'
-  return { operation, breaker, misconfigured, reason: shared?.reason ?? null } as const
-}
-
-async function oldestOf(db: Db, gateway: string, note: Note): Promise<Map<Operation, number>> {
-  const oldest = new Map<Operation, number>()
-  const looks = await eachInTurn(db.shards, (shard) => oldestDueMs(shard, gateway))
-  for (const { operation, ageMs } of note(partly(looks)).flat()) {
-    oldest.set(operation, Math.max(ageMs, oldest.get(operation) ?? 0))
-  }
-  return oldest
-}
-
-async function waitingOf(db: Db, route: Route, note: Note): Promise<number> {
-  let count = 0
-  const counts = await eachInTurn(db.shards, async (shard) => {
-    if (count < WAITING_MAX) count += await waitingTasks(shard, route, WAITING_MAX - count)
-  })
-  note(partly(counts))
-  return count
-}
-
 /** What a gateway said to a question about a payment that it cannot know. */
-export interface Asked {
+export interface Probed {
   readonly operation: Operation
   /** Whether it talks to us: any word of its own about that payment. */
   readonly ok: boolean
@@ -115,10 +80,10 @@ const WORDS: ReadonlySet<string> = new Set(['success', 'declined', 'pending', 'n
  * Ask a gateway about a payment that nobody ever made, once for each operation that it has: payouts
  * often have other credentials. Nothing is charged, and no breaker counts it.
  */
-export async function askGateway(gateway: Gateway, clock: Clock): Promise<Asked[]> {
+export async function askGateway(gateway: Gateway, clock: Clock): Promise<Probed[]> {
   const { operations, currencies } = gateway.profile
   const currency = currencies === 'any' ? 'USD' : ([...currencies.keys()][0] ?? 'USD')
-  const asked: Asked[] = []
+  const asked: Probed[] = []
   for (const kind of OPERATIONS.filter((one) => operations.has(one))) {
     const startedMs = clock.elapsedMs()
     const { outcome, httpStatus } = await gateway.lookup(nobodys(kind, currency, clock.now()))
@@ -130,13 +95,13 @@ export async function askGateway(gateway: Gateway, clock: Clock): Promise<Asked[
   return asked
 }
 
-/** A key that nobody has: ours are random. */
+/** A key that nobody has, as ours are random; and the id of no object at any gateway. */
 const NOBODY = '00000000-0000-4000-8000-000000000000'
 
 /** An operation under a key that nobody has. */
 function nobodys(kind: Operation, currency: string, sentAt: Date): GatewayOperation {
   const money = { amount: 100n, commission: 0n, currency, exponent: exponentOf(currency) ?? 2 }
   const about = { kind, key: NOBODY, paymentId: 999_999_999_999_999n, userId: 1n, sentAt }
-  const parent = { paymentId: 999_999_999_999_998n, gatewayRef: 'pi_nobody' }
+  const parent = { paymentId: 999_999_999_999_998n, gatewayRef: NOBODY }
   return { ...about, ...money, ...(kind === 'refund' ? { parent } : {}) }
 }

@@ -90,8 +90,8 @@ const TEST = {
   operationId: 'testGateway',
   summary: 'Ask a gateway whether it talks to us',
   description:
-    'It is asked about a payment that nobody made, once for each operation that it has. Nothing is ' +
-    'charged, and no circuit breaker counts it.',
+    'It is asked about a payment that nobody made, once for each operation that it has. Nothing ' +
+    'is charged, and no circuit breaker counts it.',
   params: Type.Object({ name: Type.String({ description: 'As `GATEWAYS` names it.' }) }),
   response: { 200: AskedBody, ...refusals(404) },
 }

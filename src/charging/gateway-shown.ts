@@ -1,5 +1,5 @@
 import type { RouteRule } from '../domain/routes.ts'
-import type { Asked, GatewayLook } from './gateway-look.ts'
+import type { Probed, GatewayLook } from './gateway-look.ts'
 
 /** A gateway as the API shows it. */
 export function gatewayBody({ name, driver, profile, rules, routes }: GatewayLook) {
@@ -27,6 +27,6 @@ export function ruleText({ type, currency, gateway }: RouteRule): string {
 }
 
 /** What a gateway said, as the API shows it. */
-export function askedBody({ operation, ok, outcome, reason, httpStatus, tookMs }: Asked) {
+export function askedBody({ operation, ok, outcome, reason, httpStatus, tookMs }: Probed) {
   return { operation, ok, outcome, reason, http_status: httpStatus, took_ms: tookMs }
 }

@@ -11,17 +11,17 @@ interface NoticeRoom {
 
 /** So much is read at once of each caller, and of all together. */
 export function noticeRoom(): NoticeRoom {
-  const own = new Map<string, number>()
+  const ofCaller = new Map<string, number>()
   let total = 0
   const add = (caller: string, bytes: number): void => {
     total += bytes
-    const left = (own.get(caller) ?? 0) + bytes
-    if (left > 0) own.set(caller, left)
-    else own.delete(caller)
+    const left = (ofCaller.get(caller) ?? 0) + bytes
+    if (left > 0) ofCaller.set(caller, left)
+    else ofCaller.delete(caller)
   }
   return {
     take(caller, bytes) {
-      if (total + bytes > TOTAL_MAX || (own.get(caller) ?? 0) + bytes > OWN_MAX) return null
+      if (total + bytes > TOTAL_MAX || (ofCaller.get(caller) ?? 0) + bytes > OWN_MAX) return null
       add(caller, bytes)
       let taken = true
       return () => {

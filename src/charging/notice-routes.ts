@@ -16,7 +16,10 @@ interface NoticeRoutes extends NoticeWorld {
 /** The largest body of a notice. */
 const BYTES_MAX = 256 * 1_024
 
-/** Notices that nobody has signed are looked into so often a second, of each caller. */
+/**
+ * Notices that nobody has signed are looked into so often a second, of each caller that is not
+ * known to be the gateway.
+ */
 const HINTS_MAX = 5
 /** And of all callers together, for each gateway: one of them cannot use up what is the others'. */
 const HINTS_TOTAL_MAX = 50
@@ -27,10 +30,10 @@ const schema = {
   operationId: 'sendGatewayNotice',
   summary: 'What a gateway sends by itself',
   description:
-    'For the gateway alone, whose own signature or address is checked; no API key is asked for. A ' +
-    'notice never ends a payment: the payment that it names is asked about sooner. What is signed ' +
-    'by nobody is looked into five times a second at most for each caller, and fifty times for ' +
-    'each gateway.',
+    'For the gateway alone, whose own signature or address is checked; no API key is asked for. ' +
+    'A notice never ends a payment: the payment that it names is asked about sooner. What is ' +
+    'signed by nobody is looked into fifty times a second at most for each gateway, and five ' +
+    'times for each caller that is not known to be the gateway.',
   params: Type.Object({
     name: Type.String({ description: 'The gateway, as `GATEWAYS` names it.' }),
   }),
@@ -62,7 +65,11 @@ export function noticeRoutes(world: NoticeRoutes): FastifyPluginAsync {
       const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
       const { address, network } = world.callerOf(request.raw)
       const raw = { source: address, headers: request.headers, body }
-      const taken = await takeNotice(world, request.params.name, raw, (name) => take(name, network))
+      const taken = await takeNotice(world, request.params.name, raw, (name) => {
+        // What the gateway itself may have sent comes from a few addresses of its own.
+        const known = world.gateways.get(name)?.sendsFrom?.(address) === true
+        return take(name, known ? null : network)
+      })
       if (taken.kind === 'refused') return refuse(reply, { code: taken.code })
       if (taken.kind === 'taken') return reply.send({ received: true })
       void reply.header('retry-after', String(Math.ceil(taken.waitMs / 1_000)))
@@ -91,16 +98,20 @@ function unread(
   return 'rate_limited'
 }
 
-/** Take a hint of a caller for a gateway; how long it has to wait otherwise. */
+/**
+ * Take a hint of a caller for a gateway; how long it has to wait otherwise. Null: of the gateway
+ * itself, by where it comes from.
+ */
 function hintLimits({ elapsedMs }: Pick<Clock, 'elapsedMs'>) {
-  const own = allowance({ max: HINTS_MAX, windowMs: HINTS_MS, elapsedMs })
+  const ofEach = allowance({ max: HINTS_MAX, windowMs: HINTS_MS, elapsedMs })
   const all = allowance({ max: HINTS_TOTAL_MAX, windowMs: HINTS_MS, elapsedMs })
-  return (gateway: string, network: string): number => {
+  return (gateway: string, network: string | null): number => {
+    if (network === null) return all.take(gateway)
     const key = `${gateway} ${network}`
-    const waitMs = own.take(key)
+    const waitMs = ofEach.take(key)
     if (waitMs > 0) return waitMs
     const sharedMs = all.take(gateway)
-    if (sharedMs > 0) own.giveBack(key)
+    if (sharedMs > 0) ofEach.giveBack(key)
     return sharedMs
   }
 }

@@ -5,7 +5,7 @@ import { eachInTurn, shardWith, whole } from '../each-shard.ts'
 import { findRef } from '../payments/gateway-refs-store.ts'
 import { hurryTask } from '../queue/store.ts'
 import { keepNotice, noticeKnown } from './notices-store.ts'
-import { watchNoticed } from '../queue/watches-store.ts'
+import { watchNoticed, type Noticed } from '../queue/watches-store.ts'
 
 export interface NoticeWorld {
   readonly db: Db
@@ -121,10 +121,10 @@ async function takeAbout(taking: Taking): Promise<readonly Seen[]> {
 const LOCK_MS = 2_000
 
 /**
- * What a notice comes to in a shard, the first time it comes. What is signed is kept in the
- * transaction that does what it asks for, so that one which was answered is never lost, and one
- * that was not is new. That nothing came of it is kept in the `last` shard that may know more. Of a
- * hint nothing is kept.
+ * What a notice comes to in a shard, the first time that something comes of it. What is signed is
+ * kept in the transaction that does what it asks for, so that one which was answered is never lost,
+ * and one that was not is new. That nothing came of it is kept in the `last` shard that may know
+ * more, and is no reason to leave it when it comes again. Of a hint nothing is kept.
  */
 async function takeIn(taking: Taking, shard: Shard, last: boolean): Promise<Seen> {
   const { gateway, notice } = taking
@@ -153,12 +153,12 @@ async function askedIn(
   shard: Shard,
   runner: Runner,
 ): Promise<Seen> {
-  const { paymentId, operation, parentRef } = notice
+  const { paymentId, operation, parentRef, noNewsOf = [] } = notice
   const lookup = world.gateways.get(gateway)?.profile.lookup ?? 'none'
   const route = { gateway, operation }
   if (paymentId !== null && shard === home) {
     const cameBack = parentRef !== undefined
-    const end = await pointed(runner, paymentId, { route, lookup, cameBack })
+    const end = await pointed(runner, paymentId, { route, lookup, cameBack, noNewsOf })
     if (end !== 'nothing') return { end, paymentId, operation }
   }
   const parent = parentRef === undefined ? null : await findRef(runner, gateway, parentRef)
@@ -168,24 +168,23 @@ async function askedIn(
   return { ...charge, end: await pointed(runner, parent, asked), paymentId: parent }
 }
 
-interface Pointed {
+/** `cameBack`: the notice is about something that is a part of the payment. */
+interface Pointed extends Noticed {
   readonly route: Route
   readonly lookup: GatewayProfile['lookup']
-  /** The notice is about something that is a part of the payment. */
-  readonly cameBack: boolean
 }
 
 /**
  * Ask sooner about a payment, and look at it again where it is final, or once it is: it may end by
- * an answer that knows nothing of what came back.
+ * an answer that knows nothing of what came back, or of what was done after all.
  */
 async function pointed(
   shard: Runner,
   paymentId: bigint,
-  { route, lookup, cameBack }: Pointed,
+  { route, lookup, ...told }: Pointed,
 ): Promise<Seen['end']> {
   const hurried = await hurryTask(shard, paymentId, route)
   if (lookup === 'none') return hurried ? 'hurried' : 'nothing'
-  const watched = await watchNoticed(shard, paymentId, route, cameBack)
+  const watched = await watchNoticed(shard, paymentId, route, told)
   return hurried ? 'hurried' : watched ? 'watched' : 'nothing'
 }

@@ -77,8 +77,8 @@ async function ask(
   const asked = { task, payment, claimedMs, callsUntilMs, lookupOnly: true, ...later } as const
   const about = ending ? { ...asked, ending } : asked
   const placed = traceparent === undefined ? about : { ...about, traceparent }
-  const own = said === undefined ? placed : { ...placed, details: said }
-  const [claimed] = payment.type === 'refund' ? await withParents(shard, [own]) : [own]
+  const told = said === undefined ? placed : { ...placed, details: said }
+  const [claimed] = payment.type === 'refund' ? await withParents(shard, [told]) : [told]
   if (claimed === undefined) return null
   const made = await charge(world, claimed)
   const settlement = { ...made, decision: inTurn(made.decision, task) }

@@ -1,3 +1,4 @@
+import { watchedOnceEnded } from '../domain/watch.ts'
 import { keepRefs, type KeptRef } from '../payments/gateway-refs-store.ts'
 import type { Tx } from '../ports.ts'
 import { insertWatches, type Watched } from '../queue/watches-store.ts'
@@ -7,8 +8,8 @@ import type { Settlement } from './charge.ts'
  * What payments that end need when something of them comes back: when they are looked at again, and
  * what their gateway calls them.
  */
-export function expectBack(tx: Tx, settlements: readonly Settlement[]): void {
-  const watches = new Map(settlements.flatMap(watchOf).map((one) => [one.paymentId, one]))
+export function watchSettled(tx: Tx, settlements: readonly Settlement[]): void {
+  const watches = new Map(settlements.flatMap(watchesOf).map((one) => [one.paymentId, one]))
   insertWatches(tx, [...watches.values()])
   keepRefs(tx, settlements.flatMap(refOf))
 }
@@ -17,18 +18,15 @@ export function expectBack(tx: Tx, settlements: readonly Settlement[]): void {
  * What may come back of a payment that ended well is asked about later, where that can be; at once
  * where the answer that ended it says that something has.
  */
-function watchOf(settlement: Settlement): Watched[] {
-  const { claim, decision } = settlement
-  const { payment, watchMs, refund, namesByRef } = claim
-  const { gateway } = payment
-  // Somebody may have booked a refund as a return that failed there.
-  if (refund !== undefined) {
-    const failed = namesByRef === true && decision.step === 'fail'
-    return failed ? [{ paymentId: refund.parentId, gateway, delayMs: 0 }] : []
-  }
-  if (decision.step !== 'succeed') return []
-  const delayMs = settlement.calls.some(tellsBack) ? 0 : watchMs
-  return delayMs === undefined ? [] : [{ paymentId: payment.id, gateway, delayMs }]
+function watchesOf({ claim, decision, calls }: Settlement): Watched[] {
+  const { payment, watchMs, refund, namesByRef = false } = claim
+  if (decision.step !== 'succeed' && decision.step !== 'fail') return []
+  const outcome = decision.step === 'succeed' ? 'success' : 'failed'
+  const ended = { id: payment.id, parentId: refund?.parentId ?? null, outcome } as const
+  const paymentId = watchedOnceEnded(ended, namesByRef)
+  if (paymentId === null) return []
+  const delayMs = paymentId !== payment.id || calls.some(tellsBack) ? 0 : watchMs
+  return delayMs === undefined ? [] : [{ paymentId, gateway: payment.gateway, delayMs }]
 }
 
 /** An answer that says of a success that something of it has come back. */

@@ -38,10 +38,10 @@ export function settleApart(
       if (one !== undefined && isIllness(part.error)) fallIll(shardOf(one), part.error)
     }
     const [first] = settled.failed
-    const own = settled.failed.find((part) => !isIllness(part.error))
+    const notIll = settled.failed.find((part) => !isIllness(part.error))
     // Told whoever looks for the result at fault, or that the database is away.
-    const hopeless = own !== undefined || ill.size === db.shards.length
-    if (first !== undefined && !takenOf(settled, asked) && hopeless) throw (own ?? first).error
+    const hopeless = notIll !== undefined || ill.size === db.shards.length
+    if (first !== undefined && !takenOf(settled, asked) && hopeless) throw (notIll ?? first).error
     return { ...settled, left: [...kept, ...settled.busy, ...failed] }
   }
 }

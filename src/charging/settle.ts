@@ -1,4 +1,4 @@
-import { closeLetters, openLetters, type Closing, type NewLetter } from '../dead-letters/store.ts'
+import { closeLetters, openLetters, type Closed, type NewLetter } from '../dead-letters/store.ts'
 import { CHARGED_AFTER_FAILED, MAYBE_CHARGED_TWICE } from '../domain/explain.ts'
 import { executed, undone } from '../domain/ends.ts'
 import { isOpen } from '../domain/payment.ts'
@@ -20,7 +20,7 @@ import {
   type Rescheduled,
 } from '../queue/store.ts'
 import type { ChargeWorld, Settlement } from './charge.ts'
-import { expectBack } from './settle-after.ts'
+import { watchSettled } from './settle-after.ts'
 import { lockAll, lockFree, movesMoney } from './settle-locks.ts'
 import { moveGivenBack } from '../payments/back-store.ts'
 import {
@@ -29,7 +29,7 @@ import {
   readPayments,
   tellPending,
   type Finish,
-  type Named,
+  type NamedPayment,
 } from '../payments/store.ts'
 import { noteNow } from '../payments/time-index-store.ts'
 import { takeBackBooked } from '../payments/was-refund.ts'
@@ -259,7 +259,7 @@ async function write(
     ends.flatMap(({ moves }) => moves),
   )
   deleteTasks(tx, finished.map(paymentIdOf))
-  expectBack(tx, settlements)
+  watchSettled(tx, settlements)
   rescheduleTasks(tx, settlements.flatMap(rescheduleOf))
   const released = settlements.filter(({ decision }) => decision.step === 'release')
   releaseTasks(tx, released.map(paymentIdOf))
@@ -293,7 +293,7 @@ function isFirstPending({ claim, decision }: Settlement): boolean {
  * What the gateway calls a payment that it has not finished, where that is new. A refund has its
  * name only once it is done: until then a return under that name may turn out to be it.
  */
-function nameOf({ claim, decision }: Settlement): Named[] {
+function nameOf({ claim, decision }: Settlement): NamedPayment[] {
   if (claim.refund !== undefined) return []
   const ref = decision.step === 'pending' ? (decision.underway?.gatewayRef ?? null) : null
   const { id, gatewayRef } = claim.payment
@@ -369,7 +369,7 @@ function rescheduleOf(settlement: Settlement): Rescheduled[] {
   ]
 }
 
-function closingOf({ claim, decision }: Settlement): Closing[] {
+function closingOf({ claim, decision }: Settlement): Closed[] {
   if (claim.payment.status !== 'unknown' || !movesMoney(decision)) return []
   const reason = decision.step === 'succeed' ? 'success' : 'failed'
   return [{ paymentId: claim.payment.id, reason }]

@@ -81,8 +81,8 @@ export async function compareRefunds(
 async function closeOpen(shard: Shard, agreeing: readonly Agreeing[]): Promise<void> {
   const ids = agreeing.map(({ paymentId }) => paymentId)
   const open = new Set(await executedAfterAll(shard, ids))
-  const own = agreeing.filter(({ paymentId }) => open.has(paymentId))
-  if (own.length > 0) await shard.transaction(async (tx) => closeAgreeing(tx, own))
+  const closing = agreeing.filter(({ paymentId }) => open.has(paymentId))
+  if (closing.length > 0) await shard.transaction(async (tx) => closeAgreeing(tx, closing))
 }
 
 function isSame(one: WholePayment, deposit: Payment, ours: ToldRefund['ours']): boolean {

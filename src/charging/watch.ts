@@ -1,3 +1,4 @@
+import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
 import type { FeePolicies } from '../domain/fee.ts'
 import type { Operator } from '../domain/operator.ts'
 import type { CameBack, UnreadReturn } from '../domain/outcome.ts'
@@ -5,7 +6,7 @@ import { isOpen, type Payment } from '../domain/payment.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { wentOut, type ReturnAnswer, type ReturnDraft } from '../domain/returns.ts'
 import { WATCH_AGAIN_MS, nextWatchMs, watchAgainMs } from '../domain/watch.ts'
-import { eachInTurn, eachPart, whole } from '../each-shard.ts'
+import { eachPart } from '../each-shard.ts'
 import { corrections } from '../ledger/store.ts'
 import { keepRef } from '../payments/gateway-refs-store.ts'
 import { bookedUnder } from '../payments/returns-store.ts'
@@ -19,7 +20,7 @@ import {
   type Gateway,
   type Shard,
 } from '../ports.ts'
-import type { ShardTurns } from '../queue/shard-turns.ts'
+import { claimInTurn, type ShardTurns } from '../queue/shard-turns.ts'
 import {
   claimWatches,
   endWatches,
@@ -29,6 +30,7 @@ import {
 } from '../queue/watches-store.ts'
 import { bookReturns } from '../refunds/returns.ts'
 import { requestOf, UNTRACED } from './charge.ts'
+import { lookAtFailed } from './failed-there.ts'
 import { compareRefunds, type Contradiction } from './told-refunds.ts'
 
 /** What looking at final payments of a gateway takes. */
@@ -50,7 +52,8 @@ export interface WatchWorld extends FeePolicies {
 /** What is not booked of what came back; one whose `ref` is null cannot be named. */
 interface NotBooked {
   readonly ref: string | null
-  readonly code: Refusal['code'] | UnreadReturn['code'] | Contradiction['code']
+  readonly code:
+    Refusal['code'] | UnreadReturn['code'] | Contradiction['code'] | typeof CHARGED_AFTER_FAILED
 }
 
 /** What a look at a payment came to. */
@@ -58,9 +61,10 @@ export interface WatchSeen {
   readonly paymentId: bigint
   /**
    * `refused`: what came back contradicts the books, so a person has to look at it. `put_off`: it
-   * cannot be said yet. `no_word`: the gateway did not say.
+   * cannot be said yet. `no_word`: the gateway did not say. `charged`: it failed here, and was
+   * executed; a letter says so.
    */
-  readonly what: 'nothing' | 'booked' | 'refused' | 'put_off' | 'no_word'
+  readonly what: 'nothing' | 'booked' | 'refused' | 'put_off' | 'no_word' | 'charged'
   /** Why something is not booked. */
   readonly refusals: readonly NotBooked[]
   /** Why the gateway did not say; not there: it did. */
@@ -75,24 +79,17 @@ export interface WatchClaim {
   readonly traceparent?: string
 }
 
-/**
- * Claim up to `limit` final payments that are to be looked at now. What was claimed in one shard is
- * looked at, although another cannot be asked: an error is thrown only where no shard could be.
- */
+/** Claim up to `limit` final payments that are to be looked at now. */
 export async function claimWatched(world: WatchWorld, limit: number): Promise<WatchClaim[]> {
   const { turns } = world
-  const claims: WatchClaim[] = []
-  const asked = await eachInTurn((await turns?.next()) ?? world.db.shards, async (shard) => {
+  const shards = (await turns?.next()) ?? world.db.shards
+  return claimInTurn<WatchClaim>(turns, shards, async (shard, claims) => {
     const room = limit - claims.length
-    // Nobody knows what is in a shard that was not asked.
-    if (room <= 0) return
-    const own = await claimInShard(world, shard, room)
-    claims.push(...own)
-    turns?.asked(shard, own.length > 0)
+    if (room <= 0) return null
+    const claimed = await claimInShard(world, shard, room)
+    claims.push(...claimed)
+    return claimed.length > 0
   })
-  for (const { shard, error } of asked.failed) turns?.failed(shard, error)
-  if (asked.done.length === 0) whole(asked)
-  return claims
 }
 
 async function claimInShard(
@@ -120,8 +117,8 @@ async function claimInShard(
 /**
  * Look at a final payment: ask its gateway, and book what came back of it, each return once. What
  * is booked is committed before this returns, so a worker that dies in between leaves a claim whose
- * payment is looked at again, and finds it booked. Its status never changes. `signal` stops it
- * before it has asked.
+ * payment is looked at again, and finds it booked. Its status never changes: one that failed and
+ * was executed after all gets a letter. `signal` stops it before it has asked.
  */
 export async function watch(
   world: WatchWorld,
@@ -136,12 +133,15 @@ export async function watch(
   if (signal?.aborted) return end(0)
   // A notice came before it had ended.
   if (isOpen(payment.status)) return end(WATCH_AGAIN_MS)
-  if (!(await wasExecuted(world.db, payment))) return end(null)
-  const seen = await look(world, claimed)
+  const executed = await wasExecuted(world.db, payment)
+  if (!(executed ? payment.type !== 'refund' : payment.attempts > 0)) return end(null)
+  const seen = executed ? await look(world, claimed) : await lookThere(world, claimed)
   world.onWatched(seen)
   // Nothing speaks against it but somebody's lock.
   const inDoubt = seen.refusals.some(({ code }) => code === 'refund_in_doubt')
   if (seen.what === 'put_off' && !inDoubt) return end(WATCH_AGAIN_MS)
+  // It has no ages at which it is looked at.
+  if (!executed && seen.what !== 'no_word') return end(null)
   const { watchMs } = world.gateway.profile
   const nowMs = claimedAt.getTime()
   const ageMs = nowMs - (payment.finishedAt ?? payment.createdAt).getTime()
@@ -150,10 +150,18 @@ export async function watch(
   return end(watchAgainMs(watchMs, { ageMs, watchedMs: nowMs - Number(fence) }))
 }
 
-/** What failed has nothing that could come back, unless it was corrected: then it was executed. */
+/** What failed was not executed, as far as the books know, unless it was corrected. */
 async function wasExecuted(db: Db, { id, userId, status }: Payment): Promise<boolean> {
   if (status !== 'failed') return true
   return (await corrections(db.of(userId), [userId], [id])).length > 0
+}
+
+/** Look at one that failed: what is booked of what came back has to wait until it is corrected. */
+async function lookThere({ db, gateway }: WatchWorld, claimed: WatchClaim): Promise<WatchSeen> {
+  const { what, ref = null, reason } = await lookAtFailed(db, gateway, claimed)
+  const refusals = what === 'charged' ? [{ ref, code: CHARGED_AFTER_FAILED } as const] : []
+  const seen = { paymentId: claimed.payment.id, what, refusals }
+  return reason === undefined ? seen : { ...seen, reason }
 }
 
 async function look(world: WatchWorld, claimed: WatchClaim): Promise<WatchSeen> {
@@ -177,12 +185,12 @@ async function look(world: WatchWorld, claimed: WatchClaim): Promise<WatchSeen> 
     const by = outcome.gatewayRef === null ? 'books' : 'gateway'
     await keepRef(db.of(payment.userId), { gateway: name, ref, paymentId }, by)
   }
-  const own = await compareRefunds(db, payment, outcome.refunds ?? [])
-  const told = readable({ ...outcome, returns: inOrder(outcome.returns ?? [], own.returns) })
+  const compared = await compareRefunds(db, payment, outcome.refunds ?? [])
+  const told = readable({ ...outcome, returns: inOrder(outcome.returns ?? [], compared.returns) })
   const { fresh, unread } = await unbooked(db.of(payment.userId), payment.id, told)
   const seen =
     fresh.length === 0 ? said('nothing') : await bookUnlessLocked(world, claimed, fresh, said)
-  const wrong = [...unread, ...own.wrong]
+  const wrong = [...unread, ...compared.wrong]
   if (wrong.length === 0) return seen
   const what = seen.what === 'put_off' ? seen.what : 'refused'
   return said(what, [...seen.refusals, ...wrong])

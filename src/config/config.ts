@@ -55,7 +55,7 @@ interface Rule {
 }
 
 /** What settings must not be together, in every environment. */
-export const RULES: readonly Rule[] = [
+export const SETTING_RULES: readonly Rule[] = [
   {
     uses: ['leaseMs', 'gatewayTimeoutMs'],
     broken: (values) => values.leaseMs < 3 * values.gatewayTimeoutMs + 2_000,
@@ -82,6 +82,16 @@ export const RULES: readonly Rule[] = [
     fix: 'SHARD_DATABASES must name every shard from 0 to SHARDS - 1, and no others',
   },
   {
+    uses: ['citus', 'shardDatabases'],
+    broken: ({ citus, shardDatabases }) => citus && shardDatabases !== null,
+    fix: 'CITUS and SHARD_DATABASES exclude each other: Citus itself knows where shards are',
+  },
+  {
+    uses: ['citus', 'databaseUrl'],
+    broken: ({ citus, databaseUrl }) => citus && databaseUrl === null,
+    fix: 'DATABASE_URL must be set with CITUS: it leads to the coordinator',
+  },
+  {
     uses: ['databaseUrl', 'shardDatabases'],
     broken: ({ databaseUrl, shardDatabases }) => shardDatabases !== null && databaseUrl === null,
     fix:
@@ -106,12 +116,14 @@ export function loadConfig(env: Environment): Config {
   const { values, problems } = readSettings(env)
   const production = values.appEnv === 'production'
   if (isUnsaid(env)) problems.push(UNSAID)
-  const rules = production ? [...RULES, ...PRODUCTION_RULES] : RULES
+  const rules = production ? [...SETTING_RULES, ...PRODUCTION_RULES] : SETTING_RULES
   // A field that could not be read is missing from `values`; the rules that use it are skipped.
   const complete = values as Values
   for (const rule of rules) {
     if (rule.uses.every((field) => field in values) && rule.broken(complete)) {
-      problems.push(production && !RULES.includes(rule) ? `${rule.fix} (production)` : rule.fix)
+      problems.push(
+        production && !SETTING_RULES.includes(rule) ? `${rule.fix} (production)` : rule.fix,
+      )
     }
   }
   const { gateways, problems: wrong, variables } = readGateways({ env, values, production })
@@ -144,8 +156,8 @@ export const UNSAID =
  * A production that nobody named here would start as a laptop does: without keys, with the mock.
  */
 function isUnsaid(env: Environment): boolean {
-  const [node = '', own = ''] = [env['NODE_ENV'], env[SETTINGS.appEnv.name]]
-  return node.trim().toLowerCase() === 'production' && own.trim() === ''
+  const [node = '', app = ''] = [env['NODE_ENV'], env[SETTINGS.appEnv.name]]
+  return node.trim().toLowerCase() === 'production' && app.trim() === ''
 }
 
 /**

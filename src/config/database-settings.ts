@@ -11,8 +11,8 @@ export const DATABASE_SETTINGS = {
     secret: true,
     doc:
       'PostgreSQL 14 or newer. When unset, a real PostgreSQL is started in `DATA_DIR`. ' +
-      '`postgres://` and `postgresql+asyncpg://` are read as `postgresql://`. Of several hosts, as in ' +
-      '`postgresql://user:password@a,b/payments`, the one that takes writes is used.',
+      '`postgres://` and `postgresql+asyncpg://` are read as `postgresql://`. Of several hosts, ' +
+      'as in `postgresql://user:password@a,b/payments`, the one that takes writes is used.',
   },
   databasePooler: {
     name: 'DATABASE_POOLER',
@@ -20,8 +20,9 @@ export const DATABASE_SETTINGS = {
     kind: choice(['none', 'transaction']),
     fallback: 'none',
     doc:
-      'What stands between the service and PostgreSQL. `transaction`: a pooler such as PgBouncer that ' +
-      'gives each transaction any connection, so that each brings its own time limits.',
+      'What stands between the service and PostgreSQL. `transaction`: a pooler such as ' +
+      'PgBouncer that gives each transaction any connection, so that each brings its own time ' +
+      'limits.',
   },
   databasePreparedStatements: {
     name: 'DATABASE_PREPARED_STATEMENTS',
@@ -29,8 +30,8 @@ export const DATABASE_SETTINGS = {
     kind: flag(),
     fallback: 'true',
     doc:
-      'Prepare each statement once per connection. Turn it off behind a pooler that does not keep ' +
-      'prepared statements, such as PgBouncer before 1.21.',
+      'Prepare each statement once per connection. Turn it off behind a pooler that does not ' +
+      'keep prepared statements, such as PgBouncer before 1.21.',
   },
   databaseTls: {
     name: 'DATABASE_TLS',
@@ -38,8 +39,8 @@ export const DATABASE_SETTINGS = {
     kind: choice(['auto', 'off']),
     fallback: 'auto',
     doc:
-      'With `auto`, production demands `sslmode` of a database that is neither on this machine nor in ' +
-      'a private network. `off` leaves it to the network.',
+      'With `auto`, production demands `sslmode` of a database that is neither on this machine ' +
+      'nor in a private network. `off` leaves it to the network.',
   },
   autoCreateTables: {
     name: 'AUTO_CREATE_TABLES',
@@ -65,8 +66,17 @@ export const DATABASE_SETTINGS = {
     example: '0=postgresql://payments:payments@localhost:5432/payments',
     secret: true,
     doc:
-      'Several servers that hold the shards, each a range of them. `DATABASE_URL` is then the home ' +
-      'side, which holds what belongs to no shard. Set up by `payments distribute`.',
+      'Several servers that hold the shards, each a range of them. `DATABASE_URL` is then the ' +
+      'home side, which holds what belongs to no shard. Set up by `payments distribute`.',
+  },
+  citus: {
+    name: 'CITUS',
+    group: 'Database',
+    kind: flag(),
+    fallback: 'false',
+    doc:
+      '`DATABASE_URL` leads to the coordinator of Citus, which has the shards on its nodes. Set ' +
+      'up by `payments distribute`.',
   },
   keysOutageMs: {
     name: 'KEYS_OUTAGE_SECONDS',
@@ -74,8 +84,9 @@ export const DATABASE_SETTINGS = {
     kind: seconds(0, 86_400),
     fallback: '300',
     doc:
-      'With `SHARD_DATABASES`: how long API keys that are known are believed while the home side is ' +
-      'away. A key that is revoked meanwhile is refused after that, or when the home side is back.',
+      'With `SHARD_DATABASES`: how long API keys that are known are believed while the home ' +
+      'side is away. A key that is revoked meanwhile is refused after that, or when the home ' +
+      'side is back.',
   },
   databasePool: {
     name: 'DATABASE_POOL',

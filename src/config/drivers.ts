@@ -8,6 +8,7 @@ import {
   type KindValue,
   type Setting,
 } from './kinds.ts'
+import { isStripeTestKey, isYookassaTestKey } from '../domain/test-keys.ts'
 import { HTTP_RULES, URL_RULES } from './production.ts'
 import { SETTINGS } from './settings.ts'
 
@@ -19,7 +20,7 @@ export type GatewaySetting = Omit<Setting, 'name' | 'group'> & {
 }
 
 /** A setting of the gateway `http`, as every other gateway has it too. */
-function own<S extends Setting>(setting: S, suffix: string) {
+function shared<S extends Setting>(setting: S, suffix: string) {
   return { ...setting, suffix }
 }
 
@@ -34,7 +35,7 @@ const { gatewayCurrencies, gatewayOperations, gatewayPendingMsMax, gatewayWatchM
 
 /** The same setting with other ages where nothing is said. */
 function watchedAt(fallback: string) {
-  return { ...own(gatewayWatchMs, 'WATCH_SECONDS'), fallback }
+  return { ...shared(gatewayWatchMs, 'WATCH_SECONDS'), fallback }
 }
 
 /**
@@ -42,30 +43,30 @@ function watchedAt(fallback: string) {
  * setting of all of them says.
  */
 export const COMMON_SETTINGS = {
-  timeoutMs: own(SETTINGS.gatewayTimeoutMs, 'TIMEOUT_SECONDS'),
-  attemptsMax: own(SETTINGS.gatewayAttemptsMax, 'MAX_ATTEMPTS'),
-  giveUpMs: own(SETTINGS.gatewayGiveUpMs, 'GIVE_UP_SECONDS'),
-  backoffBaseMs: own(SETTINGS.gatewayBackoffBaseMs, 'BACKOFF_BASE_SECONDS'),
-  backoffMaxMs: own(SETTINGS.gatewayBackoffMaxMs, 'BACKOFF_MAX_SECONDS'),
-  jitterMs: own(SETTINGS.gatewayBackoffJitterMs, 'BACKOFF_JITTER_SECONDS'),
-  notFoundGraceMs: own(SETTINGS.gatewayNotFoundGraceMs, 'NOT_FOUND_GRACE_SECONDS'),
-  concurrency: own(SETTINGS.workerConcurrency, 'CONCURRENCY'),
+  timeoutMs: shared(SETTINGS.gatewayTimeoutMs, 'TIMEOUT_SECONDS'),
+  attemptsMax: shared(SETTINGS.gatewayAttemptsMax, 'MAX_ATTEMPTS'),
+  giveUpMs: shared(SETTINGS.gatewayGiveUpMs, 'GIVE_UP_SECONDS'),
+  backoffBaseMs: shared(SETTINGS.gatewayBackoffBaseMs, 'BACKOFF_BASE_SECONDS'),
+  backoffMaxMs: shared(SETTINGS.gatewayBackoffMaxMs, 'BACKOFF_MAX_SECONDS'),
+  jitterMs: shared(SETTINGS.gatewayBackoffJitterMs, 'BACKOFF_JITTER_SECONDS'),
+  notFoundGraceMs: shared(SETTINGS.gatewayNotFoundGraceMs, 'NOT_FOUND_GRACE_SECONDS'),
+  concurrency: shared(SETTINGS.workerConcurrency, 'CONCURRENCY'),
 } as const satisfies Readonly<Record<string, GatewaySetting>>
 
 /** The settings of each driver, by their field in `GatewayConfig`. */
 export const DRIVER_SETTINGS = {
   http: {
-    url: { ...own(gatewayUrl, 'URL'), demanded: true },
-    authorization: own(gatewayAuthorization, 'AUTHORIZATION'),
-    headers: own(gatewayHeaders, 'HEADERS'),
-    echo: own(gatewayEcho, 'ECHO'),
-    lookup: own(gatewayLookup, 'LOOKUP'),
-    idempotent: own(gatewayIdempotent, 'IDEMPOTENT'),
-    keyLifeMs: own(gatewayKeyLifeMs, 'KEY_LIFE_SECONDS'),
-    currencies: own(gatewayCurrencies, 'CURRENCIES'),
-    operations: own(gatewayOperations, 'OPERATIONS'),
-    pendingMsMax: own(gatewayPendingMsMax, 'PENDING_MAX_SECONDS'),
-    watchMs: own(gatewayWatchMs, 'WATCH_SECONDS'),
+    url: { ...shared(gatewayUrl, 'URL'), demanded: true },
+    authorization: shared(gatewayAuthorization, 'AUTHORIZATION'),
+    headers: shared(gatewayHeaders, 'HEADERS'),
+    echo: shared(gatewayEcho, 'ECHO'),
+    lookup: shared(gatewayLookup, 'LOOKUP'),
+    idempotent: shared(gatewayIdempotent, 'IDEMPOTENT'),
+    keyLifeMs: shared(gatewayKeyLifeMs, 'KEY_LIFE_SECONDS'),
+    currencies: shared(gatewayCurrencies, 'CURRENCIES'),
+    operations: shared(gatewayOperations, 'OPERATIONS'),
+    pendingMsMax: shared(gatewayPendingMsMax, 'PENDING_MAX_SECONDS'),
+    watchMs: shared(gatewayWatchMs, 'WATCH_SECONDS'),
   },
   stripe: {
     secretKey: {
@@ -82,8 +83,8 @@ export const DRIVER_SETTINGS = {
       fallback: null,
       secret: true,
       doc:
-        'What notices are signed with: the secret of the endpoint, and the one before it while it ' +
-        'is being changed. When unset, every notice is refused. Never logged.',
+        'What notices are signed with: the secret of the endpoint, and the one before it while ' +
+        'it is being changed. When unset, every notice is refused. Never logged.',
     },
     noticeAgeMsMax: {
       suffix: 'NOTICE_AGE_SECONDS',
@@ -97,8 +98,8 @@ export const DRIVER_SETTINGS = {
       fallback: null,
       doc: 'Currencies that the account takes. When unset, all that Stripe knows.',
     },
-    operations: own(gatewayOperations, 'OPERATIONS'),
-    pendingMsMax: own(gatewayPendingMsMax, 'PENDING_MAX_SECONDS'),
+    operations: shared(gatewayOperations, 'OPERATIONS'),
+    pendingMsMax: shared(gatewayPendingMsMax, 'PENDING_MAX_SECONDS'),
     // A day, a week, a month and three: most disputes come within 120 days.
     watchMs: watchedAt('86400,604800,2592000,7776000'),
     url: apiAt('https://api.stripe.com'),
@@ -144,7 +145,7 @@ export const DRIVER_SETTINGS = {
       fallback: 'RUB',
       doc: 'What the shop takes.',
     },
-    pendingMsMax: own(gatewayPendingMsMax, 'PENDING_MAX_SECONDS'),
+    pendingMsMax: shared(gatewayPendingMsMax, 'PENDING_MAX_SECONDS'),
     watchMs: watchedAt('3600,86400,604800,2592000'),
     url: apiAt('https://api.yookassa.ru/v3'),
   },
@@ -180,13 +181,15 @@ export const DRIVER_RULES: {
     ...URL_RULES,
     {
       field: 'secretKey',
-      broken: ({ secretKey }) => /^[sr]k_test_/.test(secretKey),
+      broken: ({ secretKey }) => isStripeTestKey(secretKey),
       fix: 'must not be a test key: it moves no money',
     },
     {
       field: 'secretKey',
-      broken: ({ secretKey }) => !/^[sr]k_/.test(secretKey),
-      fix: 'must begin with `sk_` or `rk_`: other keys of Stripe cannot charge',
+      broken: ({ secretKey }) => !/^[sr]k_(?!org_)/.test(secretKey),
+      fix:
+        'must be a key of the account, which begins with `sk_` or `rk_`: other keys of Stripe ' +
+        'cannot charge, and one of an organization (`sk_org_`) has to name the account',
       always: true,
     },
   ],
@@ -194,12 +197,12 @@ export const DRIVER_RULES: {
     ...URL_RULES,
     {
       field: 'secretKey',
-      broken: ({ secretKey }) => secretKey.startsWith('test_'),
+      broken: ({ secretKey }) => isYookassaTestKey(secretKey),
       fix: 'must not be the key of a test shop: it moves no money',
     },
     {
       field: 'payoutSecretKey',
-      broken: ({ payoutSecretKey }) => payoutSecretKey?.startsWith('test_') === true,
+      broken: ({ payoutSecretKey }) => isYookassaTestKey(payoutSecretKey ?? ''),
       fix: 'must not be the key of a test gateway: it moves no money',
     },
     {

@@ -22,8 +22,8 @@ export const GATEWAY_SETTINGS = {
     kind: gatewayNames(),
     fallback: 'http',
     doc:
-      'The gateways, by names of your own. `http` is the one that PAYMENT_GATEWAY_URL leads to, with ' +
-      'the settings below; every other has settings of its own.',
+      'The gateways, by names of your own. `http` is the one that PAYMENT_GATEWAY_URL leads to, ' +
+      'with the settings below; every other has settings of its own.',
   },
   gatewayRoutes: {
     name: 'GATEWAY_ROUTES',
@@ -52,7 +52,9 @@ export const GATEWAY_SETTINGS = {
     fallback: null,
     example: 'Bearer secret',
     secret: true,
-    doc: 'Sent to the gateway as the `Authorization` header, with charges and lookups. Never logged.',
+    doc:
+      'Sent to the gateway as the `Authorization` header, with charges and lookups. Never ' +
+      'logged.',
   },
   gatewayHeaders: {
     name: 'GATEWAY_HEADERS',
@@ -70,8 +72,8 @@ export const GATEWAY_SETTINGS = {
     fallback: null,
     example: 'required',
     doc:
-      'Whether each reply of the gateway names `payment_id` or `idempotency_key`. `required`: a yes ' +
-      'or no that names nobody is not believed, and connections are kept. `optional`: it is ' +
+      'Whether each reply of the gateway names `payment_id` or `idempotency_key`. `required`: a ' +
+      'yes or no that names nobody is not believed, and connections are kept. `optional`: it is ' +
       'believed, and each call has a connection of its own. When unset: `required` for the mock ' +
       'gateway, `optional` for any other.',
   },
@@ -88,8 +90,8 @@ export const GATEWAY_SETTINGS = {
     kind: integer(1, 100),
     fallback: '3',
     doc:
-      'Tries for one payment before it fails or becomes unknown: charges that were not executed, or ' +
-      'whose outcome nobody knows.',
+      'Tries for one payment before it fails or becomes unknown: charges that were not ' +
+      'executed, or whose outcome nobody knows.',
   },
   gatewayGiveUpMs: {
     name: 'GATEWAY_GIVE_UP_SECONDS',
@@ -97,8 +99,8 @@ export const GATEWAY_SETTINGS = {
     kind: seconds(0, 86_400),
     fallback: '900',
     doc:
-      'A payment that was never executed fails when its tries are used up and the first of them is ' +
-      'older than this, so that a short outage fails nobody; 0: as soon as they are used up.',
+      'A payment that was never executed fails when its tries are used up and the first of them ' +
+      'is older than this, so that a short outage fails nobody; 0: as soon as they are used up.',
   },
   gatewayBackoffBaseMs: {
     name: 'GATEWAY_BACKOFF_BASE_SECONDS',
@@ -146,8 +148,8 @@ export const GATEWAY_SETTINGS = {
     kind: seconds(1, 31_536_000),
     fallback: '3600',
     doc:
-      'How long the gateway remembers a key, from its first use. A charge in doubt is not sent again ' +
-      'later than that: it is looked up, and kept unknown.',
+      'How long the gateway remembers a key, from its first use. A charge in doubt is not sent ' +
+      'again later than that: it is looked up, and kept unknown.',
   },
   gatewayCurrencies: {
     name: 'GATEWAY_CURRENCIES',
@@ -178,8 +180,8 @@ export const GATEWAY_SETTINGS = {
     fallback: 'off',
     example: '86400,604800,2592000',
     doc:
-      'How old payments that ended well are when the gateway is asked whether they came back: its ' +
-      'lookups have to tell `returns`. What its notices tell of is looked at in any case.',
+      'How old payments that ended well are when the gateway is asked whether they came back: ' +
+      'its lookups have to tell `returns`. What its notices tell of is looked at in any case.',
   },
   gatewayNotFoundGraceMs: {
     name: 'GATEWAY_NOT_FOUND_GRACE_SECONDS',

@@ -113,7 +113,8 @@ function another({ env, values, production }: Reading, name: string): OneRead {
   const prefix = `GATEWAY_${name.toUpperCase()}_`
   const taken = Object.values(SETTINGS).find((setting) => setting.name.startsWith(prefix))
   if (taken !== undefined) {
-    const problem = `GATEWAYS must not name ${name}: its settings would be mixed up with ${taken.name}`
+    const problem =
+      `GATEWAYS must not name ${name}: its settings would be mixed up with ` + taken.name
     return { gateway: [], problems: [problem], variables: [] }
   }
   const driver = env[`${prefix}DRIVER`]?.trim() || name
@@ -126,15 +127,15 @@ function another({ env, values, production }: Reading, name: string): OneRead {
     }
   }
   const table: Readonly<Record<string, GatewaySetting>> = DRIVER_SETTINGS[driver]
-  const own = readTable(env, prefix, table)
+  const special = readTable(env, prefix, table)
   const common = readTable(env, prefix, COMMON_SETTINGS, inherited(values))
-  const problems = [...own.problems, ...common.problems]
+  const problems = [...special.problems, ...common.problems]
   // Read by the kinds that the type is derived from.
   const gateway = {
     ...common.values,
     name,
     driver,
-    settings: own.values,
+    settings: special.values,
   } as unknown as GatewayConfig
   if (problems.length === 0) {
     problems.push(...together(gateway, prefix, values))

@@ -9,19 +9,19 @@ import { serverUrls } from '../domain/server-urls.ts'
  * How one kind of setting is read. `read` turns its text into a value, or into undefined when the
  * text is not one, or one out of bounds; `allowed` says to people what is.
  */
-export interface Kind<Value = unknown> {
+export interface SettingKind<Value = unknown> {
   readonly read: (text: string) => Value | undefined
   readonly allowed: string
 }
 
 /** The value a kind of setting is read into. */
-export type KindValue<K extends Kind> = Exclude<ReturnType<K['read']>, undefined>
+export type KindValue<K extends SettingKind> = Exclude<ReturnType<K['read']>, undefined>
 
 /** One environment variable: how it is read, what it is when absent, and what people are told. */
 export interface Setting {
   readonly name: string
   readonly group: string
-  readonly kind: Kind
+  readonly kind: SettingKind
   /** Its text when the variable is unset; null when the setting is then absent. */
   readonly fallback: string | null
   readonly doc: string
@@ -230,8 +230,8 @@ const HEADERS_MAX = 20
 
 /** Headers that our requests have already, or that frame them. */
 const OWN_HEADERS = new RegExp(
-  '^(accept|authorization|connection|content-.*|expect|host|idempotency-key|keep-alive|te|trailer|' +
-    'transfer-encoding|upgrade)$',
+  '^(accept|authorization|connection|content-.*|expect|host|idempotency-key|keep-alive|te|' +
+    'trailer|transfer-encoding|upgrade)$',
   'i',
 )
 
@@ -336,8 +336,9 @@ export function shardMap() {
     return right && urls.size === ranges.length ? ranges : undefined
   }
   const allowed =
-    'ranges of shards with the URLs of their databases, `0-31=postgresql://…,32-63=postgresql://…`, ' +
-    'each shard from 0 on in one range, and no URL twice'
+    'ranges of shards with the URLs of their databases, ' +
+    '`0-31=postgresql://…,32-63=postgresql://…`, each shard from 0 on in one range, and no URL ' +
+    'twice'
   return { read, allowed }
 }
 

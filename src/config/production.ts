@@ -81,16 +81,18 @@ export const PRODUCTION_RULES: readonly {
     uses: ['databaseUrl', 'databaseTls'],
     broken: (values) => values.databaseTls === 'auto' && isPlainDatabase(values.databaseUrl),
     fix:
-      'DATABASE_URL must end in ?sslmode=verify-full (or require), unless the database is on this ' +
-      'machine or in a private network: set DATABASE_TLS=off where the network itself encrypts',
+      'DATABASE_URL must end in ?sslmode=verify-full (or require), unless the database is on ' +
+      'this machine or in a private network: set DATABASE_TLS=off where the network itself ' +
+      'encrypts',
   },
   {
     uses: ['shardDatabases', 'databaseTls'],
     broken: ({ shardDatabases, databaseTls }) =>
       databaseTls === 'auto' && (shardDatabases ?? []).some(({ url }) => isPlainDatabase(url)),
     fix:
-      'SHARD_DATABASES must have ?sslmode=verify-full (or require) at each URL, unless its database ' +
-      'is on this machine or in a private network: set DATABASE_TLS=off where the network encrypts',
+      'SHARD_DATABASES must have ?sslmode=verify-full (or require) at each URL, unless its ' +
+      'database is on this machine or in a private network: set DATABASE_TLS=off where the ' +
+      'network encrypts',
   },
   ...HTTP_RULES.map(({ field, broken, fix }) => ({
     uses: USES[field],
@@ -102,8 +104,8 @@ export const PRODUCTION_RULES: readonly {
     uses: ['webhookSecretsKey'],
     broken: ({ webhookSecretsKey }) => webhookSecretsKey === null,
     fix:
-      'WEBHOOK_SECRETS_KEY must be set: it seals the secrets of webhook endpoints, and is 32 random ' +
-      'bytes in base64',
+      'WEBHOOK_SECRETS_KEY must be set: it seals the secrets of webhook endpoints, and is 32 ' +
+      'random bytes in base64',
   },
   {
     uses: ['debug'],

@@ -43,8 +43,8 @@ export const SETTINGS = {
     kind: choice(ENVIRONMENTS, ENVIRONMENT_ALIASES),
     fallback: 'local',
     doc:
-      'Where the service runs. `production` refuses to start with unsafe settings; the others differ ' +
-      'in name only.',
+      'Where the service runs. `production` refuses to start with unsafe settings; the others ' +
+      'differ in name only.',
   },
   debug: {
     name: 'DEBUG',
@@ -59,7 +59,9 @@ export const SETTINGS = {
     group: 'Application',
     kind: text(1_024),
     fallback: '.data',
-    doc: 'Folder of the embedded database and of the mock gateway, relative to the working directory.',
+    doc:
+      'Folder of the embedded database and of the mock gateway, relative to the working ' +
+      'directory.',
   },
   shutdownTimeoutMs: {
     name: 'SHUTDOWN_TIMEOUT_SECONDS',
@@ -110,7 +112,9 @@ export const SETTINGS = {
     group: 'HTTP server',
     kind: integer(1, 16_384),
     fallback: '64',
-    doc: 'Largest request body in KiB; a larger one is answered with 413. A batch of payments has 512 KiB.',
+    doc:
+      'Largest request body in KiB; a larger one is answered with 413. A batch of payments has ' +
+      '512 KiB.',
   },
   httpConnectionsMax: {
     name: 'HTTP_CONNECTIONS_MAX',
@@ -119,8 +123,9 @@ export const SETTINGS = {
     fallback: null,
     example: '2000',
     doc:
-      'Connections of clients that are open at a time in one process; then the one that was quiet ' +
-      'longest makes room. When unset, 2000, or what the limit of open files (`ulimit -n`) leaves.',
+      'Connections of clients that are open at a time in one process; then the one that was ' +
+      'quiet longest makes room. When unset, 2000, or what the limit of open files (`ulimit ' +
+      '-n`) leaves.',
   },
   trustedProxies: {
     name: 'TRUSTED_PROXIES',
@@ -129,8 +134,8 @@ export const SETTINGS = {
     fallback: null,
     example: '10.0.0.0/8,fd00::/8',
     doc:
-      'Proxies whose `X-Forwarded-For` is believed, for limits that go by address. Without it all ' +
-      'that comes through a proxy counts as one address.',
+      'Proxies whose `X-Forwarded-For` is believed, for limits that go by address. Without it ' +
+      'all that comes through a proxy counts as one address.',
   },
   rateLimit: {
     name: 'RATE_LIMIT_PER_SECOND',
@@ -162,7 +167,9 @@ export const SETTINGS = {
     group: 'Worker',
     kind: integer(1, 10_000),
     fallback: '256',
-    doc: 'Gateway calls in flight per worker; each of the three operations is sure of a third of them.',
+    doc:
+      'Gateway calls in flight per worker; each of the three operations is sure of a third of ' +
+      'them.',
   },
   workerBatch: {
     name: 'WORKER_BATCH',
@@ -178,8 +185,9 @@ export const SETTINGS = {
     fallback: null,
     example: '/var/lib/payments/unsettled',
     doc:
-      'Folder in which a stopping process leaves what gateways said and the database did not take ' +
-      'any more; the next worker that starts with it writes it. When unset, it is only logged.',
+      'Folder in which a stopping process leaves what gateways said and the database did not ' +
+      'take any more; the next worker that starts with it writes it. When unset, it is only ' +
+      'logged.',
   },
   acceptBatch: {
     name: 'ACCEPT_BATCH',
@@ -200,7 +208,9 @@ export const SETTINGS = {
     group: 'Accepting payments',
     kind: integer(1, 64),
     fallback: '2',
-    doc: 'Transactions of accepted payments that run side by side per process and shard when more is waiting than one of them takes.',
+    doc:
+      'Transactions of accepted payments that run side by side per process and shard when more ' +
+      'is waiting than one of them takes.',
   },
   queueAgeLimitMs: {
     name: 'QUEUE_AGE_LIMIT_SECONDS',
@@ -215,8 +225,8 @@ export const SETTINGS = {
     kind: seconds(0, 604_800),
     fallback: '3600',
     doc:
-      'How long payments are accepted for a gateway that cannot be reached, or does not talk to us; ' +
-      'then they get 503 `gateway_unavailable`. Each operation by itself. 0: no limit.',
+      'How long payments are accepted for a gateway that cannot be reached, or does not talk to ' +
+      'us; then they get 503 `gateway_unavailable`. Each operation by itself. 0: no limit.',
   },
   gatewayOutageTasksMax: {
     name: 'GATEWAY_OUTAGE_MAX',
@@ -272,8 +282,8 @@ export const SETTINGS = {
     kind: feeMins(),
     fallback: '0',
     doc:
-      'Least commission of a payment, as a decimal amount of `CURRENCY`, or one for each of several ' +
-      'currencies.',
+      'Least commission of a payment, as a decimal amount of `CURRENCY`, or one for each of ' +
+      'several currencies.',
   },
   refundFee: {
     name: 'REFUND_FEE',
@@ -297,9 +307,9 @@ export const SETTINGS = {
     example: 'MzIgYnl0ZXMgb2YgYW4gZXhhbXBsZSwgbm8ga2V5ISE=',
     secret: true,
     doc:
-      'Seals the secrets of webhook endpoints in the database. `openssl rand -base64 32` makes one. ' +
-      'Production does not start without it. With another key than before, endpoints need new ' +
-      'secrets.',
+      'Seals the secrets of webhook endpoints in the database. `openssl rand -base64 32` makes ' +
+      'one. Production does not start without it. With another key than before, endpoints need ' +
+      'new secrets.',
   },
   webhookAllowNetworks: {
     name: 'WEBHOOK_ALLOW_NETWORKS',
@@ -317,7 +327,7 @@ export const SETTINGS = {
     kind: integer(1, 3_650),
     fallback: '30',
     doc:
-      'How many days events are kept, with their deliveries and attempts. What is still on its way to ' +
-      'an endpoint stays until it has arrived or was given up.',
+      'How many days events are kept, with their deliveries and attempts. What is still on its ' +
+      'way to an endpoint stays until it has arrived or was given up.',
   },
 } as const satisfies Record<string, Setting>

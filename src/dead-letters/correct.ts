@@ -1,23 +1,25 @@
 import { NO_EVIDENCE, type KnownEvidence } from '../domain/evidence.ts'
 import { decideCorrection, type Relative } from '../domain/correction.ts'
-import { paymentsNamed } from '../payments/of-user-store.ts'
+import { referencesLeft, takeReferences } from '../payments/details-store.ts'
+import { paymentsNamed } from '../payments/named-store.ts'
 import { corrections } from '../ledger/store.ts'
 import type { Shard } from '../ports.ts'
 import {
   actOnEach,
   actUnderKey,
-  expectBack,
+  watchEnded,
   newVerdict,
-  refuse,
+  refusedLetter,
   writeEnds,
   type ActWorld,
   type Refused,
-  type Verdict,
+  type LetterVerdict,
 } from './letter-act.ts'
 import { knownOf } from './evidence-store.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
-import { namedBefore, namesOf } from './resolve.ts'
+import { claimName, namesOf } from './resolve.ts'
+import { referenceHolder, take, type Taken } from './references.ts'
 import { correctedAs, relativesOf } from './relatives-store.ts'
 import { readLetters, type DeadLetter } from './store.ts'
 
@@ -33,12 +35,14 @@ export interface CorrectRequest {
 }
 
 /** The money of a failed payment is booked; its status stays. */
-interface Corrected {
+export interface Corrected {
   readonly kind: 'corrected'
   readonly letterId: bigint
   readonly paymentId: bigint
   /** What its letter is now: that of a payment which was redriven stays so. */
   readonly letter: 'resolved' | 'redriven'
+  /** Who has its reference, since it had failed; null: it has it again, or had none. */
+  readonly referenceTakenBy: bigint | null
 }
 
 type CorrectWorld = Pick<ActWorld, 'db' | 'terms'>
@@ -51,13 +55,14 @@ type CorrectAnswer = Corrected | Refused
  * is closed. A withdrawal gave back its hold, so the user pays as far as the balance goes, and the
  * rest is a loss. That it was executed is said by a late yes, or by an operator who has found it at
  * the gateway; then the letter may be closed already, as it is when somebody failed the payment.
+ * The payment gets its reference back, unless another one has it by now: then the answer names it.
  */
 export async function correct(
   { db, terms }: CorrectWorld,
   by: Operator,
   requests: readonly CorrectRequest[],
 ): Promise<CorrectAnswer[]> {
-  return actOnEach(db, requests, (shard, own) => correctInShard({ shard, terms }, by, own))
+  return actOnEach(db, requests, (shard, part) => correctInShard({ shard, terms }, by, part))
 }
 
 /** Correct one, once for the key of a request; null: it has none. */
@@ -76,7 +81,9 @@ export function correctUnderKey(
     act: (operator) => correct(world, operator, [request]),
     again: ({ paymentId, after }) => {
       const letter = after['letter'] === 'redriven' ? 'redriven' : 'resolved'
-      return { kind: 'corrected', letterId, paymentId: paymentId ?? 0n, letter }
+      const holder = after['reference_taken_by'] ?? null
+      const referenceTakenBy = holder === null ? null : BigInt(holder)
+      return { kind: 'corrected', letterId, paymentId: paymentId ?? 0n, letter, referenceTakenBy }
     },
   })
 }
@@ -85,7 +92,7 @@ async function correctInShard(
   { shard, terms }: { readonly shard: Shard } & Pick<ActWorld, 'terms'>,
   by: Operator,
   requests: readonly CorrectRequest[],
-): Promise<Verdict<Corrected>> {
+): Promise<CorrectVerdict> {
   // Which payment and user a letter is about never changes, so this needs no lock.
   const found = await readLetters(
     shard,
@@ -97,22 +104,27 @@ async function correctInShard(
     const userIds = [...new Set(found.map(({ userId }) => userId))]
     const paymentIds = [...locked.payments.keys()]
     const words = requests.some(({ gatewayRef }) => gatewayRef !== null)
-    const [corrected, refs, known, relatives, named] = await Promise.all([
+    const [corrected, refs, known, relatives, named, left] = await Promise.all([
       corrections(tx, userIds, paymentIds),
       correctedAs(tx, words ? paymentIds : []),
       words ? knownOf(tx, paymentIds) : new Map<bigint, KnownEvidence>(),
       relativesOf(tx, words ? paymentIds : []),
       paymentsNamed(tx, namesOf(requests, locked)),
+      referencesLeft(tx, paymentIds),
     ])
-    const books = { ...locked, known, named, terms, relatives: new Map(relatives) }
+    const books = { ...locked, known, named, left, terms, relatives: new Map(relatives) }
     const verdict = decide(requests, {
       ...books,
       corrected: new Map(corrected.map(({ paymentId: id }) => [id, { ref: refs.get(id) ?? null }])),
     })
+    takeReferences(tx, [...verdict.taken.values()])
     await writeEnds(tx, verdict, 'correct', by)
     return verdict
   })
 }
+
+/** `taken`: references that corrected payments get back. */
+type CorrectVerdict = LetterVerdict<Corrected> & { readonly taken: Taken }
 
 type Books = Locked & {
   readonly known: ReadonlyMap<bigint, KnownEvidence>
@@ -122,12 +134,14 @@ type Books = Locked & {
   readonly named: Map<string, bigint>
   /** Payments that are booked, with their references, those of earlier letters among them. */
   readonly corrected: Map<bigint, { readonly ref: string | null }>
+  /** References of the payments, and who has them now. */
+  readonly left: Awaited<ReturnType<typeof referencesLeft>>
   readonly terms: ActWorld['terms']
 }
 
 /** Decide every letter in order: earlier ones use up what users have before later ones. */
-function decide(requests: readonly CorrectRequest[], books: Books): Verdict<Corrected> {
-  const verdict = newVerdict<Corrected>(books.busy)
+function decide(requests: readonly CorrectRequest[], books: Books): CorrectVerdict {
+  const verdict: CorrectVerdict = { ...newVerdict<Corrected>(books.busy), taken: new Map() }
   const available = new Map(books.available)
   for (const request of requests) {
     const letter = books.letters.get(request.letterId)
@@ -142,7 +156,7 @@ function decideOne(
   request: CorrectRequest,
   { id: letterId, paymentId, userId, state: was, error }: DeadLetter,
   books: Books & { readonly available: Map<bigint, bigint> },
-  verdict: Verdict<Corrected>,
+  verdict: CorrectVerdict,
 ): CorrectAnswer | null {
   const payment = books.payments.get(paymentId)
   if (payment === undefined) return null
@@ -160,24 +174,50 @@ function decideOne(
   const state = was === 'redriven' ? was : 'resolved'
   const before = { payment: payment.status, letter: was }
   const after = { payment: payment.status, letter: state }
+  const referenceTakenBy = takenBy(paymentId, books, verdict)
+  const holder = holderNamed(referenceTakenBy)
   if (decision.kind === 'correct') {
-    const other = namedBefore(payment, gatewayRef, books)
-    if (other !== null) return refuse('gateway_ref_taken', { paymentId: other })
+    const other = claimName(payment, gatewayRef, books)
+    if (other !== null) return refusedLetter('gateway_ref_taken', { paymentId: other })
     const { entry, evidence } = decision
     books.corrected.set(paymentId, { ref: gatewayRef })
     noteCorrected(books.relatives, paymentId, gatewayRef)
     books.available.set(userId, available + entry.user)
     verdict.entries.push(entry)
     const ended = { payment, outcome: 'success', parentId: null, gatewayRef } as const
-    expectBack(verdict, ended, books.terms(payment.gateway))
+    watchEnded(verdict, ended, books.terms(payment.gateway))
     const word = gatewayRef === null ? {} : { gateway_ref: gatewayRef }
     const insisted = evidence === null ? {} : { against_evidence: evidence }
-    verdict.acts.push({ paymentId, letterId, before, after: { ...after, ...word, ...insisted } })
+    if (referenceTakenBy === null) takeBack(paymentId, books, verdict)
+    verdict.acts.push({
+      paymentId,
+      letterId,
+      before,
+      after: { ...after, ...word, ...insisted, ...holder },
+    })
   } else if (was === 'open') {
     // A late yes about what an operator's word has booked: there is nothing left to do.
-    verdict.acts.push({ paymentId, letterId, before, after })
+    verdict.acts.push({ paymentId, letterId, before, after: { ...after, ...holder } })
   }
-  return { kind: 'corrected', letterId, paymentId, letter: state }
+  return { kind: 'corrected', letterId, paymentId, letter: state, referenceTakenBy }
+}
+
+/** Another payment that has the reference which one gave up when it failed; null: none. */
+function takenBy(id: bigint, { left }: Books, { taken }: CorrectVerdict): bigint | null {
+  const reference = left.get(id)
+  const holder = reference === undefined ? null : referenceHolder(reference, taken)
+  return holder === id ? null : holder
+}
+
+/** Give a payment the reference that it gave up, if it had one. */
+function takeBack(id: bigint, { left }: Books, { taken }: CorrectVerdict): void {
+  const reference = left.get(id)
+  if (reference !== undefined) take(taken, reference, id)
+}
+
+/** How the record of the act has who has the reference. */
+function holderNamed(id: bigint | null): Readonly<Record<string, string>> {
+  return id === null ? {} : { reference_taken_by: String(id) }
 }
 
 /** What an operator says, and what it may be up against. */
@@ -187,9 +227,9 @@ function wordOf(
   paymentId: bigint,
   { known, relatives }: Books,
 ) {
-  const own = relatives.get(paymentId) ?? []
+  const chain = relatives.get(paymentId) ?? []
   const evidence = known.get(paymentId) ?? NO_EVIDENCE
-  return { ref, known: evidence, insists, besidesRedrive, relatives: own }
+  return { ref, known: evidence, insists, besidesRedrive, relatives: chain }
 }
 
 /** Tell the other payments of its chain that one is corrected now. */
@@ -198,8 +238,8 @@ function noteCorrected(
   id: bigint,
   gatewayRef: string | null,
 ): void {
-  for (const [of, own] of relatives) {
-    const told = own.map((one) =>
+  for (const [of, chain] of relatives) {
+    const told = chain.map((one) =>
       one.id === id ? { ...one, corrected: true, correctedAs: gatewayRef } : one,
     )
     relatives.set(of, told)

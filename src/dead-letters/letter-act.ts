@@ -1,8 +1,9 @@
 import type { GatewayTerms } from '../domain/evidence.ts'
-import type { GivenBackMove } from '../domain/ends.ts'
+import { executed, refundShare, undone, type GivenBackMove } from '../domain/ends.ts'
 import type { FeePolicies } from '../domain/fee.ts'
 import type { Entry } from '../domain/ledger.ts'
 import type { Refusal } from '../domain/refusal.ts'
+import { watchedOnceEnded } from '../domain/watch.ts'
 import { post } from '../ledger/post.ts'
 import { moveGivenBack, type WholePayment } from '../payments/back-store.ts'
 import { finishPayments, type Finish } from '../payments/store.ts'
@@ -10,10 +11,11 @@ import type { BatchSpan, Db, Runner, Shard, Tx } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
 import { insertWatches, type Watched } from '../queue/watches-store.ts'
 import { keepSaidRefs, type KeptRef } from '../payments/gateway-refs-store.ts'
-import { eachPart, whole } from '../each-shard.ts'
+import { answeredByShard } from '../each-shard.ts'
 import { underKey, type About } from '../operators/under-key.ts'
 import { insertActs, type OperatorAct } from '../operators/acts-store.ts'
 import type { Operator } from '../domain/operator.ts'
+import type { Locked } from './lock.ts'
 import { endLetters, readLetters } from './store.ts'
 
 export interface ActWorld extends FeePolicies {
@@ -37,21 +39,21 @@ type LetterAct = Pick<OperatorAct, 'paymentId' | 'before' | 'after'> & {
 }
 
 /** What a batch of acts comes to: the answers by letter, and everything to write. */
-export interface Verdict<Answer> {
+export interface LetterVerdict<Answer> {
   readonly answers: Map<bigint, Answer | Refused>
   readonly finishes: Finish[]
   readonly entries: Entry[]
   readonly moves: GivenBackMove[]
   readonly acts: LetterAct[]
-  /** What is looked at, now that somebody has ended it: see `expectBack`. */
+  /** What is looked at, now that somebody has ended it: see `watchEnded`. */
   readonly watched: Watched[]
   /** What operators say that gateways call deposits. */
   readonly refs: KeptRef[]
 }
 
 /** What a batch comes to before anything of it is decided, but that letters are busy. */
-export function newVerdict<Answer>(busy: Iterable<bigint>): Verdict<Answer> {
-  const answers = new Map([...busy].map((letterId) => [letterId, refuse('busy')] as const))
+export function newVerdict<Answer>(busy: Iterable<bigint>): LetterVerdict<Answer> {
+  const answers = new Map([...busy].map((letterId) => [letterId, refusedLetter('busy')] as const))
   return { answers, finishes: [], entries: [], moves: [], acts: [], watched: [], refs: [] }
 }
 
@@ -70,21 +72,39 @@ interface Ended {
  * worker settles do: they are looked at, and may be named by nothing but the gateway's reference.
  * They are looked at once at first, since until now nobody looked what came back of them.
  */
-export function expectBack(
-  { watched, refs }: Pick<Verdict<unknown>, 'watched' | 'refs'>,
+export function watchEnded(
+  { watched, refs }: Pick<LetterVerdict<unknown>, 'watched' | 'refs'>,
   { payment, outcome, parentId, gatewayRef }: Ended,
   { watchMs = [], namesByRef }: GatewayTerms,
 ): void {
   const { id, type, gateway } = payment
-  // Somebody may have booked a refund as a return that failed there.
-  const back = parentId !== null && namesByRef === true && outcome === 'failed' ? parentId : null
-  const paymentId = parentId === null && outcome === 'success' ? id : back
-  if (paymentId !== null && watchMs.length > 0) watched.push({ paymentId, gateway, delayMs: 0 })
+  const paymentId = watchedOnceEnded({ id, parentId, outcome }, namesByRef === true)
+  const isAsked = paymentId !== id || watchMs.length > 0
+  if (paymentId !== null && isAsked) watched.push({ paymentId, gateway, delayMs: 0 })
   if (type !== 'deposit' || outcome === 'failed' || gatewayRef === null) return
   refs.push({ gateway, ref: gatewayRef, paymentId: id })
 }
 
-export function refuse(code: Refusal['code'], more: Omit<Refusal, 'code'> = {}): Refused {
+/** End a payment of unknown outcome, with its postings. */
+export function endUnknown(
+  verdict: Omit<LetterVerdict<unknown>, 'answers' | 'acts'>,
+  payment: WholePayment,
+  end: Pick<Finish, 'error' | 'gatewayRef' | 'resolves'> & Pick<Ended, 'outcome'>,
+  { tasks, terms }: Pick<Locked, 'tasks'> & Pick<ActWorld, 'terms'>,
+): void {
+  const { id, gateway } = payment
+  const { outcome, ...how } = end
+  const attempts = tasks.get(id)?.attempts ?? payment.attempts
+  verdict.finishes.push({ id, status: outcome, attempts, ...how })
+  const share = refundShare(payment)
+  const { entries, moves } = (outcome === 'success' ? executed : undone)(payment, share)
+  verdict.entries.push(...entries)
+  verdict.moves.push(...moves)
+  const parentId = share?.parentId ?? null
+  watchEnded(verdict, { payment, outcome, parentId, gatewayRef: how.gatewayRef }, terms(gateway))
+}
+
+export function refusedLetter(code: Refusal['code'], more: Omit<Refusal, 'code'> = {}): Refused {
   return { kind: 'refused', refusal: { code, ...more } }
 }
 
@@ -92,17 +112,14 @@ export function refuse(code: Refusal['code'], more: Omit<Refusal, 'code'> = {}):
 export async function actOnEach<Request extends { readonly letterId: bigint }, Answer>(
   db: Db,
   requests: readonly Request[],
-  act: (shard: Shard, part: readonly Request[]) => Promise<Pick<Verdict<Answer>, 'answers'>>,
+  act: (shard: Shard, part: readonly Request[]) => Promise<Pick<LetterVerdict<Answer>, 'answers'>>,
 ): Promise<(Answer | Refused)[]> {
-  const answers = new Map<bigint, Answer | Refused>()
   const idOf = ({ letterId }: Request) => letterId
   const places = await db.find('letter', requests.map(idOf))
-  const acted = await eachPart(places, requests, idOf, async (shard, part) => {
-    const verdict = await act(shard, part)
-    for (const [letterId, answer] of verdict.answers) answers.set(letterId, answer)
+  return answeredByShard(places, requests, idOf, async (shard, part) => {
+    const { answers } = await act(shard, part)
+    return part.map(({ letterId }) => answers.get(letterId) ?? refusedLetter('letter_not_found'))
   })
-  whole(acted)
-  return requests.map(({ letterId }) => answers.get(letterId) ?? refuse('letter_not_found'))
 }
 
 /** What asks for one act on a letter. */
@@ -126,7 +143,7 @@ export function actUnderKey<Answer>(
   return underKey<Answer>(
     db,
     { key, about, act: name, fields },
-    async (own) => (await act({ ...by, key: own }))[0] ?? refuse('letter_not_found'),
+    async (stored) => (await act({ ...by, key: stored }))[0] ?? refusedLetter('letter_not_found'),
     again,
   )
 }
@@ -139,7 +156,7 @@ function aboutLetter(id: bigint): About {
 /** Write what ends: payments with their entries and tasks, and letters; and who did it. */
 export async function writeEnds(
   tx: Tx,
-  verdict: Omit<Verdict<unknown>, 'answers'>,
+  verdict: Omit<LetterVerdict<unknown>, 'answers'>,
   act: OperatorAct['act'],
   by: Operator,
 ): Promise<void> {

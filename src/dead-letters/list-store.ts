@@ -1,6 +1,6 @@
 import type { CarriedType } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
-import { COLUMNS, type DeadLetter } from './store.ts'
+import { LETTER_COLUMNS, type DeadLetter } from './store.ts'
 
 /**
  * A page, newest first, for the limit and offset of the original API; filters are optional. Each
@@ -28,7 +28,7 @@ const PAGE: Statement<DeadLetter> = {
     order by letter.id desc
     limit $2::int offset $3::int
   )
-  select ${COLUMNS}
+  select ${LETTER_COLUMNS}
   from listed
   cross join lateral (
     select *
@@ -49,7 +49,7 @@ export const LOOKED_AT_MAX = 10_000
 const PAGE_OF_ERROR: Statement<DeadLetter> = {
   name: 'dead_letters_page_of_error',
   text: `
-  select ${COLUMNS}
+  select ${LETTER_COLUMNS}
   from (
     select *
     from dead_letters

@@ -45,11 +45,11 @@ export type LetterGroups = Partly<LetterGroup>
 export async function groupLetters(db: Db): Promise<LetterGroups> {
   const groups = new Map<string, LetterGroup>()
   const { known, missing } = partly(await eachInTurn(db.shards, groupsOfLetters))
-  for (const own of known.flat()) {
-    const currency = own.currency ?? db.currency
-    const name = [own.class, own.type, currency, own.error].join(' ')
+  for (const group of known.flat()) {
+    const currency = group.currency ?? db.currency
+    const name = [group.class, group.type, currency, group.error].join(' ')
     const before = groups.get(name)
-    groups.set(name, before === undefined ? { ...own, currency } : together(before, own))
+    groups.set(name, before === undefined ? { ...group, currency } : together(before, group))
   }
   const largest = [...groups.values()].sort((one, other) => other.count - one.count)
   return { known: largest, missing }

@@ -1,12 +1,4 @@
-import {
-  againstRedrive,
-  NO_EVIDENCE,
-  type GatewayTerms,
-  type KnownEvidence,
-} from '../domain/evidence.ts'
-import { keyOf } from '../domain/acceptance.ts'
-import { againstRepeat } from '../domain/correction.ts'
-import { executed, NO_MOVE, refundShare } from '../domain/ends.ts'
+import { NO_MOVE, refundShare } from '../domain/ends.ts'
 import { exponentIn } from '../domain/currency.ts'
 import type { FeePolicies } from '../domain/fee.ts'
 import { holdEntry, refundHoldEntry, total } from '../domain/ledger.ts'
@@ -17,29 +9,28 @@ import {
   type StoredParent,
   type WholePayment,
 } from '../payments/back-store.ts'
-import { referencesLeft, takeReferences } from '../payments/details-store.ts'
-import { childrenOf } from '../payments/returns-store.ts'
+import { takeReferences } from '../payments/details-store.ts'
 import { noteNow } from '../payments/time-index-store.ts'
-import { writePlace } from '../payments/traces-store.ts'
+import { writeTrace } from '../payments/traces-store.ts'
 import { insertRepeats, reopenPayments } from '../payments/store.ts'
 import type { Shard, Tx } from '../ports.ts'
-import { insertActs } from '../operators/acts-store.ts'
+import { insertActs, type OperatorAct } from '../operators/acts-store.ts'
 import {
   actOnEach,
   actUnderKey,
-  expectBack,
+  endUnknown,
   newVerdict,
-  refuse,
+  refusedLetter,
   writeEnds,
   type ActWorld,
   type Refused,
-  type Verdict,
+  type LetterVerdict,
 } from './letter-act.ts'
-import { knownOf } from './evidence-store.ts'
 import { recordedRefusal, recordRefusal } from './kept-refusal.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
-import { relativesOf } from './relatives-store.ts'
+import { againstLetter, readFacts, type Facts } from './redrivable.ts'
+import { referenceTaken, take, type Taken } from './references.ts'
 import { readLetters, type DeadLetter } from './store.ts'
 import { insertTasksLater, redriveTasks, type Delayed } from './tasks-store.ts'
 
@@ -73,12 +64,12 @@ interface Repeat {
 }
 
 /** What a batch comes to. `finishes` are payments of unknown outcome that have a yes already. */
-interface RedriveVerdict extends Verdict<Redriven> {
+interface RedriveVerdict extends LetterVerdict<Redriven> {
   /** Payments of unknown outcome that start over, beginning with a lookup. */
   readonly reopened: Delayed[]
   readonly repeats: Repeat[]
-  /** References that repeats take over, by user and reference. */
-  readonly taken: Map<string, { userId: bigint; reference: string; paymentId: bigint }>
+  /** References that repeats take over. */
+  readonly taken: Taken
 }
 
 /**
@@ -146,19 +137,19 @@ async function redriveInShard(
   const failed = found.filter((letter) => letter.class === 'failed' && letter.state === 'open')
   return whereFree(shard, async (tx, lock) => {
     const [locked, ids] = await Promise.all([lock(tx, found), tx.ids('payment_ids', failed.length)])
-    const paymentIds = [...locked.payments.keys()]
     // Behind the locks: a late report waits for them, or is here.
-    const failedIds = failedOf(locked)
-    const [known, left, relatives, children] = await Promise.all([
-      knownOf(tx, paymentIds),
-      referencesLeft(tx, failedIds),
-      relativesOf(tx, failedIds),
-      childrenOf(tx, [...locked.parents.keys()]),
-    ])
+    const facts = await readFacts(tx, locked.payments.values())
     const { redriveId } = by
     const { terms, db } = world
-    const seen = { locked, ids, redriveId, known, left, relatives, children }
-    const books = { ...seen, terms, policies: world, currency: db.currency }
+    const books = {
+      ...facts,
+      locked,
+      ids,
+      redriveId,
+      terms,
+      policies: world,
+      currency: db.currency,
+    }
     const verdict = decide(requests, books)
     await write(tx, verdict, by)
     await keepRefusals(tx, verdict, by, books)
@@ -166,13 +157,8 @@ async function redriveInShard(
   })
 }
 
-/** The payments that others may repeat. */
-function failedOf({ payments }: Locked): bigint[] {
-  return [...payments.values()].filter(({ status }) => status === 'failed').map(({ id }) => id)
-}
-
 /** What the decisions depend on. */
-interface Books {
+interface Books extends Facts {
   readonly locked: Locked
   readonly ids: readonly bigint[]
   /** What users have left, in minor units, as earlier letters are decided. */
@@ -183,14 +169,7 @@ interface Books {
   /** Of the books. */
   readonly currency: string
   readonly redriveId: bigint | null
-  readonly known: ReadonlyMap<bigint, KnownEvidence>
-  /** References of failed payments, and who has them now. */
-  readonly left: Awaited<ReturnType<typeof referencesLeft>>
-  /** The other payments of their chains of redrives. */
-  readonly relatives: Awaited<ReturnType<typeof relativesOf>>
-  /** What went back of the deposits that refunds give back. */
-  readonly children: Awaited<ReturnType<typeof childrenOf>>
-  readonly terms: (gateway: string) => GatewayTerms
+  readonly terms: ActWorld['terms']
   readonly verdict: RedriveVerdict
 }
 
@@ -224,13 +203,19 @@ function decideOne(request: RedriveRequest, letter: DeadLetter, books: Books): R
   }
   if (letter.state !== 'open') {
     const ours = letter.state === 'redriven' && letter.redriveId !== null
-    return ours && letter.redriveId === books.redriveId ? redriven(null) : refuse('letter_not_open')
+    return ours && letter.redriveId === books.redriveId
+      ? redriven(null)
+      : refusedLetter('letter_not_open')
   }
   const payment = books.locked.payments.get(paymentId)
-  if (payment?.status === 'unknown') return startOver(request, letter, payment, books)
-  // A failed payment that the gateway charged after all has moved money: it is never sent again.
-  if (payment?.status !== 'failed' || letter.class !== 'failed') return refuse('payment_final')
-  return repeat(request, letter, payment, books)
+  if (payment === undefined) return refusedLetter('payment_final')
+  const against = againstLetter(letter, payment, books, books.terms)
+  // A yes is never charged again; what is only in doubt is, by somebody who knows it.
+  const insists = against?.code === 'maybe_executed' && request.againstEvidence === true
+  if (against !== null && !insists) return { kind: 'refused', refusal: against }
+  if (payment.status === 'unknown') return startOver(request, letter, payment, books)
+  const insisted = against === null ? {} : { against_evidence: against.evidence ?? null }
+  return repeat({ ...request, insisted }, letter, payment, books)
 }
 
 /** Redrive a payment of unknown outcome: by what is known of it, or else by asking the gateway. */
@@ -243,19 +228,10 @@ function startOver(
   const { paymentId, id: letterId } = letter
   const { verdict } = books
   const before = { payment: 'unknown', letter: letter.state }
-  const known = books.known.get(paymentId) ?? NO_EVIDENCE
-  const refusal = againstRedrive('unknown', known, books.terms(payment.gateway))
-  if (refusal !== null) return { kind: 'refused', refusal: { ...refusal, paymentId } }
-  if (known.yes) {
-    const attempts = books.locked.tasks.get(paymentId)?.attempts ?? payment.attempts
-    const end = { status: 'success', attempts, error: null, gatewayRef: null } as const
-    verdict.finishes.push({ id: paymentId, ...end })
-    const { entries, moves } = executed(payment, refundShare(payment))
-    verdict.entries.push(...entries)
-    verdict.moves.push(...moves)
-    const parentId = refundShare(payment)?.parentId ?? null
-    const ended = { payment, outcome: 'success', parentId, gatewayRef: null } as const
-    expectBack(verdict, ended, books.terms(payment.gateway))
+  if (books.known.get(paymentId)?.yes === true) {
+    const { tasks } = books.locked
+    const yes = { outcome: 'success', error: null, gatewayRef: null } as const
+    endUnknown(verdict, payment, yes, { tasks, terms: books.terms })
     const after = { payment: 'success', letter: 'redriven', evidence: 'success' }
     verdict.acts.push({ paymentId, letterId, before, after })
   } else {
@@ -268,27 +244,16 @@ function startOver(
 
 /** Redrive a failed payment: a new one repeats it. */
 function repeat(
-  { delayMs, againstEvidence = false }: RedriveRequest,
+  { delayMs, insisted }: RedriveRequest & { readonly insisted: OperatorAct['after'] },
   letter: DeadLetter,
   payment: WholePayment,
   books: Books,
 ): RedriveAnswer {
   const { paymentId, id: letterId } = letter
   const { verdict } = books
-  const refusal = againstRepeat(payment, {
-    known: books.known.get(paymentId) ?? NO_EVIDENCE,
-    relatives: books.relatives.get(paymentId) ?? [],
-    wentBack: books.children,
-    terms: books.terms(payment.gateway),
-  })
-  const certain = refusal !== null && refusal.code !== 'maybe_executed'
-  // A yes is never charged again; what is only in doubt is, by somebody who knows it.
-  if (refusal !== null && (certain || !againstEvidence)) {
-    return { kind: 'refused', refusal: { paymentId, ...refusal } }
-  }
   const reference = books.left.get(paymentId)
-  const takenBy = reference === undefined ? null : holderOf(reference, verdict)
-  if (takenBy !== null) return refuse('reference_taken', { paymentId: takenBy })
+  const taken = referenceTaken(reference, verdict.taken)
+  if (taken !== null) return { kind: 'refused', refusal: taken }
   const id = books.ids[verdict.repeats.length]
   if (id === undefined) throw new Error('fewer ids than failed letters')
   const held = holdAgain(payment, id, books)
@@ -296,23 +261,11 @@ function repeat(
   const operation = operationOf(letter.type)
   const { feeReturned } = held
   verdict.repeats.push({ id, operation, repeated: paymentId, delayMs, feeReturned })
-  if (reference !== undefined) {
-    const { userId, reference: text } = reference
-    verdict.taken.set(keyOf(userId, text), { userId, reference: text, paymentId: id })
-  }
+  if (reference !== undefined) take(verdict.taken, reference, id)
   const before = { payment: 'failed', letter: letter.state }
-  const insisted = refusal === null ? {} : { against_evidence: refusal.evidence ?? null }
   const after = { payment: 'failed', letter: 'redriven', repeated_by: String(id), ...insisted }
   verdict.acts.push({ paymentId, letterId, before, after })
   return { kind: 'redriven', letterId, paymentId, newPaymentId: id }
-}
-
-/** The payment that has a reference now, or will by a letter before; null: none. */
-function holderOf(
-  left: { readonly userId: bigint; readonly reference: string; readonly takenBy: bigint | null },
-  { taken }: Pick<RedriveVerdict, 'taken'>,
-): bigint | null {
-  return left.takenBy ?? taken.get(keyOf(left.userId, left.reference))?.paymentId ?? null
 }
 
 /** Hold what the new payment costs, as that of a failed one was held. */
@@ -326,7 +279,7 @@ function holdAgain(
   const exponent = exponentIn(payment.currency, currency)
   if (type === 'withdraw') {
     const required = total(payment)
-    if (left < required) return refuse('insufficient_funds', { required, exponent })
+    if (left < required) return refusedLetter('insufficient_funds', { required, exponent })
     available.set(userId, left - required)
     verdict.entries.push(holdEntry({ ...payment, type, id }))
   }
@@ -360,7 +313,7 @@ async function write(tx: Tx, verdict: RedriveVerdict, by: Operator): Promise<voi
   )
   insertRefundRepeats(tx, repeats.filter(isRefund))
   takeReferences(tx, [...verdict.taken.values()])
-  writePlace(tx, by, [
+  writeTrace(tx, by, [
     ...reopened.map(({ paymentId }) => paymentId),
     ...repeats.map(({ id }) => id),
   ])

@@ -97,9 +97,9 @@ export async function relativesOf(
   const relatives = new Map<bigint, Relative[]>()
   if (paymentIds.length === 0) return relatives
   for (const { of, ...relative } of await shard.run(RELATIVES, [numbers(paymentIds)])) {
-    const own = relatives.get(of)
-    if (own === undefined) relatives.set(of, [relative])
-    else own.push(relative)
+    const chain = relatives.get(of)
+    if (chain === undefined) relatives.set(of, [relative])
+    else chain.push(relative)
   }
   return relatives
 }

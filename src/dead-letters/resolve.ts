@@ -1,21 +1,23 @@
 import { against, NO_EVIDENCE, type KnownEvidence } from '../domain/evidence.ts'
-import { executed, refundShare, undone } from '../domain/ends.ts'
+import { refundShare } from '../domain/ends.ts'
+import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
+import { corrections } from '../ledger/store.ts'
 import type { WholePayment } from '../payments/back-store.ts'
 import type { NamedRefund } from '../domain/was-refund.ts'
-import { nameKeyOf, paymentsNamed, type Named } from '../payments/of-user-store.ts'
+import { nameKeyOf, paymentsNamed, type Named } from '../payments/named-store.ts'
 import { noteNow } from '../payments/time-index-store.ts'
 import { takeBackBooked } from '../payments/was-refund.ts'
 import type { Shard } from '../ports.ts'
 import {
   actOnEach,
   actUnderKey,
-  expectBack,
+  endUnknown,
   newVerdict,
-  refuse,
+  refusedLetter,
   writeEnds,
   type ActWorld,
   type Refused,
-  type Verdict,
+  type LetterVerdict,
 } from './letter-act.ts'
 import { knownOf } from './evidence-store.ts'
 import { whereFree, type Locked } from './lock.ts'
@@ -51,7 +53,8 @@ const OPERATOR_ERROR = 'resolved_by_operator'
  * once: its task goes, so a worker that settles it at the same moment finds its claim gone and
  * keeps its evidence only. A word against what the gateway said, by the evidence, is refused unless
  * the request says that it is meant so, which is recorded. A letter whose payment is final is
- * closed; the word must agree with what is final.
+ * closed; the word must agree with what is final. One that tells of a late yes to a failed payment
+ * is closed as failed only by who insists, unless that yes is booked.
  */
 export async function resolve(
   { db, terms }: ResolveWorld,
@@ -86,7 +89,7 @@ async function resolveInShard(
   { shard, terms }: { readonly shard: Shard } & Pick<ActWorld, 'terms'>,
   by: Operator,
   requests: readonly ResolveRequest[],
-): Promise<Verdict<Resolved>> {
+): Promise<LetterVerdict<Resolved>> {
   // Which payment and user a letter is about never changes, so this needs no lock.
   const found = await readLetters(
     shard,
@@ -95,11 +98,18 @@ async function resolveInShard(
   return whereFree(shard, async (tx, lock) => {
     const locked = await lock(tx, found)
     // Behind the locks: a late report waits for them, or is here.
-    const [known, named] = await Promise.all([
+    const late = found.filter(({ error }) => error === CHARGED_AFTER_FAILED)
+    const [known, named, booked] = await Promise.all([
       knownOf(tx, openOf(locked)),
       paymentsNamed(tx, namesOf(requests, locked)),
+      corrections(
+        tx,
+        late.map(({ userId }) => userId),
+        late.map(({ paymentId }) => paymentId),
+      ),
     ])
-    const verdict = decide(requests, { ...locked, known, named, terms })
+    const corrected = new Set(booked.map(({ paymentId }) => paymentId))
+    const verdict = decide(requests, { ...locked, known, named, corrected, terms })
     const takenBack = await takeBackBooked(tx, verdict.refunds)
     await writeEnds(tx, verdict, 'resolve', by)
     noteNow(tx, takenBack)
@@ -129,11 +139,13 @@ type Books = Locked & {
   readonly known: ReadonlyMap<bigint, KnownEvidence>
   /** Successful payments by their names at the gateway, and those that earlier letters end. */
   readonly named: Map<string, bigint>
+  /** Failed payments of which it is booked that they were executed. */
+  readonly corrected: ReadonlySet<bigint>
   readonly terms: ActWorld['terms']
 }
 
 /** `refunds`: those that were executed, where the operator names them as the gateway does. */
-type ResolveVerdict = Verdict<Resolved> & { readonly refunds: NamedRefund[] }
+type ResolveVerdict = LetterVerdict<Resolved> & { readonly refunds: NamedRefund[] }
 
 function decide(requests: readonly ResolveRequest[], books: Books): ResolveVerdict {
   const verdict: ResolveVerdict = { ...newVerdict<Resolved>(books.busy), refunds: [] }
@@ -154,16 +166,17 @@ function decideOne(
   const { outcome, gatewayRef, againstEvidence = false } = request
   const { id: letterId, paymentId } = letter
   const payment = books.payments.get(paymentId)
-  if (letter.state !== 'open' || payment === undefined) return refuse('letter_not_open')
+  if (letter.state !== 'open' || payment === undefined) return refusedLetter('letter_not_open')
   // Only an outcome nobody knows can be decided by a person; what is final stays.
   const open = payment.status === 'unknown'
-  if (!open && payment.status !== outcome) return refuse('payment_final')
-  const evidence = open ? against(outcome, books.known.get(paymentId) ?? NO_EVIDENCE) : null
+  if (!open && payment.status !== outcome) return refusedLetter('payment_final')
+  const known = books.known.get(paymentId) ?? NO_EVIDENCE
+  const evidence = open ? against(outcome, known) : againstClosing(letter, books)
   if (evidence !== null && !againstEvidence) {
     return { kind: 'refused', refusal: { code: 'evidence_contradicts', paymentId, evidence } }
   }
-  const other = open && outcome === 'success' ? namedBefore(payment, gatewayRef, books) : null
-  if (other !== null) return refuse('gateway_ref_taken', { paymentId: other })
+  const other = open && outcome === 'success' ? claimName(payment, gatewayRef, books) : null
+  if (other !== null) return refusedLetter('gateway_ref_taken', { paymentId: other })
   if (open) end(request, payment, books, verdict)
   const before = { payment: payment.status, letter: letter.state }
   const insisted = evidence === null ? {} : { against_evidence: evidence }
@@ -172,9 +185,18 @@ function decideOne(
   return { kind: 'resolved', letterId, paymentId }
 }
 
-/** Note the name of a payment; the successful payment that has it already, or null. */
-export function namedBefore(
-  payment: Pick<WholePayment, 'id' | 'userId' | 'type' | 'gateway'>,
+/**
+ * What closing a letter about a failed payment goes against: the late yes that it tells of, unless
+ * that is booked. A refund that was made after all is booked as a return of its deposit.
+ */
+function againstClosing({ error, type, paymentId }: DeadLetter, { corrected }: Books) {
+  const told = error === CHARGED_AFTER_FAILED && type !== 'refund'
+  return told && !corrected.has(paymentId) ? 'success' : null
+}
+
+/** Give a payment its name at the gateway; the successful payment that has it already, or null. */
+export function claimName(
+  payment: Pick<WholePayment, 'id' | 'type' | 'gateway'>,
   ref: string | null,
   { named }: Pick<Books, 'named'>,
 ): bigint | null {
@@ -185,23 +207,16 @@ export function namedBefore(
   return other ?? null
 }
 
-/** End a payment of unknown outcome as the operator says, with its postings. */
+/** End a payment of unknown outcome as the operator says. */
 function end(
   { outcome, gatewayRef }: ResolveRequest,
   payment: WholePayment,
-  { tasks, terms }: Pick<Books, 'tasks' | 'terms'>,
+  books: Books,
   verdict: ResolveVerdict,
 ): void {
-  const { id } = payment
-  const attempts = tasks.get(id)?.attempts ?? payment.attempts
   const error = outcome === 'failed' ? OPERATOR_ERROR : null
-  verdict.finishes.push({ id, status: outcome, attempts, error, gatewayRef, resolves: true })
+  endUnknown(verdict, payment, { outcome, error, gatewayRef, resolves: true }, books)
   const share = refundShare(payment)
-  const { entries, moves } = (outcome === 'success' ? executed : undone)(payment, share)
-  verdict.entries.push(...entries)
-  verdict.moves.push(...moves)
-  const parentId = share?.parentId ?? null
-  expectBack(verdict, { payment, outcome, parentId, gatewayRef }, terms(payment.gateway))
   if (outcome === 'failed' || gatewayRef === null || share === null) return
-  verdict.refunds.push({ id, parentId: share.parentId, ref: gatewayRef })
+  verdict.refunds.push({ id: payment.id, parentId: share.parentId, ref: gatewayRef })
 }

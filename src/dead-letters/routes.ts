@@ -14,15 +14,15 @@ import {
   parseId,
   parseInteger,
   Reason,
-  REPLAYED,
+  REPLAYED_HEADER,
 } from '../http/schemas.ts'
-import { placeOf } from '../http/traced.ts'
+import { tracePlace } from '../http/traced.ts'
 import { DeadLetterBody, letterBody, LetterClass, LetterState } from './bodies.ts'
 import type { Db } from '../ports.ts'
 import { listLetters, readLetter } from './list.ts'
 import { LOOKED_AT_MAX } from './list-store.ts'
 import type { ActWorld } from './letter-act.ts'
-import { correctUnderKey } from './correct.ts'
+import { correctUnderKey, type Corrected } from './correct.ts'
 import { redriveUnderKey } from './redrive.ts'
 import { resolveUnderKey } from './resolve.ts'
 
@@ -45,7 +45,7 @@ const Redriven = Type.Object(
   },
   {
     title: 'RedrivenDeadLetter',
-    headers: { ...LOCATION, ...REPLAYED },
+    headers: { ...LOCATION, ...REPLAYED_HEADER },
     examples: [{ id: 1, state: 'redriven', payment_id: 4, new_payment_id: null }],
   },
 )
@@ -54,7 +54,7 @@ const Resolved = Type.Object(
   { id: Id, state: oneOf(['resolved']), payment_id: Id, payment: PaymentWord },
   {
     title: 'ResolvedDeadLetter',
-    headers: REPLAYED,
+    headers: REPLAYED_HEADER,
     examples: [{ id: 1, state: 'resolved', payment_id: 4, payment: 'success' }],
   },
 )
@@ -72,8 +72,8 @@ const AgainstEvidence = Type.Optional(
 const BesidesRedrive = Type.Optional(
   Type.Boolean({
     description:
-      'It is none of the redrives that succeeded without a reference of their own: you have compared ' +
-      'them at the gateway.',
+      'It is none of the redrives that succeeded without a reference of their own: you have ' +
+      'compared them at the gateway.',
   }),
 )
 
@@ -130,7 +130,8 @@ function listRoute(app: App, db: Db): void {
             minLength: 1,
             maxLength: 200,
             description:
-              'With this error, as `GET /dlq/groups` names it. With `class` and `state`, of which ' +
+              'With this error, as `GET /dlq/groups` names it. With `class` and `state`, of ' +
+              'which ' +
               `the newest ${LOOKED_AT_MAX.toLocaleString('en')} of each shard are looked at.`,
           }),
         ),
@@ -180,11 +181,12 @@ function redriveRoute(app: App, world: ActWorld): void {
     operationId: 'redriveDeadLetter',
     summary: 'Redrive a dead letter',
     description:
-      'A payment of unknown outcome starts over: it is looked up first, and sent again only under ' +
-      'its own key; where neither is possible, 409 `redrive_impossible`. If some call saw a yes, it ' +
-      'succeeds by that. A failed payment is final, so a new payment repeats it, or is refused with ' +
-      '402, which a key keeps, and the letter stays open; 409 `maybe_executed` where the evidence does not rule out that ' +
-      'it was executed. A letter that is not open is refused with 409.',
+      'A payment of unknown outcome starts over: it is looked up first, and sent again only ' +
+      'under its own key; where neither is possible, 409 `redrive_impossible`. If some call saw ' +
+      'a yes, it succeeds by that. A failed payment is final, so a new payment repeats it, or ' +
+      'is refused with 402, which a key keeps, and the letter stays open; 409 `maybe_executed` ' +
+      'where the evidence does not rule out that it was executed. A letter that is not open is ' +
+      'refused with 409.',
     headers: ActHeaders,
     params: LetterId,
     body: Type.Object(
@@ -205,7 +207,7 @@ function redriveRoute(app: App, world: ActWorld): void {
     if ('code' in asked) return refuse(reply, asked)
     const { actor, letterId, key } = asked
     const { reason, against_evidence: againstEvidence = false } = request.body
-    const by = { actor, reason, requestId: request.id, redriveId: null, ...placeOf(request) }
+    const by = { actor, reason, requestId: request.id, redriveId: null, ...tracePlace(request) }
     const letter = { letterId, delayMs: 0, againstEvidence }
     const { answer, replayed } = await redriveUnderKey(world, { letter, key }, by)
     if (replayed) void reply.header('idempotent-replayed', 'true')
@@ -230,9 +232,11 @@ function resolveRoute(app: App, world: ActWorld): void {
     summary: 'Resolve a dead letter by your word',
     description:
       'Ends a payment of unknown outcome as you say, with its postings; its hold is paid out or ' +
-      'given back. A letter about a failed payment is only closed, and its outcome is `failed`. A ' +
-      'word against what the gateway said is refused with 409 `evidence_contradicts`, unless ' +
-      '`against_evidence` says that it is meant so; the record keeps that.',
+      'given back. A letter about a failed payment is only closed, and its outcome is `failed`. ' +
+      'A word against what the gateway said is refused with 409 `evidence_contradicts`, unless ' +
+      '`against_evidence` says that it is meant so; the record keeps that. `failed` for a ' +
+      'letter `charged_after_failed` of a deposit or withdrawal, whose late yes is not booked, ' +
+      'is such a word: correct it instead.',
     headers: ActHeaders,
     params: LetterId,
     body: Type.Object(
@@ -280,15 +284,17 @@ function correctRoute(app: App, world: ActWorld): void {
     operationId: 'correctDeadLetter',
     summary: 'Book a failed payment that the gateway executed',
     description:
-      'For letters with the error `charged_after_failed`, and for any failed payment that you have ' +
-      'found at the gateway, under the `gateway_ref` that it has there: what moved is booked, once, ' +
-      'and the letter is closed. The payment stays `failed`. A withdrawal is paid by the user as far ' +
-      'as the balance goes, and the rest is a loss. A word against what the gateway said is refused ' +
-      'with 409 `evidence_contradicts`, unless `against_evidence` says that it is meant so. What may ' +
-      'be a redrive of the payment is refused with 409 `redrive_open` or `correction_is_redrive`: ' +
-      'that is booked by itself. What is booked already is answered the same, and refused with 409 ' +
-      '`correction_differs` under another `gateway_ref`. Anything else is refused with 409 ' +
-      '`not_correctable`; a refund that was made after all is a return of its deposit.',
+      'For letters with the error `charged_after_failed`, and for any failed payment that you ' +
+      'have found at the gateway, under the `gateway_ref` that it has there: what moved is ' +
+      'booked, once, and the letter is closed. The payment stays `failed`. A withdrawal is paid ' +
+      'by the user as far as the balance goes, and the rest is a loss. It gets its reference ' +
+      'back, unless another payment has it by now, which `reference_taken_by` names. A word ' +
+      'against what the gateway said is refused with 409 `evidence_contradicts`, unless ' +
+      '`against_evidence` says that it is meant so. What may be a redrive of the payment is ' +
+      'refused with 409 `redrive_open` or `correction_is_redrive`: that is booked by itself. ' +
+      'What is booked already is answered the same, and refused with 409 `correction_differs` ' +
+      'under another `gateway_ref`. Anything else is refused with 409 `not_correctable`; a ' +
+      'refund that was made after all is a return of its deposit.',
     headers: ActHeaders,
     params: LetterId,
     body: Type.Object(
@@ -306,10 +312,16 @@ function correctRoute(app: App, world: ActWorld): void {
     ),
     response: {
       200: Type.Object(
-        { id: Id, state: CorrectedState, payment_id: Id, payment: oneOf(['failed']) },
+        {
+          id: Id,
+          state: CorrectedState,
+          payment_id: Id,
+          payment: oneOf(['failed']),
+          reference_taken_by: Type.Optional(Id),
+        },
         {
           title: 'CorrectedDeadLetter',
-          headers: REPLAYED,
+          headers: REPLAYED_HEADER,
           examples: [{ id: 1, state: 'resolved', payment_id: 4, payment: 'failed' }],
         },
       ),
@@ -320,19 +332,21 @@ function correctRoute(app: App, world: ActWorld): void {
     const asked = readAsked(request)
     if ('code' in asked) return refuse(reply, asked)
     const { actor, letterId, key } = asked
-    const { reason, gateway_ref: gatewayRef = null } = request.body
-    const { against_evidence: againstEvidence = false } = request.body
-    const { besides_redrive: besidesRedrive = false } = request.body
+    const { reason, gateway_ref: gatewayRef = null, ...said } = request.body
+    const { against_evidence: againstEvidence = false, besides_redrive: besidesRedrive = false } =
+      said
     const by = { actor, reason, requestId: request.id, redriveId: null }
     const word = { letterId, gatewayRef, againstEvidence, besidesRedrive }
     const { answer, replayed } = await correctUnderKey(world, { request: word, key }, by)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (replayed) void reply.header('idempotent-replayed', 'true')
-    return reply.send({
-      id: Number(letterId),
-      state: answer.letter,
-      payment_id: Number(answer.paymentId),
-      payment: 'failed',
-    })
+    return reply.send(correctedBody(answer))
   })
+}
+
+/** A letter whose payment is corrected, as the API shows it. */
+function correctedBody({ letterId, letter, paymentId, referenceTakenBy }: Corrected) {
+  const holder = referenceTakenBy === null ? {} : { reference_taken_by: Number(referenceTakenBy) }
+  const payment_id = Number(paymentId)
+  return { id: Number(letterId), state: letter, payment_id, payment: 'failed' as const, ...holder }
 }

@@ -28,7 +28,7 @@ export interface DeadLetter {
 }
 
 /** A letter's columns, as a `DeadLetter`. */
-export const COLUMNS = `
+export const LETTER_COLUMNS = `
     id, payment_id as "paymentId", user_id as "userId", payment_type as "type", amount, commission,
     currency, class, error, attempts, state, created_at as "createdAt", closed_at as "closedAt",
     closed_by as "closedBy", closed_reason as "closedReason", redrive_id as "redriveId"`
@@ -114,12 +114,12 @@ function closingOpen(input: string, further = '') {
 }
 
 /** A payment that was finished after all, and as what. */
-export interface Closing {
+export interface Closed {
   readonly paymentId: bigint
   readonly reason: 'success' | 'failed'
 }
 
-const CLOSINGS = columns<Closing>({ paymentId: 'bigint', reason: 'word' })
+const CLOSINGS = columns<Closed>({ paymentId: 'bigint', reason: 'word' })
 
 /** Close the open letters of payments that were finished after all. */
 const CLOSE: Statement<never> = {
@@ -156,7 +156,7 @@ const EXECUTED: Statement<{ paymentId: bigint }> = {
 const OF_PAYMENT: Statement<DeadLetter> = {
   name: 'dead_letters_of_payment',
   text: `
-  select ${COLUMNS}
+  select ${LETTER_COLUMNS}
   from dead_letters
   where shard = $1 and payment_id = $2
   order by id`,
@@ -166,7 +166,7 @@ const OF_PAYMENT: Statement<DeadLetter> = {
 const READ: Statement<DeadLetter> = {
   name: 'dead_letters_read',
   text: `
-  select ${COLUMNS}
+  select ${LETTER_COLUMNS}
   from dead_letters
   where shard = $1 and id = any ($2::bigint[])`,
 }
@@ -175,7 +175,7 @@ const READ: Statement<DeadLetter> = {
 const LOCK: Statement<DeadLetter> = {
   name: 'dead_letters_lock',
   text: `
-  select ${COLUMNS}
+  select ${LETTER_COLUMNS}
   from dead_letters
   where shard = $1 and id = any ($2::bigint[])
   order by id
@@ -213,7 +213,7 @@ const END: Statement<never> = {
 const MATCHING: Statement<DeadLetter & { matching: number }> = {
   name: 'dead_letters_matching',
   text: `
-  select ${COLUMNS}, (count(*) over ())::float8 as matching
+  select ${LETTER_COLUMNS}, (count(*) over ())::float8 as matching
   from dead_letters
   where shard = $1 and state = 'open' and error <> '${CHARGED_AFTER_FAILED}'
     and ($2::text is null or class = $2)
@@ -235,7 +235,7 @@ export async function openLetters(tx: Tx, letters: readonly NewLetter[]): Promis
 }
 
 /** Close the open letters of payments, each with what the gateway said. */
-export function closeLetters(tx: Tx, closings: readonly Closing[]): void {
+export function closeLetters(tx: Tx, closings: readonly Closed[]): void {
   if (closings.length > 0) tx.write(CLOSE, CLOSINGS.of(closings))
 }
 

@@ -1,4 +1,4 @@
-import { columns, numbers } from '../domain/columns.ts'
+import { columns, gatewayOf, numbers } from '../domain/columns.ts'
 import { GATEWAY, type Operation } from '../domain/payment.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
@@ -61,7 +61,7 @@ const REDRIVE: Statement<never> = {
   insert into payment_tasks as task
     (shard, payment_id, operation, gateway, run_at, fence, attempts, doubt_at, first_sent_at)
   select
-    $1::int, input.payment_id, input.operation, coalesce(payment.gateway, '${GATEWAY}'),
+    $1::int, input.payment_id, input.operation, ${gatewayOf('payment.gateway')},
     clock.time + input.delay_ms * interval '1 millisecond',
     1000 + coalesce((
       select max(fence)

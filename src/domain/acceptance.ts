@@ -1,3 +1,4 @@
+import type { AdmissionRefusal } from './admission.ts'
 import type { Exponent } from './currency.ts'
 import type { Details } from './details.ts'
 import { commission, type Fee } from './fee.ts'
@@ -9,7 +10,7 @@ import { UNROUTED, type Routing } from './routes.ts'
 import { differing, type SentFields } from './sent-fields.ts'
 
 /** A payment as it was asked for. */
-export interface Draft {
+export interface PaymentDraft {
   readonly type: PaymentType
   readonly userId: bigint
   /** In minor units of the books' currency, and within its range; see `asked`. */
@@ -48,7 +49,7 @@ interface Given {
 }
 
 /** A field of a request; of what was said about a payment, `at` says which. */
-export type DraftField = Exclude<keyof Draft, 'traceparent'>
+export type DraftField = Exclude<keyof PaymentDraft, 'traceparent'>
 
 interface Fault {
   readonly field: DraftField
@@ -114,10 +115,7 @@ export interface Books {
 export interface Gateways {
   readonly routing: Routing
   /** Why payments of a type are refused at a gateway now; null: they are accepted. */
-  readonly closed: (
-    gateway: string,
-    type: PaymentType,
-  ) => 'overloaded' | 'gateway_unavailable' | null
+  readonly closed: (gateway: string, type: PaymentType) => AdmissionRefusal | null
 }
 
 const ONE_GATEWAY: Gateways = { routing: UNROUTED, closed: () => null }
@@ -131,7 +129,7 @@ export interface Noted extends Given {
 }
 
 /** What a batch comes to: the answers, and everything to write. */
-export interface Verdict {
+export interface AcceptanceVerdict {
   readonly answers: readonly Answer[]
   readonly payments: readonly AcceptedPayment[]
   readonly holds: readonly Entry[]
@@ -152,7 +150,11 @@ export function keyOf(userId: bigint, idempotencyKey: string): string {
  * turns a "no" that the caller acted on into a "yes". Without a key nothing could replay it:
  * nothing stored.
  */
-export function decideBatch(drafts: readonly Draft[], books: Books, home: Terms): Verdict {
+export function decideBatch(
+  drafts: readonly PaymentDraft[],
+  books: Books,
+  home: Terms,
+): AcceptanceVerdict {
   const batch: Batch = {
     home,
     elsewhere: books.elsewhere ?? NOWHERE,
@@ -189,7 +191,7 @@ interface Batch {
   readonly noted: Noted[]
 }
 
-function decide(batch: Batch, draft: Draft): Answer {
+function decide(batch: Batch, draft: PaymentDraft): Answer {
   const balance = batch.available.get(draft.userId)
   const { home, elsewhere } = batch
   if (balance === undefined) return nobodys(draft, home)
@@ -201,7 +203,7 @@ function decide(batch: Batch, draft: Draft): Answer {
  * The refusal of a draft of no user. An amount that the books' currency cannot hold is said to be
  * that, whoever it is for, unless a currency was named.
  */
-function nobodys({ asked }: Draft, { exponent }: Terms): Answer {
+function nobodys({ asked }: PaymentDraft, { exponent }: Terms): Answer {
   return asked?.currency === null ? wrongAmount('amount_precision', exponent) : refuse(NOBODY)
 }
 
@@ -215,7 +217,7 @@ function wrongAmount(code: MoneyProblem, exponent: Exponent): Answer {
  * Decide a draft whose account may be in another currency, or which names one. Whether its amount
  * is one of the account's currency comes before its key is compared.
  */
-function decideExactly(batch: Batch, draft: Draft, balance: bigint): Answer {
+function decideExactly(batch: Batch, draft: PaymentDraft, balance: bigint): Answer {
   const { home, elsewhere } = batch
   const terms = elsewhere.get(draft.userId) ?? home
   const { asked } = draft
@@ -229,7 +231,7 @@ function decideExactly(batch: Batch, draft: Draft, balance: bigint): Answer {
   return decideIn(batch, { ...draft, amount: money.minor }, balance, terms)
 }
 
-function decideIn(batch: Batch, draft: Draft, balance: bigint, terms: Terms): Answer {
+function decideIn(batch: Batch, draft: PaymentDraft, balance: bigint, terms: Terms): Answer {
   const { userId, amount, idempotencyKey } = draft
   const { exponent } = terms
   if (idempotencyKey !== null) {
@@ -270,7 +272,7 @@ function decideIn(batch: Batch, draft: Draft, balance: bigint, terms: Terms): An
 /** Where a draft is carried out, or why it cannot be. */
 function gatewayOf(
   { gateways: { routing, closed } }: Batch,
-  { type, gateway: named }: Draft,
+  { type, gateway: named }: PaymentDraft,
   currency: string,
 ): string | DraftRefusal {
   const gateway = named ?? routing.always ?? routing.to(type, currency)
@@ -287,7 +289,7 @@ function gatewayOf(
 
 function store(
   batch: Batch,
-  draft: Draft,
+  draft: PaymentDraft,
   share: bigint,
   { gateway, refusedFor }: Pick<AcceptedPayment, 'gateway' | 'refusedFor'>,
 ): AcceptedPayment {
@@ -314,7 +316,12 @@ function store(
 }
 
 /** The answer to a request whose key was used before: the first answer, or what differs. */
-function replay(batch: Batch, draft: Draft, earlier: AcceptedPayment, exponent: Exponent): Answer {
+function replay(
+  batch: Batch,
+  draft: PaymentDraft,
+  earlier: AcceptedPayment,
+  exponent: Exponent,
+): Answer {
   const differs = (['type', 'amount'] as const).filter((field) => draft[field] !== earlier[field])
   const elsewhere = draft.gateway !== undefined && draft.gateway !== earlier.gateway
   const said = differing(draft.given?.sent ?? NOTHING, batch.sent.get(earlier.id) ?? NOTHING)

@@ -20,7 +20,8 @@ export interface AdmissionPolicy {
   readonly outageTasksMax: number
 }
 
-type AdmissionRefusal = 'overloaded' | 'gateway_unavailable'
+/** Why a payment is turned away before anything is decided about it. */
+export type AdmissionRefusal = 'overloaded' | 'gateway_unavailable'
 
 /**
  * Whether new payments of a route have to be refused; null: they are accepted.

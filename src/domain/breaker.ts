@@ -25,12 +25,39 @@ export interface Breaker {
 }
 
 /** What opened a breaker. */
-export type Cause = 'charges' | 'lookups' | 'misconfigured'
+type Cause = 'charges' | 'lookups' | 'misconfigured'
 
 /** Why a breaker is open: what failed, and the code of the last failure. */
 export interface Why {
   readonly cause: Cause
   readonly reason: string
+}
+
+/** The breaker of a route that all workers share, as it is shown. */
+export interface ShownBreaker {
+  readonly breaker: Breaker['state']
+  /** It is open because the gateway does not talk to us: our settings are wrong. */
+  readonly misconfigured: boolean
+  /** The code of the last failure; null while it is closed. */
+  readonly reason: string | null
+}
+
+/** What is stored of it; one that was closed early may say for how long it was open. */
+export interface SharedState {
+  /** How many times in a row it opened; 0: closed. */
+  readonly trips: number
+  readonly cause: Cause | null
+  readonly reason: string | null
+  /** How long it still stays open, in milliseconds; 0: whoever takes the probe may try. */
+  readonly openMs: number
+}
+
+/** How a shared breaker is shown; undefined: nobody ever worked on the route. */
+export function shownBreaker(shared: SharedState | undefined): ShownBreaker {
+  const isOpen = shared !== undefined && shared.trips > 0
+  const breaker = !isOpen ? 'closed' : shared.openMs > 0 ? 'open' : 'half_open'
+  const misconfigured = shared?.cause === 'misconfigured'
+  return { breaker, misconfigured, reason: shared?.reason ?? null }
 }
 
 /** The calls of one kind of late. */
@@ -55,9 +82,11 @@ interface Window {
 export interface CallEnded {
   readonly call: 'charge' | 'lookup'
   readonly paymentId: bigint
-  readonly verdict: Verdict
+  readonly verdict: BreakerVerdict
   /** The code of what was wrong; empty when nothing was. */
   readonly reason: string
+  /** Null: nothing was answered. */
+  readonly httpStatus: number | null
   readonly tookMs: number
 }
 
@@ -65,7 +94,7 @@ export interface CallEnded {
  * What a call says of its gateway, whatever it says of its payment. `refused`: no connection, so it
  * says nothing of any payment. `misconfigured`: an answer by somebody who does not know us.
  */
-export type Verdict = 'good' | 'failed' | 'refused' | 'misconfigured'
+export type BreakerVerdict = 'good' | 'failed' | 'refused' | 'misconfigured'
 
 /** The breaker's limits. */
 export interface BreakerPolicy {
@@ -113,8 +142,8 @@ const ODD_MIN = 3
  * and others that work end a moment later. In milliseconds.
  */
 const ROW_MS_MIN = 1_000
-/** What says by itself that credentials are wrong, whatever the payment. */
-const CREDENTIALS: ReadonlySet<string> = new Set(['http_401', 'http_407'])
+/** What says by itself that credentials are wrong, whatever the payment and the body. */
+const CREDENTIALS: ReadonlySet<number | null> = new Set([401, 407])
 
 const NONE = { calls: 0, failures: 0 }
 const EMPTY: Window = { ...NONE, sinceMs: 0, before: NONE }
@@ -139,7 +168,7 @@ export function breakerPolicy(callMsMax: number): BreakerPolicy {
 }
 
 /** Whether an outcome of this kind is a gateway's own answer about a payment, whatever it is. */
-const VERDICTS: Readonly<Record<string, Verdict>> = {
+const VERDICTS: Readonly<Record<string, BreakerVerdict>> = {
   success: 'good',
   declined: 'good',
   pending: 'good',
@@ -150,10 +179,14 @@ const VERDICTS: Readonly<Record<string, Verdict>> = {
   no_answer: 'failed',
 }
 
-/** What an outcome of this kind says of its gateway. `sent`: a byte of the request left. */
-export function verdictOf(kind: string, sent: boolean): Verdict {
+/**
+ * What an outcome of this kind says of its gateway. `sent`: a byte of the request left. Null:
+ * nothing, because the driver refused it by itself.
+ */
+export function verdictOf(kind: string, sent: boolean): BreakerVerdict | null {
   if (kind === 'not_executed') return sent ? 'failed' : 'refused'
-  return VERDICTS[kind] ?? 'failed'
+  const verdict = VERDICTS[kind] ?? 'failed'
+  return verdict === 'good' && !sent ? null : verdict
 }
 
 /** How many tasks may be claimed now, of `wanted`; 0 while it is open. */
@@ -225,7 +258,7 @@ function causeOf(
 ): Cause | null {
   const { charges, lookups, refused } = breaker
   const long = nowMs - breaker.goodMs >= ROW_MS_MIN
-  if (isMisconfigured(breaker, call) && (long || CREDENTIALS.has(call.reason))) {
+  if (isMisconfigured(breaker, call) && (long || CREDENTIALS.has(call.httpStatus))) {
     return 'misconfigured'
   }
   const kind = call.call === 'charge' ? 'charges' : 'lookups'
@@ -237,9 +270,9 @@ function causeOf(
 }
 
 /** Whether it is our settings rather than an odd payment. */
-function isMisconfigured({ odd }: Breaker, { call, verdict, reason }: CallEnded): boolean {
+function isMisconfigured({ odd }: Breaker, { call, verdict, httpStatus }: CallEnded): boolean {
   if (verdict !== 'misconfigured' || call === 'lookup') return false
-  return odd.length >= ODD_MIN || CREDENTIALS.has(reason)
+  return odd.length >= ODD_MIN || CREDENTIALS.has(httpStatus)
 }
 
 function isDown({ all, quick }: Seen, call: CallEnded, policy: BreakerPolicy): boolean {

@@ -1,3 +1,5 @@
+import { GATEWAY } from './payment.ts'
+
 /**
  * The text of a PostgreSQL array of numbers, as one parameter: `{1,2,3}`. Much cheaper than leaving
  * each element to the driver, which quotes and escapes it.
@@ -76,4 +78,9 @@ function columnOf<Row>(rows: readonly Row[], name: keyof Row, kind: string): unk
     text += (rows[index] as Row)[name] ?? 'null'
   }
   return text + '}'
+}
+
+/** Where payments are carried out, by a column: of those that name none, at `http`. */
+export function gatewayOf(column = 'gateway'): string {
+  return `coalesce(${column}, '${GATEWAY}')`
 }

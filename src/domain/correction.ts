@@ -110,7 +110,11 @@ interface WentBack {
   readonly amount: bigint
   readonly kind: string | null
   readonly ref: string | null
+  readonly createdAt: Date
 }
+
+/** How much the clocks of two servers that stamp rows of one shard may differ, in milliseconds. */
+const CLOCKS_MS = 60_000
 
 /**
  * What speaks against repeating a failed payment: its gateway is gone, what its calls saw, or what
@@ -133,10 +137,12 @@ export function againstRepeat(
 /**
  * Why a failed payment is not repeated although no evidence speaks against it: an operator has
  * booked that a payment of its chain was executed, or, of a refund, a refund at the gateway of as
- * much, which it may have been. Null: nothing of the kind is booked.
+ * much, which it may have been. What was booked before the refund was asked for is none of it: by
+ * the time, because ids do not follow it while ids of a reserve are given. Null: nothing of the
+ * kind is booked.
  */
 export function bookedElsewhere(
-  payment: Pick<Payment, 'id' | 'amount'> & { readonly parentId: bigint | null },
+  payment: Pick<Payment, 'id' | 'amount' | 'createdAt'> & { readonly parentId: bigint | null },
   relatives: readonly Pick<Relative, 'id' | 'corrected'>[],
   wentBack: readonly WentBack[],
 ): Pick<Refusal, 'code' | 'evidence' | 'paymentId'> | null {
@@ -144,13 +150,14 @@ export function bookedElsewhere(
   if (done !== undefined) {
     return { code: 'evidence_contradicts', evidence: 'success', paymentId: done.id }
   }
-  const own = wentBack.filter(({ parentId }) => parentId === payment.parentId)
-  const made = own.filter(({ type, status }) => type === 'refund' && status !== 'failed')
+  const children = wentBack.filter(({ parentId }) => parentId === payment.parentId)
+  const made = children.filter(({ type, status }) => type === 'refund' && status !== 'failed')
   const refunds = new Set(made.map(({ ref }) => ref))
-  const seen = own.find(
-    ({ id, kind, amount, ref }) =>
+  const sinceMs = payment.createdAt.getTime() - CLOCKS_MS
+  const seen = children.find(
+    ({ kind, amount, ref, createdAt }) =>
       kind === 'refunded_there' &&
-      id > payment.id &&
+      createdAt.getTime() >= sinceMs &&
       amount === payment.amount &&
       !refunds.has(ref),
   )

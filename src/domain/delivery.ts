@@ -9,7 +9,7 @@ export interface Called {
 }
 
 /** What becomes of a delivery after a call. */
-export interface Verdict {
+export interface DeliveryVerdict {
   readonly state: 'pending' | 'delivered' | 'failed'
   /** Until the next call, in milliseconds; 0 where there is none. */
   readonly delayMs: number
@@ -51,7 +51,7 @@ const BUSY = new Set([429, 502, 503, 504])
  * `random` is from 0 to below 1. Everything but a 2xx is tried again, redirects and refusals
  * included: an endpoint that is being deployed answers with anything.
  */
-export function afterCall(called: Called, attempts: number, random: number): Verdict {
+export function afterCall(called: Called, attempts: number, random: number): DeliveryVerdict {
   const { status } = called
   const none = { delayMs: 0, pauseMs: 0, gone: false }
   if (status !== null && status >= 200 && status < 300) return { ...none, state: 'delivered' }

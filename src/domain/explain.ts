@@ -114,7 +114,10 @@ function claimed(task: TaskLook): string {
 function waiting(situation: Situation, task: TaskLook): string {
   const { tries, attempts, lastError } = task
   if (task.pending && task.asksPayer) {
-    return `The gateway waits for the payer, who has to open a page; it is asked again ${when(task)}.`
+    return (
+      'The gateway waits for the payer, who has to open a page; it is asked again ' +
+      `${when(task)}.`
+    )
   }
   if (task.pending) {
     return `The gateway has it and has not finished it; ${when(task)} it is asked again.`
@@ -164,7 +167,10 @@ function unknown(situation: Situation): string {
     cost === null ? 'nothing is credited' : `its ${formatMoney(cost, exponent)} stay held`
   const which = letter === null ? 'it' : `dead letter ${letter.id}`
   if (known.yes) {
-    return `The gateway said that it executed it, in a report that came late; redriving ${which} settles it.`
+    return (
+      `The gateway said that it executed it, in a report that came late; redriving ${which} ` +
+      'settles it.'
+    )
   }
   const canAsk = terms.lookup !== 'none'
   const given = payment.lastError === NOT_FINISHED
@@ -201,8 +207,9 @@ function succeeded({ payment, resolved, lateYes, letter }: Situation): string {
       : `${resolved.actor} resolved it as executed${reference}: "${resolved.reason}"`
   if (letter?.error === MAYBE_CHARGED_TWICE) {
     return (
-      `${who}; it is final${since(payment.finishedAt)}, but the gateway may have executed an earlier ` +
-      `charge of it as well: compare with the gateway, then resolve dead letter ${letter.id}.`
+      `${who}; it is final${since(payment.finishedAt)}, but the gateway may have executed an ` +
+      'earlier charge of it as well: compare with the gateway, then resolve dead letter ' +
+      `${letter.id}.`
     )
   }
   return `${who}; it is final${since(payment.finishedAt)} and nothing happens next.`
@@ -211,13 +218,17 @@ function succeeded({ payment, resolved, lateYes, letter }: Situation): string {
 function failed(situation: Situation): string {
   const { payment, letter, repeatedBy, known, terms, corrected } = situation
   if (corrected) {
-    return 'It failed, and an operator booked that the gateway had executed it; nothing happens next.'
+    return (
+      'It failed, and an operator booked that the gateway had executed it; nothing happens ' +
+      'next.'
+    )
   }
   if (letter?.error === CHARGED_AFTER_FAILED) {
     return (
       'It failed, and later the gateway said that it had charged it; nothing happens by itself: ' +
       (payment.type === 'refund'
-        ? `book it as a return of payment ${payment.parentId}, and resolve dead letter ${letter.id} if ` +
+        ? `book it as a return of payment ${payment.parentId}, and resolve dead letter ` +
+          `${letter.id} if ` +
           'that does not close it.'
         : `correct dead letter ${letter.id}, which books it, or settle it there and resolve it.`)
     )
@@ -233,7 +244,10 @@ function offer(letterId: bigint, against: Refusal['code'] | undefined): string {
   if (against === undefined)
     return `and redriving dead letter ${letterId} makes a new payment of it`
   if (against === 'evidence_contradicts') {
-    return `but some call saw the gateway say yes: settle it there, then resolve dead letter ${letterId}`
+    return (
+      'but some call saw the gateway say yes: settle it there, then resolve dead letter ' +
+      `${letterId}`
+    )
   }
   return (
     'but a charge of it may have been executed: ask the gateway before you insist on redriving ' +

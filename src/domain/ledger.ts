@@ -150,10 +150,16 @@ export function refundReleaseEntry(refund: RefundParts): Entry {
   return release(refund, refundCost(refund))
 }
 
-/** Book a payout of which r came back: the user gets it, and g of the commission with it. */
-export function payoutReturnedEntry(about: About, amount: bigint, fee: bigint): Entry {
+/**
+ * Book a payout of which r came back, and g of the commission with it: `lost`, what nobody has paid
+ * of it so far, is paid first, and the user gets the rest.
+ */
+export function payoutReturnedEntry(about: About, amount: bigint, fee: bigint, lost = 0n): Entry {
   assert(amount > 0n && fee >= 0n, 'what comes back is more than nothing')
-  return entry(about, 'settle', { user: amount + fee, gateway: -amount, fees: -fee })
+  assert(lost >= 0n, 'nobody loses less than nothing')
+  const all = amount + fee
+  const losses = lost < all ? lost : all
+  return entry(about, 'settle', { user: all - losses, gateway: -amount, fees: -fee, losses })
 }
 
 /** Who pays for r that was taken back from us, or gets r that came back: the parts sum to r. */

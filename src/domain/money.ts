@@ -157,7 +157,9 @@ export function fromWire(value: unknown, exponent: Exponent): bigint | null {
   if (typeof value !== 'number' && typeof value !== 'string') return null
   const match = DECIMAL.exec(`${value}`)
   if (match === null) return null
-  const [, sign, whole = '', fraction = ''] = match
+  const [, sign, whole = '', decimals = ''] = match
+  // By value: gateways write zeros behind it.
+  const fraction = decimals.replace(/0+$/, '')
   if (fraction.length > exponent) return null
   const minor = BigInt(`${whole}${fraction.padEnd(exponent, '0')}`)
   return sign === '-' ? -minor : minor

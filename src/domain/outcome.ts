@@ -88,7 +88,17 @@ export interface ToldRefund {
 export interface UnreadReturn {
   /** Null: it is none that could be stored. */
   readonly ref: string | null
-  readonly code: 'ref_unreadable' | 'kind_unknown' | 'amount_unreadable' | 'currency_differs'
+  readonly code:
+    | 'ref_unreadable'
+    | 'kind_unknown'
+    | 'amount_unreadable'
+    | 'currency_differs'
+    /** A dispute in a state that we do not know. */
+    | 'dispute_unknown'
+    /** A dispute is over, and its money has not moved. */
+    | 'dispute_not_taken'
+    /** The money of a dispute moved once more, or in part. */
+    | 'dispute_moved'
 }
 
 /** What a lookup came to; what is known after a gateway was asked to end what it had taken. */

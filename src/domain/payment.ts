@@ -45,6 +45,9 @@ export type StoredStatus = 'new' | 'success' | 'failed' | 'unknown'
  */
 export type PaymentStatus = StoredStatus | 'processing' | 'pending'
 
+/** How a payment may have ended. */
+export type EndStatus = Extract<StoredStatus, 'success' | 'failed'>
+
 /** A payment as it is stored; amounts in minor units. */
 export interface Payment {
   readonly id: bigint

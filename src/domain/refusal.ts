@@ -1,5 +1,6 @@
 import type { Exponent } from './currency.ts'
 import { AMOUNTS_MAX, formatMoney } from './money.ts'
+import { urlSentence } from './webhook.ts'
 
 /**
  * Every reason to say no, with its HTTP status and what to tell the caller. `docs/errors.md` lists
@@ -45,18 +46,36 @@ export const REFUSALS = {
   payment_final: [409, 'The payment is final, and this would change what it came to.'],
   evidence_contradicts: [
     409,
-    'What the gateway said speaks against this. Look at the timeline; say against_evidence to insist.',
+    'What the gateway said speaks against this. Look at the timeline; say against_evidence to ' +
+      'insist.',
   ],
   maybe_executed: [
     409,
-    'The failed payment may have been executed. Look at its timeline; say against_evidence to insist.',
+    'The failed payment may have been executed. Look at its timeline; say against_evidence to ' +
+      'insist.',
   ],
   redrive_impossible: [
     409,
-    'The gateway can neither be asked about the payment nor safely charged again. Resolve the letter.',
+    'The gateway can neither be asked about the payment nor safely charged again. Resolve the ' +
+      'letter.',
   ],
   not_deliverable: [409, 'No such delivery, or it is under way right now.'],
   endpoints_full: [409, 'There are as many webhook endpoints as there may be. Remove one.'],
+  secrets_full: [
+    409,
+    'Ten secrets of this endpoint sign already. Wait, or send overlap_seconds 0: then the new ' +
+      'one alone signs.',
+  ],
+  secret_unreadable: [
+    409,
+    'The secret of this endpoint was sealed with another key and cannot be shown. Rotate it for ' +
+      'a new one.',
+  ],
+  endpoint_not_called: [
+    409,
+    'This endpoint has no URL, so it is not called and has no secret. Make one with a URL.',
+  ],
+  endpoint_disabled: [409, 'This endpoint is disabled, so nothing is sent to it. Enable it first.'],
   reference_taken: [
     409,
     'Another payment of this user has this reference and did not fail. It is named by payment_id.',
@@ -123,11 +142,13 @@ export const REFUSALS = {
   ],
   outcome_unknown: [
     503,
-    'Whether the request was carried out is not known. Send it again with the same Idempotency-Key.',
+    'Whether the request was carried out is not known. Send it again with the same ' +
+      'Idempotency-Key.',
   ],
   busy: [
     503,
-    'Somebody else is changing what this needs, or it took too long. Send the same request again later.',
+    'Somebody else is changing what this needs, or it took too long. Send the same request ' +
+      'again later.',
   ],
   database_unavailable: [503, 'The database cannot be reached. Send the same request again later.'],
   shutting_down: [503, 'This process is stopping. Send the same request again.'],
@@ -150,6 +171,8 @@ export interface Refusal {
   readonly atMost?: bigint
   /** Of the currency of these amounts, or of the amount that was refused. */
   readonly exponent?: Exponent
+  /** When the first of what is in the way ends. */
+  readonly until?: Date
   /** The gateways that carry out such payments. */
   readonly gateways?: readonly string[]
   /** What the gateway said, by the evidence that is kept. */
@@ -171,8 +194,19 @@ function largest(exponent: Exponent): string {
   return formatMoney(AMOUNTS_MAX[exponent], exponent)
 }
 
-/** What the caller is told of a refusal; of an amount, by the decimals of its currency. */
-export function detailOf({ code, exponent }: Pick<Refusal, 'code' | 'exponent'>): string {
+/**
+ * What the caller is told of a refusal; of an amount, by the decimals of its currency; of what ends
+ * by itself, until when it lasts; of a URL, what is wrong with it.
+ */
+export function detailOf({
+  code,
+  exponent,
+  until,
+  errors = [],
+}: Pick<Refusal, 'code' | 'exponent' | 'until' | 'errors'>): string {
   const [, detail] = REFUSALS[code]
+  if (until !== undefined) return `${detail} The first ends ${until.toISOString()}.`
+  const sentence = code === 'url_refused' ? urlSentence(errors[0]?.code ?? '') : null
+  if (sentence !== null) return `${detail} ${sentence}`
   return exponent === undefined ? detail : (OF_AMOUNTS[code]?.(exponent) ?? detail)
 }

@@ -19,6 +19,13 @@ import type { Refusal } from './refusal.ts'
  */
 export type SaidKind = 'payout_returned' | 'charged_back' | 'refunded_there' | 'dispute_won'
 
+export const SAID_KINDS: readonly SaidKind[] = [
+  'payout_returned',
+  'charged_back',
+  'refunded_there',
+  'dispute_won',
+]
+
 /** `was_refund` takes back a return of a deposit that turned out to be a refund of ours. */
 export type ReturnKind = SaidKind | 'was_refund'
 
@@ -50,12 +57,16 @@ export interface OpenRefund extends RefundParts {
 
 /** A payment of which something came back; its row, its user and its refunds' tasks are locked. */
 export interface ReturnParent extends Parent {
-  /** It failed, and that the gateway executed it is booked, at no loss of ours. */
+  /** It failed, and that the gateway executed it is booked. */
   readonly corrected: boolean
+  /** What of that booking nobody could pay, less what has come back for it since. */
+  readonly lost: bigint
   /** Of its refunds, those that are done. */
   readonly refunded: bigint
   /** Who paid for its returns so far, less what came back from disputes. */
   readonly paid: Shares
+  /** What was refunded there, whether or not it came back from there since. */
+  readonly refundedThere: bigint
   readonly openRefunds: readonly OpenRefund[]
 }
 
@@ -123,7 +134,7 @@ export function returnKeyOf(parentId: bigint, ref: string): string {
 /**
  * Decide returns in order. What the gateway says came back is booked at once and never waits for a
  * balance: a user pays at most what is available and what the deposit was still worth to it, and
- * the rest is a loss.
+ * the rest is a loss. What comes back of a payout that was corrected at a loss pays that first.
  */
 export function decideReturns(
   drafts: readonly ReturnDraft[],
@@ -187,12 +198,18 @@ function decide(batch: Batch, draft: ReturnDraft): ReturnAnswer {
       : chargedBack(batch, parent, draft)
 }
 
-/** What of a payment can have come back in this way: no more than went there, in all. */
+/**
+ * What of a payment can have come back in this way: no more than went there. What a payer disputes
+ * is bounded by nothing that came back before, and rates change: only what is more than twice the
+ * deposit is a mistake.
+ */
 export function returnable(parent: ReturnParent, kind: SaidKind): bigint {
-  const { type, status, corrected, amount, returned } = parent
+  const { type, status, corrected, amount, returned, refundedThere } = parent
   const of = kind === 'payout_returned' ? 'withdraw' : 'deposit'
   if (type !== of || (status !== 'success' && !corrected)) return 0n
-  return kind === 'dispute_won' ? returned : amount - returned
+  if (kind === 'charged_back') return 2n * amount
+  if (kind === 'dispute_won') return returned
+  return amount - (kind === 'refunded_there' ? least(refundedThere, returned) : returned)
 }
 
 /**
@@ -227,9 +244,11 @@ function isUnsent({ task }: OpenRefund): boolean {
 function payoutReturned(batch: Batch, parent: ReturnParent, draft: ReturnDraft): ReturnAnswer {
   const fee = feeOfReturn(parent, draft.amount, batch.policies)
   const payment = store(batch, draft, parent, fee)
-  book(batch, payoutReturnedEntry(payment, draft.amount, fee))
+  const entry = payoutReturnedEntry(payment, draft.amount, fee, parent.lost)
+  book(batch, entry)
   const returned = parent.returned + draft.amount
-  change(batch, { ...parent, returned, returnedFee: parent.returnedFee + fee })
+  const lost = parent.lost - entry.losses
+  change(batch, { ...parent, returned, returnedFee: parent.returnedFee + fee, lost })
   return { kind: 'booked', payment, canceled: [] }
 }
 
@@ -245,6 +264,7 @@ function chargedBack(batch: Batch, given: ReturnParent, draft: ReturnDraft): Ret
     returned: parent.returned + draft.amount,
     returnedFee: parent.returnedFee + shares.fee,
     paid: plus(parent.paid, shares),
+    refundedThere: parent.refundedThere + (draft.kind === 'refunded_there' ? draft.amount : 0n),
   })
   return { kind: 'booked', payment, canceled }
 }

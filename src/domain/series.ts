@@ -39,7 +39,7 @@ export const SPANS = {
   '7d': { seconds: 604_800, stepSeconds: 3_600 },
 } as const
 
-export type Span = keyof typeof SPANS
+export type SeriesSpan = keyof typeof SPANS
 
 /** How long hours are kept: the longest span, and the steps at its two ends. */
 export const SERIES_HOURS = 7 * 24 + 2

@@ -35,3 +35,23 @@ export function nextWatchMs(watchMs: readonly number[], ageMs: number): number |
   const next = watchMs.find((at) => at > ageMs)
   return next === undefined ? null : Math.ceil(next - ageMs)
 }
+
+/** A payment that has ended. `parentId`: the deposit that a refund gives back; null: it is none. */
+interface EndedPayment {
+  readonly id: bigint
+  readonly parentId: bigint | null
+  readonly outcome: 'success' | 'failed'
+}
+
+/**
+ * Which payment is looked at once another has ended, for what may come back: itself, where it ended
+ * well; and the deposit of a refund that failed, where somebody may have booked the refund as a
+ * return that failed there. Null: none.
+ */
+export function watchedOnceEnded(
+  { id, parentId, outcome }: EndedPayment,
+  namesByRef: boolean,
+): bigint | null {
+  if (parentId !== null) return outcome === 'failed' && namesByRef ? parentId : null
+  return outcome === 'success' ? id : null
+}

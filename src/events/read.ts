@@ -30,9 +30,9 @@ export async function pageOfEvents(
   // Stable: those of one shard stay in order, as their times are taken before their positions.
   const taken = inOrder(all).slice(0, limit)
   const next = looks.map(({ shard, from, events, upTo }) => {
-    const own = taken.filter((one) => one.shard === shard)
-    if (own.length === events.length) return upTo
-    return own.at(-1)?.event.position ?? from
+    const here = taken.filter((one) => one.shard === shard)
+    if (here.length === events.length) return upTo
+    return here.at(-1)?.event.position ?? from
   })
   const dropped = looks.some((look) => look.dropped)
   return { events: taken.map(({ event }) => event), next, dropped }

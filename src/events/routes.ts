@@ -23,10 +23,10 @@ const LIST = {
   summary: 'List events, oldest first',
   description:
     'Events are kept where somebody wants them: see `POST /webhook-endpoints`. Go on with ' +
-    '`next_cursor` for good: an empty page means that nothing has happened since. No event is ever ' +
-    'left out, however many are written meanwhile, but those older than `EVENTS_KEEP_DAYS`: ' +
-    '`dropped` says so. A page of one type looks at 10,000 events of ' +
-    'each shard at most, so it may be short, or empty, although there are more: `more` says so.',
+    '`next_cursor` for good: an empty page means that nothing has happened since. No event is ' +
+    'ever left out, however many are written meanwhile, but those older than ' +
+    '`EVENTS_KEEP_DAYS`: `dropped` says so. A page of one type looks at 10,000 events of each ' +
+    'shard at most, so it may be short, or empty, although there are more: `more` says so.',
   querystring: Type.Object(
     {
       after: Type.Optional(
@@ -50,8 +50,9 @@ const LIST = {
         more: Type.Boolean({ description: 'Whether there may be more right now.' }),
         dropped: Type.Boolean({
           description:
-            'Whether events behind `after` are no longer kept: what happened meanwhile may have to be ' +
-            'read from the payments. False without `after`.',
+            'Whether events behind `after` are no longer kept, or were lost because the ' +
+            'database was restored from a backup: what happened meanwhile may have to be read ' +
+            'from the payments. False without `after`.',
         }),
       },
       { title: 'EventPage' },

@@ -300,7 +300,10 @@ interface Look {
   readonly from: bigint
   /** The last position of which it is known whether it matches. */
   readonly upTo: bigint
-  /** Whether events behind the position that was asked for are gone for their age. */
+  /**
+   * Whether events behind the position that was asked for are gone: for their age, or because the
+   * database was put back to before that position.
+   */
   readonly dropped: boolean
 }
 
@@ -314,7 +317,9 @@ export async function lookAtEvents(
   // Read first: what has a position up to here is seen by the statement that follows.
   const [ahead] = await shard.run(AHEAD, [after])
   const { newest = 0n, first = null } = ahead ?? {}
-  if (newest <= after) return { events: [], from: after, upTo: after, dropped: false }
+  // A cursor is never ahead, but where the database was put back to an earlier day.
+  if (newest < after) return { events: [], from: newest, upTo: newest, dropped: true }
+  if (newest === after) return { events: [], from: after, upTo: after, dropped: false }
   const from = first === null ? newest : first - 1n
   const end = from + LOOKED_AT_MAX
   const upTo = newest < end ? newest : end
@@ -372,8 +377,9 @@ const ERASE: Statement<never> = {
   text: `
   update events
   set body = (
-      body::jsonb || jsonb_build_object(
-        'data',
+      jsonb_set(
+        body::jsonb,
+        '{data}',
         body::jsonb -> 'data' || '{"reference": null, "description": null, "metadata": null}'
       )
     )::text

@@ -14,7 +14,7 @@ const DATA = {
 const HEADERS = [
   ['webhook-id', 'The id of the event: the same at every attempt.', 'msg_1'],
   ['webhook-timestamp', 'When this attempt was made, in seconds since 1970.', '1900000000'],
-  ['webhook-signature', '`v1,` and a signature; two of them while a secret is rotated.', 'v1,c2ln'],
+  ['webhook-signature', '`v1,` and a signature; up to ten while secrets are rotated.', 'v1,c2ln'],
 ].map(([name, description, example]) => ({
   name,
   in: 'header',
@@ -29,19 +29,26 @@ const ANSWERS = {
   '429': { description: 'Too many: the endpoint is left alone for `Retry-After` seconds.' },
 }
 
+/** What an endpoint is sent to test it. It is no event: it stands in no list, and is not wanted. */
+const TEST = 'webhook_endpoint.test'
+
 /**
  * What endpoints are sent, for the document: an item for each type of event, so that receivers can
  * generate types. An endpoint that asked for `thin` events gets ids alone in `data`, by a schema of
  * their own.
  */
-export const WEBHOOKS: Readonly<Record<string, object>> = Object.fromEntries(
-  EVENT_NAMES.map((name) => [name, { post: operationOf(name) }]),
-)
+export const WEBHOOKS: Readonly<Record<string, object>> = Object.fromEntries([
+  ...EVENT_NAMES.map((name) => [name, { post: eventOf(name) }]),
+  [TEST, { post: operationOf(TEST, 'Sent when somebody tests the endpoint.', THIN.endpoint) }],
+])
 
-function operationOf(name: EventTypeName): object {
+function eventOf(name: EventTypeName): object {
   const { about, tells } = EVENT_TYPES[name]
+  return operationOf(name, tells, Type.Union([DATA[about], THIN[about]]))
+}
+
+function operationOf(name: string, tells: string, data: TSchema): object {
   const title = capitals(name)
-  const data: TSchema = Type.Union([DATA[about], THIN[about]])
   const schema = Type.Object({ type: Type.Literal(name), timestamp: Time, data }, { title })
   return {
     tags: ['Events'],

@@ -3,7 +3,8 @@ import { CURRENCIES, EXPONENTS, type Exponent } from '../domain/currency.ts'
 /**
  * Parts of the statements that change payments and letters: each writes its events itself, of rows
  * that it has just changed, and reads what is wanted in the same moment. Where nothing is wanted,
- * that one row is all that is read: `offset 0` keeps the changed rows behind the question.
+ * that one row is all that is read: `offset 0` keeps the changed rows behind the question. What is
+ * told is found first and numbered then: Citus cannot do both at once.
  */
 
 /** An instant as the API writes it, in SQL. */
@@ -22,7 +23,8 @@ const unitOf = (currency: string) => `case
         ${EXPONENTS.filter((exponent) => exponent !== 2)
           .map(
             (exponent) =>
-              `when coalesce(${currency}, wanted.currency) in (${codes(exponent)}) then ${UNITS[exponent]}`,
+              `when coalesce(${currency}, wanted.currency) in (${codes(exponent)}) then ` +
+              `${UNITS[exponent]}`,
           )
           .join('\n        ')}
         else ${UNITS[2]}
@@ -48,64 +50,66 @@ export const PAYMENT_SHOWN = `id, user_id, type, status, amount, commission, att
 export function paymentEvents(source: string, kinds: string): string {
   return `
   insert into events (shard, id, payment_id, type, sequence, body, created_at)
-  select
-    $1::int, nextval('event_ids') * wanted.shards + $1::int, changed.id, kind.type, kind.sequence,
-    body.text, clock.time
-  from clock, event_wants wanted
-  cross join lateral (
-    select *
-    from ${source} source
-    where wanted.types <> '{}'
-    offset 0
-  ) changed
-  cross join lateral (values ${kinds}) kind (type, sequence)
-  cross join lateral (
-    select
-      ${unitOf('changed.currency')} as one
-  ) unit
-  cross join lateral (
-    select row_to_json(event)::text as text
-    from (
-      select kind.type as "type", ${shown('clock.time')} as "timestamp", data.shown as "data"
+  with told as materialized (
+    select wanted.shards, changed.id, kind.type, kind.sequence, body.text, clock.time
+    from clock, event_wants wanted
+    cross join lateral (
+      select *
+      from ${source} source
+      where wanted.types <> '{}'
+      offset 0
+    ) changed
+    cross join lateral (values ${kinds}) kind (type, sequence)
+    cross join lateral (
+      select
+        ${unitOf('changed.currency')} as one
+    ) unit
+    cross join lateral (
+      select row_to_json(event)::text as text
       from (
-        select row_to_json(payment) as shown
+        select kind.type as "type", ${shown('clock.time')} as "timestamp", data.shown as "data"
         from (
-          select
-            changed.id as payment_id, changed.user_id, changed.type as "type",
-            ${amount('changed.amount')} as amount,
-            ${amount('changed.commission')} as commission,
-            coalesce(changed.currency, wanted.currency) as currency,
-            case
-              when kind.type = 'payment.pending' then 'pending'
-              when changed.status = 'new' then 'processing'
-              else changed.status
-            end as status,
-            changed.attempts, changed.last_error, changed.gateway_ref,
-            ${shown('changed.created_at')} as created_at,
-            ${shown('changed.finished_at')} as finished_at,
-            ${amount('changed.refunded')} as refunded,
-            ${amount('changed.returned')} as returned,
-            changed.parent_id,
-            trim_scale(changed.fee_returned * unit.one) as fee_returned, changed.return_kind,
-            said.reference, case when not said.long then said.description end as description,
-            case when not said.long then said.metadata end as metadata,
-            coalesce(said.long, false) as cut, kind.sequence
-          from (values (true)) one (row)
-          left join lateral (
+          select row_to_json(payment) as shown
+          from (
             select
-              reference, description, metadata,
-              coalesce(octet_length(metadata::text), 0)
-                + coalesce(octet_length(to_json(description)::text), 0) > ${TEXTS_MAX} as long
-            from payment_details
-            where shard = $1 and payment_id = changed.id
-            limit 1
-          ) said on true
-        ) payment
-      ) data
-    ) event
-  ) body
-  where wanted.shard = $1 and kind.type = any (wanted.types)
-  order by changed.id, kind.sequence`
+              changed.id as payment_id, changed.user_id, changed.type as "type",
+              ${amount('changed.amount')} as amount,
+              ${amount('changed.commission')} as commission,
+              coalesce(changed.currency, wanted.currency) as currency,
+              case
+                when kind.type = 'payment.pending' then 'pending'
+                when changed.status = 'new' then 'processing'
+                else changed.status
+              end as status,
+              changed.attempts, changed.last_error, changed.gateway_ref,
+              ${shown('changed.created_at')} as created_at,
+              ${shown('changed.finished_at')} as finished_at,
+              ${amount('changed.refunded')} as refunded,
+              ${amount('changed.returned')} as returned,
+              changed.parent_id,
+              trim_scale(changed.fee_returned * unit.one) as fee_returned, changed.return_kind,
+              said.reference, case when not said.long then said.description end as description,
+              case when not said.long then said.metadata end as metadata,
+              coalesce(said.long, false) as cut, kind.sequence
+            from (values (true)) one (row)
+            left join lateral (
+              select
+                reference, description, metadata,
+                coalesce(octet_length(metadata::text), 0)
+                  + coalesce(octet_length(to_json(description)::text), 0) > ${TEXTS_MAX} as long
+              from payment_details
+              where shard = $1 and payment_id = changed.id
+              limit 1
+            ) said on true
+          ) payment
+        ) data
+      ) event
+    ) body
+    where wanted.shard = $1 and kind.type = any (wanted.types)
+    order by changed.id, kind.sequence
+  )
+  select $1::int, nextval('event_ids') * shards + $1::int, id, type, sequence, text, time
+  from told`
 }
 
 /** The columns of a letter that its events show. */
@@ -116,37 +120,40 @@ export const LETTER_SHOWN = `id, payment_id, user_id, payment_type, amount, comm
 export function letterEvents(source: string, type: string): string {
   return `
   insert into events (shard, id, payment_id, type, sequence, body, created_at)
-  select
-    $1::int, nextval('event_ids') * wanted.shards + $1::int, changed.payment_id, '${type}', null,
-    body.text, clock.time
-  from clock, event_wants wanted
-  cross join lateral (
-    select *
-    from ${source} source
-    where wanted.types <> '{}'
-    offset 0
-  ) changed
-  cross join lateral (
-    select
-      ${unitOf('changed.currency')} as one
-  ) unit
-  cross join lateral (
-    select row_to_json(event)::text as text
-    from (
-      select '${type}' as "type", ${shown('clock.time')} as "timestamp", data.shown as "data"
+  with told as materialized (
+    select wanted.shards, changed.payment_id, body.text, clock.time
+    from clock, event_wants wanted
+    cross join lateral (
+      select *
+      from ${source} source
+      where wanted.types <> '{}'
+      offset 0
+    ) changed
+    cross join lateral (
+      select
+        ${unitOf('changed.currency')} as one
+    ) unit
+    cross join lateral (
+      select row_to_json(event)::text as text
       from (
-        select row_to_json(letter) as shown
+        select '${type}' as "type", ${shown('clock.time')} as "timestamp", data.shown as "data"
         from (
-          select
-            changed.id, changed.payment_id, changed.user_id, changed.payment_type,
-            ${amount('changed.amount')} as amount,
-            ${amount('changed.commission')} as commission,
-            coalesce(changed.currency, wanted.currency) as currency, changed.class, changed.error,
-            changed.attempts, changed.state, ${shown('changed.created_at')} as created_at,
-            ${shown('changed.closed_at')} as closed_at, changed.closed_by, changed.closed_reason
-        ) letter
-      ) data
-    ) event
-  ) body
-  where wanted.shard = $1 and '${type}' = any (wanted.types)`
+          select row_to_json(letter) as shown
+          from (
+            select
+              changed.id, changed.payment_id, changed.user_id, changed.payment_type,
+              ${amount('changed.amount')} as amount,
+              ${amount('changed.commission')} as commission,
+              coalesce(changed.currency, wanted.currency) as currency, changed.class, changed.error,
+              changed.attempts, changed.state, ${shown('changed.created_at')} as created_at,
+              ${shown('changed.closed_at')} as closed_at, changed.closed_by, changed.closed_reason
+          ) letter
+        ) data
+      ) event
+    ) body
+    where wanted.shard = $1 and '${type}' = any (wanted.types)
+  )
+  select
+    $1::int, nextval('event_ids') * shards + $1::int, payment_id, '${type}', null, text, time
+  from told`
 }

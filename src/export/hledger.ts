@@ -4,7 +4,7 @@ import { formatMoney } from '../domain/money.ts'
 import { readOneSnapshot } from '../ledger/store.ts'
 import type { Db, Shard } from '../ports.ts'
 import { eachInTurn, whole } from '../each-shard.ts'
-import { postingsBehind, type Place, type Posted } from './store.ts'
+import { postingsBehind, type JournalPlace, type Posted } from './store.ts'
 
 export interface ExportWorld {
   readonly db: Db
@@ -40,7 +40,7 @@ interface Exporting {
 function exportShard(shard: Shard, { currency, write, pageMax }: Exporting): Promise<void> {
   return shard.transaction(async (tx) => {
     await readOneSnapshot(tx)
-    let place: Place | null = null
+    let place: JournalPlace | null = null
     let open: Section | null = null
     for (;;) {
       const page: Posted[] = await postingsBehind(tx, place, pageMax)
@@ -77,7 +77,10 @@ function header(currency: string): string {
     const sample = exponent === 0 ? '1000.' : formatMoney(10n ** BigInt(3 + exponent), exponent)
     return `commodity ${sample} ${code}`
   })
-  return `; The journal of Payments; its books are kept in ${currency}.\n\n${commodities.join('\n')}\n`
+  return (
+    '; The journal of Payments; its books are kept in ' +
+    `${currency}.\n\n${commodities.join('\n')}\n`
+  )
 }
 
 /** An entry as a transaction: one line for each account that it moves, two at least. */

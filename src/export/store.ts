@@ -12,7 +12,7 @@ export interface Posted extends Entry {
 }
 
 /** Where a page of the journal ended. */
-export type Place = Pick<Posted, 'userId' | 'paymentId' | 'kind'>
+export type JournalPlace = Pick<Posted, 'userId' | 'paymentId' | 'kind'>
 
 /**
  * The next `$5` entries of a shard behind a place, along the key. The user is looked up for each
@@ -43,7 +43,11 @@ const PAGE: Statement<Posted> = {
 const BEGINNING = { userId: -9_223_372_036_854_775_808n, paymentId: 0n, kind: '' } as const
 
 /** The next entries of a shard's journal, by user; null: from the beginning. */
-export function postingsBehind(tx: Tx, place: Place | null, limit: number): Promise<Posted[]> {
+export function postingsBehind(
+  tx: Tx,
+  place: JournalPlace | null,
+  limit: number,
+): Promise<Posted[]> {
   const { userId, paymentId, kind } = place ?? BEGINNING
   return tx.run(PAGE, [userId, paymentId, kind, limit])
 }

@@ -1,17 +1,11 @@
-import type { Cause, Why } from '../domain/breaker.ts'
+import type { SharedState, Why } from '../domain/breaker.ts'
 import type { Operation, Route } from '../domain/payment.ts'
 import { columns } from '../domain/columns.ts'
 import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
 
 /** The shared breaker of one route, as it is stored. Ages in milliseconds; null: never. */
-export interface SharedBreaker {
+export interface SharedBreaker extends SharedState {
   readonly operation: Operation
-  /** How many times in a row it opened; 0: closed. */
-  readonly trips: number
-  readonly cause: Cause | null
-  readonly reason: string | null
-  /** How long it still stays open; 0: whoever takes the probe may try. */
-  readonly openMs: number
   /** How long ago the outage began. */
   readonly outageMs: number | null
   readonly closedMs: number | null
@@ -156,7 +150,7 @@ export async function closeBreaker(db: Global, { gateway, operation }: Route): P
 /**
  * Say that a worker of these routes lives, and how long ago each was answered well; null: never.
  */
-export async function beat(
+export async function keepBreaker(
   db: Global,
   gateway: string,
   answered: readonly Answered[],

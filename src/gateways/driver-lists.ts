@@ -1,10 +1,11 @@
 import {
   GatewayUnreadable,
+  type ChargePage,
   type GatewayCharge,
   type GatewayReturn,
   type ListCharges,
 } from '../ports.ts'
-import { placeOf } from './driver.ts'
+import { urlParts } from './driver.ts'
 import { httpClient, type Exchange } from './http-exchange.ts'
 
 /** How long one page may take, in milliseconds. */
@@ -22,6 +23,7 @@ export interface Pages {
 interface Page {
   readonly charges: readonly GatewayCharge[]
   readonly returns: readonly GatewayReturn[]
+  readonly names?: readonly string[]
   readonly next: string | null
 }
 
@@ -31,14 +33,14 @@ type AskPage<List> = (pages: Pages, list: List, after: string | null) => Promise
 /**
  * Goes through the lists that a gateway has, one after the other, to their ends. To be read in
  * order. A call throws `GatewayUnreadable` for every answer that is no such list, and when they do
- * not end.
+ * not end; the same page may then be asked for again.
  */
 export function listsInTurn<List extends { readonly what: string }>(
-  { name, url }: { readonly name: string; readonly url: string },
+  { name, url, tells }: { readonly name: string; readonly url: string } & Pick<ChargePage, 'tells'>,
   lists: readonly List[],
   askPage: AskPage<List>,
 ): ListCharges {
-  const { origin, root } = placeOf(url)
+  const { origin, root } = urlParts(url)
   const options = { origin, timeoutMs: PAGE_MS_MAX, connections: 1, keepAlive: false }
   const client = httpClient(options)
   const at = { list: 0, after: null as string | null, pages: 0 }
@@ -48,20 +50,20 @@ export function listsInTurn<List extends { readonly what: string }>(
     if (list === undefined || after !== at.pages) {
       throw new GatewayUnreadable(`${name}'s lists were not read in order (page ${after})`)
     }
-    if (after >= PAGES_MAX || wasThere(`${at.list} ${at.after ?? ''}`)) {
-      throw new GatewayUnreadable(`${name}'s list of ${list.what} does not end (page ${after})`)
-    }
     const page = await askPage({ client, root }, list, at.after)
     if (typeof page === 'string') {
-      throw new GatewayUnreadable(`${name}'s list of ${list.what} cannot be read: ${page}`)
+      const about = `${name}'s list of ${list.what} cannot be read: ${page}`
+      throw new GatewayUnreadable(about, { passing: isPassing(page) })
+    }
+    if (after >= PAGES_MAX || wasThere(`${at.list} ${at.after ?? ''}`)) {
+      throw new GatewayUnreadable(`${name}'s list of ${list.what} does not end (page ${after})`)
     }
     at.pages += 1
     at.after = page.next
     if (page.next === null) at.list += 1
     const ended = at.list === lists.length
     if (ended) await client.close()
-    const { charges, returns } = page
-    return { charges, returns, next: ended ? null : at.pages }
+    return { ...page, ...(tells && { tells }), next: ended ? null : at.pages }
   }
 }
 
@@ -84,6 +86,22 @@ function loopWatch(): (place: string) => boolean {
     return false
   }
 }
+
+/** Whether it may go well a moment later, by why a page is none. */
+export function isPassing(reason: string): boolean {
+  const status = /^http_(\d+)$/.exec(reason)?.[1]
+  if (status !== undefined) return /^(408|425|429|5\d\d)$/.test(status)
+  return !LASTING.has(reason)
+}
+
+/** What an answer says that is not the list of a gateway, whenever it is asked. */
+const LASTING: ReadonlySet<string> = new Set([
+  'list_too_long',
+  'reply_mismatch',
+  'reply_too_large',
+  'tls',
+  'unreadable_reply',
+])
 
 /** Why an answer is no page. */
 export function whyNoPage(exchange: Exchange): string {

@@ -5,13 +5,13 @@ import type { Exchange, HttpCall } from './http-exchange.ts'
 import { fieldsIn } from './http-reply.ts'
 
 /** Where requests to a URL go: its origin, and the path in front of all others, mostly empty. */
-export function placeOf(url: string): { readonly origin: string; readonly root: string } {
+export function urlParts(url: string): { readonly origin: string; readonly root: string } {
   const { origin, pathname } = new URL(url)
   return { origin, root: pathname.replace(/\/+$/, '') }
 }
 
 /** The call with the place of its operation in a trace, where it has one. */
-export function placed(call: HttpCall, { traceparent }: Pick<GatewayOperation, 'traceparent'>) {
+export function withTrace(call: HttpCall, { traceparent }: Pick<GatewayOperation, 'traceparent'>) {
   if (traceparent === undefined) return call
   return { ...call, headers: [...call.headers, 'traceparent', traceparent] }
 }

@@ -7,6 +7,7 @@ import {
   verdictOf,
   type Breaker,
   type BreakerPolicy,
+  type CallEnded,
   type Why,
 } from '../domain/breaker.ts'
 import type { Operation } from '../domain/payment.ts'
@@ -15,7 +16,7 @@ import type { Clock, Evidence, Gateway } from '../ports.ts'
 
 /** What a guarded gateway saw of one call. */
 export interface CallSeen {
-  readonly call: 'charge' | 'lookup'
+  readonly call: 'charge' | 'lookup' | 'cancel'
   readonly outcome: string
   readonly reason: string | null
   readonly ms: number
@@ -64,20 +65,25 @@ export function guardedGateway(
     const ms = clock.elapsedMs() - startedMs
     const { kind } = evidence.outcome
     const reason = 'reason' in evidence.outcome ? String(evidence.outcome.reason) : null
-    routes[operation].saw({ call, paymentId, evidence, reason, tookMs: ms })
+    // What is to be ended was looked up just before: the breaker has heard what there is to hear.
+    if (call !== 'cancel') routes[operation].saw({ call, paymentId, evidence, reason, tookMs: ms })
     onCall({ call, outcome: kind, reason, ms })
     return evidence
   }
+  const { cancel } = gateway
   return {
     ...gateway,
     execute: (request, signal) => watch('charge', request, gateway.execute(request, signal)),
     lookup: (request, signal) => watch('lookup', request, gateway.lookup(request, signal)),
+    ...(cancel === undefined
+      ? {}
+      : { cancel: (request, signal) => watch('cancel', request, cancel(request, signal)) }),
     route: (operation) => routes[operation],
   }
 }
 
 interface Seen {
-  readonly call: CallSeen['call']
+  readonly call: CallEnded['call']
   readonly paymentId: bigint
   readonly evidence: Evidence<{ readonly kind: string }>
   readonly reason: string | null
@@ -101,8 +107,10 @@ function guardedRoute(
       const nowMs = clock.elapsedMs()
       // What got such a word is not charged again, so whoever asks later is another payment.
       if (call === 'charge' && WORDS.has(kind)) answeredAtMs = nowMs
-      const verdict = verdictOf(kind, evidence.sent)
-      const ended = { call, paymentId, verdict, reason: reason ?? '', tookMs }
+      const { sent, httpStatus } = evidence
+      const verdict = verdictOf(kind, sent)
+      if (verdict === null) return
+      const ended = { call, paymentId, verdict, reason: reason ?? '', httpStatus, tookMs }
       breaker = observed(breaker, ended, nowMs, policy)
     },
     breaker: () => breaker.state,

@@ -1,7 +1,11 @@
 import { readExactJson } from '../domain/json.ts'
 import { printable } from '../domain/printable.ts'
 import { reasonOf } from '../domain/error-reason.ts'
-import { fieldsIn, refIn } from './http-reply.ts'
+import { SAID_KINDS } from '../domain/returns.ts'
+import { isPassing } from './driver-lists.ts'
+import { kindIn } from './http-back.ts'
+import { fieldsIn, isFields, refIn, type ReplyFields } from './http-reply.ts'
+import { clearRows, hasKeyTwice, withClearRows } from './json-keys.ts'
 import {
   GatewayUnreadable,
   type GatewayCharge,
@@ -28,33 +32,57 @@ export function httpCharges(url: string, headers: readonly string[] = []): ListC
       `${url.replace(/\/+$/, '')}/charges?after=${after}&limit=${PAGE_SIZE}`,
       headers,
     )
-    const { data, next_after: next } = page as { data?: unknown; next_after?: unknown }
+    const { data, next_after: next } = page.fields
     if (!Array.isArray(data) || !(next === null || typeof next === 'number')) {
       throw new GatewayUnreadable('the gateway answered GET /charges with something else')
     }
     if (next !== null && (!Number.isSafeInteger(next) || next <= after || data.length === 0)) {
       throw new GatewayUnreadable(`the gateway's list of charges does not go on behind ${after}`)
     }
-    return { charges: data.map(toCharge), returns: data.flatMap(returnsOf), next }
+    const rows = clearRows(page.text, page.fields, 'data')
+    if (rows.some(({ row, text }) => row === null && text !== null)) {
+      throw new GatewayUnreadable('the gateway listed a charge that has a key twice')
+    }
+    const charges = rows.map(({ row }) => toCharge(row))
+    const told = data.map((item) => fieldsIn(item)['returns']).filter(Array.isArray)
+    // A gateway that tells what came back of one charge tells it of all.
+    const tells = told.length === 0 ? [] : SAID_KINDS
+    // What cannot be believed may be booked by people, under its name.
+    const names = told.flat().flatMap((one) => refIn(fieldsIn(one)['gateway_ref']) ?? [])
+    return { charges, returns: rows.flatMap(returnsOf), tells, names, next }
   }
 }
 
-async function readPage(url: string, given: readonly string[]): Promise<object> {
+/** A page as it was read, and its text; it is an object with no key twice. */
+interface Page {
+  readonly fields: ReplyFields
+  readonly text: string
+}
+
+async function readPage(url: string, given: readonly string[]): Promise<Page> {
+  // Until it has answered.
+  let passing = true
   try {
     const signal = AbortSignal.timeout(PAGE_MS_MAX)
     const headers = new Headers()
     for (let at = 0; at < given.length; at += 2)
       headers.append(given[at] ?? '', given[at + 1] ?? '')
     const response = await fetch(url, { signal, headers, redirect: 'manual' })
-    if (!response.ok) throw new Error(`status ${response.status}`)
-    const body = readExactJson(await readBody(response))
-    if (typeof body !== 'object' || body === null) throw new Error('no JSON object')
-    return body
+    if (!response.ok) {
+      passing = isPassing(`http_${response.status}`)
+      throw new Error(`status ${response.status}`)
+    }
+    passing = false
+    const text = await readBody(response)
+    const fields = readExactJson(text)
+    if (!isFields(fields)) throw new Error('no JSON object')
+    if (hasKeyTwice(text, fields)) throw new Error('a JSON object that has a key twice')
+    return { fields, text }
   } catch (error) {
     throw new GatewayUnreadable(
       `the gateway's GET /charges cannot be read (--gateway, ${new URL(url).origin}): ` +
         printable(reasonOf(error)),
-      { cause: error },
+      { cause: error, passing },
     )
   }
 }
@@ -92,15 +120,21 @@ function toCharge(item: unknown): GatewayCharge {
   }
 }
 
-/** What came back of a charge, where the list tells it as a lookup does. */
-function returnsOf(item: unknown): GatewayReturn[] {
-  const { paymentId } = toCharge(item)
-  const { returns } = Object(item) as Record<string, unknown>
+/**
+ * What came back of a charge, where the list tells it as a lookup does: nothing of what has a key
+ * twice.
+ */
+function returnsOf({ row: item, text }: ReturnType<typeof clearRows>[number]): GatewayReturn[] {
+  const { paymentId, currency: charged } = toCharge(item)
+  const { returns } = withClearRows(text ?? '', fieldsIn(item), 'returns')
   const rows = Array.isArray(returns) ? returns.map(fieldsIn) : []
   return rows.flatMap((row) => {
     const ref = refIn(row['gateway_ref'])
     const ms = typeof row['at'] === 'string' ? Date.parse(row['at']) : NaN
     const at = Number.isNaN(ms) ? null : new Date(ms)
-    return ref === null ? [] : [{ paymentId, parentRef: null, ref, at }]
+    const { amount, currency = charged } = row
+    const money = { amount, currency: typeof currency === 'string' ? currency : charged }
+    const about = { paymentId, parentRef: null, kind: kindIn(row['kind']), ...money }
+    return ref === null ? [] : [{ ...about, ref, at }]
   })
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { Client, errors, Pool, type buildConnector, type Dispatcher } from 'undici'
 import { abortWatch } from '../domain/abort-watch.ts'
+import { connectionReason } from '../domain/connection-reason.ts'
 
 /** The largest reply body that is read, in bytes. A longer one ends the exchange. */
 const REPLY_BYTES_MAX = 64 * 1024
@@ -299,27 +300,13 @@ function fault(reason: string, sent: boolean, status: number | null): Exchange {
   return { kind: 'fault', sent, status, reason }
 }
 
-/** Error codes of Node and undici, in our words. */
+/** What else codes of undici say of what a gateway answered. */
 const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connection_refused',
-  EHOSTUNREACH: 'unreachable',
-  ENETUNREACH: 'unreachable',
-  ENOTFOUND: 'dns',
-  EAI_AGAIN: 'dns',
-  ECONNRESET: 'reset',
-  EPIPE: 'reset',
-  UND_ERR_SOCKET: 'reset',
-  UND_ERR_CONNECT_TIMEOUT: 'connect_timeout',
   UND_ERR_INVALID_ARG: 'invalid_request',
   UND_ERR_CLOSED: 'closed',
   UND_ERR_DESTROYED: 'closed',
-  UND_ERR_HEADERS_OVERFLOW: 'reply_too_large',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'unreadable_reply',
 }
-
-/** The names OpenSSL and Node give to certificates and handshakes that are not accepted. */
-const TLS =
-  /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|INVALID_CA|HOSTNAME_)/
 
 function reasonOf(error: Error, sent: boolean): string {
   const { code } = error as NodeJS.ErrnoException // Node and undici set it; others leave it out.
@@ -328,6 +315,5 @@ function reasonOf(error: Error, sent: boolean): string {
   const otherwise = sent ? 'reset' : 'connection_failed'
   if (typeof code !== 'string') return otherwise
   if (code === 'ETIMEDOUT') return sent ? 'timeout' : 'connect_timeout'
-  if (TLS.test(code)) return 'tls'
-  return REASONS[code] ?? otherwise
+  return connectionReason(code) ?? REASONS[code] ?? otherwise
 }

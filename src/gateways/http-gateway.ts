@@ -6,7 +6,7 @@ import { typeOf } from '../domain/payment.ts'
 import { chargeKind, confirms, lookupKind, refuses, type Shape } from '../domain/reply.ts'
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
-import { placed, placeOf, unanswered } from './driver.ts'
+import { withTrace, urlParts, unanswered } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
 import { wentBack } from './http-back.ts'
 import { retryAfterOf } from './retry-after.ts'
@@ -41,7 +41,7 @@ export interface HttpGatewayOptions {
  * docs/gateways.md is its contract. Throws only here, for a `url` that is not a URL.
  */
 export function httpGateway(options: HttpGatewayOptions): Gateway {
-  const { origin, root } = placeOf(options.url)
+  const { origin, root } = urlParts(options.url)
   const { headers = [], echo, clock, untold } = options
   const client = httpClient({ ...options, origin, keepAlive: echo === 'required' })
   const demanding = echo === 'required'
@@ -109,7 +109,7 @@ async function ask(
   signal?: AbortSignal,
 ): Promise<Seen> {
   let body = UNREAD
-  const exchange = await client.exchange(placed(call, request), signal, (reply) => {
+  const exchange = await client.exchange(withTrace(call, request), signal, (reply) => {
     body = readBody(reply.body, request)
     if (body.echoed) return 'keep'
     const doubtful = behind !== null && reply.reused && !reply.last
@@ -127,9 +127,9 @@ function chargeCall(root: string, request: HttpOrder, headers: readonly string[]
     (type === 'refund' ? '' : `,"commission":${shortestMoney(request.commission, exponent)}`) +
     `,"type":"${type}"${parentOf(request)}` +
     (currency === null ? '}' : `,"currency":"${currency}"}`)
-  const own = ['content-type', 'application/json', 'idempotency-key', request.key]
+  const always = ['content-type', 'application/json', 'idempotency-key', request.key]
   const path = type === 'refund' ? `${root}/refund` : `${root}/pay`
-  return { method: 'POST', path, headers: [...own, ...headers], body }
+  return { method: 'POST', path, headers: [...always, ...headers], body }
 }
 
 /** What a refund says of the deposit that it gives back. */

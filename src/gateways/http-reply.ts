@@ -3,8 +3,9 @@ import type { Shape } from '../domain/reply.ts'
 import type { GatewayOperation } from '../domain/gateway.ts'
 import type { PayerAction } from '../domain/outcome.ts'
 import type { CarriedType } from '../domain/payment.ts'
+import { hasKeyTwice, withClearRows } from './json-keys.ts'
 
-export type Fields = Readonly<Record<string, unknown>>
+export type ReplyFields = Readonly<Record<string, unknown>>
 
 /** An operation in the words of the HTTP contract. */
 export type HttpOrder = Omit<GatewayOperation, 'kind' | 'currency'> & {
@@ -23,7 +24,7 @@ export interface ReplyBody {
   /** The gateway's own name for the charge. */
   readonly gatewayRef: string | null
   /** The JSON object that it is; null: it is none. */
-  readonly fields: Fields | null
+  readonly fields: ReplyFields | null
   /** What the payer has to do; null: nothing, or nothing that anybody could be sent to. */
   readonly action: PayerAction | null
 }
@@ -32,11 +33,13 @@ const NOTHING = { echoed: false, code: null, gatewayRef: null, fields: null, act
 
 /**
  * Read a reply body: a word is one JSON object, with no key twice, and about the payment we sent.
+ * What it says came back is read as far as it has no key twice.
  */
 export function readBody(body: Buffer, request: HttpOrder): ReplyBody {
   if (body.length === 0) return { shape: 'empty', ...NOTHING }
-  const fields = objectOf(body)
-  if (fields === null) return { shape: 'page', ...NOTHING }
+  const read = objectOf(body)
+  if (read === null) return { shape: 'page', ...NOTHING }
+  const fields = withClearRows(body.toString(), read, 'returns')
   const code = codeIn(fields.code)
   const echo = echoOf(fields, request)
   return {
@@ -53,9 +56,10 @@ export function readBody(body: Buffer, request: HttpOrder): ReplyBody {
 const URL_MAX = 2_048
 
 /** The page that the payer has to open: https, but on this machine. What is not whole is none. */
-function actionOf({ action }: Fields): PayerAction | null {
+function actionOf({ action }: ReplyFields): PayerAction | null {
   if (typeof action !== 'object' || action === null) return null
-  const { type, url, expires_at: expires = null } = action as Fields // An object has string keys.
+  // An object has string keys.
+  const { type, url, expires_at: expires = null } = action as ReplyFields
   if (type !== 'redirect' || typeof url !== 'string' || url.length > URL_MAX) return null
   if (!isPage(url)) return null
   const at = typeof expires === 'string' ? new Date(expires) : null
@@ -69,7 +73,7 @@ function isPage(url: string): boolean {
 }
 
 /** The one JSON object that a body is, with no key twice; null: it is none. */
-export function objectOf(body: Buffer): Fields | null {
+export function objectOf(body: Buffer): ReplyFields | null {
   if (!isUtf8(body)) return null
   const text = body.toString()
   const fields = parseObject(text)
@@ -77,16 +81,16 @@ export function objectOf(body: Buffer): Fields | null {
 }
 
 /** Whether it is an object that is no array: such have string keys. */
-export function isFields(value: unknown): value is Fields {
+export function isFields(value: unknown): value is ReplyFields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** The members of an object; none where it is none. */
-export function fieldsIn(value: unknown): Fields {
+export function fieldsIn(value: unknown): ReplyFields {
   return isFields(value) ? value : {}
 }
 
-function parseObject(text: string): Fields | null {
+function parseObject(text: string): ReplyFields | null {
   try {
     const value: unknown = JSON.parse(text)
     return isFields(value) ? value : null
@@ -96,7 +100,7 @@ function parseObject(text: string): Fields | null {
 }
 
 /** Exact words only: one that is nearly right is other JSON. */
-function wordOf({ status }: Fields, code: string | null): Shape {
+function wordOf({ status }: ReplyFields, code: string | null): Shape {
   // The original gateway says `ok`.
   if (status === 'success' || status === 'ok') return 'success'
   if (status === 'failed' || status === 'declined') return 'declined'
@@ -105,34 +109,10 @@ function wordOf({ status }: Fields, code: string | null): Shape {
 }
 
 /**
- * JSON.parse keeps the last of equal keys, other readers the first: such a reply has two meanings.
- * `text` is valid JSON, so every colon at depth 1 outside a string stands for one key.
- */
-function hasKeyTwice(text: string, fields: Fields): boolean {
-  let colons = 0
-  let depth = 0
-  for (let at = 0; at < text.length; at++) {
-    const char = text[at]
-    if (char === '"') at = stringEnd(text, at)
-    else if (char === '{' || char === '[') depth++
-    else if (char === '}' || char === ']') depth--
-    else if (char === ':' && depth === 1) colons++
-  }
-  return colons !== Object.keys(fields).length
-}
-
-/** The index of the quote that closes the string opened at `start`. */
-function stringEnd(text: string, start: number): number {
-  let at = start + 1
-  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
-  return at
-}
-
-/**
  * Whose reply it is. Ids and amounts are compared by value: `"7"` is 7 and `"10.000"` is 10. A
  * field that is left out, or null, echoes nothing, and an amount alone names nobody.
  */
-function echoOf(fields: Fields, request: HttpOrder): 'ours' | 'another' | 'none' {
+function echoOf(fields: ReplyFields, request: HttpOrder): 'ours' | 'another' | 'none' {
   const { payment_id: id, amount, currency, idempotency_key: key } = fields
   const hasId = id !== undefined && id !== null
   const hasKey = key !== undefined && key !== null

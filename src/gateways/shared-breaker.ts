@@ -2,7 +2,7 @@ import type { Breaker, BreakerPolicy } from '../domain/breaker.ts'
 import { OPERATIONS, type Operation } from '../domain/payment.ts'
 import type { Clock, Global } from '../ports.ts'
 import {
-  beat,
+  keepBreaker,
   closeBreaker,
   readBreakers,
   takeProbe,
@@ -90,7 +90,7 @@ export function sharedBreakers(world: World): SharedBreakers {
     triedMs = clock.elapsedMs()
     for (const route of routes.values()) await route.tell()
     if (clock.elapsedMs() - beatMs >= BEAT_MS) {
-      await beat(
+      await keepBreaker(
         db,
         gateway,
         [...routes.values()].map(({ answered }) => answered()),

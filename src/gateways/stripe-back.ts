@@ -3,11 +3,12 @@ import type { CameBack, ToldRefund, UnreadReturn } from '../domain/outcome.ts'
 import { failedAfterAll, oursIn } from './driver.ts'
 import { whyNoPage } from './driver-lists.ts'
 import type { Exchange, HttpCall } from './http-exchange.ts'
-import type { Fields } from './http-reply.ts'
+import type { ReplyFields } from './http-reply.ts'
 import { fromStripe } from './stripe-amount.ts'
-import { backCall, OURS, type StripeAccess } from './stripe-call.ts'
-import { pageIn } from './stripe-list.ts'
-import { TAKEN } from './stripe-taken.ts'
+import { backCall, OUR_STRIPE_NAMES, type StripeAccess } from './stripe-call.ts'
+import { pageIn, reversalsOfTransfer } from './stripe-list.ts'
+import { reversalsIn } from './stripe-objects.ts'
+import { disputed } from './stripe-taken.ts'
 
 /**
  * What came back of a payment intent: refunds that were not made by us, disputes, and the money of
@@ -30,10 +31,11 @@ export async function stripeBack(
     if (page.rows.some((row) => row['payment_intent'] !== intent)) return 'reply_mismatch'
     // The oldest first: what is won was taken before.
     for (const row of page.rows.toReversed()) {
-      const told = read(row, operation)
-      if ('code' in told) unread.push(told)
-      else if ('ours' in told) refunds.push(told)
-      else back.push(...told)
+      for (const told of read(row, operation)) {
+        if ('code' in told) unread.push(told)
+        else if ('ours' in told) refunds.push(told)
+        else back.push(told)
+      }
     }
   }
   const returns = inTime(back)
@@ -42,6 +44,17 @@ export async function stripeBack(
     ...(refunds.length === 0 ? {} : { refunds }),
     ...(unread.length === 0 ? {} : { unread }),
   }
+}
+
+/** All that came back of a transfer, where it is more than its object tells. */
+export async function stripeReversals(
+  exchange: (call: HttpCall) => Promise<Exchange>,
+  access: StripeAccess,
+  operation: GatewayOperation,
+  transfer: string,
+): Promise<Partial<Told> | string> {
+  const rows = await reversalsOfTransfer(exchange, access, transfer)
+  return typeof rows === 'string' ? rows : reversalsIn(rows, operation)
 }
 
 /** What came back earlier is told earlier, whether it was refunded or disputed. */
@@ -57,7 +70,10 @@ interface Told {
   readonly unread?: readonly UnreadReturn[]
 }
 
-type Read = (row: Fields, operation: GatewayOperation) => CameBack[] | ToldRefund | UnreadReturn
+type Read = (
+  row: ReplyFields,
+  operation: GatewayOperation,
+) => readonly (CameBack | ToldRefund | UnreadReturn)[]
 
 const LISTS: readonly (readonly [what: 'refunds' | 'disputes', read: Read])[] = [
   ['refunds', refundIn],
@@ -68,33 +84,35 @@ const LISTS: readonly (readonly [what: 'refunds' | 'disputes', read: Read])[] = 
  * A refund that others made is a return. Where it fails after all its money is ours again: that
  * undoes the return, if it was booked. Whether one with our names is ours is for the books to say.
  */
-function refundIn(
-  row: Fields,
-  operation: GatewayOperation,
-): CameBack[] | ToldRefund | UnreadReturn {
+function refundIn(row: ReplyFields, operation: GatewayOperation): ReturnType<Read> {
   const { status } = row
   const made = status === 'succeeded'
   if (!made && status !== 'failed' && status !== 'canceled') return []
   const one = named(row, operation)
-  if ('code' in one) return made ? one : []
+  if ('code' in one) return made ? [one] : []
   const back: CameBack = made
     ? { ...one, kind: 'refunded_there', besidesRefund: true }
     : failedAfterAll(one)
-  const ours = oursIn(row['metadata'], OURS)
-  return ours === null ? [back] : { ref: one.ref, ours, made, back }
+  const ours = oursIn(row['metadata'], OUR_STRIPE_NAMES)
+  return [ours === null ? back : { ref: one.ref, ours, made, back }]
 }
 
-function disputeIn(row: Fields, operation: GatewayOperation): CameBack[] | UnreadReturn {
-  if (!TAKEN.has(row['status'])) return []
+function disputeIn(row: ReplyFields, operation: GatewayOperation): ReturnType<Read> {
+  const { taken, won, odd } = disputed(row)
+  const unread = odd === null ? [] : [odd]
+  if (!taken) return unread
   const one = named(row, operation)
-  if ('code' in one) return one
-  const taken = { ...one, kind: 'charged_back' } as const
-  if (row['status'] !== 'won') return [taken]
-  return [taken, { ...one, ref: `${one.ref}:won`, kind: 'dispute_won', undoes: one.ref }]
+  if ('code' in one) return [one, ...unread]
+  const back = { ...one, kind: 'charged_back' } as const
+  const given = { ...one, ref: `${one.ref}:won`, kind: 'dispute_won', undoes: one.ref } as const
+  return [back, ...(won ? [given] : []), ...unread]
 }
 
 /** What of an object is told of every return, or why that cannot be. */
-function named(row: Fields, operation: GatewayOperation): Omit<CameBack, 'kind'> | UnreadReturn {
+function named(
+  row: ReplyFields,
+  operation: GatewayOperation,
+): Omit<CameBack, 'kind'> | UnreadReturn {
   const { id, amount: units, currency, created } = row
   const amount = fromStripe(units, operation)
   const whole = typeof id === 'string' && /^[\x21-\x7e]{1,100}$/.test(id)

@@ -6,7 +6,7 @@ import type { HttpCall } from './http-exchange.ts'
 const API_VERSION = '2026-10-28.endive'
 
 /** What our own things are called in the metadata of Stripe's objects. */
-export const OURS = { payment: 'payments_payment_id', key: 'payments_key' } as const
+export const OUR_STRIPE_NAMES = { payment: 'payments_payment_id', key: 'payments_key' } as const
 
 /** Where requests go, and with which credentials. */
 export interface StripeAccess {
@@ -18,11 +18,11 @@ export interface StripeAccess {
 type Fields = readonly (readonly [name: string, value: string])[]
 
 /** A call, or why there is nothing that could be asked. */
-export type Asked =
+export type StripeCall =
   { readonly ok: true; readonly call: HttpCall } | { readonly ok: false; readonly reason: string }
 
 /** The call that carries an operation out. Its fields are the same at every repeat. */
-export function executeCall(access: StripeAccess, operation: GatewayOperation): Asked {
+export function executeCall(access: StripeAccess, operation: GatewayOperation): StripeCall {
   const amount = toStripe(operation, operation.kind === 'payout')
   if (amount === null) return no('amount_unsupported')
   if (operation.kind === 'charge') return chargeCall(access, operation, amount)
@@ -43,7 +43,7 @@ export function executeCall(access: StripeAccess, operation: GatewayOperation): 
  * charged without. What may be changed later, as a description, is never sent: Stripe refuses a
  * repeated key with other fields.
  */
-function chargeCall(access: StripeAccess, operation: GatewayOperation, amount: bigint): Asked {
+function chargeCall(access: StripeAccess, operation: GatewayOperation, amount: bigint): StripeCall {
   const { paymentMethod = null, returnUrl = null } = operation.details ?? {}
   if (paymentMethod === null) return no('no_payment_method')
   const [customer, method] = methodOf(paymentMethod)
@@ -70,7 +70,7 @@ function methodOf(paymentMethod: string): readonly [customer: string | null, met
   return second === undefined ? [null, first] : [first, second]
 }
 
-function refundCall(access: StripeAccess, operation: GatewayOperation, amount: bigint): Asked {
+function refundCall(access: StripeAccess, operation: GatewayOperation, amount: bigint): StripeCall {
   const intent = operation.parent?.gatewayRef ?? null
   if (intent === null) return no('unknown_charge')
   return post(access, '/v1/refunds', operation.key, [
@@ -82,8 +82,8 @@ function refundCall(access: StripeAccess, operation: GatewayOperation, amount: b
 
 function metadataOf({ paymentId, key }: GatewayOperation): Fields {
   return [
-    [`metadata[${OURS.payment}]`, `${paymentId}`],
-    [`metadata[${OURS.key}]`, key],
+    [`metadata[${OUR_STRIPE_NAMES.payment}]`, `${paymentId}`],
+    [`metadata[${OUR_STRIPE_NAMES.key}]`, key],
   ]
 }
 
@@ -92,7 +92,7 @@ function metadataOf({ paymentId, key }: GatewayOperation): Fields {
  * charges are searched by their metadata, which takes Stripe up to a minute to find; refunds are
  * listed by their charge, and transfers by their group, which is our key.
  */
-export function lookupCall(access: StripeAccess, operation: GatewayOperation): Asked {
+export function lookupCall(access: StripeAccess, operation: GatewayOperation): StripeCall {
   const { kind, key, gatewayRef = null } = operation
   if (kind === 'charge') {
     if (gatewayRef !== null) {
@@ -100,7 +100,7 @@ export function lookupCall(access: StripeAccess, operation: GatewayOperation): A
         ['expand[0]', 'latest_charge'],
       ])
     }
-    const query = `metadata['${OURS.key}']:'${key.replace(/['\\]/g, '\\$&')}'`
+    const query = `metadata['${OUR_STRIPE_NAMES.key}']:'${key.replace(/['\\]/g, '\\$&')}'`
     return get(access, '/v1/payment_intents/search', [
       ['query', query],
       ['limit', '10'],
@@ -135,13 +135,22 @@ export function cancelCall(access: StripeAccess, ref: string): HttpCall {
 export function listCall(access: StripeAccess, what: string, after: string | null): HttpCall {
   const more = after === null ? [] : ([['starting_after', after]] as const)
   const moves = what === 'refunds' ? MOVES_OF_REFUNDS : []
-  return getCall(access, `/v1/${what}`, [['limit', '100'], ...moves, ...more])
+  const limit = what === 'disputes' ? DISPUTES_MAX : '100'
+  return getCall(access, `/v1/${what}`, [['limit', limit], ...moves, ...more])
 }
+
+/** Each comes with its evidence, of up to 150,000 characters. */
+const DISPUTES_MAX = '20'
 
 const MOVES_OF_REFUNDS: Fields = [
   ['expand[0]', 'data.balance_transaction'],
   ['expand[1]', 'data.failure_balance_transaction'],
 ]
+
+/** The call for what came back of a transfer, newest first. */
+export function reversalsCall(access: StripeAccess, transfer: string): HttpCall {
+  return getCall(access, `/v1/transfers/${idIn(transfer)}/reversals`, [['limit', '100']])
+}
 
 /** The call for what was refunded or disputed of a payment intent, newest first. */
 export function backCall(
@@ -151,7 +160,7 @@ export function backCall(
 ): HttpCall {
   return getCall(access, `/v1/${what}`, [
     ['payment_intent', intent],
-    ['limit', '100'],
+    ['limit', what === 'disputes' ? DISPUTES_MAX : '100'],
   ])
 }
 
@@ -159,11 +168,11 @@ function idIn(ref: string): string {
   return encodeURIComponent(ref)
 }
 
-function no(reason: string): Asked {
+function no(reason: string): StripeCall {
   return { ok: false, reason }
 }
 
-function post(access: StripeAccess, path: string, key: string, fields: Fields): Asked {
+function post(access: StripeAccess, path: string, key: string, fields: Fields): StripeCall {
   return { ok: true, call: postCall(access, path, key, fields) }
 }
 
@@ -180,7 +189,7 @@ function postCall(
   return { method: 'POST', path: access.root + path, headers, body }
 }
 
-function get(access: StripeAccess, path: string, fields: Fields = []): Asked {
+function get(access: StripeAccess, path: string, fields: Fields = []): StripeCall {
   return { ok: true, call: getCall(access, path, fields) }
 }
 

@@ -9,7 +9,8 @@ export const STRIPE_WORDS = declineWords({
   card_expired: 'expired_card expired_or_canceled_card expired_payment_method',
   card_invalid:
     'incorrect_number invalid_number incorrect_cvc invalid_cvc incorrect_pin invalid_pin ' +
-    'invalid_expiry_month invalid_expiry_year incorrect_zip incorrect_address incorrect_postal_code',
+    'invalid_expiry_month invalid_expiry_year incorrect_zip incorrect_address ' +
+    'incorrect_postal_code',
   method_invalid:
     'invalid_account new_account_information_available no_account account_closed ' +
     'payment_method_unactivated revocation_of_authorization revocation_of_all_authorizations ' +
@@ -19,7 +20,8 @@ export const STRIPE_WORDS = declineWords({
     'transaction_not_allowed invalid_amount testmode_decline offline_pin_required ' +
     'online_or_offline_pin_required bank_account_restricted',
   authentication_required:
-    'authentication_required authentication_not_handled payment_intent_action_required mobile_device_authentication_required',
+    'authentication_required authentication_not_handled payment_intent_action_required ' +
+    'mobile_device_authentication_required',
   authentication_failed:
     'payment_intent_authentication_failure authentication_failure payment_method_customer_decline',
   suspected_fraud: 'fraudulent merchant_blacklist highest_risk_level elevated_risk_level',

@@ -2,14 +2,16 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Operation } from '../domain/payment.ts'
 import type { Notice, RawNotice } from '../ports.ts'
 import { paymentIn } from './driver.ts'
-import { fieldsIn, objectOf } from './http-reply.ts'
-import { OURS } from './stripe-call.ts'
+import { fieldsIn, objectOf, type ReplyFields } from './http-reply.ts'
+import { OUR_STRIPE_NAMES } from './stripe-call.ts'
 
 /** What a notice is checked against. */
 interface NoticeTerms {
   readonly secrets: readonly string[]
   /** How far its time may be from ours, in milliseconds, in either direction. */
   readonly ageMsMax: number
+  /** Our own key is none of the test mode. */
+  readonly live: boolean
 }
 
 /** Signatures that are looked at; more are nobody's. */
@@ -52,24 +54,36 @@ const SUBJECTS: readonly (readonly [event: RegExp, operation: Operation])[] = [
   [/^(refund\.|charge\.refund\.)/, 'refund'],
 ]
 
+/** Events that tell of no yes: a payment that failed is not asked about for them. */
+const NO_YES = /^payment_intent\.(?!succeeded$)/
+
 /** Read a notice of Stripe: authentic where it is signed, and never more than a reason to ask. */
 export function readStripeNotice(raw: RawNotice, terms: NoticeTerms, now: Date): Notice {
   const header = raw.headers['stripe-signature']
   if (typeof header !== 'string') return { kind: 'refused', reason: 'signature_missing' }
   const problem = signatureProblem(header, raw.body, terms, now)
   if (problem !== null) return { kind: 'refused', reason: problem }
+  // What is signed is Stripe's, in whatever form: events of its other APIs tell no object.
   const event = objectOf(raw.body)
   const { id, type } = event ?? {}
   if (event?.['object'] !== 'event' || !isText(id) || !isText(type)) {
-    return { kind: 'refused', reason: 'malformed' }
+    return { kind: 'ignored', reason: 'other_event' }
   }
+  // An endpoint of a platform is told of both modes, and payments of a test have ids as ours have.
+  if (terms.live && event['livemode'] === false) return { kind: 'ignored', reason: 'test_mode' }
+  return noticeOf(event, id, type)
+}
+
+/** What an event that is Stripe's is about. */
+function noticeOf(event: ReplyFields, id: string, type: string): Notice {
   const object = fieldsIn(fieldsIn(event['data'])['object'])
   const operation = SUBJECTS.find(([name]) => name.test(type))?.[1]
   const ref = operation === 'charge' ? (object['payment_intent'] ?? object['id']) : object['id']
   if (operation === undefined || !isText(ref)) return { kind: 'ignored', reason: 'other_event' }
   const status = isText(object['status']) ? object['status'] : ''
-  const paymentId = paymentIn(object['metadata'], OURS)
-  const about = { operation, ref, paymentId, event: type, status, dedupeKey: id }
+  const paymentId = paymentIn(object['metadata'], OUR_STRIPE_NAMES)
+  const named = { operation, ref, paymentId, event: type, status, dedupeKey: id }
+  const about = NO_YES.test(type) ? { ...named, noNewsOf: ['failed'] as const } : named
   // A dispute, or a refund that we have not made, has nothing of ours but its payment intent.
   const { payment_intent: parentRef } = object
   return { kind: 'authentic', ...about, ...(isText(parentRef) ? { parentRef } : {}) }

@@ -1,7 +1,7 @@
 import type { GatewayOperation } from '../domain/gateway.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import { chargeKind, lookupKind, type Shape } from '../domain/reply.ts'
-import { isFields, objectOf, type Fields } from './http-reply.ts'
+import { fieldsIn, isFields, objectOf, type ReplyFields } from './http-reply.ts'
 import { isDecline } from './stripe-declines.ts'
 import { readObject, type StripeWord } from './stripe-objects.ts'
 
@@ -26,6 +26,8 @@ export interface StripeBody {
   readonly word: StripeWord | null
   /** It names us. */
   readonly echoed: boolean
+  /** The object is of Stripe's test mode, which moves no money. */
+  readonly test: boolean
 }
 
 /** Of these nobody's requests are carried out until somebody changes the account or its keys. */
@@ -45,7 +47,7 @@ const OTHERS: ReadonlyMap<string, StripeShape> = new Map([
   ['lock_timeout', 'trouble'],
 ])
 
-const NOTHING = { code: null, word: null, echoed: false } as const
+const NOTHING = { code: null, word: null, echoed: false, test: false } as const
 
 /**
  * Read an answer to what was sent for `operation`. `echo` is the key that its head names, as all
@@ -68,65 +70,81 @@ export function readStripe(
   return readOne(fields, operation, echoed)
 }
 
-function readOne(fields: Fields, operation: GatewayOperation, echoed: boolean): StripeBody {
+function readOne(fields: ReplyFields, operation: GatewayOperation, echoed: boolean): StripeBody {
   const word = readObject(fields, operation)
   if (word === 'another') return { shape: 'another', ...NOTHING }
   return word === null
     ? { shape: 'json', ...NOTHING, echoed }
-    : { shape: word.kind, code: null, word, echoed: true }
+    : { shape: word.kind, code: null, word, echoed: true, test: isTest(fields) }
+}
+
+/** Whether an object says that it is of the test mode; those of some kinds do not say. */
+export function isTest({ livemode }: ReplyFields): boolean {
+  return livemode === false
 }
 
 /** What is done counts more than what goes on, and that more than what was declined. */
 const ORDER = ['success', 'pending', 'declined'] as const
 
 /** Of a list what is ours. One that goes on may have it on another page. */
-function readList(fields: Fields, operation: GatewayOperation): StripeBody {
+function readList(fields: ReplyFields, operation: GatewayOperation): StripeBody {
   const { data, has_more: more } = fields
   if (!Array.isArray(data)) return { shape: 'json', ...NOTHING }
-  const words = data.flatMap((one: unknown) => {
-    const word = isFields(one) ? readObject(one, operation) : null
-    return word === null || word === 'another' ? [] : [word]
+  const found = data.map(fieldsIn).flatMap((one) => {
+    const word = readObject(one, operation)
+    return word === null || word === 'another' ? [] : [{ word, test: isTest(one) }]
   })
-  const [word] = ORDER.flatMap((kind) => words.find((one) => one.kind === kind) ?? [])
-  if (word !== undefined) return { shape: word.kind, code: null, word, echoed: true }
+  const [first] = ORDER.flatMap((kind) => found.find(({ word }) => word.kind === kind) ?? [])
+  if (first !== undefined) return { shape: first.word.kind, code: null, echoed: true, ...first }
   return { shape: more === false ? 'absent' : 'json', ...NOTHING }
 }
 
 /** Stripe's own error. A decline has to name us, by its payment intent or by our key. */
-function readError(error: Fields, operation: GatewayOperation, keyed: boolean): StripeBody {
+function readError(error: ReplyFields, operation: GatewayOperation, keyed: boolean): StripeBody {
   const code = codeOf(error['code'])
   const intent = isFields(error['payment_intent']) ? error['payment_intent'] : null
   const state = intent === null ? null : readObject(intent, operation)
   if (state === 'another') return { shape: 'another', ...NOTHING }
   const echoed = keyed || state !== null
-  const shape = errorShape(error['type'], code)
+  const said = errorShape(error, code)
+  // A decline whose payment intent is done, or goes on, is none: that intent has to be asked.
+  const shape = said === 'declined' && !isOver(state) ? 'trouble' : said
+  const test = intent !== null && isTest(intent)
   if (shape === 'declined') {
     return echoed
-      ? { shape, code, word: declineOf(error, intent), echoed }
-      : { shape: 'trouble', code, word: null, echoed }
+      ? { shape, code, word: declineOf(error, intent), echoed, test }
+      : { shape: 'trouble', code, word: null, echoed, test }
   }
   // What a payment intent is that could not be changed: its word is that of its state.
   const word = code === 'payment_intent_unexpected_state' ? state : null
-  return { shape, code, word, echoed }
+  return { shape, code, word, echoed, test }
+}
+
+/** Whether a payment intent may be declined: it waits for another means of payment, or is over. */
+function isOver(state: StripeWord | null): boolean {
+  if (state === null || state.kind === 'declined') return true
+  return state.kind === 'pending' && state.reason === 'requires_payment_method'
 }
 
 /** What an error is by its type and its code. */
-function errorShape(type: unknown, code: string | null): StripeShape {
+function errorShape({ type, param }: ReplyFields, code: string | null): StripeShape {
   if (type === 'card_error') return 'declined'
   if (type === 'idempotency_error') return 'key_in_use'
   if (type !== 'invalid_request_error') return 'trouble'
-  if (code === null) return 'rejected'
+  // It names neither a code nor a field, so it is about every request: a wrong address, an account
+  // that may not do this.
+  if (code === null) return typeof param === 'string' ? 'rejected' : 'credential'
   if (CREDENTIALS.has(code)) return 'credential'
   return isDecline(code) ? 'declined' : (OTHERS.get(code) ?? 'rejected')
 }
 
-function declineOf(error: Fields, intent: Fields | null): StripeWord {
-  const own = codeOf(error['decline_code'])
+function declineOf(error: ReplyFields, intent: ReplyFields | null): StripeWord {
+  const declineCode = codeOf(error['decline_code'])
   const id = intent?.['id']
   return {
     kind: 'declined',
     gatewayRef: typeof id === 'string' ? id : null,
-    codes: [own, codeOf(error['code'])],
+    codes: [declineCode, codeOf(error['code'])],
   }
 }
 
@@ -145,8 +163,8 @@ export function stripeChargeKind(
   sent = true,
 ): ChargeOutcome['kind'] {
   const known = sharedShape(shape)
-  const own = sent && status !== null && status >= 400 && status < 500 && !SETTLED.has(status)
-  if (!own) return chargeKind(status, known, sent)
+  const isStripes = sent && status !== null && status >= 400 && status < 500 && !SETTLED.has(status)
+  if (!isStripes) return chargeKind(status, known, sent)
   // 424: something that Stripe depends on failed, perhaps after it did what it was asked for.
   if (UNDECIDED.has(shape) || status === 424) return 'in_doubt'
   const credential = shape === 'credential' && status !== 408 && status !== 409 && status !== 425

@@ -1,17 +1,18 @@
+import { isStripeTestKey } from '../domain/test-keys.ts'
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
-import { declined, placed, placeOf, unanswered, unasked } from './driver.ts'
+import { declined, withTrace, urlParts, unanswered, unasked } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
 import { retryAfterOf } from './retry-after.ts'
 import {
   cancelCall,
   executeCall,
   lookupCall,
-  type Asked,
+  type StripeCall,
   type StripeAccess,
 } from './stripe-call.ts'
-import { stripeBack } from './stripe-back.ts'
+import { stripeBack, stripeReversals } from './stripe-back.ts'
 import { wordFor } from './stripe-declines.ts'
 import { readStripeNotice } from './stripe-notice.ts'
 import type { StripeWord } from './stripe-objects.ts'
@@ -37,6 +38,8 @@ export interface StripeOptions {
 const SEARCHABLE_MS = 60_000
 /** The largest page of a lookup: a hundred refunds. */
 const LOOKUP_BYTES_MAX = 1024 * 1024
+/** The same of what came back of one: disputes carry their evidence. */
+const PAGE_BYTES_MAX = 4 * 1024 * 1024
 
 /**
  * Stripe: payment intents, confirmed at once; refunds; transfers to connected accounts as payouts.
@@ -44,31 +47,34 @@ const LOOKUP_BYTES_MAX = 1024 * 1024
  */
 export function stripeGateway(options: StripeOptions): Gateway {
   const { secretKey, clock, noticeSecrets, noticeAgeMsMax } = options
-  const { origin, root } = placeOf(options.url)
+  const { origin, root } = urlParts(options.url)
   const access: StripeAccess = { root, secretKey }
+  const live = !isStripeTestKey(secretKey)
   const client = httpClient({ ...options, origin, keepAlive: true })
   const ask = (call: HttpCall, operation: GatewayOperation, signal?: AbortSignal) =>
-    asked(client, { ...placed(call, operation), bytesMax: LOOKUP_BYTES_MAX }, operation, signal)
+    asked(client, { ...withTrace(call, operation), bytesMax: LOOKUP_BYTES_MAX }, operation, signal)
   const lookup: Gateway['lookup'] = async (operation, signal) => {
     const wanted = lookupCall(access, operation)
     if (!wanted.ok) return unasked({ kind: 'no_answer', reason: wanted.reason })
     const seen = await ask(wanted.call, operation, signal)
-    const outcome = lookupOutcome(seen, clock)
-    if (operation.watched !== true || operation.kind !== 'charge') {
-      return { ...seen.evidence, outcome }
-    }
+    const outcome = lookupOutcome(seen, clock, live)
+    const { word } = seen.body
+    // Only of these something can come back that is not told with them.
+    const hasBack =
+      operation.kind === 'charge' || (word?.kind === 'success' && word.more !== undefined)
+    if (operation.watched !== true || !hasBack) return { ...seen.evidence, outcome }
     const listed = (call: HttpCall) => {
-      return client.exchange({ ...placed(call, operation), bytesMax: LOOKUP_BYTES_MAX }, signal)
+      return client.exchange({ ...withTrace(call, operation), bytesMax: PAGE_BYTES_MAX }, signal)
     }
     return { ...seen.evidence, outcome: await withBack(outcome, operation, access, listed) }
   }
   return {
     profile: options.profile,
     async execute(operation, signal) {
-      const wanted: Asked = executeCall(access, operation)
+      const wanted: StripeCall = executeCall(access, operation)
       if (!wanted.ok) return unasked({ kind: 'rejected', reason: wanted.reason })
       const seen = await ask(wanted.call, operation, signal)
-      return { ...seen.evidence, outcome: chargeOutcome(seen, clock) }
+      return { ...seen.evidence, outcome: chargeOutcome(seen, clock, live) }
     },
     lookup,
     async cancel(operation, signal) {
@@ -78,10 +84,14 @@ export function stripeGateway(options: StripeOptions): Gateway {
       const wanted = cancelCall(access, known.ref)
       const about = { ...operation, gatewayRef: known.ref }
       const seen = await ask(wanted, about, signal)
-      return { ...seen.evidence, outcome: lookupOutcome(seen, clock) }
+      return { ...seen.evidence, outcome: lookupOutcome(seen, clock, live) }
     },
     readNotice: (raw) =>
-      readStripeNotice(raw, { secrets: noticeSecrets, ageMsMax: noticeAgeMsMax }, clock.now()),
+      readStripeNotice(
+        raw,
+        { secrets: noticeSecrets, ageMsMax: noticeAgeMsMax, live },
+        clock.now(),
+      ),
     close: () => client.close(),
   }
 }
@@ -94,7 +104,8 @@ async function withBack(
   listed: Parameters<typeof stripeBack>[0],
 ): Promise<LookupOutcome> {
   if (outcome.kind !== 'success' || outcome.gatewayRef === null) return outcome
-  const back = await stripeBack(listed, access, operation, outcome.gatewayRef)
+  const tell = operation.kind === 'charge' ? stripeBack : stripeReversals
+  const back = await tell(listed, access, operation, outcome.gatewayRef)
   return typeof back === 'string' ? { kind: 'no_answer', reason: back } : { ...outcome, ...back }
 }
 
@@ -118,7 +129,16 @@ interface Seen {
   readonly evidence: Pick<Evidence<never>, 'sent' | 'httpStatus'>
 }
 
-const UNREAD: StripeBody = { shape: 'empty', code: null, word: null, echoed: false }
+const UNREAD: StripeBody = {
+  shape: 'empty',
+  code: null,
+  word: null,
+  echoed: false,
+  test: false,
+}
+
+/** What Stripe says is of its test mode, where the key is of none. */
+const TEST_MODE = { kind: 'misconfigured', reason: 'test_mode' } as const
 
 /** Make one call. A connection whose answer does not name us carries no other request. */
 async function asked(
@@ -140,8 +160,9 @@ function headerOf({ headers }: Reply, name: string): string | null {
   return typeof value === 'string' ? value : null
 }
 
-function chargeOutcome({ exchange, body }: Seen, clock: Clock): ChargeOutcome {
+function chargeOutcome({ exchange, body }: Seen, clock: Clock, live: boolean): ChargeOutcome {
   if (exchange.kind === 'fault') return unanswered(exchange)
+  if (live && body.test) return TEST_MODE
   const kind = stripeChargeKind(exchange.status, body.shape)
   const { word } = body
   if (word !== null && word.kind === kind) return chargeWord(word)
@@ -167,8 +188,9 @@ function declinedBy(codes: readonly (string | null)[]) {
   return declined(wordFor(...codes), codes.find((one) => one !== null) ?? null)
 }
 
-function lookupOutcome({ exchange, body }: Seen, clock: Clock): LookupOutcome {
+function lookupOutcome({ exchange, body }: Seen, clock: Clock, live: boolean): LookupOutcome {
   if (exchange.kind === 'fault') return { kind: 'no_answer', reason: exchange.reason }
+  if (live && body.test) return TEST_MODE
   const { word } = body
   // What cannot be ended any more is told with its state.
   if (word !== null && body.shape === 'rejected' && exchange.status === 400) return told(word)
@@ -187,7 +209,10 @@ function lookupOutcome({ exchange, body }: Seen, clock: Clock): LookupOutcome {
 /** What an object says, as a lookup tells it. */
 function told(word: StripeWord): LookupOutcome {
   if (word.kind === 'declined') return declinedBy(word.codes)
-  if (word.kind === 'success') return word
+  if (word.kind === 'success') {
+    const { more: _, ...said } = word
+    return said
+  }
   return { kind: 'pending', gatewayRef: word.gatewayRef, action: word.action }
 }
 

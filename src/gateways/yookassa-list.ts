@@ -1,3 +1,4 @@
+import { isYookassaTestKey } from '../domain/test-keys.ts'
 import type { GatewayOperation } from '../domain/gateway.ts'
 import type { CameBack, LookupOutcome, ToldRefund, UnreadReturn } from '../domain/outcome.ts'
 import { typeOf, type Operation } from '../domain/payment.ts'
@@ -5,8 +6,8 @@ import type { Clock, Evidence, GatewayCharge, GatewayReturn, ListCharges } from 
 import { failedAfterAll, oursIn } from './driver.ts'
 import { listsInTurn, PAGE_MS_MAX, whyNoPage, type Pages } from './driver-lists.ts'
 import type { Exchange, HttpCall } from './http-exchange.ts'
-import { fieldsIn, minorUnits, objectOf, type Fields } from './http-reply.ts'
-import { OURS, readFields, refOf, type YookassaBody } from './yookassa-reply.ts'
+import { fieldsIn, minorUnits, objectOf, type ReplyFields } from './http-reply.ts'
+import { OUR_YOOKASSA_NAMES, readFields, refOf, type YookassaBody } from './yookassa-reply.ts'
 import { headersOf, PATHS, type Shop } from './yookassa-request.ts'
 
 /** What YooKassa lists at most on one page, and how long such a page may be, in bytes. */
@@ -21,6 +22,17 @@ export const YOOKASSA_KEY_LIFE_MS = 86_400_000
 /** How far a lookup goes back that does not know when the request was sent. */
 const BACK_MS = 3 * YOOKASSA_KEY_LIFE_MS
 
+/**
+ * Parts of the time in which an object is made, from when its request was first sent: while that
+ * was answered, by a clock that is behind ours, while it was soon repeated, and ever since.
+ */
+const PARTS_MS = [
+  [-30_000, 60_000],
+  [-CLOCKS_MS, -30_000],
+  [60_000, 900_000],
+  [900_000, YOOKASSA_KEY_LIFE_MS + CLOCKS_MS],
+] as const
+
 /** What lists are asked with. */
 interface Listing extends Pages {
   readonly headers: readonly string[]
@@ -31,8 +43,9 @@ type Found = Evidence<LookupOutcome> & { readonly body: YookassaBody | null }
 
 /**
  * Find the object of an operation whose id is not known: among those made since its request may
- * have been sent, the one with our key in its metadata. YooKassa lists the newest first. Not found
- * is no proof: the request may still be under way.
+ * have been sent, the one with our key in its metadata. YooKassa lists the newest first, and ours
+ * is mostly among the oldest: where there is more than a page, the time around the request is
+ * searched first. Not found is no proof: the request may still be under way.
  */
 export async function findListed(
   listing: Listing & { readonly clock: Clock; readonly timeoutMs: number },
@@ -41,9 +54,9 @@ export async function findListed(
 ): Promise<Found> {
   const { clock, timeoutMs } = listing
   const untilMs = clock.elapsedMs() + timeoutMs
-  const query = windowOf(operation, clock)
-  let cursor: string | null = null
+  const [all, ...parts] = windowsOf(operation, clock)
   let last: Pick<Evidence<never>, 'sent' | 'httpStatus'> = { sent: false, httpStatus: null }
+  let [query, cursor, left] = [all, null as string | null, parts]
   for (let pages = 0; pages < PAGES_MAX; pages += 1) {
     // All pages have one deadline together.
     const msMax = untilMs - clock.elapsedMs()
@@ -54,29 +67,39 @@ export async function findListed(
     const page = readPage(exchange)
     if (typeof page === 'string') return { ...last, body: null, outcome: noPage(exchange, page) }
     const bodies = page.items.map((item) => readFields(item, operation))
-    const body = bodies.find(({ shape }) => shape in OUR_SHAPES) ?? null
+    const [body = null] = ORDER.flatMap(
+      (wanted) => bodies.find(({ shape }) => shape === wanted) ?? [],
+    )
     if (body !== null) return { ...last, body, outcome: { kind: 'not_found' } }
+    const [next, ...others] = left
+    // A whole window that is one page has no parts, and behind its last part nothing is left.
+    const ended = page.cursor === null && (query === all || next === undefined)
+    if (ended) return { ...last, body: null, outcome: { kind: 'not_found' } }
     cursor = page.cursor
-    if (cursor === null) return { ...last, body: null, outcome: { kind: 'not_found' } }
+    if (next !== undefined && (query === all || page.cursor === null)) {
+      ;[query, cursor, left] = [next, null, others]
+    }
   }
   return { ...last, body: null, outcome: noAnswer('list_too_long') }
 }
 
 /**
  * The refunds of a payment that were not made by us, oldest first; a text says why they cannot be
- * told.
+ * told. `untilMs`: the deadline of all pages together, on the monotonic clock.
  */
 export async function refundedThere(
-  listing: Listing,
+  listing: Listing & { readonly clock: Clock },
   money: Money,
   ref: string,
-  { msMax, signal }: { readonly msMax: number; readonly signal?: AbortSignal | undefined },
+  { untilMs, signal }: { readonly untilMs: number; readonly signal?: AbortSignal | undefined },
 ): Promise<Back | string> {
   const back: CameBack[] = []
   const refunds: ToldRefund[] = []
   const unread: UnreadReturn[] = []
   let cursor: string | null = null
   for (let pages = 0; pages < PAGES_MAX; pages += 1) {
+    const msMax = untilMs - listing.clock.elapsedMs()
+    if (msMax <= 0) return 'timeout'
     const asked: PageAsked = { kind: 'refund', query: [['payment_id', ref]], cursor, msMax }
     const page = readPage(await pageOf(listing, asked, signal))
     if (typeof page === 'string') return page
@@ -109,32 +132,33 @@ interface Back {
 }
 
 /** What is told of a refund, or why it cannot be; null: nothing, because it goes on. */
-function refundIn(item: Fields, money: Money): CameBack | ToldRefund | UnreadReturn | null {
+function refundIn(item: ReplyFields, money: Money): CameBack | ToldRefund | UnreadReturn | null {
   const made = item['status'] === 'succeeded'
   if (!made && item['status'] !== 'canceled') return null
   const one = madeIn(item, money)
   if ('code' in one) return made ? one : null
-  const ours = oursIn(item['metadata'], OURS)
+  const ours = oursIn(item['metadata'], OUR_YOOKASSA_NAMES)
   const back = made ? one : failedAfterAll(one)
   return ours === null ? back : { ref: one.ref, ours, made, back }
 }
 
 /** What a refund is if it was made by others. */
 function madeIn(
-  { id, amount, created_at: at }: Fields,
+  { id, amount, created_at: at }: ReplyFields,
   { exponent, currency }: Money,
 ): CameBack | UnreadReturn {
   const { value, currency: code } = fieldsIn(amount)
-  const [own, minor] = [refOf(id), minorUnits(value, exponent)]
-  if (own === null) return { ref: null, code: 'ref_unreadable' }
-  if (code !== currency) return { ref: own, code: 'currency_differs' }
-  if (minor === null || minor === 0n) return { ref: own, code: 'amount_unreadable' }
+  const [ref, minor] = [refOf(id), minorUnits(value, exponent)]
+  if (ref === null) return { ref: null, code: 'ref_unreadable' }
+  if (code !== currency) return { ref, code: 'currency_differs' }
+  if (minor === null || minor === 0n) return { ref, code: 'amount_unreadable' }
   const madeMs = typeof at === 'string' ? Date.parse(at) : NaN
   const when = Number.isNaN(madeMs) ? null : new Date(madeMs)
-  return { ref: own, amount: minor, kind: 'refunded_there', at: when, besidesRefund: true }
+  return { ref, amount: minor, kind: 'refunded_there', at: when, besidesRefund: true }
 }
 
-const OUR_SHAPES = { succeeded: true, canceled: true, pending: true }
+/** What is done counts more than what goes on, and that more than what was declined. */
+const ORDER = ['succeeded', 'pending', 'canceled'] as const
 
 function noAnswer(reason: string): LookupOutcome {
   return { kind: 'no_answer', reason }
@@ -149,17 +173,22 @@ function noPage({ status }: Exchange, reason: string): LookupOutcome {
 /** Parameters of a list, names and values. */
 type Query = readonly (readonly [name: string, value: string])[]
 
-/** When the object of an operation was made, at the earliest and at the latest. */
-function windowOf({ sentAt, parent, kind }: GatewayOperation, clock: Clock): Query {
+/**
+ * When the object of an operation was made: at the earliest and at the latest, and that time in
+ * parts, the most likely one first. Its parts are not known where nobody knows when it was sent.
+ */
+function windowsOf({ sentAt, parent, kind }: GatewayOperation, clock: Clock): [Query, ...Query[]] {
   const sentMs = sentAt?.getTime()
-  const fromMs = sentMs === undefined ? clock.now().getTime() - BACK_MS : sentMs - CLOCKS_MS
-  const until = sentMs === undefined ? [] : [sentMs + YOOKASSA_KEY_LIFE_MS + CLOCKS_MS]
   const ref = parent?.gatewayRef ?? null
-  return [
+  const of = kind === 'refund' && ref !== null ? ([['payment_id', ref]] as const) : []
+  const between = (fromMs: number, untilMs: number | null): Query => [
     ['created_at.gte', new Date(fromMs).toISOString()],
-    ...until.map((ms): Query[number] => ['created_at.lte', new Date(ms).toISOString()]),
-    ...(kind === 'refund' && ref !== null ? ([['payment_id', ref]] as const) : []),
+    ...(untilMs === null ? [] : ([['created_at.lte', new Date(untilMs).toISOString()]] as const)),
+    ...of,
   ]
+  if (sentMs === undefined) return [between(clock.now().getTime() - BACK_MS, null)]
+  const whole = between(sentMs - CLOCKS_MS, sentMs + YOOKASSA_KEY_LIFE_MS + CLOCKS_MS)
+  return [whole, ...PARTS_MS.map(([from, until]) => between(sentMs + from, sentMs + until))]
 }
 
 interface PageAsked {
@@ -186,7 +215,7 @@ function pageOf(
 /** A page of a list, or why it is none. */
 function readPage(
   exchange: Exchange,
-): { readonly items: readonly Fields[]; readonly cursor: string | null } | string {
+): { readonly items: readonly ReplyFields[]; readonly cursor: string | null } | string {
   const isPage = exchange.kind === 'reply' && exchange.status === 200
   const fields = isPage ? objectOf(exchange.body) : null
   const { items, next_cursor: next = null } = fields ?? {}
@@ -214,35 +243,49 @@ export function yookassaCharges({ url, shop, payoutShop }: YookassaListing): Lis
       ? []
       : [{ what: 'payouts', kind: 'payout', shop: payoutShop } as const]),
   ] as const
-  return listsInTurn({ name: 'YooKassa', url }, lists, async (pages, list, cursor) => {
-    const { kind } = list
-    const listing = { ...pages, headers: headersOf(list.shop) }
-    const page = readPage(await pageOf(listing, { kind, query: [], cursor, msMax: PAGE_MS_MAX }))
-    if (typeof page === 'string') return page
-    const charges = page.items.flatMap((item) => chargeOf(item, kind))
-    const returns = kind === 'refund' ? page.items.flatMap(returnOf) : []
-    return { charges, returns, next: page.cursor }
-  })
+  return listsInTurn(
+    { name: 'YooKassa', url, tells: [MADE] },
+    lists,
+    async (pages, list, cursor) => {
+      const { kind } = list
+      const listing = { ...pages, headers: headersOf(list.shop) }
+      const page = readPage(await pageOf(listing, { kind, query: [], cursor, msMax: PAGE_MS_MAX }))
+      if (typeof page === 'string') return page
+      // What a test shop made moves no money, so it was not executed.
+      const live = !isYookassaTestKey(list.shop.secretKey)
+      const items = page.items.filter((item) => !(live && item['test'] === true))
+      const charges = items.flatMap((item) => chargeOf(item, kind))
+      const returns = kind === 'refund' ? items.flatMap(returnOf) : []
+      return { charges, returns, next: page.cursor }
+    },
+  )
 }
 
+/** What others refunded is, and what undoes that. */
+const MADE = 'refunded_there'
+const UNDONE = 'dispute_won'
+
 /** A refund that others made of a payment, and any that failed: it may be booked as made. */
-function returnOf(item: Fields): GatewayReturn[] {
+function returnOf(item: ReplyFields): GatewayReturn[] {
   const { id, status, metadata, payment_id: of, created_at: at } = item
   const [ref, parentRef] = [refOf(id), refOf(of)]
   if (ref === null || parentRef === null) return []
-  const ours = oursIn(metadata, OURS)
+  const ours = oursIn(metadata, OUR_YOOKASSA_NAMES)
   const ms = typeof at === 'string' ? Date.parse(at) : NaN
-  const about = { paymentId: null, parentRef, at: Number.isNaN(ms) ? null : new Date(ms) }
+  const when = Number.isNaN(ms) ? null : new Date(ms)
+  const { value, currency } = fieldsIn(item['amount'])
+  const money = { amount: value, currency: typeof currency === 'string' ? currency : null }
+  const about = { paymentId: null, parentRef, ...money, at: when } as const
   // With our names it is listed as a refund of ours, while it is made.
-  if (status === 'succeeded') return ours === null ? [{ ...about, ref }] : []
+  if (status === 'succeeded') return ours === null ? [{ ...about, ref, kind: MADE }] : []
   const told = ours === null ? about : { ...about, ours }
-  return status === 'canceled' ? [{ ...told, ref: `${ref}:failed`, undoes: ref }] : []
+  return status === 'canceled' ? [{ ...told, ref: `${ref}:failed`, kind: UNDONE, undoes: ref }] : []
 }
 
 /** An executed object of ours. */
-function chargeOf(item: Fields, kind: Operation): GatewayCharge[] {
+function chargeOf(item: ReplyFields, kind: Operation): GatewayCharge[] {
   const { id, status, amount, metadata, payment_id: of } = item
-  const ours = oursIn(metadata, OURS)
+  const ours = oursIn(metadata, OUR_YOOKASSA_NAMES)
   if (status !== 'succeeded' || ours === null) return []
   const { value, currency } = fieldsIn(amount)
   const named = typeof currency === 'string' ? currency : null

@@ -3,7 +3,7 @@ import type { Notice, RawNotice } from '../ports.ts'
 import type { Operation } from '../domain/payment.ts'
 import { paymentIn } from './driver.ts'
 import { fieldsIn, objectOf } from './http-reply.ts'
-import { OURS, refOf } from './yookassa-reply.ts'
+import { OUR_YOOKASSA_NAMES, refOf } from './yookassa-reply.ts'
 
 /** Networks from which YooKassa says that it sends notices. Nothing of a notice is signed. */
 const NETWORKS = [
@@ -67,9 +67,10 @@ export function readYookassaNotice({ source, body }: RawNotice): Notice {
   if (ref === null) return { kind: 'refused', reason: 'malformed' }
   // Of things that we do not use: it is taken, so that it is not sent again.
   if (operation === undefined) return { kind: 'ignored', reason: 'other_event' }
-  const paymentId = paymentIn(object['metadata'], OURS)
+  const paymentId = paymentIn(object['metadata'], OUR_YOOKASSA_NAMES)
   const dedupeKey = `${name}:${ref}`
-  const about = { operation, ref, paymentId, event: name, status, dedupeKey }
+  const named = { operation, ref, paymentId, event: name, status, dedupeKey }
+  const about = status === 'succeeded' ? named : { ...named, noNewsOf: ['failed'] as const }
   // A refund that we have not made has nothing of ours but its payment.
   const parentRef = operation === 'refund' ? refOf(object['payment_id']) : null
   return { kind: 'hint', ...about, ...(parentRef === null ? {} : { parentRef }) }

@@ -2,7 +2,7 @@ import { declineWords } from '../domain/decline.ts'
 import type { GatewayOperation } from '../domain/gateway.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import { payerPage } from './driver.ts'
-import { codeIn, fieldsIn, minorUnits, objectOf, type Fields } from './http-reply.ts'
+import { codeIn, fieldsIn, minorUnits, objectOf, type ReplyFields } from './http-reply.ts'
 
 /** What the body of a reply of YooKassa is, whatever its status. */
 export type YookassaShape =
@@ -42,7 +42,7 @@ export interface YookassaBody {
 }
 
 /** The members of metadata by which an object is known to be ours. */
-export const OURS = { payment: 'payment_id', key: 'payment_key' } as const
+export const OUR_YOOKASSA_NAMES = { payment: 'payment_id', key: 'payment_key' } as const
 
 const NOTHING = {
   ref: null,
@@ -61,7 +61,7 @@ export function readYookassa(body: Buffer, operation: GatewayOperation): Yookass
 }
 
 /** The same of an object that is read already, such as one of a list. */
-export function readFields(fields: Fields, operation: GatewayOperation): YookassaBody {
+export function readFields(fields: ReplyFields, operation: GatewayOperation): YookassaBody {
   if (fields['type'] === 'error') return readError(fields)
   const { id, status, retry_after: wait } = fields
   const waitMs = typeof wait === 'number' && Number.isFinite(wait) ? wait : null
@@ -90,7 +90,7 @@ const STATUSES: ReadonlyMap<string, 'succeeded' | 'canceled' | 'pending'> = new 
   ['waiting_for_capture', 'pending'],
 ])
 
-function readError({ code, parameter }: Fields): YookassaBody {
+function readError({ code, parameter }: ReplyFields): YookassaBody {
   const known = codeIn(code)
   if (known === null) return { shape: 'json', ...NOTHING }
   const used = parameter === 'Idempotence-Key' && known === 'invalid_request'
@@ -99,8 +99,8 @@ function readError({ code, parameter }: Fields): YookassaBody {
 }
 
 /** Whose object it is: by our key in its metadata, and then by its money. */
-function whose(fields: Fields, operation: GatewayOperation): 'ours' | 'another' | 'nobody' {
-  const key = fieldsIn(fields['metadata'])[OURS.key]
+function whose(fields: ReplyFields, operation: GatewayOperation): 'ours' | 'another' | 'nobody' {
+  const key = fieldsIn(fields['metadata'])[OUR_YOOKASSA_NAMES.key]
   if (typeof key !== 'string') return 'nobody'
   const { value, currency } = fieldsIn(fields['amount'])
   const same =
@@ -115,7 +115,7 @@ export function refOf(id: unknown): string | null {
   return typeof id === 'string' && /^[A-Za-z0-9-]{1,64}$/.test(id) ? id : null
 }
 
-function actionOf({ type, confirmation_url: url }: Fields) {
+function actionOf({ type, confirmation_url: url }: ReplyFields) {
   return type === 'redirect' ? payerPage(url) : null
 }
 

@@ -2,7 +2,7 @@ import { writeJson } from '../domain/json.ts'
 import { formatMoney } from '../domain/money.ts'
 import type { GatewayOperation } from '../domain/gateway.ts'
 import type { Operation } from '../domain/payment.ts'
-import { OURS } from './yookassa-reply.ts'
+import { OUR_YOOKASSA_NAMES } from './yookassa-reply.ts'
 
 /** Who is asked at YooKassa: a shop for payments and refunds, a gateway for payouts. */
 export interface Shop {
@@ -41,7 +41,7 @@ export function createRequest(
   const body = writeJson({
     amount: { value: formatMoney(amount, exponent), currency },
     ...more,
-    metadata: { [OURS.payment]: `${paymentId}`, [OURS.key]: key },
+    metadata: { [OUR_YOOKASSA_NAMES.payment]: `${paymentId}`, [OUR_YOOKASSA_NAMES.key]: key },
   })
   return { ok: true, path: PATHS[kind], body }
 }

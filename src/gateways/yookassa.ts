@@ -1,7 +1,8 @@
+import { isYookassaTestKey } from '../domain/test-keys.ts'
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
-import { declined, placed, placeOf, unanswered, unasked } from './driver.ts'
+import { declined, withTrace, urlParts, unanswered, unasked } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall } from './http-exchange.ts'
 import { clamp, retryAfterOf } from './retry-after.ts'
 import { findListed, refundedThere } from './yookassa-list.ts'
@@ -48,16 +49,16 @@ interface Asking {
  * connection nothing can arrive that was meant for another. Throws only here, for a bad `url`.
  */
 export function yookassaGateway(options: YookassaOptions): Gateway {
-  const { origin, root } = placeOf(options.url)
+  const { origin, root } = urlParts(options.url)
   const { clock, profile, returnUrl, timeoutMs, connections } = options
   const client = httpClient({ origin, timeoutMs, connections, keepAlive: false })
   const askingFor = ({ kind }: GatewayOperation): Asking | null => {
     const shop = kind === 'payout' ? options.payoutShop : options.shop
     if (shop === null) return null
-    return { root, clock, headers: headersOf(shop), live: !isTestKey(shop.secretKey) }
+    return { root, clock, headers: headersOf(shop), live: !isYookassaTestKey(shop.secretKey) }
   }
   const ask = async (call: HttpCall, operation: GatewayOperation, signal?: AbortSignal) => {
-    const exchange = await client.exchange(placed(call, operation), signal)
+    const exchange = await client.exchange(withTrace(call, operation), signal)
     const body = readYookassa(exchange.kind === 'reply' ? exchange.body : NO_BYTES, operation)
     return { exchange, body, sent: exchange.sent, httpStatus: exchange.status }
   }
@@ -66,6 +67,7 @@ export function yookassaGateway(options: YookassaOptions): Gateway {
     if (asking === null) return unasked({ kind: 'misconfigured', reason: NO_PAYOUTS })
     const { headers } = asking
     const ref = refOf(operation.gatewayRef)
+    const untilMs = clock.elapsedMs() + timeoutMs
     if (ref === null) {
       const listing = { client, root, headers, clock, timeoutMs }
       const { body, outcome, ...seen } = await findListed(listing, operation, signal)
@@ -76,8 +78,8 @@ export function yookassaGateway(options: YookassaOptions): Gateway {
     const seen = lookedUp(await ask(call, operation, signal), asking, ref)
     if (operation.watched !== true || operation.kind !== 'charge') return seen
     if (seen.outcome.kind !== 'success') return seen
-    const limits = { msMax: timeoutMs, signal }
-    const back = await refundedThere({ client, root, headers }, operation, ref, limits)
+    const listing = { client, root, headers, clock }
+    const back = await refundedThere(listing, operation, ref, { untilMs, signal })
     return typeof back === 'string'
       ? { ...seen, outcome: { kind: 'no_answer', reason: back } }
       : { ...seen, outcome: { ...seen.outcome, ...back } }
@@ -115,11 +117,6 @@ export function yookassaGateway(options: YookassaOptions): Gateway {
     readNotice: readYookassaNotice,
     close: () => client.close(),
   }
-}
-
-/** Whether a key is of a test shop, which moves no money. */
-function isTestKey(secretKey: string): boolean {
-  return secretKey.startsWith('test_')
 }
 
 const NO_PAYOUTS = 'payouts_not_configured'

@@ -20,9 +20,9 @@ export const ActorHeaders = Type.Object({
   'x-actor': Type.Optional(
     Type.String({
       description:
-        'Who acts, as it is kept in the record: 1 to 100 visible ASCII characters. Not `gateway`, ' +
-        'and not beginning with `key:` or `cli:`. Not read where a request comes with an API key: ' +
-        'then the record names the key, as `key:<id>`.',
+        'Who acts, as it is kept in the record: 1 to 100 visible ASCII characters. Not ' +
+        '`gateway`, and not beginning with `key:` or `cli:`. Not read where a request comes ' +
+        'with an API key: then the record names the key, as `key:<id>`.',
       examples: ['jane'],
       // Read by hand, so that a refusal has a code of its own.
       [SHOWN]: { type: 'string', pattern: '^[!-~]{1,100}$', examples: ['jane'] },

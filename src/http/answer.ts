@@ -24,6 +24,7 @@ export interface ProblemBody {
   readonly user_id?: number
   readonly required?: JsonNumber
   readonly at_most?: JsonNumber
+  readonly until?: string
   readonly evidence?: Refusal['evidence']
   readonly gateways?: Refusal['gateways']
 }
@@ -59,6 +60,7 @@ export function problem(refusal: Refusal, instance: string): ProblemBody {
     ...(refusal.userId === undefined ? {} : { user_id: Number(refusal.userId) }),
     ...(refusal.required === undefined ? {} : { required: wire(refusal, refusal.required) }),
     ...(refusal.atMost === undefined ? {} : { at_most: wire(refusal, refusal.atMost) }),
+    ...(refusal.until === undefined ? {} : { until: refusal.until.toISOString() }),
     ...(refusal.evidence === undefined ? {} : { evidence: refusal.evidence }),
     ...(refusal.gateways === undefined ? {} : { gateways: refusal.gateways }),
   }

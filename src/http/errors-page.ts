@@ -16,7 +16,8 @@ export function errorsPage(title: string): FastifyPluginAsync {
 function table(): string {
   const rows = Object.entries(REFUSALS).map(
     ([code, [status, detail]]) =>
-      `<tr id="${code}"><td><code>${breakable(code)}</code></td><td>${status}</td><td>${escapeHtml(detail)}</td></tr>`,
+      `<tr id="${code}"><td><code>${breakable(code)}</code></td>` +
+      `<td>${status}</td><td>${escapeHtml(detail)}</td></tr>`,
   )
   return `<h1>Errors</h1>
 <p>Every error is a problem document (RFC 9457); programs go by its <code>code</code>.</p>

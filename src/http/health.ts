@@ -1,7 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyPluginAsync } from 'fastify'
 import { Type } from 'typebox'
-import { OPERATIONS, type Operation } from '../domain/payment.ts'
+import type { ShownBreaker } from '../domain/breaker.ts'
+import { OPERATIONS, type Route } from '../domain/payment.ts'
 import type { Clock } from '../ports.ts'
 import { nullable, oneOf } from './schemas.ts'
 
@@ -21,15 +22,7 @@ export interface Probes {
 }
 
 /** The circuit breaker of one operation of a gateway, shared by all workers. */
-export interface RouteHealth {
-  readonly gateway: string
-  readonly operation: Operation
-  readonly breaker: 'closed' | 'half_open' | 'open'
-  /** It is open because the gateway does not talk to us: our settings are wrong. */
-  readonly misconfigured: boolean
-  /** The code of the last failure; null while it is closed. */
-  readonly reason: string | null
-}
+export type RouteHealth = Route & ShownBreaker
 
 /** What the database knows of gateways and workers, as it was last seen. */
 export interface RouteProbes {
@@ -116,8 +109,8 @@ export function healthRoutes(probes: Probes & RouteProbes): FastifyPluginAsyncTy
 
 /** How the worker of this process is; without one, whether any is alive. */
 export function workerOf({ worker, workedMs }: Probes & RouteProbes): 'ok' | 'stalled' | 'none' {
-  const own = worker()
-  if (own !== null) return own ? 'ok' : 'stalled'
+  const works = worker()
+  if (works !== null) return works ? 'ok' : 'stalled'
   return workedMs() < WORKED_MS_MAX ? 'ok' : 'none'
 }
 

@@ -33,8 +33,8 @@ export function hostAndOriginCheck(
     const { origin } = headers
     if (origin !== undefined && !isOwnOrigin(origin, headers.host)) return 'origin_refused'
     const site = headers['sec-fetch-site']
-    const own = site === undefined || (typeof site === 'string' && OWN_SITES.has(site))
-    return own ? null : 'origin_refused'
+    const isOwn = site === undefined || (typeof site === 'string' && OWN_SITES.has(site))
+    return isOwn ? null : 'origin_refused'
   }
 }
 

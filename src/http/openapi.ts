@@ -19,16 +19,15 @@ interface DocumentOptions {
 
 const DESCRIPTION =
   'Accept deposits and withdrawals with a commission, and refunds; answer at once, charge the ' +
-  'gateway in the background.\n\n' +
-  '**Amounts** are decimal, with at most as many places as the currency of the account; send them ' +
-  'as JSON numbers or as strings. Zeros at the end do not count: `1.000` and `"1.000"` are 1. More ' +
-  'decimals are refused, never rounded.\n\n' +
-  '**Idempotency.** Send an `Idempotency-Key` with every payment: the same request under the same ' +
-  'key is carried out once and answered the same. A key belongs to its user: two users may use the ' +
-  'same one, and it serves deposits, withdrawals and refunds alike. Keys are kept for good.\n\n' +
-  '**Polling.** An answer to a GET has an `ETag`. Sent back as `If-None-Match`, it gets 304 without a ' +
-  'body while the answer is the same.\n\n' +
-  '**Errors** are problem documents (RFC 9457). Programs should read `code`. A path that does not take a ' +
+  'gateway in the background.\n\n**Amounts** are decimal, with at most as many places as the ' +
+  'currency of the account; send them as JSON numbers or as strings. Zeros at the end do not ' +
+  'count: `1.000` and `"1.000"` are 1. More decimals are refused, never ' +
+  'rounded.\n\n**Idempotency.** Send an `Idempotency-Key` with every payment: the same request ' +
+  'under the same key is carried out once and answered the same. A key belongs to its user: two ' +
+  'users may use the same one, and it serves deposits, withdrawals and refunds alike. Keys are ' +
+  'kept for good.\n\n**Polling.** An answer to a GET has an `ETag`. Sent back as ' +
+  '`If-None-Match`, it gets 304 without a body while the answer is the same.\n\n**Errors** are ' +
+  'problem documents (RFC 9457). Programs should read `code`. A path that does not take a ' +
   'method answers 405 with `Allow`, and `OPTIONS` tells the same.'
 
 const TAGS = [
@@ -117,6 +116,7 @@ function finish(made: object, sent: object): object {
   const webhooks = named(sent, schemas)
   for (const operation of Object.values(paths).flatMap(Object.values)) {
     operation['parameters'] = (operation['parameters'] as Node[] | undefined)?.map(capitalized)
+    operation['requestBody'] = demanded(operation['requestBody'] as Body | undefined, schemas)
     operation['responses'] = described(operation['responses'] as Record<string, Node>)
   }
   const sorted = Object.fromEntries(
@@ -124,6 +124,18 @@ function finish(made: object, sent: object): object {
   )
   const components = { ...openapi.components, schemas: sorted, responses: SHARED_RESPONSES }
   return { ...openapi, paths, webhooks, components }
+}
+
+interface Body {
+  readonly required: boolean
+  readonly content: Readonly<Record<string, { readonly schema?: { readonly $ref?: string } }>>
+}
+
+/** A body may be left out where its schema has a default. */
+function demanded(body: Body | undefined, schemas: Node): Body | undefined {
+  const name = body?.content['application/json']?.schema?.$ref?.split('/').at(-1) ?? ''
+  const { default: unsaid } = (schemas[name] ?? {}) as { readonly default?: unknown }
+  return body === undefined || unsaid === undefined ? body : { ...body, required: false }
 }
 
 /** Headers are read whatever their case, and are known by their capitals. */

@@ -14,7 +14,8 @@ const STYLE = `
 
 /** A page allows its own style and nothing else. */
 const PAGE_POLICY =
-  `default-src 'none'; style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; ` +
+  `default-src 'none'; style-src ` +
+  `'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; ` +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /** The headers of a page. */

@@ -42,6 +42,12 @@ export const Problem = Type.Object(
     gateways: Type.Optional(
       Type.Array(Type.String(), { description: 'The gateways that carry out such payments.' }),
     ),
+    until: Type.Optional(
+      Type.String({
+        format: 'date-time',
+        description: 'When the first of what is in the way ends.',
+      }),
+    ),
     evidence: Type.Optional(
       oneOf(['success', 'declined', 'in_doubt'], {
         description: 'What the gateway said, by the evidence that is kept.',
@@ -210,8 +216,8 @@ export function documentRefusals(app: FastifyInstance): void {
     const reading = method !== 'GET' && method !== 'HEAD' ? READING : []
     const addressed = url.includes(':') ? ADDRESSED : []
     // The type of a schema's answers is unknown to Fastify; they are by status.
-    const own = (schema.response ?? {}) as Record<number, object>
-    schema.response = { ...refusals(...reading, ...addressed, 503), ...own }
+    const answers = (schema.response ?? {}) as Record<number, object>
+    schema.response = { ...refusals(...reading, ...addressed, 503), ...answers }
   })
 }
 

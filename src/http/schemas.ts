@@ -117,8 +117,8 @@ export const ReturnKinds = oneOf(
     title: 'ReturnKind',
     description:
       '`payout_returned`: a payout came back. `charged_back`: a deposit was taken back. ' +
-      '`refunded_there`: it was refunded at the gateway itself. `dispute_won`: money of these two ' +
-      'came back.',
+      '`refunded_there`: it was refunded at the gateway itself. `dispute_won`: money of these ' +
+      'two came back.',
   },
 )
 
@@ -141,9 +141,9 @@ export const IdempotencyHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
       description:
-        '1 to 255 visible ASCII characters, bare or quoted. The same request of the same user under ' +
-        'the same key is carried out once, and answered the same with `Idempotent-Replayed: true`. ' +
-        'Use a new one, such as a UUID, for every payment.',
+        '1 to 255 visible ASCII characters, bare or quoted. The same request of the same user ' +
+        'under the same key is carried out once, and answered the same with ' +
+        '`Idempotent-Replayed: true`. Use a new one, such as a UUID, for every payment.',
       // Read by hand, so that a refusal has a code of its own.
       [SHOWN]: KEY_SHOWN,
     }),
@@ -151,7 +151,7 @@ export const IdempotencyHeaders = Type.Object({
 })
 
 /** The header of an answer that was given before, as the documentation shows it. */
-export const REPLAYED = {
+export const REPLAYED_HEADER = {
   'Idempotent-Replayed': {
     type: 'string',
     enum: ['true'],

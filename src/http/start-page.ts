@@ -54,7 +54,8 @@ function linksOf({ api, console: pages, mockGateway }: StartPage): readonly Link
 function body({ title, version }: StartPage, links: readonly Link[]): string {
   const rows = links.map(
     ([, path, what]) =>
-      `<tr><td><a href="${path}"><code>${path.replaceAll('/', '/<wbr>')}</code></a></td><td>${what}</td></tr>`,
+      '<tr><td><a ' +
+      `href="${path}"><code>${path.replaceAll('/', '/<wbr>')}</code></a></td><td>${what}</td></tr>`,
   )
   return `<h1>${escapeHtml(title)}</h1>
 <p>Version ${escapeHtml(version)}. Begin with <a href="/docs">the documentation</a>:

@@ -66,7 +66,7 @@ function asks(query: unknown): boolean {
 }
 
 /** The place of a request in its trace, for what is made of it; nothing where it is not traced. */
-export function placeOf({ traceparent }: FastifyRequest): { readonly traceparent?: string } {
+export function tracePlace({ traceparent }: FastifyRequest): { readonly traceparent?: string } {
   return traceparent === undefined ? {} : { traceparent }
 }
 

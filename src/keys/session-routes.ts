@@ -42,12 +42,12 @@ const SIGN_IN = {
   operationId: 'signIn',
   summary: 'Sign in with an API key',
   description:
-    'Begins a session, whose token is set as a cookie that no script can read. It lasts 12 hours, ' +
-    'or one hour without being used, and ends when its key is revoked. What a page asks by itself, ' +
-    'with `X-Polling: true`, is no use of it. Requests with the cookie that change something must ' +
-    'come from a page of this service (`Sec-Fetch-Site` or `Origin`). Over https only a cookie ' +
-    'with the prefix `__Host-` is believed. Programs send the key itself instead. Where no key is ' +
-    'needed, no session is begun.',
+    'Begins a session, whose token is set as a cookie that no script can read. It lasts 12 ' +
+    'hours, or one hour without being used, and ends when its key is revoked. What a page asks ' +
+    'by itself, with `X-Polling: true`, is no use of it. Requests with the cookie that change ' +
+    'something must come from a page of this service (`Sec-Fetch-Site` or `Origin`). Over https ' +
+    'only a cookie with the prefix `__Host-` is believed. Programs send the key itself instead. ' +
+    'Where no key is needed, no session is begun.',
   body: SignInBody,
   response: { 200: WhoBody, ...refusals(400, 503) },
 }

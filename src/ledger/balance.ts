@@ -1,7 +1,7 @@
 import { plusEach } from '../domain/ledger.ts'
 import { Busy, Unavailable, type Clock, type Db, type Shard } from '../ports.ts'
 import { eachInTurn, whole } from '../each-shard.ts'
-import { addUp, readOneSnapshot, type Place, type TrialBalance } from './store.ts'
+import { addUp, readOneSnapshot, type EntryPlace, type TrialBalance } from './store.ts'
 
 export interface BalanceWorld {
   readonly db: Db
@@ -36,9 +36,9 @@ export async function trialBalance(
   stopping: () => boolean = () => false,
 ): Promise<Balance> {
   const parts = await eachInTurn(world.db.shards, (shard) => ofShard(world, shard, stopping))
-  return whole(parts).reduce((total, own) => ({
-    currencies: plusAll(total.currencies, [...own.currencies]),
-    asOf: earlier(total.asOf, own.asOf),
+  return whole(parts).reduce((total, part) => ({
+    currencies: plusAll(total.currencies, [...part.currencies]),
+    asOf: earlier(total.asOf, part.asOf),
   }))
 }
 
@@ -53,7 +53,7 @@ async function ofShard(
     shard.transaction(async (tx) => {
       await readOneSnapshot(tx)
       let currencies: Balance['currencies'] = new Map([[db.currency, NOTHING]])
-      let place: Place | null = null
+      let place: EntryPlace | null = null
       for (;;) {
         const startedMs = clock.elapsedMs()
         const part = await addUp(tx, place, limit)
@@ -90,7 +90,8 @@ function plusAll(
   added: readonly (readonly [currency: string, sums: TrialBalance])[],
 ): Balance['currencies'] {
   const sums = new Map(total)
-  for (const [currency, own] of added) sums.set(currency, plus(sums.get(currency) ?? NOTHING, own))
+  for (const [currency, part] of added)
+    sums.set(currency, plus(sums.get(currency) ?? NOTHING, part))
   return sums
 }
 

@@ -41,8 +41,9 @@ const LIST = {
   operationId: 'listJournal',
   summary: 'The journal, newest payments first',
   description:
-    'What each payment moved between the accounts; the sum of an entry is 0. A page is of so many ' +
-    'payments, those without entries among them. Opening balances are entries of no payment: a ' +
+    'What each payment moved between the accounts; the sum of an entry is 0. A page is of so ' +
+    'many payments, those without entries among them. Opening balances are entries of no ' +
+    'payment: a ' +
     "user's transactions show them.",
   querystring: Type.Object(
     {

@@ -52,9 +52,9 @@ export function ledgerRoutes(balances: Balances, books: string): FastifyPluginAs
     operationId: 'getTrialBalance',
     summary: 'The trial balance: what each account of the ledger comes to',
     description:
-      'Adds up every entry of the journal as it is at one moment, in steps, once for all who ask at ' +
-      'the same time. Where that takes long the answer is kept for a while (`as_of` says of when it ' +
-      'is), and 503 `balance_pending` says that it is not ready yet.',
+      'Adds up every entry of the journal as it is at one moment, in steps, once for all who ' +
+      'ask at the same time. Where that takes long the answer is kept for a while (`as_of` says ' +
+      'of when it is), and 503 `balance_pending` says that it is not ready yet.',
     response: {
       200: TrialBalance,
       ...refusals(503),
@@ -65,12 +65,12 @@ export function ledgerRoutes(balances: Balances, books: string): FastifyPluginAs
       const balance = await balances.read()
       if (balance === null) return refuse(reply, { code: 'balance_pending' })
       const shown = [...balance.currencies].map(([code, sums]) => balanceBody(code, sums))
-      const own = shown.find(({ currency }) => currency === books)
-      if (own === undefined) throw new Error('a balance without that of the books')
-      const { currency, accounts, sum } = own
+      const ofBooks = shown.find(({ currency }) => currency === books)
+      if (ofBooks === undefined) throw new Error('a balance without that of the books')
+      const { currency, accounts, sum } = ofBooks
       const entries = shown.reduce((count, part) => count + part.entries, 0)
       const others = shown
-        .filter((part) => part !== own)
+        .filter((part) => part !== ofBooks)
         .sort((one, other) => (one.currency < other.currency ? -1 : 1))
       const asOf = balance.asOf.toISOString()
       return reply.send({ accounts, sum, entries, as_of: asOf, currency, others })

@@ -117,7 +117,7 @@ export interface TrialBalance {
 }
 
 /** Where a step through a journal ended. */
-export interface Place {
+export interface EntryPlace {
   readonly userId: bigint
   readonly paymentId: bigint
   readonly kind: string
@@ -261,16 +261,16 @@ export async function readOneSnapshot(tx: Tx): Promise<void> {
 }
 
 /** Before the first entry of every journal. */
-const BEGINNING: Place = { userId: -9_223_372_036_854_775_808n, paymentId: 0n, kind: '' }
+const BEGINNING: EntryPlace = { userId: -9_223_372_036_854_775_808n, paymentId: 0n, kind: '' }
 
 /** Add up the next entries of a shard's journal; null: from the beginning. */
-export async function addUp(tx: Tx, behind: Place | null, limit: number): Promise<AddedUp> {
+export async function addUp(tx: Tx, behind: EntryPlace | null, limit: number): Promise<AddedUp> {
   const { userId, paymentId, kind } = behind ?? BEGINNING
   const parts = await tx.run(ADD_UP, [userId, paymentId, kind, limit])
   const [part] = parts
   if (part === undefined) throw new Error('the journal was not added up')
   const { userId: user, paymentId: payment, lastKind, time } = part
-  const entries = parts.reduce((count, own) => count + own.entries, 0)
+  const entries = parts.reduce((count, one) => count + one.entries, 0)
   const ended = user === null || payment === null || lastKind === null || entries < limit
   const place = ended ? null : { userId: user, paymentId: payment, kind: lastKind }
   return { sums: parts, place, time }
@@ -279,6 +279,6 @@ export async function addUp(tx: Tx, behind: Place | null, limit: number): Promis
 /** What the next entries come to, by currency; null is that of the books. */
 interface AddedUp {
   readonly sums: readonly (TrialBalance & { readonly currency: string | null })[]
-  readonly place: Place | null
+  readonly place: EntryPlace | null
   readonly time: Date
 }

@@ -13,9 +13,9 @@ export function counterRoutes(options: {
     operationId: 'getCounters',
     summary: 'Counters over all processes, since the database was made',
     description:
-      'What became of payments is counted in the transactions that do it, and exact; requests and ' +
-      'calls of the gateway are added once a second. Prometheus metrics are at `/metrics`, without ' +
-      'the prefix.',
+      'What became of payments is counted in the transactions that do it, and exact; requests ' +
+      'and calls of the gateway are added once a second. Prometheus metrics are at `/metrics`, ' +
+      'without the prefix.',
     response: { 200: Type.Record(Type.String(), Type.Integer(), { title: 'Counters' }) },
   }
   return async (app) => {

@@ -3,13 +3,13 @@ import { Type } from 'typebox'
 import { exponentIn } from '../domain/currency.ts'
 import type { JsonNumber } from '../domain/json.ts'
 import { toWire } from '../domain/money.ts'
-import { SPANS, type Span } from '../domain/series.ts'
+import { SPANS, type SeriesSpan } from '../domain/series.ts'
 import { refusals } from '../http/problem.ts'
 import { missingBody, MissingShards, OfCurrency, oneOf } from '../http/schemas.ts'
 import { BOUNDS_MS, type Series } from './series.ts'
 
 // Keys of SPANS, in its order.
-const NAMES = Object.keys(SPANS) as Span[]
+const NAMES = Object.keys(SPANS) as SeriesSpan[]
 
 const counts = (description: string) => Type.Array(Type.Integer(), { description })
 const times = (description: string) =>
@@ -88,7 +88,7 @@ const READ = {
 interface SeriesRoutes {
   /** The currency of the books. */
   readonly books: string
-  readonly read: (span: Span) => Promise<Series>
+  readonly read: (span: SeriesSpan) => Promise<Series>
 }
 
 /** `GET /series`. */

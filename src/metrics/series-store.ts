@@ -1,7 +1,6 @@
 import { LATENCY_CLASSES, SERIES_HOURS } from '../domain/series.ts'
 import {
   CLOCK,
-  NOW,
   timed,
   timedUnsharded,
   type Runner,
@@ -272,9 +271,10 @@ const SERIES: Unsharded<Omit<SeriesRow, 'latency'> & { latency: string[] }> = {
 const FORGET: Statement<never> = {
   name: 'payment_series_forget',
   ...timed`
+  with ${CLOCK}
   delete from payment_series_steps
   where shard = $1 and seconds = 3600
-    and begins_at < ${NOW} - interval '${String(SERIES_HOURS)} hours'`,
+    and begins_at < (select time from clock) - interval '${String(SERIES_HOURS)} hours'`,
 }
 
 /** Which shards of a server have rows of counts to be folded. */

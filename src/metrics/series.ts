@@ -1,4 +1,10 @@
-import { LATENCY_BOUNDS_MS, plusClasses, quantileMs, SPANS, type Span } from '../domain/series.ts'
+import {
+  LATENCY_BOUNDS_MS,
+  plusClasses,
+  quantileMs,
+  SPANS,
+  type SeriesSpan,
+} from '../domain/series.ts'
 import { partlyByServer } from '../each-shard.ts'
 import type { Clock, Db } from '../ports.ts'
 import { readSeries, type SeriesRow } from './series-store.ts'
@@ -14,7 +20,7 @@ interface Outcomes {
 }
 
 export interface Series extends Outcomes {
-  readonly span: Span
+  readonly span: SeriesSpan
   readonly stepSeconds: number
   /** When each step begins, in seconds since 1970. */
   readonly times: readonly number[]
@@ -43,7 +49,7 @@ export const BOUNDS_MS: readonly number[] = LATENCY_BOUNDS_MS
  */
 export async function series(
   { db, clock }: { readonly db: Db; readonly clock: Clock },
-  span: Span,
+  span: SeriesSpan,
 ): Promise<Series> {
   const { seconds, stepSeconds } = SPANS[span]
   const nowSeconds = Math.floor(clock.now().getTime() / 1_000)
@@ -67,14 +73,14 @@ function addUp(rows: readonly SeriesRow[], times: readonly number[], books: stri
     latency: latencyOf(rows),
     gateways: gateways
       .filter(([gateway]) => gateway !== '')
-      .map(([gateway, own]) => ({
+      .map(([gateway, ofGateway]) => ({
         gateway,
-        latency: latencyOf(own),
-        ...outcomesOf(own, times),
+        latency: latencyOf(ofGateway),
+        ...outcomesOf(ofGateway, times),
       })),
-    currencies: currencies.map(([currency, own]) => ({
+    currencies: currencies.map(([currency, ofCurrency]) => ({
       currency,
-      amounts: perStep(own, times).map((part) =>
+      amounts: perStep(ofCurrency, times).map((part) =>
         part.reduce((sum, { amount }) => sum + amount, 0n),
       ),
     })),
@@ -122,9 +128,9 @@ function byName(
 ): [string, SeriesRow[]][] {
   const found = new Map<string, SeriesRow[]>()
   for (const row of rows) {
-    const own = found.get(nameOf(row))
-    if (own === undefined) found.set(nameOf(row), [row])
-    else own.push(row)
+    const before = found.get(nameOf(row))
+    if (before === undefined) found.set(nameOf(row), [row])
+    else before.push(row)
   }
   return [...found].sort(([one], [other]) => (one < other ? -1 : 1))
 }

@@ -63,8 +63,8 @@ const REFUND = {
   operationId: 'mockRefund',
   summary: 'Refund a charge',
   description:
-    'Gives back a part of a deposit once per `Idempotency-Key`, and fails as its faults say. More ' +
-    'than is left is declined; what was never charged is refused as `unknown_charge`.',
+    'Gives back a part of a deposit once per `Idempotency-Key`, and fails as its faults say. ' +
+    'More than is left is declined; what was never charged is refused as `unknown_charge`.',
   headers: Type.Object({ 'idempotency-key': Type.Optional(Key) }),
   body: GiveBack,
   response: { ...ANSWERS, ...refusals(400, 415) },

@@ -152,8 +152,8 @@ const CHARGES = {
   operationId: 'mockCharges',
   summary: 'Everything that was charged',
   description:
-    'Executed charges, payouts and refunds, oldest first, each page behind the one before: what a merchant reconciles its ' +
-    'books with. `payments verify --gateway` does.',
+    'Executed charges, payouts and refunds, oldest first, each page behind the one before: what ' +
+    'a merchant reconciles its books with. `payments verify --gateway` does.',
   querystring: Type.Object(
     {
       after: IntegerText('How many charges lie before the page.', 0, AFTERS.max, 0),

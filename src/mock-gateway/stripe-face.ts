@@ -20,6 +20,7 @@ import {
   listTransfers,
   retrieveRefund,
   retrieveTransfer,
+  listReversals,
   reverseTransfer,
 } from './stripe-givings.ts'
 import {
@@ -115,7 +116,8 @@ function headersOf(state: State, { key }: FaceRequest): Record<string, string> {
 const KEY_USED = failure(400, {
   type: 'idempotency_error',
   message:
-    'Keys for idempotent requests can only be used with the same parameters they were first used with.',
+    'Keys for idempotent requests can only be used with the same parameters they were first ' +
+    'used with.',
 })
 
 /** A request by what counts for its key: the order of its fields does not. */
@@ -238,6 +240,7 @@ const ROUTES: readonly (readonly [
   ],
   ['GET', /^transfers$/, ({ books, form }) => listTransfers(books, form)],
   ['GET', /^transfers\/(\w+)$/, ({ books, id }) => retrieveTransfer(books, id)],
+  ['GET', /^transfers\/(\w+)\/reversals$/, ({ books, form, id }) => listReversals(books, id, form)],
   [
     'POST',
     /^transfers\/(\w+)\/reversals$/,

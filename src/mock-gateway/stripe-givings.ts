@@ -17,6 +17,7 @@ import {
   invalid,
   missing,
   refundBody,
+  reversalBody,
   transferBody,
   type Answer,
   type Refund,
@@ -124,6 +125,14 @@ export function listTransfers(books: StripeBooks, form: Form): Answer {
     (transfer) => group === undefined || transfer.group === group,
   )
   return pageOf(all, form, { url: '/v1/transfers', body: transferBody })
+}
+
+/** `GET /v1/transfers/{id}/reversals`. */
+export function listReversals(books: StripeBooks, id: string, form: Form): Answer {
+  const transfer = books.transfers.get(id)
+  if (transfer === undefined) return missing('transfer', id, 'transfer')
+  const url = `/v1/transfers/${id}/reversals`
+  return pageOf(transfer.reversals, form, { url, body: (made) => reversalBody(made, transfer) })
 }
 
 /** A payout that comes back: Stripe calls it a reversal. */

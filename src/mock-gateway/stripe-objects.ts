@@ -224,16 +224,24 @@ function movesOf(
   return [move(-amount, createdMs), ...(wonMs === null ? [] : [move(amount, wonMs)])]
 }
 
+/** So many of its reversals, the newest, come with a transfer. */
+const TOLD_REVERSALS = 10
+
+/** A reversal of a transfer. */
+export function reversalBody(
+  made: Reversal,
+  { id, currency }: Pick<Transfer, 'id' | 'currency'>,
+): object {
+  const { amount, createdMs } = made
+  const object = 'transfer_reversal'
+  return { id: made.id, object, amount, created: seconds(createdMs), currency, transfer: id }
+}
+
 export function transferBody({ id, amount, currency, metadata, ...transfer }: Transfer): object {
   const reversed = transfer.reversals.reduce((sum, made) => sum + made.amount, 0)
-  const reversals = transfer.reversals.map((made) => ({
-    id: made.id,
-    object: 'transfer_reversal',
-    amount: made.amount,
-    created: seconds(made.createdMs),
-    currency,
-    transfer: id,
-  }))
+  const reversals = transfer.reversals
+    .toReversed()
+    .map((made) => reversalBody(made, { id, currency }))
   return {
     id,
     object: 'transfer',
@@ -244,7 +252,11 @@ export function transferBody({ id, amount, currency, metadata, ...transfer }: Tr
     destination: transfer.destination,
     livemode: false,
     metadata,
-    reversals: listBody(reversals, false, `/v1/transfers/${id}/reversals`),
+    reversals: listBody(
+      reversals.slice(0, TOLD_REVERSALS),
+      reversals.length > TOLD_REVERSALS,
+      `/v1/transfers/${id}/reversals`,
+    ),
     reversed: reversed === amount,
     transfer_group: transfer.group,
   }

@@ -3,7 +3,7 @@ import type { Operator } from '../domain/operator.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { eraseEvents } from '../events/store.ts'
 import { erasePayments } from '../payments/details-store.ts'
-import { paymentsNewer, paymentsToErase } from '../payments/of-user-store.ts'
+import { isOpenAmong, paymentsNewer, paymentsToErase } from '../payments/of-user-store.ts'
 import type { Db, Shard, Tx } from '../ports.ts'
 import { eachShard, whole } from '../each-shard.ts'
 import { lockUsers, readUsers } from '../users/store.ts'
@@ -30,8 +30,8 @@ const OPEN: EraseAnswer = { kind: 'refused', refusal: { code: 'payments_open' } 
  *
  * While a payment is not final nothing is erased, because it would be sent to the gateway as
  * another one. A user may have any number of payments, so they are erased in pages, newest first,
- * each a transaction under the lock of the user; what repeats a payment is newer than it, so it is
- * seen before. Whoever is cut short begins again: what is erased stays so.
+ * each a transaction under the lock of the user, behind which it is asked whether what repeats them
+ * is final too. Whoever is cut short begins again: what is erased stays so.
  */
 export async function eraseUser(db: Db, userId: bigint, by: Eraser): Promise<EraseAnswer> {
   const shard = db.of(userId)
@@ -62,7 +62,7 @@ export function eraseUnderKey(
   return underKey<EraseAnswer & { readonly kind: 'erased' }>(
     db,
     request,
-    (own) => eraseUser(db, id, { ...by, key: own }),
+    (stored) => eraseUser(db, id, { ...by, key: stored }),
     ({ before }) => {
       const externalId = (before['external_id'] ?? null) !== null
       const metadata = (before['metadata'] ?? null) !== null
@@ -101,6 +101,7 @@ async function eraseEach(shard: Shard, userId: bigint, newest: bigint): Promise<
       if (!(await lockFinal(tx, userId, newest))) return null
       const seen = await paymentsToErase(tx, userId, from)
       const ids = seen.map(({ id }) => id)
+      if (await isOpenAmong(tx, ids)) return null
       eraseEvents(tx, ids)
       return { erased: await erasePayments(tx, ids), last: ids.at(-1) }
     })
@@ -112,8 +113,8 @@ async function eraseEach(shard: Shard, userId: bigint, newest: bigint): Promise<
 }
 
 /**
- * Lock a user. False: a payment that is newer than those that were looked at is not final, and it
- * may repeat one of them.
+ * Lock a user. False: a payment that is newer than those that were looked at is not final. One that
+ * has a smaller id all the same is seen with its own page.
  */
 async function lockFinal(tx: Tx, userId: bigint, newest: bigint): Promise<boolean> {
   const [, newer] = await Promise.all([lockUsers(tx, [userId]), paymentsNewer(tx, userId, newest)])

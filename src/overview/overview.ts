@@ -1,6 +1,7 @@
 import { plusClasses, quantileMs } from '../domain/series.ts'
 import { eachInTurn, partly, partlyByServer } from '../each-shard.ts'
-import type { Operation } from '../domain/payment.ts'
+import type { ShownBreaker } from '../domain/breaker.ts'
+import type { Route } from '../domain/payment.ts'
 import { readSeries } from '../metrics/series-store.ts'
 import { readHeld } from '../metrics/store.ts'
 import type { Clock, Db } from '../ports.ts'
@@ -19,13 +20,7 @@ const KEPT_MS = 1_000
 const HELD_KEPT_MS = 30_000
 
 /** The circuit breaker of an operation of a gateway. */
-interface RouteState {
-  readonly gateway: string
-  readonly operation: Operation
-  readonly breaker: 'closed' | 'half_open' | 'open'
-  readonly misconfigured: boolean
-  readonly reason: string | null
-}
+type RouteState = Route & ShownBreaker
 
 /** Money that is not where it will be, in one currency. */
 interface AtRisk {
@@ -220,13 +215,13 @@ function atRisk(
   const codes = new Set(all.map(({ currency }) => currency ?? books))
   codes.delete(books)
   return [books, ...[...codes].toSorted()].map((code) => {
-    const own = <One extends { readonly currency: string | null }>(list: readonly One[]) =>
+    const inCode = <One extends { readonly currency: string | null }>(list: readonly One[]) =>
       list.filter(({ currency }) => (currency ?? books) === code)
     return {
       currency: code,
-      unknown: amountOf(own(parts.unknown)),
-      pending: amountOf(own(parts.pending)),
-      held: own(parts.held).reduce((total, { held }) => total + held, 0n),
+      unknown: amountOf(inCode(parts.unknown)),
+      pending: amountOf(inCode(parts.pending)),
+      held: inCode(parts.held).reduce((total, { held }) => total + held, 0n),
     }
   })
 }

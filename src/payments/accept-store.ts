@@ -1,4 +1,4 @@
-import type { AcceptedPayment, Verdict } from '../domain/acceptance.ts'
+import type { AcceptedPayment, AcceptanceVerdict } from '../domain/acceptance.ts'
 import { columns } from '../domain/columns.ts'
 import type { Entry } from '../domain/ledger.ts'
 import { GATEWAY, operationOf, type Operation } from '../domain/payment.ts'
@@ -6,26 +6,13 @@ import { CLOCK, timed, type Statement, type Tx } from '../ports.ts'
 import { ACCEPTED } from './counted-store.ts'
 import { BEGUN } from './store.ts'
 
-const DRAFTS = columns<AcceptedPayment>({
-  id: 'bigint',
-  userId: 'bigint',
-  type: 'word',
-  amount: 'bigint',
-  commission: 'bigint',
-  idempotencyKey: 'text',
-  refusedFor: 'text',
-})
-
 interface Queued {
   readonly id: bigint
   readonly operation: Operation
   readonly gateway: string
 }
 
-const QUEUED = columns<Queued>({ id: 'bigint', operation: 'word' })
-
-/** The same where some payment goes to another gateway than `http`. */
-const DRAFTS_ROUTED = columns<AcceptedPayment>({
+const DRAFT = {
   id: 'bigint',
   userId: 'bigint',
   type: 'word',
@@ -33,10 +20,29 @@ const DRAFTS_ROUTED = columns<AcceptedPayment>({
   commission: 'bigint',
   idempotencyKey: 'text',
   refusedFor: 'text',
-  gateway: 'text',
-})
+} as const
 
-const QUEUED_ROUTED = columns<Queued>({ id: 'bigint', operation: 'word', gateway: 'text' })
+const TASK = { id: 'bigint', operation: 'word' } as const
+
+/** How a batch is written of which all goes to the gateway `http`: nothing is sent for that. */
+const PLAIN = {
+  drafts: columns<AcceptedPayment>(DRAFT),
+  tasks: columns<Queued>(TASK),
+  column: '',
+  value: '',
+  tasksAt: 11,
+  holdsAt: 13,
+}
+
+/** The same where some payment of it goes to another one. */
+const ROUTED: typeof PLAIN = {
+  drafts: columns<AcceptedPayment>({ ...DRAFT, gateway: 'text' }),
+  tasks: columns<Queued>({ ...TASK, gateway: 'text' }),
+  column: ', gateway',
+  value: `nullif(gateway, '${GATEWAY}'), `,
+  tasksAt: 12,
+  holdsAt: 15,
+}
 
 const HOLDS = columns<Entry>({
   userId: 'bigint',
@@ -71,60 +77,39 @@ const HELD = `, posting as (
  * One statement, although it writes to the tables of other features, which have no inserts of their
  * own for it: docs/decisions/0007-one-accept-statement.md has the figure.
  */
-const ACCEPT: Statement<never> = {
-  name: 'payments_accept',
-  ...timed`
+function written({ drafts, tasks, column, value, tasksAt, holdsAt }: typeof PLAIN) {
+  return timed`
   with ${CLOCK}, payment as (
     insert into payments
-      (shard, id, user_id, type, amount, commission, fee_bps, idempotency_key,
+      (shard, id, user_id, type, amount, commission, fee_bps, idempotency_key${column},
        ${BEGUN.columns})
     select
       $1::int, id, user_id, type, amount, commission, $3::int, idempotency_key,
-      ${BEGUN.values}
-    from clock, ${DRAFTS.unnest('draft', 4)}
+      ${value}${BEGUN.values}
+    from clock, ${drafts.unnest('draft', 4)}
   ), task as (
-    insert into payment_tasks (shard, payment_id, operation, run_at)
-    select $1::int, id, operation, time
-    from clock, ${QUEUED.unnest('queued', 11)}
+    insert into payment_tasks (shard, payment_id, operation${column}, run_at)
+    select $1::int, id, operation${column}, time
+    from clock, ${tasks.unnest('queued', tasksAt)}
   ), counted as (
     insert into payment_counts (shard, enqueued, ${ACCEPTED.columns})
     select $1::int, count(*), ${ACCEPTED.values}
-    from clock, unnest($11::bigint[])
+    from clock, unnest($${String(tasksAt)}::bigint[])
     group by time
   ), hold as materialized (
     select user_id, payment_id, hold."user" as available, held
-    from ${HOLDS.unnest('hold', 13)}
-  )${HELD}`,
+    from ${HOLDS.unnest('hold', holdsAt)}
+  )${HELD}`
 }
 
-/**
- * The same where some payment of the batch goes to another gateway than `http`. A statement of its
- * own, so that accepting the others sends and writes nothing for it.
- */
+const ACCEPT: Statement<never> = {
+  name: 'payments_accept',
+  ...written(PLAIN),
+}
+
 const ACCEPT_ROUTED: Statement<never> = {
   name: 'payments_accept_routed',
-  ...timed`
-  with ${CLOCK}, payment as (
-    insert into payments
-      (shard, id, user_id, type, amount, commission, fee_bps, idempotency_key, gateway,
-       ${BEGUN.columns})
-    select
-      $1::int, id, user_id, type, amount, commission, $3::int, idempotency_key,
-      nullif(gateway, '${GATEWAY}'), ${BEGUN.values}
-    from clock, ${DRAFTS_ROUTED.unnest('draft', 4)}
-  ), task as (
-    insert into payment_tasks (shard, payment_id, operation, gateway, run_at)
-    select $1::int, id, operation, gateway, time
-    from clock, ${QUEUED_ROUTED.unnest('queued', 12)}
-  ), counted as (
-    insert into payment_counts (shard, enqueued, ${ACCEPTED.columns})
-    select $1::int, count(*), ${ACCEPTED.values}
-    from clock, unnest($12::bigint[])
-    group by time
-  ), hold as materialized (
-    select user_id, payment_id, hold."user" as available, held
-    from ${HOLDS.unnest('hold', 15)}
-  )${HELD}`,
+  ...written(ROUTED),
 }
 
 interface InCurrency {
@@ -150,7 +135,7 @@ const SET_CURRENCY: Statement<never> = {
 /** Write decided payments with their tasks and holds. */
 export function writeAccepted(
   tx: Tx,
-  { payments, holds }: Pick<Verdict, 'payments' | 'holds'>,
+  { payments, holds }: Pick<AcceptanceVerdict, 'payments' | 'holds'>,
   feeBps: number,
 ): void {
   if (payments.length === 0) return
@@ -160,7 +145,7 @@ export function writeAccepted(
     if (gateway !== GATEWAY) routed = true
     if (refusedFor === null) queued.push({ id, operation: operationOf(type), gateway })
   }
-  const [drafts, tasks] = routed ? [DRAFTS_ROUTED, QUEUED_ROUTED] : [DRAFTS, QUEUED]
+  const { drafts, tasks } = routed ? ROUTED : PLAIN
   const values = [feeBps, ...drafts.of(payments), ...tasks.of(queued), ...HOLDS.of(holds)]
   tx.write(routed ? ACCEPT_ROUTED : ACCEPT, values)
   const named: InCurrency[] = []

@@ -4,10 +4,10 @@ import {
   keyOf,
   type Answer,
   type Books,
-  type Draft,
+  type PaymentDraft,
   type Gateways,
   type Terms,
-  type Verdict,
+  type AcceptanceVerdict,
 } from '../domain/acceptance.ts'
 import { exponentOf } from '../domain/currency.ts'
 import { feeIn, type Fees } from '../domain/fee.ts'
@@ -30,7 +30,7 @@ interface AcceptWorld {
   /** Whether drafts may have a place in a trace, which is then kept with their payments. */
   readonly traced?: boolean
   /** Told after each commit which payments were written, in order of their ids. */
-  readonly onWritten?: (payments: Verdict['payments']) => void
+  readonly onWritten?: (payments: AcceptanceVerdict['payments']) => void
 }
 
 /** How a batch treats users whose rows somebody else has locked. */
@@ -45,7 +45,7 @@ interface Patience {
 
 /** Accepts drafts: N in, N answers out, in order. */
 export type Accept = (
-  drafts: readonly Draft[],
+  drafts: readonly PaymentDraft[],
   onDecided?: () => void,
   patience?: Patience,
 ) => Promise<readonly Answer[]>
@@ -88,12 +88,13 @@ export function acceptor(world: AcceptWorld): Accept {
           read(tx, drafts),
           tx.ids('payment_ids', drafts.length - foreignOf(drafts, home) - ids.length),
         ])
-        ids = [...ids, ...taken]
+        // What is kept from the batch before may be newer: a reserve is older than both.
+        ids = inOrder([...ids, ...taken])
         left.note(books.busy)
         const elsewhere = termsElsewhere(books.users, fees)
         // Only where some account is in another currency, and its amount is none of the books'.
         if (elsewhere.size > 0 && ids.length < drafts.length) {
-          ids = [...ids, ...(await tx.ids('payment_ids', drafts.length - ids.length))]
+          ids = inOrder([...ids, ...(await tx.ids('payment_ids', drafts.length - ids.length))])
         }
         const decided = decideBatch(
           left.without(drafts),
@@ -116,14 +117,18 @@ export function acceptor(world: AcceptWorld): Accept {
   }
 }
 
+function inOrder(ids: readonly bigint[]): bigint[] {
+  return ids.toSorted((one, other) => (one < other ? -1 : 1))
+}
+
 /**
  * Wait for locks only a moment: a lock that an own batch holds is free again by then. One that is
  * not belongs to somebody who takes longer, and is left out by the second attempt.
  */
 async function waitingLittle(
-  attempt: (read: typeof readBooks, lockMs?: number) => Promise<Verdict>,
+  attempt: (read: typeof readBooks, lockMs?: number) => Promise<AcceptanceVerdict>,
   patience: Patience | undefined,
-): Promise<Verdict> {
+): Promise<AcceptanceVerdict> {
   if (patience === undefined) return attempt(readBooks)
   try {
     if (patience.lockMs > 0) return await attempt(readBooks, patience.lockMs)
@@ -142,9 +147,9 @@ function leftOut(patience: Patience | undefined) {
       for (const userId of busy) out.add(userId)
       if (out.size > before) patience?.onBusy?.(out)
     },
-    without: (drafts: readonly Draft[]): readonly Draft[] =>
+    without: (drafts: readonly PaymentDraft[]): readonly PaymentDraft[] =>
       out.size === 0 ? drafts : drafts.filter(({ userId }) => !out.has(userId)),
-    answers(drafts: readonly Draft[], { answers }: Verdict): readonly Answer[] {
+    answers(drafts: readonly PaymentDraft[], { answers }: AcceptanceVerdict): readonly Answer[] {
       if (out.size === 0) return answers
       const given = answers.values()
       return drafts.map(({ userId }) => (out.has(userId) ? BUSY : (given.next().value ?? BUSY)))
@@ -153,7 +158,7 @@ function leftOut(patience: Patience | undefined) {
 }
 
 /** The traces of those drafts that became payments now. */
-function tracesOf(drafts: readonly Draft[], answers: readonly Answer[]): Traced[] {
+function tracesOf(drafts: readonly PaymentDraft[], answers: readonly Answer[]): Traced[] {
   return drafts.flatMap(({ traceparent }, place) => {
     const answer = answers[place]
     if (traceparent === undefined || answer?.kind !== 'accepted' || answer.replayed) return []
@@ -174,7 +179,7 @@ const NOBODY: ReadonlySet<bigint> = new Set()
  * unique: then no other batch can decide on the same balance or key. Key lookups come after the
  * locks, as a statement of their own, so they see what the lock's last holder committed.
  */
-async function readBooks(tx: Tx, drafts: readonly Draft[]): Promise<BooksRead> {
+async function readBooks(tx: Tx, drafts: readonly PaymentDraft[]): Promise<BooksRead> {
   const { locked, free, keys } = dependencies(drafts)
   const [lockedUsers, freeUsers, earlier, references] = await Promise.all([
     lockUsers(tx, [...locked]),
@@ -187,7 +192,7 @@ async function readBooks(tx: Tx, drafts: readonly Draft[]): Promise<BooksRead> {
 }
 
 /** The same without waiting for anybody: users that somebody else has locked are `busy`. */
-async function readFreeBooks(tx: Tx, drafts: readonly Draft[]): Promise<BooksRead> {
+async function readFreeBooks(tx: Tx, drafts: readonly PaymentDraft[]): Promise<BooksRead> {
   const { locked, free, keys } = dependencies(drafts)
   const [lockedUsers, all, earlier, references] = await Promise.all([
     lockFreeUsers(tx, [...locked]),
@@ -206,12 +211,12 @@ async function readFreeBooks(tx: Tx, drafts: readonly Draft[]): Promise<BooksRea
  * Whether a draft locks its user: it spends, or its key or reference must be unique. Two batches
  * with drafts of the same locked user would wait for each other.
  */
-export function locksUser({ type, idempotencyKey, given }: Draft): boolean {
+export function locksUser({ type, idempotencyKey, given }: PaymentDraft): boolean {
   return type === 'withdraw' || idempotencyKey !== null || given !== undefined
 }
 
 /** Which users a batch has to lock, which it has only to know, and which keys it has to look up. */
-function dependencies(drafts: readonly Draft[]) {
+function dependencies(drafts: readonly PaymentDraft[]) {
   const locked = new Set<bigint>()
   const keys = new Map<string, { userId: bigint; key: string }>()
   for (const draft of drafts) {
@@ -232,7 +237,7 @@ function termsIn(currency: string, fees: Fees): Terms {
 }
 
 /** How many drafts have an amount that is none of the books' currency: they need no id there. */
-function foreignOf(drafts: readonly Draft[], { exponent }: Terms): number {
+function foreignOf(drafts: readonly PaymentDraft[], { exponent }: Terms): number {
   let count = 0
   for (const { asked } of drafts) {
     if (asked?.currency === null && asked.amount.scale > exponent) count += 1
@@ -277,7 +282,7 @@ async function earlierPayments(
 /** The payments that have the references of these drafts; behind the locks, as those by keys. */
 async function referencesOf(
   tx: Runner,
-  drafts: readonly Draft[],
+  drafts: readonly PaymentDraft[],
 ): Promise<ReadonlyMap<string, bigint>> {
   const wanted: { userId: bigint; reference: string }[] = []
   for (const { userId, given } of drafts) {

@@ -1,4 +1,4 @@
-import type { Answer, Draft, Gateways } from '../domain/acceptance.ts'
+import type { Answer, PaymentDraft, Gateways } from '../domain/acceptance.ts'
 import type { Fees } from '../domain/fee.ts'
 import type { Clock, Db } from '../ports.ts'
 import { batcher, type Later } from '../queue/batcher.ts'
@@ -8,9 +8,9 @@ import { sideLane } from './side-lane.ts'
 
 /** Accepts payments, whoever they are for. */
 export interface Accepts {
-  accept(draft: Draft): Promise<Answer>
+  accept(draft: PaymentDraft): Promise<Answer>
   /** Many at once, each with an answer or with what went wrong, in order. */
-  acceptAll(drafts: readonly Draft[]): Promise<(Answer | Error)[]>
+  acceptAll(drafts: readonly PaymentDraft[]): Promise<(Answer | Error)[]>
 }
 
 interface AcceptingWorld {
@@ -27,7 +27,11 @@ interface AcceptingWorld {
   /** Told after each commit which payments were written. */
   readonly onWritten: NonNullable<Parameters<typeof acceptor>[0]['onWritten']>
   /** Told of each batch that was answered, and how long it took. */
-  readonly onBatch: (drafts: readonly Draft[], answers: readonly Answer[], tookMs: number) => void
+  readonly onBatch: (
+    drafts: readonly PaymentDraft[],
+    answers: readonly Answer[],
+    tookMs: number,
+  ) => void
 }
 
 /** Limits of accepting payments, for each shard. */
@@ -55,7 +59,7 @@ export function accepting(world: AcceptingWorld): Accepts & { idle(): Promise<vo
     }
     return acceptingInShard(timed, clock, limits)
   })
-  const accept = (draft: Draft) => shards.of(draft.userId).submit(draft)
+  const accept = (draft: PaymentDraft) => shards.of(draft.userId).submit(draft)
   return {
     accept,
     acceptAll: (drafts) =>
@@ -75,7 +79,7 @@ const BATCH_LOCK = { factor: 4, msMin: 100, msMax: 1_000 }
 
 /** Accepts the payments of one shard. */
 interface AcceptingInShard {
-  submit(draft: Draft): Promise<Answer>
+  submit(draft: PaymentDraft): Promise<Answer>
   /** Resolves when nothing waits or runs. */
   idle(): Promise<void>
 }
@@ -103,7 +107,10 @@ export function acceptingInShard(
   const patienceMs = () =>
     Math.min(BATCH_LOCK.msMax, Math.max(BATCH_LOCK.msMin, usualMs * BATCH_LOCK.factor))
 
-  const run = async (drafts: Draft[], next: () => void): Promise<readonly Later<Answer>[]> => {
+  const run = async (
+    drafts: PaymentDraft[],
+    next: () => void,
+  ): Promise<readonly Later<Answer>[]> => {
     // Who waits aside, by place; behind whom later drafts of the same users wait as well.
     const waiting = new Map<number, Promise<Answer>>()
     const wait = (isFor: (userId: bigint) => boolean) =>
@@ -113,7 +120,8 @@ export function acceptingInShard(
     if (!aside.isEmpty()) wait(aside.has)
     const places = drafts.map((_, place) => place).filter((place) => !waiting.has(place))
     if (places.length === 0) return [...waiting.values()]
-    const others = waiting.size === 0 ? drafts : places.map((place) => drafts[place] as Draft)
+    const others =
+      waiting.size === 0 ? drafts : places.map((place) => drafts[place] as PaymentDraft)
 
     const beganMs = clock.elapsedMs()
     let odd = false
@@ -152,6 +160,6 @@ export function acceptingInShard(
 }
 
 /** The user whose row a draft locks; null: it locks none, so any batch may have it. */
-function lockOf(draft: Draft): bigint | null {
+function lockOf(draft: PaymentDraft): bigint | null {
   return locksUser(draft) ? draft.userId : null
 }

@@ -1,18 +1,23 @@
 import { readBreakers, type SharedBreaker } from '../gateways/breaker-store.ts'
-import { admissionRefusal, type AdmissionPolicy, type RouteLoad } from '../domain/admission.ts'
+import {
+  admissionRefusal,
+  type AdmissionPolicy,
+  type AdmissionRefusal,
+  type RouteLoad,
+} from '../domain/admission.ts'
+import { shownBreaker, type ShownBreaker } from '../domain/breaker.ts'
 import { OPERATIONS, type Operation, type Route } from '../domain/payment.ts'
-import { GatewayUnavailable, Overloaded, type Clock, type Db } from '../ports.ts'
-import { oldestDueMs, shardsWithDue, waitingTasks } from '../queue/load-store.ts'
+import type { Clock, Db } from '../ports.ts'
+import { countWaiting, oldestOfEach } from '../queue/load.ts'
+import { oldestDueMs, shardsWithDue } from '../queue/load-store.ts'
 import { eachInTurn, partly, withWork } from '../each-shard.ts'
 
 /** Whether new work may be accepted, by what its route could begin now. */
 export interface Admission {
   /** Why payments of this route are refused now; null: they are accepted. */
-  refusal(route: Route): Overloaded | GatewayUnavailable | null
-  /**
-   * The shared breaker of a route as it was last seen; undefined: nobody ever worked on it.
-   */
-  breaker(route: Route): SharedBreaker | undefined
+  refusal(route: Route): AdmissionRefusal | null
+  /** The shared breaker of a route as it was last seen. */
+  breaker(route: Route): ShownBreaker
   /** How long ago any worker was alive, in milliseconds; infinite: never. */
   workedMs(): number
   /** Look at the queue and at the breakers now. */
@@ -41,7 +46,9 @@ const UNASKED_MS = 5_000
  */
 export function admission(world: World): Admission {
   const { db, clock, gateways, policy } = world
-  const refusals = new Map<string, Overloaded | GatewayUnavailable>()
+  // One that waits is known even where their number does not matter.
+  const countedMax = Math.max(policy.outageTasksMax, 1)
+  const refusals = new Map<string, AdmissionRefusal>()
   const breakers = new Map<string, ReadonlyMap<Operation, SharedBreaker>>()
   let lookedMs = 0
   let triedMs = Number.NEGATIVE_INFINITY
@@ -57,16 +64,16 @@ export function admission(world: World): Admission {
     for (const operation of OPERATIONS) {
       const route = { gateway, operation }
       const breaker = known.get(operation)
-      const isOpen = breaker !== undefined && breaker.trips > 0
+      const isOpen = shownBreaker(breaker).breaker !== 'closed'
       const load: RouteLoad = {
-        outageMs: isOpen ? (breaker.outageMs ?? 0) : null,
+        outageMs: isOpen ? (breaker?.outageMs ?? 0) : null,
         closedMs: breaker?.closedMs ?? null,
         oldestDueMs: due.get(operation) ?? 0,
-        waiting: isOpen ? await waiting(db, route, policy.outageTasksMax) : 0,
+        waiting: isOpen ? (await countWaiting(db, route, countedMax)).count : 0,
       }
       const refusal = admissionRefusal(load, policy)
       if (refusal === null) refusals.delete(keyOf(route))
-      else refusals.set(keyOf(route), errorOf(refusal))
+      else refusals.set(keyOf(route), refusal)
     }
   }
 
@@ -90,7 +97,7 @@ export function admission(world: World): Admission {
     },
     breaker({ gateway, operation }) {
       asked = true
-      return breakers.get(gateway)?.get(operation)
+      return shownBreaker(breakers.get(gateway)?.get(operation))
     },
     workedMs() {
       asked = true
@@ -109,10 +116,6 @@ function keyOf({ gateway, operation }: Route): string {
   return `${gateway} ${operation}`
 }
 
-function errorOf(refusal: 'overloaded' | 'gateway_unavailable'): Overloaded | GatewayUnavailable {
-  return refusal === 'overloaded' ? new Overloaded() : new GatewayUnavailable()
-}
-
 /**
  * The age of the oldest due task of each operation that has one, over all shards; of a shard that
  * could not be seen before, no more than the time since.
@@ -122,7 +125,6 @@ async function oldestDue(
   gateway: string,
   watching: Map<number, number>,
 ): Promise<Map<Operation, number>> {
-  const oldest = new Map<Operation, number>()
   const nowMs = clock.elapsedMs()
   const { without } = await withWork(db, db.shards, (session, server) =>
     shardsWithDue(session, server, gateway, OPERATIONS),
@@ -136,19 +138,5 @@ async function oldestDue(
   })
   const { known, missing } = partly(looks)
   for (const number of missing) watching.delete(number)
-  for (const { operation, ageMs } of known.flat()) {
-    oldest.set(operation, Math.max(ageMs, oldest.get(operation) ?? 0))
-  }
-  return oldest
-}
-
-/** Tasks of a route that are due soon: counted only as far as it matters. */
-async function waiting(db: Db, route: Route, tasksMax: number): Promise<number> {
-  const limit = Math.max(tasksMax, 1)
-  let count = 0
-  const counts = await eachInTurn(db.shards, async (shard) => {
-    if (count < limit) count += await waitingTasks(shard, route, limit - count)
-  })
-  partly(counts)
-  return count
+  return oldestOfEach(known)
 }

@@ -1,7 +1,7 @@
 import type {
   AcceptedPayment,
   Answer,
-  Draft,
+  PaymentDraft,
   DraftField,
   DraftRefusal,
 } from '../domain/acceptance.ts'
@@ -27,7 +27,7 @@ import { API } from '../http/paths.ts'
  * alone knows where these fields stand. What is said about a payment (`details.ts`), and every
  * field of a refund, has one name in all requests, so its refusals point to it by themselves.
  */
-export interface Fields {
+export interface RequestFields {
   readonly type: PaymentType
   /** A positive integer that a JSON number holds exactly. */
   readonly userId: number
@@ -47,7 +47,11 @@ export type Where = (field: DraftField) => string | null
  * What a request asks for, or the first thing that is wrong with it. `books` is the exponent of the
  * books' currency.
  */
-export function readDraft(fields: Fields, key: Key, books: Exponent): Draft | DraftRefusal {
+export function readDraft(
+  fields: RequestFields,
+  key: Key,
+  books: Exponent,
+): PaymentDraft | DraftRefusal {
   if (!key.ok) {
     return {
       code: 'idempotency_key_invalid',
@@ -63,10 +67,10 @@ export function readDraft(fields: Fields, key: Key, books: Exponent): Draft | Dr
 
 /** The draft without what is said about it; the amount is read as far as the currency is known. */
 function amountOf(
-  { type, userId, amount, currency }: Fields,
+  { type, userId, amount, currency }: RequestFields,
   idempotencyKey: string | null,
   books: Exponent,
-): Draft | DraftRefusal {
+): PaymentDraft | DraftRefusal {
   if (currency === undefined) {
     const money = parseMoney(amount, 1n, books)
     if (money.ok) return { type, userId: BigInt(userId), amount: money.minor, idempotencyKey }
@@ -91,7 +95,7 @@ export function saysMore(fields: DetailFields): boolean {
   return texts || metadata !== undefined || method !== undefined || url !== undefined
 }
 
-function withGiven(draft: Draft, fields: DetailFields): Draft | DraftRefusal {
+function withGiven(draft: PaymentDraft, fields: DetailFields): PaymentDraft | DraftRefusal {
   const read = readDetails(fields)
   if (!read.ok) {
     const { code, errors } = read.refusal
@@ -107,7 +111,7 @@ function withGiven(draft: Draft, fields: DetailFields): Draft | DraftRefusal {
 }
 
 /** Whether a request was refused before it could ask for anything. */
-export function isRefusal(read: Draft | DraftRefusal): read is DraftRefusal {
+export function isRefusal(read: PaymentDraft | DraftRefusal): read is DraftRefusal {
   return 'code' in read
 }
 

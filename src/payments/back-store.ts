@@ -1,12 +1,12 @@
-import { columns, numbers } from '../domain/columns.ts'
+import { columns, gatewayOf, numbers } from '../domain/columns.ts'
 import type { GivenBackMove, RefundShare } from '../domain/ends.ts'
-import { GATEWAY, type BookedType, type Payment, type StoredStatus } from '../domain/payment.ts'
+import { type BookedType, type Payment, type StoredStatus } from '../domain/payment.ts'
 import type { ReturnKind } from '../domain/returns.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 import { paymentEvents } from '../events/write-store.ts'
 import { countAccepted } from './counted-store.ts'
-import { BEGUN, COLUMNS, KEYED, REFUSED_FOR, returned, UNDER_KEYS } from './store.ts'
+import { BEGUN, PAYMENT_COLUMNS, KEYED, REFUSED_FOR, returned, UNDER_KEYS } from './store.ts'
 
 /** What is written on a payment of what went back of it, and of what it gives back. */
 interface Back {
@@ -32,7 +32,7 @@ const BACK = `
 const READ_WHOLE: Statement<WholePayment> = {
   name: 'payments_read_whole',
   text: `
-  select ${COLUMNS},${BACK}
+  select ${PAYMENT_COLUMNS},${BACK}
   from payments
   where shard = $1 and id = any ($2::bigint[])`,
 }
@@ -87,7 +87,7 @@ const PARENTS = `
     coalesce(refund_reserved, 0) as "refundReserved", coalesce(fee_reserved, 0) as "feeReserved",
     coalesce(refunded, 0) as refunded, coalesce(returned, 0) as returned,
     coalesce(returned_fee, 0) as "returnedFee", currency,
-    coalesce(gateway, '${GATEWAY}') as gateway
+    ${gatewayOf()} as gateway
   from payments
   where shard = $1 and id = any ($2::bigint[])
   order by id`

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
-import type { Answer, Draft, DraftField } from '../domain/acceptance.ts'
+import type { Answer, PaymentDraft, DraftField } from '../domain/acceptance.ts'
 import type { Exponent } from '../domain/currency.ts'
 import type { ProblemBody } from '../http/answer.ts'
 import { refusalOfFault } from '../http/failures.ts'
@@ -15,7 +15,7 @@ import {
   saysMore,
   respondToItem,
   undecided,
-  type Fields,
+  type RequestFields,
   type ItemResult,
 } from './api.ts'
 import type { TraceRequest } from '../http/traced.ts'
@@ -26,7 +26,7 @@ interface BatchRoutes {
   /** Not there: nothing is traced. */
   readonly trace?: TraceRequest
   /** Accept payments: an answer for each in order, or what kept it from being decided. */
-  readonly accept: (drafts: readonly Draft[]) => Promise<readonly (Answer | Error)[]>
+  readonly accept: (drafts: readonly PaymentDraft[]) => Promise<readonly (Answer | Error)[]>
 }
 
 /** Payments per request: what one transaction takes in its stride. */
@@ -148,7 +148,7 @@ async function acceptItems(
   })
 }
 
-function fieldsOf(item: ItemBody): Fields {
+function fieldsOf(item: ItemBody): RequestFields {
   const { type, user_id: userId, amount, currency, gateway } = item
   const fields = { type, userId, amount, currency, gateway }
   return saysMore(item) ? { ...fields, given: item } : fields

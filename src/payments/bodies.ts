@@ -3,7 +3,7 @@ import { DETAIL_PATTERNS, type Details } from '../domain/details.ts'
 import { writeJson } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { readKey } from '../http/idempotency.ts'
-import { nullable, parseSpan, SHOWN } from '../http/schemas.ts'
+import { IntegerText, nullable, oneOf, parseSpan, SHOWN } from '../http/schemas.ts'
 import { MetadataField, MetadataShown, shownText, textField } from '../http/texts.ts'
 import type { PaymentFilter } from './list-store.ts'
 
@@ -45,7 +45,7 @@ function withoutBounds(properties: typeof DetailProperties): typeof DetailProper
 }
 
 /** What was said about a payment, as it is shown. */
-export const DetailFields = {
+export const DetailsShown = {
   reference: nullable('string', { description: 'What the caller calls it.' }),
   description: nullable('string'),
   metadata: MetadataShown,
@@ -135,3 +135,19 @@ export function readFilters(query: FilterTexts): FiltersRead {
   const given = Object.values(filter).some((one) => one !== null)
   return { ok: true, filter, text: given ? ` ${writeJson(filter)}` : '' }
 }
+
+/** How long an answer may be waited for, in seconds. */
+export const WAIT = { min: 0, max: 30, fallback: 0 }
+
+/** What may be said beside the id of a payment that is read. */
+export const OneQuery = Type.Object(
+  {
+    refresh: Type.Optional(
+      oneOf(['true', 'false'], {
+        description: 'Ask the gateway first, which may end the payment: needs the scope `write`.',
+      }),
+    ),
+    wait: IntegerText('Seconds to wait for it to be final.', WAIT.min, WAIT.max, WAIT.fallback),
+  },
+  { additionalProperties: false },
+)

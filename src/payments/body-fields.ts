@@ -18,7 +18,7 @@ export const FORMS: Readonly<Record<PaymentType, Form>> = {
 function form(amount: Form['amount']): Form {
   // Of a reused key it is said that the type differs, although the body has no such field.
   // What is said about a payment stands beside its amount.
-  const own = { type: 'type', userId: 'user_id', amount, given: '' }
-  const places = { ...own, idempotencyKey: null, asked: 'currency', gateway: 'gateway' }
+  const named = { type: 'type', userId: 'user_id', amount, given: '' }
+  const places = { ...named, idempotencyKey: null, asked: 'currency', gateway: 'gateway' }
   return { amount, where: (field) => places[field] }
 }

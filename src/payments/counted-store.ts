@@ -1,4 +1,4 @@
-import { GATEWAY } from '../domain/payment.ts'
+import { gatewayOf } from '../domain/columns.ts'
 import { LATENCY_BOUNDS_MS, LATENCY_CLASSES } from '../domain/series.ts'
 
 /**
@@ -41,7 +41,7 @@ export const COUNT_FINISHED = `counted as (
     insert into payment_counts
       (shard, minute, gateway, currency, succeeded, failed, in_doubt, amount, latency)
     select
-      $1::int, ${MINUTE}, coalesce(gateway, '${GATEWAY}'), currency,
+      $1::int, ${MINUTE}, ${gatewayOf()}, currency,
       ${ENDS.join(', ')},
       coalesce(sum(amount) filter (where status = 'success'), 0), array[${LATENCIES.join(', ')}]
     from clock, (

@@ -180,7 +180,9 @@ const WRITE_TEXTS: Statement<never> = {
 }
 
 /** What was said about a payment, beside the amounts that a repeated key is compared with. */
-const ERASED = `array['reference', 'description', 'metadata', 'payment_method', 'return_url', 'reason']`
+const ERASED = `array[
+      'reference', 'description', 'metadata', 'payment_method', 'return_url', 'reason'
+    ]`
 
 /**
  * Take away what was said about payments, the hashes of it and their references, and tell about how

@@ -30,9 +30,10 @@ export function editRoutes({ edit, read }: EditRoutes): FastifyPluginAsyncTypebo
     operationId: 'updatePayment',
     summary: 'Change the description or the metadata of a payment',
     description:
-      'A field that is left out stays as it is; null takes it away, and metadata is replaced as a ' +
-      'whole. Who changed which fields is kept. A repeated `Idempotency-Key` is compared with what ' +
-      'was first sent, so a change breaks no retry. The reason of a refund stays: 409 `reason_stays`.',
+      'A field that is left out stays as it is; null takes it away, and metadata is replaced as ' +
+      'a whole. Who changed which fields is kept. A repeated `Idempotency-Key` is compared with ' +
+      'what was first sent, so a change breaks no retry. The reason of a refund stays: 409 ' +
+      '`reason_stays`.',
     headers: ActorHeaders,
     params: IdParams('The payment id.'),
     body: Type.Object(

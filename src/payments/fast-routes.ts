@@ -1,10 +1,10 @@
-import type { Answer, Draft } from '../domain/acceptance.ts'
+import type { Answer, PaymentDraft } from '../domain/acceptance.ts'
 import type { Exponent } from '../domain/currency.ts'
 import type { PaymentType } from '../domain/payment.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { API } from '../http/paths.ts'
 import type { FastRoute } from '../http/fast-path.ts'
-import { isRefusal, readDraft, respond, type Fields } from './api.ts'
+import { isRefusal, readDraft, respond, type RequestFields } from './api.ts'
 import { FORMS } from './body-fields.ts'
 import { answeredWithin, type TraceRequest } from '../http/traced.ts'
 
@@ -14,7 +14,7 @@ import { answeredWithin, type TraceRequest } from '../http/traced.ts'
  * nothing is traced.
  */
 export function fastPaymentRoutes(
-  accept: (draft: Draft) => Promise<Answer>,
+  accept: (draft: PaymentDraft) => Promise<Answer>,
   books: Exponent,
   trace?: TraceRequest,
 ): FastRoute[] {
@@ -43,7 +43,7 @@ async function answered(accepting: Promise<Answer>, requestId: string, type: Pay
 /**
  * Null for everything that the schema of the route would refuse, or that it might read otherwise.
  */
-function readFields(type: PaymentType, body: unknown): Fields | null {
+function readFields(type: PaymentType, body: unknown): RequestFields | null {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return null
   const given = body as Readonly<Record<string, unknown>> // An object of JSON has string keys.
   const { user_id: userId } = given

@@ -2,7 +2,7 @@ import { numbers } from '../domain/columns.ts'
 import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
 import { idsOfTime } from './time-index-store.ts'
-import { COLUMNS } from './store.ts'
+import { PAYMENT_COLUMNS } from './store.ts'
 
 /**
  * Payments that one page of a filtered list looks at, in a shard. A filter may match nothing in a
@@ -12,10 +12,31 @@ import { COLUMNS } from './store.ts'
  */
 const LOOKED_AT_MAX = 5_000
 
-/** What of a filter is compared payment by payment. */
+/** Payments that operators have corrected under one name, in a shard, of which anybody is told. */
+const CORRECTED_MAX = 100
+
+/**
+ * Payments that failed and that somebody found at the gateway under this name, newest first. The
+ * index of such acts is read where its whole condition is said.
+ */
+const CORRECTED_UNDER: Statement<{ id: bigint }> = {
+  name: 'payments_corrected_under',
+  text: `
+  select distinct payment_id as id
+  from operator_acts
+  where shard = $1 and act = 'correct' and after ->> 'gateway_ref' = $2
+    and after ->> 'gateway_ref' <> ''
+  order by payment_id desc
+  limit ${CORRECTED_MAX}`,
+}
+
+/**
+ * What of a filter is compared payment by payment. `$10` are the payments that were corrected under
+ * the reference `$7`: looked up in a subquery, they would give this list another plan than others.
+ */
 const MATCHES = `($4::text is null or status = $4)
     and ($5::text is null or type = $5)
-    and ($7::text is null or gateway_ref = $7)
+    and ($7::text is null or gateway_ref = $7 or id = any ($10::bigint[]))
     and ($8::timestamptz is null or created_at >= $8)
     and ($9::timestamptz is null or created_at < $9)`
 
@@ -52,7 +73,7 @@ const FLOOR_OF_USER: Statement<{ floor: bigint }> = {
 const PAGE: Statement<Payment> = {
   name: 'payments_page',
   text: `
-  select ${COLUMNS}
+  select ${PAYMENT_COLUMNS}
   from payments
   where shard = $1 and id < $2 and id >= $3
     and ${MATCHES}
@@ -64,10 +85,10 @@ const PAGE: Statement<Payment> = {
 const PAGE_OF_USER: Statement<Payment> = {
   name: 'payments_page_of_user',
   text: `
-  select ${COLUMNS}
+  select ${PAYMENT_COLUMNS}
   from payments
-  where shard = $1 and (user_id, id) < ($10::bigint, $2::bigint)
-    and (user_id, id) >= ($10::bigint, $3::bigint)
+  where shard = $1 and (user_id, id) < ($11::bigint, $2::bigint)
+    and (user_id, id) >= ($11::bigint, $3::bigint)
     and ${MATCHES}
   order by user_id desc, id desc
   limit $6`,
@@ -105,7 +126,7 @@ const OPEN_FLOOR: Statement<{ floor: bigint | null }> = {
 const OPEN_PAGE: Statement<Payment> = {
   name: 'payments_open_page',
   text: `
-  select ${COLUMNS}
+  select ${PAYMENT_COLUMNS}
   from (
     select payment_id
     from (
@@ -135,9 +156,9 @@ const OPEN_PAGE: Statement<Payment> = {
 const PAGE_OF_KEY: Statement<Payment> = {
   name: 'payments_page_of_key',
   text: `
-  select ${COLUMNS}
+  select ${PAYMENT_COLUMNS}
   from payments
-  where shard = $1 and user_id = $10::bigint and idempotency_key = $11 and id < $2 and id >= $3
+  where shard = $1 and user_id = $11::bigint and idempotency_key = $12 and id < $2 and id >= $3
     and ${MATCHES}
   limit $6`,
 }
@@ -163,15 +184,15 @@ const PAGE_OF_PARENT: Statement<Payment> = {
   with candidate as materialized (
     select payment_id
     from payment_children
-    where shard = $1 and parent_id = $11::bigint and payment_id < $2 and payment_id >= $3
+    where shard = $1 and parent_id = $12::bigint and payment_id < $2 and payment_id >= $3
   )
-  select ${COLUMNS}
+  select ${PAYMENT_COLUMNS}
   from candidate
   cross join lateral (
     select *
     from payments
     where shard = $1 and id = candidate.payment_id
-      and ($10::bigint is null or user_id = $10)
+      and ($11::bigint is null or user_id = $11)
       and ${MATCHES}
     limit 1
   ) payment
@@ -195,8 +216,8 @@ const PAGE_OF_REFERENCE: Statement<Payment> = {
       select payment_id
       from payment_details
       where shard = $1 and reference is not null
-        and (reference, payment_id) > ($11::text, 0)
-        and (reference, payment_id) < ($11::text, 9223372036854775807)
+        and (reference, payment_id) > ($12::text, 0)
+        and (reference, payment_id) < ($12::text, 9223372036854775807)
       order by reference desc, payment_id desc
       limit ${SAID_MAX}
     )
@@ -210,13 +231,13 @@ const PAGE_OF_REFERENCE: Statement<Payment> = {
       limit ${SAID_MAX}
     ) again
   )
-  select ${COLUMNS}
+  select ${PAYMENT_COLUMNS}
   from candidate
   cross join lateral (
     select *
     from payments
     where shard = $1 and id = candidate.payment_id and id < $2 and id >= $3
-      and ($10::bigint is null or user_id = $10)
+      and ($11::bigint is null or user_id = $11)
       and ${MATCHES}
     limit 1
   ) payment
@@ -258,6 +279,11 @@ interface Look {
   readonly downTo: bigint | null
 }
 
+/** The newest payments of a shard that were corrected under this name at the gateway. */
+export async function correctedUnder(shard: Runner, gatewayRef: string): Promise<bigint[]> {
+  return (await shard.run(CORRECTED_UNDER, [gatewayRef])).map(({ id }) => id)
+}
+
 /** Up to `limit` payments of one shard that match, newest first, with ids below `before`. */
 export async function lookAtPayments(
   shard: Runner,
@@ -279,22 +305,24 @@ async function lookBetween(
   { before, low }: { readonly before: bigint; readonly low: bigint },
   limit: number,
 ): Promise<Look> {
+  const { gatewayRef } = filter
+  const corrected = gatewayRef === null ? [] : await correctedUnder(shard, gatewayRef)
   const looked = await floorOf(shard, filter, before)
   const floor = looked !== null && looked > low ? looked : null
-  const payments = await pageOf(shard, filter, [before, floor ?? low], limit)
+  const payments = await pageOf(shard, { ...filter, corrected }, [before, floor ?? low], limit)
   const full = payments.length === limit
   return { payments, downTo: full ? (payments.at(-1)?.id ?? null) : floor }
 }
 
 function pageOf(
   shard: Runner,
-  filter: PaymentFilter,
+  filter: PaymentFilter & { readonly corrected: readonly bigint[] },
   range: readonly [before: bigint, floor: bigint],
   limit: number,
 ): Promise<Payment[]> {
   const { userId, status, type, reference, idempotencyKey: key } = filter
-  const { gatewayRef, from, to, parentId } = filter
-  const values = [...range, status, type, limit, gatewayRef, from, to]
+  const { gatewayRef, from, to, parentId, corrected } = filter
+  const values = [...range, status, type, limit, gatewayRef, from, to, numbers(corrected)]
   if (key !== null) return shard.run(PAGE_OF_KEY, [...values, userId, key])
   if (parentId !== null) return shard.run(PAGE_OF_PARENT, [...values, userId, parentId])
   if (reference !== null) return shard.run(PAGE_OF_REFERENCE, [...values, userId, reference])

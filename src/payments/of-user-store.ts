@@ -1,5 +1,4 @@
-import { columns } from '../domain/columns.ts'
-import { GATEWAY, type BookedType } from '../domain/payment.ts'
+import { numbers } from '../domain/columns.ts'
 import type { Runner, Statement } from '../ports.ts'
 
 /** Payments of a user that are looked at, or whose texts are erased, at a time. */
@@ -37,71 +36,38 @@ const NEWER: Statement<Seen> = {
   limit ${PAGE_MAX}`,
 }
 
-/** What an operator says that the gateway calls a payment. */
-export interface Named {
-  /** The payment that they speak of. */
-  readonly id: bigint
-  readonly userId: bigint
-  readonly type: BookedType
-  readonly gateway: string
-  readonly ref: string
-}
-
-const NAMED = columns<Named>({
-  id: 'bigint',
-  userId: 'bigint',
-  type: 'word',
-  gateway: 'text',
-  ref: 'text',
-})
+/** How many times a payment is repeated at most that all are looked at. */
+const REPEATS_MAX = 1_000
 
 /**
- * Other payments that their gateway calls so: those that did not fail, and those that failed and
- * were corrected under that name. No index has the references, because nothing else asks: the
- * user's newest payments are looked at.
+ * One of these payments that is open, or an open one that repeats one of them, also by others in
+ * between. Ids do not tell which are newer: a repeat may have one of a reserve.
  */
-const NAMED_SO: Statement<Named & { readonly other: bigint }> = {
-  name: 'payments_named_so',
+const OPEN_AMONG: Statement<{ readonly id: bigint }> = {
+  name: 'payments_open_among',
   text: `
-  select
-    input.id, input.user_id as "userId", input.type, input.gateway, input.ref, payment.id as other
-  from ${NAMED.unnest('input', 2)}
-  cross join lateral (
-    select min(id) as id
-    from (
-      select id, type, status, coalesce(gateway, '${GATEWAY}') as gateway, gateway_ref
+  with recursive own (id, steps) as (
+    select unnest($2::bigint[]), 0
+    union all
+    select again.id, own.steps + 1
+    from own
+    cross join lateral (
+      select id
       from payments
-      where shard = $1 and (user_id, id) > (input.user_id, 0)
-        and (user_id, id) < (input.user_id, 9223372036854775807)
-      order by user_id desc, id desc
-      limit ${PAGE_MAX}
-    ) newest
-    where newest.id <> input.id and newest.type = input.type and newest.gateway = input.gateway
-      and case
-        when status <> 'failed' then gateway_ref = input.ref
-        else exists (
-          select
-          from operator_acts
-          where shard = $1 and payment_id = newest.id and act = 'correct'
-            and after ->> 'gateway_ref' = input.ref
-        )
-      end
+      where shard = $1 and redrive_of = own.id
+      limit 1
+    ) again
+    where own.steps < ${REPEATS_MAX}
+  )
+  select payment.id
+  from own
+  cross join lateral (
+    select id
+    from payments
+    where shard = $1 and id = own.id and status in ('new', 'unknown')
+    limit 1
   ) payment
-  where payment.id is not null`,
-}
-
-/** The key of a name among those of all users. */
-export function nameKeyOf({ userId, type, gateway, ref }: Omit<Named, 'id'>): string {
-  return `${userId} ${type} ${gateway} ${ref}`
-}
-
-/** The other payments of these names, by `nameKeyOf`. */
-export async function paymentsNamed(
-  shard: Runner,
-  names: readonly Named[],
-): Promise<Map<string, bigint>> {
-  const rows = names.length === 0 ? [] : await shard.run(NAMED_SO, NAMED.of(names))
-  return new Map(rows.map((row) => [nameKeyOf(row), row.other]))
+  limit 1`,
 }
 
 /** A page of a user's payments with ids below `before`, newest first. */
@@ -111,6 +77,11 @@ export function paymentsToErase(
   before: bigint,
 ): Promise<readonly Seen[]> {
   return shard.run(PAGE, [userId, before])
+}
+
+/** Whether one of these payments, or of those that repeat them, is not final. */
+export async function isOpenAmong(shard: Runner, ids: readonly bigint[]): Promise<boolean> {
+  return ids.length > 0 && (await shard.run(OPEN_AMONG, [numbers(ids)])).length > 0
 }
 
 /** Payments of a user above an id, oldest first. */

@@ -1,11 +1,17 @@
 import { exponentIn, type Exponent } from '../domain/currency.ts'
-import { shownStatus, transactionStatus, type PaymentStatus } from '../domain/payment.ts'
+import {
+  shownStatus,
+  transactionStatus,
+  type Payment,
+  type PaymentStatus,
+} from '../domain/payment.ts'
 import type { Details } from '../domain/details.ts'
 import type { Db, Shard } from '../ports.ts'
 import { readTasks, type TaskView } from '../queue/store.ts'
 import { lookAtPayments, type PaymentFilter } from './list-store.ts'
 import { readWhole, type WholePayment } from './back-store.ts'
 import { detailsOf } from './details-store.ts'
+import { readPayments } from './store.ts'
 import { eachPart, eachShard, partly, shardWith, whole } from '../each-shard.ts'
 
 /** A payment as it is shown: what is stored, joined with what its task knows while it is open. */
@@ -25,6 +31,12 @@ export interface PaymentView {
   readonly details: Details | null
 }
 
+/** A payment of which nothing but its id is known; undefined: there is none. */
+export async function findPayment(db: Db, id: bigint): Promise<Payment | undefined> {
+  const [payment] = await readPayments(await shardWith(db, 'payment', id), [id])
+  return payment
+}
+
 /**
  * Read payments by id, in order; null where there is none. Three statements per shard, whatever N.
  */
@@ -37,11 +49,11 @@ export async function viewPayments(
     await db.find('payment', ids),
     ids,
     (id) => id,
-    async (shard, own) => {
+    async (shard, part) => {
       const [payments, tasks, said] = await Promise.all([
-        readWhole(shard, own),
-        readTasks(shard, own),
-        detailsOf(shard, own),
+        readWhole(shard, part),
+        readTasks(shard, part),
+        detailsOf(shard, part),
       ])
       for (const payment of payments) {
         const { id } = payment

@@ -15,6 +15,7 @@ export interface Child {
   readonly kind: ReturnKind | null
   /** The gateway's reference of it. */
   readonly ref: string | null
+  readonly createdAt: Date
   /** Of a return: what the user got or paid, out of the commission, and what is ours to lose. */
   readonly user: bigint
   readonly fees: bigint
@@ -33,8 +34,9 @@ const CHILDREN: Statement<Child> = {
     child.parent_id as "parentId", payment.id, payment.user_id as "userId", payment.type,
     payment.status, payment.amount, coalesce(payment.fee_returned, 0) as "feeReturned",
     payment.return_kind as kind,
-    coalesce(child.ref, payment.gateway_ref) as ref, coalesce(entry.user_available, 0) as "user",
-    coalesce(entry.fees, 0) as fees, coalesce(entry.losses, 0) as losses
+    coalesce(child.ref, payment.gateway_ref) as ref, payment.created_at as "createdAt",
+    coalesce(entry.user_available, 0) as "user", coalesce(entry.fees, 0) as fees,
+    coalesce(entry.losses, 0) as losses
   from payment_children child
   cross join lateral (
     select *

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { Answer, Draft } from '../domain/acceptance.ts'
+import type { Answer, PaymentDraft } from '../domain/acceptance.ts'
 import type { Exponent } from '../domain/currency.ts'
 import type { JsonNumber } from '../domain/json.ts'
 import { toWire } from '../domain/money.ts'
@@ -30,12 +30,20 @@ import {
   pageOf,
   parseInteger,
   readCursor,
-  REPLAYED,
+  REPLAYED_HEADER,
   Time,
   writeCursor,
 } from '../http/schemas.ts'
-import { DetailFields, DetailProperties, detailsBody, FILTERS, readFilters } from './bodies.ts'
-import { isRefusal, readDraft, respond, undecided, type Fields } from './api.ts'
+import {
+  DetailsShown,
+  DetailProperties,
+  detailsBody,
+  FILTERS,
+  OneQuery,
+  readFilters,
+  WAIT,
+} from './bodies.ts'
+import { isRefusal, readDraft, respond, undecided, type RequestFields } from './api.ts'
 import type { WholePayment } from './back-store.ts'
 import { FORMS } from './body-fields.ts'
 import { answeredWithin, type TraceRequest } from '../http/traced.ts'
@@ -46,7 +54,7 @@ interface PaymentRoutes {
   /** The exponent of the books' currency. */
   readonly books: Exponent
   /** Accept one payment; concurrent calls are joined into batches. */
-  readonly accept: (draft: Draft) => Promise<Answer>
+  readonly accept: (draft: PaymentDraft) => Promise<Answer>
   /** Not there: nothing is traced. */
   readonly trace?: TraceRequest
   /** Read one payment; concurrent calls are joined. Null: there is none. */
@@ -65,9 +73,9 @@ const STATUSES = ['new', 'processing', 'pending', 'success', 'failed', 'unknown'
 const PaymentStatus = oneOf(STATUSES, {
   title: 'PaymentStatus',
   description:
-    '`success` and `failed` are final. `pending`: the gateway has taken it and has not finished it; ' +
-    'perhaps the payer has to do something first, which is in `action`. `unknown`: the gateway may have executed it; its money ' +
-    'stays held and lookups go on.',
+    '`success` and `failed` are final. `pending`: the gateway has taken it and has not finished ' +
+    'it; perhaps the payer has to do something first, which is in `action`. `unknown`: the ' +
+    'gateway may have executed it; its money stays held and lookups go on.',
 })
 
 const PayerAction = Type.Union(
@@ -114,7 +122,7 @@ const PaymentFields = {
     enum: ['payout_returned', 'charged_back', 'refunded_there', 'dispute_won', 'was_refund', null],
     description: 'Of a return: how it came back.',
   }),
-  ...DetailFields,
+  ...DetailsShown,
   currency: OfCurrency,
   gateway: Type.String({ description: 'Where it is carried out, for its whole life.' }),
   action: PayerAction,
@@ -154,8 +162,6 @@ export const PaymentBody = Type.Object(PaymentFields, {
   ],
 })
 
-/** How long an answer may be waited for, in seconds. */
-const WAIT = { min: 0, max: 30, fallback: 0 }
 const PAGE = { min: 1, max: 500, fallback: 50 }
 const ID_MAX = 9_223_372_036_854_775_807n
 
@@ -179,7 +185,7 @@ function acceptedBody(field: 'deposit' | 'withdraw', title: string, amount: numb
     status: oneOf(['processing'], { description: 'Ask for the payment to see more.' }),
     [field]: Money('The amount.'),
   }
-  const options = { title, headers: { ...LOCATION, ...REPLAYED }, examples: [example] }
+  const options = { title, headers: { ...LOCATION, ...REPLAYED_HEADER }, examples: [example] }
   return Type.Unsafe<unknown>(Type.Object(fields, options))
 }
 
@@ -255,12 +261,12 @@ async function accept(
   request: FastifyRequest,
   reply: FastifyReply,
   options: PaymentRoutes,
-  fields: Fields,
+  fields: RequestFields,
 ): Promise<FastifyReply> {
   const draft = readDraft(fields, keyOfHeaders(request.raw), options.books)
   const { where } = FORMS[fields.type]
   if (isRefusal(draft)) return send(reply, respond(undecided(draft), request.id, where))
-  const made = async (one: Draft) => respond(await options.accept(one), request.id, where)
+  const made = async (one: PaymentDraft) => respond(await options.accept(one), request.id, where)
   const { traceparent } = request.headers
   const span = options.trace?.('POST', `/payments/${fields.type}`, traceparent) ?? null
   if (span === null) return send(reply, await made(draft))
@@ -274,18 +280,11 @@ function readRoute(app: App, { read, refresh, final }: PaymentRoutes): void {
     operationId: 'getPayment',
     summary: 'See what became of a payment',
     description:
-      'With `refresh=true` the gateway is asked first, if the payment is in doubt, nobody is asking ' +
-      'already and it was not asked within the last two seconds. With `wait=20` the answer comes when ' +
-      'the payment is final, or after so many seconds, whatever it is then.',
+      'With `refresh=true` the gateway is asked first, if the payment is in doubt, nobody is ' +
+      'asking already and it was not asked within the last two seconds. With `wait=20` the ' +
+      'answer comes when the payment is final, or after so many seconds, whatever it is then.',
     params: IdParams('The payment id.'),
-    querystring: Type.Object({
-      refresh: Type.Optional(
-        oneOf(['true', 'false'], {
-          description: 'Ask the gateway first, which may end the payment: needs the scope `write`.',
-        }),
-      ),
-      wait: IntegerText('Seconds to wait for it to be final.', WAIT.min, WAIT.max, WAIT.fallback),
-    }),
+    querystring: OneQuery,
     response: { 200: PaymentBody, ...refusals(400, 403, 404, 503) },
   }
   app.get('/payments/:id', { schema }, async (request, reply) => {

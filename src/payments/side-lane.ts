@@ -1,4 +1,4 @@
-import { BUSY, type Answer, type Draft } from '../domain/acceptance.ts'
+import { BUSY, type Answer, type PaymentDraft } from '../domain/acceptance.ts'
 import type { Clock } from '../ports.ts'
 
 /** Where the drafts of users wait whose rows somebody else has locked, beside all others. */
@@ -11,7 +11,7 @@ interface SideLane {
   /** Whether that is so of nobody, as nearly always. */
   isEmpty(): boolean
   /** Put a draft behind those of its user. `busy` when its time is up, or too many wait. */
-  add(draft: Draft): Promise<Answer>
+  add(draft: PaymentDraft): Promise<Answer>
   /** Resolves when nobody waits. */
   idle(): Promise<void>
 }
@@ -20,7 +20,7 @@ interface SideLaneOptions {
   /**
    * Accept drafts; those of users that are still locked after `lockMs` are answered with `BUSY`.
    */
-  readonly accept: (drafts: readonly Draft[], lockMs: number) => Promise<readonly Answer[]>
+  readonly accept: (drafts: readonly PaymentDraft[], lockMs: number) => Promise<readonly Answer[]>
   readonly clock: Clock
   /** How long a draft waits here, in milliseconds. */
   readonly waitMsMax: number
@@ -45,7 +45,7 @@ const REMEMBERED_MS = 60_000
 const REMEMBERED_MAX = 10_000
 
 interface Waiting {
-  readonly draft: Draft
+  readonly draft: PaymentDraft
   readonly untilMs: number
   /** Found locked here at least once: nobody is refused untried, even after a long standstill. */
   tried: boolean
@@ -142,9 +142,9 @@ export function sideLane(options: SideLaneOptions): SideLane {
   const refuseLate = (): void => {
     const nowMs = clock.elapsedMs()
     for (const userId of queues.users()) {
-      const own = queues.first(userId, Number.MAX_SAFE_INTEGER)
-      const inTime = own.findIndex(({ untilMs, tried }) => untilMs > nowMs || !tried)
-      const late = queues.leave(userId, inTime < 0 ? own.length : inTime)
+      const waits = queues.first(userId, Number.MAX_SAFE_INTEGER)
+      const inTime = waits.findIndex(({ untilMs, tried }) => untilMs > nowMs || !tried)
+      const late = queues.leave(userId, inTime < 0 ? waits.length : inTime)
       for (const { resolve } of late) resolve(BUSY)
       if (late.length > 0) remembered.add(userId)
     }
@@ -152,12 +152,12 @@ export function sideLane(options: SideLaneOptions): SideLane {
 
   /** Accept the first drafts of these users, as many as fit into a transaction. */
   const take = async (userIds: readonly bigint[], lockMs: number): Promise<void> => {
-    const own: Waiting[] = []
-    for (const userId of userIds) own.push(...queues.first(userId, sizeMax - own.length))
-    if (own.length === 0) return
-    const drafts = own.map(({ draft }) => draft)
+    const waits: Waiting[] = []
+    for (const userId of userIds) waits.push(...queues.first(userId, sizeMax - waits.length))
+    if (waits.length === 0) return
+    const drafts = waits.map(({ draft }) => draft)
     const answers = await options.accept(drafts, lockMs).catch((error: Error) => error)
-    own.forEach((entry, at) => {
+    waits.forEach((entry, at) => {
       const { draft, resolve, reject } = entry
       entry.tried = true
       const answer = answers instanceof Error ? answers : answers[at]

@@ -1,6 +1,6 @@
 import type { AcceptedPayment } from '../domain/acceptance.ts'
-import { columns, numbers } from '../domain/columns.ts'
-import { GATEWAY, TRANSITIONS, type Payment, type StoredStatus } from '../domain/payment.ts'
+import { columns, gatewayOf, numbers } from '../domain/columns.ts'
+import { TRANSITIONS, type Payment, type StoredStatus } from '../domain/payment.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 import { PAYMENT_SHOWN, paymentEvents } from '../events/write-store.ts'
 import { COUNT_FINISHED, countAccepted } from './counted-store.ts'
@@ -26,16 +26,13 @@ export const BEGUN = {
       case when refused_for is null then null else time end`,
 }
 
-/** Where a payment is carried out: of one that names nothing, at the first gateway there was. */
-const GATEWAY_OF = `coalesce(gateway, '${GATEWAY}')`
-
 /** A payment's columns, as a `Payment`. */
-export const COLUMNS = `
+export const PAYMENT_COLUMNS = `
     id, user_id as "userId", type, status, amount, commission, fee_bps as "feeBps", attempts,
     created_at as "createdAt", finished_at as "finishedAt", gateway_key as "gatewayKey",
     idempotency_key as "idempotencyKey", last_error as "lastError",
     ${REFUSED_FOR} as "refusedFor", gateway_ref as "gatewayRef", currency,
-    ${GATEWAY_OF} as gateway`
+    ${gatewayOf()} as gateway`
 
 interface Keyed {
   readonly userId: bigint
@@ -67,7 +64,7 @@ const BY_KEYS: Statement<AcceptedPayment> = {
   select
     payment.id, payment.user_id as "userId", payment.type, payment.amount, payment.commission,
     payment.idempotency_key as "idempotencyKey", ${REFUSED_FOR} as "refusedFor", payment.currency,
-    coalesce(payment.gateway, '${GATEWAY}') as gateway
+    ${gatewayOf('payment.gateway')} as gateway
   from ${UNDER_KEYS}`,
 }
 
@@ -75,7 +72,7 @@ const BY_KEYS: Statement<AcceptedPayment> = {
 const READ: Statement<Payment> = {
   name: 'payments_read',
   text: `
-  select ${COLUMNS}
+  select ${PAYMENT_COLUMNS}
   from payments
   where shard = $1 and id = any ($2::bigint[])`,
 }
@@ -166,12 +163,12 @@ const PENDING: Statement<never> = {
 }
 
 /** What the gateway calls a payment. */
-export interface Named {
+export interface NamedPayment {
   readonly id: bigint
   readonly gatewayRef: string
 }
 
-const NAMED = columns<Named>({ id: 'bigint', gatewayRef: 'text' })
+const NAMED = columns<NamedPayment>({ id: 'bigint', gatewayRef: 'text' })
 
 /** Keep what the gateway calls payments that it has not finished. */
 const NAME: Statement<never> = {
@@ -269,7 +266,7 @@ export function finishPayments(tx: Tx, finishes: readonly Finish[]): void {
 }
 
 /** Keep what the gateway calls payments that it has not finished. */
-export function namePayments(tx: Tx, named: readonly Named[]): void {
+export function namePayments(tx: Tx, named: readonly NamedPayment[]): void {
   if (named.length > 0) tx.write(NAME, NAMED.of(named))
 }
 

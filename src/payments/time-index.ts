@@ -11,7 +11,7 @@ const MINUTES_MAX = 1_000
 
 /** Notes in which minutes which ids were accepted, so that a list of a time is a range of ids. */
 interface Minutes {
-  /** Told of the payments of each batch of a shard, by ascending ids. */
+  /** Told of the payments of each batch of a shard, in any order. */
   accepted(payments: readonly { readonly id: bigint }[]): void
   /** Note now what was not noted yet. */
   flush(): Promise<void>
@@ -49,11 +49,8 @@ export function startMinutes({ db, clock }: { readonly db: Db; readonly clock: C
   const flushing = every(clock, NOTE_MS, flush)
   return {
     accepted(payments) {
-      const [first] = payments
-      const last = payments.at(-1)
-      if (first === undefined || last === undefined) return
       const minuteMs = Math.floor(clock.now().getTime() / MINUTE_MS) * MINUTE_MS
-      add({ minuteMs, idMin: first.id, idMax: last.id })
+      for (const { id } of payments) add({ minuteMs, idMin: id, idMax: id })
     },
     flush,
     async stop() {

@@ -67,7 +67,7 @@ export function writeTraces(tx: Tx, traced: readonly Traced[]): void {
 }
 
 /** Keep that payments belong to the trace of one request; nothing where it is not traced. */
-export function writePlace(
+export function writeTrace(
   tx: Tx,
   { traceparent }: { readonly traceparent?: string },
   paymentIds: readonly bigint[],

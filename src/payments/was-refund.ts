@@ -38,8 +38,8 @@ export async function takeBackBooked(
 
 /** Who paid for the returns of a payment so far, less what came back from disputes. */
 export function paidFor(children: readonly Child[], parentId: bigint): Shares {
-  const own = children.filter((child) => child.type === 'return' && child.parentId === parentId)
-  return own.map(sharesOf).reduce(
+  const returns = children.filter((child) => child.type === 'return' && child.parentId === parentId)
+  return returns.map(sharesOf).reduce(
     (sum, { user, fee, loss }) => {
       return { user: sum.user + user, fee: sum.fee + fee, loss: sum.loss + loss }
     },

@@ -8,13 +8,13 @@ const BEAT_MS = 10_000
 /** Say that this process lives, until it stops. Best effort: a database that is away knows less. */
 export function startBeat(
   { db, clock }: { readonly db: Global; readonly clock: Clock },
-  own: Described,
+  about: Described,
 ): { stop(): Promise<void> } {
-  const beating = every(clock, BEAT_MS, () => beat(db, own))
+  const beating = every(clock, BEAT_MS, () => beat(db, about))
   return {
     async stop() {
       await beating.stop()
-      await leave(db, own.id).catch(() => undefined)
+      await leave(db, about.id).catch(() => undefined)
     },
   }
 }

@@ -56,8 +56,8 @@ const LIST: Unsharded<ProcessSeen> = {
 }
 
 /** Say that a process lives. */
-export async function beat(db: Global, own: Described): Promise<void> {
-  await db.run(BEAT, [own.id, own.role, own.version, own.host, own.pid])
+export async function beat(db: Global, about: Described): Promise<void> {
+  await db.run(BEAT, [about.id, about.role, about.version, about.host, about.pid])
 }
 
 /** A process ends. */

@@ -1,12 +1,12 @@
 import { systemClock } from '../adapters/clock.ts'
-import type { Answer, Draft, Gateways } from '../domain/acceptance.ts'
-import { operationOf, OPERATIONS } from '../domain/payment.ts'
+import type { Answer, PaymentDraft, Gateways } from '../domain/acceptance.ts'
+import { operationOf, OPERATIONS, type Route } from '../domain/payment.ts'
 import type { Routing } from '../domain/routes.ts'
 import type { RouteHealth, RouteProbes } from '../http/health.ts'
 import type { Accepts } from '../payments/accepting.ts'
 import { admission, ADMISSION_MS, type Admission } from '../payments/admission.ts'
 import { every } from '../queue/every.ts'
-import { Overloaded } from '../ports.ts'
+import { GatewayUnavailable, Overloaded } from '../ports.ts'
 import type { Closing } from './closing.ts'
 import type { Process } from './shared.ts'
 
@@ -35,13 +35,7 @@ export function routeProbes(names: readonly string[], gate: Admission): RoutePro
 
 function routesOf(names: readonly string[], gate: Admission): RouteHealth[] {
   const all = names.flatMap((gateway) => OPERATIONS.map((operation) => ({ gateway, operation })))
-  return all.map((route) => {
-    const shared = gate.breaker(route)
-    const isOpen = shared !== undefined && shared.trips > 0
-    const breaker = !isOpen ? 'closed' : shared.openMs > 0 ? 'open' : 'half_open'
-    const misconfigured = shared?.cause === 'misconfigured'
-    return { ...route, breaker, misconfigured, reason: shared?.reason ?? null }
-  })
+  return all.map((route) => ({ ...route, ...gate.breaker(route) }))
 }
 
 /**
@@ -51,12 +45,15 @@ export function gatewaysOf(routing: Routing, gate: Admission): Gateways {
   if (routing.always !== null) return { routing, closed: () => null }
   return {
     routing,
-    closed(gateway, type) {
-      const error = gate.refusal({ gateway, operation: operationOf(type) })
-      if (error === null) return null
-      return error instanceof Overloaded ? 'overloaded' : 'gateway_unavailable'
-    },
+    closed: (gateway, type) => gate.refusal({ gateway, operation: operationOf(type) }),
   }
+}
+
+/** Why a route is closed, to be thrown; null: it is open. */
+export function closedFor(gate: Admission, route: Route): Overloaded | GatewayUnavailable | null {
+  const refusal = gate.refusal(route)
+  if (refusal === null) return null
+  return refusal === 'overloaded' ? new Overloaded() : new GatewayUnavailable()
 }
 
 /**
@@ -67,9 +64,9 @@ export function admitting(
   gate: Admission,
   routing: Routing,
 ): Accepts {
-  const refusal = ({ type, gateway: named }: Draft) => {
+  const refusal = ({ type, gateway: named }: PaymentDraft) => {
     const gateway = named ?? routing.always
-    return gateway === null ? null : gate.refusal({ gateway, operation: operationOf(type) })
+    return gateway === null ? null : closedFor(gate, { gateway, operation: operationOf(type) })
   }
   return {
     accept(draft) {

@@ -7,8 +7,9 @@ import { reader } from '../queue/reader.ts'
 import type { Config } from '../config/config.ts'
 import { editPayment, editUser } from '../operators/edit-texts.ts'
 import { eraseUnderKey } from '../operators/erase-user.ts'
+import { cancelRoutes } from '../operators/cancel-routes.ts'
 import { deadLetterRoutes } from '../dead-letters/routes.ts'
-import type { Draft, Gateways } from '../domain/acceptance.ts'
+import type { PaymentDraft, Gateways } from '../domain/acceptance.ts'
 import { exponentIn } from '../domain/currency.ts'
 import { feePolicies } from '../domain/fee.ts'
 import type { UserDraft } from '../domain/opening.ts'
@@ -22,8 +23,7 @@ import { ledgerRoutes } from '../ledger/routes.ts'
 import { counterRoutes } from '../metrics/routes.ts'
 import { accepting, type Accepts } from '../payments/accepting.ts'
 import { batchRoutes } from '../payments/batch-routes.ts'
-import { pageOfViews, viewPayments, type PaymentView } from '../payments/read.ts'
-import { readPayments } from '../payments/store.ts'
+import { findPayment, pageOfViews, viewPayments, type PaymentView } from '../payments/read.ts'
 import { editRoutes } from '../payments/edit-routes.ts'
 import { fastPaymentRoutes } from '../payments/fast-routes.ts'
 import { startMinutes } from '../payments/time-index.ts'
@@ -33,11 +33,10 @@ import { timeline } from '../timeline/timeline.ts'
 import { timelineRoutes } from '../timeline/routes.ts'
 import { tracedActs } from '../http/traced.ts'
 import type { BatchSpan, Db } from '../ports.ts'
-import { shardWith } from '../each-shard.ts'
 import type { RefundAnswer, RefundDraft } from '../domain/refund.ts'
 import { acceptRefunds } from '../refunds/refund.ts'
 import { refundRoutes } from '../refunds/routes.ts'
-import { planMissed } from '../runs/events.ts'
+import { missedUntilEnabled } from '../runs/events.ts'
 import { replayRoutes } from '../runs/replay-routes.ts'
 import { runRoutes } from '../runs/routes.ts'
 import { userListRoutes } from '../users/list-routes.ts'
@@ -52,11 +51,18 @@ import { consoleRoutes } from './console.ts'
 import { noticeRoutes } from '../charging/notice-routes.ts'
 import type { NoticeEnd } from '../charging/notices.ts'
 import type { OpenGateway } from './gateway.ts'
-import { admitting, gatewaysOf, openGate, routeProbes, showBreakers } from './admission.ts'
+import {
+  admitting,
+  closedFor,
+  gatewaysOf,
+  openGate,
+  routeProbes,
+  showBreakers,
+} from './admission.ts'
 import { gatewayRoutes } from '../charging/gateway-routes.ts'
 import { knownGateways, profilesOf, routingOf, termsOf } from './routing.ts'
-import type { Process } from './shared.ts'
-import { batchSpans, placesOf, requestSpans } from './tracing.ts'
+import { countEnqueued, type Process } from './shared.ts'
+import { batchSpans, tracePlaces, requestSpans } from './tracing.ts'
 import type { Question } from './worker.ts'
 
 /**
@@ -104,7 +110,7 @@ export async function apiRoutes(
   const views = reader<bigint, PaymentView>(limits(config), (ids) => viewPayments(db, ids))
   const exists = async (id: bigint) => (await views.submit(id)) !== null
   const waits = openWaits(shared, stops)
-  const mayAsk = (route: Route) => isClosed(gate, route)
+  const mayAsk = (route: Route) => gate.breaker(route).breaker !== 'open'
   const books = exponentIn(null, db.currency)
   const health = { ...probes, ...routeProbes([...profilesOf(config).keys()], gate) }
   const acting = {
@@ -112,7 +118,7 @@ export async function apiRoutes(
     terms,
     ...feePolicies(config),
     onEnqueued(count: number) {
-      countEnqueued(shared, count)
+      countEnqueued(metrics, count)
       wake()
     },
     ...batchSpans(tracer),
@@ -132,15 +138,15 @@ export async function apiRoutes(
     batchRoutes({ ...tracing, books, accept: accepts.acceptAll }),
     timelineRoutes({ read: (id) => timeline({ db: reads, terms }, id) }),
     eventRoutes({ db: reads, exists }),
-    webhookRoutes({ ...webhooks, findMissed: (...of) => planMissed(db, ...of) }),
+    webhookRoutes({ ...webhooks, findMissed: (...of) => missedUntilEnabled(db, ...of) }),
     deliveryRoutes({ db, exists }),
     replayRoutes({ db }),
     refundRoutes({
       db,
       ...feePolicies(config),
-      end: (id, place) => end(id, mayAsk, place),
       refund: refunding(shared, acting, gate, stops),
     }),
+    cancelRoutes({ db, end: (id, place) => end(id, mayAsk, place) }),
     deadLetterRoutes({ ...acting, reads }),
     runRoutes(acting),
     ledgerRoutes(balances, db.currency),
@@ -152,12 +158,6 @@ export async function apiRoutes(
   ]
   const fast = fastPaymentRoutes(accepts.accept, books, tracing.trace)
   return { routes: tracedActs(tracing, routes), fast }
-}
-
-/** Whether a gateway may be asked: one that was closed early still says how long it was open. */
-function isClosed(gate: ReturnType<typeof openGate>, route: Route): boolean {
-  const { trips = 0, openMs = 0 } = gate.breaker(route) ?? {}
-  return trips === 0 || openMs === 0
 }
 
 /** The gateways as they are shown, and those that can be asked. */
@@ -192,7 +192,7 @@ function refunding(
   const profiles = profilesOf(config)
   const refundsAt = (name: string) => profiles.get(name)?.operations.has('refund') ?? false
   const batches = batcher<RefundDraft, RefundAnswer>(async (drafts) => {
-    const ended = acting.batchSpan?.('accept refunds', placesOf(drafts))
+    const ended = acting.batchSpan?.('accept refunds', tracePlaces(drafts))
     const answers = await acceptRefunds({ ...acting, refundsAt }, drafts)
     ended?.()
     return answers
@@ -202,13 +202,11 @@ function refunding(
   // A refund goes where its deposit was; only where there are several that has to be looked up.
   const gatewayOf = async ({ parentId }: RefundDraft): Promise<string> => {
     if (only !== undefined && others.length === 0) return only
-    const shard = await shardWith(db, 'payment', parentId)
-    const [parent] = await readPayments(shard, [parentId])
-    return parent?.gateway ?? GATEWAY
+    return (await findPayment(db, parentId))?.gateway ?? GATEWAY
   }
   return async (draft) => {
     metrics.count('payments_refund_requests_total')
-    const refused = gate.refusal({ gateway: await gatewayOf(draft), operation: 'refund' })
+    const refused = closedFor(gate, { gateway: await gatewayOf(draft), operation: 'refund' })
     if (refused !== null) throw refused
     const answer = await batches.submit(draft)
     if (answer.replayed) metrics.count('idempotency_hits_total')
@@ -264,7 +262,7 @@ function listReads({ db, config }: Process): Db {
 
 /** Count what is asked for. */
 function counting({ accept, acceptAll }: Accepts, metrics: Metrics): Accepts {
-  const asked = ({ type }: Draft) => metrics.count(`payments_${type}_requests_total`)
+  const asked = ({ type }: PaymentDraft) => metrics.count(`payments_${type}_requests_total`)
   return {
     accept(draft) {
       asked(draft)
@@ -275,11 +273,6 @@ function counting({ accept, acceptAll }: Accepts, metrics: Metrics): Accepts {
       return acceptAll(drafts)
     },
   }
-}
-
-/** Count tasks put in the queue. */
-function countEnqueued({ metrics }: Process, count: number): void {
-  metrics.count('payments_task_enqueued_total', count)
 }
 
 function limits(config: Config) {
@@ -301,7 +294,7 @@ function acceptPayments(shared: Process, wake: Wake, gateways: Gateways, stops: 
       sideBySide: config.acceptLanes,
       lockMsMax: config.databaseLockTimeoutMs,
     },
-    onEnqueued: (count) => countEnqueued(shared, count),
+    onEnqueued: (count) => countEnqueued(metrics, count),
     onWritten: minutes.accepted,
     traced: tracer !== null,
     onBatch(drafts, answers, tookMs) {
@@ -313,7 +306,7 @@ function acceptPayments(shared: Process, wake: Wake, gateways: Gateways, stops: 
       const replays = answers.filter(({ replayed }) => replayed).length
       if (replays > 0) metrics.count('idempotency_hits_total', replays)
       metrics.acceptBatch(drafts.length, tookMs)
-      tracer?.batch('accept', placesOf(drafts), tookMs)
+      tracer?.batch('accept', tracePlaces(drafts), tookMs)
     },
   })
   stops.push(() => all.idle())

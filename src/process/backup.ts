@@ -5,7 +5,7 @@ import { print } from '../adapters/commands.ts'
 import { progress } from '../adapters/terminal.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { writeJson } from '../domain/json.ts'
-import { checkServers } from './cluster.ts'
+import { checkServers, refuseCitus } from './check-servers.ts'
 import { closing, type Closing } from './closing.ts'
 import { openDatabase, partsOf } from './database.ts'
 import { connect } from './shared.ts'
@@ -23,6 +23,7 @@ export interface BackupOptions {
  */
 export async function runBackup(options: BackupOptions): Promise<void> {
   const config = loadConfig(readEnvironment(process.cwd()))
+  refuseCitus(config)
   const stops = closing()
   const startedMs = systemClock.elapsedMs()
   try {

@@ -9,7 +9,10 @@ export interface Closing {
   close(): Promise<void>
 }
 
-/** A stack of what is still to be closed: the one place for it, on every path. */
+/**
+ * A stack of what is still to be closed: the one place for it, on every path. In which order a
+ * process shuts down is that of `open` in `start.ts`, from its end.
+ */
 export function closing(): Closing {
   const open: (() => Promise<void> | void)[] = []
   const errors: unknown[] = []

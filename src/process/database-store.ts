@@ -1,5 +1,5 @@
 import { eachInTurn, whole } from '../each-shard.ts'
-import type { StoredPlace } from '../domain/cluster.ts'
+import type { StoredPlace } from '../domain/server-map.ts'
 import type { Db, Global, Shard, Unsharded } from '../ports.ts'
 
 /** Write a fact once; whoever comes second reads the first one's value. */

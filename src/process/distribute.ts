@@ -4,12 +4,19 @@ import { migrate } from '../adapters/migrate.ts'
 import type { PostgresDb } from '../adapters/postgres.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
-import { mapProblems, mapText, rangeText, type StoredPlace } from '../domain/cluster.ts'
+import {
+  mapProblems,
+  mapText,
+  OF_CITUS,
+  rangeText,
+  type StoredPlace,
+} from '../domain/server-map.ts'
 import { eachInTurn, whole } from '../each-shard.ts'
 import type { Server } from '../ports.ts'
 import { TABLES } from '../verify/report.ts'
 import { largestIds, readSequences, rowsOutside } from '../verify/store.ts'
 import { closing } from './closing.ts'
+import { distributeCitus } from './distribute-citus.ts'
 import { agree, agreed, readPlace, writePlace } from './database-store.ts'
 import { openDatabase, placeOf, serversOf } from './database.ts'
 import { connectOne, wrongCurrency, wrongShards } from './shared.ts'
@@ -34,22 +41,25 @@ const NOWHERE: StoredPlace = { cluster: null, range: null, map: null, version: n
 const NONE: Server = { first: 1, last: 0 }
 
 /**
- * `payments distribute`: let the servers of SHARD_DATABASES know what they hold. It is the only
- * thing that does. It moves no row: a server that holds rows of shards which are to be elsewhere is
- * refused. Cut short, it is run again; no process starts before it has come to its end.
+ * `payments distribute`: let the servers of SHARD_DATABASES know what they hold, or distribute the
+ * tables of a database that has Citus. It is the only thing that does. Between servers it moves no
+ * row: one that holds rows of shards which are to be elsewhere is refused. Cut short, it is run
+ * again; no process starts before it has come to its end.
  */
 export async function runDistribute(options: DistributeOptions): Promise<void> {
   const config = loadConfig(readEnvironment(process.cwd()))
   const { shardDatabases: ranges } = config
-  if (ranges === null) {
+  if (ranges === null && !config.citus) {
     throw new ConfigError([
-      'SHARD_DATABASES must be set: it says which servers are to hold which shards',
+      'SHARD_DATABASES must be set: it says which servers are to hold which shards. For Citus ' +
+        'set CITUS=true',
     ])
   }
   const stops = closing()
   try {
     const say = (line: string) => void process.stderr.write(`${line}\n`)
     const home = await openDatabase(config, { stops, say, schema: 'any', embedded: 'found' })
+    if (config.citus) return await distributeCitus(config, home, options.dryRun ?? false)
     if (!(await bringSchemas(config, home, options.dryRun ?? false))) return
     const open = async (url: string, range: Server | null): Promise<Target> => {
       const db = connectOne(config, url, 'payments distribute')
@@ -57,9 +67,9 @@ export async function runDistribute(options: DistributeOptions): Promise<void> {
       return { url, range, db, place: await readPlace(db.global) }
     }
     const holding: Target[] = []
-    for (const { url, ...range } of ranges) holding.push(await open(url, range))
-    const own = holding.find(({ url }) => url === home)?.range ?? null
-    await distribute(config, await open(home, own), holding, options)
+    for (const { url, ...range } of ranges ?? []) holding.push(await open(url, range))
+    const held = holding.find(({ url }) => url === home)?.range ?? null
+    await distribute(config, await open(home, held), holding, options)
   } finally {
     await stops.close()
   }
@@ -133,6 +143,7 @@ async function problemsOf(
   holding: readonly Target[],
 ): Promise<string[]> {
   const problems: string[] = []
+  if (home.place.map === OF_CITUS) return mapProblems([], home.place, [])
   const given = await readSequences(home.db.global)
   for (const target of [home, ...holding]) {
     const { db, place } = target
@@ -173,7 +184,8 @@ async function notArrived(home: Target, holding: readonly Target[]): Promise<str
     )
     if (largest.some((at) => at.users > 0n)) continue
     problems.push(
-      `${placeOf(url)} holds nothing of the shards ${rangeText(range)}, which have been on another ` +
+      `${placeOf(url)} holds nothing of the shards ${rangeText(range)}, which have been on ` +
+        'another ' +
         'server: copy their rows first, or say --empty if there were none',
     )
   }

@@ -90,7 +90,7 @@ function report(gateway: string, { kind, operation, reason }: Alert, log: Proces
 
 function countCall(metrics: Metrics, seen: CallSeen): void {
   metrics.gatewayCall(seen.call, seen.outcome, seen.ms)
-  if (seen.call === 'lookup') return
+  if (seen.call !== 'charge') return
   if (seen.outcome === 'success') metrics.count('gateway_success_total')
   else if (seen.outcome === 'declined') metrics.count('gateway_non_retryable_errors_total')
   else if (seen.reason === 'timeout') metrics.count('gateway_timeouts_total')

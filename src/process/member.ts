@@ -24,7 +24,7 @@ export interface Member {
   /** Told once that it is to end in order. */
   onStop(stop: () => void): void
   /** The metrics of all of them; its own are shown by whoever is asked for them. */
-  metricsOfAll(own: Pick<Metrics, 'sample' | 'contentType'>): Pick<Metrics, 'text' | 'contentType'>
+  metricsOfAll(here: Pick<Metrics, 'sample' | 'contentType'>): Pick<Metrics, 'text' | 'contentType'>
 }
 
 /** This process as a member of a group; null: it is alone. */

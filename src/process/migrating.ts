@@ -28,8 +28,8 @@ export async function runMigrate(options: MigrateOptions): Promise<void> {
     for (const server of servers) {
       if (servers.length > 1 && options.json !== true) print(`${placeOf(server.url)}:`)
       const result = await (options.status ? statusOf : migrateOne)(server.url, options)
-      const own = Array.isArray(result) ? { migrations: result } : result
-      results.push(servers.length === 1 ? result : { server: placeOf(server.url), ...own })
+      const fields = Array.isArray(result) ? { migrations: result } : result
+      results.push(servers.length === 1 ? result : { server: placeOf(server.url), ...fields })
     }
     const [first] = results
     if (options.json) print(writeJson(results.length === 1 ? first : results))

@@ -14,10 +14,11 @@ import type { RestoreOptions } from './restore.ts'
 import type { Tool } from './tool.ts'
 import type { Roles } from './shared.ts'
 import { VERSION } from './version.ts'
-import { cancelCommand } from '../refunds/cancel-command.ts'
-import { moneyCommands } from '../refunds/command.ts'
+import { correctCommand } from '../dead-letters/correct-command.ts'
+import { cancelCommand } from '../operators/cancel-command.ts'
+import { returnCommand } from '../refunds/return-command.ts'
 import { redriveCommand } from '../runs/command.ts'
-import { planMissed } from '../runs/events.ts'
+import { missedUntilEnabled } from '../runs/events.ts'
 import { replayCommand } from '../runs/replay-command.ts'
 import { paymentCommand } from '../timeline/command.ts'
 import { usersCommand } from '../users/command.ts'
@@ -88,7 +89,7 @@ program
   .action(runMigrate)
 program
   .command('distribute')
-  .description('Set up the servers of SHARD_DATABASES, and exit.')
+  .description('Set up the servers of SHARD_DATABASES, or the nodes of Citus, and exit.')
   .option('--dry-run', 'check everything, say what would be done, change nothing')
   .option('--empty', 'accept a new server without rows for shards that were on another one')
   .action(runDistribute)
@@ -121,10 +122,11 @@ verifyCommand(program, openBooks)
 redriveCommand(program, openTool)
 paymentCommand(program, openBooks)
 cancelCommand(program, openTool)
-moneyCommands(program, openBooks)
+returnCommand(program, openBooks)
+correctCommand(program, openBooks)
 usersCommand(program, openTool, eraseUser)
 exportCommand(program, openBooks)
-replayCommand(webhooksCommand(program, openTool, planMissed), openTool)
+replayCommand(webhooksCommand(program, openTool, missedUntilEnabled), openTool)
 gatewaysCommand(program, openTool)
 
 /** Do what a command line says. */

@@ -13,7 +13,7 @@ import { openClient, openSource, type ReshardSource } from '../adapters/reshard-
 import { progress } from '../adapters/terminal.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { writeJson } from '../domain/json.ts'
-import { checkServers } from './cluster.ts'
+import { checkServers, refuseCitus } from './check-servers.ts'
 import { closing, type Closing } from './closing.ts'
 import { openDatabase, partsOf, placeOf } from './database.ts'
 import { connect } from './shared.ts'
@@ -37,6 +37,7 @@ interface Target extends ReshardTarget {
  */
 export async function runReshard(options: ReshardOptions): Promise<void> {
   const config = loadConfig(readEnvironment(process.cwd()))
+  refuseCitus(config)
   const { dryRun = false, from } = options
   const stops = closing()
   try {
@@ -149,8 +150,8 @@ function reportDone(
   }
   const rows = [...counts.values()].reduce((sum, count) => sum + count, 0)
   print(
-    `Divided ${named(from)} into ${shards}: ${rows.toLocaleString('en-US')} rows, each as it was. ` +
-      `Ids below ${grown.below} are of before.\n` +
+    `Divided ${named(from)} into ${shards}: ${rows.toLocaleString('en-US')} rows, each as it ` +
+      `was. Ids below ${grown.below} are of before.\n` +
       'Run `payments verify`, then start the service with these settings. Do not start it on ' +
       '--from again: both would go on from the same payments.',
   )

@@ -4,8 +4,9 @@ import { demandKnown, restorePart } from '../adapters/restore.ts'
 import { progress } from '../adapters/terminal.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
-import { mapText } from '../domain/cluster.ts'
+import { mapText } from '../domain/server-map.ts'
 import { writeJson } from '../domain/json.ts'
+import { refuseCitus } from './check-servers.ts'
 import { closing } from './closing.ts'
 import { openDatabase, partsOf, placeOf } from './database.ts'
 import { wrongCurrency, wrongShards } from './shared.ts'
@@ -24,6 +25,7 @@ export interface RestoreOptions {
  */
 export async function runRestore(options: RestoreOptions): Promise<void> {
   const config = loadConfig(readEnvironment(process.cwd()))
+  refuseCitus(config)
   const backup = await readBackup(options.from)
   const problems = problemsOf(config, backup)
   if (problems.length > 0) throw new ConfigError(problems)
@@ -79,11 +81,11 @@ function problemsOf(config: Config, { manifest }: Backup): string[] {
 
 /** Throws unless each part of the backup has its place: the home side may have moved. */
 function demandParts(parts: readonly { readonly name: string }[], { manifest }: Backup): void {
-  const [own, its] = [parts, manifest.parts].map((all) => all.map(({ name }) => name).toSorted())
-  if (String(own) === String(its)) return
+  const [named, its] = [parts, manifest.parts].map((all) => all.map(({ name }) => name).toSorted())
+  if (String(named) === String(its)) return
   throw new ConfigError([
     `DATABASE_URL and SHARD_DATABASES must be as they were: the backup has the parts ` +
-      `${its?.join(', ')}, and they name ${own?.join(', ')}`,
+      `${its?.join(', ')}, and they name ${named?.join(', ')}`,
   ])
 }
 
@@ -110,7 +112,7 @@ function report({ check = false, json }: RestoreOptions, { folder, manifest }: B
   }
   if (check) return print('The backup is whole, and was not changed. Nothing was restored.')
   print(
-    'Restored. What happened after that moment is missing: run `payments recover`, which compares\n' +
-      'with the gateways. No API and no worker starts before.',
+    'Restored. What happened after that moment is missing: run `payments recover`, which ' +
+      'compares\nwith the gateways. No API and no worker starts before.',
   )
 }

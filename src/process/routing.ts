@@ -82,10 +82,11 @@ export function routeProblems(config: Config): string[] {
   for (const { type, currency, gateway } of config.gatewayRoutes ?? []) {
     const profile = profiles.get(gateway)
     if (profile === undefined || fits(profile, type, currency)) continue
-    const own = gateway === 'http' ? 'GATEWAY' : `GATEWAY_${gateway.toUpperCase()}`
+    const prefix = gateway === 'http' ? 'GATEWAY' : `GATEWAY_${gateway.toUpperCase()}`
     problems.push(
-      `GATEWAY_ROUTES must not have ${type ?? '*'}:${currency ?? '*'}=${gateway}, which ${gateway} ` +
-        `does not carry out: take the rule out, or extend ${own}_OPERATIONS or ${own}_CURRENCIES`,
+      `GATEWAY_ROUTES must not have ${type ?? '*'}:${currency ?? '*'}=${gateway}, which ` +
+        `${gateway} does not carry out: take the rule out, or extend ${prefix}_OPERATIONS or ` +
+        `${prefix}_CURRENCIES`,
     )
   }
   const routes = routing(profiles, config.gatewayRoutes)
@@ -94,8 +95,8 @@ export function routeProblems(config: Config): string[] {
     for (const type of ['deposit', 'withdraw'] as const) {
       if (routes.to(type, currency) !== null) continue
       problems.push(
-        `GATEWAY_ROUTES must have a route for ${type} in ${currency}, which ${setting} names: add ` +
-          `${type}:${currency}= with a gateway that carries it out`,
+        `GATEWAY_ROUTES must have a route for ${type} in ${currency}, which ${setting} names: ` +
+          `add ${type}:${currency}= with a gateway that carries it out`,
       )
     }
   }

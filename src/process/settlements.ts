@@ -8,7 +8,7 @@ import { operationOf } from '../domain/payment.ts'
 import { Busy, CommitUnknown, Unavailable } from '../ports.ts'
 import { openSettler, type Settler } from '../queue/settler.ts'
 import type { Process } from './shared.ts'
-import { placesOf } from './tracing.ts'
+import { tracePlaces } from './tracing.ts'
 
 /** The settler of a process, which knows what it had to leave to the log alone. */
 interface Settlements extends Settler<Settlement> {
@@ -35,7 +35,7 @@ export function openSettlements(
       const beganMs = systemClock.elapsedMs()
       const settled = await settle(done, patient)
       if (tracer !== null) {
-        const places = placesOf(done.map(({ claim }) => claim))
+        const places = tracePlaces(done.map(({ claim }) => claim))
         tracer.batch('settle', places, systemClock.elapsedMs() - beganMs)
       }
       onSettled(settled)

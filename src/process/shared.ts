@@ -11,7 +11,7 @@ import type { Closing } from './closing.ts'
 import { feePolicies } from '../domain/fee.ts'
 import { readShards, type Grown } from '../domain/shard.ts'
 import { agree, agreed, durabilityProblems, sessionsOf } from './database-store.ts'
-import { checkServers } from './cluster.ts'
+import { checkServers } from './check-servers.ts'
 import { termsOf } from './routing.ts'
 import { startRunner } from '../runs/run.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
@@ -120,8 +120,8 @@ function startPresence({ db, stops }: Process, role: Role): void {
   const pid = process.pid
   const started = systemClock.now().getTime().toString(36)
   const id = `${role}-${host.slice(0, 30)}-${pid}-${started}`
-  const own = { id, role, version: VERSION, host, pid }
-  const beating = startBeat({ db: db.global, clock: systemClock }, own)
+  const about = { id, role, version: VERSION, host, pid }
+  const beating = startBeat({ db: db.global, clock: systemClock }, about)
   stops.push(() => beating.stop())
 }
 
@@ -147,6 +147,11 @@ export function usesDatabase(roles: Roles): boolean {
   return roles.api || roles.worker
 }
 
+/** Count tasks put in the queue. */
+export function countEnqueued(metrics: Metrics, count: number): void {
+  metrics.count('payments_task_enqueued_total', count)
+}
+
 /** Carry out redrives and replays: every process does, so that none has to be the one. */
 export function startRuns({ db, config, metrics, log, stops, tracer }: Process): void {
   const runner = startRunner(
@@ -155,7 +160,7 @@ export function startRuns({ db, config, metrics, log, stops, tracer }: Process):
       clock: systemClock,
       terms: termsOf(config),
       ...feePolicies(config),
-      onEnqueued: (count) => metrics.count('payments_task_enqueued_total', count),
+      onEnqueued: (count) => countEnqueued(metrics, count),
       ...batchSpans(tracer),
     },
     (error) => log.error({ err: error }, 'a redrive or a replay could not go on'),
@@ -205,6 +210,7 @@ function optionsOf(
     idleTransactionTimeoutMs: config.databaseIdleTransactionTimeoutMs,
     pooler: config.databasePooler,
     prepared: config.databasePreparedStatements,
+    citus: config.citus,
     name,
     onError,
   }

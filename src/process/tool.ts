@@ -2,16 +2,15 @@ import { systemClock } from '../adapters/clock.ts'
 import type { PostgresDb } from '../adapters/postgres.ts'
 import { closing } from './closing.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
-import { checkServers } from './cluster.ts'
+import { checkServers } from './check-servers.ts'
 import { agreed } from './database-store.ts'
 import type { FeePolicies } from '../domain/fee.ts'
 import type { GatewayTerms } from '../domain/evidence.ts'
 import type { Clock, Gateway, GatewayList } from '../ports.ts'
-import { shardWith } from '../each-shard.ts'
 import type { KnownGateway } from '../charging/gateway-look.ts'
 import { endPending } from '../charging/refresh.ts'
 import { hasAddress } from '../config/gateways.ts'
-import { readPayments } from '../payments/store.ts'
+import { findPayment } from '../payments/read.ts'
 import { openDatabase } from './database.ts'
 import { listOf, openDriver, profileOf } from './drivers.ts'
 import { knownGateways, termsOf } from './routing.ts'
@@ -64,17 +63,17 @@ export async function openTool(use: 'acts' | 'reads' = 'acts'): Promise<Tool> {
     const { refundFee, returnFee } = config
     const currency = (await agreed(db.global, 'currency')) ?? config.currency
     const money = { refundFee, returnFee }
-    const own = { ...db, currency }
+    const books = { ...db, currency }
     return {
-      db: own,
+      db: books,
       clock: systemClock,
       gateways: config.gateways.map((one) => ({ gateway: one.name, list: listOf(one) })),
       known: knownGateways(config),
       openGateway: (name) => opened(config, currency, name),
-      end: (id) => endThere(config, own, id),
+      end: (id) => askToEnd(config, books, id),
       terms: termsOf(config),
       ...money,
-      webhooks: openWebhookTool(own, config, stops),
+      webhooks: openWebhookTool(books, config, stops),
       close: () => stops.close(),
     }
   } catch (error) {
@@ -92,13 +91,13 @@ function opened(config: Config, books: string, name: string): Gateway | null {
 }
 
 /** Have a payment ended by its gateway, if that can; what it said is settled like any answer. */
-async function endThere(config: Config, db: PostgresDb, id: bigint): Promise<void> {
-  const [payment] = await readPayments(await shardWith(db, 'payment', id), [id])
+async function askToEnd(config: Config, db: PostgresDb, id: bigint): Promise<void> {
+  const payment = await findPayment(db, id)
   if (payment === undefined) return
   const { gateway: name } = payment
-  const own = config.gateways.find((one) => one.name === name)
+  const configured = config.gateways.find((one) => one.name === name)
   const gateway = opened(config, db.currency, name)
-  if (own === undefined || gateway === null) {
+  if (configured === undefined || gateway === null) {
     throw new Error(
       `The gateway ${name} has no address in these settings: run this with those of the worker, ` +
         'or cancel the payment through the API.',
@@ -106,7 +105,7 @@ async function endThere(config: Config, db: PostgresDb, id: bigint): Promise<voi
   }
   try {
     if (gateway.cancel === undefined) return
-    await endPending(chargeWorld({ config, db, tracer: null }, { config: own, gateway }), id)
+    await endPending(chargeWorld({ config, db, tracer: null }, { config: configured, gateway }), id)
   } finally {
     await gateway.close()
   }

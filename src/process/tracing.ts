@@ -64,6 +64,6 @@ export function batchSpans(tracer: Tracer | null): { readonly batchSpan?: BatchS
 }
 
 /** The places in traces of those that have one. */
-export function placesOf(all: readonly { readonly traceparent?: string }[]): string[] {
+export function tracePlaces(all: readonly { readonly traceparent?: string }[]): string[] {
   return all.flatMap(({ traceparent }) => traceparent ?? [])
 }

@@ -6,8 +6,9 @@ const SAID_MAX = 1_000
 
 /**
  * Tells what looks at final payments of a gateway come to. What is booked is said once, what
- * contradicts the books each time that it is seen. That a payment is put off is said once until it
- * is not any more, and why the gateway does not answer once until it does.
+ * contradicts the books, and what was executed and failed here, each time that it is seen. That a
+ * payment is put off is said once until it is not any more, and why the gateway does not answer
+ * once until it does.
  */
 export function watchReports(
   log: Pick<Process['log'], 'info' | 'warn' | 'error'>,
@@ -23,6 +24,7 @@ export function watchReports(
   return ({ paymentId, what, refusals, reason = 'unknown' }) => {
     const about = { gateway, payment: Number(paymentId) }
     const inDoubt = refusals.filter(({ code }) => code === 'refund_in_doubt')
+    if (what === 'charged') return log.error({ ...about, refusals }, CHARGED)
     const others = refusals.filter(({ code }) => code !== 'refund_in_doubt')
     if (what === 'booked') log.info(about, 'what came back of a payment is booked')
     if (others.length > 0) log.error({ ...about, refusals: others }, CONTRADICTED)
@@ -36,6 +38,8 @@ export function watchReports(
 
 const CONTRADICTED =
   'the gateway says that something came back which the books cannot hold: look at the payment'
+const CHARGED = 'the gateway says that it executed a payment that failed here: its letter says so'
 const NO_WORD = 'the gateway does not say whether payments came back: it is asked again'
 const PUT_OFF =
-  'a refund at the gateway may be one of ours that is in doubt: it is not booked until that is known'
+  'a refund at the gateway may be one of ours that is in doubt: it is not booked until that ' +
+  'is known'

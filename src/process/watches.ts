@@ -17,7 +17,7 @@ import { together } from '../queue/workers.ts'
 import type { OpenGateway } from './gateway.ts'
 import { lastWordsMs } from './settlements.ts'
 import type { Process, Roles } from './shared.ts'
-import { placesOf } from './tracing.ts'
+import { tracePlaces } from './tracing.ts'
 import { watchReports } from './watch-reports.ts'
 
 /** How often due watches are looked for, in milliseconds: none of them is in a hurry. */
@@ -42,21 +42,21 @@ export function openWatches(
   return loops
 }
 
-function openLoop(shared: Process, { config: own, driver }: OpenGateway): Worker {
+function openLoop(shared: Process, { config: gateway, driver }: OpenGateway): Worker {
   const { config, db, log, metrics, tracer } = shared
   const turns = shardTurns({
     ...db,
     clock: systemClock,
     random: Math.random,
     pauseMs: config.workerPollIntervalMs,
-    look: (shard) => oldestDueMs(shard, own.name),
-    lookForWork: (session, server) => shardsWithWatches(session, server, own.name),
+    look: (shard) => oldestDueMs(shard, gateway.name),
+    lookForWork: (session, server) => shardsWithWatches(session, server, gateway.name),
     onIll: ({ number }, err) => log.error({ err, shard: number }, 'a shard gives no looks'),
   })
   // Their claims end by themselves, and they are looked at again.
   const lost = (ends: readonly WatchEnd[], err: unknown) =>
     log.warn({ err, count: ends.length }, 'looked at in vain')
-  const report = watchReports(log, own.name)
+  const report = watchReports(log, gateway.name)
   const world: WatchWorld = {
     db,
     turns,
@@ -66,16 +66,16 @@ function openLoop(shared: Process, { config: own, driver }: OpenGateway): Worker
     leaseMs: config.leaseMs,
     onLost: lost,
     onWatched(seen) {
-      metrics.watched(own.name, seen.what)
+      metrics.watched(gateway.name, seen.what)
       report(seen)
     },
   }
-  const concurrency = Math.ceil(own.concurrency / SHARE)
+  const concurrency = Math.ceil(gateway.concurrency / SHARE)
   const worker = startWorker<WatchClaim, WatchEnd>({
     async claim(limit) {
       const beganMs = systemClock.elapsedMs()
       const claims = await claimWatched(world, limit)
-      tracer?.batch('watch', placesOf(claims), systemClock.elapsedMs() - beganMs)
+      tracer?.batch('watch', tracePlaces(claims), systemClock.elapsedMs() - beganMs)
       return claims
     },
     handle: (claimed, signal) => watch(world, claimed, signal),

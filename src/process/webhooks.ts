@@ -58,10 +58,14 @@ export function startEvents({ db, log, stops }: Process): void {
   stops.push(() => syncing.stop())
 }
 
+/** The addresses that endpoints may have: this machine's as well outside production. */
+function allowedBy({ webhookAllowNetworks, production }: Config) {
+  return publicAddresses(webhookAllowNetworks ?? [], !production)
+}
+
 /** Open what calls endpoints: in production it reaches nobody in a private network. */
 function openSender({ config, stops }: Pick<Process, 'config' | 'stops'>): WebhookSender {
-  const allowed = publicAddresses(config.webhookAllowNetworks ?? [], !config.production)
-  const sender = webhookSender({ allowed, clock: systemClock })
+  const sender = webhookSender({ allowed: allowedBy(config), clock: systemClock })
   stops.push(() => sender.close())
   return sender
 }
@@ -91,7 +95,7 @@ function endpointWorld({ db, config }: { db: Db; config: Config }, sender: Webho
     send: sender.send,
     key: secretsKeyOf(config),
     agent: AGENT,
-    development: !config.production,
+    urls: { development: !config.production, allowed: allowedBy(config) },
     newMessageId: () => `msg_test_${randomUUID()}`,
   }
 }

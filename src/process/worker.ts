@@ -1,7 +1,7 @@
 import { systemClock } from '../adapters/clock.ts'
 import type { Metrics } from '../adapters/metrics.ts'
 import type { SharedBreakers } from '../gateways/shared-breaker.ts'
-import { earned, FULL, spent } from '../domain/budget.ts'
+import { earned, FULL, spent } from '../domain/retry-budget.ts'
 import { ENDING_MS } from '../domain/delays.ts'
 import { operationOf, OPERATIONS, type Operation, type Route } from '../domain/payment.ts'
 import {
@@ -14,9 +14,8 @@ import {
 } from '../charging/charge.ts'
 import { endPending, refresh } from '../charging/refresh.ts'
 import type { Settled } from '../charging/settle.ts'
-import { readPayments } from '../payments/store.ts'
+import { findPayment } from '../payments/read.ts'
 import type { Gateway } from '../ports.ts'
-import { shardWith } from '../each-shard.ts'
 import type { Settler } from '../queue/settler.ts'
 import { roomBeside, together, type Workers } from '../queue/workers.ts'
 import { shardTurns } from '../queue/shard-turns.ts'
@@ -31,7 +30,7 @@ import type { Closing } from './closing.ts'
 import { openBreakers, type OpenGateway } from './gateway.ts'
 import type { Process } from './shared.ts'
 import { forgetOld } from './ageing.ts'
-import { batchSpans, placesOf } from './tracing.ts'
+import { batchSpans, tracePlaces } from './tracing.ts'
 import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
 
 /** What charging and looking up takes at a gateway, by its settings and what it can do. */
@@ -98,7 +97,7 @@ export function openQuestions(
     (how: typeof refresh): Question =>
     async (id, mayAsk, traceparent) => {
       if (gateways.length === 0) return
-      const [payment] = await readPayments(await shardWith(shared.db, 'payment', id), [id])
+      const payment = await findPayment(shared.db, id)
       if (payment === undefined) return
       const { gateway: name, type } = payment
       const gateway = gateways.find(({ config }) => config.name === name)
@@ -226,9 +225,9 @@ function openLoops(
 ): void {
   const { shared, gateway, breakers, settler } = needs
   const { name, concurrency: total } = gateway.config
-  const own = new Map<Operation, Worker>()
+  const workers = new Map<Operation, Worker>()
   const room = (operation: Operation): number => {
-    const others = [...own].filter(([loop]) => loop !== operation)
+    const others = [...workers].filter(([loop]) => loop !== operation)
     const running = others.reduce((sum, [, worker]) => sum + worker.running(), 0)
     return roomBeside(total, OPERATIONS.length, running)
   }
@@ -242,7 +241,7 @@ function openLoops(
       breakers,
       concurrency: () => room(operation),
     })
-    own.set(operation, loop)
+    workers.set(operation, loop)
     all.set(loopOf(name, operation), loop)
   }
 }
@@ -273,7 +272,7 @@ function openLoop(
     async claim(limit) {
       const beganMs = systemClock.elapsedMs()
       const claims = await claim({ ...world, turns }, limit, [operation])
-      tracer?.batch('claim', placesOf(claims), systemClock.elapsedMs() - beganMs)
+      tracer?.batch('claim', tracePlaces(claims), systemClock.elapsedMs() - beganMs)
       metrics.count('payments_processing_started_total', claims.length)
       return claims
     },

@@ -55,7 +55,8 @@ const OLDEST_DUE_OF: Statement<OldestDue> = {
   ${oldestOf(ofGateway('$4'))}`,
 }
 
-interface OldestDue {
+/** The oldest due task of an operation in a shard. */
+export interface OldestDue {
   readonly operation: Operation
   readonly ageMs: number
 }
@@ -167,20 +168,20 @@ const STRANDED: Statement<{ gateway: string; count: number }> = {
     from named
     where named.gateway is not null
   ), counted (gateway, count) as (
-    select '${GATEWAY}', (
+    select '${GATEWAY}' as gateway, (
       select count(*)
       from (
-        select
+        select 1
         from payment_tasks
         where shard = $1 and gateway = '${GATEWAY}'
         limit ${STRANDED_MAX}
       ) own
-    )
+    ) as count
     union all
     select named.gateway, (
       select count(*)
       from (
-        select
+        select 1
         from payment_tasks
         where shard = $1 and gateway <> '${GATEWAY}' and gateway = named.gateway
         limit ${STRANDED_MAX}

@@ -185,10 +185,10 @@ function openAside<Done>(
   }
 
   const turn = async (): Promise<void> => {
-    const own = [...entries].slice(0, batchMax)
-    const left = await attempt(own.map(({ item }) => item))
+    const batch = [...entries].slice(0, batchMax)
+    const left = await attempt(batch.map(({ item }) => item))
     const late: Done[] = []
-    for (const entry of own) {
+    for (const entry of batch) {
       const why = left.get(entry.item)
       if (why !== undefined && stays(entry, why)) {
         // Others have their turn before it.

@@ -1,4 +1,4 @@
-import { beginningAt, withWork, type LookForWork } from '../each-shard.ts'
+import { beginningAt, eachInTurn, whole, withWork, type LookForWork } from '../each-shard.ts'
 import type { Clock, Db, Shard } from '../ports.ts'
 
 /** Which shards a loop asks for work, and when: not those again and again that have none. */
@@ -130,6 +130,26 @@ export function shardTurns(options: TurnsOptions): ShardTurns {
       }
     },
   }
+}
+
+/**
+ * Claim in one shard after the other. `claimIn` adds what it claimed, and tells whether the shard
+ * has work; null: it was not asked, so nobody knows. What was claimed in one shard is worked on,
+ * although another cannot be asked: an error is thrown only where no shard could be.
+ */
+export async function claimInTurn<Claim>(
+  turns: ShardTurns | undefined,
+  shards: readonly Shard[],
+  claimIn: (shard: Shard, claims: Claim[]) => Promise<boolean | null>,
+): Promise<Claim[]> {
+  const claims: Claim[] = []
+  const { done, failed } = await eachInTurn(shards, async (shard) => {
+    const found = await claimIn(shard, claims)
+    if (found !== null) turns?.asked(shard, found)
+  })
+  for (const { shard, error } of failed) turns?.failed(shard, error)
+  if (claims.length === 0 && done.length === 0) whole({ done, failed })
+  return claims
 }
 
 function wellAndDue(): State {

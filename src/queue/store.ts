@@ -86,15 +86,13 @@ const HURRY: Statement<{ paymentId: bigint }> = {
   returning task.payment_id as "paymentId"`,
 }
 
-const SCHEDULED = `clock.time + input.delay_ms * interval '1 millisecond'`
-
 /**
  * When a notice that came during the claim has its payment asked about, if that is all that comes
  * next; null: there was none. What is to be charged again comes no sooner by it.
  */
 const NOTICED = `case
       when input.lookups + input.pendings > 0 and task.noticed_at is not null
-        then greatest(clock.time, task.noticed_at)
+        then greatest(input.time, task.noticed_at)
     end`
 
 /**
@@ -108,7 +106,11 @@ const NOTICED = `case
 const RESCHEDULE: Statement<never> = {
   name: 'tasks_reschedule',
   ...timed`
-  with ${CLOCK}, counted as (
+  with ${CLOCK}, input as materialized (
+    select
+      clock.time, clock.time + given.delay_ms * interval '1 millisecond' as due_at, given.*
+    from clock, ${RESCHEDULED.unnest('given', 3)}
+  ), counted as (
     insert into payment_counts (shard, retried)
     select $1::int, count(*)
     from unnest($7::int[]) as input (tries)
@@ -117,35 +119,35 @@ const RESCHEDULE: Statement<never> = {
   )
   update payment_tasks task
   set
-    run_at = least(${SCHEDULED}, ${NOTICED}),
+    run_at = least(input.due_at, ${NOTICED}),
     noticed_at = null,
     leased = false,
     attempts = task.attempts + input.sent,
     tries = task.tries + input.tries,
     tried_at = case
-      when input.tries > 0 then coalesce(task.tried_at, clock.time) else task.tried_at
+      when input.tries > 0 then coalesce(task.tried_at, input.time) else task.tried_at
     end,
     lookups = input.lookups - (
-      input.lookups > 1 and coalesce(${NOTICED} < ${SCHEDULED}, false)
+      input.lookups > 1 and coalesce(${NOTICED} < input.due_at, false)
     )::int,
     pendings = input.pendings - (
-      input.lookups = 0 and input.pendings > 1 and coalesce(${NOTICED} < ${SCHEDULED}, false)
+      input.lookups = 0 and input.pendings > 1 and coalesce(${NOTICED} < input.due_at, false)
     )::int,
-    doubt_at = case when input.doubted then clock.time else task.doubt_at end,
+    doubt_at = case when input.doubted then input.time else task.doubt_at end,
     first_sent_at = case
       when input.unsent and task.doubt_at is null then null else task.first_sent_at
     end,
-    misconfigured_at = case when input.refused then clock.time else task.misconfigured_at end,
+    misconfigured_at = case when input.refused then input.time else task.misconfigured_at end,
     last_error = coalesce(input.reason, task.last_error),
     pending_at = case
       when input.pendings > 0
-        then coalesce(case when task.pendings > 0 then task.pending_at end, clock.time)
+        then coalesce(case when task.pendings > 0 then task.pending_at end, input.time)
     end,
     action = case
       when input.pendings > 0 and input.action is distinct from ''
         then coalesce(input.action::jsonb, case when task.pendings > 0 then task.action end)
     end
-  from clock, ${RESCHEDULED.unnest('input', 3)}
+  from input
   where task.shard = $1 and task.payment_id = input.payment_id`,
 }
 
@@ -153,9 +155,10 @@ const RESCHEDULE: Statement<never> = {
 const RELEASE: Statement<never> = {
   name: 'tasks_release',
   ...timed`
+  with ${CLOCK}
   update payment_tasks
   set
-    run_at = ${NOW},
+    run_at = (select time from clock),
     leased = false,
     first_sent_at = case when doubt_at is null then null else first_sent_at end
   where shard = $1 and payment_id = any ($3::bigint[])`,

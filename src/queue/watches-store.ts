@@ -1,8 +1,9 @@
-import { columns } from '../domain/columns.ts'
-import type { CarriedType, Route } from '../domain/payment.ts'
+import { columns, gatewayOf } from '../domain/columns.ts'
+import type { CarriedType, EndStatus, Route } from '../domain/payment.ts'
 import { typeOf } from '../domain/payment.ts'
 import {
   CLOCK,
+  LEASE,
   timed,
   timedUnsharded,
   type Runner,
@@ -24,6 +25,12 @@ export interface ClaimedWatch {
 
 /** A payment is not looked at more often than this because of notices. */
 const NOTICES_APART = `interval '10 seconds'`
+
+/**
+ * The soonest next look at a payment. By way of UTC, because `timestamptz + interval` depends on
+ * the time zone, and so is no part of an UPDATE on Citus.
+ */
+const APART = `(watch.asked_at at time zone 'UTC' + ${NOTICES_APART}) at time zone 'UTC'`
 
 /** Numbers of claims rise from here, so that they are never those of an earlier row. */
 const FIRST_FENCE = '(extract(epoch from clock.time) * 1000)::bigint'
@@ -56,7 +63,7 @@ const INSERT: Statement<never> = {
     noticed = watch.leased,
     run_at = case
       when watch.leased then watch.run_at
-      when watch.looked then greatest(excluded.run_at, watch.asked_at + ${NOTICES_APART})
+      when watch.looked then greatest(excluded.run_at, ${APART})
       else least(watch.run_at, excluded.run_at)
     end
   where watch.leased or watch.looked or watch.run_at > excluded.run_at`,
@@ -67,12 +74,13 @@ const MEANWHILE = `interval '1 minute'`
 
 /**
  * Look at a payment because its gateway sent a notice: at once, or when the last look is long
- * enough ago. Only one that ended well, or was corrected, of this type and gateway: whoever names
- * another has it not even written down. While a claim holds it, `noticed` keeps the notice for the
- * end of the claim.
+ * enough ago. Only one of this type and gateway that was sent: whoever names another has it not
+ * even written down. While a claim holds it, `noticed` keeps the notice for the end of the claim.
  *
- * One that is open is looked at once it has ended well, if something came back of it by the notice
- * ($6), or if the gateway is being asked to carry it out: its answer may be older than the notice.
+ * Of one that ended well the notice has to be news ($7), and so of one that failed ($8): that is
+ * looked at in a moment, because some gateways find late what they did. One that is open is looked
+ * at once it has ended, if something came back of it by the notice ($6), or if the gateway is being
+ * asked to carry it out and the notice may say that it did: its answer may be older.
  */
 const NOTICE: Statement<{ paymentId: bigint }> = {
   name: 'watches_notice',
@@ -86,7 +94,7 @@ const NOTICE: Statement<{ paymentId: bigint }> = {
   from clock
   cross join (
     select
-      id, status, type, gateway,
+      id, status, type, gateway, attempts,
       status = 'success' or status = 'failed' and exists (
         select from postings
         where shard = $1 and user_id = payments.user_id and payment_id = payments.id
@@ -95,25 +103,27 @@ const NOTICE: Statement<{ paymentId: bigint }> = {
     from payments
     where shard = $1 and id = $3
   ) payment
-  where payment.type = $5 and coalesce(payment.gateway, 'http') = $4
-    and (
-      payment.executed or payment.status <> 'failed' and ($6::boolean or exists (
+  where payment.type = $5 and ${gatewayOf('payment.gateway')} = $4
+    and case payment.status
+      when 'success' then $7::boolean
+      when 'failed' then $8::boolean and (payment.executed or payment.attempts > 0)
+      else $6::boolean or $8::boolean and exists (
         select from payment_tasks
         where shard = $1 and payment_id = payment.id and leased
-      ))
-    )
+      )
+    end
   on conflict (shard, payment_id) do update
   set
     looked = false,
     noticed = watch.leased,
     run_at = case
       when watch.leased then watch.run_at
-      else least(watch.run_at, greatest(excluded.run_at, watch.asked_at + ${NOTICES_APART}))
+      else least(watch.run_at, greatest(excluded.run_at, ${APART}))
     end
   where case
     when watch.leased then not watch.noticed
     else watch.looked
-      or watch.run_at > greatest(excluded.run_at, watch.asked_at + ${NOTICES_APART})
+      or watch.run_at > greatest(excluded.run_at, ${APART})
   end
   returning payment_id as "paymentId"`,
 }
@@ -125,7 +135,7 @@ const NOTICE: Statement<{ paymentId: bigint }> = {
 const CLAIM: Statement<ClaimedWatch> = {
   name: 'watches_claim',
   ...timed`
-  with ${CLOCK}, wanted as materialized (
+  with ${CLOCK}, ${LEASE}, wanted as materialized (
     select payment_id, looked
     from payment_watches
     where shard = $1 and gateway = $5 and run_at <= (select time from clock)
@@ -139,15 +149,15 @@ const CLAIM: Statement<ClaimedWatch> = {
   )
   update payment_watches watch
   set
-    run_at = clock.time + $4::int * interval '1 millisecond',
+    run_at = lease.until,
     fence = watch.fence + 1,
     leased = true,
     noticed = false,
-    asked_at = clock.time
-  from clock
+    asked_at = lease.time
+  from lease
   where watch.shard = $1
     and watch.payment_id = any (array(select payment_id from wanted where not looked))
-  returning watch.payment_id as "paymentId", watch.fence, clock.time as "claimedAt"`,
+  returning watch.payment_id as "paymentId", watch.fence, lease.time as "claimedAt"`,
 }
 
 /** Lock a claim that is still the newest of its payment: nobody else has looked meanwhile. */
@@ -192,9 +202,6 @@ const ENDS = columns<Omit<WatchEnd, 'userId'>>({
   delayMs: 'bigint',
 })
 
-const LATER = `clock.time + input.delay_ms * interval '1 millisecond'`
-const APART = `watch.asked_at + ${NOTICES_APART}`
-
 /**
  * End claims that are still the newest of their payment. A notice that came meanwhile has it looked
  * at again; one of which nothing more is asked stays for a moment, to hold off the next notice.
@@ -202,18 +209,22 @@ const APART = `watch.asked_at + ${NOTICES_APART}`
 const END: Statement<never> = {
   name: 'watches_end',
   ...timed`
-  with ${CLOCK}
+  with ${CLOCK}, input as materialized (
+    select
+      clock.time, clock.time + given.delay_ms * interval '1 millisecond' as due_at, given.*
+    from clock, ${ENDS.unnest('given', 3)}
+  )
   update payment_watches watch
   set
     leased = false,
     noticed = false,
     looked = input.delay_ms is null and not watch.noticed,
     run_at = case
-      when input.delay_ms is null then greatest(clock.time, ${APART})
-      when watch.noticed then least(${LATER}, greatest(clock.time, ${APART}))
-      else ${LATER}
+      when input.delay_ms is null then greatest(input.time, ${APART})
+      when watch.noticed then least(input.due_at, greatest(input.time, ${APART}))
+      else input.due_at
     end
-  from clock, ${ENDS.unnest('input', 3)}
+  from input
   where watch.shard = $1 and watch.payment_id = input.payment_id
     and watch.leased and watch.fence = input.fence`,
 }
@@ -223,20 +234,31 @@ export function insertWatches(tx: Tx, watched: readonly Watched[]): void {
   if (watched.length > 0) tx.write(INSERT, WATCHED.of(watched))
 }
 
+/** What a notice about a payment tells. */
+export interface Noticed {
+  /** Something came back of it, so an open payment is looked at once it has ended. */
+  readonly cameBack?: boolean
+  /** How payments may have ended that it tells nothing new of. */
+  readonly noNewsOf?: readonly EndStatus[]
+}
+
 /**
- * Have a payment of this route looked at; false: there is none, or it is to be looked at soon.
- * `cameBack`: its gateway says that something did, so an open payment is looked at once it has
- * ended.
+ * Have a payment of this route looked at; false: there is none, or it is to be looked at soon. Of a
+ * refund that ended well nothing comes back; with its deposit it is looked at there.
  */
 export async function watchNoticed(
   shard: Runner,
   paymentId: bigint,
   { gateway, operation }: Route,
-  cameBack = false,
+  { cameBack = false, noNewsOf = [] }: Noticed = {},
 ): Promise<boolean> {
   const type: CarriedType = typeOf(operation)
-  if (type === 'refund') return false
-  const rows = await shard.run(NOTICE, [paymentId, gateway, type, cameBack])
+  const isRefund = type === 'refund'
+  if (isRefund && cameBack) return false
+  const ofSuccess = !isRefund && !noNewsOf.includes('success')
+  const ofFailed = !noNewsOf.includes('failed')
+  const values = [paymentId, gateway, type, cameBack, ofSuccess, ofFailed]
+  const rows = await shard.run(NOTICE, values)
   return rows.length > 0
 }
 

@@ -4,7 +4,7 @@ import type { HttpAnswer } from '../http/answer.ts'
 import { acceptedAnswer, refusedAnswer } from '../payments/api.ts'
 
 /** The answer to a request for one refund, which is a payment. */
-export function respond(answer: RefundAnswer, requestId: string): HttpAnswer {
+export function respondRefund(answer: RefundAnswer, requestId: string): HttpAnswer {
   const { replayed } = answer
   if (answer.kind === 'refused') return refusedAnswer(answer.refusal, replayed, requestId)
   const { payment, exponent } = answer

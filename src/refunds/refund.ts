@@ -26,7 +26,7 @@ import {
 import { noteNow } from '../payments/time-index-store.ts'
 import { writeTraces, type Traced } from '../payments/traces-store.ts'
 import { isLocked, type Db, type Shard, type Tx } from '../ports.ts'
-import { eachPart, whole } from '../each-shard.ts'
+import { answeredByShard } from '../each-shard.ts'
 import { lockFreeUsers, lockUsers } from '../users/store.ts'
 
 interface RefundWorld extends FeePolicies {
@@ -51,24 +51,11 @@ export async function acceptRefunds(
   world: RefundWorld,
   drafts: readonly RefundDraft[],
 ): Promise<readonly RefundAnswer[]> {
-  const numbered = drafts.map((draft, place) => ({ draft, place }))
-  const answers: RefundAnswer[] = []
-  const parents = drafts.map(({ parentId }) => parentId)
-  const parts = await eachPart(
-    await world.db.find('payment', parents),
-    numbered,
-    ({ draft }) => draft.parentId,
-    async (shard, own) => {
-      const given = await refundInShard(
-        world,
-        shard,
-        own.map(({ draft }) => draft),
-      )
-      own.forEach(({ place }, index) => (answers[place] = given[index] ?? BUSY))
-    },
+  const parentOf = ({ parentId }: RefundDraft) => parentId
+  const places = await world.db.find('payment', drafts.map(parentOf))
+  return answeredByShard(places, drafts, parentOf, (shard, part) =>
+    refundInShard(world, shard, part),
   )
-  whole(parts)
-  return answers
 }
 
 async function refundInShard(

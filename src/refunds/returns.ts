@@ -32,11 +32,11 @@ import { finishPayments } from '../payments/store.ts'
 import type { Db, Shard, Tx } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
 import { insertWatches } from '../queue/watches-store.ts'
-import { eachPart, whole } from '../each-shard.ts'
+import { answeredByShard } from '../each-shard.ts'
 import { lockUsers } from '../users/store.ts'
-import { canceled } from './cancel.ts'
+import { canceled } from '../operators/cancel.ts'
 import { toParent } from './refund.ts'
-import { lockFreeSeen, type TaskSeen } from './tasks-store.ts'
+import { lockFreeSeen, type TaskSeen } from '../queue/lock-store.ts'
 
 export interface ReturnWorld extends FeePolicies {
   readonly db: Db
@@ -57,21 +57,11 @@ export async function bookReturns(
   drafts: readonly ReturnDraft[],
   isNews?: IsNews,
 ): Promise<readonly ReturnAnswer[]> {
-  const numbered = drafts.map((draft, place) => ({ draft, place }))
-  const answers: ReturnAnswer[] = []
-  const parents = drafts.map(({ parentId }) => parentId)
-  const parts = await eachPart(
-    await world.db.find('payment', parents),
-    numbered,
-    ({ draft }) => draft.parentId,
-    async (shard, own) => {
-      const told = own.map(({ draft }) => draft)
-      const given = await returnInShard({ world, by, isNews }, shard, told)
-      own.forEach(({ place }, index) => (answers[place] = given[index] as ReturnAnswer))
-    },
+  const parentOf = ({ parentId }: ReturnDraft) => parentId
+  const places = await world.db.find('payment', drafts.map(parentOf))
+  return answeredByShard(places, drafts, parentOf, (shard, part) =>
+    returnInShard({ world, by, isNews }, shard, part),
   )
-  whole(parts)
-  return answers
 }
 
 type Returned =
@@ -91,8 +81,8 @@ export function returnUnderKey(
   return underKey<Returned>(
     world.db,
     { key, about: aboutPayment(parentId), act: 'return', fields },
-    async (own) => {
-      const [answer] = await bookReturns(world, { ...by, key: own }, [draft])
+    async (stored) => {
+      const [answer] = await bookReturns(world, { ...by, key: stored }, [draft])
       if (answer?.kind !== 'booked') {
         return answer ?? { kind: 'refused', refusal: { code: 'payment_not_found' } }
       }
@@ -137,16 +127,21 @@ async function returnInShard(
     )
     const before = new Map(
       parents.map((stored) => {
-        const own = children.filter(({ parentId }) => parentId === stored.id)
+        const siblings = children.filter(({ parentId }) => parentId === stored.id)
         const parent = toParent(stored, world.db.currency)
-        const openRefunds = own.filter(isOpenRefund).map((child): OpenRefund => {
+        const openRefunds = siblings.filter(isOpenRefund).map((child): OpenRefund => {
           return { ...child, task: tasks.get(child.id) ?? null }
         })
-        const paid = paidFor(own, stored.id)
-        // Where we bore a part of a correction, who gets what comes back is for people to say.
-        const atNoLoss = corrected.some((one) => one.paymentId === stored.id && one.losses === 0n)
+        const paid = paidFor(siblings, stored.id)
+        const late = corrected.find(({ paymentId }) => paymentId === stored.id)
+        // Of a withdrawal its returns have paid losses, of a deposit nothing was lost.
+        const lost = late === undefined || late.losses === 0n ? 0n : paid.loss - late.losses
         const { refunded } = stored
-        return [stored.id, { ...parent, corrected: atNoLoss, refunded, paid, openRefunds }]
+        const refundedThere = siblings.reduce((sum, { kind, amount }) => {
+          return kind === 'refunded_there' ? sum + amount : sum
+        }, 0n)
+        const booked = { corrected: late !== undefined, lost, paid, refundedThere }
+        return [stored.id, { ...parent, ...booked, refunded, openRefunds }]
       }),
     )
     const books: ReturnBooks = {
@@ -184,10 +179,10 @@ async function lookAgain(
     ),
   )
   const asked = new Set(failed.filter(({ id }) => executed.has(id)).map((one) => one.parentId))
-  const own = parents.filter(({ id }) => asked.has(id))
+  const wanted = parents.filter(({ id }) => asked.has(id))
   insertWatches(
     tx,
-    own.map(({ id: paymentId, gateway }) => ({ paymentId, gateway, delayMs: 0 })),
+    wanted.map(({ id: paymentId, gateway }) => ({ paymentId, gateway, delayMs: 0 })),
   )
 }
 

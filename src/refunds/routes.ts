@@ -17,16 +17,15 @@ import {
   oneOf,
   parseId,
   Reason,
-  REPLAYED,
+  REPLAYED_HEADER,
   ReturnKinds,
 } from '../http/schemas.ts'
-import { placeOf } from '../http/traced.ts'
-import { respond } from './api.ts'
-import { cancelUnderKey, type CancelWorld } from './cancel.ts'
+import { tracePlace } from '../http/traced.ts'
+import { respondRefund } from './api.ts'
 import { exponentsOf } from './exponents.ts'
 import { returnUnderKey, type ReturnWorld } from './returns.ts'
 
-interface RefundRoutes extends ReturnWorld, CancelWorld {
+interface RefundRoutes extends ReturnWorld {
   /** Accept one refund; concurrent calls are joined into batches. */
   readonly refund: (draft: RefundDraft) => Promise<RefundAnswer>
 }
@@ -35,11 +34,10 @@ const PaymentId = IdParams('The payment id.')
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
-/** `POST /payments/{id}/refunds`, `POST /payments/{id}/cancel`, `POST /payments/{id}/returns`. */
+/** `POST /payments/{id}/refunds`, `POST /payments/{id}/returns`. */
 export function refundRoutes(world: RefundRoutes): FastifyPluginAsyncTypebox {
   return async (app) => {
     refundRoute(app, world)
-    cancelRoute(app, world)
     returnRoute(app, world)
   }
 }
@@ -54,7 +52,7 @@ const AcceptedRefund = Type.Object(
   },
   {
     title: 'AcceptedRefund',
-    headers: { ...LOCATION, ...REPLAYED },
+    headers: { ...LOCATION, ...REPLAYED_HEADER },
     examples: [{ payment_id: 9, user_id: 1, parent_id: 1, status: 'processing', refund: 50 }],
   },
 )
@@ -64,9 +62,9 @@ const REFUND = {
   operationId: 'createRefund',
   summary: 'Refund a deposit',
   description:
-    'Gives a part of a successful deposit back, or all that is left of it. A refund is a payment of ' +
-    'its own, of type `refund`; there may be several. What it costs the user is held at once, or ' +
-    'refused with 402; more than is left is refused with 409 `not_refundable`.',
+    'Gives a part of a successful deposit back, or all that is left of it. A refund is a ' +
+    'payment of its own, of type `refund`; there may be several. What it costs the user is held ' +
+    'at once, or refused with 402; more than is left is refused with 409 `not_refundable`.',
   headers: IdempotencyHeaders,
   params: PaymentId,
   body: Type.Object(
@@ -106,71 +104,15 @@ function refundRoute(app: App, { refund }: RefundRoutes): void {
       idempotencyKey: key.key,
       reason,
       sent,
-      ...placeOf(request),
+      ...tracePlace(request),
     })
-    return send(reply, respond(answer, request.id))
+    return send(reply, respondRefund(answer, request.id))
   })
 }
 
 /** An amount as one text, however it was spelled; null: it was not given. */
 function textOf(decimal: Decimal | null): string | null {
   return decimal === null ? null : `${decimal.unscaled}e-${decimal.scale}`
-}
-
-const CANCEL = {
-  tags: ['Payments'],
-  operationId: 'cancelPayment',
-  summary: 'Cancel a payment that was not sent, or that its gateway has not finished',
-  description:
-    'Ends a payment of which nothing was sent to the gateway as `failed`, with the error ' +
-    '`canceled`; its hold is given back. A payment that is `pending` its gateway is asked to end, ' +
-    'and only its word does: without one it is refused with 409 `not_ended`, and goes on. One that ' +
-    'is being sent, or may have been, is refused with 409 `in_flight`. One that was canceled before ' +
-    'is answered the same.',
-  headers: ActHeaders,
-  params: PaymentId,
-  body: Type.Object(
-    { reason: Reason },
-    {
-      title: 'CancelRequest',
-      additionalProperties: false,
-      examples: [{ reason: 'Ordered by mistake' }],
-    },
-  ),
-  response: {
-    200: Type.Object(
-      { payment_id: Id, user_id: Id, status: oneOf(['failed']), last_error: oneOf(['canceled']) },
-      {
-        title: 'CanceledPayment',
-        headers: REPLAYED,
-        examples: [{ payment_id: 1, user_id: 1, status: 'failed', last_error: 'canceled' }],
-      },
-    ),
-    ...refusals(400, 404, 409, 413, 415, 422, 503),
-  },
-}
-
-function cancelRoute(app: App, world: RefundRoutes): void {
-  app.post('/payments/:id/cancel', { schema: CANCEL }, async (request, reply) => {
-    const acting = readActing(request)
-    if (!acting.ok) return refuse(reply, acting.refusal)
-    const { actor, key } = acting
-    const id = parseId(request.params.id)
-    if (id === null) return refuse(reply, { code: 'payment_not_found' })
-    const { reason } = request.body
-    const by = { actor, reason, requestId: request.id, redriveId: null }
-    // Its gateway is asked by this request.
-    const asking = { ...world, end: () => world.end(id, request.traceparent) }
-    const { answer, replayed } = await cancelUnderKey(asking, { id, key }, by)
-    if (answer.kind === 'refused') return refuse(reply, answer.refusal)
-    if (replayed) void reply.header('idempotent-replayed', 'true')
-    return reply.send({
-      payment_id: Number(id),
-      user_id: Number(answer.userId),
-      status: 'failed',
-      last_error: 'canceled',
-    })
-  })
 }
 
 const Booked = Type.Object(
@@ -184,7 +126,7 @@ const Booked = Type.Object(
   },
   {
     title: 'BookedReturn',
-    headers: REPLAYED,
+    headers: REPLAYED_HEADER,
     examples: [{ payment_id: 10, parent_id: 1, booked: true, canceled: [] }],
   },
 )
@@ -194,11 +136,11 @@ const RETURN = {
   operationId: 'createReturn',
   summary: 'Say that a payment came back',
   description:
-    'Books money that came back without our doing, under the reference that the gateway gives it: ' +
-    'once, however often it is told. A user pays for a charge-back as far as the balance goes, and ' +
-    'the rest is a loss. Refunds of the deposit that were never sent are canceled. What may be a ' +
-    'refund of ours, in doubt or done without a reference, is refused with 409 `refund_in_doubt`; a ' +
-    'return that turns out to be one is taken back when that refund ends.',
+    'Books money that came back without our doing, under the reference that the gateway gives ' +
+    'it: once, however often it is told. A user pays for a charge-back as far as the balance ' +
+    'goes, and the rest is a loss. Refunds of the deposit that were never sent are canceled. ' +
+    'What may be a refund of ours, in doubt or done without a reference, is refused with 409 ' +
+    '`refund_in_doubt`; a return that turns out to be one is taken back when that refund ends.',
   headers: ActHeaders,
   params: PaymentId,
   body: Type.Object(
@@ -214,8 +156,8 @@ const RETURN = {
       besides_refund: Type.Optional(
         Type.Boolean({
           description:
-            'It is none of the refunds of this payment that are in doubt or have no reference: you ' +
-            'have compared them at the gateway.',
+            'It is none of the refunds of this payment that are in doubt or have no reference: ' +
+            'you have compared them at the gateway.',
         }),
       ),
     },

@@ -12,7 +12,7 @@ import {
   oneOf,
   parseMoment,
   Reason,
-  REPLAYED,
+  REPLAYED_HEADER,
   Time,
 } from '../http/schemas.ts'
 import { RATE_MAX } from './run.ts'
@@ -145,7 +145,7 @@ export const RunBody = Type.Object(
     ...RunActs,
     other_amounts: Type.Optional(OtherAmounts),
   },
-  { title: 'Redrive', headers: { ...LOCATION, ...REPLAYED } },
+  { title: 'Redrive', headers: { ...LOCATION, ...REPLAYED_HEADER } },
 )
 
 /** What a run comes to, for the answer about it; `books` is the currency of the books. */
@@ -172,7 +172,7 @@ export function runBody(run: Run, books: string) {
     amount,
     rate_per_second: run.ratePerSecond,
     done: run.position,
-    redriven: run.redriven,
+    redriven: run.carriedOut,
     skipped: run.skipped,
     refused: run.refused,
     refusals: { ...run.refusals },

@@ -6,10 +6,10 @@ import { formatMoney } from '../domain/money.ts'
 import { plan, type Plan, type Sum } from './letters.ts'
 import { RATE_DEFAULT } from './run.ts'
 import type { Run } from './store.ts'
-import { isMisused, planned, withRunOptions, type Call, type RunWorld } from './run-command.ts'
+import { isMisused, planned, withRunOptions, type RunCall, type RunWorld } from './run-command.ts'
 import type { RedriveFilter } from '../dead-letters/store.ts'
 
-interface Options extends Call {
+interface Options extends RunCall {
   readonly class?: 'failed' | 'unknown'
   readonly error?: string
   readonly type?: 'deposit' | 'withdraw' | 'refund'
@@ -102,7 +102,7 @@ function ending(run: Run): string {
   const why = Object.entries(run.refusals).map(([code, count]) => `${count} ${code}`)
   const reasons = why.length === 0 ? '' : ` (${why.join(', ')})`
   const refused = `${run.refused} refused${reasons}`
-  const counts = `${run.redriven} redriven, ${run.skipped} closed by others, ${refused}`
+  const counts = `${run.carriedOut} redriven, ${run.skipped} closed by others, ${refused}`
   return `${how}: ${counts}, ${run.total - run.position} not reached. Redrive ${run.id}.`
 }
 

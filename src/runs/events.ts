@@ -5,10 +5,10 @@ import { actsOfEndpoint, type EndpointAct } from '../webhooks/acts-store.ts'
 import { replayDeliveries } from '../webhooks/deliveries-store.ts'
 import { replayStates, type ReplayFilter } from '../webhooks/replayed-store.ts'
 import type { FoundEvents } from '../webhooks/replay-bodies.ts'
-import type { Endpoint } from '../webhooks/store.ts'
+import { readEndpoint, type Endpoint } from '../webhooks/store.ts'
 import { findMatching, type Bounds } from './matching.ts'
 import { readRun, runsOfEndpoint } from './read-store.ts'
-import { planRun, type Run, type Step, type StepCounts } from './store.ts'
+import { cancelRun, planRun, type Run, type RunStep, type StepCounts } from './store.ts'
 
 /** How many events a second are sent again, if nothing else is said. */
 export const REPLAY_RATE_DEFAULT = 100
@@ -71,34 +71,70 @@ function shown({ types, undelivered, createdAfter, createdBefore }: ReplayReques
  */
 const MISSED_MS = 14 * 86_400_000
 
-/**
- * How long before an endpoint was disabled an event may have happened that was not sent to it for
- * that reason: its place comes after its transaction, which takes less than that.
- */
-const UNSENT_MS = 600_000
+/** For how long whoever asks again to enable an endpoint is told once more what it missed. */
+const OFFERED_MS = 86_400_000
 
 /**
- * A dry run of what an endpoint has missed: what failed in the two weeks before it was disabled,
- * and everything since that was never sent to it. Nothing from before the endpoint was made, or
- * before it wanted the type.
+ * What an endpoint has missed that somebody asked to enable; null: it was not disabled. Whoever
+ * lost the answer asks again, and is told it again for a day.
+ */
+export async function missedUntilEnabled(
+  db: Db,
+  before: Endpoint,
+  endpoint: Endpoint,
+  actor: string,
+): Promise<FoundEvents | null> {
+  if (endpoint.state !== 'enabled' || endpoint.url === null) return null
+  const disabledAt =
+    before.state === 'disabled'
+      ? before.disabledAt
+      : disabledLately(await actsOfEndpoint(db.global, endpoint.id))
+  return disabledAt === null ? null : planMissed(db, { ...endpoint, disabledAt }, actor)
+}
+
+/** When an endpoint was disabled that was enabled within a day; the newest act is of now. */
+function disabledLately(acts: readonly EndpointAct[]): Date | null {
+  const place = acts.findIndex((act) => turned(act, 'enabled'))
+  const [enabled, newest] = [acts[place], acts[0]]
+  if (enabled === undefined || newest === undefined) return null
+  if (newest.createdAt.getTime() - enabled.createdAt.getTime() > OFFERED_MS) return null
+  return acts.slice(place).find((act) => turned(act, 'disabled'))?.createdAt ?? null
+}
+
+function turned({ before, after }: EndpointAct, to: Endpoint['state']): boolean {
+  return before !== null && before['state'] !== to && after['state'] === to
+}
+
+/**
+ * A dry run of what an endpoint has missed: what never arrived of the two weeks before it was
+ * disabled, and everything since. That is what failed, what happened while it was disabled before
+ * that, and what had no place in the list yet when it was disabled. Nothing from before the
+ * endpoint was made, or before it wanted the type.
  */
 export async function planMissed(db: Db, before: Endpoint, actor: string): Promise<FoundEvents> {
   const disabledAt = (before.disabledAt ?? before.createdAt).getTime()
-  const unsentSince = await wantedSince(db, before, new Date(disabledAt - UNSENT_MS))
+  const createdAfter = new Date(disabledAt - MISSED_MS)
+  const unsentSince = await wantedSince(db, before, createdAfter)
   const asked = { types: null, undelivered: true, unsentSince, createdBefore: null }
-  return planReplay(db, before, { ...asked, createdAfter: new Date(disabledAt - MISSED_MS) }, actor)
+  return planReplay(db, before, { ...asked, createdAfter }, actor)
 }
 
-/** Since when an endpoint has wanted each of its types; not before `floor`. */
+/**
+ * Since when an endpoint has wanted each of its types; not before `floor`, nor before what the
+ * record still has.
+ */
 async function wantedSince(
   db: Db,
   { id, types, createdAt }: Endpoint,
   floor: Date,
 ): Promise<ReadonlyMap<string, Date>> {
-  const first = createdAt > floor ? createdAt : floor
-  const since = new Map<string, Date>(wantedTypes(types).map((type) => [type, first]))
   // Oldest first: the last time that a type was added counts.
-  for (const act of (await actsOfEndpoint(db.global, id)).toReversed()) {
+  const acts = (await actsOfEndpoint(db.global, id)).toReversed()
+  const isWhole = acts.some(({ act }) => act === 'create')
+  const known = isWhole ? createdAt : (acts[0]?.createdAt ?? createdAt)
+  const first = known > floor ? known : floor
+  const since = new Map<string, Date>(wantedTypes(types).map((type) => [type, first]))
+  for (const act of acts) {
     const [had, has] = [typesIn(act.before), typesIn(act.after)]
     if (act.act !== 'change' || act.createdAt < first) continue
     for (const type of has) if (!had.includes(type)) since.set(type, act.createdAt)
@@ -118,7 +154,7 @@ function typesIn(recorded: EndpointAct['after'] | null): readonly string[] {
  */
 export async function replayStep(
   db: Db,
-  { id, endpointId, ids, ratePerSecond }: Step & { readonly endpointId: bigint },
+  { id, endpointId, ids, ratePerSecond }: RunStep & { readonly endpointId: bigint },
   onError: (error: unknown) => void = () => undefined,
 ): Promise<StepCounts & { readonly busy: ReadonlySet<string> }> {
   const events = ids.map((eventId, index) => ({
@@ -135,9 +171,9 @@ export async function replayStep(
   for (const { error } of failed) onError(error)
   const ill = new Set(failed.map(({ shard }) => shard))
   const busy = new Set(ids.filter((eventId) => ill.has(places.of(BigInt(eventId)))))
-  const redriven = done.reduce((sum, { value }) => sum + value, 0)
-  const skipped = events.length - busy.size - redriven
-  return { redriven, skipped, refused: 0, refusals: {}, busy }
+  const carriedOut = done.reduce((sum, { value }) => sum + value, 0)
+  const skipped = events.length - busy.size - carriedOut
+  return { carriedOut, skipped, refused: 0, refusals: {}, busy }
 }
 
 /** A replay, and what has become of the events that it sent. */
@@ -147,6 +183,8 @@ export interface Replay {
   readonly failed: number
   /** On their way, or waiting for it. */
   readonly pending: number
+  /** Sent, and none of these any more; null: not known, as shards are missing. */
+  readonly other: number | null
   /** Shards that could not be asked: what they sent is in none of these. */
   readonly missing: readonly number[]
 }
@@ -157,8 +195,13 @@ export async function readReplay(db: Db, endpointId: bigint, id: bigint): Promis
   return run === null ? null : replayOf(db, run)
 }
 
-/** The newest replays of an endpoint that were started, newest first. */
-export async function replaysOf(db: Db, endpointId: bigint): Promise<Replay[]> {
+/**
+ * The newest replays of an endpoint that were started, newest first, also of one that was removed;
+ * null: there never was one of this id.
+ */
+export async function replaysOf(db: Db, endpointId: bigint): Promise<Replay[] | null> {
+  // Every endpoint was made.
+  if ((await actsOfEndpoint(db.global, endpointId)).length === 0) return null
   const found: Replay[] = []
   for (const run of await runsOfEndpoint(db.global, endpointId)) found.push(await replayOf(db, run))
   return found
@@ -171,6 +214,27 @@ export async function replayOf(db: Db, run: Run): Promise<Replay> {
   const states = known.flat()
   const inState = (wanted: string) =>
     states.reduce((sum, { state, count }) => sum + (state === wanted ? count : 0), 0)
-  const [delivered, failed] = [inState('delivered'), inState('failed')]
-  return { run, delivered, failed, pending: inState('pending'), missing }
+  const [delivered, failed, waiting] = [inState('delivered'), inState('failed'), inState('pending')]
+  // What waits for an endpoint that was removed is on its way no more.
+  const pending = waiting === 0 || (await isThere(db, run.endpointId)) ? waiting : 0
+  // A step is counted after it was sent.
+  const rest = Math.max(0, run.carriedOut - delivered - failed - pending)
+  return { run, delivered, failed, pending, other: missing.length > 0 ? null : rest, missing }
+}
+
+async function isThere({ global }: Db, endpointId: bigint | null): Promise<boolean> {
+  return endpointId !== null && (await readEndpoint(global, endpointId)) !== null
+}
+
+/**
+ * End a replay whose endpoint was removed: the service does it, and nothing more is sent. False:
+ * the endpoint is there.
+ */
+export async function endedWithEndpoint(
+  db: Db,
+  { id, endpointId }: { readonly id: bigint; readonly endpointId: bigint },
+): Promise<boolean> {
+  if (await isThere(db, endpointId)) return false
+  await cancelRun(db.global, id, null, endpointId)
+  return true
 }

@@ -1,19 +1,14 @@
-import { againstRepeat } from '../domain/correction.ts'
-import { againstRedrive, NO_EVIDENCE } from '../domain/evidence.ts'
 import type { Operator } from '../domain/operator.ts'
 import type { Refusal } from '../domain/refusal.ts'
-import { isLocked, type Shard } from '../ports.ts'
+import { isLocked } from '../ports.ts'
 import { eachPart, eachShard, whole } from '../each-shard.ts'
 import { readWhole } from '../payments/back-store.ts'
-import { childrenOf } from '../payments/returns-store.ts'
-import { keyOf } from '../domain/acceptance.ts'
-import { knownOf } from '../dead-letters/evidence-store.ts'
-import { referencesLeft, type Left } from '../payments/details-store.ts'
-import { refuse, type ActWorld } from '../dead-letters/letter-act.ts'
+import { refusedLetter, type ActWorld } from '../dead-letters/letter-act.ts'
 import { redrive, type RedriveAnswer, type RedriveRequest } from '../dead-letters/redrive.ts'
-import { relativesOf } from '../dead-letters/relatives-store.ts'
+import { againstLetter, readFacts } from '../dead-letters/redrivable.ts'
+import { referenceTaken, take, type Taken } from '../dead-letters/references.ts'
 import { matchingLetters, type DeadLetter, type RedriveFilter } from '../dead-letters/store.ts'
-import { planRun, type Run, type Step } from './store.ts'
+import { planRun, type Run, type RunStep } from './store.ts'
 
 /** The most letters of one run: enough for a bad night, few enough to be looked at. */
 export const LETTERS_MAX = 5_000
@@ -75,68 +70,24 @@ async function refusedOf(
     letters,
     ({ userId }) => userId,
     async (shard, group) => {
-      const books = await readBooks(shard, group)
-      const taken = new Set<string>()
+      const ids = group.map(({ paymentId }) => paymentId)
+      const payments = new Map((await readWhole(shard, ids)).map((one) => [one.id, one]))
+      const facts = await readFacts(shard, payments.values())
+      const taken: Taken = new Map()
       for (const letter of group) {
-        const payment = books.payments.get(letter.paymentId)
+        const payment = payments.get(letter.paymentId)
         if (payment === undefined) continue
-        const known = books.known.get(payment.id) ?? NO_EVIDENCE
-        const terms = world.terms(payment.gateway)
-        const refusal =
-          letter.class === 'failed'
-            ? againstRepeat(payment, {
-                known,
-                relatives: books.relatives.get(payment.id) ?? [],
-                wentBack: books.children,
-                terms,
-              })
-            : againstRedrive('unknown', known, terms)
-        const code = refusal?.code ?? (isTaken(books.left.get(payment.id), taken) ? TAKEN : null)
-        if (code === null) continue
-        byCode.set(code, [...(byCode.get(code) ?? []), letter])
+        const left = facts.left.get(payment.id)
+        const against = againstLetter(letter, payment, facts, world.terms)
+        const refusal = against ?? referenceTaken(left, taken)
+        if (refusal !== null) {
+          byCode.set(refusal.code, [...(byCode.get(refusal.code) ?? []), letter])
+        } else if (left !== undefined) take(taken, left, payment.id)
       }
     },
   )
   whole(read)
   return [...byCode].flatMap(([code, refused]) => sums(refused).map((part) => ({ code, ...part })))
-}
-
-/** What the decision about letters of a shard depends on. */
-async function readBooks(shard: Shard, letters: readonly DeadLetter[]) {
-  const ids = letters.map(({ paymentId }) => paymentId)
-  // A payment that is not failed has its reference still, and nothing was booked in its place.
-  const failed = letters
-    .filter((letter) => letter.class === 'failed')
-    .map(({ paymentId }) => paymentId)
-  const [known, payments, left, relatives] = await Promise.all([
-    knownOf(shard, ids),
-    readWhole(shard, ids),
-    referencesLeft(shard, failed),
-    relativesOf(shard, failed),
-  ])
-  const parents = new Set(payments.flatMap(({ parentId }) => parentId ?? []))
-  const children = await childrenOf(shard, [...parents])
-  return {
-    known,
-    payments: new Map(payments.map((one) => [one.id, one])),
-    left,
-    relatives,
-    children,
-  }
-}
-
-const TAKEN = 'reference_taken'
-
-/**
- * Whether somebody else has the reference of a failed payment, be it the repeat of a letter before
- * it; if nobody has, its own repeat will.
- */
-function isTaken(left: Left | undefined, taken: Set<string>): boolean {
-  if (left === undefined) return false
-  const text = keyOf(left.userId, left.reference)
-  if (left.takenBy !== null || taken.has(text)) return true
-  taken.add(text)
-  return false
 }
 
 /** What letters come to in each currency: in the books' first, then by code. */
@@ -182,7 +133,7 @@ function shown(filter: RedriveFilter): Run['filter'] {
  */
 export async function redriveStep(
   world: ActWorld,
-  begun: Step,
+  begun: RunStep,
   onError: (error: unknown) => void = () => undefined,
 ) {
   const { id, ids, ratePerSecond, startedBy, reason, requestId, traceparent } = begun
@@ -198,16 +149,18 @@ export async function redriveStep(
     requests,
     ({ letterId }) => letterId,
     async (_shard, part) => {
-      const own = await redriveApart(world, by, part)
-      part.forEach(({ letterId }, index) => answers.set(letterId, own[index] ?? refuse('busy')))
+      const given = await redriveApart(world, by, part)
+      part.forEach(({ letterId }, index) =>
+        answers.set(letterId, given[index] ?? refusedLetter('busy')),
+      )
     },
   )
   for (const { error } of failed) onError(error)
   const refusals: Record<string, number> = {}
-  const counts = { redriven: 0, skipped: 0, refused: 0, refusals, busy: new Set<string>() }
+  const counts = { carriedOut: 0, skipped: 0, refused: 0, refusals, busy: new Set<string>() }
   for (const letterId of ids) {
-    const answer = answers.get(BigInt(letterId)) ?? refuse('busy')
-    if (answer.kind === 'redriven') counts.redriven += 1
+    const answer = answers.get(BigInt(letterId)) ?? refusedLetter('busy')
+    if (answer.kind === 'redriven') counts.carriedOut += 1
     else if (answer.refusal.code === 'letter_not_open') counts.skipped += 1
     else if (answer.refusal.code === 'busy') counts.busy.add(letterId)
     else {
@@ -232,7 +185,7 @@ async function redriveApart(
     return await redrive(world, by, requests)
   } catch (error) {
     if (!isLocked(error)) throw error
-    if (requests.length === 1) return [refuse('busy')]
+    if (requests.length === 1) return [refusedLetter('busy')]
     const middle = Math.ceil(requests.length / 2)
     const first = await redriveApart(world, by, requests.slice(0, middle))
     return [...first, ...(await redriveApart(world, by, requests.slice(middle)))]

@@ -3,7 +3,7 @@ import { Overloaded, type Db, type Shard } from '../ports.ts'
 import {
   createdFirst,
   matchingEvents,
-  placesOf,
+  eventRange,
   type MatchingEvent,
   type ReplayFilter,
 } from '../webhooks/replayed-store.ts'
@@ -57,7 +57,7 @@ export async function findMatching(
   bounds: Bounds = { events: EVENTS_MAX, looks: LOOKS_MAX },
 ): Promise<Matching & { readonly missing: readonly number[] }> {
   const placed = await eachShard(db.shards, async (shard): Promise<Reader> => {
-    const { after, end } = await placesOf(shard, filter)
+    const { after, end } = await eventRange(shard, filter)
     return { shard, end, ahead: [], taken: 0, upTo: after, stoppedAt: null }
   })
   const opened = partly(placed)

@@ -1,12 +1,12 @@
 import type { Global, Unsharded } from '../ports.ts'
-import { COLUMNS, type Run, type RunKey } from './store.ts'
+import { RUN_COLUMNS, type Run, type RunKey } from './store.ts'
 
 /** Read a run of letters, or one of the events of an endpoint. */
 const READ: Unsharded<Run> = {
   name: 'redrives_read',
   sharded: false,
   text: `
-  select ${COLUMNS}
+  select ${RUN_COLUMNS}
   from redrives
   where id = $1 and endpoint_id is not distinct from $2::bigint`,
 }
@@ -16,7 +16,7 @@ const OF_ENDPOINT: Unsharded<Run> = {
   name: 'redrives_of_endpoint',
   sharded: false,
   text: `
-  select ${COLUMNS}
+  select ${RUN_COLUMNS}
   from redrives
   where endpoint_id = $1 and started_at is not null
   order by id desc
@@ -28,7 +28,7 @@ const STARTED: Unsharded<Run> = {
   name: 'redrives_started',
   sharded: false,
   text: `
-  select ${COLUMNS}
+  select ${RUN_COLUMNS}
   from redrives
   where api_key = $1 and key = $2`,
 }

@@ -1,5 +1,13 @@
 import { Type } from 'typebox'
-import { Id, LOCATION, missingBody, MissingShards, oneOf, REPLAYED } from '../http/schemas.ts'
+import {
+  Id,
+  LOCATION,
+  missingBody,
+  MissingShards,
+  nullable,
+  oneOf,
+  REPLAYED_HEADER,
+} from '../http/schemas.ts'
 import { actsBody, AppliedFilter, RunActs, STATES } from './bodies.ts'
 import type { Replay } from './events.ts'
 
@@ -20,18 +28,26 @@ export const ReplayBody = Type.Object(
     failed: Type.Integer({ description: 'Of those sent: given up.' }),
     pending: Type.Integer({ description: 'Of those sent: on their way.' }),
     ...RunActs,
+    other: nullable('integer', {
+      description:
+        'Of those sent: none of these any more. A later replay has sent them and counts them, ' +
+        'they are no longer kept, or the endpoint was removed. Null where shards are missing.',
+    }),
     missing_shards: MissingShards,
   },
-  { title: 'Replay', description: 'What another replay has sent since counts there.' },
+  {
+    title: 'Replay',
+    description: 'What another replay has sent since counts there, and here as `other`.',
+  },
 )
 
 export const ReplayStarted = Type.Object(ReplayBody.properties, {
   title: 'ReplayStarted',
-  headers: { ...LOCATION, ...REPLAYED },
+  headers: { ...LOCATION, ...REPLAYED_HEADER },
 })
 
 /** A replay as the API shows it. */
-export function replayBody({ run, delivered, failed, pending, missing }: Replay) {
+export function replayBody({ run, delivered, failed, pending, other, missing }: Replay) {
   return {
     id: Number(run.id),
     endpoint_id: Number(run.endpointId),
@@ -40,12 +56,13 @@ export function replayBody({ run, delivered, failed, pending, missing }: Replay)
     total: run.total,
     rate_per_second: run.ratePerSecond,
     done: run.position,
-    sent: run.redriven,
+    sent: run.carriedOut,
     skipped: run.skipped,
     delivered,
     failed,
     pending,
     ...actsBody(run),
+    other,
     ...missingBody(missing),
   }
 }

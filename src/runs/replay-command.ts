@@ -1,17 +1,19 @@
 import type { Command } from 'commander'
-import { operatorHere, parseId, refusedAs, withOpen } from '../adapters/commands.ts'
+import { operatorHere, parseIdArgument, refusedAs, withOpen } from '../adapters/commands.ts'
 import type { Opened } from '../adapters/commands.ts'
 import { parseTypes } from '../adapters/webhook-arguments.ts'
 import { writeJson } from '../domain/json.ts'
 import type { FoundEvents } from '../webhooks/replay-bodies.ts'
 import { readEndpoint } from '../webhooks/store.ts'
 import { planReplay, REPLAY_RATE_DEFAULT, replayOf, type ReplayRequest } from './events.ts'
+import { readRun } from './read-store.ts'
 import type { Run } from './store.ts'
-import { isMisused, planned, withRunOptions, type Call, type RunWorld } from './run-command.ts'
+import { isMisused, planned, withRunOptions, type RunCall, type RunWorld } from './run-command.ts'
 
-interface Options extends Call {
+interface Options extends RunCall {
   readonly types?: string[]
   readonly undelivered?: boolean
+  readonly snapshot?: bigint
 }
 
 /**
@@ -23,9 +25,10 @@ export function replayCommand(webhooks: Command, open: () => Promise<Opened<RunW
   const command = webhooks
     .command('replay')
     .description('Send events to an endpoint again; without filters, all that are kept.')
-    .argument('<id>', 'the id of the endpoint', parseId)
+    .argument('<id>', 'the id of the endpoint', parseIdArgument)
     .option('--types <list>', 'only these, such as payment.*', parseTypes)
     .option('--undelivered', 'only what failed or was never sent')
+    .option('--snapshot <id>', 'what a dry run, or enabling, has found', parseIdArgument)
 
   const words = {
     items: 'events',
@@ -34,22 +37,45 @@ export function replayCommand(webhooks: Command, open: () => Promise<Opened<RunW
     rate: REPLAY_RATE_DEFAULT,
   }
   withRunOptions(command, words).action(async (id: bigint, options: Options) => {
-    if (!isMisused(options)) await withOpen(open, (world) => replay(world, id, options))
+    if (!isMisused(options) && !isMixed(options)) {
+      await withOpen(open, (world) => replay(world, id, options))
+    }
   })
+}
+
+/** Whether a call says twice which events are meant; it has been said then. */
+function isMixed({ snapshot, types, undelivered, after, before, dryRun }: Options): boolean {
+  if (snapshot === undefined) return false
+  if ([types, undelivered, after, before, dryRun].every((one) => one === undefined)) return false
+  process.stderr.write('A snapshot was found by a dry run: it takes no filter and no other one.\n')
+  process.exitCode = 2
+  return true
 }
 
 async function replay(world: RunWorld, id: bigint, options: Options): Promise<void> {
   const endpoint = await readEndpoint(world.db.global, id)
-  if (endpoint?.url == null) throw refusedAs('endpoint_not_found')
+  if (endpoint === null) throw refusedAs('endpoint_not_found')
+  if (endpoint.url === null) throw refusedAs('endpoint_not_called')
   const { actor } = operatorHere('')
-  const found = await planReplay(world.db, endpoint, askedBy(options), actor)
+  const { snapshot: asked } = options
+  const plan = asked === undefined ? null : await readRun(world.db.global, asked, id)
+  if (asked !== undefined && plan === null) throw refusedAs('replay_not_found')
+  const found = plan ?? (await planReplay(world.db, endpoint, askedBy(options), actor))
+  const [snapshot, count] =
+    'snapshot' in found ? [found.snapshot, found.count] : [found.id, found.total]
+  const text = () =>
+    'snapshot' in found ? summary(found) : `${events(count)} would be sent again.`
+  const json = async () =>
+    writeJson(
+      'snapshot' in found ? await planBody(id, found) : { snapshot: Number(snapshot), count },
+    )
   await planned(world, options, {
-    snapshot: found.snapshot,
-    count: found.count,
+    snapshot,
+    count,
     endpointId: id,
-    json: async () => writeJson(await planBody(id, found)),
-    text: () => summary(found),
-    question: `Send ${events(found.count)} again?`,
+    json,
+    text,
+    question: `Send ${events(count)} again?`,
     declined: 'Nothing was sent.',
     label: 'Sending',
     ended: {
@@ -85,7 +111,7 @@ function summary({ count, byType, oldestAt, newestAt, until, missing }: FoundEve
 function ending(run: Run): string {
   const how = run.state === 'canceled' ? 'Canceled' : 'Done'
   const left = run.total - run.position
-  const counts = `${run.redriven} on their way, ${run.skipped} no longer kept`
+  const counts = `${run.carriedOut} on their way, ${run.skipped} no longer kept`
   return `${how}: ${counts}, ${left} not reached. Replay ${run.id}.`
 }
 

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
 import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
+import type { Refusal } from '../domain/refusal.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { IdParams, parseId } from '../http/schemas.ts'
 import type { Db } from '../ports.ts'
@@ -42,10 +43,12 @@ const START = {
   operationId: 'replayWebhookEvents',
   summary: 'Send events of a time to an endpoint again',
   description:
-    'In two steps. `{"filter": …, "dry_run": true}` answers 200 with how many events match, and a ' +
-    'snapshot. `{"snapshot": …, "reason": …}` answers 202 and sends exactly those events again, so ' +
-    'many per second, whether they have arrived or not, under the same ids and with the same bytes ' +
-    'as before. Events that are no longer kept cannot be sent.',
+    'In two steps. `{"filter": …, "dry_run": true}` answers 200 with how many events match, and ' +
+    'a snapshot. `{"snapshot": …, "reason": …}` answers 202 and sends exactly those events ' +
+    'again, so many per second, whether they have arrived or not, under the same ids and with ' +
+    'the same bytes as before. Events that are no longer kept cannot be sent, and nothing is ' +
+    'sent to an endpoint that is disabled: enable it first. A replay ends when its endpoint is ' +
+    'removed.',
   headers: ActHeaders,
   params: IdParams('The endpoint.'),
   body: Type.Union([planRequest(ReplayFilterBody, WORDS), startRequest(WORDS)], {
@@ -66,7 +69,7 @@ const LIST = {
   tags,
   operationId: 'listWebhookReplays',
   summary: 'List the replays of an endpoint, newest first',
-  description: 'The newest 100 that were started.',
+  description: 'The newest 100 that were started, also of an endpoint that was removed.',
   params: IdParams('The endpoint.'),
   response: {
     200: Type.Object({ data: Type.Array(ReplayBody) }, { title: 'WebhookReplays' }),
@@ -101,11 +104,12 @@ export function replayRoutes({ db }: { readonly db: Db }): FastifyPluginAsyncTyp
   }
 }
 
-/** An endpoint by the id in a path; null: there is none that is called. */
-async function calledBy(db: Db, text: string): Promise<Endpoint | null> {
+/** An endpoint by the id in a path, if it is called. */
+async function calledBy(db: Db, text: string): Promise<Endpoint | Refusal> {
   const id = parseId(text)
   const endpoint = id === null ? null : await readEndpoint(db.global, id)
-  return endpoint?.url == null ? null : endpoint
+  if (endpoint === null) return { code: 'endpoint_not_found' }
+  return endpoint.url === null ? { code: 'endpoint_not_called' } : endpoint
 }
 
 function startRoute(app: App, db: Db): void {
@@ -114,7 +118,7 @@ function startRoute(app: App, db: Db): void {
     if (!acting.ok) return refuse(reply, acting.refusal)
     const { actor, key } = acting
     const endpoint = await calledBy(db, request.params.id)
-    if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
+    if ('code' in endpoint) return refuse(reply, endpoint)
     const { body } = request
     if ('filter' in body) {
       const asked = parseFilter(body.filter)
@@ -148,9 +152,9 @@ function parseFilter(filter: Static<typeof ReplayFilterBody>): ReplayRequest | {
 function readRoutes(app: App, db: Db): void {
   app.get(PATH, { schema: LIST }, async (request, reply) => {
     const id = parseId(request.params.id)
-    const endpoint = id === null ? null : await readEndpoint(db.global, id)
-    if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
-    return reply.send({ data: (await replaysOf(db, endpoint.id)).map(replayBody) })
+    const replays = id === null ? null : await replaysOf(db, id)
+    if (replays === null) return refuse(reply, { code: 'endpoint_not_found' })
+    return reply.send({ data: replays.map(replayBody) })
   })
   app.get(`${PATH}/:replay`, { schema: READ }, async (request, reply) => {
     const [id, replayId] = [parseId(request.params.id), parseId(request.params.replay)]

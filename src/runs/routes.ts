@@ -7,7 +7,7 @@ import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { CarriedTypes, Id, IdParams, Money, parseId } from '../http/schemas.ts'
-import { placeOf } from '../http/traced.ts'
+import { tracePlace } from '../http/traced.ts'
 import { DeadLetterBody, letterBody, LetterClass } from '../dead-letters/bodies.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
 import type { DeadLetter, RedriveFilter } from '../dead-letters/store.ts'
@@ -109,11 +109,11 @@ function startRoute(app: App, world: ActWorld): void {
     operationId: 'redriveDeadLetters',
     summary: 'Redrive many dead letters',
     description:
-      'In two steps. `{"filter": …, "dry_run": true}` answers 200 with how many letters match, their ' +
-      'amount and a snapshot. `{"snapshot": …, "reason": …}` answers 202 and redrives exactly those ' +
-      'letters, so many per second; see `GET /dlq/redrives/{id}` for its progress. Under an ' +
-      '`Idempotency-Key` a snapshot is started once, and a repetition has the first answer; a dry ' +
-      'run changes nothing and keeps none.',
+      'In two steps. `{"filter": …, "dry_run": true}` answers 200 with how many letters match, ' +
+      'their amount and a snapshot. `{"snapshot": …, "reason": …}` answers 202 and redrives ' +
+      'exactly those letters, so many per second; see `GET /dlq/redrives/{id}` for its ' +
+      'progress. Under an `Idempotency-Key` a snapshot is started once, and a repetition has ' +
+      'the first answer; a dry run changes nothing and keeps none.',
     headers: ActHeaders,
     body: Type.Union([planRequest(FilterBody, WORDS), startRequest(WORDS)], {
       title: 'RedriveDeadLettersRequest',
@@ -136,7 +136,7 @@ function startRoute(app: App, world: ActWorld): void {
       requestId: request.id,
       ratePerSecond: body.rate_per_second ?? RATE_DEFAULT,
       under: key === null ? null : { apiKey: request.keyId ?? '', key },
-      ...placeOf(request),
+      ...tracePlace(request),
     })
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (answer.replayed) void reply.header('idempotent-replayed', 'true')

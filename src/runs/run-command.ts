@@ -26,7 +26,7 @@ export interface RunWorld extends ActWorld {
 }
 
 /** How such a command is called, beside what it filters by. */
-export interface Call {
+export interface RunCall {
   readonly before?: Date
   readonly after?: Date
   readonly rate: number
@@ -84,7 +84,7 @@ interface Planned {
  * Show what a dry run found, ask whoever sits there, carry it out and say how it ended. Exit code
  * 1: some of it was not done.
  */
-export async function planned(world: RunWorld, call: Call, plan: Planned): Promise<void> {
+export async function planned(world: RunWorld, call: RunCall, plan: Planned): Promise<void> {
   if (call.dryRun || plan.count === 0) return print(call.json ? await plan.json() : plan.text())
   if (!call.json) print(plan.text())
   if (!call.yes && !(await confirmed(plan.question))) return print(plan.declined)
@@ -99,7 +99,7 @@ export async function planned(world: RunWorld, call: Call, plan: Planned): Promi
 }
 
 /** Whether a call is wrong, before anything is opened; it has been said why then. */
-export function isMisused(call: Call): boolean {
+export function isMisused(call: RunCall): boolean {
   const problem = misuse(call)
   if (problem === null) return false
   process.stderr.write(`${problem}\n`)
@@ -107,7 +107,7 @@ export function isMisused(call: Call): boolean {
   return true
 }
 
-function misuse(call: Call): string | null {
+function misuse(call: RunCall): string | null {
   if (call.dryRun) return null
   // The same text that the API takes.
   if (!isReason(call.reason?.trim() ?? '')) {

@@ -2,7 +2,8 @@ import type { Refusal } from '../domain/refusal.ts'
 import type { Clock } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
-import { replayStep } from './events.ts'
+import { readEndpoint } from '../webhooks/store.ts'
+import { endedWithEndpoint, replayStep } from './events.ts'
 import { redriveStep } from './letters.ts'
 import { readRun, runStarted } from './read-store.ts'
 import {
@@ -79,6 +80,9 @@ async function startOnce(
 ): Promise<RunAnswer> {
   const { under: key = null, endpointId = null } = by
   const { global } = world.db
+  if (endpointId !== null && (await readEndpoint(global, endpointId))?.state === 'disabled') {
+    return { kind: 'refused', refusal: { code: 'endpoint_disabled' } }
+  }
   const run = await startRun(global, id, { ...by, key, endpointId, ageMsMax: SNAPSHOT_MS_MAX })
   if (run !== null) return { kind: 'run', run, replayed: false }
   const now = await readRun(global, id, endpointId)
@@ -107,10 +111,11 @@ function again(run: Run | null, id: bigint, by: StartRequest): RunAnswer | null 
 
 /** A run as it was when it was started. */
 function asStarted(run: Run): Run {
-  const none = { position: 0, redriven: 0, skipped: 0, refused: 0, refusals: {}, canceledBy: null }
+  const none = { position: 0, carriedOut: 0, skipped: 0, refused: 0, refusals: {} }
+  const then = { ...run, ...none, canceledBy: null }
   return run.total === 0
-    ? { ...run, ...none, state: 'done', endedAt: run.startedAt }
-    : { ...run, ...none, state: 'running', endedAt: null }
+    ? { ...then, state: 'done', endedAt: run.startedAt }
+    : { ...then, state: 'running', endedAt: null }
 }
 
 /** Stop a run: what has not had its turn stays as it is. */
@@ -140,7 +145,7 @@ function refuse(
  * over that second. Returns how many it did; null: no step is due. A step that is repeated after a
  * crash does nothing twice and counts the same. Letters that somebody else's lock keeps back have
  * their turn again after all others, and so have letters and events of a shard that fails: it is
- * told to `onError`.
+ * told to `onError`. A replay ends when its endpoint was removed.
  */
 export async function step(
   world: ActWorld,
@@ -153,6 +158,9 @@ export async function step(
   const { busy, ...counts } = await (endpointId === null
     ? redriveStep(world, begun, onError)
     : replayStep(world.db, { ...begun, endpointId }, onError))
+  if (endpointId !== null && counts.carriedOut === 0 && counts.skipped > 0) {
+    if (await endedWithEndpoint(world.db, { id: begun.id, endpointId })) return 0
+  }
   if (busy.size > 0) await putOff(world.db.global, begun, counts, busy)
   else await advanceRun(world.db.global, begun, counts)
   return ids.length - busy.size

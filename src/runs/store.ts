@@ -21,7 +21,7 @@ export interface Run {
   /** How many are done, whatever came of them. */
   readonly position: number
   /** Letters that were redriven, or events that were put on their way again. */
-  readonly redriven: number
+  readonly carriedOut: number
   /** Letters no longer open when their turn came, and events no longer kept. */
   readonly skipped: number
   /** Letters left open, such as for lack of funds. */
@@ -44,7 +44,7 @@ interface Other {
 }
 
 /** What is due of a run now. */
-export interface Step {
+export interface RunStep {
   readonly id: bigint
   /** The endpoint that events are sent to again; null: letters are redriven. */
   readonly endpointId: bigint | null
@@ -65,11 +65,12 @@ export interface Step {
 const ITEMS = '(letter_ids || event_ids)'
 
 /** The columns of a run. */
-export const COLUMNS = `
+export const RUN_COLUMNS = `
     id, endpoint_id as "endpointId",
     case when state = 'replaying' then 'running' else state end as state, filter,
     coalesce(total, cardinality(${ITEMS})) as total, amount, others,
-    rate_per_second as "ratePerSecond", position, redriven, skipped, refused, refusals,
+    rate_per_second as "ratePerSecond", position, redriven as "carriedOut",
+    skipped, refused, refusals,
     created_at as "createdAt", created_by as "createdBy", started_at as "startedAt",
     started_by as "startedBy", reason, ended_at as "endedAt", canceled_by as "canceledBy"`
 
@@ -92,7 +93,7 @@ const PLAN: Unsharded<Run> = {
     case when $7::bigint is not null then $3::bigint[] end,
     $7::bigint, $4::bigint, $6::jsonb, $5, time
   from clock
-  returning ${COLUMNS}`,
+  returning ${RUN_COLUMNS}`,
 }
 
 /**
@@ -147,7 +148,7 @@ const START: Unsharded<Run> = {
   from clock
   where id = $2 and state = 'planned' and endpoint_id is not distinct from $10::bigint
     and created_at >= clock.time - $7::int * interval '1 millisecond'
-  returning ${COLUMNS}`,
+  returning ${RUN_COLUMNS}`,
 }
 
 /** Stop a running run. The step in progress, at most a second's worth, still ends. */
@@ -161,14 +162,14 @@ const CANCEL: Unsharded<Run> = {
     ended_at = ${NOW}
   where id = $2 and state in ('running', 'replaying')
     and endpoint_id is not distinct from $4::bigint
-  returning ${COLUMNS}`,
+  returning ${RUN_COLUMNS}`,
 }
 
 /**
  * Take the next step of a run that is due, of run `$2` or of any. `next_at` moves to the end of a
  * lease of `$3` milliseconds, so the step of a process that dies is done by another.
  */
-const BEGIN: Unsharded<Step> = {
+const BEGIN: Unsharded<RunStep> = {
   name: 'redrives_begin',
   ...timedUnsharded`
   with ${CLOCK}, due as materialized (
@@ -333,7 +334,7 @@ export async function startRun(
 export async function cancelRun(
   db: Global,
   id: bigint,
-  actor: string,
+  actor: string | null,
   endpointId: bigint | null = null,
 ): Promise<Run | null> {
   const [run] = await db.run(CANCEL, [id, actor, endpointId])
@@ -345,14 +346,14 @@ export async function beginStep(
   db: Global,
   id: bigint | null,
   leaseMs: number,
-): Promise<Step | null> {
+): Promise<RunStep | null> {
   const [step] = await db.run(BEGIN, [id, leaseMs])
   return step ?? null
 }
 
 /** What a step came to. */
 export interface StepCounts {
-  readonly redriven: number
+  readonly carriedOut: number
   readonly skipped: number
   readonly refused: number
   /** Why, by error code. */
@@ -360,24 +361,24 @@ export interface StepCounts {
 }
 
 /** Record what a step did. */
-export async function advanceRun(db: Global, step: Step, counts: StepCounts): Promise<void> {
-  const { redriven, skipped, refused, refusals } = counts
+export async function advanceRun(db: Global, step: RunStep, counts: StepCounts): Promise<void> {
+  const { carriedOut, skipped, refused, refusals } = counts
   const { id, position, ids, begunAt } = step
-  const values = [id, position, ids, redriven, skipped, refused, begunAt]
+  const values = [id, position, ids, carriedOut, skipped, refused, begunAt]
   await db.run(ADVANCE, [...values, JSON.stringify(refusals)])
 }
 
 /** Record what a step did, some of whose items have to have their turn again. */
 export async function putOff(
   db: Global,
-  step: Step,
+  step: RunStep,
   counts: StepCounts,
   busy: ReadonlySet<string>,
 ): Promise<void> {
   const { id, position, ids, begunAt } = step
-  const { redriven, skipped, refused, refusals } = counts
+  const { carriedOut, skipped, refused, refusals } = counts
   const done = ids.filter((itemId) => !busy.has(itemId))
-  const counted = [redriven, skipped, refused]
+  const counted = [carriedOut, skipped, refused]
   const values = [id, position, ids, [...busy], done, ...counted, begunAt]
   await db.run(PUT_OFF, [...values, JSON.stringify(refusals)])
 }

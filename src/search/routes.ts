@@ -46,7 +46,8 @@ const SEARCH = {
     'Payments, users and dead letters by id, payments by reference and users by external id, ' +
     'however old they are. Payments also by idempotency key, gateway reference and amount, among ' +
     `the newest ${COMPARED_MAX.toLocaleString('en')} of each shard; the filters of \`GET ` +
-    '/payments` find older ones. Texts are compared whole.',
+    '/payments` find older ones. The reference under which a payment was corrected finds it ' +
+    'however old it is. Texts are compared whole.',
   querystring: Type.Object(
     {
       q: Type.String({

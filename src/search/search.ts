@@ -2,6 +2,7 @@ import { readLetter } from '../dead-letters/list.ts'
 import type { DeadLetter } from '../dead-letters/store.ts'
 import type { Sought } from '../domain/search.ts'
 import { eachInTurn, whole } from '../each-shard.ts'
+import { correctedUnder } from '../payments/list-store.ts'
 import { viewPayments, type PaymentView } from '../payments/read.ts'
 import type { Db } from '../ports.ts'
 import { pageOfUsers, viewUsers, type ShownUser } from '../users/read.ts'
@@ -26,9 +27,9 @@ const SHOWN_MAX = 20
 const ID_MAX = 9_223_372_036_854_775_807n
 
 /**
- * Everything that is called so, over all shards: found by id, reference and external id however old
- * it is, and by idempotency key, gateway reference and amount among the newest payments. The same
- * work whatever there is.
+ * Everything that is called so, over all shards: found by id, reference, external id, and the name
+ * at the gateway under which it was corrected, however old it is, and by idempotency key, gateway
+ * reference and amount among the newest payments. The same work whatever there is.
  */
 export async function search(db: Db, sought: Sought): Promise<Found> {
   const [payments, users, letter] = await Promise.all([
@@ -46,6 +47,7 @@ async function findPayments(db: Db, sought: Sought): Promise<Found['payments']> 
   const parts = whole(
     await eachInTurn(db.shards, async (shard) => ({
       named: await referenced(shard, text),
+      corrected: await correctedUnder(shard, text),
       recent: await recentMatches(shard, text, minors),
     })),
   )
@@ -55,6 +57,7 @@ async function findPayments(db: Db, sought: Sought): Promise<Found['payments']> 
   }
   if (id !== null) note(id, 'payment_id')
   for (const one of parts.flatMap(({ named }) => named)) note(one.id, 'reference')
+  for (const one of parts.flatMap(({ corrected }) => corrected)) note(one, 'gateway_ref')
   for (const one of parts.flatMap(({ recent }) => recent)) {
     if (one.byKey) note(one.id, 'idempotency_key')
     if (one.byRef) note(one.id, 'gateway_ref')

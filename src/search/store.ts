@@ -18,33 +18,21 @@ interface Match {
   readonly amount: bigint
 }
 
-/**
- * The gateway calls it so: of one that failed and was corrected it is the name under which it was
- * found there. The limit keeps the planner from reading all acts at once.
- */
-const CALLED_SO = `(recent.gateway_ref = $2 or recent.status = 'failed' and (
-      select true
-      from operator_acts
-      where shard = $1 and payment_id = recent.id and act = 'correct'
-        and after ->> 'gateway_ref' = $2
-      limit 1
-    ))`
-
 /** Those of the newest payments that match. */
 const RECENT: Statement<Match> = {
   name: 'search_recent_payments',
   text: `
   select
     id, idempotency_key is not distinct from $2 as "byKey",
-    ${CALLED_SO} is true as "byRef", amount
+    gateway_ref is not distinct from $2 as "byRef", amount
   from (
-    select id, status, idempotency_key, gateway_ref, amount
+    select id, idempotency_key, gateway_ref, amount
     from payments
     where shard = $1
     order by id desc
     limit ${COMPARED_MAX}
   ) recent
-  where idempotency_key = $2 or amount = any ($3::bigint[]) or ${CALLED_SO}
+  where idempotency_key = $2 or gateway_ref = $2 or amount = any ($3::bigint[])
   order by id desc
   limit ${FOUND_MAX}`,
 }

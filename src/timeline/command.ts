@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { parseId, print, withOpen, type Opened } from '../adapters/commands.ts'
+import { parseIdArgument, print, withOpen, type Opened } from '../adapters/commands.ts'
 import { wrapped } from '../adapters/terminal.ts'
 import { writeJson } from '../domain/json.ts'
 import { formatMoney } from '../domain/money.ts'
@@ -17,7 +17,7 @@ export function paymentCommand(program: Command, open: () => Promise<Opened<Time
   program
     .command('payment')
     .description('Show everything known about a payment, and why it is in its state.')
-    .argument('<id>', 'the payment id', parseId)
+    .argument('<id>', 'the payment id', parseIdArgument)
     .option('--json', 'print JSON, as GET /payments/{id}/timeline answers')
     .action(async (id: bigint, { json }: { json?: boolean }) => {
       await withOpen(open, async (world) => {

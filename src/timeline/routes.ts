@@ -13,8 +13,9 @@ export function timelineRoutes(options: {
     operationId: 'getTimeline',
     summary: 'See everything known about a payment, and why it is in its state',
     description:
-      'Every piece of evidence in order: acceptance, hold, each call of the gateway, lost workers, ' +
-      'postings, dead letters, actions of operators. `explanation` is one sentence for people.',
+      'Every piece of evidence in order: acceptance, hold, each call of the gateway, lost ' +
+      'workers, postings, dead letters, actions of operators. `explanation` is one sentence for ' +
+      'people.',
     params: IdParams('The payment id.'),
     response: {
       200: TimelineBody,

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import {
   operatorHere,
-  parseId,
+  parseIdArgument,
   parseReason,
   print,
   refusedAs,
@@ -41,14 +41,14 @@ export function usersCommand(program: Command, open: Open, erase: Erase): void {
     .command('list')
     .description('List users, newest first.')
     .option('--external-id <id>', 'the one user that you call so')
-    .option('--before <id>', 'users with lower ids: where a list goes on', parseId)
+    .option('--before <id>', 'users with lower ids: where a list goes on', parseIdArgument)
     .option('--limit <number>', `users to list, 1 to ${LIMIT_MAX}`, parseLimit, 50)
     .option('--json', 'print JSON')
     .action((options: ListOptions) => withOpen(open, ({ db }) => list(db, options)))
   users
     .command('show')
     .description('Show a user: its balance, and what is said about it.')
-    .argument('<id>', 'the id of the user', parseId)
+    .argument('<id>', 'the id of the user', parseIdArgument)
     .option('--json', 'print JSON')
     .action(async (id: bigint, { json }: { json?: boolean }) => {
       await withOpen(open, async ({ db }) => {
@@ -61,7 +61,7 @@ export function usersCommand(program: Command, open: Open, erase: Erase): void {
   users
     .command('erase')
     .description('Erase what was said about a user and its payments; the books stay.')
-    .argument('<id>', 'the id of the user', parseId)
+    .argument('<id>', 'the id of the user', parseIdArgument)
     .requiredOption('--reason <text>', 'why; kept in the record for good', parseReason)
     .option('--json', 'print JSON')
     .action(async (id: bigint, { reason, json }: { reason: string; json?: boolean }) => {

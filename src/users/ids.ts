@@ -12,9 +12,9 @@ export async function takeIdsIn(db: Db, homes: readonly (number | null)[]): Prom
   const ids: bigint[] = []
   const places = new Map<number | null, number[]>()
   homes.forEach((home, place) => {
-    const own = places.get(home)
-    if (own === undefined) places.set(home, [place])
-    else own.push(place)
+    const atHome = places.get(home)
+    if (atHome === undefined) places.set(home, [place])
+    else atHome.push(place)
   })
   const anywhere = [...places.keys()].every((home) => home === null) || db.shards.length === 1
   let left = homes.length

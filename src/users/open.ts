@@ -7,7 +7,7 @@ import { eachPart } from '../each-shard.ts'
 import { takeIdsIn } from './ids.ts'
 import { holdKeys, keyed, keyShard, type Placed } from './opening-keys.ts'
 import { sayOf } from './details-store.ts'
-import { namedBefore } from './named.ts'
+import { holdersFromBefore } from './named.ts'
 import { releaseKeys } from './opening-keys-store.ts'
 import { insertUsers, readUsers } from './store.ts'
 
@@ -29,7 +29,7 @@ export async function openUsers(db: Db, drafts: readonly UserDraft[]): Promise<O
   const ids = await takeIdsIn(db, homes)
   const answers: OpenAnswer[] = []
   const each = eachAnswering(db, answers)
-  const { holders, failed } = await namedBefore(db, drafts.flatMap(externalIdOf))
+  const { holders, failed } = await holdersFromBefore(db, drafts.flatMap(externalIdOf))
   const placed: Placed[] = []
   drafts.forEach((draft, place) => {
     const isKnown = failed === null || externalIdOf(draft).every((name) => holders.has(name))
@@ -38,7 +38,7 @@ export async function openUsers(db: Db, drafts: readonly UserDraft[]): Promise<O
   })
 
   const reserved: Placed[] = []
-  const away = placed.filter((draft) => isAway(db, draft))
+  const away = placed.filter((draft) => keyIsElsewhere(db, draft))
   await each(away, keyPlace(db), async (shard, part) => {
     for (const held of await shard.transaction((tx) => holdKeys(tx, part))) {
       if (held.refused === null) reserved.push({ ...held.draft, reserved: held.fresh })
@@ -48,7 +48,7 @@ export async function openUsers(db: Db, drafts: readonly UserDraft[]): Promise<O
 
   const refused: Placed[] = []
   const elsewhere: Placed[] = []
-  const here = placed.filter((draft) => !isAway(db, draft))
+  const here = placed.filter((draft) => !keyIsElsewhere(db, draft))
   const idOf = ({ id }: Placed) => id
   const open = async (shard: Shard, part: readonly Placed[]): Promise<void> => {
     const books = { holders, isHere: (id: bigint) => db.of(id) === shard }
@@ -90,7 +90,7 @@ export function externalIdShard(db: Db, externalId: string): number {
 }
 
 /** Whether the key of a draft is in another shard than its user will be. */
-function isAway(db: Db, { key, id }: Placed): boolean {
+function keyIsElsewhere(db: Db, { key, id }: Placed): boolean {
   return key !== undefined && key !== null && keyShard(db, key) !== db.of(id).number
 }
 
@@ -136,13 +136,13 @@ async function openInShard(
   drafts: readonly Placed[],
   { holders: before, isHere }: Books,
 ): Promise<Opened> {
-  const own = await holdKeys(
+  const keys = await holdKeys(
     tx,
     drafts.filter(({ reserved }) => reserved === undefined),
   )
   const answers = new Map<number, OpeningAnswer>()
-  for (const { draft, refused } of own) if (refused !== null) answers.set(draft.place, refused)
-  const kept = own.filter(({ refused }) => refused === null)
+  for (const { draft, refused } of keys) if (refused !== null) answers.set(draft.place, refused)
+  const kept = keys.filter(({ refused }) => refused === null)
   const held = kept.filter(({ draft }) => isHere(draft.id))
   const elsewhere = kept.filter(({ draft }) => !isHere(draft.id))
   const others = drafts.flatMap((draft) =>

@@ -1,7 +1,7 @@
 import type { Db } from '../ports.ts'
 import { eachPart, eachShard, partly } from '../each-shard.ts'
 import { userNamed } from './details-store.ts'
-import { namedBefore } from './named.ts'
+import { holdersFromBefore } from './named.ts'
 import { externalIdShard } from './open.ts'
 import { lookAtUsers, readViews, type UserFilter, type UserView } from './view-store.ts'
 
@@ -27,11 +27,11 @@ export async function viewUsers(
     db,
     ids,
     (id) => id,
-    async (shard, own) => {
+    async (shard, part) => {
       try {
-        for (const user of await readViews(shard, own)) byId.set(user.id, shown(db, user))
+        for (const user of await readViews(shard, part)) byId.set(user.id, shown(db, user))
       } catch (error) {
-        for (const id of own) byId.set(id, { error })
+        for (const id of part) byId.set(id, { error })
       }
     },
   )
@@ -96,7 +96,7 @@ async function userWithName(
 }
 
 async function namedAnywhere(db: Db, externalId: string): Promise<bigint | null> {
-  const { holders, failed } = await namedBefore(db, [externalId])
+  const { holders, failed } = await holdersFromBefore(db, [externalId])
   const id = holders.get(externalId) ?? null
   if (id === null && failed !== null) throw failed.error
   return id

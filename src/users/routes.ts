@@ -24,7 +24,7 @@ import {
   pageOf,
   parseInteger,
   readCursor,
-  REPLAYED,
+  REPLAYED_HEADER,
   Time,
   writeCursor,
 } from '../http/schemas.ts'
@@ -93,7 +93,7 @@ const OpenedUser = Type.Object(
   },
   {
     title: 'OpenedUser',
-    headers: { ...LOCATION, ...REPLAYED },
+    headers: { ...LOCATION, ...REPLAYED_HEADER },
     examples: [{ id: 1, balance: 1000 }],
   },
 )
@@ -144,9 +144,9 @@ const OPEN = {
   summary: 'Create a user with a balance',
   description:
     'With an `Idempotency-Key` the same request opens one user, however often it is sent; a key ' +
-    'belongs to the API key that it came with. An `external_id` is unique among all users: a second ' +
-    'user under it is refused with 409 `external_id_taken`. The `currency` of the account is that of ' +
-    'all of its payments, for its whole life.',
+    'belongs to the API key that it came with. An `external_id` is unique among all users: a ' +
+    'second user under it is refused with 409 `external_id_taken`. The `currency` of the ' +
+    'account is that of all of its payments, for its whole life.',
   headers: IdempotencyHeaders,
   body: Type.Object(
     {

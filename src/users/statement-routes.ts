@@ -39,8 +39,8 @@ const READ = {
   operationId: 'getStatement',
   summary: "A user's account by month or day",
   description:
-    'Each period with entries, in UTC: what it began with, what changed it and what it ended with. ' +
-    'A withdrawal leaves the account when it succeeds; until then it is held.',
+    'Each period with entries, in UTC: what it began with, what changed it and what it ended ' +
+    'with. A withdrawal leaves the account when it succeeds; until then it is held.',
   params: IdParams('The user id.'),
   querystring: Type.Object(
     { by: Type.Optional(oneOf(PERIODS, { description: '`month` if left out.' })) },

@@ -4,7 +4,7 @@ import { readUserTexts, type Erased, type UserTexts } from '../domain/details.ts
 import type { Refusal } from '../domain/refusal.ts'
 import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Id, IdParams, parseId, Reason, REPLAYED } from '../http/schemas.ts'
+import { Id, IdParams, parseId, Reason, REPLAYED_HEADER } from '../http/schemas.ts'
 import { MetadataField, orNull } from '../http/texts.ts'
 import { UserBody, userBody } from './routes.ts'
 import type { ShownUser } from './read.ts'
@@ -51,8 +51,9 @@ function editRoute(app: App, { read, edit }: UserTextRoutes): void {
     operationId: 'updateUser',
     summary: 'Change the metadata of a user',
     description:
-      'Metadata is replaced as a whole, and null takes it away. Who changed it is kept. A repeated ' +
-      '`Idempotency-Key` is compared with what was first sent, so a change breaks no retry.',
+      'Metadata is replaced as a whole, and null takes it away. Who changed it is kept. A ' +
+      'repeated `Idempotency-Key` is compared with what was first sent, so a change breaks no ' +
+      'retry.',
     headers: ActorHeaders,
     params: UserId,
     body: Type.Object(
@@ -90,7 +91,7 @@ const ErasedUser = Type.Object(
   },
   {
     title: 'ErasedUser',
-    headers: REPLAYED,
+    headers: REPLAYED_HEADER,
     examples: [{ id: 1, external_id: true, metadata: true, payments: 12 }],
   },
 )

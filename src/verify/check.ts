@@ -1,9 +1,16 @@
 import { numbers } from '../domain/columns.ts'
 import { writeJson } from '../domain/json.ts'
 import { PAYMENTS_IN_LIST, PAYMENTS_IN_RANGE } from './payments-store.ts'
-import type { Accounts, Chunk, Finding } from './report.ts'
+import type { AccountSums, Chunk, Finding } from './report.ts'
 import type { RuleCode, Subject } from './rules.ts'
-import { ID_LAST, inSnapshot, walk, type Scope, type Seen, type Span } from './snapshot-store.ts'
+import {
+  ID_LAST,
+  inSnapshot,
+  walk,
+  type SnapshotScope,
+  type Seen,
+  type IdSpan,
+} from './snapshot-store.ts'
 import { USERS_IN_LIST, USERS_IN_RANGE } from './users-store.ts'
 
 /** A payment has at most three entries and a claim four calls, so every step gets past some. */
@@ -22,12 +29,12 @@ export const PAYMENTS_LISTED_MAX = 1_000
 /**
  * A chunk of rows that were named, and those of them that are too large to be checked with others.
  */
-export type Listed = Chunk & { readonly large: readonly bigint[] }
+export type ListedChunk = Chunk & { readonly large: readonly bigint[] }
 
 /** Check the first users of a span with their postings; null: told to stop in the middle of one. */
 export async function checkUsers(
-  { shard, ...scope }: Scope,
-  span: Span,
+  { shard, ...scope }: SnapshotScope,
+  span: IdSpan,
   goesOn?: () => boolean,
 ): Promise<Chunk | null> {
   const values = given(scope, null)
@@ -39,9 +46,9 @@ export async function checkUsers(
 
 /** Check users by id, a hundred at most. */
 export async function checkUsersListed(
-  { shard, ...scope }: Scope,
+  { shard, ...scope }: SnapshotScope,
   ids: readonly bigint[],
-): Promise<Listed> {
+): Promise<ListedChunk> {
   const values = [...given(scope, null), numbers(ids), POSTINGS_MAX]
   return listed(await inSnapshot(shard, USERS_IN_LIST, values))
 }
@@ -51,9 +58,9 @@ export async function checkUsersListed(
  * to stop in the middle of one.
  */
 export async function checkPayments(
-  { shard, ...scope }: Scope,
+  { shard, ...scope }: SnapshotScope,
   feeFloors: readonly Floor[] | null,
-  span: Span,
+  span: IdSpan,
   goesOn?: () => boolean,
 ): Promise<Chunk | null> {
   const values = given(scope, feeFloors)
@@ -65,9 +72,9 @@ export async function checkPayments(
 
 /** Check payments by id, a thousand at most. */
 export async function checkPaymentsListed(
-  { shard, ...scope }: Scope,
+  { shard, ...scope }: SnapshotScope,
   ids: readonly bigint[],
-): Promise<Listed> {
+): Promise<ListedChunk> {
   const values = [...given(scope, null), numbers(ids), EVIDENCE_MAX]
   return listed(await inSnapshot(shard, PAYMENTS_IN_LIST, values))
 }
@@ -80,7 +87,7 @@ export interface Floor {
 
 /** What every statement judges by. */
 function given(
-  { count, books, grown }: Omit<Scope, 'shard'>,
+  { count, books, grown }: Omit<SnapshotScope, 'shard'>,
   floors: readonly Floor[] | null,
 ): [count: number, terms: string] {
   const known = floors === null ? [] : floors.map(({ currency, minor }) => `${currency}:${minor}`)
@@ -88,17 +95,17 @@ function given(
   return [count, writeJson({ books, floors: known, ...before })]
 }
 
-function atLeast(span: Span): Span {
+function atLeast(span: IdSpan): IdSpan {
   return { ...span, limit: Math.max(LIMIT_MIN, span.limit) }
 }
 
-function chunkOf(walked: Awaited<ReturnType<typeof walk>>, { to }: Span): Chunk | null {
+function chunkOf(walked: Awaited<ReturnType<typeof walk>>, { to }: IdSpan): Chunk | null {
   if (walked === null) return null
   const { next, ...chunk } = read(walked.seen)
   return { ...chunk, steps: walked.steps, next: next !== null && next < to ? next : null }
 }
 
-function listed(seen: readonly Seen[]): Listed {
+function listed(seen: readonly Seen[]): ListedChunk {
   const large = seen.flatMap(({ kind, id }) => (kind === 'large' && id !== null ? [id] : []))
   return { ...read(seen), next: null, large }
 }
@@ -131,7 +138,7 @@ function accountsSeen(seen: readonly Seen[]): Pick<Chunk, 'accounts' | 'others'>
     byCurrency.set(currency, sums)
   }
   if (byCurrency.size === 0) return { accounts: null }
-  const others = new Map<string, Accounts>()
+  const others = new Map<string, AccountSums>()
   for (const [currency, sums] of byCurrency) {
     if (currency !== null) others.set(currency, accountsOf(sums))
   }
@@ -139,7 +146,7 @@ function accountsSeen(seen: readonly Seen[]): Pick<Chunk, 'accounts' | 'others'>
   return others.size === 0 ? { accounts } : { accounts, others }
 }
 
-function accountsOf(sums: Readonly<Record<string, bigint>>): Accounts {
+function accountsOf(sums: Readonly<Record<string, bigint>>): AccountSums {
   const { user = 0n, user_held = 0n, gateway = 0n, fees = 0n, opening = 0n, losses = 0n } = sums
   return { user, user_held, gateway, fees, opening, losses }
 }

@@ -9,7 +9,7 @@ import type { GatewayList } from '../ports.ts'
 import type { Floor } from './check.ts'
 import type { Progress, VerifyWorld } from './pass.ts'
 import { nameOf, reportJson, type Report } from './report.ts'
-import type { Listed } from './gateway.ts'
+import type { ListedGateway } from './gateway.ts'
 import { EXAMPLES_MAX, verify } from './verify.ts'
 
 /** Exit codes of `payments verify`. */
@@ -19,7 +19,7 @@ const VIOLATED = 1
 const UNCHECKED = 2
 
 /** What the command needs of the world. */
-export interface CommandWorld extends VerifyWorld {
+export interface VerifyCommandWorld extends VerifyWorld {
   /** The gateways of the configuration. */
   readonly gateways: readonly GatewayList[]
 }
@@ -49,7 +49,10 @@ const STREAMS: Streams = { out: process.stdout, err: process.stderr }
 /**
  * Add `payments verify` to the program. `open` is called when it runs, and closed whatever happens.
  */
-export function verifyCommand(program: Command, open: () => Promise<Opened<CommandWorld>>): void {
+export function verifyCommand(
+  program: Command,
+  open: () => Promise<Opened<VerifyCommandWorld>>,
+): void {
   program
     .command('verify')
     .description('Check every invariant of the books, online and read-only.')
@@ -74,7 +77,7 @@ export function verifyCommand(program: Command, open: () => Promise<Opened<Comma
 
 /** Open the world, run, close it. Returns the exit code; never throws. */
 export async function openAndRun(
-  open: () => Promise<Opened<CommandWorld>>,
+  open: () => Promise<Opened<VerifyCommandWorld>>,
   options: RunOptions,
   streams: Streams,
 ): Promise<number> {
@@ -92,7 +95,7 @@ export async function openAndRun(
  * cannot be read; wrong options are told on `streams.err`.
  */
 export async function runVerify(
-  world: CommandWorld,
+  world: VerifyCommandWorld,
   options: RunOptions,
   streams: Streams,
 ): Promise<number> {
@@ -119,13 +122,13 @@ export async function runVerify(
 }
 
 interface ReadOptions {
-  readonly gateways: readonly Listed[]
+  readonly gateways: readonly ListedGateway[]
   readonly feeFloors: readonly Floor[]
   readonly examplesMax: number
 }
 
 /** The options as values, or what is wrong with them. */
-function readOptions(world: CommandWorld, options: RunOptions): ReadOptions | string {
+function readOptions(world: VerifyCommandWorld, options: RunOptions): ReadOptions | string {
   const { gateway = false, feeFloor = [], examples = `${EXAMPLES_MAX}` } = options
   const gateways = gateway === false ? [] : listsOf(world.gateways, gateway)
   if (typeof gateways === 'string') return gateways
@@ -139,7 +142,7 @@ function readOptions(world: CommandWorld, options: RunOptions): ReadOptions | st
 export function listsOf(
   configured: readonly GatewayList[],
   at: true | string,
-): readonly Listed[] | string {
+): readonly ListedGateway[] | string {
   const [first] = configured
   if (at !== true) {
     if (!/^https?:\/\//.test(at) || !URL.canParse(at)) {
@@ -147,7 +150,7 @@ export function listsOf(
     }
     return [{ gateway: first?.gateway ?? GATEWAY, list: httpCharges(at) }]
   }
-  const lists: Listed[] = []
+  const lists: ListedGateway[] = []
   for (const { gateway, list } of configured) if (list !== null) lists.push({ gateway, list })
   // Half of them compared would look like all.
   if (lists.length === 0 || lists.length < configured.length) {

@@ -8,7 +8,7 @@ import {
   type Shard,
 } from '../ports.ts'
 import { eachInTurn, partly, whole, type PerShard } from '../each-shard.ts'
-import type { Accounts, Chunk, Finding, Tally } from './report.ts'
+import type { AccountSums, Chunk, Finding, Tally } from './report.ts'
 import { ID_BEFORE_ALL } from './snapshot-store.ts'
 import type { Booked } from './store.ts'
 
@@ -92,12 +92,12 @@ export async function onServer<Value extends object>(
   { first, last }: Server,
   ask: (session: Shard) => Promise<Value>,
 ): Promise<Value | null> {
-  for (const shard of pass.world.db.shards.slice(first, last + 1)) {
-    if (pass.missing.has(shard.number)) continue
-    const [value] = knownOnly(pass, await eachInTurn([shard], ask))
-    if (value !== undefined) return value
-  }
-  return null
+  const told: Value[] = []
+  const asked = await eachInTurn(pass.world.db.shards.slice(first, last + 1), async (shard) => {
+    if (told.length === 0 && !pass.missing.has(shard.number)) told.push(await ask(shard))
+  })
+  knownOnly(pass, asked)
+  return told[0] ?? null
 }
 
 /** A range of ids to read: at most `limit` rows behind `after`. */
@@ -164,7 +164,7 @@ export function strides(clock: Clock) {
   }
 }
 
-function isBalanced(accounts: Accounts): boolean {
+function isBalanced(accounts: AccountSums): boolean {
   const sums: readonly bigint[] = Object.values(accounts)
   return sums.reduce((one, other) => one + other, 0n) === 0n
 }

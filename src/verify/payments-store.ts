@@ -1,6 +1,8 @@
+import { gatewayOf } from '../domain/columns.ts'
 import { CURRENCIES, EXPONENTS, type Exponent } from '../domain/currency.ts'
 import { AMOUNTS_MAX } from '../domain/money.ts'
 import { CLOCK, timed, type Statement } from '../ports.ts'
+import { belongings } from './belongings-store.ts'
 import { GIVEN, inList, inRange, verdict, type ChunkSql, type Reading } from './chunk-store.ts'
 import { violatedBy } from './rules.ts'
 import type { Seen } from './snapshot-store.ts'
@@ -17,104 +19,11 @@ const READING: Reading = {
   sums: 'calls claims fence_max fence_min yes no not_executed in_doubt yes_at'.split(' '),
 }
 
-/** What went back of the payments of a chunk, by its refunds and returns. */
-const wentBack = (within: ChunkSql['within']) => `
-  child as materialized (
-    select parent_id, payment_id, ref
-    from payment_children
-    where shard = $1 and ${within('parent_id')}
-  ), went_back as materialized (
-    select
-      child.parent_id,
-      sum(amount) filter (where type = 'refund' and status <> 'failed') as refund_reserved,
-      sum(fee_returned) filter (where type = 'refund' and status <> 'failed') as fee_reserved,
-      sum(amount) filter (where type = 'refund' and status = 'success') as refunded,
-      sum(case when return_kind in ('dispute_won', 'was_refund') then -amount else amount end)
-        filter (where type = 'return') as returned,
-      sum(case when return_kind in ('dispute_won', 'was_refund') then -fee_returned
-        else fee_returned end)
-        filter (where type = 'return') as returned_fee,
-      count(*) filter (where amount is null) as strays,
-      count(*) filter (
-        where type = 'refund' and status = 'success' and booked.ref is not null
-          and taken_back.ref is null
-      ) > 0 and count(*) filter (where return_kind = 'dispute_won') = 0 as booked_twice
-    from child
-    left join lateral (
-      select type, status, amount, fee_returned, return_kind, gateway_ref
-      from payments
-      where shard = $1 and id = child.payment_id and parent_id = child.parent_id
-      limit 1
-    ) payment on true
-    left join child booked
-      on booked.parent_id = child.parent_id and booked.ref = payment.gateway_ref
-    left join child taken_back
-      on taken_back.parent_id = child.parent_id
-      and taken_back.ref = 'refund ' || child.payment_id
-    group by child.parent_id
-  )`
-
 /**
- * What belongs to the payments of a chunk, and what would if they existed. Each table is read once,
- * through the index that begins with (shard, payment_id).
+ * How much the clocks of two servers may differ that stamp what belongs together. Ids tell nothing
+ * of time: those of a reserve are older than what they are given to.
  */
-const belongings = (within: ChunkSql['within']) => `
-  task as materialized (
-    select payment_id, gateway, operation, purpose, fence, attempts, lookups, leased, run_at
-    from payment_tasks
-    where shard = $1 and ${within('payment_id')}
-  ), letter as materialized (
-    select *
-    from dead_letters
-    where shard = $1 and ${within('payment_id')}
-  ), letters as materialized (
-    select
-      payment_id, count(*) as letters,
-      count(*) filter (where state = 'open') as open,
-      count(*) filter (where state = 'open' and class = 'unknown') as open_unknown,
-      count(*) filter (where class = 'failed') as failed,
-      bool_or(error = 'charged_after_failed') as contradicted
-    from letter
-    group by payment_id
-  ), word as materialized (
-    select
-      payment_id,
-      bool_or(act = 'resolve' and before ->> 'payment' = 'unknown') as resolved,
-      bool_or(act = 'resolve' and before ->> 'payment' = 'unknown'
-        and after ->> 'against_evidence' = 'success') as insisted,
-      bool_or(act = 'correct') as corrected
-    from operator_acts
-    where shard = $1 and ${within('payment_id')}
-    group by payment_id
-  ),${wentBack(within)}, said as materialized (
-    select
-      payment_id, count(*) as calls, count(distinct fence) as claims, max(fence) as fence_max,
-      min(fence) as fence_min,
-      count(*) filter (where outcome = 'success') as yes,
-      count(*) filter (where outcome in ('declined', 'not_found')) as no,
-      count(*) filter (where outcome in ('not_executed', 'rejected', 'misconfigured'))
-        as not_executed,
-      count(*) filter (where outcome in ('in_doubt', 'pending')) as in_doubt,
-      coalesce(max(extract(epoch from started_at)) filter (where outcome = 'success'), 0)::bigint
-        as yes_at
-    from whole
-    group by payment_id
-  ), known_so_far as (
-    select *
-    from said
-    union all
-    select *
-    from carried
-  ), evidence as materialized (
-    select
-      payment_id, sum(calls) as calls, sum(claims) as claims, max(fence_max) as fence_max,
-      min(fence_min) as fence_min, sum(yes) as yes, sum(no) as no,
-      sum(not_executed) as not_executed, sum(in_doubt) as in_doubt, max(yes_at) as yes_at,
-      sum(yes) > 0 as said_yes,
-      sum(no) > 0 or (sum(not_executed) > 0 and sum(in_doubt) = 0) as said_no
-    from known_so_far
-    group by payment_id
-  )`
+const CLOCKS = `interval '1 minute'`
 
 /** The codes of the currencies with an exponent, as a list of SQL. */
 function codes(exponent: Exponent): string {
@@ -161,6 +70,18 @@ const UNTOLD = `payment.type <> 'return' and case payment.status
       ) is not true`
 
 /**
+ * Whether a payment has not the reference that it was given, or one that it may not have: who
+ * failed has none, unless it was corrected and has its own again. What repeats a payment has the
+ * reference that the first one was given; an erasure takes both away, perhaps one after the other.
+ */
+const REFERENCE_WRONG = `case
+        when referred.taken is null then referred.given is not null and payment.status <> 'failed'
+        else referred.taken_by <> payment.user_id
+          or (payment.status = 'failed' and word.corrected is not true)
+          or (payment.redrive_of is null and referred.taken is distinct from referred.given)
+      end`
+
+/**
  * Payments with everything the rules ask about them. Postings are found through the payment's user,
  * because their key begins with it; those under another user are found from their side, in the
  * users' statement. Amounts are numeric here, because damage may exceed a bigint.
@@ -174,13 +95,14 @@ const KNOWN = `
       payment.status in ('new', 'unknown') as open,
       div(payment.amount::numeric * payment.fee_bps + 5000, 10000) as share,
       posted.*, task.payment_id is not null as queued, task.fence, task.attempts as task_attempts,
-      task.gateway as task_gateway, coalesce(payment.gateway, 'http') as own_gateway,
+      task.gateway as task_gateway, ${gatewayOf('payment.gateway')} as own_gateway,
       task.operation, coalesce(task.purpose, '') as purpose, task.lookups,
       coalesce(task.leased, false) as leased, task.run_at,
       coalesce(letters.letters, 0) as letters, coalesce(letters.open, 0) as letters_open,
       coalesce(letters.open_unknown, 0) as letters_unknown,
       coalesce(letters.failed, 0) as letters_failed,
       coalesce(letters.contradicted, false) as contradicted,
+      coalesce(letters.alarmed, false) as alarmed,
       coalesce(word.resolved, false) as by_operator, coalesce(word.insisted, false) as insisted,
       coalesce(word.corrected, false) as corrected,
       (coalesce(payment.refund_reserved, 0), coalesce(payment.fee_reserved, 0),
@@ -189,13 +111,16 @@ const KNOWN = `
           coalesce(went_back.refunded, 0)) as refunds_wrong,
       (coalesce(payment.returned, 0), coalesce(payment.returned_fee, 0)) is distinct from
         (coalesce(went_back.returned, 0), coalesce(went_back.returned_fee, 0)) as returns_wrong,
+      coalesce(went_back.charged_back, 0) as charged_back,
       coalesce(went_back.strays, 0) as children_wrong,
+      coalesce(went_back.won_back, 0) is distinct from
+        least(coalesce(went_back.paid_back, 0), posted.lost) as recovery_wrong,
       coalesce(went_back.booked_twice, false) as booked_twice,
       payment.parent_id is null or (
         select true
         from payments parent
-        where shard = $1 and id = payment.parent_id and id < payment.id
-          and user_id = payment.user_id
+        where shard = $1 and id = payment.parent_id and user_id = payment.user_id
+          and created_at <= payment.created_at + ${CLOCKS}
           and (status = 'success' or payment.type = 'return' and exists (
             select
             from postings
@@ -212,7 +137,8 @@ const KNOWN = `
         select true
         from payment_children
         where shard = $1 and parent_id = payment.parent_id and payment_id = payment.id
-          and (payment.type = 'return') = (ref is not null)
+          and ref is not distinct from
+            case when payment.type = 'return' then payment.gateway_ref end
         limit 1
       ) is true as listed,
       coalesce(evidence.calls, 0) as calls, coalesce(evidence.claims, 0) as claims,
@@ -233,7 +159,8 @@ const KNOWN = `
       payment.redrive_of is null or (
         select true
         from payments first
-        where shard = $1 and id = payment.redrive_of and id < payment.id and status = 'failed'
+        where shard = $1 and id = payment.redrive_of and id <> payment.id and status = 'failed'
+          and created_at <= payment.created_at + ${CLOCKS}
           and (user_id, type, amount, commission) =
             (payment.user_id, payment.type, payment.amount, payment.commission)
         limit 1
@@ -243,6 +170,7 @@ const KNOWN = `
         from payments
         where shard = $1 and redrive_of = payment.redrive_of
       ) > 1 as repeats_again,
+      ${REFERENCE_WRONG} as reference_wrong,
       ${UNTOLD} as untold
     from chunk payment
     cross join lateral (
@@ -252,6 +180,7 @@ const KNOWN = `
         count(*) filter (where kind = 'settle') as settles,
         count(*) filter (where kind = 'release') as releases,
         count(*) filter (where kind = 'settle_late') as lates,
+        coalesce(sum(-losses) filter (where kind = 'settle_late'), 0) as lost,
         count(*) filter (where kind = 'hold' and
           (user_available, user_held, gateway, fees, opening, losses) is distinct from
           (-cost, cost, 0, 0, 0, 0)) as holds_wrong,
@@ -267,7 +196,6 @@ const KNOWN = `
               (0, taken * paid, case when payment.return_kind in ('dispute_won', 'was_refund')
                 then given else -given end, 0)
             or greatest(taken * user_available, taken * losses) > 0
-            or (payment.return_kind = 'payout_returned' and losses <> 0)
           else
             (user_available, user_held, gateway, fees, opening, losses) is distinct from
             (0, -cost, paid, earned - given, 0, 0)
@@ -296,6 +224,7 @@ const KNOWN = `
     left join evidence on evidence.payment_id = payment.id
     left join word on word.payment_id = payment.id
     left join went_back on went_back.parent_id = payment.id
+    left join referred on referred.payment_id = payment.id
   )`
 
 /** The findings, and how many rows were looked at. */

@@ -2,8 +2,8 @@ import { Option, type Command } from 'commander'
 import { operatorHere, parseReason, print, withOpen, type Opened } from '../adapters/commands.ts'
 import { wrapped } from '../adapters/terminal.ts'
 import { writeJson } from '../domain/json.ts'
-import { barsOn, listsOf, type CommandWorld } from './command.ts'
-import type { Listed } from './gateway.ts'
+import { barsOn, listsOf, type VerifyCommandWorld } from './command.ts'
+import type { ListedGateway } from './gateway.ts'
 import { findMissed, gatewaysUnnamed, type Lost, type Missed } from './recover.ts'
 import { nameOf, reportJson } from './report.ts'
 import { closeRestore, openRestore } from './restored.ts'
@@ -29,7 +29,10 @@ the backup need nothing: a worker asks their gateways before it charges them.`
 const SHOWN_MAX = 100
 
 /** `payments recover`: find what a restored database lacks, and let it be used again. */
-export function recoverCommand(program: Command, open: () => Promise<Opened<CommandWorld>>): void {
+export function recoverCommand(
+  program: Command,
+  open: () => Promise<Opened<VerifyCommandWorld>>,
+): void {
   program
     .command('recover')
     .description(
@@ -50,7 +53,7 @@ export function recoverCommand(program: Command, open: () => Promise<Opened<Comm
 }
 
 /** Returns the exit code. */
-export async function recover(world: CommandWorld, options: RecoverOptions): Promise<number> {
+export async function recover(world: VerifyCommandWorld, options: RecoverOptions): Promise<number> {
   const { json = false } = options
   const restored = await openRestore(world.db)
   if (restored === null) {
@@ -98,7 +101,7 @@ interface Found {
 
 /** Let the database be used, where nothing is missing or that was accepted. False: it is not. */
 async function close(
-  { db }: CommandWorld,
+  { db }: VerifyCommandWorld,
   { missed: { report, lostCount }, unlisted }: Found,
   options: RecoverOptions,
 ): Promise<boolean> {
@@ -113,9 +116,9 @@ async function close(
 
 /** The lists of the gateways, and the names of those that have none. */
 function readLists(
-  { gateways }: CommandWorld,
+  { gateways }: VerifyCommandWorld,
   { gateway }: RecoverOptions,
-): { readonly lists: readonly Listed[]; readonly unlisted: readonly string[] } {
+): { readonly lists: readonly ListedGateway[]; readonly unlisted: readonly string[] } {
   if (typeof gateway === 'string') {
     const lists = listsOf(gateways, gateway)
     if (typeof lists === 'string') throw new Error(lists)

@@ -1,6 +1,6 @@
 import { eachInTurn, whole } from '../each-shard.ts'
 import type { Db, GatewayCharge } from '../ports.ts'
-import type { Listed } from './gateway.ts'
+import type { ListedGateway } from './gateway.ts'
 import type { PassOptions, VerifyWorld } from './pass.ts'
 import type { Report } from './report.ts'
 import { gatewaysUsed } from './store.ts'
@@ -41,7 +41,7 @@ const LOST_MAX = 100_000
  */
 export async function findMissed(
   world: VerifyWorld,
-  gateways: readonly Listed[],
+  gateways: readonly ListedGateway[],
   { onProgress }: Pick<PassOptions, 'onProgress'>,
 ): Promise<Missed> {
   const lost: Lost[] = []

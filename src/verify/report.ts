@@ -12,7 +12,7 @@ export interface Finding {
 }
 
 /** The accounts, in minor units. */
-export interface Accounts {
+export interface AccountSums {
   readonly user: bigint
   readonly user_held: bigint
   readonly gateway: bigint
@@ -27,9 +27,9 @@ export interface Chunk {
   /** Rows looked at. */
   readonly checked: Partial<Record<Subject, number>>
   /** Of those in the currency of the books; null where no user was looked at. */
-  readonly accounts: Accounts | null
+  readonly accounts: AccountSums | null
   /** Of those in other currencies, by currency; not there where there are none. */
-  readonly others?: ReadonlyMap<string, Accounts>
+  readonly others?: ReadonlyMap<string, AccountSums>
   /** How many statements that took; one, if it is left out. */
   readonly steps?: number
   /** Where the next chunk begins; null after the last one. */
@@ -73,9 +73,9 @@ export interface Report {
    * The sums of the accounts in the currency of the books. Chunks are seen at different moments, so
    * beside traffic the single sums are of no one moment; that they sum to zero holds always.
    */
-  readonly accounts: Accounts
+  readonly accounts: AccountSums
   /** The same in other currencies. */
-  readonly others: ReadonlyMap<string, Accounts>
+  readonly others: ReadonlyMap<string, AccountSums>
   readonly rules: readonly RuleReport[]
 }
 
@@ -90,7 +90,7 @@ export interface Tally {
   ): Report
 }
 
-const NOTHING: Accounts = {
+const NOTHING: AccountSums = {
   user: 0n,
   user_held: 0n,
   gateway: 0n,
@@ -108,7 +108,7 @@ export function tally(examplesMax: number): Tally {
   const checked = new Map<Subject, number>()
   const spent = new Map<Subject, number>()
   let accounts = NOTHING
-  const others = new Map<string, Accounts>()
+  const others = new Map<string, AccountSums>()
   let longestMs = 0
   let statements = 0
 
@@ -197,7 +197,7 @@ export function nameOf({ subject, id, paymentId, userId }: Finding): string {
   return subject === 'user' ? `user ${id}` : `payment ${id}`
 }
 
-function texts(accounts: Accounts): Record<string, string> {
+function texts(accounts: AccountSums): Record<string, string> {
   return Object.fromEntries(Object.entries(accounts).map(([name, sum]) => [name, String(sum)]))
 }
 

@@ -1,4 +1,5 @@
-import { columns } from '../domain/columns.ts'
+import { columns, gatewayOf } from '../domain/columns.ts'
+import type { ReturnKind } from '../domain/returns.ts'
 import { NOW, timed, type Runner, type Statement } from '../ports.ts'
 
 /** The payments of a shard that a gateway calls so. */
@@ -31,7 +32,7 @@ const MISSING: Statement<Told> = {
   select told.parent_id as "parentId", told.ref, told.undoes
   from ${TOLD.unnest('told', 4)}
   cross join lateral (
-    select coalesce(gateway, 'http') as gateway
+    select ${gatewayOf()} as gateway
     from payments
     where shard = $1 and id = told.parent_id
     limit 1
@@ -64,18 +65,35 @@ interface Under {
 
 const UNDER = columns<Under>({ parentId: 'bigint', ref: 'text' })
 
+/** A return under its reference, and what of it is booked. */
+export interface BookedReturn extends Under {
+  readonly kind: ReturnKind
+  readonly amount: bigint
+  /** Null: that of the books. */
+  readonly currency: string | null
+  readonly gateway: string
+}
+
 /** Of references of what went back of payments, those that returns are booked under. */
-const BOOKED: Statement<Under> = {
+const BOOKED: Statement<BookedReturn> = {
   name: 'verify_returns_booked',
   text: `
-  select told.parent_id as "parentId", told.ref
+  select
+    told.parent_id as "parentId", told.ref, booked.return_kind as kind, booked.amount,
+    booked.currency, booked.gateway
   from ${UNDER.unnest('told', 2)}
   cross join lateral (
-    select
+    select payment_id
     from payment_children
     where shard = $1 and parent_id = told.parent_id and ref = told.ref
     limit 1
-  ) child`,
+  ) child
+  cross join lateral (
+    select return_kind, amount, currency, ${gatewayOf()} as gateway
+    from payments
+    where shard = $1 and id = child.payment_id and type = 'return'
+    limit 1
+  ) booked`,
 }
 
 /** The payments of a shard that a gateway calls so. */
@@ -88,7 +106,10 @@ export function paymentsCalled(
 }
 
 /** Under which of these references returns are booked. */
-export async function returnsBooked(shard: Runner, told: readonly Under[]): Promise<Under[]> {
+export async function returnsBooked(
+  shard: Runner,
+  told: readonly Under[],
+): Promise<BookedReturn[]> {
   return told.length === 0 ? [] : shard.run(BOOKED, UNDER.of(told))
 }
 

@@ -1,46 +1,128 @@
+import { createHash } from 'node:crypto'
+import { exponentIn, toldCurrency } from '../domain/currency.ts'
+import { fromWire } from '../domain/money.ts'
+import { wentOut } from '../domain/returns.ts'
 import { eachPart } from '../each-shard.ts'
 import type { GatewayCharge, GatewayReturn, Places } from '../ports.ts'
+import { integerSet } from './integers.ts'
 import { found, inEachShard, knownOnly, type Pass } from './pass.ts'
 import type { Finding } from './report.ts'
-import { paymentsCalled, returnsBooked, returnsMissing } from './returns-store.ts'
+import {
+  paymentsCalled,
+  returnsBooked,
+  returnsMissing,
+  type BookedReturn,
+} from './returns-store.ts'
 import { readBooked, type Booked } from './store.ts'
 
 /** How long a notice, or the look that it asks for, may take to book what came back. */
 const GRACE_MS = 3_600_000
 
 /**
- * What came back at a gateway more than an hour ago and is not in the books. What is looked at
- * within the hour is left out, and so is what came back of payments that are not ours: they are
- * known by our id, or by the reference that is kept of deposits.
+ * What came back at a gateway more than an hour ago and is not in the books, or as something else.
+ * What is looked at within the hour is not missing, and what came back of payments that are not
+ * ours is left out: they are known by our id, or by the reference that is kept of deposits.
  */
-export async function missingReturns(
+export async function compareReturns(
   pass: Pass,
   gateway: string,
   returns: readonly GatewayReturn[],
+  names: ToldNames,
 ): Promise<Finding[]> {
   const { clock, db } = pass.world
   const beforeMs = clock.now().getTime() - GRACE_MS
   const old = returns.filter(({ at }) => at === null || at.getTime() < beforeMs)
-  const refs = old.flatMap(({ parentRef }) => (parentRef === null ? [] : [parentRef]))
-  const [called, own] = [await calledSo(pass, gateway, refs), await ownRefunds(pass, old)]
+  const refs = returns.flatMap(({ parentRef }) => (parentRef === null ? [] : [parentRef]))
+  const [called, refunds] = [await calledSo(pass, gateway, refs), await ownRefunds(pass, old)]
+  const parentsOf = ({ paymentId, parentRef }: GatewayReturn) =>
+    paymentId === null ? (called.get(parentRef ?? '') ?? []) : [paymentId]
+  for (const one of returns) {
+    const parents = parentsOf(one)
+    for (const parentId of parents.length === 0 ? [null] : parents) {
+      names.note(parentId, one.ref)
+      names.note(parentId, one.undoes ?? null)
+    }
+  }
   const told = old.map((one): Told => {
-    const { paymentId, parentRef, ref, undoes = '' } = one
-    const parents = paymentId === null ? (called.get(parentRef ?? '') ?? []) : [paymentId]
-    const of = parents.filter((parentId) => !isOwn(one, parentId, own))
-    return of.map((parentId) => ({ parentId, ref, undoes }))
+    const { ref, undoes = '' } = one
+    const of = parentsOf(one).filter((parentId) => !isOwn(one, parentId, refunds))
+    return of.map((parentId) => ({ parentId, ref, undoes, said: one }))
   })
   const all = told.flat()
   const places = await db.find('payment', idsOf(all))
-  const parts = await eachPart(
-    places,
-    all.filter(({ parentId }) => !isAway(pass, places, parentId)),
-    ({ parentId }) => parentId,
-    (shard, part) => returnsMissing(shard, gateway, part),
-  )
-  const missing = new Set(knownOnly(pass, parts).flat().map(nameOf))
-  return told
-    .flatMap((of) => (isElsewhere(of, missing) ? [] : of.filter((one) => missing.has(nameOf(one)))))
-    .map(({ parentId }) => found('gateway_return_missing_here', 'charge', parentId))
+  const here = all.filter(({ parentId }) => !isAway(pass, places, parentId))
+  const parentOf = ({ parentId }: Told[number]) => parentId
+  const parts = await eachPart(places, here, parentOf, async (shard, part) => {
+    const [missing, booked] = [
+      await returnsMissing(shard, gateway, part),
+      await returnsBooked(shard, part),
+    ]
+    return { missing, booked: booked.filter((one) => one.gateway === gateway) }
+  })
+  const seen = knownOnly(pass, parts)
+  const missing = new Set(seen.flatMap((one) => one.missing).map(nameOf))
+  const booked = new Map(seen.flatMap((one) => one.booked).map((one) => [nameOf(one), one]))
+  return [
+    ...told
+      .flatMap((of) =>
+        isElsewhere(of, missing) ? [] : of.filter((one) => missing.has(nameOf(one))),
+      )
+      .map(({ parentId }) => found('gateway_return_missing_here', 'charge', parentId)),
+    ...told
+      .flatMap((of) => differing(of, booked, db.currency))
+      .map(({ parentId }) => found('gateway_return_amount', 'charge', parentId)),
+  ]
+}
+
+/** The names of what came back by a list, and of which payments. */
+export interface ToldNames {
+  /** A payment that is null may be any: the list names one that is not known here by that. */
+  note(parentId: bigint | null, ref: string | null): void
+  has(parentId: bigint, ref: string): boolean
+}
+
+/** No names yet. Each takes 32 bytes: that two are the same in 64 bits only hides one of them. */
+export function newToldNames(): ToldNames {
+  const names = integerSet()
+  const keyOf = (parentId: bigint | null, ref: string) => {
+    const digest = createHash('sha256')
+      .update(`${parentId ?? ''} ${ref}`)
+      .digest()
+    return [digest.readUInt32BE(0), digest.readUInt32BE(4)] as const
+  }
+  return {
+    note(parentId, ref) {
+      if (ref !== null) names.add(...keyOf(parentId, ref))
+    },
+    has: (parentId, ref) => names.has(...keyOf(parentId, ref)) || names.has(...keyOf(null, ref)),
+  }
+}
+
+/** What is booked as something else, of payments that are called the same; none if one agrees. */
+function differing(of: Told, booked: ReadonlyMap<string, BookedReturn>, books: string): Told {
+  const odd = of.filter((one) => {
+    const known = booked.get(nameOf(one))
+    return known !== undefined && !isSame(one.said, known, books)
+  })
+  const agreeing = of.filter((one) => booked.has(nameOf(one))).length > odd.length
+  return agreeing ? [] : odd
+}
+
+/**
+ * Whether a return is booked as its gateway tells it, as far as it does: the same way and as much,
+ * as a look at the payment compares them. In which words makes no difference to the books.
+ */
+function isSame(
+  { kind, amount, currency }: GatewayReturn,
+  booked: BookedReturn,
+  books: string,
+): boolean {
+  if (kind !== null && wentOut(kind) !== wentOut(booked.kind)) return false
+  // A gateway that was told no currency names the one that it takes for ours, or none.
+  const told = toldCurrency(booked.currency, books)
+  if (told !== null && currency !== null && currency !== told) return false
+  const minor = fromWire(amount, exponentIn(booked.currency, books))
+  return minor === null || minor === booked.amount
 }
 
 /** Of which payments something may have come back. */
@@ -48,9 +130,10 @@ type Told = readonly {
   readonly parentId: bigint
   readonly ref: string
   readonly undoes: string
+  readonly said: GatewayReturn
 }[]
 
-function nameOf({ parentId, ref }: Told[number]): string {
+function nameOf({ parentId, ref }: Pick<Told[number], 'parentId' | 'ref'>): string {
   return `${parentId} ${ref}`
 }
 
@@ -85,7 +168,7 @@ export async function bookedAsReturns(
   const asked = refunds.flatMap((refund) => {
     const { ref, parentRef = '' } = refund
     const parents = ref === null ? [] : (called.get(parentRef) ?? [])
-    return parents.map((parentId) => ({ refund, parentId, ref: ref ?? '', undoes: '' }))
+    return parents.map((parentId) => ({ refund, parentId, ref: ref ?? '' }))
   })
   const places = await db.find('payment', [...called.values()].flat())
   const here = asked.filter(({ parentId }) => !isAway(pass, places, parentId))
@@ -142,9 +225,9 @@ async function ownRefunds(
 function isOwn(
   { ours }: GatewayReturn,
   parentId: bigint,
-  own: ReadonlyMap<bigint, Booked>,
+  refunds: ReadonlyMap<bigint, Booked>,
 ): boolean {
-  const refund = ours === undefined ? undefined : own.get(ours.paymentId)
+  const refund = ours === undefined ? undefined : refunds.get(ours.paymentId)
   if (refund === undefined || refund.type !== 'refund' || refund.status === 'failed') return false
   return refund.key === ours?.key && refund.parentId === parentId
 }

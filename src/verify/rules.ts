@@ -49,7 +49,9 @@ const warning = rule('warning')
  * which the shards are a multiple.
  */
 function misplaced(id: string): string {
-  return `(${id} % shards <> $1 and (${id} >= below or ${id} % shards_before <> $1 % shards_before))`
+  return `(
+    ${id} % shards <> $1 and (${id} >= below or ${id} % shards_before <> $1 % shards_before)
+  )`
 }
 
 /**
@@ -140,9 +142,11 @@ export const RULES = {
     payment: `refused
       and (status <> 'failed' or entries > 0 or queued or calls > 0 or letters > 0)`,
   }),
-  // An operator who fails a payment against a yes has said so.
+  // An operator who fails a payment against a yes has said so. What was told of a refund is booked
+  // as a return, and its letter closed.
   failed_but_charged: critical('payment', 'No failed payment was charged, unless known.', {
-    payment: `status = 'failed' and said_yes and not contradicted and not insisted`,
+    payment: `status = 'failed' and said_yes and not alarmed and not insisted and not corrected
+      and not (type = 'refund' and contradicted)`,
   }),
   // A yes stored for a minute ends a payment, unless a worker is on it.
   evidence_ignored: critical('payment', 'No payment stays open after the gateway said yes.', {
@@ -151,6 +155,9 @@ export const RULES = {
   }),
   key_repeated: critical('payment', 'A user’s Idempotency-Key belongs to one payment.', {
     payment: `key_taken`,
+  }),
+  reference_wrong: critical('payment', 'Who did not fail has its reference, and nobody else.', {
+    payment: `reference_wrong`,
   }),
   gateway_key_repeated: critical('payment', 'No two payments share a gateway key.'),
   amount_range: critical('payment', 'An amount is within the limits of the API.', {
@@ -186,13 +193,17 @@ export const RULES = {
   returns_sum: critical('payment', 'What came back is the sum of the returns.', {
     payment: `returns_wrong`,
   }),
+  return_losses: critical('payment', 'A payout that comes back pays first what it lost us.', {
+    payment: `recovery_wrong`,
+  }),
   // A dispute that was won may have put right what was booked twice.
   return_was_refund: critical('payment', 'What went back under one reference is booked once.', {
     payment: `booked_twice`,
   }),
   // The last line of defence is a constraint; this finds what was damaged together with it.
-  given_back_range: critical('payment', 'No more goes back of a payment than it came to.', {
-    payment: `refund_reserved not between 0 and amount or returned not between 0 and amount
+  given_back_range: critical('payment', 'No more goes back than it came to, but in disputes.', {
+    payment: `refund_reserved not between 0 and amount or returned < 0
+      or returned - charged_back > amount
       or least(fee_reserved, returned_fee) < 0
       or coalesce(fee_reserved, 0)::numeric + coalesce(returned_fee, 0) > commission`,
   }),
@@ -319,6 +330,14 @@ export const RULES = {
   gateway_return_missing_here: critical(
     'charge',
     'What came back at the gateway an hour ago, or before, is booked.',
+  ),
+  gateway_return_missing_there: critical(
+    'charge',
+    'What is booked as come back, and would be listed by its gateway, is listed.',
+  ),
+  gateway_return_amount: critical(
+    'charge',
+    'What came back at the gateway is booked as the same, and as much.',
   ),
   gateway_amount: critical('charge', 'The gateway charged the amount that is in the books.'),
 } satisfies Record<string, Rule>

@@ -15,7 +15,7 @@ import {
   Time,
 } from '../http/schemas.ts'
 import type { Global } from '../ports.ts'
-import { cancelRun, listRuns, readRun, type VerifyRun } from './runs-store.ts'
+import { cancelVerifyRun, listRuns, readVerifyRun, type VerifyRun } from './runs-store.ts'
 import type { VerifyRuns } from './runs.ts'
 
 const SCOPES = ['recent', 'full'] as const
@@ -111,7 +111,8 @@ const CANCEL = {
   operationId: 'cancelVerification',
   summary: 'Cancel a check of the books',
   description:
-    'The check ends as `failed` within seconds, without a result. One that has ended stays as it is.',
+    'The check ends as `failed` within seconds, without a result. One that has ended stays as ' +
+    'it is.',
   headers: ActorHeaders,
   params: IdParams('The id of the check.'),
   response: {
@@ -142,7 +143,7 @@ export function verificationRoutes(world: {
     })
     app.get(`${PATH}/:id`, { schema: READ }, async (request, reply) => {
       const id = parseId(request.params.id)
-      const run = id === null ? null : await readRun(db, id)
+      const run = id === null ? null : await readVerifyRun(db, id)
       if (run === null) return refuse(reply, { code: 'verification_not_found' })
       const results = (run.report?.rules ?? []).map((rule) => ({
         rule: rule.rule,
@@ -158,7 +159,7 @@ export function verificationRoutes(world: {
       const actor = actorOf(request)
       if (actor === null) return refuse(reply, { code: 'actor_invalid' })
       const id = parseId(request.params.id)
-      const run = id === null ? null : await cancelRun(db, id, actor)
+      const run = id === null ? null : await cancelVerifyRun(db, id, actor)
       if (run === null) return refuse(reply, { code: 'verification_not_found' })
       return reply.send(runBody(run))
     })

@@ -182,9 +182,13 @@ export async function seeRun(
 }
 
 /** End a check that runs; the process that makes it stops when it next says that it lives. */
-export async function cancelRun(db: Global, id: bigint, by: string): Promise<VerifyRun | null> {
+export async function cancelVerifyRun(
+  db: Global,
+  id: bigint,
+  by: string,
+): Promise<VerifyRun | null> {
   await db.run(CANCEL, [id, `canceled by ${by}`])
-  return readRun(db, id)
+  return readVerifyRun(db, id)
 }
 
 /** End a check with its report, or with why there is none. */
@@ -209,7 +213,7 @@ export async function listRuns(db: Global): Promise<VerifyRun[]> {
 }
 
 /** One check; null: there is none with this id. */
-export async function readRun(db: Global, id: bigint): Promise<VerifyRun | null> {
+export async function readVerifyRun(db: Global, id: bigint): Promise<VerifyRun | null> {
   await db.run(LOSE, [])
   const [run] = await db.run(READ, [id])
   return run ?? null

@@ -24,7 +24,7 @@ export const ID_BEFORE_ALL = -9_223_372_036_854_775_808n
 export const ID_LAST = 9_223_372_036_854_775_807n
 
 /** A shard, how many there are, whose ids belong into it, and the currency of the books. */
-export interface Scope {
+export interface SnapshotScope {
   readonly shard: Shard
   readonly count: number
   readonly books: string
@@ -33,7 +33,7 @@ export interface Scope {
 }
 
 /** The rows with ids in (`after`, `to`], read at most `limit` at a time. */
-export interface Span {
+export interface IdSpan {
   readonly after: bigint
   readonly to: bigint
   readonly limit: number
@@ -107,7 +107,7 @@ type Walked = { readonly seen: readonly Seen[]; readonly steps: number } | null
 export async function walk(
   shard: Shard,
   { statement, values }: { statement: Statement<Seen>; values: readonly unknown[] },
-  span: Span,
+  span: IdSpan,
   goesOn: () => boolean = () => true,
 ): Promise<Walked> {
   const first = await inSnapshot(shard, statement, [...values, ...spanValues(span, null)])
@@ -126,7 +126,7 @@ export async function walk(
 }
 
 /** The parameters of a step: the span, and what was carried to it. */
-export function spanValues({ after, to, limit }: Span, carry: Carry | null): unknown[] {
+export function spanValues({ after, to, limit }: IdSpan, carry: Carry | null): unknown[] {
   const from = carry === null ? after : carry.id - 1n
   const sums = carry === null ? null : `{${carry.sums}}`
   return [from, to, limit, carry?.id ?? from, carry?.cursor ?? ID_LAST, sums]

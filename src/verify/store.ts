@@ -1,5 +1,4 @@
-import { numbers } from '../domain/columns.ts'
-import { GATEWAY } from '../domain/payment.ts'
+import { gatewayOf, numbers } from '../domain/columns.ts'
 import {
   NOW,
   timedUnsharded,
@@ -52,7 +51,7 @@ const OUTSIDE: Unsharded<{ table: number; count: number }> = {
     (table, place) => `
   select ${place} as table, count(*)::int as count
   from (
-    select
+    select 1
     from ${table}
     where shard < $1 or shard > $2
     limit $3
@@ -177,7 +176,7 @@ const BOOKED: Statement<Booked> = {
   text: `
   select
     id, gateway_key::text as key, type, status, amount, currency,
-    coalesce(gateway, 'http') as gateway, parent_id as "parentId",
+    ${gatewayOf()} as gateway, parent_id as "parentId",
     exists (select from payment_tasks where shard = $1 and payment_id = payment.id) as queued,
     exists (
       select from postings
@@ -193,16 +192,26 @@ const BOOKED: Statement<Booked> = {
   where shard = $1 and id = any ($2::bigint[])`,
 }
 
+interface Succeeded {
+  readonly ids: string | null
+  readonly returns: string | null
+  readonly checked: number
+  readonly upto: bigint
+}
+
 /**
  * The successes of a range at the gateway `$5` that finished before `$4`, and the failures that
  * were booked as executed before it, their ids separated by commas. A return came back by itself:
- * the gateway executed nothing under its id.
+ * the gateway executed nothing under its id. Those that came back in the ways `$6` an hour before
+ * are told with the payment and the name, but for what has turned out to be a refund of ours.
  */
-const SUCCEEDED: Statement<{ ids: string | null; checked: number; upto: bigint }> = {
+const SUCCEEDED: Statement<Succeeded> = {
   name: 'verify_succeeded',
   text: `
   with chunk as materialized (
-    select id, user_id, type, status, gateway, finished_at
+    select
+      id, user_id, type, status, gateway, finished_at, created_at, parent_id, return_kind,
+      gateway_ref
     from payments
     where shard = $1 and id > $2
     order by id
@@ -210,7 +219,7 @@ const SUCCEEDED: Statement<{ ids: string | null; checked: number; upto: bigint }
   )
   select
     string_agg(id::text, ',') filter (
-      where type <> 'return' and coalesce(gateway, 'http') = $5
+      where type <> 'return' and ${gatewayOf()} = $5
         and case status
           when 'success' then finished_at < $4
           when 'failed' then exists (
@@ -221,6 +230,21 @@ const SUCCEEDED: Statement<{ ids: string | null; checked: number; upto: bigint }
           else false
         end
     ) as ids,
+    (json_agg(json_build_array(id::text, parent_id::text, gateway_ref)) filter (
+      where type = 'return' and coalesce(gateway, 'http') = $5 and return_kind = any ($6::text[])
+        and created_at < $4 - interval '1 hour' and not exists (
+          select
+          from payment_children child
+          cross join lateral (
+            select type, gateway_ref
+            from payments
+            where shard = $1 and id = child.payment_id
+            limit 1
+          ) refund
+          where child.shard = $1 and child.parent_id = chunk.parent_id
+            and refund.type = 'refund' and refund.gateway_ref = chunk.gateway_ref
+        )
+    ))::text as returns,
     count(*)::int as checked,
     case when count(*) < $3 then 9223372036854775807 else max(id) end as upto
   from chunk`,
@@ -230,7 +254,7 @@ const SUCCEEDED: Statement<{ ids: string | null; checked: number; upto: bigint }
 const GATEWAYS: Statement<{ gateway: string }> = {
   name: 'verify_gateways_used',
   text: `
-  select distinct coalesce(gateway, '${GATEWAY}') as gateway
+  select distinct ${gatewayOf()} as gateway
   from payments
   where shard = $1 and type in ('deposit', 'withdraw')
   order by 1`,
@@ -333,11 +357,25 @@ export function readBooked(shard: Runner, paymentIds: readonly bigint[]): Promis
 export async function succeededBefore(
   shard: Shard,
   range: { readonly after: bigint; readonly limit: number },
-  { gateway, before }: { readonly gateway: string; readonly before: Date },
-): Promise<{ ids: readonly bigint[]; checked: number; next: bigint | null }> {
-  const [row] = await inSnapshot(shard, SUCCEEDED, [range.after, range.limit, before, gateway])
+  {
+    gateway,
+    before,
+    tells,
+  }: { readonly gateway: string; readonly before: Date; readonly tells: readonly string[] },
+): Promise<{
+  ids: readonly bigint[]
+  /** What came back: its id, of which payment, and as what. */
+  returns: readonly (readonly [bigint, bigint, string])[]
+  checked: number
+  next: bigint | null
+}> {
+  const { after, limit } = range
+  const [row] = await inSnapshot(shard, SUCCEEDED, [after, limit, before, gateway, tells])
   const ids = row?.ids?.split(',').map(BigInt) ?? []
-  return { ids, checked: row?.checked ?? 0, next: nextOf(row?.upto) }
+  // As the statement builds them.
+  const rows = JSON.parse(row?.returns ?? '[]') as readonly [string, string, string][]
+  const returns = rows.map(([id, of, ref]) => [BigInt(id), BigInt(of), ref] as const)
+  return { ids, returns, checked: row?.checked ?? 0, next: nextOf(row?.upto) }
 }
 
 /** What time it is on the clock of a session's server. */

@@ -1,4 +1,4 @@
-import { compareWithGateway, type Listed } from './gateway.ts'
+import { compareWithGateway, type ListedGateway } from './gateway.ts'
 import { integerSet, type IntegerSet } from './integers.ts'
 import {
   eachRange,
@@ -13,13 +13,13 @@ import {
 } from './pass.ts'
 import { tally, type Chunk, type Finding, type Report } from './report.ts'
 import { checkPayments, checkUsers, type Floor } from './check.ts'
-import { ID_BEFORE_ALL, ID_LAST, type Scope, type Span } from './snapshot-store.ts'
+import { ID_BEFORE_ALL, ID_LAST, type SnapshotScope, type IdSpan } from './snapshot-store.ts'
 import type { Server } from '../ports.ts'
 import { gatewayKeys, largestIds, readSequences, rowsOutside, withGatewayKeys } from './store.ts'
 
 export interface VerifyOptions extends PassOptions {
   /** Compares the books with those of these gateways as well. */
-  readonly gateways?: readonly Listed[]
+  readonly gateways?: readonly ListedGateway[]
   /**
    * Every floor that the commission ever had. With them a commission above its
    * rate's must be one of them; without, any floor is believed, because the books do not store
@@ -125,7 +125,7 @@ async function scan(
   pass: Pass,
   part: 'users' | 'payments',
   total: number,
-  check: (scope: Scope, span: Span) => Promise<Chunk | null>,
+  check: (scope: SnapshotScope, span: IdSpan) => Promise<Chunk | null>,
 ): Promise<void> {
   const { world, options, tally: sum } = pass
   const subject = part === 'users' ? 'user' : 'payment'

@@ -3,7 +3,7 @@ import type { Places, Shard } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
 import { inEachShard, strides, withLedgerRule, type Pass, type VerifyWorld } from './pass.ts'
 import { tally, type Chunk, type Report } from './report.ts'
-import type { Span } from './snapshot-store.ts'
+import type { IdSpan } from './snapshot-store.ts'
 import {
   checkPayments,
   checkPaymentsListed,
@@ -11,7 +11,7 @@ import {
   checkUsersListed,
   PAYMENTS_LISTED_MAX,
   USERS_LISTED_MAX,
-  type Listed,
+  type ListedChunk,
 } from './check.ts'
 import { newestPayments, newestUsers, openPayments, usersOf } from './store.ts'
 import { checkWhole, EXAMPLES_MAX } from './verify.ts'
@@ -97,8 +97,8 @@ async function checkShard(
     one: (span) => checkPayments(scope, null, span, within),
   })
 
-  const own = (ids: readonly bigint[]) => ids.filter((id) => db.of(id) === shard)
-  const touched = new Set(own(memory.users))
+  const here = (ids: readonly bigint[]) => ids.filter((id) => db.of(id) === shard)
+  const touched = new Set(here(memory.users))
   for (const { id } of await newestUsers(shard, NEWEST_USERS_MAX)) touched.add(id)
   for (const { id } of await usersOf(shard, changed.ids)) touched.add(id)
   const userIds = [...touched].slice(0, USERS_MAX)
@@ -137,9 +137,9 @@ async function changedPayments(
 
 /** How rows are checked: many at once, and one that has too many belongings for that. */
 interface Checks {
-  readonly all: (ids: readonly bigint[]) => Promise<Listed>
+  readonly all: (ids: readonly bigint[]) => Promise<ListedChunk>
   readonly listMax: number
-  readonly one: (span: Span) => Promise<Chunk | null>
+  readonly one: (span: IdSpan) => Promise<Chunk | null>
 }
 
 /**

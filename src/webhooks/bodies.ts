@@ -1,8 +1,9 @@
 import { Type } from 'typebox'
 import { messageId, WANTABLE } from '../domain/event.ts'
-import { Id, LOCATION, nullable, oneOf, REPLAYED, Time } from '../http/schemas.ts'
+import { Id, LOCATION, nullable, oneOf, REPLAYED_HEADER, Time } from '../http/schemas.ts'
 import type { AttemptView, DeliveryView } from './views-store.ts'
 import type { EndpointAct } from './acts-store.ts'
+import { pauseIn, type Pauses } from './pauses.ts'
 import { ReplayPlanBody } from './replay-bodies.ts'
 import type { Endpoint } from './store.ts'
 
@@ -46,7 +47,8 @@ export const EndpointDraft = Type.Object(
         maxLength: 2_048,
         description:
           'Where events are sent: https, without credentials, and no private address. In ' +
-          'development also http to this machine. Without one nobody is called: read `GET /events`.',
+          'development also http to this machine. Without one nobody is called: read `GET ' +
+          '/events`.',
         examples: ['https://shop.example/hooks/payments'],
       }),
     ),
@@ -71,8 +73,8 @@ export const EndpointEdit = Type.Object(
         minLength: 1,
         maxLength: 2_048,
         description:
-          'Another URL, for an endpoint that has one. Every call that begins after the answer goes ' +
-          'there, of deliveries that are under way as well; the secret stays.',
+          'Another URL, for an endpoint that has one. Every call that begins after the answer ' +
+          'goes there, of deliveries that are under way as well; the secret stays.',
         examples: ['https://shop.example/hooks/v2'],
       }),
     ),
@@ -91,11 +93,14 @@ export const RotateBody = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: 604_800,
-        description: 'For how long the secret before signs as well; 86400 if left out.',
+        description:
+          'For how long the secret before signs as well; 86400 if left out. 0: from now on the ' +
+          'new one alone signs, and none of those before.',
       }),
     ),
   },
-  { title: 'RotateSecretRequest', additionalProperties: false },
+  // The default of a body says that it may be left out.
+  { title: 'RotateSecretRequest', additionalProperties: false, default: {} },
 )
 
 const EndpointFields = {
@@ -113,6 +118,12 @@ const EndpointFields = {
   rate_per_second: nullable('integer', { description: 'Null: as many as there are.' }),
   created_at: Time,
   created_by: Type.String(),
+  paused_until: nullable('string', {
+    format: 'date-time',
+    description:
+      'Until when it is not called, as it asked by 429, 502, 503 or 504. Any change ends the ' +
+      'pause. Null: it is called.',
+  }),
 }
 
 export const EndpointBody = Type.Object(EndpointFields, { title: 'WebhookEndpoint' })
@@ -124,8 +135,9 @@ export const EndpointChanged = Type.Object(
       Type.Object(ReplayPlanBody.properties, {
         title: 'MissedEvents',
         description:
-          'Only of an endpoint that was disabled and is enabled: what it has missed, as a dry run ' +
-          'of `POST …/replays` finds it. Start the snapshot to have it sent.',
+          'Only where `state` was to be `enabled`, of an endpoint that was disabled: what it ' +
+          'has missed, as a dry run of `POST …/replays` finds it. Start the snapshot to have it ' +
+          'sent. The same request finds it again for a day.',
       }),
     ),
   },
@@ -138,7 +150,7 @@ const Secret = nullable('string', {
 
 export const EndpointMade = Type.Object(
   { ...EndpointFields, secret: Secret },
-  { title: 'WebhookEndpointWithSecret', headers: { ...LOCATION, ...REPLAYED } },
+  { title: 'WebhookEndpointWithSecret', headers: { ...LOCATION, ...REPLAYED_HEADER } },
 )
 
 export const EndpointRotated = Type.Object(
@@ -149,15 +161,19 @@ export const EndpointRotated = Type.Object(
 export const TestBody = Type.Object(
   {
     status: nullable('integer', { description: 'What the endpoint answered; null: nothing.' }),
-    reason: nullable('string', { description: 'Why it did not.' }),
+    reason: nullable('string', {
+      description:
+        'Why it did not. `secret_unreadable`: its secret was sealed with another ' +
+        '`WEBHOOK_SECRETS_KEY`; give it a new one.',
+    }),
     took_ms: Type.Integer(),
     reply: nullable('string', { description: 'The beginning of its answer.' }),
   },
   { title: 'WebhookTest' },
 )
 
-/** An endpoint as the API shows it. */
-export function endpointBody(endpoint: Endpoint) {
+/** An endpoint as the API shows it, with the pause it asked for, if it is among these. */
+export function endpointBody(endpoint: Endpoint, pauses: Pauses) {
   const { id, url, types, description, state, payload, ordered } = endpoint
   return {
     id: Number(id),
@@ -172,6 +188,7 @@ export function endpointBody(endpoint: Endpoint) {
     rate_per_second: endpoint.ratePerSecond,
     created_at: endpoint.createdAt.toISOString(),
     created_by: endpoint.createdBy,
+    paused_until: pauseIn(pauses, endpoint)?.toISOString() ?? null,
   }
 }
 
@@ -206,7 +223,10 @@ export const DeliveryBody = Type.Object(
     state: oneOf(['pending', 'delivered', 'failed']),
     attempts: Type.Integer(),
     created_at: Time,
-    next_attempt_at: nullable('string', { format: 'date-time' }),
+    next_attempt_at: nullable('string', {
+      format: 'date-time',
+      description: 'At the earliest; not before a pause of the endpoint ends.',
+    }),
     ended_at: nullable('string', { format: 'date-time' }),
     last_attempt: Type.Union([AttemptBody, Type.Null()]),
   },

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander'
-import { parseId, print, refusedAs, withOpen } from '../adapters/commands.ts'
+import { parseIdArgument, print, refusedAs, refusedBy, withOpen } from '../adapters/commands.ts'
 import type { Opened } from '../adapters/commands.ts'
 import { messageId } from '../domain/event.ts'
 import { writeJson } from '../domain/json.ts'
@@ -14,25 +14,36 @@ import {
   parseTypes,
 } from '../adapters/webhook-arguments.ts'
 import type { Db } from '../ports.ts'
-import { shardWith } from '../each-shard.ts'
-import { newestDeliveries } from './deliveries.ts'
-import { retryDelivery } from './deliveries-store.ts'
-import { listAttempts, type DeliveryView } from './views-store.ts'
+import { deliveryAttempts, deliverAgain, newestDeliveries } from './deliveries.ts'
+import type { DeliveryView } from './views-store.ts'
 import { addEndpoint, dropEndpoint, editEndpoint, rotateSecret, testEndpoint } from './endpoints.ts'
 import { listenCommand } from './listen-command.ts'
 import type { FoundEvents } from './replay-bodies.ts'
 import { listEndpoints, readEndpoint, type Endpoint, type EndpointChange } from './store.ts'
-import { byHere, came, JSON_OPTION, type Json, type Within, type World } from './shared-command.ts'
+import { pauseIn, pausesOf, type Pauses } from './pauses.ts'
+import {
+  byHere,
+  came,
+  JSON_OPTION,
+  type EndpointCommandWorld,
+  type Json,
+  type Within,
+} from './shared-command.ts'
 
-type FindMissed = (db: Db, before: Endpoint, actor: string) => Promise<FoundEvents>
+type FindMissed = (
+  db: Db,
+  before: Endpoint,
+  endpoint: Endpoint,
+  actor: string,
+) => Promise<FoundEvents | null>
 
-type Open = () => Promise<Opened<{ readonly webhooks: World }>>
+type Open = () => Promise<Opened<{ readonly webhooks: EndpointCommandWorld }>>
 
 const PAYLOADS = ['full', 'thin'] as const
 const STATES = ['pending', 'delivered', 'failed'] as const
 const PAYLOAD_OPTION = () =>
   new Option('--payload <kind>', 'full: events carry the payment; thin: its id').choices(PAYLOADS)
-const ID = ['<id>', 'the id of the endpoint', parseId] as const
+const ID = ['<id>', 'the id of the endpoint', parseIdArgument] as const
 const EVENT = ['<event>', 'the id of the event, such as msg_1', parseEvent] as const
 
 /**
@@ -43,7 +54,7 @@ export function webhooksCommand(program: Command, open: Open, missed: FindMissed
   const webhooks = program
     .command('webhooks')
     .description('Make, list and change webhook endpoints; see deliveries; listen to events.')
-  const within = (work: (world: World) => Promise<void>) =>
+  const within = (work: (world: EndpointCommandWorld) => Promise<void>) =>
     withOpen(open, (tool) => work(tool.webhooks))
   readCommands(webhooks, within)
   changeCommands(webhooks, within)
@@ -61,9 +72,13 @@ function readCommands(webhooks: Command, within: Within): void {
     .action(({ json }: Json) =>
       within(async ({ db }) => {
         const endpoints = await listEndpoints(db.global)
-        if (json) return print(writeJson({ data: await Promise.all(endpoints.map(bodyOf)) }))
+        const pauses = await pausesOf(db)
+        if (json) {
+          const { endpointBody } = await import('./bodies.ts')
+          return print(writeJson({ data: endpoints.map((one) => endpointBody(one, pauses)) }))
+        }
         if (endpoints.length === 0) print('No endpoints.')
-        for (const endpoint of endpoints) print(lineOf(endpoint))
+        for (const endpoint of endpoints) print(lineOf(endpoint, pauses))
       }),
     )
   webhooks
@@ -72,7 +87,7 @@ function readCommands(webhooks: Command, within: Within): void {
     .argument(...ID)
     .option(...JSON_OPTION)
     .action((id: bigint, { json }: Json) =>
-      within(async ({ db }) => show(await readEndpoint(db.global, id), json)),
+      within(async ({ db }) => show(db, await readEndpoint(db.global, id), json)),
     )
 }
 
@@ -113,7 +128,12 @@ function changeCommands(webhooks: Command, within: Within): void {
     .action((id: bigint, { json, ...given }: Update, command: Command) => {
       if (Object.keys(given).length === 0) command.error('error: say what is to change')
       const change = changeOf(given)
-      return within(async ({ db }) => show(await editEndpoint(db, id, change, byHere()), json))
+      return within(async (world) => {
+        demandUrl(world, change.url ?? null)
+        const before = change.url === undefined ? null : await readEndpoint(world.db.global, id)
+        if (before !== null && before.url === null) throw refusedAs('endpoint_not_called')
+        await show(world.db, await editEndpoint(world.db, id, change, byHere()), json)
+      })
     })
   webhooks
     .command('delete')
@@ -135,8 +155,8 @@ function changeCommands(webhooks: Command, within: Within): void {
     .action((id: bigint, { overlapSeconds, json }: Json & { readonly overlapSeconds: number }) =>
       within(async (world) => {
         const rotated = await rotateSecret(world, id, overlapSeconds * 1_000, byHere())
-        if (rotated === null) throw refusedAs('endpoint_not_found')
-        await showSecret(rotated, json)
+        if (rotated.kind === 'refused') throw refusedBy(rotated.refusal)
+        await showSecret(world.db, rotated, json)
       }),
     )
 }
@@ -155,36 +175,39 @@ function stateCommands(webhooks: Command, within: Within, missed: FindMissed): v
     .option(...JSON_OPTION)
     .action((id: bigint, { json }: Json) =>
       within(async ({ db }) =>
-        show(await editEndpoint(db, id, { state: 'disabled' }, byHere()), json),
+        show(db, await editEndpoint(db, id, { state: 'disabled' }, byHere()), json),
       ),
     )
 }
 
 /** Call an endpoint again, and say what it has missed. */
 async function enable(
-  { db }: World,
+  { db }: EndpointCommandWorld,
   id: bigint,
   findMissed: FindMissed,
   json: boolean | undefined,
 ): Promise<void> {
   const before = await readEndpoint(db.global, id)
   const endpoint = await editEndpoint(db, id, { state: 'enabled' }, byHere())
-  const back = before?.state === 'disabled' && before.url !== null
-  if (endpoint === null || !back) return show(endpoint, json)
+  if (endpoint === null || before === null) return show(db, endpoint, json)
   // It is enabled, whether what it missed can be counted now or not.
-  const missed = await findMissed(db, before, byHere().actor).catch(() => null)
-  if (missed === null) return show(endpoint, json)
+  const missed = await findMissed(db, before, endpoint, byHere().actor).catch(() => null)
+  if (missed === null) return show(db, endpoint, json)
   if (json) {
     const { replayPlanBody } = await import('./replay-bodies.ts')
-    const body = { ...(await bodyOf(endpoint)), missed: replayPlanBody(id, missed) }
+    const body = { ...(await bodyOf(db, endpoint)), missed: replayPlanBody(id, missed) }
     return print(writeJson(body))
   }
-  print(lineOf(endpoint))
-  if (missed.oldestAt === null) return
-  const range = `--undelivered --after ${missed.oldestAt.toISOString()}`
+  print(lineOf(endpoint, new Map()))
+  const { snapshot, matching, count, until } = missed
+  if (count === 0 && until === null) return
+  // Exactly these: what it never wanted lies between them, and was not sent either.
+  const most = until === null ? '' : 'at least '
   print(
-    `It has missed ${missed.until === null ? '' : 'at least '}${missed.matching} events: payments webhooks replay ${id} ${range}`,
+    `It has missed ${most}${matching} events: payments webhooks replay ${id} --snapshot ` +
+      `${snapshot}`,
   )
+  if (until !== null) print('Enable it once more when these are sent, for the rest.')
 }
 
 interface Update extends Omit<EndpointChange, 'ratePerSecond'>, Json {
@@ -200,15 +223,19 @@ function changeOf({ rate, description, ...given }: Omit<Update, 'json'>): Endpoi
   }
 }
 
-async function create(world: World, draft: Draft): Promise<void> {
+function demandUrl({ urls }: EndpointCommandWorld, url: string | null): void {
+  const problem = url === null ? null : urlProblem(url, urls)
+  if (problem !== null) throw refusedAs(`url_refused (${problem})`)
+}
+
+async function create(world: EndpointCommandWorld, draft: Draft): Promise<void> {
   const { url = null, types, description = '', payload = 'full', ordered = false, json } = draft
   const { rate: ratePerSecond = null } = draft
-  const problem = url === null ? null : urlProblem(url, world.development)
-  if (problem !== null) throw refusedAs(`url_refused (${problem})`)
-  const own = { url, types, description: description || null, payload, ordered, ratePerSecond }
-  const made = await addEndpoint(world.db, own, byHere(), world.key)
-  if (made.kind === 'refused') throw refusedAs(made.refusal.code)
-  await showSecret(made, json)
+  demandUrl(world, url)
+  const endpoint = { url, types, description: description || null, payload, ordered, ratePerSecond }
+  const made = await addEndpoint(world.db, endpoint, byHere(), world.key)
+  if (made.kind === 'refused') throw refusedBy(made.refusal)
+  await showSecret(world.db, made, json)
 }
 
 function deliveryCommands(webhooks: Command, within: Within): void {
@@ -239,8 +266,9 @@ function deliveryCommands(webhooks: Command, within: Within): void {
     .option(...JSON_OPTION)
     .action((id: bigint, event: bigint, { json }: Json) =>
       within(async ({ db }) => {
-        const calls = await listAttempts(await shardWith(db, 'event', event), event, id)
-        if (calls === null) throw refusedAs('delivery_not_found')
+        const found = await deliveryAttempts(db, { endpointId: id, eventId: event })
+        if (found.kind === 'refused') throw refusedBy(found.refusal)
+        const { calls } = found
         const { attemptBody } = await import('./bodies.ts')
         if (json) return print(writeJson({ data: calls.map(attemptBody) }))
         if (calls.length === 0) print('No calls so far.')
@@ -257,8 +285,8 @@ function deliveryCommands(webhooks: Command, within: Within): void {
     .option(...JSON_OPTION)
     .action((id: bigint, event: bigint, { json }: Json) =>
       within(async ({ db }) => {
-        const shard = await shardWith(db, 'event', event)
-        if (!(await retryDelivery(shard, event, id))) throw refusedAs('not_deliverable')
+        const again = await deliverAgain(db, { endpointId: id, eventId: event })
+        if (again.kind === 'refused') throw refusedBy(again.refusal)
         const body = { id: Number(id), event_id: messageId(event), due: true }
         print(json ? writeJson(body) : `${messageId(event)} is due; a worker sends it.`)
       }),
@@ -271,7 +299,7 @@ function deliveryCommands(webhooks: Command, within: Within): void {
     .action((id: bigint, { json }: Json) =>
       within(async (world) => {
         const called = await testEndpoint(world, id, world.newMessageId())
-        if (called === null) throw refusedAs('endpoint_not_found')
+        if (called.kind === 'refused') throw refusedBy(called.refusal)
         const { status, reason, tookMs, reply } = called
         const body = { status, reason, took_ms: tookMs, reply }
         print(json ? writeJson(body) : `${came(called)}${said(reply)}`)
@@ -293,28 +321,34 @@ function deliveryLine(one: DeliveryView): string {
 }
 
 /** The schemas of the API are loaded where they are needed: help does without. */
-async function bodyOf(endpoint: Endpoint) {
+async function bodyOf(db: Db, endpoint: Endpoint) {
   const { endpointBody } = await import('./bodies.ts')
-  return endpointBody(endpoint)
+  return endpointBody(endpoint, await pausesOf(db))
 }
 
-async function show(endpoint: Endpoint | null, json: boolean | undefined): Promise<void> {
+async function show(db: Db, endpoint: Endpoint | null, json: boolean | undefined): Promise<void> {
   if (endpoint === null) throw refusedAs('endpoint_not_found')
-  print(json ? writeJson(await bodyOf(endpoint)) : lineOf(endpoint))
+  if (json) return print(writeJson(await bodyOf(db, endpoint)))
+  print(lineOf(endpoint, await pausesOf(db)))
 }
 
 async function showSecret(
+  db: Db,
   { endpoint, secret }: { readonly endpoint: Endpoint; readonly secret: string | null },
   json: boolean | undefined,
 ): Promise<void> {
-  if (json) return print(writeJson({ ...(await bodyOf(endpoint)), secret }))
-  print(lineOf(endpoint))
+  if (json) return print(writeJson({ ...(await bodyOf(db, endpoint)), secret }))
+  print(lineOf(endpoint, new Map()))
   if (secret !== null) print(`Keep its secret; it is not shown again: ${secret}`)
 }
 
-function lineOf({ id, url, types, description, state, disabledWhy, ...more }: Endpoint): string {
-  const why = disabledWhy === null ? state : `${state} (${disabledWhy})`
-  const how = [more.payload === 'thin' ? 'thin' : '', more.ordered ? 'ordered' : '']
+/** An endpoint in one line; until when it is not called, where it has asked for that. */
+function lineOf(endpoint: Endpoint, pauses: Pauses): string {
+  const { id, url, types, description, state, disabledWhy, payload, ordered } = endpoint
+  const paused = pauseIn(pauses, endpoint)
+  const until = paused === null ? '' : ` (paused until ${paused.toISOString()})`
+  const why = disabledWhy === null ? `${state}${until}` : `${state} (${disabledWhy})`
+  const how = [payload === 'thin' ? 'thin' : '', ordered ? 'ordered' : '']
   const facts = [url ?? 'polled', types.join(','), why, ...how, description ?? '']
   return `${id}  ${facts.filter(Boolean).map(printable).join('  ')}`
 }

@@ -1,17 +1,16 @@
-import { writeJson } from '../domain/json.ts'
-import { afterCall, SILENT_MS, type Called, type Verdict } from '../domain/delivery.ts'
+import { afterCall, SILENT_MS, type Called, type DeliveryVerdict } from '../domain/delivery.ts'
 import { messageId } from '../domain/event.ts'
 import { signedHeaders, thinBody } from '../domain/webhook.ts'
-import { eachInTurn, eachShard, beginningAt, partly, whole } from '../each-shard.ts'
-import { tellEvent } from '../events/store.ts'
+import { beginningAt, eachInTurn, eachShard, partly, whole } from '../each-shard.ts'
 import type { Clock, Db, Runner, Shard, Span, Tracer } from '../ports.ts'
-import type { ShardTurns } from '../queue/shard-turns.ts'
+import { claimInTurn, type ShardTurns } from '../queue/shard-turns.ts'
 import { claimIn } from './claim.ts'
 import { settleDeliveries } from './deliveries-store.ts'
+import { tellDisabled } from './disabled.ts'
 import type { DeliveryResult, DueDelivery } from './delivery-values.ts'
 import { tracesOfEvents } from './traces-store.ts'
 import { unseal } from './secrets.ts'
-import { calledEndpoints, paceEndpoints, type CalledEndpoint } from './called-store.ts'
+import { calledEndpoints, paceEndpoints, type CalledEndpoint } from './endpoint-calls-store.ts'
 import { disableEndpoint } from './store.ts'
 import { arrivedWithin, pauseEndpoint } from './subscriptions-store.ts'
 import { tellShards } from './sync.ts'
@@ -38,6 +37,8 @@ export interface DeliveryWorld {
   readonly leaseMs: number
   /** Due deliveries of an ordered endpoint that a claim looks at; not there: as many as usual. */
   readonly look?: number
+  /** Deliveries of one endpoint that are made together; not there: `AT_ONCE`. */
+  readonly atOnce?: number
   /** Where spans go; not there: nothing is traced. */
   readonly tracer?: Tracer
   /** Told when an endpoint is not called any more, and why. */
@@ -58,21 +59,23 @@ export interface Delivery {
 /** What a delivery came to. `verdict` is null where it was not made. */
 export interface Delivered {
   readonly delivery: Delivery
-  readonly verdict: Verdict | null
+  readonly verdict: DeliveryVerdict | null
   readonly result: DeliveryResult
 }
 
 /** Deliveries of one endpoint that one process makes at the same time. */
 export const AT_ONCE = 20
 
-/** Claim due deliveries, of each endpoint at most so many that `AT_ONCE` are under way. */
+/** Claim due deliveries, of each endpoint at most so many that `atOnce` are under way. */
 export async function claimDue(
   world: DeliveryWorld,
   limit: number,
   running: (endpointId: bigint) => number,
 ): Promise<Delivery[]> {
-  const { db, key, turns } = world
-  const now = turns?.due() ?? anyFirst(world)
+  const { db, key, turns, atOnce = AT_ONCE } = world
+  const { shards } = db
+  // Not always the same shard first, which would have all the room.
+  const now = turns?.due() ?? beginningAt(shards, Math.floor(world.random() * shards.length))
   if (now.length === 0) return []
   const called = await calledEndpoints(db.global)
   const endpoints = new Map(called.map((one) => [one.id, openEndpoint(one, key)]))
@@ -81,33 +84,29 @@ export async function claimDue(
   const free = new Map(
     [...endpoints.values()].map(({ id, left }) => [
       id,
-      Math.min(AT_ONCE - running(id), left ?? AT_ONCE),
+      Math.min(atOnce - running(id), left ?? atOnce),
     ]),
   )
-  const claimed: Delivery[] = []
-  // Not always the same shard first, which would have all the room.
-  const asked = await eachInTurn(now, async (shard) => {
-    const rooms = [...free].flatMap(([endpointId, own]) =>
-      own > 0
-        ? [{ endpointId, free: own, ordered: endpoints.get(endpointId)?.ordered ?? false }]
+  const claimed = await claimInTurn<Delivery>(turns, now, async (shard, claims) => {
+    const rooms = [...free].flatMap(([endpointId, room]) =>
+      room > 0
+        ? [{ endpointId, free: room, ordered: endpoints.get(endpointId)?.ordered ?? false }]
         : [],
     )
-    const left = limit - claimed.length
-    if (rooms.length === 0 || left === 0) return
+    const left = limit - claims.length
+    if (rooms.length === 0 || left === 0) return null
     const { dues, more } = await claimIn(world, shard, left, rooms)
-    turns?.asked(shard, dues.length > 0 || more)
     const traces = await tracesFor(world, shard, dues)
     for (const due of dues) {
       const endpoint = endpoints.get(due.endpointId)
       if (endpoint === undefined) continue
       free.set(due.endpointId, (free.get(due.endpointId) ?? 0) - 1)
       const traceparent = traces.get(due.eventId)
-      const own = { due, shard, endpoint }
-      claimed.push(traceparent === undefined ? own : { ...own, traceparent })
+      const delivery = { due, shard, endpoint }
+      claims.push(traceparent === undefined ? delivery : { ...delivery, traceparent })
     }
+    return dues.length > 0 || more
   })
-  for (const { shard, error } of asked.failed) turns?.failed(shard, error)
-  if (claimed.length === 0 && asked.done.length === 0) whole(asked)
   await paceEndpoints(db.global, pacesOf(claimed))
   return claimed.length === 0 ? claimed : asTheyAre(world, claimed)
 }
@@ -141,10 +140,6 @@ function notMade({ eventId, endpointId, fence }: DueDelivery): DeliveryResult {
   return { eventId, endpointId, fence, ...none, state: 'pending', made: false }
 }
 
-function anyFirst({ db: { shards }, random }: DeliveryWorld): readonly Shard[] {
-  return beginningAt(shards, Math.floor(random() * shards.length))
-}
-
 const UNTRACED: ReadonlyMap<bigint, string> = new Map()
 
 /** To which traces claimed deliveries belong; nothing is read where nothing is traced. */
@@ -170,27 +165,38 @@ function pacesOf(claimed: readonly Delivery[]) {
 
 /** An endpoint with its secrets, which are opened when the first delivery to it is signed. */
 interface OpenEndpoint extends CalledEndpoint {
-  /** Throws where the key is another than the one they were sealed with. */
-  readonly secrets: () => readonly string[]
+  /** Null where the newest cannot be opened; of those before it, the ones that can. */
+  readonly secrets: () => readonly string[] | null
 }
 
 export function openEndpoint(endpoint: CalledEndpoint, key: Buffer): OpenEndpoint {
-  let opened: readonly string[] | null = null
-  const secrets = () => (opened ??= endpoint.sealed.map((secret) => unseal(secret, key)))
+  let opened: readonly string[] | null | undefined
+  const secrets = () => (opened === undefined ? (opened = openAll(endpoint.sealed, key)) : opened)
   return { ...endpoint, secrets }
 }
 
-/** The message of an event to an endpoint: the same at every attempt, but for its time. */
+/** What no key opens any more signs nothing, and keeps none of the others from it. */
+function openAll([sealed = '', ...former]: readonly string[], key: Buffer): string[] | null {
+  const newest = unseal(sealed, key)
+  return newest === null ? null : [newest, ...former.flatMap((one) => unseal(one, key) ?? [])]
+}
+
+/**
+ * The message of an event to an endpoint: the same at every attempt, but for its time. Null: it
+ * cannot be signed, because the newest secret was sealed with another key than there is.
+ */
 export function messageOf(
   { clock, agent }: Pick<DeliveryWorld, 'clock' | 'agent'>,
   { url, payload, secrets }: OpenEndpoint,
   event: { readonly id: string; readonly body: string },
 ) {
+  const signing = secrets()
+  if (signing === null) return null
   const body = payload === 'thin' ? thinBody(event.body) : event.body
   const headers = {
     'content-type': 'application/json',
     'user-agent': agent,
-    ...signedHeaders({ id: event.id, body }, secrets(), clock.now()),
+    ...signedHeaders({ id: event.id, body }, signing, clock.now()),
   }
   return { url, headers, body }
 }
@@ -203,7 +209,7 @@ export async function deliver(
 ): Promise<Delivered> {
   const { eventId, endpointId, fence, attempts, body } = delivery.due
   const startedMs = world.clock.elapsedMs()
-  const own = { eventId, endpointId, fence }
+  const which = { eventId, endpointId, fence }
   const called = signal.aborted ? null : await call(world, delivery, body, signal)
   if (called === null) {
     return { delivery, verdict: null, result: notMade(delivery.due) }
@@ -212,8 +218,17 @@ export async function deliver(
   const verdict = afterCall(called, attempts, world.random())
   const ageMs = Math.max(0, Math.round(world.clock.elapsedMs() - startedMs))
   const said = { state: verdict.state, delayMs: verdict.delayMs, made: true }
-  return { delivery, verdict, result: { ...own, ...said, ageMs, tookMs, status, reason, reply } }
+  return { delivery, verdict, result: { ...which, ...said, ageMs, tookMs, status, reason, reply } }
 }
+
+/** What comes of a message that cannot be signed. */
+export const UNREADABLE = {
+  status: null,
+  reason: 'secret_unreadable',
+  retryAfterMs: null,
+  reply: null,
+  tookMs: 0,
+} as const
 
 /** Call the endpoint; null: cut short by the end of this process, so that nothing is known. */
 async function call(
@@ -222,13 +237,8 @@ async function call(
   body: string,
   signal: AbortSignal,
 ): Promise<Awaited<ReturnType<Send>> | null> {
-  let message
-  try {
-    message = messageOf(world, endpoint, { id: messageId(due.eventId), body })
-  } catch {
-    // Another WEBHOOK_SECRETS_KEY than the one it was sealed with.
-    return { status: null, reason: 'secret_unreadable', retryAfterMs: null, reply: null, tookMs: 0 }
-  }
+  const message = messageOf(world, endpoint, { id: messageId(due.eventId), body })
+  if (message === null) return UNREADABLE
   const span = begun(world, due, traceparent)
   const called = await world.send(span === null ? message : placed(message, span), signal)
   span?.end(spanEnd(called))
@@ -236,7 +246,7 @@ async function call(
 }
 
 /** A message with its place in a trace. */
-function placed(message: ReturnType<typeof messageOf>, { traceparent }: Span) {
+function placed(message: NonNullable<ReturnType<typeof messageOf>>, { traceparent }: Span) {
   return { ...message, headers: { ...message.headers, traceparent } }
 }
 
@@ -280,23 +290,29 @@ export async function settleDelivered(
     world,
     all.filter((one) => !failed.has(shardOf(one))),
   )
-  return all.filter((one) => failed.has(shardOf(one)))
+  return made.filter((one) => failed.has(shardOf(one)))
 }
 
 /**
- * What deliveries came to, where an endpoint has moved during the call: what its old URL said of
- * the endpoint is nothing about the new one, which is called at once.
+ * What deliveries came to, where an endpoint has moved during the call: what its old URL said, or
+ * did not say, is nothing about the new one, which is called at once.
  */
 async function withoutMoved(
   { db }: DeliveryWorld,
   all: readonly Delivered[],
 ): Promise<readonly Delivered[]> {
-  if (!all.some(({ verdict }) => verdict !== null && saysMore(verdict))) return all
-  const urls = new Map((await calledEndpoints(db.global)).map(({ id, url }) => [id, url]))
+  const verdicts = all.flatMap(({ verdict }) => verdict ?? [])
+  if (verdicts.every(({ state }) => state === 'delivered')) return all
+  const called = await calledEndpoints(db.global).catch((error: unknown) => {
+    // What says nothing of the endpoint itself is settled without knowing where that is now.
+    if (verdicts.some(saysMore)) throw error
+    return []
+  })
+  const urls = new Map(called.map(({ id, url }) => [id, url]))
   return all.map((one) => {
     const { delivery, verdict, result } = one
     const url = urls.get(delivery.endpoint.id)
-    if (verdict === null || !saysMore(verdict)) return one
+    if (verdict === null || verdict.state === 'delivered') return one
     if (url === undefined || url === delivery.endpoint.url) return one
     const again = { state: 'pending', delayMs: 0 } as const
     const unsaid = { ...verdict, ...again, gone: false, pauseMs: 0 }
@@ -305,7 +321,7 @@ async function withoutMoved(
 }
 
 /** Whether an answer says something of the endpoint itself. */
-function saysMore({ gone, pauseMs }: Verdict): boolean {
+function saysMore({ gone, pauseMs }: DeliveryVerdict): boolean {
   return gone || pauseMs > 0
 }
 
@@ -349,16 +365,11 @@ async function disable(
   why: 'gone' | 'silent',
   enabledMs: number | null,
 ): Promise<void> {
-  const { db, clock } = world
+  const { db } = world
   const { id } = called
   const endpoint = await disableEndpoint(db.global, called, why, enabledMs)
   if (endpoint === null) return
   world.onDisabled?.(id, why)
-  // The path and query of a URL may be a secret, and others read this.
-  const url = new URL(called.url).origin
-  const data = { endpoint_id: Number(id), url, reason: why }
-  const timestamp = clock.now().toISOString()
-  const type = 'webhook_endpoint.disabled'
-  await tellEvent(db.of(id), type, writeJson({ type, timestamp, data }))
+  await tellDisabled(db, endpoint)
   await tellShards(db)
 }

@@ -1,9 +1,7 @@
 import { numbers } from '../domain/columns.ts'
-import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
-import { REPLAYED, RESULTS, ROOMS } from './delivery-values.ts'
-import { ASIDE, FREED_MAX, LOOKS_ASIDE } from './delivery-values.ts'
-import type { ClaimLimits, DeliveryResult, DueDelivery } from './delivery-values.ts'
-import type { Replayed, Room } from './delivery-values.ts'
+import { CLOCK, LEASE, timed, type Runner, type Statement, type Tx } from '../ports.ts'
+import { ASIDE, FREED_MAX, LOOKS_ASIDE, REPLAYED, RESULTS, ROOMS } from './delivery-values.ts'
+import type { ClaimLimits, DeliveryResult, DueDelivery, Replayed, Room } from './delivery-values.ts'
 
 /**
  * Claim up to `$3` due deliveries, and of each endpoint as many as there is room for: so one that
@@ -17,7 +15,7 @@ import type { Replayed, Room } from './delivery-values.ts'
 const CLAIM: Statement<DueDelivery> = {
   name: 'deliveries_claim',
   ...timed`
-  with ${CLOCK}, room as materialized (
+  with ${CLOCK}, ${LEASE}, room as materialized (
     select
       room.endpoint_id, room.free, known.ordered,
       coalesce(
@@ -59,12 +57,12 @@ const CLAIM: Statement<DueDelivery> = {
   )
   update deliveries delivery
   set
-    run_at = clock.time + $4::int * interval '1 millisecond',
+    run_at = lease.until,
     fence = delivery.fence + 1,
     attempts = delivery.attempts + delivery.leased::int,
     leased = true,
     set_aside = false
-  from clock, due
+  from lease, due
   cross join lateral (
     select body
     from events
@@ -128,18 +126,18 @@ const SET_ASIDE: Statement<{ count: number }> = {
       limit 1
       for update skip locked
     ) own
+  ), bounds as materialized (
+    select time + ${ASIDE.min} as soonest, time + ${ASIDE.max} as latest
+    from clock
   ), aside as (
     update deliveries delivery
     set
-      run_at = greatest(
-        least(waiting.run_at, clock.time + ${ASIDE.max}),
-        clock.time + ${ASIDE.min}
-      ),
+      run_at = greatest(least(waiting.run_at, bounds.latest), bounds.soonest),
       fence = delivery.fence + delivery.leased::int,
       attempts = delivery.attempts + delivery.leased::int,
       leased = false,
       set_aside = true
-    from clock, waiting
+    from bounds, waiting
     where delivery.shard = $1 and delivery.event_id = waiting.event_id
       and delivery.endpoint_id = waiting.endpoint_id
     returning delivery.event_id
@@ -218,14 +216,21 @@ const SETTLE: Statement<never> = {
     from clock
     where known.shard = $1 and known.endpoint_id = any (array(select endpoint_id from quiet))
   ), own as materialized (
-    select result.*, held.payment_id, held.position
-    from result
-    join deliveries held
-      on held.shard = $1 and held.event_id = result.event_id
-        and held.endpoint_id = result.endpoint_id and held.fence = result.fence
-        and held.leased and held.state = 'pending'
-    order by held.event_id, held.endpoint_id
-    for update of held
+    select ended.*, held.payment_id, held.position
+    from (
+      select
+        result.*, clock.time, clock.time + result.delay_ms * interval '1 millisecond' as due_at
+      from clock, result
+      order by result.event_id, result.endpoint_id
+    ) ended
+    cross join lateral (
+      select payment_id, position
+      from deliveries
+      where shard = $1 and event_id = ended.event_id and endpoint_id = ended.endpoint_id
+        and fence = ended.fence and leased and state = 'pending'
+      limit 1
+      for update
+    ) held
   ), later as materialized (
     select next.event_id, next.endpoint_id
     from own
@@ -254,12 +259,12 @@ const SETTLE: Statement<never> = {
   update deliveries delivery
   set
     state = own.state,
-    run_at = clock.time + own.delay_ms * interval '1 millisecond',
+    run_at = own.due_at,
     leased = false,
     set_aside = false,
     attempts = delivery.attempts + own.made::int,
-    ended_at = case when own.state = 'pending' then null else clock.time end
-  from clock, own
+    ended_at = case when own.state = 'pending' then null else own.time end
+  from own
   where delivery.shard = $1 and delivery.event_id = own.event_id
     and delivery.endpoint_id = own.endpoint_id`,
 }

@@ -11,9 +11,7 @@ import {
   deliveryBody,
   PaymentDeliveryBody,
 } from './bodies.ts'
-import { newestDeliveries } from './deliveries.ts'
-import { retryDelivery } from './deliveries-store.ts'
-import { listAttempts } from './views-store.ts'
+import { deliveryAttempts, deliverAgain, newestDeliveries } from './deliveries.ts'
 import { deliveriesOfPayment } from './of-payment-store.ts'
 import { listEndpoints, readEndpoint } from './store.ts'
 
@@ -73,7 +71,9 @@ const RETRY = {
   tags: ['Events'],
   operationId: 'retryWebhookDelivery',
   summary: 'Send an event to an endpoint again',
-  description: 'Whether it has arrived or not: at once, and again as if for the first time.',
+  description:
+    'Whether it has arrived or not: at once, and again as if for the first time. After a pause ' +
+    'that the endpoint asked for; not while it is disabled.',
   params: OneDelivery,
   response: { 204: Type.Null(), ...refusals(404, 409, 503) },
 }
@@ -112,26 +112,18 @@ export function deliveryRoutes({ db, exists }: DeliveryRoutes): FastifyPluginAsy
       return reply.send({ data: found.map(deliveryBody) })
     })
     app.get(`${PATH}/:event/attempts`, { schema: ATTEMPTS }, async (request, reply) => {
-      const id = parseId(request.params.id)
-      const event = messageNumber(request.params.event)
-      const endpoint = id === null ? null : await readEndpoint(db.global, id)
-      if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
-      const shard = event === null ? null : (await db.find('event', [event])).of(event)
-      const calls =
-        event === null || shard === null ? null : await listAttempts(shard, event, endpoint.id)
-      if (calls === null) return refuse(reply, { code: 'delivery_not_found' })
-      return reply.send({ data: calls.map(attemptBody) })
+      const found = await deliveryAttempts(db, askedIn(request.params))
+      if (found.kind === 'refused') return refuse(reply, found.refusal)
+      return reply.send({ data: found.calls.map(attemptBody) })
     })
     app.post(`${PATH}/:event/retry`, { schema: RETRY }, async (request, reply) => {
-      const id = parseId(request.params.id)
-      const event = messageNumber(request.params.event)
-      const endpoint = id === null ? null : await readEndpoint(db.global, id)
-      if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
-      const shard = event === null ? null : (await db.find('event', [event])).of(event)
-      const again =
-        event !== null && shard !== null && (await retryDelivery(shard, event, endpoint.id))
-      if (!again) return refuse(reply, { code: 'not_deliverable' })
+      const again = await deliverAgain(db, askedIn(request.params))
+      if (again.kind === 'refused') return refuse(reply, again.refusal)
       return reply.code(204).send(null)
     })
   }
+}
+
+function askedIn({ id, event }: { readonly id: string; readonly event: string }) {
+  return { endpointId: parseId(id), eventId: messageNumber(event) }
 }

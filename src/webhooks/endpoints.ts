@@ -2,18 +2,20 @@ import { writeJson } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { differing, sentFields } from '../domain/sent-fields.ts'
 import { eachInTurn, whole } from '../each-shard.ts'
-import type { Clock, Db } from '../ports.ts'
-import { messageOf, openEndpoint, type Send } from './deliver.ts'
+import type { Clock, Db, Global } from '../ports.ts'
+import { messageOf, openEndpoint, UNREADABLE, type Send } from './deliver.ts'
 import { newSecret, seal, unseal } from './secrets.ts'
-import { calledEndpoints } from './called-store.ts'
+import { calledEndpoints, signsUntil } from './endpoint-calls-store.ts'
 import { freeDeliveries } from './deliveries-store.ts'
+import { endpointMade } from './made-store.ts'
 import {
   changeEndpoint,
-  endpointMade,
   ENDPOINTS_MAX,
   forgetKey,
   insertEndpoint,
+  keepShown,
   listEndpoints,
+  readEndpoint,
   removeEndpoint,
   rotateEndpoint,
   type Endpoint,
@@ -78,8 +80,8 @@ export async function addEndpoint(
 }
 
 async function takeBack(db: Db, id: bigint, by: EndpointBy): Promise<void> {
-  await forgetKey(db.global, id)
-  await removeEndpoint(db.global, id, by)
+  // Who repeated the request meanwhile has its secret by now, and keeps it.
+  if (await forgetKey(db.global, id)) await removeEndpoint(db.global, id, by)
 }
 
 /** What was asked for, to be compared with what comes under the same key again. */
@@ -98,9 +100,13 @@ async function again(db: Db, under: EndpointKey, key: Buffer): Promise<Made | nu
     return { kind: 'refused', refusal: { code: 'idempotency_key_reuse', errors } }
   }
   if (made.state === 'removed') return refused('endpoint_not_found')
+  // Whoever made it may be about to take it back: from here on that is not done.
+  if (!(await keepShown(db.global, made.id))) return refused('busy')
   // Whoever made it may have died before every shard knew.
   await tellShards(db)
-  const secret = made.sealed === null ? null : unseal(made.sealed, key)
+  if (made.sealed === null) return { kind: 'made', endpoint: made, secret: null, replayed: true }
+  const secret = unseal(made.sealed, key)
+  if (secret === null) return refused('secret_unreadable')
   return { kind: 'made', endpoint: made, secret, replayed: true }
 }
 
@@ -135,18 +141,40 @@ export async function dropEndpoint(db: Db, id: bigint, by: EndpointBy): Promise<
 
 /**
  * Give an endpoint a new secret. For `overlapMs` deliveries are signed with the one before as well,
- * so a receiver that has only one of them verifies all. Null: there is none that is called.
+ * and with those before that as long as was said of them: so a receiver that has only one of them
+ * verifies all. 0: the new one alone signs. Every call that begins after it is signed so.
  */
 export async function rotateSecret(
   { db, key }: { readonly db: Db; readonly key: Buffer },
   id: bigint,
   overlapMs: number,
   by: EndpointBy,
-): Promise<WithSecret | null> {
+): Promise<({ readonly kind: 'rotated' } & WithSecret) | Refused> {
   const secret = newSecret()
   const sealed = seal(secret, key)
   const endpoint = await rotateEndpoint(db.global, id, { secret: sealed, overlapMs }, by)
-  return endpoint === null ? null : { endpoint, secret }
+  if (endpoint === null) return notRotated(db, id)
+  // A shard that cannot be told is told within seconds; who does not see the secret has lost it.
+  await tellShards(db).catch(() => undefined)
+  return { kind: 'rotated', endpoint, secret }
+}
+
+/** Why an endpoint has no new secret. */
+async function notRotated({ global }: Db, id: bigint): Promise<Refused> {
+  const missing = await uncalled(global, id)
+  if (missing !== null) return missing
+  const until = await signsUntil(global, id)
+  // Null: the first of them has ended just now.
+  return until === null
+    ? refused('busy')
+    : { kind: 'refused', refusal: { code: 'secrets_full', until } }
+}
+
+/** Why nobody can be called; null: somebody can. */
+async function uncalled(db: Global, id: bigint): Promise<Refused | null> {
+  const endpoint = await readEndpoint(db, id)
+  if (endpoint === null) return refused('endpoint_not_found')
+  return endpoint.url === null ? refused('endpoint_not_called') : null
 }
 
 /** What a test needs to call an endpoint. */
@@ -158,19 +186,24 @@ export interface TestWorld {
   readonly agent: string
 }
 
-/** Call an endpoint once with a test message; null: there is none that is called. */
+/** Call an endpoint once with a test message. */
 export async function testEndpoint(
   world: TestWorld,
   id: bigint,
   messageId: string,
-): Promise<Awaited<ReturnType<Send>> | null> {
+): Promise<({ readonly kind: 'called' } & Awaited<ReturnType<Send>>) | Refused> {
   const [endpoint] = await calledEndpoints(world.db.global, id)
-  if (endpoint === undefined) return null
+  if (endpoint === undefined) {
+    return (await uncalled(world.db.global, id)) ?? refused('endpoint_not_found')
+  }
   const timestamp = world.clock.now().toISOString()
   const body = writeJson({
     type: 'webhook_endpoint.test',
     timestamp,
     data: { endpoint_id: Number(id) },
   })
-  return world.send(messageOf(world, openEndpoint(endpoint, world.key), { id: messageId, body }))
+  const open = openEndpoint(endpoint, world.key)
+  const message = messageOf(world, open, { id: messageId, body })
+  const called = message === null ? UNREADABLE : await world.send(message)
+  return { kind: 'called', ...called }
 }

@@ -3,9 +3,15 @@ import { print, refusedAs } from '../adapters/commands.ts'
 import { parseSecret, parseTypes, parseUrl } from '../adapters/webhook-arguments.ts'
 import { messageId } from '../domain/event.ts'
 import { writeJson } from '../domain/json.ts'
-import { listen, type Heard } from './listen.ts'
+import { forwardEvents, type Heard } from './listen.ts'
 import { newSecret } from './secrets.ts'
-import { byHere, came, type Json, type Within, type World } from './shared-command.ts'
+import {
+  byHere,
+  came,
+  type EndpointCommandWorld,
+  type Json,
+  type Within,
+} from './shared-command.ts'
 
 interface ListenOptions extends Json {
   readonly forwardTo?: string
@@ -30,7 +36,7 @@ export function listenCommand(webhooks: Command, within: Within): void {
 
 const ALL_KINDS = parseTypes('payment.*,dead_letter.*,webhook_endpoint.*,books.*')
 
-async function listenHere(world: World, options: ListenOptions): Promise<void> {
+async function listenHere(world: EndpointCommandWorld, options: ListenOptions): Promise<void> {
   const { forwardTo: url = null, types, json } = options
   const secret = options.secret ?? newSecret()
   const stop = new AbortController()
@@ -46,7 +52,7 @@ async function listenHere(world: World, options: ListenOptions): Promise<void> {
   const onError = (error: unknown) =>
     void process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
   const how = { types, url, secret, by: byHere(), onReady, onEvent, onError }
-  if (!(await listen(world, how, stop.signal))) throw refusedAs('endpoints_full')
+  if (!(await forwardEvents(world, how, stop.signal))) throw refusedAs('endpoints_full')
 }
 
 function heardBody({ event, called }: Heard) {

@@ -54,7 +54,7 @@ const DESCRIPTION = 'payments webhooks listen'
  * need not reach this machine. Ends when `signal` aborts, and takes its subscription away. Returns
  * false if there are as many endpoints as there may be.
  */
-export async function listen(
+export async function forwardEvents(
   world: ListenWorld,
   how: Listening,
   signal: AbortSignal,
@@ -63,8 +63,8 @@ export async function listen(
   // Read first: what happens while it subscribes is heard if somebody wants it already.
   let after = whole(await eachShard(db.shards, newestPosition))
   const draft = { url: null, types: how.types, description: DESCRIPTION } as const
-  const own = { ...draft, payload: 'full', ordered: false } as const
-  const made = await addEndpoint(db, own, how.by, key)
+  const listener = { ...draft, payload: 'full', ordered: false } as const
+  const made = await addEndpoint(db, listener, how.by, key)
   if (made.kind === 'refused') return false
   try {
     how.onReady()

@@ -1,14 +1,14 @@
 import type { Runner, Statement } from '../ports.ts'
-import { CALL_COLUMNS, NEWEST_CALL, type DeliveryView } from './views-store.ts'
+import { ENDPOINTS_MAX } from './store.ts'
+import { CALL_COLUMNS, NEWEST_CALL, NEXT_AT, PAUSE, type DeliveryView } from './views-store.ts'
 
 /** A delivery of a payment's event, and to which endpoint. */
 interface PaymentDelivery extends DeliveryView {
   readonly endpointId: bigint
 }
 
-/** Events of a payment that are looked at, and endpoints that one may go to. */
+/** Events of a payment that are looked at. */
 const EVENTS_MAX = 200
-const ENDPOINTS_MAX = 50
 
 /** The deliveries of a payment's newest events, newest first, each with its newest call. */
 const OF_PAYMENT: Statement<PaymentDelivery> = {
@@ -23,7 +23,7 @@ const OF_PAYMENT: Statement<PaymentDelivery> = {
   )
   select
     own.event_id as "eventId", told.type, own.payment_id as "paymentId", own.state, own.attempts,
-    case when own.state = 'pending' then own.run_at end as "nextAt", own.ended_at as "endedAt",
+    ${NEXT_AT}, own.ended_at as "endedAt",
     own.created_at as "createdAt", own.position, own.endpoint_id as "endpointId", ${CALL_COLUMNS}
   from told
   cross join lateral (
@@ -32,7 +32,7 @@ const OF_PAYMENT: Statement<PaymentDelivery> = {
     where shard = $1 and event_id = told.id
     order by endpoint_id
     limit ${ENDPOINTS_MAX}
-  ) own${NEWEST_CALL}
+  ) own${PAUSE}${NEWEST_CALL}
   order by own.position desc, own.endpoint_id`,
 }
 

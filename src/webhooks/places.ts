@@ -1,18 +1,18 @@
 import { AT_ONCE, type Delivered, type Delivery } from './deliver.ts'
 
 /**
- * The places of endpoints in this process: `AT_ONCE` for each. A place is free when its call has
+ * The places of endpoints in this process: `atOnce` for each. A place is free when its call has
  * ended. Where the endpoint asked not to be called, or is gone, it is free when that is written:
  * until then the database does not know of it and would give out more of its deliveries.
  * `onHalf` is told when half of the places of an endpoint are free, which makes claims as large as
  * they are useful.
  */
-export function deliveryPlaces(onHalf: () => void) {
+export function deliveryPlaces(onHalf: () => void, atOnce = AT_ONCE) {
   const taken = new Map<bigint, number>()
   const free = (id: bigint) => {
     const left = (taken.get(id) ?? 0) - 1
     taken.set(id, left)
-    if (left === AT_ONCE / 2) onHalf()
+    if (left === atOnce / 2) onHalf()
   }
   return {
     taken: (id: bigint): number => taken.get(id) ?? 0,

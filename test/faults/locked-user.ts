@@ -5,27 +5,32 @@ import { accepts, noSlower } from './slower.ts'
 import type { Stack } from './stack.ts'
 import { check } from './witnesses.ts'
 
-/** How long others are watched without a lock: before it, and as long again after it. */
-const FREE_MS = 30_000
-const LOCKED_MS = 60_000
+/**
+ * How long the row is locked, and how long others are watched without a lock: before it, and as
+ * long again after it. With `--long` as long as somebody may forget a transaction.
+ */
+const SHORT = { lockedMs: 25_000, freeMs: 12_000 } as const
+const LONG = { lockedMs: 60_000, freeMs: 30_000 } as const
 /** Payments of the locked user that are being charged when the lock begins. */
 const ON_THE_WAY = 20
 const ASKED_EVERY_MS = 500
 
-/** Somebody locks one user's row for a minute; everybody else must hardly notice. */
+/** Somebody locks one user's row for long; everybody else must hardly notice. */
 export const LOCKED_USER: Scenario = {
   name: 'locked-user',
-  title: "One user's row is locked by somebody else for a minute, under load",
+  title:
+    "One user's row is locked by somebody else for 25 s (with --long for a minute), under load",
   lane: 'alone',
   perSecond: 100,
-  needs: { 'a row locked for a minute': 1, 'payments of the locked user': 50 },
+  needs: { 'a row locked': 1, 'payments of the locked user': 50 },
   stack: () => ({ apis: 2, workers: 2, gatewayFaults: FAULTLESS }),
   async run(stage) {
     const { stack, wait, fired, healed, expect } = stage
+    const { lockedMs: heldMs, freeMs: watchedMs } = stage.long ? LONG : SHORT
     const userId = await openUser(stack.apis[0]?.url ?? '', 100_000)
     const beganMs = performance.now()
     const beganAt = new Date()
-    await wait(FREE_MS)
+    await wait(watchedMs)
     const slowly = { ...FAULTLESS, latency_ms: 700 }
     await stack.turnGateway(slowly)
     await askFor(stage, userId, ON_THE_WAY)
@@ -36,11 +41,11 @@ export const LOCKED_USER: Scenario = {
     await somebody.query('select from users where id = $1 for update', [userId])
     await stack.turnGateway(FAULTLESS)
     await wait(1_000)
-    fired('a row locked for a minute')
+    fired('a row locked')
     const lockedMs = performance.now()
     const lockedAt = new Date()
     const asking: Promise<void>[] = []
-    while (performance.now() < lockedMs + LOCKED_MS) {
+    while (performance.now() < lockedMs + heldMs) {
       asking.push(askFor(stage, userId, 1))
       await wait(ASKED_EVERY_MS)
     }
@@ -51,7 +56,7 @@ export const LOCKED_USER: Scenario = {
     await Promise.all(asking)
     const againMs = performance.now()
     const againAt = new Date()
-    await wait(FREE_MS)
+    await wait(watchedMs)
 
     const others = stage.journal()
     const refused = others.filter(({ answers }) =>

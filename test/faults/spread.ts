@@ -1,7 +1,7 @@
 import { systemClock } from '../../src/adapters/clock.ts'
 import { postgres, type PostgresDb } from '../../src/adapters/postgres.ts'
 import { postgresServers } from '../../src/adapters/servers.ts'
-import { mapText } from '../../src/domain/cluster.ts'
+import { mapText } from '../../src/domain/server-map.ts'
 
 /** A range of shards, and the database that holds them. */
 export interface Held {

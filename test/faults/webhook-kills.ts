@@ -9,9 +9,12 @@ import { openReceivers, TAKEN, type Receiver } from './webhook-receivers.ts'
 const WORKERS = 4
 /** How often a worker dies at each point. */
 const TIMES = 1
-const KILLS_MS_MAX = 60_000
-/** The lease of a delivery is 45 s, and its second attempt is made after five more. */
-const ARRIVE_MS_MAX = 90_000
+const KILLS_MS_MAX = 180_000
+/**
+ * The lease of a delivery is 45 s, and its second attempt is made after five more; the rest is for
+ * a machine that does much else.
+ */
+const ARRIVE_MS_MAX = 270_000
 /** What is in the buffers between two processes when one of them stops reading. */
 const BUFFERED_MAX = 16 * 2 ** 20
 

@@ -44,6 +44,21 @@ export function actsByPayment(tables: Tables): Map<bigint, Acts> {
   return acts
 }
 
+/** What people end well is looked at, and has the name by which its gateway may speak of it. */
+function checkExpectedBack(tables: Tables, act: ActRow): void {
+  const payment = tables.payments.get(act.paymentId)
+  if (payment === undefined || payment.type === 'refund') return
+  const resolved = act.act === 'resolve' && act.before['payment'] === 'unknown'
+  const well = resolved && act.after['payment'] === 'success'
+  if (!well && act.act !== 'correct') return
+  const watched = tables.watches.get(payment.id) !== undefined
+  must(watched, 'what people end well is looked at', payment)
+  const ref = act.after['gateway_ref'] ?? null
+  if (payment.type !== 'deposit' || ref === null) return
+  const named = tables.refs.get(`${payment.gateway} ${ref}`) !== undefined
+  must(named, 'what people say that a gateway calls a deposit is kept', payment)
+}
+
 /** No act goes against what was known when it was committed, unless it says so. */
 export function checkNewActs(
   tables: Tables,
@@ -52,6 +67,7 @@ export function checkNewActs(
   if (tables.acts.rows.size === before.acts) return
   const all = [...tables.acts.rows.values()]
   for (const [index, act] of all.slice(before.acts).entries()) {
+    checkExpectedBack(tables, act)
     if (act.after['repeated_by'] !== undefined) {
       checkUncorrected(tables, act, all.slice(0, before.acts + index))
     }

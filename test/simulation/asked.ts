@@ -1,11 +1,11 @@
-import type { Draft } from '../../src/domain/acceptance.ts'
+import type { PaymentDraft } from '../../src/domain/acceptance.ts'
 import type { Details } from '../../src/domain/details.ts'
 import { parseDecimal } from '../../src/domain/money.ts'
 import type { RefundDraft } from '../../src/domain/refund.ts'
 import { sentFields } from '../../src/domain/sent-fields.ts'
 
 /** What is said about a payment, with its fields as they are sent. */
-export function said(about: Partial<Details>): NonNullable<Draft['given']> {
+export function said(about: Partial<Details>): NonNullable<PaymentDraft['given']> {
   const details = { ...UNSAID, ...about }
   const { reference, description, metadata, paymentMethod, returnUrl } = details
   const urls = { payment_method: paymentMethod, return_url: returnUrl }

@@ -18,9 +18,13 @@ interface Before {
   readonly refunded: bigint
   readonly returned: bigint
   readonly returnedFee: bigint
+  /** Of what came back, whatever was won of it since: only that is bounded by nothing before. */
+  readonly chargedBack: bigint
   /** Who paid for its returns: the user and we. */
   readonly paidByUser: bigint
   readonly lost: bigint
+  /** What payouts that came back have paid of what they had lost us. */
+  readonly wonBack: bigint
 }
 
 const NOTHING: Before = {
@@ -29,9 +33,13 @@ const NOTHING: Before = {
   refunded: 0n,
   returned: 0n,
   returnedFee: 0n,
+  chargedBack: 0n,
   paidByUser: 0n,
   lost: 0n,
+  wonBack: 0n,
 }
+
+const NOTHING_MOVED = { user: 0n, losses: 0n } as const
 
 /**
  * Check what went back of every payment: the sums on it are those of its refunds and returns, no
@@ -87,10 +95,12 @@ function sumsOf(children: readonly PaymentRow[], tables: Tables): Before {
     const sign = returnKind === 'dispute_won' || returnKind === 'was_refund' ? -1n : 1n
     sums.returned += sign * amount
     sums.returnedFee += sign * fee
-    if (returnKind === 'payout_returned') continue
-    const entry = tables.postings.get(`${userId} ${id} settle`)
-    sums.paidByUser -= entry?.user ?? 0n
-    sums.lost -= entry?.losses ?? 0n
+    sums.chargedBack += returnKind === 'charged_back' ? amount : 0n
+    const { user, losses } = tables.postings.get(`${userId} ${id} settle`) ?? NOTHING_MOVED
+    const payout = returnKind === 'payout_returned'
+    sums.wonBack += payout ? losses : 0n
+    sums.paidByUser -= payout ? 0n : user
+    sums.lost -= payout ? 0n : losses
   }
   return sums
 }
@@ -105,7 +115,8 @@ function checkSums(parent: PaymentRow, children: readonly PaymentRow[], tables: 
   must((parent.returned ?? 0n) === sums.returned, 'what came back is its returns', parent)
   must((parent.returnedFee ?? 0n) === sums.returnedFee, 'what returns return of the fee', parent)
   must(sums.reserved <= amount, 'no refund goes beyond its payment', parent)
-  must(sums.returned >= 0n && sums.returned <= amount, 'no more comes back than went', parent)
+  const most = amount + sums.chargedBack
+  must(sums.returned >= 0n && sums.returned <= most, 'no more comes back than went', parent)
   const fees = sums.feeReserved + sums.returnedFee
   must(fees >= 0n && fees <= commission, 'no more of a commission goes back than it was', parent)
   must(sums.lost >= 0n && sums.paidByUser >= 0n, 'nobody earns from what came back', parent)
@@ -167,12 +178,17 @@ function checkRefund(world: BackWorld, { child, parent, before }: Arrival): void
 }
 
 function checkPayout(world: BackWorld, { child, parent, before }: Arrival): void {
-  const { amount, feeReturned } = child
-  const { returned, returnedFee, feeReserved } = before
+  const { id, userId, amount, feeReturned } = child
+  const { returned, returnedFee, feeReserved, wonBack } = before
   must(parent.type === 'withdraw', 'only a payout comes back', child)
   const sums = { given: returned + amount, before: returnedFee, others: feeReserved }
   const fee = world.returnFee === 'keep' ? 0n : shareOf(world, parent, sums, 0n)
   must(feeReturned === fee, 'a payout that came back returns its share', child)
+  const { postings } = world.tables
+  const lost = -(postings.get(`${userId} ${parent.id} settle_late`)?.losses ?? 0n) - wonBack
+  const paid = postings.get(`${userId} ${id} settle`)?.losses
+  const all = amount + fee
+  must(paid === (lost < all ? lost : all), 'a payout that comes back pays our losses first', child)
 }
 
 /** A user pays what is there, at most what the deposit is still worth; we pay the rest. */

@@ -2,7 +2,7 @@ import { withShards } from '../../src/each-shard.ts'
 import type { Db, Statement, Tx } from '../../src/ports.ts'
 import { ids } from './handlers.ts'
 import { both, mutant, NOTHING, statement, type Mutant } from './planting.ts'
-import { GIVING, LATE, MISTAKEN, REDRIVEN } from './plenty.ts'
+import { GIVING, LATE, LOSING, MISTAKEN, REDRIVEN } from './plenty.ts'
 import type { Acts, Plants } from './world-types.ts'
 
 /** Histories in which refunds are in doubt, fail, and are acted on. */
@@ -273,6 +273,16 @@ export const BACK_MUTANTS: readonly Mutant[] = [
     'money from a dispute is the user’s before our losses are paid',
     rows('payments_children', (row) => ({ ...row, user: row['losses'], losses: row['user'] })),
   ),
+  mutant('loss_not_repaid', 'a payout that comes back is the user’s before our loss is paid', {
+    ...rows('postings_corrected', (row) => ({ ...row, losses: 0n })),
+    ...LOSING,
+  }),
+  mutant('loss_repaid_again', 'each part of a payout that comes back pays the whole loss', {
+    ...rows('payments_children', (row) =>
+      row['kind'] === 'payout_returned' ? { ...row, losses: 0n } : row,
+    ),
+    ...LOSING,
+  }),
   mutant('correct_unawares', 'a redrive is booked as a correction as well', {
     ...statement('payments_relatives', () => NOTHING),
     ...REDRIVEN,
@@ -284,12 +294,28 @@ export const BACK_MUTANTS: readonly Mutant[] = [
     ),
     ...LATE,
   }),
+  mutant('correct_unwatched', 'what is corrected is not looked at', {
+    ...forgetting('correct', 'watches_insert'),
+    ...LATE,
+  }),
+  mutant('correct_keeps_no_name', 'what a gateway calls a corrected deposit is forgotten', {
+    ...forgetting('correct', 'gateway_refs_keep_said'),
+    ...LATE,
+  }),
+  mutant('resolve_unwatched', 'what somebody says was executed is not looked at', {
+    ...forgetting('resolve', 'watches_insert'),
+    ...DOUBTED,
+  }),
   mutant('correct_differs_unseen', 'what is booked under one name is booked under any', {
     ...statement('payments_corrected_as', (real) => ({
       // Whatever somebody says is what the first one said.
       run: (tables, values, context) =>
         real.run(tables, values, context).map((row) => Object.assign({}, row, { ref: 'gw-1' })),
     })),
+    ...LATE,
+  }),
+  mutant('correct_keeps_no_reference', 'an order that is paid after all can be paid again', {
+    ...forgetting('correct', 'payment_references_take'),
     ...LATE,
   }),
   mutant('correct_unrecorded', 'nobody knows who booked what had failed', {

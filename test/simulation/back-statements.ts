@@ -124,15 +124,17 @@ function tellBack(tables: Tables, before: PaymentRow | undefined, now: PaymentRo
 }
 
 function givenBackFits(payment: PaymentRow): boolean {
-  const { amount, commission } = payment
+  const { amount, commission, type } = payment
   const { refundReserved: reserved, refunded, returned } = payment
+  // More than a deposit was may be charged back.
+  const returnedMost = type === 'deposit' ? (returned ?? 0n) : amount
   const { feeReserved, returnedFee } = payment
   const within = (value: bigint | null, most: bigint) =>
     (value ?? 0n) >= 0n && (value ?? 0n) <= most
   return (
     within(reserved, amount) &&
     within(refunded, reserved ?? 0n) &&
-    within(returned, amount) &&
+    within(returned, returnedMost) &&
     within(feeReserved, commission) &&
     within(returnedFee, commission - (feeReserved ?? 0n))
   )
@@ -250,7 +252,8 @@ const returns: Handlers = {
         const entry = type === 'return' ? tables.postings.get(`${userId} ${id} settle`) : undefined
         const { user = 0n, fees = 0n, losses = 0n } = entry ?? {}
         const feeReturned = payment.feeReturned ?? 0n
-        const about = { parentId, id, userId, type, status, amount, feeReturned }
+        const createdAt = new Date(payment.createdAt)
+        const about = { parentId, id, userId, type, status, amount, feeReturned, createdAt }
         return [{ ...about, kind, ref: ref ?? payment.gatewayRef, user, fees, losses }]
       })
     },
@@ -258,24 +261,26 @@ const returns: Handlers = {
   payments_named_so: {
     run: (tables, [shard, own, userIds, types, gateways, refs]) =>
       ids(userIds).flatMap((userId, index) => {
-        const [type, ref] = [texts(types)[index], texts(refs)[index]]
-        const corrected = new Set(
-          [...tables.acts.rows.values()]
-            .filter(({ act, after }) => act === 'correct' && after['gateway_ref'] === ref)
-            .map(({ paymentId }) => paymentId),
-        )
+        const [type, gateway, ref] = [types, gateways, refs].map((all) => texts(all)[index])
+        const said = [...tables.acts.rows.values()]
+          .filter(({ act, after }) => {
+            const executed =
+              act === 'correct' || (act === 'resolve' && after['payment'] === 'success')
+            return executed && after['gateway_ref'] === ref
+          })
+          .map(({ paymentId }) => paymentId)
+        const called = new Set([...said, tables.refs.get(`${gateway} ${ref}`)])
         const same = [...tables.payments.rows.values()].filter(
           (one) =>
             one.shard === shard &&
-            one.userId === userId &&
             one.type === type &&
             one.id !== ids(own)[index] &&
-            (one.status === 'failed' ? corrected.has(one.id) : one.gatewayRef === ref),
+            (called.has(one.id) || (one.userId === userId && one.gatewayRef === ref)) &&
+            (one.status !== 'failed' ||
+              tables.postings.get(`${one.userId} ${one.id} settle_late`) !== undefined),
         )
         const [other] = same.map((one) => one.id).toSorted((a, b) => (a < b ? -1 : 1))
-        return other === undefined
-          ? []
-          : [{ userId, type, gateway: texts(gateways)[index], ref, other }]
+        return other === undefined ? [] : [{ userId, type, gateway, ref, other }]
       }),
   },
   payments_booked_under: {
@@ -338,9 +343,17 @@ const returns: Handlers = {
         }),
       ),
   },
-  // No gateway of the simulator names payments by its own references.
+  // No gateway of the simulator names payments by its own references, but people do.
   gateway_refs_keep: { run: () => [] },
-  gateway_refs_keep_said: { run: () => [] },
+  gateway_refs_keep_said: {
+    run(tables, [, gateways, refs, paymentIds]) {
+      ids(paymentIds).forEach((id, index) => {
+        const name = `${texts(gateways)[index]} ${texts(refs)[index]}`
+        if (tables.refs.get(name) === undefined) tables.refs.set(name, id)
+      })
+      return []
+    },
+  },
   payments_corrected_as: {
     run: (tables, [, paymentIds]) =>
       ids(paymentIds).flatMap((paymentId) => {

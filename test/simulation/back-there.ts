@@ -1,4 +1,5 @@
 import { operationOf } from '../../src/domain/payment.ts'
+import type { Db } from '../../src/ports.ts'
 import { watchNoticed } from '../../src/queue/watches-store.ts'
 import { insist, nap } from './asking.ts'
 import { failedRefOf, returnedThere, type CameBackThere } from './came-back.ts'
@@ -14,15 +15,18 @@ import type { World } from './world-types.ts'
 export async function comeBackThere(world: World): Promise<void> {
   const { faults, tables, plan, back, steps } = world
   const { executed } = world.gateway.journal
-  const done = [...tables.payments.rows.values()].filter((one) => {
+  const payments = [...tables.payments.rows.values()]
+  const done = payments.filter((one) => isDoneInVain(world, one) || moved(one))
+  function moved(one: PaymentRow): boolean {
     // It may be executed there before anybody here knows.
     const there = one.status !== 'failed' && (executed.get(one.id)?.length ?? 0) > 0
-    const moved = one.status === 'success' || there || isExpectedBack(world, one)
-    return moved && (one.type === 'deposit' || one.type === 'withdraw')
-  })
+    const went = one.status === 'success' || there || isExpectedBack(world, one)
+    return went && (one.type === 'deposit' || one.type === 'withdraw')
+  }
   if (done.length === 0) return nap(world)
   const payment = faults.pick(done)
   const { id, type, gateway } = payment
+  if (isDoneInVain(world, payment)) return sayYes(world, payment)
   const own = back.get(id) ?? []
   const made = own.find(({ ours, failed }) => ours !== undefined && failed !== true)
   const fails = made !== undefined && faults.between(0, 1) === 0
@@ -39,15 +43,40 @@ export async function comeBackThere(world: World): Promise<void> {
   const looked = steps.nowMs() < (payment.finishedAt ?? 0) + last
   if (looked && faults.pick([true, false])) return
   const route = { gateway, operation: operationOf(type as 'deposit') } as const
-  await insist(world, ({ db }) => watchNoticed(db.of(id), id, route, true))
+  await insist(world, ({ db }) => watchNoticed(db.of(id), id, route, { cameBack: true }))
+}
+
+/** Whether a payment failed here that its gateway executed, and nobody has booked that. */
+function isDoneInVain({ tables, gateway }: World, payment: PaymentRow): boolean {
+  const { id, type, status } = payment
+  const executed = (gateway.journal.executed.get(id)?.length ?? 0) > 0
+  const plain = type === 'deposit' || type === 'withdraw'
+  return executed && plain && status === 'failed' && !isCorrected(tables, payment)
+}
+
+/** Its gateway says that it executed a payment that failed here. */
+async function sayYes(world: World, payment: PaymentRow): Promise<void> {
+  await insist(world, ({ db }) => sayYesTo(world, db, payment))
+}
+
+async function sayYesTo(world: World, db: Db, { id, type, gateway }: PaymentRow): Promise<void> {
+  const route = { gateway, operation: operationOf(type as 'deposit') } as const
+  await watchNoticed(db.of(id), id, route, { noNewsOf: ['success'] })
+  world.saidYes.add(id)
+  world.count('yes_after_failed')
+}
+
+/** In the end a gateway has said of all that it executed that it did. */
+export async function sayTheRest(world: World, db: Db): Promise<void> {
+  for (const payment of world.tables.payments.rows.values()) {
+    if (isDoneInVain(world, payment)) await sayYesTo(world, db, payment)
+  }
 }
 
 /** Whether a payment failed here that its gateway executed, which is booked as well. */
 function isExpectedBack({ tables, gateway }: World, payment: PaymentRow): boolean {
-  const { id, userId } = payment
-  const executed = (gateway.journal.executed.get(id)?.length ?? 0) > 0
-  const { losses } = tables.postings.get(`${userId} ${id} settle_late`) ?? { losses: null }
-  return executed && isCorrected(tables, payment) && losses === 0n
+  const executed = (gateway.journal.executed.get(payment.id)?.length ?? 0) > 0
+  return executed && isCorrected(tables, payment)
 }
 
 /** A part of what has not come back yet, or of what has; null: there is nothing. */
@@ -75,6 +104,7 @@ function returnOf(
 /** At rest, what came back at the gateway is booked, each once, and nothing else is. */
 export function checkBackThere(world: World): void {
   const { tables, back } = world
+  checkYes(world)
   for (const [id, came] of back) {
     const payment = tables.payments.get(id)
     // What failed here after all is for people, until one of them corrects it.
@@ -88,6 +118,19 @@ export function checkBackThere(world: World): void {
       .get(parentId ?? -1n)
       ?.some(({ ref }) => gatewayRef === ref || gatewayRef === failedRefOf(ref))
     must(there === true, 'what is booked came back at the gateway, once under its name', id)
+  }
+}
+
+/** What a gateway says of payments that failed here is for people, and they are told of it. */
+function checkYes({ tables, saidYes }: World): void {
+  const letters = [...tables.letters.rows.values()]
+  for (const id of saidYes) {
+    const payment = tables.payments.get(id)
+    const letter = letters.some(
+      ({ paymentId, error }) => paymentId === id && error === 'charged_after_failed',
+    )
+    const booked = payment !== undefined && isCorrected(tables, payment)
+    must(letter || booked, 'a yes about a payment that failed here has a letter', payment)
   }
 }
 

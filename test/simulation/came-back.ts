@@ -12,6 +12,12 @@ export interface CameBackThere extends CameBack {
 /** What came back at the gateway, by payment, in order: its own witness of that. */
 export type BackThere = Map<bigint, CameBackThere[]>
 
+/** What a gateway has said by itself: nothing yet. */
+export function nothingThere() {
+  const back: BackThere = new Map()
+  return { back, saidYes: new Set<bigint>() }
+}
+
 /** A gateway that tells whoever looks at a payment what came back of it. */
 export function tellingBack(real: Gateway, back: BackThere): Gateway {
   return {

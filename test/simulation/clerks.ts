@@ -1,21 +1,18 @@
 import type { RefundAnswer, RefundDraft } from '../../src/domain/refund.ts'
-import type { ReturnDraft, SaidKind } from '../../src/domain/returns.ts'
 import { endPending } from '../../src/charging/refresh.ts'
 import { feePolicies } from '../../src/domain/fee.ts'
 import { actWorld } from './act-world.ts'
 import { refundDraft } from './asked.ts'
 import { comeBackThere } from './back-there.ts'
 import { expected, insist, Lost, nap, untilDeath } from './asking.ts'
+import { book, BY, KINDS, returnOf, some } from './booking.ts'
 import { written } from './currencies.ts'
 import { userLock } from './handlers.ts'
+import { loseOne } from './losing.ts'
 import { must } from './promises.ts'
+import { isCorrected } from './watch-statements.ts'
 import type { LetterRow, PaymentRow } from './tables.ts'
 import type { World } from './world-types.ts'
-
-const BY = { actor: 'joe', reason: 'asked for', requestId: 'r', redriveId: null }
-
-/** How often a clerk looks for something to do before going on to something else. */
-const LOOKS_MAX = 10
 
 /**
  * One clerk: refunds, cancels, books what came back, corrects and edits, one deed after the other,
@@ -26,14 +23,15 @@ export async function runClerk(world: World, index: number): Promise<void> {
   const deeds = deedsOf(plan)
   for (let deed = 0; deed < plan.deeds; deed += 1) {
     // Few histories have any, so they come first where there are some.
-    const watched = plan.watchMs.length > 0
-    const executed = watched ? 0 : charged(world).length + foundThere(world).length
+    const alone = plan.watchMs.length > 0 || plan.loses
+    const executed = alone ? 0 : charged(world).length + foundThere(world).length
     const doing = executed > 0 ? faults.pick([correctOne, faults.pick(deeds)]) : null
     await (doing ?? faults.pick(deeds))(world, `${index}.${deed}`)
   }
 }
 
-function deedsOf({ endsPending, watchMs }: World['plan']) {
+function deedsOf({ endsPending, watchMs, loses }: World['plan']) {
+  if (loses) return [loseOne, loseOne, loseOne, bookOne, refundSome]
   // What came back is found there, and nobody books it by hand.
   if (watchMs.length > 0) return [refundSome, cancelSome, editOne, ...COMING_BACK]
   return endsPending ? [...DEEDS, endOne, endOne, endOne] : DEEDS
@@ -58,20 +56,6 @@ const DEEDS = [
 function charged({ tables }: World): readonly LetterRow[] {
   const open = [...tables.letters.rows.values()].filter(({ state }) => state === 'open')
   return open.filter(({ error, type }) => error === 'charged_after_failed' && type !== 'refund')
-}
-
-/** Payments that are as wanted, when there are some; none after a while. */
-async function some(
-  world: World,
-  wanted: (payment: PaymentRow) => boolean,
-  napMsMax = 2_000,
-): Promise<readonly PaymentRow[]> {
-  for (let look = 0; look < LOOKS_MAX; look += 1) {
-    const found = [...world.tables.payments.rows.values()].filter(wanted)
-    if (found.length > 0) return found
-    await nap(world, napMsMax)
-  }
-  return []
 }
 
 /** Refunds of one deposit, or now and then of something that cannot be given back. */
@@ -168,11 +152,6 @@ async function endOne(world: World): Promise<void> {
   must(quiet, 'what somebody wanted ended leaves nobody anything to do', told)
 }
 
-const KINDS: Readonly<Record<string, readonly SaidKind[]>> = {
-  withdraw: ['payout_returned'],
-  deposit: ['charged_back', 'charged_back', 'refunded_there', 'dispute_won'],
-}
-
 /** The gateway says that something came back, now and then twice, and of what never went there. */
 async function bookOne(world: World): Promise<void> {
   const { faults } = world
@@ -180,32 +159,15 @@ async function bookOne(world: World): Promise<void> {
   const from = await some(world, ({ status, type }) => {
     return odd || (status === 'success' && KINDS[type] !== undefined)
   })
+  // What was corrected is rare, and comes back as well.
+  const late = [...world.tables.payments.rows.values()].filter((one) =>
+    isCorrected(world.tables, one),
+  )
+  if (late.length > 0 && faults.pick([true, false])) {
+    return void (await book(world, returnOf(world, faults.pick(late))))
+  }
   if (from.length === 0) return
   await book(world, returnOf(world, faults.pick(from)))
-}
-
-/** Tell what came back until it is answered, now and then twice. Returns whether this booked it. */
-async function book(world: World, draft: ReturnDraft): Promise<boolean> {
-  const { faults, tables, plan } = world
-  const { parentId, kind } = draft
-  let booked = false
-  const own = feePolicies(plan)
-  for (let told = faults.pick([1, 1, 2]); told > 0; told -= 1) {
-    const [answer] = await insist(world, ({ db }) => world.acts.book({ ...own, db }, BY, [draft]))
-    if (answer === undefined) return booked
-    world.count(answer.kind === 'refused' ? `return_${answer.refusal.code}` : answer.kind)
-    if (answer.kind === 'refused') continue
-    const id = answer.kind === 'booked' ? answer.payment.id : answer.paymentId
-    const payment = tables.payments.get(id)
-    const same = payment?.parentId === parentId && payment.amount === draft.amount
-    must(same && payment.returnKind === kind, 'what came back is booked as it was told', payment)
-    const key = `${parentId} ${draft.ref}`
-    const before = world.told.get(key) ?? id
-    must(before === id, 'what came back is booked once, however often it is told', answer)
-    world.told.set(key, id)
-    booked ||= answer.kind === 'booked'
-  }
-  return booked
 }
 
 /**
@@ -228,19 +190,6 @@ async function mistakeOne(world: World): Promise<void> {
   must(failed, 'what may be a refund in doubt is not booked unawares', draft)
 }
 
-/** All of a payment or a part came back, or more than there was, or in a way that it cannot. */
-function returnOf({ faults }: World, { id: parentId, type, amount, returned }: PaymentRow) {
-  const kinds = KINDS[faults.between(0, 15) === 0 ? 'deposit' : type] ?? KINDS['deposit'] ?? []
-  const part = BigInt(faults.between(1, Number(amount)))
-  const draft: ReturnDraft = {
-    parentId,
-    ref: `back-${faults.between(0, 5)}`,
-    kind: faults.pick((returned ?? 0n) > 0n ? [...kinds, 'dispute_won'] : kinds),
-    amount: faults.pick([amount, part, part / 3n + 1n, amount + 1n]),
-  }
-  return draft
-}
-
 /**
  * The money of a payment that failed and was executed is booked, by whoever is first: by a late yes
  * or because somebody has found it at the gateway.
@@ -261,6 +210,7 @@ async function correctOne(world: World): Promise<void> {
     )
     world.count(answer?.kind === 'refused' ? `correct_${answer.refusal.code}` : 'corrected')
     if (answer?.kind !== 'corrected') return
+    if (answer.referenceTakenBy !== null) world.count('correct_reference_taken')
     if (ref !== null) {
       world.count('corrected_by_word')
       const said = [...tables.acts.rows.values()].find(
@@ -272,6 +222,10 @@ async function correctOne(world: World): Promise<void> {
     const userId = tables.payments.get(paymentId)?.userId
     const booked = tables.postings.get(`${userId} ${paymentId} settle_late`)
     must(booked !== undefined && type !== 'refund', 'a correction is booked', answer)
+    // The payout that nobody knew of finds nobody to take it, either.
+    const payment = tables.payments.get(paymentId)
+    const comesBack = type === 'withdraw' && faults.pick([true, false])
+    if (comesBack && payment !== undefined) await book(world, returnOf(world, payment))
   }
   // Two who see it take it for what it is, or for two things.
   const refs = faults.pick([[gatewayRef], [gatewayRef, gatewayRef && 'gw-1']])

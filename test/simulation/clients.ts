@@ -1,26 +1,26 @@
 import { isDeepStrictEqual } from 'node:util'
 import { HOME, minorAsked } from './currencies.ts'
 import { must } from './promises.ts'
-import type { Answer, Draft, DraftRefusal } from '../../src/domain/acceptance.ts'
+import type { Answer, PaymentDraft, DraftRefusal } from '../../src/domain/acceptance.ts'
 import type { PaymentRow, Tables } from './tables.ts'
 
 /** The clients' witness: what was sent, and what each answer promised. */
 export interface ClientJournal {
-  sent(draft: Draft): void
-  answered(draft: Draft, answer: Answer): void
+  sent(draft: PaymentDraft): void
+  answered(draft: PaymentDraft, answer: Answer): void
   /** Every keyed request with the definite answer it was given, to be asked again. */
-  definite(): readonly { readonly draft: Draft; readonly answer: Answer }[]
+  definite(): readonly { readonly draft: PaymentDraft; readonly answer: Answer }[]
   checkAtRest(): void
 }
 
 /** Judge every answer at once by the books, and by what the same key was answered before. */
 export function clientJournal(tables: Tables): ClientJournal {
-  const first = new Map<string, { draft: Draft; answer: Answer }>()
+  const first = new Map<string, { draft: PaymentDraft; answer: Answer }>()
   const keyless = { sent: new Map<string, number>(), acknowledged: new Map<string, number>() }
   const promised = new Set<bigint>()
 
   /** A draft with its amount in minor units of its account; -1: it is none. */
-  const asStored = (draft: Draft): Draft => {
+  const asStored = (draft: PaymentDraft): PaymentDraft => {
     const currency = tables.users.get(draft.userId)?.currency ?? null
     return { ...draft, amount: minorAsked(draft, currency) ?? -1n }
   }
@@ -64,7 +64,7 @@ function count(counts: Map<string, number>, key: string): void {
   counts.set(key, (counts.get(key) ?? 0) + 1)
 }
 
-function checkAccepted(draft: Draft, payment: PaymentRow): void {
+function checkAccepted(draft: PaymentDraft, payment: PaymentRow): void {
   const same =
     payment.userId === draft.userId &&
     payment.type === draft.type &&
@@ -75,8 +75,8 @@ function checkAccepted(draft: Draft, payment: PaymentRow): void {
 }
 
 function remember(
-  first: Map<string, { draft: Draft; answer: Answer }>,
-  draft: Draft,
+  first: Map<string, { draft: PaymentDraft; answer: Answer }>,
+  draft: PaymentDraft,
   answer: Answer,
 ): void {
   const key = `${draft.userId} ${draft.idempotencyKey}`
@@ -103,7 +103,7 @@ function sentOf(tables: Tables, id: bigint | undefined): object {
 /** What an amount, a currency or a reference was refused for is so. */
 function checkUnfit(
   tables: Tables,
-  { userId, amount, asked, given }: Draft,
+  { userId, amount, asked, given }: PaymentDraft,
   { code, paymentId = -1n }: DraftRefusal,
 ): void {
   const currency = tables.users.get(userId)?.currency ?? HOME
@@ -121,8 +121,8 @@ function checkUnfit(
 
 function checkRefusal(
   tables: Tables,
-  first: Map<string, { draft: Draft; answer: Answer }>,
-  draft: Draft,
+  first: Map<string, { draft: PaymentDraft; answer: Answer }>,
+  draft: PaymentDraft,
   answer: Extract<Answer, { kind: 'refused' }>,
 ): void {
   const { code, paymentId } = answer.refusal

@@ -1,4 +1,4 @@
-import type { Draft } from '../../src/domain/acceptance.ts'
+import type { PaymentDraft } from '../../src/domain/acceptance.ts'
 import type { Decimal } from '../../src/domain/money.ts'
 
 /** The decimals of the currencies of the histories, told apart from the code under test. */
@@ -16,7 +16,10 @@ export function minorOf({ unscaled, scale }: Decimal, currency: string | null): 
 }
 
 /** The same of what a draft asks for. */
-export function minorAsked({ amount, asked }: Draft, currency: string | null): bigint | null {
+export function minorAsked(
+  { amount, asked }: PaymentDraft,
+  currency: string | null,
+): bigint | null {
   return minorOf(asked?.amount ?? { unscaled: amount, scale: 2 }, currency)
 }
 

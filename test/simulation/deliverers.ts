@@ -11,17 +11,19 @@ import {
   type Delivery,
   type DeliveryWorld,
 } from '../../src/webhooks/deliver.ts'
+import { deliveryPlaces } from '../../src/webhooks/places.ts'
 import { tellShards } from '../../src/webhooks/sync.ts'
 import { expected } from './asking.ts'
+import { callsAtOnce } from './calls-at-once.ts'
 import { knownKey, waitsForEarlier } from './delivery-statements.ts'
-import { LEASE_MS } from './limits.ts'
+import { AT_ONCE, LEASE_MS } from './limits.ts'
 import { must } from './promises.ts'
 import type { Process } from './scheduler.ts'
 import { actWorld } from './act-world.ts'
 import type { Plants, World } from './world-types.ts'
 
 /** What deliveries are made of. */
-export const TELLING = { claimDue, deliver, settleDelivered }
+export const TELLING = { claimDue, deliver, settleDelivered, deliveryPlaces }
 
 /** Seals the secrets of endpoints. */
 export const SECRETS_KEY = Buffer.alloc(32, 's')
@@ -44,6 +46,7 @@ function deliveryWorld(world: World, { process, db, clock }: Deliverer): Deliver
     random: world.random,
     leaseMs: LEASE_MS,
     look: 2,
+    atOnce: AT_ONCE,
     onDisabled: (_, why) => world.count(`disabled_${why}`),
   }
 }
@@ -95,26 +98,27 @@ export function deliveryLoop(
   limits: { readonly batchMax: number; readonly pollMs: number },
 ): Worker {
   const own = deliveryWorld(world, process)
-  const { claimDue: claim, deliver: make } = plants.telling?.(TELLING) ?? TELLING
-  const running = new Map<bigint, number>()
-  const count = (id: bigint, by: number) => void running.set(id, (running.get(id) ?? 0) + by)
+  const { claimDue: claim, deliver: make, ...telling } = plants.telling?.(TELLING) ?? TELLING
+  const places = telling.deliveryPlaces(() => worker.wake(), AT_ONCE)
+  const calls = callsAtOnce()
   const onError = (error: unknown) => expected(error) || world.fail(error)
-  return startWorker<Delivery, Delivered>({
+  const worker = startWorker<Delivery, Delivered>({
     async claim(limit) {
       await keepUp(world, own.db, 0.3)
-      const claimed = await claim(own, limit, (id) => running.get(id) ?? 0)
-      for (const { endpoint } of claimed) count(endpoint.id, 1)
+      const claimed = await claim(own, limit, places.taken)
+      places.take(claimed)
       return claimed
     },
-    async handle(delivery, signal) {
-      try {
-        return await make(own, delivery, signal)
-      } finally {
-        count(delivery.endpoint.id, -1)
-      }
+    handle: (delivery, signal) => {
+      const made = calls.during(delivery, () => make(own, delivery, signal))
+      return places.during(delivery, made)
     },
     settler: openSettler<Delivered>({
-      settle: (done) => settleJudged(world, plants, own, done),
+      async settle(done) {
+        const left = await settleJudged(world, plants, own, done)
+        calls.written(done, left)
+        return places.written(done, left)
+      },
       clock: own.clock,
       batchMax: limits.batchMax,
       keyOf: ({ result }) => result.eventId,
@@ -129,6 +133,7 @@ export function deliveryLoop(
     stopMsMax: 60_000,
     onError,
   })
+  return worker
 }
 
 /** Deliveries that are due within so many milliseconds are made together at rest. */

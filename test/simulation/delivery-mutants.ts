@@ -125,6 +125,22 @@ const DISABLED_UNTOLD = statement('subscriptions_write', (real) => ({
   },
 }))
 
+/** A place is free when its call has ended, whatever came of it. */
+function freeAtOnce(real: Telling['deliveryPlaces']): Telling['deliveryPlaces'] {
+  return (...asked) => {
+    const places = real(...asked)
+    return {
+      ...places,
+      async during(delivery, made) {
+        const delivered = await made
+        await places.during(delivery, Promise.resolve({ ...delivered, verdict: null }))
+        return delivered
+      },
+      written: (_, left) => left,
+    }
+  }
+}
+
 /** Bugs of how events are sent to endpoints. */
 export const DELIVERY_MUTANTS: readonly Mutant[] = [
   telling('delivery_order_forgotten', 'an ordered endpoint gets what is due', ORDER_FORGOTTEN),
@@ -186,6 +202,15 @@ export const DELIVERY_MUTANTS: readonly Mutant[] = [
     'an endpoint that asks for a pause is called all the same',
     statement('subscriptions_pause', () => NOTHING),
   ),
+  telling('delivery_uncounted', 'calls under way do not count when more are claimed', {
+    telling: (real) => ({
+      ...real,
+      claimDue: (world, limit) => real.claimDue(world, limit, () => 0),
+    }),
+  }),
+  telling('delivery_place_free_at_once', 'a place is free while "busy" is still unwritten', {
+    telling: (real) => ({ ...real, deliveryPlaces: freeAtOnce(real.deliveryPlaces) }),
+  }),
   telling('delivery_left_out', 'of many new events one is sent to nobody', DELIVERED_WHILE_FED),
   telling(
     'delivery_type_forgotten',

@@ -16,6 +16,16 @@ export interface EndpointRow {
   readonly changedAt: number
   readonly createdAt: number
   readonly createdBy: string
+  /** What was done to it, oldest first. */
+  readonly acts: readonly EndpointActRow[]
+}
+
+/** Something that was done to an endpoint, and of it what a replay of the missed goes by. */
+interface EndpointActRow {
+  readonly act: 'create' | 'change' | 'disable' | 'remove'
+  readonly before: Pick<EndpointRow, 'types' | 'state'> | null
+  readonly after: Pick<EndpointRow, 'types' | 'state'>
+  readonly createdAt: number
 }
 
 /** What a shard knows of an endpoint. */

@@ -1,7 +1,7 @@
 import { correct } from '../../src/dead-letters/correct.ts'
 import { editPayment } from '../../src/operators/edit-texts.ts'
 import type { ReturnDraft } from '../../src/domain/returns.ts'
-import { cancelPayments } from '../../src/refunds/cancel.ts'
+import { cancelPayments } from '../../src/operators/cancel.ts'
 import { acceptRefunds } from '../../src/refunds/refund.ts'
 import { bookReturns } from '../../src/refunds/returns.ts'
 import { refundDraft } from './asked.ts'

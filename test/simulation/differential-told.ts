@@ -11,7 +11,7 @@ import type { Db } from '../../src/ports.ts'
 import { planMissed, planReplay, readReplay } from '../../src/runs/events.ts'
 import { cancel, start, step } from '../../src/runs/run.ts'
 import { openUsers } from '../../src/users/open.ts'
-import { calledEndpoints } from '../../src/webhooks/called-store.ts'
+import { calledEndpoints } from '../../src/webhooks/endpoint-calls-store.ts'
 import {
   claimDeliveries,
   retryDelivery,
@@ -344,7 +344,7 @@ async function lookOne({ db, runs, pick }: Told): Promise<string> {
   const [id, endpointId] = pick(runs)
   const replay = await readReplay(db, endpointId, id)
   const { run, ...counts } = replay ?? {}
-  return show([run?.state, run?.position, run?.redriven, run?.skipped, counts])
+  return show([run?.state, run?.position, run?.carriedOut, run?.skipped, counts])
 }
 
 async function readOne({ db, between }: Told): Promise<string> {

@@ -14,7 +14,9 @@ async function noticeOne({ db, between, pick, succeeded }: History): Promise<str
   const id = known ? pick(succeeded.slice(-8)) : BigInt(between(1, PAYMENTS))
   const gateway = pick(['http', 'http', 'other'])
   const operation = pick(['charge', 'payout', 'refund'] as const)
-  return show([id, await watchNoticed(db.of(id), id, { gateway, operation })])
+  const noNewsOf = pick([[], [], ['failed'], ['success'], ['success', 'failed']] as const)
+  const told = { cameBack: between(0, 3) === 0, noNewsOf }
+  return show([id, await watchNoticed(db.of(id), id, { gateway, operation }, told)])
 }
 
 /** Look at what is due; some workers die before they can tell, and some tell it late. */

@@ -1,5 +1,5 @@
 import { sessions } from '../../src/adapters/shard-session.ts'
-import type { Draft, Gateways } from '../../src/domain/acceptance.ts'
+import type { PaymentDraft, Gateways } from '../../src/domain/acceptance.ts'
 import { redrive } from '../../src/dead-letters/redrive.ts'
 import { resolve } from '../../src/dead-letters/resolve.ts'
 import type { PaymentType } from '../../src/domain/payment.ts'
@@ -180,11 +180,11 @@ async function openSome(history: History): Promise<string> {
 }
 
 /** An amount in the books' currency, or as it was sent, perhaps in a currency that it names. */
-function inHome({ pick }: History): Pick<Draft, 'amount'> {
+function inHome({ pick }: History): Pick<PaymentDraft, 'amount'> {
   return { amount: BigInt(pick([1, 20, 2_525, 9_999, 15_001])) }
 }
 
-function asked({ pick }: History): Pick<Draft, 'amount' | 'asked'> {
+function asked({ pick }: History): Pick<PaymentDraft, 'amount' | 'asked'> {
   const [unscaled, scale] = pick([
     [2_525n, 2],
     [300n, 0],
@@ -196,7 +196,7 @@ function asked({ pick }: History): Pick<Draft, 'amount' | 'asked'> {
 
 async function accept(history: History): Promise<string> {
   const { between, pick, users, fate, accepts } = history
-  const drafts = Array.from({ length: between(1, 6) }, (): Draft => ({
+  const drafts = Array.from({ length: between(1, 6) }, (): PaymentDraft => ({
     type: pick(['deposit', 'withdraw']),
     userId: between(0, 30) === 0 ? 99_999n : pick(users),
     ...pick([inHome, inHome, asked])(history),

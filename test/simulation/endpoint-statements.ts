@@ -5,7 +5,7 @@ import type { Tables } from './tables.ts'
 
 /** An endpoint as its statements return it. */
 function shown(row: EndpointRow) {
-  const { disabledAt, createdAt, secret: _secret, ...own } = row
+  const { disabledAt, createdAt, secret: _secret, acts: _acts, ...own } = row
   return {
     ...own,
     description: null,
@@ -20,14 +20,25 @@ const there = ({ endpoints }: Tables, id: unknown): EndpointRow | undefined => {
   return row?.state === 'removed' ? undefined : row
 }
 
-/** Change an endpoint, and return it. */
-function changed(tables: Tables, was: EndpointRow, change: Partial<EndpointRow>) {
+/** What is kept of an endpoint in the record of what was done to it. */
+const recorded = ({ types, state }: EndpointRow) => ({ types, state })
+
+/** Change an endpoint, keep that it was done, and return it. */
+function changed(
+  tables: Tables,
+  was: EndpointRow,
+  act: 'change' | 'disable' | 'remove',
+  change: Partial<EndpointRow>,
+) {
   const row = { ...was, ...change, version: was.version + 1 }
-  tables.endpoints.set(row.id, row)
+  const did = { act, before: recorded(was), after: recorded(row), createdAt: row.changedAt }
+  tables.endpoints.set(row.id, { ...row, acts: [...was.acts, did] })
   return [shown(row)]
 }
 
 const DAY_MS = 86_400_000
+/** So many of the newest acts are read. */
+const ACTS_MAX = 100
 
 /** Endpoints, at the home side. */
 export const endpoints: Handlers = {
@@ -49,12 +60,19 @@ export const endpoints: Handlers = {
         changedAt: nowMs,
         createdAt: nowMs,
         createdBy: String(actor),
+        acts: [],
       }
-      tables.endpoints.set(row.id, row)
+      const did = { act: 'create', before: null, after: recorded(row), createdAt: nowMs } as const
+      tables.endpoints.set(row.id, { ...row, acts: [did] })
       return [shown(row)]
     },
   },
-  endpoints_forget: { run: () => [] },
+  endpoints_forget: {
+    run(tables, [id]) {
+      const was = there(tables, id)
+      return was?.version === 1 ? [{ id: was.id }] : []
+    },
+  },
   endpoints_read: {
     run(tables, [id]) {
       const row = there(tables, id)
@@ -83,13 +101,14 @@ export const endpoints: Handlers = {
         url: (url as string | null) ?? was.url,
         changedAt,
       }
+      if (state === was.state) return changed(tables, was, 'change', change)
       if (state === 'disabled') {
         const off = { disabledWhy: String(why), disabledAt: changedAt }
-        return changed(tables, was, { ...change, state, ...off })
+        return changed(tables, was, 'change', { ...change, state, ...off })
       }
-      if (state !== 'enabled') return changed(tables, was, change)
+      if (state !== 'enabled') return changed(tables, was, 'change', change)
       const on = { state, disabledWhy: null, disabledAt: null } as const
-      return changed(tables, was, { ...change, ...on, enabledAt: changedAt })
+      return changed(tables, was, 'change', { ...change, ...on, enabledAt: changedAt })
     },
   },
   endpoints_disable: {
@@ -99,19 +118,31 @@ export const endpoints: Handlers = {
       if (was === undefined || was.state !== 'enabled' || was.url !== url) return []
       if (enabledMs !== null && was.enabledAt > nowMs - Number(enabledMs)) return []
       const off = { disabledWhy: String(why), disabledAt: nowMs, changedAt: nowMs }
-      return changed(tables, was, { state: 'disabled', ...off })
+      return changed(tables, was, 'disable', { state: 'disabled', ...off })
     },
   },
+  endpoints_told: { run: () => [] },
   endpoints_remove: {
     run(tables, [at, id], context) {
       const was = there(tables, id)
       if (was === undefined) return []
       const gone = { url: null, secret: null, changedAt: time(at, context) }
-      return changed(tables, was, { state: 'removed', ...gone })
+      return changed(tables, was, 'remove', { state: 'removed', ...gone })
     },
   },
-  // No history changes which types an endpoint wants, and nothing else is read of its acts.
-  endpoints_acts: { run: () => [] },
+  // Without replays: nobody reads these in a history.
+  endpoints_acts: {
+    run: (tables, [id]) =>
+      (tables.endpoints.get(BigInt(id as bigint))?.acts ?? [])
+        .toReversed()
+        .slice(0, ACTS_MAX)
+        .map((did) => ({
+          ...did,
+          actor: null,
+          requestId: null,
+          createdAt: new Date(did.createdAt),
+        })),
+  },
   endpoints_called: {
     run: (tables) =>
       [...tables.endpoints.rows.values()]

@@ -2,3 +2,6 @@
 export const LEASE_MS = 15_000
 export const CALL_MS_MAX = 5_000
 export const GRACE_MS = 30_000
+
+/** Deliveries of one endpoint that a process makes together. */
+export const AT_ONCE = 2

@@ -45,6 +45,11 @@ export interface Plan {
    */
   readonly endsPending: boolean
   /**
+   * Whether clerks book payouts whose money their users have spent meanwhile; not in seeds that are
+   * not made for it.
+   */
+  readonly loses: boolean
+  /**
    * How old final payments are when they are looked at; none: they are not, and nothing comes back
    * at the gateway, as in all seeds that are not made for it.
    */
@@ -117,6 +122,7 @@ export function drawPlan(
     endPendingMs: null,
     lostPendingMs: null,
     endsPending: false,
+    loses: false,
     watchMs: [],
     endpoints: 0,
     wishes: 0,

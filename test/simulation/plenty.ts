@@ -28,6 +28,22 @@ export const LATE: Plants = {
   plan: { ...GIVING.plan, deeds: 30, steps: 1_200, workers: 2, attemptsMax: 1, giveUpMs: 0 },
 }
 
+/** Histories in which people fail what its gateway executed, and payments are looked at again. */
+export const FAILED_WATCHED: Plants = {
+  profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'eventual' },
+  trouble: { reply_lost: 0.9, lookup_failed: 0.9 },
+  plan: {
+    clerks: 0,
+    operators: 3,
+    acts: 20,
+    steps: 700,
+    workers: 2,
+    attemptsMax: 1,
+    giveUpMs: 0,
+    watchMs: [5_000, 60_000],
+  },
+}
+
 /** Histories in which refunds are seen at the gateway that are in doubt here. */
 export const MISTAKEN: Plants = {
   profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'eventual' },
@@ -40,4 +56,22 @@ export const REDRIVEN: Plants = {
   profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'eventual' },
   trouble: { declined: 0.5, reply_lost: 0.3 },
   plan: { ...GIVING.plan, deeds: 30, operators: 2, acts: 20, steps: 1_200, attemptsMax: 1 },
+}
+
+/** Histories in which payouts are booked at a loss, and come back. */
+export const LOSING: Plants = {
+  profile: { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'eventual' },
+  trouble: { reply_lost: 0.9, lookup_failed: 0.9, worker_crash: 0, pause: 0, declined: 0 },
+  plan: {
+    ...GIVING.plan,
+    loses: true,
+    deeds: 20,
+    operators: 0,
+    currencies: [null],
+    attemptsMax: 1,
+    clients: 4,
+    requests: 7,
+    users: 2,
+    steps: 1_000,
+  },
 }

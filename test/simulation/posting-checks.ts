@@ -42,7 +42,10 @@ function settled(payment: PaymentRow, posting: PostingRow): Legs {
 /** What a return moves; how much of it the user pays is checked when it arrives. */
 function returned({ amount, feeReturned, returnKind }: PaymentRow, { user }: PostingRow): Legs {
   const fee = feeReturned ?? 0n
-  if (returnKind === 'payout_returned') return [amount + fee, 0n, -amount, -fee, 0n]
+  if (returnKind === 'payout_returned') {
+    must(user >= 0n && user <= amount + fee, 'a payout gives back no more than it was', user)
+    return [user, 0n, -amount, -fee, amount + fee - user]
+  }
   if (returnKind === 'dispute_won' || returnKind === 'was_refund') {
     must(user >= 0n && user <= amount - fee, 'a dispute gives no more than it was', user)
     return [user, 0n, -amount, fee, amount - fee - user]

@@ -5,12 +5,13 @@ import type { Tables } from './tables.ts'
 const date = (ms: number | null) => (ms === null ? null : new Date(ms))
 
 /** A run as its statements return it. */
-function shown({ eventIds, createdAt, startedAt, endedAt, ...own }: RunRow) {
+function shown({ eventIds, redriven, createdAt, startedAt, endedAt, ...own }: RunRow) {
   return {
     ...own,
     filter: {},
     total: eventIds.length,
     amount: 0n,
+    carriedOut: redriven,
     others: null,
     refused: 0,
     refusals: {},
@@ -101,7 +102,7 @@ export const runs: Handlers = {
     run(tables, [at, id, actor], context) {
       const run = tables.runs.get(BigInt(id as bigint))
       if (run?.state !== 'running') return []
-      const canceledBy = String(actor)
+      const canceledBy = actor === null ? null : String(actor)
       const row: RunRow = { ...run, state: 'canceled', canceledBy, endedAt: time(at, context) }
       tables.runs.set(row.id, row)
       return [shown(row)]

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Answer, Draft } from '../../src/domain/acceptance.ts'
+import type { Answer, PaymentDraft } from '../../src/domain/acceptance.ts'
 import { shortest } from '../../src/domain/money.ts'
 import type { RefundAnswer } from '../../src/domain/refund.ts'
 import { charge, claim, type ChargeWorld } from '../../src/charging/charge.ts'
@@ -17,7 +17,7 @@ import { runClerk } from './clerks.ts'
 import { HOME, minorOf } from './currencies.ts'
 import { runOperator } from './operators.ts'
 import { deliverTheRest, runSubscriber } from './subscribers.ts'
-import { checkBackThere } from './back-there.ts'
+import { checkBackThere, sayTheRest } from './back-there.ts'
 import { tally } from './tally.ts'
 import { watchAll } from './watchers.ts'
 import { createWorld, gatewayNames, operationsOf } from './world.ts'
@@ -173,7 +173,8 @@ async function watchRest(world: World, plants: Plants): Promise<void> {
   const until = (atMs: number) => world.steps.step(process, 'waits for a look', { atMs })
   const charging = (name: string) => world.charging({ ...own, process }, name)
   let done = false
-  void watchAll(world, plants, charging, until)
+  void sayTheRest(world, own.db)
+    .then(() => watchAll(world, plants, charging, until))
     .then(() => (done = true))
     .catch((error: unknown) => world.fail(error))
   await reach(world.steps, () => done, 'everything is looked at')
@@ -279,7 +280,7 @@ async function openUser(world: World): Promise<bigint> {
 }
 
 /** Keys of its own, keys that others use too, and none; users that exist, and a few that do not. */
-function draftOf(world: World, users: readonly bigint[], own: string): Draft {
+function draftOf(world: World, users: readonly bigint[], own: string): PaymentDraft {
   const { faults } = world
   const userId = faults.between(0, 40) === 0 ? 9_999n : faults.pick(users)
   const idempotencyKey = faults.pick([own, own, own, `shared-${faults.between(0, 4)}`, null])
@@ -293,7 +294,10 @@ function draftOf(world: World, users: readonly bigint[], own: string): Draft {
  * An amount as a way in hands it over, in a currency that may be none of the account's: without a
  * currency it is one of the books, unless they cannot hold it.
  */
-function askedOf({ faults, tables }: World, userId: bigint): Pick<Draft, 'asked' | 'amount'> {
+function askedOf(
+  { faults, tables }: World,
+  userId: bigint,
+): Pick<PaymentDraft, 'asked' | 'amount'> {
   const own = tables.users.get(userId)?.currency ?? HOME
   const currency = faults.pick([null, null, own, own, HOME])
   const [unscaled, scale] = faults.pick([
@@ -309,14 +313,14 @@ function askedOf({ faults, tables }: World, userId: bigint): Pick<Draft, 'asked'
 }
 
 /** What is said about a payment, in the histories in which somebody changes it. */
-function saidOf({ faults, plan }: World, own: string): Pick<Draft, 'given'> {
+function saidOf({ faults, plan }: World, own: string): Pick<PaymentDraft, 'given'> {
   if (plan.clerks === 0 || faults.between(0, 3) > 0) return {}
   const reference = faults.pick([null, `order-${faults.between(0, 6)}`, `order-${own}`])
   return { given: said({ reference, description: faults.pick([null, 'red', 'green']) }) }
 }
 
 /** Send until answered; without a key an unknown outcome is never sent again. */
-async function ask(world: World, asked: readonly Draft[]): Promise<void> {
+async function ask(world: World, asked: readonly PaymentDraft[]): Promise<void> {
   const { faults, clients } = world
   let drafts = asked
   while (drafts.length > 0) {
@@ -348,7 +352,7 @@ async function ask(world: World, asked: readonly Draft[]): Promise<void> {
 }
 
 /** The same request for another amount. */
-function otherwise(draft: Draft): Draft {
+function otherwise(draft: PaymentDraft): PaymentDraft {
   const { asked: was } = draft
   if (was === undefined) return { ...draft, amount: draft.amount + 1n }
   const { unscaled, scale } = was.amount

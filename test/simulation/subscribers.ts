@@ -2,7 +2,7 @@ import { messageId, wantedTypes } from '../../src/domain/event.ts'
 import { planMissed, planReplay, readReplay } from '../../src/runs/events.ts'
 import { cancel, start } from '../../src/runs/run.ts'
 import type { FoundEvents } from '../../src/webhooks/replay-bodies.ts'
-import { retryDelivery } from '../../src/webhooks/deliveries-store.ts'
+import { deliverAgain } from '../../src/webhooks/deliveries.ts'
 import { addEndpoint, dropEndpoint, editEndpoint } from '../../src/webhooks/endpoints.ts'
 import type { Db } from '../../src/ports.ts'
 import { readEndpoint } from '../../src/webhooks/store.ts'
@@ -122,8 +122,10 @@ async function retryOne(world: World, { id }: EndpointRow): Promise<void> {
   if (own.length === 0) return
   const { eventId } = world.faults.pick(own)
   world.deliveries.disturbed(id)
-  await insist(world, async ({ db }) => void (await retryDelivery(db.of(eventId), eventId, id)))
-  world.count('retried_one')
+  await insist(world, async ({ db }) => {
+    const again = await deliverAgain(db, { endpointId: id, eventId })
+    world.count(again.kind === 'due' ? 'retried_one' : `retry_${again.refusal.code}`)
+  })
 }
 
 async function drop(world: World, { id }: EndpointRow): Promise<void> {
@@ -191,7 +193,7 @@ async function catchUp(
   await start({ db }, found.snapshot, by)
   await deliverAll(world, plants, process, TURNS_MAX)
   const replay = await readReplay(db, id, found.snapshot)
-  const counts = [replay?.run.redriven, replay?.delivered, sum() - tookBefore]
+  const counts = [replay?.run.carriedOut, replay?.delivered, sum() - tookBefore]
   const all = counts.every((count) => count === found.count)
   must(all, 'as many are delivered as a dry run counts', [found.count, ...counts])
   if (found.count > 0) world.count('caught_up')

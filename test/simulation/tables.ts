@@ -231,6 +231,8 @@ export interface Tables {
   readonly details: Table<bigint, DetailsRow>
   /** By `userId reference`. */
   readonly references: Table<string, ReferenceRow>
+  /** Payments by `gateway ref`: what gateways call deposits. */
+  readonly refs: Table<string, bigint>
   /** In the order in which they were written. */
   readonly events: Table<number, EventRow>
   readonly endpoints: Table<bigint, EndpointRow>
@@ -324,6 +326,7 @@ function emptyTables(
     childRefs: table(),
     details: table(),
     references: table(),
+    refs: table(),
     events: table(),
     endpoints: table(),
     subscriptions: table(),

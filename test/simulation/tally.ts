@@ -1,13 +1,10 @@
-import type { PaymentRow } from './tables.ts'
+import type { PaymentRow, PostingRow } from './tables.ts'
 import type { World } from './world-types.ts'
 
 /** Count what a history came to. */
 export function tally(world: World): void {
   for (const payment of world.tables.payments.rows.values()) tallyPayment(world, payment)
-  for (const { losses, kind } of world.tables.postings.rows.values()) {
-    if (losses !== 0n) world.count(losses < 0n ? 'lost' : 'won_back')
-    if (kind === 'settle_late') world.count('settled_late')
-  }
+  for (const posting of world.tables.postings.rows.values()) tallyPosting(world, posting)
   for (const letter of world.tables.letters.rows.values()) {
     world.count(`letter_${letter.class}`)
     if (letter.error === 'charged_after_failed') world.count('charged_after_failed')
@@ -32,4 +29,12 @@ function tallyPayment(world: World, payment: PaymentRow): void {
   if (payment.currency !== null) world.count(`in_${payment.currency}_${status}`)
   if (lastError === 'canceled') world.count(`canceled_${type}`)
   if (type === 'refund' && redriveOf !== null) world.count('refund_repeated')
+}
+
+function tallyPosting(world: World, { losses, kind, paymentId }: PostingRow): void {
+  if (losses !== 0n) world.count(losses < 0n ? 'lost' : 'won_back')
+  if (kind === 'settle_late') world.count('settled_late')
+  if (kind === 'settle_late' && losses < 0n) world.count('settled_at_a_loss')
+  const back = losses > 0n ? world.tables.payments.get(paymentId)?.returnKind : null
+  if (back === 'payout_returned') world.count('loss_repaid')
 }

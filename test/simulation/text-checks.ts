@@ -1,12 +1,16 @@
 import { must } from './promises.ts'
 import type { PaymentRow, Tables } from './tables.ts'
+import { isCorrected } from './watch-statements.ts'
 
-/** A reference belongs to the one payment of its user that has it and did not fail. */
+/**
+ * A reference belongs to the one payment of its user that has it and did not fail, or that was
+ * corrected while nobody else had it.
+ */
 export function checkReferences(tables: Tables): void {
   const holders = new Map<string, bigint>()
   for (const payment of tables.payments.rows.values()) {
     const reference = referenceOf(payment, tables)
-    if (reference === null || payment.status === 'failed') continue
+    if (reference === null || !isLive(payment, tables)) continue
     const key = `${payment.userId} ${reference}`
     must(!holders.has(key), 'a reference belongs to one payment that did not fail', payment)
     holders.set(key, payment.id)
@@ -14,6 +18,15 @@ export function checkReferences(tables: Tables): void {
     must(kept === payment.id, 'a payment that did not fail keeps its reference', payment)
   }
   must(tables.references.rows.size === holders.size, 'what failed gives up its reference')
+}
+
+/** Whoever corrected a payment was told who has its reference, or it has it again. */
+function isLive(payment: PaymentRow, tables: Tables): boolean {
+  if (payment.status !== 'failed') return true
+  if (!isCorrected(tables, payment)) return false
+  const acts = [...tables.acts.rows.values()]
+  const first = acts.find(({ act, paymentId }) => act === 'correct' && paymentId === payment.id)
+  return first?.after['reference_taken_by'] === undefined
 }
 
 /** A repeat has the reference of the payment that it repeats. */

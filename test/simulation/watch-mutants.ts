@@ -2,7 +2,7 @@ import { WATCH_AGAIN_MS } from '../../src/domain/watch.ts'
 import type { ToldRefund } from '../../src/domain/outcome.ts'
 import type { Gateway } from '../../src/ports.ts'
 import { both, mutant, NOTHING, statement, type Mutant } from './planting.ts'
-import { WATCHED } from './plenty.ts'
+import { FAILED_WATCHED, WATCHED } from './plenty.ts'
 import type { Plants } from './world-types.ts'
 
 /** Change what a look tells that came back. */
@@ -77,6 +77,19 @@ export const WATCH_MUTANTS: readonly Mutant[] = [
     'watch_first_return_only',
     'of several that came back only the first is booked',
     telling((told) => told.slice(0, 1)),
+  ),
+  mutant(
+    'yes_after_failed_lost',
+    'what a gateway says of a payment that failed here comes to nothing',
+    both(
+      FAILED_WATCHED,
+      statement('watches_notice', (real) => ({
+        run(tables, values, context) {
+          const failed = tables.payments.get(BigInt(values[2] as bigint))?.status === 'failed'
+          return failed ? [] : real.run(tables, values, context)
+        },
+      })),
+    ),
   ),
   watching('watch_told_refund_unbooked', 'a refund that only says that it is ours is not booked', {
     told: tellingRefunds(() => []),

@@ -16,9 +16,17 @@ export function isCorrected({ postings }: Tables, { userId, id, status }: Paymen
   return status === 'failed' && postings.get(`${userId} ${id} settle_late`) !== undefined
 }
 
-/** Whether an open payment is looked at once it has ended. */
-function isAwaited({ tasks }: Tables, { id, status }: PaymentRow, cameBack: unknown): boolean {
-  return status !== 'failed' && (cameBack === true || tasks.get(id)?.leased === true)
+/** Whether a notice that tells this has a payment looked at, now or once it has ended. */
+function isNews(
+  tables: Tables,
+  payment: PaymentRow,
+  { cameBack, ofSuccess, ofFailed }: Readonly<Record<string, unknown>>,
+): boolean {
+  const { id, status, attempts } = payment
+  if (status === 'success') return ofSuccess === true
+  const corrected = isCorrected(tables, payment)
+  if (status === 'failed') return ofFailed === true && (corrected || attempts > 0)
+  return cameBack === true || (ofFailed === true && tables.tasks.get(id)?.leased === true)
 }
 
 /** Final payments that are looked at again. */
@@ -43,14 +51,14 @@ export const watches: Handlers = {
     },
   },
   watches_notice: {
-    run(tables, [shard, at, id, gateway, type, cameBack], context) {
+    run(tables, [shard, at, id, gateway, type, cameBack, ofSuccess, ofFailed], context) {
       const paymentId = BigInt(id as bigint)
       const payment = inShard(tables.payments, paymentId, shard)
       if (payment === undefined || payment.type !== type || payment.gateway !== gateway) return []
+      if (!isNews(tables, payment, { cameBack, ofSuccess, ofFailed })) return []
       const ended = payment.status === 'success' || isCorrected(tables, payment)
-      if (!ended && !isAwaited(tables, payment, cameBack)) return []
       const clockMs = time(at, context)
-      // What has not ended yet may have a minute later.
+      // What has not ended well yet may have a minute later.
       const nowMs = clockMs + (ended ? 0 : 60_000)
       const was = tables.watches.get(paymentId)
       if (was === undefined) {

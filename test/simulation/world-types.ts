@@ -1,4 +1,4 @@
-import type { Answer, Draft } from '../../src/domain/acceptance.ts'
+import type { Answer, PaymentDraft } from '../../src/domain/acceptance.ts'
 import type { correct } from '../../src/dead-letters/correct.ts'
 import type { editPayment } from '../../src/operators/edit-texts.ts'
 import type { redrive } from '../../src/dead-letters/redrive.ts'
@@ -13,10 +13,11 @@ import type { Accept } from '../../src/payments/accept.ts'
 import type { Promises } from '../../src/domain/decision.ts'
 import type { Clock, Db, Gateway } from '../../src/ports.ts'
 import type { Worker } from '../../src/queue/worker.ts'
-import type { cancelPayments } from '../../src/refunds/cancel.ts'
+import type { cancelPayments } from '../../src/operators/cancel.ts'
 import type { acceptRefunds } from '../../src/refunds/refund.ts'
 import type { bookReturns } from '../../src/refunds/returns.ts'
 import type { claimDue, deliver, settleDelivered } from '../../src/webhooks/deliver.ts'
+import type { deliveryPlaces } from '../../src/webhooks/places.ts'
 import type { BackThere } from './came-back.ts'
 import type { Auditor } from './checks.ts'
 import type { ClientJournal } from './clients.ts'
@@ -61,6 +62,7 @@ export interface Telling {
   readonly claimDue: typeof claimDue
   readonly deliver: typeof deliver
   readonly settleDelivered: typeof settleDelivered
+  readonly deliveryPlaces: typeof deliveryPlaces
 }
 
 /** What operators do, and those who give money back. */
@@ -80,7 +82,7 @@ export interface Api {
   readonly db: Db
   readonly clock: Clock
   /** Accept drafts, each in whatever batch it comes into. */
-  readonly accept: (drafts: readonly Draft[]) => Promise<readonly Answer[]>
+  readonly accept: (drafts: readonly PaymentDraft[]) => Promise<readonly Answer[]>
 }
 
 export interface World {
@@ -98,6 +100,8 @@ export interface World {
   readonly told: Map<string, bigint>
   /** What came back at the gateway. */
   readonly back: BackThere
+  /** Payments that failed here, of which their gateway has said since that it executed them. */
+  readonly saidYes: Set<bigint>
   readonly receivers: Receivers
   readonly deliveries: DeliveryAuditor
   /** Endpoints that were answered for, and how many events there were by then. */

@@ -4,7 +4,7 @@ import { editPayment } from '../../src/operators/edit-texts.ts'
 import { redrive } from '../../src/dead-letters/redrive.ts'
 import { resolve } from '../../src/dead-letters/resolve.ts'
 import { NOT_FINISHED } from '../../src/domain/doubt.ts'
-import type { Draft, Gateways } from '../../src/domain/acceptance.ts'
+import type { PaymentDraft, Gateways } from '../../src/domain/acceptance.ts'
 import type { RetryPolicy } from '../../src/domain/decision.ts'
 import { GATEWAY, OPERATIONS, type Operation } from '../../src/domain/payment.ts'
 import { routing } from '../../src/domain/routes.ts'
@@ -25,13 +25,14 @@ import type { Clock, Db } from '../../src/ports.ts'
 import { openSettler } from '../../src/queue/settler.ts'
 import { startWorker } from '../../src/queue/worker.ts'
 import { together } from '../../src/queue/workers.ts'
-import { cancelPayments } from '../../src/refunds/cancel.ts'
+import { cancelPayments } from '../../src/operators/cancel.ts'
 import { acceptRefunds } from '../../src/refunds/refund.ts'
 import { bookReturns } from '../../src/refunds/returns.ts'
 import { ofEachShard } from '../../src/each-shard.ts'
 import { expected } from './asking.ts'
 import { auditor } from './checks.ts'
 import { clientJournal } from './clients.ts'
+import { nothingThere } from './came-back.ts'
 import { HOME } from './currencies.ts'
 import { drawFaults } from './faults.ts'
 import { hostileGateway } from './gateway.ts'
@@ -111,7 +112,7 @@ export function createWorld(
     clients,
     refunds: refundJournal(tables),
     told: new Map(),
-    back: new Map(),
+    ...nothingThere(),
     ...telling,
     reached,
     random: stream(3),
@@ -215,7 +216,7 @@ function startApi(world: World, plants: Plants, slot: number): Api {
     const real = acceptor({ shard, currency: HOME, fees, gateways: gatewaysOf(plan) })
     return acceptingInShard(plants.accept?.(real) ?? real, clock, limits)
   })
-  const submit = (draft: Draft) => accepts.of(draft.userId).submit(draft)
+  const submit = (draft: PaymentDraft) => accepts.of(draft.userId).submit(draft)
   return { process, db, clock, accept: (drafts) => Promise.all(drafts.map(submit)) }
 }
 

@@ -1,4 +1,4 @@
-import { deadExports, usedByTestsAlone } from './exports.ts'
+import { deadExports, namedTwice, usedByTestsAlone } from './exports.ts'
 import { kept, worldly } from './globals.ts'
 import { backwards, outwards, unreached } from './imports.ts'
 import { carried } from './shards.ts'
@@ -23,6 +23,7 @@ export function judge(files: readonly Parsed[]): string[] {
     ...unreached(files),
     ...deadExports(files),
     ...usedByTestsAlone(files),
+    ...namedTwice(files),
     ...foreignWrites(files).broken,
     ...worldly(files),
     ...kept(files),

@@ -12,7 +12,10 @@ import { nodesOf, type Parsed } from './tree.ts'
 /** The most columns of a line, for whatever prettier does not wrap as for code. */
 export const COLUMNS_MAX = 100
 
-/** Texts so long may make a line wide: nothing is won by cutting them. */
+/**
+ * Texts so long may make a line wide: what a test, a script or the console says is nothing won by
+ * cutting. The service's are cut.
+ */
 const TEXT_MIN = 40
 
 /** Lines that are too wide, with where they are; a long text is not cut. */
@@ -33,6 +36,7 @@ export function wideLines(file: Parsed): string[] {
 /** The texts of one line, by line; SQL of the product is cut clause by clause. */
 function textsOf({ path, tree }: Parsed): Map<number, string[]> {
   const found = new Map<number, string[]>()
+  if (path.startsWith('src/')) return found
   for (const node of nodesOf(tree)) {
     const text = isText(node) ? node.getText(tree) : ''
     if (text.length < TEXT_MIN || text.includes('\n')) continue

@@ -91,3 +91,23 @@ export function usedByTestsAlone(files: readonly Parsed[]): string[] {
         .map(({ name, node }) => `${placeOf(file, node)} exports ${name} for tests alone`)
     })
 }
+
+/** The gateways that are played speak in the words of their own contracts. */
+const APART = /^src\/mock-gateway\//
+
+/** Names that more than one file of the product exports: where they lead nobody can tell. */
+export function namedTwice(files: readonly Parsed[]): string[] {
+  const first = new Map<string, string>()
+  return files
+    .filter(({ path }) => path.startsWith('src/') && !APART.test(path))
+    .flatMap((file) =>
+      exportsOf(file).flatMap(({ name, node }) => {
+        // Handed on, and the same thing.
+        if (isExportDeclaration(node)) return []
+        const other = first.get(name) ?? file.path
+        first.set(name, other)
+        const place = placeOf(file, node)
+        return other === file.path ? [] : [`${place} exports ${name}, as ${other} does`]
+      }),
+    )
+}

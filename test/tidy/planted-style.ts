@@ -53,6 +53,12 @@ export const STYLE: readonly Planted[] = [
     caught: /has 300 branches outside functions/,
   },
   {
+    name: 'a text of the service that makes a line wide',
+    path: 'src/domain/planted-text.ts',
+    text: anew(`export const planted = '${'wide '.repeat(20)}'\n`),
+    caught: /has 12\d columns/,
+  },
+  {
     name: 'a comment that makes a line of code wide',
     path: 'src/domain/planted-trailing.ts',
     text: anew(`export const planted = 1 // ${'wide '.repeat(20)}\n`),

@@ -231,6 +231,12 @@ export const WORLD: readonly Planted[] = [
     caught: /calls something runManager/,
   },
   {
+    name: 'a value of which its name says whose it is, and not what',
+    path: 'src/runs/planted-own.ts',
+    text: anew(`export const count = ([own]: readonly number[]) => own\n`),
+    caught: /calls something own/,
+  },
+  {
     name: 'an interface with a mark of what it is',
     path: 'src/runs/planted-mark.ts',
     text: anew(`export interface IPlanted {\n  readonly one: number\n}\n`),

@@ -191,6 +191,14 @@ export const PLANTED: readonly Planted[] = [
     caught: /goes through shards/,
   },
   {
+    name: 'a loop over some of the shards',
+    path: 'src/runs/planted-slice.ts',
+    text: anew(
+      `export const planted = (db: { shards: string[] }) => {\n  for (const one of db.shards.slice(1)) void one\n}\n`,
+    ),
+    caught: /goes through shards/,
+  },
+  {
     name: 'a parameter for the time, by hand',
     path: 'src/runs/planted-clock-store.ts',
     text: anew(`export const planted = 'select COALESCE($3::timestamptz, clock_timestamp())'\n`),
@@ -219,6 +227,12 @@ export const PLANTED: readonly Planted[] = [
     path: 'src/domain/planted-list.ts',
     text: anew(`const PLANTED = 1\n\nexport { PLANTED }\n`),
     caught: /exports PLANTED, which nobody imports/,
+  },
+  {
+    name: 'a name that another file exports as well',
+    path: 'src/verify/planted-twice.ts',
+    text: anew(`/** Not the refusal of a request. */\nexport const refuse = 1\n`),
+    caught: /exports refuse, as src\/http\/problem\.ts does/,
   },
   {
     name: 'a barrel',

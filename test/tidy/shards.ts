@@ -75,7 +75,7 @@ function carriedBy(node: Node, file: Parsed): string | null {
 }
 
 function loopOf(node: Node, { tree }: Parsed): boolean {
-  const shards = (one: Node) => /(?:^|\.)shards$/.test(one.getText(tree))
+  const shards = (one: Node) => /(?:^|\.)shards(?:\.slice\([^()]*\))?$/.test(one.getText(tree))
   if (isForOfStatement(node)) return shards(node.expression)
   if (isForStatement(node)) return /\bshards\.length/.test(node.condition?.getText(tree) ?? '')
   return isPropertyAccessExpression(node) && shards(node.expression) && LOOPS.test(node.name.text)

@@ -65,9 +65,9 @@ const EXCEPTIONS: readonly (readonly [file: string, tables: readonly string[], w
     'a return is one statement: the payment and its place among the children',
   ],
   [
-    'src/webhooks/called-store.ts',
+    'src/webhooks/endpoint-calls-store.ts',
     ['webhook_endpoints'],
-    'what calls used up of a rate is written where calls are made',
+    'calls use up a rate many times a second, and write it beside what they read of an endpoint',
   ],
   [
     'src/events/store.ts',
@@ -82,7 +82,7 @@ const EXCEPTIONS: readonly (readonly [file: string, tables: readonly string[], w
   [
     'src/events/write-store.ts',
     ['events'],
-    'parts of the statements that change payments and letters: each writes its events itself',
+    'an event is written by the statement that changes its payment or letter: never one alone',
   ],
   [
     'src/ledger/store.ts',
@@ -110,7 +110,7 @@ const EXCEPTIONS: readonly (readonly [file: string, tables: readonly string[], w
   [
     'src/adapters/reshard.ts',
     ['settings'],
-    'how far a database is filled is written in the transaction that fills it',
+    'how far a database is filled is written in the transaction that fills it, or it could lie',
   ],
   [
     'src/adapters/reshard-source.ts',
@@ -120,7 +120,7 @@ const EXCEPTIONS: readonly (readonly [file: string, tables: readonly string[], w
   [
     'src/dead-letters/tasks-store.ts',
     ['payment_tasks'],
-    'what an operator starts over goes back into the queue',
+    'a payment that starts over gets its fence from its evidence, and is counted, in one statement',
   ],
   ...[
     'operators/acts-store',

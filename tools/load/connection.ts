@@ -21,7 +21,13 @@ const READ_BYTES = 16_384
  * Open a connection. Raw, because a general HTTP client costs as much as the service it measures.
  */
 export function openConnection(
-  to: { readonly host: string; readonly port: number; readonly bodies: boolean },
+  to: {
+    readonly host: string
+    readonly port: number
+    readonly bodies: boolean
+    /** Where it comes from; not there: from wherever the system says. */
+    readonly localAddress?: string
+  },
   events: ConnectionEvents,
 ): Connection {
   let closed = false
@@ -35,6 +41,7 @@ export function openConnection(
   const socket = connect({
     host: to.host,
     port: to.port,
+    ...(to.localAddress === undefined ? {} : { localAddress: to.localAddress }),
     noDelay: true,
     onread: {
       buffer: Buffer.allocUnsafe(READ_BYTES),

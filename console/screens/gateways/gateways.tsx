@@ -123,10 +123,9 @@ function Profile({ of }: { of: Gateway }) {
 function GatewayChart({ of, series }: { of: GatewaySeries; series: Series }) {
   const w = words.value
   const { times, latency } = series
-  const wrong = of.failed.map((value, at) => value + (of.unknown[at] ?? 0))
   const points = times.map((time, at) => ({
     at: time * 1_000,
-    value: (of.succeeded[at] ?? 0) + (wrong[at] ?? 0),
+    value: (of.succeeded[at] ?? 0) + (of.failed[at] ?? 0),
   }))
   const { share } = totalsOf(of)
   const most = newest(of.p95_ms)
@@ -141,8 +140,8 @@ function GatewayChart({ of, series }: { of: GatewaySeries; series: Series }) {
         label={`${of.gateway}, ${w.ended}`}
         kind="bars"
         points={points}
-        over={wrong}
-        say={(value, at) => w.endedSaid(count(value), count(wrong[at] ?? 0))}
+        over={of.failed}
+        say={(value, at) => w.endedSaid(count(value), count(of.failed[at] ?? 0))}
         tick={count}
       />
       {most === null ? null : (

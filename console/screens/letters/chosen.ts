@@ -2,10 +2,10 @@ import { send } from '../../app/api.ts'
 import type { DeadLetter, Problem } from '../../app/shapes.ts'
 import { groupBy } from '../../exact/group.ts'
 import { sumOf } from '../../exact/money.ts'
-import { problemText } from '../../exact/problem.ts'
-import { reasonField, refusedHere } from '../../parts/asking.ts'
+import { refusedHere } from '../../exact/answer.ts'
+import { reasonField } from '../../parts/asking.ts'
 import { ask } from '../../parts/dialog.tsx'
-import { money, words } from '../../words/words.ts'
+import { money, refusal, words } from '../../words/words.ts'
 
 /**
  * Redrive the letters that were picked, one after the other, and say of how many it was refused. A
@@ -30,7 +30,7 @@ export function askRedriveChosen(letters: readonly DeadLetter[], done: () => voi
       const [first] = refused
       if (first === undefined) return { kind: 'ok', data: null, etag: null }
       const redriven = letters.length - refused.length
-      return refusedHere(w.redrivenOf(redriven, letters.length, problemText(first)))
+      return refusedHere(w.redrivenOf(redriven, letters.length, refusal(first)))
     },
   })
 }

@@ -1,20 +1,24 @@
 import { send } from '../../app/api.ts'
-import { filter } from '../../app/router.ts'
+import { filter, stillHere } from '../../app/router.ts'
 import { currency } from '../../app/session.ts'
 import type { RedrivePlan } from '../../app/shapes.ts'
 import type { Cause } from '../../exact/letters.ts'
-import { problemText } from '../../exact/problem.ts'
 import { Money, named } from '../../parts/basics.tsx'
 import { tell } from '../../parts/dialog.tsx'
 import { askStart } from '../../parts/run.tsx'
-import { count, words } from '../../words/words.ts'
+import { count, refusal, words } from '../../words/words.ts'
 
-/** Find out what redriving all letters of a group would do; then it can be started, at a rate. */
+/**
+ * Find out what redriving all letters of a group would do; then it can be started, at a rate. Who
+ * has gone elsewhere by then is asked nothing.
+ */
 export async function askDryRun({ class: kind, error }: Cause): Promise<void> {
   const w = words.value
   const wanted = { filter: { class: kind, error }, dry_run: true }
+  const still = stillHere()
   const answer = await send<RedrivePlan>('POST', '/dlq/redrive', wanted)
-  if (answer.kind === 'refused') return tell(w.redriveAll, problemText(answer.problem))
+  if (!still()) return
+  if (answer.kind === 'refused') return tell(w.redriveAll, refusal(answer.problem))
   if (answer.kind !== 'ok') return tell(w.redriveAll, w.dryRunLost)
   const plan = answer.data
   askStart({

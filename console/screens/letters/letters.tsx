@@ -120,7 +120,7 @@ function Causes() {
           <tbody>
             {causes.map((group) => (
               <tr key={`${group.class} ${group.error}`}>
-                <th scope="row" class="wrap">
+                <th scope="row" class="wrap caused">
                   <State state={group.class} />{' '}
                   <button
                     type="button"
@@ -256,7 +256,7 @@ function Letter({ letter }: { letter: DeadLetter }) {
           <span class="quiet">{named(w.types, letter.payment_type)}</span> {letter.payment_id}
         </a>
       </td>
-      <td class="clip wrap">
+      <td class="clip wrap caused">
         <State state={letter.class} /> <span class="quiet">{named(w.reasons, letter.error)}</span>
       </td>
       <td class="number">

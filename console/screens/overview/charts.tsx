@@ -9,11 +9,10 @@ import { count, rate, span, words, zone } from '../../words/words.ts'
 /** How the figures of the overview came about. */
 export function Charts({ series }: { series: Series }) {
   const w = words.value
-  const { times, accepted, succeeded, failed, unknown, p50_ms: half, p95_ms: most } = series
+  const { times, accepted, succeeded, failed, p50_ms: half, p95_ms: most } = series
   const at = (values: readonly (number | null)[]) =>
     times.map((time, index) => ({ at: time * 1_000, value: values[index] ?? null }))
-  const wrong = failed.map((value, index) => value + (unknown[index] ?? 0))
-  const ended = wrong.map((value, index) => value + (succeeded[index] ?? 0))
+  const ended = failed.map((value, index) => value + (succeeded[index] ?? 0))
   const perSecond = (value: number) => w.perSecond(rate(value))
   return (
     <div class="charts">
@@ -31,8 +30,8 @@ export function Charts({ series }: { series: Series }) {
           label={w.ended}
           kind="bars"
           points={at(ended)}
-          over={wrong}
-          say={(value, index) => w.endedSaid(count(value), count(wrong[index] ?? 0))}
+          over={failed}
+          say={(value, index) => w.endedSaid(count(value), count(failed[index] ?? 0))}
           tick={count}
         />
       </Section>
@@ -63,7 +62,7 @@ function Key() {
   const w = words.value
   return (
     <span class="quiet key">
-      <i class="swatch" /> {w.states.success} <i class="swatch over" /> {w.wentWrong}
+      <i class="swatch" /> {w.states.success} <i class="swatch over" /> {w.states.failed}
     </span>
   )
 }

@@ -3,11 +3,12 @@ import { go } from '../../app/router.ts'
 import { may } from '../../app/session.ts'
 import type { Payment, Timeline } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
-import { exponentOf, fromMinor, toMinor } from '../../exact/money.ts'
+import { exponentOf, fromMinor } from '../../exact/money.ts'
 import { ask, perform } from '../../parts/dialog.tsx'
 import { money, typedAmount, words } from '../../words/words.ts'
-import { insisted, insistField, reasonField, refusedHere } from '../../parts/asking.ts'
-import { Booking } from './booking.tsx'
+import { refusedHere } from '../../exact/answer.ts'
+import { insisted, insistField, reasonField } from '../../parts/asking.ts'
+import { Booking, leftOf } from './booking.tsx'
 
 /** What can be done with a payment; each button says first what it will do. */
 export function Acts({ payment, timeline }: { payment: Payment; timeline: Timeline }) {
@@ -65,12 +66,8 @@ function openLetter({ events }: Timeline): number | null {
   return of('dead_letter').findLast(({ letter_id: id }) => !closed.has(id))?.letter_id ?? null
 }
 
-function leftToRefund({ type, status, amount, refunded, returned, currency }: Payment): bigint {
-  if (type !== 'deposit' || status !== 'success') return 0n
-  const [whole = 0n, ...back] = [amount, refunded, returned].map((one) =>
-    toMinor(one, exponentOf(currency)),
-  )
-  return back.reduce((left, one) => left - one, whole)
+function leftToRefund(payment: Payment): bigint {
+  return payment.type === 'deposit' && payment.status === 'success' ? leftOf(payment) : 0n
 }
 
 function refresh({ payment_id: id }: Payment): Promise<unknown> {

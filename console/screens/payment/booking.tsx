@@ -6,7 +6,8 @@ import { exponentOf, fromMinor, toMinor } from '../../exact/money.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { ask } from '../../parts/dialog.tsx'
 import { money, typedAmount, words } from '../../words/words.ts'
-import { reasonField, refusedHere } from '../../parts/asking.ts'
+import { refusedHere } from '../../exact/answer.ts'
+import { insisted, insistField, reasonField } from '../../parts/asking.ts'
 
 /** What the books can be told of what happened at the gateway without us. */
 export function Booking({ payment, timeline }: { payment: Payment; timeline: Timeline }) {
@@ -38,29 +39,17 @@ function askCorrect({ payment_id: id, type, amount, currency }: Payment, letter:
     says: type === 'deposit' ? w.correctDepositSays(sum) : w.correctWithdrawalSays(sum),
     fields: [
       { name: 'gateway_ref', label: w.gatewayRef, optional: true, hint: w.correctRefHint },
-      {
-        name: 'insist',
-        label: w.evidenceSays,
-        choices: [
-          ['', w.evidenceAgrees],
-          ['yes', w.evidenceIgnored],
-        ],
-      },
-      {
-        name: 'besides',
-        label: w.besidesRedrive,
-        kind: 'box',
-        after: 'correction_is_redrive',
-      },
+      { name: 'besides', label: w.besidesRedrive, kind: 'box', after: 'correction_is_redrive' },
+      insistField('evidence_contradicts'),
       reasonField(),
     ],
     verb: w.correct,
     danger: true,
-    run: ({ gateway_ref: ref = '', insist = '', besides = '', reason = '' }, key) => {
+    run: ({ gateway_ref: ref = '', besides = '', reason = '', insist }, key) => {
       const body = {
         reason,
         ...(ref === '' ? {} : { gateway_ref: ref }),
-        ...(insist === 'yes' ? { against_evidence: true } : {}),
+        ...insisted(insist),
         ...(besides === 'yes' ? { besides_redrive: true } : {}),
       }
       return send('POST', `/dlq/${letter}/correct`, body, key)
@@ -78,6 +67,8 @@ function askReturn(payment: Payment): void {
   const w = words.value
   const { payment_id: id, type, currency } = payment
   const sum = money(payment.amount, currency)
+  // A dispute may take more than is left.
+  const left = leftOf(payment)
   ask({
     title: w.returnTitle(id),
     says: type === 'deposit' ? w.returnDepositSays : w.returnWithdrawalSays,
@@ -93,7 +84,7 @@ function askReturn(payment: Payment): void {
       {
         name: 'amount',
         label: `${w.amount}, ${currency}`,
-        initial: leftOf(payment),
+        initial: left > 0n ? fromMinor(left, exponentOf(currency)) : '',
         hint: w.returnAmountHint(`${sum} ${currency}`),
       },
       { name: 'gateway_ref', label: w.gatewayRef, hint: w.returnRefHint },
@@ -114,13 +105,10 @@ function askReturn(payment: Payment): void {
   })
 }
 
-/** What of a payment has not gone back yet. */
-function leftOf({ amount, refunded, returned, currency }: Payment): string {
+/** What of a payment has not gone back yet, in minor units. */
+export function leftOf({ amount, refunded, returned, currency }: Payment): bigint {
   const [whole = 0n, ...back] = [amount, refunded, returned].map((one) =>
     toMinor(one, exponentOf(currency)),
   )
-  return fromMinor(
-    back.reduce((left, one) => left - one, whole),
-    exponentOf(currency),
-  )
+  return back.reduce((left, one) => left - one, whole)
 }

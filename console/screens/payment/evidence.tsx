@@ -1,7 +1,7 @@
 import type { TimelineEvent } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { toneOf } from '../../exact/life.ts'
-import { Money, named, Scroll, Section, Sign, When } from '../../parts/basics.tsx'
+import { Money, named, NarrowWhen, Scroll, Section, Sign, When } from '../../parts/basics.tsx'
 import { span, words } from '../../words/words.ts'
 
 /** Everything that happened, in order, each call with what came back. */
@@ -13,7 +13,9 @@ export function Evidence(props: { events: readonly TimelineEvent[]; currency: st
         <table class="story">
           <thead class="unseen">
             <tr>
-              <th scope="col">{w.when}</th>
+              <th scope="col" class="wide">
+                {w.when}
+              </th>
               <th scope="col">{w.what}</th>
               <th scope="col">{w.result}</th>
             </tr>
@@ -21,12 +23,13 @@ export function Evidence(props: { events: readonly TimelineEvent[]; currency: st
           <tbody>
             {props.events.map((event, at) => (
               <tr key={at}>
-                <td class="quiet">
+                <td class="wide quiet">
                   <When at={event.at} form="exact" />
                 </td>
                 <th scope="row">
                   <Sign tone={toneOf(event)} />
                   {named(w.happened, event.event)}
+                  <NarrowWhen at={event.at} form="exact" />
                 </th>
                 <td>
                   <Told event={event} currency={props.currency} />
@@ -53,7 +56,9 @@ function Call({ event }: { event: TimelineEvent }) {
   return (
     <>
       <b>{named(w.outcomes, outcome)}</b>
-      {reason === null ? null : `, ${named(w.reasons, reason)}`}
+      {reason === null || `payment_${outcome}`.endsWith(reason)
+        ? null
+        : `, ${named(w.reasons, reason)}`}
       <span class="quiet">
         {status === null || status === undefined || reason === `http_${status}`
           ? null
@@ -115,6 +120,7 @@ function Accepted({ event, currency }: { event: TimelineEvent; currency: string 
 function Person({ event }: { event: TimelineEvent }) {
   const w = words.value
   const { error, actor, reason, letter_id: letter } = event
+  const holder = event.after?.reference_taken_by
   return (
     <>
       {error === undefined ? null : <b>{named(w.reasons, error)}</b>}
@@ -122,6 +128,12 @@ function Person({ event }: { event: TimelineEvent }) {
       {reason === null || reason === undefined ? null : `: ${reason}`}
       {letter === null || letter === undefined ? null : (
         <span class="quiet">{` · ${w.letter} ${letter}`}</span>
+      )}
+      {holder === undefined ? null : (
+        <>
+          {' · '}
+          <a href={hrefOf('payments', holder)}>{w.referenceTaken(holder)}</a>
+        </>
       )}
     </>
   )

@@ -4,6 +4,7 @@ import { useFeed } from '../../app/feed.ts'
 import { route } from '../../app/router.ts'
 import type { Payment, PaymentEvent, Timeline } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
+import { statusBeside } from '../../exact/status.ts'
 import { Everywhere, Facts, Money, named, State, When } from '../../parts/basics.tsx'
 import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
 import { language, words } from '../../words/words.ts'
@@ -21,9 +22,10 @@ export function PaymentScreen({ id }: { id: string }) {
   const payment = useFeed<Payment>(`/payments/${id}`)
   const timeline = useFeed<Timeline>(`/payments/${id}/timeline`)
   const events = useFeed<{ data: readonly PaymentEvent[] }>(`/payments/${id}/events`)
-  const differs = payment.known.value.data?.status !== timeline.known.value.data?.status
+  const [read, said] = [payment.known.value.data?.status, timeline.known.value.data?.status]
+  const differs = read !== undefined && said !== undefined && statusBeside(said, read) !== read
   useEffect(() => {
-    // Each is asked in its own time; a state and the sentence about it are shown together.
+    // Each is asked in its own time: what is behind is asked for again at once.
     if (differs) void Promise.all([payment, timeline, events].map((feed) => feed.refresh()))
   }, [differs])
   return (
@@ -35,7 +37,11 @@ export function PaymentScreen({ id }: { id: string }) {
         {(known) => (
           <Loaded feed={timeline}>
             {(told) => (
-              <Known payment={known} timeline={told} events={events.known.value.data?.data ?? []} />
+              <Known
+                payment={{ ...known, status: statusBeside(told.status, known.status) }}
+                timeline={told}
+                events={events.known.value.data?.data ?? []}
+              />
             )}
           </Loaded>
         )}
@@ -101,7 +107,12 @@ function About({ payment }: { payment: Payment }) {
     [w.accepted, <When at={payment.created_at} />],
     [w.finished, payment.finished_at === null ? '—' : <When at={payment.finished_at} />],
     [w.attempts, payment.attempts],
-    [w.error, payment.last_error === null ? null : named(w.reasons, payment.last_error)],
+    [
+      w.error,
+      payment.last_error === null || payment.status === 'pending'
+        ? null
+        : named(w.reasons, payment.last_error),
+    ],
     [w.gatewayRef, payment.gateway_ref === null ? null : <code>{payment.gateway_ref}</code>],
     [w.payerOpens, action === null ? null : <Outside url={action.url} />],
     [w.payerUntil, action?.expires_at ? <When at={action.expires_at} /> : null],

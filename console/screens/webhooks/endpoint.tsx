@@ -1,16 +1,15 @@
-import { send } from '../../app/api.ts'
+import { remove, send } from '../../app/api.ts'
 import { useFeed } from '../../app/feed.ts'
 import { filter, go, route } from '../../app/router.ts'
 import { may } from '../../app/session.ts'
 import type { Attempt, Delivery, Endpoint } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { OVERLAP_MAX, readWhole } from '../../exact/whole.ts'
-import { problemText } from '../../exact/problem.ts'
 import { Facts, named, Section, State, When } from '../../parts/basics.tsx'
-import { refusedHere } from '../../parts/asking.ts'
+import { refusedHere } from '../../exact/answer.ts'
 import { ask, perform, tell } from '../../parts/dialog.tsx'
 import { Loaded, ScreenFrame } from '../../parts/screen.tsx'
-import { span, words } from '../../words/words.ts'
+import { refusal, span, words } from '../../words/words.ts'
 import { DeliveryRow } from './delivery.tsx'
 import { askReplay, ReplayRun } from './replay.tsx'
 
@@ -46,6 +45,9 @@ function About({ endpoint }: { endpoint: Endpoint }) {
           ...(endpoint.disabled_reason === null
             ? []
             : [[w.reason, endpoint.disabled_reason] as const]),
+          ...(endpoint.paused_until === null
+            ? []
+            : [[w.pausedUntil, <When at={endpoint.paused_until} />] as const]),
           [w.types_, endpoint.types.join(', ')],
           [w.description, endpoint.description ?? '—'],
           [w.payload, named(w.payloads, endpoint.payload)],
@@ -92,7 +94,7 @@ function Acts({ endpoint }: { endpoint: Endpoint }) {
 async function test(path: string): Promise<void> {
   const w = words.value
   const answer = await send<Omit<Attempt, 'at'>>('POST', `${path}/test`)
-  if (answer.kind === 'refused') return tell(w.test, problemText(answer.problem))
+  if (answer.kind === 'refused') return tell(w.test, refusal(answer.problem))
   if (answer.kind !== 'ok') return tell(w.test, w.actLost)
   const { status, reason, took_ms: took, reply } = answer.data
   const said = status === null ? named(w.reasons, reason ?? '') : `HTTP ${status}`
@@ -125,7 +127,7 @@ function askRemove(path: string): void {
     fields: [],
     verb: w.delete,
     danger: true,
-    run: () => send('DELETE', path),
+    run: () => remove(path),
     done: () => go(hrefOf('webhooks')),
   })
 }

@@ -95,6 +95,7 @@ export function ReplayRun({ endpoint, id }: { endpoint: string; id: string }) {
               count(run.delivered),
               count(run.failed),
             )}
+            {run.other === null || run.other === 0 ? '' : `, ${w.replayOther(count(run.other))}`}
           </span>
         </Progress>
       )}

@@ -53,7 +53,7 @@ function List({ endpoints }: { endpoints: readonly Endpoint[] }) {
           <td>
             <Health of={endpoint} failing={failing} />
           </td>
-          <td class="clip">
+          <td class="clip url">
             <a href={hrefOf('webhooks', endpoint.id)}>{endpoint.url ?? w.polled(endpoint.id)}</a>
             {endpoint.description === null ? null : <div class="quiet">{endpoint.description}</div>}
           </td>
@@ -75,7 +75,7 @@ function Health({ of, failing }: { of: Endpoint; failing: State['webhooks']['at'
   return (
     <>
       <StateSign state="unreached" />
-      <div class="quiet">
+      <div class="below quiet">
         {w.notArrived(waiting.deliveries)}, <When at={waiting.oldest_at} form="age" />
       </div>
     </>

@@ -48,6 +48,7 @@ export interface CorrectedDeadLetter {
   readonly state: 'resolved' | 'redriven'
   readonly payment_id: number
   readonly payment: 'failed'
+  readonly reference_taken_by?: number
 }
 
 export interface DeadLetter {
@@ -77,8 +78,9 @@ export type DeadLetterClass = 'failed' | 'unknown'
 export type DeadLetterState = 'open' | 'redriven' | 'resolved'
 
 /**
- * Only of an endpoint that was disabled and is enabled: what it has missed, as a dry run of `POST
- * …/replays` finds it. Start the snapshot to have it sent.
+ * Only where `state` was to be `enabled`, of an endpoint that was disabled: what it has missed,
+ * as a dry run of `POST …/replays` finds it. Start the snapshot to have it sent. The same request
+ * finds it again for a day.
  */
 export interface MissedEvents {
   /** Start it within 15 minutes; then it is the replay’s id. */

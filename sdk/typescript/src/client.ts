@@ -44,7 +44,7 @@ export interface Client {
   read<Name extends string, Body>(
     name: Name,
     path: string,
-    options?: CallOptions & { readonly waitMs?: number },
+    options?: CallOptions & { readonly waitMs?: number; readonly query?: object },
   ): Promise<Answer<Name, Body>>
   change<Name extends string, Body>(
     name: Name,
@@ -79,46 +79,57 @@ export interface Client {
 
 const REST_MS = 250
 
-/** Where answers name what they are about. */
-const IDS: Readonly<Record<string, string>> = {
-  payment: 'payment_id',
-  user: 'id',
-  letter: 'id',
-  endpoint: 'id',
+/** What an answer of each name has: a page that says yes to everything has it not. */
+const SHAPES: Readonly<Record<string, (body: Readonly<Record<string, unknown>>) => boolean>> = {
+  payment: ({ payment_id: id }) => Number.isInteger(id),
+  timeline: ({ events }) => Array.isArray(events),
+  user: ({ id }) => Number.isInteger(id),
+  letter: ({ id }) => Number.isInteger(id),
+  letters: (body) => Array.isArray(body),
+  endpoint: ({ id }) => Number.isInteger(id),
+  endpoints: ({ data }) => Array.isArray(data),
+  deliveries: ({ data }) => Array.isArray(data),
+  attempts: ({ data }) => Array.isArray(data),
+  // Without its cursor a list would be asked for its beginning again, for ever.
+  page: ({ data, next_cursor: next }) =>
+    Array.isArray(data) && (next === null || (typeof next === 'string' && next !== '')),
 }
 
 /** The calls over these options. */
 export function clientOf(given: Options): Client {
   checkOptions(given)
-  const options = { ...given, url: given.url.replace(/\/+$/, '') }
+  // As it was checked: a text with a space at its end is another one.
+  const options = { ...given, url: new URL(given.url).href.replace(/\/+$/, '') }
   const { random = Math.random, sleep = sleepMs, now = () => performance.now() } = options
-  const read: Client['read'] = async (name, path, { signal, waitMs = 0 } = {}) => {
-    const request = { method: 'GET', path, signal, waitMs, idAt: IDS[name] } as const
+  const read: Client['read'] = async (name, path, { signal, waitMs = 0, query } = {}) => {
+    const request = { method: 'GET', path, query, signal, waitMs, is: SHAPES[name] } as const
     return answerOf(name, await send(options, request))
   }
   return {
     read,
     async change(name, path, body, { signal, actor } = {}) {
-      const about = { path, body: writeJson(body), signal, actor, idAt: IDS[name] }
+      const about = { path, body: writeJson(body), signal, actor, is: SHAPES[name] }
       return answerOf(name, await send(options, { method: 'PATCH', ...about }))
     },
     async once(name, path, body, { signal, actor, ...named } = {}) {
-      const about = { path, body: writeJson(body), signal, actor, idAt: IDS[name] }
+      const about = { path, body: writeJson(body), signal, actor, is: SHAPES[name] }
       signal?.throwIfAborted()
-      const kept = await unlessAborted(keyFor(named, options.keys), signal)
+      const user = (body as { readonly user_id?: unknown }).user_id
+      const scope = `${path} ${String(user)}`
+      const kept = await unlessAborted(keyFor(named, options.keys, scope), signal)
       const reply = await send(options, { method: 'POST', ...about, ...kept })
       const answer = answerOf(name, reply)
       return answer.ok ? { ...answer, replayed: reply.replayed } : answer
     },
     async send(name, { body, ...request }, { signal, actor } = {}) {
       const text = body === undefined ? {} : { body: writeJson(body) }
-      const about = { ...request, ...text, signal, actor, idAt: IDS[name] }
+      const about = { ...request, ...text, signal, actor, is: SHAPES[name] }
       return answerOf(name, await send({ ...options, attemptsMax: 1 }, about))
     },
     async *pages<Item>(path: string, filter: object, callOptions?: CallOptions) {
       for (let cursor: string | null | undefined; cursor !== null;) {
-        const query = queryOf({ ...filter, cursor })
-        const answer = await read<'page', Page<Item>>('page', path + query, callOptions)
+        const query = { ...filter, cursor }
+        const answer = await read<'page', Page<Item>>('page', path, { ...callOptions, query })
         if (!answer.ok) throw new Refusal(answer.problem)
         yield* answer.page.data
         cursor = answer.page.next_cursor
@@ -144,13 +155,4 @@ function answerOf<Name extends string, Body>(name: Name, reply: Reply): Answer<N
   // The types are made of the service's own schemas; `send` takes no other answers.
   if (status >= 300) return { ok: false, problem: body as Problem }
   return { ok: true, [name]: body } as unknown as Answer<Name, Body>
-}
-
-/** A query of what was given; empty for nothing. */
-export function queryOf(filter: object): string {
-  const given = Object.entries(filter).filter(([, value]) => value !== undefined)
-  const query = new URLSearchParams(
-    given.map(([name, value]): [string, string] => [name, String(value)]),
-  )
-  return given.length === 0 ? '' : `?${query.toString()}`
 }

@@ -1,6 +1,6 @@
-import { queryOf, type ActOptions, type Answer, type CallOptions } from './client.ts'
-import type { Client, Done } from './client.ts'
+import type { ActOptions, Answer, CallOptions, Client, Done } from './client.ts'
 import { Refusal } from './errors.ts'
+import { at } from './paths.ts'
 import type {
   CorrectedDeadLetter,
   DeadLetter,
@@ -35,11 +35,14 @@ const PAGE = 50
 
 export function deadLettersOf(client: Client): DeadLetters {
   return {
-    get: (id, options) => client.read('letter', `/dlq/${id}`, options),
+    get: async (id, options) => client.read('letter', at`/dlq/${id}`, options),
     list: (filter = {}, options) => list(client, filter, options),
-    redrive: (id, body, options) => client.once('letter', `/dlq/${id}/redrive`, body, options),
-    resolve: (id, body, options) => client.once('letter', `/dlq/${id}/resolve`, body, options),
-    correct: (id, body, options) => client.once('letter', `/dlq/${id}/correct`, body, options),
+    redrive: async (id, body, options) =>
+      client.once('letter', at`/dlq/${id}/redrive`, body, options),
+    resolve: async (id, body, options) =>
+      client.once('letter', at`/dlq/${id}/resolve`, body, options),
+    correct: async (id, body, options) =>
+      client.once('letter', at`/dlq/${id}/correct`, body, options),
   }
 }
 
@@ -58,8 +61,9 @@ async function* list(
   for (let left = true; left;) {
     left = false
     for (let [skip, full] = [offset, true]; full; skip += limit) {
-      const path = `/dlq${queryOf({ ...filter, limit, offset: skip })}`
-      const answer = await client.read<'letters', readonly DeadLetter[]>('letters', path, options)
+      const query = { ...filter, limit, offset: skip }
+      const asked = { ...options, query }
+      const answer = await client.read<'letters', readonly DeadLetter[]>('letters', '/dlq', asked)
       if (!answer.ok) throw new Refusal(answer.problem)
       const latest = (newest ??= answer.letters[0]?.created_at ?? '')
       const fresh = answer.letters.filter(

@@ -29,6 +29,7 @@ export interface WebhookDelivery {
   readonly state: 'pending' | 'delivered' | 'failed'
   readonly attempts: number
   readonly created_at: string
+  /** At the earliest; not before a pause of the endpoint ends. */
   readonly next_attempt_at: string | null
   readonly ended_at: string | null
   readonly last_attempt: WebhookAttempt | null
@@ -55,6 +56,11 @@ export interface WebhookEndpoint {
   readonly rate_per_second: number | null
   readonly created_at: string
   readonly created_by: string
+  /**
+   * Until when it is not called, as it asked by 429, 502, 503 or 504. Any change ends the pause.
+   * Null: it is called.
+   */
+  readonly paused_until: string | null
 }
 
 export interface WebhookEndpointChanged {
@@ -78,6 +84,11 @@ export interface WebhookEndpointChanged {
   readonly rate_per_second: number | null
   readonly created_at: string
   readonly created_by: string
+  /**
+   * Until when it is not called, as it asked by 429, 502, 503 or 504. Any change ends the pause.
+   * Null: it is called.
+   */
+  readonly paused_until: string | null
   readonly missed?: MissedEvents
 }
 
@@ -102,6 +113,11 @@ export interface WebhookEndpointRotated {
   readonly rate_per_second: number | null
   readonly created_at: string
   readonly created_by: string
+  /**
+   * Until when it is not called, as it asked by 429, 502, 503 or 504. Any change ends the pause.
+   * Null: it is called.
+   */
+  readonly paused_until: string | null
   /** What deliveries are signed with. Shown this once; null where nobody is called. */
   readonly secret: string | null
 }
@@ -127,6 +143,11 @@ export interface WebhookEndpointWithSecret {
   readonly rate_per_second: number | null
   readonly created_at: string
   readonly created_by: string
+  /**
+   * Until when it is not called, as it asked by 429, 502, 503 or 504. Any change ends the pause.
+   * Null: it is called.
+   */
+  readonly paused_until: string | null
   /** What deliveries are signed with. Shown this once; null where nobody is called. */
   readonly secret: string | null
 }
@@ -138,7 +159,10 @@ export interface WebhookEndpoints {
 export interface WebhookTest {
   /** What the endpoint answered; null: nothing. */
   readonly status: number | null
-  /** Why it did not. */
+  /**
+   * Why it did not. `secret_unreadable`: its secret was sealed with another
+   * `WEBHOOK_SECRETS_KEY`; give it a new one.
+   */
   readonly reason: string | null
   readonly took_ms: number
   /** The beginning of its answer. */

@@ -9,11 +9,14 @@ export class OutcomeUnknown extends Error {
   override readonly name = 'OutcomeUnknown'
   /** The Idempotency-Key of the request. Keep it until the outcome is known. */
   readonly key: string
-  /** What the service said last, if it said anything. */
+  /** What the service said last, if it said anything. It may be no word about what was done. */
   readonly problem: Problem | null
 
   constructor(key: string, problem: Problem | null, cause: unknown) {
-    super(`It is not known whether this was done. Ask again under the key ${key}.`, { cause })
+    const said = problem === null ? '' : `, the service said ${problem.code} last`
+    super(`It is not known whether this was done${said}. Ask again under the key ${key}.`, {
+      cause,
+    })
     this.key = key
     this.problem = problem
   }

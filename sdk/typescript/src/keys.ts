@@ -24,10 +24,15 @@ export interface Named {
 /** What the service takes for a key; a quote would be the beginning of another spelling. */
 const KEY = /^[\x21\x23-\x7e]{1,255}$/
 
-/** The key of one call, made once; `old` says that it may have been sent before. */
+/**
+ * The key of one call, made once; `old` says that it may have been sent before. A key of an intent
+ * says for what `scope` it was made: where that is another now, such as another user, to whom the
+ * service would know no such key, nothing is sent.
+ */
 export async function keyFor(
   named: Named,
   keys: KeyStore | undefined,
+  scope: string,
 ): Promise<{ readonly key: string; readonly old: boolean }> {
   const { key, intent } = named
   for (const name of ['key', 'intent'] as const) {
@@ -38,14 +43,32 @@ export async function keyFor(
     throw new TypeError('A call has a key or an intent: of two names nobody knows which counts')
   }
   if (key !== undefined) return { key: checked(key, 'The key'), old: true }
-  const fresh = (await webCrypto()).randomUUID()
-  if (intent === undefined) return { key: fresh, old: false }
+  const uuid = (await webCrypto()).randomUUID()
+  if (intent === undefined) return { key: uuid, old: false }
   if (typeof intent !== 'string' || intent === '') {
     throw new TypeError('An intent is a text that says what the payment is for')
   }
   if (keys === undefined) throw new TypeError('An intent needs `keys`: somewhere to keep its key')
+  const mark = await markOf(scope)
+  const fresh = uuid.replace(UUID, `$1-8$2${mark}`)
   const kept = checked(await keys.keyOf(intent, fresh), 'What the KeyStore returned')
+  if (MARKED.test(kept) && !kept.endsWith(mark)) {
+    throw new TypeError(`The intent ${intent} is kept for something else: for another user or call`)
+  }
   return { key: kept, old: kept !== fresh }
+}
+
+/** A UUID up to its version, and from there up to its last part. */
+const UUID = /^(.{13})-4(.{3}-.{4}-).*/
+
+/** A UUID of version 8, whose last part is ours to choose. Keys that were kept before have none. */
+const MARKED = /^[\da-f]{8}-[\da-f]{4}-8[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/
+
+/** Twelve digits that stand for a scope. */
+async function markOf(scope: string): Promise<string> {
+  const { subtle } = await webCrypto()
+  const hash = new Uint8Array(await subtle.digest('SHA-256', new TextEncoder().encode(scope)))
+  return [...hash.subarray(0, 6)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 /**

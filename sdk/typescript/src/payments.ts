@@ -1,14 +1,7 @@
 import { NoAnswer } from './errors.ts'
 import { TIMER_MS_MAX } from './send.ts'
-import {
-  queryOf,
-  type ActOptions,
-  type Answer,
-  type CallOptions,
-  type Client,
-  type Done,
-  type OnceOptions,
-} from './client.ts'
+import type { ActOptions, Answer, CallOptions, Client, Done, OnceOptions } from './client.ts'
+import { at } from './paths.ts'
 import type {
   AcceptedDeposit,
   AcceptedRefund,
@@ -48,7 +41,7 @@ export interface Payments {
   refund(
     id: number,
     body: RefundRequest,
-    options?: ActOptions,
+    options?: OnceOptions,
   ): Promise<Done<'payment', AcceptedRefund>>
   /** Cancel a payment of which nothing was sent, or which its gateway has not finished. */
   cancel(
@@ -77,12 +70,15 @@ export function paymentsOf(client: Client): Payments {
   return {
     deposit: (body, options) => client.once('payment', '/payments/deposit', body, options),
     withdraw: (body, options) => client.once('payment', '/payments/withdraw', body, options),
-    refund: (id, body, options) => client.once('payment', `/payments/${id}/refunds`, body, options),
-    cancel: (id, body, options) => client.once('payment', `/payments/${id}/cancel`, body, options),
-    get: (id, options) => client.read('payment', `/payments/${id}`, options),
+    refund: async (id, body, options) =>
+      client.once('payment', at`/payments/${id}/refunds`, body, options),
+    cancel: async (id, body, options) =>
+      client.once('payment', at`/payments/${id}/cancel`, body, options),
+    get: async (id, options) => client.read('payment', at`/payments/${id}`, options),
     wait: (id, options) => wait(client, id, options),
-    update: (id, body, options) => client.change('payment', `/payments/${id}`, body, options),
-    timeline: (id, options) => client.read('timeline', `/payments/${id}/timeline`, options),
+    update: async (id, body, options) =>
+      client.change('payment', at`/payments/${id}`, body, options),
+    timeline: async (id, options) => client.read('timeline', at`/payments/${id}/timeline`, options),
     list: (filter = {}, options) => client.pages('/payments', filter, options),
   }
 }
@@ -130,9 +126,9 @@ async function waitUntil(
   for (;;) {
     const left = Math.ceil((endMs - client.nowMs()) / 1_000)
     const seconds = Math.max(0, Math.min(WAIT_MAX, left))
-    const path = `/payments/${id}${queryOf({ wait: seconds })}`
-    const answer = await client.read<'payment', Payment>('payment', path, {
+    const answer = await client.read<'payment', Payment>('payment', at`/payments/${id}`, {
       signal,
+      query: { wait: seconds },
       waitMs: seconds * 1_000,
     })
     // By the time that went by: a busy service may answer sooner than it was asked to.

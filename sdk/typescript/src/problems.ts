@@ -39,6 +39,10 @@ export type ErrorCode =
   | 'redrive_impossible'
   | 'not_deliverable'
   | 'endpoints_full'
+  | 'secrets_full'
+  | 'secret_unreadable'
+  | 'endpoint_not_called'
+  | 'endpoint_disabled'
   | 'reference_taken'
   | 'external_id_taken'
   | 'payments_open'
@@ -113,6 +117,8 @@ export interface Problem {
   readonly at_most?: Decimal
   /** The gateways that carry out such payments. */
   readonly gateways?: readonly string[]
+  /** When the first of what is in the way ends. */
+  readonly until?: string
   /** What the gateway said, by the evidence that is kept. */
   readonly evidence?: 'success' | 'declined' | 'in_doubt'
   readonly title: string

@@ -161,7 +161,10 @@ export interface ResolveRequest {
 }
 
 export interface RotateSecretRequest {
-  /** For how long the secret before signs as well; 86400 if left out. */
+  /**
+   * For how long the secret before signs as well; 86400 if left out. 0: from now on the new one
+   * alone signs, and none of those before.
+   */
   readonly overlap_seconds?: number
 }
 

@@ -1,6 +1,7 @@
 import { NoAnswer, OutcomeUnknown } from './errors.ts'
 import { readJson } from './json.ts'
 import type { KeyStore } from './keys.ts'
+import { queryOf } from './paths.ts'
 import type { Problem } from './problems.ts'
 
 /** How the service is reached. */
@@ -27,8 +28,9 @@ export interface Options {
 /** What one call wants. */
 interface Request {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
-  /** Below `/api/v1`, with its query. */
+  /** Below `/api/v1`. */
   readonly path: string
+  readonly query?: object | undefined
   /** Made once, and the same for every try. */
   readonly body?: string
   readonly key?: string
@@ -38,8 +40,8 @@ interface Request {
   readonly signal?: AbortSignal | undefined
   /** How long the service itself may take before it answers, on top. */
   readonly waitMs?: number
-  /** The member of the answer that names what was asked for; not there: it names nothing. */
-  readonly idAt?: string | undefined
+  /** Whether a body is what was asked for; not there: anything is. */
+  readonly is?: ((body: Readonly<Record<string, unknown>>) => boolean) | undefined
 }
 
 /** What the service answered. */
@@ -70,9 +72,6 @@ export const TIMER_MS_MAX = 2 ** 31 - 1
 /** Codes of errors before a byte was sent. */
 const UNSENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'])
 
-/** A path of the service. An id that is a text of somebody else must not become another path. */
-const PATH = /^(?:\/[\w-]+)+(?:\?[^#]*)?$/
-
 /** Options that nothing could be sent with, or that would be sent for ever, are a mistake. */
 export function checkOptions({ url, apiKey, attemptsMax = 1, attemptMsMax = 1 }: Options): void {
   const { protocol, username, password, search, hash } = new URL(url)
@@ -99,21 +98,20 @@ export async function send(options: Options, request: Request): Promise<Reply> {
   const { attemptsMax = ATTEMPTS_MAX } = options
   const { signal, old = false } = request
   const headers = checkedHeaders(options, request)
-  let doubt = old
+  let lost = false
   for (let attempt = 1; ; attempt += 1) {
     const one = await trySend(options, request, headers)
     const final = finalOf(one)
-    if (final !== null && !(doubt && isBeforeKeys(final))) return final
-    doubt ||= mayBeDone(one)
+    if (final !== null && isWord(final, request, lost)) return final
+    lost ||= mayBeDone(one)
     const last = final !== null || attempt >= attemptsMax || !isWorthIt(one, signal)
     if (!last) await pause(options, request, attempt, one.retryAfter ?? 0)
-    if (last || signal?.aborted === true) return givenUp(request, one, doubt)
+    if (last || signal?.aborted === true) return givenUp(request, one, old || lost)
   }
 }
 
 /** What no request is made of is a mistake of the caller's, or its wish, and no lost answer. */
 function checkedHeaders(options: Options, request: Request): Headers {
-  if (!PATH.test(request.path)) throw new TypeError(`${request.path} is no path: an id is a number`)
   const headers = new Headers(headersOf(options, request))
   request.signal?.throwIfAborted()
   return headers
@@ -143,9 +141,22 @@ function isTransient({ status }: Reply): boolean {
   return status === 408 || status === 429 || status >= 500
 }
 
-/** Refused before the key was looked up: that says nothing about an earlier try. */
-function isBeforeKeys({ status }: Reply): boolean {
-  return status === 401 || status === 403
+/** Refusals that are decided when the key was looked up and is not used; 409 are all of these. */
+const BEHIND_KEYS = new Set(['amount_below_commission', 'gateway_unknown', 'no_route'])
+
+/**
+ * Whether an answer says what became of the request, and not only of its last try. A refusal says
+ * nothing of a try before it that was lost and may still arrive, unless the service keeps it with
+ * the key. Of a key that was there before this call, no try of which is under way, it is enough
+ * that the refusal was decided behind the key.
+ */
+function isWord(reply: Reply, { method, key, old = false }: Request, lost: boolean): boolean {
+  const { status } = reply
+  if (status < 300 || method === 'GET' || !(lost || old)) return true
+  const code = problemOf(reply)?.code ?? ''
+  if (key === undefined) return false
+  if (status === 402 || code === 'idempotency_key_reuse') return true
+  return !lost && (status === 409 || BEHIND_KEYS.has(code))
 }
 
 /** Whether the service may have done what was asked without our knowing. */
@@ -217,11 +228,11 @@ async function trySend(options: Options, request: Request, headers: Headers): Pr
 
 async function ask(
   options: Options,
-  { method, path, body, idAt }: Request,
+  { method, path, query = {}, body, is }: Request,
   headers: Headers,
   signal: AbortSignal,
 ): Promise<Try> {
-  const answer = await (options.fetch ?? fetch)(`${options.url}/api/v1${path}`, {
+  const answer = await (options.fetch ?? fetch)(`${options.url}/api/v1${path}${queryOf(query)}`, {
     method,
     headers,
     // A key must not follow a redirect to somebody else.
@@ -229,7 +240,7 @@ async function ask(
     signal,
     ...(body === undefined ? {} : { body }),
   })
-  return read(answer, await answer.text(), idAt)
+  return read(answer, await answer.text(), is)
 }
 
 function headersOf({ apiKey }: Options, { body, key, actor }: Request): Record<string, string> {
@@ -243,11 +254,11 @@ function headersOf({ apiKey }: Options, { body, key, actor }: Request): Record<s
 }
 
 /** The answer, if the service made it: what a proxy says on its own is no word about a payment. */
-function read({ status, headers }: Response, text: string, idAt: string | undefined): Try {
+function read({ status, headers }: Response, text: string, is: Request['is']): Try {
   const retryAfter = secondsOf(headers.get('retry-after') ?? '', headers.get('date') ?? '')
   const replayed = headers.get('idempotent-replayed') === 'true'
   const body = status === 204 ? null : readAnything(text)
-  const ours = status < 300 ? isSuccess(status, body, idAt) : isProblem(status, body)
+  const ours = status < 300 ? isSuccess(status, body, is) : isProblem(status, body)
   if (ours) return { reply: { status, body, replayed }, cause: null, sent: true, retryAfter }
   const cause = new Error(`not an answer of the service: ${status}`)
   return { reply: null, cause, sent: true, retryAfter }
@@ -262,9 +273,9 @@ function readAnything(text: string): unknown {
 }
 
 /** What names what was done, where it should; a page that says yes to everything does not. */
-function isSuccess(status: number, body: unknown, idAt: string | undefined): boolean {
-  if (idAt !== undefined) return Number.isInteger(memberOf(body, idAt))
-  return status === 204 || (typeof body === 'object' && body !== null)
+function isSuccess(status: number, body: unknown, is: Request['is']): boolean {
+  if (typeof body !== 'object' || body === null) return status === 204 && is === undefined
+  return is === undefined || is(body as Readonly<Record<string, unknown>>)
 }
 
 /** What every refusal of the service has, and hardly any page of a proxy. */

@@ -1,5 +1,6 @@
 import type { Answer, CallOptions, Client, Done, OnceOptions } from './client.ts'
 import type { OpenedUser, Transaction, User } from './answers.ts'
+import { at } from './paths.ts'
 import type { ListTransactions, ListUsers, OpenUserRequest, UserUpdate } from './requests.ts'
 
 /** What can be done with users. */
@@ -24,10 +25,11 @@ export interface Users {
 export function usersOf(client: Client): Users {
   return {
     create: (body, options) => client.once('user', '/users', body, options),
-    get: (id, options) => client.read('user', `/users/${id}`, options),
-    update: (id, body, options) => client.change('user', `/users/${id}`, body, options),
+    get: async (id, options) => client.read('user', at`/users/${id}`, options),
+    update: async (id, body, options) => client.change('user', at`/users/${id}`, body, options),
     list: (filter = {}, options) => client.pages('/users', filter, options),
-    transactions: (id, filter = {}, options) =>
-      client.pages(`/users/${id}/transactions`, filter, options),
+    async *transactions(id, filter = {}, options) {
+      yield* client.pages<Transaction>(at`/users/${id}/transactions`, filter, options)
+    },
   }
 }

@@ -1,5 +1,4 @@
-import { queryOf, type ActOptions, type Answer, type CallOptions } from './client.ts'
-import type { Client, Done } from './client.ts'
+import type { ActOptions, Answer, CallOptions, Client, Done } from './client.ts'
 import type {
   WebhookAttempts,
   WebhookDeliveries,
@@ -9,6 +8,7 @@ import type {
   WebhookEndpointWithSecret,
   WebhookTest,
 } from './endpoints.ts'
+import { at } from './paths.ts'
 import type {
   ListWebhookDeliveries,
   RotateSecretRequest,
@@ -33,7 +33,7 @@ export interface WebhookEndpointCalls {
     options?: Named,
   ): Promise<Answer<'endpoint', WebhookEndpoint>>
   remove(id: number, options?: Named): Promise<Answer<'removed', null>>
-  /** Sent once: another would end the overlap of the first. Where no answer comes it throws. */
+  /** Sent once. Where no answer comes it throws; another takes nothing from the secrets before. */
   rotateSecret(
     id: number,
     body?: RotateSecretRequest,
@@ -55,24 +55,24 @@ export interface WebhookEndpointCalls {
 
 export function webhookEndpointsOf(client: Client): WebhookEndpointCalls {
   const all = '/webhook-endpoints'
-  const of = (id: number) => `${all}/${id}`
-  const delivery = (id: number, event: string) =>
-    `${of(id)}/deliveries/${encodeURIComponent(event)}`
+  const of = (id: number) => at`/webhook-endpoints/${id}`
+  const delivery = (id: number, event: string) => at`/webhook-endpoints/${id}/deliveries/${event}`
   return {
     create: (body, options) => client.once('endpoint', all, body, options),
-    get: (id, options) => client.read('endpoint', of(id), options),
+    get: async (id, options) => client.read('endpoint', of(id), options),
     list: (options) => client.read('endpoints', all, options),
-    update: (id, body, options) => client.change('endpoint', of(id), body, options),
-    remove: (id, options) => client.send('removed', { method: 'DELETE', path: of(id) }, options),
-    rotateSecret: (id, body = {}, options) =>
+    update: async (id, body, options) => client.change('endpoint', of(id), body, options),
+    remove: async (id, options) =>
+      client.send('removed', { method: 'DELETE', path: of(id) }, options),
+    rotateSecret: async (id, body = {}, options) =>
       client.send('endpoint', { method: 'POST', path: `${of(id)}/rotate-secret`, body }, options),
-    test: (id, options) =>
+    test: async (id, options) =>
       client.send('test', { method: 'POST', path: `${of(id)}/test`, waitMs: 20_000 }, options),
-    deliveries: (id, filter = {}, options) =>
-      client.read('deliveries', `${of(id)}/deliveries${queryOf(filter)}`, options),
-    attempts: (id, event, options) =>
+    deliveries: async (id, query = {}, options) =>
+      client.read('deliveries', `${of(id)}/deliveries`, { ...options, query }),
+    attempts: async (id, event, options) =>
       client.read('attempts', `${delivery(id, event)}/attempts`, options),
-    retry: (id, event, options) =>
+    retry: async (id, event, options) =>
       client.send('retried', { method: 'POST', path: `${delivery(id, event)}/retry` }, options),
   }
 }

@@ -23,8 +23,17 @@ interface About<Thing extends string, Data> {
   readonly data: Data
 }
 
+/** What an endpoint is sent when somebody tests it. It is about nothing, and in no list. */
+export interface WebhookTestEvent {
+  readonly id: string
+  readonly type: 'webhook_endpoint.test'
+  readonly timestamp: string
+  readonly data: Pick<WebhookEndpointEventData, 'endpoint_id'>
+}
+
 /** What the service tells; its `type` says what `data` is. */
 export type WebhookEvent =
+  | WebhookTestEvent
   | About<'payment', PaymentEventData>
   | About<'dead_letter', DeadLetterEventData>
   | About<'webhook_endpoint', WebhookEndpointEventData>
@@ -32,6 +41,7 @@ export type WebhookEvent =
 
 /** What an endpoint with the payload `thin` is told: only what it is about. */
 export type ThinWebhookEvent =
+  | WebhookTestEvent
   | About<'payment', Pick<PaymentEventData, 'payment_id' | 'sequence'>>
   | About<'dead_letter', Pick<DeadLetterEventData, 'id' | 'payment_id'>>
   | About<'webhook_endpoint', Pick<WebhookEndpointEventData, 'endpoint_id'>>
@@ -108,13 +118,19 @@ function readEvent(body: Uint8Array): { readonly type: string; readonly data?: u
   }
 }
 
-/** What events of payments and letters say to a thin endpoint. */
-const THIN = new Set(['id', 'payment_id', 'sequence'])
+/** What an event about each thing says to a full endpoint, and never to a thin one. */
+const FULL = new Map([
+  ['payment', 'amount'],
+  ['dead_letter', 'amount'],
+  ['webhook_endpoint', 'reason'],
+  ['books', 'rules'],
+])
 
-/** Whether it says only which payment or letter it is about. */
-function isThin({ data }: { readonly data?: unknown }): boolean {
-  if (typeof data !== 'object' || data === null || !('payment_id' in data)) return false
-  return Object.keys(data).every((name) => THIN.has(name))
+/** Whether it says only what it is about. A test says no more to anybody. */
+function isThin({ type, data }: { readonly type: string; readonly data?: unknown }): boolean {
+  const name = FULL.get(type.replace(/\..*/, ''))
+  if (name === undefined || type === 'webhook_endpoint.test') return false
+  return typeof data === 'object' && data !== null && !(name in data)
 }
 
 function header(headers: HeadersLike, name: string): string {

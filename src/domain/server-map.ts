@@ -10,6 +10,9 @@ export interface StoredPlace {
   readonly version: string | null
 }
 
+/** The map of a database whose shards are where Citus says. */
+export const OF_CITUS = 'citus'
+
 interface Range {
   readonly first: number
   readonly last: number
@@ -20,6 +23,17 @@ const DISTRIBUTE = 'run `payments distribute`'
 /** A range as settings spell it: `32-63`, or the number of a single shard. */
 export function rangeText({ first, last }: Range): string {
   return first === last ? `${first}` : `${first}-${last}`
+}
+
+/** Numbers in their order, those that follow each other as ranges. */
+export function rangesText(numbers: readonly number[]): string {
+  const ranges: { first: number; last: number }[] = []
+  for (const number of numbers) {
+    const range = ranges.at(-1)
+    if (range?.last === number - 1) range.last = number
+    else ranges.push({ first: number, last: number })
+  }
+  return mapText(ranges)
 }
 
 /** The ranges of all servers, in order. */
@@ -36,6 +50,9 @@ export function mapProblems(
   home: StoredPlace,
   places: readonly StoredPlace[],
 ): string[] {
+  if (home.map === OF_CITUS) {
+    return ['SHARD_DATABASES must not be set: the database of DATABASE_URL is that of CITUS=true']
+  }
   if (home.cluster === null || home.map === null) {
     return [
       'SHARD_DATABASES is set, and the database of DATABASE_URL is not the home side of several ' +

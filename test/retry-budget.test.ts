@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { earned, FULL, spent, type RetryBudget } from '../src/domain/budget.ts'
+import { earned, FULL, spent, type RetryBudget } from '../src/domain/retry-budget.ts'
 import { charge, claim } from '../src/charging/charge.ts'
 import { testWorld } from './harness.ts'
 

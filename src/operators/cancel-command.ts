@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import {
   operatorHere,
-  parseId,
+  parseIdArgument,
   parseReason,
   print,
   refusedAs,
@@ -19,7 +19,7 @@ export function cancelCommand(program: Command, open: () => Promise<Opened<Cance
   program
     .command('cancel')
     .description('End a payment that was not sent, or ask its gateway to end a pending one.')
-    .argument('<payment>', 'the payment id', parseId)
+    .argument('<payment>', 'the payment id', parseIdArgument)
     .requiredOption('--reason <text>', 'why; kept in the record for good', parseReason)
     .option('--json', 'print JSON')
     .action(async (id: bigint, { reason, json }: { reason: string; json?: boolean }) => {

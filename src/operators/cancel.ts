@@ -3,17 +3,18 @@ import type { Entry } from '../domain/ledger.ts'
 import { CANCELED, decideCancel } from '../domain/refund.ts'
 import { isOpen } from '../domain/payment.ts'
 import type { Refusal } from '../domain/refusal.ts'
-import { insertActs, type OperatorAct } from '../operators/acts-store.ts'
-import { aboutPayment, underKey } from '../operators/under-key.ts'
+import { insertActs, type OperatorAct } from './acts-store.ts'
+import { aboutPayment, underKey } from './under-key.ts'
 import type { Operator } from '../domain/operator.ts'
 import { post } from '../ledger/post.ts'
 import { moveGivenBack, readWhole, type WholePayment } from '../payments/back-store.ts'
-import { finishPayments, readPayments, type Finish } from '../payments/store.ts'
+import { findPayment } from '../payments/read.ts'
+import { finishPayments, type Finish } from '../payments/store.ts'
 import type { Db, Shard } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
-import { eachPart, shardWith, whole } from '../each-shard.ts'
+import { answeredByShard } from '../each-shard.ts'
 import { lockUsers } from '../users/store.ts'
-import { lockSeen, type TaskSeen } from './tasks-store.ts'
+import { lockSeen, type TaskSeen } from '../queue/lock-store.ts'
 
 type CancelAnswer =
   | { readonly kind: 'canceled' | 'ask'; readonly payment: WholePayment }
@@ -35,18 +36,16 @@ export async function cancelPayments(
   ids: readonly bigint[],
   asks = false,
 ): Promise<CancelAnswer[]> {
-  const answers = new Map<bigint, CancelAnswer>()
-  const parts = await eachPart(
-    await db.find('payment', ids),
+  const places = await db.find('payment', ids)
+  return answeredByShard(
+    places,
     ids,
     (id) => id,
-    async (shard, own) => {
-      for (const [id, answer] of await cancelInShard(shard, { by, asks }, own))
-        answers.set(id, answer)
+    async (shard, part) => {
+      const answers = await cancelInShard(shard, { by, asks }, part)
+      return part.map((id) => answers.get(id) ?? refuse({ code: 'payment_not_found' }))
     },
   )
-  whole(parts)
-  return ids.map((id) => answers.get(id) ?? refuse({ code: 'payment_not_found' }))
 }
 
 /** A payment was canceled, by this request or an earlier one, or its gateway is to be asked. */
@@ -75,8 +74,8 @@ export async function cancelUnderKey(
   const { answer, replayed } = await underKey<Canceled>(
     db,
     { key, about: aboutPayment(id), act: 'cancel', fields: { reason } },
-    async (own) => {
-      const [made] = await cancelPayments(db, { ...by, key: own }, [id], true)
+    async (stored) => {
+      const [made] = await cancelPayments(db, { ...by, key: stored }, [id], true)
       if (made === undefined) return { kind: 'refused', refusal: { code: 'payment_not_found' } }
       return made.kind === 'refused' ? made : { kind: made.kind, userId: made.payment.userId }
     },
@@ -94,10 +93,9 @@ const WANTED = 'wanted'
 
 /** Have a payment ended by its gateway; null: it ended it, now or before. */
 async function endThere({ db, end }: CancelWorld, paymentId: bigint): Promise<Refusal | null> {
-  const shard = await shardWith(db, 'payment', paymentId)
-  const [before] = await readPayments(shard, [paymentId])
+  const before = await findPayment(db, paymentId)
   if (before !== undefined && isOpen(before.status)) await end(paymentId)
-  const [after] = await readPayments(shard, [paymentId])
+  const after = await findPayment(db, paymentId)
   if (after === undefined || isOpen(after.status)) return { code: 'not_ended', paymentId }
   if (after.status === 'failed' && after.lastError === CANCELED) return null
   return { code: 'payment_final', paymentId }
@@ -116,12 +114,12 @@ async function cancelInShard(
   const found = await readWhole(shard, ids)
   if (found.length === 0) return new Map()
   return shard.transaction(async (tx) => {
-    const own = found.map(({ id }) => id)
+    const foundIds = found.map(({ id }) => id)
     const [tasks, , payments] = await Promise.all([
-      lockSeen(tx, own),
+      lockSeen(tx, foundIds),
       lockUsers(tx, [...new Set(found.map(({ userId }) => userId))]),
       // Behind the locks, so it is what their last holders left.
-      readWhole(tx, own),
+      readWhole(tx, foundIds),
     ])
     const verdict = decide(payments, tasks, asks)
     finishPayments(tx, verdict.finishes)

@@ -1,0 +1,39 @@
+import type { Statement } from '../ports.ts'
+import type { Driver, DriverTx } from './shard-session.ts'
+
+/** How a statement about the shards of a server names the one that it looks at. */
+const NAMED = /= (?:asked\.number|\w+\.shard)\b/g
+
+/**
+ * A driver of Citus, to which every shard is a server of its own: what goes through the shards of a
+ * server names the only one by its number, as every other statement does. So Citus knows before it
+ * begins where that shard is; for a shard that comes out of the statement itself it would have to
+ * ask all of its nodes, which it refuses.
+ */
+export function shardByShard(driver: Driver): Driver {
+  const texts = new Map<string, string>()
+  const named = <Row>(statement: Statement<Row>): Statement<Row> => {
+    if (statement.sharded !== false) return statement
+    const known = texts.get(statement.name)
+    const text = known ?? ofOneShard(statement)
+    if (known === undefined) texts.set(statement.name, text)
+    return { ...statement, text }
+  }
+  return {
+    run: (statement, values) => driver.run(named(statement), values),
+    transaction: (work, lockMs) =>
+      driver.transaction((tx) => {
+        const wrapped: DriverTx = {
+          run: (statement, values) => tx.run(named(statement), values),
+          write: (statement, values) => tx.write(named(statement), values),
+        }
+        return work(wrapped)
+      }, lockMs),
+  }
+}
+
+/** The range of shards comes first, behind the clock. */
+function ofOneShard({ text, clock }: Statement<unknown>): string {
+  const first = clock === true ? '$2' : '$1'
+  return text.replaceAll(NAMED, `= ${first}::int`)
+}

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { publicAddresses } from '../src/adapters/public-address.ts'
+import { webhookSender } from '../src/adapters/webhook-sender.ts'
+import { afterCall } from '../src/domain/delivery.ts'
+import { manualClock } from './harness.ts'
+import { peer } from './misbehaving-peer.ts'
+
+const HTTP = 'HTTP/1.1'
+const OK = `${HTTP} 200 OK\r\ncontent-length: 0\r\n\r\n`
+
+test('what an endpoint replies is read as it is meant, and told by its own reason where it cannot be', async (t) => {
+  const table: readonly (readonly [reply: string, status: number | null, reason: string | null])[] =
+    [
+      [OK, 200, null],
+      [`${HTTP} 103 Early Hints\r\nlink: </x>\r\n\r\n${OK}`, 200, null],
+      [`${HTTP} 102 Processing\r\n\r\n${OK}`, 200, null],
+      [`${HTTP} 204 No Content\r\ncontent-length: 5\r\n\r\nhello`, 204, null],
+      [`${HTTP} 204 No Content\r\ncontent-length: 5\r\n\r\n`, 204, null],
+      [`${HTTP} 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello`, 204, null],
+      [`${HTTP} 204 No Content\r\n\r\nhello`, 204, null],
+      [`${HTTP} 100 Continue\r\n\r\n${OK}`, null, 'reply_malformed'],
+      ['SSH-2.0-OpenSSH\r\n', null, 'reply_malformed'],
+      [`${HTTP} 200 OK\ncontent-length: 0\n\n`, null, 'reply_malformed'],
+      [`${HTTP} 200 OK\r\ncontent-length: x\r\n\r\n`, null, 'reply_malformed'],
+      [`${HTTP} 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n`, null, 'reply_malformed'],
+      [`${HTTP} 200 OK\r\ncontent-length: 9\r\n\r\nhello`, null, 'reset'],
+      ['', null, 'reset'],
+    ]
+  const sender = webhookSender({ allowed: publicAddresses([], true), clock: manualClock() })
+  t.after(() => sender.close())
+  for (const [reply, status, reason] of table) {
+    const { url } = await peer(t, (socket) => socket.end(reply))
+    const told = await sender.send({ url, headers: {}, body: '{}' })
+    assert.deepEqual([told.status, told.reason], [status, reason], reply)
+  }
+})
+
+test('Retry-After pauses as long as it says, an hour at most, of however many digits it is', async (t) => {
+  const sender = webhookSender({ allowed: publicAddresses([], true), clock: manualClock() })
+  t.after(() => sender.close())
+  for (const [after, pauseMs] of [
+    ['60', 60_000],
+    ['3600', 3_600_000],
+    ['99999', 3_600_000],
+    ['99999999999', 3_600_000],
+    ['9'.repeat(400), 3_600_000],
+    ['0', 1_000],
+    ['-1', 5_000],
+    ['1e9', 5_000],
+    ['Fri, 31 Dec 1999 23:59:59 GMT', 5_000],
+  ] as const) {
+    const { url } = await peer(t, (socket) => {
+      socket.end(`${HTTP} 503 Busy\r\nretry-after: ${after}\r\ncontent-length: 0\r\n\r\n`)
+    })
+    const told = await sender.send({ url, headers: {}, body: '{}' })
+    assert.equal(afterCall(told, 0, 0.5).pauseMs, pauseMs, after)
+  }
+})
