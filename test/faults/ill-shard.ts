@@ -4,7 +4,7 @@ import { shardOf } from '../../src/domain/shard.ts'
 import { verify } from '../../src/verify/verify.ts'
 import { definite, send } from './load.ts'
 import type { Scenario, Stage } from './scenario.ts'
-import { accepts, noSlower } from './slower.ts'
+import { accepts, noSlower, type Took } from './slower.ts'
 import type { Stack } from './stack.ts'
 import { check, type Check } from './witnesses.ts'
 
@@ -209,11 +209,11 @@ function answers(stage: Stage, illMs: number, wellMs: number): Check {
 }
 
 /** How long payments of the other shards took that were made between two moments. */
-async function settles({ query }: Stack, from: Date, to: Date): Promise<number[]> {
-  const rows = await query<{ ms: number }>(`
-    select extract(epoch from coalesce(finished_at, now()) - created_at)::float8 * 1000 as ms
+async function settles({ query }: Stack, from: Date, to: Date): Promise<Took[]> {
+  return await query<Took>(`
+    select extract(epoch from created_at)::float8 * 1000 as "atMs",
+      extract(epoch from coalesce(finished_at, now()) - created_at)::float8 * 1000 as ms
     from payments
     where shard <> ${ILL} and last_error is null
       and created_at between '${from.toISOString()}' and '${to.toISOString()}'`)
-  return rows.map(({ ms }) => ms)
 }

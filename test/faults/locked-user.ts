@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { ask, openUser, type Entry } from './load.ts'
 import type { Scenario, Stage } from './scenario.ts'
-import { accepts, noSlower } from './slower.ts'
+import { accepts, noSlower, type Took } from './slower.ts'
 import type { Stack } from './stack.ts'
 import { check } from './witnesses.ts'
 
@@ -99,11 +99,11 @@ async function askFor({ stack, asked, add }: Stage, userId: number, count: numbe
 }
 
 /** How long others' payments took that were made between two moments and are finished. */
-async function settles(stack: Stack, userId: number, from: Date, to: Date): Promise<number[]> {
-  const rows = await stack.query<{ ms: number }>(`
-    select extract(epoch from coalesce(finished_at, now()) - created_at)::float8 * 1000 as ms
+async function settles(stack: Stack, userId: number, from: Date, to: Date): Promise<Took[]> {
+  return await stack.query<Took>(`
+    select extract(epoch from created_at)::float8 * 1000 as "atMs",
+      extract(epoch from coalesce(finished_at, now()) - created_at)::float8 * 1000 as ms
     from payments
     where user_id <> ${userId} and last_error is null
       and created_at between '${from.toISOString()}' and '${to.toISOString()}'`)
-  return rows.map(({ ms }) => ms)
 }

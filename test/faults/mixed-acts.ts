@@ -57,7 +57,7 @@ const TRIES_MAX = 300
 const AGAIN_MS = 100
 
 /** Ask for a payment under a key, and return its id; null: it was refused. */
-async function pay(mix: Mix, type: 'deposit' | 'withdraw'): Promise<number | null> {
+export async function pay(mix: Mix, type: 'deposit' | 'withdraw'): Promise<number | null> {
   const { stage, accounts } = mix
   const account = pick(accounts, stage.random)
   if (account === null) return null

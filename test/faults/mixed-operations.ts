@@ -6,6 +6,7 @@ import {
   cancel,
   decimals,
   openLetters,
+  pay,
   persist,
   workOn,
   type Mix,
@@ -207,10 +208,22 @@ async function killOne(stage: Stage, turn: number): Promise<void> {
 
 /** How many letters come to be redriven among the operations is chance; the rest is done here. */
 async function redriveLeft(mix: Mix): Promise<void> {
-  for (const letter of (await openLetters(mix)) ?? []) {
-    if (mix.stage.count('letters redriven') >= REDRIVEN_MIN) return
-    await workOn(mix, letter)
+  const { stage } = mix
+  for (const more of [0, REDRIVEN_MIN]) {
+    if (more > 0) await refuseAll(mix, more)
+    for (const letter of (await openLetters(mix)) ?? []) {
+      if (stage.count('letters redriven') >= REDRIVEN_MIN) return
+      await workOn(mix, letter)
+    }
   }
+}
+
+/** Payments that their gateway refuses, so that each has a letter. */
+async function refuseAll(mix: Mix, payments: number): Promise<void> {
+  await turnAll(mix.stage.stack, { ...WELL, rejected: 1 })
+  for (let at = 0; at < payments; at += 1) await pay(mix, 'deposit')
+  await rest(mix.stage)
+  await turnAll(mix.stage.stack, WELL)
 }
 
 async function rest({ stack, until }: Stage): Promise<void> {

@@ -1,5 +1,6 @@
 import { askEach, openUser, type Entry } from './load.ts'
 import type { Scenario, Stage } from './scenario.ts'
+import { noSlower, type Took } from './slower.ts'
 import type { Stack } from './stack.ts'
 import { check, type Check } from './witnesses.ts'
 
@@ -19,9 +20,6 @@ const CALM_MS = 10_000
 const PAYMENTS = 30
 /** Until a breaker with the longest pause has tried again, and its backlog is worked off. */
 const DONE_MS_MAX = 120_000
-/** How much slower than before the payments of the other gateway may end. */
-const TIMES_MAX = 2
-const MORE_MS_MAX = 50
 
 /** Two gateways, of which one is away, and then does not know the credential of our payouts. */
 export const TWO_GATEWAYS: Scenario = {
@@ -119,27 +117,16 @@ type Span = readonly [from: Date, to: Date]
 
 /** Whether payments of the other gateway ended as soon as before. */
 async function asBefore(stack: Stack, before: Span, during: Span): Promise<Check> {
-  const calm = await slowest(stack, before)
-  const then = await slowest(stack, during)
-  const most = Math.max(TIMES_MAX * calm.p99, calm.p99 + MORE_MS_MAX)
-  const slow = then.p99 <= most ? [] : [`${Math.round(then.p99)} ms`]
-  const told = (name: string, { p99, count: of }: typeof calm) =>
-    `${name} ${Math.round(p99)} ms (${of})`
-  const counted = `p99 ${told('before', calm)}, ${told('meanwhile', then)}`
   const name = 'Payments of the other gateway end as soon as before'
-  return { ...check(name, slow, counted), timed: true }
+  return noSlower(name, await took(stack, before), await took(stack, during))
 }
 
 /** How long payments of the other gateway took from being accepted to their end. */
-async function slowest({ query }: Stack, [from, to]: Span) {
-  const [row] = await query<{ p99: number | null; count: number }>(`
-    select
-      percentile_cont(0.99) within group (
-        order by extract(epoch from finished_at - created_at)::float8 * 1000
-      ) as p99,
-      count(*)::int as count
+function took({ query }: Stack, [from, to]: Span): Promise<Took[]> {
+  return query<Took>(`
+    select extract(epoch from created_at)::float8 * 1000 as "atMs",
+      extract(epoch from finished_at - created_at)::float8 * 1000 as ms
     from payments
     where gateway is distinct from 'bank' and attempts > 0 and finished_at is not null
       and created_at between '${from.toISOString()}' and '${to.toISOString()}'`)
-  return { p99: row?.p99 ?? 0, count: row?.count ?? 0 }
 }
