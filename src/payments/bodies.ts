@@ -5,7 +5,7 @@ import type { Refusal } from '../domain/refusal.ts'
 import { readKey } from '../http/idempotency.ts'
 import { IntegerText, nullable, oneOf, parseSpan, SHOWN } from '../http/schemas.ts'
 import { MetadataField, MetadataShown, shownText, textField } from '../http/texts.ts'
-import type { PaymentFilter } from './list-store.ts'
+import type { PaymentFilter } from './filter-store.ts'
 
 const Description = textField(
   'For people: up to 500 characters. No card numbers.',
@@ -73,7 +73,11 @@ const time = (description: string) =>
 
 /** What a list of payments can be filtered by beside their user, status and type. */
 export const FILTERS = {
-  reference: text('With this reference, failed ones too.', DETAIL_PATTERNS.reference),
+  reference: text(
+    'With this reference, failed ones too. Of one that more than 1,000 payments have, a payment ' +
+      'that repeats another is found with at most 1,000 of them in between.',
+    DETAIL_PATTERNS.reference,
+  ),
   idempotency_key: text(
     'The one made under this key of the user in `user_id`.',
     '^[\\x21-\\x7e]{1,255}$',

@@ -1,6 +1,13 @@
 import { numbers } from '../domain/columns.ts'
-import type { BookedType, Payment, StoredStatus } from '../domain/payment.ts'
+import type { Payment } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
+import { hasReference, MATCHES, type PaymentFilter } from './filter-store.ts'
+import {
+  floorOfReference,
+  isCommon,
+  pageOfReference,
+  pageOfUserAndReference,
+} from './reference-list-store.ts'
 import { idsOfTime } from './time-index-store.ts'
 import { PAYMENT_COLUMNS } from './store.ts'
 
@@ -29,16 +36,6 @@ const CORRECTED_UNDER: Statement<{ id: bigint }> = {
   order by payment_id desc
   limit ${CORRECTED_MAX}`,
 }
-
-/**
- * What of a filter is compared payment by payment. `$10` are the payments that were corrected under
- * the reference `$7`: looked up in a subquery, they would give this list another plan than others.
- */
-const MATCHES = `($4::text is null or status = $4)
-    and ($5::text is null or type = $5)
-    and ($7::text is null or gateway_ref = $7 or id = any ($10::bigint[]))
-    and ($8::timestamptz is null or created_at >= $8)
-    and ($9::timestamptz is null or created_at < $9)`
 
 /** The last of the payments below `$2` that a page looks at; none when there are fewer. */
 const FLOOR: Statement<{ floor: bigint }> = {
@@ -160,6 +157,7 @@ const PAGE_OF_KEY: Statement<Payment> = {
   from payments
   where shard = $1 and user_id = $11::bigint and idempotency_key = $12 and id < $2 and id >= $3
     and ${MATCHES}
+    and ($13::text is null or ${hasReference('$13')})
   limit $6`,
 }
 
@@ -200,51 +198,6 @@ const PAGE_OF_PARENT: Statement<Payment> = {
   limit $6`,
 }
 
-/** Payments of which it was said, and those that repeat them, that a page looks at, in a shard. */
-const SAID_MAX = 1_000
-
-/**
- * A page of the payments that have a reference, whether they failed or not, and of those that
- * repeat them. They are compared as rows, so that only the index of references has this order. The
- * limits keep the planner from reading all payments for a join.
- */
-const PAGE_OF_REFERENCE: Statement<Payment> = {
-  name: 'payments_page_of_reference',
-  text: `
-  with recursive candidate (payment_id) as (
-    (
-      select payment_id
-      from payment_details
-      where shard = $1 and reference is not null
-        and (reference, payment_id) > ($12::text, 0)
-        and (reference, payment_id) < ($12::text, 9223372036854775807)
-      order by reference desc, payment_id desc
-      limit ${SAID_MAX}
-    )
-    union all
-    select again.id
-    from candidate
-    cross join lateral (
-      select id
-      from payments
-      where shard = $1 and redrive_of = candidate.payment_id
-      limit ${SAID_MAX}
-    ) again
-  )
-  select ${PAYMENT_COLUMNS}
-  from candidate
-  cross join lateral (
-    select *
-    from payments
-    where shard = $1 and id = candidate.payment_id and id < $2 and id >= $3
-      and ($11::bigint is null or user_id = $11)
-      and ${MATCHES}
-    limit 1
-  ) payment
-  order by id desc
-  limit $6`,
-}
-
 /** Which of these payments are final. A payment that does not exist is waited for by nobody. */
 const FINAL: Statement<{ id: bigint; final: boolean }> = {
   name: 'payments_final',
@@ -252,23 +205,6 @@ const FINAL: Statement<{ id: bigint; final: boolean }> = {
   select id, status in ('success', 'failed') as final
   from payments
   where shard = $1 and id = any ($2::bigint[])`,
-}
-
-/** What a list of payments is filtered by; null: not. */
-export interface PaymentFilter {
-  readonly userId: bigint | null
-  readonly status: StoredStatus | null
-  readonly type: BookedType | null
-  /** Refunds and returns of this payment. */
-  readonly parentId: bigint | null
-  readonly reference: string | null
-  /** Of one user, whose id is given as well. */
-  readonly idempotencyKey: string | null
-  readonly gatewayRef: string | null
-  /** Accepted at this time or later. */
-  readonly from: Date | null
-  /** Accepted before this time. */
-  readonly to: Date | null
 }
 
 /** What one look at a shard's payments gave. */
@@ -299,57 +235,73 @@ export async function lookAtPayments(
   return lookBetween(shard, filter, range, limit)
 }
 
+/** A filter, and what is known of where its payments are. */
+interface Asked extends PaymentFilter {
+  /** The payments that were corrected under the gateway's reference. */
+  readonly corrected: readonly bigint[]
+  /** So many payments have the reference that a page is made of some. */
+  readonly common: boolean
+}
+
 async function lookBetween(
   shard: Runner,
   filter: PaymentFilter,
   { before, low }: { readonly before: bigint; readonly low: bigint },
   limit: number,
 ): Promise<Look> {
-  const { gatewayRef } = filter
+  const { gatewayRef, reference } = filter
   const corrected = gatewayRef === null ? [] : await correctedUnder(shard, gatewayRef)
-  const looked = await floorOf(shard, filter, before)
+  const common =
+    reference !== null && filter.idempotencyKey === null && (await isCommon(shard, reference))
+  const asked = { ...filter, corrected, common }
+  const looked = await floorOf(shard, asked, before)
   const floor = looked !== null && looked > low ? looked : null
-  const payments = await pageOf(shard, { ...filter, corrected }, [before, floor ?? low], limit)
+  const payments = await pageOf(shard, asked, [before, floor ?? low], limit)
   const full = payments.length === limit
   return { payments, downTo: full ? (payments.at(-1)?.id ?? null) : floor }
 }
 
 function pageOf(
   shard: Runner,
-  filter: PaymentFilter & { readonly corrected: readonly bigint[] },
+  asked: Asked,
   range: readonly [before: bigint, floor: bigint],
   limit: number,
 ): Promise<Payment[]> {
-  const { userId, status, type, reference, idempotencyKey: key } = filter
-  const { gatewayRef, from, to, parentId, corrected } = filter
-  const values = [...range, status, type, limit, gatewayRef, from, to, numbers(corrected)]
-  if (key !== null) return shard.run(PAGE_OF_KEY, [...values, userId, key])
-  if (parentId !== null) return shard.run(PAGE_OF_PARENT, [...values, userId, parentId])
-  if (reference !== null) return shard.run(PAGE_OF_REFERENCE, [...values, userId, reference])
-  if (userId !== null) return shard.run(PAGE_OF_USER, [...values, userId])
-  return shard.run(isOpenList(filter) ? OPEN_PAGE : PAGE, values)
+  const { userId, status, type, reference, idempotencyKey: key } = asked
+  const { gatewayRef, from, to, parentId, corrected, common } = asked
+  const all = [...range, status, type, limit, gatewayRef, from, to, numbers(corrected)]
+  const values = [...all, userId]
+  if (key !== null) return shard.run(PAGE_OF_KEY, [...values, key, reference])
+  if (parentId !== null) return shard.run(PAGE_OF_PARENT, [...values, parentId])
+  if (reference !== null) {
+    if (common && userId !== null) return pageOfUserAndReference(shard, values, reference)
+    return pageOfReference(shard, values, reference, common ? range[0] : null)
+  }
+  if (userId !== null) return shard.run(PAGE_OF_USER, values)
+  return shard.run(isOpenList(asked) ? OPEN_PAGE : PAGE, all)
 }
 
-async function floorOf(
-  shard: Runner,
-  filter: PaymentFilter,
-  before: bigint,
-): Promise<bigint | null> {
-  const { userId, status, type, reference, idempotencyKey, gatewayRef, from, to } = filter
-  const { parentId } = filter
-  // They lead to a few payments by themselves.
-  if (reference !== null || idempotencyKey !== null) return null
+async function floorOf(shard: Runner, asked: Asked, before: bigint): Promise<bigint | null> {
+  const { userId, parentId, reference, idempotencyKey, common } = asked
   if (parentId !== null) {
     const [row] = await shard.run(FLOOR_OF_PARENT, [before, parentId])
     return row?.floor ?? null
   }
+  // They lead to a few payments by themselves.
+  if (idempotencyKey !== null || (reference !== null && !common)) return null
+  if (reference !== null && userId === null) return floorOfReference(shard, reference, before)
   // Every payment matches: the limit is enough.
-  if ((status ?? type ?? gatewayRef ?? from ?? to) === null) return null
+  if (!isNarrowed(asked)) return null
   const [row] =
     userId !== null
       ? await shard.run(FLOOR_OF_USER, [before, userId])
-      : await shard.run<{ floor: bigint | null }>(isOpenList(filter) ? OPEN_FLOOR : FLOOR, [before])
+      : await shard.run<{ floor: bigint | null }>(isOpenList(asked) ? OPEN_FLOOR : FLOOR, [before])
   return row?.floor ?? null
+}
+
+/** Whether payments of a list are left out by what is compared one by one. */
+function isNarrowed({ reference, status, type, gatewayRef, from, to }: PaymentFilter): boolean {
+  return (reference ?? status ?? type ?? gatewayRef ?? from ?? to) !== null
 }
 
 /** Whether the tasks and letters lead to what is looked for. A user's payments are few enough. */

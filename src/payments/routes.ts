@@ -48,7 +48,7 @@ import type { WholePayment } from './back-store.ts'
 import { FORMS } from './body-fields.ts'
 import { answeredWithin, type TraceRequest } from '../http/traced.ts'
 import type { PageOfViews, PaymentView } from './read.ts'
-import type { PaymentFilter } from './list-store.ts'
+import type { PaymentFilter } from './filter-store.ts'
 
 interface PaymentRoutes {
   /** The exponent of the books' currency. */

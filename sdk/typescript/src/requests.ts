@@ -76,7 +76,10 @@ export interface ListPayments {
   readonly type?: BookedType
   /** Refunds and returns of one payment. */
   readonly parent_id?: number
-  /** With this reference, failed ones too. */
+  /**
+   * With this reference, failed ones too. Of one that more than 1,000 payments have, a payment
+   * that repeats another is found with at most 1,000 of them in between.
+   */
   readonly reference?: string
   /** The one made under this key of the user in `user_id`. */
   readonly idempotency_key?: string
