@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { withShards } from '../src/each-shard.ts'
 import type { Clock, Db } from '../src/ports.ts'
-import { cancelVerifyRun, listRuns, readVerifyRun, seeRun } from '../src/verify/runs-store.ts'
+import {
+  cancelVerifyRun,
+  keepRecent,
+  listRuns,
+  readVerifyRun,
+  seeRun,
+} from '../src/verify/runs-store.ts'
 import { verifyRuns } from '../src/verify/runs.ts'
 import type { Report } from '../src/verify/report.ts'
 import { openDb, raw, testWorld } from './harness.ts'
@@ -244,4 +250,32 @@ test('of the checks that workers make the newest is kept, and of the others fift
   })
   const [row] = await db.run(raw<{ count: bigint }>(`select count(*) from verifications`), [])
   assert.equal(row?.count, 50n)
+})
+
+test('who has seen the check that workers make can read it, and reads the newest', async (t) => {
+  // No worker, whose checks would come in between.
+  const roles = { api: true, worker: false, mockGateway: true }
+  const { call, database } = await serve(t, {}, { roles })
+  const { global: db } = openDb(t, database)
+  const keep = (violations: number) =>
+    keepRecent(db, new Date(`2030-01-01T00:0${violations}:00Z`), {
+      complete: true,
+      duration_ms: 1,
+      violations,
+      rules: [],
+    })
+  const listed = async () => (await call('GET', '/ledger/verifications')).body['data'] as Shown[]
+  await keep(1)
+  const [seen] = await listed()
+  const full = await call('POST', '/ledger/verifications')
+  const fullId = full.body['verification_id']
+  await until('it is done', async () => {
+    const { body } = await call('GET', `/ledger/verifications/${String(fullId)}`)
+    return body['state'] === 'done'
+  })
+  await keep(2)
+  const read = await call('GET', `/ledger/verifications/${seen?.verification_id}`)
+  assert.deepEqual([read.status, read.body['violations'], read.body['results']], [200, 2, []])
+  const ids = (await listed()).map(({ verification_id: id, scope }) => `${scope} ${id}`)
+  assert.deepEqual(ids, [`recent ${seen?.verification_id}`, `full ${String(fullId)}`])
 })

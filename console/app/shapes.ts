@@ -383,6 +383,7 @@ export interface State extends Missing {
 
 export interface Verification extends Missing {
   readonly verification_id: number
+  readonly scope: 'full' | 'recent'
   readonly state: 'running' | 'done' | 'failed'
   readonly started_at: string
   readonly ended_at: string | null

@@ -3,7 +3,7 @@ import { turn } from '../app/router.ts'
 import { words } from '../words/words.ts'
 import { Scroll } from './basics.tsx'
 
-/** The head of a column, and how it is set, such as `wide number`. */
+/** The head of a column, and how it is set, such as `wide number`; `unseen`: only read out. */
 type Column = readonly [name: string, kind?: string]
 
 /** A table whose rows are things; `label` names it to who does not see it. */
@@ -22,8 +22,8 @@ export function Table({
         <thead>
           <tr>
             {columns.map(([name, kind]) => (
-              <th key={name} scope="col" class={kind}>
-                {name}
+              <th key={name} scope="col" class={kind === 'unseen' ? undefined : kind}>
+                {kind === 'unseen' ? <span class={kind}>{name}</span> : name}
               </th>
             ))}
           </tr>

@@ -1,10 +1,11 @@
 import { remove } from '../app/api.ts'
 import { useFeed } from '../app/feed.ts'
 import { may, session, signOut } from '../app/session.ts'
-import { Facts, Scroll, Section, State, When } from '../parts/basics.tsx'
+import { Facts, Section, State, When } from '../parts/basics.tsx'
 import { Command } from '../parts/command.tsx'
 import { ask, perform } from '../parts/dialog.tsx'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
+import { Table } from '../parts/table.tsx'
 import { language, speak, words } from '../words/words.ts'
 import { Configuration, Processes } from './service.tsx'
 
@@ -90,30 +91,20 @@ function Keys() {
           data.length === 0 ? (
             <p class="quiet">{w.noKeys}</p>
           ) : (
-            <Scroll label={w.apiKeys}>
-              <table class="list">
-                <thead>
-                  <tr>
-                    <th scope="col">{w.state}</th>
-                    <th scope="col">{w.name}</th>
-                    <th scope="col" class="wide">
-                      {w.scopes}
-                    </th>
-                    <th scope="col" class="wide number">
-                      {w.made}
-                    </th>
-                    <th scope="col">
-                      <span class="unseen">{w.revoke}</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {data.map((key) => (
-                    <Key key={key.id} of={key} />
-                  ))}
-                </tbody>
-              </table>
-            </Scroll>
+            <Table
+              label={w.apiKeys}
+              columns={[
+                [w.state],
+                [w.name],
+                [w.scopes, 'wide'],
+                [w.made, 'wide number'],
+                [w.revoke, 'unseen'],
+              ]}
+            >
+              {data.map((key) => (
+                <Key key={key.id} of={key} />
+              ))}
+            </Table>
           )
         }
       </Loaded>

@@ -2,21 +2,28 @@ import { send } from '../app/api.ts'
 import { useFeed } from '../app/feed.ts'
 import { may } from '../app/session.ts'
 import type { Verification } from '../app/shapes.ts'
-import { Scroll, Section, State, When } from '../parts/basics.tsx'
+import { Section, State, When } from '../parts/basics.tsx'
 import { perform } from '../parts/dialog.tsx'
 import { LeftOutOf, Loaded } from '../parts/screen.tsx'
+import { Table } from '../parts/table.tsx'
 import { count, words } from '../words/words.ts'
 
-/** Checks of the books: the newest with its result by rule, and a button that starts another. */
+const SCOPES = ['full', 'recent'] as const
+
+/**
+ * Checks of the books: the newest of everything and of what changed, each with its result by rule,
+ * and a button that starts another. What one has found is not covered by the other.
+ */
 export function Verifications() {
   const w = words.value
   const feed = useFeed<{ data: readonly Verification[] }>('/ledger/verifications')
-  const newest = feed.known.value.data?.data[0]
+  const known = feed.known.value.data?.data ?? []
+  const newest = SCOPES.flatMap((one) => known.find(({ scope }) => scope === one) ?? [])
   const start = () => perform(w.verify, send('POST', '/ledger/verifications'))
   const cancel = (id: number) =>
     perform(w.verify, send('POST', `/ledger/verifications/${id}/cancel`))
   const button = may('operate') ? (
-    <button type="button" disabled={newest?.state === 'running'} onClick={() => void start()}>
+    <button type="button" disabled={newest[0]?.state === 'running'} onClick={() => void start()}>
       {w.verifyNow}
     </button>
   ) : null
@@ -25,10 +32,12 @@ export function Verifications() {
       <p class="lead">{w.verifyLead}</p>
       <Loaded feed={feed}>
         {() =>
-          newest === undefined ? (
+          newest.length === 0 ? (
             <p class="quiet">{w.neverVerified}</p>
           ) : (
-            <Newest of={newest} onCancel={() => void cancel(newest.verification_id)} />
+            newest.map((one) => (
+              <Newest key={one.scope} of={one} onCancel={() => void cancel(one.verification_id)} />
+            ))
           )
         }
       </Loaded>
@@ -69,11 +78,10 @@ function Newest({ of: known, onCancel }: { of: Verification; onCancel: () => voi
           state={bad ? 'failed' : 'success'}
           text={known.error ?? w.verifiedBy(rules ?? 0, violations ?? 0)}
         />
-        {ended === null ? null : (
-          <span class="quiet">
-            <When at={ended} form="age" />
-          </span>
-        )}
+        <span class="quiet">
+          {words.value.verifyScopes[known.scope]}
+          {ended === null ? null : <When at={ended} form="age" />}
+        </span>
       </p>
       <details class="values" open={bad}>
         <summary>{w.byRule}</summary>
@@ -98,45 +106,33 @@ function Rules({ id }: { id: number }) {
   return (
     <Loaded feed={feed}>
       {({ results }) => (
-        <Scroll label={w.byRule}>
-          <table class="list rules">
-            <thead>
-              <tr>
-                <th scope="col">{w.rule}</th>
-                <th scope="col" class="number">
-                  {w.checked}
+        <Table
+          label={w.byRule}
+          columns={[[w.rule], [w.checked, 'number'], [w.violations, 'number']]}
+        >
+          {results
+            .toSorted((one, other) => other.violations - one.violations)
+            .map((result) => (
+              <tr key={result.rule}>
+                <th scope="row" class="rule">
+                  <span lang="en">{result.holds}</span> <code class="quiet">{result.rule}</code>
+                  {result.examples.map((example) => (
+                    <div key={example} class="problem">
+                      {example}
+                    </div>
+                  ))}
                 </th>
-                <th scope="col" class="number">
-                  {w.violations}
-                </th>
+                <td class="number">{count(result.checked)}</td>
+                <td class="number">
+                  {result.violations === 0 ? (
+                    '0'
+                  ) : (
+                    <State state="failed" text={count(result.violations)} />
+                  )}
+                </td>
               </tr>
-            </thead>
-            <tbody>
-              {results
-                .toSorted((one, other) => other.violations - one.violations)
-                .map((result) => (
-                  <tr key={result.rule}>
-                    <th scope="row" class="wrap">
-                      <span lang="en">{result.holds}</span> <code class="quiet">{result.rule}</code>
-                      {result.examples.map((example) => (
-                        <div key={example} class="problem">
-                          {example}
-                        </div>
-                      ))}
-                    </th>
-                    <td class="number">{count(result.checked)}</td>
-                    <td class="number">
-                      {result.violations === 0 ? (
-                        '0'
-                      ) : (
-                        <State state="failed" text={count(result.violations)} />
-                      )}
-                    </td>
-                  </tr>
-                ))}
-            </tbody>
-          </table>
-        </Scroll>
+            ))}
+        </Table>
       )}
     </Loaded>
   )

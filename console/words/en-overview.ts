@@ -49,6 +49,7 @@ export const EN_OVERVIEW = {
     `${all} ${english(all, 'endpoint')}, ${failing} failing`,
   webhooksConcern: (count: number) => `${count} webhook ${english(count, 'endpoint')} not reached.`,
   booksConcern: (count: number) => `The books are wrong: ${count} ${english(count, 'violation')}.`,
+  verifyScopes: { full: 'everything, ', recent: 'what changed lately, ' },
   verifyNow: 'Verify now',
   checkedOf: (done: string, total: string) => `${done} of ${total}`,
   byRule: 'By rule',

@@ -53,6 +53,7 @@ export const RU_OVERVIEW: typeof EN_OVERVIEW = {
   webhooksConcern: (count) =>
     `Не доходят события: ${count} ${russian(count, ['адрес', 'адреса', 'адресов'])}.`,
   booksConcern: (count) => `Книга неверна, нарушений: ${count}.`,
+  verifyScopes: { full: 'всё, ', recent: 'недавние изменения, ' },
   verifyNow: 'Проверить сейчас',
   checkedOf: (done, total) => `${done} из ${total}`,
   byRule: 'По правилам',

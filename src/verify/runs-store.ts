@@ -119,18 +119,32 @@ const END: Unsharded<never> = {
   where id = $2 and state = 'running'`,
 }
 
-/** Keep the newest check of what changed, whichever worker made it. */
+/**
+ * Keep the newest check of what changed, whichever worker made it, in the place of the one before:
+ * who has seen its id can read it.
+ */
 const KEEP_RECENT: Unsharded<never> = {
   name: 'verifications_keep_recent',
   ...timedUnsharded`
-  with ${CLOCK}, gone as (
-    delete from verifications
+  with ${CLOCK}, place as (
+    select max(id) as id
+    from verifications
     where scope = 'recent'
+  ), gone as (
+    delete from verifications
+    where scope = 'recent' and id < (select id from place)
+  ), kept as (
+    update verifications
+    set started_at = $2, seen_at = time, ended_at = time, report = $3::jsonb
+    from clock
+    where id = (select place.id from place)
+    returning verifications.id
   )
   insert into verifications
     (scope, state, started_at, started_by, seen_at, ended_at, report)
   select 'recent', 'done', $2, 'worker', time, time, $3::jsonb
-  from clock`,
+  from clock
+  where not exists (select from kept)`,
 }
 
 /** The checks that are kept, newest first. */
@@ -140,7 +154,7 @@ const LIST: Unsharded<VerifyRun> = {
   text: `
   select ${COLUMNS}
   from verifications
-  order by id desc
+  order by started_at desc, id desc
   limit ${2 * KEPT_MAX}`,
 }
 

@@ -10,10 +10,11 @@ import type {
 } from '../../app/shapes.ts'
 import { groupBy } from '../../exact/group.ts'
 import { withinMs, newest, totalsOf } from '../../exact/series.ts'
-import { Facts, named, Scroll, Section, State } from '../../parts/basics.tsx'
+import { Facts, named, Section, State } from '../../parts/basics.tsx'
 import { Chart } from '../../parts/chart.tsx'
 import { LeftOut, Loaded, ScreenFrame } from '../../parts/screen.tsx'
 import { Spread } from '../../parts/spread.tsx'
+import { Table } from '../../parts/table.tsx'
 import { count, percent, span, words } from '../../words/words.ts'
 import { Mock } from './mock.tsx'
 
@@ -49,32 +50,24 @@ function Reachable({ gateways }: { gateways: readonly GatewayHealth[] }) {
   return (
     <Section title={w.breakers}>
       <p class="quiet note">{w.breakersNote}</p>
-      <Scroll label={w.breakers}>
-        <table class="list">
-          <thead>
-            <tr>
-              <th scope="col">{w.gateway}</th>
-              {operations.map((operation) => (
-                <th key={operation} scope="col">
-                  {named(w.operations, operation)}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {names.map(([name, those]) => (
-              <tr key={name}>
-                <th scope="row">{name}</th>
-                {operations.map((operation) => (
-                  <td key={operation}>
-                    <Breaker health={those.find((one) => one.operation === operation)} />
-                  </td>
-                ))}
-              </tr>
+      <Table
+        label={w.breakers}
+        columns={[
+          [w.gateway],
+          ...operations.map((operation) => [named(w.operations, operation)] as const),
+        ]}
+      >
+        {names.map(([name, those]) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            {operations.map((operation) => (
+              <td key={operation}>
+                <Breaker health={those.find((one) => one.operation === operation)} />
+              </td>
             ))}
-          </tbody>
-        </table>
-      </Scroll>
+          </tr>
+        ))}
+      </Table>
     </Section>
   )
 }

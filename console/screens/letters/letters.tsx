@@ -5,10 +5,10 @@ import { may } from '../../app/session.ts'
 import type { DeadLetter, LetterGroups } from '../../app/shapes.ts'
 import { causesOf, type Cause } from '../../exact/letters.ts'
 import { hrefOf } from '../../exact/route.ts'
-import { Empty, Money, named, Scroll, Section, State, When } from '../../parts/basics.tsx'
+import { Empty, Money, named, Section, State, When } from '../../parts/basics.tsx'
 import { saveCsv } from '../../parts/save.ts'
 import { LeftOut, Loaded, ScreenFrame } from '../../parts/screen.tsx'
-import { Pages } from '../../parts/table.tsx'
+import { Pages, Table } from '../../parts/table.tsx'
 import { count, words } from '../../words/words.ts'
 import { askRedriveChosen } from './chosen.ts'
 import { askDryRun } from './dry-run.tsx'
@@ -96,64 +96,50 @@ function Causes() {
   const causes = causesOf(feed.known.value.data?.data ?? [])
   return (
     <Section title={w.byCause}>
-      <Scroll label={w.byCause}>
-        <table class="list">
-          <thead>
-            <tr>
-              <th scope="col">{w.cause}</th>
-              <th scope="col" class="number">
-                {w.letters}
-              </th>
-              <th scope="col" class="number">
-                {w.amount}
-              </th>
-              <th scope="col" class="wide number">
-                {w.oldest}
-              </th>
-              {acts ? (
-                <th scope="col">
-                  <span class="unseen">{w.redrive}</span>
-                </th>
-              ) : null}
-            </tr>
-          </thead>
-          <tbody>
-            {causes.map((group) => (
-              <tr key={`${group.class} ${group.error}`}>
-                <th scope="row" class="wrap caused">
-                  <State state={group.class} />{' '}
-                  <button
-                    type="button"
-                    class="plain"
-                    aria-pressed={query['error'] === group.error && query['class'] === group.class}
-                    onClick={() => choose(group)}
-                  >
-                    {named(w.reasons, group.error)}
-                  </button>
-                </th>
-                <td class="number">{count(group.count)}</td>
-                <td class="number">
-                  {group.sums.map(({ amount, currency }) => (
-                    <div key={currency}>
-                      <Money amount={amount} currency={currency} />
-                    </div>
-                  ))}
-                </td>
-                <td class="wide number quiet">
-                  <When at={group.oldest} form="age" />
-                </td>
-                {acts ? (
-                  <td class="number">
-                    <button type="button" onClick={() => void askDryRun(group)}>
-                      {w.redriveAll}
-                    </button>
-                  </td>
-                ) : null}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table
+        label={w.byCause}
+        columns={[
+          [w.cause],
+          [w.letters, 'number'],
+          [w.amount, 'number'],
+          [w.oldest, 'wide number'],
+          ...(acts ? [[w.redrive, 'unseen'] as const] : []),
+        ]}
+      >
+        {causes.map((group) => (
+          <tr key={`${group.class} ${group.error}`}>
+            <th scope="row" class="wrap caused">
+              <State state={group.class} />{' '}
+              <button
+                type="button"
+                class="plain"
+                aria-pressed={query['error'] === group.error && query['class'] === group.class}
+                onClick={() => choose(group)}
+              >
+                {named(w.reasons, group.error)}
+              </button>
+            </th>
+            <td class="number">{count(group.count)}</td>
+            <td class="number">
+              {group.sums.map(({ amount, currency }) => (
+                <div key={currency}>
+                  <Money amount={amount} currency={currency} />
+                </div>
+              ))}
+            </td>
+            <td class="wide number quiet">
+              <When at={group.oldest} form="age" />
+            </td>
+            {acts ? (
+              <td class="number">
+                <button type="button" onClick={() => void askDryRun(group)}>
+                  {w.redriveAll}
+                </button>
+              </td>
+            ) : null}
+          </tr>
+        ))}
+      </Table>
     </Section>
   )
 }
@@ -187,28 +173,33 @@ function Letters({ letters, open }: { letters: readonly DeadLetter[]; open: bool
   )
   return (
     <Section title={w.letters} aside={acts ? redriveChosen : null}>
-      <Scroll label={w.letters}>
-        <table class="list">
-          <LettersHead acts={acts} />
-          <tbody>
-            {letters.map((letter) => (
-              <tr key={letter.id}>
-                {acts ? (
-                  <td>
-                    <input
-                      type="checkbox"
-                      aria-label={w.chooseLetter(letter.id)}
-                      checked={chosen.has(letter.id)}
-                      onChange={() => toggle(letter.id)}
-                    />
-                  </td>
-                ) : null}
-                <Letter letter={letter} />
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table
+        label={w.letters}
+        columns={[
+          ...(acts ? [[w.choose, 'unseen'] as const] : []),
+          [w.payment],
+          [w.cause],
+          [w.amount, 'number'],
+          [w.attempts, 'wide number'],
+          [w.when, 'wide number'],
+        ]}
+      >
+        {letters.map((letter) => (
+          <tr key={letter.id}>
+            {acts ? (
+              <td>
+                <input
+                  type="checkbox"
+                  aria-label={w.chooseLetter(letter.id)}
+                  checked={chosen.has(letter.id)}
+                  onChange={() => toggle(letter.id)}
+                />
+              </td>
+            ) : null}
+            <Letter letter={letter} />
+          </tr>
+        ))}
+      </Table>
       {letters.length === 0 ? <p class="quiet">{w.noLetters}</p> : null}
       <Pages cursor={offset} next={nextOffset(letters.length, offset)} name="offset" />
     </Section>
@@ -219,32 +210,6 @@ function Letters({ letters, open }: { letters: readonly DeadLetter[]; open: bool
 function nextOffset(shown: number, offset = '0'): string | null {
   const next = Number(offset) + LIMIT
   return shown < LIMIT || next > OFFSET_MAX ? null : String(next)
-}
-
-function LettersHead({ acts }: { acts: boolean }) {
-  const w = words.value
-  return (
-    <thead>
-      <tr>
-        {acts ? (
-          <th scope="col">
-            <span class="unseen">{w.choose}</span>
-          </th>
-        ) : null}
-        <th scope="col">{w.payment}</th>
-        <th scope="col">{w.cause}</th>
-        <th scope="col" class="number">
-          {w.amount}
-        </th>
-        <th scope="col" class="wide number">
-          {w.attempts}
-        </th>
-        <th scope="col" class="wide number">
-          {w.when}
-        </th>
-      </tr>
-    </thead>
-  )
 }
 
 function Letter({ letter }: { letter: DeadLetter }) {

@@ -76,7 +76,8 @@ function Risk({ rows }: { rows: readonly AtRisk[] }) {
 
 function Books({ books: { full, recent } }: { books: State['books'] }) {
   const w = words.value
-  const last = full ?? recent
+  // What is wrong is told, whichever check has found it.
+  const last = (recent?.violations ?? 0) > 0 ? recent : (full ?? recent)
   if (last === null) return <a href={hrefOf('ledger')}>{w.neverVerified}</a>
   return (
     <a href={hrefOf('ledger')}>
