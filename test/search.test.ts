@@ -163,7 +163,8 @@ test('of many that have an amount the newest are shown, and behind what is calle
   const { payments } = await find(world, '7')
   assert.equal(payments.length, 20)
   assert.deepEqual(payments[0]?.[1], ['payment_id'])
-  const rest = payments.slice(1).map(([id]) => id)
+  assert.deepEqual(payments[1]?.[1], ['idempotency_key'])
+  const rest = payments.slice(2).map(([id]) => id)
   assert.deepEqual(
     rest,
     rest.toSorted((one, other) => (one < other ? 1 : -1)),

@@ -22,6 +22,8 @@ interface Found {
   readonly letters: readonly DeadLetter[]
 }
 
+/** How a payment is called, the surest first. */
+const NAMES: readonly PaymentMatch[] = ['payment_id', 'idempotency_key', 'gateway_ref', 'reference']
 /** Payments that a search shows. */
 const SHOWN_MAX = 20
 const ID_MAX = 9_223_372_036_854_775_807n
@@ -41,14 +43,13 @@ export async function search(db: Db, sought: Sought): Promise<Found> {
 }
 
 async function findPayments(db: Db, sought: Sought): Promise<Found['payments']> {
-  const { text, id, amounts } = sought
-  const minors = [...new Set(amounts.values())]
+  const { text, id } = sought
   // One statement at a time, however many shards there are: other reading has its place as well.
   const parts = whole(
     await eachInTurn(db.shards, async (shard) => ({
       named: await referenced(shard, text),
       corrected: await correctedUnder(shard, text),
-      recent: await recentMatches(shard, text, minors),
+      recent: await recentMatches(shard, sought, db.currency),
     })),
   )
   const by = new Map<bigint, Set<PaymentMatch>>()
@@ -58,29 +59,42 @@ async function findPayments(db: Db, sought: Sought): Promise<Found['payments']> 
   if (id !== null) note(id, 'payment_id')
   for (const one of parts.flatMap(({ named }) => named)) note(one.id, 'reference')
   for (const one of parts.flatMap(({ corrected }) => corrected)) note(one, 'gateway_ref')
-  for (const one of parts.flatMap(({ recent }) => recent)) {
-    if (one.byKey) note(one.id, 'idempotency_key')
-    if (one.byRef) note(one.id, 'gateway_ref')
-    // The decimals of its currency are known only with the payment.
-    if (amounts.size > 0) note(one.id, 'amount')
-  }
+  for (const one of parts.flatMap(({ recent }) => recent)) note(one.id, one.by)
   const views = await viewPayments(db, [...by.keys()])
-  return views
-    .flatMap((view) => {
-      if (view === null) return []
-      const { id: found, amount } = view.payment
-      const matches = new Set(by.get(found))
-      if (amounts.get(view.exponent) !== amount) matches.delete('amount')
-      return matches.size === 0 ? [] : [{ view, by: [...matches] }]
-    })
-    .sort(bestFirst)
-    .slice(0, SHOWN_MAX)
+  const found = views
+    .flatMap((view) => (view === null ? [] : [{ view, by: [...(by.get(view.payment.id) ?? [])] }]))
+    .sort(newestFirst)
+  return chosen(found).sort(bestFirst)
 }
 
-/** Those that were found by a name of theirs first, and of these the newest. */
-function bestFirst(one: Found['payments'][number], other: Found['payments'][number]): number {
-  const rank = ({ by }: typeof one) => (by.every((match) => match === 'amount') ? 1 : 0)
-  return rank(one) - rank(other) || (one.view.payment.id < other.view.payment.id ? 1 : -1)
+type FoundPayments = Found['payments']
+
+function newestFirst(one: FoundPayments[number], other: FoundPayments[number]): number {
+  return one.view.payment.id < other.view.payment.id ? 1 : -1
+}
+
+/** The one with the id first, then those that were found by a name of theirs, then the others. */
+function bestFirst(one: FoundPayments[number], other: FoundPayments[number]): number {
+  return rankOf(one) - rankOf(other) || newestFirst(one, other)
+}
+
+function rankOf({ by }: FoundPayments[number]): number {
+  if (by.includes('payment_id')) return 0
+  return by.every((match) => match === 'amount') ? 2 : 1
+}
+
+/**
+ * Those that are shown: of each way in which something can be called so the newest, in turn, and
+ * what only costs as much where there is room. Nothing that has the name is hidden by how many
+ * others have it in another way.
+ */
+function chosen(found: FoundPayments): FoundPayments[number][] {
+  const ways = NAMES.map((name) => found.filter(({ by }) => by.includes(name)))
+  const most = Math.max(...ways.map((way) => way.length))
+  const inTurn = Array.from({ length: most }, (_, at) =>
+    ways.flatMap((way) => way.slice(at, at + 1)),
+  )
+  return [...new Set([...inTurn.flat(), ...found])].slice(0, SHOWN_MAX)
 }
 
 async function findUsers(db: Db, { text, id }: Sought): Promise<Found['users']> {
