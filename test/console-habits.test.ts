@@ -40,6 +40,18 @@ test(
     await page.goBack()
     await newest(String(top))
 
+    const box = page.getByRole('textbox', { name: 'User id or external id' })
+    await box.fill('nobody')
+    await box.press('Enter')
+    await page.getByText('Nothing fits').waitFor()
+    assert.equal(await box.inputValue(), 'nobody')
+    await page.locator('#side').getByRole('link', { name: 'Users' }).click()
+    await newest(String(top))
+    assert.equal(await box.inputValue(), '')
+    await page.goBack()
+    await page.getByText('Nothing fits').waitFor()
+    assert.equal(await box.inputValue(), 'nobody')
+
     await visit(`/payments/${success}`)
     await page.locator('#side').getByRole('link', { name: 'Users' }).click()
     await page.goBack()

@@ -1,3 +1,4 @@
+import { useEffect, useRef } from 'preact/hooks'
 import { useFeed } from '../app/feed.ts'
 import { filter, route } from '../app/router.ts'
 import type { Page, User } from '../app/shapes.ts'
@@ -17,6 +18,11 @@ export function Users() {
   const name = query['external_id'] ?? ''
   // A number may be the id of one user and the external id of another.
   const { data: byId } = useFeed<User>(isId(name) ? `/users/${name}` : null).known.value
+  const box = useRef<HTMLInputElement>(null)
+  useEffect(() => {
+    // The box says what is looked for, also after another link or the way back.
+    if (box.current !== null) box.current.value = name
+  }, [name])
   function find(event: SubmitEvent): void {
     event.preventDefault()
     const typed = String(new FormData(event.target as HTMLFormElement).get('user') ?? '').trim()
@@ -26,10 +32,10 @@ export function Users() {
     <ScreenFrame title={w.screens.users}>
       <form class="filters" role="search" onSubmit={find} aria-label={w.findUser}>
         <input
+          ref={box}
           name="user"
           placeholder={w.findUser}
           aria-label={w.findUser}
-          defaultValue={query['external_id'] ?? ''}
           autocomplete="off"
         />
         <button type="submit">{w.find}</button>
