@@ -66,7 +66,10 @@ export const REFUSED_STARTS: Scenario = {
     const slowest = `the slowest after ${Math.round(worst)} ms`
     const slow = worst > END_MS_MAX + YARDSTICKS * yardstickMs ? [slowest] : []
     const counted = `${slowest}; the shortest process took ${Math.round(yardstickMs)} ms`
-    expect({ ...check('Each ends within 2 s of the call that failed', slow, counted), timed: true })
+    expect({
+      ...check('Each ends within 2 s of the call that failed', slow, counted),
+      chance: true,
+    })
   },
 }
 

@@ -324,6 +324,7 @@ function unmet(scenario: Scenario, counts: ReadonlyMap<string, number>): Check[]
       name: `The fault was done: ${fault}`,
       ok: times >= least,
       detail: `${times} times, at least ${least}`,
+      chance: true,
     }
   })
 }

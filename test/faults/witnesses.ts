@@ -16,8 +16,8 @@ export interface Check {
   readonly name: string
   readonly ok: boolean
   readonly detail: string
-  /** It compares times, which a machine that is busy with other things makes longer. */
-  readonly timed?: boolean
+  /** What makes it fail and says nothing of the service: a busy machine, or too few faults done. */
+  readonly chance?: boolean
 }
 
 /** A payment as the database has it. */
