@@ -10,11 +10,37 @@ const NEEDS_A_SERVER = /TEST_DATABASE_URL/
 const STARTS_PROGRAMS =
   /\/(programs|browser|own-server|pgbouncer|python)\.ts'|\bspawn\(process|startEmbeddedPostgres\(/
 
-/** @typedef {'usual' | 'unit' | 'programs'} Suite */
+/**
+ * What takes long by its nature: histories by the hundred, books that are gone through row by row,
+ * outages that are lived through, and tests that test tests.
+ */
+const LONG = new Set(
+  [
+    'attacks',
+    'compatibility',
+    'fuzz-selftest',
+    'misconfigured',
+    'planted-violations',
+    'sdk-proof',
+    'series-week',
+    'simulation',
+    'simulation-mutants',
+    'simulation-postgres',
+    'simulation-postgres-told',
+    'simulation-verify',
+    'unnamed-refusals',
+    'verify',
+    'verify-steps',
+    'verify-traffic',
+    'yookassa-lists',
+  ].map((name) => join('test', `${name}.test.ts`)),
+)
+
+/** @typedef {'usual' | 'unit' | 'long' | 'programs'} Suite */
 
 /**
- * The tests of a suite: `programs` those that start programs, which takes long; `usual` all others;
- * `unit` those of them that need no database either.
+ * The tests of a suite: `programs` those that start programs, `long` the others that take long;
+ * `usual` all others; `unit` those of them that need no database.
  *
  * @param {string} root
  * @param {Suite} suite
@@ -28,6 +54,7 @@ export function testFiles(root, suite) {
       const texts = textsFrom(root, file, new Map())
       const own = [...texts].filter(([path]) => path.startsWith('test')).map(([, text]) => text)
       if (own.some((text) => STARTS_PROGRAMS.test(text))) return suite === 'programs'
+      if (LONG.has(file)) return suite === 'long'
       return (
         suite === 'usual' || (suite === 'unit' && !own.some((text) => NEEDS_A_SERVER.test(text)))
       )

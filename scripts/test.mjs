@@ -1,7 +1,8 @@
 /**
  * Run the tests on one PostgreSQL of their own: `node scripts/test.mjs [file ...] [--test-...
- * ...]`. Without files it runs all tests but those that start programs: with `--programs` it runs
- * these, with `--unit` those of the others that need no database, without a server.
+ * ...]`. Without files it runs all tests but those that start programs and those that take long:
+ * with `--programs` or `--long` it runs these, with `--unit` those of the others that need no
+ * database, without a server.
  *
  * Starts an embedded server in a temporary folder, or uses the one TEST_DATABASE_URL names;
  * migrates the database `payments_template`, which each test clones; hands both to the tests as
@@ -210,7 +211,7 @@ async function ownServer() {
 }
 
 const again = process.argv.includes('--again')
-const SUITES = /** @type {const} */ (['unit', 'programs'])
+const SUITES = /** @type {const} */ (['unit', 'long', 'programs'])
 const suite = SUITES.find((name) => process.argv.includes(`--${name}`)) ?? 'usual'
 const OURS = ['--again', ...SUITES.map((name) => `--${name}`)]
 const given = process.argv.slice(2).filter((argument) => !OURS.includes(argument))

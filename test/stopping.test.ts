@@ -118,7 +118,7 @@ test('a process that stops waits for what the gateway said out of turn to be wri
   const config = loadConfig({ SHUTDOWN_TIMEOUT_SECONDS: '30' })
   const log = pino({ level: 'silent' })
   // Nothing else of a process is asked for.
-  const own = { config, log, metrics, db: world.db } as unknown as Process
+  const own = { config, log, metrics, tracer: null, db: world.db } as unknown as Process
   const stops = closing()
   const gateway = guardedGateway(world.gateway, world.clock, () => undefined)
   const gateways = config.gateways.map((of) => ({ config: of, gateway, driver: gateway }))
