@@ -1,4 +1,14 @@
-import { Overloaded, type Db, type IdKind, type Places, type Server, type Shard } from './ports.ts'
+import {
+  Busy,
+  CommitUnknown,
+  Overloaded,
+  Unavailable,
+  type Db,
+  type IdKind,
+  type Places,
+  type Server,
+  type Shard,
+} from './ports.ts'
 
 /** What became of work on several shards: of each what it gave, or why it failed. */
 export interface PerShard<Value> {
@@ -46,6 +56,21 @@ export async function eachInTurn<Value>(
 export function whole<Value>({ done, failed }: PerShard<Value>): Value[] {
   for (const { error } of failed) throw error
   return done.map(({ value }) => value)
+}
+
+/**
+ * Do what is left to do of a change that is stored, such as tell the shards, or read what is to be
+ * shown. Where the database cannot do that, it throws `CommitUnknown`: every other fault of it says
+ * that nothing was done.
+ */
+export async function onceStored<Value>(work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await work()
+  } catch (error) {
+    const kinds = [Unavailable, Busy, Overloaded]
+    if (!kinds.some((kind) => error instanceof kind)) throw error
+    throw new CommitUnknown('the change is stored, and what follows it failed', { cause: error })
+  }
 }
 
 /** What could be known, and the numbers of the shards that could not be asked. */

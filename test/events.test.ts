@@ -188,7 +188,7 @@ test('what is no longer wanted is not written, and what others want still is', a
   await pay(world, 'deposit')
   await world.work()
   assert.equal((await written(world)).length, 1)
-  assert.ok(!(await dropEndpoint(world.db, one, BY)), 'it is gone')
+  assert.ok(await dropEndpoint(world.db, one, BY), 'it is gone, and who asks again is told so')
 })
 
 test('a type that stays wanted is wanted since the first wish for it', async (t) => {

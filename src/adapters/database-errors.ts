@@ -1,4 +1,4 @@
-import { Busy, CommitUnknown, ReadOnly, Unavailable } from '../ports.ts'
+import { Busy, CommitUnknown, ReadOnly, Unavailable, type Statement } from '../ports.ts'
 
 /** Serialization failure and deadlock: running the transaction again is all there is to do. */
 const RETRIED = new Set(['40001', '40P01'])
@@ -97,6 +97,25 @@ export function isFull(error: unknown): boolean {
 /** Whether it is so of an error, or of what caused it. */
 function someCause(error: unknown, is: (one: Error) => boolean): boolean {
   return error instanceof Error && (is(error) || someCause(error.cause, is))
+}
+
+/** How a part of a statement begins that changes rows. */
+const CHANGES = /\b(?:insert into|delete from|update \w+(?: \w+)?\s+set)\b/
+
+/** Whether a statement may change rows. */
+export function isChange({ text }: Pick<Statement<unknown>, 'text'>): boolean {
+  return CHANGES.test(text)
+}
+
+/**
+ * What the failure of a statement by itself is. Its end is its COMMIT: where the connection was
+ * lost after it was sent, what it changes may be changed.
+ */
+export function classifyAlone(error: unknown, statement: Statement<unknown>): unknown {
+  const told = classify(error)
+  const isLost = told instanceof Unavailable && isConnectionLost(error)
+  if (!isLost || !isChange(statement)) return told
+  return new CommitUnknown('the reply to a statement was lost', { cause: error })
 }
 
 /** What the failure of a statement or transaction is to those who know the ports alone. */

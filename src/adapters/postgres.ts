@@ -1,7 +1,7 @@
 import pg from 'pg'
 import type { Db, Statement } from '../ports.ts'
 import { checkConnections, type ConnectionFault } from './connection-check.ts'
-import { classify, isGivenUp, isRetried } from './database-errors.ts'
+import { classify, classifyAlone, isGivenUp, isRetried } from './database-errors.ts'
 import { shardByShard } from './citus-driver.ts'
 import { countHung } from './hung-backends.ts'
 import { isWritable, primaryOf, verifyWritable } from './primary.ts'
@@ -153,7 +153,7 @@ export function postgresServer(options: ServerOptions): PostgresServer {
     } catch (error) {
       primary.demoted(client, error)
       if (isGivenUp(error)) hung?.add(client)
-      throw classify(error)
+      throw classifyAlone(error, statement)
     }
   }
 

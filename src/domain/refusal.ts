@@ -143,7 +143,7 @@ export const REFUSALS = {
   outcome_unknown: [
     503,
     'Whether the request was carried out is not known. Send it again with the same ' +
-      'Idempotency-Key.',
+      'Idempotency-Key; without one, look first.',
   ],
   busy: [
     503,

@@ -12,7 +12,7 @@ import { findPayment } from '../payments/read.ts'
 import { finishPayments, type Finish } from '../payments/store.ts'
 import type { Db, Shard } from '../ports.ts'
 import { deleteTasks } from '../queue/store.ts'
-import { answeredByShard } from '../each-shard.ts'
+import { answeredByShard, onceStored } from '../each-shard.ts'
 import { lockUsers } from '../users/store.ts'
 import { lockSeen, type TaskSeen } from '../queue/lock-store.ts'
 
@@ -82,7 +82,7 @@ export async function cancelUnderKey(
     ({ after }, userId) => ({ kind: WANTED in after ? 'ask' : 'canceled', userId }),
   )
   if (answer.kind !== 'ask') return { answer, replayed }
-  const refusal = await endThere(world, id)
+  const refusal = await onceStored(() => endThere(world, id))
   return refusal === null
     ? { answer: { ...answer, kind: 'canceled' as const }, replayed }
     : { answer: { kind: 'refused' as const, refusal }, replayed }

@@ -5,7 +5,7 @@ import { eraseEvents } from '../events/store.ts'
 import { erasePayments } from '../payments/details-store.ts'
 import { isOpenAmong, paymentsNewer, paymentsToErase } from '../payments/of-user-store.ts'
 import type { Db, Shard, Tx } from '../ports.ts'
-import { eachShard, whole } from '../each-shard.ts'
+import { eachShard, onceStored, whole } from '../each-shard.ts'
 import { lockUsers, readUsers } from '../users/store.ts'
 import { eraseTexts } from '../users/details-store.ts'
 import { eraseSent } from '../users/opening-keys-store.ts'
@@ -40,9 +40,11 @@ export async function eraseUser(db: Db, userId: bigint, by: Eraser): Promise<Era
   const newest = await look(shard, userId)
   const payments = newest === null ? null : await eraseEach(shard, userId, newest)
   if (newest === null || payments === null) return OPEN
-  // The key under which it was opened may be in any shard.
-  whole(await eachShard(db.shards, (each) => eraseSent(each, userId)))
-  const erased = await shard.transaction((tx) => end(tx, { userId, newest, payments }, by))
+  const erased = await onceStored(async () => {
+    // The key under which it was opened may be in any shard.
+    whole(await eachShard(db.shards, (each) => eraseSent(each, userId)))
+    return shard.transaction((tx) => end(tx, { userId, newest, payments }, by))
+  })
   return erased === null ? OPEN : { kind: 'erased', erased }
 }
 
@@ -97,14 +99,16 @@ async function eraseEach(shard: Shard, userId: bigint, newest: bigint): Promise<
   // Ends: each page is below the one before.
   for (;;) {
     const from = before
-    const page = await shard.transaction(async (tx) => {
-      if (!(await lockFinal(tx, userId, newest))) return null
-      const seen = await paymentsToErase(tx, userId, from)
-      const ids = seen.map(({ id }) => id)
-      if (await isOpenAmong(tx, ids)) return null
-      eraseEvents(tx, ids)
-      return { erased: await erasePayments(tx, ids), last: ids.at(-1) }
-    })
+    const erase = () =>
+      shard.transaction(async (tx) => {
+        if (!(await lockFinal(tx, userId, newest))) return null
+        const seen = await paymentsToErase(tx, userId, from)
+        const ids = seen.map(({ id }) => id)
+        if (await isOpenAmong(tx, ids)) return null
+        eraseEvents(tx, ids)
+        return { erased: await erasePayments(tx, ids), last: ids.at(-1) }
+      })
+    const page = await (payments === 0 ? erase() : onceStored(erase))
     if (page === null) return null
     payments += page.erased
     if (page.last === undefined) return payments

@@ -3,7 +3,7 @@ import type { Refusal } from '../domain/refusal.ts'
 import { differing, sentFields } from '../domain/sent-fields.ts'
 import { readParents } from '../payments/back-store.ts'
 import type { Db, Runner } from '../ports.ts'
-import { shardWith } from '../each-shard.ts'
+import { onceStored, shardWith } from '../each-shard.ts'
 import { keyHeld, type KeptKey } from './act-keys-store.ts'
 
 /** What an act is about; a key belongs to the user of that. */
@@ -82,7 +82,7 @@ export async function underKey<Answer>(
   if (earlier !== null) return earlier
   try {
     const answer = await act({ key, sent, kept })
-    return (await find()) ?? { answer, replayed: false }
+    return (await onceStored(find)) ?? { answer, replayed: false }
   } catch (error) {
     const first = await find().catch(() => null)
     if (first !== null) return first

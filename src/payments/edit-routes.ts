@@ -10,13 +10,15 @@ import { DetailProperties } from './bodies.ts'
 import type { PaymentView } from './read.ts'
 import { PaymentBody, paymentBody } from './routes.ts'
 
-interface EditRoutes {
+/** How payments are changed. */
+export interface EditRoutes {
   /** Change what is said about a payment, and keep who did it; false: there is no such payment. */
   readonly edit: (
     id: bigint,
     edit: Edit,
     by: { readonly actor: string; readonly requestId: string },
   ) => Promise<Refusal | null>
+  /** As it is once it has changed. */
   readonly read: (id: bigint) => Promise<PaymentView | null>
 }
 

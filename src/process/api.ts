@@ -24,7 +24,7 @@ import { counterRoutes } from '../metrics/routes.ts'
 import { accepting, type Accepts } from '../payments/accepting.ts'
 import { batchRoutes } from '../payments/batch-routes.ts'
 import { findPayment, pageOfViews, viewPayments, type PaymentView } from '../payments/read.ts'
-import { editRoutes } from '../payments/edit-routes.ts'
+import { editRoutes, type EditRoutes } from '../payments/edit-routes.ts'
 import { fastPaymentRoutes } from '../payments/fast-routes.ts'
 import { startMinutes } from '../payments/time-index.ts'
 import { waiting } from '../payments/waiting.ts'
@@ -32,6 +32,7 @@ import { paymentRoutes } from '../payments/routes.ts'
 import { timeline } from '../timeline/timeline.ts'
 import { timelineRoutes } from '../timeline/routes.ts'
 import { tracedActs } from '../http/traced.ts'
+import { onceStored } from '../each-shard.ts'
 import type { BatchSpan, Db } from '../ports.ts'
 import type { RefundAnswer, RefundDraft } from '../domain/refund.ts'
 import { acceptRefunds } from '../refunds/refund.ts'
@@ -134,7 +135,7 @@ export async function apiRoutes(
       final: (id, waitMs) => waits.final(id, waitMs),
       page: (filter, before, limit) => pageOfViews(reads, filter, before, limit),
     }),
-    editRoutes({ edit: (...edit) => editPayment(db, ...edit), read: views.submit }),
+    editRoutes(editing(db, views.submit)),
     batchRoutes({ ...tracing, books, accept: accepts.acceptAll }),
     timelineRoutes({ read: (id) => timeline({ db: reads, terms }, id) }),
     eventRoutes({ db: reads, exists }),
@@ -236,11 +237,19 @@ function routesOfUsers({ db, config, metrics }: Process, reads: Db): FastifyPlug
     }),
     userListRoutes({ page: (filter, before, limit) => pageOfUsers(reads, filter, before, limit) }),
     userTextRoutes({
-      read,
+      read: (id) => onceStored(() => read(id)),
       edit: (...edit) => editUser(db, ...edit),
       erase: (id, by, key) => eraseUnderKey(db, { id, key }, by),
     }),
   ]
+}
+
+/** How payments are changed, and read once they have changed. */
+function editing(db: Db, read: EditRoutes['read']): EditRoutes {
+  return {
+    edit: (...edit) => editPayment(db, ...edit),
+    read: (id) => onceStored(() => read(id)),
+  }
 }
 
 /** Let callers wait for payments, until this process stops. */

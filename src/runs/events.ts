@@ -1,5 +1,5 @@
 import { wantedTypes } from '../domain/event.ts'
-import { eachPart, eachShard, partly } from '../each-shard.ts'
+import { eachPart, eachShard, onceStored, partly } from '../each-shard.ts'
 import type { Db } from '../ports.ts'
 import { actsOfEndpoint, type EndpointAct } from '../webhooks/acts-store.ts'
 import { replayDeliveries } from '../webhooks/deliveries-store.ts'
@@ -220,6 +220,11 @@ export async function replayOf(db: Db, run: Run): Promise<Replay> {
   // A step is counted after it was sent.
   const rest = Math.max(0, run.carriedOut - delivered - failed - pending)
   return { run, delivered, failed, pending, other: missing.length > 0 ? null : rest, missing }
+}
+
+/** The same of a run that was started or canceled just now. */
+export function changedReplay(db: Db, run: Run): Promise<Replay> {
+  return onceStored(() => replayOf(db, run))
 }
 
 async function isThere({ global }: Db, endpointId: bigint | null): Promise<boolean> {

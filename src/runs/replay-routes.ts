@@ -12,7 +12,7 @@ import {
   planReplay,
   readReplay,
   REPLAY_RATE_DEFAULT,
-  replayOf,
+  changedReplay,
   replaysOf,
   type ReplayRequest,
 } from './events.ts'
@@ -139,7 +139,7 @@ function startRoute(app: App, db: Db): void {
     if (answer.replayed) void reply.header('idempotent-replayed', 'true')
     const location = `${API}/webhook-endpoints/${endpoint.id}/replays/${answer.run.id}`
     void reply.code(202).header('location', location)
-    return reply.send(replayBody(await replayOf(db, answer.run)))
+    return reply.send(replayBody(await changedReplay(db, answer.run)))
   })
 }
 
@@ -172,6 +172,6 @@ function cancelRoute(app: App, db: Db): void {
     if (id === null || replayId === null) return refuse(reply, { code: 'replay_not_found' })
     const answer = await cancel({ db }, replayId, actor, id)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
-    return reply.send(replayBody(await replayOf(db, answer.run)))
+    return reply.send(replayBody(await changedReplay(db, answer.run)))
   })
 }

@@ -1,8 +1,9 @@
 import { writeJson } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { differing, sentFields } from '../domain/sent-fields.ts'
-import { eachInTurn, whole } from '../each-shard.ts'
+import { eachInTurn, onceStored, whole } from '../each-shard.ts'
 import type { Clock, Db, Global } from '../ports.ts'
+import { actsOfEndpoint } from './acts-store.ts'
 import { messageOf, openEndpoint, UNREADABLE, type Send } from './deliver.ts'
 import { newSecret, seal, unseal } from './secrets.ts'
 import { calledEndpoints, signsUntil } from './endpoint-calls-store.ts'
@@ -72,16 +73,17 @@ export async function addEndpoint(
   try {
     await tellShards(db)
   } catch (error) {
-    // Whoever asked hears that it failed. What this cannot take back, they see in the list.
-    await takeBack(db, endpoint.id, by).catch(() => undefined)
+    await onceStored(() => takeBack(db, endpoint.id, by, error))
     throw error
   }
   return { kind: 'made', endpoint, secret, replayed: false }
 }
 
-async function takeBack(db: Db, id: bigint, by: EndpointBy): Promise<void> {
+/** Undo what could not be told to every shard, so that whoever asked hears why it failed. */
+async function takeBack(db: Db, id: bigint, by: EndpointBy, why: unknown): Promise<void> {
   // Who repeated the request meanwhile has its secret by now, and keeps it.
-  if (await forgetKey(db.global, id)) await removeEndpoint(db.global, id, by)
+  if (!(await forgetKey(db.global, id))) throw why
+  await removeEndpoint(db.global, id, by)
 }
 
 /** What was asked for, to be compared with what comes under the same key again. */
@@ -112,10 +114,12 @@ async function again(db: Db, under: EndpointKey, key: Buffer): Promise<Made | nu
 
 /**
  * Change an endpoint; null: there is none, or its URL was to be changed and it has none. When it
- * returns, every shard knows. Where it throws, the change is stored, and the shards that do not
- * know yet are told within seconds. Of another URL: calls that have begun end where they began, and
- * every call after that, of deliveries that are under way as well, goes to the new one. Of one that
- * is not ordered any more, what waited for an earlier event is due.
+ * returns, every shard knows. Where it throws `CommitUnknown` the change may be stored; then shards
+ * that do not know yet are told within seconds.
+ *
+ * Of another URL: calls that have begun end where they began, and every call after that, of
+ * deliveries that are under way as well, goes to the new one. Of one that is not ordered any more,
+ * what waited for an earlier event is due.
  */
 export async function editEndpoint(
   db: Db,
@@ -125,18 +129,24 @@ export async function editEndpoint(
 ): Promise<Endpoint | null> {
   const endpoint = await changeEndpoint(db.global, id, change, by)
   if (endpoint === null) return null
-  await tellShards(db)
-  if (change.ordered === false) {
+  await onceStored(async () => {
+    await tellShards(db)
+    if (change.ordered !== false) return
     whole(await eachInTurn(db.shards, (shard) => freeDeliveries(shard, id)))
-  }
+  })
   return endpoint
 }
 
-/** Remove an endpoint. Its events stay. False: there is none. */
+/**
+ * Remove an endpoint, or see that it is removed: whoever lost the answer asks again. Its events
+ * stay. False: there never was one.
+ */
 export async function dropEndpoint(db: Db, id: bigint, by: EndpointBy): Promise<boolean> {
-  const endpoint = await removeEndpoint(db.global, id, by)
-  if (endpoint !== null) await tellShards(db)
-  return endpoint !== null
+  const removed = await removeEndpoint(db.global, id, by)
+  // Every endpoint was made.
+  if (removed === null && (await actsOfEndpoint(db.global, id)).length === 0) return false
+  await onceStored(() => tellShards(db))
+  return true
 }
 
 /**

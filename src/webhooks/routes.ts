@@ -85,7 +85,9 @@ const REMOVE = {
   tags,
   operationId: 'deleteWebhookEndpoint',
   summary: 'Remove an endpoint',
-  description: 'It is not called any more. Events that were kept stay where they are.',
+  description:
+    'It is not called any more. Events that were kept stay where they are. One that was removed ' +
+    'before is removed: 204 again.',
   headers: ActorHeaders,
   params,
   response: { 204: Type.Null(), ...refusals(400, 404, 503) },
@@ -167,7 +169,8 @@ function createRoute(app: App, { db, key, urls }: WebhookRoutes): void {
     if (made.kind === 'refused') return refuse(reply, made.refusal)
     if (made.replayed) void reply.header('idempotent-replayed', 'true')
     void reply.header('location', `${API}${PATH}/${made.endpoint.id}`)
-    return reply.code(201).send({ ...(await shown(db, made.endpoint)), secret: made.secret })
+    const body = await shown(db, made.endpoint)
+    return reply.code(201).send({ ...body, secret: made.secret })
   })
 }
 
@@ -256,7 +259,8 @@ function secretRoutes(app: App, world: WebhookRoutes): void {
     const by = { actor, requestId: request.id }
     const rotated = await rotateSecret(world, id, overlapMs, by)
     if (rotated.kind === 'refused') return refuse(reply, rotated.refusal)
-    return reply.send({ ...(await shown(world.db, rotated.endpoint)), secret: rotated.secret })
+    const body = await shown(world.db, rotated.endpoint)
+    return reply.send({ ...body, secret: rotated.secret })
   })
   app.post(`${ONE}/test`, { schema: TEST }, async (request, reply) => {
     const id = parseId(request.params.id)

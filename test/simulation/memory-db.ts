@@ -1,5 +1,6 @@
 import type { Driver, DriverTx } from '../../src/adapters/shard-session.ts'
-import { Busy, CommitUnknown, ReadOnly, Unavailable } from '../../src/ports.ts'
+import { isChange } from '../../src/adapters/database-errors.ts'
+import { Busy, CommitUnknown, ReadOnly, Unavailable, type Statement } from '../../src/ports.ts'
 import type { Faults } from './faults.ts'
 import type { Process, Scheduler, Wakeable } from './scheduler.ts'
 import type { Context, Handler, Handlers } from './handlers.ts'
@@ -79,7 +80,7 @@ export function memoryDb(world: DbWorld): MemoryDb {
   return {
     connect: (process) => ({
       transaction: (work, lockMs) => transaction(state, process, work, lockMs),
-      run: (statement, values) => runAlone(state, process, statement.name, values),
+      run: (statement, values) => runAlone(state, process, statement, values),
     }),
     abandon(process, survive) {
       for (const tx of open) {
@@ -191,17 +192,20 @@ function execute(
 async function runAlone<Row>(
   state: State,
   process: Process,
-  name: string,
+  statement: Statement<Row>,
   values: readonly unknown[],
 ): Promise<Row[]> {
   const { tables, steps, faults } = state
+  const { name } = statement
   await steps.step(process, name, { inFlight: true, survives: true })
   if (faults.fires('database_away')) throw new Unavailable('no connection')
   if (faults.fires('statement_slow')) throw new Busy('slow')
   const work = () => execute(state, null, name, values)
   const rows = readOnly(state) ? tables.reading(work) : tables.atomically(work)
   await steps.step(process, `${name} reply`)
-  if (faults.fires('statement_reply_lost')) throw new Unavailable('the reply was lost')
+  if (faults.fires('statement_reply_lost')) {
+    throw new (isChange(statement) ? CommitUnknown : Unavailable)('the reply was lost')
+  }
   return rows as Row[]
 }
 
