@@ -120,6 +120,19 @@ test('every operation has a name of its own, and every body a named schema', asy
   assert.deepEqual(unnamed, [])
 })
 
+test('every operation says what is answered before any of them is reached', async (t) => {
+  const service = await serve(t)
+  const document = await documentOf(service)
+  for (const [name, { responses }] of operationsOf(document)) {
+    for (const status of ['401', '403', '429', '431']) assert.ok(status in responses, name)
+  }
+  const shown = componentOf(document, 'responses', 'HeadersTooLarge')
+  assert.ok('application/problem+json' in (shown['content'] as Node))
+  const long = { 'x-long': 'x'.repeat(20_000) }
+  const { status, body } = await service.call('GET', '/payments', undefined, long)
+  assert.deepEqual([status, body['code']], [431, 'headers_too_large'])
+})
+
 test('every object is a component, and says whether it may have more members', async (t) => {
   const document = await documentOf(await serve(t))
   const schemas = document.components['schemas'] ?? {}

@@ -57,7 +57,7 @@ const LIST = {
       },
       { title: 'EventPage' },
     ),
-    ...refusals(400, 431, 503),
+    ...refusals(400, 503),
   },
 }
 

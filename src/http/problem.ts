@@ -160,6 +160,11 @@ const SHARED: Readonly<Record<number, Shared>> = {
     example: { code: 'rate_limited' },
     headers: RETRY_AFTER,
   },
+  431: {
+    name: 'HeadersTooLarge',
+    description: 'The headers, or the whole of the address, are larger than is read.',
+    example: { code: 'headers_too_large' },
+  },
   503: {
     name: 'Unavailable',
     description: 'Try the same request again after `Retry-After` seconds.',
@@ -200,7 +205,7 @@ export function sharedRefusals(answers: Readonly<Record<string, object>>): Recor
 }
 
 /** What any route may answer before it is reached. */
-const GUARDED = [401, 403, 429]
+const GUARDED = [401, 403, 429, 431]
 
 /** What a route with a body, and one with a part of the path to fill in, may answer as well. */
 const READING = [400, 413, 415]
