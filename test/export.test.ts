@@ -3,7 +3,10 @@ import { spawnSync } from 'node:child_process'
 import { test, type TestContext } from 'node:test'
 import { exponentOf } from '../src/domain/currency.ts'
 import { fromWire } from '../src/domain/money.ts'
+import { openSpool } from '../src/adapters/spool.ts'
 import { exportHledger } from '../src/export/hledger.ts'
+import type { Db } from '../src/ports.ts'
+import { withShards } from '../src/each-shard.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { busyHistory } from './verify-history.ts'
 import { moneyGoesBack } from './verify-money-back.ts'
@@ -26,13 +29,13 @@ async function booksOf(t: TestContext): Promise<TestWorld> {
   return world
 }
 
-async function journalOf({ db }: TestWorld, pageMax?: number): Promise<string> {
+async function journalOf({ db }: { readonly db: Db }, pageMax?: number): Promise<string> {
   let journal = ''
   const write = (text: string) => {
     journal += text
     return Promise.resolve()
   }
-  await exportHledger({ db }, write, pageMax)
+  await exportHledger({ db, spool: openSpool }, write, pageMax)
   return journal
 }
 
@@ -132,14 +135,62 @@ test('balances are asserted on the day of the last entry of their user, whicheve
   if (MISSING === false) assert.equal(hledger(journal, 'check').stderr, '')
 })
 
-test('a page is written before the next is read, so that a slow reader holds the export back', async (t) => {
+test('nothing is open in the database while somebody reads the journal', async (t) => {
   const world = await booksOf(t)
   let inHand = 0
   const write = async () => {
     inHand += 1
-    await new Promise((resolve) => setImmediate(resolve))
-    assert.equal(inHand, 1)
+    const [{ open } = { open: -1 }] = await world.sql<{ open: number }>(`
+      select count(*)::int as open from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null`)
+    assert.deepEqual([inHand, open], [1, 0])
     inHand -= 1
   }
-  await exportHledger({ db: world.db }, write, 5)
+  await exportHledger({ db: world.db, spool: openSpool }, write, 5)
+})
+
+test('what happens while the journal of a shard is read is not in it', async (t) => {
+  const world = await testWorld(t)
+  await busyHistory(world, 1)
+  const before = await journalOf(world)
+  let [journal, parts] = ['', 0]
+  const write = async (text: string) => {
+    journal += text
+    parts += 1
+    // The first part is the header, before which nothing was read.
+    if (parts > 1) await world.sql('update users set available = available + 1')
+  }
+  await exportHledger({ db: world.db, spool: openSpool }, write, 5)
+  assert.equal(journal, before)
+  assert.ok(parts > 1)
+})
+
+test('a shard that is read again is in the journal once', async (t) => {
+  const world = await booksOf(t)
+  const again = withShards(world.db, (shard) => ({
+    ...shard,
+    async transaction(work, lockMs) {
+      await shard.transaction(work, lockMs)
+      return shard.transaction(work, lockMs)
+    },
+  }))
+  assert.equal(await journalOf({ db: again }), await journalOf(world))
+})
+
+test('an export ends, and asks no shard any more, when it cannot be written', async (t) => {
+  const world = await booksOf(t)
+  let [parts, transactions] = [0, 0]
+  const counted = withShards(world.db, (shard) => ({
+    ...shard,
+    transaction(work, lockMs) {
+      transactions += 1
+      return shard.transaction(work, lockMs)
+    },
+  }))
+  const write = async () => {
+    parts += 1
+    if (parts > 1) throw new Error('the disk is full')
+  }
+  await assert.rejects(exportHledger({ db: counted, spool: openSpool }, write), /the disk is full/)
+  assert.deepEqual([parts, transactions], [2, 1])
 })

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { InvalidArgumentError } from 'commander'
 import { holdsCardNumber } from '../domain/card.ts'
 import type { Operator } from '../domain/operator.ts'
@@ -24,6 +25,20 @@ export async function withOpen<World, Result>(
 /** Results go to stdout, which can be piped. */
 export function print(line: string): void {
   process.stdout.write(`${line}\n`)
+}
+
+/**
+ * Print a part of a long result, as fast as it is read at the other end. Throws when nobody reads
+ * there any more.
+ */
+export async function printPart(text: string): Promise<void> {
+  try {
+    if (!process.stdout.writable) throw process.stdout.errored ?? new Error('stdout is closed')
+    if (!process.stdout.write(text)) await once(process.stdout, 'drain')
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error
+    throw new Error('Nobody reads any more: not everything was printed.', { cause: error })
+  }
 }
 
 /** The operator at this terminal, for the record. */

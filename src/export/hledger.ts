@@ -2,60 +2,78 @@ import { CURRENCIES, exponentOf } from '../domain/currency.ts'
 import { ACCOUNT_NAMES, accountName, type Entry } from '../domain/ledger.ts'
 import { formatMoney } from '../domain/money.ts'
 import { readOneSnapshot } from '../ledger/store.ts'
-import type { Db, Shard } from '../ports.ts'
+import type { Db, Tx } from '../ports.ts'
 import { eachInTurn, whole } from '../each-shard.ts'
 import { postingsBehind, type JournalPlace, type Posted } from './store.ts'
 
 export interface ExportWorld {
   readonly db: Db
+  /** Keep a long text for a reader who takes it at his own pace. */
+  readonly spool: () => Promise<Spool>
+}
+
+interface Spool {
+  fill(parts: AsyncIterable<string>): Promise<void>
+  parts(): AsyncIterable<string>
+  close(): Promise<void>
 }
 
 /** Takes a part of the text; resolves when there is room for the next. */
 type Write = (text: string) => Promise<void>
 
-/** Entries that are read and written at a time. */
+/** Entries that are read at a time. */
 const PAGE_MAX = 5_000
 
 /**
  * Write the journal as one that hledger reads: a transaction for each entry, and behind the last of
  * a user an assertion that the stored balances are what the entries come to. A shard is of one
- * moment. However long the journal is, one page of it is held at a time.
+ * moment. It is read as fast as the database gives it and kept, and no transaction is open while
+ * somebody reads what was kept. However long the journal is, one page of it is in memory.
  */
 export async function exportHledger(
-  { db }: ExportWorld,
+  world: ExportWorld,
   write: Write,
   pageMax = PAGE_MAX,
 ): Promise<void> {
-  const { currency } = db
-  await write(header(currency))
-  whole(await eachInTurn(db.shards, (shard) => exportShard(shard, { currency, write, pageMax })))
+  const { db } = world
+  await write(header(db.currency))
+  const spool = await world.spool()
+  try {
+    // Behind one that failed, the journal has no use any more.
+    let well = true
+    whole(
+      await eachInTurn(db.shards, async (shard) => {
+        if (!well) return
+        well = false
+        // Tried again, it begins anew.
+        await shard.transaction((tx) => spool.fill(sections(tx, db.currency, pageMax)))
+        for await (const part of spool.parts()) await write(part)
+        well = true
+      }),
+    )
+  } finally {
+    await spool.close()
+  }
 }
 
-interface Exporting {
-  readonly currency: string
-  readonly write: Write
-  readonly pageMax: number
-}
-
-function exportShard(shard: Shard, { currency, write, pageMax }: Exporting): Promise<void> {
-  return shard.transaction(async (tx) => {
-    await readOneSnapshot(tx)
-    let place: JournalPlace | null = null
-    let open: Section | null = null
-    for (;;) {
-      const page: Posted[] = await postingsBehind(tx, place, pageMax)
-      let text = ''
-      for (const posted of page) {
-        if (open !== null && open.last.userId !== posted.userId) text += assertion(open, currency)
-        open = sectionWith(open, posted)
-        text += transaction(posted, posted.currency ?? currency)
-      }
-      place = page.at(-1) ?? null
-      if (page.length < pageMax && open !== null) text += assertion(open, currency)
-      if (text !== '') await write(text)
-      if (page.length < pageMax) return
+/** The journal of a shard as it is now, page by page. */
+async function* sections(tx: Tx, currency: string, pageMax: number): AsyncGenerator<string> {
+  await readOneSnapshot(tx)
+  let place: JournalPlace | null = null
+  let open: Section | null = null
+  for (;;) {
+    const page: Posted[] = await postingsBehind(tx, place, pageMax)
+    let text = ''
+    for (const posted of page) {
+      if (open !== null && open.last.userId !== posted.userId) text += assertion(open, currency)
+      open = sectionWith(open, posted)
+      text += transaction(posted, posted.currency ?? currency)
     }
-  })
+    place = page.at(-1) ?? null
+    if (page.length < pageMax && open !== null) text += assertion(open, currency)
+    if (text !== '') yield text
+    if (page.length < pageMax) return
+  }
 }
 
 /** The entries of one user so far. */
