@@ -224,7 +224,7 @@ const LOOKUPS: readonly (readonly [status: number, body: string, outcome: object
   [404, '{"payment_id":8}', { kind: 'no_answer', reason: 'reply_mismatch' }],
   [401, '', { kind: 'misconfigured', reason: 'http_401' }],
   [410, '', { kind: 'no_answer', reason: 'http_410' }],
-  [429, '', { kind: 'no_answer', reason: 'http_429' }],
+  [429, '', { kind: 'no_answer', reason: 'http_429', retryAfterMs: 1_000 }],
   [502, '{"status":"success"}', { kind: 'no_answer', reason: 'http_502' }],
 ]
 

@@ -198,6 +198,24 @@ test('a reversal at Stripe that cannot be booked as told is told by its name', (
   }
 })
 
+test('one request too many for a list of Stripe asks for a pause, with or without a time', async (t) => {
+  for (const [header, retryAfterMs] of [
+    ['retry-after: 20\r\n', 20_000],
+    ['', 1_000],
+  ] as const) {
+    const { url } = await peer(t, (socket, request) => {
+      const body = JSON.stringify({ ...INTENT, status: 'succeeded' })
+      const isIntent = request.includes('/v1/payment_intents')
+      socket.write(isIntent ? http(200, body) : http(429, '{}', header))
+    })
+    const { outcome } = await stripeDriver(t, url, { connections: 1 }).lookup({
+      ...PAID,
+      watched: true,
+    })
+    assert.deepEqual(outcome, { kind: 'no_answer', reason: 'http_429', retryAfterMs })
+  }
+})
+
 test('refunds or disputes beyond one page are not left out: then nothing is told', async (t) => {
   const dispute = { ...WHOLE, id: 'dp_1', status: 'lost', created: 1 }
   for (const longer of ['refunds', 'disputes'] as const) {

@@ -254,6 +254,17 @@ test('a gateway that does not answer is asked again, and nothing is booked meanw
   assert.deepEqual(await eyes.look(), ['booked'])
 })
 
+test('a gateway that asks not to be looked at for a while is heard', async (t) => {
+  const world = await testWorld(t)
+  const eyes = watching(world, [DAY_MS])
+  await done(world)
+  world.clock.advance(DAY_MS)
+  world.gateway.lookups = { kind: 'no_answer', reason: 'http_429', retryAfterMs: 7_000 }
+  assert.deepEqual(await eyes.look(), ['no_word'])
+  const [seen] = eyes.seen
+  assert.deepEqual([seen?.reason, seen?.retryAfterMs], ['http_429', 7_000])
+})
+
 test('whatever a gateway says of a final payment, its status stays and nothing is settled', async (t) => {
   const world = await testWorld(t)
   const eyes = watching(world, [DAY_MS, 2 * DAY_MS, 3 * DAY_MS])

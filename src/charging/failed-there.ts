@@ -1,5 +1,6 @@
 import { openLetters } from '../dead-letters/store.ts'
 import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
+import type { LookupOutcome } from '../domain/outcome.ts'
 import type { Payment } from '../domain/payment.ts'
 import { corrections } from '../ledger/store.ts'
 import { readShares } from '../payments/back-store.ts'
@@ -27,6 +28,15 @@ interface FailedSeen {
   readonly what: 'nothing' | 'charged' | 'put_off' | 'no_word'
   readonly ref?: string | null
   readonly reason?: string
+  readonly retryAfterMs?: number
+}
+
+/** Why a gateway did not say, and how long it is to be left alone, if it asked for that. */
+export function whyNoWord({
+  reason,
+  retryAfterMs,
+}: Extract<LookupOutcome, { readonly kind: 'no_answer' | 'misconfigured' }>) {
+  return typeof retryAfterMs === 'number' ? { reason, retryAfterMs } : { reason }
 }
 
 /**
@@ -48,7 +58,7 @@ export async function lookAtFailed(
     sentAt,
   })
   if (outcome.kind === 'no_answer' || outcome.kind === 'misconfigured') {
-    return { what: 'no_word', reason: outcome.reason }
+    return { what: 'no_word', ...whyNoWord(outcome) }
   }
   if (outcome.kind !== 'success') return { what: 'nothing' }
   const { gatewayRef: ref } = outcome

@@ -30,7 +30,7 @@ import {
 } from '../queue/watches-store.ts'
 import { bookReturns } from '../refunds/returns.ts'
 import { requestOf, UNTRACED } from './charge.ts'
-import { lookAtFailed } from './failed-there.ts'
+import { lookAtFailed, whyNoWord } from './failed-there.ts'
 import { compareRefunds, type Contradiction } from './told-refunds.ts'
 
 /** What looking at final payments of a gateway takes. */
@@ -69,6 +69,8 @@ export interface WatchSeen {
   readonly refusals: readonly NotBooked[]
   /** Why the gateway did not say; not there: it did. */
   readonly reason?: string
+  /** How long it asked not to be asked again, in milliseconds; not there: it did not. */
+  readonly retryAfterMs?: number
 }
 
 /** A final payment that is looked at, claimed. */
@@ -158,10 +160,9 @@ async function wasExecuted(db: Db, { id, userId, status }: Payment): Promise<boo
 
 /** Look at one that failed: what is booked of what came back has to wait until it is corrected. */
 async function lookThere({ db, gateway }: WatchWorld, claimed: WatchClaim): Promise<WatchSeen> {
-  const { what, ref = null, reason } = await lookAtFailed(db, gateway, claimed)
-  const refusals = what === 'charged' ? [{ ref, code: CHARGED_AFTER_FAILED } as const] : []
-  const seen = { paymentId: claimed.payment.id, what, refusals }
-  return reason === undefined ? seen : { ...seen, reason }
+  const { ref = null, ...seen } = await lookAtFailed(db, gateway, claimed)
+  const refusals = seen.what === 'charged' ? [{ ref, code: CHARGED_AFTER_FAILED } as const] : []
+  return { paymentId: claimed.payment.id, ...seen, refusals }
 }
 
 async function look(world: WatchWorld, claimed: WatchClaim): Promise<WatchSeen> {
@@ -174,7 +175,7 @@ async function look(world: WatchWorld, claimed: WatchClaim): Promise<WatchSeen> 
     return { paymentId: payment.id, what, refusals }
   }
   if (outcome.kind === 'no_answer' || outcome.kind === 'misconfigured') {
-    return { ...said('no_word'), reason: outcome.reason }
+    return { ...said('no_word'), ...whyNoWord(outcome) }
   }
   // That it does not know a payment which we have booked is for `verify --gateway` to tell.
   if (outcome.kind !== 'success') return said('nothing')

@@ -9,7 +9,7 @@ import type { Clock, Evidence, Gateway } from '../ports.ts'
 import { withTrace, urlParts, unanswered } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
 import { wentBack } from './http-back.ts'
-import { retryAfterOf } from './retry-after.ts'
+import { retryAfterOf, waitAfterLook } from './retry-after.ts'
 import { readHttpNotice } from './http-notice.ts'
 import { readBody, type HttpOrder, type ReplyBody } from './http-reply.ts'
 
@@ -205,7 +205,7 @@ function lookupOutcome(
   const kind = lookupKind(exchange.status, body.shape)
   const named = body.echoed || (kind === 'not_found' ? !exchange.reused : !demanding)
   if (kind === 'misconfigured' || kind === 'no_answer') {
-    const retryAfterMs = retryAfterOf(exchange, clock)
+    const retryAfterMs = waitAfterLook(exchange, clock)
     const reason = reasonOf(exchange.status, body)
     return retryAfterMs === null ? { kind, reason } : { kind, reason, retryAfterMs }
   }

@@ -4,7 +4,7 @@ import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
 import { declined, withTrace, urlParts, unanswered, unasked } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
-import { retryAfterOf } from './retry-after.ts'
+import { retryAfterOf, waitAfterLook } from './retry-after.ts'
 import {
   cancelCall,
   executeCall,
@@ -63,10 +63,16 @@ export function stripeGateway(options: StripeOptions): Gateway {
     const hasBack =
       operation.kind === 'charge' || (word?.kind === 'success' && word.more !== undefined)
     if (operation.watched !== true || !hasBack) return { ...seen.evidence, outcome }
-    const listed = (call: HttpCall) => {
-      return client.exchange({ ...withTrace(call, operation), bytesMax: PAGE_BYTES_MAX }, signal)
+    let waitMs: number | null = null
+    const listed = async (call: HttpCall) => {
+      const made = { ...withTrace(call, operation), bytesMax: PAGE_BYTES_MAX }
+      const exchange = await client.exchange(made, signal)
+      waitMs = waitAfterLook(exchange, clock)
+      return exchange
     }
-    return { ...seen.evidence, outcome: await withBack(outcome, operation, access, listed) }
+    const whole = await withBack(outcome, operation, access, listed)
+    const waits = whole.kind === 'no_answer' && waitMs !== null
+    return { ...seen.evidence, outcome: waits ? { ...whole, retryAfterMs: waitMs } : whole }
   }
   return {
     profile: options.profile,
@@ -201,7 +207,7 @@ function lookupOutcome({ exchange, body }: Seen, clock: Clock, live: boolean): L
     const known = body.shape === 'absent' || body.code === 'resource_missing'
     return known ? { kind } : { kind: 'no_answer', reason }
   }
-  const asksToWait = retryAfterOf(exchange, clock)
+  const asksToWait = waitAfterLook(exchange, clock)
   const wait = asksToWait === null ? {} : { retryAfterMs: asksToWait }
   return { kind: kind === 'misconfigured' ? kind : 'no_answer', reason, ...wait }
 }

@@ -4,7 +4,7 @@ import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
 import { declined, withTrace, urlParts, unanswered, unasked } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall } from './http-exchange.ts'
-import { clamp, retryAfterOf } from './retry-after.ts'
+import { clamp, retryAfterOf, waitAfterLook } from './retry-after.ts'
 import { findListed, refundedThere } from './yookassa-list.ts'
 import { isTrusted, readYookassaNotice } from './yookassa-notice.ts'
 import {
@@ -81,7 +81,7 @@ export function yookassaGateway(options: YookassaOptions): Gateway {
     const listing = { client, root, headers, clock }
     const back = await refundedThere(listing, operation, ref, { untilMs, signal })
     return typeof back === 'string'
-      ? { ...seen, outcome: { kind: 'no_answer', reason: back } }
+      ? { ...seen, outcome: { kind: 'no_answer', reason: back, ...waitOfPage(back) } }
       : { ...seen, outcome: { ...seen.outcome, ...back } }
   }
   return {
@@ -160,7 +160,8 @@ function lookedUp(seen: Seen, asking: Asking, ref: string): Evidence<LookupOutco
   const kind = yookassaLookup(exchange.status, body.shape)
   if (kind === 'not_found') return { ...evidence, outcome: { kind } }
   if (kind === 'misconfigured' || kind === 'no_answer') {
-    const retryAfterMs = waitOf(exchange, body, asking.clock)
+    const retryAfterMs =
+      waitOf(exchange, body, asking.clock) ?? waitAfterLook(exchange, asking.clock)
     const reason = reasonOf(exchange.status, body)
     const wait = retryAfterMs === null ? {} : { retryAfterMs }
     return { ...evidence, outcome: { kind, reason, ...wait } }
@@ -186,6 +187,11 @@ function declinedBy({ code }: YookassaBody) {
 
 function underway({ ref, action }: YookassaBody) {
   return { gatewayRef: ref, action }
+}
+
+/** How soon a page may be asked for again that was one request too many. */
+function waitOfPage(reason: string): { readonly retryAfterMs?: number } {
+  return reason === 'http_429' ? { retryAfterMs: clamp(0) } : {}
 }
 
 /** Retry-After, or what the body of a 202 asks for. */

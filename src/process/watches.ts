@@ -1,4 +1,5 @@
 import { feePolicies } from '../domain/fee.ts'
+import { NO_PAUSE, pauseAfterLook } from '../domain/look-pause.ts'
 import { systemClock } from '../adapters/clock.ts'
 import {
   claimWatched,
@@ -57,6 +58,7 @@ function openLoop(shared: Process, { config: gateway, driver }: OpenGateway): Wo
   const lost = (ends: readonly WatchEnd[], err: unknown) =>
     log.warn({ err, count: ends.length }, 'looked at in vain')
   const report = watchReports(log, gateway.name)
+  let pause = NO_PAUSE
   const world: WatchWorld = {
     db,
     turns,
@@ -67,6 +69,8 @@ function openLoop(shared: Process, { config: gateway, driver }: OpenGateway): Wo
     onLost: lost,
     onWatched(seen) {
       metrics.watched(gateway.name, seen.what)
+      const said = { answered: seen.what !== 'no_word', askedMs: seen.retryAfterMs ?? null }
+      pause = pauseAfterLook(pause, systemClock.elapsedMs(), said)
       report(seen)
     },
   }
@@ -88,7 +92,7 @@ function openLoop(shared: Process, { config: gateway, driver }: OpenGateway): Wo
       onError: (err) => log.warn({ err }, 'what was looked at could not be written'),
       onGivenUp: lost,
     }),
-    admitted: (wanted) => (shared.serving ? wanted : 0),
+    admitted: (wanted) => (shared.serving && systemClock.elapsedMs() >= pause.untilMs ? wanted : 0),
     clock: systemClock,
     concurrency: () => concurrency,
     batchMax: config.workerBatch,
