@@ -1,19 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { connect, OutcomeUnknown } from '../sdk/typescript/src/index.ts'
+import { keptKeys } from './sdk-scripted.ts'
 import { serve } from './serve.ts'
-
-/** Keys of intents, for as long as the test runs. */
-function keptKeys() {
-  const kept = new Map<string, string>()
-  return {
-    keyOf(intent: string, fresh: string): string {
-      const key = kept.get(intent) ?? fresh
-      kept.set(intent, key)
-      return key
-    },
-  }
-}
 
 test('under an intent that was paid, nothing is told as refused without the payment that was made', async (t) => {
   const service = await serve(t)

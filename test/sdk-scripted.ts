@@ -45,3 +45,15 @@ export function scripted(reactions: readonly Reaction[], more: Partial<Options> 
   })
   return { ...service, sent, pauses }
 }
+
+/** Keys of intents, for as long as the test runs. */
+export function keptKeys() {
+  const kept = new Map<string, string>()
+  return {
+    keyOf(intent: string, fresh: string): string {
+      const key = kept.get(intent) ?? fresh
+      kept.set(intent, key)
+      return key
+    },
+  }
+}

@@ -134,12 +134,13 @@ test('after a lost answer no later refusal before the key is looked up counts as
 test('while a try may still be under way, a refusal that is kept with no key is no no', async () => {
   for (const [status, code] of BEHIND_KEYS) {
     const { payments } = scripted([lost, problem(status, code), problem(status, code)])
-    const refund = (key: string) => payments.refund(1, { amount: '10', reason: 'r' }, { key })
-    const error = await refund('refund-1').catch((thrown: unknown) => thrown)
+    const refund = (key: string, noneUnderWay: boolean) =>
+      payments.refund(1, { amount: '10', reason: 'r' }, { key, noneUnderWay })
+    const error = await refund('refund-1', true).catch((thrown: unknown) => thrown)
     assert.ok(error instanceof OutcomeUnknown, code)
     assert.deepEqual([error.key, error.problem?.code], ['refund-1', code])
-    // Asked again later under its key, the refusal is the answer.
-    const later = await refund(error.key)
+    // Asked again under its key when that try cannot arrive any more, the refusal is the answer.
+    const later = await refund(error.key, true)
     assert.ok(!later.ok && later.problem.code === code)
   }
 })
@@ -153,20 +154,27 @@ test('after a lost answer what the service keeps with the key, or says of it, is
   }
 })
 
-test('under a key that may have been used, only a refusal behind the key is a no', async () => {
-  for (const [status, code] of BEFORE_KEYS) {
-    const { payments } = scripted([problem(status, code)], { attemptsMax: 1 })
-    const error = await payments
-      .deposit(BODY, { key: 'order-1' })
-      .catch((thrown: unknown) => thrown)
+/** What is said under a key that may have been used; null: it is not known. */
+async function said([status, code]: readonly [number, string], noneUnderWay: boolean) {
+  const { payments } = scripted([problem(status, code)], { attemptsMax: 1 })
+  try {
+    const refused = await payments.deposit(BODY, { key: 'order-1', noneUnderWay })
+    return refused.ok ? 'ok' : refused.problem.code
+  } catch (error) {
     assert.ok(error instanceof OutcomeUnknown, code)
     assert.equal(error.problem?.code, code)
+    return null
   }
-  for (const [status, code] of [...BEHIND_KEYS, ...OF_KEYS]) {
-    const { payments } = scripted([problem(status, code)], { attemptsMax: 1 })
-    const refused = await payments.deposit(BODY, { key: 'order-1' })
-    assert.ok(!refused.ok && refused.problem.code === code)
-  }
+}
+
+test('under a key that may have been used, only what is kept with the key is a no by itself', async () => {
+  for (const one of [...BEFORE_KEYS, ...BEHIND_KEYS]) assert.equal(await said(one, false), null)
+  for (const one of OF_KEYS) assert.equal(await said(one, false), one[1])
+})
+
+test('where nothing under a key is under way any more, a refusal behind it is a no', async () => {
+  for (const one of BEFORE_KEYS) assert.equal(await said(one, true), null)
+  for (const one of [...BEHIND_KEYS, ...OF_KEYS]) assert.equal(await said(one, true), one[1])
 })
 
 test('a change without a key of which a try was lost is refused by nothing that comes later', async () => {

@@ -19,13 +19,21 @@ export interface Named {
    * same intent is carried out once, even if this process dies in between.
    */
   readonly intent?: string
+  /**
+   * No earlier request under this name is under way any more: there was none, or the last one was
+   * sent so long ago that it cannot arrive now. Nobody but you can know that. Then a refusal that
+   * the service keeps with no key, such as `not_refundable`, is the answer; without it the call
+   * throws `OutcomeUnknown`, unless the intent is new.
+   */
+  readonly noneUnderWay?: boolean
 }
 
 /** What the service takes for a key; a quote would be the beginning of another spelling. */
 const KEY = /^[\x21\x23-\x7e]{1,255}$/
 
 /**
- * The key of one call, made once; `old` says that it may have been sent before. A key of an intent
+ * The key of one call, made once; `old` says that it may have been sent before, and `quiet` that
+ * nothing that was is under way any more. A key of an intent
  * says for what `scope` it was made: where that is another now, such as another user, to whom the
  * service would know no such key, nothing is sent.
  */
@@ -33,8 +41,8 @@ export async function keyFor(
   named: Named,
   keys: KeyStore | undefined,
   scope: string,
-): Promise<{ readonly key: string; readonly old: boolean }> {
-  const { key, intent } = named
+): Promise<{ readonly key: string; readonly old: boolean; readonly quiet: boolean }> {
+  const { key, intent, noneUnderWay: quiet = false } = named
   for (const name of ['key', 'intent'] as const) {
     if (!(name in named) || named[name] !== undefined) continue
     throw new TypeError(`The ${name} is undefined. Leave it out where each call is one of its own`)
@@ -42,9 +50,9 @@ export async function keyFor(
   if (key !== undefined && intent !== undefined) {
     throw new TypeError('A call has a key or an intent: of two names nobody knows which counts')
   }
-  if (key !== undefined) return { key: checked(key, 'The key'), old: true }
+  if (key !== undefined) return { key: checked(key, 'The key'), old: true, quiet }
   const uuid = (await webCrypto()).randomUUID()
-  if (intent === undefined) return { key: uuid, old: false }
+  if (intent === undefined) return { key: uuid, old: false, quiet }
   if (typeof intent !== 'string' || intent === '') {
     throw new TypeError('An intent is a text that says what the payment is for')
   }
@@ -55,7 +63,7 @@ export async function keyFor(
   if (MARKED.test(kept) && !kept.endsWith(mark)) {
     throw new TypeError(`The intent ${intent} is kept for something else: for another user or call`)
   }
-  return { key: kept, old: kept !== fresh }
+  return { key: kept, old: kept !== fresh, quiet }
 }
 
 /** A UUID up to its version, and from there up to its last part. */

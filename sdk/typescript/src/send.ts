@@ -36,6 +36,8 @@ interface Request {
   readonly key?: string
   /** The key may have been sent before this call. */
   readonly old?: boolean
+  /** Nothing that was sent under the key before this call is under way any more. */
+  readonly quiet?: boolean
   readonly actor?: string | undefined
   readonly signal?: AbortSignal | undefined
   /** How long the service itself may take before it answers, on top. */
@@ -146,17 +148,19 @@ const BEHIND_KEYS = new Set(['amount_below_commission', 'gateway_unknown', 'no_r
 
 /**
  * Whether an answer says what became of the request, and not only of its last try. A refusal says
- * nothing of a try before it that was lost and may still arrive, unless the service keeps it with
- * the key. Of a key that was there before this call, no try of which is under way, it is enough
- * that the refusal was decided behind the key.
+ * nothing of a try before it that may still arrive, unless the service keeps it with the key: one
+ * that was lost, or one that somebody sent under the key before this call and did not live to see
+ * answered. Where nothing of that is under way any more, it is enough that the refusal was decided
+ * behind the key.
  */
-function isWord(reply: Reply, { method, key, old = false }: Request, lost: boolean): boolean {
+function isWord(reply: Reply, request: Request, lost: boolean): boolean {
+  const { method, key, old = false, quiet = false } = request
   const { status } = reply
   if (status < 300 || method === 'GET' || !(lost || old)) return true
   const code = problemOf(reply)?.code ?? ''
   if (key === undefined) return false
   if (status === 402 || code === 'idempotency_key_reuse') return true
-  return !lost && (status === 409 || BEHIND_KEYS.has(code))
+  return quiet && !lost && (status === 409 || BEHIND_KEYS.has(code))
 }
 
 /** Whether the service may have done what was asked without our knowing. */
