@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 
 /** What becomes of a request, and in how many of a hundred. */
 const FATES = {
-  pass: 52,
+  pass: 44,
   request_lost: 8,
   reply_lost: 10,
   reply_cut: 5,
@@ -12,6 +12,8 @@ const FATES = {
   delayed: 7,
   /** The reply is lost, and a copy arrives much later, when the caller has gone on. */
   ghost: 8,
+  /** The caller gives up, and the request arrives for the first time much later. */
+  late: 8,
 } as const
 
 type Fate = keyof typeof FATES
@@ -39,7 +41,7 @@ interface Received {
   readonly body: Buffer
 }
 
-/** A ghost arrives after so many other requests, at most. */
+/** A ghost, or what is late, arrives after so many other requests, at most. */
 const GHOST_AFTER_MAX = 50
 const DELAY_MS_MAX = 30
 const HEADERS = ['content-type', 'idempotency-key', 'accept', 'authorization']
@@ -70,7 +72,8 @@ export async function startFaultProxy(target: string, random: () => number): Pro
     const waitMs = fate === 'delayed' ? random() * DELAY_MS_MAX : 0
     readMessage(request)
       .then(async (message) => {
-        if (fate === 'request_lost') return response.destroy()
+        if (fate === 'late') ghosts.push({ message, left: later })
+        if (fate === 'request_lost' || fate === 'late') return response.destroy()
         if (waitMs > 0) await new Promise((done) => setTimeout(done, waitMs))
         if (fate === 'doubled') forward(message).catch(() => undefined)
         const received = await forward(message)

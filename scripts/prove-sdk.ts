@@ -18,9 +18,14 @@ interface Proof {
   readonly seed: number
 }
 
+/** What an intent is for. */
+const KINDS = ['deposit', 'withdraw', 'refund'] as const
+
 /** What happened, and what is in the books afterwards. */
 export interface Proved {
   readonly payments: number
+  /** Of each kind. */
+  readonly kinds: Readonly<Record<(typeof KINDS)[number], number>>
   /** Intents of which there is a payment. */
   readonly intents: number
   readonly fates: Readonly<Record<string, number>>
@@ -31,14 +36,24 @@ export interface Proved {
 
 const CALLER = fileURLToPath(new URL('sdk-caller.ts', import.meta.url))
 const USERS = 10
+/** Enough for every withdrawal, and for every refund. */
+const MUCH = '1000000.00'
 
 /**
- * Deposit once for each intent, through a proxy that drops, doubles and delays, by a caller that is
- * killed in the middle and goes on a little before where it was, and count what came of it.
+ * Deposit, withdraw or refund once for each intent, through a proxy that drops, doubles and delays,
+ * by a caller that is killed in the middle and goes on a little before where it was, and count what
+ * came of it.
  */
 export async function proveSdk(proof: Proof): Promise<Proved> {
   const { users, payments } = connect({ url: proof.url })
-  for (let user = 1; user <= USERS; user += 1) await users.create({ balance: '0' })
+  const refunded: number[] = []
+  for (let user_id = 1; user_id <= USERS; user_id += 1) {
+    await users.create({ balance: MUCH })
+    const made = await payments.deposit({ user_id, deposit: MUCH })
+    if (!made.ok) throw new Error(made.problem.detail)
+    refunded.push(made.payment.payment_id)
+  }
+  for (const id of refunded) await payments.wait(id, { until: 'final' })
   const random = seededRandom(proof.seed)
   const proxy = await startFaultProxy(proof.url, random)
   const done = new Set<number>()
@@ -48,18 +63,22 @@ export async function proveSdk(proof: Proof): Promise<Proved> {
       const last = life === proof.kills
       const share = (2 * proof.intents) / (proof.kills + 1)
       const doneMax = last ? Infinity : Math.ceil(random() * share)
-      unknown += await live(proof, proxy.url, { number: life, done, doneMax })
+      unknown += await live(proof, proxy.url, { number: life, done, doneMax, refunded })
     }
     await proxy.settle()
   } finally {
     proxy.close()
   }
   const intents: string[] = []
-  for await (const { metadata } of payments.list({ limit: 500 })) {
-    intents.push(metadata?.['intent'] ?? '')
+  const kinds = { deposit: 0, withdraw: 0, refund: 0 }
+  for await (const { payment_id, type, description } of payments.list({ limit: 500 })) {
+    if (refunded.includes(payment_id)) continue
+    intents.push(description ?? '')
+    for (const kind of KINDS) if (kind === type) kinds[kind] += 1
   }
   return {
     payments: intents.length,
+    kinds,
     intents: new Set(intents).size,
     fates: { ...proxy.fates },
     kills: proof.kills,
@@ -73,6 +92,8 @@ interface Life {
   readonly done: Set<number>
   /** After so many answers the caller is killed. */
   readonly doneMax: number
+  /** The deposits that are refunded in parts, one of each user. */
+  readonly refunded: readonly number[]
 }
 
 /** It asks again for so many that it has an answer of: nobody knows where exactly it died. */
@@ -82,12 +103,12 @@ const AGAIN = 50
 async function live(
   { folder, intents, seed }: Proof,
   url: string,
-  { number, done, doneMax }: Life,
+  { number, done, doneMax, refunded }: Life,
 ): Promise<number> {
   let first = 1
   while (done.has(first)) first += 1
   first = Math.max(1, first - AGAIN)
-  const args = [url, join(folder, 'keys'), seed + number, first, intents].map(String)
+  const args = [url, join(folder, 'keys'), seed + number, first, intents, refunded].map(String)
   const child = spawn(process.execPath, [...process.execArgv, CALLER, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -21,9 +21,10 @@ async function main(options: Options): Promise<void> {
   const proved = await withTarget({ name: 'sdk', port: PORT }, ({ url }, folder) =>
     proveSdk({ url, folder, intents, kills: Number(options.kills), seed: Number(options.seed) }),
   )
-  const { payments, kills, unknown, fates } = proved
+  const { payments, kinds, kills, unknown, fates } = proved
   const requests = Object.values(fates).reduce((sum, count) => sum + count, 0)
   console.log(`${intents} intents, ${payments} payments of ${proved.intents} of them`)
+  console.log(`of each kind: ${JSON.stringify(kinds)}`)
   console.log(`${requests} requests: ${JSON.stringify(fates)}`)
   console.log(`${kills} times killed, ${unknown} times not known before it was asked again`)
   process.exitCode = payments === intents && proved.intents === intents ? 0 : 1

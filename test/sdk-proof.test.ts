@@ -12,5 +12,6 @@ test('a caller that is killed and resumes, behind a proxy that drops, doubles an
   const intents = 200
   const proved = await proveSdk({ url, folder, intents, kills: 2, seed: 1 })
   assert.deepEqual([proved.payments, proved.intents], [intents, intents])
-  assert.equal(Object.keys(proved.fates).length, 7, 'every fate came')
+  assert.deepEqual(proved.kinds, { deposit: 69, withdraw: 70, refund: 61 })
+  assert.equal(Object.keys(proved.fates).length, 8, 'every fate came')
 })

@@ -2,7 +2,7 @@ import type { Problem } from './problems.ts'
 
 /**
  * Nobody can tell whether the service did what was asked: an answer was lost, and asking again did
- * not help, or an earlier request under the key may still be on its way to it. Send the same request
+ * not help, or an earlier request under the key may still be on its way. Send the same request
  * again under the same key, or under the same intent: what was done is not done twice. Once nothing
  * can be on its way any more, say so with `noneUnderWay`: then a refusal is the answer.
  */
