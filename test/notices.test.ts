@@ -4,7 +4,6 @@ import http from 'node:http'
 import { test, type TestContext } from 'node:test'
 import fastify from 'fastify'
 import { systemClock } from '../src/adapters/clock.ts'
-import { noticeRoom } from '../src/charging/notice-room.ts'
 import { noticeRoutes } from '../src/charging/notice-routes.ts'
 import { readHttpNotice } from '../src/gateways/http-notice.ts'
 import { readYookassaNotice } from '../src/gateways/yookassa-notice.ts'
@@ -385,16 +384,4 @@ test('bodies that were read one after the other leave their room, on every way i
   const { send } = await noticed(t, (raw) => readHttpNotice(raw.body))
   const large = `"${'x'.repeat(250_000)}"`
   for (let at = 0; at < 6; at += 1) assert.deepEqual(await send(large), [400, undefined])
-})
-
-test('room is taken by caller and in all, and given back once', () => {
-  const room = noticeRoom()
-  const mebibyte = 1_024 * 1_024
-  const [first, ...others] = Array.from({ length: 16 }, (_, at) => room.take(`c${at}`, mebibyte))
-  assert.ok(first !== null && first !== undefined && others.every((one) => one !== null))
-  assert.equal(room.take('c99', 1), null, 'nothing is left')
-  first()
-  first()
-  assert.notEqual(room.take('c99', mebibyte), null)
-  assert.equal(room.take('c0', 1), null, 'it was given back once')
 })

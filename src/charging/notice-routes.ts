@@ -46,7 +46,7 @@ const schema = {
 /** `POST /gateways/{name}/notices`. */
 export function noticeRoutes(world: NoticeRoutes): FastifyPluginAsync {
   const take = hintLimits(world.clock)
-  const room = noticeRoom()
+  const room = noticeRoom(takers(world))
   return async (app) => {
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
@@ -54,7 +54,7 @@ export function noticeRoutes(world: NoticeRoutes): FastifyPluginAsync {
     // Before any of the body is read.
     app.addHook<{ Params: { name: string } }>('onRequest', async (request, reply) => {
       const refusal = unread(world, request, (caller, bytes) => {
-        const leave = room.take(caller, bytes)
+        const leave = room.take(request.params.name, caller, bytes)
         if (leave !== null) reply.raw.once('close', leave)
         return leave !== null
       })
@@ -76,6 +76,11 @@ export function noticeRoutes(world: NoticeRoutes): FastifyPluginAsync {
       return refuse(reply, { code: 'rate_limited' })
     })
   }
+}
+
+/** How many gateways can send notices. */
+function takers({ gateways }: NoticeRoutes): number {
+  return [...gateways.values()].filter(({ readNotice }) => readNotice !== undefined).length
 }
 
 /** Why a notice is refused by what is known before its body; null: it is read. */
