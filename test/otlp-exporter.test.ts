@@ -29,6 +29,7 @@ function exporter(t: TestContext, endpoint: string, headers: Record<string, stri
     endpoint,
     headers,
     resource: RESOURCE,
+    closeMsMax: 1_000,
     onSpans: (result, count) => void (told[result] += count),
     onChange: (away) => told.changes.push(away),
   })

@@ -22,6 +22,8 @@ interface ExporterOptions {
   readonly onSpans: (result: 'exported' | 'dropped', count: number) => void
   /** Told the first time that a collector does not take spans, and again when one does. */
   readonly onChange: (away: string | null) => void
+  /** How long a stop waits for the collector, in milliseconds. */
+  readonly closeMsMax: number
   /** How long a collector may be silent, in milliseconds. */
   readonly timeoutMs?: number
 }
@@ -32,8 +34,6 @@ export const SPANS_MAX = 8_192
 const BATCH_MAX = 512
 const INTERVAL_MS = 1_000
 const TIMEOUT_MS = 5_000
-/** How long a stop waits for the collector, in milliseconds. */
-const CLOSE_MS_MAX = 1_000
 /** After these the same spans are sent again: the collector asks for it. */
 const AGAIN: ReadonlySet<number> = new Set([429, 502, 503, 504])
 
@@ -89,7 +89,7 @@ export function otlpExporter(options: ExporterOptions): OtlpExporter {
       clearInterval(timer)
       closed = true
       // Whoever stops waits this long for a collector, and no longer.
-      const end = setTimeout(() => ending.abort(), CLOSE_MS_MAX)
+      const end = setTimeout(() => ending.abort(), options.closeMsMax)
       await sending
       await flush()
       clearTimeout(end)

@@ -15,6 +15,7 @@ import { memberOf, type Member } from './member.ts'
 import { openDatabase, type DatabaseOptions } from './database.ts'
 import { API, MOCK_GATEWAY } from '../http/paths.ts'
 import { endInOrder } from './signals.ts'
+import { memberStopMsMax, stopMsMaxOf } from './stop-times.ts'
 import { PORTS, roleOf, UNDECORATED, usesDatabase, type Decorators, type Roles } from './shared.ts'
 
 /**
@@ -35,10 +36,7 @@ export async function serve(
   const stops = closing()
   // From the first moment on, so that a signal during the start leaves no database server behind.
   const grouped = member === null && processes > 1
-  const { shutdownTimeoutMs } = config
-  // Who holds others together waits for them.
-  const stopMsMax = grouped ? shutdownTimeoutMs + 2 * LAST_MS : shutdownTimeoutMs
-  const end = endInOrder(stopMsMax, log, stops)
+  const end = endInOrder(stopMsMaxOf(config, grouped), log, stops)
   member?.onStop(() => end.asked())
   const run = grouped ? startGroup : start
   try {
@@ -111,13 +109,12 @@ async function startGroup(config: Config, roles: Roles, around: Surroundings): P
   // way to a process which dies would be answered by nobody.
   cluster.schedulingPolicy = cluster.SCHED_NONE
   const { openGroup } = await import('./supervisor.ts')
-  const stopMsMax = config.shutdownTimeoutMs + LAST_MS
   const group = openGroup({
     count: processes,
     fork: () => cluster.fork(env),
     log,
     clock: systemClock,
-    stopMsMax,
+    stopMsMax: memberStopMsMax(config),
     onLost: lost,
   })
   stops.push(() => group.stop())
@@ -164,9 +161,6 @@ function databaseOptions(config: Config, { stops, lost, tell }: Surroundings): D
   const schema = config.autoCreateTables ? 'bring' : 'demand'
   return { stops, say: tell, schema, embedded: 'made', onLost: lost }
 }
-
-/** How much longer than a stop may take the end of a process is waited for, in milliseconds. */
-const LAST_MS = 2_000
 
 /** What a single role cannot do without; `payments start` brings its own. Throws `ConfigError`. */
 function demandSettings(config: Config, roles: Roles): void {

@@ -1,6 +1,5 @@
 import { systemClock } from '../adapters/clock.ts'
 import { unsettledIn } from '../adapters/unsettled.ts'
-import type { Config } from '../config/config.ts'
 import type { ChargeWorld, Settlement } from '../charging/charge.ts'
 import { settleApart } from '../charging/settle-apart.ts'
 import type { Settled } from '../charging/settle.ts'
@@ -130,9 +129,4 @@ function shifted(settlements: readonly Settlement[], byMs: number): Settlement[]
     ...settlement,
     calls: settlement.calls.map((call) => ({ ...call, startedMs: call.startedMs + byMs })),
   }))
-}
-
-/** Most of the time that a stopping process has; the rest is for closing what it owns. */
-export function lastWordsMs({ shutdownTimeoutMs }: Config): number {
-  return shutdownTimeoutMs * 0.75
 }

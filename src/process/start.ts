@@ -40,6 +40,7 @@ import {
   type Process,
   type Roles,
 } from './shared.ts'
+import { ANSWERS_MS_MAX } from './stop-times.ts'
 import { atStart } from './away.ts'
 import { API, MOCK_GATEWAY } from '../http/paths.ts'
 import { VERSION } from './version.ts'
@@ -281,11 +282,8 @@ async function sendNotice(
   return { status, retryAfterMs: Number.isFinite(seconds) ? seconds * 1_000 : null }
 }
 
-/** How long answers may still take to leave before their connections are cut, in milliseconds. */
-const CLOSE_MS_MAX = 2_000
-
 async function closeServer(app: FastifyInstance): Promise<void> {
-  const cut = setTimeout(() => app.server.closeAllConnections(), CLOSE_MS_MAX)
+  const cut = setTimeout(() => app.server.closeAllConnections(), ANSWERS_MS_MAX)
   await app.close()
   clearTimeout(cut)
 }

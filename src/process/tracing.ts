@@ -8,6 +8,7 @@ import type { Config } from '../config/config.ts'
 import type { TraceRequest } from '../http/traced.ts'
 import type { BatchSpan, Tracer } from '../ports.ts'
 import type { Closing } from './closing.ts'
+import { SPANS_MS_MAX } from './stop-times.ts'
 import { VERSION } from './version.ts'
 
 /** What tracing needs of its process. */
@@ -28,6 +29,7 @@ export function startTracing({ config, log, metrics, stops }: Traces, role: stri
     headers: config.otlpHeaders ?? {},
     resource: { service, version: VERSION, role, instance },
     onSpans: metrics.spans,
+    closeMsMax: SPANS_MS_MAX,
     onChange: (away) =>
       away === null
         ? log.info('the collector takes traces again')

@@ -22,7 +22,7 @@ import { deliveryPlaces } from '../webhooks/places.ts'
 import { ENDPOINTS_MAX } from '../webhooks/store.ts'
 import { startSync } from '../webhooks/sync.ts'
 import type { Closing } from './closing.ts'
-import { lastWordsMs } from './settlements.ts'
+import { lastWordsMs } from './stop-times.ts'
 import { usesDatabase, type Process, type Roles } from './shared.ts'
 import { VERSION } from './version.ts'
 

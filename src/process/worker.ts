@@ -31,7 +31,8 @@ import { openBreakers, type OpenGateway } from './gateway.ts'
 import type { Process } from './shared.ts'
 import { forgetOld } from './ageing.ts'
 import { batchSpans, tracePlaces } from './tracing.ts'
-import { lastWordsMs, openSettlements, settleLeftovers } from './settlements.ts'
+import { openSettlements, settleLeftovers } from './settlements.ts'
+import { lastWordsMs } from './stop-times.ts'
 
 /** What charging and looking up takes at a gateway, by its settings and what it can do. */
 export function chargeWorld(
