@@ -1,4 +1,4 @@
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 
@@ -22,10 +22,14 @@ export interface ArrivedSpan {
   readonly attributes: Readonly<Record<string, string>>
 }
 
+/** An answer whose bytes go on coming, one after the other. */
+export const NEVER_ENDS = 'never ends'
+
 /** A collector that answers with one status after the other, the last for good. */
 export async function collector(t: TestContext, ...statuses: number[]) {
   const bodies: string[] = []
   const seen: { path: string; headers: Readonly<Record<string, unknown>> }[] = []
+  const state = { answer: '{}' }
   const server = createServer((request, response) => {
     const parts: Buffer[] = []
     request.on('data', (part: Buffer) => parts.push(part))
@@ -33,7 +37,9 @@ export async function collector(t: TestContext, ...statuses: number[]) {
       const status = (statuses.length > 1 ? statuses.shift() : statuses[0]) ?? 200
       if (status === 200) bodies.push(Buffer.concat(parts).toString('utf8'))
       seen.push({ path: request.url ?? '', headers: request.headers })
-      response.writeHead(status, { 'content-type': 'application/json' }).end('{}')
+      response.writeHead(status, { 'content-type': 'application/json' })
+      if (state.answer === NEVER_ENDS) drip(response)
+      else response.end(state.answer)
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -43,7 +49,14 @@ export async function collector(t: TestContext, ...statuses: number[]) {
   }
   t.after(close)
   const { port } = server.address() as AddressInfo
-  return { url: `http://127.0.0.1:${port}`, bodies, seen, close, spans: () => bodies.flatMap(read) }
+  const url = `http://127.0.0.1:${port}`
+  return Object.assign(state, { url, bodies, seen, close, spans: () => bodies.flatMap(read) })
+}
+
+/** Write on until nobody reads any more. */
+function drip(response: ServerResponse): void {
+  if (response.destroyed) return
+  response.write(' ', () => setImmediate(drip, response))
 }
 
 interface Body {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { otlpExporter, SPANS_MAX } from '../src/adapters/otlp-exporter.ts'
+import type { PartialSuccess } from '../src/adapters/otlp-json.ts'
 import { openTracer, type EndedSpan } from '../src/adapters/tracer.ts'
 import { manualClock } from './harness.ts'
-import { collector } from './otlp-collector.ts'
+import { collector, NEVER_ENDS } from './otlp-collector.ts'
 
 const RESOURCE = { service: 'shop', version: '1.2.3', role: 'api', instance: 'here-7' }
 
@@ -23,8 +24,22 @@ const span = (name = 'one'): EndedSpan => ({
   links: [],
 })
 
-function exporter(t: TestContext, endpoint: string, headers: Record<string, string> = {}) {
-  const told = { exported: 0, dropped: 0, changes: [] as (string | null)[] }
+interface Settings {
+  readonly headers?: Readonly<Record<string, string>>
+  readonly timeoutMs?: number
+}
+
+function exporter(
+  t: TestContext,
+  endpoint: string,
+  { headers = {}, timeoutMs = 5_000 }: Settings = {},
+) {
+  const told = {
+    exported: 0,
+    dropped: 0,
+    changes: [] as (string | null)[],
+    partial: [] as PartialSuccess[],
+  }
   const opened = otlpExporter({
     endpoint,
     headers,
@@ -32,6 +47,8 @@ function exporter(t: TestContext, endpoint: string, headers: Record<string, stri
     closeMsMax: 1_000,
     onSpans: (result, count) => void (told[result] += count),
     onChange: (away) => told.changes.push(away),
+    onPartial: (partial) => told.partial.push(partial),
+    timeoutMs,
   })
   t.after(() => opened.close())
   return { ...opened, told }
@@ -39,7 +56,7 @@ function exporter(t: TestContext, endpoint: string, headers: Record<string, stri
 
 test('spans are posted to /v1/traces with the headers of the settings', async (t) => {
   const { url, seen, spans } = await collector(t)
-  const { add, flush, told } = exporter(t, `${url}/`, { 'api-key': 'abc' })
+  const { add, flush, told } = exporter(t, `${url}/`, { headers: { 'api-key': 'abc' } })
   add(span())
   await flush()
   assert.equal(seen[0]?.path, '/v1/traces')
@@ -91,6 +108,37 @@ test('what a collector refuses is dropped, and the next spans are sent', async (
     spans().map(({ name }) => name),
     ['taken'],
   )
+})
+
+test('what a collector rejects of a request that it takes is counted as dropped, and said once', async (t) => {
+  const opened = await collector(t)
+  const { add, flush, told } = exporter(t, opened.url)
+  const partial = (rejectedSpans: unknown, errorMessage = 'too old') =>
+    JSON.stringify({ partialSuccess: { rejectedSpans, errorMessage } })
+  for (const answer of [partial('2'), partial(1), partial(9), partial('nonsense', ''), 'no JSON']) {
+    opened.answer = answer
+    for (let made = 0; made < 3; made += 1) add(span())
+    await flush()
+  }
+  assert.deepEqual([told.exported, told.dropped], [9, 6])
+  assert.deepEqual(told.partial, [{ rejected: 2, message: 'too old' }])
+  assert.deepEqual(told.changes, [])
+  assert.equal(opened.spans().length, 15, 'none is sent again')
+})
+
+test('a collector whose answer does not end holds up the next spans for one time limit', async (t) => {
+  const opened = await collector(t)
+  const { add, flush, told } = exporter(t, opened.url, { timeoutMs: 50 })
+  for (const answer of [
+    NEVER_ENDS,
+    `{"partialSuccess":{"errorMessage":"${'x'.repeat(99_999)}"}}`,
+  ]) {
+    opened.answer = answer
+    add(span())
+    await flush()
+  }
+  assert.deepEqual([told.exported, told.dropped], [2, 0], 'its status says that it took them')
+  assert.deepEqual([told.changes, told.partial], [[], []])
 })
 
 test('what waits at the end is sent before the exporter is closed', async (t) => {

@@ -1,4 +1,4 @@
-import { writeJson } from '../domain/json.ts'
+import { parseJson, writeJson } from '../domain/json.ts'
 import type { SpanAttributes, SpanStart } from '../ports.ts'
 import type { EndedSpan } from './tracer.ts'
 
@@ -61,4 +61,36 @@ function attributesJson(attributes: SpanAttributes) {
     key,
     value: typeof value === 'string' ? { stringValue: value } : { intValue: String(value) },
   }))
+}
+
+/** What a collector says of a request that it took: how many spans it rejected, and why. */
+export interface PartialSuccess {
+  readonly rejected: number
+  readonly message: string
+}
+
+/** Of what a collector says, so much is told. */
+const MESSAGE_LENGTH_MAX = 500
+
+/**
+ * The `partialSuccess` of an answer of OTLP; null: all was taken, and nothing is said. A whole
+ * number of 64 bits may be a text.
+ */
+export function readPartial(answer: string): PartialSuccess | null {
+  const { partialSuccess } = (parsed(answer) ?? {}) as { partialSuccess?: unknown }
+  if (typeof partialSuccess !== 'object' || partialSuccess === null) return null
+  const { rejectedSpans, errorMessage } = partialSuccess as Readonly<Record<string, unknown>>
+  const count = Number(rejectedSpans ?? 0)
+  const rejected = Number.isSafeInteger(count) && count > 0 ? count : 0
+  const message = typeof errorMessage === 'string' ? errorMessage.slice(0, MESSAGE_LENGTH_MAX) : ''
+  return rejected === 0 && message === '' ? null : { rejected, message }
+}
+
+/** Null: it is no JSON, which some collectors answer with. */
+function parsed(answer: string): unknown {
+  try {
+    return parseJson(answer)
+  } catch {
+    return null
+  }
 }

@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts'
 
 /** How long a stop waits, and for what. All of it ends within `SHUTDOWN_TIMEOUT_SECONDS`. */
 
-/** How long what was said by gateways and endpoints may take to be written; the rest is for closing. */
+/** How long what gateways and endpoints said may take to be written; the rest is for closing. */
 export function lastWordsMs({ shutdownTimeoutMs }: Config): number {
   return shutdownTimeoutMs * 0.75
 }

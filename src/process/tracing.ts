@@ -29,6 +29,8 @@ export function startTracing({ config, log, metrics, stops }: Traces, role: stri
     headers: config.otlpHeaders ?? {},
     resource: { service, version: VERSION, role, instance },
     onSpans: metrics.spans,
+    onPartial: (partial) =>
+      log.warn(partial, 'the collector takes only a part of the spans, or warns: said once'),
     closeMsMax: SPANS_MS_MAX,
     onChange: (away) =>
       away === null
