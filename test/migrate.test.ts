@@ -27,6 +27,14 @@ test('pending migrations are applied in order, once', async (t) => {
   assert.deepEqual(await migrate(url, { dir }), { applied: ['0003_three'], current: '0003_three' })
 })
 
+test('migrations are applied up to the one that is named, and none where no file has that name', async (t) => {
+  const { url, dir, sql } = await setup(t, FILES)
+  await assert.rejects(migrate(url, { dir, last: '0002_to' }), /No migration is named 0002_to/)
+  assert.deepEqual(await sql(TABLES), [])
+  const first = await migrate(url, { dir, last: '0001_one' })
+  assert.deepEqual(first, { applied: ['0001_one'], current: '0001_one' })
+})
+
 test('the status and a dry run tell what is pending and change nothing', async (t) => {
   const { url, dir, sql } = await setup(t, FILES)
   assert.deepEqual(await migrate(url, { dir, dryRun: true }), {

@@ -118,12 +118,11 @@ const RECORD = 'insert into schema_migrations (version, name, checksum) values (
  * applied once and all return when the database is current.
  *
  * Throws, without having changed anything, if an applied migration has been edited, if the database
- * is newer than these files, or if a file's name or number is wrong.
+ * is newer than these files, if a file's name or number is wrong, or if no file is the last one.
  */
 export async function migrate(url: string, options: MigrateOptions = {}): Promise<MigrateResult> {
   const all = await readMigrations(options.dir)
-  const end = all.findIndex(({ name }) => name === options.last) + 1
-  const migrations = end === 0 ? all : all.slice(0, end)
+  const migrations = upTo(all, options.last)
   return await withClient(url, async (client) => {
     if (options.dryRun === true) {
       const done = await readApplied(client)
@@ -140,6 +139,14 @@ export async function migrate(url: string, options: MigrateOptions = {}): Promis
     }
     throw new Error(`More than ${ROUNDS_MAX} steps of migrations.`)
   })
+}
+
+/** The migrations up to `last`, or all. */
+function upTo(all: readonly Migration[], last: string | undefined): readonly Migration[] {
+  if (last === undefined) return all
+  const end = all.findIndex(({ name }) => name === last) + 1
+  if (end === 0) throw new Error(`No migration is named ${last}.`)
+  return all.slice(0, end)
 }
 
 /**
