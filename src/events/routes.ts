@@ -2,14 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { WANTABLE, wantedTypes } from '../domain/event.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import {
-  IdParams,
-  IntegerText,
-  parseId,
-  parseInteger,
-  readCursor,
-  writeCursor,
-} from '../http/schemas.ts'
+import { readCursor, writeCursor } from '../http/cursor.ts'
+import { IdParams, IntegerText, parseId, parseInteger } from '../http/schemas.ts'
 import type { Db } from '../ports.ts'
 import { EventBody, eventBody } from './bodies.ts'
 import { pageOfEvents } from './read.ts'

@@ -1,4 +1,4 @@
-import { Type, type TProperties, type TSchema } from 'typebox'
+import { Type } from 'typebox'
 import type { JsonNumber } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { REASON_LENGTH_MAX, REASON_PATTERN } from '../domain/words.ts'
@@ -159,21 +159,6 @@ export const REPLAYED_HEADER = {
   },
 }
 
-/** Where a page continues. */
-export const Cursor = Type.Optional(
-  Type.String({ maxLength: 500, description: 'The `next_cursor` of the page before.' }),
-)
-
-/** A page of a list. */
-export function pageOf<Item extends TSchema, More extends TProperties = Record<never, never>>(
-  title: string,
-  item: Item,
-  more?: More,
-) {
-  const next = nullable('string', { description: 'Where the list goes on; null: it has ended.' })
-  return Type.Object({ data: Type.Array(item), next_cursor: next, ...more }, { title })
-}
-
 /** What a list leaves out; it is not there where it leaves out nothing. */
 export const MissingShards = Type.Optional(
   Type.Array(Type.Integer(), {
@@ -259,24 +244,4 @@ export function parseSpan(query: { readonly from?: string; readonly to?: string 
   if (wrong.length === 0) return { ok: true, value: { from, to } }
   const errors = wrong.map(({ name: field }) => ({ field, code: 'out_of_range' }))
   return { ok: false, refusal: { code: 'query_invalid', errors } }
-}
-
-/**
- * A cursor: where a page ended, and of which list with which filters. Opaque to callers; one that
- * was made for another list or filter is refused, because continuing it would skip or repeat rows.
- */
-export function writeCursor(list: string, position: readonly string[]): string {
-  return Buffer.from(JSON.stringify([list, ...position])).toString('base64url')
-}
-
-/** Read a cursor of `list`: its position, or null if it was not made for it. */
-export function readCursor(list: string, cursor: string, length: number): string[] | null {
-  try {
-    const parts: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'))
-    if (!Array.isArray(parts) || parts.length !== length + 1 || parts[0] !== list) return null
-    const position = parts.slice(1)
-    return position.every((part) => typeof part === 'string') ? (position as string[]) : null
-  } catch {
-    return null
-  }
 }

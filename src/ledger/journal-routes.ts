@@ -3,18 +3,8 @@ import { Type } from 'typebox'
 import { exponentIn } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import {
-  Cursor,
-  Id,
-  IntegerText,
-  OfCurrency,
-  pageOf,
-  parseId,
-  parseInteger,
-  readCursor,
-  Time,
-  writeCursor,
-} from '../http/schemas.ts'
+import { Cursor, pageOf, readCursor, writeCursor } from '../http/cursor.ts'
+import { Id, IntegerText, OfCurrency, parseId, parseInteger, Time } from '../http/schemas.ts'
 import type { Db } from '../ports.ts'
 import type { JournalPayment } from './journal-store.ts'
 import { journal } from './journal.ts'

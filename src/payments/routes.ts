@@ -8,11 +8,11 @@ import { toWire } from '../domain/money.ts'
 import type { StoredStatus } from '../domain/payment.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { refusals, refuse, send } from '../http/problem.ts'
+import { Cursor, pageOf, readCursor, writeCursor } from '../http/cursor.ts'
 import {
   Amount,
   BookedTypes,
   Currency,
-  Cursor,
   GatewayName,
   Id,
   IdempotencyHeaders,
@@ -27,12 +27,9 @@ import {
   OfCurrency,
   oneOf,
   parseId,
-  pageOf,
   parseInteger,
-  readCursor,
   REPLAYED_HEADER,
   Time,
-  writeCursor,
 } from '../http/schemas.ts'
 import {
   DetailsShown,

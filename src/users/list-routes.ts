@@ -3,8 +3,8 @@ import { Type } from 'typebox'
 import { DETAIL_PATTERNS } from '../domain/details.ts'
 import { writeJson } from '../domain/json.ts'
 import { refusals, refuse } from '../http/problem.ts'
+import { Cursor, readCursor, writeCursor } from '../http/cursor.ts'
 import {
-  Cursor,
   IntegerText,
   missingBody,
   MissingShards,
@@ -12,8 +12,6 @@ import {
   parseId,
   parseInteger,
   parseSpan,
-  readCursor,
-  writeCursor,
 } from '../http/schemas.ts'
 import type { PageOfUsers } from './read.ts'
 import { UserBody, userBody } from './routes.ts'

@@ -9,9 +9,9 @@ import { sentFields, type SentFields } from '../domain/sent-fields.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
+import { Cursor, pageOf, readCursor, writeCursor } from '../http/cursor.ts'
 import {
   Balance,
-  Cursor,
   Id,
   IdempotencyHeaders,
   IdParams,
@@ -21,12 +21,9 @@ import {
   nullable,
   OfCurrency,
   parseId,
-  pageOf,
   parseInteger,
-  readCursor,
   REPLAYED_HEADER,
   Time,
-  writeCursor,
 } from '../http/schemas.ts'
 import { MetadataField, MetadataShown, shownText, textField } from '../http/texts.ts'
 import { postingsOfUser, type Posting } from '../ledger/store.ts'

@@ -1,0 +1,37 @@
+import { Type, type TProperties, type TSchema } from 'typebox'
+import { nullable } from './schemas.ts'
+
+/** Where a page continues. */
+export const Cursor = Type.Optional(
+  Type.String({ maxLength: 500, description: 'The `next_cursor` of the page before.' }),
+)
+
+/** A page of a list. */
+export function pageOf<Item extends TSchema, More extends TProperties = Record<never, never>>(
+  title: string,
+  item: Item,
+  more?: More,
+) {
+  const next = nullable('string', { description: 'Where the list goes on; null: it has ended.' })
+  return Type.Object({ data: Type.Array(item), next_cursor: next, ...more }, { title })
+}
+
+/**
+ * A cursor: where a page ended, and of which list with which filters. Opaque to callers; one that
+ * was made for another list or filter is refused, because continuing it would skip or repeat rows.
+ */
+export function writeCursor(list: string, position: readonly string[]): string {
+  return Buffer.from(JSON.stringify([list, ...position])).toString('base64url')
+}
+
+/** Read a cursor of `list`: its position, or null if it was not made for it. */
+export function readCursor(list: string, cursor: string, length: number): string[] | null {
+  try {
+    const parts: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'))
+    if (!Array.isArray(parts) || parts.length !== length + 1 || parts[0] !== list) return null
+    const position = parts.slice(1)
+    return position.every((part) => typeof part === 'string') ? (position as string[]) : null
+  } catch {
+    return null
+  }
+}
