@@ -2,7 +2,7 @@ import { closeLetters, openLetters, type Closed, type NewLetter } from '../dead-
 import { CHARGED_AFTER_FAILED, MAYBE_CHARGED_TWICE } from '../domain/explain.ts'
 import { executed, undone } from '../domain/ends.ts'
 import { isOpen } from '../domain/payment.ts'
-import { CANCELED } from '../domain/refund.ts'
+import { CANCELED } from '../domain/cancel.ts'
 import type { Decision } from '../domain/decision.ts'
 import { writeJson } from '../domain/json.ts'
 import { post } from '../ledger/post.ts'

@@ -1,5 +1,5 @@
 import { againstRedrive, type GatewayTerms, type KnownEvidence } from './evidence.ts'
-import { CANCELED } from './refund.ts'
+import { CANCELED } from './cancel.ts'
 import { total } from './ledger.ts'
 import type { Exponent } from './currency.ts'
 import { formatMoney } from './money.ts'

@@ -10,7 +10,8 @@ import {
   type RefundParts,
   type Shares,
 } from './ledger.ts'
-import type { Parent, TaskFacts } from './refund.ts'
+import type { TaskFacts } from './cancel.ts'
+import type { Parent } from './refund.ts'
 import type { Refusal } from './refusal.ts'
 
 /**

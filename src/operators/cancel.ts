@@ -1,6 +1,6 @@
 import { NO_MOVE, type GivenBackMove } from '../domain/ends.ts'
 import type { Entry } from '../domain/ledger.ts'
-import { CANCELED, decideCancel } from '../domain/refund.ts'
+import { CANCELED, decideCancel } from '../domain/cancel.ts'
 import { isOpen } from '../domain/payment.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { insertActs, type OperatorAct } from './acts-store.ts'

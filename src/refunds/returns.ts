@@ -2,7 +2,7 @@ import assert from 'node:assert'
 import type { GivenBackMove } from '../domain/ends.ts'
 import type { FeePolicies } from '../domain/fee.ts'
 import { formatMoney } from '../domain/money.ts'
-import { CANCELED } from '../domain/refund.ts'
+import { CANCELED } from '../domain/cancel.ts'
 import {
   decideReturns,
   returnKeyOf,
