@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { operatorHere, parseIdArgument, refusedAs, withOpen } from '../adapters/commands.ts'
 import type { Opened } from '../adapters/commands.ts'
-import { parseTypes } from '../adapters/webhook-arguments.ts'
+import { parseTypes } from '../adapters/webhook-command-options.ts'
 import { writeJson } from '../domain/json.ts'
 import type { FoundEvents } from '../webhooks/replay-bodies.ts'
 import { readEndpoint } from '../webhooks/store.ts'

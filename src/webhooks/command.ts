@@ -12,7 +12,7 @@ import {
   parseOverlap,
   parseRate,
   parseTypes,
-} from '../adapters/webhook-arguments.ts'
+} from '../adapters/webhook-command-options.ts'
 import type { Db } from '../ports.ts'
 import { deliveryAttempts, deliverAgain, newestDeliveries } from './deliveries.ts'
 import type { DeliveryView } from './views-store.ts'

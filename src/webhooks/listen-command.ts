@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { print, refusedAs } from '../adapters/commands.ts'
-import { parseSecret, parseTypes, parseUrl } from '../adapters/webhook-arguments.ts'
+import { parseSecret, parseTypes, parseUrl } from '../adapters/webhook-command-options.ts'
 import { messageId } from '../domain/event.ts'
 import { writeJson } from '../domain/json.ts'
 import { forwardEvents, type Heard } from './listen.ts'

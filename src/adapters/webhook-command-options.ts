@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander'
 import { messageNumber, WANTABLE } from '../domain/event.ts'
 
-/** How the commands about webhook endpoints read what they are given. */
+/** What options of the commands about webhooks may say. */
 
 export function parseTypes(text: string): string[] {
   const given = text.split(',').map((type) => type.trim())
