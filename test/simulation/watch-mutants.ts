@@ -39,6 +39,9 @@ type Told = NonNullable<
   Extract<Awaited<ReturnType<Gateway['lookup']>>['outcome'], { kind: 'success' }>['returns']
 >
 
+/** A charge-back of which the gateway knows nothing. */
+const NEVER = { ref: 'never', amount: 1n, kind: 'charged_back', at: null } as const
+
 function watching(name: string, about: string, plants: Plants): Mutant {
   return mutant(name, about, both(WATCHED, plants))
 }
@@ -97,6 +100,23 @@ export const WATCH_MUTANTS: readonly Mutant[] = [
   watching('watch_failed_refund_stays', 'a refund that fails after it was booked stays booked', {
     told: tellingRefunds((refunds) => refunds.filter(({ made }) => made)),
   }),
+  watching(
+    'watch_books_what_never_was',
+    'a look books a charge-back that never was at the gateway',
+    telling((told) => (told.length > 0 ? told : [NEVER])),
+  ),
+  watching(
+    'watch_undoes_what_never_was',
+    'a refund that failed before anybody booked it is taken back',
+    {
+      told: tellingRefunds((refunds) =>
+        refunds.map((one) => {
+          const { ref, amount, kind, at } = one.back
+          return { ...one, back: { ref, amount, kind, at } }
+        }),
+      ),
+    },
+  ),
   watching(
     'watches_of_all',
     'the looks of one gateway take the payments of another',
