@@ -5,6 +5,7 @@ import { resolve } from '../src/dead-letters/resolve.ts'
 import { claimWatched, endWatched, watch } from '../src/charging/watch.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
 import { watchNoticed } from '../src/queue/watches-store.ts'
+import { withShards } from '../src/each-shard.ts'
 import { LEASE_MS, testWorld, type TestWorld } from './harness.ts'
 import { exhaust, JANE, letters, openLetter } from './operators.ts'
 import { balanced, done, givenBack, refunded } from './refunds-kit.ts'
@@ -246,5 +247,36 @@ test('a refund of ours that is open is not taken back when it fails there, but o
   await resolve(world.world, JANE, [{ letterId, outcome: 'failed', gatewayRef: null }])
   assert.deepEqual(await look(), ['booked'])
   assert.equal((await givenBack(world, id))['returned'], 0n)
+  await balanced(world)
+})
+
+test('no letter is left of a refund that somebody books while its gateway is asked', async (t) => {
+  const { world, eyes, id, refund, key } = await shop(t, 'declined')
+  const { db } = world
+  let booked = 0
+  // Between reading what is booked and writing of it.
+  const slow = withShards(db, (shard) => ({
+    ...shard,
+    async transaction(work, lockMs) {
+      booked += 1
+      if (booked === 1) {
+        const draft = { parentId: id, ...THERE }
+        await bookReturns({ db, refundFee: 'keep', returnFee: 'keep' }, JANE, [draft])
+      }
+      return shard.transaction(work, lockMs)
+    },
+  }))
+  eyes.refunds.push({ ...MADE, ours: { paymentId: refund, key } })
+  world.clock.advance(DAY_MS)
+  assert.equal(await watchNoticed(db.of(id), id, CHARGES), true)
+  const claims = await eyes.claim()
+  const ends = await Promise.all(claims.map((one) => watch({ ...eyes.own, db: slow }, one)))
+  await endWatched(eyes.own, ends)
+  assert.ok(booked > 0)
+  assert.deepEqual(eyes.seen.at(-1)?.what, 'nothing')
+  const open = (await letters(world, refund)).filter(
+    ({ state, error }) => state === 'open' && error === 'charged_after_failed',
+  )
+  assert.deepEqual(open, [])
   await balanced(world)
 })

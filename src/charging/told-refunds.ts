@@ -11,6 +11,7 @@ import type { Payment } from '../domain/payment.ts'
 import { readWhole, type WholePayment } from '../payments/back-store.ts'
 import { bookedUnder } from '../payments/returns-store.ts'
 import type { Db, Shard } from '../ports.ts'
+import { lockUsers } from '../users/store.ts'
 
 /** What the refunds of a deposit come to that its gateway tells by our names. */
 interface Compared {
@@ -44,37 +45,63 @@ export async function compareRefunds(
 ): Promise<Compared> {
   if (told.length === 0) return { returns: [], wrong: [] }
   const shard = db.of(deposit.userId)
-  const [stored, booked] = await Promise.all([
-    readWhole(
-      shard,
-      told.map(({ ours }) => ours.paymentId),
-    ),
-    bookedUnder(
-      shard,
-      told.map(({ ref }) => ({ parentId: deposit.id, ref })),
-    ),
-  ])
-  const known = new Map(booked.map(({ ref, amount }) => [ref, amount]))
+  const stored = await readWhole(
+    shard,
+    told.map(({ ours }) => ours.paymentId),
+  )
   const returns: CameBack[] = []
   const wrong: Contradiction[] = []
-  const letters: NewLetter[] = []
+  const made: Made[] = []
   const agreeing: Agreeing[] = []
-  for (const { ref, ours, made, back } of told) {
-    const refund = stored.find((one) => isSame(one, deposit, ours))
+  for (const one of told) {
+    const { ref, back } = one
+    const refund = stored.find((named) => isSame(named, deposit, one.ours))
     const status = refund?.status
-    if (status === undefined || (status === 'failed' && !made)) returns.push(back)
-    if (status === 'success' && !made) wrong.push({ ref, code: 'refund_undone' })
+    if (status === undefined || (status === 'failed' && !one.made)) returns.push(back)
+    if (status === 'success' && !one.made) wrong.push({ ref, code: 'refund_undone' })
     if (refund === undefined || status !== 'failed') continue
-    if (!made || known.get(ref) === back.amount) {
-      agreeing.push({ paymentId: refund.id, reason: made ? 'returned' : 'failed' })
-      continue
-    }
-    wrong.push({ ref, code: 'refund_made_after_all' })
-    letters.push(letterOf(refund))
+    if (!one.made) agreeing.push({ paymentId: refund.id, reason: 'failed' })
+    else made.push({ ref, back, refund })
   }
-  if (letters.length > 0) await shard.transaction((tx) => openLetters(tx, letters))
+  const unbooked = made.length === 0 ? [] : await openUnbooked(shard, deposit, made)
+  for (const one of made) {
+    if (unbooked.includes(one)) wrong.push({ ref: one.ref, code: 'refund_made_after_all' })
+    else agreeing.push({ paymentId: one.refund.id, reason: 'returned' })
+  }
   await closeOpen(shard, agreeing)
   return { returns, wrong }
+}
+
+/** A refund that failed here, and was made there. */
+interface Made {
+  readonly ref: string
+  readonly back: CameBack
+  readonly refund: WholePayment
+}
+
+/** How long the user of a deposit is waited for, in milliseconds. */
+const LOCK_MS = 500
+
+/**
+ * Open the letters of refunds that were made there and are not booked as returns, and tell which
+ * these are. Their user is locked, as whoever books a return has it: a return that is booked
+ * meanwhile would find no letter to close, and nobody would look again.
+ */
+function openUnbooked(shard: Shard, deposit: Payment, made: readonly Made[]): Promise<Made[]> {
+  return shard.transaction(async (tx) => {
+    await lockUsers(tx, [deposit.userId])
+    const booked = await bookedUnder(
+      tx,
+      made.map(({ ref }) => ({ parentId: deposit.id, ref })),
+    )
+    const known = new Map(booked.map(({ ref, amount }) => [ref, amount]))
+    const unbooked = made.filter(({ ref, back }) => known.get(ref) !== back.amount)
+    await openLetters(
+      tx,
+      unbooked.map(({ refund }) => letterOf(refund)),
+    )
+    return unbooked
+  }, LOCK_MS)
 }
 
 /** Close the letters of refunds about which books and gateway agree by now. Few have one. */

@@ -179,14 +179,9 @@ async function look(world: WatchWorld, claimed: WatchClaim): Promise<WatchSeen> 
   }
   // That it does not know a payment which we have booked is for `verify --gateway` to tell.
   if (outcome.kind !== 'success') return said('nothing')
-  const ref = outcome.gatewayRef ?? payment.gatewayRef
-  // It may have ended before references were kept.
-  if (gateway.profile.namesByRef === true && payment.type === 'deposit' && ref !== null) {
-    const { id: paymentId, gateway: name } = payment
-    const by = outcome.gatewayRef === null ? 'books' : 'gateway'
-    await keepRef(db.of(payment.userId), { gateway: name, ref, paymentId }, by)
-  }
-  const compared = await compareRefunds(db, payment, outcome.refunds ?? [])
+  await keepName(world, payment, outcome.gatewayRef)
+  const compared = await unlessLocked(compareRefunds(db, payment, outcome.refunds ?? []))
+  if (compared === null) return said('put_off')
   const told = readable({ ...outcome, returns: inOrder(outcome.returns ?? [], compared.returns) })
   const { fresh, unread } = await unbooked(db.of(payment.userId), payment.id, told)
   const seen =
@@ -195,6 +190,18 @@ async function look(world: WatchWorld, claimed: WatchClaim): Promise<WatchSeen> 
   if (wrong.length === 0) return seen
   const what = seen.what === 'put_off' ? seen.what : 'refused'
   return said(what, [...seen.refusals, ...wrong])
+}
+
+/** Keep what a deposit is called where notices name it by that: it may have ended before. */
+async function keepName(
+  { db, gateway }: WatchWorld,
+  { id: paymentId, userId, type, gateway: name, gatewayRef }: Payment,
+  told: string | null,
+): Promise<void> {
+  const ref = told ?? gatewayRef
+  if (gateway.profile.namesByRef !== true || type !== 'deposit' || ref === null) return
+  const by = told === null ? 'books' : 'gateway'
+  await keepRef(db.of(userId), { gateway: name, ref, paymentId }, by)
 }
 
 /**
@@ -263,11 +270,16 @@ async function bookUnlessLocked(
   drafts: readonly ReturnDraft[],
   said: Say,
 ): Promise<WatchSeen> {
+  return (await unlessLocked(book(world, claimed, drafts, said))) ?? said('put_off')
+}
+
+/** What work comes to; null: somebody has locked what it needs. */
+async function unlessLocked<Result>(work: Promise<Result>): Promise<Result | null> {
   try {
-    return await book(world, claimed, drafts, said)
+    return await work
   } catch (error) {
     if (!isLocked(error)) throw error
-    return said('put_off')
+    return null
   }
 }
 
