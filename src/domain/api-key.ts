@@ -18,10 +18,6 @@ const FORMS: Readonly<Record<TokenKind, RegExp>> = {
   session: /^ses_([a-z0-9]{12})_([A-Za-z0-9_-]{43})$/,
 }
 
-/** How long a session of the console lasts at most, and how long without being used. */
-export const SESSION_HOURS_MAX = 12
-export const SESSION_IDLE_MINUTES_MAX = 60
-
 /** A new key: `token` is shown once, `hash` is stored. */
 export interface NewKey {
   readonly id: string

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { SESSION_HOURS_MAX } from '../domain/api-key.ts'
+import { SESSION_HOURS_MAX } from '../domain/session.ts'
 import { isOwnMachine } from './host-and-origin.ts'
 
 /** The cookie of a session. Over https browsers keep its prefix to this very host, by https. */

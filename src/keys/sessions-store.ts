@@ -1,9 +1,5 @@
-import {
-  SESSION_HOURS_MAX,
-  SESSION_IDLE_MINUTES_MAX,
-  type NewKey,
-  type Scope,
-} from '../domain/api-key.ts'
+import type { NewKey, Scope } from '../domain/api-key.ts'
+import { SESSION_HOURS_MAX, SESSION_IDLE_MINUTES_MAX } from '../domain/session.ts'
 import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
 
 /** A session of the console: somebody has signed in with a key. Never its secret. */
